@@ -1,0 +1,75 @@
+// `npm test`: every check there is. `npm test -- NAME` runs only the test files whose path contains NAME.
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { install, root, run } from './set-up.js';
+
+const published = readdirSync(join(root, 'packages'))
+  .map((name) => ({ path: `packages/${name}`, ...readJson(`packages/${name}/package.json`) }))
+  .filter((each) => !each.private);
+const imported = published.filter((each) => each.exports);
+
+/** The oldest versions without known holes, wherever in the tree they are. */
+const floors = { 'engine.io': '6.6.9', 'socket.io-parser': '4.2.7', ws: '8.21.3' };
+const belowFloor = Object.entries(floors).map(([name, version]) => `[name='${name}']:not(:semver(>=${version}))`);
+
+const build = { name: 'build and types', commands: ['tsc -b'] };
+const checks = [
+  { name: 'format and lint', commands: ['biome ci --colors=off --error-on-warnings'] },
+  build,
+  { name: 'typed lint, house rules', commands: ['oxlint'] },
+  { name: 'dead code', commands: ['knip'] },
+  {
+    name: 'packages',
+    commands: [
+      ...published.map(({ path }) => `publint run --strict ${path}`),
+      ...imported.map(({ path }) => `attw --pack ${path} --profile esm-only --format ascii --no-summary`),
+    ],
+  },
+  { name: 'version floors', commands: [`npm query "${belowFloor.join()}" --no-expect-results`] },
+];
+
+install('test');
+const filters = process.argv.slice(2);
+const results = (filters.length > 0 ? [build] : checks).map(({ name, commands }) => timed(name, () => countChecks(commands)));
+results.push(timed('tests', countTests));
+report();
+
+function timed(name, count) {
+  console.log(`\n=== ${name}`);
+  const begun = performance.now();
+  const counts = count();
+  return { name, ...counts, seconds: (performance.now() - begun) / 1000 };
+}
+
+/** One check, of all its commands: a failure does not keep the next from running. */
+function countChecks(commands) {
+  const succeeded = commands.map(run).every(Boolean);
+  return { passed: Number(succeeded), failed: Number(!succeeded) };
+}
+
+/** Single tests. One that did not run has failed; so has a file that did not load, and a run that broke off or found nothing. */
+function countTests() {
+  const file = 'node_modules/.cache/tests.json';
+  rmSync(join(root, file), { force: true });
+  const names = filters.map((name) => JSON.stringify(name)).join(' ');
+  const succeeded = run(`vitest run ${names} --reporter=default --reporter=json --outputFile.json=${file}`);
+  const files = existsSync(join(root, file)) ? readJson(file).testResults : [];
+  const tests = files.flatMap(({ status, assertionResults }) => (assertionResults.length > 0 ? assertionResults : [{ status }]));
+  const passed = tests.filter(({ status }) => status === 'passed').length;
+  const broken = !succeeded || passed === 0;
+  return { passed, failed: Math.max(tests.length - passed, Number(broken)) };
+}
+
+function report() {
+  console.log();
+  for (const { name, failed, seconds } of results) {
+    console.log(`${failed === 0 ? 'passed' : 'FAILED'}  ${name.padEnd(24)} ${seconds.toFixed(1).padStart(6)} s`);
+  }
+  const [passed, failed] = ['passed', 'failed'].map((key) => results.reduce((sum, result) => sum + result[key], 0));
+  console.log(`${passed} passed, ${failed} failed`);
+  process.exitCode = Number(failed > 0);
+}
+
+function readJson(path) {
+  return JSON.parse(readFileSync(join(root, path), 'utf8'));
+}
