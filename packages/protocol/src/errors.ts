@@ -1,0 +1,63 @@
+interface ErrorMeaning {
+  /** English text for people; clients branch on the code, never on this. */
+  message: string;
+  /** Whether the same request may succeed later, unchanged. */
+  retryable: boolean;
+}
+
+/**
+ * Every refusal once. The first three texts are those that clients of the original tutorial know and compare;
+ * they must not change.
+ */
+export const errors = {
+  room_exists: { message: 'Room already exist.', retryable: false },
+  room_not_found: { message: 'Room does not exist.', retryable: false },
+  name_taken: { message: 'Username already exists, please choose another username.', retryable: false },
+  not_a_member: { message: 'You are not a member of this room.', retryable: false },
+  not_allowed: { message: 'You are not allowed to do this.', retryable: false },
+  chat_not_found: { message: 'Chat does not exist.', retryable: false },
+  too_many_reactions: { message: 'This chat has as many different reactions as it may have.', retryable: false },
+  too_many_rooms: { message: 'This connection is in as many rooms as it may be.', retryable: false },
+  too_many_connections: { message: 'Too many connections from this address.', retryable: true },
+  invalid_payload: { message: 'The payload is not valid.', retryable: false },
+  invalid_session: { message: 'The session is not valid.', retryable: false },
+  unknown_event: { message: 'There is no such event.', retryable: false },
+  rate_limited: { message: 'Too many requests, please slow down.', retryable: true },
+  busy: { message: 'The server is busy, please try again.', retryable: true },
+  storage_full: { message: 'The server has no space left, please try again later.', retryable: true },
+  storage_failed: { message: 'The server cannot keep this now, please try again later.', retryable: true },
+  internal: { message: 'Something went wrong on the server.', retryable: true },
+} as const satisfies Record<string, ErrorMeaning>;
+
+export type ErrorCode = keyof typeof errors;
+
+/** A refusal as it travels. */
+export interface WireError {
+  code: ErrorCode;
+  message: string;
+  retryable: boolean;
+  /** Milliseconds after which the same request may pass; only with `rate_limited`. */
+  retryAfter?: number;
+}
+
+/** A refusal as it is thrown. The code decides what a client is told; the cause stays in the server's log. */
+export class ChatError extends Error {
+  override readonly name = 'ChatError';
+  readonly code: ErrorCode;
+  readonly retryAfter: number | undefined;
+
+  constructor(code: ErrorCode, options: { message?: string; retryAfter?: number; cause?: unknown } = {}) {
+    super(options.message ?? errors[code].message, { cause: options.cause });
+    this.code = code;
+    this.retryAfter = options.retryAfter;
+  }
+
+  get retryable(): boolean {
+    return errors[this.code].retryable;
+  }
+
+  toWire(): WireError {
+    const wire: WireError = { code: this.code, message: this.message, retryable: this.retryable };
+    return this.retryAfter === undefined ? wire : { ...wire, retryAfter: this.retryAfter };
+  }
+}

@@ -1,0 +1,67 @@
+/** A token bucket: `burst` at once, refilled at `perSecond`. */
+export interface Rate {
+  burst: number;
+  perSecond: number;
+}
+
+/** What one server allows. Every join reply carries the values in force. */
+export interface Limits {
+  /** Bytes of one frame or one polling body; a larger one ends the connection. */
+  frameBytes: number;
+  /** Unicode code points of a chat's text. */
+  textCodePoints: number;
+  /** Unicode code points of a room's topic. */
+  topicCodePoints: number;
+  /** UTF-8 bytes of a room id, a username or a client id. */
+  idBytes: number;
+  /** Levels of arrays and objects in a payload. */
+  jsonDepth: number;
+  /** Different reactions on one chat. */
+  reactionsPerChat: number;
+  /** Items of a page, when the question does not say. */
+  pageDefault: number;
+  /** Items of a page at most. */
+  pageMax: number;
+  /** Rooms that one connection may be in. */
+  roomsPerConnection: number;
+  /** Commands of one connection that may wait for an answer. */
+  waitingPerConnection: number;
+  /** How often and how many at once; null where the operator has lifted them. */
+  rates: Rates | null;
+}
+
+export interface Rates {
+  /** Packets of any kind, per connection. */
+  packets: Rate;
+  /** Chats, per connection and room. */
+  chats: Rate;
+  /** Rooms created or joined, per connection. */
+  joins: Rate;
+  /** Packets of any kind, per network address. */
+  addressPackets: Rate;
+  /** New connections, per network address. */
+  addressConnections: Rate;
+  /** Connections at once, per network address. */
+  connectionsPerAddress: number;
+}
+
+export const LIMITS = {
+  frameBytes: 64 * 1024,
+  textCodePoints: 4_000,
+  topicCodePoints: 500,
+  idBytes: 128,
+  jsonDepth: 16,
+  reactionsPerChat: 20,
+  pageDefault: 50,
+  pageMax: 500,
+  roomsPerConnection: 1_000,
+  waitingPerConnection: 1_000,
+  rates: {
+    packets: { burst: 100, perSecond: 10 },
+    chats: { burst: 20, perSecond: 1 },
+    joins: { burst: 20, perSecond: 2 },
+    addressPackets: { burst: 1_000, perSecond: 100 },
+    addressConnections: { burst: 100, perSecond: 10 },
+    connectionsPerAddress: 50,
+  },
+} as const satisfies Limits;

@@ -1,0 +1,109 @@
+import { z } from 'zod';
+import { LIMITS, type Limits } from './limits.ts';
+
+const encoder = new TextEncoder();
+
+/** Control characters, line and paragraph separators, lone surrogates, and controls that reorder the line around them. */
+const FORBIDDEN_IN_IDS = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u;
+const INVISIBLE = /[\p{Default_Ignorable_Code_Point}\s]/gu;
+
+const isId = (text: string): boolean =>
+  text === text.trim() &&
+  text.replace(INVISIBLE, '') !== '' &&
+  !FORBIDDEN_IN_IDS.test(text) &&
+  encoder.encode(text).length <= LIMITS.idBytes;
+
+const countsAtMost = (text: string, codePoints: number): boolean =>
+  text.length <= codePoints || (text.length <= 2 * codePoints && [...text].length <= codePoints);
+
+const id = (what: string) =>
+  z
+    .string()
+    .max(LIMITS.idBytes, `must be at most ${LIMITS.idBytes} bytes`)
+    .normalize('NFC')
+    .refine(isId, `must be visible text of at most ${LIMITS.idBytes} bytes, without control characters or outer spaces`)
+    .describe(what);
+
+const text = (what: string, codePoints: number) =>
+  z
+    .string()
+    .refine((value) => countsAtMost(value, codePoints), `must be at most ${codePoints} characters`)
+    .refine((value) => value.isWellFormed(), 'must be well-formed Unicode')
+    .describe(what);
+
+export const roomId = id('The room: visible text, compared exactly after NFC normalisation.');
+export const username = id('A member, unique inside the room; names that differ only in case or in invisible characters are the same.');
+export const clientId = id(
+  'Made by the client: the same id from the same author in the same room is kept once, and a retry is answered as the first time.',
+);
+export const message = text('The text; data, never markup.', LIMITS.textCodePoints).refine((value) => value !== '', 'must not be empty');
+export const topic = text('What the room is about; may be empty.', LIMITS.topicCodePoints);
+
+const segmenter = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
+const isOneGrapheme = (value: string): boolean => [...segmenter.segment(value)].length === 1;
+
+export const reaction = z
+  .string()
+  .max(64)
+  .refine((value) => value.isWellFormed() && !FORBIDDEN_IN_IDS.test(value), 'must be well-formed visible text')
+  .refine(isOneGrapheme, 'must be one character or emoji')
+  .describe('One emoji or character.');
+
+export const seq = z.int().min(1).describe('The place of an entry in its room, from 1, without holes.');
+export const epoch = z.string().describe("One life of the room's log; another epoch means another log.");
+export const at = z.number().describe('When, by the clock of the server: milliseconds since 1970; never going back inside a room.');
+export const entryId = z.string().describe('Unique name of the entry.');
+
+/** Where a reader stands in a room. */
+export const position = z.object({ epoch, seq });
+export type Position = z.infer<typeof position>;
+
+/** What every entry says of itself, whatever its kind. */
+export const entry = z.object({
+  roomId,
+  epoch,
+  seq,
+  id: entryId,
+  prev: entryId
+    .nullable()
+    .describe('The entry before this one that was told to the room; null for the first. A reader who knows it has missed nothing.'),
+  at,
+  by: username.describe('Who did it.'),
+  username: username.describe('Whom it is about; mostly the one who did it.'),
+});
+export type EntryFields = z.infer<typeof entry>;
+
+export const chat = z.object({
+  seq,
+  id: entryId,
+  at,
+  username,
+  message: message.nullable().describe('The text as it stands now; null when the chat was deleted.'),
+  clientId: clientId.optional(),
+  edited: seq.optional().describe('The entry by which the text was last replaced.'),
+  deleted: z.literal(true).optional().describe('The text is gone, the place stays.'),
+  reactions: z
+    .array(z.object({ reaction, count: z.int().min(1), mine: z.literal(true).optional() }))
+    .optional()
+    .describe('How often each reaction was given; `mine` marks those of the asking member.'),
+});
+/** A chat as it stands now: its first text with what became of it. */
+export type Chat = z.infer<typeof chat>;
+
+export const member = z.object({
+  username,
+  role: z.enum(['owner', 'member']).describe('The owner may do what others may not.'),
+  since: seq.describe('The entry by which the member joined.'),
+});
+export type Member = z.infer<typeof member>;
+
+export const room = z.object({
+  roomId,
+  topic,
+  members: z.int().describe('How many members.'),
+  seq: seq.describe('The newest entry.'),
+  at: at.describe('When the newest entry was added.'),
+});
+export type Room = z.infer<typeof room>;
+
+export const limits = z.custom<Limits>().describe('The limits in force here.');

@@ -1,0 +1,89 @@
+/**
+ * Writes the tables of docs/protocol.md from the protocol itself. With --check it writes nothing and fails when the
+ * page says something else. What stands outside the markers is written by hand.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { commonErrors, connectErrors, errors, events, LIMITS } from '@engawa/protocol';
+import { z } from 'zod';
+
+const PAGE = new URL('../docs/protocol.md', import.meta.url);
+
+/** Fields that say the same in so many places are described once, above the events. */
+const COMMON = 5;
+
+const typeOf = (schema) => {
+  if (schema.const !== undefined) return `\`${JSON.stringify(schema.const)}\``;
+  if (schema.enum) return schema.enum.map((value) => `\`${JSON.stringify(value)}\``).join(' or ');
+  if (schema.anyOf) return schema.anyOf.map(typeOf).join(' or ');
+  if (schema.type === 'array') return `array of ${typeOf(schema.items)}`;
+  if (schema.type === 'object') return `{ ${Object.keys(schema.properties).join(', ')} }`;
+  return schema.type ?? 'object';
+};
+
+function fieldsOf(schema, io) {
+  const { properties, required = [] } = z.toJSONSchema(schema, { io, unrepresentable: 'any' });
+  return Object.entries(properties).map(([name, field]) => {
+    const kind = `${typeOf(field)}${field.default === undefined ? '' : `, ${field.default} when not given`}`;
+    return { name: `${name}${required.includes(name) ? '' : '?'}`, row: `| \`${name}\` | ${kind} | ${field.description ?? ''} |` };
+  });
+}
+
+const shapes = Object.entries(events).map(([name, { payload, reply, told, ...event }]) => ({
+  name,
+  ...event,
+  payload: fieldsOf(payload, 'input'),
+  reply: fieldsOf(reply, 'output'),
+  told: told && fieldsOf(told, 'output'),
+}));
+
+const rows = shapes.flatMap(({ payload, reply, told = [] }) => [...payload, ...reply, ...told]).map(({ row }) => row);
+const isCommon = (row) => rows.filter((each) => each === row).length >= COMMON;
+const table = (all) => (all.length === 0 ? '' : `\n| field | type | |\n|---|---|---|\n${all.join('\n')}\n`);
+const codes = (list) => list.map((code) => `\`${code}\``).join(', ');
+const signature = (fields) => `\`{ ${fields.map(({ name }) => name).join(', ')} }\``;
+
+function eventSection({ name, summary, payload, reply, told, errors: refusals }) {
+  const own = new Set([...payload, ...reply, ...(told ?? [])].map(({ row }) => row).filter((row) => !isCommon(row)));
+  const lines = [
+    `- asked with ${signature(payload)}`,
+    `- answered with ${signature(reply)}`,
+    ...(told?.length > 0 ? [`- heard with ${signature(told)}`] : []),
+    ...(refusals.length > 0 ? [`- refused with ${codes(refusals)}`] : []),
+  ];
+  return `### \`${name}\`\n\n${summary}\n\n${lines.join('\n')}\n${table([...own])}`;
+}
+
+const sections = {
+  events: () => `${table([...new Set(rows.filter(isCommon))])}\n${shapes.map(eventSection).join('\n')}`,
+  errors: () =>
+    `| code | text | retryable |\n|---|---|---|\n${Object.entries(errors)
+      .map(([code, { message, retryable }]) => `| \`${code}\` | ${message} | ${retryable ? 'yes' : 'no'} |`)
+      .join('\n')}\n\nAny event may be refused with ${codes(commonErrors)}; a connection with ${codes(connectErrors)}.\n`,
+  limits: () => {
+    const { rates, ...sizes } = LIMITS;
+    const { connectionsPerAddress, ...buckets } = rates;
+    const all = [
+      ...Object.entries(sizes).map(([name, value]) => `| \`${name}\` | ${value} |`),
+      ...Object.entries(buckets).map(
+        ([name, { burst, perSecond }]) => `| \`rates.${name}\` | ${burst} at once, ${perSecond} more a second |`,
+      ),
+      `| \`rates.connectionsPerAddress\` | ${connectionsPerAddress} |`,
+    ];
+    return `| limit | value |\n|---|---|\n${all.join('\n')}\n`;
+  },
+};
+
+/** The page with every marked section made anew. */
+function render(page) {
+  return Object.entries(sections).reduce((text, [name, make]) => {
+    const [begin, end] = [`<!-- ${name}: made from packages/protocol/src -->\n`, `<!-- end of ${name} -->`];
+    const [before, rest] = text.split(begin);
+    if (rest === undefined) throw new Error(`docs/protocol.md lacks the marker of ${name}`);
+    return `${before}${begin}\n${make()}\n${end}${rest.split(end)[1]}`;
+  }, page);
+}
+
+const page = readFileSync(PAGE, 'utf8');
+const made = render(page);
+if (!process.argv.includes('--check')) writeFileSync(PAGE, made);
+else if (page !== made) throw new Error('docs/protocol.md does not say what the protocol does; run `npm run docs`');
