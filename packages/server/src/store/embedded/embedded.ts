@@ -1,0 +1,210 @@
+import { randomUUID } from 'node:crypto';
+import { Worker } from 'node:worker_threads';
+import { type Append, type Appended, type Draft, type Entry, type Listener, type Store, StoreError } from '../store.ts';
+import { Subscriptions } from '../subscriptions.ts';
+import type { AppendAnswer, Batch, FromWriter, Operation, OperationAnswer, PlacedEntry } from './operations.ts';
+import { Reader } from './reader.ts';
+import { openForReading } from './schema.ts';
+
+/** Operations of one transaction: bounds how long the first of them waits for the last. */
+const BATCH_OPERATIONS = 1_000;
+const BATCH_BYTES = 4 * 1024 * 1024;
+/** What may wait for the writer before `busy`. */
+const WAITING_OPERATIONS = 50_000;
+const WAITING_BYTES = 64 * 1024 * 1024;
+
+interface Waiting {
+  operation: Operation;
+  bytes: number;
+  answer: (answer: OperationAnswer) => void;
+  refuse: (error: StoreError) => void;
+}
+
+/**
+ * The embedded engine: one SQLite file in one folder that belongs to one process. All appends that wait are one batch
+ * for the writer thread: one transaction, one wait for the disk, then their answers. While a batch is being written the
+ * next one gathers, so batches grow with the load by themselves.
+ */
+export async function openEmbedded({ folder, clock = Date.now }: { folder: string; clock?: () => number }): Promise<Store> {
+  const worker = new Worker(new URL('./writer.js', import.meta.url), { workerData: { folder } });
+  const opened = await new Promise<FromWriter>((resolve, reject) => worker.once('message', resolve).once('error', reject));
+  if (typeof opened === 'object' && 'failed' in opened) throw new StoreError(opened.failed, opened.message);
+  return new Embedded(worker, folder, clock);
+}
+
+class Embedded implements Store {
+  readonly #worker: Worker;
+  readonly #clock: () => number;
+  readonly #database;
+  readonly #reader: Reader;
+  readonly #subscriptions = new Subscriptions();
+  #waiting: Waiting[] = [];
+  #waitingBytes = 0;
+  /** The batch that the writer is at. */
+  #writing: Waiting[] = [];
+  #state: 'open' | 'closing' | 'closed' = 'open';
+  /** How the last write went: all that can be known of the next one. */
+  #failed = false;
+  #drained: (() => void) | undefined;
+  readonly #exited: Promise<unknown>;
+
+  constructor(worker: Worker, folder: string, clock: () => number) {
+    this.#worker = worker;
+    this.#clock = clock;
+    this.#database = openForReading(folder);
+    this.#reader = new Reader(this.#database);
+    worker.on('message', (message: FromWriter) => this.#settle(message as OperationAnswer[]));
+    worker.on('error', (error) => this.#writerIsGone(error));
+    this.#exited = new Promise((resolve) => worker.once('exit', resolve));
+  }
+
+  get writable(): boolean {
+    return this.#state === 'open' && !this.#failed;
+  }
+
+  async append(room: string, append: Append): Promise<Appended> {
+    const answer = await this.#ask(toOperation(room, append), append);
+    return answer as Appended;
+  }
+
+  async beat(node: string, ttl: number): Promise<void> {
+    await this.#ask({ do: 'beat', node, ttl });
+  }
+
+  async hold(room: string, key: { name: string; seq: number }, node: string): Promise<boolean> {
+    return (await this.#ask({ do: 'hold', room, key: key.name, seq: key.seq, node })) as boolean;
+  }
+
+  async release(room: string, key: string, node: string, ttl: number): Promise<void> {
+    await this.#ask({ do: 'release', room, key, node, ttl });
+  }
+
+  read: Store['read'] = async (room, ask) => this.#reading(() => this.#reader.read(room, ask));
+  recall: Store['recall'] = async (room, once) => this.#reading(() => this.#reader.recall(room, once));
+  page: Store['page'] = async (room, ask) => this.#reading(() => this.#reader.page(room, ask));
+  family: Store['family'] = async (room, family, ask) => this.#reading(() => this.#reader.family(room, family, ask));
+  rooms: Store['rooms'] = async (ask) => this.#reading(() => this.#reader.rooms(ask));
+  lapsed: Store['lapsed'] = async (limit) => this.#reading(() => this.#reader.lapsed(this.#clock(), limit));
+
+  async subscribe(room: string, listener: Listener): Promise<() => void> {
+    this.#mustBeOpen();
+    return this.#subscriptions.add(room, listener);
+  }
+
+  async close(): Promise<void> {
+    if (this.#state !== 'open') return;
+    this.#state = 'closing';
+    if (this.#writing.length > 0 || this.#waiting.length > 0) await new Promise<void>((resolve) => (this.#drained = resolve));
+    this.#state = 'closed';
+    this.#database.close();
+    this.#worker.postMessage('close');
+    await this.#exited;
+  }
+
+  #mustBeOpen(): void {
+    if (this.#state !== 'open') throw new StoreError('closed', 'The store is closed.');
+  }
+
+  #reading<Result>(read: () => Result): Result {
+    this.#mustBeOpen();
+    try {
+      return read();
+    } catch (error) {
+      throw new StoreError('failed', `The database cannot be read: ${(error as Error).message}`, error);
+    }
+  }
+
+  #ask(operation: Operation, append?: Append): Promise<OperationAnswer> {
+    const bytes = operation.do === 'append' ? operation.drafts.reduce((sum, draft) => sum + draft.body.length, 200) : 100;
+    return new Promise((resolve, refuse) => {
+      if (this.#state !== 'open') return refuse(new StoreError('closed', 'The store is closed.'));
+      if (this.#waiting.length >= WAITING_OPERATIONS || this.#waitingBytes + bytes > WAITING_BYTES) {
+        return refuse(new StoreError('busy', 'As much as may wait for the disk is waiting.'));
+      }
+      const answer = (given: OperationAnswer) => {
+        if (append && operation.do === 'append') this.#tell(operation.room, append.drafts, given as AppendAnswer);
+        resolve(given);
+      };
+      this.#waiting.push({ operation, bytes, answer, refuse });
+      this.#waitingBytes += bytes;
+      if (this.#writing.length === 0) this.#sendBatch();
+    });
+  }
+
+  #sendBatch(): void {
+    let bytes = 0;
+    let count = 0;
+    for (const waiting of this.#waiting) {
+      if (count > 0 && (count === BATCH_OPERATIONS || bytes + waiting.bytes > BATCH_BYTES)) break;
+      bytes += waiting.bytes;
+      count += 1;
+    }
+    this.#writing = this.#waiting.splice(0, count);
+    this.#waitingBytes -= bytes;
+    const batch: Batch = { now: this.#clock(), operations: this.#writing.map(({ operation }) => operation) };
+    this.#worker.postMessage(batch);
+  }
+
+  #settle(answers: OperationAnswer[]): void {
+    const settled = this.#writing;
+    this.#writing = [];
+    if (this.#waiting.length > 0) this.#sendBatch();
+    for (const [index, { answer, refuse }] of settled.entries()) {
+      const given = answers[index];
+      if (given === undefined || (typeof given === 'object' && 'failed' in given)) {
+        this.#failed = true;
+        refuse(new StoreError(given?.failed ?? 'failed', `The database cannot be written: ${given?.message ?? 'no answer'}`));
+      } else {
+        this.#failed = false;
+        answer(given);
+      }
+    }
+    if (this.#writing.length === 0) this.#drained?.();
+  }
+
+  /** The writer never throws by itself: this is out of memory, or worse. Reading goes on. */
+  #writerIsGone(error: Error): void {
+    this.#failed = true;
+    const lost = [...this.#writing, ...this.#waiting];
+    this.#writing = [];
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    for (const { refuse } of lost) refuse(new StoreError('failed', `The writer is gone: ${error.message}`, error));
+    this.#drained?.();
+  }
+
+  #tell(room: string, drafts: Draft[], answer: AppendAnswer): void {
+    if (answer.outcome !== 'appended' || !this.#subscriptions.has(room)) return;
+    const entries = drafts.map((draft, index) => toEntry(draft, answer.entries[index] as PlacedEntry));
+    this.#subscriptions.tell(room, { epoch: answer.epoch, entries, ended: drafts.some((draft) => draft.ends) });
+  }
+}
+
+function toOperation(room: string, { drafts, epoch, given, once, lapsed }: Append): Operation {
+  return {
+    do: 'append',
+    room,
+    newEpoch: epoch ?? randomUUID(),
+    epoch,
+    given,
+    once: once ?? null,
+    lapsed: lapsed ?? null,
+    drafts: drafts.map((draft) => ({
+      id: draft.id,
+      by: draft.by,
+      author: draft.author,
+      kind: draft.kind,
+      body: JSON.stringify(draft.body),
+      quiet: draft.quiet ?? false,
+      listed: draft.listed ?? false,
+      sets: (draft.sets ?? []).map(([key, value]) => [key, value === null ? null : JSON.stringify(value)]),
+      erases: draft.erases ?? [],
+      lease: draft.lease ?? null,
+      ends: draft.ends ?? false,
+    })),
+  };
+}
+
+function toEntry({ by, author, kind, body, quiet = false, listed = false }: Draft, { seq, id, prev, at }: PlacedEntry): Entry {
+  return { seq, id, prev, at, by, author, kind, body, quiet, listed };
+}

@@ -1,0 +1,57 @@
+import { mkdirSync, statfsSync } from 'node:fs';
+import { join } from 'node:path';
+import { StoreError } from '../store.ts';
+import { type Database, openDatabase, type Trouble, troubleOf } from './sqlite.ts';
+
+/** f_type of file systems whose locks and memory maps cannot be trusted over a network (statfs(2)). */
+const NETWORK_FILE_SYSTEMS = new Map([
+  [0x6969, 'NFS'],
+  [0x517b, 'SMB'],
+  [0xff534d42, 'CIFS'],
+  [0xfe534d42, 'SMB2'],
+  [0x01021997, '9P'],
+  [0x00c36400, 'Ceph'],
+]);
+
+/** The network file system that the folder lies on, if it does. */
+export function networkFileSystemOf(folder: string): string | undefined {
+  return NETWORK_FILE_SYSTEMS.get(statfsSync(folder).type);
+}
+
+/**
+ * Makes the folder ours until the returned lock is closed or the process ends, however it ends: the lock is an open
+ * transaction on a file beside the data, which the operating system releases.
+ */
+export function claimFolder(folder: string): Database {
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw new StoreError('failed', `The data folder ${folder} cannot be made: ${(error as Error).message}`, error);
+  }
+  return explaining(folder, () => {
+    const lock = openDatabase(join(folder, 'engawa.lock'));
+    lock.exec('PRAGMA busy_timeout = 0; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
+    return lock;
+  });
+}
+
+const explanations: Record<Trouble, string> = {
+  busy: 'is in use by another server; stop it first, or choose another folder',
+  readonly: 'cannot be written to; check its owner and permissions',
+  full: 'has no space left',
+  io: 'cannot be read or written; check the disk',
+  damaged: 'holds a file that is damaged or not a database of Engawa; nothing was changed, restore it from a backup',
+  unknown: 'cannot be opened',
+};
+
+/** Runs `open`, and says of its failure what an operator can do about it. */
+export function explaining<Result>(folder: string, open: () => Result): Result {
+  try {
+    return open();
+  } catch (error) {
+    if (error instanceof StoreError) throw error;
+    const trouble = troubleOf(error);
+    const reason = trouble === 'full' ? 'full' : 'failed';
+    throw new StoreError(reason, `The data folder ${folder} ${explanations[trouble]} (${(error as Error).message}).`, error);
+  }
+}

@@ -1,0 +1,158 @@
+import { type Ask, type Entry, type Facts, type Json, type Kept, type Key, PAGE_BYTES, type Page, type RoomHead } from '../store.ts';
+import { splitKey } from './schema.ts';
+import type { Database, Row } from './sqlite.ts';
+
+interface RoomRow {
+  room: number;
+  epoch: string;
+  head: number;
+}
+
+interface PageAsk {
+  before?: number;
+  after?: number;
+  listed?: boolean;
+  limit: number;
+}
+
+/** The questions of the store contract, answered on the main thread by a connection that only reads. */
+export class Reader {
+  readonly #database: Database;
+  readonly #sql: ReturnType<typeof prepareAll>;
+
+  constructor(database: Database) {
+    this.#database = database;
+    this.#sql = prepareAll(database);
+  }
+
+  read(name: string, { keys = [], seqs = [], counts = [] }: Ask): Facts {
+    return this.#inOneMoment(() => {
+      const facts: Facts = { epoch: null, head: 0, keys: new Map(), entries: new Map(), counts: new Map() };
+      for (const parent of counts) facts.counts.set(parent, new Map());
+      const room = this.#room(name);
+      if (!room) return facts;
+      for (const key of keys) {
+        const row = this.#sql.key.get(room.room, ...splitKey(key)) as Row | undefined;
+        if (row) facts.keys.set(key, toKey(row));
+      }
+      for (const seq of seqs) {
+        const row = this.#sql.entry.get(room.room, seq) as Row | undefined;
+        if (row) facts.entries.set(seq, toEntry(row));
+      }
+      for (const parent of counts) {
+        const rows = this.#sql.counts.all(room.room, parent === '' ? '' : `${parent}/`) as { family: string; count: number }[];
+        facts.counts.set(parent, new Map(rows.map(({ family, count }) => [family, count])));
+      }
+      return { ...facts, epoch: room.epoch, head: room.head };
+    });
+  }
+
+  recall(name: string, once: string): Kept | null {
+    const room = this.#room(name);
+    const entries = room ? (this.#sql.recall.all(room.room, once) as Kept['entries']) : [];
+    return room && entries.length > 0 ? { epoch: room.epoch, entries } : null;
+  }
+
+  page(name: string, { before, after, listed = false, limit }: PageAsk): Page {
+    return this.#inOneMoment(() => {
+      const room = this.#room(name);
+      if (!room) return { epoch: null, head: 0, entries: [], more: false };
+      const { up, down } = listed ? this.#sql.listed : this.#sql.all;
+      const rows =
+        after === undefined
+          ? down.iterate(room.room, before ?? Number.MAX_SAFE_INTEGER, limit + 1)
+          : up.iterate(room.room, after, limit + 1);
+      const { entries, more } = takePage(rows as Iterable<Row>, limit);
+      return { epoch: room.epoch, head: room.head, entries: after === undefined ? entries.reverse() : entries, more };
+    });
+  }
+
+  family(name: string, family: string, { after, limit }: { after?: string; limit: number }): { keys: [string, Key][]; more: boolean } {
+    const room = this.#room(name);
+    const { first, next } = this.#sql.family;
+    const rows = room ? ((after === undefined ? first : next).all(room.room, `${family}/`, after ?? '', limit + 1) as Row[]) : [];
+    return { keys: rows.slice(0, limit).map((row) => [String(row.name), toKey(row)]), more: rows.length > limit };
+  }
+
+  rooms({ after, limit }: { after?: string; limit: number }): { rooms: RoomHead[]; more: boolean } {
+    const { first, next } = this.#sql.rooms;
+    const rooms = (after === undefined ? first : next).all(after ?? '', limit + 1) as RoomHead[];
+    return { rooms: rooms.slice(0, limit), more: rooms.length > limit };
+  }
+
+  lapsed(now: number, limit: number): { room: string; key: string }[] {
+    const rows = this.#sql.lapsed.all(now, now, limit) as { room: string; family: string; name: string }[];
+    return rows.map(({ room, family, name }) => ({ room, key: family + name }));
+  }
+
+  #room(name: string): RoomRow | undefined {
+    return this.#sql.room.get(name) as RoomRow | undefined;
+  }
+
+  /** One snapshot for several statements: the writer commits beside us at any time. */
+  #inOneMoment<Result>(read: () => Result): Result {
+    this.#database.exec('BEGIN');
+    try {
+      return read();
+    } finally {
+      this.#database.exec('COMMIT');
+    }
+  }
+}
+
+function takePage(rows: Iterable<Row>, limit: number): { entries: Entry[]; more: boolean } {
+  const entries: Entry[] = [];
+  let bytes = 0;
+  for (const row of rows) {
+    bytes += row.body === null ? 0 : Buffer.byteLength(String(row.body));
+    if (entries.length === limit || (bytes > PAGE_BYTES && entries.length > 0)) return { entries, more: true };
+    entries.push(toEntry(row));
+  }
+  return { entries, more: false };
+}
+
+const toKey = ({ value, seq }: Row): Key => ({ value: JSON.parse(String(value)) as Json, seq: Number(seq) });
+
+function toEntry(row: Row): Entry {
+  return {
+    seq: Number(row.seq),
+    id: String(row.id),
+    prev: row.prev as string | null,
+    at: Number(row.at),
+    by: String(row.by),
+    author: String(row.author),
+    kind: String(row.kind),
+    body: row.body === null ? null : (JSON.parse(String(row.body)) as { [name: string]: Json }),
+    quiet: row.quiet === 1,
+    listed: row.listed === 1,
+  };
+}
+
+function prepareAll(database: Database) {
+  const sql = (text: string) => database.prepare(text);
+  const columns = 'seq, id, prev, at, by, author, kind, body, quiet, listed';
+  /** Names after the given one; from the start they begin with the empty one, which is a name as well. */
+  const lists = (text: (isPast: '>=' | '>') => string) => ({ first: sql(text('>=')), next: sql(text('>')) });
+  const pages = (where: string) => ({
+    up: sql(`SELECT ${columns} FROM entries WHERE room = ? AND seq > ? ${where} ORDER BY seq LIMIT ?`),
+    down: sql(`SELECT ${columns} FROM entries WHERE room = ? AND seq < ? ${where} ORDER BY seq DESC LIMIT ?`),
+  });
+  return {
+    room: sql('SELECT room, epoch, head FROM rooms WHERE name = ?'),
+    key: sql('SELECT value, seq FROM keys WHERE room = ? AND family = ? AND name = ?'),
+    entry: sql(`SELECT ${columns} FROM entries WHERE room = ? AND seq = ?`),
+    recall: sql('SELECT seq, id, at FROM entries WHERE room = ? AND once = ? ORDER BY seq'),
+    all: pages(''),
+    listed: pages('AND listed = 1'),
+    family: lists((isPast) => `SELECT name, value, seq FROM keys WHERE room = ? AND family = ? AND name ${isPast} ? ORDER BY name LIMIT ?`),
+    counts: sql('SELECT family, count FROM counts WHERE room = ? AND parent = ? ORDER BY family'),
+    rooms: lists((isPast) => `SELECT name AS room, epoch, head, at FROM rooms WHERE name ${isPast} ? ORDER BY name LIMIT ?`),
+    lapsed: sql(
+      `SELECT rooms.name AS room, family, lapsed.name FROM (
+         SELECT room, family, name FROM leases WHERE until <= ?
+         UNION ALL
+         SELECT leases.room, family, name FROM nodes JOIN leases USING (node) WHERE leases.until IS NULL AND nodes.until <= ?
+       ) AS lapsed JOIN rooms USING (room) WHERE rooms.name IS NOT NULL LIMIT ?`,
+    ),
+  };
+}

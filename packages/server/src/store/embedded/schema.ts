@@ -1,0 +1,79 @@
+import { join } from 'node:path';
+import { StoreError } from '../store.ts';
+import { type Database, openDatabase } from './sqlite.ts';
+
+/** "Enga" in ASCII: `file` and we ourselves know our databases by it. */
+const APPLICATION_ID = 0x456e6761;
+const VERSION = 1;
+
+/**
+ * A room whose name is null has ended and waits for its rows to be removed. A key `a/b/c` is family `a/b/`, name `c`;
+ * `counts` has for parent `a/`, family `b`, how many keys `a/b/` has.
+ */
+const SCHEMA = `
+CREATE TABLE rooms (
+  room INTEGER PRIMARY KEY, name TEXT UNIQUE, epoch TEXT NOT NULL, head INTEGER NOT NULL, tail TEXT, at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE entries (
+  room INTEGER NOT NULL, seq INTEGER NOT NULL, id TEXT NOT NULL, prev TEXT, at INTEGER NOT NULL, by TEXT NOT NULL,
+  author TEXT NOT NULL, kind TEXT NOT NULL, body TEXT, quiet INTEGER NOT NULL, listed INTEGER NOT NULL, once TEXT,
+  PRIMARY KEY (room, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX listed_entries ON entries (room, seq) WHERE listed = 1;
+CREATE INDEX named_appends ON entries (room, once) WHERE once IS NOT NULL;
+CREATE TABLE keys (
+  room INTEGER NOT NULL, family TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, seq INTEGER NOT NULL,
+  PRIMARY KEY (room, family, name)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE counts (
+  room INTEGER NOT NULL, parent TEXT NOT NULL, family TEXT NOT NULL, count INTEGER NOT NULL,
+  PRIMARY KEY (room, parent, family)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE leases (
+  room INTEGER NOT NULL, family TEXT NOT NULL, name TEXT NOT NULL, node TEXT NOT NULL, until INTEGER,
+  PRIMARY KEY (room, family, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX released_leases ON leases (until) WHERE until IS NOT NULL;
+CREATE INDEX held_leases ON leases (node) WHERE until IS NULL;
+CREATE TABLE nodes (node TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+PRAGMA application_id = ${APPLICATION_ID};
+PRAGMA user_version = ${VERSION};
+`;
+
+const pathIn = (folder: string): string => join(folder, 'engawa.db');
+
+const pragma = (database: Database, name: string): unknown => Object.values(database.prepare(`PRAGMA ${name}`).get() as object)[0];
+
+/**
+ * The one connection that writes. FULL makes every commit wait for the disk; secure_delete overwrites what is
+ * erased, so that no deleted text stays in the file.
+ */
+export function openForWriting(folder: string): Database {
+  const database = openDatabase(pathIn(folder));
+  const isNew = pragma(database, 'schema_version') === 0;
+  if (!isNew) refuseStrangers(folder, database);
+  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA journal_size_limit = 67108864');
+  if (isNew) database.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT`);
+  return database;
+}
+
+export const openForReading = (folder: string): Database => openDatabase(pathIn(folder), { readOnly: true });
+
+function refuseStrangers(folder: string, database: Database): void {
+  if (pragma(database, 'application_id') !== APPLICATION_ID) {
+    throw new StoreError('failed', `The file ${pathIn(folder)} is a database of another program; nothing was changed.`);
+  }
+  const version = pragma(database, 'user_version');
+  if (version !== VERSION) {
+    throw new StoreError(
+      'failed',
+      `The file ${pathIn(folder)} has format ${String(version)}, this version of Engawa knows ${VERSION}; nothing was changed.`,
+    );
+  }
+}
+
+/** `a/b/c` is `['a/b/', 'c']`, `settings` is `['', 'settings']`: with its slash no family is mistaken for the lack of one. */
+export function splitKey(key: string): [family: string, name: string] {
+  const slash = key.lastIndexOf('/');
+  return [key.slice(0, slash + 1), key.slice(slash + 1)];
+}
