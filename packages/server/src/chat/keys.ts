@@ -1,0 +1,51 @@
+/** The keys of a room, and what each holds. Every key name is made here. */
+
+/** `settings`: set when the room is created. */
+export interface Settings {
+  /** The author who created the room. */
+  owner: string;
+  topic: string;
+}
+
+/** `member/<name>`: a member, leased to the node that he is connected to. */
+export interface MemberValue {
+  /** As he typed it. */
+  username: string;
+  author: string;
+}
+
+/** `chat/<seq>`: what became of a chat; absent while it stands as it was said. Set by the edit or the deletion. */
+export type ChatValue = { message: string } | { deleted: true };
+
+/** `reaction/<seq>/<reaction>/<name>`: present while given; the counts of the families are what a page shows. */
+export const GIVEN = true;
+
+/** Slashes divide keys, so they and the escape itself are escaped; everything else stands as it is. */
+const part = (text: string): string => text.replace(/[%/]/g, encodeURIComponent);
+const keyOf = (...parts: string[]): string => parts.map(part).join('/');
+
+/**
+ * Names that people cannot tell apart by eye or by ear are one name: compatibility forms, case and invisible
+ * characters do not count (Unicode NFKC, Default_Ignorable_Code_Point; to upper case and back, as ß and ς ask for).
+ */
+export function foldName(username: string): string {
+  return username
+    .normalize('NFKC')
+    .replace(/\p{Default_Ignorable_Code_Point}/gu, '')
+    .toLowerCase()
+    .toUpperCase()
+    .toLowerCase()
+    .normalize('NFKC');
+}
+
+export const settingsKey = 'settings';
+export const memberFamily = 'member';
+/** A member's name as the family has it. */
+export const memberName = (username: string): string => part(foldName(username));
+export const memberKey = (username: string): string => `${memberFamily}/${memberName(username)}`;
+export const chatKey = (seq: number): string => keyOf('chat', String(seq));
+export const reactionsOf = (seq: number): string => keyOf('reaction', String(seq));
+export const reactionKey = (seq: number, reaction: string, username: string): string =>
+  keyOf('reaction', String(seq), reaction, foldName(username));
+/** The name of a family of reactions, as the counts have it. */
+export const reactionOfFamily = (family: string): string => family.replace(/%2F|%25/g, decodeURIComponent);

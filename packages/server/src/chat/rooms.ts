@@ -1,0 +1,47 @@
+import { ChatError, type Payload, type Reply } from '@engawa/protocol';
+import type { RoomHead, Store } from '../store/store.ts';
+import { memberFamily, memberKey, type Settings, settingsKey } from './keys.ts';
+import { joining } from './members.ts';
+import { draft, mustBeOwner, type Rule, settingsOf, speaker } from './rule.ts';
+
+export const createRoom: Rule<'create:room'> = {
+  rests: () => ({ keys: [settingsKey] }),
+  decide(facts, { username, topic }, { author, node }) {
+    if (facts.epoch !== null) throw new ChatError('room_exists');
+    const owner = { username, author };
+    const settings = { owner: author, topic: topic ?? '' } satisfies Settings;
+    return [draft('create:room', owner, { topic }, { sets: [[settingsKey, settings]] }), joining(owner, node)];
+  },
+};
+
+export const updateRoom: Rule<'update:room'> = {
+  rests: ({ username }) => ({ keys: [settingsKey, memberKey(username)] }),
+  decide(facts, { username, topic }, caller) {
+    const member = speaker(facts, username, caller);
+    mustBeOwner(facts, member);
+    const settings = { ...settingsOf(facts), topic };
+    return [draft('update:room', member, { topic }, { sets: [[settingsKey, settings]] })];
+  },
+};
+
+export const deleteRoom: Rule<'delete:room'> = {
+  rests: ({ username }) => ({ keys: [settingsKey, memberKey(username)] }),
+  decide(facts, { username }, caller) {
+    const member = speaker(facts, username, caller);
+    mustBeOwner(facts, member);
+    return [draft('delete:room', member, {}, { ends: true })];
+  },
+};
+
+export async function listRooms(store: Store, ask: Payload<'list:rooms'>): Promise<Reply<'list:rooms'>> {
+  const { rooms, more } = await store.rooms(pageAfter(ask));
+  return { rooms: await Promise.all(rooms.map((head) => describe(store, head))), more };
+}
+
+async function describe(store: Store, { room, head, at }: RoomHead): Promise<Reply<'list:rooms'>['rooms'][number]> {
+  const facts = await store.read(room, { keys: [settingsKey], counts: [''] });
+  const settings = facts.keys.get(settingsKey)?.value as Settings | undefined;
+  return { roomId: room, topic: settings?.topic ?? '', members: facts.counts.get('')?.get(memberFamily) ?? 0, seq: head, at };
+}
+
+const pageAfter = ({ after, limit }: Payload<'list:rooms'>) => (after === undefined ? { limit } : { after, limit });

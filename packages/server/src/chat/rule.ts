@@ -1,0 +1,71 @@
+import { ChatError, type CommandName, type Payload, type Told } from '@engawa/protocol';
+import type { Draft, Entry, Facts, Json } from '../store/store.ts';
+import { type ChatValue, chatKey, type MemberValue, memberKey, type Settings, settingsKey } from './keys.ts';
+
+/** Who asks. */
+export interface Caller {
+  /** Opaque identity: the same for one client across its connections, and nobody else's. */
+  author: string;
+  /** The node that the caller is connected to. */
+  node: string;
+  /** A name that the caller's connection has in the room, where the command does not say who speaks. */
+  username: string | undefined;
+}
+
+export type Decided = Omit<Draft, 'id'>;
+
+/**
+ * How one command is decided. Pure: the same facts, command and caller give the same drafts. No drafts mean that
+ * nothing has to change; a refusal is a thrown `ChatError`.
+ */
+export interface Rule<E extends CommandName> {
+  /** The keys and entries that the decision rests on; it is taken again when one of the keys has moved. */
+  rests(command: Payload<E>, caller: Caller): { keys: string[]; seqs?: number[]; counts?: string[] };
+  decide(facts: Facts, command: Payload<E>, caller: Caller): Decided[];
+}
+
+type Effects = Pick<Draft, 'sets' | 'erases' | 'lease' | 'listed' | 'quiet' | 'ends'>;
+
+/** A draft of this kind, as the protocol has it. */
+export function draft<E extends CommandName>(kind: E, by: MemberValue, told: Told<E>, effects: Effects = {}): Decided {
+  const said = Object.entries(told as Record<string, Json | undefined>).filter(([, value]) => value !== undefined);
+  const body = Object.fromEntries(said) as Draft['body'];
+  return { kind, by: by.username, author: by.author, body, ...effects };
+}
+
+const valueAt = <Value>(facts: Facts, key: string): Value | undefined => facts.keys.get(key)?.value as Value | undefined;
+
+export function settingsOf(facts: Facts): Settings {
+  const settings = valueAt<Settings>(facts, settingsKey);
+  if (!settings) throw new ChatError('room_not_found');
+  return settings;
+}
+
+export const memberNamed = (facts: Facts, username: string): MemberValue | undefined => valueAt(facts, memberKey(username));
+
+export function mustExist(facts: Facts): void {
+  if (facts.epoch === null) throw new ChatError('room_not_found');
+}
+
+/** The member under this name, when it is the caller who joined under it. */
+export function speaker(facts: Facts, username: string | undefined, caller: Caller): MemberValue {
+  mustExist(facts);
+  const member = username === undefined ? undefined : memberNamed(facts, username);
+  if (member?.author !== caller.author) throw new ChatError('not_a_member');
+  return member;
+}
+
+export const isOwner = (facts: Facts, member: MemberValue): boolean => settingsOf(facts).owner === member.author;
+
+export function mustBeOwner(facts: Facts, member: MemberValue): void {
+  if (!isOwner(facts, member)) throw new ChatError('not_allowed');
+}
+
+/** The entry of a chat with what became of it. */
+export function chatAt(facts: Facts, seq: number): { entry: Entry; became: ChatValue | undefined; becameBy: number | undefined } {
+  const entry = facts.entries.get(seq);
+  if (entry?.kind !== 'create:chat') throw new ChatError('chat_not_found');
+  return { entry, became: valueAt(facts, chatKey(seq)), becameBy: facts.keys.get(chatKey(seq))?.seq };
+}
+
+export const isDeleted = (became: ChatValue | undefined): boolean => became !== undefined && 'deleted' in became;

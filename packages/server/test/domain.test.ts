@@ -1,0 +1,283 @@
+/** The domain against a model: what any sequence of commands leads to, and what many at once can never lead to. */
+import { ChatError, type CommandName, type Payload } from '@engawa/protocol';
+import { type Append, type Appended, type Entry, openMemory, type Store } from '@engawa/server';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { createChat, deleteChat, listChats, updateChat } from '#chat/chats.js';
+import { commit } from '#chat/commit.js';
+import { chatKey, foldName, memberFamily, memberKey, reactionKey, settingsKey } from '#chat/keys.js';
+import { addMember, listMembers, removeMember } from '#chat/members.js';
+import { addReaction, removeReaction } from '#chat/reactions.js';
+import { createRoom, deleteRoom, updateRoom } from '#chat/rooms.js';
+import type { Rule } from '#chat/rule.js';
+
+const roomId = 'veranda';
+
+const rules: { [E in CommandName]: Rule<E> } = {
+  'create:room': createRoom,
+  'add:member': addMember,
+  'remove:member': removeMember,
+  'create:chat': createChat,
+  'update:chat': updateChat,
+  'delete:chat': deleteChat,
+  'add:reaction': addReaction,
+  'remove:reaction': removeReaction,
+  'update:room': updateRoom,
+  'delete:room': deleteRoom,
+};
+
+type Step = { [E in CommandName]: { event: E; author: string; ask: Payload<E> } }[CommandName];
+
+/** Mostly under the own name, so that much succeeds; sometimes under any. */
+const speaker = fc.oneof(
+  { weight: 4, arbitrary: fc.constantFrom(['α', 'aya'], ['α', 'Aya'], ['β', 'a/b'], ['γ', 'a%2Fb']) },
+  { weight: 1, arbitrary: fc.tuple(fc.constantFrom('α', 'β', 'γ'), fc.constantFrom('aya', 'a/b', 'a%2Fb')) },
+);
+const message = fc.string({ minLength: 1, maxLength: 5 });
+const chatSeq = fc.integer({ min: 2, max: 9 });
+const reaction = fc.constantFrom('👍', '/', '%');
+const clientId = fc.option(fc.constantFrom('c1', 'c2', 'c3', 'c4', 'c5'), { nil: undefined, freq: 2 });
+
+function step<E extends CommandName>(event: E, fields: Record<string, fc.Arbitrary<unknown>>): fc.Arbitrary<Step> {
+  const ask = fc.record({ roomId: fc.constant(roomId), clientId, ...fields });
+  return fc.tuple(speaker, ask).map(([[author, username], asked]) => ({ event, author, ask: { ...asked, username } }) as unknown as Step);
+}
+
+const opening = { event: 'create:room', author: 'α', ask: { roomId, username: 'aya' } } as Step;
+
+const steps = fc.array(
+  fc.oneof(
+    { weight: 2, arbitrary: step('create:room', {}) },
+    { weight: 5, arbitrary: step('add:member', {}) },
+    { weight: 2, arbitrary: step('remove:member', {}) },
+    { weight: 8, arbitrary: step('create:chat', { message }) },
+    { weight: 4, arbitrary: step('update:chat', { chatSeq, message }) },
+    { weight: 3, arbitrary: step('delete:chat', { chatSeq }) },
+    { weight: 5, arbitrary: step('add:reaction', { chatSeq, reaction }) },
+    { weight: 3, arbitrary: step('remove:reaction', { chatSeq, reaction }) },
+    { weight: 1, arbitrary: step('update:room', { topic: message }) },
+    { weight: 1, arbitrary: step('delete:room', {}) },
+  ),
+  { minLength: 5, maxLength: 40, size: 'max' },
+);
+
+/** What a command is answered: where it stands, or the code of its refusal. */
+async function take(store: Store, { event, author, ask }: Step): Promise<{ seq: number; outcome: string } | { code: string }> {
+  try {
+    const rule = rules[event] as unknown as Rule<'create:chat'>;
+    const caller = { author, node: 'node', username: ask.username };
+    return await commit({ store, rule, command: ask as Payload<'create:chat'>, caller });
+  } catch (error) {
+    if (error instanceof ChatError) return { code: error.code };
+    throw error;
+  }
+}
+
+interface ModelChat {
+  author: string;
+  message: string | null;
+  reactions: Map<string, Set<string>>;
+}
+
+/** A room in the plainest words: no log, no keys, no conditions. */
+class Model {
+  head = 0;
+  owner: string | undefined;
+  topic = '';
+  readonly members = new Map<string, string>();
+  readonly chats = new Map<number, ModelChat>();
+  readonly once = new Map<string, number>();
+
+  take({ event, author, ask }: Step): { seq: number } | { code: string } {
+    const once = ask.clientId === undefined ? undefined : `${author}:${ask.clientId}`;
+    const repeated = once === undefined ? undefined : this.once.get(once);
+    const answer = this.decide(event, author, ask as never);
+    if (repeated !== undefined) return { seq: repeated };
+    if (typeof answer === 'string') return { code: answer };
+    if (answer > 0) this.change(event, author, ask as never);
+    if (answer > 0 && once !== undefined && this.owner !== undefined) this.once.set(once, this.head);
+    return { seq: event === 'delete:room' ? this.head + 1 : this.head };
+  }
+
+  /** How many entries the command adds, or why it is refused. */
+  private decide(event: CommandName, author: string, ask: { username: string; chatSeq: number; reaction: string }): number | string {
+    if (event === 'create:room') return this.owner === undefined ? 2 : 'room_exists';
+    if (this.owner === undefined) return 'room_not_found';
+    const holder = this.members.get(foldName(ask.username));
+    if (event === 'add:member') return holder === undefined ? 1 : holder === author ? 0 : 'name_taken';
+    if (event === 'remove:member') return holder === undefined ? 0 : holder === author ? 1 : 'not_a_member';
+    if (holder !== author) return 'not_a_member';
+    if (event === 'create:chat') return 1;
+    if (event === 'update:room' || event === 'delete:room') return author === this.owner ? 1 : 'not_allowed';
+    return this.decideOnChat(event, author, ask);
+  }
+
+  private decideOnChat(
+    event: CommandName,
+    author: string,
+    { username, chatSeq, reaction }: { username: string; chatSeq: number; reaction: string },
+  ) {
+    const chat = this.chats.get(chatSeq);
+    if (!chat) return 'chat_not_found';
+    const isReaction = event === 'add:reaction' || event === 'remove:reaction';
+    if (!isReaction && chat.author !== author && this.owner !== author) return 'not_allowed';
+    if (chat.message === null) return event === 'delete:chat' ? 0 : 'chat_not_found';
+    if (!isReaction) return 1;
+    return (chat.reactions.get(reaction)?.has(foldName(username)) ?? false) === (event === 'add:reaction') ? 0 : 1;
+  }
+
+  private change(
+    event: CommandName,
+    author: string,
+    ask: { username: string; chatSeq: number; reaction: string; message: string; topic: string },
+  ): void {
+    const name = foldName(ask.username);
+    const chat = this.chats.get(ask.chatSeq);
+    this.head += event === 'create:room' ? 2 : 1;
+    if (event === 'create:room') this.owner = author;
+    if (event === 'create:room' || event === 'add:member') this.members.set(name, author);
+    if (event === 'remove:member') this.members.delete(name);
+    if (event === 'create:chat') this.chats.set(this.head, { author, message: ask.message, reactions: new Map() });
+    if (event === 'update:chat' && chat) chat.message = ask.message;
+    if (event === 'delete:chat' && chat) chat.message = null;
+    if (event === 'add:reaction') chat?.reactions.set(ask.reaction, (chat.reactions.get(ask.reaction) ?? new Set()).add(name));
+    if (event === 'remove:reaction') chat?.reactions.get(ask.reaction)?.delete(name);
+    if (event === 'update:room') this.topic = ask.topic;
+    if (event === 'delete:room') this.end();
+  }
+
+  private end(): void {
+    this.head -= 1;
+    const { head } = this;
+    Object.assign(this, new Model(), { head });
+  }
+}
+
+test('any sequence of commands is answered, and leads where, the model says', async () => {
+  const met = new Map<string, Set<string>>();
+  await fc.assert(
+    fc.asyncProperty(steps, async (all) => {
+      const store = openMemory();
+      let model = new Model();
+      for (const each of [opening, ...all]) {
+        const expected = model.take(each);
+        const answer = await take(store, each);
+        expect('code' in answer ? answer : { seq: answer.seq }).toEqual(expected);
+        met.set(each.event, (met.get(each.event) ?? new Set()).add('code' in answer ? answer.code : answer.outcome));
+        if (model.owner === undefined) model = new Model();
+      }
+      await agree(store, model);
+      await replayAgrees(store);
+    }),
+    { numRuns: 2_000 },
+  );
+  expect(Object.fromEntries([...met].map(([event, answers]) => [event, [...answers].sort()]))).toEqual({
+    'create:room': ['appended', 'repeated', 'room_exists'],
+    'add:member': ['appended', 'name_taken', 'repeated', 'room_not_found', 'unchanged'],
+    'remove:member': ['appended', 'not_a_member', 'repeated', 'room_not_found', 'unchanged'],
+    'create:chat': ['appended', 'not_a_member', 'repeated', 'room_not_found'],
+    'update:chat': ['appended', 'chat_not_found', 'not_a_member', 'not_allowed', 'repeated', 'room_not_found'],
+    'delete:chat': ['appended', 'chat_not_found', 'not_a_member', 'not_allowed', 'repeated', 'room_not_found', 'unchanged'],
+    'add:reaction': ['appended', 'chat_not_found', 'not_a_member', 'repeated', 'room_not_found', 'unchanged'],
+    'remove:reaction': ['appended', 'chat_not_found', 'not_a_member', 'repeated', 'room_not_found', 'unchanged'],
+    'update:room': ['appended', 'not_a_member', 'not_allowed', 'repeated', 'room_not_found'],
+    'delete:room': ['appended', 'not_a_member', 'not_allowed', 'repeated', 'room_not_found'],
+  });
+});
+
+async function agree(store: Store, model: Model): Promise<void> {
+  const [member] = model.members;
+  if (!member) return;
+  const [username, author] = member;
+  const caller = { author, node: 'node', username };
+  const { members } = await listMembers(store, { roomId, limit: 500 }, caller);
+  expect(members.map((each) => foldName(each.username)).sort()).toEqual([...model.members.keys()].sort());
+  const { chats } = await listChats(store, { roomId, limit: 500 }, caller);
+  const shown = chats.map(({ seq, message, reactions = [] }) => ({
+    seq,
+    message,
+    reactions: reactions.map(({ reaction, count }) => [reaction, count]).sort(),
+  }));
+  const expected = [...model.chats].map(([seq, { message, reactions }]) => ({
+    seq,
+    message,
+    reactions: message === null ? [] : counted(reactions),
+  }));
+  expect(shown).toEqual(expected);
+}
+
+const counted = (reactions: Map<string, Set<string>>) =>
+  [...reactions]
+    .filter(([, names]) => names.size > 0)
+    .map(([reaction, names]) => [reaction, names.size])
+    .sort();
+
+test('whatever many ask at once: names are unique, the order is total, a client id is kept once, keys equal a replay', async () => {
+  const outcomes = { appended: 0, repeated: 0, stale: 0 };
+  await fc.assert(
+    fc.asyncProperty(steps, fc.scheduler(), async (all, scheduler) => {
+      const store = openMemory();
+      const late = scheduled(store, scheduler, outcomes);
+      const half = Math.ceil(all.length / 2);
+      for (const each of [opening, ...all.slice(0, half)]) await take(store, each);
+      const taken = Promise.all(all.slice(half).map((each) => take(late, each)));
+      await scheduler.waitIdle();
+      await taken;
+      await replayAgrees(store);
+      const { entries } = await store.page(roomId, { limit: 1_000 });
+      expect(entries.map(({ seq }) => seq)).toEqual(entries.map((_, index) => index + 1));
+      const clientIds = entries
+        .filter(({ body }) => body?.clientId !== undefined)
+        .map(({ author, body }) => `${author}:${JSON.stringify(body?.clientId)}`);
+      expect(new Set(clientIds).size).toBe(clientIds.length);
+    }),
+    { numRuns: 1_000 },
+  );
+  expect(Math.min(...Object.values(outcomes)), JSON.stringify(outcomes)).toBeGreaterThan(100);
+});
+
+/** What `commit` uses of the store; reads and appends happen in any order that the scheduler finds. */
+function scheduled(store: Store, scheduler: fc.Scheduler, outcomes: Record<Appended['outcome'], number>): Store {
+  const read = scheduler.scheduleFunction(store.read.bind(store));
+  const append = scheduler.scheduleFunction(async (room: string, what: Append) => {
+    const appended = await store.append(room, what);
+    outcomes[appended.outcome] += 1;
+    return appended;
+  });
+  return { read, append, recall: store.recall.bind(store) } as unknown as Store;
+}
+
+/** Folds the log anew, by its entries alone, and compares every key that the store has. */
+async function replayAgrees(store: Store): Promise<void> {
+  const { entries } = await store.page(roomId, { limit: 1_000 });
+  const keys = new Map<string, number>();
+  for (const entry of entries) replay(keys, entry);
+  const asked = [...new Set([...keys.keys(), settingsKey, ...entries.flatMap((entry) => keysNamedBy(entry))])];
+  const facts = await store.read(roomId, { keys: asked, counts: [''] });
+  expect([...facts.keys].map(([key, { seq }]) => [key, seq]).sort()).toEqual([...keys].sort());
+  const members = [...keys.keys()].filter((key) => key.startsWith(`${memberFamily}/`)).length;
+  expect(facts.counts.get('')?.get(memberFamily) ?? 0).toBe(members);
+}
+
+function replay(keys: Map<string, number>, entry: Entry): void {
+  const [key] = keysNamedBy(entry);
+  if (key === undefined) return;
+  if (entry.kind === 'remove:member' || entry.kind === 'remove:reaction') {
+    expect(keys.has(key), `${entry.kind} of ${key}, which is not there`).toBe(true);
+    keys.delete(key);
+    return;
+  }
+  const isNew = entry.kind === 'add:member' || entry.kind === 'add:reaction' || entry.kind === 'create:room';
+  if (isNew) expect(keys.has(key), `${entry.kind} of ${key}, which is taken`).toBe(false);
+  keys.set(key, entry.seq);
+}
+
+function keysNamedBy({ kind, by, body }: Entry): string[] {
+  const told = (body ?? {}) as { username: string; chatSeq: number; reaction: string };
+  if (kind === 'create:room' || kind === 'update:room') return [settingsKey];
+  if (kind === 'add:member') return [memberKey(by)];
+  if (kind === 'remove:member') return [memberKey(told.username)];
+  if (kind === 'update:chat' || kind === 'delete:chat') return body === null ? [] : [chatKey(told.chatSeq)];
+  if (kind === 'add:reaction' || kind === 'remove:reaction') return [reactionKey(told.chatSeq, told.reaction, by)];
+  return [];
+}
