@@ -1,0 +1,76 @@
+import { ChatError, type Limits } from '@engawa/protocol';
+import type { Identity } from './authenticate.ts';
+import { Bucket } from './rates.ts';
+
+interface Seat {
+  /** Names that this connection has in the room, by their keys. */
+  usernames: Map<string, string>;
+  chats: Bucket | undefined;
+}
+
+/** One client's connection: who it is, where it sits, how much it may still ask, and what it asked so far. */
+export class Connection {
+  readonly identity: Identity;
+  readonly seats = new Map<string, Seat>();
+  readonly #limits: Limits;
+  readonly #addressPackets: Bucket | undefined;
+  readonly #packets: Bucket | undefined;
+  readonly #joins: Bucket | undefined;
+  #last: Promise<void> = Promise.resolve();
+  #waiting = 0;
+
+  constructor(identity: Identity, limits: Limits, addressPackets: Bucket | undefined) {
+    this.identity = identity;
+    this.#limits = limits;
+    this.#addressPackets = addressPackets;
+    this.#packets = bucket(limits.rates?.packets);
+    this.#joins = bucket(limits.rates?.joins);
+  }
+
+  mayAsk(): void {
+    this.#packets?.take();
+    this.#addressPackets?.take();
+  }
+
+  mayJoin(roomId: string): void {
+    this.#joins?.take();
+    if (this.seats.size >= this.#limits.roomsPerConnection && !this.seats.has(roomId)) throw new ChatError('too_many_rooms');
+  }
+
+  mayChat(roomId: string): void {
+    this.seats.get(roomId)?.chats?.take();
+  }
+
+  usernameIn(roomId: string): string | undefined {
+    return this.seats.get(roomId)?.usernames.values().next().value;
+  }
+
+  sit(roomId: string, key: string, username: string): void {
+    const seat = this.seats.get(roomId) ?? { usernames: new Map<string, string>(), chats: bucket(this.#limits.rates?.chats) };
+    seat.usernames.set(key, username);
+    this.seats.set(roomId, seat);
+  }
+
+  /** True when this was the connection's last name in the room. */
+  rise(roomId: string, key: string): boolean {
+    const seat = this.seats.get(roomId);
+    seat?.usernames.delete(key);
+    return seat?.usernames.size === 0 && this.seats.delete(roomId);
+  }
+
+  /** What one connection asks is done in its order, one after the other: so a sender's own chats keep his order. */
+  inTurn(task: () => Promise<void>): void {
+    if (this.#waiting >= this.#limits.waitingPerConnection) throw new ChatError('busy');
+    this.#waiting += 1;
+    this.#last = this.#last.then(task).finally(() => {
+      this.#waiting -= 1;
+    });
+  }
+
+  /** Resolves when everything that was asked so far is done. */
+  async settled(): Promise<void> {
+    await this.#last;
+  }
+}
+
+const bucket = (rate: ConstructorParameters<typeof Bucket>[0] | undefined): Bucket | undefined => (rate ? new Bucket(rate) : undefined);

@@ -1,0 +1,33 @@
+import { ChatError, type Rate } from '@engawa/protocol';
+
+/** A token bucket in two numbers: what was left, and when. */
+export class Bucket {
+  readonly #rate: Rate;
+  #tokens: number;
+  #at: number;
+
+  constructor(rate: Rate, now = performance.now()) {
+    this.#rate = rate;
+    this.#tokens = rate.burst;
+    this.#at = now;
+  }
+
+  /** Takes one token, or refuses with the milliseconds until there is one. */
+  take(now = performance.now()): void {
+    this.#refill(now);
+    if (this.#tokens < 1)
+      throw new ChatError('rate_limited', { retryAfter: Math.ceil(((1 - this.#tokens) / this.#rate.perSecond) * 1000) });
+    this.#tokens -= 1;
+  }
+
+  /** Full again: forgetting it changes nothing. */
+  isFull(now = performance.now()): boolean {
+    this.#refill(now);
+    return this.#tokens === this.#rate.burst;
+  }
+
+  #refill(now: number): void {
+    this.#tokens = Math.min(this.#rate.burst, this.#tokens + ((now - this.#at) / 1000) * this.#rate.perSecond);
+    this.#at = now;
+  }
+}

@@ -1,0 +1,112 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Answer, Ask, EventName, WireError } from '@engawa/protocol';
+import { createServer, openEmbedded, openMemory, type ServerOptions, type Store } from '@engawa/server';
+import { pino } from 'pino';
+import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client';
+import { onTestFinished } from 'vitest';
+
+export interface Running {
+  url: string;
+  store: Store;
+  /** Ends this server and leaves its store open. */
+  stop: () => Promise<void>;
+}
+
+type Options = Partial<ServerOptions['settings']> & { store?: Store; grace?: number };
+
+/** A real server on a free port, on a store of its own unless it is given one; both end with the test. */
+export async function startServer({ store = openMemory(), grace, ...settings }: Options = {}): Promise<Running> {
+  const server = createServer({
+    store,
+    settings: { port: 0, host: '127.0.0.1', origins: ['*'], limits: 'on', trustedProxies: 0, ...settings },
+    log: pino({ level: process.env.TEST_LOG ?? 'silent' }),
+    ...(grace !== undefined && { grace }),
+  });
+  const port = await server.listen();
+  let stopping: Promise<void> | undefined;
+  const stop = () => (stopping ??= server.close());
+  onTestFinished(async () => {
+    await stop();
+    await store.close();
+  });
+  return { url: `http://127.0.0.1:${port}`, store, stop };
+}
+
+/** A store in a new folder, which goes with the test. */
+export async function embeddedStore(): Promise<Store> {
+  const folder = newFolder();
+  return openEmbedded({ folder });
+}
+
+export function newFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'engawa-test-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** A stock client, connected. */
+export async function connect(url: string, options: Partial<ManagerOptions & SocketOptions> = {}): Promise<Socket> {
+  const socket = newClient(url, options);
+  await within(new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('connect_error', reject)), 'connect');
+  return socket;
+}
+
+/** A stock client that may yet be refused. */
+export function newClient(url: string, options: Partial<ManagerOptions & SocketOptions> = {}): Socket {
+  const socket = io(url, { forceNew: true, reconnection: false, transports: ['websocket'], ...options });
+  onTestFinished(() => void socket.disconnect());
+  return socket;
+}
+
+/** What the server answers; the acknowledgement, whole. */
+export function ask<E extends EventName>(socket: Socket, event: E, payload: Ask<E>): Promise<Answer<E>> {
+  return askAnything(socket, event, payload) as Promise<Answer<E>>;
+}
+
+export const askAnything = (socket: Socket, event: string, ...payload: unknown[]): Promise<unknown> =>
+  within(socket.emitWithAck(event, ...payload) as Promise<unknown>, `answer to ${event}`);
+
+/** The answer of an ask that must succeed. */
+export async function done<E extends EventName>(socket: Socket, event: E, payload: Ask<E>): Promise<Extract<Answer<E>, { ok: true }>> {
+  const answer = await ask(socket, event, payload);
+  if (!answer.ok) throw new Error(`${event} was refused: ${answer.error.code}`);
+  return answer;
+}
+
+/** The error of an ask that must be refused. */
+export async function refused<E extends EventName>(socket: Socket, event: E, payload: Ask<E>): Promise<WireError> {
+  const answer = await ask(socket, event, payload);
+  if (answer.ok) throw new Error(`${event} was not refused`);
+  return answer.error;
+}
+
+/** The next event of this name; ask for it before you do what makes it happen. */
+export const heard = (socket: Socket, event: string): Promise<Record<string, unknown>> =>
+  within(new Promise((resolve) => socket.once(event, resolve)), event);
+
+/** Everything of this name that the socket hears from now on. */
+export function hearing(socket: Socket, event: string): Record<string, unknown>[] {
+  const all: Record<string, unknown>[] = [];
+  socket.on(event, (payload: Record<string, unknown>) => all.push(payload));
+  return all;
+}
+
+/** Fails with a name instead of hanging. */
+export async function within<Result>(promise: Promise<Result>, what: string, milliseconds = 10_000): Promise<Result> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`waited in vain for ${what}`)), milliseconds);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** Resolves when the condition holds. */
+export async function until(condition: () => boolean | Promise<boolean>, what: string, milliseconds = 10_000): Promise<void> {
+  const deadline = performance.now() + milliseconds;
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}

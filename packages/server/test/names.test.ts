@@ -1,0 +1,124 @@
+/** Who may have a name, how long, and who gets it back. */
+import { openMemory, type Store } from '@engawa/server';
+import type { Socket } from 'socket.io-client';
+import { describe, expect, test } from 'vitest';
+import { foldName, memberKey } from '#chat/keys.js';
+import { GRACE_MS } from '#chat/leases.js';
+import { ask, connect, done, embeddedStore, heard, refused, startServer, until } from './helpers/server.ts';
+
+const roomId = 'veranda';
+const GRACE = 400;
+
+const drop = (socket: Socket): void => void socket.io.engine.close();
+const isFree = async (socket: Socket, username: string) => (await ask(socket, 'add:member', { roomId, username })).ok;
+const leaves = async (store: Store) => (await store.page(roomId, { limit: 500 })).entries.filter(({ kind }) => kind === 'remove:member');
+
+test('the grace is thirty seconds', () => {
+  expect(GRACE_MS).toBe(30_000);
+});
+
+describe.each([
+  ['memory', async () => openMemory()],
+  ['embedded', embeddedStore],
+])('on the %s store', (_, open) => {
+  test('a dropped guest leaves once, by an entry that the room hears', async () => {
+    const { url, store } = await startServer({ store: await open(), grace: GRACE });
+    const [aya, ben] = [await connect(url), await connect(url)];
+    await done(aya, 'create:room', { roomId, username: 'aya' });
+    await done(ben, 'add:member', { roomId, username: 'Ben' });
+    const left = heard(aya, 'remove:member:success');
+    drop(ben);
+    expect(await left).toMatchObject({ roomId, username: 'Ben', by: 'Ben', reason: 'gone', seq: 4 });
+    await done(await connect(url), 'add:member', { roomId, username: 'ben' });
+    expect(await leaves(store)).toHaveLength(1);
+  });
+
+  test('within the grace the own session takes the name back silently, and nobody else gets it', async () => {
+    const { url, store } = await startServer({ store: await open(), grace: GRACE });
+    const ben = await connect(url);
+    const { session } = await done(ben, 'create:room', { roomId, username: 'ben' });
+    drop(ben);
+    const thief = await connect(url);
+    expect((await refused(thief, 'add:member', { roomId, username: 'ben' })).code).toBe('name_taken');
+    const back = await connect(url, { auth: { session } });
+    expect(await done(back, 'add:member', { roomId, username: 'ben' })).toMatchObject({ role: 'owner', session });
+    await new Promise((resolve) => setTimeout(resolve, 2 * GRACE));
+    expect((await refused(thief, 'add:member', { roomId, username: 'ben' })).code).toBe('name_taken');
+    expect(await leaves(store)).toHaveLength(0);
+    await done(back, 'create:chat', { roomId, username: 'ben', message: 'still me' });
+  });
+
+  test('a name is kept while one of its connections is there', async () => {
+    const { url, store } = await startServer({ store: await open(), grace: GRACE });
+    const phone = await connect(url);
+    const { session } = await done(phone, 'create:room', { roomId, username: 'ben' });
+    const laptop = await connect(url, { auth: { session } });
+    await done(laptop, 'add:member', { roomId, username: 'ben' });
+    drop(phone);
+    await new Promise((resolve) => setTimeout(resolve, 2 * GRACE));
+    expect(await leaves(store)).toHaveLength(0);
+    drop(laptop);
+    await until(async () => (await leaves(store)).length === 1, 'he is gone');
+  });
+
+  test('the guests of a server that is gone are freed by another', async () => {
+    const store = await open();
+    const first = await startServer({ store, grace: GRACE });
+    const ben = await connect(first.url);
+    await done(ben, 'create:room', { roomId, username: 'ben' });
+    // A server that was killed says nothing any more: here it is the lease of a node that never beats.
+    await store.append(roomId, {
+      epoch: (await store.read(roomId, {})).epoch,
+      given: [],
+      drafts: [
+        {
+          id: 'e1',
+          by: 'ghost',
+          author: 'nobody',
+          kind: 'add:member',
+          body: {},
+          sets: [[memberKey('ghost'), { username: 'ghost', author: 'nobody' }]],
+          lease: { key: memberKey('ghost'), node: 'killed' },
+        },
+      ],
+    });
+    const second = await connect(first.url);
+    await until(() => isFree(second, 'ghost'), 'the name of the ghost is free');
+    expect(await leaves(store)).toMatchObject([{ by: 'ghost', body: { reason: 'gone' } }]);
+    expect(await isFree(second, 'ben')).toBe(false);
+  });
+});
+
+test('an owner who lost his session is a guest like any other, and his name makes nobody an owner', async () => {
+  const { url } = await startServer({ grace: GRACE });
+  const aya = await connect(url);
+  await done(aya, 'create:room', { roomId, username: 'aya' });
+  await done(await connect(url), 'add:member', { roomId, username: 'ben' });
+  drop(aya);
+  const other = await connect(url);
+  await until(() => isFree(other, 'aya'), 'the name is free');
+  expect((await refused(other, 'delete:room', { roomId, username: 'aya' })).code).toBe('not_allowed');
+});
+
+test('who takes over a name does not take over what was said under it', async () => {
+  const { url } = await startServer();
+  const [aya, ben, other] = [await connect(url), await connect(url), await connect(url)];
+  await done(aya, 'create:room', { roomId, username: 'aya' });
+  await done(ben, 'add:member', { roomId, username: 'ben' });
+  const { seq: chatSeq } = await done(ben, 'create:chat', { roomId, username: 'ben', message: 'mine' });
+  await done(ben, 'remove:member', { roomId, username: 'ben' });
+  await done(other, 'add:member', { roomId, username: 'ben' });
+  expect((await refused(other, 'update:chat', { roomId, username: 'ben', chatSeq, message: 'yours' })).code).toBe('not_allowed');
+  await done(ben, 'add:member', { roomId, username: 'ben2' });
+  await done(ben, 'update:chat', { roomId, username: 'ben2', chatSeq, message: 'still mine' });
+});
+
+test.each([
+  ['Aya', 'aYA'],
+  ['ａｙａ', 'aya'],
+  ['a\u200bya', 'aya'],
+  ['e\u0301', 'é'],
+  ['ﬁn', 'fin'],
+])('%j and %j are one name', (one, other) => {
+  expect(foldName(one)).toBe(foldName(other));
+});

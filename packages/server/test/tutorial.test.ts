@@ -1,0 +1,219 @@
+/**
+ * The original tutorial: its four events spoken by a stock client that knows nothing else, and its twelve defects, each
+ * by a test that fails on the tutorial's server.
+ */
+import type { Socket } from 'socket.io-client';
+import { describe, expect, test } from 'vitest';
+import { ask, connect, done, embeddedStore, heard, hearing, newClient, refused, startServer, until, within } from './helpers/server.ts';
+
+const ROOM = { roomId: 'veranda' };
+
+async function inRoom(url: string, username: string, event: 'create:room' | 'add:member' = 'add:member'): Promise<Socket> {
+  const socket = await connect(url);
+  await done(socket, event, { ...ROOM, username });
+  return socket;
+}
+
+describe.each([['websocket'], ['polling']])('a stock client over %s', (transport) => {
+  const transports = [transport];
+
+  test('speaks the four events and hears what the tutorial says, texts included', async () => {
+    const { url } = await startServer({ store: await embeddedStore() });
+    const aya = await connect(url, { transports });
+    const ben = await connect(url, { transports });
+    const told = { aya: [] as string[], ben: [] as string[] };
+    for (const [name, socket] of Object.entries({ aya, ben })) {
+      socket.onAny((event: string, payload: Record<string, string | undefined>) => {
+        const words = [event, payload.roomId, payload.username, payload.message].filter((word) => word !== undefined);
+        told[name as 'aya' | 'ben'].push(words.join(' '));
+      });
+    }
+    const hears = async (name: 'aya' | 'ben', times: number) => {
+      const { length } = told[name];
+      await until(() => told[name].length === length + times, `${name} hears`);
+    };
+    const say = async (socket: Socket, event: string, payload: object) => void socket.emit(event, { ...ROOM, ...payload });
+
+    await Promise.all([hears('ben', 1), say(ben, 'add:member', { username: 'ben' })]);
+    await Promise.all([hears('ben', 1), say(ben, 'remove:member', { username: 'ben' })]);
+    await Promise.all([hears('aya', 2), say(aya, 'create:room', { username: 'aya' })]);
+    await Promise.all([hears('ben', 1), say(ben, 'create:room', { username: 'ben' })]);
+    await Promise.all([hears('ben', 1), say(ben, 'add:member', { username: 'aya' })]);
+    await Promise.all([hears('aya', 1), say(ben, 'add:member', { username: 'ben' })]);
+    await Promise.all([hears('ben', 1), say(aya, 'create:chat', { username: 'aya', message: 'こんにちは' })]);
+    await Promise.all([hears('aya', 1), say(ben, 'create:chat', { username: 'ben', message: 'hello' })]);
+    await Promise.all([hears('aya', 1), say(ben, 'remove:member', { username: 'ben' })]);
+
+    expect(told.aya).toEqual([
+      'create:room:success veranda aya',
+      'add:member:success veranda aya',
+      'add:member:success veranda ben',
+      'create:chat:success veranda aya こんにちは',
+      'create:chat:success veranda ben hello',
+      'remove:member:success veranda ben',
+    ]);
+    expect(told.ben).toEqual([
+      'error Room does not exist.',
+      'error Room does not exist.',
+      'error Room already exist.',
+      'error Username already exists, please choose another username.',
+      'add:member:success veranda ben',
+      'create:chat:success veranda aya こんにちは',
+      'create:chat:success veranda ben hello',
+      'remove:member:success veranda ben',
+    ]);
+  });
+});
+
+test('every origin may connect by default', async () => {
+  const { url } = await startServer();
+  const response = await fetch(`${url}/socket.io/?EIO=4&transport=polling`, { headers: { origin: 'https://anywhere.example' } });
+  expect(response.status).toBe(200);
+  expect(response.headers.get('access-control-allow-origin')).toBe('*');
+});
+
+describe('the defects of the tutorial', () => {
+  test('1: what was said can be read back', async () => {
+    const { url } = await startServer();
+    const aya = await inRoom(url, 'aya', 'create:room');
+    await done(aya, 'create:chat', { ...ROOM, username: 'aya', message: 'first' });
+    const ben = await inRoom(url, 'ben');
+    const { chats } = await done(ben, 'list:chats', ROOM);
+    expect(chats.map(({ message }) => message)).toEqual(['first']);
+  });
+
+  test('2: a name is free again after its connection is gone', async () => {
+    const { url } = await startServer({ grace: 300 });
+    await inRoom(url, 'aya', 'create:room');
+    const ben = await inRoom(url, 'ben');
+    const next = await connect(url);
+    expect((await refused(next, 'add:member', { ...ROOM, username: 'ben' })).code).toBe('name_taken');
+    ben.io.engine.close();
+    await until(async () => (await ask(next, 'add:member', { ...ROOM, username: 'ben' })).ok, 'the name is free');
+  });
+
+  test('3: nobody speaks for another, posts where he is not, or removes whom he may not', async () => {
+    const { url } = await startServer();
+    const aya = await inRoom(url, 'aya', 'create:room');
+    const ben = await inRoom(url, 'ben');
+    const stranger = await connect(url);
+    const message = 'I am aya';
+    expect((await refused(ben, 'create:chat', { ...ROOM, username: 'aya', message })).code).toBe('not_a_member');
+    expect((await refused(stranger, 'create:chat', { ...ROOM, username: 'aya', message })).code).toBe('not_a_member');
+    expect((await refused(stranger, 'create:chat', { ...ROOM, username: 'stranger', message })).code).toBe('not_a_member');
+    expect((await refused(stranger, 'remove:member', { ...ROOM, username: 'ben' })).code).toBe('not_a_member');
+    expect((await refused(ben, 'remove:member', { ...ROOM, username: 'aya' })).code).toBe('not_allowed');
+    expect((await done(aya, 'list:chats', ROOM)).chats).toEqual([]);
+    expect((await done(aya, 'list:members', ROOM)).count).toBe(2);
+  });
+
+  test('4: of many who take one name or open one room at once, one does, and no room is half there', async () => {
+    const { url } = await startServer({ store: await embeddedStore(), limits: 'off' });
+    const sockets = await Promise.all(Array.from({ length: 30 }, () => connect(url)));
+    const opened = await Promise.all(sockets.map((socket, each) => ask(socket, 'create:room', { ...ROOM, username: `u${each}` })));
+    expect(opened.filter(({ ok }) => ok)).toHaveLength(1);
+    const owner = sockets[opened.findIndex(({ ok }) => ok)] as Socket;
+    expect((await done(owner, 'list:members', ROOM)).members).toMatchObject([{ role: 'owner' }]);
+    const others = sockets.filter((socket) => socket !== owner);
+    const joined = await Promise.all(others.map((socket) => ask(socket, 'add:member', { ...ROOM, username: 'ben' })));
+    expect(joined.filter(({ ok }) => ok)).toHaveLength(1);
+    expect(joined.filter((answer) => !answer.ok && answer.error.code === 'name_taken')).toHaveLength(28);
+  });
+
+  test('5: "::" in a room or a name is text like any other', async () => {
+    const { url } = await startServer();
+    const socket = await connect(url);
+    await done(socket, 'create:room', { roomId: 'a', username: 'b::c' });
+    await done(socket, 'create:room', { roomId: 'a::b', username: 'x' });
+    await done(socket, 'add:member', { roomId: 'a::b', username: 'c' });
+    expect((await done(socket, 'list:members', { roomId: 'a' })).members.map(({ username }) => username)).toEqual(['b::c']);
+    expect((await done(socket, 'list:members', { roomId: 'a::b' })).members.map(({ username }) => username)).toEqual(['c', 'x']);
+  });
+
+  test('6: two servers on one store hear each other', async () => {
+    const one = await startServer();
+    const two = await startServer({ store: one.store });
+    const aya = await inRoom(one.url, 'aya', 'create:room');
+    const ben = await inRoom(two.url, 'ben');
+    const [toAya, toBen] = [heard(aya, 'create:chat:success'), heard(ben, 'create:chat:success')];
+    await done(aya, 'create:chat', { ...ROOM, username: 'aya', message: 'across' });
+    expect(await toBen).toEqual(await toAya);
+  });
+
+  test('7: removing somebody takes him out of the room, not the one who asked', async () => {
+    const { url } = await startServer();
+    const aya = await inRoom(url, 'aya', 'create:room');
+    const ben = await inRoom(url, 'ben');
+    const [toAya, toBen] = [hearing(aya, 'create:chat:success'), hearing(ben, 'create:chat:success')];
+    const removed = heard(ben, 'remove:member:success');
+    await done(aya, 'remove:member', { ...ROOM, username: 'ben' });
+    expect(await removed).toMatchObject({ username: 'ben', by: 'aya', reason: 'removed' });
+    await done(aya, 'create:chat', { ...ROOM, username: 'aya', message: 'he is gone' });
+    expect((await refused(ben, 'create:chat', { ...ROOM, username: 'ben', message: 'am I?' })).code).toBe('not_a_member');
+    expect([toAya.length, toBen.length]).toEqual([1, 0]);
+  });
+
+  test('8: when the store fails the caller is told, and the process and its connections go on', async () => {
+    const { url, store } = await startServer();
+    const aya = await inRoom(url, 'aya', 'create:room');
+    const ben = await connect(url);
+    await store.close();
+    const answer = await refused(aya, 'create:chat', { ...ROOM, username: 'aya', message: 'kept?' });
+    expect(answer).toMatchObject({ code: 'busy', retryable: true });
+    expect((await refused(ben, 'create:room', { roomId: 'new', username: 'ben' })).message).toBe('Room creation failed.');
+    expect((await refused(ben, 'add:member', { ...ROOM, username: 'ben' })).message).toBe('User creation failed.');
+    expect([aya.connected, ben.connected]).toEqual([true, true]);
+  });
+
+  test('8: what is heard was kept before', async () => {
+    const { url } = await startServer({ store: await embeddedStore() });
+    const aya = await inRoom(url, 'aya', 'create:room');
+    const ben = await inRoom(url, 'ben');
+    const chat = heard(ben, 'create:chat:success');
+    aya.emit('create:chat', { ...ROOM, username: 'aya', message: 'kept' });
+    const { seq } = await chat;
+    expect((await done(ben, 'list:chats', ROOM)).chats).toMatchObject([{ seq, message: 'kept' }]);
+  });
+
+  test('9: the port is the one that is asked for', async () => {
+    const { url } = await startServer({ port: 0 });
+    expect(new URL(url).port).not.toBe('3000');
+    expect((await fetch(`${url}/health`)).status).toBe(200);
+  });
+
+  test('10: a refusal ends nothing: the same connection may ask again', async () => {
+    const { url } = await startServer();
+    const socket = newClient(url);
+    const error = heard(socket, 'error');
+    socket.emit('add:member', { ...ROOM, username: 'aya' });
+    expect(await error).toMatchObject({ code: 'room_not_found', message: 'Room does not exist.', retryable: false, event: 'add:member' });
+    await done(socket, 'create:room', { ...ROOM, username: 'aya' });
+  });
+
+  test('11: who leaves hears that he left, and a client that repeats itself is told once each', async () => {
+    const { url } = await startServer();
+    await inRoom(url, 'aya', 'create:room');
+    const ben = await inRoom(url, 'ben');
+    const [left, joined] = [hearing(ben, 'remove:member:success'), hearing(ben, 'add:member:success')];
+    await done(ben, 'add:member', { ...ROOM, username: 'ben' });
+    await done(ben, 'remove:member', { ...ROOM, username: 'ben' });
+    await done(ben, 'remove:member', { ...ROOM, username: 'ben' });
+    expect(joined).toMatchObject([{ ...ROOM, username: 'ben' }]);
+    expect(left).toMatchObject([
+      { ...ROOM, username: 'ben', reason: 'left' },
+      { ...ROOM, username: 'ben' },
+    ]);
+  });
+
+  test('12: size, rate and kind of what is sent are limited, and the limits are told', async () => {
+    const { url } = await startServer();
+    const aya = await connect(url);
+    const { limits } = await done(aya, 'create:room', { ...ROOM, username: 'aya' });
+    const tooLong = 'x'.repeat(limits.textCodePoints + 1);
+    expect((await refused(aya, 'create:chat', { ...ROOM, username: 'aya', message: tooLong })).code).toBe('invalid_payload');
+    const flood = Array.from({ length: 40 }, () => ask(aya, 'create:chat', { ...ROOM, username: 'aya', message: 'x' }));
+    const refusals = (await within(Promise.all(flood), 'answers')).filter((answer) => !answer.ok);
+    expect(refusals.length).toBeGreaterThan(0);
+    expect(refusals[0]).toMatchObject({ error: { code: 'rate_limited', retryable: true } });
+  });
+});

@@ -1,0 +1,336 @@
+import { type EventName, events } from '@engawa/protocol';
+import { openMemory, type Store } from '@engawa/server';
+import type { Socket } from 'socket.io-client';
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { ask, askAnything, connect, done, embeddedStore, heard, hearing, newClient, refused, startServer } from './helpers/server.ts';
+
+const roomId = 'veranda';
+
+interface Room {
+  url: string;
+  store: Store;
+  /** The owner. */
+  aya: Socket;
+  ben: Socket;
+}
+
+async function startRoom(store: Store = openMemory()): Promise<Room> {
+  const { url } = await startServer({ store, limits: 'off' });
+  const [aya, ben] = await Promise.all([connect(url), connect(url)]);
+  await done(aya, 'create:room', { roomId, username: 'aya', topic: 'tea' });
+  await done(ben, 'add:member', { roomId, username: 'ben' });
+  return { url, store, aya, ben };
+}
+
+const say = (socket: Socket, username: string, message: string) => done(socket, 'create:chat', { roomId, username, message });
+const chatsOf = async (socket: Socket) => (await done(socket, 'list:chats', { roomId })).chats;
+
+describe.each([
+  ['memory', async () => openMemory()],
+  ['embedded', embeddedStore],
+])('on the %s store', (_, open) => {
+  test('every command is heard by the room, in the order of the log, each knowing the one before it', async () => {
+    const { aya, ben } = await startRoom(await open());
+    const all: Record<string, unknown>[] = [];
+    aya.onAny((event: string, payload: Record<string, unknown>) => all.push({ event, ...payload }));
+    const { seq: chatSeq } = await say(ben, 'ben', 'helo');
+    await done(ben, 'update:chat', { roomId, username: 'ben', chatSeq, message: 'hello' });
+    await done(aya, 'add:reaction', { roomId, username: 'aya', chatSeq, reaction: '👍' });
+    await done(aya, 'remove:reaction', { roomId, username: 'aya', chatSeq, reaction: '👍' });
+    await done(ben, 'delete:chat', { roomId, username: 'ben', chatSeq });
+    await done(aya, 'update:room', { roomId, username: 'aya', topic: 'coffee' });
+    await done(aya, 'remove:member', { roomId, username: 'ben' });
+    await done(aya, 'delete:room', { roomId, username: 'aya' });
+
+    expect(all).toMatchObject([
+      { event: 'create:chat:success', username: 'ben', message: 'helo' },
+      { event: 'update:chat:success', username: 'ben', chatSeq, message: 'hello' },
+      { event: 'add:reaction:success', username: 'aya', chatSeq, reaction: '👍' },
+      { event: 'remove:reaction:success', username: 'aya', chatSeq, reaction: '👍' },
+      { event: 'delete:chat:success', username: 'ben', chatSeq },
+      { event: 'update:room:success', username: 'aya', topic: 'coffee' },
+      { event: 'remove:member:success', username: 'ben', by: 'aya', reason: 'removed' },
+      { event: 'delete:room:success', username: 'aya' },
+    ]);
+    all.forEach((entry, index) => {
+      const before = all[index - 1];
+      if (before) expect([entry.seq, entry.prev]).toEqual([(before.seq as number) + 1, before.id]);
+    });
+  });
+
+  test('a page shows chats as they stand: edited, deleted, and with reactions', async () => {
+    const { aya, ben } = await startRoom(await open());
+    const seqs = [await say(ben, 'ben', 'one'), await say(ben, 'ben', 'two'), await say(aya, 'aya', 'three')].map(({ seq }) => seq);
+    const [one, two, three] = seqs as [number, number, number];
+    const edit = await done(ben, 'update:chat', { roomId, username: 'ben', chatSeq: one, message: 'ONE' });
+    await done(ben, 'delete:chat', { roomId, username: 'ben', chatSeq: two });
+    await done(ben, 'add:reaction', { roomId, username: 'ben', chatSeq: three, reaction: '/' });
+    await done(aya, 'add:reaction', { roomId, username: 'aya', chatSeq: three, reaction: '🎉' });
+    await done(ben, 'add:reaction', { roomId, username: 'ben', chatSeq: three, reaction: '🎉' });
+    expect(await chatsOf(aya)).toEqual([
+      expect.objectContaining({ seq: one, message: 'ONE', edited: edit.seq }),
+      expect.objectContaining({ seq: two, message: null, deleted: true }),
+      expect.objectContaining({
+        seq: three,
+        message: 'three',
+        reactions: [
+          { reaction: '/', count: 1 },
+          { reaction: '🎉', count: 2, mine: true },
+        ],
+      }),
+    ]);
+  });
+
+  test('what was deleted or replaced is gone from the log, and its place stays', async () => {
+    const { ben, store } = await startRoom(await open());
+    const { seq: deleted } = await say(ben, 'ben', 'secret one');
+    await done(ben, 'update:chat', { roomId, username: 'ben', chatSeq: deleted, message: 'secret two' });
+    await done(ben, 'update:chat', { roomId, username: 'ben', chatSeq: deleted, message: 'secret three' });
+    expect(JSON.stringify(await store.page(roomId, { limit: 100 }))).toContain('secret three');
+    await done(ben, 'delete:chat', { roomId, username: 'ben', chatSeq: deleted });
+    const page = await store.page(roomId, { limit: 100 });
+    expect(JSON.stringify(page)).not.toContain('secret');
+    expect(page.entries.map(({ seq }) => seq)).toEqual(page.entries.map((_, index) => index + 1));
+  });
+
+  test('pages go before, after and around a seq, and say whether there is more', async () => {
+    const { aya } = await startRoom(await open());
+    const seqs: number[] = [];
+    for (let each = 0; each < 7; each += 1) seqs.push((await say(aya, 'aya', `chat ${each}`)).seq);
+    const page = async (asked: object) => {
+      const { chats, more } = await done(aya, 'list:chats', { roomId, ...asked });
+      return { at: chats.map(({ seq }) => seqs.indexOf(seq)), ...more };
+    };
+    expect(await page({})).toEqual({ at: [0, 1, 2, 3, 4, 5, 6], before: false, after: false });
+    expect(await page({ limit: 2 })).toEqual({ at: [5, 6], before: true, after: false });
+    expect(await page({ before: seqs[5], limit: 3 })).toEqual({ at: [2, 3, 4], before: true, after: true });
+    expect(await page({ before: seqs[2], limit: 3 })).toEqual({ at: [0, 1], before: false, after: true });
+    expect(await page({ after: seqs[4], limit: 3 })).toEqual({ at: [5, 6], before: true, after: false });
+    expect(await page({ after: seqs[0], limit: 2 })).toEqual({ at: [1, 2], before: true, after: true });
+    expect(await page({ around: seqs[3], limit: 4 })).toEqual({ at: [2, 3, 4, 5], before: true, after: true });
+    expect(await page({ around: seqs[0], limit: 4 })).toEqual({ at: [0, 1, 2], before: false, after: true });
+  });
+
+  test('rooms and members are listed page by page', async () => {
+    const { url, aya } = await startRoom(await open());
+    const socket = await connect(url);
+    for (const each of ['c', 'a', 'b']) await done(socket, 'create:room', { roomId: each, username: 'u' });
+    expect(await done(socket, 'list:rooms', { limit: 2 })).toMatchObject({
+      rooms: [{ roomId: 'a', members: 1, seq: 2 }, { roomId: 'b' }],
+      more: true,
+    });
+    const rest = await done(socket, 'list:rooms', { after: 'b' });
+    expect(rest).toMatchObject({ rooms: [{ roomId: 'c' }, { roomId, topic: 'tea', members: 2 }], more: false });
+    const first = await done(aya, 'list:members', { roomId, limit: 1 });
+    expect(first).toMatchObject({ members: [{ username: 'aya', role: 'owner', since: 2 }], count: 2, more: true });
+    expect(await done(aya, 'list:members', { roomId, after: 'AYA' })).toMatchObject({
+      members: [{ username: 'ben', role: 'member' }],
+      more: false,
+    });
+  });
+
+  test('a retry under the same client id is answered as the first time, whatever happened since', async () => {
+    const { aya, ben } = await startRoom(await open());
+    const toAya = hearing(aya, 'create:chat:success');
+    const chat = { roomId, username: 'ben', message: 'once', clientId: 'c1' };
+    const first = await done(ben, 'create:chat', chat);
+    expect(await done(ben, 'create:chat', { ...chat, message: 'another text' })).toEqual(first);
+    await done(aya, 'remove:member', { roomId, username: 'ben' });
+    expect(await done(ben, 'create:chat', chat)).toEqual(first);
+    expect((await refused(ben, 'create:chat', { ...chat, clientId: 'c2' })).code).toBe('not_a_member');
+    expect(toAya).toHaveLength(1);
+  });
+
+  test("another author's client id is his own", async () => {
+    const { aya, ben } = await startRoom(await open());
+    const first = await done(ben, 'create:chat', { roomId, username: 'ben', message: 'mine', clientId: 'same' });
+    const second = await done(aya, 'create:chat', { roomId, username: 'aya', message: 'also mine', clientId: 'same' });
+    expect(second.seq).toBe(first.seq + 1);
+  });
+
+  test('a deleted room leaves nothing, its members are out, and its id opens a new epoch', async () => {
+    const { aya, ben, store } = await startRoom(await open());
+    const { epoch } = await say(ben, 'ben', 'old words');
+    const [byAya, byBen] = [heard(aya, 'delete:room:success'), heard(ben, 'delete:room:success')];
+    expect((await refused(ben, 'delete:room', { roomId, username: 'ben' })).code).toBe('not_allowed');
+    await done(aya, 'delete:room', { roomId, username: 'aya' });
+    expect(await byBen).toEqual(await byAya);
+    expect((await refused(ben, 'create:chat', { roomId, username: 'ben', message: 'hello?' })).code).toBe('room_not_found');
+    const again = await done(ben, 'create:room', { roomId, username: 'ben' });
+    expect(again).toMatchObject({ seq: 2, role: 'owner', topic: '' });
+    expect(again.epoch).not.toBe(epoch);
+    expect((await store.page(roomId, { limit: 10 })).entries).toHaveLength(2);
+  });
+
+  test('what a connection asks is done in the order in which it asked', async () => {
+    const { aya } = await startRoom(await open());
+    const asked = Array.from({ length: 100 }, (_, each) => ask(aya, 'create:chat', { roomId, username: 'aya', message: `${each}` }));
+    await Promise.all(asked);
+    const { chats } = await done(aya, 'list:chats', { roomId, limit: 100 });
+    expect(chats.map(({ message }) => message)).toEqual(asked.map((_, each) => `${each}`));
+  });
+});
+
+test('every reply is what the protocol says', async () => {
+  const { aya, ben } = await startRoom();
+  const { seq: chatSeq } = await say(aya, 'aya', 'x');
+  const asks: [EventName, object][] = [
+    ['create:room', { roomId: 'other', username: 'aya' }],
+    ['add:member', { roomId, username: 'aya' }],
+    ['create:chat', { roomId, username: 'aya', message: 'y' }],
+    ['update:chat', { roomId, username: 'aya', chatSeq, message: 'z' }],
+    ['add:reaction', { roomId, username: 'aya', chatSeq, reaction: '👍' }],
+    ['list:chats', { roomId }],
+    ['list:members', { roomId }],
+    ['list:rooms', {}],
+    ['remove:reaction', { roomId, username: 'aya', chatSeq, reaction: '👍' }],
+    ['delete:chat', { roomId, username: 'aya', chatSeq }],
+    ['update:room', { roomId, username: 'aya', topic: 't' }],
+    ['remove:member', { roomId, username: 'ben' }],
+    ['delete:room', { roomId, username: 'aya' }],
+  ];
+  expect(asks.map(([event]) => event).sort()).toEqual(Object.keys(events).sort());
+  for (const [event, payload] of asks) {
+    const answer = await ask(aya, event, payload as never);
+    const schema = z.strictObject({ ok: z.literal(true), ...events[event].reply.shape });
+    expect(schema.safeParse(answer).error, event).toBeUndefined();
+  }
+  expect(ben.connected).toBe(true);
+});
+
+test('every refusal that an event is said to meet is met, and no other', async () => {
+  const { url, aya, ben } = await startRoom();
+  const stranger = await connect(url);
+  const { seq: ayas } = await say(aya, 'aya', 'x');
+  const nowhere = { roomId: 'nowhere', username: 'ben' };
+  const bens = { roomId, username: 'ben' };
+  const foreign = { roomId, username: 'aya' };
+  const message = 'm';
+  const reaction = '👍';
+  const notThere = { chatSeq: 1 };
+  const cases: [EventName, Socket, object, string][] = [
+    ['create:room', ben, bens, 'room_exists'],
+    ['add:member', ben, nowhere, 'room_not_found'],
+    ['add:member', ben, foreign, 'name_taken'],
+    ['remove:member', ben, nowhere, 'room_not_found'],
+    ['remove:member', stranger, bens, 'not_a_member'],
+    ['remove:member', ben, foreign, 'not_allowed'],
+    ['create:chat', ben, { ...nowhere, message }, 'room_not_found'],
+    ['create:chat', ben, { ...foreign, message }, 'not_a_member'],
+    ['update:chat', ben, { ...nowhere, chatSeq: 1, message }, 'room_not_found'],
+    ['update:chat', ben, { ...foreign, chatSeq: ayas, message }, 'not_a_member'],
+    ['update:chat', ben, { ...bens, chatSeq: ayas, message }, 'not_allowed'],
+    ['update:chat', ben, { ...bens, ...notThere, message }, 'chat_not_found'],
+    ['delete:chat', ben, { ...nowhere, chatSeq: 1 }, 'room_not_found'],
+    ['delete:chat', ben, { ...foreign, chatSeq: ayas }, 'not_a_member'],
+    ['delete:chat', ben, { ...bens, chatSeq: ayas }, 'not_allowed'],
+    ['delete:chat', ben, { ...bens, chatSeq: 10_000 }, 'chat_not_found'],
+    ['add:reaction', ben, { ...nowhere, chatSeq: 1, reaction }, 'room_not_found'],
+    ['add:reaction', ben, { ...foreign, chatSeq: ayas, reaction }, 'not_a_member'],
+    ['add:reaction', ben, { ...bens, ...notThere, reaction }, 'chat_not_found'],
+    ['remove:reaction', ben, { ...nowhere, chatSeq: 1, reaction }, 'room_not_found'],
+    ['remove:reaction', ben, { ...foreign, chatSeq: ayas, reaction }, 'not_a_member'],
+    ['remove:reaction', ben, { ...bens, ...notThere, reaction }, 'chat_not_found'],
+    ['update:room', ben, { ...nowhere, topic: 't' }, 'room_not_found'],
+    ['update:room', ben, { ...foreign, topic: 't' }, 'not_a_member'],
+    ['update:room', ben, { ...bens, topic: 't' }, 'not_allowed'],
+    ['delete:room', ben, nowhere, 'room_not_found'],
+    ['delete:room', ben, foreign, 'not_a_member'],
+    ['delete:room', ben, bens, 'not_allowed'],
+    ['list:members', ben, { roomId: 'nowhere' }, 'room_not_found'],
+    ['list:members', stranger, { roomId }, 'not_a_member'],
+    ['list:chats', ben, { roomId: 'nowhere' }, 'room_not_found'],
+    ['list:chats', stranger, { roomId }, 'not_a_member'],
+  ];
+  for (const [event, socket, payload, code] of cases) {
+    const error = await refused(socket, event, payload as never);
+    expect([event, error.code]).toEqual([event, code]);
+  }
+  const elsewhere = new Set(['too_many_rooms', 'too_many_reactions']);
+  for (const event of Object.keys(events) as EventName[]) {
+    const met = new Set(cases.filter(([each]) => each === event).map(([, , , code]) => code));
+    expect([event, [...met].sort()]).toEqual([event, events[event].errors.filter((code) => !elsewhere.has(code)).sort()]);
+  }
+});
+
+test('a chat has a bounded number of different reactions, and any number of the same', async () => {
+  const { aya, ben } = await startRoom();
+  const { seq: chatSeq } = await say(aya, 'aya', 'x');
+  const letters = [...'abcdefghijklmnopqrst'];
+  for (const reaction of letters) await done(aya, 'add:reaction', { roomId, username: 'aya', chatSeq, reaction });
+  expect((await refused(ben, 'add:reaction', { roomId, username: 'ben', chatSeq, reaction: 'z' })).code).toBe('too_many_reactions');
+  await done(ben, 'add:reaction', { roomId, username: 'ben', chatSeq, reaction: 'a' });
+});
+
+test('a refusal without an acknowledgement is an error event, and an answer to a question an event of its own', async () => {
+  const { aya, ben } = await startRoom();
+  const error = heard(ben, 'error');
+  ben.emit('update:room', { roomId, username: 'ben', topic: 'mine' });
+  expect(await error).toEqual({
+    code: 'not_allowed',
+    message: 'You are not allowed to do this.',
+    retryable: false,
+    event: 'update:room',
+  });
+  const listed = heard(aya, 'list:members:success');
+  aya.emit('list:members', { roomId });
+  expect(await listed).toMatchObject({ count: 2 });
+  expect(await askAnything(aya, 'create:chats', {})).toMatchObject({ ok: false, error: { code: 'unknown_event' } });
+});
+
+test('who asked hears that it succeeded, also when the room hears nothing new', async () => {
+  const { url, aya, ben } = await startRoom();
+  const { seq: chatSeq } = await say(aya, 'aya', 'x');
+  const [toAya, toBen] = [hearing(aya, 'remove:reaction:success'), hearing(ben, 'remove:reaction:success')];
+  await done(ben, 'remove:reaction', { roomId, username: 'ben', chatSeq, reaction: '👍' });
+  expect([toAya.length, toBen.length]).toEqual([0, 1]);
+  expect(toBen[0]).toMatchObject({ roomId, username: 'ben', chatSeq, reaction: '👍' });
+
+  const { session } = await done(ben, 'add:member', { roomId, username: 'ben' });
+  const secondTab = await connect(url, { auth: { session } });
+  const chat = heard(secondTab, 'create:chat:success');
+  await done(secondTab, 'create:chat', { roomId, username: 'ben', message: 'from the second tab, which has not joined' });
+  expect(await chat).toMatchObject({ roomId, username: 'ben' });
+});
+
+test('nobody hears what was said before he came or after he left', async () => {
+  const { url, aya, ben } = await startRoom();
+  await say(aya, 'aya', 'before');
+  const late = await connect(url);
+  const all = hearing(late, 'create:chat:success');
+  await done(late, 'add:member', { roomId, username: 'late' });
+  await say(aya, 'aya', 'while');
+  await done(late, 'remove:member', { roomId, username: 'late' });
+  const last = heard(ben, 'create:chat:success');
+  await say(aya, 'aya', 'after');
+  await last;
+  expect(all.map(({ message }) => message)).toEqual(['while']);
+});
+
+test('a connection under two names stays until the last of them left', async () => {
+  const { aya, ben } = await startRoom();
+  await done(ben, 'add:member', { roomId, username: 'bot' });
+  await done(ben, 'remove:member', { roomId, username: 'ben' });
+  const chat = heard(ben, 'create:chat:success');
+  await say(aya, 'aya', 'hello bot');
+  expect(await chat).toMatchObject({ message: 'hello bot' });
+  await done(ben, 'create:chat', { roomId, username: 'bot', message: 'hello' });
+});
+
+test('a session that is none is refused at the door, with its code', async () => {
+  const { url } = await startServer();
+  const socket = newClient(url, { auth: { session: 'short' } });
+  const refusal = await new Promise<Error & { data?: unknown }>((resolve) => socket.once('connect_error', resolve));
+  expect(refusal.data).toEqual({ code: 'invalid_session', message: 'The session is not valid.', retryable: false });
+});
+
+test('health and readiness are told over HTTP', async () => {
+  const { url, store } = await startServer();
+  expect(await (await fetch(`${url}/health`)).json()).toEqual({ status: 'ok' });
+  expect((await fetch(`${url}/ready`)).status).toBe(200);
+  await store.close();
+  expect((await fetch(`${url}/ready`)).status).toBe(503);
+  expect((await fetch(`${url}/health`)).status).toBe(200);
+  expect((await fetch(`${url}/nothing`)).status).toBe(404);
+});
