@@ -1,0 +1,34 @@
+/** What would be published, installed into an empty folder and used there. */
+import { execFileSync, spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, onTestFinished, test } from 'vitest';
+import { newFolder, until } from '../../server/test/helpers/server.ts';
+
+const PACKAGES = fileURLToPath(new URL('../..', import.meta.url));
+const PUBLISHED = ['protocol', 'server', 'terminal', 'engawa'];
+
+test('the packed packages run in an empty folder', { timeout: 180_000 }, async () => {
+  const folder = newFolder();
+  const run = (command: string, ...args: string[]) =>
+    execFileSync(command, args, { cwd: folder, encoding: 'utf8', stdio: ['pipe', 'pipe', 'pipe'] });
+  const tarballs = PUBLISHED.map((name) => {
+    const [packed] = JSON.parse(run('npm', 'pack', '--json', '--pack-destination', folder, join(PACKAGES, name))) as { filename: string }[];
+    return `./${packed?.filename ?? ''}`;
+  });
+  run('npm', 'init', '--yes');
+  run('npm', 'install', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', ...tarballs);
+
+  const engawa = join(folder, 'node_modules', '.bin', 'engawa');
+  expect(run(engawa, 'version')).toMatch(/^\d+\.\d+\.\d+\n$/);
+  const server = spawn(engawa, ['serve', '--port', '0'], { cwd: folder, env: { ...process.env, ENGAWA_LOG: 'silent' } });
+  onTestFinished(() => void server.kill('SIGKILL'));
+  let screen = '';
+  server.stdout.on('data', (chunk: Buffer) => (screen += chunk.toString()));
+  await until(() => screen.includes('stop '), 'it is up', 30_000);
+  const url = /http:\S+/.exec(screen)?.[0] ?? '';
+
+  execFileSync(engawa, ['chat', 'lobby', '--as', 'aya', '--server', url], { input: 'hello\n' });
+  const heard = execFileSync(engawa, ['chat', 'lobby', '--as', 'ben', '--server', url], { input: '', encoding: 'utf8' });
+  expect(heard).toContain('aya: hello');
+});

@@ -1,0 +1,94 @@
+/** The command as a process: what it prints, what it refuses, how it ends. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { expect, onTestFinished, test } from 'vitest';
+import { connect, done, heard, newFolder, until, within } from '../../server/test/helpers/server.ts';
+
+const ENGAWA = fileURLToPath(new URL('../bin/engawa.js', import.meta.url));
+
+function run(...args: string[]) {
+  const child = spawn(process.execPath, [ENGAWA, ...args], { env: { ...process.env, ENGAWA_LOG: 'silent' } });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  let text = '';
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+  const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
+  return { child, screen: () => text, exit: async () => (await within(exited, 'exit'))[0] };
+}
+
+async function serve(folder: string, ...args: string[]) {
+  const server = run('serve', '--port', '0', '--data-dir', folder, ...args);
+  await until(() => server.screen().includes('stop '), `the server is up, which says: ${server.screen()}`);
+  const url = /http:\S+/.exec(server.screen())?.[0] ?? '';
+  return { ...server, url };
+}
+
+test('it says where it listens, where the data is and what to try', async () => {
+  const folder = newFolder();
+  const { screen, url } = await serve(folder);
+  expect(screen()).toContain(`Engawa is listening on ${url}`);
+  expect(screen()).toContain(`data    ${folder} (embedded store)`);
+  expect(screen()).toContain(`npx engawa chat lobby --as you --server ${url}`);
+  expect(await (await fetch(url)).text()).toContain('Engawa is running');
+});
+
+test.each(['SIGTERM', 'SIGINT'] as const)('on %s it keeps and answers what was asked, and ends with code 0', async (signal) => {
+  const folder = newFolder();
+  const { child, url, exit } = await serve(folder);
+  const aya = await connect(url);
+  await done(aya, 'create:room', { roomId: 'veranda', username: 'aya' });
+  const told = heard(aya, 'create:chat:success');
+  aya.emit('create:chat', { roomId: 'veranda', username: 'aya', message: 'last words' });
+  await told;
+  child.kill(signal);
+  expect(await exit()).toBe(0);
+  const again = await serve(folder);
+  const ben = await connect(again.url);
+  await done(ben, 'add:member', { roomId: 'veranda', username: 'ben' });
+  expect((await done(ben, 'list:chats', { roomId: 'veranda' })).chats).toMatchObject([{ message: 'last words' }]);
+});
+
+test('a second server on the same folder is refused, and the first goes on', async () => {
+  const folder = newFolder();
+  const first = await serve(folder);
+  const second = run('serve', '--port', '0', '--data-dir', folder);
+  expect(await second.exit()).toBe(1);
+  expect(second.screen()).toBe(
+    `engawa: The data folder ${folder} is in use by another server; stop it first, or choose another folder (database is locked).\n`,
+  );
+  expect((await fetch(`${first.url}/ready`)).status).toBe(200);
+});
+
+test('a port that is taken is told in one line', async () => {
+  const other = createServer().listen(0, '0.0.0.0');
+  onTestFinished(() => void other.close());
+  await once(other, 'listening');
+  const { port } = other.address() as { port: number };
+  const server = run('serve', '--port', String(port), '--data-dir', newFolder());
+  expect(await server.exit()).toBe(1);
+  expect(server.screen()).toMatch(/^engawa: listen EADDRINUSE.*\n$/);
+});
+
+test('lifting the limits is said loudly', async () => {
+  const { screen } = await serve(newFolder(), '--limits', 'off');
+  await until(() => screen().includes('WARNING: ENGAWA_LIMITS=off'), 'it warns');
+});
+
+test('what it cannot understand it says, with a code of its own', async () => {
+  const wrong = run('sevre');
+  expect(await wrong.exit()).toBe(2);
+  expect(wrong.screen()).toContain('there is no "sevre"');
+  const flag = run('serve', '--prot', '1');
+  expect(await flag.exit()).toBe(1);
+  expect(flag.screen()).toContain('--prot');
+  const help = run('--help');
+  expect(await help.exit()).toBe(0);
+  expect(help.screen()).toContain('engawa serve');
+});
+
+test('settings prints what is in force', async () => {
+  const settings = run('settings', '--port', '81');
+  expect(await settings.exit()).toBe(0);
+  expect(settings.screen()).toMatch(/--port +PORT +81 +flag/);
+});

@@ -1,0 +1,1 @@
+export { chat, type Surroundings } from './chat.ts';

@@ -1,0 +1,148 @@
+/** The line-mode client as a process of its own, against a real server. */
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Readable, Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { expect, onTestFinished, test } from 'vitest';
+import { connect, done, heard, startServer, until, within } from '../../server/test/helpers/server.ts';
+
+const ENGAWA = fileURLToPath(new URL('../../engawa/bin/engawa.js', import.meta.url));
+
+interface Terminal {
+  process: ChildProcessByStdio<Writable, Readable, Readable>;
+  type: (line: string) => void;
+  /** Everything printed so far. */
+  screen: () => string;
+  shows: (text: string) => Promise<void>;
+  /** Ends the input and answers the exit code. */
+  end: () => Promise<number>;
+}
+
+function openTerminal(...args: string[]): Terminal {
+  const child = spawn(process.execPath, [ENGAWA, 'chat', ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  let text = '';
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+  const exited = once(child, 'exit') as Promise<[number]>;
+  return {
+    process: child,
+    type: (line) => void child.stdin.write(`${line}\n`),
+    screen: () => text,
+    shows: (wanted) =>
+      until(() => text.includes(wanted), `the terminal shows ${wanted}`).catch((error: Error) => {
+        throw new Error(`${error.message}; it shows:\n${text}`);
+      }),
+    async end() {
+      child.stdin.end();
+      const [code] = await within(exited, 'exit');
+      return code;
+    },
+  };
+}
+
+const withoutTimes = (screen: string) => screen.replace(/^\d\d:\d\d /gm, '');
+
+test('two people open a room, talk, see who is here, and one leaves', async () => {
+  const { url } = await startServer();
+  const aya = openTerminal('veranda', '--as', 'aya', '--server', url);
+  await aya.shows('* veranda — 1 here');
+  aya.type('こんにちは');
+  await aya.shows('aya: こんにちは');
+  const ben = openTerminal('veranda', '--as', 'ben', '--server', url);
+  await ben.shows('aya: こんにちは');
+  ben.type('hello');
+  await aya.shows('ben: hello');
+  aya.type('/who');
+  await aya.shows('* 2 here: aya, ben');
+  ben.type('/quit');
+  await aya.shows('* ben left');
+  expect(await ben.end()).toBe(0);
+  expect(await aya.end()).toBe(0);
+  expect(withoutTimes(aya.screen())).toBe(
+    [
+      '* veranda — 1 here; /help lists what you can type',
+      'aya: こんにちは',
+      '* ben joined',
+      'ben: hello',
+      '* 2 here: aya, ben',
+      '* ben left',
+      '',
+    ].join('\n'),
+  );
+});
+
+test('in a pipe every line is kept, in order, before the program ends', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const lines = Array.from({ length: 300 }, (_, each) => `line ${each}`);
+  const pipe = openTerminal('ops', '--as', 'log', '--server', url);
+  for (const line of lines) pipe.type(line);
+  expect(await pipe.end()).toBe(0);
+  const reader = await connect(url);
+  await done(reader, 'add:member', { roomId: 'ops', username: 'reader' });
+  const { chats } = await done(reader, 'list:chats', { roomId: 'ops', limit: 500 });
+  expect(chats.map(({ message }) => message)).toEqual(lines);
+});
+
+test('when the server restarts it says so, comes back under its name, and shows and sends what it missed', async () => {
+  const first = await startServer();
+  const aya = openTerminal('veranda', '--as', 'aya', '--server', first.url);
+  await aya.shows('1 here');
+  await first.stop();
+  await aya.shows('* no connection');
+  aya.type('typed while away');
+  const { url } = await startServer({ store: first.store, port: Number(new URL(first.url).port) });
+  const ben = await connect(url);
+  await done(ben, 'add:member', { roomId: 'veranda', username: 'ben' });
+  await done(ben, 'create:chat', { roomId: 'veranda', username: 'ben', message: 'said while away' });
+  await aya.shows('ben: said while away');
+  await aya.shows('aya: typed while away');
+  expect(aya.screen().match(/while away/g)).toHaveLength(2);
+  expect(await aya.end()).toBe(0);
+});
+
+test('text of others never reaches the terminal as a command', async () => {
+  const { url } = await startServer();
+  const evil = await connect(url);
+  await done(evil, 'create:room', { roomId: 'veranda', username: 'evil' });
+  const message = 'a\u001b[2Jb\u0007c\u009bd\u202ee\nf\rg';
+  await done(evil, 'create:chat', { roomId: 'veranda', username: 'evil', message });
+  const aya = openTerminal('veranda', '--as', 'aya', '--server', url);
+  await aya.shows('evil: ');
+  await aya.end();
+  expect(aya.screen()).toContain('evil: a\ufffd[2Jb\ufffdc\ufffdd\ufffde ⏎ f ⏎ g\n');
+});
+
+test('a name that is taken, a wrong address and a wrong command line end with a text and a code', async () => {
+  const { url } = await startServer();
+  await done(await connect(url), 'create:room', { roomId: 'veranda', username: 'aya' });
+  const taken = openTerminal('veranda', '--as', 'aya', '--server', url);
+  await taken.shows('Username already exists');
+  expect(await taken.end()).toBe(1);
+  const nowhere = openTerminal('veranda', '--as', 'aya', '--server', 'not a url');
+  await nowhere.shows('usage: engawa chat');
+  expect(await nowhere.end()).toBe(2);
+});
+
+test('somebody who is removed is told, and the program ends', async () => {
+  const { url } = await startServer();
+  const owner = await connect(url);
+  await done(owner, 'create:room', { roomId: 'veranda', username: 'owner' });
+  const ben = openTerminal('veranda', '--as', 'ben', '--server', url);
+  await ben.shows('2 here');
+  const removed = heard(owner, 'remove:member:success');
+  await done(owner, 'remove:member', { roomId: 'veranda', username: 'ben' });
+  await removed;
+  await ben.shows('owner removed you.');
+  expect(await ben.end()).toBe(1);
+});
+
+test('without a server it says so and waits for one', async () => {
+  const { url, stop, store } = await startServer();
+  await stop();
+  const aya = openTerminal('veranda', '--as', 'aya', '--server', url);
+  await aya.shows(`* no connection to ${url}/, trying again`);
+  aya.type('early');
+  await startServer({ store, port: Number(new URL(url).port) });
+  await aya.shows('aya: early');
+  expect(await aya.end()).toBe(0);
+});
