@@ -43,6 +43,7 @@ export async function describeMembership(store: Store, roomId: string, username:
   const facts = await store.read(roomId, { keys: [settingsKey, memberKey(username)], counts: [''] });
   const member = memberNamed(facts, username);
   return {
+    seq: facts.head,
     username: member?.username ?? username,
     role: roleOf(member !== undefined && isOwner(facts, member)),
     topic: facts.epoch === null ? '' : settingsOf(facts).topic,

@@ -159,10 +159,12 @@ function joining<E extends 'create:room' | 'add:member'>(event: E, rule: Rule<E>
     await leases.awake();
     const caller = callerOf(socket, node, roomId);
     const outcome = await fanOut.join(socket, roomId, username, () => commit({ store, rule, command: ask, caller }));
-    if (outcome.outcome !== 'appended') tellCaller(socket, event, ask, outcome);
-    const membership = await describeMembership(store, roomId, username);
+    const { seq, ...membership } = await describeMembership(store, roomId, username);
+    // Who came back is seated by now: he hears all that is after this seq, which an earlier one would not promise.
+    const position = outcome.outcome === 'unchanged' ? { ...outcome, seq } : outcome;
+    if (outcome.outcome !== 'appended') tellCaller(socket, event, ask, position);
     const { session } = connectionOf(socket).identity;
-    return { ...placed(roomId, outcome), ...membership, session, limits } as Reply<E>;
+    return { ...placed(roomId, position), ...membership, session, limits } as Reply<E>;
   };
 }
 
