@@ -54,10 +54,6 @@ export const epoch = z.string().describe("One life of the room's log; another ep
 export const at = z.number().describe('When, by the clock of the server: milliseconds since 1970; never going back inside a room.');
 export const entryId = z.string().describe('Unique name of the entry.');
 
-/** Where a reader stands in a room. */
-export const position = z.object({ epoch, seq });
-export type Position = z.infer<typeof position>;
-
 /** What every entry says of itself, whatever its kind. */
 export const entry = z.object({
   roomId,

@@ -39,7 +39,7 @@ const table = {
 } as const;
 
 type Table = typeof table;
-export type SettingName = keyof Table;
+type SettingName = keyof Table;
 export type Settings = { [Name in SettingName]: z.output<Table[Name]['schema']> };
 type Source = 'flag' | 'variable' | 'file' | 'default';
 export type LoadedSettings = { settings: Settings; sources: Record<SettingName, Source> };
