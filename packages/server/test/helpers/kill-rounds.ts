@@ -1,0 +1,381 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import type { Answer, CommandName } from '@engawa/protocol';
+import { io, type Socket } from 'socket.io-client';
+import { openEmbedded } from '#store/embedded/embedded.js';
+import type { Entry } from '#store/store.js';
+import { faultsOf, type Hearing, type RoomHistory, type Sent } from './history.ts';
+import { readEntries, readRoom, recordHeard } from './recording.ts';
+import { until, within } from './server.ts';
+
+const PROGRAM = fileURLToPath(new URL('../../../engawa/bin/engawa.js', import.meta.url));
+
+/** Rounds that share their rooms; after them everything is checked, and new rooms are opened. */
+const ROUNDS_PER_CHAPTER = 20;
+const ROOMS = 3;
+const NAMES = ['Aya', 'ben/1', '100%', 'ちよ', "D'Arcy"];
+const REACTIONS = ['👍', '/', '%', '縁'];
+/** Commands that a speaker sends before he waits for an answer. */
+const IN_FLIGHT = 6;
+/** A kill strikes up to so many milliseconds after up to so many answers. */
+const KILL_AFTER_ANSWERS = 120;
+const KILL_DELAY_MS = 60;
+/** Of a hundred rounds, so many begin with a start that is killed within the time that a start takes. */
+const KILLED_STARTS = 10;
+const START_MS = 300;
+
+export interface KillRounds {
+  rounds: number;
+  seed: number;
+  /** The data folder of every server. */
+  folder: string;
+  onChapter?: (figures: Figures) => void;
+}
+
+export interface Figures {
+  rounds: number;
+  /** Servers that were killed before they listened. */
+  killedStarts: number;
+  /** Acknowledged commands, by event. */
+  acked: Record<string, number>;
+  /** By event and code. */
+  refused: Record<string, number>;
+  /** Commands whose answer was lost: kept before the kill, sent again after it, answered then. */
+  repeated: number;
+  /** Commands that the kill forestalled: sent again after it, and kept then. */
+  keptLater: number;
+  /** Commands that were sent again although they were acknowledged long ago. */
+  retried: number;
+  entries: number;
+  faults: string[];
+}
+
+/** Starts a server, lets clients talk, kills it with SIGKILL, and all that again on the same folder, until a fault is found. */
+export async function killAgainAndAgain({ rounds, seed, folder, onChapter }: KillRounds): Promise<Figures> {
+  const figures: Figures = {
+    rounds: 0,
+    killedStarts: 0,
+    acked: {},
+    refused: {},
+    repeated: 0,
+    keptLater: 0,
+    retried: 0,
+    entries: 0,
+    faults: [],
+  };
+  const random = randomFrom(seed);
+  const seals: Seal[] = [];
+  while (figures.rounds < rounds && figures.faults.length === 0) {
+    const chapter = openChapter(seed, figures);
+    const last = Math.min(rounds, figures.rounds + ROUNDS_PER_CHAPTER);
+    for (; figures.rounds < last; figures.rounds += 1) await playRound(chapter.speakers, { folder, random, figures });
+    seals.push(...(await checkChapter(chapter, folder, figures)));
+    onChapter?.(figures);
+  }
+  figures.faults.push(...(await brokenSeals(seals, folder)));
+  return figures;
+}
+
+interface Chapter {
+  rooms: Map<string, RoomHistory>;
+  speakers: Speaker[];
+}
+
+function openChapter(seed: number, figures: Figures): Chapter {
+  const roomIds = Array.from({ length: ROOMS }, (_, index) => `room/${figures.rounds}-${index}`);
+  const rooms = new Map(roomIds.map((roomId): [string, RoomHistory] => [roomId, { sent: [], hearings: [] }]));
+  let tick = 0;
+  const clock = () => (tick += 1);
+  const speakers = NAMES.map((name, index) => {
+    const session = createHash('sha256').update(`${seed} ${name}`).digest('base64url').slice(0, 32);
+    const random = randomFrom(seed + figures.rounds * NAMES.length + index);
+    return new Speaker({ name, session, rooms, figures, random, clock });
+  });
+  return { rooms, speakers };
+}
+
+async function playRound(
+  speakers: Speaker[],
+  { folder, random, figures }: { folder: string; random: Random; figures: Figures },
+): Promise<void> {
+  if (random(100) < KILLED_STARTS) {
+    const unlucky = new ServerProcess(folder);
+    await sleep(random(START_MS));
+    await unlucky.kill();
+    figures.killedStarts += 1;
+  }
+  const server = new ServerProcess(folder);
+  try {
+    const url = await within(server.listening, 'a server to listen');
+    const enough = answersOf(figures) + random(KILL_AFTER_ANSWERS);
+    let cutOff = 0;
+    const gone = speakers.map(async (speaker) => {
+      await speaker.talk(url);
+      cutOff += 1;
+    });
+    await until(() => cutOff > 0 || answersOf(figures) >= enough, 'enough was answered');
+    if (cutOff > 0) throw new Error(`A connection was lost before the kill. ${server.complaints}`);
+    await sleep(random(KILL_DELAY_MS));
+    await server.kill();
+    await within(Promise.all(gone), 'the connections to close');
+  } finally {
+    await server.kill();
+  }
+}
+
+const sum = (counts: Record<string, number>): number => Object.values(counts).reduce((total, count) => total + count, 0);
+const answersOf = ({ acked, refused }: Figures): number => sum(acked) + sum(refused);
+const sleep = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** `engawa serve`, as an operator starts it. */
+class ServerProcess {
+  /** Resolves with the address once it takes connections. */
+  readonly listening: Promise<string>;
+  complaints = '';
+  readonly #child: ChildProcess;
+  readonly #exited: Promise<unknown[]>;
+
+  constructor(folder: string) {
+    const args = [PROGRAM, 'serve', '--port', '0', '--host', '127.0.0.1', '--data-dir', folder];
+    const env = { ...process.env, ENGAWA_LIMITS: 'off', ENGAWA_LOG: 'silent' };
+    this.#child = spawn(process.execPath, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#exited = once(this.#child, 'exit');
+    this.#child.stderr?.on('data', (text: Buffer) => (this.complaints += String(text)));
+    this.listening = this.#untilItListens();
+    this.listening.catch(() => undefined);
+  }
+
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    const [, signal] = await this.#exited;
+    if (signal !== 'SIGKILL') throw new Error(`The server ended by itself. ${this.complaints}`);
+  }
+
+  #untilItListens(): Promise<string> {
+    let said = '';
+    return new Promise((resolve, reject) => {
+      this.#child.stdout?.on('data', (text: Buffer) => {
+        said += String(text);
+        const url = /Engawa is listening on (\S+)\n/.exec(said)?.[1];
+        if (url !== undefined) resolve(url);
+      });
+      this.#child.once('exit', () => reject(new Error(`The server ended before it listened. ${this.complaints}`)));
+    });
+  }
+}
+
+/** A room as one speaker knows it. */
+interface Place {
+  roomId: string;
+  history: RoomHistory;
+  opening: Sent;
+  hearing: Hearing;
+  /** The head that his join of this connection was answered with. */
+  head: number | undefined;
+  isOwner: boolean;
+  /** His chats that are acknowledged and that he has not deleted. */
+  own: number[];
+  given: { chatSeq: number; reaction: string }[];
+}
+
+type Acknowledged = { epoch: string; seq: number; id?: string; role?: string };
+
+interface SpeakerOptions {
+  name: string;
+  session: string;
+  rooms: Map<string, RoomHistory>;
+  figures: Figures;
+  random: Random;
+  clock: () => number;
+}
+
+/** One client with one name in all rooms, which keeps its session and what was not answered from one connection to the next. */
+class Speaker {
+  readonly #options: SpeakerOptions;
+  readonly #places: Map<string, Place>;
+  /** Sent and not answered, in the order of sending. */
+  readonly #outbox = new Set<Sent>();
+  /** What of it was sent again on this connection. */
+  #sentAgain = new Set<Sent>();
+  readonly #acknowledged: Sent[] = [];
+  #made = 0;
+  #socket: Socket | undefined;
+
+  constructor(options: SpeakerOptions) {
+    this.#options = options;
+    this.#places = new Map([...options.rooms].map(([roomId, history]) => [roomId, this.#placeIn(roomId, history)]));
+  }
+
+  /** Talks as fast as it is answered; resolves when the connection is gone. */
+  async talk(url: string): Promise<void> {
+    const { name, session } = this.#options;
+    const socket = io(url, { forceNew: true, reconnection: false, transports: ['websocket'], auth: { session } });
+    this.#socket = socket;
+    for (const place of this.#places.values()) {
+      place.head = undefined;
+      place.hearing = { client: name, heard: [], acked: 0 };
+      place.history.hearings.push(place.hearing);
+    }
+    recordHeard(socket, (roomId) => this.#places.get(roomId)?.hearing);
+    socket.on('connect', () => this.#begin());
+    await new Promise((resolve) => socket.once('disconnect', resolve).once('connect_error', resolve));
+    socket.close();
+  }
+
+  #begin(): void {
+    for (const place of this.#places.values()) {
+      this.#send(place.opening);
+      this.#send(this.#make('add:member', place));
+    }
+    this.#sentAgain = new Set(this.#outbox);
+    for (const sent of this.#outbox) this.#send(sent);
+    const acknowledged = this.#anyOf(this.#acknowledged);
+    if (acknowledged) this.#send(acknowledged);
+    this.#goOn();
+  }
+
+  #goOn(): void {
+    while (this.#socket?.connected && this.#outbox.size < IN_FLIGHT) {
+      for (const sent of this.#somethingToSay()) {
+        this.#outbox.add(sent);
+        this.#send(sent);
+      }
+    }
+  }
+
+  /** Chats for the most part; leaving and coming back go together, so that nothing is said in between. */
+  #somethingToSay(): Sent[] {
+    const place = this.#anyOf([...this.#places.values()]) as Place;
+    const message = `${this.#made} ${'…'.repeat(this.#options.random(80))}`;
+    const dice = this.#options.random(100);
+    if (dice < 3) return [this.#makeNamed('remove:member', place), this.#makeNamed('add:member', place)];
+    if (dice < 8 && place.isOwner) return [this.#makeNamed('update:room', place, { topic: message })];
+    const chatSeq = this.#anyOf(place.own);
+    if (dice < 16 && chatSeq !== undefined) return [this.#makeNamed('update:chat', place, { chatSeq, message })];
+    if (dice < 20 && chatSeq !== undefined) return [this.#deletion(place, chatSeq)];
+    if (dice < 34) return [this.#reaction(place, dice < 29) ?? this.#makeNamed('create:chat', place, { message })];
+    return [this.#makeNamed('create:chat', place, { message })];
+  }
+
+  #deletion(place: Place, chatSeq: number): Sent {
+    place.own = place.own.filter((own) => own !== chatSeq);
+    return this.#makeNamed('delete:chat', place, { chatSeq });
+  }
+
+  #reaction(place: Place, isGiving: boolean): Sent | undefined {
+    const heard = this.#anyOf(place.hearing.heard);
+    const reaction = this.#anyOf(REACTIONS) as string;
+    const given = isGiving ? heard?.kind === 'create:chat' && { chatSeq: heard.seq, reaction } : place.given.shift();
+    if (!given) return undefined;
+    if (isGiving) place.given.push(given);
+    return this.#makeNamed(isGiving ? 'add:reaction' : 'remove:reaction', place, given);
+  }
+
+  #makeNamed(event: CommandName, place: Place, fields: object = {}): Sent {
+    this.#made += 1;
+    return this.#make(event, place, { clientId: `${this.#options.name} ${this.#made}`, ...fields });
+  }
+
+  #make(event: CommandName, { roomId, history }: Pick<Place, 'roomId' | 'history'>, fields: object = {}): Sent {
+    const { name, clock } = this.#options;
+    const sent: Sent = { client: name, event, payload: { roomId, username: name, ...fields }, sentAt: clock(), acks: [] };
+    history.sent.push(sent);
+    return sent;
+  }
+
+  #placeIn(roomId: string, history: RoomHistory): Place {
+    const opening = this.#make('create:room', { roomId, history }, { clientId: `${this.#options.name} opens` });
+    const hearing = { client: this.#options.name, heard: [], acked: 0 };
+    return { roomId, history, opening, hearing, head: undefined, isOwner: false, own: [], given: [] };
+  }
+
+  #send(sent: Sent): void {
+    this.#socket?.emit(sent.event, sent.payload, (answer: Answer<CommandName>) => {
+      this.#outbox.delete(sent);
+      if (answer.ok) this.#acknowledge(sent, answer);
+      else {
+        sent.refusal = answer.error.code;
+        count(this.#options.figures.refused, `${sent.event} ${answer.error.code}`);
+      }
+      this.#goOn();
+    });
+  }
+
+  #acknowledge(sent: Sent, { epoch, seq, id, role }: Acknowledged): void {
+    const place = this.#places.get(sent.payload.roomId) as Place;
+    const isFirst = sent.acks.length === 0;
+    sent.acks.push({ tick: this.#options.clock(), epoch, seq, ...(id !== undefined && { id }) });
+    if (role !== undefined && sent.payload.clientId === undefined) Object.assign(place, { head: seq, isOwner: role === 'owner' });
+    if (!isFirst) this.#options.figures.retried += 1;
+    else this.#learn(sent, place, id === undefined ? undefined : seq);
+  }
+
+  /** What is not above the head that this connection began at was kept before it. */
+  #learn(sent: Sent, place: Place, seq: number | undefined): void {
+    const { figures } = this.#options;
+    count(figures.acked, sent.event);
+    if (seq === undefined || place.head === undefined) return;
+    const isKeptBefore = seq <= place.head;
+    if (!isKeptBefore) place.hearing.acked = seq;
+    if (this.#sentAgain.has(sent)) figures[isKeptBefore ? 'repeated' : 'keptLater'] += 1;
+    if (sent.payload.clientId !== undefined) this.#acknowledged.push(sent);
+    if (sent.event === 'create:chat') place.own.push(seq);
+  }
+
+  #anyOf<Item>(items: Item[]): Item | undefined {
+    return items[Math.floor(this.#options.random(items.length))];
+  }
+}
+
+function count(counts: Record<string, number>, name: string): void {
+  counts[name] = (counts[name] ?? 0) + 1;
+}
+
+/** A checked room: what it had then, it must have in the end. */
+interface Seal {
+  roomId: string;
+  head: number;
+  digest: string;
+}
+
+async function checkChapter({ rooms }: Chapter, folder: string, figures: Figures): Promise<Seal[]> {
+  const store = await openEmbedded({ folder });
+  const seals: Seal[] = [];
+  for (const [roomId, history] of rooms) {
+    const log = await readRoom(store, roomId, history.sent);
+    figures.faults.push(...faultsOf(history, log).map((fault) => `${roomId}: ${fault}`));
+    figures.entries += log.head;
+    seals.push({ roomId, head: log.head, digest: digestOf(log.entries) });
+  }
+  await store.close();
+  return seals;
+}
+
+async function brokenSeals(seals: Seal[], folder: string): Promise<string[]> {
+  const store = await openEmbedded({ folder });
+  const faults: string[] = [];
+  for (const { roomId, head, digest } of seals) {
+    const entries = await readEntries(store, roomId);
+    if (digestOf(entries.slice(0, head)) !== digest) faults.push(`${roomId}: it changed after it was checked`);
+  }
+  await store.close();
+  return faults;
+}
+
+const digestOf = (entries: Entry[]): string => createHash('sha256').update(JSON.stringify(entries)).digest('base64');
+
+/** A number from 0 up to, not including, the given one. */
+type Random = (below: number) => number;
+
+/** mulberry32: the same seed gives the same numbers. */
+function randomFrom(seed: number): Random {
+  let state = seed;
+  return (below) => {
+    state = (state + 0x6d2b79f5) | 0;
+    let bits = Math.imul(state ^ (state >>> 15), 1 | state);
+    bits = (bits + Math.imul(bits ^ (bits >>> 7), 61 | bits)) ^ bits;
+    return (((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32) * below;
+  };
+}

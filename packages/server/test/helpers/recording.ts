@@ -1,0 +1,82 @@
+import type { Socket } from 'socket.io-client';
+import type { Entry, Key, Store } from '#store/store.js';
+import type { Heard, Hearing, RoomLog, Sent } from './history.ts';
+
+/**
+ * Writes down what the socket hears, each room in its own hearing. What repeats an answer to the one who asked is no
+ * entry that the room is told, and has no `prev`.
+ */
+export function recordHeard(socket: Socket, hearingOf: (roomId: string) => Hearing | undefined): void {
+  socket.onAny((event: string, payload: Omit<Heard, 'kind'> & { roomId: string; prev?: string | null }) => {
+    const { roomId, ...told } = payload;
+    if (told.prev === undefined) return;
+    hearingOf(roomId)?.heard.push({ ...told, kind: event.replace(/:success$/, '') } as Heard);
+  });
+}
+
+/** Everything that the store has of a room, for comparison with what its clients saw. */
+export async function readRoom(store: Store, room: string, sent: Sent[]): Promise<RoomLog> {
+  const entries = await readEntries(store, room);
+  const { epoch, head } = await store.read(room, {});
+  const counts = await readCounts(store, room, entries);
+  return {
+    epoch,
+    head,
+    entries,
+    counts,
+    keys: await readKeys(store, room, counts),
+    recalled: await readRecalled(store, room, entries, sent),
+  };
+}
+
+export async function readEntries(store: Store, room: string): Promise<Entry[]> {
+  const entries: Entry[] = [];
+  for (let more = true; more; ) {
+    const page = await store.page(room, { after: entries.at(-1)?.seq ?? 0, limit: 500 });
+    entries.push(...page.entries);
+    more = page.more;
+  }
+  return entries;
+}
+
+/** Families are at the top, or beneath the chat that they belong to. */
+async function readCounts(store: Store, room: string, entries: Entry[]): Promise<Map<string, number>> {
+  const parents = ['', 'chat', 'member', 'reaction', ...entries.map(({ seq }) => `reaction/${seq}`)];
+  const { counts } = await store.read(room, { counts: parents });
+  return new Map(
+    [...counts].flatMap(([parent, families]) =>
+      [...families].map(([family, count]) => [parent === '' ? family : `${parent}/${family}`, count] as const),
+    ),
+  );
+}
+
+async function readKeys(store: Store, room: string, counts: Map<string, number>): Promise<Map<string, Key>> {
+  const { keys } = await store.read(room, { keys: ['settings'] });
+  for (const family of counts.keys()) {
+    for (const [name, key] of await readFamily(store, room, family)) keys.set(`${family}/${name}`, key);
+  }
+  return keys;
+}
+
+async function readFamily(store: Store, room: string, family: string): Promise<[name: string, key: Key][]> {
+  const keys: [string, Key][] = [];
+  for (let more = true; more; ) {
+    const after = keys.at(-1)?.[0];
+    const page = await store.family(room, family, after === undefined ? { limit: 500 } : { after, limit: 500 });
+    keys.push(...page.keys);
+    more = page.more;
+  }
+  return keys;
+}
+
+async function readRecalled(store: Store, room: string, entries: Entry[], sent: Sent[]): Promise<RoomLog['recalled']> {
+  const authors = new Map(entries.map(({ by, author }) => [by, author]));
+  const recalled: RoomLog['recalled'] = new Map();
+  for (const each of sent) {
+    const { clientId } = each.payload;
+    if (clientId === undefined) continue;
+    const kept = await store.recall(room, `${authors.get(each.client)}:${clientId}`);
+    recalled.set(each, kept?.entries ?? []);
+  }
+  return recalled;
+}

@@ -1,0 +1,156 @@
+import type { CommandName } from '@engawa/protocol';
+import { describe, expect, test } from 'vitest';
+import type { Entry, Json } from '#store/store.js';
+import { faultsOf, type Hearing, type RoomHistory, type RoomLog, type Sent } from './helpers/history.ts';
+
+/** A small room that all is well with, and what it takes to spoil it. */
+interface Seen {
+  history: RoomHistory;
+  log: RoomLog;
+  aya: Hearing;
+  ben: Hearing;
+  entry: (seq: number) => Entry;
+  sent: (clientId: string) => Sent;
+  add: (entry: Pick<Entry, 'by' | 'kind' | 'body'>) => void;
+}
+
+describe('the checker of histories finds', () => {
+  test('nothing where all is well', () => {
+    expect(faultsIn(() => undefined)).toEqual([]);
+  });
+
+  test.each<[what: string, spoil: (seen: Seen) => unknown, fault: string]>([
+    ['a lost chat', ({ log }) => (log.head -= log.entries.splice(10).length), 'a5 of Aya was acknowledged at 11 and is not there'],
+    ['another chat in its place', ({ entry }) => (entry(9).id = 'e0'), 'a4 of Aya was acknowledged at 9 and is not there'],
+    ['a text that changed', ({ entry }) => (entry(9).body = { message: '4' }), 'a4 of Aya is kept at 9 otherwise than it was sent'],
+    ['a text that is gone', ({ entry }) => (entry(9).body = null), 'the text of 9 is gone'],
+    ['a text that should be gone', ({ entry }) => (entry(4).body = { message: 'one' }), 'the replaced text of 4 is still there'],
+    ['a chat that is there twice', ({ add, entry }) => add(entry(11)), 'the client id of 12 is there twice'],
+    ['a chat that nobody sent', ({ add }) => add(chatBy('Aya')), 'create:chat at 12 was sent by nobody'],
+    ['a hole', ({ log }) => log.entries.splice(4, 1), 'after 4 comes 6'],
+    ['a head beyond the end', ({ log }) => (log.head = 12), 'the head is 12, the last entry is 11'],
+    ['a broken chain', ({ entry }) => (entry(7).prev = 'e5'), 'the prev of 7 is not the told entry before it'],
+    ['time that goes back', ({ entry }) => (entry(7).at = 0), 'time goes back at 7'],
+    ['chats out of their order', ({ sent }) => swapAcks(sent('a2'), sent('a4')), 'a4 of Aya is at 6, a chat that he sent before it at 9'],
+    [
+      'an effect before its cause',
+      ({ sent }) => (found(sent('a4').acks[0]).tick = 7),
+      'b1 of Ben was sent after 9 was acknowledged and is before it',
+    ],
+    ['a key with another value', ({ log }) => (found(log.keys.get('chat/4')).value = {}), 'the key chat/4 is not as a replay'],
+    ['a key set by another entry', ({ log }) => (found(log.keys.get('member/aya')).seq = 1), 'the key member/aya is not as a replay'],
+    ['a key that is missing', ({ log }) => log.keys.delete('settings'), 'the key settings is not as a replay'],
+    ['a key too many', ({ log }) => log.keys.set('member/ben', { value: true, seq: 3 }), 'the key member/ben is not as a replay'],
+    ['a wrong count', ({ log }) => log.counts.set('member', 2), 'the count of member is not as a replay'],
+    ['words of somebody who left', ({ add }) => add(chatBy('Ben')), 'create:chat at 12 is by Ben, who is not there'],
+    ['a second join', ({ add, entry }) => add(entry(2)), 'add:member at 12 adds what was there'],
+    ['a second leave', ({ add, entry }) => add(entry(10)), 'remove:member at 12 takes away what was not there'],
+    ['another epoch', ({ log }) => (log.epoch = 'other'), 'a1 of Aya was acknowledged in another epoch'],
+    ['a repeat answered otherwise', ({ sent }) => sent('a4').acks.push(ackOf(10)), 'a4 of Aya was acknowledged at 9, then elsewhere'],
+    ['a repeat refused', ({ sent }) => (sent('a4').refusal = 'busy'), 'a4 of Aya was acknowledged and also refused'],
+    [
+      'what is not recalled',
+      ({ log, sent }) => log.recalled.set(sent('a4'), []),
+      'a4 of Aya was answered with 9 and is recalled at no place',
+    ],
+    ['what is recalled twice', ({ log, sent }) => log.recalled.get(sent('a4'))?.unshift(ackOf(5)), 'a4 of Aya is kept more than once'],
+    ['a silent gap', ({ ben }) => ben.heard.splice(2, 1), 'Ben heard 6 right after 4'],
+    ['an entry heard twice', ({ ben }) => ben.heard.splice(2, 0, ...ben.heard.slice(1, 2)), 'Ben heard 4 right after 4'],
+    [
+      'entries heard in the wrong order',
+      ({ ben }) => ben.heard.splice(1, 2, ...ben.heard.slice(1, 3).reverse()),
+      'Ben heard 4 right after 5',
+    ],
+    ['what was heard and never kept', ({ ben }) => (found(ben.heard[7]).id = 'e0'), 'Ben heard remove:member 10, which is not in the log'],
+    ['what was heard and kept otherwise', ({ ben }) => (found(ben.heard[2]).message = '2'), 'Ben heard 5 otherwise than it is kept'],
+    ['what was heard after leaving', ({ aya, ben }) => ben.heard.push(...aya.heard.slice(-1)), 'Ben heard 11 after he had left'],
+    ['what was not heard, though acknowledged', ({ aya }) => aya.heard.pop(), 'Aya was acknowledged 11 and heard nothing after 10'],
+  ])('%s', (_, spoil, fault) => {
+    expect(faultsIn(spoil).join('\n')).toContain(fault);
+  });
+});
+
+const said: [by: string, kind: CommandName, body: { [field: string]: Json }, clientId?: string][] = [
+  ['Aya', 'create:room', {}, 'a0'],
+  ['Aya', 'add:member', {}],
+  ['Ben', 'add:member', {}],
+  ['Aya', 'create:chat', { message: 'one', clientId: 'a1' }, 'a1'],
+  ['Ben', 'create:chat', { message: 'two', clientId: 'b1' }, 'b1'],
+  ['Aya', 'create:chat', { message: 'three', clientId: 'a2' }, 'a2'],
+  ['Aya', 'update:chat', { chatSeq: 4, message: 'one!' }, 'a3'],
+  ['Ben', 'add:reaction', { chatSeq: 6, reaction: '%' }, 'b2'],
+  ['Aya', 'create:chat', { message: 'four', clientId: 'a4' }, 'a4'],
+  ['Ben', 'remove:member', { username: 'Ben', reason: 'left' }, 'b3'],
+  ['Aya', 'create:chat', { message: 'five', clientId: 'a5' }, 'a5'],
+];
+
+function faultsIn(spoil: (seen: Seen) => unknown): string[] {
+  const seen = example();
+  spoil(seen);
+  return faultsOf(seen.history, seen.log);
+}
+
+function example(): Seen {
+  const entries = said.map(([by, kind, body], index) => toEntry(index + 1, { by, kind, body: { ...body } }));
+  const hear = (from: number, to: number) =>
+    entries.slice(from - 1, to).map(({ author: _, body, ...entry }) => ({ ...entry, username: entry.by, ...body }));
+  const aya: Hearing = { client: 'Aya', heard: hear(1, 11), acked: 11 };
+  const ben: Hearing = { client: 'Ben', heard: hear(3, 10), acked: 10 };
+  const sent = said.flatMap((_, index) => toSent(index));
+  const log: RoomLog = {
+    epoch: 'epoch',
+    head: entries.length,
+    entries,
+    keys: new Map<string, { value: Json; seq: number }>([
+      ['settings', { value: { owner: 'author of Aya', topic: '' }, seq: 1 }],
+      ['member/aya', { value: { username: 'Aya', author: 'author of Aya' }, seq: 2 }],
+      ['chat/4', { value: { message: 'one!' }, seq: 7 }],
+      ['reaction/6/%25/ben', { value: true, seq: 8 }],
+    ]),
+    counts: new Map([
+      ['member', 1],
+      ['chat', 1],
+      ['reaction/6/%25', 1],
+    ]),
+    recalled: new Map(
+      sent.filter(({ payload }) => payload.clientId !== undefined).map((each) => [each, each.acks.map(({ seq }) => ackOf(seq))]),
+    ),
+  };
+  const entry = (seq: number) => found(entries[seq - 1]);
+  entry(4).body = null;
+  return {
+    history: { sent, hearings: [aya, ben] },
+    log,
+    aya,
+    ben,
+    entry,
+    sent: (clientId) => found(sent.find(({ payload }) => payload.clientId === clientId)),
+    add: (added) => (log.head = entries.push(toEntry(entries.length + 1, added))),
+  };
+}
+
+function toEntry(seq: number, { by, kind, body }: Pick<Entry, 'by' | 'kind' | 'body'>): Entry {
+  const prev = seq === 1 ? null : `e${seq - 1}`;
+  return { seq, id: `e${seq}`, prev, at: seq, by, author: `author of ${by}`, kind, body, quiet: false, listed: kind === 'create:chat' };
+}
+
+/** Who creates the room is acknowledged as its first member, and did not ask for that apart. */
+function toSent(index: number): Sent[] {
+  const [client, event, { reason: _, ...fields }, clientId] = found(said[index]);
+  if (index === 1) return [];
+  const payload = { roomId: 'room', username: client, ...fields, ...(clientId !== undefined && { clientId }) };
+  return [{ client, event, payload, sentAt: 2 * index, acks: [{ ...ackOf(Math.max(index + 1, 2)), tick: 2 * index + 1 }] }];
+}
+
+const ackOf = (seq: number) => ({ tick: 99, epoch: 'epoch', seq, id: `e${seq}` });
+
+const chatBy = (by: string) => ({ by, kind: 'create:chat', body: { message: 'six' } });
+
+function swapAcks(one: Sent, other: Sent): void {
+  [one.acks, other.acks] = [other.acks, one.acks];
+}
+
+function found<Value>(value: Value | undefined): Value {
+  if (value === undefined) throw new Error('The example lacks what it is asked for.');
+  return value;
+}

@@ -1,0 +1,38 @@
+import type { CommandName } from '@engawa/protocol';
+import { expect, test } from 'vitest';
+import { type Figures, killAgainAndAgain } from './helpers/kill-rounds.ts';
+import { newFolder } from './helpers/server.ts';
+
+const rounds = Number(process.env.ROUNDS ?? 200);
+const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 1e9));
+
+/** Only one can open a room, and who deletes a chat may be faster than who reacts to it. */
+const EXPECTED_REFUSALS = ['create:room room_exists', 'add:reaction chat_not_found', 'remove:reaction chat_not_found'];
+const COMMANDS: CommandName[] = [
+  'create:room',
+  'add:member',
+  'remove:member',
+  'create:chat',
+  'update:chat',
+  'delete:chat',
+  'add:reaction',
+  'remove:reaction',
+  'update:room',
+];
+
+test(`nothing acknowledged is lost, doubled or moved in ${rounds} rounds of kill -9`, { timeout: rounds * 5_000 + 60_000 }, async () => {
+  console.log(`kill -9: ${rounds} rounds, SEED=${seed}`);
+  const started = performance.now();
+  const figures = await killAgainAndAgain({ rounds, seed, folder: newFolder(), onChapter: sayHowFar });
+  console.log(`kill -9: ${Math.round((performance.now() - started) / 1000)} s`, figures);
+
+  expect(figures.faults).toEqual([]);
+  expect(Object.keys(figures.refused).filter((refusal) => !EXPECTED_REFUSALS.includes(refusal))).toEqual([]);
+  expect(Object.keys(figures.acked).toSorted(), 'every command took part').toEqual(COMMANDS.toSorted());
+  expect(figures.repeated, 'commands were kept, their answers lost').toBeGreaterThan(0);
+  expect(figures.keptLater, 'commands were forestalled by a kill').toBeGreaterThan(0);
+});
+
+function sayHowFar({ rounds: done, entries, faults }: Figures): void {
+  if (done % 1_000 === 0) console.log(`kill -9: ${done} rounds, ${entries} entries, ${faults.length} faults`);
+}

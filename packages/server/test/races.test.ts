@@ -1,0 +1,139 @@
+import type { Answer, CommandName } from '@engawa/protocol';
+import type { Socket } from 'socket.io-client';
+import { expect, test } from 'vitest';
+import type { Appended, Store } from '#store/store.js';
+import { faultsOf, type Hearing, type RoomHistory, type Sent } from './helpers/history.ts';
+import { readEntries, readRoom, recordHeard } from './helpers/recording.ts';
+import { ask, connect, done, embeddedStore, startServer, until } from './helpers/server.ts';
+
+const roomId = 'lobby';
+
+test('of 200 clients that ask for one name at once, one gets it', async () => {
+  const { url, store } = await startServer({ store: await embeddedStore(), limits: 'off' });
+  const outcomes = watchAppends(store);
+  await done(await connect(url), 'create:room', { roomId, username: 'owner' });
+  const clients = await Promise.all(Array.from({ length: 200 }, () => connect(url)));
+
+  const answers = await Promise.all(clients.map((client) => ask(client, 'add:member', { roomId, username: 'aya' })));
+
+  const refusals = answers.flatMap((answer) => (answer.ok ? [] : [answer.error.code]));
+  expect(refusals).toEqual(Array.from({ length: 199 }, () => 'name_taken'));
+  const joins = (await readEntries(store, roomId)).filter(({ kind, by }) => kind === 'add:member' && by === 'aya');
+  expect(joins).toHaveLength(1);
+  expect(outcomes, 'several decided to join at the same time').toContain('stale');
+});
+
+test('who is removed while he talks is not heard after his removal, and hears nothing after it', { timeout: 60_000 }, async () => {
+  const { url, store } = await startServer({ store: await embeddedStore(), limits: 'off' });
+  const history: RoomHistory = { sent: [], hearings: [] };
+  const clients = ['owner', 'member', 'witness'].map((name) => new Client(name, history));
+  const [owner, member, witness] = clients as [Client, Client, Client];
+  for (const client of clients) await client.connect(url);
+  await owner.ask('create:room');
+  await witness.ask('add:member');
+
+  const rounds: Talk[] = [];
+  for (let round = 0; round < 50; round += 1) rounds.push(await removeWhileTalking({ owner, member, witness, after: round % (CHATS + 1) }));
+
+  const log = await readRoom(store, roomId, history.sent);
+  await until(() => witness.hearing.heard.at(-1)?.seq === log.head, 'the witness heard the last entry');
+  expect(faultsOf(history, log)).toEqual([]);
+  for (const { accepted, removed } of rounds) expect(Math.max(0, ...accepted)).toBeLessThan(removed);
+  expect(owner.hearing.heard.map(({ seq }) => seq)).toEqual(log.entries.map(({ seq }) => seq));
+  expect(member.hearing.heard.filter(({ kind }) => kind === 'remove:member').map(({ seq }) => seq)).toEqual(
+    rounds.map(({ removed }) => removed),
+  );
+  expect(member.hearing.heard.at(-1)?.kind).toBe('remove:member');
+  expect(new Set(rounds.flatMap(({ refusals }) => refusals))).toEqual(new Set(['not_a_member']));
+  expect(
+    rounds.some(({ accepted, refusals }) => accepted.length > 0 && refusals.length > 0),
+    'a removal came between two chats',
+  ).toBe(true);
+});
+
+/** The member's chats of one round. */
+const CHATS = 20;
+
+interface Talk {
+  /** The seqs of the chats that were kept before he was removed. */
+  accepted: number[];
+  refusals: string[];
+  removed: number;
+}
+
+interface Talking {
+  owner: Client;
+  member: Client;
+  witness: Client;
+  /** How many of his chats are answered when the owner loses patience. */
+  after: number;
+}
+
+async function removeWhileTalking({ owner, member, witness, after }: Talking): Promise<Talk> {
+  await member.ask('add:member');
+  let answered = 0;
+  const chats = Array.from({ length: CHATS }, async (_, number) => {
+    const answer = await member.ask('create:chat', { message: `chat ${number}` });
+    answered += 1;
+    return answer;
+  });
+  await until(() => answered >= after, 'enough chats were answered');
+  const others = [
+    owner.ask('remove:member', { username: 'member' }),
+    owner.ask('create:chat', { message: 'at last' }),
+    witness.ask('create:chat', { message: 'oh' }),
+  ];
+  const [removal] = await Promise.all(others);
+  const answers = await Promise.all(chats);
+  return {
+    accepted: answers.flatMap((answer) => (answer.ok ? [answer.seq] : [])),
+    refusals: answers.flatMap((answer) => (answer.ok ? [] : [answer.error.code])),
+    removed: removal?.ok ? removal.seq : 0,
+  };
+}
+
+/** A client of the room who writes down what he asks, is answered and hears. */
+class Client {
+  readonly hearing: Hearing;
+  readonly #history: RoomHistory;
+  #socket: Socket | undefined;
+
+  constructor(name: string, history: RoomHistory) {
+    this.hearing = { client: name, heard: [], acked: 0 };
+    this.#history = history;
+    history.hearings.push(this.hearing);
+  }
+
+  async connect(url: string): Promise<void> {
+    this.#socket = await connect(url);
+    recordHeard(this.#socket, () => this.hearing);
+  }
+
+  async ask(event: CommandName, fields: object = {}): Promise<Answer<CommandName>> {
+    const { client } = this.hearing;
+    const { sent } = this.#history;
+    const asked: Sent = {
+      client,
+      event,
+      payload: { roomId, username: client, clientId: `${client} ${sent.length}`, ...fields },
+      sentAt: performance.now(),
+      acks: [],
+    };
+    sent.push(asked);
+    const answer = await ask(this.#socket as Socket, event, asked.payload as never);
+    if (answer.ok) asked.acks.push({ ...answer, tick: performance.now() });
+    else asked.refusal = answer.error.code;
+    return answer;
+  }
+}
+
+function watchAppends(store: Store): Appended['outcome'][] {
+  const outcomes: Appended['outcome'][] = [];
+  const append = store.append.bind(store);
+  store.append = async (...asked) => {
+    const appended = await append(...asked);
+    outcomes.push(appended.outcome);
+    return appended;
+  };
+  return outcomes;
+}
