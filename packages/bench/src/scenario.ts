@@ -1,0 +1,13 @@
+import type { Table } from './report.ts';
+
+export interface Scenario {
+  name: string;
+  run(bench: Bench): Promise<Table[]>;
+}
+
+export interface Bench {
+  /** Where data folders are made. */
+  folder: string;
+  /** Says on standard error what is going on. */
+  progress: (what: string) => void;
+}

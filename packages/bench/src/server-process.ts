@@ -1,0 +1,79 @@
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { spawnOwned, withFolder } from './clean-up.ts';
+
+const PROGRAM = fileURLToPath(new URL('../../engawa/bin/engawa.js', import.meta.url));
+const STOP_MS = 10_000;
+
+export interface ServerProcess {
+  url: string;
+  pid: number;
+  /** When it was spawned and when it said that it listens, milliseconds of this clock. */
+  spawnedAt: number;
+  listeningAt: number;
+  /** Rejects with what the server said when it had ended by itself or ends badly. */
+  stop(): Promise<void>;
+}
+
+/** `engawa serve` as operators run it, but without rates, and for this machine only. */
+export async function startServer(folder: string): Promise<ServerProcess> {
+  const spawnedAt = performance.now();
+  const child = spawnOwned(process.execPath, [PROGRAM, 'serve', '--host', '127.0.0.1', '--port', '0', '--data-dir', folder], {
+    env: { ...process.env, ENGAWA_LIMITS: 'off', ENGAWA_LOG: 'silent' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const ended = endOf(child);
+  const url = await Promise.race([urlOf(child), ended]);
+  const listeningAt = performance.now();
+  if (url instanceof Error) throw url;
+
+  async function stop(): Promise<void> {
+    child.kill('SIGTERM');
+    const hurry = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+    const { exitCode, message } = await ended;
+    clearTimeout(hurry);
+    if (exitCode !== 0) throw new Error(message);
+  }
+  return { url, pid: Number(child.pid), spawnedAt, listeningAt, stop };
+}
+
+class ServerEnded extends Error {
+  readonly exitCode: number | null;
+
+  constructor(exitCode: number | null, said: string) {
+    super(`The server ended (exit code ${exitCode}):\n${said}`);
+    this.exitCode = exitCode;
+  }
+}
+
+async function endOf(child: ChildProcess): Promise<ServerEnded> {
+  let said = '';
+  child.stderr?.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  const [exitCode] = (await once(child, 'exit')) as [number | null];
+  return new ServerEnded(exitCode, said);
+}
+
+function urlOf(child: ChildProcess): Promise<string> {
+  let said = '';
+  return new Promise((resolve) =>
+    child.stdout?.on('data', (chunk: Buffer) => {
+      said += chunk.toString();
+      const [, url] = /listening on (http:\S+)\n/.exec(said) ?? [];
+      if (url !== undefined) resolve(url);
+    }),
+  );
+}
+
+export async function withServer<Result>(folder: string, use: (server: ServerProcess) => Promise<Result>): Promise<Result> {
+  const server = await startServer(folder);
+  try {
+    return await use(server);
+  } finally {
+    await server.stop();
+  }
+}
+
+/** A server with nothing in it, in a folder of its own inside `parent`. */
+export const withNewServer = <Result>(parent: string, use: (server: ServerProcess) => Promise<Result>): Promise<Result> =>
+  withFolder(parent, (folder) => withServer(folder, use));
