@@ -6,7 +6,7 @@ export interface Rate {
 
 /** What one server allows. Every join reply carries the values in force. */
 export interface Limits {
-  /** Bytes of one frame or one polling body; a larger one ends the connection. */
+  /** Bytes of one frame, which ends its connection when it is larger, or of one polling body, which is then refused. */
   frameBytes: number;
   /** Unicode code points of a chat's text. */
   textCodePoints: number;
@@ -41,7 +41,7 @@ export interface Rates {
   addressPackets: Rate;
   /** New connections, per network address. */
   addressConnections: Rate;
-  /** Connections at once, per network address. */
+  /** Connections at once, per network address; of IPv6 addresses the first 64 bits count. */
   connectionsPerAddress: number;
 }
 

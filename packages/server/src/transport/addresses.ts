@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { isIPv6 } from 'node:net';
 import { ChatError, type Rates } from '@engawa/protocol';
 import { Bucket } from './rates.ts';
 
@@ -8,6 +9,16 @@ interface Address {
   connections: number;
   packets: Bucket;
   connects: Bucket;
+}
+
+/** A connection as its address sees it. */
+export interface Visit {
+  /** What the address may still ask. */
+  packets: Bucket;
+  /** Why this connection may not come in. */
+  refusal: ChatError | undefined;
+  /** So many connections are here from the address that this one is not worth a word. */
+  isCrowd: boolean;
 }
 
 /** What each network address does here, as far as it is limited. */
@@ -20,22 +31,34 @@ export class Addresses {
     this.#rates = rates;
   }
 
-  /** One more connection, or a refusal. Whoever connected must `disconnect` once. */
-  connect(name: string): Bucket {
+  /** One more connection; whoever arrived must `leave` once, also when it is refused. */
+  arrive(name: string): Visit {
     const address = this.#known.get(name) ?? this.#meet(name);
-    address.connects.take();
-    if (address.connections >= this.#rates.connectionsPerAddress) throw new ChatError('too_many_connections');
     address.connections += 1;
-    return address.packets;
+    return {
+      packets: address.packets,
+      refusal: this.#refusalOf(address),
+      isCrowd: address.connections > 2 * this.#rates.connectionsPerAddress,
+    };
   }
 
-  disconnect(name: string): void {
+  leave(name: string): void {
     const address = this.#known.get(name);
     if (address) address.connections -= 1;
   }
 
   close(): void {
     clearInterval(this.#timer);
+  }
+
+  #refusalOf({ connections, connects }: Address): ChatError | undefined {
+    if (connections > this.#rates.connectionsPerAddress) return new ChatError('too_many_connections');
+    try {
+      connects.take();
+      return undefined;
+    } catch (error) {
+      return error as ChatError;
+    }
   }
 
   #meet(name: string): Address {
@@ -58,9 +81,19 @@ export class Addresses {
  */
 export function addressOf(request: IncomingMessage, trustedProxies: number): string {
   const direct = request.socket.remoteAddress ?? '';
-  if (trustedProxies === 0) return direct;
+  if (trustedProxies === 0) return networkOf(direct);
   const forwarded = String(request.headers['x-forwarded-for'] ?? '')
     .split(',')
     .map((address) => address.trim());
-  return forwarded.at(-trustedProxies) || direct;
+  return networkOf(forwarded.at(-trustedProxies) || direct);
+}
+
+/** Of an IPv6 address the first 64 bits: whoever has one has all that begin so. */
+function networkOf(address: string): string {
+  if (!isIPv6(address) || address.includes('.')) return address;
+  const [front = '', back] = address.split('::');
+  const groups = front === '' ? [] : front.split(':');
+  const tail = back === undefined || back === '' ? [] : back.split(':');
+  const zeros = back === undefined ? [] : Array.from({ length: 8 - groups.length - tail.length }, () => '0');
+  return [...groups, ...zeros, ...tail].slice(0, 4).join(':');
 }

@@ -14,14 +14,19 @@ export interface Running {
   stop: () => Promise<void>;
 }
 
-type Options = Partial<ServerOptions['settings']> & { store?: Store; grace?: number };
+type Options = Partial<ServerOptions['settings']> & Partial<Pick<ServerOptions, 'store' | 'grace' | 'log'>>;
 
 /** A real server on a free port, on a store of its own unless it is given one; both end with the test. */
-export async function startServer({ store = openMemory(), grace, ...settings }: Options = {}): Promise<Running> {
+export async function startServer({
+  store = openMemory(),
+  log = pino({ level: 'silent' }),
+  grace,
+  ...settings
+}: Options = {}): Promise<Running> {
   const server = createServer({
     store,
     settings: { port: 0, host: '127.0.0.1', origins: ['*'], limits: 'on', trustedProxies: 0, ...settings },
-    log: pino({ level: process.env.TEST_LOG ?? 'silent' }),
+    log,
     ...(grace !== undefined && { grace }),
   });
   const port = await server.listen();

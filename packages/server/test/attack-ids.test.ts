@@ -1,0 +1,326 @@
+/** Hostile room ids, names and client ids (attack list, groups 58 to 62): what is legal is an id like any other, on every store. */
+import { openMemory, type Store } from '@engawa/server';
+import type { Socket } from 'socket.io-client';
+import { describe, expect, test } from 'vitest';
+import { ATTACKER, ROOM, type Scene, startScene } from './helpers/neighbours.ts';
+import { ask, askAnything, connect, done, embeddedStore, heard, hearing, refused, until } from './helpers/server.ts';
+
+const hostile = [
+  'a::b',
+  'a:b',
+  '::',
+  '{x}',
+  '}{',
+  '{}',
+  '{',
+  'room{1}{2}',
+  'a#b',
+  '*',
+  '?',
+  '[a-z]',
+  '[^v]*',
+  '%0a',
+  '%00',
+  '%',
+  '../x',
+  '..',
+  '.',
+  '/',
+  '\\',
+  'a/b',
+  'a%2Fb',
+  'a%2fb',
+  'a%252Fb',
+  '__proto__',
+  'constructor',
+  'toString',
+  'hasOwnProperty',
+  'null',
+  'undefined',
+  'NaN',
+  '0',
+  '-1',
+  'Xp3vK9_fQ2aB-7LmAAAB',
+  'xxxxxxxxxxxxxxxxxxxx',
+  `room:${ROOM}`,
+  `${ROOM}:`,
+  `{${ROOM}}`,
+  `${ROOM}%`,
+  `${ROOM}*`,
+  ROOM.toUpperCase(),
+  "'; DROP TABLE entries; --",
+  '" OR 1=1',
+  '$where',
+  '$ne',
+  '<script>alert(1)</script>',
+  'member/aya',
+  'settings',
+  'chat/1',
+  'a b',
+  'é',
+  '部屋',
+  '😀',
+  'x'.repeat(128),
+  'é'.repeat(64),
+  '😀'.repeat(32),
+  '\ufffe',
+  'a\u200bb',
+  'a\u200db',
+];
+
+const illegal: [what: string, id: unknown][] = [
+  ['nothing', ''],
+  ['only spaces', '   '],
+  ['only a wide space', '\u3000'],
+  ['only what cannot be seen', '\u200b\u2060\u3164'],
+  ['a space before', ' a'],
+  ['a space after', 'a '],
+  ['a wide space after', 'a\u3000'],
+  ['a byte order mark before', '\ufeffa'],
+  ['a line break', 'a\nb'],
+  ['CR LF', 'a\r\nb'],
+  ['CR LF alone', '\r\n'],
+  ['a tab', 'a\tb'],
+  ['NUL', 'a\u0000b'],
+  ['NUL alone', '\u0000'],
+  ['a bell', 'a\u0007'],
+  ['an escape of terminals', '\u001b[2J'],
+  ['DEL', 'a\u007f'],
+  ['a control of the second table', 'a\u0085b'],
+  ['a line separator', 'a\u2028b'],
+  ['a paragraph separator', 'a\u2029b'],
+  ['a bidi override', 'a\u202eb'],
+  ['a bidi embedding', 'a\u202ab'],
+  ['a bidi isolate', 'a\u2066b\u2069'],
+  ['a high surrogate alone', 'a\ud83d'],
+  ['a low surrogate alone', '\ude00a'],
+  ['surrogates the wrong way round', '\ude00\ud83d'],
+  ['129 bytes', 'x'.repeat(129)],
+  ['130 bytes of 65 characters', 'é'.repeat(65)],
+  ['132 bytes of 33 characters', '😀'.repeat(33)],
+  ['126 bytes that NFC makes 252', '\u0958'.repeat(42)],
+  ['10,000 characters', 'x'.repeat(10_000)],
+  ['zero', 0],
+  ['a number', 42],
+  ['true', true],
+  ['null', null],
+  ['an array', ['a']],
+  ['two rooms', [ROOM, 'b']],
+  ['an empty array', []],
+  ['an object', {}],
+  ['$ne', { $ne: null }],
+  ['$gt', { $gt: '' }],
+  ['an object with toString', { toString: ROOM }],
+];
+
+async function start(store?: Store): Promise<Scene & { mallory: Socket }> {
+  const scene = await startScene({ limits: 'off', ...(store && { store }) });
+  return { ...scene, mallory: await connect(scene.url, { extraHeaders: ATTACKER }) };
+}
+
+/** The room opens, is talked in, read, listed and deleted, and neither hears nor touches the neighbours' room. */
+async function isLikeAnyOther(roomId: string, { url, mallory, aya, ben, unharmed }: Awaited<ReturnType<typeof start>>): Promise<void> {
+  const ears = [aya, ben, mallory];
+  const overheard = ears.map((socket) => hearing(socket, 'create:chat:success'));
+  const mia = await connect(url, { extraHeaders: ATTACKER });
+  expect(await done(mallory, 'create:room', { roomId, username: 'mallory' })).toMatchObject({ roomId, role: 'owner', members: 1 });
+  expect(await done(mia, 'add:member', { roomId, username: 'mia' })).toMatchObject({ roomId, role: 'member', members: 2 });
+  const hears = heard(mia, 'create:chat:success');
+  const { seq } = await done(mallory, 'create:chat', { roomId, username: 'mallory', message: 'hello' });
+  expect(await hears).toMatchObject({ roomId, seq, message: 'hello' });
+  expect((await done(mia, 'list:chats', { roomId })).chats).toMatchObject([{ seq, username: 'mallory', message: 'hello' }]);
+  expect((await done(mia, 'list:rooms', {})).rooms.map((room) => room.roomId).sort()).toEqual([roomId, ROOM].sort());
+  await unharmed();
+  expect(
+    overheard.map((chats) => [...new Set(chats.map((chat) => chat.roomId))]),
+    roomId,
+  ).toEqual([[ROOM], [ROOM], [roomId]]);
+  expect((await done(aya, 'list:chats', { roomId: ROOM })).chats.map((chat) => chat.message)).not.toContain('hello');
+  for (const socket of ears) socket.off('create:chat:success');
+  await done(mallory, 'delete:room', { roomId, username: 'mallory' });
+  expect((await done(mia, 'list:rooms', {})).rooms.map((room) => room.roomId)).toEqual([ROOM]);
+  await unharmed();
+}
+
+const oneByOne = hostile.map((id): [string, string[]] => [JSON.stringify(id), [id]]);
+
+describe.each<[store: string, open: () => Promise<Store>, ids: [what: string, ids: string[]][]]>([
+  ['memory', async () => openMemory(), oneByOne],
+  ['embedded', embeddedStore, [['each of these ids', hostile]]],
+])('on the %s store', (_, open, ids) => {
+  test.each(ids)('58: %s is a room like any other', async (__, roomIds) => {
+    const scene = await start(await open());
+    for (const roomId of roomIds) await isLikeAnyOther(roomId, scene);
+  });
+
+  test("58: somebody's socket id is a room like any other, and nothing of his is heard there", async () => {
+    const scene = await start(await open());
+    const { aya, mallory } = scene;
+    const [hers, overheard, intruding] = [hearing(aya, 'error'), hearing(mallory, 'error'), hearing(aya, 'add:member:success')];
+    await isLikeAnyOther(String(aya.id), scene);
+    await done(mallory, 'create:room', { roomId: String(aya.id), username: 'mallory' });
+    aya.emit('create:chat', { roomId: 'nowhere', username: 'aya', message: 'x' });
+    await scene.unharmed();
+    expect(hers).toMatchObject([{ code: 'room_not_found' }]);
+    expect([overheard, intruding]).toEqual([[], []]);
+  });
+
+  test('58: of all these rooms together each hears its own and no other', async () => {
+    const { url, mallory, unharmed } = await start(await open());
+    const ears = await Promise.all(
+      hostile.map(async (roomId) => {
+        const guest = await connect(url, { extraHeaders: ATTACKER });
+        await done(mallory, 'create:room', { roomId, username: 'mallory' });
+        await done(guest, 'add:member', { roomId, username: 'guest' });
+        return hearing(guest, 'create:chat:success');
+      }),
+    );
+    await Promise.all(hostile.map((roomId) => done(mallory, 'create:chat', { roomId, username: 'mallory', message: roomId })));
+    await until(() => ears.every((chats) => chats.length > 0), 'every room has heard something');
+    await unharmed();
+    expect(ears.map((chats) => chats.map((chat) => [chat.roomId, chat.message]))).toEqual(hostile.map((roomId) => [[roomId, roomId]]));
+  });
+
+  test('58: hostile names in one room do not collide: each is listed, speaks, reacts and leaves for itself', async () => {
+    const { url, aya, unharmed } = await start(await open());
+    const names = hostile.slice(0, 36).filter((name) => name !== 'a%2fb');
+    const guests = await Promise.all(names.map(() => connect(url, { extraHeaders: ATTACKER })));
+    const { seq: chatSeq } = await done(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: 'who is there?' });
+    for (const [each, username] of names.entries()) {
+      expect(await done(guests[each]!, 'add:member', { roomId: ROOM, username })).toMatchObject({
+        username,
+        role: 'member',
+        members: each + 3,
+      });
+      expect(await done(guests[each]!, 'create:chat', { roomId: ROOM, username, message: username })).toMatchObject({ roomId: ROOM });
+    }
+    const here = ['aya', 'ben', ...names];
+    expect(await everyMember(aya, 1)).toEqual(await everyMember(aya, 500));
+    expect((await everyMember(aya, 7)).sort()).toEqual([...here].sort());
+
+    const reactions = new Map([
+      ['a/b', '/'],
+      ['a%2Fb', '%'],
+      ['/', '👍'],
+    ]);
+    const guestOf = (username: string): Socket => guests[names.indexOf(username)]!;
+    for (const [username, reaction] of reactions)
+      await done(guestOf(username), 'add:reaction', { roomId: ROOM, username, chatSeq, reaction });
+    for (const username of names) {
+      const { chats } = await done(guestOf(username), 'list:chats', { roomId: ROOM, around: chatSeq, limit: 1 });
+      const given = chats.find((chat) => chat.seq === chatSeq)?.reactions ?? [];
+      expect(
+        given.filter(({ mine }) => mine).map(({ reaction }) => reaction),
+        username,
+      ).toEqual([reactions.get(username) ?? []].flat());
+    }
+    for (const [each, username] of names.entries()) {
+      await done(guests[each]!, 'remove:member', { roomId: ROOM, username });
+      expect((await done(aya, 'list:members', { roomId: ROOM })).count).toBe(here.length - each - 1);
+    }
+    await unharmed();
+  });
+
+  async function everyMember(socket: Socket, limit: number): Promise<string[]> {
+    const names: string[] = [];
+    for (let more = true; more; ) {
+      const page = await done(socket, 'list:members', { roomId: ROOM, limit, ...(names.length > 0 && { after: names.at(-1)! }) });
+      names.push(...page.members.map((member) => member.username));
+      more = page.more;
+    }
+    return names;
+  }
+
+  test.each(['__proto__', 'constructor', 'a:b', '::', '%', '/', '*', '{x}', 'x'.repeat(128)])(
+    '58: client id %j is kept once',
+    async (clientId) => {
+      const { aya, ben, unharmed } = await start(await open());
+      const say = (socket: Socket, username: string) =>
+        done(socket, 'create:chat', { roomId: ROOM, username, message: username, clientId });
+      const first = await say(aya, 'aya');
+      expect((await say(aya, 'aya')).seq).toBe(first.seq);
+      expect((await say(ben, 'ben')).seq).toBe(first.seq + 1);
+      await unharmed();
+    },
+  );
+
+  test.each([
+    ['in case', 'Mallory', 'mALLORY'],
+    ['in case, where one letter is two', 'straße', 'STRASSE'],
+    ['in case, with the capital sharp s', 'STRAẞE', 'strasse'],
+    ['in case, with a letter that ends words', 'σοφός', 'ΣΟΦΌΣ'],
+    ['in the letter that ends words', 'σοφός', 'σοφόσ'],
+    ['by NFC', 'é', 'e\u0301'],
+    ['in the order of marks', 'a\u0323\u0307', 'a\u0307\u0323'],
+    ['in width', 'ｍａｌ', 'mal'],
+    ['in a ligature', 'ﬁn', 'fin'],
+    ['in a zero-width space', 'mal\u200blory', 'mallory'],
+    ['in a joiner', 'mal\u200dlory', 'mallory'],
+    ['in a soft hyphen', 'mal\u00adlory', 'mallory'],
+    ['in a Hangul filler', 'mal\u3164lory', 'mallory'],
+    ['in tag characters', 'mallory\u{e0061}\u{e007f}', 'mallory'],
+    ['in a variation selector', 'mallory\ufe0f', 'mallory'],
+  ])('62: names that differ only %s are one', async (__, one, other) => {
+    const { url, mallory, aya, unharmed } = await start(await open());
+    await done(mallory, 'add:member', { roomId: ROOM, username: one });
+    const thief = await connect(url, { extraHeaders: ATTACKER });
+    expect((await refused(thief, 'add:member', { roomId: ROOM, username: other })).code).toBe('name_taken');
+    expect((await refused(thief, 'create:chat', { roomId: ROOM, username: other, message: 'x' })).code).toBe('not_a_member');
+    expect((await done(aya, 'list:members', { roomId: ROOM })).count).toBe(3);
+    await unharmed();
+  });
+
+  test.each([
+    ['é', 'e\u0301'],
+    ['K', '\u212a'],
+    ['Å', '\u212b'],
+    ['한', '\u1112\u1161\u11ab'],
+    ['a\u0323\u0307', 'a\u0307\u0323'],
+  ])('62: %j and %j are one room', async (one, other) => {
+    const { mallory, aya, unharmed } = await start(await open());
+    const roomId = one.normalize('NFC');
+    expect(await done(mallory, 'create:room', { roomId: other, username: 'mallory' })).toMatchObject({ roomId });
+    expect((await refused(aya, 'create:room', { roomId: one, username: 'aya' })).code).toBe('room_exists');
+    await done(aya, 'add:member', { roomId: one, username: 'aya' });
+    const hears = heard(mallory, 'create:chat:success');
+    await done(aya, 'create:chat', { roomId: other, username: 'aya', message: 'x' });
+    expect(await hears).toMatchObject({ roomId });
+    await unharmed();
+  });
+});
+
+test.each(illegal)('58: %s is no room, no name and no client id', async (_, id) => {
+  const { aya, mallory, unharmed } = await start();
+  const valid = { roomId: ROOM, username: 'mallory', message: 'x' };
+  const asks: [event: string, payload: object][] = [
+    ['create:room', { ...valid, roomId: id }],
+    ['create:room', { ...valid, roomId: 'other', username: id }],
+    ['add:member', { ...valid, roomId: id }],
+    ['add:member', { ...valid, username: id }],
+    ['remove:member', { ...valid, username: id }],
+    ['create:chat', { ...valid, roomId: id }],
+    ['create:chat', { ...valid, username: id }],
+    ['create:chat', { ...valid, clientId: id }],
+    ['list:chats', { roomId: id }],
+    ['list:members', { roomId: ROOM, after: id }],
+    ['list:rooms', { after: id }],
+  ];
+  for (const [event, payload] of asks) {
+    expect(await askAnything(mallory, event, payload), event).toMatchObject({
+      ok: false,
+      error: { code: 'invalid_payload', retryable: false },
+    });
+  }
+  expect((await done(aya, 'list:rooms', {})).rooms.map((room) => room.roomId)).toEqual([ROOM]);
+  await unharmed();
+});
+
+test.each([
+  ['case', 'Lobby', 'lobby'],
+  ['width', 'ｌｏｂｂｙ', 'lobby'],
+  ['what cannot be seen', 'lob\u200bby', 'lobby'],
+])('62: rooms whose ids differ in %s are two', async (_, one, other) => {
+  const { mallory, unharmed } = await start();
+  for (const roomId of [one, other]) expect((await ask(mallory, 'create:room', { roomId, username: 'mallory' })).ok).toBe(true);
+  await unharmed();
+});

@@ -1,0 +1,430 @@
+/** Hostile packets of Engine.IO and Socket.IO (attack list, groups 28 to 37): one is refused or put out, nobody else notices. */
+import { isDeepStrictEqual } from 'node:util';
+import { LIMITS } from '@engawa/protocol';
+import { createServer, openMemory } from '@engawa/server';
+import { pino } from 'pino';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { ATTACKER, census, ROOM, startScene } from './helpers/neighbours.ts';
+import { attack, connectRaw, type Frame, type Outcome, type Raw, rawPolling, rawRequest, rawWebSocket } from './helpers/raw.ts';
+import { connect, until, within } from './helpers/server.ts';
+
+type Case = [what: string, frames: Frame[], expected: Outcome];
+
+const LIST = '["list:rooms",{}]';
+const binary = Buffer.from([1, 2, 3]);
+const placeholder = (num: string): string => `451-["create:chat",{"_placeholder":true,"num":${num}}]`;
+const named = (name: unknown): string => `42${JSON.stringify([name, {}])}`;
+
+const groups: Record<string, Case[]> = {
+  '28: frames that are no packets': [
+    ['an unknown Engine.IO type', ['9'], 'closed'],
+    ['a letter for a type', ['x'], 'closed'],
+    ['a prototype key for a type', ['__proto__'], 'closed'],
+    ['an empty frame', [''], 'closed'],
+    ['a message without content', ['4'], 'closed'],
+    ['a message of 60,000 digits', [`4${'9'.repeat(60_000)}`], 'closed'],
+    ['an event of 60,000 digits', [`42${'9'.repeat(60_000)}`], ['unknown_event']],
+    ['an unknown Socket.IO type', ['47["x"]'], 'closed'],
+    ['an error that the server alone may send', ['44{"message":"x"}'], 'closed'],
+    ['an open packet', ['0{"sid":"x"}'], []],
+    ['a pong that nobody asked for', ['3', '3probe'], []],
+    ['a noop', ['6'], []],
+  ],
+  '29: upgrades out of turn': [
+    ['a probe on the transport in use', ['2probe'], 'closed'],
+    ['two probes', ['2probe', '2probe'], 'closed'],
+    ['a ping', ['2'], 'closed'],
+    ['an upgrade before a probe', ['5'], []],
+  ],
+  '30: binary packets that promise what never comes': [
+    ['no attachments', ['450-["x"]', binary, binary], 'closed'],
+    ['six billion attachments', ['455999999999-["x"]', binary], 'closed'],
+    ['eleven attachments', ['4511-["x"]', binary], 'closed'],
+    ['attachments without a number', ['45-["x"]', binary], 'closed'],
+    ['a number and a half of attachments', ['451.5-["x"]', binary], 'closed'],
+    ['attachments less than none', ['45-1-["x"]', binary], 'closed'],
+    ['a number of attachments in powers', ['451e1-["x"]', binary], 'closed'],
+    ['attachments without an end', ['451'], 'closed'],
+    ['a binary answer without attachments', ['460-1[]', binary], 'closed'],
+    ['a binary frame without a header', [binary], 'closed'],
+    ['a text where an attachment is due', ['451-["x",{"_placeholder":true,"num":0}]', named('list:rooms')], 'closed'],
+    ['a second header where an attachment is due', ['451-["x"]', '451-["x"]'], 'closed'],
+    ['one attachment too many', ['451-["x",{"_placeholder":true,"num":0}]', binary, binary], 'closed'],
+  ],
+  '31: placeholders for attachments that are not there': [
+    ['number -1', [placeholder('-1'), binary], 'closed'],
+    ['number 99', [placeholder('99'), binary], 'closed'],
+    ['number 1', [placeholder('1'), binary], 'closed'],
+    ['number "0"', [placeholder('"0"'), binary], 'closed'],
+    ['number "splice"', [placeholder('"splice"'), binary], 'closed'],
+    ['number "__proto__"', [placeholder('"__proto__"'), binary], 'closed'],
+    ['number null', [placeholder('null'), binary], 'closed'],
+    ['a placeholder for a number', [placeholder('{"_placeholder":true,"num":0}'), binary], 'closed'],
+    ['number 0.5', [placeholder('0.5'), binary], ['invalid_payload']],
+    [
+      'the same number twice',
+      ['451-["create:chat",{"_placeholder":true,"num":0},{"_placeholder":true,"num":0}]', binary],
+      ['invalid_payload'],
+    ],
+    [
+      'a placeholder in a placeholder',
+      ['451-["create:chat",{"_placeholder":true,"num":0,"x":{"_placeholder":true,"num":0}}]', binary],
+      ['invalid_payload'],
+    ],
+    [
+      'placeholders 5,000 deep',
+      [`451-["x",${'['.repeat(5_000)}{"_placeholder":true,"num":0}${']'.repeat(5_000)}]`, binary],
+      ['unknown_event'],
+    ],
+    ['placeholders 20,000 deep', [`451-["x",${'['.repeat(20_000)}${']'.repeat(20_000)}]`, binary], 'closed'],
+  ],
+  '32: names of events': [
+    ...['disconnect', 'disconnecting', 'connect', 'connect_error', 'newListener', 'removeListener'].map(
+      (name): Case => [name, [named(name)], 'closed'],
+    ),
+    ...['error', 'connection', 'message', '', '__proto__', 'constructor', 'toString', 'hasOwnProperty', '*', 'create:chat:success'].map(
+      (name): Case => [JSON.stringify(name), [named(name)], ['unknown_event']],
+    ),
+    ['a number', [named(5)], ['unknown_event']],
+    ['an object', [named({ toString: 'x' })], 'closed'],
+    ['an array', [named(['create:chat'])], 'closed'],
+    ['true', [named(true)], 'closed'],
+    ['60,000 characters', [named('x'.repeat(60_000))], ['unknown_event']],
+    ['an own name with something after it', [named('create:chat\u0000')], ['unknown_event']],
+  ],
+  '33: events that are no events': [
+    ['a text', ['42"create:chat"'], 'closed'],
+    ['an object', ['42{}'], 'closed'],
+    ['null', ['42null'], 'closed'],
+    ['an empty array', ['42[]'], 'closed'],
+    ['an array of null', ['42[null]'], 'closed'],
+    ['an array that does not end', ['42["list:rooms"'], 'closed'],
+    ['something after the array', [`42${LIST}x`], 'closed'],
+    ['no array at all', ['42'], ['unknown_event']],
+    ['an event without a payload', ['42["create:chat"]'], ['invalid_payload']],
+    ['a disconnect that says something', ['41{}'], 'closed'],
+  ],
+  '34: numbers of acknowledgements': [
+    ['1e308', [`421e308${LIST}`], 'closed'],
+    ['-1', [`42-1${LIST}`], 'closed'],
+    ['1.5', [`421.5${LIST}`], 'closed'],
+    ['0', [`420${LIST}`], []],
+    ['the same number twice', [`427${LIST}`, `427${LIST}`], []],
+    ['400 digits', [`42${'9'.repeat(400)}${LIST}`], []],
+    ['a number and nothing else', ['427'], ['unknown_event']],
+    ['an answer that nobody asked for', ['437[]', '4399999[{"ok":true}]'], []],
+    ['the same answer twice', ['430[]', '430[]'], []],
+    ['an answer without a number', ['43[]'], []],
+    ['an answer that is no array', ['430{}'], 'closed'],
+  ],
+  '35: connecting out of turn': [
+    ['twice', ['40'], 'closed'],
+    ['to a namespace that there is not', ['40/admin,'], []],
+    ['to a namespace of dots', ['40/%2e%2e,'], []],
+    ['to a prototype key', ['40/__proto__,'], []],
+    ['to a namespace of 60,000 characters', [`40/${'x'.repeat(60_000)},`], []],
+    ['an event to a namespace that there is not', ['42/admin,["list:rooms",{}]'], 'closed'],
+    ['a goodbye to a namespace that there is not', ['41/admin,'], 'closed'],
+    ['to eleven namespaces', Array.from({ length: 11 }, (_, each) => `40/${each},`), 'closed'],
+  ],
+};
+
+const transports: [string, (url: string) => Promise<Raw>][] = [
+  ['websocket', (url) => rawWebSocket(url, { headers: ATTACKER })],
+  ['polling', (url) => rawPolling(url, { headers: ATTACKER })],
+];
+
+const fateOf = (expected: Outcome): string => {
+  if (expected === 'closed') return 'is put out';
+  return expected.length > 0 ? `is refused: ${expected.join()}` : 'goes on';
+};
+const titled = (cases: Case[]) => cases.map(([what, frames, expected]) => [what, fateOf(expected), frames, expected] as const);
+
+describe.each(transports)('over %s', (_, open) => {
+  describe.each(Object.entries(groups))('%s', (__, cases) => {
+    test.each(titled(cases))('%s: the sender %s', async (_what, _fate, frames, expected) => {
+      const scene = await startScene();
+      const before = census(scene);
+      const attacker = await connectRaw(await open(scene.url));
+      expect(await attack(attacker, frames)).toEqual(expected);
+      if (expected === 'closed') await until(() => isDeepStrictEqual(census(scene), before), 'nothing is left of him');
+      await scene.unharmed();
+    });
+  });
+
+  describe('35: before the connect', () => {
+    test.each([
+      ['an event', `427${LIST}`],
+      ['an answer', '430[]'],
+      ['a goodbye', '41'],
+      ['an attachment', binary],
+    ])('%s: the sender is put out', async (__, frame) => {
+      const { url, unharmed } = await startScene();
+      const attacker = await open(url);
+      await attacker.send(frame);
+      await within(attacker.closed, 'the end of the connection');
+      await unharmed();
+    });
+  });
+
+  test('35: after the goodbye nothing is asked on the same connection', async () => {
+    const { url, io, unharmed } = await startScene();
+    const attacker = await connectRaw(await open(url));
+    await attacker.send('41');
+    await until(() => io.sockets.sockets.size === 2, 'he has left');
+    expect(await attack(attacker, [])).toBe('closed');
+    await unharmed();
+  });
+
+  test('35: who connects 20,000 times in one breath is put out, and leaves nothing', async () => {
+    const scene = await startScene();
+    const before = census(scene);
+    const attacker = await open(scene.url);
+    await attacker.send(...Array.from({ length: 20_000 }, () => '40'));
+    await within(attacker.closed, 'the end of the connection');
+    await until(() => isDeepStrictEqual(census(scene), before), 'nothing is left of him');
+    await scene.unharmed();
+  });
+
+  test('35: 5,000 namespaces leave none', async () => {
+    const scene = await startScene();
+    const before = census(scene);
+    const attacker = await connectRaw(await open(scene.url));
+    await attacker.send(...Array.from({ length: 5_000 }, (__, each) => `40/${each},`));
+    await within(attacker.closed, 'the end of the connection');
+    await until(() => isDeepStrictEqual(census(scene), before), 'nothing is left of him');
+    expect([...scene.io._nsps.keys()]).toEqual(['/']);
+    await scene.unharmed();
+  });
+
+  test('34: 5,000 answers that nobody asked for leave nothing', async () => {
+    const scene = await startScene();
+    const attacker = await connectRaw(await open(scene.url));
+    const before = census(scene);
+    expect(
+      await attack(
+        attacker,
+        Array.from({ length: 5_000 }, (__, each) => `43${each}[{"ok":true}]`),
+      ),
+    ).toEqual([]);
+    expect(census(scene)).toEqual(before);
+    await scene.unharmed();
+  });
+
+  test('35: who is gone before he was let in is not counted among his address for ever', async () => {
+    const { url, io, unharmed } = await startScene();
+    for (let times = 0; times < 2 * LIMITS.rates.connectionsPerAddress; times += 1) {
+      const attacker = await open(url);
+      await attacker.send('40', '9');
+      await within(attacker.closed, 'the end of the connection');
+    }
+    await until(() => io.engine.clientsCount === 2, 'they are gone');
+    await connect(url, { extraHeaders: ATTACKER });
+    await unharmed();
+  });
+
+  describe('36: what a client shows of himself', () => {
+    test.each(['"x"', '[]', 'null', 'true', '{', '{}x', '{"session":NaN}'])('%s: the sender is put out', async (auth) => {
+      const { url, unharmed } = await startScene();
+      const attacker = await open(url);
+      await attacker.send(`40${auth}`);
+      await within(attacker.closed, 'the end of the connection');
+      await unharmed();
+    });
+
+    test.each([
+      '""',
+      '"short"',
+      `"${'x'.repeat(65)}"`,
+      `"${'x'.repeat(31)}\\n"`,
+      '5',
+      'true',
+      '["x"]',
+      '{"$ne":null}',
+      '{"toString":"x"}',
+      `"${'é'.repeat(40)}"`,
+    ])('the session %s is refused with a code', async (session) => {
+      const { url, unharmed } = await startScene();
+      const attacker = await open(url);
+      await attacker.send(`40{"session":${session}}`);
+      expect(JSON.parse((await attacker.packet(/^44/)).slice(2))).toMatchObject({ data: { code: 'invalid_session', retryable: false } });
+      await unharmed();
+    });
+
+    test.each([
+      ['a prototype', '{"__proto__":{"session":5,"pid":"x","offset":"y"}}'],
+      ['a constructor', '{"constructor":{"prototype":{"session":"x"}}}'],
+      ['5,000 levels', `{"x":${'['.repeat(5_000)}${']'.repeat(5_000)}}`],
+      ['10,000 keys', JSON.stringify(Object.fromEntries(Array.from({ length: 7_000 }, (__, each) => [each, 1])))],
+    ])('%s is let in as anybody is, and not kept', async (__, auth) => {
+      const { url, io, unharmed } = await startScene();
+      const attacker = await connectRaw(await open(url), auth);
+      const sockets = [...io.sockets.sockets.values()];
+      expect(sockets).toHaveLength(3);
+      for (const { handshake } of sockets) expect(handshake.auth).toEqual({});
+      expect(Object.prototype).not.toHaveProperty('session');
+      expect(await attack(attacker, [])).toEqual([]);
+      await unharmed();
+    });
+  });
+
+  describe("37: somebody else's session to resume", () => {
+    const offsets = [
+      '""',
+      '"0-0"',
+      '"9999999999999-0"',
+      '"-1"',
+      '"NaN"',
+      '"\'; DROP TABLE entries; --"',
+      `"${'9'.repeat(60_000)}"`,
+      '0',
+      '-1',
+      '1e999',
+      'null',
+      '{"$gt":""}',
+      '["0"]',
+    ];
+    const pids = ['"__proto__"', '"../../x"', '""', '5', '{"$ne":null}', `"${'x'.repeat(20)}"`];
+
+    test.each([...offsets.map((offset) => ['"aya"', offset]), ...pids.map((pid) => [pid, '"0-0"'])])(
+      'pid %s with offset %.40s gives nothing',
+      async (pid, offset) => {
+        const { url, io, aya, ben, unharmed } = await startScene();
+        const attacker = await open(url);
+        await attacker.send(`40{"pid":${pid === '"aya"' ? JSON.stringify(aya.id) : pid},"offset":${offset}}`);
+        const { sid } = JSON.parse((await attacker.packet(/^40\{/)).slice(2)) as { sid: string };
+        expect([aya.id, ben.id]).not.toContain(sid);
+        expect(io.sockets.sockets.get(sid)?.recovered).toBe(false);
+        await unharmed();
+        expect(await attack(attacker, [`42["create:chat",{"roomId":"${ROOM}","username":"aya","message":"x"}]`])).toEqual(['not_a_member']);
+        expect(attacker.heard.filter((packet) => packet.includes('says'))).toEqual([]);
+      },
+    );
+  });
+});
+
+describe('30: a header whose attachments never come', () => {
+  test('keeps its sender waiting and nobody else, and is forgotten with him', async () => {
+    const scene = await startScene();
+    const before = census(scene);
+    const attacker = await connectRaw(await rawWebSocket(scene.url, { headers: ATTACKER }));
+    await attacker.send('4510-["create:chat",{"_placeholder":true,"num":9}]', ...Array.from({ length: 9 }, () => Buffer.alloc(60_000)));
+    await scene.unharmed();
+    attacker.socket.terminate();
+    await until(() => isDeepStrictEqual(census(scene), before), 'nothing is left of him');
+    await scene.unharmed();
+  });
+});
+
+describe('29: an upgrade from polling that goes astray', () => {
+  async function upgrading() {
+    const scene = await startScene();
+    const session = await connectRaw(await rawPolling(scene.url, { headers: ATTACKER }));
+    const sid = new URL(session.address).searchParams.get('sid');
+    const second = await rawWebSocket(scene.url, { headers: ATTACKER, query: `&sid=${sid}` });
+    return { ...scene, session, second, query: `&sid=${sid}` };
+  }
+
+  test.each([
+    ['a message instead of the upgrade', ['2probe', `42${LIST}`]],
+    ['a message before the probe', [`42${LIST}`]],
+    ['an unknown type', ['2probe', '9']],
+    ['a ping that is no probe', ['2']],
+    ['an attachment', ['2probe', binary]],
+  ])('%s ends the new transport, the session goes on over the old one', async (_, frames) => {
+    const { session, second, unharmed } = await upgrading();
+    await second.send(...frames);
+    await within(second.closed, 'the end of the new transport');
+    expect(await attack(session, [])).toEqual([]);
+    await unharmed();
+  });
+
+  test.each([
+    ['two probes', ['2probe', '2probe', '5']],
+    ['no probe', ['5']],
+  ])('%s and an upgrade: the session goes on over the new transport', async (_, frames) => {
+    const { second, unharmed } = await upgrading();
+    await second.send(...frames);
+    expect(await attack(second, [])).toEqual([]);
+    await unharmed();
+  });
+
+  test('a second upgrade of one session is closed', async () => {
+    const { url, second, query, unharmed } = await upgrading();
+    await second.send('2probe', '5');
+    expect(await attack(second, [])).toEqual([]);
+    const third = await rawWebSocket(url, { headers: ATTACKER, query });
+    await within(third.closed, 'the end of the third transport');
+    expect(await attack(second, [])).toEqual([]);
+    await unharmed();
+  });
+});
+
+describe('what is larger than a frame may be', () => {
+  const large = 'x'.repeat(100_000);
+  const million = '9'.repeat(1_000_000);
+  const cases = [
+    ['28: a message of a million digits', `4${million}`],
+    ['32: an event name of a million characters', `42["${million}"]`],
+    ['34: a million digits for an acknowledgement', `42${million}${LIST}`],
+    ['35: a namespace of 100,000 characters', `40/${large},`],
+    ['36: an auth of a million characters', `40{"session":"${million}"}`],
+    ['37: an offset of a million characters', `40{"pid":"x","offset":"${million}"}`],
+    [
+      '37: a resume of 100,000 rooms',
+      `42["resume:rooms",{"rooms":{${Array.from({ length: 100_000 }, (_, each) => `"${each}":1`).join()}}}]`,
+    ],
+  ] as const;
+
+  test.each(cases)('%s ends a WebSocket', async (_, frame) => {
+    const { url, unharmed } = await startScene();
+    const attacker = await rawWebSocket(url, { headers: ATTACKER });
+    await attacker.send(frame);
+    expect(await within(attacker.code, 'the end of the connection')).toBe(1009);
+    await unharmed();
+  });
+
+  test.each(cases)('%s is refused over HTTP', async (_, frame) => {
+    const { url, unharmed } = await startScene();
+    const attacker = await connectRaw(await rawPolling(url, { headers: ATTACKER }));
+    expect([413, 0]).toContain(await attacker.post(frame));
+    expect(await attack(attacker, [])).toEqual([]);
+    await unharmed();
+  });
+});
+
+test('32: a refusal repeats no more of a name than a name may be long', async () => {
+  const { url, unharmed } = await startScene();
+  const attacker = await connectRaw(await rawWebSocket(url, { headers: ATTACKER }));
+  expect(await attack(attacker, [named('x'.repeat(60_000)), '427', '42'])).toEqual(['unknown_event', 'unknown_event', 'unknown_event']);
+  for (const packet of attacker.heard) expect(packet.length).toBeLessThan(500);
+  await unharmed();
+});
+
+test('32: an event called "error" is not taken for one: the log hears nothing of it', async () => {
+  const lines: string[] = [];
+  const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) });
+  const server = createServer({
+    store: openMemory(),
+    settings: { port: 0, host: '127.0.0.1', origins: ['*'], limits: 'on', trustedProxies: 0 },
+    log,
+  });
+  const url = `http://127.0.0.1:${await server.listen()}`;
+  onTestFinished(() => server.close());
+  const attacker = await connectRaw(await rawWebSocket(url));
+  expect(await attack(attacker, ['42["error",{"stack":"made up"}]'])).toEqual(['unknown_event']);
+  expect(await attack(attacker, ['49'])).toBe('closed');
+  await until(() => lines.length > 0, 'the log has heard of the broken packet');
+  expect(lines).toHaveLength(1);
+  expect(lines.join()).not.toContain('made up');
+});
+
+test.each(['//', '///', '//%', '/\\\\', 'http://', 'http://[', '//a:999999', '/%', '*', '/socket.io', '/socket.io?EIO=4', '/__proto__'])(
+  'a request for %j is answered, and the process goes on',
+  async (path) => {
+    const { url, unharmed } = await startScene();
+    const answer = await rawRequest(url, `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+    expect(answer).toMatch(/^HTTP\/1\.1 404 /);
+    await unharmed();
+  },
+);

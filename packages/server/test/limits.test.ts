@@ -1,0 +1,506 @@
+/** What one client, one address and one page may take, and from where browsers may come. */
+
+import type { IncomingMessage } from 'node:http';
+import { connect as connectTcp } from 'node:net';
+import { LIMITS, type Rate, type WireError } from '@engawa/protocol';
+import { openMemory, type Store } from '@engawa/server';
+import { pino } from 'pino';
+import type { Socket } from 'socket.io-client';
+import { describe, expect, test } from 'vitest';
+import { addressOf } from '#transport/addresses.js';
+import { ATTACKER, from, ROOM, startScene } from './helpers/neighbours.ts';
+import { attack, connectRaw, rawPolling, rawWebSocket } from './helpers/raw.ts';
+import {
+  ask,
+  askAnything,
+  connect,
+  done,
+  embeddedStore,
+  heard,
+  hearing,
+  newClient,
+  refused,
+  startServer,
+  until,
+  within,
+} from './helpers/server.ts';
+
+const { rates } = LIMITS;
+const SEVERAL = 5;
+/** More than any rate gives back while a test asks. */
+const EXCESS = 50;
+const refusal = (code: string) => ({ ok: false, error: { code } });
+const allOf = <Result>(count: number, make: (each: number) => Promise<Result>): Promise<Result[]> =>
+  Promise.all(Array.from({ length: count }, (_, each) => make(each)));
+
+/** Answers by their codes, the successful ones as `ok`. */
+function tally(answers: unknown[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const answer of answers as { ok: boolean; error?: WireError }[]) {
+    const code = answer.ok ? 'ok' : String(answer.error?.code);
+    counts[code] = (counts[code] ?? 0) + 1;
+  }
+  return counts;
+}
+
+/** Asks for more than the rate gives at once: as many pass as it gives in the time that it takes, the others are told to wait. */
+async function spend({ burst, perSecond }: Rate, make: (each: number) => Promise<unknown>): Promise<number> {
+  const began = performance.now();
+  const asked = burst + Math.max(EXCESS, 5 * perSecond);
+  const answers = await allOf(asked, make);
+  const refilled = Math.ceil(((performance.now() - began) / 1000) * perSecond);
+  const { ok = 0, rate_limited = 0 } = tally(answers);
+  expect(ok + rate_limited).toBe(asked);
+  expect(ok).toBeGreaterThanOrEqual(burst);
+  expect(ok).toBeLessThanOrEqual(burst + refilled);
+  const { retryable, retryAfter = 0 } = firstRefusal(answers);
+  expect(retryable).toBe(true);
+  expect(retryAfter).toBeGreaterThan(0);
+  expect(retryAfter).toBeLessThanOrEqual(1000 / perSecond);
+  return retryAfter;
+}
+
+const firstRefusal = (answers: unknown[]): WireError => (answers as { error?: WireError }[]).find(({ error }) => error)!.error!;
+const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** Why the server does not let a client in. */
+const turnedAway = (socket: Socket): Promise<WireError> =>
+  within(
+    new Promise((resolve, reject) => {
+      socket
+        .once('connect_error', (error) => resolve((error as Error & { data: WireError }).data))
+        .once('connect', () => reject(new Error('was let in')));
+    }),
+    'a refusal',
+  );
+
+describe('sizes', () => {
+  const framed = (bytes: number): string => {
+    const [head, tail] = ['427["list:rooms",{},"', '"]'];
+    return `${head}${'x'.repeat(bytes - head.length - tail.length)}${tail}`;
+  };
+
+  test('a WebSocket message of 64 KiB passes, one byte more ends that connection and no other', async () => {
+    const { url, unharmed } = await startScene();
+    const client = await connectRaw(await rawWebSocket(url, { headers: ATTACKER }));
+    expect(await attack(client, [framed(LIMITS.frameBytes)])).toEqual([]);
+    expect(client.heard.filter((packet) => packet.startsWith('437[{"ok":true'))).toHaveLength(1);
+    await client.send(framed(LIMITS.frameBytes + 1));
+    expect(await within(client.code, 'the end of the connection')).toBe(1009);
+    await unharmed();
+  });
+
+  test('a polling body of 64 KiB passes, one byte more is refused', async () => {
+    const { url, unharmed } = await startScene();
+    const client = await connectRaw(await rawPolling(url, { headers: ATTACKER }));
+    expect(await client.post(framed(LIMITS.frameBytes))).toBe(200);
+    await client.packet(/^437\[\{"ok":true/);
+    expect(await client.post(framed(LIMITS.frameBytes + 1))).toBe(413);
+    await unharmed();
+  });
+
+  test.each([
+    ['memory', async () => openMemory()],
+    ['embedded', embeddedStore],
+  ])('a text of 4,000 emoji of four bytes is kept whole, one of 4,001 is refused, on the %s store', async (_, open) => {
+    const { aya, ben, unharmed } = await startScene({ store: await open() });
+    const say = (message: string) => ask(aya, 'create:chat', { roomId: ROOM, username: 'aya', message });
+    const longest = '😀'.repeat(LIMITS.textCodePoints);
+    const hears = heard(ben, 'create:chat:success');
+    expect(await say(longest)).toMatchObject({ ok: true });
+    expect((await hears).message).toBe(longest);
+    expect((await done(ben, 'list:chats', { roomId: ROOM, limit: 1 })).chats[0]?.message).toBe(longest);
+    for (const long of [`${longest}😀`, `${longest}a`, 'a'.repeat(LIMITS.textCodePoints + 1)])
+      expect(await say(long)).toMatchObject(refusal('invalid_payload'));
+    expect(await say('a'.repeat(LIMITS.textCodePoints))).toMatchObject({ ok: true });
+    await unharmed();
+  });
+
+  test('a topic has 500 code points at most', async () => {
+    const { aya } = await startScene();
+    const topic = '😀'.repeat(LIMITS.topicCodePoints);
+    await done(aya, 'update:room', { roomId: ROOM, username: 'aya', topic });
+    expect((await refused(aya, 'update:room', { roomId: ROOM, username: 'aya', topic: `${topic}a` })).code).toBe('invalid_payload');
+  });
+
+  test('a payload of 16 levels passes, one of 17 is refused', async () => {
+    const { aya } = await startScene();
+    const levels = (count: number): object => (count === 1 ? {} : { deeper: levels(count - 1) });
+    const say = (depth: number) =>
+      askAnything(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: 'x', deeper: levels(depth - 1) });
+    expect(await say(LIMITS.jsonDepth)).toMatchObject({ ok: true });
+    expect(await say(LIMITS.jsonDepth + 1)).toMatchObject(refusal('invalid_payload'));
+  });
+
+  test.each(['x'.repeat(128), 'é'.repeat(64), '😀'.repeat(32)])('room, name and client id have 128 bytes at most: %s', async (longest) => {
+    const { ben } = await startScene();
+    await done(ben, 'create:room', { roomId: longest, username: longest });
+    await done(ben, 'create:chat', { roomId: longest, username: longest, message: 'x', clientId: longest });
+    const longer = `${longest}x`;
+    for (const long of [{ roomId: longer }, { username: longer }, { clientId: longer }]) {
+      expect((await refused(ben, 'create:room', { roomId: 'other', username: 'ben', ...long })).code).toBe('invalid_payload');
+    }
+  });
+
+  test('a page has 500 items at most, and 50 where nobody says', async () => {
+    const { aya } = await startScene({ limits: 'off' });
+    await allOf(LIMITS.pageMax + 1, () => done(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: 'x' }));
+    expect((await done(aya, 'list:chats', { roomId: ROOM })).chats).toHaveLength(LIMITS.pageDefault);
+    expect((await done(aya, 'list:chats', { roomId: ROOM, limit: LIMITS.pageMax })).chats).toHaveLength(LIMITS.pageMax);
+    for (const [event, where] of [
+      ['list:chats', { roomId: ROOM }],
+      ['list:members', { roomId: ROOM }],
+      ['list:rooms', {}],
+    ] as const) {
+      expect(await askAnything(aya, event, { ...where, limit: LIMITS.pageMax + 1 })).toMatchObject(refusal('invalid_payload'));
+    }
+  });
+});
+
+describe('rates', () => {
+  test('a connection sends 100 packets at once, then is told how long to wait, and waits no longer', async () => {
+    const { url, unharmed } = await startScene();
+    const client = await connect(url, { extraHeaders: ATTACKER });
+    await pause(await spend(rates.packets, () => ask(client, 'list:rooms', {})));
+    await done(client, 'list:rooms', {});
+    await unharmed();
+  });
+
+  test.each([
+    ['unknown events', 'no:such', {}],
+    ['payloads that are not valid', 'create:chat', {}],
+    ['chats where one is not', 'create:chat', { roomId: 'nowhere', username: 'x', message: 'x' }],
+  ])('%s count like others', async (_, event, payload) => {
+    const { url } = await startScene();
+    const client = await connect(url, { extraHeaders: ATTACKER });
+    const answers = await allOf(rates.packets.burst + EXCESS, () => askAnything(client, event, payload));
+    expect(tally(answers).rate_limited).toBeGreaterThan(0);
+    expect(tally(answers).rate_limited).toBeLessThanOrEqual(EXCESS);
+  });
+
+  test('a member says 20 chats at once in a room, which leaves his other rooms alone', async () => {
+    const { aya, ben } = await startScene();
+    for (const roomId of ['one', 'two']) await done(aya, 'create:room', { roomId, username: 'aya' });
+    await done(ben, 'add:member', { roomId: 'one', username: 'ben' });
+    const say = (roomId: string) => ask(aya, 'create:chat', { roomId, username: 'aya', message: 'x' });
+    const heardByBen = hearing(ben, 'create:chat:success');
+    const retryAfter = await spend(rates.chats, () => say('one'));
+    expect((await say('two')).ok).toBe(true);
+    await pause(retryAfter);
+    expect((await say('one')).ok).toBe(true);
+    const { chats } = await done(ben, 'list:chats', { roomId: 'one' });
+    expect(heardByBen.map(({ seq }) => seq)).toEqual(chats.map(({ seq }) => seq));
+  });
+
+  test('who comes in and talks in one breath says no more than others', async () => {
+    const { ben, aya } = await startScene();
+    await done(aya, 'create:room', { roomId: 'one', username: 'aya' });
+    const join = ask(ben, 'add:member', { roomId: 'one', username: 'ben' });
+    await spend(rates.chats, () => ask(ben, 'create:chat', { roomId: 'one', username: 'ben', message: 'x' }));
+    expect(await join).toMatchObject({ ok: true });
+  });
+
+  test('a connection enters 20 rooms at once, opened or joined, and more after what it is told to wait', async () => {
+    const { url, aya, unharmed } = await startScene();
+    const client = await connect(url, { extraHeaders: ATTACKER });
+    await done(client, 'add:member', { roomId: ROOM, username: 'client' });
+    const left = { ...rates.joins, burst: rates.joins.burst - 1 };
+    await pause(await spend(left, (each) => ask(client, 'create:room', { roomId: `r${each}`, username: 'client' })));
+    await done(client, 'add:member', { roomId: ROOM, username: 'client' });
+    expect((await done(aya, 'list:rooms', {})).rooms.length).toBeGreaterThanOrEqual(rates.joins.burst);
+    await unharmed();
+  });
+
+  test('an address sends 1,000 packets at once, over however many connections; others are not held to it', async () => {
+    const { url, unharmed } = await startScene();
+    const clients = await allOf(2 * (rates.addressPackets.burst / rates.packets.burst), () => connect(url, { extraHeaders: ATTACKER }));
+    const next = (each: number) => ask(clients[each % clients.length] as Socket, 'list:rooms', {});
+    await pause(await spend(rates.addressPackets, next));
+    expect(await next(0)).toMatchObject({ ok: true });
+    await unharmed();
+  });
+
+  test('an address has 50 connections at once; who is one too many is told so, and comes in when another goes', async () => {
+    const { url, unharmed } = await startScene();
+    const clients = await allOf(rates.connectionsPerAddress, () => connect(url, { extraHeaders: ATTACKER }));
+    expect(await turnedAway(newClient(url, { extraHeaders: ATTACKER }))).toMatchObject({ code: 'too_many_connections', retryable: true });
+    await connect(url, { extraHeaders: from('203.0.113.8') });
+    clients[0]?.disconnect();
+    await until(
+      async () =>
+        connect(url, { extraHeaders: ATTACKER }).then(
+          () => true,
+          () => false,
+        ),
+      'there is a place',
+    );
+    await unharmed();
+  });
+
+  test('an address connects 100 times at once, then is told how long to wait', async () => {
+    const { url, unharmed } = await startScene();
+    const refusals: WireError[] = [];
+    for (let times = 0; refusals.length === 0 && times < 10 * rates.addressConnections.burst; times += 10) {
+      const clients = Array.from({ length: 10 }, () => newClient(url, { extraHeaders: ATTACKER }));
+      for (const client of clients) client.on('connect_error', (error) => refusals.push((error as Error & { data: WireError }).data));
+      await until(() => clients.every((client) => client.connected || !client.active), 'all are in or refused');
+      for (const client of clients) client.disconnect();
+    }
+    expect(refusals[0]).toMatchObject({ code: 'rate_limited', retryable: true });
+    expect(refusals[0]?.retryAfter).toBeLessThanOrEqual(1000 / rates.addressConnections.perSecond);
+    await until(
+      () =>
+        connect(url, { extraHeaders: ATTACKER }).then(
+          () => true,
+          () => false,
+        ),
+      'it may connect again',
+    );
+    await unharmed();
+  });
+
+  test('a connection is in 1,000 rooms at most, with the rates lifted too', async () => {
+    const { aya } = await startScene({ limits: 'off' });
+    const open = (each: number) => ask(aya, 'create:room', { roomId: `r${each}`, username: 'aya' });
+    const last = LIMITS.roomsPerConnection - 1;
+    expect(tally(await allOf(last, open))).toEqual({ ok: last });
+    expect((await refused(aya, 'create:room', { roomId: 'one more', username: 'aya' })).code).toBe('too_many_rooms');
+    expect((await ask(aya, 'add:member', { roomId: 'r0', username: 'aya' })).ok).toBe(true);
+    await done(aya, 'remove:member', { roomId: 'r0', username: 'aya' });
+    await done(aya, 'create:room', { roomId: 'one more', username: 'aya' });
+  });
+
+  test('a connection has 1,000 commands waiting at most: the next is refused as busy, and all others are answered', async () => {
+    const gate = gated(openMemory());
+    const { url, unharmed } = await startScene({ store: gate.store, limits: 'off' });
+    const client = await connect(url, { extraHeaders: ATTACKER });
+    gate.close(ROOM);
+    const answers: unknown[] = [];
+    const total = LIMITS.waitingPerConnection + SEVERAL;
+    for (let each = 0; each < total; each += 1)
+      client.emit('add:member', { roomId: ROOM, username: 'client' }, (answer: unknown) => answers.push(answer));
+    await until(() => answers.length >= SEVERAL, 'the refusals');
+    expect(answers).toMatchObject(Array.from({ length: SEVERAL }, () => ({ ok: false, error: { code: 'busy', retryable: true } })));
+    gate.open();
+    await until(() => answers.length === total, 'all answers');
+    expect(tally(answers)).toEqual({ ok: LIMITS.waitingPerConnection, busy: SEVERAL });
+    await unharmed();
+  });
+
+  test("limits: 'off' lifts the rates, and the join reply says so", async () => {
+    const { url, unharmed } = await startScene({ limits: 'off' });
+    const clients = await allOf(rates.addressConnections.burst + SEVERAL, () => connect(url, { extraHeaders: ATTACKER }));
+    const client = clients[0] as Socket;
+    expect(await done(client, 'add:member', { roomId: ROOM, username: 'client' })).toMatchObject({ limits: { ...LIMITS, rates: null } });
+    const answers = await allOf(5 * rates.chats.burst + rates.packets.burst, () =>
+      ask(client, 'create:chat', { roomId: ROOM, username: 'client', message: 'x' }),
+    );
+    expect(Object.keys(tally(answers))).toEqual(['ok']);
+    await unharmed();
+  });
+
+  test('the replies to who joins and who opens a room state the limits of the protocol', async () => {
+    const { url } = await startServer();
+    const [aya, ben] = [await connect(url), await connect(url)];
+    expect((await done(aya, 'create:room', { roomId: ROOM, username: 'aya' })).limits).toEqual(LIMITS);
+    expect((await done(ben, 'add:member', { roomId: ROOM, username: 'ben' })).limits).toEqual(LIMITS);
+  });
+});
+
+describe('who does not read what he is answered', () => {
+  const flood = Array.from({ length: 500 }, () => `427["${'x'.repeat(100)}",{}]`);
+
+  test('over a WebSocket is put out; who reads is only refused', async () => {
+    const { url, io, unharmed } = await startScene();
+    const [reader, sleeper] = [
+      await connectRaw(await rawWebSocket(url, { headers: ATTACKER })),
+      await connectRaw(await rawWebSocket(url, { headers: ATTACKER })),
+    ];
+    sleeper.socket.pause();
+    for (let times = 0; io.engine.clientsCount === 4 && times < 1_000; times += 1) {
+      await sleeper.send(...flood);
+      if (times < SEVERAL) expect(await attack(reader, flood)).toContain('rate_limited');
+    }
+    await until(() => io.engine.clientsCount === 3, 'he is put out');
+    expect(reader.socket.readyState).toBe(reader.socket.OPEN);
+    await unharmed();
+  });
+
+  test('over polling is put out', async () => {
+    const { url, io, unharmed } = await startScene();
+    const sleeper = await rawPolling(url, { headers: ATTACKER, reads: false });
+    await sleeper.send('40');
+    await until(() => io.sockets.sockets.size === 3, 'he is connected');
+    for (let times = 0; io.engine.clientsCount === 3 && times < 100; times += 1) await sleeper.send(...flood);
+    await until(() => io.engine.clientsCount === 2, 'he is put out');
+    await unharmed();
+  });
+
+  test('is put out for the bytes of few but large answers, too', async () => {
+    const { url, io, aya, unharmed } = await startScene({ limits: 'off' });
+    await allOf(300, () => done(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: '部'.repeat(LIMITS.textCodePoints) }));
+    const sleeper = await rawPolling(url, { headers: ATTACKER, reads: false });
+    await sleeper.send('40');
+    await until(() => io.sockets.sockets.size === 3, 'he is connected');
+    await sleeper.send(`42["add:member",{"roomId":"${ROOM}","username":"sleeper"}]`);
+    const asks = 64;
+    await sleeper.send(...Array.from({ length: asks }, () => `42["list:chats",{"roomId":"${ROOM}","limit":500}]`));
+    await until(() => io.engine.clientsCount === 2, 'he is put out');
+    await unharmed();
+  });
+
+  test('does not keep a server from closing, and neither does a request that nobody answers', async () => {
+    const { url, stop } = await startServer();
+    const sleeper = await connectRaw(await rawWebSocket(url));
+    sleeper.socket.pause();
+    const { hostname, port } = new URL(url);
+    const half = connectTcp(Number(port), hostname);
+    half.on('error', () => undefined).write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf');
+    await within(new Promise((resolve) => half.once('data', resolve)), 'the server has taken the request');
+    await within(stop(), 'the end of the server');
+    half.destroy();
+  });
+});
+
+describe('addresses', () => {
+  const request = (forwarded?: string | string[]): IncomingMessage =>
+    ({
+      socket: { remoteAddress: '192.0.2.1' },
+      headers: forwarded === undefined ? {} : { 'x-forwarded-for': forwarded },
+    }) as unknown as IncomingMessage;
+
+  test.each([
+    ['no header, no proxy', undefined, 0, '192.0.2.1'],
+    ['a header and no proxy', '203.0.113.9', 0, '192.0.2.1'],
+    ['a list and no proxy', '203.0.113.9, 203.0.113.10', 0, '192.0.2.1'],
+    ['no header behind a proxy', undefined, 1, '192.0.2.1'],
+    ['an empty header behind a proxy', '', 1, '192.0.2.1'],
+    ['a header that ends in nothing behind a proxy', '203.0.113.9,', 1, '192.0.2.1'],
+    ['one proxy', '203.0.113.9', 1, '203.0.113.9'],
+    ['one proxy and a forged one', '198.51.100.1, 203.0.113.9', 1, '203.0.113.9'],
+    ['one proxy and many forged ones', `${'198.51.100.1, '.repeat(50)}203.0.113.9`, 1, '203.0.113.9'],
+    ['one proxy and forged nothings', ', ,,203.0.113.9', 1, '203.0.113.9'],
+    ['two proxies', '203.0.113.9, 198.51.100.1', 2, '203.0.113.9'],
+    ['two proxies and a forged one', '1.1.1.1, 203.0.113.9, 198.51.100.1', 2, '203.0.113.9'],
+    ['two proxies of which one wrote nothing', '203.0.113.9', 2, '192.0.2.1'],
+    ['IPv6, of which 64 bits are one network', '2001:db8:1:2:3:4:5:6', 1, '2001:db8:1:2'],
+    ['IPv6 with zeros left out', '2001:db8::1', 1, '2001:db8:0:0'],
+    ['IPv6 that begins with zeros', '::1', 1, '0:0:0:0'],
+    ['IPv4 in IPv6', '::ffff:203.0.113.9', 1, '::ffff:203.0.113.9'],
+    ['no address at all', 'unknown', 1, 'unknown'],
+  ])('%s: the address is the one that can be believed', (_, forwarded, trusted, expected) => {
+    expect(addressOf(request(forwarded), trusted)).toBe(expected);
+  });
+
+  const turnedAwayFrom = (url: string, forwarded: string) => turnedAway(newClient(url, { extraHeaders: from(forwarded) }));
+
+  test('by default X-Forwarded-For makes nobody another', async () => {
+    const { url } = await startServer();
+    await allOf(rates.connectionsPerAddress, (each) => connect(url, { extraHeaders: from(`203.0.113.${each}`) }));
+    expect(await turnedAwayFrom(url, '203.0.113.99')).toMatchObject({ code: 'too_many_connections' });
+  });
+
+  test('who is refused behind a proxy that is not known makes the server say so, once', async () => {
+    const lines: string[] = [];
+    const { url } = await startServer({ log: pino({ level: 'warn' }, { write: (line: string) => void lines.push(line) }) });
+    await allOf(rates.connectionsPerAddress, () => connect(url, { extraHeaders: from('203.0.113.9') }));
+    expect(lines).toEqual([]);
+    await turnedAwayFrom(url, '203.0.113.10');
+    await turnedAwayFrom(url, '203.0.113.11');
+    expect(lines.filter((line) => line.includes('ENGAWA_TRUSTED_PROXIES'))).toHaveLength(1);
+  });
+
+  test('connections that never say a word are counted, and beyond twice the limit closed at once', async () => {
+    const { url } = await startServer();
+    const { connectionsPerAddress } = rates;
+    const silent = await allOf(connectionsPerAddress, () => rawWebSocket(url));
+    expect(await turnedAway(newClient(url))).toMatchObject({ code: 'too_many_connections' });
+    await allOf(connectionsPerAddress, () => rawWebSocket(url));
+    await within((await rawWebSocket(url)).closed, 'the end of one too many');
+    expect(silent.filter(({ socket }) => socket.readyState === socket.OPEN)).toHaveLength(connectionsPerAddress);
+  });
+
+  test('behind one proxy only what it wrote makes one another', async () => {
+    const { url } = await startServer({ trustedProxies: 1 });
+    await allOf(rates.connectionsPerAddress, (each) => connect(url, { extraHeaders: from(`198.51.100.${each}, 203.0.113.9`) }));
+    expect(await turnedAwayFrom(url, '198.51.100.99, 203.0.113.9')).toMatchObject({ code: 'too_many_connections' });
+    await connect(url, { extraHeaders: from('198.51.100.99, 203.0.113.10') });
+  });
+});
+
+describe('origins', () => {
+  const GOOD = 'https://good.example';
+  const foreign = [
+    'https://evil.example',
+    'null',
+    'https://good.example.evil.com',
+    'https://evil.com/good.example',
+    'https://evil.com/https://good.example',
+    'HTTPS://GOOD.EXAMPLE',
+    'https://GOOD.example',
+    'https://good.example.',
+    'https://good.example:8443',
+    'https://good.example:443',
+    'http://good.example',
+    'https://good.example/',
+    'https://www.good.example',
+    'https://notgood.example',
+    'https://good.example@evil.com',
+    'good.example',
+    'https://good.examplé',
+    '*',
+    `${GOOD}, ${GOOD}`,
+  ];
+  const polled = (url: string, headers: Record<string, string>, more = '') =>
+    fetch(`${url}/socket.io/?EIO=4&transport=polling${more}`, { headers });
+  const upgraded = (url: string, headers: Record<string, string>) => rawWebSocket(url, { headers }).then(connectRaw);
+
+  test.each(foreign)('the pages of %s may not connect, over neither transport', async (origin) => {
+    const { url, unharmed } = await startScene({ origins: [GOOD] });
+    await expect(upgraded(url, { origin: Buffer.from(origin).toString('latin1') })).rejects.toThrow('400');
+    const response = await polled(url, { origin: Buffer.from(origin).toString('latin1') });
+    expect(response.status).toBe(403);
+    expect(response.headers.get('access-control-allow-origin')).toBeNull();
+    await unharmed();
+  });
+
+  test.each([
+    ['the page of the right one', { origin: GOOD }],
+    ['who is no page', {}],
+  ] as const)('%s may connect, over both transports', async (_, headers) => {
+    const { url } = await startServer({ origins: ['https://other.example', GOOD] });
+    await upgraded(url, { ...headers });
+    const response = await polled(url, { ...headers });
+    expect(response.status).toBe(200);
+    expect(response.headers.get('access-control-allow-origin')).toBe('origin' in headers ? GOOD : null);
+  });
+
+  test('by default every page may connect, and is told so', async () => {
+    const { url } = await startServer();
+    for (const origin of [GOOD, 'https://evil.example', 'null']) {
+      await upgraded(url, { origin });
+      const response = await polled(url, { origin });
+      expect(response.status).toBe(200);
+      expect(response.headers.get('access-control-allow-origin')).toBe('*');
+      expect(response.headers.get('access-control-allow-credentials')).toBeNull();
+    }
+  });
+});
+
+/** A store that keeps who asks about one room waiting, while it is closed. */
+function gated(store: Store) {
+  const read = store.read.bind(store);
+  const gate = { passed: Promise.resolve(), shut: '', open: () => {} };
+  store.read = async (room, asked) => {
+    if (room === gate.shut) await gate.passed;
+    return read(room, asked);
+  };
+  return {
+    store,
+    open: () => gate.open(),
+    close: (room: string) => {
+      gate.shut = room;
+      gate.passed = new Promise((resolve) => (gate.open = resolve));
+    },
+  };
+}
