@@ -45,6 +45,7 @@ class Embedded implements Store {
   #state: 'open' | 'closing' | 'closed' = 'open';
   /** How the last write went: all that can be known of the next one. */
   #failed = false;
+  #gone: StoreError | undefined;
   #drained: (() => void) | undefined;
   readonly #exited: Promise<unknown>;
 
@@ -118,6 +119,7 @@ class Embedded implements Store {
     const bytes = operation.do === 'append' ? operation.drafts.reduce((sum, draft) => sum + draft.body.length, 200) : 100;
     return new Promise((resolve, refuse) => {
       if (this.#state !== 'open') return refuse(new StoreError('closed', 'The store is closed.'));
+      if (this.#gone) return refuse(this.#gone);
       if (this.#waiting.length >= WAITING_OPERATIONS || this.#waitingBytes + bytes > WAITING_BYTES) {
         return refuse(new StoreError('busy', 'As much as may wait for the disk is waiting.'));
       }
@@ -165,11 +167,13 @@ class Embedded implements Store {
   /** The writer never throws by itself: this is out of memory, or worse. Reading goes on. */
   #writerIsGone(error: Error): void {
     this.#failed = true;
+    const gone = new StoreError('failed', `The writer is gone: ${error.message}`, error);
+    this.#gone = gone;
     const lost = [...this.#writing, ...this.#waiting];
     this.#writing = [];
     this.#waiting = [];
     this.#waitingBytes = 0;
-    for (const { refuse } of lost) refuse(new StoreError('failed', `The writer is gone: ${error.message}`, error));
+    for (const { refuse } of lost) refuse(gone);
     this.#drained?.();
   }
 

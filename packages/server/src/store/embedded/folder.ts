@@ -1,4 +1,4 @@
-import { mkdirSync, statfsSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { StoreError } from '../store.ts';
 import { type Database, openDatabase, type Trouble, troubleOf } from './sqlite.ts';
@@ -28,11 +28,22 @@ export function claimFolder(folder: string): Database {
   } catch (error) {
     throw new StoreError('failed', `The data folder ${folder} cannot be made: ${(error as Error).message}`, error);
   }
+  mustBeWritable(folder);
   return explaining(folder, () => {
     const lock = openDatabase(join(folder, 'engawa.lock'));
     lock.exec('PRAGMA busy_timeout = 0; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
     return lock;
   });
+}
+
+/** SQLite would open what cannot be written to for reading only, and then not even lock it. */
+function mustBeWritable(folder: string): void {
+  try {
+    for (const path of [folder, join(folder, 'engawa.db'), join(folder, 'engawa.lock')])
+      if (existsSync(path)) accessSync(path, constants.W_OK);
+  } catch (error) {
+    throw new StoreError('failed', `The data folder ${folder} ${explanations.readonly} (${(error as Error).message}).`, error);
+  }
 }
 
 const explanations: Record<Trouble, string> = {

@@ -41,7 +41,7 @@ export interface PlacedEntry {
 
 export type AppendAnswer = { outcome: 'appended' | 'repeated'; epoch: string; entries: PlacedEntry[] } | { outcome: 'stale' };
 
-export interface Failure {
+interface Failure {
   failed: 'full' | 'failed';
   message: string;
 }

@@ -93,9 +93,12 @@ export class Reader {
   #inOneMoment<Result>(read: () => Result): Result {
     this.#database.exec('BEGIN');
     try {
-      return read();
-    } finally {
+      const result = read();
       this.#database.exec('COMMIT');
+      return result;
+    } catch (error) {
+      this.#database.exec('ROLLBACK');
+      throw error;
     }
   }
 }
@@ -128,22 +131,23 @@ function toEntry(row: Row): Entry {
   };
 }
 
+/** INDEXED BY and CROSS JOIN where SQLite, which has no statistics of ours, would rather go through a whole room. */
 function prepareAll(database: Database) {
   const sql = (text: string) => database.prepare(text);
   const columns = 'seq, id, prev, at, by, author, kind, body, quiet, listed';
   /** Names after the given one; from the start they begin with the empty one, which is a name as well. */
   const lists = (text: (isPast: '>=' | '>') => string) => ({ first: sql(text('>=')), next: sql(text('>')) });
-  const pages = (where: string) => ({
-    up: sql(`SELECT ${columns} FROM entries WHERE room = ? AND seq > ? ${where} ORDER BY seq LIMIT ?`),
-    down: sql(`SELECT ${columns} FROM entries WHERE room = ? AND seq < ? ${where} ORDER BY seq DESC LIMIT ?`),
+  const pages = (entries: string, where = '') => ({
+    up: sql(`SELECT ${columns} FROM ${entries} WHERE room = ? AND seq > ? ${where} ORDER BY seq LIMIT ?`),
+    down: sql(`SELECT ${columns} FROM ${entries} WHERE room = ? AND seq < ? ${where} ORDER BY seq DESC LIMIT ?`),
   });
   return {
     room: sql('SELECT room, epoch, head FROM rooms WHERE name = ?'),
     key: sql('SELECT value, seq FROM keys WHERE room = ? AND family = ? AND name = ?'),
     entry: sql(`SELECT ${columns} FROM entries WHERE room = ? AND seq = ?`),
-    recall: sql('SELECT seq, id, at FROM entries WHERE room = ? AND once = ? ORDER BY seq'),
-    all: pages(''),
-    listed: pages('AND listed = 1'),
+    recall: sql('SELECT seq, id, at FROM entries INDEXED BY named_appends WHERE room = ? AND once = ? ORDER BY seq'),
+    all: pages('entries'),
+    listed: pages('entries INDEXED BY listed_entries', 'AND listed = 1'),
     family: lists((isPast) => `SELECT name, value, seq FROM keys WHERE room = ? AND family = ? AND name ${isPast} ? ORDER BY name LIMIT ?`),
     counts: sql('SELECT family, count FROM counts WHERE room = ? AND parent = ? ORDER BY family'),
     rooms: lists((isPast) => `SELECT name AS room, epoch, head, at FROM rooms WHERE name ${isPast} ? ORDER BY name LIMIT ?`),
@@ -151,7 +155,8 @@ function prepareAll(database: Database) {
       `SELECT rooms.name AS room, family, lapsed.name FROM (
          SELECT room, family, name FROM leases WHERE until <= ?
          UNION ALL
-         SELECT leases.room, family, name FROM nodes JOIN leases USING (node) WHERE leases.until IS NULL AND nodes.until <= ?
+         SELECT leases.room, family, name FROM nodes CROSS JOIN leases INDEXED BY held_leases USING (node)
+         WHERE leases.until IS NULL AND nodes.until <= ?
        ) AS lapsed JOIN rooms USING (room) WHERE rooms.name IS NOT NULL LIMIT ?`,
     ),
   };

@@ -50,11 +50,16 @@ const pragma = (database: Database, name: string): unknown => Object.values(data
  */
 export function openForWriting(folder: string): Database {
   const database = openDatabase(pathIn(folder));
-  const isNew = pragma(database, 'schema_version') === 0;
-  if (!isNew) refuseStrangers(folder, database);
-  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA journal_size_limit = 67108864');
-  if (isNew) database.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT`);
-  return database;
+  try {
+    const isNew = pragma(database, 'schema_version') === 0 && pragma(database, 'application_id') === 0;
+    if (!isNew) refuseStrangers(folder, database);
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA journal_size_limit = 67108864');
+    if (isNew) database.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT`);
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
 }
 
 export const openForReading = (folder: string): Database => openDatabase(pathIn(folder), { readOnly: true });

@@ -8,7 +8,7 @@ export interface Database {
 type Value = string | number | null;
 export type Row = Record<string, Value>;
 
-export interface Statement {
+interface Statement {
   run(...values: Value[]): { changes: number | bigint };
   get(...values: Value[]): unknown;
   all(...values: Value[]): unknown[];
@@ -69,7 +69,14 @@ function withWholeText(statement: Statement): Statement {
     get: (...values) => fromRow(statement.get(...values.map(toText))),
     all: (...values) => statement.all(...values.map(toText)).map(fromRow),
     *iterate(...values) {
-      for (const row of statement.iterate(...values.map(toText))) yield fromRow(row);
+      const rows = statement.iterate(...values.map(toText));
+      try {
+        for (const row of rows) yield fromRow(row);
+      } catch (error) {
+        // Else the next question of this statement, too, would be answered with this error.
+        rows.return?.();
+        throw error;
+      }
     },
   };
 }

@@ -23,7 +23,8 @@ export class Tables {
   readonly #rooms = new Map<string, Room>();
   /** Rooms whose heads moved in this transaction. */
   readonly #moved = new Set<Room>();
-  #erased = false;
+  /** Whether the write-ahead log may hold what was erased; a process that was killed may have left such a one. */
+  #erased = true;
 
   constructor(database: Database) {
     this.#sql = prepareAll(database);
@@ -208,7 +209,8 @@ function prepareAll(database: Database) {
     insertEntry: sql(
       'INSERT INTO entries (room, seq, id, prev, at, by, author, kind, body, quiet, listed, once) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
     ),
-    recall: sql('SELECT seq, id, at, prev FROM entries WHERE room = ? AND once = ? ORDER BY seq'),
+    // Without INDEXED BY SQLite, which has no statistics of ours, goes through the whole room.
+    recall: sql('SELECT seq, id, at, prev FROM entries INDEXED BY named_appends WHERE room = ? AND once = ? ORDER BY seq'),
     erase: sql('UPDATE entries SET body = NULL WHERE room = ? AND seq = ? AND body IS NOT NULL'),
     keySeq: sql('SELECT seq FROM keys WHERE room = ? AND family = ? AND name = ?'),
     insertKey: sql('INSERT INTO keys (room, family, name, value, seq) VALUES (?, ?, ?, ?, ?)'),

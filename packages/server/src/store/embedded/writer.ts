@@ -21,10 +21,13 @@ const say = (message: FromWriter): void => port.postMessage(message);
 
 function open() {
   const lock = claimFolder(folder);
-  return explaining(folder, () => {
-    const database = openForWriting(folder);
+  try {
+    const database = explaining(folder, () => openForWriting(folder));
     return { lock, database, tables: new Tables(database) };
-  });
+  } catch (error) {
+    lock.close();
+    throw error;
+  }
 }
 
 /**
@@ -84,7 +87,11 @@ try {
   port.on('message', (message: ToWriter) => {
     if (message === 'close') {
       clearTimeout(resting);
-      tables.emptyLog();
+      try {
+        if (!mediumFailed) tables.emptyLog();
+      } catch {
+        // It stays beside the database, which is whole only with it.
+      }
       database.close();
       lock.close();
       port.close();

@@ -1,0 +1,684 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { testStore } from '#store/contract-suite.js';
+import { openEmbedded } from '#store/embedded/embedded.js';
+import { openDatabase } from '#store/embedded/sqlite.js';
+import { type Appended, type Draft, type Kept, type Store, StoreError } from '#store/store.js';
+
+testStore({ open: (options) => open(newFolder(), options), test });
+
+describe('one folder belongs to one server', () => {
+  test('another one of this process is refused, and the first goes on', async () => {
+    const folder = newFolder();
+    const first = await open(folder);
+    await add(first, 'den', null, draft('one'));
+    await isRefused(folder, 'failed', /in use by another server/);
+    await add(first, 'den', await epochOf(first), draft('two'));
+    expect(await textsOf(first)).toEqual(['one', 'two']);
+  });
+
+  test('another one by another name of the folder is refused', async () => {
+    const folder = newFolder();
+    await open(folder);
+    const link = join(newFolder(), 'link');
+    symlinkSync(folder, link);
+    await isRefused(link, 'failed', /in use by another server/);
+  });
+
+  test('another process is refused, and the first goes on', async () => {
+    const folder = newFolder();
+    const first = await open(folder);
+    const { lines } = startProcess(folder, 'hold');
+    expect(await nextLine(lines)).toMatch(/^StoreError failed .* in use by another server/);
+    await add(first, 'den', null, draft('one'));
+  });
+
+  test('a process that holds it is not disturbed, and killed it leaves the folder free with all that it answered', async () => {
+    const folder = newFolder();
+    const { child, lines } = startProcess(folder, 'write');
+    const said: string[] = [];
+    while (said.length < 500) said.push(await nextLine(lines));
+    await isRefused(folder, 'failed', /in use by another server/);
+    child.kill('SIGKILL');
+    for await (const [line] of remaining(lines)) said.push(line);
+
+    const store = await open(folder);
+    for (const line of said) await isKept(store, line);
+    const entries = await entriesOf(store);
+    expect(entries.length % 2, 'the two drafts of an append are both there or neither').toBe(1);
+    await add(store, 'den', await epochOf(store), draft('goes on'));
+  });
+
+  test('closed it can be opened again at once', async () => {
+    const folder = newFolder();
+    for (const turn of [1, 2, 3]) {
+      const store = await open(folder);
+      await add(store, `room ${turn}`, null, draft('one'));
+      await store.close();
+    }
+    expect((await (await open(folder)).rooms({ limit: 10 })).rooms).toHaveLength(3);
+  });
+});
+
+/** What the writing process said of an append: its name and the seqs that it was answered. */
+async function isKept(store: Store, line: string): Promise<void> {
+  const [name, ...seqs] = line.split(' ');
+  const kept = await store.recall('den', String(name));
+  expect(kept?.entries.map(({ seq }) => String(seq))).toEqual(seqs);
+}
+
+describe('a folder that cannot be used is refused, and left as it is', () => {
+  test('missing folders are made', async () => {
+    const folder = join(newFolder(), 'a', 'b');
+    await add(await open(folder), 'den', null, draft('one'));
+    expect(existsSync(join(folder, 'engawa.db'))).toBe(true);
+  });
+
+  test('a file', async () => {
+    const file = join(newFolder(), 'file');
+    writeFileSync(file, 'mine');
+    await isRefused(file, 'failed', /cannot be made/);
+    await isRefused(join(file, 'below'), 'failed', /cannot be made/);
+    expect(readFileSync(file, 'utf8')).toBe('mine');
+  });
+
+  test('a file of the name that is a folder', async () => {
+    const folder = newFolder();
+    mkdirSync(join(folder, 'engawa.db'));
+    await isRefused(folder, 'failed', /cannot be written to/);
+  });
+
+  const strangers: [what: string, bytes: () => Buffer][] = [
+    ['a short text', () => Buffer.from('mine')],
+    ['a long text', () => Buffer.from('mine '.repeat(10_000))],
+    ['noise', () => randomBytes(100_000)],
+  ];
+  test.each(strangers)('a file that is not a database: %s', async (_, bytes) => {
+    const folder = newFolder();
+    writeFileSync(join(folder, 'engawa.db'), bytes());
+    await isRefusedUnchanged(folder, /damaged or not a database of Engawa/);
+  });
+
+  test('a database of another program', async () => {
+    const folder = newFolder();
+    alter(folder, 'CREATE TABLE notes (note TEXT); INSERT INTO notes VALUES (1)');
+    await isRefusedUnchanged(folder, /another program/);
+  });
+
+  test('an empty database that another program claimed', async () => {
+    const folder = newFolder();
+    alter(folder, 'PRAGMA application_id = 7; PRAGMA user_version = 3');
+    await isRefusedUnchanged(folder, /another program/);
+  });
+
+  test('a database of a newer version', async () => {
+    const folder = newFolder();
+    await write(folder, 'den', draft('one'));
+    alter(folder, 'PRAGMA user_version = 1000');
+    await isRefusedUnchanged(folder, /has format 1000/);
+  });
+
+  test('refused, it can be opened as soon as the cause is gone', async () => {
+    const folder = newFolder();
+    await write(folder, 'den', draft('one'));
+    alter(folder, 'PRAGMA user_version = 1000');
+    await isRefused(folder, 'failed', /has format 1000/);
+    alter(folder, 'PRAGMA user_version = 1');
+    expect(await textsOf(await open(folder))).toEqual(['one']);
+  });
+});
+
+describe('a damaged database', () => {
+  const LARGE = 3_000;
+  const secrets = (name: string): Draft[] => times(40, (index) => draft(`${name}${index} `.padEnd(LARGE, name), { listed: true }));
+
+  async function twoRooms(): Promise<string> {
+    const folder = newFolder();
+    await write(folder, 'healthy', ...secrets('healthy'));
+    await write(folder, 'broken', ...secrets('broken'));
+    return folder;
+  }
+
+  test.each([0x00, 0x41, 0xff])('says so of what it lost, and reads the rest: pages of %i', async (byte) => {
+    const folder = await twoRooms();
+    overwritePagesWith(folder, /broken(1[5-9]|2\d) /, byte);
+    const before = databaseOf(folder);
+    const store = await open(folder);
+
+    for (const _ of [1, 2]) {
+      await expect(store.page('broken', { after: 0, limit: 100 })).rejects.toMatchObject({ name: 'StoreError', reason: 'failed' });
+      expect((await store.page('healthy', { after: 0, limit: 100 })).entries).toHaveLength(40);
+    }
+    expect((await store.rooms({ limit: 10 })).rooms.map(({ room }) => room)).toEqual(['broken', 'healthy']);
+    expect(databaseOf(folder)).toBe(before);
+    await store.close();
+    expect(databaseOf(folder)).toBe(before);
+  });
+
+  test('answers an append, or says that it failed', async () => {
+    const folder = await twoRooms();
+    overwritePagesWith(folder, /broken(1[5-9]|2\d) /, 0xff);
+    const store = await open(folder);
+    const epochs = await Promise.all(['broken', 'healthy'].map(async (room) => [room, (await store.read(room, {})).epoch] as const));
+    for (const [room, epoch] of epochs) {
+      const erases = times(40, (index) => index + 1);
+      await failsOrIsAppended(store.append(room, { epoch, given: [], drafts: [draft('writes', { erases })] }));
+    }
+    expect((await store.page('healthy', { after: 0, limit: 100 })).entries.length).toBeGreaterThanOrEqual(40);
+  });
+
+  test('is refused when nothing can be made of it', async () => {
+    const folder = await twoRooms();
+    const file = join(folder, 'engawa.db');
+    writeFileSync(file, readFileSync(file).fill(0xff, 100, 4_096));
+    await isRefusedUnchanged(folder, /damaged/);
+  });
+
+  test('that was cut off says so of what it lost', async () => {
+    const folder = await twoRooms();
+    const file = join(folder, 'engawa.db');
+    const whole = readFileSync(file);
+    writeFileSync(file, whole.subarray(0, Math.floor(whole.length / 8_192) * 4_096));
+    const cut = databaseOf(folder);
+    const store = await open(folder).catch((error: unknown) => error);
+    if (store instanceof Error) expect(store).toMatchObject({ name: 'StoreError', reason: 'failed' });
+    else {
+      const pages = ['healthy', 'broken'].map((room) => (store as Store).page(room, { after: 0, limit: 100 }));
+      const read = await Promise.allSettled(pages);
+      expect(read.some(({ status }) => status === 'rejected')).toBe(true);
+      for (const each of read) if (each.status === 'rejected') expect(each.reason).toMatchObject({ name: 'StoreError', reason: 'failed' });
+    }
+    expect(databaseOf(folder)).toBe(cut);
+  });
+});
+
+async function failsOrIsAppended(asked: Promise<unknown>): Promise<void> {
+  const answer = await asked.catch((error: unknown) => error);
+  if (answer instanceof Error) expect(answer).toMatchObject({ name: 'StoreError', reason: 'failed' });
+  else expect(answer).toMatchObject({ outcome: 'appended' });
+}
+
+const INNER_PAGE = 0x02;
+
+/** Every page that holds the text, but those that also lead to other rooms. */
+function overwritePagesWith(folder: string, text: RegExp, byte: number): void {
+  const file = join(folder, 'engawa.db');
+  const bytes = readFileSync(file);
+  let overwritten = 0;
+  for (let page = 4_096; page < bytes.length; page += 4_096) {
+    const content = bytes.subarray(page, page + 4_096);
+    if (!text.test(content.toString('latin1')) || content[0] === INNER_PAGE) continue;
+    bytes.fill(byte, page, page + 4_096);
+    overwritten += 1;
+  }
+  expect(overwritten, 'pages overwritten').toBeGreaterThan(0);
+  writeFileSync(file, bytes);
+}
+
+const canMount = ((): boolean => {
+  const folder = mkdtempSync(join(tmpdir(), 'engawa-mount-'));
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', folder], { stdio: 'ignore' });
+    execFileSync('umount', [folder]);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+})();
+
+describe.skipIf(!canMount)('a read-only folder', () => {
+  test('is refused, empty or not', async () => {
+    const used = newFolder();
+    await write(used, 'den', draft('one'));
+    for (const folder of [newFolder(), used]) {
+      mount(folder, ['--bind', folder]);
+      execFileSync('mount', ['-o', 'remount,bind,ro', folder]);
+      await isRefusedUnchanged(folder, /cannot be written to/);
+    }
+  });
+});
+
+describe.skipIf(!canMount)('a full disk', () => {
+  const SIZE = 16 * 1024 * 1024;
+  const smallDisk = (): string => mount(newFolder(), ['-t', 'tmpfs', '-o', `size=${SIZE}`, 'tmpfs']);
+  const ballastOf = (disk: string): string => join(disk, 'ballast');
+
+  /** Leaves so many bytes free. */
+  function fill(disk: string, free: number): void {
+    const { bavail, bsize } = statfsSync(disk);
+    writeFileSync(ballastOf(disk), Buffer.alloc(bavail * bsize - free));
+  }
+
+  /** Appends until the disk is full; the texts that were answered as kept. */
+  async function appendUntilFull(store: Store, room: string, size: number): Promise<string[]> {
+    const kept: string[] = [];
+    const epoch = await epochOf(store, room);
+    for (;;) {
+      const text = `${room} ${kept.length} `.padEnd(size, 'x');
+      const outcome = await store.append(room, { epoch, given: [], drafts: [draft(text)] }).catch((error: unknown) => error);
+      if (outcome instanceof Error) {
+        expect(outcome).toMatchObject({ name: 'StoreError', reason: 'full' });
+        return kept;
+      }
+      kept.push(text);
+    }
+  }
+
+  test.each([100, 5_000, 100_000])(
+    'refuses appends of %i bytes as full, reads on, and takes them again when there is space',
+    async (size) => {
+      const disk = smallDisk();
+      const store = await open(disk);
+      await add(store, 'den', null, draft('opens'));
+      fill(disk, 1024 * 1024);
+      const kept = await appendUntilFull(store, 'den', size);
+      expect(kept.length).toBeGreaterThan(0);
+      expect(store.writable).toBe(false);
+      expect(await textsOf(store)).toEqual(['opens', ...kept]);
+      expect(await appendUntilFull(store, 'den', SIZE / 2)).toEqual([]);
+      const opening = { epoch: null, given: [], drafts: [draft('opens '.padEnd(SIZE / 2))] };
+      await expect(store.append('attic', opening)).rejects.toMatchObject({ name: 'StoreError', reason: 'full' });
+      expect((await store.read('attic', {})).epoch).toBe(null);
+
+      rmSync(ballastOf(disk));
+      await add(store, 'attic', null, draft('opens'));
+      await add(store, 'den', await epochOf(store), draft('there is space'));
+      expect(store.writable).toBe(true);
+      expect(await textsOf(store)).toEqual(['opens', ...kept, 'there is space']);
+      await store.close();
+      expect(await textsOf(await open(disk))).toEqual(['opens', ...kept, 'there is space']);
+    },
+  );
+
+  test('of many at once what was answered is kept, and nothing else', async () => {
+    const disk = smallDisk();
+    const store = await open(disk);
+    const epoch = (await add(store, 'den', null, draft('opens'))).epoch;
+    fill(disk, 2 * 1024 * 1024);
+    const asked = times(3_000, (index) =>
+      store.append('den', { epoch, given: [], once: String(index), drafts: [draft(`${index} `.padEnd(1_500))] }),
+    );
+    const answers = await Promise.allSettled(asked);
+    const kept = answers.flatMap((answer, index) => (answer.status === 'fulfilled' ? [String(index)] : []));
+    expect([kept.length > 0, kept.length < 3_000]).toEqual([true, true]);
+    expect((await textsOf(store)).slice(1).map((text) => text?.trim())).toEqual(kept);
+
+    rmSync(ballastOf(disk));
+    const again = times(3_000, (index) => store.append('den', { epoch, given: [], once: String(index), drafts: [draft('again')] }));
+    const outcomes = (await Promise.all(again)).map(({ outcome }) => outcome);
+    expect(outcomes).toEqual(answers.map(({ status }) => (status === 'fulfilled' ? 'repeated' : 'appended')));
+  });
+
+  test('wherever the last byte is, it never takes a full disk for a broken one', async () => {
+    const disk = smallDisk();
+    const store = await open(disk);
+    const texts: string[] = ['opens'];
+    await add(store, 'den', null, draft('opens'));
+    for (const free of times(24, (index) => index * 4_096)) {
+      fill(disk, free);
+      texts.push(...(await appendUntilFull(store, 'den', 3_000)));
+      rmSync(ballastOf(disk));
+      await add(store, 'den', await epochOf(store), draft(`with ${free} bytes it was full`));
+      texts.push(`with ${free} bytes it was full`);
+    }
+    expect(await textsOf(store)).toEqual(texts);
+  });
+
+  test('can be closed, and opened when there is space', async () => {
+    const disk = smallDisk();
+    const store = await open(disk);
+    await add(store, 'den', null, draft('opens'));
+    fill(disk, 100_000);
+    const kept = await appendUntilFull(store, 'den', 5_000);
+    await store.close();
+    rmSync(ballastOf(disk));
+    expect(await textsOf(await open(disk))).toEqual(['opens', ...kept]);
+  });
+
+  test('is refused as full by a new store, which opens when there is space', async () => {
+    const disk = smallDisk();
+    fill(disk, 0);
+    await isRefused(disk, 'full', /no space left/);
+    rmSync(ballastOf(disk));
+    await add(await open(disk), 'den', null, draft('opens'));
+  });
+});
+
+describe('a disk that fails', () => {
+  test('is not written to again, what was answered is read, and kept when it is mended', async () => {
+    const folder = newFolder();
+    // The largest size of a file stands in for the defect: writing past it is an error of the disk to SQLite, and no lack of space.
+    const { lines } = startProcess(folder, 'fail', ['sh', '-c', 'ulimit -f 1000; exec "$@"', 'sh']);
+    expect(await nextLine(lines)).toBe('failed');
+    expect(await nextLine(lines)).toMatch(/^failed .* The disk failed before/);
+    const [, kept, read] = /^not writable, (\d+) kept, (\d+) read$/.exec(await nextLine(lines)) ?? [];
+    expect(Number(kept)).toBeGreaterThan(1);
+    expect(read).toBe(kept);
+    expect((await lines.next()).done).toBe(true);
+
+    const store = await open(folder);
+    expect(await textsOf(store)).toHaveLength(Number(kept));
+    await add(store, 'den', await epochOf(store), draft('goes on'));
+  });
+});
+
+describe('what is gone is gone from the disk', () => {
+  const name = (index: number): string => `marker${String(index).padStart(5, '0')}.`;
+
+  test('erased bodies, and nothing else', async () => {
+    const folder = newFolder();
+    const store = await open(folder);
+    const sizes = [10, 40, 300, 2_000, 4_000, 9_000];
+    const drafts = times(600, (index) => draft(name(index).padEnd(sizes[index % sizes.length] as number, '-')));
+    const { epoch } = await add(store, 'den', null, ...drafts);
+    await cameToRest(folder);
+    const isErased = (index: number): boolean => (index * 7) % 5 < 2;
+    const erased = times(600, (index) => index).filter(isErased);
+    expect(markersIn(folder)).toEqual(new Set(times(600, name)));
+
+    for (let from = 0; from < erased.length; from += 17) {
+      const erases = erased.slice(from, from + 17).map((index) => index + 1);
+      await add(store, 'den', epoch, draft('erases'.repeat(from), { erases }));
+    }
+    const rest = new Set(
+      times(600, (index) => index)
+        .filter((index) => !isErased(index))
+        .map(name),
+    );
+    await until(() => markersIn(folder).size === rest.size);
+    expect(markersIn(folder)).toEqual(rest);
+    expect((await textsOf(store)).slice(0, 600).filter((text) => text === undefined)).toHaveLength(erased.length);
+  });
+
+  test('ended rooms, with their keys and the names of their people; the next life of the name stays', async () => {
+    const folder = newFolder();
+    const store = await open(folder);
+    const secret = (index: number): Draft => ({
+      id: `id${name(index)}`,
+      by: `by${name(index)}`,
+      author: `author${name(index)}`,
+      kind: `kind${name(index)}`,
+      body: { text: `text${name(index)}` },
+      sets: [[`member/key${name(index)}`, `value${name(index)}`]],
+      lease: { key: `member/key${name(index)}`, node: 'n1' },
+    });
+    const { epoch } = await add(store, 'den', null, ...times(1_500, secret));
+    await cameToRest(folder);
+    expect(markersIn(folder).size).toBe(1_500);
+    await add(store, 'den', epoch, draft('ends', { ends: true }));
+    await add(store, 'den', null, draft('the next life', { sets: [['member/aya', 1]] }));
+
+    await until(() => markersIn(folder).size === 0);
+    expect(await textsOf(store)).toEqual(['the next life']);
+    expect((await store.family('den', 'member', { limit: 10 })).keys).toEqual([['aya', { value: 1, seq: 1 }]]);
+    await add(store, 'den', await epochOf(store), draft('goes on'));
+    await add(store, 'attic', null, draft('opens'));
+  });
+
+  test('also when the process was killed before it came to rest', async () => {
+    const folder = newFolder();
+    const { child } = startProcess(folder, 'erase');
+    await once(child, 'exit');
+    expect(child.signalCode).toBe('SIGKILL');
+    expect(bytesOf(folder).includes('erased secret'), 'it is still there').toBe(true);
+    const store = await open(folder);
+    await until(() => !bytesOf(folder).includes('erased secret'));
+    expect((await entriesOf(store)).map(({ body }) => body)).toEqual([null, { text: 'erases' }]);
+  });
+
+  test('also when it was closed before it came to rest', async () => {
+    const folder = newFolder();
+    await write(folder, 'den', draft('erased secret'), draft('erases', { erases: [1] }));
+    expect(bytesOf(folder).includes('erases')).toBe(true);
+    expect(bytesOf(folder).includes('erased secret')).toBe(false);
+  });
+});
+
+describe('opened again', () => {
+  test('everything is as it was', async () => {
+    const folder = newFolder();
+    const clock = () => 1_700_000_000_000;
+    const store = await open(folder, { clock });
+    const { epoch } = await add(
+      store,
+      'den',
+      null,
+      draft('one', {
+        listed: true,
+        sets: [
+          ['member/aya', 1],
+          ['settings', {}],
+        ],
+      }),
+      draft('two'),
+    );
+    await store.append('den', { epoch, given: [], once: 'aya:1', drafts: [draft('three', { quiet: true, erases: [2] })] });
+    for (const node of ['n1', 'n2', 'n3']) await joinAs(store, node);
+    await store.beat('n1', 1_000);
+    await store.beat('n2', 1_000);
+    await store.release('den', 'lease/n2', 'n2', 0);
+    await add(store, 'gone', null, draft('opens and ends', { ends: true }));
+    const before = await pictureOf(store);
+    expect(before.lapsed.map(({ key }) => key).sort()).toEqual(['lease/n2', 'lease/n3']);
+    await store.close();
+
+    const again = await open(folder, { clock });
+    expect(await pictureOf(again)).toEqual(before);
+    expect(await again.append('den', { epoch, given: [['member/aya', 1]], drafts: [draft('goes on')] })).toMatchObject({
+      outcome: 'appended',
+    });
+    expect(await again.append('den', { epoch: null, given: [], once: 'aya:1', drafts: [draft('again')] })).toMatchObject({
+      outcome: 'repeated',
+    });
+  });
+});
+
+async function joinAs(store: Store, node: string): Promise<void> {
+  await add(store, 'den', await epochOf(store), draft('joins', { sets: [[`lease/${node}`, node]], lease: { key: `lease/${node}`, node } }));
+}
+
+async function pictureOf(store: Store) {
+  return {
+    rooms: await store.rooms({ limit: 10 }),
+    page: await store.page('den', { limit: 100 }),
+    listed: await store.page('den', { limit: 100, listed: true }),
+    facts: await store.read('den', { keys: ['member/aya', 'settings'], seqs: [1, 2, 3], counts: [''] }),
+    leases: await store.family('den', 'lease', { limit: 10 }),
+    recalled: await store.recall('den', 'aya:1'),
+    lapsed: await store.lapsed(10),
+  };
+}
+
+describe('many at once', () => {
+  test('appends that wait share their transactions', async () => {
+    const folder = newFolder();
+    const store = await open(folder);
+    const { epoch } = await add(store, 'den', null, draft('opens'));
+    await cameToRest(folder);
+    await Promise.all(times(1_000, (index) => add(store, 'den', epoch, draft(String(index)))));
+    expect(await textsOf(store)).toHaveLength(1_001);
+    expect(commitsIn(folder)).toBeGreaterThan(0);
+    expect(commitsIn(folder)).toBeLessThan(20);
+  });
+
+  test('what is more than may wait is refused as busy, and the others are answered', async () => {
+    const store = await open(newFolder());
+    const asked = times(51_000, () => store.append('den', { epoch: 'no such life', given: [], drafts: [draft('in vain')] }));
+    const answers = await Promise.allSettled(asked);
+    const busy = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason as unknown] : []));
+    expect([busy.length > 0, busy.length <= 1_000]).toEqual([true, true]);
+    expect(busy.every((error) => error instanceof StoreError && error.reason === 'busy')).toBe(true);
+    await add(store, 'den', null, draft('goes on'));
+  });
+
+  test('more rooms than the writer remembers are all as they should be', async () => {
+    const store = await open(newFolder());
+    const rooms = times(10_500, (index) => String(index).padStart(5, '0'));
+    const opened = await Promise.all(rooms.map((room) => add(store, room, null, draft('one'))));
+    await Promise.all(rooms.map((room, index) => add(store, room, String(opened[index]?.epoch), draft('two'), draft('three'))));
+    const found = await store.rooms({ limit: 20_000 });
+    expect(found.rooms.map(({ room, head }) => [room, head])).toEqual(rooms.map((room) => [room, 3]));
+    const last = await store.page('00000', { limit: 1 });
+    expect(last.entries[0]?.prev).toBe((await store.read('00000', { seqs: [2] })).entries.get(2)?.id);
+  });
+
+  test('an append that is larger than a batch is kept', async () => {
+    const store = await open(newFolder());
+    const text = 'x'.repeat(9 * 1024 * 1024);
+    const { epoch } = await add(store, 'den', null, draft('opens'));
+    await Promise.all([draft('before'), draft(text), draft('behind')].map((each) => add(store, 'den', epoch, each)));
+    expect((await textsOf(store)).map((each) => each?.length)).toEqual(['opens', 'before', text, 'behind'].map(({ length }) => length));
+  });
+
+  test('one that cannot be kept does not take the others with it', async () => {
+    const store = await open(newFolder());
+    const { epoch } = await add(store, 'den', null, draft('opens'));
+    const nameless = { ...draft('has no id'), id: undefined } as unknown as Draft;
+    const all = [draft('before'), nameless, draft('behind')].map((each) =>
+      store.append('den', { epoch, given: [], drafts: [draft('first'), each] }),
+    );
+    const [before, refused, behind] = await Promise.allSettled(all);
+    expect([before?.status, behind?.status]).toEqual(['fulfilled', 'fulfilled']);
+    expect(refused).toMatchObject({ status: 'rejected', reason: { name: 'StoreError', reason: 'failed' } });
+    expect(await textsOf(store)).toEqual(['opens', 'first', 'before', 'first', 'behind']);
+  });
+});
+
+/** Transactions in the write-ahead log: frames that end one say how large the database is then (sqlite.org/fileformat2.html#walformat). */
+function commitsIn(folder: string): number {
+  const log = readFileSync(join(folder, 'engawa.db-wal'));
+  const frame = 24 + 4_096;
+  return times(Math.floor(Math.max(log.length - 32, 0) / frame), (index) => log.readUInt32BE(32 + index * frame + 4)).filter(
+    (size) => size > 0,
+  ).length;
+}
+
+/** Once a new store has emptied its log, it only does so after something was erased. */
+const cameToRest = (folder: string): Promise<void> => until(() => commitsIn(folder) === 0);
+
+function newFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'engawa-store-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+async function open(folder: string, options: { clock?: () => number } = {}): Promise<Store> {
+  const store = await openEmbedded({ folder, ...options });
+  onTestFinished(() => store.close());
+  return store;
+}
+
+/** Mounted until the test is over; what holds it open then does not matter. */
+function mount(folder: string, options: string[]): string {
+  execFileSync('mount', [...options, folder]);
+  onTestFinished(() => void execFileSync('umount', ['--lazy', folder]));
+  return folder;
+}
+
+function draft(text: string, more: Partial<Draft> = {}): Draft {
+  return { id: randomUUID(), by: 'aya', author: 'user:aya', kind: 'chat', body: { text }, ...more };
+}
+
+async function add(store: Store, room: string, epoch: string | null, ...drafts: Draft[]): Promise<Kept> {
+  const appended: Appended = await store.append(room, { epoch, given: [], drafts });
+  expect(appended.outcome).toBe('appended');
+  return appended as Kept;
+}
+
+/** Opens, writes a room, and closes. */
+async function write(folder: string, room: string, ...drafts: Draft[]): Promise<void> {
+  const store = await openEmbedded({ folder });
+  await add(store, room, null, ...drafts);
+  await store.close();
+}
+
+const epochOf = async (store: Store, room = 'den'): Promise<string | null> => (await store.read(room, {})).epoch;
+
+/** The whole log of the den, which must have no hole. */
+async function entriesOf(store: Store) {
+  const entries = [];
+  for (
+    let page = await store.page('den', { after: 0, limit: 10_000 });
+    ;
+    page = await store.page('den', { after: entries.length, limit: 10_000 })
+  ) {
+    entries.push(...page.entries);
+    if (page.more) continue;
+    expect(entries.map(({ seq }) => seq)).toEqual(times(entries.length, (index) => index + 1));
+    expect(page.head).toBe(entries.length);
+    return entries;
+  }
+}
+
+const textsOf = async (store: Store): Promise<(string | undefined)[]> =>
+  (await entriesOf(store)).map(({ body }) => body?.text as string | undefined);
+
+async function isRefused(folder: string, reason: StoreError['reason'], message: RegExp): Promise<void> {
+  const opened = openEmbedded({ folder });
+  await expect(opened).rejects.toMatchObject({ name: 'StoreError', reason, message: expect.stringMatching(message) as string });
+  await expect(opened).rejects.toBeInstanceOf(StoreError);
+}
+
+async function isRefusedUnchanged(folder: string, message: RegExp): Promise<void> {
+  const before = dataOf(folder);
+  await isRefused(folder, 'failed', message);
+  expect(dataOf(folder)).toEqual(before);
+}
+
+const filesOf = (folder: string): Map<string, Buffer> =>
+  new Map(readdirSync(folder).map((file) => [file, readFileSync(join(folder, file))]));
+/** What the files hold, without the lock and the memory that processes share, which are no data. */
+function dataOf(folder: string): Map<string, string> {
+  const data = [...filesOf(folder)].filter(([file]) => !/lock|-shm$/.test(file));
+  return new Map(data.map(([file, bytes]) => [file, createHash('sha256').update(bytes).digest('hex')]));
+}
+const databaseOf = (folder: string): string | undefined => dataOf(folder).get('engawa.db');
+const bytesOf = (folder: string): Buffer => Buffer.concat([...filesOf(folder).values()]);
+const markersIn = (folder: string): Set<string> =>
+  new Set(
+    bytesOf(folder)
+      .toString('latin1')
+      .match(/marker\d{5}\./g),
+  );
+
+/** Writes to the database as some other program. */
+function alter(folder: string, sql: string): void {
+  const database = openDatabase(join(folder, 'engawa.db'));
+  database.exec(sql);
+  database.close();
+}
+
+function startProcess(folder: string, task: 'hold' | 'write' | 'fail' | 'erase', through: string[] = []) {
+  const script = fileURLToPath(new URL('helpers/store-process.js', import.meta.url));
+  const [command, ...given] = [...through, process.execPath, script, folder, task];
+  const child = spawn(command, given, { stdio: ['ignore', 'pipe', 'inherit'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  return { child, lines: createInterface({ input: child.stdout })[Symbol.asyncIterator]() };
+}
+
+async function nextLine(lines: AsyncIterator<string>): Promise<string> {
+  const next = await lines.next();
+  expect(next.done, 'the process ended').not.toBe(true);
+  return String(next.value);
+}
+
+/** What the process said until it ended. */
+async function* remaining(lines: AsyncIterator<string>): AsyncGenerator<[line: string]> {
+  for (let next = await lines.next(); !next.done; next = await lines.next()) yield [next.value];
+}
+
+const times = <Result>(count: number, make: (index: number) => Result): Result[] =>
+  Array.from({ length: count }, (_, index) => make(index));
+
+async function until(holds: () => boolean): Promise<void> {
+  await expect.poll(holds, { timeout: 20_000 }).toBe(true);
+}

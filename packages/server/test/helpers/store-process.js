@@ -1,0 +1,59 @@
+/* oxlint-disable typescript/no-unsafe-assignment, typescript/no-unsafe-call, typescript/no-unsafe-member-access, typescript/no-unsafe-return --
+   plain JavaScript, because Node runs it as it is, and that has no types */
+// A process of its own that holds a store: `node store-process.js <folder> <what to do>`. It says what it did, line by line.
+import { openEmbedded } from '#store/embedded/embedded.js';
+
+const [folder, task] = process.argv.slice(2);
+const say = (line) => process.stdout.write(`${line}\n`);
+const draft = (text, more = {}) => ({ id: crypto.randomUUID(), by: 'aya', author: 'user:aya', kind: 'chat', body: { text }, ...more });
+
+const tasks = {
+  async hold() {
+    say('open');
+  },
+
+  /** Appends without end, and says each seq once it is answered. */
+  async write(store) {
+    const { epoch } = await store.append('den', { epoch: null, given: [], drafts: [draft('opens')] });
+    const write = async (writer) => {
+      for (let turn = 0; ; turn += 1) {
+        const drafts = [draft('one'), draft('two', { sets: [[`last/${writer}`, turn]] })];
+        const { entries } = await store.append('den', { epoch, given: [], once: `${writer}:${turn}`, drafts });
+        say(`${writer}:${turn} ${entries.map(({ seq }) => seq).join(' ')}`);
+      }
+    };
+    await Promise.all([0, 1, 2, 3, 4, 5, 6, 7].map(write));
+  },
+
+  /** Appends until it may not, then says how it went on. */
+  async fail(store) {
+    const { epoch } = await store.append('den', { epoch: null, given: [], drafts: [draft('opens')] });
+    const append = () => store.append('den', { epoch, given: [], drafts: [draft('x'.repeat(5_000))] });
+    let kept = 1;
+    try {
+      for (;;) {
+        await append();
+        kept += 1;
+      }
+    } catch (error) {
+      say(error.reason);
+    }
+    await append().catch((error) => say(`${error.reason} ${error.message}`));
+    const { head } = await store.read('den', {});
+    say(`${store.writable ? 'writable' : 'not writable'}, ${kept} kept, ${head} read`);
+    await store.close();
+  },
+
+  /** Ends the hard way in the moment in which the erasing is answered. */
+  async erase(store) {
+    const { epoch } = await store.append('den', { epoch: null, given: [], drafts: [draft('erased secret')] });
+    await store.append('den', { epoch, given: [], drafts: [draft('erases', { erases: [1] })] });
+    process.kill(process.pid, 'SIGKILL');
+  },
+};
+
+try {
+  await tasks[task](await openEmbedded({ folder }));
+} catch (error) {
+  say(`${error.name} ${error.reason} ${error.message}`);
+}
