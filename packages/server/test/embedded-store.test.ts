@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { testStore } from '#store/contract-suite.js';
+import { testStore } from '#store/contract-suite/index.js';
 import { openEmbedded } from '#store/embedded/embedded.js';
 import { openDatabase } from '#store/embedded/sqlite.js';
 import { type Appended, type Draft, type Kept, type Store, StoreError } from '#store/store.js';

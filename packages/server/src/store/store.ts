@@ -6,7 +6,8 @@
  * number of nodes may use one store at once, so nothing is decided on what was read: every write names what it
  * rests on, and the store refuses it as `stale` when that has moved.
  *
- * Strings are data: a room, key or family may hold any well-formed Unicode and never touches another one.
+ * Strings are data: rooms, nodes, names of appends, and the parts of a key between its slashes are well-formed Unicode,
+ * not empty and without U+0000; none is ever taken for another one.
  */
 
 /** Anything that JSON can say. */

@@ -8,7 +8,7 @@ export const ROOM = 'veranda';
 
 /** Network addresses, for a server that believes one proxy. */
 export const from = (address: string): Record<string, string> => ({ 'x-forwarded-for': address });
-export const HOME = from('192.0.2.1');
+const HOME = from('192.0.2.1');
 export const ATTACKER = from('203.0.113.7');
 
 export interface Scene extends Running {

@@ -6,8 +6,8 @@ import type { AppendAnswer, Batch, FromWriter, Operation, OperationAnswer, Place
 import { Reader } from './reader.ts';
 import { openForReading } from './schema.ts';
 
-/** Operations of one transaction: bounds how long the first of them waits for the last. */
-const BATCH_OPERATIONS = 1_000;
+/** Operations of one transaction: few enough that this thread answers one batch while the writer is at the next. */
+const BATCH_OPERATIONS = 250;
 const BATCH_BYTES = 4 * 1024 * 1024;
 /** What may wait for the writer before `busy`. */
 const WAITING_OPERATIONS = 50_000;

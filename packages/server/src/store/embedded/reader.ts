@@ -1,6 +1,6 @@
 import { type Ask, type Entry, type Facts, type Json, type Kept, type Key, PAGE_BYTES, type Page, type RoomHead } from '../store.ts';
 import { splitKey } from './schema.ts';
-import type { Database, Row } from './sqlite.ts';
+import { type Database, eachRow, type Row } from './sqlite.ts';
 
 interface RoomRow {
   room: number;
@@ -62,21 +62,19 @@ export class Reader {
         after === undefined
           ? down.iterate(room.room, before ?? Number.MAX_SAFE_INTEGER, limit + 1)
           : up.iterate(room.room, after, limit + 1);
-      const { entries, more } = takePage(rows as Iterable<Row>, limit);
+      const { entries, more } = takePage(eachRow(rows), limit);
       return { epoch: room.epoch, head: room.head, entries: after === undefined ? entries.reverse() : entries, more };
     });
   }
 
-  family(name: string, family: string, { after, limit }: { after?: string; limit: number }): { keys: [string, Key][]; more: boolean } {
+  family(name: string, family: string, { after = '', limit }: { after?: string; limit: number }): { keys: [string, Key][]; more: boolean } {
     const room = this.#room(name);
-    const { first, next } = this.#sql.family;
-    const rows = room ? ((after === undefined ? first : next).all(room.room, `${family}/`, after ?? '', limit + 1) as Row[]) : [];
+    const rows = room ? (this.#sql.family.all(room.room, `${family}/`, after, limit + 1) as Row[]) : [];
     return { keys: rows.slice(0, limit).map((row) => [String(row.name), toKey(row)]), more: rows.length > limit };
   }
 
-  rooms({ after, limit }: { after?: string; limit: number }): { rooms: RoomHead[]; more: boolean } {
-    const { first, next } = this.#sql.rooms;
-    const rooms = (after === undefined ? first : next).all(after ?? '', limit + 1) as RoomHead[];
+  rooms({ after = '', limit }: { after?: string; limit: number }): { rooms: RoomHead[]; more: boolean } {
+    const rooms = this.#sql.rooms.all(after, limit + 1) as RoomHead[];
     return { rooms: rooms.slice(0, limit), more: rooms.length > limit };
   }
 
@@ -135,8 +133,6 @@ function toEntry(row: Row): Entry {
 function prepareAll(database: Database) {
   const sql = (text: string) => database.prepare(text);
   const columns = 'seq, id, prev, at, by, author, kind, body, quiet, listed';
-  /** Names after the given one; from the start they begin with the empty one, which is a name as well. */
-  const lists = (text: (isPast: '>=' | '>') => string) => ({ first: sql(text('>=')), next: sql(text('>')) });
   const pages = (entries: string, where = '') => ({
     up: sql(`SELECT ${columns} FROM ${entries} WHERE room = ? AND seq > ? ${where} ORDER BY seq LIMIT ?`),
     down: sql(`SELECT ${columns} FROM ${entries} WHERE room = ? AND seq < ? ${where} ORDER BY seq DESC LIMIT ?`),
@@ -148,9 +144,9 @@ function prepareAll(database: Database) {
     recall: sql('SELECT seq, id, at FROM entries INDEXED BY named_appends WHERE room = ? AND once = ? ORDER BY seq'),
     all: pages('entries'),
     listed: pages('entries INDEXED BY listed_entries', 'AND listed = 1'),
-    family: lists((isPast) => `SELECT name, value, seq FROM keys WHERE room = ? AND family = ? AND name ${isPast} ? ORDER BY name LIMIT ?`),
+    family: sql('SELECT name, value, seq FROM keys WHERE room = ? AND family = ? AND name > ? ORDER BY name LIMIT ?'),
     counts: sql('SELECT family, count FROM counts WHERE room = ? AND parent = ? ORDER BY family'),
-    rooms: lists((isPast) => `SELECT name AS room, epoch, head, at FROM rooms WHERE name ${isPast} ? ORDER BY name LIMIT ?`),
+    rooms: sql('SELECT name AS room, epoch, head, at FROM rooms WHERE name > ? ORDER BY name LIMIT ?'),
     lapsed: sql(
       `SELECT rooms.name AS room, family, lapsed.name FROM (
          SELECT room, family, name FROM leases WHERE until <= ?

@@ -21,6 +21,9 @@ interface Sqlite {
 
 const { DatabaseSync } = ((process.getBuiltinModule('node:sqlite') as unknown) ?? (await import('@photostructure/sqlite'))) as Sqlite;
 
+/** How long a statement waits for another connection. */
+export const BUSY_TIMEOUT_MS = 5_000;
+
 /** Primary result codes, https://sqlite.org/rescode.html */
 const FULL = 13;
 const BUSY = 5;
@@ -51,48 +54,16 @@ export function troubleOf(error: unknown): Trouble {
 export function openDatabase(path: string, options: { readOnly?: boolean } = {}): Database {
   const database = new DatabaseSync(path, options);
   // First of all: the other connection of this process may hold a lock while it switches to WAL.
-  database.exec('PRAGMA busy_timeout = 5000');
-  return {
-    exec: (sql) => database.exec(sql),
-    prepare: (sql) => withWholeText(database.prepare(sql)),
-    close: () => database.close(),
-  };
+  database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+  return database;
 }
 
-/**
- * SQLite takes text to end at U+0000. So U+0000 and U+0001 are kept as two characters each, which leaves the order of
- * texts as it is. JSON text has neither of them.
- */
-function withWholeText(statement: Statement): Statement {
-  return {
-    run: (...values) => statement.run(...values.map(toText)),
-    get: (...values) => fromRow(statement.get(...values.map(toText))),
-    all: (...values) => statement.all(...values.map(toText)).map(fromRow),
-    *iterate(...values) {
-      const rows = statement.iterate(...values.map(toText));
-      try {
-        for (const row of rows) yield fromRow(row);
-      } catch (error) {
-        // Else the next question of this statement, too, would be answered with this error.
-        rows.return?.();
-        throw error;
-      }
-    },
-  };
-}
-
-function toText(value: Value): Value {
-  if (typeof value !== 'string' || !(value.includes('\0') || value.includes('\u0001'))) return value;
-  return value.replaceAll('\u0001', '\u0001\u0002').replaceAll('\0', '\u0001\u0001');
-}
-
-function fromRow(found: unknown): unknown {
-  const row = found as Row | undefined;
-  for (const name in row) {
-    const value = row[name];
-    if (typeof value === 'string' && value.includes('\u0001')) {
-      row[name] = value.replace(/\u0001[\u0001\u0002]/g, (kept) => (kept[1] === '\u0001' ? '\0' : '\u0001'));
-    }
+/** Rows one by one; after an error the statement is ready for its next question, which it else answers with the same error. */
+export function* eachRow(rows: IterableIterator<unknown>): Iterable<Row> {
+  try {
+    for (const row of rows) yield row as Row;
+  } catch (error) {
+    rows.return?.();
+    throw error;
   }
-  return row;
 }

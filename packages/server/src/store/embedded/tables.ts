@@ -1,6 +1,6 @@
 import type { AppendAnswer, AppendOperation, Operation, PlacedEntry } from './operations.ts';
 import { splitKey } from './schema.ts';
-import type { Database } from './sqlite.ts';
+import { BUSY_TIMEOUT_MS, type Database } from './sqlite.ts';
 
 /** Rooms whose heads the writer remembers. */
 const REMEMBERED_ROOMS = 10_000;
@@ -18,6 +18,7 @@ interface Room {
 
 /** The writer's view of the tables: applies operations inside the transaction that its caller holds. */
 export class Tables {
+  readonly #database: Database;
   readonly #sql: ReturnType<typeof prepareAll>;
   /** Heads of rooms as this transaction has them. We are the only writer, so they stay true between transactions. */
   readonly #rooms = new Map<string, Room>();
@@ -27,6 +28,7 @@ export class Tables {
   #erased = true;
 
   constructor(database: Database) {
+    this.#database = database;
     this.#sql = prepareAll(database);
   }
 
@@ -78,9 +80,11 @@ export class Tables {
     return this.#erased ? 'more' : 'done';
   }
 
-  /** Moves the write-ahead log into the database; false while a reader needs it. */
+  /** Moves the write-ahead log into the database; false while a reader, a backup perhaps, needs it: no append waits for that. */
   emptyLog(): boolean {
+    this.#database.exec('PRAGMA busy_timeout = 0');
     const { busy } = this.#sql.truncateLog.get() as { busy: number };
+    this.#database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
     return busy === 0;
   }
 

@@ -1,0 +1,375 @@
+import assert from 'node:assert/strict';
+import type { Append, Draft, Kept } from '../store.ts';
+import {
+  add,
+  appendsNothing,
+  type Check,
+  draft,
+  endRoom,
+  entriesOf,
+  isStale,
+  keptOf,
+  keyOf,
+  listLapsed,
+  openRoom,
+  recall,
+  seqsOf,
+  sets,
+  textsOf,
+  times,
+  upTo,
+} from './arrange.ts';
+
+export function appends(check: Check): void {
+  check('the first entry of a room is 1, and each one after it is one more', async (store) => {
+    const { epoch, entries } = await openRoom(store, 'den', draft('one'), draft('two'));
+    const next = await add(store, 'den', { epoch, drafts: [draft('three')] });
+    const last = await add(store, 'den', { epoch, drafts: [draft('four'), draft('five')] });
+    assert.deepEqual(seqsOf([...entries, ...next.entries, ...last.entries]), upTo(5));
+    assert.deepEqual(textsOf(await entriesOf(store, 'den')), ['one', 'two', 'three', 'four', 'five']);
+    assert.equal((await store.read('den', {})).head, 5);
+  });
+
+  check('an entry is read back as it was drafted', async (store, clock) => {
+    const quiet = draft('psst', { quiet: true });
+    const listed = draft('hello', { by: 'Aya ✨', author: 'guest:1', kind: 'note', listed: true });
+    await openRoom(store, 'den', quiet, listed);
+    const first = { ...quiet, seq: 1, prev: null, at: clock.now, listed: false };
+    const second = { ...listed, seq: 2, prev: null, at: clock.now, quiet: false };
+    assert.deepEqual(await entriesOf(store, 'den'), [first, second]);
+    assert.deepEqual(
+      (await store.read('den', { seqs: [2, 1] })).entries,
+      new Map<number, object>([
+        [1, first],
+        [2, second],
+      ]),
+    );
+  });
+
+  check('it answers where each of its drafts stands', async (store) => {
+    const drafts = [draft('one'), draft('two', { quiet: true })];
+    const { epoch, entries } = await openRoom(store, 'den', ...drafts);
+    const found = await entriesOf(store, 'den');
+    assert.deepEqual(
+      entries,
+      found.map(({ seq, id, at }) => ({ seq, id, at })),
+    );
+    assert.deepEqual(
+      entries.map(({ id }) => id),
+      drafts.map(({ id }) => id),
+    );
+    assert.equal((await store.read('den', {})).epoch, epoch);
+  });
+
+  check('whatever JSON can say comes back as it was said', async (store) => {
+    const text =
+      '{"__proto__":{"admin":true},"constructor":1,"text":"\\u0000 \\ud83d\\ude00 \\u2028","deep":[[{"a":[]}],null,true,""],"n":[0.1,-1e-7,1e21,9007199254740991]}';
+    const body = JSON.parse(text) as Draft['body'];
+    await openRoom(store, 'den', draft('odd', { body, sets: [['odd', body]] }), draft('empty', { body: {} }));
+    const [odd, empty] = await entriesOf(store, 'den');
+    assert.equal(JSON.stringify(odd?.body), JSON.stringify(body));
+    assert.equal(JSON.stringify((await keyOf(store, 'den', 'odd'))?.value), JSON.stringify(body));
+    assert.deepEqual(empty?.body, {});
+  });
+
+  check('prev is the last entry before it that was not quiet', async (store) => {
+    const drafts = [
+      draft('quiet', { quiet: true }),
+      draft('a'),
+      draft('quiet', { quiet: true }),
+      draft('quiet', { quiet: true }),
+      draft('b'),
+      draft('c'),
+    ];
+    const [, a, , , b] = drafts;
+    const { epoch } = await openRoom(store, 'one append', ...drafts);
+    await add(store, 'one append', { epoch, drafts: [draft('d')] });
+    const prevs = (await entriesOf(store, 'one append')).map(({ prev }) => prev);
+    assert.deepEqual(prevs, [null, null, a?.id, a?.id, a?.id, b?.id, drafts.at(-1)?.id]);
+
+    const other = await openRoom(store, 'many appends', drafts[0] as Draft);
+    for (const each of drafts.slice(1)) await add(store, 'many appends', { epoch: other.epoch, drafts: [each] });
+    assert.deepEqual(
+      (await entriesOf(store, 'many appends')).map(({ prev }) => prev),
+      prevs.slice(0, -1),
+    );
+  });
+
+  check('an entry was added when the clock said so, and never before the one before it', async (store, clock) => {
+    const start = clock.now;
+    const { epoch } = await openRoom(store, 'den');
+    clock.pass(1_000);
+    await add(store, 'den', { epoch, drafts: [draft('later')] });
+    clock.pass(-5_000);
+    await add(store, 'den', { epoch, drafts: [draft('the clock went back'), draft('and stays there')] });
+    await openRoom(store, 'another room owes it nothing');
+    clock.pass(5_001);
+    await add(store, 'den', { epoch, drafts: [draft('caught up')] });
+    assert.deepEqual(
+      (await entriesOf(store, 'den')).map(({ at }) => at - start),
+      [0, 1_000, 1_000, 1_000, 1_001],
+    );
+    assert.equal((await entriesOf(store, 'another room owes it nothing'))[0]?.at, start - 4_000);
+  });
+
+  check('of two drafts that set the same key the later counts', async (store) => {
+    await openRoom(store, 'den', sets(['a', 1], ['b', 1], ['c', null]), sets(['a', 2], ['b', null], ['c', 3]));
+    const { keys: found } = await store.read('den', { keys: ['a', 'b', 'c'] });
+    assert.deepEqual(
+      found,
+      new Map([
+        ['a', { value: 2, seq: 2 }],
+        ['c', { value: 3, seq: 2 }],
+      ]),
+    );
+  });
+
+  check('drafts of one append stand together, however many append at once', async (store) => {
+    const { epoch } = await openRoom(store, 'den');
+    const all = await Promise.all(times(60, (index) => add(store, 'den', { epoch, drafts: times(3, () => draft(`of ${index}`)) })));
+    for (const { entries } of all)
+      assert.deepEqual(
+        seqsOf(entries),
+        times(3, (index) => (entries[0]?.seq ?? 0) + index),
+      );
+    assert.deepEqual(seqsOf(await entriesOf(store, 'den')), upTo(181));
+  });
+
+  check('appends of one node are kept in the order in which it asked, in every room', async (store) => {
+    const rooms = times(25, (index) => `room ${index}`);
+    const opened = await Promise.all(rooms.map(async (room) => ({ room, ...(await openRoom(store, room, draft('0'))) })));
+    const asked = times(20, (turn) => opened.map(({ room, epoch }) => add(store, room, { epoch, drafts: [draft(String(turn + 1))] })));
+    await Promise.all(asked.flat());
+    for (const room of rooms) assert.deepEqual(textsOf(await entriesOf(store, room)), times(21, String));
+  });
+
+  check('once it is answered, everybody reads it', async (store) => {
+    const { epoch } = await openRoom(store, 'den');
+    for (const seq of times(20, (index) => index + 2)) {
+      await add(store, 'den', { epoch, drafts: [draft('next', { sets: [['last', seq]] })] });
+      const { head, keys: found } = await store.read('den', { keys: ['last'] });
+      assert.deepEqual([head, found.get('last')], [seq, { value: seq, seq }]);
+      assert.equal((await store.page('den', { limit: 1 })).entries[0]?.seq, seq);
+    }
+  });
+
+  check('a stale one writes nothing at all', async (store, clock) => {
+    const leased = draft('leased', {
+      sets: [
+        ['member/ben', 1],
+        ['gone', 1],
+      ],
+      lease: { key: 'member/ben', node: 'n1' },
+    });
+    const { epoch } = await openRoom(store, 'den', leased);
+    const everything = draft('in vain', {
+      sets: [
+        ['member/aya', 1],
+        ['member/ben', 2],
+        ['gone', null],
+      ],
+      erases: [1],
+      lease: { key: 'member/aya', node: 'n2' },
+      ends: true,
+    });
+    const once = 'aya:1';
+    await store.beat('n1', 1_000);
+    await isStale(store, 'den', { epoch, given: [['gone', 7]], drafts: [draft('first'), everything], once });
+    assert.equal(await store.hold('den', { name: 'member/aya', seq: 3 }, 'n2'), false);
+    clock.pass(1_001);
+    assert.deepEqual(await listLapsed(store), [{ room: 'den', key: 'member/ben' }]);
+    await add(store, 'den', { epoch, given: [['gone', 1]], drafts: [draft('decided again')], once });
+  });
+}
+
+export function epochs(check: Check): void {
+  check('null opens a room, and is stale where there is one', async (store) => {
+    assert.deepEqual((await store.read('den', {})).epoch, null);
+    const { epoch } = await openRoom(store, 'den');
+    assert.equal((await store.read('den', {})).epoch, epoch);
+    await isStale(store, 'den', { epoch: null });
+  });
+
+  check('another life is stale, and so is any where there is no room', async (store) => {
+    const { epoch } = await openRoom(store, 'den');
+    const other = await openRoom(store, 'attic');
+    assert.notEqual(other.epoch, epoch);
+    await isStale(store, 'den', { epoch: other.epoch });
+    await isStale(store, 'nowhere', { epoch });
+  });
+
+  check('of many that open the same room at once one does', async (store) => {
+    const opened = await Promise.all(
+      times(100, (index) => store.append('den', { epoch: null, given: [], drafts: [draft(`by ${index}`)] })),
+    );
+    assert.equal(opened.filter(({ outcome }) => outcome === 'appended').length, 1);
+    assert.deepEqual(textsOf(await entriesOf(store, 'den')), [`by ${opened.findIndex(({ outcome }) => outcome === 'appended')}`]);
+  });
+
+  check('a decision on one life never reaches the next, though its keys have the same seqs', async (store) => {
+    const first = await openRoom(store, 'den', sets(['member/aya', 'owner']));
+    await endRoom(store, 'den');
+    const second = await openRoom(store, 'den', sets(['member/aya', 'member']));
+    assert.equal((await keyOf(store, 'den', 'member/aya'))?.seq, 1);
+    await isStale(store, 'den', { epoch: first.epoch, given: [['member/aya', 1]] });
+    await add(store, 'den', { epoch: second.epoch, given: [['member/aya', 1]], drafts: [draft('of this life')] });
+  });
+}
+
+export function givens(check: Check): void {
+  check('it passes while no key has moved, whatever else has', async (store) => {
+    const { epoch } = await openRoom(store, 'den', sets(['member/aya', 1]), sets(['settings', 1]));
+    await add(store, 'den', { epoch, drafts: [sets(['member/ben', 1])] });
+    const given: Append['given'] = [
+      ['member/aya', 1],
+      ['settings', 2],
+      ['member/cho', 0],
+    ];
+    await add(store, 'den', { epoch, given, drafts: [draft('hello')] });
+  });
+
+  check('a key that was replaced, removed or set since is stale, and so is one of several', async (store) => {
+    const { epoch } = await openRoom(store, 'den', sets(['a', 1], ['b', 1], ['same', 1]));
+    await add(store, 'den', { epoch, drafts: [sets(['a', 1], ['b', null], ['c', 1])] });
+    await isStale(store, 'den', { epoch, given: [['a', 1]] });
+    await isStale(store, 'den', { epoch, given: [['b', 1]] });
+    await isStale(store, 'den', { epoch, given: [['c', 0]] });
+    await isStale(store, 'den', {
+      epoch,
+      given: [
+        ['same', 1],
+        ['a', 1],
+      ],
+    });
+    await add(store, 'den', {
+      epoch,
+      given: [
+        ['same', 1],
+        ['a', 2],
+        ['b', 0],
+        ['c', 2],
+      ],
+      drafts: [draft('all as they are')],
+    });
+  });
+
+  check('a removed key is absent again, and set anew it is another one', async (store) => {
+    const { epoch } = await openRoom(store, 'den', sets(['a', 1]));
+    await add(store, 'den', { epoch, given: [['a', 1]], drafts: [sets(['a', null])] });
+    await add(store, 'den', { epoch, given: [['a', 0]], drafts: [sets(['a', 1])] });
+    await isStale(store, 'den', { epoch, given: [['a', 1]] });
+    await isStale(store, 'den', { epoch, given: [['a', 0]] });
+    await add(store, 'den', { epoch, given: [['a', 3]], drafts: [draft('hello')] });
+  });
+
+  check('where there is no room no key has a value', async (store) => {
+    await isStale(store, 'den', { epoch: null, given: [['a', 1]] });
+    await add(store, 'den', { epoch: null, given: [['a', 0]], drafts: [draft('opens')] });
+  });
+
+  check('of 200 appends at once that rest on the same absent key one is appended', async (store) => {
+    const { epoch } = await openRoom(store, 'den');
+    const claim = (index: number): Append => ({ epoch, given: [['name/aya', 0]], drafts: [sets(['name/aya', index])] });
+    const claims = await Promise.all(times(200, (index) => store.append('den', claim(index))));
+    assert.equal(claims.filter(({ outcome }) => outcome === 'appended').length, 1);
+    assert.equal(claims.filter(({ outcome }) => outcome === 'stale').length, 199);
+    assert.equal(
+      (await keyOf(store, 'den', 'name/aya'))?.value,
+      claims.findIndex(({ outcome }) => outcome === 'appended'),
+    );
+    assert.equal((await store.read('den', {})).head, 2);
+  });
+
+  check('appends at once that each rest on what they read lose nothing', async (store) => {
+    const { epoch } = await openRoom(store, 'den', sets(['count', 0]));
+    const increase = async (): Promise<void> => {
+      const count = await keyOf(store, 'den', 'count');
+      assert.ok(count);
+      const drafts = [sets(['count', Number(count.value) + 1])];
+      const { outcome } = await store.append('den', { epoch, given: [['count', count.seq]], drafts });
+      if (outcome === 'stale') await increase();
+    };
+    await Promise.all(times(12, increase));
+    assert.deepEqual(await keyOf(store, 'den', 'count'), { value: 12, seq: 13 });
+  });
+}
+
+export function onces(check: Check): void {
+  const once = 'aya:c1';
+
+  check('a retry by the same name is answered as the first time, and writes nothing', async (store, clock) => {
+    const { epoch } = await openRoom(store, 'den');
+    const first = await add(store, 'den', { epoch, once, drafts: [draft('one'), draft('two', { quiet: true })] });
+    assert.equal(first.entries.length, 2);
+    clock.pass(1_000);
+    const retry = await appendsNothing(store, 'den', 'repeated', {
+      epoch,
+      once,
+      drafts: [draft('one again', { sets: [['a', 1]], ends: true })],
+    });
+    assert.deepEqual(keptOf(retry), first);
+  });
+
+  check('a retry by the same name is answered as the first time, even when what it rested on moved', async (store) => {
+    const { epoch } = await openRoom(store, 'den', sets(['member/aya', 1]));
+    const first = await add(store, 'den', { epoch, given: [['member/aya', 1]], once, drafts: [sets(['name', 1])] });
+    await add(store, 'den', { epoch, drafts: [sets(['member/aya', null], ['name', null])] });
+    await isStale(store, 'den', { epoch, given: [['member/aya', 1]] });
+    for (const asked of [epoch, null, 'another life']) {
+      const retry = await appendsNothing(store, 'den', 'repeated', { epoch: asked, given: [['member/aya', 1]], once });
+      assert.deepEqual(keptOf(retry), first);
+    }
+  });
+
+  check('what opened the room is repeated too', async (store) => {
+    const first = await add(store, 'den', { epoch: null, once, drafts: [draft('opens')] });
+    assert.deepEqual(keptOf(await appendsNothing(store, 'den', 'repeated', { epoch: null, once })), first);
+  });
+
+  check('of two at once one is appended and the other is repeated', async (store) => {
+    const { epoch } = await openRoom(store, 'den');
+    const twice = await Promise.all(times(2, () => store.append('den', { epoch, given: [], once, drafts: [draft('hello')] })));
+    assert.deepEqual(twice.map(({ outcome }) => outcome).sort(), ['appended', 'repeated']);
+    assert.deepEqual(...(twice.map(keptOf) as [Kept, Kept]));
+    assert.equal((await store.read('den', {})).head, 2);
+  });
+
+  check('what was erased since is still repeated', async (store) => {
+    const { epoch } = await openRoom(store, 'den');
+    const first = await add(store, 'den', { epoch, once, drafts: [draft('secret')] });
+    await add(store, 'den', { epoch, drafts: [draft('erases', { erases: [2] })] });
+    assert.deepEqual(keptOf(await appendsNothing(store, 'den', 'repeated', { epoch, once })), first);
+  });
+
+  check('a day of other appends does not make it forget', async (store, clock) => {
+    const { epoch } = await openRoom(store, 'den');
+    const first = await add(store, 'den', { epoch, once, drafts: [draft('hello')] });
+    await Promise.all(times(300, (index) => add(store, 'den', { epoch, once: `ben:${index}`, drafts: [draft('hi')] })));
+    clock.pass(24 * 60 * 60 * 1_000);
+    assert.deepEqual(keptOf(await appendsNothing(store, 'den', 'repeated', { epoch, once })), first);
+  });
+
+  check('a stale append is not remembered', async (store) => {
+    const { epoch } = await openRoom(store, 'den');
+    await isStale(store, 'den', { epoch: null, once });
+    assert.equal((await store.append('den', { epoch, given: [], once, drafts: [draft('hello')] })).outcome, 'appended');
+  });
+
+  check('a name says nothing in another room, and no name is no name', async (store) => {
+    const { epoch } = await add(store, 'den', { epoch: null, once, drafts: [draft('hello')] });
+    await add(store, 'attic', { epoch: null, once, drafts: [draft('hello')] });
+    await add(store, 'den', { epoch, drafts: [draft('nameless')] });
+    await add(store, 'den', { epoch, drafts: [draft('nameless too')] });
+    await add(store, 'den', { epoch, once: '', drafts: [draft('an empty name is one')] });
+    await appendsNothing(store, 'den', 'repeated', { epoch, once: '' });
+  });
+
+  check('recall answers what the first was answered, and null where there was none', async (store) => {
+    const first = await add(store, 'den', { epoch: null, once, drafts: [draft('one'), draft('two')] });
+    await openRoom(store, 'attic');
+    assert.deepEqual(await recall(store, 'den', once), first);
+    assert.equal(await recall(store, 'den', 'aya:c2'), null);
+    assert.equal(await recall(store, 'attic', once), null);
+    assert.equal(await recall(store, 'nowhere', once), null);
+  });
+}

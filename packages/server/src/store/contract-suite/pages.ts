@@ -1,0 +1,173 @@
+import assert from 'node:assert/strict';
+import { type Entry, PAGE_BYTES, type Page, type Store } from '../store.ts';
+import { ALL, add, type Check, draft, entriesOf, keyOf, openRoom, seqsOf, textsOf, times, upTo } from './arrange.ts';
+
+export function pages(check: Check): void {
+  const everyThird = times(12, (index) => draft(String(index + 1), { listed: (index + 1) % 3 === 0, quiet: index % 2 === 0 }));
+  const ask = async (store: Store, question: Partial<Parameters<Store['page']>[1]>) => {
+    const { entries, more } = await store.page('den', { limit: 3, ...question });
+    return { seqs: seqsOf(entries), more };
+  };
+
+  check('it has the newest entries, in the order of their seqs, quiet ones too', async (store) => {
+    const { epoch } = await openRoom(store, 'den', ...everyThird);
+    const page = await store.page('den', { limit: 3 });
+    assert.deepEqual([page.epoch, page.head, seqsOf(page.entries), page.more], [epoch, 12, [10, 11, 12], true]);
+    assert.deepEqual(await ask(store, { limit: 12 }), { seqs: upTo(12), more: false });
+    assert.deepEqual(await ask(store, { limit: 100 }), { seqs: upTo(12), more: false });
+  });
+
+  check('before and after name what is next to it', async (store) => {
+    await openRoom(store, 'den', ...everyThird);
+    assert.deepEqual(await ask(store, { before: 9 }), { seqs: [6, 7, 8], more: true });
+    assert.deepEqual(await ask(store, { before: 4 }), { seqs: [1, 2, 3], more: false });
+    assert.deepEqual(await ask(store, { before: 1 }), { seqs: [], more: false });
+    assert.deepEqual(await ask(store, { before: 1_000 }), { seqs: [10, 11, 12], more: true });
+    assert.deepEqual(await ask(store, { after: 0 }), { seqs: [1, 2, 3], more: true });
+    assert.deepEqual(await ask(store, { after: 8 }), { seqs: [9, 10, 11], more: true });
+    assert.deepEqual(await ask(store, { after: 9 }), { seqs: [10, 11, 12], more: false });
+    assert.deepEqual(await ask(store, { after: 12 }), { seqs: [], more: false });
+    assert.deepEqual(await ask(store, { after: 1_000 }), { seqs: [], more: false });
+  });
+
+  check('listed leaves the others out, also of more', async (store) => {
+    const { epoch } = await openRoom(store, 'den', ...everyThird);
+    await add(store, 'den', { epoch, drafts: [draft('not listed')] });
+    assert.deepEqual(await ask(store, { listed: true }), { seqs: [6, 9, 12], more: true });
+    assert.deepEqual(await ask(store, { listed: true, limit: 4 }), { seqs: [3, 6, 9, 12], more: false });
+    assert.deepEqual(await ask(store, { listed: true, before: 9, limit: 1 }), { seqs: [6], more: true });
+    assert.deepEqual(await ask(store, { listed: true, before: 6 }), { seqs: [3], more: false });
+    assert.deepEqual(await ask(store, { listed: true, after: 3, limit: 2 }), { seqs: [6, 9], more: true });
+    assert.deepEqual(await ask(store, { listed: true, after: 3 }), { seqs: [6, 9, 12], more: false });
+    assert.deepEqual(await ask(store, { listed: true, after: 12 }), { seqs: [], more: false });
+    assert.equal((await store.page('den', { listed: true, limit: 1 })).head, 13);
+  });
+
+  check('page by page the whole log is met, each entry once, in both directions', async (store) => {
+    await openRoom(store, 'den', ...everyThird);
+    for (const limit of [1, 5, 11, 12, 13]) {
+      assert.deepEqual(seqsOf(await walk(store, 'up', limit)), upTo(12));
+      assert.deepEqual(seqsOf(await walk(store, 'down', limit)), upTo(12));
+    }
+  });
+
+  check('where there is no room there is none', async (store) => {
+    await openRoom(store, 'den');
+    for (const question of [{}, { before: 5 }, { after: 0 }, { listed: true }]) {
+      assert.deepEqual(await store.page('nowhere', { limit: 3, ...question }), { epoch: null, head: 0, entries: [], more: false });
+    }
+  });
+
+  check('its head is of the same moment', async (store) => {
+    const { epoch } = await openRoom(store, 'den');
+    const look = async (): Promise<void> => {
+      const { head, entries } = await store.page('den', { limit: 2 });
+      assert.equal(entries.at(-1)?.seq, head);
+    };
+    await Promise.all(times(200, () => [add(store, 'den', { epoch, drafts: [draft('next')] }), look()]).flat());
+    assert.equal((await store.page('den', { limit: 1 })).head, 201);
+  });
+
+  check('one that ended early does not hold back what is read next', async (store) => {
+    const { epoch } = await openRoom(store, 'den', ...everyThird);
+    for (const seq of [13, 14, 15]) {
+      assert.equal((await store.page('den', { after: 0, limit: 1 })).more, true);
+      await add(store, 'den', { epoch, drafts: [draft('next')] });
+      assert.deepEqual(seqsOf((await store.page('den', { limit: 1 })).entries), [seq]);
+    }
+  });
+
+  for (const [letters, letter] of [
+    ['letters of one byte', 'x'],
+    ['letters of three bytes', 'あ'],
+  ] as const) {
+    check(`its bodies are bounded in bytes, also with ${letters}`, async (store) => {
+      const size = 90_000;
+      const { epoch } = await openRoom(store, 'den');
+      for (const _ of upTo(30))
+        await add(store, 'den', { epoch, drafts: [draft(letter.repeat(size / Buffer.byteLength(letter)), { listed: true })] });
+      for (const direction of ['up', 'down'] as const) {
+        const met = await walk(store, direction, ALL, (page) => isBounded(page, direction, size + 100));
+        assert.deepEqual(seqsOf(met), upTo(31));
+      }
+    });
+  }
+
+  check('a single entry that is larger is a page by itself', async (store) => {
+    const large = draft('x'.repeat(PAGE_BYTES + 1));
+    await openRoom(store, 'den', draft('small'), large, draft('small'));
+    assert.deepEqual(await ask(store, { before: 3 }), { seqs: [2], more: true });
+    assert.deepEqual(await ask(store, { after: 1 }), { seqs: [2], more: true });
+    assert.deepEqual(seqsOf(await walk(store, 'up', ALL)), [1, 2, 3]);
+  });
+}
+
+const bytesOf = ({ body }: Entry): number => Buffer.byteLength(JSON.stringify(body));
+
+/** Full, or as full as it may be. */
+function isBounded({ entries, more }: Page, direction: 'up' | 'down', largest: number): void {
+  const nearest = direction === 'up' ? entries : entries.toReversed();
+  const bytes = nearest.reduce((sum, entry) => sum + bytesOf(entry), 0);
+  assert.ok(bytes - bytesOf(nearest.at(-1) as Entry) <= PAGE_BYTES, `${bytes} bytes in ${entries.length} entries`);
+  assert.ok(!more || bytes > PAGE_BYTES - largest, 'it does not end earlier than it must');
+}
+
+/** All entries of the den, page by page. */
+async function walk(store: Store, direction: 'up' | 'down', limit: number, look?: (page: Page) => void): Promise<Entry[]> {
+  let met: Entry[] = [];
+  for (let more = true; more; ) {
+    const edge = direction === 'up' ? (met.at(-1)?.seq ?? 0) : (met[0]?.seq ?? Number.MAX_SAFE_INTEGER);
+    const page = await store.page('den', { limit, [direction === 'up' ? 'after' : 'before']: edge });
+    if (page.entries.length > 0) look?.(page);
+    met = direction === 'up' ? [...met, ...page.entries] : [...page.entries, ...met];
+    assert.ok(page.entries.length > 0 || !page.more, 'a page has one entry at least');
+    more = page.more;
+  }
+  return met;
+}
+
+export function erases(check: Check): void {
+  check('the body is gone, and the rest of the entry stays', async (store) => {
+    const { epoch } = await openRoom(
+      store,
+      'den',
+      draft('one'),
+      draft('secret', { listed: true, sets: [['a', 1]] }),
+      draft('secret', { quiet: true }),
+    );
+    const before = await entriesOf(store, 'den');
+    assert.deepEqual(textsOf(before), ['one', 'secret', 'secret']);
+    const eraser = draft('erases', { erases: [2, 3] });
+    await add(store, 'den', { epoch, drafts: [eraser] });
+
+    const [first, second, third, fourth] = await entriesOf(store, 'den');
+    assert.deepEqual([first, second, third], [before[0], { ...before[1], body: null }, { ...before[2], body: null }]);
+    assert.deepEqual(fourth?.prev, before[1]?.id);
+    assert.deepEqual((await store.read('den', { seqs: [2] })).entries.get(2), { ...before[1], body: null });
+    assert.deepEqual(seqsOf((await store.page('den', { listed: true, limit: 5 })).entries), [2]);
+    assert.deepEqual(await keyOf(store, 'den', 'a'), { value: 1, seq: 2 });
+  });
+
+  check('unknown seqs are passed over, and stay unharmed when they come', async (store) => {
+    const { epoch } = await openRoom(store, 'den', draft('one'));
+    await add(store, 'den', { epoch, drafts: [draft('two', { erases: [0, -1, 3, 1_000] })] });
+    await add(store, 'den', { epoch, drafts: [draft('three')] });
+    assert.deepEqual(textsOf(await entriesOf(store, 'den')), ['one', 'two', 'three']);
+  });
+
+  check('what is erased may be erased again, and the same seq of another room is another', async (store) => {
+    const { epoch } = await openRoom(store, 'den', draft('one'));
+    await openRoom(store, 'attic', draft('one'));
+    for (const erased of [[1], [1, 1]]) await add(store, 'den', { epoch, drafts: [draft('erases', { erases: erased })] });
+    assert.equal((await entriesOf(store, 'den'))[0]?.body, null);
+    assert.deepEqual(textsOf(await entriesOf(store, 'attic')), ['one']);
+  });
+
+  check('erased bodies take no room in a page', async (store) => {
+    const { epoch } = await openRoom(store, 'den');
+    for (const _ of upTo(15)) await add(store, 'den', { epoch, drafts: [draft('x'.repeat(100_000))] });
+    assert.equal((await store.page('den', { limit: ALL })).more, true);
+    await add(store, 'den', { epoch, drafts: [draft('erases', { erases: upTo(16) })] });
+    assert.deepEqual(seqsOf(await entriesOf(store, 'den')), upTo(17));
+  });
+}

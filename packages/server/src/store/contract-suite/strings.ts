@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict';
+import type { Draft, Json } from '../store.ts';
+import {
+  ALL,
+  add,
+  byBytes,
+  type Check,
+  countsOf,
+  draft,
+  entriesOf,
+  keyOf,
+  listen,
+  listLapsed,
+  openRoom,
+  recall,
+  seqsOf,
+  sets,
+  textsOf,
+  walkFamily,
+  walkRooms,
+} from './arrange.ts';
+
+const oddStrings = [
+  ' ',
+  'a',
+  'A',
+  'a ',
+  ' a',
+  'a::b',
+  'a:b',
+  ':',
+  '::',
+  '{x}',
+  '{x',
+  '{}',
+  '*',
+  '?',
+  'a*',
+  '[a-z]',
+  '%',
+  '_',
+  '%2F',
+  '\\',
+  '"',
+  "'",
+  '`',
+  '--',
+  "'; DROP TABLE rooms; --",
+  '\u0001',
+  '\u0001\u0001',
+  '\u0001\u0002',
+  'a\u0001b',
+  '\u0002',
+  '\n',
+  '\r\n',
+  '\u2028',
+  '\ufeff',
+  '\ufeffa',
+  '\uffff',
+  'é',
+  'e\u0301',
+  'ß',
+  'ss',
+  'İ',
+  '😀',
+  '👩‍👩‍👧',
+  '𠮷',
+  '1',
+  '01',
+  '1.0',
+  '1e0',
+  '-1',
+  'null',
+  'undefined',
+  'true',
+  '__proto__',
+  'constructor',
+  'toString',
+  'hasOwnProperty',
+  '.',
+  '..',
+  '$',
+  'x'.repeat(10_000),
+  `${'x'.repeat(9_999)}y`,
+];
+
+export function strings(check: Check): void {
+  check('any name is a room, and never another one', async (store) => {
+    const heard = await Promise.all(
+      [...oddStrings, '/', '//', '/a', 'a/', 'a/b'].map(async (name) => ({ name, ...(await listen(store, name)) })),
+    );
+    for (const { name } of heard) await openRoom(store, name, draft(name, { sets: [['name', name]] }));
+    for (const { name, heard: told } of heard) {
+      assert.deepEqual(textsOf(await entriesOf(store, name)), [name]);
+      assert.equal((await keyOf(store, name, 'name'))?.value, name);
+      assert.deepEqual(
+        told.flatMap(({ entries }) => textsOf(entries)),
+        [name],
+      );
+    }
+    assert.deepEqual(await walkRooms(store, 7), byBytes(heard.map(({ name }) => name)));
+  });
+
+  check('any name is a key, and never another one', async (store) => {
+    const names = [...oddStrings, 'a/b', 'a/b/c', 'b/a'];
+    const { epoch } = await openRoom(store, 'den', sets(...names.map((name): [string, Json] => [name, name])));
+    const { keys: found } = await store.read('den', { keys: names });
+    assert.deepEqual(found, new Map(names.map((name) => [name, { value: name, seq: 1 }])));
+    for (const name of names)
+      await add(store, 'den', { epoch, given: names.map((each) => [each, found.has(each) ? 1 : 0]), drafts: [sets([name, null])] }).then(
+        () => found.delete(name),
+      );
+    assert.equal((await store.read('den', { keys: names })).keys.size, 0);
+  });
+
+  check('any name is a name in a family, and a family', async (store) => {
+    await openRoom(store, 'den', ...oddStrings.map((name) => sets([`member/${name}`, name], [`${name}/x`, name], [`r/${name}/x`, name])));
+    assert.deepEqual(await walkFamily(store, 'den', 'member', 7), byBytes(oddStrings));
+    for (const family of oddStrings) {
+      const { keys: found } = await store.family('den', family, { limit: ALL });
+      assert.deepEqual(
+        found.map(([name, { value }]) => [name, value]),
+        [['x', family]],
+      );
+    }
+    assert.deepEqual(await countsOf(store, 'den', 'r'), Object.fromEntries(oddStrings.map((name) => [name, 1]).sort()));
+  });
+
+  check('any name names an append', async (store) => {
+    const { epoch } = await openRoom(store, 'den');
+    for (const once of oddStrings) await add(store, 'den', { epoch, once, drafts: [draft(once)] });
+    for (const [index, once] of oddStrings.entries())
+      assert.deepEqual(seqsOf((await recall(store, 'den', once))?.entries ?? []), [index + 2]);
+  });
+
+  check('any name is an id, a kind, and somebody', async (store) => {
+    const odd = (name: string): Draft => draft('odd', { id: `${name}!`, by: name, author: name, kind: name });
+    await openRoom(store, 'den', ...oddStrings.map(odd));
+    const found = (await entriesOf(store, 'den')).map(({ id, by, author, kind }) => [id, by, author, kind]);
+    assert.deepEqual(
+      found,
+      oddStrings.map((name) => [`${name}!`, name, name, name]),
+    );
+    const prevs = (await entriesOf(store, 'den')).map(({ prev }) => prev);
+    assert.deepEqual(prevs, [null, ...oddStrings.slice(0, -1).map((name) => `${name}!`)]);
+  });
+
+  check('any name is a leased key and a node', async (store) => {
+    const { epoch } = await openRoom(
+      store,
+      'den',
+      ...oddStrings.map((name) => draft('joins', { sets: [[name, 1]], lease: { key: name, node: name } })),
+    );
+    const left = new Set(oddStrings);
+    assert.deepEqual(new Set((await listLapsed(store)).map(({ key }) => key)), left);
+    for (const name of oddStrings) {
+      await store.beat(name, 1_000);
+      left.delete(name);
+    }
+    assert.deepEqual(await listLapsed(store), []);
+    for (const name of oddStrings) await store.release('den', name, name, 0);
+    assert.deepEqual(new Set((await listLapsed(store)).map(({ key }) => key)), new Set(oddStrings));
+    for (const name of oddStrings) await add(store, 'den', { epoch, lapsed: name, drafts: [sets([name, null])] });
+    assert.deepEqual(await listLapsed(store), []);
+  });
+}

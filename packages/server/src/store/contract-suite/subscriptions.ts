@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import type { Listener } from '../store.ts';
+import { add, type Check, draft, endRoom, entriesOf, listen, openRoom, seqsOf, times, upTo } from './arrange.ts';
+
+export function subscriptions(check: Check): void {
+  check('an append is heard before it resolves, as it will be read', async (store) => {
+    const { heard, seqs } = await listen(store, 'den');
+    const { epoch } = await openRoom(store, 'den', draft('opens', { listed: true }));
+    assert.deepEqual(seqs(), [1]);
+    await add(store, 'den', { epoch, drafts: [draft('quiet', { quiet: true }), draft('two')] });
+    assert.deepEqual(
+      heard.flatMap(({ entries }) => entries),
+      await entriesOf(store, 'den'),
+    );
+    assert.deepEqual([...new Set(heard.map((told) => `${told.epoch} ${told.ended}`))], [`${epoch} false`]);
+  });
+
+  check('appends of many at once are heard in order and whole', async (store) => {
+    const { epoch } = await openRoom(store, 'den');
+    const { seqs } = await listen(store, 'den');
+    const append = async (): Promise<void> => {
+      const { entries } = await add(store, 'den', { epoch, drafts: [draft('one'), draft('two')] });
+      assert.ok(seqs().includes(entries[1]?.seq ?? 0), 'heard before it resolves');
+    };
+    await Promise.all(times(100, append));
+    assert.deepEqual(seqs(), upTo(201).slice(1));
+  });
+
+  check('only its own room is heard', async (store) => {
+    const { seqs } = await listen(store, 'den');
+    const similar = ['Den', 'den ', 'de', 'denn', 'den/den', 'den*', '*'];
+    for (const room of similar) await openRoom(store, room, draft('elsewhere'));
+    assert.deepEqual(seqs(), []);
+    await openRoom(store, 'den');
+    assert.deepEqual(seqs(), [1]);
+  });
+
+  check('who stops listening hears no more, and the others do', async (store) => {
+    const first = await listen(store, 'den');
+    const second = await listen(store, 'den');
+    const { epoch } = await openRoom(store, 'den');
+    first.leave();
+    first.leave();
+    await add(store, 'den', { epoch, drafts: [draft('two')] });
+    assert.deepEqual([first.seqs(), second.seqs()], [[1], [1, 2]]);
+    second.leave();
+    const third = await listen(store, 'den');
+    await add(store, 'den', { epoch, drafts: [draft('three')] });
+    assert.deepEqual([first.seqs(), second.seqs(), third.seqs()], [[1], [1, 2], [3]]);
+  });
+
+  check('a listener of two subscriptions hears until it has left both', async (store) => {
+    const seqs = new Set<number>();
+    const listener: Listener = ({ entries }) => {
+      for (const { seq } of entries) seqs.add(seq);
+    };
+    const [leaveFirst, leaveSecond] = [await store.subscribe('den', listener), await store.subscribe('den', listener)];
+    const { epoch } = await openRoom(store, 'den');
+    leaveFirst();
+    await add(store, 'den', { epoch, drafts: [draft('two')] });
+    leaveSecond();
+    await add(store, 'den', { epoch, drafts: [draft('three')] });
+    assert.deepEqual([...seqs], [1, 2]);
+  });
+
+  check('who leaves while it hears harms nobody', async (store) => {
+    const heard: string[] = [];
+    const leave = await store.subscribe('den', () => {
+      heard.push('once');
+      leave();
+    });
+    await store.subscribe('den', () => heard.push('always'));
+    const { epoch } = await openRoom(store, 'den');
+    await add(store, 'den', { epoch, drafts: [draft('two')] });
+    assert.deepEqual(heard.sort(), ['always', 'always', 'once']);
+  });
+
+  check('one subscription lasts over the lives of a room', async (store) => {
+    const { heard } = await listen(store, 'den');
+    const first = await openRoom(store, 'den');
+    await endRoom(store, 'den');
+    const second = await openRoom(store, 'den');
+    assert.deepEqual(
+      heard.map(({ epoch, entries, ended }) => [epoch, seqsOf(entries), ended]),
+      [
+        [first.epoch, [1], false],
+        [first.epoch, [2], true],
+        [second.epoch, [1], false],
+      ],
+    );
+  });
+}
