@@ -5,104 +5,122 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { StoreError } from '../store.ts';
 import { claimFolder, explaining } from './folder.ts';
-import type { FromWriter, Operation, OperationAnswer, ToWriter } from './operations.ts';
+import type { Batch, FromWriter, Operation, OperationAnswer, ToWriter } from './operations.ts';
 import { openForWriting } from './schema.ts';
-import { troubleOf } from './sqlite.ts';
+import { type Database, troubleOf } from './sqlite.ts';
 import { Tables } from './tables.ts';
 
 /** How long nothing must have been written before tidying up. */
 const REST_MS = 250;
 
-const port = parentPort;
-if (!port) throw new Error('The writer runs in a worker thread.');
-const { folder } = workerData as { folder: string };
+class Writer {
+  readonly #lock: Database;
+  readonly #database: Database;
+  readonly #tables: Tables;
+  #resting: NodeJS.Timeout | undefined;
+  /**
+   * After a failed fsync nobody knows what the disk holds, and asking again answers a false yes: no more is written
+   * until a restart has read the file anew.
+   */
+  #mediumFailed = false;
 
-const say = (message: FromWriter): void => port.postMessage(message);
-
-function open() {
-  const lock = claimFolder(folder);
-  try {
-    const database = explaining(folder, () => openForWriting(folder));
-    return { lock, database, tables: new Tables(database) };
-  } catch (error) {
-    lock.close();
-    throw error;
-  }
-}
-
-/**
- * After a failed fsync nobody knows what the disk holds, and asking again answers a false yes: no more is written
- * until a restart has read the file anew.
- */
-let mediumFailed = false;
-
-try {
-  const { lock, database, tables } = open();
-
-  function commit(operations: Operation[], now: number): OperationAnswer[] {
-    database.exec('BEGIN IMMEDIATE');
+  constructor(folder: string) {
+    this.#lock = claimFolder(folder);
     try {
-      const answers = operations.map((operation) => tables.apply(operation, now));
-      tables.flush();
-      database.exec('COMMIT');
+      this.#database = explaining(folder, () => openForWriting(folder));
+      this.#tables = new Tables(this.#database);
+    } catch (error) {
+      this.#lock.close();
+      throw error;
+    }
+    this.#rest();
+  }
+
+  write({ operations, now }: Batch): OperationAnswer[] {
+    if (this.#mediumFailed) return failing(operations, 'failed', 'The disk failed before; restart the server once it is mended.');
+    const answers = this.#commitOrExplain(operations, now);
+    this.#rest();
+    return answers;
+  }
+
+  close(): void {
+    clearTimeout(this.#resting);
+    try {
+      if (!this.#mediumFailed) this.#tables.emptyLog();
+    } catch {
+      // It stays beside the database, which is whole only with it.
+    }
+    this.#database.close();
+    this.#lock.close();
+  }
+
+  #commitOrExplain(operations: Operation[], now: number): OperationAnswer[] {
+    try {
+      return this.#commit(operations, now);
+    } catch (error) {
+      const trouble = troubleOf(error);
+      this.#mediumFailed ||= trouble === 'io';
+      // One operation that cannot be kept fails alone: the others of its batch are tried without it.
+      if (operations.length > 1 && trouble === 'unknown') return operations.flatMap((each) => this.#commitOrExplain([each], now));
+      return failing(operations, trouble === 'full' ? 'full' : 'failed', (error as Error).message);
+    }
+  }
+
+  #commit(operations: Operation[], now: number): OperationAnswer[] {
+    this.#database.exec('BEGIN IMMEDIATE');
+    try {
+      const answers = operations.map((operation) => this.#tables.apply(operation, now));
+      this.#tables.flush();
+      this.#database.exec('COMMIT');
       return answers;
     } catch (error) {
-      tables.forget();
-      try {
-        database.exec('ROLLBACK');
-      } catch {
-        // SQLite has rolled back by itself, as it does when the disk is full.
-      }
+      this.#tables.forget();
+      this.#rollBack();
       throw error;
     }
   }
 
-  /** One operation that cannot be kept fails alone: the others of its batch are tried without it. */
-  function commitEach(operations: Operation[], now: number): OperationAnswer[] {
-    if (mediumFailed)
-      return operations.map(() => ({ failed: 'failed', message: 'The disk failed before; restart the server once it is mended.' }));
+  #rollBack(): void {
     try {
-      return commit(operations, now);
-    } catch (error) {
-      const trouble = troubleOf(error);
-      mediumFailed ||= trouble === 'io';
-      if (operations.length > 1 && trouble === 'unknown') return operations.flatMap((operation) => commitEach([operation], now));
-      const failure = { failed: trouble === 'full' ? 'full' : 'failed', message: (error as Error).message } as const;
-      return operations.map(() => failure);
+      this.#database.exec('ROLLBACK');
+    } catch {
+      // SQLite has rolled back by itself, as it does when the disk is full.
     }
   }
 
-  let resting: NodeJS.Timeout | undefined;
-  function rest(): void {
-    clearTimeout(resting);
-    resting = setTimeout(() => {
+  #rest(): void {
+    clearTimeout(this.#resting);
+    this.#resting = setTimeout(() => {
       try {
-        if (!mediumFailed && tables.tidy() === 'more') rest();
+        if (!this.#mediumFailed && this.#tables.tidy() === 'more') this.#rest();
       } catch {
         // Tidying is tried again after the next batch; what could not be removed yet harms nobody.
       }
     }, REST_MS);
   }
-
-  port.on('message', (message: ToWriter) => {
-    if (message === 'close') {
-      clearTimeout(resting);
-      try {
-        if (!mediumFailed) tables.emptyLog();
-      } catch {
-        // It stays beside the database, which is whole only with it.
-      }
-      database.close();
-      lock.close();
-      port.close();
-      return;
-    }
-    say(commitEach(message.operations, message.now));
-    rest();
-  });
-  rest();
-  say('open');
-} catch (error) {
-  say({ failed: error instanceof StoreError && error.reason === 'full' ? 'full' : 'failed', message: (error as Error).message });
-  port.close();
 }
+
+function failing(operations: Operation[], failed: 'full' | 'failed', message: string): OperationAnswer[] {
+  return operations.map(() => ({ failed, message }));
+}
+
+function run(folder: string): void {
+  const port = parentPort;
+  if (!port) throw new Error('The writer runs in a worker thread.');
+  const say = (message: FromWriter): void => port.postMessage(message);
+  try {
+    const writer = new Writer(folder);
+    port.on('message', (message: ToWriter) => {
+      if (message !== 'close') return say(writer.write(message));
+      writer.close();
+      port.close();
+    });
+    say('open');
+  } catch (error) {
+    const reason = error instanceof StoreError && error.reason === 'full' ? 'full' : 'failed';
+    say({ failed: reason, message: (error as Error).message });
+    port.close();
+  }
+}
+
+run((workerData as { folder: string }).folder);
