@@ -1,5 +1,5 @@
 /**
- * THE STORE CONTRACT. An engine keeps logs and knows no chat. The comments here are law; `contract-suite.ts` checks
+ * THE STORE CONTRACT. An engine keeps logs and knows no chat. The comments here are law; `contract-suite/` checks
  * them against any engine.
  *
  * A room is one log of entries, numbered from 1 without holes, and a set of keys with their current values. Any
@@ -49,9 +49,9 @@ export interface Draft {
   sets?: [key: string, value: Json][];
   /** Seqs whose bodies are erased, for real: nothing of them stays on the disk once the engine came to rest. Unknown seqs are passed over. */
   erases?: number[];
-  /** Leases the key, which `sets` gives a value: it is `node`'s to keep (see `hold`). */
+  /** Leases a key that this draft gives a value: it is `node`'s to keep (see `hold`). A later value keeps the lease. */
   lease?: { key: string; node: string };
-  /** The room ends with this entry: listeners hear it, then log and keys are gone, and the name is free for a new epoch. */
+  /** On the last draft: the room ends with it. Listeners hear it, then log and keys are gone, and the name is free for a new epoch. */
   ends?: boolean;
 }
 
@@ -93,8 +93,8 @@ export interface Append {
   given: [key: string, seq: number][];
   /**
    * Names this append. When an append with this name was kept before in this room, nothing is written and the answer
-   * is that of the first time, whatever happened since: it is looked at before `epoch` and `given`. Remembered as
-   * long as the room's log is, and at least 24 hours.
+   * is that of the first time, whatever happened since: it is looked at before `epoch` and `given`. Remembered for 24
+   * hours at least, in the life of the room's log: who opens or ends a room by name may do so again once it has ended.
    */
   once?: string;
   /** A key whose lease must have run out; the append is stale while somebody holds it, and when it has no lease. */
@@ -153,7 +153,7 @@ export class StoreError extends Error {
   }
 }
 
-/** Bytes of bodies after which a page ends early (with `more`); a page has one entry at least. */
+/** UTF-8 bytes of bodies that a page holds at most, then it ends early (with `more`); it has one entry at least. */
 export const PAGE_BYTES = 1024 * 1024;
 
 /** Every operation may reject with a `StoreError`, and with nothing else. */

@@ -83,9 +83,12 @@ export class Tables {
   /** Moves the write-ahead log into the database; false while a reader, a backup perhaps, needs it: no append waits for that. */
   emptyLog(): boolean {
     this.#database.exec('PRAGMA busy_timeout = 0');
-    const { busy } = this.#sql.truncateLog.get() as { busy: number };
-    this.#database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
-    return busy === 0;
+    try {
+      const { busy } = this.#sql.truncateLog.get() as { busy: number };
+      return busy === 0;
+    } finally {
+      this.#database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+    }
   }
 
   #append(append: AppendOperation, now: number): AppendAnswer {

@@ -37,7 +37,6 @@ class Writer {
   }
 
   write({ operations, now }: Batch): OperationAnswer[] {
-    if (this.#mediumFailed) return failing(operations, 'failed', 'The disk failed before; restart the server once it is mended.');
     const answers = this.#commitOrExplain(operations, now);
     this.#rest();
     return answers;
@@ -55,6 +54,7 @@ class Writer {
   }
 
   #commitOrExplain(operations: Operation[], now: number): OperationAnswer[] {
+    if (this.#mediumFailed) return failing(operations, 'failed', 'The disk failed before; restart the server once it is mended.');
     try {
       return this.#commit(operations, now);
     } catch (error) {
