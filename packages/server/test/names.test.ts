@@ -1,5 +1,5 @@
 /** Who may have a name, how long, and who gets it back. */
-import { openMemory, type Store } from '@engawa/server';
+import { openMemory, type Store, StoreError } from '@engawa/server';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
 import { foldName, memberKey } from '#chat/keys.js';
@@ -10,6 +10,14 @@ const roomId = 'veranda';
 const GRACE = 400;
 
 const drop = (socket: Socket): void => void socket.io.engine.close();
+/** The store, with an operation that fails as a real one may. */
+const withFault = (store: Store, fault: Partial<Store>): Store =>
+  new Proxy(store, {
+    get(target, name: keyof Store) {
+      const operation = fault[name] ?? target[name];
+      return typeof operation === 'function' ? operation.bind(target) : operation;
+    },
+  });
 const isFree = async (socket: Socket, username: string) => (await ask(socket, 'add:member', { roomId, username })).ok;
 const leaves = async (store: Store) => (await store.page(roomId, { limit: 500 })).entries.filter(({ kind }) => kind === 'remove:member');
 
@@ -87,6 +95,48 @@ describe.each([
     expect(await leaves(store)).toMatchObject([{ by: 'ghost', body: { reason: 'gone' } }]);
     expect(await isFree(second, 'ben')).toBe(false);
   });
+});
+
+test('a clock that jumps makes nobody go who is connected', async () => {
+  let ahead = 0;
+  const { url, store } = await startServer({ store: openMemory({ clock: () => Date.now() + ahead }), grace: GRACE });
+  const [aya, ben] = [await connect(url), await connect(url)];
+  await done(aya, 'create:room', { roomId, username: 'aya' });
+  await done(ben, 'add:member', { roomId, username: 'ben' });
+  ahead += 3_600_000;
+  drop(ben);
+  await until(async () => (await leaves(store)).length > 0, 'somebody is gone');
+  ahead += 3_600_000;
+  await new Promise((resolve) => setTimeout(resolve, GRACE));
+  expect((await leaves(store)).map(({ by }) => by)).toEqual(['ben']);
+});
+
+test('a name is let go of also when the store failed in that moment', async () => {
+  const store = openMemory();
+  let failures = 2;
+  const release: Store['release'] = async (...asked) => {
+    failures -= 1;
+    if (failures >= 0) throw new StoreError('full', 'no space');
+    return store.release(...asked);
+  };
+  const { url } = await startServer({ store: withFault(store, { release }), grace: GRACE });
+  const [aya, ben] = [await connect(url), await connect(url)];
+  await done(aya, 'create:room', { roomId, username: 'aya' });
+  await done(ben, 'add:member', { roomId, username: 'ben' });
+  drop(ben);
+  await until(() => isFree(aya, 'ben'), 'the name is free');
+  expect(failures).toBeLessThan(0);
+});
+
+test('a connection that breaks while it joins does not take the name from one that is there', async () => {
+  const { url, store } = await startServer({ grace: GRACE });
+  const laptop = await connect(url);
+  const { session } = await done(laptop, 'create:room', { roomId, username: 'ben' });
+  const phone = await connect(url, { auth: { session } });
+  phone.emit('add:member', { roomId, username: 'ben' });
+  drop(phone);
+  await new Promise((resolve) => setTimeout(resolve, 2 * GRACE));
+  expect(await leaves(store)).toHaveLength(0);
 });
 
 test('an owner who lost his session is a guest like any other, and his name makes nobody an owner', async () => {

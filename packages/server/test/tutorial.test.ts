@@ -28,21 +28,21 @@ describe.each([['websocket'], ['polling']])('a stock client over %s', (transport
         told[name as 'aya' | 'ben'].push(words.join(' '));
       });
     }
-    const hears = async (name: 'aya' | 'ben', times: number) => {
-      const { length } = told[name];
-      await until(() => told[name].length === length + times, `${name} hears`);
+    /** Says it, and waits until both have heard as much as they will. */
+    const say = async (socket: Socket, [event, payload]: [string, object], heardBy: { aya: number; ben: number }) => {
+      socket.emit(event, { ...ROOM, ...payload });
+      await until(() => told.aya.length === heardBy.aya && told.ben.length === heardBy.ben, `${event} is heard`);
     };
-    const say = async (socket: Socket, event: string, payload: object) => void socket.emit(event, { ...ROOM, ...payload });
 
-    await Promise.all([hears('ben', 1), say(ben, 'add:member', { username: 'ben' })]);
-    await Promise.all([hears('ben', 1), say(ben, 'remove:member', { username: 'ben' })]);
-    await Promise.all([hears('aya', 2), say(aya, 'create:room', { username: 'aya' })]);
-    await Promise.all([hears('ben', 1), say(ben, 'create:room', { username: 'ben' })]);
-    await Promise.all([hears('ben', 1), say(ben, 'add:member', { username: 'aya' })]);
-    await Promise.all([hears('aya', 1), say(ben, 'add:member', { username: 'ben' })]);
-    await Promise.all([hears('ben', 1), say(aya, 'create:chat', { username: 'aya', message: 'こんにちは' })]);
-    await Promise.all([hears('aya', 1), say(ben, 'create:chat', { username: 'ben', message: 'hello' })]);
-    await Promise.all([hears('aya', 1), say(ben, 'remove:member', { username: 'ben' })]);
+    await say(ben, ['add:member', { username: 'ben' }], { aya: 0, ben: 1 });
+    await say(ben, ['remove:member', { username: 'ben' }], { aya: 0, ben: 2 });
+    await say(aya, ['create:room', { username: 'aya' }], { aya: 2, ben: 2 });
+    await say(ben, ['create:room', { username: 'ben' }], { aya: 2, ben: 3 });
+    await say(ben, ['add:member', { username: 'aya' }], { aya: 2, ben: 4 });
+    await say(ben, ['add:member', { username: 'ben' }], { aya: 3, ben: 5 });
+    await say(aya, ['create:chat', { username: 'aya', message: 'こんにちは' }], { aya: 4, ben: 6 });
+    await say(ben, ['create:chat', { username: 'ben', message: 'hello' }], { aya: 5, ben: 7 });
+    await say(ben, ['remove:member', { username: 'ben' }], { aya: 6, ben: 8 });
 
     expect(told.aya).toEqual([
       'create:room:success veranda aya',

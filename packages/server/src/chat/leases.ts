@@ -5,11 +5,10 @@ import { lapse } from './members.ts';
 
 /** How long a guest's name stays his after his connection, or the whole node, is gone. */
 export const GRACE_MS = 30_000;
-/** Of the grace: how often a node says that it is alive, and how often it looks for names to free. */
+/** How often in that time a node says that it is here, and looks who is not. */
 const BEATS = 12;
-const SWEEPS = 30;
-/** Names that one sweep frees at most. */
-const SWEEP_NAMES = 500;
+/** Names that are freed at a time. */
+const FREED_NAMES = 500;
 
 interface LeaseKeeping {
   store: Store;
@@ -27,49 +26,53 @@ interface LeaseKeeping {
  */
 export class LeaseKeeper {
   readonly #keeping: LeaseKeeping;
-  readonly #timers: NodeJS.Timeout[];
+  readonly #beatEvery: number;
+  readonly #timer: NodeJS.Timeout;
   #lastBeat = -Infinity;
-  #sweeping = false;
+  #isAtIt = false;
 
   constructor(keeping: LeaseKeeping) {
     this.#keeping = keeping;
-    this.#timers = [
-      setInterval(() => void this.#beat(), keeping.grace / BEATS),
-      setInterval(() => void this.#sweep(), keeping.grace / SWEEPS),
-    ];
+    this.#beatEvery = keeping.grace / BEATS;
+    this.#timer = setInterval(() => void this.#beatAndFree(), this.#beatEvery);
   }
 
   /** Before this node takes a name: others must know that it is alive. */
   async awake(): Promise<void> {
-    if (performance.now() - this.#lastBeat > (2 * this.#keeping.grace) / BEATS) await this.#sendBeat();
+    if (performance.now() - this.#lastBeat > 2 * this.#beatEvery) await this.#beat();
   }
 
   stop(): void {
-    for (const timer of this.#timers) clearInterval(timer);
+    clearInterval(this.#timer);
+  }
+
+  /**
+   * In this order: a node that could not write, was stopped, or saw the clock jump for longer than the grace would else
+   * take its own guests for gone.
+   */
+  async #beatAndFree(): Promise<void> {
+    if (this.#isAtIt) return;
+    this.#isAtIt = true;
+    const { store, isNeeded, onError } = this.#keeping;
+    try {
+      if (isNeeded()) await this.#beat();
+      const lapsed = await store.lapsed(FREED_NAMES);
+      await Promise.all(lapsed.map(({ room, key }) => free(store, room, key).catch(onError)));
+    } catch (error) {
+      onError(error);
+    }
+    this.#isAtIt = false;
   }
 
   async #beat(): Promise<void> {
-    if (this.#keeping.isNeeded()) await this.#sendBeat().catch(this.#keeping.onError);
-  }
-
-  async #sendBeat(): Promise<void> {
     const { store, node, grace } = this.#keeping;
     const sent = performance.now();
     await store.beat(node, grace);
     this.#lastBeat = sent;
   }
-
-  async #sweep(): Promise<void> {
-    if (this.#sweeping) return;
-    this.#sweeping = true;
-    const { store, onError } = this.#keeping;
-    const lapsed = await store.lapsed(SWEEP_NAMES).catch(onError);
-    await Promise.all((lapsed ?? []).map(({ room, key }) => free(store, room, key).catch(onError)));
-    this.#sweeping = false;
-  }
 }
 
-/** Stale means that somebody came back, or left, in this moment; if the name is still to be freed, the next sweep sees it. */
+/** Stale means that somebody came back, or left, in this moment; if the name is still to be freed, the next look sees it. */
 async function free(store: Store, room: string, key: string): Promise<void> {
   const facts = await store.read(room, { keys: [key] });
   const member = facts.keys.get(key)?.value as MemberValue | undefined;

@@ -2,7 +2,7 @@ import type { EntryFields, Told } from '@engawa/protocol';
 import type { Server, Socket } from 'socket.io';
 import type { Outcome } from '../chat/commit.ts';
 import { type MemberValue, memberKey } from '../chat/keys.ts';
-import type { Entry, Listener, Store } from '../store/store.ts';
+import { type Entry, type Listener, type Store, StoreError } from '../store/store.ts';
 import type { Connection } from './connection.ts';
 
 /** A room as far as it has sockets on this node. */
@@ -12,6 +12,8 @@ interface LocalRoom {
   /** Sockets that are about to join: each is seated in the moment its own entry is told, so it hears that and all after. */
   arriving: Set<Arrival>;
   unsubscribe: () => void;
+  /** False once it was left by all: whoever comes later opens another. */
+  isOpen: boolean;
 }
 
 interface Arrival {
@@ -19,6 +21,8 @@ interface Arrival {
   key: string;
   username: string;
 }
+
+const RELEASE_AGAIN_MS = 1_000;
 
 /** Kinds of entries that make somebody a member; who creates a room hears of its creation, too. */
 const SEATING = new Set(['create:room', 'add:member']);
@@ -78,8 +82,8 @@ export class FanOut {
       [...usernames.keys()].map((key) => ({ roomId, key })),
     );
     for (const { roomId, key } of seats) {
-      const room = await this.#rooms.get(roomId);
-      if (room) await this.#rise(room, roomId, { socket, key });
+      const room = await this.#openRoom(roomId);
+      if (room) this.#rise(room, roomId, { socket, key });
     }
   }
 
@@ -91,19 +95,26 @@ export class FanOut {
         this.#rooms.delete(roomId);
         throw error;
       });
+      if (!room.isOpen) continue;
       room.arriving.add(arrival);
-      if (this.#rooms.get(roomId) === opening) return room;
+      return room;
     }
   }
 
+  /** The room, if somebody is there. */
+  async #openRoom(roomId: string): Promise<LocalRoom | undefined> {
+    return this.#rooms.get(roomId)?.catch(() => undefined);
+  }
+
   async #subscribe(roomId: string): Promise<LocalRoom> {
-    const room: LocalRoom = { seats: new Map(), arriving: new Set(), unsubscribe: () => undefined };
+    const room: LocalRoom = { seats: new Map(), arriving: new Set(), unsubscribe: () => undefined, isOpen: true };
     room.unsubscribe = await this.#store.subscribe(roomId, (told) => this.#tell(room, roomId, told));
     return room;
   }
 
   #closeIfEmpty(room: LocalRoom, roomId: string): void {
-    if (room.seats.size > 0 || room.arriving.size > 0) return;
+    if (!room.isOpen || room.seats.size > 0 || room.arriving.size > 0) return;
+    room.isOpen = false;
     this.#rooms.delete(roomId);
     room.unsubscribe();
   }
@@ -135,7 +146,7 @@ export class FanOut {
 
   #seat(room: LocalRoom, roomId: string, { socket, key, username }: Arrival): void {
     if (!socket.connected) {
-      this.#release(roomId, key);
+      void this.#release(roomId, key);
       return;
     }
     room.seats.set(key, (room.seats.get(key) ?? new Set()).add(socket));
@@ -151,16 +162,25 @@ export class FanOut {
     }
   }
 
-  async #rise(room: LocalRoom, roomId: string, { socket, key }: { socket: Socket; key: string }): Promise<void> {
+  #rise(room: LocalRoom, roomId: string, { socket, key }: { socket: Socket; key: string }): void {
     const sockets = room.seats.get(key);
     if (!sockets?.delete(socket) || sockets.size > 0) return;
     room.seats.delete(key);
     this.#closeIfEmpty(room, roomId);
-    await this.#store.release(roomId, key, this.#node, this.#grace).catch(this.#onError);
+    void this.#release(roomId, key);
   }
 
-  #release(roomId: string, key: string): void {
-    this.#store.release(roomId, key, this.#node, this.#grace).catch(this.#onError);
+  /** Tried until it is kept: a name that is not let go of would be taken for as long as this node lives. */
+  async #release(roomId: string, key: string): Promise<void> {
+    while (!(await this.#openRoom(roomId))?.seats.has(key)) {
+      try {
+        return await this.#store.release(roomId, key, this.#node, this.#grace);
+      } catch (error) {
+        if (error instanceof StoreError && error.reason === 'closed') return;
+        this.#onError(error);
+      }
+      await new Promise((resolve) => setTimeout(resolve, RELEASE_AGAIN_MS));
+    }
   }
 }
 
