@@ -72,8 +72,8 @@ const groups: Record<string, Case[]> = {
       ['invalid_payload'],
     ],
     [
-      'placeholders 5,000 deep',
-      [`451-["x",${'['.repeat(5_000)}{"_placeholder":true,"num":0}${']'.repeat(5_000)}]`, binary],
+      'placeholders 1,000 deep',
+      [`451-["x",${'['.repeat(1_000)}{"_placeholder":true,"num":0}${']'.repeat(1_000)}]`, binary],
       ['unknown_event'],
     ],
     ['placeholders 20,000 deep', [`451-["x",${'['.repeat(20_000)}${']'.repeat(20_000)}]`, binary], 'closed'],

@@ -1,7 +1,7 @@
 import { type Chat, ChatError, type Payload, type Reply } from '@engawa/protocol';
 import type { Entry, Facts, Page, Store } from '../store/store.ts';
 import { type ChatValue, chatKey, memberKey, reactionKey, reactionOfFamily, reactionsOf, settingsKey } from './keys.ts';
-import { type Caller, chatAt, draft, isDeleted, isOwner, type Rule, speaker } from './rule.ts';
+import { type Caller, chatAt, draft, isDeleted, isOwner, type Rule, speaker, speakerKeys } from './rule.ts';
 
 export const createChat: Rule<'create:chat'> = {
   rests: ({ username }) => ({ keys: [memberKey(username)] }),
@@ -45,7 +45,7 @@ function changeable(facts: Facts, { username, chatSeq }: Changing, caller: Calle
 
 export async function listChats(store: Store, ask: Payload<'list:chats'>, caller: Caller): Promise<Reply<'list:chats'>> {
   const { roomId } = ask;
-  speaker(await store.read(roomId, { keys: [memberKey(caller.username ?? '')] }), caller.username, caller);
+  speaker(await store.read(roomId, { keys: speakerKeys(caller.username) }), caller.username, caller);
   const { entries, epoch, head, more } = await readPage(store, ask);
   const chats = await withWhatBecame(store, roomId, entries, String(caller.username));
   return { roomId, epoch: String(epoch), seq: head, chats, more };

@@ -1,7 +1,20 @@
 import { ChatError, type Member, type Payload, type Reply } from '@engawa/protocol';
 import type { Store } from '../store/store.ts';
 import { type MemberValue, memberFamily, memberKey, memberName, settingsKey } from './keys.ts';
-import { type Caller, type Decided, draft, isOwner, memberNamed, mustBeOwner, mustExist, type Rule, settingsOf, speaker } from './rule.ts';
+import {
+  type Caller,
+  type Decided,
+  draft,
+  isOwner,
+  memberCount,
+  memberNamed,
+  mustBeOwner,
+  mustExist,
+  type Rule,
+  settingsOf,
+  speaker,
+  speakerKeys,
+} from './rule.ts';
 
 export const addMember: Rule<'add:member'> = {
   rests: ({ username }) => ({ keys: [memberKey(username)] }),
@@ -14,7 +27,7 @@ export const addMember: Rule<'add:member'> = {
 };
 
 export const removeMember: Rule<'remove:member'> = {
-  rests: ({ username }, caller) => ({ keys: [settingsKey, memberKey(username), memberKey(caller.username ?? username)] }),
+  rests: ({ username }, caller) => ({ keys: [settingsKey, memberKey(username), ...speakerKeys(caller.username)] }),
   decide(facts, { username }, caller) {
     mustExist(facts);
     const leaving = memberNamed(facts, username);
@@ -47,7 +60,7 @@ export async function describeMembership(store: Store, roomId: string, username:
     username: member?.username ?? username,
     role: roleOf(member !== undefined && isOwner(facts, member)),
     topic: facts.epoch === null ? '' : settingsOf(facts).topic,
-    members: facts.counts.get('')?.get(memberFamily) ?? 0,
+    members: memberCount(facts),
   };
 }
 
@@ -56,14 +69,14 @@ export async function listMembers(
   { roomId, after, limit }: Payload<'list:members'>,
   caller: Caller,
 ): Promise<Reply<'list:members'>> {
-  const facts = await store.read(roomId, { keys: [settingsKey, memberKey(caller.username ?? '')], counts: [''] });
+  const facts = await store.read(roomId, { keys: [settingsKey, ...speakerKeys(caller.username)], counts: [''] });
   speaker(facts, caller.username, caller);
   const { keys, more } = await store.family(roomId, memberFamily, after === undefined ? { limit } : { after: memberName(after), limit });
   const members = keys.map(([, { value, seq }]) => {
     const member = value as unknown as MemberValue;
     return { username: member.username, role: roleOf(isOwner(facts, member)), since: seq };
   });
-  return { roomId, epoch: String(facts.epoch), seq: facts.head, members, count: facts.counts.get('')?.get(memberFamily) ?? 0, more };
+  return { roomId, epoch: String(facts.epoch), seq: facts.head, members, count: memberCount(facts), more };
 }
 
 const roleOf = (owns: boolean): Member['role'] => (owns ? 'owner' : 'member');

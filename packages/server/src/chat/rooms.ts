@@ -1,8 +1,8 @@
 import { ChatError, type Payload, type Reply } from '@engawa/protocol';
 import type { RoomHead, Store } from '../store/store.ts';
-import { memberFamily, memberKey, type Settings, settingsKey } from './keys.ts';
+import { memberKey, type Settings, settingsKey } from './keys.ts';
 import { joining } from './members.ts';
-import { draft, mustBeOwner, type Rule, settingsOf, speaker } from './rule.ts';
+import { draft, memberCount, mustBeOwner, type Rule, settingsOf, speaker } from './rule.ts';
 
 export const createRoom: Rule<'create:room'> = {
   rests: () => ({ keys: [settingsKey] }),
@@ -41,7 +41,7 @@ export async function listRooms(store: Store, ask: Payload<'list:rooms'>): Promi
 async function describe(store: Store, { room, head, at }: RoomHead): Promise<Reply<'list:rooms'>['rooms'][number]> {
   const facts = await store.read(room, { keys: [settingsKey], counts: [''] });
   const settings = facts.keys.get(settingsKey)?.value as Settings | undefined;
-  return { roomId: room, topic: settings?.topic ?? '', members: facts.counts.get('')?.get(memberFamily) ?? 0, seq: head, at };
+  return { roomId: room, topic: settings?.topic ?? '', members: memberCount(facts), seq: head, at };
 }
 
 const pageAfter = ({ after, limit }: Payload<'list:rooms'>) => (after === undefined ? { limit } : { after, limit });

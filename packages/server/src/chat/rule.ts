@@ -1,6 +1,6 @@
 import { ChatError, type CommandName, type Payload, type Told } from '@engawa/protocol';
 import type { Draft, Entry, Facts, Json } from '../store/store.ts';
-import { type ChatValue, chatKey, type MemberValue, memberKey, type Settings, settingsKey } from './keys.ts';
+import { type ChatValue, chatKey, type MemberValue, memberFamily, memberKey, type Settings, settingsKey } from './keys.ts';
 
 /** Who asks. */
 export interface Caller {
@@ -43,9 +43,15 @@ export function settingsOf(facts: Facts): Settings {
 
 export const memberNamed = (facts: Facts, username: string): MemberValue | undefined => valueAt(facts, memberKey(username));
 
+/** Of facts that were asked with the counts of the families at the top. */
+export const memberCount = (facts: Facts): number => facts.counts.get('')?.get(memberFamily) ?? 0;
+
 export function mustExist(facts: Facts): void {
   if (facts.epoch === null) throw new ChatError('room_not_found');
 }
+
+/** What `speaker` rests on. */
+export const speakerKeys = (username: string | undefined): string[] => (username === undefined ? [] : [memberKey(username)]);
 
 /** The member under this name, when it is the caller who joined under it. */
 export function speaker(facts: Facts, username: string | undefined, caller: Caller): MemberValue {
