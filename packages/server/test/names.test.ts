@@ -128,6 +128,15 @@ test('a name is let go of also when the store failed in that moment', async () =
   expect(failures).toBeLessThan(0);
 });
 
+test('a store that failed is tried again, also when nobody is here', async () => {
+  const store = openMemory();
+  let beats = 0;
+  const beat: Store['beat'] = async () => void (beats += 1);
+  const { url } = await startServer({ store: withFault(store, { beat, writable: false }), grace: GRACE });
+  expect((await fetch(`${url}/ready`)).status).toBe(503);
+  await until(() => beats > 1, 'it is tried again');
+});
+
 test('a connection that breaks while it joins does not take the name from one that is there', async () => {
   const { url, store } = await startServer({ grace: GRACE });
   const laptop = await connect(url);

@@ -48,14 +48,15 @@ export class LeaseKeeper {
 
   /**
    * In this order: a node that could not write, was stopped, or saw the clock jump for longer than the grace would else
-   * take its own guests for gone.
+   * take its own guests for gone. A store that failed is written to even if nobody is here: else nobody would learn that
+   * it works again.
    */
   async #beatAndFree(): Promise<void> {
     if (this.#isAtIt) return;
     this.#isAtIt = true;
     const { store, isNeeded, onError } = this.#keeping;
     try {
-      if (isNeeded()) await this.#beat();
+      if (isNeeded() || !store.writable) await this.#beat();
       const lapsed = await store.lapsed(FREED_NAMES);
       await Promise.all(lapsed.map(({ room, key }) => free(store, room, key).catch(onError)));
     } catch (error) {
