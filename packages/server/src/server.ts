@@ -12,6 +12,7 @@ import { guardDoor, originOptions } from './transport/door.ts';
 import { connectionOf, FanOut } from './transport/fan-out.ts';
 import type { Services } from './transport/handlers.ts';
 import { answerHttp } from './transport/http.ts';
+import { watchUnread } from './transport/unread.ts';
 import { ChatWebSocketServer } from './transport/websocket.ts';
 
 /** Milliseconds in which a connection must ask for something, before it is closed. */
@@ -54,6 +55,7 @@ export function createServer({ store, settings, log, grace = GRACE_MS }: ServerO
   const door = guardDoor(io, { limits, trustedProxies: settings.trustedProxies, log });
   const fanOut = new FanOut({ io, store, node, grace, onError });
   const leases = new LeaseKeeper({ store, node, grace, isNeeded: () => fanOut.isAnybodyHere, onError });
+  const unread = watchUnread(io);
   const services: Services = { store, fanOut, leases, limits, node, log };
 
   io.on('connection', (socket) => {
@@ -75,6 +77,7 @@ export function createServer({ store, settings, log, grace = GRACE_MS }: ServerO
       isClosing = true;
       leases.stop();
       door.close();
+      unread.stop();
       const sockets = [...io.sockets.sockets.values()];
       await settled(sockets);
       const lingering = setTimeout(() => http.closeAllConnections(), LINGER_MS);

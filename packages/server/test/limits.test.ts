@@ -326,6 +326,21 @@ describe('who does not read what he is answered', () => {
     await unharmed();
   });
 
+  test('is put out for what his room says, though he asks nothing, and the others hear it all', async () => {
+    const { url, io, aya, ben, unharmed } = await startScene({ limits: 'off' });
+    const sleeper = await connectRaw(await rawWebSocket(url, { headers: ATTACKER }));
+    await sleeper.send(`42["add:member",{"roomId":"${ROOM}","username":"sleeper"}]`);
+    await sleeper.packet(/add:member:success/);
+    sleeper.socket.pause();
+    const toBen = hearing(ben, 'create:chat:success');
+    let said = 0;
+    for (; io.engine.clientsCount === 3 && said < 20_000; said += 500)
+      await allOf(500, () => done(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: '部'.repeat(LIMITS.textCodePoints) }));
+    await until(() => io.engine.clientsCount === 2, 'he is put out');
+    await until(() => toBen.length === said, 'ben has heard it all');
+    await unharmed();
+  });
+
   test('over polling is put out', async () => {
     const { url, io, unharmed } = await startScene();
     const sleeper = await rawPolling(url, { headers: ATTACKER, reads: false });

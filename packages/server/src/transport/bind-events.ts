@@ -14,9 +14,8 @@ import { StoreError } from '../store/store.ts';
 import { connectionOf } from './fan-out.ts';
 import { handlers, type Services } from './handlers.ts';
 import { isDeeperThan } from './json-depth.ts';
+import { endIfUnread } from './unread.ts';
 
-/** What may wait for a client that asks and does not read. */
-const UNREAD = { frames: 4_096, bytes: 8 * 1024 * 1024 };
 /** Characters of an event's name that a refusal repeats: any name may be asked for. */
 const ECHOED = 64;
 
@@ -65,7 +64,7 @@ async function answer<E extends EventName>(asked: Asked, event: E, ask: Payload<
     const reply = await handlers[event](services, socket, ask);
     if (acknowledge) acknowledge({ ok: true, ...reply });
     else if (event.startsWith('list:')) socket.emit(`${event}:success`, reply);
-    mustRead(socket);
+    endIfUnread(socket);
   } catch (error) {
     refuse(asked, error);
   }
@@ -75,16 +74,8 @@ function refuse({ services, socket, event, acknowledge }: Asked, error: unknown)
   const wire = toWireError(error, event, services.log);
   if (acknowledge) acknowledge({ ok: false, error: wire });
   else socket.emit('error', { ...wire, event: event.slice(0, ECHOED) });
-  mustRead(socket);
+  endIfUnread(socket);
 }
-
-/** Who asks on and does not read what he is answered would have us keep it all: his connection ends. */
-function mustRead({ conn }: Socket): void {
-  const { writeBuffer } = conn as unknown as { writeBuffer: { data?: string | Buffer }[] };
-  if (writeBuffer.length > UNREAD.frames || lengthOf(writeBuffer) > UNREAD.bytes) conn.close(true);
-}
-
-const lengthOf = (packets: { data?: string | Buffer }[]): number => packets.reduce((sum, { data }) => sum + (data?.length ?? 0), 0);
 
 const codeOfStoreError: Record<StoreError['reason'], ErrorCode> = {
   full: 'storage_full',
