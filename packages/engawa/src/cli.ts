@@ -20,7 +20,7 @@ const subcommands: Record<string, Subcommand> = {
   },
   settings: {
     usage: 'settings [...]',
-    what: "print the server's settings: flag, variable, value, where it came from",
+    what: 'print the settings of serve: flag, variable, value, where it came from',
     run: async (args) => (await import('@engawa/server')).printSettings(args, process.env),
   },
   version: { usage: 'version', what: 'print the version', run: () => say(version()) },
@@ -48,6 +48,6 @@ function unknown(name: string): number {
 }
 
 const [asked = 'help', ...args] = process.argv.slice(2);
-const name = aliases[asked] ?? asked;
+const name = args.includes('--help') ? 'help' : (aliases[asked] ?? asked);
 const subcommand = Object.hasOwn(subcommands, name) ? subcommands[name] : undefined;
 process.exitCode = subcommand ? await subcommand.run(args) : unknown(asked);

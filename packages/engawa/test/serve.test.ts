@@ -82,9 +82,11 @@ test('what it cannot understand it says, with a code of its own', async () => {
   const flag = run('serve', '--prot', '1');
   expect(await flag.exit()).toBe(1);
   expect(flag.screen()).toContain('--prot');
-  const help = run('--help');
-  expect(await help.exit()).toBe(0);
-  expect(help.screen()).toContain('engawa serve');
+  for (const asked of [['--help'], ['help'], ['serve', '--help'], []]) {
+    const help = run(...asked);
+    expect(await help.exit()).toBe(0);
+    expect(help.screen()).toContain('engawa serve');
+  }
 });
 
 test('settings prints what is in force', async () => {
