@@ -45,7 +45,7 @@ export async function chat(args: string[], { stdin, stdout, stderr, env }: Surro
       const line = noteOf(happening);
       if (line !== undefined) print(line);
     },
-    lost: () => print(`* no connection to ${options.server}, trying again; what you type is kept`),
+    lost: (reason) => print(`* ${options.server}: ${safeLine(reason)} Trying again; what you type is kept.`),
     ended: (reason) => {
       stderr.write(`engawa: ${safeLine(reason)}\n`);
       exitCode = 1;

@@ -12,8 +12,8 @@ interface Events {
   joined(room: Reply<'add:member'>): void;
   chat(chat: Chat): void;
   happened(happening: Happening): void;
-  /** There is no connection; it is tried again without an end. Told once until it is back. */
-  lost(): void;
+  /** There is no connection, or no room to be had in it; it is tried again without an end. Told once until all is well. */
+  lost(reason: string): void;
   /** It is over: refused, removed, or the room is gone. */
   ended(reason: string): void;
 }
@@ -102,7 +102,8 @@ export class Conversation {
     const added = await this.#ask('add:member', who);
     const joined = !added.ok && added.error.code === 'room_not_found' ? await this.#ask('create:room', who) : added;
     if (!joined.ok) {
-      if (!joined.error.retryable) this.#end(joined.error.message);
+      if (joined.error.retryable) this.#joinLater(joined.error);
+      else this.#end(joined.error.message);
       return;
     }
     this.#session = joined.session;
@@ -148,9 +149,16 @@ export class Conversation {
     if (isOwnLeaving && heard.reason === 'removed') this.#end(`${heard.by} removed you.`);
   }
 
-  #lost(): void {
+  #joinLater({ message, retryAfter = 1_000 }: WireError): void {
+    this.#lost(message);
+    setTimeout(() => {
+      if (this.#socket.connected) void this.#join();
+    }, retryAfter);
+  }
+
+  #lost(reason = 'no connection.'): void {
     this.#early = [];
-    if (!this.#isLost) this.#events.lost();
+    if (!this.#isLost) this.#events.lost(reason);
     this.#isLost = true;
   }
 

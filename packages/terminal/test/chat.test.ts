@@ -3,6 +3,7 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { openMemory, type Store, StoreError } from '@engawa/server';
 import { expect, onTestFinished, test } from 'vitest';
 import { connect, done, heard, startServer, until, within } from '../../server/test/helpers/server.ts';
 
@@ -88,7 +89,7 @@ test('when the server restarts it says so, comes back under its name, and shows 
   const aya = openTerminal('veranda', '--as', 'aya', '--server', first.url);
   await aya.shows('1 here');
   await first.stop();
-  await aya.shows('* no connection');
+  await aya.shows('no connection. Trying again');
   aya.type('typed while away');
   const { url } = await startServer({ store: first.store, port: Number(new URL(first.url).port) });
   const ben = await connect(url);
@@ -140,9 +141,29 @@ test('without a server it says so and waits for one', async () => {
   const { url, stop, store } = await startServer();
   await stop();
   const aya = openTerminal('veranda', '--as', 'aya', '--server', url);
-  await aya.shows(`* no connection to ${url}/, trying again`);
+  await aya.shows(`* ${url}/: no connection. Trying again`);
   aya.type('early');
   await startServer({ store, port: Number(new URL(url).port) });
   await aya.shows('aya: early');
   expect(await aya.end()).toBe(0);
 });
+
+test('while the server cannot keep a join it says why, and joins as soon as it can', async () => {
+  const store = openMemory();
+  let failures = 2;
+  const append: Store['append'] = async (...asked) => {
+    failures -= 1;
+    if (failures >= 0) throw new StoreError('full', 'no space');
+    return store.append(...asked);
+  };
+  const faulty = new Proxy(store, { get: (target, name: keyof Store) => (name === 'append' ? append : bound(target, name)) });
+  const { url } = await startServer({ store: faulty });
+  const aya = openTerminal('veranda', '--as', 'aya', '--server', url);
+  await aya.shows('Room creation failed. Trying again');
+  await aya.shows('* veranda — 1 here');
+});
+
+function bound(store: Store, name: keyof Store): unknown {
+  const operation = store[name];
+  return typeof operation === 'function' ? operation.bind(store) : operation;
+}
