@@ -4,20 +4,12 @@ import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
 import { foldName, memberKey } from '#chat/keys.js';
 import { GRACE_MS } from '#chat/leases.js';
-import { ask, connect, done, embeddedStore, heard, refused, startServer, until } from './helpers/server.ts';
+import { ask, connect, done, embeddedStore, heard, refused, startServer, until, withFault } from './helpers/server.ts';
 
 const roomId = 'veranda';
 const GRACE = 400;
 
 const drop = (socket: Socket): void => void socket.io.engine.close();
-/** The store, with an operation that fails as a real one may. */
-const withFault = (store: Store, fault: Partial<Store>): Store =>
-  new Proxy(store, {
-    get(target, name: keyof Store) {
-      const operation = fault[name] ?? target[name];
-      return typeof operation === 'function' ? operation.bind(target) : operation;
-    },
-  });
 const isFree = async (socket: Socket, username: string) => (await ask(socket, 'add:member', { roomId, username })).ok;
 const leaves = async (store: Store) => (await store.page(roomId, { limit: 500 })).entries.filter(({ kind }) => kind === 'remove:member');
 

@@ -101,11 +101,7 @@ export class Conversation {
     this.#early = [];
     const added = await this.#ask('add:member', who);
     const joined = !added.ok && added.error.code === 'room_not_found' ? await this.#ask('create:room', who) : added;
-    if (!joined.ok) {
-      if (joined.error.retryable) this.#joinLater(joined.error);
-      else this.#end(joined.error.message);
-      return;
-    }
+    if (!joined.ok) return this.#turnedAway(joined.error);
     this.#session = joined.session;
     this.#isLost = false;
     this.#events.joined(joined);
@@ -118,7 +114,7 @@ export class Conversation {
       const isFirst = this.#shown === 0;
       const range = isFirst ? { limit: HISTORY_CHATS } : { after: this.#shown, limit: 200 };
       const page = await this.#ask('list:chats', { roomId: this.#room, ...range });
-      if (!page.ok) return;
+      if (!page.ok) return this.#turnedAway(page.error);
       for (const chat of page.chats) this.#show(chat);
       if (isFirst || !page.more.after) break;
     }
@@ -149,10 +145,13 @@ export class Conversation {
     if (isOwnLeaving && heard.reason === 'removed') this.#end(`${heard.by} removed you.`);
   }
 
-  #joinLater({ message, retryAfter = 1_000 }: WireError): void {
+  /** Neither joining nor catching up may stop half-way: it is begun anew, or it is over. */
+  #turnedAway({ message, retryable, retryAfter = 1_000 }: WireError): void {
+    if (!retryable) return this.#end(message);
     this.#lost(message);
     setTimeout(() => {
-      if (this.#socket.connected) void this.#join();
+      // A connection that came back meanwhile has joined by itself.
+      if (this.#socket.connected && this.#isLost) void this.#join();
     }, retryAfter);
   }
 

@@ -5,7 +5,7 @@ import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { openMemory, type Store, StoreError } from '@engawa/server';
 import { expect, onTestFinished, test } from 'vitest';
-import { connect, done, heard, startServer, until, within } from '../../server/test/helpers/server.ts';
+import { connect, done, heard, startServer, until, withFault, within } from '../../server/test/helpers/server.ts';
 
 const ENGAWA = fileURLToPath(new URL('../../engawa/bin/engawa.js', import.meta.url));
 
@@ -149,21 +149,33 @@ test('without a server it says so and waits for one', async () => {
 });
 
 test('while the server cannot keep a join it says why, and joins as soon as it can', async () => {
-  const store = openMemory();
-  let failures = 2;
-  const append: Store['append'] = async (...asked) => {
-    failures -= 1;
-    if (failures >= 0) throw new StoreError('full', 'no space');
-    return store.append(...asked);
-  };
-  const faulty = new Proxy(store, { get: (target, name: keyof Store) => (name === 'append' ? append : bound(target, name)) });
-  const { url } = await startServer({ store: faulty });
+  const { url } = await startServer({ store: failingTwice('append') });
   const aya = openTerminal('veranda', '--as', 'aya', '--server', url);
   await aya.shows('Room creation failed. Trying again');
   await aya.shows('* veranda — 1 here');
 });
 
-function bound(store: Store, name: keyof Store): unknown {
-  const operation = store[name];
-  return typeof operation === 'function' ? operation.bind(store) : operation;
+test('while the history cannot be read it says why, and shows it as soon as it can', async () => {
+  const { url } = await startServer({ store: failingTwice('page') });
+  const ben = await connect(url);
+  await done(ben, 'create:room', { roomId: 'veranda', username: 'ben' });
+  await done(ben, 'create:chat', { roomId: 'veranda', username: 'ben', message: 'from before' });
+  const aya = openTerminal('veranda', '--as', 'aya', '--server', url);
+  await aya.shows('cannot keep this now, please try again later. Trying again');
+  aya.type('typed meanwhile');
+  await aya.shows('ben: from before');
+  await aya.shows('aya: typed meanwhile');
+});
+
+/** A store whose operation of this name fails the first two times. */
+function failingTwice(name: 'append' | 'page'): Store {
+  const store = openMemory();
+  let failures = 2;
+  const operation = (...asked: unknown[]): Promise<unknown> => {
+    failures -= 1;
+    return failures >= 0
+      ? Promise.reject(new StoreError('failed', 'a fault'))
+      : (store[name].bind(store) as (...all: unknown[]) => Promise<unknown>)(...asked);
+  };
+  return withFault(store, { [name]: operation });
 }

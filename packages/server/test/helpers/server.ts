@@ -45,6 +45,15 @@ export async function embeddedStore(): Promise<Store> {
   return openEmbedded({ folder });
 }
 
+/** The store, with an operation that fails as a real one may. */
+export const withFault = (store: Store, fault: Partial<Store>): Store =>
+  new Proxy(store, {
+    get(target, name: keyof Store) {
+      const operation = fault[name] ?? target[name];
+      return typeof operation === 'function' ? operation.bind(target) : operation;
+    },
+  });
+
 export function newFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'engawa-test-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
