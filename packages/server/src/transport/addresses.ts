@@ -52,13 +52,7 @@ export class Addresses {
   }
 
   #refusalOf({ connections, connects }: Address): ChatError | undefined {
-    if (connections > this.#rates.connectionsPerAddress) return new ChatError('too_many_connections');
-    try {
-      connects.take();
-      return undefined;
-    } catch (error) {
-      return error as ChatError;
-    }
+    return connections > this.#rates.connectionsPerAddress ? new ChatError('too_many_connections') : connects.refusal();
   }
 
   #meet(name: string): Address {

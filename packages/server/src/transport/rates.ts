@@ -12,12 +12,19 @@ export class Bucket {
     this.#at = now;
   }
 
-  /** Takes one token, or refuses with the milliseconds until there is one. */
+  /** Takes one token, or throws the refusal. */
   take(now = performance.now()): void {
+    const refusal = this.refusal(now);
+    if (refusal) throw refusal;
+  }
+
+  /** Takes one token, or says why not, with the milliseconds until there is one. */
+  refusal(now = performance.now()): ChatError | undefined {
     this.#refill(now);
     if (this.#tokens < 1)
-      throw new ChatError('rate_limited', { retryAfter: Math.ceil(((1 - this.#tokens) / this.#rate.perSecond) * 1000) });
+      return new ChatError('rate_limited', { retryAfter: Math.ceil(((1 - this.#tokens) / this.#rate.perSecond) * 1000) });
     this.#tokens -= 1;
+    return undefined;
   }
 
   /** Full again: forgetting it changes nothing. */
