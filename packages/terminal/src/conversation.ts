@@ -147,7 +147,10 @@ export class Conversation {
 
   /** Neither joining nor catching up may stop half-way: it is begun anew, or it is over. */
   #turnedAway({ message, retryable, retryAfter = 1_000 }: WireError): void {
-    if (!retryable) return this.#end(message);
+    if (!retryable) {
+      this.#end(message);
+      return;
+    }
     this.#lost(message);
     setTimeout(() => {
       // A connection that came back meanwhile has joined by itself.
