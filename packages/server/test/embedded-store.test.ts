@@ -10,7 +10,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { testStore } from '#store/contract-suite/index.js';
 import { openEmbedded } from '#store/embedded/embedded.js';
 import { openDatabase } from '#store/embedded/sqlite.js';
-import { type Appended, type Draft, type Kept, type Store, StoreError } from '#store/store.js';
+import { type Appended, type Draft, type Kept, type Store, StoreError, type Told } from '#store/store.js';
 
 testStore({ open: (options) => open(newFolder(), options), test });
 
@@ -118,22 +118,123 @@ describe('a folder that cannot be used is refused, and left as it is', () => {
     await isRefusedUnchanged(folder, /another program/);
   });
 
-  test('a database of a newer version', async () => {
+  test('a database of a newer version, or of none', async () => {
     const folder = newFolder();
     await write(folder, 'den', draft('one'));
-    alter(folder, 'PRAGMA user_version = 1000');
-    await isRefusedUnchanged(folder, /has format 1000/);
+    for (const format of [formatOf(folder) + 1, 1000, 0]) {
+      alter(folder, `PRAGMA user_version = ${format}`);
+      await isRefusedUnchanged(folder, new RegExp(`has format ${format},`));
+    }
   });
 
   test('refused, it can be opened as soon as the cause is gone', async () => {
     const folder = newFolder();
     await write(folder, 'den', draft('one'));
+    const format = formatOf(folder);
     alter(folder, 'PRAGMA user_version = 1000');
     await isRefused(folder, 'failed', /has format 1000/);
-    alter(folder, 'PRAGMA user_version = 1');
+    alter(folder, `PRAGMA user_version = ${format}`);
     expect(await textsOf(await open(folder))).toEqual(['one']);
   });
 });
+
+describe('a folder of format 1', () => {
+  test('is taken over with all its rooms, which go on', async () => {
+    const folder = folderOfFormatOne();
+    const clock = () => 1_700_000_000_000;
+    const store = await open(folder, { clock });
+    expect(formatOf(folder)).toBeGreaterThan(1);
+    expect((await store.rooms({ limit: 10 })).rooms).toEqual([
+      { room: 'attic', epoch: 'e2', head: 1, at: 1_600_000_000_000 },
+      { room: 'den', epoch: 'e1', head: 3, at: 1_600_000_002_000 },
+    ]);
+    const { head, tail, oldest, entries } = await store.page('den', { limit: 10 });
+    expect({ head, tail, oldest }).toEqual({ head: 3, tail: 'b', oldest: 1 });
+    const entry = { by: 'aya', author: 'user:aya', kind: 'chat', tick: 0, quiet: false, listed: false };
+    expect(entries).toEqual([
+      { ...entry, seq: 1, id: 'a', prev: null, at: 1_600_000_000_000, body: { text: 'one' }, listed: true },
+      { ...entry, seq: 2, id: 'b', prev: 'a', at: 1_600_000_001_000, body: null },
+      { ...entry, seq: 3, id: 'c', prev: 'b', at: 1_600_000_002_000, body: { text: 'three' }, quiet: true },
+    ]);
+    expect(await store.family('den', 'member', { limit: 10 })).toEqual({
+      keys: [
+        ['aya', { value: { role: 'owner' }, seq: 1, lease: 'held' }],
+        ['ben', { value: 1, seq: 2, lease: 'released' }],
+        ['cho', { value: 1, seq: 3 }],
+      ],
+      more: false,
+    });
+    expect((await store.read('den', { counts: [''] })).counts).toEqual(new Map([['', new Map([['member', 3]])]]));
+    expect(await store.recall('den', 'aya:1')).toEqual({ epoch: 'e1', entries: [{ seq: 3, id: 'c', at: 1_600_000_002_000 }] });
+    expect(await store.lapsed(10)).toEqual([{ room: 'den', key: 'member/ben' }]);
+
+    const ticket = { holder: 'aya', key: 'member/aya', value: 1 };
+    await store.append('den', { epoch: 'e1', given: [['member/aya', 1]], drafts: [draft('four', { ticket })] });
+    expect(await store.mark('den', 'member/aya', 4)).toBe(4);
+    await store.trim('den', 2);
+    const [second, , fourth] = (await store.page('den', { after: 0, limit: 10 })).entries;
+    expect([second?.seq, fourth?.prev, Number(fourth?.tick) > 0]).toEqual([2, 'b', true]);
+    expect(await store.tickets('aya', 10)).toEqual([{ room: 'den', key: 'member/aya', value: 1, seq: 4, epoch: 'e1' }]);
+    await store.close();
+    expect((await (await open(folder)).page('den', { limit: 10 })).oldest).toBe(2);
+  });
+
+  test('rids itself of the rooms that had ended', async () => {
+    const folder = folderOfFormatOne();
+    expect(bytesOf(folder).includes('farewell')).toBe(true);
+    const store = await open(folder);
+    await until(() => !bytesOf(folder).includes('farewell'));
+    expect((await store.rooms({ limit: 10 })).rooms).toHaveLength(2);
+  });
+});
+
+/** As the first version wrote it, of whose code nothing is left but this. */
+function folderOfFormatOne(folder = newFolder()): string {
+  alter(
+    folder,
+    `PRAGMA journal_mode = WAL; BEGIN;
+CREATE TABLE rooms (
+  room INTEGER PRIMARY KEY, name TEXT UNIQUE, epoch TEXT NOT NULL, head INTEGER NOT NULL, tail TEXT, at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE entries (
+  room INTEGER NOT NULL, seq INTEGER NOT NULL, id TEXT NOT NULL, prev TEXT, at INTEGER NOT NULL, by TEXT NOT NULL,
+  author TEXT NOT NULL, kind TEXT NOT NULL, body TEXT, quiet INTEGER NOT NULL, listed INTEGER NOT NULL, once TEXT,
+  PRIMARY KEY (room, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX listed_entries ON entries (room, seq) WHERE listed = 1;
+CREATE INDEX named_appends ON entries (room, once) WHERE once IS NOT NULL;
+CREATE TABLE keys (
+  room INTEGER NOT NULL, family TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, seq INTEGER NOT NULL,
+  PRIMARY KEY (room, family, name)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE counts (
+  room INTEGER NOT NULL, parent TEXT NOT NULL, family TEXT NOT NULL, count INTEGER NOT NULL,
+  PRIMARY KEY (room, parent, family)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE leases (
+  room INTEGER NOT NULL, family TEXT NOT NULL, name TEXT NOT NULL, node TEXT NOT NULL, until INTEGER,
+  PRIMARY KEY (room, family, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX released_leases ON leases (until) WHERE until IS NOT NULL;
+CREATE INDEX held_leases ON leases (node) WHERE until IS NULL;
+CREATE TABLE nodes (node TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+PRAGMA application_id = ${0x456e6761}; PRAGMA user_version = 1;
+INSERT INTO rooms VALUES
+  (1, 'den', 'e1', 3, 'b', 1600000002000), (2, 'attic', 'e2', 1, 'd', 1600000000000), (3, NULL, 'e3', 1, 'e', 1600000000000);
+INSERT INTO entries VALUES
+  (1, 1, 'a', NULL, 1600000000000, 'aya', 'user:aya', 'chat', '{"text":"one"}', 0, 1, NULL),
+  (1, 2, 'b', 'a', 1600000001000, 'aya', 'user:aya', 'chat', NULL, 0, 0, NULL),
+  (1, 3, 'c', 'b', 1600000002000, 'aya', 'user:aya', 'chat', '{"text":"three"}', 1, 0, 'aya:1'),
+  (2, 1, 'd', NULL, 1600000000000, 'aya', 'user:aya', 'chat', '{}', 0, 0, NULL),
+  (3, 1, 'e', NULL, 1600000000000, 'aya', 'user:aya', 'chat', '{"text":"farewell"}', 0, 0, NULL);
+INSERT INTO keys VALUES (1, 'member/', 'aya', '{"role":"owner"}', 1), (1, 'member/', 'ben', '1', 2), (1, 'member/', 'cho', '1', 3);
+INSERT INTO counts VALUES (1, '', 'member', 3);
+INSERT INTO leases VALUES (1, 'member/', 'aya', 'n1', NULL), (1, 'member/', 'ben', 'n1', 1600000000000);
+INSERT INTO nodes VALUES ('n1', 1800000000000);
+COMMIT;`,
+  );
+  return folder;
+}
 
 describe('a damaged database', () => {
   const LARGE = 3_000;
@@ -344,6 +445,21 @@ describe.skipIf(!canMount)('a full disk', () => {
     expect(await textsOf(await open(disk))).toEqual(['opens', ...kept]);
   });
 
+  test('leaves a folder of format 1 as it is, until there is space to take it over', async () => {
+    const disk = folderOfFormatOne(smallDisk());
+    let refused = 0;
+    for (; ; refused += 1) {
+      fill(disk, refused * 4_096);
+      const opened = await open(disk).catch((error: unknown) => error);
+      rmSync(ballastOf(disk));
+      if (!(opened instanceof Error)) break;
+      expect(opened).toMatchObject({ name: 'StoreError' });
+      expect(formatOf(disk)).toBe(1);
+    }
+    expect(refused).toBeGreaterThan(3);
+    expect(formatOf(disk)).toBeGreaterThan(1);
+  });
+
   test('is refused as full by a new store, which opens when there is space', async () => {
     const disk = smallDisk();
     fill(disk, 0);
@@ -408,6 +524,7 @@ describe('what is gone is gone from the disk', () => {
       author: `author${name(index)}`,
       kind: `kind${name(index)}`,
       body: { text: `text${name(index)}` },
+      ticket: { holder: `holder${name(index)}`, key: `ticket${name(index)}`, value: 1 },
       sets: [[`member/key${name(index)}`, `value${name(index)}`]],
       lease: { key: `member/key${name(index)}`, node: 'n1' },
     });
@@ -424,15 +541,66 @@ describe('what is gone is gone from the disk', () => {
     await add(store, 'attic', null, draft('opens'));
   });
 
-  test('also when the process was killed before it came to rest', async () => {
+  test('trimmed entries, however many, and nothing else, while appends go on', async () => {
     const folder = newFolder();
-    const { child } = startProcess(folder, 'erase');
+    const store = await open(folder);
+    const drafts = (from: number, to: number): Draft[] =>
+      times(to - from, (index) => draft(name(from + index), { listed: index % 2 === 0 }));
+    const { epoch } = await add(store, 'den', null, ...drafts(0, 5_000));
+    await add(store, 'attic', null, ...drafts(10_000, 10_100));
+    await cameToRest(folder);
+    expect(markersIn(folder).size).toBe(5_100);
+
+    await store.trim('den', 4_501);
+    expect((await store.page('den', { after: 0, limit: 1 })).entries[0]?.seq).toBe(4_501);
+    expect(markersIn(folder).size, 'it waits to be removed').toBe(5_100);
+    await add(store, 'den', epoch, ...drafts(5_000, 5_100));
+    await until(() => markersIn(folder).size === 700);
+    expect(markersIn(folder)).toEqual(new Set(times(700, (index) => name(index < 600 ? 4_500 + index : 9_400 + index))));
+    expect((await store.page('den', { after: 0, limit: 1_000 })).entries.map(({ seq }) => seq)).toEqual(
+      times(600, (index) => 4_501 + index),
+    );
+    expect((await store.page('attic', { after: 0, limit: 1_000 })).entries).toHaveLength(100);
+    await store.trim('den', 10_000);
+    await until(() => markersIn(folder).size === 100);
+    expect(await store.page('den', { limit: 10 })).toMatchObject({ head: 5_100, oldest: 5_101, entries: [] });
+  });
+
+  test('tickets that ran out, and nothing else', async () => {
+    const folder = newFolder();
+    let now = 1_700_000_000_000;
+    const store = await open(folder, { clock: () => now });
+    const leaves = (index: number, ttl?: number): Draft =>
+      draft('leaves', { ticket: { holder: `holder${name(index)}`, key: `key${name(index)}`, value: `value${name(index)}`, ttl } });
+    const { epoch } = await add(
+      store,
+      'den',
+      null,
+      ...times(3_000, (index) => leaves(index, 1_000)),
+      leaves(10_000),
+      leaves(10_001, 5_000),
+    );
+    await cameToRest(folder);
+    expect(markersIn(folder).size).toBe(3_002);
+    now += 1_001;
+    await add(store, 'den', epoch, draft('goes on'));
+    await until(() => markersIn(folder).size === 2);
+    expect(await store.tickets(`holder${name(10_001)}`, 10)).toHaveLength(1);
+    expect(await store.tickets(`holder${name(10_000)}`, 10)).toHaveLength(1);
+  });
+
+  test.each([
+    ['erase', [null, { text: 'erases' }]],
+    ['trim', [{ text: 'stays' }]],
+  ] as const)('also when the process was killed before it came to rest: %s', async (task, bodies) => {
+    const folder = newFolder();
+    const { child } = startProcess(folder, task);
     await once(child, 'exit');
     expect(child.signalCode).toBe('SIGKILL');
     expect(bytesOf(folder).includes('erased secret'), 'it is still there').toBe(true);
     const store = await open(folder);
     await until(() => !bytesOf(folder).includes('erased secret'));
-    expect((await entriesOf(store)).map(({ body }) => body)).toEqual([null, { text: 'erases' }]);
+    expect((await store.page('den', { limit: 10 })).entries.map(({ body }) => body)).toEqual(bodies);
   });
 
   test('also when it was closed before it came to rest', async () => {
@@ -461,13 +629,17 @@ describe('opened again', () => {
       }),
       draft('two'),
     );
-    await store.append('den', { epoch, given: [], once: 'aya:1', drafts: [draft('three', { quiet: true, erases: [2] })] });
+    const ticket = { holder: 'aya', key: 'member/aya', value: 1, ttl: 1_000 };
+    await store.append('den', { epoch, given: [], once: 'aya:1', drafts: [draft('three', { quiet: true, erases: [2], ticket })] });
+    await store.mark('den', 'member/aya', 2);
+    await store.trim('den', 2);
     for (const node of ['n1', 'n2', 'n3']) await joinAs(store, node);
     await store.beat('n1', 1_000);
     await store.beat('n2', 1_000);
     await store.release('den', 'lease/n2', 'n2', 0);
     await add(store, 'gone', null, draft('opens and ends', { ends: true }));
     const before = await pictureOf(store);
+    expect([before.page.oldest, before.tickets.length, before.facts.keys.get('member/aya')?.mark]).toEqual([2, 1, 2]);
     expect(before.lapsed.map(({ key }) => key).sort()).toEqual(['lease/n2', 'lease/n3']);
     await store.close();
 
@@ -479,6 +651,34 @@ describe('opened again', () => {
     expect(await again.append('den', { epoch: null, given: [], once: 'aya:1', drafts: [draft('again')] })).toMatchObject({
       outcome: 'repeated',
     });
+  });
+
+  test('ticks go on above all that there were, though the clock went back and the newest room has ended', async () => {
+    const folder = newFolder();
+    let now = 1_700_000_000_000;
+    const ticks: number[] = [];
+    const listener = { appended: (told: Told) => ticks.push(...told.entries.map(({ tick }) => tick)), announced() {} };
+    for (const step of [0, 0, -3_600_000, 60_000]) {
+      now += step;
+      const store = await open(folder, { clock: () => now });
+      for (const room of ['den', 'gone']) await store.subscribe(room, listener);
+      await add(store, 'den', await epochOf(store), draft('one'), draft('two'));
+      await add(store, 'gone', null, draft('marker00000.', { ends: true }));
+      await until(() => markersIn(folder).size === 0);
+      await store.close();
+    }
+    expect(ticks).toHaveLength(12);
+    expect(ticks).toEqual([...new Set(ticks)].sort((a, b) => a - b));
+  });
+
+  test('a forked log is in its new life', async () => {
+    const folder = newFolder();
+    const store = await open(folder);
+    const { epoch } = await add(store, 'den', null, draft('one'));
+    const forked = await store.fork('den', epoch);
+    expect(forked).not.toBe(epoch);
+    await store.close();
+    expect(await epochOf(await open(folder))).toBe(forked);
   });
 });
 
@@ -492,6 +692,7 @@ async function pictureOf(store: Store) {
     page: await store.page('den', { limit: 100 }),
     listed: await store.page('den', { limit: 100, listed: true }),
     facts: await store.read('den', { keys: ['member/aya', 'settings'], seqs: [1, 2, 3], counts: [''] }),
+    tickets: await store.tickets('aya', 10),
     leases: await store.family('den', 'lease', { limit: 10 }),
     recalled: await store.recall('den', 'aya:1'),
     lapsed: await store.lapsed(10),
@@ -657,7 +858,14 @@ function alter(folder: string, sql: string): void {
   database.close();
 }
 
-function startProcess(folder: string, task: 'hold' | 'write' | 'fail' | 'erase', through: string[] = []) {
+function formatOf(folder: string): number {
+  const database = openDatabase(join(folder, 'engawa.db'));
+  const { user_version } = database.prepare('PRAGMA user_version').get() as { user_version: number };
+  database.close();
+  return user_version;
+}
+
+function startProcess(folder: string, task: 'hold' | 'write' | 'fail' | 'erase' | 'trim', through: string[] = []) {
   const script = fileURLToPath(new URL('helpers/store-process.js', import.meta.url));
   const [command, ...given] = [...through, process.execPath, script, folder, task];
   const child = spawn(command, given, { stdio: ['ignore', 'pipe', 'inherit'] });

@@ -9,13 +9,14 @@
  * Strings are data: rooms, nodes, names of appends, and the parts of a key between its slashes are well-formed Unicode,
  * not empty and without U+0000; none is ever taken for another one.
  */
+import { randomUUID } from 'node:crypto';
 
 /** Anything that JSON can say. */
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 
 /** One thing that happened in a room. */
 export interface Entry {
-  /** Its place: 1 for the first entry of an epoch, then one more each. */
+  /** Its place: 1 for the first entry of a room, then one more each. */
   seq: number;
   /** Unique name, made by whoever appended it. */
   id: string;
@@ -23,6 +24,12 @@ export interface Entry {
   prev: string | null;
   /** Milliseconds since 1970 by the store's clock; never less than the entry before it. */
   at: number;
+  /**
+   * Orders entries of different rooms, and grows inside a room: an entry that is told after another one, in whatever
+   * room, has a larger tick. An engine that cannot promise that may give a smaller one, never a larger: who reads on
+   * from a tick may then meet an entry again, and misses none.
+   */
+  tick: number;
   /** Who did it, as others see it. */
   by: string;
   /** Opaque identity of who did it. Never leaves the server. */
@@ -51,6 +58,8 @@ export interface Draft {
   erases?: number[];
   /** Leases a key that this draft gives a value: it is `node`'s to keep (see `hold`). A later value keeps the lease. */
   lease?: { key: string; node: string };
+  /** Leaves the holder's ticket for a key, or takes it away with null (see `tickets`). It runs out after `ttl` milliseconds, if that is given. */
+  ticket?: { holder: string; key: string; value: Json; ttl?: number };
   /** On the last draft: the room ends with it. Listeners hear it, then log and keys are gone, and the name is free for a new epoch. */
   ends?: boolean;
 }
@@ -59,6 +68,10 @@ export interface Key {
   value: Json;
   /** The entry that set it. */
   seq: number;
+  /** Where its mark is (see `mark`); absent before the first. */
+  mark?: number;
+  /** Absent without a lease; `held` until it is released, even when its node is gone: what has run out says `lapsed`. */
+  lease?: 'held' | 'released';
 }
 
 /** What a decision rests on. */
@@ -91,10 +104,13 @@ export interface Append {
   epoch: string | null;
   /** Keys that the decision rests on, with the seq that each had; 0: it had no value. */
   given: [key: string, seq: number][];
+  /** Entries that the decision rests on, by their ids: stale when the log has something else there, as it may after a fork. */
+  entries?: [seq: number, id: string][];
   /**
    * Names this append. When an append with this name was kept before in this room, nothing is written and the answer
    * is that of the first time, whatever happened since: it is looked at before `epoch` and `given`. Remembered for 24
-   * hours at least, in the life of the room's log: who opens or ends a room by name may do so again once it has ended.
+   * hours at least, in the room's log: who opens or ends a room by name may do so again once it has ended, and an append
+   * of which an entry was trimmed was never kept. After a `fork` the answer has the new epoch: that is where it stands.
    */
   once?: string;
   /** A key whose lease must have run out; the append is stale while somebody holds it, and when it has no lease. */
@@ -118,8 +134,12 @@ export type Appended = ({ outcome: 'appended' | 'repeated' } & Kept) | { outcome
 export interface Page {
   /** Null when there is no such room. */
   epoch: string | null;
-  /** The newest entry of the room, read in the same moment. */
+  /** The newest entry of the room, read in the same moment; 0 when there is none. */
   head: number;
+  /** The `id` of the newest entry that was not quiet, read in the same moment. */
+  tail: string | null;
+  /** The oldest entry that the log still has, or would have: one more than the head when all were trimmed; 0 without a room. */
+  oldest: number;
   entries: Entry[];
   /** Whether there are more in the direction of the question. */
   more: boolean;
@@ -133,8 +153,29 @@ export interface RoomHead {
   at: number;
 }
 
-/** Hears what was appended to a room; `ended` when the room's log ended with it. */
-export type Listener = (told: { epoch: string; entries: Entry[]; ended: boolean }) => void;
+/** What was appended to a room; `ended` when the room's log ended with it. */
+export interface Told {
+  epoch: string;
+  entries: Entry[];
+  ended: boolean;
+}
+
+/** Hears what happens in a room. It never throws. */
+export interface Listener {
+  appended(told: Told): void;
+  /** What somebody announced: not kept, and perhaps late, twice, or not at all. */
+  announced(signal: Json): void;
+}
+
+/** What somebody may come back with: found by who he is, it says where he was. */
+export interface Ticket {
+  room: string;
+  key: string;
+  value: Json;
+  /** The entry that left it, and the life of the log that it is in. */
+  seq: number;
+  epoch: string;
+}
 
 /** The engine cannot keep or read something now. Nothing of the operation was written. */
 export class StoreError extends Error {
@@ -152,6 +193,9 @@ export class StoreError extends Error {
     this.reason = reason;
   }
 }
+
+/** The epoch of a fork: what stands before the dot is the same in all forks of a log, so that a reader knows the room again. */
+export const forkOf = (epoch: string): string => `${epoch.split('.', 1)[0]}.${randomUUID().slice(0, 13)}`;
 
 /** UTF-8 bytes of bodies that a page holds at most, then it ends early (with `more`); it has one entry at least. */
 export const PAGE_BYTES = 1024 * 1024;
@@ -193,9 +237,34 @@ export interface Store {
    * From the moment this resolves, `listener` hears what any node appends to the room. An append of this node is
    * heard before its own `append` resolves, and appends of one room in the order of their seqs. Appends of other
    * nodes may come late, twice, out of order or not at all: who must not miss one compares `prev` and asks `page`.
-   * Quiet entries are told too. A listener never throws.
+   * Quiet entries are told too.
    */
   subscribe(room: string, listener: Listener): Promise<() => void>;
+
+  /** Tells the listeners of the room, on every node, what is not kept. Resolves when those of this node have heard it. */
+  announce(room: string, signal: Json): Promise<void>;
+
+  /**
+   * Moves a key's mark to a seq; it never goes back, and ends with its key. Answers where it is then, null without such
+   * a key. A mark is no entry: nobody is told.
+   */
+  mark(room: string, key: string, seq: number): Promise<number | null>;
+
+  /**
+   * Begins another life of a log that was found to be forked: a new epoch for what is there (`forkOf` the named one),
+   * unless it has another one than that already. Answers the epoch in force, null without a room. Tickets keep the epoch that they were left
+   * in. Nobody is told; who follows the log finds out.
+   */
+  fork(room: string, epoch: string): Promise<string | null>;
+
+  /**
+   * The entries below a seq leave the log: nobody reads them again, and nothing of them stays on the disk once the engine
+   * came to rest, but the id that the next one has as its `prev`. Keys stay, and so do head and tail. Nobody is told.
+   */
+  trim(room: string, below: number): Promise<void>;
+
+  /** The holder's tickets that have not run out, in the order of their rooms' and keys' UTF-8 bytes, `limit` at most. A ticket ends with its room. */
+  tickets(holder: string, limit: number): Promise<Ticket[]>;
 
   /**
    * Leases. A leased key is kept by a node for somebody who is connected to it, and runs out when the node lets go of

@@ -1,6 +1,6 @@
-import type { Listener } from './store.ts';
+import type { Json, Listener, Told } from './store.ts';
 
-/** The listeners of each room, for engines that hear every append in their own process. */
+/** The listeners of each room, for engines that hear everything in their own process. */
 export class Subscriptions {
   readonly #listeners = new Map<string, Set<Listener>>();
 
@@ -8,14 +8,19 @@ export class Subscriptions {
     return this.#listeners.has(room);
   }
 
-  tell(room: string, told: Parameters<Listener>[0]): void {
-    for (const listener of this.#listeners.get(room) ?? []) listener(told);
+  tell(room: string, told: Told): void {
+    for (const listener of this.#listeners.get(room) ?? []) listener.appended(told);
+  }
+
+  announce(room: string, signal: Json): void {
+    for (const listener of this.#listeners.get(room) ?? []) listener.announced(signal);
   }
 
   /** Answers how to stop listening. */
   add(room: string, listener: Listener): () => void {
     const listeners = this.#listeners.get(room) ?? new Set();
-    const ours: Listener = (told) => listener(told);
+    // One listener may subscribe twice, and is then told twice.
+    const ours: Listener = { appended: (told) => listener.appended(told), announced: (signal) => listener.announced(signal) };
     this.#listeners.set(room, listeners.add(ours));
     return () => {
       listeners.delete(ours);

@@ -50,6 +50,13 @@ const tasks = {
     await store.append('den', { epoch, given: [], drafts: [draft('erases', { erases: [1] })] });
     process.kill(process.pid, 'SIGKILL');
   },
+
+  /** Ends the hard way in the moment in which the trimming is answered. */
+  async trim(store) {
+    await store.append('den', { epoch: null, given: [], drafts: [draft('erased secret'), draft('stays')] });
+    await store.trim('den', 2);
+    process.kill(process.pid, 'SIGKILL');
+  },
 };
 
 try {

@@ -34,9 +34,11 @@ export function appends(check: Check): void {
     const quiet = draft('psst', { quiet: true });
     const listed = draft('hello', { by: 'Aya ✨', author: 'guest:1', kind: 'note', listed: true });
     await openRoom(store, 'den', quiet, listed);
-    const first = { ...quiet, seq: 1, prev: null, at: clock.now, listed: false };
-    const second = { ...listed, seq: 2, prev: null, at: clock.now, quiet: false };
-    assert.deepEqual(await entriesOf(store, 'den'), [first, second]);
+    const found = await entriesOf(store, 'den');
+    const [one, two] = found.map(({ tick }) => tick);
+    const first = { ...quiet, seq: 1, prev: null, at: clock.now, tick: one, listed: false };
+    const second = { ...listed, seq: 2, prev: null, at: clock.now, tick: two, quiet: false };
+    assert.deepEqual(found, [first, second]);
     assert.deepEqual(
       (await store.read('den', { seqs: [2, 1] })).entries,
       new Map<number, object>([
@@ -170,6 +172,7 @@ export function appends(check: Check): void {
       ],
       erases: [1],
       lease: { key: 'member/aya', node: 'n2' },
+      ticket: { holder: 'aya', key: 'member/aya', value: 1 },
       ends: true,
     });
     const once = 'aya:1';
@@ -217,6 +220,18 @@ export function epochs(check: Check): void {
 }
 
 export function givens(check: Check): void {
+  check('an append that rests on entries is stale when one of them is another, or not there', async (store) => {
+    const { epoch, entries } = await openRoom(store, 'den', draft('one'), draft('two'));
+    const [one, two] = entries.map(({ seq, id }): [number, string] => [seq, id]) as [[number, string], [number, string]];
+    await isStale(store, 'den', { epoch, entries: [[1, two[1]]] });
+    await isStale(store, 'den', { epoch, entries: [one, [3, 'not there']] });
+    await isStale(store, 'nowhere', { epoch: null, entries: [one] });
+    await add(store, 'den', { epoch, entries: [one, two], drafts: [draft('three')] });
+    await store.trim('den', 2);
+    await isStale(store, 'den', { epoch, entries: [one] });
+    await add(store, 'den', { epoch, entries: [two], drafts: [draft('four')] });
+  });
+
   check('it passes while no key has moved, whatever else has', async (store) => {
     const { epoch } = await openRoom(store, 'den', sets(['member/aya', 1]), sets(['settings', 1]));
     await add(store, 'den', { epoch, drafts: [sets(['member/ben', 1])] });
@@ -305,7 +320,7 @@ export function onces(check: Check): void {
     const retry = await appendsNothing(store, 'den', 'repeated', {
       epoch,
       once,
-      drafts: [draft('one again', { sets: [['a', 1]], ends: true })],
+      drafts: [draft('one again', { sets: [['a', 1]], ticket: { holder: 'aya', key: 'a', value: 1 }, ends: true })],
     });
     assert.deepEqual(keptOf(retry), first);
   });

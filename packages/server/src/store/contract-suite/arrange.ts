@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import type { Append, Appended, Draft, Entry, Json, Kept, Listener, Store } from '../store.ts';
+import type { Append, Appended, Draft, Entry, Json, Kept, Store, Told } from '../store.ts';
 
 export type Test = (name: string, run: () => Promise<void>) => unknown;
 
@@ -62,6 +62,7 @@ export const listLapsed = async (store: Store) => (await store.lapsed(ALL)).map(
 
 /** All that can be seen of what an append might have changed. */
 async function picture(store: Store, room: string, { drafts, given, once, lapsed }: Append) {
+  const holders = drafts.flatMap(({ ticket }) => (ticket ? [ticket.holder] : []));
   const named = [...given, ...drafts.flatMap((each) => each.sets ?? [])].map(([key]) => key);
   return {
     facts: await store.read(room, { keys: lapsed === undefined ? named : [...named, lapsed], counts: ['', 'member'] }),
@@ -69,18 +70,19 @@ async function picture(store: Store, room: string, { drafts, given, once, lapsed
     kept: once === undefined ? null : await recall(store, room, once),
     rooms: await listRooms(store),
     lapsed: await listLapsed(store),
+    tickets: await Promise.all(holders.map((holder) => store.tickets(holder, ALL))),
   };
 }
 
 /** Appends, and nothing must come of it but the expected outcome. */
 export async function appendsNothing(store: Store, room: string, outcome: 'stale' | 'repeated', more: Partial<Append>): Promise<Appended> {
   const append: Append = { drafts: [draft('in vain')], epoch: null, given: [], ...more };
-  const { heard, leave } = await listen(store, room);
+  const { heard, signals, leave } = await listen(store, room);
   const before = await picture(store, room, append);
   const appended = await store.append(room, append);
   assert.equal(appended.outcome, outcome);
   assert.deepEqual(await picture(store, room, append), before);
-  assert.deepEqual(heard, []);
+  assert.deepEqual([heard, signals], [[], []]);
   leave();
   return appended;
 }
@@ -90,9 +92,10 @@ export const isStale = async (store: Store, room: string, more: Partial<Append>)
 };
 
 export async function listen(store: Store, room: string) {
-  const heard: Parameters<Listener>[0][] = [];
-  const leave = await store.subscribe(room, (told) => heard.push(told));
-  return { heard, leave, seqs: () => heard.flatMap(({ entries }) => seqsOf(entries)) };
+  const heard: Told[] = [];
+  const signals: Json[] = [];
+  const leave = await store.subscribe(room, { appended: (told) => heard.push(told), announced: (signal) => signals.push(signal) });
+  return { heard, signals, leave, seqs: () => heard.flatMap(({ entries }) => seqsOf(entries)) };
 }
 
 export async function entriesOf(store: Store, room: string): Promise<Entry[]> {
@@ -113,6 +116,10 @@ export async function countsOf(store: Store, room: string, parent: string): Prom
 
 export const namesOf = async (store: Store, room: string, family: string): Promise<string[]> =>
   (await store.family(room, family, { limit: ALL })).keys.map(([name]) => name);
+
+/** The keys of the rooms that somebody has tickets for. */
+export const ticketsOf = async (store: Store, holder: string): Promise<string[]> =>
+  (await store.tickets(holder, ALL)).map(({ room, key }) => `${room} ${key}`);
 
 export const seqsOf = (entries: { seq: number }[]): number[] => entries.map(({ seq }) => seq);
 

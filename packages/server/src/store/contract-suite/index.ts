@@ -5,12 +5,17 @@
 import type { Store } from '../store.ts';
 import { appends, epochs, givens, onces } from './appends.ts';
 import { type Check, Clock, type Open, type Test } from './arrange.ts';
+import { forks } from './forks.ts';
 import { counts, families, keys } from './keys.ts';
 import { leases } from './leases.ts';
+import { marks } from './marks.ts';
 import { erases, pages } from './pages.ts';
 import { closing, ends, rooms } from './rooms.ts';
 import { strings } from './strings.ts';
-import { subscriptions } from './subscriptions.ts';
+import { announcements, subscriptions } from './subscriptions.ts';
+import { tickets } from './tickets.ts';
+import { ticks } from './ticks.ts';
+import { trims } from './trims.ts';
 
 /** Registers the whole contract with `test`; `open` answers a new and empty store each time. */
 export function testStore({ open, test }: { open: Open; test: Test }): void {
@@ -21,6 +26,7 @@ export function testStore({ open, test }: { open: Open; test: Test }): void {
 
 const nouns: Record<string, (check: Check) => void> = {
   append: appends,
+  tick: ticks,
   epoch: epochs,
   given: givens,
   once: onces,
@@ -29,10 +35,15 @@ const nouns: Record<string, (check: Check) => void> = {
   counts,
   page: pages,
   erases,
+  trim: trims,
+  fork: forks,
   ends,
   rooms,
   subscribe: subscriptions,
+  announce: announcements,
+  mark: marks,
   lease: leases,
+  ticket: tickets,
   strings,
   close: closing,
 };

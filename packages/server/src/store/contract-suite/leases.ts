@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import type { Append, Draft, Store } from '../store.ts';
 import { add, type Check, draft, isStale, keyOf, listLapsed, openRoom, sets, times } from './arrange.ts';
 
+const leaseOf = async (store: Store, key: string) => (await keyOf(store, 'den', key))?.lease;
+
 export function leases(check: Check): void {
   const key = 'member/aya';
   const joins = (node: string, name = key): Draft => draft('joins', { sets: [[name, 1]], lease: { key: name, node } });
@@ -155,6 +157,44 @@ export function leases(check: Check): void {
     await add(store, 'den', { epoch, drafts: [sets([key, 1])] });
     assert.deepEqual(await listLapsed(store), []);
     assert.equal(await hold(store, 'n1', 4), false);
+  });
+
+  check('its key says so while it is held or released, alone and in its family', async (store, clock) => {
+    await store.beat('n1', 1_000_000);
+    const { epoch } = await openRoom(store, 'den', joins('n1'), sets(['member/ben', 1]));
+    const says = async (lease: 'held' | 'released'): Promise<void> => {
+      const [aya, ben] = (await store.family('den', 'member', { limit: 5 })).keys.map(([, each]) => each);
+      assert.deepEqual([aya?.lease, await leaseOf(store, key)], [lease, lease]);
+      assert.deepEqual(
+        [ben, await keyOf(store, 'den', 'member/ben')],
+        times(2, () => ({ value: 1, seq: 2 })),
+      );
+    };
+    await says('held');
+    await store.release('den', key, 'n2', 0);
+    await says('held');
+    await store.release('den', key, 'n1', 500);
+    await says('released');
+    clock.pass(501);
+    await says('released');
+    await add(store, 'den', { epoch, drafts: [sets([key, 2])] });
+    await says('released');
+    assert.equal(await hold(store, 'n2', 3), true);
+    await says('held');
+    await store.release('den', key, 'n2', 500);
+    await add(store, 'den', { epoch, drafts: [joins('n1')] });
+    await says('held');
+  });
+
+  check('its key says that it is held though its node is gone, and nothing once the lease has ended', async (store, clock) => {
+    await store.beat('n1', 1_000);
+    const { epoch } = await openRoom(store, 'den', joins('n1'));
+    clock.pass(1_001);
+    assert.equal(await hasLapsed(store), true);
+    assert.equal(await leaseOf(store, key), 'held');
+    await add(store, 'den', { epoch, drafts: [sets([key, null])] });
+    await add(store, 'den', { epoch, drafts: [sets([key, 1])] });
+    assert.deepEqual(await keyOf(store, 'den', key), { value: 1, seq: 4 });
   });
 
   check('those that have run out are listed up to the limit, and asking changes nothing', async (store) => {

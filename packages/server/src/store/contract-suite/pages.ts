@@ -54,15 +54,40 @@ export function pages(check: Check): void {
   check('where there is no room there is none', async (store) => {
     await openRoom(store, 'den');
     for (const question of [{}, { before: 5 }, { after: 0 }, { listed: true }]) {
-      assert.deepEqual(await store.page('nowhere', { limit: 3, ...question }), { epoch: null, head: 0, entries: [], more: false });
+      const page = await store.page('nowhere', { limit: 3, ...question });
+      assert.deepEqual(page, { epoch: null, head: 0, tail: null, oldest: 0, entries: [], more: false });
     }
   });
 
-  check('its head is of the same moment', async (store) => {
+  check('its tail is the newest entry that was not quiet, whatever the page shows', async (store) => {
+    const { epoch } = await openRoom(store, 'den', draft('quiet', { quiet: true }), draft('quiet too', { quiet: true }));
+    const tailOf = async (question: Partial<Parameters<Store['page']>[1]>) => (await store.page('den', { limit: 1, ...question })).tail;
+    assert.equal(await tailOf({}), null);
+    const [told, listed] = [draft('told'), draft('told and listed', { listed: true })];
+    for (const [each, tail] of [
+      [told, told],
+      [draft('quiet', { quiet: true }), told],
+      [listed, listed],
+      [draft('quiet and listed', { quiet: true, listed: true }), listed],
+    ] as const) {
+      await add(store, 'den', { epoch, drafts: [each] });
+      for (const question of [{}, { before: 2 }, { after: 0 }, { after: 1_000 }, { listed: true }])
+        assert.equal(await tailOf(question), tail.id);
+    }
+    assert.equal((await store.page('den', { limit: 1 })).entries[0]?.quiet, true);
+  });
+
+  check('its oldest is the first entry', async (store) => {
+    await openRoom(store, 'den', ...everyThird);
+    for (const question of [{}, { before: 5 }, { after: 9 }, { listed: true }])
+      assert.equal((await store.page('den', { limit: 1, ...question })).oldest, 1);
+  });
+
+  check('its head and tail are of the same moment', async (store) => {
     const { epoch } = await openRoom(store, 'den');
     const look = async (): Promise<void> => {
-      const { head, entries } = await store.page('den', { limit: 2 });
-      assert.equal(entries.at(-1)?.seq, head);
+      const { head, tail, entries } = await store.page('den', { limit: 2 });
+      assert.deepEqual([entries.at(-1)?.seq, entries.at(-1)?.id], [head, tail]);
     };
     await Promise.all(times(200, () => [add(store, 'den', { epoch, drafts: [draft('next')] }), look()]).flat());
     assert.equal((await store.page('den', { limit: 1 })).head, 201);

@@ -76,7 +76,7 @@ export function ends(check: Check): void {
     );
     const facts = await store.read('den', { keys: ['member/aya', 'settings'], seqs: [1, 2], counts: [''] });
     assert.deepEqual(facts, { epoch: null, head: 0, keys: new Map(), entries: new Map(), counts: new Map([['', new Map()]]) });
-    assert.deepEqual(await store.page('den', { limit: 5 }), { epoch: null, head: 0, entries: [], more: false });
+    assert.deepEqual(await store.page('den', { limit: 5 }), { epoch: null, head: 0, tail: null, oldest: 0, entries: [], more: false });
     assert.deepEqual(await namesOf(store, 'den', 'member'), []);
     assert.deepEqual((await listRooms(store)).rooms, []);
     clock.pass(1_000);
@@ -166,7 +166,12 @@ export function closing(check: Check): void {
       () => store.page('den', { limit: 1 }),
       () => store.family('den', 'a', { limit: 1 }),
       () => store.rooms({ limit: 1 }),
-      () => store.subscribe('den', () => {}),
+      () => store.subscribe('den', { appended: () => {}, announced: () => {} }),
+      () => store.announce('den', 'too late'),
+      () => store.mark('den', 'a', 1),
+      () => store.fork('den', epoch),
+      () => store.trim('den', 1),
+      () => store.tickets('aya', 1),
       () => store.beat('n1', 1_000),
       () => store.hold('den', { name: 'a', seq: 1 }, 'n1'),
       () => store.release('den', 'a', 'n1', 0),

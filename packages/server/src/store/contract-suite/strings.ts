@@ -163,4 +163,39 @@ export function strings(check: Check): void {
     for (const name of oddStrings) await add(store, 'den', { epoch, lapsed: name, drafts: [sets([name, null])] });
     assert.deepEqual(await listLapsed(store), []);
   });
+
+  check('any name is a holder of tickets, a key and a room of one', async (store) => {
+    for (const room of oddStrings) await openRoom(store, room);
+    const leaves = (name: string): Draft => draft('leaves', { ticket: { holder: name, key: name, value: name } });
+    await openRoom(store, 'den', ...oddStrings.map(leaves));
+    for (const room of oddStrings) {
+      const { epoch } = await store.read(room, {});
+      await add(store, room, { epoch, drafts: [draft('leaves', { ticket: { holder: 'everywhere', key: room, value: room } })] });
+    }
+    for (const name of oddStrings) {
+      const found = await store.tickets(name, ALL);
+      assert.deepEqual(
+        found.map(({ room, key, value }) => [room, key, value]),
+        [['den', name, name]],
+      );
+    }
+    const everywhere = (await store.tickets('everywhere', ALL)).map(({ room, key, value }) => [room, key, value]);
+    assert.deepEqual(
+      everywhere,
+      byBytes(oddStrings).map((name) => [name, name, name]),
+    );
+  });
+
+  check('any name is announced to as a room, and never another one', async (store) => {
+    const heard = await Promise.all(oddStrings.map(async (name) => ({ name, ...(await listen(store, name)) })));
+    for (const { name } of heard) await store.announce(name, name);
+    for (const { name, signals } of heard) assert.deepEqual(signals, [name]);
+  });
+
+  check('any name is a marked key', async (store) => {
+    await openRoom(store, 'den', sets(...oddStrings.map((name): [string, Json] => [name, name])));
+    for (const [index, name] of oddStrings.entries()) assert.equal(await store.mark('den', name, index + 1), index + 1);
+    for (const [index, name] of oddStrings.entries())
+      assert.deepEqual(await keyOf(store, 'den', name), { value: name, seq: 1, mark: index + 1 });
+  });
 }

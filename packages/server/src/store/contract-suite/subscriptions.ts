@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import type { Listener } from '../store.ts';
-import { add, type Check, draft, endRoom, entriesOf, listen, openRoom, seqsOf, times, upTo } from './arrange.ts';
+import type { Json, Listener } from '../store.ts';
+import { ALL, add, type Check, draft, endRoom, entriesOf, listen, listRooms, openRoom, seqsOf, times, upTo } from './arrange.ts';
 
 export function subscriptions(check: Check): void {
   check('an append is heard before it resolves, as it will be read', async (store) => {
@@ -51,8 +51,11 @@ export function subscriptions(check: Check): void {
 
   check('a listener of two subscriptions hears until it has left both', async (store) => {
     const seqs = new Set<number>();
-    const listener: Listener = ({ entries }) => {
-      for (const { seq } of entries) seqs.add(seq);
+    const listener: Listener = {
+      appended({ entries }) {
+        for (const { seq } of entries) seqs.add(seq);
+      },
+      announced() {},
     };
     const [leaveFirst, leaveSecond] = [await store.subscribe('den', listener), await store.subscribe('den', listener)];
     const { epoch } = await openRoom(store, 'den');
@@ -65,11 +68,12 @@ export function subscriptions(check: Check): void {
 
   check('who leaves while it hears harms nobody', async (store) => {
     const heard: string[] = [];
-    const leave = await store.subscribe('den', () => {
+    const once = (): void => {
       heard.push('once');
       leave();
-    });
-    await store.subscribe('den', () => heard.push('always'));
+    };
+    const leave = await store.subscribe('den', { appended: once, announced() {} });
+    await store.subscribe('den', { appended: () => heard.push('always'), announced() {} });
     const { epoch } = await openRoom(store, 'den');
     await add(store, 'den', { epoch, drafts: [draft('two')] });
     assert.deepEqual(heard.sort(), ['always', 'always', 'once']);
@@ -88,5 +92,59 @@ export function subscriptions(check: Check): void {
         [second.epoch, [1], false],
       ],
     );
+  });
+}
+
+export function announcements(check: Check): void {
+  check('all who listen to the room have heard it once it resolves, and nobody else', async (store) => {
+    const [first, second] = [await listen(store, 'den'), await listen(store, 'den')];
+    const similar = ['Den', 'den ', 'de', 'denn', 'den/den', 'den*', '*'];
+    const others = await Promise.all(similar.map((room) => listen(store, room)));
+    await store.announce('den', { typing: 'aya' });
+    assert.deepEqual([first.signals, second.signals], [[{ typing: 'aya' }], [{ typing: 'aya' }]]);
+    assert.deepEqual(
+      others.flatMap(({ signals }) => signals),
+      [],
+    );
+  });
+
+  check('nothing of it is kept, and it is no entry', async (store) => {
+    const { epoch } = await openRoom(store, 'den');
+    const { heard, signals } = await listen(store, 'den');
+    const before = { page: await store.page('den', { limit: ALL }), rooms: await listRooms(store) };
+    await store.announce('den', 'one');
+    await store.announce('nowhere', 'two');
+    assert.deepEqual({ page: await store.page('den', { limit: ALL }), rooms: await listRooms(store) }, before);
+    const late = await listen(store, 'den');
+    await add(store, 'den', { epoch, drafts: [draft('two')] });
+    assert.deepEqual([signals, late.signals, seqsOf(heard.flatMap(({ entries }) => entries))], [['one'], [], [2]]);
+  });
+
+  check('a room needs not be, and its listeners last over its lives', async (store) => {
+    const { signals } = await listen(store, 'den');
+    await store.announce('den', 'before');
+    await openRoom(store, 'den');
+    await store.announce('den', 'meanwhile');
+    await endRoom(store, 'den');
+    await store.announce('den', 'afterwards');
+    assert.deepEqual(signals, ['before', 'meanwhile', 'afterwards']);
+  });
+
+  check('who stops listening hears no more, and the others do', async (store) => {
+    const [first, second] = [await listen(store, 'den'), await listen(store, 'den')];
+    await store.announce('den', 1);
+    first.leave();
+    await store.announce('den', 2);
+    assert.deepEqual([first.signals, second.signals], [[1], [1, 2]]);
+  });
+
+  check('it is whatever JSON can say', async (store) => {
+    const { signals } = await listen(store, 'den');
+    const all = JSON.parse(
+      '[null, false, 0, "", [], {}, "\\u0000 \\u2028", {"__proto__": {"deep": [[1e21]]}, "constructor": null}]',
+    ) as Json[];
+    for (const signal of all) await store.announce('den', signal);
+    assert.equal(JSON.stringify(signals), JSON.stringify(all));
+    assert.equal(signals.length, 8);
   });
 }

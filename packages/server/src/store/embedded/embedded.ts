@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { Worker } from 'node:worker_threads';
-import { type Append, type Appended, type Draft, type Entry, type Listener, type Store, StoreError } from '../store.ts';
+import { type Append, type Appended, type Draft, type Entry, forkOf, type Json, type Listener, type Store, StoreError } from '../store.ts';
 import { Subscriptions } from '../subscriptions.ts';
-import type { AppendAnswer, Batch, FromWriter, Operation, OperationAnswer, PlacedEntry } from './operations.ts';
+import type { AppendAnswer, Batch, FromWriter, Opened, Operation, OperationAnswer, PlacedEntry } from './operations.ts';
 import { Reader } from './reader.ts';
 import { openForReading } from './schema.ts';
 
@@ -25,14 +25,20 @@ interface Waiting {
  * for the writer thread: one transaction, one wait for the disk, then their answers. While a batch is being written the
  * next one gathers, so batches grow with the load by themselves.
  */
-export async function openEmbedded({ folder, clock = Date.now }: { folder: string; clock?: () => number }): Promise<Store> {
+export async function openEmbedded({ folder, clock = Date.now }: { folder: string; clock?: () => number }): Promise<EmbeddedStore> {
   const worker = new Worker(new URL('./writer.js', import.meta.url), { workerData: { folder } });
   const opened = await new Promise<FromWriter>((resolve, reject) => worker.once('message', resolve).once('error', reject));
-  if (typeof opened === 'object' && 'failed' in opened) throw new StoreError(opened.failed, opened.message);
-  return new Embedded(worker, folder, clock);
+  if ('failed' in opened) throw new StoreError(opened.failed, opened.message);
+  return new Embedded(worker, { folder, clock, wasRestored: (opened as Opened).wasRestored });
 }
 
-class Embedded implements Store {
+export interface EmbeddedStore extends Store {
+  /** A backup was put back since it was open the last time: all rooms have new epochs, and clients are told. */
+  readonly wasRestored: boolean;
+}
+
+class Embedded implements EmbeddedStore {
+  readonly wasRestored: boolean;
   readonly #worker: Worker;
   readonly #clock: () => number;
   readonly #database;
@@ -49,8 +55,9 @@ class Embedded implements Store {
   #drained: (() => void) | undefined;
   readonly #exited: Promise<unknown>;
 
-  constructor(worker: Worker, folder: string, clock: () => number) {
+  constructor(worker: Worker, { folder, clock, wasRestored }: { folder: string; clock: () => number; wasRestored: boolean }) {
     this.#worker = worker;
+    this.wasRestored = wasRestored;
     this.#clock = clock;
     this.#database = openForReading(folder);
     this.#reader = new Reader(this.#database);
@@ -80,16 +87,34 @@ class Embedded implements Store {
     await this.#ask({ do: 'release', room, key, node, ttl });
   }
 
+  async mark(room: string, key: string, seq: number): Promise<number | null> {
+    return (await this.#ask({ do: 'mark', room, key, seq })) as number | null;
+  }
+
+  async fork(room: string, epoch: string): Promise<string | null> {
+    return (await this.#ask({ do: 'fork', room, epoch, newEpoch: forkOf(epoch) })) as string | null;
+  }
+
+  async trim(room: string, below: number): Promise<void> {
+    await this.#ask({ do: 'trim', room, below });
+  }
+
   read: Store['read'] = async (room, ask) => this.#reading(() => this.#reader.read(room, ask));
   recall: Store['recall'] = async (room, once) => this.#reading(() => this.#reader.recall(room, once));
   page: Store['page'] = async (room, ask) => this.#reading(() => this.#reader.page(room, ask));
   family: Store['family'] = async (room, family, ask) => this.#reading(() => this.#reader.family(room, family, ask));
   rooms: Store['rooms'] = async (ask) => this.#reading(() => this.#reader.rooms(ask));
+  tickets: Store['tickets'] = async (holder, limit) => this.#reading(() => this.#reader.tickets(holder, this.#clock(), limit));
   lapsed: Store['lapsed'] = async (limit) => this.#reading(() => this.#reader.lapsed(this.#clock(), limit));
 
   async subscribe(room: string, listener: Listener): Promise<() => void> {
     this.#mustBeOpen();
     return this.#subscriptions.add(room, listener);
+  }
+
+  async announce(room: string, signal: Json): Promise<void> {
+    this.#mustBeOpen();
+    this.#subscriptions.announce(room, signal);
   }
 
   async close(): Promise<void> {
@@ -153,7 +178,7 @@ class Embedded implements Store {
     if (this.#waiting.length > 0) this.#sendBatch();
     for (const [index, { answer, refuse }] of settled.entries()) {
       const given = answers[index];
-      if (given === undefined || (typeof given === 'object' && 'failed' in given)) {
+      if (given === undefined || (typeof given === 'object' && given !== null && 'failed' in given)) {
         this.#failed = true;
         refuse(new StoreError(given?.failed ?? 'failed', `The database cannot be written: ${given?.message ?? 'no answer'}`));
       } else {
@@ -184,13 +209,14 @@ class Embedded implements Store {
   }
 }
 
-function toOperation(room: string, { drafts, epoch, given, once, lapsed }: Append): Operation {
+function toOperation(room: string, { drafts, epoch, given, entries, once, lapsed }: Append): Operation {
   return {
     do: 'append',
     room,
     newEpoch: epoch ?? randomUUID(),
     epoch,
     given,
+    entries: entries ?? [],
     once: once ?? null,
     lapsed: lapsed ?? null,
     drafts: drafts.map((draft) => ({
@@ -204,11 +230,19 @@ function toOperation(room: string, { drafts, epoch, given, once, lapsed }: Appen
       sets: (draft.sets ?? []).map(([key, value]) => [key, value === null ? null : JSON.stringify(value)]),
       erases: draft.erases ?? [],
       lease: draft.lease ?? null,
+      ticket: draft.ticket ? toTicket(draft.ticket) : null,
       ends: draft.ends ?? false,
     })),
   };
 }
 
-function toEntry({ by, author, kind, body, quiet = false, listed = false }: Draft, { seq, id, prev, at }: PlacedEntry): Entry {
-  return { seq, id, prev, at, by, author, kind, body, quiet, listed };
+const toTicket = ({ holder, key, value, ttl }: NonNullable<Draft['ticket']>) => ({
+  holder,
+  key,
+  value: value === null ? null : JSON.stringify(value),
+  ttl: ttl ?? null,
+});
+
+function toEntry({ by, author, kind, body, quiet = false, listed = false }: Draft, { seq, id, prev, at, tick }: PlacedEntry): Entry {
+  return { seq, id, prev, at, tick, by, author, kind, body, quiet, listed };
 }

@@ -11,6 +11,7 @@ interface DraftRow {
   sets: [key: string, value: string | null][];
   erases: number[];
   lease: { key: string; node: string } | null;
+  ticket: { holder: string; key: string; value: string | null; ttl: number | null } | null;
   ends: boolean;
 }
 
@@ -21,6 +22,7 @@ export interface AppendOperation {
   newEpoch: string;
   epoch: string | null;
   given: [key: string, seq: number][];
+  entries: [seq: number, id: string][];
   once: string | null;
   lapsed: string | null;
   drafts: DraftRow[];
@@ -30,12 +32,16 @@ export type Operation =
   | AppendOperation
   | { do: 'beat'; node: string; ttl: number }
   | { do: 'hold'; room: string; key: string; seq: number; node: string }
-  | { do: 'release'; room: string; key: string; node: string; ttl: number };
+  | { do: 'release'; room: string; key: string; node: string; ttl: number }
+  | { do: 'mark'; room: string; key: string; seq: number }
+  | { do: 'fork'; room: string; epoch: string; newEpoch: string }
+  | { do: 'trim'; room: string; below: number };
 
 export interface PlacedEntry {
   seq: number;
   id: string;
   at: number;
+  tick: number;
   prev: string | null;
 }
 
@@ -46,8 +52,8 @@ interface Failure {
   message: string;
 }
 
-/** A beat and a release are answered true. */
-export type OperationAnswer = AppendAnswer | boolean | Failure;
+/** A mark is answered with where it is, a fork with the epoch in force; beat, release and trim with true. */
+export type OperationAnswer = AppendAnswer | boolean | number | string | null | Failure;
 
 export interface Batch {
   /** The store's clock when the batch was sent, milliseconds since 1970. */
@@ -57,5 +63,11 @@ export interface Batch {
 
 /** To the writer; `close` finishes what was sent before it. */
 export type ToWriter = Batch | 'close';
+/** Of the writer, once: it is open. `wasRestored`: its database is an older one than was here before. */
+export interface Opened {
+  opened: true;
+  wasRestored: boolean;
+}
+
 /** From the writer: once when it is open (or could not open), then the answers of each batch, in its order. */
-export type FromWriter = 'open' | Failure | OperationAnswer[];
+export type FromWriter = Opened | Failure | OperationAnswer[];

@@ -1,4 +1,15 @@
-import { type Ask, type Entry, type Facts, type Json, type Kept, type Key, PAGE_BYTES, type Page, type RoomHead } from '../store.ts';
+import {
+  type Ask,
+  type Entry,
+  type Facts,
+  type Json,
+  type Kept,
+  type Key,
+  PAGE_BYTES,
+  type Page,
+  type RoomHead,
+  type Ticket,
+} from '../store.ts';
 import { splitKey } from './schema.ts';
 import { type Database, eachRow, type Row } from './sqlite.ts';
 
@@ -6,6 +17,8 @@ interface RoomRow {
   room: number;
   epoch: string;
   head: number;
+  tail: string | null;
+  oldest: number;
 }
 
 interface PageAsk {
@@ -35,7 +48,7 @@ export class Reader {
         const row = this.#sql.key.get(room.room, ...splitKey(key)) as Row | undefined;
         if (row) facts.keys.set(key, toKey(row));
       }
-      for (const seq of seqs) {
+      for (const seq of seqs.filter((each) => each >= room.oldest)) {
         const row = this.#sql.entry.get(room.room, seq) as Row | undefined;
         if (row) facts.entries.set(seq, toEntry(row));
       }
@@ -48,22 +61,25 @@ export class Reader {
   }
 
   recall(name: string, once: string): Kept | null {
-    const room = this.#room(name);
-    const entries = room ? (this.#sql.recall.all(room.room, once) as Kept['entries']) : [];
-    return room && entries.length > 0 ? { epoch: room.epoch, entries } : null;
+    return this.#inOneMoment(() => {
+      const room = this.#room(name);
+      const entries = room ? (this.#sql.recall.all(room.room, once, room.oldest) as Kept['entries']) : [];
+      return room && entries.length > 0 ? { epoch: room.epoch, entries } : null;
+    });
   }
 
   page(name: string, { before, after, listed = false, limit }: PageAsk): Page {
     return this.#inOneMoment(() => {
       const room = this.#room(name);
-      if (!room) return { epoch: null, head: 0, entries: [], more: false };
+      if (!room) return { epoch: null, head: 0, tail: null, oldest: 0, entries: [], more: false };
       const { up, down } = listed ? this.#sql.listed : this.#sql.all;
+      const { epoch, head, tail, oldest } = room;
       const rows =
         after === undefined
-          ? down.iterate(room.room, before ?? Number.MAX_SAFE_INTEGER, limit + 1)
-          : up.iterate(room.room, after, limit + 1);
+          ? down.iterate(room.room, oldest, before ?? Number.MAX_SAFE_INTEGER, limit + 1)
+          : up.iterate(room.room, Math.max(oldest, after + 1), Number.MAX_SAFE_INTEGER, limit + 1);
       const { entries, more } = takePage(eachRow(rows), limit);
-      return { epoch: room.epoch, head: room.head, entries: after === undefined ? entries.reverse() : entries, more };
+      return { epoch, head, tail, oldest, entries: after === undefined ? entries.reverse() : entries, more };
     });
   }
 
@@ -76,6 +92,17 @@ export class Reader {
   rooms({ after = '', limit }: { after?: string; limit: number }): { rooms: RoomHead[]; more: boolean } {
     const rooms = this.#sql.rooms.all(after, limit + 1) as RoomHead[];
     return { rooms: rooms.slice(0, limit), more: rooms.length > limit };
+  }
+
+  tickets(holder: string, now: number, limit: number): Ticket[] {
+    const rows = this.#sql.tickets.all(holder, now, limit) as Row[];
+    return rows.map(({ room, family, name, value, seq, epoch }) => ({
+      room: String(room),
+      key: `${family}${name}`,
+      value: JSON.parse(String(value)) as Json,
+      seq: Number(seq),
+      epoch: String(epoch),
+    }));
   }
 
   lapsed(now: number, limit: number): { room: string; key: string }[] {
@@ -112,7 +139,12 @@ function takePage(rows: Iterable<Row>, limit: number): { entries: Entry[]; more:
   return { entries, more: false };
 }
 
-const toKey = ({ value, seq }: Row): Key => ({ value: JSON.parse(String(value)) as Json, seq: Number(seq) });
+const toKey = ({ value, seq, mark, held }: Row): Key => ({
+  value: JSON.parse(String(value)) as Json,
+  seq: Number(seq),
+  ...(mark !== null && { mark: Number(mark) }),
+  ...(held !== null && { lease: held === 1 ? 'held' : 'released' }),
+});
 
 function toEntry(row: Row): Entry {
   return {
@@ -120,6 +152,7 @@ function toEntry(row: Row): Entry {
     id: String(row.id),
     prev: row.prev as string | null,
     at: Number(row.at),
+    tick: Number(row.tick),
     by: String(row.by),
     author: String(row.author),
     kind: String(row.kind),
@@ -132,21 +165,28 @@ function toEntry(row: Row): Entry {
 /** INDEXED BY and CROSS JOIN where SQLite, which has no statistics of ours, would rather go through a whole room. */
 function prepareAll(database: Database) {
   const sql = (text: string) => database.prepare(text);
-  const columns = 'seq, id, prev, at, by, author, kind, body, quiet, listed';
+  const columns = 'seq, id, prev, at, tick, by, author, kind, body, quiet, listed';
+  /** `held` is null without a lease, which is found by the name of its key, as it stands in the row that is read. */
+  const key = `name, value, seq, mark,
+    (SELECT until IS NULL FROM leases WHERE leases.room = keys.room AND leases.family = keys.family AND leases.name = keys.name) AS held`;
   const pages = (entries: string, where = '') => ({
-    up: sql(`SELECT ${columns} FROM ${entries} WHERE room = ? AND seq > ? ${where} ORDER BY seq LIMIT ?`),
-    down: sql(`SELECT ${columns} FROM ${entries} WHERE room = ? AND seq < ? ${where} ORDER BY seq DESC LIMIT ?`),
+    up: sql(`SELECT ${columns} FROM ${entries} WHERE room = ? AND seq >= ? AND seq < ? ${where} ORDER BY seq LIMIT ?`),
+    down: sql(`SELECT ${columns} FROM ${entries} WHERE room = ? AND seq >= ? AND seq < ? ${where} ORDER BY seq DESC LIMIT ?`),
   });
   return {
-    room: sql('SELECT room, epoch, head FROM rooms WHERE name = ?'),
-    key: sql('SELECT value, seq FROM keys WHERE room = ? AND family = ? AND name = ?'),
+    room: sql('SELECT room, epoch, head, tail, oldest FROM rooms WHERE name = ?'),
+    key: sql(`SELECT ${key} FROM keys WHERE room = ? AND family = ? AND name = ?`),
     entry: sql(`SELECT ${columns} FROM entries WHERE room = ? AND seq = ?`),
-    recall: sql('SELECT seq, id, at FROM entries INDEXED BY named_appends WHERE room = ? AND once = ? ORDER BY seq'),
+    recall: sql('SELECT seq, id, at FROM entries INDEXED BY named_appends WHERE room = ? AND once = ? AND seq >= ? ORDER BY seq'),
     all: pages('entries'),
     listed: pages('entries INDEXED BY listed_entries', 'AND listed = 1'),
-    family: sql('SELECT name, value, seq FROM keys WHERE room = ? AND family = ? AND name > ? ORDER BY name LIMIT ?'),
+    family: sql(`SELECT ${key} FROM keys WHERE room = ? AND family = ? AND name > ? ORDER BY name LIMIT ?`),
     counts: sql('SELECT family, count FROM counts WHERE room = ? AND parent = ? ORDER BY family'),
     rooms: sql('SELECT name AS room, epoch, head, at FROM rooms WHERE name > ? ORDER BY name LIMIT ?'),
+    tickets: sql(
+      `SELECT rooms.name AS room, tickets.epoch, family, tickets.name, value, seq FROM tickets CROSS JOIN rooms USING (room)
+       WHERE holder = ? AND coalesce(until, 9e18) > ? AND rooms.name IS NOT NULL ORDER BY rooms.name, family || tickets.name LIMIT ?`,
+    ),
     lapsed: sql(
       `SELECT rooms.name AS room, family, lapsed.name FROM (
          SELECT room, family, name FROM leases WHERE until <= ?

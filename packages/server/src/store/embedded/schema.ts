@@ -4,14 +4,16 @@ import { type Database, openDatabase } from './sqlite.ts';
 
 /** "Enga" in ASCII: `file` and we ourselves know our databases by it. */
 const APPLICATION_ID = 0x456e6761;
-const VERSION = 1;
 
 /**
+ * What made each format out of the one before it; a new file goes through all of them.
+ *
  * A room whose name is null has ended and waits for its rows to be removed. A key `a/b/c` is family `a/b/`, name `c`;
- * `counts` has for parent `a/`, family `b`, how many keys `a/b/` has.
+ * `counts` has for parent `a/`, family `b`, how many keys `a/b/` has. Entries below their room's `oldest` are trimmed; while
+ * some of them wait to be removed, the room is `trimmed`. Entries of format 1 have tick 0, below whatever was told since.
  */
-const SCHEMA = `
-CREATE TABLE rooms (
+const FORMATS = [
+  `CREATE TABLE rooms (
   room INTEGER PRIMARY KEY, name TEXT UNIQUE, epoch TEXT NOT NULL, head INTEGER NOT NULL, tail TEXT, at INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE entries (
@@ -36,9 +38,21 @@ CREATE TABLE leases (
 CREATE INDEX released_leases ON leases (until) WHERE until IS NOT NULL;
 CREATE INDEX held_leases ON leases (node) WHERE until IS NULL;
 CREATE TABLE nodes (node TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-PRAGMA application_id = ${APPLICATION_ID};
-PRAGMA user_version = ${VERSION};
-`;
+PRAGMA application_id = ${APPLICATION_ID};`,
+  `ALTER TABLE rooms ADD COLUMN oldest INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE rooms ADD COLUMN trimmed INTEGER;
+CREATE INDEX trimmed_rooms ON rooms (trimmed) WHERE trimmed IS NOT NULL;
+CREATE TABLE ticks (newest INTEGER NOT NULL) STRICT;
+INSERT INTO ticks VALUES (0);
+ALTER TABLE entries ADD COLUMN tick INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE keys ADD COLUMN mark INTEGER;
+CREATE TABLE tickets (
+  holder TEXT NOT NULL, room INTEGER NOT NULL, family TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, epoch TEXT NOT NULL,
+  seq INTEGER NOT NULL, until INTEGER, PRIMARY KEY (holder, room, family, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tickets_of_rooms ON tickets (room);
+CREATE INDEX ending_tickets ON tickets (until) WHERE until IS NOT NULL;`,
+];
 
 const pathIn = (folder: string): string => join(folder, 'engawa.db');
 
@@ -52,9 +66,10 @@ export function openForWriting(folder: string): Database {
   const database = openDatabase(pathIn(folder));
   try {
     const isNew = pragma(database, 'schema_version') === 0 && pragma(database, 'application_id') === 0;
-    if (!isNew) refuseStrangers(folder, database);
+    const format = isNew ? 0 : formatOf(folder, database);
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA journal_size_limit = 67108864');
-    if (isNew) database.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT`);
+    if (format < FORMATS.length)
+      database.exec(`BEGIN IMMEDIATE; ${FORMATS.slice(format).join('\n')} PRAGMA user_version = ${FORMATS.length}; COMMIT`);
     return database;
   } catch (error) {
     database.close();
@@ -64,17 +79,19 @@ export function openForWriting(folder: string): Database {
 
 export const openForReading = (folder: string): Database => openDatabase(pathIn(folder), { readOnly: true });
 
-function refuseStrangers(folder: string, database: Database): void {
+/** Refuses what is not ours, or of a later version. */
+function formatOf(folder: string, database: Database): number {
   if (pragma(database, 'application_id') !== APPLICATION_ID) {
     throw new StoreError('failed', `The file ${pathIn(folder)} is a database of another program; nothing was changed.`);
   }
-  const version = pragma(database, 'user_version');
-  if (version !== VERSION) {
+  const format = Number(pragma(database, 'user_version'));
+  if (format < 1 || format > FORMATS.length) {
     throw new StoreError(
       'failed',
-      `The file ${pathIn(folder)} has format ${String(version)}, this version of Engawa knows ${VERSION}; nothing was changed.`,
+      `The file ${pathIn(folder)} has format ${format}, this version of Engawa knows ${FORMATS.length}; nothing was changed.`,
     );
   }
+  return format;
 }
 
 /** `a/b/c` is `['a/b/', 'c']`, `settings` is `['', 'settings']`: with its slash no family is mistaken for the lack of one. */

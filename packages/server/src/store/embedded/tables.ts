@@ -1,10 +1,10 @@
-import type { AppendAnswer, AppendOperation, Operation, PlacedEntry } from './operations.ts';
+import type { AppendAnswer, AppendOperation, Operation, OperationAnswer, PlacedEntry } from './operations.ts';
 import { splitKey } from './schema.ts';
 import { BUSY_TIMEOUT_MS, type Database } from './sqlite.ts';
 
 /** Rooms whose heads the writer remembers. */
 const REMEMBERED_ROOMS = 10_000;
-/** Rows of an ended room that one tidying removes, so that no append waits long behind it. */
+/** Rows that one tidying removes, so that no append waits long behind it. */
 const TIDY_ROWS = 2_000;
 
 interface Room {
@@ -14,6 +14,7 @@ interface Room {
   head: number;
   tail: string | null;
   at: number;
+  oldest: number;
 }
 
 /** The writer's view of the tables: applies operations inside the transaction that its caller holds. */
@@ -24,15 +25,28 @@ export class Tables {
   readonly #rooms = new Map<string, Room>();
   /** Rooms whose heads moved in this transaction. */
   readonly #moved = new Set<Room>();
+  /** The newest tick of all rooms, those that ended too: microseconds since 1970, or more when the clock went back or entries came faster. */
+  #tick: number;
   /** Whether the write-ahead log may hold what was erased; a process that was killed may have left such a one. */
   #erased = true;
 
   constructor(database: Database) {
     this.#database = database;
     this.#sql = prepareAll(database);
+    this.#tick = this.newestTick();
   }
 
-  apply(operation: Operation, now: number): AppendAnswer | boolean {
+  /** The newest tick that is kept. */
+  newestTick(): number {
+    return (this.#sql.newestTick.get() as { newest: number }).newest;
+  }
+
+  /** What is here is not what readers knew: every log begins another life (see `forkOf`). */
+  forkAll(): void {
+    this.#sql.forkAll.run();
+  }
+
+  apply(operation: Operation, now: number): OperationAnswer {
     switch (operation.do) {
       case 'append':
         return this.#append(operation, now);
@@ -51,11 +65,24 @@ export class Tables {
         if (room) this.#sql.release.run(now + operation.ttl, room.room, ...splitKey(operation.key), operation.node);
         return true;
       }
+      case 'mark': {
+        const room = this.#room(operation.room);
+        const marked = room && this.#sql.mark.get(operation.seq, room.room, ...splitKey(operation.key));
+        return (marked as { mark: number } | undefined)?.mark ?? null;
+      }
+      case 'fork':
+        return this.#fork(operation);
+      case 'trim': {
+        const room = this.#room(operation.room);
+        if (room) this.#trim(room, operation.below);
+        return true;
+      }
     }
   }
 
   /** Writes the heads that moved; before the commit. */
   flush(): void {
+    if (this.#moved.size > 0) this.#sql.keepTick.run(this.#tick);
     for (const { head, tail, at, room } of this.#moved) this.#sql.moveHead.run(head, tail, at, room);
     this.#moved.clear();
   }
@@ -66,17 +93,10 @@ export class Tables {
     this.#moved.clear();
   }
 
-  /** Removes rows of ended rooms, and what was erased from the write-ahead log too. */
-  tidy(): 'more' | 'done' {
-    const ended = this.#sql.endedRoom.get() as { room: number } | undefined;
-    if (ended) {
-      let left = TIDY_ROWS;
-      for (const remove of this.#sql.removeRows) left -= Number(remove.run(ended.room, Math.max(left, 0)).changes);
-      if (left > 0) this.#sql.removeRoom.run(ended.room);
-      this.#erased = true;
-      return 'more';
-    }
-    if (this.#erased) this.#erased = !this.emptyLog();
+  /** Removes some of what nobody reads any more; once there is no more of it, it leaves the write-ahead log too. */
+  tidy(now: number): 'more' | 'done' {
+    if (this.#removeEnded() || this.#removeTrimmed() || this.#removeTickets(now)) this.#erased = true;
+    else if (this.#erased) this.#erased = !this.emptyLog();
     return this.#erased ? 'more' : 'done';
   }
 
@@ -91,14 +111,36 @@ export class Tables {
     }
   }
 
+  #removeEnded(): boolean {
+    const ended = this.#sql.endedRoom.get() as { room: number } | undefined;
+    if (!ended) return false;
+    let left = TIDY_ROWS;
+    for (const remove of this.#sql.removeRows) left -= Number(remove.run(ended.room, Math.max(left, 0)).changes);
+    if (left > 0) this.#sql.removeRoom.run(ended.room);
+    return true;
+  }
+
+  #removeTrimmed(): boolean {
+    const trimmed = this.#sql.trimmedRoom.get() as { room: number; oldest: number } | undefined;
+    if (!trimmed) return false;
+    const { changes } = this.#sql.removeTrimmed.run(trimmed.room, trimmed.oldest, TIDY_ROWS);
+    if (Number(changes) < TIDY_ROWS) this.#sql.finishTrim.run(trimmed.room);
+    return true;
+  }
+
+  #removeTickets(now: number): boolean {
+    return Number(this.#sql.removeTickets.run(now, TIDY_ROWS).changes) > 0;
+  }
+
   #append(append: AppendOperation, now: number): AppendAnswer {
     const room = this.#room(append.room);
     if (room && append.once !== null) {
-      const kept = this.#sql.recall.all(room.room, append.once) as PlacedEntry[];
+      const kept = this.#sql.recall.all(room.room, append.once, room.oldest) as PlacedEntry[];
       if (kept.length > 0) return { outcome: 'repeated', epoch: room.epoch, entries: kept };
     }
     if ((room?.epoch ?? null) !== append.epoch) return { outcome: 'stale' };
     for (const [key, seq] of append.given) if ((room ? this.#seqOf(room, key) : 0) !== seq) return { outcome: 'stale' };
+    for (const [seq, id] of append.entries) if (!room || this.#idAt(room, seq) !== id) return { outcome: 'stale' };
     if (append.lapsed !== null && !(room && this.#hasLapsed(room, append.lapsed, now))) return { outcome: 'stale' };
     return { outcome: 'appended', ...this.#write(room ?? this.#openRoom(append), append, now) };
   }
@@ -106,13 +148,15 @@ export class Tables {
   #write(room: Room, { drafts, once }: AppendOperation, now: number): { epoch: string; entries: PlacedEntry[] } {
     const entries: PlacedEntry[] = [];
     for (const draft of drafts) {
-      const placed = { seq: room.head + 1, id: draft.id, at: Math.max(now, room.at), prev: room.tail };
+      this.#tick = Math.max(this.#tick + 1, now * 1000);
+      const placed = { seq: room.head + 1, id: draft.id, at: Math.max(now, room.at), tick: this.#tick, prev: room.tail };
       this.#sql.insertEntry.run(
         room.room,
         placed.seq,
         placed.id,
         placed.prev,
         placed.at,
+        placed.tick,
         draft.by,
         draft.author,
         draft.kind,
@@ -129,12 +173,37 @@ export class Tables {
         this.#sql.meetNode.run(draft.lease.node);
         this.#sql.lease.run(room.room, ...splitKey(draft.lease.key), draft.lease.node);
       }
+      if (draft.ticket) this.#leaveTicket(room, draft.ticket, { seq: placed.seq, now });
       for (const seq of draft.erases) this.#erased = Number(this.#sql.erase.run(room.room, seq).changes) > 0 || this.#erased;
       entries.push(placed);
     }
     this.#moved.add(room);
     if (drafts.some((draft) => draft.ends)) this.#endRoom(room);
     return { epoch: room.epoch, entries };
+  }
+
+  #leaveTicket(room: Room, ticket: NonNullable<AppendOperation['drafts'][0]['ticket']>, { seq, now }: { seq: number; now: number }): void {
+    const { holder, key, value, ttl } = ticket;
+    if (value === null) this.#sql.removeTicket.run(holder, room.room, ...splitKey(key));
+    else this.#sql.leaveTicket.run(holder, room.room, ...splitKey(key), value, room.epoch, seq, ttl === null ? null : now + ttl);
+  }
+
+  #fork({ room: name, epoch, newEpoch }: { room: string; epoch: string; newEpoch: string }): string | null {
+    const room = this.#room(name);
+    if (room?.epoch === epoch) {
+      this.#sql.setEpoch.run(newEpoch, room.room);
+      room.epoch = newEpoch;
+    }
+    return room?.epoch ?? null;
+  }
+
+  /** Nobody reads what is trimmed from now on; the rows are many perhaps, and removed when there is time. */
+  #trim(room: Room, below: number): void {
+    const oldest = Math.min(below, room.head + 1);
+    if (oldest <= room.oldest) return;
+    room.oldest = oldest;
+    this.#sql.trim.run(oldest, room.room);
+    this.#sql.forgetAppend.run(room.room, oldest);
   }
 
   #setKey(room: Room, key: string, value: string | null, seq: number): void {
@@ -161,6 +230,11 @@ export class Tables {
     return row?.seq ?? 0;
   }
 
+  #idAt(room: Room, seq: number): string | undefined {
+    if (seq < room.oldest) return undefined;
+    return (this.#sql.entryId.get(room.room, seq) as { id: string } | undefined)?.id;
+  }
+
   #hasLapsed(room: Room, key: string, now: number): boolean {
     return this.#sql.lapsedLease.get(room.room, ...splitKey(key), now) !== undefined;
   }
@@ -173,7 +247,7 @@ export class Tables {
 
   #openRoom({ room: name, newEpoch: epoch }: AppendOperation): Room {
     const { room } = this.#sql.openRoom.get(name, epoch) as { room: number };
-    const opened: Room = { room, name, epoch, head: 0, tail: null, at: 0 };
+    const opened: Room = { room, name, epoch, head: 0, tail: null, at: 0, oldest: 1 };
     this.#remember(opened);
     return opened;
   }
@@ -201,9 +275,24 @@ function prepareAll(database: Database) {
   const someRows = (table: string, rest: string) =>
     sql(`DELETE FROM ${table} WHERE room = ?1 AND ${rest} IN (SELECT ${rest.replace(/[()]/g, '')} FROM ${table} WHERE room = ?1 LIMIT ?2)`);
   return {
-    findRoom: sql('SELECT room, name, epoch, head, tail, at FROM rooms WHERE name = ?'),
+    findRoom: sql('SELECT room, name, epoch, head, tail, at, oldest FROM rooms WHERE name = ?'),
     openRoom: sql('INSERT INTO rooms (name, epoch, head, at) VALUES (?, ?, 0, 0) RETURNING room'),
+    forkAll: sql("UPDATE rooms SET epoch = substr(epoch, 1, instr(epoch || '.', '.') - 1) || '.' || lower(hex(randomblob(6)))"),
+    newestTick: sql('SELECT newest FROM ticks'),
+    keepTick: sql('UPDATE ticks SET newest = ?'),
     moveHead: sql('UPDATE rooms SET head = ?, tail = ?, at = ? WHERE room = ?'),
+    setEpoch: sql('UPDATE rooms SET epoch = ? WHERE room = ?'),
+    trim: sql('UPDATE rooms SET oldest = ?, trimmed = 1 WHERE room = ?'),
+    // An append that is trimmed in its middle.
+    forgetAppend: sql(
+      `UPDATE entries INDEXED BY named_appends SET once = NULL
+       WHERE room = ?1 AND once = (SELECT once FROM entries WHERE room = ?1 AND seq = ?2 - 1) AND seq >= ?2`,
+    ),
+    trimmedRoom: sql('SELECT room, oldest FROM rooms WHERE trimmed = 1 LIMIT 1'),
+    removeTrimmed: sql(
+      'DELETE FROM entries WHERE room = ?1 AND seq IN (SELECT seq FROM entries WHERE room = ?1 AND seq < ?2 ORDER BY seq LIMIT ?3)',
+    ),
+    finishTrim: sql('UPDATE rooms SET trimmed = NULL WHERE room = ?'),
     endRoom: sql('UPDATE rooms SET name = NULL WHERE room = ?'),
     endedRoom: sql('SELECT room FROM rooms WHERE name IS NULL LIMIT 1'),
     removeRows: [
@@ -211,17 +300,28 @@ function prepareAll(database: Database) {
       someRows('keys', '(family, name)'),
       someRows('counts', '(parent, family)'),
       someRows('leases', '(family, name)'),
+      someRows('tickets', '(holder, family, name)'),
     ],
     removeRoom: sql('DELETE FROM rooms WHERE room = ?'),
     insertEntry: sql(
-      'INSERT INTO entries (room, seq, id, prev, at, by, author, kind, body, quiet, listed, once) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      'INSERT INTO entries (room, seq, id, prev, at, tick, by, author, kind, body, quiet, listed, once) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
     ),
     // Without INDEXED BY SQLite, which has no statistics of ours, goes through the whole room.
-    recall: sql('SELECT seq, id, at, prev FROM entries INDEXED BY named_appends WHERE room = ? AND once = ? ORDER BY seq'),
+    recall: sql('SELECT seq, id, at, prev FROM entries INDEXED BY named_appends WHERE room = ? AND once = ? AND seq >= ? ORDER BY seq'),
     erase: sql('UPDATE entries SET body = NULL WHERE room = ? AND seq = ? AND body IS NOT NULL'),
+    entryId: sql('SELECT id FROM entries WHERE room = ? AND seq = ?'),
     keySeq: sql('SELECT seq FROM keys WHERE room = ? AND family = ? AND name = ?'),
     insertKey: sql('INSERT INTO keys (room, family, name, value, seq) VALUES (?, ?, ?, ?, ?)'),
     replaceKey: sql('UPDATE keys SET value = ?, seq = ? WHERE room = ? AND family = ? AND name = ?'),
+    mark: sql('UPDATE keys SET mark = max(coalesce(mark, 0), ?) WHERE room = ? AND family = ? AND name = ? RETURNING mark'),
+    leaveTicket: sql(
+      'INSERT OR REPLACE INTO tickets (holder, room, family, name, value, epoch, seq, until) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+    ),
+    removeTicket: sql('DELETE FROM tickets WHERE holder = ? AND room = ? AND family = ? AND name = ?'),
+    removeTickets: sql(
+      `DELETE FROM tickets WHERE (holder, room, family, name) IN
+       (SELECT holder, room, family, name FROM tickets INDEXED BY ending_tickets WHERE until <= ? LIMIT ?)`,
+    ),
     removeKey: sql('DELETE FROM keys WHERE room = ? AND family = ? AND name = ?'),
     count: sql(
       'INSERT INTO counts (room, parent, family, count) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count',

@@ -9,6 +9,7 @@ import type { Batch, FromWriter, Operation, OperationAnswer, ToWriter } from './
 import { openForWriting } from './schema.ts';
 import { type Database, troubleOf } from './sqlite.ts';
 import { Tables } from './tables.ts';
+import { Witness } from './witness.ts';
 
 /** How long nothing must have been written before tidying up. */
 const REST_MS = 250;
@@ -17,6 +18,9 @@ class Writer {
   readonly #lock: Database;
   readonly #database: Database;
   readonly #tables: Tables;
+  readonly #witness: Witness;
+  /** The database is an older one than was here before. */
+  readonly wasRestored: boolean;
   #resting: NodeJS.Timeout | undefined;
   /**
    * After a failed fsync nobody knows what the disk holds, and asking again answers a false yes: no more is written
@@ -26,19 +30,23 @@ class Writer {
 
   constructor(folder: string) {
     this.#lock = claimFolder(folder);
+    this.#witness = new Witness(folder);
     try {
       this.#database = explaining(folder, () => openForWriting(folder));
       this.#tables = new Tables(this.#database);
+      this.wasRestored = this.#witness.hasSeenMoreThan(this.#tables.newestTick());
+      if (this.wasRestored) this.#tables.forkAll();
     } catch (error) {
       this.#lock.close();
       throw error;
     }
-    this.#rest();
+    this.#rest(0);
   }
 
   write({ operations, now }: Batch): OperationAnswer[] {
     const answers = this.#commitOrExplain(operations, now);
-    this.#rest();
+    if (this.#witness.isDue) this.#witness.see(this.#tables.newestTick());
+    this.#rest(now);
     return answers;
   }
 
@@ -46,6 +54,7 @@ class Writer {
     clearTimeout(this.#resting);
     try {
       if (!this.#mediumFailed) this.#tables.emptyLog();
+      this.#witness.see(this.#tables.newestTick());
     } catch {
       // It stays beside the database, which is whole only with it.
     }
@@ -88,11 +97,13 @@ class Writer {
     }
   }
 
-  #rest(): void {
+  /** `now` is the store's clock as it was last heard of: what runs out later waits for the next batch. */
+  #rest(now: number): void {
     clearTimeout(this.#resting);
     this.#resting = setTimeout(() => {
       try {
-        if (!this.#mediumFailed && this.#tables.tidy() === 'more') this.#rest();
+        this.#witness.see(this.#tables.newestTick());
+        if (!this.#mediumFailed && this.#tables.tidy(now) === 'more') this.#rest(now);
       } catch {
         // Tidying is tried again after the next batch; what could not be removed yet harms nobody.
       }
@@ -115,7 +126,7 @@ function run(folder: string): void {
       writer.close();
       port.close();
     });
-    say('open');
+    say({ opened: true, wasRestored: writer.wasRestored });
   } catch (error) {
     const reason = error instanceof StoreError && error.reason === 'full' ? 'full' : 'failed';
     say({ failed: reason, message: (error as Error).message });
