@@ -3,7 +3,7 @@
  * page says something else. What stands outside the markers is written by hand.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { commonErrors, connectErrors, errors, events, LIMITS } from '@engawa/protocol';
+import { commonErrors, connectErrors, errors, events, LIMITS, notices } from '@engawa/protocol';
 import { z } from 'zod';
 
 const PAGE = new URL('../docs/protocol.md', import.meta.url);
@@ -14,11 +14,15 @@ const COMMON = 5;
 const typeOf = (schema) => {
   if (schema.const !== undefined) return `\`${JSON.stringify(schema.const)}\``;
   if (schema.enum) return schema.enum.map((value) => `\`${JSON.stringify(value)}\``).join(' or ');
-  if (schema.anyOf) return schema.anyOf.map(typeOf).join(' or ');
+  const alternatives = schema.anyOf ?? schema.oneOf;
+  if (alternatives) return alternatives.map(typeOf).join(', or ');
   if (schema.type === 'array') return `array of ${typeOf(schema.items)}`;
-  if (schema.type === 'object') return `{ ${Object.keys(schema.properties).join(', ')} }`;
+  if (schema.type === 'object') return `{ ${Object.entries(schema.properties).map(memberOf).join(', ')} }`;
   return schema.type ?? 'object';
 };
+
+/** Which of several shapes it is, says the field that has one value. */
+const memberOf = ([name, schema]) => (schema.const === undefined ? name : `${name}: ${typeOf(schema)}`);
 
 function fieldsOf(schema, io) {
   const { properties, required = [] } = z.toJSONSchema(schema, { io, unrepresentable: 'any' });
@@ -28,33 +32,39 @@ function fieldsOf(schema, io) {
   });
 }
 
-const shapes = Object.entries(events).map(([name, { payload, reply, told, ...event }]) => ({
+const shapes = Object.entries(events).map(([name, { payload, reply, told, signalled, ...event }]) => ({
   name,
   ...event,
   payload: fieldsOf(payload, 'input'),
   reply: fieldsOf(reply, 'output'),
-  told: told && fieldsOf(told, 'output'),
+  heard: (told ?? signalled) && fieldsOf(told ?? signalled, 'output'),
 }));
 
-const rows = shapes.flatMap(({ payload, reply, told = [] }) => [...payload, ...reply, ...told]).map(({ row }) => row);
+const rows = shapes.flatMap(({ payload, reply, heard = [] }) => [...payload, ...reply, ...heard]).map(({ row }) => row);
 const isCommon = (row) => rows.filter((each) => each === row).length >= COMMON;
 const table = (all) => (all.length === 0 ? '' : `\n| field | type | |\n|---|---|---|\n${all.join('\n')}\n`);
 const codes = (list) => list.map((code) => `\`${code}\``).join(', ');
 const signature = (fields) => `\`{ ${fields.map(({ name }) => name).join(', ')} }\``;
 
-function eventSection({ name, summary, payload, reply, told, errors: refusals }) {
-  const own = new Set([...payload, ...reply, ...(told ?? [])].map(({ row }) => row).filter((row) => !isCommon(row)));
+function eventSection({ name, summary, payload, reply, heard, errors: refusals }) {
+  const own = new Set([...payload, ...reply, ...(heard ?? [])].map(({ row }) => row).filter((row) => !isCommon(row)));
   const lines = [
     `- asked with ${signature(payload)}`,
     `- answered with ${signature(reply)}`,
-    ...(told?.length > 0 ? [`- heard with ${signature(told)}`] : []),
+    ...(heard?.length > 0 ? [`- heard with ${signature(heard)}`] : []),
     ...(refusals.length > 0 ? [`- refused with ${codes(refusals)}`] : []),
   ];
   return `### \`${name}\`\n\n${summary}\n\n${lines.join('\n')}\n${table([...own])}`;
 }
 
+function noticeSection([name, { summary, payload }]) {
+  const fields = fieldsOf(payload, 'output');
+  return `### \`${name}\`\n\n${summary}\n\n- heard with ${signature(fields)}\n${table(fields.map(({ row }) => row))}`;
+}
+
 const sections = {
   events: () => `${table([...new Set(rows.filter(isCommon))])}\n${shapes.map(eventSection).join('\n')}`,
+  notices: () => Object.entries(notices).map(noticeSection).join('\n'),
   errors: () =>
     `| code | text | retryable |\n|---|---|---|\n${Object.entries(errors)
       .map(([code, { message, retryable }]) => `| \`${code}\` | ${message} | ${retryable ? 'yes' : 'no'} |`)

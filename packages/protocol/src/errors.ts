@@ -14,6 +14,7 @@ export const errors = {
   room_not_found: { message: 'Room does not exist.', retryable: false },
   name_taken: { message: 'Username already exists, please choose another username.', retryable: false },
   not_a_member: { message: 'You are not a member of this room.', retryable: false },
+  removed: { message: 'You were removed from this room.', retryable: false },
   not_allowed: { message: 'You are not allowed to do this.', retryable: false },
   chat_not_found: { message: 'Chat does not exist.', retryable: false },
   too_many_reactions: { message: 'This chat has as many different reactions as it may have.', retryable: false },

@@ -9,31 +9,69 @@ interface EventDefinition {
   payload: z.ZodObject;
   /** The acknowledgement, beside `ok: true`. */
   reply: z.ZodObject;
-  /** What `<event>:success` carries to the room beside the entry's own fields; a question has none. */
+  /** A command: what `<event>:success` carries to the room beside the fields of every entry. */
   told?: z.ZodObject;
+  /** A signal: all that `<event>:success` carries to the room. It is no entry: not kept, and only the latest counts. */
+  signalled?: z.ZodObject;
   /** The refusals of this event, beside those that any event may meet. */
   errors: readonly ErrorCode[];
   /** The text when the server itself fails, where the tutorial's clients know one. */
   failure?: string;
 }
 
-const { roomId, username, clientId, message, topic, reaction, seq, epoch, at, entryId } = model;
+const { roomId, username, clientId, message, topic, reaction, seq, epoch, at, entryId, tail, presence } = model;
 
 /** Where a command's entry stands. An answer without `id` says: nothing had to change, the room is at this position. */
 const placed = z.object({ roomId, epoch, seq, id: entryId.optional(), at: at.optional() });
 
 const joined = placed.extend({
+  tail,
   username,
   role: model.member.shape.role,
   topic,
   members: model.room.shape.members,
+  online: z.int().describe('How many members are connected, as far as this server knows.'),
+  read: model.member.shape.read,
   session: z.string().describe('Secret of this client: who shows it in `auth.session` at a later connect takes his own names back.'),
   limits: model.limits,
 });
 
 const chatSeq = seq.describe('The seq of the chat.');
+const edited = seq.describe('Only when told to somebody who was away: the text is already that of this later entry.');
+const deleted = z.literal(true).describe('Only when told to somebody who was away: a later entry deleted the chat.');
 const limit = z.int().min(1).max(LIMITS.pageMax).default(LIMITS.pageDefault).describe('How many at most.');
 const more = z.boolean().describe('Whether there is more in the direction of the question.');
+
+/** An entry as a room heard it, told to somebody who was away. */
+const missed = model.entry
+  .extend({
+    kind: z.string().describe('The event: `create:chat` was heard as `create:chat:success`.'),
+    erased: z.literal(true).optional().describe('An edit whose text a later entry replaced: it says no more.'),
+  })
+  .loose();
+
+const held = z.object({
+  roomId,
+  username,
+  epoch: z.string().max(LIMITS.idBytes),
+  seq: z.int().min(0).describe('The newest entry that the asker has; 0 for none.'),
+  id: z
+    .string()
+    .max(LIMITS.idBytes)
+    .nullish()
+    .describe('The `id` of the newest entry that he was told: with it a log that was forked is found out.'),
+});
+
+/** A position to go on from. */
+const from = { roomId, epoch, seq: seq.min(0), id: tail };
+const page = model.chatPage.describe('The newest chats, as they stand.');
+const resumed = z.discriminatedUnion('outcome', [
+  z.object({ outcome: z.literal('caught_up'), ...from, entries: z.array(missed) }),
+  z.object({ outcome: z.literal('more'), ...from, entries: z.array(missed) }),
+  z.object({ outcome: z.literal('too_old'), ...from, oldest: seq, page }),
+  z.object({ outcome: z.literal('reset'), ...from, page }),
+  z.object({ outcome: z.literal('refused'), roomId, error: z.custom<WireError>() }),
+]);
 
 const joinErrors = ['too_many_rooms'] as const satisfies ErrorCode[];
 const memberErrors = ['room_not_found', 'not_a_member'] as const satisfies ErrorCode[];
@@ -73,7 +111,12 @@ export const events = {
     summary: 'Says something. Acknowledged means kept.',
     payload: z.object({ roomId, username, message, clientId: clientId.optional() }),
     reply: placed,
-    told: z.object({ message, clientId: clientId.optional() }),
+    told: z.object({
+      message: message.describe('The text; data, never markup. Empty when the chat was deleted before it was told.'),
+      clientId: clientId.optional(),
+      edited: edited.optional(),
+      deleted: deleted.optional(),
+    }),
     errors: memberErrors,
   },
   'update:chat': {
@@ -148,14 +191,67 @@ export const events = {
       roomId,
       epoch,
       seq: seq.describe('The newest entry of the room when the page was read.'),
-      chats: z.array(model.chat),
-      more: z
-        .object({ before: z.boolean(), after: z.boolean() })
-        .describe('Whether there are older and newer chats than those of the page.'),
+      tail,
+      ...model.chatPage.shape,
     }),
     errors: memberErrors,
   },
+  'resume:rooms': {
+    summary:
+      'Comes back to rooms that were joined before, with the same session, each at the position that the asker has: he is told everything that he missed, and hears the room from then on. A name that lapsed meanwhile is taken again. What it costs is not counted against his rates. A refusal concerns one room.',
+    payload: z.object({
+      rooms: z.array(held).min(1).max(LIMITS.roomsPerResume).describe('The rooms, and what the asker has of each.'),
+      limit: limit.default(LIMITS.pageMax),
+    }),
+    reply: z.object({ rooms: z.array(resumed).describe('What became of each room, in the order of the asking.') }),
+    errors: [...memberErrors, 'name_taken', 'removed', 'too_many_rooms'],
+  },
+  'start:typing': {
+    summary: 'Says that somebody is typing: to be said again every few seconds while he does, since it is forgotten after six.',
+    payload: z.object({ roomId, username }),
+    reply: z.object({ roomId }),
+    signalled: z.object({ roomId, username }),
+    errors: ['not_a_member'],
+  },
+  'stop:typing': {
+    summary: 'Says that he types no more. A chat of his says so, too.',
+    payload: z.object({ roomId, username }),
+    reply: z.object({ roomId }),
+    signalled: z.object({ roomId, username }),
+    errors: ['not_a_member'],
+  },
+  'update:presence': {
+    summary: 'Says whether somebody looks. The room also hears it when a member connects, or is connected no more.',
+    payload: z.object({ roomId, username, presence: presence.exclude(['gone']) }),
+    reply: z.object({ roomId }),
+    signalled: z.object({ roomId, username, presence, online: joined.shape.online }),
+    errors: ['not_a_member'],
+  },
+  'mark:read': {
+    summary: 'Says how far a member has read. A mark never goes back, and is kept while he is a member. Unread is the head less the mark.',
+    payload: z.object({ roomId, username, seq }),
+    reply: z.object({ roomId, read: model.member.shape.read, unread: z.int().describe('Entries after the mark.') }),
+    signalled: z.object({ roomId, username, read: model.member.shape.read }),
+    errors: ['not_a_member'],
+  },
 } as const satisfies Record<string, EventDefinition>;
+
+/** What the server says by itself. */
+export const notices = {
+  'reset:room': {
+    summary:
+      'The log of a room is another one than before: it was lost, restored or forked. What came after `seq` is to be dropped, the position is as given, and what the reader had sent after `seq` may be sent again under its `clientId`. Without an epoch the room is gone.',
+    payload: z.object({
+      roomId,
+      epoch: epoch.nullable(),
+      seq: z.int().min(0).describe('Up to here both logs are the same; 0 when that is not known.'),
+    }),
+  },
+  'close:connection': {
+    summary: 'The server is about to stop, and closes the connection: a client comes back by itself, best at the time that it is given.',
+    payload: z.object({ returnAfter: z.int().describe('Milliseconds: another one for each client, so that not all come at once.') }),
+  },
+} as const satisfies Record<string, { summary: string; payload: z.ZodObject }>;
 
 /** What any event may be refused with. */
 export const commonErrors = [
@@ -173,9 +269,13 @@ export const connectErrors = ['too_many_connections', 'rate_limited', 'invalid_s
 
 type Events = typeof events;
 export type EventName = keyof Events;
-/** Events that add to a room's log; the others are questions. */
+/** Events that add to a room's log. */
 export type CommandName = { [E in EventName]: Events[E] extends { told: z.ZodObject } ? E : never }[EventName];
-export type QuestionName = Exclude<EventName, CommandName>;
+/** Events that are told and not kept. */
+export type SignalName = { [E in EventName]: Events[E] extends { signalled: z.ZodObject } ? E : never }[EventName];
+/** Events that only the asker is answered. */
+export type QuestionName = Exclude<EventName, CommandName | SignalName>;
+export type NoticeName = keyof typeof notices;
 
 /** A payload as a client writes it. */
 export type Ask<E extends EventName> = z.input<Events[E]['payload']>;
@@ -185,13 +285,23 @@ export type Reply<E extends EventName> = z.output<Events[E]['reply']>;
 export type Answer<E extends EventName> = ({ ok: true } & Reply<E>) | { ok: false; error: WireError };
 /** What an entry of this kind carries beside the fields of every entry. */
 export type Told<E extends CommandName> = z.output<Events[E]['told']>;
-/** What the room hears. */
-export type Heard<E extends CommandName> = model.EntryFields & Told<E>;
+/** What the room hears. An entry that says no more than every entry has a type without any field of its own. */
+export type Heard<E extends CommandName> = string extends keyof Told<E> ? model.EntryFields : model.EntryFields & Told<E>;
+
+/** What the room hears of a signal. */
+export type Signalled<E extends SignalName> = z.output<Events[E]['signalled']>;
+export type Notice<E extends NoticeName> = z.output<(typeof notices)[E]['payload']>;
+/** An entry as it is told to somebody who was away. One that is `erased` says nothing beside its place. */
+export type Missed = { [E in CommandName]: { kind: E; erased?: true } & Heard<E> }[CommandName];
+/** What became of one room of a `resume:rooms`. */
+export type Resumed = z.output<typeof resumed>;
 
 /** For `Server<ClientEvents, ServerEvents>` and its mirror at the client. */
 export type ClientEvents = { [E in EventName]: (payload: Ask<E>, acknowledge?: (answer: Answer<E>) => void) => void };
 export type ServerEvents = { [E in CommandName as `${E}:success`]: (heard: Heard<E>) => void } & {
   [E in QuestionName as `${E}:success`]: (reply: Reply<E>) => void;
+} & { [E in SignalName as `${E}:success`]: (signal: Signalled<E>) => void } & {
+  [E in NoticeName]: (notice: Notice<E>) => void;
 } & { error: (error: WireError & { event?: string }) => void };
 
 export const isEventName = (name: unknown): name is EventName => typeof name === 'string' && Object.hasOwn(events, name);

@@ -24,6 +24,8 @@ export interface Limits {
   pageMax: number;
   /** Rooms that one connection may be in. */
   roomsPerConnection: number;
+  /** Rooms of one `resume:rooms`. */
+  roomsPerResume: number;
   /** Commands of one connection that may wait for an answer. */
   waitingPerConnection: number;
   /** How often and how many at once; null where the operator has lifted them. */
@@ -31,13 +33,17 @@ export interface Limits {
 }
 
 export interface Rates {
-  /** Packets of any kind, per connection. */
+  /** Packets of any kind but those that have a rate of their own below, per connection. */
   packets: Rate;
+  /** Asks to resume, per connection: so many that only who resumes for nothing meets it. */
+  resumes: Rate;
+  /** Typing, presence and read marks, per connection. */
+  signals: Rate;
   /** Chats, per connection and room. */
   chats: Rate;
   /** Rooms created or joined, per connection. */
   joins: Rate;
-  /** Packets of any kind, per network address. */
+  /** Packets of any kind but asks to resume, per network address. */
   addressPackets: Rate;
   /** New connections, per network address. */
   addressConnections: Rate;
@@ -55,9 +61,12 @@ export const LIMITS = {
   pageDefault: 50,
   pageMax: 500,
   roomsPerConnection: 1_000,
+  roomsPerResume: 200,
   waitingPerConnection: 1_000,
   rates: {
     packets: { burst: 100, perSecond: 10 },
+    resumes: { burst: 1_000, perSecond: 50 },
+    signals: { burst: 50, perSecond: 5 },
     chats: { burst: 20, perSecond: 1 },
     joins: { burst: 20, perSecond: 2 },
     addressPackets: { burst: 1_000, perSecond: 100 },

@@ -50,9 +50,14 @@ export const reaction = z
   .describe('One emoji or character.');
 
 export const seq = z.int().min(1).describe('The place of an entry in its room, from 1, without holes.');
-export const epoch = z.string().describe("One life of the room's log; another epoch means another log.");
+export const epoch = z
+  .string()
+  .describe("One life of the room's log; another epoch means another log. What stands before a dot is the same in all forks of a log.");
 export const at = z.number().describe('When, by the clock of the server: milliseconds since 1970; never going back inside a room.');
 export const entryId = z.string().describe('Unique name of the entry.');
+export const tail = entryId
+  .nullable()
+  .describe('The `id` of the newest entry up to there that was told to the room: what the next one has as its `prev`.');
 
 /** What every entry says of itself, whatever its kind. */
 export const entry = z.object({
@@ -69,7 +74,7 @@ export const entry = z.object({
 });
 export type EntryFields = z.infer<typeof entry>;
 
-export const chat = z.object({
+const chat = z.object({
   seq,
   id: entryId,
   at,
@@ -86,10 +91,25 @@ export const chat = z.object({
 /** A chat as it stands now: its first text with what became of it. */
 export type Chat = z.infer<typeof chat>;
 
+export const chatPage = z.object({
+  chats: z.array(chat),
+  asOf: z.int().describe('Edits, deletions and reactions up to this entry are in the chats; later ones are not.'),
+  more: z.object({ before: z.boolean(), after: z.boolean() }).describe('Whether there are older and newer chats than those of the page.'),
+});
+/** Chats one after the other, oldest first. */
+export type ChatPage = z.infer<typeof chatPage>;
+
+export const presence = z
+  .enum(['online', 'away', 'gone'])
+  .describe('`online`: connected; `away`: connected, and says that nobody looks; `gone`: not connected, the name is kept for a while.');
+export type Presence = z.infer<typeof presence>;
+
 export const member = z.object({
   username,
   role: z.enum(['owner', 'member']).describe('The owner may do what others may not.'),
   since: seq.describe('The entry by which the member joined.'),
+  presence,
+  read: seq.describe('The newest entry that the member has read, as far as he told; the one by which he joined when he told nothing.'),
 });
 export type Member = z.infer<typeof member>;
 
