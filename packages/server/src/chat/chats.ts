@@ -44,11 +44,24 @@ function changeable(facts: Facts, { username, chatSeq }: Changing, caller: Calle
 }
 
 export async function listChats(store: Store, ask: Payload<'list:chats'>, caller: Caller): Promise<Reply<'list:chats'>> {
-  const { roomId } = ask;
-  speaker(await store.read(roomId, { keys: speakerKeys(caller.username) }), caller.username, caller);
-  const { entries, epoch, head, more } = await readPage(store, ask);
-  const chats = await withWhatBecame(store, roomId, entries, String(caller.username));
-  return { roomId, epoch: String(epoch), seq: head, chats, more };
+  const page = await chatsAsTheyStand(store, ask, String(caller.username));
+  // After the reading: what was read may be from after his removal.
+  speaker(await store.read(ask.roomId, { keys: speakerKeys(caller.username) }), caller.username, caller);
+  return page;
+}
+
+/** The newest page, for somebody who is known to be a member. */
+export const newestChats = (store: Store, ask: { roomId: string; limit: number }, asker: string): Promise<Reply<'list:chats'>> =>
+  chatsAsTheyStand(store, ask, asker);
+
+/** Read again when the room became another one between the page and what became of it. */
+async function chatsAsTheyStand(store: Store, ask: Payload<'list:chats'>, asker: string): Promise<Reply<'list:chats'>> {
+  for (;;) {
+    const { entries, epoch, head, tail, more } = await readPage(store, ask);
+    if (epoch === null) throw new ChatError('room_not_found');
+    const became = await whatBecame(store, ask.roomId, entries, asker);
+    if (became.epoch === epoch) return { roomId: ask.roomId, epoch, seq: head, tail, chats: became.chats, asOf: became.head, more };
+  }
 }
 
 type ChatPage = Omit<Page, 'more'> & { more: { before: boolean; after: boolean } };
@@ -75,19 +88,25 @@ const isThereAfter = async (store: Store, roomId: string, after: number): Promis
   (await store.page(roomId, { after, limit: 1, listed: true })).entries.length > 0;
 
 /** Three reads whatever the size of the page: the page itself, what became of its chats, and what the asker gave. */
-async function withWhatBecame(store: Store, roomId: string, entries: Entry[], asker: string): Promise<Chat[]> {
+async function whatBecame(
+  store: Store,
+  roomId: string,
+  entries: Entry[],
+  asker: string,
+): Promise<{ epoch: string | null; head: number; chats: Chat[] }> {
   const seqs = entries.map(({ seq }) => seq);
   const facts = await store.read(roomId, { keys: seqs.map(chatKey), counts: seqs.map(reactionsOf) });
   const reactions = new Map(seqs.map((seq) => [seq, reactionsTo(facts, seq)]));
   const mineKeys = seqs.flatMap((seq) => (reactions.get(seq) ?? []).map(({ reaction }) => reactionKey(seq, reaction, asker)));
   const mine = mineKeys.length > 0 ? (await store.read(roomId, { keys: mineKeys })).keys : new Map<string, unknown>();
-  return entries.map((entry) => {
+  const chats = entries.map((entry) => {
     const given = (reactions.get(entry.seq) ?? []).map((counted) => ({
       ...counted,
       ...(mine.has(reactionKey(entry.seq, counted.reaction, asker)) && { mine: true as const }),
     }));
     return asItStands(entry, facts, given);
   });
+  return { epoch: facts.epoch, head: facts.head, chats };
 }
 
 function reactionsTo(facts: Facts, seq: number): { reaction: string; count: number }[] {

@@ -60,12 +60,13 @@ async function decideOrRecall(
   return decided;
 }
 
-/** The append of what was decided, on the condition that the keys are as they were. */
+/** The append of what was decided, on the condition that the keys are as they were, and the entries the same. */
 export function resting(decided: Decided[], facts: Facts, keys: string[]): Append {
   return {
     drafts: decided.map((each) => ({ id: randomUUID(), ...each })),
     epoch: facts.epoch,
     given: keys.map((key) => [key, facts.keys.get(key)?.seq ?? 0]),
+    entries: [...facts.entries].map(([seq, { id }]) => [seq, id]),
   };
 }
 

@@ -58,6 +58,8 @@ export class LeaseKeeper {
     try {
       if (isNeeded() || !store.writable) await this.#beat();
       const lapsed = await store.lapsed(FREED_NAMES);
+      // These may be our own, if the clock jumped in between: who is back by the append that frees him is not freed.
+      if (lapsed.length > 0 && isNeeded()) await this.#beat();
       await Promise.all(lapsed.map(({ room, key }) => free(store, room, key).catch(onError)));
     } catch (error) {
       onError(error);

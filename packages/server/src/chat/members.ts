@@ -1,5 +1,5 @@
 import { ChatError, type Member, type Payload, type Reply } from '@engawa/protocol';
-import type { Store } from '../store/store.ts';
+import type { Key, Store } from '../store/store.ts';
 import { type MemberValue, memberFamily, memberKey, memberName, settingsKey } from './keys.ts';
 import {
   type Caller,
@@ -39,16 +39,31 @@ export const removeMember: Rule<'remove:member'> = {
   },
 };
 
+/** How long somebody who is a member no more is remembered, in case he comes back. */
+const TICKET_MS = 7 * 24 * 3_600_000;
+
+/** What a client comes back with after a drop: the name that its session had in a room. */
+export interface TicketValue {
+  username: string;
+  /** He did not leave, and was not lost: he does not come back unless he asks to. */
+  removed?: true;
+}
+
 export function joining(member: MemberValue, node: string): Decided {
   const key = memberKey(member.username);
-  return draft('add:member', member, {}, { sets: [[key, { ...member }]], lease: { key, node } });
+  const { author: holder, username } = member;
+  const value = { username } satisfies TicketValue;
+  return draft('add:member', member, {}, { sets: [[key, { ...member }]], lease: { key, node }, ticket: { holder, key, value } });
 }
 
 /** A guest whose connection did not come back in time. */
 export const lapse = (gone: MemberValue): Decided => leave(gone, gone, 'gone');
 
-function leave({ username }: MemberValue, by: MemberValue, reason: 'left' | 'removed' | 'gone'): Decided {
-  return draft('remove:member', by, { username, reason }, { sets: [[memberKey(username), null]] });
+function leave({ username, author: holder }: MemberValue, by: MemberValue, reason: 'left' | 'removed' | 'gone'): Decided {
+  const key = memberKey(username);
+  const value: TicketValue = reason === 'removed' ? { username, removed: true } : { username };
+  const ticket = { holder, key, ...(reason === 'left' ? { value: null } : { value: { ...value }, ttl: TICKET_MS }) };
+  return draft('remove:member', by, { username, reason }, { sets: [[key, null]], ticket });
 }
 
 /** What a member who has just joined needs to know of the room. */
@@ -56,13 +71,16 @@ export async function describeMembership(store: Store, roomId: string, username:
   const facts = await store.read(roomId, { keys: [settingsKey, memberKey(username)], counts: [''] });
   const member = memberNamed(facts, username);
   return {
-    seq: facts.head,
     username: member?.username ?? username,
     role: roleOf(member !== undefined && isOwner(facts, member)),
     topic: facts.epoch === null ? '' : settingsOf(facts).topic,
     members: memberCount(facts),
+    read: readBy(facts.keys.get(memberKey(username))),
   };
 }
+
+/** Who told nothing has read what was there before he came. */
+const readBy = (key: Key | undefined): number => key?.mark ?? key?.seq ?? 1;
 
 export async function listMembers(
   store: Store,
@@ -72,9 +90,10 @@ export async function listMembers(
   const facts = await store.read(roomId, { keys: [settingsKey, ...speakerKeys(caller.username)], counts: [''] });
   speaker(facts, caller.username, caller);
   const { keys, more } = await store.family(roomId, memberFamily, after === undefined ? { limit } : { after: memberName(after), limit });
-  const members = keys.map(([, { value, seq }]) => {
-    const member = value as unknown as MemberValue;
-    return { username: member.username, role: roleOf(isOwner(facts, member)), since: seq };
+  const members = keys.map(([, key]): Member => {
+    const member = key.value as unknown as MemberValue;
+    const presence = key.lease === 'released' ? 'gone' : 'online';
+    return { username: member.username, role: roleOf(isOwner(facts, member)), since: key.seq, presence, read: readBy(key) };
   });
   return { roomId, epoch: String(facts.epoch), seq: facts.head, members, count: memberCount(facts), more };
 }
