@@ -29,7 +29,7 @@ async function run(settings: Settings): Promise<number> {
   try {
     const port = await server.listen();
     console.log(welcome(settings, port, folder));
-    for (const warning of warnings(settings, folder)) console.warn(`WARNING: ${warning}`);
+    for (const warning of [...warnings(settings, folder), ...restored(store.wasRestored)]) console.warn(`WARNING: ${warning}`);
     log.info({ signal: await stopped }, 'stopping');
   } finally {
     await server.close();
@@ -61,6 +61,9 @@ function warnings({ limits }: Settings, folder: string): string[] {
       : [`${folder} is on ${network}, a network file system: chats may be lost or damaged. Use a local disk.`]),
   ];
 }
+
+const restored = (wasRestored: boolean): string[] =>
+  wasRestored ? ['The database is older than the one that was here before: clients are told that rooms were set back.'] : [];
 
 async function explaining(run: () => Promise<number>): Promise<number> {
   try {

@@ -1,22 +1,22 @@
-import { randomUUID } from 'node:crypto';
 import { createServer as createHttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { LIMITS, type Limits } from '@engawa/protocol';
 import type { Logger } from 'pino';
-import { Server, type Socket } from 'socket.io';
-import { GRACE_MS, LeaseKeeper } from './chat/leases.ts';
+import { Server } from 'socket.io';
+import { Node } from './node.ts';
 import type { Settings } from './settings.ts';
 import type { Store } from './store/store.ts';
-import { bindEvents } from './transport/bind-events.ts';
 import { guardDoor, originOptions } from './transport/door.ts';
-import { connectionOf, FanOut } from './transport/fan-out.ts';
-import type { Services } from './transport/handlers.ts';
 import { answerHttp } from './transport/http.ts';
-import { watchUnread } from './transport/unread.ts';
+import { recoveringAdapter, welcomeBack } from './transport/recovering-adapter.ts';
+import { SocketIoWire } from './transport/socket-io-wire.ts';
+import { Turnstile } from './transport/turnstile.ts';
 import { ChatWebSocketServer } from './transport/websocket.ts';
 
 /** Milliseconds in which a connection must ask for something, before it is closed. */
 const CONNECT_TIMEOUT_MS = 10_000;
+/** Connections that the system holds until they are taken: more come at once after a restart than it would by itself. */
+const BACKLOG = 4_096;
 /** Milliseconds for those who stay, whatever they are told, when the server closes. */
 const LINGER_MS = 3_000;
 
@@ -33,59 +33,60 @@ export interface ServerOptions {
   log: Logger;
   /** Milliseconds that a guest's name stays his after his connection is gone. */
   grace?: number;
+  /** Milliseconds between the pings that keep connections alive. */
+  pingInterval?: number;
+  /** Milliseconds in which a ping is answered, or the connection is given up; by clients, too. */
+  pingTimeout?: number;
 }
 
 /** The wiring: one store, the sockets of one node, and what goes between them. */
-export function createServer({ store, settings, log, grace = GRACE_MS }: ServerOptions): ChatServer {
-  const node = randomUUID();
+export function createServer({ store, settings, log, grace, pingInterval, pingTimeout }: ServerOptions): ChatServer {
   const limits: Limits = settings.limits === 'on' ? LIMITS : { ...LIMITS, rates: null };
-  const onError = (error: unknown): undefined => {
-    log.error({ err: error }, 'a task in the background failed');
-  };
   let isClosing = false;
 
   const http = createHttpServer((request, response) => answerHttp(request, response, () => store.writable && !isClosing));
   const io = new Server(http, {
-    ...originOptions(settings.origins),
+    ...originOptions(settings.origins, { turnstile: new Turnstile(), isClosing: () => isClosing }),
     maxHttpBufferSize: limits.frameBytes,
     connectTimeout: CONNECT_TIMEOUT_MS,
     wsEngine: ChatWebSocketServer,
     serveClient: false,
+    // Who comes back is known by its session and its tickets: every check is made again.
+    connectionStateRecovery: { skipMiddlewares: false },
+    ...(pingInterval !== undefined && { pingInterval }),
+    ...(pingTimeout !== undefined && { pingTimeout }),
   });
-  const door = guardDoor(io, { limits, trustedProxies: settings.trustedProxies, log });
-  const fanOut = new FanOut({ io, store, node, grace, onError });
-  const leases = new LeaseKeeper({ store, node, grace, isNeeded: () => fanOut.isAnybodyHere, onError });
-  const unread = watchUnread(io);
-  const services: Services = { store, fanOut, leases, limits, node, log };
+  const wire = new SocketIoWire(io);
+  const node = new Node({ store, wire, log, limits, ...(grace !== undefined && { grace }) });
+  io.adapter(recoveringAdapter(node.services));
+  const door = guardDoor(io, { node, limits, trustedProxies: settings.trustedProxies, log });
 
   io.on('connection', (socket) => {
-    bindEvents(services, socket);
+    node.connected(socket);
+    welcomeBack(node.services, socket);
+    socket.onAny((event: unknown, ...args: unknown[]) => node.receive(socket, event, args));
     socket.on('error', (error: unknown) => {
       // A client may send an event of this name: only what the transport met is for the log.
       if (error instanceof Error) log.info({ err: error }, 'a connection sent what cannot be understood');
     });
-    socket.on('disconnect', () => void fanOut.disconnect(socket));
+    socket.on('disconnect', () => void node.disconnected(socket));
   });
 
   return {
     listen: () =>
       new Promise((resolve, reject) => {
         http.once('error', reject);
-        http.listen(settings.port, settings.host, () => resolve((http.address() as AddressInfo).port));
+        http.listen({ port: settings.port, host: settings.host, backlog: BACKLOG }, () => resolve((http.address() as AddressInfo).port));
       }),
     async close() {
       isClosing = true;
-      leases.stop();
       door.close();
-      unread.stop();
-      const sockets = [...io.sockets.sockets.values()];
-      await settled(sockets);
+      await node.settle();
       const lingering = setTimeout(() => http.closeAllConnections(), LINGER_MS);
       await io.close();
       clearTimeout(lingering);
-      await Promise.all(sockets.map((socket) => fanOut.disconnect(socket)));
+      wire.close();
+      await node.close();
     },
   };
 }
-
-const settled = (sockets: Socket[]) => Promise.all(sockets.map((socket) => connectionOf(socket).settled()));

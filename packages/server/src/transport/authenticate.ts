@@ -10,17 +10,29 @@ export interface Identity {
   author: string;
 }
 
-/** The identity that a client shows as `auth.session` when it connects, or a new one. */
+const isSession = (shown: unknown): shown is string => typeof shown === 'string' && SESSION.test(shown);
+
+/**
+ * The identity that a client shows when it connects, or a new one: as `auth.session`, or in the `pid` that stock clients
+ * show by themselves. They may have a `pid` of another server, which says nothing to us.
+ */
 export function authenticate(auth: unknown): Identity {
-  const shown = (auth as { session?: unknown } | null | undefined)?.session;
-  if (shown === undefined || shown === null) return identityOf(newSession());
-  if (typeof shown !== 'string' || !SESSION.test(shown)) throw new ChatError('invalid_session');
-  return identityOf(shown);
+  const { session, pid } = (auth ?? {}) as { session?: unknown; pid?: unknown };
+  if (session === undefined || session === null) return identityOf(sessionIn(pid) ?? newSession());
+  if (!isSession(session)) throw new ChatError('invalid_session');
+  return identityOf(session);
 }
+
+/** A stock client takes a `pid` that it had before for a recovery: so each holds the session, and something of its own. */
+export const newPid = (session: string): string => `${session}.${randomBytes(6).toString('base64url')}`;
+
+export function sessionIn(pid: unknown): string | undefined {
+  const [session] = typeof pid === 'string' ? pid.split('.', 1) : [];
+  return isSession(session) ? session : undefined;
+}
+
+export const authorOf = (session: string): string => createHash('sha256').update(session).digest('base64url').slice(0, 22);
 
 const newSession = (): string => randomBytes(24).toString('base64url');
 
-const identityOf = (session: string): Identity => ({
-  session,
-  author: createHash('sha256').update(session).digest('base64url').slice(0, 22),
-});
+const identityOf = (session: string): Identity => ({ session, author: authorOf(session) });

@@ -1,20 +1,10 @@
-import {
-  ChatError,
-  type ErrorCode,
-  type EventName,
-  events,
-  isEventName,
-  type Limits,
-  type Payload,
-  type WireError,
-} from '@engawa/protocol';
-import type { Logger } from 'pino';
-import type { Socket } from 'socket.io';
-import { StoreError } from '../store/store.ts';
-import { connectionOf } from './fan-out.ts';
-import { handlers, type Services } from './handlers.ts';
+import { ChatError, type EventName, events, isEventName, type Limits, type Payload } from '@engawa/protocol';
+import { handlers } from './handlers.ts';
 import { isDeeperThan } from './json-depth.ts';
-import { endIfUnread } from './unread.ts';
+import { connectionOf } from './local-room.ts';
+import type { Services } from './services.ts';
+import type { Peer } from './wire.ts';
+import { toWireError } from './wire-error.ts';
 
 /** Characters of an event's name that a refusal repeats: any name may be asked for. */
 const ECHOED = 64;
@@ -24,22 +14,19 @@ type Acknowledge = (answer: object) => void;
 /** One packet that wants an answer. */
 interface Asked {
   services: Services;
-  socket: Socket;
+  peer: Peer;
   event: string;
   acknowledge: Acknowledge | undefined;
 }
 
-/** From here on, what the socket sends is answered: by its acknowledgement, or by an `error` event. */
-export function bindEvents(services: Services, socket: Socket): void {
-  socket.onAny((event: unknown, ...args: unknown[]) => receive(services, socket, typeof event === 'string' ? event : '', args));
-}
-
-function receive(services: Services, socket: Socket, event: string, args: unknown[]): void {
+/** One packet of a peer: it is answered by its acknowledgement, or by an `error` event. */
+export function receive(services: Services, peer: Peer, name: unknown, args: unknown[]): void {
+  const event = typeof name === 'string' ? name : '';
   const last = args.at(-1);
-  const asked = { services, socket, event, acknowledge: typeof last === 'function' ? (last as Acknowledge) : undefined };
+  const asked = { services, peer, event, acknowledge: typeof last === 'function' ? (last as Acknowledge) : undefined };
   try {
-    const connection = connectionOf(socket);
-    connection.mayAsk();
+    const connection = connectionOf(peer);
+    connection.mayAsk(event);
     if (!isEventName(event)) throw new ChatError('unknown_event');
     const ask = parse(event, args[0], services.limits);
     connection.inTurn(() => answer(asked, event, ask));
@@ -59,36 +46,22 @@ function parse<E extends EventName>(event: E, payload: unknown, limits: Limits):
 
 /** The one place where what goes wrong is caught; it never rejects. */
 async function answer<E extends EventName>(asked: Asked, event: E, ask: Payload<E>): Promise<void> {
-  const { services, socket, acknowledge } = asked;
+  const { services, peer, acknowledge } = asked;
   try {
-    const reply = await handlers[event](services, socket, ask);
+    const reply = await handlers[event](services, peer, ask);
     if (acknowledge) acknowledge({ ok: true, ...reply });
-    else if (event.startsWith('list:')) socket.emit(`${event}:success`, reply);
-    endIfUnread(socket);
+    else if (isQuestion(event)) peer.emit(`${event}:success`, reply);
+    services.wire.sent(peer);
   } catch (error) {
     refuse(asked, error);
   }
 }
 
-function refuse({ services, socket, event, acknowledge }: Asked, error: unknown): void {
+const isQuestion = (event: EventName): boolean => !('told' in events[event] || 'signalled' in events[event]);
+
+function refuse({ services, peer, event, acknowledge }: Asked, error: unknown): void {
   const wire = toWireError(error, event, services.log);
   if (acknowledge) acknowledge({ ok: false, error: wire });
-  else socket.emit('error', { ...wire, event: event.slice(0, ECHOED) });
-  endIfUnread(socket);
-}
-
-const codeOfStoreError: Record<StoreError['reason'], ErrorCode> = {
-  full: 'storage_full',
-  failed: 'storage_failed',
-  busy: 'busy',
-  closed: 'busy',
-};
-
-/** What the client is told. What went wrong inside stays in the log. */
-function toWireError(error: unknown, event: string, log: Logger): WireError {
-  if (error instanceof ChatError) return error.toWire();
-  log.error({ err: error, event }, 'a request failed');
-  const code = error instanceof StoreError ? codeOfStoreError[error.reason] : 'internal';
-  const definition = isEventName(event) ? (events[event] as { failure?: string }) : {};
-  return new ChatError(code, definition.failure === undefined ? {} : { message: definition.failure }).toWire();
+  else peer.emit('error', { ...wire, event: event.slice(0, ECHOED) });
+  services.wire.sent(peer);
 }

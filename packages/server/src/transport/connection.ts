@@ -1,4 +1,4 @@
-import { ChatError, type Limits } from '@engawa/protocol';
+import { ChatError, events, type Limits } from '@engawa/protocol';
 import type { Identity } from './authenticate.ts';
 import { Bucket } from './rates.ts';
 
@@ -15,6 +15,8 @@ export class Connection {
   readonly #limits: Limits;
   readonly #addressPackets: Bucket | undefined;
   readonly #packets: Bucket | undefined;
+  readonly #resumes: Bucket | undefined;
+  readonly #signals: Bucket | undefined;
   readonly #joins: Bucket | undefined;
   #last: Promise<void> = Promise.resolve();
   #waiting = 0;
@@ -24,16 +26,28 @@ export class Connection {
     this.#limits = limits;
     this.#addressPackets = addressPackets;
     this.#packets = bucket(limits.rates?.packets);
+    this.#resumes = bucket(limits.rates?.resumes);
+    this.#signals = bucket(limits.rates?.signals);
     this.#joins = bucket(limits.rates?.joins);
   }
 
-  mayAsk(): void {
-    this.#packets?.take();
+  /** Coming back is no fault of the client: it neither uses up what he may ask, nor is it refused when he has asked much. */
+  mayAsk(event: string): void {
+    if (event === 'resume:rooms') {
+      this.#resumes?.take();
+      return;
+    }
+    if (SIGNALS.has(event)) this.#signals?.take();
+    else this.#packets?.take();
     this.#addressPackets?.take();
   }
 
   mayJoin(roomId: string): void {
     this.#joins?.take();
+    this.maySit(roomId);
+  }
+
+  maySit(roomId: string): void {
     if (this.seats.size >= this.#limits.roomsPerConnection && !this.seats.has(roomId)) throw new ChatError('too_many_rooms');
   }
 
@@ -72,5 +86,7 @@ export class Connection {
     await this.#last;
   }
 }
+
+const SIGNALS = new Set(Object.entries(events).flatMap(([event, definition]) => ('signalled' in definition ? [event] : [])));
 
 const bucket = (rate: ConstructorParameters<typeof Bucket>[0] | undefined): Bucket | undefined => (rate ? new Bucket(rate) : undefined);

@@ -2,9 +2,12 @@ import type { IncomingMessage } from 'node:http';
 import { ChatError, type Limits } from '@engawa/protocol';
 import type { Logger } from 'pino';
 import type { Server, ServerOptions, Socket } from 'socket.io';
+import type { Node } from '../node.ts';
 import { Addresses, addressOf, type Visit } from './addresses.ts';
-import { authenticate } from './authenticate.ts';
-import { Connection } from './connection.ts';
+import { newPid } from './authenticate.ts';
+import { connectionOf } from './local-room.ts';
+import { returnOf } from './recovering-adapter.ts';
+import type { Turnstile } from './turnstile.ts';
 
 /** CONNECT packets of one connection: one is enough, and each is answered, also when it is refused. */
 const CONNECTS = 10;
@@ -13,18 +16,29 @@ const CONNECTS = 10;
  * Browsers tell the origin of the page with every WebSocket upgrade, which CORS does not guard. Programs that are no
  * browsers tell none, and there are no cookies that a page could abuse.
  */
-export function originOptions(allowed: string[]): Pick<ServerOptions, 'cors' | 'allowRequest'> {
-  if (allowed.includes('*')) return { cors: { origin: '*' }, allowRequest: (_, decide) => decide(null, true) };
+export function originOptions(
+  allowed: string[],
+  { turnstile, isClosing }: { turnstile: Turnstile; isClosing: () => boolean },
+): Pick<ServerOptions, 'cors' | 'allowRequest'> {
+  const isForAll = allowed.includes('*');
   return {
-    cors: { origin: allowed },
-    allowRequest({ headers: { origin } }, decide) {
-      const isAllowed = origin === undefined || allowed.includes(origin);
-      decide(isAllowed ? null : 'origin not allowed', isAllowed);
+    cors: { origin: isForAll ? '*' : allowed },
+    allowRequest({ headers: { origin, upgrade }, socket }, decide) {
+      const isAllowed = isForAll || origin === undefined || allowed.includes(origin);
+      // While an upgrade waits nobody else listens to its socket, and what is reset unheard ends the process.
+      if (upgrade !== undefined) socket.on('error', unheard);
+      void turnstile.pass().then(() => {
+        if (isClosing()) decide('the server is about to stop', false);
+        else decide(isAllowed ? null : 'origin not allowed', isAllowed);
+      });
     },
   };
 }
 
+const unheard = (): void => undefined;
+
 interface Door {
+  node: Node;
   limits: Limits;
   trustedProxies: number;
   log: Logger;
@@ -34,7 +48,7 @@ interface Door {
  * Every connection is counted at its address from its first byte to its last; whoever comes in has a `Connection` of a
  * known identity.
  */
-export function guardDoor(io: Server, { limits, trustedProxies, log }: Door): { close: () => void } {
+export function guardDoor(io: Server, { node, limits, trustedProxies, log }: Door): { close: () => void } {
   const addresses = limits.rates ? new Addresses(limits.rates) : undefined;
   const visits = new WeakMap<Socket['conn'], Visit>();
   const warnOfProxy = warningOfProxy(log, trustedProxies);
@@ -57,7 +71,11 @@ export function guardDoor(io: Server, { limits, trustedProxies, log }: Door): { 
     const visit = visits.get(socket.conn);
     try {
       if (visit?.refusal) throw visit.refusal;
-      socket.data = { connection: new Connection(authenticate(socket.handshake.auth), limits, visit?.packets) };
+      const comesBack = returnOf(socket);
+      node.admit(socket, socket.handshake.auth, visit?.packets);
+      if (comesBack) (socket.data as object) = { ...(socket.data as object), comesBack };
+      // What stock clients show by themselves when they come back; who did come back keeps it.
+      if (!comesBack) (socket as unknown as { pid: string }).pid = newPid(connectionOf(socket).identity.session);
       // Up to a frame of whatever the client sent, which Socket.IO would keep as long as the connection.
       socket.handshake.auth = {};
       next();

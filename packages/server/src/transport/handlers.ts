@@ -1,27 +1,28 @@
-import type { CommandName, EventName, Limits, Payload, QuestionName, Reply } from '@engawa/protocol';
-import type { Logger } from 'pino';
-import type { Socket } from 'socket.io';
+import {
+  ChatError,
+  type CommandName,
+  type EventName,
+  type Payload,
+  type QuestionName,
+  type Reply,
+  type SignalName,
+} from '@engawa/protocol';
 import { createChat, deleteChat, listChats, updateChat } from '../chat/chats.ts';
 import { commit, type Outcome } from '../chat/commit.ts';
-import type { LeaseKeeper } from '../chat/leases.ts';
+import { memberKey } from '../chat/keys.ts';
 import { addMember, describeMembership, listMembers, removeMember } from '../chat/members.ts';
 import { addReaction, removeReaction } from '../chat/reactions.ts';
 import { createRoom, deleteRoom, listRooms, updateRoom } from '../chat/rooms.ts';
 import type { Caller, Rule } from '../chat/rule.ts';
 import type { Store } from '../store/store.ts';
-import { channelOf, connectionOf, type FanOut } from './fan-out.ts';
-
-export interface Services {
-  store: Store;
-  fanOut: FanOut;
-  leases: LeaseKeeper;
-  limits: Limits;
-  node: string;
-  log: Logger;
-}
+import { connectionOf } from './local-room.ts';
+import { resumeRooms } from './resume.ts';
+import type { Services } from './services.ts';
+import type { Announced } from './signals.ts';
+import type { Peer } from './wire.ts';
 
 type Ask = { roomId: string; username: string };
-type Handler<E extends EventName> = (services: Services, socket: Socket, ask: Payload<E>) => Promise<Reply<E>>;
+type Handler<E extends EventName> = (services: Services, peer: Peer, ask: Payload<E>) => Promise<Reply<E>>;
 
 /** Every event and what does it. */
 export const handlers: { [E in EventName]: Handler<E> } = {
@@ -36,52 +37,97 @@ export const handlers: { [E in EventName]: Handler<E> } = {
   'update:room': command('update:room', updateRoom),
   'delete:room': command('delete:room', deleteRoom),
   'list:rooms': question(listRooms),
-  'list:members': question(listMembers),
+  'list:members': withPresence(question(listMembers)),
   'list:chats': question(listChats),
+  'resume:rooms': resumeRooms,
+  'start:typing': signal('start:typing'),
+  'stop:typing': signal('stop:typing'),
+  'update:presence': signal('update:presence'),
+  'mark:read': markRead,
 };
 
 /** A command that adds to the log of a room that the caller is in. */
 function command<E extends CommandName>(event: E, rule: Rule<E>): Handler<E> {
-  return async ({ store, node }, socket, ask) => {
+  return async ({ store, node }, peer, ask) => {
     const { roomId } = ask as Ask;
-    const wasThere = socket.rooms.has(channelOf(roomId));
-    const outcome = await commit({ store, rule, command: ask, caller: callerOf(socket, node, roomId) });
-    if (!wasThere || outcome.outcome !== 'appended') tellCaller(socket, event, ask, outcome);
+    const wasThere = connectionOf(peer).seats.has(roomId);
+    const outcome = await commit({ store, rule, command: ask, caller: callerOf(peer, node, roomId) });
+    if (!wasThere || outcome.outcome !== 'appended') tellCaller(peer, event, ask, outcome);
     return placed(roomId, outcome) as Reply<E>;
   };
 }
 
 /** Chats have a rate of their own; it is looked at in turn, when the joins before have been done. */
 function chatting(say: Handler<'create:chat'>): Handler<'create:chat'> {
-  return async (services, socket, chat) => {
-    connectionOf(socket).mayChat(chat.roomId);
-    return say(services, socket, chat);
+  return async (services, peer, chat) => {
+    connectionOf(peer).mayChat(chat.roomId);
+    return say(services, peer, chat);
   };
 }
 
 /** A command that makes the caller a member; answered with what he needs to know of the room. */
 function joining<E extends 'create:room' | 'add:member'>(event: E, rule: Rule<E>): Handler<E> {
-  return async ({ store, fanOut, leases, limits, node }, socket, ask) => {
+  return async ({ store, fanOut, leases, limits, node }, peer, ask) => {
     const { roomId, username } = ask as Ask;
-    connectionOf(socket).mayJoin(roomId);
+    connectionOf(peer).mayJoin(roomId);
     await leases.awake();
-    const caller = callerOf(socket, node, roomId);
-    const outcome = await fanOut.join(socket, roomId, username, () => commit({ store, rule, command: ask, caller }));
-    const { seq, ...membership } = await describeMembership(store, roomId, username);
+    const caller = callerOf(peer, node, roomId);
+    const [outcome, follows] = await fanOut.join(peer, ask, () => commit({ store, rule, command: ask, caller }));
+    const membership = await describeMembership(store, roomId, username);
     // Who came back is seated by now: he hears all that is after this seq, which an earlier one would not promise.
-    const position = outcome.outcome === 'unchanged' ? { ...outcome, seq } : outcome;
-    if (outcome.outcome !== 'appended') tellCaller(socket, event, ask, position);
-    const { session } = connectionOf(socket).identity;
-    return { ...placed(roomId, position), ...membership, session, limits } as Reply<E>;
+    const isBack = outcome.outcome === 'unchanged' && follows !== null;
+    const position = isBack ? { ...outcome, epoch: follows.epoch, seq: follows.seq } : outcome;
+    if (outcome.outcome !== 'appended') tellCaller(peer, event, ask, position);
+    const { session } = connectionOf(peer).identity;
+    const online = (await fanOut.find(roomId))?.signals.online ?? 0;
+    const tail = isBack ? follows.id : (outcome.id ?? null);
+    return { ...placed(roomId, position), tail, ...membership, online, session, limits } as Reply<E>;
+  };
+}
+
+/** Tells the room what is not kept; only who is seated there under that name may. */
+function signal<E extends SignalName>(event: E): Handler<E> {
+  return async ({ fanOut }, peer, ask) => {
+    const { roomId } = ask;
+    mustBeSeated(peer, ask);
+    await fanOut.announce(roomId, { event, signal: ask } as Announced);
+    return { roomId } as Reply<E>;
+  };
+}
+
+async function markRead({ store, fanOut }: Services, peer: Peer, ask: Payload<'mark:read'>): Promise<Reply<'mark:read'>> {
+  const { roomId, username, seq } = ask;
+  mustBeSeated(peer, ask);
+  const head = (await fanOut.find(roomId))?.follower.position?.seq ?? 0;
+  if (seq > head) throw new ChatError('invalid_payload', { message: 'seq: is after the newest entry' });
+  const read = await store.mark(roomId, memberKey(username), seq);
+  if (read === null) throw new ChatError('not_a_member');
+  if (read === seq) await fanOut.announce(roomId, { event: 'mark:read', signal: { roomId, username, read } });
+  return { roomId, read, unread: head - read };
+}
+
+function mustBeSeated(peer: Peer, { roomId, username }: Ask): void {
+  if (!connectionOf(peer).seats.get(roomId)?.usernames.has(memberKey(username))) throw new ChatError('not_a_member');
+}
+
+/** The store knows who is connected; who of them looks is only known to those who heard it. */
+function withPresence(list: Handler<'list:members'>): Handler<'list:members'> {
+  return async (services, peer, ask) => {
+    const reply = await list(services, peer, ask);
+    const signals = (await services.fanOut.find(ask.roomId))?.signals;
+    const members = reply.members.map((member) =>
+      member.presence === 'online' && signals ? { ...member, presence: signals.presenceOf(member.username) } : member,
+    );
+    return { ...reply, members };
   };
 }
 
 function question<E extends QuestionName>(ask: (store: Store, asked: Payload<E>, caller: Caller) => Promise<Reply<E>>): Handler<E> {
-  return ({ store, node }, socket, asked) => ask(store, asked, callerOf(socket, node, (asked as Partial<Ask>).roomId));
+  return ({ store, node }, peer, asked) => ask(store, asked, callerOf(peer, node, (asked as Partial<Ask>).roomId));
 }
 
-function callerOf(socket: Socket, node: string, roomId: string | undefined): Caller {
-  const connection = connectionOf(socket);
+function callerOf(peer: Peer, node: string, roomId: string | undefined): Caller {
+  const connection = connectionOf(peer);
   return { author: connection.identity.author, node, username: roomId === undefined ? undefined : connection.usernameIn(roomId) };
 }
 
@@ -90,7 +136,7 @@ function placed(roomId: string, { epoch, seq, id, at }: Outcome) {
 }
 
 /** Whoever asked sees that it succeeded, also when the room heard nothing now, or he is not there to hear it. */
-function tellCaller(socket: Socket, event: CommandName, ask: object, outcome: Outcome): void {
+function tellCaller(peer: Peer, event: CommandName, ask: object, outcome: Outcome): void {
   const { roomId } = ask as Ask;
-  socket.emit(`${event}:success`, { ...ask, ...placed(roomId, outcome) });
+  peer.emit(`${event}:success`, { ...ask, ...placed(roomId, outcome) });
 }

@@ -1,0 +1,82 @@
+import { randomUUID } from 'node:crypto';
+import { LIMITS, type Limits, type Notice } from '@engawa/protocol';
+import { type Logger, pino } from 'pino';
+import { GRACE_MS, LeaseKeeper } from './chat/leases.ts';
+import type { Store } from './store/store.ts';
+import { authenticate } from './transport/authenticate.ts';
+import { receive } from './transport/bind-events.ts';
+import { Connection } from './transport/connection.ts';
+import { FanOut } from './transport/fan-out.ts';
+import { connectionOf } from './transport/local-room.ts';
+import type { Bucket } from './transport/rates.ts';
+import type { Services } from './transport/services.ts';
+import { Turnstile } from './transport/turnstile.ts';
+import type { Peer, Wire } from './transport/wire.ts';
+
+/** Milliseconds for what was asked to be done and answered, when the node closes. */
+const SETTLE_MS = 10_000;
+/** Clients that are told to come back in one millisecond. */
+const RETURNS_PER_MS = 1;
+
+export interface NodeOptions {
+  store: Store;
+  wire: Wire;
+  /** Silent when not given. */
+  log?: Logger;
+  limits?: Limits;
+  /** Milliseconds that a guest's name stays his after his connection is gone. */
+  grace?: number;
+}
+
+/** The domain bound to a store and to those who are connected, whatever connects them. */
+export class Node {
+  readonly services: Services;
+  readonly #peers = new Set<Peer>();
+
+  constructor({ store, wire, log = pino({ level: 'silent' }), limits = LIMITS, grace = GRACE_MS }: NodeOptions) {
+    const node = randomUUID();
+    const onError = (error: unknown): undefined => {
+      log.error({ err: error }, 'a task in the background failed');
+    };
+    const fanOut = new FanOut({ wire, store, node, grace, onError });
+    const leases = new LeaseKeeper({ store, node, grace, isNeeded: () => fanOut.isAnybodyHere, onError });
+    this.services = { store, wire, fanOut, leases, turnstile: new Turnstile(), limits, node, log };
+  }
+
+  /** Gives the peer an identity, from what it shows of itself; refuses with a `ChatError`. Not connected yet. */
+  admit(peer: Peer, auth: unknown, addressPackets?: Bucket): void {
+    peer.data = { connection: new Connection(authenticate(auth), this.services.limits, addressPackets) };
+  }
+
+  connected(peer: Peer): void {
+    this.#peers.add(peer);
+  }
+
+  /** Something that the peer sent: the event's name, what it carries, and last the acknowledgement, if there is one. */
+  receive(peer: Peer, event: unknown, args: unknown[]): void {
+    receive(this.services, peer, event, args);
+  }
+
+  async disconnected(peer: Peer): Promise<void> {
+    this.#peers.delete(peer);
+    await this.services.fanOut.disconnect(peer);
+  }
+
+  /** Does and answers what was asked, and tells everybody when to come back. Resolves when their connections may be closed. */
+  async settle(): Promise<void> {
+    const peers = [...this.#peers];
+    for (const peer of peers) {
+      const returnAfter = Math.round((Math.random() * peers.length) / RETURNS_PER_MS);
+      peer.emit('close:connection', { returnAfter } satisfies Notice<'close:connection'>);
+    }
+    const late = new Promise((resolve) => setTimeout(resolve, SETTLE_MS).unref());
+    await Promise.race([late, Promise.all(peers.map((peer) => connectionOf(peer).settled()))]);
+  }
+
+  /** Lets go of every name, and of everything else; the store stays open. */
+  async close(): Promise<void> {
+    this.services.leases.stop();
+    await Promise.all([...this.#peers].map((peer) => this.disconnected(peer)));
+    this.services.fanOut.close();
+  }
+}

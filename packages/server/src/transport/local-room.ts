@@ -1,0 +1,272 @@
+import type { Presence, Told as Said } from '@engawa/protocol';
+import { Follower } from '../chat/follower.ts';
+import { type MemberValue, memberKey } from '../chat/keys.ts';
+import { heard, missed } from '../chat/telling.ts';
+import type { Entry, Key, Page, Store, Told } from '../store/store.ts';
+import type { Connection } from './connection.ts';
+import { type Announced, Signals } from './signals.ts';
+import type { Peer, Wire } from './wire.ts';
+
+/** Pages that are read at the same time, or again before the room has moved on. */
+const SHARED_PAGES = 16;
+/** Entries that somebody who comes back is told at a time. */
+const PAGE_ENTRIES = 200;
+
+/** Kinds of entries that make somebody a member; who creates a room hears of its creation, too. */
+const SEATING = new Set(['create:room', 'add:member']);
+
+export const connectionOf = (peer: Peer): Connection => (peer.data as { connection: Connection }).connection;
+
+/** Whoever was told an entry may show this, if he is a stock client, to come back from there. */
+const offsetOf = ({ tick }: Entry): string => String(tick);
+
+/** Somebody who is about to join: seated in the moment his own entry is told, so he hears that and all after. */
+export interface Arrival {
+  peer: Peer;
+  key: string;
+  username: string;
+  /** The entry that removed him before he was seated, if there was one. */
+  removedBy?: number;
+}
+
+interface Surroundings {
+  roomId: string;
+  wire: Wire;
+  store: Store;
+  node: string;
+  onError: (error: unknown) => undefined;
+  /** The member has no connection to this node any more, or came too late to have one. */
+  letGo: (key: string) => void;
+  /** Perhaps nobody is here any more. */
+  left: (room: LocalRoom) => void;
+}
+
+/**
+ * A room as far as it has peers on this node. It is told what happens by the log, and who joins and who leaves takes the
+ * same road: so nobody hears what was said before he came or after he was removed.
+ */
+export class LocalRoom {
+  readonly roomId: string;
+  readonly follower: Follower;
+  readonly signals: Signals;
+  readonly arriving = new Set<Arrival>();
+  /** False once it was left by all: whoever comes later opens another. */
+  isOpen = true;
+  readonly #surroundings: Surroundings;
+  readonly #channel: string;
+  /** The peers of each member, by the member's key. */
+  readonly #seats = new Map<string, Set<Peer>>();
+  /** Peers that are told what they missed, and hear nothing else until then; up to which entry, if they are removed meanwhile. */
+  readonly #catchingUp = new Map<Peer, { until: number }>();
+  readonly #pages = new Map<string, Promise<Page>>();
+
+  private constructor(surroundings: Surroundings) {
+    const { roomId, wire, store, node, onError } = surroundings;
+    this.#surroundings = surroundings;
+    this.roomId = roomId;
+    // Socket.IO gives every socket a room of its own id: the prefix keeps ours from being one of those.
+    this.#channel = `room:${roomId}`;
+    this.signals = new Signals({
+      node,
+      onlineHere: () => this.#seats.size,
+      tell: (event, signal) => wire.to(this.#channel).emit(event, signal),
+    });
+    this.follower = new Follower({
+      store,
+      room: roomId,
+      tell: (told) => this.#tell(told),
+      reset: (to) => this.#reset(to),
+      announced: (signal) => this.signals.hear(signal),
+      onError,
+    });
+  }
+
+  static async open(surroundings: Surroundings): Promise<LocalRoom> {
+    const room = new LocalRoom(surroundings);
+    await room.follower.open();
+    return room;
+  }
+
+  get isEmpty(): boolean {
+    return this.#seats.size === 0 && this.arriving.size === 0;
+  }
+
+  get online(): number {
+    return this.#seats.size;
+  }
+
+  hasSeat(key: string): boolean {
+    return this.#seats.has(key);
+  }
+
+  /** Seats somebody who is a member, as the store has him; false when he was removed since. */
+  async seatMember(arrival: Arrival, member: Key): Promise<boolean> {
+    // What the log says of him up to here is past; what it says later, also while we asked, counts.
+    await this.follower.reached({ epoch: String(this.follower.position?.epoch), seq: member.seq });
+    if ((arrival.removedBy ?? 0) > member.seq) return false;
+    // Of whom nobody was told that he is gone, nobody need be told that he is back: so a restart is no storm of news.
+    if (member.lease === 'released' && !this.#seats.has(arrival.key)) this.#announcePresence(arrival.username, 'online');
+    this.#seat(arrival);
+    return true;
+  }
+
+  /**
+   * Seats him so that he is told what came after an entry before he hears anything else: for clients that cannot sort by
+   * themselves. Resolves once he is seated; the telling goes on.
+   */
+  async seatAfter(arrival: Arrival, seq: number, seat: () => Promise<boolean>): Promise<boolean> {
+    const { peer } = arrival;
+    if (this.#catchingUp.has(peer)) return seat();
+    this.#catchingUp.set(peer, { until: Infinity });
+    const isSeated = await seat();
+    if (isSeated) void this.#tellMissed(peer, seq);
+    else this.#catchingUp.delete(peer);
+    return isSeated;
+  }
+
+  /** The connection is gone. */
+  rise(peer: Peer, key: string, username: string): void {
+    const peers = this.#seats.get(key);
+    if (!peers?.delete(peer) || peers.size > 0) return;
+    this.#seats.delete(key);
+    this.#announcePresence(username, 'gone');
+    this.#surroundings.left(this);
+    this.#surroundings.letGo(key);
+  }
+
+  /** Tells everybody in the room, on every node, what is not kept. */
+  async announce(announced: Announced): Promise<void> {
+    await this.#surroundings.store.announce(this.roomId, announced);
+  }
+
+  /** A page of the log. When thousands come back at once, most ask for the same: it is read once until the log moves on. */
+  async page(after: number, limit: number): Promise<Page> {
+    const name = `${this.follower.position?.epoch} ${this.follower.position?.seq} ${after} ${limit}`;
+    const known = this.#pages.get(name);
+    if (known) return known;
+    if (this.#pages.size >= SHARED_PAGES) this.#pages.clear();
+    const page = this.#surroundings.store.page(this.roomId, { after, limit });
+    this.#pages.set(name, page);
+    page.catch(() => this.#pages.delete(name));
+    return page;
+  }
+
+  close(): void {
+    this.isOpen = false;
+    this.follower.close();
+    this.signals.close();
+  }
+
+  #tell({ epoch, entries, ended }: Told): void {
+    const { left, onError } = this.#surroundings;
+    for (const entry of entries) {
+      try {
+        this.#tellEntry(epoch, entry);
+      } catch (error) {
+        // Another version may have written what is not understood here: it keeps its place, and the room goes on.
+        onError(error);
+      }
+    }
+    if (ended) for (const key of [...this.#seats.keys()]) this.#unseat(key);
+    left(this);
+  }
+
+  #tellEntry(epoch: string, entry: Entry): void {
+    if (SEATING.has(entry.kind)) this.#seatArrivals(entry);
+    const channel = this.#surroundings.wire.to(this.#channel);
+    if (!entry.quiet) channel.emit(`${entry.kind}:success`, heard({ roomId: this.roomId, epoch }, entry), offsetOf(entry));
+    if (entry.kind === 'remove:member') this.#remove(memberKey((entry.body as Said<'remove:member'>).username), entry.seq);
+  }
+
+  /** The room has another log than its peers know. Who is a member in that one, too, stays. */
+  #reset({ epoch, seq }: { epoch: string | null; seq: number }): void {
+    this.#surroundings.wire.to(this.#channel).emit('reset:room', { roomId: this.roomId, epoch, seq });
+    this.#keepMembers().catch(this.#surroundings.onError);
+  }
+
+  async #keepMembers(): Promise<void> {
+    const { store, left } = this.#surroundings;
+    const { keys } = await store.read(this.roomId, { keys: [...this.#seats.keys()] });
+    for (const [key, peers] of this.#seats) {
+      const author = (keys.get(key)?.value as MemberValue | undefined)?.author;
+      if ([...peers].some((peer) => connectionOf(peer).identity.author !== author)) this.#unseat(key);
+    }
+    left(this);
+  }
+
+  #seatArrivals({ by, author }: Entry): void {
+    for (const arrival of this.arriving) {
+      const isHim = arrival.key === memberKey(by) && connectionOf(arrival.peer).identity.author === author;
+      if (!isHim) continue;
+      this.#announcePresence(arrival.username, 'online');
+      this.#seat(arrival);
+    }
+  }
+
+  #seat({ peer, key, username }: Arrival): void {
+    if (!peer.connected) {
+      this.#surroundings.letGo(key);
+      return;
+    }
+    this.#seats.set(key, (this.#seats.get(key) ?? new Set()).add(peer));
+    connectionOf(peer).sit(this.roomId, key, username);
+    const catchingUp = this.#catchingUp.get(peer);
+    if (catchingUp) catchingUp.until = Infinity;
+    else void peer.join(this.#channel);
+  }
+
+  #remove(key: string, seq: number): void {
+    for (const arrival of this.arriving) if (arrival.key === key) arrival.removedBy = seq;
+    this.#unseat(key, seq);
+  }
+
+  /** Who is still being told what he missed is told up to the entry that removed him. */
+  #unseat(key: string, seq = 0): void {
+    const peers = this.#seats.get(key) ?? [];
+    this.#seats.delete(key);
+    this.signals.forget(key);
+    for (const peer of peers) {
+      if (!connectionOf(peer).rise(this.roomId, key)) continue;
+      const catchingUp = this.#catchingUp.get(peer);
+      if (catchingUp) catchingUp.until = seq;
+      else void peer.leave(this.#channel);
+    }
+  }
+
+  #announcePresence(username: string, presence: Presence): void {
+    const signal = { roomId: this.roomId, username, presence };
+    this.announce({ event: 'update:presence', signal }).catch(this.#surroundings.onError);
+  }
+
+  /** Page by page, as fast as he reads, until he has what the room has: then, in the same moment, he hears it like everybody. */
+  async #tellMissed(peer: Peer, after: number): Promise<void> {
+    const { wire, onError } = this.#surroundings;
+    const epoch = this.follower.position?.epoch;
+    const last = (): number => Math.min(this.follower.position?.seq ?? 0, this.#catchingUp.get(peer)?.until ?? 0);
+    try {
+      for (let seq = after; seq < last(); await wire.drained(peer)) {
+        const page = await this.page(seq, PAGE_ENTRIES);
+        // What the room was not told yet comes by the other road.
+        const told = page.entries.filter((entry) => entry.seq <= last());
+        if (!peer.connected) return;
+        if (page.epoch === null || page.epoch !== epoch || told.length === 0) throw new Error('The log changed while somebody caught up.');
+        await this.#tellAgain(peer, page.epoch, told);
+        seq = told.at(-1)?.seq ?? seq;
+      }
+      if (connectionOf(peer).seats.has(this.roomId)) void peer.join(this.#channel);
+    } catch (error) {
+      // He must not take silence for calm: he comes back, and is told then.
+      onError(error);
+      wire.end(peer);
+    } finally {
+      this.#catchingUp.delete(peer);
+    }
+  }
+
+  async #tellAgain(peer: Peer, epoch: string, entries: Entry[]): Promise<void> {
+    const offsets = new Map(entries.map((entry) => [entry.seq, offsetOf(entry)]));
+    for (const { kind, erased, ...told } of await missed(this.#surroundings.store, { roomId: this.roomId, epoch }, entries)) {
+      if (!erased) peer.emit(`${kind}:success`, told, offsets.get(told.seq));
+    }
+  }
+}

@@ -1,0 +1,89 @@
+import type { Payload } from '@engawa/protocol';
+import { commit } from '../chat/commit.ts';
+import type { MemberValue } from '../chat/keys.ts';
+import { addMember, type TicketValue } from '../chat/members.ts';
+import type { Store, Ticket } from '../store/store.ts';
+import { authorOf, sessionIn } from './authenticate.ts';
+import type { Services } from './services.ts';
+import type { Peer } from './wire.ts';
+
+const OFFSET = /^\d{1,16}$/;
+
+/** Where somebody comes back to, and what he has of it. */
+interface Place {
+  roomId: string;
+  username: string;
+  /** The newest entry that he was told. */
+  seq: number;
+  /** This entry is the one whose tick he shows. */
+  isShown: boolean;
+}
+
+/** Everything that a stock client comes back to: all of its places, each whole, or it does not come back. */
+export interface Return {
+  places: Place[];
+}
+
+/**
+ * What a stock client shows of itself when it reconnects is enough: `pid` holds its session, and with it the author
+ * that its tickets are found by; `offset` came with the last entry that it was told, and is the tick of that entry.
+ */
+export async function findReturn(
+  { store, limits }: Pick<Services, 'store' | 'limits'>,
+  { pid, offset }: { pid: string; offset: string },
+): Promise<Return | undefined> {
+  const session = sessionIn(pid);
+  if (session === undefined || !OFFSET.test(offset)) return undefined;
+  const author = authorOf(session);
+  const tickets = await store.tickets(author, limits.roomsPerConnection + 1);
+  if (tickets.length === 0 || tickets.length > limits.roomsPerConnection) return undefined;
+  const places = await Promise.all(tickets.map((ticket) => findPlace(store, ticket, { author, tick: Number(offset) })));
+  // A tick that no entry has is of a log that lost its end: what he was told there is to be unsaid, and so he joins anew.
+  const isKnown = places.some((place) => place?.isShown);
+  return isKnown && places.every((place) => place !== undefined) ? { places } : undefined;
+}
+
+/** Undefined when he would miss something, or may not come back: he was removed, or his name is another's by now. */
+async function findPlace(store: Store, ticket: Ticket, { author, tick }: { author: string; tick: number }): Promise<Place | undefined> {
+  const { room: roomId, key, epoch } = ticket;
+  const { username, removed } = ticket.value as unknown as TicketValue;
+  const facts = await store.read(roomId, { keys: [key] });
+  const member = facts.keys.get(key)?.value as MemberValue | undefined;
+  if (removed || facts.epoch !== epoch || (member && member.author !== author)) return undefined;
+  const found = await newestUpTo(store, roomId, tick);
+  return found && { roomId, username, ...found };
+}
+
+/** The newest entry of the room that is not after the tick; undefined when it was trimmed, and more with it perhaps. */
+async function newestUpTo(store: Store, roomId: string, tick: number): Promise<Pick<Place, 'seq' | 'isShown'> | undefined> {
+  const { head, oldest } = await store.page(roomId, { limit: 1 });
+  let [below, above] = [oldest - 1, head + 1];
+  let isShown = false;
+  while (above - below > 1) {
+    const middle = Math.floor((below + above) / 2);
+    const entry = (await store.read(roomId, { seqs: [middle] })).entries.get(middle);
+    isShown ||= entry?.tick === tick;
+    if (entry && entry.tick > tick) above = middle;
+    else below = middle;
+  }
+  return below < oldest && oldest > 1 ? undefined : { seq: below, isShown };
+}
+
+/** Seats him everywhere again; what he missed is told before anything new. */
+export async function comeBack(services: Services, peer: Peer, author: string, { places }: Return): Promise<void> {
+  await services.turnstile.pass();
+  await services.leases.awake();
+  const told = new Set<string>();
+  for (const place of places) {
+    await rejoin(services, author, place);
+    // Under his other names there he need only be seated.
+    if (told.has(place.roomId)) await services.fanOut.comeBack(peer, place);
+    else await services.fanOut.comeBackAfter(peer, place);
+    told.add(place.roomId);
+  }
+}
+
+/** A guest whose name lapsed while he was away joins anew; for who is still a member nothing changes. */
+export async function rejoin({ store, node }: Services, author: string, { roomId, username }: Payload<'add:member'>): Promise<void> {
+  await commit({ store, rule: addMember, command: { roomId, username }, caller: { author, node, username: undefined } });
+}

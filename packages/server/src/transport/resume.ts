@@ -1,0 +1,84 @@
+import { ChatError, type Payload, type Reply, type Resumed } from '@engawa/protocol';
+import { memberKey } from '../chat/keys.ts';
+import type { TicketValue } from '../chat/members.ts';
+import { type Held, pageFor, resumed } from '../chat/resume.ts';
+import { speaker } from '../chat/rule.ts';
+import { connectionOf, type LocalRoom } from './local-room.ts';
+import { rejoin } from './recovery.ts';
+import type { Services } from './services.ts';
+import type { Peer } from './wire.ts';
+import { toWireError } from './wire-error.ts';
+
+/** Everything that a client missed in its rooms: it is seated first, then the log is read, so nothing falls between. */
+export async function resumeRooms(
+  services: Services,
+  peer: Peer,
+  { rooms, limit }: Payload<'resume:rooms'>,
+): Promise<Reply<'resume:rooms'>> {
+  await services.turnstile.pass();
+  await services.leases.awake();
+  const seated = await Promise.allSettled(rooms.map((held) => seat(services, peer, held)));
+  const answers: Resumed[] = [];
+  let left = limit;
+  for (const [index, held] of rooms.entries()) {
+    const answer = await resumeRoom(services, peer, {
+      held,
+      seat: seated[index] as PromiseSettledResult<LocalRoom>,
+      limit: Math.max(left, 1),
+    });
+    left -= 'entries' in answer ? answer.entries.length : 0;
+    answers.push(answer);
+  }
+  return { rooms: answers };
+}
+
+/** A guest whose name lapsed while he was away joins anew. */
+async function seat(services: Services, peer: Peer, held: Held): Promise<LocalRoom> {
+  const connection = connectionOf(peer);
+  connection.maySit(held.roomId);
+  try {
+    return await services.fanOut.comeBack(peer, held);
+  } catch (error) {
+    const ticket = isNoMember(error) ? await ticketFor(services, peer, held) : undefined;
+    if (!ticket || ticket.removed) throw error;
+    await rejoin(services, connection.identity.author, held);
+    return services.fanOut.comeBack(peer, held);
+  }
+}
+
+interface Resume {
+  held: Held;
+  seat: PromiseSettledResult<LocalRoom>;
+  limit: number;
+}
+
+async function resumeRoom(services: Services, peer: Peer, { held, seat: seated, limit }: Resume): Promise<Resumed> {
+  try {
+    if (seated.status === 'rejected') throw seated.reason;
+    const { after, limit: entries } = pageFor(held, limit);
+    const answer = await resumed({ store: services.store, held, page: await seated.value.page(after, entries) });
+    await mustStillBeMember(services, peer, held);
+    return answer;
+  } catch (error) {
+    const refusal = await refusalFor(services, peer, held, error).catch((failure: unknown) => failure);
+    return { outcome: 'refused', roomId: held.roomId, error: toWireError(refusal, 'resume:rooms', services.log) };
+  }
+}
+
+/** After the reading: what was read may be from after his removal, which this node has perhaps not heard of yet. */
+async function mustStillBeMember({ store, node }: Services, peer: Peer, { roomId, username }: Held): Promise<void> {
+  const facts = await store.read(roomId, { keys: [memberKey(username)] });
+  speaker(facts, username, { author: connectionOf(peer).identity.author, node, username });
+}
+
+/** Who was removed is told so: he is not to come back by himself. */
+async function refusalFor(services: Services, peer: Peer, held: Held, error: unknown): Promise<unknown> {
+  return isNoMember(error) && (await ticketFor(services, peer, held))?.removed ? new ChatError('removed') : error;
+}
+
+const isNoMember = (error: unknown): boolean => error instanceof ChatError && error.code === 'not_a_member';
+
+async function ticketFor({ store, limits }: Services, peer: Peer, { roomId, username }: Held): Promise<TicketValue | undefined> {
+  const tickets = await store.tickets(connectionOf(peer).identity.author, limits.roomsPerConnection);
+  return tickets.find(({ room, key }) => room === roomId && key === memberKey(username))?.value as TicketValue | undefined;
+}

@@ -1,0 +1,19 @@
+import { ChatError, type ErrorCode, events, isEventName, type WireError } from '@engawa/protocol';
+import type { Logger } from 'pino';
+import { StoreError } from '../store/store.ts';
+
+const codeOfStoreError: Record<StoreError['reason'], ErrorCode> = {
+  full: 'storage_full',
+  failed: 'storage_failed',
+  busy: 'busy',
+  closed: 'busy',
+};
+
+/** What the client is told. What went wrong inside stays in the log. */
+export function toWireError(error: unknown, event: string, log: Logger): WireError {
+  if (error instanceof ChatError) return error.toWire();
+  log.error({ err: error, event }, 'a request failed');
+  const code = error instanceof StoreError ? codeOfStoreError[error.reason] : 'internal';
+  const definition = isEventName(event) ? (events[event] as { failure?: string }) : {};
+  return new ChatError(code, definition.failure === undefined ? {} : { message: definition.failure }).toWire();
+}

@@ -1,0 +1,22 @@
+/** One connection, as a node needs it. A socket of Socket.IO is one; the test server of the client has others. */
+export interface Peer {
+  readonly id: string;
+  readonly connected: boolean;
+  /** Set when the peer is admitted. */
+  data: unknown;
+  emit(event: string, ...args: unknown[]): unknown;
+  join(channel: string): unknown;
+  leave(channel: string): unknown;
+}
+
+/** What carries events to peers. */
+export interface Wire {
+  /** Everybody who joined the channel. */
+  to(channel: string): { emit(event: string, ...args: unknown[]): unknown };
+  /** Something was sent to the peer: ends connections that never read. */
+  sent(peer: Peer): void;
+  /** Resolves when the peer has read so much that it may be sent more, or is gone. */
+  drained(peer: Peer): Promise<void>;
+  /** Ends the connection; a client may come back. */
+  end(peer: Peer): void;
+}
