@@ -198,26 +198,32 @@ describe('42: what is no text', () => {
     topic: 'x',
     reaction: '👍',
     after: 'a',
+    epoch: 'e',
+    presence: 'away',
   };
   const hostile = ['{"$ne":null}', '{"$gt":""}', '{"$where":"1"}', '["room1","room2"]', '[]', '{}', 'true', 'null', '0', '1'];
   const withTexts = Object.entries(events).map(([event, { payload }]) => {
-    const places = ['limit', ...(event === 'list:chats' ? ['before', 'after', 'around'] : [])];
+    const places = ['limit', 'id', ...(event === 'list:chats' ? ['before', 'after', 'around'] : [])];
+    const shape = event === 'resume:rooms' ? events[event].payload.shape.rooms.element.shape : payload.shape;
     const valid = Object.fromEntries(
-      Object.keys(payload.shape)
+      Object.keys(shape)
         .filter((name) => !places.includes(name))
         .map((name) => [name, texts[name] ?? 1]),
     );
     return [event, valid] as const;
   });
 
+  /** What is resumed stands in a list. */
+  const ask = (event: string, payload: string) => asked(event, event === 'resume:rooms' ? `{"rooms":[${payload}]}` : payload);
+
   test.each(withTexts)('%s takes it for none', async (event, valid) => {
     const { mallory, unharmed } = await startMallory({ limits: 'off' });
     const fields = Object.keys(valid).filter((name) => name in texts);
     expect(fields.length, 'there are texts').toBeGreaterThan(0);
-    expect(await attack(mallory, [asked(event, JSON.stringify(valid))]), 'the rest is valid').not.toContain('invalid_payload');
+    expect(await attack(mallory, [ask(event, JSON.stringify(valid))]), 'the rest is valid').not.toContain('invalid_payload');
     for (const field of fields) {
       const rest = JSON.stringify({ ...valid, [field]: undefined }).slice(1, -1);
-      const frames = hostile.map((value) => asked(event, `{${[rest, `"${field}":${value}`].filter(Boolean).join()}}`));
+      const frames = hostile.map((value) => ask(event, `{${[rest, `"${field}":${value}`].filter(Boolean).join()}}`));
       expect(await attack(mallory, frames), field).toEqual(hostile.map(() => 'invalid_payload'));
     }
     await unharmed();

@@ -131,7 +131,19 @@ function example(): Seen {
 
 function toEntry(seq: number, { by, kind, body }: Pick<Entry, 'by' | 'kind' | 'body'>): Entry {
   const prev = seq === 1 ? null : `e${seq - 1}`;
-  return { seq, id: `e${seq}`, prev, at: seq, by, author: `author of ${by}`, kind, body, quiet: false, listed: kind === 'create:chat' };
+  return {
+    seq,
+    id: `e${seq}`,
+    prev,
+    at: seq,
+    tick: seq,
+    by,
+    author: `author of ${by}`,
+    kind,
+    body,
+    quiet: false,
+    listed: kind === 'create:chat',
+  };
 }
 
 /** Who creates the room is acknowledged as its first member, and did not ask for that apart. */

@@ -103,6 +103,22 @@ test('a clock that jumps makes nobody go who is connected', async () => {
   expect((await leaves(store)).map(({ by }) => by)).toEqual(['ben']);
 });
 
+test('nor does one that jumps just before it is asked who is gone', async () => {
+  let ahead = 0;
+  const memory = openMemory({ clock: () => Date.now() + ahead });
+  let jumps = 0;
+  const lapsed: Store['lapsed'] = async (limit) => {
+    ahead += 3_600_000;
+    jumps += 1;
+    return memory.lapsed(limit);
+  };
+  const { url, store } = await startServer({ store: withFault(memory, { lapsed }), grace: GRACE });
+  await done(await connect(url), 'create:room', { roomId, username: 'aya' });
+  const before = jumps;
+  await until(() => jumps > before + 3, 'the clock jumped');
+  expect(await leaves(store)).toEqual([]);
+});
+
 test('a name is let go of also when the store failed in that moment', async () => {
   const store = openMemory();
   let failures = 2;

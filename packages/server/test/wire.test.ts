@@ -3,6 +3,8 @@ import { openMemory, type Store } from '@engawa/server';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { type MemberValue, memberKey } from '#chat/keys.js';
+import { lapse as lapseOf } from '#chat/members.js';
 import { ask, askAnything, connect, done, embeddedStore, heard, hearing, newClient, refused, startServer } from './helpers/server.ts';
 
 const roomId = 'veranda';
@@ -33,7 +35,9 @@ describe.each([
   test('every command is heard by the room, in the order of the log, each knowing the one before it', async () => {
     const { aya, ben } = await startRoom(await open());
     const all: Record<string, unknown>[] = [];
-    aya.onAny((event: string, payload: Record<string, unknown>) => all.push({ event, ...payload }));
+    aya.onAny((event: string, payload: Record<string, unknown>) => {
+      if (payload.prev !== undefined) all.push({ event, ...payload });
+    });
     const { seq: chatSeq } = await say(ben, 'ben', 'helo');
     await done(ben, 'update:chat', { roomId, username: 'ben', chatSeq, message: 'hello' });
     await done(aya, 'add:reaction', { roomId, username: 'aya', chatSeq, reaction: '👍' });
@@ -184,6 +188,11 @@ test('every reply is what the protocol says', async () => {
     ['list:chats', { roomId }],
     ['list:members', { roomId }],
     ['list:rooms', {}],
+    ['resume:rooms', { rooms: [{ roomId, username: 'aya', epoch: 'another', seq: 0 }] }],
+    ['start:typing', { roomId, username: 'aya' }],
+    ['stop:typing', { roomId, username: 'aya' }],
+    ['update:presence', { roomId, username: 'aya', presence: 'away' }],
+    ['mark:read', { roomId, username: 'aya', seq: 1 }],
     ['remove:reaction', { roomId, username: 'aya', chatSeq, reaction: '👍' }],
     ['delete:chat', { roomId, username: 'aya', chatSeq }],
     ['update:room', { roomId, username: 'aya', topic: 't' }],
@@ -199,8 +208,24 @@ test('every reply is what the protocol says', async () => {
   expect(ben.connected).toBe(true);
 });
 
+/** As if he had been away for longer than the grace. */
+async function lapse(store: Store, username: string): Promise<void> {
+  const key = memberKey(username);
+  const { epoch, keys } = await store.read(roomId, { keys: [key] });
+  const gone = keys.get(key)?.value as unknown as MemberValue;
+  await store.append(roomId, { epoch, given: [], drafts: [{ id: 'lapsed', ...lapseOf(gone) }] });
+}
+
+/** Each room of a resume is refused by itself. */
+async function resumeRefused(socket: Socket, payload: object) {
+  const { rooms } = await done(socket, 'resume:rooms', payload as never);
+  const [room] = rooms;
+  if (room?.outcome !== 'refused') throw new Error(`resume:rooms was not refused but ${room?.outcome}`);
+  return room.error;
+}
+
 test('every refusal that an event is said to meet is met, and no other', async () => {
-  const { url, aya, ben } = await startRoom();
+  const { url, store, aya, ben } = await startRoom();
   const stranger = await connect(url);
   const { seq: ayas } = await say(aya, 'aya', 'x');
   const nowhere = { roomId: 'nowhere', username: 'ben' };
@@ -209,6 +234,14 @@ test('every refusal that an event is said to meet is met, and no other', async (
   const message = 'm';
   const reaction = '👍';
   const notThere = { chatSeq: 1 };
+  const held = (where: object) => ({ rooms: [{ ...where, epoch: 'any', seq: 0 }] });
+  const kicked = await connect(url);
+  await done(kicked, 'add:member', { roomId, username: 'kicked' });
+  await done(aya, 'remove:member', { roomId, username: 'kicked' });
+  const lapsed = await connect(url);
+  await done(lapsed, 'add:member', { roomId, username: 'lapsed' });
+  await lapse(store, 'lapsed');
+  await done(await connect(url), 'add:member', { roomId, username: 'lapsed' });
   const cases: [EventName, Socket, object, string][] = [
     ['create:room', ben, bens, 'room_exists'],
     ['add:member', ben, nowhere, 'room_not_found'],
@@ -242,9 +275,17 @@ test('every refusal that an event is said to meet is met, and no other', async (
     ['list:members', stranger, { roomId }, 'not_a_member'],
     ['list:chats', ben, { roomId: 'nowhere' }, 'room_not_found'],
     ['list:chats', stranger, { roomId }, 'not_a_member'],
+    ['resume:rooms', ben, held(nowhere), 'room_not_found'],
+    ['resume:rooms', ben, held(foreign), 'not_a_member'],
+    ['resume:rooms', kicked, held({ roomId, username: 'kicked' }), 'removed'],
+    ['resume:rooms', lapsed, held({ roomId, username: 'lapsed' }), 'name_taken'],
+    ['start:typing', ben, foreign, 'not_a_member'],
+    ['stop:typing', ben, nowhere, 'not_a_member'],
+    ['update:presence', ben, { ...foreign, presence: 'away' }, 'not_a_member'],
+    ['mark:read', stranger, { ...bens, seq: 1 }, 'not_a_member'],
   ];
   for (const [event, socket, payload, code] of cases) {
-    const error = await refused(socket, event, payload as never);
+    const error = event === 'resume:rooms' ? await resumeRefused(socket, payload) : await refused(socket, event, payload as never);
     expect([event, error.code]).toEqual([event, code]);
   }
   const elsewhere = new Set(['too_many_rooms', 'too_many_reactions']);

@@ -27,6 +27,8 @@ export interface Hearing {
   heard: Heard[];
   /** The newest entry that this connection was told to have added itself. */
   acked: number;
+  /** Stock clients that come back are not told edits whose text a later entry has replaced. */
+  lacksErased?: true;
 }
 
 export interface Heard {
@@ -63,6 +65,30 @@ export function faultsOf(history: RoomHistory, log: RoomLog): string[] {
     ...faultsOfOrigin(history, log),
     ...faultsOfOrder(history),
     ...faultsOfHearings(history, log),
+  ];
+}
+
+/**
+ * The same where the log was forked, and lost its end: what was acknowledged may be at another place now, but it is there,
+ * once; and what was heard since the last reset is a run of the log.
+ */
+export function faultsOfFork({ sent, hearings }: RoomHistory, log: RoomLog): string[] {
+  return [
+    ...faultsOfChain(log),
+    ...faultsOfKeys(log),
+    ...sent.flatMap((each) => faultsOfChat(each, log)),
+    ...faultsOfHearings({ hearings, sent }, log),
+  ];
+}
+
+function faultsOfChat(sent: Sent, { entries }: RoomLog): string[] {
+  const { clientId } = sent.payload;
+  if (sent.event !== 'create:chat' || clientId === undefined) return [];
+  const kept = entries.filter(({ body, by }) => by === sent.client && body?.clientId === clientId);
+  const isReplaced = entries.some(({ kind, body }) => kind === 'create:chat' && body === null);
+  return [
+    ...when(kept.length > 1, `${name(sent)} is kept more than once`),
+    ...when(kept.length === 0 && sent.acks.length > 0 && !isReplaced, `${name(sent)} was acknowledged and is not there`),
   ];
 }
 
@@ -235,11 +261,12 @@ function faultsOfRecall(sent: Sent, { recalled }: RoomLog): string[] {
   ];
 }
 
-/** Every entry was asked for, once. The server's own are told apart by their reason. */
+/** Every entry was asked for, once; but for what the server does by itself: a name lapses, and is taken again by who comes back. */
 function faultsOfOrigin({ sent }: RoomHistory, { entries, recalled }: RoomLog): string[] {
   const asked = new Set([...sent.flatMap(({ acks }) => acks), ...[...recalled.values()].flat()].map(({ id }) => id));
   const open = sent.filter(({ payload, acks, refusal }) => payload.clientId === undefined && acks.length === 0 && refusal === undefined);
   const seen = new Set<string>();
+  const lapsed = new Set<string>();
   return entries.flatMap(({ seq, id, kind, by, author, body }) => {
     const { clientId, reason } = (body ?? {}) as { clientId?: string; reason?: string };
     const once = `${author} ${clientId}`;
@@ -249,7 +276,10 @@ function faultsOfOrigin({ sent }: RoomHistory, { entries, recalled }: RoomLog): 
       asked.has(id) ||
       kind === 'create:room' ||
       reason === 'gone' ||
+      (kind === 'add:member' && lapsed.has(author)) ||
       takeFirst(open, (each) => each.client === by && kindOf(each) === kind);
+    if (reason === 'gone') lapsed.add(author);
+    else if (kind === 'add:member') lapsed.delete(author);
     return [
       ...when(isTwice, `the client id of ${seq} is there twice`),
       ...when(!isAsked, `${kind} at ${seq} was sent by nobody, or is there twice`),
@@ -305,15 +335,21 @@ function faultsOfHearings({ hearings }: RoomHistory, log: RoomLog): string[] {
   });
 }
 
-function faultsOfHeard({ client, heard }: Hearing, index: number, told: Entry[], places: Map<string, number>): string[] {
+const isErasedEdit = ({ kind, body }: Entry): boolean => kind === 'update:chat' && body === null;
+
+function faultsOfHeard(hearing: Hearing, index: number, told: Entry[], places: Map<string, number>): string[] {
+  const { client, heard } = hearing;
   const [before, now] = [heard[index - 1], heard[index] as Heard];
   const place = places.get(now.id);
   if (place === undefined) return [`${client} heard ${now.kind} ${now.seq}, which is not in the log`];
-  const { author: _, quiet: __, listed: ___, body, ...envelope } = told[place] as Entry;
+  const { author: _, tick: __, quiet: ___, listed: ____, body, ...envelope } = told[place] as Entry;
   const isAsKept = Object.entries({ ...envelope, ...body }).every(([field, value]) => isDeepStrictEqual(now[field], value));
-  const hadLeft = before?.kind === 'remove:member' && before.username === client;
+  // Whose name lapsed while he was away, and who came back, is told all that was said meanwhile.
+  const hadLeft = before?.kind === 'remove:member' && before.username === client && before.reason !== 'gone';
   const isBack = now.kind === 'add:member' && now.by === client && now.seq > (before?.seq ?? 0);
-  const isNext = before === undefined || place === (places.get(before.id) ?? place) + 1;
+  const between = told.slice((places.get(before?.id ?? '') ?? place) + 1, place);
+  const isLater = place > (places.get(before?.id ?? '') ?? place);
+  const isNext = before === undefined || (isLater && between.every((entry) => hearing.lacksErased && isErasedEdit(entry)));
   return [
     ...when(!isAsKept, `${client} heard ${now.seq} otherwise than it is kept`),
     ...when(hadLeft && !isBack, `${client} heard ${now.seq} after he had left`),

@@ -1,7 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import type { Answer, CommandName } from '@engawa/protocol';
 import { io, type Socket } from 'socket.io-client';
 import { openEmbedded } from '#store/embedded/embedded.js';
@@ -9,8 +6,7 @@ import type { Entry } from '#store/store.js';
 import { faultsOf, type Hearing, type RoomHistory, type Sent } from './history.ts';
 import { readEntries, readRoom, recordHeard } from './recording.ts';
 import { until, within } from './server.ts';
-
-const PROGRAM = fileURLToPath(new URL('../../../engawa/bin/engawa.js', import.meta.url));
+import { ServerProcess } from './server-process.ts';
 
 /** Rounds that share their rooms; after them everything is checked, and new rooms are opened. */
 const ROUNDS_PER_CHAPTER = 20;
@@ -128,43 +124,6 @@ async function playRound(
 const sum = (counts: Record<string, number>): number => Object.values(counts).reduce((total, count) => total + count, 0);
 const answersOf = ({ acked, refused }: Figures): number => sum(acked) + sum(refused);
 const sleep = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
-
-/** `engawa serve`, as an operator starts it. */
-class ServerProcess {
-  /** Resolves with the address once it takes connections. */
-  readonly listening: Promise<string>;
-  complaints = '';
-  readonly #child: ChildProcess;
-  readonly #exited: Promise<unknown[]>;
-
-  constructor(folder: string) {
-    const args = [PROGRAM, 'serve', '--port', '0', '--host', '127.0.0.1', '--data-dir', folder];
-    const env = { ...process.env, ENGAWA_LIMITS: 'off', ENGAWA_LOG: 'silent' };
-    this.#child = spawn(process.execPath, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
-    this.#exited = once(this.#child, 'exit');
-    this.#child.stderr?.on('data', (text: Buffer) => (this.complaints += String(text)));
-    this.listening = this.#untilItListens();
-    this.listening.catch(() => undefined);
-  }
-
-  async kill(): Promise<void> {
-    this.#child.kill('SIGKILL');
-    const [, signal] = await this.#exited;
-    if (signal !== 'SIGKILL') throw new Error(`The server ended by itself. ${this.complaints}`);
-  }
-
-  #untilItListens(): Promise<string> {
-    let said = '';
-    return new Promise((resolve, reject) => {
-      this.#child.stdout?.on('data', (text: Buffer) => {
-        said += String(text);
-        const url = /Engawa is listening on (\S+)\n/.exec(said)?.[1];
-        if (url !== undefined) resolve(url);
-      });
-      this.#child.once('exit', () => reject(new Error(`The server ended before it listened. ${this.complaints}`)));
-    });
-  }
-}
 
 /** A room as one speaker knows it. */
 interface Place {

@@ -55,7 +55,8 @@ async function readKeys(store: Store, room: string, counts: Map<string, number>)
   for (const family of counts.keys()) {
     for (const [name, key] of await readFamily(store, room, family)) keys.set(`${family}/${name}`, key);
   }
-  return keys;
+  // Marks and leases are no part of the log.
+  return new Map([...keys].map(([name, { value, seq }]) => [name, { value, seq }]));
 }
 
 async function readFamily(store: Store, room: string, family: string): Promise<[name: string, key: Key][]> {

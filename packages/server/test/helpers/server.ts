@@ -14,13 +14,16 @@ export interface Running {
   stop: () => Promise<void>;
 }
 
-type Options = Partial<ServerOptions['settings']> & Partial<Pick<ServerOptions, 'store' | 'grace' | 'log'>>;
+type Options = Partial<ServerOptions['settings']> &
+  Partial<Pick<ServerOptions, 'store' | 'grace' | 'log' | 'pingInterval' | 'pingTimeout'>>;
 
 /** A real server on a free port, on a store of its own unless it is given one; both end with the test. */
 export async function startServer({
   store = openMemory(),
   log = pino({ level: 'silent' }),
   grace,
+  pingInterval,
+  pingTimeout,
   ...settings
 }: Options = {}): Promise<Running> {
   const server = createServer({
@@ -28,6 +31,8 @@ export async function startServer({
     settings: { port: 0, host: '127.0.0.1', origins: ['*'], limits: 'on', trustedProxies: 0, ...settings },
     log,
     ...(grace !== undefined && { grace }),
+    ...(pingInterval !== undefined && { pingInterval }),
+    ...(pingTimeout !== undefined && { pingTimeout }),
   });
   const port = await server.listen();
   let stopping: Promise<void> | undefined;

@@ -1,0 +1,149 @@
+/** Positions that were never given: every answer is typed, nothing leaks, and nobody else hears of it. */
+import { LIMITS, type Resumed } from '@engawa/protocol';
+import type { Socket } from 'socket.io-client';
+import { describe, expect, test } from 'vitest';
+import { ATTACKER, ROOM, type Scene, startScene } from './helpers/neighbours.ts';
+import { ask, askAnything, connect, done, heard, hearing, until } from './helpers/server.ts';
+
+const SECRET = 'for members only';
+
+interface Position {
+  epoch: string;
+  seq: number;
+  id: string;
+}
+
+/** A room with something to hide, another one, and somebody who is in neither. */
+async function scene(): Promise<Scene & { mallory: Socket; here: Position; elsewhere: Position }> {
+  const running = await startScene();
+  const { aya, ben, url } = running;
+  await done(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: SECRET });
+  const { epoch, seq, id = '' } = await done(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: SECRET });
+  const other = await done(ben, 'create:room', { roomId: 'other', username: 'ben' });
+  const mallory = await connect(url, { extraHeaders: ATTACKER });
+  return { ...running, mallory, here: { epoch, seq, id }, elsewhere: { epoch: other.epoch, seq: other.seq, id: String(other.id) } };
+}
+
+const invalid = { ok: false, error: { code: 'invalid_payload', retryable: false } };
+const refusal = (code: string) => ({ ok: true, rooms: [{ outcome: 'refused', error: { code } }] });
+const resume = (socket: Socket, ...rooms: unknown[]) => askAnything(socket, 'resume:rooms', { rooms });
+
+describe('a position', () => {
+  test.each([
+    ['a negative seq', { seq: -1 }],
+    ['a seq that is no number', { seq: Number.NaN }],
+    ['an endless seq', { seq: Number.POSITIVE_INFINITY }],
+    ['half a seq', { seq: 1.5 }],
+    ['a seq past all integers', { seq: 2 ** 60 }],
+    ['a seq in letters', { seq: '1' }],
+    ['no seq', { seq: undefined }],
+    ['no epoch', { epoch: undefined }],
+    ['an epoch that is no text', { epoch: { $ne: null } }],
+    ['an endless epoch', { epoch: 'e'.repeat(LIMITS.idBytes + 1) }],
+    ['an id that is no text', { id: 7 }],
+    ['an id of 60 KB', { id: 'i'.repeat(60_000) }],
+  ])('with %s is refused as not valid', async (_, wrong) => {
+    const { aya, here, unharmed } = await scene();
+    expect(await resume(aya, { roomId: ROOM, username: 'aya', ...here, ...wrong })).toMatchObject(invalid);
+    await unharmed();
+  });
+
+  test('of a megabyte ends its own connection and no other', async () => {
+    const { mallory, here, unharmed } = await scene();
+    const gone = heard(mallory, 'disconnect');
+    mallory.emit('resume:rooms', { rooms: [{ roomId: ROOM, username: 'mallory', ...here, id: 'i'.repeat(2 ** 20) }] });
+    expect(await gone).toBe('transport close');
+    await unharmed();
+  });
+
+  test.each([
+    ['ahead of the log', (here: Position) => ({ ...here, seq: here.seq + 1_000 })],
+    ['at the end of all numbers', (here: Position) => ({ ...here, seq: Number.MAX_SAFE_INTEGER })],
+    ['of another life', (here: Position) => ({ ...here, epoch: 'x' })],
+    ['of another room', (_: Position, elsewhere: Position) => elsewhere],
+    ['with the id of another entry', (here: Position) => ({ ...here, id: 'x' })],
+    ['before the last, with the id of another entry', (here: Position) => ({ ...here, seq: here.seq - 1, id: 'x' })],
+  ])('%s is answered with where the room is, to him alone', async (_, forge) => {
+    const { aya, ben, here, elsewhere, unharmed } = await scene();
+    const [toAya, toBen] = [hearing(aya, 'reset:room'), hearing(ben, 'reset:room')];
+    const { rooms } = await done(aya, 'resume:rooms', { rooms: [{ roomId: ROOM, username: 'aya', ...forge(here, elsewhere) }] });
+    expect(rooms).toMatchObject([{ outcome: 'reset', roomId: ROOM, epoch: here.epoch, seq: here.seq, id: here.id }]);
+    expect((rooms[0] as Extract<Resumed, { page: unknown }>).page.chats.at(-1)?.message).toBe(SECRET);
+    await unharmed();
+    expect([toAya, toBen]).toEqual([[], []]);
+    // The room goes on in the same life, for everybody.
+    expect((await done(ben, 'list:chats', { roomId: ROOM })).epoch).toBe(here.epoch);
+  });
+});
+
+describe('who is no member', () => {
+  test.each([
+    ['under a name of his own', 'mallory', 'not_a_member'],
+    ['under the name of a member', 'aya', 'not_a_member'],
+    ['under another spelling of it', 'AYA', 'not_a_member'],
+  ])('comes back to nothing with the right position, %s', async (_, username, code) => {
+    const { aya, mallory, here, unharmed } = await scene();
+    const told: unknown[] = [];
+    mallory.onAny((...args: unknown[]) => told.push(args));
+    for (const position of [here, { ...here, seq: 0, id: null }, { ...here, epoch: 'x' }, { ...here, seq: 1_000 }]) {
+      const answer = await resume(mallory, { roomId: ROOM, username, ...position });
+      expect(answer).toMatchObject(refusal(code));
+      expect(JSON.stringify(answer)).not.toContain(SECRET);
+      expect(JSON.stringify(answer)).not.toContain(here.epoch);
+    }
+    await done(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: SECRET });
+    await unharmed();
+    expect(told).toEqual([]);
+  });
+
+  test('learns nothing of a room that is not there', async () => {
+    const { mallory, here } = await scene();
+    expect(await resume(mallory, { roomId: 'nowhere', username: 'mallory', ...here })).toMatchObject(refusal('room_not_found'));
+    expect(await resume(mallory, { roomId: '__proto__', username: 'mallory', ...here })).toMatchObject(refusal('room_not_found'));
+  });
+});
+
+describe('many', () => {
+  test('201 rooms are refused, 200 are answered one by one', async () => {
+    const { aya, here, unharmed } = await scene();
+    const rooms = (count: number) =>
+      Array.from({ length: count }, (_, room) => ({ roomId: room ? `r${room}` : ROOM, username: 'aya', ...here }));
+    expect(await resume(aya, ...rooms(LIMITS.roomsPerResume + 1))).toMatchObject(invalid);
+    expect(await resume(aya)).toMatchObject(invalid);
+    const answer = await done(aya, 'resume:rooms', { rooms: rooms(LIMITS.roomsPerResume) });
+    expect(answer.rooms.map(({ outcome }) => outcome)).toEqual(['caught_up', ...Array.from({ length: 199 }, () => 'refused')]);
+    await unharmed();
+  });
+
+  test('a room that is asked for twice is answered twice, and heard once', async () => {
+    const { aya, ben, here, unharmed } = await scene();
+    const held = { roomId: ROOM, username: 'aya', ...here };
+    const { rooms } = await done(aya, 'resume:rooms', { rooms: [held, { ...held, seq: here.seq - 1, id: undefined }] });
+    expect(rooms).toMatchObject([
+      { outcome: 'caught_up', entries: [] },
+      { outcome: 'caught_up', entries: [{ seq: here.seq }] },
+    ]);
+    const told = hearing(aya, 'create:chat:success');
+    await done(ben, 'create:chat', { roomId: ROOM, username: 'ben', message: 'once' });
+    await unharmed();
+    expect(told.filter(({ message }) => message === 'once')).toHaveLength(1);
+  });
+
+  test('who asks a thousand times a second is told to wait, stays connected, and may still talk', async () => {
+    const { aya, here, unharmed } = await scene();
+    const { burst, perSecond } = LIMITS.rates.resumes;
+    const held = { roomId: ROOM, username: 'aya', ...here };
+    const began = performance.now();
+    const answers = await Promise.all(Array.from({ length: 2 * burst }, () => ask(aya, 'resume:rooms', { rooms: [held] })));
+    const refused = answers.flatMap((answer) => (answer.ok ? [] : [answer.error]));
+    const refilled = Math.ceil(((performance.now() - began) / 1000) * perSecond);
+    const codes = new Set(refused.map(({ code }) => code));
+    expect(codes).toContain('rate_limited');
+    expect([...codes].filter((code) => code !== 'rate_limited' && code !== 'busy')).toEqual([]);
+    expect(refused.length).toBeGreaterThanOrEqual(burst - refilled);
+    const { retryable, retryAfter = 0 } = refused.find(({ code }) => code === 'rate_limited')!;
+    expect({ retryable, isSoon: retryAfter > 0 && retryAfter <= 1000 / perSecond }).toEqual({ retryable: true, isSoon: true });
+    await unharmed();
+    await until(async () => (await ask(aya, 'resume:rooms', { rooms: [held] })).ok, 'he may resume again');
+  });
+});

@@ -1,0 +1,206 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
+import { expect, onTestFinished, test } from 'vitest';
+import { type FaultyProxy, startProxy } from './helpers/proxy.ts';
+import { until, within } from './helpers/server.ts';
+
+/** Answers every connection with what it says, after a greeting. */
+async function startEcho(greeting = ''): Promise<{ port: number; sockets: Set<Socket> }> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => undefined).on('close', () => sockets.delete(socket));
+    socket.write(greeting);
+    socket.pipe(socket);
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return { port: (server.address() as AddressInfo).port, sockets };
+}
+
+interface Client {
+  socket: Socket;
+  /** How the connection ended: the code of its error, or `end`. */
+  ended: Promise<string>;
+  heard: () => Buffer;
+  /** Resolves with all that was heard, once it is so many bytes. */
+  hears: (bytes: number) => Promise<string>;
+}
+
+function connect({ url }: FaultyProxy): Client {
+  const chunks: Buffer[] = [];
+  const socket = createConnection({ port: Number(new URL(url).port), host: '127.0.0.1' });
+  onTestFinished(() => void socket.destroy());
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+  const ended = new Promise<string>((resolve) => {
+    socket.on('error', (error: NodeJS.ErrnoException) => resolve(String(error.code))).on('close', () => resolve('end'));
+  });
+  const heard = () => Buffer.concat(chunks);
+  const hears = async (bytes: number) => {
+    await until(() => heard().length >= bytes, `${bytes} bytes came`);
+    return heard().toString('latin1');
+  };
+  return { socket, ended, heard, hears };
+}
+
+/** The proxy, and a client who has heard his first word through it. */
+async function start(options: Parameters<typeof startProxy>[1] = {}): Promise<Client & { proxy: FaultyProxy; echo: Set<Socket> }> {
+  const { port, sockets } = await startEcho('.');
+  const proxy = await startProxy({ port }, options);
+  const client = connect(proxy);
+  await client.hears(1);
+  return { ...client, proxy, echo: sockets };
+}
+
+const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+test('a proxy without faults changes nothing, and hands on that a side has finished', async () => {
+  const { socket, heard, ended } = await start();
+  const bytes = randomBytes(4 * 2 ** 20);
+  socket.end(bytes);
+  expect(await within(ended, 'the end')).toBe('end');
+  expect(heard().subarray(1).equals(bytes)).toBe(true);
+});
+
+test('who does not read makes the sender wait', async () => {
+  const { socket, proxy, hears } = await start();
+  proxy.stall(true);
+  const bytes = randomBytes(16 * 2 ** 20);
+  let isTaken = false;
+  socket.write(bytes, () => (isTaken = true));
+  await pause(300);
+  expect(isTaken).toBe(false);
+  proxy.stall(false);
+  expect((await hears(1 + bytes.length)).slice(1)).toBe(bytes.toString('latin1'));
+});
+
+test('cut resets every connection on both sides, and takes new ones', async () => {
+  const { proxy, ended, echo } = await start();
+  expect([proxy.connections, echo.size]).toEqual([1, 1]);
+  proxy.cut();
+  expect(await within(ended, 'the end')).toBe('ECONNRESET');
+  await until(() => proxy.connections === 0 && echo.size === 0, 'nothing is left');
+  expect(await connect(proxy).hears(1)).toBe('.');
+});
+
+test('refuse resets new connections and leaves old ones', async () => {
+  const { proxy, socket, hears } = await start();
+  proxy.refuse(true);
+  expect(await within(connect(proxy).ended, 'the end')).toBe('ECONNRESET');
+  socket.write('a');
+  expect(await hears(2)).toBe('.a');
+  proxy.refuse(false);
+  expect(await connect(proxy).hears(1)).toBe('.');
+});
+
+test('stall lets nothing through, and nobody knows', async () => {
+  const { proxy, socket, heard, hears, echo } = await start();
+  proxy.stall(true);
+  socket.write('a');
+  const silent = connect(proxy);
+  await until(() => echo.size === 2, 'the server has the second connection');
+  await pause(200);
+  expect([heard().toString(), silent.heard().toString(), socket.closed]).toEqual(['.', '', false]);
+  proxy.stall(false);
+  expect([await hears(2), await silent.hears(1)]).toEqual(['.a', '.']);
+});
+
+test('a server does not learn during a stall that its client is gone', async () => {
+  const { proxy, socket, echo } = await start();
+  proxy.stall(true);
+  socket.resetAndDestroy();
+  await pause(200);
+  expect([proxy.connections, echo.size]).toEqual([1, 1]);
+  proxy.stall(false);
+  await until(() => proxy.connections === 0 && echo.size === 0, 'the server knows');
+});
+
+test('delay takes its time each way and keeps the order, whatever the jitter', async () => {
+  const { proxy, socket, hears } = await start();
+  proxy.delay(50, 50);
+  const begun = performance.now();
+  let said = '';
+  for (let number = 0; number < 20; number += 1) {
+    socket.write(`${number},`);
+    said += `${number},`;
+    await pause(5);
+  }
+  expect(await hears(1 + said.length)).toBe(`.${said}`);
+  expect(performance.now() - begun).toBeGreaterThan(95);
+});
+
+test('throttle lets so many bytes through in a second, and no fewer arrive', async () => {
+  const { proxy, socket, hears } = await start();
+  proxy.throttle(50_000);
+  const begun = performance.now();
+  const bytes = randomBytes(20_000);
+  socket.write(bytes);
+  expect((await hears(20_001)).slice(1)).toBe(bytes.toString('latin1'));
+  expect(performance.now() - begun).toBeGreaterThan(390);
+});
+
+test('stutter holds what chance chooses, with all that comes after it', async () => {
+  const draws = [0.9, 0.01];
+  const { proxy, socket, heard, hears } = await start({ random: () => draws.shift() ?? 0.9 });
+  proxy.stutter({ share: 0.05, ms: 500 });
+  socket.write('a');
+  const begun = performance.now();
+  await pause(20);
+  socket.write('b');
+  await pause(100);
+  expect(heard().toString()).toBe('.');
+  expect(await hears(3)).toBe('.ab');
+  expect(performance.now() - begun).toBeGreaterThan(490);
+});
+
+test('cutAfter so many bytes lets exactly those through', async () => {
+  const { proxy, socket, heard, ended } = await start();
+  proxy.cutAfter({ bytes: 1 + 1_000 + 250 });
+  socket.write(randomBytes(1_000));
+  await within(ended, 'the end');
+  expect(heard().length).toBe(1 + 250);
+});
+
+test('cutAfter a silence waits until nothing passes', async () => {
+  const { proxy, socket, ended } = await start();
+  proxy.cutAfter({ idleMs: 400 });
+  const begun = performance.now();
+  for (let number = 0; number < 5; number += 1) {
+    socket.write('a');
+    await pause(100);
+  }
+  expect(socket.closed).toBe(false);
+  expect(await within(ended, 'the end')).toBe('ECONNRESET');
+  expect(performance.now() - begun).toBeGreaterThan(750);
+});
+
+test('flap cuts again and again until it is ended', async () => {
+  const { proxy, ended } = await start();
+  proxy.flap(50);
+  await within(ended, 'the first cut');
+  await within(connect(proxy).ended, 'the second cut');
+  proxy.flap(0);
+  const { socket, hears } = connect(proxy);
+  await hears(1);
+  await pause(120);
+  expect(socket.closed).toBe(false);
+});
+
+test('retarget leads new connections elsewhere', async () => {
+  const { proxy, socket, hears } = await start();
+  const { port } = await startEcho('other');
+  proxy.retarget(port);
+  expect(await connect(proxy).hears(5)).toBe('other');
+  socket.write('a');
+  expect(await hears(2)).toBe('.a');
+});
+
+test('who connects where no server is, is cut off', async () => {
+  const proxy = await startProxy({ port: 1 });
+  expect(await within(connect(proxy).ended, 'the end')).toBe('ECONNRESET');
+  await until(() => proxy.connections === 0, 'nothing is left');
+});

@@ -1,0 +1,304 @@
+/**
+ * Stock clients of Socket.IO, which know nothing of logs: what they show of themselves when they reconnect (`pid` and
+ * `offset`) is enough to be told what they missed, also by another server on the same store.
+ */
+import { type MemoryStore, openEmbedded, openMemory, type Store } from '@engawa/server';
+import type { Socket } from 'socket.io-client';
+import { describe, expect, test } from 'vitest';
+import { ask, connect, done, hearing, newFolder, refused, startServer, until, within } from './helpers/server.ts';
+
+const roomId = 'veranda';
+const GRACE = 300;
+
+type Heard = Record<string, unknown>;
+
+/** A stock client that reconnects when it is told to, and has written down the entries that it heard. */
+async function stock(url: string): Promise<{ socket: Socket; heard: [event: string, payload: Heard][] }> {
+  const socket = await connect(url);
+  const heard: [string, Heard][] = [];
+  socket.onAny((event: string, payload: Heard) => {
+    if (payload.prev !== undefined) heard.push([event, payload]);
+  });
+  return { socket, heard };
+}
+
+const drop = async (socket: Socket): Promise<void> => {
+  const gone = new Promise((resolve) => socket.once('disconnect', resolve));
+  socket.io.engine.close();
+  await gone;
+};
+
+/** Reconnects, to another server if one is named; whether it was recovered. */
+async function reconnect(socket: Socket, url?: string): Promise<boolean> {
+  if (url !== undefined) (socket.io as unknown as { uri: string }).uri = url;
+  const back = new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('connect_error', reject));
+  socket.connect();
+  await within(back, 'reconnect');
+  return socket.recovered;
+}
+
+const say = (socket: Socket, username: string, message: string) => done(socket, 'create:chat', { roomId, username, message });
+async function sayAll(socket: Socket, username: string, messages: string[]): Promise<void> {
+  for (let at = 0; at < messages.length; at += 500) {
+    await Promise.all(messages.slice(at, at + 500).map((message) => say(socket, username, message)));
+  }
+}
+
+const chatsIn = (heard: [string, Heard][]) => heard.filter(([event]) => event === 'create:chat:success').map(([, { message }]) => message);
+const seqsIn = (heard: [string, Heard][]) => heard.map(([, { seq }]) => seq);
+const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => `${from + index}`);
+
+const stores: [string, () => Promise<{ store: Store; reopen: () => Promise<Store> }>][] = [
+  [
+    'memory',
+    async () => {
+      const store = openMemory();
+      return { store, reopen: async () => store };
+    },
+  ],
+  [
+    'embedded',
+    async () => {
+      const folder = newFolder();
+      const store = await openEmbedded({ folder });
+      return {
+        store,
+        reopen: async () => {
+          await store.close();
+          return openEmbedded({ folder });
+        },
+      };
+    },
+  ],
+];
+
+describe.each(stores)('on the %s store', (_, open) => {
+  test('who dropped is recovered: told what he missed, once, in order, before anything new', async () => {
+    const { url } = await startServer({ store: (await open()).store, limits: 'off' });
+    const aya = await connect(url);
+    const { socket: ben, heard } = await stock(url);
+    await done(aya, 'create:room', { roomId, username: 'aya' });
+    await done(ben, 'add:member', { roomId, username: 'ben' });
+    await say(aya, 'aya', '0');
+    await until(() => chatsIn(heard).length === 1, 'he heard the first');
+    await drop(ben);
+    await sayAll(aya, 'aya', numbers(1, 2_000));
+    const returning = reconnect(ben);
+    const meanwhile = sayAll(aya, 'aya', numbers(2_000, 2_500));
+    expect(await returning).toBe(true);
+    await meanwhile;
+    await until(() => chatsIn(heard).length === 2_500, 'he heard all');
+    expect(chatsIn(heard)).toEqual(numbers(0, 2_500));
+    expect(seqsIn(heard)).toEqual(numbers(3, 2_504).map(Number));
+    await say(ben, 'ben', 'back');
+    await until(() => chatsIn(heard).at(-1) === 'back', 'he hears himself');
+  });
+
+  test('who asks for his own name again, as tutorial clients do, succeeds and changes nothing', async () => {
+    const { url, store } = await startServer({ store: (await open()).store });
+    const { socket: ben, heard } = await stock(url);
+    await done(ben, 'create:room', { roomId, username: 'ben' });
+    await drop(ben);
+    expect(await reconnect(ben)).toBe(true);
+    const { head } = await store.read(roomId, {});
+    expect(await done(ben, 'add:member', { roomId, username: 'ben' })).toMatchObject({ seq: head, username: 'ben', role: 'owner' });
+    await say(ben, 'ben', 'once');
+    await until(() => chatsIn(heard).length > 0, 'he hears himself');
+    expect(chatsIn(heard)).toEqual(['once']);
+    expect((await store.read(roomId, {})).head).toBe(head + 1);
+  });
+
+  test('another server on the same log recovers him, as after a restart', async () => {
+    const { store, reopen } = await open();
+    const first = await startServer({ store });
+    const { socket: ben, heard } = await stock(first.url);
+    await done(ben, 'create:room', { roomId, username: 'ben' });
+    await say(ben, 'ben', '0');
+    await until(() => chatsIn(heard).length === 1, 'he heard it');
+    await first.stop();
+    const second = await startServer({ store: await reopen() });
+    const aya = await connect(second.url);
+    await done(aya, 'add:member', { roomId, username: 'aya' });
+    await say(aya, 'aya', '1');
+    expect(await reconnect(ben, second.url)).toBe(true);
+    await until(() => chatsIn(heard).length === 2, 'he heard what he missed');
+    expect(seqsIn(heard)).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  test('a guest whose name lapsed meanwhile is recovered, and a member again', async () => {
+    const { url, store } = await startServer({ store: (await open()).store, grace: GRACE });
+    const aya = await connect(url);
+    const { socket: ben, heard } = await stock(url);
+    await done(aya, 'create:room', { roomId, username: 'aya' });
+    await done(ben, 'add:member', { roomId, username: 'ben' });
+    await drop(ben);
+    await until(async () => (await store.read(roomId, { keys: ['member/ben'] })).keys.size === 0, 'his name is free');
+    await say(aya, 'aya', 'missed');
+    expect(await reconnect(ben)).toBe(true);
+    await until(() => heard.length === 4, 'he heard all');
+    expect(heard.map(([event]) => event)).toEqual([
+      'add:member:success',
+      'remove:member:success',
+      'create:chat:success',
+      'add:member:success',
+    ]);
+    await say(ben, 'ben', 'here again');
+  });
+
+  test('who was removed meanwhile does not come back', async () => {
+    const { url } = await startServer({ store: (await open()).store });
+    const aya = await connect(url);
+    const { socket: ben, heard } = await stock(url);
+    await done(aya, 'create:room', { roomId, username: 'aya' });
+    await done(ben, 'add:member', { roomId, username: 'ben' });
+    await until(() => heard.length === 1, 'he is in');
+    await drop(ben);
+    await done(aya, 'remove:member', { roomId, username: 'ben' });
+    await say(aya, 'aya', 'about him');
+    expect(await reconnect(ben)).toBe(false);
+    expect((await refused(ben, 'create:chat', { roomId, username: 'ben', message: 'still here' })).code).toBe('not_a_member');
+    expect(heard).toHaveLength(1);
+  });
+
+  test('who is removed while he is told what he missed is told no more than that', async () => {
+    const { url } = await startServer({ store: (await open()).store, limits: 'off' });
+    const aya = await connect(url);
+    const { socket: ben, heard } = await stock(url);
+    await done(aya, 'create:room', { roomId, username: 'aya' });
+    await done(ben, 'add:member', { roomId, username: 'ben' });
+    await until(() => heard.length === 1, 'he is in');
+    await drop(ben);
+    await sayAll(aya, 'aya', numbers(0, 3_000));
+    expect(await reconnect(ben)).toBe(true);
+    const removal = await done(aya, 'remove:member', { roomId, username: 'ben' });
+    await say(aya, 'aya', 'not for him');
+    await until(() => heard.at(-1)?.[0] === 'remove:member:success', 'he hears that he was removed');
+    await ask(ben, 'list:rooms', {});
+    expect(seqsIn(heard)).toEqual(numbers(3, removal.seq + 1).map(Number));
+    expect(chatsIn(heard)).not.toContain('not for him');
+  });
+
+  test('who has two names in a room is told it once', async () => {
+    const { url } = await startServer({ store: (await open()).store });
+    const aya = await connect(url);
+    const { socket: ben, heard } = await stock(url);
+    await done(aya, 'create:room', { roomId, username: 'aya' });
+    for (const username of ['ben', 'benji']) await done(ben, 'add:member', { roomId, username });
+    await until(() => heard.length === 2, 'he is in');
+    await drop(ben);
+    await say(aya, 'aya', 'missed');
+    expect(await reconnect(ben)).toBe(true);
+    await say(ben, 'ben', 'here');
+    await say(ben, 'benji', 'here, too');
+    await until(() => chatsIn(heard).at(-1) === 'here, too', 'he heard all');
+    expect(seqsIn(heard)).toEqual([3, 4, 5, 6, 7]);
+  });
+
+  test('in several rooms each is whole', async () => {
+    const { url } = await startServer({ store: (await open()).store, limits: 'off' });
+    const aya = await connect(url);
+    const { socket: ben, heard } = await stock(url);
+    const rooms = ['one', 'two', 'three'];
+    for (const room of rooms) {
+      await done(aya, 'create:room', { roomId: room, username: 'aya' });
+      await done(ben, 'add:member', { roomId: room, username: 'ben' });
+    }
+    const sayIn = (room: string, message: string) => done(aya, 'create:chat', { roomId: room, username: 'aya', message });
+    for (const room of rooms) await sayIn(room, 'heard');
+    await until(() => chatsIn(heard).length === 3, 'he heard all');
+    await drop(ben);
+    for (const round of numbers(0, 20)) for (const room of rooms) await sayIn(room, round);
+    expect(await reconnect(ben)).toBe(true);
+    for (const room of rooms) await sayIn(room, 'end');
+    await until(() => chatsIn(heard).length === 3 + 63, 'he heard all');
+    for (const room of rooms) {
+      const own = heard.filter(([, { roomId: where }]) => where === room);
+      expect(seqsIn(own)).toEqual(numbers(3, 26).map(Number));
+    }
+  });
+});
+
+test('a deleted or replaced text is told as it is now', async () => {
+  const { url } = await startServer();
+  const aya = await connect(url);
+  const { socket: ben, heard } = await stock(url);
+  await done(aya, 'create:room', { roomId, username: 'aya' });
+  await done(ben, 'add:member', { roomId, username: 'ben' });
+  await until(() => heard.length === 1, 'he is in');
+  await drop(ben);
+  const [edited, deleted] = [await say(aya, 'aya', 'helo'), await say(aya, 'aya', 'oops')].map(({ seq }) => seq) as [number, number];
+  await done(aya, 'update:chat', { roomId, username: 'aya', chatSeq: edited, message: 'hell' });
+  const { seq } = await done(aya, 'update:chat', { roomId, username: 'aya', chatSeq: edited, message: 'hello' });
+  await done(aya, 'delete:chat', { roomId, username: 'aya', chatSeq: deleted });
+  expect(await reconnect(ben)).toBe(true);
+  await until(() => heard.length === 5, 'he heard all');
+  expect(heard.slice(1)).toMatchObject([
+    ['create:chat:success', { message: 'hello', edited: seq }],
+    ['create:chat:success', { message: '', deleted: true }],
+    ['update:chat:success', { chatSeq: edited, message: 'hello' }],
+    ['delete:chat:success', { chatSeq: deleted }],
+  ]);
+});
+
+test('who was told what the log has lost is not recovered, for what he knows is not so', async () => {
+  const { url, store } = await startServer();
+  const aya = await connect(url);
+  const { socket: ben, heard } = await stock(url);
+  await done(aya, 'create:room', { roomId, username: 'aya' });
+  await done(ben, 'add:member', { roomId, username: 'ben' });
+  const lagging = (store as MemoryStore).copy();
+  await say(aya, 'aya', 'lost');
+  await until(() => chatsIn(heard).includes('lost'), 'he heard it');
+  await drop(ben);
+  const second = await startServer({ store: lagging });
+  expect(await reconnect(ben, second.url)).toBe(false);
+});
+
+describe('attack 37: what a client shows of itself', () => {
+  const victims = 'victim';
+
+  async function scene() {
+    const { url } = await startServer({ limits: 'off' });
+    const aya = await connect(url);
+    const { session } = await done(aya, 'create:room', { roomId, username: victims });
+    await say(aya, victims, 'private');
+    return { url, aya, session };
+  }
+
+  test.each([
+    ['a pid that was never given', 'x'.repeat(32)],
+    ['a pid of plain Socket.IO', 'dHvYzQfTqk3CXGYrAAAB'],
+    ['an empty pid', ''],
+    ['a pid of a prototype', '__proto__'],
+    ['a pid of 50,000 letters', 'x'.repeat(50_000)],
+  ])('%s comes back to nothing, and hears nothing', async (_, pid) => {
+    const { url, aya } = await scene();
+    const mallory = await connect(url, { auth: { pid, offset: '0' } });
+    const heard = hearing(mallory, 'create:chat:success');
+    expect(mallory.recovered).toBeFalsy();
+    await say(aya, victims, 'still private');
+    expect((await refused(mallory, 'create:chat', { roomId, username: victims, message: 'x' })).code).toBe('not_a_member');
+    expect(heard).toEqual([]);
+  });
+
+  test.each(['', '-1', 'NaN', '0-0', '1e3', '0x10', "1' OR '1'='1", '9'.repeat(17), '1'.repeat(50_000), '١٢'])(
+    'the offset %j recovers nobody',
+    async (offset) => {
+      const { url, session, aya } = await scene();
+      const again = await connect(url, { auth: { pid: session, offset } });
+      expect(again.recovered).toBeFalsy();
+      expect((await done(again, 'add:member', { roomId, username: victims })).role).toBe('owner');
+      expect(aya.connected).toBe(true);
+    },
+  );
+
+  test.each([
+    ['no texts', { pid: { $ne: null }, offset: ['0'] }],
+    ['numbers', { pid: 1, offset: 0 }],
+    ['null', { pid: null, offset: null }],
+  ])('%s recover nobody', async (_, auth) => {
+    const { url, aya } = await scene();
+    expect((await connect(url, { auth })).recovered).toBeFalsy();
+    expect(aya.connected).toBe(true);
+  });
+});

@@ -1,0 +1,128 @@
+/** What happens in a room and is not kept: who types, who is here, who has read how far. */
+import { openMemory } from '@engawa/server';
+import type { Socket } from 'socket.io-client';
+import { describe, expect, test } from 'vitest';
+import { ask, connect, done, embeddedStore, hearing, refused, startServer, until } from './helpers/server.ts';
+
+const roomId = 'veranda';
+
+async function startRoom(options: Parameters<typeof startServer>[0] = {}) {
+  const { url, store } = await startServer({ limits: 'off', ...options });
+  const [aya, ben] = [await connect(url), await connect(url)];
+  await done(aya, 'create:room', { roomId, username: 'aya' });
+  const { session } = await done(ben, 'add:member', { roomId, username: 'ben' });
+  return { url, store, aya, ben, session };
+}
+
+const say = (socket: Socket, username: string, message: string) => done(socket, 'create:chat', { roomId, username, message });
+const drop = (socket: Socket): void => void socket.io.engine.close();
+const memberNamed = async (socket: Socket, name: string) =>
+  (await done(socket, 'list:members', { roomId })).members.find(({ username }) => username === name);
+
+test('who types is told to the room, and no entry', async () => {
+  const { store, aya, ben } = await startRoom();
+  const { head } = await store.read(roomId, {});
+  const [started, stopped] = [hearing(aya, 'start:typing:success'), hearing(aya, 'stop:typing:success')];
+  await done(ben, 'start:typing', { roomId, username: 'ben' });
+  await until(() => started.length === 1, 'she sees him type');
+  await done(ben, 'stop:typing', { roomId, username: 'ben' });
+  await until(() => stopped.length === 1, 'she sees that he stopped');
+  expect([...started, ...stopped]).toEqual([
+    { roomId, username: 'ben' },
+    { roomId, username: 'ben' },
+  ]);
+  expect((await store.read(roomId, {})).head).toBe(head);
+});
+
+test('of many signals of one member only the latest is told', async () => {
+  const { aya, ben } = await startRoom();
+  const heard: string[] = [];
+  aya.onAny((event: string) => heard.push(event));
+  for (let times = 0; times < 200; times += 1) {
+    ben.emit('start:typing', { roomId, username: 'ben' });
+    ben.emit('stop:typing', { roomId, username: 'ben' });
+  }
+  await until(() => heard.includes('stop:typing:success'), 'she hears the last');
+  await say(aya, 'aya', 'enough');
+  expect(heard.filter((event) => event.includes('typing')).length).toBeLessThan(20);
+});
+
+test('signals have a rate of their own, and take nothing from chats', async () => {
+  const { ben } = await startRoom({ limits: 'on' });
+  const answers = await Promise.all(Array.from({ length: 80 }, () => ask(ben, 'start:typing', { roomId, username: 'ben' })));
+  expect(answers.filter((answer) => !answer.ok && answer.error.code === 'rate_limited').length).toBeGreaterThan(0);
+  await say(ben, 'ben', 'still heard');
+});
+
+describe('presence', () => {
+  test('a member is online, away when he says so, gone when he dropped, and online when he is back', async () => {
+    const { url, aya, ben, session } = await startRoom();
+    const told = hearing(aya, 'update:presence:success');
+    expect(await memberNamed(aya, 'ben')).toMatchObject({ presence: 'online' });
+    await done(ben, 'update:presence', { roomId, username: 'ben', presence: 'away' });
+    await until(() => told.at(-1)?.presence === 'away', 'she sees that he is away');
+    expect(await memberNamed(aya, 'ben')).toMatchObject({ presence: 'away' });
+    drop(ben);
+    await until(() => told.at(-1)?.presence === 'gone', 'she sees that he is gone');
+    expect(told.at(-1)).toEqual({ roomId, username: 'ben', presence: 'gone', online: 1 });
+    await until(async () => (await memberNamed(aya, 'ben'))?.presence === 'gone', 'the list says so, too');
+    const back = await connect(url, { auth: { session } });
+    expect(await done(back, 'add:member', { roomId, username: 'ben' })).toMatchObject({ online: 2 });
+    await until(() => told.at(-1)?.presence === 'online', 'she sees that he is back');
+    expect(told.at(-1)).toMatchObject({ online: 2 });
+  });
+
+  test('members on several servers are counted together', async () => {
+    const store = openMemory();
+    const [one, two] = [await startServer({ store }), await startServer({ store })];
+    const [aya, ben] = [await connect(one.url), await connect(two.url)];
+    await done(aya, 'create:room', { roomId, username: 'aya' });
+    const told = hearing(aya, 'update:presence:success');
+    await done(ben, 'add:member', { roomId, username: 'ben' });
+    await until(() => told.some(({ username }) => username === 'ben'), 'she sees him');
+    await until(async () => {
+      await done(aya, 'update:presence', { roomId, username: 'aya', presence: 'online' });
+      return told.at(-1)?.online === 2;
+    }, 'both are counted');
+  });
+});
+
+describe.each([
+  ['memory', async () => openMemory()],
+  ['embedded', embeddedStore],
+])('read marks on the %s store', (_, open) => {
+  test('a mark only goes forward, the rest is unread, and the room hears it', async () => {
+    const { aya, ben } = await startRoom({ store: await open() });
+    const told = hearing(aya, 'mark:read:success');
+    const seqs = [await say(aya, 'aya', '1'), await say(aya, 'aya', '2'), await say(aya, 'aya', '3')].map(({ seq }) => seq);
+    const [first, second, third] = seqs as [number, number, number];
+    expect(await memberNamed(aya, 'ben')).toMatchObject({ since: 3, read: 3 });
+    const mark = (seq: number) => done(ben, 'mark:read', { roomId, username: 'ben', seq });
+    expect(await mark(second)).toMatchObject({ read: second, unread: 1 });
+    expect(await mark(first)).toMatchObject({ read: second, unread: 1 });
+    expect(await mark(third)).toMatchObject({ read: third, unread: 0 });
+    await until(() => told.at(-1)?.read === third, 'she sees how far he is');
+    expect(told.every(({ read }) => read === second || read === third)).toBe(true);
+    await say(aya, 'aya', '4');
+    expect(await memberNamed(aya, 'ben')).toMatchObject({ read: third });
+    expect(await done(ben, 'add:member', { roomId, username: 'ben' })).toMatchObject({ read: third, seq: third + 1 });
+  });
+
+  test('a mark ends with the membership', async () => {
+    const { aya, ben } = await startRoom({ store: await open() });
+    const { seq } = await say(aya, 'aya', '1');
+    await done(ben, 'mark:read', { roomId, username: 'ben', seq });
+    await done(ben, 'remove:member', { roomId, username: 'ben' });
+    const { seq: since } = await done(ben, 'add:member', { roomId, username: 'ben' });
+    expect(await memberNamed(aya, 'ben')).toMatchObject({ read: since });
+  });
+});
+
+test('nobody marks what is not there yet, or speaks for somebody else', async () => {
+  const { aya, ben } = await startRoom();
+  expect((await refused(ben, 'mark:read', { roomId, username: 'ben', seq: 10_000 })).code).toBe('invalid_payload');
+  expect((await refused(ben, 'mark:read', { roomId, username: 'aya', seq: 1 })).code).toBe('not_a_member');
+  expect((await refused(ben, 'start:typing', { roomId, username: 'aya' })).code).toBe('not_a_member');
+  await done(aya, 'remove:member', { roomId, username: 'ben' });
+  expect((await refused(ben, 'start:typing', { roomId, username: 'ben' })).code).toBe('not_a_member');
+});

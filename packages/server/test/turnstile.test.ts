@@ -1,0 +1,22 @@
+import { expect, test } from 'vitest';
+import { Turnstile } from '#transport/turnstile.js';
+
+test('a crowd passes in its order, and others come between', async () => {
+  const turnstile = new Turnstile();
+  const passed: number[] = [];
+  let turns = 0;
+  const turn = () => {
+    turns += 1;
+    if (passed.length < 100) setImmediate(turn);
+  };
+  setImmediate(turn);
+  await Promise.all(Array.from({ length: 100 }, (_, each) => turnstile.pass().then(() => passed.push(each))));
+  expect(passed).toEqual(Array.from({ length: 100 }, (_, each) => each));
+  expect(turns).toBeGreaterThan(10);
+});
+
+test('who comes alone passes at once', async () => {
+  const turnstile = new Turnstile();
+  await turnstile.pass();
+  await turnstile.pass();
+});
