@@ -1,0 +1,68 @@
+import type { Chat } from '@engawa/protocol';
+import { type Entry, type EntryOf, isKind } from './entry.ts';
+
+type Reactions = NonNullable<Chat['reactions']>;
+
+/** The chat that an entry made; nothing when it is another entry, or says no text. */
+export function chatOf(entry: Entry): Chat | undefined {
+  if (!isKind(entry, 'create:chat')) return undefined;
+  const { seq, id, at, username, message, clientId, edited, deleted } = entry;
+  if (typeof username !== 'string') return undefined;
+  if (deleted || typeof message !== 'string') return deletedAt({ seq, id, at, username });
+  if (edited !== undefined) return { seq, id, at, username, message, edited };
+  return { seq, id, at, username, message, ...(clientId !== undefined && { clientId }) };
+}
+
+/** The seq of the chat that an entry changes. */
+export function changedSeq(entry: Entry): number | undefined {
+  const { chatSeq } = entry as { chatSeq?: unknown };
+  return typeof chatSeq === 'number' ? chatSeq : undefined;
+}
+
+/** The chat after an entry that changes it, as a page would show it. `me` is whose reactions are `mine`. */
+export function changedBy(entry: Entry, chat: Chat, me: string): Chat {
+  if (chat.deleted) return chat;
+  if (isKind(entry, 'delete:chat')) return deletedAt(chat);
+  if (isKind(entry, 'update:chat')) return edited(chat, entry);
+  if (isKind(entry, 'add:reaction')) return reacted(chat, entry, { by: 1, me });
+  if (isKind(entry, 'remove:reaction')) return reacted(chat, entry, { by: -1, me });
+  return chat;
+}
+
+/** A chat of a page, its reactions in the one order. */
+export const arranged = (chat: Chat): Chat => (chat.reactions ? { ...chat, reactions: [...chat.reactions].sort(byReaction) } : chat);
+
+const deletedAt = ({ seq, id, at, username }: Pick<Chat, 'seq' | 'id' | 'at' | 'username'>): Chat => ({
+  seq,
+  id,
+  at,
+  username,
+  message: null,
+  deleted: true,
+});
+
+/** An edit that was itself replaced says no text any more. */
+function edited(chat: Chat, { seq, message }: { seq: number; message?: unknown }): Chat {
+  if (typeof message !== 'string') return chat;
+  // Pages tell no client id of a chat that was edited.
+  const { clientId: _, ...rest } = chat;
+  return { ...rest, message, edited: Math.max(seq, chat.edited ?? 0) };
+}
+
+function reacted(
+  chat: Chat,
+  { reaction, username }: EntryOf<'add:reaction' | 'remove:reaction'>,
+  { by, me }: { by: number; me: string },
+): Chat {
+  if (typeof reaction !== 'string') return chat;
+  const others = (chat.reactions ?? []).filter((each) => each.reaction !== reaction);
+  const before = (chat.reactions ?? []).find((each) => each.reaction === reaction);
+  const count = (before?.count ?? 0) + by;
+  const isMine = username === me ? by > 0 : before?.mine === true;
+  const now: Reactions = count > 0 ? [{ reaction, count, ...(isMine && { mine: true as const }) }] : [];
+  const reactions = [...others, ...now].sort(byReaction);
+  const { reactions: _, ...rest } = chat;
+  return reactions.length > 0 ? { ...rest, reactions } : rest;
+}
+
+const byReaction = (one: Reactions[number], other: Reactions[number]): number => (one.reaction < other.reaction ? -1 : 1);

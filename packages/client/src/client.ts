@@ -1,0 +1,205 @@
+import type { Notice, WireError } from '@engawa/protocol';
+import type { Position } from '@engawa/protocol/position';
+import { CatchUp } from './catch-up.ts';
+import { type ClientState, Connection } from './connection.ts';
+import { Emitter } from './emitter.ts';
+import { asEntry } from './entry.ts';
+import { isSession, newSession } from './ids.ts';
+import { type Kept, readKept } from './keeper.ts';
+import type { LinkFactory } from './link.ts';
+import { type OpenRoom, openRoom } from './open-room.ts';
+import { closed, JoinError, refused } from './result.ts';
+import type { Room } from './room.ts';
+import { socketLink } from './socket-link.ts';
+import { type ClientStorage, Shelf } from './storage.ts';
+import { watch } from './wake.ts';
+
+export interface ClientOptions {
+  /** Where session, positions and unsent chats outlive the page: `localStorage`, or anything like it. Nothing is kept without. */
+  storage?: ClientStorage;
+  /** Chats that a timeline holds at most; 5,000 when not given. */
+  maxChats?: number;
+  /** Another connection than Socket.IO's, for tests. */
+  link?: LinkFactory;
+}
+
+export interface JoinOptions {
+  /** The name to have in the room. */
+  username: string;
+  /** Whether to open the room when there is none. */
+  create?: boolean;
+  /** What the room is about, if this opens it. */
+  topic?: string;
+  /**
+   * Where to begin. `stored`, the default: where this client was, as far as its storage knows, so that entries that were
+   * missed are told; else, and for `newest`, at the newest. Or a position that the application kept itself.
+   */
+  from?: 'stored' | 'newest' | Position;
+}
+
+/** What a client tells, and with what. */
+export interface ClientEvents {
+  state: ClientState;
+  /**
+   * What was refused to the connection itself, or to a room that is being joined or caught up; what is retryable is
+   * tried again. And, once, a storage that fails: then with the code `storage_failed`.
+   */
+  error: WireError & { roomId?: string };
+}
+
+const MAX_CHATS = 5_000;
+const SUCCESS = ':success';
+
+/** One person's connection to a server, with the rooms that he is in. */
+export class Client {
+  readonly #options: ClientOptions;
+  readonly #emitter = new Emitter<ClientEvents>();
+  readonly #connection: Connection;
+  readonly #catchUp: CatchUp;
+  readonly #shelf: Shelf;
+  readonly #open = new Map<string, OpenRoom>();
+  readonly #joining = new Map<string, { username: string; room: Promise<Room> }>();
+  readonly #unwatch: () => void;
+
+  /** @internal */
+  constructor(url: string, options: ClientOptions) {
+    this.#options = options;
+    this.#shelf = new Shelf(options.storage, `engawa:${url}:`, (cause) => this.#storageFailed(cause));
+    this.#connection = new Connection(url, options.link ?? socketLink, {
+      state: (state) => this.#stateChanged(state),
+      error: (error) => this.#refused(error),
+      heard: (event, payload) => this.#heard(event, payload),
+    });
+    this.#catchUp = new CatchUp(this.#connection, (error) => this.#emitter.emit('error', error));
+    this.#unwatch = watch({ woke: () => this.sync(), leaving: () => this.#flush() });
+    void this.#connect();
+  }
+
+  get state(): ClientState {
+    return this.#connection.state;
+  }
+
+  /** The rooms that were joined and have not ended. */
+  get rooms(): readonly Room[] {
+    return [...this.#open.values()].map(({ room }) => room);
+  }
+
+  /** Returns what ends the listening. */
+  on<Name extends keyof ClientEvents>(name: Name, listener: (payload: ClientEvents[Name]) => void): () => void {
+    return this.#emitter.on(name, listener);
+  }
+
+  /**
+   * Joins a room, and resolves when its newest chats are there; waits for the connection as long as it takes. A room
+   * that was joined already is the same one. Listeners that are added as soon as it resolves are told every entry after
+   * the position where it begins.
+   *
+   * @throws {JoinError} with the code of the refusal: `name_taken`, `room_not_found`, `too_many_rooms`, `invalid_payload`, `closed`.
+   */
+  async join(roomId: string, options: JoinOptions): Promise<Room> {
+    const { username } = options;
+    const before = this.#joining.get(roomId);
+    if (before && before.username !== username) throw new JoinError(refused('name_taken', 'You are there under another name.').error);
+    const room = before?.room ?? this.#join(roomId, options);
+    this.#joining.set(roomId, { username, room });
+    return room;
+  }
+
+  /** Asks now whether anything was missed, and connects anew when there is no answer; without a connection it is tried now. */
+  sync(): void {
+    this.#connection.hasten();
+    if (!this.#connection.isUp) return;
+    for (const { follower } of this.#open.values()) follower.sync();
+    void this.#catchUp.probe();
+  }
+
+  /** Ends the connection for good. What was not sent is kept in the storage, and sent after the next `join`. */
+  close(): void {
+    this.#connection.close();
+  }
+
+  async #connect(): Promise<void> {
+    const kept = await this.#shelf.read('session');
+    const session = isSession(kept) ? kept : newSession();
+    if (session !== kept) await this.#shelf.write('session', session);
+    this.#connection.open(session);
+  }
+
+  async #join(roomId: string, options: JoinOptions): Promise<Room> {
+    const kept = await readKept(this.#shelf, roomId, options.username);
+    if (this.state === 'closed') {
+      this.#joining.delete(roomId);
+      throw new JoinError(closed().error);
+    }
+    const { from = 'stored' } = options;
+    const position = from === 'stored' ? kept.position : from === 'newest' ? undefined : from;
+    const opened = this.#openRoom(roomId, options, { position, outbox: kept.outbox });
+    this.#open.set(roomId, opened);
+    if (this.#connection.isUp) opened.follower.up();
+    await opened.ready;
+    return opened.room;
+  }
+
+  #openRoom(roomId: string, { username, create = false, topic }: JoinOptions, kept: Pick<Kept, 'position' | 'outbox'>): OpenRoom {
+    return openRoom({
+      connection: this.#connection,
+      catchUp: this.#catchUp,
+      shelf: this.#shelf,
+      maxChats: this.#options.maxChats ?? MAX_CHATS,
+      roomId,
+      username,
+      create,
+      topic,
+      from: kept.position,
+      outbox: kept.outbox,
+      delayed: (error) => this.#emitter.emit('error', { ...error, roomId }),
+      ended: () => {
+        this.#open.delete(roomId);
+        this.#joining.delete(roomId);
+      },
+    });
+  }
+
+  #refused(error: WireError): void {
+    // Another one is made the next time.
+    if (error.code === 'invalid_session') void this.#shelf.remove('session');
+    this.#emitter.emit('error', error);
+  }
+
+  #heard(event: string, payload: unknown): void {
+    const roomId = (payload as { roomId?: unknown } | null | undefined)?.roomId;
+    const open = typeof roomId === 'string' ? this.#open.get(roomId) : undefined;
+    if (!open) return;
+    if (event === 'reset:room') open.follower.resetTo(payload as Notice<'reset:room'>);
+    if (!event.endsWith(SUCCESS)) return;
+    const entry = asEntry(event.slice(0, -SUCCESS.length), payload);
+    if (entry) open.follower.heard(entry);
+    else open.signalled(event, payload);
+  }
+
+  #stateChanged(state: ClientState): void {
+    if (state === 'closed') this.#closed();
+    if (state !== 'online') this.#catchUp.clear();
+    this.#emitter.emit('state', state);
+    for (const { follower } of this.#open.values()) {
+      if (state === 'online') follower.up();
+      else follower.down();
+    }
+  }
+
+  #closed(): void {
+    this.#unwatch();
+    for (const { follower } of [...this.#open.values()]) follower.end({ reason: 'closed' });
+  }
+
+  #flush(): void {
+    for (const open of this.#open.values()) open.flush();
+  }
+
+  #storageFailed(cause: unknown): void {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const error = { code: 'storage_failed', message: `The storage of this client failed: ${why}`, retryable: true } as const;
+    // It may fail before anybody could listen.
+    queueMicrotask(() => this.#emitter.emit('error', error));
+  }
+}

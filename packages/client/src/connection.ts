@@ -1,0 +1,156 @@
+import type { Answer, Ask, EventName, Notice, WireError } from '@engawa/protocol';
+import { LIMITS } from '@engawa/protocol/limits';
+import { backoff } from './backoff.ts';
+import type { Link, LinkFactory } from './link.ts';
+import { refused } from './result.ts';
+import { sizeOf } from './size.ts';
+import { Sleeper } from './sleeper.ts';
+
+/** `connecting` until the first connection, `reconnecting` after each that was lost, `closed` for good. */
+export type ClientState = 'connecting' | 'online' | 'reconnecting' | 'closed';
+
+const ANSWER_MS = 10_000;
+/** Some of a frame is Socket.IO's. */
+const MAX_BYTES = LIMITS.frameBytes - 1024;
+
+interface Listeners {
+  state(state: ClientState): void;
+  error(error: WireError): void;
+  heard(event: string, payload: unknown): void;
+}
+
+/** The one connection of a client: comes back after every loss, and never throws. */
+export class Connection {
+  readonly #link: Link;
+  readonly #listeners: Listeners;
+  readonly sleeper = new Sleeper();
+  #session = '';
+  #state: ClientState = 'connecting';
+  /** Counts connections: who waited for something knows by it whether it is still the same one. */
+  #number = 0;
+  #attempts = 0;
+  #opening: ReturnType<typeof setTimeout> | undefined;
+  #returnAt: number | undefined;
+
+  constructor(url: string, link: LinkFactory, listeners: Listeners) {
+    this.#listeners = listeners;
+    this.#link = link(url, {
+      up: () => this.#up(),
+      down: () => this.#down(),
+      refused: (error) => this.#refused(error),
+      heard: (event, payload) => this.#heard(event, payload),
+    });
+  }
+
+  get state(): ClientState {
+    return this.#state;
+  }
+
+  get isUp(): boolean {
+    return this.#state === 'online';
+  }
+
+  get number(): number {
+    return this.#number;
+  }
+
+  open(session: string): void {
+    this.#session = session;
+    if (this.#state !== 'closed') this.#link.open({ session });
+  }
+
+  close(): void {
+    if (this.#state === 'closed') return;
+    clearTimeout(this.#opening);
+    this.#become('closed');
+    this.#link.close();
+    this.sleeper.close();
+  }
+
+  /** The connection does not answer: another one. */
+  renew(): void {
+    if (this.#state === 'closed') return;
+    this.#link.close();
+    this.#lost();
+    this.#openIn(0);
+  }
+
+  /** Who looks again need not wait for the next try; a time that the server gave is kept to. */
+  hasten(): void {
+    if (this.#state === 'reconnecting' && this.#opening === undefined) this.#openIn(0);
+  }
+
+  /** Nothing when there was no answer: what became of the ask is not known. */
+  async ask<E extends EventName>(event: E, payload: Ask<E>, timeoutMs = ANSWER_MS): Promise<Answer<E> | undefined> {
+    if (!this.isUp) return undefined;
+    // It would end the connection, and the next, and the next.
+    if (sizeOf(payload) > MAX_BYTES) return refused('invalid_payload', 'It is larger than a frame may be.') as Answer<E>;
+    const answer = await this.#link.ask(event, payload, timeoutMs).catch(() => undefined);
+    return isAnswer<E>(answer) ? answer : undefined;
+  }
+
+  #up(): void {
+    if (this.#state === 'closed' || this.isUp) return;
+    this.#number += 1;
+    this.#attempts = 0;
+    this.#become('online');
+  }
+
+  #down(): void {
+    if (this.#state === 'closed') return;
+    this.#lost();
+    if (this.#returnAt !== undefined) this.#openIn(this.#returnAt - Date.now());
+  }
+
+  #lost(): void {
+    if (!this.isUp) return;
+    this.#number += 1;
+    this.#become('reconnecting');
+  }
+
+  #refused(error: WireError): void {
+    if (this.#state === 'closed') return;
+    this.#listeners.error(error);
+    this.#lost();
+    if (error.retryable) this.#openIn(error.retryAfter ?? 500 + backoff(++this.#attempts));
+    else this.close();
+  }
+
+  #heard(event: string, payload: unknown): void {
+    if (event === 'close:connection') this.#closing(payload as Partial<Notice<'close:connection'>> | undefined);
+    else if (this.#state !== 'closed') this.#listeners.heard(event, payload);
+  }
+
+  /** What is being asked may still be answered; then the server ends the connection, or it is left when the time has come. */
+  #closing(notice: Partial<Notice<'close:connection'>> | undefined): void {
+    const returnAfter = Number(notice?.returnAfter) || 0;
+    this.#returnAt = Date.now() + returnAfter;
+    clearTimeout(this.#opening);
+    this.#opening = setTimeout(() => this.renew(), returnAfter);
+  }
+
+  /** The link comes back only then: until that time it is kept from trying by itself. */
+  #openIn(milliseconds: number): void {
+    clearTimeout(this.#opening);
+    this.#returnAt = undefined;
+    this.#opening = setTimeout(
+      () => {
+        this.#opening = undefined;
+        this.#link.close();
+        this.#link.open({ session: this.#session });
+      },
+      Math.max(0, milliseconds),
+    );
+    this.#link.close();
+  }
+
+  #become(state: ClientState): void {
+    this.#state = state;
+    this.#listeners.state(state);
+  }
+}
+
+const isAnswer = <E extends EventName>(answer: unknown): answer is Answer<E> => {
+  if (typeof answer !== 'object' || answer === null || !('ok' in answer)) return false;
+  return answer.ok === true || ('error' in answer && typeof answer.error === 'object' && answer.error !== null);
+};

@@ -1,0 +1,34 @@
+import type { Reply } from '@engawa/protocol';
+import { type Entry, isKind } from './entry.ts';
+
+const RECENT = 100;
+
+/** What a room is beside its chats, as of the last answer to a join and what was told since. */
+export class Facts {
+  topic = '';
+  members = 0;
+  online = 0;
+  role: 'owner' | 'member' = 'member';
+  #asOf: { epoch: string; seq: number } | undefined;
+  /** Entries may be told before the answer that does not have them yet. */
+  #recent: Entry[] = [];
+
+  joined({ topic, members, online, role, epoch, seq }: Reply<'add:member'>): void {
+    Object.assign(this, { topic, members, online, role });
+    this.#asOf = { epoch, seq };
+    for (const entry of this.#recent) this.#apply(entry);
+  }
+
+  told(entry: Entry): void {
+    if (!isKind(entry, 'add:member') && !isKind(entry, 'remove:member') && !isKind(entry, 'update:room')) return;
+    this.#recent = [...this.#recent, entry].slice(-RECENT);
+    this.#apply(entry);
+  }
+
+  #apply(entry: Entry): void {
+    if (!this.#asOf || entry.epoch !== this.#asOf.epoch || entry.seq <= this.#asOf.seq) return;
+    if (isKind(entry, 'add:member')) this.members += 1;
+    if (isKind(entry, 'remove:member')) this.members -= 1;
+    if (isKind(entry, 'update:room') && typeof entry.topic === 'string') this.topic = entry.topic;
+  }
+}

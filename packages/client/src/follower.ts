@@ -1,0 +1,429 @@
+import type { Answer, Ask, ChatPage, EventName, Notice, Reply, Resumed, WireError } from '@engawa/protocol';
+import { isSameRoom, type Position } from '@engawa/protocol/position';
+import { backoff } from './backoff.ts';
+import type { Behind, CatchUp } from './catch-up.ts';
+import type { Connection } from './connection.ts';
+import { Early } from './early.ts';
+import { asEntry, type Entry, isKind } from './entry.ts';
+import type { Place } from './outbox.ts';
+import { closed, type Refusal, type Refused, type Result, refused } from './result.ts';
+import { Timeline } from './timeline.ts';
+
+/**
+ * `joining` until the room was joined and its newest chats are there; `live`: what is shown is what is; `catching up`
+ * after a drop or a gap; `offline` without a connection; `ended` for good.
+ */
+export type RoomState = 'joining' | 'live' | 'catching up' | 'offline' | 'ended';
+
+/** Why a room is over. */
+export interface Ending {
+  /** `refused`: it could not be joined (again), and `error` says why. `closed`: the client was closed. */
+  reason: 'left' | 'removed' | 'deleted' | 'refused' | 'closed';
+  /** Who removed one, or deleted the room; not known when one was away. */
+  by?: string;
+  error?: Refusal;
+}
+
+/** The chats are others than before: `too_old`, too much was missed; `reset`, the log of the room was set back or replaced. */
+export interface Reset {
+  reason: 'too_old' | 'reset';
+}
+
+interface Listeners {
+  /** What the room says of itself; again when that may have changed unheard. */
+  joined(reply: Reply<'add:member'>): void;
+  /** The room may be handed out: nothing is told before. */
+  ready(): void;
+  told(entry: Entry): void;
+  moved(position: Position): void;
+  /** `isLost`: which own chats the new log may not have. */
+  reset(reset: Reset, isLost: (place: Place) => boolean): void;
+  state(state: RoomState): void;
+  /** Something was refused that is asked again by itself. */
+  delayed(error: WireError): void;
+  ended(ending: Ending): void;
+}
+
+interface Options {
+  connection: Connection;
+  catchUp: CatchUp;
+  roomId: string;
+  username: string;
+  create: boolean;
+  topic: string | undefined;
+  maxChats: number;
+  /** Where to go on; from the head when not given. */
+  from: Position | undefined;
+  listeners: Listeners;
+}
+
+const CONTEXT_CHATS = 50;
+const MAX_ROUNDS = 5;
+/** Refusals `not_a_member` in a row of one who is a member as far as the room says. */
+const MAX_DENIALS = 5;
+
+/** Follows the log of one room over connections that come and go, so that each entry is told once, in order, with none missing. */
+export class Follower implements Behind {
+  readonly #options: Options;
+  readonly #connection: Connection;
+  readonly #listeners: Listeners;
+  readonly #early = new Early();
+  #state: RoomState = 'joining';
+  #ending: Ending | undefined;
+  #timeline: Timeline | undefined;
+  #username: string;
+  #hasContext = false;
+  #isHandedOut = false;
+  /** What came after the position when it was joined is to be asked for. */
+  #isBehind = false;
+  #hasRejoined = false;
+  #isLeaving = false;
+  /** Up to where the former log was the same, as far as a notice said. */
+  #resetAfter = 0;
+  /** Rounds of catching up that brought no end. */
+  #rounds = 0;
+  #waiting: ((isLive: boolean) => void)[] = [];
+
+  constructor(options: Options) {
+    this.#options = options;
+    this.#connection = options.connection;
+    this.#listeners = options.listeners;
+    this.#username = options.username;
+  }
+
+  get roomId(): string {
+    return this.#options.roomId;
+  }
+
+  get username(): string {
+    return this.#username;
+  }
+
+  get state(): RoomState {
+    return this.#state;
+  }
+
+  get ending(): Ending | undefined {
+    return this.#ending;
+  }
+
+  get timeline(): Timeline | undefined {
+    return this.#timeline;
+  }
+
+  get position(): Position | undefined {
+    return this.#timeline?.position;
+  }
+
+  /** There is a connection. */
+  up(): void {
+    if (!this.#ending) void this.#come();
+  }
+
+  down(): void {
+    this.#early.clear();
+    this.#rounds = 0;
+    if (!this.#ending) this.#become(this.#hasContext ? 'offline' : 'joining');
+  }
+
+  /** What is shown may be behind: asks. */
+  sync(): void {
+    if (this.#ending || !this.#hasContext || !this.#connection.isUp) return;
+    this.#become('catching up');
+    this.#options.catchUp.add(this);
+  }
+
+  heard(entry: Entry): void {
+    if (this.#ending) return;
+    if (this.#isFlowing && this.#take(entry, { isNow: true })) return;
+    this.#early.hold(entry);
+    if (this.#isFlowing) this.sync();
+  }
+
+  resetTo({ epoch, seq }: Pick<Notice<'reset:room'>, 'epoch' | 'seq'>): void {
+    if (epoch === null) this.end({ reason: 'deleted' });
+    if (epoch === null || epoch === this.position?.epoch) return;
+    this.#resetAfter = seq;
+    this.sync();
+  }
+
+  resumed(outcome: Resumed): void {
+    if (this.#ending) return;
+    switch (outcome.outcome) {
+      case 'caught_up':
+      case 'more':
+        this.#continue(outcome);
+        break;
+      case 'too_old':
+      case 'reset':
+        this.#restart(outcome.page, outcome, outcome.outcome);
+        break;
+      case 'refused':
+        void this.#refused(outcome.error);
+    }
+  }
+
+  end(ending: Ending): void {
+    if (this.#ending) return;
+    this.#ending = ending;
+    this.#early.clear();
+    this.#become('ended');
+    this.#wake();
+    this.#listeners.ended(ending);
+  }
+
+  /** Asks, over as many connections as it takes, until there is a definitive answer. */
+  async insist<E extends EventName>(event: E, payload: Ask<E>): Promise<Result<E>> {
+    for (let attempt = 0, denials = 0; ; attempt += 1) {
+      if (!(await this.#whenLive())) return this.#refusal();
+      const answer = await this.#connection.ask(event, payload);
+      if (answer?.ok) return answer;
+      const isDenied = answer?.error.code === 'not_a_member' && ++denials < MAX_DENIALS;
+      if (isDenied || answer?.error.code === 'room_not_found') this.sync();
+      if (answer && !answer.error.retryable && !isDenied) return { ok: false, error: answer.error };
+      if (this.#state === 'live') await this.#connection.sleeper.sleep(answer?.error.retryAfter ?? backoff(attempt));
+    }
+  }
+
+  /** Who leaves and finds that he has left is not to come back. */
+  async leave(ask: Ask<'remove:member'>): Promise<{ ok: true } | Refused> {
+    this.#isLeaving = true;
+    const result = await this.insist('remove:member', ask);
+    this.#isLeaving = false;
+    if (result.ok) this.end({ reason: 'left' });
+    return result.ok || this.#ending?.reason === 'left' ? { ok: true } : result;
+  }
+
+  /** True once the room is live, false once it has ended. */
+  #whenLive(): Promise<boolean> {
+    if (this.#isFlowing || this.#ending) return Promise.resolve(!this.#ending);
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  #refusal(): Refused {
+    const { reason, error } = this.#ending ?? { reason: 'closed' };
+    if (error) return { ok: false, error };
+    if (reason === 'removed') return refused('removed', 'You were removed from this room.');
+    return reason === 'deleted' ? refused('room_not_found', 'Room does not exist.') : closed();
+  }
+
+  async #come(): Promise<void> {
+    const { number } = this.#connection;
+    if (this.#timeline && this.#hasContext) return this.sync();
+    if (!this.#timeline && !(await this.#join())) return;
+    await this.#readContext();
+    if (number !== this.#connection.number || this.#ending) return;
+    this.#hasContext = true;
+    await this.#handOut();
+    if (this.#connection.number === number) this.#goOn();
+  }
+
+  #goOn(): void {
+    if (this.#ending) return;
+    if (this.#isBehind) this.sync();
+    else this.#release();
+  }
+
+  /** Nothing is told before the next turn, so that whoever waited for the room hears all of it. */
+  async #handOut(): Promise<void> {
+    const isWhole = !this.#isBehind && this.position !== undefined && this.#early.isOldTo(this.position);
+    this.#become(isWhole ? 'live' : 'catching up');
+    this.#listeners.ready();
+    await this.#connection.sleeper.sleep(0);
+    this.#isHandedOut = true;
+  }
+
+  /** Entries are told as they are heard. */
+  get #isFlowing(): boolean {
+    return this.#state === 'live' && this.#isHandedOut;
+  }
+
+  async #join(): Promise<boolean> {
+    const joined = await this.#enter();
+    if (!joined || this.#ending) return false;
+    if (!joined.ok) {
+      this.end({ reason: 'refused', error: joined.error });
+      return false;
+    }
+    const { from, maxChats } = this.#options;
+    const head = { epoch: joined.epoch, seq: joined.seq, id: joined.tail };
+    this.#username = joined.username;
+    this.#isBehind = from !== undefined && !(from.epoch === head.epoch && from.seq === head.seq && from.id === head.id);
+    this.#timeline = new Timeline({ me: joined.username, position: from ?? head, maxChats });
+    this.#listeners.joined(joined);
+    return true;
+  }
+
+  async #enter(): Promise<Answer<'add:member'> | undefined> {
+    const { roomId, username, topic, create } = this.#options;
+    const added = await this.#askWhileUp('add:member', { roomId, username });
+    if (!create || !isRefusal(added, 'room_not_found')) return added;
+    const created = await this.#askWhileUp('create:room', { roomId, username, ...(topic !== undefined && { topic }) });
+    return isRefusal(created, 'room_exists') ? this.#askWhileUp('add:member', { roomId, username }) : created;
+  }
+
+  /** The chats before the position. Without them the room goes on all the same: they can be loaded as older ones. */
+  async #readContext(): Promise<void> {
+    const timeline = this.#timeline;
+    if (!timeline) return;
+    const before = timeline.beginning;
+    timeline.expectOlder();
+    const page = await this.#askWhileUp('list:chats', { roomId: this.roomId, before, limit: CONTEXT_CHATS });
+    if (page?.ok) timeline.addOlder(page, before);
+    // An own name may be a member no more: resuming finds out, and comes back.
+    else this.#isBehind = true;
+    // After a drop what was told since the joining is to be asked for.
+    if (!page) this.#isBehind = true;
+  }
+
+  /** Takes the entry in if it is the next, and says whether nothing is missing. */
+  #take(entry: Entry, { isNow }: { isNow: boolean }): boolean {
+    const step = this.#timeline?.tell(entry);
+    if (step !== 'next') return step === 'known';
+    this.#listeners.told(entry);
+    if (this.position) this.#listeners.moved(this.position);
+    if (isNow) this.#mayEnd(entry);
+    return true;
+  }
+
+  /** Only an entry of now: in what was missed there may be an end that is long past. */
+  #mayEnd(entry: Entry): void {
+    if (isKind(entry, 'delete:room')) this.end({ reason: 'deleted', by: entry.by });
+    if (!isKind(entry, 'remove:member') || entry.username !== this.#username) return;
+    if (entry.reason === 'gone') this.sync();
+    else this.end(entry.reason === 'removed' ? { reason: 'removed', by: entry.by } : { reason: 'left' });
+  }
+
+  #continue({ outcome, entries, epoch, seq, id }: Extract<Resumed, { entries: unknown[] }>): void {
+    const before = this.position?.seq;
+    for (const missed of entries) {
+      const entry = asEntry(missed.kind, missed);
+      if (!entry || !this.#take(entry, { isNow: false })) return void this.#reload();
+    }
+    if (epoch !== this.position?.epoch) return void this.#reload();
+    if (seq > this.position.seq) this.#timeline?.moveTo({ epoch, seq, id });
+    this.#listeners.moved(this.position);
+    if (this.position.seq !== before) this.#rounds = 0;
+    if (outcome === 'caught_up') this.#release();
+    else void this.#again();
+  }
+
+  /** All up to the position is told: what was heard meanwhile follows, and if that is whole, the room is live. */
+  #release(): void {
+    const { entries, isWhole } = this.#early.take();
+    const missing = entries.filter((entry) => !this.#ending && !this.#take(entry, { isNow: true }) && this.#isWorthAsking(entry));
+    if (this.#ending) return;
+    for (const entry of missing) this.#early.hold(entry);
+    if (missing.length > 0 || !isWhole) return void this.#again();
+    this.#rounds = 0;
+    this.#hasRejoined = false;
+    this.#become('live');
+    this.#wake();
+  }
+
+  /** An entry of another log may be late, or early: it is asked about once. */
+  #isWorthAsking({ epoch }: Entry): boolean {
+    return epoch === this.position?.epoch || this.#rounds === 0;
+  }
+
+  async #again(): Promise<void> {
+    const { number } = this.#connection;
+    this.#rounds += 1;
+    this.#become('catching up');
+    if (this.#rounds > MAX_ROUNDS) return this.#reload();
+    if (this.#rounds > 1) await this.#connection.sleeper.sleep(backoff(this.#rounds));
+    if (number === this.#connection.number) this.sync();
+  }
+
+  /** The log does not say what became of the position: the newest chats, then, and an open word that it is so. */
+  async #reload(): Promise<void> {
+    this.#become('catching up');
+    const page = await this.#askWhileUp('list:chats', { roomId: this.roomId, limit: CONTEXT_CHATS });
+    if (!page || this.#ending) return;
+    if (page.ok) this.#restart(page, { epoch: page.epoch, seq: page.seq, id: page.tail }, 'reset');
+    else await this.#refused(page.error);
+  }
+
+  #restart(page: ChatPage, { epoch, seq, id }: Position, reason: Reset['reason']): void {
+    const wentOn = reason === 'too_old' && epoch === this.position?.epoch && seq <= this.position.seq;
+    if (wentOn) {
+      this.#release();
+      return;
+    }
+    const isLost = reason === 'too_old' ? () => false : this.#lostBy(page, epoch);
+    this.#timeline?.reset(page, { epoch, seq, id });
+    this.#hasContext = true;
+    this.#listeners.reset({ reason }, isLost);
+    this.#resetAfter = 0;
+    if (this.position) this.#listeners.moved(this.position);
+    this.#release();
+    void this.#refresh();
+  }
+
+  /**
+   * A room that was opened anew did not lose what was said in the former one. A forked one may have lost whatever its
+   * newest page does not show: what it has is known there by its client id, and not said a second time.
+   */
+  #lostBy(page: ChatPage, epoch: string): (place: Place) => boolean {
+    const kept = new Set(page.chats.map(({ id }) => id));
+    const after = this.#resetAfter;
+    return (place) => isSameRoom(place.epoch, epoch) && place.seq > after && !kept.has(place.id ?? '');
+  }
+
+  /** Topic and counts may have changed unheard. */
+  async #refresh(): Promise<void> {
+    const joined = await this.#askWhileUp('add:member', { roomId: this.roomId, username: this.#username });
+    if (joined?.ok && !this.#ending) this.#listeners.joined(joined);
+  }
+
+  async #refused(error: WireError): Promise<void> {
+    if (error.code === 'not_a_member' && this.#isLeaving) return this.end({ reason: 'left' });
+    if (error.code === 'not_a_member') return this.#rejoin();
+    if (error.code === 'removed') return this.end({ reason: 'removed', error });
+    if (error.code === 'room_not_found') return this.end({ reason: 'deleted', error });
+    if (!error.retryable) return this.end({ reason: 'refused', error });
+    const { number } = this.#connection;
+    await this.#connection.sleeper.sleep(error.retryAfter ?? backoff(++this.#rounds));
+    if (number === this.#connection.number) this.sync();
+  }
+
+  /** The name lapsed while he was away. */
+  async #rejoin(): Promise<void> {
+    if (this.#hasRejoined) await this.#connection.sleeper.sleep(backoff(++this.#rounds));
+    const joined = await this.#askWhileUp('add:member', { roomId: this.roomId, username: this.#username });
+    if (!joined || this.#ending) return;
+    if (!joined.ok) return this.end({ reason: joined.error.code === 'room_not_found' ? 'deleted' : 'refused', error: joined.error });
+    this.#hasRejoined = true;
+    this.#listeners.joined(joined);
+    this.sync();
+  }
+
+  /** Nothing when the connection went: whatever it was, it begins again with the next. */
+  async #askWhileUp<E extends EventName>(event: E, payload: Ask<E>): Promise<Answer<E> | undefined> {
+    const { number } = this.#connection;
+    for (let attempt = 0; !this.#ending; attempt += 1) {
+      const answer = await this.#connection.ask(event, payload);
+      if (number !== this.#connection.number) return undefined;
+      if (answer && (answer.ok || !answer.error.retryable)) return answer;
+      if (answer) this.#listeners.delayed(answer.error);
+      await this.#connection.sleeper.sleep(answer?.error.retryAfter ?? backoff(attempt));
+      if (number !== this.#connection.number) return undefined;
+    }
+    return undefined;
+  }
+
+  #become(state: RoomState): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#listeners.state(state);
+  }
+
+  #wake(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve(!this.#ending);
+  }
+}
+
+const isRefusal = (answer: Answer<'add:member'> | undefined, code: WireError['code']): boolean =>
+  answer !== undefined && !answer.ok && answer.error.code === code;

@@ -1,0 +1,35 @@
+import type { WireError } from '@engawa/protocol';
+
+/** What a connection shows of itself. */
+export interface LinkAuth {
+  session: string;
+}
+
+/** What a connection tells. Never called from inside `open`, `close` or `ask`. */
+export interface LinkListeners {
+  /** There is a connection, and it may be asked. */
+  up(): void;
+  /** The connection was lost; not told after `close`. The link tries to come back by itself. */
+  down(reason: string): void;
+  /** The server would not have the connection. The link waits to be opened again. */
+  refused(error: WireError): void;
+  /** An event, with the first of what it carried. */
+  heard(event: string, payload: unknown): void;
+}
+
+/** The little that the SDK needs of a connection. */
+export interface Link {
+  /** Connects, and connects again after every drop. Does nothing when it is open already. */
+  open(auth: LinkAuth): void;
+  /** Ends the connection and every attempt at one. It may be opened again. */
+  close(): void;
+  /** Resolves with the acknowledgement. Rejects with a `LinkError` when there was none: what became of the ask is not known. */
+  ask(event: string, payload: object, timeoutMs: number): Promise<unknown>;
+}
+
+export type LinkFactory = (url: string, listeners: LinkListeners) => Link;
+
+/** No answer came: there was no connection, it dropped, or the time was over. */
+export class LinkError extends Error {
+  override readonly name = 'LinkError';
+}

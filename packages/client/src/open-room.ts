@@ -1,0 +1,242 @@
+import type { Ask, Missed, Presence, SignalName, WireError } from '@engawa/protocol';
+import type { Position } from '@engawa/protocol/position';
+import type { CatchUp } from './catch-up.ts';
+import { chatOf } from './chat-changes.ts';
+import type { Connection } from './connection.ts';
+import { Emitter } from './emitter.ts';
+import { type Entry, isKind } from './entry.ts';
+import { Facts } from './facts.ts';
+import { Follower, type RoomState } from './follower.ts';
+import { Keeper, type Kept } from './keeper.ts';
+import { Outbox } from './outbox.ts';
+import { ReadMarks } from './read-marks.ts';
+import { closed, JoinError } from './result.ts';
+import { Room, type RoomEvents } from './room.ts';
+import { RoomTimeline } from './room-timeline.ts';
+import type { Shelf } from './storage.ts';
+import { Typing } from './typing.ts';
+
+/** A room, and the side of it that the client holds. */
+export interface OpenRoom {
+  room: Room;
+  follower: Follower;
+  /** Resolves when the room may be handed out, rejects when it has ended before. */
+  ready: Promise<void>;
+  signalled(event: string, signal: unknown): void;
+  /** Writes down what is not yet. */
+  flush(): void;
+}
+
+interface Options {
+  connection: Connection;
+  catchUp: CatchUp;
+  shelf: Shelf;
+  roomId: string;
+  username: string;
+  create: boolean;
+  topic: string | undefined;
+  maxChats: number;
+  from: Position | undefined;
+  outbox: Kept['outbox'];
+  delayed: (error: WireError) => void;
+  ended: () => void;
+}
+
+/** Puts a room together: each part does one thing, and this is where they meet. */
+export function openRoom(options: Options): OpenRoom {
+  const seat = new Seat(options);
+  return {
+    room: seat.room,
+    follower: seat.follower,
+    ready: seat.ready,
+    signalled: (event, signal) => seat.signalled(event, signal),
+    flush: () => void seat.keeper.flush(),
+  };
+}
+
+class Seat {
+  readonly room: Room;
+  readonly follower: Follower;
+  readonly keeper: Keeper;
+  readonly #options: Options;
+  readonly #emitter = new Emitter<RoomEvents>();
+  readonly #facts = new Facts();
+  readonly #outbox: Outbox;
+  readonly #typing: Typing;
+  readonly #marks: ReadMarks;
+  readonly #timeline: RoomTimeline;
+  #isReady: () => void = () => undefined;
+  #isRefused: (error: JoinError) => void = () => undefined;
+  readonly ready = new Promise<void>((resolve, reject) => {
+    this.#isReady = resolve;
+    this.#isRefused = reject;
+  });
+  #presence: 'online' | 'away' = 'online';
+  #isChanging = false;
+
+  constructor(options: Options) {
+    this.#options = options;
+    this.follower = this.#newFollower();
+    this.#outbox = this.#newOutbox();
+    this.#typing = this.#newTyping();
+    this.#marks = this.#newMarks();
+    this.keeper = new Keeper(options.shelf, options.roomId, () => this.#kept());
+    this.#timeline = new RoomTimeline(this.follower, this.#outbox, () => this.#changed());
+    this.room = this.#newRoom();
+    this.#outbox.restore(options.outbox);
+  }
+
+  signalled(event: string, signal: unknown): void {
+    const { username, presence, online, read } = signal as { username?: unknown; presence?: Presence; online?: unknown; read?: unknown };
+    if (typeof username !== 'string') return;
+    const isOther = username !== this.follower.username;
+    if (event === 'start:typing:success' && isOther) this.#typing.heard(username);
+    if (event === 'stop:typing:success') this.#typing.forget(username);
+    if (event === 'update:presence:success' && presence && typeof online === 'number') this.#present({ username, presence, online });
+    if (event === 'mark:read:success' && typeof read === 'number') this.#read(username, read);
+  }
+
+  #present(heard: RoomEvents['presence']): void {
+    this.#facts.online = heard.online;
+    if (heard.presence === 'gone') this.#typing.forget(heard.username);
+    this.#emitter.emit('presence', heard);
+    this.#changed();
+  }
+
+  #read(username: string, read: number): void {
+    if (username === this.follower.username) this.#marks.known(read);
+    else if (!this.#marks.heard(username, read)) return;
+    this.#emitter.emit('read', { username, read });
+    this.#changed();
+  }
+
+  #newFollower(): Follower {
+    return new Follower({
+      ...this.#options,
+      listeners: {
+        joined: (reply) => {
+          this.#facts.joined(reply);
+          this.#marks.known(reply.read);
+          this.#changed();
+        },
+        ready: () => this.#isReady(),
+        told: (entry) => this.#told(entry),
+        moved: (position) => this.#moved(position),
+        reset: (reset, isLost) => {
+          this.#marks.reset();
+          this.#outbox.sendAgain(this.room.position.epoch, isLost);
+          this.#emitter.emit('reset', reset);
+        },
+        state: (state) => this.#stateChanged(state),
+        delayed: this.#options.delayed,
+        ended: (ending) => this.#ended(ending),
+      },
+    });
+  }
+
+  #newOutbox(): Outbox {
+    const { roomId } = this.#options;
+    return new Outbox({
+      username: () => this.follower.username,
+      deliver: ({ clientId, message }) =>
+        this.follower.insist('create:chat', { roomId, username: this.follower.username, clientId, message }),
+      save: () => this.keeper.flush(),
+      changed: () => this.#changed(),
+    });
+  }
+
+  #newTyping(): Typing {
+    return new Typing({
+      say: (event) => void this.#signal(event, {}),
+      changed: (usernames) => {
+        this.#emitter.emit('typing', usernames);
+        this.#changed();
+      },
+    });
+  }
+
+  #newMarks(): ReadMarks {
+    return new ReadMarks({
+      say: (seq) => this.#signal('mark:read', { seq }),
+      rest: (milliseconds) => this.#options.connection.sleeper.sleep(milliseconds),
+    });
+  }
+
+  #newRoom(): Room {
+    return new Room({
+      follower: this.follower,
+      outbox: this.#outbox,
+      facts: this.#facts,
+      typing: this.#typing,
+      marks: this.#marks,
+      timeline: this.#timeline,
+      emitter: this.#emitter,
+      present: (presence) => {
+        this.#presence = presence;
+        void this.#signal('update:presence', { presence });
+      },
+    });
+  }
+
+  /** Only the latest signal counts: one that cannot be said now is not said later. */
+  async #signal<E extends SignalName>(event: E, fields: Omit<Ask<E>, 'roomId' | 'username'>): Promise<boolean> {
+    if (this.follower.state !== 'live') return false;
+    const payload = { roomId: this.follower.roomId, username: this.follower.username, ...fields };
+    const answer = await this.#options.connection.ask(event, payload as unknown as Ask<E>);
+    return answer?.ok === true;
+  }
+
+  #told(entry: Entry): void {
+    this.#facts.told(entry);
+    this.#outbox.told(entry);
+    this.#forgetTyping(entry);
+    const chat = chatOf(entry);
+    this.#changed();
+    this.#emitter.emit('entry', entry as unknown as Missed);
+    if (chat) this.#emitter.emit('chat', chat);
+  }
+
+  #forgetTyping(entry: Entry): void {
+    if (isKind(entry, 'create:chat') || isKind(entry, 'remove:member')) this.#typing.forget(entry.username);
+  }
+
+  #moved(position: Position): void {
+    this.#outbox.reached(position);
+    this.#changed();
+  }
+
+  #stateChanged(state: RoomState): void {
+    this.#emitter.emit('state', state);
+    this.#changed();
+    if (state !== 'live') return;
+    void this.#marks.tell();
+    if (this.#presence === 'away') void this.#signal('update:presence', { presence: 'away' });
+  }
+
+  #ended(ending: RoomEvents['ended']): void {
+    if (ending.reason === 'closed') this.keeper.close();
+    else this.keeper.forget();
+    this.#typing.close();
+    this.#outbox.close(ending.error ? { ok: false, error: ending.error } : closed());
+    this.#isRefused(new JoinError(ending.error ?? closed().error));
+    this.#emitter.emit('ended', ending);
+    this.#options.ended();
+  }
+
+  #kept(): Kept {
+    const { username, from } = this.#options;
+    return { username, position: this.follower.position ?? from, outbox: this.#outbox.unsent };
+  }
+
+  /** Told once for all that changes in one go. */
+  #changed(): void {
+    this.#timeline.refresh();
+    this.keeper.touch();
+    if (this.#isChanging) return;
+    this.#isChanging = true;
+    queueMicrotask(() => {
+      this.#isChanging = false;
+      this.#emitter.emit('change', undefined);
+    });
+  }
+}

@@ -1,0 +1,255 @@
+import type { Position } from '@engawa/protocol/position';
+import { type Entry, isKind } from './entry.ts';
+import { newClientId } from './ids.ts';
+import { closed, type Refusal, type Refused, type Result, refused } from './result.ts';
+import { sizeOf } from './size.ts';
+
+export const OUTBOX_CHATS = 1_000;
+export const OUTBOX_BYTES = 1024 * 1024;
+const RECENT_CHATS = 100;
+
+/** `sending` until the server has kept it (`sent`) or never will (`failed`). */
+export type OutgoingState = 'sending' | 'sent' | 'failed';
+
+/** A chat of one's own on its way. */
+export interface OutgoingChat {
+  readonly clientId: string;
+  readonly message: string;
+  /** When it was written, by the clock of this machine: milliseconds since 1970. */
+  readonly at: number;
+  readonly state: OutgoingState;
+  /** Why it failed. */
+  readonly error: Refusal | undefined;
+  /** Its place in the room, once it is sent. */
+  readonly seq: number | undefined;
+  /** Resolves when it is sent or has failed, however long that takes; never rejects. */
+  readonly settled: Promise<{ ok: true; seq: number } | Refused>;
+  /** Sends a failed chat again, as the newest one. */
+  retry(): void;
+  /** Takes a failed chat away. */
+  discard(): void;
+}
+
+/** As much of a chat as outlives a page. */
+export interface StoredChat {
+  clientId: string;
+  message: string;
+  at: number;
+}
+
+interface Surroundings {
+  username: () => string;
+  /** Asks until there is a definitive answer. */
+  deliver: (chat: { clientId: string; message: string }) => Promise<Result<'create:chat'>>;
+  /** Resolves when what is waiting has been written down, as far as it can be. */
+  save: () => Promise<void>;
+  changed: () => void;
+}
+
+/** Own chats, in the order in which they were written: one is asked at a time, so that the room has them in that order. */
+export class Outbox {
+  readonly #surroundings: Surroundings;
+  #chats: Outgoing[] = [];
+  /** The last ones that were acknowledged: to be sent again when the log is set back to before them. */
+  #recent: Outgoing[] = [];
+  #saved: Promise<void> = Promise.resolve();
+  #isSending = false;
+  #isClosed = false;
+
+  constructor(surroundings: Surroundings) {
+    this.#surroundings = surroundings;
+  }
+
+  /** All that is shown beyond what the room has told. */
+  get pending(): readonly OutgoingChat[] {
+    return this.#chats;
+  }
+
+  get unsent(): StoredChat[] {
+    return this.#chats.filter(({ state }) => state === 'sending').map(({ clientId, message, at }) => ({ clientId, message, at }));
+  }
+
+  send(message: string): OutgoingChat {
+    const chat = this.#made({ clientId: newClientId(), message, at: Date.now() });
+    this.#add(chat);
+    return chat;
+  }
+
+  /** Chats of an earlier life of this client. */
+  restore(chats: StoredChat[]): void {
+    for (const chat of chats) this.#add(this.#made(chat));
+  }
+
+  /** An entry of the room: an own chat is then told, and pending no more. */
+  told(entry: Entry): void {
+    if (!isKind(entry, 'create:chat') || entry.clientId === undefined || entry.username !== this.#surroundings.username()) return;
+    const chat = this.#chats.find(({ clientId }) => clientId === entry.clientId);
+    if (chat) this.#sent(chat, entry);
+  }
+
+  /** The room is told up to here. What was sent is pending until then, so that it is never shown twice and never missing. */
+  reached({ epoch, seq }: Position): void {
+    const pending = this.#chats.filter((chat) => chat.state !== 'sent' || isAhead(chat.place, { epoch, seq }));
+    if (pending.length === this.#chats.length) return;
+    this.#chats = pending;
+    this.#surroundings.changed();
+  }
+
+  /** The log was set back: what it may have lost is sent again. The room keeps a client id once, so nothing comes twice. */
+  sendAgain(epoch: string, isLost: (place: Place) => boolean): void {
+    const lost = this.#recent.filter(({ place }) => place && isLost(place));
+    this.#recent = this.#recent.filter((chat) => !lost.includes(chat));
+    const again = lost.map((chat) => this.#made(chat));
+    const pending = this.#chats.filter((chat) => chat.state !== 'sent' || chat.place?.epoch === epoch);
+    this.#chats = [...again, ...pending.filter((chat) => !lost.includes(chat))];
+    if (again.length > 0) void this.#saveAndSend();
+    this.#surroundings.changed();
+  }
+
+  /** Nothing is sent any more; what waits is answered with this. */
+  close(answer: Refused): void {
+    this.#isClosed = true;
+    for (const chat of this.#chats) if (chat.state === 'sending') chat.settle(answer);
+    this.#surroundings.changed();
+  }
+
+  #made(chat: StoredChat): Outgoing {
+    return new Outgoing(chat, {
+      retry: (failed) => {
+        this.#drop(failed);
+        this.#add(failed);
+      },
+      discard: (failed) => this.#drop(failed),
+    });
+  }
+
+  #add(chat: Outgoing): void {
+    const objection = this.#objectionTo(chat);
+    chat.begin();
+    if (objection) {
+      // Nor is it shown: what does not fit must not take up more.
+      chat.settle(objection);
+      return;
+    }
+    this.#chats = [...this.#chats, chat];
+    void this.#saveAndSend();
+    this.#surroundings.changed();
+  }
+
+  #objectionTo({ message }: StoredChat): Refused | undefined {
+    if (this.#isClosed) return closed();
+    const bytes = this.#chats.reduce((sum, chat) => sum + chat.bytes, sizeOf(message));
+    const isFull = this.#chats.length >= OUTBOX_CHATS || bytes > OUTBOX_BYTES;
+    return isFull ? refused('busy', 'Too many chats are waiting to be sent.', true) : undefined;
+  }
+
+  #drop(chat: Outgoing): void {
+    this.#chats = this.#chats.filter((each) => each !== chat);
+    this.#surroundings.changed();
+  }
+
+  #saveAndSend(): Promise<void> {
+    this.#saved = this.#surroundings.save();
+    return this.#sendWaiting();
+  }
+
+  async #sendWaiting(): Promise<void> {
+    if (this.#isSending) return;
+    this.#isSending = true;
+    for (let chat = this.#next(); chat && !this.#isClosed; chat = this.#next()) {
+      // Written down before it is asked: whatever happens to this page, it is sent once.
+      await this.#saved;
+      const answer = await this.#surroundings.deliver(chat);
+      if (answer.ok) this.#sent(chat, answer);
+      else this.#failed(chat, answer);
+    }
+    this.#isSending = false;
+  }
+
+  #next(): Outgoing | undefined {
+    return this.#chats.find(({ state }) => state === 'sending');
+  }
+
+  /** By its answer or by its entry, whichever comes first. */
+  #sent(chat: Outgoing, { epoch, seq, id }: Place): void {
+    if (chat.state !== 'sending') return;
+    chat.settle({ ok: true, epoch, seq, id });
+    this.#recent = [...this.#recent, chat].slice(-RECENT_CHATS);
+    this.#surroundings.changed();
+  }
+
+  #failed(chat: Outgoing, answer: Refused): void {
+    if (chat.state !== 'sending') return;
+    chat.settle(answer);
+    this.#surroundings.changed();
+  }
+}
+
+/** Where the room has a chat. */
+export interface Place {
+  epoch: string;
+  seq: number;
+  id?: string | undefined;
+}
+
+const isAhead = (place: Place | undefined, { epoch, seq }: { epoch: string; seq: number }): boolean =>
+  place !== undefined && (place.epoch !== epoch || place.seq > seq);
+
+type Settled = ({ ok: true } & Place) | Refused;
+
+class Outgoing implements OutgoingChat {
+  readonly clientId: string;
+  readonly message: string;
+  readonly at: number;
+  readonly bytes: number;
+  readonly #acts: { retry: (chat: Outgoing) => void; discard: (chat: Outgoing) => void };
+  #answer: Settled | undefined;
+  #resolve: (answer: { ok: true; seq: number } | Refused) => void = () => undefined;
+  settled: OutgoingChat['settled'] = Promise.resolve(closed());
+
+  constructor({ clientId, message, at }: StoredChat, acts: { retry: (chat: Outgoing) => void; discard: (chat: Outgoing) => void }) {
+    this.clientId = clientId;
+    this.message = message;
+    this.at = at;
+    this.bytes = sizeOf(message);
+    this.#acts = acts;
+    this.begin();
+  }
+
+  get state(): OutgoingState {
+    if (!this.#answer) return 'sending';
+    return this.#answer.ok ? 'sent' : 'failed';
+  }
+
+  get error(): Refusal | undefined {
+    return this.#answer && !this.#answer.ok ? this.#answer.error : undefined;
+  }
+
+  get seq(): number | undefined {
+    return this.place?.seq;
+  }
+
+  get place(): Place | undefined {
+    return this.#answer?.ok ? this.#answer : undefined;
+  }
+
+  begin(): void {
+    this.#answer = undefined;
+    this.settled = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  settle(answer: Settled): void {
+    this.#answer = answer;
+    this.#resolve(answer.ok ? { ok: true, seq: answer.seq } : answer);
+  }
+
+  retry(): void {
+    if (this.state === 'failed') this.#acts.retry(this);
+  }
+
+  discard(): void {
+    if (this.state === 'failed') this.#acts.discard(this);
+  }
+}

@@ -1,0 +1,41 @@
+import type { ErrorCode, EventName, Reply } from '@engawa/protocol';
+
+/** Why something was refused. */
+export interface Refusal {
+  /** One of the server's codes, or `closed`: the client was closed, or the room left, before there was an answer. */
+  code: ErrorCode | 'closed';
+  /** English, for people; branch on the code. */
+  message: string;
+  /** Whether the same may succeed later, unchanged. */
+  retryable: boolean;
+  /** Milliseconds after which it may. */
+  retryAfter?: number;
+}
+
+export interface Refused {
+  ok: false;
+  error: Refusal;
+}
+
+/** What came of a command or a question. Nothing is thrown. */
+export type Result<E extends EventName> = ({ ok: true } & Reply<E>) | Refused;
+
+/** Thrown by `join`, where there is no room to return. */
+export class JoinError extends Error {
+  override readonly name = 'JoinError';
+  readonly code: Refusal['code'];
+  readonly retryable: boolean;
+
+  constructor({ code, message, retryable }: Refusal) {
+    super(message);
+    this.code = code;
+    this.retryable = retryable;
+  }
+}
+
+export const refused = (code: Refusal['code'], message: string, retryable = false): Refused => ({
+  ok: false,
+  error: { code, message, retryable },
+});
+
+export const closed = (): Refused => refused('closed', 'It was closed before there was an answer.', true);

@@ -1,0 +1,212 @@
+import type { Ask, Chat, CommandName, Missed, Presence } from '@engawa/protocol';
+import type { Position } from '@engawa/protocol/position';
+import type { Emitter } from './emitter.ts';
+import type { Facts } from './facts.ts';
+import type { Ending, Follower, Reset, RoomState } from './follower.ts';
+import { newClientId } from './ids.ts';
+import type { Outbox, OutgoingChat } from './outbox.ts';
+import type { ReadMarks } from './read-marks.ts';
+import type { Refused, Result } from './result.ts';
+import type { RoomTimeline } from './room-timeline.ts';
+import type { Typing } from './typing.ts';
+
+/** What a room tells, and with what. */
+export interface RoomEvents {
+  /** The timeline, or anything else that the room shows, is another than before; told once for all that changed together. */
+  change: undefined;
+  /** A new chat. Told also of chats that were missed, never twice. */
+  chat: Chat;
+  /** Each entry once, in order, with none missing between two; a `reset` says when that could not be. */
+  entry: Missed;
+  /** Who is typing now, without oneself. */
+  typing: string[];
+  presence: { username: string; presence: Presence; online: number };
+  /** Somebody has read up to this seq. */
+  read: { username: string; read: number };
+  reset: Reset;
+  ended: Ending;
+  state: RoomState;
+}
+
+/** What of a history is asked for; the newest chats when no seq is named. */
+export type HistoryRange = Pick<Ask<'list:chats'>, 'before' | 'after' | 'around' | 'limit'>;
+
+/** Which members are asked for: those after a name, and how many at most. */
+export type MemberRange = Pick<Ask<'list:members'>, 'after' | 'limit'>;
+
+/** @internal */
+export interface RoomParts {
+  follower: Follower;
+  outbox: Outbox;
+  facts: Facts;
+  typing: Typing;
+  marks: ReadMarks;
+  timeline: RoomTimeline;
+  emitter: Emitter<RoomEvents>;
+  present: (presence: 'online' | 'away') => void;
+}
+
+/**
+ * A room that was joined. It stays joined over drops, sleeps and restarts, until it has `ended`. Commands wait for the
+ * connection as long as it takes, and resolve with a result; they never throw.
+ */
+export class Room {
+  /** The chats, as they are to be shown. */
+  readonly timeline: RoomTimeline;
+  readonly #parts: RoomParts;
+
+  /** @internal */
+  constructor(parts: RoomParts) {
+    this.#parts = parts;
+    this.timeline = parts.timeline;
+  }
+
+  get id(): string {
+    return this.#parts.follower.roomId;
+  }
+
+  get state(): RoomState {
+    return this.#parts.follower.state;
+  }
+
+  /** Why it has ended. */
+  get ending(): Ending | undefined {
+    return this.#parts.follower.ending;
+  }
+
+  /** What is shown may be behind. */
+  get stale(): boolean {
+    return this.state !== 'live';
+  }
+
+  /** One's own name here. */
+  get username(): string {
+    return this.#parts.follower.username;
+  }
+
+  get role(): 'owner' | 'member' {
+    return this.#parts.facts.role;
+  }
+
+  get topic(): string {
+    return this.#parts.facts.topic;
+  }
+
+  /** How many members. */
+  get members(): number {
+    return this.#parts.facts.members;
+  }
+
+  /** How many of them are connected, as far as it was heard. */
+  get online(): number {
+    return this.#parts.facts.online;
+  }
+
+  /** Up to where everything was told to the listeners. To be given to `join` as `from`, by who keeps it himself. */
+  get position(): Position {
+    return this.#parts.follower.position ?? { epoch: '', seq: 0, id: null };
+  }
+
+  /** How many entries there are after the own read mark. */
+  get unread(): number {
+    return Math.max(0, this.position.seq - this.#parts.marks.own);
+  }
+
+  /** How far others have read, as far as it was heard: seqs by username. */
+  get readers(): ReadonlyMap<string, number> {
+    return this.#parts.marks.others;
+  }
+
+  /** Who is typing, without oneself. */
+  get whoIsTyping(): string[] {
+    return this.#parts.typing.others;
+  }
+
+  /** Returns what ends the listening. */
+  on<Name extends keyof RoomEvents>(name: Name, listener: (payload: RoomEvents[Name]) => void): () => void {
+    return this.#parts.emitter.on(name, listener);
+  }
+
+  /** Says something. It is shown at once, and sent in order, once, as soon as that can be. */
+  send(message: string): OutgoingChat {
+    this.#parts.typing.sent();
+    return this.#parts.outbox.send(message);
+  }
+
+  /** Replaces the text of an own chat; the owner may replace any. */
+  edit(seq: number, message: string): Promise<Result<'update:chat'>> {
+    return this.#command('update:chat', { chatSeq: seq, message });
+  }
+
+  /** Deletes an own chat; the owner may delete any. */
+  delete(seq: number): Promise<Result<'delete:chat'>> {
+    return this.#command('delete:chat', { chatSeq: seq });
+  }
+
+  react(seq: number, emoji: string): Promise<Result<'add:reaction'>> {
+    return this.#command('add:reaction', { chatSeq: seq, reaction: emoji });
+  }
+
+  unreact(seq: number, emoji: string): Promise<Result<'remove:reaction'>> {
+    return this.#command('remove:reaction', { chatSeq: seq, reaction: emoji });
+  }
+
+  /** For the owner. */
+  setTopic(topic: string): Promise<Result<'update:room'>> {
+    return this.#command('update:room', { topic });
+  }
+
+  /** For the owner: somebody is a member no more. Who removes himself leaves. */
+  remove(username: string): Promise<{ ok: true } | Refused> {
+    if (username === this.username) return this.leave();
+    return this.#parts.follower.insist('remove:member', { roomId: this.id, username, clientId: newClientId() });
+  }
+
+  /** The name is free again, and the room has ended. */
+  leave(): Promise<{ ok: true } | Refused> {
+    return this.#parts.follower.leave({ roomId: this.id, username: this.username, clientId: newClientId() });
+  }
+
+  /** For the owner: the room is gone, with all that was said in it. */
+  async deleteRoom(): Promise<Result<'delete:room'>> {
+    const result = await this.#command('delete:room', {});
+    if (result.ok) this.#parts.follower.end({ reason: 'deleted' });
+    return result;
+  }
+
+  /** A page of chats, oldest first, which has nothing to do with the timeline. */
+  history(range: HistoryRange = {}): Promise<Result<'list:chats'>> {
+    return this.#parts.follower.insist('list:chats', { roomId: this.id, ...range });
+  }
+
+  /** A page of the members, in the order of their names. */
+  listMembers(range: MemberRange = {}): Promise<Result<'list:members'>> {
+    return this.#parts.follower.insist('list:members', { roomId: this.id, ...range });
+  }
+
+  /** To be called at every key: the room hears it every three seconds, and that it is over five seconds after the last. */
+  typing(): void {
+    this.#parts.typing.start();
+  }
+
+  stopTyping(): void {
+    this.#parts.typing.stop();
+  }
+
+  setPresence(presence: 'online' | 'away'): void {
+    this.#parts.present(presence);
+  }
+
+  /** Everything up to here was read; up to the newest when no seq is given. A mark never goes back. */
+  markRead(seq: number = this.position.seq): void {
+    this.#parts.marks.mark(Math.min(seq, this.position.seq));
+  }
+
+  #command<E extends Exclude<CommandName, 'create:room' | 'add:member'>>(
+    event: E,
+    fields: Omit<Ask<E>, 'roomId' | 'username' | 'clientId'>,
+  ): Promise<Result<E>> {
+    const payload = { roomId: this.id, username: this.username, clientId: newClientId(), ...fields };
+    return this.#parts.follower.insist(event, payload as unknown as Ask<E>);
+  }
+}

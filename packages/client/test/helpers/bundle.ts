@@ -1,0 +1,12 @@
+import { fileURLToPath } from 'node:url';
+import { type InputOptions, rolldown } from 'rolldown';
+
+const ENTRY = fileURLToPath(new URL('../../dist/index.js', import.meta.url));
+
+/** The SDK as one file for browsers. */
+export async function bundled(external: InputOptions['external'] = []): Promise<string> {
+  const bundle = await rolldown({ input: ENTRY, external, platform: 'browser' });
+  const { output } = await bundle.generate({ minify: true });
+  await bundle.close();
+  return output[0].code;
+}

@@ -1,0 +1,186 @@
+import { beforeEach, expect, test } from 'vitest';
+import { OUTBOX_BYTES, OUTBOX_CHATS } from '#outbox.js';
+import { joined, memory, messages, newClient, ownTime, pass } from './helpers/clients.ts';
+import { Hall } from './helpers/hall.ts';
+import { ROOM } from './helpers/log.ts';
+
+beforeEach(ownTime);
+
+const asked = (hall: Hall) => hall.asksOf('create:chat').map(({ message }) => message);
+
+test('a chat is shown at once, and never twice or not at all until the room tells it', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  const shown: number[] = [];
+  room.on('change', () => shown.push(room.timeline.chats.filter(({ message }) => message === 'hello').length));
+  const sent = room.send('hello');
+  expect(room.timeline.chats).toMatchObject([{ message: 'hello', state: 'sending', username: 'aya', clientId: sent.clientId }]);
+  await pass();
+  expect(await sent.settled).toEqual({ ok: true, seq: 2 });
+  expect(sent).toMatchObject({ state: 'sent', seq: 2, error: undefined });
+  expect(room.timeline.chats).toMatchObject([{ message: 'hello', seq: 2 }]);
+  expect(room.timeline.chats[0]).not.toHaveProperty('state');
+  expect(new Set(shown)).toEqual(new Set([1]));
+});
+
+test('an acknowledged chat is shown as sent while its entry is missing', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  hall.fail('create:chat', { roomId: ROOM, epoch: 'e1', seq: 2, id: 'e1-2' });
+  const sent = room.send('hello');
+  await pass();
+  expect(sent.state).toBe('sent');
+  expect(room.timeline.chats).toMatchObject([{ message: 'hello', state: 'sent', seq: 2 }]);
+  hall.tell({ kind: 'create:chat', by: 'aya', message: 'hello', clientId: sent.clientId });
+  expect(room.timeline.chats).toMatchObject([{ message: 'hello', seq: 2 }]);
+  expect(room.timeline.chats[0]).not.toHaveProperty('state');
+});
+
+test('a chat of another with the same client id is not taken for an own one', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  hall.fail('create:chat', 'never');
+  const sent = room.send('mine');
+  await pass();
+  hall.tell({ kind: 'create:chat', by: 'ben', message: 'his', clientId: sent.clientId });
+  expect(messages(room)).toEqual(['his', 'mine']);
+  expect(sent.state).toBe('sending');
+});
+
+test('chats go one after the other, in the order in which they were written', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  hall.fail('create:chat', { code: 'rate_limited', retryable: true, retryAfter: 5_000 });
+  for (const message of ['one', 'two', 'three']) room.send(message);
+  await pass(4_999);
+  expect(asked(hall)).toEqual(['one']);
+  await pass(1);
+  expect(asked(hall)).toEqual(['one', 'one', 'two', 'three']);
+  expect(messages(room)).toEqual(['one', 'two', 'three']);
+});
+
+test('what was kept but not acknowledged is sent again under the same id, and there once', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  hall.fail('create:chat', 'lost');
+  const sent = room.send('once');
+  const next = room.send('next');
+  await pass();
+  expect(room.state).toBe('offline');
+  hall.open();
+  await pass(20_000);
+  expect([await sent.settled, await next.settled]).toEqual([
+    { ok: true, seq: 2 },
+    { ok: true, seq: 3 },
+  ]);
+  expect(messages(room)).toEqual(['once', 'next']);
+  expect(hall.log?.head).toBe(3);
+});
+
+test('an ask without an answer is asked again, for as long as it takes', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  for (let count = 0; count < 5; count += 1) hall.fail('create:chat', 'never');
+  const sent = room.send('patient');
+  await pass(120_000);
+  expect(sent.state).toBe('sent');
+  expect(new Set(hall.asksOf('create:chat').map(({ clientId }) => clientId))).toEqual(new Set([sent.clientId]));
+});
+
+test('a refused chat has failed with its error, stays until it is discarded, and keeps none from going on', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  hall.fail('create:chat', { code: 'invalid_payload' });
+  const bad = room.send('bad');
+  const good = room.send('good');
+  await pass();
+  expect(bad).toMatchObject({ state: 'failed', error: { code: 'invalid_payload' } });
+  expect(await bad.settled).toMatchObject({ ok: false });
+  expect(good.state).toBe('sent');
+  expect(messages(room)).toEqual(['good', 'bad']);
+  bad.discard();
+  expect(messages(room)).toEqual(['good']);
+});
+
+test('a failed chat may be sent again', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  hall.fail('create:chat', { code: 'not_allowed' });
+  const sent = room.send('again');
+  await pass();
+  sent.retry();
+  expect(sent.state).toBe('sending');
+  await pass();
+  expect(await sent.settled).toEqual({ ok: true, seq: 2 });
+  sent.retry();
+  sent.discard();
+  expect(messages(room)).toEqual(['again']);
+});
+
+test('who is a member no more is one again before his chat goes on', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  hall.members.delete('aya');
+  const sent = room.send('still here');
+  await pass(20_000);
+  expect(sent.state).toBe('sent');
+  expect(room.state).toBe('live');
+});
+
+test('a chat that no frame could carry fails, and the connection stays', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  const sent = room.send('x'.repeat(70_000));
+  await pass();
+  expect(sent).toMatchObject({ state: 'failed', error: { code: 'invalid_payload' } });
+  expect(asked(hall)).toEqual([]);
+});
+
+test.each([
+  { what: 'chats', count: OUTBOX_CHATS, message: 'x' },
+  { what: 'bytes', count: 16, message: 'x'.repeat(OUTBOX_BYTES / 16 - 2) },
+])('more $what than the outbox may hold are busy', async ({ count, message }) => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  hall.drop();
+  for (let sent = 0; sent < count; sent += 1) expect(room.send(message).state).toBe('sending');
+  const over = room.send('over');
+  expect(over).toMatchObject({ state: 'failed', error: { code: 'busy', retryable: true } });
+  expect(room.timeline.chats).toHaveLength(count);
+});
+
+test('what was not sent outlives its client, is written down before it is asked, and sent once', async () => {
+  const hall = new Hall();
+  const storage = memory();
+  const first = newClient(hall, { storage });
+  const { room } = await joined(first);
+  let kept = '';
+  hall.beforeAnswer = (event) => {
+    if (event === 'create:chat') kept = storage.kept[`engawa:http://hall:room:${ROOM}`] ?? '';
+  };
+  hall.fail('create:chat', 'lost');
+  const sent = room.send('survives');
+  await pass();
+  expect(JSON.parse(kept)).toMatchObject({ outbox: [{ message: 'survives', clientId: sent.clientId }] });
+  first.close();
+  expect(await sent.settled).toMatchObject({ ok: false, error: { code: 'closed' } });
+  hall.open();
+  const { room: again } = await joined(newClient(hall, { storage }));
+  await pass(1_000);
+  expect(messages(again)).toEqual(['survives']);
+  expect(hall.log?.entries.filter(({ kind }) => kind === 'create:chat')).toHaveLength(1);
+  expect(JSON.parse(storage.kept[`engawa:http://hall:room:${ROOM}`] ?? '')).toMatchObject({ outbox: [] });
+});
+
+test('a leave whose answer is lost is a leave', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  hall.fail('remove:member', 'lost');
+  const leaving = room.leave();
+  await pass();
+  hall.members.delete('aya');
+  hall.open();
+  await pass(20_000);
+  expect(await leaving).toEqual({ ok: true });
+  expect(hall.asksOf('add:member')).toHaveLength(1);
+});

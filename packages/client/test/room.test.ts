@@ -1,0 +1,448 @@
+import { beforeEach, expect, test } from 'vitest';
+import { joined, memory, messages, newClient, ownTime, pass } from './helpers/clients.ts';
+import { Hall } from './helpers/hall.ts';
+import { Log, ROOM } from './helpers/log.ts';
+
+beforeEach(ownTime);
+
+const chat = (message: string, by = 'ben') => ({ kind: 'create:chat', by, message });
+
+test('who joins sees the newest chats and hears what follows', async () => {
+  const hall = new Hall();
+  for (let count = 1; count <= 60; count += 1) hall.tell(chat(`${count}`));
+  const { room, told } = await joined(newClient(hall));
+  expect(room).toMatchObject({ state: 'live', stale: false, topic: 'tea', members: 1, online: 1, role: 'member', username: 'aya' });
+  expect(messages(room)).toEqual(Array.from({ length: 50 }, (_, at) => `${at + 11}`));
+  hall.tell(chat('news'));
+  expect(messages(room).at(-1)).toBe('news');
+  expect(told.seqs).toEqual([62]);
+  expect(room.unread).toBe(61);
+});
+
+test('older chats come before those that are shown, until there are none', async () => {
+  const hall = new Hall();
+  for (let count = 1; count <= 130; count += 1) hall.tell(chat(`${count}`));
+  const { room } = await joined(newClient(hall));
+  expect(room.timeline.hasOlder).toBe(true);
+  expect(await room.timeline.loadOlder()).toEqual({ ok: true, added: 50 });
+  expect(await room.timeline.loadOlder()).toEqual({ ok: true, added: 30 });
+  expect(room.timeline.hasOlder).toBe(false);
+  expect(messages(room)).toHaveLength(130);
+  expect(await room.timeline.loadOlder()).toEqual({ ok: true, added: 0 });
+});
+
+test('entries that are heard before the room is read are told once, in order', async () => {
+  const hall = new Hall();
+  hall.beforeAnswer = (event) => {
+    if (event === 'list:chats') hall.tell(chat('meanwhile'));
+  };
+  const { room, told } = await joined(newClient(hall));
+  expect(told.seqs).toEqual([2]);
+  expect(messages(room)).toEqual(['meanwhile']);
+  expect(room.position).toEqual(hall.log?.positionAt(2));
+});
+
+test('what was missed in a drop is told in order, with none missing and none twice', async () => {
+  const hall = new Hall();
+  const { room, told } = await joined(newClient(hall));
+  hall.tell(chat('before'));
+  hall.drop();
+  expect(room).toMatchObject({ state: 'offline', stale: true });
+  for (let count = 0; count < 25; count += 1) hall.log?.add(chat(`missed ${count}`));
+  hall.pageOfResume = 10;
+  hall.beforeAnswer = (event) => {
+    if (event === 'resume:rooms' && hall.asksOf('resume:rooms').length === 2) hall.tell(chat('live meanwhile'));
+  };
+  hall.open();
+  await pass();
+  expect(told.seqs).toEqual(Array.from({ length: 27 }, (_, at) => at + 2));
+  expect(told.states).toEqual(['offline', 'catching up', 'live']);
+  expect(hall.asksOf('resume:rooms')).toHaveLength(3);
+});
+
+test('a gap between live entries is asked for, once', async () => {
+  const hall = new Hall();
+  const { room, told } = await joined(newClient(hall));
+  hall.log?.add(chat('unheard'));
+  hall.tell(chat('heard'));
+  hall.tell(chat('heard, too'));
+  expect(messages(room)).toEqual([]);
+  await pass();
+  expect(messages(room)).toEqual(['unheard', 'heard', 'heard, too']);
+  expect(told.seqs).toEqual([2, 3, 4]);
+  expect(hall.asksOf('resume:rooms')).toHaveLength(1);
+});
+
+test('more early entries than may be held are read from the log instead', async () => {
+  const hall = new Hall();
+  const { told } = await joined(newClient(hall));
+  hall.afterAnswer = (event) => {
+    if (event !== 'resume:rooms' || hall.asksOf('resume:rooms').length > 1) return;
+    for (let count = 0; count < 1_000; count += 1) hall.tell(chat(`${count}`));
+  };
+  hall.log?.add(chat('unheard'));
+  hall.tell(chat('heard'));
+  await pass();
+  expect(told.seqs).toEqual(Array.from({ length: 1_002 }, (_, at) => at + 2));
+  expect(hall.asksOf('resume:rooms').length).toBeGreaterThan(1);
+});
+
+test('early entries are told in the order of the log, in whatever order they came', async () => {
+  const hall = new Hall();
+  const { room, told } = await joined(newClient(hall));
+  hall.afterAnswer = (event) => {
+    if (event !== 'resume:rooms') return;
+    const late = ['one', 'two'].map((message) => hall.log?.add(chat(message)));
+    for (const entry of late.reverse()) hall.say('create:chat:success', entry);
+  };
+  hall.drop();
+  hall.open();
+  await pass();
+  expect(told.seqs).toEqual([2, 3]);
+  expect(room.state).toBe('live');
+  expect(hall.asksOf('resume:rooms')).toHaveLength(1);
+});
+
+test('quiet entries leave no gap', async () => {
+  const hall = new Hall();
+  const { room, told } = await joined(newClient(hall));
+  hall.log?.add({ kind: 'add:member', by: 'cho', quiet: true });
+  hall.tell(chat('next'));
+  expect(told.seqs).toEqual([3]);
+  expect(room.state).toBe('live');
+});
+
+test('another log is told openly: what was shown goes, the newest chats come, and it goes on from there', async () => {
+  const hall = new Hall();
+  const { room, told } = await joined(newClient(hall));
+  hall.tell(chat('lost'));
+  hall.log = new Log('e1.2');
+  hall.log.add(chat('of the other log'));
+  hall.say('reset:room', { roomId: ROOM, epoch: 'e1.2', seq: 0 });
+  await pass();
+  expect(told.resets).toEqual(['reset']);
+  expect(messages(room)).toEqual(['of the other log']);
+  hall.tell(chat('and on'));
+  expect(told.seqs).toEqual([2, 2]);
+  expect(room.position).toEqual(hall.log.positionAt(2));
+});
+
+test('a log that was forked at a known place is found out after a drop', async () => {
+  const hall = new Hall();
+  const { room, told } = await joined(newClient(hall));
+  hall.tell(chat('lost'));
+  hall.drop();
+  const fork = new Log('e1', 'fork');
+  fork.add({ kind: 'add:member', by: 'aya' });
+  fork.add(chat('instead'));
+  hall.log = fork;
+  hall.open();
+  await pass();
+  expect(told.resets).toEqual(['reset']);
+  expect(messages(room)).toEqual(['instead']);
+});
+
+test.each([0, 2])(
+  'own chats that a fork lost are sent again under the same id, and stay shown; both logs known to be the same up to %i',
+  async (seq) => {
+    const hall = new Hall();
+    const { room } = await joined(newClient(hall));
+    const kept = room.send('kept');
+    await pass();
+    const lost = room.send('lost');
+    await pass();
+    expect([kept.state, lost.state]).toEqual(['sent', 'sent']);
+    const fork = new Log('e1.2');
+    for (const entry of hall.log?.entries.slice(0, 2) ?? []) fork.entries.push({ ...entry, epoch: 'e1.2' });
+    hall.log = fork;
+    hall.say('reset:room', { roomId: ROOM, epoch: 'e1.2', seq });
+    await pass();
+    expect(messages(room)).toEqual(['kept', 'lost']);
+    const sent = hall.asksOf('create:chat').map(({ clientId, message }) => ({ clientId, message }));
+    expect(sent).toEqual([kept, lost, lost].map(({ clientId, message }) => ({ clientId, message })));
+  },
+);
+
+test('a room that was opened anew does not get what was said in the former one', async () => {
+  const hall = new Hall();
+  const { room, told } = await joined(newClient(hall));
+  room.send('in the former room');
+  await pass();
+  hall.drop();
+  hall.log = new Log('e2');
+  hall.members.clear();
+  hall.open();
+  await pass();
+  expect(told.resets).toEqual(['reset']);
+  expect(room.state).toBe('live');
+  expect(hall.asksOf('create:chat')).toHaveLength(1);
+  expect(messages(room)).toEqual([]);
+});
+
+test('a removal that is long past ends nothing', async () => {
+  const hall = new Hall();
+  const { room, told } = await joined(newClient(hall));
+  hall.drop();
+  hall.log?.add({ kind: 'remove:member', by: 'ben', username: 'aya', reason: 'removed' });
+  hall.log?.add({ kind: 'add:member', by: 'aya' });
+  hall.open();
+  await pass();
+  expect(room.state).toBe('live');
+  expect(told.seqs).toEqual([2, 3]);
+});
+
+test('an entry of a former log that comes late is asked about, and left alone', async () => {
+  const hall = new Hall();
+  const { room, told } = await joined(newClient(hall));
+  const late = { ...new Log('e0').add(chat('late')), seq: 9 };
+  hall.say('create:chat:success', late);
+  await pass(60_000);
+  expect(room.state).toBe('live');
+  expect(told).toMatchObject({ seqs: [], resets: [] });
+  expect(hall.asksOf('resume:rooms').length).toBeLessThanOrEqual(2);
+});
+
+test('who comes while the members are counted anew is counted, too', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  hall.log = new Log('e1.2');
+  hall.log.add({ kind: 'add:member', by: 'aya' });
+  hall.afterAnswer = (event) => {
+    if (event === 'add:member') hall.tell({ kind: 'add:member', by: 'ben' });
+  };
+  hall.say('reset:room', { roomId: ROOM, epoch: 'e1.2', seq: 0 });
+  await pass();
+  expect(room.members).toBe(2);
+});
+
+test('topic and members follow the entries, each counted once', async () => {
+  const hall = new Hall();
+  hall.tell({ kind: 'add:member', by: 'ben' });
+  hall.afterAnswer = (event) => {
+    if (event === 'add:member') hall.tell({ kind: 'add:member', by: 'cho' });
+  };
+  const { room } = await joined(newClient(hall), { from: hall.log?.positionAt(0) ?? 'newest' });
+  await pass();
+  expect(room.position.seq).toBe(3);
+  expect(room.members).toBe(2);
+  hall.tell({ kind: 'remove:member', by: 'ben', reason: 'left' });
+  hall.tell({ kind: 'update:room', by: 'cho', topic: 'coffee' });
+  expect(room).toMatchObject({ members: 1, topic: 'coffee' });
+});
+
+test('a name that lapsed is taken back silently, and what was missed is told', async () => {
+  const hall = new Hall();
+  const { room, told } = await joined(newClient(hall));
+  hall.drop();
+  hall.members.delete('aya');
+  hall.log?.add({ kind: 'remove:member', by: 'aya', reason: 'gone' });
+  hall.log?.add(chat('missed'));
+  hall.open();
+  await pass();
+  expect(room.state).toBe('live');
+  expect(told.seqs).toEqual([2, 3, 4]);
+  expect(told.states).toEqual(['offline', 'catching up', 'live']);
+});
+
+test.each([
+  {
+    what: 'taken by another',
+    happen: (hall: Hall) => void hall.members.set('aya', 'another'),
+    ending: { reason: 'refused', code: 'name_taken' },
+  },
+  { what: 'removed by the owner', happen: (hall: Hall) => void hall.banned.add('aya'), ending: { reason: 'removed', code: 'removed' } },
+  { what: 'without its room', happen: (hall: Hall) => hall.close(), ending: { reason: 'deleted', code: 'room_not_found' } },
+])('a name that is found $what after a drop ends the room and says why', async ({ happen, ending }) => {
+  const hall = new Hall();
+  const client = newClient(hall);
+  const { room } = await joined(client);
+  hall.drop();
+  happen(hall);
+  hall.open();
+  await pass();
+  expect(room.state).toBe('ended');
+  expect(room.ending).toMatchObject({ reason: ending.reason, error: { code: ending.code } });
+  expect(client.rooms).toEqual([]);
+  expect(await room.edit(1, 'x')).toMatchObject({ ok: false, error: { code: ending.code } });
+});
+
+test.each([
+  { deed: { kind: 'delete:room', by: 'ben' }, reason: 'deleted' },
+  { deed: { kind: 'remove:member', by: 'ben', username: 'aya', reason: 'removed' }, reason: 'removed' },
+])('$deed.kind ends the room of the one it is about, and says who did it', async ({ deed, reason }) => {
+  const hall = new Hall();
+  const { room, told } = await joined(newClient(hall));
+  hall.tell({ ...deed });
+  expect(room.ending).toEqual({ reason, by: 'ben' });
+  expect(told.seqs).toEqual([2]);
+});
+
+test('who leaves has left, and nothing of the room stays in the storage', async () => {
+  const hall = new Hall();
+  const storage = memory();
+  const { room } = await joined(newClient(hall, { storage }));
+  await pass(300);
+  expect(Object.keys(storage.kept)).toContain(`engawa:http://hall:room:${ROOM}`);
+  expect(await room.leave()).toMatchObject({ ok: true });
+  expect(room.ending).toEqual({ reason: 'left' });
+  expect(Object.keys(storage.kept)).toEqual(['engawa:http://hall:session']);
+});
+
+test('a command that is not answered is asked again under the same id until it is', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  hall.tell(chat('x'));
+  hall.fail('add:reaction', 'lost');
+  hall.fail('add:reaction', { code: 'busy', retryable: true });
+  const reacting = room.react(2, '👍');
+  await pass();
+  hall.open();
+  await pass(20_000);
+  expect(await reacting).toMatchObject({ ok: true, seq: 3 });
+  expect(new Set(hall.asksOf('add:reaction').map(({ clientId }) => clientId)).size).toBe(1);
+  expect(hall.asksOf('add:reaction')).toHaveLength(3);
+  expect(room.timeline.chats[0]).toMatchObject({ reactions: [{ reaction: '👍', count: 1, mine: true }] });
+});
+
+test('members are listed by whoever asks', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  hall.fail('list:members', { members: [{ username: 'aya' }], count: 1, more: false });
+  expect(await room.listMembers({ after: 'a', limit: 7 })).toMatchObject({ ok: true, count: 1 });
+  expect(hall.asksOf('list:members')).toEqual([{ roomId: ROOM, after: 'a', limit: 7 }]);
+});
+
+test('a refusal is a result', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  hall.fail('update:chat', { code: 'not_allowed' });
+  expect(await room.edit(1, 'x')).toMatchObject({ ok: false, error: { code: 'not_allowed', retryable: false } });
+});
+
+test('a room is opened by who wants it so, and refused else', async () => {
+  const hall = new Hall();
+  hall.log = undefined;
+  const client = newClient(hall);
+  const refused = client.join(ROOM, { username: 'aya' }).catch((error: unknown) => error);
+  await pass();
+  expect(await refused).toMatchObject({ name: 'JoinError', code: 'room_not_found', retryable: false });
+  const { room } = await joined(client, { create: true });
+  expect(room.state).toBe('live');
+});
+
+test('a client that comes again goes on from its stored position, with the chats before it', async () => {
+  const hall = new Hall();
+  const storage = memory();
+  hall.tell(chat('old'));
+  const first = newClient(hall, { storage });
+  await joined(first);
+  hall.tell(chat('seen'));
+  first.close();
+  hall.log?.add(chat('missed'));
+  hall.log?.add({ kind: 'update:chat', by: 'ben', chatSeq: 1, message: 'edited' });
+  const { room, told } = await joined(newClient(hall, { storage }));
+  await pass();
+  expect(messages(room)).toEqual(['edited', 'seen', 'missed']);
+  expect(told.seqs).toEqual([4, 5]);
+  expect(told.states).toEqual(['live']);
+  expect(new Set(hall.sessions).size).toBe(1);
+});
+
+test('read marks are told as the latest only, and again when they were not answered', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  for (let count = 0; count < 5; count += 1) {
+    hall.tell(chat('x'));
+    room.markRead();
+  }
+  await pass();
+  expect(room.unread).toBe(0);
+  expect(hall.asksOf('mark:read')).toEqual([{ roomId: ROOM, username: 'aya', seq: 6 }]);
+  room.markRead(3);
+  expect(room.unread).toBe(0);
+  hall.drop();
+  hall.tell(chat('y'));
+  hall.open();
+  await pass(1_000);
+  room.markRead();
+  hall.drop();
+  hall.open();
+  await pass(1_000);
+  expect(hall.asksOf('mark:read').at(-1)).toMatchObject({ seq: 7 });
+});
+
+test('typing is said every three seconds while it lasts, and that it is over when it is', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  for (let key = 0; key < 8; key += 1) {
+    room.typing();
+    await pass(500);
+  }
+  expect(hall.asksOf('start:typing')).toHaveLength(2);
+  expect(hall.asksOf('stop:typing')).toHaveLength(0);
+  await pass(5_000);
+  expect(hall.asksOf('stop:typing')).toHaveLength(1);
+});
+
+test('who types is known for six seconds, or until a chat of his', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  const types = (username: string) => hall.say('start:typing:success', { roomId: ROOM, username });
+  for (const username of ['ben', 'cho', 'aya']) types(username);
+  expect(room.whoIsTyping).toEqual(['ben', 'cho']);
+  hall.tell(chat('done', 'ben'));
+  expect(room.whoIsTyping).toEqual(['cho']);
+  await pass(5_000);
+  types('cho');
+  await pass(5_000);
+  expect(room.whoIsTyping).toEqual(['cho']);
+  await pass(1_000);
+  expect(room.whoIsTyping).toEqual([]);
+});
+
+test('signals tell presence and how far others have read; their repetition as answers is no entry', async () => {
+  const hall = new Hall();
+  const { room, told } = await joined(newClient(hall));
+  hall.say('update:presence:success', { roomId: ROOM, username: 'ben', presence: 'gone', online: 7 });
+  hall.say('mark:read:success', { roomId: ROOM, username: 'ben', read: 9 });
+  hall.say('mark:read:success', { roomId: ROOM, username: 'ben', read: 4 });
+  hall.say('add:member:success', { roomId: ROOM, epoch: 'e1', seq: 2, id: 'x', username: 'ben' });
+  expect(room.online).toBe(7);
+  expect([...room.readers]).toEqual([['ben', 9]]);
+  expect(told.seqs).toEqual([]);
+});
+
+test.each([
+  [null],
+  [7],
+  ['text'],
+  [{}],
+  [{ roomId: ROOM }],
+  [{ roomId: ROOM, prev: null, epoch: 1, seq: 'x', id: {} }],
+  [{ roomId: ROOM, username: {} }],
+])('what makes no sense is not heard: %j', async (payload) => {
+  const hall = new Hall();
+  const { room, told } = await joined(newClient(hall));
+  for (const event of ['create:chat:success', 'start:typing:success', 'mark:read:success', 'reset:room', 'close:connection', 'x']) {
+    if (event !== 'close:connection') hall.say(event, payload);
+  }
+  await pass();
+  expect(room.state).toBe('live');
+  expect(told.seqs).toEqual([]);
+});
+
+test('changes are told once for all that changed together', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  await pass();
+  let changes = 0;
+  room.on('change', () => {
+    changes += 1;
+  });
+  const before = room.timeline.chats;
+  expect(room.timeline.chats).toBe(before);
+  for (let count = 0; count < 10; count += 1) hall.tell(chat('x'));
+  await pass();
+  expect(changes).toBe(1);
+  expect(room.timeline.chats).not.toBe(before);
+});

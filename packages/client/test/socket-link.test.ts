@@ -1,0 +1,124 @@
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { Server } from 'socket.io';
+import { expect, onTestFinished, test } from 'vitest';
+import type { Link } from '#link.js';
+import { socketLink, socketLinkWith } from '#socket-link.js';
+
+interface Told {
+  link: Link;
+  /** The next of this name; what was told before counts. */
+  next: (name: string) => Promise<unknown>;
+}
+
+/** A real Socket.IO server with nothing of ours. */
+async function newServer(): Promise<{ io: Server; url: string }> {
+  const http = createServer();
+  const io = new Server(http, { connectionStateRecovery: {} });
+  await new Promise<void>((resolve) => void http.listen(0, '127.0.0.1', resolve));
+  onTestFinished(async () => io.close());
+  return { io, url: `http://127.0.0.1:${(http.address() as AddressInfo).port}` };
+}
+
+function newLink(url: string, make = socketLink): Told {
+  const told: { name: string; value: unknown }[] = [];
+  const waiting = new Map<string, (value: unknown) => void>();
+  const tell = (name: string, value?: unknown) => {
+    const resolve = waiting.get(name);
+    waiting.delete(name);
+    if (resolve) resolve(value);
+    else told.push({ name, value });
+  };
+  const link = make(url, {
+    up: () => tell('up'),
+    down: (reason) => tell('down', reason),
+    refused: (error) => tell('refused', error),
+    heard: (event, payload) => tell('heard', { event, payload }),
+  });
+  onTestFinished(() => link.close());
+  const next = (name: string): Promise<unknown> => {
+    const at = told.findIndex((each) => each.name === name);
+    if (at >= 0) return Promise.resolve(told.splice(at, 1)[0]?.value);
+    return new Promise((resolve) => waiting.set(name, resolve));
+  };
+  link.open({ session: 'secret' });
+  return { link, next };
+}
+
+test('it asks, hears, and shows its session but nothing to recover by', async () => {
+  const { io, url } = await newServer();
+  const auths: unknown[] = [];
+  io.on('connection', (socket) => {
+    auths.push(socket.handshake.auth);
+    socket.on('echo', (payload: unknown, acknowledge: (answer: unknown) => void) => acknowledge({ ok: true, payload }));
+    socket.emit('said', { seq: 1 }, 'an offset');
+    socket.on('end', () => socket.conn.close());
+  });
+  const { link, next } = newLink(url);
+  await next('up');
+  expect(await link.ask('echo', { text: 'x' }, 1_000)).toEqual({ ok: true, payload: { text: 'x' } });
+  expect(await next('heard')).toEqual({ event: 'said', payload: { seq: 1 } });
+  await expect(link.ask('end', {}, 5_000)).rejects.toMatchObject({ name: 'LinkError' });
+  await next('down');
+  await next('up');
+  expect(auths).toEqual([{ session: 'secret' }, { session: 'secret' }]);
+});
+
+test('an ask without an answer, or without a connection, is a LinkError', async () => {
+  const { url } = await newServer();
+  const { link, next } = newLink(url);
+  await expect(link.ask('early', {}, 1_000)).rejects.toMatchObject({ name: 'LinkError' });
+  await next('up');
+  await expect(link.ask('unanswered', {}, 20)).rejects.toMatchObject({ name: 'LinkError' });
+});
+
+test('it comes back when the server itself ended the connection', async () => {
+  const { io, url } = await newServer();
+  const { next } = newLink(url);
+  await next('up');
+  io.disconnectSockets();
+  expect(await next('down')).toBe('io server disconnect');
+  await next('up');
+});
+
+test('it comes back when a connection ended before it had opened', async () => {
+  const http = createServer().listen(0, '127.0.0.1');
+  onTestFinished(() => void http.close());
+  await once(http, 'listening');
+  const { next } = newLink(
+    `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
+    socketLinkWith({ firstMs: 10, lastMs: 10, openMs: 500 }),
+  );
+  const [{ headers }, socket] = (await once(http, 'upgrade')) as [IncomingMessage, Socket];
+  const accept = createHash('sha1').update(`${headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+  socket.end(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`);
+  new Server(http);
+  await next('up');
+});
+
+test('a refusal is told with its error, and the next try is left to who opens it', async () => {
+  const { io, url } = await newServer();
+  const error = { code: 'rate_limited', message: 'Slow down.', retryable: true, retryAfter: 50 };
+  let refusals = 1;
+  io.use((_, next) => next(refusals-- > 0 ? Object.assign(new Error('Slow down.'), { data: error }) : undefined));
+  const { link, next } = newLink(url);
+  expect(await next('refused')).toEqual(error);
+  link.open({ session: 'secret' });
+  await next('up');
+});
+
+test('what was closed is not told as lost, and may be opened again', async () => {
+  const { url } = await newServer();
+  const { link, next } = newLink(url);
+  await next('up');
+  let isLost = false;
+  void next('down').then(() => {
+    isLost = true;
+  });
+  link.close();
+  link.open({ session: 'secret' });
+  await next('up');
+  expect(isLost).toBe(false);
+});

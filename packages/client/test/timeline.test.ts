@@ -1,0 +1,179 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { asEntry, type Entry } from '#entry.js';
+import { Timeline } from '#timeline.js';
+import { type Deed, Log } from './helpers/log.ts';
+
+const ME = 'aya';
+const REACTIONS = ['👍', '🎉', 'z'];
+
+const entryOf = (told: { kind: string }): Entry => asEntry(told.kind, told)!;
+
+interface Choice {
+  who: number;
+  what: number;
+  which: number;
+  quiet: boolean;
+}
+const choice: fc.Arbitrary<Choice> = fc.record({ who: fc.nat(2), what: fc.nat(9), which: fc.nat(1_000), quiet: fc.boolean() });
+
+/** A log as a server could have written it: only what changes something is an entry. */
+function logOf(choices: Choice[]): Log {
+  const log = new Log();
+  for (const { who, what, which, quiet } of choices) {
+    const by = [ME, 'ben', 'cho'][who]!;
+    const chats = log.chats(by).filter(({ deleted }) => !deleted);
+    const chat = chats[which % Math.max(chats.length, 1)];
+    log.add(deedOf({ by, what, which, quiet, chat }));
+  }
+  return log;
+}
+
+function deedOf({
+  by,
+  what,
+  which,
+  quiet,
+  chat,
+}: Omit<Choice, 'who'> & { by: string; chat: ReturnType<Log['chats']>[number] | undefined }): Deed {
+  if (what === 9) return { kind: quiet ? 'add:member' : 'paint:room', by, ...(quiet && { quiet }) };
+  if (!chat || what < 4) return { kind: 'create:chat', by, message: `text ${which}`, clientId: `c${which}` };
+  const chatSeq = chat.seq;
+  if (what === 4) return { kind: 'delete:chat', by, chatSeq };
+  if (what < 7) return { kind: 'update:chat', by, chatSeq, message: `edit ${which}` };
+  const reaction = REACTIONS[which % REACTIONS.length]!;
+  const isGiven = chat.reactions?.some((each) => each.reaction === reaction && each.mine);
+  return { kind: isGiven ? 'remove:reaction' : 'add:reaction', by, chatSeq, reaction };
+}
+
+test('however a log is cut into a page, entries told again and entries told late, the timeline is what a fresh load shows', () => {
+  fc.assert(
+    fc.property(
+      fc.array(choice, { maxLength: 60, size: 'max' }),
+      fc.record({ start: fc.nat(60), read: fc.nat(60), limit: fc.integer({ min: 1, max: 70 }) }),
+      fc.array(fc.nat(100), { maxLength: 20, size: 'max' }),
+      (choices, { start, read, limit }, repeats) => {
+        const whole = logOf(choices);
+        const position = Math.min(start, whole.head);
+        const asOf = Math.min(position + read, whole.head);
+        const timeline = new Timeline({ me: ME, position: whole.positionAt(position), maxChats: 1_000 });
+        timeline.expectOlder();
+        const known = logOf(choices.slice(0, asOf));
+        timeline.addOlder({ ...known.page(ME, { before: position + 1, limit }), epoch: 'e1' }, position + 1);
+        const entries = whole.told(0).map(entryOf);
+        for (const entry of entries) {
+          timeline.tell(entry);
+          const again = entries[repeats[entry.seq % Math.max(repeats.length, 1)] ?? entries.length];
+          if (again && again.seq <= timeline.position.seq) expect(timeline.tell(again)).toBe('known');
+        }
+        const first = timeline.chats[0]?.seq ?? 0;
+        expect(timeline.chats).toEqual(whole.chats(ME).filter(({ seq }) => seq >= first));
+        expect(timeline.position.id).toBe(whole.tailAt(whole.head));
+        expect(timeline.hasOlder).toBe(whole.chats(ME).some(({ seq }) => seq < first));
+      },
+    ),
+    { numRuns: 500 },
+  );
+});
+
+test('older pages that are read while entries are told lose none of what was told meanwhile', () => {
+  fc.assert(
+    fc.property(fc.array(choice, { minLength: 2, maxLength: 60, size: 'max' }), fc.nat(60), fc.nat(60), (choices, start, read) => {
+      const whole = logOf(choices);
+      const position = Math.min(start, whole.head);
+      const asOf = Math.min(position + read, whole.head);
+      const timeline = new Timeline({ me: ME, position: whole.positionAt(position), maxChats: 1_000 });
+      const before = timeline.beginning;
+      timeline.expectOlder();
+      const page = logOf(choices.slice(0, asOf)).page(ME, { before });
+      for (const told of whole.told(position)) timeline.tell(entryOf(told));
+      const added = timeline.addOlder({ ...page, epoch: 'e1' }, before);
+      // Entries without a chat move the beginning of an empty timeline: such a page is asked for again.
+      fc.pre(added !== undefined);
+      expect(timeline.chats).toEqual(whole.chats(ME));
+    }),
+  );
+});
+
+test('an entry that does not follow changes nothing and says why', () => {
+  const log = new Log();
+  for (const message of ['one', 'two', 'three', 'four']) log.add({ kind: 'create:chat', by: 'ben', message });
+  const timeline = new Timeline({ me: ME, position: log.positionAt(1), maxChats: 10 });
+  const [first, second, third, fourth] = log.entries.map(entryOf);
+  expect(timeline.tell(fourth!)).toBe('gap');
+  expect(timeline.tell(first!)).toBe('known');
+  expect(timeline.tell({ ...second!, prev: 'another' })).toBe('fork');
+  expect(timeline.tell({ ...second!, epoch: 'e2' })).toBe('fork');
+  expect(timeline.chats).toEqual([]);
+  expect([second!, third!, fourth!].map((entry) => timeline.tell(entry))).toEqual(['next', 'next', 'next']);
+  expect(timeline.chats.map(({ message }) => message)).toEqual(['two', 'three', 'four']);
+});
+
+test.each([
+  { kind: 'create:chat', message: undefined },
+  { kind: 'create:chat', message: 7 },
+  { kind: 'update:chat', chatSeq: 1 },
+  { kind: 'update:chat', chatSeq: 'one', message: 'x' },
+  { kind: 'add:reaction', chatSeq: 1 },
+  { kind: 'add:reaction', chatSeq: {}, reaction: [] },
+  { kind: 'delete:chat' },
+  { kind: 'toString', chatSeq: null },
+])('an entry that makes no sense moves the position and nothing else: %j', (nonsense) => {
+  const log = new Log();
+  log.add({ kind: 'create:chat', by: 'ben', message: 'kept' });
+  log.add({ ...nonsense, by: 'ben' });
+  const timeline = new Timeline({ me: ME, position: log.positionAt(0), maxChats: 10 });
+  expect(log.entries.map((told) => timeline.tell(entryOf(told)))).toEqual(['next', 'next']);
+  expect(timeline.chats[0]).toMatchObject({ seq: 1, message: 'kept' });
+  expect(timeline.position.seq).toBe(2);
+});
+
+test('past its limit the oldest chats leave, and are there to be loaded', () => {
+  const log = new Log();
+  for (let count = 0; count < 5; count += 1) log.add({ kind: 'create:chat', by: 'ben', message: `${count}` });
+  const timeline = new Timeline({ me: ME, position: log.positionAt(0), maxChats: 3 });
+  for (const told of log.entries) timeline.tell(entryOf(told));
+  expect(timeline.chats.map(({ seq }) => seq)).toEqual([3, 4, 5]);
+  expect(timeline.hasOlder).toBe(true);
+});
+
+test('a chat that was told with a later text stays as it was told until that entry comes', () => {
+  const log = new Log();
+  log.add({ kind: 'create:chat', by: 'ben', message: 'newer', edited: 2 });
+  log.add({ kind: 'update:chat', by: 'ben', chatSeq: 1, message: 'newer' });
+  log.add({ kind: 'create:chat', by: 'ben', message: '', deleted: true });
+  log.add({ kind: 'add:reaction', by: 'ben', chatSeq: 3, reaction: '👍' });
+  const timeline = new Timeline({ me: ME, position: log.positionAt(0), maxChats: 9 });
+  const place = (seq: number) => ({ seq, id: `e1-${seq}`, at: 1_000 + seq, username: 'ben' });
+  const [first, ...others] = log.entries.map(entryOf);
+  timeline.tell(first!);
+  expect(timeline.chats).toEqual([{ ...place(1), message: 'newer', edited: 2 }]);
+  for (const entry of others) timeline.tell(entry);
+  expect(timeline.chats).toEqual([
+    { ...place(1), message: 'newer', edited: 2 },
+    { ...place(3), message: null, deleted: true },
+  ]);
+});
+
+test('a page takes no chat past the position: it is yet to come as an entry', () => {
+  const log = new Log();
+  for (const message of ['one', 'two', 'three']) log.add({ kind: 'create:chat', by: 'ben', message });
+  const timeline = new Timeline({ me: ME, position: log.positionAt(0), maxChats: 9 });
+  timeline.reset(log.page(ME), log.positionAt(2));
+  expect(timeline.chats.map(({ seq }) => seq)).toEqual([1, 2]);
+  expect(timeline.tell(entryOf(log.entries[2]!))).toBe('next');
+});
+
+test('an older page that does not end where the chats begin is not taken', () => {
+  const log = new Log();
+  for (let count = 0; count < 3; count += 1) log.add({ kind: 'add:member', by: 'ben' });
+  const timeline = new Timeline({ me: ME, position: log.positionAt(2), maxChats: 9 });
+  timeline.expectOlder();
+  timeline.tell(entryOf(log.entries[2]!));
+  expect(timeline.addOlder({ ...log.page(ME, { before: 3 }), epoch: 'e1' }, 3)).toBeUndefined();
+  expect(timeline.addOlder({ ...log.page(ME, { before: 4 }), epoch: 'e1' }, 4)).toBeUndefined();
+  timeline.expectOlder();
+  expect(timeline.addOlder({ ...log.page(ME, { before: 4 }), epoch: 'e2' }, 4)).toBeUndefined();
+  timeline.expectOlder();
+  expect(timeline.addOlder({ ...log.page(ME, { before: 4 }), epoch: 'e1' }, 4)).toBe(0);
+});

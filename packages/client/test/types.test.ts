@@ -1,0 +1,76 @@
+import type {
+  Chat,
+  Client,
+  ClientState,
+  connect,
+  Ending,
+  JoinOptions,
+  Missed,
+  OutgoingChat,
+  Position,
+  Presence,
+  Refusal,
+  Refused,
+  Result,
+  Room,
+  RoomEvents,
+  RoomState,
+  ShownChat,
+  WireError,
+} from '@engawa/client';
+import { expectTypeOf, test } from 'vitest';
+
+/** The names of what is, or takes, or gives `any`. */
+type Loose<T> = { [K in keyof T]: IsLoose<T[K]> extends true ? K : never }[keyof T];
+type IsAny<T> = 0 extends 1 & T ? true : false;
+type IsLoose<T> =
+  IsAny<T> extends true ? true : T extends (...args: infer A) => infer R ? Either<IsAny<A[number]>, IsAny<Awaited<R>>> : false;
+type Either<One, Other> = One extends true ? true : Other;
+
+// Checked by the compiler: running it shows only that it compiles.
+test('nothing of the surface is any', () => {
+  expectTypeOf<Loose<Client>>().toBeNever();
+  expectTypeOf<Loose<Room>>().toBeNever();
+  expectTypeOf<Loose<Room['timeline']>>().toBeNever();
+  expectTypeOf<Loose<OutgoingChat>>().toBeNever();
+  expectTypeOf<Loose<RoomEvents>>().toBeNever();
+  expectTypeOf<Loose<{ loose: () => Promise<ReturnType<typeof JSON.parse>> }>>().toEqualTypeOf<'loose'>();
+});
+
+test('each event says what it carries', () => {
+  type Heard<Name extends keyof RoomEvents> = RoomEvents[Name];
+  expectTypeOf<Heard<'chat'>>().toEqualTypeOf<Chat>();
+  expectTypeOf<Heard<'entry'>>().toEqualTypeOf<Missed>();
+  expectTypeOf<Extract<Missed, { kind: 'add:member' }>['username']>().toEqualTypeOf<string>();
+  expectTypeOf<Heard<'typing'>>().toEqualTypeOf<string[]>();
+  expectTypeOf<Heard<'presence'>>().toEqualTypeOf<{ username: string; presence: Presence; online: number }>();
+  expectTypeOf<Heard<'read'>>().toEqualTypeOf<{ username: string; read: number }>();
+  expectTypeOf<Heard<'ended'>>().toEqualTypeOf<Ending>();
+  expectTypeOf<Heard<'state'>>().toEqualTypeOf<RoomState>();
+  expectTypeOf<Parameters<Client['on']>[0]>().toEqualTypeOf<'state' | 'error'>();
+  expectTypeOf<ReturnType<Room['on']>>().toEqualTypeOf<() => void>();
+});
+
+test('a result is narrowed by its ok, and an error by its code', () => {
+  type Edited = Awaited<ReturnType<Room['edit']>>;
+  expectTypeOf<Edited>().toEqualTypeOf<Result<'update:chat'>>();
+  expectTypeOf<Extract<Edited, { ok: true }>['seq']>().toEqualTypeOf<number>();
+  expectTypeOf<Extract<Edited, { ok: false }>>().toEqualTypeOf<Refused>();
+  expectTypeOf<'name_taken' | 'closed'>().toExtend<Refusal['code']>();
+  expectTypeOf<'no_such_code'>().not.toExtend<Refusal['code']>();
+  expectTypeOf<WireError>().toExtend<Refusal>();
+});
+
+test('a pending chat is told from one of the room by its state', () => {
+  expectTypeOf<Extract<ShownChat, { state: string }>['outgoing']>().toEqualTypeOf<OutgoingChat>();
+  expectTypeOf<Exclude<ShownChat, { state: string }>['seq']>().toEqualTypeOf<number>();
+  expectTypeOf<Room['timeline']['chats']>().toEqualTypeOf<readonly ShownChat[]>();
+});
+
+test('what connects and joins is checked', () => {
+  expectTypeOf<Client['state']>().toEqualTypeOf<ClientState>();
+  expectTypeOf<JoinOptions['from']>().toEqualTypeOf<'stored' | 'newest' | Position | undefined>();
+  expectTypeOf<Parameters<typeof connect>[0]>().toEqualTypeOf<string>();
+  expectTypeOf<ReturnType<Client['join']>>().toEqualTypeOf<Promise<Room>>();
+  expectTypeOf<{ create: true }>().not.toExtend<JoinOptions>();
+});
