@@ -1,0 +1,106 @@
+import type { Store } from '@engawa/server';
+import type { LinkFactory } from '../link.ts';
+import { CALM, type Faults } from './faults.ts';
+import { type MemoryConnection, MemoryLink } from './memory-link.ts';
+import { randomFrom } from './random.ts';
+import { SharedStore } from './shared-store.ts';
+import { TestNode } from './test-node.ts';
+
+export { CALM, type Faults } from './faults.ts';
+export { type Random, randomFrom } from './random.ts';
+
+export interface TestServerOptions {
+  /** What all choices come from. The same seed, faults and course of your program give the same faults again. */
+  seed?: number;
+  /** Server processes that share one store; each client is on any of them. */
+  nodes?: number;
+  /** None, when not given. */
+  faults?: Partial<Faults>;
+  /** Milliseconds that a name is kept for somebody who dropped; 30,000 when not given. */
+  grace?: number;
+}
+
+/** A server in this process, on a store in memory, and connections that fail as you wish. */
+export interface TestServer {
+  /** For `connect(url, { link: server.link })`; the URL says nothing. */
+  readonly link: LinkFactory;
+  /** What goes wrong from now on. */
+  faults: Faults;
+  /** The store, to look into. */
+  readonly store: Store;
+  /** Drops every connection now. */
+  cut(): void;
+  /** Kills a process as by `kill -9`, any that is alive when it is not said which; it stays down until it is started. */
+  kill(node?: number): void;
+  /** Stops a process as a deploy does: it answers what was asked, and says when to come back. */
+  stop(node?: number): Promise<void>;
+  /** Starts every process that is down. */
+  start(): void;
+  /** Remembers what is in the store, and forgets all that came after: what a replica does that becomes the primary too early. */
+  replicate(): void;
+  failOver(): Promise<void>;
+  /** Nothing goes wrong any more, and every process is up. */
+  calm(): void;
+  /** Ends everything. */
+  close(): Promise<void>;
+}
+
+const TICK_MS = 100;
+const RESTART_MS = 2_000;
+
+export function startTestServer({ seed = 1, nodes = 1, faults = {}, grace }: TestServerOptions = {}): TestServer {
+  const random = randomFrom(seed);
+  const shared = new SharedStore();
+  let weather: Faults = { ...CALM, ...faults };
+  const surroundings = { faults: () => weather, random };
+  const newNode = () => new TestNode({ shared, ...surroundings, grace });
+  const all = Array.from({ length: nodes }, newNode);
+  let connections: MemoryConnection[] = [];
+
+  const alive = () => all.filter(({ isAlive }) => isAlive);
+  const anyOf = <Item>(items: Item[]): Item | undefined => items[Math.floor(random() * items.length)];
+  const restart = (down: TestNode) => {
+    const at = all.indexOf(down);
+    if (at >= 0 && !down.isAlive) all[at] = newNode();
+  };
+
+  const ticking = setInterval(() => {
+    connections = connections.filter(({ isUp }) => isUp);
+    const happens = (perSecond: number) => random() < (perSecond * TICK_MS) / 1000;
+    for (const connection of connections) if (happens(weather.dropsPerSecond)) connection.end('the connection dropped');
+    const killed = happens(weather.killsPerSecond) ? anyOf(alive()) : undefined;
+    killed?.kill();
+    if (killed) setTimeout(() => restart(killed), random() * RESTART_MS);
+  }, TICK_MS);
+
+  return {
+    link: (_, listeners) =>
+      new MemoryLink({ ...surroundings, pick: () => anyOf(alive()), opened: (connection) => connections.push(connection) }, listeners),
+    get faults() {
+      return weather;
+    },
+    set faults(next) {
+      weather = next;
+    },
+    get store() {
+      return shared.primary;
+    },
+    cut: () => {
+      for (const connection of connections) connection.end('the connection dropped');
+    },
+    kill: (node) => (node === undefined ? anyOf(alive()) : all[node])?.kill(),
+    stop: async (node) => (node === undefined ? anyOf(alive()) : all[node])?.stop(),
+    start: () => all.forEach(restart),
+    replicate: () => shared.replicate(),
+    failOver: () => shared.failOver(),
+    calm: () => {
+      weather = CALM;
+      all.forEach(restart);
+    },
+    close: async () => {
+      clearInterval(ticking);
+      for (const node of alive()) node.kill();
+      await shared.primary.close();
+    },
+  };
+}

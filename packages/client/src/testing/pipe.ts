@@ -1,0 +1,44 @@
+import type { Faults } from './faults.ts';
+import { between, type Random } from './random.ts';
+
+/** One direction of a connection. Packets keep their order, but for those that are to be overtaken. */
+export class Pipe<Packet> {
+  readonly #faults: () => Faults;
+  readonly #random: Random;
+  readonly #deliver: (packet: Packet) => void;
+  readonly #onTheirWay = new Set<ReturnType<typeof setTimeout>>();
+  #lastArrival = 0;
+
+  constructor({ faults, random, deliver }: { faults: () => Faults; random: Random; deliver: (packet: Packet) => void }) {
+    this.#faults = faults;
+    this.#random = random;
+    this.#deliver = deliver;
+  }
+
+  send(packet: Packet): void {
+    const { lose, duplicate } = this.#faults();
+    if (this.#random() < lose) return;
+    this.#sendOne(packet);
+    if (this.#random() < duplicate) this.#sendOne(packet);
+  }
+
+  /** What is on its way never arrives. */
+  cut(): void {
+    for (const timer of this.#onTheirWay) clearTimeout(timer);
+    this.#onTheirWay.clear();
+  }
+
+  #sendOne(packet: Packet): void {
+    const { delayMs, reorder } = this.#faults();
+    const now = Date.now();
+    const isOvertaken = this.#random() < reorder;
+    const soonest = now + between(this.#random, delayMs);
+    const arrival = isOvertaken ? soonest + between(this.#random, [1, 1 + 2 * delayMs[1]]) : Math.max(soonest, this.#lastArrival);
+    if (!isOvertaken) this.#lastArrival = arrival;
+    const timer = setTimeout(() => {
+      this.#onTheirWay.delete(timer);
+      this.#deliver(packet);
+    }, arrival - now);
+    this.#onTheirWay.add(timer);
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * Clients, nodes, a store and the network between them in virtual time: everything but the sockets and the disk is what
+ * ships. `SEED=n` begins at a seed, `SEEDS=n` takes so many.
+ */
+import type { LinkFactory } from '@engawa/client';
+import type { Append, Appended, Store } from '@engawa/server';
+import { expect, test } from 'vitest';
+import { Follower } from '../../server/dist/chat/follower.js';
+import { type Plant, simulate } from './simulation/simulation.ts';
+
+const seeds = Number(process.env.SEEDS ?? 2_000);
+const first = Number(process.env.SEED ?? Math.floor(Math.random() * 1e9));
+
+test(`${seeds} storms end in calm`, { timeout: seeds * 1_000 + 60_000 }, async () => {
+  console.log(`simulation: ${seeds} seeds from SEED=${first}`);
+  const started = performance.now();
+  let [entries, drops] = [0, 0];
+  for (let seed = first; seed < first + seeds; seed += 1) {
+    const outcome = await simulate(seed);
+    expect(outcome.faults, `SEED=${seed}`).toEqual([]);
+    entries += outcome.entries;
+    drops += outcome.drops;
+  }
+  console.log(`simulation: ${entries} entries, ${drops} drops in ${Math.round((performance.now() - started) / 1000)} s`);
+  expect(drops, 'connections dropped').toBeGreaterThan(seeds);
+});
+
+test('the same seed is the same course of events, and another one is another', async () => {
+  const [once, again, other] = [await simulate(first), await simulate(first), await simulate(first + 1)];
+  expect(again.trace).toBe(once.trace);
+  expect(other.trace).not.toBe(once.trace);
+});
+
+/** Mistakes that a server or a client might make, and what is found of each. */
+const plants: [mistake: string, plant: () => { plant: Plant; remove?: () => void }, found: RegExp][] = [
+  ['a gap is not filled', notFillingGaps, /is at \d+, the head is|is still joining|chats on their way/],
+  ['an append is acknowledged before it is kept', () => ({ plant: { store: acknowledgingEarly } }), /was acknowledged/],
+  ['`prev` is forgotten', () => ({ plant: { link: forgettingPrev } }), /heard \d+ right after|is shown/],
+];
+
+test.each(plants)('it is found when %s', { timeout: 120_000 }, async (_, make, found) => {
+  const { plant, remove } = make();
+  try {
+    const faults: string[] = [];
+    for (let seed = first; faults.length === 0 && seed < first + 100; seed += 1) faults.push(...(await simulate(seed, plant)).faults);
+    expect(faults.join('\n')).toMatch(found);
+  } finally {
+    remove?.();
+  }
+});
+
+/** A node tells what its subscription brings, and does not look into the log for what is missing. */
+function notFillingGaps() {
+  const catchUp = Object.getOwnPropertyDescriptor(Follower.prototype, 'catchUp') as PropertyDescriptor;
+  Object.defineProperty(Follower.prototype, 'catchUp', { ...catchUp, value: async () => undefined });
+  return { plant: {}, remove: () => Object.defineProperty(Follower.prototype, 'catchUp', catchUp) };
+}
+
+/** Answers as if it were done, and does it a moment later, if it can still be done then. */
+function acknowledgingEarly(store: Store): void {
+  const append = store.append.bind(store);
+  store.append = async (room: string, asked: Append): Promise<Appended> => {
+    const { epoch, head } = await store.read(room, {});
+    if (epoch === null) return append(room, asked);
+    setTimeout(() => void append(room, asked), 5);
+    const entries = asked.drafts.map(({ id }, index) => ({ seq: head + 1 + index, id, at: Date.now() }));
+    return { outcome: 'appended', epoch, entries };
+  };
+}
+
+/** Every entry seems to follow the one that was heard before it. */
+function forgettingPrev(factory: LinkFactory): LinkFactory {
+  const newest = new Map<string, string>();
+  return (url, listeners) =>
+    factory(url, {
+      ...listeners,
+      heard(event, payload) {
+        const entry = payload as { roomId: string; id?: string; prev?: string | null };
+        const prev = newest.get(entry.roomId);
+        if (entry.prev === undefined || entry.id === undefined) return listeners.heard(event, payload);
+        newest.set(entry.roomId, entry.id);
+        return listeners.heard(event, prev === undefined ? payload : { ...entry, prev });
+      },
+    });
+}

@@ -1,0 +1,86 @@
+/**
+ * Time that passes only when it is told to. Everything that waits, in the client and in the server, waits by these
+ * globals: so a whole run is one order of callbacks, the same every time, and an hour takes as long as what happens in it.
+ */
+export interface VirtualTime {
+  /** Milliseconds since it began. */
+  readonly now: number;
+  /** Lets so many milliseconds pass. */
+  pass(milliseconds: number): Promise<void>;
+  /** Gives the real time back. */
+  end(): void;
+}
+
+interface Timer {
+  at: number;
+  every: number | undefined;
+  run: () => void;
+}
+
+const EPOCH_MS = 1_700_000_000_000;
+const realSetImmediate = setImmediate;
+
+export function virtualTime(random: () => number): VirtualTime {
+  const real = { setTimeout, clearTimeout, setInterval, clearInterval };
+  const { now: realNow } = Date;
+  const { random: realRandom } = Math;
+  const timers = new Map<number, Timer>();
+  let now = 0;
+  let made = 0;
+
+  const add = (run: () => void, milliseconds = 0, every?: number) => {
+    const wait = Number.isFinite(milliseconds) ? Math.max(milliseconds, 0) : 0;
+    made += 1;
+    timers.set(made, { at: now + wait, every, run });
+    const timer = made;
+    return { unref: () => timer, ref: () => timer, [Symbol.toPrimitive]: () => timer };
+  };
+  const remove = (timer: unknown) => {
+    if (timer !== undefined && timer !== null) timers.delete(Number(timer));
+  };
+  Object.assign(globalThis, {
+    setTimeout: (run: (...args: unknown[]) => void, milliseconds?: number, ...args: unknown[]) => add(() => run(...args), milliseconds),
+    setInterval: (run: () => void, milliseconds = 1) => add(run, milliseconds, Math.max(milliseconds, 1)),
+    clearTimeout: remove,
+    clearInterval: remove,
+  });
+  Date.now = () => EPOCH_MS + Math.floor(now);
+  performance.now = () => now;
+  Math.random = random;
+
+  /** Of timers for the same moment the one that was made first. */
+  function next(until: number): [number, Timer] | undefined {
+    let soonest: [number, Timer] | undefined;
+    for (const entry of timers) if (entry[1].at <= until && (!soonest || entry[1].at < soonest[1].at)) soonest = entry;
+    return soonest;
+  }
+
+  return {
+    get now() {
+      return now;
+    },
+    async pass(milliseconds) {
+      const until = now + milliseconds;
+      await settled();
+      for (let due = next(until); due; due = next(until)) {
+        const [id, timer] = due;
+        now = Math.max(now, timer.at);
+        if (timer.every === undefined) timers.delete(id);
+        else timer.at = now + timer.every;
+        timer.run();
+        await settled();
+      }
+      now = until;
+    },
+    end() {
+      Object.assign(globalThis, real);
+      Date.now = realNow;
+      Math.random = realRandom;
+      // It was only covered by ours.
+      Reflect.deleteProperty(performance, 'now');
+    },
+  };
+}
+
+/** Resolves when every promise that could go on has. */
+const settled = (): Promise<void> => new Promise((resolve) => realSetImmediate(resolve));
