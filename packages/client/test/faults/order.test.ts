@@ -1,0 +1,143 @@
+/** One order for all, whatever the servers, the clocks and the removals in between. */
+import { openEmbedded, openMemory } from '@engawa/server';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { readEntries } from '../../../server/test/helpers/recording.ts';
+import { newFolder, startServer, until } from '../../../server/test/helpers/server.ts';
+import { memory } from '../helpers/clients.ts';
+import { type Person, ROOM } from '../helpers/people.ts';
+import { Scene } from '../helpers/scene.ts';
+import { flawsOf, startTwoServers } from '../helpers/two-servers.ts';
+
+const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 1e9));
+const HOUR = 3_600_000;
+
+const talkAll = (people: Person[]): (() => void) => {
+  const hushes = people.map((person) => person.talk());
+  return () => {
+    for (const hush of hushes) hush();
+  };
+};
+
+test('F8: what people say on two servers is heard in one order by all, and in the order of each who says it', async () => {
+  const { servers, store } = await startTwoServers(seed);
+  const [first, second] = servers.map(({ url }) => url) as [string, string];
+  const scene = new Scene();
+  const people = [
+    await scene.enter('aya', first),
+    await scene.enter('ben', second),
+    await scene.enterStock('chiyo', first),
+    await scene.enterStock('dan', second),
+  ];
+  const hush = talkAll(people);
+  await scene.untilAcknowledged(300);
+  hush();
+  await scene.endsWell(store);
+  const log = (await readEntries(store, ROOM)).map(({ seq }) => seq);
+  for (const { seqs } of people) expect(seqs).toEqual(log.slice(-seqs.length));
+  const speakers = (await readEntries(store, ROOM)).map(({ by }) => by);
+  const turns = speakers.filter((by, place) => by !== speakers[place - 1]);
+  expect(turns.length, 'they talked at the same time').toBeGreaterThan(50);
+});
+
+test(`F15: what the store tells late, twice, out of order or not at all is told to people as it is (SEED=${seed})`, async () => {
+  const { servers, tellings, store } = await startTwoServers(seed, { lose: 0.15, duplicate: 0.15, reorder: 0.15 });
+  const [first, second] = servers.map(({ url }) => url) as [string, string];
+  const scene = new Scene();
+  const people = [
+    await scene.enter('aya', first),
+    await scene.enter('ben', second),
+    await scene.enterStock('chiyo', first),
+    await scene.enterStock('dan', second),
+  ];
+  const hush = talkAll(people);
+  await scene.untilAcknowledged(400);
+  hush();
+  await scene.endsWell(store);
+  const { head } = await store.read(ROOM, {});
+  for (const telling of tellings) {
+    const { lost, doubled, overtaken } = flawsOf(telling, head);
+    expect(lost, 'entries that a server was never told').toBeGreaterThan(5);
+    expect(doubled, 'entries that it was told twice').toBeGreaterThan(5);
+    expect(overtaken, 'entries that others overtook').toBeGreaterThan(5);
+  }
+});
+
+describe.each([
+  ['memory', async (clock: () => number) => openMemory({ clock })],
+  ['embedded', async (clock: () => number) => openEmbedded({ folder: newFolder(), clock })],
+])('on the %s store', (_, open) => {
+  test('F22: clocks that jump by hours, of the server and of its clients, change neither order nor who is there', async () => {
+    const began = performance.now();
+    const now = Date.now();
+    let ahead = 0;
+    const { url, store } = await startServer({
+      store: await open(() => Math.round(now + performance.now() - began + ahead)),
+      grace: 2_000,
+      limits: 'off',
+    });
+    vi.useFakeTimers({ toFake: ['Date'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const scene = new Scene();
+    const people = [await scene.enter('aya', url), await scene.enter('ben', url), await scene.enterStock('chiyo', url)];
+    const hush = talkAll(people);
+    for (const hours of [1, -1, -1, 1, 1, -1]) {
+      await scene.untilAcknowledged(40);
+      // Socket.IO's client takes a leap of its clock for a sleep, and connects anew.
+      await until(() => people.every(({ isHere }) => isHere), 'all are here');
+      ahead += hours * HOUR;
+      vi.setSystemTime(now - 20 * ahead);
+      // The server looks several times who is gone.
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+    hush();
+    await scene.endsWell(store);
+    const log = await readEntries(store, ROOM);
+    const steps = log.map(({ at }, place) => at - (log[place - 1]?.at ?? at));
+    expect(Math.min(...steps), 'time never goes back').toBe(0);
+    expect(Math.max(...steps), 'the clock jumped').toBeGreaterThan(HOUR / 2);
+    expect(log.filter(({ kind }) => kind === 'remove:member')).toEqual([]);
+    expect(people.every(({ isHere }) => isHere)).toBe(true);
+  });
+});
+
+test('F26: who is removed while all talk, on another server than the remover, neither says nor hears anything after it', async () => {
+  const { servers, store } = await startTwoServers(seed);
+  const [first, second] = servers.map(({ url }) => url) as [string, string];
+  const scene = new Scene();
+  const people = [await scene.enter('aya', first), await scene.enter('ben', second)];
+  const [aya] = people as [(typeof people)[0]];
+  const hush = talkAll(people);
+  const storage = memory();
+  /** The newest entry that he heard in each round. */
+  const heard: number[] = [];
+  for (let round = 0; round < 12; round += 1) {
+    const dan = await scene.enter('dan', second, { storage });
+    const hushDan = dan.talk();
+    await until(() => dan.chats.filter(({ state }) => state === 'sent').length >= round % 4, 'he said something');
+    const others = [aya.say(2), aya.room.remove('dan'), aya.say(2)];
+    await until(() => dan.room.state === 'ended', 'he is removed');
+    hushDan();
+    await Promise.all(others);
+    expect(dan.room.ending?.reason).toBe('removed');
+    dan.client.close();
+    heard.push(Math.max(dan.begin, ...dan.seqs));
+  }
+  hush();
+  await scene.endsWell(store);
+  const log = await readEntries(store, ROOM);
+  const removals = log.filter(({ kind }) => kind === 'remove:member').map(({ seq }) => seq);
+  expect(removals).toHaveLength(heard.length);
+  for (const [round, seq] of heard.entries()) expect(seq).toBeLessThanOrEqual(removals[round] ?? 0);
+  expect(saidWhileAway(log, 'dan')).toEqual([]);
+  expect(log.some(({ kind, by }) => kind === 'create:chat' && by === 'dan')).toBe(true);
+});
+
+/** Entries of somebody who was no member then. */
+function saidWhileAway(log: Awaited<ReturnType<typeof readEntries>>, name: string): number[] {
+  let isThere = false;
+  return log.flatMap(({ seq, kind, by, body }) => {
+    if (kind === 'add:member' && by === name) isThere = true;
+    if (kind === 'remove:member' && body?.username === name) isThere = false;
+    return kind === 'create:chat' && by === name && !isThere ? [seq] : [];
+  });
+}

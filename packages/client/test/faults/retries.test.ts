@@ -1,0 +1,100 @@
+/** What is sent again, because nobody knows what became of it, is kept once. */
+
+import type { Answer } from '@engawa/protocol';
+import { type Appended, openMemory, type Store } from '@engawa/server';
+import { expect, test } from 'vitest';
+import { startProxy } from '../../../server/test/helpers/proxy.ts';
+import { connect, startServer, until, withFault, within } from '../../../server/test/helpers/server.ts';
+import { ROOM } from '../helpers/people.ts';
+import { Scene } from '../helpers/scene.ts';
+
+const HOUR = 3_600_000;
+const portOf = (url: string) => ({ port: Number(new URL(url).port) });
+
+/** The store, and how the appends of chats went; `before` is called as soon as one is about to be kept. */
+function watched(store: Store, before: () => void = () => undefined): { store: Store; outcomes: Appended[] } {
+  const outcomes: Appended[] = [];
+  const append: Store['append'] = async (room, ask) => {
+    const isChat = ask.drafts.some(({ kind }) => kind === 'create:chat');
+    if (isChat) before();
+    const outcome = await store.append(room, ask);
+    if (isChat) outcomes.push(outcome);
+    return outcome;
+  };
+  return { store: withFault(store, { append }), outcomes };
+}
+
+const placeOf = (outcome: Appended | undefined) => (outcome && outcome.outcome !== 'stale' ? outcome.entries[0] : undefined);
+
+test.each([
+  ['to the same server', 'same'],
+  ['to another server', 'other'],
+  ['after an hour, when its name had lapsed', 'later'],
+] as const)(
+  'F6: a chat whose acknowledgement was lost, and that is sent again %s, is kept once and answered as the first time',
+  async (_, where) => {
+    let ahead = 0;
+    let cut: (() => void) | undefined;
+    const memory = openMemory({ clock: () => Date.now() + ahead });
+    const { store, outcomes } = watched(memory, () => cut?.());
+    const [first, second] = [await startServer({ store, limits: 'off' }), await startServer({ store, limits: 'off' })];
+    const scene = new Scene();
+    const proxy = await startProxy(portOf(first.url));
+    await scene.enter('aya', second.url);
+    for (const ben of [await scene.enter('ben', proxy.url), await scene.enterStock('chiyo', proxy.url)]) {
+      const [before, drops] = [outcomes.length, ben.drops];
+      // The chat is with the server, and no answer can reach its sender any more.
+      cut = () => {
+        cut = undefined;
+        proxy.refuse(true);
+        proxy.cut();
+      };
+      const said = ben.say();
+      await until(() => outcomes.length > before && ben.drops > drops, 'it is kept and he dropped');
+      expect(scene.open, 'nobody told him').toBe(1);
+
+      if (where === 'other') proxy.retarget(portOf(second.url).port);
+      if (where === 'later') {
+        ahead += HOUR;
+        await until(async () => (await memory.read(ROOM, { keys: [`member/${ben.name}`] })).keys.size === 0, 'his name lapsed');
+      }
+      proxy.refuse(false);
+      await within(said, 'the answer', 20_000);
+      await until(() => outcomes.length > before + 1, 'it was sent again');
+      expect(outcomes.slice(before).map(({ outcome }) => outcome)).toEqual(['appended', 'repeated']);
+      expect(placeOf(outcomes.at(-1))).toEqual(placeOf(outcomes[before]));
+      proxy.retarget(portOf(first.url).port);
+    }
+    await scene.endsWell(memory);
+  },
+);
+
+test('F7: a chat that is sent over three connections to two servers at the same time is kept once, with three equal answers', async () => {
+  const { store, outcomes } = watched(openMemory());
+  const [first, second] = [await startServer({ store, limits: 'off' }), await startServer({ store, limits: 'off' })];
+  const scene = new Scene();
+  await scene.enter('aya', first.url);
+  const pen = scene.pen('ben');
+  const auth = { session: 'b'.repeat(32) };
+  const sockets = await Promise.all([first, second, first].map(({ url }) => connect(url, { auth })));
+  for (const socket of sockets) {
+    const payload = { roomId: ROOM, username: 'ben' };
+    pen.answered(pen.asked('add:member', payload), (await socket.emitWithAck('add:member', payload)) as Answer<'add:member'>);
+  }
+  const chats = Array.from({ length: 100 }, (_, number) => ({
+    roomId: ROOM,
+    username: 'ben',
+    message: 'once',
+    clientId: `once ${number}`,
+  }));
+  for (const chat of chats) {
+    const sent = pen.asked('create:chat', chat);
+    const answers = (await Promise.all(sockets.map((socket) => socket.emitWithAck('create:chat', chat)))) as Answer<'create:chat'>[];
+    for (const answer of answers) pen.answered(sent, answer);
+    expect(answers[0]?.ok).toBe(true);
+    expect(answers.slice(1)).toEqual([answers[0], answers[0]]);
+  }
+  expect(outcomes.filter(({ outcome }) => outcome === 'appended')).toHaveLength(chats.length);
+  expect(outcomes.filter(({ outcome }) => outcome === 'repeated')).toHaveLength(2 * chats.length);
+  await scene.endsWell(store);
+});
