@@ -1,0 +1,129 @@
+import { type Random, randomFrom } from '@engawa/client/testing';
+import { openEmbedded } from '@engawa/server';
+import { faultsOf, type Hearing, type RoomHistory, type RoomLog, type Sent } from '../../../server/test/helpers/history.ts';
+import { readRoom } from '../../../server/test/helpers/recording.ts';
+import { until } from '../../../server/test/helpers/server.ts';
+import { Recorder } from './recorder.ts';
+import { faultsOfTimeline } from './shown.ts';
+import { SdkTalker, StockTalker, type Talker, type TalkerOptions } from './talkers.ts';
+
+const CALM_MS = 60_000;
+/**
+ * One in so many stock clients polls. None goes from polling to a WebSocket, as the library does by itself: when its
+ * WebSocket is cut in the middle of that, it hears nothing until its ping is over, after 45 s. Then it comes back, too.
+ */
+const POLLING = 5;
+
+interface CrowdOptions extends Pick<TalkerOptions, 'url' | 'delays'> {
+  roomIds: string[];
+  sdk: number;
+  stock: number;
+  random: Random;
+}
+
+/** What became of a crowd, as the log of the server has it. */
+export interface Account {
+  /** Acknowledged commands. */
+  acked: number;
+  /** Of these, asked again although they were kept: their first answer was lost. */
+  repeated: number;
+  entries: number;
+  /** Entries that clients were told. */
+  heard: number;
+  faults: string[];
+}
+
+/** Clients of both kinds, spread over rooms, who talk. */
+export class Crowd {
+  readonly sdk: SdkTalker[];
+  readonly stock: StockTalker[];
+  readonly talkers: Talker[];
+  readonly #recorder: Recorder;
+
+  constructor({ roomIds, sdk, stock, random, ...rest }: CrowdOptions) {
+    const recorder = new Recorder(roomIds);
+    const optionsOf = (kind: string, index: number): TalkerOptions => ({
+      ...rest,
+      recorder,
+      roomId: roomIds[index % roomIds.length] as string,
+      name: `${kind} ${index}`,
+      random: randomFrom(random() * 1e9),
+    });
+    const transportOf = (index: number) => (index % POLLING === 0 ? 'polling' : 'websocket');
+    this.#recorder = recorder;
+    this.sdk = Array.from({ length: sdk }, (_, index) => new SdkTalker(optionsOf('sdk', index)));
+    this.stock = Array.from({ length: stock }, (_, index) => new StockTalker(optionsOf('stock', index), [transportOf(index)]));
+    this.talkers = [...this.sdk, ...this.stock];
+  }
+
+  /** Nobody begins anything any more. With all of them back and nothing on its way, everybody must have and show the same. */
+  async calm(): Promise<string[]> {
+    for (const talker of this.talkers) talker.isTalking = false;
+    await until(() => this.#whoIsMissing().length === 0, 'everybody has everything', CALM_MS).catch(() => undefined);
+    const faults = this.#whoIsMissing();
+    for (const { room } of this.sdk) if (room?.state === 'live') faults.push(...(await faultsOfTimeline(room)));
+    return faults;
+  }
+
+  /** When the server is gone: what they were told and answered must be what it has kept in this folder. */
+  async account(folder: string): Promise<Account> {
+    const account = { acked: 0, repeated: 0, entries: 0, heard: 0, faults: this.talkers.flatMap(({ faults }) => faults) };
+    const store = await openEmbedded({ folder });
+    for (const [roomId, history] of this.#recorder.rooms) {
+      for (const { hearing, begin } of this.sdk) noteAcked(hearing, history, begin);
+      for (const { hearing } of this.stock) noteAcked(hearing, history, 0);
+      const log = await readRoom(store, roomId, history.sent);
+      account.faults.push(...[...faultsOf(history, log), ...this.#faultsOfSpans(roomId, log)].map((fault) => `${roomId}: ${fault}`));
+      this.#count(account, history, log);
+    }
+    await store.close();
+    return account;
+  }
+
+  close(): void {
+    for (const talker of this.talkers) talker.close();
+  }
+
+  #whoIsMissing(): string[] {
+    const heads = new Map<string, number>();
+    for (const { roomId, room } of this.sdk) heads.set(roomId, Math.max(heads.get(roomId) ?? 0, room?.position.seq ?? 0));
+    return this.talkers.map((talker) => talker.waitsFor(heads.get(talker.roomId) ?? 0)).filter((what) => what !== '');
+  }
+
+  #faultsOfSpans(roomId: string, log: RoomLog): string[] {
+    const isThere = (talker: Talker) => talker.roomId === roomId;
+    return [
+      ...this.sdk.filter(isThere).flatMap(({ hearing, begin }) => faultsOfSpan(hearing, begin, log)),
+      ...this.stock.filter(isThere).flatMap(({ hearing }) => faultsOfSpan(hearing, beforeJoin(hearing, log), log)),
+    ];
+  }
+
+  #count(account: Account, { sent, hearings }: RoomHistory, log: RoomLog): void {
+    const acked = sent.filter(({ acks }) => acks.length > 0);
+    const isNamed = ({ payload }: Sent) => payload.clientId !== undefined;
+    const keptAt = ({ acks: [ack] }: Sent) => log.entries[(ack?.seq ?? 0) - 1]?.at ?? Infinity;
+    account.acked += acked.length;
+    account.repeated += acked.filter((each) => isNamed(each) && keptAt(each) < this.#recorder.lastAskedAt(each)).length;
+    account.entries += log.head;
+    account.heard += hearings.reduce((sum, { heard }) => sum + heard.length, 0);
+  }
+}
+
+function noteAcked(hearing: Hearing, { sent }: RoomHistory, begin: number): void {
+  const own = sent.filter(({ client }) => client === hearing.client).flatMap(({ acks: [ack] }) => (ack?.id === undefined ? [] : [ack.seq]));
+  hearing.acked = Math.max(hearing.acked, ...own.filter((seq) => seq > begin));
+}
+
+/** Who joins hears himself join, first of all. */
+const beforeJoin = ({ client }: Hearing, { entries }: RoomLog): number =>
+  (entries.find(({ kind, by }) => kind === 'add:member' && by === client)?.seq ?? 1) - 1;
+
+/** All that was told after the beginning, from the first to the last; names that lapse in the last moment may be told to nobody. */
+function faultsOfSpan({ client, heard }: Hearing, begin: number, { entries }: RoomLog): string[] {
+  const told = entries.filter(({ quiet, seq }) => !quiet && seq > begin);
+  const last = told.findLast(({ body }) => body?.reason !== 'gone')?.seq ?? 0;
+  return [
+    ...(heard[0]?.seq === told[0]?.seq ? [] : [`${client} heard ${heard[0]?.seq} first and not ${told[0]?.seq}`]),
+    ...((heard.at(-1)?.seq ?? 0) >= last ? [] : [`${client} heard ${heard.at(-1)?.seq} last and not ${last}`]),
+  ];
+}

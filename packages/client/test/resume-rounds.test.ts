@@ -1,0 +1,32 @@
+import { expect, test } from 'vitest';
+import { newFolder } from '../../server/test/helpers/server.ts';
+import { type Figures, resumeAgainAndAgain } from './helpers/resume-rounds.ts';
+
+const rounds = Number(process.env.ROUNDS ?? 200);
+const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 1e9));
+
+test(`${rounds} rounds of kill -9 under clients that stay: none misses anything, nor is told it twice`, {
+  timeout: rounds * 10_000 + 120_000,
+}, async () => {
+  console.log(`resume: ${rounds} rounds, SEED=${seed}`);
+  const started = performance.now();
+  const elapsed = () => `${Math.round((performance.now() - started) / 1000)} s`;
+  const figures = await resumeAgainAndAgain({
+    rounds,
+    seed,
+    folder: newFolder(),
+    onChapter: (so) => console.log(`resume: ${sayHowFar(so)}, ${elapsed()}`),
+  });
+  console.log(`resume: ${elapsed()}`, figures);
+
+  expect(figures.faults).toEqual([]);
+  expect(figures.stock.strangers, 'stock clients that came back as nobody although they had heard something').toBe(0);
+  expect(figures.stock.recovered, 'stock clients that were recovered').toBeGreaterThan(figures.stock.newcomers);
+  expect(figures.repeated, 'commands were kept, their answers lost').toBeGreaterThan(0);
+  expect(figures.leastShare, 'everybody came back in a good share of the rounds').toBeGreaterThan(0.2);
+});
+
+function sayHowFar({ rounds: done, entries, memory, faults }: Figures): string {
+  const megabytes = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
+  return `${done} rounds, ${entries} entries, server ${megabytes(memory.server)}, here ${megabytes(memory.here)}, ${faults.length} faults`;
+}
