@@ -12,6 +12,14 @@ const imported = published.filter((each) => each.exports);
 const floors = { 'engine.io': '6.6.9', 'socket.io-parser': '4.2.7', ws: '8.21.3' };
 const belowFloor = Object.entries(floors).map(([name, version]) => `[name='${name}']:not(:semver(>=${version}))`);
 
+/** What tests need beside npm's packages: Debian's package, the file that shows that it is there, and the tests. */
+const systemPackages = [{ name: 'chromium', file: '/usr/bin/chromium', neededBy: 'packages/client/test/browser.test.ts' }];
+
+const filters = process.argv.slice(2);
+const isRun = (path) => filters.length === 0 || filters.some((name) => path.includes(name));
+const missing = systemPackages.filter(({ file, neededBy }) => isRun(neededBy) && !existsSync(file)).map(({ name }) => name);
+
+const preparation = { name: 'system packages', commands: missing.length > 0 ? [installing(missing.join(' '))] : [] };
 const build = { name: 'build and types', commands: ['tsc -b'] };
 const checks = [
   { name: 'format and lint', commands: ['biome ci --colors=off --error-on-warnings'] },
@@ -29,10 +37,17 @@ const checks = [
 ];
 
 install('test');
-const filters = process.argv.slice(2);
-const results = (filters.length > 0 ? [build] : checks).map(({ name, commands }) => timed(name, () => countChecks(commands)));
+const results = (filters.length > 0 ? [preparation, build] : [preparation, ...checks]).map(({ name, commands }) =>
+  timed(name, () => countChecks(commands)),
+);
 results.push(timed('tests', countTests));
 report();
+
+/** On Debian and as root; elsewhere it says what is to be installed by hand, and what needs it fails. */
+function installing(names) {
+  const aptGet = 'DEBIAN_FRONTEND=noninteractive apt-get -q';
+  return `${aptGet} update && ${aptGet} install -y --no-install-recommends ${names} || { echo "Tests need ${names}: please install it."; exit 1; }`;
+}
 
 function timed(name, count) {
   console.log(`\n=== ${name}`);

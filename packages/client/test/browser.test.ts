@@ -1,0 +1,161 @@
+/** The SDK in a real browser, against a real server, over a network that fails. */
+import type { Page } from 'playwright-core';
+import type { Socket } from 'socket.io-client';
+import { expect, test, vi } from 'vitest';
+import { startProxy } from '../../server/test/helpers/proxy.ts';
+import { connect, done, hearing, startServer, until } from '../../server/test/helpers/server.ts';
+import { openBrowser } from './helpers/browser.ts';
+import { startSite } from './helpers/site.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
+
+const ROOM = 'veranda';
+/** Between tries to connect there may be ten seconds. */
+const PATIENCE_MS = 20_000;
+
+/** What the browser itself says of a network that fails. */
+const OF_THE_NETWORK = /^WebSocket (connection to '[^']+' failed|is already in CLOSING or CLOSED state)/;
+
+/** Aya has a page, which reaches the server through a network that may fail; Ben is in the room, too. */
+async function setUp(host: string) {
+  const { url } = await startServer();
+  const proxy = await startProxy({ port: Number(new URL(url).port) });
+  const ben = await connect(url);
+  await done(ben, 'create:room', { roomId: ROOM, username: 'ben' });
+  const [context, site] = await Promise.all([openBrowser(), startSite()]);
+  const page = await context.newPage();
+  const errors = errorsOf(page);
+  const server = `http://${host}:${new URL(proxy.url).port}`;
+  await page.goto(`http://${host}:${site.port}/?username=aya&server=${encodeURIComponent(server)}`);
+  await heads(page, 'aya is live');
+  return { page, errors, proxy, ben };
+}
+
+function errorsOf(page: Page): string[] {
+  const errors: string[] = [];
+  page.on('pageerror', ({ message }) => errors.push(message));
+  page.on('console', (said) => {
+    if (said.type() === 'error' && !OF_THE_NETWORK.test(said.text())) errors.push(said.text());
+  });
+  return errors;
+}
+
+async function heads(page: Page, wanted: string): Promise<void> {
+  await until(async () => (await page.locator('h1').textContent()) === wanted, `the page says ${wanted}`, PATIENCE_MS);
+}
+
+const chats = (page: Page): Promise<string[]> => page.locator('ol li').allTextContents();
+const told = (page: Page): Promise<string[]> => page.locator('ul li').allTextContents();
+
+async function shows(page: Page, wanted: string[]): Promise<void> {
+  const text = wanted.join('\n');
+  await until(async () => (await chats(page)).join('\n') === text, `the page shows ${text}`, PATIENCE_MS);
+}
+
+async function type(page: Page, text: string): Promise<void> {
+  await page.fill('input', text);
+  await page.press('input', 'Enter');
+}
+
+async function putBehindAnother(page: Page): Promise<void> {
+  await page.context().newPage();
+  await until(() => page.evaluate<boolean>('document.hidden'), 'the page is hidden');
+}
+
+const say = (ben: Socket, message: string) => done(ben, 'create:chat', { roomId: ROOM, username: 'ben', message });
+
+async function kept(ben: Socket): Promise<string[]> {
+  const { chats: all } = await done(ben, 'list:chats', { roomId: ROOM });
+  return all.map(({ username, message }) => `${username}: ${message}`);
+}
+
+const sent = (texts: string[]): string[] => texts.map((text) => `${text}, sent`);
+const sending = (texts: string[]): string[] => texts.map((text) => `${text}, sending`);
+
+test('a page that is reloaded while it is cut off comes back under its name, is told what it missed once, and sends what it had not', async () => {
+  const { page, errors, proxy, ben } = await setUp('localhost');
+  const comings = [hearing(ben, 'add:member:success'), hearing(ben, 'remove:member:success')];
+  await say(ben, 'seen');
+  await shows(page, sent(['ben: seen']));
+  proxy.refuse(true);
+  proxy.cut();
+  await heads(page, 'aya is offline');
+  await type(page, 'typed one');
+  await type(page, 'typed two');
+  await shows(page, [...sent(['ben: seen']), ...sending(['aya: typed one', 'aya: typed two'])]);
+  await say(ben, 'missed one');
+  await say(ben, 'missed two');
+  await page.reload();
+  expect(await chats(page)).toEqual([]);
+  proxy.refuse(false);
+  const news = ['ben: missed one', 'ben: missed two', 'aya: typed one', 'aya: typed two'];
+  await shows(page, sent(['ben: seen', ...news]));
+  await heads(page, 'aya is live');
+  expect(await told(page)).toEqual(news);
+  expect(await kept(ben)).toEqual(['ben: seen', ...news]);
+  expect(comings).toEqual([[], []]);
+  expect(errors).toEqual([]);
+});
+
+test('a page that is cut off for a while shows its chats as sending, then as sent, in order and never twice', async () => {
+  const { page, errors, proxy, ben } = await setUp('localhost');
+  const texts = ['one', 'two', 'three'].map((text) => `aya: ${text}`);
+  proxy.refuse(true);
+  proxy.cut();
+  await heads(page, 'aya is offline');
+  for (const text of ['one', 'two', 'three']) await type(page, text);
+  await shows(page, sending(texts));
+  proxy.refuse(false);
+  await shows(page, sent(texts));
+  const shown = await page.evaluate<string[][]>('shown');
+  for (const each of shown) expect(each.map((line) => line.replace(/, \w+$/, ''))).toEqual(texts.slice(0, each.length));
+  for (const [at, text] of texts.entries()) {
+    const lines = shown.flatMap((each) => each[at] ?? []);
+    expect([...new Set(lines)]).toEqual([...sending([text]), ...sent([text])]);
+    expect(lines).toEqual(lines.toSorted());
+  }
+  expect(await kept(ben)).toEqual(texts);
+  expect(errors).toEqual([]);
+});
+
+test('a tab that was behind another asks at once when it is shown, and leaves a connection that is dead', async () => {
+  const { page, errors, proxy, ben } = await setUp('localhost');
+  await putBehindAnother(page);
+  proxy.stall(true);
+  await say(ben, 'missed');
+  expect(await page.locator('h1').textContent()).toBe('aya is live');
+  await page.bringToFront();
+  await heads(page, 'aya is catching up');
+  await heads(page, 'aya is offline');
+  expect(await chats(page)).toEqual([]);
+  proxy.stall(false);
+  await shows(page, sent(['ben: missed']));
+  await heads(page, 'aya is live');
+  expect(await told(page)).toEqual(['ben: missed']);
+  expect(errors).toEqual([]);
+});
+
+test('a tab that was frozen shows what it missed as soon as it runs again', async () => {
+  const { page, errors, ben } = await setUp('localhost');
+  const devtools = await page.context().newCDPSession(page);
+  await putBehindAnother(page);
+  await devtools.send('Page.setWebLifecycleState', { state: 'frozen' });
+  for (const message of ['missed one', 'missed two']) await say(ben, message);
+  await devtools.send('Page.setWebLifecycleState', { state: 'active' });
+  await page.bringToFront();
+  const missed = ['ben: missed one', 'ben: missed two'];
+  await shows(page, sent(missed));
+  await heads(page, 'aya is live');
+  expect(await told(page)).toEqual(missed);
+  expect(errors).toEqual([]);
+});
+
+test('a page that is no secure context joins, says and hears', async () => {
+  const { page, errors, ben } = await setUp('chat.test');
+  expect(await page.evaluate('[isSecureContext, typeof crypto.randomUUID]')).toEqual([false, 'undefined']);
+  await type(page, 'hello');
+  await shows(page, sent(['aya: hello']));
+  await say(ben, 'welcome');
+  await shows(page, sent(['aya: hello', 'ben: welcome']));
+  expect(errors).toEqual([]);
+});
