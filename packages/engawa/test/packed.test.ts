@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { newFolder, until } from '../../server/test/helpers/server.ts';
 
 const PACKAGES = fileURLToPath(new URL('../..', import.meta.url));
-const PUBLISHED = ['protocol', 'server', 'terminal', 'engawa'];
+const PUBLISHED = ['protocol', 'client', 'server', 'terminal', 'engawa'];
 
 test('the packed packages run in an empty folder', { timeout: 180_000 }, async () => {
   const folder = newFolder();

@@ -1,7 +1,6 @@
 import { createInterface, type Interface } from 'node:readline';
-import type { Chat } from '@engawa/protocol';
-import { Conversation, type Happening } from './conversation.ts';
-import { readOptions } from './options.ts';
+import { type Chat, type Client, connect, type Ending, type Missed, type Room } from '@engawa/client';
+import { type Options, readOptions } from './options.ts';
 import { safeLine } from './safe-text.ts';
 
 /** The streams and surroundings of the program; `process` is one. */
@@ -13,16 +12,22 @@ export interface Surroundings {
 }
 
 interface Screen {
-  conversation: Conversation;
   print: (line: string) => void;
-  lines: Interface;
+  /** Says why it is over. */
+  fail: (reason: string) => void;
 }
 
+const HISTORY_CHATS = 20;
+/** Fewer than an outbox holds, however long they are: a pipe waits rather than that a line is refused. */
+const WAITING_LINES = 40;
+const CONNECT_MS = 1_000;
+const LEAVE_MS = 5_000;
+
 /** What can be typed beside chats; `/help` comes from here. */
-const commands: Record<string, { what: string; run: (screen: Screen) => void | Promise<void> }> = {
+const commands: Record<string, { what: string; run?: (room: Room, screen: Screen) => Promise<void> }> = {
   '/who': { what: 'who is here', run: who },
   '/help': { what: 'this list', run: help },
-  '/quit': { what: 'leave the room', run: ({ lines }) => lines.close() },
+  '/quit': { what: 'leave the room' },
 };
 
 /** `engawa chat`: resolves with the exit code, when the room was left or the input ended. */
@@ -33,63 +38,115 @@ export async function chat(args: string[], { stdin, stdout, stderr, env }: Surro
     return 2;
   }
   const lines = createInterface({ input: stdin, ...(stdin.isTTY && { output: stdout, prompt: '> ' }) });
-  const print = printer(lines, stdout, Boolean(stdin.isTTY));
   stdout.on('error', () => lines.close());
-
+  const client = connect(options.server);
   let exitCode = 0;
-  const conversation = new Conversation(options, {
-    joined: ({ roomId, topic, members }) =>
-      print(`* ${roomId}${topic && `: ${safeLine(topic)}`} — ${members} here; /help lists what you can type`),
-    chat: (said) => print(lineOf(said)),
-    happened: (happening) => {
-      const line = noteOf(happening);
-      if (line !== undefined) print(line);
-    },
-    lost: (reason) => print(`* ${options.server}: ${safeLine(reason)} Trying again; what you type is kept.`),
-    ended: (reason) => {
-      stderr.write(`engawa: ${safeLine(reason)}\n`);
+  const screen: Screen = {
+    print: printer(lines, stdout, Boolean(stdin.isTTY)),
+    fail(reason) {
+      if (exitCode === 0) stderr.write(`engawa: ${safeLine(reason)}\n`);
       exitCode = 1;
+      client.close();
       lines.close();
     },
-  });
-
-  const sent = await readLines(lines, { conversation, print, lines });
-  // A pipe that ended has sent nothing until the server has kept it.
-  if (exitCode === 0) await Promise.all([conversation.begun, ...sent]);
-  if (exitCode === 0) await conversation.leave();
+  };
+  const joining = enter(client, options, screen);
+  await sendLines(lines, joining, screen);
+  lines.close();
+  await leave(client, await joining);
   return exitCode;
 }
 
-/** Reads until the input ends; answers what is still on its way. */
-async function readLines(lines: Interface, screen: Screen): Promise<Promise<void>[]> {
-  const onTheWay = new Set<Promise<void>>();
-  lines.on('line', (line) => {
-    const command = Object.hasOwn(commands, line) ? commands[line] : undefined;
-    if (command) onTheWay.add(screen.conversation.begun.then(() => command.run(screen)));
-    else if (line !== '') {
-      const sending = send(screen, line).finally(() => onTheWay.delete(sending));
-      onTheWay.add(sending);
-    }
-  });
-  await new Promise((resolve) => lines.once('close', resolve));
-  return [...onTheWay];
+/** Joins or opens the room, and shows what is said and done there; nothing when it cannot be had. */
+async function enter(client: Client, { server, room: roomId, username }: Options, screen: Screen): Promise<Room | undefined> {
+  const { print, fail } = screen;
+  let isLost = false;
+  const lost = (reason: string) => {
+    if (!isLost) print(`* ${server}: ${safeLine(reason)} Trying again; what you type is kept.`);
+    isLost = true;
+  };
+  const unconnected = setTimeout(() => client.state === 'connecting' && lost('no connection.'), CONNECT_MS);
+  client.on('state', (state) => state === 'reconnecting' && lost('no connection.'));
+  client.on('error', ({ message, retryable }) => (retryable ? lost(message) : fail(message)));
+  try {
+    const room = await client.join(roomId, { username, create: true });
+    isLost = false;
+    show(room, screen);
+    room.on('state', (state) => {
+      if (isLost && state === 'live') print(headingOf(room));
+      isLost &&= state !== 'live';
+    });
+    return room;
+  } catch (error) {
+    fail((error as Error).message);
+    return undefined;
+  } finally {
+    clearTimeout(unconnected);
+  }
 }
 
-function help({ print }: Screen): void {
+function show(room: Room, { print, fail }: Screen): void {
+  print(headingOf(room));
+  showNewest(room, print);
+  room.on('chat', (said) => print(lineOf(said)));
+  room.on('entry', (entry) => {
+    const note = noteOf(entry, room.username);
+    if (note !== undefined) print(note);
+  });
+  room.on('reset', () => {
+    print('* too much was missed, or the server lost its end; the newest chats now:');
+    showNewest(room, print);
+  });
+  room.on('ended', (ending) => {
+    const reason = reasonOf(ending);
+    if (reason !== undefined) fail(reason);
+  });
+}
+
+function showNewest({ timeline }: Room, print: Screen['print']): void {
+  const said = timeline.chats.filter(({ state }) => state === undefined);
+  for (const each of said.slice(-HISTORY_CHATS)) print(lineOf(each));
+}
+
+/** Resolves when the input has ended and the server has kept, or refused, all of it. */
+async function sendLines(lines: Interface, joining: Promise<Room | undefined>, screen: Screen): Promise<void> {
+  const onTheWay: Promise<void>[] = [];
+  for await (const line of lines) {
+    const room = await joining;
+    const command = Object.hasOwn(commands, line) ? commands[line] : { run: send(line) };
+    if (!room || room.ending || !command?.run) break;
+    onTheWay.push(command.run(room, screen));
+    if (onTheWay.length > WAITING_LINES) await onTheWay.shift();
+  }
+  await Promise.all(onTheWay);
+}
+
+/** Without a connection the name lapses by itself. */
+async function leave(client: Client, room: Room | undefined): Promise<void> {
+  const late = setTimeout(() => client.close(), LEAVE_MS);
+  if (client.state === 'online') await room?.leave();
+  clearTimeout(late);
+  client.close();
+}
+
+async function help(_: Room, { print }: Screen): Promise<void> {
   for (const [name, { what }] of Object.entries(commands)) print(`* ${name}  ${what}`);
 }
 
-async function who({ conversation, print }: Screen): Promise<void> {
-  const answer = await conversation.members();
+async function who(room: Room, { print }: Screen): Promise<void> {
+  const answer = await room.listMembers({ limit: 500 });
   if (!answer.ok) return print(`* ${safeLine(answer.error.message)}`);
   const names = answer.members.map(({ username }) => safeLine(username)).join(', ');
   print(`* ${answer.count} here: ${names}${answer.more ? ', and more' : ''}`);
 }
 
-async function send({ conversation, print }: Screen, message: string): Promise<void> {
-  const error = await conversation.send(message);
-  if (error) print(`* not sent: ${safeLine(error.message)} (${safeLine(message.slice(0, 40))})`);
-}
+const send =
+  (line: string) =>
+  async (room: Room, { print }: Screen): Promise<void> => {
+    if (line === '') return;
+    const result = await room.send(line).settled;
+    if (!result.ok) print(`* not sent: ${safeLine(result.error.message)} (${safeLine(line.slice(0, 40))})`);
+  };
 
 /** Prints above the line that is being typed. */
 function printer(lines: Interface, stdout: NodeJS.WriteStream, isTerminal: boolean): (line: string) => void {
@@ -102,27 +159,40 @@ function printer(lines: Interface, stdout: NodeJS.WriteStream, isTerminal: boole
 
 const clockOf = (at: number): string => new Date(at).toTimeString().slice(0, 5);
 
-function lineOf({ at, username, message, edited }: Chat): string {
+const headingOf = ({ id, topic, members }: Room): string =>
+  `* ${id}${topic && `: ${safeLine(topic)}`} — ${members} here; /help lists what you can type`;
+
+function lineOf({ at, username, message, edited }: Pick<Chat, 'at' | 'username' | 'message' | 'edited'>): string {
   const text = message === null ? '(deleted)' : safeLine(message);
   return `${clockOf(at)} ${safeLine(username)}${edited === undefined ? '' : ' (edited)'}: ${text}`;
 }
 
-function noteOf({ kind, heard }: Happening): string | undefined {
-  const who = safeLine(heard.by);
-  switch (kind) {
+/** Of the own coming and going others are told. */
+function noteOf(entry: Missed, me: string): string | undefined {
+  const who = safeLine(entry.by);
+  const isOwn = entry.username === me;
+  if (entry.erased) return undefined;
+  switch (entry.kind) {
     case 'add:member':
-      return `* ${who} joined`;
+      return isOwn ? undefined : `* ${who} joined`;
     case 'remove:member':
-      return heard.reason === 'removed' ? `* ${who} removed ${safeLine(heard.username)}` : `* ${safeLine(heard.username)} left`;
+      if (isOwn) return undefined;
+      return entry.reason === 'removed' ? `* ${who} removed ${safeLine(entry.username)}` : `* ${safeLine(entry.username)} left`;
     case 'update:chat':
-      return `* ${who} edited: ${safeLine(heard.message)}`;
+      return `* ${who} edited: ${safeLine(entry.message)}`;
     case 'delete:chat':
       return `* ${who} deleted a chat`;
     case 'add:reaction':
-      return `* ${who} reacted ${safeLine(heard.reaction)}`;
+      return `* ${who} reacted ${safeLine(entry.reaction)}`;
     case 'update:room':
-      return `* ${who} set the topic: ${safeLine(heard.topic)}`;
+      return `* ${who} set the topic: ${safeLine(entry.topic)}`;
     default:
       return undefined;
   }
+}
+
+function reasonOf({ reason, by, error }: Ending): string | undefined {
+  if (reason === 'left' || reason === 'closed') return undefined;
+  if (error) return error.message;
+  return reason === 'removed' ? `${by} removed you.` : 'The room was deleted.';
 }
