@@ -1,5 +1,4 @@
-import { once } from 'node:events';
-import { forkOwned } from './clean-up.ts';
+import { withWorker } from './worker.ts';
 
 /** Connections to make, spread evenly over rooms. */
 export interface Joined {
@@ -16,7 +15,6 @@ export interface ChatLoad {
 }
 
 export type Order = ({ do: 'join' } & Joined) | ({ do: 'chat' } & ChatLoad);
-export type LoadAnswer = { figures: LoadFigures | undefined } | { failed: string };
 
 /** Chats acknowledged and events told in so many seconds; milliseconds; share of one core. */
 export type LoadFigures = Record<'seconds' | 'acknowledged' | 'delivered' | 'p50' | 'p99' | 'loadCpu', number>;
@@ -27,24 +25,10 @@ export interface LoadGenerator {
 }
 
 /** Runs `use` with a process of its own that makes load. */
-export async function withLoadGenerator<Result>(use: (load: LoadGenerator) => Promise<Result>): Promise<Result> {
-  const child = forkOwned(new URL('./load-process.js', import.meta.url));
-  const exited = once(child, 'exit').then(() => ({ failed: 'it ended by itself' }));
-
-  async function order(given: Order): Promise<LoadFigures | undefined> {
-    child.send(given);
-    const answer = await Promise.race([once(child, 'message').then(([message]) => message as LoadAnswer), exited]);
-    if ('failed' in answer) throw new Error(`The load process failed: ${answer.failed}`);
-    return answer.figures;
-  }
-
-  try {
-    return await use({
-      join: async (joined) => void (await order({ do: 'join', ...joined })),
-      chat: async (load) => (await order({ do: 'chat', ...load })) as LoadFigures,
-    });
-  } finally {
-    if (child.connected) child.disconnect();
-    await exited;
-  }
-}
+export const withLoadGenerator = <Result>(use: (load: LoadGenerator) => Promise<Result>): Promise<Result> =>
+  withWorker<Order, Result>(new URL('./load-process.js', import.meta.url), (give) =>
+    use({
+      join: async (joined) => void (await give({ do: 'join', ...joined })),
+      chat: async (load) => (await give({ do: 'chat', ...load })) as LoadFigures,
+    }),
+  );

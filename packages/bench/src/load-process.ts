@@ -1,11 +1,10 @@
 /** The process that makes the load: connections on one side, orders from the bench on the other. Ends with its parent. */
 import { randomBytes, randomUUID } from 'node:crypto';
-import type { ChatLoad, Joined, LoadAnswer, LoadFigures, Order } from './load-generator.ts';
+import { inBatches } from './batches.ts';
+import type { ChatLoad, Joined, LoadFigures, Order } from './load-generator.ts';
 import { RawClient } from './raw-client.ts';
 import { percentile } from './statistics.ts';
-
-/** Connections that are made, or join, at the same time. */
-const AT_ONCE = 50;
+import { followOrders } from './worker.ts';
 
 interface Speaker {
   client: RawClient;
@@ -21,19 +20,13 @@ async function join({ url, connections, rooms, members }: Joined): Promise<void>
   const numbers = Array.from({ length: connections }, (_, number) => number);
   const joining = await inBatches(numbers, async (number) => {
     const room = number % rooms;
-    const client = await RawClient.connect(url, members === 'all' ? undefined : sessions[room]);
+    const client = await RawClient.connect(url, members === 'all' ? {} : { session: sessions[room] });
     return { client, roomId: `room-${first + room}`, username: `member-${members === 'all' ? number : room}` };
   });
   speakers.push(...joining);
   await inBatches(joining.slice(0, rooms), ({ client, roomId, username }) => client.ask('create:room', { roomId, username }));
   if (members === 'one a room') return;
   await inBatches(joining.slice(rooms), ({ client, roomId, username }) => client.ask('add:member', { roomId, username }));
-}
-
-async function inBatches<Item, Result>(items: Item[], each: (item: Item) => Promise<Result>): Promise<Result[]> {
-  const results: Result[] = [];
-  for (let at = 0; at < items.length; at += AT_ONCE) results.push(...(await Promise.all(items.slice(at, at + AT_ONCE).map(each))));
-  return results;
 }
 
 /** Every speaker has one chat waiting for its acknowledgement at any time. */
@@ -68,13 +61,4 @@ async function chat({ seconds, textBytes }: ChatLoad): Promise<LoadFigures> {
 
 const heardByAll = (): number => speakers.reduce((sum, { client }) => sum + client.heard, 0);
 
-async function follow(order: Order): Promise<LoadAnswer> {
-  try {
-    return { figures: order.do === 'chat' ? await chat(order) : await join(order).then(() => undefined) };
-  } catch (error) {
-    return { failed: (error as Error).message };
-  }
-}
-
-process.on('message', (order: Order) => void follow(order).then((answer) => process.send?.(answer)));
-process.on('disconnect', () => process.exit());
+followOrders<Order>((order) => (order.do === 'chat' ? chat(order) : join(order)));

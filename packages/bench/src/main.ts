@@ -8,9 +8,11 @@ import type { Bench } from './scenario.ts';
 import { acknowledged } from './scenarios/acknowledged.ts';
 import { growth } from './scenarios/growth.ts';
 import { pages } from './scenarios/pages.ts';
+import { recovery } from './scenarios/recovery.ts';
+import { resume } from './scenarios/resume.ts';
 import { start } from './scenarios/start.ts';
 
-const scenarios = [acknowledged, start, pages, growth];
+const scenarios = [acknowledged, start, pages, growth, recovery, resume];
 const names = scenarios.map(({ name }) => name);
 
 const HELP = `npm run bench -- [--markdown] [--json FILE] [--folder DIR] [SCENARIO...]

@@ -7,6 +7,16 @@ const CONNECT = '40';
 const EVENT = '42';
 const BRACKET = 0x5b;
 
+/** Is given every event, for those who do read. */
+export type OnEvent = (frame: Buffer) => void;
+
+/** What a client shows when it connects: whose it is, or which connection it was and the last event that it heard. */
+export interface Auth {
+  session?: string;
+  pid?: string;
+  offset?: string;
+}
+
 interface Asked {
   resolve: (reply: unknown) => void;
   reject: (error: Error) => void;
@@ -19,21 +29,25 @@ interface Asked {
 export class RawClient {
   /** Events that the server told. */
   heard = 0;
+  /** What the server calls this connection, for those who come back to it. */
+  pid: string | undefined;
+  readonly #onEvent: OnEvent | undefined;
   readonly #socket: WebSocket;
   readonly #connectPacket: string;
   readonly #asked = new Map<number, Asked>();
   #nextId = 0;
 
   /** Under a new session, unless one is shown. */
-  static async connect(url: string, session?: string): Promise<RawClient> {
+  static async connect(url: string, auth: Auth = {}, onEvent?: OnEvent): Promise<RawClient> {
     const address = `${url.replace(/^http/, 'ws')}/socket.io/?EIO=4&transport=websocket`;
     const socket = new WebSocket(address, { perMessageDeflate: false, skipUTF8Validation: true });
-    const client = new RawClient(socket, CONNECT + JSON.stringify({ session }));
+    const client = new RawClient(socket, CONNECT + JSON.stringify(auth), onEvent);
     await new Promise((resolve, reject) => client.#asked.set(-1, { resolve, reject }));
     return client;
   }
 
-  private constructor(socket: WebSocket, connectPacket: string) {
+  private constructor(socket: WebSocket, connectPacket: string, onEvent?: OnEvent) {
+    this.#onEvent = onEvent;
     this.#socket = socket;
     this.#connectPacket = connectPacket;
     socket.on('message', (frame: Buffer) => this.#receive(frame));
@@ -60,6 +74,7 @@ export class RawClient {
     switch (frame.toString('latin1', 0, 2)) {
       case EVENT:
         this.heard += 1;
+        this.#onEvent?.(frame);
         break;
       case '43':
         this.#acknowledge(frame);
@@ -68,6 +83,7 @@ export class RawClient {
         this.#socket.send(PONG);
         break;
       case CONNECT:
+        this.pid = (JSON.parse(frame.toString('utf8', CONNECT.length)) as { pid?: string }).pid;
         this.#settle(-1)?.resolve(undefined);
         break;
       case '44':

@@ -14,12 +14,18 @@ export interface ServerProcess {
   listeningAt: number;
   /** Rejects with what the server said when it had ended by itself or ends badly. */
   stop(): Promise<void>;
+  /** Ends it as a power cut would, but for the disk. */
+  kill(): Promise<void>;
 }
 
-/** `engawa serve` as operators run it, but without rates, and for this machine only. */
-export async function startServer(folder: string): Promise<ServerProcess> {
+/** `engawa serve` as operators run it, but without rates, and for this machine only; on a free port unless one is given. */
+export const startServer = (folder: string, port = 0): Promise<ServerProcess> =>
+  startProgram([PROGRAM, 'serve', '--host', '127.0.0.1', '--port', String(port), '--data-dir', folder]);
+
+/** Any server in Node that says where it is listening, and ends with 0 when it is told to. */
+export async function startProgram(args: string[]): Promise<ServerProcess> {
   const spawnedAt = performance.now();
-  const child = spawnOwned(process.execPath, [PROGRAM, 'serve', '--host', '127.0.0.1', '--port', '0', '--data-dir', folder], {
+  const child = spawnOwned(process.execPath, args, {
     env: { ...process.env, ENGAWA_LIMITS: 'off', ENGAWA_LOG: 'silent' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -35,7 +41,11 @@ export async function startServer(folder: string): Promise<ServerProcess> {
     clearTimeout(hurry);
     if (exitCode !== 0) throw new Error(message);
   }
-  return { url, pid: Number(child.pid), spawnedAt, listeningAt, stop };
+  async function kill(): Promise<void> {
+    child.kill('SIGKILL');
+    await ended;
+  }
+  return { url, pid: Number(child.pid), spawnedAt, listeningAt, stop, kill };
 }
 
 class ServerEnded extends Error {

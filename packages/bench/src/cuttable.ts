@@ -1,0 +1,42 @@
+import { once } from 'node:events';
+import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
+
+/** A way to a server that can be cut. */
+export interface Cuttable {
+  url: string;
+  /** All connections are reset for the client, and for the server too if he is to notice; else he talks on to nobody. */
+  cut(noticed: boolean): void;
+  close(): Promise<void>;
+}
+
+export async function openCuttable(target: string): Promise<Cuttable> {
+  const port = Number(new URL(target).port);
+  const pairs = new Set<{ client: Socket; server: Socket }>();
+  const listener = createServer((client) => {
+    const server = createConnection({ port, host: '127.0.0.1', noDelay: true });
+    const pair = { client: client.setNoDelay(), server };
+    pairs.add(pair);
+    client.pipe(server).pipe(client);
+    for (const socket of [client, server]) socket.on('error', () => undefined);
+    server.on('close', () => {
+      client.destroy();
+      pairs.delete(pair);
+    });
+  });
+  await once(listener.listen(0, '127.0.0.1'), 'listening');
+
+  function cut(noticed: boolean): void {
+    for (const { client, server } of pairs) {
+      client.unpipe(server);
+      server.unpipe(client);
+      client.resetAndDestroy();
+      if (noticed) server.resetAndDestroy();
+      else server.resume();
+    }
+  }
+  async function close(): Promise<void> {
+    cut(true);
+    await new Promise((resolve) => listener.close(resolve));
+  }
+  return { url: `http://127.0.0.1:${(listener.address() as AddressInfo).port}`, cut, close };
+}

@@ -1,0 +1,168 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { withFolder } from './clean-up.ts';
+import { type Cuttable, openCuttable } from './cuttable.ts';
+import { Speaker, Tally } from './numbered-chats.ts';
+import { residentBytes } from './process-usage.ts';
+import type { Reader } from './recovering-reader.ts';
+import type { Engine, Start } from './recovery-engines.ts';
+import type { Bench } from './scenario.ts';
+import type { ServerProcess } from './server-process.ts';
+
+/** How a reader is away. */
+export interface Absence {
+  /** Whether the server learns that the connection is gone. */
+  noticed: boolean;
+  /** Milliseconds at least. */
+  lasts: number;
+  /** How the server ends after the first half of what is missed; the second half is said once it is there again. */
+  ends?: 'stop' | 'kill';
+}
+
+/** Of a share of 1; milliseconds from connecting to the last chat; bytes that the server and its keepers grew by. */
+export interface Recovery {
+  share: number;
+  repeated: number;
+  time: number;
+  growth: number;
+  /** What `socket.recovered` said, if anything. */
+  recovered: boolean | undefined;
+}
+
+interface Wanted {
+  engine: Engine;
+  absence: Absence;
+  missed: number;
+  /** Runs that wait at the same time work one after the other. */
+  inTurn: InTurn;
+}
+
+export type InTurn = <Result>(work: () => Promise<Result>) => Promise<Result>;
+
+const ROOM = 'recovery';
+const HEARD_BEFORE = 10;
+/** A reader whom nothing reaches for so long has got all that he will get. */
+const QUIET_MS = 3_000;
+
+/** A reader of one room loses his connection, misses so many chats, and comes back. */
+export function recover({ folder, progress }: Bench, wanted: Wanted): Promise<Recovery> {
+  const { engine, absence, missed, inTurn } = wanted;
+  return withFolder(folder, (own) =>
+    engine.open(own, async (start, keepers) => {
+      const scene = new Scene(start, keepers);
+      try {
+        await inTurn(async () => {
+          await scene.open(engine);
+          await scene.miss(missed, absence);
+        });
+        await scene.untilAwayFor(absence.lasts);
+        return await inTurn(() => scene.comeBack(missed, progress));
+      } finally {
+        await scene.close();
+      }
+    }),
+  );
+}
+
+class Scene {
+  readonly #start: Start;
+  readonly #memory: Memory;
+  readonly #speaker = new Speaker(ROOM);
+  readonly #tally = new Tally(HEARD_BEFORE);
+  #server: ServerProcess | undefined;
+  #way: Cuttable | undefined;
+  #reader: Reader | undefined;
+  #heardBefore = 0;
+  #awaySince = 0;
+
+  constructor(start: Start, keepers: number[]) {
+    this.#start = start;
+    this.#memory = new Memory(keepers);
+  }
+
+  /** The reader is in the room and has heard a little. */
+  async open({ reader: AnyReader }: Engine): Promise<void> {
+    this.#server = await this.#start();
+    this.#way = await openCuttable(this.#server.url);
+    await this.#speaker.openRoom(this.#server.url);
+    this.#reader = new AnyReader({ url: this.#way.url, roomId: ROOM, hear: (text) => this.#hear(text) });
+    await this.#reader.join();
+    await this.#speaker.say(HEARD_BEFORE);
+    while (this.#heardBefore < HEARD_BEFORE) await sleep(1);
+    this.#memory.begin(this.#server.pid);
+  }
+
+  async miss(chats: number, { noticed, ends }: Absence): Promise<void> {
+    this.#way?.cut(noticed);
+    this.#awaySince = performance.now();
+    const before = ends === undefined ? chats : Math.floor(chats / 2);
+    await this.#speaker.say(before);
+    if (ends !== undefined) await this.#restart(ends);
+    await this.#speaker.say(chats - before);
+  }
+
+  untilAwayFor(milliseconds: number): Promise<void> {
+    return sleep(Math.max(0, this.#awaySince + milliseconds - performance.now()));
+  }
+
+  async comeBack(missed: number, progress: Bench['progress']): Promise<Recovery> {
+    const connecting = performance.now();
+    const recovered = await this.#reader?.comeBack().catch((error: unknown) => progress(`  ${String(error)}`));
+    const connectedAt = performance.now();
+    const { inOrder, repeated, lastAt } = await this.#untilQuiet(missed, connectedAt);
+    return {
+      share: inOrder / missed,
+      repeated,
+      time: lastAt - connecting,
+      growth: this.#memory.growth(Number(this.#server?.pid)),
+      recovered: recovered ?? undefined,
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#speaker.leave();
+    this.#reader?.leave();
+    await this.#way?.close();
+    await this.#server?.stop();
+  }
+
+  #hear(text: string): void {
+    this.#heardBefore += 1;
+    if (this.#heardBefore > HEARD_BEFORE) this.#tally.count(this.#speaker.placeOf(text));
+  }
+
+  async #restart(how: 'stop' | 'kill'): Promise<void> {
+    const last = this.#server;
+    this.#server = undefined;
+    await last?.[how]();
+    this.#server = await this.#start(Number(new URL(String(last?.url)).port));
+    this.#memory.begin(this.#server.pid);
+    await this.#speaker.comeBack(this.#server.url);
+  }
+
+  async #untilQuiet(missed: number, since: number): Promise<Tally> {
+    const tally = this.#tally;
+    const isQuiet = () => performance.now() - (tally.lastAt > since ? tally.lastAt : since) > QUIET_MS;
+    while (tally.inOrder < missed && !isQuiet()) await sleep(1);
+    return tally;
+  }
+}
+
+/** What processes hold more than they did. */
+class Memory {
+  readonly #keepers: number[];
+  readonly #before = new Map<number, number>();
+
+  constructor(keepers: number[]) {
+    this.#keepers = keepers;
+    for (const keeper of keepers) this.begin(keeper);
+  }
+
+  /** From now on what this one grows by counts. */
+  begin(pid: number): void {
+    this.#before.set(pid, residentBytes(pid));
+  }
+
+  growth(server: number): number {
+    return [server, ...this.#keepers].reduce((sum, pid) => sum + residentBytes(pid) - (this.#before.get(pid) ?? 0), 0);
+  }
+}
