@@ -50,12 +50,8 @@ export async function listChats(store: Store, ask: Payload<'list:chats'>, caller
   return page;
 }
 
-/** The newest page, for somebody who is known to be a member. */
-export const newestChats = (store: Store, ask: { roomId: string; limit: number }, asker: string): Promise<Reply<'list:chats'>> =>
-  chatsAsTheyStand(store, ask, asker);
-
-/** Read again when the room became another one between the page and what became of it. */
-async function chatsAsTheyStand(store: Store, ask: Payload<'list:chats'>, asker: string): Promise<Reply<'list:chats'>> {
+/** For somebody who is known to be a member. Read again when the room became another one between the page and what became of it. */
+export async function chatsAsTheyStand(store: Store, ask: Payload<'list:chats'>, asker: string): Promise<Reply<'list:chats'>> {
   for (;;) {
     const { entries, epoch, head, tail, more } = await readPage(store, ask);
     if (epoch === null) throw new ChatError('room_not_found');

@@ -1,6 +1,6 @@
 import { ChatError, LIMITS, type Payload, type Resumed } from '@engawa/protocol';
 import type { Page, Store } from '../store/store.ts';
-import { newestChats } from './chats.ts';
+import { chatsAsTheyStand } from './chats.ts';
 import { missed } from './telling.ts';
 
 export type Held = Payload<'resume:rooms'>['rooms'][number];
@@ -47,6 +47,6 @@ async function startAnew(
   { roomId, username }: Held,
   why: { outcome: 'reset' } | { outcome: 'too_old'; oldest: number },
 ): Promise<Resumed> {
-  const { epoch, seq, tail, ...page } = await newestChats(store, { roomId, limit: LIMITS.pageDefault }, username);
+  const { epoch, seq, tail, ...page } = await chatsAsTheyStand(store, { roomId, limit: LIMITS.pageDefault }, username);
   return { ...why, roomId, epoch, seq, id: tail, page };
 }

@@ -3,7 +3,6 @@ import type { Outcome } from '../chat/commit.ts';
 import { type MemberValue, memberKey } from '../chat/keys.ts';
 import { type Store, StoreError } from '../store/store.ts';
 import { type Arrival, connectionOf, LocalRoom } from './local-room.ts';
-import type { Announced } from './signals.ts';
 import type { Peer, Wire } from './wire.ts';
 
 const RELEASE_AGAIN_MS = 1_000;
@@ -70,11 +69,6 @@ export class FanOut {
     await this.#arriving(peer, ask, async (room, arrival) => {
       if (!(await room.seatAfter(arrival, seq, () => this.#comeBack(room, arrival)))) throw new ChatError('not_a_member');
     });
-  }
-
-  /** Tells everybody in the room what is not kept. */
-  async announce(roomId: string, announced: Announced): Promise<void> {
-    await this.#store.announce(roomId, announced);
   }
 
   /** The connection is gone: its names stay taken for the grace. */

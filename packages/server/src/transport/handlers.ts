@@ -90,7 +90,7 @@ function signal<E extends SignalName>(event: E): Handler<E> {
   return async ({ fanOut }, peer, ask) => {
     const { roomId } = ask;
     mustBeSeated(peer, ask);
-    await fanOut.announce(roomId, { event, signal: ask } as Announced);
+    await (await fanOut.find(roomId))?.announce({ event, signal: ask } as Announced);
     return { roomId } as Reply<E>;
   };
 }
@@ -98,11 +98,12 @@ function signal<E extends SignalName>(event: E): Handler<E> {
 async function markRead({ store, fanOut }: Services, peer: Peer, ask: Payload<'mark:read'>): Promise<Reply<'mark:read'>> {
   const { roomId, username, seq } = ask;
   mustBeSeated(peer, ask);
-  const head = (await fanOut.find(roomId))?.follower.position?.seq ?? 0;
+  const room = await fanOut.find(roomId);
+  const head = room?.follower.position?.seq ?? 0;
   if (seq > head) throw new ChatError('invalid_payload', { message: 'seq: is after the newest entry' });
   const read = await store.mark(roomId, memberKey(username), seq);
   if (read === null) throw new ChatError('not_a_member');
-  if (read === seq) await fanOut.announce(roomId, { event: 'mark:read', signal: { roomId, username, read } });
+  if (read === seq) await room?.announce({ event: 'mark:read', signal: { roomId, username, read } });
   return { roomId, read, unread: head - read };
 }
 
