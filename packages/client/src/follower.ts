@@ -44,7 +44,7 @@ interface Listeners {
   ended(ending: Ending): void;
 }
 
-interface Options {
+export interface FollowerOptions {
   connection: Connection;
   catchUp: CatchUp;
   roomId: string;
@@ -64,7 +64,7 @@ const MAX_DENIALS = 5;
 
 /** Follows the log of one room over connections that come and go, so that each entry is told once, in order, with none missing. */
 export class Follower implements Behind {
-  readonly #options: Options;
+  readonly #options: FollowerOptions;
   readonly #connection: Connection;
   readonly #listeners: Listeners;
   readonly #early = new Early();
@@ -84,7 +84,7 @@ export class Follower implements Behind {
   #rounds = 0;
   #waiting: ((isLive: boolean) => void)[] = [];
 
-  constructor(options: Options) {
+  constructor(options: FollowerOptions) {
     this.#options = options;
     this.#connection = options.connection;
     this.#listeners = options.listeners;

@@ -1,12 +1,10 @@
 import type { Ask, Missed, Presence, SignalName, WireError } from '@engawa/protocol';
 import type { Position } from '@engawa/protocol/position';
-import type { CatchUp } from './catch-up.ts';
 import { chatOf } from './chat-changes.ts';
-import type { Connection } from './connection.ts';
 import { Emitter } from './emitter.ts';
 import { type Entry, isKind } from './entry.ts';
 import { Facts } from './facts.ts';
-import { Follower, type RoomState } from './follower.ts';
+import { Follower, type FollowerOptions, type RoomState } from './follower.ts';
 import { Keeper, type Kept } from './keeper.ts';
 import { Outbox } from './outbox.ts';
 import { ReadMarks } from './read-marks.ts';
@@ -27,16 +25,8 @@ export interface OpenRoom {
   flush(): void;
 }
 
-interface Options {
-  connection: Connection;
-  catchUp: CatchUp;
+interface Options extends Omit<FollowerOptions, 'listeners'> {
   shelf: Shelf;
-  roomId: string;
-  username: string;
-  create: boolean;
-  topic: string | undefined;
-  maxChats: number;
-  from: Position | undefined;
   outbox: Kept['outbox'];
   delayed: (error: WireError) => void;
   ended: () => void;

@@ -117,6 +117,7 @@ export class Outbox {
     return new Outgoing(chat, {
       retry: (failed) => {
         this.#drop(failed);
+        failed.begin();
         this.#add(failed);
       },
       discard: (failed) => this.#drop(failed),
@@ -125,7 +126,6 @@ export class Outbox {
 
   #add(chat: Outgoing): void {
     const objection = this.#objectionTo(chat);
-    chat.begin();
     if (objection) {
       // Nor is it shown: what does not fit must not take up more.
       chat.settle(objection);

@@ -18,16 +18,21 @@ const talkAll = (people: Person[]): (() => void) => {
   };
 };
 
-test('F8: what people say on two servers is heard in one order by all, and in the order of each who says it', async () => {
-  const { servers, store } = await startTwoServers(seed);
+/** On each server one with the SDK, and one without. */
+async function enterBoth(scene: Scene, servers: { url: string }[]): Promise<Person[]> {
   const [first, second] = servers.map(({ url }) => url) as [string, string];
-  const scene = new Scene();
-  const people = [
+  return [
     await scene.enter('aya', first),
     await scene.enter('ben', second),
     await scene.enterStock('chiyo', first),
     await scene.enterStock('dan', second),
   ];
+}
+
+test('F8: what people say on two servers is heard in one order by all, and in the order of each who says it', async () => {
+  const { servers, store } = await startTwoServers(seed);
+  const scene = new Scene();
+  const people = await enterBoth(scene, servers);
   const hush = talkAll(people);
   await scene.untilAcknowledged(300);
   hush();
@@ -41,14 +46,8 @@ test('F8: what people say on two servers is heard in one order by all, and in th
 
 test(`F15: what the store tells late, twice, out of order or not at all is told to people as it is (SEED=${seed})`, async () => {
   const { servers, tellings, store } = await startTwoServers(seed, { lose: 0.15, duplicate: 0.15, reorder: 0.15 });
-  const [first, second] = servers.map(({ url }) => url) as [string, string];
   const scene = new Scene();
-  const people = [
-    await scene.enter('aya', first),
-    await scene.enter('ben', second),
-    await scene.enterStock('chiyo', first),
-    await scene.enterStock('dan', second),
-  ];
+  const people = await enterBoth(scene, servers);
   const hush = talkAll(people);
   await scene.untilAcknowledged(400);
   hush();
