@@ -221,7 +221,7 @@ export const events = {
     errors: ['not_a_member'],
   },
   'update:presence': {
-    summary: 'Says whether somebody looks. The room also hears it when a member connects, or is connected no more.',
+    summary: 'Says whether somebody looks. The room also hears when a member joins, when his connection is gone, and when he is back.',
     payload: z.object({ roomId, username, presence: presence.exclude(['gone']) }),
     reply: z.object({ roomId }),
     signalled: z.object({ roomId, username, presence, online: joined.shape.online }),
