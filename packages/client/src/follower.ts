@@ -74,7 +74,7 @@ export class Follower implements Behind {
   #username: string;
   #hasContext = false;
   #isHandedOut = false;
-  /** What came after the position when it was joined is to be asked for. */
+  /** What is shown once it is joined may be behind, and is to be asked for. */
   #isBehind = false;
   #hasRejoined = false;
   #isLeaving = false;
@@ -128,6 +128,8 @@ export class Follower implements Behind {
 
   /** What is shown may be behind: asks. */
   sync(): void {
+    // Who is still joining asks when he has.
+    if (!this.#hasContext) this.#isBehind = true;
     if (this.#ending || !this.#hasContext || !this.#connection.isUp) return;
     this.#become('catching up');
     this.#options.catchUp.add(this);
@@ -248,7 +250,7 @@ export class Follower implements Behind {
     const { from, maxChats } = this.#options;
     const head = { epoch: joined.epoch, seq: joined.seq, id: joined.tail };
     this.#username = joined.username;
-    this.#isBehind = from !== undefined && !(from.epoch === head.epoch && from.seq === head.seq && from.id === head.id);
+    this.#isBehind ||= from !== undefined && !(from.epoch === head.epoch && from.seq === head.seq && from.id === head.id);
     this.#timeline = new Timeline({ me: joined.username, position: from ?? head, maxChats });
     this.#listeners.joined(joined);
     return true;

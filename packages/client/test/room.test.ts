@@ -7,6 +7,14 @@ beforeEach(ownTime);
 
 const chat = (message: string, by = 'ben') => ({ kind: 'create:chat', by, message });
 
+/** The log loses everything after an entry, and goes on in another epoch. */
+function fork(hall: Hall, epoch: string, seq: number): void {
+  const log = new Log(epoch);
+  for (const entry of hall.log?.entries.slice(0, seq) ?? []) log.entries.push({ ...entry, epoch });
+  hall.log = log;
+  hall.say('reset:room', { roomId: ROOM, epoch, seq });
+}
+
 test('who joins sees the newest chats and hears what follows', async () => {
   const hall = new Hall();
   for (let count = 1; count <= 60; count += 1) hall.tell(chat(`${count}`));
@@ -140,6 +148,20 @@ test('a log that was forked at a known place is found out after a drop', async (
   await pass();
   expect(told.resets).toEqual(['reset']);
   expect(messages(room)).toEqual(['instead']);
+});
+
+test.each(['add:member', 'list:chats'])('a reset before the answer to %s of who is joining is not missed', async (event) => {
+  const hall = new Hall();
+  hall.tell(chat('kept'));
+  hall.afterAnswer = (answered) => {
+    if (answered === event) fork(hall, 'e1.2', 1);
+  };
+  hall.tell(chat('lost'));
+  const { room } = await joined(newClient(hall));
+  await pass();
+  expect(room.state).toBe('live');
+  expect(room.position).toEqual(hall.log?.positionAt(1));
+  expect(messages(room)).toEqual(['kept']);
 });
 
 test.each([0, 2])(
