@@ -78,8 +78,6 @@ export class Follower implements Behind {
   #isBehind = false;
   #hasRejoined = false;
   #isLeaving = false;
-  /** Up to where the former log was the same, as far as a notice said. */
-  #resetAfter = 0;
   /** Rounds of catching up that brought no end. */
   #rounds = 0;
   #waiting: ((isLive: boolean) => void)[] = [];
@@ -142,11 +140,9 @@ export class Follower implements Behind {
     if (this.#isFlowing) this.sync();
   }
 
-  resetTo({ epoch, seq }: Pick<Notice<'reset:room'>, 'epoch' | 'seq'>): void {
+  resetTo({ epoch }: Pick<Notice<'reset:room'>, 'epoch'>): void {
     if (epoch === null) this.end({ reason: 'deleted' });
-    if (epoch === null || epoch === this.position?.epoch) return;
-    this.#resetAfter = seq;
-    this.sync();
+    else if (epoch !== this.position?.epoch) this.sync();
   }
 
   resumed(outcome: Resumed): void {
@@ -356,7 +352,6 @@ export class Follower implements Behind {
     this.#timeline?.reset(page, { epoch, seq, id });
     this.#hasContext = true;
     this.#listeners.reset({ reason }, isLost);
-    this.#resetAfter = 0;
     if (this.position) this.#listeners.moved(this.position);
     this.#release();
     void this.#refresh();
@@ -364,12 +359,14 @@ export class Follower implements Behind {
 
   /**
    * A room that was opened anew did not lose what was said in the former one. A forked one may have lost whatever its
-   * newest page does not show: what it has is known there by its client id, and not said a second time.
+   * newest page does not show: what it has is known there by its client id, and not said a second time. Only if a chat of
+   * the page was shown before, it has all that came before it, too: no two logs have one entry with different pasts.
    */
-  #lostBy(page: ChatPage, epoch: string): (place: Place) => boolean {
-    const kept = new Set(page.chats.map(({ id }) => id));
-    const after = this.#resetAfter;
-    return (place) => isSameRoom(place.epoch, epoch) && place.seq > after && !kept.has(place.id ?? '');
+  #lostBy({ chats }: ChatPage, epoch: string): (place: Place) => boolean {
+    const kept = new Set(chats.map(({ id }) => id));
+    const hasSamePast = this.#timeline?.chats.some(({ id }) => kept.has(id)) === true;
+    const oldest = hasSamePast ? (chats[0]?.seq ?? 0) : 0;
+    return ({ epoch: former, seq, id = '' }) => isSameRoom(former, epoch) && !kept.has(id) && seq >= oldest;
   }
 
   /** Topic and counts may have changed unheard. */

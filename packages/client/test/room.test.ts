@@ -7,6 +7,8 @@ beforeEach(ownTime);
 
 const chat = (message: string, by = 'ben') => ({ kind: 'create:chat', by, message });
 
+const sent = (hall: Hall) => hall.asksOf('create:chat').map(({ clientId, message }) => ({ clientId, message }));
+
 /** The log loses everything after an entry, and goes on in another epoch. */
 function fork(hall: Hall, epoch: string, seq: number): void {
   const log = new Log(epoch);
@@ -164,26 +166,47 @@ test.each(['add:member', 'list:chats'])('a reset before the answer to %s of who 
   expect(messages(room)).toEqual(['kept']);
 });
 
-test.each([0, 2])(
-  'own chats that a fork lost are sent again under the same id, and stay shown; both logs known to be the same up to %i',
-  async (seq) => {
-    const hall = new Hall();
-    const { room } = await joined(newClient(hall));
-    const kept = room.send('kept');
-    await pass();
-    const lost = room.send('lost');
-    await pass();
-    expect([kept.state, lost.state]).toEqual(['sent', 'sent']);
-    const fork = new Log('e1.2');
-    for (const entry of hall.log?.entries.slice(0, 2) ?? []) fork.entries.push({ ...entry, epoch: 'e1.2' });
-    hall.log = fork;
-    hall.say('reset:room', { roomId: ROOM, epoch: 'e1.2', seq });
-    await pass();
-    expect(messages(room)).toEqual(['kept', 'lost']);
-    const sent = hall.asksOf('create:chat').map(({ clientId, message }) => ({ clientId, message }));
-    expect(sent).toEqual([kept, lost, lost].map(({ clientId, message }) => ({ clientId, message })));
-  },
-);
+test('own chats that a fork lost are sent again under the same id, and stay shown', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  const kept = room.send('kept');
+  await pass();
+  const lost = room.send('lost');
+  await pass();
+  expect([kept.state, lost.state]).toEqual(['sent', 'sent']);
+  fork(hall, 'e1.2', 2);
+  await pass();
+  expect(messages(room)).toEqual(['kept', 'lost']);
+  expect(sent(hall)).toEqual([kept, lost, lost].map(({ clientId, message }) => ({ clientId, message })));
+});
+
+test('of several forks in a row, of which only the last is seen, what any of them lost is sent again', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  room.send('lost');
+  await pass();
+  hall.fail('resume:rooms', 'lost');
+  fork(hall, 'e1.2', 1);
+  hall.log?.add(chat('instead'));
+  fork(hall, 'e1.3', 2);
+  await pass(1_000);
+  expect(messages(room)).toEqual(['instead', 'lost']);
+  expect(sent(hall).map(({ message }) => message)).toEqual(['lost', 'lost']);
+});
+
+test('what stands before a page that shows known chats was not lost, and is not sent again', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  room.send('long ago');
+  await pass();
+  for (let count = 1; count <= 60; count += 1) hall.tell(chat(`${count}`));
+  room.send('lost');
+  await pass();
+  fork(hall, 'e1.2', 62);
+  await pass();
+  expect(messages(room).slice(-2)).toEqual(['60', 'lost']);
+  expect(sent(hall).map(({ message }) => message)).toEqual(['long ago', 'lost', 'lost']);
+});
 
 test('a room that was opened anew does not get what was said in the former one', async () => {
   const hall = new Hall();
