@@ -15,7 +15,8 @@ const FEWEST = 10;
 export interface Behind {
   readonly roomId: string;
   readonly username: string;
-  readonly position: Position | undefined;
+  /** What it has of the room. */
+  readonly held: Position | undefined;
   resumed(outcome: Resumed): void;
 }
 
@@ -112,7 +113,6 @@ export class CatchUp {
   }
 }
 
-const heldBy = ({ roomId, username, position }: Behind): Ask<'resume:rooms'>['rooms'] =>
-  position ? [{ roomId, username, ...position }] : [];
+const heldBy = ({ roomId, username, held }: Behind): Ask<'resume:rooms'>['rooms'] => (held ? [{ roomId, username, ...held }] : []);
 
 const limitFor = (rooms: number): number => Math.min(LIMITS.pageMax, Math.max(FEWEST, Math.floor(ENTRIES / rooms)));

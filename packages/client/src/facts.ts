@@ -3,7 +3,10 @@ import { type Entry, isKind } from './entry.ts';
 
 const RECENT = 100;
 
-/** What a room is beside its chats, as of the last answer to a join and what was told since. */
+/** What a room says of itself to a member, as of a position. */
+export type Membership = Pick<Reply<'add:member'>, 'role' | 'topic' | 'members' | 'online' | 'read' | 'epoch' | 'seq'>;
+
+/** What a room is beside its chats, as of what it said of itself and what was told since. */
 export class Facts {
   topic = '';
   members = 0;
@@ -13,7 +16,7 @@ export class Facts {
   /** Entries may be told before the answer that does not have them yet. */
   #recent: Entry[] = [];
 
-  joined({ topic, members, online, role, epoch, seq }: Reply<'add:member'>): void {
+  joined({ topic, members, online, role, epoch, seq }: Membership): void {
     Object.assign(this, { topic, members, online, role });
     this.#asOf = { epoch, seq };
     for (const entry of this.#recent) this.#apply(entry);

@@ -1,10 +1,11 @@
-import type { Answer, Ask, ChatPage, EventName, Notice, Reply, Resumed, WireError } from '@engawa/protocol';
+import type { Answer, Ask, ChatPage, EventName, Notice, Resumed, WireError } from '@engawa/protocol';
 import { isSameRoom, type Position } from '@engawa/protocol/position';
 import { backoff } from './backoff.ts';
 import type { Behind, CatchUp } from './catch-up.ts';
 import type { Connection } from './connection.ts';
 import { Early } from './early.ts';
 import { asEntry, type Entry, isKind } from './entry.ts';
+import type { Membership } from './facts.ts';
 import type { Place } from './outbox.ts';
 import { closed, type Refusal, type Refused, type Result, refused } from './result.ts';
 import { Timeline } from './timeline.ts';
@@ -30,8 +31,8 @@ export interface Reset {
 }
 
 interface Listeners {
-  /** What the room says of itself; again when that may have changed unheard. */
-  joined(reply: Reply<'add:member'>): void;
+  /** Again when it may have changed unheard. */
+  joined(membership: Membership): void;
   /** The room may be handed out: nothing is told before. */
   ready(): void;
   told(entry: Entry): void;
@@ -58,6 +59,8 @@ export interface FollowerOptions {
 }
 
 const CONTEXT_CHATS = 50;
+/** A position that no log has. */
+const NOWHERE: Position = { epoch: '', seq: 0, id: null };
 const MAX_ROUNDS = 5;
 /** Refusals `not_a_member` in a row of one who is a member as far as the room says. */
 const MAX_DENIALS = 5;
@@ -77,6 +80,8 @@ export class Follower implements Behind {
   /** What is shown once it is joined may be behind, and is to be asked for. */
   #isBehind = false;
   #hasRejoined = false;
+  /** The log did not say what became of the position. */
+  #isAstray = false;
   #isLeaving = false;
   /** Rounds of catching up that brought no end. */
   #rounds = 0;
@@ -111,6 +116,10 @@ export class Follower implements Behind {
 
   get position(): Position | undefined {
     return this.#timeline?.position;
+  }
+
+  get held(): Position | undefined {
+    return this.#isAstray ? NOWHERE : this.position;
   }
 
   /** There is a connection. */
@@ -154,7 +163,7 @@ export class Follower implements Behind {
         break;
       case 'too_old':
       case 'reset':
-        this.#restart(outcome.page, outcome, outcome.outcome);
+        this.#restart(outcome);
         break;
       case 'refused':
         void this.#refused(outcome.error);
@@ -294,11 +303,14 @@ export class Follower implements Behind {
 
   #continue({ outcome, entries, epoch, seq, id }: Extract<Resumed, { entries: unknown[] }>): void {
     const before = this.position?.seq;
-    for (const missed of entries) {
+    const isWhole = entries.every((missed) => {
       const entry = asEntry(missed.kind, missed);
-      if (!entry || !this.#take(entry, { isNow: false })) return void this.#reload();
+      return entry && this.#take(entry, { isNow: false });
+    });
+    if (!isWhole || epoch !== this.position?.epoch) {
+      this.#reload();
+      return;
     }
-    if (epoch !== this.position?.epoch) return void this.#reload();
     if (seq > this.position.seq) this.#timeline?.moveTo({ epoch, seq, id });
     this.#listeners.moved(this.position);
     if (this.position.seq !== before) this.#rounds = 0;
@@ -328,21 +340,21 @@ export class Follower implements Behind {
     const { number } = this.#connection;
     this.#rounds += 1;
     this.#become('catching up');
-    if (this.#rounds > MAX_ROUNDS) return this.#reload();
     if (this.#rounds > 1) await this.#connection.sleeper.sleep(backoff(this.#rounds));
-    if (number === this.#connection.number) this.sync();
+    if (number !== this.#connection.number) return;
+    if (this.#rounds > MAX_ROUNDS) this.#reload();
+    else this.sync();
   }
 
-  /** The log does not say what became of the position: the newest chats, then, and an open word that it is so. */
-  async #reload(): Promise<void> {
-    this.#become('catching up');
-    const page = await this.#askWhileUp('list:chats', { roomId: this.roomId, limit: CONTEXT_CHATS });
-    if (!page || this.#ending) return;
-    if (page.ok) this.#restart(page, { epoch: page.epoch, seq: page.seq, id: page.tail }, 'reset');
-    else await this.#refused(page.error);
+  /** The newest chats, then, and an open word that it is so. */
+  #reload(): void {
+    this.#isAstray = true;
+    this.sync();
   }
 
-  #restart(page: ChatPage, { epoch, seq, id }: Position, reason: Reset['reason']): void {
+  #restart(outcome: Extract<Resumed, { page: unknown }>): void {
+    const { outcome: reason, page, epoch, seq, id } = outcome;
+    this.#isAstray = false;
     const wentOn = reason === 'too_old' && epoch === this.position?.epoch && seq <= this.position.seq;
     if (wentOn) {
       this.#release();
@@ -352,9 +364,9 @@ export class Follower implements Behind {
     this.#timeline?.reset(page, { epoch, seq, id });
     this.#hasContext = true;
     this.#listeners.reset({ reason }, isLost);
+    this.#listeners.joined(outcome);
     if (this.position) this.#listeners.moved(this.position);
     this.#release();
-    void this.#refresh();
   }
 
   /**
@@ -367,12 +379,6 @@ export class Follower implements Behind {
     const hasSamePast = this.#timeline?.chats.some(({ id }) => kept.has(id)) === true;
     const oldest = hasSamePast ? (chats[0]?.seq ?? 0) : 0;
     return ({ epoch: former, seq, id = '' }) => isSameRoom(former, epoch) && !kept.has(id) && seq >= oldest;
-  }
-
-  /** Topic and counts may have changed unheard. */
-  async #refresh(): Promise<void> {
-    const joined = await this.#askWhileUp('add:member', { roomId: this.roomId, username: this.#username });
-    if (joined?.ok && !this.#ending) this.#listeners.joined(joined);
   }
 
   async #refused(error: WireError): Promise<void> {

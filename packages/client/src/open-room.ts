@@ -104,9 +104,9 @@ class Seat {
     return new Follower({
       ...this.#options,
       listeners: {
-        joined: (reply) => {
-          this.#facts.joined(reply);
-          this.#marks.known(reply.read);
+        joined: (membership) => {
+          this.#facts.joined(membership);
+          this.#marks.known(membership.read);
           this.#changed();
         },
         ready: () => this.#isReady(),

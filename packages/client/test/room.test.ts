@@ -236,6 +236,37 @@ test('a removal that is long past ends nothing', async () => {
   expect(told.seqs).toEqual([2, 3]);
 });
 
+test('who is removed in the moment of a reset does not come back by himself', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  hall.tell(chat('lost'));
+  hall.afterAnswer = (event) => {
+    if (event !== 'resume:rooms' || hall.banned.has('aya')) return;
+    hall.banned.add('aya');
+    hall.members.delete('aya');
+    hall.log?.add({ kind: 'remove:member', by: 'ben', username: 'aya', reason: 'removed' });
+    hall.tell(chat('without him'));
+  };
+  fork(hall, 'e1.2', 1);
+  await pass(1_000);
+  expect(room.ending?.reason).toBe('removed');
+  expect(hall.asksOf('add:member')).toHaveLength(1);
+});
+
+test('a log that contradicts itself is begun anew where it stands, and goes on from there', async () => {
+  const hall = new Hall();
+  const { room, told } = await joined(newClient(hall));
+  hall.log?.add(chat('missed'));
+  const elsewhere = { ...new Log('e1', 'another').add(chat('of nowhere')), prev: 'nobody', seq: 2 };
+  hall.fail('resume:rooms', { rooms: [{ outcome: 'caught_up', roomId: ROOM, ...hall.log?.positionAt(2), entries: [elsewhere] }] });
+  hall.tell(chat('now'));
+  await pass();
+  expect(told.resets).toEqual(['reset']);
+  expect(messages(room)).toEqual(['missed', 'now']);
+  hall.tell(chat('and on'));
+  expect(told.seqs).toEqual([4]);
+});
+
 test('an entry of a former log that comes late is asked about, and left alone', async () => {
   const hall = new Hall();
   const { room, told } = await joined(newClient(hall));
@@ -253,7 +284,7 @@ test('who comes while the members are counted anew is counted, too', async () =>
   hall.log = new Log('e1.2');
   hall.log.add({ kind: 'add:member', by: 'aya' });
   hall.afterAnswer = (event) => {
-    if (event === 'add:member') hall.tell({ kind: 'add:member', by: 'ben' });
+    if (event === 'resume:rooms') hall.tell({ kind: 'add:member', by: 'ben' });
   };
   hall.say('reset:room', { roomId: ROOM, epoch: 'e1.2', seq: 0 });
   await pass();

@@ -24,14 +24,19 @@ const { roomId, username, clientId, message, topic, reaction, seq, epoch, at, en
 /** Where a command's entry stands. An answer without `id` says: nothing had to change, the room is at this position. */
 const placed = z.object({ roomId, epoch, seq, id: entryId.optional(), at: at.optional() });
 
-const joined = placed.extend({
-  tail,
+/** What a member needs to know of a room beside its chats. */
+const membership = {
   username,
   role: model.member.shape.role,
   topic,
   members: model.room.shape.members,
   online: z.int().describe('How many members are connected, as far as this server knows.'),
   read: model.member.shape.read,
+};
+
+const joined = placed.extend({
+  tail,
+  ...membership,
   session: z.string().describe('Secret of this client: who shows it in `auth.session` at a later connect takes his own names back.'),
   limits: model.limits,
 });
@@ -68,8 +73,8 @@ const page = model.chatPage.describe('The newest chats, as they stand.');
 const resumed = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('caught_up'), ...from, entries: z.array(missed) }),
   z.object({ outcome: z.literal('more'), ...from, entries: z.array(missed) }),
-  z.object({ outcome: z.literal('too_old'), ...from, oldest: seq, page }),
-  z.object({ outcome: z.literal('reset'), ...from, page }),
+  z.object({ outcome: z.literal('too_old'), ...from, ...membership, oldest: seq, page }),
+  z.object({ outcome: z.literal('reset'), ...from, ...membership, page }),
   z.object({ outcome: z.literal('refused'), roomId, error: z.custom<WireError>() }),
 ]);
 

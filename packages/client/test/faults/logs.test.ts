@@ -47,7 +47,8 @@ test('F27: who comes back after more than is kept is told so, sees the newest ch
   const dan = await connect(url);
   await done(dan, 'add:member', { roomId: ROOM, username: 'dan' });
   const { rooms } = await done(dan, 'resume:rooms', { rooms: [{ roomId: ROOM, username: 'dan', epoch: String(epoch), seq: held.seq }] });
-  expect(rooms).toMatchObject([{ outcome: 'too_old', oldest, seq: head + 1, page: { more: { after: false } } }]);
+  const who = { username: 'dan', role: 'member', members: 4, topic: '' };
+  expect(rooms).toMatchObject([{ outcome: 'too_old', oldest, seq: head + 1, ...who, page: { more: { after: false } } }]);
 });
 
 test.each([

@@ -111,15 +111,13 @@ export class Hall {
     this.members.set(username, session);
     const entry = holder === undefined ? this.tell({ kind: 'add:member', by: username }) : undefined;
     const { epoch, head: seq } = log;
-    const facts = {
-      role: 'member',
-      topic: 'tea',
-      members: this.members.size,
-      online: this.members.size,
-      read: this.marks.get(username) ?? 1,
-    };
     const place = { roomId: ROOM, epoch, seq, tail: log.tailAt(seq), ...(entry && { id: entry.id, at: entry.at }) };
-    return { ok: true, ...place, username, ...facts, session, limits: LIMITS };
+    return { ok: true, ...place, ...this.#membership(username), session, limits: LIMITS };
+  }
+
+  #membership(username: string) {
+    const { size } = this.members;
+    return { username, role: 'member' as const, topic: 'tea', members: size, online: size, read: this.marks.get(username) ?? 1 };
   }
 
   #list({ before, limit }: Record<string, unknown>, me: string): Answered {
@@ -147,7 +145,7 @@ export class Hall {
     const log = this.log!;
     const head = log.positionAt(log.head);
     const isKnown = epoch === log.epoch && seq <= log.head && (seq === 0 || log.tailAt(seq) === id);
-    if (!isKnown) return { outcome: 'reset', roomId, ...head, page: log.page(username) };
+    if (!isKnown) return { outcome: 'reset', roomId, ...head, ...this.#membership(username), page: log.page(username) };
     const entries = log.told(seq);
     if (entries.length <= this.pageOfResume) return { outcome: 'caught_up', roomId, ...head, entries };
     const some = entries.slice(0, this.pageOfResume);

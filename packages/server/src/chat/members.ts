@@ -66,7 +66,7 @@ function leave({ username, author: holder }: MemberValue, by: MemberValue, reaso
   return draft('remove:member', by, { username, reason }, { sets: [[key, null]], ticket });
 }
 
-/** What a member who has just joined needs to know of the room. */
+/** What a member who has come needs to know of the room. */
 export async function describeMembership(store: Store, roomId: string, username: string) {
   const facts = await store.read(roomId, { keys: [settingsKey, memberKey(username)], counts: [''] });
   const member = memberNamed(facts, username);

@@ -55,8 +55,10 @@ interface Resume {
 async function resumeRoom(services: Services, peer: Peer, { held, seat: seated, limit }: Resume): Promise<Resumed> {
   try {
     if (seated.status === 'rejected') throw seated.reason;
+    const room = seated.value;
     const { after, limit: entries } = pageFor(held, limit);
-    const answer = await resumed({ store: services.store, held, page: await seated.value.page(after, entries) });
+    const page = await room.page(after, entries);
+    const answer = await resumed({ store: services.store, held, page, online: room.signals.online });
     await mustStillBeMember(services, peer, held);
     return answer;
   } catch (error) {
