@@ -6,6 +6,7 @@ import type { Connection } from './connection.ts';
 import { Early } from './early.ts';
 import { asEntry, type Entry, isKind } from './entry.ts';
 import type { Membership } from './facts.ts';
+import { newClientId } from './ids.ts';
 import type { Place } from './outbox.ts';
 import { closed, type Refusal, type Refused, type Result, refused } from './result.ts';
 import { Timeline } from './timeline.ts';
@@ -392,10 +393,10 @@ export class Follower implements Behind {
     if (number === this.#connection.number) this.sync();
   }
 
-  /** The name lapsed while he was away. */
+  /** The name lapsed while he was away. However often it is asked he joins once: he may be removed before he hears the answer. */
   async #rejoin(): Promise<void> {
     if (this.#hasRejoined) await this.#connection.sleeper.sleep(backoff(++this.#rounds));
-    const joined = await this.#askWhileUp('add:member', { roomId: this.roomId, username: this.#username });
+    const joined = await this.#askWhileUp('add:member', { roomId: this.roomId, username: this.#username, clientId: newClientId() });
     if (!joined || this.#ending) return;
     if (!joined.ok) return this.end({ reason: joined.error.code === 'room_not_found' ? 'deleted' : 'refused', error: joined.error });
     this.#hasRejoined = true;

@@ -320,6 +320,20 @@ test('a name that lapsed is taken back silently, and what was missed is told', a
   expect(told.states).toEqual(['offline', 'catching up', 'live']);
 });
 
+test('a name is taken back once, however often that is asked', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  hall.drop();
+  hall.members.delete('aya');
+  hall.fail('add:member', { code: 'busy', retryable: true });
+  hall.open();
+  await pass(1_000);
+  expect(room.state).toBe('live');
+  const [, first, second] = hall.asksOf('add:member').map(({ clientId }) => clientId);
+  expect(first).toEqual(expect.any(String));
+  expect(second).toBe(first);
+});
+
 test.each([
   {
     what: 'taken by another',
