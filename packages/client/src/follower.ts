@@ -72,6 +72,7 @@ export class Follower implements Behind {
   readonly #connection: Connection;
   readonly #listeners: Listeners;
   readonly #early = new Early();
+  readonly #askedAbout = new WeakSet<Entry>();
   #state: RoomState = 'joining';
   #ending: Ending | undefined;
   #timeline: Timeline | undefined;
@@ -332,9 +333,11 @@ export class Follower implements Behind {
     this.#wake();
   }
 
-  /** An entry of another log may be late, or early: it is asked about once. */
-  #isWorthAsking({ epoch }: Entry): boolean {
-    return epoch === this.position?.epoch || this.#rounds === 0;
+  /** The log has what was heard before it was asked, or never will: an entry of another log, or of an end that was lost. */
+  #isWorthAsking(entry: Entry): boolean {
+    const isNew = !this.#askedAbout.has(entry);
+    this.#askedAbout.add(entry);
+    return isNew;
   }
 
   async #again(): Promise<void> {

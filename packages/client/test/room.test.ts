@@ -236,6 +236,17 @@ test('a removal that is long past ends nothing', async () => {
   expect(told.seqs).toEqual([2, 3]);
 });
 
+test('an early entry of an end that the log has lost is asked about, and left alone', async () => {
+  const hall = new Hall();
+  const { room, told } = await joined(newClient(hall));
+  hall.say('create:chat:success', { ...new Log('e1', 'lost').add(chat('lost')), seq: 3, prev: 'lost-2' });
+  await pass();
+  expect(room.state).toBe('live');
+  hall.tell(chat('and on'));
+  expect(told.seqs).toEqual([2]);
+  expect(hall.asksOf('resume:rooms').length).toBeLessThanOrEqual(2);
+});
+
 test('who is removed in the moment of a reset does not come back by himself', async () => {
   const hall = new Hall();
   const { room } = await joined(newClient(hall));
