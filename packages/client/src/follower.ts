@@ -156,6 +156,12 @@ export class Follower implements Behind {
     else if (epoch !== this.position?.epoch) this.sync();
   }
 
+  /** The log does not say what became of the position: the newest chats, then, and an open word that it is so. */
+  reload(): void {
+    this.#isAstray = true;
+    this.sync();
+  }
+
   resumed(outcome: Resumed): void {
     if (this.#ending) return;
     switch (outcome.outcome) {
@@ -310,7 +316,7 @@ export class Follower implements Behind {
       return entry && this.#take(entry, { isNow: false });
     });
     if (!isWhole || epoch !== this.position?.epoch) {
-      this.#reload();
+      this.reload();
       return;
     }
     if (seq > this.position.seq) this.#timeline?.moveTo({ epoch, seq, id });
@@ -346,14 +352,8 @@ export class Follower implements Behind {
     this.#become('catching up');
     if (this.#rounds > 1) await this.#connection.sleeper.sleep(backoff(this.#rounds));
     if (number !== this.#connection.number) return;
-    if (this.#rounds > MAX_ROUNDS) this.#reload();
+    if (this.#rounds > MAX_ROUNDS) this.reload();
     else this.sync();
-  }
-
-  /** The newest chats, then, and an open word that it is so. */
-  #reload(): void {
-    this.#isAstray = true;
-    this.sync();
   }
 
   #restart(outcome: Extract<Resumed, { page: unknown }>): void {

@@ -114,7 +114,7 @@ class Seat {
         moved: (position) => this.#moved(position),
         reset: (reset, isLost) => {
           this.#marks.reset();
-          this.#outbox.sendAgain(this.room.position.epoch, isLost);
+          this.#outbox.restarted(this.room.position, isLost);
           this.#emitter.emit('reset', reset);
         },
         state: (state) => this.#stateChanged(state),
@@ -128,6 +128,8 @@ class Seat {
     const { roomId } = this.#options;
     return new Outbox({
       username: () => this.follower.username,
+      position: () => this.follower.position,
+      strayed: () => this.follower.reload(),
       deliver: ({ clientId, message }) =>
         this.follower.insist('create:chat', { roomId, username: this.follower.username, clientId, message }),
       save: () => this.keeper.flush(),

@@ -39,6 +39,10 @@ export interface StoredChat {
 
 interface Surroundings {
   username: () => string;
+  /** Up to where the room is told. */
+  position: () => Position | undefined;
+  /** An answer is of another log than the room that is told. */
+  strayed: () => void;
   /** Asks until there is a definitive answer. */
   deliver: (chat: { clientId: string; message: string }) => Promise<Result<'create:chat'>>;
   /** Resolves when what is waiting has been written down, as far as it can be. */
@@ -80,29 +84,28 @@ export class Outbox {
     for (const chat of chats) this.#add(this.#made(chat));
   }
 
-  /** An entry of the room: an own chat is then told, and pending no more. */
+  /** An entry of the room: an own chat is then told, and pending no more. What was replaced since is told without its client id. */
   told(entry: Entry): void {
-    if (!isKind(entry, 'create:chat') || entry.clientId === undefined || entry.username !== this.#surroundings.username()) return;
-    const chat = this.#chats.find(({ clientId }) => clientId === entry.clientId);
-    if (chat) this.#sent(chat, entry);
+    if (!isKind(entry, 'create:chat') || entry.username !== this.#surroundings.username()) return;
+    const chat = this.#chats.find(({ clientId, place }) => clientId === entry.clientId || place?.id === entry.id);
+    if (!chat) return;
+    this.#sent(chat, entry);
+    if (chat.state === 'sent') this.#drop(chat);
   }
 
-  /** The room is told up to here. What was sent is pending until then, so that it is never shown twice and never missing. */
+  /**
+   * The room is told up to here. What was sent is pending until it is told, so that it is never shown twice and never
+   * missing. If something else is told in its place, the log has lost it.
+   */
   reached({ epoch, seq }: Position): void {
-    const pending = this.#chats.filter((chat) => chat.state !== 'sent' || isAhead(chat.place, { epoch, seq }));
-    if (pending.length === this.#chats.length) return;
-    this.#chats = pending;
-    this.#surroundings.changed();
+    this.#sendAgain(this.#chats.filter(({ place }) => place?.epoch === epoch && place.seq <= seq));
   }
 
-  /** The log was set back: what it may have lost is sent again. The room keeps a client id once, so nothing comes twice. */
-  sendAgain(epoch: string, isLost: (place: Place) => boolean): void {
+  /** The room was begun anew here, where the log may have lost some of what was sent. */
+  restarted(position: Position, isLost: (place: Place) => boolean): void {
     const lost = this.#recent.filter(({ place }) => place && isLost(place));
-    this.#recent = this.#recent.filter((chat) => !lost.includes(chat));
-    const again = lost.map((chat) => this.#made(chat));
-    const pending = this.#chats.filter((chat) => chat.state !== 'sent' || chat.place?.epoch === epoch);
-    this.#chats = [...again, ...pending.filter((chat) => !lost.includes(chat))];
-    if (again.length > 0) void this.#saveAndSend();
+    this.#chats = this.#chats.filter((chat) => chat.state !== 'sent' || lost.includes(chat) || isAhead(chat.place, position));
+    this.#sendAgain(lost);
     this.#surroundings.changed();
   }
 
@@ -148,6 +151,16 @@ export class Outbox {
     this.#surroundings.changed();
   }
 
+  /** The room keeps a client id once, so nothing comes twice. */
+  #sendAgain(lost: Outgoing[]): void {
+    if (lost.length === 0) return;
+    const isLost = (chat: Outgoing) => lost.includes(chat);
+    this.#recent = this.#recent.filter((chat) => !isLost(chat));
+    this.#chats = [...lost.map((chat) => this.#made(chat)), ...this.#chats.filter((chat) => !isLost(chat))];
+    void this.#saveAndSend();
+    this.#surroundings.changed();
+  }
+
   #saveAndSend(): Promise<void> {
     this.#saved = this.#surroundings.save();
     return this.#sendWaiting();
@@ -175,6 +188,9 @@ export class Outbox {
     if (chat.state !== 'sending') return;
     chat.settle({ ok: true, epoch, seq, id });
     this.#recent = [...this.#recent, chat].slice(-RECENT_CHATS);
+    const position = this.#surroundings.position();
+    if (position && position.epoch !== epoch) this.#surroundings.strayed();
+    else if (!isAhead(chat.place, position)) this.#drop(chat);
     this.#surroundings.changed();
   }
 
@@ -192,8 +208,8 @@ export interface Place {
   id?: string | undefined;
 }
 
-const isAhead = (place: Place | undefined, { epoch, seq }: { epoch: string; seq: number }): boolean =>
-  place !== undefined && (place.epoch !== epoch || place.seq > seq);
+const isAhead = (place: Place | undefined, position: Position | undefined): boolean =>
+  place !== undefined && place.epoch === position?.epoch && place.seq > position.seq;
 
 type Settled = ({ ok: true } & Place) | Refused;
 

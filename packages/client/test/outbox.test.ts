@@ -36,6 +36,45 @@ test('an acknowledged chat is shown as sent while its entry is missing', async (
   expect(room.timeline.chats[0]).not.toHaveProperty('state');
 });
 
+test('an acknowledged chat in whose place another is told was lost by the log, and is sent again', async () => {
+  const hall = new Hall();
+  const { room, told } = await joined(newClient(hall));
+  hall.fail('create:chat', { roomId: ROOM, epoch: 'e1', seq: 2, id: 'lost-2' });
+  const sent = room.send('hello');
+  await pass();
+  hall.drop();
+  hall.log?.add({ kind: 'create:chat', by: 'ben', message: 'instead' });
+  hall.open();
+  await pass();
+  expect(messages(room)).toEqual(['instead', 'hello']);
+  expect(hall.log?.entries.at(-1)).toMatchObject({ seq: 3, clientId: sent.clientId });
+  expect(told).toMatchObject({ seqs: [2, 3], resets: [] });
+});
+
+test('what is acknowledged in another log than the one that is told is found out, and sent again if this one lacks it', async () => {
+  const hall = new Hall();
+  const { room, told } = await joined(newClient(hall));
+  hall.fail('create:chat', { roomId: ROOM, epoch: 'e1.2', seq: 2, id: 'lost-2' });
+  room.send('hello');
+  await pass();
+  expect(told.resets).toEqual(['reset']);
+  expect(messages(room)).toEqual(['hello']);
+  expect(asked(hall)).toEqual(['hello', 'hello']);
+  expect(hall.log?.head).toBe(2);
+});
+
+test('an acknowledged chat that is told with a later text, and without its client id, is not taken for lost', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  hall.fail('create:chat', { roomId: ROOM, epoch: 'e1', seq: 2, id: 'e1-2' });
+  room.send('hello');
+  await pass();
+  hall.tell({ kind: 'create:chat', by: 'aya', message: 'hello!', edited: 3 });
+  await pass();
+  expect(messages(room)).toEqual(['hello!']);
+  expect(asked(hall)).toEqual(['hello']);
+});
+
 test('a chat of another with the same client id is not taken for an own one', async () => {
   const hall = new Hall();
   const { room } = await joined(newClient(hall));
