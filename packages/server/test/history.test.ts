@@ -1,7 +1,7 @@
 import type { CommandName } from '@engawa/protocol';
 import { describe, expect, test } from 'vitest';
 import type { Entry, Json } from '#store/store.js';
-import { faultsOf, type Hearing, type RoomHistory, type RoomLog, type Sent } from './helpers/history.ts';
+import { faultsOf, faultsOfFork, type Hearing, type RoomHistory, type RoomLog, type Sent } from './helpers/history.ts';
 
 /** A small room that all is well with, and what it takes to spoil it. */
 interface Seen {
@@ -70,6 +70,32 @@ describe('the checker of histories finds', () => {
   });
 });
 
+describe('where a log was forked, the checker finds', () => {
+  test.each<[what: string, spoil: (seen: Seen) => unknown]>([
+    ['nothing where all is well', () => undefined],
+    ['nothing where a chat is at another place', ({ sent }) => (sent('a5').acks = [{ ...ackOf(40), epoch: 'epoch.2' }])],
+    [
+      'nothing where a chat was said in another room of this name',
+      (seen) => {
+        loseTheLast(seen);
+        seen.sent('a5').acks = [{ ...ackOf(11), epoch: 'other' }];
+      },
+    ],
+  ])('%s', (_, spoil) => {
+    expect(faultsIn(spoil, faultsOfFork)).toEqual([]);
+  });
+
+  test('a lost chat', () => {
+    expect(faultsIn(loseTheLast, faultsOfFork)).toEqual(['create:chat a5 of Aya was acknowledged and is not there']);
+  });
+});
+
+function loseTheLast({ log, aya }: Seen): void {
+  log.head -= log.entries.splice(10).length;
+  aya.acked = 10;
+  aya.heard.pop();
+}
+
 const said: [by: string, kind: CommandName, body: { [field: string]: Json }, clientId?: string][] = [
   ['Aya', 'create:room', {}, 'a0'],
   ['Aya', 'add:member', {}],
@@ -84,10 +110,10 @@ const said: [by: string, kind: CommandName, body: { [field: string]: Json }, cli
   ['Aya', 'create:chat', { message: 'five', clientId: 'a5' }, 'a5'],
 ];
 
-function faultsIn(spoil: (seen: Seen) => unknown): string[] {
+function faultsIn(spoil: (seen: Seen) => unknown, check = faultsOf): string[] {
   const seen = example();
   spoil(seen);
-  return faultsOf(seen.history, seen.log);
+  return check(seen.history, seen.log);
 }
 
 function example(): Seen {

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { CommandName, ErrorCode } from '@engawa/protocol';
+import { isSameRoom } from '@engawa/protocol/position';
 import type { Entry, Json, Key } from '#store/store.js';
 
 /** A command as its sender knows it, however often he sent it. */
@@ -81,14 +82,20 @@ export function faultsOfFork({ sent, hearings }: RoomHistory, log: RoomLog): str
   ];
 }
 
-function faultsOfChat(sent: Sent, { entries }: RoomLog): string[] {
+/** A room that was lost as a whole is not forked: who opens it anew opens another one, and nothing is said there again. */
+function faultsOfChat(sent: Sent, { epoch, entries, recalled }: RoomLog): string[] {
   const { clientId } = sent.payload;
   if (sent.event !== 'create:chat' || clientId === undefined) return [];
   const kept = entries.filter(({ body, by }) => by === sent.client && body?.clientId === clientId);
-  const isReplaced = entries.some(({ kind, body }) => kind === 'create:chat' && body === null);
+  // The text of one that was replaced is gone, and with it the client id: the store recalls its place.
+  const place = recalled.get(sent)?.at(-1);
+  const isThere = entries.some(
+    ({ seq, id, by, kind }) => seq === place?.seq && id === place.id && by === sent.client && kind === sent.event,
+  );
+  const isPromised = sent.acks.some((ack) => epoch !== null && isSameRoom(ack.epoch, epoch));
   return [
     ...when(kept.length > 1, `${name(sent)} is kept more than once`),
-    ...when(kept.length === 0 && sent.acks.length > 0 && !isReplaced, `${name(sent)} was acknowledged and is not there`),
+    ...when(isPromised && !isThere, `${name(sent)} was acknowledged and is not there`),
   ];
 }
 
