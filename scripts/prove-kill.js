@@ -1,6 +1,4 @@
-// `npm run prove:kill -- 10000`: so many rounds of kill -9, each on what the last one left; SEED=n gives the choices of a former run.
-import { install, run } from './set-up.js';
+// `npm run prove:kill -- 10000`: so many rounds of kill -9, each on what the last one left.
+import { prove } from './prove.js';
 
-[process.env.ROUNDS = '10000'] = process.argv.slice(2);
-install('test');
-process.exitCode = run('tsc -b tsconfig.build.json && vitest run packages/server/test/kill.test.ts') ? 0 : 1;
+prove('packages/server/test/kill.test.ts', 'ROUNDS', '10000');

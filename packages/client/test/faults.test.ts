@@ -1,6 +1,7 @@
 import type { Client } from '@engawa/client';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { seed } from '../../server/test/helpers/seed.ts';
 import { joined, memory, newClient, ownTime, pass } from './helpers/clients.ts';
 import { Hall } from './helpers/hall.ts';
 import { ROOM } from './helpers/log.ts';
@@ -83,6 +84,6 @@ test('whatever happens, every chat is there once and in order, every entry is to
         while (room === before) await pass(10_000);
       }
     }),
-    { numRuns: 150 },
+    { numRuns: 150, seed },
   );
 });

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
+import { seed } from '../../server/test/helpers/seed.ts';
 import { newFolder } from '../../server/test/helpers/server.ts';
 import { type Figures, resumeAgainAndAgain } from './helpers/resume-rounds.ts';
 
 const rounds = Number(process.env.ROUNDS ?? 200);
-const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 1e9));
 
 test(`${rounds} rounds of kill -9 under clients that stay: none misses anything, nor is told it twice`, {
   timeout: rounds * 10_000 + 120_000,

@@ -6,10 +6,10 @@ import type { LinkFactory } from '@engawa/client';
 import type { Append, Appended, Store } from '@engawa/server';
 import { expect, test } from 'vitest';
 import { Follower } from '../../server/dist/chat/follower.js';
+import { seed as first } from '../../server/test/helpers/seed.ts';
 import { type Plant, simulate } from './simulation/simulation.ts';
 
 const seeds = Number(process.env.SEEDS ?? 2_000);
-const first = Number(process.env.SEED ?? Math.floor(Math.random() * 1e9));
 
 test(`${seeds} storms end in calm`, { timeout: seeds * 1_000 + 60_000 }, async () => {
   console.log(`simulation: ${seeds} seeds from SEED=${first}`);

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { asEntry, type Entry } from '#entry.js';
 import { Timeline } from '#timeline.js';
+import { seed } from '../../server/test/helpers/seed.ts';
 import { type Deed, Log } from './helpers/log.ts';
 
 const ME = 'aya';
@@ -72,7 +73,7 @@ test('however a log is cut into a page, entries told again and entries told late
         expect(timeline.hasOlder).toBe(whole.chats(ME).some(({ seq }) => seq < first));
       },
     ),
-    { numRuns: 500 },
+    { numRuns: 500, seed },
   );
 });
 
@@ -92,6 +93,7 @@ test('older pages that are read while entries are told lose none of what was tol
       fc.pre(added !== undefined);
       expect(timeline.chats).toEqual(whole.chats(ME));
     }),
+    { seed },
   );
 });
 

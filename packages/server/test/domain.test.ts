@@ -10,6 +10,7 @@ import { addMember, listMembers, removeMember } from '#chat/members.js';
 import { addReaction, removeReaction } from '#chat/reactions.js';
 import { createRoom, deleteRoom, updateRoom } from '#chat/rooms.js';
 import type { Rule } from '#chat/rule.js';
+import { seed } from './helpers/seed.ts';
 
 const roomId = 'veranda';
 
@@ -34,7 +35,7 @@ const speaker = fc.oneof(
   { weight: 1, arbitrary: fc.tuple(fc.constantFrom('α', 'β', 'γ'), fc.constantFrom('aya', 'a/b', 'a%2Fb')) },
 );
 const message = fc.string({ minLength: 1, maxLength: 5 });
-const chatSeq = fc.integer({ min: 2, max: 9 });
+const chatSeq = fc.integer({ min: 2, max: 5 });
 const reaction = fc.constantFrom('👍', '/', '%');
 const clientId = fc.option(fc.constantFrom('c1', 'c2', 'c3', 'c4', 'c5'), { nil: undefined, freq: 2 });
 
@@ -54,7 +55,7 @@ const steps = fc.array(
     { weight: 4, arbitrary: step('update:chat', { chatSeq, message }) },
     { weight: 3, arbitrary: step('delete:chat', { chatSeq }) },
     { weight: 5, arbitrary: step('add:reaction', { chatSeq, reaction }) },
-    { weight: 3, arbitrary: step('remove:reaction', { chatSeq, reaction }) },
+    { weight: 5, arbitrary: step('remove:reaction', { chatSeq, reaction }) },
     { weight: 1, arbitrary: step('update:room', { topic: message }) },
     { weight: 1, arbitrary: step('delete:room', {}) },
   ),
@@ -169,7 +170,7 @@ test('any sequence of commands is answered, and leads where, the model says', as
       await agree(store, model);
       await replayAgrees(store);
     }),
-    { numRuns: 2_000 },
+    { numRuns: 2_000, seed },
   );
   expect(Object.fromEntries([...met].map(([event, answers]) => [event, [...answers].sort()]))).toEqual({
     'create:room': ['appended', 'repeated', 'room_exists'],
@@ -231,7 +232,7 @@ test('whatever many ask at once: names are unique, the order is total, a client 
         .map(({ author, body }) => `${author}:${JSON.stringify(body?.clientId)}`);
       expect(new Set(clientIds).size).toBe(clientIds.length);
     }),
-    { numRuns: 1_000 },
+    { numRuns: 1_000, seed },
   );
   expect(Math.min(...Object.values(outcomes)), JSON.stringify(outcomes)).toBeGreaterThan(100);
 });

@@ -1,10 +1,10 @@
 import type { CommandName } from '@engawa/protocol';
 import { expect, test } from 'vitest';
 import { type Figures, killAgainAndAgain } from './helpers/kill-rounds.ts';
+import { seed } from './helpers/seed.ts';
 import { newFolder } from './helpers/server.ts';
 
 const rounds = Number(process.env.ROUNDS ?? 200);
-const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 1e9));
 
 /** Only one can open a room, and who deletes a chat may be faster than who reacts to it. */
 const EXPECTED_REFUSALS = ['create:room room_exists', 'add:reaction chat_not_found', 'remove:reaction chat_not_found'];

@@ -2,13 +2,13 @@
 import { openEmbedded, openMemory } from '@engawa/server';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { readEntries } from '../../../server/test/helpers/recording.ts';
+import { seed } from '../../../server/test/helpers/seed.ts';
 import { newFolder, startServer, until } from '../../../server/test/helpers/server.ts';
 import { memory } from '../helpers/clients.ts';
 import { type Person, ROOM } from '../helpers/people.ts';
 import { Scene } from '../helpers/scene.ts';
 import { flawsOf, startTwoServers } from '../helpers/two-servers.ts';
 
-const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 1e9));
 const HOUR = 3_600_000;
 
 const talkAll = (people: Person[]): (() => void) => {
