@@ -3,8 +3,8 @@ import { type Entry, isKind } from './entry.ts';
 
 const RECENT = 100;
 
-/** What a room says of itself to a member, as of a position. */
-export type Membership = Pick<Reply<'add:member'>, 'role' | 'topic' | 'members' | 'online' | 'read' | 'epoch' | 'seq'>;
+/** What a room says of itself to a member. */
+export type Membership = Pick<Reply<'add:member'>, 'role' | 'topic' | 'members' | 'online' | 'read' | 'epoch' | 'asOf'>;
 
 /** What a room is beside its chats, as of what it said of itself and what was told since. */
 export class Facts {
@@ -16,10 +16,15 @@ export class Facts {
   /** Entries may be told before the answer that does not have them yet. */
   #recent: Entry[] = [];
 
-  joined({ topic, members, online, role, epoch, seq }: Membership): void {
+  joined({ topic, members, online, role, epoch, asOf }: Membership): void {
     Object.assign(this, { topic, members, online, role });
-    this.#asOf = { epoch, seq };
+    this.#asOf = { epoch, seq: asOf };
     for (const entry of this.#recent) this.#apply(entry);
+  }
+
+  /** What was told belongs to another log. */
+  reset(): void {
+    this.#recent = [];
   }
 
   told(entry: Entry): void {

@@ -113,6 +113,7 @@ class Seat {
         told: (entry) => this.#told(entry),
         moved: (position) => this.#moved(position),
         reset: (reset, isLost) => {
+          this.#facts.reset();
           this.#marks.reset();
           this.#outbox.restarted(this.room.position, isLost);
           this.#emitter.emit('reset', reset);

@@ -302,6 +302,32 @@ test('who comes while the members are counted anew is counted, too', async () =>
   expect(room.members).toBe(2);
 });
 
+test('who was counted in what a room says of itself is not counted again when he is told', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  hall.log?.add({ kind: 'add:member', by: 'ben' });
+  const facts = { role: 'member', topic: 'tea', members: 2, asOf: 2, online: 2, read: 1 };
+  const place = { roomId: ROOM, username: 'aya', ...hall.log?.positionAt(1) };
+  hall.fail('resume:rooms', { rooms: [{ outcome: 'reset', ...place, ...facts, page: hall.log?.page('aya') }] });
+  hall.tell(chat('after'));
+  await pass();
+  expect(room.position.seq).toBe(3);
+  expect(room.members).toBe(2);
+});
+
+test('who came in an end that the log has lost is not counted', async () => {
+  const hall = new Hall();
+  const { room, told } = await joined(newClient(hall));
+  hall.tell({ kind: 'add:member', by: 'ben' });
+  expect(room.members).toBe(2);
+  fork(hall, 'e1', 1);
+  hall.drop();
+  hall.open();
+  await pass();
+  expect(told.resets).toEqual(['reset']);
+  expect(room.members).toBe(1);
+});
+
 test('topic and members follow the entries, each counted once', async () => {
   const hall = new Hall();
   hall.tell({ kind: 'add:member', by: 'ben' });

@@ -30,6 +30,7 @@ const membership = {
   role: model.member.shape.role,
   topic,
   members: model.room.shape.members,
+  asOf: z.int().describe('Topics, joins and leaves up to this entry are in what is said here; later ones are not.'),
   online: z.int().describe('How many members are connected, as far as this server knows.'),
   read: model.member.shape.read,
 };

@@ -117,7 +117,8 @@ export class Hall {
 
   #membership(username: string) {
     const { size } = this.members;
-    return { username, role: 'member' as const, topic: 'tea', members: size, online: size, read: this.marks.get(username) ?? 1 };
+    const asOf = this.log?.head ?? 0;
+    return { username, role: 'member' as const, topic: 'tea', members: size, asOf, online: size, read: this.marks.get(username) ?? 1 };
   }
 
   #list({ before, limit }: Record<string, unknown>, me: string): Answered {

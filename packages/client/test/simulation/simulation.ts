@@ -1,7 +1,8 @@
+import { isDeepStrictEqual } from 'node:util';
 import { type Client, connect, type LinkFactory, type Room } from '@engawa/client';
 import { type Faults, type Random, randomFrom, startTestServer, type TestServer } from '@engawa/client/testing';
 import type { Store } from '@engawa/server';
-import { faultsOf, faultsOfFork, type Heard, type Hearing, type RoomHistory } from '../../../server/test/helpers/history.ts';
+import { faultsOf, faultsOfFork, type Heard, type Hearing, type RoomHistory, type RoomLog } from '../../../server/test/helpers/history.ts';
 import { readRoom } from '../../../server/test/helpers/recording.ts';
 import { Recorder } from '../helpers/recorder.ts';
 import { faultsOfTimeline } from '../helpers/shown.ts';
@@ -109,8 +110,7 @@ async function verdict(
     if (!failsOver) for (const speaker of speakers) speaker.note(roomId);
     const found = failsOver ? faultsOfFork(stayersOnly(seen, roomId, speakers), log) : faultsOf(seen, log);
     faults.push(...found.map((fault) => `${roomId}: ${fault}`));
-    for (const speaker of speakers)
-      faults.push(...(await speaker.faultsIn(roomId, log.head, finish)).map((fault) => `${roomId}: ${fault}`));
+    for (const speaker of speakers) faults.push(...(await speaker.faultsIn(roomId, log, finish)).map((fault) => `${roomId}: ${fault}`));
     entries += log.head;
     trace.push(log.entries.map(({ seq, by, kind, at }) => [seq, by, kind, at]));
     trace.push(seen.hearings.map(({ client, heard }) => [client, heard.map(({ seq }) => seq)]));
@@ -171,12 +171,21 @@ class Speaker {
   }
 
   /** What he sees is what is there, and as who opens the room anew would see it. */
-  async faultsIn(roomId: string, head: number, finish: Finish): Promise<string[]> {
+  async faultsIn(roomId: string, log: RoomLog, finish: Finish): Promise<string[]> {
     const room = this.#rooms.get(roomId);
     if (!room) return this.#joining.has(roomId) ? [`${this.name} is still joining`] : [];
     if (room.state !== 'live') return [`${this.name} is not live but ${room.state}`];
-    if (room.position.seq !== head) return [`${this.name} is at ${room.position.seq}, the head is ${head}`];
-    return finish(faultsOfTimeline(room));
+    if (room.position.seq !== log.head) return [`${this.name} is at ${room.position.seq}, the head is ${log.head}`];
+    return [...this.#faultsOfFacts(room, log), ...(await finish(faultsOfTimeline(room)))];
+  }
+
+  #faultsOfFacts({ topic, members, role }: Room, { keys, counts }: RoomLog): string[] {
+    const settings = keys.get('settings')?.value as { owner: string; topic: string } | undefined;
+    const member = keys.get(`member/${this.name.toLowerCase()}`)?.value as { author: string } | undefined;
+    if (!member) return [`${this.name} is live, and no member`];
+    const shown = { topic, members, role };
+    const facts = { topic: settings?.topic, members: counts.get('member'), role: member.author === settings?.owner ? 'owner' : 'member' };
+    return isDeepStrictEqual(shown, facts) ? [] : [`${this.name} is shown ${JSON.stringify(shown)} and not ${JSON.stringify(facts)}`];
   }
 
   #join(roomId: string): void {

@@ -75,6 +75,7 @@ export async function describeMembership(store: Store, roomId: string, username:
     role: roleOf(member !== undefined && isOwner(facts, member)),
     topic: facts.epoch === null ? '' : settingsOf(facts).topic,
     members: memberCount(facts),
+    asOf: facts.head,
     read: readBy(facts.keys.get(memberKey(username))),
   };
 }
