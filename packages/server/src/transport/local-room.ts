@@ -141,7 +141,7 @@ export class LocalRoom {
 
   /** A page of the log. When thousands come back at once, most ask for the same: it is read once until the log moves on. */
   async page(after: number, limit: number): Promise<Page> {
-    const name = `${this.follower.position?.epoch} ${this.follower.position?.seq} ${after} ${limit}`;
+    const name = JSON.stringify([this.follower.position, after, limit]);
     const known = this.#pages.get(name);
     if (known) return known;
     if (this.#pages.size >= SHARED_PAGES) this.#pages.clear();
