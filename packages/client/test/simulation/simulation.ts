@@ -175,7 +175,9 @@ class Speaker {
     const room = this.#rooms.get(roomId);
     if (!room) return this.#joining.has(roomId) ? [`${this.name} is still joining`] : [];
     if (room.state !== 'live') return [`${this.name} is not live but ${room.state}`];
-    if (room.position.seq !== log.head) return [`${this.name} is at ${room.position.seq}, the head is ${log.head}`];
+    const { epoch, seq, id } = room.position;
+    if (seq !== log.head) return [`${this.name} is at ${seq}, the head is ${log.head}`];
+    if (epoch !== log.epoch || id !== log.entries.findLast(({ quiet }) => !quiet)?.id) return [`${this.name} is at ${seq} of another log`];
     return [...this.#faultsOfFacts(room, log), ...(await finish(faultsOfTimeline(room)))];
   }
 
