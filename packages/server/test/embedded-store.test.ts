@@ -148,8 +148,14 @@ describe('a folder of format 1', () => {
       { room: 'attic', epoch: 'e2', head: 1, at: 1_600_000_000_000 },
       { room: 'den', epoch: 'e1', head: 3, at: 1_600_000_002_000 },
     ]);
-    const { head, tail, oldest, entries } = await store.page('den', { limit: 10 });
-    expect({ head, tail, oldest }).toEqual({ head: 3, tail: 'b', oldest: 1 });
+    const { head, tail, tick, oldest, bytes, entries } = await store.page('den', { limit: 10 });
+    expect({ head, tail, tick, oldest, bytes }).toEqual({
+      head: 3,
+      tail: 'b',
+      tick: 0,
+      oldest: 1,
+      bytes: '{"text":"one"}{"text":"three"}'.length,
+    });
     const entry = { by: 'aya', author: 'user:aya', kind: 'chat', tick: 0, quiet: false, listed: false };
     expect(entries).toEqual([
       { ...entry, seq: 1, id: 'a', prev: null, at: 1_600_000_000_000, body: { text: 'one' }, listed: true },
@@ -171,7 +177,7 @@ describe('a folder of format 1', () => {
     const ticket = { holder: 'aya', key: 'member/aya', value: 1 };
     await store.append('den', { epoch: 'e1', given: [['member/aya', 1]], drafts: [draft('four', { ticket })] });
     expect(await store.mark('den', 'member/aya', 4)).toBe(4);
-    await store.trim('den', 2);
+    await trim(store, 'den', 2);
     const [second, , fourth] = (await store.page('den', { after: 0, limit: 10 })).entries;
     expect([second?.seq, fourth?.prev, Number(fourth?.tick) > 0]).toEqual([2, 'b', true]);
     expect(await store.tickets('aya', 10)).toEqual([{ room: 'den', key: 'member/aya', value: 1, seq: 4, epoch: 'e1' }]);
@@ -187,6 +193,80 @@ describe('a folder of format 1', () => {
     expect((await store.rooms({ limit: 10 })).rooms).toHaveLength(2);
   });
 });
+
+describe('a folder of format 2', () => {
+  test('is taken over: what was trimmed is gone, bodies are counted, and keys of chats belong to their entries', async () => {
+    const folder = folderOfFormatTwo();
+    expect(bytesOf(folder).includes('trimmed secret')).toBe(true);
+    const store = await open(folder);
+    expect(formatOf(folder)).toBeGreaterThan(2);
+    const { epoch, tick, oldest, bytes, entries } = await store.page('den', { after: 0, limit: 10 });
+    expect([tick, oldest, entries.map(({ seq }) => seq)]).toEqual([30, 2, [2, 3]]);
+    expect(bytes).toBe(Buffer.byteLength('{"text":"部屋"}'));
+    expect((await store.page('attic', { limit: 1 })).bytes).toBe('{}'.length);
+    const look = () => store.read('den', { keys: ['entry/2/chat', 'entry/3/chat'], counts: ['', 'entry', 'entry/2/reaction'] });
+    const before = await look();
+    expect(Object.fromEntries(before.keys)).toEqual({
+      'entry/2/chat': { value: { deleted: true }, seq: 3 },
+      'entry/3/chat': { value: { message: 'chat/3' }, seq: 3, mark: 1 },
+    });
+    expect(Object.fromEntries(before.counts)).toEqual({
+      '': new Map([['member', 3]]),
+      entry: new Map([
+        ['2', 1],
+        ['3', 1],
+      ]),
+      'entry/2/reaction': new Map([
+        ['%2F', 2],
+        ['あ', 1],
+      ]),
+    });
+    expect((await store.family('den', 'entry/2/reaction/%2F', { limit: 10 })).keys.map(([name]) => name)).toEqual(['aya', 'ben']);
+    await until(() => !bytesOf(folder).includes('trimmed secret'));
+
+    await store.trim('den', { epoch: String(epoch), below: 3 });
+    const after = await look();
+    expect([...after.keys.keys()]).toEqual(['entry/3/chat']);
+    expect(Object.fromEntries(after.counts)).toEqual({
+      '': new Map([['member', 3]]),
+      entry: new Map([['3', 1]]),
+      'entry/2/reaction': new Map(),
+    });
+  });
+});
+
+/** As the second version wrote it: it had trimmed the first entry, and removed it not yet. */
+function folderOfFormatTwo(): string {
+  const folder = folderOfFormatOne();
+  alter(
+    folder,
+    `BEGIN;
+ALTER TABLE rooms ADD COLUMN oldest INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE rooms ADD COLUMN trimmed INTEGER;
+CREATE INDEX trimmed_rooms ON rooms (trimmed) WHERE trimmed IS NOT NULL;
+CREATE TABLE ticks (newest INTEGER NOT NULL) STRICT;
+INSERT INTO ticks VALUES (0);
+ALTER TABLE entries ADD COLUMN tick INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE keys ADD COLUMN mark INTEGER;
+CREATE TABLE tickets (
+  holder TEXT NOT NULL, room INTEGER NOT NULL, family TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, epoch TEXT NOT NULL,
+  seq INTEGER NOT NULL, until INTEGER, PRIMARY KEY (holder, room, family, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tickets_of_rooms ON tickets (room);
+CREATE INDEX ending_tickets ON tickets (until) WHERE until IS NOT NULL;
+PRAGMA user_version = 2;
+UPDATE entries SET tick = 10 * seq;
+UPDATE ticks SET newest = 40;
+UPDATE rooms SET oldest = 2, trimmed = 1 WHERE name = 'den';
+UPDATE entries SET body = '{"text":"trimmed secret"}' WHERE id = 'a';
+UPDATE entries SET body = '{"text":"部屋"}' WHERE id = 'c';
+INSERT INTO keys VALUES (1, 'chat/', '2', '{"deleted":true}', 3, NULL), (1, 'chat/', '3', '{"message":"chat/3"}', 3, 1),
+  (1, 'reaction/2/%2F/', 'aya', 'true', 3, NULL), (1, 'reaction/2/%2F/', 'ben', 'true', 3, NULL), (1, 'reaction/2/あ/', 'ben', 'true', 3, NULL);
+INSERT INTO counts VALUES (1, '', 'chat', 2), (1, 'reaction/2/', '%2F', 2), (1, 'reaction/2/', 'あ', 1);
+COMMIT;`,
+  );
+  return folder;
+}
 
 /** As the first version wrote it, of whose code nothing is left but this. */
 function folderOfFormatOne(folder = newFolder()): string {
@@ -551,9 +631,8 @@ describe('what is gone is gone from the disk', () => {
     await cameToRest(folder);
     expect(markersIn(folder).size).toBe(5_100);
 
-    await store.trim('den', 4_501);
+    await trim(store, 'den', 4_501);
     expect((await store.page('den', { after: 0, limit: 1 })).entries[0]?.seq).toBe(4_501);
-    expect(markersIn(folder).size, 'it waits to be removed').toBe(5_100);
     await add(store, 'den', epoch, ...drafts(5_000, 5_100));
     await until(() => markersIn(folder).size === 700);
     expect(markersIn(folder)).toEqual(new Set(times(700, (index) => name(index < 600 ? 4_500 + index : 9_400 + index))));
@@ -561,7 +640,7 @@ describe('what is gone is gone from the disk', () => {
       times(600, (index) => 4_501 + index),
     );
     expect((await store.page('attic', { after: 0, limit: 1_000 })).entries).toHaveLength(100);
-    await store.trim('den', 10_000);
+    await trim(store, 'den', 10_000);
     await until(() => markersIn(folder).size === 100);
     expect(await store.page('den', { limit: 10 })).toMatchObject({ head: 5_100, oldest: 5_101, entries: [] });
   });
@@ -632,7 +711,7 @@ describe('opened again', () => {
     const ticket = { holder: 'aya', key: 'member/aya', value: 1, ttl: 1_000 };
     await store.append('den', { epoch, given: [], once: 'aya:1', drafts: [draft('three', { quiet: true, erases: [2], ticket })] });
     await store.mark('den', 'member/aya', 2);
-    await store.trim('den', 2);
+    await trim(store, 'den', 2);
     for (const node of ['n1', 'n2', 'n3']) await joinAs(store, node);
     await store.beat('n1', 1_000);
     await store.beat('n2', 1_000);
@@ -657,7 +736,7 @@ describe('opened again', () => {
     const folder = newFolder();
     let now = 1_700_000_000_000;
     const ticks: number[] = [];
-    const listener = { appended: (told: Told) => ticks.push(...told.entries.map(({ tick }) => tick)), announced() {} };
+    const listener = { appended: (told: Told) => ticks.push(...told.entries.map(({ tick }) => tick)), announced() {}, missed() {} };
     for (const step of [0, 0, -3_600_000, 60_000]) {
       now += step;
       const store = await open(folder, { clock: () => now });
@@ -669,6 +748,26 @@ describe('opened again', () => {
     }
     expect(ticks).toHaveLength(12);
     expect(ticks).toEqual([...new Set(ticks)].sort((a, b) => a - b));
+  });
+
+  test('what was unpacked is as it was, and ticks go on above it in every room', async () => {
+    const source = await open(newFolder());
+    await add(source, 'den', null, draft('opens'));
+    await joinAs(source, 'n1');
+    const parcel = await source.pack('den', null);
+    const folder = newFolder();
+    const store = await open(folder, { clock: () => 1_000_000 });
+    await store.unpack(parcel!);
+    const before = await pictureOf(store);
+    expect(before.lapsed).toEqual([{ room: 'den', key: 'lease/n1' }]);
+    await store.close();
+
+    const again = await open(folder, { clock: () => 1_000_000 });
+    expect(await pictureOf(again)).toEqual(before);
+    await add(again, 'attic', null, draft('told later'));
+    const [told] = (await again.page('attic', { limit: 1 })).entries;
+    expect(told?.tick).toBeGreaterThan(Number(before.page.entries.at(-1)?.tick));
+    expect(again.durability).toBe('fsync');
   });
 
   test('a forked log is in its new life', async () => {
@@ -801,6 +900,9 @@ async function write(folder: string, room: string, ...drafts: Draft[]): Promise<
   await add(store, room, null, ...drafts);
   await store.close();
 }
+
+const trim = async (store: Store, room: string, below: number): Promise<void> =>
+  store.trim(room, { epoch: String(await epochOf(store, room)), below });
 
 const epochOf = async (store: Store, room = 'den'): Promise<string | null> => (await store.read(room, {})).epoch;
 

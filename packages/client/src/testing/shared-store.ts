@@ -105,6 +105,9 @@ function overNetwork({
     announced(signal) {
       pipe.send(() => listener.announced(signal));
     },
+    missed() {
+      if (isAlive()) listener.missed();
+    },
   };
 }
 

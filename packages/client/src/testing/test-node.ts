@@ -45,6 +45,7 @@ export class TestNode {
   kill(): void {
     this.#isAlive = false;
     this.node.services.leases.stop();
+    void this.node.retention.close();
     this.node.services.fanOut.close();
     for (const peer of [...this.peers]) peer.end('the server was killed');
   }

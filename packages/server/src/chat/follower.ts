@@ -65,6 +65,11 @@ export class Follower implements Listener {
     if (this.#state === 'open') this.#following.announced(signal);
   }
 
+  missed(): void {
+    if (this.#state === 'opening') this.#readAgain = true;
+    else if (this.#state === 'open') this.#readOn();
+  }
+
   /** Resolves when everything that is in the log by now was told. */
   async catchUp(): Promise<void> {
     if (this.#reading) this.#readAgain = true;

@@ -1,10 +1,13 @@
 /** The keys of a room, and what each holds. Every key name is made here. */
+import type { Retention } from '@engawa/protocol';
 
 /** `settings`: set when the room is created. */
 export interface Settings {
   /** The author who created the room. */
   owner: string;
   topic: string;
+  /** What the owner wants to be kept. */
+  retention?: Retention;
 }
 
 /** `member/<name>`: a member, leased to the node that he is connected to. */
@@ -14,11 +17,19 @@ export interface MemberValue {
   author: string;
 }
 
-/** `chat/<seq>`: what became of a chat; absent while it stands as it was said. Set by the edit or the deletion. */
+/** `entry/<seq>/chat`: what became of a chat; absent while it stands as it was said. Set by the edit or the deletion. */
 export type ChatValue = { message: string } | { deleted: true };
 
-/** `reaction/<seq>/<reaction>/<name>`: present while given; the counts of the families are what a page shows. */
+/** `entry/<seq>/reaction/<reaction>/<name>`: present while given; the counts of the families are what a page shows. */
 export const GIVEN = true;
+
+/** `imported`: how far an import into this room is (see `tutorial/`). */
+export interface ImportedValue {
+  /** The name of the room where it comes from. */
+  from: string;
+  /** How many of its chats were taken, the oldest first. */
+  chats: number;
+}
 
 /** Slashes divide keys, so they and the escape itself are escaped; everything else stands as it is. */
 const part = (text: string): string => text.replace(/[%/]/g, encodeURIComponent);
@@ -39,13 +50,16 @@ export function foldName(username: string): string {
 }
 
 export const settingsKey = 'settings';
+export const importedKey = 'imported';
 export const memberFamily = 'member';
 /** A member's name as the family has it. */
 export const memberName = (username: string): string => part(foldName(username));
 export const memberKey = (username: string): string => `${memberFamily}/${memberName(username)}`;
-export const chatKey = (seq: number): string => keyOf('chat', String(seq));
-export const reactionsOf = (seq: number): string => keyOf('reaction', String(seq));
+/** Keys that go with an entry when it is trimmed. */
+const beneath = (seq: number, ...parts: string[]): string => keyOf('entry', String(seq), ...parts);
+export const chatKey = (seq: number): string => beneath(seq, 'chat');
+export const reactionsOf = (seq: number): string => beneath(seq, 'reaction');
 export const reactionKey = (seq: number, reaction: string, username: string): string =>
-  keyOf('reaction', String(seq), reaction, foldName(username));
+  beneath(seq, 'reaction', reaction, foldName(username));
 /** The name of a family of reactions, as the counts have it. */
 export const reactionOfFamily = (family: string): string => family.replace(/%2F|%25/g, decodeURIComponent);

@@ -70,10 +70,12 @@ function leave({ username, author: holder }: MemberValue, by: MemberValue, reaso
 export async function describeMembership(store: Store, roomId: string, username: string) {
   const facts = await store.read(roomId, { keys: [settingsKey, memberKey(username)], counts: [''] });
   const member = memberNamed(facts, username);
+  const settings = facts.epoch === null ? undefined : settingsOf(facts);
   return {
     username: member?.username ?? username,
     role: roleOf(member !== undefined && isOwner(facts, member)),
-    topic: facts.epoch === null ? '' : settingsOf(facts).topic,
+    topic: settings?.topic ?? '',
+    retention: settings?.retention ?? {},
     members: memberCount(facts),
     asOf: facts.head,
     read: readBy(facts.keys.get(memberKey(username))),

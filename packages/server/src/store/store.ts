@@ -6,6 +6,9 @@
  * number of nodes may use one store at once, so nothing is decided on what was read: every write names what it
  * rests on, and the store refuses it as `stale` when that has moved.
  *
+ * Keys beneath `entry/7` (`entry/7/a`, `entry/7/a/b`) belong to the entry 7: they go when it is trimmed. Who sets one rests
+ * on that entry (`Append.entries`), so that none is set afterwards. To all else they are keys like any other.
+ *
  * Strings are data: rooms, nodes, names of appends, and the parts of a key between its slashes are well-formed Unicode,
  * not empty and without U+0000; none is ever taken for another one.
  */
@@ -18,16 +21,15 @@ export type Json = null | boolean | number | string | Json[] | { [name: string]:
 export interface Entry {
   /** Its place: 1 for the first entry of a room, then one more each. */
   seq: number;
-  /** Unique name, made by whoever appended it. */
+  /** Unique name, made by whoever appended it; or by the engine, where it had to ask for a named append once more. */
   id: string;
   /** The `id` of the entry before it that was not quiet; null when there is none. Who knows it has missed nothing that was told. */
   prev: string | null;
   /** Milliseconds since 1970 by the store's clock; never less than the entry before it. */
   at: number;
   /**
-   * Orders entries of different rooms, and grows inside a room: an entry that is told after another one, in whatever
-   * room, has a larger tick. An engine that cannot promise that may give a smaller one, never a larger: who reads on
-   * from a tick may then meet an entry again, and misses none.
+   * Grows inside a room, and orders entries of different rooms: an entry that is told after one of another room has a
+   * tick that is larger, but for `tickSkew`. Who reads on from a tick less that may meet an entry again, and misses none.
    */
   tick: number;
   /** Who did it, as others see it. */
@@ -138,8 +140,14 @@ export interface Page {
   head: number;
   /** The `id` of the newest entry that was not quiet, read in the same moment. */
   tail: string | null;
+  /** The tick of the newest entry, read in the same moment, trimmed or not; 0 without a room. */
+  tick: number;
   /** The oldest entry that the log still has, or would have: one more than the head when all were trimmed; 0 without a room. */
   oldest: number;
+  /** UTF-8 bytes of all bodies that the log has, as JSON, read in the same moment. */
+  bytes: number;
+  /** The store's clock in that moment, by which entries have their `at`: milliseconds since 1970. */
+  now: number;
   entries: Entry[];
   /** Whether there are more in the direction of the question. */
   more: boolean;
@@ -165,6 +173,8 @@ export interface Listener {
   appended(told: Told): void;
   /** What somebody announced: not kept, and perhaps late, twice, or not at all. */
   announced(signal: Json): void;
+  /** The engine knows that something may have been missed, for a connection was cut perhaps: only the log can tell. */
+  missed(): void;
 }
 
 /** What somebody may come back with: found by who he is, it says where he was. */
@@ -177,16 +187,34 @@ export interface Ticket {
   epoch: string;
 }
 
-/** The engine cannot keep or read something now. Nothing of the operation was written. */
+/**
+ * A room on its way to another store, in parts; JSON can say it. A lease comes without its node: it has run out where it
+ * arrives.
+ */
+export interface Parcel {
+  room: string;
+  /** The room as it is as a whole, the same in all its parcels unless it was written to meanwhile. */
+  head: { epoch: string; head: number; tail: string | null; at: number; tick: number; oldest: number };
+  entries: Entry[];
+  keys: [key: string, of: Key][];
+  tickets: (Omit<Ticket, 'room'> & { holder: string; until: number | null })[];
+  /** Named appends (see `once`): the name, the seq of the first entry, and how many there are. */
+  onces: [once: string, first: number, count: number][];
+  /** What to ask for the next part; null with the last. */
+  next: string | null;
+}
+
+/** The engine cannot keep or read something now. Nothing of the operation was written, unless it is `unsure`. */
 export class StoreError extends Error {
   override readonly name = 'StoreError';
   /**
    * `full`: no space; reading goes on, and writing as soon as there is space.
    * `busy`: as much as may wait is waiting.
    * `failed`: the medium failed or is damaged; reading may go on, writing needs an operator.
+   * `unsure`: it may have been kept or not; asked again with the same `once` it is kept once.
    * `closed`: the store was closed.
    */
-  readonly reason: 'full' | 'busy' | 'failed' | 'closed';
+  readonly reason: 'full' | 'busy' | 'failed' | 'unsure' | 'closed';
 
   constructor(reason: StoreError['reason'], message: string, cause?: unknown) {
     super(message, { cause });
@@ -194,11 +222,18 @@ export class StoreError extends Error {
   }
 }
 
+export type Durability = 'memory' | 'fast' | 'replicated' | 'fsync';
+
 /** The epoch of a fork: what stands before the dot is the same in all forks of a log, so that a reader knows the room again. */
 export const forkOf = (epoch: string): string => `${epoch.split('.', 1)[0]}.${randomUUID().slice(0, 13)}`;
 
 /** UTF-8 bytes of bodies that a page holds at most, then it ends early (with `more`); it has one entry at least. */
 export const PAGE_BYTES = 1024 * 1024;
+
+/** Entries, keys, tickets and named appends that a parcel holds at most, together. */
+export const PARCEL_ITEMS = 1_000;
+/** UTF-8 bytes of the same as JSON; it has one at least. */
+export const PARCEL_BYTES = 1024 * 1024;
 
 /** Every operation may reject with a `StoreError`, and with nothing else. */
 export interface Store {
@@ -258,10 +293,12 @@ export interface Store {
   fork(room: string, epoch: string): Promise<string | null>;
 
   /**
-   * The entries below a seq leave the log: nobody reads them again, and nothing of them stays on the disk once the engine
-   * came to rest, but the id that the next one has as its `prev`. Keys stay, and so do head and tail. Nobody is told.
+   * The entries below a seq leave this life of the log, and with each the keys beneath it (`entry/7/a`): nobody reads them
+   * again, and nothing of them stays on the disk once the engine came to rest, but the id that the next entry has as its
+   * `prev`. All other keys stay, and so do head and tail. Nobody is told. When the room has another life, nothing happens.
+   * It may go in portions, from the oldest entry on, with others between them; after a failure some may be gone.
    */
-  trim(room: string, below: number): Promise<void>;
+  trim(room: string, to: { epoch: string; below: number }): Promise<void>;
 
   /** The holder's tickets that have not run out, in the order of their rooms' and keys' UTF-8 bytes, `limit` at most. A ticket ends with its room. */
   tickets(holder: string, limit: number): Promise<Ticket[]>;
@@ -283,6 +320,36 @@ export interface Store {
 
   /** Leases that have run out, `limit` at most. Asking changes nothing. */
   lapsed(limit: number): Promise<{ room: string; key: string }[]>;
+
+  /**
+   * A part of the room, as it is, of `PARCEL_ITEMS` and `PARCEL_BYTES` at most; null without a room. `next` of one part
+   * asks for the following one, null for the first. The entries come first, in the order of their seqs, then the rest, in
+   * whatever order; each once, unless the room is written to meanwhile. Tickets that have run out may be left out.
+   */
+  pack(room: string, next: string | null): Promise<Parcel | null>;
+
+  /**
+   * Puts what was packed into this store, as it is: epoch, seqs, ticks and all; later ticks are larger. Parts are put in
+   * their order, where there is no such room or only such parts of it; the same part twice is as good as once. Named
+   * appends are remembered for 24 hours at least from then on. Nobody is told, and nobody may write to the room until all
+   * of it is there.
+   */
+  unpack(parcel: Parcel): Promise<void>;
+
+  /**
+   * What `appended` says has been survived: `memory`: nothing; `fast`: the end of this process; `replicated`: the loss of
+   * one machine, with another holding a copy; `fsync`: the loss of power, for it is on a disk.
+   */
+  readonly durability: Durability;
+
+  /**
+   * By how many ticks (microseconds) an entry may seem to be older than one of another room that was told before it; 0
+   * where there is one clock, and one way by which everything is told.
+   */
+  readonly tickSkew: number;
+
+  /** By how many milliseconds the news of other nodes came later than they may, the last time; 0 where there is one process. */
+  readonly lag: number;
 
   /** Whether it can be written to, as far as is known without writing. */
   readonly writable: boolean;

@@ -16,11 +16,19 @@ export class Subscriptions {
     for (const listener of this.#listeners.get(room) ?? []) listener.announced(signal);
   }
 
+  missed(room: string): void {
+    for (const listener of this.#listeners.get(room) ?? []) listener.missed();
+  }
+
   /** Answers how to stop listening. */
   add(room: string, listener: Listener): () => void {
     const listeners = this.#listeners.get(room) ?? new Set();
     // One listener may subscribe twice, and is then told twice.
-    const ours: Listener = { appended: (told) => listener.appended(told), announced: (signal) => listener.announced(signal) };
+    const ours: Listener = {
+      appended: (told) => listener.appended(told),
+      announced: (signal) => listener.announced(signal),
+      missed: () => listener.missed(),
+    };
     this.#listeners.set(room, listeners.add(ours));
     return () => {
       listeners.delete(ours);

@@ -53,8 +53,8 @@ const tasks = {
 
   /** Ends the hard way in the moment in which the trimming is answered. */
   async trim(store) {
-    await store.append('den', { epoch: null, given: [], drafts: [draft('erased secret'), draft('stays')] });
-    await store.trim('den', 2);
+    const { epoch } = await store.append('den', { epoch: null, given: [], drafts: [draft('erased secret'), draft('stays')] });
+    await store.trim('den', { epoch, below: 2 });
     process.kill(process.pid, 'SIGKILL');
   },
 };

@@ -17,6 +17,7 @@ import {
   sets,
   textsOf,
   times,
+  trim,
   upTo,
 } from './arrange.ts';
 
@@ -227,7 +228,7 @@ export function givens(check: Check): void {
     await isStale(store, 'den', { epoch, entries: [one, [3, 'not there']] });
     await isStale(store, 'nowhere', { epoch: null, entries: [one] });
     await add(store, 'den', { epoch, entries: [one, two], drafts: [draft('three')] });
-    await store.trim('den', 2);
+    await trim(store, 'den', 2);
     await isStale(store, 'den', { epoch, entries: [one] });
     await add(store, 'den', { epoch, entries: [two], drafts: [draft('four')] });
   });

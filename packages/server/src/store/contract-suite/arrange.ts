@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import type { Append, Appended, Draft, Entry, Json, Kept, Store, Told } from '../store.ts';
+import type { Append, Appended, Draft, Entry, Json, Kept, Parcel, Store, Told } from '../store.ts';
 
 export type Test = (name: string, run: () => Promise<void>) => unknown;
 
 export type Open = (options?: { clock?: () => number }) => Promise<Store>;
 
-/** Tests one sentence on a store of its own, by a clock that stands still until it is moved. */
-export type Check = (sentence: string, run: (store: Store, clock: Clock) => Promise<void>) => void;
+/** Tests one sentence on a store of its own, and others if it asks for them, by a clock that stands still until it is moved. */
+export type Check = (sentence: string, run: (store: Store, clock: Clock, openAnother: () => Promise<Store>) => Promise<void>) => void;
 
 export class Clock {
   now = 1_700_000_000_000;
@@ -40,6 +40,12 @@ export async function endRoom(store: Store, room: string): Promise<void> {
   assert.notEqual(epoch, null);
   await add(store, room, { epoch, drafts: [draft('ends', { ends: true })] });
   assert.equal((await store.read(room, {})).epoch, null);
+}
+
+/** Trims the room as it is. */
+export async function trim(store: Store, room: string, below: number): Promise<void> {
+  const { epoch } = await store.read(room, {});
+  await store.trim(room, { epoch: String(epoch), below });
 }
 
 export function keptOf(appended: Appended): Kept {
@@ -94,7 +100,11 @@ export const isStale = async (store: Store, room: string, more: Partial<Append>)
 export async function listen(store: Store, room: string) {
   const heard: Told[] = [];
   const signals: Json[] = [];
-  const leave = await store.subscribe(room, { appended: (told) => heard.push(told), announced: (signal) => signals.push(signal) });
+  const leave = await store.subscribe(room, {
+    appended: (told) => heard.push(told),
+    announced: (signal) => signals.push(signal),
+    missed() {},
+  });
   return { heard, signals, leave, seqs: () => heard.flatMap(({ entries }) => seqsOf(entries)) };
 }
 
@@ -142,6 +152,17 @@ export async function walkFamily(store: Store, room: string, family: string, lim
     more = page.more;
   }
   return names;
+}
+
+/** All parts of a room, as they travel: as JSON. */
+export async function packAll(store: Store, room: string): Promise<Parcel[]> {
+  const parcels: Parcel[] = [];
+  for (let next: string | null = null; parcels.length === 0 || next !== null; next = parcels.at(-1)?.next ?? null) {
+    const parcel = await store.pack(room, next);
+    assert.ok(parcel, `a part of ${JSON.stringify(room)}`);
+    parcels.push(JSON.parse(JSON.stringify(parcel)) as Parcel);
+  }
+  return parcels;
 }
 
 export async function walkRooms(store: Store, limit: number): Promise<string[]> {

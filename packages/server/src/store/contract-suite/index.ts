@@ -5,10 +5,12 @@
 import type { Store } from '../store.ts';
 import { appends, epochs, givens, onces } from './appends.ts';
 import { type Check, Clock, type Open, type Test } from './arrange.ts';
+import { bytes } from './bytes.ts';
 import { forks } from './forks.ts';
 import { counts, families, keys } from './keys.ts';
 import { leases } from './leases.ts';
 import { marks } from './marks.ts';
+import { moves } from './moves.ts';
 import { erases, pages } from './pages.ts';
 import { closing, ends, rooms } from './rooms.ts';
 import { strings } from './strings.ts';
@@ -34,6 +36,7 @@ const nouns: Record<string, (check: Check) => void> = {
   family: families,
   counts,
   page: pages,
+  bytes,
   erases,
   trim: trims,
   fork: forks,
@@ -44,16 +47,22 @@ const nouns: Record<string, (check: Check) => void> = {
   mark: marks,
   lease: leases,
   ticket: tickets,
+  move: moves,
   strings,
   close: closing,
 };
 
-async function onStore(open: Open, run: (store: Store, clock: Clock) => Promise<void>): Promise<void> {
+async function onStore(open: Open, run: Parameters<Check>[1]): Promise<void> {
   const clock = new Clock();
-  const store = await open({ clock: () => clock.now });
+  const opened: Store[] = [];
+  const openAnother = async (): Promise<Store> => {
+    const store = await open({ clock: () => clock.now });
+    opened.push(store);
+    return store;
+  };
   try {
-    await run(store, clock);
+    await run(await openAnother(), clock, openAnother);
   } finally {
-    await store.close();
+    for (const store of opened) await store.close();
   }
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type Entry, PAGE_BYTES, type Page, type Store } from '../store.ts';
-import { ALL, add, type Check, draft, entriesOf, keyOf, openRoom, seqsOf, textsOf, times, upTo } from './arrange.ts';
+import { ALL, add, type Check, draft, entriesOf, keyOf, openRoom, seqsOf, textsOf, times, trim, upTo } from './arrange.ts';
 
 export function pages(check: Check): void {
   const everyThird = times(12, (index) => draft(String(index + 1), { listed: (index + 1) % 3 === 0, quiet: index % 2 === 0 }));
@@ -51,11 +51,11 @@ export function pages(check: Check): void {
     }
   });
 
-  check('where there is no room there is none', async (store) => {
+  check('where there is no room there is none', async (store, clock) => {
     await openRoom(store, 'den');
     for (const question of [{}, { before: 5 }, { after: 0 }, { listed: true }]) {
       const page = await store.page('nowhere', { limit: 3, ...question });
-      assert.deepEqual(page, { epoch: null, head: 0, tail: null, oldest: 0, entries: [], more: false });
+      assert.deepEqual(page, { epoch: null, head: 0, tail: null, tick: 0, oldest: 0, bytes: 0, now: clock.now, entries: [], more: false });
     }
   });
 
@@ -75,6 +75,36 @@ export function pages(check: Check): void {
         assert.equal(await tailOf(question), tail.id);
     }
     assert.equal((await store.page('den', { limit: 1 })).entries[0]?.quiet, true);
+  });
+
+  check('its tick is that of the newest entry, whatever the page shows, and when all are trimmed', async (store, clock) => {
+    const { epoch } = await openRoom(store, 'den', ...everyThird);
+    await openRoom(store, 'attic');
+    clock.pass(-60_000);
+    await add(store, 'den', { epoch, drafts: [draft('told'), draft('quiet', { quiet: true })] });
+    const newest = (await entriesOf(store, 'den')).at(-1)?.tick;
+    assert.ok(Number(newest) > 0);
+    const look = async () => {
+      for (const question of [{}, { before: 2 }, { after: 0 }, { after: 1_000 }, { listed: true }])
+        assert.equal((await store.page('den', { limit: 1, ...question })).tick, newest);
+    };
+    await look();
+    await trim(store, 'den', 15);
+    assert.deepEqual(await entriesOf(store, 'den'), []);
+    await look();
+    await store.fork('den', epoch);
+    await look();
+  });
+
+  check("its now is the store's clock, by which the newest entry has its at", async (store, clock) => {
+    const { epoch } = await openRoom(store, 'den');
+    for (const step of [0, 5_000, 3_600_000]) {
+      clock.pass(step);
+      const { entries } = await add(store, 'den', { epoch, drafts: [draft('next')] });
+      assert.deepEqual([entries[0]?.at, (await store.page('den', { limit: 1 })).now], [clock.now, clock.now]);
+    }
+    clock.pass(1);
+    assert.equal((await store.page('den', { limit: 1, before: 2 })).now, clock.now);
   });
 
   check('its oldest is the first entry', async (store) => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type Append, StoreError } from '../store.ts';
+import { type Append, type Parcel, StoreError } from '../store.ts';
 import {
   add,
   byBytes,
@@ -14,6 +14,7 @@ import {
   listRooms,
   namesOf,
   openRoom,
+  packAll,
   seqsOf,
   sets,
   textsOf,
@@ -76,7 +77,17 @@ export function ends(check: Check): void {
     );
     const facts = await store.read('den', { keys: ['member/aya', 'settings'], seqs: [1, 2], counts: [''] });
     assert.deepEqual(facts, { epoch: null, head: 0, keys: new Map(), entries: new Map(), counts: new Map([['', new Map()]]) });
-    assert.deepEqual(await store.page('den', { limit: 5 }), { epoch: null, head: 0, tail: null, oldest: 0, entries: [], more: false });
+    assert.deepEqual(await store.page('den', { limit: 5 }), {
+      epoch: null,
+      head: 0,
+      tail: null,
+      tick: 0,
+      oldest: 0,
+      bytes: 0,
+      now: clock.now,
+      entries: [],
+      more: false,
+    });
     assert.deepEqual(await namesOf(store, 'den', 'member'), []);
     assert.deepEqual((await listRooms(store)).rooms, []);
     clock.pass(1_000);
@@ -156,6 +167,7 @@ export function closing(check: Check): void {
 
   check('what is asked afterwards is refused as closed', async (store) => {
     const { epoch } = await openRoom(store, 'den', draft('joins', { sets: [['a', 1]], lease: { key: 'a', node: 'n1' } }));
+    const [parcel] = await packAll(store, 'den');
     assert.equal(store.writable, true);
     await store.close();
     assert.equal(store.writable, false);
@@ -166,16 +178,18 @@ export function closing(check: Check): void {
       () => store.page('den', { limit: 1 }),
       () => store.family('den', 'a', { limit: 1 }),
       () => store.rooms({ limit: 1 }),
-      () => store.subscribe('den', { appended: () => {}, announced: () => {} }),
+      () => store.subscribe('den', { appended: () => {}, announced: () => {}, missed: () => {} }),
       () => store.announce('den', 'too late'),
       () => store.mark('den', 'a', 1),
       () => store.fork('den', epoch),
-      () => store.trim('den', 1),
+      () => store.trim('den', { epoch, below: 1 }),
       () => store.tickets('aya', 1),
       () => store.beat('n1', 1_000),
       () => store.hold('den', { name: 'a', seq: 1 }, 'n1'),
       () => store.release('den', 'a', 'n1', 0),
       () => store.lapsed(1),
+      () => store.pack('den', null),
+      () => store.unpack(parcel as Parcel),
     ];
     for (const ask of asked) await assert.rejects(ask, (error) => error instanceof StoreError && error.reason === 'closed', String(ask));
   });

@@ -20,7 +20,7 @@ import {
   walkRooms,
 } from './arrange.ts';
 
-const oddStrings = [
+export const oddStrings = [
   ' ',
   'a',
   'A',

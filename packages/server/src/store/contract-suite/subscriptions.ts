@@ -56,6 +56,7 @@ export function subscriptions(check: Check): void {
         for (const { seq } of entries) seqs.add(seq);
       },
       announced() {},
+      missed() {},
     };
     const [leaveFirst, leaveSecond] = [await store.subscribe('den', listener), await store.subscribe('den', listener)];
     const { epoch } = await openRoom(store, 'den');
@@ -72,8 +73,8 @@ export function subscriptions(check: Check): void {
       heard.push('once');
       leave();
     };
-    const leave = await store.subscribe('den', { appended: once, announced() {} });
-    await store.subscribe('den', { appended: () => heard.push('always'), announced() {} });
+    const leave = await store.subscribe('den', { appended: once, announced() {}, missed() {} });
+    await store.subscribe('den', { appended: () => heard.push('always'), announced() {}, missed() {} });
     const { epoch } = await openRoom(store, 'den');
     await add(store, 'den', { epoch, drafts: [draft('two')] });
     assert.deepEqual(heard.sort(), ['always', 'always', 'once']);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Store } from '../store.ts';
+import type { Draft, Store } from '../store.ts';
 import {
   ALL,
   add,
@@ -9,15 +9,19 @@ import {
   draft,
   endRoom,
   entriesOf,
+  isStale,
   keptOf,
   keyOf,
   listen,
+  listLapsed,
+  namesOf,
   openRoom,
   recall,
   seqsOf,
   sets,
   textsOf,
   times,
+  trim,
   upTo,
 } from './arrange.ts';
 
@@ -37,7 +41,7 @@ export function trims(check: Check): void {
     await openRoom(store, 'den', ...twelve);
     const before = await entriesOf(store, 'den');
     assert.equal(before.length, 12);
-    await store.trim('den', 6);
+    await trim(store, 'den', 6);
     assert.deepEqual(await entriesOf(store, 'den'), before.slice(5));
     const { entries } = await store.read('den', { seqs: upTo(12) });
     assert.deepEqual([...entries.values()], before.slice(5));
@@ -46,7 +50,7 @@ export function trims(check: Check): void {
 
   check('pages end where the log begins, in both directions', async (store) => {
     await openRoom(store, 'den', ...twelve);
-    await store.trim('den', 5);
+    await trim(store, 'den', 5);
     assert.deepEqual(await ask(store, {}), { seqs: [10, 11, 12], more: true });
     assert.deepEqual(await ask(store, { limit: 8 }), { seqs: [5, 6, 7, 8, 9, 10, 11, 12], more: false });
     assert.deepEqual(await ask(store, { before: 9 }), { seqs: [6, 7, 8], more: true });
@@ -61,11 +65,11 @@ export function trims(check: Check): void {
     assert.deepEqual(await ask(store, { listed: true, after: 0, limit: 1 }), { seqs: [6], more: true });
   });
 
-  check('keys, marks, counts and leases stay, and appends go on where they were', async (store) => {
+  check('other keys, marks, counts and leases stay, and appends go on where they were', async (store) => {
     const member = draft('joins', { sets: [['member/aya', 1]], lease: { key: 'member/aya', node: 'n1' } });
     const { epoch } = await openRoom(store, 'den', member, ...twelve);
     await store.mark('den', 'member/aya', 2);
-    await store.trim('den', 8);
+    await trim(store, 'den', 8);
     assert.deepEqual(await keyOf(store, 'den', 'member/aya'), { value: 1, seq: 1, mark: 2, lease: 'held' });
     assert.deepEqual(await countsOf(store, 'den', ''), { member: 1 });
     assert.equal(await store.hold('den', { name: 'member/aya', seq: 1 }, 'n2'), true);
@@ -75,13 +79,79 @@ export function trims(check: Check): void {
     assert.deepEqual(await edges(store), { head: 14, tail: next.entries[0]?.id, oldest: 8 });
   });
 
+  check('keys beneath an entry go with it, whatever is in them, and those of the others stay', async (store) => {
+    const beneath = (seq: number): Draft =>
+      sets([`entry/${seq}`, 1], [`entry/${seq}/a`, { b: 1 }], [`entry/${seq}/c/d/e`, 1], [`entry/${seq}/c/d/f`, 1], [`other/${seq}/a`, 1]);
+    const seqs = [1, 2, 3, 10, 11, 20];
+    const leased = draft('leases', { sets: [['entry/2/leased', 1]], lease: { key: 'entry/2/leased', node: 'n1' } });
+    const { epoch } = await openRoom(store, 'den', ...times(20, (index) => draft(String(index + 1))), ...seqs.map(beneath), leased);
+    await openRoom(store, 'attic', beneath(1), beneath(2));
+    await store.mark('den', 'entry/10/a', 3);
+    const look = async (room: string) => ({
+      keys: (
+        await Promise.all(
+          seqs.flatMap((seq) => [`entry/${seq}`, `other/${seq}`, `entry/${seq}/c/d`].map((family) => namesOf(store, room, family))),
+        )
+      ).flat(),
+      entry: await countsOf(store, room, 'entry'),
+      beneath: await Promise.all(seqs.map((seq) => countsOf(store, room, `entry/${seq}/c`))),
+    });
+    const [before, attic] = [await look('den'), await look('attic')];
+    assert.deepEqual(before.entry, { 1: 1, 2: 2, 3: 1, 10: 1, 11: 1, 20: 1 });
+    assert.equal((await listLapsed(store)).length, 1);
+    await store.trim('den', { epoch, below: 10 });
+    assert.deepEqual(await look('den'), {
+      keys: ['a', 'a', 'a', 'a', 'a', 'e', 'f', 'a', 'a', 'e', 'f', 'a', 'a', 'e', 'f'],
+      entry: { 10: 1, 11: 1, 20: 1 },
+      beneath: [{}, {}, {}, { d: 2 }, { d: 2 }, { d: 2 }],
+    });
+    assert.deepEqual(await listLapsed(store), []);
+    assert.equal(await keyOf(store, 'den', 'entry/2/a'), undefined);
+    assert.deepEqual(await keyOf(store, 'den', 'entry/10/a'), { value: { b: 1 }, seq: 24, mark: 3 });
+    assert.deepEqual(await keyOf(store, 'den', 'entry/2'), { value: 1, seq: 22 }, 'it is not beneath');
+    assert.deepEqual(await look('attic'), attic);
+    await isStale(store, 'den', { epoch, given: [['entry/2/a', 22]] });
+    await store.trim('den', { epoch, below: 21 });
+    assert.deepEqual(await countsOf(store, 'den', 'entry'), {});
+    assert.deepEqual(await countsOf(store, 'den', ''), { entry: 6 });
+  });
+
+  check('more entries and keys than go at once go all the same', async (store) => {
+    const many = (seq: number, names: number): Draft =>
+      sets(...times(names, (index): [string, number] => [`entry/${seq}/${seq % 2}/${index}`, 1]));
+    const { epoch } = await openRoom(store, 'den', ...times(1_500, (index) => draft(String(index + 1))));
+    await add(store, 'den', { epoch, drafts: [many(2, 1_200), many(3, 1), many(4, 700), many(1_001, 3), many(1_499, 2), many(1_500, 2)] });
+    await store.trim('den', { epoch, below: 1_500 });
+    assert.deepEqual(await edges(store).then(({ head, oldest }) => [head, oldest]), [1_506, 1_500]);
+    assert.deepEqual(
+      seqsOf(await entriesOf(store, 'den')),
+      times(7, (index) => 1_500 + index),
+    );
+    assert.deepEqual(await countsOf(store, 'den', ''), {});
+    for (const seq of [2, 3, 4, 1_001, 1_499]) assert.deepEqual(await namesOf(store, 'den', `entry/${seq}/${seq % 2}`), []);
+    assert.deepEqual(await namesOf(store, 'den', 'entry/1500/0'), ['0', '1']);
+  });
+
+  check('another life of the room than the one that is meant stays as it is', async (store) => {
+    const { epoch } = await openRoom(store, 'den', ...twelve);
+    const forked = await store.fork('den', epoch);
+    await store.trim('den', { epoch, below: 6 });
+    assert.equal((await edges(store)).oldest, 1);
+    await store.trim('den', { epoch: String(forked), below: 3 });
+    assert.equal((await edges(store)).oldest, 3);
+    await endRoom(store, 'den');
+    await openRoom(store, 'den', ...twelve);
+    for (const life of [epoch, String(forked), '']) await store.trim('den', { epoch: life, below: 6 });
+    assert.deepEqual(seqsOf(await entriesOf(store, 'den')), upTo(12));
+  });
+
   check('all may be trimmed, more than all is all, and appends go on where they were', async (store) => {
     for (const [room, below] of [
       ['den', 13],
       ['attic', 1_000],
     ] as const) {
       const { epoch } = await openRoom(store, room, ...twelve);
-      await store.trim(room, below);
+      await trim(store, room, below);
       assert.deepEqual(await entriesOf(store, room), []);
       assert.deepEqual(await edges(store, room), { head: 12, tail, oldest: 13 });
       assert.equal((await store.read(room, {})).head, 12);
@@ -99,9 +169,9 @@ export function trims(check: Check): void {
 
   check('what is trimmed can be trimmed further, and does not come back', async (store) => {
     await openRoom(store, 'den', ...twelve);
-    await store.trim('den', 4);
-    await store.trim('den', 9);
-    for (const below of [9, 4, 1, 0, -5]) await store.trim('den', below);
+    await trim(store, 'den', 4);
+    await trim(store, 'den', 9);
+    for (const below of [9, 4, 1, 0, -5]) await trim(store, 'den', below);
     assert.deepEqual(seqsOf(await entriesOf(store, 'den')), [9, 10, 11, 12]);
     assert.equal((await edges(store)).oldest, 9);
   });
@@ -110,8 +180,8 @@ export function trims(check: Check): void {
     await openRoom(store, 'den', ...twelve);
     const before = await store.page('den', { limit: ALL });
     assert.equal(before.entries.length, 12);
-    for (const below of [1, 0, -1]) await store.trim('den', below);
-    await store.trim('nowhere', 5);
+    for (const below of [1, 0, -1]) await trim(store, 'den', below);
+    await trim(store, 'nowhere', 5);
     assert.deepEqual(await store.page('den', { limit: ALL }), before);
     assert.equal((await store.read('nowhere', {})).epoch, null);
   });
@@ -119,7 +189,7 @@ export function trims(check: Check): void {
   check('the other rooms keep what they have, and nobody is told', async (store) => {
     for (const room of ['den', 'attic']) await openRoom(store, room, ...twelve);
     const { heard, signals } = await listen(store, 'den');
-    await store.trim('den', 10);
+    await trim(store, 'den', 10);
     assert.deepEqual(seqsOf(await entriesOf(store, 'den')), [10, 11, 12]);
     assert.deepEqual(seqsOf(await entriesOf(store, 'attic')), upTo(12));
     assert.deepEqual([heard, signals], [[], []]);
@@ -131,7 +201,7 @@ export function trims(check: Check): void {
     for (const once of ['whole', 'half', 'none'])
       kept.push(await add(store, 'den', { epoch, once, drafts: [draft(once), draft(once), draft(once)] }));
     assert.deepEqual(await recall(store, 'den', 'whole'), kept[0]);
-    await store.trim('den', 6);
+    await trim(store, 'den', 6);
     assert.deepEqual(textsOf(await entriesOf(store, 'den')), ['half', 'half', 'none', 'none', 'none']);
     for (const once of ['whole', 'half']) {
       assert.equal(await recall(store, 'den', once), null);
@@ -144,14 +214,14 @@ export function trims(check: Check): void {
 
   check('what is trimmed is passed over by who erases', async (store) => {
     const { epoch } = await openRoom(store, 'den', ...twelve);
-    await store.trim('den', 6);
+    await trim(store, 'den', 6);
     await add(store, 'den', { epoch, drafts: [draft('erases', { erases: [1, 5, 6] })] });
     assert.deepEqual(textsOf(await entriesOf(store, 'den')), [undefined, '7', '8', '9', '10', '11', '12', 'erases']);
   });
 
   check('the next life of the name begins with its first entry', async (store) => {
     await openRoom(store, 'den', ...twelve);
-    await store.trim('den', 10);
+    await trim(store, 'den', 10);
     await endRoom(store, 'den');
     await openRoom(store, 'den', sets(['a', 1]));
     assert.deepEqual(seqsOf(await entriesOf(store, 'den')), [1]);
@@ -161,7 +231,7 @@ export function trims(check: Check): void {
   check('a log that is trimmed while many append has all that is above', async (store) => {
     const { epoch } = await openRoom(store, 'den');
     const append = (index: number) => add(store, 'den', { epoch, once: String(index), drafts: [draft(String(index))] });
-    const asked = times(120, (index) => [append(index), ...(index % 10 === 0 ? [store.trim('den', index + 1)] : [])]);
+    const asked = times(120, (index) => [append(index), ...(index % 10 === 0 ? [store.trim('den', { epoch, below: index + 1 })] : [])]);
     await Promise.all(asked.flat());
     assert.deepEqual(await edges(store).then(({ head, oldest }) => [head, oldest]), [121, 111]);
     assert.deepEqual(seqsOf(await entriesOf(store, 'den')), upTo(121).slice(110));

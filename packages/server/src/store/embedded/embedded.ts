@@ -1,8 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import { Worker } from 'node:worker_threads';
-import { type Append, type Appended, type Draft, type Entry, forkOf, type Json, type Listener, type Store, StoreError } from '../store.ts';
+import {
+  type Append,
+  type Appended,
+  type Draft,
+  type Entry,
+  forkOf,
+  type Json,
+  type Listener,
+  type Parcel,
+  type Store,
+  StoreError,
+} from '../store.ts';
 import { Subscriptions } from '../subscriptions.ts';
-import type { AppendAnswer, Batch, FromWriter, Opened, Operation, OperationAnswer, PlacedEntry } from './operations.ts';
+import type { AppendAnswer, Batch, FromWriter, Opened, Operation, OperationAnswer, PlacedEntry, UnpackOperation } from './operations.ts';
 import { Reader } from './reader.ts';
 import { openForReading } from './schema.ts';
 
@@ -38,6 +49,9 @@ export interface EmbeddedStore extends Store {
 }
 
 class Embedded implements EmbeddedStore {
+  readonly durability = 'fsync';
+  readonly tickSkew = 0;
+  readonly lag = 0;
   readonly wasRestored: boolean;
   readonly #worker: Worker;
   readonly #clock: () => number;
@@ -95,15 +109,21 @@ class Embedded implements EmbeddedStore {
     return (await this.#ask({ do: 'fork', room, epoch, newEpoch: forkOf(epoch) })) as string | null;
   }
 
-  async trim(room: string, below: number): Promise<void> {
-    await this.#ask({ do: 'trim', room, below });
+  async trim(room: string, { epoch, below }: { epoch: string; below: number }): Promise<void> {
+    let isDone = false;
+    while (!isDone) isDone = (await this.#ask({ do: 'trim', room, epoch, below })) as boolean;
+  }
+
+  async unpack(parcel: Parcel): Promise<void> {
+    await this.#ask(toUnpacking(parcel));
   }
 
   read: Store['read'] = async (room, ask) => this.#reading(() => this.#reader.read(room, ask));
   recall: Store['recall'] = async (room, once) => this.#reading(() => this.#reader.recall(room, once));
-  page: Store['page'] = async (room, ask) => this.#reading(() => this.#reader.page(room, ask));
+  page: Store['page'] = async (room, ask) => this.#reading(() => this.#reader.page(room, ask, this.#clock()));
   family: Store['family'] = async (room, family, ask) => this.#reading(() => this.#reader.family(room, family, ask));
   rooms: Store['rooms'] = async (ask) => this.#reading(() => this.#reader.rooms(ask));
+  pack: Store['pack'] = async (room, next) => this.#reading(() => this.#reader.pack(room, next));
   tickets: Store['tickets'] = async (holder, limit) => this.#reading(() => this.#reader.tickets(holder, this.#clock(), limit));
   lapsed: Store['lapsed'] = async (limit) => this.#reading(() => this.#reader.lapsed(this.#clock(), limit));
 
@@ -141,7 +161,7 @@ class Embedded implements EmbeddedStore {
   }
 
   #ask(operation: Operation, append?: Append): Promise<OperationAnswer> {
-    const bytes = operation.do === 'append' ? operation.drafts.reduce((sum, draft) => sum + draft.body.length, 200) : 100;
+    const bytes = bytesOf(operation);
     return new Promise((resolve, refuse) => {
       if (this.#state !== 'open') return refuse(new StoreError('closed', 'The store is closed.'));
       if (this.#gone) return refuse(this.#gone);
@@ -235,6 +255,25 @@ function toOperation(room: string, { drafts, epoch, given, entries, once, lapsed
     })),
   };
 }
+
+/** About what it takes while it waits. */
+function bytesOf(operation: Operation): number {
+  if (operation.do === 'append') return operation.drafts.reduce((sum, draft) => sum + draft.body.length, 200);
+  if (operation.do !== 'unpack') return 100;
+  const { entries, keys, tickets, onces } = operation;
+  const texts = [...entries.map(({ body }) => body), ...keys.map(([, { value }]) => value), ...tickets.map(({ value }) => value)];
+  return texts.reduce((sum, text) => sum + (text?.length ?? 0) + 200, 200 + 100 * onces.length);
+}
+
+const toUnpacking = ({ room, head, entries, keys, tickets, onces }: Parcel): UnpackOperation => ({
+  do: 'unpack',
+  room,
+  head,
+  entries: entries.map((entry) => ({ ...entry, body: entry.body === null ? null : JSON.stringify(entry.body) })),
+  keys: keys.map(([key, of]) => [key, { ...of, value: JSON.stringify(of.value) }]),
+  tickets: tickets.map((ticket) => ({ ...ticket, value: JSON.stringify(ticket.value) })),
+  onces,
+});
 
 const toTicket = ({ holder, key, value, ttl }: NonNullable<Draft['ticket']>) => ({
   holder,

@@ -1,3 +1,5 @@
+import type { Key, Parcel } from '../store.ts';
+
 /** What the main thread asks of the writer, and what it is answered. JSON values cross as text: they are stored so. */
 
 interface DraftRow {
@@ -28,14 +30,26 @@ export interface AppendOperation {
   drafts: DraftRow[];
 }
 
+/** A parcel whose bodies and values are text. */
+export interface UnpackOperation {
+  do: 'unpack';
+  room: string;
+  head: Parcel['head'];
+  entries: (Omit<Parcel['entries'][number], 'body'> & { body: string | null })[];
+  keys: [key: string, of: Omit<Key, 'value'> & { value: string }][];
+  tickets: (Omit<Parcel['tickets'][number], 'value'> & { value: string })[];
+  onces: Parcel['onces'];
+}
+
 export type Operation =
   | AppendOperation
+  | UnpackOperation
   | { do: 'beat'; node: string; ttl: number }
   | { do: 'hold'; room: string; key: string; seq: number; node: string }
   | { do: 'release'; room: string; key: string; node: string; ttl: number }
   | { do: 'mark'; room: string; key: string; seq: number }
   | { do: 'fork'; room: string; epoch: string; newEpoch: string }
-  | { do: 'trim'; room: string; below: number };
+  | { do: 'trim'; room: string; epoch: string; below: number };
 
 export interface PlacedEntry {
   seq: number;
@@ -52,7 +66,7 @@ interface Failure {
   message: string;
 }
 
-/** A mark is answered with where it is, a fork with the epoch in force; beat, release and trim with true. */
+/** A mark is answered with where it is, a fork with the epoch in force, a trim with whether it is done; beat, release and unpack with true. */
 export type OperationAnswer = AppendAnswer | boolean | number | string | null | Failure;
 
 export interface Batch {

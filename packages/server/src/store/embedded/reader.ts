@@ -7,9 +7,12 @@ import {
   type Key,
   PAGE_BYTES,
   type Page,
+  type Parcel,
   type RoomHead,
   type Ticket,
 } from '../store.ts';
+import { Packer } from './packer.ts';
+import { ENTRY_COLUMNS, KEY_COLUMNS, toEntry, toKey } from './rows.ts';
 import { splitKey } from './schema.ts';
 import { type Database, eachRow, type Row } from './sqlite.ts';
 
@@ -18,7 +21,9 @@ interface RoomRow {
   epoch: string;
   head: number;
   tail: string | null;
+  tick: number;
   oldest: number;
+  bytes: number;
 }
 
 interface PageAsk {
@@ -32,10 +37,12 @@ interface PageAsk {
 export class Reader {
   readonly #database: Database;
   readonly #sql: ReturnType<typeof prepareAll>;
+  readonly #packer: Packer;
 
   constructor(database: Database) {
     this.#database = database;
     this.#sql = prepareAll(database);
+    this.#packer = new Packer(database);
   }
 
   read(name: string, { keys = [], seqs = [], counts = [] }: Ask): Facts {
@@ -48,7 +55,7 @@ export class Reader {
         const row = this.#sql.key.get(room.room, ...splitKey(key)) as Row | undefined;
         if (row) facts.keys.set(key, toKey(row));
       }
-      for (const seq of seqs.filter((each) => each >= room.oldest)) {
+      for (const seq of seqs) {
         const row = this.#sql.entry.get(room.room, seq) as Row | undefined;
         if (row) facts.entries.set(seq, toEntry(row));
       }
@@ -63,23 +70,23 @@ export class Reader {
   recall(name: string, once: string): Kept | null {
     return this.#inOneMoment(() => {
       const room = this.#room(name);
-      const entries = room ? (this.#sql.recall.all(room.room, once, room.oldest) as Kept['entries']) : [];
+      const entries = room ? (this.#sql.recall.all(room.room, once) as Kept['entries']) : [];
       return room && entries.length > 0 ? { epoch: room.epoch, entries } : null;
     });
   }
 
-  page(name: string, { before, after, listed = false, limit }: PageAsk): Page {
+  page(name: string, { before, after, listed = false, limit }: PageAsk, now: number): Page {
     return this.#inOneMoment(() => {
       const room = this.#room(name);
-      if (!room) return { epoch: null, head: 0, tail: null, oldest: 0, entries: [], more: false };
+      if (!room) return { epoch: null, head: 0, tail: null, tick: 0, oldest: 0, bytes: 0, now, entries: [], more: false };
       const { up, down } = listed ? this.#sql.listed : this.#sql.all;
-      const { epoch, head, tail, oldest } = room;
+      const { epoch, head, tail, tick, oldest, bytes } = room;
       const rows =
         after === undefined
-          ? down.iterate(room.room, oldest, before ?? Number.MAX_SAFE_INTEGER, limit + 1)
-          : up.iterate(room.room, Math.max(oldest, after + 1), Number.MAX_SAFE_INTEGER, limit + 1);
+          ? down.iterate(room.room, before ?? Number.MAX_SAFE_INTEGER, limit + 1)
+          : up.iterate(room.room, after, limit + 1);
       const { entries, more } = takePage(eachRow(rows), limit);
-      return { epoch, head, tail, oldest, entries: after === undefined ? entries.reverse() : entries, more };
+      return { epoch, head, tail, tick, oldest, bytes, now, entries: after === undefined ? entries.reverse() : entries, more };
     });
   }
 
@@ -108,6 +115,10 @@ export class Reader {
   lapsed(now: number, limit: number): { room: string; key: string }[] {
     const rows = this.#sql.lapsed.all(now, now, limit) as { room: string; family: string; name: string }[];
     return rows.map(({ room, family, name }) => ({ room, key: family + name }));
+  }
+
+  pack(name: string, next: string | null): Parcel | null {
+    return this.#inOneMoment(() => this.#packer.pack(name, next));
   }
 
   #room(name: string): RoomRow | undefined {
@@ -139,48 +150,21 @@ function takePage(rows: Iterable<Row>, limit: number): { entries: Entry[]; more:
   return { entries, more: false };
 }
 
-const toKey = ({ value, seq, mark, held }: Row): Key => ({
-  value: JSON.parse(String(value)) as Json,
-  seq: Number(seq),
-  ...(mark !== null && { mark: Number(mark) }),
-  ...(held !== null && { lease: held === 1 ? 'held' : 'released' }),
-});
-
-function toEntry(row: Row): Entry {
-  return {
-    seq: Number(row.seq),
-    id: String(row.id),
-    prev: row.prev as string | null,
-    at: Number(row.at),
-    tick: Number(row.tick),
-    by: String(row.by),
-    author: String(row.author),
-    kind: String(row.kind),
-    body: row.body === null ? null : (JSON.parse(String(row.body)) as { [name: string]: Json }),
-    quiet: row.quiet === 1,
-    listed: row.listed === 1,
-  };
-}
-
 /** INDEXED BY and CROSS JOIN where SQLite, which has no statistics of ours, would rather go through a whole room. */
 function prepareAll(database: Database) {
   const sql = (text: string) => database.prepare(text);
-  const columns = 'seq, id, prev, at, tick, by, author, kind, body, quiet, listed';
-  /** `held` is null without a lease, which is found by the name of its key, as it stands in the row that is read. */
-  const key = `name, value, seq, mark,
-    (SELECT until IS NULL FROM leases WHERE leases.room = keys.room AND leases.family = keys.family AND leases.name = keys.name) AS held`;
   const pages = (entries: string, where = '') => ({
-    up: sql(`SELECT ${columns} FROM ${entries} WHERE room = ? AND seq >= ? AND seq < ? ${where} ORDER BY seq LIMIT ?`),
-    down: sql(`SELECT ${columns} FROM ${entries} WHERE room = ? AND seq >= ? AND seq < ? ${where} ORDER BY seq DESC LIMIT ?`),
+    up: sql(`SELECT ${ENTRY_COLUMNS} FROM ${entries} WHERE room = ? AND seq > ? ${where} ORDER BY seq LIMIT ?`),
+    down: sql(`SELECT ${ENTRY_COLUMNS} FROM ${entries} WHERE room = ? AND seq < ? ${where} ORDER BY seq DESC LIMIT ?`),
   });
   return {
-    room: sql('SELECT room, epoch, head, tail, oldest FROM rooms WHERE name = ?'),
-    key: sql(`SELECT ${key} FROM keys WHERE room = ? AND family = ? AND name = ?`),
-    entry: sql(`SELECT ${columns} FROM entries WHERE room = ? AND seq = ?`),
-    recall: sql('SELECT seq, id, at FROM entries INDEXED BY named_appends WHERE room = ? AND once = ? AND seq >= ? ORDER BY seq'),
+    room: sql('SELECT room, epoch, head, tail, tick, oldest, bytes FROM rooms WHERE name = ?'),
+    key: sql(`SELECT ${KEY_COLUMNS} FROM keys WHERE room = ? AND family = ? AND name = ?`),
+    entry: sql(`SELECT ${ENTRY_COLUMNS} FROM entries WHERE room = ? AND seq = ?`),
+    recall: sql('SELECT seq, id, at FROM entries INDEXED BY named_appends WHERE room = ? AND once = ? ORDER BY seq'),
     all: pages('entries'),
     listed: pages('entries INDEXED BY listed_entries', 'AND listed = 1'),
-    family: sql(`SELECT ${key} FROM keys WHERE room = ? AND family = ? AND name > ? ORDER BY name LIMIT ?`),
+    family: sql(`SELECT ${KEY_COLUMNS} FROM keys WHERE room = ? AND family = ? AND name > ? ORDER BY name LIMIT ?`),
     counts: sql('SELECT family, count FROM counts WHERE room = ? AND parent = ? ORDER BY family'),
     rooms: sql('SELECT name AS room, epoch, head, at FROM rooms WHERE name > ? ORDER BY name LIMIT ?'),
     tickets: sql(

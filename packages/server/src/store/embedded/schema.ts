@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { StoreError } from '../store.ts';
 import { type Database, openDatabase } from './sqlite.ts';
@@ -9,8 +10,9 @@ const APPLICATION_ID = 0x456e6761;
  * What made each format out of the one before it; a new file goes through all of them.
  *
  * A room whose name is null has ended and waits for its rows to be removed. A key `a/b/c` is family `a/b/`, name `c`;
- * `counts` has for parent `a/`, family `b`, how many keys `a/b/` has. Entries below their room's `oldest` are trimmed; while
- * some of them wait to be removed, the room is `trimmed`. Entries of format 1 have tick 0, below whatever was told since.
+ * `counts` has for parent `a/`, family `b`, how many keys `a/b/` has. A room's `bytes` are those of the bodies in `entries`.
+ * Entries of format 1 have tick 0, below whatever was told since. Up to format 2, what became of chats stood in keys
+ * that did not belong to their entries, and trimmed entries, below their room's `oldest`, could wait to be removed.
  */
 const FORMATS = [
   `CREATE TABLE rooms (
@@ -52,9 +54,24 @@ CREATE TABLE tickets (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tickets_of_rooms ON tickets (room);
 CREATE INDEX ending_tickets ON tickets (until) WHERE until IS NOT NULL;`,
+  `DELETE FROM entries WHERE seq < (SELECT oldest FROM rooms WHERE rooms.room = entries.room AND trimmed = 1);
+DROP INDEX trimmed_rooms;
+ALTER TABLE rooms DROP COLUMN trimmed;
+ALTER TABLE rooms ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE rooms ADD COLUMN tick INTEGER NOT NULL DEFAULT 0;
+UPDATE rooms SET bytes = (SELECT coalesce(sum(octet_length(body)), 0) FROM entries WHERE entries.room = rooms.room),
+  tick = coalesce((SELECT tick FROM entries WHERE entries.room = rooms.room AND seq = head), (SELECT newest FROM ticks));
+INSERT INTO counts SELECT room, 'entry/', name, 1 FROM keys WHERE family = 'chat/';
+DELETE FROM counts WHERE parent = '' AND family = 'chat';
+UPDATE keys SET family = 'entry/' || name || '/', name = 'chat' WHERE family = 'chat/';
+UPDATE counts SET parent = 'entry/' || substr(parent, 10) || 'reaction/' WHERE parent GLOB 'reaction/*';
+UPDATE keys SET family = 'entry/' || substr(family, 10, instr(substr(family, 10), '/')) || 'reaction/' ||
+  substr(family, 10 + instr(substr(family, 10), '/')) WHERE family GLOB 'reaction/*';`,
 ];
 
 const pathIn = (folder: string): string => join(folder, 'engawa.db');
+
+export const holdsDatabase = (folder: string): boolean => existsSync(pathIn(folder));
 
 const pragma = (database: Database, name: string): unknown => Object.values(database.prepare(`PRAGMA ${name}`).get() as object)[0];
 

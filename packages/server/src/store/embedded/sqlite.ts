@@ -5,10 +5,10 @@ export interface Database {
   close(): void;
 }
 
-type Value = string | number | null;
+export type Value = string | number | null;
 export type Row = Record<string, Value>;
 
-interface Statement {
+export interface Statement {
   run(...values: Value[]): { changes: number | bigint };
   get(...values: Value[]): unknown;
   all(...values: Value[]): unknown[];

@@ -1,11 +1,15 @@
-import type { AppendAnswer, AppendOperation, Operation, OperationAnswer, PlacedEntry } from './operations.ts';
+import type { AppendAnswer, AppendOperation, Operation, OperationAnswer, PlacedEntry, UnpackOperation } from './operations.ts';
 import { splitKey } from './schema.ts';
 import { BUSY_TIMEOUT_MS, type Database } from './sqlite.ts';
 
 /** Rooms whose heads the writer remembers. */
 const REMEMBERED_ROOMS = 10_000;
+/** Holds the leases that were unpacked. It never beats. */
+const NO_NODE = '';
 /** Rows that one tidying removes, so that no append waits long behind it. */
 const TIDY_ROWS = 2_000;
+/** Entries, and keys beneath them, that one portion of a trim removes, for the same reason. */
+const TRIM_ROWS = 500;
 
 interface Room {
   room: number;
@@ -14,7 +18,9 @@ interface Room {
   head: number;
   tail: string | null;
   at: number;
+  tick: number;
   oldest: number;
+  bytes: number;
 }
 
 /** The writer's view of the tables: applies operations inside the transaction that its caller holds. */
@@ -74,16 +80,19 @@ export class Tables {
         return this.#fork(operation);
       case 'trim': {
         const room = this.#room(operation.room);
-        if (room) this.#trim(room, operation.below);
-        return true;
+        return room?.epoch !== operation.epoch || this.#trim(room, operation.below);
       }
+      case 'unpack':
+        this.#unpack(operation);
+        return true;
     }
   }
 
   /** Writes the heads that moved; before the commit. */
   flush(): void {
     if (this.#moved.size > 0) this.#sql.keepTick.run(this.#tick);
-    for (const { head, tail, at, room } of this.#moved) this.#sql.moveHead.run(head, tail, at, room);
+    for (const { head, tail, at, tick, oldest, bytes, room } of this.#moved)
+      this.#sql.moveHead.run(head, tail, at, tick, oldest, bytes, room);
     this.#moved.clear();
   }
 
@@ -95,7 +104,7 @@ export class Tables {
 
   /** Removes some of what nobody reads any more; once there is no more of it, it leaves the write-ahead log too. */
   tidy(now: number): 'more' | 'done' {
-    if (this.#removeEnded() || this.#removeTrimmed() || this.#removeTickets(now)) this.#erased = true;
+    if (this.#removeEnded() || this.#removeTickets(now)) this.#erased = true;
     else if (this.#erased) this.#erased = !this.emptyLog();
     return this.#erased ? 'more' : 'done';
   }
@@ -120,14 +129,6 @@ export class Tables {
     return true;
   }
 
-  #removeTrimmed(): boolean {
-    const trimmed = this.#sql.trimmedRoom.get() as { room: number; oldest: number } | undefined;
-    if (!trimmed) return false;
-    const { changes } = this.#sql.removeTrimmed.run(trimmed.room, trimmed.oldest, TIDY_ROWS);
-    if (Number(changes) < TIDY_ROWS) this.#sql.finishTrim.run(trimmed.room);
-    return true;
-  }
-
   #removeTickets(now: number): boolean {
     return Number(this.#sql.removeTickets.run(now, TIDY_ROWS).changes) > 0;
   }
@@ -135,14 +136,14 @@ export class Tables {
   #append(append: AppendOperation, now: number): AppendAnswer {
     const room = this.#room(append.room);
     if (room && append.once !== null) {
-      const kept = this.#sql.recall.all(room.room, append.once, room.oldest) as PlacedEntry[];
+      const kept = this.#sql.recall.all(room.room, append.once) as PlacedEntry[];
       if (kept.length > 0) return { outcome: 'repeated', epoch: room.epoch, entries: kept };
     }
     if ((room?.epoch ?? null) !== append.epoch) return { outcome: 'stale' };
     for (const [key, seq] of append.given) if ((room ? this.#seqOf(room, key) : 0) !== seq) return { outcome: 'stale' };
     for (const [seq, id] of append.entries) if (!room || this.#idAt(room, seq) !== id) return { outcome: 'stale' };
     if (append.lapsed !== null && !(room && this.#hasLapsed(room, append.lapsed, now))) return { outcome: 'stale' };
-    return { outcome: 'appended', ...this.#write(room ?? this.#openRoom(append), append, now) };
+    return { outcome: 'appended', ...this.#write(room ?? this.#openRoom(append.room, append.newEpoch), append, now) };
   }
 
   #write(room: Room, { drafts, once }: AppendOperation, now: number): { epoch: string; entries: PlacedEntry[] } {
@@ -167,19 +168,26 @@ export class Tables {
       );
       room.head = placed.seq;
       room.at = placed.at;
+      room.tick = placed.tick;
+      room.bytes += Buffer.byteLength(draft.body);
       if (!draft.quiet) room.tail = placed.id;
       for (const [key, value] of draft.sets) this.#setKey(room, key, value, placed.seq);
-      if (draft.lease) {
-        this.#sql.meetNode.run(draft.lease.node);
-        this.#sql.lease.run(room.room, ...splitKey(draft.lease.key), draft.lease.node);
-      }
+      if (draft.lease) this.#lease(room, draft.lease.key, draft.lease.node);
       if (draft.ticket) this.#leaveTicket(room, draft.ticket, { seq: placed.seq, now });
-      for (const seq of draft.erases) this.#erased = Number(this.#sql.erase.run(room.room, seq).changes) > 0 || this.#erased;
+      for (const seq of draft.erases) this.#erase(room, seq);
       entries.push(placed);
     }
     this.#moved.add(room);
     if (drafts.some((draft) => draft.ends)) this.#endRoom(room);
     return { epoch: room.epoch, entries };
+  }
+
+  #erase(room: Room, seq: number): void {
+    const erased = this.#sql.bodyBytes.get(room.room, seq) as { bytes: number } | undefined;
+    if (!erased) return;
+    this.#sql.erase.run(room.room, seq);
+    room.bytes -= erased.bytes;
+    this.#erased = true;
   }
 
   #leaveTicket(room: Room, ticket: NonNullable<AppendOperation['drafts'][0]['ticket']>, { seq, now }: { seq: number; now: number }): void {
@@ -197,13 +205,68 @@ export class Tables {
     return room?.epoch ?? null;
   }
 
-  /** Nobody reads what is trimmed from now on; the rows are many perhaps, and removed when there is time. */
-  #trim(room: Room, below: number): void {
-    const oldest = Math.min(below, room.head + 1);
-    if (oldest <= room.oldest) return;
-    room.oldest = oldest;
-    this.#sql.trim.run(oldest, room.room);
-    this.#sql.forgetAppend.run(room.room, oldest);
+  /** A portion of it; true when that was the last. */
+  #trim(room: Room, below: number): boolean {
+    const end = Math.min(below, room.head + 1);
+    const oldest = this.#removeKeysBeneath(room, room.oldest, Math.min(end, room.oldest + TRIM_ROWS));
+    if (oldest > room.oldest) {
+      this.#sql.forgetAppend.run(room.room, oldest);
+      const trimmed = this.#sql.removeEntries.all(room.room, oldest) as { bytes: number }[];
+      for (const { bytes } of trimmed) room.bytes -= bytes;
+      room.oldest = oldest;
+      this.#moved.add(room);
+      this.#erased = true;
+    }
+    return room.oldest >= end;
+  }
+
+  /**
+   * The keys beneath the entries of a range, as far as one portion goes: answers the first entry that may have some left.
+   * Those of one entry from the last on, so that what became of a chat is there for as long as the chat.
+   */
+  #removeKeysBeneath(room: Room, from: number, to: number): number {
+    let left = TRIM_ROWS;
+    for (let seq = from; seq < to; seq += 1) {
+      const keys = this.#sql.keysBeneath.all(room.room, `entry/${seq}/`, `entry/${seq}0`, left) as { family: string; name: string }[];
+      for (const { family, name } of keys) this.#setKey(room, family + name, null, 0);
+      left -= keys.length;
+      if (left === 0) return seq;
+    }
+    return Math.max(from, to);
+  }
+
+  #unpack({ room: name, head, entries, keys, tickets, onces }: UnpackOperation): void {
+    const room = this.#room(name) ?? this.#openRoom(name, head.epoch);
+    Object.assign(room, { head: head.head, tail: head.tail, at: head.at, tick: head.tick, oldest: head.oldest });
+    this.#tick = Math.max(this.#tick, head.tick);
+    this.#moved.add(room);
+    for (const entry of entries) this.#putEntry(room, entry);
+    for (const [key, of] of keys) this.#putKey(room, key, of);
+    for (const { holder, key, value, epoch, seq, until } of tickets)
+      this.#sql.leaveTicket.run(holder, room.room, ...splitKey(key), value, epoch, seq, until);
+    for (const [once, first, count] of onces) this.#sql.nameAppend.run(once, room.room, first, first + count);
+    // A body may have been replaced by nothing.
+    this.#erased = true;
+  }
+
+  #putEntry(room: Room, { seq, id, prev, at, tick, by, author, kind, body, quiet, listed }: UnpackOperation['entries'][number]): void {
+    const before = this.#sql.bodyBytes.get(room.room, seq) as { bytes: number } | undefined;
+    room.bytes += (body === null ? 0 : Buffer.byteLength(body)) - (before?.bytes ?? 0);
+    this.#sql.putEntry.run(room.room, seq, id, prev, at, tick, by, author, kind, body, Number(quiet), Number(listed));
+  }
+
+  /** A lease that was held says so, though its node is gone; one that was released has run out too. */
+  #putKey(room: Room, key: string, { value, seq, mark, lease }: UnpackOperation['keys'][number][1]): void {
+    this.#setKey(room, key, value, seq);
+    this.#sql.putMark.run(mark ?? null, room.room, ...splitKey(key));
+    this.#sql.endLease.run(room.room, ...splitKey(key));
+    if (lease) this.#lease(room, key, NO_NODE);
+    if (lease === 'released') this.#sql.release.run(0, room.room, ...splitKey(key), NO_NODE);
+  }
+
+  #lease(room: Room, key: string, node: string): void {
+    this.#sql.meetNode.run(node);
+    this.#sql.lease.run(room.room, ...splitKey(key), node);
   }
 
   #setKey(room: Room, key: string, value: string | null, seq: number): void {
@@ -231,7 +294,6 @@ export class Tables {
   }
 
   #idAt(room: Room, seq: number): string | undefined {
-    if (seq < room.oldest) return undefined;
     return (this.#sql.entryId.get(room.room, seq) as { id: string } | undefined)?.id;
   }
 
@@ -245,9 +307,9 @@ export class Tables {
     return room;
   }
 
-  #openRoom({ room: name, newEpoch: epoch }: AppendOperation): Room {
+  #openRoom(name: string, epoch: string): Room {
     const { room } = this.#sql.openRoom.get(name, epoch) as { room: number };
-    const opened: Room = { room, name, epoch, head: 0, tail: null, at: 0, oldest: 1 };
+    const opened: Room = { room, name, epoch, head: 0, tail: null, at: 0, tick: 0, oldest: 1, bytes: 0 };
     this.#remember(opened);
     return opened;
   }
@@ -275,24 +337,20 @@ function prepareAll(database: Database) {
   const someRows = (table: string, rest: string) =>
     sql(`DELETE FROM ${table} WHERE room = ?1 AND ${rest} IN (SELECT ${rest.replace(/[()]/g, '')} FROM ${table} WHERE room = ?1 LIMIT ?2)`);
   return {
-    findRoom: sql('SELECT room, name, epoch, head, tail, at, oldest FROM rooms WHERE name = ?'),
+    findRoom: sql('SELECT room, name, epoch, head, tail, at, tick, oldest, bytes FROM rooms WHERE name = ?'),
     openRoom: sql('INSERT INTO rooms (name, epoch, head, at) VALUES (?, ?, 0, 0) RETURNING room'),
     forkAll: sql("UPDATE rooms SET epoch = substr(epoch, 1, instr(epoch || '.', '.') - 1) || '.' || lower(hex(randomblob(6)))"),
     newestTick: sql('SELECT newest FROM ticks'),
     keepTick: sql('UPDATE ticks SET newest = ?'),
-    moveHead: sql('UPDATE rooms SET head = ?, tail = ?, at = ? WHERE room = ?'),
+    moveHead: sql('UPDATE rooms SET head = ?, tail = ?, at = ?, tick = ?, oldest = ?, bytes = ? WHERE room = ?'),
     setEpoch: sql('UPDATE rooms SET epoch = ? WHERE room = ?'),
-    trim: sql('UPDATE rooms SET oldest = ?, trimmed = 1 WHERE room = ?'),
     // An append that is trimmed in its middle.
     forgetAppend: sql(
       `UPDATE entries INDEXED BY named_appends SET once = NULL
        WHERE room = ?1 AND once = (SELECT once FROM entries WHERE room = ?1 AND seq = ?2 - 1) AND seq >= ?2`,
     ),
-    trimmedRoom: sql('SELECT room, oldest FROM rooms WHERE trimmed = 1 LIMIT 1'),
-    removeTrimmed: sql(
-      'DELETE FROM entries WHERE room = ?1 AND seq IN (SELECT seq FROM entries WHERE room = ?1 AND seq < ?2 ORDER BY seq LIMIT ?3)',
-    ),
-    finishTrim: sql('UPDATE rooms SET trimmed = NULL WHERE room = ?'),
+    keysBeneath: sql('SELECT family, name FROM keys WHERE room = ? AND family >= ? AND family < ? ORDER BY family DESC, name DESC LIMIT ?'),
+    removeEntries: sql('DELETE FROM entries WHERE room = ? AND seq < ? RETURNING coalesce(octet_length(body), 0) AS bytes'),
     endRoom: sql('UPDATE rooms SET name = NULL WHERE room = ?'),
     endedRoom: sql('SELECT room FROM rooms WHERE name IS NULL LIMIT 1'),
     removeRows: [
@@ -307,12 +365,20 @@ function prepareAll(database: Database) {
       'INSERT INTO entries (room, seq, id, prev, at, tick, by, author, kind, body, quiet, listed, once) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
     ),
     // Without INDEXED BY SQLite, which has no statistics of ours, goes through the whole room.
-    recall: sql('SELECT seq, id, at, prev FROM entries INDEXED BY named_appends WHERE room = ? AND once = ? AND seq >= ? ORDER BY seq'),
-    erase: sql('UPDATE entries SET body = NULL WHERE room = ? AND seq = ? AND body IS NOT NULL'),
+    recall: sql('SELECT seq, id, at, prev FROM entries INDEXED BY named_appends WHERE room = ? AND once = ? ORDER BY seq'),
+    bodyBytes: sql('SELECT octet_length(body) AS bytes FROM entries WHERE room = ? AND seq = ? AND body IS NOT NULL'),
+    erase: sql('UPDATE entries SET body = NULL WHERE room = ? AND seq = ?'),
     entryId: sql('SELECT id FROM entries WHERE room = ? AND seq = ?'),
     keySeq: sql('SELECT seq FROM keys WHERE room = ? AND family = ? AND name = ?'),
     insertKey: sql('INSERT INTO keys (room, family, name, value, seq) VALUES (?, ?, ?, ?, ?)'),
     replaceKey: sql('UPDATE keys SET value = ?, seq = ? WHERE room = ? AND family = ? AND name = ?'),
+    putEntry: sql(
+      `INSERT INTO entries (room, seq, id, prev, at, tick, by, author, kind, body, quiet, listed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET id = excluded.id, prev = excluded.prev, at = excluded.at, tick = excluded.tick, by = excluded.by,
+         author = excluded.author, kind = excluded.kind, body = excluded.body, quiet = excluded.quiet, listed = excluded.listed`,
+    ),
+    nameAppend: sql('UPDATE entries SET once = ? WHERE room = ? AND seq >= ? AND seq < ?'),
+    putMark: sql('UPDATE keys SET mark = ? WHERE room = ? AND family = ? AND name = ?'),
     mark: sql('UPDATE keys SET mark = max(coalesce(mark, 0), ?) WHERE room = ? AND family = ? AND name = ? RETURNING mark'),
     leaveTicket: sql(
       'INSERT OR REPLACE INTO tickets (holder, room, family, name, value, epoch, seq, until) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',

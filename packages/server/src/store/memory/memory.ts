@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { type Item, Packing, type Section } from '../parcels.ts';
 import {
   type Append,
   type Appended,
@@ -13,6 +14,7 @@ import {
   type Listener,
   PAGE_BYTES,
   type Page,
+  type Parcel,
   type Store,
   StoreError,
   type Ticket,
@@ -21,21 +23,37 @@ import { Subscriptions } from '../subscriptions.ts';
 
 interface Room {
   epoch: string;
+  /** Those above the trimmed ones; while a room is being unpacked not yet all of them up to its head. */
   entries: Entry[];
+  head: number;
   tail: string | null;
   at: number;
+  tick: number;
   keys: Map<string, Key>;
   once: Map<string, Kept['entries']>;
   leases: Map<string, { node: string; until: number | null }>;
   /** By the key that each is for, then by its holder. */
-  tickets: Map<string, Map<string, { value: Json; epoch: string; seq: number; until: number }>>;
+  tickets: Map<string, Map<string, HeldTicket>>;
   /** How many entries were trimmed. */
   trimmed: number;
+  /** Of the bodies of all entries. */
+  bytes: number;
 }
+
+interface HeldTicket {
+  value: Json;
+  epoch: string;
+  seq: number;
+  until: number;
+}
+
+/** Holds the leases that were unpacked. It never beats. */
+const NO_NODE = '';
 
 const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
 const familyOf = (key: string): string => key.slice(0, Math.max(key.lastIndexOf('/'), 0));
 const nameOf = (key: string): string => key.slice(key.lastIndexOf('/') + 1);
+const bytesOf = ({ body }: Entry): number => (body === null ? 0 : Buffer.byteLength(JSON.stringify(body)));
 
 /**
  * The memory engine, for tests and simulations: the contract in its plainest form, nothing kept. Several servers in
@@ -51,6 +69,9 @@ export interface MemoryStore extends Store {
 }
 
 class Memory implements MemoryStore {
+  readonly durability = 'memory';
+  readonly tickSkew = 0;
+  readonly lag = 0;
   readonly #clock: () => number;
   #rooms = new Map<string, Room>();
   #nodes = new Map<string, number>();
@@ -84,7 +105,7 @@ class Memory implements MemoryStore {
     if (append.entries?.some(([seq, id]) => entryAt(known, seq)?.id !== id)) return { outcome: 'stale' };
     if (append.lapsed !== undefined && !(known && this.#hasLapsed(known, append.lapsed))) return { outcome: 'stale' };
 
-    const room = known ?? this.#openRoom(name);
+    const room = known ?? this.#openRoom(name, randomUUID());
     const entries = append.drafts.map((draft) => this.#write(room, draft));
     const kept = { epoch: room.epoch, entries: entries.map(({ seq, id, at }) => ({ seq, id, at })) };
     if (append.once !== undefined) room.once.set(append.once, kept.entries);
@@ -99,7 +120,7 @@ class Memory implements MemoryStore {
     const room = this.#rooms.get(name);
     const facts: Facts = {
       epoch: room?.epoch ?? null,
-      head: headOf(room),
+      head: room?.head ?? 0,
       keys: new Map(),
       entries: new Map(),
       counts: new Map(counts.map((parent) => [parent, countsBeneath(room, parent)])),
@@ -130,16 +151,19 @@ class Memory implements MemoryStore {
     const entries: Entry[] = [];
     let bytes = 0;
     for (const entry of asked.slice(0, limit)) {
-      bytes += entry.body === null ? 0 : Buffer.byteLength(JSON.stringify(entry.body));
+      bytes += bytesOf(entry);
       if (bytes > PAGE_BYTES && entries.length > 0) break;
       entries.push(structuredClone(entry));
     }
     const more = asked.length > entries.length;
     return {
       epoch: room?.epoch ?? null,
-      head: headOf(room),
+      head: room?.head ?? 0,
       tail: room?.tail ?? null,
+      tick: room?.tick ?? 0,
       oldest: room ? room.trimmed + 1 : 0,
+      bytes: room?.bytes ?? 0,
+      now: this.#clock(),
       entries: after === undefined ? entries.reverse() : entries,
       more,
     };
@@ -159,7 +183,7 @@ class Memory implements MemoryStore {
   async rooms({ after, limit }: { after?: string; limit: number }) {
     this.#mustBeOpen();
     const rooms = [...this.#rooms]
-      .map(([name, room]) => ({ room: name, epoch: room.epoch, head: headOf(room), at: room.at }))
+      .map(([name, room]) => ({ room: name, epoch: room.epoch, head: room.head, at: room.at }))
       .filter(({ room }) => after === undefined || byBytes(room, after) > 0)
       .sort((a, b) => byBytes(a.room, b.room));
     return { rooms: rooms.slice(0, limit), more: rooms.length > limit };
@@ -190,12 +214,10 @@ class Memory implements MemoryStore {
     return room?.epoch ?? null;
   }
 
-  async trim(name: string, below: number): Promise<void> {
+  async trim(name: string, { epoch, below }: { epoch: string; below: number }): Promise<void> {
     this.#mustBeOpen();
     const room = this.#rooms.get(name);
-    if (!room) return;
-    room.trimmed += room.entries.splice(0, Math.max(below - 1 - room.trimmed, 0)).length;
-    for (const [once, entries] of room.once) if (entries.some(({ seq }) => seq < below)) room.once.delete(once);
+    if (room?.epoch === epoch) this.#trim(room, below);
   }
 
   async tickets(holder: string, limit: number): Promise<Ticket[]> {
@@ -236,6 +258,45 @@ class Memory implements MemoryStore {
       .slice(0, limit);
   }
 
+  /** `next` is the place of an item among all that the room has. */
+  async pack(name: string, next: string | null): Promise<Parcel | null> {
+    this.#mustBeOpen();
+    const room = this.#rooms.get(name);
+    if (!room) return null;
+    const { epoch, head, tail, at, tick, trimmed } = room;
+    const packing = new Packing(name, { epoch, head, tail, at, tick, oldest: trimmed + 1 });
+    const items = itemsOf(room);
+    for (let index = Number(next); index < items.length; index += 1) {
+      const [section, item] = items[index] as [Section, Item];
+      if (!packing.takes(section, structuredClone(item))) return packing.close(String(index));
+    }
+    return packing.close(null);
+  }
+
+  async unpack(parcel: Parcel): Promise<void> {
+    this.#mustBeOpen();
+    const { room: name, head, entries, keys, tickets, onces } = structuredClone(parcel);
+    const room = this.#rooms.get(name) ?? this.#openRoom(name, head.epoch);
+    this.#trim(room, head.oldest);
+    Object.assign(room, { head: head.head, tail: head.tail, at: head.at, tick: head.tick, trimmed: head.oldest - 1 });
+    for (const entry of entries) {
+      const before = room.entries[entry.seq - head.oldest];
+      room.entries[entry.seq - head.oldest] = entry;
+      room.bytes += bytesOf(entry) - (before ? bytesOf(before) : 0);
+    }
+    for (const [key, of] of keys) putKey(room, key, of);
+    for (const { holder, key, until, ...ticket } of tickets)
+      holdersOf(room.tickets, key).set(holder, { ...ticket, until: until ?? Infinity });
+    for (const [once, first, count] of onces) {
+      const named = room.entries.slice(first - head.oldest).slice(0, count);
+      room.once.set(
+        once,
+        named.map(({ seq, id, at }) => ({ seq, id, at })),
+      );
+    }
+    this.#tick = Math.max(this.#tick, head.tick);
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
   }
@@ -244,8 +305,9 @@ class Memory implements MemoryStore {
     const { sets = [], erases = [], lease, ticket } = structuredClone(effects);
     room.at = Math.max(this.#clock(), room.at);
     this.#tick += 1;
+    room.tick = this.#tick;
     const entry: Entry = {
-      seq: headOf(room) + 1,
+      seq: room.head + 1,
       id,
       prev: room.tail,
       at: room.at,
@@ -258,35 +320,50 @@ class Memory implements MemoryStore {
       listed,
     };
     room.entries.push(entry);
+    room.head = entry.seq;
+    room.bytes += bytesOf(entry);
     if (!quiet) room.tail = id;
     for (const [key, value] of sets) setKey(room, key, value, entry.seq);
     if (lease) room.leases.set(lease.key, { node: lease.node, until: null });
     if (ticket) this.#leaveTicket(room, ticket, entry.seq);
     for (const seq of erases) {
       const erased = entryAt(room, seq);
-      if (erased) erased.body = null;
+      if (!erased) continue;
+      room.bytes -= bytesOf(erased);
+      erased.body = null;
     }
     return entry;
   }
 
-  #leaveTicket({ tickets, epoch }: Room, { holder, key, value, ttl = Infinity }: NonNullable<Draft['ticket']>, seq: number): void {
-    const holders = tickets.get(key) ?? new Map<string, { value: Json; epoch: string; seq: number; until: number }>();
-    if (value === null) holders.delete(holder);
-    else holders.set(holder, { value, epoch, seq, until: this.#clock() + ttl });
-    tickets.set(key, holders);
+  #trim(room: Room, below: number): void {
+    const trimmed = room.entries.splice(0, Math.max(below - 1 - room.trimmed, 0));
+    room.trimmed += trimmed.length;
+    for (const entry of trimmed) {
+      room.bytes -= bytesOf(entry);
+      for (const key of room.keys.keys()) if (key.startsWith(`entry/${entry.seq}/`)) setKey(room, key, null, 0);
+    }
+    for (const [once, entries] of room.once) if (entries.some(({ seq }) => seq < below)) room.once.delete(once);
   }
 
-  #openRoom(name: string): Room {
+  #leaveTicket({ tickets, epoch }: Room, { holder, key, value, ttl = Infinity }: NonNullable<Draft['ticket']>, seq: number): void {
+    if (value === null) tickets.get(key)?.delete(holder);
+    else holdersOf(tickets, key).set(holder, { value, epoch, seq, until: this.#clock() + ttl });
+  }
+
+  #openRoom(name: string, epoch: string): Room {
     const room: Room = {
-      epoch: randomUUID(),
+      epoch,
       entries: [],
+      head: 0,
       tail: null,
       at: 0,
+      tick: 0,
       keys: new Map(),
       once: new Map(),
       leases: new Map(),
       tickets: new Map(),
       trimmed: 0,
+      bytes: 0,
     };
     this.#rooms.set(name, room);
     return room;
@@ -302,13 +379,25 @@ class Memory implements MemoryStore {
   }
 }
 
-const headOf = (room: Room | undefined): number => (room ? room.trimmed + room.entries.length : 0);
 const entryAt = (room: Room | undefined, seq: number): Entry | undefined => room?.entries[seq - 1 - room.trimmed];
 
 function asRead({ leases }: Room, name: string, key: Key): Key {
   const lease = leases.get(name);
   return { ...structuredClone(key), ...(lease && { lease: lease.until === null ? 'held' : 'released' }) };
 }
+
+/** All that the room has, as it is packed. */
+const itemsOf = (room: Room): [Section, Item][] => [
+  ...room.entries.map((entry): [Section, Item] => ['entries', entry]),
+  ...[...room.keys].map(([key, of]): [Section, Item] => ['keys', [key, asRead(room, key, of)]]),
+  ...[...room.tickets].flatMap(([key, holders]) =>
+    [...holders].map(([holder, { until, ...ticket }]): [Section, Item] => [
+      'tickets',
+      { holder, key, ...ticket, until: until === Infinity ? null : until },
+    ]),
+  ),
+  ...[...room.once].map(([once, entries]): [Section, Item] => ['onces', [once, entries[0]?.seq ?? 0, entries.length]]),
+];
 
 function countsBeneath(room: Room | undefined, parent: string): Map<string, number> {
   const counts = new Map<string, number>();
@@ -327,4 +416,16 @@ function setKey(room: Room, key: string, value: Json, seq: number): void {
   } else {
     room.keys.set(key, { ...room.keys.get(key), value, seq });
   }
+}
+
+function putKey(room: Room, key: string, { lease, ...known }: Key): void {
+  room.keys.set(key, known);
+  if (lease) room.leases.set(key, { node: NO_NODE, until: lease === 'held' ? null : 0 });
+  else room.leases.delete(key);
+}
+
+function holdersOf(tickets: Room['tickets'], key: string): Map<string, HeldTicket> {
+  const holders = tickets.get(key) ?? new Map<string, HeldTicket>();
+  tickets.set(key, holders);
+  return holders;
 }
