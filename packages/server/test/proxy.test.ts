@@ -31,9 +31,9 @@ interface Client {
   hears: (bytes: number) => Promise<string>;
 }
 
-function connect({ url }: FaultyProxy): Client {
+function connect({ port }: FaultyProxy): Client {
   const chunks: Buffer[] = [];
-  const socket = createConnection({ port: Number(new URL(url).port), host: '127.0.0.1' });
+  const socket = createConnection({ port, host: '127.0.0.1' });
   onTestFinished(() => void socket.destroy());
   socket.on('data', (chunk: Buffer) => chunks.push(chunk));
   const ended = new Promise<string>((resolve) => {
@@ -178,6 +178,21 @@ test('cutAfter a silence waits until nothing passes', async () => {
   expect(performance.now() - begun).toBeGreaterThan(750);
 });
 
+test('cutAfter an age cuts however much passes, each connection at its own', async () => {
+  const { port } = await startEcho('.');
+  const proxy = await startProxy({ port });
+  proxy.cutAfter({ ageMs: 300 });
+  for (const time of ['first', 'second']) {
+    const begun = performance.now();
+    const { socket, heard, ended } = connect(proxy);
+    const talking = setInterval(() => socket.write('a'), 20);
+    expect(await within(ended, `the ${time} end`)).toBe('ECONNRESET');
+    clearInterval(talking);
+    expect(performance.now() - begun).toBeGreaterThan(290);
+    expect(heard().length).toBeGreaterThan(1);
+  }
+});
+
 test('flap cuts again and again until it is ended', async () => {
   const { proxy, ended } = await start();
   proxy.flap(50);
@@ -195,6 +210,17 @@ test('retarget leads new connections elsewhere', async () => {
   const { port } = await startEcho('other');
   proxy.retarget(port);
   expect(await connect(proxy).hears(5)).toBe('other');
+  socket.write('a');
+  expect(await hears(2)).toBe('.a');
+});
+
+test('retarget to several leads new connections to one after the other', async () => {
+  const { proxy, socket, hears } = await start();
+  const [one, two] = [await startEcho('one'), await startEcho('two')];
+  proxy.retarget(one.port, two.port);
+  const greetings: string[] = [];
+  for (let count = 0; count < 4; count += 1) greetings.push(await connect(proxy).hears(3));
+  expect(greetings).toEqual(['one', 'two', 'one', 'two']);
   socket.write('a');
   expect(await hears(2)).toBe('.a');
 });

@@ -45,6 +45,7 @@ export class FaultyWay {
   #waitingBytes = 0;
   #lastDue = 0;
   #isFull = false;
+  #isHanging = false;
   #timer: NodeJS.Timeout | undefined;
 
   /** `handOn` writes, and tells whether `to` takes more. */
@@ -58,6 +59,11 @@ export class FaultyWay {
     from.on('close', () => from.readableEnded || this.#queue('reset', faults.travel()));
     to.on('drain', () => this.#carryOn(false));
     to.on('close', () => clearTimeout(this.#timer));
+  }
+
+  /** Nothing goes out any more. */
+  hang(): void {
+    this.#isHanging = true;
   }
 
   /** What was stalled goes on. */
@@ -97,7 +103,7 @@ export class FaultyWay {
   }
 
   get #isOpen(): boolean {
-    return !this.#isFull && !this.#faults.stalled && !this.#to.destroyed;
+    return !this.#isFull && !this.#isHanging && !this.#faults.stalled && !this.#to.destroyed;
   }
 
   #deliver(what: Buffer | End): void {

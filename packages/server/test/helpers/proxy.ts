@@ -18,15 +18,17 @@ export async function startProxy(target: Target, { random = Math.random } = {}):
 }
 
 export class FaultyProxy {
-  readonly #target: Required<Target>;
+  readonly #host: string;
+  #ports: number[];
   readonly #faults: Faults;
   readonly #server = createServer({ allowHalfOpen: true }, (client) => this.#accept(client));
   readonly #links = new Set<Link>();
-  #limits: Limits = { bytes: Number.POSITIVE_INFINITY, idleMs: 0 };
+  #limits: Limits = NO_LIMITS;
   #flapping: NodeJS.Timeout | undefined;
 
-  constructor(target: Target, faults: Faults) {
-    this.#target = { host: '127.0.0.1', ...target };
+  constructor({ host = '127.0.0.1', port }: Target, faults: Faults) {
+    this.#host = host;
+    this.#ports = [port];
     this.#faults = faults;
   }
 
@@ -35,7 +37,11 @@ export class FaultyProxy {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
   }
 
   /** Those that one side, or both, take to be open. */
@@ -43,9 +49,9 @@ export class FaultyProxy {
     return this.#links.size;
   }
 
-  /** Where new connections lead. */
-  retarget(port: number): void {
-    this.#target.port = port;
+  /** Where new connections lead: to one after the other, as a balancer does that knows of connections only. */
+  retarget(...ports: number[]): void {
+    this.#ports = ports;
   }
 
   /** Every connection, or by chance this share of them, is reset for both sides; what was under way is lost. */
@@ -64,6 +70,13 @@ export class FaultyProxy {
     for (const link of this.#links) link.carryOn();
   }
 
+  /** Of those connections that the server has from these ports ours carry nothing any more, and nobody is told. Answers how many. */
+  hang(ports: number[]): number {
+    const links = [...this.#links].filter(({ port }) => port !== undefined && ports.includes(port));
+    for (const link of links) link.hang();
+    return links.length;
+  }
+
   /** Each way takes so long, and by chance up to `jitter` longer. */
   delay(ms: number, jitter = 0): void {
     this.#faults.delay = { ms, jitter };
@@ -79,9 +92,12 @@ export class FaultyProxy {
     this.#faults.bytesPerSecond = bytesPerSecond;
   }
 
-  /** Connections are cut when so many bytes have passed, both ways together, or when nothing has passed for so long. */
-  cutAfter({ bytes = Number.POSITIVE_INFINITY, idleMs = 0 }: Partial<Limits>): void {
-    this.#limits = { bytes, idleMs };
+  /**
+   * Connections are cut when so many bytes have passed, both ways together, when nothing has passed for so long, or, new ones,
+   * when they are so old.
+   */
+  cutAfter(limits: Partial<Limits>): void {
+    this.#limits = { ...NO_LIMITS, ...limits };
     for (const link of this.#links) link.watch();
   }
 
@@ -100,16 +116,27 @@ export class FaultyProxy {
 
   #accept(client: Socket): void {
     if (this.#faults.refused) return void client.on('error', () => undefined).resetAndDestroy();
-    const link = new Link([client, createConnection({ ...this.#target, allowHalfOpen: true })], this.#faults, () => this.#limits);
+    const server = createConnection({ host: this.#host, port: this.#nextPort(), allowHalfOpen: true });
+    const link = new Link([client, server], this.#faults, () => this.#limits);
     this.#links.add(link);
     link.onceClosed(() => this.#links.delete(link));
+  }
+
+  #nextPort(): number {
+    const [port = 0, ...others] = this.#ports;
+    this.#ports = [...others, port];
+    return port;
   }
 }
 
 interface Limits {
   bytes: number;
+  /** 0 for as long as it likes, here and below. */
   idleMs: number;
+  ageMs: number;
 }
+
+const NO_LIMITS: Limits = { bytes: Number.POSITIVE_INFINITY, idleMs: 0, ageMs: 0 };
 
 /** One connection: both its sockets, and the two ways between them. */
 class Link {
@@ -118,6 +145,7 @@ class Link {
   readonly #limits: () => Limits;
   #passed = 0;
   #silence: NodeJS.Timeout | undefined;
+  readonly #old: NodeJS.Timeout | undefined;
 
   constructor([client, server]: [Socket, Socket], faults: Faults, limits: () => Limits) {
     const handOn = (bytes: Buffer, to: Socket) => this.#handOn(bytes, to);
@@ -127,10 +155,21 @@ class Link {
     // An error is followed by 'close', which is handed on as a reset.
     for (const socket of this.#sockets) socket.setNoDelay().on('error', () => undefined);
     this.watch();
+    const { ageMs } = limits();
+    if (ageMs > 0) this.#old = setTimeout(() => this.cut(), ageMs);
+  }
+
+  /** Of ours, as the server sees it. */
+  get port(): number | undefined {
+    return this.#sockets[1]?.localPort;
   }
 
   cut(): void {
     for (const socket of this.#sockets) socket.resetAndDestroy();
+  }
+
+  hang(): void {
+    for (const way of this.#ways) way.hang();
   }
 
   carryOn(): void {
@@ -150,6 +189,7 @@ class Link {
       open -= 1;
       if (open > 0) return;
       clearTimeout(this.#silence);
+      clearTimeout(this.#old);
       then();
     };
     for (const socket of this.#sockets) socket.once('close', closed);

@@ -1,0 +1,303 @@
+-- Adds what waits for one room, append by append; of each all is done, or nothing.
+--
+-- KEYS  1 room, 2 log, 3 listed, 4 keys, 5 order, 6 marks, 7 leases, 8 tickets, 9 endings, 10 and 11 onces, 12 held, 13 news
+--       (see keys.ts). Of `held` it is the beginning: the node's name follows.
+-- ARGV  now in ms or '' for this server's clock; the least tick; how to publish ('', PUBLISH, SPUBLISH); the publisher, as JSON;
+--       the room's name; then each append:
+--         how many arguments it has; epoch or ''; '=' and the name (once) or ''; '=' and the key that must have lapsed or '', and
+--         with that: '=' and the node that is known to be gone or ''; without an epoch: that to open the room with;
+--         n, then n times key and seq (given); n, then n times seq and id as JSON (entries);
+--         n, then n drafts: id as JSON; `by,author,kind,flags` as JSON without brackets; body as JSON; which it is of the letters
+--         q (quiet), l (listed), e (ends); which of the letters s, x, k, t it has, that follow in this order:
+--           s  n, then n times key and value as JSON or ''
+--           x  n, then n seqs to erase
+--           k  key, node (lease)
+--           t  holder, key, value as JSON or '', ttl in ms or '' (ticket)
+-- Returns for each append 0 (stale), or {1 (appended), epoch, first seq, at, first tick, prev as JSON}, or
+--       {2 (repeated), epoch, first seq, entries...}; and last the fields of tickets that are no more.
+local room, log, listed, keys, order, marks, leases = unpack(KEYS, 1, 7)
+local tickets, endings, held, news = KEYS[8], KEYS[9], KEYS[12], KEYS[13]
+local call, find, format = redis.call, string.find, string.format
+local DAY = 86400000
+-- More arguments than this are not unpacked at a time.
+local CHUNK = 1000
+
+local position = 0
+local function take()
+  position = position + 1
+  return ARGV[position]
+end
+local function whole(number) return format('%.0f', number) end
+-- '=x' is x, '' is nothing: an empty name is a name.
+local function named(text) if text ~= '' then return string.sub(text, 2) end end
+
+local now, microseconds = tonumber(take()), 0
+if not now then
+  local time = call('TIME')
+  now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  microseconds = tonumber(time[2]) % 1000
+end
+local nowText = whole(now)
+local leastTick, publish, publisher, name = tonumber(take()), take(), take(), take()
+
+local state
+do
+  local kept = call('HMGET', room, 'epoch', 'head', 'tail', 'at', 'tick', 'oldest', 'bytes', 'listedFrom', 'onceAt', 'onceIn')
+  if kept[1] then
+    state = {
+      epoch = kept[1], head = tonumber(kept[2]), tail = kept[3], at = tonumber(kept[4]), tick = tonumber(kept[5]),
+      oldest = tonumber(kept[6]), bytes = tonumber(kept[7]), listedFrom = tonumber(kept[8]), onceAt = tonumber(kept[9]), onceIn = tonumber(kept[10]),
+    }
+  end
+end
+
+-- What is written entry by entry goes in one command for all appends: each costs more than what it writes. Until then it is
+-- here: new entries by their seqs, where appends of a name are, and (in `known`) the seqs of keys.
+local entries, newSeqs, newBits, onces, newOnces, known = {}, {}, {}, {}, {}, {}
+local hasOtherOnces
+
+local function forgetPending()
+  entries, newSeqs, newBits, onces, newOnces, known, hasOtherOnces = {}, {}, {}, {}, {}, {}, nil
+end
+
+local function entryOf(seq) return entries[seq] or call('HGET', log, seq) end
+
+local function seqOf(key)
+  local seq = known[key]
+  if not seq then
+    local value = call('HGET', keys, key)
+    seq = value and string.match(value, '^%d+') or '0'
+    known[key] = seq
+  end
+  return seq
+end
+
+local function placeOfOnce(once)
+  local kept = onces[once] or call('HGET', KEYS[state.onceIn], once)
+  if kept then return kept end
+  if hasOtherOnces == nil then hasOtherOnces = call('EXISTS', KEYS[21 - state.onceIn]) == 1 end
+  return hasOtherOnces and call('HGET', KEYS[21 - state.onceIn], once)
+end
+
+local function repeated(once)
+  if not state then return end
+  local kept = placeOfOnce(once)
+  if not kept then return end
+  local first, count = string.match(kept, '(%d+):(%d+)')
+  if tonumber(first) < state.oldest then return end
+  local answer = { 2, state.epoch, first }
+  for seq = tonumber(first), tonumber(first) + tonumber(count) - 1 do answer[#answer + 1] = entryOf(whole(seq)) end
+  return answer
+end
+
+local function hasLapsed(key, gone)
+  local lease = call('HGET', leases, key)
+  if not lease then return false end
+  local node, till = string.match(lease, '^([^%z]*)%z(.*)$')
+  if till == '' then return node == gone end
+  return tonumber(till) <= now
+end
+
+-- Takes the arguments that say what the append rests on, unless it is stale.
+local function isStale(epoch, lapsed, gone)
+  if (state and state.epoch or '') ~= epoch then return true end
+  for _ = 1, tonumber(take()) do
+    local key, seq = take(), take()
+    if seqOf(key) ~= seq then return true end
+  end
+  for _ = 1, tonumber(take()) do
+    local entry, id = entryOf(take()), '[' .. take() .. ','
+    if not entry or string.sub(entry, 1, #id) ~= id then return true end
+  end
+  return lapsed ~= nil and not hasLapsed(lapsed, gone)
+end
+
+local function remember(once, first, count)
+  if now - state.onceAt >= DAY then
+    state.onceIn = 21 - state.onceIn
+    state.onceAt = now
+    state.isChanged = true
+    hasOtherOnces = nil
+    call('UNLINK', KEYS[state.onceIn])
+  end
+  onces[once] = first .. ':' .. count
+  newOnces[#newOnces + 1] = once
+end
+
+local function endLease(key)
+  local lease = call('HGET', leases, key)
+  if not lease then return end
+  call('HDEL', leases, key)
+  call('SREM', held .. string.match(lease, '^[^%z]*'), name .. '\0' .. key)
+end
+
+local function placeOf(key)
+  local family, last = string.match(key, '^(.*/)([^/]*)$')
+  return family and family .. '\0' .. last or '\0' .. key
+end
+
+local function setKey(key, value, seq)
+  known[key] = value ~= '' and seq or '0'
+  if value ~= '' then
+    if call('HSET', keys, key, seq .. ' ' .. value) == 1 then call('ZADD', order, 0, placeOf(key)) end
+  elseif call('HDEL', keys, key) == 1 then
+    call('ZREM', order, placeOf(key))
+    call('HDEL', marks, key)
+    endLease(key)
+  end
+end
+
+local function erase(seq)
+  local entry = entryOf(seq)
+  local line = entry and find(entry, '\n', 1, true)
+  if not line then return end
+  local rest = string.sub(entry, 1, line - 1)
+  if entries[seq] then entries[seq] = rest else call('HSET', log, seq, rest) end
+  state.bytes = state.bytes - (#entry - line)
+end
+
+local goneTickets = {}
+
+local function leaveTicket(seq)
+  local holder, key, value, ttl = take(), take(), take(), take()
+  local field = holder .. '\0' .. key
+  call('ZREM', endings, field)
+  if value == '' then
+    if call('HDEL', tickets, field) == 1 then goneTickets[#goneTickets + 1] = field end
+    return
+  end
+  local till = ''
+  if ttl ~= '' then
+    till = whole(now + tonumber(ttl))
+    call('ZADD', endings, till, field)
+  end
+  call('HSET', tickets, field, till .. ' [' .. seq .. ',"' .. state.epoch .. '",' .. value .. ']')
+end
+
+local function forgetTickets()
+  local ended = call('ZRANGEBYSCORE', endings, '-inf', nowText, 'LIMIT', 0, 20)
+  for _, field in ipairs(ended) do
+    call('ZREM', endings, field)
+    call('HDEL', tickets, field)
+    goneTickets[#goneTickets + 1] = field
+  end
+end
+
+local function lease(key, node)
+  endLease(key)
+  call('HSET', leases, key, node .. '\0')
+  call('SADD', held .. node, name .. '\0' .. key)
+end
+
+local function takeParts(parts, seq)
+  if find(parts, 's', 1, true) then
+    for _ = 1, tonumber(take()) do setKey(take(), take(), seq) end
+  end
+  local erased = find(parts, 'x', 1, true) and tonumber(take()) or 0
+  local firstErased = position + 1
+  position = position + erased
+  if find(parts, 'k', 1, true) then lease(take(), take()) end
+  if find(parts, 't', 1, true) then leaveTicket(seq) end
+  for i = firstErased, firstErased + erased - 1 do erase(ARGV[i]) end
+end
+
+local told = {}
+
+-- Takes one draft. Returns whether the room ends with it.
+local function write(separator)
+  local id, rest, body, letters, parts = take(), take(), take(), take(), take()
+  state.head = state.head + 1
+  state.at = math.max(now, state.at)
+  state.tick = math.max(now * 1000 + microseconds, state.tick + 1, leastTick + 1)
+  leastTick = state.tick
+  state.bytes = state.bytes + #body
+  local seq, at = whole(state.head), state.at == now and nowText or whole(state.at)
+  local head = '[' .. id .. ',' .. state.tail .. ',' .. at .. ',' .. whole(state.tick) .. ',' .. rest .. ']'
+  entries[seq] = head .. '\n' .. body
+  newSeqs[#newSeqs + 1] = seq
+  told[#told + 1] = separator .. '[' .. head .. ',' .. body .. ']'
+  if find(letters, 'l', 1, true) then newBits[#newBits + 1] = state.head - state.listedFrom end
+  if not find(letters, 'q', 1, true) then state.tail = id end
+  if parts ~= '' then takeParts(parts, seq) end
+  return find(letters, 'e', 1, true) ~= nil
+end
+
+local function flush(command, key, pairsOf, items)
+  local result = 0
+  for first = 1, #items, CHUNK do
+    local args = {}
+    for i = first, math.min(first + CHUNK - 1, #items) do pairsOf(args, items[i]) end
+    local reply = call(command, key, unpack(args))
+    if command == 'HSET' then result = result + reply end
+  end
+  return result
+end
+
+local function flushAll()
+  flush('HSET', log, function(args, seq) args[#args + 1], args[#args + 2] = seq, entries[seq] end, newSeqs)
+  flush('BITFIELD', listed, function(args, bit)
+    local n = #args
+    args[n + 1], args[n + 2], args[n + 3], args[n + 4] = 'SET', 'u1', bit, 1
+  end, newBits)
+  if #newOnces == 0 then return end
+  local added = flush('HSET', KEYS[state.onceIn], function(args, once) args[#args + 1], args[#args + 2] = once, onces[once] end, newOnces)
+  if added > 0 and call('HLEN', KEYS[state.onceIn]) == added then call('PEXPIRE', KEYS[state.onceIn], 2 * DAY + 3600000) end
+end
+
+local function endRoom()
+  forgetPending()
+  for _, key in ipairs(call('HKEYS', leases)) do endLease(key) end
+  for _, field in ipairs(call('HKEYS', tickets)) do goneTickets[#goneTickets + 1] = field end
+  call('UNLINK', unpack(KEYS, 1, 11))
+  state = nil
+end
+
+local function apply()
+  local size = tonumber(take())
+  local last = position + size
+  local epoch, once, lapsed = take(), named(take()), named(take())
+  local gone = lapsed and named(take())
+  local opens = epoch == '' and take()
+  local before = once and repeated(once)
+  if before or isStale(epoch, lapsed, gone) then
+    position = last
+    return before or 0
+  end
+  state = state or {
+    epoch = opens, head = 0, tail = 'null', at = 0, tick = 0, oldest = 1, bytes = 0, listedFrom = 1, onceAt = now, onceIn = 10,
+    isChanged = true,
+  }
+  local prev, first, count, ends, firstTick = state.tail, whole(state.head + 1), tonumber(take()), false, nil
+  told[#told + 1] = ''
+  local beginning = #told
+  for i = 1, count do
+    ends = write(i == 1 and '' or ',') or ends
+    firstTick = firstTick or state.tick
+  end
+  told[beginning] = (beginning == 1 and '' or ',') .. '["' .. state.epoch .. '",' .. first .. ',' .. (ends and 1 or 0) .. ',['
+  told[#told + 1] = ']]'
+  local answer = { 1, state.epoch, first, whole(state.at), whole(firstTick), prev }
+  if once and not ends then remember(once, first, count) end
+  if ends then endRoom() end
+  return answer
+end
+
+local answers = {}
+while position < #ARGV do answers[#answers + 1] = apply() end
+if #told > 0 then
+  if state then
+    flushAll()
+    call('HSET', room, 'head', whole(state.head), 'tail', state.tail, 'at', whole(state.at), 'tick', whole(state.tick), 'bytes', whole(state.bytes))
+    if state.isChanged then
+      call('HSET', room, 'epoch', state.epoch, 'oldest', whole(state.oldest), 'listedFrom', whole(state.listedFrom),
+        'onceAt', whole(state.onceAt), 'onceIn', state.onceIn)
+    end
+  end
+  forgetTickets()
+  if publish ~= '' then call(publish, news, '[' .. publisher .. ',[' .. table.concat(told) .. ']]') end
+elseif state and publish == '' then
+  -- Whoever asks whether this connection's writes are safe asks for what an earlier one wrote, too.
+  call('HSET', room, 'epoch', state.epoch)
+end
+answers[#answers + 1] = goneTickets
+return answers

@@ -1,0 +1,15 @@
+/** Starts the Redis of a project of vitest.config.ts, and ends it with the run. What does not start fails the run. */
+import type { TestProject } from 'vitest/node';
+import { startCluster, startRedis, startSentinel } from './redis-servers.ts';
+
+const kinds: Record<string, () => Promise<{ url: string; close: () => Promise<void> }>> = {
+  Redis: startRedis,
+  'Redis Cluster': startCluster,
+  'Redis Sentinel': startSentinel,
+};
+
+export default async function start({ name, provide }: TestProject): Promise<() => Promise<void>> {
+  const redis = await kinds[name]!();
+  provide('redis', { name, url: redis.url });
+  return () => redis.close();
+}

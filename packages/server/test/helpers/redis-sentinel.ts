@@ -1,0 +1,146 @@
+/** A real Redis primary with replicas, under sentinels that replace it when it fails. */
+import { Ground, onFreePorts, type RedisOptions } from './redis-ground.ts';
+import { RedisServer } from './redis-server.ts';
+import { until } from './waiting.ts';
+
+const NAME = 'mymaster';
+const OK_MS = 20_000;
+
+export interface SentinelOptions extends RedisOptions {
+  sentinels?: number;
+  replicas?: number;
+  /** Milliseconds of silence after which a sentinel takes a server to be down. */
+  downAfter?: number;
+}
+
+/** Resolves when all sentinels know each other, the primary and the replicas, and all replicas follow. */
+export async function startSentinel({
+  sentinels = 3,
+  replicas = 2,
+  downAfter = 1000,
+  ...options
+}: SentinelOptions = {}): Promise<RedisSentinel> {
+  const ground = await Ground.prepare(options);
+  const startServer = (settings: Record<string, string> = {}) =>
+    onFreePorts(1, ([port = 0]) => ground.start(new RedisServer(ground.server(port, settings))));
+  return ground.orNothing(async () => {
+    const primary = await startServer();
+    const startReplica = () => startServer({ replicaof: `127.0.0.1 ${primary.port}` });
+    const lines = linesOf({ port: primary.port, password: ground.password, quorum: Math.floor(sentinels / 2) + 1, downAfter });
+    const startOne = ([port = 0]: number[]) => ground.start(new Sentinel(ground.sentinel(port, lines)));
+    const followers = await Promise.all(Array.from({ length: replicas }, startReplica));
+    const watchers = await Promise.all(Array.from({ length: sentinels }, () => onFreePorts(1, startOne)));
+    const group = new RedisSentinel(ground, [primary, ...followers], watchers);
+    await group.waitUntilOk();
+    return group;
+  });
+}
+
+const linesOf = (of: { port: number; password: string; quorum: number; downAfter: number }): string[] => [
+  `sentinel monitor ${NAME} 127.0.0.1 ${of.port} ${of.quorum}`,
+  `sentinel down-after-milliseconds ${NAME} ${of.downAfter}`,
+  `sentinel failover-timeout ${NAME} 5000`,
+  ...(of.password ? [`sentinel auth-pass ${NAME} ${of.password}`] : []),
+];
+
+/** Looks and tells ten times as often as it would: to find each other, and the old primary as a replica, takes them 20 s else. */
+class Sentinel extends RedisServer {
+  override async start(): Promise<void> {
+    await super.start();
+    await this.cli('SENTINEL', 'DEBUG', 'info-period', 1000, 'publish-period', 200, 'ask-period', 200, 'tilt-period', 3000);
+  }
+}
+
+export class RedisSentinel {
+  /** `redis+sentinel://host:port,host:port,host:port/mymaster` of the sentinels. */
+  readonly url: string;
+  /** The primary and its replicas: at first the first one is the primary. */
+  readonly servers: RedisServer[];
+  readonly sentinels: RedisServer[];
+  readonly #ground: Ground;
+
+  constructor(ground: Ground, servers: RedisServer[], sentinels: RedisServer[]) {
+    this.#ground = ground;
+    this.servers = servers;
+    this.sentinels = sentinels;
+    this.url = `${ground.urlOf(sentinels, 'redis+sentinel')}/${NAME}`;
+  }
+
+  /** As the sentinel says that has the newest news. */
+  async primary(): Promise<RedisServer> {
+    const views = await Promise.all(this.#running(this.sentinels).map(viewOf));
+    const newest = views.sort((a, b) => b.epoch - a.epoch)[0];
+    const server = this.servers.find(({ port }) => port === newest?.port);
+    if (!server) throw new Error('No sentinel runs that knows the primary.');
+    return server;
+  }
+
+  /** As an operator asks for it; resolves when another server is the primary. What follows may need `waitUntilOk`. */
+  async failover(): Promise<void> {
+    const before = await this.primary();
+    await this.#running(this.sentinels)[0]?.cli('SENTINEL', 'FAILOVER', NAME);
+    await until(async () => (await this.primary()) !== before, 'another server is the primary', OK_MS);
+  }
+
+  /** All running sentinels agree on a primary, which runs; all other running servers follow it, and could replace it. */
+  async waitUntilOk(): Promise<void> {
+    await until(() => this.#isOk().catch(() => false), 'the sentinels have a primary with replicas', OK_MS);
+  }
+
+  /** Ends servers and sentinels, and deletes their folders. */
+  close(): Promise<void> {
+    return this.#ground.close();
+  }
+
+  #running(servers: RedisServer[]): RedisServer[] {
+    return servers.filter(({ isRunning }) => isRunning);
+  }
+
+  async #isOk(): Promise<boolean> {
+    const [primary, running, sentinels] = [await this.primary(), this.#running(this.servers), this.#running(this.sentinels)];
+    const following = running.filter((server) => server !== primary);
+    const views = await Promise.all(sentinels.map(viewOf));
+    const isSettled = ({ port, flags, ...view }: View, at: number) =>
+      port === primary.port &&
+      flags === 'master' &&
+      following.every((replica) => view.replicas.includes(replica.port)) &&
+      sentinels.every((other, index) => index === at || view.sentinels.includes(other.port));
+    if (!running.includes(primary) || !views.every(isSettled)) return false;
+    const replications = await Promise.all(running.map((server) => server.cli('INFO', 'replication')));
+    return replications.every((replication, at) =>
+      running[at] === primary
+        ? replication.includes('role:master')
+        : replication.includes(`master_port:${primary.port}`) && replication.includes('master_link_status:up'),
+    );
+  }
+}
+
+/** What a sentinel knows. */
+interface View {
+  port: number;
+  epoch: number;
+  flags: string;
+  /** Whom it can reach, by their ports. */
+  sentinels: number[];
+  /** Of replicas that follow and that it could choose. */
+  replicas: number[];
+}
+
+async function viewOf(sentinel: RedisServer): Promise<View> {
+  const listOf = async (what: string) => ((await sentinel.call('SENTINEL', what, NAME)) as string[][]).map(fieldsOf);
+  const [primary, replicas, sentinels] = [
+    fieldsOf((await sentinel.call('SENTINEL', 'MASTER', NAME)) as string[]),
+    await listOf('REPLICAS'),
+    await listOf('SENTINELS'),
+  ];
+  return {
+    port: Number(primary.port),
+    epoch: Number(primary['config-epoch']),
+    flags: primary.flags!,
+    sentinels: sentinels.filter(({ flags }) => flags === 'sentinel').map(({ port }) => Number(port)),
+    replicas: replicas.filter((one) => one.flags === 'slave' && one['master-link-status'] === 'ok').map(({ port }) => Number(port)),
+  };
+}
+
+const fieldsOf = (list: string[]): Record<string, string | undefined> =>
+  Object.fromEntries(list.flatMap((name, at) => (at % 2 === 0 ? [[name, list[at + 1]]] : [])));

@@ -1,0 +1,105 @@
+/** How appends go to Redis: many in one call, and the names of those of a day or two. */
+import { randomUUID } from 'node:crypto';
+import type { Append, Store } from '@engawa/server';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { Keys } from '#store/redis/keys.js';
+import { openRedis, type RedisOptions } from '#store/redis/redis.js';
+import { readEntries } from './helpers/recording.ts';
+import { type RedisServer, startRedis } from './helpers/redis-servers.ts';
+
+const room = 'veranda';
+const HOUR = 3_600_000;
+
+let redis: RedisServer;
+beforeAll(async () => {
+  redis = await startRedis();
+});
+afterAll(() => redis.close());
+
+async function open(options: Partial<RedisOptions> = {}): Promise<Store> {
+  const store = await openRedis({ url: redis.url, prefix: randomUUID(), onError: console.error, ...options });
+  onTestFinished(() => store.close());
+  return store;
+}
+
+const say = (epoch: string | null, id: string, text = id): Append => ({
+  epoch,
+  given: [],
+  once: id,
+  drafts: [{ id, by: 'aya', author: 'aya', kind: 'chat', body: { text } }],
+});
+
+async function opened(store: Store): Promise<string> {
+  return ((await store.append(room, say(null, 'opens'))) as { epoch: string }).epoch;
+}
+
+async function callsOf(...commands: string[]): Promise<number> {
+  const stats = await redis.cli('INFO', 'commandstats');
+  return commands.reduce((sum, command) => sum + Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(stats)?.[1] ?? 0), 0);
+}
+
+test('1,000 appends at once go in some ten calls, and stand in the order in which they were asked', async () => {
+  const store = await open();
+  const epoch = await opened(store);
+  const before = await callsOf('evalsha', 'eval');
+  const ids = Array.from({ length: 1_000 }, (_, index) => `${index}`);
+  const answers = await Promise.all(ids.map((id) => store.append(room, say(epoch, id))));
+  expect(await callsOf('evalsha', 'eval')).toBeLessThan(before + 20);
+  expect(answers.map((answer) => answer.outcome !== 'stale' && answer.entries[0]?.seq)).toEqual(ids.map((_, index) => index + 2));
+  expect((await readEntries(store, room)).slice(1).map(({ id }) => id)).toEqual(ids);
+});
+
+test('large ones go in smaller batches, still in order', async () => {
+  const store = await open();
+  const epoch = await opened(store);
+  const before = await callsOf('evalsha', 'eval');
+  const ids = Array.from({ length: 20 }, (_, index) => `${index}`);
+  await Promise.all(ids.map((id) => store.append(room, say(epoch, id, 'x'.repeat(400_000)))));
+  expect(await callsOf('evalsha', 'eval')).toBeGreaterThan(before + 5);
+  expect((await readEntries(store, room)).slice(1).map(({ id }) => id)).toEqual(ids);
+});
+
+test('when as much waits as may, more is refused as busy, and what waited is kept', async () => {
+  const store = await open();
+  const epoch = await opened(store);
+  redis.stop();
+  const asked = Array.from({ length: 80 }, async (_, index) => store.append(room, say(epoch, `${index}`, 'x'.repeat(1_000_000))));
+  const [last] = await Promise.allSettled(asked.slice(-1));
+  expect(last).toMatchObject({ status: 'rejected', reason: { reason: 'busy' } });
+  redis.cont();
+  const outcomes = await Promise.allSettled(asked);
+  const kept = outcomes.flatMap(({ status }, index) => (status === 'fulfilled' ? [`${index}`] : []));
+  expect(kept.length).toBeGreaterThan(50);
+  expect((await readEntries(store, room)).slice(1).map(({ id }) => id)).toEqual(kept);
+});
+
+test('a name is remembered for 24 hours at least and 48 at most, in two hashes that end by themselves', async () => {
+  let now = Date.now();
+  const prefix = randomUUID();
+  const store = await open({ clock: () => now, prefix });
+  const epoch = await opened(store);
+  const knows = async (id: string) => (await store.recall(room, id)) !== null;
+  await store.append(room, say(epoch, 'first'));
+  now += 23 * HOUR;
+  await store.append(room, say(epoch, 'late on the first day'));
+  now += 2 * HOUR;
+  await store.append(room, say(epoch, 'second day'));
+  expect(await store.append(room, say(epoch, 'first'))).toMatchObject({ outcome: 'repeated' });
+  now += 21 * HOUR;
+  expect(await knows('late on the first day'), '23 hours ago').toBe(true);
+  expect(await store.append(room, say(epoch, 'late on the first day'))).toMatchObject({ outcome: 'repeated' });
+  now += 4 * HOUR;
+  await store.append(room, say(epoch, 'third day'));
+  expect([await knows('first'), await knows('late on the first day'), await knows('second day'), await knows('third day')]).toEqual([
+    false,
+    false,
+    true,
+    true,
+  ]);
+
+  for (const key of new Keys(prefix).room(room).onces) {
+    const left = Number(await redis.call('PTTL', key));
+    expect(left).toBeGreaterThan(48 * HOUR);
+    expect(left).toBeLessThanOrEqual(49 * HOUR);
+  }
+});

@@ -1,0 +1,185 @@
+/** How safe a Redis is: what is found of it, what is warned of, and what is waited for before something is acknowledged. */
+import { randomUUID } from 'node:crypto';
+import type { Append, Store } from '@engawa/server';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import type { Findings } from '#store/redis/findings.js';
+import { levelOf } from '#store/redis/levels.js';
+import { evicts, openRedis, type RedisOptions, type RedisStore, warningsOf } from '#store/redis/redis.js';
+import { readEntries } from './helpers/recording.ts';
+import { type RedisServer, startCluster, startRedis } from './helpers/redis-servers.ts';
+import { until } from './helpers/waiting.ts';
+
+const room = 'veranda';
+
+const say = (epoch: string | null, id: string): Append => ({
+  epoch,
+  given: [],
+  drafts: [{ id, by: 'aya', author: 'aya', kind: 'chat', body: {} }],
+  once: id,
+});
+
+async function open(options: RedisOptions): Promise<RedisStore> {
+  const store = await openRedis({ prefix: randomUUID(), ...options });
+  onTestFinished(() => store.close());
+  return store;
+}
+
+async function newRedis(config: Record<string, string | number> = {}): Promise<RedisServer> {
+  const server = await startRedis({ config });
+  onTestFinished(() => server.close());
+  return server;
+}
+
+async function opened(store: Store): Promise<string> {
+  return ((await store.append(room, say(null, 'opens'))) as { epoch: string }).epoch;
+}
+
+const idsIn = async (store: Store) => (await readEntries(store, room)).slice(1).map(({ id }) => id);
+
+describe('what is found of a Redis', () => {
+  const MEMORY = { maxmemory: '200mb', 'maxmemory-policy': 'allkeys-lru' };
+  test.each<[string, config: Record<string, string>, found: Partial<Findings>, warnings: string[]]>([
+    ['keeps all', { appendfsync: 'always' }, { appendfsync: 'always', snapshots: false, policy: 'noeviction' }, []],
+    ['writes every second', {}, { appendfsync: 'everysec' }, []],
+    ['lets the system write', { appendfsync: 'no' }, { appendfsync: 'no' }, ['half a minute']],
+    ['only takes snapshots', { appendonly: 'no', save: '900 1' }, { appendfsync: 'off', snapshots: true }, ['snapshots']],
+    ['keeps nothing', { appendonly: 'no' }, { appendfsync: 'off', snapshots: false }, ['keeps nothing']],
+    ['has an end', { maxmemory: '200mb' }, { maxmemory: 200 * 2 ** 20, policy: 'noeviction' }, ['200 MiB']],
+    ['throws away', MEMORY, { policy: 'allkeys-lru' }, []],
+  ])('that %s', async (_, config, found, warnings) => {
+    const { findings } = await open({ url: (await newRedis(config)).url });
+    expect(findings).toMatchObject({
+      kind: 'single',
+      version: expect.stringMatching(/^\d+\.\d+\.\d+$/) as string,
+      servers: 1,
+      replicas: 0,
+      ...found,
+    });
+    expect(warningsOf(findings)).toEqual(warnings.map((warning) => expect.stringContaining(warning) as string));
+    expect(evicts(findings)).toBe(config === MEMORY);
+  });
+
+  test('that is a cluster is what is found of its worst server', async () => {
+    const cluster = await startCluster({ replicas: 0 });
+    onTestFinished(() => cluster.close());
+    await cluster.nodes[1]!.cli('CONFIG', 'SET', 'appendfsync', 'no');
+    await cluster.nodes[2]!.cli('CONFIG', 'SET', 'maxmemory-policy', 'volatile-ttl');
+    const { findings } = await open({ url: cluster.url });
+    expect(findings).toMatchObject({ kind: 'cluster', servers: 3, replicas: 0, appendfsync: 'no', policy: 'volatile-ttl' });
+    expect(evicts(findings)).toBe(true);
+    expect(warningsOf(findings)).toEqual([expect.stringContaining('half a minute'), expect.stringContaining('no replica')]);
+    // A plain URL of one of its servers leads there, too; one of a cluster leads to a server that is none.
+    expect((await open({ url: cluster.nodes[0]!.url })).findings.kind).toBe('cluster');
+    expect((await open({ url: (await newRedis()).url.replace('redis:', 'redis+cluster:') })).findings.kind).toBe('single');
+  });
+});
+
+describe('a level of durability', () => {
+  const found: Findings = {
+    kind: 'single',
+    version: '7.2.4',
+    servers: 1,
+    replicas: 1,
+    appendfsync: 'everysec',
+    snapshots: false,
+    maxmemory: 0,
+    policy: 'noeviction',
+  };
+
+  test.each([
+    ['fast', { appendfsync: 'off', replicas: 0, version: '6.2.0' }, undefined],
+    ['replicated', {}, 'WAIT'],
+    ['fsync', { version: '7.0.15', appendfsync: 'always' }, undefined],
+    ['fsync', {}, 'WAITAOF'],
+    ['fsync', { version: '8.0.0', appendfsync: 'no' }, 'WAITAOF'],
+  ] as const)('%s is had from %j by %s', (durability, more, command) => {
+    expect(levelOf(durability, { ...found, ...more }).command?.[0]).toBe(command);
+  });
+
+  test.each([
+    ['replicated', { replicas: 0 }, 'no replica is connected'],
+    ['fsync', { version: '7.0.15' }, 'Redis 7.0.15 must be set to "appendfsync always"'],
+    ['fsync', { version: '7.0.15', appendfsync: 'unknown' }, 'must be set to'],
+    ['fsync', { appendfsync: 'off' }, 'it keeps no append-only file'],
+  ] as const)('%s is not had from %j', (durability, more, why) => {
+    expect(() => levelOf(durability, { ...found, ...more })).toThrow(why);
+  });
+
+  test('that is not had is refused when the store opens, and leaves nothing open', async () => {
+    const server = await newRedis();
+    for (const durability of ['replicated', 'fsync'] as const) {
+      await expect(open({ url: server.url, durability })).rejects.toMatchObject({ name: 'StoreError', reason: 'failed' });
+    }
+    await until(async () => (await server.cli('INFO', 'clients')).includes('connected_clients:1\r'), 'only who asks is connected');
+  });
+
+  test('fsync keeps through a kill what was acknowledged', async () => {
+    const server = await newRedis({ appendfsync: 'always' });
+    const store = await open({ url: server.url, durability: 'fsync' });
+    expect(store.durability).toBe('fsync');
+    const epoch = await opened(store);
+    const ids = Array.from({ length: 500 }, (_, index) => `${index}`);
+    const acked: string[] = [];
+    const asked = ids.map(async (id) => store.append(room, say(epoch, id)).then(() => acked.push(id)));
+    await until(() => acked.length > 100, 'some are acknowledged');
+    await server.kill();
+    const before = [...acked];
+    await server.start();
+    await Promise.all(asked);
+    expect((await idsIn(store)).slice(0, before.length)).toEqual(before);
+    expect(await idsIn(store)).toEqual(ids);
+  });
+});
+
+describe('replicated', () => {
+  let primary: RedisServer;
+  let replica: RedisServer;
+  beforeAll(async () => {
+    primary = await startRedis();
+    replica = await startRedis({ config: { replicaof: `127.0.0.1 ${primary.port}` } });
+    await until(async () => (await replica.cli('INFO', 'replication')).includes('master_link_status:up'), 'the replica follows');
+  });
+  afterAll(() => Promise.all([primary.close(), replica.close()]));
+
+  test('what is acknowledged is on the replica', async () => {
+    const prefix = randomUUID();
+    const store = await open({ url: primary.url, prefix, durability: 'replicated' });
+    expect(store).toMatchObject({ durability: 'replicated', findings: { replicas: 1 } });
+    const epoch = await opened(store);
+    for (let turn = 1; turn <= 100; turn += 1) {
+      await store.append(room, say(epoch, `${turn}`));
+      expect(await headOn(replica, prefix)).toBe(String(turn + 1));
+    }
+  });
+
+  test('while the replica says nothing what has a name is tried again, and in the end is unsure; asked again it is kept once', {
+    timeout: 60_000,
+  }, async () => {
+    const prefix = randomUUID();
+    const store = await open({ url: primary.url, prefix, durability: 'replicated' });
+    const other = await open({ url: primary.url, prefix, durability: 'replicated' });
+    const heard: string[] = [];
+    const listener = { appended: ({ entries }: { entries: { id: string }[] }) => void heard.push(...entries.map(({ id }) => id)) };
+    await other.subscribe(room, { ...listener, announced: () => undefined, missed: () => undefined });
+    const epoch = await opened(store);
+    await until(() => heard.length === 1, 'the first is heard');
+    replica.stop();
+    const asked = ['a', 'b', 'c'].map(async (id) => store.append(room, say(epoch, id)));
+    const { once: _, ...unnamed } = say(epoch, 'unnamed');
+    await expect(store.append(room, unnamed)).rejects.toMatchObject({ reason: 'unsure' });
+    expect(store.writable).toBe(false);
+    for (const each of asked) await expect(each).rejects.toMatchObject({ name: 'StoreError', reason: 'unsure' });
+    expect(heard, 'nobody is told what may be lost').toEqual(['opens']);
+
+    replica.cont();
+    for (const id of ['a', 'b', 'c']) expect(await store.append(room, say(epoch, id))).toMatchObject({ outcome: 'repeated' });
+    expect(store.writable).toBe(true);
+    expect(await idsIn(store)).toEqual(['a', 'b', 'c', 'unnamed']);
+    expect(await headOn(replica, prefix)).toBe('5');
+  });
+});
+
+async function headOn(server: RedisServer, prefix: string): Promise<unknown> {
+  const [, [key]] = (await server.call('SCAN', 0, 'MATCH', `${prefix}:*:room:${room}`, 'COUNT', 100_000)) as [string, [string]];
+  return server.call('HGET', key, 'head');
+}

@@ -1,0 +1,111 @@
+/** A Redis whose memory is full, or that holds what is not ours under our names: appends are refused whole, and reading goes on. */
+import { randomUUID } from 'node:crypto';
+import { type Append, openMemory, type Store, type StoreError } from '@engawa/server';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { Keys } from '#store/redis/keys.js';
+import { openRedis } from '#store/redis/redis.js';
+import { readEntries } from './helpers/recording.ts';
+import { type RedisServer, startRedis } from './helpers/redis-servers.ts';
+
+const room = 'veranda';
+
+let redis: RedisServer;
+beforeAll(async () => {
+  redis = await startRedis();
+});
+afterAll(() => redis.close());
+
+async function open(prefix: string): Promise<Store> {
+  const store = await openRedis({ url: redis.url, prefix, onError: console.error });
+  onTestFinished(() => store.close());
+  return store;
+}
+
+/** Sets a key, replaces and removes others, takes a lease, leaves a ticket, erases. */
+const busyAppend = (epoch: string | null, turn: number): Append => ({
+  epoch,
+  given: [],
+  once: `turn ${turn}`,
+  drafts: [
+    {
+      id: `${turn}`,
+      by: 'aya',
+      author: 'aya',
+      kind: 'chat',
+      body: { text: 'x'.repeat(5_000) },
+      listed: true,
+      sets: [
+        [`member/${turn}`, turn],
+        ['settings', turn],
+        [`member/${turn - 5}`, null],
+      ],
+      erases: [turn - 3],
+      lease: { key: `member/${turn}`, node: 'node' },
+      ticket: { holder: 'aya', key: `member/${turn}`, value: turn },
+    },
+  ],
+});
+
+test('when the memory is full appends are refused whole, reading goes on, and so does writing once there is space', async () => {
+  const store = await open(randomUUID());
+  const twin = openMemory();
+  const append = async (turn: number) => {
+    const [{ epoch }, its] = [await store.read(room, {}), await twin.read(room, {})];
+    const outcome = await store.append(room, busyAppend(epoch, turn));
+    await twin.append(room, busyAppend(its.epoch, turn));
+    return outcome;
+  };
+  await append(1);
+  const [, used] = /used_memory:(\d+)/.exec(await redis.cli('INFO', 'memory')) ?? [];
+  await redis.cli('CONFIG', 'SET', 'maxmemory', Number(used) + 200_000);
+  onTestFinished(() => void redis.cli('CONFIG', 'SET', 'maxmemory', 0));
+  const refused: StoreError[] = [];
+  let turn = 2;
+  for (; refused.length < 20; turn += 1) await append(turn).catch((error: StoreError) => refused.push(error));
+  expect(turn, 'some fitted').toBeGreaterThan(22 + 10);
+  for (const error of refused) expect(error).toMatchObject({ name: 'StoreError', reason: 'full' });
+  expect(store.writable).toBe(false);
+  expect(await picture(store)).toEqual(await picture(twin));
+  await expect(store.beat('node', 1_000)).rejects.toMatchObject({ reason: 'full' });
+
+  await redis.cli('CONFIG', 'SET', 'maxmemory', 0);
+  expect(await append(turn)).toMatchObject({ outcome: 'appended' });
+  expect(store.writable).toBe(true);
+  expect(await picture(store)).toEqual(await picture(twin));
+});
+
+async function picture(store: Store): Promise<unknown> {
+  const entries = (await readEntries(store, room)).map(({ at: _, tick: __, ...entry }) => entry);
+  const { head, bytes } = await store.page(room, { limit: 1 });
+  const { counts } = await store.read(room, { counts: [''] });
+  const members = await store.family(room, 'member', { limit: 1_000 });
+  const tickets = (await store.tickets('aya', 1_000)).map(({ epoch: _, ...ticket }) => ticket);
+  return { head, bytes, entries, counts, members, settings: (await store.read(room, { keys: ['settings'] })).keys, tickets };
+}
+
+const { partition: _, held, news: __, onces, ...ofRoom } = new Keys('p').room(room);
+const theirs = [...Object.entries(ofRoom), ['once', onces[0]], ['held', `${held}node`]] as [string, string][];
+
+test.each(theirs)('what is not ours under the name of its %s makes a room fail, and no other', async (_, name) => {
+  const prefix = randomUUID();
+  const store = await open(prefix);
+  const key = name.replace(/^p:/, `${prefix}:`);
+  await redis.cli('RPUSH', key, 'a list, which none of ours is');
+  const ask = () =>
+    Promise.all([
+      store.append(room, busyAppend(null, 1)),
+      store.page(room, { limit: 1, listed: true }),
+      store.read(room, { keys: ['settings'], seqs: [1], counts: [''] }),
+      store.recall(room, 'turn 1'),
+      store.family(room, 'member', { limit: 1 }),
+      store.tickets('aya', 1),
+      store.rooms({ limit: 1 }),
+      store.lapsed(1),
+    ]);
+  await expect(ask()).rejects.toMatchObject({
+    name: 'StoreError',
+    reason: 'failed',
+    message: expect.stringContaining('WRONGTYPE') as string,
+  });
+  expect(await store.append('other', { ...busyAppend(null, 1) })).toMatchObject({ outcome: 'appended' });
+});

@@ -1,0 +1,241 @@
+/** Whatever is done to rooms of whatever names, Redis answers as the memory engine does: so no name touches another one. */
+import { randomUUID } from 'node:crypto';
+import { type Append, type Draft, type Json, openMemory, type Store, type Told } from '@engawa/server';
+import fc from 'fast-check';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { openRedis } from '#store/redis/redis.js';
+import { type RedisServer, startRedis } from './helpers/redis-servers.ts';
+
+const RUNS = 60;
+const STEPS = 25;
+const ALL = 1_000;
+const ONCES = ['', 'o:1', 'o 2'];
+
+let redis: RedisServer;
+beforeAll(async () => {
+  redis = await startRedis();
+});
+afterAll(() => redis.close());
+
+const part = fc.oneof(
+  fc.constantFrom('{}', '{a}', '}{', ':', '::', '*', '?', '[a-z]', '\\', ' ', '\r\n', '"', "'", '%', '$1', '\u0001', '0', '縁'),
+  fc.string({ unit: 'binary', minLength: 1, maxLength: 8 }).map((text) => text.toWellFormed().replaceAll(/[\0/]/g, '') || 'x'),
+);
+const path = fc.array(part, { minLength: 1, maxLength: 3 }).map((parts) => parts.join('/'));
+const four = (name: fc.Arbitrary<string>) => fc.uniqueArray(name, { minLength: 4, maxLength: 4 });
+const names = fc.record({
+  rooms: four(path),
+  keys: four(
+    fc.oneof(
+      path,
+      fc.tuple(fc.integer({ min: 1, max: 5 }), part).map(([seq, name]) => `entry/${seq}/${name}`),
+    ),
+  ),
+  people: four(part),
+});
+type Names = typeof names extends fc.Arbitrary<infer Value> ? Value : never;
+
+/** Which of the four names. */
+const which = fc.nat(3);
+const number = fc.integer({ min: 1, max: 12 });
+const value = fc.option(fc.jsonValue({ maxDepth: 1 }) as fc.Arbitrary<Json>, { freq: 4 });
+const rarely = fc.nat(7).map((dice) => dice === 0);
+const change = fc.record({
+  sets: fc.array(fc.tuple(which, value), { maxLength: 3 }),
+  erases: fc.array(number, { maxLength: 2 }),
+  flags: fc.record({ quiet: fc.boolean(), listed: fc.boolean() }),
+  lease: fc.option(fc.record({ key: which, node: which }), { freq: 2 }),
+  ticket: fc.option(fc.record({ holder: which, key: which, value, ttl: fc.option(fc.integer({ min: 1, max: 5_000 })) }), { freq: 2 }),
+});
+const step = fc.record({
+  what: fc.oneof(
+    { weight: 10, arbitrary: fc.constant('append' as const) },
+    { weight: 2, arbitrary: fc.constantFrom('mark' as const, 'hold' as const, 'release' as const, 'beat' as const, 'pass' as const) },
+    { weight: 1, arbitrary: fc.constantFrom('trim' as const, 'fork' as const) },
+  ),
+  room: which,
+  key: which,
+  person: which,
+  number,
+  changes: fc.array(change, { minLength: 1, maxLength: 3 }),
+  once: fc.option(fc.constantFrom(...ONCES), { freq: 2 }),
+  given: fc.option(which, { freq: 1 }),
+  lapsed: fc.option(which, { freq: 8 }),
+  isStale: rarely,
+  ends: rarely,
+});
+type Step = typeof step extends fc.Arbitrary<infer Value> ? Value : never;
+
+test('any sequence of steps is answered, and leads where, it does in memory', { timeout: 120_000 }, async () => {
+  const met = new Set<unknown>();
+  await fc.assert(
+    fc.asyncProperty(names, fc.array(step, { minLength: 5, maxLength: STEPS, size: 'max' }), async (named, steps) => {
+      let now = 1_700_000_000_000;
+      const clock = () => now;
+      const memory = openMemory({ clock });
+      const store = await openRedis({ url: redis.url, prefix: randomUUID(), clock, onError: console.error });
+      const [one, other] = [new Side(memory, named), new Side(store, named)];
+      try {
+        for (const [id, each] of steps.entries()) {
+          if (each.what === 'pass') now += each.number * 400;
+          const expected = await one.take(each, `e${id}`);
+          expect(await other.take(each, `e${id}`), `step ${id}`).toEqual(expected);
+          met.add(expected?.outcome);
+        }
+        expect(await other.picture()).toEqual(await one.picture());
+      } finally {
+        await store.close();
+      }
+    }),
+    { numRuns: RUNS },
+  );
+  expect([...met]).toEqual(expect.arrayContaining(['appended', 'repeated', 'stale']));
+});
+
+test('two prefixes in one Redis know nothing of each other, though one begins like the other', async () => {
+  const stores = await Promise.all(['a', 'a:', 'a:b', 'A'].map((prefix) => openRedis({ url: redis.url, prefix })));
+  for (const store of stores) onTestFinished(() => store.close());
+  const room = 'veranda';
+  const heard = stores.map(() => [] as Json[]);
+  for (const [at, store] of stores.entries()) {
+    const appended = ({ entries }: Told) => void heard[at]!.push(...entries.map(({ id }) => id));
+    await store.subscribe(room, { appended, announced: (signal) => void heard[at]!.push(signal), missed: () => undefined });
+  }
+  for (const [at, store] of stores.entries()) {
+    const key = `member/${at}`;
+    const ticket = { holder: 'aya', key, value: at };
+    const draft: Draft = {
+      id: `${at}`,
+      by: 'aya',
+      author: 'aya',
+      kind: 'chat',
+      body: {},
+      sets: [[key, at]],
+      lease: { key, node: 'gone' },
+      ticket,
+    };
+    expect(await store.append(room, { epoch: null, given: [], once: 'one', drafts: [draft] })).toMatchObject({ outcome: 'appended' });
+    await store.announce(room, `signal ${at}`);
+  }
+  // What was published before this was heard before it.
+  for (const store of stores)
+    await store.subscribe('later', { appended: () => undefined, announced: () => undefined, missed: () => undefined });
+  for (const [at, store] of stores.entries()) {
+    expect((await store.rooms({ limit: ALL })).rooms).toMatchObject([{ room, head: 1 }]);
+    expect((await store.page(room, { limit: ALL })).entries.map(({ id }) => id)).toEqual([`${at}`]);
+    expect((await store.family(room, 'member', { limit: ALL })).keys.map(([name]) => name)).toEqual([`${at}`]);
+    expect(await store.tickets('aya', ALL)).toMatchObject([{ value: at }]);
+    expect(await store.lapsed(ALL)).toEqual([{ room, key: `member/${at}` }]);
+    expect(heard[at]).toEqual([`${at}`, `signal ${at}`]);
+  }
+});
+
+/** One of the two stores, with epochs by their order, for each store makes its own. */
+class Side {
+  readonly #store: Store;
+  readonly #names: Names;
+  readonly #epochs = new Map<string, number>();
+
+  constructor(store: Store, names: Names) {
+    this.#store = store;
+    this.#names = names;
+  }
+
+  async take(step: Step, id: string): Promise<{ outcome: unknown } | undefined> {
+    const { rooms, keys, people } = this.#names;
+    const [room, key, person] = [rooms[step.room]!, keys[step.key]!, people[step.person]!];
+    const { epoch, keys: facts } = await this.#store.read(room, { keys: [key] });
+    switch (step.what) {
+      case 'append':
+        return this.#plain(await this.#store.append(room, await this.#appendOf(step, room, id))) as { outcome: unknown };
+      case 'mark':
+        return { outcome: await this.#store.mark(room, key, step.number) };
+      case 'hold':
+        return { outcome: await this.#store.hold(room, { name: key, seq: step.isStale ? 99 : (facts.get(key)?.seq ?? 0) }, person) };
+      case 'release':
+        return { outcome: await this.#store.release(room, key, person, step.number * 500) };
+      case 'beat':
+        return { outcome: await this.#store.beat(person, step.number * 500) };
+      case 'trim':
+        return { outcome: await this.#store.trim(room, { epoch: step.isStale ? 'x' : String(epoch), below: step.number }) };
+      case 'fork':
+        return { outcome: this.#plain({ epoch: await this.#store.fork(room, step.isStale ? 'x' : String(epoch)) }) };
+      case 'pass':
+        return undefined;
+    }
+  }
+
+  /** Everything that can be asked. */
+  async picture(): Promise<unknown> {
+    const { rooms, keys, people } = this.#names;
+    const parents = ['', 'entry', ...keys.flatMap((key) => key.split('/').map((_, end, parts) => parts.slice(0, end).join('/')))];
+    const all = Array.from({ length: 100 }, (_, index) => index + 1);
+    const pictures = rooms.map(async (room) => ({
+      facts: await this.#store.read(room, { keys, seqs: all, counts: parents.filter(Boolean) }),
+      top: await this.#store.read(room, { counts: [''] }),
+      up: await this.#store.page(room, { after: 0, limit: ALL }),
+      down: await this.#store.page(room, { before: 10, limit: 3 }),
+      listed: await this.#store.page(room, { listed: true, limit: 4 }),
+      families: await Promise.all(parents.map((family) => this.#store.family(room, family, { limit: ALL }))),
+      kept: await Promise.all(ONCES.map((once) => this.#store.recall(room, once))),
+    }));
+    return this.#plain({
+      rooms: await Promise.all(pictures),
+      list: await this.#store.rooms({ limit: ALL }),
+      tickets: await Promise.all(people.map((holder) => this.#store.tickets(holder, ALL))),
+      lapsed: new Set((await this.#store.lapsed(ALL)).map(({ room, key }) => JSON.stringify([room, key]))),
+    });
+  }
+
+  async #appendOf({ changes, once, given, lapsed, isStale, ends, number }: Step, room: string, id: string): Promise<Append> {
+    const { keys, people } = this.#names;
+    const name = given === null ? undefined : keys[given]!;
+    const { epoch, keys: facts } = await this.#store.read(room, { keys: name === undefined ? [] : [name] });
+    return {
+      epoch,
+      given: name === undefined ? [] : [[name, (facts.get(name)?.seq ?? 0) + (isStale ? number : 0)]],
+      ...(once !== null && { once }),
+      ...(lapsed !== null && { lapsed: keys[lapsed]! }),
+      drafts: changes.map(({ sets, erases, flags, lease, ticket }, index): Draft => {
+        const leased = lease && { key: keys[lease.key]!, node: people[lease.node]! };
+        return {
+          id: `${id}.${index}`,
+          by: people[0]!,
+          author: people[1]!,
+          kind: 'kind',
+          body: { text: id, number },
+          ...flags,
+          sets: [...sets.map(([key, to]): [string, Json] => [keys[key]!, to]), ...(leased ? [[leased.key, id] as [string, Json]] : [])],
+          erases,
+          ...(leased && { lease: leased }),
+          ...(ticket && {
+            ticket: {
+              holder: people[ticket.holder]!,
+              key: keys[ticket.key]!,
+              value: ticket.value,
+              ...(ticket.ttl !== null && { ttl: ticket.ttl }),
+            },
+          }),
+          ...(ends && index === changes.length - 1 && { ends }),
+        };
+      }),
+    };
+  }
+
+  /** As JSON says it, with maps and sets in order, without ticks, and with epochs by their order. */
+  #plain(answer: unknown): unknown {
+    const text = JSON.stringify(answer, (name, each: unknown) => {
+      if (name === 'tick') return undefined;
+      if (name === 'epoch' && typeof each === 'string') return this.#number(each);
+      if (each instanceof Map || each instanceof Set) return [...(each as Iterable<unknown>)].sort();
+      return each;
+    });
+    return JSON.parse(text) as unknown;
+  }
+
+  #number(epoch: string): number {
+    const number = this.#epochs.get(epoch) ?? this.#epochs.size + 1;
+    this.#epochs.set(epoch, number);
+    return number;
+  }
+}

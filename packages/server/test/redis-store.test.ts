@@ -1,0 +1,139 @@
+/** The contract on real Redis of every kind, as a user who may do no more than is written, and what is left of it there. */
+import { randomUUID } from 'node:crypto';
+import { testStore } from '@engawa/server/store-contract';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { tags } from '#store/redis/partitions.js';
+import { openRedis } from '#store/redis/redis.js';
+import { scripts } from '#store/redis/scripts.js';
+import { type RedisServer, startCluster, startRedis, startSentinel } from './helpers/redis-servers.ts';
+
+/** The rights of docs/operations.md. */
+const options = { users: ['user app on >secret ~engawa:* &engawa:* +@all -@dangerous +info'] };
+
+interface Redis {
+  url: string;
+  /** Those that are written to. */
+  servers: RedisServer[];
+  close: () => Promise<void>;
+}
+
+const kinds: [string, start: () => Promise<Redis>][] = [
+  [
+    'a single Redis',
+    async () => {
+      const server = await startRedis(options);
+      return { url: server.url, servers: [server], close: () => server.close() };
+    },
+  ],
+  [
+    'a cluster',
+    async () => {
+      const cluster = await startCluster(options);
+      return { url: cluster.url, servers: cluster.nodes.slice(0, 3), close: () => cluster.close() };
+    },
+  ],
+  [
+    'sentinels',
+    async () => {
+      const group = await startSentinel(options);
+      return { url: group.url, servers: [await group.primary()], close: () => group.close() };
+    },
+  ],
+];
+
+const KINDS_OF_KEYS = ['room', 'log', 'listed', 'keys', 'order', 'marks', 'leases', 'tickets', 'endings', 'once-a', 'held', 'places'];
+const KINDS_IN_THE_LOBBY = ['rooms', 'nodes', 'due', 'leased'];
+/** Names that mean something to Redis. */
+const HOSTILE = ['{}', '{a}', '}{', ':', '*', '?', '[a-z]', '\\', ' ', '\r\n', '"', '%', '$1', 'news:', '縁側'];
+
+describe.each(kinds)('%s', (kind, start) => {
+  let redis: Redis;
+  beforeAll(async () => {
+    redis = await start();
+    for (const server of redis.servers) await server.cli('CONFIG', 'RESETSTAT');
+  });
+  afterAll(() => redis.close());
+
+  const open = ({ clock }: { clock?: () => number } = {}) =>
+    openRedis({
+      url: redis.url.replace('://', '://app:secret@'),
+      prefix: `engawa:${randomUUID()}`,
+      onError: console.error,
+      ...(clock && { clock }),
+    });
+
+  testStore({ open, test });
+
+  describe('what the contract left there', () => {
+    test('it was asked for nothing that Redis 6.2 has not, but for sharded channels in a cluster', async () => {
+      const asked = new Set((await Promise.all(redis.servers.map(commandsOf))).flat());
+      const newer: string[] = [];
+      for (const command of asked) if (!(await isIn62(redis.servers[0]!, command))) newer.push(command);
+      const isCluster = kind === 'a cluster';
+      expect(newer.sort()).toEqual(isCluster ? ['spublish', 'ssubscribe', 'sunsubscribe'] : []);
+      expect(asked.has('publish')).toBe(!isCluster);
+      expect(asked.has('hello'), 'RESP3 is not spoken').toBe(false);
+      expect(asked.size, 'they are counted').toBeGreaterThan(20);
+    });
+
+    test('all keys have the prefix and the tag of a partition', async () => {
+      const keys = (await Promise.all(redis.servers.map(keysOf))).flat();
+      const found = new Set<string>();
+      for (const key of keys) {
+        const [, tag = '', what = ''] = /^engawa:[0-9a-f-]{36}:\{([0-9a-z]+)\}:([a-z-]+)(?::|$)/.exec(key) ?? [];
+        expect(tags, key).toContain(tag);
+        found.add(what);
+      }
+      expect([...found].filter((what) => what !== 'once-b').sort()).toEqual([...KINDS_OF_KEYS, ...KINDS_IN_THE_LOBBY].sort());
+    });
+
+    test('so have the channels, whatever rooms are called', async () => {
+      const store = await open();
+      onTestFinished(() => store.close());
+      const heard = { appended: () => undefined, announced: () => undefined, missed: () => undefined };
+      for (const room of HOSTILE) await store.subscribe(room, heard);
+      const channels = (await Promise.all(redis.servers.map(channelsOf))).flat().filter((channel) => channel.startsWith('engawa'));
+      expect(channels).toHaveLength(HOSTILE.length);
+      for (const channel of channels) expect(channel).toMatch(/^engawa:[0-9a-f-]{36}:\{[0-9a-z]+\}:news:/);
+    });
+
+    test('it knows our scripts and no other, so nothing that varies is in their texts', async () => {
+      const shas = Object.values(scripts).map(({ sha }) => sha);
+      for (const server of redis.servers) {
+        const known = (await server.call('SCRIPT', 'EXISTS', ...shas)) as string[];
+        const [, count] = /number_of_cached_scripts:(\d+)/.exec(await server.cli('INFO', 'memory')) ?? [];
+        expect(Number(count)).toBe(known.filter((each) => each === '1').length);
+      }
+      const [first] = redis.servers as [RedisServer];
+      if (redis.servers.length === 1) expect(await first.call('SCRIPT', 'EXISTS', ...shas)).toEqual(shas.map(() => '1'));
+    });
+  });
+});
+
+async function keysOf(server: RedisServer): Promise<string[]> {
+  const keys: string[] = [];
+  let cursor = '';
+  while (cursor !== '0') {
+    const [next, some] = (await server.call('SCAN', cursor || '0', 'COUNT', 10_000)) as [string, string[]];
+    keys.push(...some);
+    cursor = next;
+  }
+  return keys;
+}
+
+async function channelsOf(server: RedisServer): Promise<string[]> {
+  return [...((await server.call('PUBSUB', 'CHANNELS')) as string[]), ...((await server.call('PUBSUB', 'SHARDCHANNELS')) as string[])];
+}
+
+/** Commands that the server was asked for, by clients and by scripts. */
+async function commandsOf(server: RedisServer): Promise<string[]> {
+  return [...(await server.cli('INFO', 'commandstats')).matchAll(/^cmdstat_([^:]+):/gm)].map(([, command]) => String(command));
+}
+
+async function isIn62(server: RedisServer, command: string): Promise<boolean> {
+  const [, docs] = (await server.call('COMMAND', 'DOCS', command)) as [string, string[]];
+  const [major = 0, minor = 0] = String(docs[docs.indexOf('since') + 1])
+    .split('.')
+    .map(Number);
+  return major < 6 || (major === 6 && minor <= 2);
+}

@@ -1,0 +1,194 @@
+/** Redis forgets scripts and ends connections while all write: what has a name is kept once, and who listens learns that he missed something. */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Appended, Listener, Store, StoreError } from '@engawa/server';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { openRedis } from '#store/redis/redis.js';
+import { readEntries } from './helpers/recording.ts';
+import { type RedisServer, startRedis } from './helpers/redis-servers.ts';
+import { until } from './helpers/waiting.ts';
+
+const ROOMS = ['one', '{two}', 'three:*'];
+const WRITERS = 5;
+
+let redis: RedisServer;
+beforeAll(async () => {
+  redis = await startRedis();
+});
+afterAll(() => redis.close());
+
+async function openTwo(): Promise<[Store, Store]> {
+  const prefix = randomUUID();
+  const stores = [await openRedis({ url: redis.url, prefix }), await openRedis({ url: redis.url, prefix })] as const;
+  for (const store of stores) onTestFinished(() => store.close());
+  return [...stores];
+}
+
+const draft = (id: string) => ({
+  id,
+  by: 'aya',
+  author: 'aya',
+  kind: 'chat',
+  body: { text: id },
+  sets: [[`last/${id}`, id] as [string, string]],
+});
+
+/** What was asked, and how it was answered in the end; with a name it is asked until it is answered. */
+class Storm {
+  readonly appended = new Map<string, { room: string; seq: number }>();
+  readonly unsure = new Set<string>();
+  readonly errors: StoreError[] = [];
+  readonly #stores: Store[];
+  readonly #epochs = new Map<string, string>();
+  #isOver = false;
+  #writing: Promise<void>[] = [];
+
+  constructor(stores: Store[]) {
+    this.#stores = stores;
+  }
+
+  /** It ends with the test. */
+  async begin({ named }: { named: boolean }): Promise<void> {
+    for (const room of ROOMS) {
+      const opened = (await this.#stores[0]!.append(room, { epoch: null, given: [], drafts: [draft(`${room} opens`)] })) as {
+        epoch: string;
+      };
+      this.#epochs.set(room, opened.epoch);
+    }
+    const writers = this.#stores.flatMap((store, at) =>
+      ROOMS.flatMap((room) =>
+        Array.from({ length: WRITERS }, async (_, writer) => this.#write({ store, room, named, name: `${at} ${room} ${writer}` })),
+      ),
+    );
+    this.#writing = writers;
+    onTestFinished(() => this.end());
+  }
+
+  async end(): Promise<void> {
+    this.#isOver = true;
+    await Promise.all(this.#writing);
+  }
+
+  /** In each room everything that was kept, once, where it was acknowledged, and nothing else but what nobody knows of. */
+  async check(store: Store): Promise<void> {
+    for (const room of ROOMS) {
+      const entries = (await readEntries(store, room)).slice(1);
+      const ids = entries.map(({ id }) => id);
+      expect(new Set(ids).size, 'nothing is there twice').toBe(ids.length);
+      for (const { id, seq } of entries) {
+        if (!this.unsure.has(id)) expect(this.appended.get(id), id).toEqual({ room, seq });
+      }
+      const kept = [...this.appended.values()].filter((each) => each.room === room);
+      expect(kept.map(({ seq }) => entries[seq - 2]?.seq)).toEqual(kept.map(({ seq }) => seq));
+      const { counts } = await store.read(room, { counts: [''] });
+      expect(counts.get('')?.get('last')).toBe(entries.length + 1);
+    }
+  }
+
+  async #write({ store, room, named, name }: { store: Store; room: string; named: boolean; name: string }): Promise<void> {
+    for (let turn = 0; !this.#isOver; turn += 1) {
+      const id = `${name} ${turn}`;
+      const { outcome, ...kept } = (await this.#append(store, room, { id, named })) ?? { outcome: 'unsure' };
+      if (outcome === 'unsure') this.unsure.add(id);
+      else this.appended.set(id, { room, seq: (kept as { entries: { seq: number }[] }).entries[0]!.seq });
+    }
+  }
+
+  async #append(store: Store, room: string, { id, named }: { id: string; named: boolean }): Promise<Appended | undefined> {
+    for (;;) {
+      try {
+        return await store.append(room, { epoch: this.#epochs.get(room)!, given: [], drafts: [draft(id)], ...(named && { once: id }) });
+      } catch (error) {
+        this.errors.push(error as StoreError);
+        if (this.#isOver || (!named && (error as StoreError).reason === 'unsure')) return undefined;
+        await pause(10);
+      }
+    }
+  }
+}
+
+/** Does something again and again until it is stopped. */
+class Repeating {
+  times = 0;
+  #isOver = false;
+  readonly #done: Promise<void>;
+
+  constructor(what: () => Promise<unknown>, everyMs: number) {
+    this.#done = this.#repeat(what, everyMs);
+    onTestFinished(() => this.stop());
+  }
+
+  async stop(): Promise<void> {
+    this.#isOver = true;
+    await this.#done;
+  }
+
+  async #repeat(what: () => Promise<unknown>, everyMs: number): Promise<void> {
+    for (; !this.#isOver; this.times += 1) {
+      await what();
+      await pause(everyMs);
+    }
+  }
+}
+
+test('scripts that are forgotten are sent again, and nothing is lost or doubled', async () => {
+  const stores = await openTwo();
+  const storm = new Storm(stores);
+  await storm.begin({ named: true });
+  const flushing = new Repeating(() => redis.cli('SCRIPT', 'FLUSH'), 5);
+  await until(() => flushing.times >= 50 && storm.appended.size > 1_000, 'much is written', 20_000);
+  await flushing.stop();
+  await storm.end();
+  expect(storm.errors).toEqual([]);
+  await storm.check(stores[0]);
+});
+
+test.each([
+  ['with a name', true],
+  ['without', false],
+])('connections that are ended keep nobody from writing, and what is written %s is there once', { timeout: 60_000 }, async (_, named) => {
+  const stores = await openTwo();
+  const storm = new Storm(stores);
+  await storm.begin({ named });
+  const killing = new Repeating(() => redis.cli('CLIENT', 'KILL', 'TYPE', 'normal'), 100);
+  await until(() => killing.times >= 10 && storm.appended.size > 500, 'much is written', 40_000);
+  await killing.stop();
+  await storm.end();
+  for (const error of storm.errors)
+    expect(error).toMatchObject({ name: 'StoreError', reason: expect.stringMatching(/^(?:unsure|busy)$/) as string });
+  if (!named) expect(storm.unsure.size, 'answers were lost').toBeGreaterThan(0);
+  await storm.check(stores[0]);
+});
+
+test('who listens while subscriptions are ended is told that he missed something, and hears what comes after', {
+  timeout: 60_000,
+}, async () => {
+  const [store, other] = await openTwo();
+  const storm = new Storm([other]);
+  const heard = new Map(ROOMS.map((room) => [room, { ids: new Set<string>(), missed: 0 }]));
+  for (const [room, ears] of heard) {
+    const listener: Listener = {
+      appended: ({ entries }) => {
+        for (const { id } of entries) ears.ids.add(id);
+      },
+      announced: () => undefined,
+      missed: () => (ears.missed += 1),
+    };
+    await store.subscribe(room, listener);
+  }
+  await storm.begin({ named: true });
+  const all = [...heard.values()];
+  const killing = new Repeating(() => redis.cli('CLIENT', 'KILL', 'TYPE', 'pubsub'), 300);
+  await until(() => all.every(({ missed }) => missed >= 3), 'they are told', 30_000);
+  await killing.stop();
+  await storm.end();
+  for (const [room, { ids }] of heard) {
+    const { epoch } = await other.read(room, {});
+    await until(async () => {
+      const id = `${room} ${randomUUID()}`;
+      await other.append(room, { epoch, given: [], drafts: [draft(id)] });
+      await pause(50);
+      return ids.has(id);
+    }, `${room} is heard again`);
+  }
+});
