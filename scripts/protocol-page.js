@@ -17,7 +17,11 @@ const typeOf = (schema) => {
   const alternatives = schema.anyOf ?? schema.oneOf;
   if (alternatives) return alternatives.map(typeOf).join(', or ');
   if (schema.type === 'array') return `array of ${typeOf(schema.items)}`;
-  if (schema.type === 'object') return `{ ${Object.entries(schema.properties).map(memberOf).join(', ')} }`;
+  if (schema.type === 'object') {
+    const { required = [] } = schema;
+    const members = Object.entries(schema.properties).map(([name, of]) => memberOf([required.includes(name) ? name : `${name}?`, of]));
+    return `{ ${members.join(', ')} }`;
+  }
   return schema.type ?? 'object';
 };
 
@@ -70,10 +74,11 @@ const sections = {
       .map(([code, { message, retryable }]) => `| \`${code}\` | ${message} | ${retryable ? 'yes' : 'no'} |`)
       .join('\n')}\n\nAny event may be refused with ${codes(commonErrors)}; a connection with ${codes(connectErrors)}.\n`,
   limits: () => {
-    const { rates, ...sizes } = LIMITS;
+    const { rates, retention: _, ...sizes } = LIMITS;
     const { connectionsPerAddress, ...buckets } = rates;
     const all = [
       ...Object.entries(sizes).map(([name, value]) => `| \`${name}\` | ${value} |`),
+      '| `retention` | what the operator set; by default nothing, and everything is kept |',
       ...Object.entries(buckets).map(
         ([name, { burst, perSecond }]) => `| \`rates.${name}\` | ${burst} at once, ${perSecond} more a second |`,
       ),

@@ -23,6 +23,21 @@ const subcommands: Record<string, Subcommand> = {
     what: 'print the settings of serve: flag, variable, value, where it came from',
     run: async (args) => (await import('@engawa/server')).printSettings(args, process.env),
   },
+  move: {
+    usage: 'move --from URL --to URL [--dry-run]',
+    what: 'move all rooms from one store to another, and compare both',
+    run: async (args) => (await import('@engawa/server')).move(args, process.env),
+  },
+  import: {
+    usage: 'import tutorial --from REDIS_URL [--to URL]',
+    what: "bring in what the tutorial's server wrote; --dry-run says what it would do",
+    run: async (args) => (await import('@engawa/server')).importData(args, process.env),
+  },
+  trim: {
+    usage: 'trim [--dry-run] [--room ID] [...]',
+    what: 'let go now of what is not to be kept, or only say what would go',
+    run: async (args) => (await import('@engawa/server')).trim(args, process.env),
+  },
   version: { usage: 'version', what: 'print the version', run: () => say(version()) },
   help: { usage: 'help', what: 'print this', run: () => say(help()) },
 };
@@ -33,7 +48,8 @@ const version = (): string =>
   (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version;
 
 function help(): string {
-  const rows = Object.values(subcommands).map(({ usage, what }) => `  engawa ${usage.padEnd(42)} ${what}`);
+  const width = Math.max(...Object.values(subcommands).map(({ usage }) => usage.length));
+  const rows = Object.values(subcommands).map(({ usage, what }) => `  engawa ${usage.padEnd(width)}  ${what}`);
   return `Engawa ${version()}: a chat server that never loses a word, and its terminal client.\n\n${rows.join('\n')}`;
 }
 

@@ -3,6 +3,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
+import { startRedis } from '../../server/test/helpers/redis-servers.ts';
 import { newFolder, until } from '../../server/test/helpers/server.ts';
 
 const PACKAGES = fileURLToPath(new URL('../..', import.meta.url));
@@ -21,14 +22,21 @@ test('the packed packages run in an empty folder', { timeout: 180_000 }, async (
 
   const engawa = join(folder, 'node_modules', '.bin', 'engawa');
   expect(run(engawa, 'version')).toMatch(/^\d+\.\d+\.\d+\n$/);
-  const server = spawn(engawa, ['serve', '--port', '0'], { cwd: folder, env: { ...process.env, ENGAWA_LOG: 'silent' } });
+  const redis = await startRedis();
+  onTestFinished(() => redis.close());
+  for (const store of [[], ['--redis-url', redis.url]]) {
+    const url = await serve(engawa, folder, store);
+    execFileSync(engawa, ['chat', 'lobby', '--as', 'aya', '--server', url], { input: 'hello\n' });
+    const heard = execFileSync(engawa, ['chat', 'lobby', '--as', 'ben', '--server', url], { input: '', encoding: 'utf8' });
+    expect(heard).toContain('aya: hello');
+  }
+});
+
+async function serve(engawa: string, cwd: string, args: string[]): Promise<string> {
+  const server = spawn(engawa, ['serve', '--port', '0', ...args], { cwd, env: { ...process.env, ENGAWA_LOG: 'silent' } });
   onTestFinished(() => void server.kill('SIGKILL'));
   let screen = '';
   server.stdout.on('data', (chunk: Buffer) => (screen += chunk.toString()));
   await until(() => screen.includes('stop '), 'it is up', 30_000);
-  const url = /http:\S+/.exec(screen)?.[0] ?? '';
-
-  execFileSync(engawa, ['chat', 'lobby', '--as', 'aya', '--server', url], { input: 'hello\n' });
-  const heard = execFileSync(engawa, ['chat', 'lobby', '--as', 'ben', '--server', url], { input: '', encoding: 'utf8' });
-  expect(heard).toContain('aya: hello');
-});
+  return /http:\S+/.exec(screen)?.[0] ?? '';
+}

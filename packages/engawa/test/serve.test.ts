@@ -1,28 +1,9 @@
 /** The command as a process: what it prints, what it refuses, how it ends. */
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { fileURLToPath } from 'node:url';
-import { expect, onTestFinished, test } from 'vitest';
-import { connect, done, heard, newFolder, until, within } from '../../server/test/helpers/server.ts';
-
-const ENGAWA = fileURLToPath(new URL('../bin/engawa.js', import.meta.url));
-
-function run(...args: string[]) {
-  const child = spawn(process.execPath, [ENGAWA, ...args], { env: { ...process.env, ENGAWA_LOG: 'silent' } });
-  onTestFinished(() => void child.kill('SIGKILL'));
-  let text = '';
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-  const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
-  return { child, screen: () => text, exit: async () => (await within(exited, 'exit'))[0] };
-}
-
-async function serve(folder: string, ...args: string[]) {
-  const server = run('serve', '--port', '0', '--data-dir', folder, ...args);
-  await until(() => server.screen().includes('stop '), `the server is up, which says: ${server.screen()}`);
-  const url = /http:\S+/.exec(server.screen())?.[0] ?? '';
-  return { ...server, url };
-}
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { connect, done, heard, newFolder, until } from '../../server/test/helpers/server.ts';
+import { run, serve } from './helpers/command.ts';
 
 test('it says where it listens, where the data is and what to try', async () => {
   const folder = newFolder();
@@ -73,6 +54,15 @@ test('a port that is taken is told in one line', async () => {
 test('lifting the limits is said loudly', async () => {
   const { screen } = await serve(newFolder(), '--limits', 'off');
   await until(() => screen().includes('WARNING: ENGAWA_LIMITS=off'), 'it warns');
+});
+
+test('where the host keeps no disk it says loudly what will be gone', async () => {
+  vi.stubEnv('K_SERVICE', 'chat');
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const folder = newFolder();
+  const { screen } = await serve(folder);
+  const warning = `WARNING: ${folder} is gone when this instance of Cloud Run ends`;
+  await until(() => screen().includes(warning), 'it warns');
 });
 
 test('what it cannot understand it says, with a code of its own', async () => {

@@ -25,6 +25,7 @@ export const errors = {
   unknown_event: { message: 'There is no such event.', retryable: false },
   rate_limited: { message: 'Too many requests, please slow down.', retryable: true },
   busy: { message: 'The server is busy, please try again.', retryable: true },
+  unsure: { message: 'It is not known whether this was kept: please ask again with the same clientId.', retryable: true },
   storage_full: { message: 'The server has no space left, please try again later.', retryable: true },
   storage_failed: { message: 'The server cannot keep this now, please try again later.', retryable: true },
   internal: { message: 'Something went wrong on the server.', retryable: true },

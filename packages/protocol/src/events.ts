@@ -19,16 +19,17 @@ interface EventDefinition {
   failure?: string;
 }
 
-const { roomId, username, clientId, message, topic, reaction, seq, epoch, at, entryId, tail, presence } = model;
+const { roomId, username, clientId, message, topic, retention, reaction, seq, epoch, at, entryId, tail, presence, durability } = model;
 
 /** Where a command's entry stands. An answer without `id` says: nothing had to change, the room is at this position. */
-const placed = z.object({ roomId, epoch, seq, id: entryId.optional(), at: at.optional() });
+const placed = z.object({ roomId, epoch, seq, id: entryId.optional(), at: at.optional(), durability });
 
 /** What a member needs to know of a room beside its chats. */
 const membership = {
   username,
   role: model.member.shape.role,
   topic,
+  retention,
   members: model.room.shape.members,
   asOf: z.int().describe('Topics, joins and leaves up to this entry are in what is said here; later ones are not.'),
   online: z.int().describe('How many members are connected, as far as this server knows.'),
@@ -154,10 +155,13 @@ export const events = {
     errors: [...memberErrors, 'chat_not_found'],
   },
   'update:room': {
-    summary: "Sets the room's topic; for its owner.",
-    payload: z.object({ roomId, username, topic, clientId: clientId.optional() }),
+    summary:
+      "Sets the room's topic, or what is kept of its log, or both; for its owner. What is not said stays as it was; a retention is replaced as a whole, and `{}` lifts it.",
+    payload: z
+      .object({ roomId, username, topic: topic.optional(), retention: retention.optional(), clientId: clientId.optional() })
+      .refine((ask) => ask.topic !== undefined || ask.retention !== undefined, 'takes a topic, a retention, or both'),
     reply: placed,
-    told: z.object({ topic }),
+    told: z.object({ topic: topic.optional(), retention: retention.optional() }),
     errors: [...memberErrors, 'not_allowed'],
   },
   'delete:room': {
@@ -265,6 +269,7 @@ export const commonErrors = [
   'unknown_event',
   'rate_limited',
   'busy',
+  'unsure',
   'storage_full',
   'storage_failed',
   'internal',

@@ -28,8 +28,20 @@ export interface Limits {
   roomsPerResume: number;
   /** Commands of one connection that may wait for an answer. */
   waitingPerConnection: number;
+  /** What is kept of any room's log at most: an owner may keep less of his, not more. */
+  retention: Retention;
   /** How often and how many at once; null where the operator has lifted them. */
   rates: Rates | null;
+}
+
+/** What is kept of a log. What exceeds one of these goes, the oldest entries first; what is not said has no limit. */
+export interface Retention {
+  /** Milliseconds from the entry's `at`: older ones go. */
+  maxAge?: number | undefined;
+  /** Entries, of whatever kind. */
+  maxCount?: number | undefined;
+  /** UTF-8 bytes of what the entries say, as JSON. */
+  maxBytes?: number | undefined;
 }
 
 export interface Rates {
@@ -63,6 +75,7 @@ export const LIMITS = {
   roomsPerConnection: 1_000,
   roomsPerResume: 200,
   waitingPerConnection: 1_000,
+  retention: {},
   rates: {
     packets: { burst: 100, perSecond: 10 },
     resumes: { burst: 1_000, perSecond: 50 },

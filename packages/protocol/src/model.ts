@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { LIMITS, type Limits } from './limits.ts';
+import { LIMITS, type Limits, type Retention } from './limits.ts';
 
 const encoder = new TextEncoder();
 
@@ -37,7 +37,22 @@ export const clientId = id(
   'Made by the client: the same id from the same author in the same room is kept once, and a retry is answered as the first time.',
 );
 export const message = text('The text; data, never markup.', LIMITS.textCodePoints).refine((value) => value !== '', 'must not be empty');
+export const durability = z
+  .enum(['memory', 'fast', 'replicated', 'fsync'])
+  .describe(
+    'What it survives from now on: `fast` the end of this server, `replicated` the loss of a machine, `fsync` the loss of power, `memory` nothing.',
+  );
 export const topic = text('What the room is about; may be empty.', LIMITS.topicCodePoints);
+
+export const retention = z
+  .object({
+    maxAge: z.int().min(60_000).optional(),
+    maxCount: z.int().min(1).optional(),
+    maxBytes: z.int().min(1).optional(),
+  })
+  .describe(
+    "What the owner wants to be kept of the room's log. The oldest entries go for good: those older than `maxAge` milliseconds (a minute at least), those beyond the newest `maxCount`, and so many that the bodies of the others, as JSON, have `maxBytes` at most. The operator may keep less (`limits.retention`).",
+  ) satisfies z.ZodType<Retention>;
 
 const segmenter = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
 const isOneGrapheme = (value: string): boolean => [...segmenter.segment(value)].length === 1;

@@ -1,10 +1,14 @@
-import { resolve } from 'node:path';
-import { pino } from 'pino';
+import { setTimeout as pause } from 'node:timers/promises';
+import { type Logger, pino } from 'pino';
+import { explaining } from './explaining.ts';
 import { createServer } from './server.ts';
-import { describeSettings, type LoadedSettings, loadSettings, type Settings, SettingsError } from './settings.ts';
-import { openEmbedded } from './store/embedded/embedded.ts';
-import { networkFileSystemOf } from './store/embedded/folder.ts';
+import { describeSettings, type LoadedSettings, loadSettings, type Settings } from './settings.ts';
 import { StoreError } from './store/store.ts';
+import { type OpenedStore, openStore, optionsIn } from './stores.ts';
+import { createPorch } from './transport/porch.ts';
+
+/** Milliseconds between two tries to reach a Redis that is not there. */
+const RETRY_MS = { least: 500, most: 8_000 };
 
 /** `engawa serve`: runs until it is told to stop. Resolves with the exit code. */
 export async function serve(args: string[], env: NodeJS.ProcessEnv): Promise<number> {
@@ -22,14 +26,15 @@ export async function printSettings(args: string[], env: NodeJS.ProcessEnv): Pro
 
 async function run(settings: Settings): Promise<number> {
   const log = pino({ level: settings.logLevel, base: null }, pino.destination(2));
-  const folder = resolve(settings.dataDir);
-  const store = await openEmbedded({ folder });
-  const server = createServer({ store, settings, log });
   const stopped = untilToldToStop();
+  const opened = await openWhenThere(settings, { log, stopped });
+  if (!opened) return 0;
+  const { store, name, warnings } = opened;
+  const server = createServer({ store, settings, log });
   try {
     const port = await server.listen();
-    console.log(welcome(settings, port, folder));
-    for (const warning of [...warnings(settings, folder), ...restored(store.wasRestored)]) console.warn(`WARNING: ${warning}`);
+    console.log(welcome(settings, port, name));
+    for (const warning of [...warningsOf(settings), ...warnings]) console.warn(`WARNING: ${warning}`);
     log.info({ signal: await stopped }, 'stopping');
   } finally {
     await server.close();
@@ -38,46 +43,51 @@ async function run(settings: Settings): Promise<number> {
   return 0;
 }
 
+interface Waiting {
+  log: Logger;
+  stopped: Promise<unknown>;
+}
+
+/** Until Redis is there the server only says that it is alive, and not ready. Answers nothing when it is told to stop before. */
+async function openWhenThere(settings: Settings, { log, stopped }: Waiting): Promise<OpenedStore | undefined> {
+  const open = async (): Promise<OpenedStore> => {
+    const onError = (error: unknown) => log.debug({ err: error }, 'Redis');
+    return openStore(settings.redisUrl || settings.dataDir, { ...optionsIn(settings), onError });
+  };
+  const isMissing = (error: unknown): boolean => error instanceof StoreError && error.reason === 'busy';
+  const porch = createPorch();
+  const stop = new AbortController();
+  void stopped.then(() => stop.abort());
+  try {
+    for (let wait = RETRY_MS.least; !stop.signal.aborted; wait = Math.min(2 * wait, RETRY_MS.most)) {
+      try {
+        return await open();
+      } catch (error) {
+        if (!isMissing(error)) throw error;
+        console.error(`engawa: ${(error as Error).message} Trying again in ${wait / 1000} s.`);
+        await porch.open(settings);
+        await pause(wait, undefined, { signal: stop.signal }).catch(() => undefined);
+      }
+    }
+    return undefined;
+  } finally {
+    await porch.close();
+  }
+}
+
 const untilToldToStop = (): Promise<NodeJS.Signals> =>
   new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(signal));
   });
 
-function welcome({ host }: Settings, port: number, folder: string): string {
+function welcome({ host }: Settings, port: number, store: string): string {
   const url = `http://${host === '0.0.0.0' || host === '::' ? 'localhost' : host}:${port}`;
   return `Engawa is listening on ${url}
-  data    ${folder} (embedded store)
+  data    ${store}
   try     npx engawa chat lobby --as you${port === 3000 ? '' : ` --server ${url}`}
           and the same in a second terminal, under another name
   stop    Ctrl-C`;
 }
 
-function warnings({ limits }: Settings, folder: string): string[] {
-  const network = networkFileSystemOf(folder);
-  return [
-    ...(limits === 'off' ? ['ENGAWA_LIMITS=off: anybody may flood this server. For load tests only.'] : []),
-    ...(network === undefined
-      ? []
-      : [`${folder} is on ${network}, a network file system: chats may be lost or damaged. Use a local disk.`]),
-  ];
-}
-
-const restored = (wasRestored: boolean): string[] =>
-  wasRestored ? ['The database is older than the one that was here before: clients are told that rooms were set back.'] : [];
-
-async function explaining(run: () => Promise<number>): Promise<number> {
-  try {
-    return await run();
-  } catch (error) {
-    if (!isForOperators(error)) throw error;
-    console.error(`engawa: ${error.message}`);
-    return 1;
-  }
-}
-
-/** Errors that somebody who starts the server can mend; others are bugs and show where they came from. */
-function isForOperators(error: unknown): error is Error {
-  if (error instanceof SettingsError || error instanceof StoreError) return true;
-  const { code } = error as NodeJS.ErrnoException;
-  return code === 'EADDRINUSE' || code === 'EACCES' || code === 'EADDRNOTAVAIL';
-}
+const warningsOf = ({ limits }: Settings): string[] =>
+  limits === 'off' ? ['ENGAWA_LIMITS=off: anybody may flood this server. For load tests only.'] : [];

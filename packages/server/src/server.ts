@@ -4,7 +4,7 @@ import { LIMITS, type Limits } from '@engawa/protocol';
 import type { Logger } from 'pino';
 import { Server } from 'socket.io';
 import { Node } from './node.ts';
-import type { Settings } from './settings.ts';
+import { retentionIn, type Settings } from './settings.ts';
 import type { Store } from './store/store.ts';
 import { guardDoor, originOptions } from './transport/door.ts';
 import { answerHttp } from './transport/http.ts';
@@ -29,10 +29,13 @@ export interface ChatServer {
 
 export interface ServerOptions {
   store: Store;
-  settings: Pick<Settings, 'port' | 'host' | 'origins' | 'limits' | 'trustedProxies'>;
+  settings: Pick<Settings, 'port' | 'host' | 'origins' | 'limits' | 'trustedProxies'> &
+    Partial<Pick<Settings, 'maxAge' | 'maxCount' | 'maxBytes'>>;
   log: Logger;
   /** Milliseconds that a guest's name stays his after his connection is gone. */
   grace?: number;
+  /** Milliseconds after which it is looked again what of the logs is not to be kept. */
+  trimEvery?: number;
   /** Milliseconds between the pings that keep connections alive. */
   pingInterval?: number;
   /** Milliseconds in which a ping is answered, or the connection is given up; by clients, too. */
@@ -40,11 +43,13 @@ export interface ServerOptions {
 }
 
 /** The wiring: one store, the sockets of one node, and what goes between them. */
-export function createServer({ store, settings, log, grace, pingInterval, pingTimeout }: ServerOptions): ChatServer {
-  const limits: Limits = settings.limits === 'on' ? LIMITS : { ...LIMITS, rates: null };
+export function createServer({ store, settings, log, grace, trimEvery, pingInterval, pingTimeout }: ServerOptions): ChatServer {
+  const limits: Limits = { ...LIMITS, ...(settings.limits === 'off' && { rates: null }), retention: retentionIn(settings) };
   let isClosing = false;
 
-  const http = createHttpServer((request, response) => answerHttp(request, response, () => store.writable && !isClosing));
+  const http = createHttpServer((request, response) =>
+    answerHttp(request, response, () => ({ ready: store.writable && !isClosing, lag: store.lag })),
+  );
   const io = new Server(http, {
     ...originOptions(settings.origins, { turnstile: new Turnstile(), isClosing: () => isClosing }),
     maxHttpBufferSize: limits.frameBytes,
@@ -57,7 +62,7 @@ export function createServer({ store, settings, log, grace, pingInterval, pingTi
     ...(pingTimeout !== undefined && { pingTimeout }),
   });
   const wire = new SocketIoWire(io);
-  const node = new Node({ store, wire, log, limits, ...(grace !== undefined && { grace }) });
+  const node = new Node({ store, wire, log, limits, ...(grace !== undefined && { grace }), ...(trimEvery !== undefined && { trimEvery }) });
   io.adapter(recoveringAdapter(node.services));
   const door = guardDoor(io, { node, limits, trustedProxies: settings.trustedProxies, log });
 

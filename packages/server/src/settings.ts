@@ -1,13 +1,45 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import type { Retention } from '@engawa/protocol';
 import { z } from 'zod';
+import { formatDuration, formatSize, parseDuration, parseSize } from './units.ts';
+
+/** Text, or in the file a number, of which `read` makes a whole one of at least `least`. */
+const amount = (read: (text: string) => number | undefined, { least, form }: { least: number; form: string }) =>
+  z
+    .union([z.string(), z.number()])
+    .transform((given, context) => {
+      const value = read(String(given));
+      if (value !== undefined && value >= least) return value;
+      context.addIssue({ code: 'custom', message: `must be ${form}` });
+      return z.NEVER;
+    })
+    .optional();
 
 /** Every setting once: its flag is its name in kebab case, its variable is named here. */
 const table = {
   port: { variable: 'PORT', schema: z.coerce.number().int().min(0).max(65_535).default(3000), what: 'TCP port; 0 takes a free one' },
   host: { variable: 'ENGAWA_HOST', schema: z.string().default('0.0.0.0'), what: 'address to listen on' },
   dataDir: { variable: 'ENGAWA_DATA_DIR', schema: z.string().min(1).default('engawa-data'), what: 'folder of the embedded store' },
+  redisUrl: {
+    variable: 'REDIS_URL',
+    schema: z.string().default(''),
+    what: 'Redis instead of the folder: redis://, redis+cluster:// or redis+sentinel://, with rediss for TLS',
+    // A password is nobody's to see.
+    show: (url: string) => url.replace(/\/\/[^@/]*@/, '//***@'),
+  },
+  redisPrefix: { variable: 'ENGAWA_REDIS_PREFIX', schema: z.string().default('engawa'), what: 'begins the names of all keys in Redis' },
+  durability: {
+    variable: 'ENGAWA_DURABILITY',
+    schema: z.enum(['fast', 'replicated', 'fsync']).default('fast'),
+    what: 'with Redis: when something is acknowledged; the folder has always fsync',
+  },
+  mayEvict: {
+    variable: 'ENGAWA_MAY_EVICT',
+    schema: z.enum(['yes', 'no']).default('no'),
+    what: 'yes takes a Redis, too, that throws data away when its memory is full',
+  },
   origins: {
     variable: 'ENGAWA_ORIGINS',
     schema: z
@@ -31,6 +63,23 @@ const table = {
     schema: z.coerce.number().int().min(0).max(10).default(0),
     what: 'reverse proxies in front whose X-Forwarded-For is believed',
   },
+  maxAge: {
+    variable: 'ENGAWA_MAX_AGE',
+    schema: amount(parseDuration, { least: 60_000, form: 'a time of a minute or more, as 30d, 12h or 90m' }),
+    what: 'entries that are older leave the log of any room, as 30d or 12h; nothing: all are kept',
+    show: formatDuration,
+  },
+  maxCount: {
+    variable: 'ENGAWA_MAX_COUNT',
+    schema: z.coerce.number().int().min(1).optional(),
+    what: 'entries that the log of any room keeps, the newest; nothing: all are kept',
+  },
+  maxBytes: {
+    variable: 'ENGAWA_MAX_BYTES',
+    schema: amount(parseSize, { least: 1, form: 'a size, as 100mb or 64kb' }),
+    what: 'bytes of text that the log of any room keeps, the newest, as 100mb; nothing: all are kept',
+    show: formatSize,
+  },
   logLevel: {
     variable: 'ENGAWA_LOG',
     schema: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
@@ -41,8 +90,14 @@ const table = {
 type Table = typeof table;
 type SettingName = keyof Table;
 export type Settings = { [Name in SettingName]: z.output<Table[Name]['schema']> };
+type OptionTypes = Record<string, { type: 'string' | 'boolean' }>;
 type Source = 'flag' | 'variable' | 'file' | 'default';
-export type LoadedSettings = { settings: Settings; sources: Record<SettingName, Source> };
+export type LoadedSettings = { settings: Settings; sources: Record<SettingName, Source>; options: Options };
+/** Flags of one command, which are no settings. */
+type Options = Record<string, string | boolean | undefined>;
+
+/** What is kept of any room at most. */
+export const retentionIn = ({ maxAge, maxCount, maxBytes }: Partial<Settings>): Retention => ({ maxAge, maxCount, maxBytes });
 
 /** A setting that cannot be used; the message says which and why. */
 export class SettingsError extends Error {
@@ -52,10 +107,14 @@ export class SettingsError extends Error {
 const names = Object.keys(table) as SettingName[];
 const flagOf = (name: SettingName): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
-/** Flags win over variables, variables over the file (`--config FILE`, else engawa.json where it exists), the file over defaults. */
-export function loadSettings(args: string[], env: NodeJS.ProcessEnv): LoadedSettings {
-  const flags = readFlags(args);
-  const file = readFile(flags.get('config') ?? env.ENGAWA_CONFIG);
+/**
+ * Flags win over variables, variables over the file (`--config FILE`, else engawa.json where it exists), the file over
+ * defaults. A command may have options beside them.
+ */
+export function loadSettings(args: string[], env: NodeJS.ProcessEnv, optionTypes: OptionTypes = {}): LoadedSettings {
+  const options = readFlags(args, optionTypes);
+  const flags = new Map(Object.entries(options));
+  const file = readFile(options.config?.toString() ?? env.ENGAWA_CONFIG);
   const settings: Record<string, unknown> = {};
   const sources = {} as Record<SettingName, Source>;
   for (const name of names) {
@@ -72,7 +131,7 @@ export function loadSettings(args: string[], env: NodeJS.ProcessEnv): LoadedSett
     settings[name] = parsed.data;
     sources[name] = source;
   }
-  return { settings: settings as Settings, sources };
+  return { settings: settings as Settings, sources, options };
 }
 
 /** The settings in force, where each came from, and how to change it. */
@@ -80,7 +139,7 @@ export function describeSettings({ settings, sources }: LoadedSettings): string 
   const rows = names.map((name) => [
     `--${flagOf(name)}`,
     table[name].variable,
-    [settings[name]].flat().join(','),
+    shown(name, settings[name]),
     sources[name],
     table[name].what,
   ]);
@@ -88,15 +147,20 @@ export function describeSettings({ settings, sources }: LoadedSettings): string 
   return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')).join('\n');
 }
 
+function shown(name: SettingName, value: Settings[SettingName]): string {
+  const { show } = table[name] as { show?: (value: never) => string };
+  return show && value !== undefined ? show(value as never) : [value].flat().join(',');
+}
+
 function nameIn(source: Source, name: SettingName): string {
   if (source === 'variable') return table[name].variable;
   return source === 'flag' ? `--${flagOf(name)}` : `"${name}"`;
 }
 
-function readFlags(args: string[]): Map<string, string> {
-  const options = Object.fromEntries([...names.map(flagOf), 'config'].map((flag) => [flag, { type: 'string' as const }]));
+function readFlags(args: string[], types: OptionTypes): Options {
+  const flags = Object.fromEntries([...names.map(flagOf), 'config'].map((flag) => [flag, { type: 'string' as const }]));
   try {
-    return new Map(Object.entries(parseArgs({ args, options }).values) as [string, string][]);
+    return parseArgs({ args, options: { ...flags, ...types } }).values;
   } catch (error) {
     throw new SettingsError((error as Error).message);
   }

@@ -3,27 +3,15 @@
 import type { IncomingMessage } from 'node:http';
 import { connect as connectTcp } from 'node:net';
 import { LIMITS, type Rate, type WireError } from '@engawa/protocol';
-import { openMemory, type Store } from '@engawa/server';
+import type { Store } from '@engawa/server';
 import { pino } from 'pino';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
 import { addressOf } from '#transport/addresses.js';
 import { ATTACKER, from, ROOM, startScene } from './helpers/neighbours.ts';
 import { attack, connectRaw, rawPolling, rawWebSocket } from './helpers/raw.ts';
-import {
-  ask,
-  askAnything,
-  connect,
-  done,
-  embeddedStore,
-  heard,
-  hearing,
-  newClient,
-  refused,
-  startServer,
-  until,
-  within,
-} from './helpers/server.ts';
+import { ask, askAnything, connect, done, heard, hearing, newClient, refused, startServer, until, within } from './helpers/server.ts';
+import { newStore, stores } from './helpers/stores.ts';
 
 const { rates } = LIMITS;
 const SEVERAL = 5;
@@ -99,10 +87,7 @@ describe('sizes', () => {
     await unharmed();
   });
 
-  test.each([
-    ['memory', async () => openMemory()],
-    ['embedded', embeddedStore],
-  ])('a text of 4,000 emoji of four bytes is kept whole, one of 4,001 is refused, on the %s store', async (_, open) => {
+  test.each(stores)('a text of 4,000 emoji of four bytes is kept whole, one of 4,001 is refused, on the %s store', async (_, open) => {
     const { aya, ben, unharmed } = await startScene({ store: await open() });
     const say = (message: string) => ask(aya, 'create:chat', { roomId: ROOM, username: 'aya', message });
     const longest = '😀'.repeat(LIMITS.textCodePoints);
@@ -271,7 +256,7 @@ describe('rates', () => {
   });
 
   test('a connection has 1,000 commands waiting at most: the next is refused as busy, and all others are answered', async () => {
-    const gate = gated(openMemory());
+    const gate = gated(await newStore());
     const { url, unharmed } = await startScene({ store: gate.store, limits: 'off' });
     const client = await connect(url, { extraHeaders: ATTACKER });
     gate.close(ROOM);

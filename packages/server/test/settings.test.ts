@@ -16,9 +16,16 @@ test('without any word every setting has its default', () => {
     port: 3000,
     host: '0.0.0.0',
     dataDir: 'engawa-data',
+    redisUrl: '',
+    redisPrefix: 'engawa',
+    durability: 'fast',
+    mayEvict: 'no',
     origins: ['*'],
     limits: 'on',
     trustedProxies: 0,
+    maxAge: undefined,
+    maxCount: undefined,
+    maxBytes: undefined,
     logLevel: 'info',
   });
 });
@@ -41,8 +48,50 @@ test('origins are a list of whole origins', () => {
   ]);
 });
 
+test('what is kept is said in units of time and of size', () => {
+  const config = settingsFile({ maxAge: '36h', maxCount: 5_000, maxBytes: 2_000_000 });
+  const { settings } = loadSettings(['--config', config], {});
+  expect(settings).toMatchObject({ maxAge: 129_600_000, maxCount: 5_000, maxBytes: 2_000_000 });
+  const loaded = loadSettings(['--max-age', '30d', '--max-count', '10000'], { ENGAWA_MAX_BYTES: '100MB' });
+  expect(loaded.settings).toMatchObject({ maxAge: 2_592_000_000, maxCount: 10_000, maxBytes: 104_857_600 });
+  const lines = describeSettings(loaded);
+  expect(lines).toMatch(/^--max-age +ENGAWA_MAX_AGE +30d +flag /m);
+  expect(lines).toMatch(/^--max-bytes +ENGAWA_MAX_BYTES +100mb +variable /m);
+  expect(describeSettings(loadSettings([], {}))).toMatch(/^--max-count +ENGAWA_MAX_COUNT +default /m);
+});
+
+test.each([
+  ['60s', 60_000],
+  ['90m', 5_400_000],
+  ['12h', 43_200_000],
+  ['1d', 86_400_000],
+])('a time of %s is %i milliseconds', (text, milliseconds) => {
+  expect(loadSettings(['--max-age', text], {}).settings.maxAge).toBe(milliseconds);
+});
+
+test.each([
+  ['1', 1],
+  ['512b', 512],
+  ['64kb', 65_536],
+  ['3gb', 3_221_225_472],
+  ['1tb', 1_099_511_627_776],
+])('a size of %s is %i bytes', (text, bytes) => {
+  expect(loadSettings(['--max-bytes', text], {}).settings.maxBytes).toBe(bytes);
+});
+
 test.each([
   [['--port', 'x'], {}, '--port'],
+  [['--max-age', '30'], {}, '--max-age'],
+  [['--max-age', '59s'], {}, '--max-age'],
+  [['--max-age', '-1d'], {}, '--max-age'],
+  [['--max-age', '1.5d'], {}, '--max-age'],
+  [['--max-age', '1 month'], {}, '--max-age'],
+  [['--max-age', '999999999999d'], {}, '--max-age'],
+  [['--max-age', '5constructor'], {}, '--max-age'],
+  [['--max-count', '0'], {}, '--max-count'],
+  [['--max-count', '1k'], {}, '--max-count'],
+  [[], { ENGAWA_MAX_BYTES: '0' }, 'ENGAWA_MAX_BYTES'],
+  [[], { ENGAWA_MAX_BYTES: '5 pages' }, 'ENGAWA_MAX_BYTES'],
   [[], { PORT: '70000' }, 'PORT'],
   [[], { ENGAWA_ORIGINS: 'https://a.example/path' }, 'ENGAWA_ORIGINS'],
   [[], { ENGAWA_LIMITS: 'maybe' }, 'ENGAWA_LIMITS'],
@@ -59,7 +108,15 @@ test.each([['{'], [{ prot: 1 }], [[]]])('a file that says %j is refused', (conte
 
 test('the settings in force are printed with where they came from', () => {
   const lines = describeSettings(loadSettings(['--port', '81'], { ENGAWA_LOG: 'warn' })).split('\n');
-  expect(lines).toHaveLength(7);
+  expect(lines).toHaveLength(14);
   expect(lines[0]).toMatch(/^--port +PORT +81 +flag +TCP port/);
-  expect(lines[6]).toMatch(/^--log-level +ENGAWA_LOG +warn +variable /);
+  expect(lines[13]).toMatch(/^--log-level +ENGAWA_LOG +warn +variable /);
+});
+
+test('a password in a URL is not printed', () => {
+  const [line] = describeSettings(loadSettings([], { REDIS_URL: 'rediss://app:secret@cache.example:6380/0' }))
+    .split('\n')
+    .filter((each) => each.includes('REDIS_URL'));
+  expect(line).toContain('rediss://***@cache.example:6380/0');
+  expect(line).not.toContain('secret');
 });

@@ -185,7 +185,7 @@ function noteOf(entry: Missed, me: string): string | undefined {
     case 'add:reaction':
       return `* ${who} reacted ${safeLine(entry.reaction)}`;
     case 'update:room':
-      return `* ${who} set the topic: ${safeLine(entry.topic)}`;
+      return entry.topic === undefined ? `* ${who} changed what is kept here` : `* ${who} set the topic: ${safeLine(entry.topic)}`;
     default:
       return undefined;
   }

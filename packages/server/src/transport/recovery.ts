@@ -54,19 +54,30 @@ async function findPlace(store: Store, ticket: Ticket, { author, tick }: { autho
   return found && { roomId, username, ...found };
 }
 
-/** The newest entry of the room that is not after the tick; undefined when it was trimmed, and more with it perhaps. */
+/**
+ * The entry of that tick, or, when it is one of another room, the newest that was surely told before it; undefined when
+ * that was trimmed, also meanwhile, and more with it perhaps.
+ */
 async function newestUpTo(store: Store, roomId: string, tick: number): Promise<Pick<Place, 'seq' | 'isShown'> | undefined> {
-  const { head, oldest } = await store.page(roomId, { limit: 1 });
-  let [below, above] = [oldest - 1, head + 1];
-  let isShown = false;
-  while (above - below > 1) {
-    const middle = Math.floor((below + above) / 2);
-    const entry = (await store.read(roomId, { seqs: [middle] })).entries.get(middle);
-    isShown ||= entry?.tick === tick;
-    if (entry && entry.tick > tick) above = middle;
-    else below = middle;
-  }
-  return below < oldest && oldest > 1 ? undefined : { seq: below, isShown };
+  const { head, tick: newest, oldest } = await store.page(roomId, { limit: 1 });
+  const tickAt = async (seq: number) => (await store.read(roomId, { seqs: [seq] })).entries.get(seq)?.tick;
+  const search = async (upTo: number): Promise<number | undefined> => {
+    if (newest <= upTo) return head;
+    let [below, above] = [oldest - 1, head];
+    while (above - below > 1) {
+      const middle = Math.floor((below + above) / 2);
+      const found = await tickAt(middle);
+      if (found === undefined) return undefined;
+      if (found > upTo) above = middle;
+      else below = middle;
+    }
+    return below < oldest && oldest > 1 ? undefined : below;
+  };
+  const seq = await search(tick);
+  const isShown = seq !== undefined && (seq === head ? newest : await tickAt(seq)) === tick;
+  if (isShown) return { seq, isShown };
+  const sure = store.tickSkew === 0 ? seq : await search(tick - store.tickSkew);
+  return sure === undefined ? undefined : { seq: sure, isShown };
 }
 
 /** Seats him everywhere again; what he missed is told before anything new. */

@@ -6,6 +6,7 @@ const codeOfStoreError: Record<StoreError['reason'], ErrorCode> = {
   full: 'storage_full',
   failed: 'storage_failed',
   busy: 'busy',
+  unsure: 'unsure',
   closed: 'busy',
 };
 
