@@ -1,10 +1,11 @@
 /** Who may have a name, how long, and who gets it back. */
-import { openMemory, type Store, StoreError } from '@engawa/server';
+import { type Store, StoreError } from '@engawa/server';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
 import { foldName, memberKey } from '#chat/keys.js';
 import { GRACE_MS } from '#chat/leases.js';
-import { ask, connect, done, embeddedStore, heard, refused, startServer, until, withFault } from './helpers/server.ts';
+import { ask, connect, done, heard, refused, startServer, until, withFault } from './helpers/server.ts';
+import { newStore, stores } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 const GRACE = 400;
@@ -17,10 +18,7 @@ test('the grace is thirty seconds', () => {
   expect(GRACE_MS).toBe(30_000);
 });
 
-describe.each([
-  ['memory', async () => openMemory()],
-  ['embedded', embeddedStore],
-])('on the %s store', (_, open) => {
+describe.each(stores)('on the %s store', (_, open) => {
   test('a dropped guest leaves once, by an entry that the room hears', async () => {
     const { url, store } = await startServer({ store: await open(), grace: GRACE });
     const [aya, ben] = [await connect(url), await connect(url)];
@@ -91,7 +89,7 @@ describe.each([
 
 test('a clock that jumps makes nobody go who is connected', async () => {
   let ahead = 0;
-  const { url, store } = await startServer({ store: openMemory({ clock: () => Date.now() + ahead }), grace: GRACE });
+  const { url, store } = await startServer({ store: await newStore({ clock: () => Date.now() + ahead }), grace: GRACE });
   const [aya, ben] = [await connect(url), await connect(url)];
   await done(aya, 'create:room', { roomId, username: 'aya' });
   await done(ben, 'add:member', { roomId, username: 'ben' });
@@ -105,14 +103,14 @@ test('a clock that jumps makes nobody go who is connected', async () => {
 
 test('nor does one that jumps just before it is asked who is gone', async () => {
   let ahead = 0;
-  const memory = openMemory({ clock: () => Date.now() + ahead });
+  const steady = await newStore({ clock: () => Date.now() + ahead });
   let jumps = 0;
   const lapsed: Store['lapsed'] = async (limit) => {
     ahead += 3_600_000;
     jumps += 1;
-    return memory.lapsed(limit);
+    return steady.lapsed(limit);
   };
-  const { url, store } = await startServer({ store: withFault(memory, { lapsed }), grace: GRACE });
+  const { url, store } = await startServer({ store: withFault(steady, { lapsed }), grace: GRACE });
   await done(await connect(url), 'create:room', { roomId, username: 'aya' });
   const before = jumps;
   await until(() => jumps > before + 3, 'the clock jumped');
@@ -120,7 +118,7 @@ test('nor does one that jumps just before it is asked who is gone', async () => 
 });
 
 test('a name is let go of also when the store failed in that moment', async () => {
-  const store = openMemory();
+  const store = await newStore();
   let failures = 2;
   const release: Store['release'] = async (...asked) => {
     failures -= 1;
@@ -137,7 +135,7 @@ test('a name is let go of also when the store failed in that moment', async () =
 });
 
 test('a store that failed is tried again, also when nobody is here', async () => {
-  const store = openMemory();
+  const store = await newStore();
   let beats = 0;
   const beat: Store['beat'] = async () => {
     beats += 1;

@@ -1,8 +1,8 @@
 /** What happens in a room and is not kept: who types, who is here, who has read how far. */
-import { openMemory } from '@engawa/server';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
-import { ask, connect, done, embeddedStore, hearing, refused, startServer, until } from './helpers/server.ts';
+import { ask, connect, done, hearing, refused, startServer, until } from './helpers/server.ts';
+import { anotherFor, stores } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 
@@ -73,8 +73,8 @@ describe('presence', () => {
   });
 
   test('members on several servers are counted together', async () => {
-    const store = openMemory();
-    const [one, two] = [await startServer({ store }), await startServer({ store })];
+    const one = await startServer();
+    const two = await startServer({ store: await anotherFor(one.store) });
     const [aya, ben] = [await connect(one.url), await connect(two.url)];
     await done(aya, 'create:room', { roomId, username: 'aya' });
     const told = hearing(aya, 'update:presence:success');
@@ -87,10 +87,7 @@ describe('presence', () => {
   });
 });
 
-describe.each([
-  ['memory', async () => openMemory()],
-  ['embedded', embeddedStore],
-])('read marks on the %s store', (_, open) => {
+describe.each(stores)('read marks on the %s store', (_, open) => {
   test('a mark only goes forward, the rest is unread, and the room hears it', async () => {
     const { aya, ben } = await startRoom({ store: await open() });
     const told = hearing(aya, 'mark:read:success');

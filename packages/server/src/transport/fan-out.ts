@@ -3,12 +3,12 @@ import type { Outcome } from '../chat/commit.ts';
 import { type MemberValue, memberKey } from '../chat/keys.ts';
 import { type Store, StoreError } from '../store/store.ts';
 import { type Arrival, connectionOf, LocalRoom } from './local-room.ts';
+import { LEAST_SILENCE_MS } from './pace.ts';
 import type { Peer, Wire } from './wire.ts';
 
 const RELEASE_AGAIN_MS = 1_000;
-/** Every room is compared with its log so often, whatever its subscription says, a few at a time. */
-const CHECK_MS = 5_000;
-const CHECKS = 50;
+/** Rooms are compared with their logs a few at a time: once around all of them takes so many portions. */
+const PORTIONS = 50;
 
 interface FanOutOptions {
   wire: Wire;
@@ -30,11 +30,12 @@ export class FanOut {
   readonly #rooms = new Map<string, Promise<LocalRoom>>();
   readonly #checking: NodeJS.Timeout;
   #toCheck: Promise<LocalRoom>[] = [];
+  #portion = 0;
 
   constructor(options: FanOutOptions) {
     this.#options = options;
     this.#store = options.store;
-    this.#checking = setInterval(() => this.#checkSome(), CHECK_MS / CHECKS);
+    this.#checking = setInterval(() => this.#checkSome(), LEAST_SILENCE_MS / PORTIONS);
   }
 
   get isAnybodyHere(): boolean {
@@ -44,6 +45,15 @@ export class FanOut {
   /** The room, if somebody of this node is there. */
   async find(roomId: string): Promise<LocalRoom | undefined> {
     return this.#rooms.get(roomId)?.catch(() => undefined);
+  }
+
+  /** The rooms that somebody of this node is in, and how far they were told. */
+  async places(): Promise<{ room: string; epoch: string; head: number }[]> {
+    const rooms = await Promise.all([...this.#rooms.keys()].map((roomId) => this.find(roomId)));
+    return rooms.flatMap((room) => {
+      const position = room?.follower.position;
+      return room && position ? [{ room: room.roomId, epoch: position.epoch, head: position.seq }] : [];
+    });
   }
 
   /** Seats the peer as the member that `join` makes it, or finds it to be already; answers from where on it hears the room. */
@@ -145,18 +155,18 @@ export class FanOut {
     }
   }
 
-  /** A subscription that died says nothing: only the log can tell. */
   #checkSome(): void {
-    if (this.#toCheck.length === 0) this.#toCheck = [...this.#rooms.values()];
-    for (const opening of this.#toCheck.splice(0, Math.ceil(this.#rooms.size / CHECKS))) {
+    if (this.#portion === 0) this.#toCheck = [...this.#rooms.values()];
+    for (const opening of this.#toCheck.splice(0, Math.ceil(this.#toCheck.length / (PORTIONS - this.#portion)))) {
       opening.then((room) => this.#check(room)).catch(this.#options.onError);
     }
+    this.#portion = (this.#portion + 1) % PORTIONS;
   }
 
-  /** Other nodes learn here, too, how many members are connected to this one. */
+  /** Other nodes learn here, too, that this one still is what it last said. */
   async #check(room: LocalRoom): Promise<void> {
-    if (!room.isOpen) return;
+    if (!room.isOpen || !room.pace.isDue()) return;
     await room.follower.catchUp();
-    await room.announce({ node: this.#options.node, online: room.online });
+    await room.signals.announce();
   }
 }

@@ -18,7 +18,7 @@ import type { Store } from '../store/store.ts';
 import { connectionOf } from './local-room.ts';
 import { resumeRooms } from './resume.ts';
 import type { Services } from './services.ts';
-import type { Announced } from './signals.ts';
+import type { Signal } from './signals.ts';
 import type { Peer } from './wire.ts';
 
 type Ask = { roomId: string; username: string };
@@ -53,7 +53,7 @@ function command<E extends CommandName>(event: E, rule: Rule<E>): Handler<E> {
     const wasThere = connectionOf(peer).seats.has(roomId);
     const outcome = await commit({ store, rule, command: ask, caller: callerOf(peer, node, roomId) });
     if (!wasThere || outcome.outcome !== 'appended') tellCaller(peer, event, ask, outcome);
-    return placed(roomId, outcome) as Reply<E>;
+    return { ...placed(roomId, outcome), durability: store.durability } as Reply<E>;
   };
 }
 
@@ -81,7 +81,8 @@ function joining<E extends 'create:room' | 'add:member'>(event: E, rule: Rule<E>
     const { session } = connectionOf(peer).identity;
     const online = (await fanOut.find(roomId))?.signals.online ?? 0;
     const tail = isBack ? follows.id : (outcome.id ?? null);
-    return { ...placed(roomId, position), tail, ...membership, online, session, limits } as Reply<E>;
+    const { durability } = store;
+    return { ...placed(roomId, position), durability, tail, ...membership, online, session, limits } as Reply<E>;
   };
 }
 
@@ -90,7 +91,7 @@ function signal<E extends SignalName>(event: E): Handler<E> {
   return async ({ fanOut }, peer, ask) => {
     const { roomId } = ask;
     mustBeSeated(peer, ask);
-    await (await fanOut.find(roomId))?.announce({ event, signal: ask } as Announced);
+    await (await fanOut.find(roomId))?.signals.announce({ event, signal: ask } as Signal);
     return { roomId } as Reply<E>;
   };
 }
@@ -103,7 +104,7 @@ async function markRead({ store, fanOut }: Services, peer: Peer, ask: Payload<'m
   if (seq > head) throw new ChatError('invalid_payload', { message: 'seq: is after the newest entry' });
   const read = await store.mark(roomId, memberKey(username), seq);
   if (read === null) throw new ChatError('not_a_member');
-  if (read === seq) await room?.announce({ event: 'mark:read', signal: { roomId, username, read } });
+  if (read === seq) await room?.signals.announce({ event: 'mark:read', signal: { roomId, username, read } });
   return { roomId, read, unread: head - read };
 }
 

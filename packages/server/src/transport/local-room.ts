@@ -4,7 +4,8 @@ import { type MemberValue, memberKey } from '../chat/keys.ts';
 import { heard, missed } from '../chat/telling.ts';
 import type { Entry, Key, Page, Store, Told } from '../store/store.ts';
 import type { Connection } from './connection.ts';
-import { type Announced, Signals } from './signals.ts';
+import { Pace } from './pace.ts';
+import { Signals } from './signals.ts';
 import type { Peer, Wire } from './wire.ts';
 
 /** Pages that are read at the same time, or again before the room has moved on. */
@@ -49,6 +50,8 @@ export class LocalRoom {
   readonly roomId: string;
   readonly follower: Follower;
   readonly signals: Signals;
+  /** How often it is compared with its log. */
+  readonly pace = new Pace();
   readonly arriving = new Set<Arrival>();
   /** False once it was left by all: whoever comes later opens another. */
   isOpen = true;
@@ -70,6 +73,8 @@ export class LocalRoom {
       node,
       onlineHere: () => this.#seats.size,
       tell: (event, signal) => wire.to(this.#channel).emit(event, signal),
+      announce: (announced) => store.announce(roomId, announced),
+      onError,
     });
     this.follower = new Follower({
       store,
@@ -91,10 +96,6 @@ export class LocalRoom {
     return this.#seats.size === 0 && this.arriving.size === 0;
   }
 
-  get online(): number {
-    return this.#seats.size;
-  }
-
   hasSeat(key: string): boolean {
     return this.#seats.has(key);
   }
@@ -105,8 +106,9 @@ export class LocalRoom {
     await this.follower.reached({ epoch: String(this.follower.position?.epoch), seq: member.seq });
     if ((arrival.removedBy ?? 0) > member.seq) return false;
     // Of whom nobody was told that he is gone, nobody need be told that he is back: so a restart is no storm of news.
-    if (member.lease === 'released' && !this.#seats.has(arrival.key)) this.#announcePresence(arrival.username, 'online');
+    const wasGone = member.lease === 'released' && !this.#seats.has(arrival.key);
     this.#seat(arrival);
+    if (wasGone) this.#announcePresence(arrival.username, 'online');
     return true;
   }
 
@@ -134,11 +136,6 @@ export class LocalRoom {
     this.#surroundings.letGo(key);
   }
 
-  /** Tells everybody in the room, on every node, what is not kept. */
-  async announce(announced: Announced): Promise<void> {
-    await this.#surroundings.store.announce(this.roomId, announced);
-  }
-
   /** A page of the log. When thousands come back at once, most ask for the same: it is read once until the log moves on. */
   async page(after: number, limit: number): Promise<Page> {
     const name = JSON.stringify([this.follower.position, after, limit]);
@@ -159,6 +156,7 @@ export class LocalRoom {
 
   #tell({ epoch, entries, ended }: Told): void {
     const { left, onError } = this.#surroundings;
+    this.pace.hasten();
     for (const entry of entries) {
       try {
         this.#tellEntry(epoch, entry);
@@ -198,8 +196,8 @@ export class LocalRoom {
     for (const arrival of this.arriving) {
       const isHim = arrival.key === memberKey(by) && connectionOf(arrival.peer).identity.author === author;
       if (!isHim) continue;
-      this.#announcePresence(arrival.username, 'online');
       this.#seat(arrival);
+      this.#announcePresence(arrival.username, 'online');
     }
   }
 
@@ -210,6 +208,7 @@ export class LocalRoom {
     }
     this.#seats.set(key, (this.#seats.get(key) ?? new Set()).add(peer));
     connectionOf(peer).sit(this.roomId, key, username);
+    this.signals.countSoon();
     const catchingUp = this.#catchingUp.get(peer);
     if (catchingUp) catchingUp.until = Infinity;
     else void peer.join(this.#channel);
@@ -225,6 +224,7 @@ export class LocalRoom {
     const peers = this.#seats.get(key) ?? [];
     this.#seats.delete(key);
     this.signals.forget(key);
+    this.signals.countSoon();
     for (const peer of peers) {
       if (!connectionOf(peer).rise(this.roomId, key)) continue;
       const catchingUp = this.#catchingUp.get(peer);
@@ -235,7 +235,7 @@ export class LocalRoom {
 
   #announcePresence(username: string, presence: Presence): void {
     const signal = { roomId: this.roomId, username, presence };
-    this.announce({ event: 'update:presence', signal }).catch(this.#surroundings.onError);
+    this.signals.announce({ event: 'update:presence', signal }).catch(this.#surroundings.onError);
   }
 
   /** Page by page, as fast as he reads, until he has what the room has: then, in the same moment, he hears it like everybody. */
@@ -249,7 +249,8 @@ export class LocalRoom {
         // What the room was not told yet comes by the other road.
         const told = page.entries.filter((entry) => entry.seq <= last());
         if (!peer.connected) return;
-        if (page.epoch === null || page.epoch !== epoch || told.length === 0) throw new Error('The log changed while somebody caught up.');
+        if (page.epoch === null || page.epoch !== epoch || told[0]?.seq !== seq + 1)
+          throw new Error('The log changed while somebody caught up.');
         await this.#tellAgain(peer, page.epoch, told);
         seq = told.at(-1)?.seq ?? seq;
       }

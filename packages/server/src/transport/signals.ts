@@ -1,27 +1,36 @@
 import type { Presence, Signalled, SignalName } from '@engawa/protocol';
 import { memberKey } from '../chat/keys.ts';
 import type { Json } from '../store/store.ts';
+import { MOST_SILENCE_MS } from './pace.ts';
 
 /** How long signals are gathered: longer where there are more to tell them to. */
 const GATHERED_MS = 50;
 const GATHERED_MS_PER_PEER = 1;
 /** Different signals that are told at a time; more are not worth a word. */
 const GATHERED = 50;
-/** What other nodes said of a room is believed for so long. */
-const NEWS_MS = 30_000;
+/** What other nodes said of a room is believed for so long; they say it again before. */
+const NEWS_MS = MOST_SILENCE_MS + 15_000;
+/** How long a node waits to say how many are online there, when it has nothing else to say. */
+const COUNT_MS = 1_000;
 /** Nodes in a room, and members away, that are remembered. */
 const REMEMBERED = 10_000;
 
 /** A signal as nodes announce it to each other. How many are online each of them counts for itself. */
-export type Announced =
-  | { [E in SignalName]: { event: E; signal: Omit<Signalled<E>, 'online'> } }[SignalName]
-  | { node: string; online: number };
+export type Signal = { [E in SignalName]: { event: E; signal: Omit<Signalled<E>, 'online'> } }[SignalName];
+
+/** Whatever a node has to say, it says, too, how many members are online there. */
+type Announced = Count | (Count & { said: Signal });
+type Count = { node: string; online: number };
 
 interface Surroundings {
   node: string;
   /** Members who are connected to this node. */
   onlineHere: () => number;
+  /** Tells the peers in the room on this node. */
   tell: (event: string, signal: object) => unknown;
+  /** Reaches the room on every node, this one included. */
+  announce: (announced: Announced) => Promise<void>;
+  onError: (error: unknown) => undefined;
 }
 
 /**
@@ -33,7 +42,10 @@ export class Signals {
   readonly #latest = new Map<string, { event: SignalName; signal: object }>();
   readonly #away = new Set<string>();
   readonly #elsewhere = new Map<string, { online: number; until: number }>();
-  #timer: NodeJS.Timeout | undefined;
+  /** What the other nodes have been told; undefined when one of them was not. */
+  #announcedOnline: number | undefined = 0;
+  #gathering: NodeJS.Timeout | undefined;
+  #counting: NodeJS.Timeout | undefined;
 
   constructor(surroundings: Surroundings) {
     this.#surroundings = surroundings;
@@ -53,11 +65,27 @@ export class Signals {
     return this.#away.has(memberKey(username)) ? 'away' : 'online';
   }
 
+  /** Tells everybody in the room, on every node. */
+  async announce(said?: Signal): Promise<void> {
+    const { node, onlineHere, announce } = this.#surroundings;
+    const count = { node, online: onlineHere() };
+    this.#announcedOnline = count.online;
+    await announce(said ? { ...count, said } : count);
+  }
+
+  /** Other nodes learn soon how many are online here, if that is news to them. */
+  countSoon(): void {
+    this.#counting ??= setTimeout(() => {
+      this.#counting = undefined;
+      this.#announceCount();
+    }, COUNT_MS);
+  }
+
   /** Something that a node announced, perhaps this one. */
   hear(announced: Json): void {
     const heard = announced as Announced;
-    if ('node' in heard) this.#hearOfNode(heard);
-    else this.#gather(heard.event, heard.signal);
+    this.#hearCount(heard);
+    if ('said' in heard) this.#gather(heard.said.event, heard.said.signal);
   }
 
   /** The member is gone for good: nothing is remembered of him. */
@@ -66,7 +94,13 @@ export class Signals {
   }
 
   close(): void {
-    clearTimeout(this.#timer);
+    clearTimeout(this.#gathering);
+    clearTimeout(this.#counting);
+    this.#announceCount();
+  }
+
+  #announceCount(): void {
+    if (this.#surroundings.onlineHere() !== this.#announcedOnline) this.announce().catch(this.#surroundings.onError);
   }
 
   #gather(event: SignalName, signal: { username: string; presence?: Presence }): void {
@@ -75,11 +109,11 @@ export class Signals {
     const kind = event === 'stop:typing' ? 'start:typing' : event;
     if (this.#latest.size >= GATHERED && !this.#latest.has(`${kind} ${about}`)) return;
     this.#latest.set(`${kind} ${about}`, { event, signal });
-    this.#timer ??= setTimeout(() => this.#tell(), GATHERED_MS + GATHERED_MS_PER_PEER * this.#surroundings.onlineHere());
+    this.#gathering ??= setTimeout(() => this.#tell(), GATHERED_MS + GATHERED_MS_PER_PEER * this.#surroundings.onlineHere());
   }
 
   #tell(): void {
-    this.#timer = undefined;
+    this.#gathering = undefined;
     const gathered = [...this.#latest.values()];
     this.#latest.clear();
     for (const { event, signal } of gathered) {
@@ -87,9 +121,15 @@ export class Signals {
     }
   }
 
-  #hearOfNode({ node, online }: { node: string; online: number }): void {
-    if (node === this.#surroundings.node || (this.#elsewhere.size >= REMEMBERED && !this.#elsewhere.has(node))) return;
-    this.#elsewhere.set(node, { online, until: performance.now() + NEWS_MS });
+  #hearCount({ node, online }: Count): void {
+    if (node === this.#surroundings.node) return;
+    const known = this.#elsewhere.get(node);
+    if (online === 0) this.#elsewhere.delete(node);
+    else if (known || this.#elsewhere.size < REMEMBERED) this.#elsewhere.set(node, { online, until: performance.now() + NEWS_MS });
+    if (known || online === 0) return;
+    // Who is new here has not heard of us either.
+    this.#announcedOnline = undefined;
+    this.countSoon();
   }
 
   #rememberAway(key: string, isAway: boolean): void {

@@ -1,0 +1,166 @@
+/** What servers ask their store when nothing happens, and what they know of each other all the same. In virtual time. */
+import { type Client, connect, type Room } from '@engawa/client';
+import { startTestServer } from '@engawa/client/testing';
+import type { Json, Listener, Store } from '@engawa/server';
+import { expect, onTestFinished, test } from 'vitest';
+import { type VirtualTime, virtualTime } from './simulation/virtual-time.ts';
+
+const MINUTE_MS = 60_000;
+
+function start(nodes: number) {
+  const time = virtualTime(Math.random);
+  const server = startTestServer({ nodes });
+  onTestFinished(async () => {
+    await settled(server.close(), time);
+    time.end();
+  });
+  const clients = new Map<string, Client>();
+  const enter = (username: string): Promise<Room> => {
+    const client = connect('test:', { link: server.link });
+    clients.set(username, client);
+    return settled(client.join('veranda', { username, create: true }), time);
+  };
+  return { time, server, clients, enter };
+}
+
+async function settled<Result>(promise: Promise<Result>, time: VirtualTime): Promise<Result> {
+  const done = { yet: false };
+  promise.finally(() => (done.yet = true)).catch(() => undefined);
+  while (!done.yet) await time.pass(10);
+  return promise;
+}
+
+/** How often each operation is asked from now on. */
+function counting(store: Store): Map<string, number> {
+  const asked = new Map<string, number>();
+  const operations = ['read', 'append', 'page', 'announce', 'beat', 'lapsed', 'hold', 'release', 'tickets', 'recall', 'family'] as const;
+  for (const name of operations) {
+    const operation = store[name].bind(store) as (...args: unknown[]) => unknown;
+    Object.assign(store, {
+      [name]: (...args: unknown[]) => {
+        asked.set(name, (asked.get(name) ?? 0) + 1);
+        return operation(...args);
+      },
+    });
+  }
+  return asked;
+}
+
+test('a server on which nobody is connected asks its store twice a minute', async () => {
+  const { time, server } = start(1);
+  const asked = counting(server.store);
+  await time.pass(10 * MINUTE_MS);
+  expect(Object.fromEntries(asked)).toEqual({ lapsed: 20 });
+});
+
+test('where members are and nobody speaks, it beats, looks who is gone, and asks once a minute for each room', async () => {
+  const { time, server, enter } = start(1);
+  for (const name of ['aya', 'ben', 'chiyo']) await enter(name);
+  await time.pass(5 * MINUTE_MS);
+  const asked = counting(server.store);
+  await time.pass(10 * MINUTE_MS);
+  expect(Object.fromEntries(asked)).toEqual({ lapsed: 80, beat: 80, page: 10, announce: 10 });
+});
+
+test('where somebody speaks, a room is compared with its log every five seconds again', async () => {
+  const { time, server, enter } = start(1);
+  const room = await enter('aya');
+  await time.pass(5 * MINUTE_MS);
+  const asked = counting(server.store);
+  for (let times = 0; times < 60; times += 1) {
+    void room.send('still here');
+    await time.pass(1_000);
+  }
+  expect(asked.get('page')).toBeGreaterThanOrEqual(11);
+});
+
+test('what a dead subscription did not bring is found after about as long as it was silent', async () => {
+  const { time, server, enter } = start(2);
+  const [subscribe, isDead] = [server.store.subscribe.bind(server.store), { yet: false }];
+  Object.assign(server.store, {
+    subscribe: (room: string, listener: Listener) =>
+      subscribe(room, { ...bound(listener), appended: (told) => !isDead.yet && listener.appended(told) }),
+  });
+  const aya = await enter('aya');
+  for (const silent of [10_000, 30_000, 10 * MINUTE_MS]) {
+    isDead.yet = false;
+    aya.send('heard');
+    await time.pass(silent);
+    isDead.yet = true;
+    const { seq } = await settled(sayAsNobody(server.store), time);
+    await time.pass(Math.min(silent, MINUTE_MS) + 6_000);
+    expect(aya.position.seq).toBe(seq);
+  }
+});
+
+const bound = (listener: Listener): Listener => ({
+  appended: (told) => listener.appended(told),
+  announced: (signal) => listener.announced(signal),
+  missed: () => listener.missed(),
+});
+
+async function sayAsNobody(store: Store): Promise<{ seq: number }> {
+  const { epoch } = await store.read('veranda', {});
+  const draft = {
+    id: String(Math.random()),
+    by: 'dan',
+    author: 'x',
+    kind: 'create:chat',
+    body: { username: 'dan', message: '!' },
+    listed: true,
+  };
+  const appended = await store.append('veranda', { epoch, given: [], drafts: [draft] });
+  if (appended.outcome !== 'appended') throw new Error(appended.outcome);
+  return { seq: Number(appended.entries[0]?.seq) };
+}
+
+test('servers know how many are online on the others: after hours of silence, when one leaves, and when one is killed', async () => {
+  const { time, server, enter } = start(2);
+  const nodes = new Set<Json>();
+  const announce = server.store.announce.bind(server.store);
+  Object.assign(server.store, {
+    announce: (room: string, said: { node: Json }) => {
+      nodes.add(said.node);
+      return announce(room, said);
+    },
+  });
+  server.kill(0);
+  const aya = await enter('aya');
+  server.start();
+  const others: Room[] = [];
+  for (let number = 0; nodes.size < 2 || number < 5; number += 1) others.push(await enter(`member-${number}`));
+  const online = async (): Promise<number> => {
+    aya.setPresence('away');
+    aya.setPresence('online');
+    await time.pass(1_000);
+    return aya.online;
+  };
+  await time.pass(2_000);
+  expect(await online()).toBe(others.length + 1);
+  await time.pass(3 * 60 * MINUTE_MS);
+  expect(await online()).toBe(others.length + 1);
+  await settled((others.pop() as Room).leave(), time);
+  expect(await online()).toBe(others.length + 1);
+  server.kill(0);
+  // Those who were there come back to the other one, and are counted twice until the killed one is not believed any more.
+  await time.pass(80_000);
+  expect(await online()).toBe(others.length + 1);
+});
+
+test.each([false, true])(
+  'the names of a killed server are free after the grace and a beat (with members on others: %s)',
+  async (hasOthers) => {
+    const { time, server, clients, enter } = start(2);
+    server.kill(1);
+    await enter('aya');
+    server.start();
+    server.kill(0);
+    if (hasOthers) await enter('ben');
+    clients.get('aya')?.close();
+    const isMember = async () => (await settled(server.store.read('veranda', { keys: ['member/aya'] }), time)).keys.size > 0;
+    await time.pass(22_000);
+    expect(await isMember()).toBe(true);
+    await time.pass(16_000 + (hasOthers ? 0 : 22_500));
+    expect(await isMember()).toBe(false);
+  },
+);
