@@ -1,14 +1,15 @@
-import type { Reply } from '@engawa/protocol';
+import type { Reply, Retention } from '@engawa/protocol';
 import { type Entry, isKind } from './entry.ts';
 
 const RECENT = 100;
 
 /** What a room says of itself to a member. */
-export type Membership = Pick<Reply<'add:member'>, 'role' | 'topic' | 'members' | 'online' | 'read' | 'epoch' | 'asOf'>;
+export type Membership = Pick<Reply<'add:member'>, 'role' | 'topic' | 'retention' | 'members' | 'online' | 'read' | 'epoch' | 'asOf'>;
 
 /** What a room is beside its chats, as of what it said of itself and what was told since. */
 export class Facts {
   topic = '';
+  retention: Retention = {};
   members = 0;
   online = 0;
   role: 'owner' | 'member' = 'member';
@@ -16,8 +17,8 @@ export class Facts {
   /** Entries may be told before the answer that does not have them yet. */
   #recent: Entry[] = [];
 
-  joined({ topic, members, online, role, epoch, asOf }: Membership): void {
-    Object.assign(this, { topic, members, online, role });
+  joined({ topic, retention, members, online, role, epoch, asOf }: Membership): void {
+    Object.assign(this, { topic, retention, members, online, role });
     this.#asOf = { epoch, seq: asOf };
     for (const entry of this.#recent) this.#apply(entry);
   }
@@ -37,6 +38,8 @@ export class Facts {
     if (!this.#asOf || entry.epoch !== this.#asOf.epoch || entry.seq <= this.#asOf.seq) return;
     if (isKind(entry, 'add:member')) this.members += 1;
     if (isKind(entry, 'remove:member')) this.members -= 1;
-    if (isKind(entry, 'update:room') && typeof entry.topic === 'string') this.topic = entry.topic;
+    if (!isKind(entry, 'update:room')) return;
+    if (typeof entry.topic === 'string') this.topic = entry.topic;
+    if (typeof entry.retention === 'object') this.retention = entry.retention;
   }
 }

@@ -1,4 +1,4 @@
-export type { Chat, ChatPage, ErrorCode, Missed, Presence, WireError } from '@engawa/protocol';
+export type { Chat, ChatPage, ErrorCode, Missed, Presence, Retention, WireError } from '@engawa/protocol';
 export type { Position } from '@engawa/protocol/position';
 export type { Client, ClientEvents, ClientOptions, JoinOptions } from './client.ts';
 export { connect } from './connect.ts';

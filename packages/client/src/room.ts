@@ -1,4 +1,4 @@
-import type { Ask, Chat, CommandName, Missed, Presence } from '@engawa/protocol';
+import type { Ask, Chat, CommandName, Missed, Presence, Retention } from '@engawa/protocol';
 import type { Position } from '@engawa/protocol/position';
 import type { Emitter } from './emitter.ts';
 import type { Facts } from './facts.ts';
@@ -92,6 +92,11 @@ export class Room {
     return this.#parts.facts.topic;
   }
 
+  /** What is kept of the room's log, by its owner's wish; the server may keep less. */
+  get retention(): Retention {
+    return this.#parts.facts.retention;
+  }
+
   /** How many members. */
   get members(): number {
     return this.#parts.facts.members;
@@ -154,6 +159,11 @@ export class Room {
   /** For the owner. */
   setTopic(topic: string): Promise<Result<'update:room'>> {
     return this.#command('update:room', { topic });
+  }
+
+  /** For the owner: what is kept of the log from now on; all of it with `{}`. What exceeds it goes for good, the oldest entries first. */
+  setRetention(retention: Retention): Promise<Result<'update:room'>> {
+    return this.#command('update:room', { retention });
   }
 
   /** For the owner: somebody is a member no more. Who removes himself leaves. */

@@ -306,7 +306,7 @@ test('who was counted in what a room says of itself is not counted again when he
   const hall = new Hall();
   const { room } = await joined(newClient(hall));
   hall.log?.add({ kind: 'add:member', by: 'ben' });
-  const facts = { role: 'member', topic: 'tea', members: 2, asOf: 2, online: 2, read: 1 };
+  const facts = { role: 'member', topic: 'tea', retention: {}, members: 2, asOf: 2, online: 2, read: 1 };
   const place = { roomId: ROOM, username: 'aya', ...hall.log?.positionAt(1) };
   hall.fail('resume:rooms', { rooms: [{ outcome: 'reset', ...place, ...facts, page: hall.log?.page('aya') }] });
   hall.tell(chat('after'));
@@ -328,7 +328,7 @@ test('who came in an end that the log has lost is not counted', async () => {
   expect(room.members).toBe(1);
 });
 
-test('topic and members follow the entries, each counted once', async () => {
+test('topic, retention and members follow the entries, each counted once', async () => {
   const hall = new Hall();
   hall.tell({ kind: 'add:member', by: 'ben' });
   hall.afterAnswer = (event) => {
@@ -340,7 +340,9 @@ test('topic and members follow the entries, each counted once', async () => {
   expect(room.members).toBe(2);
   hall.tell({ kind: 'remove:member', by: 'ben', reason: 'left' });
   hall.tell({ kind: 'update:room', by: 'cho', topic: 'coffee' });
-  expect(room).toMatchObject({ members: 1, topic: 'coffee' });
+  expect(room).toMatchObject({ members: 1, topic: 'coffee', retention: {} });
+  hall.tell({ kind: 'update:room', by: 'cho', retention: { maxCount: 100 } });
+  expect(room).toMatchObject({ topic: 'coffee', retention: { maxCount: 100 } });
 });
 
 test('a name that lapsed is taken back silently, and what was missed is told', async () => {

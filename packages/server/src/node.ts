@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { LIMITS, type Limits, type Notice } from '@engawa/protocol';
 import { type Logger, pino } from 'pino';
 import { GRACE_MS, LeaseKeeper } from './chat/leases.ts';
+import { RetentionKeeper, ROUND_MS } from './chat/retention-keeper.ts';
 import type { Store } from './store/store.ts';
 import { authenticate } from './transport/authenticate.ts';
 import { receive } from './transport/bind-events.ts';
@@ -26,20 +27,24 @@ export interface NodeOptions {
   limits?: Limits;
   /** Milliseconds that a guest's name stays his after his connection is gone. */
   grace?: number;
+  /** Milliseconds after which it is looked again what of the logs is not to be kept. */
+  trimEvery?: number;
 }
 
 /** The domain bound to a store and to those who are connected, whatever connects them. */
 export class Node {
   readonly services: Services;
+  readonly retention: RetentionKeeper;
   readonly #peers = new Set<Peer>();
 
-  constructor({ store, wire, log = pino({ level: 'silent' }), limits = LIMITS, grace = GRACE_MS }: NodeOptions) {
+  constructor({ store, wire, log = pino({ level: 'silent' }), limits = LIMITS, grace = GRACE_MS, trimEvery = ROUND_MS }: NodeOptions) {
     const node = randomUUID();
     const onError = (error: unknown): undefined => {
       log.error({ err: error }, 'a task in the background failed');
     };
     const fanOut = new FanOut({ wire, store, node, grace, onError });
     const leases = new LeaseKeeper({ store, node, grace, isNeeded: () => fanOut.isAnybodyHere, onError });
+    this.retention = new RetentionKeeper({ store, bounds: limits.retention, followed: () => fanOut.places(), every: trimEvery, onError });
     this.services = { store, wire, fanOut, leases, turnstile: new Turnstile(), limits, node, log };
   }
 
@@ -76,7 +81,7 @@ export class Node {
   /** Lets go of every name, and of everything else; the store stays open. */
   async close(): Promise<void> {
     this.services.leases.stop();
-    await Promise.all([...this.#peers].map((peer) => this.disconnected(peer)));
+    await Promise.all([this.retention.close(), ...[...this.#peers].map((peer) => this.disconnected(peer))]);
     this.services.fanOut.close();
   }
 }

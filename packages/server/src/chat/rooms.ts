@@ -1,5 +1,5 @@
 import { ChatError, type Payload, type Reply } from '@engawa/protocol';
-import type { RoomHead, Store } from '../store/store.ts';
+import type { Json, RoomHead, Store } from '../store/store.ts';
 import { memberKey, type Settings, settingsKey } from './keys.ts';
 import { joining } from './members.ts';
 import { draft, memberCount, mustBeOwner, type Rule, settingsOf, speaker } from './rule.ts';
@@ -16,11 +16,12 @@ export const createRoom: Rule<'create:room'> = {
 
 export const updateRoom: Rule<'update:room'> = {
   rests: ({ username }) => ({ keys: [settingsKey, memberKey(username)] }),
-  decide(facts, { username, topic }, caller) {
+  decide(facts, { username, topic, retention }, caller) {
     const member = speaker(facts, username, caller);
     mustBeOwner(facts, member);
-    const settings = { ...settingsOf(facts), topic };
-    return [draft('update:room', member, { topic }, { sets: [[settingsKey, settings]] })];
+    const changes = { ...(topic !== undefined && { topic }), ...(retention && { retention }) };
+    const settings = { ...settingsOf(facts), ...changes } satisfies Settings as unknown as Json;
+    return [draft('update:room', member, changes, { sets: [[settingsKey, settings]] })];
   },
 };
 

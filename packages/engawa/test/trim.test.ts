@@ -1,0 +1,97 @@
+/** `engawa trim` as a process, on the folder of a server that is stopped. */
+import { randomUUID } from 'node:crypto';
+import { type Draft, openEmbedded } from '@engawa/server';
+import { expect, test } from 'vitest';
+import { newFolder } from '../../server/test/helpers/server.ts';
+import { run } from './helpers/command.ts';
+
+const START = Date.UTC(2026, 0, 1);
+const DAY = 86_400_000;
+const BODY = { message: '部屋' };
+const BYTES = Buffer.byteLength(JSON.stringify(BODY));
+
+async function trim(...args: string[]): Promise<{ code: number | null; said: string }> {
+  const { exit, screen } = run('trim', ...args);
+  return { code: await exit(), said: screen() };
+}
+
+/** Three rooms, in which something is said every day; the owner of one wants little of it to be kept. */
+async function folderOfRooms(): Promise<string> {
+  const folder = newFolder();
+  let now = START;
+  const store = await openEmbedded({ folder, clock: () => now });
+  const draft = (more: Partial<Draft> = {}): Draft => ({
+    id: randomUUID(),
+    by: 'aya',
+    author: 'a',
+    kind: 'create:chat',
+    body: BODY,
+    ...more,
+  });
+  const settings = { owner: 'a', topic: '', retention: { maxCount: 4 } };
+  const rooms = { den: draft(), attic: draft(), veranda: draft({ sets: [['settings', settings]] }) };
+  const epochs = new Map<string, string>();
+  for (const [room, first] of Object.entries(rooms)) {
+    const opened = await store.append(room, { epoch: null, given: [], drafts: [first] });
+    if (opened.outcome === 'appended') epochs.set(room, opened.epoch);
+  }
+  for (let day = 1; day < 10; day += 1) {
+    now += DAY;
+    for (const room of ['den', 'veranda']) await store.append(room, { epoch: epochs.get(room) ?? '', given: [], drafts: [draft()] });
+  }
+  await store.close();
+  return folder;
+}
+
+async function sizesOf(folder: string): Promise<Record<string, number>> {
+  const store = await openEmbedded({ folder });
+  const { rooms } = await store.rooms({ limit: 10 });
+  const sizes = await Promise.all(
+    rooms.map(async ({ room, head }) => [room, head + 1 - (await store.page(room, { limit: 1 })).oldest] as const),
+  );
+  await store.close();
+  return Object.fromEntries(sizes);
+}
+
+const ALL = { attic: 1, den: 10, veranda: 10 };
+
+test('a dry run says what would go, room by room, and nothing goes; without it goes just that', async () => {
+  const folder = await folderOfRooms();
+  const lines = `"den": 5 entries of 10, ${5 * BYTES} bytes of ${10 * BYTES}; the oldest that stays is 6, of 2026-01-06T00:00:00.000Z
+"veranda": 6 entries of 10, ${6 * BYTES} bytes of ${10 * BYTES}; the oldest that stays is 7, of 2026-01-07T00:00:00.000Z
+`;
+  const args = ['--data-dir', folder, '--max-bytes', String(5 * BYTES)];
+  const all = `11 entries with ${11 * BYTES} bytes, from 2 of 3 rooms.\n`;
+  expect(await trim('--dry-run', ...args)).toEqual({ code: 0, said: `${lines}Would go in all: ${all}` });
+  expect(await sizesOf(folder)).toEqual(ALL);
+  expect(await trim(...args)).toEqual({ code: 0, said: `${lines}Gone in all: ${all}` });
+  expect(await sizesOf(folder)).toEqual({ attic: 1, den: 5, veranda: 4 });
+  expect(await trim(...args)).toEqual({ code: 0, said: 'Gone in all: 0 entries with 0 bytes, from 0 of 3 rooms.\n' });
+});
+
+test('one room may be named, and what is too old may be all of it', async () => {
+  const folder = await folderOfRooms();
+  expect(await trim('--data-dir', folder, '--max-age', '1d', '--room', 'den')).toEqual({
+    code: 0,
+    said: `"den": 10 entries of 10, ${10 * BYTES} bytes of ${10 * BYTES}; nothing stays
+Gone in all: 10 entries with ${10 * BYTES} bytes, from 1 of 1 room.
+`,
+  });
+  expect(await sizesOf(folder)).toEqual({ ...ALL, den: 0 });
+});
+
+test('what it cannot do it says in one line', async () => {
+  const folder = await folderOfRooms();
+  const refusals: [args: string[], said: RegExp][] = [
+    [['--data-dir', folder, '--room', 'nowhere'], /^engawa: There is no room "nowhere"\.\n$/],
+    [['--data-dir', `${folder}/nothing`], /^engawa: There is no store in .*nothing\.\n$/],
+    [['--data-dir', folder, '--max-age', 'long'], /^engawa: --max-age must be a time .*\n$/],
+    [['--data-dir', folder, '--wet-run'], /^engawa: .*--wet-run.*\n$/],
+  ];
+  for (const [args, said] of refusals) expect(await trim(...args)).toEqual({ code: 1, said: expect.stringMatching(said) as string });
+  const server = await openEmbedded({ folder });
+  const inUse = /^engawa: .* is in use by another server; stop it first.*\n$/;
+  expect(await trim('--data-dir', folder, '--dry-run')).toEqual({ code: 1, said: expect.stringMatching(inUse) as string });
+  await server.close();
+  expect(await sizesOf(folder)).toEqual(ALL);
+});

@@ -1,0 +1,261 @@
+/** What a policy takes from a log: exactly what it says, whatever the log went through. */
+import { randomUUID } from 'node:crypto';
+import type { Retention } from '@engawa/protocol';
+import { type Draft, openMemory, type Store } from '@engawa/server';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { bytesOf, judge, policyOf } from '#chat/retention.js';
+import { withFault } from './helpers/server.ts';
+
+const ROOM = 'den';
+
+/** A log, and the plain truth about it. */
+class Scene {
+  now = 1_700_000_000_000;
+  readonly store: Store = openMemory({ clock: () => this.now });
+  epoch: string | null = null;
+  /** All that there were; null once trimmed. */
+  readonly entries: ({ at: number; bytes: number } | null)[] = [];
+
+  async add(size: number, erases: number[] = []): Promise<void> {
+    const body = { text: 'あ'.repeat(size) };
+    const draft: Draft = { id: randomUUID(), by: 'aya', author: 'aya', kind: 'create:chat', body, erases };
+    const appended = await this.store.append(ROOM, { epoch: this.epoch, given: [], drafts: [draft] });
+    if (appended.outcome === 'stale') throw new Error('The append was stale.');
+    this.epoch = appended.epoch;
+    this.entries.push({ at: this.now, bytes: Buffer.byteLength(JSON.stringify(body)) });
+    for (const seq of erases) {
+      const erased = this.entries[seq - 1];
+      if (erased) erased.bytes = 0;
+    }
+  }
+
+  async trim(below: number): Promise<void> {
+    await this.store.trim(ROOM, { epoch: String(this.epoch), below });
+    this.entries.fill(null, 0, Math.max(below - 1, 0));
+  }
+
+  /** The same answer, found by looking at everything from the newest on. */
+  firstToStay({ maxAge = Infinity, maxCount = Infinity, maxBytes = Infinity }: Retention): number {
+    const there = this.entries.flatMap((entry, index) => (entry ? [{ seq: index + 1, ...entry }] : []));
+    const oldest = there[0]?.seq ?? this.entries.length + 1;
+    const staysBy = (holds: (newest: { at: number; bytes: number }[], entry: { at: number }) => boolean): number =>
+      there.find((entry, index) => holds(there.slice(index), entry))?.seq ?? this.entries.length + 1;
+    return Math.max(
+      oldest,
+      staysBy((_, entry) => this.now - entry.at <= maxAge),
+      staysBy((newest) => newest.length <= maxCount),
+      staysBy((newest) => newest.reduce((sum, { bytes }) => sum + bytes, 0) <= maxBytes),
+    );
+  }
+}
+
+type Happening = ['add', number] | ['wait', number] | ['erase', number] | ['trim', number];
+
+const happening: fc.Arbitrary<Happening> = fc.oneof(
+  { weight: 6, arbitrary: fc.tuple(fc.constant('add' as const), fc.nat(200)) },
+  { weight: 3, arbitrary: fc.tuple(fc.constant('wait' as const), fc.integer({ min: -2_000, max: 30_000 })) },
+  { weight: 2, arbitrary: fc.tuple(fc.constant('erase' as const), fc.nat(60)) },
+  { weight: 1, arbitrary: fc.tuple(fc.constant('trim' as const), fc.nat(60)) },
+);
+const limited = (least: number, most: number) => fc.option(fc.integer({ min: least, max: most }), { nil: undefined });
+const policies: fc.Arbitrary<Retention> = fc.record({
+  maxAge: limited(1, 400_000),
+  maxCount: limited(1, 60),
+  maxBytes: limited(1, 20_000),
+});
+
+async function happen(scene: Scene, [what, amount]: Happening): Promise<void> {
+  if (what === 'add') await scene.add(amount);
+  if (what === 'wait') scene.now += amount;
+  if (what === 'erase') await scene.add(0, [Math.min(amount, scene.entries.length)]);
+  if (what === 'trim') await scene.trim(Math.min(amount, scene.entries.length + 1));
+}
+
+async function after(happenings: Happening[]): Promise<Scene> {
+  const scene = new Scene();
+  await scene.add(3);
+  for (const each of happenings) await happen(scene, each);
+  return scene;
+}
+
+const logs = fc.array(happening, { maxLength: 120, size: 'max' });
+
+describe('what stays', () => {
+  test('is what the policy says, no entry more and none less', async () => {
+    let goes = 0;
+    await fc.assert(
+      fc.asyncProperty(logs, policies, async (happenings, policy) => {
+        const scene = await after(happenings);
+        const verdict = await judge(scene.store, ROOM, policy);
+        const oldest = scene.entries.filter((entry) => entry === null).length + 1;
+        const bytes = scene.entries.reduce((sum, entry) => sum + (entry?.bytes ?? 0), 0);
+        expect(verdict).toMatchObject({ epoch: scene.epoch, head: scene.entries.length, oldest, bytes, stays: scene.firstToStay(policy) });
+        if (Number(verdict?.stays) > oldest) goes += 1;
+      }),
+      { numRuns: 400 },
+    );
+    expect(goes, 'something went').toBeGreaterThan(50);
+  });
+
+  test('stays: once the rest is trimmed nothing more goes, until time passes', async () => {
+    let waits = 0;
+    await fc.assert(
+      fc.asyncProperty(logs, policies, async (happenings, policy) => {
+        const scene = await after(happenings);
+        const verdict = await judge(scene.store, ROOM, policy);
+        await scene.trim(Number(verdict?.stays));
+        const settled = await judge(scene.store, ROOM, policy);
+        expect(settled).toMatchObject({ oldest: verdict?.stays, stays: verdict?.stays });
+        const lasts = Number(settled?.lasts);
+        expect(lasts).toBeGreaterThan(0);
+        if (lasts === Infinity) return;
+        waits += 1;
+        scene.now += lasts - 1;
+        expect(await judge(scene.store, ROOM, policy)).toMatchObject({ stays: settled?.oldest, lasts: 1 });
+        scene.now += 1;
+        expect(Number((await judge(scene.store, ROOM, policy))?.stays)).toBeGreaterThan(Number(settled?.oldest));
+      }),
+      { numRuns: 200 },
+    );
+    expect(waits, 'for some time had to pass').toBeGreaterThan(20);
+  });
+
+  test('is the same in portions of any size', async () => {
+    await fc.assert(
+      fc.asyncProperty(logs, policies, fc.integer({ min: 1, max: 40 }), async (happenings, policy, limit) => {
+        const scene = await after(happenings);
+        const stays = scene.firstToStay(policy);
+        for (;;) {
+          const verdict = await judge(scene.store, ROOM, policy, limit);
+          const goes = Number(verdict?.stays) - Number(verdict?.oldest);
+          expect(goes).toBeLessThanOrEqual(limit);
+          if (goes === 0) break;
+          await scene.trim(Number(verdict?.stays));
+        }
+        expect((await scene.store.page(ROOM, { limit: 1 })).oldest).toBe(stays);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test('is never less than the policy says, whatever happens to the log while it is looked at', async () => {
+    let differed = 0;
+    const someOf = fc.integer({ min: 1, max: 99 });
+    await fc.assert(
+      fc.asyncProperty(logs, someOf, fc.array(happening, { minLength: 1, maxLength: 30 }), async (happenings, percent, meanwhile) => {
+        const scene = await after(happenings);
+        const { bytes } = await scene.store.page(ROOM, { limit: 1 });
+        const policy = percent % 3 === 0 ? { maxAge: 4_000 * percent } : { maxBytes: Math.ceil((bytes * percent) / 100) };
+        const allowed = [scene.firstToStay(policy)];
+        const thenHappens = async <Answer>(answer: Promise<Answer>): Promise<Answer> => {
+          const answered = await answer;
+          const next = meanwhile.shift();
+          if (next) await happen(scene, next);
+          allowed.push(scene.firstToStay(policy));
+          return answered;
+        };
+        // Pages are short, so that much comes between them.
+        const changing = withFault(scene.store, {
+          read: (room, ask) => thenHappens(scene.store.read(room, ask)),
+          page: (room, ask) => thenHappens(scene.store.page(room, { ...ask, limit: Math.min(ask.limit, 3) })),
+        });
+        const verdict = await judge(changing, ROOM, policy);
+        expect(Number(verdict?.stays)).toBeLessThanOrEqual(Math.max(...allowed));
+        if (verdict?.stays !== allowed[0]) differed += 1;
+      }),
+      { numRuns: 400 },
+    );
+    expect(differed, 'what happened made a difference').toBeGreaterThan(10);
+  });
+});
+
+test('another life of the room is not judged by what was read of the former', async () => {
+  for (const policy of [{ maxAge: 5_000 }, { maxBytes: 50 }]) {
+    const scene = await after(
+      Array.from({ length: 100 }, (): Happening[] => [
+        ['add', 10],
+        ['wait', 1_000],
+      ]).flat(),
+    );
+    let reads = 0;
+    const forking = async <Answer>(answer: Promise<Answer>): Promise<Answer> => {
+      const answered = await answer;
+      reads += 1;
+      if (reads === 1) await scene.store.fork(ROOM, String(scene.epoch));
+      return answered;
+    };
+    const store = withFault(scene.store, {
+      read: (room, ask) => forking(scene.store.read(room, ask)),
+      page: (room, ask) => forking(scene.store.page(room, ask)),
+    });
+    expect(await judge(store, ROOM, policy)).toBe(null);
+    expect(reads).toBe(2);
+  }
+  expect(await judge(openMemory(), 'nowhere', { maxCount: 1 })).toBe(null);
+});
+
+test('a policy costs what it takes, whatever the length of the log', async () => {
+  const scene = new Scene();
+  for (let index = 0; index < 20_000; index += 1) {
+    await scene.add(10);
+    scene.now += 1_000;
+  }
+  const entrySize = scene.entries[0]?.bytes ?? 0;
+  const cost = async (policy: Retention) => {
+    let [asked, entries] = [0, 0];
+    const store = withFault(scene.store, {
+      async read(room, ask) {
+        asked += 1;
+        entries += ask.seqs?.length ?? 0;
+        return scene.store.read(room, ask);
+      },
+      async page(room, ask) {
+        asked += 1;
+        const page = await scene.store.page(room, ask);
+        entries += page.entries.length;
+        return page;
+      },
+    });
+    const verdict = await judge(store, ROOM, policy);
+    return { goes: Number(verdict?.stays) - 1, asked, entries };
+  };
+  expect(await cost({ maxCount: 5 })).toEqual({ goes: 19_995, asked: 1, entries: 1 });
+  expect(await cost({ maxCount: 30_000, maxAge: 20_000_000, maxBytes: 20_000 * entrySize })).toEqual({ goes: 0, asked: 1, entries: 1 });
+  const byAge = await cost({ maxAge: 10_000_000 });
+  expect(byAge.goes).toBe(10_000);
+  expect(byAge.asked).toBeLessThan(8);
+  expect(byAge.entries).toBeLessThan(100);
+  expect(await cost({ maxBytes: 19_900 * entrySize })).toEqual({ goes: 100, asked: 2, entries: 501 });
+});
+
+test('of the operator and the owner each limit is that of the stricter', async () => {
+  const store = openMemory();
+  const set = async (retention: Retention) => {
+    const { epoch } = await store.read(ROOM, {});
+    const settings = { owner: 'aya', topic: '', retention: { ...retention } as Record<string, number> };
+    const draft: Draft = { id: randomUUID(), by: 'aya', author: 'aya', kind: 'update:room', body: {}, sets: [['settings', settings]] };
+    await store.append(ROOM, { epoch, given: [], drafts: [draft] });
+  };
+  expect(await policyOf(store, ROOM, { maxCount: 7 })).toEqual({ maxCount: 7 });
+  await set({ maxAge: 60_000, maxCount: 10 });
+  expect(await policyOf(store, ROOM, {})).toEqual({ maxAge: 60_000, maxCount: 10 });
+  expect(await policyOf(store, ROOM, { maxCount: 7, maxBytes: 100 })).toEqual({ maxAge: 60_000, maxCount: 7, maxBytes: 100 });
+  await set({});
+  expect(await policyOf(store, ROOM, { maxCount: 7 })).toEqual({ maxCount: 7 });
+});
+
+test('bytes are those that the store counts', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.dictionary(fc.string({ unit: 'binary' }), fc.jsonValue()), { minLength: 1, maxLength: 8 }),
+      async (bodies) => {
+        const store = openMemory();
+        const drafts = bodies.map((body): Draft => ({ id: randomUUID(), by: 'a', author: 'a', kind: 'k', body: body as Draft['body'] }));
+        await store.append(ROOM, { epoch: null, given: [], drafts });
+        const { entries, bytes } = await store.page(ROOM, { limit: 10 });
+        expect(entries.reduce((sum, entry) => sum + bytesOf(entry), 0)).toBe(bytes);
+      },
+    ),
+  );
+});
