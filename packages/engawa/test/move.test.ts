@@ -1,0 +1,208 @@
+/** Moving, as an operator does: real processes, real folders, killed in the middle. */
+import { createHash, randomUUID } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { openEmbedded, type Parcel, type Store } from '@engawa/server';
+import { expect, test } from 'vitest';
+import { connect, done, newFolder, until } from '../../server/test/helpers/server.ts';
+import { run, serve } from './helpers/command.ts';
+import { newRedis } from './helpers/redis.ts';
+
+const ODD_NAMES = ['a::b', '{x}*?', '😀', "'; DROP TABLE rooms; --", 'a/b', '%2F', '__proto__', ' '];
+const ENTRIES = 20_000;
+
+/** A large room and odd ones. */
+async function fill(folder: string): Promise<void> {
+  const store = await openEmbedded({ folder });
+  const chat = (text: string) => ({
+    id: randomUUID(),
+    by: 'aya',
+    author: 'user:aya',
+    kind: 'create:chat',
+    body: { message: text },
+    listed: true,
+  });
+  for (const room of ODD_NAMES) {
+    const joins = { ...chat(room), sets: [[`member/${room}`, room]] as [string, string][], lease: { key: `member/${room}`, node: 'n1' } };
+    await store.append(room, { epoch: null, given: [], once: room, drafts: [joins, chat('hello')] });
+  }
+  const opened = await store.append('large', { epoch: null, given: [], drafts: [chat('opens')] });
+  const epoch = opened.outcome === 'appended' ? opened.epoch : '';
+  for (let index = 1; index < ENTRIES; index += 1_000) {
+    const drafts = Array.from({ length: Math.min(1_000, ENTRIES - index) }, (_, offset) => chat(`${index + offset} `.padEnd(500, 'x')));
+    await Promise.all(drafts.map((draft) => store.append('large', { epoch, given: [], once: draft.id, drafts: [draft] })));
+  }
+  await store.close();
+}
+
+/** All that a folder holds, part by part: two engines of one kind pack alike. */
+async function contentsOf(folder: string): Promise<Parcel[]> {
+  const store = await openEmbedded({ folder });
+  const parcels: Parcel[] = [];
+  for (const { room } of (await store.rooms({ limit: 100 })).rooms) parcels.push(...(await partsOf(store, room)));
+  await store.close();
+  return parcels;
+}
+
+async function partsOf(store: Store, room: string): Promise<Parcel[]> {
+  const parts: Parcel[] = [];
+  for (let next: string | null = null; parts.length === 0 || next !== null; next = parts.at(-1)?.next ?? null)
+    parts.push((await store.pack(room, next))!);
+  return parts;
+}
+
+const digestOf = (folder: string): string =>
+  createHash('sha256')
+    .update(readFileSync(join(folder, 'engawa.db')))
+    .digest('hex');
+const sizeOf = (folder: string): number =>
+  existsSync(folder)
+    ? readdirSync(folder).reduce((sum, name) => sum + (statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0), 0)
+    : 0;
+
+test('killed in the middle again and again, it goes on and ends with both equal', { timeout: 240_000 }, async () => {
+  const [from, to] = [newFolder(), join(newFolder(), 'target')];
+  await fill(from);
+  const [digest, size] = [digestOf(from), sizeOf(from)];
+  for (const share of [0.1, 0.5, 0.8]) {
+    const before = sizeOf(to);
+    const { child, exit } = run('move', '--from', from, '--to', to);
+    await until(() => sizeOf(to) - before > share * size, 'a good part is there', 60_000);
+    child.kill('SIGKILL');
+    expect(await exit()).toBe(null);
+    const store = await openEmbedded({ folder: to });
+    const { entries } = (await partsOf(store, 'large')).reduce((sum, part) => ({ entries: sum.entries + part.entries.length }), {
+      entries: 0,
+    });
+    expect([entries > 0, entries < ENTRIES]).toEqual([true, true]);
+    await store.close();
+  }
+  const last = run('move', '--from', from, '--to', to);
+  expect([await last.exit(), last.screen()]).toEqual([0, expect.stringContaining('there already. Compared, and equal: 9 rooms.')]);
+  expect(last.screen()).toContain(`next  start your servers with --data-dir ${to}; keep ${from} (embedded store), which was not changed`);
+  expect(digestOf(from)).toBe(digest);
+  const found = await contentsOf(to);
+  expect(found).toEqual(await contentsOf(from));
+  expect(found.reduce((sum, { entries }) => sum + entries.length, 0)).toBe(ENTRIES + 2 * ODD_NAMES.length);
+});
+
+test('to Redis and back everything is the same, though it was killed in the middle', { timeout: 240_000 }, async () => {
+  const [from, back, redis] = [newFolder(), newFolder(), await newRedis()];
+  await fill(from);
+  const usedMemory = async (): Promise<number> => Number(/used_memory:(\d+)/.exec(await redis.cli('INFO', 'memory'))?.[1]);
+  const before = await usedMemory();
+  const killed = run('move', '--from', from, '--to', redis.url);
+  await until(async () => (await usedMemory()) - before > 0.3 * sizeOf(from), 'a good part is there', 60_000);
+  killed.child.kill('SIGKILL');
+  expect(await killed.exit()).toBe(null);
+
+  const again = run('move', '--from', from, '--to', redis.url);
+  expect([await again.exit(), again.screen()]).toEqual([0, expect.stringContaining('Compared, and equal: 9 rooms.')]);
+  expect(again.screen()).toContain(`WARNING: Stop every server that uses ${redis.url}`);
+  const home = run('move', '--from', redis.url, '--to', back);
+  expect([await home.exit(), home.screen()]).toEqual([0, expect.stringContaining('Moved 9 rooms with 20,016 entries')]);
+  expect(await contentsOf(back)).toEqual(await contentsOf(from));
+});
+
+test('moved back it has what was said meanwhile, and rooms that were deleted meanwhile are told of', async () => {
+  const [home, away] = [newFolder(), newFolder()];
+  const append = async (folder: string, room: string, ends: boolean): Promise<void> => {
+    const store = await openEmbedded({ folder });
+    const { epoch } = await store.read(room, {});
+    await store.append(room, { epoch, given: [], drafts: [{ id: randomUUID(), by: 'aya', author: 'aya', kind: 'chat', body: {}, ends }] });
+    await store.close();
+  };
+  for (const room of ['veranda', 'attic']) await append(home, room, false);
+  expect(await run('move', '--from', home, '--to', away).exit()).toBe(0);
+  await append(away, 'veranda', false);
+  await append(away, 'attic', true);
+  const back = run('move', '--from', away, '--to', home);
+  expect([await back.exit(), back.screen()]).toEqual([
+    0,
+    expect.stringContaining('stay  1 room there that the source has not:\n  "attic"\n'),
+  ]);
+  expect((await contentsOf(home)).map(({ room, head }) => [room, head.head])).toEqual([
+    ['attic', 1],
+    ['veranda', 2],
+  ]);
+});
+
+test('people find everything where it moved to', async () => {
+  const [from, to] = [newFolder(), newFolder()];
+  const first = await serve(from);
+  const aya = await connect(first.url);
+  await done(aya, 'create:room', { roomId: 'veranda', username: 'aya', topic: 'tea' });
+  await done(aya, 'create:chat', { roomId: 'veranda', username: 'aya', message: 'hello' });
+  const { session } = await done(aya, 'add:member', { roomId: 'veranda', username: 'aya' });
+  first.child.kill('SIGTERM');
+  expect(await first.exit()).toBe(0);
+  expect(await run('move', '--from', from, '--to', `file://${to}`).exit()).toBe(0);
+
+  const second = await serve(to);
+  const again = await connect(second.url, { auth: { session } });
+  const joined = await done(again, 'add:member', { roomId: 'veranda', username: 'aya' });
+  expect(joined).toMatchObject({ role: 'owner', topic: 'tea' });
+  expect((await done(again, 'list:chats', { roomId: 'veranda' })).chats).toMatchObject([{ username: 'aya', message: 'hello', seq: 3 }]);
+  await done(again, 'create:chat', { roomId: 'veranda', username: 'aya', message: 'and on' });
+});
+
+test('a dry run says what it would do, and writes nothing', async () => {
+  const [from, to] = [newFolder(), join(newFolder(), 'target')];
+  const server = await serve(from);
+  await done(await connect(server.url), 'create:room', { roomId: 'veranda', username: 'aya' });
+  const inUse = run('move', '--from', from, '--to', to, '--dry-run');
+  expect([await inUse.exit(), inUse.screen()]).toEqual([1, expect.stringContaining(`${from} is in use by another server; stop it first`)]);
+  server.child.kill('SIGTERM');
+  await server.exit();
+  const digest = digestOf(from);
+  const dry = run('move', '--from', from, '--to', to, '--dry-run');
+  expect([await dry.exit(), dry.screen()]).toEqual([
+    0,
+    `from  ${from} (embedded store): 1 room, 2 entries\nto    ${to} (embedded store): none of them there yet\nNothing was written: this was a dry run.\n`,
+  ]);
+  expect([existsSync(to), digestOf(from)]).toEqual([false, digest]);
+});
+
+test('a room of the same name that is another one is refused, and nothing is written', async () => {
+  const [from, to] = [newFolder(), newFolder()];
+  const room = { drafts: [{ id: 'x', by: 'aya', author: 'aya', kind: 'chat', body: {} }], epoch: null, given: [] };
+  for (const folder of [from, to]) {
+    const store = await openEmbedded({ folder });
+    await store.append('veranda', room);
+    if (folder === from) await store.append('attic', room);
+    await store.close();
+  }
+  const before = await contentsOf(to);
+  const { exit, screen } = run('move', '--from', from, '--to', to);
+  expect(await exit()).toBe(1);
+  expect(screen()).toContain(
+    'Nothing was written. What cannot be moved: 1 room\n  "veranda" is there already, as another room of that name',
+  );
+  expect(await contentsOf(to)).toEqual(before);
+});
+
+test('what it cannot do it says in a line or two, and makes nothing', { timeout: 60_000 }, async () => {
+  const [from, to] = [newFolder(), join(newFolder(), 'target')];
+  const refusals: [args: string[], says: string][] = [
+    [[], 'Both --from and --to are needed.\nUsage: engawa move --from URL --to URL'],
+    [['--from', from, '--too', to], "Unknown option '--too'"],
+    [['--from', from, '--to', to], `There is no store in ${from}.`],
+    [['--from', to, '--to', from], `There is no store in ${to}.`],
+    [['--from', from, '--to', `file:${from}/.`], 'Both URLs name the same store.'],
+    [['--from', 'postgres://me:secret@localhost/engawa', '--to', to], 'There is no store for postgres: URLs'],
+    [['--from', 'file://elsewhere/data', '--to', to], 'file://elsewhere/data names no folder'],
+  ];
+  for (const [args, says] of refusals) {
+    const { exit, screen } = run('move', ...args);
+    expect([await exit(), screen()]).toEqual([1, expect.stringContaining(`engawa: ${says}`)]);
+    expect(screen()).not.toMatch(/secret|\n {4}at /);
+  }
+  expect([existsSync(to), readdirSync(from)]).toEqual([false, []]);
+});
+
+test('a store without rooms is taken for the wrong one', async () => {
+  const folder = newFolder();
+  await (await openEmbedded({ folder })).close();
+  const { exit, screen } = run('move', '--from', folder, '--to', newFolder());
+  expect([await exit(), screen()]).toEqual([1, `There are no rooms in ${folder} (embedded store).\n`]);
+});
