@@ -1,0 +1,333 @@
+/** Importing what the tutorial's server wrote, from a real Redis, with the commands that it wrote it with. */
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Entry, openEmbedded } from '@engawa/server';
+import { expect, test } from 'vitest';
+import type { RedisServer } from '../../server/test/helpers/redis-servers.ts';
+import { connect, done, newFolder, until } from '../../server/test/helpers/server.ts';
+import { run, serve } from './helpers/command.ts';
+import { newRedis } from './helpers/redis.ts';
+
+/** `create:room` and `add:member` of the tutorial. */
+async function enter(redis: RedisServer, roomId: string, ...usernames: string[]): Promise<void> {
+  await redis.call('SADD', 'rooms', roomId);
+  for (const username of usernames) await redis.call('SADD', 'members', `${roomId}::${username}`);
+}
+
+/** `create:chat` of the tutorial. */
+async function say(redis: RedisServer, roomId: string, ...chats: [username: string, message: string][]): Promise<void> {
+  for (let index = 0; index < chats.length; index += 5_000)
+    await redis.call(
+      'LPUSH',
+      `chat::${roomId}`,
+      ...chats.slice(index, index + 5_000).map(([username, message]) => `${username}::${message}`),
+    );
+}
+
+/** Of all that is in it: keys, types, values, and lists in their order. DUMP of a large set changes when it is only read. */
+const digestOf = (redis: RedisServer): Promise<string> => redis.cli('DEBUG', 'DIGEST');
+
+/** Runs it to its end; what it printed. */
+async function imports(code: number, ...args: string[]): Promise<string> {
+  const { exit, screen } = run('import', 'tutorial', ...args);
+  expect([await exit(), screen()]).toEqual([code, expect.any(String)]);
+  return screen();
+}
+
+/** Who said what in each room, as its log has it. */
+async function chatsIn(folder: string): Promise<Map<string, [by: string, message: unknown][]>> {
+  const store = await openEmbedded({ folder });
+  const found = new Map<string, [string, unknown][]>();
+  for (const { room } of (await store.rooms({ limit: 1_000 })).rooms) {
+    const entries: Entry[] = [];
+    for (let more = true; more; ) {
+      const page = await store.page(room, { after: entries.at(-1)?.seq ?? 0, limit: 10_000 });
+      entries.push(...page.entries);
+      more = page.more;
+    }
+    expect(entries[0]?.kind).toBe('create:room');
+    expect(entries.slice(1).every(({ kind, listed, quiet }) => kind === 'create:chat' && listed && !quiet)).toBe(true);
+    found.set(
+      room,
+      entries.slice(1).map(({ by, body }) => [by, body?.message]),
+    );
+  }
+  await store.close();
+  return found;
+}
+
+const LONG = `${'長'.repeat(4_000)}${'x'.repeat(4_000)}end`;
+
+/** Names and texts of every sort, and beside them what the tutorial's server never wrote. */
+async function oddDatabase(redis: RedisServer): Promise<void> {
+  await enter(redis, 'lobby', 'aya', 'a::b', 'ben', 'ben::x');
+  await say(
+    redis,
+    'lobby',
+    ['aya', 'hello'],
+    ['aya', 'std::vector, see http://x::1'],
+    ['a::b', 'with a divider in my name'],
+    ['ben', 'x::by ben::x, or by ben?'],
+    ['zed', 'gone::long ago'],
+    ['', 'who am I?'],
+    ['aya', ''],
+    ['aya', LONG],
+    ['n'.repeat(200), 'long name'],
+    ['\u202eevil\u0007 ', 'odd name'],
+    ['undefined', 'undefined'],
+    ['aya', '😀 \u0000 \u200b'],
+  );
+  await redis.call('LPUSH', 'chat::lobby', 'nobody said this');
+  await redis.call('EVAL', `redis.call('LPUSH', 'chat::lobby', 'aya::caf\\233 au lait'); redis.call('SADD', 'rooms', 'caf\\233')`, 0);
+  await enter(redis, 'a', 'aya');
+  await enter(redis, 'a::b', 'c');
+  await say(redis, 'a', ['aya', 'in a']);
+  await say(redis, 'a::b', ['c', 'in a::b']);
+  await enter(redis, ' spaces ', 'aya');
+  await say(redis, ' spaces ', ['aya', 'in spaces']);
+  await enter(redis, ' a', 'aya');
+  await say(redis, ' a', ['aya', 'never in a']);
+  await enter(redis, '', 'aya');
+  await enter(redis, 'r'.repeat(600));
+  await enter(redis, '__proto__');
+  await enter(redis, 'empty');
+  await enter(redis, 'text');
+  await redis.call('SET', 'chat::text', 'not a list');
+  await say(redis, 'no such room', ['eve', 'is anybody here?']);
+  await redis.call('SADD', 'members', 'nowhere::eve');
+}
+
+const LOBBY = [
+  ['aya', 'hello'],
+  ['aya', 'std::vector, see http://x::1'],
+  ['a::b', 'with a divider in my name'],
+  ['ben::x', 'by ben::x, or by ben?'],
+  ['zed', 'gone::long ago'],
+  ['nobody', 'who am I?'],
+  ['aya', '長'.repeat(4_000)],
+  ['aya', 'x'.repeat(4_000)],
+  ['aya', 'end'],
+  ['n'.repeat(128), 'long name'],
+  ['evil', 'odd name'],
+  ['undefined', 'undefined'],
+  ['aya', '😀 \u0000 \u200b'],
+  ['aya', 'caf\ufffd au lait'],
+];
+
+test('everything is there, the oldest first, and the original is as it was', async () => {
+  const redis = await newRedis({ users: ['user reader on >secret ~* resetchannels +@read +@connection'] });
+  await oddDatabase(redis);
+  const before = await digestOf(redis);
+  const folder = newFolder();
+  // Somebody who may not write there.
+  const screen = await imports(0, '--from', redis.urlAs('reader', 'secret'), '--to', folder);
+  expect(screen).not.toContain('secret');
+  expect(screen).toContain(`next  start your server with --data-dir ${folder}`);
+  const found = await chatsIn(folder);
+  expect(found).toEqual(
+    new Map<string, string[][]>([
+      ['lobby', LOBBY],
+      ['a', [['aya', 'in a']]],
+      ['a::b', [['c', 'in a::b']]],
+      ['spaces', [['aya', 'in spaces']]],
+      ['__proto__', []],
+      ['empty', []],
+      ['no such room', [['eve', 'is anybody here?']]],
+    ]),
+  );
+  expect(await digestOf(redis)).toBe(before);
+});
+
+test('a stock client reads it, and takes a name that was taken', async () => {
+  const redis = await newRedis();
+  await oddDatabase(redis);
+  const folder = newFolder();
+  await imports(0, '--from', redis.url, '--to', folder);
+  const socket = await connect((await serve(folder)).url);
+  const { rooms } = await done(socket, 'list:rooms', {});
+  expect(rooms.map(({ roomId, members }) => [roomId, members])).toContainEqual(['a::b', 0]);
+  await done(socket, 'add:member', { roomId: 'lobby', username: 'aya' });
+  const { chats, more } = await done(socket, 'list:chats', { roomId: 'lobby' });
+  expect(chats.map(({ username, message }) => [username, message])).toEqual(LOBBY);
+  expect(more).toEqual({ before: false, after: false });
+  await done(socket, 'create:chat', { roomId: 'lobby', username: 'aya', message: 'so many years' });
+  const answer = (await socket.emitWithAck('delete:chat', { roomId: 'lobby', username: 'aya', chatSeq: 2 })) as object;
+  expect(answer).toMatchObject({ ok: false, error: { code: 'not_allowed' } });
+});
+
+test('a dry run says what it would do, and writes nothing', async () => {
+  const redis = await newRedis();
+  await oddDatabase(redis);
+  const before = await digestOf(redis);
+  const folder = join(newFolder(), 'target');
+  const screen = await imports(0, '--from', redis.url, '--to', folder, '--dry-run');
+  expect(existsSync(folder)).toBe(false);
+  expect(await digestOf(redis)).toBe(before);
+  expect(screen).toBe(`from  ${redis.url}
+to    ${folder} (embedded store)
+               found    imported      before    left out
+rooms             12           7           0           5
+chats             19          16           0           3
+members           10  whose names are free: people take them again by joining
+left out: rooms whose names are not UTF-8 (1)
+  "caf\ufffd"
+left out: rooms whose names are not allowed here, nor anything like them (2)
+  ""
+  "${'r'.repeat(60)}…"
+left out: rooms whose names are not allowed here, and the nearest is that of another room (1)
+  " a"
+left out: rooms whose chats should be a list, and are something else (1)
+  "text"
+left out: chats without "::" (1)
+  "nobody said this"
+left out: chats without a text (1)
+  "aya::"
+changed: names of rooms that are not allowed here (1)
+  " spaces "
+changed: names of authors that are not allowed here (3)
+  "::who am I?"
+  "\\u{202e}evil\\u0007 ::odd name"
+  "${'n'.repeat(60)}…"
+changed: chats with bytes that are not UTF-8, which became \ufffd (1)
+  "aya::caf\ufffd au lait"
+divided: chats longer than 4,000 characters, into several (1)
+  "aya::${'長'.repeat(55)}…"
+in doubt: chats that several members may have written; the longest name is taken (1)
+  "ben::x::by ben::x, or by ben?"
+in doubt: chats with several "::" and no member's name; what is before the first is taken for it (1)
+  "zed::gone::long ago"
+in doubt: members that may be of several rooms (1)
+  "a::b::c"
+members of rooms that are not in the set "rooms" (1)
+  "nowhere::eve"
+rooms that are not in the set "rooms", but have chats, and are imported (1)
+  "no such room"
+
+Nothing was written: this was a dry run.
+`);
+});
+
+test('asked for again it adds what is new, and nothing twice, whatever was said here meanwhile', { timeout: 60_000 }, async () => {
+  const redis = await newRedis();
+  const folder = newFolder();
+  const chats = (from: number, count: number) =>
+    Array.from({ length: count }, (_, index): [string, string] => ['aya', `chat ${from + index}`]);
+  await enter(redis, 'lobby', 'aya');
+  await say(redis, 'lobby', ...chats(0, 250));
+  expect(await imports(0, '--from', redis.url, '--to', folder)).toMatch(/rooms +1 +1 +0 +0\nchats +250 +250 +0 +0\n/);
+  for (const turn of [1, 2])
+    expect(await imports(0, '--from', redis.url, '--to', folder), `${turn}`).toMatch(/rooms +1 +0 +1 +0\nchats +250 +0 +250 +0\n/);
+
+  const server = await serve(folder);
+  const socket = await connect(server.url);
+  await done(socket, 'add:member', { roomId: 'lobby', username: 'aya' });
+  await done(socket, 'create:chat', { roomId: 'lobby', username: 'aya', message: 'said here' });
+  await say(redis, 'lobby', ...chats(250, 130));
+  const inUse = await imports(1, '--from', redis.url, '--to', folder);
+  expect(inUse).toContain('is in use by another server');
+  server.child.kill('SIGTERM');
+  await server.exit();
+  expect(await imports(0, '--from', redis.url, '--to', folder)).toMatch(/rooms +1 +0 +1 +0\nchats +380 +130 +250 +0\n/);
+
+  const store = await openEmbedded({ folder });
+  const { entries } = await store.page('lobby', { limit: 500, listed: true });
+  expect(entries.map(({ body }) => body?.message)).toEqual([
+    ...chats(0, 250).map(([, text]) => text),
+    'said here',
+    ...chats(250, 130).map(([, text]) => text),
+  ]);
+  await store.close();
+});
+
+test('it goes into Redis as well, into the same one too', async () => {
+  const redis = await newRedis();
+  await oddDatabase(redis);
+  const before = (await redis.call('LRANGE', 'chat::lobby', 0, -1)) as string[];
+  const [to, folder] = [`${redis.url}?prefix=house`, newFolder()];
+  expect(await imports(0, '--from', redis.url, '--to', to)).toMatch(/rooms +12 +7 +0 +5\nchats +19 +16 +0 +3\n/);
+  expect(await imports(0, '--from', redis.url, '--to', to)).toMatch(/rooms +12 +0 +7 +5\nchats +19 +0 +18 +1\n/);
+  expect(await run('move', '--from', to, '--to', folder).exit()).toBe(0);
+  expect((await chatsIn(folder)).get('lobby')).toEqual(LOBBY);
+  expect(await redis.call('LRANGE', 'chat::lobby', 0, -1)).toEqual(before);
+});
+
+test('killed in the middle again and again it ends with every chat once, in order', { timeout: 240_000 }, async () => {
+  const redis = await newRedis();
+  const chats = Array.from({ length: 40_000 }, (_, index): [string, string] => [`user ${index % 7}`, `${index} `.padEnd(400, 'x')]);
+  await enter(redis, 'large', 'user 0');
+  await say(redis, 'large', ...chats);
+  for (let index = 0; index < 40; index += 1) {
+    await enter(redis, `small::${index}`, 'aya');
+    await say(redis, `small::${index}`, ['aya', `hello ${index}`]);
+  }
+  const before = await digestOf(redis);
+  const folder = join(newFolder(), 'target');
+  const size = (): number =>
+    existsSync(folder)
+      ? readdirSync(folder).reduce((sum, name) => sum + (statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0), 0)
+      : 0;
+  let imported = 0;
+  for (const share of [0.05, 0.1, 0.2]) {
+    const [{ child, exit }, start] = [run('import', 'tutorial', '--from', redis.url, '--to', folder), size()];
+    await until(() => size() - start > share * 400 * chats.length, 'a part is there', 60_000);
+    child.kill('SIGKILL');
+    expect(await exit()).toBe(null);
+    const now = (await chatsIn(folder)).get('large')?.length ?? 0;
+    expect([now > imported, now < chats.length]).toEqual([true, true]);
+    imported = now;
+  }
+  const [robbed, start] = [run('import', 'tutorial', '--from', redis.url, '--to', folder), size()];
+  await until(() => size() - start > 0.1 * 400 * chats.length, 'a part is there', 60_000);
+  await redis.kill();
+  expect([await robbed.exit(), robbed.screen()]).toEqual([1, expect.stringMatching(/engawa: redis:\S+ cannot be read: .*\n$/)]);
+  await redis.start();
+  expect(await imports(0, '--from', redis.url, '--to', folder)).toMatch(/chats +40,040 +[1-9]/);
+  const found = await chatsIn(folder);
+  expect(found.size).toBe(41);
+  expect(found.get('large')).toEqual(chats);
+  expect(found.get('small::7')).toEqual([['aya', 'hello 7']]);
+  expect(await digestOf(redis)).toBe(before);
+});
+
+test('rooms that are there from elsewhere are left alone', async () => {
+  const redis = await newRedis();
+  const folder = newFolder();
+  const server = await serve(folder);
+  const socket = await connect(server.url);
+  await done(socket, 'create:room', { roomId: 'lobby', username: 'cho' });
+  server.child.kill('SIGTERM');
+  await server.exit();
+  await enter(redis, 'lobby', 'aya');
+  await say(redis, 'lobby', ['aya', 'hello']);
+  await enter(redis, 'attic');
+  const screen = await imports(0, '--from', redis.url, '--to', folder);
+  expect(screen).toMatch(/rooms +2 +1 +0 +1\nchats +1 +0 +0 +1\n/);
+  expect(screen).toContain('left out: rooms whose names others have here already (1)\n  "lobby"');
+  const store = await openEmbedded({ folder });
+  expect((await store.page('lobby', { limit: 10 })).entries.map(({ kind }) => kind)).toEqual(['create:room', 'add:member']);
+  await store.close();
+});
+
+test('what it cannot read it says in a line or two, and makes nothing', { timeout: 60_000 }, async () => {
+  const redis = await newRedis({ users: ['user locked on >secret ~* resetchannels +@connection'] });
+  const folder = join(newFolder(), 'target');
+  const from = (url: string): string[] => ['--from', url, '--to', folder, '--dry-run'];
+  const refusals: [args: string[], says: string][] = [
+    [['slack'], "Only the tutorial's database can be imported.\nUsage: engawa import tutorial --from REDIS_URL"],
+    [['tutorial'], '--from is needed.\nUsage:'],
+    [['tutorial', '--form', redis.url], "Unknown option '--form'"],
+    [['tutorial', ...from('http://me:secret@localhost/')], "The tutorial's database is named as redis://"],
+    [['tutorial', ...from('redis://me:secret@127.0.0.1:1/')], 'redis://127.0.0.1:1/ cannot be read: connect ECONNREFUSED'],
+    [['tutorial', ...from(redis.urlAs('locked', 'wrong'))], `redis://${redis.address} cannot be read: WRONGPASS`],
+    [['tutorial', ...from(redis.urlAs('locked', 'secret'))], `redis://${redis.address} cannot be read: NOPERM`],
+  ];
+  for (const [args, says] of refusals) {
+    const { exit, screen } = run('import', ...args);
+    expect([await exit(), screen()]).toEqual([1, expect.stringContaining(`engawa: ${says}`)]);
+    expect(screen()).not.toMatch(/secret|\n {4}at /);
+  }
+  expect(await imports(1, ...from(redis.url))).toContain(`There are no rooms of the tutorial's server in ${redis.url}.`);
+  await redis.call('SET', 'rooms', 'mine');
+  expect(await imports(1, ...from(redis.url))).toContain('is not the database of the tutorial\'s server: "rooms" is a string there.');
+  expect(existsSync(folder)).toBe(false);
+});
