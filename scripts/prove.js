@@ -5,5 +5,5 @@ export function prove(test, variable, times) {
   [process.env[variable] = times] = process.argv.slice(2);
   process.env.SEED ??= String(Math.floor(Math.random() * 1e9));
   install('test');
-  process.exitCode = run(`tsc -b tsconfig.build.json && vitest run ${test}`) ? 0 : 1;
+  process.exitCode = run(`tsc -b tsconfig.build.json && vitest run ${test} --project "in this process"`) ? 0 : 1;
 }

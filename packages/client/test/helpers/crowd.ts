@@ -1,8 +1,8 @@
 import { type Random, randomFrom } from '@engawa/client/testing';
-import { openEmbedded } from '@engawa/server';
 import { faultsOf, type Hearing, type RoomHistory, type RoomLog, type Sent } from '../../../server/test/helpers/history.ts';
 import { readRoom } from '../../../server/test/helpers/recording.ts';
-import { until } from '../../../server/test/helpers/server.ts';
+import { openAt } from '../../../server/test/helpers/stores.ts';
+import { until } from '../../../server/test/helpers/waiting.ts';
 import { Recorder } from './recorder.ts';
 import { faultsOfTimeline } from './shown.ts';
 import { SdkTalker, StockTalker, type Talker, type TalkerOptions } from './talkers.ts';
@@ -19,6 +19,8 @@ interface CrowdOptions extends Pick<TalkerOptions, 'url' | 'delays'> {
   sdk: number;
   stock: number;
   random: Random;
+  /** No stock client polls: it would need to meet the same server with every request. */
+  isBalanced?: boolean;
 }
 
 /** What became of a crowd, as the log of the server has it. */
@@ -40,7 +42,7 @@ export class Crowd {
   readonly talkers: Talker[];
   readonly #recorder: Recorder;
 
-  constructor({ roomIds, sdk, stock, random, ...rest }: CrowdOptions) {
+  constructor({ roomIds, sdk, stock, random, isBalanced = false, ...rest }: CrowdOptions) {
     const recorder = new Recorder(roomIds);
     const optionsOf = (kind: string, index: number): TalkerOptions => ({
       ...rest,
@@ -49,7 +51,7 @@ export class Crowd {
       name: `${kind} ${index}`,
       random: randomFrom(random() * 1e9),
     });
-    const transportOf = (index: number) => (index % POLLING === 0 ? 'polling' : 'websocket');
+    const transportOf = (index: number) => (index % POLLING === 0 && !isBalanced ? 'polling' : 'websocket');
     this.#recorder = recorder;
     this.sdk = Array.from({ length: sdk }, (_, index) => new SdkTalker(optionsOf('sdk', index)));
     this.stock = Array.from({ length: stock }, (_, index) => new StockTalker(optionsOf('stock', index), [transportOf(index)]));
@@ -65,10 +67,10 @@ export class Crowd {
     return faults;
   }
 
-  /** When the server is gone: what they were told and answered must be what it has kept in this folder. */
-  async account(folder: string): Promise<Account> {
+  /** When the server is gone: what they were told and answered must be what it has kept in this place. */
+  async account(place: string): Promise<Account> {
     const account = { acked: 0, repeated: 0, entries: 0, heard: 0, faults: this.talkers.flatMap(({ faults }) => faults) };
-    const store = await openEmbedded({ folder });
+    const store = await openAt(place);
     for (const [roomId, history] of this.#recorder.rooms) {
       for (const { hearing, begin } of this.sdk) noteAcked(hearing, history, begin);
       for (const { hearing } of this.stock) noteAcked(hearing, history, 0);

@@ -118,7 +118,16 @@ export class Hall {
   #membership(username: string) {
     const { size } = this.members;
     const asOf = this.log?.head ?? 0;
-    return { username, role: 'member' as const, topic: 'tea', members: size, asOf, online: size, read: this.marks.get(username) ?? 1 };
+    return {
+      username,
+      role: 'member' as const,
+      topic: 'tea',
+      retention: {},
+      members: size,
+      asOf,
+      online: size,
+      read: this.marks.get(username) ?? 1,
+    };
   }
 
   #list({ before, limit }: Record<string, unknown>, me: string): Answered {

@@ -5,7 +5,9 @@ import { io, type Socket } from 'socket.io-client';
 import { onTestFinished } from 'vitest';
 import { socketLink } from '#socket-link.js';
 import type { Heard, Hearing } from '../../../server/test/helpers/history.ts';
+import type { FaultyProxy } from '../../../server/test/helpers/proxy.ts';
 import { recordHeard } from '../../../server/test/helpers/recording.ts';
+import { until } from '../../../server/test/helpers/waiting.ts';
 import type { Pen } from './recorder.ts';
 
 export const ROOM = 'veranda';
@@ -47,19 +49,19 @@ export abstract class Person {
     await Promise.all(Array.from({ length: count }, () => this.send(this.#next(text))));
   }
 
-  /** Says one thing after the other, as fast as they are kept, until what this returns is called. */
-  talk(text = ''): () => void {
+  /** Says one thing after the other, as fast as they are kept or with longer pauses, until what this returns is called. */
+  talk(text = '', breathMs = BREATH_MS): () => void {
     this.#isTalking = true;
-    void this.#talkOn(text);
+    void this.#talkOn(text, breathMs);
     return () => (this.#isTalking = false);
   }
 
   protected abstract send(message: string): Promise<unknown>;
 
-  async #talkOn(text: string): Promise<void> {
+  async #talkOn(text: string, breathMs: number): Promise<void> {
     while (this.#isTalking) {
       await this.send(this.#next(text));
-      await pause(BREATH_MS);
+      await pause(breathMs);
     }
   }
 
@@ -131,6 +133,8 @@ export class StockPerson extends Person {
   returns = 0;
   recovered = 0;
   waiting = 0;
+  /** Times that he was told that the log is another one. */
+  resets = 0;
   readonly #pen: Pen;
 
   constructor(name: string, url: string, pen: Pen) {
@@ -145,6 +149,10 @@ export class StockPerson extends Person {
       ackTimeout: 10_000,
     });
     recordHeard(this.socket, () => this.hearing);
+    this.socket.on('reset:room', ({ seq }: Notice<'reset:room'>) => {
+      this.resets += 1;
+      this.hearing.heard.splice(0, Infinity, ...this.hearing.heard.filter((heard) => heard.seq <= seq));
+    });
     this.socket.on('close:connection', ({ returnAfter }: Notice<'close:connection'>) => this.returnAfter.push(returnAfter));
     this.socket.on('disconnect', () => {
       this.drops += 1;
@@ -181,4 +189,21 @@ export class StockPerson extends Person {
     this.#pen.answered(sent, (await this.socket.emitWithAck(event, payload)) as Answer<CommandName>);
     this.waiting -= 1;
   }
+}
+
+/** Nobody behind the proxy is connected until what this returns is called. */
+export async function away(proxy: FaultyProxy, ...people: Person[]): Promise<() => void> {
+  const before = people.map(({ drops }) => drops);
+  proxy.refuse(true);
+  proxy.cut();
+  await until(() => people.every(({ drops }, place) => drops > (before[place] ?? 0)), 'they dropped');
+  return () => proxy.refuse(false);
+}
+
+/** All talk until what this returns is called. */
+export function talkAll(people: Person[]): () => void {
+  const hushes = people.map((person) => person.talk());
+  return () => {
+    for (const hush of hushes) hush();
+  };
 }

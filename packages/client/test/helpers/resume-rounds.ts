@@ -26,8 +26,8 @@ const WEATHER_MS = 400;
 export interface ResumeRounds {
   rounds: number;
   seed: number;
-  /** The data folder of every server. */
-  folder: string;
+  /** Where every server keeps its rooms. */
+  place: string;
   onChapter?: (figures: Figures) => void;
 }
 
@@ -51,13 +51,13 @@ export interface Figures extends Account {
 }
 
 /** Kills a server and starts it again, under clients that stay, on a network that fails, until a fault is found. */
-export async function resumeAgainAndAgain({ rounds, seed, folder, onChapter }: ResumeRounds): Promise<Figures> {
+export async function resumeAgainAndAgain({ rounds, seed, place, onChapter }: ResumeRounds): Promise<Figures> {
   const figures = newFigures();
   const random = randomFrom(seed);
   const proxy = await startProxy({ port: 1 }, { random });
   proxy.refuse(true);
   while (figures.rounds < rounds && figures.faults.length === 0) {
-    const chapter = openChapter({ proxy, random, figures, folder }, Math.min(ROUNDS_PER_CHAPTER, rounds - figures.rounds));
+    const chapter = openChapter({ proxy, random, figures, place }, Math.min(ROUNDS_PER_CHAPTER, rounds - figures.rounds));
     try {
       for (let round = 0; round < chapter.rounds; round += 1) await playRound(chapter);
       figures.rounds += chapter.rounds;
@@ -91,7 +91,7 @@ interface Surroundings {
   proxy: FaultyProxy;
   random: Random;
   figures: Figures;
-  folder: string;
+  place: string;
 }
 
 interface Chapter extends Surroundings {
@@ -106,9 +106,9 @@ function openChapter(surroundings: Surroundings, rounds: number): Chapter {
 }
 
 async function playRound(chapter: Chapter): Promise<void> {
-  const { random, figures, folder } = chapter;
+  const { random, figures, place } = chapter;
   if (random() * 100 < KILLED_STARTS) {
-    const unlucky = new ServerProcess(folder);
+    const unlucky = new ServerProcess(place);
     await sleep(random() * START_MS);
     await unlucky.kill();
     figures.killedStarts += 1;
@@ -125,8 +125,8 @@ async function playRound(chapter: Chapter): Promise<void> {
 }
 
 /** Clients find it where its forerunner was. */
-async function startServer({ proxy, folder }: Surroundings): Promise<ServerProcess> {
-  const server = new ServerProcess(folder);
+async function startServer({ proxy, place }: Surroundings): Promise<ServerProcess> {
+  const server = new ServerProcess(place);
   const url = await within(server.listening, 'a server to listen', 30_000);
   proxy.retarget(Number(new URL(url).port));
   clear(proxy);
@@ -189,7 +189,7 @@ function clear(proxy: FaultyProxy): void {
 }
 
 async function checkChapter(chapter: Chapter): Promise<void> {
-  const { crowd, figures, folder } = chapter;
+  const { crowd, figures, place } = chapter;
   const server = await startServer(chapter);
   try {
     figures.faults.push(...(await crowd.calm()));
@@ -197,7 +197,7 @@ async function checkChapter(chapter: Chapter): Promise<void> {
   } finally {
     await kill(server, chapter);
   }
-  const { faults, ...counts } = await crowd.account(folder);
+  const { faults, ...counts } = await crowd.account(place);
   figures.faults.push(...faults);
   for (const [name, count] of Object.entries(counts)) figures[name as keyof typeof counts] += count;
   countReturns(chapter);

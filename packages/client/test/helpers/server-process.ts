@@ -1,11 +1,24 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import type { ServerOptions, StoreOptions } from '@engawa/server';
 import { onTestFinished } from 'vitest';
-import { within } from '../../../server/test/helpers/server.ts';
 
-const ENGAWA = [fileURLToPath(new URL('../../../engawa/bin/engawa.js', import.meta.url)), 'serve', '--port', '0', '--data-dir'];
+import type { Place } from '../../../server/test/helpers/island.ts';
+
+import { flagsFor } from '../../../server/test/helpers/stores.ts';
+import { within } from '../../../server/test/helpers/waiting.ts';
+
+const ENGAWA = [fileURLToPath(new URL('../../../engawa/bin/engawa.js', import.meta.url)), 'serve', '--port', '0'];
 const BRISK = [fileURLToPath(new URL('../../../server/test/helpers/brisk-server.js', import.meta.url))];
+
+interface Options {
+  /** Its clients notice within a second when it says nothing; or what else of a server is to be as no operator sets it. */
+  brisk?: boolean | Pick<ServerOptions, 'grace' | 'pingInterval' | 'pingTimeout'>;
+  durability?: StoreOptions['durability'];
+  /** Where it stands, if not on this machine and in its network. */
+  place?: Place;
+}
 
 /** A server as an operator starts it, in a process of its own, which ends with the test. */
 export class ServerProcess {
@@ -21,10 +34,13 @@ export class ServerProcess {
     this.port = Number(new URL(url).port);
   }
 
-  /** On a folder. `brisk`: its clients notice within a second when it says nothing. */
-  static async start(folder: string, { brisk = false } = {}): Promise<ServerProcess> {
-    const env = { ...process.env, ENGAWA_LIMITS: 'off', ENGAWA_LOG: 'error' };
-    const child = spawn(process.execPath, [...(brisk ? BRISK : ENGAWA), folder], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  /** On a folder, or on the Redis of a URL. */
+  static async start(where: string, { brisk = false, durability = 'fast', place }: Options = {}): Promise<ServerProcess> {
+    const env = { ...process.env, ENGAWA_LIMITS: 'off', ENGAWA_LOG: 'error', ENGAWA_DURABILITY: durability };
+    const args = brisk === false ? [...ENGAWA, ...flagsFor(where)] : [...BRISK, where];
+    if (typeof brisk === 'object') args.push(JSON.stringify(brisk));
+    const [program = '', ...rest] = [...(place?.within ?? []), process.execPath, ...args];
+    const child = spawn(program, rest, { env, stdio: ['ignore', 'pipe', 'pipe'] });
     onTestFinished(() => void child.kill('SIGKILL'));
     const exited = once(child, 'exit') as ServerProcess['exited'];
     let said = '';
@@ -37,7 +53,9 @@ export class ServerProcess {
       }
       void exited.then(() => reject(new Error(`The server ended before it listened: ${said}`)));
     });
-    return new ServerProcess(child, exited, await within(listening, 'a server to listen'));
+    const url = new URL(await within(listening, 'a server to listen'));
+    if (place) url.hostname = place.host;
+    return new ServerProcess(child, exited, url.origin);
   }
 
   get exited(): Promise<[code: number | null, signal: NodeJS.Signals | null]> {

@@ -3,6 +3,7 @@ import type { Listener, Store } from '@engawa/server';
 import { CALM } from '#testing/faults.js';
 import { nodeStore, SharedStore } from '#testing/shared-store.js';
 import { type Running, startServer, withFault } from '../../../server/test/helpers/server.ts';
+import { anotherFor, isOnRedis, newStore } from '../../../server/test/helpers/stores.ts';
 
 /** What one server was told of a room by the store that it shares, as it came. */
 interface Telling {
@@ -11,13 +12,26 @@ interface Telling {
 
 interface TwoServers {
   servers: [Running, Running];
-  tellings: [Telling, Telling];
-  /** The store, to look into. */
+  /** To look into. */
   store: Store;
 }
 
-/** Two servers on one store in memory, as over a network: what one appends is told to the other late, and as bad as `faults` say. */
-export async function startTwoServers(seed: number, weather: Partial<Faults> = {}): Promise<TwoServers> {
+/** Two servers on the same rooms, which are told over a network what the other one appends. */
+export async function startTwoServers(seed: number): Promise<TwoServers> {
+  if (!isOnRedis) return startStormyServers(seed);
+  const store = await newStore();
+  const [first, second] = [
+    await startServer({ store, limits: 'off' }),
+    await startServer({ store: await anotherFor(store), limits: 'off' }),
+  ];
+  return { servers: [first, second], store };
+}
+
+/** The same on a store in memory: what one appends is told to the other late, and as badly as the weather is. */
+export async function startStormyServers(
+  seed: number,
+  weather: Partial<Faults> = {},
+): Promise<TwoServers & { tellings: [Telling, Telling] }> {
   const shared = new SharedStore();
   const faults = (): Faults => ({ ...CALM, delayMs: [0, 20], ...weather });
   const start = async (which: number): Promise<[Running, Telling]> => {
@@ -37,6 +51,7 @@ function listenedTo(store: Store, { seqs }: Telling): Store {
         listener.appended(told);
       },
       announced: (signal) => listener.announced(signal),
+      missed: () => listener.missed(),
     });
   return withFault(store, { subscribe });
 }
@@ -63,6 +78,7 @@ export function freezable(store: Store): { store: Store; freeze: () => void; tha
   const later = (listener: Listener): Listener => ({
     appended: (told) => void thawed.then(() => listener.appended(told)),
     announced: (signal) => void thawed.then(() => listener.announced(signal)),
+    missed: () => void thawed.then(() => listener.missed()),
   });
   const seen = new Proxy(store, {
     get(target, name: keyof Store) {

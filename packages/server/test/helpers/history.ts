@@ -153,7 +153,7 @@ function faultsOfText({ kind, seq, body }: Entry, keys: Map<string, Key>): strin
 const escaped = (text: string): string => text.replaceAll('%', '%25').replaceAll('/', '%2F');
 const folded = (name: string): string => escaped(name.toLowerCase());
 const memberKey = (name: string): string => `member/${folded(name)}`;
-const chatKey = (seq: unknown): string => `chat/${String(seq)}`;
+const chatKey = (seq: unknown): string => `entry/${String(seq)}/chat`;
 
 /** The keys that a log amounts to, and the entries that should never have been added to it. */
 function replay(entries: Entry[]): { keys: Map<string, Key>; faults: string[] } {
@@ -172,18 +172,28 @@ function apply(keys: Map<string, Key>, [key, value]: [string, Json], seq: number
   else keys.set(key, { value, seq });
 }
 
-type Fields = { topic?: string; username?: string; chatSeq?: number; message?: string; reaction?: string };
+type Fields = {
+  topic?: string;
+  retention?: { [name: string]: number };
+  username?: string;
+  chatSeq?: number;
+  message?: string;
+  reaction?: string;
+};
 
 /** The key that an entry sets; null takes it away. An edit without a body was replaced by a later one. */
 function setBy({ kind, by, author, body }: Entry, keys: Map<string, Key>): [key: string, value: Json] | undefined {
   if (body === null) return undefined;
-  const { topic = '', username = '', chatSeq = 0, message = '', reaction = '' } = body as Fields;
-  const reactionKey = `reaction/${chatSeq}/${escaped(reaction)}/${folded(by)}`;
+  const { topic, retention, username = '', chatSeq = 0, message = '', reaction = '' } = body as Fields;
+  const reactionKey = `entry/${chatSeq}/reaction/${escaped(reaction)}/${folded(by)}`;
   switch (kind) {
     case 'create:room':
-      return ['settings', { owner: author, topic }];
+      return ['settings', { owner: author, topic: topic ?? '' }];
     case 'update:room':
-      return ['settings', { ...(keys.get('settings')?.value as { owner: string }), topic }];
+      return [
+        'settings',
+        { ...(keys.get('settings')?.value as { owner: string }), ...(topic !== undefined && { topic }), ...(retention && { retention }) },
+      ];
     case 'add:member':
       return [memberKey(by), { username: by, author }];
     case 'remove:member':

@@ -41,7 +41,7 @@ export async function readEntries(store: Store, room: string): Promise<Entry[]> 
 
 /** Families are at the top, or beneath the chat that they belong to. */
 async function readCounts(store: Store, room: string, entries: Entry[]): Promise<Map<string, number>> {
-  const parents = ['', 'chat', 'member', 'reaction', ...entries.map(({ seq }) => `reaction/${seq}`)];
+  const parents = ['', 'entry', 'member', ...entries.map(({ seq }) => `entry/${seq}/reaction`)];
   const { counts } = await store.read(room, { counts: parents });
   return new Map(
     [...counts].flatMap(([parent, families]) =>
@@ -71,13 +71,18 @@ async function readFamily(store: Store, room: string, family: string): Promise<[
 }
 
 async function readRecalled(store: Store, room: string, entries: Entry[], sent: Sent[]): Promise<RoomLog['recalled']> {
-  const authors = new Map(entries.map(({ by, author }) => [by, author]));
+  // A name may have been somebody else's before.
+  const authors = new Map<string, Set<string>>();
+  for (const { by, author } of entries) authors.set(by, (authors.get(by) ?? new Set()).add(author));
   const recalled: RoomLog['recalled'] = new Map();
   for (const each of sent) {
     const { clientId } = each.payload;
     if (clientId === undefined) continue;
-    const kept = await store.recall(room, `${authors.get(each.client)}:${clientId}`);
-    recalled.set(each, kept?.entries ?? []);
+    const kept = await Promise.all([...(authors.get(each.client) ?? [])].map((author) => store.recall(room, `${author}:${clientId}`)));
+    recalled.set(
+      each,
+      kept.flatMap((one) => one?.entries ?? []),
+    );
   }
   return recalled;
 }

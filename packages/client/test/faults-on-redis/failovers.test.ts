@@ -1,0 +1,105 @@
+/** Primaries that die and are replaced by replicas that lag: what was acknowledged is there, or everybody is told. */
+import { expect, test } from 'vitest';
+import { faultsOfFork } from '../../../server/test/helpers/history.ts';
+import { readEntries, readRoom } from '../../../server/test/helpers/recording.ts';
+import type { RedisServer } from '../../../server/test/helpers/redis-servers.ts';
+import { cutOffReplicas, newCluster, newSentinel, slotOfRoom, startNode, storeAt } from '../helpers/on-redis.ts';
+import { ROOM } from '../helpers/people.ts';
+import { Throng } from '../helpers/throng.ts';
+
+const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+const timeout = 90_000;
+
+interface Group {
+  url: string;
+  primary: () => Promise<RedisServer>;
+  waitUntilOk: () => Promise<void>;
+}
+
+async function cluster(config = {}): Promise<Group> {
+  const redis = await newCluster({ config });
+  return { url: redis.url, primary: () => redis.primaryOf(slotOfRoom(ROOM)), waitUntilOk: () => redis.waitUntilOk() };
+}
+
+async function sentinel(config = {}): Promise<Group> {
+  const redis = await newSentinel({ config });
+  return { url: redis.url, primary: () => redis.primary(), waitUntilOk: () => redis.waitUntilOk() };
+}
+
+const kinds = [
+  ['a cluster', cluster],
+  ['sentinels', sentinel],
+] as const;
+
+test.each(kinds)(
+  'F9: a primary of %s is killed before its replicas have all of it, fast: all are told, and what was lost is said again',
+  {
+    timeout,
+  },
+  async (_, start) => {
+    const { url, primary, waitUntilOk } = await start();
+    const nodes = [await startNode(url), await startNode(url)];
+    const throng = await Throng.gather(nodes.map((node) => node.url));
+    const { scene, sdk } = throng;
+    await scene.untilAcknowledged(200);
+    const former = await primary();
+    await cutOffReplicas(former);
+    await scene.untilAcknowledged(100);
+    const leaver = sdk[0]!;
+    await leaver.say(5, ' for the last time');
+    throng.loses(leaver);
+    await pause(500);
+
+    await former.kill();
+    const killed = performance.now();
+    await scene.untilAcknowledged(1);
+    console.log(`failovers: fast, acknowledges again after ${Math.round(performance.now() - killed)} ms`);
+    await throng.untilAllAreTold();
+    await former.start();
+    await scene.untilAcknowledged(200);
+    throng.hush();
+    await waitUntilOk();
+    const store = await storeAt(url);
+    await throng.endsWellInFork(store);
+    const said = JSON.stringify((await readEntries(store, ROOM)).map(({ body }) => body));
+    expect(said, 'nobody was there to say it again').not.toContain('for the last time');
+  },
+);
+
+test.each([
+  ['a cluster', 'replicated', cluster],
+  ['sentinels', 'replicated', sentinel],
+  ['a cluster', 'fsync', cluster],
+] as const)(
+  'F9: a primary of %s is killed before its replicas have all of it, %s: nothing that was acknowledged is lost',
+  {
+    timeout,
+  },
+  async (_, durability, start) => {
+    const { url, primary, waitUntilOk } = await start(durability === 'fsync' ? { appendfsync: 'always' } : {});
+    const nodes = [await startNode(url, { durability }), await startNode(url, { durability })];
+    const throng = await Throng.gather(nodes.map((node) => node.url));
+    const { scene } = throng;
+    await scene.untilAcknowledged(200);
+    const former = await primary();
+    await cutOffReplicas(former);
+    await pause(3_000);
+    const open = scene.open;
+
+    await former.kill();
+    const killed = performance.now();
+    // Who is left has no replica, and may acknowledge nothing.
+    await pause(4_000);
+    await former.start();
+    await scene.untilAcknowledged(1);
+    console.log(`failovers: ${durability}, acknowledges again after ${Math.round(performance.now() - killed)} ms`);
+    await scene.untilAcknowledged(200);
+    throng.hush();
+    await scene.calm();
+    await waitUntilOk();
+    expect(open, 'what only the primary had was not acknowledged').toBeGreaterThan(throng.all.length / 2);
+    const store = await storeAt(url);
+    expect(faultsOfFork(scene.history, await readRoom(store, ROOM, scene.history.sent))).toEqual([]);
+  },
+);

@@ -1,0 +1,111 @@
+/** What is written down beside rooms, and is lost where rooms are not: nodes write it down again. */
+import type { Socket } from 'socket.io-client';
+import { expect, test } from 'vitest';
+import type { ClusterNode, RedisCluster } from '../../../server/test/helpers/redis-servers.ts';
+import { ask, connect, done, hearing, until } from '../../../server/test/helpers/server.ts';
+import { startBalancer } from '../helpers/balancer.ts';
+import { cutOffReplicas, newCluster, roomOn, slotOfLobby, slotOfRoom, startNode, storeAt } from '../helpers/on-redis.ts';
+import { ServerProcess } from '../helpers/server-process.ts';
+
+const timeout = 90_000;
+/** Longer than a failover takes, and no longer than must be. */
+const grace = 6_000;
+const portOf = (url: string): number => Number(new URL(url).port);
+
+/** Another has its slots. */
+async function replace(cluster: RedisCluster, primary: ClusterNode): Promise<void> {
+  const replica = await cluster.replicaOf(primary);
+  await primary.kill();
+  await until(() => replica.isPrimary(), 'another is the primary', 20_000);
+}
+
+const namesIn = async (socket: Socket): Promise<string[]> =>
+  (await done(socket, 'list:rooms', { limit: 50 })).rooms.map(({ roomId }) => roomId);
+
+test('F9: rooms and leases that the primary of the lobby took last are listed and let go all the same', { timeout }, async () => {
+  const cluster = await newCluster({ nodeTimeout: 1_000 });
+  const lobby = await cluster.primaryOf(slotOfLobby);
+  const [early, late] = [await roomOn(cluster, (primary) => primary === lobby), await roomOn(cluster, (primary) => primary !== lobby)];
+  const node = await startNode(cluster.url, { grace });
+  const other = await ServerProcess.start(cluster.url, { brisk: { grace } });
+  const [aya, ben, chiyo] = [await connect(node.url), await connect(node.url), await connect(other.url)];
+  await done(chiyo, 'create:room', { roomId: early, username: 'chiyo' });
+  await done(aya, 'add:member', { roomId: early, username: 'aya' });
+  // Both nodes are known, and known to be in that partition.
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+
+  await cutOffReplicas(lobby);
+  await done(aya, 'create:room', { roomId: late, username: 'aya' });
+  await done(ben, 'add:member', { roomId: late, username: 'ben' });
+  await done(chiyo, 'add:member', { roomId: late, username: 'chiyo' });
+  ben.disconnect();
+  await until(async () => (await lobby.cli('KEYS', '*:due')) !== '', 'it is written down that he has gone');
+  const removed = hearing(aya, 'remove:member:success');
+  await replace(cluster, lobby);
+
+  await until(async () => (await namesIn(aya)).includes(late), 'the room is listed', 5_000);
+  await until(() => removed.some(({ username }) => username === 'ben'), 'the name of who left is free', 3 * grace);
+  await other.kill();
+  await until(
+    () => removed.some(({ username, roomId }) => username === 'chiyo' && roomId === late),
+    'the guest of who was killed is let go',
+    3 * grace,
+  );
+});
+
+test('F9: who came to another node, which the primary of his room took last, keeps his name', { timeout }, async () => {
+  const cluster = await newCluster({ nodeTimeout: 1_000 });
+  const lobby = await cluster.primaryOf(slotOfLobby);
+  const room = await roomOn(cluster, (primary) => primary !== lobby);
+  const primary = await cluster.primaryOf(slotOfRoom(room));
+  const [killed, node] = [await ServerProcess.start(cluster.url, { brisk: { grace } }), await startNode(cluster.url, { grace })];
+  const balancer = await startBalancer([killed.port]);
+  const aya = await connect(node.url);
+  const dan = await connect(balancer.url, { reconnection: true, reconnectionDelay: 100, reconnectionDelayMax: 200 });
+  await done(aya, 'create:room', { roomId: room, username: 'aya' });
+  await done(dan, 'add:member', { roomId: room, username: 'dan' });
+  await done(aya, 'create:chat', { roomId: room, username: 'aya', message: 'hello' });
+
+  await cutOffReplicas(primary);
+  balancer.ports = [portOf(node.url)];
+  await killed.kill();
+  await until(() => dan.connected && dan.recovered, 'he is on the other node');
+  const store = await storeAt(cluster.url);
+  await until(async () => (await store.lapsed(10)).length === 0, 'the other holds his name');
+  const removed = hearing(aya, 'remove:member:success');
+  await replace(cluster, primary);
+
+  const end = performance.now() + grace + 1_000;
+  await until(() => removed.length > 0 || performance.now() > end, 'the grace is over', 2 * grace);
+  expect(removed).toEqual([]);
+  expect(await ask(dan, 'create:chat', { roomId: room, username: 'dan', message: 'still here' })).toMatchObject({ ok: true });
+});
+
+test('F9: a stock client whose place the primary took last is recovered', { timeout }, async () => {
+  const cluster = await newCluster({ nodeTimeout: 1_000 });
+  const [node, other] = [await startNode(cluster.url, { grace }), await startNode(cluster.url, { grace })];
+  const balancer = await startBalancer([portOf(node.url)]);
+  const dan = await connect(balancer.url, { reconnection: true, reconnectionDelay: 100, reconnectionDelayMax: 200 });
+  const aya = await connect(other.url);
+  await done(dan, 'create:room', { roomId: 'den', username: 'dan' });
+  const primaries = cluster.nodes.slice(0, 3);
+  const having = await Promise.all(primaries.map((primary) => primary.cli('KEYS', '*:places:*')));
+  const primary = primaries[having.findIndex((keys) => keys !== '')]!;
+  await done(dan, 'remove:member', { roomId: 'den', username: 'dan' });
+  const room = await roomOn(cluster, (each) => each !== primary);
+  await done(aya, 'create:room', { roomId: room, username: 'aya' });
+
+  await cutOffReplicas(primary);
+  await done(dan, 'add:member', { roomId: room, username: 'dan' });
+  await done(aya, 'create:chat', { roomId: room, username: 'aya', message: 'hello' });
+  await until(async () => (await primary.cli('KEYS', '*:places:*')) !== '', 'his place is written down');
+  await replace(cluster, primary);
+  await done(aya, 'create:chat', { roomId: room, username: 'aya', message: 'still there?' });
+  await new Promise((resolve) => setTimeout(resolve, 2_000));
+
+  const dropped = new Promise((resolve) => dan.once('disconnect', resolve));
+  dan.io.engine.close();
+  await dropped;
+  await until(() => dan.connected, 'he is back');
+  expect(dan.recovered).toBe(true);
+});

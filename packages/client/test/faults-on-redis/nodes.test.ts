@@ -1,0 +1,147 @@
+/** Nodes on one Redis that are killed, deployed anew, frozen, or asked for the same at the same moment. */
+import type { Entry } from '@engawa/server';
+import { expect, test } from 'vitest';
+import { readEntries } from '../../../server/test/helpers/recording.ts';
+import { ask, connect, done, until } from '../../../server/test/helpers/server.ts';
+import { startBalancer } from '../helpers/balancer.ts';
+import { newRedis, startNode, storeAt } from '../helpers/on-redis.ts';
+import { ROOM } from '../helpers/people.ts';
+import { Scene } from '../helpers/scene.ts';
+import { ServerProcess } from '../helpers/server-process.ts';
+import { Throng } from '../helpers/throng.ts';
+
+const portsOf = (nodes: ServerProcess[]): number[] => nodes.map(({ port }) => port);
+
+test('F2, F3: nodes that are killed while all talk lose nothing: who was on them goes on with another, nobody else notices', async () => {
+  const { url } = await newRedis();
+  const nodes = await Promise.all([1, 2, 3].map(() => ServerProcess.start(url)));
+  const balancer = await startBalancer(portsOf(nodes));
+  const throng = await Throng.gather([balancer.url]);
+  const { scene, all, stock } = throng;
+  for (let kills = 1; kills <= 2; kills += 1) {
+    await scene.untilAcknowledged(200);
+    const before = throng.drops;
+    await nodes.shift()?.kill();
+    await until(() => throng.drops >= before + all.length / 3, 'those who were on it dropped');
+    await throng.untilAllAreHere();
+    expect(throng.drops - before, 'on a node that is left nobody dropped').toBe(all.length / (4 - kills));
+    balancer.ports = portsOf(nodes);
+  }
+  await scene.untilAcknowledged(200);
+  throng.hush();
+  await scene.endsWell(await storeAt(url));
+  for (const { returns, recovered } of stock) expect(recovered).toBe(returns);
+});
+
+test('F19: a rolling deploy of three nodes under load, through a plain TCP balancer, loses nothing and says nothing twice', {
+  timeout: 120_000,
+}, async () => {
+  const { url } = await newRedis();
+  let nodes = await Promise.all([1, 2, 3].map(() => ServerProcess.start(url)));
+  const balancer = await startBalancer(portsOf(nodes));
+  const throng = await Throng.gather([balancer.url]);
+  const { scene, all, sdk, stock } = throng;
+  for (const old of nodes) {
+    await scene.untilAcknowledged(200);
+    const next = await ServerProcess.start(url);
+    nodes = [...nodes.filter((node) => node !== old), next];
+    balancer.ports = portsOf(nodes);
+    expect(await old.stop()).toBe(0);
+    await throng.untilAllAreHere();
+  }
+  await scene.untilAcknowledged(200);
+  throng.hush();
+  await scene.endsWell(await storeAt(url));
+  for (const { drops, returnAfter } of all) expect(drops, 'each was told to come back').toBe(returnAfter.length);
+  expect(throng.drops).toBeGreaterThanOrEqual(all.length);
+  for (const { errors, resets } of sdk) expect([errors, resets]).toEqual([[], []]);
+  for (const { returns, recovered } of stock) expect(recovered).toBe(returns);
+});
+
+test('two nodes are asked for the same name, or the same room, at the same moment, 1,000 times: one has it each time', async () => {
+  const { url } = await newRedis();
+  const [one, other] = [await startNode(url), await startNode(url)];
+  const sockets = [await connect(one.url), await connect(other.url)];
+  await done(sockets[0]!, 'create:room', { roomId: ROOM, username: 'owner' });
+  const winners = [0, 0];
+  for (let turn = 0; turn < 1_000; turn += 1) {
+    const username = `name ${turn}`;
+    const isRoom = turn % 4 === 3;
+    const asks = sockets.map((socket) =>
+      isRoom ? ask(socket, 'create:room', { roomId: username, username }) : ask(socket, 'add:member', { roomId: ROOM, username }),
+    );
+    const answers = await Promise.all(turn % 2 ? asks : asks.reverse());
+    const refusals = answers.flatMap((answer) => (answer.ok ? [] : [answer.error.code]));
+    expect(refusals).toEqual([isRoom ? 'room_exists' : 'name_taken']);
+    winners[answers.findIndex(({ ok }) => ok)]! += 1;
+  }
+  expect(Math.min(...winners), 'neither has it always').toBeGreaterThan(0);
+  const log = await readEntries(await storeAt(url), ROOM);
+  const names = log.filter(({ kind }) => kind === 'add:member').map(({ by }) => by);
+  expect(names).toHaveLength(751);
+  expect(new Set(names).size).toBe(751);
+});
+
+test("the guests of a node that was killed are let go by any other, once, and their names are others'", async () => {
+  const { url } = await newRedis();
+  const grace = 1_200;
+  const [killed, ...others] = await Promise.all([1, 2, 3].map(() => ServerProcess.start(url, { brisk: { grace } })));
+  const [there, here] = [await connect(killed!.url), await connect(others[0]!.url)];
+  await done(here, 'create:room', { roomId: ROOM, username: 'owner' });
+  const guests = Array.from({ length: 30 }, (_, number) => `guest ${number}`);
+  for (const username of guests) await done(there, 'add:member', { roomId: ROOM, username });
+  const store = await storeAt(url);
+  const gone = async () => (await readEntries(store, ROOM)).filter(({ kind }) => kind === 'remove:member');
+  await killed!.kill();
+  const since = performance.now();
+  expect(await ask(here, 'add:member', { roomId: ROOM, username: 'guest 7' })).toMatchObject({ ok: false, error: { code: 'name_taken' } });
+  await until(async () => (await gone()).length >= guests.length, 'their names are free');
+  expect(performance.now() - since, 'not before the grace').toBeGreaterThan(grace * 0.8);
+  const [elsewhere] = [await connect(others[1]!.url)];
+  for (const username of guests) await done(elsewhere, 'add:member', { roomId: ROOM, username });
+  await until(async () => (await store.lapsed(100)).length === 0, 'nothing is left to be let go');
+  expect((await gone()).map(({ by, body }: Entry) => [by, body?.reason])).toEqual(
+    expect.arrayContaining(guests.map((username) => [username, 'gone'])),
+  );
+  expect(await gone()).toHaveLength(guests.length);
+});
+
+/** `FREEZE=60` freezes, for so many seconds, a server as operators run it; else it is one whose guests are let go sooner. */
+const freezeSeconds = Number(process.env.FREEZE ?? 0);
+
+test('F23: a node that stood still wakes as a stranger: its guests were let go, one name is taken, and it acknowledges and tells nothing false', {
+  timeout: freezeSeconds * 1_000 + 60_000,
+}, async () => {
+  const { url } = await newRedis();
+  const options = freezeSeconds > 0 ? {} : { brisk: { grace: 1_500, pingInterval: 1_000, pingTimeout: 1_000 } };
+  const [zombie, other] = [await ServerProcess.start(url, options), await ServerProcess.start(url, options)];
+  const scene = new Scene();
+  const aya = await scene.enter('aya', other.url);
+  const [ben, chiyo] = [await scene.enter('ben', zombie.url), await scene.enter('chiyo', zombie.url)];
+  const dan = await scene.enterStock('dan', zombie.url);
+  const hushes = [aya, ben, chiyo, dan].map((person) => person.talk('', 20));
+  await scene.untilAcknowledged(60);
+
+  zombie.freeze();
+  const thawing = pause(freezeSeconds * 1_000);
+  const store = await storeAt(url);
+  const removals = async () => (await readEntries(store, ROOM)).filter(({ kind }) => kind === 'remove:member');
+  await until(async () => (await removals()).length === 3, 'its guests are let go', 45_000);
+  expect(scene.open, 'they wait for an answer').toBeGreaterThanOrEqual(3);
+  const thief = await connect(other.url);
+  const taking = scene.pen('ben').asked('add:member', { roomId: ROOM, username: 'ben' });
+  scene.pen('ben').answered(taking, await done(thief, 'add:member', { roomId: ROOM, username: 'ben' }));
+  await scene.untilAcknowledged(60);
+  await thawing;
+  zombie.thaw();
+
+  await until(() => ben.room.state === 'ended' && chiyo.isHere && dan.isHere, 'they know where they are', 30_000);
+  expect(ben.room.ending).toMatchObject({ reason: 'refused', error: { code: 'name_taken' } });
+  await scene.untilAcknowledged(60);
+  for (const hush of hushes) hush();
+  await scene.endsWell(store);
+  expect((await removals()).map(({ by }) => by).toSorted()).toEqual(['ben', 'chiyo', 'dan']);
+  expect(dan.recovered).toBe(dan.returns);
+});
+
+const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));

@@ -1,0 +1,50 @@
+/** A plain TCP balancer, without sticky sessions: each connection goes to the next server that takes it. */
+import { once } from 'node:events';
+import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
+import { onTestFinished } from 'vitest';
+
+export async function startBalancer(ports: number[]): Promise<Balancer> {
+  const balancer = new Balancer(ports);
+  onTestFinished(() => balancer.close());
+  await balancer.listen();
+  return balancer;
+}
+
+class Balancer {
+  /** Where the servers are, from now on; connections stay where they are. */
+  ports: number[];
+  readonly #server = createServer((client) => this.#send(client, this.ports.length));
+  readonly #clients = new Set<Socket>();
+  #turn = 0;
+
+  constructor(ports: number[]) {
+    this.ports = ports;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  async listen(): Promise<void> {
+    await once(this.#server.listen(0, '127.0.0.1'), 'listening');
+  }
+
+  close(): void {
+    this.#server.close();
+    for (const client of this.#clients) client.destroy();
+  }
+
+  #send(client: Socket, attempts: number): void {
+    this.#clients.add(client);
+    client.once('close', () => this.#clients.delete(client)).on('error', () => undefined);
+    this.#turn += 1;
+    const server = createConnection(this.ports[this.#turn % this.ports.length] as number, '127.0.0.1');
+    const refused = () => (attempts > 1 ? this.#send(client, attempts - 1) : client.resetAndDestroy());
+    server.once('error', refused).once('connect', () => {
+      server.off('error', refused).on('error', () => undefined);
+      server.once('close', () => client.destroy());
+      client.once('close', () => server.destroy());
+      client.pipe(server).pipe(client);
+    });
+  }
+}
