@@ -27,11 +27,15 @@ COPY --from=build /engawa/packages/client packages/client
 COPY --from=build /engawa/packages/server packages/server
 COPY --from=build /engawa/packages/terminal packages/terminal
 COPY --from=build /engawa/packages/engawa packages/engawa
+COPY deploy/entrypoint.sh ./
 RUN mkdir /data && chown node:node /data && ln -s /engawa/packages/engawa/bin/engawa.js /usr/local/bin/engawa
-USER node
+# The user node, as a number, by which Kubernetes knows that it is not root. With 0 the server runs as node, too: see entrypoint.sh.
+ARG RUN_AS=1000
+USER $RUN_AS
 VOLUME /data
 EXPOSE 3000
 STOPSIGNAL SIGTERM
-HEALTHCHECK CMD ["node", "-e", "fetch(`http://localhost:${process.env.PORT || 3000}/health`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
-ENTRYPOINT ["engawa"]
+# Is it alive? Who is ended for not being ready would never wait for a Redis that is late.
+HEALTHCHECK --interval=10s --timeout=5s CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT || 3000}/health`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+ENTRYPOINT ["/engawa/entrypoint.sh"]
 CMD ["serve"]

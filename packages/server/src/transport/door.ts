@@ -9,6 +9,8 @@ import { connectionOf } from './local-room.ts';
 import { returnOf } from './recovering-adapter.ts';
 import type { Turnstile } from './turnstile.ts';
 
+/** Of Engine.IO's errors: who polls names a session that is not here. */
+const UNKNOWN_SESSION = 1;
 /** CONNECT packets of one connection: one is enough, and each is answered, also when it is refused. */
 const CONNECTS = 10;
 
@@ -65,7 +67,11 @@ export function guardDoor(io: Server, { node, limits, trustedProxies, log }: Doo
     else visits.set(conn, visit);
   });
   io.engine.on('connection_error', ({ code, message, req }: { code: number; message: string; req?: IncomingMessage }) => {
-    log.info({ code, message, address: req && addressOf(req, trustedProxies) }, 'a connection was refused');
+    const what =
+      code === UNKNOWN_SESSION
+        ? 'somebody polls who is not known here: since a restart, or because the balancer is not sticky'
+        : 'a connection was refused';
+    log.info({ code, message, address: req && addressOf(req, trustedProxies) }, what);
   });
   io.use((socket, next) => {
     const visit = visits.get(socket.conn);

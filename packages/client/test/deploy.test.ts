@@ -1,0 +1,116 @@
+/** Servers on one Redis, as platforms run them: replaced, ended the hard way, cut off, and several behind a balancer. */
+import { randomFrom } from '@engawa/client/testing';
+import { expect, onTestFinished, test } from 'vitest';
+import { type FaultyProxy, startProxy } from '../../server/test/helpers/proxy.ts';
+import { type RedisServer, startRedis } from '../../server/test/helpers/redis-servers.ts';
+import { until, within } from '../../server/test/helpers/server.ts';
+import { ServerProcess } from '../../server/test/helpers/server-process.ts';
+import { Crowd } from './helpers/crowd.ts';
+
+/** They come back sooner than those of an application, so that a test need not last. */
+const DELAYS = { firstMs: 100, lastMs: 1_000, openMs: 5_000 };
+const TALK_MS = 1_000;
+/** What Cloud Run leaves an instance between SIGTERM and SIGKILL. */
+const NOTICE_MS = 10_000;
+
+test('an instance is told to stop while Redis says nothing, and killed ten seconds later: nothing is lost or comes twice', {
+  timeout: 120_000,
+}, async () => {
+  const { redis, proxy, crowd } = await scene();
+  const first = await start(redis);
+  proxy.retarget(first.port);
+  await talk(crowd);
+  const second = await start(redis);
+  redis.stop();
+  await pause(200);
+  proxy.retarget(second.port);
+  void first.server.stop();
+  await pause(NOTICE_MS);
+  await first.server.kill();
+  redis.cont();
+  await talk(crowd);
+  await endsWell('killed after its notice', { redis, crowd, servers: [second.server] });
+});
+
+test('a proxy cuts every connection at a certain age, as a request time-out does: nothing is lost or comes twice', {
+  timeout: 120_000,
+}, async () => {
+  const { redis, proxy, crowd } = await scene();
+  const { server, port } = await start(redis);
+  proxy.cutAfter({ ageMs: 1_500 });
+  proxy.retarget(port);
+  // Of the stock clients some poll, by requests that are too short to be cut.
+  await until(() => crowd.sdk.every(({ returns }) => returns >= 4), 'everybody was cut three times and came back', 60_000);
+  proxy.cutAfter({});
+  await endsWell('cut at an age', { redis, crowd, servers: [server] });
+});
+
+test('of two instances behind a balancer one is replaced and the other killed: nothing is lost or comes twice', {
+  timeout: 120_000,
+}, async () => {
+  const { redis, proxy, crowd } = await scene({ isBalanced: true });
+  const [one, two] = [await start(redis), await start(redis)];
+  proxy.retarget(one.port, two.port);
+  await talk(crowd);
+
+  const three = await start(redis);
+  proxy.retarget(two.port, three.port);
+  expect(await one.server.stop()).toBe(0);
+  await talk(crowd);
+
+  // A balancer finds out only after a while: until then every second connection leads to nobody.
+  await two.server.kill();
+  await pause(1_000);
+  const four = await start(redis);
+  proxy.retarget(three.port, four.port);
+  await talk(crowd);
+  await endsWell('balanced', { redis, crowd, servers: [three.server, four.server] });
+});
+
+interface Scene {
+  redis: RedisServer;
+  proxy: FaultyProxy;
+  crowd: Crowd;
+}
+
+/** A crowd that talks as soon as there is a server behind the proxy. */
+async function scene({ isBalanced = false } = {}): Promise<Scene> {
+  const redis = await startRedis();
+  onTestFinished(() => redis.close());
+  const proxy = await startProxy({ port: 1 });
+  const crowd = new Crowd({
+    url: proxy.url,
+    roomIds: ['one', 'two', 'three'],
+    sdk: 16,
+    stock: 8,
+    delays: DELAYS,
+    random: randomFrom(1),
+    isBalanced,
+  });
+  onTestFinished(() => crowd.close());
+  return { redis, proxy, crowd };
+}
+
+async function start({ url }: RedisServer): Promise<{ server: ServerProcess; port: number }> {
+  const server = new ServerProcess(url);
+  onTestFinished(() => void server.stop());
+  return { server, port: Number(new URL(await within(server.listening, 'a server to listen', 30_000)).port) };
+}
+
+async function talk({ talkers }: Crowd): Promise<void> {
+  await until(() => talkers.every(({ isThere }) => isThere), 'everybody is there', 60_000);
+  await pause(TALK_MS);
+}
+
+async function endsWell(what: string, { redis, crowd, servers }: Pick<Scene, 'redis' | 'crowd'> & { servers: ServerProcess[] }) {
+  expect(await crowd.calm()).toEqual([]);
+  for (const server of servers) expect(await server.stop()).toBe(0);
+  const account = await crowd.account(redis.url);
+  const away = crowd.talkers.flatMap((talker) => talker.away).toSorted((some, other) => some - other);
+  const [middle, most] = [away[Math.floor(away.length / 2)], away.at(-1)].map((time = 0) => Math.round(time));
+  console.log(`${what}: away ${away.length} times, for ${middle} ms (median), ${most} ms at most`, account);
+  expect(account.faults).toEqual([]);
+  expect(crowd.stock.map(({ comebacks: { strangers } }) => strangers)).toEqual(crowd.stock.map(() => 0));
+}
+
+const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));

@@ -1,0 +1,19 @@
+import { pino } from 'pino';
+import { expect, test } from 'vitest';
+import { startProxy } from './helpers/proxy.ts';
+import { connect, heard, newClient, startServer } from './helpers/server.ts';
+
+test('who polls through a balancer that is not sticky does not come in, and the log says why; a WebSocket does', async () => {
+  const lines: string[] = [];
+  const log = pino({ level: 'info' }, { write: (line) => void lines.push(line) });
+  const urls = [await startServer({ log }), await startServer({ log })].map(({ url }) => new URL(url));
+  const proxy = await startProxy({ port: 1 });
+  proxy.retarget(...urls.map(({ port }) => Number(port)));
+
+  // As a stock client does by itself: it polls first.
+  const refusal = await heard(newClient(proxy.url, { transports: ['polling', 'websocket'] }), 'connect_error');
+  expect(refusal).toMatchObject({ message: 'xhr post error', description: 400 });
+  expect(lines.join('')).toContain('the balancer is not sticky');
+
+  for (const _ of urls) await connect(proxy.url, { transports: ['websocket'] });
+});
