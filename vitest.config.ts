@@ -1,14 +1,22 @@
 import { defineConfig } from 'vitest/config';
+import onRedis from './scripts/on-redis.json' with { type: 'json' };
 
 export default defineConfig({
   test: {
-    include: ['packages/*/test/**/*.test.ts'],
     // Processes, because tests start worker threads and servers, and some end a process the hard way.
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     // A forgotten `.only` would leave the other tests out unseen.
     allowOnly: false,
+    projects: [
+      { extends: true, test: { name: 'in this process', include: ['packages/*/test/**/*.test.ts'] } },
+      // What goes through the store runs on real Redis, too.
+      ...Object.entries(onRedis).map(([name, include]) => ({
+        extends: true as const,
+        test: { name, include, globalSetup: 'packages/server/test/helpers/redis-project.ts' },
+      })),
+    ],
   },
 });

@@ -1,6 +1,6 @@
 // `npm test`: every check there is. `npm test -- NAME` runs only the test files whose path contains NAME.
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { install, root, run } from './set-up.js';
 
 const published = readdirSync(join(root, 'packages'))
@@ -12,12 +12,22 @@ const imported = published.filter((each) => each.exports);
 const floors = { 'engine.io': '6.6.9', 'socket.io-parser': '4.2.7', ws: '8.21.3' };
 const belowFloor = Object.entries(floors).map(([name, version]) => `[name='${name}']:not(:semver(>=${version}))`);
 
-/** What tests need beside npm's packages: Debian's package, the file that shows that it is there, and the tests. */
-const systemPackages = [{ name: 'chromium', file: '/usr/bin/chromium', neededBy: 'packages/client/test/browser.test.ts' }];
+/** Test files that run on real Redis, too, as often as there are kinds of it for them (see vitest.config.ts). */
+const onRedis = Object.values(readJson('scripts/on-redis.json')).flat();
+const redisTests = [...onRedis, ...testFiles().filter((path) => /from '.*\/redis/.test(readFileSync(join(root, path), 'utf8')))];
+
+/** What tests need beside npm's packages: Debian's package, the program that it brings, and the tests. */
+const systemPackages = [
+  { name: 'chromium', program: '/usr/bin/chromium', neededBy: ['packages/client/test/browser.test.ts'] },
+  { name: 'redis-server', program: 'redis-server', neededBy: redisTests },
+  { name: 'openssl', program: 'openssl', neededBy: redisTests },
+  { name: 'iproute2', program: 'ip', neededBy: ['packages/client/test/faults-on-redis/partitions.test.ts'] },
+];
 
 const filters = process.argv.slice(2);
 const isRun = (path) => filters.length === 0 || filters.some((name) => path.includes(name));
-const missing = systemPackages.filter(({ file, neededBy }) => isRun(neededBy) && !existsSync(file)).map(({ name }) => name);
+const isThere = (program) => run(`command -v ${program} >/dev/null`);
+const missing = systemPackages.filter(({ program, neededBy }) => neededBy.some(isRun) && !isThere(program)).map(({ name }) => name);
 
 const preparation = { name: 'system packages', commands: missing.length > 0 ? [installing(missing.join(' '))] : [] };
 const build = { name: 'build and types', commands: ['tsc -b'] };
@@ -71,8 +81,17 @@ function countTests() {
   const files = existsSync(join(root, file)) ? readJson(file).testResults : [];
   const tests = files.flatMap(({ status, assertionResults }) => (assertionResults.length > 0 ? assertionResults : [{ status }]));
   const passed = tests.filter(({ status }) => status === 'passed').length;
+  const missed = missedOnRedis(files.map(({ name }) => relative(root, name)));
+  if (missed.length > 0) console.log(`Did not run as often as it should: ${missed.join(', ')}`);
   const broken = !succeeded || passed === 0;
-  return { passed, failed: Math.max(tests.length - passed, Number(broken)) };
+  return { passed, failed: Math.max(tests.length - passed + missed.length, Number(broken)) };
+}
+
+/** Each runs once in this process, and once on each Redis that it is listed for. */
+function missedOnRedis(ran) {
+  const due = [...new Set(onRedis), ...onRedis].filter(isRun);
+  for (const path of ran) if (due.includes(path)) due.splice(due.indexOf(path), 1);
+  return due;
 }
 
 function report() {
@@ -83,6 +102,11 @@ function report() {
   const [passed, failed] = ['passed', 'failed'].map((key) => results.reduce((sum, result) => sum + result[key], 0));
   console.log(`${passed} passed, ${failed} failed`);
   process.exitCode = Number(failed > 0);
+}
+
+function testFiles() {
+  const names = readdirSync(join(root, 'packages'), { recursive: true, encoding: 'utf8' }).map((name) => `packages/${name}`);
+  return names.filter((path) => path.endsWith('.test.ts') && !path.includes('node_modules'));
 }
 
 function readJson(path) {

@@ -6,7 +6,12 @@ import { connect } from '@engawa/client';
 import { isSameRoom } from '@engawa/protocol/position';
 import { openEmbedded } from '@engawa/server';
 import { expect, onTestFinished, test } from 'vitest';
-import { newFolder, startServer, until } from '../../server/test/helpers/server.ts';
+import { startProxy } from '../../server/test/helpers/proxy.ts';
+import { newFolder, type Running, startServer, until } from '../../server/test/helpers/server.ts';
+import { away, ROOM } from './helpers/people.ts';
+import { Scene } from './helpers/scene.ts';
+
+const portOf = (url: string) => ({ port: Number(new URL(url).port) });
 
 test('after a restore clients load anew, and what the backup lacks of theirs is said again, once', { timeout: 60_000 }, async () => {
   const folder = newFolder();
@@ -63,6 +68,60 @@ test('a folder that was only closed, killed or copied whole is no restored one',
   expect(store.wasRestored).toBe(false);
   await store.close();
 });
+
+test.each([
+  ['is behind them', 0],
+  ['has gone on since', 30],
+])(
+  'F28: who comes back to a log that was restored from an old copy, and %s, is told so; what he said and it lost is said again',
+  async (_, meanwhile) => {
+    const [folder, copy] = [newFolder(), newFolder()];
+    const first = await on(folder);
+    const [proxy, direct] = [await startProxy(portOf(first.url)), await startProxy(portOf(first.url))];
+    const scene = new Scene();
+    const [aya, ben] = [await scene.enter('aya', direct.url), await scene.enter('ben', proxy.url)];
+    await aya.say(5);
+    await until(() => ben.texts.length === 5, 'he heard them');
+    // What is in the files at rest is what an operator copies.
+    const comeBack = await away(proxy, ben);
+    const ayaComesBack = await away(direct, aya);
+    await close(first);
+    cpSync(folder, copy, { recursive: true });
+    const second = await on(folder);
+    for (const each of [proxy, direct]) each.retarget(portOf(second.url).port);
+    comeBack();
+    ayaComesBack();
+    await ben.say(20);
+    await until(() => ben.texts.length === 25 && aya.texts.length === 25, 'all heard all');
+    const before = ben.room.position.seq;
+
+    const [benReturns, ayaReturns] = [await away(proxy, ben), await away(direct, aya)];
+    await close(second);
+    const third = await on(copy);
+    for (const each of [proxy, direct]) each.retarget(portOf(third.url).port);
+    const { head } = await third.store.read(ROOM, {});
+    expect(head, 'the log lost its end').toBeLessThan(before);
+    ayaReturns();
+    await until(() => aya.resets.length > 0 && aya.isHere, 'aya is told');
+    await aya.say(meanwhile);
+    benReturns();
+    await until(() => ben.resets.length > 0 && ben.isHere, 'ben is told');
+    await aya.say(1);
+    await scene.calm();
+    expect([aya.resets, ben.resets]).toEqual([['reset'], ['reset']]);
+    const chats = ben.room.timeline.chats.filter(({ username }) => username === 'ben').map(({ message }) => message);
+    expect(chats).toEqual(Array.from({ length: 20 }, (__, number) => `ben ${number + 1}`));
+  },
+);
+
+async function on(folder: string): Promise<Running> {
+  return startServer({ store: await openEmbedded({ folder }), limits: 'off' });
+}
+
+async function close({ stop, store }: Running): Promise<void> {
+  await stop();
+  await store.close();
+}
 
 /** As operators make one, while the server runs. */
 async function copyOf(database: string, backup: string): Promise<void> {

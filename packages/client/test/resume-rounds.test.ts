@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { seed } from '../../server/test/helpers/seed.ts';
-import { newFolder } from '../../server/test/helpers/server.ts';
+import { isOnRedis, newPlace } from '../../server/test/helpers/stores.ts';
 import { type Figures, resumeAgainAndAgain } from './helpers/resume-rounds.ts';
 
-const rounds = Number(process.env.ROUNDS ?? 200);
+const rounds = Number(process.env.ROUNDS ?? (isOnRedis ? 20 : 200));
 
 test(`${rounds} rounds of kill -9 under clients that stay: none misses anything, nor is told it twice`, {
   timeout: rounds * 10_000 + 120_000,
@@ -14,7 +14,7 @@ test(`${rounds} rounds of kill -9 under clients that stay: none misses anything,
   const figures = await resumeAgainAndAgain({
     rounds,
     seed,
-    folder: newFolder(),
+    place: newPlace(),
     onChapter: (so) => console.log(`resume: ${sayHowFar(so)}, ${elapsed()}`),
   });
   console.log(`resume: ${elapsed()}`, figures);

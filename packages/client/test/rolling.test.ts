@@ -1,8 +1,9 @@
 import { randomFrom } from '@engawa/client/testing';
 import { expect, onTestFinished, test } from 'vitest';
 import { startProxy } from '../../server/test/helpers/proxy.ts';
-import { newFolder, until, within } from '../../server/test/helpers/server.ts';
+import { until, within } from '../../server/test/helpers/server.ts';
 import { ServerProcess } from '../../server/test/helpers/server-process.ts';
+import { newPlace } from '../../server/test/helpers/stores.ts';
 import { Crowd } from './helpers/crowd.ts';
 import type { Talker } from './helpers/talkers.ts';
 
@@ -17,7 +18,7 @@ const ROLLED = new RegExp(`^(catching up, )?(live, )?((offline, )+(catching up, 
 test('a server is stopped and started again under load, and nobody is told of an error, misses anything, or is told it twice', {
   timeout: 180_000,
 }, async () => {
-  const folder = newFolder();
+  const place = newPlace();
   const proxy = await startProxy({ port: 1 });
   let server = await start();
   onTestFinished(async () => void (await server.stop()));
@@ -34,7 +35,7 @@ test('a server is stopped and started again under load, and nobody is told of an
 
   expect(await crowd.calm()).toEqual([]);
   expect(await server.stop()).toBe(0);
-  const account = await crowd.account(folder);
+  const account = await crowd.account(place);
   console.log(`rolling: ${RESTARTS} restarts, ${away('SDK', crowd.sdk)}, ${away('stock', crowd.stock)}`, account);
   expect(account.faults).toEqual([]);
   for (const { states } of crowd.sdk) {
@@ -46,7 +47,7 @@ test('a server is stopped and started again under load, and nobody is told of an
   ).toEqual(crowd.stock.map(() => 0));
 
   async function start(): Promise<ServerProcess> {
-    const next = new ServerProcess(folder);
+    const next = new ServerProcess(place);
     proxy.retarget(Number(new URL(await within(next.listening, 'a server to listen', 30_000)).port));
     proxy.refuse(false);
     return next;

@@ -1,10 +1,10 @@
 /** Hostile JSON and types (attack list, groups 38 to 44): refused as what they are, kept never, and nobody else notices. */
 import { type EventName, events } from '@engawa/protocol';
-import { openMemory } from '@engawa/server';
 import { describe, expect, test } from 'vitest';
 import { ATTACKER, ROOM, type Scene, startScene } from './helpers/neighbours.ts';
 import { attack, connectRaw, type RawWebSocket, rawWebSocket } from './helpers/raw.ts';
-import { askAnything, connect, done, embeddedStore, hearing, within } from './helpers/server.ts';
+import { askAnything, connect, done, hearing, within } from './helpers/server.ts';
+import { stores } from './helpers/stores.ts';
 
 const INVALID = ['invalid_payload'];
 const arrays = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth);
@@ -171,10 +171,7 @@ describe('41, 43: numbers', () => {
     },
   );
 
-  test.each([
-    ['memory', async () => openMemory()],
-    ['embedded', embeddedStore],
-  ])('the largest place that is one is asked for in vain, on the %s store', async (_, open) => {
+  test.each(stores)('the largest place that is one is asked for in vain, on the %s store', async (_, open) => {
     const { aya, unharmed } = await startScene({ store: await open() });
     const largest = Number.MAX_SAFE_INTEGER;
     const page = (where: object) => done(aya, 'list:chats', { roomId: ROOM, ...where });
@@ -203,7 +200,7 @@ describe('42: what is no text', () => {
   };
   const hostile = ['{"$ne":null}', '{"$gt":""}', '{"$where":"1"}', '["room1","room2"]', '[]', '{}', 'true', 'null', '0', '1'];
   const withTexts = Object.entries(events).map(([event, { payload }]) => {
-    const places = ['limit', 'id', ...(event === 'list:chats' ? ['before', 'after', 'around'] : [])];
+    const places = ['limit', 'id', 'retention', ...(event === 'list:chats' ? ['before', 'after', 'around'] : [])];
     const shape = event === 'resume:rooms' ? events[event].payload.shape.rooms.element.shape : payload.shape;
     const valid = Object.fromEntries(
       Object.keys(shape)

@@ -37,7 +37,7 @@ describe('the checker of histories finds', () => {
       ({ sent }) => (found(sent('a4').acks[0]).tick = 7),
       'b1 of Ben was sent after 9 was acknowledged and is before it',
     ],
-    ['a key with another value', ({ log }) => (found(log.keys.get('chat/4')).value = {}), 'the key chat/4 is not as a replay'],
+    ['a key with another value', ({ log }) => (found(log.keys.get('entry/4/chat')).value = {}), 'the key entry/4/chat is not as a replay'],
     ['a key set by another entry', ({ log }) => (found(log.keys.get('member/aya')).seq = 1), 'the key member/aya is not as a replay'],
     ['a key that is missing', ({ log }) => log.keys.delete('settings'), 'the key settings is not as a replay'],
     ['a key too many', ({ log }) => log.keys.set('member/ben', { value: true, seq: 3 }), 'the key member/ben is not as a replay'],
@@ -130,13 +130,13 @@ function example(): Seen {
     keys: new Map<string, { value: Json; seq: number }>([
       ['settings', { value: { owner: 'author of Aya', topic: '' }, seq: 1 }],
       ['member/aya', { value: { username: 'Aya', author: 'author of Aya' }, seq: 2 }],
-      ['chat/4', { value: { message: 'one!' }, seq: 7 }],
-      ['reaction/6/%25/ben', { value: true, seq: 8 }],
+      ['entry/4/chat', { value: { message: 'one!' }, seq: 7 }],
+      ['entry/6/reaction/%25/ben', { value: true, seq: 8 }],
     ]),
     counts: new Map([
       ['member', 1],
-      ['chat', 1],
-      ['reaction/6/%25', 1],
+      ['entry/4', 1],
+      ['entry/6/reaction/%25', 1],
     ]),
     recalled: new Map(
       sent.filter(({ payload }) => payload.clientId !== undefined).map((each) => [each, each.acks.map(({ seq }) => ackOf(seq))]),

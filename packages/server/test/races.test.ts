@@ -4,12 +4,13 @@ import { expect, test } from 'vitest';
 import type { Appended, Store } from '#store/store.js';
 import { faultsOf, type Hearing, type RoomHistory, type Sent } from './helpers/history.ts';
 import { readEntries, readRoom, recordHeard } from './helpers/recording.ts';
-import { ask, connect, done, embeddedStore, startServer, until } from './helpers/server.ts';
+import { ask, connect, done, startServer, until } from './helpers/server.ts';
+import { durableStore } from './helpers/stores.ts';
 
 const roomId = 'lobby';
 
 test('of 200 clients that ask for one name at once, one gets it', async () => {
-  const { url, store } = await startServer({ store: await embeddedStore(), limits: 'off' });
+  const { url, store } = await startServer({ store: await durableStore(), limits: 'off' });
   const outcomes = watchAppends(store);
   await done(await connect(url), 'create:room', { roomId, username: 'owner' });
   const clients = await Promise.all(Array.from({ length: 200 }, () => connect(url)));
@@ -25,7 +26,7 @@ test('of 200 clients that ask for one name at once, one gets it', async () => {
 });
 
 test('who is removed while he talks is not heard after his removal, and hears nothing after it', { timeout: 60_000 }, async () => {
-  const { url, store } = await startServer({ store: await embeddedStore(), limits: 'off' });
+  const { url, store } = await startServer({ store: await durableStore(), limits: 'off' });
   const history: RoomHistory = { sent: [], hearings: [] };
   const clients = ['owner', 'member', 'witness'].map((name) => new Client(name, history));
   const [owner, member, witness] = clients as [Client, Client, Client];

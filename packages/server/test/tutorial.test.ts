@@ -4,7 +4,8 @@
  */
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
-import { ask, connect, done, embeddedStore, heard, hearing, newClient, refused, startServer, until, within } from './helpers/server.ts';
+import { ask, connect, done, heard, hearing, newClient, refused, startServer, until, within } from './helpers/server.ts';
+import { anotherFor, durableStore } from './helpers/stores.ts';
 
 const ROOM = { roomId: 'veranda' };
 
@@ -21,7 +22,7 @@ describe.each([['websocket'], ['polling']])('a stock client over %s', (transport
   const transports = [transport];
 
   test('speaks the four events and hears what the tutorial says, texts included', async () => {
-    const { url } = await startServer({ store: await embeddedStore() });
+    const { url } = await startServer({ store: await durableStore() });
     const aya = await connect(url, { transports });
     const ben = await connect(url, { transports });
     const told = { aya: [] as string[], ben: [] as string[] };
@@ -112,7 +113,7 @@ describe('the defects of the tutorial', () => {
   });
 
   test('4: of many who take one name or open one room at once, one does, and no room is half there', async () => {
-    const { url } = await startServer({ store: await embeddedStore(), limits: 'off' });
+    const { url } = await startServer({ store: await durableStore(), limits: 'off' });
     const sockets = await Promise.all(Array.from({ length: 30 }, () => connect(url)));
     const opened = await Promise.all(sockets.map((socket, each) => ask(socket, 'create:room', { ...ROOM, username: `u${each}` })));
     expect(opened.filter(({ ok }) => ok)).toHaveLength(1);
@@ -136,7 +137,7 @@ describe('the defects of the tutorial', () => {
 
   test('6: two servers on one store hear each other', async () => {
     const one = await startServer();
-    const two = await startServer({ store: one.store });
+    const two = await startServer({ store: await anotherFor(one.store) });
     const aya = await inRoom(one.url, 'aya', 'create:room');
     const ben = await inRoom(two.url, 'ben');
     const [toAya, toBen] = [heard(aya, 'create:chat:success'), heard(ben, 'create:chat:success')];
@@ -170,7 +171,7 @@ describe('the defects of the tutorial', () => {
   });
 
   test('8: what is heard was kept before', async () => {
-    const { url } = await startServer({ store: await embeddedStore() });
+    const { url } = await startServer({ store: await durableStore() });
     const aya = await inRoom(url, 'aya', 'create:room');
     const ben = await inRoom(url, 'ben');
     const chat = heard(ben, 'create:chat:success');

@@ -1,11 +1,12 @@
 import { type EventName, events } from '@engawa/protocol';
-import { openMemory, type Store } from '@engawa/server';
+import type { Store } from '@engawa/server';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { type MemberValue, memberKey } from '#chat/keys.js';
 import { lapse as lapseOf } from '#chat/members.js';
-import { ask, askAnything, connect, done, embeddedStore, heard, hearing, newClient, refused, startServer } from './helpers/server.ts';
+import { ask, askAnything, connect, done, heard, hearing, newClient, refused, startServer } from './helpers/server.ts';
+import { stores } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 
@@ -17,8 +18,8 @@ interface Room {
   ben: Socket;
 }
 
-async function startRoom(store: Store = openMemory()): Promise<Room> {
-  const { url } = await startServer({ store, limits: 'off' });
+async function startRoom(given?: Store): Promise<Room> {
+  const { url, store } = await startServer({ ...(given && { store: given }), limits: 'off' });
   const [aya, ben] = await Promise.all([connect(url), connect(url)]);
   await done(aya, 'create:room', { roomId, username: 'aya', topic: 'tea' });
   await done(ben, 'add:member', { roomId, username: 'ben' });
@@ -28,10 +29,7 @@ async function startRoom(store: Store = openMemory()): Promise<Room> {
 const say = (socket: Socket, username: string, message: string) => done(socket, 'create:chat', { roomId, username, message });
 const chatsOf = async (socket: Socket) => (await done(socket, 'list:chats', { roomId })).chats;
 
-describe.each([
-  ['memory', async () => openMemory()],
-  ['embedded', embeddedStore],
-])('on the %s store', (_, open) => {
+describe.each(stores)('on the %s store', (_, open) => {
   test('every command is heard by the room, in the order of the log, each knowing the one before it', async () => {
     const { aya, ben } = await startRoom(await open());
     const all: Record<string, unknown>[] = [];

@@ -1,9 +1,10 @@
 /** Many at once, and one who holds up: nobody else notices. */
-import { openMemory, type Store } from '@engawa/server';
+import type { Store } from '@engawa/server';
 import { Server } from 'socket.io';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { startProxy } from '../../../server/test/helpers/proxy.ts';
 import { type Running, startServer, until, withFault } from '../../../server/test/helpers/server.ts';
+import { newStore } from '../../../server/test/helpers/stores.ts';
 import type { SdkPerson } from '../helpers/people.ts';
 import { Scene } from '../helpers/scene.ts';
 
@@ -15,7 +16,7 @@ const UNREAD = 8 * 1024 * 1024;
 test('F21: who does not read is put out at the limit while all others talk on, and misses nothing when he reads again', {
   timeout: 60_000,
 }, async () => {
-  const { url, store, io } = await startWatched(openMemory());
+  const { url, store, io } = await startWatched(await newStore());
   const proxy = await startProxy(portOf(url));
   const scene = new Scene();
   const others = [await scene.enter('aya', url), await scene.enterStock('ben', url), await scene.enterStock('chiyo', url)];
@@ -60,12 +61,12 @@ function unread({ conn }: { conn: unknown }): number {
 test('F29: when hundreds come back at once, most of what they missed is read once for all', { timeout: 60_000 }, async () => {
   const MEMBERS = 300;
   let pages = 0;
-  const memory = openMemory();
+  const rooms = await newStore();
   const page: Store['page'] = async (...asked) => {
     pages += 1;
-    return memory.page(...asked);
+    return rooms.page(...asked);
   };
-  const { url } = await startServer({ store: withFault(memory, { page }), limits: 'off' });
+  const { url } = await startServer({ store: withFault(rooms, { page }), limits: 'off' });
   const proxy = await startProxy(portOf(url));
   const scene = new Scene();
   const aya = await scene.enter('aya', url);
@@ -100,5 +101,5 @@ test('F29: when hundreds come back at once, most of what they missed is read onc
   expect(members.every(({ drops }) => drops === 1)).toBe(true);
   expect(read, 'pages read').toBeLessThan(MEMBERS / 3);
   await until(() => members.every(({ texts }) => texts.length === 60 + waits.length), 'all heard all', 20_000);
-  expect(await scene.faults(memory)).toEqual([]);
+  expect(await scene.faults(rooms)).toEqual([]);
 });

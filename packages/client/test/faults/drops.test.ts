@@ -1,7 +1,8 @@
 /** Connections that drop, networks that fail, pages that die: what was missed is told, once and in order. */
 import { expect, test } from 'vitest';
 import { startProxy } from '../../../server/test/helpers/proxy.ts';
-import { embeddedStore, startServer, until } from '../../../server/test/helpers/server.ts';
+import { startServer, until } from '../../../server/test/helpers/server.ts';
+import { durableStore } from '../../../server/test/helpers/stores.ts';
 import { memory } from '../helpers/clients.ts';
 import { Scene } from '../helpers/scene.ts';
 
@@ -14,7 +15,7 @@ const kinds = [
 ] as const;
 
 test.each(kinds)('F1: a client that drops, %s, is told what it missed, once and in order, before anything newer', async (_, enter) => {
-  const { url, store } = await startServer({ store: await embeddedStore(), limits: 'off' });
+  const { url, store } = await startServer({ store: await durableStore(), limits: 'off' });
   const proxy = await startProxy(portOf(url));
   const scene = new Scene();
   const aya = await scene.enter('aya', url);
@@ -39,7 +40,7 @@ test.each(kinds)('F1: a client that drops, %s, is told what it missed, once and 
 });
 
 test('F1: a client that drops again and again, in the middle of whatever it does, sees one whole room in the end', async () => {
-  const { url, store } = await startServer({ store: await embeddedStore(), limits: 'off' });
+  const { url, store } = await startServer({ store: await durableStore(), limits: 'off' });
   const proxy = await startProxy(portOf(url));
   const scene = new Scene();
   const people = [await scene.enter('aya', url), await scene.enter('ben', proxy.url), await scene.enterStock('chiyo', proxy.url)];
@@ -52,7 +53,7 @@ test('F1: a client that drops again and again, in the middle of whatever it does
 });
 
 test('F30: a page that dies before it wrote down where it was is told some again, none too few, and says nothing twice', async () => {
-  const { url, store } = await startServer({ store: await embeddedStore(), limits: 'off' });
+  const { url, store } = await startServer({ store: await durableStore(), limits: 'off' });
   const proxy = await startProxy(portOf(url));
   const scene = new Scene();
   const disk = memory();
@@ -86,7 +87,7 @@ test('F30: a page that dies before it wrote down where it was is told some again
 });
 
 test('F31: a far and lossy network only takes longer', async () => {
-  const { url, store } = await startServer({ store: await embeddedStore(), limits: 'off' });
+  const { url, store } = await startServer({ store: await durableStore(), limits: 'off' });
   const proxy = await startProxy(portOf(url));
   const scene = new Scene();
   proxy.delay(150, 30);
@@ -99,7 +100,7 @@ test('F31: a far and lossy network only takes longer', async () => {
 });
 
 test('F31: a way that goes dead without a word is found out and left for another', async () => {
-  const { url, store } = await startServer({ store: await embeddedStore(), limits: 'off', pingInterval: 300, pingTimeout: 300 });
+  const { url, store } = await startServer({ store: await durableStore(), limits: 'off', pingInterval: 300, pingTimeout: 300 });
   const [wifi, mobile] = [await startProxy(portOf(url)), await startProxy(portOf(url))];
   // The client knows one address; what is behind it is what its network makes of it.
   const way = await startProxy(portOf(wifi.url));
@@ -125,7 +126,7 @@ test.each([
   ['stay, where the server pings more often', 150, 0],
   ['come back and miss nothing, where it does not', 60_000, 1],
 ])('F32: clients behind a proxy that cuts silent connections %s', async (_, pingInterval, drops) => {
-  const { url, store } = await startServer({ store: await embeddedStore(), limits: 'off', pingInterval });
+  const { url, store } = await startServer({ store: await durableStore(), limits: 'off', pingInterval });
   const proxy = await startProxy(portOf(url));
   proxy.cutAfter({ idleMs: 500 });
   const scene = new Scene();

@@ -1,25 +1,16 @@
-/** Logs that were trimmed, restored, edited meanwhile, or hold what nobody understands. */
-import { cpSync } from 'node:fs';
-import { type Draft, openEmbedded, openMemory, type Store } from '@engawa/server';
+/** Logs that were trimmed, edited meanwhile, or hold what nobody understands. */
+import type { Draft, Store } from '@engawa/server';
 import { describe, expect, test } from 'vitest';
-import { type FaultyProxy, startProxy } from '../../../server/test/helpers/proxy.ts';
-import { connect, done, embeddedStore, newFolder, type Running, startServer, until } from '../../../server/test/helpers/server.ts';
-import { type Person, ROOM } from '../helpers/people.ts';
+import { startProxy } from '../../../server/test/helpers/proxy.ts';
+import { connect, done, startServer, until } from '../../../server/test/helpers/server.ts';
+import { durableStore, stores } from '../../../server/test/helpers/stores.ts';
+import { away, ROOM } from '../helpers/people.ts';
 import { Scene } from '../helpers/scene.ts';
 
 const portOf = (url: string) => ({ port: Number(new URL(url).port) });
 
-/** Nobody behind the proxy is connected until what this returns is called. */
-async function away(proxy: FaultyProxy, ...people: Person[]): Promise<() => void> {
-  const before = people.map(({ drops }) => drops);
-  proxy.refuse(true);
-  proxy.cut();
-  await until(() => people.every(({ drops }, place) => drops > (before[place] ?? 0)), 'they dropped');
-  return () => proxy.refuse(false);
-}
-
 test('F27: who comes back after more than is kept is told so, sees the newest chats, and hears all from then on', async () => {
-  const { url, store } = await startServer({ store: await embeddedStore(), limits: 'off' });
+  const { url, store } = await startServer({ store: await durableStore(), limits: 'off', trimEvery: 50 });
   const proxy = await startProxy(portOf(url));
   const scene = new Scene();
   const aya = await scene.enter('aya', url);
@@ -30,7 +21,10 @@ test('F27: who comes back after more than is kept is told so, sees the newest ch
   const [{ epoch }, held] = [await store.read(ROOM, {}), ben.room.position];
   const comeBack = await away(proxy, ben, chiyo);
   await aya.say(100);
-  await store.trim(ROOM, 60);
+  expect(await aya.room.setRetention({ maxCount: 55 })).toMatchObject({ ok: true });
+  await until(async () => (await store.page(ROOM, { limit: 1 })).oldest > 50, 'the log is trimmed');
+  expect(aya.room.retention).toEqual({ maxCount: 55 });
+  await aya.room.setRetention({});
   comeBack();
   await until(() => ben.resets.length > 0 && ben.isHere && chiyo.returns === 1, 'they are back');
   expect(ben.resets).toEqual(['too_old']);
@@ -51,64 +45,7 @@ test('F27: who comes back after more than is kept is told so, sees the newest ch
   expect(rooms).toMatchObject([{ outcome: 'too_old', oldest, seq: head + 1, ...who, page: { more: { after: false } } }]);
 });
 
-test.each([
-  ['is behind them', 0],
-  ['has gone on since', 30],
-])(
-  'F28: who comes back to a log that was restored from an old copy, and %s, is told so; what he said and it lost is said again',
-  async (_, meanwhile) => {
-    const [folder, copy] = [newFolder(), newFolder()];
-    const first = await on(folder);
-    const [proxy, direct] = [await startProxy(portOf(first.url)), await startProxy(portOf(first.url))];
-    const scene = new Scene();
-    const [aya, ben] = [await scene.enter('aya', direct.url), await scene.enter('ben', proxy.url)];
-    await aya.say(5);
-    await until(() => ben.texts.length === 5, 'he heard them');
-    // What is in the files at rest is what an operator copies.
-    const comeBack = await away(proxy, ben);
-    const ayaComesBack = await away(direct, aya);
-    await close(first);
-    cpSync(folder, copy, { recursive: true });
-    const second = await on(folder);
-    for (const each of [proxy, direct]) each.retarget(portOf(second.url).port);
-    comeBack();
-    ayaComesBack();
-    await ben.say(20);
-    await until(() => ben.texts.length === 25 && aya.texts.length === 25, 'all heard all');
-    const before = ben.room.position.seq;
-
-    const [benReturns, ayaReturns] = [await away(proxy, ben), await away(direct, aya)];
-    await close(second);
-    const third = await on(copy);
-    for (const each of [proxy, direct]) each.retarget(portOf(third.url).port);
-    const { head } = await third.store.read(ROOM, {});
-    expect(head, 'the log lost its end').toBeLessThan(before);
-    ayaReturns();
-    await until(() => aya.resets.length > 0 && aya.isHere, 'aya is told');
-    await aya.say(meanwhile);
-    benReturns();
-    await until(() => ben.resets.length > 0 && ben.isHere, 'ben is told');
-    await aya.say(1);
-    await scene.calm();
-    expect([aya.resets, ben.resets]).toEqual([['reset'], ['reset']]);
-    const chats = ben.room.timeline.chats.filter(({ username }) => username === 'ben').map(({ message }) => message);
-    expect(chats).toEqual(Array.from({ length: 20 }, (__, number) => `ben ${number + 1}`));
-  },
-);
-
-async function on(folder: string): Promise<Running> {
-  return startServer({ store: await openEmbedded({ folder }), limits: 'off' });
-}
-
-async function close({ stop, store }: Running): Promise<void> {
-  await stop();
-  await store.close();
-}
-
-describe.each([
-  ['memory', async () => openMemory()],
-  ['embedded', embeddedStore],
-])('on the %s store', (_, open) => {
+describe.each(stores)('on the %s store', (_, open) => {
   test('F34: an entry that nobody understands takes its place and harms nobody: not who hears it, nor who missed it, nor who pages', async () => {
     const { url, store } = await startServer({ store: await open(), limits: 'off' });
     const proxy = await startProxy(portOf(url));
@@ -175,7 +112,7 @@ async function poison(store: Store): Promise<void> {
 }
 
 test('F35: chats that were edited, deleted and reacted to while somebody was away are for him as for who opens the room anew', async () => {
-  const { url } = await startServer({ store: await embeddedStore(), limits: 'off' });
+  const { url } = await startServer({ store: await durableStore(), limits: 'off' });
   const proxy = await startProxy(portOf(url));
   const scene = new Scene();
   const aya = await scene.enter('aya', url);

@@ -1,38 +1,20 @@
 /** One order for all, whatever the servers, the clocks and the removals in between. */
-import { openEmbedded, openMemory } from '@engawa/server';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { readEntries } from '../../../server/test/helpers/recording.ts';
 import { seed } from '../../../server/test/helpers/seed.ts';
-import { newFolder, startServer, until } from '../../../server/test/helpers/server.ts';
+import { startServer, until } from '../../../server/test/helpers/server.ts';
+import { stores } from '../../../server/test/helpers/stores.ts';
 import { memory } from '../helpers/clients.ts';
-import { type Person, ROOM } from '../helpers/people.ts';
+import { ROOM, talkAll } from '../helpers/people.ts';
 import { Scene } from '../helpers/scene.ts';
-import { flawsOf, startTwoServers } from '../helpers/two-servers.ts';
+import { startTwoServers } from '../helpers/two-servers.ts';
 
 const HOUR = 3_600_000;
-
-const talkAll = (people: Person[]): (() => void) => {
-  const hushes = people.map((person) => person.talk());
-  return () => {
-    for (const hush of hushes) hush();
-  };
-};
-
-/** On each server one with the SDK, and one without. */
-async function enterBoth(scene: Scene, servers: { url: string }[]): Promise<Person[]> {
-  const [first, second] = servers.map(({ url }) => url) as [string, string];
-  return [
-    await scene.enter('aya', first),
-    await scene.enter('ben', second),
-    await scene.enterStock('chiyo', first),
-    await scene.enterStock('dan', second),
-  ];
-}
 
 test('F8: what people say on two servers is heard in one order by all, and in the order of each who says it', async () => {
   const { servers, store } = await startTwoServers(seed);
   const scene = new Scene();
-  const people = await enterBoth(scene, servers);
+  const people = await scene.enterBoth(servers);
   const hush = talkAll(people);
   await scene.untilAcknowledged(300);
   hush();
@@ -44,33 +26,13 @@ test('F8: what people say on two servers is heard in one order by all, and in th
   expect(turns.length, 'they talked at the same time').toBeGreaterThan(50);
 });
 
-test(`F15: what the store tells late, twice, out of order or not at all is told to people as it is (SEED=${seed})`, async () => {
-  const { servers, tellings, store } = await startTwoServers(seed, { lose: 0.15, duplicate: 0.15, reorder: 0.15 });
-  const scene = new Scene();
-  const people = await enterBoth(scene, servers);
-  const hush = talkAll(people);
-  await scene.untilAcknowledged(400);
-  hush();
-  await scene.endsWell(store);
-  const { head } = await store.read(ROOM, {});
-  for (const telling of tellings) {
-    const { lost, doubled, overtaken } = flawsOf(telling, head);
-    expect(lost, 'entries that a server was never told').toBeGreaterThan(5);
-    expect(doubled, 'entries that it was told twice').toBeGreaterThan(5);
-    expect(overtaken, 'entries that others overtook').toBeGreaterThan(5);
-  }
-});
-
-describe.each([
-  ['memory', async (clock: () => number) => openMemory({ clock })],
-  ['embedded', async (clock: () => number) => openEmbedded({ folder: newFolder(), clock })],
-])('on the %s store', (_, open) => {
+describe.each(stores)('on the %s store', (_, open) => {
   test('F22: clocks that jump by hours, of the server and of its clients, change neither order nor who is there', async () => {
     const began = performance.now();
     const now = Date.now();
     let ahead = 0;
     const { url, store } = await startServer({
-      store: await open(() => Math.round(now + performance.now() - began + ahead)),
+      store: await open({ clock: () => Math.round(now + performance.now() - began + ahead) }),
       grace: 2_000,
       limits: 'off',
     });

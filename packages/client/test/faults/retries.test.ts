@@ -1,27 +1,31 @@
 /** What is sent again, because nobody knows what became of it, is kept once. */
 
 import type { Answer } from '@engawa/protocol';
-import { type Appended, openMemory, type Store } from '@engawa/server';
+import type { Appended, Store } from '@engawa/server';
 import { expect, test } from 'vitest';
 import { startProxy } from '../../../server/test/helpers/proxy.ts';
 import { connect, startServer, until, withFault, within } from '../../../server/test/helpers/server.ts';
+import { anotherFor, newStore } from '../../../server/test/helpers/stores.ts';
 import { ROOM } from '../helpers/people.ts';
 import { Scene } from '../helpers/scene.ts';
 
 const HOUR = 3_600_000;
 const portOf = (url: string) => ({ port: Number(new URL(url).port) });
 
-/** The store, and how the appends of chats went; `before` is called as soon as one is about to be kept. */
-function watched(store: Store, before: () => void = () => undefined): { store: Store; outcomes: Appended[] } {
+/** Two servers on the same rooms, and how the appends of chats went; `before` is called as soon as one is about to be kept. */
+async function startBoth(rooms: Store, before: () => void = () => undefined) {
   const outcomes: Appended[] = [];
-  const append: Store['append'] = async (room, ask) => {
-    const isChat = ask.drafts.some(({ kind }) => kind === 'create:chat');
-    if (isChat) before();
-    const outcome = await store.append(room, ask);
-    if (isChat) outcomes.push(outcome);
-    return outcome;
+  const start = async (store: Store) => {
+    const append: Store['append'] = async (room, ask) => {
+      const isChat = ask.drafts.some(({ kind }) => kind === 'create:chat');
+      if (isChat) before();
+      const outcome = await store.append(room, ask);
+      if (isChat) outcomes.push(outcome);
+      return outcome;
+    };
+    return startServer({ store: withFault(store, { append }), limits: 'off' });
   };
-  return { store: withFault(store, { append }), outcomes };
+  return { first: await start(rooms), second: await start(await anotherFor(rooms)), outcomes };
 }
 
 const placeOf = (outcome: Appended | undefined) => (outcome && outcome.outcome !== 'stale' ? outcome.entries[0] : undefined);
@@ -35,9 +39,8 @@ test.each([
   async (_, where) => {
     let ahead = 0;
     let cut: (() => void) | undefined;
-    const memory = openMemory({ clock: () => Date.now() + ahead });
-    const { store, outcomes } = watched(memory, () => cut?.());
-    const [first, second] = [await startServer({ store, limits: 'off' }), await startServer({ store, limits: 'off' })];
+    const rooms = await newStore({ clock: () => Date.now() + ahead });
+    const { first, second, outcomes } = await startBoth(rooms, () => cut?.());
     const scene = new Scene();
     const proxy = await startProxy(portOf(first.url));
     await scene.enter('aya', second.url);
@@ -56,7 +59,7 @@ test.each([
       if (where === 'other') proxy.retarget(portOf(second.url).port);
       if (where === 'later') {
         ahead += HOUR;
-        await until(async () => (await memory.read(ROOM, { keys: [`member/${ben.name}`] })).keys.size === 0, 'his name lapsed');
+        await until(async () => (await rooms.read(ROOM, { keys: [`member/${ben.name}`] })).keys.size === 0, 'his name lapsed');
       }
       proxy.refuse(false);
       await within(said, 'the answer', 20_000);
@@ -65,13 +68,13 @@ test.each([
       expect(placeOf(outcomes.at(-1))).toEqual(placeOf(outcomes[before]));
       proxy.retarget(portOf(first.url).port);
     }
-    await scene.endsWell(memory);
+    await scene.endsWell(rooms);
   },
 );
 
 test('F7: a chat that is sent over three connections to two servers at the same time is kept once, with three equal answers', async () => {
-  const { store, outcomes } = watched(openMemory());
-  const [first, second] = [await startServer({ store, limits: 'off' }), await startServer({ store, limits: 'off' })];
+  const rooms = await newStore();
+  const { first, second, outcomes } = await startBoth(rooms);
   const scene = new Scene();
   await scene.enter('aya', first.url);
   const pen = scene.pen('ben');
@@ -96,5 +99,5 @@ test('F7: a chat that is sent over three connections to two servers at the same 
   }
   expect(outcomes.filter(({ outcome }) => outcome === 'appended')).toHaveLength(chats.length);
   expect(outcomes.filter(({ outcome }) => outcome === 'repeated')).toHaveLength(2 * chats.length);
-  await scene.endsWell(store);
+  await scene.endsWell(rooms);
 });

@@ -1,14 +1,14 @@
-// A server whose clients notice within a second that it says nothing: `node brisk-server.js FOLDER`.
-import { createServer, openEmbedded } from '@engawa/server';
+// A server whose clients notice within a second that it says nothing, or with other options: `node brisk-server.js WHERE [OPTIONS]`.
+import { createServer, openStore } from '@engawa/server';
 import { pino } from 'pino';
 
-const store = await openEmbedded({ folder: process.argv[2] });
+const [where, options = '{ "pingInterval": 400, "pingTimeout": 400 }'] = process.argv.slice(2);
+const { store } = await openStore(where, { durability: process.env.ENGAWA_DURABILITY });
 const server = createServer({
   store,
   settings: { port: 0, host: '127.0.0.1', origins: ['*'], limits: 'off', trustedProxies: 0 },
   log: pino({ level: 'silent' }),
-  pingInterval: 400,
-  pingTimeout: 400,
+  .../** @type {Partial<import('@engawa/server').ServerOptions>} */ (JSON.parse(options)),
 });
 process.once('SIGTERM', () => void stop());
 console.log(`listening on http://127.0.0.1:${await server.listen()}`);

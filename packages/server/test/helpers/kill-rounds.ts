@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Answer, CommandName } from '@engawa/protocol';
 import { io, type Socket } from 'socket.io-client';
-import { openEmbedded } from '#store/embedded/embedded.js';
 import type { Entry } from '#store/store.js';
 import { faultsOf, type Hearing, type RoomHistory, type Sent } from './history.ts';
 import { readEntries, readRoom, recordHeard } from './recording.ts';
 import { until, within } from './server.ts';
 import { ServerProcess } from './server-process.ts';
+import { openAt } from './stores.ts';
 
 /** Rounds that share their rooms; after them everything is checked, and new rooms are opened. */
 const ROUNDS_PER_CHAPTER = 20;
@@ -25,8 +25,8 @@ const START_MS = 300;
 export interface KillRounds {
   rounds: number;
   seed: number;
-  /** The data folder of every server. */
-  folder: string;
+  /** Where every server keeps its rooms. */
+  place: string;
   onChapter?: (figures: Figures) => void;
 }
 
@@ -48,8 +48,8 @@ export interface Figures {
   faults: string[];
 }
 
-/** Starts a server, lets clients talk, kills it with SIGKILL, and all that again on the same folder, until a fault is found. */
-export async function killAgainAndAgain({ rounds, seed, folder, onChapter }: KillRounds): Promise<Figures> {
+/** Starts a server, lets clients talk, kills it with SIGKILL, and all that again on the same place, until a fault is found. */
+export async function killAgainAndAgain({ rounds, seed, place, onChapter }: KillRounds): Promise<Figures> {
   const figures: Figures = {
     rounds: 0,
     killedStarts: 0,
@@ -66,11 +66,11 @@ export async function killAgainAndAgain({ rounds, seed, folder, onChapter }: Kil
   while (figures.rounds < rounds && figures.faults.length === 0) {
     const chapter = openChapter(seed, figures);
     const last = Math.min(rounds, figures.rounds + ROUNDS_PER_CHAPTER);
-    for (; figures.rounds < last; figures.rounds += 1) await playRound(chapter.speakers, { folder, random, figures });
-    seals.push(...(await checkChapter(chapter, folder, figures)));
+    for (; figures.rounds < last; figures.rounds += 1) await playRound(chapter.speakers, { place, random, figures });
+    seals.push(...(await checkChapter(chapter, place, figures)));
     onChapter?.(figures);
   }
-  figures.faults.push(...(await brokenSeals(seals, folder)));
+  figures.faults.push(...(await brokenSeals(seals, place)));
   return figures;
 }
 
@@ -94,15 +94,15 @@ function openChapter(seed: number, figures: Figures): Chapter {
 
 async function playRound(
   speakers: Speaker[],
-  { folder, random, figures }: { folder: string; random: Random; figures: Figures },
+  { place, random, figures }: { place: string; random: Random; figures: Figures },
 ): Promise<void> {
   if (random(100) < KILLED_STARTS) {
-    const unlucky = new ServerProcess(folder);
+    const unlucky = new ServerProcess(place);
     await sleep(random(START_MS));
     await unlucky.kill();
     figures.killedStarts += 1;
   }
-  const server = new ServerProcess(folder);
+  const server = new ServerProcess(place);
   try {
     const url = await within(server.listening, 'a server to listen');
     const enough = answersOf(figures) + random(KILL_AFTER_ANSWERS);
@@ -299,8 +299,8 @@ interface Seal {
   digest: string;
 }
 
-async function checkChapter({ rooms }: Chapter, folder: string, figures: Figures): Promise<Seal[]> {
-  const store = await openEmbedded({ folder });
+async function checkChapter({ rooms }: Chapter, place: string, figures: Figures): Promise<Seal[]> {
+  const store = await openAt(place);
   const seals: Seal[] = [];
   for (const [roomId, history] of rooms) {
     const log = await readRoom(store, roomId, history.sent);
@@ -312,8 +312,8 @@ async function checkChapter({ rooms }: Chapter, folder: string, figures: Figures
   return seals;
 }
 
-async function brokenSeals(seals: Seal[], folder: string): Promise<string[]> {
-  const store = await openEmbedded({ folder });
+async function brokenSeals(seals: Seal[], place: string): Promise<string[]> {
+  const store = await openAt(place);
   const faults: string[] = [];
   for (const { roomId, head, digest } of seals) {
     const entries = await readEntries(store, roomId);

@@ -1,7 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { flagsFor } from './stores.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../../engawa/bin/engawa.js', import.meta.url));
 
@@ -13,10 +15,10 @@ export class ServerProcess {
   readonly #child: ChildProcess;
   readonly #exited: Promise<[code: number | null, signal: NodeJS.Signals | null]>;
 
-  constructor(folder: string) {
-    const args = [PROGRAM, 'serve', '--port', '0', '--host', '127.0.0.1', '--data-dir', folder];
+  constructor(place: string) {
+    const args = [PROGRAM, 'serve', '--port', '0', '--host', '127.0.0.1', ...flagsFor(place)];
     const env = { ...process.env, ENGAWA_LIMITS: 'off', ENGAWA_LOG: 'silent' };
-    this.#child = spawn(process.execPath, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#child = spawn(process.execPath, args, { cwd: tmpdir(), env, stdio: ['ignore', 'pipe', 'pipe'] });
     this.#exited = once(this.#child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
     this.#child.stderr?.on('data', (text: Buffer) => (this.complaints += String(text)));
     this.listening = this.#untilItListens();

@@ -1,11 +1,13 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Answer, Ask, EventName, WireError } from '@engawa/protocol';
-import { createServer, openEmbedded, openMemory, type ServerOptions, type Store } from '@engawa/server';
+import { createServer, type ServerOptions, type Store } from '@engawa/server';
 import { pino } from 'pino';
 import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client';
 import { onTestFinished } from 'vitest';
+import { newStore } from './stores.ts';
+import { within } from './waiting.ts';
+
+export { newFolder } from './folders.ts';
+export { until, within } from './waiting.ts';
 
 export interface Running {
   url: string;
@@ -15,22 +17,25 @@ export interface Running {
 }
 
 type Options = Partial<ServerOptions['settings']> &
-  Partial<Pick<ServerOptions, 'store' | 'grace' | 'log' | 'pingInterval' | 'pingTimeout'>>;
+  Partial<Pick<ServerOptions, 'store' | 'grace' | 'trimEvery' | 'log' | 'pingInterval' | 'pingTimeout'>>;
 
 /** A real server on a free port, on a store of its own unless it is given one; both end with the test. */
 export async function startServer({
-  store = openMemory(),
+  store: given,
   log = pino({ level: 'silent' }),
   grace,
+  trimEvery,
   pingInterval,
   pingTimeout,
   ...settings
 }: Options = {}): Promise<Running> {
+  const store = given ?? (await newStore());
   const server = createServer({
     store,
     settings: { port: 0, host: '127.0.0.1', origins: ['*'], limits: 'on', trustedProxies: 0, ...settings },
     log,
     ...(grace !== undefined && { grace }),
+    ...(trimEvery !== undefined && { trimEvery }),
     ...(pingInterval !== undefined && { pingInterval }),
     ...(pingTimeout !== undefined && { pingTimeout }),
   });
@@ -44,12 +49,6 @@ export async function startServer({
   return { url: `http://127.0.0.1:${port}`, store, stop };
 }
 
-/** A store in a new folder, which goes with the test. */
-export async function embeddedStore(): Promise<Store> {
-  const folder = newFolder();
-  return openEmbedded({ folder });
-}
-
 /** The store, with an operation that fails as a real one may. */
 export const withFault = (store: Store, fault: Partial<Store>): Store =>
   new Proxy(store, {
@@ -58,12 +57,6 @@ export const withFault = (store: Store, fault: Partial<Store>): Store =>
       return typeof operation === 'function' ? operation.bind(target) : operation;
     },
   });
-
-export function newFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'engawa-test-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
 
 /** A stock client, connected. */
 export async function connect(url: string, options: Partial<ManagerOptions & SocketOptions> = {}): Promise<Socket> {
@@ -110,22 +103,4 @@ export function hearing(socket: Socket, event: string): Record<string, unknown>[
   const all: Record<string, unknown>[] = [];
   socket.on(event, (payload: Record<string, unknown>) => all.push(payload));
   return all;
-}
-
-/** Fails with a name instead of hanging. */
-export async function within<Result>(promise: Promise<Result>, what: string, milliseconds = 10_000): Promise<Result> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`waited in vain for ${what}`)), milliseconds);
-  });
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
-}
-
-/** Resolves when the condition holds. */
-export async function until(condition: () => boolean | Promise<boolean>, what: string, milliseconds = 10_000): Promise<void> {
-  const deadline = performance.now() + milliseconds;
-  while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }

@@ -1,0 +1,51 @@
+/** The power fails: what was acknowledged is on the disk. */
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, existsSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { startProxy } from '../../../server/test/helpers/proxy.ts';
+import { newFolder } from '../../../server/test/helpers/server.ts';
+import { ServerProcess } from '../helpers/server-process.ts';
+import { areBack, endsWell, talkingCrowd } from '../helpers/talking-crowd.ts';
+
+test('F5: a server whose power fails while all talk has everything that it acknowledged', async () => {
+  const [power, disk] = [newFolder(), join(newFolder(), 'disk')];
+  const folder = mountedDisk(disk);
+  const server = await ServerProcess.start(folder);
+  const proxy = await startProxy(server);
+  const crowd = await talkingCrowd(proxy);
+  await crowd.scene.untilAcknowledged(300);
+  writeFileSync(join(folder, 'unsynced'), 'x'.repeat(100_000));
+  await crowd.scene.untilAcknowledged(20);
+
+  // What is in the memory of this machine does not come along: only what the disk was given.
+  server.freeze();
+  const acknowledged = crowd.scene.acknowledged;
+  copyFileSync(disk, join(power, 'disk'));
+  await server.kill();
+  expect(statSync(join(folder, 'unsynced')).size).toBe(100_000);
+  const left = mountedDisk(join(power, 'disk'), { isNew: false });
+  const isLost = !existsSync(join(left, 'unsynced')) || statSync(join(left, 'unsynced')).size === 0;
+  expect(isLost, 'what was written without waiting for the disk is lost').toBe(true);
+
+  const again = await ServerProcess.start(left);
+  proxy.retarget(again.port);
+  await areBack(crowd, 1);
+  for (const { recovered } of crowd.stock) expect(recovered).toBe(1);
+  await crowd.scene.untilAcknowledged(100);
+  expect(acknowledged).toBeGreaterThan(300);
+  await endsWell(crowd, again, left);
+});
+
+/** A file as a disk, with a file system that waits for it as on any machine. */
+function mountedDisk(file: string, { isNew = true } = {}): string {
+  const folder = newFolder();
+  if (isNew) {
+    writeFileSync(file, '');
+    truncateSync(file, 64 * 1024 * 1024);
+    execFileSync('mkfs.ext4', ['-q', file]);
+  }
+  execFileSync('mount', ['-o', 'loop', file, folder]);
+  onTestFinished(() => void execFileSync('umount', ['--lazy', folder]));
+  return folder;
+}
