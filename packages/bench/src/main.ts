@@ -7,12 +7,31 @@ import { asJson, asMarkdown, asText, type Report, type Table } from './report.ts
 import type { Bench } from './scenario.ts';
 import { acknowledged } from './scenarios/acknowledged.ts';
 import { growth } from './scenarios/growth.ts';
+import { idle } from './scenarios/idle.ts';
 import { pages } from './scenarios/pages.ts';
 import { recovery } from './scenarios/recovery.ts';
+import { redisAppends } from './scenarios/redis-appends.ts';
+import { redisFaults } from './scenarios/redis-faults.ts';
+import { redisLatency } from './scenarios/redis-latency.ts';
+import { redisMemory } from './scenarios/redis-memory.ts';
+import { redisSpread } from './scenarios/redis-spread.ts';
 import { resume } from './scenarios/resume.ts';
 import { start } from './scenarios/start.ts';
 
-const scenarios = [acknowledged, start, pages, growth, recovery, resume];
+const scenarios = [
+  acknowledged,
+  start,
+  pages,
+  growth,
+  recovery,
+  resume,
+  redisAppends,
+  redisLatency,
+  redisSpread,
+  redisMemory,
+  redisFaults,
+  idle,
+];
 const names = scenarios.map(({ name }) => name);
 
 const HELP = `npm run bench -- [--markdown] [--json FILE] [--folder DIR] [SCENARIO...]

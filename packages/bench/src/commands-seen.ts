@@ -1,0 +1,26 @@
+import { createClient } from '@redis/client';
+
+/** What a Redis was asked in so many minutes: by clients, and by the scripts that they ran. */
+export interface CommandsSeen {
+  byClients: Map<string, number>;
+  inScripts: Map<string, number>;
+}
+
+const LINE = /^\S+ \[\d+ (\S+)\] "(\w+)"/;
+
+/** Watches what is asked of a Redis for so long, as it happens: the watching itself is not among it. */
+export async function watchCommands(url: string, milliseconds: number): Promise<CommandsSeen> {
+  const seen: CommandsSeen = { byClients: new Map(), inScripts: new Map() };
+  const client = await createClient({ url, RESP: 2 }).connect();
+  await client.monitor((line) => {
+    const [, from, name] = LINE.exec(String(line)) ?? [];
+    if (name === undefined) return;
+    const counts = from === 'lua' ? seen.inScripts : seen.byClients;
+    counts.set(name.toLowerCase(), (counts.get(name.toLowerCase()) ?? 0) + 1);
+  });
+  await new Promise((resolve) => setTimeout(resolve, milliseconds));
+  client.destroy();
+  return seen;
+}
+
+export const total = (counts: Map<string, number>): number => [...counts.values()].reduce((sum, count) => sum + count, 0);

@@ -1,0 +1,142 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { withFolder } from '../clean-up.ts';
+import { Conversation, type Suffered } from '../conversation.ts';
+import { engawa, withNodes } from '../nodes.ts';
+import { command } from '../redis-command.ts';
+import { idOf, type RedisGroup, withCluster, withSentinels, withSingle } from '../redis-groups.ts';
+import type { RedisProcess } from '../redis-process.ts';
+import type { Cell } from '../report.ts';
+import type { Bench, Scenario } from '../scenario.ts';
+import { medians } from '../statistics.ts';
+
+const ROUNDS = 3;
+const ROOM = 'veranda';
+const NODE_TIMEOUT_MS = 2_000;
+const DOWN_AFTER_MS = 1_000;
+const MIGRATE_MS = 5_000;
+const POLL_MS = 20;
+
+type On = (folder: string, use: (group: RedisGroup) => Promise<Suffered>) => Promise<Suffered>;
+
+const onCluster: On = (folder, use) => withCluster(folder, NODE_TIMEOUT_MS, use);
+const underSentinels: On = (folder, use) => withSentinels(folder, DOWN_AFTER_MS, use);
+
+/** The stroke resolves when Redis serves the room again. */
+const faults: { name: string; on: On; strike: (group: RedisGroup) => Promise<unknown> }[] = [
+  { name: 'nothing', on: withSingle, strike: async () => undefined },
+  {
+    name: 'CLIENT KILL TYPE pubsub',
+    on: withSingle,
+    strike: ({ servers }) => command(portOf(servers[0]), 'CLIENT', 'KILL', 'TYPE', 'pubsub'),
+  },
+  { name: 'SCRIPT FLUSH', on: withSingle, strike: ({ servers }) => command(portOf(servers[0]), 'SCRIPT', 'FLUSH') },
+  { name: 'FLUSHALL', on: withSingle, strike: ({ servers }) => command(portOf(servers[0]), 'FLUSHALL') },
+  { name: 'a restart of Redis', on: withSingle, strike: (group) => restart(group, 'SIGTERM') },
+  { name: 'kill -9 of Redis, and a start', on: withSingle, strike: (group) => restart(group, 'SIGKILL') },
+  { name: 'cluster: kill -9 of the primary', on: onCluster, strike: replaceKilled },
+  { name: 'cluster: CLUSTER FAILOVER', on: onCluster, strike: failOver },
+  { name: 'cluster: the slot moves', on: onCluster, strike: moveSlot },
+  { name: 'sentinels: kill -9 of the primary', on: underSentinels, strike: replaceKilled },
+];
+
+const NOTE = [
+  'Two servers on one Redis (append-only file, synced every second). Somebody says a chat every 20 ms on the first, and asks again when he is',
+  'refused; a member hears him on the second. How long it took until Redis served the room again. For the chats said since the fault: how long the slowest took until it was acknowledged, and',
+  'until it was heard; how many were never heard. Each is a fault of its own on a new Redis, the last ones of three primaries with a',
+  `replica each (cluster-node-timeout ${NODE_TIMEOUT_MS / 1000} s), and of a primary with two replicas and three sentinels (down-after-milliseconds ${DOWN_AFTER_MS / 1000} s).`,
+  'After FLUSHALL there is no such room any more: the speaker is told so and creates it anew, the listener is told `reset:room` and joins',
+  `again; what was heard by nobody before is gone. Medians of ${ROUNDS} rounds.`,
+].join(' ');
+
+export const redisFaults: Scenario = {
+  name: 'redis-faults',
+  async run(bench) {
+    const rows: Cell[][] = [];
+    for (const fault of faults) {
+      const rounds: Suffered[] = [];
+      while (rounds.length < ROUNDS) {
+        rounds.push(await measure(bench, fault));
+        bench.progress(`${fault.name}: ${JSON.stringify(rounds.at(-1))}`);
+      }
+      const { happened, acknowledged, heard, unheard } = medians(rounds);
+      rows.push([fault.name, ...[happened, acknowledged, heard].map(Math.round), unheard]);
+    }
+    return [{ title: 'Recovery from faults of Redis', note: NOTE, columns, rows }];
+  },
+};
+
+const columns = [
+  { name: 'fault' },
+  { name: 'Redis is back', unit: 'ms' },
+  { name: 'acknowledged', unit: 'ms' },
+  { name: 'heard', unit: 'ms' },
+  { name: 'never heard' },
+];
+
+function measure({ folder: parent }: Bench, { on, strike }: (typeof faults)[number]): Promise<Suffered> {
+  return withFolder(parent, (folder) =>
+    on(folder, (group) =>
+      withNodes(engawa, { redisUrl: group.url, count: 2 }, async ([first, second]) => {
+        const conversation = await Conversation.begin(ROOM, [String(first?.url), String(second?.url)]);
+        try {
+          return await conversation.during(() => strike(group));
+        } finally {
+          conversation.close();
+        }
+      }),
+    ),
+  );
+}
+
+const portOf = (server: RedisProcess | undefined): number => Number(server?.port);
+
+async function restart({ servers }: RedisGroup, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+  const [redis] = servers as [RedisProcess];
+  await redis.end(signal);
+  servers.push(await redis.startAgain());
+}
+
+/** The key of the room that says in which slot it is. */
+async function keyOn(port: number): Promise<string | undefined> {
+  const isPrimary = ((await command(port, 'ROLE')) as string[])[0] === 'master';
+  return isPrimary ? ((await command(port, 'KEYS', `*:room:${ROOM}`)) as string[])[0] : undefined;
+}
+
+async function primaryOf({ servers }: RedisGroup): Promise<RedisProcess> {
+  for (const server of servers) if ((await keyOn(server.port)) !== undefined) return server;
+  throw new Error('No primary has the room.');
+}
+
+async function replaceKilled(group: RedisGroup): Promise<void> {
+  const killed = await primaryOf(group);
+  await killed.end('SIGKILL');
+  await promoted(group, killed);
+}
+
+async function promoted({ servers }: RedisGroup, before: RedisProcess): Promise<void> {
+  const others = servers.filter((server) => server !== before);
+  const hasRoom = async ({ port }: RedisProcess) => (await keyOn(port).catch(() => undefined)) !== undefined;
+  while (!(await Promise.all(others.map(hasRoom))).includes(true)) await sleep(POLL_MS);
+}
+
+async function failOver(group: RedisGroup): Promise<void> {
+  const primary = await primaryOf(group);
+  const [, , [[, replicaPort]]] = (await command(primary.port, 'ROLE')) as [string, number, [[string, string]]];
+  await command(Number(replicaPort), 'CLUSTER', 'FAILOVER');
+  await promoted(group, primary);
+}
+
+/** As a resharding does it: with all its keys, while it is used. */
+async function moveSlot(group: RedisGroup): Promise<void> {
+  const from = await primaryOf(group);
+  const to = group.servers.find((server) => server !== from) as RedisProcess;
+  const slot = Number(await command(from.port, 'CLUSTER', 'KEYSLOT', String(await keyOn(from.port))));
+  await command(to.port, 'CLUSTER', 'SETSLOT', slot, 'IMPORTING', await idOf(from));
+  await command(from.port, 'CLUSTER', 'SETSLOT', slot, 'MIGRATING', await idOf(to));
+  for (;;) {
+    const keys = (await command(from.port, 'CLUSTER', 'GETKEYSINSLOT', slot, 10)) as string[];
+    if (keys.length === 0) break;
+    await command(from.port, 'MIGRATE', '127.0.0.1', to.port, '', 0, MIGRATE_MS, 'KEYS', ...keys);
+  }
+  for (const server of [to, from]) await command(server.port, 'CLUSTER', 'SETSLOT', slot, 'NODE', await idOf(to));
+}
