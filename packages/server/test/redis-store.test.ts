@@ -48,6 +48,7 @@ const HOSTILE = ['{}', '{a}', '}{', ':', '*', '?', '[a-z]', '\\', ' ', '\r\n', '
 
 describe.each(kinds)('%s', (kind, start) => {
   let redis: Redis;
+  const errors: unknown[] = [];
   beforeAll(async () => {
     redis = await start();
     for (const server of redis.servers) await server.cli('CONFIG', 'RESETSTAT');
@@ -58,11 +59,15 @@ describe.each(kinds)('%s', (kind, start) => {
     openRedis({
       url: redis.url.replace('://', '://app:secret@'),
       prefix: `engawa:${randomUUID()}`,
-      onError: console.error,
+      onError: (error) => errors.push(error),
       ...(clock && { clock }),
     });
 
   testStore({ open, test });
+
+  test('nothing of all this was told as an error', () => {
+    expect(errors).toEqual([]);
+  });
 
   describe('what the contract left there', () => {
     test('it was asked for nothing that Redis 6.2 has not, but for sharded channels in a cluster', async () => {

@@ -143,7 +143,8 @@ export class Subscriber {
   async #ask(address: string, batches: Batch[]): Promise<void> {
     this.#asked.add(address);
     const failures = (await Promise.all(batches.map((batch) => this.#apply(batch)))).filter(Boolean);
-    if (failures.length > 0) {
+    // What we cut off ourselves at the end is no failure.
+    if (failures.length > 0 && !this.#isClosed) {
       this.#subscribing.dialling.onError(failures[0]);
       this.#hangUp(address);
       await pause(AGAIN_MS);
