@@ -10,7 +10,7 @@ export async function startBalancer(ports: number[]): Promise<Balancer> {
   return balancer;
 }
 
-class Balancer {
+export class Balancer {
   /** Where the servers are, from now on; connections stay where they are. */
   ports: number[];
   readonly #server = createServer((client) => this.#send(client, this.ports.length));

@@ -1,5 +1,5 @@
 import { type Random, randomFrom } from '@engawa/client/testing';
-import { faultsOf, type Hearing, type RoomHistory, type RoomLog, type Sent } from '../../../server/test/helpers/history.ts';
+import { faultsOf, faultsOfFork, type Hearing, type RoomHistory, type RoomLog, type Sent } from '../../../server/test/helpers/history.ts';
 import { readRoom } from '../../../server/test/helpers/recording.ts';
 import { openAt } from '../../../server/test/helpers/stores.ts';
 import { until } from '../../../server/test/helpers/waiting.ts';
@@ -14,7 +14,7 @@ const CALM_MS = 60_000;
  */
 const POLLING = 5;
 
-interface CrowdOptions extends Pick<TalkerOptions, 'url' | 'delays'> {
+interface CrowdOptions extends Pick<TalkerOptions, 'url' | 'delays' | 'isShaky'> {
   roomIds: string[];
   sdk: number;
   stock: number;
@@ -58,6 +58,11 @@ export class Crowd {
     this.talkers = [...this.sdk, ...this.stock];
   }
 
+  /** Commands that were acknowledged in a room. */
+  ackedIn(roomId: string): number {
+    return this.#recorder.rooms.get(roomId)?.sent.filter(({ acks }) => acks.length > 0).length ?? 0;
+  }
+
   /** Nobody begins anything any more. With all of them back and nothing on its way, everybody must have and show the same. */
   async calm(): Promise<string[]> {
     for (const talker of this.talkers) talker.isTalking = false;
@@ -67,15 +72,21 @@ export class Crowd {
     return faults;
   }
 
-  /** When the server is gone: what they were told and answered must be what it has kept in this place. */
-  async account(place: string): Promise<Account> {
+  /**
+   * When all is done, what they were told and answered must be what is kept in this place. What a fork of a log has lost stock
+   * clients do not say again: it may be missing with `stockMayLose`.
+   */
+  async account(place: string, { stockMayLose = false } = {}): Promise<Account> {
     const account = { acked: 0, repeated: 0, entries: 0, heard: 0, faults: this.talkers.flatMap(({ faults }) => faults) };
     const store = await openAt(place);
     for (const [roomId, history] of this.#recorder.rooms) {
-      for (const { hearing, begin } of this.sdk) noteAcked(hearing, history, begin);
-      for (const { hearing } of this.stock) noteAcked(hearing, history, 0);
       const log = await readRoom(store, roomId, history.sent);
-      account.faults.push(...[...faultsOf(history, log), ...this.#faultsOfSpans(roomId, log)].map((fault) => `${roomId}: ${fault}`));
+      for (const { hearing, begin } of this.sdk) noteAcked(hearing, history, { begin, log });
+      for (const { hearing } of this.stock) noteAcked(hearing, history, { begin: 0, log });
+      const isForked = log.epoch?.includes('.') === true;
+      const sent = stockMayLose ? history.sent.filter(({ client }) => this.sdk.some(({ name }) => name === client)) : history.sent;
+      const faults = isForked ? faultsOfFork({ ...history, sent }, log) : faultsOf(history, log);
+      account.faults.push(...[...faults, ...this.#faultsOfSpans(roomId, log)].map((fault) => `${roomId}: ${fault}`));
       this.#count(account, history, log);
     }
     await store.close();
@@ -96,7 +107,9 @@ export class Crowd {
     const isThere = (talker: Talker) => talker.roomId === roomId;
     return [
       ...this.sdk.filter(isThere).flatMap(({ hearing, begin }) => faultsOfSpan(hearing, begin, log)),
-      ...this.stock.filter(isThere).flatMap(({ hearing }) => faultsOfSpan(hearing, beforeJoin(hearing, log), log)),
+      ...this.stock
+        .filter(isThere)
+        .flatMap(({ hearing, isAstray }) => faultsOfSpan(hearing, isAstray ? beforeAll(hearing) : beforeJoin(hearing, log), log)),
     ];
   }
 
@@ -111,10 +124,14 @@ export class Crowd {
   }
 }
 
-function noteAcked(hearing: Hearing, { sent }: RoomHistory, begin: number): void {
-  const own = sent.filter(({ client }) => client === hearing.client).flatMap(({ acks: [ack] }) => (ack?.id === undefined ? [] : [ack.seq]));
+/** What a fork has lost counts no more. */
+function noteAcked(hearing: Hearing, { sent }: RoomHistory, { begin, log }: { begin: number; log: RoomLog }): void {
+  const acks = sent.filter(({ client }) => client === hearing.client).flatMap((each) => each.acks);
+  const own = acks.filter(({ seq, id }) => id !== undefined && log.entries[seq - 1]?.id === id).map(({ seq }) => seq);
   hearing.acked = Math.max(hearing.acked, ...own.filter((seq) => seq > begin));
 }
+
+const beforeAll = ({ heard }: Hearing): number => (heard[0]?.seq ?? 1) - 1;
 
 /** Who joins hears himself join, first of all. */
 const beforeJoin = ({ client }: Hearing, { entries }: RoomLog): number =>

@@ -1,6 +1,6 @@
 import { type Client, connect, type Room, type RoomState } from '@engawa/client';
 import type { Random } from '@engawa/client/testing';
-import type { Answer, CommandName } from '@engawa/protocol';
+import type { Answer, CommandName, Notice, WireError } from '@engawa/protocol';
 import { io, type Socket } from 'socket.io-client';
 import { socketLinkWith } from '#socket-link.js';
 import type { Heard, Hearing, Sent } from '../../../server/test/helpers/history.ts';
@@ -20,6 +20,8 @@ export interface TalkerOptions {
   recorder: Recorder;
   random: Random;
   delays: Parameters<typeof socketLinkWith>[0];
+  /** What is refused for a while is told as an error, and the log may lose its end, of which he is told, too. */
+  isShaky?: boolean | undefined;
 }
 
 /** Somebody in one room, who talks until he is told to be quiet, whatever becomes of his connections. */
@@ -32,6 +34,8 @@ export interface Talker {
   readonly away: number[];
   readonly isThere: boolean;
   readonly faults: string[];
+  /** How often he was told that the log is another one. */
+  readonly resets: number;
   isTalking: boolean;
   /** Why he has not everything up to this seq, or not everything said; empty when he has. */
   waitsFor(head: number): string;
@@ -70,6 +74,7 @@ export class SdkTalker implements Talker {
   /** The position at which the hearing began. */
   begin = 0;
   returns = 0;
+  resets = 0;
   readonly away: number[] = [];
   isTalking = true;
   #leftAt = 0;
@@ -78,15 +83,17 @@ export class SdkTalker implements Talker {
   #onTheirWay = 0;
   #said = 0;
 
-  constructor({ url, roomId, name, recorder, random, delays }: TalkerOptions) {
+  constructor({ url, roomId, name, recorder, random, delays, isShaky = false }: TalkerOptions) {
     this.name = name;
     this.roomId = roomId;
     this.#random = random;
     this.hearing = { client: name, heard: [], acked: 0 };
     this.client = connect(url, { link: recorder.pen(name).link(socketLinkWith(delays)) });
-    this.client.on('error', ({ code, message }) => this.faults.push(`${name} was told of an error: ${code}, ${message}`));
+    this.client.on('error', ({ code, message, retryable }) => {
+      if (!retryable || !isShaky) this.faults.push(`${name} was told of an error: ${code}, ${message}`);
+    });
     this.client.join(roomId, { username: name, create: true }).then(
-      (room) => this.#joined(room, recorder),
+      (room) => this.#joined(room, { recorder, isShaky }),
       (error: Error) => this.faults.push(`${name} could not join: ${error.message}`),
     );
     this.#end = everyNowAndThen(random, () => this.#act());
@@ -107,7 +114,7 @@ export class SdkTalker implements Talker {
     this.client.close();
   }
 
-  #joined(room: Room, recorder: Recorder): void {
+  #joined(room: Room, { recorder, isShaky }: { recorder: Recorder; isShaky: boolean }): void {
     this.room = room;
     this.begin = room.position.seq;
     this.returns += 1;
@@ -115,7 +122,12 @@ export class SdkTalker implements Talker {
     room.on('entry', (entry) => this.hearing.heard.push(entry as unknown as Heard));
     room.on('state', (state) => this.#stateChanged(state));
     room.on('ended', ({ reason, error }) => this.faults.push(`The room of ${this.name} has ended: ${reason} ${error?.code ?? ''}`));
-    room.on('reset', ({ reason }) => this.faults.push(`The room of ${this.name} was reset: ${reason}`));
+    room.on('reset', ({ reason }) => {
+      this.resets += 1;
+      this.hearing.heard.splice(0);
+      this.begin = room.position.seq;
+      if (!isShaky || reason !== 'reset') this.faults.push(`The room of ${this.name} was reset: ${reason}`);
+    });
   }
 
   #stateChanged(state: RoomState): void {
@@ -160,9 +172,12 @@ export class StockTalker implements Talker {
   readonly faults: string[] = [];
   hearing: Hearing;
   returns = 0;
+  resets = 0;
   readonly away: number[] = [];
   isTalking = true;
   isThere = false;
+  /** He was told that nothing of what he heard need be in the log, and not where he is in it. */
+  isAstray = false;
   /** Connections that were recovered; of the others: those of who had heard nothing yet, and all else, which must not be. */
   readonly comebacks = { recovered: 0, newcomers: 0, strangers: 0 };
   readonly #options: TalkerOptions;
@@ -171,6 +186,7 @@ export class StockTalker implements Talker {
   #outbox = new Set<Sent>();
   #name: string;
   #made = 0;
+  #connections = 0;
   #leftAt = 0;
   #again: NodeJS.Timeout | undefined;
 
@@ -184,6 +200,7 @@ export class StockTalker implements Talker {
     recordHeard(this.#socket, () => this.hearing);
     this.#socket.on('connect', () => this.#connected());
     this.#socket.on('disconnect', () => this.#disconnected());
+    this.#socket.on('reset:room', ({ seq }: Notice<'reset:room'>) => this.#reset(seq));
     // A server may let somebody in again, for which he need not ask, and he may not learn of it.
     this.#socket.io.on('reconnect_attempt', () => void this.#asked('add:member'));
     this.#end = everyNowAndThen(options.random, () => this.#act());
@@ -191,6 +208,11 @@ export class StockTalker implements Talker {
 
   get roomId(): string {
     return this.#options.roomId;
+  }
+
+  /** What is tried again later would come after what was said meanwhile. */
+  get #mostOnItsWay(): number {
+    return this.#options.isShaky ? 1 : ON_ITS_WAY;
   }
 
   waitsFor(head: number): string {
@@ -207,6 +229,7 @@ export class StockTalker implements Talker {
   }
 
   #connected(): void {
+    this.#connections += 1;
     if (this.#socket.recovered) this.comebacks.recovered += 1;
     else if (this.hearing.heard.length > 0) this.comebacks.strangers += 1;
     else if (this.#made > 0) this.comebacks.newcomers += 1;
@@ -221,9 +244,23 @@ export class StockTalker implements Talker {
     this.isThere = false;
   }
 
+  /** The log is another one: what came after that is unsaid, and he joins anew, for his name may be lost with it. */
+  #reset(seq: number): void {
+    if (!this.#options.isShaky) this.faults.push(`The room of ${this.#name} was reset.`);
+    this.resets += 1;
+    this.isThere = false;
+    clearTimeout(this.#again);
+    this.isAstray ||= seq === 0;
+    this.hearing.heard.splice(0, Infinity, ...this.hearing.heard.filter((heard) => heard.seq <= seq));
+    this.#join();
+  }
+
   #becomeAnother(): void {
     this.#name += "'";
     this.#outbox.clear();
+    this.isAstray = false;
+    // Who is not recovered is told by that, too.
+    if (this.#options.isShaky) this.hearing.heard.splice(0);
     this.hearing = this.#newHearing();
   }
 
@@ -232,7 +269,8 @@ export class StockTalker implements Talker {
     const sent = this.#asked('add:member');
     this.#ask(sent, (answer) => {
       if (answer.ok) return this.#joined();
-      if (answer.error.code !== 'room_not_found') this.faults.push(`${this.#name} could not join: ${answer.error.code}`);
+      if (answer.error.code !== 'room_not_found' && !this.#isBearable(answer.error))
+        this.faults.push(`${this.#name} could not join: ${answer.error.code}`);
       this.#again = setTimeout(() => this.#join(), ASK_AGAIN_MS);
     });
   }
@@ -245,7 +283,7 @@ export class StockTalker implements Talker {
   }
 
   #act(): void {
-    if (!this.isThere || !this.isTalking || this.#outbox.size >= ON_ITS_WAY) return;
+    if (!this.isThere || !this.isTalking || this.#outbox.size >= this.#mostOnItsWay) return;
     this.#made += 1;
     const sent = this.#asked('create:chat', { clientId: `${this.#name} ${this.#made}`, message: `${this.#name} ${this.#made}` });
     this.#outbox.add(sent);
@@ -254,9 +292,24 @@ export class StockTalker implements Talker {
 
   #say(sent: Sent): void {
     this.#ask(sent, (answer) => {
+      if (!answer.ok && this.#isBearable(answer.error)) return this.#tryLater(sent, answer.error);
       this.#outbox.delete(sent);
       if (!answer.ok) this.faults.push(`${this.#name} could not say something: ${answer.error.code}`);
     });
+  }
+
+  /** His membership may be lost, of which he is told later. */
+  #isBearable({ code, retryable }: WireError): boolean {
+    return this.#options.isShaky === true && (retryable || code === 'not_a_member');
+  }
+
+  #tryLater(sent: Sent, { code }: WireError): void {
+    const connections = this.#connections;
+    setTimeout(() => {
+      if (connections !== this.#connections || !this.#outbox.has(sent)) return;
+      if (code === 'not_a_member') this.#join();
+      else this.#say(sent);
+    }, ASK_AGAIN_MS);
   }
 
   #ask(sent: Sent, then: (answer: Answer<CommandName>) => void): void {

@@ -1,0 +1,32 @@
+import { expect, test } from 'vitest';
+import { seed } from '../../server/test/helpers/seed.ts';
+import { type Durability, type Figures, strikeAgainAndAgain } from './helpers/redis-rounds.ts';
+
+const rounds = Number(process.env.ROUNDS ?? 6);
+/** `DURABILITY=replicated,fast` */
+const levels = (process.env.DURABILITY ?? 'replicated').split(',') as Durability[];
+
+test.each(levels)(
+  `${rounds} faults of nodes and of a Redis Cluster, %s: nothing is lost but what everybody is told of, and nothing comes twice`,
+  {
+    timeout: rounds * 60_000 + 180_000,
+  },
+  async (durability) => {
+    console.log(`redis: ${durability}, ${rounds} rounds, SEED=${seed}`);
+    const started = performance.now();
+    const elapsed = () => `${Math.round((performance.now() - started) / 1000)} s`;
+    const figures = await strikeAgainAndAgain({
+      rounds,
+      seed,
+      durability,
+      onChapter: (so) => console.log(`redis: ${sayHowFar(so)}, ${elapsed()}`),
+    });
+    console.log(`redis: ${durability}, ${elapsed()}`, figures);
+
+    expect(figures.faults).toEqual([]);
+    expect(figures.acked, 'they talked').toBeGreaterThan(rounds * 50);
+  },
+);
+
+const sayHowFar = ({ rounds: done, acked, entries, resets, faults }: Figures): string =>
+  `${done} rounds, ${acked} acknowledged, ${entries} entries, ${resets} resets, ${faults.length} faults`;
