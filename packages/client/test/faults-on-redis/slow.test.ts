@@ -8,6 +8,7 @@ import { readEntries } from '../../../server/test/helpers/recording.ts';
 import type { ClusterNode } from '../../../server/test/helpers/redis-servers.ts';
 import { ask, connect, done, until, within } from '../../../server/test/helpers/server.ts';
 import { newCluster, newRedis, roomOn, sessionOn, startNode, storeAt } from '../helpers/on-redis.ts';
+import { ROOM } from '../helpers/people.ts';
 import { Throng } from '../helpers/throng.ts';
 
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
@@ -142,4 +143,27 @@ test('F16: a Redis that has too few replicas to write (NOREPLICAS) is waited for
   throng.hush();
   await scene.endsWell(await storeAt(redis.url));
   expect((await readEntries(await storeAt(redis.url), 'den')).map(({ kind }) => kind)).toEqual(['create:room', 'add:member']);
+});
+
+test('F16: guests of nodes that could none of them reach Redis, for longer than a name is kept, are not let go', {
+  timeout: 60_000,
+}, async () => {
+  const redis = await newRedis();
+  const grace = 6_000;
+  const nodes = await Promise.all([1, 2, 3].map(() => startNode(redis.url, { grace })));
+  const throng = await Throng.gather(
+    nodes.map(({ url }) => url),
+    { sdk: 6, stock: 6 },
+  );
+  const { scene } = throng;
+  await scene.untilAcknowledged(50);
+  await redis.kill();
+  await pause(grace + 2_000);
+  await redis.start();
+  await pause(grace + 1_000);
+  await scene.untilAcknowledged(50);
+  throng.hush();
+  const store = await storeAt(redis.url);
+  await scene.endsWell(store);
+  expect((await readEntries(store, ROOM)).filter(({ kind }) => kind === 'remove:member')).toEqual([]);
 });

@@ -31,6 +31,8 @@ export class LeaseKeeper {
   #lastBeat = -Infinity;
   #isAtIt = false;
   #turn = 0;
+  /** Before, those that seem to be gone may have been cut off from the store as this node was. */
+  #mayFreeFrom = -Infinity;
 
   constructor(keeping: LeaseKeeping) {
     this.#keeping = keeping;
@@ -57,18 +59,23 @@ export class LeaseKeeper {
     this.#isAtIt = true;
     const { store, isNeeded, onError } = this.#keeping;
     this.#turn += 1;
+    const begun = performance.now();
     try {
       if (isNeeded() || !store.writable) await this.#beat();
-      if (isNeeded() || this.#turn % BEATS === 0) await this.#free();
+      if (isNeeded() || this.#turn % BEATS === 0) await this.#free(begun);
     } catch (error) {
+      this.#mayFreeFrom = Infinity;
       onError(error);
     }
     this.#isAtIt = false;
   }
 
-  async #free(): Promise<void> {
-    const { store, isNeeded, onError } = this.#keeping;
+  async #free(begun: number): Promise<void> {
+    const { store, grace, isNeeded, onError } = this.#keeping;
     const lapsed = await store.lapsed(FREED_NAMES);
+    const now = performance.now();
+    if (this.#mayFreeFrom === Infinity || now - begun > grace / 2) this.#mayFreeFrom = now + grace / 4;
+    if (now < this.#mayFreeFrom) return;
     // These may be our own, if the clock jumped in between: who is back by the append that frees him is not freed.
     if (lapsed.length > 0 && isNeeded()) await this.#beat();
     await Promise.all(lapsed.map(({ room, key }) => free(store, room, key).catch(onError)));
