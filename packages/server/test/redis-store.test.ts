@@ -28,14 +28,15 @@ const kinds: [string, start: () => Promise<Redis>][] = [
   [
     'a cluster',
     async () => {
-      const cluster = await startCluster(options);
+      const cluster = await startCluster({ ...options, nodeTimeout: 15_000 });
       return { url: cluster.url, servers: cluster.nodes.slice(0, 3), close: () => cluster.close() };
     },
   ],
   [
     'sentinels',
     async () => {
-      const group = await startSentinel(options);
+      // None of them is to fail here, however long it takes to answer.
+      const group = await startSentinel({ ...options, downAfter: 60_000 });
       return { url: group.url, servers: [await group.primary()], close: () => group.close() };
     },
   ],

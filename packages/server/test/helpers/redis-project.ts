@@ -4,8 +4,9 @@ import { startCluster, startRedis, startSentinel } from './redis-servers.ts';
 
 const kinds: Record<string, () => Promise<{ url: string; close: () => Promise<void> }>> = {
   Redis: startRedis,
-  'Redis Cluster': startCluster,
-  'Redis Sentinel': startSentinel,
+  // No server is to be taken for dead here, however long it takes to answer.
+  'Redis Cluster': () => startCluster({ nodeTimeout: 15_000 }),
+  'Redis Sentinel': () => startSentinel({ downAfter: 60_000 }),
 };
 
 export default async function start({ name, provide }: TestProject): Promise<() => Promise<void>> {

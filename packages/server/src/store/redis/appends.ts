@@ -98,6 +98,14 @@ export class Appends {
     await this.#newest.get(room)?.catch(() => undefined);
   }
 
+  /** Resolves once all that the room has is as safe as it must be. */
+  async confirm(room: string): Promise<void> {
+    if (!this.#appending.confirmations) return;
+    // Of nothing it is the script that writes a little all the same: what was written before is as safe as that.
+    const { link } = await this.#run(room, this.#appending.keys.room(room), []);
+    await this.#confirm(link);
+  }
+
   /** Resolves once nothing waits. */
   async drained(): Promise<void> {
     if (this.#rooms.size > 0) await new Promise<void>((resolve) => (this.#drained = resolve));

@@ -185,7 +185,9 @@ export class Nodes {
     const known = this.#connections.get(address);
     if (known) return known;
     const connection = new Connection(this.#dialling, address);
-    connection.onReady(() => void this.#compareLives(connection).catch(this.#dialling.onError));
+    connection.onReady(
+      () => void this.#compareLives(connection).catch((error: unknown) => this.#isClosed || this.#dialling.onError(error)),
+    );
     this.#connections.set(address, connection);
     return connection;
   }

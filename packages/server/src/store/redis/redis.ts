@@ -229,7 +229,9 @@ class Redis implements RedisStore {
 
   async recall(room: string, once: string): Promise<Kept | null> {
     const kept = await this.#run(room, scripts.recall, ['room', 'log', 'onces'], [once]);
-    return kept === null ? null : keptIn(kept as Reply[]);
+    if (kept === null) return null;
+    await this.#appends.confirm(room);
+    return keptIn(kept as Reply[]);
   }
 
   async page(room: string, { before, after, listed = false, limit }: Parameters<Store['page']>[1]): Promise<Page> {
