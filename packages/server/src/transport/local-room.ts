@@ -59,6 +59,8 @@ export class LocalRoom {
   readonly #channel: string;
   /** The peers of each member, by the member's key. */
   readonly #seats = new Map<string, Set<Peer>>();
+  /** Seated before the log was found to be another one: whether they are members in that, too, is not known yet. */
+  readonly #doubted = new WeakSet<Peer>();
   /** Peers that are told what they missed, and hear nothing else until then; up to which entry, if they are removed meanwhile. */
   readonly #catchingUp = new Map<Peer, { until: number }>();
   readonly #pages = new Map<string, Promise<Page>>();
@@ -179,6 +181,7 @@ export class LocalRoom {
   /** The room has another log than its peers know. Who is a member in that one, too, stays. */
   #reset({ epoch, seq }: { epoch: string | null; seq: number }): void {
     this.#surroundings.wire.to(this.#channel).emit('reset:room', { roomId: this.roomId, epoch, seq });
+    for (const peers of this.#seats.values()) for (const peer of peers) this.#doubted.add(peer);
     this.#keepMembers().catch(this.#surroundings.onError);
   }
 
@@ -187,7 +190,8 @@ export class LocalRoom {
     const { keys } = await store.read(this.roomId, { keys: [...this.#seats.keys()] });
     for (const [key, peers] of this.#seats) {
       const author = (keys.get(key)?.value as MemberValue | undefined)?.author;
-      if ([...peers].some((peer) => connectionOf(peer).identity.author !== author)) this.#unseat(key);
+      const strangers = [...peers].filter((peer) => this.#doubted.has(peer) && connectionOf(peer).identity.author !== author);
+      this.#unseat(key, { peers: strangers });
     }
     left(this);
   }
@@ -207,6 +211,7 @@ export class LocalRoom {
       return;
     }
     this.#seats.set(key, (this.#seats.get(key) ?? new Set()).add(peer));
+    this.#doubted.delete(peer);
     connectionOf(peer).sit(this.roomId, key, username);
     this.signals.countSoon();
     const catchingUp = this.#catchingUp.get(peer);
@@ -216,21 +221,23 @@ export class LocalRoom {
 
   #remove(key: string, seq: number): void {
     for (const arrival of this.arriving) if (arrival.key === key) arrival.removedBy = seq;
-    this.#unseat(key, seq);
+    this.#unseat(key, { seq });
   }
 
-  /** Who is still being told what he missed is told up to the entry that removed him. */
-  #unseat(key: string, seq = 0): void {
-    const peers = this.#seats.get(key) ?? [];
-    this.#seats.delete(key);
-    this.signals.forget(key);
-    this.signals.countSoon();
+  /** Who is still being told what he missed is told up to the entry (`seq`) that removed him. */
+  #unseat(key: string, { peers = [...(this.#seats.get(key) ?? [])], seq = 0 } = {}): void {
+    const seated = this.#seats.get(key);
     for (const peer of peers) {
+      seated?.delete(peer);
       if (!connectionOf(peer).rise(this.roomId, key)) continue;
       const catchingUp = this.#catchingUp.get(peer);
       if (catchingUp) catchingUp.until = seq;
       else void peer.leave(this.#channel);
     }
+    if (seated && seated.size > 0) return;
+    this.#seats.delete(key);
+    this.signals.forget(key);
+    this.signals.countSoon();
   }
 
   #announcePresence(username: string, presence: Presence): void {
