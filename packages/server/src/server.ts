@@ -63,7 +63,7 @@ export function createServer({ store, settings, log, grace, trimEvery, pingInter
   });
   const wire = new SocketIoWire(io);
   const node = new Node({ store, wire, log, limits, ...(grace !== undefined && { grace }), ...(trimEvery !== undefined && { trimEvery }) });
-  io.adapter(recoveringAdapter(node.services));
+  io.adapter(recoveringAdapter(node.services, {}));
   const door = guardDoor(io, { node, limits, trustedProxies: settings.trustedProxies, log });
 
   io.on('connection', (socket) => {
