@@ -80,6 +80,11 @@ export class FanOutAdapter extends Adapter {
     for (const line of this.#lines.values()) line.flush();
   }
 
+  /** Bytes that wait for a socket: in Engine.IO, in ws and in the stream below. */
+  waitingFor(id: SocketId): number {
+    return this.#lines.get(id)?.waiting ?? 0;
+  }
+
   /** Undefined where it takes the ordinary path. */
   #nameOf({ rooms, except, flags }: BroadcastOptions): Name | undefined {
     if (rooms.size > 1 || (except && except.size > 0) || flags?.volatile) return undefined;

@@ -54,9 +54,9 @@ export class Line {
 
   /** Bytes that wait until the client reads. */
   get waiting(): number {
-    const { writeBuffer } = this.#connection;
-    const inEngine = writeBuffer.reduce((sum, { data }) => sum + (data?.length ?? 0), 0);
-    return inEngine + (this.#writer?.bufferedAmount ?? 0);
+    let waiting = this.#writerTo(this.#connection.transport)?.bufferedAmount ?? 0;
+    for (const { data } of this.#connection.writeBuffer) waiting += data?.length ?? 0;
+    return waiting;
   }
 
   close(): void {
@@ -86,12 +86,17 @@ export class Line {
   /** Undefined where the ordinary path must be taken: what waits in Engine.IO goes first, and an upgrade changes the transport. */
   #writerNow(): FrameWriter | undefined {
     const { transport, readyState, upgrading, writeBuffer } = this.#connection;
+    const writer = this.#writerTo(transport);
+    const mayWrite = writer?.isOpen && readyState === 'open' && !upgrading && writeBuffer.length === 0;
+    return mayWrite ? writer : undefined;
+  }
+
+  #writerTo(transport: EngineConnection['transport']): FrameWriter | undefined {
     if (transport !== this.#transport) {
       this.#transport = transport;
       this.#writer = frameWriterOf(transport);
     }
-    const mayWrite = this.#writer?.isOpen && readyState === 'open' && !upgrading && writeBuffer.length === 0;
-    return mayWrite ? this.#writer : undefined;
+    return this.#writer;
   }
 
   #roomsAfter(after: number): Room[] {

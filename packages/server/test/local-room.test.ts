@@ -7,7 +7,13 @@ import type { Peer } from '#transport/wire.js';
 import { until } from './helpers/waiting.ts';
 
 const ROOM = 'veranda';
-const wire = { to: () => ({ emit: () => undefined }), sent: () => undefined, drained: async () => undefined, end: () => undefined };
+const wire = {
+  to: () => ({ emit: () => undefined }),
+  sent: () => undefined,
+  isFull: () => false,
+  drained: async () => undefined,
+  end: () => undefined,
+};
 
 async function say(store: Store, id: string): Promise<void> {
   const { epoch } = await store.read(ROOM, {});
