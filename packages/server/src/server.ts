@@ -30,7 +30,7 @@ export interface ChatServer {
 export interface ServerOptions {
   store: Store;
   settings: Pick<Settings, 'port' | 'host' | 'origins' | 'limits' | 'trustedProxies'> &
-    Partial<Pick<Settings, 'maxAge' | 'maxCount' | 'maxBytes'>>;
+    Partial<Pick<Settings, 'largeRoom' | 'maxAge' | 'maxCount' | 'maxBytes'>>;
   log: Logger;
   /** Milliseconds that a guest's name stays his after his connection is gone. */
   grace?: number;
@@ -44,7 +44,8 @@ export interface ServerOptions {
 
 /** The wiring: one store, the sockets of one node, and what goes between them. */
 export function createServer({ store, settings, log, grace, trimEvery, pingInterval, pingTimeout }: ServerOptions): ChatServer {
-  const limits: Limits = { ...LIMITS, ...(settings.limits === 'off' && { rates: null }), retention: retentionIn(settings) };
+  const { largeRoom = LIMITS.largeRoom } = settings;
+  const limits: Limits = { ...LIMITS, largeRoom, ...(settings.limits === 'off' && { rates: null }), retention: retentionIn(settings) };
   let isClosing = false;
 
   const http = createHttpServer((request, response) =>

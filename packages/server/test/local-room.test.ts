@@ -1,3 +1,4 @@
+import { LIMITS } from '@engawa/protocol';
 import { openMemory, type Store } from '@engawa/server';
 import { expect, onTestFinished, test } from 'vitest';
 import { LocalRoom } from '#transport/local-room.js';
@@ -18,7 +19,11 @@ test('a page that was shared is not given again once the log has another end of 
   });
   const wire = { to: () => ({ emit: () => undefined }), sent: () => undefined, drained: async () => undefined, end: () => undefined };
   const onError = (error: unknown) => expect(error).toBeUndefined() as undefined;
-  const room = await LocalRoom.open({ roomId: ROOM, wire, store, node: 'node', onError, letGo: () => undefined, left: () => undefined });
+  const room = await LocalRoom.open({
+    ...{ roomId: ROOM, wire, store, node: 'node', largeRoom: LIMITS.largeRoom, onError },
+    letGo: () => undefined,
+    left: () => undefined,
+  });
   onTestFinished(() => room.close());
   const toldOf = async (id: string): Promise<string[]> => {
     await say(primary, id);

@@ -25,6 +25,8 @@ export async function resumed(resume: Resume): Promise<Resumed> {
   const { epoch, oldest, entries } = page;
   if (epoch === null) throw new ChatError('room_not_found');
   if (!isOnLog(held, page)) return startAnew(resume, { outcome: 'reset' });
+  // However many quiet entries came after it: who has the newest entry that was told has missed nothing.
+  if (held.id && held.id === page.tail) return { outcome: 'caught_up', roomId, epoch, seq: page.head, id: page.tail, entries: [] };
   if (held.seq + 1 < oldest) return startAnew(resume, { outcome: 'too_old', oldest });
   const after = entries.filter(({ seq }) => seq > held.seq);
   const last = after.at(-1);
@@ -33,7 +35,7 @@ export async function resumed(resume: Resume): Promise<Resumed> {
     roomId,
     epoch,
     seq: last?.seq ?? held.seq,
-    id: after.findLast(({ quiet }) => !quiet)?.id ?? held.id ?? null,
+    id: after.findLast(({ quiet }) => !quiet)?.id ?? held.id ?? after[0]?.prev ?? null,
     entries: await missed(store, { roomId, epoch }, after),
   };
 }

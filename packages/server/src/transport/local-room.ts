@@ -1,9 +1,11 @@
-import type { Presence, Told as Said } from '@engawa/protocol';
+import type { EntryFields, Position, Presence, Told as Said } from '@engawa/protocol';
 import { Follower } from '../chat/follower.ts';
 import { type MemberValue, memberKey } from '../chat/keys.ts';
+import { countMembers } from '../chat/members.ts';
 import { heard, missed } from '../chat/telling.ts';
 import type { Entry, Key, Page, Store, Told } from '../store/store.ts';
 import type { Connection } from './connection.ts';
+import { Crowd } from './crowd.ts';
 import { Pace } from './pace.ts';
 import { Signals } from './signals.ts';
 import type { Peer, Wire } from './wire.ts';
@@ -28,6 +30,8 @@ export interface Arrival {
   username: string;
   /** The entry that removed him before he was seated, if there was one. */
   removedBy?: number;
+  /** Once he is seated: he hears everything after this. */
+  follows?: Position;
 }
 
 interface Surroundings {
@@ -35,6 +39,8 @@ interface Surroundings {
   wire: Wire;
   store: Store;
   node: string;
+  /** Members from which on a room is large. */
+  largeRoom: number;
   onError: (error: unknown) => undefined;
   /** The member has no connection to this node any more, or came too late to have one. */
   letGo: (key: string) => void;
@@ -52,27 +58,39 @@ export class LocalRoom {
   readonly signals: Signals;
   /** How often it is compared with its log. */
   readonly pace = new Pace();
-  readonly arriving = new Set<Arrival>();
   /** False once it was left by all: whoever comes later opens another. */
   isOpen = true;
   readonly #surroundings: Surroundings;
   readonly #channel: string;
   /** The peers of each member, by the member's key. */
   readonly #seats = new Map<string, Set<Peer>>();
+  /** By the member's key, too: for each of ten thousand entries one look, not ten thousand. */
+  readonly #arriving = new Map<string, Set<Arrival>>();
+  readonly #crowd: Crowd;
   /** Peers that are told what they missed, and hear nothing else until then; up to which entry, if they are removed meanwhile. */
   readonly #catchingUp = new Map<Peer, { until: number }>();
   readonly #pages = new Map<string, Promise<Page>>();
 
   private constructor(surroundings: Surroundings) {
-    const { roomId, wire, store, node, onError } = surroundings;
+    const { roomId, wire, store, node, largeRoom, onError } = surroundings;
     this.#surroundings = surroundings;
     this.roomId = roomId;
     // Socket.IO gives every socket a room of its own id: the prefix keeps ours from being one of those.
     this.#channel = `room:${roomId}`;
+    this.#crowd = new Crowd({
+      roomId,
+      peers: () => this.#seats.size,
+      count: () => this.#count(),
+      tell: (event, notice) => wire.to(this.#channel).emit(event, notice),
+      onError,
+    });
     this.signals = new Signals({
       node,
+      largeRoom,
+      crowd: this.#crowd,
       onlineHere: () => this.#seats.size,
       tell: (event, signal) => wire.to(this.#channel).emit(event, signal),
+      tellMember: (key, event, signal) => this.#tellMember(key, event, signal),
       announce: (announced) => store.announce(roomId, announced),
       onError,
     });
@@ -93,11 +111,21 @@ export class LocalRoom {
   }
 
   get isEmpty(): boolean {
-    return this.#seats.size === 0 && this.arriving.size === 0;
+    return this.#seats.size === 0 && this.#arriving.size === 0;
   }
 
   hasSeat(key: string): boolean {
     return this.#seats.has(key);
+  }
+
+  /** Somebody is about to join, until he is dismissed. */
+  expect(arrival: Arrival): void {
+    this.#arriving.set(arrival.key, (this.#arriving.get(arrival.key) ?? new Set()).add(arrival));
+  }
+
+  dismiss(arrival: Arrival): void {
+    const expected = this.#arriving.get(arrival.key);
+    if (expected?.delete(arrival) && expected.size === 0) this.#arriving.delete(arrival.key);
   }
 
   /** Seats somebody who is a member, as the store has him; false when he was removed since. */
@@ -152,6 +180,7 @@ export class LocalRoom {
     this.isOpen = false;
     this.follower.close();
     this.signals.close();
+    this.#crowd.close();
   }
 
   #tell({ epoch, entries, ended }: Told): void {
@@ -171,9 +200,29 @@ export class LocalRoom {
 
   #tellEntry(epoch: string, entry: Entry): void {
     if (SEATING.has(entry.kind)) this.#seatArrivals(entry);
-    const channel = this.#surroundings.wire.to(this.#channel);
-    if (!entry.quiet) channel.emit(`${entry.kind}:success`, heard({ roomId: this.roomId, epoch }, entry), offsetOf(entry));
+    const event = `${entry.kind}:success`;
+    const told = heard({ roomId: this.roomId, epoch }, entry);
+    if (entry.quiet) this.#tellQuietly(event, told, entry);
+    else this.#surroundings.wire.to(this.#channel).emit(event, told, offsetOf(entry));
+    if (entry.kind === 'create:chat') this.#crowd.stopped(entry.by);
     if (entry.kind === 'remove:member') this.#remove(memberKey((entry.body as Said<'remove:member'>).username), entry.seq);
+  }
+
+  /** The room hears a count; he himself, that he joined or left. */
+  #tellQuietly(event: string, told: EntryFields, entry: Entry): void {
+    this.#tellMember(memberKey(entry.by), event, told, offsetOf(entry));
+    if (entry.kind === 'add:member') this.#crowd.joined(entry.by);
+    if (entry.kind === 'remove:member') this.#crowd.left(told.username);
+  }
+
+  /** Who is still told what he missed, and drops before its end, must not come back from after it: he is given no offset. */
+  #tellMember(key: string, event: string, payload: object, ...offset: string[]): void {
+    for (const peer of this.#seats.get(key) ?? []) peer.emit(event, payload, ...(this.#catchingUp.has(peer) ? [] : offset));
+  }
+
+  async #count() {
+    const { epoch, ...counted } = await countMembers(this.#surroundings.store, this.roomId);
+    return epoch === null ? undefined : { epoch, ...counted, online: this.signals.online };
   }
 
   /** The room has another log than its peers know. Who is a member in that one, too, stays. */
@@ -193,21 +242,22 @@ export class LocalRoom {
   }
 
   #seatArrivals({ by, author }: Entry): void {
-    for (const arrival of this.arriving) {
-      const isHim = arrival.key === memberKey(by) && connectionOf(arrival.peer).identity.author === author;
-      if (!isHim) continue;
+    for (const arrival of this.#arriving.get(memberKey(by)) ?? []) {
+      if (connectionOf(arrival.peer).identity.author !== author) continue;
       this.#seat(arrival);
       this.#announcePresence(arrival.username, 'online');
     }
   }
 
-  #seat({ peer, key, username }: Arrival): void {
+  #seat(arrival: Arrival): void {
+    const { peer, key, username } = arrival;
     if (!peer.connected) {
       this.#surroundings.letGo(key);
       return;
     }
     this.#seats.set(key, (this.#seats.get(key) ?? new Set()).add(peer));
     connectionOf(peer).sit(this.roomId, key, username);
+    if (this.follower.position) arrival.follows = this.follower.position;
     this.signals.countSoon();
     const catchingUp = this.#catchingUp.get(peer);
     if (catchingUp) catchingUp.until = Infinity;
@@ -215,7 +265,7 @@ export class LocalRoom {
   }
 
   #remove(key: string, seq: number): void {
-    for (const arrival of this.arriving) if (arrival.key === key) arrival.removedBy = seq;
+    for (const arrival of this.#arriving.get(key) ?? []) arrival.removedBy = seq;
     this.#unseat(key, seq);
   }
 
@@ -244,7 +294,10 @@ export class LocalRoom {
     const epoch = this.follower.position?.epoch;
     const last = (): number => Math.min(this.follower.position?.seq ?? 0, this.#catchingUp.get(peer)?.until ?? 0);
     try {
-      for (let seq = after; seq < last(); await wire.drained(peer)) {
+      const told = await this.#toldUpTo(after);
+      // However many quiet entries followed: who has the newest that was told has missed nothing.
+      const isUpToDate = told !== undefined && told === this.follower.position?.id;
+      for (let seq = isUpToDate ? last() : after; seq < last(); await wire.drained(peer)) {
         const page = await this.page(seq, PAGE_ENTRIES);
         // What the room was not told yet comes by the other road.
         const told = page.entries.filter((entry) => entry.seq <= last());
@@ -262,6 +315,12 @@ export class LocalRoom {
     } finally {
       this.#catchingUp.delete(peer);
     }
+  }
+
+  /** The `id` of the newest entry up to there that was told, if the log still says so. */
+  async #toldUpTo(seq: number): Promise<string | undefined> {
+    const entry = (await this.#surroundings.store.read(this.roomId, { seqs: [seq] })).entries.get(seq);
+    return (entry?.quiet ? entry.prev : entry?.id) ?? undefined;
   }
 
   async #tellAgain(peer: Peer, epoch: string, entries: Entry[]): Promise<void> {
