@@ -25,8 +25,6 @@ export async function resumed(resume: Resume): Promise<Resumed> {
   const { epoch, oldest, entries } = page;
   if (epoch === null) throw new ChatError('room_not_found');
   if (!isOnLog(held, page)) return startAnew(resume, { outcome: 'reset' });
-  // However many quiet entries came after it: who has the newest entry that was told has missed nothing.
-  if (held.id && held.id === page.tail) return { outcome: 'caught_up', roomId, epoch, seq: page.head, id: page.tail, entries: [] };
   if (held.seq + 1 < oldest) return startAnew(resume, { outcome: 'too_old', oldest });
   const after = entries.filter(({ seq }) => seq > held.seq);
   const last = after.at(-1);

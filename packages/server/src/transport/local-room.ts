@@ -70,6 +70,8 @@ export class LocalRoom {
   /** Peers that are told what they missed, and hear nothing else until then; up to which entry, if they are removed meanwhile. */
   readonly #catchingUp = new Map<Peer, { until: number }>();
   readonly #pages = new Map<string, Promise<Page>>();
+  /** The entry that was told next after one, by the id of that. */
+  readonly #nexts = new Map<string, Promise<number | undefined>>();
 
   private constructor(surroundings: Surroundings) {
     const { roomId, wire, store, node, largeRoom, onError } = surroundings;
@@ -164,16 +166,31 @@ export class LocalRoom {
     this.#surroundings.letGo(key);
   }
 
-  /** A page of the log. When thousands come back at once, most ask for the same: it is read once until the log moves on. */
+  /**
+   * From where on to read for who was told up to an entry: past the quiet ones after it. In a large room they may be
+   * thousands, and of thousands who come back each may have joined with another of them as his last.
+   */
+  async pastQuiet({ seq, id }: { seq: number; id?: string | null | undefined }): Promise<number> {
+    const { position } = this.follower;
+    if (!position || !id || position.seq - seq <= PAGE_ENTRIES) return seq;
+    const newest = await this.#surroundings.store.page(this.roomId, { limit: 1 });
+    if (newest.tail === id) return newest.head;
+    const name = JSON.stringify([position.epoch, id]);
+    const next = await shared(this.#nexts, name, () => this.#toldAfter(seq, id));
+    if (next !== undefined) return next - 1;
+    this.#nexts.delete(name);
+    return seq;
+  }
+
+  /**
+   * A page of the log. When thousands come back at once, most ask for the same: it is read once until something is told;
+   * quiet entries that come meanwhile are nothing that they would learn of from it.
+   */
   async page(after: number, limit: number): Promise<Page> {
-    const name = JSON.stringify([this.follower.position, after, limit]);
-    const known = this.#pages.get(name);
-    if (known) return known;
-    if (this.#pages.size >= SHARED_PAGES) this.#pages.clear();
-    const page = this.#surroundings.store.page(this.roomId, { after, limit });
-    this.#pages.set(name, page);
-    page.catch(() => this.#pages.delete(name));
-    return page;
+    const { epoch, seq, id } = this.follower.position ?? { seq: 0 };
+    const ask = () => this.#surroundings.store.page(this.roomId, { after, limit });
+    // What is asked for by who is ahead of the log says nothing to who gets there later.
+    return after < seq ? shared(this.#pages, JSON.stringify([epoch, id, after, limit]), ask) : ask();
   }
 
   close(): void {
@@ -294,10 +311,8 @@ export class LocalRoom {
     const epoch = this.follower.position?.epoch;
     const last = (): number => Math.min(this.follower.position?.seq ?? 0, this.#catchingUp.get(peer)?.until ?? 0);
     try {
-      const told = await this.#toldUpTo(after);
-      // However many quiet entries followed: who has the newest that was told has missed nothing.
-      const isUpToDate = told !== undefined && told === this.follower.position?.id;
-      for (let seq = isUpToDate ? last() : after; seq < last(); await wire.drained(peer)) {
+      const id = await this.#toldUpTo(after);
+      for (let seq = await this.pastQuiet({ seq: after, id }); seq < last(); await wire.drained(peer)) {
         const page = await this.page(seq, PAGE_ENTRIES);
         // What the room was not told yet comes by the other road.
         const told = page.entries.filter((entry) => entry.seq <= last());
@@ -323,10 +338,32 @@ export class LocalRoom {
     return (entry?.quiet ? entry.prev : entry?.id) ?? undefined;
   }
 
+  /** Where the log goes on with what is told, if what was told before that is the named one. */
+  async #toldAfter(seq: number, id: string): Promise<number | undefined> {
+    for (let after = seq; ; ) {
+      const { entries, more } = await this.#surroundings.store.page(this.roomId, { after, limit: PAGE_ENTRIES });
+      const told = entries.find(({ quiet }) => !quiet);
+      if (told) return told.prev === id ? told.seq : undefined;
+      after = entries.at(-1)?.seq ?? after;
+      if (!more) return undefined;
+    }
+  }
+
   async #tellAgain(peer: Peer, epoch: string, entries: Entry[]): Promise<void> {
     const offsets = new Map(entries.map((entry) => [entry.seq, offsetOf(entry)]));
     for (const { kind, erased, ...told } of await missed(this.#surroundings.store, { roomId: this.roomId, epoch }, entries)) {
       if (!erased) peer.emit(`${kind}:success`, told, offsets.get(told.seq));
     }
   }
+}
+
+/** Asked once for all who want to know it while it is remembered. */
+function shared<Answer>(known: Map<string, Promise<Answer>>, name: string, ask: () => Promise<Answer>): Promise<Answer> {
+  const before = known.get(name);
+  if (before) return before;
+  if (known.size >= SHARED_PAGES) known.clear();
+  const answer = ask();
+  known.set(name, answer);
+  answer.catch(() => known.delete(name));
+  return answer;
 }

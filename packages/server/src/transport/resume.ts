@@ -3,7 +3,7 @@ import { memberKey } from '../chat/keys.ts';
 import { countMembers, type TicketValue } from '../chat/members.ts';
 import { type Held, pageFor, resumed } from '../chat/resume.ts';
 import { speaker } from '../chat/rule.ts';
-import type { Page, Store } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
 import { connectionOf, type LocalRoom } from './local-room.ts';
 import { rejoin } from './recovery.ts';
 import type { Services } from './services.ts';
@@ -67,14 +67,11 @@ async function resumeRoom(services: Services, peer: Peer, { held, seat: seated, 
 
 type Missed = Extract<Resumed, { entries: unknown }>;
 
-/** Pages of nothing but quiet entries are passed over here: to be asked for each by each of thousands they are too many. */
 async function readOn({ store }: Services, room: LocalRoom, { held, limit }: { held: Held; limit: number }): Promise<Resumed> {
-  for (let from = held; ; ) {
-    const answer = await resumed({ store, held: from, page: await pageAfter(room, from, limit), online: room.signals.online });
-    if (!('entries' in answer)) return answer;
-    if (answer.outcome === 'caught_up' || answer.entries.length > 0) return withCount(store, room, { held, answer });
-    from = { ...held, epoch: answer.epoch, seq: answer.seq, id: answer.id };
-  }
+  const from = { ...held, seq: await room.pastQuiet(held) };
+  const { after, limit: entries } = pageFor(from, limit);
+  const answer = await resumed({ store, held: from, page: await room.page(after, entries), online: room.signals.online });
+  return 'entries' in answer ? withCount(store, room, { held, answer }) : answer;
 }
 
 /** Who was not told of all that happened was not told of quiet joins and leaves. */
@@ -82,14 +79,6 @@ async function withCount(store: Store, room: LocalRoom, { held, answer }: { held
   if (answer.seq - held.seq === answer.entries.length) return answer;
   const { asOf, members } = await countMembers(store, held.roomId);
   return { ...answer, counted: { asOf, members, online: room.signals.online } };
-}
-
-/** Where more came after it than a page holds, the newest entry is looked at first: perhaps all of them were quiet. */
-async function pageAfter(room: LocalRoom, held: Held, limit: number): Promise<Page> {
-  const { after, limit: entries } = pageFor(held, limit);
-  const head = room.follower.position?.seq ?? 0;
-  const newest = head - after > entries ? await room.page(head - 1, 1) : undefined;
-  return newest && newest.tail === held.id ? newest : room.page(after, entries);
 }
 
 /** After the reading: what was read may be from after his removal, which this node has perhaps not heard of yet. */
