@@ -171,6 +171,8 @@ export class Client {
     const open = typeof roomId === 'string' ? this.#open.get(roomId) : undefined;
     if (!open) return;
     if (event === 'reset:room') open.follower.resetTo(payload as Notice<'reset:room'>);
+    if (event === 'update:members') open.counted(payload as Notice<'update:members'>);
+    if (event === 'update:typing') open.typing(payload as Notice<'update:typing'>);
     if (!event.endsWith(SUCCESS)) return;
     const entry = asEntry(event.slice(0, -SUCCESS.length), payload);
     if (entry) open.follower.heard(entry);

@@ -5,7 +5,7 @@ import type { Behind, CatchUp } from './catch-up.ts';
 import type { Connection } from './connection.ts';
 import { Early } from './early.ts';
 import { asEntry, type Entry, isKind } from './entry.ts';
-import type { Membership } from './facts.ts';
+import type { Counts, Membership } from './facts.ts';
 import { newClientId } from './ids.ts';
 import type { Place } from './outbox.ts';
 import { closed, type Refusal, type Refused, type Result, refused } from './result.ts';
@@ -34,6 +34,7 @@ export interface Reset {
 interface Listeners {
   /** Again when it may have changed unheard. */
   joined(membership: Membership): void;
+  counted(counts: Counts): void;
   /** The room may be handed out: nothing is told before. */
   ready(): void;
   told(entry: Entry): void;
@@ -309,7 +310,7 @@ export class Follower implements Behind {
     else this.end(entry.reason === 'removed' ? { reason: 'removed', by: entry.by } : { reason: 'left' });
   }
 
-  #continue({ outcome, entries, epoch, seq, id }: Extract<Resumed, { entries: unknown[] }>): void {
+  #continue({ outcome, entries, epoch, seq, id, counted }: Extract<Resumed, { entries: unknown[] }>): void {
     const before = this.position?.seq;
     const isWhole = entries.every((missed) => {
       const entry = asEntry(missed.kind, missed);
@@ -320,6 +321,7 @@ export class Follower implements Behind {
       return;
     }
     if (seq > this.position.seq) this.#timeline?.moveTo({ epoch, seq, id });
+    if (counted) this.#listeners.counted({ epoch, ...counted });
     this.#listeners.moved(this.position);
     if (this.position.seq !== before) this.#rounds = 0;
     if (outcome === 'caught_up') this.#release();

@@ -1,4 +1,4 @@
-import type { Ask, Missed, Presence, SignalName, WireError } from '@engawa/protocol';
+import type { Ask, Missed, Notice, Presence, SignalName, WireError } from '@engawa/protocol';
 import type { Position } from '@engawa/protocol/position';
 import { chatOf } from './chat-changes.ts';
 import { Emitter } from './emitter.ts';
@@ -21,6 +21,9 @@ export interface OpenRoom {
   /** Resolves when the room may be handed out, rejects when it has ended before. */
   ready: Promise<void>;
   signalled(event: string, signal: unknown): void;
+  /** What a large room says of all who are there. */
+  counted(notice: Notice<'update:members'>): void;
+  typing(notice: Notice<'update:typing'>): void;
   /** Writes down what is not yet. */
   flush(): void;
 }
@@ -40,6 +43,8 @@ export function openRoom(options: Options): OpenRoom {
     follower: seat.follower,
     ready: seat.ready,
     signalled: (event, signal) => seat.signalled(event, signal),
+    counted: (notice) => seat.counted(notice),
+    typing: (notice) => seat.typing(notice),
     flush: () => void seat.keeper.flush(),
   };
 }
@@ -86,6 +91,20 @@ class Seat {
     if (event === 'mark:read:success' && typeof read === 'number') this.#read(username, read);
   }
 
+  counted(notice: Notice<'update:members'>): void {
+    if (typeof notice.members !== 'number' || typeof notice.online !== 'number') return;
+    this.#facts.counted(notice);
+    const { members, online } = this.#facts;
+    this.#emitter.emit('members', { members, online, joined: notice.joined, left: notice.left });
+    this.#changed();
+  }
+
+  typing({ usernames, several }: Notice<'update:typing'>): void {
+    if (!Array.isArray(usernames)) return;
+    const others = usernames.filter((username) => username !== this.follower.username);
+    this.#typing.told(others, several);
+  }
+
   #present(heard: RoomEvents['presence']): void {
     this.#facts.online = heard.online;
     if (heard.presence === 'gone') this.#typing.forget(heard.username);
@@ -109,6 +128,7 @@ class Seat {
           this.#marks.known(membership.read);
           this.#changed();
         },
+        counted: (counts) => this.#facts.counted(counts),
         ready: () => this.#isReady(),
         told: (entry) => this.#told(entry),
         moved: (position) => this.#moved(position),

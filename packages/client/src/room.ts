@@ -18,9 +18,11 @@ export interface RoomEvents {
   chat: Chat;
   /** Each entry once, in order, with none missing between two; a `reset` says when that could not be. */
   entry: Missed;
-  /** Who is typing now, without oneself. */
+  /** Who is typing now, without oneself; see also `severalAreTyping`. */
   typing: string[];
   presence: { username: string; presence: Presence; online: number };
+  /** In a large room, instead of `presence` and of entries of joins and leaves: how many there are, and some who joined or left. */
+  members: { members: number; online: number; joined: string[]; left: string[] };
   /** Somebody has read up to this seq. */
   read: { username: string; read: number };
   reset: Reset;
@@ -120,6 +122,11 @@ export class Room {
   /** How far others have read, as far as it was heard: seqs by username. */
   get readers(): ReadonlyMap<string, number> {
     return this.#parts.marks.others;
+  }
+
+  /** More are typing than `whoIsTyping` names, as they may in a large room. */
+  get severalAreTyping(): boolean {
+    return this.#parts.typing.several;
   }
 
   /** Who is typing, without oneself. */

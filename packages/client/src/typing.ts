@@ -14,6 +14,8 @@ type Timer = ReturnType<typeof setTimeout>;
 export class Typing {
   readonly #surroundings: Surroundings;
   readonly #others = new Map<string, Timer>();
+  /** More than are named, as a large room says. */
+  #several: Timer | undefined;
   #saidAt = Number.NEGATIVE_INFINITY;
   #stopping: Timer | undefined;
 
@@ -23,6 +25,10 @@ export class Typing {
 
   get others(): string[] {
     return [...this.#others.keys()];
+  }
+
+  get several(): boolean {
+    return this.#several !== undefined;
   }
 
   start(): void {
@@ -49,11 +55,17 @@ export class Typing {
   heard(username: string): void {
     const isNew = !this.#others.has(username);
     clearTimeout(this.#others.get(username));
-    this.#others.set(
-      username,
-      setTimeout(() => this.forget(username), FORGET_MS),
-    );
+    this.#remember(username);
     if (isNew) this.#surroundings.changed(this.others);
+  }
+
+  /** A large room says at once of everybody who types, by some names. */
+  told(usernames: string[], several: boolean): void {
+    const before = String([this.several, ...this.others]);
+    this.#clear();
+    for (const username of usernames) this.#remember(username);
+    if (several) this.#several = setTimeout(() => this.told([], false), FORGET_MS);
+    if (String([this.several, ...this.others]) !== before) this.#surroundings.changed(this.others);
   }
 
   forget(username: string): void {
@@ -63,7 +75,19 @@ export class Typing {
 
   close(): void {
     clearTimeout(this.#stopping);
-    for (const timer of this.#others.values()) clearTimeout(timer);
+    this.#clear();
+  }
+
+  #remember(username: string): void {
+    this.#others.set(
+      username,
+      setTimeout(() => this.forget(username), FORGET_MS),
+    );
+  }
+
+  #clear(): void {
+    for (const timer of [this.#several, ...this.#others.values()]) clearTimeout(timer);
+    this.#several = undefined;
     this.#others.clear();
   }
 }

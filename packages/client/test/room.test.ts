@@ -123,6 +123,70 @@ test('quiet entries leave no gap', async () => {
   expect(room.state).toBe('live');
 });
 
+test('a large room says how many there are, and what was told before it counts once', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  const told: unknown[] = [];
+  room.on('members', (counts) => told.push(counts));
+  const { epoch } = room.position;
+  const say = (asOf: number, members: number) =>
+    hall.say('update:members', { roomId: ROOM, epoch, asOf, members, online: members, joined: ['cho'], left: [] });
+  hall.tell({ kind: 'add:member', by: 'ben' });
+  expect(room.members).toBe(2);
+  say(2, 300);
+  expect([room.members, room.online]).toEqual([300, 300]);
+  expect(told).toEqual([{ members: 300, online: 300, joined: ['cho'], left: [] }]);
+  hall.tell({ kind: 'remove:member', by: 'ben', username: 'ben', reason: 'removed' });
+  expect(room.members).toBe(299);
+  // Older than what is known of members; of who is online nothing else is known.
+  say(1, 301);
+  expect([room.members, room.online]).toEqual([299, 301]);
+  // Read ahead of what was told: the entry is in it already.
+  say(4, 400);
+  hall.tell({ kind: 'add:member', by: 'dan' });
+  expect(room.members).toBe(400);
+  hall.say('update:members', { roomId: ROOM, epoch: 'another', asOf: 9, members: 1, online: 1 });
+  hall.say('update:members', { roomId: ROOM });
+  expect(room.members).toBe(400);
+});
+
+test('who comes back over quiet entries is told the count with the answer', async () => {
+  const hall = new Hall();
+  const { room, told } = await joined(newClient(hall));
+  hall.drop();
+  for (const by of ['cho', 'dan']) hall.log?.add({ kind: 'add:member', by, quiet: true });
+  hall.fail('resume:rooms', {
+    rooms: [
+      { ...{ outcome: 'caught_up', roomId: ROOM, entries: [] }, ...hall.log!.positionAt(3), counted: { asOf: 3, members: 3, online: 2 } },
+    ],
+  });
+  hall.open();
+  await pass();
+  expect([room.state, room.members, room.online]).toEqual(['live', 3, 2]);
+  hall.tell(chat('next'));
+  expect(told.seqs).toEqual([4]);
+});
+
+test('of who types a large room gives some names and says that there are more, for six seconds', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  const told: string[][] = [];
+  room.on('typing', (usernames) => told.push(usernames));
+  const say = (usernames: string[], several: boolean) => hall.say('update:typing', { roomId: ROOM, usernames, several });
+  say(['aya', 'ben', 'cho'], true);
+  expect([room.whoIsTyping, room.severalAreTyping]).toEqual([['ben', 'cho'], true]);
+  say(['ben', 'cho'], true);
+  say(['ben'], false);
+  hall.say('update:typing', { roomId: ROOM });
+  expect([room.whoIsTyping, room.severalAreTyping]).toEqual([['ben'], false]);
+  say(['ben', 'cho'], true);
+  hall.tell(chat('done'));
+  await pass(6_100);
+  expect([room.whoIsTyping, room.severalAreTyping]).toEqual([[], false]);
+  expect(told[0]).toEqual(['ben', 'cho']);
+  expect(told.at(-1)).toEqual([]);
+});
+
 test('another log is told openly: what was shown goes, the newest chats come, and it goes on from there', async () => {
   const hall = new Hall();
   const { room, told } = await joined(newClient(hall));

@@ -43,6 +43,7 @@ const joined = placed.extend({
   limits: model.limits,
 });
 
+const few = z.array(username);
 const chatSeq = seq.describe('The seq of the chat.');
 const edited = seq.describe('Only when told to somebody who was away: the text is already that of this later entry.');
 const deleted = z.literal(true).describe('Only when told to somebody who was away: a later entry deleted the chat.');
@@ -72,9 +73,11 @@ const held = z.object({
 /** A position to go on from. */
 const from = { roomId, epoch, seq: seq.min(0), id: tail };
 const page = model.chatPage.describe('The newest chats, as they stand.');
+/** How many there are, when some of what was missed were joins and leaves that a large room is not told one by one. */
+const counted = z.object({ asOf: membership.asOf, members: membership.members, online: membership.online }).optional();
 const resumed = z.discriminatedUnion('outcome', [
-  z.object({ outcome: z.literal('caught_up'), ...from, entries: z.array(missed) }),
-  z.object({ outcome: z.literal('more'), ...from, entries: z.array(missed) }),
+  z.object({ outcome: z.literal('caught_up'), ...from, entries: z.array(missed), counted }),
+  z.object({ outcome: z.literal('more'), ...from, entries: z.array(missed), counted }),
   z.object({ outcome: z.literal('too_old'), ...from, ...membership, oldest: seq, page }),
   z.object({ outcome: z.literal('reset'), ...from, ...membership, page }),
   z.object({ outcome: z.literal('refused'), roomId, error: z.custom<WireError>() }),
@@ -255,6 +258,28 @@ export const notices = {
       roomId,
       epoch: epoch.nullable(),
       seq: z.int().min(0).describe('Up to here both logs are the same; 0 when that is not known.'),
+    }),
+  },
+  'update:members': {
+    summary:
+      'What became of a large room, instead of one event for each who joins, leaves, is gone or is back: at once when it was calm, then once a second at most.',
+    payload: z.object({
+      roomId,
+      epoch,
+      asOf: z.int().describe('Joins and leaves up to this entry are in `members`; later ones are not.'),
+      members: model.room.shape.members,
+      online: joined.shape.online,
+      joined: few.describe('Who joined, the latest, a few at most.'),
+      left: few.describe('Who is a member no more, the latest, a few at most.'),
+    }),
+  },
+  'update:typing': {
+    summary:
+      'Who types in a large room, instead of `start:typing:success` and `stop:typing:success`: all who do, every three seconds at most while somebody does. It is forgotten after six.',
+    payload: z.object({
+      roomId,
+      usernames: few.describe('Some of them.'),
+      several: z.boolean().describe('Whether there are more than are named.'),
     }),
   },
   'close:connection': {

@@ -28,6 +28,11 @@ export interface Limits {
   roomsPerResume: number;
   /** Commands of one connection that may wait for an answer. */
   waitingPerConnection: number;
+  /**
+   * Members from which on a room is large: who joins, leaves, comes and goes there is told as counts, and so is who types
+   * once so many are connected.
+   */
+  largeRoom: number;
   /** What is kept of any room's log at most: an owner may keep less of his, not more. */
   retention: Retention;
   /** How often and how many at once; null where the operator has lifted them. */
@@ -75,6 +80,7 @@ export const LIMITS = {
   roomsPerConnection: 1_000,
   roomsPerResume: 200,
   waitingPerConnection: 1_000,
+  largeRoom: 200,
   retention: {},
   rates: {
     packets: { burst: 100, perSecond: 10 },

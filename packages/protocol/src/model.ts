@@ -86,6 +86,10 @@ export const entry = z.object({
   at,
   by: username.describe('Who did it.'),
   username: username.describe('Whom it is about; mostly the one who did it.'),
+  quiet: z
+    .literal(true)
+    .optional()
+    .describe('Told only to him whom it is about, as joins and leaves of a large room are: no `prev` names it.'),
 });
 export type EntryFields = z.infer<typeof entry>;
 

@@ -42,8 +42,9 @@ export class Node {
     const onError = (error: unknown): undefined => {
       log.error({ err: error }, 'a task in the background failed');
     };
-    const fanOut = new FanOut({ wire, store, node, grace, onError });
-    const leases = new LeaseKeeper({ store, node, grace, isNeeded: () => fanOut.isAnybodyHere, onError });
+    const { largeRoom } = limits;
+    const fanOut = new FanOut({ wire, store, node, grace, largeRoom, onError });
+    const leases = new LeaseKeeper({ store, node, grace, largeRoom, isNeeded: () => fanOut.isAnybodyHere, onError });
     this.retention = new RetentionKeeper({ store, bounds: limits.retention, followed: () => fanOut.places(), every: trimEvery, onError });
     this.services = { store, wire, fanOut, leases, turnstile: new Turnstile(), limits, node, log };
   }

@@ -32,7 +32,7 @@ export interface ChatServer {
 export interface ServerOptions {
   store: Store;
   settings: Pick<Settings, 'port' | 'host' | 'origins' | 'limits' | 'trustedProxies'> &
-    Partial<Pick<Settings, 'maxAge' | 'maxCount' | 'maxBytes' | 'maxWaiting'>>;
+    Partial<Pick<Settings, 'largeRoom' | 'maxAge' | 'maxCount' | 'maxBytes' | 'maxWaiting'>>;
   log: Logger;
   /** Milliseconds that a guest's name stays his after his connection is gone. */
   grace?: number;
@@ -57,7 +57,8 @@ export function createServer({
   pingTimeout,
   stuckAfter = STUCK_MS,
 }: ServerOptions): ChatServer {
-  const limits: Limits = { ...LIMITS, ...(settings.limits === 'off' && { rates: null }), retention: retentionIn(settings) };
+  const { largeRoom = LIMITS.largeRoom } = settings;
+  const limits: Limits = { ...LIMITS, largeRoom, ...(settings.limits === 'off' && { rates: null }), retention: retentionIn(settings) };
   let isClosing = false;
 
   const http = createHttpServer((request, response) =>

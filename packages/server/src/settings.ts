@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { Retention } from '@engawa/protocol';
+import { LIMITS, type Retention } from '@engawa/protocol';
 import { z } from 'zod';
 import { formatDuration, formatSize, parseDuration, parseSize } from './units.ts';
 
@@ -59,6 +59,11 @@ const table = {
     variable: 'ENGAWA_LIMITS',
     schema: z.enum(['on', 'off']).default('on'),
     what: 'off lifts rates and counts per address, for load tests',
+  },
+  largeRoom: {
+    variable: 'ENGAWA_LARGE_ROOM',
+    schema: z.coerce.number().int().min(1).default(LIMITS.largeRoom),
+    what: 'members from which on a room is told in counts who joins, leaves, comes and goes, and types',
   },
   trustedProxies: {
     variable: 'ENGAWA_TRUSTED_PROXIES',

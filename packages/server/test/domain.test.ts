@@ -1,5 +1,5 @@
 /** The domain against a model: what any sequence of commands leads to, and what many at once can never lead to. */
-import { ChatError, type CommandName, type Payload, type Retention } from '@engawa/protocol';
+import { ChatError, type CommandName, LIMITS, type Payload, type Retention } from '@engawa/protocol';
 import type { Append, Appended, Entry, Store } from '@engawa/server';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -73,7 +73,7 @@ const steps = fc.array(
 async function take(store: Store, { event, author, ask }: Step): Promise<{ seq: number; outcome: string } | { code: string }> {
   try {
     const rule = rules[event] as unknown as Rule<'create:chat'>;
-    const caller = { author, node: 'node', username: ask.username };
+    const caller = { author, node: 'node', username: ask.username, largeRoom: LIMITS.largeRoom };
     return await commit({ store, rule, command: ask as Payload<'create:chat'>, caller });
   } catch (error) {
     if (error instanceof ChatError) return { code: error.code };
@@ -201,7 +201,7 @@ async function agree(store: Store, model: Model): Promise<void> {
   const [member] = model.members;
   if (!member) return;
   const [username, author] = member;
-  const caller = { author, node: 'node', username };
+  const caller = { author, node: 'node', username, largeRoom: LIMITS.largeRoom };
   const { keys } = await store.read(roomId, { keys: [settingsKey] });
   const { owner, topic, retention: kept } = model;
   expect(keys.get(settingsKey)?.value).toEqual({ owner, topic, ...(kept && { retention: kept }) });

@@ -31,7 +31,11 @@ function replaceable(first: Store): { store: Store; replace: (by: Store) => void
 
 async function openRoom(store: Store): Promise<LocalRoom> {
   const onError = (error: unknown) => expect(error).toBeUndefined() as undefined;
-  const room = await LocalRoom.open({ roomId: ROOM, wire, store, node: 'node', onError, letGo: () => undefined, left: () => undefined });
+  const room = await LocalRoom.open({
+    ...{ roomId: ROOM, wire, store, node: 'node', largeRoom: LIMITS.largeRoom, onError },
+    letGo: () => undefined,
+    left: () => undefined,
+  });
   onTestFinished(() => room.close());
   return room;
 }

@@ -22,6 +22,7 @@ test('without any word every setting has its default', () => {
     mayEvict: 'no',
     origins: ['*'],
     limits: 'on',
+    largeRoom: 200,
     trustedProxies: 0,
     maxAge: undefined,
     maxCount: undefined,
@@ -109,7 +110,7 @@ test.each([['{'], [{ prot: 1 }], [[]]])('a file that says %j is refused', (conte
 
 test('the settings in force are printed with where they came from', () => {
   const lines = describeSettings(loadSettings(['--port', '81'], { ENGAWA_LOG: 'warn' })).split('\n');
-  expect(lines).toHaveLength(15);
+  expect(lines).toHaveLength(16);
   expect(lines[0]).toMatch(/^--port +PORT +81 +flag +TCP port/);
   expect(lines[14]).toMatch(/^--log-level +ENGAWA_LOG +warn +variable /);
 });

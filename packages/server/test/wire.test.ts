@@ -214,7 +214,7 @@ async function lapse(store: Store, username: string): Promise<void> {
   const key = memberKey(username);
   const { epoch, keys } = await store.read(roomId, { keys: [key] });
   const gone = keys.get(key)?.value as unknown as MemberValue;
-  await store.append(roomId, { epoch, given: [], drafts: [{ id: 'lapsed', ...lapseOf(gone) }] });
+  await store.append(roomId, { epoch, given: [], drafts: [{ id: 'lapsed', ...lapseOf(gone, false) }] });
 }
 
 /** Each room of a resume is refused by itself. */

@@ -18,6 +18,8 @@ export interface TestServerOptions {
   faults?: Partial<Faults>;
   /** Milliseconds that a name is kept for somebody who dropped; 30,000 when not given. */
   grace?: number;
+  /** Members from which on a room is large; 200 when not given. */
+  largeRoom?: number;
 }
 
 /** A server in this process, on a store in memory, and connections that fail as you wish. */
@@ -48,12 +50,12 @@ export interface TestServer {
 const TICK_MS = 100;
 const RESTART_MS = 2_000;
 
-export function startTestServer({ seed = 1, nodes = 1, faults = {}, grace }: TestServerOptions = {}): TestServer {
+export function startTestServer({ seed = 1, nodes = 1, faults = {}, grace, largeRoom }: TestServerOptions = {}): TestServer {
   const random = randomFrom(seed);
   const shared = new SharedStore();
   let weather: Faults = { ...CALM, ...faults };
   const surroundings = { faults: () => weather, random };
-  const newNode = () => new TestNode({ shared, ...surroundings, grace });
+  const newNode = () => new TestNode({ shared, ...surroundings, grace, largeRoom });
   const all = Array.from({ length: nodes }, newNode);
   let connections: MemoryConnection[] = [];
 

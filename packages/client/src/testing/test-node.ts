@@ -1,3 +1,4 @@
+import { LIMITS } from '@engawa/protocol';
 import { Node, type Peer, type Wire } from '@engawa/server';
 import type { Faults } from './faults.ts';
 import type { Random } from './random.ts';
@@ -14,6 +15,7 @@ interface TestNodeOptions {
   faults: () => Faults;
   random: Random;
   grace: number | undefined;
+  largeRoom: number | undefined;
 }
 
 /** A server process, without the process: everything of it but the sockets is real. */
@@ -22,9 +24,9 @@ export class TestNode {
   readonly node: Node;
   #isAlive = true;
 
-  constructor({ shared, faults, random, grace }: TestNodeOptions) {
+  constructor({ shared, faults, random, grace, largeRoom = LIMITS.largeRoom }: TestNodeOptions) {
     const store = nodeStore({ shared, faults, random, isAlive: () => this.#isAlive });
-    this.node = new Node({ store, wire: this.#wire(), ...(grace !== undefined && { grace }) });
+    this.node = new Node({ store, wire: this.#wire(), limits: { ...LIMITS, largeRoom }, ...(grace !== undefined && { grace }) });
   }
 
   get isAlive(): boolean {

@@ -134,9 +134,12 @@ export class Crowd {
 /** What a fork has lost counts no more. */
 function noteAcked(hearing: Hearing, { sent }: RoomHistory, { begin, log }: { begin: number; log: RoomLog }): void {
   const acks = sent.filter(({ client }) => client === hearing.client).flatMap((each) => each.acks);
-  const own = acks.filter(({ seq, id }) => id !== undefined && log.entries[seq - 1]?.id === id).map(({ seq }) => seq);
+  const own = acks.filter(({ seq, id }) => id !== undefined && isTold(log.entries[seq - 1], id)).map(({ seq }) => seq);
   hearing.acked = Math.max(hearing.acked, ...own.filter((seq) => seq > begin));
 }
+
+/** Of quiet entries who is there is told, and nobody else. */
+const isTold = (entry: RoomLog['entries'][number] | undefined, id: string): boolean => entry?.id === id && !entry.quiet;
 
 const beforeAll = ({ heard }: Hearing): number => (heard[0]?.seq ?? 1) - 1;
 

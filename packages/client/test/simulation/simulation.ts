@@ -16,6 +16,8 @@ const ACTIONS = 160;
 /** Long enough for every wait, every grace and every retry to end. */
 const CALM_MS = 40_000;
 const GRACE_MS = 3_000;
+/** In every other run, so that most joins and leaves are quiet there. */
+const LARGE_ROOM = 2;
 
 export interface Outcome {
   seed: number;
@@ -39,7 +41,13 @@ export async function simulate(seed: number, plant: Plant = {}): Promise<Outcome
   const random = randomFrom(seed);
   const time = virtualTime(random);
   const faults = faultsFrom(random);
-  const server = startTestServer({ seed, nodes: 1 + Math.floor(random() * 3), faults, grace: GRACE_MS });
+  const server = startTestServer({
+    seed,
+    nodes: 1 + Math.floor(random() * 3),
+    faults,
+    grace: GRACE_MS,
+    ...(seed % 2 === 0 && { largeRoom: LARGE_ROOM }),
+  });
   plant.store?.(server.store);
   const recorder = new Recorder(ROOMS);
   const link = plant.link?.(server.link) ?? server.link;
@@ -107,7 +115,7 @@ async function verdict(
   for (const [roomId, seen] of recorder.rooms) {
     const log = await readRoom(server.store, roomId, seen.sent);
     if (log.epoch === null) continue;
-    if (!failsOver) for (const speaker of speakers) speaker.note(roomId);
+    if (!failsOver) for (const speaker of speakers) speaker.note(roomId, log);
     const found = failsOver ? faultsOfFork(stayersOnly(seen, roomId, speakers), log) : faultsOf(seen, log);
     faults.push(...found.map((fault) => `${roomId}: ${fault}`));
     for (const speaker of speakers) faults.push(...(await speaker.faultsIn(roomId, log, finish)).map((fault) => `${roomId}: ${fault}`));
@@ -160,13 +168,13 @@ class Speaker {
     return [...this.#hearings.keys()].some((room) => room.id === roomId && room.state === 'ended');
   }
 
-  /** The newest entry that each hearing was acknowledged to have added. */
-  note(roomId: string): void {
+  /** The newest entry that each hearing was acknowledged to have added, and that was told. */
+  note(roomId: string, log: RoomLog): void {
     const { sent } = this.#recorder.rooms.get(roomId) as RoomHistory;
     for (const [room, { hearing, begin }] of this.#hearings) {
       if (room.id !== roomId || room.state !== 'live') continue;
       const own = sent.filter(({ client }) => client === this.name).flatMap(({ acks: [ack] }) => (ack?.id === undefined ? [] : [ack.seq]));
-      hearing.acked = Math.max(0, ...own.filter((seq) => seq > begin));
+      hearing.acked = Math.max(0, ...own.filter((seq) => seq > begin && log.entries[seq - 1]?.quiet === false));
     }
   }
 
@@ -176,8 +184,10 @@ class Speaker {
     if (!room) return this.#joining.has(roomId) ? [`${this.name} is still joining`] : [];
     if (room.state !== 'live') return [`${this.name} is not live but ${room.state}`];
     const { epoch, seq, id } = room.position;
-    if (seq !== log.head) return [`${this.name} is at ${seq}, the head is ${log.head}`];
-    if (epoch !== log.epoch || id !== log.entries.findLast(({ quiet }) => !quiet)?.id) return [`${this.name} is at ${seq} of another log`];
+    const newest = log.entries.findLast(({ quiet }) => !quiet);
+    if (seq > log.head || seq < (newest?.seq ?? 0)) return [`${this.name} is at ${seq}, the head is ${log.head}`];
+    if (room.members !== log.counts.get('member')) return [`${this.name} counts ${room.members} members`];
+    if (epoch !== log.epoch || id !== newest?.id) return [`${this.name} is at ${seq} of another log`];
     return [...this.#faultsOfFacts(room, log), ...(await finish(faultsOfTimeline(room)))];
   }
 

@@ -2,6 +2,7 @@ import type { Store } from '../store/store.ts';
 import { resting } from './commit.ts';
 import type { MemberValue } from './keys.ts';
 import { lapse } from './members.ts';
+import { isLarge } from './rule.ts';
 
 /** How long a guest's name stays his after his connection, or the whole node, is gone. */
 export const GRACE_MS = 30_000;
@@ -15,6 +16,8 @@ interface LeaseKeeping {
   node: string;
   /** Milliseconds. */
   grace: number;
+  /** Members from which on a room is large. */
+  largeRoom: number;
   /** Whether somebody on this node holds a name; without, nothing is written. */
   isNeeded: () => boolean;
   onError: (error: unknown) => undefined;
@@ -71,14 +74,14 @@ export class LeaseKeeper {
   }
 
   async #free(begun: number): Promise<void> {
-    const { store, grace, isNeeded, onError } = this.#keeping;
+    const { store, grace, largeRoom, isNeeded, onError } = this.#keeping;
     const lapsed = await store.lapsed(FREED_NAMES);
     const now = performance.now();
     if (this.#mayFreeFrom === Infinity || now - begun > grace / 2) this.#mayFreeFrom = now + grace / 4;
     if (now < this.#mayFreeFrom) return;
     // These may be our own, if the clock jumped in between: who is back by the append that frees him is not freed.
     if (lapsed.length > 0 && isNeeded()) await this.#beat();
-    await Promise.all(lapsed.map(({ room, key }) => free(store, room, key).catch(onError)));
+    await Promise.all(lapsed.map(({ room, key }) => free(store, { room, key, largeRoom }).catch(onError)));
   }
 
   async #beat(): Promise<void> {
@@ -90,8 +93,10 @@ export class LeaseKeeper {
 }
 
 /** Stale means that somebody came back, or left, in this moment; if the name is still to be freed, the next look sees it. */
-async function free(store: Store, room: string, key: string): Promise<void> {
-  const facts = await store.read(room, { keys: [key] });
+async function free(store: Store, { room, key, largeRoom }: { room: string; key: string; largeRoom: number }): Promise<void> {
+  const facts = await store.read(room, { keys: [key], counts: [''] });
   const member = facts.keys.get(key)?.value as MemberValue | undefined;
-  if (member) await store.append(room, { ...resting([lapse(member)], facts, [key]), lapsed: key });
+  if (!member) return;
+  const lapsing = lapse(member, isLarge(facts, largeRoom));
+  await store.append(room, { ...resting([lapsing], facts, [key]), lapsed: key });
 }

@@ -1,10 +1,12 @@
 import { ChatError, type Member, type Payload, type Reply } from '@engawa/protocol';
 import type { Key, Store } from '../store/store.ts';
+import type { Outcome } from './commit.ts';
 import { type MemberValue, memberFamily, memberKey, memberName, settingsKey } from './keys.ts';
 import {
   type Caller,
   type Decided,
   draft,
+  isLarge,
   isOwner,
   memberCount,
   memberNamed,
@@ -17,25 +19,25 @@ import {
 } from './rule.ts';
 
 export const addMember: Rule<'add:member'> = {
-  rests: ({ username }) => ({ keys: [memberKey(username)] }),
-  decide(facts, { username }, { author, node }) {
+  rests: ({ username }) => ({ keys: [memberKey(username)], counts: [''] }),
+  decide(facts, { username }, { author, node, largeRoom }) {
     mustExist(facts);
     const present = memberNamed(facts, username);
     if (present && present.author !== author) throw new ChatError('name_taken');
-    return present ? [] : [joining({ username, author }, node)];
+    return present ? [] : [joining({ username, author }, { node, quiet: isLarge(facts, largeRoom) })];
   },
 };
 
 export const removeMember: Rule<'remove:member'> = {
-  rests: ({ username }, caller) => ({ keys: [settingsKey, memberKey(username), ...speakerKeys(caller.username)] }),
+  rests: ({ username }, caller) => ({ keys: [settingsKey, memberKey(username), ...speakerKeys(caller.username)], counts: [''] }),
   decide(facts, { username }, caller) {
     mustExist(facts);
     const leaving = memberNamed(facts, username);
     if (!leaving) return [];
-    if (leaving.author === caller.author) return [leave(leaving, leaving, 'left')];
+    if (leaving.author === caller.author) return [leave(leaving, { by: leaving, reason: 'left', quiet: isLarge(facts, caller.largeRoom) })];
     const owner = speaker(facts, caller.username, caller);
     mustBeOwner(facts, owner);
-    return [leave(leaving, owner, 'removed')];
+    return [leave(leaving, { by: owner, reason: 'removed', quiet: false })];
   },
 };
 
@@ -49,21 +51,27 @@ export interface TicketValue {
   removed?: true;
 }
 
-export function joining(member: MemberValue, node: string): Decided {
+export function joining(member: MemberValue, { node, quiet }: { node: string; quiet: boolean }): Decided {
   const key = memberKey(member.username);
   const { author: holder, username } = member;
   const value = { username } satisfies TicketValue;
-  return draft('add:member', member, {}, { sets: [[key, { ...member }]], lease: { key, node }, ticket: { holder, key, value } });
+  return draft('add:member', member, {}, { sets: [[key, { ...member }]], lease: { key, node }, ticket: { holder, key, value }, quiet });
 }
 
 /** A guest whose connection did not come back in time. */
-export const lapse = (gone: MemberValue): Decided => leave(gone, gone, 'gone');
+export const lapse = (gone: MemberValue, quiet: boolean): Decided => leave(gone, { by: gone, reason: 'gone', quiet });
 
-function leave({ username, author: holder }: MemberValue, by: MemberValue, reason: 'left' | 'removed' | 'gone'): Decided {
+interface Leave {
+  by: MemberValue;
+  reason: 'left' | 'removed' | 'gone';
+  quiet: boolean;
+}
+
+function leave({ username, author: holder }: MemberValue, { by, reason, quiet }: Leave): Decided {
   const key = memberKey(username);
   const value: TicketValue = reason === 'removed' ? { username, removed: true } : { username };
   const ticket = { holder, key, ...(reason === 'left' ? { value: null } : { value: { ...value }, ttl: TICKET_MS }) };
-  return draft('remove:member', by, { username, reason }, { sets: [[key, null]], ticket });
+  return draft('remove:member', by, { username, reason }, { sets: [[key, null]], ticket, quiet });
 }
 
 /** What a member who has come needs to know of the room. */
@@ -80,6 +88,19 @@ export async function describeMembership(store: Store, roomId: string, username:
     asOf: facts.head,
     read: readBy(facts.keys.get(memberKey(username))),
   };
+}
+
+/** How many members a room has; without an epoch there is none. */
+export async function countMembers(store: Store, roomId: string) {
+  const facts = await store.read(roomId, { counts: [''] });
+  return { epoch: facts.epoch, asOf: facts.head, members: memberCount(facts) };
+}
+
+/** The newest entry that was told up to where an outcome stands, to go on from; null, which makes the asker ask, when that is not known any more. */
+export async function tailAt(store: Store, roomId: string, { seq, id }: Outcome): Promise<string | null> {
+  const entry = (await store.read(roomId, { seqs: [seq] })).entries.get(seq);
+  if (!entry || entry.id !== (id ?? entry.id)) return null;
+  return entry.quiet ? entry.prev : entry.id;
 }
 
 /** Who told nothing has read what was there before he came. */

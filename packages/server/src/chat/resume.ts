@@ -33,7 +33,7 @@ export async function resumed(resume: Resume): Promise<Resumed> {
     roomId,
     epoch,
     seq: last?.seq ?? held.seq,
-    id: after.findLast(({ quiet }) => !quiet)?.id ?? held.id ?? null,
+    id: after.findLast(({ quiet }) => !quiet)?.id ?? held.id ?? after[0]?.prev ?? null,
     entries: await missed(store, { roomId, epoch }, after),
   };
 }

@@ -10,7 +10,7 @@ export const createRoom: Rule<'create:room'> = {
     if (facts.epoch !== null) throw new ChatError('room_exists');
     const owner = { username, author };
     const settings = { owner: author, topic: topic ?? '' } satisfies Settings;
-    return [draft('create:room', owner, { topic }, { sets: [[settingsKey, settings]] }), joining(owner, node)];
+    return [draft('create:room', owner, { topic }, { sets: [[settingsKey, settings]] }), joining(owner, { node, quiet: false })];
   },
 };
 

@@ -10,6 +10,8 @@ export interface Caller {
   node: string;
   /** A name that the caller's connection has in the room, where the command does not say who speaks. */
   username: string | undefined;
+  /** Members from which on a room is large. */
+  largeRoom: number;
 }
 
 export type Decided = Omit<Draft, 'id'>;
@@ -46,6 +48,9 @@ export const memberNamed = (facts: Facts, username: string): MemberValue | undef
 /** Of facts that were asked with the counts of the families at the top. */
 export const memberCount = (facts: Facts): number => facts.counts.get('')?.get(memberFamily) ?? 0;
 
+/** In a large room joins and leaves are kept quietly: to tell each of n members of each of n others is n² messages. */
+export const isLarge = (facts: Facts, largeRoom: number): boolean => memberCount(facts) >= largeRoom;
+
 export function mustExist(facts: Facts): void {
   if (facts.epoch === null) throw new ChatError('room_not_found');
 }
@@ -54,7 +59,7 @@ export function mustExist(facts: Facts): void {
 export const speakerKeys = (username: string | undefined): string[] => (username === undefined ? [] : [memberKey(username)]);
 
 /** The member under this name, when it is the caller who joined under it. */
-export function speaker(facts: Facts, username: string | undefined, caller: Caller): MemberValue {
+export function speaker(facts: Facts, username: string | undefined, caller: Pick<Caller, 'author'>): MemberValue {
   mustExist(facts);
   const member = username === undefined ? undefined : memberNamed(facts, username);
   if (member?.author !== caller.author) throw new ChatError('not_a_member');

@@ -9,7 +9,7 @@ interface Life {
 }
 
 /** An entry as the room hears it. Whatever its body says, its place is what the log says. */
-export const heard = ({ roomId, epoch }: Life, { seq, id, prev, at, by, body }: Entry): EntryFields => ({
+export const heard = ({ roomId, epoch }: Life, { seq, id, prev, at, by, body, quiet }: Entry): EntryFields => ({
   username: by,
   ...body,
   roomId,
@@ -19,6 +19,7 @@ export const heard = ({ roomId, epoch }: Life, { seq, id, prev, at, by, body }: 
   prev,
   at,
   by,
+  ...(quiet && { quiet }),
 });
 
 /** Entries as they are told to somebody who was away. */

@@ -3,7 +3,7 @@ import type { Entry, Page, Store } from '../store/store.ts';
 import type { Peer, Wire } from './wire.ts';
 
 /** Entries that are read at a time; fewer where not so many can be told. */
-const PAGE_ENTRIES = 200;
+export const PAGE_ENTRIES = 200;
 const FEWEST_ENTRIES = 8;
 
 /** A room that somebody is behind in. */
@@ -12,8 +12,17 @@ interface Source {
   /** How far the room was told. */
   readonly position: { epoch: string; seq: number } | null;
   page(after: number, limit: number): Promise<Page>;
+  /** From where on to read for who was told everything up to an entry: in a large room thousands of quiet ones may follow. */
+  pastQuietAfter(seq: number): Promise<number>;
   /** The peer hears the room like everybody from now on, if it still sits there. */
   hearAgain(peer: Peer): void;
+}
+
+interface Stretch {
+  after: number;
+  until: number;
+  /** It was read from before. */
+  isBegun: boolean;
 }
 
 /** What a peer is yet to be told of one room. */
@@ -22,12 +31,12 @@ export class Backlog {
   readonly #epoch: string | undefined;
   #pageEntries = PAGE_ENTRIES;
   /** What is his to hear; more than one stretch when he was removed and came back meanwhile. */
-  readonly #stretches: { after: number; until: number }[];
+  readonly #stretches: Stretch[];
 
   constructor(source: Source, after: number) {
     this.#source = source;
     this.#epoch = source.position?.epoch;
-    this.#stretches = [{ after, until: Infinity }];
+    this.#stretches = [{ after, until: Infinity, isBegun: false }];
   }
 
   /** Whether the peer has what is his of all that the room was told. */
@@ -44,13 +53,15 @@ export class Backlog {
 
   /** He is seated (again), and is told what comes after this entry. */
   goOn(after: number): void {
-    if (this.#stretches.at(-1)?.until !== Infinity) this.#stretches.push({ after, until: Infinity });
+    if (this.#stretches.at(-1)?.until !== Infinity) this.#stretches.push({ after, until: Infinity, isBegun: false });
   }
 
   /** Reads on from where he is. What comes of it may be told until the next wait. */
   async next(store: Store): Promise<() => Iterable<[event: string, told: object, entry: Entry]>> {
     const { roomId } = this.#source;
     const stretch = this.#current();
+    if (!stretch.isBegun) stretch.after = await this.#source.pastQuietAfter(stretch.after);
+    stretch.isBegun = true;
     const page = await this.#source.page(stretch.after, this.#pageEntries);
     const told = page.epoch === null ? [] : await missed(store, { roomId, epoch: page.epoch }, page.entries);
     return () => this.#take(stretch, page, told);
@@ -66,11 +77,7 @@ export class Backlog {
   }
 
   /** He may have been removed while it was read, and the room may be another one. What the room was not told yet comes later. */
-  *#take(
-    stretch: { after: number; until: number },
-    page: Page,
-    told: Awaited<ReturnType<typeof missed>>,
-  ): Generator<[string, object, Entry]> {
+  *#take(stretch: Stretch, page: Page, told: Awaited<ReturnType<typeof missed>>): Generator<[string, object, Entry]> {
     const end = this.#end(stretch);
     if (stretch.after >= end) return;
     const isThatLog = page.epoch === this.#epoch && this.#source.position?.epoch === this.#epoch;
@@ -84,7 +91,7 @@ export class Backlog {
     }
   }
 
-  #current(): { after: number; until: number } {
+  #current(): Stretch {
     for (;;) {
       const [first, second] = this.#stretches;
       if (!first) throw new Error('Nothing is left to tell.');
@@ -93,7 +100,7 @@ export class Backlog {
     }
   }
 
-  #end({ until }: { until: number }): number {
+  #end({ until }: Stretch): number {
     return Math.min(this.#source.position?.seq ?? 0, until);
   }
 }

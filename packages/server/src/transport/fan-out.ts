@@ -16,6 +16,8 @@ interface FanOutOptions {
   store: Store;
   node: string;
   grace: number;
+  /** Members from which on a room is large. */
+  largeRoom: number;
   onError: (error: unknown) => undefined;
 }
 
@@ -63,7 +65,7 @@ export class FanOut {
       const outcome = await join();
       if (outcome.outcome === 'appended') await room.follower.reached(outcome);
       else if (!(await this.#comeBack(room, arrival)) && outcome.outcome === 'unchanged') throw new ChatError('busy');
-      return [outcome, room.follower.position];
+      return [outcome, arrival.follows ?? room.follower.position];
     });
   }
 
@@ -118,7 +120,7 @@ export class FanOut {
     try {
       return await arrive(room, arrival);
     } finally {
-      room.arriving.delete(arrival);
+      room.dismiss(arrival);
       this.#closeIfEmpty(room);
     }
   }
@@ -132,15 +134,15 @@ export class FanOut {
         throw error;
       });
       if (!room.isOpen) continue;
-      room.arriving.add(arrival);
+      room.expect(arrival);
       return room;
     }
   }
 
   #openRoom(roomId: string): Promise<LocalRoom> {
-    const { wire, store, node, onError } = this.#options;
+    const { wire, store, node, largeRoom, onError } = this.#options;
     const letGo = (key: string) => void this.#release(roomId, key);
-    return LocalRoom.open({ roomId, wire, store, node, onError, letGo, left: (room) => this.#closeIfEmpty(room) });
+    return LocalRoom.open({ roomId, wire, store, node, largeRoom, onError, letGo, left: (room) => this.#closeIfEmpty(room) });
   }
 
   #closeIfEmpty(room: LocalRoom): void {

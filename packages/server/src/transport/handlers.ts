@@ -3,6 +3,7 @@ import {
   type CommandName,
   type EventName,
   type Payload,
+  type Position,
   type QuestionName,
   type Reply,
   type SignalName,
@@ -10,7 +11,7 @@ import {
 import { createChat, deleteChat, listChats, updateChat } from '../chat/chats.ts';
 import { commit, type Outcome } from '../chat/commit.ts';
 import { memberKey } from '../chat/keys.ts';
-import { addMember, describeMembership, listMembers, removeMember } from '../chat/members.ts';
+import { addMember, describeMembership, listMembers, removeMember, tailAt } from '../chat/members.ts';
 import { addReaction, removeReaction } from '../chat/reactions.ts';
 import { createRoom, deleteRoom, listRooms, updateRoom } from '../chat/rooms.ts';
 import type { Caller, Rule } from '../chat/rule.ts';
@@ -48,10 +49,11 @@ export const handlers: { [E in EventName]: Handler<E> } = {
 
 /** A command that adds to the log of a room that the caller is in. */
 function command<E extends CommandName>(event: E, rule: Rule<E>): Handler<E> {
-  return async ({ store, node }, peer, ask) => {
+  return async (services, peer, ask) => {
+    const { store } = services;
     const { roomId } = ask as Ask;
     const wasThere = connectionOf(peer).seats.has(roomId);
-    const outcome = await commit({ store, rule, command: ask, caller: callerOf(peer, node, roomId) });
+    const outcome = await commit({ store, rule, command: ask, caller: callerOf(services, peer, roomId) });
     if (!wasThere || outcome.outcome !== 'appended') tellCaller(peer, event, ask, outcome);
     return { ...placed(roomId, outcome), durability: store.durability } as Reply<E>;
   };
@@ -67,11 +69,12 @@ function chatting(say: Handler<'create:chat'>): Handler<'create:chat'> {
 
 /** A command that makes the caller a member; answered with what he needs to know of the room. */
 function joining<E extends 'create:room' | 'add:member'>(event: E, rule: Rule<E>): Handler<E> {
-  return async ({ store, fanOut, leases, limits, node }, peer, ask) => {
+  return async (services, peer, ask) => {
+    const { store, fanOut, leases, limits } = services;
     const { roomId, username } = ask as Ask;
     connectionOf(peer).mayJoin(roomId);
     await leases.awake();
-    const caller = callerOf(peer, node, roomId);
+    const caller = callerOf(services, peer, roomId);
     const [outcome, follows] = await fanOut.join(peer, ask, () => commit({ store, rule, command: ask, caller }));
     const membership = await describeMembership(store, roomId, username);
     // Who came back is seated by now: he hears all that is after this seq, which an earlier one would not promise.
@@ -80,7 +83,7 @@ function joining<E extends 'create:room' | 'add:member'>(event: E, rule: Rule<E>
     if (outcome.outcome !== 'appended') tellCaller(peer, event, ask, position);
     const { session } = connectionOf(peer).identity;
     const online = (await fanOut.find(roomId))?.signals.online ?? 0;
-    const tail = isBack ? follows.id : (outcome.id ?? null);
+    const tail = isSamePlace(follows, position) ? follows.id : await tailAt(store, roomId, position);
     const { durability } = store;
     return { ...placed(roomId, position), durability, tail, ...membership, online, session, limits } as Reply<E>;
   };
@@ -125,13 +128,17 @@ function withPresence(list: Handler<'list:members'>): Handler<'list:members'> {
 }
 
 function question<E extends QuestionName>(ask: (store: Store, asked: Payload<E>, caller: Caller) => Promise<Reply<E>>): Handler<E> {
-  return ({ store, node }, peer, asked) => ask(store, asked, callerOf(peer, node, (asked as Partial<Ask>).roomId));
+  return (services, peer, asked) => ask(services.store, asked, callerOf(services, peer, (asked as Partial<Ask>).roomId));
 }
 
-function callerOf(peer: Peer, node: string, roomId: string | undefined): Caller {
+function callerOf({ node, limits }: Services, peer: Peer, roomId: string | undefined): Caller {
   const connection = connectionOf(peer);
-  return { author: connection.identity.author, node, username: roomId === undefined ? undefined : connection.usernameIn(roomId) };
+  const username = roomId === undefined ? undefined : connection.usernameIn(roomId);
+  return { author: connection.identity.author, node, username, largeRoom: limits.largeRoom };
 }
+
+const isSamePlace = (follows: Position | null, { epoch, seq }: Outcome): follows is Position =>
+  follows?.epoch === epoch && follows.seq === seq;
 
 function placed(roomId: string, { epoch, seq, id, at }: Outcome) {
   return { roomId, epoch, seq, ...(id !== undefined && { id }), ...(at !== undefined && { at }) };

@@ -1,10 +1,12 @@
-import type { Position, Presence, Told as Said } from '@engawa/protocol';
+import type { EntryFields, Position, Presence, Told as Said } from '@engawa/protocol';
 import { Follower } from '../chat/follower.ts';
 import { type MemberValue, memberKey } from '../chat/keys.ts';
+import { countMembers } from '../chat/members.ts';
 import { heard } from '../chat/telling.ts';
 import type { Entry, Key, Page, Store, Told } from '../store/store.ts';
-import { Backlog, type CatchUp } from './catch-up.ts';
+import { Backlog, type CatchUp, PAGE_ENTRIES } from './catch-up.ts';
 import type { Connection } from './connection.ts';
+import { Crowd } from './crowd.ts';
 import { Pace } from './pace.ts';
 import { Signals } from './signals.ts';
 import type { Peer, Wire } from './wire.ts';
@@ -27,6 +29,8 @@ export interface Arrival {
   username: string;
   /** The entry that removed him before he was seated, if there was one. */
   removedBy?: number;
+  /** Once he is seated: he hears everything after this. */
+  follows?: Position;
 }
 
 interface Surroundings {
@@ -34,6 +38,8 @@ interface Surroundings {
   wire: Wire;
   store: Store;
   node: string;
+  /** Members from which on a room is large. */
+  largeRoom: number;
   onError: (error: unknown) => undefined;
   /** The member has no connection to this node any more, or came too late to have one. */
   letGo: (key: string) => void;
@@ -51,7 +57,6 @@ export class LocalRoom {
   readonly signals: Signals;
   /** How often it is compared with its log. */
   readonly pace = new Pace();
-  readonly arriving = new Set<Arrival>();
   /** False once it was left by all: whoever comes later opens another. */
   isOpen = true;
   readonly #surroundings: Surroundings;
@@ -60,18 +65,33 @@ export class LocalRoom {
   readonly #seats = new Map<string, Set<Peer>>();
   /** Seated before the log was found to be another one: whether they are members in that, too, is not known yet. */
   readonly #doubted = new WeakSet<Peer>();
+  /** By the member's key, too: for each of ten thousand entries one look, not ten thousand. */
+  readonly #arriving = new Map<string, Set<Arrival>>();
+  readonly #crowd: Crowd;
   readonly #pages = new Map<string, Promise<Page>>();
+  /** The entry that was told next after one, by the id of that. */
+  readonly #nexts = new Map<string, Promise<number | undefined>>();
 
   private constructor(surroundings: Surroundings) {
-    const { roomId, wire, store, node, onError } = surroundings;
+    const { roomId, wire, store, node, largeRoom, onError } = surroundings;
     this.#surroundings = surroundings;
     this.roomId = roomId;
     // Socket.IO gives every socket a room of its own id: the prefix keeps ours from being one of those.
     this.#channel = `room:${roomId}`;
+    this.#crowd = new Crowd({
+      roomId,
+      peers: () => this.#seats.size,
+      count: () => this.#count(),
+      tell: (event, notice) => wire.to(this.#channel).emit(event, notice),
+      onError,
+    });
     this.signals = new Signals({
       node,
+      largeRoom,
+      crowd: this.#crowd,
       onlineHere: () => this.#seats.size,
       tell: (event, signal) => wire.to(this.#channel).emit(event, signal),
+      tellMember: (key, event, signal) => this.#tellMember(key, event, signal),
       announce: (announced) => store.announce(roomId, announced),
       onError,
     });
@@ -97,11 +117,21 @@ export class LocalRoom {
   }
 
   get isEmpty(): boolean {
-    return this.#seats.size === 0 && this.arriving.size === 0;
+    return this.#seats.size === 0 && this.#arriving.size === 0;
   }
 
   hasSeat(key: string): boolean {
     return this.#seats.has(key);
+  }
+
+  /** Somebody is about to join, until he is dismissed. */
+  expect(arrival: Arrival): void {
+    this.#arriving.set(arrival.key, (this.#arriving.get(arrival.key) ?? new Set()).add(arrival));
+  }
+
+  dismiss(arrival: Arrival): void {
+    const expected = this.#arriving.get(arrival.key);
+    if (expected?.delete(arrival) && expected.size === 0) this.#arriving.delete(arrival.key);
   }
 
   /** Seats somebody who is a member, as the store has him; false when he was removed since. */
@@ -146,22 +176,44 @@ export class LocalRoom {
     this.#surroundings.letGo(key);
   }
 
-  /** A page of the log. When thousands come back at once, most ask for the same: it is read once until the log moves on. */
+  /**
+   * From where on to read for who was told up to an entry: past the quiet ones after it. In a large room they may be
+   * thousands, and of thousands who come back each may have joined with another of them as his last.
+   */
+  async pastQuiet({ seq, id }: { seq: number; id?: string | null | undefined }): Promise<number> {
+    const { position } = this.follower;
+    if (!position || !id || position.seq - seq <= PAGE_ENTRIES) return seq;
+    const newest = await this.#surroundings.store.page(this.roomId, { limit: 1 });
+    if (newest.tail === id) return newest.head;
+    const name = JSON.stringify([position.epoch, id]);
+    const next = await shared(this.#nexts, name, () => this.#toldAfter(seq, id));
+    if (next !== undefined) return next - 1;
+    this.#nexts.delete(name);
+    return seq;
+  }
+
+  /** The same for who was told what is told up to there. */
+  async pastQuietAfter(seq: number): Promise<number> {
+    if ((this.position?.seq ?? 0) - seq <= PAGE_ENTRIES) return seq;
+    return this.pastQuiet({ seq, id: await this.#toldUpTo(seq) });
+  }
+
+  /**
+   * A page of the log. When thousands come back at once, most ask for the same: it is read once until something is told;
+   * quiet entries that come meanwhile are nothing that they would learn of from it.
+   */
   async page(after: number, limit: number): Promise<Page> {
-    const name = JSON.stringify([this.follower.position, after, limit]);
-    const known = this.#pages.get(name);
-    if (known) return known;
-    if (this.#pages.size >= SHARED_PAGES) this.#pages.clear();
-    const page = this.#surroundings.store.page(this.roomId, { after, limit });
-    this.#pages.set(name, page);
-    page.catch(() => this.#pages.delete(name));
-    return page;
+    const { epoch, seq, id } = this.follower.position ?? { seq: 0 };
+    const ask = () => this.#surroundings.store.page(this.roomId, { after, limit });
+    // What is asked for by who is ahead of the log says nothing to who gets there later.
+    return after < seq ? shared(this.#pages, JSON.stringify([epoch, id, after, limit]), ask) : ask();
   }
 
   close(): void {
     this.isOpen = false;
     this.follower.close();
     this.signals.close();
+    this.#crowd.close();
   }
 
   #tell({ epoch, entries, ended }: Told): void {
@@ -181,8 +233,11 @@ export class LocalRoom {
 
   #tellEntry(epoch: string, entry: Entry): void {
     if (SEATING.has(entry.kind)) this.#seatArrivals(entry);
-    const channel = this.#surroundings.wire.to(this.#channel);
-    if (!entry.quiet) channel.emit(`${entry.kind}:success`, heard({ roomId: this.roomId, epoch }, entry), offsetOf(entry));
+    const event = `${entry.kind}:success`;
+    const told = heard({ roomId: this.roomId, epoch }, entry);
+    if (entry.quiet) this.#tellQuietly(event, told, entry);
+    else this.#surroundings.wire.to(this.#channel).emit(event, told, offsetOf(entry));
+    if (entry.kind === 'create:chat') this.#crowd.stopped(entry.by);
     if (entry.kind === 'remove:member') this.#remove(memberKey((entry.body as Said<'remove:member'>).username), entry.seq);
   }
 
@@ -193,6 +248,23 @@ export class LocalRoom {
         if (last && this.#backlogOf(peer)) peer.emit(`${last.kind}:success`, heard({ roomId: this.roomId, epoch }, last));
       this.#unseat(key);
     }
+  }
+
+  /** The room hears a count; he himself, that he joined or left. */
+  #tellQuietly(event: string, told: EntryFields, entry: Entry): void {
+    this.#tellMember(memberKey(entry.by), event, told, offsetOf(entry));
+    if (entry.kind === 'add:member') this.#crowd.joined(entry.by);
+    if (entry.kind === 'remove:member') this.#crowd.left(told.username);
+  }
+
+  /** Who is still told what he missed, and drops before its end, must not come back from after it: he is given no offset. */
+  #tellMember(key: string, event: string, payload: object, ...offset: string[]): void {
+    for (const peer of this.#seats.get(key) ?? []) peer.emit(event, payload, ...(connectionOf(peer).catchUp ? [] : offset));
+  }
+
+  async #count() {
+    const { epoch, ...counted } = await countMembers(this.#surroundings.store, this.roomId);
+    return epoch === null ? undefined : { epoch, ...counted, online: this.signals.online };
   }
 
   /** The room has another log than its peers know. Who is a member in that one, too, stays. */
@@ -214,16 +286,16 @@ export class LocalRoom {
   }
 
   #seatArrivals({ seq, by, author }: Entry): void {
-    for (const arrival of this.arriving) {
-      const isHim = arrival.key === memberKey(by) && connectionOf(arrival.peer).identity.author === author;
-      if (!isHim) continue;
+    for (const arrival of this.#arriving.get(memberKey(by)) ?? []) {
+      if (connectionOf(arrival.peer).identity.author !== author) continue;
       this.#seat(arrival, seq - 1);
       this.#announcePresence(arrival.username, 'online');
     }
   }
 
   /** He hears what comes after an entry. */
-  #seat({ peer, key, username }: Arrival, after: number): void {
+  #seat(arrival: Arrival, after: number): void {
+    const { peer, key, username } = arrival;
     if (!peer.connected) {
       this.#surroundings.letGo(key);
       return;
@@ -231,6 +303,7 @@ export class LocalRoom {
     this.#seats.set(key, (this.#seats.get(key) ?? new Set()).add(peer));
     this.#doubted.delete(peer);
     connectionOf(peer).sit(this, key, username);
+    if (this.follower.position) arrival.follows = this.follower.position;
     this.signals.countSoon();
     this.#hear(peer, after);
   }
@@ -248,7 +321,7 @@ export class LocalRoom {
   }
 
   #remove(key: string, seq: number): void {
-    for (const arrival of this.arriving) if (arrival.key === key) arrival.removedBy = seq;
+    for (const arrival of this.#arriving.get(key) ?? []) arrival.removedBy = seq;
     this.#unseat(key, { seq });
   }
 
@@ -272,4 +345,32 @@ export class LocalRoom {
     const signal = { roomId: this.roomId, username, presence };
     this.signals.announce({ event: 'update:presence', signal }).catch(this.#surroundings.onError);
   }
+
+  /** The `id` of the newest entry up to there that was told, if the log still says so. */
+  async #toldUpTo(seq: number): Promise<string | undefined> {
+    const entry = (await this.#surroundings.store.read(this.roomId, { seqs: [seq] })).entries.get(seq);
+    return (entry?.quiet ? entry.prev : entry?.id) ?? undefined;
+  }
+
+  /** Where the log goes on with what is told, if what was told before that is the named one. */
+  async #toldAfter(seq: number, id: string): Promise<number | undefined> {
+    for (let after = seq; ; ) {
+      const { entries, more } = await this.#surroundings.store.page(this.roomId, { after, limit: PAGE_ENTRIES });
+      const told = entries.find(({ quiet }) => !quiet);
+      if (told) return told.prev === id ? told.seq : undefined;
+      after = entries.at(-1)?.seq ?? after;
+      if (!more) return undefined;
+    }
+  }
+}
+
+/** Asked once for all who want to know it while it is remembered. */
+function shared<Answer>(known: Map<string, Promise<Answer>>, name: string, ask: () => Promise<Answer>): Promise<Answer> {
+  const before = known.get(name);
+  if (before) return before;
+  if (known.size >= SHARED_PAGES) known.clear();
+  const answer = ask();
+  known.set(name, answer);
+  answer.catch(() => known.delete(name));
+  return answer;
 }

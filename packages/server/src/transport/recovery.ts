@@ -97,6 +97,8 @@ export async function comeBack(services: Services, peer: Peer, author: string, {
 }
 
 /** A guest whose name lapsed while he was away joins anew; for who is still a member nothing changes. */
-export async function rejoin({ store, node }: Services, author: string, { roomId, username }: Payload<'add:member'>): Promise<void> {
-  await commit({ store, rule: addMember, command: { roomId, username }, caller: { author, node, username: undefined } });
+export async function rejoin({ store, node, limits }: Services, author: string, ask: Payload<'add:member'>): Promise<void> {
+  const { roomId, username } = ask;
+  const caller = { author, node, username: undefined, largeRoom: limits.largeRoom };
+  await commit({ store, rule: addMember, command: { roomId, username }, caller });
 }

@@ -1,8 +1,9 @@
 import { ChatError, type Payload, type Reply, type Resumed } from '@engawa/protocol';
 import { memberKey } from '../chat/keys.ts';
-import type { TicketValue } from '../chat/members.ts';
+import { countMembers, type TicketValue } from '../chat/members.ts';
 import { type Held, pageFor, resumed } from '../chat/resume.ts';
 import { speaker } from '../chat/rule.ts';
+import type { Store } from '../store/store.ts';
 import { connectionOf, type LocalRoom } from './local-room.ts';
 import { rejoin } from './recovery.ts';
 import type { Services } from './services.ts';
@@ -55,10 +56,7 @@ interface Resume {
 async function resumeRoom(services: Services, peer: Peer, { held, seat: seated, limit }: Resume): Promise<Resumed> {
   try {
     if (seated.status === 'rejected') throw seated.reason;
-    const room = seated.value;
-    const { after, limit: entries } = pageFor(held, limit);
-    const page = await room.page(after, entries);
-    const answer = await resumed({ store: services.store, held, page, online: room.signals.online });
+    const answer = await readOn(services, seated.value, { held, limit });
     await mustStillBeMember(services, peer, held);
     return answer;
   } catch (error) {
@@ -67,10 +65,26 @@ async function resumeRoom(services: Services, peer: Peer, { held, seat: seated, 
   }
 }
 
+type Missed = Extract<Resumed, { entries: unknown }>;
+
+async function readOn({ store }: Services, room: LocalRoom, { held, limit }: { held: Held; limit: number }): Promise<Resumed> {
+  const from = { ...held, seq: await room.pastQuiet(held) };
+  const { after, limit: entries } = pageFor(from, limit);
+  const answer = await resumed({ store, held: from, page: await room.page(after, entries), online: room.signals.online });
+  return 'entries' in answer ? withCount(store, room, { held, answer }) : answer;
+}
+
+/** Who was not told of all that happened was not told of quiet joins and leaves. */
+async function withCount(store: Store, room: LocalRoom, { held, answer }: { held: Held; answer: Missed }): Promise<Resumed> {
+  if (answer.seq - held.seq === answer.entries.length) return answer;
+  const { asOf, members } = await countMembers(store, held.roomId);
+  return { ...answer, counted: { asOf, members, online: room.signals.online } };
+}
+
 /** After the reading: what was read may be from after his removal, which this node has perhaps not heard of yet. */
-async function mustStillBeMember({ store, node }: Services, peer: Peer, { roomId, username }: Held): Promise<void> {
+async function mustStillBeMember({ store }: Services, peer: Peer, { roomId, username }: Held): Promise<void> {
   const facts = await store.read(roomId, { keys: [memberKey(username)] });
-  speaker(facts, username, { author: connectionOf(peer).identity.author, node, username });
+  speaker(facts, username, connectionOf(peer).identity);
 }
 
 /** Who was removed is told so: he is not to come back by himself. */

@@ -1,6 +1,7 @@
 import type { Presence, Signalled, SignalName } from '@engawa/protocol';
 import { memberKey } from '../chat/keys.ts';
 import type { Json } from '../store/store.ts';
+import type { Crowd } from './crowd.ts';
 import { MOST_SILENCE_MS } from './pace.ts';
 
 /** How long signals are gathered: longer where there are more to tell them to. */
@@ -24,10 +25,15 @@ type Count = { node: string; online: number };
 
 interface Surroundings {
   node: string;
+  /** Where so many members are online, the room is told as a crowd. */
+  largeRoom: number;
+  crowd: Crowd;
   /** Members who are connected to this node. */
   onlineHere: () => number;
   /** Tells the peers in the room on this node. */
   tell: (event: string, signal: object) => unknown;
+  /** Tells the peers of one member on this node. */
+  tellMember: (key: string, event: string, signal: object) => unknown;
   /** Reaches the room on every node, this one included. */
   announce: (announced: Announced) => Promise<void>;
   onError: (error: unknown) => undefined;
@@ -61,12 +67,18 @@ export class Signals {
     return online;
   }
 
+  /** Too many are online to tell each what each other does. */
+  get #isCrowded(): boolean {
+    return this.online >= this.#surroundings.largeRoom;
+  }
+
   presenceOf(username: string): Exclude<Presence, 'gone'> {
     return this.#away.has(memberKey(username)) ? 'away' : 'online';
   }
 
   /** Tells everybody in the room, on every node. */
   async announce(said?: Signal): Promise<void> {
+    if (said && this.#isCrowded && !this.#isForAll(said)) return;
     const { node, onlineHere, announce } = this.#surroundings;
     const count = { node, online: onlineHere() };
     this.#announcedOnline = count.online;
@@ -75,6 +87,7 @@ export class Signals {
 
   /** Other nodes learn soon how many are online here, if that is news to them. */
   countSoon(): void {
+    if (this.#isCrowded) this.#surroundings.crowd.changed();
     this.#counting ??= setTimeout(() => {
       this.#counting = undefined;
       this.#announceCount();
@@ -85,7 +98,9 @@ export class Signals {
   hear(announced: Json): void {
     const heard = announced as Announced;
     this.#hearCount(heard);
-    if ('said' in heard) this.#gather(heard.said.event, heard.said.signal);
+    if (!('said' in heard)) return;
+    if (this.#isCrowded) this.#hearInCrowd(heard.said);
+    else this.#gather(heard.said.event, heard.said.signal);
   }
 
   /** The member is gone for good: nothing is remembered of him. */
@@ -101,6 +116,31 @@ export class Signals {
 
   #announceCount(): void {
     if (this.#surroundings.onlineHere() !== this.#announcedOnline) this.announce().catch(this.#surroundings.onError);
+  }
+
+  /** In a crowd nodes tell each other no more than what changes what is told, or what is known of somebody. */
+  #isForAll({ event, signal }: Signal): boolean {
+    const { crowd, tellMember } = this.#surroundings;
+    const key = memberKey(signal.username);
+    switch (event) {
+      case 'start:typing':
+        return crowd.isNews(signal.username);
+      case 'stop:typing':
+        return crowd.isTyping(signal.username);
+      case 'mark:read':
+        tellMember(key, `${event}:success`, signal);
+        return false;
+      case 'update:presence':
+        this.countSoon();
+        return (signal.presence === 'away') !== this.#away.has(key);
+    }
+  }
+
+  #hearInCrowd({ event, signal }: Signal): void {
+    const { crowd } = this.#surroundings;
+    if (event === 'start:typing') crowd.typing(signal.username);
+    if (event === 'stop:typing') crowd.stopped(signal.username);
+    if (event === 'update:presence') this.#rememberAway(memberKey(signal.username), signal.presence === 'away');
   }
 
   #gather(event: SignalName, signal: { username: string; presence?: Presence }): void {
@@ -124,6 +164,7 @@ export class Signals {
   #hearCount({ node, online }: Count): void {
     if (node === this.#surroundings.node) return;
     const known = this.#elsewhere.get(node);
+    if (online !== (known?.online ?? 0) && this.#isCrowded) this.#surroundings.crowd.changed();
     if (online === 0) this.#elsewhere.delete(node);
     else if (known || this.#elsewhere.size < REMEMBERED) this.#elsewhere.set(node, { online, until: performance.now() + NEWS_MS });
     if (known || online === 0) return;

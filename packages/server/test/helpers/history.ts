@@ -339,11 +339,11 @@ function faultsOfTime(sent: Sent[]): string[] {
   });
 }
 
-/** What a connection hears is a run of the log: nothing is left out, doubled or swapped, and nobody hears more after he left. */
+/** What a connection hears is a run of the log, with quiet entries of its own where it was there: nothing is left out, doubled or swapped, and nobody hears more after he left. */
 function faultsOfHearings({ hearings }: RoomHistory, log: RoomLog): string[] {
-  const told = log.entries.filter(({ quiet }) => !quiet);
-  const places = new Map(told.map(({ id }, place) => [id, place]));
   return hearings.flatMap((hearing) => {
+    const told = log.entries.filter(({ quiet, by }) => !quiet || by === hearing.client);
+    const places = new Map(told.map(({ id }, place) => [id, place]));
     const last = hearing.heard.at(-1)?.seq ?? 0;
     return [
       ...hearing.heard.flatMap((_, index) => faultsOfHeard(hearing, index, told, places)),
@@ -359,14 +359,16 @@ function faultsOfHeard(hearing: Hearing, index: number, told: Entry[], places: M
   const [before, now] = [heard[index - 1], heard[index] as Heard];
   const place = places.get(now.id);
   if (place === undefined) return [`${client} heard ${now.kind} ${now.seq}, which is not in the log`];
-  const { author: _, tick: __, quiet: ___, listed: ____, body, ...envelope } = told[place] as Entry;
-  const isAsKept = Object.entries({ ...envelope, ...body }).every(([field, value]) => isDeepStrictEqual(now[field], value));
+  const { author: _, tick: __, quiet, listed: ___, body, ...envelope } = told[place] as Entry;
+  const isAsKept = Object.entries({ ...envelope, ...body, ...(quiet && { quiet }) }).every(([field, value]) =>
+    isDeepStrictEqual(now[field], value),
+  );
   // Whose name lapsed while he was away, and who came back, is told all that was said meanwhile.
   const hadLeft = before?.kind === 'remove:member' && before.username === client && before.reason !== 'gone';
   const isBack = now.kind === 'add:member' && now.by === client && now.seq > (before?.seq ?? 0);
   const between = told.slice((places.get(before?.id ?? '') ?? place) + 1, place);
   const isLater = place > (places.get(before?.id ?? '') ?? place);
-  const isNext = before === undefined || (isLater && between.every((entry) => hearing.lacksErased && isErasedEdit(entry)));
+  const isNext = before === undefined || (isLater && between.every((entry) => entry.quiet || (hearing.lacksErased && isErasedEdit(entry))));
   return [
     ...when(!isAsKept, `${client} heard ${now.seq} otherwise than it is kept`),
     ...when(hadLeft && !isBack, `${client} heard ${now.seq} after he had left`),

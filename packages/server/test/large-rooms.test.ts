@@ -1,0 +1,282 @@
+/** Rooms where not each of n members can be told what each of n members does: counts, now and then, whatever happens. */
+import type { Notice } from '@engawa/protocol';
+import type { Store } from '@engawa/server';
+import type { Socket } from 'socket.io-client';
+import { describe, expect, test } from 'vitest';
+import { rawWebSocket } from './helpers/raw.ts';
+import { connect, done, hearing, startServer, until } from './helpers/server.ts';
+import { anotherFor, durableStore, stores } from './helpers/stores.ts';
+
+const roomId = 'veranda';
+/** Members from which on a room is large here. */
+const LARGE = 3;
+const SETTINGS = { limits: 'off', largeRoom: LARGE } as const;
+
+interface Guest {
+  username: string;
+  socket: Socket;
+  session: string;
+}
+
+/** So many members, the first of whom opened the room. */
+async function startRoom(size: number, options: Parameters<typeof startServer>[0] = {}) {
+  const { url, store } = await startServer({ ...SETTINGS, ...options });
+  const guests: Guest[] = [];
+  for (let number = 0; number < size; number += 1) guests.push(await join(url, `guest ${number}`));
+  // What was told before goes out to him before his answer does.
+  await done(guests[0]!.socket, 'list:members', { roomId });
+  return { url, store, guests, owner: guests[0]!.socket };
+}
+
+async function join(url: string, username: string): Promise<Guest> {
+  const socket = await connect(url);
+  const event = username === 'guest 0' ? 'create:room' : 'add:member';
+  const { session } = await done(socket, event, { roomId, username });
+  return { username, socket, session };
+}
+
+const say = (socket: Socket, username: string, message: string) => done(socket, 'create:chat', { roomId, username, message });
+const leave = ({ socket, username }: Guest) => done(socket, 'remove:member', { roomId, username });
+const drop = ({ socket }: Guest): void => void socket.io.engine.close();
+const membersTold = (socket: Socket) => hearing(socket, 'update:members') as unknown as Notice<'update:members'>[];
+const kindsIn = async (store: Store) =>
+  (await store.page(roomId, { after: 0, limit: 500 })).entries.map(({ kind, by, quiet }) => `${by} ${kind}${quiet ? ' quietly' : ''}`);
+
+describe.each(stores)('on the %s store', (_, open) => {
+  test('joins and leaves are kept quietly, told to who joins or leaves, and to the others as counts', async () => {
+    const { url, store, owner, guests } = await startRoom(LARGE, { store: await open() });
+    const told = membersTold(owner);
+    const others = [hearing(owner, 'add:member:success'), hearing(owner, 'remove:member:success')];
+    const socket = await connect(url);
+    const [joined, left] = [hearing(socket, 'add:member:success'), hearing(socket, 'remove:member:success')];
+    const { id, seq, tail, members } = await done(socket, 'add:member', { roomId, username: 'late' });
+    expect(joined).toMatchObject([{ by: 'late', username: 'late', seq, id, prev: tail, quiet: true }]);
+    expect(members).toBe(LARGE + 1);
+    await until(() => told.at(-1)?.members === LARGE + 1, 'the owner sees one more');
+    expect(told.at(-1)).toMatchObject({ roomId, asOf: seq, online: LARGE + 1, joined: ['late'], left: [] });
+    await done(socket, 'remove:member', { roomId, username: 'late' });
+    expect(left).toMatchObject([{ username: 'late', reason: 'left', quiet: true }]);
+    await until(() => told.at(-1)?.members === LARGE, 'the owner sees one less');
+    expect(told.at(-1)).toMatchObject({ online: LARGE, left: ['late'] });
+    // Whoever goes below the size is told of by name again.
+    await leave(guests[2]!);
+    await leave(guests[1]!);
+    await until(() => others[1]?.length === 1, 'the owner hears who left a room that is large no more');
+    expect(others).toMatchObject([[], [{ username: 'guest 1', reason: 'left' }]]);
+    expect((await kindsIn(store)).slice(4)).toEqual([
+      'late add:member quietly',
+      'late remove:member quietly',
+      'guest 2 remove:member quietly',
+      'guest 1 remove:member',
+    ]);
+  });
+
+  test('the list of members has all of them, and names are unique as ever', async () => {
+    const { url, owner } = await startRoom(LARGE + 3, { store: await open() });
+    const { members, count } = await done(owner, 'list:members', { roomId });
+    expect(members.map(({ username }) => username)).toEqual(Array.from({ length: LARGE + 3 }, (__, number) => `guest ${number}`));
+    expect(count).toBe(LARGE + 3);
+    await expect(join(url, 'guest 4')).rejects.toThrow('name_taken');
+  });
+
+  test('what is told goes on without a gap over quiet entries, and who comes back is told nothing of them but the count', async () => {
+    const { url, owner, guests } = await startRoom(LARGE, { store: await open() });
+    const { socket, session, username } = guests[1]!;
+    const { seq, id, epoch } = await say(owner, 'guest 0', 'before');
+    socket.disconnect();
+    const late = await join(url, 'late');
+    const later = await join(url, 'later');
+    await leave(late);
+    const back = await connect(url, { auth: { session } });
+    const resume = async (from: { seq: number; id?: string | null | undefined }) =>
+      (await done(back, 'resume:rooms', { rooms: [{ roomId, username, epoch, ...from }] })).rooms[0];
+    const caughtUp = { outcome: 'caught_up', seq: seq + 3, id, entries: [] };
+    expect(await resume({ seq, id })).toMatchObject({ ...caughtUp, counted: { asOf: seq + 3, members: LARGE + 1, online: LARGE + 1 } });
+    expect(await resume({ seq })).toMatchObject(caughtUp);
+    const heard = hearing(back, 'create:chat:success');
+    const next = await say(owner, 'guest 0', 'after');
+    await until(() => heard.length === 1, 'he hears on');
+    expect(heard).toMatchObject([{ seq: seq + 4, prev: id }]);
+    const now = await resume({ seq, id });
+    expect(now).toMatchObject({ outcome: 'caught_up', seq: next.seq, id: next.id, entries: [{ message: 'after' }], counted: {} });
+    expect(await resume({ seq: next.seq, id: next.id })).not.toHaveProperty('counted');
+    expect(later.socket.connected).toBe(true);
+  });
+
+  test('more quiet entries than any page are passed over at once', async () => {
+    const { store, owner, guests } = await startRoom(LARGE, { store: await open() });
+    const { seq, id, epoch } = await say(owner, 'guest 0', 'before');
+    const quiet = { by: 'x', author: 'x', kind: 'quiet', body: {}, quiet: true };
+    const drafts = Array.from({ length: 1_200 }, (__, number) => ({ id: `${number}`, ...quiet }));
+    await store.append(roomId, { epoch, given: [], drafts });
+    const { socket, username } = guests[1]!;
+    const resume = async () => (await done(socket, 'resume:rooms', { rooms: [{ roomId, username, epoch, seq, id }], limit: 100 })).rooms[0];
+    expect(await resume()).toMatchObject({ outcome: 'caught_up', seq: seq + 1_200, id, entries: [] });
+    await say(owner, 'guest 0', 'after');
+    expect(await resume()).toMatchObject({ outcome: 'caught_up', seq: seq + 1_201, entries: [{ message: 'after' }] });
+  });
+
+  test('a stock client is recovered over quiet entries', async () => {
+    const { url, owner } = await startRoom(LARGE, { store: await open() });
+    const ben = (await join(url, 'ben')).socket;
+    const chats = hearing(ben, 'create:chat:success');
+    for (const missed of [0, 2]) {
+      const gone = new Promise((resolve) => ben.once('disconnect', resolve));
+      ben.io.engine.close();
+      await gone;
+      await join(url, `while ${missed} were said`);
+      for (let number = 0; number < missed; number += 1) await say(owner, 'guest 0', `missed ${number}`);
+      const back = new Promise((resolve) => ben.once('connect', () => resolve(undefined)));
+      ben.connect();
+      await back;
+      expect(ben.recovered).toBe(true);
+      await until(() => chats.length === missed, 'he is told what he missed');
+    }
+    await say(owner, 'guest 0', 'now');
+    await until(() => chats.length === 3, 'and hears on');
+    expect(chats.map(({ message }) => message)).toEqual(['missed 0', 'missed 1', 'now']);
+  });
+
+  test('whose name lapses is counted, and not told of', async () => {
+    const { owner, guests, store } = await startRoom(LARGE + 1, { store: await open(), grace: 200 });
+    const [told, presences] = [membersTold(owner), hearing(owner, 'update:presence:success')];
+    drop(guests[2]!);
+    await until(() => told.some(({ online }) => online === LARGE), 'one less is online');
+    await until(() => told.at(-1)?.members === LARGE, 'one less is a member');
+    expect(told.at(-1)?.left).toEqual(['guest 2']);
+    expect(await kindsIn(store)).toContain('guest 2 remove:member quietly');
+    expect(presences.filter(({ username }) => username === 'guest 2')).toEqual([]);
+  });
+});
+
+test('whom the owner removes all are told of', async () => {
+  const { owner, guests, store } = await startRoom(LARGE + 1);
+  const heard = hearing(guests[1]!.socket, 'remove:member:success');
+  const own = hearing(guests[3]!.socket, 'remove:member:success');
+  await done(owner, 'remove:member', { roomId, username: 'guest 3' });
+  await until(() => heard.length === 1 && own.length === 1, 'both hear it');
+  expect(heard).toMatchObject([{ username: 'guest 3', reason: 'removed' }]);
+  expect(await kindsIn(store)).toContain('guest 0 remove:member');
+});
+
+test('a join that is asked for again is answered as the first time, with a place to go on from', async () => {
+  const { url, owner } = await startRoom(LARGE);
+  const socket = await connect(url);
+  const ask = { roomId, username: 'late', clientId: 'once' };
+  const first = await done(socket, 'add:member', ask);
+  const said = await say(owner, 'guest 0', 'next');
+  const again = await done(socket, 'add:member', ask);
+  const place = ({ epoch, seq, id, tail }: typeof first) => ({ epoch, seq, id, tail });
+  expect(place(again)).toEqual(place(first));
+  const [resumed] = (await done(socket, 'resume:rooms', { rooms: [{ ...ask, ...place(again), id: again.tail }] })).rooms;
+  expect(resumed).toMatchObject({ outcome: 'caught_up', seq: said.seq, entries: [{ message: 'next' }] });
+});
+
+test('members on several servers are counted together, by each', async () => {
+  const one = await startRoom(LARGE);
+  const two = await startServer({ store: await anotherFor(one.store), ...SETTINGS });
+  const far = await join(two.url, 'far');
+  const [near, there] = [membersTold(one.owner), membersTold(far.socket)];
+  const farther = await join(two.url, 'farther');
+  const all = { members: LARGE + 2, online: LARGE + 2 };
+  await until(() => [near, there].every((told) => told.at(-1)?.online === all.online), 'both count five');
+  for (const told of [near, there]) expect(told.at(-1)).toMatchObject(all);
+  await done(farther.socket, 'start:typing', { roomId, username: 'farther' });
+  const typing = hearing(one.owner, 'update:typing');
+  await until(() => typing.length > 0, 'he is seen from afar');
+  expect(typing).toEqual([{ roomId, usernames: ['farther'], several: false }]);
+  drop(farther);
+  await until(() => near.at(-1)?.online === LARGE + 1 && there.at(-1)?.online === LARGE + 1, 'both see that he dropped');
+});
+
+describe('signals', () => {
+  test('who types is told by a few names, and that there are several', async () => {
+    const { owner, guests } = await startRoom(8);
+    const heard: string[] = [];
+    owner.onAny((event: string) => heard.push(event));
+    const told = hearing(owner, 'update:typing') as unknown as Notice<'update:typing'>[];
+    const type = ({ socket, username }: Guest) => done(socket, 'start:typing', { roomId, username });
+    await type(guests[1]!);
+    await until(() => told.length === 1, 'one types');
+    expect(told[0]).toEqual({ roomId, usernames: ['guest 1'], several: false });
+    await Promise.all(guests.slice(2).map(type));
+    await until(() => told.length === 2, 'several type');
+    expect(told[1]).toMatchObject({ several: true });
+    expect(told[1]?.usernames).toHaveLength(3);
+    await Promise.all(guests.slice(1).map(({ socket, username }) => done(socket, 'stop:typing', { roomId, username })));
+    await until(() => told.length === 3, 'nobody types');
+    expect(told[2]).toEqual({ roomId, usernames: [], several: false });
+    expect(heard.filter((event) => event.endsWith('typing:success'))).toEqual([]);
+  });
+
+  test('who says something types no more', async () => {
+    const { owner, guests } = await startRoom(LARGE);
+    const told = hearing(owner, 'update:typing');
+    const { socket, username } = guests[1]!;
+    await done(socket, 'start:typing', { roomId, username });
+    await until(() => told.length === 1, 'he types');
+    await say(socket, username, 'done');
+    await until(() => told.length === 2, 'he types no more');
+    expect(told[1]).toMatchObject({ usernames: [] });
+  });
+
+  test('read marks are told to connections of the same member, and no others', async () => {
+    const { url, owner, guests } = await startRoom(LARGE);
+    const { socket, session, username } = guests[1]!;
+    const second = await connect(url, { auth: { session } });
+    await done(second, 'add:member', { roomId, username });
+    const [own, other] = [hearing(second, 'mark:read:success'), hearing(owner, 'mark:read:success')];
+    const { seq } = await say(owner, 'guest 0', 'read this');
+    expect(await done(socket, 'mark:read', { roomId, username, seq })).toMatchObject({ read: seq, unread: 0 });
+    await until(() => own.length === 1, 'his other connection hears it');
+    await say(owner, 'guest 0', 'later');
+    expect(other).toEqual([]);
+    const { members } = await done(owner, 'list:members', { roomId });
+    expect(members.find((member) => member.username === username)).toMatchObject({ read: seq });
+  });
+
+  test('who is away is known when it is asked for, and when he dropped not taken for away once he is back', async () => {
+    const { url, owner, guests } = await startRoom(LARGE + 1);
+    const heard = hearing(owner, 'update:presence:success');
+    const { socket, session, username } = guests[1]!;
+    const presence = async () =>
+      (await done(owner, 'list:members', { roomId })).members.find((member) => member.username === username)?.presence;
+    await done(socket, 'update:presence', { roomId, username, presence: 'away' });
+    expect(await presence()).toBe('away');
+    drop(guests[1]!);
+    await until(async () => (await presence()) === 'gone', 'he is gone');
+    const back = await connect(url, { auth: { session } });
+    await done(back, 'add:member', { roomId, username });
+    expect(await presence()).toBe('online');
+    expect(heard.filter(({ presence: told }) => told !== 'online')).toEqual([]);
+  });
+});
+
+test('a crowd that joins is told a bounded number of messages each', { timeout: 30_000 }, async () => {
+  const CROWD = 2_000;
+  const { url } = await startServer({ limits: 'off', store: await durableStore() });
+  const owner = await connect(url);
+  await done(owner, 'create:room', { roomId, username: 'owner' });
+  const told = membersTold(owner);
+  const begun = performance.now();
+  const crowd = Array.from({ length: 20 }, async (_, part) => {
+    const some = [];
+    for (let number = part; number < CROWD; number += 20) {
+      const raw = await rawWebSocket(url);
+      await raw.packet(/^0/);
+      await raw.send('40');
+      await raw.packet(/^40/);
+      await raw.send(`420["add:member",{"roomId":"${roomId}","username":"guest ${number}"}]`);
+      expect(await raw.packet(/^430/)).toContain('"ok":true');
+      some.push(raw);
+    }
+    return some;
+  });
+  const raws = (await Promise.all(crowd)).flat();
+  const seconds = (performance.now() - begun) / 1_000;
+  await until(() => told.at(-1)?.members === CROWD + 1, 'all are counted');
+  const heard = raws.flatMap((raw) => raw.heard.filter((packet) => packet.startsWith('42')));
+  // The first two hundred hear of each other by name; after that each hears of himself, and a count a second.
+  expect(heard.length).toBeLessThan(2 * 200 ** 2 + CROWD * (3 + seconds));
+  expect(told.length).toBeLessThan(3 + seconds);
+});
