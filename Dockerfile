@@ -2,6 +2,7 @@ FROM node:24-bookworm-slim AS manifests
 WORKDIR /engawa
 COPY package.json package-lock.json ./
 COPY packages/protocol/package.json packages/protocol/
+COPY packages/fan-out/package.json packages/fan-out/
 COPY packages/client/package.json packages/client/
 COPY packages/server/package.json packages/server/
 COPY packages/terminal/package.json packages/terminal/
@@ -23,6 +24,7 @@ ENV NODE_ENV=production ENGAWA_DATA_DIR=/data
 WORKDIR /engawa
 COPY --from=production /engawa/node_modules node_modules
 COPY --from=build /engawa/packages/protocol packages/protocol
+COPY --from=build /engawa/packages/fan-out packages/fan-out
 COPY --from=build /engawa/packages/client packages/client
 COPY --from=build /engawa/packages/server packages/server
 COPY --from=build /engawa/packages/terminal packages/terminal

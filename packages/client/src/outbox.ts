@@ -4,9 +4,9 @@ import { newClientId } from './ids.ts';
 import { closed, type Refusal, type Refused, type Result, refused } from './result.ts';
 import { sizeOf } from './size.ts';
 
+/** What may wait; and of what was acknowledged as much is remembered. */
 export const OUTBOX_CHATS = 1_000;
 export const OUTBOX_BYTES = 1024 * 1024;
-const RECENT_CHATS = 100;
 
 /** `sending` until the server has kept it (`sent`) or never will (`failed`). */
 export type OutgoingState = 'sending' | 'sent' | 'failed';
@@ -187,7 +187,8 @@ export class Outbox {
   #sent(chat: Outgoing, { epoch, seq, id }: Place): void {
     if (chat.state !== 'sending') return;
     chat.settle({ ok: true, epoch, seq, id });
-    this.#recent = [...this.#recent, chat].slice(-RECENT_CHATS);
+    this.#recent.push(chat);
+    forgetOldest(this.#recent);
     const position = this.#surroundings.position();
     if (position && position.epoch !== epoch) this.#surroundings.strayed();
     else if (!isAhead(chat.place, position)) this.#drop(chat);
@@ -199,6 +200,16 @@ export class Outbox {
     chat.settle(answer);
     this.#surroundings.changed();
   }
+}
+
+function forgetOldest(recent: Outgoing[]): void {
+  let bytes = 0;
+  const isBeyond = (chat: Outgoing, age: number) => {
+    bytes += chat.bytes;
+    return age >= OUTBOX_CHATS || bytes > OUTBOX_BYTES;
+  };
+  const beyond = recent.findLastIndex((chat, index) => isBeyond(chat, recent.length - 1 - index));
+  recent.splice(0, beyond + 1);
 }
 
 /** Where the room has a chat. */

@@ -7,7 +7,7 @@ import { startRedis } from '../../server/test/helpers/redis-servers.ts';
 import { newFolder, until } from '../../server/test/helpers/server.ts';
 
 const PACKAGES = fileURLToPath(new URL('../..', import.meta.url));
-const PUBLISHED = ['protocol', 'client', 'server', 'terminal', 'engawa'];
+const PUBLISHED = ['protocol', 'fan-out', 'client', 'server', 'terminal', 'engawa'];
 
 test('the packed packages run in an empty folder', { timeout: 180_000 }, async () => {
   const folder = newFolder();

@@ -2,14 +2,14 @@ import { createServer as createHttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { LIMITS, type Limits } from '@engawa/protocol';
 import type { Logger } from 'pino';
-import { Server } from 'socket.io';
+import { Server, type Socket } from 'socket.io';
 import { Node } from './node.ts';
-import { retentionIn, type Settings } from './settings.ts';
+import { MAX_WAITING, retentionIn, type Settings } from './settings.ts';
 import type { Store } from './store/store.ts';
 import { guardDoor, originOptions } from './transport/door.ts';
 import { answerHttp } from './transport/http.ts';
 import { recoveringAdapter, welcomeBack } from './transport/recovering-adapter.ts';
-import { SocketIoWire } from './transport/socket-io-wire.ts';
+import { SocketIoWire, UNREAD } from './transport/socket-io-wire.ts';
 import { Turnstile } from './transport/turnstile.ts';
 import { ChatWebSocketServer } from './transport/websocket.ts';
 
@@ -19,6 +19,8 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const BACKLOG = 4_096;
 /** Milliseconds for those who stay, whatever they are told, when the server closes. */
 const LINGER_MS = 3_000;
+/** Milliseconds for those who read nothing of what waits for them. */
+const STUCK_MS = 30_000;
 
 export interface ChatServer {
   /** Resolves with the port once connections are taken. */
@@ -30,7 +32,7 @@ export interface ChatServer {
 export interface ServerOptions {
   store: Store;
   settings: Pick<Settings, 'port' | 'host' | 'origins' | 'limits' | 'trustedProxies'> &
-    Partial<Pick<Settings, 'maxAge' | 'maxCount' | 'maxBytes'>>;
+    Partial<Pick<Settings, 'maxAge' | 'maxCount' | 'maxBytes' | 'maxWaiting'>>;
   log: Logger;
   /** Milliseconds that a guest's name stays his after his connection is gone. */
   grace?: number;
@@ -40,10 +42,21 @@ export interface ServerOptions {
   pingInterval?: number;
   /** Milliseconds in which a ping is answered, or the connection is given up; by clients, too. */
   pingTimeout?: number;
+  /** Milliseconds in which a client that more waits for than may must read something, or its connection is ended. */
+  stuckAfter?: number;
 }
 
 /** The wiring: one store, the sockets of one node, and what goes between them. */
-export function createServer({ store, settings, log, grace, trimEvery, pingInterval, pingTimeout }: ServerOptions): ChatServer {
+export function createServer({
+  store,
+  settings,
+  log,
+  grace,
+  trimEvery,
+  pingInterval,
+  pingTimeout,
+  stuckAfter = STUCK_MS,
+}: ServerOptions): ChatServer {
   const limits: Limits = { ...LIMITS, ...(settings.limits === 'off' && { rates: null }), retention: retentionIn(settings) };
   let isClosing = false;
 
@@ -61,9 +74,10 @@ export function createServer({ store, settings, log, grace, trimEvery, pingInter
     ...(pingInterval !== undefined && { pingInterval }),
     ...(pingTimeout !== undefined && { pingTimeout }),
   });
-  const wire = new SocketIoWire(io);
+  const wire = new SocketIoWire(io, { waiting: settings.maxWaiting ?? MAX_WAITING, stuck: stuckAfter });
   const node = new Node({ store, wire, log, limits, ...(grace !== undefined && { grace }), ...(trimEvery !== undefined && { trimEvery }) });
-  io.adapter(recoveringAdapter(node.services));
+  const slow = { bytes: settings.maxWaiting ?? MAX_WAITING, tell: (socket: Socket) => node.services.fanOut.fallBehind(socket) };
+  io.adapter(recoveringAdapter(node.services, { slow, mostWaiting: UNREAD.bytes }));
   const door = guardDoor(io, { node, limits, trustedProxies: settings.trustedProxies, log });
 
   io.on('connection', (socket) => {

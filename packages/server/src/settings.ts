@@ -5,6 +5,8 @@ import type { Retention } from '@engawa/protocol';
 import { z } from 'zod';
 import { formatDuration, formatSize, parseDuration, parseSize } from './units.ts';
 
+export const MAX_WAITING = 256 * 1024;
+
 /** Text, or in the file a number, of which `read` makes a whole one of at least `least`. */
 const amount = (read: (text: string) => number | undefined, { least, form }: { least: number; form: string }) =>
   z
@@ -78,6 +80,12 @@ const table = {
     variable: 'ENGAWA_MAX_BYTES',
     schema: amount(parseSize, { least: 1, form: 'a size, as 100mb or 64kb' }),
     what: 'bytes of text that the log of any room keeps, the newest, as 100mb; nothing: all are kept',
+    show: formatSize,
+  },
+  maxWaiting: {
+    variable: 'ENGAWA_MAX_WAITING',
+    schema: amount(parseSize, { least: 16 * 1024, form: 'a size of 16kb or more, as 256kb or 1mb' }).default(MAX_WAITING),
+    what: 'bytes that wait for one client; with more it is told from the logs what it missed, as fast as it reads',
     show: formatSize,
   },
   logLevel: {

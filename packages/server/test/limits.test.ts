@@ -311,8 +311,8 @@ describe('who does not read what he is answered', () => {
     await unharmed();
   });
 
-  test('is put out for what his room says, though he asks nothing, and the others hear it all', async () => {
-    const { url, io, aya, ben, unharmed } = await startScene({ limits: 'off' });
+  test('is put out for what his room says, though he asks nothing, when he reads none of it; the others hear it all', async () => {
+    const { url, io, aya, ben, unharmed } = await startScene({ limits: 'off', stuckAfter: 500 });
     const sleeper = await connectRaw(await rawWebSocket(url, { headers: ATTACKER }));
     await sleeper.send(`42["add:member",{"roomId":"${ROOM}","username":"sleeper"}]`);
     await sleeper.packet(/add:member:success/);

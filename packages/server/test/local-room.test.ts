@@ -1,36 +1,100 @@
-import { openMemory, type Store } from '@engawa/server';
+import { LIMITS } from '@engawa/protocol';
+import { type Facts, openMemory, type Store } from '@engawa/server';
 import { expect, onTestFinished, test } from 'vitest';
+import { Connection } from '#transport/connection.js';
 import { LocalRoom } from '#transport/local-room.js';
+import type { Peer } from '#transport/wire.js';
+import { until } from './helpers/waiting.ts';
 
 const ROOM = 'veranda';
+const wire = {
+  to: () => ({ emit: () => undefined }),
+  sent: () => undefined,
+  isFull: () => false,
+  drained: async () => undefined,
+  end: () => undefined,
+};
 
 async function say(store: Store, id: string): Promise<void> {
   const { epoch } = await store.read(ROOM, {});
   await store.append(ROOM, { epoch, given: [], drafts: [{ id, by: 'aya', author: 'α', kind: 'create:chat', body: {} }] });
 }
 
-test('a page that was shared is not given again once the log has another end of the same length', async () => {
-  const replica = openMemory();
-  await say(replica, 'kept');
-  let primary = replica.copy();
+/** A store whose log can be replaced by an older copy. */
+function replaceable(first: Store): { store: Store; replace: (by: Store) => void } {
+  let primary = first;
   const store = new Proxy(primary, {
     get: (_, name: keyof Store) => (primary[name] as (...asked: unknown[]) => unknown).bind(primary),
   });
-  const wire = { to: () => ({ emit: () => undefined }), sent: () => undefined, drained: async () => undefined, end: () => undefined };
+  return { store, replace: (by) => (primary = by) };
+}
+
+async function openRoom(store: Store): Promise<LocalRoom> {
   const onError = (error: unknown) => expect(error).toBeUndefined() as undefined;
   const room = await LocalRoom.open({ roomId: ROOM, wire, store, node: 'node', onError, letGo: () => undefined, left: () => undefined });
   onTestFinished(() => room.close());
+  return room;
+}
+
+async function becomeMember(store: Store, name: string): Promise<void> {
+  const { epoch } = await store.read(ROOM, {});
+  const key = `member/${name}`;
+  const draft = { id: `${name} joins`, by: name, author: name, kind: 'add:member', body: {} };
+  const made = { ...draft, sets: [[key, { username: name, author: name }]] as [string, { username: string; author: string }][] };
+  await store.append(ROOM, { epoch, given: [], drafts: [{ ...made, lease: { key, node: 'node' } }] });
+}
+
+function peerOf(author: string): Peer {
+  const identity = { session: author, author };
+  const data = { connection: new Connection(identity, { ...LIMITS, rates: null }, undefined) };
+  return { id: author, connected: true, data, emit: () => undefined, join: () => undefined, leave: () => undefined };
+}
+
+async function seat(room: LocalRoom, store: Store, username: string): Promise<void> {
+  const key = `member/${username}`;
+  const member = (await store.read(ROOM, { keys: [key] })).keys.get(key);
+  if (!member) throw new Error(`${username} is no member.`);
+  await room.seatMember({ peer: peerOf(username), key, username }, member);
+}
+
+test('a page that was shared is not given again once the log has another end of the same length', async () => {
+  const replica = openMemory();
+  await say(replica, 'kept');
+  const { store, replace } = replaceable(replica.copy());
+  const room = await openRoom(store);
   const toldOf = async (id: string): Promise<string[]> => {
-    await say(primary, id);
+    await say(store, id);
     await room.follower.catchUp();
     return (await room.page(1, 10)).entries.map((entry) => entry.id);
   };
 
   expect(await toldOf('lost')).toEqual(['lost']);
-  primary = replica.copy();
+  replace(replica.copy());
   expect(await toldOf('of a fork')).toEqual(['of a fork']);
   // With the fork goes its epoch.
-  primary = replica.copy();
+  replace(replica.copy());
   await room.follower.catchUp();
   expect(await toldOf('instead')).toEqual(['instead']);
+});
+
+test('who comes while it is looked up who is a member in a forked log too, stays', async () => {
+  const replica = openMemory();
+  for (const name of ['ben', 'chiyo']) await becomeMember(replica, name);
+  const { store, replace } = replaceable(replica.copy());
+  await becomeMember(store, 'dan');
+  let meanwhile = async (): Promise<void> => undefined;
+  const read = async (room: string, ask: Parameters<Store['read']>[1]): Promise<Facts> => {
+    const facts = await store.read(room, ask);
+    if (ask.keys?.includes('member/dan')) await meanwhile();
+    return facts;
+  };
+  const room = await openRoom(new Proxy(store, { get: (_, name: keyof Store) => (name === 'read' ? read : store[name]) }));
+  await seat(room, store, 'ben');
+  await seat(room, store, 'dan');
+
+  meanwhile = () => seat(room, store, 'chiyo');
+  replace(replica.copy());
+  await room.follower.catchUp();
+  await until(() => !room.hasSeat('member/dan'), 'who is not in the log is let go');
+  expect(['ben', 'chiyo'].filter((name) => room.hasSeat(`member/${name}`))).toEqual(['ben', 'chiyo']);
 });

@@ -26,6 +26,7 @@ test('without any word every setting has its default', () => {
     maxAge: undefined,
     maxCount: undefined,
     maxBytes: undefined,
+    maxWaiting: 256 * 1024,
     logLevel: 'info',
   });
 });
@@ -108,9 +109,9 @@ test.each([['{'], [{ prot: 1 }], [[]]])('a file that says %j is refused', (conte
 
 test('the settings in force are printed with where they came from', () => {
   const lines = describeSettings(loadSettings(['--port', '81'], { ENGAWA_LOG: 'warn' })).split('\n');
-  expect(lines).toHaveLength(14);
+  expect(lines).toHaveLength(15);
   expect(lines[0]).toMatch(/^--port +PORT +81 +flag +TCP port/);
-  expect(lines[13]).toMatch(/^--log-level +ENGAWA_LOG +warn +variable /);
+  expect(lines[14]).toMatch(/^--log-level +ENGAWA_LOG +warn +variable /);
 });
 
 test('a password in a URL is not printed', () => {

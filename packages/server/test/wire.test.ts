@@ -22,7 +22,10 @@ async function startRoom(given?: Store): Promise<Room> {
   const { url, store } = await startServer({ ...(given && { store: given }), limits: 'off' });
   const [aya, ben] = await Promise.all([connect(url), connect(url)]);
   await done(aya, 'create:room', { roomId, username: 'aya', topic: 'tea' });
+  const joined = heard(aya, 'add:member:success');
   await done(ben, 'add:member', { roomId, username: 'ben' });
+  // He may have his answer before others hear of him.
+  await joined;
   return { url, store, aya, ben };
 }
 

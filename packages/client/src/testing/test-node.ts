@@ -66,6 +66,7 @@ export class TestNode {
         },
       }),
       sent: () => undefined,
+      isFull: () => false,
       drained: () => Promise.resolve(),
       end: (peer) => (peer as TestPeer).end('the server ended the connection'),
     };

@@ -66,8 +66,9 @@ export class Crowd {
   /** Nobody begins anything any more. With all of them back and nothing on its way, everybody must have and show the same. */
   async calm(): Promise<string[]> {
     for (const talker of this.talkers) talker.isTalking = false;
-    await until(() => this.#whoIsMissing().length === 0, 'everybody has everything', CALM_MS).catch(() => undefined);
-    const faults = this.#whoIsMissing();
+    const haveAll = async () => (await this.#whoIsMissing()).length === 0;
+    await until(haveAll, 'everybody has everything', CALM_MS).catch(() => undefined);
+    const faults = await this.#whoIsMissing();
     for (const { room } of this.sdk) if (room?.state === 'live') faults.push(...(await faultsOfTimeline(room)));
     return faults;
   }
@@ -97,9 +98,15 @@ export class Crowd {
     for (const talker of this.talkers) talker.close();
   }
 
-  #whoIsMissing(): string[] {
+  async #whoIsMissing(): Promise<string[]> {
+    const waiting = this.talkers.map((talker) => talker.waitsFor(0)).filter((what) => what !== '');
+    if (waiting.length > 0) return waiting;
     const heads = new Map<string, number>();
-    for (const { roomId, room } of this.sdk) heads.set(roomId, Math.max(heads.get(roomId) ?? 0, room?.position.seq ?? 0));
+    // What was answered need not have been told to anybody yet: only the log knows.
+    for (const { roomId, room } of this.sdk) {
+      const page = heads.has(roomId) ? undefined : await room?.history({ limit: 1 });
+      if (page?.ok) heads.set(roomId, page.seq);
+    }
     return this.talkers.map((talker) => talker.waitsFor(heads.get(talker.roomId) ?? 0)).filter((what) => what !== '');
   }
 

@@ -3,11 +3,16 @@ import type { Chat, Room } from '@engawa/client';
 
 /** In what the timeline, with all that is older, is another than who opens the room anew would see; empty when it is not. */
 export async function faultsOfTimeline(room: Room): Promise<string[]> {
-  while (room.timeline.hasOlder) await room.timeline.loadOlder(500);
+  // There is room for so many; what is older than those is not shown.
+  for (let added = 1; room.timeline.hasOlder && added > 0; ) {
+    const older = await room.timeline.loadOlder(500);
+    if (!older.ok) return [`${room.username} is refused what is older: ${older.error.code}`];
+    added = older.added;
+  }
   const { chats } = room.timeline;
   const shown = chats.filter(({ state }) => state === undefined);
   const isSending = chats.some(({ state }) => state === 'sending');
-  const fresh = await freshLoad(room);
+  const fresh = (await freshLoad(room)).slice(room.timeline.hasOlder ? -shown.length : 0);
   const at = Array.from({ length: Math.max(shown.length, fresh.length) }, (_, index) => index).find(
     (index) => !isDeepStrictEqual(shown[index], fresh[index]),
   );

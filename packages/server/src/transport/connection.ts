@@ -1,17 +1,28 @@
 import { ChatError, events, type Limits } from '@engawa/protocol';
 import type { Identity } from './authenticate.ts';
+import type { CatchUp } from './catch-up.ts';
 import { Bucket } from './rates.ts';
+import type { Peer } from './wire.ts';
 
 interface Seat {
+  room: Heard;
   /** Names that this connection has in the room, by their keys. */
   usernames: Map<string, string>;
   chats: Bucket | undefined;
+}
+
+/** A room, as far as a connection hears it. */
+interface Heard {
+  readonly roomId: string;
+  fallBehind(peer: Peer, catchUp: CatchUp): void;
 }
 
 /** One client's connection: who it is, where it sits, how much it may still ask, and what it asked so far. */
 export class Connection {
   readonly identity: Identity;
   readonly seats = new Map<string, Seat>();
+  /** Set while it is told from the logs what happens in its rooms, and hears none of them. */
+  catchUp: CatchUp | undefined;
   readonly #limits: Limits;
   readonly #addressPackets: Bucket | undefined;
   readonly #packets: Bucket | undefined;
@@ -59,10 +70,10 @@ export class Connection {
     return this.seats.get(roomId)?.usernames.values().next().value;
   }
 
-  sit(roomId: string, key: string, username: string): void {
-    const seat = this.seats.get(roomId) ?? { usernames: new Map<string, string>(), chats: bucket(this.#limits.rates?.chats) };
+  sit(room: Heard, key: string, username: string): void {
+    const seat = this.seats.get(room.roomId) ?? { room, usernames: new Map<string, string>(), chats: bucket(this.#limits.rates?.chats) };
     seat.usernames.set(key, username);
-    this.seats.set(roomId, seat);
+    this.seats.set(room.roomId, seat);
   }
 
   /** True when this was the connection's last name in the room. */

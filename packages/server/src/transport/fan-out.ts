@@ -2,6 +2,7 @@ import { ChatError, type Position } from '@engawa/protocol';
 import type { Outcome } from '../chat/commit.ts';
 import { type MemberValue, memberKey } from '../chat/keys.ts';
 import { type Store, StoreError } from '../store/store.ts';
+import { CatchUp } from './catch-up.ts';
 import { type Arrival, connectionOf, LocalRoom } from './local-room.ts';
 import { LEAST_SILENCE_MS } from './pace.ts';
 import type { Peer, Wire } from './wire.ts';
@@ -74,7 +75,24 @@ export class FanOut {
     });
   }
 
-  /** Seats a member who was away, and has him told what came after an entry before he hears anything new. */
+  /** From now on the peer hears nothing of the rooms that it is seated in, until it was told what is put down here. */
+  catchUp(peer: Peer): CatchUp {
+    const { wire, store, onError } = this.#options;
+    const connection = connectionOf(peer);
+    connection.catchUp = new CatchUp(peer, { wire, store, onError, told: () => (connection.catchUp = undefined) });
+    return connection.catchUp;
+  }
+
+  /** More waits for the peer than it reads: it is told from the logs what happens in its rooms, as fast as it does read. */
+  fallBehind(peer: Peer): void {
+    const connection = connectionOf(peer);
+    if (connection.catchUp) return;
+    const catchUp = this.catchUp(peer);
+    for (const { room } of connection.seats.values()) room.fallBehind(peer, catchUp);
+    void catchUp.tell();
+  }
+
+  /** Seats a member who was away, and puts down that he is to be told what came after an entry. */
   async comeBackAfter(peer: Peer, { seq, ...ask }: Ask & { seq: number }): Promise<void> {
     await this.#arriving(peer, ask, async (room, arrival) => {
       if (!(await room.seatAfter(arrival, seq, () => this.#comeBack(room, arrival)))) throw new ChatError('not_a_member');

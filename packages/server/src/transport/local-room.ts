@@ -1,8 +1,9 @@
-import type { Presence, Told as Said } from '@engawa/protocol';
+import type { Position, Presence, Told as Said } from '@engawa/protocol';
 import { Follower } from '../chat/follower.ts';
 import { type MemberValue, memberKey } from '../chat/keys.ts';
-import { heard, missed } from '../chat/telling.ts';
+import { heard } from '../chat/telling.ts';
 import type { Entry, Key, Page, Store, Told } from '../store/store.ts';
+import { Backlog, type CatchUp } from './catch-up.ts';
 import type { Connection } from './connection.ts';
 import { Pace } from './pace.ts';
 import { Signals } from './signals.ts';
@@ -10,8 +11,6 @@ import type { Peer, Wire } from './wire.ts';
 
 /** Pages that are read at the same time, or again before the room has moved on. */
 const SHARED_PAGES = 16;
-/** Entries that somebody who comes back is told at a time. */
-const PAGE_ENTRIES = 200;
 
 /** Kinds of entries that make somebody a member; who creates a room hears of its creation, too. */
 const SEATING = new Set(['create:room', 'add:member']);
@@ -59,8 +58,8 @@ export class LocalRoom {
   readonly #channel: string;
   /** The peers of each member, by the member's key. */
   readonly #seats = new Map<string, Set<Peer>>();
-  /** Peers that are told what they missed, and hear nothing else until then; up to which entry, if they are removed meanwhile. */
-  readonly #catchingUp = new Map<Peer, { until: number }>();
+  /** Seated before the log was found to be another one: whether they are members in that, too, is not known yet. */
+  readonly #doubted = new WeakSet<Peer>();
   readonly #pages = new Map<string, Promise<Page>>();
 
   private constructor(surroundings: Surroundings) {
@@ -92,6 +91,11 @@ export class LocalRoom {
     return room;
   }
 
+  /** How far it was told. */
+  get position(): Position | null {
+    return this.follower.position;
+  }
+
   get isEmpty(): boolean {
     return this.#seats.size === 0 && this.arriving.size === 0;
   }
@@ -107,23 +111,29 @@ export class LocalRoom {
     if ((arrival.removedBy ?? 0) > member.seq) return false;
     // Of whom nobody was told that he is gone, nobody need be told that he is back: so a restart is no storm of news.
     const wasGone = member.lease === 'released' && !this.#seats.has(arrival.key);
-    this.#seat(arrival);
+    this.#seat(arrival, this.position?.seq ?? 0);
     if (wasGone) this.#announcePresence(arrival.username, 'online');
     return true;
   }
 
-  /**
-   * Seats him so that he is told what came after an entry before he hears anything else: for clients that cannot sort by
-   * themselves. Resolves once he is seated; the telling goes on.
-   */
+  /** Seats him so that he hears nothing of the room until he is told what came after an entry: see `CatchUp`. */
   async seatAfter(arrival: Arrival, seq: number, seat: () => Promise<boolean>): Promise<boolean> {
-    const { peer } = arrival;
-    if (this.#catchingUp.has(peer)) return seat();
-    this.#catchingUp.set(peer, { until: Infinity });
+    const { catchUp } = connectionOf(arrival.peer);
+    if (!catchUp || catchUp.of(this.roomId)) return seat();
+    catchUp.add(this.roomId, new Backlog(this, seq));
     const isSeated = await seat();
-    if (isSeated) void this.#tellMissed(peer, seq);
-    else this.#catchingUp.delete(peer);
+    if (!isSeated) catchUp.drop(this.roomId);
     return isSeated;
+  }
+
+  /** What the room is told reaches him no more: from here on he is told the log, until he hears it again. */
+  fallBehind(peer: Peer, catchUp: CatchUp): void {
+    void peer.leave(this.#channel);
+    catchUp.add(this.roomId, new Backlog(this, this.position?.seq ?? 0));
+  }
+
+  hearAgain(peer: Peer): void {
+    if (connectionOf(peer).seats.has(this.roomId)) void peer.join(this.#channel);
   }
 
   /** The connection is gone. */
@@ -165,7 +175,7 @@ export class LocalRoom {
         onError(error);
       }
     }
-    if (ended) for (const key of [...this.#seats.keys()]) this.#unseat(key);
+    if (ended) this.#end(epoch, entries.at(-1));
     left(this);
   }
 
@@ -176,9 +186,19 @@ export class LocalRoom {
     if (entry.kind === 'remove:member') this.#remove(memberKey((entry.body as Said<'remove:member'>).username), entry.seq);
   }
 
+  /** There is no log any more that could tell who is behind of its end. */
+  #end(epoch: string, last: Entry | undefined): void {
+    for (const [key, peers] of [...this.#seats]) {
+      for (const peer of peers)
+        if (last && this.#backlogOf(peer)) peer.emit(`${last.kind}:success`, heard({ roomId: this.roomId, epoch }, last));
+      this.#unseat(key);
+    }
+  }
+
   /** The room has another log than its peers know. Who is a member in that one, too, stays. */
   #reset({ epoch, seq }: { epoch: string | null; seq: number }): void {
     this.#surroundings.wire.to(this.#channel).emit('reset:room', { roomId: this.roomId, epoch, seq });
+    for (const peers of this.#seats.values()) for (const peer of peers) this.#doubted.add(peer);
     this.#keepMembers().catch(this.#surroundings.onError);
   }
 
@@ -187,87 +207,69 @@ export class LocalRoom {
     const { keys } = await store.read(this.roomId, { keys: [...this.#seats.keys()] });
     for (const [key, peers] of this.#seats) {
       const author = (keys.get(key)?.value as MemberValue | undefined)?.author;
-      if ([...peers].some((peer) => connectionOf(peer).identity.author !== author)) this.#unseat(key);
+      const strangers = [...peers].filter((peer) => this.#doubted.has(peer) && connectionOf(peer).identity.author !== author);
+      this.#unseat(key, { peers: strangers });
     }
     left(this);
   }
 
-  #seatArrivals({ by, author }: Entry): void {
+  #seatArrivals({ seq, by, author }: Entry): void {
     for (const arrival of this.arriving) {
       const isHim = arrival.key === memberKey(by) && connectionOf(arrival.peer).identity.author === author;
       if (!isHim) continue;
-      this.#seat(arrival);
+      this.#seat(arrival, seq - 1);
       this.#announcePresence(arrival.username, 'online');
     }
   }
 
-  #seat({ peer, key, username }: Arrival): void {
+  /** He hears what comes after an entry. */
+  #seat({ peer, key, username }: Arrival, after: number): void {
     if (!peer.connected) {
       this.#surroundings.letGo(key);
       return;
     }
     this.#seats.set(key, (this.#seats.get(key) ?? new Set()).add(peer));
-    connectionOf(peer).sit(this.roomId, key, username);
+    this.#doubted.delete(peer);
+    connectionOf(peer).sit(this, key, username);
     this.signals.countSoon();
-    const catchingUp = this.#catchingUp.get(peer);
-    if (catchingUp) catchingUp.until = Infinity;
+    this.#hear(peer, after);
+  }
+
+  #hear(peer: Peer, after: number): void {
+    const { catchUp } = connectionOf(peer);
+    const backlog = catchUp?.of(this.roomId);
+    if (backlog) backlog.goOn(after);
+    else if (catchUp) catchUp.add(this.roomId, new Backlog(this, after));
     else void peer.join(this.#channel);
+  }
+
+  #backlogOf(peer: Peer): Backlog | undefined {
+    return connectionOf(peer).catchUp?.of(this.roomId);
   }
 
   #remove(key: string, seq: number): void {
     for (const arrival of this.arriving) if (arrival.key === key) arrival.removedBy = seq;
-    this.#unseat(key, seq);
+    this.#unseat(key, { seq });
   }
 
-  /** Who is still being told what he missed is told up to the entry that removed him. */
-  #unseat(key: string, seq = 0): void {
-    const peers = this.#seats.get(key) ?? [];
+  /** Who is still being told what he missed is told up to the entry (`seq`) that removed him. */
+  #unseat(key: string, { peers = [...(this.#seats.get(key) ?? [])], seq = 0 } = {}): void {
+    const seated = this.#seats.get(key);
+    for (const peer of peers) {
+      seated?.delete(peer);
+      if (!connectionOf(peer).rise(this.roomId, key)) continue;
+      const backlog = this.#backlogOf(peer);
+      if (backlog) backlog.end(seq);
+      else void peer.leave(this.#channel);
+    }
+    if (seated && seated.size > 0) return;
     this.#seats.delete(key);
     this.signals.forget(key);
     this.signals.countSoon();
-    for (const peer of peers) {
-      if (!connectionOf(peer).rise(this.roomId, key)) continue;
-      const catchingUp = this.#catchingUp.get(peer);
-      if (catchingUp) catchingUp.until = seq;
-      else void peer.leave(this.#channel);
-    }
   }
 
   #announcePresence(username: string, presence: Presence): void {
     const signal = { roomId: this.roomId, username, presence };
     this.signals.announce({ event: 'update:presence', signal }).catch(this.#surroundings.onError);
-  }
-
-  /** Page by page, as fast as he reads, until he has what the room has: then, in the same moment, he hears it like everybody. */
-  async #tellMissed(peer: Peer, after: number): Promise<void> {
-    const { wire, onError } = this.#surroundings;
-    const epoch = this.follower.position?.epoch;
-    const last = (): number => Math.min(this.follower.position?.seq ?? 0, this.#catchingUp.get(peer)?.until ?? 0);
-    try {
-      for (let seq = after; seq < last(); await wire.drained(peer)) {
-        const page = await this.page(seq, PAGE_ENTRIES);
-        // What the room was not told yet comes by the other road.
-        const told = page.entries.filter((entry) => entry.seq <= last());
-        if (!peer.connected) return;
-        if (page.epoch === null || page.epoch !== epoch || told[0]?.seq !== seq + 1)
-          throw new Error('The log changed while somebody caught up.');
-        await this.#tellAgain(peer, page.epoch, told);
-        seq = told.at(-1)?.seq ?? seq;
-      }
-      if (connectionOf(peer).seats.has(this.roomId)) void peer.join(this.#channel);
-    } catch (error) {
-      // He must not take silence for calm: he comes back, and is told then.
-      onError(error);
-      wire.end(peer);
-    } finally {
-      this.#catchingUp.delete(peer);
-    }
-  }
-
-  async #tellAgain(peer: Peer, epoch: string, entries: Entry[]): Promise<void> {
-    const offsets = new Map(entries.map((entry) => [entry.seq, offsetOf(entry)]));
-    for (const { kind, erased, ...told } of await missed(this.#surroundings.store, { roomId: this.roomId, epoch }, entries)) {
-      if (!erased) peer.emit(`${kind}:success`, told, offsets.get(told.seq));
-    }
   }
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { type FanOutAdapter, type FanOutOptions, fanOut } from '@engawa/fan-out';
 import type { Socket } from 'socket.io';
-import { Adapter } from 'socket.io-adapter';
 import { connectionOf } from './local-room.ts';
 import { comeBack, findReturn, type Return } from './recovery.ts';
 import type { Services } from './services.ts';
@@ -12,8 +12,8 @@ export const returnOf = (socket: Socket): Return | undefined => (socket.data as 
  * Socket.IO's connection state recovery, answered from the log. Socket.IO would have us hand over all missed packets
  * before the client is known to be let in; we only say that it may come back, and tell what it missed once it is here.
  */
-export function recoveringAdapter(services: Services): typeof Adapter {
-  return class extends Adapter {
+export function recoveringAdapter(services: Services, options: FanOutOptions): typeof FanOutAdapter {
+  return class extends fanOut(options) {
     override async restoreSession(pid: string, offset: string) {
       const comesBack = await findReturn(services, { pid, offset }).catch((error: unknown) => {
         services.log.error({ err: error }, 'nobody can be recovered now');

@@ -84,6 +84,7 @@ async function newestUpTo(store: Store, roomId: string, tick: number): Promise<P
 export async function comeBack(services: Services, peer: Peer, author: string, { places }: Return): Promise<void> {
   await services.turnstile.pass();
   await services.leases.awake();
+  const catchUp = services.fanOut.catchUp(peer);
   const told = new Set<string>();
   for (const place of places) {
     await rejoin(services, author, place);
@@ -92,6 +93,7 @@ export async function comeBack(services: Services, peer: Peer, author: string, {
     else await services.fanOut.comeBackAfter(peer, place);
     told.add(place.roomId);
   }
+  void catchUp.tell();
 }
 
 /** A guest whose name lapsed while he was away joins anew; for who is still a member nothing changes. */

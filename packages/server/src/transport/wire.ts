@@ -15,7 +15,9 @@ export interface Wire {
   to(channel: string): { emit(event: string, ...args: unknown[]): unknown };
   /** Something was sent to the peer: ends connections that never read. */
   sent(peer: Peer): void;
-  /** Resolves when the peer has read so much that it may be sent more, or is gone. */
+  /** Whether as much waits for the peer as may. */
+  isFull(peer: Peer): boolean;
+  /** Resolves when the peer has read so much that it may be sent more, or is gone; ends connections that stop reading. */
   drained(peer: Peer): Promise<void>;
   /** Ends the connection; a client may come back. */
   end(peer: Peer): void;

@@ -17,7 +17,7 @@ export interface Running {
 }
 
 type Options = Partial<ServerOptions['settings']> &
-  Partial<Pick<ServerOptions, 'store' | 'grace' | 'trimEvery' | 'log' | 'pingInterval' | 'pingTimeout'>>;
+  Partial<Pick<ServerOptions, 'store' | 'grace' | 'trimEvery' | 'log' | 'pingInterval' | 'pingTimeout' | 'stuckAfter'>>;
 
 /** A real server on a free port, on a store of its own unless it is given one; both end with the test. */
 export async function startServer({
@@ -27,6 +27,7 @@ export async function startServer({
   trimEvery,
   pingInterval,
   pingTimeout,
+  stuckAfter,
   ...settings
 }: Options = {}): Promise<Running> {
   const store = given ?? (await newStore());
@@ -38,6 +39,7 @@ export async function startServer({
     ...(trimEvery !== undefined && { trimEvery }),
     ...(pingInterval !== undefined && { pingInterval }),
     ...(pingTimeout !== undefined && { pingTimeout }),
+    ...(stuckAfter !== undefined && { stuckAfter }),
   });
   const port = await server.listen();
   let stopping: Promise<void> | undefined;

@@ -1,0 +1,1 @@
+export { FanOutAdapter, type FanOutOptions, fanOut } from './adapter.ts';

@@ -1,0 +1,161 @@
+import fc from 'fast-check';
+import type { Server, Socket } from 'socket.io';
+import { join, type Pair, pairOf, type Running, settled, until } from './server.ts';
+
+/** How the clients of every program are connected. The last one has a second namespace on its connection. */
+const CLIENTS = [
+  { transports: ['websocket'] },
+  { transports: ['polling'] },
+  { transports: ['polling', 'websocket'] },
+  { transports: ['websocket'] },
+];
+const ROOMS = ['den', 'hall', 'porch'];
+const OTHER = '/other';
+
+const room = fc.constantFrom(...ROOMS);
+const who = fc.nat(CLIENTS.length - 1);
+const text = fc.oneof(
+  { weight: 8, arbitrary: fc.string({ unit: 'binary', maxLength: 20 }) },
+  { weight: 2, arbitrary: fc.constantFrom(...[121, 122, 123, 124, 125, 126, 300].map((length) => 'x'.repeat(length))) },
+  { weight: 1, arbitrary: fc.constantFrom('ü'.repeat(40_000), '\ud800 alone', 'y'.repeat(65_600)) },
+);
+
+/** What a server may do, one thing after the other. */
+export const step = fc.oneof(
+  { weight: 12, arbitrary: fc.record({ do: fc.constant('room' as const), room, text }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('everybody' as const), text }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('other namespace' as const), room, text }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('two rooms' as const, 'except' as const), room, second: room, text }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('from' as const), who, room, text }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constantFrom('direct' as const, 'direct with answer' as const), who, text }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constantFrom('with answers' as const, 'binary' as const, 'compressed' as const), room, text }),
+  },
+  { weight: 5, arbitrary: fc.record({ do: fc.constantFrom('join' as const, 'leave' as const), who, room }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('all join' as const, 'all leave' as const), room, second: room }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('leave all' as const), who }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('ask' as const, 'client disconnects' as const, 'connect' as const), who }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('disconnect' as const), who, close: fc.boolean() }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('wait' as const), milliseconds: fc.nat(6) }) },
+);
+type Step = typeof step extends fc.Arbitrary<infer Value> ? Value : never;
+
+/** Runs the program on a server with stock clients; what each of them heard, and what they answered. */
+export async function run(running: Running, steps: Step[]): Promise<string[][]> {
+  running.io.of(OTHER).on('connection', (socket) => void socket.join(ROOMS));
+  const pairs = await Promise.all(CLIENTS.map((options) => join(running, options)));
+  await openOther(running.io, pairs.at(-1)!);
+  const all = [...pairs];
+  const answers: Promise<string>[] = [];
+  for (const [at, { socket }] of pairs.entries()) void socket.join(ROOMS.slice(0, at));
+  for (const each of steps) await new Doing(running, pairs, { all, answers }).take(each);
+  for (const pair of all) await ended(pair);
+  return [...all.map(({ heard }) => [...heard]), await Promise.all(answers)];
+}
+
+/** The second namespace on the connection: what is heard there is written down with the rest. */
+async function openOther(io: Server, { client, heard }: Pair): Promise<void> {
+  const other = await pairOf(io, client.io.socket(OTHER), OTHER);
+  other.client.onAny((...args: unknown[]) => heard.push(`other: ${JSON.stringify(args)}`));
+}
+
+async function ended(pair: Pair): Promise<void> {
+  if (pair.socket.connected) await settled(pair);
+  else await until(() => pair.client.disconnected, 'a client heard of its end');
+}
+
+class Doing {
+  readonly #running: Running;
+  readonly #pairs: Pair[];
+  readonly #kept: { all: Pair[]; answers: Promise<string>[] };
+
+  constructor(running: Running, pairs: Pair[], kept: { all: Pair[]; answers: Promise<string>[] }) {
+    this.#running = running;
+    this.#pairs = pairs;
+    this.#kept = kept;
+  }
+
+  async take(step: Step): Promise<void> {
+    const { io } = this.#running;
+    switch (step.do) {
+      case 'room':
+        return void io.to(step.room).emit('room', step.room, step.text);
+      case 'everybody':
+        return void io.emit('everybody', step.text);
+      case 'other namespace':
+        return void io.of(OTHER).to(step.room).emit('room', step.text);
+      case 'two rooms':
+        return void io.to(step.room).to(step.second).emit('two rooms', step.text);
+      case 'except':
+        return void io.to(step.room).except(step.second).emit('except', step.text);
+      case 'from':
+        return void this.#socket(step.who).to(step.room).emit('from', step.text);
+      case 'direct':
+        return void this.#socket(step.who).emit('direct', step.text);
+      case 'direct with answer':
+        if (this.#socket(step.who).connected) this.#keep(this.#socket(step.who).timeout(1_000).emitWithAck('asked', step.text));
+        return;
+      case 'with answers':
+        return this.#keep(io.to(step.room).timeout(1_000).emitWithAck('asked', step.text));
+      case 'binary':
+        return void io.to(step.room).emit('binary', Buffer.from(step.text), { and: step.text });
+      case 'compressed':
+        return void io.to(step.room).compress(true).emit('compressed', step.text);
+      case 'join':
+        return void this.#socket(step.who).join(step.room);
+      case 'leave':
+        return void this.#socket(step.who).leave(step.room);
+      case 'all join':
+        return io.in(step.room).socketsJoin(step.second);
+      case 'all leave':
+        return io.in(step.room).socketsLeave(step.second);
+      case 'leave all':
+        return (this.#socket(step.who) as unknown as { leaveAll(): void }).leaveAll();
+      case 'ask':
+        return this.#ask(this.#pairs[step.who]!);
+      case 'connect':
+        return this.#connect(step.who);
+      case 'client disconnects':
+        return this.#disconnectClient(this.#pairs[step.who]!);
+      case 'disconnect':
+        return void this.#socket(step.who).disconnect(step.close);
+      case 'wait':
+        if (step.milliseconds === 0) return;
+        return new Promise((resolve) => (step.milliseconds === 1 ? setImmediate(resolve) : setTimeout(resolve, step.milliseconds)));
+    }
+  }
+
+  #socket(who: number): Socket {
+    return this.#pairs[who]!.socket;
+  }
+
+  /** Broken off where somebody leaves before he answers, on either server. */
+  #keep(answer: Promise<unknown>): void {
+    this.#kept.answers.push(
+      answer.then(
+        (given) => JSON.stringify(given),
+        () => 'none',
+      ),
+    );
+  }
+
+  async #ask(pair: Pair): Promise<void> {
+    if (pair.socket.connected) await settled(pair);
+  }
+
+  async #connect(who: number): Promise<void> {
+    await ended(this.#pairs[who]!);
+    const pair = await join(this.#running, CLIENTS[who]);
+    this.#pairs[who] = pair;
+    this.#kept.all.push(pair);
+    await pair.socket.join(ROOMS[0]!);
+  }
+
+  /** Whatever is under way to a client that hangs up may be heard or not: so it hears all before. */
+  async #disconnectClient(pair: Pair): Promise<void> {
+    await this.#ask(pair);
+    pair.client.disconnect();
+    await until(() => pair.socket.disconnected, 'the server heard of the end');
+  }
+}

@@ -1,0 +1,85 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Server, type ServerOptions, type Socket } from 'socket.io';
+import { type Socket as Client, io as connect, type ManagerOptions, type SocketOptions } from 'socket.io-client';
+import { onTestFinished } from 'vitest';
+
+export interface Running {
+  io: Server;
+  url: string;
+  close: () => Promise<void>;
+}
+
+/** A real Socket.IO server on a free port. */
+export async function startServer(options: Partial<ServerOptions>): Promise<Running> {
+  const http = createServer();
+  const io = new Server(http, { serveClient: false, ...options });
+  http.listen(0, '127.0.0.1');
+  await once(http, 'listening');
+  const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
+  const close = async (): Promise<void> => io.close();
+  onTestFinished(close);
+  return { io, url, close };
+}
+
+/** A stock client and the server's socket to it. */
+export interface Pair {
+  client: Client;
+  socket: Socket;
+  /** Everything that the client received, in order, acknowledgements as well. */
+  heard: string[];
+}
+
+/** A stock client that writes down whatever it hears. */
+export async function join(
+  { io, url }: Running,
+  { namespace = '/', ...options }: Partial<ManagerOptions & SocketOptions> & { namespace?: string } = {},
+): Promise<Pair> {
+  const client = connect(url + namespace, { forceNew: true, reconnection: false, ...options });
+  onTestFinished(() => void client.disconnect());
+  return pairOf(io, client, namespace);
+}
+
+/** The pair once the client is connected. */
+export async function pairOf(io: Server, client: Client, namespace: string): Promise<Pair> {
+  const heard: string[] = [];
+  client.onAny((...args: unknown[]) => {
+    const answer = args.at(-1);
+    heard.push(written(args.filter((arg) => typeof arg !== 'function')));
+    if (typeof answer === 'function') (answer as (text: string) => void)('heard');
+  });
+  client.on('disconnect', (reason) => heard.push(`disconnect: ${reason}`));
+  await within(new Promise<void>((resolve, reject) => client.once('connect', resolve).once('connect_error', reject)), 'connect');
+  const socket = io.of(namespace).sockets.get(String(client.id));
+  if (!socket) throw new Error('The server does not know its client.');
+  socket.on('ask', (text: string, answer: (text: string) => void) => answer(text));
+  return { client, socket, heard };
+}
+
+const written = (value: unknown): string =>
+  JSON.stringify(value, (_, part: unknown) => (ArrayBuffer.isView(part) ? Buffer.from(part as Uint8Array).toString('hex') : part));
+
+/** Resolves when the client was told everything that was sent to it so far. */
+export async function settled({ client, heard }: Pair, text = 'settled'): Promise<void> {
+  const answer = await within(client.emitWithAck('ask', text) as Promise<string>, 'an answer');
+  heard.push(`answer: ${answer}`);
+}
+
+/** Fails with a name instead of hanging. */
+export async function within<Result>(promise: Promise<Result>, what: string, milliseconds = 10_000): Promise<Result> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`waited in vain for ${what}`)), milliseconds);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** Resolves when the condition holds. */
+export async function until(condition: () => boolean, what: string, milliseconds = 10_000): Promise<void> {
+  const deadline = performance.now() + milliseconds;
+  while (!condition()) {
+    if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}

@@ -1,0 +1,190 @@
+import { missed } from '../chat/telling.ts';
+import type { Entry, Page, Store } from '../store/store.ts';
+import type { Peer, Wire } from './wire.ts';
+
+/** Entries that are read at a time; fewer where not so many can be told. */
+const PAGE_ENTRIES = 200;
+const FEWEST_ENTRIES = 8;
+
+/** A room that somebody is behind in. */
+interface Source {
+  readonly roomId: string;
+  /** How far the room was told. */
+  readonly position: { epoch: string; seq: number } | null;
+  page(after: number, limit: number): Promise<Page>;
+  /** The peer hears the room like everybody from now on, if it still sits there. */
+  hearAgain(peer: Peer): void;
+}
+
+/** What a peer is yet to be told of one room. */
+export class Backlog {
+  readonly #source: Source;
+  readonly #epoch: string | undefined;
+  #pageEntries = PAGE_ENTRIES;
+  /** What is his to hear; more than one stretch when he was removed and came back meanwhile. */
+  readonly #stretches: { after: number; until: number }[];
+
+  constructor(source: Source, after: number) {
+    this.#source = source;
+    this.#epoch = source.position?.epoch;
+    this.#stretches = [{ after, until: Infinity }];
+  }
+
+  /** Whether the peer has what is his of all that the room was told. */
+  get isTold(): boolean {
+    const [first, ...others] = this.#stretches;
+    return others.length === 0 && first !== undefined && first.after >= this.#end(first);
+  }
+
+  /** He was removed by this entry, and is told no more than that; at 0 nothing more. */
+  end(seq: number): void {
+    const last = this.#stretches.at(-1);
+    if (last) last.until = Math.min(last.until, seq);
+  }
+
+  /** He is seated (again), and is told what comes after this entry. */
+  goOn(after: number): void {
+    if (this.#stretches.at(-1)?.until !== Infinity) this.#stretches.push({ after, until: Infinity });
+  }
+
+  /** Reads on from where he is. What comes of it may be told until the next wait. */
+  async next(store: Store): Promise<() => Iterable<[event: string, told: object, entry: Entry]>> {
+    const { roomId } = this.#source;
+    const stretch = this.#current();
+    const page = await this.#source.page(stretch.after, this.#pageEntries);
+    const told = page.epoch === null ? [] : await missed(store, { roomId, epoch: page.epoch }, page.entries);
+    return () => this.#take(stretch, page, told);
+  }
+
+  /** So many of a page were told. */
+  paced(told: number): void {
+    this.#pageEntries = Math.min(PAGE_ENTRIES, Math.max(FEWEST_ENTRIES, 2 * told));
+  }
+
+  hearAgain(peer: Peer): void {
+    this.#source.hearAgain(peer);
+  }
+
+  /** He may have been removed while it was read, and the room may be another one. What the room was not told yet comes later. */
+  *#take(
+    stretch: { after: number; until: number },
+    page: Page,
+    told: Awaited<ReturnType<typeof missed>>,
+  ): Generator<[string, object, Entry]> {
+    const end = this.#end(stretch);
+    if (stretch.after >= end) return;
+    const isThatLog = page.epoch === this.#epoch && this.#source.position?.epoch === this.#epoch;
+    if (!isThatLog || page.entries[0]?.seq !== stretch.after + 1) throw new Error('The log changed while somebody caught up.');
+    const bySeq = new Map(told.map((entry) => [entry.seq, entry]));
+    for (const entry of page.entries) {
+      if (entry.seq > end) return;
+      stretch.after = entry.seq;
+      const { kind, erased, ...what } = bySeq.get(entry.seq) ?? { kind: entry.kind, erased: true };
+      if (!erased) yield [`${kind}:success`, what, entry];
+    }
+  }
+
+  #current(): { after: number; until: number } {
+    for (;;) {
+      const [first, second] = this.#stretches;
+      if (!first) throw new Error('Nothing is left to tell.');
+      if (!second || first.after < this.#end(first)) return first;
+      this.#stretches.shift();
+    }
+  }
+
+  #end({ until }: { until: number }): number {
+    return Math.min(this.#source.position?.seq ?? 0, until);
+  }
+}
+
+interface Surroundings {
+  wire: Wire;
+  store: Store;
+  onError: (error: unknown) => undefined;
+  /** It hears its rooms again. */
+  told: () => void;
+}
+
+/**
+ * Everything that one peer is behind in. It is told page by page, as fast as it reads, until it has what its rooms have: then,
+ * in the same moment, it hears all of them like everybody. Not one before the others: a stock client shows only the newest
+ * tick that it was told when it comes back, and that must not be beyond what another room still owes it.
+ */
+export class CatchUp {
+  readonly #peer: Peer;
+  readonly #surroundings: Surroundings;
+  readonly #backlogs = new Map<string, Backlog>();
+  /** The newest tick that was told. */
+  #tick = 0;
+
+  constructor(peer: Peer, surroundings: Surroundings) {
+    this.#peer = peer;
+    this.#surroundings = surroundings;
+  }
+
+  of(roomId: string): Backlog | undefined {
+    return this.#backlogs.get(roomId);
+  }
+
+  add(roomId: string, backlog: Backlog): void {
+    this.#backlogs.set(roomId, backlog);
+  }
+
+  drop(roomId: string): void {
+    this.#backlogs.delete(roomId);
+  }
+
+  /** Resolves when it hears its rooms like everybody, or has no connection any more. */
+  async tell(): Promise<void> {
+    const { wire, onError } = this.#surroundings;
+    try {
+      while (await this.#tellSome());
+    } catch (error) {
+      // It must not take silence for calm: it comes back, and is told then.
+      onError(error);
+      wire.end(this.#peer);
+    }
+  }
+
+  /** One page of one room, each in its turn; false when there is nothing more to tell, and it hears them. */
+  async #tellSome(): Promise<boolean> {
+    const { wire, store } = this.#surroundings;
+    await wire.drained(this.#peer);
+    if (!this.#peer.connected) return false;
+    const behind = [...this.#backlogs].find(([, { isTold }]) => !isTold);
+    if (!behind) {
+      this.#hearAgain();
+      return false;
+    }
+    const [roomId, backlog] = behind;
+    const take = await backlog.next(store);
+    this.#tellAll(backlog, take());
+    this.#backlogs.delete(roomId);
+    this.#backlogs.set(roomId, backlog);
+    return true;
+  }
+
+  /** No more than may wait for it: what is left of a page is read again. */
+  #tellAll(backlog: Backlog, page: Iterable<[event: string, told: object, entry: Entry]>): void {
+    let told = 0;
+    for (const each of page) {
+      this.#tellOne(backlog, each);
+      told += 1;
+      if (this.#surroundings.wire.isFull(this.#peer)) break;
+    }
+    backlog.paced(told);
+  }
+
+  #hearAgain(): void {
+    this.#surroundings.told();
+    for (const backlog of this.#backlogs.values()) backlog.hearAgain(this.#peer);
+  }
+
+  #tellOne(backlog: Backlog, [event, told, { tick }]: [event: string, told: object, entry: Entry]): void {
+    this.#tick = Math.max(this.#tick, tick);
+    const othersAreTold = [...this.#backlogs.values()].every((other) => other === backlog || other.isTold);
+    if (!othersAreTold) this.#peer.emit(event, told);
+    else this.#peer.emit(event, told, String(backlog.isTold ? this.#tick : tick));
+  }
+}

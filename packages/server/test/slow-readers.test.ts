@@ -1,0 +1,227 @@
+/** Who reads more slowly than his rooms speak: what waits for him is bounded, he misses nothing, and nobody else notices. */
+import type { FanOutAdapter } from '@engawa/fan-out';
+import { LIMITS, type Payload } from '@engawa/protocol';
+import { openMemory, type Store } from '@engawa/server';
+import { Server } from 'socket.io';
+import type { Socket } from 'socket.io-client';
+import { expect, test, vi } from 'vitest';
+import { connectRaw, type RawWebSocket, rawWebSocket } from './helpers/raw.ts';
+import { connect, done, hearing, startServer, until, withFault } from './helpers/server.ts';
+
+const MAX_WAITING = 64 * 1024;
+const LONG = '部'.repeat(LIMITS.textCodePoints - 10);
+
+interface Told extends Record<string, unknown> {
+  roomId: string;
+  seq: number;
+}
+
+/** A client by hand, which can stop reading. */
+class Sleeper {
+  readonly raw: RawWebSocket;
+
+  private constructor(raw: RawWebSocket) {
+    this.raw = raw;
+  }
+
+  static async in(url: string, rooms: string[]): Promise<Sleeper> {
+    const raw = await connectRaw(await rawWebSocket(url));
+    for (const [at, roomId] of rooms.entries()) {
+      await raw.send(`42${at}["add:member",{"roomId":"${roomId}","username":"sleeper"}]`);
+      await raw.packet(new RegExp(`^43${at}\\[\\{"ok":true`));
+    }
+    return new Sleeper(raw);
+  }
+
+  stop(): void {
+    this.raw.socket.pause();
+  }
+
+  readOn(): void {
+    this.raw.socket.resume();
+  }
+
+  told(event = /:success$/): (Told & { event: string; offset: string | undefined })[] {
+    return this.raw.heard.flatMap((packet) => {
+      if (!packet.startsWith('42[')) return [];
+      const [name, payload, offset] = JSON.parse(packet.slice(2)) as [string, Told, string?];
+      return event.test(name) && 'seq' in payload ? [{ event: name, offset, ...payload }] : [];
+    });
+  }
+
+  seqsIn(roomId: string): number[] {
+    return this.told().flatMap((told) => (told.roomId === roomId ? [told.seq] : []));
+  }
+}
+
+interface Scene {
+  url: string;
+  store: Store;
+  io: Server;
+  aya: Socket;
+  adapter: FanOutAdapter;
+}
+
+async function startScene(rooms: string[], options: Parameters<typeof startServer>[0] = {}): Promise<Scene> {
+  const using = vi.spyOn(Server.prototype, 'use');
+  const { url, store } = await startServer({ limits: 'off', maxWaiting: MAX_WAITING, ...options });
+  const io = using.mock.contexts[0] as Server;
+  using.mockRestore();
+  const aya = await connect(url);
+  for (const roomId of rooms) await done(aya, 'create:room', { roomId, username: 'aya' });
+  return { url, store, io, aya, adapter: io.of('/').adapter as FanOutAdapter };
+}
+
+const say = (aya: Socket, roomId: string, message: string) => done(aya, 'create:chat', { roomId, username: 'aya', message });
+const hears = ({ adapter }: Scene, roomId: string): number => adapter.rooms.get(`room:${roomId}`)?.size ?? 0;
+const headOf = async ({ store }: Scene, roomId: string): Promise<number> => (await store.read(roomId, {})).head;
+const numbers = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, index) => from + index);
+
+/** Talks until he who does not read hears the room no more. */
+async function talkUntilBehind(scene: Scene, roomId: string, hearers = 1): Promise<void> {
+  for (let said = 0; hears(scene, roomId) > hearers; said += 50) {
+    if (said > 20_000) throw new Error('He never fell behind.');
+    await Promise.all(numbers(1, 50).map((number) => say(scene.aya, roomId, `${number} ${LONG}`)));
+  }
+}
+
+const isCaughtUp = (scene: Scene, sleeper: Sleeper, roomId: string) => async (): Promise<boolean> =>
+  sleeper.seqsIn(roomId).at(-1) === (await headOf(scene, roomId));
+
+test('who does not read for a while is told it all once, in order, and bounded bytes wait for him', async () => {
+  const scene = await startScene(['den']);
+  const ben = await connect(scene.url);
+  await done(ben, 'add:member', { roomId: 'den', username: 'ben' });
+  const toBen = hearing(ben, 'create:chat:success');
+  const sleeper = await Sleeper.in(scene.url, ['den']);
+  const id = String([...scene.io.sockets.sockets.keys()].at(-1));
+  sleeper.stop();
+  await talkUntilBehind(scene, 'den', 2);
+  const waiting = scene.adapter.waitingFor(id);
+  expect(waiting).toBeGreaterThan(MAX_WAITING);
+  for (let round = 0; round < 20; round += 1) await Promise.all(numbers(1, 50).map((number) => say(scene.aya, 'den', `${number} ${LONG}`)));
+  expect(scene.adapter.waitingFor(id), 'nothing more waits for him').toBe(waiting);
+  const head = await headOf(scene, 'den');
+  await until(() => toBen.at(-1)?.seq === head, 'others hear on');
+
+  sleeper.readOn();
+  await until(isCaughtUp(scene, sleeper, 'den'), 'he has it all');
+  await until(() => hears(scene, 'den') === 3, 'he hears the room again');
+  await say(scene.aya, 'den', 'now');
+  await until(isCaughtUp(scene, sleeper, 'den'), 'he hears what is new');
+  expect(sleeper.seqsIn('den')).toEqual(numbers(sleeper.seqsIn('den')[0]!, head + 1));
+  for (const { offset } of sleeper.told()) expect(offset).toMatch(/^\d+$/);
+});
+
+test('while the room goes on he catches up, too', async () => {
+  const scene = await startScene(['den']);
+  const sleeper = await Sleeper.in(scene.url, ['den']);
+  sleeper.stop();
+  await talkUntilBehind(scene, 'den');
+  const ending = new AbortController();
+  const talking = (async () => {
+    for (let number = 0; !ending.signal.aborted; number += 1) await say(scene.aya, 'den', `${number}`);
+  })();
+  sleeper.readOn();
+  await until(() => hears(scene, 'den') === 2, 'he hears the room again');
+  ending.abort();
+  await talking;
+  await until(isCaughtUp(scene, sleeper, 'den'), 'he has it all');
+  expect(sleeper.seqsIn('den')).toEqual(numbers(sleeper.seqsIn('den')[0]!, await headOf(scene, 'den')));
+});
+
+test('in several rooms he falls behind in all, and shows no place that is beyond what another room owes him', async () => {
+  const scene = await startScene(['den', 'hall']);
+  const sleeper = await Sleeper.in(scene.url, ['den', 'hall']);
+  sleeper.stop();
+  await talkUntilBehind(scene, 'den');
+  expect(hears(scene, 'hall')).toBe(1);
+  for (const number of numbers(1, 500)) {
+    await say(scene.aya, 'hall', `${number} ${LONG}`);
+    if (number % 5 === 0) await say(scene.aya, 'den', `${number}`);
+  }
+  sleeper.readOn();
+  for (const roomId of ['den', 'hall']) {
+    await until(isCaughtUp(scene, sleeper, roomId), 'he has it all');
+    await until(() => hears(scene, roomId) === 2, 'he hears it again');
+    expect(sleeper.seqsIn(roomId)).toEqual(numbers(sleeper.seqsIn(roomId)[0]!, await headOf(scene, roomId)));
+  }
+  // Whichever he shows when he comes back: all before it he was told.
+  const told = sleeper.told();
+  const ticks = new Map<string, number>();
+  for (const roomId of ['den', 'hall']) {
+    for (let after = 0, more = true; more; ) {
+      const page = await scene.store.page(roomId, { after, limit: 100 });
+      for (const { seq, tick } of page.entries) ticks.set(`${roomId} ${seq}`, tick);
+      after = page.entries.at(-1)?.seq ?? after;
+      more = page.more;
+    }
+  }
+  const own = [...ticks].filter(([name]) => told.some(({ roomId, seq }) => name === `${roomId} ${seq}`));
+  let shown = 0;
+  const known = new Set<string>();
+  for (const { roomId, seq, offset } of told) {
+    known.add(`${roomId} ${seq}`);
+    if (offset === undefined) continue;
+    shown += 1;
+    const missing = own.filter(([name, tick]) => tick <= Number(offset) && !known.has(name));
+    expect(missing).toEqual([]);
+  }
+  expect(shown).toBeGreaterThan(0);
+  expect(told.at(-1)?.offset, 'the last that he was told').toBe(String(Math.max(...own.map(([, tick]) => tick))));
+});
+
+test('who reads nothing for too long is put out, and others hear on', async () => {
+  const scene = await startScene(['den'], { stuckAfter: 300 });
+  const sleeper = await Sleeper.in(scene.url, ['den']);
+  sleeper.stop();
+  await talkUntilBehind(scene, 'den');
+  await until(() => scene.io.engine.clientsCount === 1, 'he is put out');
+  expect((await say(scene.aya, 'den', 'on')).ok).toBe(true);
+});
+
+test('who is removed meanwhile is told what he may hear: until then, and again from when he came back', async () => {
+  const scene = await startScene(['den']);
+  const sleeper = await Sleeper.in(scene.url, ['den']);
+  sleeper.stop();
+  await talkUntilBehind(scene, 'den');
+  const removed = await done(scene.aya, 'remove:member', { roomId: 'den', username: 'sleeper' });
+  await say(scene.aya, 'den', 'not for him');
+  const ask: Payload<'add:member'> = { roomId: 'den', username: 'sleeper' };
+  await sleeper.raw.send(`4299["add:member",${JSON.stringify(ask)}]`);
+  await until(async () => (await headOf(scene, 'den')) === removed.seq + 2, 'he is a member again');
+  const { seq } = await say(scene.aya, 'den', 'for him');
+  sleeper.readOn();
+  await until(isCaughtUp(scene, sleeper, 'den'), 'he has it all');
+  const all = numbers(sleeper.seqsIn('den')[0]!, seq);
+  expect(sleeper.seqsIn('den')).toEqual(all.filter((each) => each !== removed.seq + 1));
+  await until(() => hears(scene, 'den') === 2, 'he hears the room again');
+});
+
+test('who is behind in a room that is deleted hears that it is', async () => {
+  const scene = await startScene(['den']);
+  const sleeper = await Sleeper.in(scene.url, ['den']);
+  sleeper.stop();
+  await talkUntilBehind(scene, 'den');
+  await done(scene.aya, 'delete:room', { roomId: 'den', username: 'aya' });
+  sleeper.readOn();
+  await until(() => sleeper.told(/^delete:room:success$/).length === 1, 'he hears of the end');
+  expect(scene.io.engine.clientsCount, 'and is not put out').toBe(2);
+});
+
+test('when the log is another one meanwhile he is put out, to come back and be told so', async () => {
+  let isOther = false;
+  const inner = openMemory();
+  const page: Store['page'] = async (...asked) => {
+    const read = await inner.page(...asked);
+    return isOther ? { ...read, epoch: 'another' } : read;
+  };
+  const scene = await startScene(['den'], { store: withFault(inner, { page }) });
+  const sleeper = await Sleeper.in(scene.url, ['den']);
+  sleeper.stop();
+  await talkUntilBehind(scene, 'den');
+  await say(scene.aya, 'den', 'missed');
+  isOther = true;
+  sleeper.readOn();
+  await until(() => scene.io.engine.clientsCount === 1, 'he is put out');
+});
