@@ -55,6 +55,14 @@ export const SOCKET_IO: ServerKind = {
   command: () => node('./peers/socket-io.js'),
 };
 
+/** The adapter alone. */
+export const FAN_OUT: ServerKind = {
+  ...SOCKET_IO,
+  name: 'Socket.IO, our adapter',
+  isOurs: true,
+  command: () => node('./peers/socket-io.js', '--fan-out'),
+};
+
 const adapted = (adapter: string, keeps: string): ServerKind => ({
   name: `Socket.IO, ${adapter} adapter`,
   dialect: 'socket.io',
@@ -81,7 +89,7 @@ export const FLOOR: ServerKind = {
   command: () => node('./peers/floor.js'),
 };
 
-const FLOOR_IN_C: ServerKind = {
+export const FLOOR_IN_C: ServerKind = {
   name: 'floor in C',
   dialect: 'plain',
   keeps: 'no',
@@ -93,12 +101,12 @@ const FLOOR_IN_C: ServerKind = {
 /** In the order of reports. */
 export const SERVER_KINDS: ServerKind[] = [
   ENGAWA,
+  FAN_OUT,
   TUTORIAL,
   SOCKET_IO,
   adapted('classic', 'no'),
   adapted('sharded', 'no'),
   adapted('streams', 'the last 10,000, sent to Redis'),
-  // The adapter alone, when packages/fan-out is here: { ...SOCKET_IO, name: 'Socket.IO, our adapter', command: () => node('./peers/socket-io.js', '--fan-out') },
   BUN,
   FLOOR,
   FLOOR_IN_C,

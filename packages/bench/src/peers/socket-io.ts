@@ -4,6 +4,7 @@
  */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { fanOut } from '@engawa/fan-out';
 import { Server } from 'socket.io';
 
 interface Place {
@@ -13,7 +14,7 @@ interface Place {
 type Acknowledge = ((answer: { ok: true }) => void) | undefined;
 
 const http = createServer();
-const io = new Server(http);
+const io = new Server(http, process.argv.includes('--fan-out') ? { adapter: fanOut() } : {});
 
 io.on('connection', (socket) => {
   async function join({ roomId }: Place, acknowledge: Acknowledge): Promise<void> {

@@ -3,7 +3,7 @@ import { limitOf } from '../measuring.ts';
 import type { Plot } from '../plot.ts';
 import type { Cell, Table } from '../report.ts';
 import type { Bench, Scenario } from '../scenario.ts';
-import { BUN, ENGAWA, FLOOR, SERVER_KINDS, type ServerKind, TUTORIAL, whyMissing } from '../server-kinds.ts';
+import { BUN, ENGAWA, FAN_OUT, FLOOR, FLOOR_IN_C, SERVER_KINDS, type ServerKind, TUTORIAL, whyMissing } from '../server-kinds.ts';
 import { median, medians } from '../statistics.ts';
 
 const GROUP = { name: 'room', rooms: 10, members: 100 };
@@ -24,7 +24,7 @@ const full: Ladder = {
 };
 const quick: Ladder = { ...full, rates: [50_000, 200_000, 1_000_000], halvings: 0, warmUpMs: 300, measuredMs: 1_000 };
 const ROUNDS = 3;
-const QUICK_KINDS = [ENGAWA, TUTORIAL, BUN, FLOOR];
+const QUICK_KINDS = [ENGAWA, FAN_OUT, TUTORIAL, BUN, FLOOR];
 
 const NOTE = [
   `${GROUP.rooms} rooms of ${GROUP.members} members, each over a WebSocket of his own; all speak by turns, texts of ${TEXT_BYTES} bytes, every chat is told to all members of its`,
@@ -146,7 +146,9 @@ function against(all: Climbed[]): Table[] {
   const pairs: [ServerKind, ServerKind, string][] = [
     [ENGAWA, TUTORIAL, '≥ 30'],
     [ENGAWA, BUN, '≥ 2'],
-    [ENGAWA, FLOOR, '–'],
+    [FAN_OUT, FLOOR_IN_C, '≥ 0.9'],
+    [FAN_OUT, FLOOR, '≥ 0.9'],
+    [FAN_OUT, BUN, '–'],
   ];
   return [
     {

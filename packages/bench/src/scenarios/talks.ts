@@ -3,7 +3,7 @@ import type { Group } from '../generator/generator.ts';
 import { limitOf, measureTalk, type TalkFigures, withScene } from '../measuring.ts';
 import type { Cell } from '../report.ts';
 import type { Bench, Scenario } from '../scenario.ts';
-import { BUN, ENGAWA, type ServerKind, SOCKET_IO, TUTORIAL, whyMissing } from '../server-kinds.ts';
+import { BUN, ENGAWA, FAN_OUT, type ServerKind, SOCKET_IO, TUTORIAL, whyMissing } from '../server-kinds.ts';
 import { medians } from '../statistics.ts';
 
 interface Situation {
@@ -59,7 +59,7 @@ const situations: Situation[] = [
     name: 'large-room',
     title: 'One large room, and a small one beside it',
     goal: 'The large room hears ten chats a second, and so does the small one. To reach: p99 at most 250 ms in the large room, no chat of the small one later than 50 ms.',
-    kinds: [ENGAWA, TUTORIAL, SOCKET_IO, BUN],
+    kinds: [ENGAWA, FAN_OUT, TUTORIAL, SOCKET_IO, BUN],
     variants: [large(10_000, 10)],
     quick: [large(2_000, 2)],
     textBytes: 100,
@@ -68,7 +68,7 @@ const situations: Situation[] = [
     name: 'many-rooms',
     title: 'Many small rooms',
     goal: "One chat a second in each room. To reach: at most half of the tutorial's CPU.",
-    kinds: [ENGAWA, TUTORIAL, SOCKET_IO, BUN],
+    kinds: [ENGAWA, FAN_OUT, TUTORIAL, SOCKET_IO, BUN],
     variants: [many(1_000, 10)],
     quick: [many(200, 2)],
     textBytes: 100,
@@ -80,7 +80,7 @@ const situations: Situation[] = [
       'A hundred thousand deliveries a second, of texts of 2,000 bytes so that what the kernel takes for those who have stopped is full soon.',
       "To reach: the others' p99 with one reader of a hundred stopped is what it is without, and memory is bounded. Resident is at the end, while they are still stopped.",
     ].join(' '),
-    kinds: [ENGAWA, SOCKET_IO],
+    kinds: [ENGAWA, FAN_OUT, SOCKET_IO],
     variants: [slow(0, 15), slow(1, 15)],
     quick: [slow(0, 2), slow(1, 2)],
     textBytes: 2_000,
