@@ -1,10 +1,11 @@
-import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { type ChildProcess, fork, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 
 const children = new Set<ChildProcess>();
 const folders = new Set<string>();
+const hasTaskset = spawnSync('taskset', ['--version']).status === 0;
 
 process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL');
@@ -22,7 +23,20 @@ function owned(child: ChildProcess): ChildProcess {
 }
 
 export const spawnOwned: (...args: Parameters<typeof spawn>) => ChildProcess = (...args) => owned(spawn(...args));
-export const forkOwned = (script: URL): ChildProcess => owned(fork(script));
+/** On that core alone, where the system can. */
+export function forkOwned(script: URL, core?: number): ChildProcess {
+  const [execPath = process.execPath, ...execArgv] = pinned([process.execPath], core);
+  return owned(fork(script, { execPath, execArgv }));
+}
+
+/** The command line that runs another one on that core alone, or the same where the system cannot. */
+export const pinned = (command: string[], core?: number): string[] =>
+  core === undefined || !hasTaskset ? command : ['taskset', '-c', String(core), ...command];
+
+/** The same of a process that runs, with all its threads. */
+export function pin(pid: number, core?: number): void {
+  if (core !== undefined && hasTaskset) spawnSync('taskset', ['-a', '-p', '-c', String(core), String(pid)]);
+}
 
 /** Gives `use` a new folder inside `parent`, and removes it. */
 export async function withFolder<Result>(parent: string, use: (folder: string) => Promise<Result>): Promise<Result> {

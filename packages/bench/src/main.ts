@@ -1,13 +1,19 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { describeMachine } from './machine.ts';
-import { asJson, asMarkdown, asText, type Report, type Table } from './report.ts';
-import type { Bench } from './scenario.ts';
+import { asSvg } from './plot.ts';
+import { progressOn } from './progress.ts';
+import { asJson, asMarkdown, asText, type Report, type Table, withSection } from './report.ts';
+import type { Bench, Scenario } from './scenario.ts';
+import { accepted } from './scenarios/accepted.ts';
 import { acknowledged } from './scenarios/acknowledged.ts';
+import { connections } from './scenarios/connections.ts';
+import { deliveries } from './scenarios/deliveries.ts';
 import { growth } from './scenarios/growth.ts';
 import { idle } from './scenarios/idle.ts';
+import { joins } from './scenarios/joins.ts';
 import { pages } from './scenarios/pages.ts';
 import { recovery } from './scenarios/recovery.ts';
 import { redisAppends } from './scenarios/redis-appends.ts';
@@ -17,7 +23,11 @@ import { redisMemory } from './scenarios/redis-memory.ts';
 import { redisSpread } from './scenarios/redis-spread.ts';
 import { resume } from './scenarios/resume.ts';
 import { start } from './scenarios/start.ts';
+import { talks } from './scenarios/talks.ts';
+import { installBun } from './server-kinds.ts';
 
+/** What is measured beside peers, with a load of which the server is the limit. */
+const fanOut: Scenario[] = [deliveries, ...talks, connections, joins, accepted];
 const scenarios = [
   acknowledged,
   start,
@@ -31,38 +41,50 @@ const scenarios = [
   redisMemory,
   redisFaults,
   idle,
+  ...fanOut,
 ];
 const names = scenarios.map(({ name }) => name);
+const FAN_OUT = 'fan-out';
 
-const HELP = `npm run bench -- [--markdown] [--json FILE] [--folder DIR] [SCENARIO...]
+const HELP = `npm run bench -- [--quick] [--markdown] [--json FILE] [--svg FILE] [--into FILE] [--folder DIR] [SCENARIO...]
 
+  --quick      small: ${FAN_OUT}, if no scenario is named, in two minutes
   --markdown   print Markdown instead of plain text
   --json FILE  write the figures to FILE as well
+  --svg FILE   write the plot of deliveries to FILE
+  --into FILE  put the report between the two lines of FILE that name the bench
   --folder DIR where data folders are made for the time being, and so the disk that is measured (${tmpdir()})
-  SCENARIO     ${names.join(', ')}; all when none is named`;
+  --install-bun  install bun, which is a peer, if it is not on the PATH (some 100 MB, into node_modules/.cache)
+  SCENARIO     ${names.join(', ')}, or ${FAN_OUT} for the last ${fanOut.length}; all when none is named`;
 
-const { values: options, positionals: asked } = parseArgs({
+const { values: options, positionals } = parseArgs({
   allowPositionals: true,
   options: {
+    quick: { type: 'boolean', default: false },
     markdown: { type: 'boolean', default: false },
     json: { type: 'string' },
+    svg: { type: 'string' },
+    into: { type: 'string' },
     folder: { type: 'string', default: tmpdir() },
+    'install-bun': { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
-
-function say(what: string): void {
-  console.error(`${performance.now().toFixed(0).padStart(7)} ms  ${what}`);
-}
+const whole = options.quick ? [FAN_OUT] : names;
+const asked = (positionals.length > 0 ? positionals : whole).flatMap((name) =>
+  name === FAN_OUT ? fanOut.map((scenario) => scenario.name) : name,
+);
 
 async function run(): Promise<Report> {
-  const bench: Bench = { folder: resolve(options.folder), progress: say };
+  const progress = progressOn(process.stderr);
+  const bench: Bench = { folder: resolve(options.folder), quick: options.quick, progress: progress.say };
   const machine = await describeMachine(bench.folder);
   const tables: Table[] = [];
-  for (const scenario of scenarios.filter(({ name }) => asked.length === 0 || asked.includes(name))) {
-    say(scenario.name);
+  for (const scenario of scenarios.filter(({ name }) => asked.includes(name))) {
+    progress.begin(scenario.name);
     tables.push(...(await scenario.run(bench)));
   }
+  progress.end();
   return { machine, tables };
 }
 
@@ -71,7 +93,11 @@ if (options.help || unknown !== undefined) {
   console.log(unknown === undefined ? HELP : `There is no scenario "${unknown}".\n\n${HELP}`);
   process.exitCode = unknown === undefined ? 0 : 2;
 } else {
+  if (options['install-bun']) installBun();
   const report = await run();
   console.log(options.markdown ? asMarkdown(report) : asText(report));
   if (options.json !== undefined) writeFileSync(options.json, asJson(report));
+  const plot = report.tables.find((table) => table.plot)?.plot;
+  if (options.svg !== undefined && plot) writeFileSync(options.svg, asSvg(plot));
+  if (options.into !== undefined) writeFileSync(options.into, withSection(readFileSync(options.into, 'utf8'), report));
 }

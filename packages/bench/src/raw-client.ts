@@ -65,6 +65,15 @@ export class RawClient {
     }) as Promise<Reply<E>>;
   }
 
+  /** From now on the server cannot be rid of what it sends. */
+  stopReading(): void {
+    this.#socket.pause();
+  }
+
+  readOn(): void {
+    this.#socket.resume();
+  }
+
   close(): void {
     this.#asked.clear();
     this.#socket.terminate();

@@ -1,3 +1,5 @@
+import type { Plot } from './plot.ts';
+
 export type Cell = string | number;
 
 export interface Column {
@@ -11,6 +13,7 @@ export interface Table {
   note: string;
   columns: Column[];
   rows: Cell[][];
+  plot?: Plot;
 }
 
 export interface Report {
@@ -26,15 +29,25 @@ export const asText = ({ machine, tables }: Report): string =>
     ...tables.map(({ title, note, columns, rows }) => [title, '', ...pad([columns.map(heading), ...rows]), '', wrap(note)].join('\n')),
   ].join('\n\n\n');
 
-export const asMarkdown = ({ machine, tables }: Report): string =>
+export const asMarkdown = ({ machine, tables }: Report, level = '##'): string =>
   [
     Object.entries(machine)
       .map(([name, value]) => `- ${name}: ${value}`)
       .join('\n'),
-    ...tables.map(({ title, note, columns, rows }) => `## ${title}\n\n${markdownTable(columns, rows)}\n\n${wrap(note)}`),
+    ...tables.map(({ title, note, columns, rows }) => `${level} ${title}\n\n${markdownTable(columns, rows)}\n\n${wrap(note)}`),
   ].join('\n\n');
 
-/** What the system did not tell is null. */
+const SECTION = { from: '<!-- bench: made by npm run bench -->', to: '<!-- /bench -->' };
+
+/** A page with the report in its place. */
+export function withSection(page: string, report: Report): string {
+  const [before, rest] = page.split(SECTION.from);
+  const [, after] = rest?.split(SECTION.to) ?? [];
+  if (after === undefined) throw new Error(`The page has no place for the report: "${SECTION.from}" and, below, "${SECTION.to}".`);
+  return `${before}${SECTION.from}\n\n${asMarkdown(report, '###')}\n\n${SECTION.to}${after}`;
+}
+
+/** What the system did not tell, and what never came, is null. */
 export const asJson = (report: Report): string => `${JSON.stringify(report, null, 2)}\n`;
 
 function markdownTable(columns: Column[], rows: Cell[][]): string {
@@ -48,6 +61,7 @@ const isNumeric = (rows: Cell[][], index: number): boolean => rows.some((row) =>
 function show(cell: Cell): string {
   if (typeof cell === 'string') return cell;
   if (Number.isNaN(cell)) return '–';
+  if (!Number.isFinite(cell)) return 'never';
   const digits = Number.isInteger(cell) || cell >= 100 ? 0 : cell >= 10 ? 1 : 2;
   return cell.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }

@@ -8,6 +8,8 @@ export interface Scenario {
 export interface Bench {
   /** Where data folders are made. */
   folder: string;
+  /** Small enough that all that is measured beside peers takes two minutes: figures to look at, not to believe. */
+  quick: boolean;
   /** Says on standard error what is going on. */
   progress: (what: string) => void;
 }

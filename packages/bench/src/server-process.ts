@@ -19,13 +19,26 @@ export interface ServerProcess {
 }
 
 /** `engawa serve` as operators run it, but without rates, and for this machine only; on a free port unless one is given. */
-export const startServer = (folder: string, port = 0): Promise<ServerProcess> =>
-  startProgram([PROGRAM, 'serve', '--host', '127.0.0.1', '--port', String(port), '--data-dir', folder]);
+export const startServer = (folder: string, port = 0): Promise<ServerProcess> => startProgram(serveArgs(folder, port));
+
+export const serveArgs = (folder: string, port = 0): string[] => [
+  PROGRAM,
+  'serve',
+  '--host',
+  '127.0.0.1',
+  '--port',
+  String(port),
+  '--data-dir',
+  folder,
+];
 
 /** Any server in Node that says where it is listening, and ends with 0 when it is told to. */
-export async function startProgram(args: string[]): Promise<ServerProcess> {
+export const startProgram = (args: string[]): Promise<ServerProcess> => startCommand([process.execPath, ...args]);
+
+/** The same of any command line. */
+export async function startCommand([program = '', ...args]: string[]): Promise<ServerProcess> {
   const spawnedAt = performance.now();
-  const child = spawnOwned(process.execPath, args, {
+  const child = spawnOwned(program, args, {
     env: { ...process.env, ENGAWA_LIMITS: 'off', ENGAWA_LOG: 'silent' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

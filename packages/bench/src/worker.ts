@@ -10,8 +10,8 @@ export type GiveOrder<Order> = (order: Order) => Promise<unknown>;
 export async function withWorker<Order extends object, Result>(
   script: URL,
   use: (give: GiveOrder<Order>) => Promise<Result>,
+  child = forkOwned(script),
 ): Promise<Result> {
-  const child = forkOwned(script);
   const exited = once(child, 'exit').then(() => ({ failed: 'it ended by itself' }));
 
   async function give(order: Order): Promise<unknown> {

@@ -12,7 +12,7 @@ interface Place {
   username: string;
 }
 type Chat = Place & { message: string };
-type Acknowledge = (answer: { ok: true }) => void;
+type Acknowledge = ((answer: { ok: true }) => void) | undefined;
 
 const LINGER_MS = 1_000;
 
@@ -30,13 +30,13 @@ const io = new Server(http, { adapter: adapters[kind as keyof typeof adapters]()
 io.on('connection', (socket) => {
   async function join({ roomId }: Place, acknowledge: Acknowledge): Promise<void> {
     await socket.join(roomId);
-    acknowledge({ ok: true });
+    acknowledge?.({ ok: true });
   }
   socket.on('create:room', join);
   socket.on('add:member', join);
   socket.on('create:chat', ({ roomId, username, message }: Chat, acknowledge: Acknowledge) => {
     io.to(roomId).emit('create:chat:success', { roomId, username, message });
-    acknowledge({ ok: true });
+    acknowledge?.({ ok: true });
   });
 });
 

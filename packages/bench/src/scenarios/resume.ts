@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { withFolder } from '../clean-up.ts';
 import { type Crowd, type Return, type Returned, withCrowd } from '../crowd.ts';
+import { connectionsPossible } from '../open-files.ts';
 import { residentBytes, usageOf } from '../process-usage.ts';
 import type { Cell } from '../report.ts';
 import type { Bench, Scenario } from '../scenario.ts';
@@ -15,8 +15,6 @@ const CROWDS = 2;
 const MISSED = 20;
 const TALKERS = { rooms: 10, membersPerRoom: 5, everyMs: 100 };
 const BEFORE_MS = 5_000;
-/** Files that a server needs beside its connections. */
-const OTHER_FILES = 1_000;
 
 const ways: Return[] = ['resume:rooms', 'stock'];
 
@@ -107,7 +105,7 @@ function measure({ folder, progress }: Bench, how: Return): Promise<Figures> {
 async function gatherAndKill(folder: string, crowds: Crowd[], progress: Bench['progress']): Promise<string> {
   const server = await startServer(folder);
   try {
-    const rooms = Math.floor(membersPossible() / MEMBERS_PER_ROOM / CROWDS);
+    const rooms = Math.floor(connectionsPossible(MEMBERS) / MEMBERS_PER_ROOM / CROWDS);
     progress(`${rooms * MEMBERS_PER_ROOM * CROWDS} members join`);
     const gather = (crowd: Crowd, number: number) =>
       crowd.gather({ url: server.url, name: `crowd-${number}`, rooms, membersPerRoom: MEMBERS_PER_ROOM });
@@ -148,10 +146,4 @@ const sumOf = (all: Returned[]): Returned => ({
 
 function withCrowds<Result>(count: number, use: (crowds: Crowd[]) => Promise<Result>): Promise<Result> {
   return count === 0 ? use([]) : withCrowd((crowd) => withCrowds(count - 1, (others) => use([crowd, ...others])));
-}
-
-/** As many as the server may have open, where the system tells. */
-function membersPossible(): number {
-  const [, files] = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? [];
-  return files === undefined ? MEMBERS : Math.min(MEMBERS, Number(files) - OTHER_FILES);
 }

@@ -1,0 +1,99 @@
+import { randomBytes } from 'node:crypto';
+import { connect, type Socket } from 'node:net';
+import { clientFrame, FrameReader, type OnFrame, PONG_FRAME } from './frames.ts';
+
+const PING = 9;
+/** The system reads into it for all connections: whoever is given bytes is done with them before the next are read. */
+const READ_BUFFER = Buffer.allocUnsafe(256 * 1024);
+/** Of the answer to the handshake. */
+const MAX_HEAD = 16 * 1024;
+const END_OF_HEAD = '\r\n\r\n';
+
+export interface Address {
+  host: string;
+  port: number;
+  path: string;
+  /** Whence to connect: one address has ports for fewer than 28,000 connections to one server. */
+  localAddress?: string | undefined;
+}
+
+interface Listener {
+  /** Before the frames of each read. */
+  onRead: (bytes: number) => void;
+  onFrame: OnFrame;
+  /** Once, whyever it has ended. */
+  onEnd: (why: string) => void;
+}
+
+/** A WebSocket in as few instructions as there can be, over a socket whose bytes are read where the system puts them. */
+export class Connection {
+  readonly #socket: Socket;
+  readonly #frames: FrameReader;
+  #head: string | undefined = '';
+  #why: string | undefined;
+
+  constructor({ host, port, path, localAddress }: Address, { onRead, onFrame, onEnd }: Listener) {
+    this.#frames = new FrameReader((bytes, start, end, opcode) => {
+      if (opcode === PING) this.#socket.write(PONG_FRAME);
+      else onFrame(bytes, start, end, opcode);
+    });
+    const receive = (length: number, bytes: Uint8Array): boolean => {
+      onRead(length);
+      this.#receive(bytes as Buffer, length);
+      return true;
+    };
+    const onread = { buffer: READ_BUFFER, callback: receive };
+    this.#socket = connect({ host, port, onread, noDelay: true, ...(localAddress !== undefined && { localAddress }) });
+    this.#socket.once('connect', () => this.#socket.write(handshake({ host, port, path })));
+    this.#socket.on('error', (error) => (this.#why ??= error.message));
+    this.#socket.once('end', () => this.#socket.destroy());
+    this.#socket.once('close', () => onEnd(this.#why ?? 'the server closed the connection'));
+  }
+
+  send(text: string): void {
+    this.#socket.write(clientFrame(text));
+  }
+
+  /** The bytes are the connection's from now on. */
+  write(frame: Buffer): void {
+    this.#socket.write(frame);
+  }
+
+  /** Reads nothing more, so that the server cannot be rid of what it sends. */
+  stopReading(): void {
+    this.#socket.pause();
+  }
+
+  close(): void {
+    this.#why = 'closed from this side';
+    this.#socket.resetAndDestroy();
+  }
+
+  #receive(chunk: Buffer, length: number): void {
+    if (this.#head === undefined) this.#frames.read(chunk, length);
+    else this.#shakeHands(this.#head + chunk.toString('latin1', 0, length));
+  }
+
+  #shakeHands(head: string): void {
+    this.#head = head;
+    const end = head.indexOf(END_OF_HEAD);
+    if (end < 0 && head.length < MAX_HEAD) return;
+    if (!head.startsWith('HTTP/1.1 101 ')) {
+      this.#socket.destroy(new Error(`refused: ${head.slice(0, 200)}`));
+      return;
+    }
+    this.#head = undefined;
+    this.#frames.read(Buffer.from(head.slice(end + END_OF_HEAD.length), 'latin1'));
+  }
+}
+
+const handshake = ({ host, port, path }: Address): string =>
+  [
+    `GET ${path} HTTP/1.1`,
+    `Host: ${host}:${port}`,
+    'Connection: Upgrade',
+    'Upgrade: websocket',
+    `Sec-WebSocket-Key: ${randomBytes(16).toString('base64')}`,
+    'Sec-WebSocket-Version: 13',
+    END_OF_HEAD.slice(2),
+  ].join('\r\n');

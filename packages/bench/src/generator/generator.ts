@@ -1,0 +1,246 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { forkOwned } from '../clean-up.ts';
+import { type GiveOrder, withWorker } from '../worker.ts';
+import { monotonicMs } from './clock.ts';
+import { loadCores } from './cores.ts';
+import { type Counts, Histogram } from './histogram.ts';
+import type { Dialect } from './member.ts';
+
+/** Rooms that are measured together: as many members in each, of whom the last so many read nothing once all are in. */
+export interface Group {
+  name: string;
+  rooms: number;
+  members: number;
+  stopped?: number;
+  /** Of one room all are the same person, who joins it over the first connection only. */
+  isOnePerson?: boolean;
+}
+
+export interface Target {
+  url: string;
+  dialect: Dialect;
+}
+
+/** What one of several processes has to do: every `of`th member, from the `index`th. */
+export interface Part {
+  index: number;
+  of: number;
+}
+
+export interface Gathering {
+  target: Target;
+  groups: Group[];
+  textBytes: number;
+  /** Chats ask for an acknowledgement. */
+  acknowledged?: boolean;
+  /** Members who are on their way at the same time. */
+  atOnce?: number;
+  /** Who is not in by then is not waited for. */
+  patienceMs: number;
+}
+
+export interface Gathered {
+  joined: number;
+  wanted: number;
+  seconds: number;
+  /** That all who came were sent meanwhile, WebSocket frames and handshakes included. */
+  bytes: number;
+  /** Why some did not come in; the first few. */
+  refusals: string[];
+}
+
+export interface Talk {
+  /** Chats a second of each group. */
+  perSecond: number[];
+  warmUpMs: number;
+  measuredMs: number;
+  /** What was not heard so long after the last chat was due counts as never heard. */
+  patienceMs: number;
+}
+
+/** What the processes of the load did while it was measured. */
+interface LoadFigures {
+  /** Of a core, of the busiest of them. */
+  cpu: number;
+  /** Microseconds by which chats were sent late. */
+  lag: Histogram;
+}
+
+/** Of what was due in the measured time. */
+export interface Heard {
+  group: string;
+  said: number;
+  /** Deliveries that should be. */
+  due: number;
+  /** Microseconds from when a chat was due to be sent until a member had it. */
+  latency: Histogram;
+}
+
+export interface Talked {
+  groups: Heard[];
+  load: LoadFigures;
+  seconds: number;
+  /** Of a chat as it is told, without the head of its frame. */
+  bytesPerDelivery: number;
+  /** Refusals, and connections that the server closed. */
+  refused: number;
+  lost: number;
+}
+
+export interface Asked {
+  seconds: number;
+  acknowledged: number;
+  refused: number;
+  latency: Histogram;
+  load: LoadFigures;
+}
+
+export type Order =
+  | { do: 'gather'; entrance: 'first' | 'rest'; gathering: Gathering; part: Part }
+  | { do: 'connect'; target: Target; count: number; atOnce: number }
+  | { do: 'talk'; run: number; beginAtMs: number; talk: Talk; part: Part }
+  | { do: 'heard' }
+  | { do: 'figures' }
+  | { do: 'ask'; warmUpMs: number; measuredMs: number }
+  | { do: 'leave' };
+
+export interface PartFigures {
+  said: number[];
+  latencies: Counts[];
+  lag: Counts;
+  cpu: number;
+  bytes: number;
+  heard: number;
+  refused: number;
+  lost: number;
+}
+
+/** A moment for all processes to be told before they begin. */
+const AHEAD_MS = 50;
+const LOOK_EVERY_MS = 20;
+const AT_ONCE = 100;
+
+/** Several processes that make load together. */
+export class Generator {
+  readonly #give: GiveOrder<Order>[];
+  #groups: Group[] = [];
+  #run = 0;
+
+  constructor(give: GiveOrder<Order>[]) {
+    this.#give = give;
+  }
+
+  /** Rooms first: who opens one is its first member. */
+  async gather(gathering: Gathering): Promise<Gathered> {
+    this.#groups = gathering.groups;
+    const begun = performance.now();
+    const enter = (entrance: 'first' | 'rest') =>
+      this.#all<Gathered>((part) => ({ do: 'gather', entrance, gathering: withDefaults(gathering, this.#give.length), part }));
+    const parts = [...(await enter('first')), ...(await enter('rest'))];
+    return {
+      joined: sum(parts.map(({ joined }) => joined)),
+      wanted: sum(gathering.groups.map(({ rooms, members }) => rooms * members)),
+      seconds: (performance.now() - begun) / 1000,
+      bytes: sum(parts.map(({ bytes }) => bytes)),
+      refusals: parts.flatMap(({ refusals }) => refusals).slice(0, 3),
+    };
+  }
+
+  /** So many connections that do nothing; seconds until all were taken. */
+  async connect(target: Target, count: number): Promise<number> {
+    const begun = performance.now();
+    await this.#all((part) => ({
+      do: 'connect',
+      target,
+      count: Math.ceil((count - part.index) / part.of),
+      atOnce: Math.ceil(AT_ONCE / part.of),
+    }));
+    return (performance.now() - begun) / 1000;
+  }
+
+  /** Everybody talks by turns. `whenMeasured` is called when the warm-up is over, and answers what is called when the measured time is. */
+  async talk(talk: Talk, whenMeasured: () => () => void = () => () => undefined): Promise<Talked> {
+    this.#run += 1;
+    const beginAtMs = monotonicMs() + AHEAD_MS;
+    const talking = this.#all<void>((part) => ({ do: 'talk', run: this.#run, beginAtMs, talk, part }));
+    await Promise.race([sleep(AHEAD_MS + talk.warmUpMs), talking]);
+    const end = whenMeasured();
+    await Promise.race([sleep(talk.measuredMs), talking]);
+    end();
+    await talking;
+    const parts = await this.#untilHeard(talk.patienceMs);
+    return toTalked(this.#groups, parts, talk.measuredMs / 1000);
+  }
+
+  /** Everybody has one chat under way at any time. */
+  async ask(times: { warmUpMs: number; measuredMs: number }): Promise<Asked> {
+    const parts = await this.#all<PartFigures>(() => ({ do: 'ask', ...times }));
+    return {
+      seconds: times.measuredMs / 1000,
+      acknowledged: sum(parts.map(({ heard }) => heard)),
+      refused: sum(parts.map(({ refused }) => refused)),
+      latency: mergedOf(parts.map(({ latencies }) => latencies[0] as Counts)),
+      load: loadOf(parts),
+    };
+  }
+
+  async leave(): Promise<void> {
+    await this.#all(() => ({ do: 'leave' }));
+  }
+
+  async #untilHeard(patienceMs: number): Promise<PartFigures[]> {
+    for (const giveUpAt = performance.now() + patienceMs; ; await sleep(LOOK_EVERY_MS)) {
+      const counts = await this.#all<{ said: number[]; heard: number }>(() => ({ do: 'heard' }));
+      const due = sum(dueOf(this.#groups, counts));
+      if (sum(counts.map(({ heard }) => heard)) >= due || performance.now() > giveUpAt) return this.#all(() => ({ do: 'figures' }));
+    }
+  }
+
+  #all<Figures>(order: (part: Part) => Order): Promise<Figures[]> {
+    return Promise.all(this.#give.map((give, index) => give(order({ index, of: this.#give.length })) as Promise<Figures>));
+  }
+}
+
+/** Runs `use` with a generator on cores of its own. */
+export function withGenerator<Result>(use: (generator: Generator) => Promise<Result>, processes = loadCores().length): Promise<Result> {
+  const script = new URL('./load-process.js', import.meta.url);
+  const start = (gives: GiveOrder<Order>[]): Promise<Result> =>
+    gives.length === processes
+      ? use(new Generator(gives))
+      : withWorker<Order, Result>(script, (give) => start([...gives, give]), forkOwned(script, loadCores()[gives.length]));
+  return start([]);
+}
+
+const withDefaults = (gathering: Gathering, processes: number): Gathering => ({
+  ...gathering,
+  atOnce: Math.ceil((gathering.atOnce ?? AT_ONCE) / processes),
+});
+
+function toTalked(groups: Group[], parts: PartFigures[], seconds: number): Talked {
+  const due = dueOf(groups, parts);
+  return {
+    groups: groups.map(({ name }, index) => ({
+      group: name,
+      said: sum(parts.map(({ said }) => said[index] ?? 0)),
+      due: due[index] ?? 0,
+      latency: mergedOf(parts.map(({ latencies }) => latencies[index] as Counts)),
+    })),
+    load: loadOf(parts),
+    seconds,
+    bytesPerDelivery: sum(parts.map(({ bytes }) => bytes)) / sum(parts.map(({ heard }) => heard)),
+    refused: sum(parts.map(({ refused }) => refused)),
+    lost: sum(parts.map(({ lost }) => lost)),
+  };
+}
+
+/** Of each group the deliveries that its readers should have. */
+const dueOf = (groups: Group[], parts: { said: number[] }[]): number[] =>
+  groups.map(({ members, stopped = 0 }, index) => sum(parts.map(({ said }) => said[index] ?? 0)) * (members - stopped));
+
+const loadOf = (parts: PartFigures[]): LoadFigures => ({
+  cpu: Math.max(...parts.map(({ cpu }) => cpu)),
+  lag: mergedOf(parts.map(({ lag }) => lag)),
+});
+
+const mergedOf = (counts: Counts[]): Histogram => counts.reduce((merged, each) => merged.include(each), new Histogram());
+const sum = (numbers: number[]): number => numbers.reduce((total, number) => total + number, 0);

@@ -1,0 +1,76 @@
+/** Buckets of each power of two: no value is told more than a 64th too high. */
+const PER_OCTAVE = 64;
+const SHIFT = 6;
+const GREATEST = 2 ** 31 - 1;
+
+/** Counts and the greatest value, as they travel between processes. */
+export interface Counts {
+  counts: number[];
+  max: number;
+}
+
+/** Counts values from 0 to 2^31 − 1 in buckets whose width grows with the value, so that adding one costs next to nothing. */
+export class Histogram {
+  readonly #counts = new Float64Array((33 - SHIFT) * PER_OCTAVE);
+  #total = 0;
+  #max = 0;
+
+  get total(): number {
+    return this.#total;
+  }
+
+  /** NaN when there is none. */
+  get max(): number {
+    return this.#total === 0 ? Number.NaN : this.#max;
+  }
+
+  /** Negative values count as 0: clocks of two processes may differ by a little. */
+  add(value: number): void {
+    const rounded = Math.max(Math.min(value, GREATEST), 0) | 0;
+    const index = bucketOf(rounded);
+    this.#counts[index] = (this.#counts[index] ?? 0) + 1;
+    this.#total += 1;
+    if (rounded > this.#max) this.#max = rounded;
+  }
+
+  include({ counts, max }: Counts): this {
+    for (const [index, count] of counts.entries()) {
+      this.#counts[index] = (this.#counts[index] ?? 0) + count;
+      this.#total += count;
+    }
+    this.#max = Math.max(this.#max, max);
+    return this;
+  }
+
+  /**
+   * The value that `share` of all do not exceed (nearest rank), as the upper end of its bucket. What was due and never
+   * came counts as infinitely late: `of` says how many there should be. NaN of nothing.
+   */
+  percentile(share: number, of = this.#total): number {
+    if (of === 0) return Number.NaN;
+    let rank = Math.max(Math.ceil(share * Math.max(of, this.#total)), 1);
+    if (rank > this.#total) return Number.POSITIVE_INFINITY;
+    for (const [index, count] of this.#counts.entries()) {
+      rank -= count;
+      if (rank <= 0) return Math.min(lastOf(index), this.#max);
+    }
+    return this.#max;
+  }
+
+  toCounts(): Counts {
+    return { counts: [...this.#counts], max: this.#max };
+  }
+}
+
+function bucketOf(value: number): number {
+  if (value < PER_OCTAVE) return value;
+  const octave = 31 - Math.clz32(value) - SHIFT;
+  return octave * PER_OCTAVE + (value >> octave);
+}
+
+/** The greatest value of a bucket. */
+function lastOf(index: number): number {
+  if (index < 2 * PER_OCTAVE) return index;
+  const octave = Math.floor(index / PER_OCTAVE) - 1;
+  return (index - octave * PER_OCTAVE + 1) * 2 ** octave - 1;
+}

@@ -1,0 +1,280 @@
+/** One of the processes that make load. Ends with its parent. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { followOrders } from '../worker.ts';
+import { monotonicMs } from './clock.ts';
+import type { Gathered, Gathering, Group, Order, Part, PartFigures, Target } from './generator.ts';
+import { Histogram } from './histogram.ts';
+import { type Audience, type Entrance, Member, type Place } from './member.ts';
+import { Schedule } from './schedule.ts';
+import { dueOf, findStamp, isStampAt, RUNS, runOf, STAMP_LENGTH } from './stamp.ts';
+
+/** Addresses of this machine whence connections are made, each with ports of its own. Elsewhere than on Linux there is one. */
+const LOCAL_ADDRESSES = process.platform === 'linux' ? Array.from({ length: 8 }, (_, number) => `127.0.0.${number + 2}`) : [undefined];
+const TICK_MS = 1;
+/** For those who only connect. */
+const CONNECTING_MS = 60_000;
+/** Bytes of `42["create:chat` */
+const BEFORE_STAMP = 14;
+
+/** The members of one group that are in this process. */
+class Hall {
+  readonly group: Group;
+  /** By room. */
+  readonly members: Member[][];
+  latency = new Histogram();
+  said = 0;
+  /** Where the stamp was in the frame before: it mostly is there again. */
+  #stampAt = 0;
+
+  constructor(group: Group) {
+    this.group = group;
+    this.members = Array.from({ length: group.rooms }, () => []);
+  }
+
+  hear(frame: Buffer, start: number, end: number): void {
+    let at = start + this.#stampAt;
+    if (this.#stampAt === 0 || at + STAMP_LENGTH > end || !isStampAt(frame, at)) {
+      at = findStamp(frame, start + BEFORE_STAMP, end);
+      if (at < 0) return;
+      this.#stampAt = at - start;
+    }
+    if (runOf(frame, at) !== run % RUNS) return;
+    const dueUs = dueOf(frame, at);
+    if (dueUs < measuredFromUs) return;
+    this.latency.add(readAtUs - dueUs);
+    heard += 1;
+    bytes += end - start;
+  }
+
+  /** All rooms by turns, and in each all who read. */
+  speaker(number: number): Member | undefined {
+    const members = this.members[number % this.group.rooms] ?? [];
+    return members[Math.floor(number / this.group.rooms) % members.length];
+  }
+}
+
+let halls: Hall[] = [];
+/** Connections of no group, and members who read nothing. */
+let others: Member[] = [];
+let run = 0;
+let beginAtMs = 0;
+let measuredFromUs = 0;
+/** When the bytes that are looked at were read, from the beginning of the run. */
+let readAtUs = 0;
+let received = 0;
+let heard = 0;
+let refused = 0;
+let lost = 0;
+let lag = new Histogram();
+let cpu = 0;
+let bytes = 0;
+let onAnswer: Audience['onAnswer'] = countRefusal;
+
+function onRead(length: number): void {
+  received += length;
+  readAtUs = (monotonicMs() - beginAtMs) * 1000;
+}
+
+function countRefusal(_: Member, isAccepted: boolean): void {
+  if (!isAccepted) refused += 1;
+}
+
+const audienceOf = (hall?: Hall): Audience => ({
+  onRead,
+  onChat: (frame, start, end) => hall?.hear(frame, start, end),
+  onAnswer: (member, isAccepted) => onAnswer(member, isAccepted),
+  onLost: () => (lost += 1),
+});
+
+let connections = 0;
+
+function enter(place: Place, entrance: Entrance, { target, hall }: { target: Target; hall?: Hall }): Promise<Member> {
+  const { hostname, port } = new URL(target.url);
+  connections += 1;
+  const localAddress = LOCAL_ADDRESSES[connections % LOCAL_ADDRESSES.length];
+  const way = { address: { host: hostname, port: Number(port), localAddress }, dialect: target.dialect, audience: audienceOf(hall) };
+  return Member.join(place, way, entrance);
+}
+
+interface Seat extends Place {
+  hall: Hall;
+  room: number;
+  number: number;
+}
+
+async function gather(entrance: 'first' | 'rest', gathering: Gathering, part: Part): Promise<Gathered> {
+  if (entrance === 'first') halls = gathering.groups.map((group) => new Hall(group));
+  const seats = halls.flatMap((hall) => seatsOf(hall.group, entrance, part).map((seat) => ({ ...seat, hall })));
+  const begun = performance.now();
+  const before = received;
+  const refusals: string[] = [];
+  const deadline = begun + gathering.patienceMs;
+  let joined = 0;
+
+  async function take(seat: Seat): Promise<void> {
+    const { hall, room, number } = seat;
+    const way: Entrance = entrance === 'first' ? 'create:room' : hall.group.isOnePerson ? 'connect' : 'add:member';
+    const member = await enter(seat, way, { target: gathering.target, hall });
+    joined += 1;
+    member.prepare(gathering.textBytes, { acknowledged: gathering.acknowledged ?? false });
+    if (number >= hall.group.members - (hall.group.stopped ?? 0)) others.push(member);
+    else hall.members[room]?.push(member);
+  }
+  await inTurn(seats, { atOnce: gathering.atOnce ?? 1, deadline }, (seat) =>
+    take(seat).catch((error: unknown) => void refusals.push((error as Error).message)),
+  );
+  if (entrance === 'rest') for (const member of others) member.stopReading();
+  return { joined, wanted: seats.length, seconds: (performance.now() - begun) / 1000, bytes: received - before, refusals };
+}
+
+/** All rooms grow evenly. */
+function seatsOf(group: Group, entrance: 'first' | 'rest', { index, of }: Part): Omit<Seat, 'hall'>[] {
+  const { name, rooms, members, isOnePerson = false } = group;
+  const [from, to] = entrance === 'first' ? [0, 1] : [1, members];
+  const numbers = Array.from({ length: Math.max(to - from, 0) }, (_, offset) => from + offset);
+  return numbers
+    .filter((number) => number % of === index)
+    .flatMap((number) =>
+      Array.from({ length: rooms }, (_, room) => ({
+        roomId: `${name}-${room}`,
+        username: isOnePerson ? 'member' : `member-${number}`,
+        ...(isOnePerson && { session: `${name}-${room}-`.padEnd(32, 's') }),
+        room,
+        number,
+      })),
+    );
+}
+
+/** So many at the same time, in order, until the deadline; those under way then are not waited for. */
+async function inTurn<Item>(
+  items: Item[],
+  { atOnce, deadline }: { atOnce: number; deadline: number },
+  each: (item: Item) => Promise<void>,
+): Promise<void> {
+  let next = 0;
+  async function work(): Promise<void> {
+    for (let item = items[next++]; item !== undefined && performance.now() < deadline; item = items[next++]) await each(item);
+  }
+  const timeUp = sleep(Math.max(deadline - performance.now(), 0), undefined, { ref: false });
+  await Promise.race([Promise.all(Array.from({ length: atOnce }, work)), timeUp]);
+}
+
+async function connect(target: Target, count: number, atOnce: number): Promise<void> {
+  const places = Array.from({ length: count }, (_, number) => ({ roomId: 'none', username: `visitor-${number}` }));
+  await inTurn(
+    places,
+    { atOnce, deadline: performance.now() + CONNECTING_MS },
+    async (place) => void others.push(await enter(place, 'connect', { target })),
+  );
+}
+
+function reset(): void {
+  for (const hall of halls) Object.assign(hall, { latency: new Histogram(), said: 0 });
+  [heard, bytes, refused, lost, lag] = [0, 0, 0, 0, new Histogram()];
+}
+
+async function talk(order: Extract<Order, { do: 'talk' }>): Promise<void> {
+  const { perSecond, warmUpMs, measuredMs } = order.talk;
+  const { index, of } = order.part;
+  reset();
+  [run, beginAtMs, measuredFromUs] = [order.run, order.beginAtMs, warmUpMs * 1000];
+  const until = warmUpMs + measuredMs;
+  const schedules = halls.map((_, at) => new Schedule({ perSecond: (perSecond[at] ?? 0) / of, phase: index / of }, until));
+  const now = () => monotonicMs() - beginAtMs;
+  const usage = measureFrom(() => now() >= warmUpMs);
+  for (; now() < until; await sleep(TICK_MS)) {
+    usage.look();
+    const ms = now();
+    for (const [at, hall] of halls.entries())
+      schedules[at]?.take(ms, (dueMs, number) => say(hall, { dueMs, lateMs: ms - dueMs, number: number * of + index, warmUpMs }));
+  }
+  usage.end();
+}
+
+function say(hall: Hall, { dueMs, lateMs, number, warmUpMs }: { dueMs: number; lateMs: number; number: number; warmUpMs: number }): void {
+  hall.speaker(number)?.say(run, dueMs * 1000);
+  // As its stamp says it.
+  if (Math.floor(dueMs * 100) * 10 < warmUpMs * 1000) return;
+  hall.said += 1;
+  lag.add(lateMs * 1000);
+}
+
+/** CPU from when `isBegun` to the end. */
+function measureFrom(isBegun: () => boolean): { look: () => void; end: () => void } {
+  let begun: { cpu: NodeJS.CpuUsage; at: number } | undefined;
+  const look = () => {
+    if (begun === undefined && isBegun()) begun = { cpu: process.cpuUsage(), at: performance.now() };
+  };
+  const end = () => {
+    look();
+    if (begun === undefined) return;
+    const { user, system } = process.cpuUsage(begun.cpu);
+    cpu = (user + system) / 1000 / (performance.now() - begun.at);
+  };
+  return { look, end };
+}
+
+async function ask({ warmUpMs, measuredMs }: Extract<Order, { do: 'ask' }>): Promise<PartFigures> {
+  reset();
+  const latency = new Histogram();
+  const sentAt = new Map<Member, number>();
+  let acknowledged = 0;
+  measuredFromUs = Number.POSITIVE_INFINITY;
+  const begun = performance.now();
+  const [from, until] = [begun + warmUpMs, begun + warmUpMs + measuredMs];
+  const usage = measureFrom(() => performance.now() >= from);
+  function sayNext(member: Member): void {
+    sentAt.set(member, performance.now());
+    member.say(0, 0);
+  }
+  onAnswer = (member, isAccepted) => {
+    countRefusal(member, isAccepted);
+    const now = performance.now();
+    if (now >= from && now < until && isAccepted) {
+      latency.add((now - (sentAt.get(member) ?? now)) * 1000);
+      acknowledged += 1;
+    }
+    if (now < until) sayNext(member);
+  };
+  for (const member of halls.flatMap(({ members }) => members.flat())) sayNext(member);
+  for (; performance.now() < until; await sleep(5)) usage.look();
+  usage.end();
+  onAnswer = countRefusal;
+  return { ...figures(), heard: acknowledged, latencies: [latency.toCounts()] };
+}
+
+const figures = (): PartFigures => ({
+  said: halls.map(({ said }) => said),
+  latencies: halls.map(({ latency }) => latency.toCounts()),
+  lag: lag.toCounts(),
+  cpu,
+  bytes,
+  heard,
+  refused,
+  lost,
+});
+
+async function leave(): Promise<void> {
+  for (const member of [...others, ...halls.flatMap(({ members }) => members.flat())]) member.leave();
+  [halls, others] = [[], []];
+  await sleep(0);
+}
+
+followOrders<Order>(async (order) => {
+  switch (order.do) {
+    case 'gather':
+      return gather(order.entrance, order.gathering, order.part);
+    case 'connect':
+      return connect(order.target, order.count, order.atOnce);
+    case 'talk':
+      return talk(order);
+    case 'heard':
+      return { said: halls.map(({ said }) => said), heard };
+    case 'figures':
+      return figures();
+    case 'ask':
+      return ask(order);
+    case 'leave':
+      return leave();
+  }
+});

@@ -1,0 +1,42 @@
+/** Stands before the stamp of a chat, and nowhere else in what a server tells. */
+const MARK = 0x7e;
+const RUN_DIGITS = 2;
+const TIME_DIGITS = 8;
+const ZERO = 0x30;
+/** A stamp counts in units of 10 µs, so that it lasts for a quarter of an hour. */
+const UNIT_US = 10;
+
+export const STAMP_LENGTH = 1 + RUN_DIGITS + TIME_DIGITS;
+/** Runs are told apart by their number, modulo this. */
+export const RUNS = 10 ** RUN_DIGITS;
+
+/** What a text begins with that is stamped later: a mark, the run, and when the chat was due in that run. */
+export const blankStamp = (): string => `${String.fromCharCode(MARK)}${'0'.repeat(STAMP_LENGTH - 1)}`;
+
+/** Of a frame, the place of its only stamp; -1 when it has none. */
+export const findStamp = (bytes: Buffer, start: number, end: number): number => {
+  for (let at = start; at <= end - STAMP_LENGTH; at += 1) if (bytes[at] === MARK) return at;
+  return -1;
+};
+
+export const isStampAt = (bytes: Buffer, at: number): boolean => bytes[at] === MARK;
+
+export function writeStamp(bytes: Buffer, at: number, { run, dueUs }: { run: number; dueUs: number }): void {
+  writeDigits(bytes, at + 1, { value: run % RUNS, digits: RUN_DIGITS });
+  writeDigits(bytes, at + 1 + RUN_DIGITS, { value: Math.floor(dueUs / UNIT_US), digits: TIME_DIGITS });
+}
+
+export const runOf = (bytes: Buffer, at: number): number => readDigits(bytes, at + 1, RUN_DIGITS);
+
+/** Microseconds from the beginning of its run. */
+export const dueOf = (bytes: Buffer, at: number): number => readDigits(bytes, at + 1 + RUN_DIGITS, TIME_DIGITS) * UNIT_US;
+
+function writeDigits(bytes: Buffer, at: number, { value, digits }: { value: number; digits: number }): void {
+  for (let index = digits - 1, rest = value; index >= 0; index -= 1, rest = Math.floor(rest / 10)) bytes[at + index] = ZERO + (rest % 10);
+}
+
+function readDigits(bytes: Buffer, at: number, digits: number): number {
+  let value = 0;
+  for (let index = at; index < at + digits; index += 1) value = value * 10 + (bytes[index] as number) - ZERO;
+  return value;
+}

@@ -1,0 +1,103 @@
+import { busySeconds, SERVER_CORE } from './generator/cores.ts';
+import { type Gathered, type Gathering, type Generator, type Heard, type Talk, withGenerator } from './generator/generator.ts';
+import { kernelMemory } from './kernel-memory.ts';
+import { residentBytes, usageOf } from './process-usage.ts';
+import { type ServerKind, withServerOf } from './server-kinds.ts';
+import type { ServerProcess } from './server-process.ts';
+
+const MEBI = 2 ** 20;
+/** Of its core: beyond that a process of the load has no time to spare. */
+export const BUSY_LOAD = 0.9;
+/** Of chats that are sent later than that, while the load had time, something else kept it from its core. */
+const LATE_LOAD_MS = 10;
+/** Of the server's core. The kernel's work for its sockets, which counts for nobody, is less. */
+const BUSY_MACHINE = 0.3;
+
+/** A server with its people, and the generator that speaks for them. */
+export interface Scene {
+  kind: ServerKind;
+  server: ServerProcess;
+  generator: Generator;
+  gathered: Gathered;
+}
+
+export type Company = Omit<Gathering, 'target'>;
+
+/** Runs `use` with a new server of that kind that everybody has joined, as far as they came in. */
+export function withScene<Result>(
+  kind: ServerKind,
+  { folder, company }: { folder: string; company: Company },
+  use: (scene: Scene) => Promise<Result>,
+): Promise<Result> {
+  return withServerOf(kind, folder, (server) =>
+    withGenerator(async (generator) => {
+      const gathered = await generator.gather({ ...company, target: { url: server.url, dialect: kind.dialect } });
+      return use({ kind, server, generator, gathered });
+    }),
+  );
+}
+
+/** Milliseconds, rates a second, shares of a core, MiB. */
+export interface TalkFigures {
+  /** Deliveries that were to be made, and were, in time or late. */
+  offered: number;
+  delivered: number;
+  p50: number;
+  p99: number;
+  p999: number;
+  max: number;
+  bytes: number;
+  serverCpu: number;
+  /** Of the server's core, what others took of it; the kernel's work for nobody in particular included. */
+  othersCpu: number;
+  loadCpu: number;
+  loadLag: number;
+  resident: number;
+  tcp: number;
+  refused: number;
+  lost: number;
+}
+
+/** Of each group. */
+export async function measureTalk({ generator, server }: Scene, talk: Talk): Promise<TalkFigures[]> {
+  let used = { server: Number.NaN, core: Number.NaN };
+  const talked = await generator.talk(talk, () => {
+    const begun = { at: performance.now(), ...look(server) };
+    return () => {
+      const seconds = (performance.now() - begun.at) / 1000;
+      const { cpu, busy } = look(server);
+      used = { server: (cpu - begun.cpu) / seconds, core: (busy - begun.busy) / seconds };
+    };
+  });
+  return talked.groups.map((heard) => ({
+    ...latenciesOf(heard),
+    offered: heard.due / talked.seconds,
+    delivered: heard.latency.total / talked.seconds,
+    bytes: talked.bytesPerDelivery,
+    serverCpu: used.server,
+    othersCpu: Math.max(used.core - used.server, 0),
+    loadCpu: talked.load.cpu,
+    loadLag: talked.load.lag.percentile(0.99) / 1000,
+    resident: residentBytes(server.pid) / MEBI,
+    tcp: kernelMemory().tcp / MEBI,
+    refused: talked.refused,
+    lost: talked.lost,
+  }));
+}
+
+const look = ({ pid }: ServerProcess): { cpu: number; busy: number } => ({ cpu: usageOf(pid).cpu, busy: busySeconds(SERVER_CORE) });
+
+function latenciesOf({ latency, due }: Heard): Pick<TalkFigures, 'p50' | 'p99' | 'p999' | 'max'> {
+  const milliseconds = (share: number): number => latency.percentile(share, due) / 1000;
+  return { p50: milliseconds(0.5), p99: milliseconds(0.99), p999: milliseconds(0.999), max: milliseconds(1) };
+}
+
+/** Who was at his limit, as far as it shows: the load, the machine, which others used, or else the server. */
+export function limitOf({
+  loadCpu,
+  loadLag,
+  othersCpu,
+}: Pick<TalkFigures, 'loadCpu' | 'loadLag' | 'othersCpu'>): 'load' | 'machine' | 'server' {
+  if (loadCpu > BUSY_LOAD) return 'load';
+  return loadLag > LATE_LOAD_MS || othersCpu > BUSY_MACHINE ? 'machine' : 'server';
+}

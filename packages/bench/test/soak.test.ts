@@ -1,0 +1,53 @@
+/** The soak, short: many visits in little time instead of few in many hours; and that it finds what grows. */
+import { tmpdir } from 'node:os';
+import { expect, test } from 'vitest';
+import { soak } from '#soak/soak.js';
+import { growthIn, type Sample } from '#soak/verdict.js';
+import { DEEDS } from '#soak/visitors.js';
+
+const CYCLES = 6;
+const MEBI = 2 ** 20;
+
+test('a server holds no more after hundreds of visits of all kinds than after some', async () => {
+  const samples = await soak({ folder: tmpdir(), cycles: CYCLES, cycleMs: 800, onSample: () => undefined });
+  expect(samples).toHaveLength(CYCLES);
+  expect(samples.at(-1)!.visits).toBeGreaterThan(4 * DEEDS.length);
+  expect(samples.at(-1)!.live.members).toBeGreaterThan(0);
+  expect(samples.at(-1)!.listeners).toBeGreaterThan(0);
+  expect(growthIn(samples)).toEqual([]);
+});
+
+const sample = (number: number, grown: Partial<Sample> = {}): Sample => ({
+  at: number * 1_000,
+  visits: number * 100,
+  heap: 20 * MEBI,
+  external: 2 * MEBI,
+  resident: 100 * MEBI,
+  resources: { Timeout: 20 },
+  live: { sockets: 20 },
+  listeners: 8,
+  ...grown,
+});
+const samplesOf = (grown: (number: number) => Partial<Sample>): Sample[] =>
+  Array.from({ length: 24 }, (_, number) => sample(number, grown(number)));
+
+test('what is level, or only grew at the beginning, has not grown', () => {
+  expect(growthIn(samplesOf(() => ({})))).toEqual([]);
+  expect(growthIn(samplesOf((number) => ({ heap: (number < 8 ? 15 + number : 23) * MEBI })))).toEqual([]);
+});
+
+test.each<[string, (number: number) => Partial<Sample>]>([
+  ['heap', (number) => ({ heap: (20 + number / 2) * MEBI })],
+  ['external', (number) => ({ external: (2 + number / 2) * MEBI })],
+  ['resident', (number) => ({ resident: (100 + 6 * number) * MEBI })],
+  ['Timeout', (number) => ({ resources: { Timeout: 20 + number } })],
+  ['FSReqCallback', (number) => ({ resources: { FSReqCallback: number } })],
+  ['sockets', (number) => ({ live: { sockets: 20 + number } })],
+  ['listeners', (number) => ({ listeners: 8 + number })],
+])('%s that grows is found', (name, grown) => {
+  expect(growthIn(samplesOf(grown))).toEqual([expect.stringContaining(name)]);
+});
+
+test('few samples are no soak', () => {
+  expect(() => growthIn([sample(0), sample(1), sample(2)])).toThrow('3 samples');
+});

@@ -1,0 +1,6 @@
+// `npm run soak -- [--minutes N]`: people come and go for so long, and nothing may grow.
+import { install, run } from './set-up.js';
+
+install('test');
+const args = process.argv.slice(2).map((argument) => JSON.stringify(argument));
+process.exitCode = run(`tsc -b tsconfig.build.json && node packages/bench/dist/soak/main.js ${args.join(' ')}`) ? 0 : 1;
