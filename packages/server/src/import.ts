@@ -3,7 +3,7 @@ import { explaining } from './explaining.ts';
 import { ProgressLine } from './progress.ts';
 import { loadSettings, SettingsError } from './settings.ts';
 import { type OpenedStore, openStore, optionsIn, type StoreOptions } from './stores.ts';
-import { TutorialDatabase } from './tutorial/database.ts';
+import type { TutorialDatabase } from './tutorial/database.ts';
 import { importTutorial } from './tutorial/import.ts';
 import { type Remark, type Report, remarks } from './tutorial/report.ts';
 import { several, withRest } from './words.ts';
@@ -21,7 +21,9 @@ const USAGE = 'Usage: engawa import tutorial --from REDIS_URL [--to URL] [--dry-
 export async function importData(args: string[], env: NodeJS.ProcessEnv): Promise<number> {
   return explaining(async () => {
     const asked = readAsked(args, env);
-    const database = await TutorialDatabase.connect(asked.from);
+    // The client for Redis takes 10 MiB, which a server on a folder does without.
+    const tutorial = await import('./tutorial/database.ts');
+    const database = await tutorial.TutorialDatabase.connect(asked.from);
     try {
       const target = await openStore(asked.to, { ...asked.options, ifMissing: asked.isDry ? 'pretend' : 'create' });
       try {

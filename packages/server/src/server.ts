@@ -8,6 +8,7 @@ import { MAX_WAITING, retentionIn, type Settings } from './settings.ts';
 import type { Store } from './store/store.ts';
 import { guardDoor, originOptions } from './transport/door.ts';
 import { answerHttp } from './transport/http.ts';
+import { tighten } from './transport/lean.ts';
 import { recoveringAdapter, welcomeBack } from './transport/recovering-adapter.ts';
 import { SocketIoWire, UNREAD } from './transport/socket-io-wire.ts';
 import { Turnstile } from './transport/turnstile.ts';
@@ -81,15 +82,24 @@ export function createServer({
   io.adapter(recoveringAdapter(node.services, { slow, mostWaiting: UNREAD.bytes }));
   const door = guardDoor(io, { node, limits, trustedProxies: settings.trustedProxies, log });
 
+  // The same functions for all sockets, each `this` in its turn: ten thousand sockets need no closures.
+  function onAny(this: Socket, event: unknown, ...args: unknown[]): void {
+    node.receive(this, event, args);
+  }
+  function onError(error: unknown): void {
+    // A client may send an event of this name: only what the transport met is for the log.
+    if (error instanceof Error) log.info({ err: error }, 'a connection sent what cannot be understood');
+  }
+  function onDisconnect(this: Socket): void {
+    void node.disconnected(this);
+  }
   io.on('connection', (socket) => {
     node.connected(socket);
     welcomeBack(node.services, socket);
-    socket.onAny((event: unknown, ...args: unknown[]) => node.receive(socket, event, args));
-    socket.on('error', (error: unknown) => {
-      // A client may send an event of this name: only what the transport met is for the log.
-      if (error instanceof Error) log.info({ err: error }, 'a connection sent what cannot be understood');
-    });
-    socket.on('disconnect', () => void node.disconnected(socket));
+    socket.onAny(onAny);
+    socket.on('error', onError);
+    socket.on('disconnect', onDisconnect);
+    tighten(socket);
   });
 
   return {

@@ -112,7 +112,7 @@ test('the settings in force are printed with where they came from', () => {
   const lines = describeSettings(loadSettings(['--port', '81'], { ENGAWA_LOG: 'warn' })).split('\n');
   expect(lines).toHaveLength(16);
   expect(lines[0]).toMatch(/^--port +PORT +81 +flag +TCP port/);
-  expect(lines[14]).toMatch(/^--log-level +ENGAWA_LOG +warn +variable /);
+  expect(lines[15]).toMatch(/^--log-level +ENGAWA_LOG +warn +variable /);
 });
 
 test('a password in a URL is not printed', () => {

@@ -12,13 +12,28 @@ interface Address {
 }
 
 /** A connection as its address sees it. */
-export interface Visit {
-  /** What the address may still ask. */
-  packets: Bucket;
+export class Visit {
   /** Why this connection may not come in. */
-  refusal: ChatError | undefined;
+  readonly refusal: ChatError | undefined;
   /** So many connections are here from the address that this one is not worth a word. */
-  isCrowd: boolean;
+  readonly isCrowd: boolean;
+  readonly #address: Address;
+
+  constructor(address: Address, { refusal, isCrowd }: Pick<Visit, 'refusal' | 'isCrowd'>) {
+    this.#address = address;
+    this.refusal = refusal;
+    this.isCrowd = isCrowd;
+  }
+
+  /** What the address may still ask. */
+  get packets(): Bucket {
+    return this.#address.packets;
+  }
+
+  /** The connection is gone. */
+  leave(): void {
+    this.#address.connections -= 1;
+  }
 }
 
 /** What each network address does here, as far as it is limited. */
@@ -35,16 +50,7 @@ export class Addresses {
   arrive(name: string): Visit {
     const address = this.#known.get(name) ?? this.#meet(name);
     address.connections += 1;
-    return {
-      packets: address.packets,
-      refusal: this.#refusalOf(address),
-      isCrowd: address.connections > 2 * this.#rates.connectionsPerAddress,
-    };
-  }
-
-  leave(name: string): void {
-    const address = this.#known.get(name);
-    if (address) address.connections -= 1;
+    return new Visit(address, { refusal: this.#refusalOf(address), isCrowd: address.connections > 2 * this.#rates.connectionsPerAddress });
   }
 
   close(): void {

@@ -31,7 +31,11 @@ export function sessionIn(pid: unknown): string | undefined {
   return isSession(session) ? session : undefined;
 }
 
-export const authorOf = (session: string): string => createHash('sha256').update(session).digest('base64url').slice(0, 22);
+export const authorOf = (session: string): string => {
+  const digest = createHash('sha256').update(session).digest('base64url');
+  // A string of its own: a slice would keep the whole digest.
+  return Buffer.from(digest.slice(0, 22)).toString('latin1');
+};
 
 const newSession = (): string => randomBytes(24).toString('base64url');
 

@@ -1,13 +1,14 @@
-import { ChatError, events, type Limits } from '@engawa/protocol';
+import { ChatError, events, type Limits, type Rate } from '@engawa/protocol';
 import type { Identity } from './authenticate.ts';
 import type { CatchUp } from './catch-up.ts';
 import { Bucket } from './rates.ts';
+import { SmallMap } from './small-map.ts';
 import type { Peer } from './wire.ts';
 
 interface Seat {
   room: Heard;
   /** Names that this connection has in the room, by their keys. */
-  usernames: Map<string, string>;
+  readonly usernames: SmallMap<string, string>;
   chats: Bucket | undefined;
 }
 
@@ -20,15 +21,15 @@ interface Heard {
 /** One client's connection: who it is, where it sits, how much it may still ask, and what it asked so far. */
 export class Connection {
   readonly identity: Identity;
-  readonly seats = new Map<string, Seat>();
+  readonly seats = new SmallMap<string, Seat>();
   /** Set while it is told from the logs what happens in its rooms, and hears none of them. */
   catchUp: CatchUp | undefined;
   readonly #limits: Limits;
   readonly #addressPackets: Bucket | undefined;
-  readonly #packets: Bucket | undefined;
-  readonly #resumes: Bucket | undefined;
-  readonly #signals: Bucket | undefined;
-  readonly #joins: Bucket | undefined;
+  #packets: Bucket | undefined;
+  #resumes: Bucket | undefined;
+  #signals: Bucket | undefined;
+  #joins: Bucket | undefined;
   #last: Promise<void> = Promise.resolve();
   #waiting = 0;
 
@@ -36,25 +37,22 @@ export class Connection {
     this.identity = identity;
     this.#limits = limits;
     this.#addressPackets = addressPackets;
-    this.#packets = bucket(limits.rates?.packets);
-    this.#resumes = bucket(limits.rates?.resumes);
-    this.#signals = bucket(limits.rates?.signals);
-    this.#joins = bucket(limits.rates?.joins);
   }
 
   /** Coming back is no fault of the client: it neither uses up what he may ask, nor is it refused when he has asked much. */
   mayAsk(event: string): void {
+    const { rates } = this.#limits;
     if (event === 'resume:rooms') {
-      this.#resumes?.take();
+      this.#resumes = taken(this.#resumes, rates?.resumes);
       return;
     }
-    if (SIGNALS.has(event)) this.#signals?.take();
-    else this.#packets?.take();
+    if (SIGNALS.has(event)) this.#signals = taken(this.#signals, rates?.signals);
+    else this.#packets = taken(this.#packets, rates?.packets);
     this.#addressPackets?.take();
   }
 
   mayJoin(roomId: string): void {
-    this.#joins?.take();
+    this.#joins = taken(this.#joins, this.#limits.rates?.joins);
     this.maySit(roomId);
   }
 
@@ -63,15 +61,18 @@ export class Connection {
   }
 
   mayChat(roomId: string): void {
-    this.seats.get(roomId)?.chats?.take();
+    const seat = this.seats.get(roomId);
+    if (seat) seat.chats = taken(seat.chats, this.#limits.rates?.chats);
   }
 
+  /** The first of his names there. */
   usernameIn(roomId: string): string | undefined {
-    return this.seats.get(roomId)?.usernames.values().next().value;
+    for (const [, username] of this.seats.get(roomId)?.usernames ?? []) return username;
+    return undefined;
   }
 
   sit(room: Heard, key: string, username: string): void {
-    const seat = this.seats.get(room.roomId) ?? { room, usernames: new Map<string, string>(), chats: bucket(this.#limits.rates?.chats) };
+    const seat = this.seats.get(room.roomId) ?? { room, usernames: new SmallMap<string, string>(), chats: undefined };
     seat.usernames.set(key, username);
     this.seats.set(room.roomId, seat);
   }
@@ -100,4 +101,10 @@ export class Connection {
 
 const SIGNALS = new Set(Object.entries(events).flatMap(([event, definition]) => ('signalled' in definition ? [event] : [])));
 
-const bucket = (rate: ConstructorParameters<typeof Bucket>[0] | undefined): Bucket | undefined => (rate ? new Bucket(rate) : undefined);
+/** The bucket, made when it is first needed, less a token; or throws the refusal. */
+function taken(bucket: Bucket | undefined, rate: Rate | undefined): Bucket | undefined {
+  if (!rate) return undefined;
+  const known = bucket ?? new Bucket(rate);
+  known.take();
+  return known;
+}

@@ -5,6 +5,8 @@ import type { Server, ServerOptions, Socket } from 'socket.io';
 import type { Node } from '../node.ts';
 import { Addresses, addressOf, type Visit } from './addresses.ts';
 import { newPid } from './authenticate.ts';
+import { Heartbeat, type Pinged } from './heartbeat.ts';
+import { forgetHandshake, lighten, unheard } from './lean.ts';
 import { connectionOf } from './local-room.ts';
 import { returnOf } from './recovering-adapter.ts';
 import type { Turnstile } from './turnstile.ts';
@@ -27,7 +29,6 @@ export function originOptions(
     cors: { origin: isForAll ? '*' : allowed },
     allowRequest({ headers: { origin, upgrade }, socket }, decide) {
       const isAllowed = isForAll || origin === undefined || allowed.includes(origin);
-      // While an upgrade waits nobody else listens to its socket, and what is reset unheard ends the process.
       if (upgrade !== undefined) socket.on('error', unheard);
       void turnstile.pass().then(() => {
         if (isClosing()) decide('the server is about to stop', false);
@@ -37,7 +38,11 @@ export function originOptions(
   };
 }
 
-const unheard = (): void => undefined;
+const VISIT = Symbol('visit');
+const CONNECTED = Symbol('connected');
+
+/** What is counted of a connection stands on it, and its listeners are the same functions for all: a closure costs more than a number. */
+type Counted = Socket['conn'] & { [VISIT]?: Visit; [CONNECTED]?: number };
 
 interface Door {
   node: Node;
@@ -52,19 +57,23 @@ interface Door {
  */
 export function guardDoor(io: Server, { node, limits, trustedProxies, log }: Door): { close: () => void } {
   const addresses = limits.rates ? new Addresses(limits.rates) : undefined;
-  const visits = new WeakMap<Socket['conn'], Visit>();
   const warnOfProxy = warningOfProxy(log, trustedProxies);
+  const { pingInterval: interval, pingTimeout: timeout } = (io.engine as { opts: { pingInterval: number; pingTimeout: number } }).opts;
+  const heartbeat = new Heartbeat({ interval, timeout });
 
-  io.engine.on('connection', (conn: Socket['conn']) => {
-    limitConnects(conn);
-    if (!addresses) return;
-    const { request } = conn as unknown as { request: IncomingMessage };
-    const address = addressOf(request, trustedProxies);
-    const visit = addresses.arrive(address);
-    conn.once('close', () => addresses.leave(address));
+  const arrive = (conn: Counted, request: IncomingMessage): void => {
+    const visit = addresses?.arrive(addressOf(request, trustedProxies));
+    if (!visit) return;
+    conn[VISIT] = visit;
+    conn.on('close', leave);
     if (visit.refusal) warnOfProxy(request);
     if (visit.isCrowd) conn.close(true);
-    else visits.set(conn, visit);
+  };
+  io.engine.on('connection', (conn: Counted) => {
+    conn.on('data', limitConnects);
+    arrive(conn, (conn as unknown as { request: IncomingMessage }).request);
+    heartbeat.take(conn as unknown as Pinged);
+    lighten(conn);
   });
   io.engine.on('connection_error', ({ code, message, req }: { code: number; message: string; req?: IncomingMessage }) => {
     const what =
@@ -74,7 +83,7 @@ export function guardDoor(io: Server, { node, limits, trustedProxies, log }: Doo
     log.info({ code, message, address: req && addressOf(req, trustedProxies) }, what);
   });
   io.use((socket, next) => {
-    const visit = visits.get(socket.conn);
+    const visit = (socket.conn as Counted)[VISIT];
     try {
       if (visit?.refusal) throw visit.refusal;
       const comesBack = returnOf(socket);
@@ -82,14 +91,18 @@ export function guardDoor(io: Server, { node, limits, trustedProxies, log }: Doo
       if (comesBack) (socket.data as object) = { ...(socket.data as object), comesBack };
       // What stock clients show by themselves when they come back; who did come back keeps it.
       if (!comesBack) (socket as unknown as { pid: string }).pid = newPid(connectionOf(socket).identity.session);
-      // Up to a frame of whatever the client sent, which Socket.IO would keep as long as the connection.
-      socket.handshake.auth = {};
+      forgetHandshake(socket);
       next();
     } catch (error) {
       next(connectError(error));
     }
   });
-  return { close: () => addresses?.close() };
+  return {
+    close() {
+      addresses?.close();
+      heartbeat.close();
+    },
+  };
 }
 
 /** Behind a proxy that is not known as one, all users have one address, and share its limits. */
@@ -102,12 +115,14 @@ function warningOfProxy(log: Logger, trustedProxies: number): (request: Incoming
   };
 }
 
-function limitConnects(conn: Socket['conn']): void {
-  let connects = 0;
-  conn.on('data', (data: unknown) => {
-    if (typeof data === 'string' && data.startsWith('0')) connects += 1;
-    if (connects > CONNECTS) conn.close(true);
-  });
+function limitConnects(this: Counted, data: unknown): void {
+  if (typeof data !== 'string' || !data.startsWith('0')) return;
+  this[CONNECTED] = (this[CONNECTED] ?? 0) + 1;
+  if (this[CONNECTED] > CONNECTS) this.close(true);
+}
+
+function leave(this: Counted): void {
+  this[VISIT]?.leave();
 }
 
 /** Socket.IO sends the `data` of an error that a middleware refuses a connection with. */

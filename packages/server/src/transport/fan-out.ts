@@ -90,7 +90,7 @@ export class FanOut {
     const connection = connectionOf(peer);
     if (connection.catchUp) return;
     const catchUp = this.catchUp(peer);
-    for (const { room } of connection.seats.values()) room.fallBehind(peer, catchUp);
+    for (const [, { room }] of connection.seats) room.fallBehind(peer, catchUp);
     void catchUp.tell();
   }
 

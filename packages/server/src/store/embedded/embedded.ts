@@ -24,6 +24,9 @@ const BATCH_BYTES = 4 * 1024 * 1024;
 const WAITING_OPERATIONS = 50_000;
 const WAITING_BYTES = 64 * 1024 * 1024;
 
+/** What the writer allocates lives no longer than a batch: by itself V8 would let that be 48 MiB before it is collected. */
+const WRITER = { maxYoungGenerationSizeMb: 6 };
+
 interface Waiting {
   operation: Operation;
   bytes: number;
@@ -37,7 +40,7 @@ interface Waiting {
  * next one gathers, so batches grow with the load by themselves.
  */
 export async function openEmbedded({ folder, clock = Date.now }: { folder: string; clock?: () => number }): Promise<EmbeddedStore> {
-  const worker = new Worker(new URL('./writer.js', import.meta.url), { workerData: { folder } });
+  const worker = new Worker(new URL('./writer.js', import.meta.url), { workerData: { folder }, resourceLimits: WRITER });
   const opened = await new Promise<FromWriter>((resolve, reject) => worker.once('message', resolve).once('error', reject));
   if ('failed' in opened) throw new StoreError(opened.failed, opened.message);
   return new Embedded(worker, { folder, clock, wasRestored: (opened as Opened).wasRestored });

@@ -1,0 +1,136 @@
+/**
+ * An open connection may be idle for hours. It keeps nothing that was only for its opening, and what it keeps, it keeps in
+ * little space. What is touched here belongs to engine.io 6.6, socket.io 4.8 and ws 8; each is looked at first, and where
+ * it is otherwise it is left alone, and costs its memory.
+ */
+import type { EventEmitter } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'socket.io';
+
+type Listener = (...args: unknown[]) => void;
+
+interface WebSocketTransport extends EventEmitter {
+  socket?: EventEmitter & { _socket?: EventEmitter; _receiver?: { _buffers: unknown } };
+}
+
+/** A connection of Engine.IO. */
+interface Connection extends EventEmitter {
+  request: IncomingMessage | null;
+  transport: WebSocketTransport;
+  cleanupFn: unknown;
+  sentCallbackFn: unknown;
+}
+
+/** A socket of Socket.IO. */
+interface Connected extends EventEmitter {
+  pid: string | undefined;
+  acks: unknown;
+  _anyListeners: unknown;
+  conn: Connection;
+  client: { decoder?: { _callbacks?: { $decoded?: unknown } } };
+}
+
+/** While an upgrade waits nobody else listens to its socket, and what is reset unheard ends the process. */
+export const unheard = (): void => undefined;
+
+/**
+ * Once it is open and everybody listens to it. Nobody asks for its request any more: Socket.IO copies parts of it into its
+ * `handshake`, and does without where there is none, as with WebTransport.
+ */
+export function lighten(conn: Socket['conn']): void {
+  const connection = conn as unknown as Connection;
+  connection.request = null;
+  lightenTransport.call(connection);
+  connection.on('upgrade', lightenTransport);
+  tightenEvents(connection);
+}
+
+/** Listeners that waited for the opening hold the request, too. Each is known by its name or its text. */
+function lightenTransport(this: Connection): void {
+  const { transport } = this;
+  const { socket: webSocket } = transport;
+  if (!webSocket) return;
+  // The headers of responses: a WebSocket has no more of them.
+  transport.removeAllListeners('headers');
+  // From now on errors are the transport's.
+  remove(webSocket, 'error', ({ name }) => name === 'onUpgradeError');
+  const { _socket: tcpSocket } = webSocket;
+  if (tcpSocket) {
+    tcpSocket.off('error', unheard);
+    // Tells the middlewares of the handshake, of which there are none, that its response is done.
+    remove(tcpSocket, 'close', (listener) => listener.name === '' && String(listener) === '() => this.emit("close")');
+  }
+  tightenEvents(transport);
+  tightenEvents(webSocket);
+  this.cleanupFn = tight(this.cleanupFn);
+  if (webSocket._receiver) webSocket._receiver._buffers = roomForOne(webSocket._receiver._buffers);
+}
+
+function remove(emitter: EventEmitter, event: string, isMeant: (listener: Listener) => boolean): void {
+  for (const listener of emitter.listeners(event) as Listener[]) if (isMeant(listener)) emitter.off(event, listener);
+}
+
+const NO_HANDSHAKE = Object.freeze({ auth: Object.freeze({}) }) as unknown as Socket['handshake'];
+
+/** What the client showed was looked at: up to a frame of whatever it sent. */
+export function forgetHandshake(socket: Socket): void {
+  (socket as { handshake: Socket['handshake'] }).handshake = NO_HANDSHAKE;
+}
+
+/** Nothing is sent here with an acknowledgement by the client, so there is none to wait for, whatever clients send. */
+class NoAcknowledgements extends Map<number, Listener> {
+  override set(): never {
+    throw new Error('Clients are asked for no acknowledgements.');
+  }
+}
+const NO_ACKNOWLEDGEMENTS = new NoAcknowledgements();
+
+/** Once the client has come in, and everybody listens to it. */
+export function tighten(socket: Socket): void {
+  const connected = socket as unknown as Connected;
+  // It was sent to the client, who will show it; by then there is another socket.
+  connected.pid = undefined;
+  if (connected.acks instanceof Map && connected.acks.size === 0) connected.acks = NO_ACKNOWLEDGEMENTS;
+  connected._anyListeners = tight(connected._anyListeners);
+  const { _callbacks: decoded } = connected.client.decoder ?? {};
+  connected.conn.sentCallbackFn = roomForOne(connected.conn.sentCallbackFn);
+  if (decoded?.$decoded) decoded.$decoded = tight(decoded.$decoded);
+  tightenEvents(connected);
+}
+
+/** An array that grew by `push` has room for sixteen more. */
+const tight = <Of>(array: Of): Of => (Array.isArray(array) ? (array.slice() as Of) : array);
+
+/** An empty one with room for one item, which is all that comes and goes in it while little happens. */
+function roomForOne<Of>(array: Of): Of {
+  if (!Array.isArray(array) || array.length > 0) return array;
+  const room = [undefined];
+  room.pop();
+  return room as Of;
+}
+
+const NOTHING = Object.freeze(Object.create(null) as object);
+
+/**
+ * The listeners of an emitter by their events. Node keeps them in an object without a prototype, which is a hash table in
+ * V8; the same with an empty one takes a quarter. Events have names that clients choose: nothing may be found but listeners.
+ */
+function tightenEvents(emitter: EventEmitter): void {
+  const listened = emitter as unknown as { _events?: Record<string, unknown> };
+  const { _events: events } = listened;
+  if (!events || Object.getPrototypeOf(events) !== null) return;
+  const tightened = Object.create(NOTHING) as typeof events;
+  for (const [event, listeners] of Object.entries(events)) {
+    const kept = event === 'close' || event === 'error' ? unwrapped : same;
+    tightened[event] = Array.isArray(listeners) ? (listeners as unknown[]).map(kept) : kept(listeners);
+  }
+  listened._events = tightened;
+}
+
+const same = (listener: unknown): unknown => listener;
+
+/**
+ * Who listens once is wrapped in three objects. Nothing is closed twice, and what failed is closed: there is no second
+ * time. Whoever takes his listener away finds it as before.
+ */
+const unwrapped = (listener: unknown): unknown => (listener as { listener?: unknown }).listener ?? listener;

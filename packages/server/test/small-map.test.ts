@@ -1,0 +1,26 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { SmallMap } from '#transport/small-map.js';
+
+test('a small map is what a map is, however many entries come and go', () => {
+  const step = fc.record({
+    key: fc.integer({ min: 0, max: 3 }),
+    value: fc.option(fc.integer(), { nil: undefined }),
+    deletes: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(fc.array(step), (steps) => {
+      const [small, map] = [new SmallMap<number, number | undefined>(), new Map<number, number | undefined>()];
+      for (const { key, value, deletes } of steps) {
+        if (deletes) expect(small.delete(key)).toBe(map.delete(key));
+        else {
+          small.set(key, value);
+          map.set(key, value);
+        }
+        expect([...small]).toEqual([...map]);
+        expect(small.size).toBe(map.size);
+        for (const asked of [0, 1, 2, 3]) expect([small.has(asked), small.get(asked)]).toEqual([map.has(asked), map.get(asked)]);
+      }
+    }),
+  );
+});
