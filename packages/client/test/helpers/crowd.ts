@@ -14,7 +14,9 @@ const CALM_MS = 60_000;
  */
 const POLLING = 5;
 
-interface CrowdOptions extends Pick<TalkerOptions, 'url' | 'delays' | 'isShaky'> {
+interface CrowdOptions extends Pick<TalkerOptions, 'url' | 'delays' | 'isShaky' | 'pauseMs'> {
+  /** One in so many of each kind comes by another way. */
+  detour?: { url: string; every: number };
   roomIds: string[];
   sdk: number;
   stock: number;
@@ -42,10 +44,11 @@ export class Crowd {
   readonly talkers: Talker[];
   readonly #recorder: Recorder;
 
-  constructor({ roomIds, sdk, stock, random, isBalanced = false, ...rest }: CrowdOptions) {
+  constructor({ roomIds, sdk, stock, random, detour, isBalanced = false, ...rest }: CrowdOptions) {
     const recorder = new Recorder(roomIds);
     const optionsOf = (kind: string, index: number): TalkerOptions => ({
       ...rest,
+      ...(detour && index % detour.every === 0 && { url: detour.url }),
       recorder,
       roomId: roomIds[index % roomIds.length] as string,
       name: `${kind} ${index}`,
@@ -61,6 +64,13 @@ export class Crowd {
   /** Commands that were acknowledged in a room. */
   ackedIn(roomId: string): number {
     return this.#recorder.rooms.get(roomId)?.sent.filter(({ acks }) => acks.length > 0).length ?? 0;
+  }
+
+  /** How many entries somebody lacks that others of his room have. */
+  get longestBacklog(): number {
+    const newest = (talkers: Talker[]) => talkers.map(({ hearing }) => hearing.heard.at(-1)?.seq ?? 0);
+    const ofRoom = (roomId: string) => newest(this.talkers.filter((talker) => talker.roomId === roomId));
+    return Math.max(...[...this.#recorder.rooms.keys()].map((roomId) => Math.max(...ofRoom(roomId)) - Math.min(...ofRoom(roomId))));
   }
 
   /** Nobody begins anything any more. With all of them back and nothing on its way, everybody must have and show the same. */

@@ -20,6 +20,8 @@ export interface TalkerOptions {
   recorder: Recorder;
   random: Random;
   delays: Parameters<typeof socketLinkWith>[0];
+  /** Least and most milliseconds between two things that he does. */
+  pauseMs?: readonly [number, number] | undefined;
   /** What is refused for a while is told as an error, and the log may lose its end, of which he is told, too. */
   isShaky?: boolean | undefined;
 }
@@ -45,8 +47,8 @@ export interface Talker {
 const anyOf = <Item>(random: Random, items: readonly Item[]): Item | undefined => items[Math.floor(random() * items.length)];
 
 /** Calls again and again, with pauses by chance, until it is ended. */
-function everyNowAndThen(random: Random, act: () => void): () => void {
-  const [least, most] = PAUSE_MS;
+function everyNowAndThen({ random, pauseMs = PAUSE_MS }: TalkerOptions, act: () => void): () => void {
+  const [least, most] = pauseMs;
   let timer: NodeJS.Timeout;
   const rest = () => {
     timer = setTimeout(
@@ -83,7 +85,8 @@ export class SdkTalker implements Talker {
   #onTheirWay = 0;
   #said = 0;
 
-  constructor({ url, roomId, name, recorder, random, delays, isShaky = false }: TalkerOptions) {
+  constructor(options: TalkerOptions) {
+    const { url, roomId, name, recorder, random, delays, isShaky = false } = options;
     this.name = name;
     this.roomId = roomId;
     this.#random = random;
@@ -96,7 +99,7 @@ export class SdkTalker implements Talker {
       (room) => this.#joined(room, { recorder, isShaky }),
       (error: Error) => this.faults.push(`${name} could not join: ${error.message}`),
     );
-    this.#end = everyNowAndThen(random, () => this.#act());
+    this.#end = everyNowAndThen(options, () => this.#act());
   }
 
   get isThere(): boolean {
@@ -203,7 +206,7 @@ export class StockTalker implements Talker {
     this.#socket.on('reset:room', ({ seq }: Notice<'reset:room'>) => this.#reset(seq));
     // A server may let somebody in again, for which he need not ask, and he may not learn of it.
     this.#socket.io.on('reconnect_attempt', () => void this.#asked('add:member'));
-    this.#end = everyNowAndThen(options.random, () => this.#act());
+    this.#end = everyNowAndThen(options, () => this.#act());
   }
 
   get roomId(): string {

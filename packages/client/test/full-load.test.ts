@@ -1,0 +1,61 @@
+/** As much is said as two processes can take, some who listen read slowly, and the server is killed in the midst of it. */
+import { randomFrom } from '@engawa/client/testing';
+import { expect, test, vi } from 'vitest';
+import { startProxy } from '../../server/test/helpers/proxy.ts';
+import { seed } from '../../server/test/helpers/seed.ts';
+import { until, within } from '../../server/test/helpers/server.ts';
+import { ServerProcess } from '../../server/test/helpers/server-process.ts';
+import { newPlace } from '../../server/test/helpers/stores.ts';
+import { Crowd } from './helpers/crowd.ts';
+
+const kills = Number(process.env.KILLS ?? 4);
+const TALK_MS = 3_000;
+const DELAYS = { firstMs: 40, lastMs: 250, openMs: 3_000 };
+/** Far less than is said; what may wait for them is soon full. */
+const SLOW = { bytesPerSecond: 20_000, maxWaiting: '16kb' };
+
+test(`${kills} kills under full load, with slow readers: none misses anything, nor is told it twice`, {
+  timeout: kills * 30_000 + 180_000,
+}, async () => {
+  vi.stubEnv('ENGAWA_MAX_WAITING', SLOW.maxWaiting);
+  const place = newPlace();
+  const [fast, slow] = await Promise.all([startProxy({ port: 1 }), startProxy({ port: 1 })]);
+  const roomIds = ['one', 'two', 'three'];
+  const crowd = new Crowd({
+    ...{ url: fast.url, detour: { url: slow.url, every: 4 }, roomIds, sdk: 24, stock: 12 },
+    ...{ delays: DELAYS, pauseMs: [0, 50], random: randomFrom(seed) },
+  });
+  try {
+    const backlogs: number[] = [];
+    for (let kill = 0; kill < kills; kill += 1) {
+      const server = await start();
+      slow.throttle(Infinity);
+      await until(() => crowd.talkers.every(({ isThere }) => isThere), 'all are there', 60_000);
+      slow.throttle(SLOW.bytesPerSecond);
+      await new Promise((resolve) => setTimeout(resolve, TALK_MS));
+      backlogs.push(crowd.longestBacklog);
+      await server.kill();
+      for (const proxy of [fast, slow]) proxy.refuse(true);
+    }
+    const server = await start();
+    slow.throttle(Infinity);
+    expect(await crowd.calm()).toEqual([]);
+    await server.kill();
+    const account = await crowd.account(place);
+    console.log(`full load: SEED=${seed}, ${kills} kills, entries that the slowest lacked: ${backlogs.join(', ')}`, account);
+    expect(account.faults).toEqual([]);
+    expect(Math.max(...backlogs), 'who reads slowly is behind').toBeGreaterThan(100);
+  } finally {
+    crowd.close();
+  }
+
+  async function start(): Promise<ServerProcess> {
+    const server = new ServerProcess(place);
+    const port = Number(new URL(await within(server.listening, 'a server to listen', 30_000)).port);
+    for (const proxy of [fast, slow]) {
+      proxy.retarget(port);
+      proxy.refuse(false);
+    }
+    return server;
+  }
+});
