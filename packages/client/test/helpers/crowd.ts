@@ -158,7 +158,9 @@ const beforeJoin = ({ client }: Hearing, { entries }: RoomLog): number =>
   (entries.find(({ kind, by }) => kind === 'add:member' && by === client)?.seq ?? 1) - 1;
 
 /** All that was told after the beginning, from the first to the last; names that lapse in the last moment may be told to nobody. */
-function faultsOfSpan({ client, heard }: Hearing, begin: number, { entries }: RoomLog): string[] {
+function faultsOfSpan({ client, heard: all }: Hearing, begin: number, { entries }: RoomLog): string[] {
+  // Of quiet ones each hears his own.
+  const heard = all.filter(({ quiet }) => !quiet);
   const told = entries.filter(({ quiet, seq }) => !quiet && seq > begin);
   const last = told.findLast(({ body }) => body?.reason !== 'gone')?.seq ?? 0;
   return [

@@ -8,6 +8,8 @@ import type { StockTalker } from './talkers.ts';
 /** Rounds that the same clients live through; after them it is calm, everything is checked, and others come. */
 const ROUNDS_PER_CHAPTER = 50;
 const ROOMS = 5;
+/** In every other chapter, beginning with the first: most joins are quiet there. */
+const LARGE_ROOM = ['--large-room', '3'];
 /** They come back sooner than those of an application, so that there is time for many rounds. */
 const CROWD = { sdk: 50, stock: 20, delays: { firstMs: 40, lastMs: 250, openMs: 3_000 } };
 /** Of a hundred rounds, so many begin with a start that is killed within the time that a start takes. */
@@ -97,12 +99,14 @@ interface Surroundings {
 interface Chapter extends Surroundings {
   rounds: number;
   crowd: Crowd;
+  flags: string[];
 }
 
 function openChapter(surroundings: Surroundings, rounds: number): Chapter {
   const { proxy, random, figures } = surroundings;
   const roomIds = Array.from({ length: ROOMS }, (_, index) => `room/${figures.rounds}-${index}`);
-  return { ...surroundings, rounds, crowd: new Crowd({ ...CROWD, url: proxy.url, roomIds, random }) };
+  const flags = (figures.rounds / ROUNDS_PER_CHAPTER) % 2 === 0 ? LARGE_ROOM : [];
+  return { ...surroundings, rounds, flags, crowd: new Crowd({ ...CROWD, url: proxy.url, roomIds, random }) };
 }
 
 async function playRound(chapter: Chapter): Promise<void> {
@@ -125,8 +129,8 @@ async function playRound(chapter: Chapter): Promise<void> {
 }
 
 /** Clients find it where its forerunner was. */
-async function startServer({ proxy, place }: Surroundings): Promise<ServerProcess> {
-  const server = new ServerProcess(place);
+async function startServer({ proxy, place, flags }: Chapter): Promise<ServerProcess> {
+  const server = new ServerProcess(place, flags);
   const url = await within(server.listening, 'a server to listen', 30_000);
   proxy.retarget(Number(new URL(url).port));
   clear(proxy);

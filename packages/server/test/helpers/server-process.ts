@@ -15,8 +15,8 @@ export class ServerProcess {
   readonly #child: ChildProcess;
   readonly #exited: Promise<[code: number | null, signal: NodeJS.Signals | null]>;
 
-  constructor(place: string) {
-    const args = [PROGRAM, 'serve', '--port', '0', '--host', '127.0.0.1', ...flagsFor(place)];
+  constructor(place: string, flags: string[] = []) {
+    const args = [PROGRAM, 'serve', '--port', '0', '--host', '127.0.0.1', ...flagsFor(place), ...flags];
     const env = { ...process.env, ENGAWA_LIMITS: 'off', ENGAWA_LOG: 'silent' };
     this.#child = spawn(process.execPath, args, { cwd: tmpdir(), env, stdio: ['ignore', 'pipe', 'pipe'] });
     this.#exited = once(this.#child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
