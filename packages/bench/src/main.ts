@@ -85,7 +85,7 @@ async function run(): Promise<Report> {
     tables.push(...(await scenario.run(bench)));
   }
   progress.end();
-  return { machine, tables };
+  return { machine: { ...machine, ...(options.quick && { form: 'quick: small figures of one round, to look at' }) }, tables };
 }
 
 const unknown = asked.find((name) => !names.includes(name));

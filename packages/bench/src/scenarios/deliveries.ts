@@ -30,7 +30,7 @@ const NOTE = [
   `${GROUP.rooms} rooms of ${GROUP.members} members, each over a WebSocket of his own; all speak by turns, texts of ${TEXT_BYTES} bytes, every chat is told to all members of its`,
   'room. The server has one core, whatever makes load (and a Redis, where one is needed) has the others. p50 / p99 in milliseconds from when a chat was',
   'due to be sent until a member had it: a server that makes the load wait gains nothing. What had not come three seconds after the last chat was due counts as never. Bytes',
-  'are those of a chat as it is told. CPU of the server, all its threads, and of the busiest process of the load, in cores, at the highest rate. "Others" is what of',
+  'are those of a chat as it is told. CPU of the server, all its threads, and of the busiest process of the load, in cores, at the highest rate (at the lowest, when the server kept the goal at none). "Others" is what of',
   "the server's core went to anybody else: where it is not near 0 the machine was not quiet, and the server could do better.",
   'The plain servers (Bun, floors) know no Socket.IO, names or joins: they pass on the bytes that they are given.',
 ].join(' ');
@@ -97,6 +97,7 @@ function tableOf(all: Climbed[], kinds: ServerKind[], ladder: Ladder): Table {
       ...shown.map((rate) => ({ name: `${rate.toLocaleString('en-US')}/s` })),
       { name: `highest with p99 ≤ ${ladder.goalMs} ms`, unit: '1/s' },
       { name: 'bytes' },
+      { name: 'CPU of a delivery', unit: 'µs' },
       { name: 'server CPU' },
       { name: 'others' },
       { name: 'load CPU' },
@@ -112,8 +113,8 @@ function toRow({ kind, rungs, highest, failure }: Climbed, shown: number[]): Cel
   const at = (rate: number): Rung | undefined => rungs.find((rung) => rung.rate === rate);
   const best = rungs.filter(({ rate }) => rate <= highest).at(-1) ?? rungs[0];
   const figures = best
-    ? [best.bytes, best.serverCpu, best.othersCpu, best.loadCpu, best.resident]
-    : Array.from({ length: 5 }, () => Number.NaN);
+    ? [best.bytes, (best.serverCpu / best.delivered) * 1e6, best.serverCpu, best.othersCpu, best.loadCpu, best.resident]
+    : Array.from({ length: 6 }, () => Number.NaN);
   return [kind.name, kind.keeps, ...shown.map((rate) => latencies(at(rate))), highest, ...figures, failure || limitAbove(rungs, highest)];
 }
 
