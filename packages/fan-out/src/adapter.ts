@@ -64,9 +64,10 @@ export class FanOutAdapter extends Adapter {
     const line = this.#lines.get(id);
     line?.flush();
     super.delAll(id);
+    if (!line) return;
     this.#lines.delete(id);
-    line?.places.delete(id);
-    if (line) this.#unheard.delete(line);
+    this.#unheard.delete(line);
+    line.remove(id);
   }
 
   override broadcast(packet: Packet, options: BroadcastOptions): void {
@@ -141,8 +142,7 @@ export class FanOutAdapter extends Adapter {
     const socket = this.nsp.sockets.get(id);
     if (known || !socket) return known;
     const line = Line.to(socket);
-    line.flush();
-    line.places.set(id, { socket, roomsAfter: (number) => this.#roomsAfter(id, number) });
+    line.add({ id, socket, roomsAfter: (number) => this.#roomsAfter(id, number) });
     this.#lines.set(id, line);
     if (!line.isHeard) this.#unheard.add(line);
     return line;

@@ -7,7 +7,8 @@ import { joined, type Room } from './room.ts';
 export const clock = { newest: 0 };
 
 /** A socket of one namespace on the line. */
-export interface Place {
+interface Place {
+  id: string;
   socket: Socket;
   /** Its rooms that have something newer to write. */
   roomsAfter: (number: number) => Room[];
@@ -28,11 +29,12 @@ function beforePacket(this: EngineConnection): void {
  * else happens to it (another packet, a join, a leave) need only have it flushed before, and all order is kept.
  */
 export class Line {
-  readonly places = new Map<string, Place>();
   /** Whether the connection was seen to announce a packet before it sends it. */
   isHeard = false;
   readonly #client: SocketIoClient;
   readonly #connection: EngineConnection;
+  /** Nearly always one. */
+  readonly #places: Place[] = [];
   #writtenUpTo = clock.newest;
   #transport: EngineConnection['transport'] | undefined;
   #writer: FrameWriter | undefined;
@@ -57,6 +59,17 @@ export class Line {
     let waiting = this.#writerTo(this.#connection.transport)?.bufferedAmount ?? 0;
     for (const { data } of this.#connection.writeBuffer) waiting += data?.length ?? 0;
     return waiting;
+  }
+
+  /** What was emitted before is not for this socket. */
+  add(place: Place): void {
+    this.flush();
+    this.#places.push(place);
+  }
+
+  remove(id: string): void {
+    const index = this.#places.findIndex((place) => place.id === id);
+    if (index >= 0) this.#places.splice(index, 1);
   }
 
   close(): void {
@@ -100,19 +113,29 @@ export class Line {
   }
 
   #roomsAfter(after: number): Room[] {
-    const [only, ...others] = this.places.values();
-    const rooms = only?.roomsAfter(after) ?? [];
-    return others.length === 0 ? rooms : rooms.concat(...others.map((place) => place.roomsAfter(after)));
+    let rooms: Room[] | undefined;
+    for (const place of this.#places) {
+      const own = place.roomsAfter(after);
+      rooms = rooms ? rooms.concat(own) : own;
+    }
+    return rooms ?? [];
   }
 
-  #listening(after: number): { socket: Socket; frames: Frame[] }[] {
-    const listening = [];
-    for (const { socket, roomsAfter } of this.places.values()) {
-      if (socket.listenersAnyOutgoing().length > 0) listening.push({ socket, frames: framesOf(roomsAfter(after), after) });
+  #listening(after: number): Listening[] {
+    let listening: Listening[] = NOBODY;
+    for (const { socket, roomsAfter } of this.#places) {
+      if (socket.listenersAnyOutgoing().length > 0) listening = [...listening, { socket, frames: framesOf(roomsAfter(after), after) }];
     }
     return listening;
   }
 }
+
+interface Listening {
+  socket: Socket;
+  frames: Frame[];
+}
+
+const NOBODY: Listening[] = [];
 
 /** What was emitted to the rooms since, in the order in which it was. */
 function framesOf(rooms: Room[], after: number): Frame[] {

@@ -1,7 +1,7 @@
 import type { Frame } from './frame.ts';
 import { turns } from './turns.ts';
 
-/** After what it took to write to everybody, a room is left alone for so many times as long. */
+/** After what it took to write to everybody, a room is left alone for so many times as long: on a busy event loop for longer. */
 const REST = 4;
 const MOST_REST_MS = 50;
 /** What waits for a room: with more it is written at once. */
@@ -84,7 +84,7 @@ export class Room {
     this.#cut = undefined;
     this.#pass = undefined;
     this.#isWaiting = false;
-    this.#restsUntil = performance.now() + Math.min(REST * cost, MOST_REST_MS);
+    this.#restsUntil = performance.now() + Math.min((REST * cost) / (1 - turns.load), MOST_REST_MS);
     if (left.length > 0) this.#wait();
   }
 

@@ -47,6 +47,18 @@ test('a message to a quiet room waits for no timer', async () => {
   await until(() => heard.length === 1, 'it is heard');
 });
 
+test('while a room is written to often, more goes into one write', async () => {
+  const running = await start();
+  const pairs = await joinAll(running, 20);
+  const write = vi.spyOn(transportOf(pairs[0]!.socket).socket._socket, 'write');
+  for (let number = 0; number < 200; number += 1) {
+    running.io.to('room').emit('number', number);
+    await new Promise(setImmediate);
+  }
+  await until(() => pairs.every(({ heard }) => heard.length === 200), 'all is heard');
+  expect(write.mock.calls.length).toBeLessThan(100);
+});
+
 test('on an engine that does not announce what it sends, everything takes the ordinary path', async () => {
   const running = await start();
   // A version of Engine.IO that emits nothing of this name.
