@@ -2,7 +2,7 @@ import { climb, highestOf, type Ladder, type Rung } from '../ladder.ts';
 import { limitOf } from '../measuring.ts';
 import type { Plot } from '../plot.ts';
 import type { Cell, Table } from '../report.ts';
-import type { Bench, Scenario } from '../scenario.ts';
+import { type Bench, roundsOf, type Scenario } from '../scenario.ts';
 import { BUN, ENGAWA, FAN_OUT, FLOOR, FLOOR_IN_C, SERVER_KINDS, type ServerKind, TUTORIAL, whyMissing } from '../server-kinds.ts';
 import { median, medians } from '../statistics.ts';
 
@@ -23,7 +23,6 @@ const full: Ladder = {
   measuredMs: 4_000,
 };
 const quick: Ladder = { ...full, rates: [50_000, 200_000, 1_000_000], halvings: 0, warmUpMs: 300, measuredMs: 1_000 };
-const ROUNDS = 3;
 const QUICK_KINDS = [ENGAWA, FAN_OUT, TUTORIAL, BUN, FLOOR];
 
 const NOTE = [
@@ -52,7 +51,7 @@ export const deliveries: Scenario = {
       kinds.filter((kind) => whyMissing(kind) === undefined),
       ladder,
     );
-    return [tableOf(all, kinds, ladder), ...against(all)];
+    return [tableOf(bench, all, { kinds, ladder }), ...against(all)];
   },
 };
 
@@ -60,7 +59,7 @@ export const deliveries: Scenario = {
 async function climbByTurns(bench: Bench, kinds: ServerKind[], ladder: Ladder): Promise<Climbed[]> {
   const rounds: Rung[][][] = kinds.map(() => []);
   const failures = kinds.map(() => '');
-  for (let round = 0; round < (bench.quick ? 1 : ROUNDS); round += 1) {
+  for (let round = 0; round < bench.rounds; round += 1) {
     for (const [index, kind] of kinds.entries()) {
       try {
         rounds[index]?.push(await climb(bench, kind, ladder));
@@ -85,12 +84,12 @@ function mediansOf(rounds: Rung[][]): Rung[] {
   );
 }
 
-function tableOf(all: Climbed[], kinds: ServerKind[], ladder: Ladder): Table {
+function tableOf(bench: Bench, all: Climbed[], { kinds, ladder }: { kinds: ServerKind[]; ladder: Ladder }): Table {
   const shown = SHOWN.filter((rate) => ladder.rates.includes(rate));
   const missing = kinds.flatMap((kind) => whyMissing(kind) ?? []).map((why, index) => `${index === 0 ? ' Not measured: ' : ''}${why}`);
   return {
     title: 'Deliveries a second',
-    note: `${NOTE} ${ladder.measuredMs / 1000} s each after ${ladder.warmUpMs / 1000} s of warm-up.${missing.join('; ')}`,
+    note: `${NOTE} ${roundsOf(bench)}, of ${ladder.measuredMs / 1000} s each after ${ladder.warmUpMs / 1000} s of warm-up.${missing.join('; ')}`,
     columns: [
       { name: 'server' },
       { name: 'keeps chats' },
