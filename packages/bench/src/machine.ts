@@ -2,9 +2,11 @@ import { closeSync, fdatasyncSync, openSync, readFileSync, writeSync } from 'nod
 import { arch, cpus, loadavg, release, totalmem, type } from 'node:os';
 import { join } from 'node:path';
 import { withFolder } from './clean-up.ts';
+import { SERVER_CORE } from './generator/cores.ts';
 import { median } from './statistics.ts';
 
 const DISK_WAITS = 200;
+const QUIET = 0.5;
 
 /** What the figures depend on, beside the code. */
 export async function describeMachine(folder: string): Promise<Record<string, string>> {
@@ -17,8 +19,14 @@ export async function describeMachine(folder: string): Promise<Record<string, st
     node: process.version,
     'file system': fileSystemOf(folder),
     'a wait for the disk': `${(await diskWait(folder)).toFixed(2)} ms (median of ${DISK_WAITS} times: write 4 KiB, fdatasync)`,
-    'load at start': `${loadavg()[0]?.toFixed(2)} (average of a minute)`,
+    'load at start': loadAtStart(),
+    cores: `servers that are measured beside peers have core ${SERVER_CORE}, what makes load the others`,
   };
+}
+
+function loadAtStart(): string {
+  const [load = 0] = loadavg();
+  return `${load.toFixed(2)} (average of a minute)${load > QUIET ? ': SOMETHING ELSE RAN, the figures say less than they could' : ''}`;
 }
 
 /** The mount with the longest path that `folder` lies under. */

@@ -10,6 +10,10 @@ export interface Bench {
   folder: string;
   /** Small enough that all that is measured beside peers takes two minutes: figures to look at, not to believe. */
   quick: boolean;
+  /** Of what is measured beside peers, all by turns in each. */
+  rounds: number;
   /** Says on standard error what is going on. */
   progress: (what: string) => void;
 }
+
+export const roundsOf = ({ rounds }: Bench): string => (rounds === 1 ? 'One round' : `Medians of ${rounds} rounds, all by turns in each`);

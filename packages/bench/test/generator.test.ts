@@ -2,8 +2,9 @@
 import { tmpdir } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { withGenerator } from '#generator/generator.js';
 import { withScene } from '#measuring.js';
-import { ENGAWA, FLOOR, SERVER_KINDS, type ServerKind, SOCKET_IO, TUTORIAL, whyMissing } from '#server-kinds.js';
+import { ENGAWA, FLOOR, SERVER_KINDS, type ServerKind, SOCKET_IO, TUTORIAL, whyMissing, withServerOf } from '#server-kinds.js';
 
 const GROUPS = [
   { name: 'small', rooms: 3, members: 2 },
@@ -30,6 +31,24 @@ test.each(kinds)('every delivery of $name is counted once', async (kind: ServerK
       expect([refused, lost]).toEqual([0, 0]);
     }
   });
+});
+
+test('several processes share the members and the rate', async () => {
+  await withServerOf(FLOOR, tmpdir(), ({ url }) =>
+    withGenerator(async (generator) => {
+      const target = { url, dialect: FLOOR.dialect };
+      expect(await generator.gather({ target, groups: GROUPS, textBytes: 100, patienceMs: 20_000 })).toMatchObject({
+        joined: 26,
+        wanted: 26,
+      });
+      const { groups } = await generator.talk(TALK);
+      for (const [index, { said, due, latency }] of groups.entries()) {
+        // One more or less for each of them.
+        expect(Math.abs(said - [30, 10][index]!)).toBeLessThanOrEqual(3);
+        expect([due, latency.total]).toEqual([said * [2, 15][index]!, due]);
+      }
+    }, 3),
+  );
 });
 
 test('a server that stands still is not spared: what was due meanwhile was due then', async () => {

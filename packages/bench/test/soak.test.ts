@@ -1,6 +1,7 @@
 /** The soak, short: many visits in little time instead of few in many hours; and that it finds what grows. */
 import { tmpdir } from 'node:os';
 import { expect, test } from 'vitest';
+import { Chain } from '#soak/chain.js';
 import { soak } from '#soak/soak.js';
 import { growthIn, type Sample } from '#soak/verdict.js';
 import { DEEDS } from '#soak/visitors.js';
@@ -50,4 +51,20 @@ test.each<[string, (number: number) => Partial<Sample>]>([
 
 test('few samples are no soak', () => {
   expect(() => growthIn([sample(0), sample(1), sample(2)])).toThrow('3 samples');
+});
+
+const frame = (id: string, prev: string | null, event = 'create:chat:success'): Buffer =>
+  Buffer.from(`42${JSON.stringify([event, { id, prev, seq: 1 }, id])}`);
+
+test('whoever misses an entry, or is told one twice, has a fault', () => {
+  const faultsOf = (...frames: Buffer[]): number => {
+    const chain = new Chain();
+    for (const each of frames) chain.hear(each);
+    return chain.faults.length;
+  };
+  const signal = Buffer.from('42["start:typing:success",{"roomId":"a","username":"b"}]');
+  expect(faultsOf(frame('b', 'a'), frame('c', 'b'), signal, frame('d', 'c'))).toBe(0);
+  expect(faultsOf(frame('b', 'a'), frame('d', 'c'))).toBe(1);
+  expect(faultsOf(frame('b', 'a'), frame('b', 'a'))).toBe(1);
+  expect(faultsOf(frame('a', null), frame('c', null))).toBe(1);
 });

@@ -6,7 +6,7 @@ import type { Gathered, Gathering, Group, Order, Part, PartFigures, Target } fro
 import { Histogram } from './histogram.ts';
 import { type Audience, type Entrance, Member, type Place } from './member.ts';
 import { Schedule } from './schedule.ts';
-import { dueOf, findStamp, isStampAt, RUNS, runOf, STAMP_LENGTH } from './stamp.ts';
+import { dueOf, findStamp, isStampAt, RUNS, runOf, STAMP_LENGTH, stampedUs } from './stamp.ts';
 
 /** Addresses of this machine whence connections are made, each with ports of its own. Elsewhere than on Linux there is one. */
 const LOCAL_ADDRESSES = process.platform === 'linux' ? Array.from({ length: 8 }, (_, number) => `127.0.0.${number + 2}`) : [undefined];
@@ -46,10 +46,10 @@ class Hall {
     bytes += end - start;
   }
 
-  /** All rooms by turns, and in each all who read. */
-  speaker(number: number): Member | undefined {
-    const members = this.members[number % this.group.rooms] ?? [];
-    return members[Math.floor(number / this.group.rooms) % members.length];
+  /** All who read and are in this process, all rooms by turns. */
+  speakers(): Member[] {
+    const most = Math.max(...this.members.map(({ length }) => length));
+    return Array.from({ length: most }, (_, number) => this.members.flatMap((room) => room[number] ?? [])).flat();
   }
 }
 
@@ -179,24 +179,26 @@ async function talk(order: Extract<Order, { do: 'talk' }>): Promise<void> {
   reset();
   [run, beginAtMs, measuredFromUs] = [order.run, order.beginAtMs, warmUpMs * 1000];
   const until = warmUpMs + measuredMs;
-  const schedules = halls.map((_, at) => new Schedule({ perSecond: (perSecond[at] ?? 0) / of, phase: index / of }, until));
+  const talks = halls.map((hall, at) => {
+    const speakers = hall.speakers();
+    const share = speakers.length / (hall.group.rooms * (hall.group.members - (hall.group.stopped ?? 0)));
+    return { hall, speakers, schedule: new Schedule({ perSecond: (perSecond[at] ?? 0) * share, phase: index / of }, until) };
+  });
   const now = () => monotonicMs() - beginAtMs;
   const usage = measureFrom(() => now() >= warmUpMs);
   for (; now() < until; await sleep(TICK_MS)) {
     usage.look();
     const ms = now();
-    for (const [at, hall] of halls.entries())
-      schedules[at]?.take(ms, (dueMs, number) => say(hall, { dueMs, lateMs: ms - dueMs, number: number * of + index, warmUpMs }));
+    for (const { hall, speakers, schedule } of talks)
+      schedule.take(ms, (dueMs, number) => {
+        const dueUs = stampedUs(dueMs * 1000);
+        speakers[number % speakers.length]?.say(run, dueUs);
+        if (dueUs < measuredFromUs) return;
+        hall.said += 1;
+        lag.add(ms * 1000 - dueUs);
+      });
   }
   usage.end();
-}
-
-function say(hall: Hall, { dueMs, lateMs, number, warmUpMs }: { dueMs: number; lateMs: number; number: number; warmUpMs: number }): void {
-  hall.speaker(number)?.say(run, dueMs * 1000);
-  // As its stamp says it.
-  if (Math.floor(dueMs * 100) * 10 < warmUpMs * 1000) return;
-  hall.said += 1;
-  lag.add(lateMs * 1000);
 }
 
 /** CPU from when `isBegun` to the end. */

@@ -21,6 +21,9 @@ export const findStamp = (bytes: Buffer, start: number, end: number): number => 
 
 export const isStampAt = (bytes: Buffer, at: number): boolean => bytes[at] === MARK;
 
+/** A time as a stamp says it. */
+export const stampedUs = (us: number): number => Math.floor(us / UNIT_US) * UNIT_US;
+
 export function writeStamp(bytes: Buffer, at: number, { run, dueUs }: { run: number; dueUs: number }): void {
   writeDigits(bytes, at + 1, { value: run % RUNS, digits: RUN_DIGITS });
   writeDigits(bytes, at + 1 + RUN_DIGITS, { value: Math.floor(dueUs / UNIT_US), digits: TIME_DIGITS });

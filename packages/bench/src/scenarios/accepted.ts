@@ -2,11 +2,10 @@ import type { Group } from '../generator/generator.ts';
 import { BUSY_LOAD, withScene } from '../measuring.ts';
 import { usageOf } from '../process-usage.ts';
 import type { Cell } from '../report.ts';
-import type { Bench, Scenario } from '../scenario.ts';
+import { type Bench, roundsOf, type Scenario } from '../scenario.ts';
 import { ENGAWA, type ServerKind, SOCKET_IO } from '../server-kinds.ts';
 import { medians } from '../statistics.ts';
 
-const ROUNDS = 3;
 const TEXT_BYTES = 100;
 const TIMES = { full: { warmUpMs: 2_000, measuredMs: 5_000 }, quick: { warmUpMs: 500, measuredMs: 1_000 } };
 
@@ -31,7 +30,7 @@ export const accepted: Scenario = {
     const cases = (bench.quick ? [ENGAWA] : [ENGAWA, SOCKET_IO]).flatMap((kind) =>
       (bench.quick ? groups.slice(0, 1) : groups).map((group) => ({ kind, group, rounds: [] as Figures[] })),
     );
-    for (let round = 0; round < (bench.quick ? 1 : ROUNDS); round += 1) {
+    for (let round = 0; round < bench.rounds; round += 1) {
       for (const { kind, group, rounds } of cases) {
         bench.progress(`${kind.name}: accepts in ${group.rooms} rooms`);
         rounds.push(await measure(bench, { kind, group, times: TIMES[form] }));
@@ -40,7 +39,7 @@ export const accepted: Scenario = {
     return [
       {
         title: 'Chats accepted a second',
-        note: `${NOTE} ${bench.quick ? 'One round' : `Medians of ${ROUNDS} rounds`} of ${TIMES[form].measuredMs / 1000} s after ${TIMES[form].warmUpMs / 1000} s of warm-up.`,
+        note: `${NOTE} ${roundsOf(bench)} of ${TIMES[form].measuredMs / 1000} s after ${TIMES[form].warmUpMs / 1000} s of warm-up.`,
         columns: [
           { name: 'server' },
           { name: 'rooms' },

@@ -4,11 +4,10 @@ import { type KernelMemory, kernelMemory } from '../kernel-memory.ts';
 import { connectionsPossible } from '../open-files.ts';
 import { residentBytes } from '../process-usage.ts';
 import type { Cell } from '../report.ts';
-import type { Bench, Scenario } from '../scenario.ts';
+import { type Bench, roundsOf, type Scenario } from '../scenario.ts';
 import { ENGAWA, type ServerKind, SOCKET_IO, TUTORIAL, whyMissing, withServerOf } from '../server-kinds.ts';
 import { medians } from '../statistics.ts';
 
-const ROUNDS = 3;
 const PER_ROOM = 10;
 const COUNTS = { full: { accepted: 5_000, joined: 15_000 }, quick: { accepted: 1_000, joined: 2_000 } };
 /** Until a server has done what it does some time after somebody came. */
@@ -26,7 +25,7 @@ export const connections: Scenario = {
     const cases = [ENGAWA, TUTORIAL, SOCKET_IO]
       .filter((kind) => whyMissing(kind) === undefined)
       .map((kind) => ({ kind, rounds: [] as Figures[] }));
-    for (let round = 0; round < (bench.quick ? 1 : ROUNDS); round += 1) {
+    for (let round = 0; round < bench.rounds; round += 1) {
       for (const { kind, rounds } of cases) {
         bench.progress(`${kind.name}: connections`);
         rounds.push(await measure(bench, kind, { accepted: COUNTS[form].accepted, joined, settleMs: SETTLE_MS[form] }));
@@ -35,7 +34,7 @@ export const connections: Scenario = {
     return [
       {
         title: 'Connections',
-        note: noteOf(COUNTS[form].accepted, bench.quick),
+        note: noteOf(COUNTS[form].accepted, bench),
         columns: [
           { name: 'server' },
           { name: 'accepted', unit: '1/s' },
@@ -52,13 +51,13 @@ export const connections: Scenario = {
   },
 };
 
-const noteOf = (accepted: number, isQuick: boolean): string =>
+const noteOf = (accepted: number, bench: Bench): string =>
   [
     `Accepted: how many connections a second are taken, Socket.IO's CONNECT answered, where ${accepted.toLocaleString('en-US')} come and a hundred are on their way at any time. Then, on a new server,`,
     `so many members join rooms of ${PER_ROOM} and do nothing: VmRSS of the server before anybody came and a while after the last one did, and the difference for each; no garbage collection is forced.`,
     'Kernel memory is that of the whole machine, and both ends of each connection are on it: its own objects (slab) and what TCP holds in buffers, half of the growth for each',
     "connection. To reach: at most 10 KB resident, and three times the tutorial's connections a second.",
-    isQuick ? 'One round.' : `Medians of ${ROUNDS} rounds.`,
+    `${roundsOf(bench)}.`,
   ].join(' ');
 
 function toRow({ name }: ServerKind, { perSecond, joined, before, resident, slab, tcp }: Figures): Cell[] {

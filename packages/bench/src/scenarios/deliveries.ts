@@ -2,7 +2,7 @@ import { climb, highestOf, type Ladder, type Rung } from '../ladder.ts';
 import { limitOf } from '../measuring.ts';
 import type { Plot } from '../plot.ts';
 import type { Cell, Table } from '../report.ts';
-import type { Bench, Scenario } from '../scenario.ts';
+import { type Bench, roundsOf, type Scenario } from '../scenario.ts';
 import { BUN, ENGAWA, FAN_OUT, FLOOR, FLOOR_IN_C, SERVER_KINDS, type ServerKind, TUTORIAL, whyMissing } from '../server-kinds.ts';
 import { median, medians } from '../statistics.ts';
 
@@ -23,14 +23,13 @@ const full: Ladder = {
   measuredMs: 4_000,
 };
 const quick: Ladder = { ...full, rates: [50_000, 200_000, 1_000_000], halvings: 0, warmUpMs: 300, measuredMs: 1_000 };
-const ROUNDS = 3;
 const QUICK_KINDS = [ENGAWA, FAN_OUT, TUTORIAL, BUN, FLOOR];
 
 const NOTE = [
   `${GROUP.rooms} rooms of ${GROUP.members} members, each over a WebSocket of his own; all speak by turns, texts of ${TEXT_BYTES} bytes, every chat is told to all members of its`,
   'room. The server has one core, whatever makes load (and a Redis, where one is needed) has the others. p50 / p99 in milliseconds from when a chat was',
   'due to be sent until a member had it: a server that makes the load wait gains nothing. What had not come three seconds after the last chat was due counts as never. Bytes',
-  'are those of a chat as it is told. CPU of the server, all its threads, and of the busiest process of the load, in cores, at the highest rate. "Others" is what of',
+  'are those of a chat as it is told. CPU of the server, all its threads, and of the busiest process of the load, in cores, at the highest rate (at the lowest, when the server kept the goal at none). "Others" is what of',
   "the server's core went to anybody else: where it is not near 0 the machine was not quiet, and the server could do better.",
   'The plain servers (Bun, floors) know no Socket.IO, names or joins: they pass on the bytes that they are given.',
 ].join(' ');
@@ -52,7 +51,7 @@ export const deliveries: Scenario = {
       kinds.filter((kind) => whyMissing(kind) === undefined),
       ladder,
     );
-    return [tableOf(all, kinds, ladder), ...against(all)];
+    return [tableOf(bench, all, { kinds, ladder }), ...against(all)];
   },
 };
 
@@ -60,7 +59,7 @@ export const deliveries: Scenario = {
 async function climbByTurns(bench: Bench, kinds: ServerKind[], ladder: Ladder): Promise<Climbed[]> {
   const rounds: Rung[][][] = kinds.map(() => []);
   const failures = kinds.map(() => '');
-  for (let round = 0; round < (bench.quick ? 1 : ROUNDS); round += 1) {
+  for (let round = 0; round < bench.rounds; round += 1) {
     for (const [index, kind] of kinds.entries()) {
       try {
         rounds[index]?.push(await climb(bench, kind, ladder));
@@ -85,18 +84,19 @@ function mediansOf(rounds: Rung[][]): Rung[] {
   );
 }
 
-function tableOf(all: Climbed[], kinds: ServerKind[], ladder: Ladder): Table {
+function tableOf(bench: Bench, all: Climbed[], { kinds, ladder }: { kinds: ServerKind[]; ladder: Ladder }): Table {
   const shown = SHOWN.filter((rate) => ladder.rates.includes(rate));
   const missing = kinds.flatMap((kind) => whyMissing(kind) ?? []).map((why, index) => `${index === 0 ? ' Not measured: ' : ''}${why}`);
   return {
     title: 'Deliveries a second',
-    note: `${NOTE} ${ladder.measuredMs / 1000} s each after ${ladder.warmUpMs / 1000} s of warm-up.${missing.join('; ')}`,
+    note: `${NOTE} ${roundsOf(bench)}, of ${ladder.measuredMs / 1000} s each after ${ladder.warmUpMs / 1000} s of warm-up.${missing.join('; ')}`,
     columns: [
       { name: 'server' },
       { name: 'keeps chats' },
       ...shown.map((rate) => ({ name: `${rate.toLocaleString('en-US')}/s` })),
       { name: `highest with p99 ≤ ${ladder.goalMs} ms`, unit: '1/s' },
       { name: 'bytes' },
+      { name: 'CPU of a delivery', unit: 'µs' },
       { name: 'server CPU' },
       { name: 'others' },
       { name: 'load CPU' },
@@ -112,8 +112,8 @@ function toRow({ kind, rungs, highest, failure }: Climbed, shown: number[]): Cel
   const at = (rate: number): Rung | undefined => rungs.find((rung) => rung.rate === rate);
   const best = rungs.filter(({ rate }) => rate <= highest).at(-1) ?? rungs[0];
   const figures = best
-    ? [best.bytes, best.serverCpu, best.othersCpu, best.loadCpu, best.resident]
-    : Array.from({ length: 5 }, () => Number.NaN);
+    ? [best.bytes, (best.serverCpu / best.delivered) * 1e6, best.serverCpu, best.othersCpu, best.loadCpu, best.resident]
+    : Array.from({ length: 6 }, () => Number.NaN);
   return [kind.name, kind.keeps, ...shown.map((rate) => latencies(at(rate))), highest, ...figures, failure || limitAbove(rungs, highest)];
 }
 

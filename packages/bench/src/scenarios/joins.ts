@@ -2,11 +2,10 @@ import type { Gathered } from '../generator/generator.ts';
 import { withScene } from '../measuring.ts';
 import { residentBytes, usageOf } from '../process-usage.ts';
 import type { Cell } from '../report.ts';
-import type { Bench, Scenario } from '../scenario.ts';
+import { type Bench, roundsOf, type Scenario } from '../scenario.ts';
 import { ENGAWA, type ServerKind, SOCKET_IO, TUTORIAL, whyMissing } from '../server-kinds.ts';
 import { medians } from '../statistics.ts';
 
-const ROUNDS = 3;
 const SIZES = { full: [1_000, 10_000], quick: [500, 1_000] };
 const PATIENCE_MS = { full: 60_000, quick: 5_000 };
 const AT_ONCE = 200;
@@ -26,7 +25,7 @@ export const joins: Scenario = {
     const cases = [ENGAWA, TUTORIAL, SOCKET_IO]
       .filter((kind) => whyMissing(kind) === undefined)
       .flatMap((kind) => SIZES[form].map((size) => ({ kind, size, rounds: [] as Figures[] })));
-    for (let round = 0; round < (bench.quick ? 1 : ROUNDS); round += 1) {
+    for (let round = 0; round < bench.rounds; round += 1) {
       for (const { kind, size, rounds } of cases) {
         // What took all the time there was once is not waited for again.
         if (rounds.some(({ joined }) => joined < size)) continue;
@@ -37,7 +36,7 @@ export const joins: Scenario = {
     return [
       {
         title: 'All into one room',
-        note: `${NOTE} ${bench.quick ? 'One round' : `Medians of ${ROUNDS} rounds`}; who was not in after ${PATIENCE_MS[form] / 1000} s was not waited for.`,
+        note: `${NOTE} ${roundsOf(bench)}; who was not in after ${PATIENCE_MS[form] / 1000} s was not waited for.`,
         columns: [
           { name: 'server' },
           { name: 'members' },

@@ -2,7 +2,7 @@
 import type { Group } from '../generator/generator.ts';
 import { limitOf, measureTalk, type TalkFigures, withScene } from '../measuring.ts';
 import type { Cell } from '../report.ts';
-import type { Bench, Scenario } from '../scenario.ts';
+import { type Bench, roundsOf, type Scenario } from '../scenario.ts';
 import { BUN, ENGAWA, FAN_OUT, type ServerKind, SOCKET_IO, TUTORIAL, whyMissing } from '../server-kinds.ts';
 import { medians } from '../statistics.ts';
 
@@ -25,10 +25,10 @@ interface Variant {
   seconds: number;
 }
 
-const ROUNDS = 3;
 const WARM_UP_MS = 1_000;
 const PATIENCE_MS = 3_000;
-const JOINING_MS = { full: 60_000, quick: 8_000 };
+const JOINING_MS = { full: 60_000, quick: 5_000 };
+const QUICK_KINDS = [ENGAWA, TUTORIAL];
 
 const large = (members: number, seconds: number): Variant => ({
   what: `1 × ${members.toLocaleString('en-US')}, and 1 × 10`,
@@ -97,12 +97,11 @@ export const talks: Scenario[] = situations.map((situation) => ({
   name: situation.name,
   async run(bench) {
     const rows = await measureByTurns(bench, situation);
-    const rounds = bench.quick ? 'One round' : `Medians of ${ROUNDS} rounds, all by turns in each`;
     const [{ seconds } = { seconds: 0 }] = variantsOf(bench, situation);
     return [
       {
         title: situation.title,
-        note: `${situation.goal} ${NOTE} ${rounds}, of ${seconds} s after ${WARM_UP_MS / 1000} s of warm-up, each time with a new server.`,
+        note: `${situation.goal} ${NOTE} ${roundsOf(bench)}, of ${seconds} s after ${WARM_UP_MS / 1000} s of warm-up, each time with a new server.`,
         columns: [
           { name: 'server' },
           { name: 'rooms × members' },
@@ -133,9 +132,9 @@ type Measured = TalkFigures[] | string;
 
 async function measureByTurns(bench: Bench, situation: Situation): Promise<Cell[][]> {
   const cases = situation.kinds
-    .filter((kind) => whyMissing(kind) === undefined)
+    .filter((kind) => whyMissing(kind) === undefined && (!bench.quick || QUICK_KINDS.includes(kind)))
     .flatMap((kind) => variantsOf(bench, situation).map((variant) => ({ kind, variant, rounds: [] as Measured[] })));
-  for (let round = 0; round < (bench.quick ? 1 : ROUNDS); round += 1) {
+  for (let round = 0; round < bench.rounds; round += 1) {
     for (const { kind, variant, rounds } of cases) {
       // Who could not even fill the rooms is not asked again.
       if (rounds.some((measured) => typeof measured === 'string')) continue;

@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { withFolder } from '../clean-up.ts';
 import { RawClient } from '../raw-client.ts';
 import { type GiveOrder, withWorker } from '../worker.ts';
+import { Chain } from './chain.ts';
+import { flood } from './flood.ts';
 import type { Sample } from './verdict.ts';
 import { DEEDS, visitUntil } from './visitors.ts';
 
@@ -25,7 +27,7 @@ const VISITORS = 2 * DEEDS.length;
 const FORGET_MS = 700;
 const PATIENCE_MS = 20_000;
 
-/** Visits by cycles to a server in a process of its own; a sample after each. Rejects when visitors are not forgotten. */
+/** Visits by cycles to a server in a process of its own; a sample after each. Rejects when visitors are not forgotten, or somebody misses something. */
 export const soak = (options: Soak): Promise<Sample[]> =>
   withFolder(options.folder, (folder) =>
     withWorker<SoakOrder, Sample[]>(new URL('./soak-process.js', import.meta.url), async (give) => {
@@ -39,6 +41,7 @@ export const soak = (options: Soak): Promise<Sample[]> =>
 
 interface Resident {
   client: RawClient;
+  chain: Chain;
   roomId: string;
   username: string;
 }
@@ -58,9 +61,10 @@ async function repeat(house: House, { cycles, cycleMs, onSample }: Soak): Promis
   for (let cycle = 0; cycle < cycles; cycle += 1) {
     const until = performance.now() + cycleMs;
     const visitors = Array.from({ length: VISITORS }, (_, first) => visitUntil(until, { url, roomIds, first }));
-    const [, ...made] = await Promise.all([talkUntil(until, residents), ...visitors]);
+    const [, , ...made] = await Promise.all([talkUntil(until, residents), flood(url), ...visitors]);
     visits += made.reduce((sum, number) => sum + number, 0);
     await untilForgotten(house);
+    mustHaveHeardAll(residents);
     samples.push({ ...((await give({ do: 'sample' })) as Sample), at: performance.now() - begun, visits });
     onSample(samples.at(-1) as Sample, cycle);
   }
@@ -71,9 +75,10 @@ async function settle(url: string): Promise<Resident[]> {
   const residents: Resident[] = [];
   for (let number = 0; number < ROOMS * RESIDENTS_PER_ROOM; number += 1) {
     const place = { roomId: `room-${number % ROOMS}`, username: `resident-${number}` };
-    const client = await RawClient.connect(url);
+    const chain = new Chain();
+    const client = await RawClient.connect(url, {}, (frame) => chain.hear(frame));
     await client.ask(number < ROOMS ? 'create:room' : 'add:member', place);
-    residents.push({ client, ...place });
+    residents.push({ client, chain, ...place });
   }
   return residents;
 }
@@ -83,6 +88,11 @@ async function talkUntil(until: number, residents: Resident[]): Promise<void> {
     const { client, roomId, username } = residents[number % residents.length] as Resident;
     await client.ask('create:chat', { roomId, username, message: `chat ${number}` });
   }
+}
+
+function mustHaveHeardAll(residents: Resident[]): void {
+  const fault = residents.flatMap(({ chain, username }) => chain.faults.map((what) => `Of ${username}: ${what}`))[0];
+  if (fault !== undefined) throw new Error(fault);
 }
 
 async function untilForgotten({ residents, give }: House): Promise<void> {
