@@ -11,7 +11,8 @@ const isId = (text: string): boolean =>
   text === text.trim() &&
   text.replace(INVISIBLE, '') !== '' &&
   !FORBIDDEN_IN_IDS.test(text) &&
-  encoder.encode(text).length <= LIMITS.idBytes;
+  // A code unit has three bytes at most.
+  (3 * text.length <= LIMITS.idBytes || encoder.encode(text).length <= LIMITS.idBytes);
 
 const countsAtMost = (text: string, codePoints: number): boolean =>
   text.length <= codePoints || (text.length <= 2 * codePoints && [...text].length <= codePoints);

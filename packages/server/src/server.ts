@@ -9,6 +9,7 @@ import type { Store } from './store/store.ts';
 import { guardDoor, originOptions } from './transport/door.ts';
 import { answerHttp } from './transport/http.ts';
 import { tighten } from './transport/lean.ts';
+import { inOneWrite } from './transport/one-write.ts';
 import { recoveringAdapter, welcomeBack } from './transport/recovering-adapter.ts';
 import { SocketIoWire, UNREAD } from './transport/socket-io-wire.ts';
 import { Turnstile } from './transport/turnstile.ts';
@@ -80,6 +81,7 @@ export function createServer({
   const node = new Node({ store, wire, log, limits, ...(grace !== undefined && { grace }), ...(trimEvery !== undefined && { trimEvery }) });
   const slow = { bytes: settings.maxWaiting ?? MAX_WAITING, tell: (socket: Socket) => node.services.fanOut.fallBehind(socket) };
   io.adapter(recoveringAdapter(node.services, { slow, mostWaiting: UNREAD.bytes }));
+  inOneWrite(io.engine);
   const door = guardDoor(io, { node, limits, trustedProxies: settings.trustedProxies, log });
 
   // The same functions for all sockets, each `this` in its turn: ten thousand sockets need no closures.

@@ -39,6 +39,7 @@ test('who is removed while he talks is not heard after his removal, and hears no
 
   const log = await readRoom(store, roomId, history.sent);
   await until(() => witness.hearing.heard.at(-1)?.seq === log.head, 'the witness heard the last entry');
+  await until(() => member.hearing.heard.at(-1)?.seq === rounds.at(-1)?.removed, 'the member heard the last of his removals');
   expect(faultsOf(history, log)).toEqual([]);
   for (const { accepted, removed } of rounds) expect(Math.max(0, ...accepted)).toBeLessThan(removed);
   expect(owner.hearing.heard.map(({ seq }) => seq)).toEqual(log.entries.map(({ seq }) => seq));

@@ -20,15 +20,41 @@ interface Commit<E extends CommandName> {
   rule: Rule<E>;
   command: Payload<E>;
   caller: Caller;
+  /** With others of its run. */
+  shared?: SharedReads | undefined;
+}
+
+/**
+ * Commands of one caller that rest on the same keys and set none of them may be under way together, and are kept in the
+ * order in which they began: each try of theirs is decided on the same facts. A store takes appends in the order in which
+ * they are asked, and what has moved stays moved: so once one of them is stale, those after it are, too, and each has its
+ * next try after the one before it.
+ */
+export class SharedReads {
+  readonly #facts: Promise<Facts>[] = [];
+
+  read(attempt: number, read: () => Promise<Facts>): Promise<Facts> {
+    const known = this.#facts[attempt];
+    if (known) return known;
+    const facts = read();
+    this.#facts[attempt] = facts;
+    return facts;
+  }
 }
 
 /** Reads what the rule rests on, decides, and appends on the condition that none of it has moved; else once more. */
-export async function commit<E extends CommandName>({ store, rule, command, caller }: Commit<E>): Promise<Outcome> {
+export async function commit<E extends CommandName>({
+  store,
+  rule,
+  command,
+  caller,
+  shared = new SharedReads(),
+}: Commit<E>): Promise<Outcome> {
   const { roomId, clientId } = command as { roomId: string; clientId?: string };
   const once = clientId === undefined ? undefined : `${caller.author}:${clientId}`;
   const rests = rule.rests(command, caller);
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-    const facts = await store.read(roomId, rests);
+    const facts = await shared.read(attempt, () => store.read(roomId, rests));
     const decided = await decideOrRecall(() => rule.decide(facts, command, caller), { store, roomId, once });
     if (!Array.isArray(decided)) return decided;
     if (decided.length === 0) return { outcome: 'unchanged', epoch: String(facts.epoch), seq: facts.head };

@@ -35,11 +35,15 @@ export interface ImportedValue {
 const part = (text: string): string => text.replace(/[%/]/g, encodeURIComponent);
 const keyOf = (...parts: string[]): string => parts.map(part).join('/');
 
+/** Letters of which nothing but their case is folded. */
+const ASCII = /^[ -~]*$/;
+
 /**
  * Names that people cannot tell apart by eye or by ear are one name: compatibility forms, case and invisible
  * characters do not count (Unicode NFKC, Default_Ignorable_Code_Point; to upper case and back, as ß and ς ask for).
  */
 export function foldName(username: string): string {
+  if (ASCII.test(username)) return username.toLowerCase();
   return username
     .normalize('NFKC')
     .replace(/\p{Default_Ignorable_Code_Point}/gu, '')

@@ -1,5 +1,6 @@
 import { ChatError, type EventName, events, isEventName, type Limits, type Payload } from '@engawa/protocol';
-import { handlers } from './handlers.ts';
+import type { SharedReads } from '../chat/commit.ts';
+import { handlers, runOf } from './handlers.ts';
 import { isDeeperThan } from './json-depth.ts';
 import { connectionOf } from './local-room.ts';
 import type { Services } from './services.ts';
@@ -29,7 +30,7 @@ export function receive(services: Services, peer: Peer, name: unknown, args: unk
     connection.mayAsk(event);
     if (!isEventName(event)) throw new ChatError('unknown_event');
     const ask = parse(event, args[0], services.limits);
-    connection.inTurn(() => answer(asked, event, ask));
+    connection.inTurn((shared) => answer(asked, event, ask, shared), runOf(event, ask));
   } catch (error) {
     refuse(asked, error);
   }
@@ -45,10 +46,10 @@ function parse<E extends EventName>(event: E, payload: unknown, limits: Limits):
 }
 
 /** The one place where what goes wrong is caught; it never rejects. */
-async function answer<E extends EventName>(asked: Asked, event: E, ask: Payload<E>): Promise<void> {
+async function answer<E extends EventName>(asked: Asked, event: E, ask: Payload<E>, shared: SharedReads): Promise<void> {
   const { services, peer, acknowledge } = asked;
   try {
-    const reply = await handlers[event](services, peer, ask);
+    const reply = await handlers[event](services, peer, ask, shared);
     if (acknowledge) acknowledge({ ok: true, ...reply });
     else if (isQuestion(event)) peer.emit(`${event}:success`, reply);
     services.wire.sent(peer);

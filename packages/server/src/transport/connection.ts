@@ -1,4 +1,5 @@
 import { ChatError, events, type Limits, type Rate } from '@engawa/protocol';
+import { SharedReads } from '../chat/commit.ts';
 import type { Identity } from './authenticate.ts';
 import type { CatchUp } from './catch-up.ts';
 import { Bucket } from './rates.ts';
@@ -18,6 +19,14 @@ interface Heard {
   fallBehind(peer: Peer, catchUp: CatchUp): void;
 }
 
+/** Asks of one connection that are begun together: more would keep others waiting. */
+const MOST_IN_A_RUN = 32;
+
+interface Asked {
+  task: (shared: SharedReads) => Promise<void>;
+  run: string | undefined;
+}
+
 /** One client's connection: who it is, where it sits, how much it may still ask, and what it asked so far. */
 export class Connection {
   readonly identity: Identity;
@@ -30,8 +39,10 @@ export class Connection {
   #resumes: Bucket | undefined;
   #signals: Bucket | undefined;
   #joins: Bucket | undefined;
-  #last: Promise<void> = Promise.resolve();
-  #waiting = 0;
+  #waiting: Asked[] | undefined;
+  #going: Promise<void> | undefined;
+  /** Asks that are waiting or being done. */
+  #asked = 0;
 
   constructor(identity: Identity, limits: Limits, addressPackets: Bucket | undefined) {
     this.identity = identity;
@@ -84,19 +95,42 @@ export class Connection {
     return seat?.usernames.size === 0 && this.seats.delete(roomId);
   }
 
-  /** What one connection asks is done in its order, one after the other: so a sender's own chats keep his order. */
-  inTurn(task: () => Promise<void>): void {
-    if (this.#waiting >= this.#limits.waitingPerConnection) throw new ChatError('busy');
-    this.#waiting += 1;
-    this.#last = this.#last.then(task).finally(() => {
-      this.#waiting -= 1;
-    });
+  /**
+   * What one connection asks is done in its order, one after the other: so a sender's own chats keep his order. Those that
+   * follow each other with the same `run` are begun together, for they keep it by themselves: they share what they read.
+   */
+  inTurn(task: Asked['task'], run?: string): void {
+    if (this.#asked >= this.#limits.waitingPerConnection) throw new ChatError('busy');
+    this.#asked += 1;
+    this.#waiting ??= [];
+    this.#waiting.push({ task, run });
+    this.#going ??= this.#goOn(this.#waiting);
   }
 
   /** Resolves when everything that was asked so far is done. */
   async settled(): Promise<void> {
-    await this.#last;
+    await this.#going;
   }
+
+  async #goOn(waiting: Asked[]): Promise<void> {
+    // What came in the same packet comes along.
+    await Promise.resolve();
+    while (waiting.length > 0) {
+      const begun = waiting.splice(0, lengthOfRun(waiting));
+      const shared = new SharedReads();
+      await Promise.all(begun.map(({ task }) => task(shared)));
+      this.#asked -= begun.length;
+    }
+    this.#waiting = undefined;
+    this.#going = undefined;
+  }
+}
+
+function lengthOfRun(waiting: Asked[]): number {
+  const { run } = waiting[0] as Asked;
+  if (run === undefined) return 1;
+  const end = waiting.findIndex((asked, index) => asked.run !== run || index === MOST_IN_A_RUN);
+  return end === -1 ? waiting.length : end;
 }
 
 const SIGNALS = new Set(Object.entries(events).flatMap(([event, definition]) => ('signalled' in definition ? [event] : [])));

@@ -9,7 +9,7 @@ import {
   type SignalName,
 } from '@engawa/protocol';
 import { createChat, deleteChat, listChats, updateChat } from '../chat/chats.ts';
-import { commit, type Outcome } from '../chat/commit.ts';
+import { commit, type Outcome, type SharedReads } from '../chat/commit.ts';
 import { memberKey } from '../chat/keys.ts';
 import { addMember, describeMembership, listMembers, removeMember, tailAt } from '../chat/members.ts';
 import { addReaction, removeReaction } from '../chat/reactions.ts';
@@ -23,7 +23,7 @@ import type { Signal } from './signals.ts';
 import type { Peer } from './wire.ts';
 
 type Ask = { roomId: string; username: string };
-type Handler<E extends EventName> = (services: Services, peer: Peer, ask: Payload<E>) => Promise<Reply<E>>;
+type Handler<E extends EventName> = (services: Services, peer: Peer, ask: Payload<E>, shared?: SharedReads) => Promise<Reply<E>>;
 
 /** Every event and what does it. */
 export const handlers: { [E in EventName]: Handler<E> } = {
@@ -49,21 +49,29 @@ export const handlers: { [E in EventName]: Handler<E> } = {
 
 /** A command that adds to the log of a room that the caller is in. */
 function command<E extends CommandName>(event: E, rule: Rule<E>): Handler<E> {
-  return async (services, peer, ask) => {
+  return async (services, peer, ask, shared) => {
     const { store } = services;
     const { roomId } = ask as Ask;
     const wasThere = connectionOf(peer).seats.has(roomId);
-    const outcome = await commit({ store, rule, command: ask, caller: callerOf(services, peer, roomId) });
+    const outcome = await commit({ store, rule, command: ask, caller: callerOf(services, peer, roomId), shared });
     if (!wasThere || outcome.outcome !== 'appended') tellCaller(peer, event, ask, outcome);
     return { ...placed(roomId, outcome), durability: store.durability } as Reply<E>;
   };
 }
 
+/** Chats that may be under way together: of one member, for only that he is one do they rest on. */
+export const runOf = <E extends EventName>(event: E, ask: Payload<E>): string | undefined => {
+  if (event !== 'create:chat') return undefined;
+  const { roomId, username } = ask as Ask;
+  // No id has a line break.
+  return `${roomId}\n${username}`;
+};
+
 /** Chats have a rate of their own; it is looked at in turn, when the joins before have been done. */
 function chatting(say: Handler<'create:chat'>): Handler<'create:chat'> {
-  return async (services, peer, chat) => {
+  return async (services, peer, chat, shared) => {
     connectionOf(peer).mayChat(chat.roomId);
-    return say(services, peer, chat);
+    return say(services, peer, chat, shared);
   };
 }
 

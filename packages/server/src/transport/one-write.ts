@@ -1,0 +1,23 @@
+import type { Socket as TcpSocket } from 'node:net';
+import type { Server, Socket } from 'socket.io';
+
+/**
+ * What waits for one client goes in one write to the kernel, however many packets it is: acknowledgements of chats that were
+ * kept by the same wait for the disk, above all. Engine.IO hands them to its transport one by one, between these two events.
+ */
+export function inOneWrite(engine: Server['engine']): void {
+  let corked: TcpSocket | undefined;
+  engine.on('flush', (conn: Socket['conn'], packets: unknown[]) => {
+    if (packets.length < 2 || corked) return;
+    corked = tcpSocketOf(conn);
+    corked?.cork();
+  });
+  engine.on('drain', () => {
+    corked?.uncork();
+    corked = undefined;
+  });
+}
+
+/** Of a WebSocket, where ws 8 has it; who polls has none of his own. */
+const tcpSocketOf = (conn: Socket['conn']): TcpSocket | undefined =>
+  (conn as unknown as { transport: { socket?: { _socket?: TcpSocket } } }).transport.socket?._socket;

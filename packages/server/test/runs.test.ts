@@ -1,0 +1,125 @@
+/** Chats of one member that are under way together. */
+import type { Answer } from '@engawa/protocol';
+import type { Append, Store } from '@engawa/server';
+import { expect, test } from 'vitest';
+import { resting } from '#chat/commit.js';
+import { type MemberValue, memberKey } from '#chat/keys.js';
+import { joining } from '#chat/members.js';
+import { ask, connect, done, startServer, withFault } from './helpers/server.ts';
+import { newStore } from './helpers/stores.ts';
+
+const ROOM = 'veranda';
+const [AYA, BEN] = ['aya', 'ben'];
+/** More than begin together. */
+const MANY = 80;
+
+const isChat = ({ drafts }: Append): boolean => drafts[0]?.kind === 'create:chat';
+const texts = Array.from({ length: MANY }, (_, index) => `chat ${index}`);
+
+/** A store that does `before` ahead of each append of a chat, and takes appends in the order in which they are asked. */
+function withBefore(store: Store, before: (count: number) => Promise<void>): Store {
+  let count = 0;
+  let turn: Promise<unknown> = Promise.resolve();
+  return withFault(store, {
+    append(room, append) {
+      const appended = turn.then(async () => {
+        if (isChat(append)) {
+          count += 1;
+          await before(count);
+        }
+        return store.append(room, append);
+      });
+      turn = appended.catch(() => undefined);
+      return appended;
+    },
+  });
+}
+
+async function start(store: Store) {
+  const { url } = await startServer({ store, limits: 'off' });
+  const [aya, ben] = [await connect(url), await connect(url)];
+  await done(aya, 'create:room', { roomId: ROOM, username: AYA });
+  await done(ben, 'add:member', { roomId: ROOM, username: BEN });
+  const heard: unknown[] = [];
+  ben.on('create:chat:success', ({ message }: { message: string }) => heard.push(message));
+  const say = (message: string): Promise<Answer<'create:chat'>> => ask(aya, 'create:chat', { roomId: ROOM, username: AYA, message });
+  const kept = async (): Promise<unknown[]> =>
+    (await done(ben, 'list:chats', { roomId: ROOM, limit: 500 })).chats.map(({ message }) => message);
+  return { aya, ben, say, heard, kept };
+}
+
+const seqsOf = (answers: Answer<'create:chat'>[]): number[] => answers.flatMap((answer) => (answer.ok ? [answer.seq] : []));
+
+test('they are kept, told and answered in the order in which they were said', async () => {
+  const store = await newStore();
+  let [under, most] = [0, 0];
+  const counting = withFault(store, {
+    append(room, append) {
+      under += 1;
+      most = Math.max(most, under);
+      return store.append(room, append).finally(() => (under -= 1));
+    },
+  });
+  const { say, heard, kept } = await start(counting);
+  const answered: string[] = [];
+  const answers = await Promise.all(texts.map((text) => say(text).finally(() => answered.push(text))));
+  expect(most, 'they are under way together').toBeGreaterThan(1);
+  expect(seqsOf(answers)).toHaveLength(MANY);
+  expect(seqsOf(answers)).toEqual(seqsOf(answers).toSorted((a, b) => a - b));
+  expect(answered).toEqual(texts);
+  expect(await kept()).toEqual(texts);
+  expect(heard).toEqual(texts);
+});
+
+test('also when what they rest on moves beneath them, again and again', async () => {
+  const store = await newStore();
+  const moveMember = async () => {
+    const key = memberKey(AYA);
+    const facts = await store.read(ROOM, { keys: [key] });
+    const member = facts.keys.get(key)?.value as unknown as MemberValue;
+    await store.append(ROOM, resting([joining(member, { node: 'node', quiet: false })], facts, [key]));
+  };
+  let moves = 0;
+  const moving = withBefore(store, async (count) => {
+    if (count % 7 !== 3 || moves === 20) return;
+    moves += 1;
+    await moveMember();
+  });
+  const { say, heard, kept } = await start(moving);
+  const answers = await Promise.all(texts.map(say));
+  expect(moves).toBeGreaterThan(5);
+  expect(seqsOf(answers)).toHaveLength(MANY);
+  expect(await kept()).toEqual(texts);
+  expect(heard).toEqual(texts);
+});
+
+test('one that cannot be kept is refused alone, and the others keep their order', async () => {
+  const store = await newStore();
+  const failing = withBefore(store, async (count) => {
+    if (count === 5) throw new Error('not this one');
+  });
+  const { say, kept } = await start(failing);
+  const answers = await Promise.all(texts.map(say));
+  expect(answers.map(({ ok }) => ok)).toEqual(texts.map((_, index) => index !== 4));
+  expect(await kept()).toEqual(texts.filter((_, index) => index !== 4));
+});
+
+test('what is asked between them waits for those before it, and those after it wait', async () => {
+  const { aya, say, kept } = await start(await newStore());
+  const before = texts.slice(0, 10).map(say);
+  const leaving = ask(aya, 'remove:member', { roomId: ROOM, username: AYA });
+  const after = texts.slice(10, 20).map(say);
+  expect((await Promise.all(before)).every(({ ok }) => ok)).toBe(true);
+  expect(await leaving).toMatchObject({ ok: true });
+  for (const answer of await Promise.all(after)) expect(answer).toMatchObject({ ok: false, error: { code: 'not_a_member' } });
+  expect(await kept()).toEqual(texts.slice(0, 10));
+});
+
+test('the same chat twice among them is kept once', async () => {
+  const { aya, kept } = await start(await newStore());
+  const twice = { roomId: ROOM, username: AYA, message: 'once', clientId: 'c-1' };
+  const [first, second] = await Promise.all([ask(aya, 'create:chat', twice), ask(aya, 'create:chat', twice)]);
+  expect(first).toMatchObject({ ok: true });
+  expect(second).toEqual(first);
+  expect(await kept()).toEqual(['once']);
+});
