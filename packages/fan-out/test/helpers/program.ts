@@ -154,7 +154,7 @@ class Doing {
 
   /** Whatever is under way to a client that hangs up may be heard or not: so it hears all before. */
   async #disconnectClient(pair: Pair): Promise<void> {
-    await this.#ask(pair);
+    await ended(pair);
     pair.client.disconnect();
     await until(() => pair.socket.disconnected, 'the server heard of the end');
   }
