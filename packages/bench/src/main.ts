@@ -85,10 +85,17 @@ async function run(): Promise<Report> {
   const tables: Table[] = [];
   for (const scenario of scenarios.filter(({ name }) => asked.includes(name))) {
     progress.begin(scenario.name);
-    tables.push(...(await scenario.run(bench)));
+    tables.push(...(await scenario.run(bench).catch((error: unknown) => [failure(scenario, error)])));
   }
   progress.end();
   return { machine: { ...machine, ...(options.quick && { form: 'QUICK: small, and short, to look at and not to believe' }) }, tables };
+}
+
+/** What fails is told in its place, and spoils nothing that was measured before. */
+function failure({ name }: Scenario, error: unknown): Table {
+  console.error(error);
+  process.exitCode = 1;
+  return { title: name, note: 'This could not be measured.', columns: [{ name: 'why' }], rows: [[(error as Error).message]] };
 }
 
 const rounds = Number(options.rounds ?? (options.quick ? 1 : ROUNDS));

@@ -51,6 +51,12 @@ test('several processes share the members and the rate', async () => {
   );
 });
 
+test('connections that only come are counted', async () => {
+  await withServerOf(ENGAWA, tmpdir(), ({ url }) =>
+    withGenerator(async (generator) => expect(await generator.connect({ url, dialect: ENGAWA.dialect }, 50)).toBeGreaterThan(0)),
+  );
+});
+
 test('a server that stands still is not spared: what was due meanwhile was due then', async () => {
   await withScene(FLOOR, here([{ name: 'room', rooms: 1, members: 4 }]), async ({ generator, server }) => {
     const stopped = sleep(400).then(async () => {

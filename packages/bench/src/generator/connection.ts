@@ -64,11 +64,6 @@ export class Connection {
     this.#socket.pause();
   }
 
-  close(): void {
-    this.#why = 'closed from this side';
-    this.#socket.resetAndDestroy();
-  }
-
   #receive(chunk: Buffer, length: number): void {
     if (this.#head === undefined) this.#frames.read(chunk, length);
     else this.#shakeHands(this.#head + chunk.toString('latin1', 0, length));

@@ -101,8 +101,7 @@ export type Order =
   | { do: 'talk'; run: number; beginAtMs: number; talk: Talk; part: Part }
   | { do: 'heard' }
   | { do: 'figures' }
-  | { do: 'ask'; warmUpMs: number; measuredMs: number }
-  | { do: 'leave' };
+  | { do: 'ask'; warmUpMs: number; measuredMs: number };
 
 export interface PartFigures {
   said: number[];
@@ -146,16 +145,16 @@ export class Generator {
     };
   }
 
-  /** So many connections that do nothing; seconds until all were taken. */
+  /** So many connections that do nothing; how many of them were taken a second. */
   async connect(target: Target, count: number): Promise<number> {
     const begun = performance.now();
-    await this.#all((part) => ({
+    const connected = await this.#all<number>((part) => ({
       do: 'connect',
       target,
       count: Math.ceil((count - part.index) / part.of),
       atOnce: Math.ceil(AT_ONCE / part.of),
     }));
-    return (performance.now() - begun) / 1000;
+    return sum(connected) / ((performance.now() - begun) / 1000);
   }
 
   /** Everybody talks by turns. `whenMeasured` is called when the warm-up is over, and answers what is called when the measured time is. */
@@ -182,10 +181,6 @@ export class Generator {
       latency: mergedOf(parts.map(({ latencies }) => latencies[0] as Counts)),
       load: loadOf(parts),
     };
-  }
-
-  async leave(): Promise<void> {
-    await this.#all(() => ({ do: 'leave' }));
   }
 
   async #untilHeard(patienceMs: number): Promise<PartFigures[]> {

@@ -55,7 +55,7 @@ class Hall {
 
 let halls: Hall[] = [];
 /** Connections of no group, and members who read nothing. */
-let others: Member[] = [];
+const others: Member[] = [];
 let run = 0;
 let beginAtMs = 0;
 let measuredFromUs = 0;
@@ -159,13 +159,16 @@ async function inTurn<Item>(
   await Promise.race([Promise.all(Array.from({ length: atOnce }, work)), timeUp]);
 }
 
-async function connect(target: Target, count: number, atOnce: number): Promise<void> {
+/** How many came in. */
+async function connect(target: Target, count: number, atOnce: number): Promise<number> {
   const places = Array.from({ length: count }, (_, number) => ({ roomId: 'none', username: `visitor-${number}` }));
-  await inTurn(
-    places,
-    { atOnce, deadline: performance.now() + CONNECTING_MS },
-    async (place) => void others.push(await enter(place, 'connect', { target })),
+  await inTurn(places, { atOnce, deadline: performance.now() + CONNECTING_MS }, (place) =>
+    enter(place, 'connect', { target }).then(
+      (member) => void others.push(member),
+      () => undefined,
+    ),
   );
+  return others.length;
 }
 
 function reset(): void {
@@ -256,12 +259,6 @@ const figures = (): PartFigures => ({
   lost,
 });
 
-async function leave(): Promise<void> {
-  for (const member of [...others, ...halls.flatMap(({ members }) => members.flat())]) member.leave();
-  [halls, others] = [[], []];
-  await sleep(0);
-}
-
 followOrders<Order>(async (order) => {
   switch (order.do) {
     case 'gather':
@@ -276,7 +273,5 @@ followOrders<Order>(async (order) => {
       return figures();
     case 'ask':
       return ask(order);
-    case 'leave':
-      return leave();
   }
 });

@@ -106,11 +106,6 @@ export class Member {
     this.#connection.stopReading();
   }
 
-  leave(): void {
-    this.#isJoined = false;
-    this.#connection.close();
-  }
-
   async #untilIn(event: Entrance): Promise<void> {
     await new Promise<void>((resolve, reject) => (this.#waiting = { event, resolve, reject }));
     this.#waiting = undefined;

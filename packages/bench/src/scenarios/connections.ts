@@ -79,7 +79,7 @@ async function measure(
   kind: ServerKind,
   { accepted, joined, settleMs }: { accepted: number; joined: number; settleMs: number },
 ): Promise<Figures> {
-  const seconds = await withServerOf(kind, folder, ({ url }) =>
+  const perSecond = await withServerOf(kind, folder, ({ url }) =>
     withGenerator((generator) => generator.connect({ url, dialect: kind.dialect }, accepted)),
   );
   return withServerOf(kind, folder, ({ url, pid }) =>
@@ -89,7 +89,7 @@ async function measure(
       const gathered = await generator.gather({ target: { url, dialect: kind.dialect }, groups, textBytes: 100, patienceMs: PATIENCE_MS });
       await sleep(settleMs);
       return {
-        perSecond: accepted / seconds,
+        perSecond,
         joined: gathered.joined,
         before,
         resident: residentBytes(pid),
