@@ -1,7 +1,8 @@
 /** What happens in a room and is not kept: who types, who is here, who has read how far. */
+import { openMemory } from '@engawa/server';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
-import { ask, connect, done, hearing, refused, startServer, until } from './helpers/server.ts';
+import { ask, connect, done, hearing, refused, startServer, until, withFault } from './helpers/server.ts';
 import { anotherFor, stores } from './helpers/stores.ts';
 
 const roomId = 'veranda';
@@ -18,6 +19,15 @@ const say = (socket: Socket, username: string, message: string) => done(socket, 
 const drop = (socket: Socket): void => void socket.io.engine.close();
 const memberNamed = async (socket: Socket, name: string) =>
   (await done(socket, 'list:members', { roomId })).members.find(({ username }) => username === name);
+
+test('what a page has shown is read, though the node was not told of it yet', async () => {
+  const store = withFault(openMemory(), { subscribe: async () => () => undefined });
+  const { aya, ben } = await startRoom({ store });
+  await say(aya, 'aya', 'hello');
+  const { seq } = await done(ben, 'list:chats', { roomId });
+  expect(await done(ben, 'mark:read', { roomId, username: 'ben', seq })).toMatchObject({ read: seq, unread: 0 });
+  expect((await refused(ben, 'mark:read', { roomId, username: 'ben', seq: seq + 1 })).code).toBe('invalid_payload');
+});
 
 test('who types is told to the room, and no entry', async () => {
   const { store, aya, ben } = await startRoom();

@@ -111,7 +111,9 @@ async function markRead({ store, fanOut }: Services, peer: Peer, ask: Payload<'m
   const { roomId, username, seq } = ask;
   mustBeSeated(peer, ask);
   const room = await fanOut.find(roomId);
-  const head = room?.follower.position?.seq ?? 0;
+  // A page may have shown what this node was not told yet.
+  if (seq > (room?.position?.seq ?? 0)) await room?.follower.catchUp();
+  const head = room?.position?.seq ?? 0;
   if (seq > head) throw new ChatError('invalid_payload', { message: 'seq: is after the newest entry' });
   const read = await store.mark(roomId, memberKey(username), seq);
   if (read === null) throw new ChatError('not_a_member');
