@@ -5,7 +5,7 @@ import { RedisServer } from './redis-server.ts';
 import { until } from './waiting.ts';
 
 const SLOTS = 16_384;
-const OK_MS = 20_000;
+const OK_MS = 50_000;
 const MIGRATE_MS = 5000;
 const KEYS_AT_A_TIME = 100;
 const OUT_OF_REACH = ['handshake', 'noaddr', 'disconnected', 'fail', 'fail?'];

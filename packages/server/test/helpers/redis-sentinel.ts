@@ -4,7 +4,7 @@ import { RedisServer } from './redis-server.ts';
 import { until } from './waiting.ts';
 
 const NAME = 'mymaster';
-const OK_MS = 20_000;
+const OK_MS = 50_000;
 
 export interface SentinelOptions extends RedisOptions {
   sentinels?: number;
