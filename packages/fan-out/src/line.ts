@@ -24,6 +24,12 @@ function beforePacket(this: EngineConnection): void {
   line.flush();
 }
 
+/** Nor is it lost when the server ends the connection. */
+function closeFlushed(this: EngineConnection, discard?: boolean): void {
+  lines.get(this)?.flush();
+  (Object.getPrototypeOf(this) as EngineConnection).close.call(this, discard);
+}
+
 /**
  * The way to one client. Everything that was emitted to its rooms up to a number is written, and nothing after: so whatever
  * else happens to it (another packet, a join, a leave) need only have it flushed before, and all order is kept.
@@ -51,6 +57,7 @@ export class Line {
     const line = new Line(client);
     lines.set(client.conn, line);
     client.conn.on('packetCreate', beforePacket);
+    client.conn.close = closeFlushed;
     return line;
   }
 

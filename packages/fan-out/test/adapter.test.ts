@@ -123,6 +123,15 @@ test('what was emitted before the server closes goes out', async () => {
   }
 });
 
+test('what was emitted before the server ends a connection below Socket.IO goes out', async () => {
+  const running = await start();
+  const [{ socket, heard }] = (await joinAll(running, 1)) as [Pair];
+  const sent = emitMany(running, 5);
+  socket.conn.close();
+  await until(() => heard.length === 6, 'it heard of the end');
+  expect(heard.slice(0, 5)).toEqual(sent);
+});
+
 test('volatile messages are dropped for who is busy, and the room may be asked who is there', async () => {
   const running = await start();
   const pairs = await joinAll(running, 3);

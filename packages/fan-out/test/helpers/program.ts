@@ -45,19 +45,25 @@ type Step = typeof step extends fc.Arbitrary<infer Value> ? Value : never;
 export async function run(running: Running, steps: Step[]): Promise<string[][]> {
   running.io.of(OTHER).on('connection', (socket) => void socket.join(ROOMS));
   const pairs = await Promise.all(CLIENTS.map((options) => join(running, options)));
-  await openOther(running.io, pairs.at(-1)!);
+  const other = await openOther(running.io, pairs.at(-1)!);
   const all = [...pairs];
   const answers: Promise<string>[] = [];
   for (const [at, { socket }] of pairs.entries()) void socket.join(ROOMS.slice(0, at));
   for (const each of steps) await new Doing(running, pairs, { all, answers }).take(each);
+  // Its connection may be there for the second namespace alone.
+  await ended(other);
   for (const pair of all) await ended(pair);
-  return [...all.map(({ heard }) => [...heard]), await Promise.all(answers)];
+  const answered = await Promise.all(answers);
+  // Whether somebody's answer is in time when his end is near is for either server to see.
+  const isEnded = steps.some((each) => each.do === 'disconnect' || each.do === 'client disconnects');
+  return [...all.map(({ heard }) => [...heard]), isEnded ? [] : answered];
 }
 
 /** The second namespace on the connection: what is heard there is written down with the rest. */
-async function openOther(io: Server, { client, heard }: Pair): Promise<void> {
+async function openOther(io: Server, { client, heard }: Pair): Promise<Pair> {
   const other = await pairOf(io, client.io.socket(OTHER), OTHER);
   other.client.onAny((...args: unknown[]) => heard.push(`other: ${JSON.stringify(args)}`));
+  return other;
 }
 
 async function ended(pair: Pair): Promise<void> {
@@ -119,7 +125,7 @@ class Doing {
       case 'client disconnects':
         return this.#disconnectClient(this.#pairs[step.who]!);
       case 'disconnect':
-        return void this.#socket(step.who).disconnect(step.close);
+        return this.#disconnect(this.#pairs[step.who]!, step.close);
       case 'wait':
         if (step.milliseconds === 0) return;
         return new Promise((resolve) => (step.milliseconds === 1 ? setImmediate(resolve) : setTimeout(resolve, step.milliseconds)));
@@ -150,6 +156,12 @@ class Doing {
     this.#pairs[who] = pair;
     this.#kept.all.push(pair);
     await pair.socket.join(ROOMS[0]!);
+  }
+
+  /** An answer for a namespace that is closed ends the connection, at whatever moment: so there is none under way. */
+  async #disconnect(pair: Pair, close: boolean): Promise<void> {
+    if (pair.client.io === this.#pairs.at(-1)?.client.io) for (let times = 0; times < 2; times += 1) await this.#ask(pair);
+    pair.socket.disconnect(close);
   }
 
   /** Whatever is under way to a client that hangs up may be heard or not: so it hears all before. */
