@@ -25,12 +25,15 @@ export class Heartbeat {
   /** Those of them who were given more time. */
   readonly #excused = new Set<Pinged>();
   readonly #timer: NodeJS.Timeout;
-  #turn = 0;
+  readonly #portionMs: number;
+  readonly #begun = performance.now();
+  #turns = 0;
 
   /** Milliseconds. */
   constructor({ interval, timeout }: { interval: number; timeout: number }) {
     this.#timeout = timeout;
-    this.#timer = setInterval(() => this.#beat(), interval / PORTIONS);
+    this.#portionMs = interval / PORTIONS;
+    this.#timer = setInterval(() => this.#beat(), this.#portionMs);
   }
 
   /** Pings the connection from now on, instead of its own timers; one that is built otherwise than we know keeps those. */
@@ -40,7 +43,7 @@ export class Heartbeat {
     // Without it Engine.IO pings no more, and without a ping it waits for no answer.
     connection.pingIntervalTimer = null;
     // The portion that was pinged last comes after a whole interval.
-    this.#portions[this.#turn]?.add(connection);
+    this.#portions[this.#turns % PORTIONS]?.add(connection);
     connection.on('packet', this.#onPacket);
     connection.on('close', this.#onClose);
     // The answer may have gone with the old transport; the library does not wait for it either.
@@ -51,11 +54,18 @@ export class Heartbeat {
     clearInterval(this.#timer);
   }
 
+  /** A timer that comes late is not late for all that follow: what should have had its turn by now has it. */
   #beat(): void {
-    this.#giveUp(performance.now());
-    this.#turn = (this.#turn + 1) % PORTIONS;
-    const until = performance.now() + this.#timeout;
-    for (const connection of this.#portions[this.#turn] ?? []) {
+    const now = performance.now();
+    this.#giveUp(now);
+    const due = Math.floor((now - this.#begun) / this.#portionMs);
+    // After a standstill of more than an interval nobody is pinged twice.
+    this.#turns = Math.max(this.#turns, due - PORTIONS);
+    for (; this.#turns < due; this.#turns += 1) this.#ping(this.#portions[(this.#turns + 1) % PORTIONS] ?? [], now + this.#timeout);
+  }
+
+  #ping(portion: Iterable<Pinged>, until: number): void {
+    for (const connection of portion) {
       if (this.#asked.has(connection)) continue;
       this.#asked.set(connection, until);
       connection.sendPacket('ping');
