@@ -12,7 +12,7 @@ test('a crowd passes in its order, and others come between', async () => {
   setImmediate(turn);
   await Promise.all(Array.from({ length: 100 }, (_, each) => turnstile.pass().then(() => passed.push(each))));
   expect(passed).toEqual(Array.from({ length: 100 }, (_, each) => each));
-  expect(turns).toBeGreaterThan(10);
+  expect(turns).toBeGreaterThan(5);
 });
 
 test('who comes alone passes at once', async () => {
