@@ -3,18 +3,11 @@
  * where the address of a Redis is given, with the Redis Streams adapter. Rooms and chats are named as ours are.
  */
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient } from '@redis/client';
 import { createAdapter } from '@socket.io/redis-streams-adapter';
 import { Server } from 'socket.io';
-
-interface Place {
-  roomId: string;
-  username: string;
-}
-type Chat = Place & { message: string };
-type Acknowledge = (answer: { ok: true }) => void;
+import { listen, serveRooms } from '../peer-rooms.ts';
 
 const LINGER_MS = 1_000;
 
@@ -23,18 +16,7 @@ const redis = redisUrl === undefined ? undefined : await createClient({ url: red
 const http = createServer();
 const io = new Server(http, { connectionStateRecovery: {}, ...(redis && { adapter: createAdapter(redis) }) });
 
-io.on('connection', (socket) => {
-  async function join({ roomId }: Place, acknowledge: Acknowledge): Promise<void> {
-    await socket.join(roomId);
-    acknowledge({ ok: true });
-  }
-  socket.on('create:room', join);
-  socket.on('add:member', join);
-  socket.on('create:chat', ({ roomId, username, message }: Chat, acknowledge: Acknowledge) => {
-    io.to(roomId).emit('create:chat:success', { roomId, username, message });
-    acknowledge({ ok: true });
-  });
-});
+serveRooms(io);
 
 async function stop(): Promise<never> {
   // Whose connection is half open does not answer, which would take half a minute to find out.
@@ -45,6 +27,4 @@ async function stop(): Promise<never> {
 }
 process.once('SIGTERM', () => void stop());
 
-http.listen(Number(port), '127.0.0.1', () => {
-  console.log(`The peer is listening on http://127.0.0.1:${(http.address() as AddressInfo).port}`);
-});
+listen(http, Number(port));

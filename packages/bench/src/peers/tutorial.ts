@@ -4,14 +4,9 @@
  * not waited for here: a chat is told while it is on its way to Redis.
  */
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { createClient } from '@redis/client';
 import { Server } from 'socket.io';
-
-interface Place {
-  roomId: string;
-  username: string;
-}
+import { type Chat, listen, type Place } from '../peer-rooms.ts';
 
 const [url = ''] = process.argv.slice(2);
 const redis = await createClient({ url, RESP: 2 }).connect();
@@ -46,13 +41,11 @@ io.on('connection', (socket) => {
     await socket.leave(roomId);
     io.to(roomId).emit('remove:member:success', { roomId, username });
   });
-  socket.on('create:chat', ({ roomId, username, message }: Place & { message: string }) => {
+  socket.on('create:chat', ({ roomId, username, message }: Chat) => {
     void redis.lPush(`chat::${roomId}`, `${username}::${message}`);
     io.to(roomId).emit('create:chat:success', { roomId, username, message });
   });
 });
 
 process.once('SIGTERM', () => process.exit());
-http.listen({ port: 0, host: '127.0.0.1', backlog: 4_096 }, () => {
-  console.log(`The peer is listening on http://127.0.0.1:${(http.address() as AddressInfo).port}`);
-});
+listen(http);

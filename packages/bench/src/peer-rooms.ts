@@ -1,0 +1,36 @@
+/** What peers of Socket.IO have in common: rooms, and nothing else. Nothing is kept here, and who joins is told to nobody. */
+import type { Server as HttpServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Server } from 'socket.io';
+
+export interface Place {
+  roomId: string;
+  username: string;
+}
+export type Chat = Place & { message: string };
+type Acknowledge = ((answer: { ok: true }) => void) | undefined;
+
+/** As Engawa has it: more who come at once wait in the kernel. */
+const BACKLOG = 4_096;
+
+export function serveRooms(io: Server): void {
+  io.on('connection', (socket) => {
+    async function join({ roomId }: Place, acknowledge: Acknowledge): Promise<void> {
+      await socket.join(roomId);
+      acknowledge?.({ ok: true });
+    }
+    socket.on('create:room', join);
+    socket.on('add:member', join);
+    socket.on('create:chat', ({ roomId, username, message }: Chat, acknowledge: Acknowledge) => {
+      io.to(roomId).emit('create:chat:success', { roomId, username, message });
+      acknowledge?.({ ok: true });
+    });
+  });
+}
+
+/** Whoever started the peer waits to hear where it listens. */
+export function listen(http: HttpServer, port = 0): void {
+  http.listen({ port, host: '127.0.0.1', backlog: BACKLOG }, () => {
+    console.log(`The peer is listening on http://127.0.0.1:${(http.address() as AddressInfo).port}`);
+  });
+}
