@@ -141,7 +141,7 @@ export class Outbox {
 
   #objectionTo({ message }: StoredChat): Refused | undefined {
     if (this.#isClosed) return closed();
-    const bytes = this.#chats.reduce((sum, chat) => sum + chat.bytes, sizeOf(message));
+    const bytes = bytesOf(this.#chats) + sizeOf(message);
     const isFull = this.#chats.length >= OUTBOX_CHATS || bytes > OUTBOX_BYTES;
     return isFull ? refused('busy', 'Too many chats are waiting to be sent.', true) : undefined;
   }
@@ -203,14 +203,11 @@ export class Outbox {
 }
 
 function forgetOldest(recent: Outgoing[]): void {
-  let bytes = 0;
-  const isBeyond = (chat: Outgoing, age: number) => {
-    bytes += chat.bytes;
-    return age >= OUTBOX_CHATS || bytes > OUTBOX_BYTES;
-  };
-  const beyond = recent.findLastIndex((chat, index) => isBeyond(chat, recent.length - 1 - index));
-  recent.splice(0, beyond + 1);
+  let bytes = bytesOf(recent);
+  while (recent.length > OUTBOX_CHATS || bytes > OUTBOX_BYTES) bytes -= recent.shift()?.bytes ?? 0;
 }
+
+const bytesOf = (chats: Outgoing[]): number => chats.reduce((sum, chat) => sum + chat.bytes, 0);
 
 /** Where the room has a chat. */
 export interface Place {

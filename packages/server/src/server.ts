@@ -59,7 +59,7 @@ export function createServer({
   pingTimeout,
   stuckAfter = STUCK_MS,
 }: ServerOptions): ChatServer {
-  const { largeRoom = LIMITS.largeRoom } = settings;
+  const { largeRoom = LIMITS.largeRoom, maxWaiting = MAX_WAITING } = settings;
   const limits: Limits = { ...LIMITS, largeRoom, ...(settings.limits === 'off' && { rates: null }), retention: retentionIn(settings) };
   let isClosing = false;
 
@@ -77,9 +77,9 @@ export function createServer({
     ...(pingInterval !== undefined && { pingInterval }),
     ...(pingTimeout !== undefined && { pingTimeout }),
   });
-  const wire = new SocketIoWire(io, { waiting: settings.maxWaiting ?? MAX_WAITING, stuck: stuckAfter });
+  const wire = new SocketIoWire(io, { waiting: maxWaiting, stuck: stuckAfter });
   const node = new Node({ store, wire, log, limits, ...(grace !== undefined && { grace }), ...(trimEvery !== undefined && { trimEvery }) });
-  const slow = { bytes: settings.maxWaiting ?? MAX_WAITING, tell: (socket: Socket) => node.services.fanOut.fallBehind(socket) };
+  const slow = { bytes: maxWaiting, tell: (socket: Socket) => node.services.fanOut.fallBehind(socket) };
   io.adapter(recoveringAdapter(node.services, { slow, mostWaiting: UNREAD.bytes }));
   inOneWrite(io.engine);
   const door = guardDoor(io, { node, limits, trustedProxies: settings.trustedProxies, log });
