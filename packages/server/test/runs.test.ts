@@ -1,11 +1,11 @@
 /** Chats of one member that are under way together. */
 import type { Answer } from '@engawa/protocol';
-import type { Append, Store } from '@engawa/server';
-import { expect, test } from 'vitest';
+import type { Append, Ask, Store } from '@engawa/server';
+import { describe, expect, test } from 'vitest';
 import { resting } from '#chat/commit.js';
 import { type MemberValue, memberKey } from '#chat/keys.js';
 import { joining } from '#chat/members.js';
-import { ask, connect, done, startServer, withFault } from './helpers/server.ts';
+import { ask, connect, done, refused, startServer, withFault } from './helpers/server.ts';
 import { newStore } from './helpers/stores.ts';
 
 const ROOM = 'veranda';
@@ -122,4 +122,64 @@ test('the same chat twice among them is kept once', async () => {
   expect(first).toMatchObject({ ok: true });
   expect(second).toEqual(first);
   expect(await kept()).toEqual(['once']);
+});
+
+describe('what was read for those before them', () => {
+  const CHAT = { roomId: ROOM, username: BEN, message: 'hello' };
+  const SESSION = { session: 'ben-'.padEnd(32, 's') };
+  const isOfBen = ({ keys }: Ask): boolean => keys?.join() === memberKey(BEN);
+
+  async function start() {
+    let reads = 0;
+    const store = await newStore();
+    const counting = withFault(store, {
+      read(room, asked) {
+        if (isOfBen(asked)) reads += 1;
+        return store.read(room, asked);
+      },
+    });
+    const { url } = await startServer({ store: counting, limits: 'off' });
+    const [aya, joined, ben] = [await connect(url), await connect(url, { auth: SESSION }), await connect(url, { auth: SESSION })];
+    await done(aya, 'create:room', { roomId: ROOM, username: AYA });
+    await done(joined, 'add:member', { roomId: ROOM, username: BEN });
+    const readsOf = async (asked: Promise<unknown>): Promise<number> => {
+      const before = reads;
+      await asked;
+      return reads - before;
+    };
+    expect(await readsOf(done(ben, 'create:chat', { ...CHAT, clientId: 'c-1' }))).toBe(1);
+    return { aya, joined, ben, readsOf };
+  }
+
+  test('is enough as long as it stands', async () => {
+    const { ben, readsOf } = await start();
+    expect(await readsOf(done(ben, 'create:chat', CHAT))).toBe(0);
+    await done(ben, 'list:rooms', {});
+    expect(await readsOf(done(ben, 'create:chat', CHAT)), 'after something else').toBe(1);
+  });
+
+  test('lets nobody speak who was removed since, and nobody else under his name', async () => {
+    const { aya, ben } = await start();
+    await done(aya, 'remove:member', { roomId: ROOM, username: BEN });
+    expect(await refused(ben, 'create:chat', CHAT)).toMatchObject({ code: 'not_a_member' });
+    expect(await done(ben, 'create:chat', { ...CHAT, clientId: 'c-1' }), 'kept before').toMatchObject({ seq: 4 });
+    await done(aya, 'add:member', { roomId: ROOM, username: BEN });
+    expect(await refused(ben, 'create:chat', CHAT)).toMatchObject({ code: 'not_a_member' });
+  });
+
+  test('does not keep out who has come back', async () => {
+    const { aya, joined, ben, readsOf } = await start();
+    await done(aya, 'remove:member', { roomId: ROOM, username: BEN });
+    expect(await refused(ben, 'create:chat', CHAT)).toMatchObject({ code: 'not_a_member' });
+    await done(joined, 'add:member', { roomId: ROOM, username: BEN });
+    expect(await readsOf(done(ben, 'create:chat', CHAT))).toBe(1);
+  });
+
+  test('is of one life of the room', async () => {
+    const { aya, ben } = await start();
+    await done(aya, 'delete:room', { roomId: ROOM, username: AYA });
+    expect(await refused(ben, 'create:chat', CHAT)).toMatchObject({ code: 'room_not_found' });
+    await done(aya, 'create:room', { roomId: ROOM, username: BEN });
+    expect(await refused(ben, 'create:chat', CHAT)).toMatchObject({ code: 'not_a_member' });
+  });
 });

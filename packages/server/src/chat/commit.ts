@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { ChatError, type CommandName, type Payload } from '@engawa/protocol';
-import type { Append, Facts, Store } from '../store/store.ts';
+import type { Append, Facts, Kept, Store } from '../store/store.ts';
 import type { Caller, Decided, Rule } from './rule.ts';
 
 /** How often a decision is taken again when others keep moving what it rests on. */
@@ -28,17 +28,25 @@ interface Commit<E extends CommandName> {
  * Commands of one caller that rest on the same keys and set none of them may be under way together, and are kept in the
  * order in which they began: each try of theirs is decided on the same facts. A store takes appends in the order in which
  * they are asked, and what has moved stays moved: so once one of them is stale, those after it are, too, and each has its
- * next try after the one before it.
+ * next try after the one before it. Those that come later have their first try on the facts that were read last.
  */
 export class SharedReads {
-  readonly #facts: Promise<Facts>[] = [];
+  /** Read for those before these: what moved since makes an append stale. */
+  kept: Facts | undefined;
+  #newest: Facts | undefined;
+  #facts: Promise<Facts>[] = [];
 
-  read(attempt: number, read: () => Promise<Facts>): Promise<Facts> {
-    const known = this.#facts[attempt];
-    if (known) return known;
-    const facts = read();
+  async read(attempt: number, read: () => Promise<Facts>): Promise<Facts> {
+    const facts = this.#facts[attempt] ?? read();
     this.#facts[attempt] = facts;
+    this.#newest = await facts;
     return facts;
+  }
+
+  /** All of them are done; others follow. */
+  beginAgain(): void {
+    this.kept = this.#newest;
+    this.#facts = [];
   }
 }
 
@@ -54,50 +62,56 @@ export async function commit<E extends CommandName>({
   const once = clientId === undefined ? undefined : `${caller.author}:${clientId}`;
   const rests = rule.rests(command, caller);
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-    const facts = await shared.read(attempt, () => store.read(roomId, rests));
-    const decided = await decideOrRecall(() => rule.decide(facts, command, caller), { store, roomId, once });
-    if (!Array.isArray(decided)) return decided;
-    if (decided.length === 0) return { outcome: 'unchanged', epoch: String(facts.epoch), seq: facts.head };
-    const appended = await store.append(roomId, { ...resting(decided, facts, rests.keys), ...(once !== undefined && { once }) });
-    if (appended.outcome !== 'stale') return { outcome: appended.outcome, epoch: appended.epoch, ...lastOf(appended.entries) };
+    const kept = attempt === 0 ? shared.kept : undefined;
+    const facts = kept ?? (await shared.read(attempt, () => store.read(roomId, rests)));
+    const { drafts, refusal } = decide(() => rule.decide(facts, command, caller));
+    if (drafts.length > 0) {
+      const append = resting(drafts, facts, rests.keys);
+      if (once !== undefined) append.once = once;
+      const appended = await store.append(roomId, append);
+      if (appended.outcome !== 'stale') return outcomeOf(appended.outcome, appended);
+    } else if (!kept) {
+      // Only an append says whether kept facts are still so.
+      return (await recalled(store, roomId, once)) ?? unchanged(facts, refusal);
+    }
   }
   throw new ChatError('busy');
+}
+
+function decide(decideNow: () => Decided[]): { drafts: Decided[]; refusal?: Error } {
+  try {
+    return { drafts: decideNow() };
+  } catch (error) {
+    return { drafts: [], refusal: error as Error };
+  }
 }
 
 /**
  * A retry is answered as the first time, whatever happened since: somebody who said a last word and was removed before
  * he heard the answer is told that it was kept, and so is who finds nothing to change because his first try changed it.
  */
-async function decideOrRecall(
-  decide: () => Decided[],
-  { store, roomId, once }: { store: Store; roomId: string; once: string | undefined },
-): Promise<Decided[] | Outcome> {
-  let decided: Decided[] = [];
-  let refusal: Error | undefined;
-  try {
-    decided = decide();
-  } catch (error) {
-    refusal = error as Error;
-  }
-  if (decided.length > 0) return decided;
+async function recalled(store: Store, roomId: string, once: string | undefined): Promise<Outcome | undefined> {
   const kept = once === undefined ? null : await store.recall(roomId, once);
-  if (kept) return { outcome: 'repeated', epoch: kept.epoch, ...lastOf(kept.entries) };
+  return kept ? outcomeOf('repeated', kept) : undefined;
+}
+
+function unchanged({ epoch, head }: Facts, refusal: Error | undefined): Outcome {
   if (refusal) throw refusal;
-  return decided;
+  return { outcome: 'unchanged', epoch: String(epoch), seq: head };
 }
 
 /** The append of what was decided, on the condition that the keys are as they were, and the entries the same. */
 export function resting(decided: Decided[], facts: Facts, keys: string[]): Append {
   return {
-    drafts: decided.map((each) => ({ id: randomUUID(), ...each })),
+    drafts: decided.map((each) => ({ ...each, id: randomUUID() })),
     epoch: facts.epoch,
     given: keys.map((key) => [key, facts.keys.get(key)?.seq ?? 0]),
-    entries: [...facts.entries].map(([seq, { id }]) => [seq, id]),
+    entries: Array.from(facts.entries, ([seq, { id }]) => [seq, id]),
   };
 }
 
-function lastOf(entries: { seq: number; id: string; at: number }[]): { seq: number; id: string; at: number } {
+function outcomeOf(outcome: Outcome['outcome'], { epoch, entries }: Kept): Outcome {
   const last = entries.at(-1);
   if (!last) throw new Error('An append has one entry at least.');
-  return last;
+  return { outcome, epoch, seq: last.seq, id: last.id, at: last.at };
 }

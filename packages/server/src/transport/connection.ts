@@ -43,6 +43,8 @@ export class Connection {
   #going: Promise<void> | undefined;
   /** Asks that are waiting or being done. */
   #asked = 0;
+  /** What was read for those who were last begun together, and which run that was. */
+  #last: { run: string | undefined; shared: SharedReads } | undefined;
 
   constructor(identity: Identity, limits: Limits, addressPackets: Bucket | undefined) {
     this.identity = identity;
@@ -97,7 +99,8 @@ export class Connection {
 
   /**
    * What one connection asks is done in its order, one after the other: so a sender's own chats keep his order. Those that
-   * follow each other with the same `run` are begun together, for they keep it by themselves: they share what they read.
+   * follow each other with the same `run` are begun together, for they keep it by themselves: they share what they read, and
+   * so do those that come later, as long as nothing else was asked between.
    */
   inTurn(task: Asked['task'], run?: string): void {
     if (this.#asked >= this.#limits.waitingPerConnection) throw new ChatError('busy');
@@ -117,12 +120,19 @@ export class Connection {
     await Promise.resolve();
     while (waiting.length > 0) {
       const begun = waiting.splice(0, lengthOfRun(waiting));
-      const shared = new SharedReads();
-      await Promise.all(begun.map(({ task }) => task(shared)));
+      const [first] = begun as [Asked];
+      const shared = this.#sharedBy(first.run);
+      await (begun.length === 1 ? first.task(shared) : Promise.all(begun.map(({ task }) => task(shared))));
       this.#asked -= begun.length;
     }
     this.#waiting = undefined;
     this.#going = undefined;
+  }
+
+  #sharedBy(run: string | undefined): SharedReads {
+    if (run === undefined || run !== this.#last?.run) this.#last = { run, shared: new SharedReads() };
+    else this.#last.shared.beginAgain();
+    return this.#last.shared;
   }
 }
 

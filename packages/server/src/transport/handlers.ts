@@ -69,7 +69,7 @@ export const runOf = <E extends EventName>(event: E, ask: Payload<E>): string | 
 
 /** Chats have a rate of their own; it is looked at in turn, when the joins before have been done. */
 function chatting(say: Handler<'create:chat'>): Handler<'create:chat'> {
-  return async (services, peer, chat, shared) => {
+  return (services, peer, chat, shared) => {
     connectionOf(peer).mayChat(chat.roomId);
     return say(services, peer, chat, shared);
   };
@@ -151,7 +151,7 @@ const isSamePlace = (follows: Position | null, { epoch, seq }: Outcome): follows
   follows?.epoch === epoch && follows.seq === seq;
 
 function placed(roomId: string, { epoch, seq, id, at }: Outcome) {
-  return { roomId, epoch, seq, ...(id !== undefined && { id }), ...(at !== undefined && { at }) };
+  return id === undefined ? { roomId, epoch, seq } : { roomId, epoch, seq, id, at };
 }
 
 /** Whoever asked sees that it succeeded, also when the room heard nothing now, or he is not there to hear it. */

@@ -61,6 +61,8 @@ export class LocalRoom {
   isOpen = true;
   readonly #surroundings: Surroundings;
   readonly #channel: string;
+  /** All who have joined the channel. */
+  readonly #everybody: ReturnType<Wire['to']>;
   /** The peers of each member, by the member's key. */
   readonly #seats = new Map<string, Set<Peer>>();
   /** Seated before the log was found to be another one: whether they are members in that, too, is not known yet. */
@@ -78,11 +80,12 @@ export class LocalRoom {
     this.roomId = roomId;
     // Socket.IO gives every socket a room of its own id: the prefix keeps ours from being one of those.
     this.#channel = `room:${roomId}`;
+    this.#everybody = wire.to(this.#channel);
     this.#crowd = new Crowd({
       roomId,
       peers: () => this.#seats.size,
       count: () => this.#count(),
-      tell: (event, notice) => wire.to(this.#channel).emit(event, notice),
+      tell: (event, notice) => this.#everybody.emit(event, notice),
       onError,
     });
     this.signals = new Signals({
@@ -90,7 +93,7 @@ export class LocalRoom {
       largeRoom,
       crowd: this.#crowd,
       onlineHere: () => this.#seats.size,
-      tell: (event, signal) => wire.to(this.#channel).emit(event, signal),
+      tell: (event, signal) => this.#everybody.emit(event, signal),
       tellMember: (key, event, signal) => this.#tellMember(key, event, signal),
       announce: (announced) => store.announce(roomId, announced),
       onError,
@@ -236,7 +239,7 @@ export class LocalRoom {
     const event = `${entry.kind}:success`;
     const told = heard({ roomId: this.roomId, epoch }, entry);
     if (entry.quiet) this.#tellQuietly(event, told, entry);
-    else this.#surroundings.wire.to(this.#channel).emit(event, told, offsetOf(entry));
+    else this.#everybody.emit(event, told, offsetOf(entry));
     if (entry.kind === 'create:chat') this.#crowd.stopped(entry.by);
     if (entry.kind === 'remove:member') this.#remove(memberKey((entry.body as Said<'remove:member'>).username), entry.seq);
   }
@@ -269,7 +272,7 @@ export class LocalRoom {
 
   /** The room has another log than its peers know. Who is a member in that one, too, stays. */
   #reset({ epoch, seq }: { epoch: string | null; seq: number }): void {
-    this.#surroundings.wire.to(this.#channel).emit('reset:room', { roomId: this.roomId, epoch, seq });
+    this.#everybody.emit('reset:room', { roomId: this.roomId, epoch, seq });
     for (const peers of this.#seats.values()) for (const peer of peers) this.#doubted.add(peer);
     this.#keepMembers().catch(this.#surroundings.onError);
   }

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { Worker } from 'node:worker_threads';
 import {
   type Append,
@@ -13,7 +12,17 @@ import {
   StoreError,
 } from '../store.ts';
 import { Subscriptions } from '../subscriptions.ts';
-import type { AppendAnswer, Batch, FromWriter, Opened, Operation, OperationAnswer, PlacedEntry, UnpackOperation } from './operations.ts';
+import type {
+  AppendAnswer,
+  AppendOperation,
+  Batch,
+  FromWriter,
+  Opened,
+  Operation,
+  OperationAnswer,
+  PlacedEntry,
+  UnpackOperation,
+} from './operations.ts';
 import { Reader } from './reader.ts';
 import { openForReading } from './schema.ts';
 
@@ -27,9 +36,13 @@ const WAITING_BYTES = 64 * 1024 * 1024;
 /** What the writer allocates lives no longer than a batch: by itself V8 would let that be 48 MiB before it is collected. */
 const WRITER = { maxYoungGenerationSizeMb: 6 };
 
+const NO_DRAFTS: Draft[] = [];
+
 interface Waiting {
   operation: Operation;
   bytes: number;
+  /** Of an append. */
+  drafts: Draft[];
   answer: (answer: OperationAnswer) => void;
   refuse: (error: StoreError) => void;
 }
@@ -87,9 +100,8 @@ class Embedded implements EmbeddedStore {
     return this.#state === 'open' && !this.#failed;
   }
 
-  async append(room: string, append: Append): Promise<Appended> {
-    const answer = await this.#ask(toOperation(room, append), append);
-    return answer as Appended;
+  append(room: string, append: Append): Promise<Appended> {
+    return this.#ask(toOperation(room, append), append.drafts) as Promise<Appended>;
   }
 
   async beat(node: string, ttl: number): Promise<void> {
@@ -163,19 +175,15 @@ class Embedded implements EmbeddedStore {
     }
   }
 
-  #ask(operation: Operation, append?: Append): Promise<OperationAnswer> {
+  #ask(operation: Operation, drafts: Draft[] = NO_DRAFTS): Promise<OperationAnswer> {
     const bytes = bytesOf(operation);
-    return new Promise((resolve, refuse) => {
+    return new Promise((answer, refuse) => {
       if (this.#state !== 'open') return refuse(new StoreError('closed', 'The store is closed.'));
       if (this.#gone) return refuse(this.#gone);
       if (this.#waiting.length >= WAITING_OPERATIONS || this.#waitingBytes + bytes > WAITING_BYTES) {
         return refuse(new StoreError('busy', 'As much as may wait for the disk is waiting.'));
       }
-      const answer = (given: OperationAnswer) => {
-        if (append && operation.do === 'append') this.#tell(operation.room, append.drafts, given as AppendAnswer);
-        resolve(given);
-      };
-      this.#waiting.push({ operation, bytes, answer, refuse });
+      this.#waiting.push({ operation, bytes, drafts, answer, refuse });
       this.#waitingBytes += bytes;
       if (this.#writing.length === 0) this.#sendBatch();
     });
@@ -199,13 +207,14 @@ class Embedded implements EmbeddedStore {
     const settled = this.#writing;
     this.#writing = [];
     if (this.#waiting.length > 0) this.#sendBatch();
-    for (const [index, { answer, refuse }] of settled.entries()) {
+    for (const [index, { operation, drafts, answer, refuse }] of settled.entries()) {
       const given = answers[index];
       if (given === undefined || (typeof given === 'object' && given !== null && 'failed' in given)) {
         this.#failed = true;
         refuse(new StoreError(given?.failed ?? 'failed', `The database cannot be written: ${given?.message ?? 'no answer'}`));
       } else {
         this.#failed = false;
+        if (operation.do === 'append') this.#tell(operation.room, drafts, given as AppendAnswer);
         answer(given);
       }
     }
@@ -232,31 +241,8 @@ class Embedded implements EmbeddedStore {
   }
 }
 
-function toOperation(room: string, { drafts, epoch, given, entries, once, lapsed }: Append): Operation {
-  return {
-    do: 'append',
-    room,
-    newEpoch: epoch ?? randomUUID(),
-    epoch,
-    given,
-    entries: entries ?? [],
-    once: once ?? null,
-    lapsed: lapsed ?? null,
-    drafts: drafts.map((draft) => ({
-      id: draft.id,
-      by: draft.by,
-      author: draft.author,
-      kind: draft.kind,
-      body: JSON.stringify(draft.body),
-      quiet: draft.quiet ?? false,
-      listed: draft.listed ?? false,
-      sets: (draft.sets ?? []).map(([key, value]) => [key, value === null ? null : JSON.stringify(value)]),
-      erases: draft.erases ?? [],
-      lease: draft.lease ?? null,
-      ticket: draft.ticket ? toTicket(draft.ticket) : null,
-      ends: draft.ends ?? false,
-    })),
-  };
+function toOperation(room: string, append: Append): AppendOperation {
+  return { ...append, do: 'append', room, drafts: append.drafts.map((draft) => ({ ...draft, body: JSON.stringify(draft.body) })) };
 }
 
 /** About what it takes while it waits. */
@@ -276,13 +262,6 @@ const toUnpacking = ({ room, head, entries, keys, tickets, onces }: Parcel): Unp
   keys: keys.map(([key, of]) => [key, { ...of, value: JSON.stringify(of.value) }]),
   tickets: tickets.map((ticket) => ({ ...ticket, value: JSON.stringify(ticket.value) })),
   onces,
-});
-
-const toTicket = ({ holder, key, value, ttl }: NonNullable<Draft['ticket']>) => ({
-  holder,
-  key,
-  value: value === null ? null : JSON.stringify(value),
-  ttl: ttl ?? null,
 });
 
 function toEntry({ by, author, kind, body, quiet = false, listed = false }: Draft, { seq, id, prev, at, tick }: PlacedEntry): Entry {

@@ -1,34 +1,10 @@
-import type { Key, Parcel } from '../store.ts';
+import type { Append, Draft, Key, Parcel } from '../store.ts';
 
-/** What the main thread asks of the writer, and what it is answered. JSON values cross as text: they are stored so. */
+/** What the main thread asks of the writer, and what it is answered. Bodies cross as text: they are stored so. */
 
-interface DraftRow {
-  id: string;
-  by: string;
-  author: string;
-  kind: string;
-  body: string;
-  quiet: boolean;
-  listed: boolean;
-  sets: [key: string, value: string | null][];
-  erases: number[];
-  lease: { key: string; node: string } | null;
-  ticket: { holder: string; key: string; value: string | null; ttl: number | null } | null;
-  ends: boolean;
-}
+type DraftRow = Omit<Draft, 'body'> & { body: string };
 
-export interface AppendOperation {
-  do: 'append';
-  room: string;
-  /** Opens the room under this epoch, when the append may. */
-  newEpoch: string;
-  epoch: string | null;
-  given: [key: string, seq: number][];
-  entries: [seq: number, id: string][];
-  once: string | null;
-  lapsed: string | null;
-  drafts: DraftRow[];
-}
+export type AppendOperation = Omit<Append, 'drafts'> & { do: 'append'; room: string; drafts: DraftRow[] };
 
 /** A parcel whose bodies and values are text. */
 export interface UnpackOperation {

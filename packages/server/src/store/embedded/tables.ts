@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import type { Draft } from '../store.ts';
 import type { AppendAnswer, AppendOperation, Operation, OperationAnswer, PlacedEntry, UnpackOperation } from './operations.ts';
 import { splitKey } from './schema.ts';
 import { BUSY_TIMEOUT_MS, type Database } from './sqlite.ts';
@@ -135,15 +137,15 @@ export class Tables {
 
   #append(append: AppendOperation, now: number): AppendAnswer {
     const room = this.#room(append.room);
-    if (room && append.once !== null) {
+    if (room && append.once !== undefined) {
       const kept = this.#sql.recall.all(room.room, append.once) as PlacedEntry[];
       if (kept.length > 0) return { outcome: 'repeated', epoch: room.epoch, entries: kept };
     }
     if ((room?.epoch ?? null) !== append.epoch) return { outcome: 'stale' };
     for (const [key, seq] of append.given) if ((room ? this.#seqOf(room, key) : 0) !== seq) return { outcome: 'stale' };
-    for (const [seq, id] of append.entries) if (!room || this.#idAt(room, seq) !== id) return { outcome: 'stale' };
-    if (append.lapsed !== null && !(room && this.#hasLapsed(room, append.lapsed, now))) return { outcome: 'stale' };
-    return { outcome: 'appended', ...this.#write(room ?? this.#openRoom(append.room, append.newEpoch), append, now) };
+    for (const [seq, id] of append.entries ?? []) if (!room || this.#idAt(room, seq) !== id) return { outcome: 'stale' };
+    if (append.lapsed !== undefined && !(room && this.#hasLapsed(room, append.lapsed, now))) return { outcome: 'stale' };
+    return { outcome: 'appended', ...this.#write(room ?? this.#openRoom(append.room, randomUUID()), append, now) };
   }
 
   #write(room: Room, { drafts, once }: AppendOperation, now: number): { epoch: string; entries: PlacedEntry[] } {
@@ -162,19 +164,19 @@ export class Tables {
         draft.author,
         draft.kind,
         draft.body,
-        Number(draft.quiet),
-        Number(draft.listed),
-        once,
+        Number(draft.quiet ?? false),
+        Number(draft.listed ?? false),
+        once ?? null,
       );
       room.head = placed.seq;
       room.at = placed.at;
       room.tick = placed.tick;
       room.bytes += Buffer.byteLength(draft.body);
       if (!draft.quiet) room.tail = placed.id;
-      for (const [key, value] of draft.sets) this.#setKey(room, key, value, placed.seq);
+      for (const [key, value] of draft.sets ?? []) this.#setKey(room, key, value === null ? null : JSON.stringify(value), placed.seq);
       if (draft.lease) this.#lease(room, draft.lease.key, draft.lease.node);
       if (draft.ticket) this.#leaveTicket(room, draft.ticket, { seq: placed.seq, now });
-      for (const seq of draft.erases) this.#erase(room, seq);
+      for (const seq of draft.erases ?? []) this.#erase(room, seq);
       entries.push(placed);
     }
     this.#moved.add(room);
@@ -190,10 +192,11 @@ export class Tables {
     this.#erased = true;
   }
 
-  #leaveTicket(room: Room, ticket: NonNullable<AppendOperation['drafts'][0]['ticket']>, { seq, now }: { seq: number; now: number }): void {
+  #leaveTicket(room: Room, ticket: NonNullable<Draft['ticket']>, { seq, now }: { seq: number; now: number }): void {
     const { holder, key, value, ttl } = ticket;
+    const until = ttl === undefined ? null : now + ttl;
     if (value === null) this.#sql.removeTicket.run(holder, room.room, ...splitKey(key));
-    else this.#sql.leaveTicket.run(holder, room.room, ...splitKey(key), value, room.epoch, seq, ttl === null ? null : now + ttl);
+    else this.#sql.leaveTicket.run(holder, room.room, ...splitKey(key), JSON.stringify(value), room.epoch, seq, until);
   }
 
   #fork({ room: name, epoch, newEpoch }: { room: string; epoch: string; newEpoch: string }): string | null {
