@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomFillSync } from 'node:crypto';
 import { ChatError } from '@engawa/protocol';
 
 /** What `newSession` makes, and nothing that is guessed easily. */
@@ -23,8 +23,8 @@ export function authenticate(auth: unknown): Identity {
   return identityOf(session);
 }
 
-/** A stock client takes a `pid` that it had before for a recovery: so each holds the session, and something of its own. */
-export const newPid = (session: string): string => `${session}.${randomBytes(6).toString('base64url')}`;
+/** A stock client takes a `pid` that it had before for a recovery: so each holds the session, and the id of its own socket. */
+export const newPid = (session: string, id: string): string => `${session}.${id}`;
 
 export function sessionIn(pid: unknown): string | undefined {
   const [session] = typeof pid === 'string' ? pid.split('.', 1) : [];
@@ -32,11 +32,24 @@ export function sessionIn(pid: unknown): string | undefined {
 }
 
 export const authorOf = (session: string): string => {
-  const digest = createHash('sha256').update(session).digest('base64url');
+  const digest = hash('sha256', session, 'base64url');
   // A string of its own: a slice would keep the whole digest.
   return Buffer.from(digest.slice(0, 22)).toString('latin1');
 };
 
-const newSession = (): string => randomBytes(24).toString('base64url');
+const SESSION_BYTES = 24;
+/** Drawn for many sessions at once: each call to the generator costs more than the bytes. */
+const random = Buffer.alloc(128 * SESSION_BYTES);
+let drawn = random.length;
+
+function newSession(): string {
+  if (drawn === random.length) {
+    randomFillSync(random);
+    drawn = 0;
+  }
+  const session = random.toString('base64url', drawn, drawn + SESSION_BYTES);
+  drawn += SESSION_BYTES;
+  return session;
+}
 
 const identityOf = (session: string): Identity => ({ session, author: authorOf(session) });

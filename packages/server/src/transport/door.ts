@@ -90,7 +90,7 @@ export function guardDoor(io: Server, { node, limits, trustedProxies, log }: Doo
       node.admit(socket, socket.handshake.auth, visit?.packets);
       if (comesBack) (socket.data as object) = { ...(socket.data as object), comesBack };
       // What stock clients show by themselves when they come back; who did come back keeps it.
-      if (!comesBack) (socket as unknown as { pid: string }).pid = newPid(connectionOf(socket).identity.session);
+      if (!comesBack) (socket as unknown as { pid: string }).pid = newPid(connectionOf(socket).identity.session, socket.id);
       forgetHandshake(socket);
       next();
     } catch (error) {

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { Socket as TcpSocket } from 'node:net';
 import type { Server, Socket } from 'socket.io';
 
@@ -15,6 +16,12 @@ export function inOneWrite(engine: Server['engine']): void {
   engine.on('drain', () => {
     corked?.uncork();
     corked = undefined;
+  });
+  // So do the answer to an upgrade and the packet that opens the connection, which follows before the next tick.
+  engine.on('initial_headers', (_: object, { headers, socket }: IncomingMessage) => {
+    if (headers.upgrade === undefined) return;
+    socket.cork();
+    process.nextTick(() => socket.uncork());
   });
 }
 
