@@ -3,7 +3,11 @@ import { turns } from './turns.ts';
 
 /** After what it took to write to everybody, a room is left alone for so many times as long: on a busy event loop for longer. */
 const REST = 4;
-const MOST_REST_MS = 50;
+/**
+ * Where the event loop has no time left, rooms wait for each other, as long as it takes for all of them to fit in: a rest
+ * would only come on top of that. Up to there it leaves time to others, and a client hears of nothing much later for it.
+ */
+const MOST_REST_MS = 10;
 /** What waits for a room: with more it is written at once. */
 const MOST_WAITING = { frames: 4_096, bytes: 1024 * 1024 };
 /** Sockets that are written to before the clock is looked at. */
