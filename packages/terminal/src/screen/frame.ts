@@ -1,0 +1,21 @@
+import type { Row } from '../text/span.ts';
+
+/** In columns and rows of characters. */
+export interface Size {
+  columns: number;
+  rows: number;
+}
+
+/** A place on the screen, from 0 at the top left. */
+export interface Place {
+  column: number;
+  row: number;
+}
+
+/** All that a screen shows. */
+export interface Frame {
+  /** From the top; what lacks is empty. */
+  rows: readonly Row[];
+  /** Where one types, and an input method opens its window; hidden without. */
+  cursor?: Place | undefined;
+}

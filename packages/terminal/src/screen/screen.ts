@@ -1,0 +1,24 @@
+import type { Frame, Size } from './frame.ts';
+import type { Key } from './key.ts';
+
+export interface ScreenListener {
+  key: (key: Key) => void;
+  resized: (size: Size) => void;
+  /** The terminal is gone, or the program was told to end: what follows is not shown to anybody. */
+  gone: () => void;
+}
+
+/** A terminal that is drawn upon as a whole. */
+export interface Screen {
+  readonly size: Size;
+  /**
+   * Asks for a drawing. Whatever asks how often, `view` is called for at most thirty frames a second, and not before the terminal has
+   * taken the last one: at once when nothing was drawn for a while, so that an echo waits for nobody.
+   */
+  draw: (view: (size: Size) => Frame) => void;
+  /** What the window or the tab is called; safe text. */
+  title: (text: string) => void;
+  bell: () => void;
+  /** Leaves the terminal as it was; may be called twice. */
+  close: () => void;
+}

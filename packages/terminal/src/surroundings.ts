@@ -1,0 +1,7 @@
+/** The streams and surroundings of the program; `process` is one. */
+export interface Surroundings {
+  stdin: NodeJS.ReadStream;
+  stdout: NodeJS.WriteStream;
+  stderr: NodeJS.WriteStream;
+  env: NodeJS.ProcessEnv;
+}
