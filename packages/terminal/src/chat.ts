@@ -1,7 +1,7 @@
 import { createInterface, type Interface } from 'node:readline';
 import { type Chat, type Client, connect, type Ending, type Missed, type Room } from '@engawa/client';
 import { type Options, readOptions } from './options.ts';
-import { safeLine } from './safe-text.ts';
+import { safeLine } from './text/safe.ts';
 
 /** The streams and surroundings of the program; `process` is one. */
 export interface Surroundings {
