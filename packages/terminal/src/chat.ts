@@ -46,7 +46,7 @@ export async function chat(args: string[], { stdin, stdout, stderr, env }: Surro
     fail(reason) {
       if (exitCode === 0) stderr.write(`engawa: ${safeLine(reason)}\n`);
       exitCode = 1;
-      client.close();
+      void client.close();
       lines.close();
     },
   };
@@ -123,10 +123,10 @@ async function sendLines(lines: Interface, joining: Promise<Room | undefined>, s
 
 /** Without a connection the name lapses by itself. */
 async function leave(client: Client, room: Room | undefined): Promise<void> {
-  const late = setTimeout(() => client.close(), LEAVE_MS);
+  const late = setTimeout(() => void client.close(), LEAVE_MS);
   if (client.state === 'online') await room?.leave();
   clearTimeout(late);
-  client.close();
+  await client.close();
 }
 
 async function help(_: Room, { print }: Screen): Promise<void> {
