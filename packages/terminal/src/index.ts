@@ -1,1 +1,2 @@
-export { chat, type Surroundings } from './chat.ts';
+export { chat } from './chat.ts';
+export type { Surroundings } from './surroundings.ts';
