@@ -41,10 +41,9 @@ async function inLines({ room = '' }: Options, parts: Parts, surroundings: Surro
 }
 
 async function onScreen({ room, theme }: Options, parts: Parts, { stdin, stdout, env }: Surroundings): Promise<number> {
-  const [{ App }, { openScreen }] = await Promise.all([import('./app/app.ts'), import('./screen/terminal-screen.ts')]);
-  const app = new App(parts);
+  const [{ runApp }, { openScreen }] = await Promise.all([import('./app/run.ts'), import('./screen/terminal-screen.ts')]);
   const streams = { stdin, stdout, env: theme === undefined ? env : { ...env, ENGAWA_THEME: theme } };
-  return app.run(room, (listener) => openScreen(streams, listener));
+  return runApp({ ...parts, room, open: (listener) => openScreen(streams, listener) });
 }
 
 const isScreen = ({ stdin, stdout, env }: Surroundings): boolean => Boolean(stdin.isTTY && stdout.isTTY) && env.TERM !== 'dumb';

@@ -120,15 +120,15 @@ async function sendLines(
   { client, screen }: { client: Client; screen: Screen },
 ): Promise<void> {
   const onTheWay: Promise<void>[] = [];
-  let isOver = false;
+  const asked = { isOver: false };
   const quit = () => {
-    isOver = true;
+    asked.isOver = true;
   };
   for await (const line of lines) {
     const room = await joining;
     if (!room || room.ending) break;
     onTheWay.push(obey(line, new LineHost(room, { client, screen, quit })));
-    if (isOver) break;
+    if (asked.isOver) break;
     if (onTheWay.length > WAITING_LINES) await onTheWay.shift();
   }
   await Promise.all(onTheWay);

@@ -127,7 +127,7 @@ test('a name that is taken, a wrong address and a wrong command line end with a 
   await taken.shows('Username already exists');
   expect(await taken.end()).toBe(1);
   const nowhere = openTerminal('veranda', '--as', 'aya', '--server', 'not a url');
-  await nowhere.shows('usage: engawa chat');
+  await nowhere.shows('is no address of a server');
   expect(await nowhere.end()).toBe(2);
 });
 

@@ -5,7 +5,6 @@ import type { Size } from '../screen/frame.ts';
 import type { Screen, ScreenListener } from '../screen/screen.ts';
 import { safeLine } from '../text/safe.ts';
 import type { Words } from '../words/words.ts';
-import { Keyboard } from './keyboard.ts';
 import { mentions } from './mentions.ts';
 import { ReadMarks } from './read-marks.ts';
 import { RoomAsk } from './room-ask.ts';
@@ -68,9 +67,8 @@ export class App {
   }
 
   /** Takes the screen, opens the rooms, or asks which, and resolves with the exit code when the program is to end. */
-  async run(asked: string | undefined, open: (listener: ScreenListener) => Promise<Screen>): Promise<number> {
-    const keyboard = new Keyboard(this);
-    this.#screen = await open({ key: (key) => keyboard.press(key), resized: () => this.draw(), gone: () => this.quit() });
+  async run(asked: string | undefined, open: (listener: Omit<ScreenListener, 'key'>) => Promise<Screen>): Promise<number> {
+    this.#screen = await open({ resized: () => this.draw(), gone: () => this.quit() });
     const last = this.#profile.rooms.read();
     for (const id of last) this.#add(id, { create: false });
     if (asked !== undefined) this.join(asked);
@@ -149,6 +147,7 @@ export class App {
     this.#keepRooms();
     this.#marks.flush();
     clearTimeout(this.#offline);
+    this.#roomAsk.close();
     for (const tab of this.state.tabs) tab.joined?.history.close();
     this.#screen?.close();
     void this.client.close().then(() => this.#isOver(0));
@@ -211,12 +210,14 @@ export class App {
 
   async #enter(tab: Tab, { create }: { create: boolean }): Promise<void> {
     const unsent = tab.room?.timeline.chats.flatMap((chat) => (chat.state === 'failed' ? [chat.message] : [])) ?? [];
+    const mark = await this.#marks.read(tab.id);
     try {
       const room = await this.client.join(tab.id, { username: tab.username, create });
       if (!this.state.tabs.includes(tab)) return;
       tab.begin(room);
       this.#listenTo(tab, room);
-      tab.readTo = (await this.#marks.read(room)) ?? room.position.seq - room.unread;
+      // Where that is not known here, the server knows it of who is still a member.
+      tab.readTo = mark?.epoch === room.position.epoch ? mark.seq : room.position.seq - room.unread;
       if (tab.unread.count > 0) tab.newAfter = tab.readTo;
       for (const text of unsent) room.send(text);
       if (!this.state.isFocused) room.setPresence('away');
@@ -265,7 +266,9 @@ export class App {
 
   #heard(tab: Tab, room: Room, { username, message }: Chat): void {
     tab.names.seen(username);
-    if (username === room.username || message === null || Date.now() - this.#rangAt < BELL_MS) return;
+    if (username === room.username) return;
+    if (room.state === 'catching up') tab.newAfter ??= tab.readTo;
+    if (message === null || Date.now() - this.#rangAt < BELL_MS) return;
     if (!mentions(message, room.username)) return;
     this.#rangAt = Date.now();
     this.#screen?.bell();

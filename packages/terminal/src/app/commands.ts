@@ -10,7 +10,7 @@ export interface Host {
   readonly room: Room | undefined;
   say(text: string): void;
   complain(text: string): void;
-  show(what: 'help' | 'who' | 'rooms'): void;
+  show(what: 'help' | 'who' | 'rooms'): void | Promise<void>;
   /** The selected chat, or else the newest of these authors. */
   target(whose: 'mine' | 'others' | 'anybody'): Chat | undefined;
   /** An own chat that was not sent: the selected one, or else the newest. */
@@ -107,7 +107,7 @@ function distance(one: string, other: string): number {
 
 function join(host: ScreenHost, rest: string): void {
   const id = rest.replace(/^#/, '');
-  if (id === '') host.show('rooms');
+  if (id === '') void host.show('rooms');
   else host.join(id);
 }
 

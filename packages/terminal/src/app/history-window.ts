@@ -16,12 +16,18 @@ interface Change {
   seq: number;
 }
 
-const PAGE_CHATS = 100;
-/** What is held of the past at most, beside the timeline: the end that is farther from the reader is forgotten. */
-const MOST_HELD = 2_000;
+interface Sizes {
+  /** Chats of a page. */
+  page: number;
+  /** What is held of the past at most, beside the timeline: the end that is farther from the reader is forgotten. */
+  held: number;
+  /** Milliseconds in which changes gather before they are read. */
+  rest: number;
+}
+
+const SIZES: Sizes = { page: 100, held: 2_000, rest: 100 };
 /** Changes that a page which is on its way may not have yet. */
 const MOST_CHANGES = 1_000;
-const SETTLE_MS = 100;
 
 /**
  * The chats of a room around the place where somebody reads, in order and without a hole. Who reads the newest reads the
@@ -31,6 +37,7 @@ const SETTLE_MS = 100;
 export class HistoryWindow {
   readonly #source: HistorySource;
   readonly #changed: () => void;
+  readonly #sizes: Sizes;
   #held: Held[] = [];
   #hasOlder = false;
   /** Chats of the stretch that are others by now, and by which entry. */
@@ -42,9 +49,10 @@ export class HistoryWindow {
   #stretch = 0;
   #shown: { of: readonly ShownChat[]; chats: readonly ShownChat[] } | undefined;
 
-  constructor(source: HistorySource, changed: () => void) {
+  constructor(source: HistorySource, changed: () => void, sizes: Sizes = SIZES) {
     this.#source = source;
     this.#changed = changed;
+    this.#sizes = sizes;
   }
 
   /** The same array until something changes. */
@@ -92,17 +100,17 @@ export class HistoryWindow {
   older(): Promise<boolean> {
     return this.#load(async () => {
       if (this.#held.length === 0) {
-        const loaded = await this.#source.timeline.loadOlder(PAGE_CHATS);
+        const loaded = await this.#source.timeline.loadOlder(this.#sizes.page);
         if (!loaded.ok || loaded.added > 0) return loaded.ok;
         this.hold();
       }
       if (!this.#hasOlder) return false;
       const before = this.#held[0]?.chat.seq ?? this.#source.position.seq + 1;
-      const page = await this.#read({ before, limit: PAGE_CHATS });
+      const page = await this.#read({ before, limit: this.#sizes.page });
       if (!page) return false;
       this.#hasOlder = page.before;
       this.#held = [...page.held, ...this.#held];
-      if (this.#held.length > MOST_HELD) this.#held.length = MOST_HELD;
+      if (this.#held.length > this.#sizes.held) this.#held.length = this.#sizes.held;
       return this.#put(page.held);
     });
   }
@@ -111,11 +119,11 @@ export class HistoryWindow {
     return this.#load(async () => {
       const after = this.#held.at(-1)?.chat.seq;
       if (after === undefined || this.isNewest) return false;
-      const page = await this.#read({ after, limit: PAGE_CHATS });
+      const page = await this.#read({ after, limit: this.#sizes.page });
       if (!page) return false;
       this.#held.push(...page.held);
-      if (this.#held.length > MOST_HELD) {
-        this.#held = this.#held.slice(-MOST_HELD);
+      if (this.#held.length > this.#sizes.held) {
+        this.#held = this.#held.slice(-this.#sizes.held);
         this.#hasOlder = true;
       }
       return this.#put(page.held);
@@ -124,12 +132,12 @@ export class HistoryWindow {
 
   /** Goes to where this chat is, or was, and resolves with whether that could be read. */
   async around(seq: number): Promise<boolean> {
-    return this.#goTo({ around: seq, limit: PAGE_CHATS });
+    return this.#goTo({ around: seq, limit: this.#sizes.page });
   }
 
   /** Goes to the first chats that are kept. The first entry of a room is not a chat. */
   async oldest(): Promise<boolean> {
-    return this.#goTo({ after: 1, limit: PAGE_CHATS });
+    return this.#goTo({ after: 1, limit: this.#sizes.page });
   }
 
   /** An entry of the room was told. */
@@ -201,7 +209,7 @@ export class HistoryWindow {
     const held = this.#held[this.#indexOf(chatSeq)];
     if (held?.chat.seq !== chatSeq || seq <= held.asOf) return;
     this.#stale.set(chatSeq, Math.max(seq, this.#stale.get(chatSeq) ?? 0));
-    this.#settling ??= setTimeout(() => void this.#settle(), SETTLE_MS);
+    this.#settling ??= setTimeout(() => void this.#settle(), this.#sizes.rest);
   }
 
   /** Brings the stretch up to date: from the timeline where it has the chat, else by a page that begins at the first one. */
@@ -211,12 +219,12 @@ export class HistoryWindow {
     this.#renew(chats.filter(isTold).map((chat) => ({ chat, asOf })));
     const first = Math.min(...this.#stale.keys());
     if (Number.isFinite(first)) {
-      const page = await this.#read({ after: Math.max(1, first - 1), limit: PAGE_CHATS });
+      const page = await this.#read({ after: Math.max(1, first - 1), limit: this.#sizes.page });
       if (page) this.#renew(page.held);
       // It is not there any more.
       if (page && page.held[0]?.chat.seq !== first) this.#stale.delete(first);
     }
-    this.#settling = this.#stale.size > 0 ? setTimeout(() => void this.#settle(), SETTLE_MS) : undefined;
+    this.#settling = this.#stale.size > 0 ? setTimeout(() => void this.#settle(), this.#sizes.rest) : undefined;
     this.#shown = undefined;
     this.#changed();
   }

@@ -2,6 +2,12 @@ import type { ClientStorage, Room } from '@engawa/client';
 
 const REST_MS = 500;
 
+/** The last entry that was read, of one log. */
+interface Mark {
+  epoch: string;
+  seq: number;
+}
+
 /**
  * How far each room was read, beside what the server keeps: it forgets the mark of a guest whose name lapsed, thirty seconds
  * after the program was left.
@@ -9,7 +15,7 @@ const REST_MS = 500;
 export class ReadMarks {
   readonly #storage: ClientStorage;
   readonly #prefix: string;
-  readonly #late = new Map<string, { epoch: string; seq: number }>();
+  readonly #late = new Map<string, Mark>();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(storage: ClientStorage, server: string) {
@@ -17,11 +23,11 @@ export class ReadMarks {
     this.#prefix = `engawa:${server}:read:`;
   }
 
-  /** Nothing when it is not known of this log. */
-  async read({ id, position: { epoch } }: Pick<Room, 'id' | 'position'>): Promise<number | undefined> {
+  /** Nothing when it is not known. */
+  async read(roomId: string): Promise<Mark | undefined> {
     try {
-      const mark = JSON.parse((await this.#storage.getItem(this.#prefix + id)) ?? 'null') as { epoch?: unknown; seq?: unknown } | null;
-      return mark?.epoch === epoch && Number.isSafeInteger(mark.seq) ? (mark.seq as number) : undefined;
+      const mark = JSON.parse((await this.#storage.getItem(this.#prefix + roomId)) ?? 'null') as Partial<Mark> | null;
+      return typeof mark?.epoch === 'string' && Number.isSafeInteger(mark.seq) ? (mark as Mark) : undefined;
     } catch {
       return undefined;
     }

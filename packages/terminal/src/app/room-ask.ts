@@ -43,6 +43,10 @@ export class RoomAsk {
     }, AGAIN_MS);
   }
 
+  close(): void {
+    clearTimeout(this.#again);
+  }
+
   #open(panel: Panel): void {
     this.#state.panel = panel;
     this.#state.completion = undefined;

@@ -6,7 +6,7 @@ import type { Completion } from './completion.ts';
 import type { Tab } from './tab.ts';
 
 /** Somebody who is here, as he was when it was asked. */
-export interface Here {
+interface Here {
   username: string;
   role: 'owner' | 'member';
   presence: 'online' | 'away' | 'gone';

@@ -105,6 +105,12 @@ class TerminalScreen implements Screen {
     this.#schedule();
   }
 
+  redraw(): void {
+    this.#shown = undefined;
+    this.#isDue = this.#view !== undefined;
+    if (this.#isDue) this.#schedule();
+  }
+
   title(text: string): void {
     if (!this.#isConsole) this.#title = fitted(safeLine(text), TITLE_COLUMNS);
     this.#schedule();
@@ -136,7 +142,7 @@ class TerminalScreen implements Screen {
   readonly #onResize = () => {
     this.#size = sizeOf(this.#stdout);
     this.#listener.resized(this.#size);
-    this.#drawAgain();
+    this.redraw();
   };
   readonly #onGone = () => {
     if (this.#isGone || this.#isClosed) return;
@@ -217,14 +223,7 @@ class TerminalScreen implements Screen {
   #useTheme(background: Background): void {
     if (isThemeChosen(this.#env)) return;
     this.#theme = themeOf(this.#env, background);
-    this.#drawAgain();
-  }
-
-  /** All of it: what the terminal shows is not known any more. */
-  #drawAgain(): void {
-    this.#shown = undefined;
-    this.#isDue = this.#view !== undefined;
-    if (this.#isDue) this.#schedule();
+    this.redraw();
   }
 
   /** With what else happens at this moment, or when a frame may come again; what is written meanwhile calls again. */

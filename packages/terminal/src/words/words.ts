@@ -3,7 +3,6 @@ import { ja } from './ja.ts';
 
 /** All that is said to people, in one language. */
 export type Words = typeof en;
-export type Language = Words['language'];
 
 const languages: Record<string, Words> = { en, ja };
 

@@ -1,7 +1,7 @@
 import { type Client, connect } from '@engawa/client';
 import { startTestServer, type TestServer } from '@engawa/client/testing';
 import { onTestFinished } from 'vitest';
-import { App } from '#app/app.js';
+import { runApp } from '#app/run.js';
 import type { Frame, Size } from '#screen/frame.js';
 import type { Key } from '#screen/key.js';
 import type { Screen, ScreenListener } from '#screen/screen.js';
@@ -12,16 +12,15 @@ import { until } from '../../../server/test/helpers/waiting.ts';
 /** A screen on paper: it draws at once, and what it shows can be read. */
 class PaperScreen implements Screen {
   size: Size;
-  readonly listener: ScreenListener;
+  listener: ScreenListener | undefined;
   frame: Frame = { rows: [] };
   name = '';
   bells = 0;
   isClosed = false;
   #view: ((size: Size) => Frame) | undefined;
 
-  constructor(size: Size, listener: ScreenListener) {
+  constructor(size: Size) {
     this.size = size;
-    this.listener = listener;
   }
 
   draw(view: (size: Size) => Frame): void {
@@ -52,7 +51,6 @@ class PaperScreen implements Screen {
 }
 
 export interface Opened {
-  app: App;
   client: Client;
   screen: PaperScreen;
   ended: Promise<number>;
@@ -107,33 +105,33 @@ export function openApp(server: TestServer, options: Options = {}): Opened {
     },
   };
   const client = connect('test:', { link: server.link, storage: kept, maxChats });
-  const app = new App({ client, profile, words: wordsOf(lang, {}) });
-  let screen: PaperScreen | undefined;
-  const ended = app.run(room, async (listener) => (screen = new PaperScreen({ columns, rows }, listener)));
-  onTestFinished(() => app.quit());
-  const paper = screen as PaperScreen | undefined;
-  if (!paper) throw new Error('the app takes the screen at once');
+  const paper = new PaperScreen({ columns, rows });
+  const open = async (listener: ScreenListener) => {
+    paper.listener = listener;
+    return paper;
+  };
+  const ended = runApp({ client, profile, words: wordsOf(lang, {}), room, open });
+  onTestFinished(() => paper.listener?.gone());
   const text = () => rowsOf(paper.frame).join('\n');
   const press = (name: string) => {
     const parts = name === '+' ? ['+'] : name.split('+');
     const held = new Set(parts.slice(0, -1));
-    paper.listener.key({ kind: 'key', name: parts.at(-1) ?? '', ctrl: held.has('ctrl'), alt: held.has('alt'), shift: held.has('shift') });
+    paper.listener?.key({ kind: 'key', name: parts.at(-1) ?? '', ctrl: held.has('ctrl'), alt: held.has('alt'), shift: held.has('shift') });
   };
   const waits = (isMet: () => boolean, what: string) =>
     until(isMet, what).catch((error: Error) => {
       throw new Error(`${error.message}; it shows:\n${text()}`);
     });
   return {
-    app,
     client,
     screen: paper,
     ended,
     press: (...keys) => keys.forEach(press),
-    type: (typed) => paper.listener.key({ kind: 'text', text: typed }),
-    key: (key) => paper.listener.key(key),
+    type: (typed) => paper.listener?.key({ kind: 'text', text: typed }),
+    key: (key) => paper.listener?.key(key),
     resize(toColumns, toRows) {
       paper.size = { columns: toColumns, rows: toRows };
-      paper.listener.resized(paper.size);
+      paper.listener?.resized(paper.size);
     },
     rows: () => rowsOf(paper.frame),
     text,

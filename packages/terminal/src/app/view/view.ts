@@ -12,7 +12,7 @@ import { statusRow, titleRow } from './status.ts';
 import { type PlacedRow, type Shown, TimelineRows } from './timeline.ts';
 
 /** What somebody may click on. */
-export type Target = { kind: 'tab'; tab: Tab } | { kind: 'chat'; key: string } | { kind: 'room'; roomId: string };
+type Target = { kind: 'tab'; tab: Tab } | { kind: 'chat'; key: string } | { kind: 'room'; roomId: string };
 
 /** A frame, and what is where in it. */
 export interface Composition {
@@ -38,8 +38,6 @@ interface Geometry {
   input: ReturnType<typeof inputRows>;
   hasHint: boolean;
 }
-
-export const view = (state: State, size: Size): Frame => compose(state, size).frame;
 
 /** All that the screen shows: from the state and the size alone. */
 export function compose(state: State, size: Size): Composition {
