@@ -8,6 +8,16 @@ import { seed } from '../../server/test/helpers/seed.ts';
 const SIZES = { page: 5, held: 12, rest: 0 };
 const TIMELINE_CHATS = 6;
 
+const timelineOf = (room: ArrayRoom) => ({
+  get chats(): readonly ShownChat[] {
+    return room.newest;
+  },
+  get hasOlder(): boolean {
+    return room.whole.length > TIMELINE_CHATS;
+  },
+  loadOlder: async () => ({ ok: true as const, added: 0 }),
+});
+
 /** A room whose log is an array: pages come when they are let, and a server that lags answers as of a little before. */
 class ArrayRoom {
   #chats: Chat[] = [];
@@ -26,19 +36,12 @@ class ArrayRoom {
     return this.#chats;
   }
 
-  readonly timeline = (() => {
-    const room = this;
-    return {
-      get chats(): readonly ShownChat[] {
-        room.#shown ??= room.#chats.slice(-TIMELINE_CHATS);
-        return room.#shown;
-      },
-      get hasOlder() {
-        return room.#chats.length > TIMELINE_CHATS;
-      },
-      loadOlder: async () => ({ ok: true as const, added: 0 }),
-    };
-  })();
+  readonly timeline = timelineOf(this);
+
+  get newest(): readonly ShownChat[] {
+    this.#shown ??= this.#chats.slice(-TIMELINE_CHATS);
+    return this.#shown;
+  }
 
   say(): void {
     const seq = this.#next();
@@ -96,12 +99,12 @@ type Step =
   | { do: 'edit' | 'around'; place: number }
   | { do: 'lag'; by: number };
 
-const steps = fc.array(
+const steps: fc.Arbitrary<Step[]> = fc.array(
   fc.oneof(
     fc.record({ do: fc.constantFrom('say', 'older', 'newer', 'hold', 'follow', 'oldest', 'answer', 'older', 'say', 'answer') }),
     fc.record({ do: fc.constantFrom('edit', 'around'), place: fc.double({ min: 0, max: 0.999, noNaN: true }) }),
     fc.record({ do: fc.constant('lag' as const), by: fc.nat({ max: 2 }) }),
-  ) as fc.Arbitrary<Step>,
+  ),
   { maxLength: 60 },
 );
 
@@ -110,7 +113,7 @@ test('whatever is said, changed, loaded and answered late, what is shown is a st
     fc.asyncProperty(fc.nat({ max: 40 }), steps, async (before, all) => {
       const room = new ArrayRoom();
       for (let each = 0; each < before; each += 1) room.say();
-      const window = new HistoryWindow(room as never, () => undefined, SIZES);
+      const window = new HistoryWindow(room, () => undefined, SIZES);
       room.tell = (entry) => window.told(entry);
       for (const step of all) {
         take(step, room, window);
@@ -162,7 +165,7 @@ async function settled(room: ArrayRoom): Promise<void> {
 test('who scrolls back reaches the first chat, and from there the newest again', async () => {
   const room = new ArrayRoom();
   for (let each = 0; each < 100; each += 1) room.say();
-  const window = new HistoryWindow(room as never, () => undefined, SIZES);
+  const window = new HistoryWindow(room, () => undefined, SIZES);
   const load = async (loading: Promise<boolean>) => {
     await Promise.resolve();
     await Promise.resolve();

@@ -16,7 +16,7 @@ function patternOf(username: string): RegExp {
   if (known) return known;
   if (patterns.size >= MOST_PATTERNS) patterns.clear();
   const name = folded(username);
-  const literal = name.replace(/[.*+?^${}()|[\]\\/-]/g, '\\$&');
+  const literal = name.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
   // One character of a language without spaces is in many words.
   const needsAt = [...name].length === 1 && new RegExp(`[${UNSPACED}]`, 'u').test(name);
   const before = needsAt ? '@' : `(?<!${WORD})`;

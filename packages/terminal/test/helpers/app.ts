@@ -1,4 +1,4 @@
-import { type Client, connect } from '@engawa/client';
+import { type Client, type ClientOptions, connect, type LinkFactory } from '@engawa/client';
 import { startTestServer, type TestServer } from '@engawa/client/testing';
 import { onTestFinished } from 'vitest';
 import { runApp } from '#app/run.js';
@@ -77,14 +77,23 @@ export interface Options {
   maxChats?: number;
 }
 
-export function newServer(): TestServer {
-  const server = startTestServer();
-  onTestFinished(() => server.close());
-  return server;
+/** Where rooms are. */
+export interface Place {
+  url: string;
+  link?: LinkFactory;
 }
 
+/** A server in this process, whose network fails as it is told. */
+export function newServer(): TestServer & Place {
+  const server = startTestServer();
+  onTestFinished(() => server.close());
+  return Object.assign(server, { url: 'test:' });
+}
+
+export const connectTo = ({ url, link }: Place, options: ClientOptions = {}): Client => connect(url, { ...options, ...(link && { link }) });
+
 /** The client as somebody sees it, on a server in this process. */
-export function openApp(server: TestServer, options: Options = {}): Opened {
+export function openApp(place: Place, options: Options = {}): Opened {
   const { room, username = 'aya', columns = 80, rows = 24, lang = 'en', storage = new Map<string, string>(), maxChats = 2_000 } = options;
   const kept = {
     getItem: (key: string) => storage.get(key) ?? null,
@@ -94,7 +103,7 @@ export function openApp(server: TestServer, options: Options = {}): Opened {
   let lastRooms: readonly string[] = options.lastRooms ?? [];
   const profile = {
     username,
-    server: 'test:',
+    server: place.url,
     storage: kept,
     problem: undefined,
     rooms: {
@@ -104,7 +113,7 @@ export function openApp(server: TestServer, options: Options = {}): Opened {
       },
     },
   };
-  const client = connect('test:', { link: server.link, storage: kept, maxChats });
+  const client = connectTo(place, { storage: kept, maxChats });
   const paper = new PaperScreen({ columns, rows });
   const open = async (listener: ScreenListener) => {
     paper.listener = listener;
@@ -140,7 +149,7 @@ export function openApp(server: TestServer, options: Options = {}): Opened {
   };
 }
 
-export const rowsOf = ({ rows }: Frame): string[] =>
+const rowsOf = ({ rows }: Frame): string[] =>
   rows.map((row) =>
     row
       .map(({ text }) => text)
