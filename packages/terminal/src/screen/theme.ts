@@ -2,7 +2,7 @@ import type { Ground, Ink, Span } from '../text/span.ts';
 
 export type Background = 'dark' | 'light';
 /** How something looks: what a span says beside its text. */
-export type Look = Omit<Span, 'text' | 'link'>;
+type Look = Omit<Span, 'text' | 'link'>;
 
 export interface Theme {
   /** The parameters of SGR for a look, from a state without any; empty when it is plain. */

@@ -17,7 +17,7 @@ export interface PtyOptions extends Partial<Size> {
 }
 
 /** What a program has switched on. */
-export interface Modes {
+interface Modes {
   alternateScreen: boolean;
   bracketedPaste: boolean;
   mouse: boolean;
