@@ -14,21 +14,32 @@ const CLEAR_SCREEN = `${CSI}0m${CSI}2J`;
 const CLEAR_TO_END = `${CSI}K`;
 
 const LINK = /^[!-~]+$/;
+/** Of plain text what is neither ASCII nor East Asian. */
+const MAYBE_AMBIGUOUS = /[\u0080-\u2fff]/;
 const CONTROL = /\p{Cc}/u;
+
+/** For whom it is painted. */
+export interface Canvas {
+  size: Size;
+  theme: Theme;
+  /** Whether the terminal gives two columns to characters of ambiguous width, as some in East Asia do; we count one. */
+  ambiguousIsWide?: boolean;
+}
 
 /**
  * What to write to a terminal that shows the previous frame, of the same size, so that it shows the next: empty when nothing
  * changed. Without a previous frame all of the screen is written. The terminal must not wrap.
  */
-export function painted(previous: Frame | undefined, next: Frame, { size, theme }: { size: Size; theme: Theme }): string {
+export function painted(previous: Frame | undefined, next: Frame, canvas: Canvas): string {
+  const { size } = canvas;
   const cursor = cursorCode(next.cursor, size);
   let rows = previous ? '' : CLEAR_SCREEN;
   for (let at = 0; at < size.rows; at += 1) {
     const before = previous?.rows[at] ?? [];
     const after = next.rows[at] ?? [];
     if (areSame(before, after)) continue;
-    const { column, rest } = begunAlike(before, after, size.columns);
-    rows += moveTo(at, column) + paintedSpans(rest, column, { columns: size.columns, theme });
+    const { column, rest } = begunAlike(before, after, canvas);
+    rows += moveTo(at, column) + paintedSpans(rest, column, canvas);
   }
   if (rows !== '') return BEGIN + HIDE_CURSOR + rows + cursor + END;
   return previous && cursorCode(previous.cursor, size) === cursor ? '' : cursor;
@@ -55,8 +66,9 @@ const looksSame = (one: Span, other: Span): boolean =>
  * Up to which column both rows look the same, and what of the second is beyond. Where terminals do not agree how wide a
  * character is, only all of a row is known to be right.
  */
-function begunAlike(before: Row, after: Row, columns: number): { column: number; rest: Row } {
-  if (!before.every(isSure) || !after.every(isSure)) return { column: 0, rest: after };
+function begunAlike(before: Row, after: Row, canvas: Canvas): { column: number; rest: Row } {
+  if (![...before, ...after].every(({ text }) => isSure(text, canvas))) return { column: 0, rest: after };
+  const { columns } = canvas.size;
   // Further to the right one of them may be cut.
   let room = Math.max(0, columns - 2);
   for (const [at, span] of after.entries()) {
@@ -69,7 +81,8 @@ function begunAlike(before: Row, after: Row, columns: number): { column: number;
   return { column: Math.max(0, columns - 2) - room, rest: [] };
 }
 
-const isSure = ({ text }: Span): boolean => isPlain(text);
+/** Whether the terminal will take it to be as wide as we do. */
+const isSure = (text: string, { ambiguousIsWide }: Canvas): boolean => isPlain(text) && !(ambiguousIsWide && MAYBE_AMBIGUOUS.test(text));
 
 /** What two plain texts have in common from their begin, in so many columns. */
 function commonBegin(one: string, other: string, columns: number): string {
@@ -82,7 +95,8 @@ function commonBegin(one: string, other: string, columns: number): string {
 }
 
 /** From a column to the end of the row, cut with `…` where it is longer. Begins and ends in plain style. */
-function paintedSpans(spans: Row, from: number, { columns, theme }: { columns: number; theme: Theme }): string {
+function paintedSpans(spans: Row, from: number, canvas: Canvas): string {
+  const { columns } = canvas.size;
   const widths = spans.map(({ text }) => columnsOf(text));
   const isCut = widths.reduce((sum, width) => sum + width, from) > columns;
   const end = isCut ? columns - 1 : columns;
@@ -91,17 +105,17 @@ function paintedSpans(spans: Row, from: number, { columns, theme }: { columns: n
   for (const [at, span] of spans.entries()) {
     const width = widths[at] as number;
     if (column + width <= end) {
-      code += styled(span, placed(span.text, column), theme);
+      code += styled(span, placed(span.text, column, canvas), canvas);
       column += width;
       continue;
     }
     const begin = begun(span.text, end - column);
-    return code + styled(span, `${placed(begin, column)}…`, theme) + (column + columnsOf(begin) + 1 < columns ? CLEAR_TO_END : '');
+    return code + styled(span, placed(`${begin}…`, column, canvas), canvas) + (column + columnsOf(begin) + 1 < columns ? CLEAR_TO_END : '');
   }
   return column < columns ? code + CLEAR_TO_END : code;
 }
 
-function styled(span: Span, text: string, theme: Theme): string {
+function styled(span: Span, text: string, { theme }: Canvas): string {
   if (text === '') return '';
   const sgr = theme.sgr(span);
   const look = sgr === '' ? text : `${CSI}${sgr}m${text}${CSI}0m`;
@@ -109,15 +123,15 @@ function styled(span: Span, text: string, theme: Theme): string {
 }
 
 /** Columns of what a terminal may take to be wider or not as wide are emptied, and what follows begins where it should. */
-function placed(text: string, from: number): string {
-  if (isPlain(text)) return text;
+function placed(text: string, from: number, canvas: Canvas): string {
+  if (isSure(text, canvas)) return text;
   let code = '';
   let column = from;
   for (const each of graphemes(text)) {
     // Safe text has no control characters; if it had, here they would end.
     const { text: shown, columns } = CONTROL.test(each.text) ? { text: REPLACEMENT, columns: each.columns } : each;
     column += columns;
-    code += isPlain(shown) ? shown : `${CSI}${Math.max(1, columns)}X${shown}${CSI}${column + 1}G`;
+    code += isSure(shown, canvas) ? shown : `${CSI}${Math.max(1, columns)}X${shown}${CSI}${column + 1}G`;
   }
   return code;
 }
