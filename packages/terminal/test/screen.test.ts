@@ -62,7 +62,7 @@ test('keys are echoed where the cursor is, in columns of wide characters', async
 });
 
 test('on a terminal that counts the parts of an emoji what follows stands in its column, too', async () => {
-  const pty = await open({ countsParts: true });
+  const pty = await open({ counting: 'parts' });
   pty.type('a👨‍👩‍👧‍👦b❤️c');
   await until(() => pty.cell({ row: 1, column: 8 }).text === 'c', 'the last character is in its column');
   expect(pty.cell({ row: 1, column: 2 }).text).toBe('a');
@@ -70,6 +70,13 @@ test('on a terminal that counts the parts of an emoji what follows stands in its
   expect(pty.cursor()).toEqual({ row: 1, column: 9 });
   pty.press('backspace', 'backspace', 'backspace', 'backspace');
   await pty.shows(/^> a$/m);
+});
+
+test('a terminal that takes ambiguous characters to be wide is asked, and each stands in its column', async () => {
+  const pty = await open({ counting: 'ambiguous as wide' });
+  pty.type('→é→b');
+  await until(() => pty.cell({ row: 1, column: 5 }).text === 'b', 'the last character is in its column');
+  expect(pty.cursor()).toEqual({ row: 1, column: 6 });
 });
 
 test('it follows the size of the window, down to one cell', async () => {

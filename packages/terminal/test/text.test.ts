@@ -1,8 +1,9 @@
 /** What others wrote: made safe, measured, laid out in rows, and names that look alike. */
 import fc from 'fast-check';
+import stringWidth from 'string-width';
 import { expect, test } from 'vitest';
 import { alikes } from '#text/alike.js';
-import { columnsOf, fitted, graphemes } from '#text/columns.js';
+import { columnsOf, fitted, graphemes, isPlain } from '#text/columns.js';
 import { linked } from '#text/linked.js';
 import { safeLine, safeLines } from '#text/safe.js';
 import type { Row } from '#text/span.js';
@@ -109,6 +110,17 @@ test('the columns of a text are those of its graphemes, which together are the t
     expect(parts.reduce((sum, { columns }) => sum + columns, 0)).toBe(columnsOf(text));
     expect(columnsOf(`${text} x`)).toBe(columnsOf(text) + 2);
   });
+});
+
+test('what is taken to be plain is: seen, alone in its grapheme, and as wide as it is said to be', () => {
+  const plain = Array.from({ length: 0x1_0000 }, (_, unit) => String.fromCharCode(unit)).filter(isPlain);
+  expect(plain.length).toBeGreaterThan(30_000);
+  const segmenter = new Intl.Segmenter();
+  for (const each of plain) {
+    if (FORBIDDEN.test(each)) expect.fail(`${each} may not be shown`);
+    if (stringWidth(each) !== columnsOf(each)) expect.fail(`${each} takes ${stringWidth(each)} columns`);
+    if ([...segmenter.segment(`${each}a${each}${each}`)].length !== 4) expect.fail(`${each} joins what is beside it`);
+  }
 });
 
 test('what is fitted is never wider, and whole when there is room', () => {

@@ -1,19 +1,8 @@
-import { graphemes, isPlain } from '../text/columns.ts';
+import { columnsOf, columnsOfPlain, graphemes, isPlain } from '../text/columns.ts';
 import { REPLACEMENT } from '../text/safe.ts';
 import type { Row, Span } from '../text/span.ts';
 import type { Frame, Place, Size } from './frame.ts';
 import type { Theme } from './theme.ts';
-
-/** One grapheme on the screen. */
-interface Cell {
-  text: string;
-  columns: number;
-  /** SGR parameters. */
-  sgr: string;
-  link: string | undefined;
-  /** Terminals do not agree how wide it is. */
-  isUnsure: boolean;
-}
 
 const CSI = '\u001b[';
 const HIDE_CURSOR = `${CSI}?25l`;
@@ -25,21 +14,32 @@ const CLEAR_SCREEN = `${CSI}0m${CSI}2J`;
 const CLEAR_TO_END = `${CSI}K`;
 
 const LINK = /^[!-~]+$/;
+/** Of plain text what is neither ASCII nor East Asian. */
+const MAYBE_AMBIGUOUS = /[\u0080-\u2fff]/;
 const CONTROL = /\p{Cc}/u;
-const ASCII = /^[ -~]*$/;
+
+/** For whom it is painted. */
+export interface Canvas {
+  size: Size;
+  theme: Theme;
+  /** Whether the terminal gives two columns to characters of ambiguous width, as some in East Asia do; we count one. */
+  ambiguousIsWide?: boolean;
+}
 
 /**
  * What to write to a terminal that shows the previous frame, of the same size, so that it shows the next: empty when nothing
  * changed. Without a previous frame all of the screen is written. The terminal must not wrap.
  */
-export function painted(previous: Frame | undefined, next: Frame, { size, theme }: { size: Size; theme: Theme }): string {
+export function painted(previous: Frame | undefined, next: Frame, canvas: Canvas): string {
+  const { size } = canvas;
   const cursor = cursorCode(next.cursor, size);
   let rows = previous ? '' : CLEAR_SCREEN;
   for (let at = 0; at < size.rows; at += 1) {
     const before = previous?.rows[at] ?? [];
     const after = next.rows[at] ?? [];
     if (areSame(before, after)) continue;
-    rows += paintedRow(at, cellsOf(before, size.columns, theme), cellsOf(after, size.columns, theme));
+    const { column, rest } = begunAlike(before, after, canvas);
+    rows += moveTo(at, column) + paintedSpans(rest, column, canvas);
   }
   if (rows !== '') return BEGIN + HIDE_CURSOR + rows + cursor + END;
   return previous && cursorCode(previous.cursor, size) === cursor ? '' : cursor;
@@ -57,53 +57,95 @@ const moveTo = (row: number, column: number): string => `${CSI}${row + 1};${colu
 const areSame = (one: Row, other: Row): boolean =>
   one === other || (one.length === other.length && one.every((span, at) => isSame(span, other[at] as Span)));
 
-const isSame = (one: Span, other: Span): boolean =>
-  one === other ||
-  (one.text === other.text &&
-    one.ink === other.ink &&
-    one.on === other.on &&
-    one.bold === other.bold &&
-    one.underline === other.underline &&
-    one.link === other.link);
+const isSame = (one: Span, other: Span): boolean => one === other || (one.text === other.text && looksSame(one, other));
 
-/** From the first cell that changed to the last. */
-function paintedRow(row: number, before: readonly Cell[], after: readonly Cell[]): string {
-  // Where the terminal may have drawn it wider, or not as wide, only all of it is known to be right.
-  if (before.some(({ isUnsure }) => isUnsure) || after.some(({ isUnsure }) => isUnsure))
-    return moveTo(row, 0) + CLEAR_TO_END + paintedCells(after, 0);
-  let first = 0;
-  while (first < after.length && first < before.length && isSameCell(before[first], after[first])) first += 1;
-  const column = widthOf(after.slice(0, first));
-  const widthBefore = widthOf(before);
-  const widthAfter = widthOf(after);
-  let kept = 0;
-  if (widthBefore === widthAfter)
-    while (first + kept < Math.min(before.length, after.length) && isSameCell(before.at(-1 - kept), after.at(-1 - kept))) kept += 1;
-  const changed = after.slice(first, after.length - kept);
-  return moveTo(row, column) + paintedCells(changed, column) + (widthAfter < widthBefore ? CLEAR_TO_END : '');
+const looksSame = (one: Span, other: Span): boolean =>
+  one.ink === other.ink && one.on === other.on && one.bold === other.bold && one.underline === other.underline && one.link === other.link;
+
+/**
+ * Up to which column both rows look the same, and what of the second is beyond. Where terminals do not agree how wide a
+ * character is, only all of a row is known to be right.
+ */
+function begunAlike(before: Row, after: Row, canvas: Canvas): { column: number; rest: Row } {
+  if (![...before, ...after].every(({ text }) => isSure(text, canvas))) return { column: 0, rest: after };
+  const { columns } = canvas.size;
+  // Further to the right one of them may be cut.
+  let room = Math.max(0, columns - 2);
+  for (const [at, span] of after.entries()) {
+    const other = before[at];
+    const alike = other && looksSame(span, other) ? commonBegin(span.text, other.text, room) : '';
+    room -= columnsOf(alike);
+    if (alike === span.text && alike === other?.text) continue;
+    return { column: Math.max(0, columns - 2) - room, rest: [{ ...span, text: span.text.slice(alike.length) }, ...after.slice(at + 1)] };
+  }
+  return { column: Math.max(0, columns - 2) - room, rest: [] };
 }
 
-const isSameCell = (one: Cell | undefined, other: Cell | undefined): boolean =>
-  one?.text === other?.text && one?.sgr === other?.sgr && one?.link === other?.link;
+/** Whether the terminal will take it to be as wide as we do. */
+const isSure = (text: string, { ambiguousIsWide }: Canvas): boolean => isPlain(text) && !(ambiguousIsWide && MAYBE_AMBIGUOUS.test(text));
 
-const widthOf = (cells: readonly Cell[]): number => cells.reduce((sum, { columns }) => sum + columns, 0);
-
-/** Begins and ends in plain style. */
-function paintedCells(cells: readonly Cell[], from: number): string {
-  let code = '';
-  let sgr = '';
-  let link: string | undefined;
-  let column = from;
-  for (const cell of cells) {
-    if (cell.link !== link) code += linkCode(cell.link);
-    if (cell.sgr !== sgr) code += `${CSI}${cell.sgr === '' ? '0' : sgr === '' ? cell.sgr : `0;${cell.sgr}`}m`;
-    ({ link, sgr } = cell);
-    column += cell.columns;
-    // Its columns are emptied, and whatever it takes, what follows begins where it should.
-    code += cell.isUnsure ? `${CSI}${Math.max(1, cell.columns)}X${cell.text}${CSI}${column + 1}G` : cell.text;
+/** What two plain texts have in common from their begin, in so many columns. */
+function commonBegin(one: string, other: string, columns: number): string {
+  let end = 0;
+  for (let left = columns; end < one.length && one[end] === other[end]; end += 1) {
+    left -= columnsOfPlain(one.charCodeAt(end));
+    if (left < 0) break;
   }
-  if (link !== undefined) code += linkCode(undefined);
-  return sgr === '' ? code : `${code}${CSI}0m`;
+  return one.slice(0, end);
+}
+
+/** From a column to the end of the row, cut with `…` where it is longer. Begins and ends in plain style. */
+function paintedSpans(spans: Row, from: number, canvas: Canvas): string {
+  const { columns } = canvas.size;
+  const widths = spans.map(({ text }) => columnsOf(text));
+  const isCut = widths.reduce((sum, width) => sum + width, from) > columns;
+  const end = isCut ? columns - 1 : columns;
+  let code = '';
+  let column = from;
+  for (const [at, span] of spans.entries()) {
+    const width = widths[at] as number;
+    if (column + width <= end) {
+      code += styled(span, placed(span.text, column, canvas), canvas);
+      column += width;
+      continue;
+    }
+    const begin = begun(span.text, end - column);
+    return code + styled(span, placed(`${begin}…`, column, canvas), canvas) + (column + columnsOf(begin) + 1 < columns ? CLEAR_TO_END : '');
+  }
+  return column < columns ? code + CLEAR_TO_END : code;
+}
+
+function styled(span: Span, text: string, { theme }: Canvas): string {
+  if (text === '') return '';
+  const sgr = theme.sgr(span);
+  const look = sgr === '' ? text : `${CSI}${sgr}m${text}${CSI}0m`;
+  return span.link !== undefined && LINK.test(span.link) ? linkCode(span.link) + look + linkCode(undefined) : look;
+}
+
+/** Columns of what a terminal may take to be wider or not as wide are emptied, and what follows begins where it should. */
+function placed(text: string, from: number, canvas: Canvas): string {
+  if (isSure(text, canvas)) return text;
+  let code = '';
+  let column = from;
+  for (const each of graphemes(text)) {
+    // Safe text has no control characters; if it had, here they would end.
+    const { text: shown, columns } = CONTROL.test(each.text) ? { text: REPLACEMENT, columns: each.columns } : each;
+    column += columns;
+    code += isSure(shown, canvas) ? shown : `${CSI}${Math.max(1, columns)}X${shown}${CSI}${column + 1}G`;
+  }
+  return code;
+}
+
+/** As much of a text as has so many columns. */
+function begun(text: string, columns: number): string {
+  let left = columns;
+  let part = '';
+  for (const each of graphemes(isPlain(text) ? text.slice(0, columns) : text)) {
+    left -= each.columns;
+    if (left < 0) break;
+    part += each.text;
+  }
+  return part;
 }
 
 /** The id joins the pieces of one link on several rows. */
@@ -114,33 +156,4 @@ function checksum(text: string): string {
   let sum = 0x811c9dc5;
   for (let at = 0; at < text.length; at += 1) sum = Math.imul(sum ^ text.charCodeAt(at), 0x01000193);
   return (sum >>> 0).toString(36);
-}
-
-/** The cells of a row, cut with `…` where it is longer. */
-function cellsOf(row: Row, columns: number, theme: Theme): Cell[] {
-  const cells: Cell[] = [];
-  let left = columns;
-  for (const span of row) {
-    const sgr = theme.sgr(span);
-    const link = span.link !== undefined && LINK.test(span.link) ? span.link : undefined;
-    const isSafe = isPlain(span.text);
-    // More than the row can hold need not be looked at.
-    const text = ASCII.test(span.text) ? span.text.slice(0, left + 1) : span.text;
-    for (const each of graphemes(text)) {
-      const cell = { ...(isSafe ? each : shown(each)), sgr, link, isUnsure: !isSafe && !isPlain(each.text) };
-      if (cell.columns > left) return cut(cells, { ...cell, text: '…', columns: 1, isUnsure: false }, left);
-      left -= cell.columns;
-      cells.push(cell);
-    }
-  }
-  return cells;
-}
-
-/** Safe text has no control characters; if it had, here they would end. */
-const shown = (each: { text: string; columns: number }) => (CONTROL.test(each.text) ? { text: REPLACEMENT, columns: 1 } : each);
-
-function cut(cells: Cell[], end: Cell, left: number): Cell[] {
-  let room = left;
-  while (room < 1 && cells.length > 0) room += (cells.pop() as Cell).columns;
-  return room < 1 ? cells : [...cells, end];
 }

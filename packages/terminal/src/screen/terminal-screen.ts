@@ -5,7 +5,7 @@ import type { Key } from './key.ts';
 import { KeysParser } from './keys-parser.ts';
 import { painted } from './painter.ts';
 import type { Screen, ScreenListener } from './screen.ts';
-import { type Background, backgroundOf, isThemeChosen, type Theme, themeOf } from './theme.ts';
+import { backgroundOf, type Theme, themeOf } from './theme.ts';
 
 interface Streams {
   stdin: NodeJS.ReadStream;
@@ -32,13 +32,16 @@ const END = '\u001b[?2026l\u001b]8;;\u001b\\\u001b[0m\u001b[?7h\u001b[?25h';
 /** The title is put aside; keys that have no code of their own, as shift+enter, get one from terminals that can (kitty protocol). */
 const BEGIN_EXTRAS = '\u001b[22;2t\u001b[>1u';
 const END_EXTRAS = '\u001b[<u\u001b[23;2t';
-/** Its background; and what it is, which every terminal answers: so those that do not know the first keep nobody waiting. */
-const ASK = '\u001b]11;?\u001b\\\u001b[c';
+/**
+ * How wide it takes an ambiguous character to be; its background; and what it is, which every terminal answers: so those that
+ * do not know the others keep nobody waiting.
+ */
+const ASK = '\u001b[H…\u001b[?6n\u001b[H\u001b[K\u001b]11;?\u001b\\\u001b[c';
 const END_SIGNALS = ['SIGHUP', 'SIGINT', 'SIGTERM'] as const;
 
 /**
  * Takes the terminal over, until it is closed: also when the process ends, or dies of an error, which is printed then as
- * without a screen. To put the program into the background send SIGTSTP to the process.
+ * without a screen. To put the program into the background send SIGTSTP to its group: `process.kill(0, 'SIGTSTP')`.
  */
 export async function openScreen(streams: Streams, listener: ScreenListener): Promise<Screen> {
   const screen = new TerminalScreen(streams, listener);
@@ -54,6 +57,7 @@ class TerminalScreen implements Screen {
   readonly #listener: ScreenListener;
   readonly #parser: KeysParser;
   #theme: Theme;
+  #ambiguousIsWide = false;
   #earlyKeys: Key[] | undefined = [];
   #patience: NodeJS.Timeout | undefined;
   #isReady: () => void = () => undefined;
@@ -88,7 +92,7 @@ class TerminalScreen implements Screen {
     });
     this.#listen();
     this.#enter();
-    if (isThemeChosen(env) || this.#isConsole) this.#start();
+    if (this.#isConsole) this.#start();
     else {
       this.#write(ASK);
       setTimeout(() => this.#start(), ANSWER_MS).unref();
@@ -216,14 +220,11 @@ class TerminalScreen implements Screen {
 
   #hear(answer: string): void {
     const background = backgroundOf(answer);
-    if (background) this.#useTheme(background);
-    if (background || /^\[\?.*c$/.test(answer)) this.#start();
-  }
-
-  #useTheme(background: Background): void {
-    if (isThemeChosen(this.#env)) return;
-    this.#theme = themeOf(this.#env, background);
-    this.redraw();
+    const [, column] = /^\[\?1;(\d+)(?:;\d+)?R$/.exec(answer) ?? [];
+    if (background) this.#theme = themeOf(this.#env, background);
+    if (column !== undefined) this.#ambiguousIsWide = column === '3';
+    if (background || column !== undefined) this.redraw();
+    if (/^\[\?.*c$/.test(answer)) this.#start();
   }
 
   /** With what else happens at this moment, or when a frame may come again; what is written meanwhile calls again. */
@@ -265,7 +266,7 @@ class TerminalScreen implements Screen {
 
   #paint(frame: Frame): string {
     this.#isDue = false;
-    const codes = painted(this.#shown, frame, { size: this.#size, theme: this.#theme });
+    const codes = painted(this.#shown, frame, { size: this.#size, theme: this.#theme, ambiguousIsWide: this.#ambiguousIsWide });
     this.#shown = frame;
     return codes;
   }

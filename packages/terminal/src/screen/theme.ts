@@ -1,8 +1,8 @@
 import type { Ground, Ink, Span } from '../text/span.ts';
 
-export type Background = 'dark' | 'light';
+type Background = 'dark' | 'light';
 /** How something looks: what a span says beside its text. */
-export type Look = Omit<Span, 'text' | 'link'>;
+type Look = Omit<Span, 'text' | 'link'>;
 
 export interface Theme {
   /** The parameters of SGR for a look, from a state without any; empty when it is plain. */
@@ -72,9 +72,6 @@ export function themeOf(env: NodeJS.ProcessEnv, found?: Background): Theme {
   if (background === 'light') return theme(hasFew ? LIGHT_16 : LIGHT);
   return theme(hasFew ? DARK_16 : DARK);
 }
-
-/** Whether nobody has to ask the terminal. */
-export const isThemeChosen = (env: NodeJS.ProcessEnv): boolean => hasNoColors(env) || chosenBackground(env) !== undefined;
 
 /** From an answer to OSC 11, such as `11;rgb:1e1e/1e1e/1e1e`; undefined when it is another one. */
 export function backgroundOf(answer: string): Background | undefined {

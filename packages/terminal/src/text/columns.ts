@@ -14,7 +14,7 @@ const LONGEST_KNOWN = 32;
 const ASCII = /^[ -~]*$/;
 /** Characters that stand alone and are always seen: each code unit is one grapheme. */
 const PLAIN =
-  /^[ -~\u00a1-\u00ac\u00ae-\u02ff\u0400-\u0482\u048a-\u052f\u2010-\u2027\u2030-\u205e\u3000-\u3029\u3030-\u303f\u3041-\u3096\u309b-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff01-\uff9d]*$/;
+  /^[ -~\u00a1-\u00ac\u00ae-\u02ff\u0391-\u03a1\u03a3-\u0482\u048a-\u052f\u1e00-\u1eff\u2010-\u2027\u2030-\u205e\u2190-\u21ff\u23ce\u2500-\u25fc\u2713-\u2718\u3000-\u3029\u3030-\u303f\u3041-\u3096\u309b-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff01-\uff9d]*$/;
 
 /** Code units that are segmented at once: of much longer texts the time grows with the square of the length. */
 const SEGMENTED_UNITS = 8_192;
@@ -22,7 +22,7 @@ const segmenter = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
 const known = new Map<string, number>();
 
 /** Whether it needs no cleaning and no segmentation. */
-export const isPlain = (text: string): boolean => PLAIN.test(text);
+export const isPlain = (text: string): boolean => ASCII.test(text) || PLAIN.test(text);
 
 /** The graphemes of any text, from left to right. */
 export function* segments(text: string): Generator<string> {
@@ -38,8 +38,10 @@ const isLowSurrogate = (unit: number): boolean => unit >= 0xdc00 && unit <= 0xdf
 
 /** The graphemes of safe text, from left to right. */
 export function graphemes(text: string): Grapheme[] {
-  if (isPlain(text)) return Array.from(text, (each) => ({ text: each, columns: columnsOfPlain(each.charCodeAt(0)) }));
-  return Array.from(segments(text), (each) => ({ text: each, columns: columnsOfGrapheme(each) }));
+  const parts: Grapheme[] = [];
+  if (isPlain(text)) for (const each of text) parts.push({ text: each, columns: columnsOfPlain(each.charCodeAt(0)) });
+  else for (const each of segments(text)) parts.push({ text: each, columns: columnsOfGrapheme(each) });
+  return parts;
 }
 
 /** How many columns safe text takes; characters of ambiguous width are narrow. */
@@ -65,7 +67,8 @@ export function fitted(text: string, columns: number): string {
   return `${cut}…`;
 }
 
-const columnsOfPlain = (unit: number): number => (unit < 0x3000 || unit === 0x303f || unit > 0xff60 ? 1 : 2);
+/** Of one code unit of plain text. */
+export const columnsOfPlain = (unit: number): number => (unit < 0x3000 || unit === 0x303f || unit > 0xff60 ? 1 : 2);
 
 function columnsOfGrapheme(grapheme: string): number {
   const columns = known.get(grapheme) ?? stringWidth(grapheme);

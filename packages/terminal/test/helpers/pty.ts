@@ -5,19 +5,18 @@ import { onTestFinished } from 'vitest';
 import type { Place, Size } from '#screen/frame.js';
 import { until } from '../../../server/test/helpers/waiting.ts';
 import { type Picture, type PictureCell, svgOf } from './svg.ts';
-import { EMPTY, openModel, rowsOf } from './terminal-model.ts';
+import { type Counting, EMPTY, openModel, rowsOf } from './terminal-model.ts';
 
 export interface PtyOptions extends Partial<Size> {
   env?: NodeJS.ProcessEnv;
   cwd?: string;
   /** What the terminal answers when it is asked for its background, such as `rgb:ffff/ffff/ffff`; nothing without. */
   background?: string;
-  /** Whether it counts the parts of a joined emoji one by one, as older terminals do. */
-  countsParts?: boolean;
+  counting?: Counting;
 }
 
 /** What a program has switched on. */
-export interface Modes {
+interface Modes {
   alternateScreen: boolean;
   bracketedPaste: boolean;
   mouse: boolean;
@@ -65,7 +64,7 @@ export function openPty(command: string, args: readonly string[], options: PtyOp
   const { columns = 80, rows = 24, cwd = process.cwd() } = options;
   const env = { PATH: process.env.PATH, HOME: process.env.HOME, LANG: 'C.UTF-8', TERM: 'xterm-256color', ...options.env };
   const child = spawn(command, [...args], { name: env.TERM, cols: columns, rows, cwd, env });
-  const terminal = openModel({ columns, rows, countsParts: options.countsParts });
+  const terminal = openModel({ columns, rows, counting: options.counting });
   const seen = { title: '', links: [] as string[], written: 0, bells: 0, isCursorVisible: true, isEnded: false };
   listen(terminal, seen, options.background, (answer) => child.write(answer));
   child.onData((data) => {

@@ -1,17 +1,17 @@
 /** The model of a terminal: what its cells hold after what was written. */
 import xterm from '@xterm/headless';
+import stringWidth from 'string-width';
 import type { Size } from '#screen/frame.js';
-import { columnsOf, graphemes } from '#text/columns.js';
+import { graphemes } from '#text/columns.js';
 import type { PictureCell } from './svg.ts';
 
-export interface ModelOptions extends Size {
-  /** Whether it counts the parts of a joined emoji one by one, as older terminals do. */
-  countsParts?: boolean | undefined;
-}
+/** What it gives columns to: graphemes, as those of today; the parts of joined emoji; characters of ambiguous width as if they were wide. */
+export type Counting = 'graphemes' | 'parts' | 'ambiguous as wide';
 
-export function openModel({ columns, rows, countsParts = false }: ModelOptions): xterm.Terminal {
+export function openModel({ columns, rows, counting = 'graphemes' }: Size & { counting?: Counting | undefined }): xterm.Terminal {
   const terminal = new xterm.Terminal({ cols: columns, rows, allowProposedApi: true, scrollback: 0 });
-  if (!countsParts) countGraphemes(terminal);
+  // By itself the model knows only how wide single characters were in 2003.
+  if (counting !== 'parts') countGraphemes(terminal, counting === 'graphemes');
   return terminal;
 }
 
@@ -25,8 +25,7 @@ export function rowsOf(terminal: xterm.Terminal): PictureCell[][] {
   });
 }
 
-/** A terminal of today: a grapheme is in one cell, as wide as it is. The model knows only how wide single characters were in 2003. */
-function countGraphemes(terminal: xterm.Terminal): void {
+function countGraphemes(terminal: xterm.Terminal, ambiguousIsNarrow: boolean): void {
   const ids = new Map<string, number>();
   const texts = new Map<number, string>();
   const idOf = (text: string): number => {
@@ -35,7 +34,7 @@ function countGraphemes(terminal: xterm.Terminal): void {
     texts.set(id, text);
     return id;
   };
-  const widthOf = (text: string) => Math.min(2, columnsOf(text)) as 0 | 1 | 2;
+  const widthOf = (text: string) => Math.min(2, stringWidth(text, { ambiguousIsNarrow })) as 0 | 1 | 2;
   terminal.unicode.register({
     version: 'graphemes',
     wcwidth: (codePoint) => widthOf(String.fromCodePoint(codePoint)),
