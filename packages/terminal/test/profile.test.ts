@@ -136,7 +136,7 @@ test('a second program in the same room neither loses what the first keeps nor t
   const { url } = await startServer();
   const first = openProfile({ server: url, as: 'aya' }, env);
   const client = connect(first.server, { storage: first.storage });
-  onTestFinished(() => client.close());
+  onTestFinished(() => void client.close());
   const room = await client.join('veranda', { username: 'aya', create: true });
   await room.send('hello').settled;
   expect(first.isAlone('veranda')).toBe(true);
@@ -159,7 +159,7 @@ test('a second program in the same room neither loses what the first keeps nor t
   room.send('still here');
   await until(() => room.timeline.chats.at(-1)?.seq !== undefined, 'sent');
   expect(room.ending).toBeUndefined();
-  client.close();
+  await client.close();
   const kept = JSON.parse(String(first.storage.getItem(`engawa:${first.server}:room:veranda`))) as { position: { seq: number } };
   expect(kept.position.seq).toBe(room.position.seq);
 });

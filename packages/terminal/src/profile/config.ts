@@ -1,5 +1,6 @@
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
+import { Failure } from '../failure.ts';
 import { makePrivateFolder, readPrivate, writePrivate } from './private-files.ts';
 
 /** What the config file says of one profile. */
@@ -15,8 +16,12 @@ export interface Config {
 }
 
 /** What the command line, the environment or the config file says cannot be used; the message says why, to people. */
-export class ProfileError extends Error {
+export class ProfileError extends Failure {
   override readonly name = 'ProfileError';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, 2, options);
+  }
 }
 
 /** A name is a folder's, too, on disks that know no case. */
