@@ -1,32 +1,29 @@
 import { type Client, connect } from '@engawa/client';
-import { type Options, readOptions } from './options.ts';
 import { openProfile, type Profile } from './profile/profile.ts';
+import { type Arguments, UsageError } from './subcommand.ts';
 import type { Surroundings } from './surroundings.ts';
-import { safeLine } from './text/safe.ts';
 import { type Words, wordsOf } from './words/words.ts';
 
 /** Chats that the timeline of a room holds; older ones are read when somebody scrolls there. */
 const MAX_CHATS = 2_000;
 
-/** `engawa chat`: full-screen on a terminal, else plain lines. Resolves with the exit code. */
-export async function chat(args: string[], surroundings: Surroundings): Promise<number> {
-  const { stderr, env } = surroundings;
-  const options = readOptions(args);
-  if (typeof options === 'string') return complain(stderr, options);
-  const words = wordsOf(options.lang, env);
-  const isPlain = options.isPlain || !isScreen(surroundings);
-  if (isPlain && options.room === undefined) return complain(stderr, words.plainNeedsRoom);
-  try {
-    const profile = openProfile(options, env);
-    const client = connect(profile.server, { storage: profile.storage, maxChats: MAX_CHATS });
-    return isPlain
-      ? await inLines(options, { profile, words, client }, surroundings)
-      : await onScreen(options, { profile, words, client }, surroundings);
-  } catch (error) {
-    // What was said cannot be used: a config file, a profile, a URL.
-    if (!(error instanceof Error) || error.name !== 'ProfileError') throw error;
-    return complain(stderr, `engawa: ${safeLine(error.message)}`);
-  }
+/**
+ * `engawa chat`: full-screen on a terminal, else plain lines. Resolves with the exit code.
+ *
+ * @throws {Failure} when what is asked for cannot be.
+ */
+export async function chat(asked: Arguments, surroundings: Surroundings): Promise<number> {
+  const { env } = surroundings;
+  const [room, ...rest] = asked.words;
+  if (rest.length > 0) throw new UsageError('one room at a time');
+  const [lang, theme] = [choice(asked, 'lang', ['en', 'ja']), choice(asked, 'theme', ['light', 'dark', 'none'])];
+  const words = wordsOf(lang, env);
+  const isPlain = asked.has('plain') || !isScreen(surroundings);
+  if (isPlain && room === undefined) throw new UsageError(words.plainNeedsRoom);
+  const profile = openProfile({ as: asked.get('as'), server: asked.get('server'), profile: asked.get('profile') }, env);
+  const client = connect(profile.server, { storage: profile.storage, maxChats: MAX_CHATS });
+  const parts = { profile, words, client };
+  return isPlain ? inLines({ ...parts, room: room ?? '' }, surroundings) : onScreen({ ...parts, room, theme }, surroundings);
 }
 
 interface Parts {
@@ -35,20 +32,24 @@ interface Parts {
   client: Client;
 }
 
-async function inLines({ room = '' }: Options, parts: Parts, surroundings: Surroundings): Promise<number> {
+async function inLines(parts: Parts & { room: string }, surroundings: Surroundings): Promise<number> {
   const { plain } = await import('./plain.ts');
-  return plain({ ...parts, room }, surroundings);
+  return plain(parts, surroundings);
 }
 
-async function onScreen({ room, theme }: Options, parts: Parts, { stdin, stdout, env }: Surroundings): Promise<number> {
+async function onScreen(
+  { theme, ...parts }: Parts & { room: string | undefined; theme: string | undefined },
+  { stdin, stdout, env }: Surroundings,
+): Promise<number> {
   const [{ runApp }, { openScreen }] = await Promise.all([import('./app/run.ts'), import('./screen/terminal-screen.ts')]);
   const streams = { stdin, stdout, env: theme === undefined ? env : { ...env, ENGAWA_THEME: theme } };
-  return runApp({ ...parts, room, open: (listener) => openScreen(streams, listener) });
+  return runApp({ ...parts, open: (listener) => openScreen(streams, listener) });
 }
 
 const isScreen = ({ stdin, stdout, env }: Surroundings): boolean => Boolean(stdin.isTTY && stdout.isTTY) && env.TERM !== 'dumb';
 
-function complain(stderr: NodeJS.WriteStream, text: string): number {
-  stderr.write(`${text}\n`);
-  return 2;
+function choice(asked: Arguments, option: string, choices: readonly string[]): string | undefined {
+  const chosen = asked.get(option);
+  if (chosen === undefined || choices.includes(chosen)) return chosen;
+  throw new UsageError(`--${option} is one of ${choices.join(', ')}, not "${chosen}"`);
 }

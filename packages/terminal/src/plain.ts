@@ -17,7 +17,7 @@ interface Screen {
 
 export interface PlainOptions {
   room: string;
-  profile: Pick<Profile, 'server' | 'username'>;
+  profile: Pick<Profile, 'server' | 'username' | 'isAlone'>;
   words: Words;
   client: Client;
 }
@@ -55,7 +55,7 @@ export async function plain({ room, profile, words, client }: PlainOptions, { st
   const joining = enter(client, { ...profile, room }, screen);
   await sendLines(lines, joining, { client, screen });
   lines.close();
-  await leave(client, await joining);
+  await leave(client, await joining, profile);
   return exitCode;
 }
 
@@ -205,10 +205,10 @@ class LineHost implements Host {
   }
 }
 
-/** Without a connection the name lapses by itself. */
-async function leave(client: Client, room: Room | undefined): Promise<void> {
+/** Unless another program of the profile is there under the name. Without a connection the name lapses by itself. */
+async function leave(client: Client, room: Room | undefined, profile: Pick<Profile, 'isAlone'>): Promise<void> {
   const late = setTimeout(() => void client.close(), LEAVE_MS);
-  if (client.state === 'online') await room?.leave();
+  if (client.state === 'online' && room && profile.isAlone(room.id)) await room.leave();
   clearTimeout(late);
   await client.close();
 }

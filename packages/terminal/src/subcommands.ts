@@ -43,24 +43,37 @@ const JSON_LINES =
 
 /** What the terminal side of the command can do. Each part is loaded only when it is asked for. */
 export const subcommands: readonly Subcommand[] = [
-  {
-    name: 'chat',
-    usage: '[ROOM] [--as NAME] [--server URL]',
-    what: 'talk: full-screen on a terminal, line by line elsewhere',
-    about: [
-      'Joins ROOM, or opens it, and shows what is said there. Without a ROOM it opens those that were open last. Type to talk; /help lists what else can be typed.',
-      'In a pipe, with TERM=dumb or with --plain it is plain lines, which screen readers read well. For scripts there are send, read, tail and wait.',
-    ],
-    options: { ...WHO, plain: { what: 'plain lines, also on a terminal' } },
-    examples: [
-      ['engawa chat veranda --as aya', 'join the room, or open it'],
-      ['engawa chat', 'go on where you left off'],
-    ],
-    exits: { ...DONE, ...REFUSED, ...USAGE },
-    variables: { ...VARIABLES, NO_COLOR: 'when set, no colours' },
-    completes: 'rooms',
-    run: async (args, surroundings) => (await import('./chat.ts')).chat(args, surroundings),
-  },
+  reading(
+    {
+      name: 'chat',
+      usage: '[ROOM] [--as NAME] [--server URL]',
+      what: 'talk: full-screen on a terminal, line by line elsewhere',
+      about: [
+        'Joins ROOM, or opens it, and shows what is said there. Without a ROOM it opens those that were open last. Type to talk; /help lists what else can be typed.',
+        'In a pipe, with TERM=dumb or with --plain it is plain lines, which screen readers read well. For scripts there are send, read, tail and wait.',
+        'The full-screen client stays a member when it is quit, until the server lets the name go: of a guest after 30 seconds. What is unread is counted from where you read, on this machine, all the same. /leave leaves a room at once.',
+      ],
+      options: {
+        ...WHO,
+        plain: { what: 'plain lines, also on a terminal' },
+        lang: { value: 'en|ja', what: 'the language; that of LC_ALL or LANG when not given' },
+        theme: { value: 'light|dark|none', what: 'the colours; as the terminal says when not given' },
+      },
+      examples: [
+        ['engawa chat veranda --as aya', 'join the room, or open it'],
+        ['engawa chat', 'go on where you left off'],
+      ],
+      exits: { ...DONE, ...REFUSED, ...USAGE },
+      variables: {
+        ...VARIABLES,
+        ENGAWA_THEME: 'the colours, where --theme does not say them',
+        LANG: 'the language, where --lang does not say it',
+        NO_COLOR: 'when set, no colours',
+      },
+      completes: 'rooms',
+    },
+    async (asked, surroundings) => (await import('./chat.ts')).chat(asked, surroundings),
+  ),
   reading(
     {
       name: 'send',
