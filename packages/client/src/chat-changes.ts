@@ -6,11 +6,12 @@ type Reactions = NonNullable<Chat['reactions']>;
 /** The chat that an entry made; nothing when it is another entry, or says no text. */
 export function chatOf(entry: Entry): Chat | undefined {
   if (!isKind(entry, 'create:chat')) return undefined;
-  const { seq, id, at, username, message, clientId, edited, deleted } = entry;
+  const { seq, id, at, username, message, clientId, replyTo, edited, deleted } = entry;
   if (typeof username !== 'string') return undefined;
   if (deleted || typeof message !== 'string') return deletedAt({ seq, id, at, username });
-  if (edited !== undefined) return { seq, id, at, username, message, edited };
-  return { seq, id, at, username, message, ...(clientId !== undefined && { clientId }) };
+  const chat = { seq, id, at, username, message, ...(replyTo !== undefined && { replyTo }) };
+  if (edited !== undefined) return { ...chat, edited };
+  return { ...chat, ...(clientId !== undefined && { clientId }) };
 }
 
 /** The seq of the chat that an entry changes. */

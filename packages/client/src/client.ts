@@ -1,4 +1,4 @@
-import type { Notice, WireError } from '@engawa/protocol';
+import type { Ask, Notice, WireError } from '@engawa/protocol';
 import type { Position } from '@engawa/protocol/position';
 import { CatchUp } from './catch-up.ts';
 import { type ClientState, Connection } from './connection.ts';
@@ -8,7 +8,7 @@ import { isSession, newSession } from './ids.ts';
 import { type Kept, readKept } from './keeper.ts';
 import type { LinkFactory } from './link.ts';
 import { type OpenRoom, openRoom } from './open-room.ts';
-import { closed, JoinError, refused } from './result.ts';
+import { closed, JoinError, type Result, refused } from './result.ts';
 import type { Room } from './room.ts';
 import { socketLink } from './socket-link.ts';
 import { type ClientStorage, Shelf } from './storage.ts';
@@ -37,6 +37,9 @@ export interface JoinOptions {
   from?: 'stored' | 'newest' | Position;
 }
 
+/** Which rooms are asked for: those after an id, and how many at most. */
+export type RoomRange = Ask<'list:rooms'>;
+
 /** What a client tells, and with what. */
 export interface ClientEvents {
   state: ClientState;
@@ -60,6 +63,7 @@ export class Client {
   readonly #open = new Map<string, OpenRoom>();
   readonly #joining = new Map<string, { username: string; room: Promise<Room> }>();
   readonly #unwatch: () => void;
+  readonly #connecting: Promise<void>;
 
   /** @internal */
   constructor(url: string, options: ClientOptions) {
@@ -72,7 +76,7 @@ export class Client {
     });
     this.#catchUp = new CatchUp(this.#connection, (error) => this.#emitter.emit('error', error));
     this.#unwatch = watch({ woke: () => this.sync(), leaving: () => this.#flush() });
-    void this.#connect();
+    this.#connecting = this.#connect();
   }
 
   get state(): ClientState {
@@ -113,9 +117,19 @@ export class Client {
     void this.#catchUp.probe();
   }
 
-  /** Ends the connection for good. What was not sent is kept in the storage, and sent after the next `join`. */
-  close(): void {
+  /** A page of the rooms of the server, in the order of their ids; waits for the connection as long as it takes. */
+  listRooms(range: RoomRange = {}): Promise<Result<'list:rooms'>> {
+    return this.#connection.insist('list:rooms', range);
+  }
+
+  /**
+   * Ends the connection for good, at once. What was not sent is kept in the storage, and sent after the next `join`.
+   * Resolves when the storage has written all; never rejects.
+   */
+  async close(): Promise<void> {
     this.#connection.close();
+    await this.#connecting;
+    await this.#shelf.settled();
   }
 
   async #connect(): Promise<void> {

@@ -1,8 +1,8 @@
-import type { Answer, Ask, EventName, Notice, WireError } from '@engawa/protocol';
+import type { Answer, Ask, EventName, Notice, QuestionName, WireError } from '@engawa/protocol';
 import { LIMITS } from '@engawa/protocol/limits';
 import { backoff } from './backoff.ts';
 import type { Link, LinkFactory } from './link.ts';
-import { refused } from './result.ts';
+import { closed, type Result, refused } from './result.ts';
 import { sizeOf } from './size.ts';
 import { Sleeper } from './sleeper.ts';
 
@@ -31,6 +31,7 @@ export class Connection {
   #attempts = 0;
   #opening: ReturnType<typeof setTimeout> | undefined;
   #returnAt: number | undefined;
+  #waiting: (() => void)[] = [];
 
   constructor(url: string, link: LinkFactory, listeners: Listeners) {
     this.#listeners = listeners;
@@ -87,6 +88,22 @@ export class Connection {
     if (sizeOf(payload) > MAX_BYTES) return refused('invalid_payload', 'It is larger than a frame may be.') as Answer<E>;
     const answer = await this.#link.ask(event, payload, timeoutMs).catch(() => undefined);
     return isAnswer<E>(answer) ? answer : undefined;
+  }
+
+  /** Asks, over as many connections as it takes, until there is a definitive answer. */
+  async insist<E extends QuestionName>(event: E, payload: Ask<E>): Promise<Result<E>> {
+    for (let attempt = 0; ; attempt += 1) {
+      await this.#whenUp();
+      if (this.#state === 'closed') return closed();
+      const answer = await this.ask(event, payload);
+      if (answer && (answer.ok || !answer.error.retryable)) return answer;
+      await this.sleeper.sleep(answer?.error.retryAfter ?? backoff(attempt));
+    }
+  }
+
+  /** Or closed. */
+  async #whenUp(): Promise<void> {
+    while (!this.isUp && this.#state !== 'closed') await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
   #up(): void {
@@ -146,6 +163,7 @@ export class Connection {
 
   #become(state: ClientState): void {
     this.#state = state;
+    for (const resolve of this.#waiting.splice(0)) resolve();
     this.#listeners.state(state);
   }
 }

@@ -188,11 +188,11 @@ export class Follower implements Behind {
     this.#listeners.ended(ending);
   }
 
-  /** Asks, over as many connections as it takes, until there is a definitive answer. */
-  async insist<E extends EventName>(event: E, payload: Ask<E>): Promise<Result<E>> {
+  /** Asks, over as many connections as it takes, until there is a definitive answer. What is asked may change with the log. */
+  async insist<E extends EventName>(event: E, payload: Ask<E> | (() => Ask<E>)): Promise<Result<E>> {
     for (let attempt = 0, denials = 0; ; attempt += 1) {
       if (!(await this.#whenLive())) return this.#refusal();
-      const answer = await this.#connection.ask(event, payload);
+      const answer = await this.#connection.ask(event, typeof payload === 'function' ? payload() : payload);
       if (answer?.ok) return answer;
       const isDenied = answer?.error.code === 'not_a_member' && ++denials < MAX_DENIALS;
       if (isDenied || answer?.error.code === 'room_not_found') this.sync();

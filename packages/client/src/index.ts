@@ -1,12 +1,12 @@
 export type { Chat, ChatPage, ErrorCode, Missed, Presence, Retention, WireError } from '@engawa/protocol';
 export type { Position } from '@engawa/protocol/position';
-export type { Client, ClientEvents, ClientOptions, JoinOptions } from './client.ts';
+export type { Client, ClientEvents, ClientOptions, JoinOptions, RoomRange } from './client.ts';
 export { connect } from './connect.ts';
 export type { ClientState } from './connection.ts';
 export type { Ending, Reset, RoomState } from './follower.ts';
 export { type Link, type LinkAuth, LinkError, type LinkFactory, type LinkListeners } from './link.ts';
 export type { OutgoingChat, OutgoingState } from './outbox.ts';
 export { JoinError, type Refusal, type Refused, type Result } from './result.ts';
-export type { HistoryRange, MemberRange, Room, RoomEvents } from './room.ts';
+export type { HistoryRange, MemberRange, Room, RoomEvents, SendOptions } from './room.ts';
 export type { PendingChat, RoomTimeline, ShownChat } from './room-timeline.ts';
 export type { ClientStorage } from './storage.ts';

@@ -61,7 +61,13 @@ const keyOf = (roomId: string): string => `room:${roomId}`;
 
 function isStoredChat(value: unknown): value is StoredChat {
   const chat = value as Partial<StoredChat> | null;
-  return typeof chat?.clientId === 'string' && typeof chat.message === 'string' && typeof chat.at === 'number';
+  const isSaid = typeof chat?.clientId === 'string' && typeof chat.message === 'string' && typeof chat.at === 'number';
+  return isSaid && (chat.reply === undefined || isReply(chat.reply));
+}
+
+function isReply(value: unknown): value is StoredChat['reply'] {
+  const { epoch, seq } = (value ?? {}) as Partial<Position>;
+  return typeof epoch === 'string' && Number.isSafeInteger(seq);
 }
 
 function isPosition(value: unknown): value is Position {

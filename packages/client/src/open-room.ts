@@ -151,8 +151,11 @@ class Seat {
       username: () => this.follower.username,
       position: () => this.follower.position,
       strayed: () => this.follower.reload(),
-      deliver: ({ clientId, message }) =>
-        this.follower.insist('create:chat', { roomId, username: this.follower.username, clientId, message }),
+      deliver: (chat) =>
+        this.follower.insist('create:chat', () => {
+          const { clientId, message, replyTo } = chat;
+          return { roomId, username: this.follower.username, clientId, message, ...(replyTo !== undefined && { replyTo }) };
+        }),
       save: () => this.keeper.flush(),
       changed: () => this.#changed(),
     });

@@ -15,6 +15,8 @@ export type OutgoingState = 'sending' | 'sent' | 'failed';
 export interface OutgoingChat {
   readonly clientId: string;
   readonly message: string;
+  /** The seq of the chat that it answers; nothing any more once the log is another one, where the seq is that of another chat. */
+  readonly replyTo: number | undefined;
   /** When it was written, by the clock of this machine: milliseconds since 1970. */
   readonly at: number;
   readonly state: OutgoingState;
@@ -35,6 +37,8 @@ export interface StoredChat {
   clientId: string;
   message: string;
   at: number;
+  /** What it answers. */
+  reply?: { epoch: string; seq: number } | undefined;
 }
 
 interface Surroundings {
@@ -44,7 +48,7 @@ interface Surroundings {
   /** An answer is of another log than the room that is told. */
   strayed: () => void;
   /** Asks until there is a definitive answer. */
-  deliver: (chat: { clientId: string; message: string }) => Promise<Result<'create:chat'>>;
+  deliver: (chat: OutgoingChat) => Promise<Result<'create:chat'>>;
   /** Resolves when what is waiting has been written down, as far as it can be. */
   save: () => Promise<void>;
   changed: () => void;
@@ -70,11 +74,12 @@ export class Outbox {
   }
 
   get unsent(): StoredChat[] {
-    return this.#chats.filter(({ state }) => state === 'sending').map(({ clientId, message, at }) => ({ clientId, message, at }));
+    return this.#chats.filter(({ state }) => state === 'sending').map(({ stored }) => stored);
   }
 
-  send(message: string): OutgoingChat {
-    const chat = this.#made({ clientId: newClientId(), message, at: Date.now() });
+  send(message: string, replyTo?: number): OutgoingChat {
+    const reply = replyTo === undefined ? undefined : { epoch: this.#epoch, seq: replyTo };
+    const chat = this.#made({ clientId: newClientId(), message, at: Date.now(), reply });
     this.#add(chat);
     return chat;
   }
@@ -116,8 +121,13 @@ export class Outbox {
     this.#surroundings.changed();
   }
 
+  get #epoch(): string {
+    return this.#surroundings.position()?.epoch ?? '';
+  }
+
   #made(chat: StoredChat): Outgoing {
     return new Outgoing(chat, {
+      epoch: () => this.#epoch,
       retry: (failed) => {
         this.#drop(failed);
         failed.begin();
@@ -151,12 +161,18 @@ export class Outbox {
     this.#surroundings.changed();
   }
 
-  /** The room keeps a client id once, so nothing comes twice. */
+  /**
+   * The room keeps a client id once, so nothing comes twice. It goes without what it answers: the log may have lost that, too,
+   * and what was acknowledged must not be refused.
+   */
   #sendAgain(lost: Outgoing[]): void {
     if (lost.length === 0) return;
     const isLost = (chat: Outgoing) => lost.includes(chat);
     this.#recent = this.#recent.filter((chat) => !isLost(chat));
-    this.#chats = [...lost.map((chat) => this.#made(chat)), ...this.#chats.filter((chat) => !isLost(chat))];
+    this.#chats = [
+      ...lost.map(({ stored }) => this.#made({ ...stored, reply: undefined })),
+      ...this.#chats.filter((chat) => !isLost(chat)),
+    ];
     void this.#saveAndSend();
     this.#surroundings.changed();
   }
@@ -221,23 +237,38 @@ const isAhead = (place: Place | undefined, position: Position | undefined): bool
 
 type Settled = ({ ok: true } & Place) | Refused;
 
+interface Acts {
+  /** Of the log as it is told now. */
+  epoch: () => string;
+  retry: (chat: Outgoing) => void;
+  discard: (chat: Outgoing) => void;
+}
+
 class Outgoing implements OutgoingChat {
+  readonly stored: StoredChat;
   readonly clientId: string;
   readonly message: string;
   readonly at: number;
   readonly bytes: number;
-  readonly #acts: { retry: (chat: Outgoing) => void; discard: (chat: Outgoing) => void };
+  readonly #acts: Acts;
   #answer: Settled | undefined;
   #resolve: (answer: { ok: true; seq: number } | Refused) => void = () => undefined;
   settled: OutgoingChat['settled'] = Promise.resolve(closed());
 
-  constructor({ clientId, message, at }: StoredChat, acts: { retry: (chat: Outgoing) => void; discard: (chat: Outgoing) => void }) {
+  constructor(stored: StoredChat, acts: Acts) {
+    const { clientId, message, at } = stored;
+    this.stored = stored;
     this.clientId = clientId;
     this.message = message;
     this.at = at;
     this.bytes = sizeOf(message);
     this.#acts = acts;
     this.begin();
+  }
+
+  get replyTo(): number | undefined {
+    const { reply } = this.stored;
+    return reply?.epoch === this.#acts.epoch() ? reply.seq : undefined;
   }
 
   get state(): OutgoingState {

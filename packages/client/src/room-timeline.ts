@@ -8,6 +8,8 @@ export interface PendingChat {
   readonly clientId: string;
   readonly username: string;
   readonly message: string;
+  /** The seq of the chat that it answers. */
+  readonly replyTo: number | undefined;
   /** When it was written, by the clock of this machine: milliseconds since 1970. */
   readonly at: number;
   readonly state: OutgoingState;
@@ -85,8 +87,8 @@ export class RoomTimeline {
   #pending(): PendingChat[] {
     const { username } = this.#follower;
     return this.#outbox.pending.map((outgoing) => {
-      const { clientId, message, at, state, error, seq } = outgoing;
-      return { clientId, username, message, at, state, error, seq, outgoing };
+      const { clientId, message, replyTo, at, state, error, seq } = outgoing;
+      return { clientId, username, message, replyTo, at, state, error, seq, outgoing };
     });
   }
 }

@@ -30,6 +30,12 @@ export interface RoomEvents {
   state: RoomState;
 }
 
+/** What a chat is beside its text. */
+export interface SendOptions {
+  /** The seq of the chat that it answers. */
+  replyTo?: number;
+}
+
 /** What of a history is asked for; the newest chats when no seq is named. */
 export type HistoryRange = Pick<Ask<'list:chats'>, 'before' | 'after' | 'around' | 'limit'>;
 
@@ -140,9 +146,9 @@ export class Room {
   }
 
   /** Says something. It is shown at once, and sent in order, once, as soon as that can be. */
-  send(message: string): OutgoingChat {
+  send(message: string, { replyTo }: SendOptions = {}): OutgoingChat {
     this.#parts.typing.sent();
-    return this.#parts.outbox.send(message);
+    return this.#parts.outbox.send(message, replyTo);
   }
 
   /** Replaces the text of an own chat; the owner may replace any. */

@@ -45,6 +45,11 @@ export class Shelf {
     return this.#put(key, null);
   }
 
+  /** Resolves when all that was put is there, as far as it can be. */
+  async settled(): Promise<void> {
+    while (this.#writing.size > 0) await Promise.all([...this.#writing.values()].map(({ done }) => done));
+  }
+
   #put(key: string, text: string | null): Promise<void> {
     const before = this.#writing.get(key);
     if (before) {

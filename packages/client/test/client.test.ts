@@ -16,8 +16,8 @@ test('a client is connecting, online, reconnecting and closed', async () => {
   hall.drop();
   hall.open();
   await pass();
-  client.close();
-  client.close();
+  void client.close();
+  void client.close();
   expect(states).toEqual(['connecting', 'online', 'reconnecting', 'online', 'closed']);
 });
 
@@ -108,7 +108,7 @@ test('a position is written only after the listeners were told, a few times a se
   await pass(1);
   expect(seq()).toBe(4);
   hall.tell({ kind: 'create:chat', by: 'ben', message: 'x' });
-  client.close();
+  void client.close();
   expect(seq()).toBe(5);
 });
 
@@ -222,12 +222,12 @@ test('a stored position outlives a client that never got so far as to join', asy
   const storage = memory();
   const first = newClient(hall, { storage });
   await joined(first);
-  first.close();
+  void first.close();
   hall.drop();
   const second = newClient(hall, { storage });
   const joining = second.join(ROOM, { username: 'aya' }).catch((error: unknown) => error);
   await pass(1_000);
-  second.close();
+  void second.close();
   expect(await joining).toMatchObject({ code: 'closed' });
   expect(JSON.parse(storage.kept[KEY] ?? '')).toMatchObject({ position: { epoch: 'e1', seq: 1 } });
 });

@@ -48,7 +48,7 @@ test('whatever happens, every chat is there once and in order, every entry is to
       expect(chats.filter(({ username }) => username === 'aya').map(({ message }) => message)).toEqual(said);
       expect(room.timeline.chats).toEqual(chats.slice(-room.timeline.chats.length));
       expect([...new Set(told)]).toEqual(hall.log?.told(first).map(({ seq }) => seq));
-      client.close();
+      void client.close();
 
       async function take({ do: what, ms, fault, event }: Step): Promise<void> {
         if (what === 'pass') await pass(ms);
@@ -73,7 +73,7 @@ test('whatever happens, every chat is there once and in order, every entry is to
 
       /** What was told last may be told again after it: the position is written a little later. */
       async function reload(): Promise<void> {
-        client?.close();
+        void client?.close();
         hall.open();
         client = newClient(hall, { storage });
         const before = room;

@@ -156,7 +156,7 @@ test.each([false, true])(
     server.start();
     server.kill(0);
     if (hasOthers) await enter('ben');
-    clients.get('aya')?.close();
+    void clients.get('aya')?.close();
     const isMember = async () => (await settled(server.store.read('veranda', { keys: ['member/aya'] }), time)).keys.size > 0;
     await time.pass(22_000);
     expect(await isMember()).toBe(true);

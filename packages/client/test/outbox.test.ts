@@ -201,7 +201,7 @@ test('what was not sent outlives its client, is written down before it is asked,
   const sent = room.send('survives');
   await pass();
   expect(JSON.parse(kept)).toMatchObject({ outbox: [{ message: 'survives', clientId: sent.clientId }] });
-  first.close();
+  void first.close();
   expect(await sent.settled).toMatchObject({ ok: false, error: { code: 'closed' } });
   hall.open();
   const { room: again } = await joined(newClient(hall, { storage }));

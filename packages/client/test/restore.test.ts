@@ -20,8 +20,8 @@ test('after a restore clients load anew, and what the backup lacks of theirs is 
   const port = Number(new URL(first.url).port);
   const [aya, ben] = [connect(first.url), connect(first.url)];
   onTestFinished(() => {
-    aya.close();
-    ben.close();
+    void aya.close();
+    void ben.close();
   });
   const room = await aya.join('veranda', { username: 'aya', create: true });
   const his = await ben.join('veranda', { username: 'ben' });

@@ -558,7 +558,7 @@ test('a client that comes again goes on from its stored position, with the chats
   const first = newClient(hall, { storage });
   await joined(first);
   hall.tell(chat('seen'));
-  first.close();
+  void first.close();
   hall.log?.add(chat('missed'));
   hall.log?.add({ kind: 'update:chat', by: 'ben', chatSeq: 1, message: 'edited' });
   const { room, told } = await joined(newClient(hall, { storage }));

@@ -38,7 +38,8 @@ function deedOf({
   chat,
 }: Omit<Choice, 'who'> & { by: string; chat: ReturnType<Log['chats']>[number] | undefined }): Deed {
   if (what === 9) return { kind: quiet ? 'add:member' : 'paint:room', by, ...(quiet && { quiet }) };
-  if (!chat || what < 4) return { kind: 'create:chat', by, message: `text ${which}`, clientId: `c${which}` };
+  const replyTo = chat && what % 2 === 0 ? { replyTo: chat.seq } : {};
+  if (!chat || what < 4) return { kind: 'create:chat', by, message: `text ${which}`, clientId: `c${which}`, ...replyTo };
   const chatSeq = chat.seq;
   if (what === 4) return { kind: 'delete:chat', by, chatSeq };
   if (what < 7) return { kind: 'update:chat', by, chatSeq, message: `edit ${which}` };

@@ -19,7 +19,8 @@ interface EventDefinition {
   failure?: string;
 }
 
-const { roomId, username, clientId, message, topic, retention, reaction, seq, epoch, at, entryId, tail, presence, durability } = model;
+const { roomId, username, clientId, message, topic, retention, reaction, seq, epoch, at, entryId, tail, presence, durability, replyTo } =
+  model;
 
 /** Where a command's entry stands. An answer without `id` says: nothing had to change, the room is at this position. */
 const placed = z.object({ roomId, epoch, seq, id: entryId.optional(), at: at.optional(), durability });
@@ -119,15 +120,16 @@ export const events = {
   },
   'create:chat': {
     summary: 'Says something. Acknowledged means kept.',
-    payload: z.object({ roomId, username, message, clientId: clientId.optional() }),
+    payload: z.object({ roomId, username, message, clientId: clientId.optional(), replyTo: replyTo.optional() }),
     reply: placed,
     told: z.object({
       message: message.describe('The text; data, never markup. Empty when the chat was deleted before it was told.'),
       clientId: clientId.optional(),
+      replyTo: replyTo.optional(),
       edited: edited.optional(),
       deleted: deleted.optional(),
     }),
-    errors: memberErrors,
+    errors: [...memberErrors, 'chat_not_found'],
   },
   'update:chat': {
     summary: 'Replaces the text of an own chat; the owner of the room may replace any. The former text is erased from the log.',

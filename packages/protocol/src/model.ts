@@ -66,6 +66,9 @@ export const reaction = z
   .describe('One emoji or character.');
 
 export const seq = z.int().min(1).describe('The place of an entry in its room, from 1, without holes.');
+export const replyTo = seq.describe(
+  'The seq of the chat that this one answers. That one may have been deleted, or have left the log since.',
+);
 export const epoch = z
   .string()
   .describe("One life of the room's log; another epoch means another log. What stands before a dot is the same in all forks of a log.");
@@ -101,6 +104,7 @@ const chat = z.object({
   username,
   message: message.nullable().describe('The text as it stands now; null when the chat was deleted.'),
   clientId: clientId.optional(),
+  replyTo: replyTo.optional(),
   edited: seq.optional().describe('The entry by which the text was last replaced.'),
   deleted: z.literal(true).optional().describe('The text is gone, the place stays.'),
   reactions: z

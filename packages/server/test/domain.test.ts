@@ -42,6 +42,7 @@ const speaker = fc.oneof(
 );
 const message = fc.string({ minLength: 1, maxLength: 5 });
 const chatSeq = fc.integer({ min: 2, max: 9 });
+const replyTo = fc.option(chatSeq, { nil: undefined, freq: 2 });
 const reaction = fc.constantFrom('👍', '/', '%');
 const retention = fc.constantFrom({}, { maxCount: 3 }, { maxAge: 60_000, maxBytes: 5 });
 const clientId = fc.option(fc.constantFrom('c1', 'c2', 'c3', 'c4', 'c5'), { nil: undefined, freq: 2 });
@@ -58,7 +59,7 @@ const steps = fc.array(
     { weight: 2, arbitrary: step('create:room', {}) },
     { weight: 5, arbitrary: step('add:member', {}) },
     { weight: 2, arbitrary: step('remove:member', {}) },
-    { weight: 8, arbitrary: step('create:chat', { message }) },
+    { weight: 8, arbitrary: step('create:chat', { message, replyTo }) },
     { weight: 4, arbitrary: step('update:chat', { chatSeq, message }) },
     { weight: 3, arbitrary: step('delete:chat', { chatSeq }) },
     { weight: 5, arbitrary: step('add:reaction', { chatSeq, reaction }) },
@@ -86,8 +87,11 @@ async function take(store: Store, { event, author, ask }: Step): Promise<{ seq: 
 interface ModelChat {
   author: string;
   message: string | null;
+  replyTo: number | undefined;
   reactions: Map<string, Set<string>>;
 }
+
+type Asked = { username: string; chatSeq: number; reaction: string; replyTo?: number };
 
 /** A room in the plainest words: no log, no keys, no conditions. */
 class Model {
@@ -113,23 +117,19 @@ class Model {
   }
 
   /** How many entries the command adds, or why it is refused. */
-  private decide(event: CommandName, author: string, ask: { username: string; chatSeq: number; reaction: string }): number | string {
+  private decide(event: CommandName, author: string, ask: Asked): number | string {
     if (event === 'create:room') return this.owner === undefined ? 2 : 'room_exists';
     if (this.owner === undefined) return 'room_not_found';
     const holder = this.members.get(foldName(ask.username));
     if (event === 'add:member') return holder === undefined ? 1 : holder === author ? 0 : 'name_taken';
     if (event === 'remove:member') return holder === undefined ? 0 : holder === author ? 1 : 'not_a_member';
     if (holder !== author) return 'not_a_member';
-    if (event === 'create:chat') return 1;
+    if (event === 'create:chat') return ask.replyTo === undefined || this.chats.has(ask.replyTo) ? 1 : 'chat_not_found';
     if (event === 'update:room' || event === 'delete:room') return author === this.owner ? 1 : 'not_allowed';
     return this.decideOnChat(event, author, ask);
   }
 
-  private decideOnChat(
-    event: CommandName,
-    author: string,
-    { username, chatSeq, reaction }: { username: string; chatSeq: number; reaction: string },
-  ) {
+  private decideOnChat(event: CommandName, author: string, { username, chatSeq, reaction }: Asked) {
     const chat = this.chats.get(chatSeq);
     if (!chat) return 'chat_not_found';
     const isReaction = event === 'add:reaction' || event === 'remove:reaction';
@@ -139,11 +139,7 @@ class Model {
     return (chat.reactions.get(reaction)?.has(foldName(username)) ?? false) === (event === 'add:reaction') ? 0 : 1;
   }
 
-  private change(
-    event: CommandName,
-    author: string,
-    ask: { username: string; chatSeq: number; reaction: string; message: string; topic?: string; retention?: Retention },
-  ): void {
+  private change(event: CommandName, author: string, ask: Asked & { message: string; topic?: string; retention?: Retention }): void {
     const name = foldName(ask.username);
     const chat = this.chats.get(ask.chatSeq);
     this.head += event === 'create:room' ? 2 : 1;
@@ -151,7 +147,8 @@ class Model {
     if (event === 'create:room') this.owner = author;
     if (event === 'create:room' || event === 'add:member') this.members.set(name, author);
     if (event === 'remove:member') this.members.delete(name);
-    if (event === 'create:chat') this.chats.set(this.head, { author, message: ask.message, reactions: new Map() });
+    const { message, replyTo } = ask;
+    if (event === 'create:chat') this.chats.set(this.head, { author, message, replyTo, reactions: new Map() });
     if (event === 'update:chat' && chat) chat.message = ask.message;
     if (event === 'delete:chat' && chat) chat.message = null;
     if (event === 'add:reaction') chat?.reactions.set(ask.reaction, (chat.reactions.get(ask.reaction) ?? new Set()).add(name));
@@ -197,7 +194,7 @@ test('any sequence of commands is answered, and leads where, the model says', { 
     'create:room': ['appended', 'repeated', 'room_exists'],
     'add:member': ['appended', 'name_taken', 'repeated', 'room_not_found', 'unchanged'],
     'remove:member': ['appended', 'not_a_member', 'repeated', 'room_not_found', 'unchanged'],
-    'create:chat': ['appended', 'not_a_member', 'repeated', 'room_not_found'],
+    'create:chat': ['appended', 'chat_not_found', 'not_a_member', 'repeated', 'room_not_found'],
     'update:chat': ['appended', 'chat_not_found', 'not_a_member', 'not_allowed', 'repeated', 'room_not_found'],
     'delete:chat': ['appended', 'chat_not_found', 'not_a_member', 'not_allowed', 'repeated', 'room_not_found', 'unchanged'],
     'add:reaction': ['appended', 'chat_not_found', 'not_a_member', 'repeated', 'room_not_found', 'unchanged'],
@@ -218,14 +215,16 @@ async function agree(store: Store, model: Model): Promise<void> {
   const { members } = await listMembers(store, { roomId, limit: 500 }, caller);
   expect(members.map((each) => foldName(each.username)).sort()).toEqual([...model.members.keys()].sort());
   const { chats } = await listChats(store, { roomId, limit: 500 }, caller);
-  const shown = chats.map(({ seq, message, reactions = [] }) => ({
+  const shown = chats.map(({ seq, message, replyTo, reactions = [] }) => ({
     seq,
     message,
+    replyTo,
     reactions: reactions.map(({ reaction, count }) => [reaction, count]).sort(),
   }));
-  const expected = [...model.chats].map(([seq, { message, reactions }]) => ({
+  const expected = [...model.chats].map(([seq, { message, replyTo, reactions }]) => ({
     seq,
     message,
+    replyTo: message === null ? undefined : replyTo,
     reactions: message === null ? [] : counted(reactions),
   }));
   expect(shown).toEqual(expected);

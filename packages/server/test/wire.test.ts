@@ -87,6 +87,39 @@ describe.each(stores)('on the %s store', (_, open) => {
     ]);
   });
 
+  test('a chat says which one it answers: as it is told, on pages, to who was away, and after an edit', async () => {
+    const { aya, ben, store } = await startRoom(await open());
+    const told = hearing(aya, 'create:chat:success');
+    const answers = (replyTo: number, clientId: string) =>
+      ask(ben, 'create:chat', { roomId, username: 'ben', message: 'gladly', replyTo, clientId });
+    const answered = async (replyTo: number, clientId: string) => {
+      const answer = await answers(replyTo, clientId);
+      return answer.ok ? answer.seq : 0;
+    };
+    const { epoch, seq, id } = await say(aya, 'aya', 'tea?');
+    const reply = await answered(seq, 'c-1');
+    const edited = await answered(seq, 'c-2');
+    const edit = await done(ben, 'update:chat', { roomId, username: 'ben', chatSeq: edited, message: 'now' });
+    await done(ben, 'update:chat', { roomId, username: 'ben', chatSeq: edited, message: 'now!' });
+    expect(told).toMatchObject([{ seq }, { seq: reply, replyTo: seq, clientId: 'c-1' }, { seq: edited, replyTo: seq }]);
+    expect(await chatsOf(aya)).toMatchObject([{ seq }, { seq: reply, replyTo: seq }, { seq: edited, message: 'now!', replyTo: seq }]);
+    const { rooms } = await done(aya, 'resume:rooms', { rooms: [{ roomId, username: 'aya', epoch, seq, id: id ?? null }] });
+    expect(rooms).toMatchObject([
+      { entries: [{ seq: reply, replyTo: seq }, { seq: edited, message: 'now!', replyTo: seq }, { seq: edit.seq }, { chatSeq: edited }] },
+    ]);
+
+    await done(aya, 'delete:chat', { roomId, username: 'aya', chatSeq: seq });
+    expect(await answers(seq, 'c-3'), 'its place is still there').toMatchObject({ ok: true });
+    await done(ben, 'delete:chat', { roomId, username: 'ben', chatSeq: edited });
+    expect((await chatsOf(aya)).find((chat) => chat.seq === edited)).not.toHaveProperty('replyTo');
+
+    await store.trim(roomId, { epoch, below: edited });
+    expect(await answers(seq, 'c-4')).toMatchObject({ ok: false, error: { code: 'chat_not_found' } });
+    expect(await answers(1, 'c-5')).toMatchObject({ ok: false, error: { code: 'chat_not_found' } });
+    expect(await answers(100, 'c-6')).toMatchObject({ ok: false, error: { code: 'chat_not_found' } });
+    expect(await answers(0, 'c-7')).toMatchObject({ ok: false, error: { code: 'invalid_payload' } });
+  });
+
   test('what was deleted or replaced is gone from the log, and its place stays', async () => {
     const { ben, store } = await startRoom(await open());
     const { seq: deleted } = await say(ben, 'ben', 'secret one');
@@ -252,6 +285,7 @@ test('every refusal that an event is said to meet is met, and no other', async (
     ['remove:member', ben, foreign, 'not_allowed'],
     ['create:chat', ben, { ...nowhere, message }, 'room_not_found'],
     ['create:chat', ben, { ...foreign, message }, 'not_a_member'],
+    ['create:chat', ben, { ...bens, replyTo: notThere.chatSeq, message }, 'chat_not_found'],
     ['update:chat', ben, { ...nowhere, chatSeq: 1, message }, 'room_not_found'],
     ['update:chat', ben, { ...foreign, chatSeq: ayas, message }, 'not_a_member'],
     ['update:chat', ben, { ...bens, chatSeq: ayas, message }, 'not_allowed'],

@@ -73,7 +73,7 @@ test('F30: a page that dies before it wrote down where it was is told some again
   proxy.refuse(false);
   await Promise.all([said, aya.say(20)]);
   await until(() => ben.seqs.length >= 43, 'he is told more');
-  ben.client.close();
+  void ben.client.close();
 
   const again = await scene.enter('ben', proxy.url, { storage: disk });
   await scene.endsWell(store);

@@ -80,7 +80,7 @@ test('F26: who is removed while all talk, on another server than the remover, ne
     hushDan();
     await Promise.all(others);
     expect(dan.room.ending?.reason).toBe('removed');
-    dan.client.close();
+    void dan.client.close();
     heard.push(Math.max(dan.begin, ...dan.seqs));
   }
   hush();

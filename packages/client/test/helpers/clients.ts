@@ -14,7 +14,8 @@ export const pass = (milliseconds = 0): Promise<unknown> => vi.advanceTimersByTi
 
 export function newClient(hall: Hall, options: ClientOptions = {}): Client {
   const client = connect('http://hall', { link: hall.link, ...options });
-  onTestFinished(() => client.close());
+  // Its storage may be waiting for a time that passes no more.
+  onTestFinished(() => void client.close());
   return client;
 }
 

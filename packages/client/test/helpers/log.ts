@@ -57,12 +57,13 @@ export class Log {
 
 type ChatEntry = Extract<Missed, { kind: 'create:chat' }>;
 
-function become({ seq, id, at, username, message, clientId }: ChatEntry, past: Missed[], me: string): Chat {
+function become({ seq, id, at, username, message, clientId, replyTo }: ChatEntry, past: Missed[], me: string): Chat {
   const about = past.filter((entry) => 'chatSeq' in entry && entry.chatSeq === seq);
   const place = { seq, id, at, username };
   if (about.some(({ kind }) => kind === 'delete:chat')) return { ...place, message: null, deleted: true };
   const edit = about.findLast((entry) => entry.kind === 'update:chat');
-  const text = edit ? { message: edit.message, edited: edit.seq } : { message, ...(clientId !== undefined && { clientId }) };
+  const said = edit ? { message: edit.message, edited: edit.seq } : { message, ...(clientId !== undefined && { clientId }) };
+  const text = { ...said, ...(replyTo !== undefined && { replyTo }) };
   const reactions = reactionsIn(about, me);
   return { ...place, ...text, ...(reactions.length > 0 && { reactions }) };
 }

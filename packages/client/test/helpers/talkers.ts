@@ -114,7 +114,7 @@ export class SdkTalker implements Talker {
 
   close(): void {
     this.#end();
-    this.client.close();
+    void this.client.close();
   }
 
   #joined(room: Room, { recorder, isShaky }: { recorder: Recorder; isShaky: boolean }): void {

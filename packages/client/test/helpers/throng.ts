@@ -52,7 +52,7 @@ export class Throng {
 
   /** Somebody of them leaves for good. */
   loses(person: SdkPerson): void {
-    person.client.close();
+    void person.client.close();
     this.sdk.splice(this.sdk.indexOf(person), 1);
     this.scene.history.hearings.splice(this.scene.history.hearings.indexOf(person.hearing), 1);
   }

@@ -67,7 +67,7 @@ export async function simulate(seed: number, plant: Plant = {}): Promise<Outcome
     const found = await verdict(speakers, { server, recorder, failsOver }, (promise) => finished(promise, time));
     return { seed, ...found, drops: speakers.reduce((sum, { drops }) => sum + drops, 0) };
   } finally {
-    for (const { client } of speakers) client.close();
+    for (const { client } of speakers) void client.close();
     await finished(server.close(), time);
     time.end();
   }
@@ -235,6 +235,7 @@ class Speaker {
     else if (dice < 0.35 && seq !== undefined) void room.react(seq, this.#anyOf(REACTIONS) as string);
     else if (dice < 0.4 && seq !== undefined) void room.unreact(seq, this.#anyOf(REACTIONS) as string);
     else if (dice < 0.45) this.#signal(room);
+    else if (dice < 0.6 && seq !== undefined) room.send(this.#words(), { replyTo: seq });
     else room.send(this.#words());
   }
 

@@ -4,11 +4,20 @@ import { type ChatValue, chatKey, memberKey, reactionKey, reactionOfFamily, reac
 import { type Caller, chatAt, draft, isDeleted, isOwner, type Rule, speaker, speakerKeys } from './rule.ts';
 
 export const createChat: Rule<'create:chat'> = {
-  rests: ({ username }) => ({ keys: [memberKey(username)] }),
-  decide(facts, { username, message, clientId }, caller) {
+  // A chat that answers none costs no more for those that do.
+  rests: ({ username, replyTo }) => ({ keys: [memberKey(username)], ...(replyTo !== undefined && { seqs: [replyTo] }) }),
+  decide(facts, { username, message, clientId, replyTo }, caller) {
     const member = speaker(facts, username, caller);
-    return [draft('create:chat', member, { message, clientId }, { listed: true })];
+    // A deleted one may be answered: its place is still there.
+    if (replyTo !== undefined) chatAt(facts, replyTo);
+    return [draft('create:chat', member, { message, clientId, replyTo }, { listed: true })];
   },
+};
+
+/** What a chat answers: its body says it, and what became of it. */
+const answering = (said: unknown): { replyTo?: number } => {
+  const { replyTo } = (said ?? {}) as { replyTo?: number };
+  return replyTo === undefined ? {} : { replyTo };
 };
 
 type Changing = { username: string; chatSeq: number };
@@ -18,9 +27,10 @@ const chatToChange = ({ username, chatSeq }: Changing) => ({ keys: [settingsKey,
 export const updateChat: Rule<'update:chat'> = {
   rests: chatToChange,
   decide(facts, { username, chatSeq, message }, caller) {
-    const { member, became, becameBy } = changeable(facts, { username, chatSeq }, caller);
+    const { member, entry, became, becameBy } = changeable(facts, { username, chatSeq }, caller);
     if (isDeleted(became)) throw new ChatError('chat_not_found');
-    const value = { message } satisfies ChatValue;
+    // The body goes with the text that is erased, but not what it answers.
+    const value = { message, ...answering(became ?? entry.body) } satisfies ChatValue;
     return [draft('update:chat', member, { chatSeq, message }, { sets: [[chatKey(chatSeq), value]], erases: [becameBy ?? chatSeq] })];
   },
 };
@@ -115,9 +125,10 @@ function asItStands(entry: Entry, facts: Facts, reactions: NonNullable<Chat['rea
   const place = { seq, id, at, username };
   if (!became) {
     const { message, clientId } = (body ?? {}) as { message?: string; clientId?: string };
-    return { ...place, message: message ?? null, ...(clientId !== undefined && { clientId }), ...(reactions.length > 0 && { reactions }) };
+    const said = { message: message ?? null, ...(clientId !== undefined && { clientId }), ...answering(body) };
+    return { ...place, ...said, ...(reactions.length > 0 && { reactions }) };
   }
   const value = became.value as unknown as ChatValue;
   if ('deleted' in value) return { ...place, message: null, deleted: true };
-  return { ...place, message: value.message, edited: became.seq, ...(reactions.length > 0 && { reactions }) };
+  return { ...place, ...value, edited: became.seq, ...(reactions.length > 0 && { reactions }) };
 }

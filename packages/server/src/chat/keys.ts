@@ -18,7 +18,7 @@ export interface MemberValue {
 }
 
 /** `entry/<seq>/chat`: what became of a chat; absent while it stands as it was said. Set by the edit or the deletion. */
-export type ChatValue = { message: string } | { deleted: true };
+export type ChatValue = { message: string; replyTo?: number } | { deleted: true };
 
 /** `entry/<seq>/reaction/<reaction>/<name>`: present while given; the counts of the families are what a page shows. */
 export const GIVEN = true;

@@ -48,5 +48,5 @@ function instead({ kind, seq, id }: Entry, facts: Facts): Record<string, Json> {
   if (kind !== 'create:chat') return { erased: true };
   const became = facts.keys.get(chatKey(seq));
   const value = became?.value as ChatValue | undefined;
-  return value && 'message' in value ? { message: value.message, edited: became?.seq ?? seq } : { message: '', deleted: true };
+  return value && 'message' in value ? { ...value, edited: became?.seq ?? seq } : { message: '', deleted: true };
 }

@@ -59,12 +59,12 @@ function command<E extends CommandName>(event: E, rule: Rule<E>): Handler<E> {
   };
 }
 
-/** Chats that may be under way together: of one member, for only that he is one do they rest on. */
+/** Chats that may be under way together: of one member, for they rest on that he is one, and on nothing else but what they answer. */
 export const runOf = <E extends EventName>(event: E, ask: Payload<E>): string | undefined => {
   if (event !== 'create:chat') return undefined;
-  const { roomId, username } = ask as Ask;
+  const { roomId, username, replyTo } = ask as Payload<'create:chat'>;
   // No id has a line break.
-  return `${roomId}\n${username}`;
+  return `${roomId}\n${username}\n${replyTo ?? ''}`;
 };
 
 /** Chats have a rate of their own; it is looked at in turn, when the joins before have been done. */

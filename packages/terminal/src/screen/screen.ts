@@ -16,6 +16,8 @@ export interface Screen {
    * taken the last one: at once when nothing was drawn for a while, so that an echo waits for nobody.
    */
   draw: (view: (size: Size) => Frame) => void;
+  /** Draws anew all that is shown, whatever the terminal shows by now. */
+  redraw: () => void;
   /** What the window or the tab is called; safe text. */
   title: (text: string) => void;
   bell: () => void;
