@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs';
 import { fitted } from '../text/columns.ts';
 import { safeLine } from '../text/safe.ts';
 import type { Frame, Size } from './frame.ts';
@@ -20,6 +21,8 @@ const ANSWER_MS = 120;
 /** Keys pressed before anybody could listen. */
 const MOST_EARLY_KEYS = 1_000;
 const TITLE_COLUMNS = 80;
+/** For a terminal that is slow to take what the process writes last. */
+const LAST_WRITE_MS = 500;
 
 /** Another screen than the shell's, marked pastes, focus; clicks and the wheel, which `ENGAWA_MOUSE=off` leaves to the terminal. */
 const MODES = ['?1049', '?2004', '?1004'];
@@ -120,8 +123,13 @@ class TerminalScreen implements Screen {
   }
 
   close(): void {
+    this.#close(false);
+  }
+
+  /** Of a process that ends at once nothing is written that waits. */
+  #close(isDying: boolean): void {
     if (this.#isClosed) return;
-    this.#leave();
+    this.#leave(isDying);
     this.#isClosed = true;
     clearTimeout(this.#frameTimer);
     clearImmediate(this.#soon);
@@ -130,7 +138,7 @@ class TerminalScreen implements Screen {
     this.#start();
   }
 
-  readonly #closeAtEnd = () => this.close();
+  readonly #closeAtEnd = () => this.#close(true);
   readonly #onData = (bytes: Buffer) => {
     clearTimeout(this.#patience);
     this.#parser.push(bytes);
@@ -187,11 +195,15 @@ class TerminalScreen implements Screen {
     this.#stdout.write(switched('h', this.#modes) + BEGIN + (this.#isConsole ? '' : BEGIN_EXTRAS));
   }
 
-  /** Blocking, so that nothing is lost when the process ends; not so where the terminal has stopped. */
-  #leave(): void {
+  #leave(isDying = false): void {
     if (this.#isSuspended) return;
-    if (!this.#isWriting) setBlocking(this.#stdout, true);
-    this.#stdout.write((this.#isConsole ? '' : END_EXTRAS) + END + switched('l', this.#modes.toReversed()));
+    const codes = (this.#isConsole ? '' : END_EXTRAS) + END + switched('l', this.#modes.toReversed());
+    if (this.#isWriting && isDying) writeNow(this.#stdout, codes);
+    else {
+      // Nothing is lost then when the process ends; but where the terminal has stopped it would never.
+      if (!this.#isWriting) setBlocking(this.#stdout, true);
+      this.#stdout.write(codes);
+    }
     setRaw(this.#stdin, false);
   }
 
@@ -296,4 +308,17 @@ function setRaw(stdin: NodeJS.ReadStream, isRaw: boolean): void {
 function setBlocking(stdout: NodeJS.WriteStream, isBlocking: boolean): void {
   const { _handle: handle } = stdout as unknown as { _handle?: { setBlocking?: (isBlocking: boolean) => unknown } | null };
   handle?.setBlocking?.(isBlocking);
+}
+
+/** As far as the terminal takes it: one that has stopped must not keep a process from ending. */
+function writeNow(stdout: NodeJS.WriteStream & { fd?: number }, text: string): void {
+  const deadline = performance.now() + LAST_WRITE_MS;
+  for (let rest = Buffer.from(text); rest.length > 0 && performance.now() < deadline; ) {
+    try {
+      rest = rest.subarray(writeSync(stdout.fd ?? 1, rest));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+    }
+  }
 }

@@ -1,6 +1,7 @@
 /* oxlint-disable typescript/no-unsafe-argument, typescript/no-unsafe-assignment, typescript/no-unsafe-call, typescript/no-unsafe-member-access, typescript/no-unsafe-return --
    plain JavaScript, because Node runs it as it is, and that has no types */
-/** A tiny program on a screen: an input row, and below what came last. Its words: crash, reject, exit, flood, tall, bell, many. */
+/** A tiny program on a screen: an input row, and below what came last. Its words say what it does. */
+import { writeFileSync } from 'node:fs';
 import { Editor } from '#input/editor.js';
 import { openScreen } from '#screen/terminal-screen.js';
 import { linked } from '#text/linked.js';
@@ -41,6 +42,13 @@ function run(word) {
   if (word === 'bell') screen.bell();
   if (word === 'frames') note(`frames ${frames}`);
   if (word === 'suspend') process.kill(process.pid, 'SIGTSTP');
+  if (word === 'crash stopped') {
+    isFlooding = true;
+    setTimeout(() => {
+      writeFileSync(process.argv[2], 'now');
+      throw new Error('it crashed');
+    }, 500);
+  }
   if (word === 'wait') {
     // A stopped terminal must not stop the program: it ends by itself.
     isFlooding = true;
