@@ -164,6 +164,19 @@ test('a terminal that reads no more stops only the drawing', async () => {
   expect(await ended(pty)).toMatchObject({ code: 5 });
 });
 
+test('a program that is told to end while its terminal has stopped ends', async () => {
+  const pty = await open({ columns: 200, rows: 40 });
+  pty.type('draw on\r');
+  await pty.shows('said draw on');
+  pty.stop();
+  // So long that the terminal takes no more.
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  pty.kill('SIGTERM');
+  await until(() => !isRunning(pty.pid), 'the program has ended');
+  pty.goOn();
+  expect(await ended(pty)).toMatchObject({ code: 7 });
+});
+
 test('a program that crashes while its terminal is behind leaves it as it was', async () => {
   const mark = join(newFolder(), 'mark');
   const pty = await open({ columns: 200, rows: 40 }, mark);

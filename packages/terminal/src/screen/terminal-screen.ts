@@ -21,8 +21,9 @@ const ANSWER_MS = 120;
 /** Keys pressed before anybody could listen. */
 const MOST_EARLY_KEYS = 1_000;
 const TITLE_COLUMNS = 80;
-/** For a terminal that is slow to take what the process writes last. */
+/** For a terminal that is slow to take what is written last: of a process that dies, and of one that has been left. */
 const LAST_WRITE_MS = 500;
+const LEAVE_MS = 3_000;
 
 /** Another screen than the shell's, marked pastes, focus; clicks and the wheel, which `ENGAWA_MOUSE=off` leaves to the terminal. */
 const MODES = ['?1049', '?2004', '?1004'];
@@ -136,6 +137,8 @@ class TerminalScreen implements Screen {
     clearTimeout(this.#patience);
     this.#stopListening();
     this.#start();
+    // What a terminal that has stopped does not take would keep the process from ending.
+    if (this.#isWriting) setTimeout(() => this.#isWriting && handleOf(this.#stdout)?.close?.(), LEAVE_MS);
   }
 
   readonly #closeAtEnd = () => this.#close(true);
@@ -304,11 +307,13 @@ function setRaw(stdin: NodeJS.ReadStream, isRaw: boolean): void {
   }
 }
 
-/** Node writes to terminals in blocking mode, and has no public way to do otherwise. */
 function setBlocking(stdout: NodeJS.WriteStream, isBlocking: boolean): void {
-  const { _handle: handle } = stdout as unknown as { _handle?: { setBlocking?: (isBlocking: boolean) => unknown } | null };
-  handle?.setBlocking?.(isBlocking);
+  handleOf(stdout)?.setBlocking?.(isBlocking);
 }
+
+/** Node writes to terminals in blocking mode and never closes them, and has no public way to do otherwise. */
+const handleOf = (stdout: NodeJS.WriteStream) =>
+  (stdout as unknown as { _handle?: { setBlocking?: (isBlocking: boolean) => unknown; close?: () => void } | null })._handle;
 
 /** As far as the terminal takes it: one that has stopped must not keep a process from ending. */
 function writeNow(stdout: NodeJS.WriteStream & { fd?: number }, text: string): void {

@@ -1,4 +1,4 @@
-/* oxlint-disable typescript/no-unsafe-argument, typescript/no-unsafe-assignment, typescript/no-unsafe-call, typescript/no-unsafe-member-access, typescript/no-unsafe-return --
+/* oxlint-disable typescript/no-unsafe-argument, typescript/no-unsafe-assignment, typescript/no-unsafe-member-access --
    plain JavaScript, because Node runs it as it is, and that has no types */
 /** A tiny program on a screen: an input row, and below what came last. Its words say what it does. */
 import { writeFileSync } from 'node:fs';
@@ -42,6 +42,7 @@ function run(word) {
   if (word === 'bell') screen.bell();
   if (word === 'frames') note(`frames ${frames}`);
   if (word === 'suspend') process.kill(process.pid, 'SIGTSTP');
+  if (word === 'draw on') isFlooding = true;
   if (word === 'crash stopped') {
     isFlooding = true;
     setTimeout(() => {
@@ -64,7 +65,7 @@ function run(word) {
       show();
     }, 1_000);
   }
-  if (isFlooding) setInterval(show, 1);
+  if (isFlooding) setInterval(show, 1).unref();
   note(`said ${word}`);
 }
 
@@ -94,7 +95,6 @@ function show() {
 function end(code) {
   screen.close();
   screen.draw(() => ({ rows: [[{ text: 'after the end' }]] }));
-  console.log('left');
+  if (!isFlooding) console.log('left');
   process.exitCode = code;
-  setTimeout(() => process.exit(), 2_000).unref();
 }
