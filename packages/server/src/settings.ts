@@ -147,6 +147,12 @@ export function loadSettings(args: string[], env: NodeJS.ProcessEnv, optionTypes
   return { settings: settings as Settings, sources, options };
 }
 
+/** The flags of `engawa serve`, for its help and its completion. */
+export function settingOptions(): Record<string, { value: string; what: string }> {
+  const flags = names.map((name) => [flagOf(name), { value: 'VALUE', what: `${table[name].what} (${table[name].variable})` }] as const);
+  return { ...Object.fromEntries(flags), config: { value: 'FILE', what: 'a JSON file of settings' } };
+}
+
 /** The settings in force, where each came from, and how to change it. */
 export function describeSettings({ settings, sources }: LoadedSettings): string {
   const rows = names.map((name) => [

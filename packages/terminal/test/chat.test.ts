@@ -5,7 +5,7 @@ import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { openMemory, type Store, StoreError } from '@engawa/server';
 import { expect, onTestFinished, test } from 'vitest';
-import { connect, done, heard, startServer, until, withFault, within } from '../../server/test/helpers/server.ts';
+import { connect, done, heard, newFolder, startServer, until, withFault, within } from '../../server/test/helpers/server.ts';
 
 const ENGAWA = fileURLToPath(new URL('../../engawa/bin/engawa.js', import.meta.url));
 
@@ -20,7 +20,8 @@ interface Terminal {
 }
 
 function openTerminal(...args: string[]): Terminal {
-  const child = spawn(process.execPath, [ENGAWA, 'chat', ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
+  const env = { PATH: process.env.PATH, HOME: newFolder() };
+  const child = spawn(process.execPath, [ENGAWA, 'chat', ...args], { env, stdio: ['pipe', 'pipe', 'pipe'] });
   onTestFinished(() => void child.kill('SIGKILL'));
   let text = '';
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
@@ -127,7 +128,7 @@ test('a name that is taken, a wrong address and a wrong command line end with a 
   await taken.shows('Username already exists');
   expect(await taken.end()).toBe(1);
   const nowhere = openTerminal('veranda', '--as', 'aya', '--server', 'not a url');
-  await nowhere.shows('usage: engawa chat');
+  await nowhere.shows('is no address of a server');
   expect(await nowhere.end()).toBe(2);
 });
 

@@ -1,4 +1,10 @@
-import type { ClientStorage } from '@engawa/client';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { nearest } from '../nearest.ts';
+import { type Config, checkName, ProfileError, readConfig, statePath } from './config.ts';
+import { FileStorage, fileNameOf, MemoryStorage, type Storage } from './file-storage.ts';
+import { codeOf, makePrivateFolder, readPrivate, writePrivate } from './private-files.ts';
+import { Seats } from './seats.ts';
 
 /** Who somebody is, and where: what the command line, the environment and the config file say together. */
 export interface Profile {
@@ -9,10 +15,168 @@ export interface Profile {
   username: string;
   /**
    * Session, positions and unsent chats, in a folder of its own that nobody else may read. Where it cannot be written they
-   * are kept in memory, and `problem` says why.
+   * are kept in memory, and `problem` says why. Of several programs that are in one room, the first keeps what is of the
+   * room there; the others have the same session, and keep the rest in memory.
    */
-  storage: ClientStorage;
+  storage: Storage;
+  /** The same session, and nothing else that outlives the program: for who keeps his place himself. */
+  session: Storage;
   problem: string | undefined;
   /** The rooms that were open when the full-screen client was left, in their order. */
   rooms: { read(): string[]; write(rooms: readonly string[]): void };
+  /**
+   * Whether no other program of this profile is in the room. A name is the session's, not the connection's: who leaves takes
+   * all of them out, so only the last one is to leave.
+   */
+  isAlone(roomId: string): boolean;
+  /** Where a program that reads the room may keep how far it came; nothing when nothing can be kept. */
+  markFile(roomId: string): string | undefined;
+}
+
+/** What the command line says. */
+export interface ProfileOptions {
+  profile?: string | undefined;
+  server?: string | undefined;
+  as?: string | undefined;
+}
+
+const DEFAULT_NAME = 'default';
+const DEFAULT_SERVER = 'http://localhost:3000';
+const MAX_ROOMS = 200;
+
+/** @throws {ProfileError} when what is said cannot be used. A folder that cannot be written is only a `problem`. */
+export function openProfile(options: ProfileOptions, env: NodeJS.ProcessEnv): Profile {
+  const config = readConfig(env);
+  const name = nameOf(options, env, config);
+  const settings = config.profiles.get(name);
+  const server = serverOf(options.server ?? present(env.ENGAWA_SERVER) ?? settings?.server ?? DEFAULT_SERVER);
+  const username = options.as ?? present(env.ENGAWA_NAME) ?? settings?.username ?? present(env.USER) ?? present(env.USERNAME);
+  if (!username) throw new ProfileError('say who you are: --as NAME, the variable ENGAWA_NAME, or `engawa profile set`');
+  return { name, server, username, ...stateIn(statePath(env, name), server) };
+}
+
+/** Lets go of its session, positions, marks and what was not sent. */
+export function forgetState(name: string, env: NodeJS.ProcessEnv): void {
+  rmSync(statePath(env, checkName(name)), { recursive: true, force: true });
+}
+
+export function serverOf(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol === 'http:' || url?.protocol === 'https:') return url.href;
+  throw new ProfileError(`"${text}" is no address of a server, such as https://chat.example`);
+}
+
+function nameOf(options: ProfileOptions, env: NodeJS.ProcessEnv, { default: standard, profiles }: Config): string {
+  const named = options.profile ?? present(env.ENGAWA_PROFILE) ?? standard;
+  if (named === undefined) return DEFAULT_NAME;
+  if (profiles.has(named) || named === DEFAULT_NAME) return named;
+  throw new ProfileError(`there is no profile "${named}"${nearest(named, [...profiles.keys()])}`);
+}
+
+/** A variable that is set to nothing is not set. */
+const present = (text: string | undefined): string | undefined => (text === '' ? undefined : text);
+
+type State = Pick<Profile, 'storage' | 'session' | 'problem' | 'rooms' | 'isAlone' | 'markFile'>;
+
+function stateIn(folder: string, server: string): State {
+  try {
+    return filesIn(folder, server);
+  } catch (error) {
+    return inMemory(`nothing is kept in ${folder} (${codeOf(error)}): session and unsent chats end with this program`);
+  }
+}
+
+function inMemory(problem: string): State {
+  const storage = new MemoryStorage();
+  const rooms = { read: () => [], write: () => undefined };
+  return { storage, session: storage, problem, rooms, isAlone: () => true, markFile: () => undefined };
+}
+
+function filesIn(folder: string, server: string): State {
+  makePrivateFolder(folder);
+  const files = new FileStorage(join(folder, 'storage'));
+  const seats = new Seats(join(folder, 'seats'));
+  const marks = join(folder, 'marks');
+  makePrivateFolder(marks);
+  // Fails here rather than in the middle of something.
+  writePrivate(join(folder, 'version'), '1\n');
+  const seatOf = (roomId: string) => fileNameOf(`${server} ${roomId}`);
+  return {
+    storage: new SeatedStorage({ files, seats, server, keeps: true }),
+    session: new SeatedStorage({ files, seats, server, keeps: false }),
+    problem: undefined,
+    rooms: lastRooms(join(folder, `${fileNameOf(server)}.rooms`)),
+    isAlone: (roomId) => seats.isAlone(seatOf(roomId)),
+    markFile: (roomId) => join(marks, `${seatOf(roomId)}.json`),
+  };
+}
+
+interface Seated {
+  files: FileStorage;
+  seats: Seats;
+  server: string;
+  /** Whether it keeps what is of a room where no other program does. */
+  keeps: boolean;
+}
+
+/** Who asks for what is kept of a room is about to join it. */
+class SeatedStorage implements Storage {
+  readonly #options: Seated;
+  readonly #prefix: string;
+  readonly #memory = new MemoryStorage();
+  /** Rooms that are kept by this program. */
+  readonly #kept = new Set<string>();
+
+  constructor(options: Seated) {
+    this.#options = options;
+    this.#prefix = `engawa:${options.server}:room:`;
+  }
+
+  getItem(key: string): string | null {
+    const seat = this.#seatOf(key);
+    if (seat !== undefined && this.#options.seats.take(seat) && this.#options.keeps) this.#kept.add(key);
+    return this.#storageOf(key).getItem(key);
+  }
+
+  setItem(key: string, value: string): void {
+    this.#storageOf(key).setItem(key, value);
+  }
+
+  /** Only of a room that was left, or that is gone. */
+  removeItem(key: string): void {
+    this.#storageOf(key).removeItem(key);
+    const seat = this.#seatOf(key);
+    if (seat === undefined) return;
+    this.#options.seats.release(seat);
+    this.#kept.delete(key);
+  }
+
+  #storageOf(key: string): Storage {
+    return this.#seatOf(key) === undefined || this.#kept.has(key) ? this.#options.files : this.#memory;
+  }
+
+  #seatOf(key: string): string | undefined {
+    return key.startsWith(this.#prefix) ? fileNameOf(`${this.#options.server} ${key.slice(this.#prefix.length)}`) : undefined;
+  }
+}
+
+/** What cannot be read or written is only a convenience less. */
+function lastRooms(path: string): Profile['rooms'] {
+  return {
+    read() {
+      try {
+        const found: unknown = JSON.parse(readPrivate(path) ?? '[]');
+        return Array.isArray(found) ? found.filter((room) => typeof room === 'string').slice(0, MAX_ROOMS) : [];
+      } catch {
+        return [];
+      }
+    },
+    write(rooms) {
+      try {
+        writePrivate(path, JSON.stringify(rooms.slice(0, MAX_ROOMS)));
+      } catch {
+        // They are opened by hand the next time.
+      }
+    },
+  };
 }

@@ -21,8 +21,8 @@ export type KeyName =
 export type Key =
   /** Characters as they were typed or composed; never a control character. */
   | { kind: 'text'; text: string }
-  /** Pasted, in one piece: may hold newlines. */
-  | { kind: 'paste'; text: string }
+  /** Pasted, in one piece: may hold newlines. `isCut`: it was longer than a terminal may hand over, and the rest is lost. */
+  | { kind: 'paste'; text: string; isCut?: boolean }
   /** A named key, or a letter held with ctrl or alt, which is its own name: `c` for ctrl+c. */
   | { kind: 'key'; name: KeyName | (string & {}); ctrl?: boolean; alt?: boolean; shift?: boolean }
   | { kind: 'mouse'; action: 'press' | 'release' | 'wheel-up' | 'wheel-down'; at: Place }

@@ -1,0 +1,143 @@
+import type { Options, Subcommand } from '@engawa/terminal';
+
+/**
+ * Scripts for shells. Names of profiles and rooms come from the command itself while completing. A room's name was made by
+ * somebody else: no script hands one to anything that would expand it.
+ */
+export const completions: ReadonlyMap<string, (subcommands: readonly Subcommand[]) => Promise<string>> = new Map([
+  ['bash', bash],
+  ['zsh', zsh],
+  ['fish', fish],
+]);
+
+const PLACES = new Set(['FILE', 'DIR']);
+
+interface Known {
+  name: string;
+  what: string;
+  options: Options;
+  completes: Subcommand['completes'];
+}
+
+const all = (subcommands: readonly Subcommand[]): Promise<Known[]> =>
+  Promise.all(
+    subcommands.map(async ({ name, what, options, completes }) => ({
+      name,
+      what,
+      completes,
+      options: typeof options === 'function' ? await options() : options,
+    })),
+  );
+
+const flagsOf = ({ options }: Known): string[] => [...Object.keys(options).map((option) => `--${option}`), '--help'];
+
+async function bash(subcommands: readonly Subcommand[]): Promise<string> {
+  const known = await all(subcommands);
+  const names = known.map(({ name }) => name).join(' ');
+  return `# Completion of engawa for bash.
+_engawa() {
+  local word=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD-1]} command=\${COMP_WORDS[1]} choice choices=
+  COMPREPLY=()
+  if (( COMP_CWORD == 1 )); then
+    choices="${names.replaceAll(' ', '\n')}"
+  elif [[ $before == --profile ]]; then
+    choices=$(engawa completion profiles 2>/dev/null)
+  elif [[ $before == --mark || $before == --config || $before == --data-dir ]]; then
+    compopt -o default 2>/dev/null
+    return
+  elif [[ $word == -* ]]; then
+    case $command in
+${known.map((each) => `      ${each.name}) choices="${flagsOf(each).join('\n')}" ;;`).join('\n')}
+    esac
+  elif (( COMP_CWORD == 2 )); then
+    case $command in
+      help) choices="${names.replaceAll(' ', '\n')}" ;;
+${known
+  .filter(({ completes }) => completes !== undefined)
+  .map(({ name, completes }) =>
+    completes === 'rooms'
+      ? `      ${name}) choices=$(engawa completion rooms 2>/dev/null) ;;`
+      : `      ${name}) choices="${(completes ?? []).join('\n')}" ;;`,
+  )
+  .join('\n')}
+    esac
+  elif [[ $command == profile && COMP_CWORD -eq 3 ]]; then
+    choices=$(engawa completion profiles 2>/dev/null)
+  fi
+  while IFS= read -r choice; do
+    [[ -n $choice && $choice == "$word"* ]] && COMPREPLY+=("$(printf '%q' "$choice")")
+  done <<< "$choices"
+}
+complete -F _engawa engawa
+`;
+}
+
+/** Text between single quotes, for zsh and fish. */
+const quoted = (text: string): string => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "'\\''")}'`;
+
+async function zsh(subcommands: readonly Subcommand[]): Promise<string> {
+  const known = await all(subcommands);
+  const described = known.map(({ name, what }) => quoted(`${name}:${what}`)).join(' ');
+  return `#compdef engawa
+# Completion of engawa for zsh.
+_engawa() {
+  local -a choices
+  local word=$words[CURRENT] before=$words[CURRENT-1] command=$words[2]
+  if (( CURRENT == 2 )); then
+    choices=(${described})
+    _describe command choices
+    return
+  elif [[ $before == --profile ]]; then
+    choices=("\${(@f)$(engawa completion profiles 2>/dev/null)}")
+  elif [[ $before == --mark || $before == --config || $before == --data-dir ]]; then
+    _files
+    return
+  elif [[ $word == -* ]]; then
+    case $command in
+${known.map((each) => `      ${each.name}) choices=(${flagsOf(each).join(' ')}) ;;`).join('\n')}
+    esac
+  elif (( CURRENT == 3 )); then
+    case $command in
+      help) choices=(${known.map(({ name }) => name).join(' ')}) ;;
+${known
+  .filter(({ completes }) => completes !== undefined)
+  .map(({ name, completes }) =>
+    completes === 'rooms'
+      ? `      ${name}) choices=("\${(@f)$(engawa completion rooms 2>/dev/null)}") ;;`
+      : `      ${name}) choices=(${(completes ?? []).join(' ')}) ;;`,
+  )
+  .join('\n')}
+    esac
+  elif [[ $command == profile ]] && (( CURRENT == 4 )); then
+    choices=("\${(@f)$(engawa completion profiles 2>/dev/null)}")
+  fi
+  compadd -- "\${(@)choices:#}"
+}
+compdef _engawa engawa
+`;
+}
+
+async function fish(subcommands: readonly Subcommand[]): Promise<string> {
+  const known = await all(subcommands);
+  const lines = known.flatMap(({ name, what, options, completes }) => {
+    const within = `-n ${quoted(`__fish_seen_subcommand_from ${name}`)}`;
+    const first = `-n ${quoted(`__fish_seen_subcommand_from ${name}; and test (count (commandline -opc)) -eq 2`)}`;
+    const words = completes === 'rooms' ? '(engawa completion rooms 2>/dev/null)' : completes?.join(' ');
+    return [
+      `complete -c engawa -n __fish_use_subcommand -a ${name} -d ${quoted(what)}`,
+      ...(words === undefined ? [] : [`complete -c engawa ${first} -a ${quoted(words)}`]),
+      ...Object.entries(options).map(([option, { short, value, what: does }]) => {
+        const short1 = short === undefined ? '' : ` -s ${short}`;
+        const argument = option === 'profile' ? ` -x -a ${quoted('(engawa completion profiles 2>/dev/null)')}` : argumentOf(value);
+        return `complete -c engawa ${within} -l ${option}${short1}${argument} -d ${quoted(does)}`;
+      }),
+    ];
+  });
+  return `# Completion of engawa for fish.\ncomplete -c engawa -f\n${lines.join('\n')}\n`;
+}
+
+/** What an option takes: nothing, a file, or something that cannot be completed. */
+function argumentOf(value: string | undefined): string {
+  if (value === undefined) return '';
+  return PLACES.has(value) ? ' -r -F' : ' -x';
+}

@@ -1,0 +1,361 @@
+import type { Chat, Client, Ending, JoinError, Room } from '@engawa/client';
+import { Editor } from '../input/editor.ts';
+import type { Profile } from '../profile/profile.ts';
+import type { Size } from '../screen/frame.ts';
+import type { Screen, ScreenListener } from '../screen/screen.ts';
+import { safeLine } from '../text/safe.ts';
+import type { Words } from '../words/words.ts';
+import { mentions } from './mentions.ts';
+import { ReadMarks } from './read-marks.ts';
+import { RoomAsk } from './room-ask.ts';
+import type { State } from './state.ts';
+import { Tab } from './tab.ts';
+import { answeredIn, type Composition, compose, timelineOf } from './view/view.ts';
+
+export interface AppOptions {
+  client: Client;
+  profile: Pick<Profile, 'username' | 'server' | 'storage' | 'rooms' | 'problem'>;
+  words: Words;
+}
+
+const OFFLINE_MS = 30_000;
+const BELL_MS = 2_000;
+const AGAIN_MS = 2_000;
+/** So many chats before the edge the next page is asked for. */
+const AHEAD = 20;
+
+/** The full-screen client: rooms and keys change the state, and the state is drawn. */
+export class App {
+  readonly state: State;
+  readonly client: Client;
+  readonly #profile: AppOptions['profile'];
+  readonly #marks: ReadMarks;
+  #screen: Screen | undefined;
+  readonly #roomAsk: RoomAsk;
+  readonly #over: Promise<number>;
+  #isOver: (exitCode: number) => void = () => undefined;
+  #composition: Composition | undefined;
+  #title = '';
+  #rangAt = 0;
+  #offline: ReturnType<typeof setTimeout> | undefined;
+  /** When a page could not be had: it is not asked for again at once. */
+  #failedAt = 0;
+
+  constructor({ client, profile, words }: AppOptions) {
+    this.client = client;
+    this.#profile = profile;
+    this.#marks = new ReadMarks(profile.storage, profile.server);
+    this.state = {
+      words,
+      client,
+      username: profile.username,
+      tabs: [],
+      active: undefined,
+      panel: undefined,
+      field: new Editor(),
+      notice: undefined,
+      completion: undefined,
+      isFocused: true,
+      listsRooms: undefined,
+      offlineSince: undefined,
+    };
+    this.#over = new Promise((resolve) => {
+      this.#isOver = resolve;
+    });
+    this.#roomAsk = new RoomAsk(client, this.state, () => this.draw());
+    this.#listenToClient();
+  }
+
+  /** Takes the screen, opens the rooms, or asks which, and resolves with the exit code when the program is to end. */
+  async run(asked: string | undefined, open: (listener: Omit<ScreenListener, 'key'>) => Promise<Screen>): Promise<number> {
+    this.#screen = await open({ resized: () => this.draw(), gone: () => this.quit() });
+    const last = this.#profile.rooms.read();
+    for (const id of last) this.#add(id, { create: false });
+    if (asked !== undefined) this.join(asked);
+    else if (this.state.tabs[0]) this.activate(this.state.tabs[0]);
+    else this.showRooms();
+    if (this.#profile.problem !== undefined) this.say(this.state.words.storage(safeLine(this.#profile.problem)), 'warning');
+    this.draw();
+    return this.#over;
+  }
+
+  /** The last composition is what somebody clicks on. */
+  get composition(): Composition | undefined {
+    return this.#composition;
+  }
+
+  get size(): Size {
+    return this.#screen?.size ?? { columns: 80, rows: 24 };
+  }
+
+  draw(): void {
+    this.#screen?.draw(this.#view);
+  }
+
+  redraw(): void {
+    this.#screen?.redraw();
+  }
+
+  say(text: string, ink: 'accent' | 'warning' | 'bad' = 'accent'): void {
+    this.state.notice = { text, ink };
+    this.draw();
+  }
+
+  /** Goes to the room, joining it when it is not open yet. */
+  join(id: string): void {
+    this.activate(this.state.tabs.find((tab) => tab.id === id) ?? this.#add(id, { create: true }));
+  }
+
+  /** Once more, when it was refused or has ended. */
+  rejoin(tab: Tab, username: string): void {
+    tab.username = username;
+    tab.problem = undefined;
+    void this.#enter(tab, { create: true });
+  }
+
+  activate(tab: Tab): void {
+    const { state } = this;
+    if (state.active && state.active !== tab) state.active.newAfter = undefined;
+    if (state.active !== tab) tab.newAfter = tab.unread.count > 0 ? tab.readTo : undefined;
+    Object.assign(state, { active: tab, panel: undefined, completion: undefined });
+    if (tab.problem && tab.problem.code !== 'name_taken') this.rejoin(tab, tab.username);
+    this.draw();
+  }
+
+  /** Takes a room off the list. */
+  close(tab: Tab): void {
+    const { tabs } = this.state;
+    const at = tabs.indexOf(tab);
+    this.state.tabs = tabs.filter((each) => each !== tab);
+    tab.joined?.history.close();
+    this.#keepRooms();
+    const next = this.state.tabs[Math.min(at, this.state.tabs.length - 1)];
+    this.state.active = undefined;
+    if (next) this.activate(next);
+    else this.showRooms();
+  }
+
+  showRooms(): void {
+    this.#roomAsk.showRooms();
+  }
+
+  showWho(): void {
+    this.#roomAsk.showWho();
+  }
+
+  quit(): void {
+    this.#keepRooms();
+    this.#marks.flush();
+    clearTimeout(this.#offline);
+    this.#roomAsk.close();
+    for (const tab of this.state.tabs) tab.joined?.history.close();
+    this.#screen?.close();
+    void this.client.close().then(() => this.#isOver(0));
+  }
+
+  focus(isFocused: boolean): void {
+    const { state } = this;
+    state.isFocused = isFocused;
+    if (!isFocused && state.active) state.active.newAfter = state.active.readTo;
+    for (const { room } of state.tabs) room?.setPresence(isFocused ? 'online' : 'away');
+    this.draw();
+  }
+
+  /** Rows up, or down when it is less than zero. */
+  scroll(by: number): void {
+    const { active, panel } = this.state;
+    if (panel) panel.scroll = Math.max(0, Math.min(panel.scroll - by, this.#composition?.mostScroll ?? 0));
+    else if (active?.joined) {
+      if (by > 0) active.joined.history.hold();
+      const anchor = timelineOf(this.state, this.size)?.moved(active.anchor, by);
+      if (anchor) active.anchor = anchor;
+      else this.toNewest();
+    }
+    this.draw();
+  }
+
+  /** As far down as is loaded, or all the way when that is the newest. */
+  toNewest({ whole = false } = {}): void {
+    const { active } = this.state;
+    if (!active?.joined) return;
+    const { history } = active.joined;
+    const last = history.chats.at(-1);
+    if (whole || history.isNewest || !last || last.state !== undefined) {
+      active.anchor = undefined;
+      history.follow();
+    } else active.anchor = { key: `${last.seq}`, seq: last.seq, below: 0 };
+    this.draw();
+  }
+
+  async toOldest(): Promise<void> {
+    const { active } = this.state;
+    if (!active?.joined || !(await active.joined.history.oldest())) return;
+    const [first] = active.chats;
+    if (first?.state === undefined && first) active.anchor = { key: `${first.seq}`, seq: first.seq, below: 0 };
+    this.draw();
+  }
+
+  readAll(): void {
+    for (const tab of this.state.tabs) if (tab.room) this.#read(tab, tab.room, tab.room.position.seq);
+    this.draw();
+  }
+
+  #add(id: string, { create }: { create: boolean }): Tab {
+    const tab = new Tab(id, this.state.username, () => this.draw());
+    this.state.tabs = [...this.state.tabs, tab];
+    this.#keepRooms();
+    void this.#enter(tab, { create });
+    return tab;
+  }
+
+  async #enter(tab: Tab, { create }: { create: boolean }): Promise<void> {
+    const unsent = tab.room?.timeline.chats.flatMap((chat) => (chat.state === 'failed' ? [chat.message] : [])) ?? [];
+    const mark = await this.#marks.read(tab.id);
+    try {
+      const room = await this.client.join(tab.id, { username: tab.username, create });
+      if (!this.state.tabs.includes(tab)) return;
+      tab.begin(room);
+      this.#listenTo(tab, room);
+      // Where that is not known here, the server knows it of who is still a member.
+      tab.readTo = mark?.epoch === room.position.epoch ? mark.seq : room.position.seq - room.unread;
+      if (tab.unread.count > 0) tab.newAfter = tab.readTo;
+      for (const text of unsent) room.send(text);
+      if (!this.state.isFocused) room.setPresence('away');
+      void this.#learnNames(tab, room);
+    } catch (error) {
+      const { code, message } = error as JoinError;
+      if (code === 'closed') return;
+      tab.problem = { code, text: this.#problemText(tab, code, message) };
+    }
+    this.draw();
+  }
+
+  #problemText(tab: Tab, code: string, message: string): string {
+    const { words } = this.state;
+    if (code === 'name_taken') return words.nameTaken(`#${safeLine(tab.id)}`, safeLine(tab.username));
+    return safeLine(words.refusal({ code, message } as Parameters<Words['refusal']>[0]));
+  }
+
+  /** For completion, and to know look-alikes before they speak. */
+  async #learnNames(tab: Tab, room: Room): Promise<void> {
+    const answer = await room.listMembers({ limit: 500 });
+    if (!answer.ok) return;
+    for (const { username } of answer.members) tab.names.seen(username);
+    this.draw();
+  }
+
+  #listenTo(tab: Tab, room: Room): void {
+    const draw = () => this.draw();
+    room.on('change', draw);
+    room.on('entry', (entry) => {
+      tab.notes.told(entry, room.username);
+      tab.joined?.history.told(entry);
+      if ('chatSeq' in entry) tab.joined?.quotes.changed(entry.chatSeq);
+      if (entry.kind === 'add:member') tab.names.seen(entry.username);
+      if (entry.kind === 'add:member' || entry.kind === 'remove:member') this.#roomAsk.changed(tab);
+    });
+    room.on('presence', () => this.#roomAsk.changed(tab));
+    room.on('members', () => this.#roomAsk.changed(tab));
+    room.on('chat', (chat) => this.#heard(tab, room, chat));
+    room.on('reset', () => {
+      tab.reset();
+      if (tab === this.state.active) this.say(this.state.words.reset, 'warning');
+    });
+    room.on('ended', (ending) => this.#ended(tab, ending));
+  }
+
+  #heard(tab: Tab, room: Room, { username, message }: Chat): void {
+    tab.names.seen(username);
+    if (username === room.username) return;
+    if (room.state === 'catching up') tab.newAfter ??= tab.readTo;
+    if (message === null || Date.now() - this.#rangAt < BELL_MS) return;
+    if (!mentions(message, room.username)) return;
+    this.#rangAt = Date.now();
+    this.#screen?.bell();
+  }
+
+  #ended(tab: Tab, { reason, by, error }: Ending): void {
+    if (reason === 'left' || reason === 'closed') return;
+    const { words } = this.state;
+    const code = error?.code ?? reason;
+    const text = error ? this.#problemText(tab, code, error.message) : words.ending(reason, by === undefined ? undefined : safeLine(by));
+    tab.problem = { code, text };
+    this.draw();
+  }
+
+  #listenToClient(): void {
+    const { client, state } = this;
+    const began = Date.now();
+    const isUp = () => client.state === 'online';
+    const down = (since: number) => {
+      this.#offline ??= setTimeout(() => {
+        if (!isUp()) state.offlineSince = since;
+        this.draw();
+      }, OFFLINE_MS);
+    };
+    down(began);
+    client.on('state', (now) => {
+      if (now === 'reconnecting') down(Date.now());
+      if (now === 'online') {
+        clearTimeout(this.#offline);
+        this.#offline = undefined;
+        state.offlineSince = undefined;
+      }
+      this.draw();
+    });
+    client.on('error', (error) => {
+      const { code, roomId } = error;
+      const text = safeLine(state.words.refusal(error));
+      if (code === 'storage_failed') this.say(state.words.storage(text), 'warning');
+      else this.say(roomId === undefined ? text : `#${safeLine(roomId)}: ${text}`, error.retryable ? 'warning' : 'bad');
+    });
+  }
+
+  /** What is on the screen is read: before it is drawn, when it is the newest, so that it is never counted. */
+  readonly #view = (size: Size) => {
+    const { active, panel, isFocused } = this.state;
+    const isSeen = isFocused && !panel && active?.room !== undefined;
+    if (isSeen && active.anchor === undefined && active.joined?.history.isNewest) this.#read(active, active.room, active.room.position.seq);
+    const composition = compose(this.state, size);
+    this.#composition = composition;
+    if (isSeen && composition.shown) this.#read(active, active.room, composition.shown.lastSeen);
+    this.#nameWindow();
+    this.#load(composition);
+    return composition.frame;
+  };
+
+  #read(tab: Tab, room: Room, seq: number): void {
+    if (seq <= tab.readTo) return;
+    tab.readTo = seq;
+    room.markRead(seq);
+    this.#marks.write(room, seq);
+  }
+
+  #nameWindow(): void {
+    const { tabs, active } = this.state;
+    const unread = tabs.reduce((sum, tab) => sum + tab.unread.count, 0);
+    const mark = tabs.some((tab) => tab.unread.mentions > 0) ? '@' : '';
+    const title = `${unread > 0 ? `(${mark}${unread}) ` : ''}${active ? `#${safeLine(active.id)} — ` : ''}Engawa`;
+    if (title !== this.#title) this.#screen?.title(title);
+    this.#title = title;
+  }
+
+  /** What is nearly in sight, and what is answered there. */
+  #load({ shown }: Composition): void {
+    const { active } = this.state;
+    if (!shown || !active?.joined || active.room?.state === 'ended') return;
+    const { history, quotes } = active.joined;
+    for (const seq of answeredIn(this.state, shown)) quotes.want(seq, history);
+    if (Date.now() - this.#failedAt < AGAIN_MS) return;
+    if (shown.above < AHEAD && history.hasOlder) void this.#loaded(history.older());
+    else if (!history.isNewest && shown.above + shown.rows.length + AHEAD > history.chats.length) void this.#loaded(history.newer());
+  }
+
+  async #loaded(loading: Promise<boolean>): Promise<void> {
+    if (!(await loading)) this.#failedAt = Date.now();
+  }
+
+  #keepRooms(): void {
+    this.#profile.rooms.write(this.state.tabs.map(({ id }) => id));
+  }
+}

@@ -1,0 +1,191 @@
+import type { Chat, OutgoingChat, Refused, Room } from '@engawa/client';
+import { safeLine } from '../text/safe.ts';
+import type { Words } from '../words/words.ts';
+import { emojiOf } from './emoji.ts';
+
+/** What a command may do and know of, on a screen or in lines. */
+export interface Host {
+  readonly words: Words;
+  /** The room that is looked at. */
+  readonly room: Room | undefined;
+  say(text: string): void;
+  complain(text: string): void;
+  show(what: 'help' | 'who' | 'rooms'): void | Promise<void>;
+  /** The selected chat, or else the newest of these authors. */
+  target(whose: 'mine' | 'others' | 'anybody'): Chat | undefined;
+  /** An own chat that was not sent: the selected one, or else the newest. */
+  failed(): OutgoingChat | undefined;
+  quit(): void;
+}
+
+/** What only a screen can. */
+export interface ScreenHost extends Host {
+  join(roomId: string): void;
+  leave(): Promise<void>;
+  close(): void;
+  compose(what: 'reply' | 'edit', chat: Chat): void;
+  search(words: string): void;
+  readAll(): void;
+}
+
+type Completed = 'command' | 'room' | 'name' | 'emoji';
+
+interface About {
+  name: keyof Words['commands'];
+  /** What follows the name: `[…]` may be left out. */
+  args?: string;
+  /** What is completed after it. */
+  completes?: Completed;
+  /** It is about the room that is looked at. */
+  needsRoom?: true;
+}
+
+/** A command of the full-screen client alone, or of both: then `lines` is told, and it asks for no more than lines can. */
+export type Command = About &
+  (
+    | { lines: true; run: (host: Host, rest: string) => void | Promise<void> }
+    | { lines?: never; run: (host: ScreenHost, rest: string) => void | Promise<void> }
+  );
+
+/** All that can be typed beside chats: `/help`, completion and the page of the manual are made of it. */
+export const commands: readonly Command[] = [
+  { name: 'help', lines: true, run: (host) => host.show('help') },
+  { name: 'join', args: 'ROOM', completes: 'room', run: join },
+  { name: 'leave', needsRoom: true, run: (host) => host.leave() },
+  { name: 'close', run: (host) => host.close() },
+  { name: 'rooms', lines: true, run: (host) => host.show('rooms') },
+  { name: 'who', lines: true, needsRoom: true, run: (host) => host.show('who') },
+  { name: 'topic', args: '[TEXT]', lines: true, needsRoom: true, run: topic },
+  { name: 'reply', args: '[TEXT]', lines: true, needsRoom: true, run: reply },
+  { name: 'edit', args: '[TEXT]', lines: true, needsRoom: true, run: edit },
+  { name: 'delete', lines: true, needsRoom: true, run: remove },
+  { name: 'react', args: 'EMOJI', completes: 'emoji', lines: true, needsRoom: true, run: react },
+  { name: 'unreact', args: 'EMOJI', completes: 'emoji', lines: true, needsRoom: true, run: unreact },
+  { name: 'retry', lines: true, needsRoom: true, run: retry },
+  { name: 'discard', lines: true, needsRoom: true, run: discard },
+  { name: 'search', args: 'WORDS', needsRoom: true, run: (host, rest) => (rest === '' ? usage(host, 'search') : host.search(rest)) },
+  { name: 'remove', args: 'NAME', completes: 'name', lines: true, needsRoom: true, run: removeMember },
+  { name: 'read', run: (host) => host.readAll() },
+  { name: 'quit', lines: true, run: (host) => host.quit() },
+];
+
+export const usageOf = ({ name, args }: Command): string => `/${name}${args === undefined ? '' : ` ${args}`}`;
+
+export type Typed =
+  | { kind: 'chat'; text: string }
+  | { kind: 'command'; command: Command; rest: string }
+  /** Never sent: it was not meant for others. */
+  | { kind: 'unknown'; name: string; nearest: string };
+
+/** What somebody typed: a command begins with a slash, and `//` is a slash that is said. */
+export function read(text: string, known: readonly Command[] = commands): Typed {
+  if (!text.startsWith('/')) return { kind: 'chat', text };
+  if (text.startsWith('//')) return { kind: 'chat', text: text.slice(1) };
+  const [, name = '', rest = ''] = /^\/(\S*)\s*(.*)$/s.exec(text) ?? [];
+  const command = known.find((each) => each.name === name.toLowerCase());
+  return command ? { kind: 'command', command, rest: rest.trim() } : { kind: 'unknown', name, nearest: nearestTo(name, known) };
+}
+
+function nearestTo(name: string, known: readonly Command[]): string {
+  const far = known.map((each) => ({ name: each.name, distance: distance(name.slice(0, 20).toLowerCase(), each.name) }));
+  return far.reduce((nearest, each) => (each.distance < nearest.distance ? each : nearest)).name;
+}
+
+/** How many letters have to be put in, left out or replaced. */
+function distance(one: string, other: string): number {
+  let row = Array.from({ length: other.length + 1 }, (_, at) => at);
+  for (let at = 1; at <= one.length; at += 1) {
+    const next = [at];
+    for (let to = 1; to <= other.length; to += 1) {
+      const replaced = (row[to - 1] ?? 0) + (one[at - 1] === other[to - 1] ? 0 : 1);
+      next.push(Math.min(replaced, (row[to] ?? 0) + 1, (next[to - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[other.length] ?? 0;
+}
+
+function join(host: ScreenHost, rest: string): void {
+  const id = rest.replace(/^#/, '');
+  if (id === '') void host.show('rooms');
+  else host.join(id);
+}
+
+async function topic(host: Host, rest: string): Promise<void> {
+  const { room, words } = host;
+  if (!room) return;
+  if (rest === '') host.say(words.topicIs(safeLine(room.topic)));
+  else await settled(host, room.setTopic(rest));
+}
+
+function reply(host: Host, rest: string): void {
+  const chat = host.target('others');
+  if (!chat) {
+    host.complain(host.words.nothingSelected);
+    return;
+  }
+  if (rest !== '') void host.room?.send(rest, { replyTo: chat.seq });
+  else if (composes(host)) host.compose('reply', chat);
+  else usage(host, 'reply');
+}
+
+async function edit(host: Host, rest: string): Promise<void> {
+  const chat = host.target('mine');
+  if (!chat) return host.complain(host.words.nothingToEdit);
+  if (rest !== '') await settled(host, host.room?.edit(chat.seq, rest));
+  else if (composes(host)) host.compose('edit', chat);
+  else usage(host, 'edit');
+}
+
+async function remove(host: Host): Promise<void> {
+  const chat = host.target('mine');
+  if (!chat) return host.complain(host.words.nothingToEdit);
+  await settled(host, host.room?.delete(chat.seq));
+}
+
+async function react(host: Host, rest: string): Promise<void> {
+  const chat = host.target('anybody');
+  if (rest === '') return usage(host, 'react');
+  if (!chat) return host.complain(host.words.nothingSelected);
+  await settled(host, host.room?.react(chat.seq, emojiOf(rest) ?? rest));
+}
+
+async function unreact(host: Host, rest: string): Promise<void> {
+  const chat = host.target('anybody');
+  if (!chat) return host.complain(host.words.nothingSelected);
+  const given = chat.reactions?.find(({ mine }) => mine)?.reaction;
+  const emoji = rest === '' ? given : (emojiOf(rest) ?? rest);
+  if (emoji === undefined) return usage(host, 'unreact');
+  await settled(host, host.room?.unreact(chat.seq, emoji));
+}
+
+function retry(host: Host): void {
+  const failed = host.failed();
+  if (failed) failed.retry();
+  else host.complain(host.words.noFailed);
+}
+
+function discard(host: Host): void {
+  const failed = host.failed();
+  if (failed) failed.discard();
+  else host.complain(host.words.noFailed);
+}
+
+async function removeMember(host: Host, rest: string): Promise<void> {
+  const name = rest.replace(/^@/, '');
+  if (name === '') return usage(host, 'remove');
+  if (await settled(host, host.room?.remove(name))) host.say(host.words.removed(safeLine(name)));
+}
+
+const composes = (host: Host): host is ScreenHost => 'compose' in host;
+
+function usage(host: Host, name: Command['name']): void {
+  const command = commands.find((each) => each.name === name);
+  if (command) host.complain(host.words.usage(usageOf(command)));
+}
+
+async function settled(host: Host, result: Promise<{ ok: true } | Refused> | undefined): Promise<boolean> {
+  const answer = await result;
+  if (answer && !answer.ok) host.complain(host.words.notDone(safeLine(host.words.refusal(answer.error))));
+  return answer?.ok === true;
+}

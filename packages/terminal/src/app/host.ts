@@ -1,0 +1,177 @@
+import type { Chat, OutgoingChat, ShownChat } from '@engawa/client';
+import { safeLine } from '../text/safe.ts';
+import type { App } from './app.ts';
+import type { ScreenHost } from './commands.ts';
+import { indexOfSeq, isTold } from './history-window.ts';
+import { keyOf } from './view/timeline.ts';
+import { timelineOf } from './view/view.ts';
+
+/** What commands do on the screen. */
+export class AppHost implements ScreenHost {
+  readonly #app: App;
+
+  constructor(app: App) {
+    this.#app = app;
+  }
+
+  get words() {
+    return this.#app.state.words;
+  }
+
+  get room() {
+    return this.#tab?.room;
+  }
+
+  get #tab() {
+    return this.#app.state.active;
+  }
+
+  say(text: string): void {
+    this.#app.say(text);
+  }
+
+  complain(text: string): void {
+    this.#app.say(text, 'warning');
+  }
+
+  show(what: 'help' | 'who' | 'rooms'): void {
+    if (what === 'rooms') {
+      this.#app.showRooms();
+      return;
+    }
+    if (what === 'who') {
+      this.#app.showWho();
+      return;
+    }
+    this.#app.state.panel = { kind: 'help', scroll: 0 };
+  }
+
+  target(whose: 'mine' | 'others' | 'anybody'): Chat | undefined {
+    const selected = this.#selected;
+    if (selected) return isTold(selected) && !selected.deleted ? selected : undefined;
+    const me = this.room?.username;
+    const isMeant = (chat: ShownChat) => whose === 'anybody' || (chat.username === me) === (whose === 'mine');
+    const found = this.room?.timeline.chats.findLast((chat) => isTold(chat) && !chat.deleted && isMeant(chat));
+    return found && isTold(found) ? found : undefined;
+  }
+
+  failed(): OutgoingChat | undefined {
+    const selected = this.#selected;
+    if (selected?.state === 'failed') return selected.outgoing;
+    const found = this.room?.timeline.chats.findLast(({ state }) => state === 'failed');
+    return found?.state === 'failed' ? found.outgoing : undefined;
+  }
+
+  quit(): void {
+    this.#app.quit();
+  }
+
+  join(roomId: string): void {
+    this.#app.join(roomId);
+  }
+
+  async leave(): Promise<void> {
+    const tab = this.#tab;
+    const answer = await tab?.room?.leave();
+    if (!tab || !answer) return;
+    if (!answer.ok && !tab.problem) return this.complain(this.words.notDone(safeLine(this.words.refusal(answer.error))));
+    this.#app.close(tab);
+    this.say(this.words.left(`#${safeLine(tab.id)}`));
+  }
+
+  close(): void {
+    if (this.#tab) this.#app.close(this.#tab);
+  }
+
+  compose(kind: 'reply' | 'edit', chat: Chat): void {
+    const tab = this.#tab;
+    if (!tab) return;
+    this.escapeComposing();
+    tab.composing = { kind, chat, draft: tab.editor.text };
+    tab.editor.replace(kind === 'edit' ? (chat.message ?? '') : tab.editor.text);
+    tab.selected = keyOf(chat);
+    this.#app.draw();
+  }
+
+  /** Back to what was being typed before. */
+  escapeComposing(): void {
+    const tab = this.#tab;
+    if (!tab?.composing) return;
+    if (tab.composing.kind === 'edit') tab.editor.replace(tab.composing.draft);
+    tab.composing = undefined;
+    tab.selected = undefined;
+  }
+
+  search(words: string): void {
+    const found = this.#found(words);
+    if (!this.#tab || found.length === 0) {
+      this.complain(this.words.notFound(safeLine(words)));
+      return;
+    }
+    this.#tab.search = { words, at: 0, all: found.length };
+    this.#reveal(found.at(-1) as ShownChat);
+  }
+
+  /** To an older one that was found, or a newer one when it is less than zero. */
+  searchOn(by: number): void {
+    const tab = this.#tab;
+    if (!tab?.search) return;
+    const found = this.#found(tab.search.words);
+    if (found.length === 0) return;
+    const at = (tab.search.at + by + found.length) % found.length;
+    tab.search = { ...tab.search, at, all: found.length };
+    this.#reveal(found[found.length - 1 - at] as ShownChat);
+  }
+
+  readAll(): void {
+    this.#app.readAll();
+    this.say(this.words.allRead);
+  }
+
+  /** Selects the chat before or after the selected one; beyond the newest none. */
+  select(by: -1 | 1): void {
+    const tab = this.#tab;
+    if (!tab) return;
+    const { chats } = tab;
+    const now = chats.findLastIndex((chat) => keyOf(chat) === tab.selected);
+    const next = now === -1 ? this.#lastShown() : now + by;
+    if (next >= chats.length) tab.selected = undefined;
+    else if (chats[next]) this.#reveal(chats[next]);
+    this.#app.draw();
+  }
+
+  selectKey(key: string): void {
+    if (this.#tab) this.#tab.selected = this.#tab.selected === key ? undefined : key;
+    this.#app.draw();
+  }
+
+  /** Where the reader is. */
+  #lastShown(): number {
+    const tab = this.#tab;
+    if (!tab?.anchor) return (tab?.chats.length ?? 0) - 1;
+    return indexOfSeq(tab.chats, (chat) => (isTold(chat) ? chat.seq : Number.POSITIVE_INFINITY), tab.anchor.seq);
+  }
+
+  get #selected(): ShownChat | undefined {
+    const tab = this.#tab;
+    return tab?.selected === undefined ? undefined : tab.chats.findLast((chat) => keyOf(chat) === tab.selected);
+  }
+
+  #found(words: string): ShownChat[] {
+    const wanted = words.normalize('NFKC').toLowerCase();
+    const has = ({ message, username }: ShownChat) => `${username}\n${message ?? ''}`.normalize('NFKC').toLowerCase().includes(wanted);
+    return this.#tab?.chats.filter(has) ?? [];
+  }
+
+  #reveal(chat: ShownChat): void {
+    const tab = this.#tab;
+    if (!tab?.joined) return;
+    tab.selected = keyOf(chat);
+    const before = timelineOf(this.#app.state, this.#app.size);
+    const anchor = before?.revealing(tab.anchor, tab.chats.indexOf(chat));
+    if (anchor) tab.joined.history.hold();
+    tab.anchor = anchor;
+    if (!anchor) this.#app.toNewest();
+    this.#app.draw();
+  }
+}

@@ -1,0 +1,341 @@
+import type { Key } from '../screen/key.ts';
+import { safeLine } from '../text/safe.ts';
+import type { App } from './app.ts';
+import { read, type Typed } from './commands.ts';
+import { completionOf } from './completion.ts';
+import { AppHost } from './host.ts';
+import { type Action, actionOf } from './keys.ts';
+import { editorOf, purposeOf, roomsChosenFrom } from './state.ts';
+import type { Tab } from './tab.ts';
+
+const WHEEL_ROWS = 3;
+
+/** What somebody does at the terminal, as what it does to the app. */
+export class Keyboard {
+  readonly #app: App;
+  readonly #host: AppHost;
+  /** Ctrl+C was the last key. */
+  #isQuitting = false;
+
+  constructor(app: App) {
+    this.#app = app;
+    this.#host = new AppHost(app);
+  }
+
+  press(key: Key): void {
+    if (key.kind === 'focus') {
+      this.#app.focus(key.focused);
+      return;
+    }
+    if (key.kind === 'mouse') {
+      this.#mouse(key);
+      return;
+    }
+    this.#app.state.notice = undefined;
+    const action = actionOf(key);
+    if (action !== 'complete' && action !== 'completeBack' && action !== 'escape') this.#app.state.completion = undefined;
+    const isDone = (key.kind === 'text' && this.#letter(key.text)) || (action !== undefined && this.#act(action));
+    if (!isDone) this.#type(key);
+    if (action !== 'clear') this.#isQuitting = false;
+    this.#app.draw();
+  }
+
+  #mouse({ action, at }: Extract<Key, { kind: 'mouse' }>): void {
+    if (action === 'wheel-up') {
+      this.#app.scroll(WHEEL_ROWS);
+      return;
+    }
+    if (action === 'wheel-down') {
+      this.#app.scroll(-WHEEL_ROWS);
+      return;
+    }
+    const target = action === 'press' ? this.#app.composition?.targetAt(at.column, at.row) : undefined;
+    if (target?.kind === 'tab') this.#app.activate(target.tab);
+    if (target?.kind === 'chat') this.#host.selectKey(target.key);
+    if (target?.kind === 'room') this.#joinTyped(target.roomId);
+  }
+
+  /** What single letters do, in an empty line, to a chat that is selected or to a search. */
+  #letter(letter: string): boolean {
+    const { active } = this.#app.state;
+    if (!active || purposeOf(this.#app.state) !== 'chat' || active.editor.text !== '' || active.composing) return false;
+    if (active.search && (letter === 'n' || letter === 'N')) {
+      this.#host.searchOn(letter === 'n' ? 1 : -1);
+      return true;
+    }
+    const command = active.selected === undefined ? undefined : { r: 'reply', e: 'edit', d: 'delete' }[letter];
+    if (command !== undefined) this.#run(`/${command}`);
+    else if (active.selected !== undefined && letter === '+') active.editor.replace('/react :');
+    else return false;
+    return true;
+  }
+
+  /** False when the key is for the text. */
+  #act(action: Action): boolean {
+    const { state } = this.#app;
+    const isEmpty = editorOf(state).text === '';
+    const page = Math.max(1, this.#app.size.rows - 6);
+    if (action.startsWith('room') && action !== 'roomList') return this.#switchTo(state.tabs[Number(action.slice(4))]);
+    switch (action) {
+      case 'send':
+        this.#enter();
+        return true;
+      case 'complete':
+        return this.#complete(1);
+      case 'completeBack':
+        return this.#complete(-1);
+      case 'nextRoom':
+        return this.#switchBy(1);
+      case 'previousRoom':
+        return this.#switchBy(-1);
+      case 'pageUp':
+        this.#app.scroll(page);
+        return true;
+      case 'pageDown':
+        this.#app.scroll(-page);
+        return true;
+      case 'oldest':
+        if (isEmpty) void this.#app.toOldest();
+        return isEmpty;
+      case 'newest':
+        if (isEmpty) this.#app.toNewest({ whole: true });
+        return isEmpty;
+      case 'selectOlder':
+        this.#host.select(-1);
+        return true;
+      case 'selectNewer':
+        this.#host.select(1);
+        return true;
+      case 'up':
+        return this.#choose(-1) || this.#editLast();
+      case 'down':
+        return this.#choose(1);
+      case 'roomList':
+        state.listsRooms = !(state.listsRooms ?? this.#app.composition?.listsRooms ?? false);
+        return true;
+      case 'redraw':
+        this.#app.redraw();
+        return true;
+      case 'suspend':
+        process.kill(process.pid, 'SIGTSTP');
+        return true;
+      case 'escape':
+        this.#escape();
+        return true;
+      case 'clear':
+        this.#clear();
+        return true;
+      case 'end':
+        if (isEmpty) this.#app.quit();
+        return isEmpty;
+      default:
+        return false;
+    }
+  }
+
+  #type(key: Key): void {
+    const { state } = this.#app;
+    const editor = editorOf(state);
+    const before = editor.text;
+    editor.takes(key);
+    if (editor.text === before) return;
+    if (state.panel?.kind === 'rooms') state.panel.chosen = 0;
+    if (purposeOf(state) !== 'chat' || !state.active) return;
+    if (editor.text !== '' && !editor.text.startsWith('/')) state.active.room?.typing();
+    else state.active.room?.stopTyping();
+  }
+
+  #enter(): void {
+    const { state } = this.#app;
+    const purpose = purposeOf(state);
+    if (purpose === 'room') {
+      this.#joinTyped(this.#chosenRoom());
+      return;
+    }
+    if (purpose === 'name') {
+      this.#takeName();
+      return;
+    }
+    const { active } = state;
+    const editor = editorOf(state);
+    if (editor.text.trim() === '') return;
+    if (active?.composing) {
+      this.#composed(active);
+      return;
+    }
+    const typed = read(editor.text);
+    if (typed.kind === 'chat') this.#send(typed.text);
+    else {
+      editor.submit();
+      this.#obey(typed);
+    }
+  }
+
+  #run(text: string): void {
+    this.#obey(read(text));
+  }
+
+  #obey(typed: Typed): void {
+    const { words } = this.#host;
+    if (typed.kind === 'unknown') this.#host.complain(words.unknownCommand(safeLine(typed.name), typed.nearest));
+    if (typed.kind !== 'command') return;
+    const { command, rest } = typed;
+    if (command.needsRoom && !this.#host.room) this.#host.complain(words.needsRoom);
+    else void command.run(this.#host, rest);
+  }
+
+  /** What cannot be sent stays where it was typed. */
+  #send(text: string, replyTo?: number): void {
+    const { active } = this.#app.state;
+    if (!active?.room) {
+      this.#host.complain(active ? this.#host.words.notYetSent : this.#host.words.needsRoom);
+      return;
+    }
+    if (active.problem) {
+      this.#host.complain(this.#host.words.endedHint);
+      return;
+    }
+    const sent = active.room.send(text, replyTo === undefined ? {} : { replyTo });
+    if (sent.state === 'failed') {
+      this.#host.complain(safeLine(this.#host.words.refusal(sent.error)));
+      return;
+    }
+    active.editor.submit();
+    Object.assign(active, { newAfter: undefined, selected: undefined, search: undefined, composing: undefined });
+    this.#app.toNewest({ whole: true });
+  }
+
+  #composed(tab: Tab): void {
+    const { composing, editor } = tab;
+    if (!composing) return;
+    const { kind, chat, draft } = composing;
+    const { text } = editor;
+    if (kind === 'reply') {
+      this.#send(text, chat.seq);
+      return;
+    }
+    tab.composing = undefined;
+    tab.selected = undefined;
+    editor.submit();
+    editor.replace(draft);
+    if (text !== chat.message) void this.#edit(tab, chat.seq, text);
+  }
+
+  /** Told when it is refused; the text is in the history of what was typed. */
+  async #edit({ room }: Tab, seq: number, text: string): Promise<void> {
+    const answer = await room?.edit(seq, text);
+    if (answer && !answer.ok) this.#host.complain(this.#host.words.notDone(safeLine(this.#host.words.refusal(answer.error))));
+  }
+
+  #takeName(): void {
+    const { active, field } = this.#app.state;
+    const name = field.text.trim();
+    if (!active || name === '') return;
+    field.submit();
+    this.#app.rejoin(active, name);
+  }
+
+  #chosenRoom(): string {
+    const { panel, field } = this.#app.state;
+    const typed = field.text.replace(/^#/, '').trim();
+    const chosen = panel?.kind === 'rooms' ? roomsChosenFrom(this.#app.state)[panel.chosen] : undefined;
+    return chosen?.roomId ?? typed;
+  }
+
+  #joinTyped(roomId: string): void {
+    if (roomId.startsWith('/')) {
+      const typed = read(roomId);
+      this.#app.state.field.submit();
+      if (typed.kind !== 'chat') this.#obey(typed);
+      return;
+    }
+    if (roomId === '') return;
+    this.#app.state.field.submit();
+    this.#app.join(roomId);
+  }
+
+  /** In the list of rooms. */
+  #choose(by: -1 | 1): boolean {
+    const { panel } = this.#app.state;
+    if (panel?.kind !== 'rooms') return false;
+    const most = roomsChosenFrom(this.#app.state).length - (this.#app.state.field.text.trim() === '' ? 1 : 0);
+    panel.chosen = Math.max(0, Math.min(panel.chosen + by, most));
+    return true;
+  }
+
+  /** In an empty line the newest own chat; once more the history of what was typed. */
+  #editLast(): boolean {
+    const { active, panel } = this.#app.state;
+    if (!active?.room || panel || purposeOf(this.#app.state) !== 'chat') return false;
+    const { composing, editor } = active;
+    if (composing?.kind === 'edit' && editor.text === composing.chat.message) {
+      this.#host.escapeComposing();
+      return false;
+    }
+    if (editor.text !== '' || composing) return false;
+    active.selected = undefined;
+    const chat = this.#host.target('mine');
+    if (!chat) return false;
+    this.#host.compose('edit', chat);
+    return true;
+  }
+
+  #complete(by: 1 | -1): boolean {
+    const { state } = this.#app;
+    const editor = editorOf(state);
+    if (purposeOf(state) !== 'chat') return true;
+    if (!state.completion) {
+      const rooms = [...new Set([...state.tabs.map(({ id }) => id)])];
+      const completion = completionOf(editor.before, { rooms, names: (start) => this.#namesBeginning(start) });
+      if (!completion) return true;
+      state.completion = { ...completion, at: undefined };
+    }
+    const { options, at, start } = state.completion;
+    const next = at === undefined ? (by > 0 ? 0 : options.length - 1) : (at + by + options.length) % options.length;
+    editor.complete(editor.before.length - start, options[next]?.text ?? '');
+    state.completion = options.length > 1 ? { ...state.completion, at: next } : undefined;
+    return true;
+  }
+
+  /** Oneself comes last. */
+  #namesBeginning(start: string): string[] {
+    const { active } = this.#app.state;
+    const names = active?.names.beginning(start) ?? [];
+    const isMe = (name: string) => name === active?.username;
+    return [...names.filter((name) => !isMe(name)), ...names.filter(isMe)];
+  }
+
+  #switchTo(tab: Tab | undefined): boolean {
+    if (tab) this.#app.activate(tab);
+    return true;
+  }
+
+  #switchBy(by: 1 | -1): boolean {
+    const { tabs, active } = this.#app.state;
+    const at = active ? tabs.indexOf(active) : 0;
+    return this.#switchTo(tabs[(at + by + tabs.length) % tabs.length]);
+  }
+
+  #escape(): void {
+    const { state } = this.#app;
+    const { active } = state;
+    if (state.completion) state.completion = undefined;
+    else if (state.panel && state.tabs.length > 0) state.panel = undefined;
+    else if (active?.problem?.code === 'name_taken') this.#app.close(active);
+    else if (active?.composing) this.#host.escapeComposing();
+    else if (active?.selected !== undefined || active?.search) Object.assign(active, { selected: undefined, search: undefined });
+    else this.#app.toNewest({ whole: true });
+  }
+
+  #clear(): void {
+    const editor = editorOf(this.#app.state);
+    if (this.#isQuitting) {
+      this.#app.quit();
+      return;
+    }
+    if (editor.text === '') this.#host.say(this.#host.words.quitAgain);
+    else editor.submit();
+    this.#host.escapeComposing();
+    this.#isQuitting = editor.text === '' && this.#app.state.notice !== undefined;
+  }
+}

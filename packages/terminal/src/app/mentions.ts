@@ -1,0 +1,28 @@
+/** Written without spaces between the words: a name may stand anywhere in it. */
+const UNSPACED = '\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{Script=Thai}ー';
+/** What a name must not go on with, for it to be that name. */
+const WORD = `(?:(?![${UNSPACED}])[\\p{L}\\p{M}\\p{N}_])`;
+
+const patterns = new Map<string, RegExp>();
+const MOST_PATTERNS = 100;
+
+/** Whether the text names somebody, `@` before it or not, whatever the case and the width of its letters. */
+export function mentions(text: string, username: string): boolean {
+  return patternOf(username).test(folded(text));
+}
+
+function patternOf(username: string): RegExp {
+  const known = patterns.get(username);
+  if (known) return known;
+  if (patterns.size >= MOST_PATTERNS) patterns.clear();
+  const name = folded(username);
+  const literal = name.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
+  // One character of a language without spaces is in many words.
+  const needsAt = [...name].length === 1 && new RegExp(`[${UNSPACED}]`, 'u').test(name);
+  const before = needsAt ? '@' : `(?<!${WORD})`;
+  const pattern = new RegExp(`${before}${literal}(?!${WORD})`, 'u');
+  patterns.set(username, pattern);
+  return pattern;
+}
+
+const folded = (text: string): string => text.normalize('NFKC').toLowerCase();

@@ -1,0 +1,65 @@
+import type { Client } from '@engawa/client';
+import type { Editor } from '../input/editor.ts';
+import type { Ink } from '../text/span.ts';
+import type { Words } from '../words/words.ts';
+import type { Completion } from './completion.ts';
+import type { Tab } from './tab.ts';
+
+/** Somebody who is here, as he was when it was asked. */
+interface Here {
+  username: string;
+  role: 'owner' | 'member';
+  presence: 'online' | 'away' | 'gone';
+}
+
+export interface ListedRoom {
+  roomId: string;
+  topic: string;
+  members: number;
+}
+
+/** What is open over the timeline. */
+export type Panel =
+  | { kind: 'help'; scroll: number }
+  | { kind: 'who'; scroll: number; members?: readonly Here[]; count: number; more: boolean }
+  | { kind: 'rooms'; scroll: number; rooms?: readonly ListedRoom[]; chosen: number };
+
+/** What of the screen the SDK does not know. Views only read it. */
+export interface State {
+  readonly words: Words;
+  readonly client: Pick<Client, 'state'>;
+  /** The name that is taken into rooms. */
+  username: string;
+  /** In the order in which they are listed. */
+  tabs: Tab[];
+  active: Tab | undefined;
+  panel: Panel | undefined;
+  /** What is typed where it is no chat: a room to join, another name. */
+  readonly field: Editor;
+  /** What is to be said to the one at the screen, until the next key. */
+  notice: { text: string; ink: Ink } | undefined;
+  completion: (Completion & { at: number | undefined }) | undefined;
+  /** The terminal's window is the one that is looked at. */
+  isFocused: boolean;
+  /** Whether the rooms are listed; as there is room for them, when nobody chose. */
+  listsRooms: boolean | undefined;
+  /** Since when there is no connection, once it is told: a drop that is over soon is no reason to tell the time. */
+  offlineSince: number | undefined;
+}
+
+/** What the line that is typed is for. */
+export type Purpose = 'chat' | 'room' | 'name';
+
+export function purposeOf({ panel, active }: State): Purpose {
+  if (panel?.kind === 'rooms') return 'room';
+  return active?.problem?.code === 'name_taken' ? 'name' : 'chat';
+}
+
+export const editorOf = (state: State): Editor => (purposeOf(state) === 'chat' ? (state.active?.editor ?? state.field) : state.field);
+
+/** The rooms of the server that what is typed may mean. */
+export function roomsChosenFrom({ panel, field }: State): readonly ListedRoom[] {
+  if (panel?.kind !== 'rooms') return [];
+  const typed = field.text.replace(/^#/, '').toLowerCase();
+  return (panel.rooms ?? []).filter(({ roomId, topic }) => roomId.toLowerCase().includes(typed) || topic.toLowerCase().includes(typed));
+}

@@ -1,0 +1,73 @@
+import { fitted } from '../../text/columns.ts';
+import { safeLine } from '../../text/safe.ts';
+import type { Row } from '../../text/span.ts';
+import { editorOf, purposeOf, type State } from '../state.ts';
+import type { Tab } from '../tab.ts';
+import { countOf } from '../unread.ts';
+import { ends, exactly } from './cells.ts';
+
+/** The line that is typed, what it will be, and where in it one types. */
+export function inputRows(state: State, columns: number, most: number): { rows: Row[]; cursor: { row: number; column: number } } {
+  const { words, active } = state;
+  const purpose = purposeOf(state);
+  const prompt = purpose === 'room' ? `${words.roomPrompt}› ` : purpose === 'name' ? `${words.namePrompt}› ` : '› ';
+  const width = columns - prompt.length;
+  const editor = editorOf(state);
+  const { rows: all, cursor } = editor.rows(width);
+  const about = purpose === 'chat' && active?.composing && most > 1 ? [composingRow(state, active, columns)] : [];
+  const space = most - about.length;
+  const first = Math.max(0, Math.min(cursor.row - Math.floor(space / 2), all.length - space));
+  const isEmpty = editor.text === '' && purpose === 'chat' && active?.composing === undefined;
+  const shown = isEmpty
+    ? [[{ text: fitted(active ? words.placeholder : words.noRoom, width), ink: 'muted' as const }]]
+    : all.slice(first, first + space);
+  const rows = shown.map(
+    (row, at): Row => exactly([{ text: first + at === 0 ? prompt : ' '.repeat(prompt.length), ink: 'accent' }, ...row], columns),
+  );
+  return { rows: [...about, ...rows], cursor: { row: about.length + cursor.row - first, column: prompt.length + cursor.column } };
+}
+
+function composingRow({ words }: State, { composing }: Tab, columns: number): Row {
+  if (!composing) return [];
+  const { kind, chat } = composing;
+  const text = safeLine((chat.message ?? '').slice(0, 400));
+  const said = kind === 'edit' ? words.editing(text) : words.replyingTo(safeLine(chat.username), text);
+  const hint = ` ${words.escape}`;
+  return ends(
+    [{ text: fitted(`↪ ${said}`, Math.max(10, columns - hint.length * 2)), ink: 'accent' }],
+    [{ text: hint, ink: 'muted' }],
+    columns,
+  );
+}
+
+/** The row above it: what may be completed, what was just told, who is typing, how much is below. */
+export function hintRow(state: State, columns: number): Row {
+  const { words, active, completion, notice } = state;
+  if (completion) return exactly(completionRow(completion, columns), columns);
+  if (notice) return exactly([{ text: fitted(notice.text, columns), ink: notice.ink }], columns);
+  if (!active?.joined) return exactly([], columns);
+  const { room, history } = active.joined;
+  const below =
+    active.anchor === undefined && history.isNewest ? '' : active.unread.count > 0 ? words.below(countOf(active.unread)) : words.belowNone;
+  const right: Row = below === '' ? [] : [{ text: below, ink: active.unread.count > 0 ? 'accent' : 'muted' }];
+  const space = columns - (right[0] ? [...right[0].text].length + 2 : 0);
+  return ends([{ text: fitted(toldOf(state, active, room), Math.max(0, space)), ink: 'muted' }], right, columns);
+}
+
+function toldOf({ words }: State, { search, selected }: Tab, room: { whoIsTyping: string[]; severalAreTyping: boolean }): string {
+  if (search) return words.found(search.at + 1, search.all);
+  if (selected !== undefined) return words.selectedHint;
+  const { whoIsTyping, severalAreTyping } = room;
+  return whoIsTyping.length > 0 || severalAreTyping ? words.typing(whoIsTyping.map(safeLine), severalAreTyping) : '';
+}
+
+function completionRow({ options, at }: NonNullable<State['completion']>, columns: number): Row {
+  const first = at === undefined ? 0 : Math.max(0, at - 2);
+  const row: Row = options
+    .slice(first, first + columns)
+    .flatMap(({ shown }, index) => [
+      { text: safeLine(shown), ...(first + index === at ? { on: 'selected' as const, bold: true } : { ink: 'muted' as const }) },
+      { text: '  ' },
+    ]);
+  return row;
+}

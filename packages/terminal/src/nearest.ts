@@ -1,0 +1,26 @@
+/** What was probably meant, as the end of a sentence: `; did you mean "send"?`, or nothing when nothing is near. */
+export function nearest(typed: string, known: readonly string[]): string {
+  const ranked = known.map((name) => ({ name, distance: distanceOf(typed.slice(0, 64), name) })).sort((a, b) => a.distance - b.distance);
+  const [best] = ranked;
+  const isNear = best !== undefined && (best.distance <= Math.max(1, Math.floor(typed.length / 3)) || best.name.startsWith(typed));
+  return isNear && typed !== '' ? `; did you mean "${best.name}"?` : '';
+}
+
+/** Letters to put in, leave out, replace, or swap with the next one. */
+function distanceOf(one: string, other: string): number {
+  let before: number[] = [];
+  let row = Array.from({ length: other.length + 1 }, (_, at) => at);
+  for (let i = 1; i <= one.length; i += 1) {
+    const next = [i];
+    for (let j = 1; j <= other.length; j += 1) {
+      const isSame = one[i - 1] === other[j - 1];
+      const isSwapped = i > 1 && j > 1 && one[i - 1] === other[j - 2] && one[i - 2] === other[j - 1];
+      const choices = [Number(row[j]) + 1, Number(next[j - 1]) + 1, Number(row[j - 1]) + (isSame ? 0 : 1)];
+      if (isSwapped) choices.push(Number(before[j - 2]) + 1);
+      next.push(Math.min(...choices));
+    }
+    before = row;
+    row = next;
+  }
+  return Number(row[other.length]);
+}

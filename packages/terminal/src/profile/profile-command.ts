@@ -1,0 +1,69 @@
+import { type Arguments, UsageError } from '../subcommand.ts';
+import type { Surroundings } from '../surroundings.ts';
+import { safeLine } from '../text/safe.ts';
+import { type Config, checkName, configPath, ProfileError, readConfig, writeConfig } from './config.ts';
+import { forgetState, openProfile, serverOf } from './profile.ts';
+
+/** `engawa profile`: shows and changes the config file. Resolves with the exit code. */
+export function profileCommand(asked: Arguments, { stdout, env }: Surroundings): number {
+  for (const line of answer(asked, env)) stdout.write(`${safeLine(line)}\n`);
+  return 0;
+}
+
+function answer({ words, get }: Arguments, env: NodeJS.ProcessEnv): string[] {
+  const [act = 'list', name, ...rest] = words;
+  if (rest.length > 0) throw wrong();
+  const config = readConfig(env);
+  if (act === 'list' && name === undefined) return list(config);
+  if (act === 'show') return show(name, env);
+  if (name === undefined) throw wrong();
+  if (act === 'set') return set(config, { name, server: get('server'), username: get('as') }, env);
+  mustHave(config, name);
+  if (act === 'use') return change({ ...config, default: name }, env);
+  if (act === 'remove') return remove(config, name, env);
+  throw wrong();
+}
+
+const wrong = () => new UsageError('list, show [NAME], set NAME, use NAME or remove NAME?');
+
+const list = ({ default: standard, profiles }: Config): string[] =>
+  [...profiles].map(([name, { server = '', username = '' }]) =>
+    `${name === standard ? '*' : ' '} ${name}  ${username}  ${server}`.trimEnd(),
+  );
+
+function show(name: string | undefined, env: NodeJS.ProcessEnv): string[] {
+  const profile = openProfile({ profile: name }, env);
+  return [
+    `profile  ${profile.name}`,
+    `name     ${profile.username}`,
+    `server   ${profile.server}`,
+    `config   ${configPath(env)}`,
+    ...(profile.problem === undefined ? [] : [`problem  ${profile.problem}`]),
+  ];
+}
+
+function set(config: Config, given: { name: string; server: string | undefined; username: string | undefined }, env: NodeJS.ProcessEnv) {
+  const name = checkName(given.name);
+  const before = config.profiles.get(name);
+  const server = given.server === undefined ? before?.server : serverOf(given.server);
+  const username = given.username ?? before?.username;
+  const profiles = new Map(config.profiles).set(name, { ...before, server, username });
+  return change({ default: config.default ?? name, profiles }, env);
+}
+
+function remove(config: Config, name: string, env: NodeJS.ProcessEnv): string[] {
+  const profiles = new Map(config.profiles);
+  profiles.delete(name);
+  const changed = change({ default: config.default === name ? undefined : config.default, profiles }, env);
+  forgetState(name, env);
+  return changed;
+}
+
+function change(config: Config, env: NodeJS.ProcessEnv): string[] {
+  writeConfig(env, config);
+  return [];
+}
+
+function mustHave({ profiles }: Config, name: string): void {
+  if (!profiles.has(name)) throw new ProfileError(`there is no profile "${name}"`);
+}

@@ -1,0 +1,108 @@
+import { parseArgs } from 'node:util';
+import { Failure } from './failure.ts';
+import { nearest } from './nearest.ts';
+import type { Surroundings } from './surroundings.ts';
+
+/** An option of a subcommand, by its long name. */
+export interface Option {
+  short?: string;
+  /** What its value is, as `NAME`; without, it is a switch. */
+  value?: string;
+  what: string;
+}
+
+export type Options = Readonly<Record<string, Option>>;
+
+/** One thing that the command does: its help, its completion and its page in the manual come from here, too. */
+export interface Subcommand {
+  name: string;
+  /** What may follow its name, as `ROOM [TEXT...]`. */
+  usage: string;
+  /** In one line. */
+  what: string;
+  /** Paragraphs that teach it. */
+  about: readonly string[];
+  options: Options | (() => Promise<Options>);
+  /** What to type, and what that does. */
+  examples: readonly (readonly [command: string, what: string])[];
+  /** Exit codes that it may end with, and what each says. */
+  exits: Readonly<Record<number, string>>;
+  /** Environment variables that it reads. */
+  variables: Readonly<Record<string, string>>;
+  /** What its first word is, when that can be completed. */
+  completes?: 'rooms' | readonly string[];
+  run: (args: string[], surroundings: Surroundings) => number | Promise<number>;
+}
+
+/** What was typed after the name of a subcommand, as its options say. */
+export interface Arguments {
+  words: string[];
+  /** Whether a switch is on. */
+  has: (option: string) => boolean;
+  /** The value of an option. */
+  get: (option: string) => string | undefined;
+}
+
+/** The command line is wrong; the message says how. */
+export class UsageError extends Failure {
+  override readonly name: string = 'UsageError';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, 2, options);
+  }
+}
+
+export const usageOf = ({ name, usage }: Pick<Subcommand, 'name' | 'usage'>): string => `engawa ${name} ${usage}`.trim();
+
+/** A subcommand whose arguments are read by its options. What it throws as a `Failure` is told to people, and is its exit code. */
+export function reading(
+  subcommand: Omit<Subcommand, 'run' | 'options'> & { options: Options },
+  run: (asked: Arguments, surroundings: Surroundings) => number | Promise<number>,
+): Subcommand {
+  return {
+    ...subcommand,
+    async run(args, surroundings) {
+      try {
+        return await run(readArguments(subcommand.options, args), surroundings);
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error;
+        const { safeLine } = await import('./text/safe.ts');
+        const help = error instanceof UsageError ? `See: engawa ${subcommand.name} --help\n` : '';
+        if (error.message !== '') surroundings.stderr.write(`engawa: ${safeLine(error.message)}\n${help}`);
+        return error.exitCode;
+      }
+    },
+  };
+}
+
+/** @throws {UsageError} for an option that there is not, or that lacks its value. */
+function readArguments(options: Options, args: string[]): Arguments {
+  const types = Object.entries(options).map(([option, { short, value }]) => {
+    const type: 'string' | 'boolean' = value === undefined ? 'boolean' : 'string';
+    return [option, { type, ...(short !== undefined && { short }) }] as const;
+  });
+  try {
+    const { values, positionals } = parseArgs({ args, allowPositionals: true, options: Object.fromEntries(types) });
+    const given = new Map(Object.entries(values));
+    return {
+      words: positionals,
+      has: (option) => given.get(option) === true,
+      get(option) {
+        const value = given.get(option);
+        return typeof value === 'string' ? value : undefined;
+      },
+    };
+  } catch (error) {
+    throw new UsageError(faultIn(error as NodeJS.ErrnoException, options), { cause: error });
+  }
+}
+
+function faultIn({ code, message }: NodeJS.ErrnoException, options: Options): string {
+  const [, option = ''] = /'(-[^' <,]*)/.exec(message) ?? [];
+  if (code !== 'ERR_PARSE_ARGS_UNKNOWN_OPTION') return `${option}: ${/argument/.test(message) ? 'its value is missing' : 'takes no value'}`;
+  const near = nearest(
+    option,
+    Object.keys(options).map((each) => `--${each}`),
+  );
+  return `there is no option ${option}${near}. What begins with - and is no option comes after --`;
+}

@@ -1,0 +1,234 @@
+import { type Options, reading, type Subcommand } from './subcommand.ts';
+
+/** Who, and where. */
+const WHO: Options = {
+  as: { value: 'NAME', what: 'your name in the room' },
+  server: { value: 'URL', what: 'the server; http://localhost:3000 when nothing says another' },
+  profile: { value: 'NAME', what: 'the profile that says both; see engawa profile' },
+};
+
+const LINES: Options = {
+  ...WHO,
+  json: { what: 'print JSON, one object a line' },
+  'connect-timeout': { value: 'TIME', what: 'give up when there is no connection for so long, as 30s or 5m; 0 waits for ever' },
+  quiet: { short: 'q', what: 'say nothing of the connection on the standard error' },
+};
+
+const MARK: Options = {
+  since: { value: 'WHEN', what: 'only what came after: mark, a seq, a time as 2026-11-24T09:30, or so long ago as 10m or 2d' },
+  mark: { value: 'FILE', what: 'keep the mark in this file instead of the profile; says --since mark, too' },
+};
+
+const DONE = { 0: 'done' };
+const REFUSED = { 1: 'the server refused it, or something failed; the standard error says why' };
+const USAGE = { 2: 'the command line or the config file is wrong' };
+const UNCONNECTED = { 3: 'there was no connection for as long as --connect-timeout says' };
+const STOPPED = { 130: 'ended by Ctrl-C (128 and the number of the signal)' };
+const PIPE = { 141: 'whoever read the output went away' };
+
+const VARIABLES = {
+  ENGAWA_NAME: 'your name, where --as does not say it',
+  ENGAWA_SERVER: 'the server, where --server does not say it',
+  ENGAWA_PROFILE: 'the profile, where --profile does not say it',
+  XDG_CONFIG_HOME: 'holds engawa/config.json; ~/.config when not set',
+  XDG_STATE_HOME: 'holds engawa/, with sessions and marks; ~/.local/state when not set',
+};
+
+const MEMBERSHIP =
+  'Rooms are for their members: the command joins under your name, and leaves at its end unless another program of the same profile, such as an open `engawa chat`, is in the room.';
+const MARKS =
+  'A mark is the place up to which the output was taken. It moves only then, so that a run that is cut off loses nothing, and the next one repeats a line at most. Where there is no mark yet, `--since mark` begins with the first chat.';
+const JSON_LINES =
+  'With --json each line is one object, in plain ASCII where a terminal could be misled. A chat has room, epoch, seq, id, kind ("create:chat"), at (milliseconds since 1970), username and message, and where it applies replyTo, edited, deleted and reactions. Other kinds are as in the protocol.';
+
+/** What the terminal side of the command can do. Each part is loaded only when it is asked for. */
+export const subcommands: readonly Subcommand[] = [
+  reading(
+    {
+      name: 'chat',
+      usage: '[ROOM] [--as NAME] [--server URL]',
+      what: 'talk: full-screen on a terminal, line by line elsewhere',
+      about: [
+        'Joins ROOM, or opens it, and shows what is said there. Without a ROOM it opens those that were open last. Type to talk; /help lists what else can be typed.',
+        'In a pipe, with TERM=dumb or with --plain it is plain lines, which screen readers read well. For scripts there are send, read, tail and wait.',
+        'The full-screen client stays a member when it is quit, until the server lets the name go: of a guest after 30 seconds. What is unread is counted from where you read, on this machine, all the same. /leave leaves a room at once.',
+      ],
+      options: {
+        ...WHO,
+        plain: { what: 'plain lines, also on a terminal' },
+        lang: { value: 'en|ja', what: 'the language; that of LC_ALL or LANG when not given' },
+        theme: { value: 'light|dark|none', what: 'the colours; as the terminal says when not given' },
+      },
+      examples: [
+        ['engawa chat veranda --as aya', 'join the room, or open it'],
+        ['engawa chat', 'go on where you left off'],
+      ],
+      exits: { ...DONE, ...REFUSED, ...USAGE },
+      variables: {
+        ...VARIABLES,
+        ENGAWA_THEME: 'the colours, where --theme does not say them',
+        LANG: 'the language, where --lang does not say it',
+        NO_COLOR: 'when set, no colours',
+      },
+      completes: 'rooms',
+    },
+    async (asked, surroundings) => (await import('./chat.ts')).chat(asked, surroundings),
+  ),
+  reading(
+    {
+      name: 'send',
+      usage: 'ROOM [TEXT...]',
+      what: 'say TEXT, or each line of the standard input',
+      about: [
+        'Each line is one chat, in order; empty lines are left out. It ends when the server has kept all of them, and waits as long as that takes: while the server is away, it reads no more than a few lines ahead. It prints nothing, unless with --json, where each chat that was kept is a line with room, line, seq and clientId.',
+        'A line of more than 4,000 characters becomes several chats, and the standard error says so.',
+        'Ctrl-C waits up to five seconds for what is on its way, and a second one for nothing. The standard error says how many lines were not acknowledged.',
+        MEMBERSHIP,
+      ],
+      options: {
+        ...LINES,
+        create: { what: 'open the room if there is none' },
+        message: { short: 'm', what: 'the whole standard input as one chat' },
+        'no-split': { what: 'refuse what is too long for one chat' },
+      },
+      examples: [
+        ['engawa send ops "deploy of 1.4 began"', 'one chat'],
+        ['tail -f app.log | engawa send ops', 'each line, as it comes'],
+        ['git log -1 | engawa send ops -m', 'several lines as one chat'],
+      ],
+      exits: { ...DONE, ...REFUSED, ...USAGE, ...UNCONNECTED, ...STOPPED },
+      variables: VARIABLES,
+      completes: 'rooms',
+    },
+    async (asked, surroundings) => (await import('./lines/send.ts')).send(asked, surroundings),
+  ),
+  reading(
+    {
+      name: 'read',
+      usage: 'ROOM',
+      what: 'print the chats that are there, and end',
+      about: [
+        'Prints chats as they stand now, oldest first. It gives up without a connection for 10 seconds unless --connect-timeout says otherwise.',
+        MARKS,
+        JSON_LINES,
+        MEMBERSHIP,
+      ],
+      options: { ...LINES, ...MARK, limit: { value: 'N', what: 'at most so many: the newest, or with --since the first of them' } },
+      examples: [
+        ['engawa read ops --limit 20', 'the newest 20'],
+        ['engawa read ops --since mark --json', 'what came since the last time'],
+        ['engawa read ops --since 1h | grep -i error', 'of the last hour'],
+      ],
+      exits: { ...DONE, ...REFUSED, ...USAGE, ...UNCONNECTED, ...STOPPED, ...PIPE },
+      variables: VARIABLES,
+      completes: 'rooms',
+    },
+    async (asked, surroundings) => (await import('./lines/read.ts')).read(asked, surroundings),
+  ),
+  reading(
+    {
+      name: 'tail',
+      usage: 'ROOM',
+      what: 'print chats as they come, for ever',
+      about: [
+        'Prints the last chats, then each new one, once and in order, through drops and restarts of the server. With --all also edits, deletions, reactions, topics, and who joins and leaves.',
+        'A slow reader loses nothing: when too much waits for it, the connection is closed until it has caught up.',
+        MARKS,
+        JSON_LINES,
+        MEMBERSHIP,
+      ],
+      options: {
+        ...LINES,
+        ...MARK,
+        lines: { short: 'n', value: 'N', what: 'begin with the newest N chats; 10 when not given' },
+        all: { what: 'every kind of entry, not only chats' },
+      },
+      examples: [
+        ['engawa tail ops', 'follow the room'],
+        ['engawa tail ops --since mark --json | ./bot', 'go on where the last run ended'],
+      ],
+      exits: { ...REFUSED, ...USAGE, ...UNCONNECTED, ...STOPPED, ...PIPE },
+      variables: VARIABLES,
+      completes: 'rooms',
+    },
+    async (asked, surroundings) => (await import('./lines/tail.ts')).tail(asked, surroundings),
+  ),
+  reading(
+    {
+      name: 'wait',
+      usage: 'ROOM --match TEXT|/REGEX/',
+      what: 'wait for a chat, print it and end',
+      about: [
+        'Ends with the first chat that matches, among those that come from now on, or came since when --since says. Text is looked for as it is; between slashes it is a regular expression, with its flags after it.',
+        'A script that asks and then waits says since when, or an answer that is quicker is missed.',
+        JSON_LINES,
+        MEMBERSHIP,
+      ],
+      options: {
+        ...LINES,
+        ...MARK,
+        match: { value: 'WHAT', what: 'text, or a regular expression as /deploy (ok|failed)/i; any chat when not given' },
+        from: { value: 'NAME', what: 'only chats of this name' },
+        timeout: { value: 'TIME', what: 'give up after so long, as 90s or 10m' },
+      },
+      examples: [
+        ["engawa wait ops --match '/deploy ok/' --timeout 10m", 'for CI: 0 when it came, 124 when not'],
+        ["engawa send ops 'deploy please' && engawa wait ops --from bot --since 1m --timeout 10m", 'ask, and wait for the answer'],
+      ],
+      exits: { 0: 'it came', ...REFUSED, ...USAGE, ...UNCONNECTED, 124: 'it did not come in time', ...STOPPED },
+      variables: VARIABLES,
+      completes: 'rooms',
+    },
+    async (asked, surroundings) => (await import('./lines/wait.ts')).wait(asked, surroundings),
+  ),
+  reading(
+    {
+      name: 'rooms',
+      usage: '',
+      what: 'list the rooms of the server',
+      about: ['Prints a line for each: its id, how many members it has, and its topic. With --json: roomId, topic, members, seq and at.'],
+      options: LINES,
+      examples: [['engawa rooms --server https://chat.example', 'all its rooms']],
+      exits: { ...DONE, ...REFUSED, ...USAGE, ...UNCONNECTED, ...STOPPED, ...PIPE },
+      variables: VARIABLES,
+    },
+    async (asked, surroundings) => (await import('./lines/lists.ts')).rooms(asked, surroundings),
+  ),
+  reading(
+    {
+      name: 'who',
+      usage: 'ROOM',
+      what: 'list the members of a room',
+      about: [
+        'Prints a line for each: the name, whether he is online, away or gone, and whether he owns the room. With --json: username, role, since, presence and read.',
+        MEMBERSHIP,
+      ],
+      options: LINES,
+      examples: [['engawa who veranda', 'everybody there, you included']],
+      exits: { ...DONE, ...REFUSED, ...USAGE, ...UNCONNECTED, ...STOPPED, ...PIPE },
+      variables: VARIABLES,
+      completes: 'rooms',
+    },
+    async (asked, surroundings) => (await import('./lines/lists.ts')).who(asked, surroundings),
+  ),
+  reading(
+    {
+      name: 'profile',
+      usage: '[list | show [NAME] | set NAME | use NAME | remove NAME]',
+      what: 'servers and names that you need not type again',
+      about: [
+        'A profile has a server, your name there, and a folder with the session by which the name is yours. `set` makes or changes one, `use` says which is meant when none is named, `remove` also lets its session go, with marks and unsent chats.',
+        'The config file is for you alone (0600), and so is the folder. Whoever has the session speaks as you.',
+      ],
+      options: { server: { value: 'URL', what: 'with set: the server' }, as: { value: 'NAME', what: 'with set: your name there' } },
+      examples: [
+        ['engawa profile set work --server https://chat.example --as aya', 'make one'],
+        ['engawa profile use work', 'and mean it from now on'],
+      ],
+      exits: { ...DONE, ...USAGE },
+      variables: VARIABLES,
+      completes: ['list', 'show', 'set', 'use', 'remove'],
+    },
+    async (asked, surroundings) => (await import('./profile/profile-command.ts')).profileCommand(asked, surroundings),
+  ),
+];

@@ -1,0 +1,171 @@
+import type { Refusal } from '@engawa/client';
+import type { Note } from '../app/notes.ts';
+
+const day = new Intl.DateTimeFormat('en', { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
+const MOST_NAMES = 3;
+
+function listed(names: readonly string[]): string {
+  const shown = names.slice(0, MOST_NAMES);
+  const rest = names.length - shown.length;
+  if (rest > 0) return `${shown.join(', ')} and ${rest} more`;
+  return shown.length < 2 ? shown.join('') : `${shown.slice(0, -1).join(', ')} and ${shown.at(-1)}`;
+}
+
+/** What happened between two chats, in one line. */
+function notes(all: readonly Note[], safe: (text: string) => string): string[] {
+  const of = (kind: Note['kind']) => [...new Set(all.filter((note) => note.kind === kind).map(({ username }) => safe(username)))];
+  const said = (kind: Note['kind'], what: string) => (of(kind).length > 0 ? [`${listed(of(kind))} ${what}`] : []);
+  const removed = all.filter(({ kind }) => kind === 'removed').map(({ by, username }) => `${safe(by)} removed ${safe(username)}`);
+  const topics = all.filter(({ kind }) => kind === 'topic').slice(-1);
+  const topic = topics.map(({ by, topic = '' }) =>
+    topic === '' ? `${safe(by)} took the topic away` : `${safe(by)} set the topic: ${safe(topic)}`,
+  );
+  const line = [...said('joined', 'joined'), ...said('left', 'left'), ...said('gone', 'left (connection gone)'), ...removed, ...topic].join(
+    ' · ',
+  );
+  return line === '' ? [] : [line];
+}
+
+export const en = {
+  language: 'en' as 'en' | 'ja',
+  clock: (at: number): string => new Date(at).toTimeString().slice(0, 5),
+  day: (at: number): string => day.format(at),
+  notes,
+
+  deleted: '(deleted)',
+  edited: '(edited)',
+  unknownChat: 'an earlier chat',
+  notSent: (why: string): string => `✗ not sent: ${why} — /retry or /discard`,
+  moreBelow: 'newer chats below',
+  moreAbove: 'older chats above',
+  newChats: 'new',
+  refusal: (error: Refusal | undefined): string => error?.message ?? 'it was refused.',
+
+  connecting: 'connecting',
+  online: 'connected',
+  reconnecting: (waiting: number): string => `reconnecting${waiting > 0 ? `, ${waiting} waiting to send` : ''}`,
+  offlineSince: (clock: string, waiting: number): string => `offline since ${clock}${waiting > 0 ? `, ${waiting} waiting to send` : ''}`,
+  catchingUp: 'catching up',
+  joining: 'joining',
+  closed: 'closed',
+  sending: (waiting: number): string => `sending ${waiting}`,
+
+  rooms: 'Rooms',
+  here: (online: number, members: number): string => (online === members ? `${members} here` : `${online} of ${members} here`),
+  unread: (count: string): string => `${count} new`,
+  unreadElsewhere: (count: number): string => `${count} new in other rooms`,
+  below: (count: string): string => `↓ ${count} new (End)`,
+  belowNone: '↓ newest (End)',
+  typing: (names: readonly string[], several: boolean): string => {
+    if (several || names.length > MOST_NAMES) return 'several people are typing…';
+    return `${listed(names)} ${names.length === 1 ? 'is' : 'are'} typing…`;
+  },
+  replyingTo: (name: string, text: string): string => `reply to ${name}: ${text}`,
+  editing: (text: string): string => `edit: ${text}`,
+  escape: 'Esc: not any more',
+  selectedHint: 'r reply · e edit · d delete · + react · Esc',
+  tooSmall: 'The window is too small: 20 columns and 5 rows are enough.',
+  helpHint: '/help',
+
+  placeholder: 'Say something',
+  noRoom: 'No room is open. /join ROOM opens one.',
+  chooserTitle: 'Join or open a room',
+  chooserHint: '↑ ↓ choose · Enter joins · or type the name of a new room',
+  chooserEmpty: 'There is no room yet. Type a name and press Enter to open one.',
+  chooserLoading: 'asking for the rooms…',
+  chooserNew: (id: string): string => `new room: ${id}`,
+  members: (count: number): string => (count === 1 ? '1 member' : `${count} members`),
+  nameTaken: (room: string, name: string): string =>
+    `In ${room} the name ${name} is taken by somebody else. Type another one and press Enter; Esc: not now.`,
+  namePrompt: 'name',
+  roomPrompt: 'room',
+  ending: (reason: string, by: string | undefined): string =>
+    reason === 'removed' ? `${by ?? 'The owner'} removed you.` : reason === 'deleted' ? 'The room was deleted.' : 'The room has ended.',
+  endedHint: '/close takes it away, /join comes back.',
+
+  helpTitle: 'Help',
+  helpCommands: 'Commands',
+  helpKeys: 'Keys',
+  whoTitle: (count: number): string => `Who is here: ${count}`,
+  andMore: 'and more',
+  presence: { online: 'here', away: 'away', gone: 'not connected' },
+  owner: 'owner',
+  panelHint: 'Esc closes',
+
+  quitAgain: 'Press Ctrl+C again to quit, or type /quit. You stay a member; what you typed is kept.',
+  reset: 'Too much was missed, or the server lost its end: these are the newest chats.',
+  unknownCommand: (name: string, nearest: string): string =>
+    `There is no /${name}. Did you mean /${nearest}? (// sends a text that begins with a slash.)`,
+  usage: (usage: string): string => `It goes: ${usage}`,
+  needsRoom: 'Open a room first: /join ROOM',
+  notFound: (words: string): string => `“${words}” is in none of the chats that are loaded. Scroll back to load more.`,
+  found: (at: number, all: number): string => `${at} of ${all} · n next · N previous · Esc`,
+  nothingToEdit: 'There is no chat of yours to edit here.',
+  nothingSelected: 'Select a chat first: Alt+Up, or click on it.',
+  notYours: 'That chat is not yours.',
+  noFailed: 'Nothing has failed.',
+  notYetSent: 'It is not sent yet.',
+  selectedGone: 'That chat is not there any more.',
+  left: (room: string): string => `You left ${room}.`,
+  removed: (name: string): string => `${name} is removed.`,
+  notDone: (why: string): string => `Not done: ${why}`,
+  topicIs: (topic: string): string => (topic === '' ? 'There is no topic.' : `Topic: ${topic}`),
+  allRead: 'All is read.',
+  hereAre: (count: number, names: string, more: boolean): string => `${count} here: ${names}${more ? ', and more' : ''}`,
+  historyFailed: 'These chats cannot be read now.',
+  storage: (why: string): string => `What you type is kept in memory only: ${why}`,
+
+  plainNeedsRoom: 'Say which room: engawa chat ROOM',
+
+  // Plain lines.
+  noConnection: 'no connection.',
+  tryingAgain: (server: string, why: string): string => `${server}: ${why} Trying again; what you type is kept.`,
+  heading: (room: string, topic: string, members: number): string =>
+    `${room}${topic && `: ${topic}`} — ${members} here; /help lists what you can type`,
+  startsAnew: 'too much was missed, or the server lost its end; the newest chats now:',
+  editedTo: (name: string, text: string): string => `${name} edited: ${text}`,
+  deletedOne: (name: string): string => `${name} deleted a chat`,
+  reacted: (name: string, reaction: string): string => `${name} reacted ${reaction}`,
+  changedRoom: (name: string): string => `${name} changed what is kept here`,
+  notSentLine: (why: string, text: string): string => `not sent: ${why} (${text})`,
+
+  commands: {
+    help: 'this list',
+    join: 'join a room, or open a new one',
+    leave: 'leave this room: your name in it is free again',
+    close: 'take this room off the list; you stay a member until the server lets your name go',
+    rooms: 'the rooms of the server, to choose one',
+    who: 'who is here',
+    topic: 'show the topic, or set it (the owner)',
+    reply: 'answer the selected chat, or the newest of somebody else',
+    edit: 'replace the text of the selected chat, or of your newest',
+    delete: 'delete the selected chat, or your newest',
+    react: 'react to the selected chat, or the newest, with an emoji',
+    unreact: 'take your reaction back',
+    retry: 'send again what was not sent',
+    discard: 'take away what was not sent',
+    search: 'look for words in the chats that are loaded; then n and N',
+    remove: 'remove somebody from the room (the owner)',
+    read: 'mark all rooms as read',
+    quit: 'end the program; you stay a member until the server lets your name go',
+    quitPlain: 'leave the room',
+  },
+  keys: {
+    send: 'send',
+    newline: 'a new line',
+    complete: 'complete a command, a name after @, a room after #, an emoji after :',
+    nextRoom: 'the next room, the one before',
+    numberedRoom: 'the first room, the second …',
+    scroll: 'scroll back and forth; also the mouse wheel',
+    ends: 'the beginning of the room, the newest',
+    select: 'select a chat; also a click',
+    selected: 'with a chat selected: reply, edit, delete, react',
+    editLast: 'in an empty line: edit your newest chat',
+    roomList: 'show or hide the list of rooms',
+    redraw: 'draw the screen anew',
+    suspend: 'put the program into the background; fg brings it back',
+    escape: 'close what is open; back to the newest',
+    clear: 'clear the line; twice: quit',
+    end: 'in an empty line: quit',
+  },
+};

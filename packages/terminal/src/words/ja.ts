@@ -1,0 +1,187 @@
+import type { ErrorCode, Refusal } from '@engawa/client';
+import type { Note } from '../app/notes.ts';
+import type { en } from './en.ts';
+
+const day = new Intl.DateTimeFormat('ja', { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
+const MOST_NAMES = 3;
+
+function listed(names: readonly string[]): string {
+  const shown = names.slice(0, MOST_NAMES).map((name) => `${name} さん`);
+  const rest = names.length - shown.length;
+  return rest > 0 ? `${shown.join('、')}、ほか ${rest} 人` : shown.join('、');
+}
+
+function notes(all: readonly Note[], safe: (text: string) => string): string[] {
+  const of = (kind: Note['kind']) => [...new Set(all.filter((note) => note.kind === kind).map(({ username }) => safe(username)))];
+  const said = (kind: Note['kind'], what: string) => (of(kind).length > 0 ? [`${listed(of(kind))}が${what}`] : []);
+  const removed = all
+    .filter(({ kind }) => kind === 'removed')
+    .map(({ by, username }) => `${safe(by)} さんが ${safe(username)} さんを退室させました`);
+  const topics = all.filter(({ kind }) => kind === 'topic').slice(-1);
+  const topic = topics.map(({ by, topic = '' }) =>
+    topic === '' ? `${safe(by)} さんが話題を消しました` : `${safe(by)} さんが話題を決めました: ${safe(topic)}`,
+  );
+  const line = [
+    ...said('joined', '入室しました'),
+    ...said('left', '退室しました'),
+    ...said('gone', '席を離れました'),
+    ...removed,
+    ...topic,
+  ].join(' · ');
+  return line === '' ? [] : [line];
+}
+
+/** Servers say why in English. */
+const refusals: Partial<Record<ErrorCode | 'closed', string>> = {
+  room_not_found: '部屋がありません。',
+  room_exists: '部屋はもうあります。',
+  name_taken: 'その名前は使われています。',
+  not_a_member: 'この部屋に入っていません。',
+  not_allowed: 'それは許されていません。',
+  chat_not_found: 'その発言はもうありません。',
+  too_many_rooms: '部屋が多すぎます。',
+  too_many_reactions: 'リアクションの種類が多すぎます。',
+  invalid_payload: '内容が正しくありません。',
+  removed: 'この部屋から退室させられました。',
+  closed: '答えの前に閉じられました。',
+};
+
+export const ja: typeof en = {
+  language: 'ja',
+  clock: (at) => new Date(at).toTimeString().slice(0, 5),
+  day: (at) => day.format(at),
+  notes,
+
+  deleted: '（削除されました）',
+  edited: '（編集済み）',
+  unknownChat: '前の発言',
+  notSent: (why) => `✗ 送れませんでした: ${why} — /retry で再送、/discard で取り消し`,
+  moreBelow: '下に新しい発言があります',
+  moreAbove: '上に古い発言があります',
+  newChats: 'ここから新着',
+  refusal: (error: Refusal | undefined) => (error && refusals[error.code]) ?? error?.message ?? '断られました。',
+
+  connecting: '接続中',
+  online: '接続済み',
+  reconnecting: (waiting) => `再接続中${waiting > 0 ? `、送信待ち ${waiting} 件` : ''}`,
+  offlineSince: (clock, waiting) => `${clock} から切断${waiting > 0 ? `、送信待ち ${waiting} 件` : ''}`,
+  catchingUp: '追いついています',
+  joining: '入室中',
+  closed: '終了しました',
+  sending: (waiting) => `送信中 ${waiting} 件`,
+
+  rooms: '部屋',
+  here: (online, members) => (online === members ? `${members} 人` : `${members} 人中 ${online} 人が接続中`),
+  unread: (count) => `新着 ${count} 件`,
+  unreadElsewhere: (count) => `ほかの部屋に新着 ${count} 件`,
+  below: (count) => `↓ 新着 ${count} 件 (End)`,
+  belowNone: '↓ 最新へ (End)',
+  typing: (names, several) => (several || names.length > MOST_NAMES ? '何人かが入力中…' : `${listed(names)}が入力中…`),
+  replyingTo: (name, text) => `${name} さんへの返信: ${text}`,
+  editing: (text) => `編集: ${text}`,
+  escape: 'Esc: やめる',
+  selectedHint: 'r 返信 · e 編集 · d 削除 · + リアクション · Esc',
+  tooSmall: '画面が小さすぎます。20 桁 5 行あれば足ります。',
+  helpHint: '/help',
+
+  placeholder: 'メッセージを入力',
+  noRoom: '開いている部屋がありません。/join 部屋 で開きます。',
+  chooserTitle: '部屋に入る・部屋を作る',
+  chooserHint: '↑ ↓ で選び Enter で入室 · 新しい部屋は名前を入力',
+  chooserEmpty: 'まだ部屋がありません。名前を入力して Enter で作ります。',
+  chooserLoading: '部屋を調べています…',
+  chooserNew: (id) => `新しい部屋: ${id}`,
+  members: (count) => `${count} 人`,
+  nameTaken: (room, name) => `${room} では ${name} という名前は使われています。別の名前を入力して Enter。Esc でやめます。`,
+  namePrompt: '名前',
+  roomPrompt: '部屋',
+  ending: (reason, by) =>
+    reason === 'removed'
+      ? `${by ?? '部屋の主'} さんに退室させられました。`
+      : reason === 'deleted'
+        ? '部屋は削除されました。'
+        : '部屋は終わりました。',
+  endedHint: '/close で一覧から外し、/join で戻ります。',
+
+  helpTitle: 'ヘルプ',
+  helpCommands: 'コマンド',
+  helpKeys: 'キー',
+  whoTitle: (count) => `いる人: ${count} 人`,
+  andMore: 'ほかにもいます',
+  presence: { online: '接続中', away: '離席中', gone: '切断中' },
+  owner: '部屋の主',
+  panelHint: 'Esc で閉じる',
+
+  quitAgain: 'もう一度 Ctrl+C、または /quit で終わります。部屋には入ったままで、入力したものは残ります。',
+  reset: '見逃した分が多すぎるか、サーバーが末尾を失いました。最新の発言を表示します。',
+  unknownCommand: (name, nearest) => `/${name} というコマンドはありません。/${nearest} ですか?（// で始めると / で始まる文を送れます）`,
+  usage: (usage) => `使い方: ${usage}`,
+  needsRoom: '先に部屋を開いてください: /join 部屋',
+  notFound: (words) => `読み込んだ発言に「${words}」はありません。さかのぼると増えます。`,
+  found: (at, all) => `${all} 件中 ${at} 件目 · n 次へ · N 前へ · Esc`,
+  nothingToEdit: 'ここに自分の発言はありません。',
+  nothingSelected: '先に発言を選んでください: Alt+↑ またはクリック。',
+  notYours: '自分の発言ではありません。',
+  noFailed: '送れなかったものはありません。',
+  notYetSent: 'まだ入室していません。入力したものは残っています。',
+  selectedGone: 'その発言はもうありません。',
+  left: (room) => `${room} を退室しました。`,
+  removed: (name) => `${name} さんを退室させました。`,
+  notDone: (why) => `できませんでした: ${why}`,
+  topicIs: (topic) => (topic === '' ? '話題は決まっていません。' : `話題: ${topic}`),
+  allRead: 'すべて既読にしました。',
+  hereAre: (count, names, more) => `${count} 人: ${names}${more ? '、ほか' : ''}`,
+  historyFailed: '今は読めません。',
+  storage: (why) => `入力したものはメモリーにだけ残ります: ${why}`,
+
+  plainNeedsRoom: '部屋を指定してください: engawa chat 部屋',
+  noConnection: '接続できません。',
+  tryingAgain: (server, why) => `${server}: ${why} もう一度試します。入力したものは残ります。`,
+  heading: (room, topic, members) => `${room}${topic && `: ${topic}`} — ${members} 人、/help でコマンドの一覧`,
+  startsAnew: '見逃した分が多すぎるか、サーバーが末尾を失いました。最新の発言:',
+  editedTo: (name, text) => `${name} さんが編集しました: ${text}`,
+  deletedOne: (name) => `${name} さんが発言を削除しました`,
+  reacted: (name, reaction) => `${name} さんのリアクション: ${reaction}`,
+  changedRoom: (name) => `${name} さんが保存の設定を変えました`,
+  notSentLine: (why, text) => `送れませんでした: ${why} (${text})`,
+
+  commands: {
+    help: 'この一覧',
+    join: '部屋に入る、または新しく作る',
+    leave: 'この部屋を退室する。名前はまた誰でも使える',
+    close: 'この部屋を一覧から外す。サーバーが名前を手放すまで入ったまま',
+    rooms: 'サーバーの部屋から選ぶ',
+    who: '誰がいるか',
+    topic: '話題を見る、決める（部屋の主）',
+    reply: '選んだ発言、またはほかの人の最新の発言に返信する',
+    edit: '選んだ発言、または自分の最新の発言を書き直す',
+    delete: '選んだ発言、または自分の最新の発言を削除する',
+    react: '選んだ発言、または最新の発言に絵文字でリアクションする',
+    unreact: 'リアクションを取り消す',
+    retry: '送れなかったものを再送する',
+    discard: '送れなかったものを取り消す',
+    search: '読み込んだ発言から探す。n と N で次と前',
+    remove: '部屋から退室させる（部屋の主）',
+    read: 'すべての部屋を既読にする',
+    quit: '終わる。サーバーが名前を手放すまで部屋に入ったまま',
+    quitPlain: '部屋を退室する',
+  },
+  keys: {
+    send: '送る',
+    newline: '改行',
+    complete: '補完: コマンド、@ の後の名前、# の後の部屋、: の後の絵文字',
+    nextRoom: '次の部屋、前の部屋',
+    numberedRoom: '1 番目の部屋、2 番目の部屋 …',
+    scroll: 'さかのぼる、戻る。マウスホイールでも',
+    ends: '部屋の始まり、最新',
+    select: '発言を選ぶ。クリックでも',
+    selected: '選んだ発言に: 返信、編集、削除、リアクション',
+    editLast: '空の行で: 自分の最新の発言を編集',
+    roomList: '部屋の一覧を出す、隠す',
+    redraw: '画面を描き直す',
+    suspend: 'バックグラウンドへ。fg で戻る',
+    escape: '開いているものを閉じる、最新に戻る',
+    clear: '行を消す。2 回で終わる',
+    end: '空の行で: 終わる',
+  },
+};

@@ -1,0 +1,350 @@
+/** The full-screen client on paper, with real rooms of a server in this process. */
+import type { Client, Room } from '@engawa/client';
+import { expect, onTestFinished, test } from 'vitest';
+import { commands } from '#app/commands.js';
+import { startServer, until } from '../../server/test/helpers/server.ts';
+import { connectTo, newServer, type Opened, openApp, type Place, widthsOf } from './helpers/app.ts';
+
+async function join(place: Place, roomId: string, username: string): Promise<{ client: Client; room: Room }> {
+  const client = connectTo(place);
+  onTestFinished(() => client.close());
+  return { client, room: await client.join(roomId, { username, create: true }) };
+}
+
+async function said(room: Room, text: string, replyTo?: number): Promise<number> {
+  const sent = await room.send(text, replyTo === undefined ? {} : { replyTo }).settled;
+  if (!sent.ok) throw new Error(sent.error.message);
+  return sent.seq;
+}
+
+/** Types a line and sends it. */
+function enter(app: Opened, text: string): void {
+  app.type(text);
+  app.press('enter');
+}
+
+const rowWith = (app: Opened, text: string): string => app.rows().find((row) => row.includes(text)) ?? '';
+
+test('all that a room has is shown, in rows that fit, whatever the size, in both languages', async () => {
+  const server = newServer();
+  const { room } = await join(server, '縁側', 'たけし');
+  await room.setTopic('今日の話 — a topic that is rather long, to be cut');
+  const first = await said(room, 'はじめまして。これは長い文で、折り返さなければなりません。👩‍👩‍👧‍👦 とても長い長い長い長い文です。');
+  await room.react(first, '🎉');
+  const answer = await said(
+    room,
+    'an_unbroken_word_that_is_longer_than_the_row_of_a_narrow_screen_can_ever_hold https://example.com/a/b?c=d',
+    first,
+  );
+  await room.edit(answer, 'edited\nin\nlines');
+  await room.delete(await said(room, 'gone'));
+  for (const lang of ['en', 'ja']) {
+    const app = openApp(server, { room: '縁側', username: `aya-${lang}`, lang });
+    await app.shows('はじめまして');
+    for (const [columns, rows] of [
+      [120, 40],
+      [80, 24],
+      [40, 10],
+      [20, 5],
+      [13, 3],
+    ] as const) {
+      app.resize(columns, rows);
+      await new Promise(setImmediate);
+      expect(app.rows().length).toBeLessThanOrEqual(rows);
+      for (const [at, width] of widthsOf(app.screen.frame).entries())
+        expect(width, `${columns}: ${app.rows()[at]}`).toBeLessThanOrEqual(columns);
+      expect(app.screen.frame.cursor?.column ?? 0).toBeLessThan(columns);
+    }
+    app.resize(80, 24);
+    await app.shows(lang === 'ja' ? '（削除されました）' : '(deleted)');
+    expect(app.text()).toContain(lang === 'ja' ? 'lines （編集済み）' : 'lines (edited)');
+    expect(app.text()).toMatch(lang === 'ja' ? /── \d+年\d+月\d+日.曜日 ──/ : /── \w+day, \w+ \d+, \d+ ──/);
+    expect(app.text()).toContain('↪ たけし: はじめまして');
+    expect(app.text()).toContain('🎉 1');
+  }
+});
+
+test('a reply, an edit, a reaction and a deletion of a selected chat', async () => {
+  const server = newServer();
+  const app = openApp(server, { room: 'veranda' });
+  await app.shows('1 here');
+  const { room } = await join(server, 'veranda', 'ben');
+  await said(room, 'what is the time?');
+  await app.shows('what is the time?');
+  app.press('alt+up');
+  await app.shows('r reply');
+  app.type('r');
+  await app.shows('reply to ben: what is the time?');
+  enter(app, 'late');
+  await until(() => room.timeline.chats.some(({ message }) => message === 'late'), 'the answer');
+  await app.shows('↪ ben: what is the time?');
+  app.press('up');
+  await app.shows('edit: late');
+  enter(app, ', very');
+  await until(() => room.timeline.chats.at(-1)?.message === 'late, very', 'the edit');
+  app.press('alt+up');
+  app.press('alt+up');
+  app.type('+');
+  app.type('tad');
+  app.press('tab');
+  app.press('enter');
+  await app.shows('🎉 1');
+  app.press('alt+up');
+  enter(app, '/unreact');
+  await app.hides('🎉 1');
+  app.press('escape');
+  enter(app, '/delete');
+  await until(() => room.timeline.chats.at(-1)?.message === null, 'the deletion');
+  await app.shows('(deleted)');
+});
+
+test('what begins with a slash is never sent by mistake', async () => {
+  const server = newServer();
+  const app = openApp(server, { room: 'veranda' });
+  await app.shows('1 here');
+  enter(app, '/hlep me');
+  await app.shows('There is no /hlep. Did you mean /help?');
+  enter(app, '/usr/bin/env');
+  await app.shows('There is no /usr/bin/env');
+  enter(app, '//help is how');
+  await app.shows('aya │ /help is how');
+  const { room } = await join(server, 'veranda', 'ben');
+  expect(room.timeline.chats.map(({ message }) => message)).toEqual(['/help is how']);
+});
+
+test('help has every command, in every size', async () => {
+  const app = openApp(newServer(), { room: 'veranda', columns: 40, rows: 10 });
+  await app.shows('1 here');
+  enter(app, '/help');
+  await app.shows('Help');
+  const seen = new Set<string>();
+  for (let page = 0; page < 40; page += 1) {
+    for (const { name } of commands) if (new RegExp(`^ /${name}\\b`, 'm').test(app.text())) seen.add(name);
+    app.press('pagedown');
+    await new Promise(setImmediate);
+  }
+  expect([...seen].sort()).toEqual(commands.map(({ name }) => name).sort());
+  await app.shows('Ctrl+D');
+  app.press('escape');
+  await app.hides('Ctrl+D');
+});
+
+test('who scrolls back stays where he reads, is told how much is new, and goes there by End', async () => {
+  const server = await startServer({ limits: 'off' });
+  const { room } = await join(server, 'veranda', 'ben');
+  for (let each = 0; each < 300; each += 1) await said(room, `chat ${each}.`);
+  const app = openApp(server, { room: 'veranda', maxChats: 60 });
+  await app.shows('chat 299.');
+  app.press('pageup');
+  await app.hides('chat 299.');
+  const timeline = () =>
+    app
+      .rows()
+      .slice(1, 15)
+      .map((row) => row.slice(19));
+  const before = timeline();
+  for (let each = 300; each < 400; each += 1) await said(room, `chat ${each}.`);
+  await app.shows('↓ 60+ new');
+  expect(timeline()).toEqual(before);
+  for (let page = 0; page < 40 && !app.text().includes('chat 0.'); page += 1) {
+    app.press('pageup');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  await app.shows('chat 0.');
+  expect(app.text()).not.toContain('older chats above');
+  for (let page = 0; page < 60 && !app.text().includes('chat 399.'); page += 1) {
+    app.press('pagedown');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  await app.shows('chat 399.');
+  await app.hides('↓');
+  app.press('home');
+  await app.shows('chat 0.');
+  app.press('end');
+  await app.shows('chat 399.');
+  await said(room, 'chat 400.');
+  await app.shows('chat 400.');
+});
+
+test('in a room that is read elsewhere, an edit of what was scrolled back to is seen', async () => {
+  const server = await startServer({ limits: 'off' });
+  const { room } = await join(server, 'veranda', 'ben');
+  const first = await said(room, 'chat with a mistkae');
+  for (let each = 0; each < 200; each += 1) await said(room, `chat ${each}.`);
+  const app = openApp(server, { room: 'veranda', maxChats: 60 });
+  await app.shows('chat 199.');
+  app.press('home');
+  await app.shows('mistkae');
+  await room.edit(first, 'chat without a mistake');
+  await app.shows('without a mistake (edited)');
+});
+
+test('unread chats are counted, not who comes; a mention rings, and the new begins at a bar', async () => {
+  const server = newServer();
+  const { room } = await join(server, 'other', 'ben');
+  const app = openApp(server, { room: 'other' });
+  await until(() => app.screen.name === '#other — Engawa', 'the title');
+  enter(app, '/join veranda');
+  await app.shows('› #veranda');
+  await join(server, 'other', 'guest');
+  await said(room, 'one');
+  await said(room, 'AYA, are you there?');
+  await app.shows('@2');
+  expect(rowWith(app, '#other')).toMatch(/#other +@2 │/);
+  expect(app.screen.bells).toBe(1);
+  await until(() => app.screen.name === '(@2) #veranda — Engawa', 'the title');
+  app.press('ctrl+p');
+  await app.shows('› #other');
+  await app.shows('── new ──');
+  expect(app.text()).toContain('· guest joined');
+  await app.hides('@2');
+  app.key({ kind: 'focus', focused: false });
+  await said(room, 'nobody looks');
+  await until(() => app.screen.name === '(1) #other — Engawa', 'what is unread without focus');
+  app.key({ kind: 'focus', focused: true });
+  await until(() => app.screen.name === '#other — Engawa', 'what is read with it');
+});
+
+test('a name that looks like another is marked', async () => {
+  const server = newServer();
+  const { room } = await join(server, 'veranda', 'admin');
+  await join(server, 'veranda', 'аdmin');
+  const app = openApp(server, { room: 'veranda' });
+  await app.shows('here');
+  await said(room, 'it is me');
+  await app.shows('it is me');
+  expect(rowWith(app, 'it is me')).toContain('≈admin │');
+});
+
+test('a taken name asks for another one, in place', async () => {
+  const server = newServer();
+  await join(server, 'veranda', 'aya');
+  const app = openApp(server, { room: 'veranda' });
+  await app.shows('the name aya is taken');
+  enter(app, 'aya2');
+  await app.shows('2 here');
+  await app.shows('aya2 ·');
+});
+
+test('without a room it asks which, and opens a new one by its name', async () => {
+  const server = newServer();
+  await (await join(server, 'garden', 'ben')).room.setTopic('plants');
+  await join(server, 'veranda', 'ben');
+  const app = openApp(server);
+  await app.shows('#garden  1 member · plants');
+  app.press('down');
+  app.press('enter');
+  await app.shows('› #veranda');
+  enter(app, '/join');
+  await app.shows('Join or open a room');
+  app.type('kitchen');
+  await app.shows('new room: kitchen');
+  app.press('enter');
+  await app.shows('› #kitchen');
+  enter(app, '/leave');
+  await app.shows('You left #kitchen.');
+});
+
+test('the rooms of last time are opened again, and one that is gone is not made anew', async () => {
+  const server = newServer();
+  await join(server, 'garden', 'ben');
+  const app = openApp(server, { lastRooms: ['garden', 'gone'] });
+  await app.shows('› #garden');
+  await app.shows('✗#gone');
+});
+
+test('what waits is counted, what is refused says why, and can be sent again or taken away', async () => {
+  const server = newServer();
+  const app = openApp(server, { room: 'veranda' });
+  await app.shows('1 here');
+  await server.stop();
+  await app.shows('reconnecting');
+  enter(app, 'one');
+  enter(app, 'two');
+  await app.shows('reconnecting, 2 waiting to send');
+  await app.shows('two ○');
+  server.start();
+  await app.shows('● connected');
+  await app.hides('○');
+});
+
+test('tab completes commands, names, rooms and emoji', async () => {
+  const server = newServer();
+  await join(server, 'veranda', 'benjamin');
+  const app = openApp(server, { room: 'veranda' });
+  await app.shows('2 here');
+  await until(() => app.client.rooms.length === 1, 'the room');
+  const completed = async (typed: string, wanted: string) => {
+    app.press('ctrl+u');
+    app.type(typed);
+    await until(() => {
+      app.press('tab');
+      return true;
+    }, 'tab');
+    await app.shows(`› ${wanted}`);
+    app.press('ctrl+u');
+  };
+  await completed('/unr', '/unreact');
+  await completed('hello @ben', 'hello @benjamin');
+  await completed('ben', 'benjamin:');
+  await completed('see #ver', 'see #veranda');
+  await completed('well :rocke', 'well 🚀');
+});
+
+test('several lines are pasted as one chat, and Ctrl+C clears before it quits', async () => {
+  const server = newServer();
+  const app = openApp(server, { room: 'veranda' });
+  await app.shows('1 here');
+  app.key({ kind: 'paste', text: 'one\ntwo' });
+  app.press('enter');
+  await app.shows('aya │ one');
+  expect(app.text()).toMatch(/^ *│ +│ two$/m);
+  app.type('half');
+  app.press('ctrl+c');
+  await app.hides('half');
+  app.press('ctrl+c');
+  await app.shows('Press Ctrl+C again');
+  app.press('ctrl+c');
+  expect(await app.ended).toBe(0);
+  expect(app.screen.isClosed).toBe(true);
+});
+
+test('search goes through what was found', async () => {
+  const server = await startServer({ limits: 'off' });
+  const { room } = await join(server, 'veranda', 'ben');
+  for (let each = 0; each < 40; each += 1) await said(room, each % 15 === 0 ? `a needle, ${each}.` : `hay ${each}.`);
+  const app = openApp(server, { room: 'veranda', rows: 12 });
+  await app.shows('hay 39.');
+  enter(app, '/search NEEDLE');
+  await app.shows('1 of 3');
+  await app.shows('needle, 30.');
+  app.type('n');
+  await app.shows('needle, 15.');
+  app.type('n');
+  await app.shows('needle, 0.');
+  app.type('N');
+  await app.shows('needle, 15.');
+  app.press('escape');
+  app.press('escape');
+  await app.shows('hay 39.');
+});
+
+test('a click selects a chat or opens a room, and the wheel scrolls', async () => {
+  const server = await startServer({ limits: 'off' });
+  const { room } = await join(server, 'veranda', 'ben');
+  for (let each = 0; each < 30; each += 1) await said(room, `chat ${each}.`);
+  const app = openApp(server, { room: 'veranda' });
+  await app.shows('chat 29.');
+  const row = app.rows().findIndex((each) => each.includes('chat 20.'));
+  app.key({ kind: 'mouse', action: 'press', at: { column: 50, row } });
+  await app.shows('r reply');
+  app.press('escape');
+  app.key({ kind: 'mouse', action: 'wheel-up', at: { column: 50, row } });
+  await app.hides('chat 29.');
+  app.key({ kind: 'mouse', action: 'wheel-down', at: { column: 50, row } });
+  await app.shows('chat 29.');
+  enter(app, '/join garden');
+  await app.shows('› #garden');
+  app.key({ kind: 'mouse', action: 'press', at: { column: 5, row: app.rows().findIndex((each) => each.startsWith('  #veranda')) } });
+  await app.shows('› #veranda');
+});

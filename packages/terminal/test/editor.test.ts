@@ -1,0 +1,169 @@
+/** The text that is being typed. */
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { Editor } from '#input/editor.js';
+import type { Key } from '#screen/key.js';
+import { columnsOf } from '#text/columns.js';
+import { seed } from '../../server/test/helpers/seed.ts';
+
+/** `ctrl+k`, `left`; anything else is typed. */
+function press(editor: Editor, ...keys: string[]): boolean[] {
+  return keys.map((each) => {
+    const name = each.split('+').at(-1) ?? '';
+    const isNamed = /^(?:(?:ctrl|alt|shift)\+)+./.test(each) || /^(?:left|right|up|down|home|end|backspace|delete|enter|tab)$/.test(each);
+    return editor.takes(
+      isNamed
+        ? { kind: 'key', name, ctrl: each.includes('ctrl+'), alt: each.includes('alt+'), shift: each.includes('shift+') }
+        : { kind: 'text', text: each },
+    );
+  });
+}
+
+const typed = (...keys: string[]): Editor => {
+  const editor = new Editor();
+  press(editor, ...keys);
+  return editor;
+};
+/** With a bar where the cursor is. */
+const seen = (editor: Editor) => `${editor.before}|${editor.text.slice(editor.before.length)}`;
+const shown = (editor: Editor, columns: number) => {
+  const { rows, cursor } = editor.rows(columns);
+  return { rows: rows.map((row) => row.map(({ text }) => text).join('')), cursor: [cursor.row, cursor.column] };
+};
+
+test.each([
+  [['abc', 'left', 'x'], 'abx|c'],
+  [['縁側', 'left', 'の'], '縁の|側'],
+  [['👨‍👩‍👧‍👦!', 'left', 'backspace'], '|!'],
+  [['e\u0301x', 'home', 'delete'], '|x'],
+  [['one two', 'ctrl+left', 'x'], 'one x|two'],
+  [['one two', 'ctrl+a', 'alt+f', 'x'], 'onex| two'],
+  [['one two', 'ctrl+w', 'ctrl+a', 'ctrl+y'], 'two|one '],
+  [['one two', 'ctrl+u', 'x', 'ctrl+y'], 'xone two|'],
+  [['one two', 'home', 'ctrl+k', 'ctrl+y', 'ctrl+y'], 'one twoone two|'],
+  [['one two', 'ctrl+w', 'ctrl+w', 'ctrl+y'], 'one two|'],
+  [['a', 'alt+enter', 'b', 'up', 'x'], 'ax|\nb'],
+  [['a', 'ctrl+j', 'b', 'left', 'left', 'ctrl+k'], 'a|b'],
+  [['今日は縁側', 'ctrl+w'], '今日は|'],
+  [['one', ' ', 'two', 'ctrl+z'], 'one|'],
+  [['o', 'n', 'e', 'ctrl+_'], '|'],
+  [['one', 'ctrl+u', 'ctrl+z'], 'one|'],
+])('%j leaves %s', (keys, left) => expect(seen(typed(...keys))).toBe(left));
+
+test('keys that are not for a text are left to others', () => {
+  const editor = new Editor();
+  expect(press(editor, 'enter', 'tab', 'ctrl+c', 'ctrl+d', 'up', 'down', 'alt+1')).not.toContain(true);
+  expect(editor.takes({ kind: 'mouse', action: 'press', at: { column: 0, row: 0 } })).toBe(false);
+  press(editor, 'x');
+  expect(press(editor, 'ctrl+d')).toEqual([true]);
+});
+
+test('the history keeps the draft, and what was changed in it', () => {
+  const editor = new Editor();
+  for (const each of ['first', 'second']) {
+    press(editor, each);
+    expect(editor.submit()).toBe(each);
+  }
+  press(editor, 'draft', 'up', '!', 'up');
+  expect(editor.text).toBe('first');
+  expect(press(editor, 'up')).toEqual([false]);
+  press(editor, 'down');
+  expect(editor.text).toBe('second!');
+  press(editor, 'down');
+  expect(seen(editor)).toBe('draft|');
+  expect(press(editor, 'down')).toEqual([false]);
+});
+
+test('the history is bounded', () => {
+  const editor = new Editor();
+  for (let each = 0; each < 500; each += 1) {
+    press(editor, `${each}`);
+    editor.submit();
+  }
+  expect(press(editor, ...Array<string>(500).fill('up')).filter(Boolean)).toHaveLength(200);
+  expect(editor.text).toBe('300');
+});
+
+test('what is pasted keeps its lines and loses its controls', () => {
+  const editor = new Editor();
+  expect(editor.paste('a\r\nb\rc\u001b[2J\u0000\td')).toBe(true);
+  expect(editor.text).toBe('a\nb\nc[2J  d');
+});
+
+test('what is too long is cut between characters, and said', () => {
+  const editor = new Editor({ limit: 5 });
+  expect(editor.paste('abcd👍🏿')).toBe(false);
+  expect(editor.text).toBe('abcd');
+  expect(editor.insert('e')).toBe(true);
+  expect(editor.insert('f')).toBe(false);
+});
+
+test('a completion takes the place of what was begun', () => {
+  const editor = typed('hi /he');
+  expect(editor.complete(3, '/help ')).toBe(true);
+  expect(seen(editor)).toBe('hi /help |');
+  press(editor, 'ctrl+z');
+  expect(editor.text).toBe('hi /he');
+});
+
+test('rows are wrapped, and the cursor stands where one types', () => {
+  expect(shown(typed(), 10)).toEqual({ rows: [''], cursor: [0, 0] });
+  expect(shown(typed('縁側'), 10)).toEqual({ rows: ['縁側'], cursor: [0, 4] });
+  expect(shown(typed('縁側でお茶'), 5)).toEqual({ rows: ['縁側', 'でお', '茶'], cursor: [2, 2] });
+  expect(shown(typed('縁側でお茶', 'left', 'left'), 5)).toEqual({ rows: ['縁側', 'でお', '茶'], cursor: [1, 2] });
+  expect(shown(typed('one two'), 5)).toEqual({ rows: ['one ', 'two'], cursor: [1, 3] });
+  expect(shown(typed('a', 'alt+enter'), 5)).toEqual({ rows: ['a', ''], cursor: [1, 0] });
+  expect(shown(typed('👍🏿x', 'left'), 5)).toEqual({ rows: ['👍🏿x'], cursor: [0, 2] });
+});
+
+test('up and down keep to their column through shorter rows', () => {
+  const editor = typed();
+  editor.paste('abcdef\nx\n縁側茶');
+  expect(shown(editor, 20).cursor).toEqual([2, 6]);
+  press(editor, 'up');
+  expect(shown(editor, 20).cursor).toEqual([1, 1]);
+  press(editor, 'up');
+  expect(shown(editor, 20).cursor).toEqual([0, 6]);
+  press(editor, 'left', 'down', 'down');
+  expect(shown(editor, 20).cursor).toEqual([2, 4]);
+});
+
+test('pasted commands to the terminal are shown as what they are not', () => {
+  const editor = typed();
+  editor.paste('a\u202eb\u200bc');
+  expect(shown(editor, 20).rows).toEqual(['a\ufffdb\ufffdc']);
+  expect(editor.text).toBe('a\u202eb\u200bc');
+});
+
+test('whatever is pressed, text and cursor stay whole and in their rows', () => {
+  const chords = ['left', 'right', 'up', 'down', 'home', 'end', 'backspace', 'delete', 'ctrl+w', 'alt+d', 'ctrl+u', 'ctrl+k', 'ctrl+y'];
+  const texts = ['a', ' ', '縁側', '👍🏿', '👩', '\u200d', '\u0301', '🇯', '🇵', 'か\u3099', '、', 'http://a.b/cdef', '\u202e', 'ab cd'];
+  const key = fc.constantFrom(...chords, 'ctrl+z', 'alt+left', 'alt+right', 'alt+enter', ...texts);
+  fc.assert(
+    fc.property(fc.array(key, { maxLength: 60 }), fc.integer({ min: 1, max: 12 }), (keys, columns) => {
+      const editor = new Editor({ limit: 40 });
+      for (const each of keys) {
+        press(editor, each);
+        const { rows, cursor } = editor.rows(columns);
+        const row = rows[cursor.row];
+        expect(row).toBeDefined();
+        expect(cursor.column).toBeLessThan(columns);
+        for (const { text } of rows.flat()) expect(columnsOf(text)).toBeLessThanOrEqual(columns);
+        expect(editor.text.isWellFormed()).toBe(true);
+        expect([...editor.text].length).toBeLessThanOrEqual(40);
+      }
+    }),
+    { seed, numRuns: 500 },
+  );
+});
+
+test('other keys change nothing', () => {
+  const nothing: Key[] = [
+    { kind: 'focus', focused: true },
+    { kind: 'key', name: 'f1' },
+    { kind: 'key', name: 'constructor' },
+  ];
+  const editor = typed('x');
+  expect(nothing.map((key) => editor.takes(key))).toEqual([false, false, false]);
+  expect(seen(editor)).toBe('x|');
+});

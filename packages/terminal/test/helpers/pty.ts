@@ -1,0 +1,209 @@
+/** A program on a real pseudo-terminal, and the screen that somebody would see. */
+import { spawn } from '@lydell/node-pty';
+import type xterm from '@xterm/headless';
+import { onTestFinished } from 'vitest';
+import type { Place, Size } from '#screen/frame.js';
+import { until } from '../../../server/test/helpers/waiting.ts';
+import { type Picture, type PictureCell, svgOf } from './svg.ts';
+import { type Counting, EMPTY, openModel, rowsOf } from './terminal-model.ts';
+
+export interface PtyOptions extends Partial<Size> {
+  env?: NodeJS.ProcessEnv;
+  cwd?: string;
+  /** What the terminal answers when it is asked for its background, such as `rgb:ffff/ffff/ffff`; nothing without. */
+  background?: string;
+  counting?: Counting;
+}
+
+/** What a program has switched on. */
+interface Modes {
+  alternateScreen: boolean;
+  bracketedPaste: boolean;
+  mouse: boolean;
+  focus: boolean;
+  wraps: boolean;
+  cursorVisible: boolean;
+}
+
+export interface Pty {
+  readonly pid: number;
+  type: (text: string) => void;
+  /** `enter`, `left`, `ctrl+c`, `alt+b`, `shift+tab`, `f1`. */
+  press: (...keys: string[]) => void;
+  /** As a terminal does, marked when the program asked for it. */
+  paste: (text: string) => void;
+  click: (at: Place) => void;
+  wheel: (direction: 'up' | 'down', at: Place) => void;
+  resize: (size: Size) => void;
+  /** The rows from the top, without the spaces at their ends. */
+  screen: () => string[];
+  cell: (at: Place) => PictureCell;
+  cursor: () => Place;
+  modes: () => Modes;
+  title: () => string;
+  /** The targets of links since the begin. */
+  links: () => string[];
+  /** Bytes that the program wrote so far. */
+  written: () => number;
+  bells: () => number;
+  /** Resolves when the screen shows it; fails with what it shows. */
+  shows: (wanted: string | RegExp, milliseconds?: number) => Promise<void>;
+  hides: (unwanted: string | RegExp, milliseconds?: number) => Promise<void>;
+  /** Resolves when the program has ended. */
+  exited: Promise<{ code: number; signal: number | undefined }>;
+  /** The terminal reads no more until it does again. */
+  stop: () => void;
+  goOn: () => void;
+  /** A signal for the program; without one the terminal is closed, as with its window. */
+  kill: (signal?: NodeJS.Signals) => void;
+  picture: (title?: string) => Picture;
+}
+
+/** Opens it, until the test is over. */
+export function openPty(command: string, args: readonly string[], options: PtyOptions = {}): Pty {
+  const { columns = 80, rows = 24, cwd = process.cwd() } = options;
+  const env = { PATH: process.env.PATH, HOME: process.env.HOME, LANG: 'C.UTF-8', TERM: 'xterm-256color', ...options.env };
+  const child = spawn(command, [...args], { name: env.TERM, cols: columns, rows, cwd, env });
+  const terminal = openModel({ columns, rows, counting: options.counting });
+  const seen = { title: '', links: [] as string[], written: 0, bells: 0, isCursorVisible: true, isEnded: false };
+  listen(terminal, seen, options.background, (answer) => child.write(answer));
+  child.onData((data) => {
+    seen.written += Buffer.byteLength(data);
+    terminal.write(data);
+  });
+  terminal.onData((answer) => child.write(answer));
+  const exited = new Promise<{ code: number; signal: number | undefined }>((resolve) => {
+    child.onExit(({ exitCode, signal }) => {
+      seen.isEnded = true;
+      // What it wrote last may still be on the way into the model.
+      setTimeout(() => terminal.write('', () => resolve({ code: exitCode, signal })), 20);
+    });
+  });
+  onTestFinished(() => {
+    if (!seen.isEnded) child.kill('SIGKILL');
+    terminal.dispose();
+  });
+  const screen = () => rowsOf(terminal).map((row) => textOf(row).trimEnd());
+  const has = (wanted: string | RegExp) => {
+    const text = screen().join('\n');
+    return typeof wanted === 'string' ? text.includes(wanted) : wanted.test(text);
+  };
+  const failWithScreen = (error: Error) => {
+    throw new Error(`${error.message}; it shows:\n${screen().join('\n')}`);
+  };
+  const send = (text: string) => child.write(text);
+  return {
+    pid: child.pid,
+    type: send,
+    press: (...keys) => send(keys.map(bytesOf).join('')),
+    paste: (text) => send(terminal.modes.bracketedPasteMode ? `\u001b[200~${text}\u001b[201~` : text),
+    click: ({ column, row }) => send(`\u001b[<0;${column + 1};${row + 1}M\u001b[<0;${column + 1};${row + 1}m`),
+    wheel: (direction, { column, row }) => send(`\u001b[<${direction === 'up' ? 64 : 65};${column + 1};${row + 1}M`),
+    resize(size) {
+      terminal.resize(size.columns, size.rows);
+      child.resize(size.columns, size.rows);
+    },
+    screen,
+    cell: ({ column, row }) => rowsOf(terminal)[row]?.[column] ?? EMPTY,
+    cursor: () => ({ column: terminal.buffer.active.cursorX, row: terminal.buffer.active.cursorY }),
+    modes: () => ({
+      alternateScreen: terminal.buffer.active.type === 'alternate',
+      bracketedPaste: terminal.modes.bracketedPasteMode,
+      mouse: terminal.modes.mouseTrackingMode !== 'none',
+      focus: terminal.modes.sendFocusMode,
+      wraps: terminal.modes.wraparoundMode,
+      cursorVisible: seen.isCursorVisible,
+    }),
+    title: () => seen.title,
+    links: () => [...seen.links],
+    written: () => seen.written,
+    bells: () => seen.bells,
+    shows: (wanted, milliseconds) => until(() => has(wanted), `the screen shows ${wanted}`, milliseconds).catch(failWithScreen),
+    hides: (unwanted, milliseconds) => until(() => !has(unwanted), `the screen hides ${unwanted}`, milliseconds).catch(failWithScreen),
+    exited,
+    stop: () => child.pause(),
+    goOn: () => child.resume(),
+    kill(signal) {
+      if (signal) process.kill(child.pid, signal);
+      else (child as unknown as { destroy: () => void }).destroy();
+    },
+    picture: (title = seen.title) => ({
+      title,
+      columns: terminal.cols,
+      rows: rowsOf(terminal),
+      cursor: seen.isCursorVisible ? { column: terminal.buffer.active.cursorX, row: terminal.buffer.active.cursorY } : undefined,
+    }),
+  };
+}
+
+/** What is on the screen, as an SVG. */
+export const screenshot = (pty: Pty, look: { title?: string; background?: 'dark' | 'light' } = {}): string =>
+  svgOf(pty.picture(look.title), look.background);
+
+function listen(
+  terminal: xterm.Terminal,
+  seen: { title: string; links: string[]; bells: number; isCursorVisible: boolean },
+  background: string | undefined,
+  answer: (text: string) => void,
+): void {
+  terminal.onTitleChange((title) => {
+    seen.title = title;
+  });
+  terminal.onBell(() => {
+    seen.bells += 1;
+  });
+  for (const final of ['h', 'l'])
+    terminal.parser.registerCsiHandler({ prefix: '?', final }, (parameters) => {
+      if (parameters.includes(25)) seen.isCursorVisible = final === 'h';
+      return false;
+    });
+  terminal.parser.registerOscHandler(8, (data) => {
+    const target = data.slice(data.indexOf(';') + 1);
+    if (target !== '') seen.links.push(target);
+    return false;
+  });
+  terminal.parser.registerOscHandler(11, (data) => {
+    if (data === '?' && background) answer(`\u001b]11;${background}\u001b\\`);
+    return true;
+  });
+}
+
+const textOf = (row: readonly PictureCell[]): string => row.map(({ text }) => text).join('');
+
+const NAMED: Record<string, string> = {
+  enter: '\r',
+  tab: '\t',
+  'shift+tab': '\u001b[Z',
+  escape: '\u001b',
+  backspace: '\u007f',
+  space: ' ',
+  delete: '\u001b[3~',
+  insert: '\u001b[2~',
+  up: '\u001b[A',
+  down: '\u001b[B',
+  right: '\u001b[C',
+  left: '\u001b[D',
+  home: '\u001b[H',
+  end: '\u001b[F',
+  pageup: '\u001b[5~',
+  pagedown: '\u001b[6~',
+  'ctrl+_': '\u001f',
+  'ctrl+space': '\u0000',
+  'shift+enter': '\u001b[13;2u',
+  f1: '\u001bOP',
+  f2: '\u001bOQ',
+  f3: '\u001bOR',
+  f4: '\u001bOS',
+};
+
+/** As xterm sends a key. */
+function bytesOf(key: string): string {
+  const named = NAMED[key];
+  if (named !== undefined) return named;
+  const [, held = '', name = ''] = /^((?:(?:ctrl|alt|shift)\+)*)(.+)$/.exec(key) ?? [];
+  const sequence = NAMED[name];
+  const modifier = 1 + (held.includes('shift') ? 1 : 0) + (held.includes('alt') ? 2 : 0) + (held.includes('ctrl') ? 4 : 0);
+  if (sequence?.startsWith('\u001b[')) return sequence.replace(/\[(\d*)/, (_, number: string) => `[${number || 1};${modifier}`);
+  const plain = held.includes('ctrl') && name.length === 1 ? String.fromCharCode(name.charCodeAt(0) & 0x1f) : (sequence ?? name);
+  return held.includes('alt') ? `\u001b${plain}` : plain;
+}

@@ -1,0 +1,196 @@
+/** What somebody reads of a room's past, against the whole of it in an array. */
+import type { Chat, Missed, ShownChat } from '@engawa/client';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { HistoryWindow } from '#app/history-window.js';
+import { seed } from '../../server/test/helpers/seed.ts';
+
+const SIZES = { page: 5, held: 12, rest: 0 };
+const TIMELINE_CHATS = 6;
+
+const timelineOf = (room: ArrayRoom) => ({
+  get chats(): readonly ShownChat[] {
+    return room.newest;
+  },
+  get hasOlder(): boolean {
+    return room.whole.length > TIMELINE_CHATS;
+  },
+  loadOlder: async () => ({ ok: true as const, added: 0 }),
+});
+
+/** A room whose log is an array: pages come when they are let, and a server that lags answers as of a little before. */
+class ArrayRoom {
+  #chats: Chat[] = [];
+  #past: { seq: number; chats: Chat[] }[] = [];
+  #seq = 1;
+  lag = 0;
+  waiting: (() => void)[] = [];
+  tell: (entry: Missed) => void = () => undefined;
+  #shown: ShownChat[] | undefined;
+
+  get position() {
+    return { epoch: 'e', seq: this.#seq, id: `${this.#seq}` };
+  }
+
+  get whole(): readonly Chat[] {
+    return this.#chats;
+  }
+
+  readonly timeline = timelineOf(this);
+
+  get newest(): readonly ShownChat[] {
+    this.#shown ??= this.#chats.slice(-TIMELINE_CHATS);
+    return this.#shown;
+  }
+
+  say(): void {
+    const seq = this.#next();
+    this.#put([...this.#chats, { seq, id: `${seq}`, at: seq, username: 'aya', message: `chat ${seq}` }]);
+    this.#told({ kind: 'create:chat', seq });
+  }
+
+  edit(place: number): void {
+    const chat = this.#chats[Math.floor(place * this.#chats.length)];
+    if (!chat) return;
+    const seq = this.#next();
+    const edited = { ...chat, message: `edited by ${seq}`, edited: seq };
+    this.#put(this.#chats.map((each) => (each.seq === chat.seq ? edited : each)));
+    this.#told({ kind: 'update:chat', seq, chatSeq: chat.seq });
+  }
+
+  /** Chats of a range, as of now or a little before, when they are let. */
+  history = (range: { before?: number; after?: number; around?: number; limit?: number }) => {
+    const state = this.#past.at(-1 - this.lag) ?? this.#past.at(-1) ?? { seq: 1, chats: [] };
+    return new Promise<never>((resolve) => this.waiting.push(() => resolve(pageOf(state, range) as never)));
+  };
+
+  #next(): number {
+    this.#seq += 1;
+    return this.#seq;
+  }
+
+  #put(chats: Chat[]): void {
+    this.#chats = chats;
+    this.#shown = undefined;
+    this.#past = [...this.#past.slice(-3), { seq: this.#seq, chats }];
+  }
+
+  #told(entry: object): void {
+    this.tell(entry as Missed);
+  }
+}
+
+function pageOf(
+  { seq, chats }: { seq: number; chats: Chat[] },
+  range: { before?: number; after?: number; around?: number; limit?: number },
+) {
+  const { before, after, around, limit = 50 } = range;
+  const to = before === undefined ? chats.length : chats.findLastIndex((chat) => chat.seq < before) + 1;
+  let first = Math.max(0, to - limit);
+  if (after !== undefined) first = chats.findIndex((chat) => chat.seq > after);
+  if (around !== undefined) first = Math.max(0, chats.findIndex((chat) => chat.seq >= around) - Math.floor(limit / 2));
+  if (first < 0) first = chats.length;
+  const end = before === undefined ? Math.min(chats.length, first + limit) : to;
+  return { ok: true, epoch: 'e', seq, asOf: seq, chats: chats.slice(first, end), more: { before: first > 0, after: end < chats.length } };
+}
+
+type Step =
+  | { do: 'say' | 'older' | 'newer' | 'hold' | 'follow' | 'oldest' | 'answer' }
+  | { do: 'edit' | 'around'; place: number }
+  | { do: 'lag'; by: number };
+
+const steps: fc.Arbitrary<Step[]> = fc.array(
+  fc.oneof(
+    fc.record({ do: fc.constantFrom('say', 'older', 'newer', 'hold', 'follow', 'oldest', 'answer', 'older', 'say', 'answer') }),
+    fc.record({ do: fc.constantFrom('edit', 'around'), place: fc.double({ min: 0, max: 0.999, noNaN: true }) }),
+    fc.record({ do: fc.constant('lag' as const), by: fc.nat({ max: 2 }) }),
+  ),
+  { maxLength: 60 },
+);
+
+test('whatever is said, changed, loaded and answered late, what is shown is a stretch of the room as it stands, without a hole', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.nat({ max: 40 }), steps, async (before, all) => {
+      const room = new ArrayRoom();
+      for (let each = 0; each < before; each += 1) room.say();
+      const window = new HistoryWindow(room, () => undefined, SIZES);
+      room.tell = (entry) => window.told(entry);
+      for (const step of all) {
+        take(step, room, window);
+        await Promise.resolve();
+        expectStretch(room, window);
+      }
+      room.lag = 0;
+      await settled(room);
+      expect(window.chats).toEqual(expectStretch(room, window));
+      if (window.isNewest) expect(window.chats.at(-1)?.message).toBe(room.whole.at(-1)?.message);
+      window.close();
+    }),
+    { seed, numRuns: 150 },
+  );
+});
+
+function take(step: Step, room: ArrayRoom, window: HistoryWindow): void {
+  if (step.do === 'say') room.say();
+  if (step.do === 'edit') room.edit(step.place);
+  if (step.do === 'older') void window.older();
+  if (step.do === 'newer') void window.newer();
+  if (step.do === 'hold') window.hold();
+  if (step.do === 'follow') window.follow();
+  if (step.do === 'oldest') void window.oldest();
+  if (step.do === 'around') void window.around(room.whole[Math.floor(step.place * room.whole.length)]?.seq ?? 1);
+  if (step.do === 'lag') room.lag = step.by;
+  if (step.do === 'answer') room.waiting.shift()?.();
+}
+
+/** The part of the room that the window shows; it is bounded, and nothing is missing inside. */
+function expectStretch(room: ArrayRoom, window: HistoryWindow): readonly Chat[] {
+  const { chats } = window;
+  const first = room.whole.findIndex(({ seq }) => seq === (chats[0] as Chat | undefined)?.seq);
+  const stretch = first < 0 ? [] : room.whole.slice(first, first + chats.length);
+  expect(chats.map((chat) => (chat as Chat).seq)).toEqual(stretch.map(({ seq }) => seq));
+  expect(chats.length).toBeLessThanOrEqual(SIZES.held + TIMELINE_CHATS);
+  return stretch;
+}
+
+/** All pages have come, and all that changed was read. */
+async function settled(room: ArrayRoom): Promise<void> {
+  for (let calm = 0; calm < 5; calm += 1) {
+    if (room.waiting.length > 0) calm = 0;
+    for (const answer of room.waiting.splice(0)) answer();
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+test('who scrolls back reaches the first chat, and from there the newest again', async () => {
+  const room = new ArrayRoom();
+  for (let each = 0; each < 100; each += 1) room.say();
+  const window = new HistoryWindow(room, () => undefined, SIZES);
+  const load = async (loading: Promise<boolean>) => {
+    await Promise.resolve();
+    await Promise.resolve();
+    room.waiting.shift()?.();
+    return loading;
+  };
+  const seen = new Set<string | null>();
+  const look = () => {
+    for (const { message } of window.chats) seen.add(message);
+  };
+  while (window.hasOlder) {
+    expect(await load(window.older())).toBe(true);
+    look();
+  }
+  expect(window.chats[0]).toEqual(room.whole[0]);
+  expect(window.isNewest).toBe(false);
+  expect(seen.size).toBe(100);
+  seen.clear();
+  while (!window.isNewest) {
+    look();
+    expect(await load(window.newer())).toBe(true);
+  }
+  look();
+  expect(seen.size).toBe(100);
+  room.say();
+  expect(window.chats.at(-1)).toEqual(room.whole.at(-1));
+  window.close();
+});

@@ -1,0 +1,234 @@
+/** The screen on a real pseudo-terminal. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { newFolder } from '../../server/test/helpers/folders.ts';
+import { until, within } from '../../server/test/helpers/waiting.ts';
+import { openPty, type Pty, type PtyOptions, screenshot } from './helpers/pty.ts';
+
+const PROGRAM = fileURLToPath(new URL('helpers/screen-program.js', import.meta.url));
+const AS_BEFORE = { alternateScreen: false, bracketedPaste: false, mouse: false, focus: false, wraps: true, cursorVisible: true };
+const TAKEN = { alternateScreen: true, bracketedPaste: true, mouse: true, focus: true, wraps: false, cursorVisible: true };
+
+async function open(options: PtyOptions = {}, ...args: string[]): Promise<Pty> {
+  const pty = openPty(process.execPath, [PROGRAM, ...args], { columns: 40, rows: 10, ...options });
+  await pty.shows('ready');
+  return pty;
+}
+
+const ended = async (pty: Pty) => within(pty.exited, 'the end');
+
+test('it takes the terminal, and leaves it as it was', async () => {
+  const pty = await open();
+  expect(pty.modes()).toEqual(TAKEN);
+  expect(pty.title()).toBe('縁側\ufffd]0;evil\ufffd');
+  pty.press('ctrl+c');
+  expect(await ended(pty)).toMatchObject({ code: 0 });
+  expect(pty.modes()).toEqual(AS_BEFORE);
+  expect(pty.screen().join('\n').trim()).toBe('left');
+});
+
+test.each([
+  ['SIGTERM', (pty: Pty) => pty.kill('SIGTERM'), 7, 'left'],
+  ['SIGINT', (pty: Pty) => pty.kill('SIGINT'), 7, 'left'],
+  ['SIGHUP', (pty: Pty) => pty.kill('SIGHUP'), 7, 'left'],
+  ['a crash', (pty: Pty) => pty.type('crash\r'), 1, 'Error: it crashed'],
+  ['a rejection', (pty: Pty) => pty.type('reject\r'), 1, 'Error: it was rejected'],
+  ['an exit', (pty: Pty) => pty.type('exit\r'), 3, ''],
+])('after %s the terminal is as it was, and says why below', async (_, end, code, said) => {
+  const pty = await open({ rows: 20, columns: 100 });
+  end(pty);
+  expect(await ended(pty)).toMatchObject({ code });
+  expect(pty.modes()).toEqual(AS_BEFORE);
+  expect(pty.screen().join('\n')).toContain(said);
+  expect(pty.screen().join('\n')).not.toContain('ready');
+});
+
+test('when the terminal is closed the program ends', async () => {
+  const pty = await open();
+  pty.kill();
+  await until(() => !isRunning(pty.pid), 'the program has ended');
+});
+
+test('keys are echoed where the cursor is, in columns of wide characters', async () => {
+  const pty = await open();
+  pty.type('縁側 👨‍👩‍👧‍👦 か\u3099x');
+  await pty.shows('> 縁側 👨‍👩‍👧‍👦 か\u3099x');
+  expect(pty.cursor()).toEqual({ row: 1, column: 2 + 5 + 3 + 3 });
+  expect(pty.cell({ row: 1, column: 7 })).toMatchObject({ text: '👨‍👩‍👧‍👦', columns: 2 });
+  expect(pty.cell({ row: 1, column: 10 })).toMatchObject({ text: 'か\u3099', columns: 2 });
+  expect(pty.cell({ row: 1, column: 12 })).toMatchObject({ text: 'x', columns: 1 });
+  pty.press('left', 'left', 'backspace', 'backspace', 'home', 'right');
+  await pty.shows(/^> 縁側 か\u3099x$/m);
+  await until(() => pty.cursor().column === 4, 'the cursor is behind the first character');
+});
+
+test('on a terminal that counts the parts of an emoji what follows stands in its column, too', async () => {
+  const pty = await open({ counting: 'parts' });
+  pty.type('a👨‍👩‍👧‍👦b❤️c');
+  await until(() => pty.cell({ row: 1, column: 8 }).text === 'c', 'the last character is in its column');
+  expect(pty.cell({ row: 1, column: 2 }).text).toBe('a');
+  expect(pty.cell({ row: 1, column: 5 }).text).toBe('b');
+  expect(pty.cursor()).toEqual({ row: 1, column: 9 });
+  pty.press('backspace', 'backspace', 'backspace', 'backspace');
+  await pty.shows(/^> a$/m);
+});
+
+test('a terminal that takes ambiguous characters to be wide is asked, and each stands in its column', async () => {
+  const pty = await open({ counting: 'ambiguous as wide' });
+  pty.type('→é→b');
+  await until(() => pty.cell({ row: 1, column: 5 }).text === 'b', 'the last character is in its column');
+  expect(pty.cursor()).toEqual({ row: 1, column: 6 });
+});
+
+test('it follows the size of the window, down to one cell', async () => {
+  const pty = await open();
+  pty.type('ab縁側');
+  await pty.shows('> ab縁側');
+  pty.resize({ columns: 60, rows: 12 });
+  await pty.shows('size 60x12');
+  expect(pty.cell({ row: 0, column: 59 }).background).toBe(235);
+  for (const [columns, rows] of [
+    [3, 3],
+    [2, 1],
+    [1, 1],
+  ] as const) {
+    pty.resize({ columns, rows });
+    const before = pty.written();
+    await until(() => pty.written() > before, 'it is drawn');
+  }
+  pty.resize({ columns: 40, rows: 10 });
+  await pty.shows('size 40x10');
+  await pty.shows('> ab縁側');
+  expect(pty.cursor()).toEqual({ row: 1, column: 8 });
+});
+
+test('clicks, the wheel, focus and pastes arrive', async () => {
+  const pty = await open({ columns: 90 });
+  pty.click({ column: 3, row: 2 });
+  await pty.shows('{"kind":"mouse","action":"press","at":{"column":3,"row":2}}');
+  pty.wheel('up', { column: 0, row: 0 });
+  await pty.shows('"wheel-up"');
+  pty.type('\u001b[O');
+  await pty.shows('{"kind":"focus","focused":false}');
+  pty.paste('one\r\u001btwo');
+  await pty.shows('pasted 8');
+  await pty.shows(/^> one\n> two$/m);
+  pty.press('escape');
+  await pty.shows('"escape"');
+  pty.paste('縁'.repeat(400_000));
+  pty.press('ctrl+u');
+  // A mebibyte of it.
+  await pty.shows('pasted 349525', 20_000);
+});
+
+test('the mouse can be left to the terminal', async () => {
+  const pty = await open({ env: { ENGAWA_MOUSE: 'off' } });
+  expect(pty.modes()).toEqual({ ...TAKEN, mouse: false });
+});
+
+test('links lead where they say', async () => {
+  const pty = await open();
+  pty.type('https://example.com/縁\r');
+  await pty.shows('said https://example.com/縁');
+  expect(pty.links()).toContain('https://example.com/%E7%B8%81');
+});
+
+test('however often a drawing is asked for, there are thirty a second at most', async () => {
+  const pty = await open();
+  pty.type('flood\r');
+  await pty.shows('flooded with');
+  const [, frames] = /flooded with (\d+)/.exec(pty.screen().join('\n')) ?? [];
+  expect(Number(frames)).toBeLessThanOrEqual(45);
+  expect(Number(frames)).toBeGreaterThan(5);
+  pty.type('bell\r');
+  await until(() => pty.bells() === 1, 'it rings');
+});
+
+test('what did not change is not written again', async () => {
+  const pty = await open({ columns: 200, rows: 50 });
+  const before = pty.written();
+  pty.type('x');
+  await pty.shows('> x');
+  expect(pty.written() - before).toBeLessThan(60);
+});
+
+test('a terminal that reads no more stops only the drawing', async () => {
+  const pty = await open({ columns: 200, rows: 40 });
+  pty.stop();
+  pty.type('wait\r');
+  await until(() => !isRunning(pty.pid), 'the program has ended by itself');
+  pty.goOn();
+  // It drew until the terminal took no more, and then waited.
+  expect(await ended(pty)).toMatchObject({ code: 5 });
+});
+
+test('a program that is told to end while its terminal has stopped ends', async () => {
+  const pty = await open({ columns: 200, rows: 40 });
+  pty.type('draw on\r');
+  await pty.shows('said draw on');
+  pty.stop();
+  // So long that the terminal takes no more.
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  pty.kill('SIGTERM');
+  await until(() => !isRunning(pty.pid), 'the program has ended');
+  pty.goOn();
+  expect(await ended(pty)).toMatchObject({ code: 7 });
+});
+
+test('a program that crashes while its terminal is behind leaves it as it was', async () => {
+  const mark = join(newFolder(), 'mark');
+  const pty = await open({ columns: 200, rows: 40 }, mark);
+  pty.stop();
+  pty.type('crash stopped\r');
+  await until(() => existsSync(mark), 'it crashes');
+  pty.goOn();
+  expect(await ended(pty)).toMatchObject({ code: 1 });
+  expect(pty.modes()).toEqual(AS_BEFORE);
+});
+
+test('it can be put into the background and comes back', async () => {
+  const pty = await open();
+  pty.type('abc');
+  await pty.shows('> abc');
+  pty.kill('SIGTSTP');
+  await until(() => !pty.modes().alternateScreen, 'the terminal is given back');
+  expect(pty.modes()).toEqual(AS_BEFORE);
+  pty.kill('SIGCONT');
+  await pty.shows('> abc');
+  expect(pty.modes()).toEqual(TAKEN);
+  pty.type('d');
+  await pty.shows('> abcd');
+});
+
+test.each([
+  ['a light background is found out', { background: 'rgb:ffff/ffff/ffff' }, 254],
+  ['a dark one', { background: 'rgb:0000/0000/0000' }, 235],
+  ['without an answer it is dark', {}, 235],
+  ['the variable of rxvt says it', { env: { COLORFGBG: '0;15' } }, 254],
+  ['what the terminal answers is newer', { env: { COLORFGBG: '0;15' }, background: 'rgb:0000/0000/0000' }, 235],
+  ['the own variable says it', { env: { ENGAWA_THEME: 'light' }, background: 'rgb:0000/0000/0000' }, 254],
+  ['16 colours have no own grounds', { env: { TERM: 'linux' } }, 'foreground'],
+  ['NO_COLOR leaves only the two', { env: { NO_COLOR: '1' } }, 'foreground'],
+])('%s', async (_, options, background) => {
+  const pty = await open(options);
+  expect(pty.cell({ row: 0, column: 0 }).background).toBe(background);
+});
+
+test('a picture of it is a drawing of every character', async () => {
+  const pty = await open();
+  pty.type('<縁側> & 👍');
+  await pty.shows('> <縁側> & 👍');
+  const svg = screenshot(pty, { title: 'engawa' });
+  for (const text of ['>縁</text>', '>側</text>', '>👍</text>', '&amp;', 'engawa']) expect(svg).toContain(text);
+});
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
