@@ -20,7 +20,7 @@ export class Window {
   #hasEnded = false;
 
   constructor({ program, args, env = {} }: Command) {
-    this.#pty = spawn(program, args, { ...SIZE, name: 'xterm-256color', env: { ...process.env, ...env } as Record<string, string> });
+    this.#pty = spawn(program, args, { ...SIZE, name: 'xterm-256color', env: { ...process.env, ...env } });
     this.pid = this.#pty.pid;
     this.#screen.onData((answer) => this.#pty.write(answer));
     this.#pty.onData((bytes) => this.#screen.write(bytes, () => this.#look()));
