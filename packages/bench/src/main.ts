@@ -25,6 +25,7 @@ import { resume } from './scenarios/resume.ts';
 import { start } from './scenarios/start.ts';
 import { talks } from './scenarios/talks.ts';
 import { terminal } from './scenarios/terminal.ts';
+import { where } from './scenarios/where.ts';
 import { installBun } from './server-kinds.ts';
 
 /** What is measured beside peers, with a load of which the server is the limit. */
@@ -43,6 +44,7 @@ const scenarios = [
   redisFaults,
   idle,
   terminal,
+  where,
   ...fanOut,
 ];
 const names = scenarios.map(({ name }) => name);
@@ -56,7 +58,7 @@ const HELP = `npm run bench -- [--quick] [--rounds N] [--markdown] [--json FILE]
   --markdown   print Markdown instead of plain text
   --json FILE  write the figures to FILE as well
   --svg FILE   write the plot of deliveries to FILE
-  --into FILE  put the report between the two lines of FILE that name the bench
+  --into FILE  put the report between the two lines of FILE that name the bench, and the scenario if it is only one
   --folder DIR where data folders are made for the time being, and so the disk that is measured (${tmpdir()})
   --install-bun  install bun, which is a peer, if it is not on the PATH (some 100 MB, into node_modules/.cache)
   SCENARIO     ${names.join(', ')}, or ${FAN_OUT} for the last ${fanOut.length}; all when none is named`;
@@ -100,6 +102,7 @@ function failure({ name }: Scenario, error: unknown): Table {
   return { title: name, note: 'This could not be measured.', columns: [{ name: 'why' }], rows: [[(error as Error).message]] };
 }
 
+const alone = asked.length === 1 ? asked[0] : undefined;
 const rounds = Number(options.rounds ?? (options.quick ? 1 : ROUNDS));
 const unknown = asked.find((name) => !names.includes(name));
 const isMistaken = unknown !== undefined || !(rounds >= 1);
@@ -109,11 +112,11 @@ if (options.help || isMistaken) {
 } else {
   if (options['install-bun']) installBun();
   // A page without a place for the report is better found before than after.
-  if (options.into !== undefined) withSection(readFileSync(options.into, 'utf8'), { machine: {}, tables: [] });
+  if (options.into !== undefined) withSection(readFileSync(options.into, 'utf8'), { machine: {}, tables: [] }, alone);
   const report = await run();
   console.log(options.markdown ? asMarkdown(report) : asText(report));
   if (options.json !== undefined) writeFileSync(options.json, asJson(report));
   const plot = report.tables.find((table) => table.plot)?.plot;
   if (options.svg !== undefined && plot) writeFileSync(options.svg, asSvg(plot));
-  if (options.into !== undefined) writeFileSync(options.into, withSection(readFileSync(options.into, 'utf8'), report));
+  if (options.into !== undefined) writeFileSync(options.into, withSection(readFileSync(options.into, 'utf8'), report, alone));
 }

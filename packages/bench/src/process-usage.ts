@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** Linux counts in ticks of 10 ms, on every architecture that Node runs on. */
 const TICKS_PER_SECOND = 100;
@@ -19,16 +19,55 @@ export function usageOf(pid: number): Usage {
   };
 }
 
+/** What one of its threads used since it started: CPU seconds, those of them that the kernel worked for it, and bytes handed to files. */
+export interface Thread {
+  id: number;
+  cpu: number;
+  kernel: number;
+  written: number;
+}
+
+/** Those that run; the first one's id is the process's. None where the system does not tell. */
+export function threadsOf(pid: number): Thread[] {
+  return idsIn(`/proc/${pid}/task`).map((id) => {
+    const [path, written] = [`/proc/${pid}/task/${id}`, /^wchar: (\d+)$/m];
+    return {
+      id,
+      cpu: cpuSeconds(`${path}/stat`),
+      kernel: kernelSeconds(`${path}/stat`),
+      written: Number(written.exec(readIfThere(`${path}/io`))?.[1] ?? Number.NaN),
+    };
+  });
+}
+
 export function residentBytes(pid: number): number {
   const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readIfThere(`/proc/${pid}/status`))?.[1];
   return Number(kilobytes ?? Number.NaN) * 1024;
 }
 
 /** utime and stime, fields 14 and 15 of proc(5); the second field, a name, may hold spaces and ends with the last bracket. */
-function cpuSeconds(path: string): number {
+function secondsIn(path: string): [user: number, kernel: number] {
   const stat = readIfThere(path);
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11] ?? Number.NaN) + Number(fields[12] ?? Number.NaN)) / TICKS_PER_SECOND;
+  const [user, kernel] = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .slice(11);
+  return [Number(user ?? Number.NaN) / TICKS_PER_SECOND, Number(kernel ?? Number.NaN) / TICKS_PER_SECOND];
+}
+
+function cpuSeconds(path: string): number {
+  const [user, kernel] = secondsIn(path);
+  return user + kernel;
+}
+
+const kernelSeconds = (path: string): number => secondsIn(path)[1];
+
+function idsIn(path: string): number[] {
+  try {
+    return readdirSync(path).map(Number);
+  } catch {
+    return [];
+  }
 }
 
 function readIfThere(path: string): string {

@@ -37,14 +37,19 @@ export const asMarkdown = ({ machine, tables }: Report, level = '##'): string =>
     ...tables.map(({ title, note, columns, rows }) => `${level} ${title}\n\n${markdownTable(columns, rows)}\n\n${wrap(note)}`),
   ].join('\n\n');
 
-const SECTION = { from: '<!-- bench: made by npm run bench -->', to: '<!-- /bench -->' };
+const SECTION_END = '<!-- /bench -->';
 
-/** A page with the report in its place. */
-export function withSection(page: string, report: Report): string {
-  const [before, rest] = page.split(SECTION.from);
-  const [, after] = rest?.split(SECTION.to) ?? [];
-  if (after === undefined) throw new Error(`The page has no place for the report: "${SECTION.from}" and, below, "${SECTION.to}".`);
-  return `${before}${SECTION.from}\n\n${asMarkdown(report, '###')}\n\n${SECTION.to}${after}`;
+/** A page with the report in its place: that of one scenario, where it is named, or that of several. */
+export function withSection(page: string, report: Report, scenario?: string): string {
+  const begin = `<!-- bench: made by npm run bench${scenario === undefined ? '' : ` -- ${scenario}`} -->`;
+  const from = page.indexOf(begin);
+  const to = page.indexOf(SECTION_END, from);
+  if (from < 0 || to < 0) throw new Error(`The page has no place for the report: "${begin}" and, below, "${SECTION_END}".`);
+  return `${page.slice(0, from)}${begin}
+
+${asMarkdown(report, '###')}
+
+${page.slice(to)}`;
 }
 
 /** What the system did not tell, and what never came, is null. */

@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { spawnOwned, withFolder } from './clean-up.ts';
 
@@ -12,6 +13,8 @@ export interface ServerProcess {
   /** When it was spawned and when it said that it listens, milliseconds of this clock. */
   spawnedAt: number;
   listeningAt: number;
+  /** Where a debugger attaches to a server that was started with `--inspect`; never, of others. */
+  inspector: Promise<string>;
   /** Rejects with what the server said when it had ended by itself or ends badly. */
   stop(): Promise<void>;
   /** Ends it as a power cut would, but for the disk. */
@@ -43,7 +46,8 @@ export async function startCommand([program = '', ...args]: string[]): Promise<S
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const ended = endOf(child);
-  const url = await Promise.race([urlOf(child), ended]);
+  const inspector = spoken(child.stderr, /Debugger listening on (ws:\S+)\n/);
+  const url = await Promise.race([spoken(child.stdout, /listening on (http:\S+)\n/), ended]);
   const listeningAt = performance.now();
   if (url instanceof Error) throw url;
 
@@ -58,7 +62,7 @@ export async function startCommand([program = '', ...args]: string[]): Promise<S
     child.kill('SIGKILL');
     await ended;
   }
-  return { url, pid: Number(child.pid), spawnedAt, listeningAt, stop, kill };
+  return { url, pid: Number(child.pid), spawnedAt, listeningAt, inspector, stop, kill };
 }
 
 class ServerEnded extends Error {
@@ -77,15 +81,17 @@ async function endOf(child: ChildProcess): Promise<ServerEnded> {
   return new ServerEnded(exitCode, said);
 }
 
-function urlOf(child: ChildProcess): Promise<string> {
+/** What a stream says at the place that the pattern takes. */
+function spoken(stream: Readable | null, pattern: RegExp): Promise<string> {
   let said = '';
-  return new Promise((resolve) =>
-    child.stdout?.on('data', (chunk: Buffer) => {
+  return new Promise((resolve) => {
+    function hear(chunk: Buffer): void {
       said += chunk.toString();
-      const [, url] = /listening on (http:\S+)\n/.exec(said) ?? [];
-      if (url !== undefined) resolve(url);
-    }),
-  );
+      const [, place] = pattern.exec(said) ?? [];
+      if (place !== undefined) resolve(place);
+    }
+    stream?.on('data', hear);
+  });
 }
 
 export async function withServer<Result>(folder: string, use: (server: ServerProcess) => Promise<Result>): Promise<Result> {

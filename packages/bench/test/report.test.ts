@@ -14,8 +14,17 @@ test('a report takes the place of the former one, and of nothing else', () => {
   expect(withSection(page, report)).toBe(page);
 });
 
+test('one scenario has a place of its own, and leaves the others as they are', () => {
+  const both = `${PAGE}${PAGE.replace('npm run bench', 'npm run bench -- where').replace('old', 'older')}`;
+  const page = withSection(both, report, 'where');
+  expect(page).toContain('old figures');
+  expect(page).not.toContain('older figures');
+  expect(withSection(both, report)).toContain('older figures');
+});
+
 test('a page without a place for it is refused', () => {
   expect(() => withSection('no place', report)).toThrow('no place');
+  expect(() => withSection(PAGE, report, 'where')).toThrow('no place');
 });
 
 test('a picture shows every server, and what never came at the upper end', () => {
