@@ -1,6 +1,9 @@
 /** The screen on a real pseudo-terminal. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { newFolder } from '../../server/test/helpers/folders.ts';
 import { until, within } from '../../server/test/helpers/waiting.ts';
 import { openPty, type Pty, type PtyOptions, screenshot } from './helpers/pty.ts';
 
@@ -8,8 +11,8 @@ const PROGRAM = fileURLToPath(new URL('helpers/screen-program.js', import.meta.u
 const AS_BEFORE = { alternateScreen: false, bracketedPaste: false, mouse: false, focus: false, wraps: true, cursorVisible: true };
 const TAKEN = { alternateScreen: true, bracketedPaste: true, mouse: true, focus: true, wraps: false, cursorVisible: true };
 
-async function open(options: PtyOptions = {}): Promise<Pty> {
-  const pty = openPty(process.execPath, [PROGRAM], { columns: 40, rows: 10, ...options });
+async function open(options: PtyOptions = {}, ...args: string[]): Promise<Pty> {
+  const pty = openPty(process.execPath, [PROGRAM, ...args], { columns: 40, rows: 10, ...options });
   await pty.shows('ready');
   return pty;
 }
@@ -159,6 +162,30 @@ test('a terminal that reads no more stops only the drawing', async () => {
   pty.goOn();
   // It drew until the terminal took no more, and then waited.
   expect(await ended(pty)).toMatchObject({ code: 5 });
+});
+
+test('a program that is told to end while its terminal has stopped ends', async () => {
+  const pty = await open({ columns: 200, rows: 40 });
+  pty.type('draw on\r');
+  await pty.shows('said draw on');
+  pty.stop();
+  // So long that the terminal takes no more.
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  pty.kill('SIGTERM');
+  await until(() => !isRunning(pty.pid), 'the program has ended');
+  pty.goOn();
+  expect(await ended(pty)).toMatchObject({ code: 7 });
+});
+
+test('a program that crashes while its terminal is behind leaves it as it was', async () => {
+  const mark = join(newFolder(), 'mark');
+  const pty = await open({ columns: 200, rows: 40 }, mark);
+  pty.stop();
+  pty.type('crash stopped\r');
+  await until(() => existsSync(mark), 'it crashes');
+  pty.goOn();
+  expect(await ended(pty)).toMatchObject({ code: 1 });
+  expect(pty.modes()).toEqual(AS_BEFORE);
 });
 
 test('it can be put into the background and comes back', async () => {

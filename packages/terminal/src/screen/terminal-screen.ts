@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs';
 import { fitted } from '../text/columns.ts';
 import { safeLine } from '../text/safe.ts';
 import type { Frame, Size } from './frame.ts';
@@ -20,6 +21,9 @@ const ANSWER_MS = 120;
 /** Keys pressed before anybody could listen. */
 const MOST_EARLY_KEYS = 1_000;
 const TITLE_COLUMNS = 80;
+/** For a terminal that is slow to take what is written last: of a process that dies, and of one that has been left. */
+const LAST_WRITE_MS = 500;
+const LEAVE_MS = 3_000;
 
 /** Another screen than the shell's, marked pastes, focus; clicks and the wheel, which `ENGAWA_MOUSE=off` leaves to the terminal. */
 const MODES = ['?1049', '?2004', '?1004'];
@@ -126,17 +130,24 @@ class TerminalScreen implements Screen {
   }
 
   close(): void {
+    this.#close(false);
+  }
+
+  /** Of a process that ends at once nothing is written that waits. */
+  #close(isDying: boolean): void {
     if (this.#isClosed) return;
-    this.#leave();
+    this.#leave(isDying);
     this.#isClosed = true;
     clearTimeout(this.#frameTimer);
     clearImmediate(this.#soon);
     clearTimeout(this.#patience);
     this.#stopListening();
     this.#start();
+    // What a terminal that has stopped does not take would keep the process from ending.
+    if (this.#isWriting) setTimeout(() => this.#isWriting && handleOf(this.#stdout)?.close?.(), LEAVE_MS);
   }
 
-  readonly #closeAtEnd = () => this.close();
+  readonly #closeAtEnd = () => this.#close(true);
   readonly #onData = (bytes: Buffer) => {
     clearTimeout(this.#patience);
     this.#parser.push(bytes);
@@ -193,11 +204,15 @@ class TerminalScreen implements Screen {
     this.#stdout.write(switched('h', this.#modes) + BEGIN + (this.#isConsole ? '' : BEGIN_EXTRAS));
   }
 
-  /** Blocking, so that nothing is lost when the process ends; not so where the terminal has stopped. */
-  #leave(): void {
+  #leave(isDying = false): void {
     if (this.#isSuspended) return;
-    if (!this.#isWriting) setBlocking(this.#stdout, true);
-    this.#stdout.write((this.#isConsole ? '' : END_EXTRAS) + END + switched('l', this.#modes.toReversed()));
+    const codes = (this.#isConsole ? '' : END_EXTRAS) + END + switched('l', this.#modes.toReversed());
+    if (this.#isWriting && isDying) writeNow(this.#stdout, codes);
+    else {
+      // Nothing is lost then when the process ends; but where the terminal has stopped it would never.
+      if (!this.#isWriting) setBlocking(this.#stdout, true);
+      this.#stdout.write(codes);
+    }
     setRaw(this.#stdin, false);
   }
 
@@ -291,8 +306,23 @@ function setRaw(stdin: NodeJS.ReadStream, isRaw: boolean): void {
   }
 }
 
-/** Node writes to terminals in blocking mode, and has no public way to do otherwise. */
 function setBlocking(stdout: NodeJS.WriteStream, isBlocking: boolean): void {
-  const { _handle: handle } = stdout as unknown as { _handle?: { setBlocking?: (isBlocking: boolean) => unknown } | null };
-  handle?.setBlocking?.(isBlocking);
+  handleOf(stdout)?.setBlocking?.(isBlocking);
+}
+
+/** Node writes to terminals in blocking mode and never closes them, and has no public way to do otherwise. */
+const handleOf = (stdout: NodeJS.WriteStream) =>
+  (stdout as unknown as { _handle?: { setBlocking?: (isBlocking: boolean) => unknown; close?: () => void } | null })._handle;
+
+/** As far as the terminal takes it: one that has stopped must not keep a process from ending. */
+function writeNow(stdout: NodeJS.WriteStream & { fd?: number }, text: string): void {
+  const deadline = performance.now() + LAST_WRITE_MS;
+  for (let rest = Buffer.from(text); rest.length > 0 && performance.now() < deadline; ) {
+    try {
+      rest = rest.subarray(writeSync(stdout.fd ?? 1, rest));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+    }
+  }
 }

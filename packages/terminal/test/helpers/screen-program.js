@@ -1,6 +1,7 @@
-/* oxlint-disable typescript/no-unsafe-argument, typescript/no-unsafe-assignment, typescript/no-unsafe-call, typescript/no-unsafe-member-access, typescript/no-unsafe-return --
+/* oxlint-disable typescript/no-unsafe-argument, typescript/no-unsafe-assignment, typescript/no-unsafe-member-access --
    plain JavaScript, because Node runs it as it is, and that has no types */
-/** A tiny program on a screen: an input row, and below what came last. Its words: crash, reject, exit, flood, tall, bell, many. */
+/** A tiny program on a screen: an input row, and below what came last. Its words say what it does. */
+import { writeFileSync } from 'node:fs';
 import { Editor } from '#input/editor.js';
 import { openScreen } from '#screen/terminal-screen.js';
 import { linked } from '#text/linked.js';
@@ -41,6 +42,14 @@ function run(word) {
   if (word === 'bell') screen.bell();
   if (word === 'frames') note(`frames ${frames}`);
   if (word === 'suspend') process.kill(process.pid, 'SIGTSTP');
+  if (word === 'draw on') isFlooding = true;
+  if (word === 'crash stopped') {
+    isFlooding = true;
+    setTimeout(() => {
+      writeFileSync(process.argv[2], 'now');
+      throw new Error('it crashed');
+    }, 500);
+  }
   if (word === 'wait') {
     // A stopped terminal must not stop the program: it ends by itself.
     isFlooding = true;
@@ -56,7 +65,7 @@ function run(word) {
       show();
     }, 1_000);
   }
-  if (isFlooding) setInterval(show, 1);
+  if (isFlooding) setInterval(show, 1).unref();
   note(`said ${word}`);
 }
 
@@ -86,7 +95,6 @@ function show() {
 function end(code) {
   screen.close();
   screen.draw(() => ({ rows: [[{ text: 'after the end' }]] }));
-  console.log('left');
+  if (!isFlooding) console.log('left');
   process.exitCode = code;
-  setTimeout(() => process.exit(), 2_000).unref();
 }
