@@ -2,11 +2,12 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import type { Socket } from 'socket.io-client';
 import { expect, test } from 'vitest';
 import { serve } from '../../engawa/test/helpers/command.ts';
 import { ask, connect, done, hearing, newFolder, startServer, until } from '../../server/test/helpers/server.ts';
 import { engawa, messages, newHome, output, withoutTimes } from './helpers/lines.ts';
+
+type Socket = Awaited<ReturnType<typeof connect>>;
 
 const numbered = (count: number, from = 0): string[] => Array.from({ length: count }, (_, at) => `line ${from + at}`);
 
@@ -77,7 +78,7 @@ test('while a server is killed and comes back, send loses no line, and tail prin
   await say(await owner(server.url), 'first');
   const tail = engawa(['tail', 'ops', '--as', 'reader', '--server', server.url, '--json']);
   await tail.prints(1);
-  const send = engawa(['send', 'ops', '--server', server.url], { input: 'open' });
+  const send = engawa(['send', 'ops', '--server', server.url], { input: null });
   const lines = numbered(1_500);
   send.process.stdin.end(`${lines.join('\n')}\n`);
   for (const count of [100, 600]) {
@@ -161,6 +162,9 @@ test('a mark of another room, or a file that is none, is refused and left as it 
   const none = engawa(['read', 'ops', '--server', url, '--mark', mark]);
   expect(await none.ended()).toBe(1);
   expect(readFileSync(mark, 'utf8')).toBe('my notes');
+  const device = engawa(['read', 'ops', '--server', url, '--mark', '/dev/zero']);
+  expect(await device.ended()).toBe(1);
+  expect(device.stderr()).toBe('engawa: the mark cannot be read: /dev/zero is no file\n');
   const unwritable = engawa(['read', 'ops', '--server', url, '--mark', '/dev/null/mark']);
   expect(await unwritable.ended()).toBe(1);
   expect(unwritable.stderr()).toMatch(/^engawa: the mark cannot be (read|written): [^\n]+\n$/);
@@ -182,6 +186,22 @@ test('when the reader is slow, tail lets the connection go, and later brings all
   tail.process.stdout.resume();
   await tail.prints(2_501);
   expect(messages(tail.lines())).toEqual(['begin', ...texts]);
+});
+
+test('Ctrl-C ends it at once also while its reader takes nothing', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const socket = await owner(url);
+  await sayAll(
+    socket,
+    numbered(1_000).map((text) => text.padEnd(2_000)),
+  );
+  const read = engawa(['read', 'ops', '--server', url]);
+  await read.prints(1);
+  read.process.stdout.pause();
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  read.process.kill('SIGINT');
+  await until(() => read.process.signalCode === 'SIGINT', 'the end');
+  expect(read.lines().length).toBeLessThan(1_000);
 });
 
 test('tail begins with the newest chats, and with --all prints every kind of entry', async () => {
@@ -297,8 +317,8 @@ test('what goes wrong has a code and one line', async () => {
 test('Ctrl-C leaves time to what is on its way, says how much was not kept, and twice ends at once', async () => {
   const { url, stop } = await startServer();
   await owner(url);
-  const send = engawa(['send', 'ops', '--server', url], { input: 'open' });
-  const eager = engawa(['send', 'ops', '--as', 'ben', '--server', url], { input: 'open' });
+  const send = engawa(['send', 'ops', '--server', url], { input: null });
+  const eager = engawa(['send', 'ops', '--as', 'ben', '--server', url], { input: null });
   send.process.stdin.write('one\n');
   eager.process.stdin.write('one\n');
   const reader = engawa(['tail', 'ops', '--as', 'reader', '--server', url]);

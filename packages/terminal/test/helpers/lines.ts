@@ -21,8 +21,8 @@ export interface Run {
 /** A home of its own, in which profiles are kept. */
 export const newHome = (): NodeJS.ProcessEnv => ({ PATH: process.env.PATH, HOME: newFolder(), USER: 'aya' });
 
-/** The command as a process with pipes. Its input ends at once unless it is kept open. */
-export function engawa(args: string[], { env = newHome(), input = '' }: { env?: NodeJS.ProcessEnv; input?: string | 'open' } = {}): Run {
+/** The command as a process with pipes. Its input ends at once unless it is kept open by `null`. */
+export function engawa(args: string[], { env = newHome(), input = '' }: { env?: NodeJS.ProcessEnv; input?: string | null } = {}): Run {
   const child = spawn(process.execPath, [ENGAWA, ...args], { stdio: ['pipe', 'pipe', 'pipe'], env });
   onTestFinished(() => void child.kill('SIGKILL'));
   let stdout = '';
@@ -30,7 +30,7 @@ export function engawa(args: string[], { env = newHome(), input = '' }: { env?: 
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => (stdout += chunk));
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => (stderr += chunk));
   child.stdin.on('error', () => undefined);
-  if (input !== 'open') child.stdin.end(input);
+  if (input !== null) child.stdin.end(input);
   const closed = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
   const lines = () => stdout.split('\n').slice(0, -1);
   const told = () => `; it printed ${lines().length} lines, and said:\n${stderr}`;
