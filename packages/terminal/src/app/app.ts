@@ -128,7 +128,27 @@ export class App {
     if (state.active && state.active !== tab) state.active.newAfter = undefined;
     if (state.active !== tab) tab.newAfter = tab.unread.count > 0 ? tab.readTo : undefined;
     Object.assign(state, { active: tab, panel: undefined, completion: undefined });
+    void this.#toNew(tab);
     this.draw();
+  }
+
+  /** Reading begins where the new does, when it does not fit on the screen; that may be before what is loaded. */
+  async #toNew(tab: Tab): Promise<void> {
+    const { newAfter, joined } = tab;
+    if (tab !== this.state.active || !joined || tab.anchor || newAfter === undefined || tab.unread.count === 0) return;
+    const isLoaded = this.#startAt(tab, newAfter) > 0 || !joined.history.hasOlder;
+    // Somebody may look at another room by then: that one is then read on from where it was.
+    if (!isLoaded && (await joined.history.around(newAfter)) && tab === this.state.active) this.#startAt(tab, newAfter);
+    this.draw();
+  }
+
+  /** Puts the first chat after a seq at the top, and answers which that is of those that are loaded. */
+  #startAt(tab: Tab, after: number): number {
+    const first = tab.chats.findIndex((chat) => chat.state === undefined && chat.seq > after);
+    if (first === -1) return first;
+    tab.anchor = timelineOf(this.state, this.size)?.startingAt(first);
+    if (tab.anchor) tab.joined?.history.hold();
+    return first;
   }
 
   /** Takes a room off the list. */
@@ -263,6 +283,7 @@ export class App {
     // Where that is not known here, the server knows it of who is still a member.
     tab.readTo = mark?.epoch === room.position.epoch ? mark.seq : room.position.seq - room.unread;
     if (tab.unread.count > 0) tab.newAfter = tab.readTo;
+    if (room.state === 'live') void this.#toNew(tab);
     for (const text of tab.unsent.splice(0)) room.send(text);
     if (!this.state.isFocused) room.setPresence('away');
     void this.#learnNames(tab, room);
@@ -299,6 +320,9 @@ export class App {
     const heed = [
       room.on('change', () => this.draw()),
       room.on('entry', (entry) => this.#told(tab, room, entry)),
+      room.on('state', (now) => {
+        if (now === 'live') void this.#toNew(tab);
+      }),
       room.on('presence', () => this.#roomAsk.changed(tab)),
       room.on('members', () => this.#roomAsk.changed(tab)),
       room.on('chat', (chat) => this.#heard(tab, room, chat)),
@@ -373,7 +397,8 @@ export class App {
   /** What is on the screen is read: before it is drawn, when it is the newest, so that it is never counted. */
   readonly #view = (size: Size) => {
     const { active, panel, isFocused } = this.state;
-    const isSeen = isFocused && !panel && active?.room !== undefined;
+    // What was missed is looked at once it is all there.
+    const isSeen = isFocused && !panel && active?.room !== undefined && active.room.state !== 'catching up';
     if (isSeen && active.anchor === undefined && active.joined?.history.isNewest) this.#read(active, active.room, active.room.position.seq);
     const composition = compose(this.state, size);
     this.#composition = composition;
@@ -405,6 +430,7 @@ export class App {
     if (!shown || !active?.joined || active.room?.state === 'ended') return;
     const { history, quotes } = active.joined;
     for (const seq of answeredIn(this.state, shown)) quotes.want(seq, history);
+    for (const { username } of history.chats.slice(shown.above, shown.above + shown.rows.length)) active.names.learned(username);
     if (Date.now() - this.#failedAt < AGAIN_MS) return;
     if (shown.above < AHEAD && history.hasOlder) void this.#loaded(history.older());
     else if (!history.isNewest && shown.above + shown.rows.length + AHEAD > history.chats.length) void this.#loaded(history.newer());
