@@ -38,6 +38,7 @@ test('all that a room has is shown, in rows that fit, whatever the size, in both
   );
   await room.edit(answer, 'edited\nin\nlines');
   await room.delete(await said(room, 'gone'));
+  await said(room, '\u001b[2J\u202e\u0007 nasty');
   for (const lang of ['en', 'ja']) {
     const app = openApp(server, { room: '縁側', username: `aya-${lang}`, lang });
     await app.shows('はじめまして');
@@ -51,6 +52,7 @@ test('all that a room has is shown, in rows that fit, whatever the size, in both
       app.resize(columns, rows);
       await new Promise(setImmediate);
       expect(app.rows().length).toBeLessThanOrEqual(rows);
+      expect(app.rows().join('')).not.toMatch(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/u);
       for (const [at, width] of widthsOf(app.screen.frame).entries())
         expect(width, `${columns}: ${app.rows()[at]}`).toBeLessThanOrEqual(columns);
       expect(app.screen.frame.cursor?.column ?? 0).toBeLessThan(columns);
@@ -266,6 +268,15 @@ test('what waits is counted, what is refused says why, and can be sent again or 
   server.start();
   await app.shows('● connected');
   await app.hides('○');
+  app.client.rooms[0]?.send('x'.repeat(4_001));
+  await app.shows('✗ not sent: ');
+  enter(app, '/retry');
+  await app.hides('✗ not sent: ');
+  await app.shows('✗ not sent: ');
+  enter(app, '/discard');
+  await app.hides('xxx');
+  enter(app, '/discard');
+  await app.shows('Nothing has failed.');
 });
 
 test('tab completes commands, names, rooms and emoji', async () => {
@@ -298,7 +309,7 @@ test('several lines are pasted as one chat, and Ctrl+C clears before it quits', 
   app.key({ kind: 'paste', text: 'one\ntwo' });
   app.press('enter');
   await app.shows('aya │ one');
-  expect(app.text()).toMatch(/^ *│ +│ two$/m);
+  expect(app.text()).toMatch(/^ *│ +│ two/m);
   app.type('half');
   app.press('ctrl+c');
   await app.hides('half');
@@ -347,4 +358,103 @@ test('a click selects a chat or opens a room, and the wheel scrolls', async () =
   await app.shows('› #garden');
   app.key({ kind: 'mouse', action: 'press', at: { column: 5, row: app.rows().findIndex((each) => each.startsWith('  #veranda')) } });
   await app.shows('› #veranda');
+});
+
+test('from an answer one goes to what it answers, however far back that is', async () => {
+  const server = await startServer({ limits: 'off' });
+  const { room } = await join(server, 'veranda', 'ben');
+  const question = await said(room, 'the question');
+  for (let each = 0; each < 200; each += 1) await said(room, `chat ${each}.`);
+  await said(room, 'the answer', question);
+  const app = openApp(server, { room: 'veranda', maxChats: 60 });
+  await app.shows('↪ ben: the question');
+  app.press('alt+up');
+  await app.shows('Enter: what it answers');
+  app.press('enter');
+  await app.shows('ben │ the question');
+  app.press('escape');
+  app.press('escape');
+  await app.shows('the answer');
+});
+
+test('who was removed is told, and comes back only when he says so', async () => {
+  const server = newServer();
+  const owner = await join(server, 'veranda', 'ben');
+  const app = openApp(server, { room: 'veranda' });
+  await app.shows('2 here');
+  await owner.room.remove('aya');
+  await app.shows('ben removed you. /close takes it away, /join comes back.');
+  enter(app, 'hello?');
+  await app.shows('› hello?');
+  app.press('ctrl+u');
+  enter(app, '/join veranda');
+  await app.shows('2 here');
+  await app.hides('removed you');
+});
+
+test('somebody who takes a room off the list and opens it again hears each chat once', async () => {
+  const server = newServer();
+  const { room } = await join(server, 'veranda', 'ben');
+  const app = openApp(server, { room: 'veranda', lastRooms: ['veranda'] });
+  await app.shows('2 here');
+  enter(app, '/close');
+  await app.shows('Join or open a room');
+  app.type('veranda');
+  app.press('enter');
+  await app.shows('2 here');
+  enter(app, '/join');
+  app.type('garden');
+  app.press('enter');
+  await app.shows('› #garden');
+  await said(room, 'aya?');
+  await app.shows('@1');
+  expect(app.screen.bells).toBe(1);
+});
+
+test('what waited under a name that somebody else took meanwhile is sent under the next one', async () => {
+  const server = newServer();
+  const storage = new Map<string, string>();
+  const first = openApp(server, { room: 'veranda', storage });
+  await first.shows('1 here');
+  await server.stop();
+  await first.shows('reconnecting');
+  enter(first, 'typed in vain');
+  await first.shows('1 waiting to send');
+  first.screen.listener?.gone();
+  await first.ended;
+  server.start();
+  storage.delete('engawa:test::session');
+  const app = openApp(server, { room: 'veranda', storage });
+  await app.shows('the name aya is taken');
+  enter(app, 'aya2');
+  await app.shows('aya2 │ typed in vain');
+});
+
+test('a room with more that is new than a screen holds is read from where the new begins', async () => {
+  const server = await startServer({ limits: 'off' });
+  const { room } = await join(server, 'veranda', 'ben');
+  const storage = new Map<string, string>();
+  const app = openApp(server, { room: 'veranda', storage });
+  await app.shows('2 here');
+  await said(room, 'an old one.');
+  await app.shows('an old one.');
+  enter(app, '/join garden');
+  await app.shows('› #garden');
+  for (let each = 0; each < 100; each += 1) await said(room, `chat ${each}.`);
+  await app.shows('100 │');
+  app.press('ctrl+p');
+  await app.shows('── new ──');
+  await app.shows('chat 0.');
+  expect(app.text()).not.toContain('chat 99.');
+  await app.shows('↓ 81 new (End)');
+  app.press('pagedown');
+  await app.shows('↓ 63 new (End)');
+  app.screen.listener?.gone();
+  await app.ended;
+  const again = openApp(server, { storage, lastRooms: ['veranda'] });
+  await again.shows('── new ──');
+  await again.shows('chat 37.');
+  await again.shows('new (End)');
+  again.press('end');
+  await again.shows('chat 99.');
 });

@@ -1,4 +1,4 @@
-import type { Chat, Client, Ending, JoinError, Room } from '@engawa/client';
+import { type Chat, type Client, type Ending, JoinError, type Missed, type Room } from '@engawa/client';
 import { Editor } from '../input/editor.ts';
 import type { Profile } from '../profile/profile.ts';
 import type { Size } from '../screen/frame.ts';
@@ -6,11 +6,12 @@ import type { Screen, ScreenListener } from '../screen/screen.ts';
 import { safeLine } from '../text/safe.ts';
 import type { Words } from '../words/words.ts';
 import { mentions } from './mentions.ts';
-import { ReadMarks } from './read-marks.ts';
+import { type Mark, ReadMarks } from './read-marks.ts';
+import { Reader } from './reader.ts';
 import { RoomAsk } from './room-ask.ts';
 import type { State } from './state.ts';
 import { Tab } from './tab.ts';
-import { answeredIn, type Composition, compose, timelineOf } from './view/view.ts';
+import { type Composition, compose } from './view/view.ts';
 
 export interface AppOptions {
   client: Client;
@@ -18,12 +19,14 @@ export interface AppOptions {
   words: Words;
 }
 
+/** As much as is looked at of what the SDK keeps of a room. */
+interface Kept {
+  username?: unknown;
+  outbox?: { message?: unknown }[];
+}
+
 const OFFLINE_MS = 30_000;
 const BELL_MS = 2_000;
-const AGAIN_MS = 2_000;
-/** So many chats before the edge the next page is asked for. */
-const AHEAD = 20;
-
 /** The full-screen client: rooms and keys change the state, and the state is drawn. */
 export class App {
   readonly state: State;
@@ -31,6 +34,7 @@ export class App {
   readonly #profile: AppOptions['profile'];
   readonly #marks: ReadMarks;
   #screen: Screen | undefined;
+  readonly reader: Reader;
   readonly #roomAsk: RoomAsk;
   readonly #over: Promise<number>;
   #isOver: (exitCode: number) => void = () => undefined;
@@ -38,8 +42,6 @@ export class App {
   #title = '';
   #rangAt = 0;
   #offline: ReturnType<typeof setTimeout> | undefined;
-  /** When a page could not be had: it is not asked for again at once. */
-  #failedAt = 0;
 
   constructor({ client, profile, words }: AppOptions) {
     this.client = client;
@@ -62,6 +64,11 @@ export class App {
     this.#over = new Promise((resolve) => {
       this.#isOver = resolve;
     });
+    this.reader = new Reader(
+      this.state,
+      () => this.size,
+      () => this.draw(),
+    );
     this.#roomAsk = new RoomAsk(client, this.state, () => this.draw());
     this.#listenToClient();
   }
@@ -103,13 +110,16 @@ export class App {
 
   /** Goes to the room, joining it when it is not open yet. */
   join(id: string): void {
-    this.activate(this.state.tabs.find((tab) => tab.id === id) ?? this.#add(id, { create: true }));
+    const open = this.state.tabs.find((tab) => tab.id === id);
+    // Once more, when it was refused or has ended.
+    if (open?.problem && open.problem.code !== 'name_taken') void this.#enter(open, { create: true });
+    this.activate(open ?? this.#add(id, { create: true }));
   }
 
-  /** Once more, when it was refused or has ended. */
-  rejoin(tab: Tab, username: string): void {
+  /** Under another name than one that is taken; what could not be sent under that one is sent under this. */
+  joinAs(tab: Tab, username: string): void {
+    tab.unsent.push(...(tab.room?.timeline.chats.flatMap((chat) => (chat.state === 'failed' ? [chat.message] : [])) ?? []));
     tab.username = username;
-    tab.problem = undefined;
     void this.#enter(tab, { create: true });
   }
 
@@ -118,7 +128,7 @@ export class App {
     if (state.active && state.active !== tab) state.active.newAfter = undefined;
     if (state.active !== tab) tab.newAfter = tab.unread.count > 0 ? tab.readTo : undefined;
     Object.assign(state, { active: tab, panel: undefined, completion: undefined });
-    if (tab.problem && tab.problem.code !== 'name_taken') this.rejoin(tab, tab.username);
+    void this.reader.toNew(tab);
     this.draw();
   }
 
@@ -127,7 +137,7 @@ export class App {
     const { tabs } = this.state;
     const at = tabs.indexOf(tab);
     this.state.tabs = tabs.filter((each) => each !== tab);
-    tab.joined?.history.close();
+    tab.end();
     this.#keepRooms();
     const next = this.state.tabs[Math.min(at, this.state.tabs.length - 1)];
     this.state.active = undefined;
@@ -148,7 +158,7 @@ export class App {
     this.#marks.flush();
     clearTimeout(this.#offline);
     this.#roomAsk.close();
-    for (const tab of this.state.tabs) tab.joined?.history.close();
+    for (const tab of this.state.tabs) tab.end();
     this.#screen?.close();
     void this.client.close().then(() => this.#isOver(0));
   }
@@ -163,36 +173,7 @@ export class App {
 
   /** Rows up, or down when it is less than zero. */
   scroll(by: number): void {
-    const { active, panel } = this.state;
-    if (panel) panel.scroll = Math.max(0, Math.min(panel.scroll - by, this.#composition?.mostScroll ?? 0));
-    else if (active?.joined) {
-      if (by > 0) active.joined.history.hold();
-      const anchor = timelineOf(this.state, this.size)?.moved(active.anchor, by);
-      if (anchor) active.anchor = anchor;
-      else this.toNewest();
-    }
-    this.draw();
-  }
-
-  /** As far down as is loaded, or all the way when that is the newest. */
-  toNewest({ whole = false } = {}): void {
-    const { active } = this.state;
-    if (!active?.joined) return;
-    const { history } = active.joined;
-    const last = history.chats.at(-1);
-    if (whole || history.isNewest || !last || last.state !== undefined) {
-      active.anchor = undefined;
-      history.follow();
-    } else active.anchor = { key: `${last.seq}`, seq: last.seq, below: 0 };
-    this.draw();
-  }
-
-  async toOldest(): Promise<void> {
-    const { active } = this.state;
-    if (!active?.joined || !(await active.joined.history.oldest())) return;
-    const [first] = active.chats;
-    if (first?.state === undefined && first) active.anchor = { key: `${first.seq}`, seq: first.seq, below: 0 };
-    this.draw();
+    this.reader.scroll(by, this.#composition?.mostScroll ?? 0);
   }
 
   readAll(): void {
@@ -209,25 +190,44 @@ export class App {
   }
 
   async #enter(tab: Tab, { create }: { create: boolean }): Promise<void> {
-    const unsent = tab.room?.timeline.chats.flatMap((chat) => (chat.state === 'failed' ? [chat.message] : [])) ?? [];
+    tab.end();
+    const unsent = this.#unsentOf(tab);
     const mark = await this.#marks.read(tab.id);
     try {
       const room = await this.client.join(tab.id, { username: tab.username, create });
-      if (!this.state.tabs.includes(tab)) return;
-      tab.begin(room);
-      this.#listenTo(tab, room);
-      // Where that is not known here, the server knows it of who is still a member.
-      tab.readTo = mark?.epoch === room.position.epoch ? mark.seq : room.position.seq - room.unread;
-      if (tab.unread.count > 0) tab.newAfter = tab.readTo;
-      for (const text of unsent) room.send(text);
-      if (!this.state.isFocused) room.setPresence('away');
-      void this.#learnNames(tab, room);
+      if (this.state.tabs.includes(tab)) this.#entered(tab, room, mark);
     } catch (error) {
-      const { code, message } = error as JoinError;
+      if (!(error instanceof JoinError)) throw error;
+      const { code, message } = error;
       if (code === 'closed') return;
+      // Under a name that is another's by now nothing is kept.
+      if (code === 'name_taken') tab.unsent.push(...unsent);
       tab.problem = { code, text: this.#problemText(tab, code, message) };
     }
     this.draw();
+  }
+
+  #entered(tab: Tab, room: Room, mark: Mark | undefined): void {
+    tab.begin(room, this.#listenTo(tab, room));
+    // Where that is not known here, the server knows it of who is still a member.
+    tab.readTo = mark?.epoch === room.position.epoch ? mark.seq : room.position.seq - room.unread;
+    if (tab.unread.count > 0) tab.newAfter = tab.readTo;
+    if (room.state === 'live') void this.reader.toNew(tab);
+    for (const text of tab.unsent.splice(0)) room.send(text);
+    if (!this.state.isFocused) room.setPresence('away');
+    void this.#learnNames(tab, room);
+  }
+
+  /** What the SDK has kept of an earlier life of this client. */
+  #unsentOf({ id, username }: Tab): string[] {
+    try {
+      const kept = JSON.parse(this.#profile.storage.getItem(`engawa:${this.#profile.server}:room:${id}`) ?? 'null') as Kept | null;
+      return kept?.username === username
+        ? (kept.outbox ?? []).flatMap(({ message }) => (typeof message === 'string' ? [message] : []))
+        : [];
+    } catch {
+      return [];
+    }
   }
 
   #problemText(tab: Tab, code: string, message: string): string {
@@ -244,24 +244,36 @@ export class App {
     this.draw();
   }
 
-  #listenTo(tab: Tab, room: Room): void {
-    const draw = () => this.draw();
-    room.on('change', draw);
-    room.on('entry', (entry) => {
-      tab.notes.told(entry, room.username);
-      tab.joined?.history.told(entry);
-      if ('chatSeq' in entry) tab.joined?.quotes.changed(entry.chatSeq);
-      if (entry.kind === 'add:member') tab.names.seen(entry.username);
-      if (entry.kind === 'add:member' || entry.kind === 'remove:member') this.#roomAsk.changed(tab);
-    });
-    room.on('presence', () => this.#roomAsk.changed(tab));
-    room.on('members', () => this.#roomAsk.changed(tab));
-    room.on('chat', (chat) => this.#heard(tab, room, chat));
-    room.on('reset', () => {
-      tab.reset();
-      if (tab === this.state.active) this.say(this.state.words.reset, 'warning');
-    });
-    room.on('ended', (ending) => this.#ended(tab, ending));
+  /** Returns what ends the listening. */
+  #listenTo(tab: Tab, room: Room): () => void {
+    const heed = [
+      room.on('change', () => this.draw()),
+      room.on('entry', (entry) => this.#told(tab, room, entry)),
+      room.on('state', (now) => {
+        if (now === 'live') void this.reader.toNew(tab);
+      }),
+      room.on('presence', () => this.#roomAsk.changed(tab)),
+      room.on('members', () => this.#roomAsk.changed(tab)),
+      room.on('chat', (chat) => this.#heard(tab, room, chat)),
+      room.on('reset', () => this.#reset(tab)),
+      room.on('ended', (ending) => this.#ended(tab, ending)),
+    ];
+    return () => {
+      for (const end of heed) end();
+    };
+  }
+
+  #told(tab: Tab, room: Room, entry: Missed): void {
+    tab.notes.told(entry, room.username);
+    tab.joined?.history.told(entry);
+    if ('chatSeq' in entry) tab.joined?.quotes.changed(entry.chatSeq);
+    if (entry.kind === 'add:member') tab.names.seen(entry.username);
+    if (entry.kind === 'add:member' || entry.kind === 'remove:member') this.#roomAsk.changed(tab);
+  }
+
+  #reset(tab: Tab): void {
+    tab.reset();
+    if (tab === this.state.active) this.say(this.state.words.reset, 'warning');
   }
 
   #heard(tab: Tab, room: Room, { username, message }: Chat): void {
@@ -314,13 +326,14 @@ export class App {
   /** What is on the screen is read: before it is drawn, when it is the newest, so that it is never counted. */
   readonly #view = (size: Size) => {
     const { active, panel, isFocused } = this.state;
-    const isSeen = isFocused && !panel && active?.room !== undefined;
+    // What was missed is looked at once it is all there.
+    const isSeen = isFocused && !panel && active?.room !== undefined && active.room.state !== 'catching up';
     if (isSeen && active.anchor === undefined && active.joined?.history.isNewest) this.#read(active, active.room, active.room.position.seq);
     const composition = compose(this.state, size);
     this.#composition = composition;
     if (isSeen && composition.shown) this.#read(active, active.room, composition.shown.lastSeen);
     this.#nameWindow();
-    this.#load(composition);
+    this.reader.load(composition);
     return composition.frame;
   };
 
@@ -338,21 +351,6 @@ export class App {
     const title = `${unread > 0 ? `(${mark}${unread}) ` : ''}${active ? `#${safeLine(active.id)} — ` : ''}Engawa`;
     if (title !== this.#title) this.#screen?.title(title);
     this.#title = title;
-  }
-
-  /** What is nearly in sight, and what is answered there. */
-  #load({ shown }: Composition): void {
-    const { active } = this.state;
-    if (!shown || !active?.joined || active.room?.state === 'ended') return;
-    const { history, quotes } = active.joined;
-    for (const seq of answeredIn(this.state, shown)) quotes.want(seq, history);
-    if (Date.now() - this.#failedAt < AGAIN_MS) return;
-    if (shown.above < AHEAD && history.hasOlder) void this.#loaded(history.older());
-    else if (!history.isNewest && shown.above + shown.rows.length + AHEAD > history.chats.length) void this.#loaded(history.newer());
-  }
-
-  async #loaded(loading: Promise<boolean>): Promise<void> {
-    if (!(await loading)) this.#failedAt = Date.now();
   }
 
   #keepRooms(): void {

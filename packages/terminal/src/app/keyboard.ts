@@ -95,10 +95,10 @@ export class Keyboard {
         this.#app.scroll(-page);
         return true;
       case 'oldest':
-        if (isEmpty) void this.#app.toOldest();
+        if (isEmpty) void this.#app.reader.toOldest();
         return isEmpty;
       case 'newest':
-        if (isEmpty) this.#app.toNewest({ whole: true });
+        if (isEmpty) this.#app.reader.toNewest({ whole: true });
         return isEmpty;
       case 'selectOlder':
         this.#host.select(-1);
@@ -137,7 +137,9 @@ export class Keyboard {
     const { state } = this.#app;
     const editor = editorOf(state);
     const before = editor.text;
-    editor.takes(key);
+    const isWhole = key.kind === 'text' ? editor.insert(key.text) : key.kind === 'paste' ? editor.paste(key.text) && !key.isCut : true;
+    if (!isWhole) this.#host.complain(this.#host.words.tooLong);
+    if (key.kind === 'key') editor.takes(key);
     if (editor.text === before) return;
     if (state.panel?.kind === 'rooms') state.panel.chosen = 0;
     if (purposeOf(state) !== 'chat' || !state.active) return;
@@ -149,7 +151,7 @@ export class Keyboard {
     const { state } = this.#app;
     const purpose = purposeOf(state);
     if (purpose === 'room') {
-      this.#joinTyped(this.#chosenRoom());
+      this.#joinTyped(state.field.text.startsWith('/') ? state.field.text : this.#chosenRoom());
       return;
     }
     if (purpose === 'name') {
@@ -158,6 +160,7 @@ export class Keyboard {
     }
     const { active } = state;
     const editor = editorOf(state);
+    if (editor.text === '' && this.#host.goToAnswered()) return;
     if (editor.text.trim() === '') return;
     if (active?.composing) {
       this.#composed(active);
@@ -202,7 +205,7 @@ export class Keyboard {
     }
     active.editor.submit();
     Object.assign(active, { newAfter: undefined, selected: undefined, search: undefined, composing: undefined });
-    this.#app.toNewest({ whole: true });
+    this.#app.reader.toNewest({ whole: true });
   }
 
   #composed(tab: Tab): void {
@@ -232,7 +235,7 @@ export class Keyboard {
     const name = field.text.trim();
     if (!active || name === '') return;
     field.submit();
-    this.#app.rejoin(active, name);
+    this.#app.joinAs(active, name);
   }
 
   #chosenRoom(): string {
@@ -324,7 +327,7 @@ export class Keyboard {
     else if (active?.problem?.code === 'name_taken') this.#app.close(active);
     else if (active?.composing) this.#host.escapeComposing();
     else if (active?.selected !== undefined || active?.search) Object.assign(active, { selected: undefined, search: undefined });
-    else this.#app.toNewest({ whole: true });
+    else this.#app.reader.toNewest({ whole: true });
   }
 
   #clear(): void {

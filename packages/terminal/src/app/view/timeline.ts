@@ -88,10 +88,9 @@ export class TimelineRows {
     return this.#anchorAt(this.#filled(by > 0 ? this.#up(from, by) : this.#down(from, -by)));
   }
 
-  /** With this chat's last row at some height of the screen. */
-  around(index: number): Anchor | undefined {
-    const end: Spot = { block: index, row: this.#block(index).length - 1 };
-    return this.#anchorAt(this.#filled(this.#down(end, Math.floor(this.#look.height / 3))));
+  /** With this chat, and what stands before it, at the top of the screen. */
+  startingAt(index: number): Anchor | undefined {
+    return this.#anchorAt(this.#filled(this.#down({ block: index, row: 0 }, this.#look.height - 1)));
   }
 
   /** Moved no more than it takes to see this chat. */
