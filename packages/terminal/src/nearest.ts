@@ -1,9 +1,14 @@
 /** What was probably meant, as the end of a sentence: `; did you mean "send"?`, or nothing when nothing is near. */
 export function nearest(typed: string, known: readonly string[]): string {
-  const ranked = known.map((name) => ({ name, distance: distanceOf(typed.slice(0, 64), name) })).sort((a, b) => a.distance - b.distance);
-  const [best] = ranked;
-  const isNear = best !== undefined && (best.distance <= Math.max(1, Math.floor(typed.length / 3)) || best.name.startsWith(typed));
-  return isNear && typed !== '' ? `; did you mean "${best.name}"?` : '';
+  const { name, distance } = closest(typed, known);
+  const isNear = distance <= Math.max(1, Math.floor(typed.length / 3)) || name.startsWith(typed);
+  return isNear && typed !== '' ? `; did you mean "${name}"?` : '';
+}
+
+/** The one that it takes the fewest letters to get to, however many those are; the first of several. */
+export function closest(typed: string, known: readonly string[]): { name: string; distance: number } {
+  const ranked = known.map((name) => ({ name, distance: distanceOf(typed.slice(0, 64), name) }));
+  return ranked.reduce((best, each) => (each.distance < best.distance ? each : best), { name: '', distance: Number.POSITIVE_INFINITY });
 }
 
 /** Letters to put in, leave out, replace, or swap with the next one. */

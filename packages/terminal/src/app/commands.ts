@@ -1,4 +1,5 @@
 import type { Chat, OutgoingChat, Refused, Room } from '@engawa/client';
+import { closest } from '../nearest.ts';
 import { safeLine } from '../text/safe.ts';
 import type { Words } from '../words/words.ts';
 import { emojiOf } from './emoji.ts';
@@ -83,26 +84,9 @@ export function read(text: string, known: readonly Command[] = commands): Typed 
   if (text.startsWith('//')) return { kind: 'chat', text: text.slice(1) };
   const [, name = '', rest = ''] = /^\/(\S*)\s*(.*)$/s.exec(text) ?? [];
   const command = known.find((each) => each.name === name.toLowerCase());
-  return command ? { kind: 'command', command, rest: rest.trim() } : { kind: 'unknown', name, nearest: nearestTo(name, known) };
-}
-
-function nearestTo(name: string, known: readonly Command[]): string {
-  const far = known.map((each) => ({ name: each.name, distance: distance(name.slice(0, 20).toLowerCase(), each.name) }));
-  return far.reduce((nearest, each) => (each.distance < nearest.distance ? each : nearest)).name;
-}
-
-/** How many letters have to be put in, left out or replaced. */
-function distance(one: string, other: string): number {
-  let row = Array.from({ length: other.length + 1 }, (_, at) => at);
-  for (let at = 1; at <= one.length; at += 1) {
-    const next = [at];
-    for (let to = 1; to <= other.length; to += 1) {
-      const replaced = (row[to - 1] ?? 0) + (one[at - 1] === other[to - 1] ? 0 : 1);
-      next.push(Math.min(replaced, (row[to] ?? 0) + 1, (next[to - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[other.length] ?? 0;
+  if (command) return { kind: 'command', command, rest: rest.trim() };
+  const names = known.map((each) => each.name);
+  return { kind: 'unknown', name, nearest: closest(name.toLowerCase(), names).name };
 }
 
 function join(host: ScreenHost, rest: string): void {
