@@ -19,7 +19,7 @@ export type RoomState = 'joining' | 'live' | 'catching up' | 'offline' | 'ended'
 
 /** Why a room is over. */
 export interface Ending {
-  /** `refused`: it could not be joined (again), and `error` says why. `closed`: the client was closed. */
+  /** `refused`: it could not be joined (again), and `error` says why. `closed`: it was closed, or the client was. */
   reason: 'left' | 'removed' | 'deleted' | 'refused' | 'closed';
   /** Who removed one, or deleted the room; not known when one was away. */
   by?: string;

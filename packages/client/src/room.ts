@@ -190,6 +190,14 @@ export class Room {
     return this.#parts.follower.leave({ roomId: this.id, username: this.username, clientId: newClientId() });
   }
 
+  /**
+   * Follows the room no more, and stays a member as who drops does. What was not sent, and where one was, is kept in the
+   * storage, for the next `join`.
+   */
+  close(): void {
+    this.#parts.follower.end({ reason: 'closed' });
+  }
+
   /** For the owner: the room is gone, with all that was said in it. */
   async deleteRoom(): Promise<Result<'delete:room'>> {
     const result = await this.#command('delete:room', {});

@@ -71,6 +71,28 @@ test.each([
   expect(errors).toEqual(['storage_failed']);
 });
 
+test('a room that is closed is followed no more, leaves nobody, and goes on where it was when it is joined again', async () => {
+  const hall = new Hall();
+  const client = newClient(hall, { storage: memory() });
+  const { room, told } = await joined(client);
+  hall.drop();
+  const sent = room.send('kept for later');
+  room.close();
+  expect([room.state, room.ending, client.rooms]).toEqual(['ended', { reason: 'closed' }, []]);
+  expect(await sent.settled).toMatchObject({ ok: false, error: { code: 'closed' } });
+  const before = [...told.seqs];
+  hall.open();
+  await pass(10_000);
+  expect(hall.asksOf('remove:member')).toEqual([]);
+  expect(hall.asksOf('create:chat')).toEqual([]);
+  expect(told.seqs).toEqual(before);
+  const joining = client.join(ROOM, { username: 'aya' });
+  await pass(1_000);
+  expect(await joining).not.toBe(room);
+  await pass(1_000);
+  expect(hall.asksOf('create:chat')).toMatchObject([{ message: 'kept for later' }]);
+});
+
 test('a slow storage is written in order, and before a chat is asked', async () => {
   const hall = new Hall();
   const { kept, ...fast } = memory();

@@ -73,6 +73,7 @@ export class Tab {
   /** Nothing of the room is heard any more. */
   end(): void {
     this.joined?.unlisten();
+    this.joined?.room.close();
     this.joined?.history.close();
     Object.assign(this, { joined: undefined, problem: undefined, anchor: undefined, selected: undefined, search: undefined });
   }
