@@ -27,10 +27,11 @@ export function statusRow(state: State, columns: number): Row {
   const others = state.tabs.filter((tab) => tab !== active);
   const unread = others.reduce((sum, tab) => sum + tab.unread.count, 0);
   const isMentioned = others.some((tab) => tab.unread.mentions > 0);
-  const elsewhere: Span[] =
-    unread > 0 ? [{ text: `${isMentioned ? '@ ' : ''}${words.unreadElsewhere(unread)} · `, ink: isMentioned ? 'mention' : 'accent' }] : [];
+  const news: Ink = isMentioned ? 'mention' : 'accent';
+  const elsewhere: Row = unread > 0 ? [{ text: `${isMentioned ? '@ ' : ''}${words.unreadElsewhere(unread)} `, ink: news }] : [];
+  const before: Row = unread > 0 ? [...elsewhere, { text: '· ' }] : [];
   const me = fitted(safeLine(active?.username ?? state.username), 20);
-  const rights: Row[] = [[...elsewhere, { text: `${me} · ${words.helpHint} ` }], [...elsewhere, { text: `${me} ` }], elsewhere, []];
+  const rights: Row[] = [[...before, { text: `${me} · ${words.helpHint} ` }], [...before, { text: `${me} ` }], elsewhere, []];
   const right = rights.find((each) => widthOf(left) + widthOf(each) < columns) ?? [];
   return ends(left, right, columns, 'bar');
 }
