@@ -32,6 +32,7 @@ export class Connection {
   #opening: ReturnType<typeof setTimeout> | undefined;
   #returnAt: number | undefined;
   #waiting: (() => void)[] = [];
+  readonly #lines = new Map<EventName, Promise<void>>();
 
   constructor(url: string, link: LinkFactory, listeners: Listeners) {
     this.#listeners = listeners;
@@ -99,6 +100,23 @@ export class Connection {
       if (answer && (answer.ok || !answer.error.retryable)) return answer;
       await this.sleeper.sleep(answer?.error.retryAfter ?? backoff(attempt));
     }
+  }
+
+  /**
+   * Who is asked to slow down waits in line with the others of this event: else all would ask again at the same time, and
+   * again. Resolves when those before have left, with what leaves.
+   */
+  async inLine(event: EventName): Promise<() => void> {
+    const before = this.#lines.get(event);
+    let leave = (): void => undefined;
+    this.#lines.set(
+      event,
+      new Promise<void>((resolve) => {
+        leave = resolve;
+      }),
+    );
+    await before;
+    return leave;
   }
 
   /** Or closed. */

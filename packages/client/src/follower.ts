@@ -412,15 +412,22 @@ export class Follower implements Behind {
   /** Nothing when the connection went: whatever it was, it begins again with the next. */
   async #askWhileUp<E extends EventName>(event: E, payload: Ask<E>): Promise<Answer<E> | undefined> {
     const { number } = this.#connection;
-    for (let attempt = 0; !this.#ending; attempt += 1) {
-      const answer = await this.#connection.ask(event, payload);
-      if (number !== this.#connection.number) return undefined;
-      if (answer && (answer.ok || !answer.error.retryable)) return answer;
-      if (answer) this.#listeners.delayed(answer.error);
-      await this.#connection.sleeper.sleep(answer?.error.retryAfter ?? backoff(attempt));
-      if (number !== this.#connection.number) return undefined;
+    let leave: (() => void) | undefined;
+    try {
+      for (let attempt = 0; !this.#ending; attempt += 1) {
+        const answer = await this.#connection.ask(event, payload);
+        if (number !== this.#connection.number) return undefined;
+        if (answer && (answer.ok || !answer.error.retryable)) return answer;
+        if (answer) this.#listeners.delayed(answer.error);
+        if (answer?.error.code === 'rate_limited') leave ??= await this.#connection.inLine(event);
+        if (number !== this.#connection.number) return undefined;
+        await this.#connection.sleeper.sleep(answer?.error.retryAfter ?? backoff(attempt));
+        if (number !== this.#connection.number) return undefined;
+      }
+      return undefined;
+    } finally {
+      leave?.();
     }
-    return undefined;
   }
 
   #become(state: RoomState): void {

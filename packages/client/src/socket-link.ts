@@ -2,6 +2,8 @@ import type { WireError } from '@engawa/protocol';
 import { io, type Socket } from 'socket.io-client';
 import { type Link, type LinkAuth, LinkError, type LinkFactory, type LinkListeners } from './link.ts';
 
+const GOODBYE_MS = 1_000;
+
 interface Delays {
   /** Before it is tried again: for the first time, and at most; by chance anything up to twice that. */
   firstMs: number;
@@ -17,6 +19,16 @@ export const socketLinkWith =
     new SocketLink(url, listeners, delays);
 
 export const socketLink = socketLinkWith({ firstMs: 500, lastMs: 5_000, openMs: 10_000 });
+
+/** A WebSocket as Node has it, not browsers. */
+interface Ended {
+  terminate?: () => void;
+}
+
+/** The other end may be gone: Node would wait for its goodbye for half a minute, and not end before. Where it answers, nobody waits. */
+function endSoon(ws: Ended | undefined): void {
+  if (ws?.terminate) setTimeout(() => ws.terminate?.(), GOODBYE_MS).unref();
+}
 
 class SocketLink implements Link {
   readonly #socket: Socket;
@@ -51,7 +63,10 @@ class SocketLink implements Link {
 
   close(): void {
     clearTimeout(this.#again);
+    // There is none before it was opened, whatever its type says.
+    const engine = this.#socket.io.engine as unknown as { transport: { ws?: Ended } } | undefined;
     this.#socket.disconnect();
+    endSoon(engine?.transport.ws);
   }
 
   async ask(event: string, payload: object, timeoutMs: number): Promise<unknown> {

@@ -92,6 +92,60 @@ test('a slow storage is written in order, and before a chat is asked', async () 
   expect(JSON.parse(kept[KEY] ?? '')).toMatchObject({ outbox: [], position: { seq: 2 } });
 });
 
+test('a client is closed when a slow storage has written all', async () => {
+  const hall = new Hall();
+  const { kept, ...fast } = memory();
+  const slow = {
+    ...fast,
+    async setItem(key: string, value: string): Promise<void> {
+      await new Promise((done) => setTimeout(done, 100));
+      kept[key] = value;
+    },
+  };
+  const client = newClient(hall, { storage: slow });
+  const joining = client.join(ROOM, { username: 'aya' });
+  await pass(1_000);
+  const room = await joining;
+  hall.drop();
+  room.send('one');
+  await pass(50);
+  room.send('two');
+  let isClosed = false;
+  void client.close().then(() => (isClosed = true));
+  expect(client.state).toBe('closed');
+  await pass(149);
+  expect(isClosed).toBe(false);
+  await pass(1);
+  expect(isClosed).toBe(true);
+  expect(JSON.parse(kept[KEY] ?? '')).toMatchObject({ outbox: [{ message: 'one' }, { message: 'two' }] });
+});
+
+test('the rooms are listed as soon as there is a connection, over as many as it takes, or never', async () => {
+  const hall = new Hall();
+  hall.isOpen = false;
+  const client = newClient(hall);
+  hall.fail('list:rooms', { code: 'rate_limited', retryable: true, retryAfter: 3_000 });
+  hall.fail('list:rooms', 'lost');
+  hall.fail('list:rooms', { rooms: [{ roomId: 'b' }], more: true });
+  const listing = client.listRooms({ after: 'a', limit: 1 });
+  await pass(60_000);
+  expect(hall.asksOf('list:rooms')).toEqual([]);
+  hall.open();
+  await pass(30_000);
+  expect(await listing).toEqual({ ok: true, rooms: [{ roomId: 'b' }], more: true });
+  expect(hall.asksOf('list:rooms')).toEqual(Array.from({ length: 3 }, () => ({ after: 'a', limit: 1 })));
+
+  hall.fail('list:rooms', { code: 'invalid_payload' });
+  const refused = client.listRooms({ limit: 0 });
+  await pass();
+  expect(await refused).toMatchObject({ ok: false, error: { code: 'invalid_payload' } });
+  hall.drop();
+  const late = client.listRooms();
+  void client.close();
+  expect(await late).toMatchObject({ ok: false, error: { code: 'closed' } });
+  expect(await client.listRooms()).toMatchObject({ ok: false, error: { code: 'closed' } });
+});
+
 test('a position is written only after the listeners were told, a few times a second, and at the close', async () => {
   const hall = new Hall();
   const storage = memory();

@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from 'vitest';
 import { OUTBOX_BYTES, OUTBOX_CHATS } from '#outbox.js';
 import { joined, memory, messages, newClient, ownTime, pass } from './helpers/clients.ts';
 import { Hall } from './helpers/hall.ts';
-import { ROOM } from './helpers/log.ts';
+import { Log, ROOM } from './helpers/log.ts';
 
 beforeEach(ownTime);
 
@@ -209,6 +209,55 @@ test('what was not sent outlives its client, is written down before it is asked,
   expect(messages(again)).toEqual(['survives']);
   expect(hall.log?.entries.filter(({ kind }) => kind === 'create:chat')).toHaveLength(1);
   expect(JSON.parse(storage.kept[`engawa:http://hall:room:${ROOM}`] ?? '')).toMatchObject({ outbox: [] });
+});
+
+test('a reply says what it answers while it is on its way, in every try, after a reload, and in the room', async () => {
+  const hall = new Hall();
+  const storage = memory();
+  const first = newClient(hall, { storage });
+  const { room } = await joined(first);
+  const { seq } = hall.tell({ kind: 'create:chat', by: 'ben', message: 'tea?' });
+  hall.drop();
+  const sent = room.send('gladly', { replyTo: seq });
+  room.send('plain');
+  expect(sent.replyTo).toBe(seq);
+  expect(room.timeline.chats.slice(1)).toMatchObject([
+    { replyTo: seq, state: 'sending' },
+    { replyTo: undefined, state: 'sending' },
+  ]);
+  await pass();
+  void first.close();
+  hall.fail('create:chat', 'lost');
+  hall.open();
+  const { room: again } = await joined(newClient(hall, { storage }));
+  await pass(1_000);
+  hall.open();
+  await pass(20_000);
+  const asks = hall.asksOf('create:chat').filter(({ message }) => message === 'gladly');
+  expect(asks.map(({ clientId, replyTo }) => ({ clientId, replyTo }))).toEqual([
+    { clientId: sent.clientId, replyTo: seq },
+    { clientId: sent.clientId, replyTo: seq },
+  ]);
+  expect(again.timeline.chats.map(({ message, replyTo }) => ({ message, replyTo }))).toEqual([
+    { message: 'tea?', replyTo: undefined },
+    { message: 'gladly', replyTo: seq },
+    { message: 'plain', replyTo: undefined },
+  ]);
+});
+
+test('a reply that waits while the log becomes another one answers no chat of that one', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  const { seq } = hall.tell({ kind: 'create:chat', by: 'ben', message: 'tea?' });
+  hall.drop();
+  const sent = room.send('gladly', { replyTo: seq });
+  hall.log = new Log('e2');
+  for (const message of ['something', 'else']) hall.log.add({ kind: 'create:chat', by: 'ben', message });
+  hall.open();
+  await pass(1_000);
+  expect(sent).toMatchObject({ state: 'sent', replyTo: undefined });
+  expect(messages(room)).toEqual(['something', 'else', 'gladly']);
+  expect(hall.asksOf('create:chat')).toEqual([expect.not.objectContaining({ replyTo: seq })]);
 });
 
 test('a leave whose answer is lost is a leave', async () => {

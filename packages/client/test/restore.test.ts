@@ -31,7 +31,8 @@ test('after a restore clients load anew, and what the backup lacks of theirs is 
   const { epoch } = room.position;
 
   await copyOf(join(folder, 'engawa.db'), backup);
-  for (const word of ['lost 1', 'lost 2']) await room.send(word).settled;
+  const replyTo = room.position.seq;
+  for (const word of ['lost 1', 'lost 2']) await room.send(word, { replyTo }).settled;
   await until(() => his.timeline.chats.length === 3, 'he heard all');
   await first.stop();
   await first.store.close();
@@ -48,6 +49,8 @@ test('after a restore clients load anew, and what the backup lacks of theirs is 
   const messages = ({ timeline }: typeof room) => timeline.chats.map(({ message }) => message);
   expect(messages(his)).toEqual(['in the backup', 'lost 1', 'lost 2']);
   expect(messages(room)).toEqual(messages(his));
+  // The seq may be that of another chat now.
+  expect(his.timeline.chats.map((chat) => chat.replyTo)).toEqual([undefined, undefined, undefined]);
   expect(resets).toEqual(['reset']);
   expect(room.position.epoch).not.toBe(epoch);
   expect(isSameRoom(room.position.epoch, epoch)).toBe(true);

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { type MemberValue, memberKey } from '#chat/keys.js';
 import { lapse as lapseOf } from '#chat/members.js';
-import { ask, askAnything, connect, done, heard, hearing, newClient, refused, startServer } from './helpers/server.ts';
+import { ask, askAnything, connect, done, heard, hearing, newClient, refused, startServer, until } from './helpers/server.ts';
 import { stores } from './helpers/stores.ts';
 
 const roomId = 'veranda';
@@ -101,6 +101,7 @@ describe.each(stores)('on the %s store', (_, open) => {
     const edited = await answered(seq, 'c-2');
     const edit = await done(ben, 'update:chat', { roomId, username: 'ben', chatSeq: edited, message: 'now' });
     await done(ben, 'update:chat', { roomId, username: 'ben', chatSeq: edited, message: 'now!' });
+    await until(() => told.length === 3, 'she hears all');
     expect(told).toMatchObject([{ seq }, { seq: reply, replyTo: seq, clientId: 'c-1' }, { seq: edited, replyTo: seq }]);
     expect(await chatsOf(aya)).toMatchObject([{ seq }, { seq: reply, replyTo: seq }, { seq: edited, message: 'now!', replyTo: seq }]);
     const { rooms } = await done(aya, 'resume:rooms', { rooms: [{ roomId, username: 'aya', epoch, seq, id: id ?? null }] });

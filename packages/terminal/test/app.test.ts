@@ -266,6 +266,15 @@ test('what waits is counted, what is refused says why, and can be sent again or 
   server.start();
   await app.shows('● connected');
   await app.hides('○');
+  app.client.rooms[0]?.send('x'.repeat(4_001));
+  await app.shows('✗ not sent: ');
+  enter(app, '/retry');
+  await app.hides('✗ not sent: ');
+  await app.shows('✗ not sent: ');
+  enter(app, '/discard');
+  await app.hides('xxx');
+  enter(app, '/discard');
+  await app.shows('Nothing has failed.');
 });
 
 test('tab completes commands, names, rooms and emoji', async () => {
@@ -347,4 +356,55 @@ test('a click selects a chat or opens a room, and the wheel scrolls', async () =
   await app.shows('› #garden');
   app.key({ kind: 'mouse', action: 'press', at: { column: 5, row: app.rows().findIndex((each) => each.startsWith('  #veranda')) } });
   await app.shows('› #veranda');
+});
+
+test('from an answer one goes to what it answers, however far back that is', async () => {
+  const server = await startServer({ limits: 'off' });
+  const { room } = await join(server, 'veranda', 'ben');
+  const question = await said(room, 'the question');
+  for (let each = 0; each < 200; each += 1) await said(room, `chat ${each}.`);
+  await said(room, 'the answer', question);
+  const app = openApp(server, { room: 'veranda', maxChats: 60 });
+  await app.shows('↪ ben: the question');
+  app.press('alt+up');
+  await app.shows('Enter: what it answers');
+  app.press('enter');
+  await app.shows('ben │ the question');
+  app.press('escape');
+  app.press('escape');
+  await app.shows('the answer');
+});
+
+test('who was removed is told, and comes back only when he says so', async () => {
+  const server = newServer();
+  const owner = await join(server, 'veranda', 'ben');
+  const app = openApp(server, { room: 'veranda' });
+  await app.shows('2 here');
+  await owner.room.remove('aya');
+  await app.shows('ben removed you. /close takes it away, /join comes back.');
+  enter(app, 'hello?');
+  await app.shows('› hello?');
+  app.press('ctrl+u');
+  enter(app, '/join veranda');
+  await app.shows('2 here');
+  await app.hides('removed you');
+});
+
+test('somebody who takes a room off the list and opens it again hears each chat once', async () => {
+  const server = newServer();
+  const { room } = await join(server, 'veranda', 'ben');
+  const app = openApp(server, { room: 'veranda', lastRooms: ['veranda'] });
+  await app.shows('2 here');
+  enter(app, '/close');
+  await app.shows('Join or open a room');
+  app.type('veranda');
+  app.press('enter');
+  await app.shows('2 here');
+  enter(app, '/join');
+  app.type('garden');
+  app.press('enter');
+  await app.shows('› #garden');
+  await said(room, 'aya?');
+  await app.shows('@1');
+  expect(app.screen.bells).toBe(1);
 });

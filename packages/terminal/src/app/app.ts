@@ -1,4 +1,4 @@
-import type { Chat, Client, Ending, JoinError, Room } from '@engawa/client';
+import type { Chat, Client, Ending, JoinError, Missed, Room } from '@engawa/client';
 import { Editor } from '../input/editor.ts';
 import type { Profile } from '../profile/profile.ts';
 import type { Size } from '../screen/frame.ts';
@@ -10,6 +10,7 @@ import { ReadMarks } from './read-marks.ts';
 import { RoomAsk } from './room-ask.ts';
 import type { State } from './state.ts';
 import { Tab } from './tab.ts';
+import { keyOf } from './view/timeline.ts';
 import { answeredIn, type Composition, compose, timelineOf } from './view/view.ts';
 
 export interface AppOptions {
@@ -103,14 +104,17 @@ export class App {
 
   /** Goes to the room, joining it when it is not open yet. */
   join(id: string): void {
-    this.activate(this.state.tabs.find((tab) => tab.id === id) ?? this.#add(id, { create: true }));
+    const open = this.state.tabs.find((tab) => tab.id === id);
+    // Once more, when it was refused or has ended.
+    if (open?.problem && open.problem.code !== 'name_taken') void this.#enter(open, { create: true });
+    this.activate(open ?? this.#add(id, { create: true }));
   }
 
-  /** Once more, when it was refused or has ended. */
-  rejoin(tab: Tab, username: string): void {
+  /** Under another name than one that is taken; with what could not be sent under that one. */
+  joinAs(tab: Tab, username: string): void {
+    const unsent = tab.room?.timeline.chats.flatMap((chat) => (chat.state === 'failed' ? [chat.message] : []));
     tab.username = username;
-    tab.problem = undefined;
-    void this.#enter(tab, { create: true });
+    void this.#enter(tab, { create: true, unsent });
   }
 
   activate(tab: Tab): void {
@@ -118,7 +122,6 @@ export class App {
     if (state.active && state.active !== tab) state.active.newAfter = undefined;
     if (state.active !== tab) tab.newAfter = tab.unread.count > 0 ? tab.readTo : undefined;
     Object.assign(state, { active: tab, panel: undefined, completion: undefined });
-    if (tab.problem && tab.problem.code !== 'name_taken') this.rejoin(tab, tab.username);
     this.draw();
   }
 
@@ -127,7 +130,7 @@ export class App {
     const { tabs } = this.state;
     const at = tabs.indexOf(tab);
     this.state.tabs = tabs.filter((each) => each !== tab);
-    tab.joined?.history.close();
+    tab.end();
     this.#keepRooms();
     const next = this.state.tabs[Math.min(at, this.state.tabs.length - 1)];
     this.state.active = undefined;
@@ -148,7 +151,7 @@ export class App {
     this.#marks.flush();
     clearTimeout(this.#offline);
     this.#roomAsk.close();
-    for (const tab of this.state.tabs) tab.joined?.history.close();
+    for (const tab of this.state.tabs) tab.end();
     this.#screen?.close();
     void this.client.close().then(() => this.#isOver(0));
   }
@@ -195,6 +198,29 @@ export class App {
     this.draw();
   }
 
+  /** To a chat that may be far from what is loaded. */
+  async goTo(seq: number): Promise<void> {
+    const { active } = this.state;
+    if (!active?.joined) return;
+    const at = () => active.chats.findIndex((chat) => chat.state === undefined && chat.seq === seq);
+    if (at() < 0) await active.joined.history.around(seq);
+    if (active !== this.state.active) return;
+    if (at() < 0) this.say(this.state.words.historyFailed, 'warning');
+    else this.reveal(at());
+  }
+
+  /** Selects a chat of those that are loaded, and scrolls as far as it takes to see it. */
+  reveal(index: number): void {
+    const { active } = this.state;
+    const chat = active?.chats[index];
+    if (!active?.joined || !chat) return;
+    active.selected = keyOf(chat);
+    active.anchor = timelineOf(this.state, this.size)?.revealing(active.anchor, index);
+    if (active.anchor) active.joined.history.hold();
+    else this.toNewest();
+    this.draw();
+  }
+
   readAll(): void {
     for (const tab of this.state.tabs) if (tab.room) this.#read(tab, tab.room, tab.room.position.seq);
     this.draw();
@@ -208,14 +234,13 @@ export class App {
     return tab;
   }
 
-  async #enter(tab: Tab, { create }: { create: boolean }): Promise<void> {
-    const unsent = tab.room?.timeline.chats.flatMap((chat) => (chat.state === 'failed' ? [chat.message] : [])) ?? [];
+  async #enter(tab: Tab, { create, unsent = [] }: { create: boolean; unsent?: string[] | undefined }): Promise<void> {
+    tab.end();
     const mark = await this.#marks.read(tab.id);
     try {
       const room = await this.client.join(tab.id, { username: tab.username, create });
       if (!this.state.tabs.includes(tab)) return;
-      tab.begin(room);
-      this.#listenTo(tab, room);
+      tab.begin(room, this.#listenTo(tab, room));
       // Where that is not known here, the server knows it of who is still a member.
       tab.readTo = mark?.epoch === room.position.epoch ? mark.seq : room.position.seq - room.unread;
       if (tab.unread.count > 0) tab.newAfter = tab.readTo;
@@ -244,24 +269,33 @@ export class App {
     this.draw();
   }
 
-  #listenTo(tab: Tab, room: Room): void {
-    const draw = () => this.draw();
-    room.on('change', draw);
-    room.on('entry', (entry) => {
-      tab.notes.told(entry, room.username);
-      tab.joined?.history.told(entry);
-      if ('chatSeq' in entry) tab.joined?.quotes.changed(entry.chatSeq);
-      if (entry.kind === 'add:member') tab.names.seen(entry.username);
-      if (entry.kind === 'add:member' || entry.kind === 'remove:member') this.#roomAsk.changed(tab);
-    });
-    room.on('presence', () => this.#roomAsk.changed(tab));
-    room.on('members', () => this.#roomAsk.changed(tab));
-    room.on('chat', (chat) => this.#heard(tab, room, chat));
-    room.on('reset', () => {
-      tab.reset();
-      if (tab === this.state.active) this.say(this.state.words.reset, 'warning');
-    });
-    room.on('ended', (ending) => this.#ended(tab, ending));
+  /** Returns what ends the listening. */
+  #listenTo(tab: Tab, room: Room): () => void {
+    const heed = [
+      room.on('change', () => this.draw()),
+      room.on('entry', (entry) => this.#told(tab, room, entry)),
+      room.on('presence', () => this.#roomAsk.changed(tab)),
+      room.on('members', () => this.#roomAsk.changed(tab)),
+      room.on('chat', (chat) => this.#heard(tab, room, chat)),
+      room.on('reset', () => this.#reset(tab)),
+      room.on('ended', (ending) => this.#ended(tab, ending)),
+    ];
+    return () => {
+      for (const end of heed) end();
+    };
+  }
+
+  #told(tab: Tab, room: Room, entry: Missed): void {
+    tab.notes.told(entry, room.username);
+    tab.joined?.history.told(entry);
+    if ('chatSeq' in entry) tab.joined?.quotes.changed(entry.chatSeq);
+    if (entry.kind === 'add:member') tab.names.seen(entry.username);
+    if (entry.kind === 'add:member' || entry.kind === 'remove:member') this.#roomAsk.changed(tab);
+  }
+
+  #reset(tab: Tab): void {
+    tab.reset();
+    if (tab === this.state.active) this.say(this.state.words.reset, 'warning');
   }
 
   #heard(tab: Tab, room: Room, { username, message }: Chat): void {

@@ -3,8 +3,8 @@ import { safeLine } from '../text/safe.ts';
 import type { App } from './app.ts';
 import type { ScreenHost } from './commands.ts';
 import { indexOfSeq, isTold } from './history-window.ts';
+import { replyTo } from './view/chat-rows.ts';
 import { keyOf } from './view/timeline.ts';
-import { timelineOf } from './view/view.ts';
 
 /** What commands do on the screen. */
 export class AppHost implements ScreenHost {
@@ -164,14 +164,13 @@ export class AppHost implements ScreenHost {
   }
 
   #reveal(chat: ShownChat): void {
-    const tab = this.#tab;
-    if (!tab?.joined) return;
-    tab.selected = keyOf(chat);
-    const before = timelineOf(this.#app.state, this.#app.size);
-    const anchor = before?.revealing(tab.anchor, tab.chats.indexOf(chat));
-    if (anchor) tab.joined.history.hold();
-    tab.anchor = anchor;
-    if (!anchor) this.#app.toNewest();
-    this.#app.draw();
+    this.#app.reveal(this.#tab?.chats.indexOf(chat) ?? -1);
+  }
+
+  /** To the chat that the selected one answers; false when it answers none. */
+  goToAnswered(): boolean {
+    const answered = this.#selected && replyTo(this.#selected);
+    if (answered !== undefined) void this.#app.goTo(answered);
+    return answered !== undefined;
   }
 }

@@ -137,7 +137,9 @@ export class Keyboard {
     const { state } = this.#app;
     const editor = editorOf(state);
     const before = editor.text;
-    editor.takes(key);
+    const isWhole = key.kind === 'text' ? editor.insert(key.text) : key.kind === 'paste' ? editor.paste(key.text) && !key.isCut : true;
+    if (!isWhole) this.#host.complain(this.#host.words.tooLong);
+    if (key.kind === 'key') editor.takes(key);
     if (editor.text === before) return;
     if (state.panel?.kind === 'rooms') state.panel.chosen = 0;
     if (purposeOf(state) !== 'chat' || !state.active) return;
@@ -149,7 +151,7 @@ export class Keyboard {
     const { state } = this.#app;
     const purpose = purposeOf(state);
     if (purpose === 'room') {
-      this.#joinTyped(this.#chosenRoom());
+      this.#joinTyped(state.field.text.startsWith('/') ? state.field.text : this.#chosenRoom());
       return;
     }
     if (purpose === 'name') {
@@ -158,6 +160,7 @@ export class Keyboard {
     }
     const { active } = state;
     const editor = editorOf(state);
+    if (editor.text === '' && this.#host.goToAnswered()) return;
     if (editor.text.trim() === '') return;
     if (active?.composing) {
       this.#composed(active);
@@ -232,7 +235,7 @@ export class Keyboard {
     const name = field.text.trim();
     if (!active || name === '') return;
     field.submit();
-    this.#app.rejoin(active, name);
+    this.#app.joinAs(active, name);
   }
 
   #chosenRoom(): string {

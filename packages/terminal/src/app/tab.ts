@@ -33,7 +33,7 @@ export class Tab {
   readonly notes = new Notes();
   readonly #changed: () => void;
   /** Nothing until it is joined. */
-  joined: { room: Room; history: HistoryWindow; quotes: Quotes } | undefined;
+  joined: { room: Room; history: HistoryWindow; quotes: Quotes; unlisten: () => void } | undefined;
   /** Why it could not be joined, or is over; `name_taken` asks for another name. */
   problem: { code: string; text: string } | undefined;
   /** Nothing while the newest is looked at. */
@@ -61,13 +61,18 @@ export class Tab {
     return this.joined?.history.chats ?? [];
   }
 
-  begin(room: Room): void {
-    this.joined?.history.close();
+  begin(room: Room, unlisten: () => void): void {
     this.username = room.username;
-    this.joined = { room, history: new HistoryWindow(room, this.#changed), quotes: new Quotes(room, this.#changed) };
-    this.problem = undefined;
+    this.joined = { room, history: new HistoryWindow(room, this.#changed), quotes: new Quotes(room, this.#changed), unlisten };
     for (const { username } of room.timeline.chats) this.names.seen(username);
     this.names.seen(room.username);
+  }
+
+  /** Nothing of the room is heard any more. */
+  end(): void {
+    this.joined?.unlisten();
+    this.joined?.history.close();
+    Object.assign(this, { joined: undefined, problem: undefined, anchor: undefined, selected: undefined, search: undefined });
   }
 
   /** The chats are others than before. */

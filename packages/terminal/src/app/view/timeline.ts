@@ -88,12 +88,6 @@ export class TimelineRows {
     return this.#anchorAt(this.#filled(by > 0 ? this.#up(from, by) : this.#down(from, -by)));
   }
 
-  /** With this chat's last row at some height of the screen. */
-  around(index: number): Anchor | undefined {
-    const end: Spot = { block: index, row: this.#block(index).length - 1 };
-    return this.#anchorAt(this.#filled(this.#down(end, Math.floor(this.#look.height / 3))));
-  }
-
   /** Moved no more than it takes to see this chat. */
   revealing(anchor: Anchor | undefined, index: number): Anchor | undefined {
     const bottom = this.#filled(this.#spotOf(anchor));

@@ -1,0 +1,64 @@
+/** Programs that end: nothing of a closed client keeps Node alive. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { expect, onTestFinished, test } from 'vitest';
+import { newFolder } from '../../server/test/helpers/server.ts';
+import { within } from '../../server/test/helpers/waiting.ts';
+import { ServerProcess } from './helpers/server-process.ts';
+
+const SDK = fileURLToPath(new URL('../dist/index.js', import.meta.url));
+/** Less than any wait of the SDK and of what is beneath it, but for the goodbye. */
+const SOON_MS = 4_000;
+
+/** A program that does something with a client, and closes it when it is told to. */
+async function start(url: string, course: string): Promise<{ endsSoon: () => Promise<void> }> {
+  const program = `
+    import { once } from 'node:events';
+    import { connect } from ${JSON.stringify(SDK)};
+    const client = connect(${JSON.stringify(url)});
+    ${course}
+    console.log('ready');
+    await once(process.stdin, 'data');
+    process.stdin.destroy();
+    await client.close();
+    console.log('closed');`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: ['pipe', 'pipe', 'inherit'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  let said = '';
+  child.stdout.on('data', (text: Buffer) => {
+    said += String(text);
+  });
+  await within(once(child.stdout, 'data'), 'a program to be ready');
+  return {
+    async endsSoon() {
+      child.stdin.write('close');
+      const [code] = (await within(once(child, 'exit'), 'a program to end', SOON_MS)) as [number];
+      expect([code, said]).toEqual([0, 'ready\nclosed\n']);
+    },
+  };
+}
+
+const IN_A_ROOM = `
+  const room = await client.join('veranda', { username: 'aya', create: true });
+  await room.send('hello').settled;
+  room.typing();
+  room.markRead();
+  room.send('on its way');`;
+
+test.each([
+  ['before it is connected', ''],
+  ['in a room, with a chat on its way', IN_A_ROOM],
+])('a program ends that closes its client %s', async (_, course) => {
+  const server = await ServerProcess.start(newFolder());
+  await (await start(server.url, course)).endsSoon();
+});
+
+test('also when the server answers no more, or is gone', async () => {
+  const server = await ServerProcess.start(newFolder());
+  const [frozen, gone] = [await start(server.url, IN_A_ROOM), await start(server.url, '')];
+  server.freeze();
+  await frozen.endsSoon();
+  await server.kill();
+  await gone.endsSoon();
+});

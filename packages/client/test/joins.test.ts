@@ -1,0 +1,30 @@
+/** Many rooms at once, against a server that lets only so many be joined. */
+import { connect } from '@engawa/client';
+import { LIMITS } from '@engawa/protocol/limits';
+import { expect, onTestFinished, test } from 'vitest';
+import { connect as connectStock, done, startServer } from '../../server/test/helpers/server.ts';
+
+const { burst, perSecond } = LIMITS.rates.joins;
+const OVER = 6;
+const rooms = Array.from({ length: burst + OVER }, (_, index) => `room ${index}`);
+
+test('all are joined as fast as the rates allow, in their order, and hardly asked for in vain', async () => {
+  const { url } = await startServer();
+  const owners = [await connectStock(url), await connectStock(url)];
+  for (const [index, roomId] of rooms.entries()) await done(owners[index % owners.length]!, 'create:room', { roomId, username: 'owner' });
+
+  const client = connect(url);
+  onTestFinished(() => client.close());
+  const refusals: string[] = [];
+  client.on('error', ({ code }) => refusals.push(code));
+  const started = performance.now();
+  const entered: string[] = [];
+  await Promise.all(rooms.map((roomId) => client.join(roomId, { username: 'aya' }).then(() => entered.push(roomId))));
+  const took = performance.now() - started;
+
+  expect(entered.slice(-OVER)).toEqual(rooms.slice(-OVER));
+  expect(took).toBeLessThan((OVER / perSecond) * 1_000 + 2_000);
+  expect(new Set(refusals)).toEqual(new Set(['rate_limited']));
+  expect(refusals.length).toBeGreaterThanOrEqual(OVER);
+  expect(refusals.length, 'each is refused at once, and then once more perhaps').toBeLessThanOrEqual(3 * OVER);
+});

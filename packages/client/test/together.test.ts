@@ -1,0 +1,96 @@
+/** Several clients of one real server. */
+import { type Client, type ClientOptions, connect, type Room } from '@engawa/client';
+import { expect, onTestFinished, test } from 'vitest';
+import { startServer, until } from '../../server/test/helpers/server.ts';
+import { memory } from './helpers/clients.ts';
+
+const replies = (room: Room) => room.timeline.chats.map(({ message, replyTo }) => [message, replyTo]);
+
+test('who is there, who was away and who comes later see which chat each one answers, also once it was edited', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const open = (storage = memory()): Client => {
+    const client = connect(url, { storage });
+    onTestFinished(() => client.close());
+    return client;
+  };
+  const room = await open().join('veranda', { username: 'aya', create: true });
+  const kept = memory();
+  const away = open(kept);
+  await away.join('veranda', { username: 'cho' });
+  await away.close();
+  const ben = await open().join('veranda', { username: 'ben' });
+
+  const asked = await room.send('tea?').settled;
+  const question = asked.ok ? asked.seq : 0;
+  await until(() => ben.position.seq === question, 'he heard it');
+  const first = await ben.send('gladly', { replyTo: question }).settled;
+  const second = await ben.send('latr', { replyTo: question }).settled;
+  const edited = second.ok ? second.seq : 0;
+  await ben.edit(edited, 'later');
+  await room.send('good', { replyTo: first.ok ? first.seq : 0 }).settled;
+  await room.delete(question);
+
+  const expected = [
+    [null, undefined],
+    ['gladly', question],
+    ['later', question],
+    ['good', first.ok ? first.seq : 0],
+  ];
+  const late = await open().join('veranda', { username: 'dan' });
+  const back = await open(kept).join('veranda', { username: 'cho' });
+  for (const each of [room, ben, late, back])
+    await until(() => each.timeline.chats.length === 4 && each.timeline.chats[0]?.message === null, 'all is told');
+  for (const each of [room, ben, late, back]) expect(replies(each)).toEqual(expected);
+
+  const nowhere = ben.send('what?', { replyTo: 1 });
+  expect(await nowhere.settled).toMatchObject({ ok: false, error: { code: 'chat_not_found' } });
+  expect(await ben.send('still here').settled).toMatchObject({ ok: true });
+});
+
+test('the rooms of the server are listed page by page', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const client = connect(url);
+  onTestFinished(() => client.close());
+  for (const roomId of ['a', 'b', 'c']) await client.join(roomId, { username: 'aya', create: true, topic: `about ${roomId}` });
+  expect(await client.listRooms({ limit: 2 })).toMatchObject({
+    ok: true,
+    more: true,
+    rooms: [
+      { roomId: 'a', topic: 'about a' },
+      { roomId: 'b', members: 1 },
+    ],
+  });
+  expect(await client.listRooms({ after: 'b' })).toMatchObject({ ok: true, more: false, rooms: [{ roomId: 'c' }] });
+});
+
+test('a session that is there twice: each hears what the other says, and who leaves in one has left in both', async () => {
+  const { url } = await startServer({ limits: 'off', grace: 200 });
+  const storage = memory();
+  const open = (options: ClientOptions): Client => {
+    const client = connect(url, options);
+    onTestFinished(() => client.close());
+    return client;
+  };
+  const hers = await open({}).join('veranda', { username: 'ben', create: true });
+  const presences: string[] = [];
+  hers.on('presence', ({ username, presence }) => presences.push(`${username} ${presence}`));
+  const room = await open({ storage }).join('veranda', { username: 'aya' });
+  const same = await open({ storage }).join('veranda', { username: 'aya' });
+  expect([room.members, same.members, same.online]).toEqual([2, 2, 2]);
+
+  await Promise.all([room.send('from one').settled, same.send('from the other').settled]);
+  await until(() => [room, same, hers].every(({ timeline }) => timeline.chats.length === 2), 'all is told');
+  expect(new Set(same.timeline.chats.map(({ username }) => username))).toEqual(new Set(['aya']));
+
+  const third = open({ storage });
+  const again = await third.join('veranda', { username: 'aya' });
+  await third.close();
+  expect(again.state).toBe('ended');
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  expect([room.state, same.state]).toEqual(['live', 'live']);
+  expect(presences.filter((each) => each === 'aya gone')).toEqual([]);
+
+  await same.leave();
+  await until(() => room.state === 'ended', 'it has ended there, too');
+  expect(room.ending).toMatchObject({ reason: 'left' });
+});
