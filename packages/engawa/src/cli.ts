@@ -11,7 +11,7 @@ const aliases = new Map([
 const [typed = 'help', ...args] = process.argv.slice(2);
 const asked = aliases.get(typed) ?? typed;
 const subcommand = subcommands.find(({ name }) => name === asked);
-process.exitCode = subcommand ? await run(subcommand, args) : unknown(subcommands, asked);
+process.exitCode = subcommand ? await run(subcommand, args).catch(failed) : unknown(subcommands, asked);
 
 async function run({ name, run: begin }: (typeof subcommands)[number], words: string[]): Promise<number> {
   if (name !== 'help' && asksForHelp(words)) return help(subcommands, name);
@@ -22,4 +22,11 @@ async function run({ name, run: begin }: (typeof subcommands)[number], words: st
 function asksForHelp(words: string[]): boolean {
   const own = words.includes('--') ? words.slice(0, words.indexOf('--')) : words;
   return own.includes('--help') || own.includes('-h');
+}
+
+/** Nobody foresaw it: the stack is for who wants to report it. */
+function failed(error: unknown): number {
+  const { message, stack } = error instanceof Error ? error : new Error(String(error));
+  console.error(`engawa: ${process.env.ENGAWA_LOG === 'debug' ? stack : message}`);
+  return 1;
 }

@@ -307,7 +307,7 @@ test('several lines are pasted as one chat, and Ctrl+C clears before it quits', 
   app.key({ kind: 'paste', text: 'one\ntwo' });
   app.press('enter');
   await app.shows('aya │ one');
-  expect(app.text()).toMatch(/^ *│ +│ two$/m);
+  expect(app.text()).toMatch(/^ *│ +│ two/m);
   app.type('half');
   app.press('ctrl+c');
   await app.hides('half');
@@ -407,4 +407,23 @@ test('somebody who takes a room off the list and opens it again hears each chat 
   await said(room, 'aya?');
   await app.shows('@1');
   expect(app.screen.bells).toBe(1);
+});
+
+test('what waited under a name that somebody else took meanwhile is sent under the next one', async () => {
+  const server = newServer();
+  const storage = new Map<string, string>();
+  const first = openApp(server, { room: 'veranda', storage });
+  await first.shows('1 here');
+  await server.stop();
+  await first.shows('reconnecting');
+  enter(first, 'typed in vain');
+  await first.shows('1 waiting to send');
+  first.screen.listener?.gone();
+  await first.ended;
+  server.start();
+  storage.delete('engawa:test::session');
+  const app = openApp(server, { room: 'veranda', storage });
+  await app.shows('the name aya is taken');
+  enter(app, 'aya2');
+  await app.shows('aya2 │ typed in vain');
 });

@@ -195,3 +195,27 @@ function faulty(name: 'append' | 'page', isMeant: (...asked: unknown[]) => boole
   };
   return { store: withFault(store, { [name]: operation }), failTwice };
 }
+
+test('commands of the one table work in lines, too, and in Japanese', async () => {
+  const { url } = await startServer();
+  const aya = openTerminal('veranda', '--as', 'aya', '--server', url);
+  await aya.shows('1 here');
+  const ben = openTerminal('veranda', '--as', 'ben', '--server', url, '--lang', 'ja');
+  await ben.shows('* veranda — 2 人、/help でコマンドの一覧');
+  ben.type('こんにちは');
+  await aya.shows('ben: こんにちは');
+  aya.type('/react :tada:');
+  await ben.shows('* aya さんのリアクション: 🎉');
+  aya.type('/topic 天気');
+  await ben.shows('* aya さんが話題を決めました: 天気');
+  aya.type('/hlep');
+  await aya.shows('* There is no /hlep. Did you mean /help?');
+  aya.type('/help');
+  await aya.shows('* /react EMOJI  react to the selected chat');
+  aya.type('//help');
+  await ben.shows('aya: /help');
+  expect(aya.screen()).not.toContain('/search');
+  ben.type('/quit');
+  await aya.shows('* ben left');
+  expect(await ben.end()).toBe(0);
+});

@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from '@engawa/client';
 import { expect, onTestFinished, test } from 'vitest';
@@ -68,6 +68,17 @@ test('everything is for its owner alone, also what was there before', () => {
   }
   forgetState('default', env);
   expect(existsSync(join(String(env.HOME), '.local', 'state', 'engawa', 'default'))).toBe(false);
+});
+
+test('a config file that is kept elsewhere stays there', () => {
+  const env = newHome();
+  const elsewhere = join(newFolder(), 'kept.json');
+  writeFileSync(elsewhere, '{}');
+  mkdirSync(join(configPath(env), '..'), { recursive: true });
+  symlinkSync(elsewhere, configPath(env));
+  writeConfig(env, { profiles: new Map([['work', {}]]) });
+  expect(readFileSync(elsewhere, 'utf8')).toContain('work');
+  expect(readConfig(env).profiles.has('work')).toBe(true);
 });
 
 test('no key leaves the folder of its profile, and keys that differ by case are two', () => {

@@ -1,4 +1,4 @@
-import type { Chat, Client, Ending, JoinError, Missed, Room } from '@engawa/client';
+import { type Chat, type Client, type Ending, JoinError, type Missed, type Room } from '@engawa/client';
 import { Editor } from '../input/editor.ts';
 import type { Profile } from '../profile/profile.ts';
 import type { Size } from '../screen/frame.ts';
@@ -6,7 +6,7 @@ import type { Screen, ScreenListener } from '../screen/screen.ts';
 import { safeLine } from '../text/safe.ts';
 import type { Words } from '../words/words.ts';
 import { mentions } from './mentions.ts';
-import { ReadMarks } from './read-marks.ts';
+import { type Mark, ReadMarks } from './read-marks.ts';
 import { RoomAsk } from './room-ask.ts';
 import type { State } from './state.ts';
 import { Tab } from './tab.ts';
@@ -17,6 +17,12 @@ export interface AppOptions {
   client: Client;
   profile: Pick<Profile, 'username' | 'server' | 'storage' | 'rooms' | 'problem'>;
   words: Words;
+}
+
+/** As much as is looked at of what the SDK keeps of a room. */
+interface Kept {
+  username?: unknown;
+  outbox?: { message?: unknown }[];
 }
 
 const OFFLINE_MS = 30_000;
@@ -110,11 +116,11 @@ export class App {
     this.activate(open ?? this.#add(id, { create: true }));
   }
 
-  /** Under another name than one that is taken; with what could not be sent under that one. */
+  /** Under another name than one that is taken; what could not be sent under that one is sent under this. */
   joinAs(tab: Tab, username: string): void {
-    const unsent = tab.room?.timeline.chats.flatMap((chat) => (chat.state === 'failed' ? [chat.message] : []));
+    tab.unsent.push(...(tab.room?.timeline.chats.flatMap((chat) => (chat.state === 'failed' ? [chat.message] : [])) ?? []));
     tab.username = username;
-    void this.#enter(tab, { create: true, unsent });
+    void this.#enter(tab, { create: true });
   }
 
   activate(tab: Tab): void {
@@ -234,25 +240,44 @@ export class App {
     return tab;
   }
 
-  async #enter(tab: Tab, { create, unsent = [] }: { create: boolean; unsent?: string[] | undefined }): Promise<void> {
+  async #enter(tab: Tab, { create }: { create: boolean }): Promise<void> {
     tab.end();
+    const unsent = this.#unsentOf(tab);
     const mark = await this.#marks.read(tab.id);
     try {
       const room = await this.client.join(tab.id, { username: tab.username, create });
-      if (!this.state.tabs.includes(tab)) return;
-      tab.begin(room, this.#listenTo(tab, room));
-      // Where that is not known here, the server knows it of who is still a member.
-      tab.readTo = mark?.epoch === room.position.epoch ? mark.seq : room.position.seq - room.unread;
-      if (tab.unread.count > 0) tab.newAfter = tab.readTo;
-      for (const text of unsent) room.send(text);
-      if (!this.state.isFocused) room.setPresence('away');
-      void this.#learnNames(tab, room);
+      if (this.state.tabs.includes(tab)) this.#entered(tab, room, mark);
     } catch (error) {
-      const { code, message } = error as JoinError;
+      if (!(error instanceof JoinError)) throw error;
+      const { code, message } = error;
       if (code === 'closed') return;
+      // Under a name that is another's by now nothing is kept.
+      if (code === 'name_taken') tab.unsent.push(...unsent);
       tab.problem = { code, text: this.#problemText(tab, code, message) };
     }
     this.draw();
+  }
+
+  #entered(tab: Tab, room: Room, mark: Mark | undefined): void {
+    tab.begin(room, this.#listenTo(tab, room));
+    // Where that is not known here, the server knows it of who is still a member.
+    tab.readTo = mark?.epoch === room.position.epoch ? mark.seq : room.position.seq - room.unread;
+    if (tab.unread.count > 0) tab.newAfter = tab.readTo;
+    for (const text of tab.unsent.splice(0)) room.send(text);
+    if (!this.state.isFocused) room.setPresence('away');
+    void this.#learnNames(tab, room);
+  }
+
+  /** What the SDK has kept of an earlier life of this client. */
+  #unsentOf({ id, username }: Tab): string[] {
+    try {
+      const kept = JSON.parse(this.#profile.storage.getItem(`engawa:${this.#profile.server}:room:${id}`) ?? 'null') as Kept | null;
+      return kept?.username === username
+        ? (kept.outbox ?? []).flatMap(({ message }) => (typeof message === 'string' ? [message] : []))
+        : [];
+    } catch {
+      return [];
+    }
   }
 
   #problemText(tab: Tab, code: string, message: string): string {

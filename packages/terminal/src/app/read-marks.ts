@@ -3,7 +3,7 @@ import type { ClientStorage, Room } from '@engawa/client';
 const REST_MS = 500;
 
 /** The last entry that was read, of one log. */
-interface Mark {
+export interface Mark {
   epoch: string;
   seq: number;
 }

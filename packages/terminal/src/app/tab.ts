@@ -40,6 +40,8 @@ export class Tab {
   anchor: Anchor | undefined;
   selected: string | undefined;
   composing: Composing | undefined;
+  /** Texts that were to be sent under a name that is another's by now. */
+  readonly unsent: string[] = [];
   search: Search | undefined;
   /** Up to this seq it was read. */
   readTo = 0;

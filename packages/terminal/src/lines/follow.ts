@@ -158,6 +158,9 @@ function hear(room: Room, { program, isAll, tell }: FollowOptions, place: Positi
     room.on('entry', (entry) => {
       if (isOver) return;
       position = { epoch: entry.epoch, seq: entry.seq, id: entry.id };
+      // He came back to read on, before he knew.
+      if (entry.kind === 'remove:member' && entry.reason === 'removed' && entry.username === room.username)
+        program.fail(new Failure(`${room.id}: ${entry.by} removed you`));
       const chat = chatIn(entry);
       if (chat || isAll) {
         if (tell(chat ? { chat, position } : { entry, position })) end('enough');

@@ -1,6 +1,7 @@
+import { readFileSync, statSync } from 'node:fs';
 import type { Position } from '@engawa/client';
 import { Failure } from '../failure.ts';
-import { readPrivate, writePrivate } from '../profile/private-files.ts';
+import { codeOf, writePrivate } from '../profile/private-files.ts';
 
 const SAVE_MS = 250;
 
@@ -64,8 +65,11 @@ export class Mark {
 
   #text(): string | undefined {
     try {
-      return readPrivate(this.#path);
+      // What is no file, such as a device, must not be replaced by one.
+      if (!statSync(this.#path).isFile()) throw new Error(`${this.#path} is no file`);
+      return readFileSync(this.#path, 'utf8');
     } catch (error) {
+      if (codeOf(error) === 'ENOENT') return undefined;
       throw new Failure(`the mark cannot be read: ${(error as Error).message}`, 1, { cause: error });
     }
   }

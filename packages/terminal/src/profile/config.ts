@@ -1,3 +1,4 @@
+import { existsSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
 import { Failure } from '../failure.ts';
@@ -50,7 +51,8 @@ export function writeConfig(env: NodeJS.ProcessEnv, { default: standard, profile
   const text = JSON.stringify({ default: standard, profiles: Object.fromEntries(profiles) }, null, 2);
   try {
     makePrivateFolder(dirname(path));
-    writePrivate(path, `${text}\n`, { durable: true });
+    // Some keep theirs elsewhere, and a link here.
+    writePrivate(existsSync(path) ? realpathSync(path) : path, `${text}\n`, { durable: true });
   } catch (error) {
     throw new ProfileError((error as Error).message, { cause: error });
   }

@@ -73,7 +73,9 @@ function replacing(path: string, { text, durable }: { text: string; durable: boo
 function keepPrivate(path: string): void {
   // Windows has other permissions, which keep a home to its owner.
   if (process.platform === 'win32') return;
-  const { mode, uid } = statSync(path);
+  const found = statSync(path);
+  if (!found.isFile() && !found.isDirectory()) throw new Error(`${path} is no file`);
+  const { mode, uid } = found;
   if ((mode & OTHERS) === 0) return;
   if (uid !== process.getuid?.()) throw new Error(`${path} is another user's, and not for you alone; see to its permissions`);
   chmodSync(path, mode & ~OTHERS & 0o777);

@@ -1,4 +1,4 @@
-import { fitted } from '../../text/columns.ts';
+import { columnsOf, fitted } from '../../text/columns.ts';
 import { safeLine } from '../../text/safe.ts';
 import type { Row } from '../../text/span.ts';
 import { editorOf, purposeOf, type State } from '../state.ts';
@@ -11,7 +11,7 @@ export function inputRows(state: State, columns: number, most: number): { rows: 
   const { words, active } = state;
   const purpose = purposeOf(state);
   const prompt = purpose === 'room' ? `${words.roomPrompt}› ` : purpose === 'name' ? `${words.namePrompt}› ` : '› ';
-  const width = columns - prompt.length;
+  const width = columns - columnsOf(prompt);
   const editor = editorOf(state);
   const { rows: all, cursor } = editor.rows(width);
   const about = purpose === 'chat' && active?.composing && most > 1 ? [composingRow(state, active, columns)] : [];
@@ -22,9 +22,9 @@ export function inputRows(state: State, columns: number, most: number): { rows: 
     ? [[{ text: fitted(active ? words.placeholder : words.noRoom, width), ink: 'muted' as const }]]
     : all.slice(first, first + space);
   const rows = shown.map(
-    (row, at): Row => exactly([{ text: first + at === 0 ? prompt : ' '.repeat(prompt.length), ink: 'accent' }, ...row], columns),
+    (row, at): Row => exactly([{ text: first + at === 0 ? prompt : ' '.repeat(columnsOf(prompt)), ink: 'accent' }, ...row], columns),
   );
-  return { rows: [...about, ...rows], cursor: { row: about.length + cursor.row - first, column: prompt.length + cursor.column } };
+  return { rows: [...about, ...rows], cursor: { row: about.length + cursor.row - first, column: columnsOf(prompt) + cursor.column } };
 }
 
 function composingRow({ words }: State, { composing }: Tab, columns: number): Row {
@@ -34,7 +34,7 @@ function composingRow({ words }: State, { composing }: Tab, columns: number): Ro
   const said = kind === 'edit' ? words.editing(text) : words.replyingTo(safeLine(chat.username), text);
   const hint = ` ${words.escape}`;
   return ends(
-    [{ text: fitted(`↪ ${said}`, Math.max(10, columns - hint.length * 2)), ink: 'accent' }],
+    [{ text: fitted(`↪ ${said}`, Math.max(10, columns - columnsOf(hint) - 1)), ink: 'accent' }],
     [{ text: hint, ink: 'muted' }],
     columns,
   );
@@ -50,7 +50,7 @@ export function hintRow(state: State, columns: number): Row {
   const below =
     active.anchor === undefined && history.isNewest ? '' : active.unread.count > 0 ? words.below(countOf(active.unread)) : words.belowNone;
   const right: Row = below === '' ? [] : [{ text: below, ink: active.unread.count > 0 ? 'accent' : 'muted' }];
-  const space = columns - (right[0] ? [...right[0].text].length + 2 : 0);
+  const space = columns - (below === '' ? 0 : columnsOf(below) + 2);
   return ends([{ text: fitted(toldOf(state, active, room), Math.max(0, space)), ink: 'muted' }], right, columns);
 }
 

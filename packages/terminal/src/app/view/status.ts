@@ -8,7 +8,8 @@ import { ends, widthOf } from './cells.ts';
 export function titleRow({ active, words }: State, columns: number): Row {
   if (!active) return ends([{ text: ' Engawa', bold: true }], [], columns, 'bar');
   const { room } = active;
-  const here: Row = room ? [{ text: `${words.here(room.online, room.members)} ` }] : [];
+  // How many are connected is heard a little later than who left.
+  const here: Row = room ? [{ text: `${words.here(Math.min(room.online, room.members), room.members)} ` }] : [];
   const name: Span = { text: fitted(` #${safeLine(active.id)}`, columns - 1), bold: true };
   const space = columns - widthOf([name]) - widthOf(here) - 3;
   const topic = room && room.topic !== '' && space > 3 ? [{ text: `  ${fitted(safeLine(room.topic), space)}` }] : [];

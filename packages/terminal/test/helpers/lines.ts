@@ -1,0 +1,64 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Readable, Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
+import { newFolder, until, within } from '../../../server/test/helpers/server.ts';
+
+const ENGAWA = fileURLToPath(new URL('../../../engawa/bin/engawa.js', import.meta.url));
+
+export interface Run {
+  process: ChildProcessByStdio<Writable, Readable, Readable>;
+  /** All lines that are whole so far. */
+  lines: () => string[];
+  stderr: () => string;
+  says: (text: string) => Promise<void>;
+  prints: (count: number) => Promise<void>;
+  /** How it ended: its code, or the signal. */
+  ended: (timeout?: number) => Promise<number | NodeJS.Signals | null>;
+}
+
+/** A home of its own, in which profiles are kept. */
+export const newHome = (): NodeJS.ProcessEnv => ({ PATH: process.env.PATH, HOME: newFolder(), USER: 'aya' });
+
+/** The command as a process with pipes. Its input ends at once unless it is kept open by `null`. */
+export function engawa(args: string[], { env = newHome(), input = '' }: { env?: NodeJS.ProcessEnv; input?: string | null } = {}): Run {
+  const child = spawn(process.execPath, [ENGAWA, ...args], { stdio: ['pipe', 'pipe', 'pipe'], env });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (stdout += chunk));
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => (stderr += chunk));
+  child.stdin.on('error', () => undefined);
+  if (input !== null) child.stdin.end(input);
+  const closed = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
+  const lines = () => stdout.split('\n').slice(0, -1);
+  const told = () => `; it printed ${lines().length} lines, and said:\n${stderr}`;
+  return {
+    process: child,
+    lines,
+    stderr: () => stderr,
+    says: (text) => until(() => stderr.includes(text), `it says ${text}${told()}`),
+    prints: (count) =>
+      until(() => lines().length >= count, `it prints ${count} lines`, 50_000).catch((error: Error) => {
+        throw new Error(`${error.message}${told()}`);
+      }),
+    async ended(timeout = 50_000) {
+      const [code, signal] = await within(closed, `the end${told()}`, timeout);
+      return signal ?? code;
+    },
+  };
+}
+
+/** What a run printed, once it has ended well. */
+export async function output(run: Run): Promise<string[]> {
+  const code = await run.ended();
+  if (code !== 0) throw new Error(`it ended with ${code}: ${run.stderr()}`);
+  return run.lines();
+}
+
+/** The texts of JSON lines. */
+export const messages = (lines: string[]): unknown[] => lines.map((line) => (JSON.parse(line) as { message: unknown }).message);
+
+/** Lines as they come from the reader of the command. */
+export const withoutTimes = (lines: string[]): string[] => lines.map((line) => line.replace(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d /, ''));

@@ -1,0 +1,415 @@
+/** The command in pipes and scripts: real processes, real pipes, a real server that comes and goes. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { serve } from '../../engawa/test/helpers/command.ts';
+import { ask, connect, done, hearing, newFolder, startServer, until } from '../../server/test/helpers/server.ts';
+import { engawa, messages, newHome, output, withoutTimes } from './helpers/lines.ts';
+
+type Socket = Awaited<ReturnType<typeof connect>>;
+
+const numbered = (count: number, from = 0): string[] => Array.from({ length: count }, (_, at) => `line ${from + at}`);
+
+/** Somebody who opens the room, and stays. */
+async function owner(url: string, roomId = 'ops'): Promise<Socket> {
+  const socket = await connect(url);
+  await done(socket, 'create:room', { roomId, username: 'owner' });
+  return socket;
+}
+
+const say = (socket: Socket, message: string) => done(socket, 'create:chat', { roomId: 'ops', username: 'owner', message });
+
+async function sayAll(socket: Socket, texts: string[]): Promise<void> {
+  for (let at = 0; at < texts.length; at += 100) await Promise.all(texts.slice(at, at + 100).map((text) => say(socket, text)));
+}
+
+/** All that the room has, as the server says. */
+async function kept(socket: Socket, username = 'owner'): Promise<(string | null)[]> {
+  const all: (string | null)[] = [];
+  await ask(socket, 'add:member', { roomId: 'ops', username });
+  for (let after = 1, isMore = true; isMore; ) {
+    const { chats, more } = await done(socket, 'list:chats', { roomId: 'ops', after, limit: 500 });
+    all.push(...chats.map(({ message }) => message));
+    after = chats.at(-1)?.seq ?? after;
+    isMore = more.after && chats.length > 0;
+  }
+  return all;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0);
+  await until(() => server.listening, 'a free port');
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** A server as a process that can be killed, and started again where it was. */
+async function killable() {
+  const folder = newFolder();
+  const port = await freePort();
+  const start = () => serve(folder, '--port', String(port), '--limits', 'off');
+  let running = await start();
+  return {
+    url: `http://127.0.0.1:${port}/`,
+    async kill() {
+      running.child.kill('SIGKILL');
+      await running.exit();
+    },
+    async start() {
+      running = await start();
+    },
+  };
+}
+
+test('ten thousand lines of a pipe are kept, in order, none twice', { timeout: 120_000 }, async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const socket = await owner(url);
+  const lines = numbered(10_000);
+  const run = engawa(['send', 'ops', '--server', url], { input: `${lines.join('\n')}\n` });
+  expect(await run.ended(100_000)).toBe(0);
+  expect({ stdout: run.lines(), stderr: run.stderr() }).toEqual({ stdout: [], stderr: '' });
+  expect(await kept(socket)).toEqual(lines);
+});
+
+test('while a server is killed and comes back, send loses no line, and tail prints each once and in order', async () => {
+  const server = await killable();
+  await say(await owner(server.url), 'first');
+  const tail = engawa(['tail', 'ops', '--as', 'reader', '--server', server.url, '--json']);
+  await tail.prints(1);
+  const send = engawa(['send', 'ops', '--server', server.url], { input: null });
+  const lines = numbered(1_500);
+  send.process.stdin.end(`${lines.join('\n')}\n`);
+  for (const count of [100, 600]) {
+    await tail.prints(count);
+    await server.kill();
+    expect(tail.lines().length).toBeLessThan(1_501);
+    await server.start();
+  }
+  expect(await send.ended()).toBe(0);
+  await tail.prints(1_501);
+  const read = engawa(['read', 'ops', '--server', server.url, '--json']);
+  expect(messages(await output(read))).toEqual(['first', ...lines]);
+  expect(messages(tail.lines())).toEqual(['first', ...lines]);
+});
+
+test('send waits for a server that is not there yet', async () => {
+  const { url, store, stop } = await startServer();
+  await owner(url);
+  await stop();
+  const send = engawa(['send', 'ops', 'early', 'bird', '--server', url]);
+  await send.says(`no connection to ${url}/; trying again`);
+  await startServer({ store, port: Number(new URL(url).port) });
+  expect(await send.ended()).toBe(0);
+});
+
+test('a mark goes on where the output was taken, over runs', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const socket = await owner(url);
+  const env = newHome();
+  const read = () => engawa(['read', 'ops', '--server', url, '--since', 'mark', '--json'], { env });
+  await sayAll(socket, numbered(1_200));
+  expect(messages(await output(read()))).toEqual(numbered(1_200));
+  expect(await output(read())).toEqual([]);
+  await sayAll(socket, numbered(3, 1_200));
+  expect(messages(await output(read()))).toEqual(numbered(3, 1_200));
+  const tail = engawa(['tail', 'ops', '--server', url, '--since', 'mark', '--json'], { env });
+  await until(() => existsSync(join(String(env.HOME), '.local')), 'state');
+  await sayAll(socket, numbered(2, 1_203));
+  await tail.prints(2);
+  tail.process.kill('SIGINT');
+  expect(await tail.ended()).toBe('SIGINT');
+  expect(messages(tail.lines())).toEqual(numbered(2, 1_203));
+  expect(await output(read())).toEqual([]);
+});
+
+test('a run that is killed while its reader is slow loses nothing: the next one repeats, and misses none', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const socket = await owner(url);
+  const mark = join(newFolder(), 'mark.json');
+  const texts = Array.from({ length: 1_500 }, (_, at) => `${at} ${'x'.repeat(500)}`);
+  await sayAll(socket, texts);
+  const args = ['read', 'ops', '--server', url, '--mark', mark, '--json'];
+  const env = newHome();
+  const first = engawa(args, { env });
+  await first.prints(50);
+  first.process.stdout.pause();
+  await until(() => existsSync(mark), 'a mark');
+  first.process.kill('SIGKILL');
+  await first.ended();
+  const second = engawa(args, { env });
+  const had = messages(first.lines());
+  const then = messages(await output(second));
+  expect(had).toEqual(texts.slice(0, had.length));
+  expect(then).toEqual(texts.slice(texts.length - then.length));
+  expect(had.length + then.length).toBeGreaterThanOrEqual(texts.length);
+});
+
+test('a mark of another room, or a file that is none, is refused and left as it is', async () => {
+  const { url } = await startServer();
+  const socket = await owner(url);
+  await say(socket, 'hello');
+  await done(socket, 'create:room', { roomId: 'other', username: 'owner' });
+  const mark = join(newFolder(), 'mark.json');
+  await output(engawa(['read', 'ops', '--server', url, '--mark', mark]));
+  const text = readFileSync(mark, 'utf8');
+  const wrong = engawa(['read', 'other', '--server', url, '--mark', mark]);
+  expect(await wrong.ended()).toBe(1);
+  expect(wrong.stderr()).toContain(`is the mark of another room: ops on ${url}/`);
+  expect(readFileSync(mark, 'utf8')).toBe(text);
+  writeFileSync(mark, 'my notes', { mode: 0o600 });
+  const none = engawa(['read', 'ops', '--server', url, '--mark', mark]);
+  expect(await none.ended()).toBe(1);
+  expect(readFileSync(mark, 'utf8')).toBe('my notes');
+  const device = engawa(['read', 'ops', '--server', url, '--mark', '/dev/zero']);
+  expect(await device.ended()).toBe(1);
+  expect(device.stderr()).toBe('engawa: the mark cannot be read: /dev/zero is no file\n');
+  const unwritable = engawa(['read', 'ops', '--server', url, '--mark', '/dev/null/mark']);
+  expect(await unwritable.ended()).toBe(1);
+  expect(unwritable.stderr()).toMatch(/^engawa: the mark cannot be (read|written): [^\n]+\n$/);
+});
+
+test('when the reader is slow, tail lets the connection go, and later brings all, once and in order', { timeout: 120_000 }, async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const socket = await owner(url);
+  await say(socket, 'begin');
+  const tail = engawa(['tail', 'ops', '--as', 'reader', '--server', url, '--json']);
+  await tail.prints(1);
+  tail.process.stdout.pause();
+  const gone = hearing(socket, 'update:presence:success');
+  const texts = Array.from({ length: 2_500 }, (_, at) => `${at} ${'x'.repeat(3_900)}`);
+  for (const text of texts) await say(socket, text);
+  await until(() => gone.some(({ username, presence }) => username === 'reader' && presence === 'gone'), 'the connection is let go');
+  const status = readFileSync(`/proc/${tail.process.pid}/status`, 'utf8');
+  expect(Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1])).toBeLessThan(200 * 1024);
+  tail.process.stdout.resume();
+  await tail.prints(2_501);
+  expect(messages(tail.lines())).toEqual(['begin', ...texts]);
+});
+
+test('Ctrl-C ends it at once also while its reader takes nothing', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const socket = await owner(url);
+  await sayAll(
+    socket,
+    numbered(1_000).map((text) => text.padEnd(2_000)),
+  );
+  const read = engawa(['read', 'ops', '--server', url]);
+  await read.prints(1);
+  read.process.stdout.pause();
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  read.process.kill('SIGINT');
+  await until(() => read.process.signalCode === 'SIGINT', 'the end');
+  expect(read.lines().length).toBeLessThan(1_000);
+});
+
+test('tail begins with the newest chats, and with --all prints every kind of entry', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const socket = await owner(url);
+  await sayAll(socket, numbered(30));
+  const few = engawa(['tail', 'ops', '--as', 'few', '--server', url, '-n', '2']);
+  await few.prints(2);
+  const all = engawa(['tail', 'ops', '--as', 'all', '--server', url, '-n', '1', '--all']);
+  await all.prints(1);
+  await until(async () => (await done(socket, 'list:members', { roomId: 'ops' })).count === 3, 'both are there');
+  const { seq } = await say(socket, 'new');
+  await few.prints(3);
+  await until(() => all.lines().at(-1)?.endsWith('owner: new') === true, 'the new one');
+  const about = { roomId: 'ops', username: 'owner', chatSeq: seq };
+  await done(socket, 'update:chat', { ...about, message: 'newer' });
+  await done(socket, 'add:reaction', { ...about, reaction: '👍' });
+  await done(socket, 'delete:chat', about);
+  await until(() => all.lines().at(-1)?.endsWith(`deleted ${seq}`) === true, 'the last one');
+  expect(withoutTimes(few.lines())).toEqual(['owner: line 28', 'owner: line 29', 'owner: new']);
+  expect(withoutTimes(all.lines()).slice(-4)).toEqual([
+    'owner: new',
+    `* owner edited ${seq}: newer`,
+    `* owner reacted to ${seq}: 👍`,
+    `* owner deleted ${seq}`,
+  ]);
+});
+
+test('read begins where it is asked to: at a seq, at a time, at an age, or with the newest', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const socket = await owner(url);
+  await sayAll(socket, numbered(5));
+  await new Promise((resolve) => setTimeout(resolve, 1_100));
+  const { seq, at = 0 } = await say(socket, 'late');
+  await say(socket, 'last');
+  const read = async (...args: string[]) => withoutTimes(await output(engawa(['read', 'ops', '--server', url, ...args])));
+  expect(await read()).toHaveLength(7);
+  expect(await read('--since', String(seq))).toEqual(['owner: last']);
+  expect(await read('--since', new Date(at).toISOString())).toEqual(['owner: late', 'owner: last']);
+  expect(await read('--since', new Date(at).toISOString(), '--limit', '1')).toEqual(['owner: late']);
+  expect(await read('--since', '1h')).toHaveLength(7);
+  expect(await read('--limit', '2')).toEqual(['owner: late', 'owner: last']);
+  expect(await read('--since', '2099-01-01')).toEqual([]);
+});
+
+test('when nobody reads any more it ends like any tool in a pipe', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const socket = await owner(url);
+  await sayAll(socket, numbered(2_000));
+  for (const command of ['read', 'tail']) {
+    const run = engawa([command, 'ops', '--server', url, '--since', '1']);
+    run.process.stdout.once('data', () => run.process.stdout.destroy());
+    if (command === 'tail') {
+      await until(() => run.process.stdout.destroyed, 'it is closed');
+      await say(socket, 'one more');
+    }
+    expect(await run.ended()).toBe(141);
+    expect(run.stderr()).toBe('');
+  }
+});
+
+test('wait ends with the chat that matches, or says that it did not come', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const socket = await owner(url);
+  await say(socket, 'deploy ok before');
+  const wait = (...args: string[]) => engawa(['wait', 'ops', '--as', `w${Math.random()}`, '--server', url, ...args]);
+  const byRegex = wait('--match', '/^DEPLOY (ok|failed)/gi');
+  const byAuthor = wait('--from', 'nobody', '--timeout', '2s');
+  const since = wait('--match', 'ok before', '--since', '1m');
+  expect(withoutTimes(await output(since))).toEqual(['owner: deploy ok before']);
+  await until(async () => (await done(socket, 'list:members', { roomId: 'ops' })).count >= 3, 'they are there');
+  await say(socket, 'a deploy ok');
+  await say(socket, 'deploy OK now');
+  expect(withoutTimes(await output(byRegex))).toEqual(['owner: deploy OK now']);
+  expect(await byAuthor.ended()).toBe(124);
+  expect(byAuthor.stderr()).toBe('engawa: ops: it did not come within 2s\n');
+  expect(await wait('--match', '/(/').ended()).toBe(2);
+  expect(await wait('--timeout', 'soon').ended()).toBe(2);
+});
+
+test('rooms and who list what there is', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const socket = await owner(url);
+  await done(socket, 'update:room', { roomId: 'ops', username: 'owner', topic: 'What runs' });
+  await done(socket, 'create:room', { roomId: 'veranda', username: 'owner' });
+  expect(await output(engawa(['rooms', '--server', url]))).toEqual(['ops  1  What runs', 'veranda  1']);
+  expect(await output(engawa(['who', 'ops', '--server', url]))).toEqual(['aya  online', 'owner  online  owner']);
+  const [first] = await output(engawa(['who', 'ops', '--server', url, '--json']));
+  expect(JSON.parse(String(first))).toMatchObject({ username: 'aya', role: 'member', presence: 'online' });
+  expect((await done(socket, 'list:members', { roomId: 'ops' })).count).toBe(1);
+});
+
+test('what goes wrong has a code and one line', async () => {
+  const { url } = await startServer();
+  const socket = await owner(url);
+  await done(socket, 'add:member', { roomId: 'ops', username: 'aya' });
+  const ending = async (...args: string[]) => {
+    const run = engawa(args);
+    return [await run.ended(), run.stderr()];
+  };
+  const taken = 'engawa: ops: Username already exists, please choose another username.\n';
+  expect(await ending('read', 'ops', '--server', url)).toEqual([1, taken]);
+  expect(await ending('send', 'nosuch', 'x', '--server', url)).toEqual([1, 'engawa: nosuch: Room does not exist.\n']);
+  const nowhere = `http://127.0.0.1:${await freePort()}/`;
+  const none = `engawa: no connection to ${nowhere}\n`;
+  expect(await ending('tail', 'ops', '--server', nowhere, '--connect-timeout', '500ms')).toEqual([3, none]);
+  expect(await ending('rooms', '--server', 'nowhere')).toEqual([
+    2,
+    'engawa: "nowhere" is no address of a server, such as https://chat.example\n',
+  ]);
+});
+
+test('Ctrl-C leaves time to what is on its way, says how much was not kept, and twice ends at once', async () => {
+  const { url, stop } = await startServer();
+  await owner(url);
+  const send = engawa(['send', 'ops', '--server', url], { input: null });
+  const eager = engawa(['send', 'ops', '--as', 'ben', '--server', url], { input: null });
+  send.process.stdin.write('one\n');
+  eager.process.stdin.write('one\n');
+  const reader = engawa(['tail', 'ops', '--as', 'reader', '--server', url]);
+  await reader.prints(2);
+  await stop();
+  await send.says('no connection');
+  await eager.says('no connection');
+  send.process.stdin.write('two\nthree\n');
+  eager.process.stdin.write('two\n');
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  send.process.kill('SIGINT');
+  eager.process.kill('SIGINT');
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  expect(eager.process.exitCode).toBe(null);
+  eager.process.kill('SIGINT');
+  expect(await eager.ended(2_000)).toBe('SIGINT');
+  expect(await send.ended(8_000)).toBe('SIGINT');
+  expect(send.stderr()).toContain('2 were not acknowledged');
+});
+
+test('a text of others does nothing to a terminal, in plain lines nor in JSON', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const socket = await owner(url);
+  const evil = 'a\u001b[2Jb\u009bc\u202ed\u200be\nf\u{e0041}g\u061ch\u2066i\u007fj';
+  await say(socket, evil);
+  const [plain = ''] = await output(engawa(['read', 'ops', '--server', url]));
+  const [json = ''] = await output(engawa(['read', 'ops', '--server', url, '--json']));
+  for (const line of [plain, json]) expect(line).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+  expect(plain).toContain('owner: a\ufffd[2Jb');
+  expect((JSON.parse(json) as { message: string }).message).toBe(evil);
+});
+
+test('long lines become several chats or are refused, empty ones are left out', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const socket = await owner(url);
+  const long = '😀'.repeat(9_000);
+  const split = engawa(['send', 'ops', '--server', url, '--json'], { input: `short\r\n\n  \n${long}\nlast` });
+  const said = (await output(split)).map((line) => JSON.parse(line) as { line: number; seq: number });
+  expect(said.map(({ line }) => line)).toEqual([1, 4, 4, 4, 5]);
+  expect(split.stderr()).toBe('engawa: line 4 has more than 4,000 characters: it becomes several chats\n');
+  const refused = engawa(['send', 'ops', '--server', url, '--no-split'], { input: `${long}\nafter\n` });
+  expect(await refused.ended()).toBe(1);
+  expect(refused.stderr()).toBe('engawa: line 1 has more than 4,000 characters: not sent\n');
+  await output(engawa(['send', 'ops', '--server', url, '-m'], { input: 'two\nlines\n' }));
+  const texts = await kept(socket);
+  expect(texts.map((text) => String(text).length)).toEqual([5, 8_000, 8_000, 2_000, 4, 5, 9]);
+  expect(texts.slice(1, 4).join('')).toBe(long);
+  expect(texts.slice(4)).toEqual(['last', 'after', 'two\nlines']);
+});
+
+test('without a home that can be written the name is free again at once, and it says that nothing is kept', async () => {
+  const { url } = await startServer();
+  const socket = await owner(url);
+  const env = { ...newHome(), HOME: '/dev/null' };
+  for (const text of ['one', 'two']) {
+    const run = engawa(['send', 'ops', text, '--server', url], { env });
+    await output(run);
+    expect(run.stderr()).toMatch(/^engawa: nothing is kept in \/dev\/null[^\n]+\n$/);
+  }
+  expect(await kept(socket)).toEqual(['one', 'two']);
+  const marked = engawa(['read', 'ops', '--since', 'mark', '--server', url, '-q'], { env });
+  expect(await marked.ended()).toBe(1);
+  expect(marked.stderr()).toBe('engawa: no mark can be kept there; name a file by --mark FILE\n');
+});
+
+test('beside an open chat of the same profile, send and read neither throw it out nor lose what it keeps', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const socket = await owner(url);
+  const env = newHome();
+  const chat = engawa(['tail', 'ops', '--server', url, '-n', '0'], { env });
+  await until(async () => (await done(socket, 'list:members', { roomId: 'ops' })).count === 2, 'it is there');
+  const left = hearing(socket, 'remove:member:success');
+  await output(engawa(['send', 'ops', 'from beside', '--server', url], { env }));
+  expect(withoutTimes(await output(engawa(['read', 'ops', '--server', url], { env })))).toEqual(['aya: from beside']);
+  await say(socket, 'still there?');
+  await chat.prints(2);
+  expect(left).toEqual([]);
+  chat.process.kill('SIGTERM');
+  expect(await chat.ended()).toBe('SIGTERM');
+  await until(() => left.length > 0, 'the last one leaves');
+  expect(left).toMatchObject([{ username: 'aya', reason: 'left' }]);
+});
+
+test('who is removed from the room is told, and ends with a code', async () => {
+  const { url } = await startServer();
+  const socket = await owner(url);
+  const tail = engawa(['tail', 'ops', '--server', url]);
+  await until(async () => (await done(socket, 'list:members', { roomId: 'ops' })).count === 2, 'it is there');
+  await say(socket, 'bye');
+  await tail.prints(1);
+  await done(socket, 'remove:member', { roomId: 'ops', username: 'aya' });
+  expect(await tail.ended()).toBe(1);
+  expect(tail.stderr()).toBe('engawa: ops: owner removed you\n');
+});

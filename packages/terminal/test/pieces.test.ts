@@ -1,0 +1,51 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { jsonLine } from '#lines/formats.js';
+import { type Piece, Pieces } from '#lines/pieces.js';
+import { durationOf, sinceOf } from '#lines/times.js';
+
+const MOST = 5;
+const text = fc.string({ unit: fc.constantFrom('a', '😀', '\n', '\r', 'é', ' ') });
+
+test('however a text comes in, its lines come out, in pieces of the size that a chat may have', () => {
+  fc.assert(
+    fc.property(fc.array(text), (chunks) => {
+      const pieces = new Pieces(MOST);
+      const out: Piece[] = [...chunks.flatMap((chunk) => [...pieces.take(chunk)]), ...pieces.end()];
+      const lines: string[] = chunks
+        .join('')
+        .split('\n')
+        .map((line) => line.replace(/\r$/, ''));
+      const joined = new Map<number, string>();
+      for (const { line, text: piece, part, isLong } of out) {
+        expect([...piece].length).toBeLessThanOrEqual(MOST);
+        expect(piece.isWellFormed()).toBe(true);
+        expect(isLong || part === 0).toBe(true);
+        joined.set(line, (joined.get(line) ?? '') + piece);
+      }
+      expect(lines.map((_, at) => joined.get(at + 1) ?? '')).toEqual(lines);
+    }),
+  );
+});
+
+test('a line of JSON says what it was made of, in characters that do nothing', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (message) => {
+      const line = jsonLine({ message });
+      expect(JSON.parse(line)).toEqual({ message });
+      expect(line).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u);
+    }),
+  );
+});
+
+test('times are read as people write them', () => {
+  expect([durationOf('90s', '-'), durationOf('1h30m', '-'), durationOf('1.5', '-'), durationOf('200ms', '-')]).toEqual([
+    90_000, 5_400_000, 1_500, 200,
+  ]);
+  expect(() => durationOf('soon', '--timeout')).toThrow('--timeout must be a time such as 90s, 10m or 1h30m (given: soon)');
+  expect(sinceOf('mark')).toEqual({ kind: 'mark' });
+  expect(sinceOf('42')).toEqual({ kind: 'seq', seq: 42 });
+  expect(sinceOf('10m', 1_000_000)).toEqual({ kind: 'time', at: 400_000 });
+  expect(sinceOf('2026-11-24T09:30:00Z')).toEqual({ kind: 'time', at: Date.UTC(2026, 10, 24, 9, 30) });
+  expect(() => sinceOf('yesterday')).toThrow('--since must be');
+});

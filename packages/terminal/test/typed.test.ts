@@ -1,0 +1,110 @@
+/** What somebody types, and what it is taken for. */
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { commands, read } from '#app/commands.js';
+import { completionOf } from '#app/completion.js';
+import { emojiBeginning, emojiOf } from '#app/emoji.js';
+import { mentions } from '#app/mentions.js';
+import { safeLine } from '#text/safe.js';
+import { en } from '#words/en.js';
+import { ja } from '#words/ja.js';
+import { wordsOf } from '#words/words.js';
+import { seed } from '../../server/test/helpers/seed.ts';
+
+test.each([
+  ['hello', { kind: 'chat', text: 'hello' }],
+  ['//hello', { kind: 'chat', text: '/hello' }],
+  [' /help', { kind: 'chat', text: ' /help' }],
+  ['/topic  a b\nc ', { kind: 'command', name: 'topic', rest: 'a b\nc' }],
+  ['/HELP', { kind: 'command', name: 'help', rest: '' }],
+  ['/reakt', { kind: 'unknown', nearest: 'react' }],
+  ['/', { kind: 'unknown' }],
+])('%j', (text, wanted) => {
+  const typed = read(text);
+  expect(typed.kind === 'command' ? { kind: typed.kind, name: typed.command.name, rest: typed.rest } : typed).toMatchObject(wanted);
+});
+
+test('no text that begins with one slash is a chat, and every other text is one as it is', () => {
+  fc.assert(
+    fc.property(fc.string(), (text) => {
+      const typed = read(text);
+      if (text.startsWith('/') && !text.startsWith('//')) expect(typed.kind).not.toBe('chat');
+      else expect(typed).toEqual({ kind: 'chat', text: text.startsWith('//') ? text.slice(1) : text });
+    }),
+    { seed },
+  );
+});
+
+test.each([
+  ['hi aya', 'aya', true],
+  ['@aya: look', 'aya', true],
+  ['AYA!', 'aya', true],
+  ['ａｙａ さん', 'aya', true],
+  ['ayaさん、こんにちは', 'aya', true],
+  ['綾香さん', '綾香', true],
+  ['papaya', 'aya', false],
+  ['ayako', 'aya', false],
+  ['aya_2', 'aya', false],
+  ['手綾', '綾', false],
+  ['@綾 さん', '綾', true],
+  ['see a.b-c (d)', 'a.b-c (d)', true],
+  ['see axb-c (d)', 'a.b-c (d)', false],
+])('%j mentions %j: %j', (text, name, wanted) => {
+  expect(mentions(text, name)).toBe(wanted);
+});
+
+test('any name can be looked for in any text', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary', minLength: 1 }), fc.string({ unit: 'binary' }), (name, text) => {
+      expect(typeof mentions(text, name)).toBe('boolean');
+    }),
+    { seed },
+  );
+});
+
+test('completion offers what fits where it stands', () => {
+  const known = {
+    rooms: ['garden', 'veranda'],
+    names: (start: string) => ['ben', 'benjamin', 'aya'].filter((name) => name.startsWith(start)),
+  };
+  const texts = (before: string) => completionOf(before, known)?.options.map(({ text }) => text);
+  expect(texts('/jo')).toEqual(['/join ']);
+  expect(texts('/')).toHaveLength(commands.length);
+  expect(texts('/join ga')).toEqual(['garden']);
+  expect(texts('/remove b')).toEqual(['ben', 'benjamin']);
+  expect(texts('/react :tad')).toEqual(['🎉']);
+  expect(texts('ask @ben')).toEqual(['@ben ', '@benjamin ']);
+  expect(texts('in #v')).toEqual(['#veranda ']);
+  expect(texts('a')).toEqual(['aya: ']);
+  expect(texts('so a')).toBeUndefined();
+  expect(texts('it is 12:3')).toBeUndefined();
+  expect(completionOf('ask @ben', known)?.start).toBe(4);
+});
+
+test('every short name is one emoji that is shown as it is', () => {
+  const all = emojiBeginning('');
+  expect(all.length).toBeGreaterThan(150);
+  expect(new Set(all.map(({ name }) => name)).size).toBe(all.length);
+  const segmenter = new Intl.Segmenter();
+  for (const { name, emoji } of all) {
+    expect([...segmenter.segment(emoji)], name).toHaveLength(1);
+    expect(safeLine(emoji), name).toBe(emoji);
+    expect(emoji, name).toMatch(/\p{Emoji}/u);
+  }
+  expect(emojiOf(':Tada:')).toBe('🎉');
+  expect(emojiOf('no such one')).toBeUndefined();
+});
+
+test('the language is the one that is asked for, or that of the environment', () => {
+  expect(wordsOf(undefined, { LANG: 'ja_JP.UTF-8' })).toBe(ja);
+  expect(wordsOf(undefined, { LANG: 'ja_JP.UTF-8', LC_ALL: 'C' })).toBe(en);
+  expect(wordsOf('ja', { LC_ALL: 'C' })).toBe(ja);
+  expect(wordsOf(undefined, { LANG: 'fr_FR.UTF-8' })).toBe(en);
+  expect(wordsOf(undefined, {})).toBe(en);
+});
+
+test('docs/terminal.md has the commands and keys that there are', () => {
+  execFileSync(process.execPath, [fileURLToPath(new URL('../../../scripts/terminal-page.js', import.meta.url)), '--check']);
+});

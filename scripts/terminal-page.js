@@ -1,0 +1,38 @@
+/**
+ * Writes the tables of docs/terminal.md from the commands and keys of the full-screen client. With --check it writes nothing
+ * and fails when the page says something else. What stands outside the markers is written by hand.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { commands, usageOf } from '../packages/terminal/dist/app/commands.js';
+import { bindings } from '../packages/terminal/dist/app/keys.js';
+import { en } from '../packages/terminal/dist/words/en.js';
+
+const PAGE = new URL('../docs/terminal.md', import.meta.url);
+
+const table = (head, rows) => `| ${head} | | |\n|---|---|---|\n${rows.join('\n')}\n`;
+
+const sections = {
+  commands: () =>
+    table(
+      'command',
+      commands.map(
+        (command) => `| \`${usageOf(command)}\` | ${en.commands[command.name]} | ${command.lines ? 'also in plain lines' : ''} |`,
+      ),
+    ),
+  keys: () => `| keys | |\n|---|---|\n${bindings.map(({ shown, what }) => `| ${shown} | ${en.keys[what]} |`).join('\n')}\n`,
+};
+
+/** The page with every marked section made anew. */
+function render(page) {
+  return Object.entries(sections).reduce((text, [name, make]) => {
+    const [begin, end] = [`<!-- ${name}: made from packages/terminal/src/app/${name}.ts -->\n`, `<!-- end of ${name} -->`];
+    const [before, rest] = text.split(begin);
+    if (rest === undefined) throw new Error(`docs/terminal.md lacks the marker of ${name}`);
+    return `${before}${begin}\n${make()}\n${end}${rest.split(end)[1]}`;
+  }, page);
+}
+
+const page = readFileSync(PAGE, 'utf8');
+const made = render(page);
+if (!process.argv.includes('--check')) writeFileSync(PAGE, made);
+else if (page !== made) throw new Error('docs/terminal.md does not say what the client does; run `npm run docs`');
