@@ -38,6 +38,7 @@ test('all that a room has is shown, in rows that fit, whatever the size, in both
   );
   await room.edit(answer, 'edited\nin\nlines');
   await room.delete(await said(room, 'gone'));
+  await said(room, '\u001b[2J\u202e\u0007 nasty');
   for (const lang of ['en', 'ja']) {
     const app = openApp(server, { room: '縁側', username: `aya-${lang}`, lang });
     await app.shows('はじめまして');
@@ -51,6 +52,7 @@ test('all that a room has is shown, in rows that fit, whatever the size, in both
       app.resize(columns, rows);
       await new Promise(setImmediate);
       expect(app.rows().length).toBeLessThanOrEqual(rows);
+      expect(app.rows().join('')).not.toMatch(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/u);
       for (const [at, width] of widthsOf(app.screen.frame).entries())
         expect(width, `${columns}: ${app.rows()[at]}`).toBeLessThanOrEqual(columns);
       expect(app.screen.frame.cursor?.column ?? 0).toBeLessThan(columns);
@@ -426,4 +428,33 @@ test('what waited under a name that somebody else took meanwhile is sent under t
   await app.shows('the name aya is taken');
   enter(app, 'aya2');
   await app.shows('aya2 │ typed in vain');
+});
+
+test('a room with more that is new than a screen holds is read from where the new begins', async () => {
+  const server = await startServer({ limits: 'off' });
+  const { room } = await join(server, 'veranda', 'ben');
+  const storage = new Map<string, string>();
+  const app = openApp(server, { room: 'veranda', storage });
+  await app.shows('2 here');
+  await said(room, 'an old one.');
+  await app.shows('an old one.');
+  enter(app, '/join garden');
+  await app.shows('› #garden');
+  for (let each = 0; each < 100; each += 1) await said(room, `chat ${each}.`);
+  await app.shows('100 │');
+  app.press('ctrl+p');
+  await app.shows('── new ──');
+  await app.shows('chat 0.');
+  expect(app.text()).not.toContain('chat 99.');
+  await app.shows('↓ 81 new (End)');
+  app.press('pagedown');
+  await app.shows('↓ 63 new (End)');
+  app.screen.listener?.gone();
+  await app.ended;
+  const again = openApp(server, { storage, lastRooms: ['veranda'] });
+  await again.shows('── new ──');
+  await again.shows('chat 37.');
+  await again.shows('new (End)');
+  again.press('end');
+  await again.shows('chat 99.');
 });

@@ -74,3 +74,32 @@ test('a closed terminal ends the program, and without one it is plain lines', as
   await dumb.shows('* veranda — 2 here; /help lists what you can type');
   expect(dumb.modes().alternateScreen).toBe(false);
 });
+
+test('without a server it says so, asks for the rooms as soon as it can, and ends when it is told to', async () => {
+  const { url, stop, store } = await startServer();
+  await stop();
+  const aya = openChat(['--as', 'aya', '--server', url]);
+  await aya.shows('… connecting');
+  await aya.shows('asking for the rooms…');
+  aya.type('veranda');
+  aya.press('enter');
+  await aya.shows('joining #veranda…');
+  aya.type('typed early');
+  aya.press('enter');
+  await aya.shows('The room is not joined yet. What you typed stays here.');
+  const again = await startServer({ store, port: Number(new URL(url).port) });
+  await aya.shows('● connected', 20_000);
+  aya.press('enter');
+  await aya.shows('aya │ typed early');
+  await again.stop();
+  await aya.shows('reconnecting');
+  aya.press('ctrl+d');
+  expect(await aya.exited).toMatchObject({ code: 0 });
+});
+
+test('an error of the command line is told without a screen', async () => {
+  const aya = openChat(['veranda', '--lang', 'xx']);
+  await aya.shows('--lang is one of en, ja, not "xx"');
+  expect(await aya.exited).toMatchObject({ code: 2 });
+  expect(aya.modes().alternateScreen).toBe(false);
+});

@@ -7,11 +7,11 @@ import { safeLine } from '../text/safe.ts';
 import type { Words } from '../words/words.ts';
 import { mentions } from './mentions.ts';
 import { type Mark, ReadMarks } from './read-marks.ts';
+import { Reader } from './reader.ts';
 import { RoomAsk } from './room-ask.ts';
 import type { State } from './state.ts';
 import { Tab } from './tab.ts';
-import { keyOf } from './view/timeline.ts';
-import { answeredIn, type Composition, compose, timelineOf } from './view/view.ts';
+import { type Composition, compose } from './view/view.ts';
 
 export interface AppOptions {
   client: Client;
@@ -27,10 +27,6 @@ interface Kept {
 
 const OFFLINE_MS = 30_000;
 const BELL_MS = 2_000;
-const AGAIN_MS = 2_000;
-/** So many chats before the edge the next page is asked for. */
-const AHEAD = 20;
-
 /** The full-screen client: rooms and keys change the state, and the state is drawn. */
 export class App {
   readonly state: State;
@@ -38,6 +34,7 @@ export class App {
   readonly #profile: AppOptions['profile'];
   readonly #marks: ReadMarks;
   #screen: Screen | undefined;
+  readonly reader: Reader;
   readonly #roomAsk: RoomAsk;
   readonly #over: Promise<number>;
   #isOver: (exitCode: number) => void = () => undefined;
@@ -45,8 +42,6 @@ export class App {
   #title = '';
   #rangAt = 0;
   #offline: ReturnType<typeof setTimeout> | undefined;
-  /** When a page could not be had: it is not asked for again at once. */
-  #failedAt = 0;
 
   constructor({ client, profile, words }: AppOptions) {
     this.client = client;
@@ -69,6 +64,11 @@ export class App {
     this.#over = new Promise((resolve) => {
       this.#isOver = resolve;
     });
+    this.reader = new Reader(
+      this.state,
+      () => this.size,
+      () => this.draw(),
+    );
     this.#roomAsk = new RoomAsk(client, this.state, () => this.draw());
     this.#listenToClient();
   }
@@ -128,6 +128,7 @@ export class App {
     if (state.active && state.active !== tab) state.active.newAfter = undefined;
     if (state.active !== tab) tab.newAfter = tab.unread.count > 0 ? tab.readTo : undefined;
     Object.assign(state, { active: tab, panel: undefined, completion: undefined });
+    void this.reader.toNew(tab);
     this.draw();
   }
 
@@ -172,59 +173,7 @@ export class App {
 
   /** Rows up, or down when it is less than zero. */
   scroll(by: number): void {
-    const { active, panel } = this.state;
-    if (panel) panel.scroll = Math.max(0, Math.min(panel.scroll - by, this.#composition?.mostScroll ?? 0));
-    else if (active?.joined) {
-      if (by > 0) active.joined.history.hold();
-      const anchor = timelineOf(this.state, this.size)?.moved(active.anchor, by);
-      if (anchor) active.anchor = anchor;
-      else this.toNewest();
-    }
-    this.draw();
-  }
-
-  /** As far down as is loaded, or all the way when that is the newest. */
-  toNewest({ whole = false } = {}): void {
-    const { active } = this.state;
-    if (!active?.joined) return;
-    const { history } = active.joined;
-    const last = history.chats.at(-1);
-    if (whole || history.isNewest || !last || last.state !== undefined) {
-      active.anchor = undefined;
-      history.follow();
-    } else active.anchor = { key: `${last.seq}`, seq: last.seq, below: 0 };
-    this.draw();
-  }
-
-  async toOldest(): Promise<void> {
-    const { active } = this.state;
-    if (!active?.joined || !(await active.joined.history.oldest())) return;
-    const [first] = active.chats;
-    if (first?.state === undefined && first) active.anchor = { key: `${first.seq}`, seq: first.seq, below: 0 };
-    this.draw();
-  }
-
-  /** To a chat that may be far from what is loaded. */
-  async goTo(seq: number): Promise<void> {
-    const { active } = this.state;
-    if (!active?.joined) return;
-    const at = () => active.chats.findIndex((chat) => chat.state === undefined && chat.seq === seq);
-    if (at() < 0) await active.joined.history.around(seq);
-    if (active !== this.state.active) return;
-    if (at() < 0) this.say(this.state.words.historyFailed, 'warning');
-    else this.reveal(at());
-  }
-
-  /** Selects a chat of those that are loaded, and scrolls as far as it takes to see it. */
-  reveal(index: number): void {
-    const { active } = this.state;
-    const chat = active?.chats[index];
-    if (!active?.joined || !chat) return;
-    active.selected = keyOf(chat);
-    active.anchor = timelineOf(this.state, this.size)?.revealing(active.anchor, index);
-    if (active.anchor) active.joined.history.hold();
-    else this.toNewest();
-    this.draw();
+    this.reader.scroll(by, this.#composition?.mostScroll ?? 0);
   }
 
   readAll(): void {
@@ -263,6 +212,7 @@ export class App {
     // Where that is not known here, the server knows it of who is still a member.
     tab.readTo = mark?.epoch === room.position.epoch ? mark.seq : room.position.seq - room.unread;
     if (tab.unread.count > 0) tab.newAfter = tab.readTo;
+    if (room.state === 'live') void this.reader.toNew(tab);
     for (const text of tab.unsent.splice(0)) room.send(text);
     if (!this.state.isFocused) room.setPresence('away');
     void this.#learnNames(tab, room);
@@ -299,6 +249,9 @@ export class App {
     const heed = [
       room.on('change', () => this.draw()),
       room.on('entry', (entry) => this.#told(tab, room, entry)),
+      room.on('state', (now) => {
+        if (now === 'live') void this.reader.toNew(tab);
+      }),
       room.on('presence', () => this.#roomAsk.changed(tab)),
       room.on('members', () => this.#roomAsk.changed(tab)),
       room.on('chat', (chat) => this.#heard(tab, room, chat)),
@@ -373,13 +326,14 @@ export class App {
   /** What is on the screen is read: before it is drawn, when it is the newest, so that it is never counted. */
   readonly #view = (size: Size) => {
     const { active, panel, isFocused } = this.state;
-    const isSeen = isFocused && !panel && active?.room !== undefined;
+    // What was missed is looked at once it is all there.
+    const isSeen = isFocused && !panel && active?.room !== undefined && active.room.state !== 'catching up';
     if (isSeen && active.anchor === undefined && active.joined?.history.isNewest) this.#read(active, active.room, active.room.position.seq);
     const composition = compose(this.state, size);
     this.#composition = composition;
     if (isSeen && composition.shown) this.#read(active, active.room, composition.shown.lastSeen);
     this.#nameWindow();
-    this.#load(composition);
+    this.reader.load(composition);
     return composition.frame;
   };
 
@@ -397,21 +351,6 @@ export class App {
     const title = `${unread > 0 ? `(${mark}${unread}) ` : ''}${active ? `#${safeLine(active.id)} — ` : ''}Engawa`;
     if (title !== this.#title) this.#screen?.title(title);
     this.#title = title;
-  }
-
-  /** What is nearly in sight, and what is answered there. */
-  #load({ shown }: Composition): void {
-    const { active } = this.state;
-    if (!shown || !active?.joined || active.room?.state === 'ended') return;
-    const { history, quotes } = active.joined;
-    for (const seq of answeredIn(this.state, shown)) quotes.want(seq, history);
-    if (Date.now() - this.#failedAt < AGAIN_MS) return;
-    if (shown.above < AHEAD && history.hasOlder) void this.#loaded(history.older());
-    else if (!history.isNewest && shown.above + shown.rows.length + AHEAD > history.chats.length) void this.#loaded(history.newer());
-  }
-
-  async #loaded(loading: Promise<boolean>): Promise<void> {
-    if (!(await loading)) this.#failedAt = Date.now();
   }
 
   #keepRooms(): void {

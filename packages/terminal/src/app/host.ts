@@ -164,13 +164,13 @@ export class AppHost implements ScreenHost {
   }
 
   #reveal(chat: ShownChat): void {
-    this.#app.reveal(this.#tab?.chats.indexOf(chat) ?? -1);
+    this.#app.reader.reveal(this.#tab?.chats.indexOf(chat) ?? -1);
   }
 
   /** To the chat that the selected one answers; false when it answers none. */
   goToAnswered(): boolean {
     const answered = this.#selected && replyTo(this.#selected);
-    if (answered !== undefined) void this.#app.goTo(answered);
+    if (answered !== undefined) void this.#app.reader.goTo(answered);
     return answered !== undefined;
   }
 }

@@ -95,10 +95,10 @@ export class Keyboard {
         this.#app.scroll(-page);
         return true;
       case 'oldest':
-        if (isEmpty) void this.#app.toOldest();
+        if (isEmpty) void this.#app.reader.toOldest();
         return isEmpty;
       case 'newest':
-        if (isEmpty) this.#app.toNewest({ whole: true });
+        if (isEmpty) this.#app.reader.toNewest({ whole: true });
         return isEmpty;
       case 'selectOlder':
         this.#host.select(-1);
@@ -205,7 +205,7 @@ export class Keyboard {
     }
     active.editor.submit();
     Object.assign(active, { newAfter: undefined, selected: undefined, search: undefined, composing: undefined });
-    this.#app.toNewest({ whole: true });
+    this.#app.reader.toNewest({ whole: true });
   }
 
   #composed(tab: Tab): void {
@@ -327,7 +327,7 @@ export class Keyboard {
     else if (active?.problem?.code === 'name_taken') this.#app.close(active);
     else if (active?.composing) this.#host.escapeComposing();
     else if (active?.selected !== undefined || active?.search) Object.assign(active, { selected: undefined, search: undefined });
-    else this.#app.toNewest({ whole: true });
+    else this.#app.reader.toNewest({ whole: true });
   }
 
   #clear(): void {

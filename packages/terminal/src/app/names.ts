@@ -17,6 +17,11 @@ export class Names {
     this.#alike = undefined;
   }
 
+  /** Somebody did something a while ago. */
+  learned(username: string): void {
+    if (!this.#names.has(username)) this.seen(username);
+  }
+
   isAlike(username: string): boolean {
     this.#alike ??= alikes(this.#names);
     return this.#alike.has(username);

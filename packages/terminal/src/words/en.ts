@@ -131,7 +131,7 @@ export const en = {
     help: 'this list',
     join: 'join a room, or open a new one',
     leave: 'leave this room: your name in it is free again',
-    close: 'take this room off the list; you stay a member until the server lets your name go',
+    close: 'take this room off the list; you stay a member',
     rooms: 'the rooms of the server, to choose one',
     who: 'who is here',
     topic: 'show the topic, or set it (the owner)',

@@ -111,7 +111,7 @@ function marksOf(chat: ShownChat, { words }: ChatLook): Row {
 }
 
 function belowOf(chat: ShownChat, { words }: ChatLook): Row[] {
-  if (!isTold(chat)) return chat.state === 'failed' ? [[{ text: words.notSent(words.refusal(chat.error)), ink: 'bad' }]] : [];
+  if (!isTold(chat)) return chat.state === 'failed' ? [[{ text: words.notSent(safeLine(words.refusal(chat.error))), ink: 'bad' }]] : [];
   if (!chat.reactions?.length) return [];
   return [
     chat.reactions.flatMap(({ reaction, count, mine }, at): Row => {

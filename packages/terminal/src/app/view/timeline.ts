@@ -88,6 +88,11 @@ export class TimelineRows {
     return this.#anchorAt(this.#filled(by > 0 ? this.#up(from, by) : this.#down(from, -by)));
   }
 
+  /** With this chat, and what stands before it, at the top of the screen. */
+  startingAt(index: number): Anchor | undefined {
+    return this.#anchorAt(this.#filled(this.#down({ block: index, row: 0 }, this.#look.height - 1)));
+  }
+
   /** Moved no more than it takes to see this chat. */
   revealing(anchor: Anchor | undefined, index: number): Anchor | undefined {
     const bottom = this.#filled(this.#spotOf(anchor));
