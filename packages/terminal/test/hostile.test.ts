@@ -48,7 +48,7 @@ function isLaidOut(pty: Pty, { list = 23, rows = 28 } = {}): void {
   expect(screen[rows - 1]).toMatch(/^ ● connected .* aya · \/help$/);
   const edges = Array.from({ length: rows - 4 }, (_, row) => pty.cell({ column: list, row: row + 1 }).text);
   expect(edges.join('')).toBe('│'.repeat(rows - 4));
-  expect(screen.filter((row) => /^.{24}\d\d:\d\d /.test(row)).length).toBeGreaterThan(0);
+  expect(screen.filter((row) => /^.{25}\d\d:\d\d /.test(row)).length).toBeGreaterThan(0);
 }
 
 async function attack(ben: Room, pty: Pty, texts: readonly string[]): Promise<void> {

@@ -14,7 +14,7 @@ async function kept(url: string): Promise<(string | null)[]> {
   return page.chats.map(({ message }) => message);
 }
 
-const shown = (pty: Pty): string[] => pty.screen().flatMap((row) => /│ (.+?)(?: ○)?$/.exec(row.slice(24))?.[1] ?? []);
+const shown = (pty: Pty): string[] => pty.screen().flatMap((row) => /│ (.+?)(?: ○)?$/.exec(row.slice(25))?.[1] ?? []);
 
 const portOf = (url: string): number => Number(new URL(url).port);
 
@@ -26,9 +26,13 @@ test('a cut network is told with what waits; what is typed and half typed stays,
   await aya.shows('2 here');
   enter(aya, 'before');
   await aya.shows(/│ before$/m);
+  ben.typing();
+  await aya.shows('ben is typing');
   proxy.refuse(true);
   proxy.cut();
   await aya.shows('reconnecting');
+  // Nobody knows it any more.
+  expect(aya.screen().join('\n')).not.toContain('is typing');
   await say(ben, 'said meanwhile');
   for (const text of ['one', 'two 二', 'three']) enter(aya, text);
   await aya.shows('reconnecting, 3 waiting to send');

@@ -245,7 +245,7 @@ test('NO_COLOR leaves no colour, and light and dark differ', async () => {
   const dark = await look('b', { background: 'rgb:1e1e/1e1e/1e1e' });
   const light = await look('c', { background: 'rgb:ffff/ffff/eeee' });
   const chosen = await look('d', { background: 'rgb:ffff/ffff/ffff', args: ['--theme', 'dark'] });
-  const nameOf = (pty: Pty) => pty.cell({ column: 24 + 6 + 12 - 1, row: pty.screen().findIndex((row) => row.includes('│ @aya')) });
+  const nameOf = (pty: Pty) => pty.cell({ column: 25 + 6 + 12 - 1, row: pty.screen().findIndex((row) => row.includes('│ @aya')) });
   expect(nameOf(dark).text).toBe('n');
   expect(nameOf(dark).foreground).toEqual(expect.any(Number));
   expect(nameOf(light).foreground).not.toBe(nameOf(dark).foreground);
