@@ -45,6 +45,8 @@ export interface Pty {
   links: () => string[];
   /** Bytes that the program wrote so far. */
   written: () => number;
+  /** All that it wrote so far, as it came. */
+  output: () => string;
   bells: () => number;
   /** Resolves when the screen shows it; fails with what it shows. */
   shows: (wanted: string | RegExp, milliseconds?: number) => Promise<void>;
@@ -65,10 +67,11 @@ export function openPty(command: string, args: readonly string[], options: PtyOp
   const env = { PATH: process.env.PATH, HOME: process.env.HOME, LANG: 'C.UTF-8', TERM: 'xterm-256color', ...options.env };
   const child = spawn(command, [...args], { name: env.TERM, cols: columns, rows, cwd, env });
   const terminal = openModel({ columns, rows, counting: options.counting });
-  const seen = { title: '', links: [] as string[], written: 0, bells: 0, isCursorVisible: true, isEnded: false };
+  const seen = { title: '', links: [] as string[], written: 0, output: '', bells: 0, isCursorVisible: true, isEnded: false };
   listen(terminal, seen, options.background, (answer) => child.write(answer));
   child.onData((data) => {
     seen.written += Buffer.byteLength(data);
+    seen.output += data;
     terminal.write(data);
   });
   terminal.onData((answer) => child.write(answer));
@@ -117,6 +120,7 @@ export function openPty(command: string, args: readonly string[], options: PtyOp
     title: () => seen.title,
     links: () => [...seen.links],
     written: () => seen.written,
+    output: () => seen.output,
     bells: () => seen.bells,
     shows: (wanted, milliseconds) => until(() => has(wanted), `the screen shows ${wanted}`, milliseconds).catch(failWithScreen),
     hides: (unwanted, milliseconds) => until(() => !has(unwanted), `the screen hides ${unwanted}`, milliseconds).catch(failWithScreen),

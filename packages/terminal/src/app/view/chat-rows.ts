@@ -2,10 +2,9 @@ import type { Chat, ShownChat } from '@engawa/client';
 import { columnsOf, fitted } from '../../text/columns.ts';
 import { linked } from '../../text/linked.ts';
 import { safeLine, safeLines } from '../../text/safe.ts';
-import type { Row, Span } from '../../text/span.ts';
+import type { AuthorInk, Row, Span } from '../../text/span.ts';
 import { wrapped } from '../../text/wrap.ts';
 import type { Words } from '../../words/words.ts';
-import { inkOf } from '../author.ts';
 import { isTold } from '../history-window.ts';
 import { mentions } from '../mentions.ts';
 import { exactly, widthOf } from './cells.ts';
@@ -15,6 +14,8 @@ export interface ChatLook {
   columns: number;
   me: string;
   words: Words;
+  /** The author's. */
+  ink: AuthorInk;
   /** Somebody else in the room has a name that looks like the author's. */
   isAlike: boolean;
   isSelected: boolean;
@@ -38,8 +39,8 @@ const laid = new WeakMap<ShownChat, Laid>();
 
 /** A chat in rows of the width; laid out once for each way to look. */
 export function chatRows(chat: ShownChat, look: ChatLook): readonly Row[] {
-  const { columns, me, words, isAlike, isSelected, quoted } = look;
-  const key = `${columns} ${words.language} ${isAlike} ${isSelected} ${me}`;
+  const { columns, me, words, ink, isAlike, isSelected, quoted } = look;
+  const key = `${columns} ${words.language} ${ink} ${isAlike} ${isSelected} ${me}`;
   const known = laid.get(chat);
   if (known?.look === key && known.quoted === quoted) return known.rows;
   const rows = isSelected ? layOut(chat, look).map((row) => onGround(row, columns)) : layOut(chat, look);
@@ -76,12 +77,12 @@ function inLines(chat: ShownChat, look: ChatLook): Row[] {
   ];
 }
 
-function headOf(chat: ShownChat, { me, words, isAlike }: ChatLook): [time: Span, name: Span] {
+function headOf(chat: ShownChat, { me, words, ink, isAlike }: ChatLook): [time: Span, name: Span] {
   const { username, at, message } = chat;
   const isMine = username === me;
   const isMention = !isMine && message !== null && mentions(message, me);
   const time: Span = { text: `${words.clock(at)} `, ink: 'muted' };
-  const name: Span = { text: (isAlike ? '≈' : '') + safeLine(username), ink: isAlike ? 'warning' : inkOf(username), bold: isMine };
+  const name: Span = { text: (isAlike ? '≈' : '') + safeLine(username), ink: isAlike ? 'warning' : ink, bold: isMine };
   return [time, isMention ? { ...name, on: 'mention', bold: true } : name];
 }
 

@@ -54,9 +54,11 @@ export function hintRow(state: State, columns: number): Row {
   return ends([{ text: fitted(toldOf(state, active, room), Math.max(0, space)), ink: 'muted' }], right, columns);
 }
 
-function toldOf({ words }: State, { search, selected }: Tab, room: { whoIsTyping: string[]; severalAreTyping: boolean }): string {
+function toldOf({ words, client }: State, { search, selected }: Tab, room: { whoIsTyping: string[]; severalAreTyping: boolean }): string {
   if (search) return words.found(search.at + 1, search.all);
   if (selected !== undefined) return words.selectedHint;
+  // Without a connection nobody knows.
+  if (client.state !== 'online') return '';
   const { whoIsTyping, severalAreTyping } = room;
   return whoIsTyping.length > 0 || severalAreTyping ? words.typing(whoIsTyping.map(safeLine), severalAreTyping) : '';
 }

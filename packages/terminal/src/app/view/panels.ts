@@ -3,7 +3,6 @@ import { safeLine } from '../../text/safe.ts';
 import type { Row } from '../../text/span.ts';
 import { wrapped } from '../../text/wrap.ts';
 import type { Words } from '../../words/words.ts';
-import { inkOf } from '../author.ts';
 import { commands, usageOf } from '../commands.ts';
 import { bindings } from '../keys.ts';
 import { type Panel, roomsChosenFrom, type State } from '../state.ts';
@@ -44,7 +43,7 @@ function contentOf(state: State, panel: Panel, columns: number): Content {
     case 'help':
       return { title: words.helpTitle, body: helpRows(words, columns) };
     case 'who':
-      return { title: words.whoTitle(panel.count), body: whoRows(words, panel, columns) };
+      return { title: words.whoTitle(panel.count), body: whoRows(state, panel, columns) };
     case 'rooms':
       return chooser(state, panel, columns);
   }
@@ -78,13 +77,13 @@ function explained({ term, what }: { term: string; what: string }, columns: numb
   ];
 }
 
-function whoRows(words: Words, { members = [], more }: Extract<Panel, { kind: 'who' }>, columns: number): Row[] {
+function whoRows({ words, active }: State, { members = [], more }: Extract<Panel, { kind: 'who' }>, columns: number): Row[] {
   const rows = members.map(({ username, role, presence }): Row => {
     const isHere = presence === 'online';
     const about = [...(role === 'owner' ? [words.owner] : []), ...(isHere ? [] : [words.presence[presence]])].join(', ');
     return [
       { text: isHere ? ' ● ' : ' ○ ', ink: isHere ? 'good' : 'muted' },
-      { text: fitted(safeLine(username), columns - 4), ink: inkOf(username) },
+      { text: fitted(safeLine(username), columns - 4), ink: active?.names.inkOf(username) },
       { text: about === '' ? '' : `  ${about}`, ink: 'muted' },
     ];
   });

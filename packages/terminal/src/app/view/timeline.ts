@@ -1,7 +1,7 @@
 import type { Chat, ShownChat } from '@engawa/client';
 import { columnsOf } from '../../text/columns.ts';
 import { safeLine } from '../../text/safe.ts';
-import type { Ink, Row } from '../../text/span.ts';
+import type { AuthorInk, Ink, Row } from '../../text/span.ts';
 import { wrapped } from '../../text/wrap.ts';
 import type { Words } from '../../words/words.ts';
 import { indexOfSeq, isTold } from '../history-window.ts';
@@ -23,6 +23,7 @@ export interface TimelineLook {
   /** What comes after this seq is new to the reader. */
   newAfter: number | undefined;
   selected: string | undefined;
+  inkOf: (username: string) => AuthorInk;
   isAlike: (username: string) => boolean;
   quoted: (seq: number) => Chat | undefined;
 }
@@ -189,12 +190,12 @@ export class TimelineRows {
   }
 
   #chat(index: number): PlacedRow[] {
-    const { chats, columns, me, words, selected, isAlike, quoted, isNewest } = this.#look;
+    const { chats, columns, me, words, selected, inkOf, isAlike, quoted, isNewest } = this.#look;
     const chat = chats[index];
     if (!chat) return isNewest ? [] : [{ row: ruled(words.moreBelow, columns, 'muted') }];
     const key = keyOf(chat);
     const answered = replyTo(chat);
-    const look = { columns, me, words, isAlike: isAlike(chat.username), isSelected: key === selected };
+    const look = { columns, me, words, ink: inkOf(chat.username), isAlike: isAlike(chat.username), isSelected: key === selected };
     return chatRows(chat, { ...look, quoted: answered === undefined ? undefined : quoted(answered) }).map((row) => ({ row, key }));
   }
 

@@ -32,6 +32,7 @@ const LISTS_ROOMS_FROM = 72;
 const HINTS_FROM = 8;
 
 interface Geometry {
+  /** With the line beside it; none is 0. */
   list: number;
   main: number;
   body: number;
@@ -45,7 +46,7 @@ export function compose(state: State, size: Size): Composition {
   const { list, main, body, input, hasHint } = geometryOf(state, size);
   const middle = middleOf(state, main, body);
   const rooms = list === 0 ? { rows: [], tabs: [] } : roomRows(state, list - 1, body);
-  const beside = (row: Row, at: number): Row => (list === 0 ? row : [...(rooms.rows[at] ?? []), { text: '│', ink: 'muted' }, ...row]);
+  const beside = (row: Row, at: number): Row => (list === 0 ? row : [...(rooms.rows[at] ?? []), { text: '│ ', ink: 'muted' }, ...row]);
   const isTold = state.notice !== undefined || state.completion !== undefined;
   const status = !hasHint && isTold ? hintRow(state, size.columns) : statusRow(state, size.columns);
   const rows = [
@@ -89,7 +90,7 @@ function geometryOf(state: State, { columns, rows }: Size): Geometry {
   const hasHint = rows >= HINTS_FROM;
   const input = inputRows(state, columns, Math.max(1, Math.floor(rows / 3)));
   const body = Math.max(1, rows - 2 - input.rows.length - (hasHint ? 1 : 0));
-  return { list, main: columns - list, body, input, hasHint };
+  return { list, main: columns - (list === 0 ? 0 : list + 1), body, input, hasHint };
 }
 
 interface Middle {
@@ -131,6 +132,7 @@ function rowsOf({ words }: State, tab: Tab, columns: number, height: number): Ti
     isNewest: history.isNewest,
     newAfter: tab.newAfter,
     selected: tab.selected,
+    inkOf: (username) => tab.names.inkOf(username),
     isAlike: (username) => tab.names.isAlike(username),
     quoted: (seq) => quotes.of(seq, history),
   });

@@ -1,0 +1,189 @@
+/** However it ends, or is started, the terminal is left as it was, and what is said is for people. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { newFolder, startServer, until, within } from '../../server/test/helpers/server.ts';
+import { ENGAWA, enter, neighbour, openChat, say } from './helpers/chat.ts';
+import { openPty, type Pty } from './helpers/pty.ts';
+
+const AS_IT_WAS = { alternateScreen: false, bracketedPaste: false, mouse: false, focus: false, wraps: true, cursorVisible: true };
+const STACK = /^\s+at .*:\d+|node:internal/m;
+
+interface Shell extends Pty {
+  /** Of the client. */
+  client: () => number;
+  /** Resolves with what is on the screen, when it has ended with this code and the terminal is set as before. */
+  isLeft: (code: number) => Promise<string>;
+}
+
+/** The client in a shell, which says how it ended and how the terminal is set before and after. */
+async function inShell(url: string, { as = 'aya', env = {} }: { as?: string; env?: NodeJS.ProcessEnv } = {}): Promise<Shell> {
+  const pid = join(newFolder(), 'pid');
+  const client = `sh -c 'echo $$ >"$PID"; exec "$NODE" "$ENGAWA" chat veranda --as "$NAME" --server ${url}'`;
+  const command = `stty -a | md5sum; ${client}; echo "ended: $?"; stty -a | md5sum; read rest`;
+  const shell = openPty('/bin/sh', ['-c', command], {
+    columns: 100,
+    rows: 28,
+    env: { NODE: process.execPath, ENGAWA, NAME: as, PID: pid, HOME: newFolder(), ...env },
+  });
+  await shell.shows('● connected');
+  await shell.shows('here');
+  expect(shell.modes()).toMatchObject({ alternateScreen: true, bracketedPaste: true, mouse: true, focus: true });
+  return Object.assign(shell, {
+    client: () => Number(readFileSync(pid, 'utf8')),
+    async isLeft(code: number) {
+      await shell.shows(/ended: \d+\s+[0-9a-f]{32}/);
+      const text = shell.screen().join('\n');
+      const settings = text.match(/^[0-9a-f]{32}/gm) ?? [];
+      expect(text).toContain(`ended: ${code}`);
+      expect(settings).toEqual([settings[0], settings[0]]);
+      expect(shell.modes()).toEqual(AS_IT_WAS);
+      return text;
+    },
+  });
+}
+
+interface Ended {
+  code: number | null;
+  said: string;
+  complained: string;
+}
+
+/** Without a terminal. */
+async function inPipe(args: string[], { env = {}, input = '' }: { env?: NodeJS.ProcessEnv; input?: string } = {}): Promise<Ended> {
+  const child = spawn(process.execPath, [ENGAWA, 'chat', ...args], { env: { PATH: process.env.PATH, HOME: newFolder(), ...env } });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  const ended: Ended = { code: null, said: '', complained: '' };
+  child.stdout.on('data', (text: Buffer) => (ended.said += String(text)));
+  child.stderr.on('data', (text: Buffer) => (ended.complained += String(text)));
+  child.stdin.end(input);
+  [ended.code] = (await within(once(child, 'close'), 'the end')) as [number | null];
+  return ended;
+}
+
+test('Ctrl+C twice, Ctrl+D and /quit end it with 0; Ctrl+C once only clears the line', async () => {
+  const { url } = await startServer();
+  const byC = await inShell(url, { as: 'cleo' });
+  byC.type('a line');
+  await byC.shows('› a line');
+  byC.press('ctrl+c');
+  await byC.hides('a line');
+  byC.press('ctrl+c');
+  await byC.shows('Press Ctrl+C again');
+  byC.press('ctrl+c');
+  expect(await byC.isLeft(0)).not.toContain('veranda');
+  const byD = await inShell(url, { as: 'dan' });
+  byD.type('x');
+  byD.press('ctrl+d');
+  await byD.shows('› x');
+  byD.press('backspace', 'ctrl+d');
+  await byD.isLeft(0);
+  const byWord = await inShell(url, { as: 'wes' });
+  enter(byWord, '/quit');
+  await byWord.isLeft(0);
+});
+
+test('SIGTERM, SIGINT and SIGHUP end it cleanly, also in the middle of a line', async () => {
+  const { url } = await startServer();
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+    const shell = await inShell(url, { as: signal });
+    shell.type('half a line');
+    await shell.shows('› half a line');
+    process.kill(shell.client(), signal);
+    expect(await shell.isLeft(0)).not.toMatch(STACK);
+  }
+});
+
+test('an error inside ends it with 1, and the terminal as it was shows the error', async () => {
+  const { url } = await startServer();
+  const dying = 'process.on("SIGUSR2", () => setImmediate(() => { throw new Error("a fault inside") }))';
+  const shell = await inShell(url, { env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(dying)}` } });
+  process.kill(shell.client(), 'SIGUSR2');
+  expect(await shell.isLeft(1)).toContain('a fault inside');
+});
+
+test('the window that is closed takes the program with it, and what waited is sent by the next one', async () => {
+  const { url, stop, store } = await startServer();
+  const env = { HOME: newFolder() };
+  const aya = openChat(url, { env });
+  await aya.shows('1 here');
+  await stop();
+  await aya.shows('reconnecting');
+  enter(aya, 'typed before the window was closed');
+  await aya.shows('1 waiting to send');
+  const { pid } = aya;
+  aya.kill();
+  await until(() => !isThere(pid), 'the program is gone');
+  await startServer({ store, port: Number(new URL(url).port) });
+  const again = openChat(url, { env });
+  await again.shows(/typed before the window was closed$/m, 20_000);
+});
+
+test('into a pipe that breaks it ends without a word', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const ben = await neighbour(url);
+  const child = spawn(
+    '/bin/sh',
+    ['-c', `sleep 20 | "$0" "$1" chat veranda --as aya --server ${url} | head -n 1`, process.execPath, ENGAWA],
+    {
+      env: { PATH: process.env.PATH, HOME: newFolder() },
+      detached: true,
+    },
+  );
+  onTestFinished(() => void process.kill(-(child.pid ?? 0), 'SIGKILL'));
+  let [said, complained] = ['', ''];
+  child.stdout.on('data', (text: Buffer) => (said += String(text)));
+  child.stderr.on('data', (text: Buffer) => (complained += String(text)));
+  await until(() => said.includes('veranda'), 'it is there');
+  await until(async () => {
+    await say(ben, 'is anybody there?');
+    const page = await ben.listMembers();
+    return page.ok && page.members.every(({ username, presence }) => username !== 'aya' || presence !== 'online');
+  }, 'it has left');
+  expect(complained).toBe('');
+});
+
+test.each(['a file', 'nothing', 'a folder that takes nothing'])(
+  'with %s for a home it runs, and says that nothing is kept',
+  async (home) => {
+    const { url } = await startServer();
+    const file = join(newFolder(), 'file');
+    writeFileSync(file, 'not a folder');
+    // Without a home of its own it must not take another one.
+    const HOME = { 'a file': file, nothing: '', 'a folder that takes nothing': '/sys' }[home];
+    const aya = openChat(url, {
+      env: { HOME, XDG_STATE_HOME: home === 'nothing' ? file : '', XDG_CONFIG_HOME: home === 'nothing' ? file : '' },
+    });
+    await aya.shows('What you type is kept in memory only');
+    await aya.shows('1 here');
+    enter(aya, 'said without a home');
+    await aya.shows(/│ said without a home$/m);
+    enter(aya, '/quit');
+    expect(await aya.exited).toMatchObject({ code: 0 });
+    const piped = await inPipe(['veranda', '--as', 'pip', '--server', url], { env: { HOME }, input: 'by pipe\n' });
+    expect(piped).toMatchObject({ code: 0 });
+    expect(piped.said).toContain('pip: by pipe');
+    expect(piped.complained).not.toMatch(STACK);
+  },
+);
+
+test('without a terminal it is plain lines: no command to a terminal, and a room has to be named', async () => {
+  const { url } = await startServer();
+  const plain = await inPipe(['veranda', '--as', 'aya', '--server', url], { env: { TERM: 'xterm-256color' }, input: 'hello\n/who\n' });
+  expect(plain).toMatchObject({ code: 0, complained: '' });
+  expect(plain.said).toMatch(/^\* veranda — 1 here.*\n(\d\d:\d\d aya: hello\n|\* 1 here: aya\n){2}$/);
+  const roomless = await inPipe(['--as', 'aya', '--server', url]);
+  expect(roomless).toMatchObject({ code: 2, said: '' });
+  expect(roomless.complained).toContain('Say which room: engawa chat ROOM');
+  expect(roomless.complained).not.toMatch(STACK);
+});
+
+function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}

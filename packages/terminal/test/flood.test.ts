@@ -1,0 +1,62 @@
+/** A room in which a thousand chats a second are said: typing goes on, and what is drawn and held stays bounded. */
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { startServer, until } from '../../server/test/helpers/server.ts';
+import { neighbour, openChat } from './helpers/chat.ts';
+
+const PER_SECOND = 1_000;
+const SECONDS = 5;
+const FRAME = '\u001b[?2026h';
+
+const memoryOf = (pid: number): number => Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
+
+test('at 1,000 chats a second every key is seen, at most thirty frames a second are drawn, and memory stays', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const ben = await neighbour(url);
+  // With a little more held for each chat that is said it would die of it.
+  const aya = openChat(url, { env: { NODE_OPTIONS: '--max-old-space-size=32' } });
+  await aya.shows('2 here');
+  let said = 0;
+  const talk = async (count: number, perSecond: number) => {
+    const began = performance.now();
+    for (const end = said + count; said < end; ) {
+      const due = Math.min(end - said, Math.ceil(((performance.now() - began) / 1_000) * perSecond) - (count - (end - said)), 200);
+      const sent = Array.from(
+        { length: Math.max(0, due) },
+        (_, each) => ben.send(`${said + each + 1} said, and some more words as people use them`).settled,
+      );
+      said += sent.length;
+      await Promise.all(sent);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  };
+  const [began, written, frames] = [performance.now(), aya.written(), framesOf(aya.output())];
+  const talking = talk(PER_SECOND * SECONDS, PER_SECOND);
+  let isOver = false;
+  void talking.then(() => (isOver = true));
+  let typed = '';
+  while (!isOver) {
+    for (const key of 'the 速い brown 🦊 ') {
+      typed += key;
+      aya.type(key);
+      await aya.shows(`› ${typed}`.trimEnd());
+    }
+    if (typed.length > 60) {
+      aya.press('ctrl+u');
+      await aya.shows('› Say something');
+      typed = '';
+    }
+  }
+  await talking;
+  const seconds = (performance.now() - began) / 1_000;
+  expect(framesOf(aya.output()) - frames).toBeLessThanOrEqual(Math.ceil(seconds * 30) + 2);
+  expect(aya.written() - written).toBeLessThan(seconds * 30 * 100 * 28 * 2);
+  await aya.shows(`│ ${said} said`);
+  const before = memoryOf(aya.pid);
+  await talk(15_000, 10_000);
+  await aya.shows(`│ ${said} said`, 30_000);
+  expect(memoryOf(aya.pid) - before).toBeLessThan(96 * 1024 * 1024);
+  await until(() => aya.screen().at(-1)?.includes('● connected') ?? false, 'it is still connected');
+});
+
+const framesOf = (output: string): number => output.split(FRAME).length - 1;

@@ -1,0 +1,154 @@
+/** What others write is data: attacks on the terminal through everything of theirs that it shows. */
+import type { Room } from '@engawa/client';
+import { expect, test } from 'vitest';
+import { startServer } from '../../server/test/helpers/server.ts';
+import { enter, neighbour, openChat, say, someone } from './helpers/chat.ts';
+import type { Pty } from './helpers/pty.ts';
+import { strays } from './helpers/stray.ts';
+
+const ATTACKS = {
+  'sequences of 7 bits': '\u001b[3J\u001bc\u001b[?1049l\u001b[?25l\u001b[5;8mhidden\u001b(0qqq\u001b[10;1H',
+  'sequences of 8 bits': '\u009b3J\u009b?1049l\u009d0;title\u009c\u0090$q\u009c\u0084\u008d',
+  'title and clipboard': '\u001b]0;PWNED\u0007\u001b]2;PWNED\u001b\\\u001b]52;c;cm0gLXJm\u0007\u001b]1337;File=a\u0007',
+  'a false link': '\u001b]8;;https://evil.example/\u001b\\https://bank.example/\u001b]8;;\u001b\\',
+  'questions to the terminal': '\u001b[c\u001b[6n\u001b[21t\u001bP+q544e\u001b\\\u0005',
+  'half a sequence': 'text\u001b',
+  'another half': '\u001b[38;5;',
+  'single controls': '\u0000a\u0001b\u0007c\bd\u000be\u000cf\u007fg\u0080h\u009fi',
+  'reordered text': 'abc\u202edcba\u202c \u2066x\u2069 \u2067y\u2069 \u200e\u200f\u061c',
+  'what nobody sees': 'a\u200bb\u200cc\u200dd\u2060e\ufefff\u00adg\u3164h\u115fi\uffa0j\u180ek',
+  tags: `flag\u{e0001}${[...'hidden'].map((each) => String.fromCodePoint(0xe0000 + (each.codePointAt(0) ?? 0))).join('')}\u{e007f}`,
+  'line breaks': 'one\ntwo\r\nthree\rfour\u2028five\u2029six\u0085seven\u000beight\u000cnine',
+  tabs: 'a\tb\t\tc\t\t\td',
+  zalgo: `Z${'\u0301\u0335\u0488'.repeat(300)}algo`,
+  'marks on nothing': `${'\u0301'.repeat(50)}\u{1f3ff}\uff9e`,
+  'a family of a thousand': `👩${'\u200d👩'.repeat(1_000)}`,
+  'selectors in a row': `a${'\ufe0f'.repeat(500)}b${'\u{e0100}'.repeat(500)}c`,
+  'flags in a row': '🇯🇵'.repeat(300),
+  'Hangul without an end': '\u1100'.repeat(1_000) + '\u1161'.repeat(1_000),
+  'wide at the edge': `a${'漢'.repeat(150)}`,
+  'wide at the other edge': '漢'.repeat(150),
+  'a word of 4,000': 'w'.repeat(4_000),
+  'no characters': '\ufffe\uffff\u{10ffff}\ue000\u0378',
+  'from right to left': 'שלום العالم abc',
+};
+
+/** As much of an attack as an id may hold: what the server itself refuses in ids is left out. */
+const idOf = (attack: string): string => {
+  let id = '';
+  for (const each of attack.replace(/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/gu, ''))
+    if (Buffer.byteLength(id + each) <= 110) id += each;
+  return id.trim();
+};
+
+/** The line beside the list of rooms, and the one beside names, stand in every row; the title is above, the status below. */
+function isLaidOut(pty: Pty, { list = 23, rows = 28 } = {}): void {
+  const screen = pty.screen();
+  expect(screen[0]).toMatch(/^ #veranda/);
+  expect(screen[rows - 1]).toMatch(/^ ● connected .* aya · \/help$/);
+  const edges = Array.from({ length: rows - 4 }, (_, row) => pty.cell({ column: list, row: row + 1 }).text);
+  expect(edges.join('')).toBe('│'.repeat(rows - 4));
+  expect(screen.filter((row) => /^.{25}\d\d:\d\d /.test(row)).length).toBeGreaterThan(0);
+}
+
+async function attack(ben: Room, pty: Pty, texts: readonly string[]): Promise<void> {
+  for (const [at, text] of texts.entries()) {
+    await say(ben, text);
+    if (at % 6 !== 5 && at !== texts.length - 1) continue;
+    await say(ben, `calm ${at}`);
+    await pty.shows(`│ calm ${at}`);
+    isLaidOut(pty);
+    expect(strays(pty.output())).toEqual([]);
+  }
+}
+
+test.each(['graphemes', 'parts', 'ambiguous as wide'] as const)(
+  'no chat of others reaches the terminal as a command or breaks its rows, on one that counts %s',
+  async (counting) => {
+    const { url } = await startServer({ limits: 'off' });
+    const ben = await neighbour(url);
+    const aya = openChat(url, { counting });
+    await aya.shows('2 here');
+    await attack(ben, aya, Object.values(ATTACKS));
+    expect(aya.title()).toContain('#veranda');
+    expect(aya.bells()).toBe(0);
+    expect(aya.modes()).toEqual({
+      alternateScreen: true,
+      bracketedPaste: true,
+      mouse: true,
+      focus: true,
+      wraps: false,
+      cursorVisible: true,
+    });
+  },
+);
+
+test('nor does what else they choose: names, rooms, topics, reactions, answers, who is typing', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const ben = await neighbour(url);
+  const ids = [...new Set(Object.values(ATTACKS).map(idOf))].filter(
+    (id) => id.replace(/[\p{Default_Ignorable_Code_Point}\s]/gu, '') !== '',
+  );
+  const aya = openChat(url);
+  await aya.shows('2 here');
+  for (const [at, id] of ids.entries()) {
+    const [room, own] = await someone(url, id, 'veranda', id);
+    if (!room || !own) throw new Error('nobody there');
+    await own.setTopic(Object.values(ATTACKS)[at]?.slice(0, 200) ?? '');
+    const seq = await say(room, `said ${at}`);
+    await say(room, `answered ${at}`, seq);
+    await ben.react(seq, `${'e'}${'\u0301'.repeat(40)}`);
+    await ben.react(seq, `👩${'\u200d👩'.repeat(15)}`);
+    room.typing();
+    await aya.shows(`│ answered ${at}`);
+    if (at % 4 === 3) isLaidOut(aya);
+  }
+  for (const topic of Object.values(ATTACKS)) await ben.setTopic(topic.slice(0, 400));
+  await ben.setTopic('a calm topic');
+  await aya.shows('a calm topic');
+  isLaidOut(aya);
+  enter(aya, '/who');
+  await aya.shows(`Who is here: ${ids.length + 2}`);
+  aya.press('pagedown', 'pagedown', 'escape');
+  await aya.hides('Who is here');
+  enter(aya, '/rooms');
+  await aya.shows('Join or open a room');
+  await aya.shows('members');
+  aya.press('pagedown', 'pagedown', 'escape');
+  await aya.hides('Join or open a room');
+  enter(aya, '/search said');
+  await aya.shows('n next');
+  aya.press('escape');
+  for (const id of ids) {
+    aya.type(`@${[...id][0]}`);
+    aya.press('tab', 'tab');
+    aya.press('ctrl+c');
+  }
+  for (const id of ids.slice(0, 8)) {
+    enter(aya, `/join ${id}`);
+    await aya.shows('› ');
+    aya.press('alt+1');
+  }
+  for (const name of ids) enter(aya, `/remove ${name}`);
+  enter(aya, '/topic');
+  await aya.shows('Topic: a calm topic');
+  isLaidOut(aya);
+  expect(strays(aya.output())).toEqual([]);
+});
+
+test('names that look alike are marked, and what only looks like a name of the room is no mention of it', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const ben = await neighbour(url, 'admin');
+  const evil = await neighbour(url, '\u0430dmin');
+  const aya = openChat(url);
+  await aya.shows('3 here');
+  await say(ben, 'by the one');
+  await say(evil, 'by the other');
+  await say(await neighbour(url, 'noa'), 'by neither');
+  await aya.shows('by neither');
+  expect(aya.screen().filter((row) => /≈.dmin │ by the (one|other)/.test(row))).toHaveLength(2);
+  await aya.shows(/ {2}noa │ by neither/);
+  await say(evil, 'hey \u0430y\u0430');
+  await aya.shows('hey ');
+  expect(aya.bells()).toBe(0);
+});

@@ -1,0 +1,151 @@
+/** A room of any length: it opens at once, is read from end to end, and what one reads stays where it is. */
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { type Draft, openMemory, type Store } from '@engawa/server';
+import { expect, test } from 'vitest';
+import { startServer, until } from '../../server/test/helpers/server.ts';
+import { enter, neighbour, openChat, say } from './helpers/chat.ts';
+import type { Pty } from './helpers/pty.ts';
+
+const CHATS = 100_000;
+
+/** Bytes of memory that a process takes up. */
+const memoryOf = (pid: number): number => Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
+
+/** The rows of the timeline, beside the list of rooms. */
+const body = (pty: Pty): string[] =>
+  pty
+    .screen()
+    .slice(1, -3)
+    .map((row) => row.slice(24));
+
+/** The numbers that chats of the room begin with, from the top. */
+const numbers = (pty: Pty): number[] =>
+  body(pty)
+    .flatMap((row) => (/│ (\d+) /.exec(row)?.[1] ?? []) as string)
+    .map(Number);
+
+const OWN = { by: 'aya', author: 'author-of-all' };
+
+/** The veranda as the server would have it after so many chats of aya, but written many at a time. */
+async function fill(store: Store): Promise<void> {
+  const sets: Draft['sets'] = [['settings', { owner: OWN.author, topic: '' }]];
+  const epoch = await append(store, null, [{ ...OWN, id: randomUUID(), kind: 'create:room', body: {}, sets }]);
+  for (let written = 0; written < CHATS; written += 1_000)
+    await append(
+      store,
+      epoch,
+      Array.from({ length: 1_000 }, (_, each) => chat(written + each + 1)),
+    );
+}
+
+const chat = (number: number): Draft => ({
+  ...OWN,
+  id: randomUUID(),
+  kind: 'create:chat',
+  body: { message: `${number} xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx` },
+  listed: true,
+});
+
+async function append(store: Store, epoch: string | null, drafts: Draft[]): Promise<string> {
+  const appended = await store.append('veranda', { epoch, given: [], drafts });
+  if (appended.outcome === 'stale') throw new Error('Somebody else writes to it.');
+  return appended.epoch;
+}
+
+const isWithoutHole = (all: number[]): boolean => all.every((each, at) => each === (all[0] ?? 0) + at);
+
+test('a room of 100,000 chats opens like any other, and is read to its begin and back in a steady memory', async () => {
+  const store = openMemory();
+  await fill(store);
+  const { url } = await startServer({ store, limits: 'off' });
+  const aya = openChat(url, { as: 'reader' });
+  await aya.shows(`│ ${CHATS} xx`);
+  const opened = memoryOf(aya.pid);
+  const moves = (isThere: (first: number) => boolean) =>
+    until(() => isThere(numbers(aya)[0] ?? 0) && isWithoutHole(numbers(aya)), 'it has moved, without a hole');
+  for (let first = CHATS; first > CHATS - 2_300; [first = 0] = numbers(aya)) {
+    aya.press('pageup');
+    await moves((now) => now < first);
+  }
+  aya.press('home');
+  await aya.shows('│ 1 xx');
+  for (let first = 1; first < 400; [first = 0] = numbers(aya)) {
+    aya.press('pagedown');
+    await moves((now) => now > first);
+  }
+  aya.press('end');
+  await aya.shows(`│ ${CHATS} xx`);
+  await aya.hides('newest (End)');
+  expect(memoryOf(aya.pid) - opened).toBeLessThan(64 * 1024 * 1024);
+});
+
+test('who reads what is old is not moved by what is new, and sees there what is edited, deleted and reacted to', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const ben = await neighbour(url);
+  const seqs: number[] = [];
+  for (let from = 0; from < 2_400; from += 100) {
+    seqs.push(...(await Promise.all(Array.from({ length: 100 }, (_, each) => say(ben, `${from + each} old`)))));
+  }
+  const aya = openChat(url);
+  await aya.shows('│ 2399 old');
+  aya.press('home');
+  await aya.shows('│ 0 old');
+  aya.press('pagedown');
+  await aya.shows('│ 30 old');
+  const before = body(aya);
+  const middle = (numbers(aya)[0] ?? 0) + 10;
+  for (let from = 0; from < 2_200; from += 100) await Promise.all(Array.from({ length: 100 }, (_, each) => say(ben, `${from + each} new`)));
+  await aya.shows('↓ 999+ new (End)');
+  expect(body(aya)).toEqual(before);
+  await ben.edit(seqs[middle] ?? 0, `${middle} old, and edited`);
+  await ben.delete(seqs[middle + 1] ?? 0);
+  await ben.react(seqs[middle + 2] ?? 0, '🌸');
+  await aya.shows(`│ ${middle} old, and edited (edited)`);
+  await aya.shows('│ (deleted)');
+  await aya.shows('🌸 1');
+  aya.press('end');
+  await aya.shows('│ 2199 new');
+  await aya.hides('(End)');
+  aya.press('home');
+  await aya.shows('│ 0 old');
+});
+
+test('a little scrolled back, new chats do not move it, and End leads to them', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const ben = await neighbour(url);
+  for (let each = 0; each < 80; each += 1) await say(ben, `${each} old`);
+  const aya = openChat(url);
+  await aya.shows('│ 79 old');
+  aya.wheel('up', { column: 50, row: 10 });
+  await aya.hides('│ 79 old');
+  const before = body(aya);
+  for (let each = 0; each < 3; each += 1) await say(ben, `${each} new\nof\nlines`);
+  await aya.shows('↓ 3 new (End)');
+  expect(body(aya)).toEqual(before);
+  aya.press('end');
+  await aya.shows('│ 2 new');
+});
+
+test('when the room is another one than before it begins anew: nothing of the old one stays, and what waited is sent', async () => {
+  const first = await startServer({ limits: 'off' });
+  const ben = await neighbour(first.url);
+  for (let each = 0; each < 60; each += 1) await say(ben, `${each} of the old room`);
+  const aya = openChat(first.url);
+  await aya.shows('│ 59 of the old room');
+  aya.press('pageup');
+  await aya.hides('│ 59 of the old room');
+  await first.stop();
+  await aya.shows('reconnecting');
+  const { url } = await startServer({ limits: 'off', port: Number(new URL(first.url).port) });
+  const noa = await neighbour(url, 'noa');
+  await say(noa, 'of the new room');
+  await aya.shows('│ of the new room', 20_000);
+  await aya.shows('● connected');
+  expect(aya.screen().join('\n')).not.toContain('of the old room');
+  enter(aya, 'hello, new room');
+  await aya.shows(/│ hello, new room$/m);
+  aya.press('home');
+  await aya.shows('│ of the new room');
+  expect(aya.screen().join('\n')).not.toContain('of the old room');
+});

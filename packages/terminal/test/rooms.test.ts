@@ -1,0 +1,154 @@
+/** Rooms, what is unread in them, and what is done to chats: by keys and by commands. */
+import { expect, test } from 'vitest';
+import { startProxy } from '../../server/test/helpers/proxy.ts';
+import { connect, done, heard, startServer, until } from '../../server/test/helpers/server.ts';
+import { enter, neighbour, openChat, say, someone } from './helpers/chat.ts';
+import type { Pty } from './helpers/pty.ts';
+
+/** The row of a room in the list of rooms. */
+const listed = (pty: Pty, room: string): string =>
+  pty
+    .screen()
+    .slice(1, -3)
+    .map((row) => row.split('│')[0] ?? '')
+    .find((row) => row.includes(`#${room}`)) ?? '';
+
+const shows = (pty: Pty, room: string, count: RegExp): Promise<void> =>
+  until(() => count.test(listed(pty, room)), `${room} has ${count}`).catch((error: Error) => {
+    throw new Error(`${error.message}:\n${pty.screen().join('\n')}`);
+  });
+
+test('what is new in other rooms is counted, mentions ring and are marked, and who looks has read', async () => {
+  const { url } = await startServer();
+  const [, ops, tea] = await someone(url, 'ben', 'veranda', 'ops', '茶');
+  if (!ops || !tea) throw new Error('nobody there');
+  await say(ops, 'from long ago');
+  const aya = openChat(url);
+  await aya.shows('2 here');
+  for (const room of ['ops', '茶']) {
+    enter(aya, `/join ${room}`);
+    await aya.shows(new RegExp(`^ #${room}`));
+    await aya.shows('2 here');
+  }
+  aya.press('alt+1');
+  await aya.shows(/^ #veranda/);
+  await shows(aya, 'ops', /#ops *$/);
+  await say(ops, 'one');
+  await say(ops, 'two');
+  await shows(aya, 'ops', / 2 $/);
+  expect(aya.bells()).toBe(0);
+  await say(tea, 'お茶ですよ @aya');
+  await shows(aya, '茶', / @1 $/);
+  await until(() => aya.bells() === 1, 'it rings');
+  await until(() => aya.title().startsWith('(@3) #veranda'), 'the title tells it');
+  await aya.shows('3 new in other rooms');
+  aya.press('ctrl+n');
+  await aya.shows('│ two');
+  await aya.shows('── new ─');
+  await shows(aya, 'ops', /#ops *$/);
+  await until(() => aya.title().startsWith('(@1) #ops'), 'the title tells it');
+  aya.press('alt+3');
+  await aya.shows('お茶ですよ');
+  await until(() => aya.title() === '#茶 — Engawa', 'all is read');
+  expect(aya.screen().at(-1)).not.toContain('new in other');
+  // Back from another window it is read, and not before.
+  aya.type('\u001b[O');
+  await say(tea, 'while you look elsewhere');
+  await shows(aya, '茶', / 1 $/);
+  aya.type('\u001b[I');
+  await shows(aya, '茶', /#茶 *$/);
+  enter(aya, '/leave');
+  await aya.shows('You left #茶');
+  await until(() => listed(aya, '茶') === '', 'it is off the list');
+});
+
+test('replies, edits, reactions and deletions by keys reach others, and theirs are shown', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const ben = await neighbour(url);
+  const question = await say(ben, 'Who brings the tea?');
+  await say(ben, 'And who the cakes?');
+  const aya = openChat(url);
+  await aya.shows('cakes');
+  aya.press('alt+up', 'alt+up');
+  await aya.shows('r reply');
+  aya.type('r');
+  await aya.shows('reply to ben: Who brings the tea?');
+  enter(aya, 'I do.');
+  await aya.shows(/↪ ben: Who brings the tea\?\n.*│ I do\.$/m);
+  await until(() => ben.timeline.chats.at(-1)?.message === 'I do.', 'ben hears it');
+  expect(ben.timeline.chats.at(-1)).toMatchObject({ replyTo: question, username: 'aya' });
+  aya.press('up');
+  await aya.shows('edit: I do.');
+  aya.press('backspace');
+  enter(aya, ', gladly');
+  await aya.shows('│ I do, gladly (edited)');
+  await until(() => ben.timeline.chats.at(-1)?.message === 'I do, gladly', 'ben hears it');
+  aya.press('alt+up', 'alt+up');
+  aya.type('+');
+  await aya.shows('› /react :');
+  aya.type('tea');
+  aya.press('tab');
+  await aya.shows('🍵');
+  aya.press('enter');
+  await aya.shows('│ 🍵 1');
+  await ben.react(question + 1, '🍵');
+  await aya.shows('│ 🍵 2');
+  enter(aya, '/unreact 🍵');
+  await aya.shows('│ 🍵 1');
+  aya.press('escape');
+  await ben.edit(question, 'Who brings the green tea?');
+  await aya.shows('│ Who brings the green tea? (edited)');
+  await aya.shows('↪ ben: Who brings the green tea?');
+  await ben.delete(question);
+  await aya.shows('ben │ (deleted)');
+  await aya.shows('↪ ben: (deleted)');
+  aya.press('alt+up');
+  await aya.shows('r reply');
+  aya.type('d');
+  await aya.shows('aya │');
+  await aya.hides('gladly');
+  await until(() => ben.timeline.chats.at(-1)?.message === null, 'ben hears it');
+});
+
+test('a chat that is refused says why, and is tried again or thrown away', async () => {
+  const { url } = await startServer();
+  const owner = await connect(url);
+  await done(owner, 'create:room', { roomId: 'veranda', username: 'owner' });
+  const aya = openChat(url);
+  await aya.shows('2 here');
+  aya.paste('x'.repeat(4_001));
+  await aya.shows('longer than a chat may be');
+  aya.press('ctrl+c');
+  await aya.shows('› Say something');
+  const removed = heard(owner, 'remove:member:success');
+  await done(owner, 'remove:member', { roomId: 'veranda', username: 'aya' });
+  await removed;
+  await aya.shows('owner removed you.');
+  enter(aya, 'am I still here?');
+  await aya.shows(/^\/close takes it away, \/join comes back\.$/m);
+  await aya.shows('› am I still here?');
+});
+
+test('what waited is told as not sent to who was removed meanwhile, and is sent again by who comes back', async () => {
+  const { url } = await startServer();
+  const proxy = await startProxy({ port: Number(new URL(url).port) });
+  const owner = await connect(url);
+  await done(owner, 'create:room', { roomId: 'veranda', username: 'owner' });
+  const aya = openChat(proxy.url);
+  await aya.shows('2 here');
+  proxy.refuse(true);
+  proxy.cut();
+  await aya.shows('reconnecting');
+  enter(aya, 'one too late');
+  enter(aya, 'two too late');
+  await aya.shows('2 waiting to send');
+  await done(owner, 'remove:member', { roomId: 'veranda', username: 'aya' });
+  proxy.refuse(false);
+  await aya.shows('● connected', 20_000);
+  await aya.shows('✗ not sent', 20_000);
+  enter(aya, '/discard');
+  await aya.hides('two too late');
+  enter(aya, '/join veranda');
+  await aya.shows(/│ one too late$/m);
+  await aya.hides('not sent');
+});

@@ -1,0 +1,276 @@
+/** What is typed, in any language and on any terminal: the cursor is right after it, and every key does what people expect of it. */
+import stringWidth from 'string-width';
+import { expect, test } from 'vitest';
+import { startServer, until } from '../../server/test/helpers/server.ts';
+import { enter, neighbour, openChat, say, someone } from './helpers/chat.ts';
+import type { Pty } from './helpers/pty.ts';
+
+/** Each of them is one key, or what an input method puts in at once. */
+const TYPED = [
+  'a',
+  '今',
+  '日は',
+  '、',
+  'ｶﾞ',
+  '🦊',
+  '👍🏽',
+  '👩‍👩‍👧',
+  '🇯🇵',
+  'é',
+  'e\u0301',
+  '한국',
+  'ß',
+  '❤️',
+  '1️⃣',
+  'が',
+  '葛\u{e0100}',
+  ' ',
+  'z',
+];
+
+const inputRow = (pty: Pty): number => pty.screen().findLastIndex((row) => row.startsWith('› '));
+
+/** The cursor is in the row that is typed, behind this text of it. */
+async function isBehind(pty: Pty, text: string): Promise<void> {
+  const column = 2 + stringWidth(text);
+  await until(() => pty.cursor().column === column && pty.cursor().row >= inputRow(pty), `the cursor is behind ${text}`).catch(
+    (error: Error) => {
+      throw new Error(`${error.message}, but at ${pty.cursor().column} and not ${column}:\n${pty.screen().join('\n')}`);
+    },
+  );
+}
+
+test.each(['graphemes', 'parts'] as const)(
+  'the cursor is right behind each thing that is typed, on a terminal that counts %s',
+  async (counting) => {
+    const { url } = await startServer();
+    const ben = await neighbour(url);
+    const aya = openChat(url, { counting });
+    await aya.shows('2 here');
+    let typed = '';
+    for (const each of TYPED) {
+      aya.type(each);
+      typed += each;
+      await isBehind(aya, typed.replace('\u{e0100}', ''));
+    }
+    for (const each of TYPED.toReversed()) {
+      const parts = [...new Intl.Segmenter(undefined, { granularity: 'grapheme' }).segment(each)].length;
+      aya.press(...Array.from({ length: parts }, () => 'left'));
+      typed = typed.slice(0, -each.length);
+      await isBehind(aya, typed.replace('\u{e0100}', ''));
+    }
+    aya.press('end', 'enter');
+    expect(await heard(ben, 1)).toBe(TYPED.join(''));
+  },
+);
+
+test('in the middle of what is typed one goes on, takes back, undoes, and comes to what was typed before', async () => {
+  const { url } = await startServer();
+  const aya = openChat(url);
+  await aya.shows('1 here');
+  aya.type('今日は世界');
+  aya.press('left', 'left', 'left', 'left');
+  aya.type('X👍');
+  await aya.shows('› 今X👍日は世界');
+  await isBehind(aya, '今X👍');
+  aya.press('backspace', 'delete');
+  await aya.shows('› 今Xは世界');
+  aya.press('home');
+  await isBehind(aya, '');
+  aya.press('end');
+  await isBehind(aya, '今Xは世界');
+  aya.press('ctrl+w');
+  await aya.hides('世界');
+  aya.press('ctrl+y');
+  await aya.shows('› 今Xは世界');
+  aya.press('ctrl+a', 'ctrl+k');
+  await aya.shows('› Say something');
+  enter(aya, 'first');
+  await aya.shows(/│ first$/m);
+  enter(aya, 'second');
+  await aya.shows(/│ second$/m);
+  aya.type('draft');
+  aya.press('up');
+  await aya.shows('› second');
+  aya.press('up');
+  await aya.shows('› first');
+  aya.press('down', 'down');
+  await aya.shows('› draft');
+});
+
+test('several lines are typed and pasted, stay until Enter, and are one chat', async () => {
+  const { url } = await startServer();
+  const ben = await neighbour(url);
+  const aya = openChat(url);
+  await aya.shows('2 here');
+  aya.type('one');
+  aya.press('alt+enter');
+  aya.type('two');
+  aya.press('ctrl+j');
+  aya.type('三');
+  await aya.shows(/^› one\n {2}two\n {2}三$/m);
+  await isBehind(aya, '三');
+  aya.press('up');
+  aya.type('!');
+  aya.press('enter');
+  await aya.shows(/│ one\n.*│ tw!?o!?\n.*│ 三$/m);
+  aya.paste('pasted\r\nin three\nlines\u001b[31m\u0007');
+  await aya.shows(/^› pasted\n {2}in three\n {2}lines/m);
+  expect(ben.timeline.chats).toHaveLength(1);
+  aya.press('enter');
+  await aya.shows(/│ in three\n.*│ lines/);
+  const chat = await heard(ben, 2);
+  expect(chat).not.toMatch(/[^\P{Cc}\n]/u);
+  aya.paste(`${'long line of a paste\n'.repeat(60)}the end`);
+  await aya.shows('the end');
+  expect(aya.screen()).toHaveLength(28);
+  expect(aya.screen()[0]).toMatch(/^ #veranda/);
+});
+
+async function heard(room: Awaited<ReturnType<typeof neighbour>>, count: number): Promise<string> {
+  await until(() => room.timeline.chats.length === count, `${count} chats are heard`);
+  return room.timeline.chats.at(-1)?.message ?? '';
+}
+
+test('Tab completes commands, names, rooms and emoji', async () => {
+  const { url } = await startServer();
+  await neighbour(url, 'benedikta');
+  await neighbour(url, '遥香');
+  await someone(url, 'noa', 'kitchen');
+  const aya = openChat(url);
+  await aya.shows('3 here');
+  enter(aya, '/join kitchen');
+  await aya.shows(/^ #kitchen/);
+  aya.press('alt+1');
+  await aya.shows(/^ #veranda/);
+  for (const [typed, completed] of [
+    ['/disc', '/discard'],
+    ['hello @ben', 'hello @benedikta'],
+    ['@遥', '@遥香'],
+    ['bene', 'benedikta:'],
+    ['see #kit', 'see #kitchen'],
+    ['/join ki', '/join kitchen'],
+    ['what a :sushi', 'what a 🍣'],
+  ] as const) {
+    aya.type(typed);
+    aya.press('tab');
+    await aya.shows(new RegExp(`^› ${completed}`, 'm'));
+    aya.press('ctrl+u');
+    await aya.shows('› Say something');
+  }
+  aya.type('/re');
+  aya.press('tab');
+  await aya.shows('/reply  /react');
+  aya.press('tab');
+  await aya.shows('› /react');
+  aya.press('shift+tab');
+  await aya.shows('› /reply');
+});
+
+test('the wheel scrolls, and a click selects a chat or goes to a room', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const ben = await neighbour(url);
+  await someone(url, 'noa', 'kitchen');
+  for (let each = 0; each < 60; each += 1) await say(ben, `chat ${each} of ben`);
+  const aya = openChat(url);
+  await aya.shows('chat 59 of');
+  enter(aya, '/join kitchen');
+  await aya.shows(/^ #kitchen/);
+  aya.click({ column: 5, row: aya.screen().findIndex((row) => row.startsWith('  #veranda')) });
+  await aya.shows(/^ #veranda/);
+  await aya.shows('chat 59 of');
+  aya.wheel('up', { column: 50, row: 10 });
+  await aya.hides('chat 59 of');
+  await aya.shows('newest (End)');
+  aya.wheel('down', { column: 50, row: 10 });
+  await aya.shows('chat 59 of');
+  aya.click({ column: 60, row: aya.screen().findIndex((row) => row.includes('chat 57 of')) });
+  await aya.shows('r reply');
+  aya.type('r');
+  await aya.shows('reply to ben: chat 57 of ben');
+});
+
+test('resized from 120 columns to 40 and 20, to less and back, nothing is lost and nothing is left over', async () => {
+  const { url } = await startServer();
+  const ben = await neighbour(url);
+  await say(
+    ben,
+    'A text of some length, so that it has to be broken into rows on a narrow screen. 日本語の長い文章も、狭い画面では折り返されます。',
+  );
+  const aya = openChat(url, { columns: 120, rows: 30 });
+  await aya.shows('2 here');
+  await aya.shows('日本語');
+  aya.type('a draft 下書き');
+  await aya.shows('› a draft 下書き');
+  const before = aya.screen();
+  for (const [columns, rows] of [
+    [40, 30],
+    [20, 5],
+    [100, 8],
+    [30, 40],
+    [10, 3],
+    [1, 1],
+    [200, 60],
+  ] as const) {
+    aya.resize({ columns, rows });
+    if (columns >= 20) {
+      await aya.shows(/ #veranda/);
+      await aya.shows('a draft');
+      await until(() => aya.cursor().row >= inputRow(aya) && aya.screen()[0]?.startsWith(' #veranda') === true, 'all has its place');
+      await until(() => aya.screen().filter((row) => row.includes('#veranda')).length <= 2, 'nothing is left over');
+    } else if (columns > 1) await aya.shows('The window');
+  }
+  aya.resize({ columns: 120, rows: 30 });
+  await until(() => aya.screen().join('\n') === before.join('\n'), 'it is as before').catch((error: Error) => {
+    throw new Error(`${error.message}:\n${aya.screen().join('\n')}`);
+  });
+  aya.press('enter');
+  await aya.shows(/│ a draft 下書き$/m);
+});
+
+test('NO_COLOR leaves no colour, and light and dark differ', async () => {
+  const { url } = await startServer();
+  const ben = await neighbour(url);
+  await say(ben, '@aya see https://example.org/ 🌸');
+  const colors = (pty: Pty) =>
+    [...pty.output().matchAll(/\u001b\[(?:[\d;]*;)?([34]8;5;\d+|[39][0-7])(?:;[\d;]*)?m/g)].map(([, color]) => color);
+  const look = async (as: string, options: Parameters<typeof openChat>[1]) => {
+    const pty = openChat(url, { as, ...options });
+    await pty.shows('https://example.org/');
+    return pty;
+  };
+  const none = await look('a', { env: { NO_COLOR: '1' } });
+  expect(colors(none)).toEqual([]);
+  expect(none.links()).toContain('https://example.org/');
+  const dark = await look('b', { background: 'rgb:1e1e/1e1e/1e1e' });
+  const light = await look('c', { background: 'rgb:ffff/ffff/eeee' });
+  const chosen = await look('d', { background: 'rgb:ffff/ffff/ffff', args: ['--theme', 'dark'] });
+  const nameOf = (pty: Pty) => pty.cell({ column: 25 + 6 + 12 - 1, row: pty.screen().findIndex((row) => row.includes('│ @aya')) });
+  expect(nameOf(dark).text).toBe('n');
+  expect(nameOf(dark).foreground).toEqual(expect.any(Number));
+  expect(nameOf(light).foreground).not.toBe(nameOf(dark).foreground);
+  expect(nameOf(chosen).foreground).toBe(nameOf(dark).foreground);
+});
+
+test('in Japanese all that it says is Japanese', async () => {
+  const { url, stop } = await startServer();
+  const ben = await neighbour(url);
+  await say(ben, 'おはよう');
+  const aya = openChat(url, { env: { LANG: 'ja_JP.UTF-8' } });
+  await aya.shows('おはよう');
+  enter(aya, '/help');
+  await aya.shows('/reply');
+  const words = aya
+    .screen()
+    .join('\n')
+    .replaceAll(
+      /[/#][\w-]+|\[?[A-Z]{4,}\]?|F2|\b(?:Enter|Alt|Ctrl|Shift|Tab|Up|Down|PageUp|PageDown|Home|End|Esc)(?:\+\S+)?|aya|ben|Engawa/g,
+      '',
+    );
+  expect(words).not.toMatch(/[a-z]{3}/i);
+  aya.press('escape');
+  await stop();
+  enter(aya, '届くまで待つ');
+  await aya.shows(/再接続.*1/);
+  expect(aya.screen().join('\n')).not.toMatch(/waiting|connect/);
+});
