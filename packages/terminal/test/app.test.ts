@@ -268,10 +268,12 @@ test('what waits is counted, what is refused says why, and can be sent again or 
   server.start();
   await app.shows('● connected');
   await app.hides('○');
-  app.client.rooms[0]?.send('x'.repeat(4_001));
+  const chat = app.client.rooms[0]?.send('x'.repeat(4_001));
   await app.shows('✗ not sent: ');
+  const refusal = chat?.settled;
   enter(app, '/retry');
-  await app.hides('✗ not sent: ');
+  await until(() => chat?.settled !== refusal, 'it is sent again');
+  await chat?.settled;
   await app.shows('✗ not sent: ');
   enter(app, '/discard');
   await app.hides('xxx');
