@@ -24,6 +24,7 @@ import { redisSpread } from './scenarios/redis-spread.ts';
 import { resume } from './scenarios/resume.ts';
 import { start } from './scenarios/start.ts';
 import { talks } from './scenarios/talks.ts';
+import { terminal } from './scenarios/terminal.ts';
 import { installBun } from './server-kinds.ts';
 
 /** What is measured beside peers, with a load of which the server is the limit. */
@@ -41,6 +42,7 @@ const scenarios = [
   redisMemory,
   redisFaults,
   idle,
+  terminal,
   ...fanOut,
 ];
 const names = scenarios.map(({ name }) => name);

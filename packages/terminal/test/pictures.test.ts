@@ -66,10 +66,10 @@ async function talk(options: PtyOptions = {}): Promise<{ aya: Pty; ben: Room; se
   await say(noa, 'The new release is on the test machine since noon: please all have a look before we open it to everybody this evening.');
   const typo = await say(ben, 'It runs nice');
   await ben.edit(typo, 'It runs nicely, even on the old machine.');
-  await aya.shows('(edited)');
+  await aya.shows('machine.');
   aya.type('はい、四時に。I will sweep the engawa before you come.');
   aya.press('enter');
-  await aya.shows('sweep the engawa');
+  await aya.shows('sweep');
   await say(ops, 'deploy ok: 12 s, nothing dropped');
   await say(ops, '@aya the certificate is renewed');
   await say(haruka, '@aya ありがとう 👍🏽');

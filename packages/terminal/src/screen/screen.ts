@@ -13,7 +13,7 @@ export interface Screen {
   readonly size: Size;
   /**
    * Asks for a drawing. Whatever asks how often, `view` is called for at most thirty frames a second, and not before the terminal has
-   * taken the last one: at once when nothing was drawn for a while, so that an echo waits for nobody.
+   * taken the last one: at once when nothing was drawn for a while, and soon after a key, so that an echo waits for nobody.
    */
   draw: (view: (size: Size) => Frame) => void;
   /** Draws anew all that is shown, whatever the terminal shows by now. */

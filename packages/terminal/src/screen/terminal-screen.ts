@@ -14,8 +14,9 @@ interface Streams {
   env: NodeJS.ProcessEnv;
 }
 
-/** Between two frames. */
+/** Between two frames; and before one that shows what a key did, for which somebody waits. */
 const FRAME_MS = 1_000 / 30;
+const ECHO_MS = 1_000 / 120;
 /** For what a terminal says of itself. */
 const ANSWER_MS = 120;
 /** Keys pressed before anybody could listen. */
@@ -72,6 +73,8 @@ class TerminalScreen implements Screen {
   #shown: Frame | undefined;
   #shownAt = Number.NEGATIVE_INFINITY;
   #frameTimer: NodeJS.Timeout | undefined;
+  /** Keys came since the last frame. */
+  #isAwaited = false;
   #soon: NodeJS.Immediate | undefined;
   /** A write that the terminal has not taken yet. */
   #isWriting = false;
@@ -149,6 +152,7 @@ class TerminalScreen implements Screen {
   readonly #closeAtEnd = () => this.#close(true);
   readonly #onData = (bytes: Buffer) => {
     clearTimeout(this.#patience);
+    this.#await();
     this.#parser.push(bytes);
     const { patience } = this.#parser;
     if (patience !== undefined) this.#patience = setTimeout(() => this.#parser.flush(), patience);
@@ -241,10 +245,20 @@ class TerminalScreen implements Screen {
     if (/^\[\?.*c$/.test(answer)) this.#start();
   }
 
+  /** A frame that is to come comes sooner. */
+  #await(): void {
+    if (this.#isAwaited) return;
+    this.#isAwaited = true;
+    if (!this.#frameTimer) return;
+    clearTimeout(this.#frameTimer);
+    this.#frameTimer = undefined;
+    this.#schedule();
+  }
+
   /** With what else happens at this moment, or when a frame may come again; what is written meanwhile calls again. */
   #schedule(): void {
     if (this.#frameTimer || this.#soon || this.#isWriting || this.#isSilent) return;
-    const wait = this.#shownAt + FRAME_MS - performance.now();
+    const wait = this.#shownAt + (this.#isAwaited ? ECHO_MS : FRAME_MS) - performance.now();
     if (wait > 0) this.#frameTimer = setTimeout(() => this.#show(), wait);
     else this.#soon = setImmediate(() => this.#show());
   }
@@ -268,6 +282,7 @@ class TerminalScreen implements Screen {
     if (this.#isSilent || this.#isWriting) return;
     const codes = this.#takeExtras() + (this.#isDue && this.#view ? this.#paint(this.#view(this.#size)) : '');
     this.#shownAt = performance.now();
+    this.#isAwaited = false;
     if (codes !== '') this.#write(codes);
   }
 

@@ -1,0 +1,7 @@
+// `npm run pictures` draws the screens that README and docs show, from the client itself, into docs/pictures.
+import { join } from 'node:path';
+import { install, root, run } from './set-up.js';
+
+install('test');
+process.env.ENGAWA_PICTURES = join(root, 'docs/pictures');
+process.exitCode = run('tsc -b') && run('vitest run packages/terminal/test/pictures.test.ts') ? 0 : 1;
