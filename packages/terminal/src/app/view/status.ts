@@ -28,9 +28,15 @@ export function statusRow(state: State, columns: number): Row {
   const unread = others.reduce((sum, tab) => sum + tab.unread.count, 0);
   const isMentioned = others.some((tab) => tab.unread.mentions > 0);
   const elsewhere: Span[] =
-    unread > 0 ? [{ text: `${isMentioned ? '@ ' : ''}${words.unreadElsewhere(unread)} · `, ink: isMentioned ? 'mention' : 'accent' }] : [];
+    unread > 0 ? [{ text: `${isMentioned ? '@ ' : ''}${words.unreadElsewhere(unread)}`, ink: isMentioned ? 'mention' : 'accent' }] : [];
+  const apart: Span[] = unread > 0 ? [{ text: ' · ', ink: 'muted' }] : [];
   const me = fitted(safeLine(active?.username ?? state.username), 20);
-  const rights: Row[] = [[...elsewhere, { text: `${me} · ${words.helpHint} ` }], [...elsewhere, { text: `${me} ` }], elsewhere, []];
+  const rights: Row[] = [
+    [...elsewhere, ...apart, { text: `${me} · ${words.helpHint} ` }],
+    [...elsewhere, ...apart, { text: `${me} ` }],
+    [...elsewhere, { text: ' ' }],
+    [],
+  ];
   const right = rights.find((each) => widthOf(left) + widthOf(each) < columns) ?? [];
   return ends(left, right, columns, 'bar');
 }
