@@ -21,20 +21,21 @@ export async function chat(asked: Arguments, surroundings: Surroundings): Promis
   const isPlain = asked.has('plain') || !isScreen(surroundings);
   if (isPlain && room === undefined) throw new UsageError(words.plainNeedsRoom);
   const profile = openProfile({ as: asked.get('as'), server: asked.get('server'), profile: asked.get('profile') }, env);
-  const client = connect(profile.server, { storage: profile.storage, maxChats: MAX_CHATS });
-  const parts = { profile, words, client };
+  const parts = { profile, words };
   return isPlain ? inLines({ ...parts, room: room ?? '' }, surroundings) : onScreen({ ...parts, room, theme }, surroundings);
 }
 
 interface Parts {
   profile: Profile;
   words: Words;
-  client: Client;
 }
+
+/** When all is there that listens: who is refused may be told at once. */
+const connected = ({ server, storage }: Profile): Client => connect(server, { storage, maxChats: MAX_CHATS });
 
 async function inLines(parts: Parts & { room: string }, surroundings: Surroundings): Promise<number> {
   const { plain } = await import('./plain.ts');
-  return plain(parts, surroundings);
+  return plain({ ...parts, client: connected(parts.profile) }, surroundings);
 }
 
 async function onScreen(
@@ -43,7 +44,7 @@ async function onScreen(
 ): Promise<number> {
   const [{ runApp }, { openScreen }] = await Promise.all([import('./app/run.ts'), import('./screen/terminal-screen.ts')]);
   const streams = { stdin, stdout, env: theme === undefined ? env : { ...env, ENGAWA_THEME: theme } };
-  return runApp({ ...parts, open: (listener) => openScreen(streams, listener) });
+  return runApp({ ...parts, client: connected(parts.profile), open: (listener) => openScreen(streams, listener) });
 }
 
 const isScreen = ({ stdin, stdout, env }: Surroundings): boolean => Boolean(stdin.isTTY && stdout.isTTY) && env.TERM !== 'dumb';

@@ -45,9 +45,9 @@ const idOf = (attack: string): string => {
 function isLaidOut(pty: Pty, { list = 23, rows = 28 } = {}): void {
   const screen = pty.screen();
   expect(screen[0]).toMatch(/^ #veranda/);
-  expect(screen[rows - 1]).toMatch(/^ ● connected .* aya · \/help$/);
+  expect(screen[rows - 1]).toMatch(/^ [●*] connected .* aya [·-] \/help$/);
   const edges = Array.from({ length: rows - 4 }, (_, row) => pty.cell({ column: list, row: row + 1 }).text);
-  expect(edges.join('')).toBe('│'.repeat(rows - 4));
+  expect(edges.join('')).toMatch(/^(?:│+|\|+)$/);
   expect(screen.filter((row) => /^.{25}\d\d:\d\d /.test(row)).length).toBeGreaterThan(0);
 }
 
@@ -56,7 +56,7 @@ async function attack(ben: Room, pty: Pty, texts: readonly string[]): Promise<vo
     await say(ben, text);
     if (at % 6 !== 5 && at !== texts.length - 1) continue;
     await say(ben, `calm ${at}`);
-    await pty.shows(`│ calm ${at}`);
+    await pty.shows(new RegExp(`[│|] calm ${at}`));
     isLaidOut(pty);
     expect(strays(pty.output())).toEqual([]);
   }
@@ -129,9 +129,10 @@ test('nor does what else they choose: names, rooms, topics, reactions, answers, 
     await aya.shows('› ');
     aya.press('alt+1');
   }
-  for (const name of ids) enter(aya, `/remove ${name}`);
   enter(aya, '/topic');
   await aya.shows('Topic: a calm topic');
+  for (const name of ids) enter(aya, `/remove ${name}`);
+  await aya.shows('Not done: ');
   isLaidOut(aya);
   expect(strays(aya.output())).toEqual([]);
 });

@@ -123,8 +123,13 @@ test('a little scrolled back, new chats do not move it, and End leads to them', 
   for (let each = 0; each < 3; each += 1) await say(ben, `${each} new\nof\nlines`);
   await aya.shows('↓ 3 new (End)');
   expect(body(aya)).toEqual(before);
+  // So many that what one reads is no more among the newest that are held.
+  for (let from = 0; from < 2_100; from += 100)
+    await Promise.all(Array.from({ length: 100 }, (_, each) => say(ben, `${from + each} newer`)));
+  await aya.shows('↓ 999+ new (End)');
+  expect(body(aya)).toEqual(before);
   aya.press('end');
-  await aya.shows('│ 2 new');
+  await aya.shows('│ 2099 newer');
 });
 
 test('when the room is another one than before it begins anew: nothing of the old one stays, and what waited is sent', async () => {

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import type { Frame, Size } from '#screen/frame.js';
 import { painted } from '#screen/painter.js';
 import { backgroundOf, themeOf } from '#screen/theme.js';
+import { takeAmbiguousAsWide } from '#text/columns.js';
 import { safeLine } from '#text/safe.js';
 import type { Ink, Span } from '#text/span.js';
 import { seed } from '../../server/test/helpers/seed.ts';
@@ -34,11 +35,12 @@ async function cellsAfter(
   { counting, isWhole = false }: { counting?: Counting; isWhole?: boolean } = {},
 ) {
   const terminal = openModel({ ...of, counting });
+  takeAmbiguousAsWide(counting === 'ambiguous as wide');
   const write = (data: string) => new Promise<void>((resolve) => terminal.write(data, resolve));
   await write(UNWRAPPED);
   let shown: Frame | undefined;
   for (const next of frames) {
-    await write(painted(isWhole ? undefined : shown, next, { size: of, theme, ambiguousIsWide: counting === 'ambiguous as wide' }));
+    await write(painted(isWhole ? undefined : shown, next, { size: of, theme }));
     shown = next;
   }
   const { cursorX: column, cursorY: row } = terminal.buffer.active;

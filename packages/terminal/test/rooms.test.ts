@@ -41,7 +41,11 @@ test('what is new in other rooms is counted, mentions ring and are marked, and w
   await shows(aya, '茶', / @1 $/);
   await until(() => aya.bells() === 1, 'it rings');
   await until(() => aya.title().startsWith('(@3) #veranda'), 'the title tells it');
-  await aya.shows('3 new in other rooms');
+  await aya.shows(/@ 3 new in other rooms · aya · \/help$/m);
+  aya.resize({ columns: 40, rows: 28 });
+  await aya.shows(/@ 3 new in other rooms$/m);
+  aya.resize({ columns: 100, rows: 28 });
+  await aya.shows(/@ 3 new in other rooms · aya · \/help$/m);
   aya.press('ctrl+n');
   await aya.shows('│ two');
   await aya.shows('── new ─');

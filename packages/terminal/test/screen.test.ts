@@ -77,9 +77,10 @@ test('on a terminal that counts the parts of an emoji what follows stands in its
 
 test('a terminal that takes ambiguous characters to be wide is asked, and each stands in its column', async () => {
   const pty = await open({ counting: 'ambiguous as wide' });
-  pty.type('→é→b');
-  await until(() => pty.cell({ row: 1, column: 5 }).text === 'b', 'the last character is in its column');
-  expect(pty.cursor()).toEqual({ row: 1, column: 6 });
+  pty.type('→é…b');
+  await until(() => pty.cell({ row: 1, column: 7 }).text === 'b', 'the last character is in its column');
+  expect(pty.screen()[1]).toBe('> →é.b');
+  expect(pty.cursor()).toEqual({ row: 1, column: 8 });
 });
 
 test('it follows the size of the window, down to one cell', async () => {

@@ -1,4 +1,4 @@
-import { columnsOf, columnsOfPlain, graphemes, isPlain } from '../text/columns.ts';
+import { columnsOf, columnsOfPlain, graphemes, isPlain, narrowed } from '../text/columns.ts';
 import { REPLACEMENT } from '../text/safe.ts';
 import type { Row, Span } from '../text/span.ts';
 import type { Frame, Place, Size } from './frame.ts';
@@ -14,16 +14,12 @@ const CLEAR_SCREEN = `${CSI}0m${CSI}2J`;
 const CLEAR_TO_END = `${CSI}K`;
 
 const LINK = /^[!-~]+$/;
-/** Of plain text what is neither ASCII nor East Asian. */
-const MAYBE_AMBIGUOUS = /[\u0080-\u2fff]/;
 const CONTROL = /\p{Cc}/u;
 
 /** For whom it is painted. */
 export interface Canvas {
   size: Size;
   theme: Theme;
-  /** Whether the terminal gives two columns to characters of ambiguous width, as some in East Asia do; we count one. */
-  ambiguousIsWide?: boolean;
 }
 
 /**
@@ -67,7 +63,7 @@ const looksSame = (one: Span, other: Span): boolean =>
  * character is, only all of a row is known to be right.
  */
 function begunAlike(before: Row, after: Row, canvas: Canvas): { column: number; rest: Row } {
-  if (![...before, ...after].every(({ text }) => isSure(text, canvas))) return { column: 0, rest: after };
+  if (![...before, ...after].every(({ text }) => isPlain(text))) return { column: 0, rest: after };
   const { columns } = canvas.size;
   // Further to the right one of them may be cut.
   let room = Math.max(0, columns - 2);
@@ -80,9 +76,6 @@ function begunAlike(before: Row, after: Row, canvas: Canvas): { column: number; 
   }
   return { column: Math.max(0, columns - 2) - room, rest: [] };
 }
-
-/** Whether the terminal will take it to be as wide as we do. */
-const isSure = (text: string, { ambiguousIsWide }: Canvas): boolean => isPlain(text) && !(ambiguousIsWide && MAYBE_AMBIGUOUS.test(text));
 
 /** What two plain texts have in common from their begin, in so many columns. */
 function commonBegin(one: string, other: string, columns: number): string {
@@ -105,12 +98,12 @@ function paintedSpans(spans: Row, from: number, canvas: Canvas): string {
   for (const [at, span] of spans.entries()) {
     const width = widths[at] as number;
     if (column + width <= end) {
-      code += styled(span, placed(span.text, column, canvas), canvas);
+      code += styled(span, placed(span.text, column), canvas);
       column += width;
       continue;
     }
     const begin = begun(span.text, end - column);
-    return code + styled(span, placed(`${begin}…`, column, canvas), canvas) + (column + columnsOf(begin) + 1 < columns ? CLEAR_TO_END : '');
+    return code + styled(span, placed(`${begin}…`, column), canvas) + (column + columnsOf(begin) + 1 < columns ? CLEAR_TO_END : '');
   }
   return column < columns ? code + CLEAR_TO_END : code;
 }
@@ -123,15 +116,15 @@ function styled(span: Span, text: string, { theme }: Canvas): string {
 }
 
 /** Columns of what a terminal may take to be wider or not as wide are emptied, and what follows begins where it should. */
-function placed(text: string, from: number, canvas: Canvas): string {
-  if (isSure(text, canvas)) return text;
+function placed(text: string, from: number): string {
+  if (isPlain(text)) return text;
   let code = '';
   let column = from;
   for (const each of graphemes(text)) {
     // Safe text has no control characters; if it had, here they would end.
-    const { text: shown, columns } = CONTROL.test(each.text) ? { text: REPLACEMENT, columns: each.columns } : each;
-    column += columns;
-    code += isSure(shown, canvas) ? shown : `${CSI}${Math.max(1, columns)}X${shown}${CSI}${column + 1}G`;
+    const shown = narrowed(CONTROL.test(each.text) ? REPLACEMENT : each.text);
+    column += each.columns;
+    code += isPlain(shown) ? shown : `${CSI}${Math.max(1, each.columns)}X${shown}${CSI}${column + 1}G`;
   }
   return code;
 }

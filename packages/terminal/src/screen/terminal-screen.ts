@@ -1,5 +1,5 @@
 import { writeSync } from 'node:fs';
-import { fitted } from '../text/columns.ts';
+import { fitted, takeAmbiguousAsWide } from '../text/columns.ts';
 import { safeLine } from '../text/safe.ts';
 import type { Frame, Size } from './frame.ts';
 import type { Key } from './key.ts';
@@ -62,7 +62,6 @@ class TerminalScreen implements Screen {
   readonly #listener: ScreenListener;
   readonly #parser: KeysParser;
   #theme: Theme;
-  #ambiguousIsWide = false;
   #earlyKeys: Key[] | undefined = [];
   #patience: NodeJS.Timeout | undefined;
   #isReady: () => void = () => undefined;
@@ -241,7 +240,7 @@ class TerminalScreen implements Screen {
     const background = backgroundOf(answer);
     const [, column] = /^\[\?1;(\d+)(?:;\d+)?R$/.exec(answer) ?? [];
     if (background) this.#theme = themeOf(this.#env, background);
-    if (column !== undefined) this.#ambiguousIsWide = column === '3';
+    if (column !== undefined) takeAmbiguousAsWide(column === '3');
     if (background || column !== undefined) this.redraw();
     if (/^\[\?.*c$/.test(answer)) this.#start();
   }
@@ -296,7 +295,7 @@ class TerminalScreen implements Screen {
 
   #paint(frame: Frame): string {
     this.#isDue = false;
-    const codes = painted(this.#shown, frame, { size: this.#size, theme: this.#theme, ambiguousIsWide: this.#ambiguousIsWide });
+    const codes = painted(this.#shown, frame, { size: this.#size, theme: this.#theme });
     this.#shown = frame;
     return codes;
   }

@@ -1,5 +1,5 @@
 import type { Chat, ShownChat } from '@engawa/client';
-import { columnsOf, fitted } from '../../text/columns.ts';
+import { columnsOf, fitted, measure } from '../../text/columns.ts';
 import { linked } from '../../text/linked.ts';
 import { safeLine, safeLines } from '../../text/safe.ts';
 import type { AuthorInk, Row, Span } from '../../text/span.ts';
@@ -40,7 +40,7 @@ const laid = new WeakMap<ShownChat, Laid>();
 /** A chat in rows of the width; laid out once for each way to look. */
 export function chatRows(chat: ShownChat, look: ChatLook): readonly Row[] {
   const { columns, me, words, ink, isAlike, isSelected, quoted } = look;
-  const key = `${columns} ${words.language} ${ink} ${isAlike} ${isSelected} ${me}`;
+  const key = `${columns} ${measure()} ${words.language} ${ink} ${isAlike} ${isSelected} ${me}`;
   const known = laid.get(chat);
   if (known?.look === key && known.quoted === quoted) return known.rows;
   const rows = isSelected ? layOut(chat, look).map((row) => onGround(row, columns)) : layOut(chat, look);

@@ -27,11 +27,16 @@ export function statusRow(state: State, columns: number): Row {
   const others = state.tabs.filter((tab) => tab !== active);
   const unread = others.reduce((sum, tab) => sum + tab.unread.count, 0);
   const isMentioned = others.some((tab) => tab.unread.mentions > 0);
-  const news: Ink = isMentioned ? 'mention' : 'accent';
-  const elsewhere: Row = unread > 0 ? [{ text: `${isMentioned ? '@ ' : ''}${words.unreadElsewhere(unread)} `, ink: news }] : [];
-  const before: Row = unread > 0 ? [...elsewhere, { text: '· ' }] : [];
+  const elsewhere: Span[] =
+    unread > 0 ? [{ text: `${isMentioned ? '@ ' : ''}${words.unreadElsewhere(unread)}`, ink: isMentioned ? 'mention' : 'accent' }] : [];
+  const apart: Span[] = unread > 0 ? [{ text: ' · ', ink: 'muted' }] : [];
   const me = fitted(safeLine(active?.username ?? state.username), 20);
-  const rights: Row[] = [[...before, { text: `${me} · ${words.helpHint} ` }], [...before, { text: `${me} ` }], elsewhere, []];
+  const rights: Row[] = [
+    [...elsewhere, ...apart, { text: `${me} · ${words.helpHint} ` }],
+    [...elsewhere, ...apart, { text: `${me} ` }],
+    [...elsewhere, { text: ' ' }],
+    [],
+  ];
   const right = rights.find((each) => widthOf(left) + widthOf(each) < columns) ?? [];
   return ends(left, right, columns, 'bar');
 }

@@ -1,0 +1,27 @@
+/** What speaks as a server does, but says what no real one would. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { LIMITS } from '@engawa/protocol';
+import { Server } from 'socket.io';
+import { onTestFinished } from 'vitest';
+
+interface Stub {
+  url: string;
+  /** From now on nobody is let in, and is told so. */
+  shut: (error: object) => void;
+}
+
+/** Answers every ask as it is told to, on a free port; ends with the test. */
+export async function startStub(answering: (event: string) => object): Promise<Stub> {
+  const http = createServer();
+  const server = new Server(http);
+  server.on('connection', (peer) => {
+    peer.onAny((event: string, _: object, answer?: (answered: object) => void) => answer?.({ limits: LIMITS, ...answering(event) }));
+  });
+  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  return {
+    url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
+    shut: (error) => void server.use((_, next) => next(Object.assign(new Error('shut'), { data: error }))),
+  };
+}

@@ -1,0 +1,72 @@
+/** A server that means harm: what it says is data, too, also where no real one says such a thing. */
+import { expect, test } from 'vitest';
+import { newFolder } from '../../server/test/helpers/folders.ts';
+import { startStub } from '../../server/test/helpers/stub-server.ts';
+import { ENGAWA, enter, openChat } from './helpers/chat.ts';
+import { openPty } from './helpers/pty.ts';
+import { strays } from './helpers/stray.ts';
+
+const EVIL = 'evil\u001b]52;c;cm0=\u0007\u001b[3J\u009b5m\u0090x\u009c\nnext\r\u202eline\u2066\u200b\u0000\b\u007f\ud800 漢';
+const EPOCH = 'an-epoch';
+
+const refusal = { ok: false, error: { code: EVIL, message: EVIL, retryable: false } };
+
+const place = { roomId: 'veranda', epoch: EPOCH, seq: 2, tail: 'tail' };
+const membership = { username: 'aya', role: 'member', topic: EVIL, retention: {}, members: 2, asOf: 2, online: 2, read: 1 };
+const chat = { seq: 2, id: 'tail', at: Date.now(), username: EVIL, by: EVIL, message: EVIL, reactions: [{ reaction: EVIL, count: 1 }] };
+const answers: Record<string, object> = {
+  'list:chats': { ...place, chats: [chat], asOf: 2, more: { before: false, after: false } },
+  'list:members': { roomId: 'veranda', members: [{ username: EVIL, role: 'owner', presence: 'online' }], count: 1, more: false, asOf: 2 },
+  'list:rooms': { rooms: [{ roomId: EVIL, topic: EVIL, members: 1, online: 1 }], more: false },
+  'create:room': { ...place, ...membership },
+  'add:member': { ...place, ...membership },
+};
+
+test('why it lets nobody in, and why it refuses a room, is shown as text', async () => {
+  const { url, shut } = await startStub(() => refusal);
+  const refused = openChat(url);
+  await refused.shows('evil');
+  expect(strays(refused.output())).toEqual([]);
+  shut(refusal.error);
+  const late = openChat(url);
+  await late.shows('evil');
+  expect(strays(late.output())).toEqual([]);
+});
+
+test('names, chats, topics and refusals that no real one would pass on are shown as text', async () => {
+  const { url } = await startStub((event) => (answers[event] ? { ok: true, ...answers[event] } : refusal));
+  const aya = openChat(url);
+  await aya.shows('evil');
+  enter(aya, '/who');
+  await aya.shows('Who is here');
+  aya.press('escape');
+  await aya.hides('Who is here');
+  enter(aya, '/rooms');
+  await aya.shows('Join or open a room');
+  await aya.shows(/1 member/);
+  aya.press('escape');
+  await aya.hides('Join or open a room');
+  enter(aya, 'a chat that it refuses');
+  await aya.shows('not sent');
+  enter(aya, '/topic');
+  await aya.shows('Topic: evil');
+  enter(aya, '/react 🍵');
+  await aya.shows('Not done: ');
+  expect(aya.title()).not.toContain('evil');
+  expect(aya.screen().at(-1)).toMatch(/^ ● connected .* aya · \/help$/);
+  expect(strays(aya.output())).toEqual([]);
+});
+
+test.each([['rooms'], ['who', 'veranda'], ['read', 'veranda'], ['chat', 'veranda', '--plain']])(
+  'nor is it more than text in lines: engawa %s',
+  async (...args) => {
+    const { url } = await startStub((event) => (answers[event] ? { ok: true, ...answers[event] } : refusal));
+    const env = { HOME: newFolder() };
+    const lines = openPty(process.execPath, [ENGAWA, ...args, '--as', 'aya', '--server', url], { columns: 100, env });
+    await lines.shows('evil');
+    if (args[0] === 'chat') lines.press('ctrl+d');
+    await lines.exited;
+    // Only what readline needs to edit a line.
+    expect(strays(lines.output().replace(/\u001b\[\d*[CDGKJ]|\u001b\[\?2004[hl]|\r\n?|\n/g, ''))).toEqual([]);
+  },
+);
