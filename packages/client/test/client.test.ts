@@ -1,3 +1,4 @@
+import type { ClientStorage } from '@engawa/client';
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { joined, memory, messages, newClient, ownTime, pass } from './helpers/clients.ts';
 import { Hall } from './helpers/hall.ts';
@@ -6,6 +7,19 @@ import { ROOM } from './helpers/log.ts';
 beforeEach(ownTime);
 
 const KEY = `engawa:http://hall:room:${ROOM}`;
+
+/** A storage that takes a tenth of a second to write. */
+function slowMemory(): { kept: Record<string, string>; slow: ClientStorage } {
+  const { kept, ...fast } = memory();
+  const slow = {
+    ...fast,
+    async setItem(key: string, value: string): Promise<void> {
+      await new Promise((done) => setTimeout(done, 100));
+      kept[key] = value;
+    },
+  };
+  return { kept, slow };
+}
 
 test('a client is connecting, online, reconnecting and closed', async () => {
   const hall = new Hall();
@@ -95,14 +109,7 @@ test('a room that is closed is followed no more, leaves nobody, and goes on wher
 
 test('a slow storage is written in order, and before a chat is asked', async () => {
   const hall = new Hall();
-  const { kept, ...fast } = memory();
-  const slow = {
-    ...fast,
-    async setItem(key: string, value: string): Promise<void> {
-      await new Promise((done) => setTimeout(done, 100));
-      kept[key] = value;
-    },
-  };
+  const { kept, slow } = slowMemory();
   const joining = newClient(hall, { storage: slow }).join(ROOM, { username: 'aya' });
   await pass(1_000);
   const room = await joining;
@@ -116,14 +123,7 @@ test('a slow storage is written in order, and before a chat is asked', async () 
 
 test('a client is closed when a slow storage has written all', async () => {
   const hall = new Hall();
-  const { kept, ...fast } = memory();
-  const slow = {
-    ...fast,
-    async setItem(key: string, value: string): Promise<void> {
-      await new Promise((done) => setTimeout(done, 100));
-      kept[key] = value;
-    },
-  };
+  const { kept, slow } = slowMemory();
   const client = newClient(hall, { storage: slow });
   const joining = client.join(ROOM, { username: 'aya' });
   await pass(1_000);
