@@ -74,19 +74,19 @@ const sections = {
       .map(([code, { message, retryable }]) => `| \`${code}\` | ${message} | ${retryable ? 'yes' : 'no'} |`)
       .join('\n')}\n\nAny event may be refused with ${codes(commonErrors)}; a connection with ${codes(connectErrors)}.\n`,
   limits: () => {
-    const { rates, retention: _, ...sizes } = LIMITS;
-    const { connectionsPerAddress, ...buckets } = rates;
+    const { rates, perAddress, retention: _, ...sizes } = LIMITS;
     const all = [
       ...Object.entries(sizes).map(([name, value]) => `| \`${name}\` | ${value} |`),
       '| `retention` | what the operator set; by default nothing, and everything is kept |',
-      ...Object.entries(buckets).map(
-        ([name, { burst, perSecond }]) => `| \`rates.${name}\` | ${burst} at once, ${perSecond} more a second |`,
-      ),
-      `| \`rates.connectionsPerAddress\` | ${connectionsPerAddress} |`,
+      ...Object.entries(rates).map(([name, rate]) => `| \`rates.${name}\` | ${shown(rate)} |`),
+      ...Object.entries(perAddress).map(([name, limit]) => `| \`perAddress.${name}\` | ${shown(limit)} |`),
     ];
     return `| limit | value |\n|---|---|\n${all.join('\n')}\n`;
   },
 };
+
+/** A rate or a number. */
+const shown = (limit) => (typeof limit === 'number' ? limit : `${limit.burst} at once, ${limit.perSecond} more a second`);
 
 /** The page with every marked section made anew. */
 function render(page) {

@@ -37,6 +37,7 @@ export interface Limits {
   retention: Retention;
   /** How often and how many at once; null where the operator has lifted them. */
   rates: Rates | null;
+  perAddress: AddressLimits;
 }
 
 /** What is kept of a log. What exceeds one of these goes, the oldest entries first; what is not said has no limit. */
@@ -60,12 +61,16 @@ export interface Rates {
   chats: Rate;
   /** Rooms created or joined, per connection. */
   joins: Rate;
-  /** Packets of any kind but asks to resume, per network address. */
-  addressPackets: Rate;
-  /** New connections, per network address. */
-  addressConnections: Rate;
-  /** Connections at once, per network address; of IPv6 addresses the first 64 bits count. */
-  connectionsPerAddress: number;
+}
+
+/** What one network address may use; of IPv6 addresses the first 64 bits count. Null where the operator has lifted it. */
+export interface AddressLimits {
+  /** Connections at once. */
+  connections: number | null;
+  /** New connections. */
+  connects: Rate | null;
+  /** Packets of any kind but asks to resume. */
+  packets: Rate | null;
 }
 
 export const LIMITS = {
@@ -88,8 +93,10 @@ export const LIMITS = {
     signals: { burst: 50, perSecond: 5 },
     chats: { burst: 20, perSecond: 1 },
     joins: { burst: 20, perSecond: 2 },
-    addressPackets: { burst: 1_000, perSecond: 100 },
-    addressConnections: { burst: 100, perSecond: 10 },
-    connectionsPerAddress: 50,
+  },
+  perAddress: {
+    connections: 50,
+    connects: { burst: 100, perSecond: 10 },
+    packets: { burst: 1_000, perSecond: 100 },
   },
 } as const satisfies Limits;

@@ -4,12 +4,12 @@ import { type Logger, pino } from 'pino';
 import { GRACE_MS, LeaseKeeper } from './chat/leases.ts';
 import { RetentionKeeper, ROUND_MS } from './chat/retention-keeper.ts';
 import type { Store } from './store/store.ts';
+import type { Address } from './transport/addresses.ts';
 import { authenticate } from './transport/authenticate.ts';
 import { receive } from './transport/bind-events.ts';
 import { Connection } from './transport/connection.ts';
 import { FanOut } from './transport/fan-out.ts';
 import { connectionOf } from './transport/local-room.ts';
-import type { Bucket } from './transport/rates.ts';
 import type { Services } from './transport/services.ts';
 import { Turnstile } from './transport/turnstile.ts';
 import type { Peer, Wire } from './transport/wire.ts';
@@ -50,8 +50,8 @@ export class Node {
   }
 
   /** Gives the peer an identity, from what it shows of itself; refuses with a `ChatError`. Not connected yet. */
-  admit(peer: Peer, auth: unknown, addressPackets?: Bucket): void {
-    peer.data = { connection: new Connection(authenticate(auth), this.services.limits, addressPackets) };
+  admit(peer: Peer, auth: unknown, address?: Address): void {
+    peer.data = { connection: new Connection(authenticate(auth), this.services.limits, address) };
   }
 
   connected(peer: Peer): void {

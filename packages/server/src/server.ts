@@ -24,6 +24,9 @@ const LINGER_MS = 3_000;
 /** Milliseconds for those who read nothing of what waits for them. */
 const STUCK_MS = 30_000;
 
+/** What `--limits off` lifts. */
+const NO_RATES: Pick<Limits, 'rates' | 'perAddress'> = { rates: null, perAddress: { connections: null, connects: null, packets: null } };
+
 export interface ChatServer {
   /** Resolves with the port once connections are taken. */
   listen(): Promise<number>;
@@ -60,7 +63,7 @@ export function createServer({
   stuckAfter = STUCK_MS,
 }: ServerOptions): ChatServer {
   const { largeRoom = LIMITS.largeRoom, maxWaiting = MAX_WAITING } = settings;
-  const limits: Limits = { ...LIMITS, largeRoom, ...(settings.limits === 'off' && { rates: null }), retention: retentionIn(settings) };
+  const limits: Limits = { ...LIMITS, largeRoom, ...(settings.limits === 'off' && NO_RATES), retention: retentionIn(settings) };
   let isClosing = false;
 
   const http = createHttpServer((request, response) =>

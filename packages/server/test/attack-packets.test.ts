@@ -213,7 +213,7 @@ describe.each(transports)('over %s', (_, open) => {
 
   test('35: who is gone before he was let in is not counted among his address for ever', async () => {
     const { url, io, unharmed } = await startScene();
-    for (let times = 0; times < LIMITS.rates.connectionsPerAddress + 10; times += 1) {
+    for (let times = 0; times < LIMITS.perAddress.connections + 10; times += 1) {
       const attacker = await open(url);
       await attacker.send('40', '9');
       await within(attacker.closed, 'the end of the connection');

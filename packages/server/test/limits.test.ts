@@ -13,7 +13,7 @@ import { attack, connectRaw, rawPolling, rawWebSocket } from './helpers/raw.ts';
 import { ask, askAnything, connect, done, heard, hearing, newClient, refused, startServer, until, within } from './helpers/server.ts';
 import { newStore, stores } from './helpers/stores.ts';
 
-const { rates } = LIMITS;
+const { rates, perAddress } = LIMITS;
 const SEVERAL = 5;
 /** More than any rate gives back while a test asks. */
 const EXCESS = 50;
@@ -198,16 +198,16 @@ describe('rates', () => {
 
   test('an address sends 1,000 packets at once, over however many connections; others are not held to it', async () => {
     const { url, unharmed } = await startScene();
-    const clients = await allOf(2 * (rates.addressPackets.burst / rates.packets.burst), () => connect(url, { extraHeaders: ATTACKER }));
+    const clients = await allOf(2 * (perAddress.packets.burst / rates.packets.burst), () => connect(url, { extraHeaders: ATTACKER }));
     const next = (each: number) => ask(clients[each % clients.length] as Socket, 'list:rooms', {});
-    await pause(await spend(rates.addressPackets, next));
+    await pause(await spend(perAddress.packets, next));
     expect(await next(0)).toMatchObject({ ok: true });
     await unharmed();
   });
 
   test('an address has 50 connections at once; who is one too many is told so, and comes in when another goes', async () => {
     const { url, unharmed } = await startScene();
-    const clients = await allOf(rates.connectionsPerAddress, () => connect(url, { extraHeaders: ATTACKER }));
+    const clients = await allOf(perAddress.connections, () => connect(url, { extraHeaders: ATTACKER }));
     expect(await turnedAway(newClient(url, { extraHeaders: ATTACKER }))).toMatchObject({ code: 'too_many_connections', retryable: true });
     await connect(url, { extraHeaders: from('203.0.113.8') });
     clients[0]?.disconnect();
@@ -225,14 +225,14 @@ describe('rates', () => {
   test('an address connects 100 times at once, then is told how long to wait', async () => {
     const { url, unharmed } = await startScene();
     const refusals: WireError[] = [];
-    for (let times = 0; refusals.length === 0 && times < 10 * rates.addressConnections.burst; times += 10) {
+    for (let times = 0; refusals.length === 0 && times < 10 * perAddress.connects.burst; times += 10) {
       const clients = Array.from({ length: 10 }, () => newClient(url, { extraHeaders: ATTACKER }));
       for (const client of clients) client.on('connect_error', (error) => refusals.push((error as Error & { data: WireError }).data));
       await until(() => clients.every((client) => client.connected || !client.active), 'all are in or refused');
       for (const client of clients) client.disconnect();
     }
     expect(refusals[0]).toMatchObject({ code: 'rate_limited', retryable: true });
-    expect(refusals[0]?.retryAfter).toBeLessThanOrEqual(1000 / rates.addressConnections.perSecond);
+    expect(refusals[0]?.retryAfter).toBeLessThanOrEqual(1000 / perAddress.connects.perSecond);
     await until(
       () =>
         connect(url, { extraHeaders: ATTACKER }).then(
@@ -274,9 +274,11 @@ describe('rates', () => {
 
   test("limits: 'off' lifts the rates, and the join reply says so", async () => {
     const { url, unharmed } = await startScene({ limits: 'off' });
-    const clients = await allOf(rates.addressConnections.burst + SEVERAL, () => connect(url, { extraHeaders: ATTACKER }));
+    const clients = await allOf(perAddress.connects.burst + SEVERAL, () => connect(url, { extraHeaders: ATTACKER }));
     const client = clients[0] as Socket;
-    expect(await done(client, 'add:member', { roomId: ROOM, username: 'client' })).toMatchObject({ limits: { ...LIMITS, rates: null } });
+    expect(await done(client, 'add:member', { roomId: ROOM, username: 'client' })).toMatchObject({
+      limits: { ...LIMITS, rates: null, perAddress: { connections: null, connects: null, packets: null } },
+    });
     const answers = await allOf(5 * rates.chats.burst + rates.packets.burst, () =>
       ask(client, 'create:chat', { roomId: ROOM, username: 'client', message: 'x' }),
     );
@@ -396,14 +398,14 @@ describe('addresses', () => {
 
   test('by default X-Forwarded-For makes nobody another', async () => {
     const { url } = await startServer();
-    await allOf(rates.connectionsPerAddress, (each) => connect(url, { extraHeaders: from(`203.0.113.${each}`) }));
+    await allOf(perAddress.connections, (each) => connect(url, { extraHeaders: from(`203.0.113.${each}`) }));
     expect(await turnedAwayFrom(url, '203.0.113.99')).toMatchObject({ code: 'too_many_connections' });
   });
 
   test('who is refused behind a proxy that is not known makes the server say so, once', async () => {
     const lines: string[] = [];
     const { url } = await startServer({ log: pino({ level: 'warn' }, { write: (line: string) => void lines.push(line) }) });
-    await allOf(rates.connectionsPerAddress, () => connect(url, { extraHeaders: from('203.0.113.9') }));
+    await allOf(perAddress.connections, () => connect(url, { extraHeaders: from('203.0.113.9') }));
     expect(lines).toEqual([]);
     await turnedAwayFrom(url, '203.0.113.10');
     await turnedAwayFrom(url, '203.0.113.11');
@@ -412,17 +414,17 @@ describe('addresses', () => {
 
   test('connections that never say a word are counted, and beyond twice the limit closed at once', async () => {
     const { url } = await startServer();
-    const { connectionsPerAddress } = rates;
-    const silent = await allOf(connectionsPerAddress, () => rawWebSocket(url));
+    const { connections } = perAddress;
+    const silent = await allOf(connections, () => rawWebSocket(url));
     expect(await turnedAway(newClient(url))).toMatchObject({ code: 'too_many_connections' });
-    await allOf(connectionsPerAddress, () => rawWebSocket(url));
+    await allOf(connections, () => rawWebSocket(url));
     await within((await rawWebSocket(url)).closed, 'the end of one too many');
-    expect(silent.filter(({ socket }) => socket.readyState === socket.OPEN)).toHaveLength(connectionsPerAddress);
+    expect(silent.filter(({ socket }) => socket.readyState === socket.OPEN)).toHaveLength(connections);
   });
 
   test('behind one proxy only what it wrote makes one another', async () => {
     const { url } = await startServer({ trustedProxies: 1 });
-    await allOf(rates.connectionsPerAddress, (each) => connect(url, { extraHeaders: from(`198.51.100.${each}, 203.0.113.9`) }));
+    await allOf(perAddress.connections, (each) => connect(url, { extraHeaders: from(`198.51.100.${each}, 203.0.113.9`) }));
     expect(await turnedAwayFrom(url, '198.51.100.99, 203.0.113.9')).toMatchObject({ code: 'too_many_connections' });
     await connect(url, { extraHeaders: from('198.51.100.99, 203.0.113.10') });
   });

@@ -1,77 +1,81 @@
+/** Counts what each network address uses of this node, and refuses what is too much. */
 import type { IncomingMessage } from 'node:http';
 import { isIPv6 } from 'node:net';
-import { ChatError, type Rates } from '@engawa/protocol';
+import { type AddressLimits, ChatError, type Rate } from '@engawa/protocol';
 import { Bucket } from './rates.ts';
 
 const FORGET_MS = 10_000;
 
-interface Address {
-  connections: number;
-  packets: Bucket;
-  connects: Bucket;
+/** What one network address uses. A limit that the operator has lifted has no bucket. */
+export class Address {
+  connections = 0;
+  readonly connects: Bucket | undefined;
+  readonly packets: Bucket | undefined;
+
+  constructor({ connects, packets }: AddressLimits) {
+    this.connects = bucketOf(connects);
+    this.packets = bucketOf(packets);
+  }
+
+  /** Forgetting it changes nothing. */
+  get isIdle(): boolean {
+    return this.connections === 0 && [this.connects, this.packets].every((bucket) => bucket?.isFull() ?? true);
+  }
 }
+
+const bucketOf = (rate: Rate | null): Bucket | undefined => (rate === null ? undefined : new Bucket(rate));
 
 /** A connection as its address sees it. */
 export class Visit {
+  readonly address: Address;
   /** Why this connection may not come in. */
   readonly refusal: ChatError | undefined;
   /** So many connections are here from the address that this one is not worth a word. */
   readonly isCrowd: boolean;
-  readonly #address: Address;
 
   constructor(address: Address, { refusal, isCrowd }: Pick<Visit, 'refusal' | 'isCrowd'>) {
-    this.#address = address;
+    this.address = address;
     this.refusal = refusal;
     this.isCrowd = isCrowd;
   }
 
-  /** What the address may still ask. */
-  get packets(): Bucket {
-    return this.#address.packets;
-  }
-
   /** The connection is gone. */
   leave(): void {
-    this.#address.connections -= 1;
+    this.address.connections -= 1;
   }
 }
 
 /** What each network address does here, as far as it is limited. */
 export class Addresses {
-  readonly #rates: Rates;
+  readonly #limits: AddressLimits;
   readonly #known = new Map<string, Address>();
-  readonly #timer = setInterval(() => this.#forgetQuietOnes(), FORGET_MS);
+  readonly #timer = setInterval(() => this.#forgetIdle(), FORGET_MS);
 
-  constructor(rates: Rates) {
-    this.#rates = rates;
+  constructor(limits: AddressLimits) {
+    this.#limits = limits;
   }
 
   /** One more connection; whoever arrived must `leave` once, also when it is refused. */
   arrive(name: string): Visit {
     const address = this.#known.get(name) ?? this.#meet(name);
     address.connections += 1;
-    return new Visit(address, { refusal: this.#refusalOf(address), isCrowd: address.connections > 2 * this.#rates.connectionsPerAddress });
+    const most = this.#limits.connections ?? Infinity;
+    const refusal = address.connections > most ? new ChatError('too_many_connections') : address.connects?.refusal();
+    return new Visit(address, { refusal, isCrowd: address.connections > 2 * most });
   }
 
   close(): void {
     clearInterval(this.#timer);
   }
 
-  #refusalOf({ connections, connects }: Address): ChatError | undefined {
-    return connections > this.#rates.connectionsPerAddress ? new ChatError('too_many_connections') : connects.refusal();
-  }
-
   #meet(name: string): Address {
-    const { addressPackets, addressConnections } = this.#rates;
-    const address = { connections: 0, packets: new Bucket(addressPackets), connects: new Bucket(addressConnections) };
+    const address = new Address(this.#limits);
     this.#known.set(name, address);
     return address;
   }
 
-  #forgetQuietOnes(): void {
-    for (const [name, { connections, packets, connects }] of this.#known) {
-      if (connections === 0 && packets.isFull() && connects.isFull()) this.#known.delete(name);
-    }
+  #forgetIdle(): void {
+    for (const [name, address] of this.#known) if (address.isIdle) this.#known.delete(name);
   }
 }
 

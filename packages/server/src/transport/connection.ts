@@ -1,5 +1,6 @@
 import { ChatError, events, type Limits, type Rate } from '@engawa/protocol';
 import { SharedReads } from '../chat/commit.ts';
+import type { Address } from './addresses.ts';
 import type { Identity } from './authenticate.ts';
 import type { CatchUp } from './catch-up.ts';
 import { Bucket } from './rates.ts';
@@ -30,11 +31,12 @@ interface Asked {
 /** One client's connection: who it is, where it sits, how much it may still ask, and what it asked so far. */
 export class Connection {
   readonly identity: Identity;
+  /** What its network address uses, all of its connections together; undefined where addresses are not limited. */
+  readonly address: Address | undefined;
   readonly seats = new SmallMap<string, Seat>();
   /** Set while it is told from the logs what happens in its rooms, and hears none of them. */
   catchUp: CatchUp | undefined;
   readonly #limits: Limits;
-  readonly #addressPackets: Bucket | undefined;
   #packets: Bucket | undefined;
   #resumes: Bucket | undefined;
   #signals: Bucket | undefined;
@@ -46,10 +48,10 @@ export class Connection {
   /** What was read for those who were last begun together, and which run that was. */
   #last: { run: string | undefined; shared: SharedReads } | undefined;
 
-  constructor(identity: Identity, limits: Limits, addressPackets: Bucket | undefined) {
+  constructor(identity: Identity, limits: Limits, address: Address | undefined) {
     this.identity = identity;
+    this.address = address;
     this.#limits = limits;
-    this.#addressPackets = addressPackets;
   }
 
   /** Coming back is no fault of the client: it neither uses up what he may ask, nor is it refused when he has asked much. */
@@ -61,7 +63,7 @@ export class Connection {
     }
     if (SIGNALS.has(event)) this.#signals = taken(this.#signals, rates?.signals);
     else this.#packets = taken(this.#packets, rates?.packets);
-    this.#addressPackets?.take();
+    this.address?.packets?.take();
   }
 
   mayJoin(roomId: string): void {

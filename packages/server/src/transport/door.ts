@@ -56,14 +56,13 @@ interface Door {
  * known identity.
  */
 export function guardDoor(io: Server, { node, limits, trustedProxies, log }: Door): { close: () => void } {
-  const addresses = limits.rates ? new Addresses(limits.rates) : undefined;
+  const addresses = new Addresses(limits.perAddress);
   const warnOfProxy = warningOfProxy(log, trustedProxies);
   const { pingInterval: interval, pingTimeout: timeout } = (io.engine as { opts: { pingInterval: number; pingTimeout: number } }).opts;
   const heartbeat = new Heartbeat({ interval, timeout });
 
   const arrive = (conn: Counted, request: IncomingMessage): void => {
-    const visit = addresses?.arrive(addressOf(request, trustedProxies));
-    if (!visit) return;
+    const visit = addresses.arrive(addressOf(request, trustedProxies));
     conn[VISIT] = visit;
     conn.on('close', leave);
     if (visit.refusal) warnOfProxy(request);
@@ -87,7 +86,7 @@ export function guardDoor(io: Server, { node, limits, trustedProxies, log }: Doo
     try {
       if (visit?.refusal) throw visit.refusal;
       const comesBack = returnOf(socket);
-      node.admit(socket, socket.handshake.auth, visit?.packets);
+      node.admit(socket, socket.handshake.auth, visit?.address);
       if (comesBack) (socket.data as object) = { ...(socket.data as object), comesBack };
       // What stock clients show by themselves when they come back; who did come back keeps it.
       if (!comesBack) (socket as unknown as { pid: string }).pid = newPid(connectionOf(socket).identity.session, socket.id);
@@ -99,7 +98,7 @@ export function guardDoor(io: Server, { node, limits, trustedProxies, log }: Doo
   });
   return {
     close() {
-      addresses?.close();
+      addresses.close();
       heartbeat.close();
     },
   };

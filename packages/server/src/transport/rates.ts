@@ -12,18 +12,18 @@ export class Bucket {
     this.#at = now;
   }
 
-  /** Takes one token, or throws the refusal. */
-  take(now = performance.now()): void {
-    const refusal = this.refusal(now);
+  /** Takes the tokens, or throws the refusal. */
+  take(tokens = 1, now = performance.now()): void {
+    const refusal = this.refusal(tokens, now);
     if (refusal) throw refusal;
   }
 
-  /** Takes one token, or says why not, with the milliseconds until there is one. */
-  refusal(now = performance.now()): ChatError | undefined {
+  /** Takes the tokens, or says why not, with the milliseconds until there are so many. More than `burst` are never there. */
+  refusal(tokens = 1, now = performance.now()): ChatError | undefined {
     this.#refill(now);
-    if (this.#tokens < 1)
-      return new ChatError('rate_limited', { retryAfter: Math.ceil(((1 - this.#tokens) / this.#rate.perSecond) * 1000) });
-    this.#tokens -= 1;
+    if (this.#tokens < tokens)
+      return new ChatError('rate_limited', { retryAfter: Math.ceil(((tokens - this.#tokens) / this.#rate.perSecond) * 1000) });
+    this.#tokens -= tokens;
     return undefined;
   }
 
