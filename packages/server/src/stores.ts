@@ -6,6 +6,7 @@ import { type Settings, SettingsError } from './settings.ts';
 import { openEmbedded } from './store/embedded/embedded.ts';
 import { networkFileSystemOf } from './store/embedded/folder.ts';
 import { warningOfHost } from './store/embedded/hosts.ts';
+import { isOpenToOthers } from './store/embedded/permissions.ts';
 import { holdsDatabase } from './store/embedded/schema.ts';
 import { openMemory } from './store/memory/memory.ts';
 import type { RedisDurability } from './store/redis/redis.ts';
@@ -91,6 +92,9 @@ async function openFolder(folder: string, ifMissing: NonNullable<StoreOptions['i
     ...(network === undefined
       ? []
       : [`${folder} is on ${network}, a network file system: chats may be lost or damaged. Use a local disk.`]),
+    ...(isOpenToOthers(folder)
+      ? [`Other users of this machine can read ${folder}, and its permissions cannot be changed: give the folder to the server's user.`]
+      : []),
     ...(store.wasRestored ? ['The database is older than the one that was here before: clients are told that rooms were set back.'] : []),
   ];
   return { ...about, store, warnings };

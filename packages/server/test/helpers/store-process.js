@@ -12,6 +12,13 @@ const tasks = {
     say('open');
   },
 
+  /** Leaves a room behind. */
+  async fill(store) {
+    await store.append('den', { epoch: null, given: [], drafts: [draft('opens')] });
+    await store.close();
+    say('filled');
+  },
+
   /** Appends without end, and says each seq once it is answered. */
   async write(store) {
     const { epoch } = await store.append('den', { epoch: null, given: [], drafts: [draft('opens')] });

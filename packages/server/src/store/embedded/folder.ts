@@ -24,7 +24,7 @@ export function networkFileSystemOf(folder: string): string | undefined {
  */
 export function claimFolder(folder: string): Database {
   try {
-    mkdirSync(folder, { recursive: true });
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
   } catch (error) {
     throw new StoreError('failed', `The data folder ${folder} cannot be made: ${(error as Error).message}`, error);
   }

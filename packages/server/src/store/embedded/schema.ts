@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { StoreError } from '../store.ts';
+import { createPrivate, makePrivate } from './permissions.ts';
 import { type Database, openDatabase } from './sqlite.ts';
 
 /** "Enga" in ASCII: `file` and we ourselves know our databases by it. */
@@ -77,9 +78,10 @@ const pragma = (database: Database, name: string): unknown => Object.values(data
 
 /**
  * The one connection that writes. FULL makes every commit wait for the disk; secure_delete overwrites what is
- * erased, so that no deleted text stays in the file.
+ * erased, so that no deleted text stays in the file. Modes are changed last: a folder that is refused stays as it is.
  */
 export function openForWriting(folder: string): Database {
+  createPrivate(pathIn(folder));
   const database = openDatabase(pathIn(folder));
   try {
     const isNew = pragma(database, 'schema_version') === 0 && pragma(database, 'application_id') === 0;
@@ -87,6 +89,7 @@ export function openForWriting(folder: string): Database {
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA journal_size_limit = 67108864');
     if (format < FORMATS.length)
       database.exec(`BEGIN IMMEDIATE; ${FORMATS.slice(format).join('\n')} PRAGMA user_version = ${FORMATS.length}; COMMIT`);
+    makePrivate(folder);
     return database;
   } catch (error) {
     database.close();

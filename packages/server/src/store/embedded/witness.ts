@@ -35,7 +35,7 @@ export class Witness {
     this.#writtenAt = performance.now();
     if (tick === this.#written) return;
     try {
-      writeFileSync(`${this.#path}.new`, String(tick));
+      writeFileSync(`${this.#path}.new`, String(tick), { mode: 0o600 });
       renameSync(`${this.#path}.new`, this.#path);
       this.#written = tick;
     } catch {
