@@ -56,7 +56,8 @@ async function chatsIn(folder: string): Promise<Map<string, [by: string, message
   return found;
 }
 
-const LONG = `${'長'.repeat(4_000)}${'x'.repeat(4_000)}end`;
+/** Too many characters, then too many bytes as JSON. */
+const LONG = `${'長'.repeat(4_000)}${'x'.repeat(4_000)}${'\u0007'.repeat(2_666)}\u0007end`;
 
 /** Names and texts of every sort, and beside them what the tutorial's server never wrote. */
 async function oddDatabase(redis: RedisServer): Promise<void> {
@@ -106,7 +107,8 @@ const LOBBY = [
   ['nobody', 'who am I?'],
   ['aya', '長'.repeat(4_000)],
   ['aya', 'x'.repeat(4_000)],
-  ['aya', 'end'],
+  ['aya', '\u0007'.repeat(2_666)],
+  ['aya', '\u0007end'],
   ['n'.repeat(128), 'long name'],
   ['evil', 'odd name'],
   ['undefined', 'undefined'],
@@ -190,7 +192,7 @@ changed: names of authors that are not allowed here (3)
   "${'n'.repeat(60)}…"
 changed: chats with bytes that are not UTF-8, which became \ufffd (1)
   "aya::caf\ufffd au lait"
-divided: chats longer than 4,000 characters, into several (1)
+divided: chats longer than 4,000 characters or 16,000 bytes, into several (1)
   "aya::${'長'.repeat(55)}…"
 in doubt: chats that several members may have written; the longest name is taken (1)
   "ben::x::by ben::x, or by ben?"

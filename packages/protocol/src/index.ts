@@ -4,3 +4,4 @@ export * from './limits.ts';
 export type { Chat, ChatPage, EntryFields, Member, Presence, Room } from './model.ts';
 export { entry as entrySchema } from './model.ts';
 export * from './position.ts';
+export * from './text.ts';

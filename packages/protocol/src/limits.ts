@@ -10,8 +10,12 @@ export interface Limits {
   frameBytes: number;
   /** Unicode code points of a chat's text. */
   textCodePoints: number;
+  /** Bytes of a chat's text as JSON in UTF-8: four a code point are always enough, a control character takes six. */
+  textBytes: number;
   /** Unicode code points of a room's topic. */
   topicCodePoints: number;
+  /** Bytes of a room's topic as JSON in UTF-8. */
+  topicBytes: number;
   /** UTF-8 bytes of a room id, a username or a client id. */
   idBytes: number;
   /** Levels of arrays and objects in a payload. */
@@ -76,7 +80,9 @@ export interface AddressLimits {
 export const LIMITS = {
   frameBytes: 64 * 1024,
   textCodePoints: 4_000,
+  textBytes: 16_000,
   topicCodePoints: 500,
+  topicBytes: 2_000,
   idBytes: 128,
   jsonDepth: 16,
   reactionsPerChat: 20,

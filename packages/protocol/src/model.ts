@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { LIMITS, type Limits, type Retention } from './limits.ts';
+import { CHAT_TEXT, fits, type TextLimit, TOPIC_TEXT } from './text.ts';
 
 const encoder = new TextEncoder();
 
@@ -14,9 +15,6 @@ const isId = (text: string): boolean =>
   // A code unit has three bytes at most.
   (3 * text.length <= LIMITS.idBytes || encoder.encode(text).length <= LIMITS.idBytes);
 
-const countsAtMost = (text: string, codePoints: number): boolean =>
-  text.length <= codePoints || (text.length <= 2 * codePoints && [...text].length <= codePoints);
-
 const id = (what: string) =>
   z
     .string()
@@ -25,10 +23,10 @@ const id = (what: string) =>
     .refine(isId, `must be visible text of at most ${LIMITS.idBytes} bytes, without control characters or outer spaces`)
     .describe(what);
 
-const text = (what: string, codePoints: number) =>
+const text = (what: string, limit: TextLimit) =>
   z
     .string()
-    .refine((value) => countsAtMost(value, codePoints), `must be at most ${codePoints} characters`)
+    .refine((value) => fits(value, limit), `must be at most ${limit.codePoints} characters, and ${limit.bytes} bytes as JSON`)
     .refine((value) => value.isWellFormed(), 'must be well-formed Unicode')
     .describe(what);
 
@@ -37,13 +35,13 @@ export const username = id('A member, unique inside the room; names that differ 
 export const clientId = id(
   'Made by the client: the same id from the same author in the same room is kept once, and a retry is answered as the first time.',
 );
-export const message = text('The text; data, never markup.', LIMITS.textCodePoints).refine((value) => value !== '', 'must not be empty');
+export const message = text('The text; data, never markup.', CHAT_TEXT).refine((value) => value !== '', 'must not be empty');
 export const durability = z
   .enum(['memory', 'fast', 'replicated', 'fsync'])
   .describe(
     'What it survives from now on: `fast` the end of this server, `replicated` the loss of a machine, `fsync` the loss of power, `memory` nothing.',
   );
-export const topic = text('What the room is about; may be empty.', LIMITS.topicCodePoints);
+export const topic = text('What the room is about; may be empty.', TOPIC_TEXT);
 
 export const retention = z
   .object({

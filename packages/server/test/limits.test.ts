@@ -101,8 +101,28 @@ describe('sizes', () => {
     await unharmed();
   });
 
-  test('a topic has 500 code points at most', async () => {
+  test.each(stores)('a text has 16,000 bytes as JSON at most, however few its characters, on the %s store', async (_, open) => {
+    const store = await open();
+    const { aya, ben, unharmed } = await startScene({ store });
+    const longest = `${'\u0001'.repeat(2_666)}aaaa`;
+    expect(Buffer.byteLength(JSON.stringify(longest)) - 2).toBe(LIMITS.textBytes);
+    const { seq } = await done(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: longest });
+    expect((await done(ben, 'list:chats', { roomId: ROOM, limit: 1 })).chats[0]?.message).toBe(longest);
+    const message = `${longest}a`;
+    const limit = { code: 'invalid_payload', message: 'message: must be at most 4000 characters, and 16000 bytes as JSON' };
+    expect(await refused(aya, 'create:chat', { roomId: ROOM, username: 'aya', message })).toMatchObject(limit);
+    expect(await refused(aya, 'update:chat', { roomId: ROOM, username: 'aya', chatSeq: seq, message })).toMatchObject(limit);
+    expect((await store.page(ROOM, { limit: 1 })).head).toBe(seq);
+    await unharmed();
+  });
+
+  test('a topic has 500 code points at most, and 2,000 bytes as JSON', async () => {
     const { aya } = await startScene();
+    const escaped = '\u0001'.repeat(334);
+    expect(await refused(aya, 'update:room', { roomId: ROOM, username: 'aya', topic: escaped })).toMatchObject({
+      message: 'topic: must be at most 500 characters, and 2000 bytes as JSON',
+    });
+    expect((await refused(aya, 'create:room', { roomId: 'attic', username: 'aya', topic: escaped })).code).toBe('invalid_payload');
     const topic = '😀'.repeat(LIMITS.topicCodePoints);
     await done(aya, 'update:room', { roomId: ROOM, username: 'aya', topic });
     expect((await refused(aya, 'update:room', { roomId: ROOM, username: 'aya', topic: `${topic}a` })).code).toBe('invalid_payload');

@@ -358,10 +358,10 @@ test('long lines become several chats or are refused, empty ones are left out', 
   const split = engawa(['send', 'ops', '--server', url, '--json'], { input: `short\r\n\n  \n${long}\nlast` });
   const said = (await output(split)).map((line) => JSON.parse(line) as { line: number; seq: number });
   expect(said.map(({ line }) => line)).toEqual([1, 4, 4, 4, 5]);
-  expect(split.stderr()).toBe('engawa: line 4 has more than 4,000 characters: it becomes several chats\n');
+  expect(split.stderr()).toBe('engawa: line 4 has more than 4,000 characters, or 16,000 bytes as JSON: it becomes several chats\n');
   const refused = engawa(['send', 'ops', '--server', url, '--no-split'], { input: `${long}\nafter\n` });
   expect(await refused.ended()).toBe(1);
-  expect(refused.stderr()).toBe('engawa: line 1 has more than 4,000 characters: not sent\n');
+  expect(refused.stderr()).toBe('engawa: line 1 has more than 4,000 characters, or 16,000 bytes as JSON: not sent\n');
   await output(engawa(['send', 'ops', '--server', url, '-m'], { input: 'two\nlines\n' }));
   const texts = await kept(socket);
   expect(texts.map((text) => String(text).length)).toEqual([5, 8_000, 8_000, 2_000, 4, 5, 9]);

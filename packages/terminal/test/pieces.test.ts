@@ -4,8 +4,8 @@ import { jsonLine } from '#lines/formats.js';
 import { type Piece, Pieces } from '#lines/pieces.js';
 import { durationOf, sinceOf } from '#lines/times.js';
 
-const MOST = 5;
-const text = fc.string({ unit: fc.constantFrom('a', '😀', '\n', '\r', 'é', ' ') });
+const MOST = { codePoints: 5, bytes: 12 };
+const text = fc.string({ unit: fc.constantFrom('a', '\u001b', '😀', '\n', '\r', 'é', ' ') });
 
 test('however a text comes in, its lines come out, in pieces of the size that a chat may have', () => {
   fc.assert(
@@ -18,7 +18,8 @@ test('however a text comes in, its lines come out, in pieces of the size that a 
         .map((line) => line.replace(/\r$/, ''));
       const joined = new Map<number, string>();
       for (const { line, text: piece, part, isLong } of out) {
-        expect([...piece].length).toBeLessThanOrEqual(MOST);
+        expect([...piece].length).toBeLessThanOrEqual(MOST.codePoints);
+        expect(Buffer.byteLength(JSON.stringify(piece)) - 2).toBeLessThanOrEqual(MOST.bytes);
         expect(piece.isWellFormed()).toBe(true);
         expect(isLong || part === 0).toBe(true);
         joined.set(line, (joined.get(line) ?? '') + piece);

@@ -1,5 +1,5 @@
 /** What the tutorial's server put together with `::`, taken apart; both sides may have a `::` of their own. */
-import { events, LIMITS } from '@engawa/protocol';
+import { CHAT_TEXT, events, fittingLength, LIMITS } from '@engawa/protocol';
 
 const DIVIDER = '::';
 /** A name that is longer, or has more dividers in it, is not looked for. */
@@ -48,12 +48,14 @@ export function fittingUsername(name: string): string {
 
 /** Texts of a length that the protocol takes, which are the text when put together. */
 export function fittingTexts(text: string): string[] {
-  const codePoints = text.length > LIMITS.textCodePoints ? [...text] : [];
-  if (codePoints.length <= LIMITS.textCodePoints) return text === '' ? [] : [text];
-  const count = Math.ceil(codePoints.length / LIMITS.textCodePoints);
-  return Array.from({ length: count }, (_, index) =>
-    codePoints.slice(index * LIMITS.textCodePoints, (index + 1) * LIMITS.textCodePoints).join(''),
-  );
+  const texts: string[] = [];
+  let rest = text;
+  while (rest !== '') {
+    const cut = fittingLength(rest, CHAT_TEXT);
+    texts.push(rest.slice(0, cut));
+    rest = rest.slice(cut);
+  }
+  return texts;
 }
 
 /** Without the characters that no name may have. */

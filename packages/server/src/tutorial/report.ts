@@ -29,7 +29,7 @@ export const remarks = {
   roomRenamed: 'changed: names of rooms that are not allowed here',
   chatRenamed: 'changed: names of authors that are not allowed here',
   chatNotUtf8: 'changed: chats with bytes that are not UTF-8, which became \ufffd',
-  chatDivided: 'divided: chats longer than 4,000 characters, into several',
+  chatDivided: 'divided: chats longer than 4,000 characters or 16,000 bytes, into several',
   chatManyMembers: 'in doubt: chats that several members may have written; the longest name is taken',
   chatNoMember: 'in doubt: chats with several "::" and no member\'s name; what is before the first is taken for it',
   memberManyRooms: 'in doubt: members that may be of several rooms',

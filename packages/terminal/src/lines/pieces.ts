@@ -1,3 +1,5 @@
+import { fittingLength, type TextLimit } from '@engawa/protocol/text';
+
 /** A line, or a part of one that is too long to be whole. */
 export interface Piece {
   /** Of the input, from 1. */
@@ -9,14 +11,14 @@ export interface Piece {
   isLong: boolean;
 }
 
-/** Splits a stream of text into lines, and lines into pieces of so many code points: in memory there is never more than a chunk and a piece. */
+/** Splits a stream of text into lines, and lines into pieces that a chat takes: in memory there is never more than a chunk and a piece. */
 export class Pieces {
-  readonly #most: number;
+  readonly #most: TextLimit;
   #rest = '';
   #line = 1;
   #part = 0;
 
-  constructor(most: number) {
+  constructor(most: TextLimit) {
     this.#most = most;
   }
 
@@ -36,7 +38,7 @@ export class Pieces {
 
   *#end(line: string): Generator<Piece> {
     let rest = line.endsWith('\r') ? line.slice(0, -1) : line;
-    for (let cut = placeAfter(rest, this.#most); cut < rest.length; cut = placeAfter(rest, this.#most)) {
+    for (let cut = fittingLength(rest, this.#most); cut < rest.length; cut = fittingLength(rest, this.#most)) {
       yield this.#piece(rest.slice(0, cut), true);
       rest = rest.slice(cut);
     }
@@ -47,7 +49,7 @@ export class Pieces {
 
   /** A line break or the end may follow: one character more is kept. */
   *#cutRest(): Generator<Piece> {
-    for (let cut = placeAfter(this.#rest, this.#most); cut + 1 < this.#rest.length; cut = placeAfter(this.#rest, this.#most)) {
+    for (let cut = fittingLength(this.#rest, this.#most); cut + 1 < this.#rest.length; cut = fittingLength(this.#rest, this.#most)) {
       yield this.#piece(this.#rest.slice(0, cut), true);
       this.#rest = this.#rest.slice(cut);
     }
@@ -60,20 +62,12 @@ export class Pieces {
   }
 }
 
-/** The index after so many code points, or the length. */
-function placeAfter(text: string, codePoints: number): number {
-  if (text.length <= codePoints) return text.length;
-  let index = 0;
-  for (let count = 0; count < codePoints && index < text.length; count += 1) index += (text.codePointAt(index) ?? 0) > 0xffff ? 2 : 1;
-  return index;
-}
-
 /** A text in pieces, line breaks and all. */
-export function piecesOf(text: string, most: number): string[] {
+export function piecesOf(text: string, most: TextLimit): string[] {
   const pieces: string[] = [];
   let rest = text;
   while (rest !== '') {
-    const cut = placeAfter(rest, most);
+    const cut = fittingLength(rest, most);
     pieces.push(rest.slice(0, cut));
     rest = rest.slice(cut);
   }

@@ -1,4 +1,5 @@
 import type { OutgoingChat, Room } from '@engawa/client';
+import { CHAT_TEXT } from '@engawa/protocol/text';
 import { Failure } from '../failure.ts';
 import { type Arguments, UsageError } from '../subcommand.ts';
 import type { Surroundings } from '../surroundings.ts';
@@ -6,8 +7,8 @@ import { jsonLine } from './formats.ts';
 import { type Piece, Pieces, piecesOf } from './pieces.ts';
 import { Program } from './program.ts';
 
-/** Code points of a chat, as the protocol limits them. */
-const MOST_CODE_POINTS = 4_000;
+/** Of a chat, in words. */
+const LONGEST = `${CHAT_TEXT.codePoints.toLocaleString('en')} characters, or ${CHAT_TEXT.bytes.toLocaleString('en')} bytes as JSON`;
 /** Half of what an outbox holds, at the most bytes that a chat may have. */
 const WAITING_CHATS = 20;
 /** Of a standard input that is to be one chat. */
@@ -38,7 +39,7 @@ export async function send(asked: Arguments, surroundings: Surroundings): Promis
 
 async function* piecesIn(stdin: NodeJS.ReadStream, isOne: boolean): AsyncGenerator<Piece> {
   stdin.setEncoding('utf8');
-  const pieces = new Pieces(MOST_CODE_POINTS);
+  const pieces = new Pieces(CHAT_TEXT);
   let whole = '';
   for await (const chunk of stdin as AsyncIterable<string>) {
     if (!isOne) yield* pieces.take(chunk);
@@ -49,7 +50,7 @@ async function* piecesIn(stdin: NodeJS.ReadStream, isOne: boolean): AsyncGenerat
 }
 
 function* inPieces(text: string): Generator<Piece> {
-  const pieces = piecesOf(text, MOST_CODE_POINTS);
+  const pieces = piecesOf(text, CHAT_TEXT);
   for (const [part, piece] of pieces.entries()) yield { line: 1, text: piece, part, isLong: pieces.length > 1 };
 }
 
@@ -85,7 +86,7 @@ class Sender {
 
   #takes({ line, part, isLong }: Piece): boolean {
     if (!isLong) return true;
-    const what = `line ${line} has more than ${MOST_CODE_POINTS.toLocaleString('en')} characters`;
+    const what = `line ${line} has more than ${LONGEST}`;
     if (part === 0 && this.#maySplit) this.#program.note(`${what}: it becomes several chats`);
     if (part === 0 && !this.#maySplit) this.#program.failLater(`${what}: not sent`);
     return this.#maySplit;
