@@ -12,7 +12,7 @@
 --           s  n, then n times key and value as JSON or ''
 --           x  n, then n seqs to erase
 --           k  key, node (lease)
---           t  holder, key, value as JSON or '', ttl in ms or '' (ticket)
+--           t  n, then n times holder, key, value as JSON or '', ttl in ms or '' (tickets)
 -- Returns for each append 0 (stale), or {1 (appended), epoch, first seq, at, first tick, prev as JSON}, or
 --       {2 (repeated), epoch, first seq, entries...}; and last the fields of tickets that are no more.
 local room, log, listed, keys, order, marks, leases = unpack(KEYS, 1, 7)
@@ -197,7 +197,9 @@ local function takeParts(parts, seq)
   local firstErased = position + 1
   position = position + erased
   if find(parts, 'k', 1, true) then lease(take(), take()) end
-  if find(parts, 't', 1, true) then leaveTicket(seq) end
+  if find(parts, 't', 1, true) then
+    for _ = 1, tonumber(take()) do leaveTicket(seq) end
+  end
   for i = firstErased, firstErased + erased - 1 do erase(ARGV[i]) end
 end
 

@@ -175,7 +175,7 @@ describe('a folder of format 1', () => {
     expect(await store.lapsed(10)).toEqual([{ room: 'den', key: 'member/ben' }]);
 
     const ticket = { holder: 'aya', key: 'member/aya', value: 1 };
-    await store.append('den', { epoch: 'e1', given: [['member/aya', 1]], drafts: [draft('four', { ticket })] });
+    await store.append('den', { epoch: 'e1', given: [['member/aya', 1]], drafts: [draft('four', { tickets: [ticket] })] });
     expect(await store.mark('den', 'member/aya', 4)).toBe(4);
     await trim(store, 'den', 2);
     const [second, , fourth] = (await store.page('den', { after: 0, limit: 10 })).entries;
@@ -604,7 +604,7 @@ describe('what is gone is gone from the disk', () => {
       author: `author${name(index)}`,
       kind: `kind${name(index)}`,
       body: { text: `text${name(index)}` },
-      ticket: { holder: `holder${name(index)}`, key: `ticket${name(index)}`, value: 1 },
+      tickets: [{ holder: `holder${name(index)}`, key: `ticket${name(index)}`, value: 1 }],
       sets: [[`member/key${name(index)}`, `value${name(index)}`]],
       lease: { key: `member/key${name(index)}`, node: 'n1' },
     });
@@ -650,7 +650,7 @@ describe('what is gone is gone from the disk', () => {
     let now = 1_700_000_000_000;
     const store = await open(folder, { clock: () => now });
     const leaves = (index: number, ttl?: number): Draft =>
-      draft('leaves', { ticket: { holder: `holder${name(index)}`, key: `key${name(index)}`, value: `value${name(index)}`, ttl } });
+      draft('leaves', { tickets: [{ holder: `holder${name(index)}`, key: `key${name(index)}`, value: `value${name(index)}`, ttl }] });
     const { epoch } = await add(
       store,
       'den',
@@ -709,7 +709,12 @@ describe('opened again', () => {
       draft('two'),
     );
     const ticket = { holder: 'aya', key: 'member/aya', value: 1, ttl: 1_000 };
-    await store.append('den', { epoch, given: [], once: 'aya:1', drafts: [draft('three', { quiet: true, erases: [2], ticket })] });
+    await store.append('den', {
+      epoch,
+      given: [],
+      once: 'aya:1',
+      drafts: [draft('three', { quiet: true, erases: [2], tickets: [ticket] })],
+    });
     await store.mark('den', 'member/aya', 2);
     await trim(store, 'den', 2);
     for (const node of ['n1', 'n2', 'n3']) await joinAs(store, node);

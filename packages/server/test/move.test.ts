@@ -32,7 +32,7 @@ const member = (name: string): Draft =>
     quiet: true,
     sets: [[`member/${name}`, { name }]],
     lease: { key: `member/${name}`, node: 'n1' },
-    ticket: { holder: name, key: `member/${name}`, value: name },
+    tickets: [{ holder: name, key: `member/${name}`, value: name }],
   });
 
 /** Rooms of every sort: small, of many parts, trimmed, erased, forked, odd. */
@@ -147,7 +147,7 @@ test('a room that went on since it was moved is moved anew, without what it has 
   await say(
     ways.source,
     'den',
-    draft('leaves', { sets: [['member/a/b', null]], ticket: { holder: 'a/b', key: 'member/a/b', value: null } }),
+    draft('leaves', { sets: [['member/a/b', null]], tickets: [{ holder: 'a/b', key: 'member/a/b', value: null }] }),
   );
   await ways.source.trim('large', { epoch: String((await ways.source.read('large', {})).epoch), below: 2_000 });
   expect(await survey(ways)).toMatchObject({ there: 9, obstacles: { count: 0 } });

@@ -41,7 +41,7 @@ const busyAppend = (epoch: string | null, turn: number): Append => ({
       ],
       erases: [turn - 3],
       lease: { key: `member/${turn}`, node: 'node' },
-      ticket: { holder: 'aya', key: `member/${turn}`, value: turn },
+      tickets: [{ holder: 'aya', key: `member/${turn}`, value: turn }],
     },
   ],
 });

@@ -45,7 +45,7 @@ const change = fc.record({
   erases: fc.array(number, { maxLength: 2 }),
   flags: fc.record({ quiet: fc.boolean(), listed: fc.boolean() }),
   lease: fc.option(fc.record({ key: which, node: which }), { freq: 2 }),
-  ticket: fc.option(fc.record({ holder: which, key: which, value, ttl: fc.option(fc.integer({ min: 1, max: 5_000 })) }), { freq: 2 }),
+  tickets: fc.array(fc.record({ holder: which, key: which, value, ttl: fc.option(fc.integer({ min: 1, max: 5_000 })) }), { maxLength: 2 }),
 });
 const step = fc.record({
   what: fc.oneof(
@@ -112,7 +112,7 @@ test('two prefixes in one Redis know nothing of each other, though one begins li
       body: {},
       sets: [[key, at]],
       lease: { key, node: 'gone' },
-      ticket,
+      tickets: [ticket],
     };
     expect(await store.append(room, { epoch: null, given: [], once: 'one', drafts: [draft] })).toMatchObject({ outcome: 'appended' });
     await store.announce(room, `signal ${at}`);
@@ -196,7 +196,7 @@ class Side {
       given: name === undefined ? [] : [[name, (facts.get(name)?.seq ?? 0) + (isStale ? number : 0)]],
       ...(once !== null && { once }),
       ...(lapsed !== null && { lapsed: keys[lapsed]! }),
-      drafts: changes.map(({ sets, erases, flags, lease, ticket }, index): Draft => {
+      drafts: changes.map(({ sets, erases, flags, lease, tickets }, index): Draft => {
         const leased = lease && { key: keys[lease.key]!, node: people[lease.node]! };
         return {
           id: `${id}.${index}`,
@@ -208,14 +208,12 @@ class Side {
           sets: [...sets.map(([key, to]): [string, Json] => [keys[key]!, to]), ...(leased ? [[leased.key, id] as [string, Json]] : [])],
           erases,
           ...(leased && { lease: leased }),
-          ...(ticket && {
-            ticket: {
-              holder: people[ticket.holder]!,
-              key: keys[ticket.key]!,
-              value: ticket.value,
-              ...(ticket.ttl !== null && { ttl: ticket.ttl }),
-            },
-          }),
+          tickets: tickets.map(({ holder, key, value: left, ttl }) => ({
+            holder: people[holder]!,
+            key: keys[key]!,
+            value: left,
+            ...(ttl !== null && { ttl }),
+          })),
           ...(ends && index === changes.length - 1 && { ends }),
         };
       }),

@@ -55,7 +55,7 @@ export function joining(member: MemberValue, { node, quiet }: { node: string; qu
   const key = memberKey(member.username);
   const { author: holder, username } = member;
   const value = { username } satisfies TicketValue;
-  return draft('add:member', member, {}, { sets: [[key, { ...member }]], lease: { key, node }, ticket: { holder, key, value }, quiet });
+  return draft('add:member', member, {}, { sets: [[key, { ...member }]], lease: { key, node }, tickets: [{ holder, key, value }], quiet });
 }
 
 /** A guest whose connection did not come back in time. */
@@ -71,7 +71,7 @@ function leave({ username, author: holder }: MemberValue, { by, reason, quiet }:
   const key = memberKey(username);
   const value: TicketValue = reason === 'removed' ? { username, removed: true } : { username };
   const ticket = { holder, key, ...(reason === 'left' ? { value: null } : { value: { ...value }, ttl: TICKET_MS }) };
-  return draft('remove:member', by, { username, reason }, { sets: [[key, null]], ticket, quiet });
+  return draft('remove:member', by, { username, reason }, { sets: [[key, null]], tickets: [ticket], quiet });
 }
 
 /** What a member who has come needs to know of the room. */

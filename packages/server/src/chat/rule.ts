@@ -26,7 +26,7 @@ export interface Rule<E extends CommandName> {
   decide(facts: Facts, command: Payload<E>, caller: Caller): Decided[];
 }
 
-type Effects = Pick<Draft, 'sets' | 'erases' | 'lease' | 'ticket' | 'listed' | 'quiet' | 'ends'>;
+type Effects = Pick<Draft, 'sets' | 'erases' | 'lease' | 'tickets' | 'listed' | 'quiet' | 'ends'>;
 
 /** A draft of this kind, as the protocol has it. */
 export function draft<E extends CommandName>(kind: E, by: MemberValue, told: Told<E>, effects: Effects = {}): Decided {

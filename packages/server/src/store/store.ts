@@ -60,10 +60,20 @@ export interface Draft {
   erases?: number[];
   /** Leases a key that this draft gives a value: it is `node`'s to keep (see `hold`). A later value keeps the lease. */
   lease?: { key: string; node: string };
-  /** Leaves the holder's ticket for a key, or takes it away with null (see `tickets`). It runs out after `ttl` milliseconds, if that is given. */
-  ticket?: { holder: string; key: string; value: Json; ttl?: number };
+  /**
+   * Each leaves the holder's ticket for a key, or takes it away with null (see `tickets`). It runs out after `ttl`
+   * milliseconds, if that is given. Of two with the same holder and key the later counts.
+   */
+  tickets?: DraftTicket[];
   /** On the last draft: the room ends with it. Listeners hear it, then log and keys are gone, and the name is free for a new epoch. */
   ends?: boolean;
+}
+
+export interface DraftTicket {
+  holder: string;
+  key: string;
+  value: Json;
+  ttl?: number;
 }
 
 export interface Key {

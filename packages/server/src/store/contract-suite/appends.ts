@@ -173,7 +173,7 @@ export function appends(check: Check): void {
       ],
       erases: [1],
       lease: { key: 'member/aya', node: 'n2' },
-      ticket: { holder: 'aya', key: 'member/aya', value: 1 },
+      tickets: [{ holder: 'aya', key: 'member/aya', value: 1 }],
       ends: true,
     });
     const once = 'aya:1';
@@ -321,7 +321,7 @@ export function onces(check: Check): void {
     const retry = await appendsNothing(store, 'den', 'repeated', {
       epoch,
       once,
-      drafts: [draft('one again', { sets: [['a', 1]], ticket: { holder: 'aya', key: 'a', value: 1 }, ends: true })],
+      drafts: [draft('one again', { sets: [['a', 1]], tickets: [{ holder: 'aya', key: 'a', value: 1 }], ends: true })],
     });
     assert.deepEqual(keptOf(retry), first);
   });

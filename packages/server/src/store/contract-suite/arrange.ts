@@ -68,7 +68,7 @@ export const listLapsed = async (store: Store) => (await store.lapsed(ALL)).map(
 
 /** All that can be seen of what an append might have changed. */
 async function picture(store: Store, room: string, { drafts, given, once, lapsed }: Append) {
-  const holders = drafts.flatMap(({ ticket }) => (ticket ? [ticket.holder] : []));
+  const holders = drafts.flatMap(({ tickets = [] }) => tickets.map(({ holder }) => holder));
   const named = [...given, ...drafts.flatMap((each) => each.sets ?? [])].map(([key]) => key);
   return {
     facts: await store.read(room, { keys: lapsed === undefined ? named : [...named, lapsed], counts: ['', 'member'] }),

@@ -85,7 +85,7 @@ export function forks(check: Check): void {
   });
 
   check('tickets keep the life that they were left in', async (store) => {
-    const leaves = (key: string) => draft('leaves', { ticket: { holder: 'aya', key, value: 1 } });
+    const leaves = (key: string) => draft('leaves', { tickets: [{ holder: 'aya', key, value: 1 }] });
     const { epoch } = await openRoom(store, 'den', leaves('a'));
     const forked = await store.fork('den', epoch);
     assert.notEqual(forked, epoch);

@@ -104,7 +104,7 @@ export function moves(check: Check): void {
     const many = 2 * PARCEL_ITEMS + 1;
     const { epoch } = await openRoom(store, 'den');
     await store.beat('n1', 1_000_000);
-    const said = (index: number): Draft => draft(`${index}`, { ticket: { holder: `holder ${index}`, key: 'member/aya', value: index } });
+    const said = (index: number): Draft => draft(`${index}`, { tickets: [{ holder: `holder ${index}`, key: 'member/aya', value: index }] });
     const set = (index: number): Draft => sets([`member/${index}`, index], [`chat/${index % 7}/${index}`, true]);
     await Promise.all(times(many, (index) => add(store, 'den', { epoch, once: `once ${index}`, drafts: [said(index), set(index)] })));
 
@@ -177,7 +177,7 @@ export function moves(check: Check): void {
 
   check('tickets run out there when they would have, and keep the life that they were left in', async (store, clock, openAnother) => {
     const leaves = (key: string, ttl?: number): Draft =>
-      draft('leaves', { ticket: { holder: 'aya', key, value: { key }, ...(ttl !== undefined && { ttl }) } });
+      draft('leaves', { tickets: [{ holder: 'aya', key, value: { key }, ...(ttl !== undefined && { ttl }) }] });
     const { epoch } = await openRoom(store, 'den', leaves('a'), leaves('b', 1_000), leaves('c', 2_000));
     const forked = await store.fork('den', epoch);
     await add(store, 'den', { epoch: forked, drafts: [leaves('d')] });
@@ -274,9 +274,9 @@ export function moves(check: Check): void {
     const odd = (name: string): Draft =>
       draft(name, { id: `${name}!`, by: name, author: name, kind: name, sets: [[name, name]], lease: { key: name, node: name } });
     const leaves = (name: string): Draft =>
-      draft(name, { sets: [[`in/${name}/${name}`, name]], ticket: { holder: name, key: name, value: name } });
+      draft(name, { sets: [[`in/${name}/${name}`, name]], tickets: [{ holder: name, key: name, value: name }] });
     for (const room of [...oddStrings, 'a/b', '/'])
-      await openRoom(store, room, draft(room, { ticket: { holder: room, key: room, value: 1 } }));
+      await openRoom(store, room, draft(room, { tickets: [{ holder: room, key: room, value: 1 }] }));
     const { epoch } = await openRoom(store, 'den', ...oddStrings.map(odd));
     for (const name of oddStrings) await add(store, 'den', { epoch, once: name, drafts: [leaves(name)] });
     const rooms = (await listRooms(store)).rooms.map(({ room }) => room);
@@ -313,7 +313,7 @@ async function fill(store: Store, clock: Clock): Promise<void> {
       kind: 'joins',
       sets: [[`member/${name}`, { username: name, odd: [null, 1.5, '\u0000', { '': false }] }]],
       lease: { key: `member/${name}`, node },
-      ticket: { holder: name, key: `member/${name}`, value: { username: name } },
+      tickets: [{ holder: name, key: `member/${name}`, value: { username: name } }],
       ...more,
     });
   for (const node of ['n1', 'n2']) await store.beat(node, 1_000_000);
@@ -339,7 +339,7 @@ async function fill(store: Store, clock: Clock): Promise<void> {
   });
   const leaves = draft('ben leaves', {
     sets: [['member/ben', null]],
-    ticket: { holder: 'ben', key: 'member/ben', value: 'gone', ttl: 600_000 },
+    tickets: [{ holder: 'ben', key: 'member/ben', value: 'gone', ttl: 600_000 }],
   });
   await add(store, 'den', { epoch, once: 'ben:1', drafts: [leaves] });
   await store.release('den', 'member/cho', 'n1', 30_000);

@@ -166,11 +166,11 @@ export function strings(check: Check): void {
 
   check('any name is a holder of tickets, a key and a room of one', async (store) => {
     for (const room of oddStrings) await openRoom(store, room);
-    const leaves = (name: string): Draft => draft('leaves', { ticket: { holder: name, key: name, value: name } });
+    const leaves = (name: string): Draft => draft('leaves', { tickets: [{ holder: name, key: name, value: name }] });
     await openRoom(store, 'den', ...oddStrings.map(leaves));
     for (const room of oddStrings) {
       const { epoch } = await store.read(room, {});
-      await add(store, room, { epoch, drafts: [draft('leaves', { ticket: { holder: 'everywhere', key: room, value: room } })] });
+      await add(store, room, { epoch, drafts: [draft('leaves', { tickets: [{ holder: 'everywhere', key: room, value: room }] })] });
     }
     for (const name of oddStrings) {
       const found = await store.tickets(name, ALL);

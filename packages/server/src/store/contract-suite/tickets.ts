@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import type { Draft, Json } from '../store.ts';
+import type { Draft, DraftTicket, Json } from '../store.ts';
 import { ALL, add, appendsNothing, type Check, draft, endRoom, isStale, openRoom, sets, ticketsOf, trim } from './arrange.ts';
 
 export function tickets(check: Check): void {
   const key = 'member/aya';
-  const leaves = (ticket: Partial<NonNullable<Draft['ticket']>> = {}): Draft =>
-    draft('leaves', { ticket: { holder: 'aya', key, value: 'here', ...ticket } });
+  const leaves = (...tickets: Partial<DraftTicket>[]): Draft =>
+    draft('leaves', { tickets: (tickets.length > 0 ? tickets : [{}]).map((ticket) => ({ holder: 'aya', key, value: 'here', ...ticket })) });
 
   check('a draft leaves one, which says what was left, where, and by which entry', async (store) => {
     const value: Json = { epoch: 'e', seqs: [1, null], '': '\u0000' };
@@ -18,6 +18,18 @@ export function tickets(check: Check): void {
     assert.deepEqual(await store.tickets('aya', ALL), [{ room: 'den', key, value: 2, seq: 2, epoch }]);
     await add(store, 'den', { epoch, drafts: [leaves({ value: false })] });
     assert.deepEqual(await store.tickets('aya', ALL), [{ room: 'den', key, value: false, seq: 3, epoch }]);
+  });
+
+  check('one draft leaves several, of one holder or of many, and of the same holder and key the later counts', async (store, clock) => {
+    const { epoch } = await openRoom(store, 'den', leaves({ value: 1 }, { key: 'a', ttl: 500 }, { holder: 'ben', value: 2 }, { value: 3 }));
+    assert.deepEqual(await ticketsOf(store, 'aya'), ['den a', 'den member/aya']);
+    assert.deepEqual((await store.tickets('aya', ALL))[1], { room: 'den', key, value: 3, seq: 1, epoch });
+    assert.deepEqual(await store.tickets('ben', ALL), [{ room: 'den', key, value: 2, seq: 1, epoch }]);
+    clock.pass(501);
+    await add(store, 'den', { epoch, drafts: [leaves({ value: null }, { key: 'b' }), { ...leaves(), tickets: [] }] });
+    assert.deepEqual([await ticketsOf(store, 'aya'), await ticketsOf(store, 'ben')], [['den b'], ['den member/aya']]);
+    await endRoom(store, 'den');
+    assert.deepEqual([await ticketsOf(store, 'aya'), await ticketsOf(store, 'ben')], [[], []]);
   });
 
   check('null takes it away, also in one append, and where there is none it is nothing', async (store) => {

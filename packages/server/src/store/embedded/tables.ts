@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Draft } from '../store.ts';
+import type { DraftTicket } from '../store.ts';
 import type { AppendAnswer, AppendOperation, Operation, OperationAnswer, PlacedEntry, UnpackOperation } from './operations.ts';
 import { splitKey } from './schema.ts';
 import { BUSY_TIMEOUT_MS, type Database } from './sqlite.ts';
@@ -175,7 +175,7 @@ export class Tables {
       if (!draft.quiet) room.tail = placed.id;
       for (const [key, value] of draft.sets ?? []) this.#setKey(room, key, value === null ? null : JSON.stringify(value), placed.seq);
       if (draft.lease) this.#lease(room, draft.lease.key, draft.lease.node);
-      if (draft.ticket) this.#leaveTicket(room, draft.ticket, { seq: placed.seq, now });
+      for (const ticket of draft.tickets ?? []) this.#leaveTicket(room, ticket, { seq: placed.seq, now });
       for (const seq of draft.erases ?? []) this.#erase(room, seq);
       entries.push(placed);
     }
@@ -192,7 +192,7 @@ export class Tables {
     this.#erased = true;
   }
 
-  #leaveTicket(room: Room, ticket: NonNullable<Draft['ticket']>, { seq, now }: { seq: number; now: number }): void {
+  #leaveTicket(room: Room, ticket: DraftTicket, { seq, now }: { seq: number; now: number }): void {
     const { holder, key, value, ttl } = ticket;
     const until = ttl === undefined ? null : now + ttl;
     if (value === null) this.#sql.removeTicket.run(holder, room.room, ...splitKey(key));

@@ -5,6 +5,7 @@ import {
   type Appended,
   type Ask,
   type Draft,
+  type DraftTicket,
   type Entry,
   type Facts,
   forkOf,
@@ -302,7 +303,7 @@ class Memory implements MemoryStore {
   }
 
   #write(room: Room, { id, by, author, kind, body, quiet = false, listed = false, ...effects }: Draft): Entry {
-    const { sets = [], erases = [], lease, ticket } = structuredClone(effects);
+    const { sets = [], erases = [], lease, tickets = [] } = structuredClone(effects);
     room.at = Math.max(this.#clock(), room.at);
     this.#tick += 1;
     room.tick = this.#tick;
@@ -325,7 +326,7 @@ class Memory implements MemoryStore {
     if (!quiet) room.tail = id;
     for (const [key, value] of sets) setKey(room, key, value, entry.seq);
     if (lease) room.leases.set(lease.key, { node: lease.node, until: null });
-    if (ticket) this.#leaveTicket(room, ticket, entry.seq);
+    for (const ticket of tickets) this.#leaveTicket(room, ticket, entry.seq);
     for (const seq of erases) {
       const erased = entryAt(room, seq);
       if (!erased) continue;
@@ -345,7 +346,7 @@ class Memory implements MemoryStore {
     for (const [once, entries] of room.once) if (entries.some(({ seq }) => seq < below)) room.once.delete(once);
   }
 
-  #leaveTicket({ tickets, epoch }: Room, { holder, key, value, ttl = Infinity }: NonNullable<Draft['ticket']>, seq: number): void {
+  #leaveTicket({ tickets, epoch }: Room, { holder, key, value, ttl = Infinity }: DraftTicket, seq: number): void {
     if (value === null) tickets.get(key)?.delete(holder);
     else holdersOf(tickets, key).set(holder, { value, epoch, seq, until: this.#clock() + ttl });
   }

@@ -359,9 +359,9 @@ class Redis implements RedisStore {
   #prepare(room: string, { drafts, epoch, lapsed }: Append): Promise<string | undefined> | undefined {
     const hints: Promise<unknown>[] = [];
     if (epoch === null) hints.push(this.#lately.do(room, async () => this.#directory.add([room])));
-    for (const { lease, ticket } of drafts) {
+    for (const { lease, tickets = [] } of drafts) {
       if (lease) hints.push(this.#leases.willTake(room, lease));
-      if (ticket && ticket.value !== null) hints.push(this.#leave(ticket.holder, [room, ticket.key]));
+      for (const { holder, key, value } of tickets) if (value !== null) hints.push(this.#leave(holder, [room, key]));
     }
     if (hints.length === 0 && lapsed === undefined) return undefined;
     const gone = lapsed === undefined ? undefined : this.#leases.goneHolderOf(room, lapsed);

@@ -77,17 +77,17 @@ export function argumentsOf(append: Append): string[] {
 }
 
 function pushDraft(args: string[], draft: Draft): void {
-  const { id, body, quiet, listed, ends, sets, erases, lease, ticket } = draft;
+  const { id, body, quiet, listed, ends, sets, erases, lease, tickets } = draft;
   const letters = (quiet ? 'q' : '') + (listed ? 'l' : '') + (ends ? 'e' : '');
-  const parts = (sets ? 's' : '') + (erases ? 'x' : '') + (lease ? 'k' : '') + (ticket ? 't' : '');
+  const parts = (sets ? 's' : '') + (erases ? 'x' : '') + (lease ? 'k' : '') + (tickets ? 't' : '');
   args.push(JSON.stringify(id), restOf(draft), JSON.stringify(body), letters, parts);
   if (sets) args.push(String(sets.length));
   for (const [key, value] of sets ?? []) args.push(key, value === null ? '' : JSON.stringify(value));
   if (erases) args.push(String(erases.length), ...erases.map(String));
   if (lease) args.push(lease.key, lease.node);
-  if (!ticket) return;
-  const { holder, key, value, ttl } = ticket;
-  args.push(holder, key, value === null ? '' : JSON.stringify(value), ttl === undefined ? '' : String(ttl));
+  if (tickets) args.push(String(tickets.length));
+  for (const { holder, key, value, ttl } of tickets ?? [])
+    args.push(holder, key, value === null ? '' : JSON.stringify(value), ttl === undefined ? '' : String(ttl));
 }
 
 /** An empty name is a name. */
