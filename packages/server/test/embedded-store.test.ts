@@ -144,7 +144,7 @@ describe('a folder of format 1', () => {
     const clock = () => 1_700_000_000_000;
     const store = await open(folder, { clock });
     expect(formatOf(folder)).toBeGreaterThan(1);
-    expect((await store.rooms({ limit: 10 })).rooms).toEqual([
+    expect((await store.rooms({ limit: 10 })).rooms).toMatchObject([
       { room: 'attic', epoch: 'e2', head: 1, at: 1_600_000_000_000 },
       { room: 'den', epoch: 'e1', head: 3, at: 1_600_000_002_000 },
     ]);

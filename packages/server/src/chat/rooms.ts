@@ -1,5 +1,5 @@
 import { ChatError, type Payload, type Reply } from '@engawa/protocol';
-import type { Json, RoomHead, Store } from '../store/store.ts';
+import type { Json, ListedRoom, Store } from '../store/store.ts';
 import { memberKey, type Settings, settingsKey } from './keys.ts';
 import { joining } from './members.ts';
 import { draft, memberCount, mustBeOwner, type Rule, settingsOf, speaker } from './rule.ts';
@@ -35,14 +35,13 @@ export const deleteRoom: Rule<'delete:room'> = {
 };
 
 export async function listRooms(store: Store, ask: Payload<'list:rooms'>): Promise<Reply<'list:rooms'>> {
-  const { rooms, more } = await store.rooms(pageAfter(ask));
-  return { rooms: await Promise.all(rooms.map((head) => describe(store, head))), more };
+  const { rooms, more } = await store.rooms({ ...pageAfter(ask), keys: [settingsKey], counts: [''] });
+  return { rooms: rooms.map(describe), more };
 }
 
-async function describe(store: Store, { room, head, at }: RoomHead): Promise<Reply<'list:rooms'>['rooms'][number]> {
-  const facts = await store.read(room, { keys: [settingsKey], counts: [''] });
-  const settings = facts.keys.get(settingsKey)?.value as Settings | undefined;
-  return { roomId: room, topic: settings?.topic ?? '', members: memberCount(facts), seq: head, at };
+function describe(listed: ListedRoom): Reply<'list:rooms'>['rooms'][number] {
+  const settings = listed.keys.get(settingsKey)?.value as Settings | undefined;
+  return { roomId: listed.room, topic: settings?.topic ?? '', members: memberCount(listed), seq: listed.head, at: listed.at };
 }
 
 const pageAfter = ({ after, limit }: Payload<'list:rooms'>) => (after === undefined ? { limit } : { after, limit });

@@ -46,7 +46,7 @@ export function settingsOf(facts: Facts): Settings {
 export const memberNamed = (facts: Facts, username: string): MemberValue | undefined => valueAt(facts, memberKey(username));
 
 /** Of facts that were asked with the counts of the families at the top. */
-export const memberCount = (facts: Facts): number => facts.counts.get('')?.get(memberFamily) ?? 0;
+export const memberCount = (facts: Pick<Facts, 'counts'>): number => facts.counts.get('')?.get(memberFamily) ?? 0;
 
 /** In a large room joins and leaves are kept quietly: to tell each of n members of each of n others is n² messages. */
 export const isLarge = (facts: Facts, largeRoom: number): boolean => memberCount(facts) >= largeRoom;

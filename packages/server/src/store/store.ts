@@ -171,6 +171,9 @@ export interface RoomHead {
   at: number;
 }
 
+/** A room of a list, with the asked keys and counts as `read` answers them, all of one moment. */
+export type ListedRoom = RoomHead & Pick<Facts, 'keys' | 'counts'>;
+
 /** What was appended to a room; `ended` when the room's log ended with it. */
 export interface Told {
   epoch: string;
@@ -275,8 +278,11 @@ export interface Store {
     ask: { after?: string; limit: number },
   ): Promise<{ keys: [name: string, key: Key][]; more: boolean }>;
 
-  /** Rooms in the order of their names' UTF-8 bytes, after the named one. */
-  rooms(ask: { after?: string; limit: number }): Promise<{ rooms: RoomHead[]; more: boolean }>;
+  /**
+   * Rooms in the order of their names' UTF-8 bytes, after the named one, each with what is asked of it. Costs the page,
+   * and no question more for each room.
+   */
+  rooms(ask: { after?: string; limit: number } & Pick<Ask, 'keys' | 'counts'>): Promise<{ rooms: ListedRoom[]; more: boolean }>;
 
   /**
    * From the moment this resolves, `listener` hears what any node appends to the room. An append of this node is

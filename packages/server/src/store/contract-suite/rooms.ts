@@ -51,6 +51,36 @@ export function rooms(check: Check): void {
     );
     assert.deepEqual(await listRooms(store, { after: '\u{10ffff}' }), { rooms: [], more: false });
   });
+
+  check('each comes with what is asked of it, as it is read by itself', async (store) => {
+    const ask = { keys: ['settings', 'member/aya', 'none', 'a/b/c'], counts: ['', 'a', 'entry/1/reaction', 'none'] };
+    const joins = draft('joins', { sets: [['member/aya', { is: 'here' }]], lease: { key: 'member/aya', node: 'n1' } });
+    await openRoom(store, 'attic', sets(['settings', 'of the attic'], ['a/b/c', 1], ['a/b/d', 2], ['entry/1/reaction/x/aya', true]), joins);
+    await openRoom(store, 'bare');
+    await openRoom(store, 'den', sets(['settings', 'of the den'], ['member/ben', 1]), joins);
+    await store.mark('den', 'member/aya', 2);
+    await store.release('den', 'member/aya', 'n1', 1_000);
+    await openRoom(store, 'ended', joins);
+    await endRoom(store, 'ended');
+
+    const { rooms: listed, more } = await store.rooms({ limit: 3, ...ask });
+    assert.equal(more, false);
+    assert.deepEqual(
+      listed.map(({ room }) => room),
+      ['attic', 'bare', 'den'],
+    );
+    for (const { room, epoch, head, keys, counts } of listed) {
+      const facts = await store.read(room, ask);
+      assert.deepEqual({ epoch, head, keys, counts }, { epoch: facts.epoch, head: facts.head, keys: facts.keys, counts: facts.counts });
+    }
+    assert.deepEqual([...(listed[2]?.keys.keys() ?? [])], ['settings', 'member/aya']);
+
+    const page = await store.rooms({ after: 'attic', limit: 1, ...ask });
+    assert.deepEqual([page.rooms.map(({ room }) => room), page.more], [['bare'], true]);
+    assert.deepEqual(page.rooms[0]?.counts, new Map(ask.counts.map((parent) => [parent, new Map()])));
+    const plain = await store.rooms({ limit: 1 });
+    assert.deepEqual([plain.rooms[0]?.keys, plain.rooms[0]?.counts], [new Map(), new Map()]);
+  });
 }
 
 export function ends(check: Check): void {

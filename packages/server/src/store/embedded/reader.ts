@@ -5,16 +5,18 @@ import {
   type Json,
   type Kept,
   type Key,
+  type ListedRoom,
   PAGE_BYTES,
   type Page,
   type Parcel,
   type RoomHead,
+  type Store,
   type Ticket,
 } from '../store.ts';
 import { Packer } from './packer.ts';
 import { ENTRY_COLUMNS, KEY_COLUMNS, toEntry, toKey } from './rows.ts';
 import { splitKey } from './schema.ts';
-import { type Database, eachRow, type Row } from './sqlite.ts';
+import { type Database, eachRow, type Row, type Statement } from './sqlite.ts';
 
 interface RoomRow {
   room: number;
@@ -37,6 +39,7 @@ interface PageAsk {
 export class Reader {
   readonly #database: Database;
   readonly #sql: ReturnType<typeof prepareAll>;
+  readonly #listings = new Map<string, Statement>();
   readonly #packer: Packer;
 
   constructor(database: Database) {
@@ -60,7 +63,7 @@ export class Reader {
         if (row) facts.entries.set(seq, toEntry(row));
       }
       for (const parent of counts) {
-        const rows = this.#sql.counts.all(room.room, parent === '' ? '' : `${parent}/`) as { family: string; count: number }[];
+        const rows = this.#sql.counts.all(room.room, parentOf(parent)) as { family: string; count: number }[];
         facts.counts.set(parent, new Map(rows.map(({ family, count }) => [family, count])));
       }
       return { ...facts, epoch: room.epoch, head: room.head };
@@ -96,9 +99,10 @@ export class Reader {
     return { keys: rows.slice(0, limit).map((row) => [String(row.name), toKey(row)]), more: rows.length > limit };
   }
 
-  rooms({ after = '', limit }: { after?: string; limit: number }): { rooms: RoomHead[]; more: boolean } {
-    const rooms = this.#sql.rooms.all(after, limit + 1) as RoomHead[];
-    return { rooms: rooms.slice(0, limit), more: rooms.length > limit };
+  rooms({ after = '', limit, keys = [], counts = [] }: Parameters<Store['rooms']>[0]): { rooms: ListedRoom[]; more: boolean } {
+    const statement = this.#listing(keys.length, counts.length);
+    const rows = statement.all(...keys.flatMap(splitKey), ...counts.map(parentOf), after, limit + 1) as ListedRow[];
+    return { rooms: rows.slice(0, limit).map((row) => toListed(row, { keys, counts })), more: rows.length > limit };
   }
 
   tickets(holder: string, now: number, limit: number): Ticket[] {
@@ -121,6 +125,14 @@ export class Reader {
     return this.#inOneMoment(() => this.#packer.pack(name, next));
   }
 
+  /** The statement that lists rooms with so many keys and counts; few are ever asked for. */
+  #listing(keys: number, counts: number): Statement {
+    const name = `${keys} ${counts}`;
+    const statement = this.#listings.get(name) ?? this.#database.prepare(listingSql(keys, counts));
+    this.#listings.set(name, statement);
+    return statement;
+  }
+
   #room(name: string): RoomRow | undefined {
     return this.#sql.room.get(name) as RoomRow | undefined;
   }
@@ -138,6 +150,34 @@ export class Reader {
     }
   }
 }
+
+/** A key as `[value, seq, mark, held]`, counts as a list of pairs: a row with few columns is read faster. */
+type ListedRow = RoomHead & Record<`key${number}` | `counts${number}`, string | null>;
+
+function listingSql(keys: number, counts: number): string {
+  const columns = (name: string, count: number, sql: string) =>
+    Array.from({ length: count }, (_, index) => `, (${sql}) AS ${name}${index}`);
+  const key = `SELECT json_array(value, seq, mark, held) FROM (SELECT ${KEY_COLUMNS} FROM keys WHERE room = rooms.room AND family = ? AND name = ?)`;
+  const families = 'SELECT json_group_array(json_array(family, count)) FROM counts WHERE room = rooms.room AND parent = ?';
+  return `SELECT name AS room, epoch, head, at ${columns('key', keys, key).join('')} ${columns('counts', counts, families).join('')}
+    FROM rooms WHERE name > ? ORDER BY name LIMIT ?`;
+}
+
+function toListed(row: ListedRow, asked: { keys: string[]; counts: string[] }): ListedRoom {
+  const { room, epoch, head, at } = row;
+  const listed: ListedRoom = { room, epoch, head, at, keys: new Map(), counts: new Map() };
+  for (const [index, name] of asked.keys.entries()) {
+    const key = row[`key${index}`];
+    if (typeof key !== 'string') continue;
+    const [value, seq, mark, held] = JSON.parse(key) as [string, number, number | null, 0 | 1 | null];
+    listed.keys.set(name, toKey({ value, seq, mark, held }));
+  }
+  for (const [index, parent] of asked.counts.entries())
+    listed.counts.set(parent, new Map(JSON.parse(row[`counts${index}`] ?? '[]') as [string, number][]));
+  return listed;
+}
+
+const parentOf = (parent: string): string => (parent === '' ? '' : `${parent}/`);
 
 function takePage(rows: Iterable<Row>, limit: number): { entries: Entry[]; more: boolean } {
   const entries: Entry[] = [];
@@ -166,7 +206,6 @@ function prepareAll(database: Database) {
     listed: pages('entries INDEXED BY listed_entries', 'AND listed = 1'),
     family: sql(`SELECT ${KEY_COLUMNS} FROM keys WHERE room = ? AND family = ? AND name > ? ORDER BY name LIMIT ?`),
     counts: sql('SELECT family, count FROM counts WHERE room = ? AND parent = ? ORDER BY family'),
-    rooms: sql('SELECT name AS room, epoch, head, at FROM rooms WHERE name > ? ORDER BY name LIMIT ?'),
     tickets: sql(
       `SELECT rooms.name AS room, tickets.epoch, family, tickets.name, value, seq FROM tickets CROSS JOIN rooms USING (room)
        WHERE holder = ? AND coalesce(until, 9e18) > ? AND rooms.name IS NOT NULL ORDER BY rooms.name, family || tickets.name LIMIT ?`,

@@ -12,6 +12,7 @@ import {
   type Json,
   type Kept,
   type Key,
+  type ListedRoom,
   type Listener,
   PAGE_BYTES,
   type Page,
@@ -122,14 +123,10 @@ class Memory implements MemoryStore {
     const facts: Facts = {
       epoch: room?.epoch ?? null,
       head: room?.head ?? 0,
-      keys: new Map(),
+      keys: keysIn(room, keys),
       entries: new Map(),
-      counts: new Map(counts.map((parent) => [parent, countsBeneath(room, parent)])),
+      counts: countsIn(room, counts),
     };
-    for (const key of keys) {
-      const known = room?.keys.get(key);
-      if (room && known) facts.keys.set(key, asRead(room, key, known));
-    }
     for (const seq of seqs) {
       const entry = entryAt(room, seq);
       if (entry) facts.entries.set(seq, structuredClone(entry));
@@ -181,13 +178,14 @@ class Memory implements MemoryStore {
     return { keys: keys.slice(0, limit), more: keys.length > limit };
   }
 
-  async rooms({ after, limit }: { after?: string; limit: number }) {
+  async rooms({ after, limit, keys = [], counts = [] }: Parameters<Store['rooms']>[0]) {
     this.#mustBeOpen();
-    const rooms = [...this.#rooms]
-      .map(([name, room]) => ({ room: name, epoch: room.epoch, head: room.head, at: room.at }))
-      .filter(({ room }) => after === undefined || byBytes(room, after) > 0)
-      .sort((a, b) => byBytes(a.room, b.room));
-    return { rooms: rooms.slice(0, limit), more: rooms.length > limit };
+    const names = [...this.#rooms.keys()].filter((name) => after === undefined || byBytes(name, after) > 0).sort(byBytes);
+    const rooms = names.slice(0, limit).map((name): ListedRoom => {
+      const room = this.#rooms.get(name) as Room;
+      return { room: name, epoch: room.epoch, head: room.head, at: room.at, keys: keysIn(room, keys), counts: countsIn(room, counts) };
+    });
+    return { rooms, more: names.length > limit };
   }
 
   async subscribe(room: string, listener: Listener): Promise<() => void> {
@@ -386,6 +384,18 @@ function asRead({ leases }: Room, name: string, key: Key): Key {
   const lease = leases.get(name);
   return { ...structuredClone(key), ...(lease && { lease: lease.until === null ? 'held' : 'released' }) };
 }
+
+function keysIn(room: Room | undefined, asked: string[]): Facts['keys'] {
+  const keys: Facts['keys'] = new Map();
+  for (const key of asked) {
+    const known = room?.keys.get(key);
+    if (room && known) keys.set(key, asRead(room, key, known));
+  }
+  return keys;
+}
+
+const countsIn = (room: Room | undefined, parents: string[]): Facts['counts'] =>
+  new Map(parents.map((parent) => [parent, countsBeneath(room, parent)]));
 
 /** All that the room has, as it is packed. */
 const itemsOf = (room: Room): [Section, Item][] => [

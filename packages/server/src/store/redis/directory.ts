@@ -1,5 +1,5 @@
-import type { RoomHead } from '../store.ts';
-import type { Reply } from './connection.ts';
+import type { Ask, ListedRoom, Store } from '../store.ts';
+import { readListed } from './reads.ts';
 import type { Surroundings } from './surroundings.ts';
 
 /** Rooms of one command. */
@@ -25,15 +25,18 @@ export class Directory {
     }
   }
 
-  /** In the order of the names' UTF-8 bytes. */
-  async list({ after, limit }: { after?: string; limit: number }): Promise<{ rooms: RoomHead[]; more: boolean }> {
-    const rooms: RoomHead[] = [];
+  /**
+   * In the order of the names' UTF-8 bytes. Of each room one script answers all; the scripts of a page go to each server
+   * together, since what is asked in one turn of the event loop is written at once.
+   */
+  async list({ after, limit, keys = [], counts = [] }: Parameters<Store['rooms']>[0]): Promise<{ rooms: ListedRoom[]; more: boolean }> {
+    const rooms: ListedRoom[] = [];
     for (let from = after; rooms.length <= limit; ) {
       const names = await this.#names(from, limit + 1 - rooms.length);
       if (names.length === 0) break;
-      const heads = await Promise.all(names.map((name) => this.#head(name)));
-      rooms.push(...heads.filter((head) => head !== undefined));
-      await this.#strikeOut(names.filter((_, index) => heads[index] === undefined));
+      const found = await this.#read(names, { keys, counts });
+      rooms.push(...found.filter((room) => room !== undefined));
+      await this.#strikeOut(names.filter((_, index) => found[index] === undefined));
       from = names.at(-1);
     }
     return { rooms: rooms.slice(0, limit), more: rooms.length > limit };
@@ -46,11 +49,8 @@ export class Directory {
     return names as string[];
   }
 
-  async #head(name: string): Promise<RoomHead | undefined> {
-    const { nodes, keys } = this.#surroundings;
-    const { partition, room } = keys.room(name);
-    const [epoch, head, at] = (await nodes.command(partition, ['HMGET', room, 'epoch', 'head', 'at'])) as Reply[];
-    return epoch === null ? undefined : { room: name, epoch: String(epoch), head: Number(head), at: Number(at) };
+  #read(names: string[], ask: Ask): Promise<(ListedRoom | undefined)[]> {
+    return Promise.all(names.map((name) => readListed(this.#surroundings, name, ask)));
   }
 
   /** Rooms that have ended, unless they were opened again in this moment. */
@@ -58,8 +58,8 @@ export class Directory {
     if (names.length === 0) return;
     const { nodes, keys } = this.#surroundings;
     await nodes.command(keys.lobby.partition, ['ZREM', keys.lobby.rooms, ...names]);
-    const heads = await Promise.all(names.map((name) => this.#head(name)));
-    const opened = names.filter((_, index) => heads[index] !== undefined);
+    const found = await this.#read(names, {});
+    const opened = names.filter((_, index) => found[index] !== undefined);
     if (opened.length > 0) await this.add(opened);
   }
 }

@@ -31,10 +31,12 @@ import { Leases } from './leases.ts';
 import { type Level, levelOf } from './levels.ts';
 import { Nodes } from './nodes.ts';
 import { keysIn, Parcels } from './parcels.ts';
+import { readFacts } from './reads.ts';
 import { type Script, scripts } from './scripts.ts';
 import { Subscriber } from './subscriber.ts';
+import type { Surroundings } from './surroundings.ts';
 import { parseTarget, prefixIn } from './target.ts';
-import { entryOf, keptIn, keyOf, type News, pageIn, toldIn } from './texts.ts';
+import { keptIn, type News, pageIn, toldIn } from './texts.ts';
 import { Tickets } from './tickets.ts';
 
 /** Rooms that are told at a time that something may have been missed, so that not all read at once. */
@@ -130,6 +132,7 @@ class Redis implements RedisStore {
   readonly #nodes: Nodes;
   readonly #writes: Nodes;
   readonly #keys: Keys;
+  readonly #surroundings: Surroundings;
   readonly #now: () => string;
   readonly #onError: (error: unknown) => void;
   readonly #publish: 'PUBLISH' | 'SPUBLISH';
@@ -167,6 +170,7 @@ class Redis implements RedisStore {
     this.durability = level.durability;
     this.#publish = isSharded ? 'SPUBLISH' : 'PUBLISH';
     const surroundings = { nodes, keys, now };
+    this.#surroundings = surroundings;
     this.#directory = new Directory(surroundings);
     this.#leases = new Leases(surroundings, this.#lately);
     this.#tickets = new Tickets(surroundings);
@@ -209,22 +213,9 @@ class Redis implements RedisStore {
     return this.#appends.append(room, append);
   }
 
-  async read(room: string, { keys = [], seqs = [], counts = [] }: Ask): Promise<Facts> {
-    const parents = counts.map((parent) => (parent === '' ? '' : `${parent}/`));
-    const args = [keys, seqs.map(String), parents].flatMap((list) => [String(list.length), ...list]);
-    const reply = await this.#run(room, scripts.read, ['room', 'log', 'keys', 'order', 'marks', 'leases'], args);
-    const [epoch, head, values, entries, families] = reply as [string | null, string | null, Reply[], Reply[], Reply[][]];
-    const facts: Facts = { epoch, head: Number(head ?? 0), keys: new Map(), entries: new Map(), counts: new Map() };
-    for (const [index, key] of keys.entries()) {
-      const value = keyOf(values.slice(3 * index, 3 * index + 3) as [Reply, Reply, Reply]);
-      if (value) facts.keys.set(key, value);
-    }
-    for (const [index, seq] of seqs.entries()) {
-      const entry = entries[index];
-      if (typeof entry === 'string') facts.entries.set(seq, entryOf(seq, entry));
-    }
-    for (const [index, parent] of counts.entries()) facts.counts.set(parent, new Map(pairs(families[index] ?? [])));
-    return facts;
+  async read(room: string, ask: Ask): Promise<Facts> {
+    this.#mustBeOpen();
+    return readFacts(this.#surroundings, room, ask);
   }
 
   async recall(room: string, once: string): Promise<Kept | null> {
@@ -249,7 +240,7 @@ class Redis implements RedisStore {
     return { keys: keys.slice(0, limit), more: keys.length > limit };
   }
 
-  async rooms(ask: { after?: string; limit: number }) {
+  async rooms(ask: Parameters<Store['rooms']>[0]) {
     this.#mustBeOpen();
     return this.#directory.list(ask);
   }
@@ -450,7 +441,3 @@ function confirmationsOf({ command, isEnough }: Level) {
   const confirmations = new Confirmations(command);
   return { ask: (link: Link) => confirmations.ask(link), isEnough };
 }
-
-/** A list of names and values, two by two. */
-const pairs = <Value>(list: Value[]): [string, Value & number][] =>
-  Array.from({ length: list.length / 2 }, (_, index) => [String(list[2 * index]), list[2 * index + 1] as Value & number]);
