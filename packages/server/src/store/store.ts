@@ -240,8 +240,22 @@ export type Durability = 'memory' | 'fast' | 'replicated' | 'fsync';
 /** The epoch of a fork: what stands before the dot is the same in all forks of a log, so that a reader knows the room again. */
 export const forkOf = (epoch: string): string => `${epoch.split('.', 1)[0]}.${randomUUID().slice(0, 13)}`;
 
-/** UTF-8 bytes of bodies that a page holds at most, then it ends early (with `more`); it has one entry at least. */
+/** What is asked of the log as a page. */
+export interface PageAsk {
+  before?: number;
+  after?: number;
+  listed?: boolean;
+  /** Entries at most. */
+  limit: number;
+  /** UTF-8 bytes of bodies, as JSON, at most: `PAGE_BYTES` when it is not said, and never more. */
+  bytes?: number;
+}
+
+/** UTF-8 bytes of bodies that any page holds at most. */
 export const PAGE_BYTES = 1024 * 1024;
+
+/** UTF-8 bytes of bodies that this page holds at most. */
+export const pageBytes = ({ bytes = PAGE_BYTES }: PageAsk): number => Math.min(bytes, PAGE_BYTES);
 
 /** Entries, keys, tickets and named appends that a parcel holds at most, together. */
 export const PARCEL_ITEMS = 1_000;
@@ -264,9 +278,10 @@ export interface Store {
 
   /**
    * A page of the log: the `limit` entries nearest to `before` (below it) or to `after` (above it), the newest
-   * without either; only listed ones with `listed`. Costs the page, whatever the room's length.
+   * without either; only listed ones with `listed`. It ends early, with `more`, before the entry whose body would be beyond
+   * `bytes`; the nearest entry is in it however large it is. Costs the page, whatever the room's length.
    */
-  page(room: string, ask: { before?: number; after?: number; listed?: boolean; limit: number }): Promise<Page>;
+  page(room: string, ask: PageAsk): Promise<Page>;
 
   /**
    * The keys of a family (`member` has `member/aya`, not `member/a/b`) in the order of their names' UTF-8 bytes, after

@@ -46,8 +46,8 @@ export function pages(check: Check): void {
   check('page by page the whole log is met, each entry once, in both directions', async (store) => {
     await openRoom(store, 'den', ...everyThird);
     for (const limit of [1, 5, 11, 12, 13]) {
-      assert.deepEqual(seqsOf(await walk(store, 'up', limit)), upTo(12));
-      assert.deepEqual(seqsOf(await walk(store, 'down', limit)), upTo(12));
+      assert.deepEqual(seqsOf(await walk(store, { direction: 'up', limit })), upTo(12));
+      assert.deepEqual(seqsOf(await walk(store, { direction: 'down', limit })), upTo(12));
     }
   });
 
@@ -142,37 +142,69 @@ export function pages(check: Check): void {
       for (const _ of upTo(30))
         await add(store, 'den', { epoch, drafts: [draft(letter.repeat(size / Buffer.byteLength(letter)), { listed: true })] });
       for (const direction of ['up', 'down'] as const) {
-        const met = await walk(store, direction, ALL, (page) => isBounded(page, direction, size + 100));
-        assert.deepEqual(seqsOf(met), upTo(31));
+        for (const bytes of [undefined, PAGE_BYTES / 4, 3 * PAGE_BYTES]) {
+          const bound = Math.min(bytes ?? PAGE_BYTES, PAGE_BYTES);
+          const met = await walk(store, { direction, limit: ALL, bytes }, (page) => isBounded(page, { bound, largest: size + 100 }));
+          assert.deepEqual(seqsOf(met), upTo(31));
+        }
       }
     });
   }
+
+  check('bodies that have just as many bytes as are asked for are on it, with one byte less they are not', async (store) => {
+    const { epoch } = await openRoom(store, 'den');
+    const listed = times(4, () => draft('x'.repeat(1_000), { listed: true }));
+    for (const each of listed) await add(store, 'den', { epoch, drafts: [each] });
+    const size = bytesOf((await entriesOf(store, 'den'))[1] as Entry);
+    for (const question of [{}, { listed: true }]) {
+      const asked = (bytes: number) => ask(store, { ...question, limit: ALL, bytes });
+      assert.deepEqual(await asked(3 * size), { seqs: [3, 4, 5], more: true });
+      assert.deepEqual(await asked(3 * size - 1), { seqs: [4, 5], more: true });
+      assert.deepEqual(await ask(store, { ...question, after: 1, limit: ALL, bytes: 3 * size }), { seqs: [2, 3, 4], more: true });
+      assert.deepEqual(await ask(store, { ...question, after: 1, limit: ALL, bytes: 3 * size - 1 }), { seqs: [2, 3], more: true });
+    }
+  });
+
+  check('the nearest entry is on it, however few bytes are asked for', async (store) => {
+    await openRoom(store, 'den', ...times(3, () => draft('x'.repeat(1_000))));
+    for (const bytes of [1, 500]) {
+      assert.deepEqual(await ask(store, { bytes }), { seqs: [3], more: true });
+      assert.deepEqual(await ask(store, { after: 0, bytes }), { seqs: [1], more: true });
+      assert.deepEqual(await ask(store, { after: 2, bytes }), { seqs: [3], more: false });
+    }
+  });
 
   check('a single entry that is larger is a page by itself', async (store) => {
     const large = draft('x'.repeat(PAGE_BYTES + 1));
     await openRoom(store, 'den', draft('small'), large, draft('small'));
     assert.deepEqual(await ask(store, { before: 3 }), { seqs: [2], more: true });
     assert.deepEqual(await ask(store, { after: 1 }), { seqs: [2], more: true });
-    assert.deepEqual(seqsOf(await walk(store, 'up', ALL)), [1, 2, 3]);
+    assert.deepEqual(seqsOf(await walk(store, { direction: 'up', limit: ALL })), [1, 2, 3]);
   });
 }
 
 const bytesOf = ({ body }: Entry): number => Buffer.byteLength(JSON.stringify(body));
 
 /** Full, or as full as it may be. */
-function isBounded({ entries, more }: Page, direction: 'up' | 'down', largest: number): void {
-  const nearest = direction === 'up' ? entries : entries.toReversed();
-  const bytes = nearest.reduce((sum, entry) => sum + bytesOf(entry), 0);
-  assert.ok(bytes - bytesOf(nearest.at(-1) as Entry) <= PAGE_BYTES, `${bytes} bytes in ${entries.length} entries`);
-  assert.ok(!more || bytes > PAGE_BYTES - largest, 'it does not end earlier than it must');
+function isBounded({ entries, more }: Page, { bound, largest }: { bound: number; largest: number }): void {
+  const bytes = entries.reduce((sum, entry) => sum + bytesOf(entry), 0);
+  assert.ok(bytes <= bound, `${bytes} bytes in ${entries.length} entries`);
+  assert.ok(!more || bytes > bound - largest, 'it does not end earlier than it must');
+}
+
+interface Walk {
+  direction: 'up' | 'down';
+  limit: number;
+  bytes?: number | undefined;
 }
 
 /** All entries of the den, page by page. */
-async function walk(store: Store, direction: 'up' | 'down', limit: number, look?: (page: Page) => void): Promise<Entry[]> {
+async function walk(store: Store, { direction, limit, bytes }: Walk, look?: (page: Page) => void): Promise<Entry[]> {
   let met: Entry[] = [];
   for (let more = true; more; ) {
     const edge = direction === 'up' ? (met.at(-1)?.seq ?? 0) : (met[0]?.seq ?? Number.MAX_SAFE_INTEGER);
-    const page = await store.page('den', { limit, [direction === 'up' ? 'after' : 'before']: edge });
+    const bound = bytes === undefined ? {} : { bytes };
+    const page = await store.page('den', { limit, ...bound, [direction === 'up' ? 'after' : 'before']: edge });
     if (page.entries.length > 0) look?.(page);
     met = direction === 'up' ? [...met, ...page.entries] : [...page.entries, ...met];
     assert.ok(page.entries.length > 0 || !page.more, 'a page has one entry at least');

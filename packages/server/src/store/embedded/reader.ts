@@ -6,9 +6,10 @@ import {
   type Kept,
   type Key,
   type ListedRoom,
-  PAGE_BYTES,
   type Page,
+  type PageAsk,
   type Parcel,
+  pageBytes,
   type RoomHead,
   type Store,
   type Ticket,
@@ -26,13 +27,6 @@ interface RoomRow {
   tick: number;
   oldest: number;
   bytes: number;
-}
-
-interface PageAsk {
-  before?: number;
-  after?: number;
-  listed?: boolean;
-  limit: number;
 }
 
 /** The questions of the store contract, answered on the main thread by a connection that only reads. */
@@ -78,7 +72,8 @@ export class Reader {
     });
   }
 
-  page(name: string, { before, after, listed = false, limit }: PageAsk, now: number): Page {
+  page(name: string, ask: PageAsk, now: number): Page {
+    const { before, after, listed = false, limit } = ask;
     return this.#inOneMoment(() => {
       const room = this.#room(name);
       if (!room) return { epoch: null, head: 0, tail: null, tick: 0, oldest: 0, bytes: 0, now, entries: [], more: false };
@@ -88,7 +83,7 @@ export class Reader {
         after === undefined
           ? down.iterate(room.room, before ?? Number.MAX_SAFE_INTEGER, limit + 1)
           : up.iterate(room.room, after, limit + 1);
-      const { entries, more } = takePage(eachRow(rows), limit);
+      const { entries, more } = takePage(eachRow(rows), { limit, bytes: pageBytes(ask) });
       return { epoch, head, tail, tick, oldest, bytes, now, entries: after === undefined ? entries.reverse() : entries, more };
     });
   }
@@ -179,12 +174,12 @@ function toListed(row: ListedRow, asked: { keys: string[]; counts: string[] }): 
 
 const parentOf = (parent: string): string => (parent === '' ? '' : `${parent}/`);
 
-function takePage(rows: Iterable<Row>, limit: number): { entries: Entry[]; more: boolean } {
+function takePage(rows: Iterable<Row>, { limit, bytes: most }: { limit: number; bytes: number }): Pick<Page, 'entries' | 'more'> {
   const entries: Entry[] = [];
   let bytes = 0;
   for (const row of rows) {
     bytes += row.body === null ? 0 : Buffer.byteLength(String(row.body));
-    if (entries.length === limit || (bytes > PAGE_BYTES && entries.length > 0)) return { entries, more: true };
+    if (entries.length === limit || (bytes > most && entries.length > 0)) return { entries, more: true };
     entries.push(toEntry(row));
   }
   return { entries, more: false };

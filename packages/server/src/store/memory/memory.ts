@@ -14,9 +14,10 @@ import {
   type Key,
   type ListedRoom,
   type Listener,
-  PAGE_BYTES,
   type Page,
+  type PageAsk,
   type Parcel,
+  pageBytes,
   type Store,
   StoreError,
   type Ticket,
@@ -141,7 +142,8 @@ class Memory implements MemoryStore {
     return room && entries ? { epoch: room.epoch, entries } : null;
   }
 
-  async page(name: string, { before = Infinity, after, listed = false, limit }: Parameters<Store['page']>[1]): Promise<Page> {
+  async page(name: string, ask: PageAsk): Promise<Page> {
+    const { before = Infinity, after, listed = false, limit } = ask;
     this.#mustBeOpen();
     const room = this.#rooms.get(name);
     const all = (room?.entries ?? []).filter((entry) => !listed || entry.listed);
@@ -150,7 +152,7 @@ class Memory implements MemoryStore {
     let bytes = 0;
     for (const entry of asked.slice(0, limit)) {
       bytes += bytesOf(entry);
-      if (bytes > PAGE_BYTES && entries.length > 0) break;
+      if (bytes > pageBytes(ask) && entries.length > 0) break;
       entries.push(structuredClone(entry));
     }
     const more = asked.length > entries.length;

@@ -11,9 +11,10 @@ import {
   type Kept,
   type Key,
   type Listener,
-  PAGE_BYTES,
   type Page,
+  type PageAsk,
   type Parcel,
+  pageBytes,
   type Store,
   StoreError,
   type Ticket,
@@ -225,9 +226,17 @@ class Redis implements RedisStore {
     return keptIn(kept as Reply[]);
   }
 
-  async page(room: string, { before, after, listed = false, limit }: Parameters<Store['page']>[1]): Promise<Page> {
+  async page(room: string, ask: PageAsk): Promise<Page> {
+    const { before, after, listed = false, limit } = ask;
     const from = after === undefined ? Math.min(before ?? Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER) - 1 : after + 1;
-    const args = [this.#now(), after === undefined ? 'down' : 'up', String(from), listed ? '1' : '0', String(limit), String(PAGE_BYTES)];
+    const args = [
+      this.#now(),
+      after === undefined ? 'down' : 'up',
+      String(from),
+      listed ? '1' : '0',
+      String(limit),
+      String(pageBytes(ask)),
+    ];
     const page = pageIn((await this.#run(room, scripts.page, ['room', 'log', 'listed'], args)) as Reply[]);
     return after === undefined ? { ...page, entries: page.entries.reverse() } : page;
   }
