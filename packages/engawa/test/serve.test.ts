@@ -30,6 +30,12 @@ test.each(['SIGTERM', 'SIGINT'] as const)('on %s it keeps and answers what was a
   expect((await done(ben, 'list:chats', { roomId: 'veranda' })).chats).toMatchObject([{ message: 'last words' }]);
 });
 
+test('a data folder where the system takes none is refused, and said', async () => {
+  const refused = run('serve', '--port', '0', '--data-dir', '/proc/engawa/data');
+  expect(await refused.exit()).toBe(1);
+  expect(refused.screen()).toMatch(/^engawa: The data folder \/proc\/engawa\/data cannot be made: ENOENT[^\n]+\n$/);
+});
+
 test('a second server on the same folder is refused, and the first goes on', async () => {
   const folder = newFolder();
   const first = await serve(folder);

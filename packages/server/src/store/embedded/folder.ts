@@ -1,5 +1,5 @@
-import { accessSync, constants, existsSync, mkdirSync, statfsSync } from 'node:fs';
-import { join } from 'node:path';
+import { accessSync, constants, existsSync, mkdirSync, statfsSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { StoreError } from '../store.ts';
 import { type Database, openDatabase, type Trouble, troubleOf } from './sqlite.ts';
 
@@ -24,7 +24,7 @@ export function networkFileSystemOf(folder: string): string | undefined {
  */
 export function claimFolder(folder: string): Database {
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder);
   } catch (error) {
     throw new StoreError('failed', `The data folder ${folder} cannot be made: ${(error as Error).message}`, error);
   }
@@ -35,6 +35,20 @@ export function claimFolder(folder: string): Database {
     return lock;
   });
 }
+
+/** One folder at a time: Node's `recursive` never returns where the system refuses a folder by ENOENT, as in /proc. */
+function makeFolder(path: string): void {
+  if (isFolder(path)) return;
+  if (path !== dirname(path)) makeFolder(dirname(path));
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    // Another process may have been first.
+    if (!isFolder(path)) throw error;
+  }
+}
+
+const isFolder = (path: string): boolean => existsSync(path) && statSync(path).isDirectory();
 
 /** SQLite would open what cannot be written to for reading only, and then not even lock it. */
 function mustBeWritable(folder: string): void {
