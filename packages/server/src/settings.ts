@@ -127,14 +127,14 @@ const flagOf = (name: SettingName): string => name.replace(/[A-Z]/g, (letter) =>
 export function loadSettings(args: string[], env: NodeJS.ProcessEnv, optionTypes: OptionTypes = {}): LoadedSettings {
   const options = readFlags(args, optionTypes);
   const flags = new Map(Object.entries(options));
-  const file = readFile(options.config?.toString() ?? env.ENGAWA_CONFIG);
+  const file = readFile(options.config?.toString() ?? present(env.ENGAWA_CONFIG));
   const settings: Record<string, unknown> = {};
   const sources = {} as Record<SettingName, Source>;
   for (const name of names) {
     const { variable, schema } = table[name];
     const given: [Source, unknown][] = [
       ['flag', flags.get(flagOf(name))],
-      ['variable', env[variable] === '' ? undefined : env[variable]],
+      ['variable', present(env[variable])],
       ['file', file.get(name)],
     ];
     const [source, raw] = given.find(([, value]) => value !== undefined) ?? (['default', undefined] as const);
@@ -146,6 +146,9 @@ export function loadSettings(args: string[], env: NodeJS.ProcessEnv, optionTypes
   }
   return { settings: settings as Settings, sources, options };
 }
+
+/** A variable that is set to nothing is not set. */
+const present = (text: string | undefined): string | undefined => (text === '' ? undefined : text);
 
 /** The flags of `engawa serve`, for its help and its completion. */
 export function settingOptions(): Record<string, { value: string; what: string }> {

@@ -40,7 +40,7 @@ test('flags win over variables, variables over the file, the file over defaults'
 });
 
 test('an empty variable is none', () => {
-  expect(loadSettings([], { PORT: '' }).settings.port).toBe(3000);
+  expect(loadSettings([], { PORT: '', ENGAWA_CONFIG: '' }).settings.port).toBe(3000);
 });
 
 test('origins are a list of whole origins', () => {
