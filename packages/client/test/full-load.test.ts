@@ -8,7 +8,7 @@ import { ServerProcess } from '../../server/test/helpers/server-process.ts';
 import { newPlace } from '../../server/test/helpers/stores.ts';
 import { Crowd } from './helpers/crowd.ts';
 
-const kills = Number(process.env.KILLS ?? 4);
+const kills = Number(process.env.KILLS || 4);
 const TALK_MS = 3_000;
 const DELAYS = { firstMs: 40, lastMs: 250, openMs: 3_000 };
 /** Far less than is said; what may wait for them is soon full. */

@@ -2,9 +2,9 @@ import { expect, test } from 'vitest';
 import { seed } from '../../server/test/helpers/seed.ts';
 import { type Durability, type Figures, strikeAgainAndAgain } from './helpers/redis-rounds.ts';
 
-const rounds = Number(process.env.ROUNDS ?? 6);
+const rounds = Number(process.env.ROUNDS || 6);
 /** `DURABILITY=replicated,fast` */
-const levels = (process.env.DURABILITY ?? 'replicated').split(',') as Durability[];
+const levels = (process.env.DURABILITY || 'replicated').split(',') as Durability[];
 
 test.each(levels)(
   `${rounds} faults of nodes and of a Redis Cluster, %s: nothing is lost but what everybody is told of, and nothing comes twice`,

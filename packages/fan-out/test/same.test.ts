@@ -28,7 +28,7 @@ describe.each(servers)('%s', (_, options) => {
         };
         expect(await heard(fanOut())).toEqual(await heard(Adapter));
       }),
-      { seed, numRuns: Number(process.env.RUNS ?? 40) },
+      { seed, numRuns: Number(process.env.RUNS || 40) },
     );
   });
 });

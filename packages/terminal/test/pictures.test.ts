@@ -11,7 +11,7 @@ import { svgOf } from './helpers/svg.ts';
 const { ENGAWA_PICTURES: folder } = process.env;
 
 function keep(name: string, pty: Pty, background: 'dark' | 'light' = 'dark'): void {
-  if (folder === undefined) return;
+  if (!folder) return;
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, `${name}.svg`), svgOf(pty.picture('engawa chat'), background));
 }

@@ -107,7 +107,7 @@ test("the guests of a node that was killed are let go by any other, once, and th
 });
 
 /** `FREEZE=60` freezes, for so many seconds, a server as operators run it; else it is one whose guests are let go sooner. */
-const freezeSeconds = Number(process.env.FREEZE ?? 0);
+const freezeSeconds = Number(process.env.FREEZE || 0);
 
 test('F23: a node that stood still wakes as a stranger: its guests were let go, one name is taken, and it acknowledges and tells nothing false', {
   timeout: freezeSeconds * 1_000 + 60_000,

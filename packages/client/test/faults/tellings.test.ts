@@ -4,7 +4,7 @@ import { ROOM, talkAll } from '../helpers/people.ts';
 import { Scene } from '../helpers/scene.ts';
 import { flawsOf, startStormyServers } from '../helpers/two-servers.ts';
 
-const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 1e9));
+const seed = Number(process.env.SEED || Math.floor(Math.random() * 1e9));
 
 test(`F15: what the store tells late, twice, out of order or not at all is told to people as it is (SEED=${seed})`, async () => {
   const { servers, tellings, store } = await startStormyServers(seed, { lose: 0.15, duplicate: 0.15, reorder: 0.15 });
