@@ -2,6 +2,7 @@ import { type Client, connect } from '@engawa/client';
 import { openProfile, type Profile } from './profile/profile.ts';
 import { type Arguments, UsageError } from './subcommand.ts';
 import type { Surroundings } from './surroundings.ts';
+import { warn } from './warn.ts';
 import { type Words, wordsOf } from './words/words.ts';
 
 /** Chats that the timeline of a room holds; older ones are read when somebody scrolls there. */
@@ -21,6 +22,7 @@ export async function chat(asked: Arguments, surroundings: Surroundings): Promis
   const isPlain = asked.has('plain') || !isScreen(surroundings);
   if (isPlain && room === undefined) throw new UsageError(words.plainNeedsRoom);
   const profile = openProfile({ as: asked.get('as'), server: asked.get('server'), profile: asked.get('profile') }, env);
+  for (const notice of profile.notices) warn(surroundings.stderr, notice);
   const parts = { profile, words };
   return isPlain ? inLines({ ...parts, room: room ?? '' }, surroundings) : onScreen({ ...parts, room, theme }, surroundings);
 }

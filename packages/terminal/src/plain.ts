@@ -6,6 +6,7 @@ import { noteOf } from './app/notes.ts';
 import type { Profile } from './profile/profile.ts';
 import type { Surroundings } from './surroundings.ts';
 import { safeLine } from './text/safe.ts';
+import { warn } from './warn.ts';
 import type { Words } from './words/words.ts';
 
 interface Screen {
@@ -46,7 +47,7 @@ export async function plain({ room, profile, words, client }: PlainOptions, { st
     words,
     print: printer(lines, stdout, Boolean(stdin.isTTY)),
     fail(reason) {
-      if (exitCode === 0) stderr.write(`engawa: ${safeLine(reason)}\n`);
+      if (exitCode === 0) warn(stderr, reason);
       exitCode = 1;
       void client.close();
       lines.close();

@@ -30,8 +30,9 @@ const VARIABLES = {
   ENGAWA_NAME: 'your name, where --as does not say it',
   ENGAWA_SERVER: 'the server, where --server does not say it',
   ENGAWA_PROFILE: 'the profile, where --profile does not say it',
-  XDG_CONFIG_HOME: 'holds engawa/config.json; ~/.config when not set',
-  XDG_STATE_HOME: 'holds engawa/, with sessions and marks; ~/.local/state when not set',
+  HOME: 'your home; that of your account when it is not set or not an absolute path',
+  XDG_CONFIG_HOME: 'holds engawa/config.json; ~/.config when it is not set or not an absolute path',
+  XDG_STATE_HOME: 'holds engawa/, with sessions and marks; ~/.local/state when it is not set or not an absolute path',
 };
 
 const MEMBERSHIP =

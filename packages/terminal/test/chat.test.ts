@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { openMemory, type Store, StoreError } from '@engawa/server';
 import { expect, onTestFinished, test } from 'vitest';
 import { connect, done, heard, newFolder, startServer, until, withFault, within } from '../../server/test/helpers/server.ts';
+import { currentFolder } from './helpers/current-folder.ts';
 
 const ENGAWA = fileURLToPath(new URL('../../engawa/bin/engawa.js', import.meta.url));
 
@@ -21,7 +22,7 @@ interface Terminal {
 
 function openTerminal(...args: string[]): Terminal {
   const env = { PATH: process.env.PATH, HOME: newFolder() };
-  const child = spawn(process.execPath, [ENGAWA, 'chat', ...args], { env, stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [ENGAWA, 'chat', ...args], { env, cwd: currentFolder(), stdio: ['pipe', 'pipe', 'pipe'] });
   onTestFinished(() => void child.kill('SIGKILL'));
   let text = '';
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));

@@ -10,6 +10,8 @@ import { newFolder, startServer, until } from '../../server/test/helpers/server.
 
 const newHome = (env: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv => ({ HOME: newFolder(), USER: 'login', ...env });
 
+const configIn = (env: NodeJS.ProcessEnv): string => String(configPath(env));
+
 const modeOf = (path: string): number => statSync(path).mode & 0o777;
 
 function allFilesIn(folder: string): string[] {
@@ -46,7 +48,7 @@ test.each([
   ['{"profiles": {"a": {"server": 7}}}', 'profiles.a.server must be a text'],
 ])('a config file that is broken is told with its place, and left as it is: %j', (text, said) => {
   const env = newHome();
-  const path = configPath(env);
+  const path = configIn(env);
   mkdirSync(join(path, '..'), { recursive: true });
   writeFileSync(path, text, { mode: 0o600 });
   expect(() => openProfile({}, env)).toThrow(`${path}${said.startsWith(':') ? said : ''}`);
@@ -57,11 +59,11 @@ test.each([
 test('everything is for its owner alone, also what was there before', () => {
   const env = newHome();
   writeConfig(env, { profiles: new Map() });
-  chmodSync(configPath(env), 0o644);
+  chmodSync(configIn(env), 0o644);
   const profile = openProfile({}, env);
   profile.storage.setItem('engawa:http://localhost:3000/:room:veranda', 'x');
   expect(readConfig(env).profiles.size).toBe(0);
-  expect(modeOf(configPath(env))).toBe(0o600);
+  expect(modeOf(configIn(env))).toBe(0o600);
   for (const path of allFilesIn(String(env.HOME))) {
     const isFolder = statSync(path).isDirectory();
     expect([path, modeOf(path)]).toEqual([path, isFolder ? 0o700 : 0o600]);
@@ -74,8 +76,8 @@ test('a config file that is kept elsewhere stays there', () => {
   const env = newHome();
   const elsewhere = join(newFolder(), 'kept.json');
   writeFileSync(elsewhere, '{}');
-  mkdirSync(join(configPath(env), '..'), { recursive: true });
-  symlinkSync(elsewhere, configPath(env));
+  mkdirSync(join(configIn(env), '..'), { recursive: true });
+  symlinkSync(elsewhere, configIn(env));
   writeConfig(env, { profiles: new Map([['work', {}]]) });
   expect(readFileSync(elsewhere, 'utf8')).toContain('work');
   expect(readConfig(env).profiles.has('work')).toBe(true);

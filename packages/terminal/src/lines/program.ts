@@ -4,7 +4,7 @@ import { Failure } from '../failure.ts';
 import { openProfile, type Profile } from '../profile/profile.ts';
 import { type Arguments, UsageError } from '../subcommand.ts';
 import type { Surroundings } from '../surroundings.ts';
-import { safeLine } from '../text/safe.ts';
+import { warn } from '../warn.ts';
 import { Outlet } from './outlet.ts';
 import { durationOf } from './times.ts';
 
@@ -55,7 +55,7 @@ export class Program {
     this.out.broken.catch((failure: Failure) => this.#end(failure));
     // Whoever has closed it does not want to hear.
     stderr.on('error', () => undefined);
-    if (this.profile.problem !== undefined) this.note(this.profile.problem);
+    for (const notice of this.profile.notices) this.note(notice);
     for (const signal of SIGNALS) process.on(signal, this.#stop);
   }
 
@@ -95,7 +95,7 @@ export class Program {
   }
 
   warn(text: string): void {
-    this.#stderr.write(`engawa: ${safeLine(text)}\n`);
+    warn(this.#stderr, text);
   }
 
   /** What the work comes to, unless the program has to end before. */

@@ -1,8 +1,8 @@
 import { existsSync, realpathSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { dirname, isAbsolute, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Failure } from '../failure.ts';
-import { makePrivateFolder, readPrivate, writePrivate } from './private-files.ts';
+import { baseFolders } from './base-folders.ts';
+import { codeOf, makePrivateFolder, readPrivate, writePrivate } from './private-files.ts';
 
 /** What the config file says of one profile. */
 interface ProfileSettings {
@@ -28,10 +28,17 @@ export class ProfileError extends Failure {
 /** A name is a folder's, too, on disks that know no case. */
 const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 
-export const configPath = (env: NodeJS.ProcessEnv): string => join(homeOf(env, 'XDG_CONFIG_HOME', '.config'), 'engawa', 'config.json');
+/** Undefined where there is no home. */
+export function configPath(env: NodeJS.ProcessEnv): string | undefined {
+  const { config } = baseFolders(env);
+  return config && join(config, 'engawa', 'config.json');
+}
 
-export const statePath = (env: NodeJS.ProcessEnv, name: string): string =>
-  join(homeOf(env, 'XDG_STATE_HOME', join('.local', 'state')), 'engawa', name);
+/** The folder of a profile; undefined where there is no home. */
+export function statePath(env: NodeJS.ProcessEnv, name: string): string | undefined {
+  const { state } = baseFolders(env);
+  return state && join(state, 'engawa', name);
+}
 
 export function checkName(name: string): string {
   if (NAME.test(name)) return name;
@@ -41,13 +48,14 @@ export function checkName(name: string): string {
 /** @throws {ProfileError} with the file and the line. A file that is not there is empty. */
 export function readConfig(env: NodeJS.ProcessEnv): Config {
   const path = configPath(env);
-  const text = readText(path);
-  return text === undefined ? { profiles: new Map() } : checked(path, parsed(path, text));
+  const text = path === undefined ? undefined : readText(path);
+  return path === undefined || text === undefined ? { profiles: new Map() } : checked(path, parsed(path, text));
 }
 
 /** @throws {ProfileError} when it cannot be written. */
 export function writeConfig(env: NodeJS.ProcessEnv, { default: standard, profiles }: Config): void {
   const path = configPath(env);
+  if (path === undefined) throw new ProfileError('there is no home folder to keep profiles in');
   const text = JSON.stringify({ default: standard, profiles: Object.fromEntries(profiles) }, null, 2);
   try {
     makePrivateFolder(dirname(path));
@@ -58,18 +66,11 @@ export function writeConfig(env: NodeJS.ProcessEnv, { default: standard, profile
   }
 }
 
-/** The XDG base directories, which are to be ignored unless they are absolute. */
-function homeOf(env: NodeJS.ProcessEnv, variable: string, usual: string): string {
-  const given = env[variable];
-  return given !== undefined && isAbsolute(given) ? given : join(env.HOME ?? homedir(), usual);
-}
-
 function readText(path: string): string | undefined {
   try {
-    return readPrivate(path);
+    return readPrivate(realpathSync(path));
   } catch (error) {
-    // No home to have a file in.
-    if ((error as NodeJS.ErrnoException).code === 'ENOTDIR') return undefined;
+    if (['ENOENT', 'ENOTDIR'].includes(codeOf(error))) return undefined;
     throw new ProfileError((error as Error).message, { cause: error });
   }
 }

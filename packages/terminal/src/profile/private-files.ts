@@ -1,17 +1,23 @@
+/** Files and folders that are the user's own, and that nobody else may read. */
 import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
   closeSync,
+  existsSync,
+  fchmodSync,
   fsyncSync,
   linkSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readFileSync,
   renameSync,
   rmSync,
+  type Stats,
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { dirname } from 'node:path';
 
 const FOLDER_MODE = 0o700;
 const FILE_MODE = 0o600;
@@ -21,14 +27,19 @@ export const codeOf = (error: unknown): string => (error as NodeJS.ErrnoExceptio
 
 /** A folder that nobody else may look into, made if it is not there. */
 export function makePrivateFolder(path: string): void {
-  mkdirSync(path, { recursive: true, mode: FOLDER_MODE });
-  keepPrivate(path);
+  makeFolder(path);
+  keepPrivate(path, statSync(path));
 }
 
-/** Nothing when there is no such file. What others could read is closed to them first, which only its owner can. */
+/**
+ * Nothing when there is no such file. What others could read is closed to them first. A link is not followed, and what
+ * another user owns is not believed: somebody else may have put it there.
+ */
 export function readPrivate(path: string): string | undefined {
   try {
-    keepPrivate(path);
+    const found = lstatSync(path);
+    if (!found.isFile()) throw new Error(`${path} is not a regular file`);
+    keepPrivate(path, found);
     return readFileSync(path, 'utf8');
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined;
@@ -59,6 +70,7 @@ function replacing(path: string, { text, durable }: { text: string; durable: boo
   try {
     const file = openSync(written, 'wx', FILE_MODE);
     try {
+      fchmodSync(file, FILE_MODE);
       writeFileSync(file, text);
       if (durable) fsyncSync(file);
     } finally {
@@ -70,13 +82,23 @@ function replacing(path: string, { text, durable }: { text: string; durable: boo
   }
 }
 
-function keepPrivate(path: string): void {
+/** One folder at a time: Node's `recursive` never returns where the system refuses a folder by ENOENT, as in /proc. */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  if (path !== dirname(path)) makeFolder(dirname(path));
+  try {
+    mkdirSync(path, { mode: FOLDER_MODE });
+    // The umask may have taken more from the mode than it should.
+    chmodSync(path, FOLDER_MODE);
+  } catch (error) {
+    // Another program may have been first.
+    if (!existsSync(path)) throw error;
+  }
+}
+
+function keepPrivate(path: string, { mode, uid }: Stats): void {
   // Windows has other permissions, which keep a home to its owner.
   if (process.platform === 'win32') return;
-  const found = statSync(path);
-  if (!found.isFile() && !found.isDirectory()) throw new Error(`${path} is no file`);
-  const { mode, uid } = found;
-  if ((mode & OTHERS) === 0) return;
-  if (uid !== process.getuid?.()) throw new Error(`${path} is another user's, and not for you alone; see to its permissions`);
-  chmodSync(path, mode & ~OTHERS & 0o777);
+  if (uid !== process.getuid?.()) throw new Error(`${path} is another user's`);
+  if ((mode & OTHERS) !== 0) chmodSync(path, mode & ~OTHERS & 0o777);
 }

@@ -1,11 +1,14 @@
 import { type Arguments, UsageError } from '../subcommand.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { safeLine } from '../text/safe.ts';
+import { warn } from '../warn.ts';
+import { baseFolders } from './base-folders.ts';
 import { type Config, checkName, configPath, ProfileError, readConfig, writeConfig } from './config.ts';
 import { forgetState, openProfile, serverOf } from './profile.ts';
 
 /** `engawa profile`: shows and changes the config file. Resolves with the exit code. */
-export function profileCommand(asked: Arguments, { stdout, env }: Surroundings): number {
+export function profileCommand(asked: Arguments, { stdout, stderr, env }: Surroundings): number {
+  for (const notice of baseFolders(env).ignored) warn(stderr, notice);
   for (const line of answer(asked, env)) stdout.write(`${safeLine(line)}\n`);
   return 0;
 }
@@ -37,7 +40,7 @@ function show(name: string | undefined, env: NodeJS.ProcessEnv): string[] {
     `profile  ${profile.name}`,
     `name     ${profile.username}`,
     `server   ${profile.server}`,
-    `config   ${configPath(env)}`,
+    `config   ${configPath(env) ?? 'none'}`,
     ...(profile.problem === undefined ? [] : [`problem  ${profile.problem}`]),
   ];
 }

@@ -1,9 +1,10 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { nearest } from '../nearest.ts';
+import { baseFolders } from './base-folders.ts';
 import { type Config, checkName, ProfileError, readConfig, statePath } from './config.ts';
 import { FileStorage, fileNameOf, MemoryStorage, type Storage } from './file-storage.ts';
-import { codeOf, makePrivateFolder, readPrivate, writePrivate } from './private-files.ts';
+import { makePrivateFolder, readPrivate, writePrivate } from './private-files.ts';
 import { Seats } from './seats.ts';
 
 /** Who somebody is, and where: what the command line, the environment and the config file say together. */
@@ -22,6 +23,8 @@ export interface Profile {
   /** The same session, and nothing else that outlives the program: for who keeps his place himself. */
   session: Storage;
   problem: string | undefined;
+  /** Said to people once, as the program begins: variables that are ignored, and the `problem`. */
+  notices: readonly string[];
   /** The rooms that were open when the full-screen client was left, in their order. */
   rooms: { read(): string[]; write(rooms: readonly string[]): void };
   /**
@@ -52,12 +55,15 @@ export function openProfile(options: ProfileOptions, env: NodeJS.ProcessEnv): Pr
   const server = serverOf(options.server ?? present(env.ENGAWA_SERVER) ?? settings?.server ?? DEFAULT_SERVER);
   const username = options.as ?? present(env.ENGAWA_NAME) ?? settings?.username ?? present(env.USER) ?? present(env.USERNAME);
   if (!username) throw new ProfileError('say who you are: --as NAME, the variable ENGAWA_NAME, or `engawa profile set`');
-  return { name, server, username, ...stateIn(statePath(env, name), server) };
+  const state = stateIn(statePath(env, name), server);
+  const notices = [...baseFolders(env).ignored, ...(state.problem === undefined ? [] : [state.problem])];
+  return { name, server, username, notices, ...state };
 }
 
 /** Lets go of its session, positions, marks and what was not sent. */
 export function forgetState(name: string, env: NodeJS.ProcessEnv): void {
-  rmSync(statePath(env, checkName(name)), { recursive: true, force: true });
+  const folder = statePath(env, checkName(name));
+  if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
 }
 
 export function serverOf(text: string): string {
@@ -78,15 +84,18 @@ const present = (text: string | undefined): string | undefined => (text === '' ?
 
 type State = Pick<Profile, 'storage' | 'session' | 'problem' | 'rooms' | 'isAlone' | 'markFile'>;
 
-function stateIn(folder: string, server: string): State {
+function stateIn(folder: string | undefined, server: string): State {
+  if (folder === undefined) return inMemory('nothing is kept, as there is no home folder');
   try {
     return filesIn(folder, server);
   } catch (error) {
-    return inMemory(`nothing is kept in ${folder} (${codeOf(error)}): session and unsent chats end with this program`);
+    const { code, message } = error as NodeJS.ErrnoException;
+    return inMemory(`nothing is kept in ${folder} (${code ?? message})`);
   }
 }
 
-function inMemory(problem: string): State {
+function inMemory(reason: string): State {
+  const problem = `${reason}: session and unsent chats end with this program`;
   const storage = new MemoryStorage();
   const rooms = { read: () => [], write: () => undefined };
   return { storage, session: storage, problem, rooms, isAlone: () => true, markFile: () => undefined };

@@ -4,6 +4,7 @@ import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import { newFolder, until, within } from '../../../server/test/helpers/server.ts';
+import { currentFolder } from './current-folder.ts';
 
 const ENGAWA = fileURLToPath(new URL('../../../engawa/bin/engawa.js', import.meta.url));
 
@@ -21,9 +22,21 @@ export interface Run {
 /** A home of its own, in which profiles are kept. */
 export const newHome = (): NodeJS.ProcessEnv => ({ PATH: process.env.PATH, HOME: newFolder(), USER: 'aya' });
 
-/** The command as a process with pipes. Its input ends at once unless it is kept open by `null`. */
-export function engawa(args: string[], { env = newHome(), input = '' }: { env?: NodeJS.ProcessEnv; input?: string | null } = {}): Run {
-  const child = spawn(process.execPath, [ENGAWA, ...args], { stdio: ['pipe', 'pipe', 'pipe'], env });
+interface RunOptions {
+  env?: NodeJS.ProcessEnv;
+  cwd?: string;
+  /** Ends at once unless it is kept open by `null`. */
+  input?: string | null;
+  /** Shell commands before the command, in a mount namespace of their own. */
+  setUp?: string | undefined;
+}
+
+/** The command as a process with pipes. */
+export function engawa(args: string[], { env = newHome(), cwd = currentFolder(), input = '', setUp }: RunOptions = {}): Run {
+  const command = [process.execPath, ENGAWA, ...args];
+  const [program = '', ...words] =
+    setUp === undefined ? command : ['unshare', '--mount', 'sh', '-ec', `${setUp}; exec "$@"`, 'sh', ...command];
+  const child = spawn(program, words, { stdio: ['pipe', 'pipe', 'pipe'], env, cwd });
   onTestFinished(() => void child.kill('SIGKILL'));
   let stdout = '';
   let stderr = '';

@@ -4,6 +4,7 @@ import type xterm from '@xterm/headless';
 import { onTestFinished } from 'vitest';
 import type { Place, Size } from '#screen/frame.js';
 import { until } from '../../../server/test/helpers/waiting.ts';
+import { currentFolder } from './current-folder.ts';
 import { type Picture, type PictureCell, svgOf } from './svg.ts';
 import { type Counting, EMPTY, openModel, rowsOf } from './terminal-model.ts';
 
@@ -63,7 +64,7 @@ export interface Pty {
 
 /** Opens it, until the test is over. */
 export function openPty(command: string, args: readonly string[], options: PtyOptions = {}): Pty {
-  const { columns = 80, rows = 24, cwd = process.cwd() } = options;
+  const { columns = 80, rows = 24, cwd = currentFolder() } = options;
   const env = { PATH: process.env.PATH, HOME: process.env.HOME, LANG: 'C.UTF-8', TERM: 'xterm-256color', ...options.env };
   const child = spawn(command, [...args], { name: env.TERM, cols: columns, rows, cwd, env });
   const terminal = openModel({ columns, rows, counting: options.counting });
