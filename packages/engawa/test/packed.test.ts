@@ -22,13 +22,15 @@ test('the packed packages run in an empty folder', { timeout: 180_000 }, async (
 
   const engawa = join(folder, 'node_modules', '.bin', 'engawa');
   expect(run(engawa, 'version')).toMatch(/^\d+\.\d+\.\d+\n$/);
+  const env = { PATH: process.env.PATH, HOME: newFolder() };
   const redis = await startRedis();
   onTestFinished(() => redis.close());
   for (const store of [[], ['--redis-url', redis.url]]) {
     const url = await serve(engawa, folder, store);
-    execFileSync(engawa, ['chat', 'lobby', '--as', 'aya', '--server', url], { input: 'hello\n' });
-    const heard = execFileSync(engawa, ['chat', 'lobby', '--as', 'ben', '--server', url], { input: '', encoding: 'utf8' });
-    expect(heard).toContain('aya: hello');
+    const chat = (username: string, input: string) =>
+      execFileSync(engawa, ['chat', 'lobby', '--as', username, '--server', url], { cwd: folder, env, input, encoding: 'utf8' });
+    chat('aya', 'hello\n');
+    expect(chat('ben', '')).toContain('aya: hello');
   }
 });
 
