@@ -10,6 +10,7 @@ import { guardDoor, originOptions } from './transport/door.ts';
 import { answerHttp } from './transport/http.ts';
 import { tighten } from './transport/lean.ts';
 import { inOneWrite } from './transport/one-write.ts';
+import { boundPollAnswers } from './transport/poll-answers.ts';
 import { recoveringAdapter, welcomeBack } from './transport/recovering-adapter.ts';
 import { SocketIoWire, UNREAD } from './transport/socket-io-wire.ts';
 import { Turnstile } from './transport/turnstile.ts';
@@ -85,6 +86,7 @@ export function createServer({
   const slow = { bytes: maxWaiting, tell: (socket: Socket) => node.services.fanOut.fallBehind(socket) };
   io.adapter(recoveringAdapter(node.services, { slow, mostWaiting: UNREAD.bytes }));
   inOneWrite(io.engine);
+  boundPollAnswers(io.engine);
   const door = guardDoor(io, { node, limits, trustedProxies: settings.trustedProxies, log });
 
   // The same functions for all sockets, each `this` in its turn: ten thousand sockets need no closures.
