@@ -6,7 +6,7 @@
 --       the room's name; then each append:
 --         how many arguments it has; epoch or ''; '=' and the name (once) or ''; '=' and the key that must have lapsed or '', and
 --         with that: '=' and the node that is known to be gone or ''; without an epoch: that to open the room with;
---         n, then n times key and seq (given); n, then n times seq and id as JSON (entries);
+--         the newest entry or '' (head); bytes that the bodies must not have yet or '' (bytesBelow); n, then n times key and seq (given); n, then n times seq and id as JSON (entries);
 --         n, then n drafts: id as JSON; `by,author,kind,flags` as JSON without brackets; body as JSON; which it is of the letters
 --         q (quiet), l (listed), e (ends); which of the letters s, x, k, t it has, that follow in this order:
 --           s  n, then n times key and value as JSON or ''
@@ -101,6 +101,9 @@ end
 -- Takes the arguments that say what the append rests on, unless it is stale.
 local function isStale(epoch, lapsed, gone)
   if (state and state.epoch or '') ~= epoch then return true end
+  local head, bytesBelow = take(), tonumber(take())
+  if head ~= '' and not (state and whole(state.head) == head) then return true end
+  if bytesBelow and (state and state.bytes or 0) >= bytesBelow then return true end
   for _ = 1, tonumber(take()) do
     local key, seq = take(), take()
     if seqOf(key) ~= seq then return true end

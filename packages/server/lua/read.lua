@@ -2,7 +2,7 @@
 --
 -- KEYS  1 room, 2 log, 3 keys, 4 order, 5 marks, 6 leases
 -- ARGV  n, then n keys; n, then n seqs; n, then n parents of families, each with its slash, or ''
--- Returns {epoch or nil, head, at, {value, mark, lease, ...}, {entry or nil, ...}, {{name, count, ...}, ...}}
+-- Returns {epoch or nil, head, at, bytes, {value, mark, lease, ...}, {entry or nil, ...}, {{name, count, ...}, ...}}
 local position = 0
 local function takeAll()
   position = position + 1
@@ -29,7 +29,7 @@ local function countBeneath(parent)
   end
 end
 
-local state = redis.call('HMGET', KEYS[1], 'epoch', 'head', 'at')
+local state = redis.call('HMGET', KEYS[1], 'epoch', 'head', 'at', 'bytes')
 local keys, entries, counts = {}, {}, {}
 local first, last = takeAll()
 for i = first, last do
@@ -41,4 +41,4 @@ first, last = takeAll()
 for i = first, last do entries[#entries + 1] = redis.call('HGET', KEYS[2], ARGV[i]) end
 first, last = takeAll()
 for i = first, last do counts[#counts + 1] = countBeneath(ARGV[i]) end
-return { state[1], state[2], state[3], keys, entries, counts }
+return { state[1], state[2], state[3], state[4], keys, entries, counts }

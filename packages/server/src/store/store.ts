@@ -92,6 +92,8 @@ export interface Facts {
   epoch: string | null;
   /** The newest entry; 0 when there is no such room. */
   head: number;
+  /** UTF-8 bytes of all bodies that the log has, as JSON; 0 when there is no such room. */
+  bytes: number;
   /** The asked keys that have a value. Values are the caller's to keep, not to change. */
   keys: Map<string, Key>;
   /** The asked entries that exist. */
@@ -116,11 +118,15 @@ export interface Append {
   epoch: string | null;
   /** Keys that the decision rests on, with the seq that each had; 0: it had no value. */
   given: [key: string, seq: number][];
+  /** The newest entry that the decision rests on: stale when the log has gone on. Without it only the rest is looked at. */
+  head?: number;
+  /** Stale when the bodies of the log have so many bytes or more, before these drafts. */
+  bytesBelow?: number;
   /** Entries that the decision rests on, by their ids: stale when the log has something else there, as it may after a fork. */
   entries?: [seq: number, id: string][];
   /**
    * Names this append. When an append with this name was kept before in this room, nothing is written and the answer
-   * is that of the first time, whatever happened since: it is looked at before `epoch` and `given`. Remembered for 24
+   * is that of the first time, whatever happened since: it is looked at before all conditions. Remembered for 24
    * hours at least, in the room's log: who opens or ends a room by name may do so again once it has ended, and an append
    * of which an entry was trimmed was never kept. After a `fork` the answer has the new epoch: that is where it stands.
    */
@@ -188,6 +194,13 @@ export interface Listener {
   announced(signal: Json): void;
   /** The engine knows that something may have been missed, for a connection was cut perhaps: only the log can tell. */
   missed(): void;
+}
+
+/** How much a store holds. */
+export interface Usage {
+  rooms: number;
+  /** What the store takes of its medium, overhead and all. Where others use the same medium, what they take is in it. */
+  bytes: number;
 }
 
 /** What somebody may come back with: found by who he is, it says where he was. */
@@ -298,6 +311,9 @@ export interface Store {
    * and no question more for each room.
    */
   rooms(ask: { after?: string; limit: number } & Pick<Ask, 'keys' | 'counts'>): Promise<{ rooms: ListedRoom[]; more: boolean }>;
+
+  /** How much the store holds, perhaps as of a few seconds ago. Costs the same whatever it holds. */
+  usage(): Promise<Usage>;
 
   /**
    * From the moment this resolves, `listener` hears what any node appends to the room. An append of this node is

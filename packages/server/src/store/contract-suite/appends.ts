@@ -233,6 +233,26 @@ export function givens(check: Check): void {
     await add(store, 'den', { epoch, entries: [two], drafts: [draft('four')] });
   });
 
+  check('an append that rests on the newest entry is stale once there is a newer one, told or not, or no room', async (store) => {
+    const { epoch } = await openRoom(store, 'den', draft('one'), draft('two'));
+    for (const head of [0, 1, 3]) await isStale(store, 'den', { epoch, head });
+    await isStale(store, 'nowhere', { epoch: null, head: 0 });
+    await add(store, 'den', { epoch, head: 2, drafts: [draft('three', { quiet: true }), draft('four')] });
+    for (const head of [2, 3]) await isStale(store, 'den', { epoch, head });
+    await trim(store, 'den', 5);
+    await add(store, 'den', { epoch, head: 4, drafts: [draft('ends', { ends: true })] });
+    await openRoom(store, 'den', draft('another life'));
+    await isStale(store, 'den', { epoch, head: 5 });
+  });
+
+  check('of many appends that rest on one newest entry one is kept, and one that is repeated is answered all the same', async (store) => {
+    const { epoch } = await openRoom(store, 'den');
+    const append = (index: number): Append => ({ epoch, given: [], head: 1, once: `aya:${index}`, drafts: [draft('next')] });
+    const outcomes = (await Promise.all(times(20, (index) => store.append('den', append(index))))).map(({ outcome }) => outcome);
+    assert.deepEqual(outcomes, ['appended', ...times(19, () => 'stale')]);
+    await appendsNothing(store, 'den', 'repeated', append(0));
+  });
+
   check('it passes while no key has moved, whatever else has', async (store) => {
     const { epoch } = await openRoom(store, 'den', sets(['member/aya', 1]), sets(['settings', 1]));
     await add(store, 'den', { epoch, drafts: [sets(['member/ben', 1])] });

@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict';
-import type { Draft, Store } from '../store.ts';
-import { add, type Check, draft, endRoom, openRoom, times, trim, upTo } from './arrange.ts';
+import type { Append, Draft, Store } from '../store.ts';
+import { add, type Check, draft, endRoom, isStale, openRoom, times, trim, upTo } from './arrange.ts';
 
 /** What the contract says, from the bodies themselves. */
 const bytesOf = (...bodies: Draft['body'][]): number => bodies.reduce((sum, body) => sum + Buffer.byteLength(JSON.stringify(body)), 0);
 
-const sizeOf = async (store: Store, room = 'den'): Promise<number> => (await store.page(room, { limit: 1 })).bytes;
+/** As a page and a read tell it. */
+async function sizeOf(store: Store, room = 'den'): Promise<number> {
+  const { bytes: size } = await store.page(room, { limit: 1 });
+  assert.equal((await store.read(room, {})).bytes, size);
+  return size;
+}
 
 export function bytes(check: Check): void {
   const six = times(6, (index) => draft(String(index + 1).repeat(10 * (index + 1)), { listed: index % 2 === 0, quiet: index % 3 === 0 }));
@@ -64,6 +69,23 @@ export function bytes(check: Check): void {
     for (const append of [{ once: 'aya:1' }, { given: [['a', 1]] as [string, number][] }])
       await store.append('den', { epoch, given: [], drafts: [draft('in vain', { erases: [1] })], ...append });
     assert.equal(await sizeOf(store), bytesOf(...bodies));
+  });
+
+  check('an append that the room must have fewer for is stale once it has so many', async (store) => {
+    const { epoch } = await openRoom(store, 'den', ...six);
+    const all = bytesOf(...bodies);
+    for (const bytesBelow of [0, 1, all - 1, all]) await isStale(store, 'den', { epoch, bytesBelow });
+    await isStale(store, 'nowhere', { epoch: null, bytesBelow: 0 });
+    // The first of these makes the room too large for the second, not for itself.
+    const append = (): Append => ({ epoch, given: [], bytesBelow: all + 1, drafts: [draft('much more than one byte')] });
+    const outcomes = await Promise.all([store.append('den', append()), store.append('den', append())]);
+    assert.deepEqual(
+      outcomes.map(({ outcome }) => outcome),
+      ['appended', 'stale'],
+    );
+    await add(store, 'den', { epoch, drafts: [draft('erases', { erases: [5, 6] })] });
+    assert.equal((await store.append('den', append())).outcome, 'appended');
+    await add(store, 'attic', { epoch: null, bytesBelow: 1, drafts: [draft('opens')] });
   });
 
   check('a fork keeps them, other rooms have their own, and the next life begins without', async (store) => {

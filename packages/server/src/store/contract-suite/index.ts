@@ -18,6 +18,7 @@ import { announcements, subscriptions } from './subscriptions.ts';
 import { tickets } from './tickets.ts';
 import { ticks } from './ticks.ts';
 import { trims } from './trims.ts';
+import { usage } from './usage.ts';
 
 /** Registers the whole contract with `test`; `open` answers a new and empty store each time. */
 export function testStore({ open, test }: { open: Open; test: Test }): void {
@@ -42,6 +43,7 @@ const nouns: Record<string, (check: Check) => void> = {
   fork: forks,
   ends,
   rooms,
+  usage,
   subscribe: subscriptions,
   announce: announcements,
   mark: marks,

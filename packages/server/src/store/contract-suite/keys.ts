@@ -44,7 +44,7 @@ export function keys(check: Check): void {
       ['', new Map()],
       ['member', new Map()],
     ]);
-    assert.deepEqual(facts, { epoch: null, head: 0, keys: new Map(), entries: new Map(), counts: counted });
+    assert.deepEqual(facts, { epoch: null, head: 0, bytes: 0, keys: new Map(), entries: new Map(), counts: counted });
   });
 
   check('what is read together is of one moment', async (store) => {

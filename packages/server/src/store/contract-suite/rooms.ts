@@ -106,7 +106,7 @@ export function ends(check: Check): void {
       ['see you', 'farewell'],
     );
     const facts = await store.read('den', { keys: ['member/aya', 'settings'], seqs: [1, 2], counts: [''] });
-    assert.deepEqual(facts, { epoch: null, head: 0, keys: new Map(), entries: new Map(), counts: new Map([['', new Map()]]) });
+    assert.deepEqual(facts, { epoch: null, head: 0, bytes: 0, keys: new Map(), entries: new Map(), counts: new Map([['', new Map()]]) });
     assert.deepEqual(await store.page('den', { limit: 5 }), {
       epoch: null,
       head: 0,
@@ -208,6 +208,7 @@ export function closing(check: Check): void {
       () => store.page('den', { limit: 1 }),
       () => store.family('den', 'a', { limit: 1 }),
       () => store.rooms({ limit: 1 }),
+      () => store.usage(),
       () => store.subscribe('den', { appended: () => {}, announced: () => {}, missed: () => {} }),
       () => store.announce('den', 'too late'),
       () => store.mark('den', 'a', 1),

@@ -81,6 +81,8 @@ class Embedded implements EmbeddedStore {
   #state: 'open' | 'closing' | 'closed' = 'open';
   /** How the last write went: all that can be known of the next one. */
   #failed = false;
+  /** How many there are: to count them takes as long as there are many. */
+  #rooms: number;
   #gone: StoreError | undefined;
   #drained: (() => void) | undefined;
   readonly #exited: Promise<unknown>;
@@ -91,6 +93,7 @@ class Embedded implements EmbeddedStore {
     this.#clock = clock;
     this.#database = openForReading(folder);
     this.#reader = new Reader(this.#database);
+    this.#rooms = this.#reader.countRooms();
     worker.on('message', (message: FromWriter) => this.#settle(message as OperationAnswer[]));
     worker.on('error', (error) => this.#writerIsGone(error));
     this.#exited = new Promise((resolve) => worker.once('exit', resolve));
@@ -138,6 +141,7 @@ class Embedded implements EmbeddedStore {
   page: Store['page'] = async (room, ask) => this.#reading(() => this.#reader.page(room, ask, this.#clock()));
   family: Store['family'] = async (room, family, ask) => this.#reading(() => this.#reader.family(room, family, ask));
   rooms: Store['rooms'] = async (ask) => this.#reading(() => this.#reader.rooms(ask));
+  usage: Store['usage'] = async () => this.#reading(() => ({ rooms: this.#rooms, bytes: this.#reader.usedBytes() }));
   pack: Store['pack'] = async (room, next) => this.#reading(() => this.#reader.pack(room, next));
   tickets: Store['tickets'] = async (holder, limit) => this.#reading(() => this.#reader.tickets(holder, this.#clock(), limit));
   lapsed: Store['lapsed'] = async (limit) => this.#reading(() => this.#reader.lapsed(this.#clock(), limit));
@@ -214,6 +218,7 @@ class Embedded implements EmbeddedStore {
         refuse(new StoreError(given?.failed ?? 'failed', `The database cannot be written: ${given?.message ?? 'no answer'}`));
       } else {
         this.#failed = false;
+        this.#rooms += roomsOpenedBy(operation, given);
         if (operation.do === 'append') this.#tell(operation.room, drafts, given as AppendAnswer);
         answer(given);
       }
@@ -239,6 +244,13 @@ class Embedded implements EmbeddedStore {
     const entries = drafts.map((draft, index) => toEntry(draft, answer.entries[index] as PlacedEntry));
     this.#subscriptions.tell(room, { epoch: answer.epoch, entries, ended: drafts.some((draft) => draft.ends) });
   }
+}
+
+/** How many rooms more there are because of it. */
+function roomsOpenedBy(operation: Operation, answer: OperationAnswer): number {
+  if (operation.do === 'unpack') return answer === true ? 1 : 0;
+  if (operation.do !== 'append' || (answer as AppendAnswer).outcome !== 'appended') return 0;
+  return (operation.epoch === null ? 1 : 0) - (operation.drafts.some((draft) => draft.ends) ? 1 : 0);
 }
 
 function toOperation(room: string, append: Append): AppendOperation {

@@ -42,7 +42,8 @@ interface Failure {
   message: string;
 }
 
-/** A mark is answered with where it is, a fork with the epoch in force, a trim with whether it is done; beat, release and unpack with true. */
+/** A mark is answered with where it is, a fork with the epoch in force, a trim with whether it is done, an unpack with whether it
+ * opened the room; beat and release with true. */
 export type OperationAnswer = AppendAnswer | boolean | number | string | null | Failure;
 
 export interface Batch {

@@ -44,7 +44,7 @@ export class Reader {
 
   read(name: string, { keys = [], seqs = [], counts = [] }: Ask): Facts {
     return this.#inOneMoment(() => {
-      const facts: Facts = { epoch: null, head: 0, keys: new Map(), entries: new Map(), counts: new Map() };
+      const facts: Facts = { epoch: null, head: 0, bytes: 0, keys: new Map(), entries: new Map(), counts: new Map() };
       for (const parent of counts) facts.counts.set(parent, new Map());
       const room = this.#room(name);
       if (!room) return facts;
@@ -60,7 +60,7 @@ export class Reader {
         const rows = this.#sql.counts.all(room.room, parentOf(parent)) as { family: string; count: number }[];
         facts.counts.set(parent, new Map(rows.map(({ family, count }) => [family, count])));
       }
-      return { ...facts, epoch: room.epoch, head: room.head };
+      return { ...facts, epoch: room.epoch, head: room.head, bytes: room.bytes };
     });
   }
 
@@ -98,6 +98,16 @@ export class Reader {
     const statement = this.#listing(keys.length, counts.length);
     const rows = statement.all(...keys.flatMap(splitKey), ...counts.map(parentOf), after, limit + 1) as ListedRow[];
     return { rooms: rows.slice(0, limit).map((row) => toListed(row, { keys, counts })), more: rows.length > limit };
+  }
+
+  countRooms(): number {
+    return (this.#sql.countRooms.get() as { count: number }).count;
+  }
+
+  /** Of the pages that hold something; those that are free are used again. */
+  usedBytes(): number {
+    const { pages, free, size } = this.#sql.pages.get() as { pages: number; free: number; size: number };
+    return (pages - free) * size;
   }
 
   tickets(holder: string, now: number, limit: number): Ticket[] {
@@ -201,6 +211,10 @@ function prepareAll(database: Database) {
     listed: pages('entries INDEXED BY listed_entries', 'AND listed = 1'),
     family: sql(`SELECT ${KEY_COLUMNS} FROM keys WHERE room = ? AND family = ? AND name > ? ORDER BY name LIMIT ?`),
     counts: sql('SELECT family, count FROM counts WHERE room = ? AND parent = ? ORDER BY family'),
+    countRooms: sql('SELECT count(*) AS count FROM rooms WHERE name IS NOT NULL'),
+    pages: sql(
+      'SELECT page_count AS pages, freelist_count AS free, page_size AS size FROM pragma_page_count, pragma_freelist_count, pragma_page_size',
+    ),
     tickets: sql(
       `SELECT rooms.name AS room, tickets.epoch, family, tickets.name, value, seq FROM tickets CROSS JOIN rooms USING (room)
        WHERE holder = ? AND coalesce(until, 9e18) > ? AND rooms.name IS NOT NULL ORDER BY rooms.name, family || tickets.name LIMIT ?`,

@@ -85,8 +85,7 @@ export class Tables {
         return room?.epoch !== operation.epoch || this.#trim(room, operation.below);
       }
       case 'unpack':
-        this.#unpack(operation);
-        return true;
+        return this.#unpack(operation);
     }
   }
 
@@ -142,6 +141,8 @@ export class Tables {
       if (kept.length > 0) return { outcome: 'repeated', epoch: room.epoch, entries: kept };
     }
     if ((room?.epoch ?? null) !== append.epoch) return { outcome: 'stale' };
+    if (append.head !== undefined && room?.head !== append.head) return { outcome: 'stale' };
+    if (append.bytesBelow !== undefined && (room?.bytes ?? 0) >= append.bytesBelow) return { outcome: 'stale' };
     for (const [key, seq] of append.given) if ((room ? this.#seqOf(room, key) : 0) !== seq) return { outcome: 'stale' };
     for (const [seq, id] of append.entries ?? []) if (!room || this.#idAt(room, seq) !== id) return { outcome: 'stale' };
     if (append.lapsed !== undefined && !(room && this.#hasLapsed(room, append.lapsed, now))) return { outcome: 'stale' };
@@ -238,8 +239,9 @@ export class Tables {
     return Math.max(from, to);
   }
 
-  #unpack({ room: name, head, entries, keys, tickets, onces }: UnpackOperation): void {
-    const room = this.#room(name) ?? this.#openRoom(name, head.epoch);
+  #unpack({ room: name, head, entries, keys, tickets, onces }: UnpackOperation): boolean {
+    const known = this.#room(name);
+    const room = known ?? this.#openRoom(name, head.epoch);
     Object.assign(room, { head: head.head, tail: head.tail, at: head.at, tick: head.tick, oldest: head.oldest });
     this.#tick = Math.max(this.#tick, head.tick);
     this.#moved.add(room);
@@ -250,6 +252,7 @@ export class Tables {
     for (const [once, first, count] of onces) this.#sql.nameAppend.run(once, room.room, first, first + count);
     // A body may have been replaced by nothing.
     this.#erased = true;
+    return known === undefined;
   }
 
   #putEntry(room: Room, { seq, id, prev, at, tick, by, author, kind, body, quiet, listed }: UnpackOperation['entries'][number]): void {

@@ -21,6 +21,7 @@ import {
   type Store,
   StoreError,
   type Ticket,
+  type Usage,
 } from '../store.ts';
 import { Subscriptions } from '../subscriptions.ts';
 
@@ -104,6 +105,8 @@ class Memory implements MemoryStore {
     const repeated = append.once === undefined ? undefined : known?.once.get(append.once);
     if (known && repeated) return { outcome: 'repeated', epoch: known.epoch, entries: repeated };
     if ((known?.epoch ?? null) !== append.epoch) return { outcome: 'stale' };
+    if (append.head !== undefined && known?.head !== append.head) return { outcome: 'stale' };
+    if (append.bytesBelow !== undefined && (known?.bytes ?? 0) >= append.bytesBelow) return { outcome: 'stale' };
     if (append.given.some(([key, seq]) => (known?.keys.get(key)?.seq ?? 0) !== seq)) return { outcome: 'stale' };
     if (append.entries?.some(([seq, id]) => entryAt(known, seq)?.id !== id)) return { outcome: 'stale' };
     if (append.lapsed !== undefined && !(known && this.#hasLapsed(known, append.lapsed))) return { outcome: 'stale' };
@@ -124,6 +127,7 @@ class Memory implements MemoryStore {
     const facts: Facts = {
       epoch: room?.epoch ?? null,
       head: room?.head ?? 0,
+      bytes: room?.bytes ?? 0,
       keys: keysIn(room, keys),
       entries: new Map(),
       counts: countsIn(room, counts),
@@ -188,6 +192,11 @@ class Memory implements MemoryStore {
       return { room: name, epoch: room.epoch, head: room.head, at: room.at, keys: keysIn(room, keys), counts: countsIn(room, counts) };
     });
     return { rooms, more: names.length > limit };
+  }
+
+  async usage(): Promise<Usage> {
+    this.#mustBeOpen();
+    return { rooms: this.#rooms.size, bytes: [...this.#rooms.values()].reduce((sum, { bytes }) => sum + bytes, 0) };
   }
 
   async subscribe(room: string, listener: Listener): Promise<() => void> {

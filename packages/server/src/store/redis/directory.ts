@@ -36,10 +36,16 @@ export class Directory {
       if (names.length === 0) break;
       const found = await this.#read(names, { keys, counts });
       rooms.push(...found.filter((room) => room !== undefined));
-      await this.#strikeOut(names.filter((_, index) => found[index] === undefined));
+      await this.strikeOut(names.filter((_, index) => found[index] === undefined));
       from = names.at(-1);
     }
     return { rooms: rooms.slice(0, limit), more: rooms.length > limit };
+  }
+
+  /** Rooms that have ended are counted until they are found out. */
+  async count(): Promise<number> {
+    const { nodes, keys } = this.#surroundings;
+    return Number(await nodes.command(keys.lobby.partition, ['ZCARD', keys.lobby.rooms]));
   }
 
   async #names(after: string | undefined, limit: number): Promise<string[]> {
@@ -54,7 +60,7 @@ export class Directory {
   }
 
   /** Rooms that have ended, unless they were opened again in this moment. */
-  async #strikeOut(names: string[]): Promise<void> {
+  async strikeOut(names: string[]): Promise<void> {
     if (names.length === 0) return;
     const { nodes, keys } = this.#surroundings;
     await nodes.command(keys.lobby.partition, ['ZREM', keys.lobby.rooms, ...names]);

@@ -53,6 +53,12 @@ async function inspectServer(nodes: Nodes, address: string): Promise<Omit<Findin
   };
 }
 
+/** Bytes that the primaries use together; 0 where they do not say. */
+export async function usedMemory(nodes: Nodes): Promise<number> {
+  const infos = await Promise.all(nodes.addresses.map(async (address) => nodes.ask(address, ['INFO', 'memory'])));
+  return infos.reduce<number>((sum, info) => sum + Number(parse(String(info)).get('used_memory') ?? 0), 0);
+}
+
 /** Who rents a Redis may not be allowed to ask. */
 async function config(nodes: Nodes, address: string, name: string): Promise<string[]> {
   return ((await nodes.ask(address, ['CONFIG', 'GET', name]).catch(() => [])) ?? []) as string[];

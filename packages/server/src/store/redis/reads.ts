@@ -30,9 +30,16 @@ async function read(surroundings: Surroundings, name: string, ask: Ask): Promise
   return factsIn(reply as Reply[], { keys, seqs, counts });
 }
 
-function factsIn([epoch, head, at, ...lists]: Reply[], { keys, seqs, counts }: Required<Ask>): { facts: Facts; at: number } {
+function factsIn([epoch, head, at, bytes, ...lists]: Reply[], { keys, seqs, counts }: Required<Ask>): { facts: Facts; at: number } {
   const [values, entries, families] = lists as [Reply[], Reply[], Reply[][]];
-  const facts: Facts = { epoch: epoch as string | null, head: Number(head ?? 0), keys: new Map(), entries: new Map(), counts: new Map() };
+  const facts: Facts = {
+    epoch: epoch as string | null,
+    head: Number(head ?? 0),
+    bytes: Number(bytes ?? 0),
+    keys: new Map(),
+    entries: new Map(),
+    counts: new Map(),
+  };
   for (const [index, key] of keys.entries()) {
     const value = keyOf(values.slice(3 * index, 3 * index + 3) as [Reply, Reply, Reply]);
     if (value) facts.keys.set(key, value);

@@ -19,13 +19,14 @@ import {
   StoreError,
   type Ticket,
   type Told,
+  type Usage,
 } from '../store.ts';
 import { Subscriptions } from '../subscriptions.ts';
 import { Appends } from './appends.ts';
 import { Confirmations } from './confirmations.ts';
 import type { Dialling, Link, Reply } from './connection.ts';
 import { Directory } from './directory.ts';
-import { type Findings, inspect, isAtLeast } from './findings.ts';
+import { type Findings, inspect, isAtLeast, usedMemory } from './findings.ts';
 import { Keys, type RoomKeys } from './keys.ts';
 import { Lately } from './lately.ts';
 import { Leases } from './leases.ts';
@@ -192,7 +193,8 @@ class Redis implements RedisStore {
       publisher: this.#publisher,
       prepare: (room, append) => this.#prepare(room, append),
       tell: (room, told) => {
-        if (told.entries[0]?.seq === 1) this.#directory.add([room]).catch(this.#onError);
+        if (told.ended) this.#directory.strikeOut([room]).catch(this.#onError);
+        else if (told.entries[0]?.seq === 1) this.#directory.add([room]).catch(this.#onError);
         this.#subscriptions.tell(room, told);
       },
       missed: (room) => this.#haveMissed([room]),
@@ -252,6 +254,12 @@ class Redis implements RedisStore {
   async rooms(ask: Parameters<Store['rooms']>[0]) {
     this.#mustBeOpen();
     return this.#directory.list(ask);
+  }
+
+  async usage(): Promise<Usage> {
+    this.#mustBeOpen();
+    const [rooms, bytes] = await Promise.all([this.#directory.count(), usedMemory(this.#nodes)]);
+    return { rooms, bytes };
   }
 
   async subscribe(room: string, listener: Listener): Promise<() => void> {

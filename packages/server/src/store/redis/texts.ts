@@ -62,11 +62,11 @@ export const GONE_ARGUMENT = 4;
 
 /** What `append.lua` takes for one append; a room that this opens gets a new epoch. */
 export function argumentsOf(append: Append): string[] {
-  const { drafts, epoch, given, entries = [], once, lapsed } = append;
+  const { drafts, epoch, head, bytesBelow, given, entries = [], once, lapsed } = append;
   const args = ['', epoch ?? '', named(once), named(lapsed)];
   if (lapsed !== undefined) args.push('');
   if (epoch === null) args.push(randomUUID());
-  args.push(String(given.length));
+  args.push(numberOr(head), numberOr(bytesBelow), String(given.length));
   for (const [key, seq] of given) args.push(key, String(seq));
   args.push(String(entries.length));
   for (const [seq, id] of entries) args.push(String(seq), JSON.stringify(id));
@@ -75,6 +75,8 @@ export function argumentsOf(append: Append): string[] {
   args[0] = String(args.length - 1);
   return args;
 }
+
+const numberOr = (number: number | undefined): string => (number === undefined ? '' : String(number));
 
 function pushDraft(args: string[], draft: Draft): void {
   const { id, body, quiet, listed, ends, sets, erases, lease, tickets } = draft;
