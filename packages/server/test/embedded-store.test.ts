@@ -621,6 +621,23 @@ describe('what is gone is gone from the disk', () => {
     await add(store, 'attic', null, draft('opens'));
   });
 
+  test('the space of a room that ended is free soon, though something is always written', async () => {
+    const store = await open(newFolder());
+    const { epoch } = await add(store, 'den', null, ...times(300, () => draft('x'.repeat(10_000))));
+    const attic = await add(store, 'attic', null, draft('opens'));
+    const before = (await store.usage()).bytes;
+    await add(store, 'den', epoch, draft('ends', { ends: true }));
+    await expect
+      .poll(
+        async () => {
+          await add(store, 'attic', attic.epoch, draft('goes on'));
+          return (await store.usage()).bytes;
+        },
+        { interval: 20, timeout: 20_000 },
+      )
+      .toBeLessThan(before - 2_500_000);
+  });
+
   test('trimmed entries, however many, and nothing else, while appends go on', async () => {
     const folder = newFolder();
     const store = await open(folder);

@@ -105,9 +105,17 @@ export class Tables {
 
   /** Removes some of what nobody reads any more; once there is no more of it, it leaves the write-ahead log too. */
   tidy(now: number): 'more' | 'done' {
-    if (this.#removeEnded() || this.#removeTickets(now)) this.#erased = true;
-    else if (this.#erased) this.#erased = !this.emptyLog();
+    if (!this.removeSome(now) && this.#erased) this.#erased = !this.emptyLog();
     return this.#erased ? 'more' : 'done';
+  }
+
+  /** Removes some of what nobody reads any more, in one transaction; false when there is nothing. */
+  removeSome(now: number): boolean {
+    this.#database.exec('BEGIN IMMEDIATE');
+    const isRemoved = this.#removeEnded() || this.#removeTickets(now);
+    this.#database.exec('COMMIT');
+    this.#erased ||= isRemoved;
+    return isRemoved;
   }
 
   /** Moves the write-ahead log into the database; false while a reader, a backup perhaps, needs it: no append waits for that. */

@@ -13,6 +13,8 @@ import { Witness } from './witness.ts';
 
 /** How long nothing must have been written before tidying up. */
 const REST_MS = 250;
+/** How often something is tidied up though there is no rest, so that space becomes free on a server that always writes. */
+const TIDY_EVERY_MS = 1_000;
 
 class Writer {
   readonly #lock: Database;
@@ -22,6 +24,7 @@ class Writer {
   /** The database is an older one than was here before. */
   readonly wasRestored: boolean;
   #resting: NodeJS.Timeout | undefined;
+  #tidiedAt = 0;
   /**
    * After a failed fsync nobody knows what the disk holds, and asking again answers a false yes: no more is written
    * until a restart has read the file anew.
@@ -48,6 +51,11 @@ class Writer {
     if (this.#witness.isDue) this.#witness.see(this.#tables.newestTick());
     this.#rest(now);
     return answers;
+  }
+
+  /** After a batch was answered. */
+  tidyIfDue(now: number): void {
+    if (performance.now() - this.#tidiedAt > TIDY_EVERY_MS) this.#tidy(() => this.#tables.removeSome(now));
   }
 
   close(): void {
@@ -101,13 +109,22 @@ class Writer {
   #rest(now: number): void {
     clearTimeout(this.#resting);
     this.#resting = setTimeout(() => {
-      try {
+      this.#tidy(() => {
         this.#witness.see(this.#tables.newestTick());
-        if (!this.#mediumFailed && this.#tables.tidy(now) === 'more') this.#rest(now);
-      } catch {
-        // Tidying is tried again after the next batch; what could not be removed yet harms nobody.
-      }
+        if (this.#tables.tidy(now) === 'more') this.#rest(now);
+      });
     }, REST_MS);
+  }
+
+  /** What fails is tried again after the next batch; what could not be removed yet harms nobody. */
+  #tidy(tidy: () => void): void {
+    if (this.#mediumFailed) return;
+    this.#tidiedAt = performance.now();
+    try {
+      tidy();
+    } catch {
+      this.#rollBack();
+    }
   }
 }
 
@@ -122,7 +139,10 @@ function run(folder: string): void {
   try {
     const writer = new Writer(folder);
     port.on('message', (message: ToWriter) => {
-      if (message !== 'close') return say(writer.write(message));
+      if (message !== 'close') {
+        say(writer.write(message));
+        return writer.tidyIfDue(message.now);
+      }
       writer.close();
       port.close();
     });
