@@ -74,10 +74,11 @@ const sections = {
       .map(([code, { message, retryable }]) => `| \`${code}\` | ${message} | ${retryable ? 'yes' : 'no'} |`)
       .join('\n')}\n\nAny event may be refused with ${codes(commonErrors)}; a connection with ${codes(connectErrors)}.\n`,
   limits: () => {
-    const { rates, perAddress, retention: _, ...sizes } = LIMITS;
+    const { rates, perAddress, quotas, retention: _, ...sizes } = LIMITS;
     const all = [
       ...Object.entries(sizes).map(([name, value]) => `| \`${name}\` | ${value} |`),
       '| `retention` | what the operator set; by default nothing, and everything is kept |',
+      ...Object.entries(quotas).map(([name, limit]) => `| \`quotas.${name}\` | ${limit} |`),
       ...Object.entries(rates).map(([name, rate]) => `| \`rates.${name}\` | ${shown(rate)} |`),
       ...Object.entries(perAddress).map(([name, limit]) => `| \`perAddress.${name}\` | ${shown(limit)} |`),
     ];
@@ -86,7 +87,16 @@ const sections = {
 };
 
 /** A rate or a number. */
-const shown = (limit) => (typeof limit === 'number' ? limit : `${limit.burst} at once, ${limit.perSecond} more a second`);
+function shown(limit) {
+  if (typeof limit === 'number') return limit;
+  const { burst, perSecond } = limit;
+  const [unit, seconds] = [
+    ['second', 1],
+    ['hour', 3_600],
+    ['day', 86_400],
+  ].find(([, each]) => Number.isInteger(perSecond * each)) ?? ['second', 1];
+  return `${burst} at once, ${perSecond * seconds} more a ${unit}`;
+}
 
 /** The page with every marked section made anew. */
 function render(page) {

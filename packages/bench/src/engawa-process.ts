@@ -7,7 +7,7 @@ const log = pino({ level: 'error', base: null }, pino.destination(2));
 const { store } = await openStore(url, { onError: (error) => log.error({ err: error }, 'the store') });
 const server = createServer({
   store,
-  settings: { port: 0, host: '127.0.0.1', origins: ['*'], limits: 'off', trustedProxies: 0 },
+  settings: { port: 0, host: '127.0.0.1', origins: ['*'], limits: 'off', trustedProxies: 0, quotaRoomsPerSession: 0 },
   log,
 });
 console.log(`Engawa is listening on http://127.0.0.1:${await server.listen()}`);

@@ -42,7 +42,7 @@ export const startProgram = (args: string[]): Promise<ServerProcess> => startCom
 export async function startCommand([program = '', ...args]: string[]): Promise<ServerProcess> {
   const spawnedAt = performance.now();
   const child = spawnOwned(program, args, {
-    env: { ...process.env, ENGAWA_LIMITS: 'off', ENGAWA_LOG: 'silent' },
+    env: { ...process.env, ENGAWA_LIMITS: 'off', ENGAWA_QUOTA_ROOMS_PER_SESSION: '0', ENGAWA_LOG: 'silent' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const ended = endOf(child);

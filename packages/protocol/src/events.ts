@@ -84,7 +84,7 @@ const resumed = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('refused'), roomId, error: z.custom<WireError>() }),
 ]);
 
-const joinErrors = ['too_many_rooms'] as const satisfies ErrorCode[];
+const joinErrors = ['too_many_rooms', 'quota_exceeded'] as const satisfies ErrorCode[];
 const memberErrors = ['room_not_found', 'not_a_member'] as const satisfies ErrorCode[];
 
 /** Every event once. Types, checks, handlers and docs/protocol.md come from this table. */
@@ -129,14 +129,14 @@ export const events = {
       edited: edited.optional(),
       deleted: deleted.optional(),
     }),
-    errors: [...memberErrors, 'chat_not_found'],
+    errors: [...memberErrors, 'chat_not_found', 'quota_exceeded'],
   },
   'update:chat': {
     summary: 'Replaces the text of an own chat; the owner of the room may replace any. The former text is erased from the log.',
     payload: z.object({ roomId, username, chatSeq, message, clientId: clientId.optional() }),
     reply: placed,
     told: z.object({ chatSeq, message }),
-    errors: [...memberErrors, 'not_allowed', 'chat_not_found'],
+    errors: [...memberErrors, 'not_allowed', 'chat_not_found', 'quota_exceeded'],
   },
   'delete:chat': {
     summary: 'Deletes an own chat; the owner of the room may delete any. The text is erased from the log, its place stays.',
@@ -150,7 +150,7 @@ export const events = {
     payload: z.object({ roomId, username, chatSeq, reaction, clientId: clientId.optional() }),
     reply: placed,
     told: z.object({ chatSeq, reaction }),
-    errors: [...memberErrors, 'chat_not_found', 'too_many_reactions'],
+    errors: [...memberErrors, 'chat_not_found', 'too_many_reactions', 'quota_exceeded'],
   },
   'remove:reaction': {
     summary: 'Takes an own reaction back. Taking back what is not there succeeds and changes nothing.',
@@ -167,7 +167,7 @@ export const events = {
       .refine((ask) => ask.topic !== undefined || ask.retention !== undefined, 'takes a topic, a retention, or both'),
     reply: placed,
     told: z.object({ topic: topic.optional(), retention: retention.optional() }),
-    errors: [...memberErrors, 'not_allowed'],
+    errors: [...memberErrors, 'not_allowed', 'quota_exceeded'],
   },
   'delete:room': {
     summary: 'Deletes the room with all that was said in it; for its owner. The id is free again, for a room with a new epoch.',
@@ -219,7 +219,7 @@ export const events = {
       limit: limit.default(LIMITS.pageMax),
     }),
     reply: z.object({ rooms: z.array(resumed).describe('What became of each room, in the order of the asking.') }),
-    errors: [...memberErrors, 'name_taken', 'removed', 'too_many_rooms'],
+    errors: [...memberErrors, 'name_taken', 'removed', 'too_many_rooms', 'quota_exceeded'],
   },
   'start:typing': {
     summary: 'Says that somebody is typing: to be said again every few seconds while he does, since it is forgotten after six.',

@@ -39,6 +39,8 @@ export interface Limits {
   largeRoom: number;
   /** What is kept of any room's log at most: an owner may keep less of his, not more. */
   retention: Retention;
+  /** How much may be kept. */
+  quotas: Quotas;
   /** How often and how many at once; null where the operator has lifted them. */
   rates: Rates | null;
   perAddress: AddressLimits;
@@ -75,7 +77,31 @@ export interface AddressLimits {
   connects: Rate | null;
   /** Packets of any kind but asks to resume. */
   packets: Rate | null;
+  /** Rooms that are opened. */
+  rooms: Rate | null;
+  /** Bytes of what is added to rooms, as they are kept: names and ids several times. */
+  bytes: Rate | null;
 }
+
+/** How much may be kept. What would exceed one of these is refused as `quota_exceeded`; null where the operator has lifted it. */
+export interface Quotas {
+  /** Rooms that one session may own. */
+  roomsPerSession: number | null;
+  /** Rooms of the server. */
+  rooms: number | null;
+  /** UTF-8 bytes of what the entries of one room say, as JSON. */
+  roomBytes: number | null;
+  /** Bytes that all rooms together take in the store. */
+  totalBytes: number | null;
+}
+
+export const DAY_SECONDS = 86_400;
+export const HOUR_SECONDS = 3_600;
+const MIB = 2 ** 20;
+const GIB = 2 ** 30;
+
+/** So many at once, and so many more in the time. */
+export const rateOf = (count: number, seconds: number): Rate => ({ burst: count, perSecond: count / seconds });
 
 export const LIMITS = {
   frameBytes: 64 * 1024,
@@ -104,5 +130,8 @@ export const LIMITS = {
     connections: 50,
     connects: { burst: 100, perSecond: 10 },
     packets: { burst: 1_000, perSecond: 100 },
+    rooms: rateOf(1_000, DAY_SECONDS),
+    bytes: rateOf(128 * MIB, HOUR_SECONDS),
   },
+  quotas: { roomsPerSession: 100, rooms: 100_000, roomBytes: GIB, totalBytes: 10 * GIB },
 } as const satisfies Limits;

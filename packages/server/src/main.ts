@@ -29,8 +29,10 @@ async function run(settings: Settings): Promise<number> {
   const stopped = untilToldToStop();
   const opened = await openWhenThere(settings, { log, stopped });
   if (!opened) return 0;
-  const { store, name, warnings } = opened;
-  const server = createServer({ store, settings, log });
+  const { store, name, isOurs, warnings } = opened;
+  // Redis has its own limit of memory, and others may be using it.
+  const quotaTotalBytes = settings.quotaTotalBytes ?? (isOurs ? undefined : 0);
+  const server = createServer({ store, settings: { ...settings, quotaTotalBytes }, log });
   try {
     const port = await server.listen();
     console.log(welcome(settings, port, name));

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { LIMITS, type Limits, type Notice } from '@engawa/protocol';
 import { type Logger, pino } from 'pino';
 import { GRACE_MS, LeaseKeeper } from './chat/leases.ts';
+import { QuotaMonitor } from './chat/quota-monitor.ts';
 import { RetentionKeeper, ROUND_MS } from './chat/retention-keeper.ts';
 import type { Store } from './store/store.ts';
 import type { Address } from './transport/addresses.ts';
@@ -29,6 +30,8 @@ export interface NodeOptions {
   grace?: number;
   /** Milliseconds after which it is looked again what of the logs is not to be kept. */
   trimEvery?: number;
+  /** Milliseconds after which the usage of the store is read again. */
+  usageEvery?: number;
 }
 
 /** The domain bound to a store and to those who are connected, whatever connects them. */
@@ -37,7 +40,15 @@ export class Node {
   readonly retention: RetentionKeeper;
   readonly #peers = new Set<Peer>();
 
-  constructor({ store, wire, log = pino({ level: 'silent' }), limits = LIMITS, grace = GRACE_MS, trimEvery = ROUND_MS }: NodeOptions) {
+  constructor({
+    store,
+    wire,
+    log = pino({ level: 'silent' }),
+    limits = LIMITS,
+    grace = GRACE_MS,
+    trimEvery = ROUND_MS,
+    usageEvery,
+  }: NodeOptions) {
     const node = randomUUID();
     const onError = (error: unknown): undefined => {
       log.error({ err: error }, 'a task in the background failed');
@@ -46,7 +57,8 @@ export class Node {
     const fanOut = new FanOut({ wire, store, node, grace, largeRoom, onError });
     const leases = new LeaseKeeper({ store, node, grace, largeRoom, isNeeded: () => fanOut.isAnybodyHere, onError });
     this.retention = new RetentionKeeper({ store, bounds: limits.retention, followed: () => fanOut.places(), every: trimEvery, onError });
-    this.services = { store, wire, fanOut, leases, turnstile: new Turnstile(), limits, node, log };
+    const quotas = new QuotaMonitor({ store, quotas: limits.quotas, every: usageEvery, log, onError });
+    this.services = { store, wire, fanOut, leases, quotas, turnstile: new Turnstile(), limits, node, log };
   }
 
   /** Gives the peer an identity, from what it shows of itself; refuses with a `ChatError`. Not connected yet. */
@@ -82,6 +94,7 @@ export class Node {
   /** Lets go of every name, and of everything else; the store stays open. */
   async close(): Promise<void> {
     this.services.leases.stop();
+    this.services.quotas.close();
     await Promise.all([this.retention.close(), ...[...this.#peers].map((peer) => this.disconnected(peer))]);
     this.services.fanOut.close();
   }

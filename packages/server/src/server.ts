@@ -4,7 +4,7 @@ import { LIMITS, type Limits } from '@engawa/protocol';
 import type { Logger } from 'pino';
 import { Server, type Socket } from 'socket.io';
 import { Node } from './node.ts';
-import { MAX_WAITING, retentionIn, type Settings } from './settings.ts';
+import { MAX_WAITING, perAddressIn, type QuotaSettings, quotasIn, retentionIn, type Settings } from './settings.ts';
 import type { Store } from './store/store.ts';
 import { guardDoor, originOptions } from './transport/door.ts';
 import { answerHttp } from './transport/http.ts';
@@ -26,7 +26,10 @@ const LINGER_MS = 3_000;
 const STUCK_MS = 30_000;
 
 /** What `--limits off` lifts. */
-const NO_RATES: Pick<Limits, 'rates' | 'perAddress'> = { rates: null, perAddress: { connections: null, connects: null, packets: null } };
+const NO_RATES: Pick<Limits, 'rates' | 'perAddress'> = {
+  rates: null,
+  perAddress: { connections: null, connects: null, packets: null, rooms: null, bytes: null },
+};
 
 export interface ChatServer {
   /** Resolves with the port once connections are taken. */
@@ -38,12 +41,15 @@ export interface ChatServer {
 export interface ServerOptions {
   store: Store;
   settings: Pick<Settings, 'port' | 'host' | 'origins' | 'limits' | 'trustedProxies'> &
-    Partial<Pick<Settings, 'largeRoom' | 'maxAge' | 'maxCount' | 'maxBytes' | 'maxWaiting'>>;
+    Partial<Pick<Settings, 'largeRoom' | 'maxAge' | 'maxCount' | 'maxBytes' | 'maxWaiting'>> &
+    QuotaSettings;
   log: Logger;
   /** Milliseconds that a guest's name stays his after his connection is gone. */
   grace?: number;
   /** Milliseconds after which it is looked again what of the logs is not to be kept. */
   trimEvery?: number;
+  /** Milliseconds after which the usage of the store is read again. */
+  usageEvery?: number;
   /** Milliseconds between the pings that keep connections alive. */
   pingInterval?: number;
   /** Milliseconds in which a ping is answered, or the connection is given up; by clients, too. */
@@ -59,12 +65,20 @@ export function createServer({
   log,
   grace,
   trimEvery,
+  usageEvery,
   pingInterval,
   pingTimeout,
   stuckAfter = STUCK_MS,
 }: ServerOptions): ChatServer {
   const { largeRoom = LIMITS.largeRoom, maxWaiting = MAX_WAITING } = settings;
-  const limits: Limits = { ...LIMITS, largeRoom, ...(settings.limits === 'off' && NO_RATES), retention: retentionIn(settings) };
+  const limits: Limits = {
+    ...LIMITS,
+    largeRoom,
+    perAddress: { ...LIMITS.perAddress, ...perAddressIn(settings) },
+    ...(settings.limits === 'off' && NO_RATES),
+    retention: retentionIn(settings),
+    quotas: quotasIn(settings),
+  };
   let isClosing = false;
 
   const http = createHttpServer((request, response) =>
@@ -82,7 +96,15 @@ export function createServer({
     ...(pingTimeout !== undefined && { pingTimeout }),
   });
   const wire = new SocketIoWire(io, { waiting: maxWaiting, stuck: stuckAfter });
-  const node = new Node({ store, wire, log, limits, ...(grace !== undefined && { grace }), ...(trimEvery !== undefined && { trimEvery }) });
+  const node = new Node({
+    store,
+    wire,
+    log,
+    limits,
+    ...(grace !== undefined && { grace }),
+    ...(trimEvery !== undefined && { trimEvery }),
+    ...(usageEvery !== undefined && { usageEvery }),
+  });
   const slow = { bytes: maxWaiting, tell: (socket: Socket) => node.services.fanOut.fallBehind(socket) };
   io.adapter(recoveringAdapter(node.services, { slow, mostWaiting: UNREAD.bytes }));
   inOneWrite(io.engine);

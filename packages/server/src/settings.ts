@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { LIMITS, type Retention } from '@engawa/protocol';
+import { type AddressLimits, DAY_SECONDS, HOUR_SECONDS, LIMITS, type Quotas, type Retention, rateOf } from '@engawa/protocol';
 import { z } from 'zod';
 import { formatDuration, formatSize, parseDuration, parseSize } from './units.ts';
 
@@ -18,6 +18,13 @@ const amount = (read: (text: string) => number | undefined, { least, form }: { l
       return z.NEVER;
     })
     .optional();
+
+/** Zero lifts a limit. */
+const liftable = (read: (text: string) => number | undefined, { least, form }: { least: number; form: string }) =>
+  amount((text) => (text.trim() === '0' ? 0 : leastOf(read(text), least)), { least: 0, form: `${form}, or 0 for no limit` });
+
+const leastOf = (value: number | undefined, least: number): number | undefined =>
+  value !== undefined && value >= least ? value : undefined;
 
 /** Every setting once: its flag is its name in kebab case, its variable is named here. */
 const table = {
@@ -58,7 +65,40 @@ const table = {
   limits: {
     variable: 'ENGAWA_LIMITS',
     schema: z.enum(['on', 'off']).default('on'),
-    what: 'off lifts rates and counts per address, for load tests',
+    what: 'off lifts rates and counts per address, for load tests; quotas stay',
+  },
+  roomsPerAddress: {
+    variable: 'ENGAWA_ROOMS_PER_ADDRESS',
+    schema: z.coerce.number().int().min(0).default(LIMITS.perAddress.rooms.burst),
+    what: 'rooms that may be opened from one network address at once, and so many more in a day; 0: no limit',
+  },
+  bytesPerAddress: {
+    variable: 'ENGAWA_BYTES_PER_ADDRESS',
+    schema: liftable(parseSize, { least: 1024 * 1024, form: 'a size of 1mb or more' }).default(LIMITS.perAddress.bytes.burst),
+    what: 'bytes that may be kept from one network address at once, and so many more in an hour; 0: no limit',
+    show: formatSize,
+  },
+  quotaRoomsPerSession: {
+    variable: 'ENGAWA_QUOTA_ROOMS_PER_SESSION',
+    schema: z.coerce.number().int().min(0).default(LIMITS.quotas.roomsPerSession),
+    what: 'rooms that one session may own; 0: no limit',
+  },
+  quotaRooms: {
+    variable: 'ENGAWA_QUOTA_ROOMS',
+    schema: z.coerce.number().int().min(0).default(LIMITS.quotas.rooms),
+    what: 'rooms that there may be; 0: no limit',
+  },
+  quotaRoomBytes: {
+    variable: 'ENGAWA_QUOTA_ROOM_BYTES',
+    schema: liftable(parseSize, { least: 1, form: 'a size, as 1gb or 100mb' }).default(LIMITS.quotas.roomBytes),
+    what: 'bytes of text in one room from which on nothing more may be said there, as 1gb; 0: no limit',
+    show: formatSize,
+  },
+  quotaTotalBytes: {
+    variable: 'ENGAWA_QUOTA_TOTAL_BYTES',
+    schema: liftable(parseSize, { least: 1, form: 'a size, as 10gb' }),
+    what: `bytes in the store from which on nothing more may be said, as 50gb; 0: no limit; nothing: ${formatSize(LIMITS.quotas.totalBytes)}, with Redis no limit`,
+    show: formatSize,
   },
   largeRoom: {
     variable: 'ENGAWA_LARGE_ROOM',
@@ -111,6 +151,31 @@ type Options = Record<string, string | boolean | undefined>;
 
 /** What is kept of any room at most. */
 export const retentionIn = ({ maxAge, maxCount, maxBytes }: Partial<Settings>): Retention => ({ maxAge, maxCount, maxBytes });
+
+export type QuotaSettings = Partial<
+  Pick<Settings, 'roomsPerAddress' | 'bytesPerAddress' | 'quotaRoomsPerSession' | 'quotaRooms' | 'quotaRoomBytes' | 'quotaTotalBytes'>
+>;
+
+/** How much may be kept; what is not set has its default, 0 is no limit. */
+export function quotasIn(settings: QuotaSettings): Quotas {
+  const { roomsPerSession, rooms, roomBytes, totalBytes } = LIMITS.quotas;
+  return {
+    roomsPerSession: (settings.quotaRoomsPerSession ?? roomsPerSession) || null,
+    rooms: (settings.quotaRooms ?? rooms) || null,
+    roomBytes: (settings.quotaRoomBytes ?? roomBytes) || null,
+    totalBytes: (settings.quotaTotalBytes ?? totalBytes) || null,
+  };
+}
+
+/** How much may be kept from one network address. */
+export function perAddressIn(settings: QuotaSettings): Pick<AddressLimits, 'rooms' | 'bytes'> {
+  const { rooms, bytes } = LIMITS.perAddress;
+  const { roomsPerAddress = rooms.burst, bytesPerAddress = bytes.burst } = settings;
+  return {
+    rooms: roomsPerAddress === 0 ? null : rateOf(roomsPerAddress, DAY_SECONDS),
+    bytes: bytesPerAddress === 0 ? null : rateOf(bytesPerAddress, HOUR_SECONDS),
+  };
+}
 
 /** A setting that cannot be used; the message says which and why. */
 export class SettingsError extends Error {

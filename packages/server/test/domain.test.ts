@@ -19,6 +19,7 @@ const RUNS = isOnRedis ? 60 : 2_000;
 const timeout = 120_000;
 /** Of three who may come. */
 const largeRoom = 2;
+const headroom = { mayAddIn: 0, roomsPerSession: null, roomBytes: null, noRoom: undefined, storage: 0 };
 
 const rules: { [E in CommandName]: Rule<E> } = {
   'create:room': createRoom,
@@ -76,7 +77,7 @@ const steps = fc.array(
 async function take(store: Store, { event, author, ask }: Step): Promise<{ seq: number; outcome: string } | { code: string }> {
   try {
     const rule = rules[event] as unknown as Rule<'create:chat'>;
-    const caller = { author, node: 'node', username: ask.username, largeRoom };
+    const caller = { author, node: 'node', username: ask.username, largeRoom, headroom };
     return await commit({ store, rule, command: ask as Payload<'create:chat'>, caller });
   } catch (error) {
     if (error instanceof ChatError) return { code: error.code };
@@ -208,7 +209,7 @@ async function agree(store: Store, model: Model): Promise<void> {
   const [member] = model.members;
   if (!member) return;
   const [username, author] = member;
-  const caller = { author, node: 'node', username, largeRoom };
+  const caller = { author, node: 'node', username, largeRoom, headroom };
   const { keys } = await store.read(roomId, { keys: [settingsKey] });
   const { owner, topic, retention: kept } = model;
   expect(keys.get(settingsKey)?.value).toEqual({ owner, topic, ...(kept && { retention: kept }) });

@@ -265,7 +265,7 @@ describe('rates', () => {
   });
 
   test('a connection is in 1,000 rooms at most, with the rates lifted too', async () => {
-    const { aya } = await startScene({ limits: 'off' });
+    const { aya } = await startScene({ limits: 'off', quotaRoomsPerSession: 0 });
     const open = (each: number) => ask(aya, 'create:room', { roomId: `r${each}`, username: 'aya' });
     const last = LIMITS.roomsPerConnection - 1;
     expect(tally(await allOf(last, open))).toEqual({ ok: last });

@@ -4,8 +4,10 @@ import { type Append, openMemory, type Store, type StoreError } from '@engawa/se
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { Keys } from '#store/redis/keys.js';
 import { openRedis } from '#store/redis/redis.js';
+import { AYA, exceeded, KB, sayUntilRefused } from './helpers/quotas.ts';
 import { readEntries } from './helpers/recording.ts';
 import { type RedisServer, startRedis } from './helpers/redis-servers.ts';
+import { ask, connect, done, startServer, until } from './helpers/server.ts';
 
 const room = 'veranda';
 
@@ -72,6 +74,22 @@ test('when the memory is full appends are refused whole, reading goes on, and so
   expect(await append(turn)).toMatchObject({ outcome: 'appended' });
   expect(store.writable).toBe(true);
   expect(await picture(store)).toEqual(await picture(twin));
+});
+
+test('the memory that Redis uses counts against the quota, and what is freed there lets writing go on', async () => {
+  const store = await open(randomUUID());
+  const quotaTotalBytes = (await store.usage()).bytes + 4 * 2 ** 20;
+  const { url } = await startServer({ store, limits: 'off', usageEvery: 5, quotaTotalBytes });
+  const aya = await connect(url);
+  for (const roomId of ['veranda', 'attic']) await done(aya, 'create:room', { roomId, username: 'aya' });
+  const { error, kept } = await sayUntilRefused(aya, 'aya', 11 * KB);
+  expect(error).toMatchObject(exceeded(/server keeps as much/));
+  expect(kept).toBeGreaterThan(100);
+  await done(aya, 'delete:room', AYA);
+  await until(
+    async () => (await ask(aya, 'create:chat', { roomId: 'attic', username: 'aya', message: 'after' })).ok,
+    'there is space in Redis',
+  );
 });
 
 async function picture(store: Store): Promise<unknown> {

@@ -1,7 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { LIMITS } from '@engawa/protocol';
 import { expect, test } from 'vitest';
-import { describeSettings, loadSettings, SettingsError } from '#settings.js';
+import { describeSettings, loadSettings, perAddressIn, quotasIn, SettingsError } from '#settings.js';
 import { newFolder } from './helpers/server.ts';
 
 function settingsFile(content: unknown): string {
@@ -22,6 +23,12 @@ test('without any word every setting has its default', () => {
     mayEvict: 'no',
     origins: ['*'],
     limits: 'on',
+    roomsPerAddress: 1_000,
+    bytesPerAddress: 128 * 2 ** 20,
+    quotaRoomsPerSession: 100,
+    quotaRooms: 100_000,
+    quotaRoomBytes: 2 ** 30,
+    quotaTotalBytes: undefined,
     largeRoom: 200,
     trustedProxies: 0,
     maxAge: undefined,
@@ -71,6 +78,17 @@ test.each([
   expect(loadSettings(['--max-age', text], {}).settings.maxAge).toBe(milliseconds);
 });
 
+test('quotas are said in sizes and numbers, and 0 lifts one', () => {
+  const { settings } = loadSettings(['--quota-room-bytes', '0', '--quota-total-bytes', '50gb', '--quota-rooms', '0'], {
+    ENGAWA_BYTES_PER_ADDRESS: '0',
+    ENGAWA_QUOTA_ROOMS_PER_SESSION: '7',
+  });
+  expect(quotasIn(settings)).toEqual({ roomsPerSession: 7, rooms: null, roomBytes: null, totalBytes: 50 * 2 ** 30 });
+  expect(perAddressIn(settings)).toEqual({ rooms: { burst: 1_000, perSecond: 1_000 / 86_400 }, bytes: null });
+  expect(quotasIn({})).toEqual(LIMITS.quotas);
+  expect(quotasIn({ quotaTotalBytes: 0 }).totalBytes).toBe(null);
+});
+
 test.each([
   ['1', 1],
   ['512b', 512],
@@ -90,6 +108,10 @@ test.each([
   [['--max-age', '1 month'], {}, '--max-age'],
   [['--max-age', '999999999999d'], {}, '--max-age'],
   [['--max-age', '5constructor'], {}, '--max-age'],
+  [['--quota-room-bytes', '-1'], {}, '--quota-room-bytes'],
+  [['--quota-total-bytes', 'much'], {}, '--quota-total-bytes'],
+  [['--bytes-per-address', '1kb'], {}, '--bytes-per-address'],
+  [['--rooms-per-address', '-1'], {}, '--rooms-per-address'],
   [['--max-count', '0'], {}, '--max-count'],
   [['--max-count', '1k'], {}, '--max-count'],
   [[], { ENGAWA_MAX_BYTES: '0' }, 'ENGAWA_MAX_BYTES'],
@@ -110,9 +132,9 @@ test.each([['{'], [{ prot: 1 }], [[]]])('a file that says %j is refused', (conte
 
 test('the settings in force are printed with where they came from', () => {
   const lines = describeSettings(loadSettings(['--port', '81'], { ENGAWA_LOG: 'warn' })).split('\n');
-  expect(lines).toHaveLength(16);
+  expect(lines).toHaveLength(22);
   expect(lines[0]).toMatch(/^--port +PORT +81 +flag +TCP port/);
-  expect(lines[15]).toMatch(/^--log-level +ENGAWA_LOG +warn +variable /);
+  expect(lines[21]).toMatch(/^--log-level +ENGAWA_LOG +warn +variable /);
 });
 
 test('a password in a URL is not printed', () => {

@@ -1,13 +1,19 @@
 import { type Chat, ChatError, type Payload, type Reply } from '@engawa/protocol';
 import type { Entry, Facts, Page, Store } from '../store/store.ts';
 import { type ChatValue, chatKey, memberKey, reactionKey, reactionOfFamily, reactionsOf, settingsKey } from './keys.ts';
+import { mustFit } from './quotas.ts';
 import { type Caller, chatAt, draft, isDeleted, isOwner, type Rule, speaker, speakerKeys } from './rule.ts';
 
 export const createChat: Rule<'create:chat'> = {
-  // A chat that answers none costs no more for those that do.
-  rests: ({ username, replyTo }) => ({ keys: [memberKey(username)], ...(replyTo !== undefined && { seqs: [replyTo] }) }),
+  // A chat that answers none costs no more for those that do. Chats are decided on what was read for others, too (`SharedReads`).
+  rests: ({ username, replyTo }, { headroom: { roomBytes } }) => ({
+    keys: [memberKey(username)],
+    ...(replyTo !== undefined && { seqs: [replyTo] }),
+    ...(roomBytes !== null && { bytesBelow: roomBytes }),
+  }),
   decide(facts, { username, message, clientId, replyTo }, caller) {
     const member = speaker(facts, username, caller);
+    mustFit(facts, caller.headroom);
     // A deleted one may be answered: its place is still there.
     if (replyTo !== undefined) chatAt(facts, replyTo);
     return [draft('create:chat', member, { message, clientId, replyTo }, { listed: true })];
@@ -29,6 +35,7 @@ export const updateChat: Rule<'update:chat'> = {
   decide(facts, { username, chatSeq, message }, caller) {
     const { member, entry, became, becameBy } = changeable(facts, { username, chatSeq }, caller);
     if (isDeleted(became)) throw new ChatError('chat_not_found');
+    mustFit(facts, caller.headroom);
     // The body goes with the text that is erased, but not what it answers.
     const value = { message, ...answering(became ?? entry.body) } satisfies ChatValue;
     return [draft('update:chat', member, { chatSeq, message }, { sets: [[chatKey(chatSeq), value]], erases: [becameBy ?? chatSeq] })];

@@ -66,8 +66,10 @@ export async function commit<E extends CommandName>({
     const facts = kept ?? (await shared.read(attempt, () => store.read(roomId, rests)));
     const { drafts, refusal } = decide(() => rule.decide(facts, command, caller));
     if (drafts.length > 0) {
+      await rule.beforeAppend?.(store, command, caller);
       const append = resting(drafts, facts, rests.keys);
       if (once !== undefined) append.once = once;
+      if (rests.bytesBelow !== undefined) append.bytesBelow = rests.bytesBelow;
       const appended = await store.append(roomId, append);
       if (appended.outcome !== 'stale') return outcomeOf(appended.outcome, appended);
     } else if (!kept) {

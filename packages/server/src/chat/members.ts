@@ -2,6 +2,7 @@ import { ChatError, type Member, type Payload, type Reply } from '@engawa/protoc
 import type { Key, Store } from '../store/store.ts';
 import type { Outcome } from './commit.ts';
 import { type MemberValue, memberFamily, memberKey, memberName, settingsKey } from './keys.ts';
+import { mustFit, UPKEEP } from './quotas.ts';
 import {
   type Caller,
   type Decided,
@@ -20,11 +21,13 @@ import {
 
 export const addMember: Rule<'add:member'> = {
   rests: ({ username }) => ({ keys: [memberKey(username)], counts: [''] }),
-  decide(facts, { username }, { author, node, largeRoom }) {
+  decide(facts, { username }, { author, node, largeRoom, headroom }) {
     mustExist(facts);
     const present = memberNamed(facts, username);
     if (present && present.author !== author) throw new ChatError('name_taken');
-    return present ? [] : [joining({ username, author }, { node, quiet: isLarge(facts, largeRoom) })];
+    if (present) return [];
+    mustFit(facts, headroom, UPKEEP);
+    return [joining({ username, author }, { node, quiet: isLarge(facts, largeRoom) })];
   },
 };
 

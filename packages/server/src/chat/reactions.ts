@@ -1,6 +1,7 @@
 import { ChatError, LIMITS } from '@engawa/protocol';
 import type { Facts } from '../store/store.ts';
 import { chatKey, GIVEN, memberKey, reactionKey, reactionOfFamily, reactionsOf } from './keys.ts';
+import { mustFit } from './quotas.ts';
 import { type Caller, chatAt, draft, isDeleted, type Rule, speaker } from './rule.ts';
 
 interface Reacting {
@@ -20,6 +21,7 @@ export const addReaction: Rule<'add:reaction'> = {
   decide(facts, reacting, caller) {
     const { member, key, isGiven } = reactionTo(facts, reacting, caller);
     if (isGiven) return [];
+    mustFit(facts, caller.headroom);
     mustHaveRoomFor(facts, reacting);
     const { chatSeq, reaction } = reacting;
     return [draft('add:reaction', member, { chatSeq, reaction }, { sets: [[key, GIVEN]] })];

@@ -1,6 +1,7 @@
 import { ChatError, type CommandName, type Payload, type Told } from '@engawa/protocol';
-import type { Draft, Entry, Facts, Json } from '../store/store.ts';
+import type { Draft, Entry, Facts, Json, Store } from '../store/store.ts';
 import { type ChatValue, chatKey, type MemberValue, memberFamily, memberKey, type Settings, settingsKey } from './keys.ts';
+import type { Headroom } from './quotas.ts';
 
 /** Who asks. */
 export interface Caller {
@@ -12,6 +13,7 @@ export interface Caller {
   username: string | undefined;
   /** Members from which on a room is large. */
   largeRoom: number;
+  headroom: Headroom;
 }
 
 export type Decided = Omit<Draft, 'id'>;
@@ -21,9 +23,14 @@ export type Decided = Omit<Draft, 'id'>;
  * nothing has to change; a refusal is a thrown `ChatError`.
  */
 export interface Rule<E extends CommandName> {
-  /** The keys and entries that the decision rests on; it is taken again when one of the keys has moved. */
-  rests(command: Payload<E>, caller: Caller): { keys: string[]; seqs?: number[]; counts?: string[] };
+  /** What the decision rests on; it is taken again when one of the keys has moved, or the room has not fewer bytes than that. */
+  rests(command: Payload<E>, caller: Caller): { keys: string[]; seqs?: number[]; counts?: string[]; bytesBelow?: number };
   decide(facts: Facts, command: Payload<E>, caller: Caller): Decided[];
+  /**
+   * Refuses what other rooms stand against, when there is something to append. The append does not rest on it: of two in
+   * the same moment both may pass.
+   */
+  beforeAppend?(store: Store, command: Payload<E>, caller: Caller): Promise<void>;
 }
 
 type Effects = Pick<Draft, 'sets' | 'erases' | 'lease' | 'tickets' | 'listed' | 'quiet' | 'ends'>;

@@ -11,15 +11,19 @@ export class Address {
   connections = 0;
   readonly connects: Bucket | undefined;
   readonly packets: Bucket | undefined;
+  readonly rooms: Bucket | undefined;
+  readonly bytes: Bucket | undefined;
 
-  constructor({ connects, packets }: AddressLimits) {
+  constructor({ connects, packets, rooms, bytes }: AddressLimits) {
     this.connects = bucketOf(connects);
     this.packets = bucketOf(packets);
+    this.rooms = bucketOf(rooms);
+    this.bytes = bucketOf(bytes);
   }
 
   /** Forgetting it changes nothing. */
   get isIdle(): boolean {
-    return this.connections === 0 && [this.connects, this.packets].every((bucket) => bucket?.isFull() ?? true);
+    return this.connections === 0 && [this.connects, this.packets, this.rooms, this.bytes].every((bucket) => bucket?.isFull() ?? true);
   }
 }
 

@@ -1,5 +1,6 @@
 import { ChatError, events, type Limits, type Rate } from '@engawa/protocol';
 import { SharedReads } from '../chat/commit.ts';
+import { storedBytesOf } from '../chat/stored-bytes.ts';
 import type { Address } from './addresses.ts';
 import type { Identity } from './authenticate.ts';
 import type { CatchUp } from './catch-up.ts';
@@ -78,6 +79,24 @@ export class Connection {
   mayChat(roomId: string): void {
     const seat = this.seats.get(roomId);
     if (seat) seat.chats = taken(seat.chats, this.#limits.rates?.chats);
+  }
+
+  /** Milliseconds until something more may be kept from its network address. */
+  get mayAddIn(): number {
+    return this.address?.bytes?.wait() ?? 0;
+  }
+
+  get mayOpenRooms(): boolean {
+    return (this.address?.rooms?.wait() ?? 0) === 0;
+  }
+
+  /** What it asked for was kept. */
+  kept(ask: object): void {
+    this.address?.bytes?.spend(storedBytesOf(ask));
+  }
+
+  roomOpened(): void {
+    this.address?.rooms?.spend();
   }
 
   /** The first of his names there. */

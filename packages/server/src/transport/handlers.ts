@@ -18,7 +18,7 @@ import type { Caller, Rule } from '../chat/rule.ts';
 import type { Store } from '../store/store.ts';
 import { connectionOf } from './local-room.ts';
 import { resumeRooms } from './resume.ts';
-import type { Services } from './services.ts';
+import { callerFor, type Services } from './services.ts';
 import type { Signal } from './signals.ts';
 import type { Peer } from './wire.ts';
 
@@ -52,8 +52,10 @@ function command<E extends CommandName>(event: E, rule: Rule<E>): Handler<E> {
   return async (services, peer, ask, shared) => {
     const { store } = services;
     const { roomId } = ask as Ask;
-    const wasThere = connectionOf(peer).seats.has(roomId);
+    const connection = connectionOf(peer);
+    const wasThere = connection.seats.has(roomId);
     const outcome = await commit({ store, rule, command: ask, caller: callerOf(services, peer, roomId), shared });
+    if (outcome.outcome === 'appended') connection.kept(ask);
     if (!wasThere || outcome.outcome !== 'appended') tellCaller(peer, event, ask, outcome);
     return { ...placed(roomId, outcome), durability: store.durability } as Reply<E>;
   };
@@ -78,18 +80,24 @@ function chatting(say: Handler<'create:chat'>): Handler<'create:chat'> {
 /** A command that makes the caller a member; answered with what he needs to know of the room. */
 function joining<E extends 'create:room' | 'add:member'>(event: E, rule: Rule<E>): Handler<E> {
   return async (services, peer, ask) => {
-    const { store, fanOut, leases, limits } = services;
+    const { store, fanOut, leases, limits, quotas } = services;
     const { roomId, username } = ask as Ask;
-    connectionOf(peer).mayJoin(roomId);
+    const connection = connectionOf(peer);
+    connection.mayJoin(roomId);
     await leases.awake();
     const caller = callerOf(services, peer, roomId);
     const [outcome, follows] = await fanOut.join(peer, ask, () => commit({ store, rule, command: ask, caller }));
+    if (outcome.outcome === 'appended') connection.kept(ask);
+    if (outcome.outcome === 'appended' && event === 'create:room') {
+      connection.roomOpened();
+      quotas.roomOpened();
+    }
     const membership = await describeMembership(store, roomId, username);
     // Who came back is seated by now: he hears all that is after this seq, which an earlier one would not promise.
     const isBack = outcome.outcome === 'unchanged' && follows !== null;
     const position = isBack ? { ...outcome, epoch: follows.epoch, seq: follows.seq } : outcome;
     if (outcome.outcome !== 'appended') tellCaller(peer, event, ask, position);
-    const { session } = connectionOf(peer).identity;
+    const { session } = connection.identity;
     const online = (await fanOut.find(roomId))?.signals.online ?? 0;
     const tail = isSamePlace(follows, position) ? follows.id : await tailAt(store, roomId, position);
     const { durability } = store;
@@ -141,10 +149,9 @@ function question<E extends QuestionName>(ask: (store: Store, asked: Payload<E>,
   return (services, peer, asked) => ask(services.store, asked, callerOf(services, peer, (asked as Partial<Ask>).roomId));
 }
 
-function callerOf({ node, limits }: Services, peer: Peer, roomId: string | undefined): Caller {
+function callerOf(services: Services, peer: Peer, roomId: string | undefined): Caller {
   const connection = connectionOf(peer);
-  const username = roomId === undefined ? undefined : connection.usernameIn(roomId);
-  return { author: connection.identity.author, node, username, largeRoom: limits.largeRoom };
+  return callerFor(services, connection, roomId === undefined ? undefined : connection.usernameIn(roomId));
 }
 
 const isSamePlace = (follows: Position | null, { epoch, seq }: Outcome): follows is Position =>

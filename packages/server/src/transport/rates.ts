@@ -27,6 +27,18 @@ export class Bucket {
     return undefined;
   }
 
+  /** Takes the tokens, be there so many or not: what has been used beyond them is paid for by those who come next. */
+  spend(tokens = 1, now = performance.now()): void {
+    this.#refill(now);
+    this.#tokens -= tokens;
+  }
+
+  /** Milliseconds until there is a token; 0 when there is one. */
+  wait(now = performance.now()): number {
+    this.#refill(now);
+    return Math.max(Math.ceil(((1 - this.#tokens) / this.#rate.perSecond) * 1000), 0);
+  }
+
   /** Full again: forgetting it changes nothing. */
   isFull(now = performance.now()): boolean {
     this.#refill(now);

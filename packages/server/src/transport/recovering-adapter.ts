@@ -28,9 +28,8 @@ export function recoveringAdapter(services: Services, options: FanOutOptions): t
 export function welcomeBack(services: Services, socket: Socket): void {
   const back = returnOf(socket);
   if (!back) return;
-  const connection = connectionOf(socket);
-  connection.inTurn(() =>
-    comeBack(services, socket, connection.identity.author, back).catch((error: unknown) => {
+  connectionOf(socket).inTurn(() =>
+    comeBack(services, socket, back).catch((error: unknown) => {
       services.log.info({ err: error }, 'somebody could not come back after all');
       services.wire.end(socket);
     }),

@@ -4,7 +4,9 @@ import type { MemberValue } from '../chat/keys.ts';
 import { addMember, type TicketValue } from '../chat/members.ts';
 import type { Store, Ticket } from '../store/store.ts';
 import { authorOf, sessionIn } from './authenticate.ts';
-import type { Services } from './services.ts';
+import type { Connection } from './connection.ts';
+import { connectionOf } from './local-room.ts';
+import { callerFor, type Services } from './services.ts';
 import type { Peer } from './wire.ts';
 
 const OFFSET = /^\d{1,16}$/;
@@ -81,13 +83,13 @@ async function newestUpTo(store: Store, roomId: string, tick: number): Promise<P
 }
 
 /** Seats him everywhere again; what he missed is told before anything new. */
-export async function comeBack(services: Services, peer: Peer, author: string, { places }: Return): Promise<void> {
+export async function comeBack(services: Services, peer: Peer, { places }: Return): Promise<void> {
   await services.turnstile.pass();
   await services.leases.awake();
   const catchUp = services.fanOut.catchUp(peer);
   const told = new Set<string>();
   for (const place of places) {
-    await rejoin(services, author, place);
+    await rejoin(services, connectionOf(peer), place);
     // Under his other names there he need only be seated.
     if (told.has(place.roomId)) await services.fanOut.comeBack(peer, place);
     else await services.fanOut.comeBackAfter(peer, place);
@@ -97,8 +99,9 @@ export async function comeBack(services: Services, peer: Peer, author: string, {
 }
 
 /** A guest whose name lapsed while he was away joins anew; for who is still a member nothing changes. */
-export async function rejoin({ store, node, limits }: Services, author: string, ask: Payload<'add:member'>): Promise<void> {
-  const { roomId, username } = ask;
-  const caller = { author, node, username: undefined, largeRoom: limits.largeRoom };
-  await commit({ store, rule: addMember, command: { roomId, username }, caller });
+export async function rejoin(services: Services, connection: Connection, { roomId, username }: Payload<'add:member'>): Promise<void> {
+  const { store } = services;
+  const command = { roomId, username };
+  const { outcome } = await commit({ store, rule: addMember, command, caller: callerFor(services, connection, undefined) });
+  if (outcome === 'appended') connection.kept(command);
 }

@@ -42,7 +42,7 @@ async function seat(services: Services, peer: Peer, held: Held): Promise<LocalRo
   } catch (error) {
     const ticket = isNoMember(error) ? await ticketFor(services, peer, held) : undefined;
     if (!ticket || ticket.removed) throw error;
-    await rejoin(services, connection.identity.author, held);
+    await rejoin(services, connection, held);
     return services.fanOut.comeBack(peer, held);
   }
 }

@@ -1,7 +1,10 @@
 import type { Limits } from '@engawa/protocol';
 import type { Logger } from 'pino';
 import type { LeaseKeeper } from '../chat/leases.ts';
+import type { QuotaMonitor } from '../chat/quota-monitor.ts';
+import type { Caller } from '../chat/rule.ts';
 import type { Store } from '../store/store.ts';
+import type { Connection } from './connection.ts';
 import type { FanOut } from './fan-out.ts';
 import type { Turnstile } from './turnstile.ts';
 import type { Wire } from './wire.ts';
@@ -15,6 +18,16 @@ export interface Services {
   /** Passed by whoever comes back. */
   turnstile: Turnstile;
   limits: Limits;
+  quotas: QuotaMonitor;
   node: string;
   log: Logger;
 }
+
+/** A connection as the rules see it, under its name in the room where it has one. */
+export const callerFor = ({ node, limits, quotas }: Services, connection: Connection, username: string | undefined): Caller => ({
+  author: connection.identity.author,
+  node,
+  username,
+  largeRoom: limits.largeRoom,
+  headroom: quotas.headroom(connection),
+});

@@ -17,7 +17,7 @@ export interface Running {
 }
 
 type Options = Partial<ServerOptions['settings']> &
-  Partial<Pick<ServerOptions, 'store' | 'grace' | 'trimEvery' | 'log' | 'pingInterval' | 'pingTimeout' | 'stuckAfter'>>;
+  Partial<Pick<ServerOptions, 'store' | 'grace' | 'trimEvery' | 'usageEvery' | 'log' | 'pingInterval' | 'pingTimeout' | 'stuckAfter'>>;
 
 /** A real server on a free port, on a store of its own unless it is given one; both end with the test. */
 export async function startServer({
@@ -25,6 +25,7 @@ export async function startServer({
   log = pino({ level: 'silent' }),
   grace,
   trimEvery,
+  usageEvery,
   pingInterval,
   pingTimeout,
   stuckAfter,
@@ -37,6 +38,7 @@ export async function startServer({
     log,
     ...(grace !== undefined && { grace }),
     ...(trimEvery !== undefined && { trimEvery }),
+    ...(usageEvery !== undefined && { usageEvery }),
     ...(pingInterval !== undefined && { pingInterval }),
     ...(pingTimeout !== undefined && { pingTimeout }),
     ...(stuckAfter !== undefined && { stuckAfter }),
