@@ -18,6 +18,14 @@ export interface Behind {
   /** What it has of the room. */
   readonly held: Position | undefined;
   resumed(outcome: Resumed): void;
+  /** It is to be asked for again, unless it has ended. */
+  sync(): void;
+}
+
+/** A room, and what it was asked with; nothing where it has no position yet. */
+interface Asked {
+  room: Behind;
+  held: Ask<'resume:rooms'>['rooms'];
 }
 
 /** Asks for what rooms missed: one question at a time, for all that are behind together, until none is. */
@@ -57,53 +65,62 @@ export class CatchUp {
     this.#isRunning = true;
     // Rooms that are added in the same moment go together.
     await Promise.resolve();
-    for (let failures = 0; this.#due.size > 0 && this.#connection.isUp; ) failures = (await this.#ask()) ? 0 : await this.#pause(failures);
+    for (let failures = 0; this.#due.size > 0 && this.#connection.isUp; ) {
+      const wait = await this.#ask(failures);
+      failures = wait === 0 ? 0 : failures + 1;
+      if (wait > 0) await this.#connection.sleeper.sleep(wait);
+    }
     this.#isRunning = false;
   }
 
-  /** False when it is to be asked again after a while. */
-  async #ask(): Promise<boolean> {
-    const rooms = this.#take();
-    const held = rooms.flatMap((room) => heldBy(room));
-    if (held.length === 0) return true;
+  /** Milliseconds after which it is to be asked again, if it is to be. */
+  async #ask(failures: number): Promise<number> {
+    const asked = this.#take();
+    const rooms = [...asked.values()].flatMap(({ held }) => held);
+    if (rooms.length === 0) return 0;
     const { number } = this.#connection;
     this.#isAsking = true;
-    const answer = await this.#connection.ask('resume:rooms', { rooms: held, limit: limitFor(held.length) }, this.#takePatience());
+    const answer = await this.#connection.ask('resume:rooms', { rooms, limit: limitFor(rooms.length) }, this.#takePatience());
     this.#isAsking = false;
-    if (number !== this.#connection.number) return true;
-    if (answer?.ok) return this.#tell(rooms, answer.rooms);
+    if (number !== this.#connection.number) return 0;
+    if (answer?.ok) return this.#tell(asked, answer.rooms) ? 0 : backoff(failures);
     if (!answer) this.#connection.renew();
-    else this.#refused(rooms, answer.error);
-    return false;
+    else this.#refused(asked, answer.error);
+    return answer?.error.retryAfter ?? backoff(failures);
   }
 
   /** As many rooms as one question may have, by count and by bytes. */
-  #take(): Behind[] {
-    const taken: Behind[] = [];
+  #take(): Map<string, Asked> {
+    const taken = new Map<string, Asked>();
     let bytes = 0;
     for (const room of this.#due) {
-      bytes += sizeOf(heldBy(room));
-      if (taken.length === LIMITS.roomsPerResume || (taken.length > 0 && bytes > LIMITS.frameBytes / 2)) break;
-      taken.push(room);
+      // A room that was closed and joined again may be behind twice; it is named once.
+      if (taken.has(room.roomId)) continue;
+      const held = heldBy(room);
+      bytes += sizeOf(held);
+      if (taken.size === LIMITS.roomsPerResume || (taken.size > 0 && bytes > LIMITS.frameBytes / 2)) break;
+      taken.set(room.roomId, { room, held });
       this.#due.delete(room);
     }
     return taken;
   }
 
-  #tell(rooms: Behind[], outcomes: Resumed[]): true {
-    const byId = new Map(rooms.map((room) => [room.roomId, room]));
-    for (const outcome of outcomes) byId.get(outcome.roomId)?.resumed(outcome);
-    return true;
+  /** A room for which there was no place in the answer comes with the next question. False when that is so of all. */
+  #tell(asked: Map<string, Asked>, outcomes: Resumed[]): boolean {
+    const answered = outcomes.flatMap((outcome) => {
+      const about = asked.get(outcome.roomId);
+      return about ? [{ ...about, outcome, isDeferred: isDeferred(outcome, about) }] : [];
+    });
+    for (const { room, outcome, isDeferred: isToAskAgain } of answered) {
+      if (isToAskAgain) room.sync();
+      else room.resumed(outcome);
+    }
+    return answered.some((each) => !each.isDeferred);
   }
 
-  #refused(rooms: Behind[], error: WireError): void {
+  #refused(asked: Map<string, Asked>, error: WireError): void {
     if (!error.retryable) this.#onError(error);
-    for (const room of rooms) this.#due.add(room);
-  }
-
-  async #pause(failures: number): Promise<number> {
-    await this.#connection.sleeper.sleep(backoff(failures));
-    return failures + 1;
+    for (const { room } of asked.values()) room.sync();
   }
 
   #takePatience(): number {
@@ -114,5 +131,9 @@ export class CatchUp {
 }
 
 const heldBy = ({ roomId, username, held }: Behind): Ask<'resume:rooms'>['rooms'] => (held ? [{ roomId, username, ...held }] : []);
+
+/** It says neither what the room missed, nor that it missed nothing. */
+const isDeferred = (outcome: Resumed, { held: [held] }: Asked): boolean =>
+  outcome.outcome === 'more' && outcome.entries.length === 0 && outcome.epoch === held?.epoch && outcome.seq === held.seq;
 
 const limitFor = (rooms: number): number => Math.min(LIMITS.pageMax, Math.max(FEWEST, Math.floor(ENTRIES / rooms)));

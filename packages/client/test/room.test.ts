@@ -71,6 +71,37 @@ test('what was missed in a drop is told in order, with none missing and none twi
   expect(hall.asksOf('resume:rooms')).toHaveLength(3);
 });
 
+test('a room for which there is no place in an answer is asked for again, as often as it takes, and keeps its place', async () => {
+  const hall = new Hall();
+  const { room, told } = await joined(newClient(hall));
+  hall.drop();
+  const putOff = { rooms: [{ outcome: 'more', roomId: ROOM, ...hall.log?.positionAt(1), entries: [] }] };
+  for (let count = 0; count < 10; count += 1) hall.fail('resume:rooms', putOff);
+  hall.log?.add(chat('missed'));
+  hall.open();
+  await pass(500);
+  // Nothing came of the whole answer: the next question waits longer each time.
+  expect(hall.asksOf('resume:rooms').length).toBeLessThan(8);
+  await pass(60_000);
+  expect(hall.asksOf('resume:rooms')).toHaveLength(11);
+  for (const { rooms } of hall.asksOf('resume:rooms')) expect(rooms).toMatchObject([{ seq: 1 }]);
+  expect(told).toMatchObject({ seqs: [2], resets: [], states: ['offline', 'catching up', 'live'] });
+  expect(messages(room)).toEqual(['missed']);
+});
+
+test('who is told how long to wait before it may resume waits so long', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  hall.drop();
+  hall.fail('resume:rooms', { code: 'rate_limited', retryable: true, retryAfter: 7_000 });
+  hall.open();
+  await pass(6_999);
+  expect(hall.asksOf('resume:rooms')).toHaveLength(1);
+  await pass(1);
+  expect(hall.asksOf('resume:rooms')).toHaveLength(2);
+  expect(room.state).toBe('live');
+});
+
 test('a gap between live entries is asked for, once', async () => {
   const hall = new Hall();
   const { room, told } = await joined(newClient(hall));

@@ -71,6 +71,8 @@ const held = z.object({
     .describe('The `id` of the newest entry that he was told: with it a log that was forked is found out.'),
 });
 
+const areDifferent = (rooms: { roomId: string }[]): boolean => new Set(rooms.map((room) => room.roomId)).size === rooms.length;
+
 /** A position to go on from. */
 const from = { roomId, epoch, seq: seq.min(0), id: tail };
 const page = model.chatPage.describe('The newest chats, as they stand.');
@@ -215,8 +217,13 @@ export const events = {
     summary:
       'Comes back to rooms that were joined before, with the same session, each at the position that the asker has: he is told everything that he missed, and hears the room from then on. A name that lapsed meanwhile is taken again. What it costs is not counted against his rates. A refusal concerns one room.',
     payload: z.object({
-      rooms: z.array(held).min(1).max(LIMITS.roomsPerResume).describe('The rooms, and what the asker has of each.'),
-      limit: limit.default(LIMITS.pageMax),
+      rooms: z
+        .array(held)
+        .min(1)
+        .max(LIMITS.roomsPerResume)
+        .refine(areDifferent, 'each room is named once')
+        .describe('The rooms, each once, and what the asker has of it.'),
+      limit: limit.default(LIMITS.pageMax).describe('How many entries of each room at most.'),
     }),
     reply: z.object({ rooms: z.array(resumed).describe('What became of each room, in the order of the asking.') }),
     errors: [...memberErrors, 'name_taken', 'removed', 'too_many_rooms', 'quota_exceeded'],

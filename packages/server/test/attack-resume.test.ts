@@ -3,7 +3,7 @@ import { LIMITS, type Resumed } from '@engawa/protocol';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
 import { ATTACKER, ROOM, type Scene, startScene } from './helpers/neighbours.ts';
-import { ask, askAnything, connect, done, heard, hearing, until } from './helpers/server.ts';
+import { askAnything, connect, done, heard, hearing } from './helpers/server.ts';
 
 const SECRET = 'for members only';
 
@@ -113,37 +113,5 @@ describe('many', () => {
     const answer = await done(aya, 'resume:rooms', { rooms: rooms(LIMITS.roomsPerResume) });
     expect(answer.rooms.map(({ outcome }) => outcome)).toEqual(['caught_up', ...Array.from({ length: 199 }, () => 'refused')]);
     await unharmed();
-  });
-
-  test('a room that is asked for twice is answered twice, and heard once', async () => {
-    const { aya, ben, here, unharmed } = await scene();
-    const held = { roomId: ROOM, username: 'aya', ...here };
-    const { rooms } = await done(aya, 'resume:rooms', { rooms: [held, { ...held, seq: here.seq - 1, id: undefined }] });
-    expect(rooms).toMatchObject([
-      { outcome: 'caught_up', entries: [] },
-      { outcome: 'caught_up', entries: [{ seq: here.seq }] },
-    ]);
-    const told = hearing(aya, 'create:chat:success');
-    await done(ben, 'create:chat', { roomId: ROOM, username: 'ben', message: 'once' });
-    await unharmed();
-    expect(told.filter(({ message }) => message === 'once')).toHaveLength(1);
-  });
-
-  test('who asks a thousand times a second is told to wait, stays connected, and may still talk', async () => {
-    const { aya, here, unharmed } = await scene();
-    const { burst, perSecond } = LIMITS.rates.resumes;
-    const held = { roomId: ROOM, username: 'aya', ...here };
-    const began = performance.now();
-    const answers = await Promise.all(Array.from({ length: 2 * burst }, () => ask(aya, 'resume:rooms', { rooms: [held] })));
-    const refused = answers.flatMap((answer) => (answer.ok ? [] : [answer.error]));
-    const refilled = Math.ceil(((performance.now() - began) / 1000) * perSecond);
-    const codes = new Set(refused.map(({ code }) => code));
-    expect(codes).toContain('rate_limited');
-    expect([...codes].filter((code) => code !== 'rate_limited' && code !== 'busy')).toEqual([]);
-    expect(refused.length).toBeGreaterThanOrEqual(burst - refilled);
-    const { retryable, retryAfter = 0 } = refused.find(({ code }) => code === 'rate_limited')!;
-    expect({ retryable, isSoon: retryAfter > 0 && retryAfter <= 1000 / perSecond }).toEqual({ retryable: true, isSoon: true });
-    await unharmed();
-    await until(async () => (await ask(aya, 'resume:rooms', { rooms: [held] })).ok, 'he may resume again');
   });
 });

@@ -3,7 +3,8 @@ import { ChatError, type CommandName, type Payload, type Retention } from '@enga
 import type { Append, Appended, Entry, Store } from '@engawa/server';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { createChat, deleteChat, listChats, updateChat } from '#chat/chats.js';
+import { listChats } from '#chat/chat-pages.js';
+import { createChat, deleteChat, updateChat } from '#chat/chats.js';
 import { commit } from '#chat/commit.js';
 import { chatKey, foldName, memberFamily, memberKey, reactionKey, settingsKey } from '#chat/keys.js';
 import { addMember, listMembers, removeMember } from '#chat/members.js';

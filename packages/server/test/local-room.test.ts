@@ -3,6 +3,7 @@ import { type Facts, openMemory, type Store } from '@engawa/server';
 import { expect, onTestFinished, test } from 'vitest';
 import { Connection } from '#transport/connection.js';
 import { LocalRoom } from '#transport/local-room.js';
+import { PageCache } from '#transport/page-cache.js';
 import type { Peer } from '#transport/wire.js';
 import { until } from './helpers/waiting.ts';
 
@@ -32,7 +33,7 @@ function replaceable(first: Store): { store: Store; replace: (by: Store) => void
 async function openRoom(store: Store): Promise<LocalRoom> {
   const onError = (error: unknown) => expect(error).toBeUndefined() as undefined;
   const room = await LocalRoom.open({
-    ...{ roomId: ROOM, wire, store, node: 'node', largeRoom: LIMITS.largeRoom, onError },
+    ...{ roomId: ROOM, wire, store, pages: new PageCache(), node: 'node', largeRoom: LIMITS.largeRoom, onError },
     letGo: () => undefined,
     left: () => undefined,
   });
@@ -69,7 +70,7 @@ test('a page that was shared is not given again once the log has another end of 
   const toldOf = async (id: string): Promise<string[]> => {
     await say(store, id);
     await room.follower.catchUp();
-    return (await room.page(1, 10)).entries.map((entry) => entry.id);
+    return (await room.page({ after: 1, limit: 10, bytes: 1_024 })).entries.map(({ entry }) => entry.id);
   };
 
   expect(await toldOf('lost')).toEqual(['lost']);

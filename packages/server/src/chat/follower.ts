@@ -1,8 +1,9 @@
 import { after, type Position, stepTo } from '@engawa/protocol';
 import type { Entry, Json, Listener, Page, Store, Told } from '../store/store.ts';
-import { refilled } from './telling.ts';
+import { ANSWER_BYTES } from './budget.ts';
+import { pageToTell } from './telling.ts';
 
-const PAGE_ENTRIES = 500;
+const PAGE = { limit: 500, bytes: ANSWER_BYTES };
 /** Newest told entries that are remembered by their ids: so far back it is known where a fork began. */
 const REMEMBERED = 32;
 const AGAIN_MS = 1_000;
@@ -134,11 +135,10 @@ export class Follower implements Listener {
       const { store, room } = this.#following;
       const asked = this.#position;
       // The entry that we have is read once more: if it is another one, the log was forked.
-      const page = await store.page(room, { after: Math.max((asked?.seq ?? 0) - 1, 0), limit: PAGE_ENTRIES });
-      const entries = await refilled(store, room, page.entries);
+      const page = await pageToTell(store, room, { after: Math.max((asked?.seq ?? 0) - 1, 0), ...PAGE });
       if (this.#state !== 'open') return;
       if (this.#position?.epoch !== asked?.epoch) this.#readAgain = true;
-      else await this.#take({ ...page, entries }, asked);
+      else await this.#take(page, asked);
     } while (this.#readAgain);
   }
 

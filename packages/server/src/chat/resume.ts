@@ -1,45 +1,71 @@
-import { ChatError, LIMITS, type Payload, type Resumed } from '@engawa/protocol';
-import type { Page, Store } from '../store/store.ts';
-import { chatsAsTheyStand } from './chats.ts';
+import { ChatError, LIMITS, type Missed, type Payload, type Resumed } from '@engawa/protocol';
+import type { Store } from '../store/store.ts';
+import { type AnswerBudget, CHAT_BYTES, jsonBytes } from './budget.ts';
+import { chatsAsTheyStand } from './chat-pages.ts';
 import { describeMembership } from './members.ts';
-import { missed } from './telling.ts';
+import type { AskAfter, ToldPage } from './telling.ts';
 
 export type Held = Payload<'resume:rooms'>['rooms'][number];
+
+/** What a room must have left of an answer to be begun: any two entries, and all that is said beside them. */
+const ROOM_BYTES = 2 * LIMITS.frameBytes + CHAT_BYTES;
 
 interface Resume {
   store: Store;
   held: Held;
   /** The entry that the asker has, and what comes after it. */
-  page: Page;
+  page: ToldPage;
   /** How many members are connected. */
   online: number;
+  budget: AnswerBudget;
 }
 
-/** The page of the log that `resumed` decides on. */
-export const pageFor = ({ seq }: Held, limit: number) => ({ after: Math.max(seq - 1, 0), limit: limit + 1 });
+/** Whether there are bytes left for what a room may have to say. */
+export const hasPlace = ({ left }: AnswerBudget): boolean => left >= ROOM_BYTES;
+
+/** For a room that has no place in the answer: its asker is to ask again, from where he is. */
+export const deferred = ({ roomId, epoch, seq, id }: Held): Resumed => ({
+  outcome: 'more',
+  roomId,
+  epoch,
+  seq,
+  id: id ?? null,
+  entries: [],
+});
+
+/**
+ * The page of the log that `resumed` decides on. Its bytes are a power of two: thousands who come back at once ask for the
+ * same page then, whatever is left of their answers.
+ */
+export const pageFor = ({ seq }: Held, limit: number, { left }: AnswerBudget): AskAfter => ({
+  after: Math.max(seq - 1, 0),
+  limit: limit + 1,
+  bytes: 2 ** Math.floor(Math.log2(Math.max(left, ROOM_BYTES))),
+});
 
 /** What a member who was away missed, or why that cannot be told. He hears the room already. */
 export async function resumed(resume: Resume): Promise<Resumed> {
-  const { store, held, page } = resume;
-  const { roomId } = held;
+  const { held, page, budget } = resume;
   const { epoch, oldest, entries } = page;
   if (epoch === null) throw new ChatError('room_not_found');
   if (!isOnLog(held, page)) return startAnew(resume, { outcome: 'reset' });
   if (held.seq + 1 < oldest) return startAnew(resume, { outcome: 'too_old', oldest });
-  const after = entries.filter(({ seq }) => seq > held.seq);
-  const last = after.at(-1);
+  const after = entries.filter(({ entry }) => entry.seq > held.seq);
+  const fitting = budget.fill(after, ({ bytes }) => bytes);
+  const isWhole = !page.more && fitting.length === after.length;
   return {
-    outcome: page.more ? 'more' : 'caught_up',
-    roomId,
+    outcome: isWhole ? 'caught_up' : 'more',
+    roomId: held.roomId,
     epoch,
-    seq: last?.seq ?? held.seq,
-    id: after.findLast(({ quiet }) => !quiet)?.id ?? held.id ?? after[0]?.prev ?? null,
-    entries: await missed(store, { roomId, epoch }, after),
+    seq: fitting.at(-1)?.entry.seq ?? held.seq,
+    id: fitting.findLast(({ told }) => told)?.entry.id ?? held.id ?? after[0]?.entry.prev ?? null,
+    entries: fitting.flatMap(({ told }): Missed[] => (told ? [told] : [])),
   };
 }
 
 /** Whether what the asker has can be of this log. Somebody who does not know the id of his last entry is believed. */
-function isOnLog(held: Held, { epoch, head, entries: [first] }: Page): boolean {
+function isOnLog(held: Held, { epoch, head, entries }: ToldPage): boolean {
+  const first = entries[0]?.entry;
   if (held.epoch !== epoch || held.seq > head) return false;
   if (held.id === undefined || held.id === null || first === undefined) return true;
   if (first.seq === held.seq) return (first.quiet ? first.prev : first.id) === held.id;
@@ -48,9 +74,12 @@ function isOnLog(held: Held, { epoch, head, entries: [first] }: Page): boolean {
 
 /** All that he would learn if he joined now. He is told it here: to find it out he need not ask to be a member. */
 async function startAnew(
-  { store, held: { roomId, username }, online }: Resume,
+  { store, held: { roomId, username }, online, budget }: Resume,
   why: { outcome: 'reset' } | { outcome: 'too_old'; oldest: number },
 ): Promise<Resumed> {
-  const { epoch, seq, tail, ...page } = await chatsAsTheyStand(store, { roomId, limit: LIMITS.pageDefault }, username);
-  return { ...why, roomId, epoch, seq, id: tail, ...(await describeMembership(store, roomId, username)), online, page };
+  const ask = { roomId, limit: LIMITS.pageDefault };
+  const { epoch, seq, tail, ...page } = await chatsAsTheyStand(store, ask, { asker: username, budget });
+  const membership = await describeMembership(store, roomId, username);
+  budget.take(jsonBytes(membership));
+  return { ...why, roomId, epoch, seq, id: tail, ...membership, online, page };
 }

@@ -1,5 +1,6 @@
 import { ChatError, type Payload, type Reply } from '@engawa/protocol';
 import type { DraftTicket, Json, ListedRoom, Store } from '../store/store.ts';
+import { AnswerBudget } from './budget.ts';
 import { memberKey, type Settings, settingsKey } from './keys.ts';
 import { joining } from './members.ts';
 import { ADDITION, mustFit, mustHaveRoom, quotaExceeded, UPKEEP } from './quotas.ts';
@@ -50,7 +51,8 @@ export const deleteRoom: Rule<'delete:room'> = {
 
 export async function listRooms(store: Store, ask: Payload<'list:rooms'>): Promise<Reply<'list:rooms'>> {
   const { rooms, more } = await store.rooms({ ...pageAfter(ask), keys: [settingsKey], counts: [''] });
-  return { rooms: rooms.map(describe), more };
+  const fitting = new AnswerBudget().fill(rooms.map(describe));
+  return { rooms: fitting, more: more || fitting.length < rooms.length };
 }
 
 function describe(listed: ListedRoom): Reply<'list:rooms'>['rooms'][number] {

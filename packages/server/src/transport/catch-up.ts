@@ -1,17 +1,18 @@
-import { missed } from '../chat/telling.ts';
-import type { Entry, Page, Store } from '../store/store.ts';
+import type { AskAfter, ToldEntry, ToldPage } from '../chat/telling.ts';
 import type { Peer, Wire } from './wire.ts';
 
 /** Entries that are read at a time; fewer where not so many can be told. */
 export const PAGE_ENTRIES = 200;
 const FEWEST_ENTRIES = 8;
+/** And bytes of their bodies. */
+const PAGE_BYTES = 256 * 1024;
 
 /** A room that somebody is behind in. */
 interface Source {
   readonly roomId: string;
   /** How far the room was told. */
   readonly position: { epoch: string; seq: number } | null;
-  page(after: number, limit: number): Promise<Page>;
+  page(ask: AskAfter): Promise<ToldPage>;
   /** From where on to read for who was told everything up to an entry: in a large room thousands of quiet ones may follow. */
   pastQuietAfter(seq: number): Promise<number>;
   /** The peer hears the room like everybody from now on, if it still sits there. */
@@ -57,14 +58,12 @@ export class Backlog {
   }
 
   /** Reads on from where he is. What comes of it may be told until the next wait. */
-  async next(store: Store): Promise<() => Iterable<[event: string, told: object, entry: Entry]>> {
-    const { roomId } = this.#source;
+  async next(): Promise<() => Iterable<ToldEntry>> {
     const stretch = this.#current();
     if (!stretch.isBegun) stretch.after = await this.#source.pastQuietAfter(stretch.after);
     stretch.isBegun = true;
-    const page = await this.#source.page(stretch.after, this.#pageEntries);
-    const told = page.epoch === null ? [] : await missed(store, { roomId, epoch: page.epoch }, page.entries);
-    return () => this.#take(stretch, page, told);
+    const page = await this.#source.page({ after: stretch.after, limit: this.#pageEntries, bytes: PAGE_BYTES });
+    return () => this.#take(stretch, page);
   }
 
   /** So many of a page were told. */
@@ -77,17 +76,15 @@ export class Backlog {
   }
 
   /** He may have been removed while it was read, and the room may be another one. What the room was not told yet comes later. */
-  *#take(stretch: Stretch, page: Page, told: Awaited<ReturnType<typeof missed>>): Generator<[string, object, Entry]> {
+  *#take(stretch: Stretch, { epoch, entries }: ToldPage): Generator<ToldEntry> {
     const end = this.#end(stretch);
     if (stretch.after >= end) return;
-    const isThatLog = page.epoch === this.#epoch && this.#source.position?.epoch === this.#epoch;
-    if (!isThatLog || page.entries[0]?.seq !== stretch.after + 1) throw new Error('The log changed while somebody caught up.');
-    const bySeq = new Map(told.map((entry) => [entry.seq, entry]));
-    for (const entry of page.entries) {
-      if (entry.seq > end) return;
-      stretch.after = entry.seq;
-      const { kind, erased, ...what } = bySeq.get(entry.seq) ?? { kind: entry.kind, erased: true };
-      if (!erased) yield [`${kind}:success`, what, entry];
+    const isThatLog = epoch === this.#epoch && this.#source.position?.epoch === this.#epoch;
+    if (!isThatLog || entries[0]?.entry.seq !== stretch.after + 1) throw new Error('The log changed while somebody caught up.');
+    for (const each of entries) {
+      if (each.entry.seq > end) return;
+      stretch.after = each.entry.seq;
+      if (each.told && !each.told.erased) yield each;
     }
   }
 
@@ -107,7 +104,6 @@ export class Backlog {
 
 interface Surroundings {
   wire: Wire;
-  store: Store;
   onError: (error: unknown) => undefined;
   /** It hears its rooms again. */
   told: () => void;
@@ -156,7 +152,7 @@ export class CatchUp {
 
   /** One page of one room, each in its turn; false when there is nothing more to tell, and it hears them. */
   async #tellSome(): Promise<boolean> {
-    const { wire, store } = this.#surroundings;
+    const { wire } = this.#surroundings;
     await wire.drained(this.#peer);
     if (!this.#peer.connected) return false;
     const behind = [...this.#backlogs].find(([, { isTold }]) => !isTold);
@@ -165,7 +161,7 @@ export class CatchUp {
       return false;
     }
     const [roomId, backlog] = behind;
-    const take = await backlog.next(store);
+    const take = await backlog.next();
     this.#tellAll(backlog, take());
     this.#backlogs.delete(roomId);
     this.#backlogs.set(roomId, backlog);
@@ -173,7 +169,7 @@ export class CatchUp {
   }
 
   /** No more than may wait for it: what is left of a page is read again. */
-  #tellAll(backlog: Backlog, page: Iterable<[event: string, told: object, entry: Entry]>): void {
+  #tellAll(backlog: Backlog, page: Iterable<ToldEntry>): void {
     let told = 0;
     for (const each of page) {
       this.#tellOne(backlog, each);
@@ -188,10 +184,12 @@ export class CatchUp {
     for (const backlog of this.#backlogs.values()) backlog.hearAgain(this.#peer);
   }
 
-  #tellOne(backlog: Backlog, [event, told, { tick }]: [event: string, told: object, entry: Entry]): void {
+  #tellOne(backlog: Backlog, { entry: { kind, tick }, told }: ToldEntry): void {
+    const event = `${kind}:success`;
+    const { kind: _, ...heard } = told ?? {};
     this.#tick = Math.max(this.#tick, tick);
     const othersAreTold = [...this.#backlogs.values()].every((other) => other === backlog || other.isTold);
-    if (!othersAreTold) this.#peer.emit(event, told);
-    else this.#peer.emit(event, told, String(backlog.isTold ? this.#tick : tick));
+    if (!othersAreTold) this.#peer.emit(event, heard);
+    else this.#peer.emit(event, heard, String(backlog.isTold ? this.#tick : tick));
   }
 }

@@ -5,6 +5,7 @@ import { type Store, StoreError } from '../store/store.ts';
 import { CatchUp } from './catch-up.ts';
 import { type Arrival, connectionOf, LocalRoom } from './local-room.ts';
 import { LEAST_SILENCE_MS } from './pace.ts';
+import { PageCache } from './page-cache.ts';
 import type { Peer, Wire } from './wire.ts';
 
 const RELEASE_AGAIN_MS = 1_000;
@@ -30,6 +31,7 @@ interface Ask {
 export class FanOut {
   readonly #options: FanOutOptions;
   readonly #store: Store;
+  readonly #pages = new PageCache();
   readonly #rooms = new Map<string, Promise<LocalRoom>>();
   readonly #checking: NodeJS.Timeout;
   #toCheck: Promise<LocalRoom>[] = [];
@@ -79,9 +81,9 @@ export class FanOut {
 
   /** From now on the peer hears nothing of the rooms that it is seated in, until it was told what is put down here. */
   catchUp(peer: Peer): CatchUp {
-    const { wire, store, onError } = this.#options;
+    const { wire, onError } = this.#options;
     const connection = connectionOf(peer);
-    connection.catchUp = new CatchUp(peer, { wire, store, onError, told: () => (connection.catchUp = undefined) });
+    connection.catchUp = new CatchUp(peer, { wire, onError, told: () => (connection.catchUp = undefined) });
     return connection.catchUp;
   }
 
@@ -142,7 +144,17 @@ export class FanOut {
   #openRoom(roomId: string): Promise<LocalRoom> {
     const { wire, store, node, largeRoom, onError } = this.#options;
     const letGo = (key: string) => void this.#release(roomId, key);
-    return LocalRoom.open({ roomId, wire, store, node, largeRoom, onError, letGo, left: (room) => this.#closeIfEmpty(room) });
+    return LocalRoom.open({
+      roomId,
+      wire,
+      store,
+      pages: this.#pages,
+      node,
+      largeRoom,
+      onError,
+      letGo,
+      left: (room) => this.#closeIfEmpty(room),
+    });
   }
 
   #closeIfEmpty(room: LocalRoom): void {

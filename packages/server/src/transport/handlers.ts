@@ -8,7 +8,8 @@ import {
   type Reply,
   type SignalName,
 } from '@engawa/protocol';
-import { createChat, deleteChat, listChats, updateChat } from '../chat/chats.ts';
+import { listChats } from '../chat/chat-pages.ts';
+import { createChat, deleteChat, updateChat } from '../chat/chats.ts';
 import { commit, type Outcome, type SharedReads } from '../chat/commit.ts';
 import { memberKey } from '../chat/keys.ts';
 import { addMember, describeMembership, listMembers, removeMember, tailAt } from '../chat/members.ts';

@@ -2,17 +2,18 @@ import type { EntryFields, Position, Presence, Told as Said } from '@engawa/prot
 import { Follower } from '../chat/follower.ts';
 import { type MemberValue, memberKey } from '../chat/keys.ts';
 import { countMembers } from '../chat/members.ts';
-import { heard } from '../chat/telling.ts';
-import type { Entry, Key, Page, Store, Told } from '../store/store.ts';
+import { type AskAfter, heard, type ToldPage, toldPage } from '../chat/telling.ts';
+import type { Entry, Key, Store, Told } from '../store/store.ts';
 import { Backlog, type CatchUp, PAGE_ENTRIES } from './catch-up.ts';
 import type { Connection } from './connection.ts';
 import { Crowd } from './crowd.ts';
 import { Pace } from './pace.ts';
+import type { PageCache } from './page-cache.ts';
 import { Signals } from './signals.ts';
 import type { Peer, Wire } from './wire.ts';
 
-/** Pages that are read at the same time, or again before the room has moved on. */
-const SHARED_PAGES = 16;
+/** Places in a room that are asked for at the same time, and remembered for whoever asks next. */
+const SHARED_PLACES = 16;
 
 /** Kinds of entries that make somebody a member; who creates a room hears of its creation, too. */
 const SEATING = new Set(['create:room', 'add:member']);
@@ -37,6 +38,7 @@ interface Surroundings {
   roomId: string;
   wire: Wire;
   store: Store;
+  pages: PageCache;
   node: string;
   /** Members from which on a room is large. */
   largeRoom: number;
@@ -70,7 +72,6 @@ export class LocalRoom {
   /** By the member's key, too: for each of ten thousand entries one look, not ten thousand. */
   readonly #arriving = new Map<string, Set<Arrival>>();
   readonly #crowd: Crowd;
-  readonly #pages = new Map<string, Promise<Page>>();
   /** The entry that was told next after one, by the id of that. */
   readonly #nexts = new Map<string, Promise<number | undefined>>();
 
@@ -202,14 +203,16 @@ export class LocalRoom {
   }
 
   /**
-   * A page of the log. When thousands come back at once, most ask for the same: it is read once until something is told;
-   * quiet entries that come meanwhile are nothing that they would learn of from it.
+   * A page of the log, as it is told. When thousands come back at once, most ask for the same: it is read once until something
+   * is told; quiet entries that come meanwhile are nothing that they would learn of from it.
    */
-  async page(after: number, limit: number): Promise<Page> {
+  async page(ask: AskAfter): Promise<ToldPage> {
+    const { store, pages } = this.#surroundings;
     const { epoch, seq, id } = this.follower.position ?? { seq: 0 };
-    const ask = () => this.#surroundings.store.page(this.roomId, { after, limit });
+    const read = () => toldPage(store, this.roomId, ask);
     // What is asked for by who is ahead of the log says nothing to who gets there later.
-    return after < seq ? shared(this.#pages, JSON.stringify([epoch, id, after, limit]), ask) : ask();
+    if (ask.after >= seq) return read();
+    return pages.get(JSON.stringify([this.roomId, epoch, id, ask.after, ask.limit, ask.bytes]), ask.bytes, read);
   }
 
   close(): void {
@@ -371,7 +374,7 @@ export class LocalRoom {
 function shared<Answer>(known: Map<string, Promise<Answer>>, name: string, ask: () => Promise<Answer>): Promise<Answer> {
   const before = known.get(name);
   if (before) return before;
-  if (known.size >= SHARED_PAGES) known.clear();
+  if (known.size >= SHARED_PLACES) known.clear();
   const answer = ask();
   known.set(name, answer);
   answer.catch(() => known.delete(name));

@@ -1,7 +1,8 @@
 import { ChatError, type Payload, type Reply, type Resumed } from '@engawa/protocol';
+import { AnswerBudget, jsonBytes } from '../chat/budget.ts';
 import { memberKey } from '../chat/keys.ts';
 import { countMembers, type TicketValue } from '../chat/members.ts';
-import { type Held, pageFor, resumed } from '../chat/resume.ts';
+import { deferred, type Held, hasPlace, pageFor, resumed } from '../chat/resume.ts';
 import { speaker } from '../chat/rule.ts';
 import type { Store } from '../store/store.ts';
 import { connectionOf, type LocalRoom } from './local-room.ts';
@@ -10,7 +11,10 @@ import type { Services } from './services.ts';
 import type { Peer } from './wire.ts';
 import { toWireError } from './wire-error.ts';
 
-/** Everything that a client missed in its rooms: it is seated first, then the log is read, so nothing falls between. */
+/**
+ * Everything that a client missed in its rooms, as far as there is place for it in one answer: it is seated first, then the
+ * log is read, so nothing falls between. The first room is told at least something, whatever it has.
+ */
 export async function resumeRooms(
   services: Services,
   peer: Peer,
@@ -19,16 +23,13 @@ export async function resumeRooms(
   await services.turnstile.pass();
   await services.leases.awake();
   const seated = await Promise.allSettled(rooms.map((held) => seat(services, peer, held)));
+  const budget = new AnswerBudget();
+  for (const held of rooms) budget.take(jsonBytes(deferred(held)));
   const answers: Resumed[] = [];
-  let left = limit;
   for (const [index, held] of rooms.entries()) {
-    const answer = await resumeRoom(services, peer, {
-      held,
-      seat: seated[index] as PromiseSettledResult<LocalRoom>,
-      limit: Math.max(left, 1),
-    });
-    left -= 'entries' in answer ? answer.entries.length : 0;
-    answers.push(answer);
+    const seat = seated[index] as PromiseSettledResult<LocalRoom>;
+    const mayRead = index === 0 || hasPlace(budget) || seat.status === 'rejected';
+    answers.push(mayRead ? await resumeRoom(services, peer, { held, seat, limit, budget }) : deferred(held));
   }
   return { rooms: answers };
 }
@@ -50,13 +51,16 @@ async function seat(services: Services, peer: Peer, held: Held): Promise<LocalRo
 interface Resume {
   held: Held;
   seat: PromiseSettledResult<LocalRoom>;
+  /** Entries at most. */
   limit: number;
+  budget: AnswerBudget;
 }
 
-async function resumeRoom(services: Services, peer: Peer, { held, seat: seated, limit }: Resume): Promise<Resumed> {
+async function resumeRoom(services: Services, peer: Peer, resume: Resume): Promise<Resumed> {
+  const { held, seat: seated } = resume;
   try {
     if (seated.status === 'rejected') throw seated.reason;
-    const answer = await readOn(services, seated.value, { held, limit });
+    const answer = await readOn(services, seated.value, resume);
     await mustStillBeMember(services, peer, held);
     return answer;
   } catch (error) {
@@ -67,10 +71,10 @@ async function resumeRoom(services: Services, peer: Peer, { held, seat: seated, 
 
 type Missed = Extract<Resumed, { entries: unknown }>;
 
-async function readOn({ store }: Services, room: LocalRoom, { held, limit }: { held: Held; limit: number }): Promise<Resumed> {
+async function readOn({ store }: Services, room: LocalRoom, { held, limit, budget }: Resume): Promise<Resumed> {
   const from = { ...held, seq: await room.pastQuiet(held) };
-  const { after, limit: entries } = pageFor(from, limit);
-  const answer = await resumed({ store, held: from, page: await room.page(after, entries), online: room.signals.online });
+  const page = await room.page(pageFor(from, limit, budget));
+  const answer = await resumed({ store, held: from, page, online: room.signals.online, budget });
   return 'entries' in answer ? withCount(store, room, { held, answer }) : answer;
 }
 

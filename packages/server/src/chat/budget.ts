@@ -1,0 +1,44 @@
+/** The bytes that one answer may take as JSON, all of its parts together. */
+import { LIMITS } from '@engawa/protocol';
+
+/** Known before anything is read: whatever a question asks for, its answer takes no more memory. */
+export const ANSWER_BYTES = 1024 * 1024;
+
+/** A chat at most, as JSON: its text, its reactions, and all else that is said of it. */
+export const CHAT_BYTES = LIMITS.textBytes + 8 * 1024;
+
+export const jsonBytes = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));
+
+/** What is left of an answer, from its first part to its last. */
+export class AnswerBudget {
+  #left: number;
+
+  constructor(bytes = ANSWER_BYTES) {
+    this.#left = bytes;
+  }
+
+  get left(): number {
+    return this.#left;
+  }
+
+  take(bytes: number): void {
+    this.#left -= bytes;
+  }
+
+  /** Half of what is left, for parts that must not take all of it. What is not used of it is lost. */
+  half(): AnswerBudget {
+    const half = new AnswerBudget(Math.floor(this.#left / 2));
+    this.take(half.left);
+    return half;
+  }
+
+  /** As many of the items as there are bytes left for, in their order, and the first in any case; what they take is taken. */
+  fill<Item>(items: Item[], bytesOf: (item: Item) => number = jsonBytes): Item[] {
+    for (const [index, item] of items.entries()) {
+      const bytes = bytesOf(item);
+      if (index > 0 && bytes > this.#left) return items.slice(0, index);
+      this.#left -= bytes;
+    }
+    return items;
+  }
+}

@@ -1,0 +1,59 @@
+/** Pages that many ask for at the same time. */
+import { expect, test } from 'vitest';
+import type { ToldPage } from '#chat/telling.js';
+import { PageCache } from '#transport/page-cache.js';
+
+const KIB = 1024;
+
+function pageOf(bytes: number): ToldPage {
+  const entry = { seq: 1, id: 'x', prev: null, at: 0, tick: 1, by: 'aya', author: 'aya', kind: 'create:chat' };
+  const told = { entry: { ...entry, body: {}, quiet: false, listed: true }, told: undefined, bytes };
+  return { epoch: 'e', head: 1, tail: 'x', tick: 1, oldest: 1, bytes, now: 0, entries: [told], more: false };
+}
+
+test('a page is read once for all who ask for it meanwhile and afterwards', async () => {
+  const pages = new PageCache();
+  let reads = 0;
+  const read = async () => {
+    reads += 1;
+    return pageOf(KIB);
+  };
+  const [one, other] = await Promise.all([pages.get('a', 64 * KIB, read), pages.get('a', 64 * KIB, read)]);
+  expect(one).toBe(other);
+  await pages.get('a', 64 * KIB, read);
+  expect(reads).toBe(1);
+});
+
+test('one that could not be read is read again, and takes nothing', async () => {
+  const pages = new PageCache();
+  const failing = async () => Promise.reject(new Error('the disk failed'));
+  await expect(pages.get('a', 64 * KIB, failing)).rejects.toThrow('the disk failed');
+  expect(pages.bytes).toBe(0);
+  expect(await pages.get('a', 64 * KIB, async () => pageOf(KIB))).toMatchObject({ epoch: 'e' });
+});
+
+test('however many rooms are read, the pages take bounded bytes, and those that nobody asked for lately go first', async () => {
+  const pages = new PageCache(256 * KIB);
+  const reads: string[] = [];
+  const get = (name: string) =>
+    pages.get(name, 64 * KIB, async () => {
+      reads.push(name);
+      return pageOf(16 * KIB);
+    });
+  await get('often');
+  for (let room = 0; room < 1_000; room += 1) {
+    await get(`room ${room}`);
+    await get('often');
+    expect(pages.bytes).toBeLessThanOrEqual(256 * KIB);
+  }
+  expect(reads.filter((name) => name === 'often')).toHaveLength(1);
+  await get('room 0');
+  expect(reads.filter((name) => name === 'room 0')).toHaveLength(2);
+});
+
+test('pages that are being read count with what they may take', async () => {
+  const pages = new PageCache(256 * KIB);
+  const reading = Array.from({ length: 100 }, (_, room) => pages.get(`room ${room}`, 64 * KIB, async () => pageOf(KIB)));
+  expect(pages.bytes).toBeLessThanOrEqual(256 * KIB);
+  await Promise.all(reading);
+});
