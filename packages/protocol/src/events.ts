@@ -215,7 +215,7 @@ export const events = {
   },
   'resume:rooms': {
     summary:
-      'Comes back to rooms that were joined before, with the same session, each at the position that the asker has: he is told everything that he missed, and hears the room from then on. A name that lapsed meanwhile is taken again. What it costs is not counted against his rates. A refusal concerns one room.',
+      'Comes back to rooms that were joined before, with the same session, each at the position that the asker has: he is told everything that he missed, and hears the room from then on. A name that lapsed meanwhile is taken again. It is not counted with what else he asks, but each of the rooms is, each time (`limits.rates.resumes`); those that are put off are not. A refusal concerns one room.',
     payload: z.object({
       rooms: z
         .array(held)

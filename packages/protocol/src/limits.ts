@@ -59,7 +59,7 @@ export interface Retention {
 export interface Rates {
   /** Packets of any kind but those that have a rate of their own below, per connection. */
   packets: Rate;
-  /** Asks to resume, per connection: so many that only who resumes for nothing meets it. */
+  /** Rooms that are resumed, or that a stock client comes back to, per connection: each time, and one for each ask. */
   resumes: Rate;
   /** Typing, presence and read marks, per connection. */
   signals: Rate;
@@ -81,6 +81,8 @@ export interface AddressLimits {
   rooms: Rate | null;
   /** Bytes of what is added to rooms, as they are kept: names and ids several times. */
   bytes: Rate | null;
+  /** Rooms that are resumed, or that stock clients come back to. */
+  resumes: Rate | null;
 }
 
 /** How much may be kept. What would exceed one of these is refused as `quota_exceeded`; null where the operator has lifted it. */
@@ -121,7 +123,7 @@ export const LIMITS = {
   retention: {},
   rates: {
     packets: { burst: 100, perSecond: 10 },
-    resumes: { burst: 1_000, perSecond: 50 },
+    resumes: { burst: 3_000, perSecond: 100 },
     signals: { burst: 50, perSecond: 5 },
     chats: { burst: 20, perSecond: 1 },
     joins: { burst: 20, perSecond: 2 },
@@ -132,6 +134,7 @@ export const LIMITS = {
     packets: { burst: 1_000, perSecond: 100 },
     rooms: rateOf(1_000, DAY_SECONDS),
     bytes: rateOf(128 * MIB, HOUR_SECONDS),
+    resumes: { burst: 10_000, perSecond: 250 },
   },
   quotas: { roomsPerSession: 100, rooms: 100_000, roomBytes: GIB, totalBytes: 10 * GIB },
 } as const satisfies Limits;

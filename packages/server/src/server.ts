@@ -1,5 +1,6 @@
 import { createServer as createHttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { fanOut } from '@engawa/fan-out';
 import { LIMITS, type Limits } from '@engawa/protocol';
 import type { Logger } from 'pino';
 import { Server, type Socket } from 'socket.io';
@@ -11,7 +12,7 @@ import { answerHttp } from './transport/http.ts';
 import { tighten } from './transport/lean.ts';
 import { inOneWrite } from './transport/one-write.ts';
 import { boundPollAnswers } from './transport/poll-answers.ts';
-import { recoveringAdapter, welcomeBack } from './transport/recovering-adapter.ts';
+import { recoverSessions, welcomeBack } from './transport/session-recovery.ts';
 import { SocketIoWire, UNREAD } from './transport/socket-io-wire.ts';
 import { Turnstile } from './transport/turnstile.ts';
 import { ChatWebSocketServer } from './transport/websocket.ts';
@@ -28,7 +29,7 @@ const STUCK_MS = 30_000;
 /** What `--limits off` lifts. */
 const NO_RATES: Pick<Limits, 'rates' | 'perAddress'> = {
   rates: null,
-  perAddress: { connections: null, connects: null, packets: null, rooms: null, bytes: null },
+  perAddress: { connections: null, connects: null, packets: null, resumes: null, rooms: null, bytes: null },
 };
 
 export interface ChatServer {
@@ -90,8 +91,6 @@ export function createServer({
     connectTimeout: CONNECT_TIMEOUT_MS,
     wsEngine: ChatWebSocketServer,
     serveClient: false,
-    // Who comes back is known by its session and its tickets: every check is made again.
-    connectionStateRecovery: { skipMiddlewares: false },
     ...(pingInterval !== undefined && { pingInterval }),
     ...(pingTimeout !== undefined && { pingTimeout }),
   });
@@ -106,10 +105,11 @@ export function createServer({
     ...(usageEvery !== undefined && { usageEvery }),
   });
   const slow = { bytes: maxWaiting, tell: (socket: Socket) => node.services.fanOut.fallBehind(socket) };
-  io.adapter(recoveringAdapter(node.services, { slow, mostWaiting: UNREAD.bytes }));
+  io.adapter(fanOut({ slow, mostWaiting: UNREAD.bytes }));
   inOneWrite(io.engine);
   boundPollAnswers(io.engine);
   const door = guardDoor(io, { node, limits, trustedProxies: settings.trustedProxies, log });
+  recoverSessions(io, node.services);
 
   // The same functions for all sockets, each `this` in its turn: ten thousand sockets need no closures.
   function onAny(this: Socket, event: unknown, ...args: unknown[]): void {

@@ -297,7 +297,7 @@ describe('rates', () => {
     const clients = await allOf(perAddress.connects.burst + SEVERAL, () => connect(url, { extraHeaders: ATTACKER }));
     const client = clients[0] as Socket;
     expect(await done(client, 'add:member', { roomId: ROOM, username: 'client' })).toMatchObject({
-      limits: { ...LIMITS, rates: null, perAddress: { connections: null, connects: null, packets: null } },
+      limits: { ...LIMITS, rates: null, perAddress: { connections: null, connects: null, packets: null, resumes: null } },
     });
     const answers = await allOf(5 * rates.chats.burst + rates.packets.burst, () =>
       ask(client, 'create:chat', { roomId: ROOM, username: 'client', message: 'x' }),

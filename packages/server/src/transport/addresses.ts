@@ -11,19 +11,22 @@ export class Address {
   connections = 0;
   readonly connects: Bucket | undefined;
   readonly packets: Bucket | undefined;
+  readonly resumes: Bucket | undefined;
   readonly rooms: Bucket | undefined;
   readonly bytes: Bucket | undefined;
 
-  constructor({ connects, packets, rooms, bytes }: AddressLimits) {
+  constructor({ connects, packets, resumes, rooms, bytes }: AddressLimits) {
     this.connects = bucketOf(connects);
     this.packets = bucketOf(packets);
+    this.resumes = bucketOf(resumes);
     this.rooms = bucketOf(rooms);
     this.bytes = bucketOf(bytes);
   }
 
   /** Forgetting it changes nothing. */
   get isIdle(): boolean {
-    return this.connections === 0 && [this.connects, this.packets, this.rooms, this.bytes].every((bucket) => bucket?.isFull() ?? true);
+    const buckets = [this.connects, this.packets, this.resumes, this.rooms, this.bytes];
+    return this.connections === 0 && buckets.every((bucket) => bucket?.isFull() ?? true);
   }
 }
 

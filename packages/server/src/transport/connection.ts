@@ -55,16 +55,33 @@ export class Connection {
     this.#limits = limits;
   }
 
-  /** Coming back is no fault of the client: it neither uses up what he may ask, nor is it refused when he has asked much. */
   mayAsk(event: string): void {
     const { rates } = this.#limits;
     if (event === 'resume:rooms') {
-      this.#resumes = taken(this.#resumes, rates?.resumes);
+      this.mayResume(1);
       return;
     }
     if (SIGNALS.has(event)) this.#signals = taken(this.#signals, rates?.signals);
     else this.#packets = taken(this.#packets, rates?.packets);
     this.address?.packets?.take();
+  }
+
+  /**
+   * Coming back is no fault of the client: it does not use up what else they may ask, nor is it refused when they have asked
+   * much. But it costs, room by room.
+   */
+  mayResume(rooms: number): void {
+    this.#resumes = taken(this.#resumes, this.#limits.rates?.resumes, rooms);
+    const refusal = this.address?.resumes?.refusal(rooms);
+    if (!refusal) return;
+    this.#resumes?.giveBack(rooms);
+    throw refusal;
+  }
+
+  /** So many of these rooms were put off, and are asked for again. */
+  resumedLess(rooms: number): void {
+    this.#resumes?.giveBack(rooms);
+    this.address?.resumes?.giveBack(rooms);
   }
 
   mayJoin(roomId: string): void {
@@ -166,10 +183,10 @@ function lengthOfRun(waiting: Asked[]): number {
 
 const SIGNALS = new Set(Object.entries(events).flatMap(([event, definition]) => ('signalled' in definition ? [event] : [])));
 
-/** The bucket, made when it is first needed, less a token; or throws the refusal. */
-function taken(bucket: Bucket | undefined, rate: Rate | undefined): Bucket | undefined {
+/** The bucket, made when it is first needed, less so many tokens; or throws the refusal. */
+function taken(bucket: Bucket | undefined, rate: Rate | undefined, tokens = 1): Bucket | undefined {
   if (!rate) return undefined;
   const known = bucket ?? new Bucket(rate);
-  known.take();
+  known.take(tokens);
   return known;
 }

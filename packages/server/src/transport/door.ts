@@ -6,9 +6,8 @@ import type { Node } from '../node.ts';
 import { Addresses, addressOf, type Visit } from './addresses.ts';
 import { newPid } from './authenticate.ts';
 import { Heartbeat, type Pinged } from './heartbeat.ts';
-import { forgetHandshake, lighten, unheard } from './lean.ts';
+import { lighten, unheard } from './lean.ts';
 import { connectionOf } from './local-room.ts';
-import { returnOf } from './recovering-adapter.ts';
 import type { Turnstile } from './turnstile.ts';
 
 /** Of Engine.IO's errors: who polls names a session that is not here. */
@@ -85,12 +84,9 @@ export function guardDoor(io: Server, { node, limits, trustedProxies, log }: Doo
     const visit = (socket.conn as Counted)[VISIT];
     try {
       if (visit?.refusal) throw visit.refusal;
-      const comesBack = returnOf(socket);
       node.admit(socket, socket.handshake.auth, visit?.address);
-      if (comesBack) (socket.data as object) = { ...(socket.data as object), comesBack };
-      // What stock clients show by themselves when they come back; who did come back keeps it.
-      if (!comesBack) (socket as unknown as { pid: string }).pid = newPid(connectionOf(socket).identity.session, socket.id);
-      forgetHandshake(socket);
+      // What stock clients show by themselves when they come back.
+      (socket as unknown as { pid: string }).pid = newPid(connectionOf(socket).identity.session, socket.id);
       next();
     } catch (error) {
       next(connectError(error));

@@ -39,6 +39,12 @@ export class Bucket {
     return Math.max(Math.ceil(((1 - this.#tokens) / this.#rate.perSecond) * 1000), 0);
   }
 
+  /** What was taken and not used. */
+  giveBack(tokens: number, now = performance.now()): void {
+    this.#refill(now);
+    this.#tokens = Math.min(this.#rate.burst, this.#tokens + tokens);
+  }
+
   /** Full again: forgetting it changes nothing. */
   isFull(now = performance.now()): boolean {
     this.#refill(now);

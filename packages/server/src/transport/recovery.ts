@@ -3,7 +3,6 @@ import { commit } from '../chat/commit.ts';
 import type { MemberValue } from '../chat/keys.ts';
 import { addMember, type TicketValue } from '../chat/members.ts';
 import type { Store, Ticket } from '../store/store.ts';
-import { authorOf, sessionIn } from './authenticate.ts';
 import type { Connection } from './connection.ts';
 import { connectionOf } from './local-room.ts';
 import { callerFor, type Services } from './services.ts';
@@ -26,24 +25,36 @@ export interface Return {
   places: Place[];
 }
 
+/** Who comes back, and what they show for it. */
+interface Returning {
+  connection: Connection;
+  /** What stock clients call `offset`: it came with the last entry that they were told, and is the tick of that entry. */
+  offset: string;
+  isGone: () => boolean;
+}
+
 /**
- * What a stock client shows of itself when it reconnects is enough: `pid` holds its session, and with it the author
- * that its tickets are found by; `offset` came with the last entry that it was told, and is the tick of that entry.
+ * What a stock client comes back to. Each of its rooms costs a search in the log: so they count like rooms that are resumed,
+ * are searched in slices, and the search ends with the first that it cannot come back to. Who calls this has passed the
+ * turnstile.
  */
 export async function findReturn(
-  { store, limits }: Pick<Services, 'store' | 'limits'>,
-  { pid, offset }: { pid: string; offset: string },
+  { store, limits, turnstile }: Pick<Services, 'store' | 'limits' | 'turnstile'>,
+  { connection, offset, isGone }: Returning,
 ): Promise<Return | undefined> {
-  const session = sessionIn(pid);
-  if (session === undefined || !OFFSET.test(offset)) return undefined;
-  const author = authorOf(session);
+  if (!OFFSET.test(offset)) return undefined;
+  const { author } = connection.identity;
   const tickets = await store.tickets(author, limits.roomsPerConnection + 1);
   if (tickets.length === 0 || tickets.length > limits.roomsPerConnection) return undefined;
-  const places = await Promise.all(tickets.map((ticket) => findPlace(store, ticket, { author, tick: Number(offset) })));
-  // A tick that no entry has is of a log that lost its end: what he was told there is to be unsaid, and so he joins anew.
-  const isKnown = places.some((place) => place?.isShown);
-  return isKnown && places.every((place) => place !== undefined) ? { places } : undefined;
+  connection.mayResume(tickets.length);
+  const find = async (ticket: Ticket) => (isGone() ? undefined : findPlace(store, ticket, { author, tick: Number(offset) }));
+  const places = await turnstile.each(tickets, find, (place) => place === undefined);
+  if (!isWhole(places)) return undefined;
+  // A tick that no entry has is of a log that lost its end: what they were told there is to be unsaid, and so they join anew.
+  return places.some(({ isShown }) => isShown) ? { places } : undefined;
 }
+
+const isWhole = (places: (Place | undefined)[]): places is Place[] => places.every((place) => place !== undefined);
 
 /** Undefined when he would miss something, or may not come back: he was removed, or his name is another's by now. */
 async function findPlace(store: Store, ticket: Ticket, { author, tick }: { author: string; tick: number }): Promise<Place | undefined> {
@@ -84,11 +95,12 @@ async function newestUpTo(store: Store, roomId: string, tick: number): Promise<P
 
 /** Seats him everywhere again; what he missed is told before anything new. */
 export async function comeBack(services: Services, peer: Peer, { places }: Return): Promise<void> {
-  await services.turnstile.pass();
   await services.leases.awake();
   const catchUp = services.fanOut.catchUp(peer);
   const told = new Set<string>();
-  for (const place of places) {
+  for (const [index, place] of places.entries()) {
+    if (index > 0) await services.turnstile.pass();
+    if (!peer.connected) return;
     await rejoin(services, connectionOf(peer), place);
     // Under his other names there he need only be seated.
     if (told.has(place.roomId)) await services.fanOut.comeBack(peer, place);

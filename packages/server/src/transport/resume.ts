@@ -3,11 +3,12 @@ import { AnswerBudget, jsonBytes } from '../chat/budget.ts';
 import { memberKey } from '../chat/keys.ts';
 import { countMembers, type TicketValue } from '../chat/members.ts';
 import { deferred, type Held, hasPlace, pageFor, resumed } from '../chat/resume.ts';
-import { speaker } from '../chat/rule.ts';
+import { memberNamed, mustExist, speaker } from '../chat/rule.ts';
 import type { Store } from '../store/store.ts';
 import { connectionOf, type LocalRoom } from './local-room.ts';
 import { rejoin } from './recovery.ts';
 import type { Services } from './services.ts';
+import { Tickets } from './tickets.ts';
 import type { Peer } from './wire.ts';
 import { toWireError } from './wire-error.ts';
 
@@ -20,58 +21,107 @@ export async function resumeRooms(
   peer: Peer,
   { rooms, limit }: Payload<'resume:rooms'>,
 ): Promise<Reply<'resume:rooms'>> {
+  const connection = connectionOf(peer);
+  connection.mayResume(rooms.length);
   await services.turnstile.pass();
   await services.leases.awake();
-  const seated = await Promise.allSettled(rooms.map((held) => seat(services, peer, held)));
+  const seats = await seatAll(services, peer, rooms);
   const budget = new AnswerBudget();
   for (const held of rooms) budget.take(jsonBytes(deferred(held)));
   const answers: Resumed[] = [];
-  for (const [index, held] of rooms.entries()) {
-    const seat = seated[index] as PromiseSettledResult<LocalRoom>;
-    const mayRead = index === 0 || hasPlace(budget) || seat.status === 'rejected';
-    answers.push(mayRead ? await resumeRoom(services, peer, { held, seat, limit, budget }) : deferred(held));
+  for (const [index, seat] of seats.entries()) {
+    if (index > 0) await services.turnstile.pass();
+    const isPutOff = index > 0 && 'room' in seat && !hasPlace(budget);
+    if (isPutOff) connection.resumedLess(1);
+    answers.push(isPutOff ? deferred(seat.held) : await resumeRoom(services, peer, { seat, limit, budget }));
   }
   return { rooms: answers };
 }
 
-/** A guest whose name lapsed while he was away joins anew. */
-async function seat(services: Services, peer: Peer, held: Held): Promise<LocalRoom> {
+/** Where the client sits again, or why it does not. */
+type Seat = { held: Held } & ({ room: LocalRoom } | { refusal: unknown });
+
+/** It is looked up first where it is a member: a room that is not its own is not opened, and its tickets are read once. */
+async function seatAll(services: Services, peer: Peer, rooms: Held[]): Promise<Seat[]> {
+  const { store, limits, turnstile } = services;
+  const { author } = connectionOf(peer).identity;
+  const standings = await Promise.allSettled(rooms.map((held) => isMember(store, author, held)));
+  const tickets = new Tickets(store, author, limits.roomsPerConnection);
+  const claims = rooms.map((held, index): Claim => ({ held, standing: standings[index] as PromiseSettledResult<boolean>, tickets }));
+  return turnstile.each(claims, async (claim) => {
+    const { held } = claim;
+    return seat(services, peer, claim).then(
+      (room) => ({ held, room }),
+      (refusal: unknown) => ({ held, refusal }),
+    );
+  });
+}
+
+async function isMember(store: Store, author: string, { roomId, username }: Held): Promise<boolean> {
+  const facts = await store.read(roomId, { keys: [memberKey(username)] });
+  mustExist(facts);
+  return memberNamed(facts, username)?.author === author;
+}
+
+interface Claim {
+  held: Held;
+  standing: PromiseSettledResult<boolean>;
+  tickets: Tickets;
+}
+
+/** A guest whose name lapsed while they were away joins anew. */
+async function seat(services: Services, peer: Peer, { held, standing, tickets }: Claim): Promise<LocalRoom> {
   const connection = connectionOf(peer);
+  if (standing.status === 'rejected') throw standing.reason;
+  if (!peer.connected) throw new ChatError('busy');
   connection.maySit(held.roomId);
-  try {
-    return await services.fanOut.comeBack(peer, held);
-  } catch (error) {
-    const ticket = isNoMember(error) ? await ticketFor(services, peer, held) : undefined;
-    if (!ticket || ticket.removed) throw error;
+  if (!standing.value) {
+    mustHaveLapsed(await tickets.of(held));
     await rejoin(services, connection, held);
-    return services.fanOut.comeBack(peer, held);
   }
+  return services.fanOut.comeBack(peer, held).catch(async (error: unknown) => {
+    throw await refusalFor(services, peer, held, error);
+  });
+}
+
+/** Who was removed is told so: they are not to come back by themselves. */
+function mustHaveLapsed(ticket: TicketValue | undefined): void {
+  if (ticket?.removed) throw new ChatError('removed');
+  if (!ticket) throw new ChatError('not_a_member');
 }
 
 interface Resume {
-  held: Held;
-  seat: PromiseSettledResult<LocalRoom>;
+  seat: Seat;
   /** Entries at most. */
   limit: number;
   budget: AnswerBudget;
 }
 
-async function resumeRoom(services: Services, peer: Peer, resume: Resume): Promise<Resumed> {
-  const { held, seat: seated } = resume;
+async function resumeRoom(services: Services, peer: Peer, { seat, limit, budget }: Resume): Promise<Resumed> {
+  const { held } = seat;
+  if ('refusal' in seat) return refused(services, held, seat.refusal);
   try {
-    if (seated.status === 'rejected') throw seated.reason;
-    const answer = await readOn(services, seated.value, resume);
+    const answer = await readOn(services, seat.room, { held, limit, budget });
     await mustStillBeMember(services, peer, held);
     return answer;
   } catch (error) {
-    const refusal = await refusalFor(services, peer, held, error).catch((failure: unknown) => failure);
-    return { outcome: 'refused', roomId: held.roomId, error: toWireError(refusal, 'resume:rooms', services.log) };
+    return refused(services, held, await refusalFor(services, peer, held, error));
   }
 }
 
+const refused = ({ log }: Services, { roomId }: Held, refusal: unknown): Resumed => ({
+  outcome: 'refused',
+  roomId,
+  error: toWireError(refusal, 'resume:rooms', log),
+});
+
 type Missed = Extract<Resumed, { entries: unknown }>;
 
-async function readOn({ store }: Services, room: LocalRoom, { held, limit, budget }: Resume): Promise<Resumed> {
+async function readOn(
+  { store }: Services,
+  room: LocalRoom,
+  { held, limit, budget }: Omit<Resume, 'seat'> & { held: Held },
+): Promise<Resumed> {
   const from = { ...held, seq: await room.pastQuiet(held) };
   const page = await room.page(pageFor(from, limit, budget));
   const answer = await resumed({ store, held: from, page, online: room.signals.online, budget });
@@ -91,14 +141,12 @@ async function mustStillBeMember({ store }: Services, peer: Peer, { roomId, user
   speaker(facts, username, connectionOf(peer).identity);
 }
 
-/** Who was removed is told so: he is not to come back by himself. */
-async function refusalFor(services: Services, peer: Peer, held: Held, error: unknown): Promise<unknown> {
-  return isNoMember(error) && (await ticketFor(services, peer, held))?.removed ? new ChatError('removed') : error;
-}
-
-const isNoMember = (error: unknown): boolean => error instanceof ChatError && error.code === 'not_a_member';
-
-async function ticketFor({ store, limits }: Services, peer: Peer, { roomId, username }: Held): Promise<TicketValue | undefined> {
-  const tickets = await store.tickets(connectionOf(peer).identity.author, limits.roomsPerConnection);
-  return tickets.find(({ room, key }) => room === roomId && key === memberKey(username))?.value as TicketValue | undefined;
+/** Why somebody who was a member when they asked is none any more: it happened since, so their tickets are read anew. */
+async function refusalFor({ store, limits }: Services, peer: Peer, held: Held, error: unknown): Promise<unknown> {
+  if (!(error instanceof ChatError && error.code === 'not_a_member')) return error;
+  const tickets = new Tickets(store, connectionOf(peer).identity.author, limits.roomsPerConnection);
+  return tickets.of(held).then(
+    (ticket) => (ticket?.removed ? new ChatError('removed') : error),
+    (failure: unknown) => failure,
+  );
 }

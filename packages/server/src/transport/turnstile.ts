@@ -4,6 +4,9 @@ const MOST_PER_TURN = 16;
 /** Where turns are long because much else is done in them, so many pass for each millisecond: who comes must not starve. */
 const PER_MS = 2;
 
+/** Of what one client asks for, so much is under way together: enough for a store beyond a network to take it in one round. */
+const ABREAST = 4;
+
 /**
  * Lets a crowd through a few at a time, in the order in which they came. After a restart everybody comes back at once:
  * between two turns those who are here are heard, told and answered.
@@ -15,6 +18,26 @@ export class Turnstile {
     return new Promise((resolve) => {
       if (this.#waiting.push(resolve) === 1) this.#turnSoon();
     });
+  }
+
+  /**
+   * Works through what one client asks for in slices, each item when it passes, so that others have their turn between them.
+   * Who calls this has passed already: the first item need not wait. Ends early, with what is done, once `isOver`.
+   */
+  async each<Item, Result>(
+    items: Item[],
+    work: (item: Item) => Promise<Result>,
+    isOver = (_: Result): boolean => false,
+  ): Promise<Result[]> {
+    const done: Result[] = [];
+    for (let at = 0; at < items.length && !done.some(isOver); at += ABREAST) {
+      const abreast = items.slice(at, at + ABREAST).map(async (item, index) => {
+        if (at + index > 0) await this.pass();
+        return work(item);
+      });
+      done.push(...(await Promise.all(abreast)));
+    }
+    return done;
   }
 
   #turnSoon(): void {
