@@ -3,6 +3,9 @@ import type { Frame } from './frame.ts';
 import { clientOf, type EngineConnection, type FrameWriter, frameWriterOf, notifyOutgoing, type SocketIoClient } from './internals.ts';
 import { joined, type Room } from './room.ts';
 
+/** What a packet takes in Engine.IO's buffer beside its text. */
+const PACKET_BYTES = 256;
+
 /** Numbers the messages to rooms. */
 export const clock = { newest: 0 };
 
@@ -64,7 +67,7 @@ export class Line {
   /** Bytes that wait until the client reads. */
   get waiting(): number {
     let waiting = this.#writerTo(this.#connection.transport)?.bufferedAmount ?? 0;
-    for (const { data } of this.#connection.writeBuffer) waiting += data?.length ?? 0;
+    for (const { data } of this.#connection.writeBuffer) waiting += (data?.length ?? 0) + PACKET_BYTES;
     return waiting;
   }
 

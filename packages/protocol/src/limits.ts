@@ -32,6 +32,8 @@ export interface Limits {
   roomsPerResume: number;
   /** Commands of one connection that may wait for an answer. */
   waitingPerConnection: number;
+  /** Bytes of memory of those that are not begun yet. */
+  waitingBytesPerConnection: number;
   /**
    * Members from which on a room is large: who joins, leaves, comes and goes there is told as counts, and so is who types
    * once so many are connected.
@@ -83,6 +85,10 @@ export interface AddressLimits {
   bytes: Rate | null;
   /** Rooms that are resumed, or that stock clients come back to. */
   resumes: Rate | null;
+  /** Bytes of memory of what its connections have asked and is not begun yet. */
+  waitingBytes: number | null;
+  /** Bytes of large answers that are made at once, or were not read yet: further ones wait for them. */
+  answerBytes: number | null;
 }
 
 /** How much may be kept. What would exceed one of these is refused as `quota_exceeded`; null where the operator has lifted it. */
@@ -119,6 +125,7 @@ export const LIMITS = {
   roomsPerConnection: 1_000,
   roomsPerResume: 200,
   waitingPerConnection: 1_000,
+  waitingBytesPerConnection: 1024 * 1024,
   largeRoom: 200,
   retention: {},
   rates: {
@@ -135,6 +142,8 @@ export const LIMITS = {
     rooms: rateOf(1_000, DAY_SECONDS),
     bytes: rateOf(128 * MIB, HOUR_SECONDS),
     resumes: { burst: 10_000, perSecond: 250 },
+    waitingBytes: 8 * 1024 * 1024,
+    answerBytes: 16 * 1024 * 1024,
   },
   quotas: { roomsPerSession: 100, rooms: 100_000, roomBytes: GIB, totalBytes: 10 * GIB },
 } as const satisfies Limits;

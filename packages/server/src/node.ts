@@ -6,8 +6,10 @@ import { QuotaMonitor } from './chat/quota-monitor.ts';
 import { RetentionKeeper, ROUND_MS } from './chat/retention-keeper.ts';
 import type { Store } from './store/store.ts';
 import type { Address } from './transport/addresses.ts';
+import { AnswerMemory } from './transport/answer-memory.ts';
 import { authenticate } from './transport/authenticate.ts';
 import { receive } from './transport/bind-events.ts';
+import { ByteBudget } from './transport/byte-budget.ts';
 import { Connection } from './transport/connection.ts';
 import { FanOut } from './transport/fan-out.ts';
 import { connectionOf } from './transport/local-room.ts';
@@ -17,6 +19,8 @@ import type { Peer, Wire } from './transport/wire.ts';
 
 /** Milliseconds for what was asked to be done and answered, when the node closes. */
 const SETTLE_MS = 10_000;
+/** Of what was asked and is not begun, all connections together. */
+const WAITING_BYTES = 64 * 1024 * 1024;
 /** Clients that are told to come back in one millisecond. */
 const RETURNS_PER_MS = 1;
 
@@ -38,6 +42,8 @@ export interface NodeOptions {
 export class Node {
   readonly services: Services;
   readonly retention: RetentionKeeper;
+  /** What all connections have asked and is not begun. */
+  readonly #waiting = new ByteBudget(WAITING_BYTES);
   readonly #peers = new Set<Peer>();
 
   constructor({
@@ -54,16 +60,18 @@ export class Node {
       log.error({ err: error }, 'a task in the background failed');
     };
     const { largeRoom } = limits;
-    const fanOut = new FanOut({ wire, store, node, grace, largeRoom, onError });
+    const memory = new AnswerMemory();
+    const fanOut = new FanOut({ wire, store, memory, node, grace, largeRoom, onError });
     const leases = new LeaseKeeper({ store, node, grace, largeRoom, isNeeded: () => fanOut.isAnybodyHere, onError });
     this.retention = new RetentionKeeper({ store, bounds: limits.retention, followed: () => fanOut.places(), every: trimEvery, onError });
     const quotas = new QuotaMonitor({ store, quotas: limits.quotas, every: usageEvery, log, onError });
-    this.services = { store, wire, fanOut, leases, quotas, turnstile: new Turnstile(), limits, node, log };
+    this.services = { store, wire, fanOut, leases, quotas, turnstile: new Turnstile(), memory, limits, node, log };
   }
 
   /** Gives the peer an identity, from what it shows of itself; refuses with a `ChatError`. Not connected yet. */
   admit(peer: Peer, auth: unknown, address?: Address): void {
-    peer.data = { connection: new Connection(authenticate(auth), this.services.limits, address) };
+    const { limits } = this.services;
+    peer.data = { connection: new Connection(authenticate(auth), { limits, address, waiting: this.#waiting }) };
   }
 
   connected(peer: Peer): void {

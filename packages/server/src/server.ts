@@ -29,7 +29,16 @@ const STUCK_MS = 30_000;
 /** What `--limits off` lifts. */
 const NO_RATES: Pick<Limits, 'rates' | 'perAddress'> = {
   rates: null,
-  perAddress: { connections: null, connects: null, packets: null, resumes: null, rooms: null, bytes: null },
+  perAddress: {
+    connections: null,
+    connects: null,
+    packets: null,
+    resumes: null,
+    waitingBytes: null,
+    answerBytes: null,
+    rooms: null,
+    bytes: null,
+  },
 };
 
 export interface ChatServer {

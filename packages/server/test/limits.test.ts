@@ -297,7 +297,11 @@ describe('rates', () => {
     const clients = await allOf(perAddress.connects.burst + SEVERAL, () => connect(url, { extraHeaders: ATTACKER }));
     const client = clients[0] as Socket;
     expect(await done(client, 'add:member', { roomId: ROOM, username: 'client' })).toMatchObject({
-      limits: { ...LIMITS, rates: null, perAddress: { connections: null, connects: null, packets: null, resumes: null } },
+      limits: {
+        ...LIMITS,
+        rates: null,
+        perAddress: { connections: null, connects: null, packets: null, resumes: null, waitingBytes: null, answerBytes: null },
+      },
     });
     const answers = await allOf(5 * rates.chats.burst + rates.packets.burst, () =>
       ask(client, 'create:chat', { roomId: ROOM, username: 'client', message: 'x' }),
@@ -359,7 +363,7 @@ describe('who does not read what he is answered', () => {
   });
 
   test('is put out for the bytes of few but large answers, too', async () => {
-    const { url, io, aya, unharmed } = await startScene({ limits: 'off' });
+    const { url, io, aya, unharmed } = await startScene({ limits: 'off', stuckAfter: 500 });
     await allOf(300, () => done(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: '部'.repeat(LIMITS.textCodePoints) }));
     const sleeper = await rawPolling(url, { headers: ATTACKER, reads: false });
     await sleeper.send('40');

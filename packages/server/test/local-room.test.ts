@@ -1,6 +1,7 @@
 import { LIMITS } from '@engawa/protocol';
 import { type Facts, openMemory, type Store } from '@engawa/server';
 import { expect, onTestFinished, test } from 'vitest';
+import { ByteBudget } from '#transport/byte-budget.js';
 import { Connection } from '#transport/connection.js';
 import { LocalRoom } from '#transport/local-room.js';
 import { PageCache } from '#transport/page-cache.js';
@@ -13,6 +14,7 @@ const wire = {
   sent: () => undefined,
   isFull: () => false,
   drained: async () => undefined,
+  readTo: () => undefined,
   end: () => undefined,
 };
 
@@ -51,7 +53,9 @@ async function becomeMember(store: Store, name: string): Promise<void> {
 
 function peerOf(author: string): Peer {
   const identity = { session: author, author };
-  const data = { connection: new Connection(identity, { ...LIMITS, rates: null }, undefined) };
+  const data = {
+    connection: new Connection(identity, { limits: { ...LIMITS, rates: null }, address: undefined, waiting: new ByteBudget(1_024) }),
+  };
   return { id: author, connected: true, data, emit: () => undefined, join: () => undefined, leave: () => undefined };
 }
 

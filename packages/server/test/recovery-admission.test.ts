@@ -55,7 +55,7 @@ describe.each(stores)('on the %s store', (_, open) => {
         new Promise((resolve) => newClient(url, { auth }).once('connect_error', (error) => resolve((error as { data?: unknown }).data))),
     );
     for (const refusal of await Promise.all(refusals)) expect(refusal).toMatchObject({ code: 'too_many_connections' });
-    expect(asked).toMatchObject({ tickets: 0, read: 0, page: 0 });
+    expect(asked.tickets).toBe(0);
   });
 
   test('a connection is recovered once, however often it says CONNECT', async () => {

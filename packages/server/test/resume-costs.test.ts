@@ -4,6 +4,7 @@ import type { Store } from '@engawa/server';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
 import { Address } from '#transport/addresses.js';
+import { ByteBudget } from '#transport/byte-budget.js';
 import { Connection } from '#transport/connection.js';
 import { counting } from './helpers/counting.ts';
 import { ATTACKER, startScene } from './helpers/neighbours.ts';
@@ -47,7 +48,10 @@ describe.each(stores)('on the %s store', (_, open) => {
     expect(new Set(rooms.map((room) => room.outcome === 'refused' && room.error.code))).toEqual(
       new Set(['room_not_found', 'not_a_member']),
     );
-    expect(asked).toMatchObject({ tickets: 1, read: roomsPerResume, page: 0, append: 0 });
+    expect(asked).toMatchObject({ tickets: 1, append: 0 });
+    expect(asked.read).toBeLessThan(roomsPerResume + 10);
+    // Rooms are compared with their logs now and then.
+    expect(asked.page).toBeLessThan(10);
   });
 
   test('who comes back to all rooms whose names have lapsed reads the tickets once for each packet', async () => {
@@ -149,7 +153,7 @@ test('an address that resumes for nothing over many connections is, too; others 
 
 test('rooms that were put off cost nothing', () => {
   const address = new Address(perAddress);
-  const connection = new Connection({ session: 's', author: 'a' }, LIMITS, address);
+  const connection = new Connection({ session: 's', author: 'a' }, { limits: LIMITS, address, waiting: new ByteBudget(1_024) });
   for (let times = 0; times < 10 * rates.resumes.burst; times += 1) {
     connection.mayResume(2);
     connection.resumedLess(2);
@@ -161,7 +165,7 @@ test('an office of fifty, each in fifty rooms, comes back three times within a m
   const address = new Address(perAddress);
   for (const _round of upTo(3)) {
     for (const _client of upTo(perAddress.connections)) {
-      const connection = new Connection({ session: 's', author: 'a' }, LIMITS, address);
+      const connection = new Connection({ session: 's', author: 'a' }, { limits: LIMITS, address, waiting: new ByteBudget(1_024) });
       connection.mayAsk('resume:rooms');
       connection.mayResume(50);
     }

@@ -70,6 +70,7 @@ export class TestNode {
       sent: () => undefined,
       isFull: () => false,
       drained: () => Promise.resolve(),
+      readTo: () => undefined,
       end: (peer) => (peer as TestPeer).end('the server ended the connection'),
     };
   }

@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { isIPv6 } from 'node:net';
 import { type AddressLimits, ChatError, type Rate } from '@engawa/protocol';
+import { ByteBudget } from './byte-budget.ts';
 import { Bucket } from './rates.ts';
 
 const FORGET_MS = 10_000;
@@ -14,13 +15,19 @@ export class Address {
   readonly resumes: Bucket | undefined;
   readonly rooms: Bucket | undefined;
   readonly bytes: Bucket | undefined;
+  /** What its connections have asked and is not begun. */
+  readonly waiting: ByteBudget | undefined;
+  /** Large answers, until they are read. */
+  readonly answers: ByteBudget | undefined;
 
-  constructor({ connects, packets, resumes, rooms, bytes }: AddressLimits) {
+  constructor({ connects, packets, resumes, rooms, bytes, waitingBytes, answerBytes }: AddressLimits) {
     this.connects = bucketOf(connects);
     this.packets = bucketOf(packets);
     this.resumes = bucketOf(resumes);
     this.rooms = bucketOf(rooms);
     this.bytes = bucketOf(bytes);
+    this.waiting = budgetOf(waitingBytes);
+    this.answers = budgetOf(answerBytes);
   }
 
   /** Forgetting it changes nothing. */
@@ -31,6 +38,8 @@ export class Address {
 }
 
 const bucketOf = (rate: Rate | null): Bucket | undefined => (rate === null ? undefined : new Bucket(rate));
+
+const budgetOf = (bytes: number | null): ByteBudget | undefined => (bytes === null ? undefined : new ByteBudget(bytes));
 
 /** A connection as its address sees it. */
 export class Visit {

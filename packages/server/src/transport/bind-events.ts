@@ -1,5 +1,7 @@
 import { ChatError, type EventName, events, isEventName, type Limits, type Payload } from '@engawa/protocol';
+import { ANSWER_BYTES } from '../chat/budget.ts';
 import type { SharedReads } from '../chat/commit.ts';
+import type { Hold } from './answer-memory.ts';
 import { handlers, runOf } from './handlers.ts';
 import { isDeeperThan } from './json-depth.ts';
 import { connectionOf } from './local-room.ts';
@@ -9,6 +11,12 @@ import { toWireError } from './wire-error.ts';
 
 /** Characters of an event's name that a refusal repeats: any name may be asked for. */
 const ECHOED = 64;
+
+/**
+ * What may be unread by a client that is answered. A question waits until the answers before it were read; who reads slowly and
+ * talks is heard all the same, until much more waits: their answers are small.
+ */
+const UNREAD_BYTES = { question: 256 * 1024, command: 1024 * 1024 };
 
 type Acknowledge = (answer: object) => void;
 
@@ -30,7 +38,7 @@ export function receive(services: Services, peer: Peer, name: unknown, args: unk
     connection.mayAsk(event);
     if (!isEventName(event)) throw new ChatError('unknown_event');
     const ask = parse(event, args[0], services.limits);
-    connection.inTurn((shared) => answer(asked, event, ask, shared), runOf(event, ask));
+    connection.inTurn((shared) => answer(asked, event, ask, shared), { run: runOf(event, ask), payload: ask });
   } catch (error) {
     refuse(asked, error);
   }
@@ -48,14 +56,28 @@ function parse<E extends EventName>(event: E, payload: unknown, limits: Limits):
 /** The one place where what goes wrong is caught; it never rejects. */
 async function answer<E extends EventName>(asked: Asked, event: E, ask: Payload<E>, shared: SharedReads): Promise<void> {
   const { services, peer, acknowledge } = asked;
+  let hold: Hold | undefined;
   try {
+    const read = services.wire.readTo(peer, isQuestion(event) ? UNREAD_BYTES.question : UNREAD_BYTES.command);
+    if (read) await read;
+    if (isQuestion(event)) hold = await holdAnswer(services, peer);
     const reply = await handlers[event](services, peer, ask, shared);
     if (acknowledge) acknowledge({ ok: true, ...reply });
     else if (isQuestion(event)) peer.emit(`${event}:success`, reply);
     services.wire.sent(peer);
   } catch (error) {
     refuse(asked, error);
+  } finally {
+    hold?.releaseOnce(services.wire.readTo(peer, UNREAD_BYTES.question));
   }
+}
+
+/** Answers to questions may be large: each has its memory before anything is read for it. Nobody who is gone is answered. */
+async function holdAnswer({ memory, wire }: Services, peer: Peer): Promise<Hold> {
+  const hold = await memory.take({ address: connectionOf(peer).address, end: () => wire.end(peer) }, ANSWER_BYTES);
+  if (peer.connected) return hold;
+  hold.releaseOnce(undefined);
+  throw new ChatError('busy');
 }
 
 const isQuestion = (event: EventName): boolean => !('told' in events[event] || 'signalled' in events[event]);

@@ -1,4 +1,5 @@
 import type { AskAfter, ToldEntry, ToldPage } from '../chat/telling.ts';
+import type { Hold } from './answer-memory.ts';
 import type { Peer, Wire } from './wire.ts';
 
 /** Entries that are read at a time; fewer where not so many can be told. */
@@ -104,6 +105,8 @@ export class Backlog {
 
 interface Surroundings {
   wire: Wire;
+  /** Memory for what is read, until the peer has read it. */
+  hold: (bytes: number) => Promise<Hold>;
   onError: (error: unknown) => undefined;
   /** It hears its rooms again. */
   told: () => void;
@@ -152,7 +155,7 @@ export class CatchUp {
 
   /** One page of one room, each in its turn; false when there is nothing more to tell, and it hears them. */
   async #tellSome(): Promise<boolean> {
-    const { wire } = this.#surroundings;
+    const { wire, hold } = this.#surroundings;
     await wire.drained(this.#peer);
     if (!this.#peer.connected) return false;
     const behind = [...this.#backlogs].find(([, { isTold }]) => !isTold);
@@ -161,8 +164,13 @@ export class CatchUp {
       return false;
     }
     const [roomId, backlog] = behind;
-    const take = await backlog.next();
-    this.#tellAll(backlog, take());
+    const held = await hold(PAGE_BYTES);
+    try {
+      const take = await backlog.next();
+      this.#tellAll(backlog, take());
+    } finally {
+      held.releaseOnce(wire.drained(this.#peer));
+    }
     this.#backlogs.delete(roomId);
     this.#backlogs.set(roomId, backlog);
     return true;

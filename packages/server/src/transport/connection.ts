@@ -3,6 +3,7 @@ import { SharedReads } from '../chat/commit.ts';
 import { storedBytesOf } from '../chat/stored-bytes.ts';
 import type { Address } from './addresses.ts';
 import type { Identity } from './authenticate.ts';
+import type { ByteBudget } from './byte-budget.ts';
 import type { CatchUp } from './catch-up.ts';
 import { Bucket } from './rates.ts';
 import { SmallMap } from './small-map.ts';
@@ -27,32 +28,50 @@ const MOST_IN_A_RUN = 32;
 interface Asked {
   task: (shared: SharedReads) => Promise<void>;
   run: string | undefined;
+  /** What it takes while it waits; nothing when it does not. */
+  bytes: number;
+}
+
+interface Ask {
+  /** Of those that may be begun together. */
+  run?: string | undefined;
+  payload?: unknown;
+}
+
+interface Surroundings {
+  limits: Limits;
+  /** What its network address uses, all of its connections together; undefined where addresses are not limited. */
+  address: Address | undefined;
+  /** What all connections of the node have asked and is not begun. */
+  waiting: ByteBudget;
 }
 
 /** One client's connection: who it is, where it sits, how much it may still ask, and what it asked so far. */
 export class Connection {
   readonly identity: Identity;
-  /** What its network address uses, all of its connections together; undefined where addresses are not limited. */
   readonly address: Address | undefined;
   readonly seats = new SmallMap<string, Seat>();
   /** Set while it is told from the logs what happens in its rooms, and hears none of them. */
   catchUp: CatchUp | undefined;
   readonly #limits: Limits;
+  readonly #nodeWaiting: ByteBudget;
   #packets: Bucket | undefined;
   #resumes: Bucket | undefined;
   #signals: Bucket | undefined;
   #joins: Bucket | undefined;
   #waiting: Asked[] | undefined;
+  #waitingBytes = 0;
   #going: Promise<void> | undefined;
   /** Asks that are waiting or being done. */
   #asked = 0;
   /** What was read for those who were last begun together, and which run that was. */
   #last: { run: string | undefined; shared: SharedReads } | undefined;
 
-  constructor(identity: Identity, limits: Limits, address: Address | undefined) {
+  constructor(identity: Identity, { limits, address, waiting }: Surroundings) {
     this.identity = identity;
     this.address = address;
     this.#limits = limits;
+    this.#nodeWaiting = waiting;
   }
 
   mayAsk(event: string): void {
@@ -140,11 +159,14 @@ export class Connection {
    * follow each other with the same `run` are begun together, for they keep it by themselves: they share what they read, and
    * so do those that come later, as long as nothing else was asked between.
    */
-  inTurn(task: Asked['task'], run?: string): void {
+  inTurn(task: Asked['task'], { run, payload }: Ask = {}): void {
     if (this.#asked >= this.#limits.waitingPerConnection) throw new ChatError('busy');
+    // What is begun at once does not wait.
+    const bytes = this.#going ? ASK_BYTES + memoryOf(payload) : 0;
+    this.#mayWait(bytes);
     this.#asked += 1;
     this.#waiting ??= [];
-    this.#waiting.push({ task, run });
+    this.#waiting.push({ task, run, bytes });
     this.#going ??= this.#goOn(this.#waiting);
   }
 
@@ -158,6 +180,7 @@ export class Connection {
     await Promise.resolve();
     while (waiting.length > 0) {
       const begun = waiting.splice(0, lengthOfRun(waiting));
+      for (const { bytes } of begun) this.#begins(bytes);
       const [first] = begun as [Asked];
       const shared = this.#sharedBy(first.run);
       await (begun.length === 1 ? first.task(shared) : Promise.all(begun.map(({ task }) => task(shared))));
@@ -165,6 +188,24 @@ export class Connection {
     }
     this.#waiting = undefined;
     this.#going = undefined;
+  }
+
+  #mayWait(bytes: number): void {
+    if (bytes === 0) return;
+    if (this.#waitingBytes + bytes > this.#limits.waitingBytesPerConnection) throw new ChatError('busy');
+    if (this.address?.waiting?.tryTake(bytes) === false) throw new ChatError('busy');
+    if (this.#nodeWaiting.tryTake(bytes)) this.#waitingBytes += bytes;
+    else {
+      this.address?.waiting?.giveBack(bytes);
+      throw new ChatError('busy');
+    }
+  }
+
+  #begins(bytes: number): void {
+    if (bytes === 0) return;
+    this.#waitingBytes -= bytes;
+    this.address?.waiting?.giveBack(bytes);
+    this.#nodeWaiting.giveBack(bytes);
   }
 
   #sharedBy(run: string | undefined): SharedReads {
@@ -189,4 +230,15 @@ function taken(bucket: Bucket | undefined, rate: Rate | undefined, tokens = 1): 
   const known = bucket ?? new Bucket(rate);
   known.take(tokens);
   return known;
+}
+
+/** Of what a queue keeps of an ask beside its payload. */
+const ASK_BYTES = 512;
+const VALUE_BYTES = 16;
+
+/** About how much memory an ask takes: its payload was checked, and is not deep. */
+function memoryOf(payload: unknown): number {
+  if (typeof payload === 'string') return VALUE_BYTES + 2 * payload.length;
+  if (typeof payload !== 'object' || payload === null) return VALUE_BYTES;
+  return Object.values(payload).reduce((sum: number, value) => sum + memoryOf(value), 2 * VALUE_BYTES);
 }

@@ -2,6 +2,7 @@ import { ChatError, type Position } from '@engawa/protocol';
 import type { Outcome } from '../chat/commit.ts';
 import { type MemberValue, memberKey } from '../chat/keys.ts';
 import { type Store, StoreError } from '../store/store.ts';
+import type { AnswerMemory } from './answer-memory.ts';
 import { CatchUp } from './catch-up.ts';
 import { type Arrival, connectionOf, LocalRoom } from './local-room.ts';
 import { LEAST_SILENCE_MS } from './pace.ts';
@@ -15,6 +16,7 @@ const PORTIONS = 50;
 interface FanOutOptions {
   wire: Wire;
   store: Store;
+  memory: AnswerMemory;
   node: string;
   grace: number;
   /** Members from which on a room is large. */
@@ -81,9 +83,11 @@ export class FanOut {
 
   /** From now on the peer hears nothing of the rooms that it is seated in, until it was told what is put down here. */
   catchUp(peer: Peer): CatchUp {
-    const { wire, onError } = this.#options;
+    const { wire, memory, onError } = this.#options;
     const connection = connectionOf(peer);
-    connection.catchUp = new CatchUp(peer, { wire, onError, told: () => (connection.catchUp = undefined) });
+    const holder = { address: connection.address, end: () => wire.end(peer) };
+    const hold = (bytes: number) => memory.take(holder, bytes);
+    connection.catchUp = new CatchUp(peer, { wire, hold, onError, told: () => (connection.catchUp = undefined) });
     return connection.catchUp;
   }
 

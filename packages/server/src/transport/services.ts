@@ -4,6 +4,7 @@ import type { LeaseKeeper } from '../chat/leases.ts';
 import type { QuotaMonitor } from '../chat/quota-monitor.ts';
 import type { Caller } from '../chat/rule.ts';
 import type { Store } from '../store/store.ts';
+import type { AnswerMemory } from './answer-memory.ts';
 import type { Connection } from './connection.ts';
 import type { FanOut } from './fan-out.ts';
 import type { Turnstile } from './turnstile.ts';
@@ -17,6 +18,8 @@ export interface Services {
   leases: LeaseKeeper;
   /** Passed by whoever comes back. */
   turnstile: Turnstile;
+  /** What large answers and pages may take. */
+  memory: AnswerMemory;
   limits: Limits;
   quotas: QuotaMonitor;
   node: string;

@@ -1,41 +1,53 @@
 import type { FanOutAdapter } from '@engawa/fan-out';
 import type { Server } from 'socket.io';
+import { type Conn, Unread } from './unread.ts';
 import type { Peer, Wire } from './wire.ts';
 
 /** What may wait for a client that does not read, whatever it is. */
 export const UNREAD = { frames: 4_096, bytes: 8 * 1024 * 1024 };
+/** Every connection is looked after so often, or more often where patience is shorter. */
 const LOOK_EVERY_MS = 1_000;
-/** Who reads slowly is looked after so often. */
+/** Who is waited for is looked after so often; the more they are, the less often. */
 const LOOK_AFTER_MS = 20;
+const LOOKS_PER_MS = 50;
 
 export interface Patience {
   /** Bytes that may wait for a client before it is told from the logs what happens in its rooms. */
   waiting: number;
-  /** Milliseconds in which such a client must have read something. */
+  /** Milliseconds in which a client that something waits for must have read something. */
   stuck: number;
 }
 
-interface Connection {
-  writeBuffer: { data?: string | Buffer }[];
-  readyState: string;
-  close(discard?: boolean): void;
+interface Wait {
+  peer: Peer;
+  /** Until no more than so many wait for it. */
+  bytes: number;
+  resolve: () => void;
 }
 
-const connectionTo = (peer: Peer): Connection => (peer as unknown as { conn: Connection }).conn;
+interface Behind {
+  progress: number;
+  since: number;
+}
+
+const connTo = (peer: Peer): Conn => (peer as unknown as { conn: Conn }).conn;
 
 /** Socket.IO, as a node needs it. */
 export class SocketIoWire implements Wire {
   readonly #io: Server;
   readonly #patience: Patience;
+  readonly #unread: Unread;
   readonly #timer: NodeJS.Timeout;
+  /** Who had not read all when they were last looked after, how far they had read, and since when. */
+  #behind = new Map<Conn, Behind>();
+  readonly #waits = new Set<Wait>();
+  #looking: NodeJS.Timeout | undefined;
 
   constructor(io: Server, patience: Patience) {
     this.#io = io;
     this.#patience = patience;
-    // For those who ask nothing, and are only told what happens in their rooms.
-    this.#timer = setInterval(() => {
-      for (const socket of io.sockets.sockets.values()) this.sent(socket);
-    }, LOOK_EVERY_MS);
+    this.#unread = new Unread(io.engine);
+    this.#timer = setInterval(() => this.#lookAfterAll(), Math.min(LOOK_EVERY_MS, patience.stuck / 4));
   }
 
   to(channel: string): ReturnType<Wire['to']> {
@@ -43,42 +55,81 @@ export class SocketIoWire implements Wire {
   }
 
   /**
-   * Ends the connection of a client for whom more would have to be kept: memory is for those who read. He may come back
-   * and read on from where he was.
+   * Ends the connection of a client for whom more would have to be kept: memory is for those who read. It may come back and
+   * read on from where it was.
    */
   sent(peer: Peer): void {
-    const connection = connectionTo(peer);
-    if (connection.writeBuffer.length > UNREAD.frames || this.#waitingFor(peer) > UNREAD.bytes) connection.close(true);
+    const conn = connTo(peer);
+    if (isTooMuch(conn, this.waitingFor(peer))) conn.close(true);
   }
 
   isFull(peer: Peer): boolean {
-    return this.#waitingFor(peer) > this.#patience.waiting;
+    return this.waitingFor(peer) > this.#patience.waiting;
   }
 
   async drained(peer: Peer): Promise<void> {
-    const { waiting: most, stuck } = this.#patience;
-    const connection = connectionTo(peer);
-    let before = Infinity;
-    let readAt = performance.now();
-    for (;;) {
-      const waiting = this.#waitingFor(peer);
-      if (connection.readyState !== 'open' || waiting <= most / 2) return;
-      if (waiting < before) readAt = performance.now();
-      else if (performance.now() - readAt > stuck) connection.close(true);
-      before = waiting;
-      await new Promise((resolve) => setTimeout(resolve, LOOK_AFTER_MS));
-    }
+    await this.readTo(peer, this.#patience.waiting / 2);
+  }
+
+  readTo(peer: Peer, bytes: number): Promise<void> | undefined {
+    if (this.#hasRead(peer, bytes)) return undefined;
+    return new Promise((resolve) => {
+      this.#waits.add({ peer, bytes, resolve });
+      this.#lookSoon();
+    });
   }
 
   end(peer: Peer): void {
-    connectionTo(peer).close(true);
+    connTo(peer).close(true);
   }
 
   close(): void {
     clearInterval(this.#timer);
+    clearTimeout(this.#looking);
+    for (const { resolve } of this.#waits) resolve();
+    this.#waits.clear();
   }
 
-  #waitingFor(peer: Peer): number {
-    return (this.#io.of('/').adapter as FanOutAdapter).waitingFor(peer.id);
+  /** Bytes that the system has not taken yet of what was sent to the peer. */
+  waitingFor(peer: Peer): number {
+    return (this.#io.of('/').adapter as FanOutAdapter).waitingFor(peer.id) + this.#unread.polledBytes(connTo(peer));
+  }
+
+  #hasRead(peer: Peer, bytes: number): boolean {
+    return connTo(peer).readyState !== 'open' || this.waitingFor(peer) <= bytes;
+  }
+
+  /** One timer for all, while somebody is waited for. */
+  #lookSoon(): void {
+    this.#looking ??= setTimeout(() => this.#look(), LOOK_AFTER_MS + this.#waits.size / LOOKS_PER_MS);
+  }
+
+  #look(): void {
+    this.#looking = undefined;
+    for (const wait of this.#waits) {
+      if (!this.#hasRead(wait.peer, wait.bytes)) continue;
+      this.#waits.delete(wait);
+      wait.resolve();
+    }
+    if (this.#waits.size > 0) this.#lookSoon();
+  }
+
+  /** Those, too, who ask nothing, and are only told what happens in their rooms. */
+  #lookAfterAll(): void {
+    const now = performance.now();
+    const behind = new Map<Conn, Behind>();
+    for (const socket of this.#io.sockets.sockets.values()) {
+      const waiting = this.waitingFor(socket);
+      if (waiting === 0) continue;
+      const conn = connTo(socket);
+      const progress = this.#unread.progressOf(conn);
+      const before = this.#behind.get(conn);
+      const since = before?.progress === progress ? before.since : now;
+      if (now - since > this.#patience.stuck || isTooMuch(conn, waiting)) conn.close(true);
+      else behind.set(conn, { progress, since });
+    }
+    this.#behind = behind;
   }
 }
+
+const isTooMuch = ({ writeBuffer }: Conn, waiting: number): boolean => writeBuffer.length > UNREAD.frames || waiting > UNREAD.bytes;

@@ -15,10 +15,12 @@ export interface Wire {
   to(channel: string): { emit(event: string, ...args: unknown[]): unknown };
   /** Something was sent to the peer: ends connections that never read. */
   sent(peer: Peer): void;
-  /** Whether as much waits for the peer as may. */
+  /** Whether as much of what its rooms are told waits for the peer as may. */
   isFull(peer: Peer): boolean;
-  /** Resolves when the peer has read so much that it may be sent more, or is gone; ends connections that stop reading. */
+  /** Resolves when the peer has read so much that it may be told more, or is gone. */
   drained(peer: Peer): Promise<void>;
+  /** Undefined when no more than so many bytes wait for the peer; else resolves when that is so, or when it is gone. */
+  readTo(peer: Peer, bytes: number): Promise<void> | undefined;
   /** Ends the connection; a client may come back. */
   end(peer: Peer): void;
 }

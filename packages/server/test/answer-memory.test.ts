@@ -1,0 +1,94 @@
+/** Memory for large answers: bounded for an address and for the node, and given to those who read. */
+import { LIMITS } from '@engawa/protocol';
+import { expect, test } from 'vitest';
+import { Address } from '#transport/addresses.js';
+import { AnswerMemory, type Hold } from '#transport/answer-memory.js';
+import { until } from './helpers/waiting.ts';
+
+const ANSWER = 100;
+const newAddress = (answerBytes: number | null = 300): Address => new Address({ ...LIMITS.perAddress, answerBytes });
+const never = new Promise<void>(() => undefined);
+
+/** Takes memory for an answer, and says when it has it. */
+function taking(memory: AnswerMemory, address: Address | undefined, end = (): void => undefined) {
+  const taken: { hold?: Hold } = {};
+  void memory.take({ address, end }, ANSWER).then((hold) => (taken.hold = hold));
+  return taken;
+}
+const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+test('what one address holds is bounded, whoever comes next waits in line, and others do not wait', async () => {
+  const memory = new AnswerMemory({ bytes: 1_000 });
+  const [greedy, other] = [newAddress(), newAddress()];
+  const all = Array.from({ length: 5 }, () => taking(memory, greedy));
+  const another = taking(memory, other);
+  await settled();
+  expect(all.map(({ hold }) => hold !== undefined)).toEqual([true, true, true, false, false]);
+  expect(another.hold).toBeDefined();
+  expect(memory.held).toBe(4 * ANSWER);
+  all[0]?.hold?.releaseOnce(undefined);
+  await settled();
+  expect(all.map(({ hold }) => hold !== undefined)).toEqual([true, true, true, true, false]);
+});
+
+test('what the node holds is bounded, also where addresses are not limited', async () => {
+  const memory = new AnswerMemory({ bytes: 500 });
+  const all = Array.from({ length: 8 }, (_, index) => taking(memory, index % 2 ? newAddress(null) : undefined));
+  await settled();
+  expect(all.filter(({ hold }) => hold)).toHaveLength(5);
+  expect(memory.held).toBe(500);
+  for (const { hold } of all) hold?.releaseOnce(undefined);
+  await settled();
+  expect(all.filter(({ hold }) => hold)).toHaveLength(8);
+});
+
+test('what waits to be read is held until it is read', async () => {
+  const memory = new AnswerMemory({ bytes: 500 });
+  let read = (): void => undefined;
+  const one = await memory.take({ address: undefined, end: () => undefined }, ANSWER);
+  one.releaseOnce(new Promise((resolve) => (read = resolve)));
+  await settled();
+  expect(memory.held).toBe(ANSWER);
+  read();
+  await settled();
+  expect(memory.held).toBe(0);
+});
+
+test('when somebody waits for long, the oldest answer that nobody reads goes, of the address that holds most', async () => {
+  const memory = new AnswerMemory({ bytes: 500, patience: 20 });
+  const ended: string[] = [];
+  const hold = async (name: string, address: Address, isUnread = true): Promise<void> => {
+    const end = (): void => {
+      if (!ended.includes(name)) release();
+      ended.push(name);
+    };
+    let release = (): void => undefined;
+    const held = await memory.take({ address, end }, ANSWER);
+    if (isUnread) held.releaseOnce(new Promise((resolve) => (release = resolve)));
+  };
+  const [honest, greedy] = [newAddress(), newAddress()];
+  await hold('honest', honest);
+  await hold('being made', greedy, false);
+  for (const number of [1, 2, 3]) void hold(`greedy ${number}`, greedy);
+  await hold('late', newAddress());
+  const waiting = taking(memory, newAddress());
+  await until(() => waiting.hold !== undefined, 'there is memory');
+  expect(ended).toEqual(['greedy 1']);
+});
+
+test('those whose own address holds too much wait for nobody else to go', async () => {
+  const memory = new AnswerMemory({ bytes: 10_000, patience: 20 });
+  const ended: string[] = [];
+  const [mine, other] = [newAddress(), newAddress()];
+  for (const [name, address] of [
+    ['other', other],
+    ['mine 1', mine],
+    ['mine 2', mine],
+    ['mine 3', mine],
+  ] as const) {
+    (await memory.take({ address, end: () => ended.push(name) }, ANSWER)).releaseOnce(never);
+  }
+  taking(memory, mine);
+  await until(() => ended.length > 0, 'one goes');
+  expect(ended[0]).toBe('mine 1');
+});

@@ -1,0 +1,88 @@
+/** What a client has not read, by what the system takes: real sockets below, and Engine.IO's side of them by hand. */
+import { EventEmitter, once } from 'node:events';
+import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Server } from 'socket.io';
+import { expect, onTestFinished, test } from 'vitest';
+import { type Conn, Unread } from '#transport/unread.js';
+import { until } from './helpers/waiting.ts';
+
+/** More than the system takes for one connection. */
+const LARGE = 'x'.repeat(32 * 1024 * 1024);
+
+/** A connection that polls: each poll is answered at once, over a connection of its own, of which only the head is read. */
+async function polling() {
+  const engine = new EventEmitter();
+  const unread = new Unread(engine as unknown as Server['engine']);
+  let isClosed = false;
+  const state = { res: null as ServerResponse | null };
+  const conn: Conn = {
+    readyState: 'open',
+    writeBuffer: [],
+    transport: {
+      name: 'polling',
+      get res() {
+        return state.res;
+      },
+    },
+    close: () => (isClosed = true),
+  };
+  const server = createServer((_, response) => {
+    const data = LARGE;
+    state.res = response;
+    engine.emit('flush', conn, [{ data }]);
+    response.end(data);
+    state.res = null;
+  });
+  server.listen(0);
+  await once(server, 'listening');
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const poll = async (): Promise<IncomingMessage> => {
+    const [response] = (await once(request({ port: (server.address() as AddressInfo).port }).end(), 'response')) as [IncomingMessage];
+    response.on('error', () => undefined);
+    return response.pause();
+  };
+  return { conn, unread, poll, isClosed: () => isClosed };
+}
+
+test('an answer to a poll is unread until the system has taken all of it', async () => {
+  const { conn, unread, poll, isClosed } = await polling();
+  expect(unread.polledBytes(conn)).toBe(0);
+  const response = await poll();
+  expect(unread.polledBytes(conn)).toBe(LARGE.length);
+  response.resume();
+  await once(response, 'end');
+  await until(() => unread.polledBytes(conn) === 0, 'it is read');
+  (await poll()).resume();
+  expect(isClosed()).toBe(false);
+});
+
+test('who polls again and has not read the answer before is put out', async () => {
+  const { poll, isClosed } = await polling();
+  await poll();
+  await poll();
+  await until(isClosed, 'the connection is closed');
+});
+
+test('an answer whose connection is gone is not waited for', async () => {
+  const { conn, unread, poll } = await polling();
+  (await poll()).destroy();
+  await until(() => unread.polledBytes(conn) === 0, 'it is gone');
+});
+
+test('there is progress while an answer is read, and none while it is not', async () => {
+  const { conn, unread, poll } = await polling();
+  const response = await poll();
+  let before = -1;
+  await until(async () => {
+    const settled = unread.progressOf(conn) === before;
+    before = unread.progressOf(conn);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    return settled;
+  }, 'the system takes no more');
+  response.resume();
+  await until(() => unread.progressOf(conn) !== before, 'there is progress');
+});

@@ -1,0 +1,101 @@
+/** What is asked and cannot be begun yet: bounded in bytes, of a connection, of an address and of the node. */
+import { LIMITS } from '@engawa/protocol';
+import { expect, test } from 'vitest';
+import { Address } from '#transport/addresses.js';
+import { ByteBudget } from '#transport/byte-budget.js';
+import { Connection } from '#transport/connection.js';
+import { ATTACKER, ROOM, startScene } from './helpers/neighbours.ts';
+import { connect, until, withFault } from './helpers/server.ts';
+import { newStore } from './helpers/stores.ts';
+
+const LONG = '部'.repeat(LIMITS.textCodePoints);
+const { waitingBytesPerConnection, waitingPerConnection, perAddress } = LIMITS;
+const MIB = 1024 * 1024;
+
+function newConnection({ address = new Address(perAddress), node = 64 * MIB } = {}) {
+  const waiting = new ByteBudget(node);
+  const connection = new Connection({ session: 's', author: 'a' }, { limits: { ...LIMITS, rates: null }, address, waiting });
+  let open = (): void => undefined;
+  const gate = new Promise<void>((resolve) => (open = resolve));
+  const ask = (message: string): boolean => {
+    try {
+      connection.inTurn(() => gate, { payload: { roomId: ROOM, username: 'aya', message } });
+      return true;
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'busy' });
+      return false;
+    }
+  };
+  return { ask, open: () => open(), settled: () => connection.settled(), waiting };
+}
+
+function countOf(ask: () => boolean): number {
+  let count = 0;
+  while (count < 100_000 && ask()) count += 1;
+  return count;
+}
+
+test('a connection has a megabyte of asks waiting at most; as many small ones as ever', async () => {
+  const large = newConnection();
+  const count = countOf(() => large.ask(LONG));
+  expect(count * 2 * LONG.length).toBeLessThanOrEqual(waitingBytesPerConnection + 4 * LONG.length);
+  expect(count).toBeGreaterThan(100);
+  const small = newConnection();
+  expect(countOf(() => small.ask('x'))).toBe(waitingPerConnection);
+});
+
+test('an address has eight megabytes of them at most, over however many connections, and others are not held to it', async () => {
+  const address = new Address(perAddress);
+  const all = Array.from({ length: perAddress.connections }, () => newConnection({ address }));
+  let accepted = 0;
+  for (const { ask } of all) accepted += countOf(() => ask(LONG));
+  // The first of each is begun at once.
+  expect((accepted - all.length) * 2 * LONG.length).toBeLessThanOrEqual(Number(perAddress.waitingBytes));
+  const other = newConnection();
+  expect(other.ask(LONG) && other.ask(LONG)).toBe(true);
+  for (const { open } of all) open();
+  await Promise.all(all.map(({ settled }) => settled()));
+  expect(address.waiting?.held).toBe(0);
+});
+
+test('what the node keeps of them is bounded, and free again when they are done', async () => {
+  const { ask, open, settled, waiting } = newConnection({ node: 100_000 });
+  const count = countOf(() => ask(LONG));
+  expect(count).toBeLessThan(20);
+  open();
+  await settled();
+  expect(waiting.held).toBe(0);
+  expect(ask(LONG)).toBe(true);
+});
+
+test('while a room stands still a flood of large chats is refused as busy, and all that were taken are kept in order', async () => {
+  let open = (): void => undefined;
+  let gate: Promise<void> | undefined;
+  const inner = await newStore();
+  const store = withFault(inner, {
+    async append(room, append) {
+      if (room === 'stuck') await gate;
+      return inner.append(room, append);
+    },
+  });
+  const { url, unharmed } = await startScene({ store, limits: 'off' });
+  const flooder = await connect(url, { extraHeaders: ATTACKER });
+  await flooder.emitWithAck('create:room', { roomId: 'stuck', username: 'x' });
+  gate = new Promise((resolve) => (open = resolve));
+  const answers: { ok: boolean; error?: { code: string } }[] = [];
+  const total = 300;
+  for (let number = 0; number < total; number += 1) {
+    const chat = { roomId: 'stuck', username: 'x', message: `${number} ${LONG.slice(10)}` };
+    flooder.emit('create:chat', chat, (answer: (typeof answers)[number]) => answers.push(answer));
+  }
+  await until(() => answers.length > 50, 'some are refused');
+  await unharmed();
+  expect(new Set(answers.map(({ error }) => error?.code))).toEqual(new Set(['busy']));
+  open();
+  await until(() => answers.length === total, 'all are answered');
+  const kept = answers.filter(({ ok }) => ok).length;
+  expect((await inner.read('stuck', {})).head).toBe(kept + 2);
+  const { entries } = await inner.page('stuck', { after: 2, limit: 50 });
+  const numbers = entries.map(({ body }) => Number((body?.message as string).split(' ', 1)[0]));
+  expect(numbers).toEqual(Array.from({ length: 50 }, (_, each) => each));
+});
