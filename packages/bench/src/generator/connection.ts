@@ -15,9 +15,13 @@ export interface Address {
   path: string;
   /** Whence to connect: one address has ports for fewer than 28,000 connections to one server. */
   localAddress?: string | undefined;
+  /** Lines of the handshake beside those that every client sends. */
+  headers?: readonly string[] | undefined;
 }
 
 interface Listener {
+  /** Once, when the handshake is done. */
+  onOpen?: () => void;
   /** Before the frames of each read. */
   onRead: (bytes: number) => void;
   onFrame: OnFrame;
@@ -29,10 +33,12 @@ interface Listener {
 export class Connection {
   readonly #socket: Socket;
   readonly #frames: FrameReader;
+  readonly #onOpen: (() => void) | undefined;
   #head: string | undefined = '';
   #why: string | undefined;
 
-  constructor({ host, port, path, localAddress }: Address, { onRead, onFrame, onEnd }: Listener) {
+  constructor(address: Address, { onOpen, onRead, onFrame, onEnd }: Listener) {
+    this.#onOpen = onOpen;
     this.#frames = new FrameReader((bytes, start, end, opcode) => {
       if (opcode === PING) this.#socket.write(PONG_FRAME);
       else onFrame(bytes, start, end, opcode);
@@ -42,9 +48,10 @@ export class Connection {
       this.#receive(bytes as Buffer, length);
       return true;
     };
+    const { host, port, localAddress } = address;
     const onread = { buffer: READ_BUFFER, callback: receive };
     this.#socket = connect({ host, port, onread, noDelay: true, ...(localAddress !== undefined && { localAddress }) });
-    this.#socket.once('connect', () => this.#socket.write(handshake({ host, port, path })));
+    this.#socket.once('connect', () => this.#socket.write(handshake(address)));
     this.#socket.on('error', (error) => (this.#why ??= error.message));
     this.#socket.once('end', () => this.#socket.destroy());
     this.#socket.once('close', () => onEnd(this.#why ?? 'the server closed the connection'));
@@ -64,9 +71,19 @@ export class Connection {
     this.#socket.pause();
   }
 
+  /** Ends it without a close frame; with `reset`, without a FIN, too. */
+  end({ reset = false }: { reset?: boolean } = {}): void {
+    if (reset) this.#socket.resetAndDestroy();
+    else this.#socket.destroy();
+  }
+
   #receive(chunk: Buffer, length: number): void {
-    if (this.#head === undefined) this.#frames.read(chunk, length);
-    else this.#shakeHands(this.#head + chunk.toString('latin1', 0, length));
+    try {
+      if (this.#head === undefined) this.#frames.read(chunk, length);
+      else this.#shakeHands(this.#head + chunk.toString('latin1', 0, length));
+    } catch (error) {
+      this.#socket.destroy(error as Error);
+    }
   }
 
   #shakeHands(head: string): void {
@@ -78,11 +95,12 @@ export class Connection {
       return;
     }
     this.#head = undefined;
+    this.#onOpen?.();
     this.#frames.read(Buffer.from(head.slice(end + END_OF_HEAD.length), 'latin1'));
   }
 }
 
-const handshake = ({ host, port, path }: Address): string =>
+const handshake = ({ host, port, path, headers = [] }: Address): string =>
   [
     `GET ${path} HTTP/1.1`,
     `Host: ${host}:${port}`,
@@ -90,5 +108,6 @@ const handshake = ({ host, port, path }: Address): string =>
     'Upgrade: websocket',
     `Sec-WebSocket-Key: ${randomBytes(16).toString('base64')}`,
     'Sec-WebSocket-Version: 13',
+    ...headers,
     END_OF_HEAD.slice(2),
   ].join('\r\n');

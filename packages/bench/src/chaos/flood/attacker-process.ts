@@ -1,0 +1,30 @@
+/** Carries out one attack, within its budget. Its connections end with it: at the latest some time after the attack. */
+import { setPriority } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { followOrders } from '../../worker.ts';
+import type { Target } from '../socketio-client.ts';
+import { AttackContext, type AttackReport, Budget } from './attack.ts';
+import { attacks } from './attacks.ts';
+
+export interface AttackOrder {
+  name: string;
+  target: Target;
+  seconds: number;
+}
+
+/** For an attack that holds its connections until the server has ended them. */
+const MAX_HOLD_MS = 120_000;
+/** The bystanders, who are measured, come first on the cores that they share with the attacker. */
+const PRIORITY = 10;
+
+process.on('unhandledRejection', () => undefined);
+
+followOrders<AttackOrder>(async ({ name, target, seconds }): Promise<AttackReport> => {
+  const attack = attacks.find((each) => each.name === name);
+  if (!attack) throw new Error(`There is no attack "${name}".`);
+  setPriority(PRIORITY);
+  setTimeout(() => process.exit(), seconds * 1_000 + MAX_HOLD_MS).unref();
+  const budget = new Budget(seconds);
+  await Promise.race([attack.run(new AttackContext(target, budget)), sleep(seconds * 1_000 + 500)]);
+  return budget.toReport();
+});

@@ -1,0 +1,213 @@
+/** A Socket.IO client over a WebSocket that sends whatever packets and bytes it is given, valid or not. */
+import type { Answer, Ask, EventName } from '@engawa/protocol';
+import { Connection } from '../generator/connection.ts';
+import { type Deferred, deferred } from './deferred.ts';
+import { OPCODE } from './websocket-frame.ts';
+
+/** Where the server listens. */
+export interface Target {
+  host: string;
+  port: number;
+}
+
+export interface OpenOptions {
+  /** The source address; all of 127.0.0.0/8 can be used. */
+  localAddress?: string | undefined;
+  /** Follows the query of every client: `&sid=…`. */
+  query?: string;
+  /** Handshake lines beside the standard ones. */
+  headers?: readonly string[];
+  /** Is told of every write, in bytes. */
+  onSend?: (bytes: number) => void;
+}
+
+/** What the server answers CONNECT with. */
+export interface Connected {
+  sid: string;
+  pid?: string;
+}
+
+export class ConnectionClosed extends Error {
+  override readonly name = 'ConnectionClosed';
+}
+
+/** Engine.IO packet types, and after `4` (message) the Socket.IO packet types. */
+const PING = '2';
+const PROBE = '2probe';
+const PROBE_ANSWER = '3p';
+const UPGRADE = '5';
+const CONNECT = '40';
+const DISCONNECT = '41';
+const EVENT = '42';
+const ACK = '43';
+const CONNECT_ERROR = '44';
+const BRACKET = 0x5b;
+
+export const targetOf = (url: string): Target => ({ host: new URL(url).hostname, port: Number(new URL(url).port) });
+
+export class SocketIoClient {
+  /** Resolves with the reason, once. */
+  readonly closed: Promise<string>;
+  /** Why it is closed; undefined while it is open. */
+  closeReason: string | undefined;
+  /** Is given every event packet, from `42` on. */
+  onEvent: ((packet: string) => void) | undefined;
+  /** Is given every acknowledgement that no `ask` waits for. */
+  onAck: ((id: number, packet: string) => void) | undefined;
+  readonly #connection: Connection;
+  readonly #onSend: ((bytes: number) => void) | undefined;
+  readonly #pending = new Map<number, (answer: unknown) => void>();
+  readonly #opened = deferred<void>();
+  readonly #probed = deferred<void>();
+  #connected: Deferred<Connected> | undefined;
+  #lastId = 0;
+
+  /** Resolves when Engine.IO has said hello. Rejects when the connection is refused or closed before. */
+  static async open(target: Target, options: OpenOptions = {}): Promise<SocketIoClient> {
+    const client = new SocketIoClient(target, options);
+    await client.#opened.promise;
+    return client;
+  }
+
+  /** Resolves when the WebSocket is open, which a polling session may be going to change to: `query` has its sid. */
+  static async openTransport(target: Target, options: OpenOptions): Promise<SocketIoClient> {
+    const client: SocketIoClient = new SocketIoClient(target, options, () => client.#opened.resolve());
+    await client.#opened.promise;
+    return client;
+  }
+
+  /** Takes the polling session over. */
+  static async upgrade(target: Target, options: OpenOptions): Promise<SocketIoClient> {
+    const client = await SocketIoClient.openTransport(target, options);
+    client.send(PROBE);
+    await client.#probed.promise;
+    client.send(UPGRADE);
+    return client;
+  }
+
+  /** The same as a client whose CONNECT was accepted. */
+  static async connect(target: Target, options: OpenOptions & { auth?: object } = {}): Promise<SocketIoClient> {
+    const client = await SocketIoClient.open(target, options);
+    try {
+      await client.connect(options.auth);
+      return client;
+    } catch (error) {
+      client.end();
+      throw error;
+    }
+  }
+
+  private constructor(target: Target, { localAddress, query = '', headers, onSend }: OpenOptions, onOpen?: () => void) {
+    const closed = deferred<string>();
+    this.closed = closed.promise;
+    this.#onSend = onSend;
+    this.#connection = new Connection(
+      { ...target, path: `/socket.io/?EIO=4&transport=websocket${query}`, localAddress, headers },
+      {
+        ...(onOpen && { onOpen }),
+        onRead: () => undefined,
+        onFrame: (bytes, start, end, opcode) => {
+          if (opcode === OPCODE.text) this.#receive(bytes, start, end);
+          // The goodbye of the server, which waits for an answer before it closes.
+          else if (opcode === OPCODE.close) this.#connection.end();
+        },
+        onEnd: (why) => {
+          this.#end(why);
+          closed.resolve(why);
+        },
+      },
+    );
+  }
+
+  /** Sends CONNECT. Rejects with what the server refused it with. */
+  async connect(auth?: object): Promise<Connected> {
+    if (this.closeReason !== undefined) throw new ConnectionClosed(this.closeReason);
+    this.#connected = deferred();
+    this.send(CONNECT + (auth === undefined ? '' : JSON.stringify(auth)));
+    return this.#connected.promise;
+  }
+
+  /** Resolves with the answer, be it a refusal. Rejects when the connection is closed before. */
+  async ask<E extends EventName>(event: E, payload: Ask<E>): Promise<Answer<E>> {
+    this.#lastId += 1;
+    const id = this.#lastId;
+    return new Promise((resolve, reject) => {
+      if (this.closeReason !== undefined) {
+        reject(new ConnectionClosed(this.closeReason));
+        return;
+      }
+      this.#pending.set(id, (answer) => (answer instanceof Error ? reject(answer) : resolve(answer as Answer<E>)));
+      this.send(`${EVENT}${id}${JSON.stringify([event, payload])}`);
+    });
+  }
+
+  send(packet: string): void {
+    this.#onSend?.(packet.length);
+    this.#connection.send(packet);
+  }
+
+  /** Any bytes, as they are. */
+  write(bytes: Buffer): void {
+    this.#onSend?.(bytes.length);
+    this.#connection.write(bytes);
+  }
+
+  stopReading(): void {
+    this.#connection.stopReading();
+  }
+
+  end(options?: { reset?: boolean }): void {
+    this.#connection.end(options);
+  }
+
+  #receive(bytes: Buffer, start: number, end: number): void {
+    switch (bytes.toString('latin1', start, Math.min(start + 2, end))) {
+      case EVENT:
+        this.onEvent?.(bytes.toString('utf8', start, end));
+        break;
+      case ACK:
+        this.#acknowledge(bytes.subarray(start, end));
+        break;
+      case PING:
+        this.#connection.send('3');
+        break;
+      case PROBE_ANSWER:
+        this.#probed.resolve();
+        break;
+      case CONNECT:
+        this.#connected?.resolve(JSON.parse(bytes.toString('utf8', start + CONNECT.length, end)) as Connected);
+        break;
+      case CONNECT_ERROR:
+        this.#connected?.reject(new Error(bytes.toString('utf8', start + CONNECT_ERROR.length, end)));
+        break;
+      case DISCONNECT:
+        this.#connection.end();
+        break;
+      default:
+        if (bytes[start] === 0x30) this.#opened.resolve();
+    }
+  }
+
+  #acknowledge(packet: Buffer): void {
+    const bracket = packet.indexOf(BRACKET);
+    const id = Number(packet.toString('latin1', ACK.length, bracket));
+    const resolve = this.#pending.get(id);
+    if (resolve === undefined) {
+      this.onAck?.(id, packet.toString());
+      return;
+    }
+    this.#pending.delete(id);
+    const [answer] = JSON.parse(packet.toString('utf8', bracket)) as [unknown];
+    resolve(answer);
+  }
+
+  #end(why: string): void {
+    this.closeReason = why;
+    const error = new ConnectionClosed(why);
+    this.#opened.reject(error);
+    this.#probed.reject(error);
+    this.#connected?.reject(error);
+    for (const settle of this.#pending.values()) settle(error);
+    this.#pending.clear();
+  }
+}

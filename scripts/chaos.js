@@ -1,0 +1,6 @@
+// `npm run chaos -- flood`: attacks a server and measures what it survives.
+import { install, run } from './set-up.js';
+
+install('test');
+const args = process.argv.slice(2).map((argument) => JSON.stringify(argument));
+process.exitCode = run(`tsc -b tsconfig.build.json && node packages/bench/dist/chaos/main.js ${args.join(' ')}`) ? 0 : 1;
