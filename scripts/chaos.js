@@ -1,4 +1,4 @@
-// `npm run chaos -- flood`: attacks a server and measures what it survives.
+// `npm run chaos -- flood`: attacks a server and measures what it survives; `-- fuzz` sends it mutated packets.
 import { install, run } from './set-up.js';
 
 install('test');

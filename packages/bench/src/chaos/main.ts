@@ -1,13 +1,14 @@
 /** `npm run chaos`: attacks on a server, and what it survives. */
 import { FLOOD_HELP, floodCommand } from './flood/main.ts';
+import { FUZZ_HELP, fuzzCommand } from './fuzz/main.ts';
 
 const [command, ...args] = process.argv.slice(2);
-const commands: Record<string, (args: string[]) => Promise<number>> = { flood: floodCommand };
+const commands: Record<string, (args: string[]) => Promise<number>> = { flood: floodCommand, fuzz: fuzzCommand };
 
 const run = commands[command ?? ''];
 if (run) {
   process.exitCode = await run(args);
 } else {
-  console.log(FLOOD_HELP);
+  console.log(`${FLOOD_HELP}\n\n${FUZZ_HELP}`);
   process.exitCode = command === undefined ? 0 : 2;
 }

@@ -1,0 +1,43 @@
+/** One packet of a case as data, and the bytes that it becomes on a WebSocket. */
+import { frame, OPCODE } from '../websocket-frame.ts';
+
+export interface Packet {
+  /** A text packet, or the bytes of an attachment. */
+  data: string | Buffer;
+  /** Lengths of the fragments that it is sent in; whole when there are none. */
+  fragments?: readonly number[];
+  /** A frame that is none: bits, opcode, mask or length are wrong. */
+  brokenFrame?: { rsv?: number; opcode?: number; masked?: boolean; length?: number };
+}
+
+const RESERVED = new Set(['connect', 'connect_error', 'disconnect', 'disconnecting', 'newListener', 'removeListener']);
+
+/** After it the server waits for bytes that never come, so that nobody can say what it has received. */
+export const isOpenEnded = ({ brokenFrame }: Packet): boolean => brokenFrame?.length !== undefined;
+
+/** The number of the acknowledgement that a server owes for it; undefined when it may do as it likes. */
+export function expectedAck({ data, brokenFrame }: Packet): number | undefined {
+  const [head, id] = typeof data === 'string' && !brokenFrame ? (/^42(\d{1,15})\[/.exec(data) ?? []) : [];
+  if (head === undefined || id === undefined) return undefined;
+  try {
+    const [event] = JSON.parse((data as string).slice(head.length - 1)) as [unknown];
+    return typeof event === 'string' && !RESERVED.has(event) ? Number(id) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export function toFrames({ data, fragments, brokenFrame }: Packet): Buffer {
+  const opcode = typeof data === 'string' ? OPCODE.text : OPCODE.binary;
+  const payload = typeof data === 'string' ? Buffer.from(data) : data;
+  if (brokenFrame) return frame({ opcode, payload, ...brokenFrame });
+  if (!fragments) return frame({ opcode, payload });
+  const frames: Buffer[] = [];
+  let at = 0;
+  for (const [index, length] of fragments.entries()) {
+    frames.push(frame({ opcode: index === 0 ? opcode : OPCODE.continuation, payload: payload.subarray(at, at + length), fin: false }));
+    at += length;
+  }
+  frames.push(frame({ opcode: OPCODE.continuation, payload: payload.subarray(at) }));
+  return Buffer.concat(frames);
+}

@@ -1,0 +1,55 @@
+/** Finds the case that is to blame for a fault, and as few of its packets as still show it. */
+import { withFolder } from '../../clean-up.ts';
+import { withServerUnderTest } from '../server-under-test.ts';
+import type { FuzzOptions } from './fuzz.ts';
+import type { FuzzCase, Visit } from './fuzz-case.ts';
+import { runCase } from './run-case.ts';
+
+type Place = Pick<FuzzOptions, 'folder' | 'limits'>;
+
+const MAX_TRIALS = 60;
+
+/** The fault that a case causes on a fresh server when nothing else runs; undefined when there is none. */
+export const faultOf = (each: FuzzCase, { folder, limits }: Place): Promise<string | undefined> =>
+  withFolder(folder, (data) =>
+    withServerUnderTest({ folder: data, limits }, async (server) => {
+      const { fault } = await runCase(server.target, each);
+      const isHealthy = await server.isHealthy();
+      return isHealthy ? (server.log.errors[0] ?? fault) : `the server has ended or hangs: ${server.log.tail}`;
+    }),
+  );
+
+/** The first of the suspects that shows a fault by itself, without the packets that are not needed for it. */
+export async function shrink(suspects: readonly FuzzCase[], place: Place): Promise<{ culprit: FuzzCase; fault: string } | undefined> {
+  for (const suspect of suspects) {
+    const fault = await faultOf(suspect, place);
+    if (fault !== undefined) return { culprit: await smallest(suspect, place), fault };
+  }
+  return undefined;
+}
+
+/** Leaves out halves, quarters and so on of the packets of each connection, as long as the fault stays. */
+async function smallest(found: FuzzCase, place: Place): Promise<FuzzCase> {
+  let culprit = found;
+  let trials = 0;
+  const stillFails = async (candidate: FuzzCase): Promise<boolean> => {
+    trials += 1;
+    return trials <= MAX_TRIALS && (await faultOf(candidate, place)) !== undefined;
+  };
+  const lengthOf = (index: number): number => culprit.visits[index]?.packets.length ?? 0;
+  for (const index of found.visits.keys()) {
+    for (let size = Math.ceil(lengthOf(index) / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
+      for (let at = 0; at < lengthOf(index); ) {
+        const candidate = without(culprit, index, { at, size });
+        if (await stillFails(candidate)) culprit = candidate;
+        else at += size;
+      }
+    }
+  }
+  return culprit;
+}
+
+function without(each: FuzzCase, index: number, { at, size }: { at: number; size: number }): FuzzCase {
+  const shorten = (visit: Visit): Visit => ({ ...visit, packets: visit.packets.toSpliced(at, size) });
+  return { ...each, visits: each.visits.map((visit, place) => (place === index ? shorten(visit) : visit)) };
+}
