@@ -4,6 +4,7 @@ import { type Logger, pino } from 'pino';
 import { GRACE_MS, LeaseKeeper } from './chat/leases.ts';
 import { QuotaMonitor } from './chat/quota-monitor.ts';
 import { RetentionKeeper, ROUND_MS } from './chat/retention-keeper.ts';
+import { ROOM_LIFETIMES, type RoomLifetimes } from './chat/room-lifetimes.ts';
 import type { Store } from './store/store.ts';
 import type { Address } from './transport/addresses.ts';
 import { AnswerMemory } from './transport/answer-memory.ts';
@@ -36,6 +37,7 @@ export interface NodeOptions {
   trimEvery?: number;
   /** Milliseconds after which the usage of the store is read again. */
   usageEvery?: number;
+  lifetimes?: RoomLifetimes;
 }
 
 /** The domain bound to a store and to those who are connected, whatever connects them. */
@@ -54,6 +56,7 @@ export class Node {
     grace = GRACE_MS,
     trimEvery = ROUND_MS,
     usageEvery,
+    lifetimes = ROOM_LIFETIMES,
   }: NodeOptions) {
     const node = randomUUID();
     const onError = (error: unknown): undefined => {
@@ -63,7 +66,8 @@ export class Node {
     const memory = new AnswerMemory();
     const fanOut = new FanOut({ wire, store, memory, node, grace, largeRoom, onError });
     const leases = new LeaseKeeper({ store, node, grace, largeRoom, isNeeded: () => fanOut.isAnybodyHere, onError });
-    this.retention = new RetentionKeeper({ store, bounds: limits.retention, followed: () => fanOut.places(), every: trimEvery, onError });
+    const followed = () => fanOut.places();
+    this.retention = new RetentionKeeper({ store, bounds: limits.retention, lifetimes, followed, every: trimEvery, onError });
     const quotas = new QuotaMonitor({ store, quotas: limits.quotas, every: usageEvery, log, onError });
     this.services = { store, wire, fanOut, leases, quotas, turnstile: new Turnstile(), memory, limits, node, log };
   }

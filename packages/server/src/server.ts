@@ -5,7 +5,7 @@ import { LIMITS, type Limits } from '@engawa/protocol';
 import type { Logger } from 'pino';
 import { Server, type Socket } from 'socket.io';
 import { Node } from './node.ts';
-import { MAX_WAITING, perAddressIn, type QuotaSettings, quotasIn, retentionIn, type Settings } from './settings.ts';
+import { lifetimesIn, MAX_WAITING, perAddressIn, type QuotaSettings, quotasIn, retentionIn, type Settings } from './settings.ts';
 import type { Store } from './store/store.ts';
 import { guardDoor, originOptions } from './transport/door.ts';
 import { answerHttp } from './transport/http.ts';
@@ -51,7 +51,7 @@ export interface ChatServer {
 export interface ServerOptions {
   store: Store;
   settings: Pick<Settings, 'port' | 'host' | 'origins' | 'limits' | 'trustedProxies'> &
-    Partial<Pick<Settings, 'largeRoom' | 'maxAge' | 'maxCount' | 'maxBytes' | 'maxWaiting'>> &
+    Partial<Pick<Settings, 'largeRoom' | 'maxAge' | 'maxCount' | 'maxBytes' | 'maxWaiting' | 'emptyRooms' | 'unvisitedRooms'>> &
     QuotaSettings;
   log: Logger;
   /** Milliseconds that a guest's name stays his after his connection is gone. */
@@ -109,6 +109,7 @@ export function createServer({
     wire,
     log,
     limits,
+    lifetimes: lifetimesIn(settings),
     ...(grace !== undefined && { grace }),
     ...(trimEvery !== undefined && { trimEvery }),
     ...(usageEvery !== undefined && { usageEvery }),

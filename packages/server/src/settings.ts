@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type AddressLimits, DAY_SECONDS, HOUR_SECONDS, LIMITS, type Quotas, type Retention, rateOf } from '@engawa/protocol';
 import { z } from 'zod';
+import { ROOM_LIFETIMES, type RoomLifetimes } from './chat/room-lifetimes.ts';
 import { formatDuration, formatSize, parseDuration, parseSize } from './units.ts';
 
 export const MAX_WAITING = 256 * 1024;
@@ -127,6 +128,20 @@ const table = {
     what: 'bytes of text that the log of any room keeps, the newest, as 100mb; nothing: all are kept',
     show: formatSize,
   },
+  emptyRooms: {
+    variable: 'ENGAWA_EMPTY_ROOMS',
+    schema: liftable(parseDuration, { least: 60_000, form: 'a time of a minute or more, as 1d or 12h' }).default(
+      Number(ROOM_LIFETIMES.empty),
+    ),
+    what: 'how long a room that nobody is in stays in which nothing was ever said; 0: for ever',
+    show: formatDuration,
+  },
+  unvisitedRooms: {
+    variable: 'ENGAWA_UNVISITED_ROOMS',
+    schema: liftable(parseDuration, { least: 60_000, form: 'a time of a minute or more, as 365d' }),
+    what: 'how long any room that nobody is in stays, with all that was said in it; 0 or nothing: for ever',
+    show: formatDuration,
+  },
   maxWaiting: {
     variable: 'ENGAWA_MAX_WAITING',
     schema: amount(parseSize, { least: 16 * 1024, form: 'a size of 16kb or more, as 256kb or 1mb' }).default(MAX_WAITING),
@@ -166,6 +181,12 @@ export function quotasIn(settings: QuotaSettings): Quotas {
     totalBytes: (settings.quotaTotalBytes ?? totalBytes) || null,
   };
 }
+
+/** How long rooms stay that nobody is in. */
+export const lifetimesIn = ({ emptyRooms, unvisitedRooms }: Partial<Settings>): RoomLifetimes => ({
+  empty: (emptyRooms ?? ROOM_LIFETIMES.empty) || null,
+  unvisited: unvisitedRooms || null,
+});
 
 /** How much may be kept from one network address. */
 export function perAddressIn(settings: QuotaSettings): Pick<AddressLimits, 'rooms' | 'bytes'> {

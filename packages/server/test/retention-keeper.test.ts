@@ -35,6 +35,7 @@ function keep(store: Store, { bounds = {}, here = [] }: { bounds?: Retention; he
   const keeper = new RetentionKeeper({
     store,
     bounds,
+    lifetimes: { empty: null, unvisited: null },
     every: MINUTE,
     async followed() {
       const pages = await Promise.all(here.map(async (room) => ({ room, ...(await original(store).page(room, { limit: 1 })) })));
@@ -150,20 +151,20 @@ test('a wish that is changed counts from the next look on', async () => {
   expect(await sizeOf(store, 'den')).toBe(10 + 1 + 20);
 });
 
-test('at rest it costs a list of the rooms every hour or so, and a look at each every day; with no limit anywhere that once a day', async () => {
+test('at rest it costs a list of the rooms every hour or so, and a look at each every day; with no limit anywhere a list a day', async () => {
   for (const [bounds, most] of [
     [
       { maxCount: 100, maxAge: 100 * DAY },
-      { rooms: 33, read: 200, page: 200 },
+      { rooms: 33, read: 4, page: 200 },
     ],
-    [{}, { rooms: 2, read: 200, page: 0 }],
+    [{}, { rooms: 2, read: 4, page: 0 }],
   ] as [Retention, Record<string, number>][]) {
     const memory = openMemory();
     for (let index = 0; index < 90; index += 1) await say(memory, `room ${index}`, 5);
     const { store, asked } = watched(memory);
     const { keeper } = keep(store, { bounds, here: ['room 1', 'room 2'] });
     await pass(2 * HOUR);
-    expect(asked.filter((name) => name === 'read').length).toBeGreaterThanOrEqual(90);
+    expect(asked).toContain('rooms');
     asked.length = 0;
     await pass(DAY);
     const counts = Object.fromEntries(Object.keys(most).map((name) => [name, asked.filter((each) => each === name).length]));

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LIMITS } from '@engawa/protocol';
 import { expect, test } from 'vitest';
-import { describeSettings, loadSettings, perAddressIn, quotasIn, SettingsError } from '#settings.js';
+import { describeSettings, lifetimesIn, loadSettings, perAddressIn, quotasIn, SettingsError } from '#settings.js';
 import { newFolder } from './helpers/server.ts';
 
 function settingsFile(content: unknown): string {
@@ -34,6 +34,8 @@ test('without any word every setting has its default', () => {
     maxAge: undefined,
     maxCount: undefined,
     maxBytes: undefined,
+    emptyRooms: 86_400_000,
+    unvisitedRooms: undefined,
     maxWaiting: 256 * 1024,
     logLevel: 'info',
   });
@@ -78,6 +80,12 @@ test.each([
   expect(loadSettings(['--max-age', text], {}).settings.maxAge).toBe(milliseconds);
 });
 
+test('how long rooms stay that nobody is in is said in units of time, and 0 is for ever', () => {
+  expect(lifetimesIn(loadSettings([], {}).settings)).toEqual({ empty: 86_400_000, unvisited: null });
+  const { settings } = loadSettings(['--empty-rooms', '0'], { ENGAWA_UNVISITED_ROOMS: '365d' });
+  expect(lifetimesIn(settings)).toEqual({ empty: null, unvisited: 365 * 86_400_000 });
+});
+
 test('quotas are said in sizes and numbers, and 0 lifts one', () => {
   const { settings } = loadSettings(['--quota-room-bytes', '0', '--quota-total-bytes', '50gb', '--quota-rooms', '0'], {
     ENGAWA_BYTES_PER_ADDRESS: '0',
@@ -111,6 +119,8 @@ test.each([
   [['--quota-room-bytes', '-1'], {}, '--quota-room-bytes'],
   [['--quota-total-bytes', 'much'], {}, '--quota-total-bytes'],
   [['--bytes-per-address', '1kb'], {}, '--bytes-per-address'],
+  [['--empty-rooms', '30s'], {}, '--empty-rooms'],
+  [['--unvisited-rooms', '1 year'], {}, '--unvisited-rooms'],
   [['--rooms-per-address', '-1'], {}, '--rooms-per-address'],
   [['--max-count', '0'], {}, '--max-count'],
   [['--max-count', '1k'], {}, '--max-count'],
@@ -132,9 +142,9 @@ test.each([['{'], [{ prot: 1 }], [[]]])('a file that says %j is refused', (conte
 
 test('the settings in force are printed with where they came from', () => {
   const lines = describeSettings(loadSettings(['--port', '81'], { ENGAWA_LOG: 'warn' })).split('\n');
-  expect(lines).toHaveLength(22);
+  expect(lines).toHaveLength(24);
   expect(lines[0]).toMatch(/^--port +PORT +81 +flag +TCP port/);
-  expect(lines[21]).toMatch(/^--log-level +ENGAWA_LOG +warn +variable /);
+  expect(lines[23]).toMatch(/^--log-level +ENGAWA_LOG +warn +variable /);
 });
 
 test('a password in a URL is not printed', () => {

@@ -1,6 +1,9 @@
 import type { Retention } from '@engawa/protocol';
-import type { RoomHead, Store } from '../store/store.ts';
-import { hasLimit, judge, pause, policyOf } from './retention.ts';
+import type { ListedRoom, RoomHead, Store } from '../store/store.ts';
+import { settingsKey } from './keys.ts';
+import { hasLimit, judge, pause, policyIn, policyOf } from './retention.ts';
+import { endIfAbandoned, endsRooms, type RoomLifetimes } from './room-lifetimes.ts';
+import { memberCount } from './rule.ts';
 
 /** How often the rooms are looked at that somebody of this node is in, in milliseconds. */
 export const ROUND_MS = 60_000;
@@ -17,12 +20,16 @@ const PAUSE_MS = 100;
 /** Rooms of which it is remembered that there is nothing to do. */
 const REMEMBERED_ROOMS = 10_000;
 
-type Place = Pick<RoomHead, 'room' | 'epoch' | 'head'>;
+type Place = Pick<RoomHead, 'room' | 'epoch' | 'head'> & {
+  /** What is to be kept, where that is known. */
+  policy?: Retention;
+};
 
 interface RetentionKeeping {
   store: Store;
   /** What is kept of any room at most. */
   bounds: Retention;
+  lifetimes: RoomLifetimes;
   /** The rooms that somebody of this node is in, and how far they are. */
   followed: () => Promise<Place[]>;
   /** Milliseconds. */
@@ -31,9 +38,9 @@ interface RetentionKeeping {
 }
 
 /**
- * Trims what is not to be kept, on every node by itself: two that trim the same room do it once. Rooms that somebody is in
- * are looked at every minute, if something was added since; all others by a slow walk. Of a room in which nothing is added
- * it is known until when there is nothing to do, and nothing is read.
+ * Trims what is not to be kept, and ends rooms that nobody visits, on every node by itself: two that do the same to a room do
+ * it once. Rooms that somebody is in are looked at every minute, if something was added since; all others by a slow walk. Of
+ * a room in which nothing is added it is known until when there is nothing to do, and nothing is read.
  */
 export class RetentionKeeper {
   readonly #keeping: RetentionKeeping;
@@ -44,7 +51,7 @@ export class RetentionKeeper {
   #round: Promise<void> | undefined;
   /** Rooms that are still to be looked at, before the next look at who is here. */
   #pending: Place[] = [];
-  /** Some room may have to be trimmed. */
+  /** Some room may have to be trimmed, or to end. */
   #isNeeded: boolean;
   #walkAt: number;
   /** The room that the walk has come to. */
@@ -52,7 +59,7 @@ export class RetentionKeeper {
 
   constructor(keeping: RetentionKeeping) {
     this.#keeping = keeping;
-    this.#isNeeded = hasLimit(keeping.bounds);
+    this.#isNeeded = hasLimit(keeping.bounds) || endsRooms(keeping.lifetimes);
     // What owners want is not known before the first walk.
     this.#walkAt = performance.now() + Math.random() * WALK_ROUNDS * keeping.every;
     this.#timer = setInterval(() => {
@@ -89,18 +96,35 @@ export class RetentionKeeper {
 
   async #walk(until: number): Promise<void> {
     const { store } = this.#keeping;
+    const ask = { limit: STEP_ROOMS, keys: [settingsKey], counts: [''] };
     for (let more = true; more; await pause(PAUSE_MS)) {
-      const page = await store.rooms({ limit: STEP_ROOMS, ...(this.#walkedTo !== undefined && { after: this.#walkedTo }) });
-      for (const place of page.rooms) {
+      const page = await store.rooms({ ...ask, ...(this.#walkedTo !== undefined && { after: this.#walkedTo }) });
+      for (const listed of page.rooms) {
         let isDone = false;
-        while (!isDone && this.#mayGoOn(until)) isDone = await this.#sweep(place);
+        while (!isDone && this.#mayGoOn(until)) isDone = await this.#lookAt(listed);
         if (!isDone) return;
-        this.#walkedTo = place.room;
+        this.#walkedTo = listed.room;
       }
       ({ more } = page);
     }
     this.#walkedTo = undefined;
     this.#walkAgain();
+  }
+
+  /** False when more is to go. What could not be done is done by a later walk. */
+  async #lookAt(listed: ListedRoom): Promise<boolean> {
+    const { store, bounds, lifetimes } = this.#keeping;
+    const { room, epoch, head } = listed;
+    const place = { room, epoch, head, policy: policyIn(listed, bounds) };
+    if (this.#isSettled(place) || (memberCount(listed) > 0 && !hasLimit(place.policy))) return true;
+    const asked = performance.now();
+    try {
+      const lasts = await endIfAbandoned(store, listed, lifetimes);
+      return lasts === 0 || (await this.#sweep(place, asked + lasts));
+    } catch (error) {
+      this.#report(error);
+      return true;
+    }
   }
 
   /** Not all nodes at once. */
@@ -114,24 +138,29 @@ export class RetentionKeeper {
   }
 
   /** False when more is to go. What could not be done is done by a later round. */
-  async #sweep(place: Place): Promise<boolean> {
-    const settled = this.#settled.get(place.room);
-    if (settled?.epoch === place.epoch && settled.head === place.head && performance.now() < settled.until) return true;
+  async #sweep(place: Place, until = Infinity): Promise<boolean> {
+    if (this.#isSettled(place)) return true;
     try {
       // A store that answers at once would keep everybody else waiting for all rooms.
       await pause();
-      return await this.#trim(place);
+      return await this.#trim(place, until);
     } catch (error) {
       this.#report(error);
       return true;
     }
   }
 
-  async #trim(place: Place): Promise<boolean> {
+  #isSettled({ room, epoch, head }: Place): boolean {
+    const settled = this.#settled.get(room);
+    return settled?.epoch === epoch && settled.head === head && performance.now() < settled.until;
+  }
+
+  /** When nothing goes it is settled until something may, or until then. */
+  async #trim(place: Place, until: number): Promise<boolean> {
     const { store, bounds, every } = this.#keeping;
     const { room } = place;
     const asked = performance.now();
-    const policy = await policyOf(store, room, bounds);
+    const policy = place.policy ?? (await policyOf(store, room, bounds));
     if (hasLimit(policy) && !this.#isNeeded) {
       this.#isNeeded = true;
       this.#walkAgain();
@@ -140,13 +169,13 @@ export class RetentionKeeper {
     const goes = verdict ? verdict.stays - verdict.oldest : 0;
     if (verdict && goes > 0) await store.trim(room, { epoch: verdict.epoch, below: verdict.stays });
     // As it was before it was looked at: whatever was added meanwhile, a new policy perhaps, is looked at again.
-    else this.#settle(place, asked + Math.min(verdict?.lasts ?? Infinity, IDLE_WALK_ROUNDS * every));
+    else this.#settle(place, Math.min(until, asked + Math.min(verdict?.lasts ?? Infinity, IDLE_WALK_ROUNDS * every)));
     return goes < TURN_ENTRIES;
   }
 
-  #settle(place: Place, until: number): void {
-    this.#settled.delete(place.room);
-    this.#settled.set(place.room, { ...place, until });
+  #settle({ room, epoch, head }: Place, until: number): void {
+    this.#settled.delete(room);
+    this.#settled.set(room, { room, epoch, head, until });
     if (this.#settled.size <= REMEMBERED_ROOMS) return;
     for (const longest of this.#settled.keys()) {
       this.#settled.delete(longest);

@@ -1,5 +1,5 @@
 import type { Retention } from '@engawa/protocol';
-import type { Entry, Store } from '../store/store.ts';
+import type { Entry, Facts, Store } from '../store/store.ts';
 import { type Settings, settingsKey } from './keys.ts';
 
 /** Entries of one page, when the log is walked. */
@@ -32,8 +32,11 @@ export interface Verdict {
 export const hasLimit = (policy: Retention): boolean => Object.values(policy).some((limit) => limit !== undefined);
 
 /** What the operator and the owner of the room want to be kept of it. */
-export async function policyOf(store: Store, room: string, bounds: Retention): Promise<Retention> {
-  const { keys } = await store.read(room, { keys: [settingsKey] });
+export const policyOf = async (store: Store, room: string, bounds: Retention): Promise<Retention> =>
+  policyIn(await store.read(room, { keys: [settingsKey] }), bounds);
+
+/** The same, of what was read with the room's settings. */
+export function policyIn({ keys }: Pick<Facts, 'keys'>, bounds: Retention): Retention {
   const settings = keys.get(settingsKey)?.value as Settings | undefined;
   return strictest(bounds, settings?.retention ?? {});
 }

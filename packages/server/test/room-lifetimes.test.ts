@@ -1,0 +1,176 @@
+/** Rooms that nobody visits end, rooms that anybody visits do not: when, at what cost, and beside a join at the same moment. */
+import { randomUUID } from 'node:crypto';
+import { openMemory, type Store } from '@engawa/server';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { RetentionKeeper } from '#chat/retention-keeper.js';
+import type { RoomLifetimes } from '#chat/room-lifetimes.js';
+import { ask, connect, done, heard, startServer, until, withFault } from './helpers/server.ts';
+import { stores } from './helpers/stores.ts';
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+const namesOf = async (store: Store): Promise<string[]> => (await store.rooms({ limit: 10_000 })).rooms.map(({ room }) => room);
+
+describe('by a clock of its own', () => {
+  const keepers: RetentionKeeper[] = [];
+  beforeEach(
+    () => void vi.useFakeTimers({ now: 1_700_000_000_000, toFake: ['setTimeout', 'setInterval', 'clearInterval', 'Date', 'performance'] }),
+  );
+  afterEach(async () => {
+    const closing = Promise.all(keepers.splice(0).map((keeper) => keeper.close()));
+    await pass(HOUR);
+    await closing;
+    vi.useRealTimers();
+  });
+  const pass = (milliseconds: number) => vi.advanceTimersByTimeAsync(milliseconds);
+
+  function keep(store: Store, lifetimes: RoomLifetimes, bounds = {}): unknown[] {
+    const errors: unknown[] = [];
+    const onError = (error: unknown) => void errors.push(error);
+    keepers.push(new RetentionKeeper({ store, bounds, lifetimes, every: MINUTE, followed: async () => [], onError }));
+    return errors;
+  }
+
+  async function add(store: Store, room: string, { chats = 0, member }: { chats?: number; member?: boolean } = {}): Promise<void> {
+    const { epoch } = await store.read(room, {});
+    const draft = (kind: string, more: object = {}) => ({ id: randomUUID(), by: 'aya', author: 'aya', kind, body: {}, ...more });
+    const drafts = [
+      draft(
+        epoch === null ? 'create:room' : 'add:member',
+        member === undefined ? {} : { sets: [['member/aya', member ? { username: 'aya' } : null]] },
+      ),
+      ...Array.from({ length: chats }, () => draft('create:chat', { listed: true })),
+    ];
+    expect((await store.append(room, { epoch, given: [], drafts })).outcome).toBe('appended');
+  }
+
+  test('a room in which nothing was said ends after its time without a visit; one with chats or a member stays', async () => {
+    const store = openMemory();
+    const errors = keep(store, { empty: DAY, unvisited: null });
+    await add(store, 'empty');
+    await add(store, 'with chats', { chats: 1 });
+    await add(store, 'with a member', { member: true });
+    await add(store, 'visited');
+    await pass(DAY - 1);
+    expect(await namesOf(store)).toHaveLength(4);
+    await add(store, 'visited', { member: true });
+    await add(store, 'visited', { member: false });
+    await pass(90 * MINUTE);
+    expect(await namesOf(store)).toEqual(['visited', 'with a member', 'with chats']);
+    await pass(DAY - 90 * MINUTE);
+    expect(await namesOf(store)).toContain('visited');
+    await pass(90 * MINUTE);
+    expect(await namesOf(store)).toEqual(['with a member', 'with chats']);
+    await add(store, 'with a member', { member: false });
+    await pass(DAY + 90 * MINUTE);
+    expect(await namesOf(store)).toEqual(['with chats']);
+    await pass(400 * DAY);
+    expect(await namesOf(store)).toEqual(['with chats']);
+    expect(errors).toEqual([]);
+  });
+
+  test('a room of which chats were trimmed, or deleted, is none in which nothing was said', async () => {
+    const store = openMemory();
+    keep(store, { empty: DAY, unvisited: null }, { maxAge: HOUR });
+    await add(store, 'trimmed', { chats: 3 });
+    await add(store, 'deleted', { chats: 1 });
+    await pass(3 * DAY);
+    expect((await store.page('trimmed', { limit: 1 })).oldest).toBe(5);
+    expect(await namesOf(store)).toEqual(['deleted', 'trimmed']);
+  });
+
+  test('where the operator says so every room ends that nobody visited for so long', async () => {
+    const store = openMemory();
+    keep(store, { empty: null, unvisited: 30 * DAY });
+    await add(store, 'with chats', { chats: 5 });
+    await add(store, 'empty');
+    await add(store, 'with a member', { chats: 1, member: true });
+    await pass(30 * DAY - 1);
+    expect(await namesOf(store)).toHaveLength(3);
+    await pass(90 * MINUTE);
+    expect(await namesOf(store)).toEqual(['with a member']);
+  });
+
+  test('nothing ends where both are lifted', async () => {
+    const store = openMemory();
+    keep(store, { empty: null, unvisited: null });
+    await add(store, 'empty');
+    await pass(400 * DAY);
+    expect(await namesOf(store)).toEqual(['empty']);
+  });
+
+  test('rooms that stay cost a list every hour or so, and a look at each every day', async () => {
+    const memory = openMemory();
+    for (let index = 0; index < 90; index += 1) await add(memory, `room ${index}`, { chats: 1 });
+    const asked: string[] = [];
+    const note = (name: 'read' | 'page' | 'rooms' | 'append') => (one: never, two: never) => {
+      asked.push(name);
+      return memory[name](one, two);
+    };
+    const store = withFault(memory, {
+      read: note('read'),
+      page: note('page'),
+      rooms: note('rooms'),
+      append: note('append'),
+    } as Partial<Store>);
+    keep(store, { empty: DAY, unvisited: null });
+    await pass(3 * HOUR);
+    expect(asked.filter((name) => name === 'page')).toHaveLength(90);
+    asked.length = 0;
+    await pass(DAY);
+    expect(asked.filter((name) => name === 'rooms').length).toBeLessThanOrEqual(33);
+    expect(asked.filter((name) => name === 'page').length).toBeLessThanOrEqual(200);
+    expect(asked.filter((name) => name === 'read' || name === 'append')).toEqual([]);
+  });
+});
+
+describe.each(stores)('on real sockets, on the %s store', (_, open) => {
+  /** Everything of a lifetime here takes a moment. */
+  const options = { grace: 200, trimEvery: 20, limits: 'off' as const };
+
+  test('a room that its members left without a word ends, its id and the quota of its owner are free again, and others stay', async () => {
+    const store = await open();
+    const { url } = await startServer({ store, ...options, emptyRooms: 300, quotaRoomsPerSession: 3 });
+    const [aya, ben] = [await connect(url), await connect(url)];
+    for (const roomId of ['empty', 'talked in', 'lived in']) await done(aya, 'create:room', { roomId, username: 'aya' });
+    await done(aya, 'create:chat', { roomId: 'talked in', username: 'aya', message: 'kept' });
+    await done(ben, 'add:member', { roomId: 'lived in', username: 'ben' });
+    for (const roomId of ['empty', 'talked in', 'lived in']) await done(aya, 'remove:member', { roomId, username: 'aya' });
+    expect((await ask(aya, 'create:room', { roomId: 'fourth', username: 'aya' })).ok).toBe(false);
+    await until(async () => !(await namesOf(store)).includes('empty'), 'the room has ended', 20_000);
+    expect(await namesOf(store)).toEqual(['lived in', 'talked in']);
+    await done(aya, 'create:room', { roomId: 'empty', username: 'aya' });
+    await done(ben, 'add:member', { roomId: 'talked in', username: 'ben' });
+    expect((await done(ben, 'list:chats', { roomId: 'talked in' })).chats).toMatchObject([{ message: 'kept' }]);
+  });
+
+  test('who joins in the moment in which the room is to end is in a room that goes on, or hears that there is none', async () => {
+    const store = await open();
+    let joins: (() => Promise<void>) | undefined;
+    const slow = withFault(store, {
+      async append(room, append) {
+        if (append.head !== undefined) await joins?.();
+        return store.append(room, append);
+      },
+    });
+    const { url } = await startServer({ store: slow, ...options, emptyRooms: 300 });
+    const [aya, ben] = [await connect(url), await connect(url)];
+    await done(aya, 'create:room', { roomId: 'den', username: 'aya' });
+    const joined = new Promise<void>((resolve) => {
+      joins = async () => {
+        joins = undefined;
+        await done(ben, 'add:member', { roomId: 'den', username: 'ben' });
+        resolve();
+      };
+    });
+    await done(aya, 'remove:member', { roomId: 'den', username: 'aya' });
+    await joined;
+    onTestFinished(() => void ben.disconnect());
+    const hears = heard(ben, 'create:chat:success');
+    await done(ben, 'create:chat', { roomId: 'den', username: 'ben', message: 'still here' });
+    expect((await hears).message).toBe('still here');
+    expect(await namesOf(store)).toEqual(['den']);
+  });
+});
