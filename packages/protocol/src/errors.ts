@@ -20,6 +20,7 @@ export const errors = {
   too_many_reactions: { message: 'This chat has as many different reactions as it may have.', retryable: false },
   too_many_rooms: { message: 'This connection is in as many rooms as it may be.', retryable: false },
   quota_exceeded: { message: 'As much is kept as may be.', retryable: false },
+  too_many_names: { message: 'There are as many names from here in this room as there may be.', retryable: false },
   too_many_connections: { message: 'Too many connections from this address.', retryable: true },
   invalid_payload: { message: 'The payload is not valid.', retryable: false },
   invalid_session: { message: 'The session is not valid.', retryable: false },

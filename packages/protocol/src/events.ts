@@ -86,7 +86,7 @@ const resumed = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('refused'), roomId, error: z.custom<WireError>() }),
 ]);
 
-const joinErrors = ['too_many_rooms', 'quota_exceeded'] as const satisfies ErrorCode[];
+const joinErrors = ['too_many_rooms', 'too_many_names', 'quota_exceeded'] as const satisfies ErrorCode[];
 const memberErrors = ['room_not_found', 'not_a_member'] as const satisfies ErrorCode[];
 
 /** Every event once. Types, checks, handlers and docs/protocol.md come from this table. */
@@ -226,7 +226,7 @@ export const events = {
       limit: limit.default(LIMITS.pageMax).describe('How many entries of each room at most.'),
     }),
     reply: z.object({ rooms: z.array(resumed).describe('What became of each room, in the order of the asking.') }),
-    errors: [...memberErrors, 'name_taken', 'removed', 'too_many_rooms', 'quota_exceeded'],
+    errors: [...memberErrors, 'name_taken', 'removed', ...joinErrors],
   },
   'start:typing': {
     summary: 'Says that somebody is typing: to be said again every few seconds while he does, since it is forgotten after six.',

@@ -28,6 +28,8 @@ export interface Limits {
   pageMax: number;
   /** Rooms that one connection may be in. */
   roomsPerConnection: number;
+  /** Names that one connection may have in a room. */
+  namesPerRoom: number;
   /** Rooms of one `resume:rooms`. */
   roomsPerResume: number;
   /** Commands of one connection that may wait for an answer. */
@@ -65,7 +67,7 @@ export interface Rates {
   resumes: Rate;
   /** Typing, presence and read marks, per connection. */
   signals: Rate;
-  /** Chats, per connection and room. */
+  /** Chats and new texts of chats, per author and room, over all connections to one server. */
   chats: Rate;
   /** Rooms created or joined, per connection. */
   joins: Rate;
@@ -85,6 +87,13 @@ export interface AddressLimits {
   bytes: Rate | null;
   /** Rooms that are resumed, or that stock clients come back to. */
   resumes: Rate | null;
+  /** Rooms created or joined, and names that are added to any one room. */
+  joins: Rate | null;
+  roomJoins: Rate | null;
+  /** Names that its connections have in any one room: fewer than half of what makes a room large. */
+  membersPerRoom: number | null;
+  /** Rooms that its connections are in, each counted as often as a connection is in it. */
+  seats: number | null;
   /** Bytes of memory of what its connections have asked and is not begun yet. */
   waitingBytes: number | null;
   /** Bytes of large answers that are made at once, or were not read yet: further ones wait for them. */
@@ -123,6 +132,7 @@ export const LIMITS = {
   pageDefault: 50,
   pageMax: 500,
   roomsPerConnection: 1_000,
+  namesPerRoom: 100,
   roomsPerResume: 200,
   waitingPerConnection: 1_000,
   waitingBytesPerConnection: 1024 * 1024,
@@ -142,6 +152,10 @@ export const LIMITS = {
     rooms: rateOf(1_000, DAY_SECONDS),
     bytes: rateOf(128 * MIB, HOUR_SECONDS),
     resumes: { burst: 10_000, perSecond: 250 },
+    joins: { burst: 500, perSecond: 50 },
+    roomJoins: { burst: 100, perSecond: 1 },
+    membersPerRoom: 90,
+    seats: 5_000,
     waitingBytes: 8 * 1024 * 1024,
     answerBytes: 16 * 1024 * 1024,
   },

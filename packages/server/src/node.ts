@@ -13,6 +13,7 @@ import { receive } from './transport/bind-events.ts';
 import { ByteBudget } from './transport/byte-budget.ts';
 import { Connection } from './transport/connection.ts';
 import { FanOut } from './transport/fan-out.ts';
+import { KeyedBuckets } from './transport/keyed-buckets.ts';
 import { connectionOf } from './transport/local-room.ts';
 import type { Services } from './transport/services.ts';
 import { Turnstile } from './transport/turnstile.ts';
@@ -20,6 +21,8 @@ import type { Peer, Wire } from './transport/wire.ts';
 
 /** Milliseconds for what was asked to be done and answered, when the node closes. */
 const SETTLE_MS = 10_000;
+/** Authors in rooms who said something lately, as far as that is remembered. */
+const SPEAKERS = 100_000;
 /** Of what was asked and is not begun, all connections together. */
 const WAITING_BYTES = 64 * 1024 * 1024;
 /** Clients that are told to come back in one millisecond. */
@@ -64,12 +67,13 @@ export class Node {
     };
     const { largeRoom } = limits;
     const memory = new AnswerMemory();
+    const chats = limits.rates ? new KeyedBuckets(limits.rates.chats, SPEAKERS) : undefined;
     const fanOut = new FanOut({ wire, store, memory, node, grace, largeRoom, onError });
     const leases = new LeaseKeeper({ store, node, grace, largeRoom, isNeeded: () => fanOut.isAnybodyHere, onError });
     const followed = () => fanOut.places();
     this.retention = new RetentionKeeper({ store, bounds: limits.retention, lifetimes, followed, every: trimEvery, onError });
     const quotas = new QuotaMonitor({ store, quotas: limits.quotas, every: usageEvery, log, onError });
-    this.services = { store, wire, fanOut, leases, quotas, turnstile: new Turnstile(), memory, limits, node, log };
+    this.services = { store, wire, fanOut, leases, quotas, turnstile: new Turnstile(), memory, chats, limits, node, log };
   }
 
   /** Gives the peer an identity, from what it shows of itself; refuses with a `ChatError`. Not connected yet. */

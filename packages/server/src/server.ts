@@ -1,7 +1,7 @@
 import { createServer as createHttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fanOut } from '@engawa/fan-out';
-import { LIMITS, type Limits } from '@engawa/protocol';
+import { type AddressLimits, LIMITS, type Limits } from '@engawa/protocol';
 import type { Logger } from 'pino';
 import { Server, type Socket } from 'socket.io';
 import { Node } from './node.ts';
@@ -26,19 +26,15 @@ const LINGER_MS = 3_000;
 /** Milliseconds for those who read nothing of what waits for them. */
 const STUCK_MS = 30_000;
 
+const NO_ADDRESS_LIMITS: AddressLimits = {
+  ...{ connections: null, connects: null, packets: null, resumes: null },
+  ...{ joins: null, roomJoins: null, membersPerRoom: null, seats: null },
+  ...{ waitingBytes: null, answerBytes: null, rooms: null, bytes: null },
+};
 /** What `--limits off` lifts. */
 const NO_RATES: Pick<Limits, 'rates' | 'perAddress'> = {
   rates: null,
-  perAddress: {
-    connections: null,
-    connects: null,
-    packets: null,
-    resumes: null,
-    waitingBytes: null,
-    answerBytes: null,
-    rooms: null,
-    bytes: null,
-  },
+  perAddress: NO_ADDRESS_LIMITS,
 };
 
 export interface ChatServer {

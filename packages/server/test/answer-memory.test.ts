@@ -1,16 +1,16 @@
 /** Memory for large answers: bounded for an address and for the node, and given to those who read. */
 import { LIMITS } from '@engawa/protocol';
 import { expect, test } from 'vitest';
-import { Address } from '#transport/addresses.js';
+import { AddressBudgets } from '#transport/address-budgets.js';
 import { AnswerMemory, type Hold } from '#transport/answer-memory.js';
 import { until } from './helpers/waiting.ts';
 
 const ANSWER = 100;
-const newAddress = (answerBytes: number | null = 300): Address => new Address({ ...LIMITS.perAddress, answerBytes });
+const newAddress = (answerBytes: number | null = 300): AddressBudgets => new AddressBudgets({ ...LIMITS.perAddress, answerBytes });
 const never = new Promise<void>(() => undefined);
 
 /** Takes memory for an answer, and says when it has it. */
-function taking(memory: AnswerMemory, address: Address | undefined, end = (): void => undefined) {
+function taking(memory: AnswerMemory, address: AddressBudgets | undefined, end = (): void => undefined) {
   const taken: { hold?: Hold } = {};
   void memory.take({ address, end }, ANSWER).then((hold) => (taken.hold = hold));
   return taken;
@@ -57,7 +57,7 @@ test('what waits to be read is held until it is read', async () => {
 test('when somebody waits for long, the oldest answer that nobody reads goes, of the address that holds most', async () => {
   const memory = new AnswerMemory({ bytes: 500, patience: 20 });
   const ended: string[] = [];
-  const hold = async (name: string, address: Address, isUnread = true): Promise<void> => {
+  const hold = async (name: string, address: AddressBudgets, isUnread = true): Promise<void> => {
     const end = (): void => {
       if (!ended.includes(name)) release();
       ended.push(name);

@@ -174,7 +174,7 @@ describe('rates', () => {
   test.each([
     ['unknown events', 'no:such', {}],
     ['payloads that are not valid', 'create:chat', {}],
-    ['chats where one is not', 'create:chat', { roomId: 'nowhere', username: 'x', message: 'x' }],
+    ['deletions where one is not', 'delete:chat', { roomId: 'nowhere', username: 'x', chatSeq: 1 }],
   ])('%s count like others', async (_, event, payload) => {
     const { url } = await startScene();
     const client = await connect(url, { extraHeaders: ATTACKER });
@@ -300,7 +300,7 @@ describe('rates', () => {
       limits: {
         ...LIMITS,
         rates: null,
-        perAddress: { connections: null, connects: null, packets: null, resumes: null, waitingBytes: null, answerBytes: null },
+        perAddress: Object.fromEntries(Object.keys(perAddress).map((name) => [name, null])),
       },
     });
     const answers = await allOf(5 * rates.chats.burst + rates.packets.burst, () =>

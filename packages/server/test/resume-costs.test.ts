@@ -3,7 +3,7 @@ import { LIMITS, type Payload } from '@engawa/protocol';
 import type { Store } from '@engawa/server';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
-import { Address } from '#transport/addresses.js';
+import { AddressBudgets } from '#transport/address-budgets.js';
 import { ByteBudget } from '#transport/byte-budget.js';
 import { Connection } from '#transport/connection.js';
 import { counting } from './helpers/counting.ts';
@@ -152,7 +152,7 @@ test('an address that resumes for nothing over many connections is, too; others 
 });
 
 test('rooms that were put off cost nothing', () => {
-  const address = new Address(perAddress);
+  const address = { packets: undefined, budgets: new AddressBudgets(perAddress) };
   const connection = new Connection({ session: 's', author: 'a' }, { limits: LIMITS, address, waiting: new ByteBudget(1_024) });
   for (let times = 0; times < 10 * rates.resumes.burst; times += 1) {
     connection.mayResume(2);
@@ -162,7 +162,7 @@ test('rooms that were put off cost nothing', () => {
 });
 
 test('an office of fifty, each in fifty rooms, comes back three times within a moment', () => {
-  const address = new Address(perAddress);
+  const address = { packets: undefined, budgets: new AddressBudgets(perAddress) };
   for (const _round of upTo(3)) {
     for (const _client of upTo(perAddress.connections)) {
       const connection = new Connection({ session: 's', author: 'a' }, { limits: LIMITS, address, waiting: new ByteBudget(1_024) });

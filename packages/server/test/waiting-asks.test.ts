@@ -1,7 +1,7 @@
 /** What is asked and cannot be begun yet: bounded in bytes, of a connection, of an address and of the node. */
 import { LIMITS } from '@engawa/protocol';
 import { expect, test } from 'vitest';
-import { Address } from '#transport/addresses.js';
+import { AddressBudgets } from '#transport/address-budgets.js';
 import { ByteBudget } from '#transport/byte-budget.js';
 import { Connection } from '#transport/connection.js';
 import { ATTACKER, ROOM, startScene } from './helpers/neighbours.ts';
@@ -12,7 +12,7 @@ const LONG = '部'.repeat(LIMITS.textCodePoints);
 const { waitingBytesPerConnection, waitingPerConnection, perAddress } = LIMITS;
 const MIB = 1024 * 1024;
 
-function newConnection({ address = new Address(perAddress), node = 64 * MIB } = {}) {
+function newConnection({ address = { packets: undefined, budgets: new AddressBudgets(perAddress) }, node = 64 * MIB } = {}) {
   const waiting = new ByteBudget(node);
   const connection = new Connection({ session: 's', author: 'a' }, { limits: { ...LIMITS, rates: null }, address, waiting });
   let open = (): void => undefined;
@@ -45,7 +45,7 @@ test('a connection has a megabyte of asks waiting at most; as many small ones as
 });
 
 test('an address has eight megabytes of them at most, over however many connections, and others are not held to it', async () => {
-  const address = new Address(perAddress);
+  const address = { packets: undefined, budgets: new AddressBudgets(perAddress) };
   const all = Array.from({ length: perAddress.connections }, () => newConnection({ address }));
   let accepted = 0;
   for (const { ask } of all) accepted += countOf(() => ask(LONG));
@@ -55,7 +55,7 @@ test('an address has eight megabytes of them at most, over however many connecti
   expect(other.ask(LONG) && other.ask(LONG)).toBe(true);
   for (const { open } of all) open();
   await Promise.all(all.map(({ settled }) => settled()));
-  expect(address.waiting?.held).toBe(0);
+  expect(address.budgets.waiting?.held).toBe(0);
 });
 
 test('what the node keeps of them is bounded, and free again when they are done', async () => {
@@ -96,6 +96,6 @@ test('while a room stands still a flood of large chats is refused as busy, and a
   const kept = answers.filter(({ ok }) => ok).length;
   expect((await inner.read('stuck', {})).head).toBe(kept + 2);
   const { entries } = await inner.page('stuck', { after: 2, limit: 50 });
-  const numbers = entries.map(({ body }) => Number((body?.message as string).split(' ', 1)[0]));
+  const numbers = entries.map(({ body }) => Number((body as { message: string }).message.split(' ', 1)[0]));
   expect(numbers).toEqual(Array.from({ length: 50 }, (_, each) => each));
 });

@@ -324,7 +324,7 @@ test('every refusal that an event is said to meet is met, and no other', async (
     const error = event === 'resume:rooms' ? await resumeRefused(socket, payload) : await refused(socket, event, payload as never);
     expect([event, error.code]).toEqual([event, code]);
   }
-  const elsewhere = new Set(['too_many_rooms', 'too_many_reactions', 'quota_exceeded']);
+  const elsewhere = new Set(['too_many_rooms', 'too_many_names', 'too_many_reactions', 'quota_exceeded']);
   for (const event of Object.keys(events) as EventName[]) {
     const met = new Set(cases.filter(([each]) => each === event).map(([, , , code]) => code));
     expect([event, [...met].sort()]).toEqual([event, events[event].errors.filter((code) => !elsewhere.has(code)).sort()]);

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { isIPv6 } from 'node:net';
 import { type AddressLimits, ChatError, type Rate } from '@engawa/protocol';
-import { ByteBudget } from './byte-budget.ts';
+import { AddressBudgets } from './address-budgets.ts';
 import { Bucket } from './rates.ts';
 
 const FORGET_MS = 10_000;
@@ -12,34 +12,22 @@ export class Address {
   connections = 0;
   readonly connects: Bucket | undefined;
   readonly packets: Bucket | undefined;
-  readonly resumes: Bucket | undefined;
-  readonly rooms: Bucket | undefined;
-  readonly bytes: Bucket | undefined;
-  /** What its connections have asked and is not begun. */
-  readonly waiting: ByteBudget | undefined;
-  /** Large answers, until they are read. */
-  readonly answers: ByteBudget | undefined;
+  /** What its connections use once they are in. */
+  readonly budgets: AddressBudgets;
 
-  constructor({ connects, packets, resumes, rooms, bytes, waitingBytes, answerBytes }: AddressLimits) {
-    this.connects = bucketOf(connects);
-    this.packets = bucketOf(packets);
-    this.resumes = bucketOf(resumes);
-    this.rooms = bucketOf(rooms);
-    this.bytes = bucketOf(bytes);
-    this.waiting = budgetOf(waitingBytes);
-    this.answers = budgetOf(answerBytes);
+  constructor(limits: AddressLimits) {
+    this.connects = bucketOf(limits.connects);
+    this.packets = bucketOf(limits.packets);
+    this.budgets = new AddressBudgets(limits);
   }
 
   /** Forgetting it changes nothing. */
   get isIdle(): boolean {
-    const buckets = [this.connects, this.packets, this.resumes, this.rooms, this.bytes];
-    return this.connections === 0 && buckets.every((bucket) => bucket?.isFull() ?? true);
+    return this.connections === 0 && this.budgets.isIdle && [this.connects, this.packets].every((bucket) => bucket?.isFull() ?? true);
   }
 }
 
 const bucketOf = (rate: Rate | null): Bucket | undefined => (rate === null ? undefined : new Bucket(rate));
-
-const budgetOf = (bytes: number | null): ByteBudget | undefined => (bytes === null ? undefined : new ByteBudget(bytes));
 
 /** A connection as its address sees it. */
 export class Visit {

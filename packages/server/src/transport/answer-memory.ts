@@ -1,6 +1,6 @@
 /** The memory of large answers and pages, while they are made and while they wait to be read: of each address and of the node. */
 import { getHeapStatistics } from 'node:v8';
-import type { Address } from './addresses.ts';
+import type { AddressBudgets } from './address-budgets.ts';
 import { ByteBudget } from './byte-budget.ts';
 
 const MIB = 1024 * 1024;
@@ -10,7 +10,7 @@ const NODE_BYTES = { least: 16 * MIB, most: 128 * MIB };
 const PATIENCE_MS = 2_000;
 
 export interface Holder {
-  address: Address | undefined;
+  address: AddressBudgets | undefined;
   /** Ends the connection that it is held for. */
   end: () => void;
 }
@@ -67,14 +67,14 @@ export class AnswerMemory {
     return hold;
   }
 
-  async #patiently(taken: Promise<void> | undefined, whose: () => Address | undefined): Promise<void> {
+  async #patiently(taken: Promise<void> | undefined, whose: () => AddressBudgets | undefined): Promise<void> {
     if (!taken) return;
     const timer = setInterval(() => this.#endOldest(whose()), this.#patience);
     await taken;
     clearInterval(timer);
   }
 
-  #endOldest(address: Address | undefined): void {
+  #endOldest(address: AddressBudgets | undefined): void {
     for (const { holder, isUnread } of this.#holds) {
       if (!isUnread || holder.address !== address) continue;
       holder.end();
@@ -82,8 +82,8 @@ export class AnswerMemory {
     }
   }
 
-  #largestHolder(): Address | undefined {
-    const counts = new Map<Address | undefined, number>();
+  #largestHolder(): AddressBudgets | undefined {
+    const counts = new Map<AddressBudgets | undefined, number>();
     for (const { holder, isUnread } of this.#holds) if (isUnread) counts.set(holder.address, (counts.get(holder.address) ?? 0) + 1);
     const [largest] = [...counts].sort(([, one], [, other]) => other - one);
     return largest?.[0];

@@ -74,7 +74,7 @@ async function answer<E extends EventName>(asked: Asked, event: E, ask: Payload<
 
 /** Answers to questions may be large: each has its memory before anything is read for it. Nobody who is gone is answered. */
 async function holdAnswer({ memory, wire }: Services, peer: Peer): Promise<Hold> {
-  const hold = await memory.take({ address: connectionOf(peer).address, end: () => wire.end(peer) }, ANSWER_BYTES);
+  const hold = await memory.take({ address: connectionOf(peer).address?.budgets, end: () => wire.end(peer) }, ANSWER_BYTES);
   if (peer.connected) return hold;
   hold.releaseOnce(undefined);
   throw new ChatError('busy');

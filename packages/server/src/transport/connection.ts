@@ -1,7 +1,8 @@
 import { ChatError, events, type Limits, type Rate } from '@engawa/protocol';
 import { SharedReads } from '../chat/commit.ts';
+import { memberKey } from '../chat/keys.ts';
 import { storedBytesOf } from '../chat/stored-bytes.ts';
-import type { Address } from './addresses.ts';
+import type { AddressBudgets } from './address-budgets.ts';
 import type { Identity } from './authenticate.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import type { CatchUp } from './catch-up.ts';
@@ -13,7 +14,11 @@ interface Seat {
   room: Heard;
   /** Names that this connection has in the room, by their keys. */
   readonly usernames: SmallMap<string, string>;
-  chats: Bucket | undefined;
+}
+
+interface Place {
+  roomId: string;
+  username: string;
 }
 
 /** A room, as far as a connection hears it. */
@@ -38,10 +43,16 @@ interface Ask {
   payload?: unknown;
 }
 
+/** What the connections of an address have in common. */
+interface Shared {
+  readonly packets: Bucket | undefined;
+  readonly budgets: AddressBudgets;
+}
+
 interface Surroundings {
   limits: Limits;
   /** What its network address uses, all of its connections together; undefined where addresses are not limited. */
-  address: Address | undefined;
+  address: Shared | undefined;
   /** What all connections of the node have asked and is not begun. */
   waiting: ByteBudget;
 }
@@ -49,7 +60,7 @@ interface Surroundings {
 /** One client's connection: who it is, where it sits, how much it may still ask, and what it asked so far. */
 export class Connection {
   readonly identity: Identity;
-  readonly address: Address | undefined;
+  readonly address: Shared | undefined;
   readonly seats = new SmallMap<string, Seat>();
   /** Set while it is told from the logs what happens in its rooms, and hears none of them. */
   catchUp: CatchUp | undefined;
@@ -91,7 +102,7 @@ export class Connection {
    */
   mayResume(rooms: number): void {
     this.#resumes = taken(this.#resumes, this.#limits.rates?.resumes, rooms);
-    const refusal = this.address?.resumes?.refusal(rooms);
+    const refusal = this.address?.budgets.resumes?.refusal(rooms);
     if (!refusal) return;
     this.#resumes?.giveBack(rooms);
     throw refusal;
@@ -100,39 +111,46 @@ export class Connection {
   /** So many of these rooms were put off, and are asked for again. */
   resumedLess(rooms: number): void {
     this.#resumes?.giveBack(rooms);
-    this.address?.resumes?.giveBack(rooms);
+    this.address?.budgets.resumes?.giveBack(rooms);
   }
 
-  mayJoin(roomId: string): void {
+  mayJoin(place: Place): void {
+    this.maySit(place);
     this.#joins = taken(this.#joins, this.#limits.rates?.joins);
-    this.maySit(roomId);
+    this.address?.budgets.mayJoin(place.roomId);
   }
 
-  maySit(roomId: string): void {
-    if (this.seats.size >= this.#limits.roomsPerConnection && !this.seats.has(roomId)) throw new ChatError('too_many_rooms');
-  }
-
-  mayChat(roomId: string): void {
+  maySit({ roomId, username }: Place): void {
     const seat = this.seats.get(roomId);
-    if (seat) seat.chats = taken(seat.chats, this.#limits.rates?.chats);
+    if (seat?.usernames.has(memberKey(username))) return;
+    if (!seat) this.#mayEnter(1);
+    this.#mayName(roomId, 1);
+  }
+
+  /** Comes back to all of these at once. */
+  mayReturn(places: Place[]): void {
+    const names = new Map<string, number>();
+    for (const { roomId } of places) names.set(roomId, (names.get(roomId) ?? 0) + 1);
+    this.#mayEnter(names.size);
+    for (const [roomId, count] of names) this.#mayName(roomId, count);
   }
 
   /** Milliseconds until something more may be kept from its network address. */
   get mayAddIn(): number {
-    return this.address?.bytes?.wait() ?? 0;
+    return this.address?.budgets.bytes?.wait() ?? 0;
   }
 
   get mayOpenRooms(): boolean {
-    return (this.address?.rooms?.wait() ?? 0) === 0;
+    return (this.address?.budgets.rooms?.wait() ?? 0) === 0;
   }
 
   /** What it asked for was kept. */
   kept(ask: object): void {
-    this.address?.bytes?.spend(storedBytesOf(ask));
+    this.address?.budgets.bytes?.spend(storedBytesOf(ask));
   }
 
   roomOpened(): void {
-    this.address?.rooms?.spend();
+    this.address?.budgets.rooms?.spend();
   }
 
   /** The first of his names there. */
@@ -142,7 +160,9 @@ export class Connection {
   }
 
   sit(room: Heard, key: string, username: string): void {
-    const seat = this.seats.get(room.roomId) ?? { room, usernames: new SmallMap<string, string>(), chats: undefined };
+    const known = this.seats.get(room.roomId);
+    const seat = known ?? { room, usernames: new SmallMap<string, string>() };
+    if (!seat.usernames.has(key)) this.address?.budgets.sat(room.roomId, known === undefined);
     seat.usernames.set(key, username);
     this.seats.set(room.roomId, seat);
   }
@@ -150,8 +170,10 @@ export class Connection {
   /** True when this was the connection's last name in the room. */
   rise(roomId: string, key: string): boolean {
     const seat = this.seats.get(roomId);
-    seat?.usernames.delete(key);
-    return seat?.usernames.size === 0 && this.seats.delete(roomId);
+    if (!seat?.usernames.delete(key)) return false;
+    const isLast = seat.usernames.size === 0;
+    this.address?.budgets.rose(roomId, isLast);
+    return isLast && this.seats.delete(roomId);
   }
 
   /**
@@ -190,13 +212,24 @@ export class Connection {
     this.#going = undefined;
   }
 
+  #mayEnter(rooms: number): void {
+    if (this.seats.size + rooms > this.#limits.roomsPerConnection) throw new ChatError('too_many_rooms');
+    this.address?.budgets.mayEnter(rooms);
+  }
+
+  #mayName(roomId: string, names: number): void {
+    const known = this.seats.get(roomId)?.usernames.size ?? 0;
+    if (known + names > this.#limits.namesPerRoom) throw new ChatError('too_many_names');
+    this.address?.budgets.mayName(roomId, names);
+  }
+
   #mayWait(bytes: number): void {
     if (bytes === 0) return;
     if (this.#waitingBytes + bytes > this.#limits.waitingBytesPerConnection) throw new ChatError('busy');
-    if (this.address?.waiting?.tryTake(bytes) === false) throw new ChatError('busy');
+    if (this.address?.budgets.waiting?.tryTake(bytes) === false) throw new ChatError('busy');
     if (this.#nodeWaiting.tryTake(bytes)) this.#waitingBytes += bytes;
     else {
-      this.address?.waiting?.giveBack(bytes);
+      this.address?.budgets.waiting?.giveBack(bytes);
       throw new ChatError('busy');
     }
   }
@@ -204,7 +237,7 @@ export class Connection {
   #begins(bytes: number): void {
     if (bytes === 0) return;
     this.#waitingBytes -= bytes;
-    this.address?.waiting?.giveBack(bytes);
+    this.address?.budgets.waiting?.giveBack(bytes);
     this.#nodeWaiting.giveBack(bytes);
   }
 

@@ -85,7 +85,7 @@ export class FanOut {
   catchUp(peer: Peer): CatchUp {
     const { wire, memory, onError } = this.#options;
     const connection = connectionOf(peer);
-    const holder = { address: connection.address, end: () => wire.end(peer) };
+    const holder = { address: connection.address?.budgets, end: () => wire.end(peer) };
     const hold = (bytes: number) => memory.take(holder, bytes);
     connection.catchUp = new CatchUp(peer, { wire, hold, onError, told: () => (connection.catchUp = undefined) });
     return connection.catchUp;
@@ -109,7 +109,9 @@ export class FanOut {
 
   /** The connection is gone: its names stay taken for the grace. */
   async disconnect(peer: Peer): Promise<void> {
-    const seats = [...connectionOf(peer).seats].map(([roomId, { usernames }]) => ({ roomId, usernames: [...usernames] }));
+    const connection = connectionOf(peer);
+    const seats = [...connection.seats].map(([roomId, { usernames }]) => ({ roomId, usernames: [...usernames] }));
+    for (const { roomId, usernames } of seats) for (const [key] of usernames) connection.rise(roomId, key);
     for (const { roomId, usernames } of seats) {
       const room = await this.find(roomId);
       for (const [key, username] of usernames) room?.rise(peer, key, username);

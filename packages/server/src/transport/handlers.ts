@@ -32,7 +32,7 @@ export const handlers: { [E in EventName]: Handler<E> } = {
   'add:member': joining('add:member', addMember),
   'remove:member': command('remove:member', removeMember),
   'create:chat': chatting(command('create:chat', createChat)),
-  'update:chat': command('update:chat', updateChat),
+  'update:chat': chatting(command('update:chat', updateChat)),
   'delete:chat': command('delete:chat', deleteChat),
   'add:reaction': command('add:reaction', addReaction),
   'remove:reaction': command('remove:reaction', removeReaction),
@@ -70,10 +70,12 @@ export const runOf = <E extends EventName>(event: E, ask: Payload<E>): string | 
   return `${roomId}\n${username}\n${replyTo ?? ''}`;
 };
 
-/** Chats have a rate of their own; it is looked at in turn, when the joins before have been done. */
-function chatting(say: Handler<'create:chat'>): Handler<'create:chat'> {
+/** Texts have a rate of their own, of their author in the room: over however many connections, and whether these joined or not. */
+function chatting<E extends 'create:chat' | 'update:chat'>(say: Handler<E>): Handler<E> {
   return (services, peer, chat, shared) => {
-    connectionOf(peer).mayChat(chat.roomId);
+    const { author } = connectionOf(peer).identity;
+    const refusal = services.chats?.refusal(`${author}\n${(chat as Ask).roomId}`);
+    if (refusal) throw refusal;
     return say(services, peer, chat, shared);
   };
 }
@@ -84,7 +86,7 @@ function joining<E extends 'create:room' | 'add:member'>(event: E, rule: Rule<E>
     const { store, fanOut, leases, limits, quotas } = services;
     const { roomId, username } = ask as Ask;
     const connection = connectionOf(peer);
-    connection.mayJoin(roomId);
+    connection.mayJoin({ roomId, username });
     await leases.awake();
     const caller = callerOf(services, peer, roomId);
     const [outcome, follows] = await fanOut.join(peer, ask, () => commit({ store, rule, command: ask, caller }));
@@ -97,7 +99,10 @@ function joining<E extends 'create:room' | 'add:member'>(event: E, rule: Rule<E>
     // Who came back is seated by now: he hears all that is after this seq, which an earlier one would not promise.
     const isBack = outcome.outcome === 'unchanged' && follows !== null;
     const position = isBack ? { ...outcome, epoch: follows.epoch, seq: follows.seq } : outcome;
-    if (outcome.outcome !== 'appended') tellCaller(peer, event, ask, position);
+    if (outcome.outcome !== 'appended') {
+      connection.address?.budgets.joinedNothing(roomId);
+      tellCaller(peer, event, ask, position);
+    }
     const { session } = connection.identity;
     const online = (await fanOut.find(roomId))?.signals.online ?? 0;
     const tail = isSamePlace(follows, position) ? follows.id : await tailAt(store, roomId, position);

@@ -18,6 +18,8 @@ interface Place {
   seq: number;
   /** This entry is the one whose tick he shows. */
   isShown: boolean;
+  /** He is a member no more, and to become one again. */
+  hasLapsed: boolean;
 }
 
 /** Everything that a stock client comes back to: all of its places, each whole, or it does not come back. */
@@ -50,6 +52,8 @@ export async function findReturn(
   const find = async (ticket: Ticket) => (isGone() ? undefined : findPlace(store, ticket, { author, tick: Number(offset) }));
   const places = await turnstile.each(tickets, find, (place) => place === undefined);
   if (!isWhole(places)) return undefined;
+  connection.mayReturn(places);
+  for (const { roomId, hasLapsed } of places) if (hasLapsed) connection.address?.budgets.mayRejoin(roomId);
   // A tick that no entry has is of a log that lost its end: what they were told there is to be unsaid, and so they join anew.
   return places.some(({ isShown }) => isShown) ? { places } : undefined;
 }
@@ -64,7 +68,7 @@ async function findPlace(store: Store, ticket: Ticket, { author, tick }: { autho
   const member = facts.keys.get(key)?.value as MemberValue | undefined;
   if (removed || facts.epoch !== epoch || (member && member.author !== author)) return undefined;
   const found = await newestUpTo(store, roomId, tick);
-  return found && { roomId, username, ...found };
+  return found && { roomId, username, hasLapsed: !member, ...found };
 }
 
 /**

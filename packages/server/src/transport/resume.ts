@@ -74,9 +74,10 @@ async function seat(services: Services, peer: Peer, { held, standing, tickets }:
   const connection = connectionOf(peer);
   if (standing.status === 'rejected') throw standing.reason;
   if (!peer.connected) throw new ChatError('busy');
-  connection.maySit(held.roomId);
+  connection.maySit(held);
   if (!standing.value) {
     mustHaveLapsed(await tickets.of(held));
+    connection.address?.budgets.mayRejoin(held.roomId);
     await rejoin(services, connection, held);
   }
   return services.fanOut.comeBack(peer, held).catch(async (error: unknown) => {

@@ -7,6 +7,7 @@ import type { Store } from '../store/store.ts';
 import type { AnswerMemory } from './answer-memory.ts';
 import type { Connection } from './connection.ts';
 import type { FanOut } from './fan-out.ts';
+import type { KeyedBuckets } from './keyed-buckets.ts';
 import type { Turnstile } from './turnstile.ts';
 import type { Wire } from './wire.ts';
 
@@ -20,6 +21,8 @@ export interface Services {
   turnstile: Turnstile;
   /** What large answers and pages may take. */
   memory: AnswerMemory;
+  /** How often each author may still say something in each room; undefined where rates are lifted. */
+  chats: KeyedBuckets | undefined;
   limits: Limits;
   quotas: QuotaMonitor;
   node: string;

@@ -1,0 +1,157 @@
+/** How many names one network address brings into rooms, over all of its connections. */
+import { LIMITS, type Payload } from '@engawa/protocol';
+import type { Socket } from 'socket.io-client';
+import { describe, expect, test } from 'vitest';
+import { AddressBudgets } from '#transport/address-budgets.js';
+import { ATTACKER, from, ROOM, startScene } from './helpers/neighbours.ts';
+import { connectRaw, rawWebSocket } from './helpers/raw.ts';
+import { ask, connect, done, refused, startServer, until } from './helpers/server.ts';
+import { newStore } from './helpers/stores.ts';
+
+const { perAddress, rates, largeRoom, namesPerRoom } = LIMITS;
+const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
+
+interface Answered {
+  ok: boolean;
+  error?: { code: string };
+}
+const tally = (answers: Answered[]): Record<string, number> => {
+  const counts: Record<string, number> = {};
+  for (const { ok, error } of answers) counts[ok ? 'ok' : String(error?.code)] = (counts[ok ? 'ok' : String(error?.code)] ?? 0) + 1;
+  return counts;
+};
+
+async function crowd(url: string, connections: number, headers = ATTACKER): Promise<Socket[]> {
+  return Promise.all(upTo(connections).map(() => connect(url, { extraHeaders: headers })));
+}
+
+test('one address cannot make somebody else’s room large, however many connections and names it has', async () => {
+  const { url, aya, store, unharmed } = await startScene();
+  const sockets = await crowd(url, 46);
+  const names = 912;
+  const joins = upTo(names).map((each) => ask(sockets[each % sockets.length]!, 'add:member', { roomId: ROOM, username: `name ${each}` }));
+  const counts = tally(await Promise.all(joins));
+  expect(counts.ok).toBeLessThanOrEqual(perAddress.membersPerRoom + sockets.length);
+  const { keys } = await store.family(ROOM, 'member', { limit: 500 });
+  expect(keys.length).toBeLessThan(largeRoom);
+  // Somebody of another address comes in as ever.
+  const other = await connect(url, { extraHeaders: from('203.0.113.50') });
+  await done(other, 'add:member', { roomId: ROOM, username: 'other' });
+  expect((await done(aya, 'list:members', { roomId: ROOM })).count).toBe(keys.length + 1);
+  await unharmed();
+});
+
+test('fifty people of an office come into one room at once, and again after all of them have dropped', async () => {
+  const { url } = await startScene();
+  const sockets = await crowd(url, perAddress.connections);
+  const join = (socket: Socket, each: number) => ask(socket, 'add:member', { roomId: ROOM, username: `person ${each}` });
+  const joined = await Promise.all(sockets.map(join));
+  expect(tally(joined)).toEqual({ ok: perAddress.connections });
+  for (const socket of sockets) socket.disconnect();
+  const again = await Promise.all(
+    joined.map((answer) => connect(url, { extraHeaders: ATTACKER, auth: { session: answer.ok ? answer.session : '' } })),
+  );
+  expect(tally(await Promise.all(again.map(join)))).toEqual({ ok: perAddress.connections });
+  // Who asks for a name of their own again joins nothing.
+  for (const _round of upTo(3)) expect(tally(await Promise.all(again.map(join)))).toEqual({ ok: perAddress.connections });
+});
+
+test('the names that an address has in a room are counted while they are there, and those who leave make room', async () => {
+  const { url } = await startScene({ limits: 'on' });
+  const most = perAddress.membersPerRoom;
+  const sockets = await crowd(url, 9);
+  const nameOf = (each: number): Payload<'add:member'> => ({ roomId: ROOM, username: `name ${each}` });
+  for (const each of upTo(most)) await done(sockets[each % sockets.length]!, 'add:member', nameOf(each));
+  expect((await refused(sockets[0]!, 'add:member', nameOf(most))).code).toBe('too_many_names');
+  expect(await ask(sockets[0]!, 'add:member', nameOf(0)), 'an own name is no other one').toMatchObject({ ok: true });
+  await done(sockets[0]!, 'remove:member', nameOf(0));
+  await done(sockets[0]!, 'add:member', nameOf(most));
+  sockets[1]?.disconnect();
+  await until(async () => (await ask(sockets[2]!, 'add:member', nameOf(most + 1))).ok, 'there is room');
+});
+
+test('so are those that are come back to, whichever way', async () => {
+  const store = await newStore();
+  const before = await startServer({ store, limits: 'off' });
+  const raw = await connectRaw(await rawWebSocket(before.url));
+  const names = upTo(perAddress.membersPerRoom + 3).map((each) => `name ${each}`);
+  for (const [each, username] of names.entries())
+    await raw.send(`42${each}["${each === 0 ? 'create:room' : 'add:member'}",{"roomId":"den","username":"${username}"}]`);
+  const last = await raw.packet(new RegExp(`add:member:success.*${names.at(-1)}`));
+  const { pid } = JSON.parse(raw.heard.find((packet) => packet.startsWith('40'))!.slice(2)) as { pid: string };
+  const auth = { pid, offset: (JSON.parse(last.slice(2)) as [string, object, string])[2] };
+  await before.stop();
+
+  const { url } = await startServer({ store });
+  const back = await connectRaw(await rawWebSocket(url), JSON.stringify(auth));
+  expect(back.heard.join(), 'it is let in, and not recovered').not.toContain(pid);
+  const socket = await connect(url, { auth });
+  const { epoch } = await store.read('den', {});
+  const outcomes: string[] = [];
+  for (const username of names) {
+    const [room] = (await done(socket, 'resume:rooms', { rooms: [{ roomId: 'den', username, epoch: String(epoch), seq: 0 }] })).rooms;
+    outcomes.push(room?.outcome === 'refused' ? room.error.code : String(room?.outcome));
+  }
+  const seated = outcomes.slice(0, perAddress.membersPerRoom);
+  expect([new Set(seated), new Set(outcomes.slice(seated.length))]).toEqual([new Set(['caught_up']), new Set(['too_many_names'])]);
+});
+
+test('one connection has a hundred names in a room at most, also where addresses are not limited', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const socket = await connect(url);
+  await done(socket, 'create:room', { roomId: 'den', username: 'name 0' });
+  for (const each of upTo(namesPerRoom).slice(1)) await done(socket, 'add:member', { roomId: 'den', username: `name ${each}` });
+  expect((await refused(socket, 'add:member', { roomId: 'den', username: 'one more' })).code).toBe('too_many_names');
+  await done(socket, 'create:room', { roomId: 'other', username: 'one more' });
+});
+
+describe('the budgets of an address', () => {
+  test('joins of all rooms together have a rate, and those of each room', () => {
+    const address = new AddressBudgets(perAddress);
+    const joinsOf = (roomId: (each: number) => string): number => {
+      let joined = 0;
+      try {
+        for (; joined < 10_000; joined += 1) address.mayJoin(roomId(joined));
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'rate_limited' });
+      }
+      return joined;
+    };
+    const inOne = joinsOf(() => 'one');
+    expect(inOne).toBe(perAddress.roomJoins.burst);
+    const elsewhere = joinsOf((each) => `room ${each}`);
+    expect(inOne + elsewhere).toBeGreaterThanOrEqual(perAddress.joins.burst);
+    expect(inOne + elsewhere).toBeLessThanOrEqual(perAddress.joins.burst + 5);
+  });
+
+  test('an office that opens ten rooms each in the same moment is let in', () => {
+    const address = new AddressBudgets(perAddress);
+    for (const person of upTo(perAddress.connections)) for (const room of upTo(10)) address.mayJoin(`room ${(person + room) % 30}`);
+  });
+
+  test('its connections are in so many rooms at most', () => {
+    const address = new AddressBudgets(perAddress);
+    for (const each of upTo(perAddress.seats)) {
+      address.mayEnter(1);
+      address.sat(`room ${each}`, true);
+    }
+    expect(() => address.mayEnter(1)).toThrow('as many rooms');
+    expect(address.isIdle).toBe(false);
+    for (const each of upTo(perAddress.seats)) address.rose(`room ${each}`, true);
+    address.mayEnter(perAddress.seats);
+    expect(address.isIdle).toBe(true);
+    expect(address.namesIn('room 0')).toBe(0);
+  });
+
+  test('what is lifted is not counted', () => {
+    const lifted = Object.fromEntries(Object.keys(perAddress).map((name) => [name, null])) as unknown as typeof perAddress;
+    const address = new AddressBudgets(lifted);
+    for (const each of upTo(10 * rates.joins.burst)) {
+      address.mayJoin('one');
+      address.mayEnter(1);
+      address.mayName('one', 1);
+      address.sat('one', each === 0);
+    }
+    expect(address.namesIn('one')).toBe(0);
+  });
+});
