@@ -131,14 +131,14 @@ class Model {
     return this.decideOnChat(event, author, ask);
   }
 
-  private decideOnChat(event: CommandName, author: string, { username, chatSeq, reaction }: Asked) {
+  private decideOnChat(event: CommandName, author: string, { chatSeq, reaction }: Asked) {
     const chat = this.chats.get(chatSeq);
     if (!chat) return 'chat_not_found';
     const isReaction = event === 'add:reaction' || event === 'remove:reaction';
     if (!isReaction && chat.author !== author && this.owner !== author) return 'not_allowed';
     if (chat.message === null) return event === 'delete:chat' ? 0 : 'chat_not_found';
     if (!isReaction) return 1;
-    return (chat.reactions.get(reaction)?.has(foldName(username)) ?? false) === (event === 'add:reaction') ? 0 : 1;
+    return (chat.reactions.get(reaction)?.has(author) ?? false) === (event === 'add:reaction') ? 0 : 1;
   }
 
   private change(event: CommandName, author: string, ask: Asked & { message: string; topic?: string; retention?: Retention }): void {
@@ -153,8 +153,8 @@ class Model {
     if (event === 'create:chat') this.chats.set(this.head, { author, message, replyTo, reactions: new Map() });
     if (event === 'update:chat' && chat) chat.message = ask.message;
     if (event === 'delete:chat' && chat) chat.message = null;
-    if (event === 'add:reaction') chat?.reactions.set(ask.reaction, (chat.reactions.get(ask.reaction) ?? new Set()).add(name));
-    if (event === 'remove:reaction') chat?.reactions.get(ask.reaction)?.delete(name);
+    if (event === 'add:reaction') chat?.reactions.set(ask.reaction, (chat.reactions.get(ask.reaction) ?? new Set()).add(author));
+    if (event === 'remove:reaction') chat?.reactions.get(ask.reaction)?.delete(author);
     if (event === 'update:room') this.topic = ask.topic ?? this.topic;
     if (event === 'update:room') this.retention = ask.retention ?? this.retention;
     if (event === 'delete:room') this.end();
@@ -234,8 +234,8 @@ async function agree(store: Store, model: Model): Promise<void> {
 
 const counted = (reactions: Map<string, Set<string>>) =>
   [...reactions]
-    .filter(([, names]) => names.size > 0)
-    .map(([reaction, names]) => [reaction, names.size])
+    .filter(([, authors]) => authors.size > 0)
+    .map(([reaction, authors]) => [reaction, authors.size])
     .sort();
 
 test('whatever many ask at once: names are unique, the order is total, a client id is kept once, keys equal a replay', {
@@ -300,12 +300,12 @@ function replay(keys: Map<string, number>, entry: Entry): void {
   keys.set(key, entry.seq);
 }
 
-function keysNamedBy({ kind, by, body }: Entry): string[] {
+function keysNamedBy({ kind, by, author, body }: Entry): string[] {
   const told = (body ?? {}) as { username: string; chatSeq: number; reaction: string };
   if (kind === 'create:room' || kind === 'update:room') return [settingsKey];
   if (kind === 'add:member') return [memberKey(by)];
   if (kind === 'remove:member') return [memberKey(told.username)];
   if (kind === 'update:chat' || kind === 'delete:chat') return body === null ? [] : [chatKey(told.chatSeq)];
-  if (kind === 'add:reaction' || kind === 'remove:reaction') return [reactionKey(told.chatSeq, told.reaction, by)];
+  if (kind === 'add:reaction' || kind === 'remove:reaction') return [reactionKey(told.chatSeq, told.reaction, author)];
   return [];
 }

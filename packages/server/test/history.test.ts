@@ -131,7 +131,7 @@ function example(): Seen {
       ['settings', { value: { owner: 'author of Aya', topic: '' }, seq: 1 }],
       ['member/aya', { value: { username: 'Aya', author: 'author of Aya' }, seq: 2 }],
       ['entry/4/chat', { value: { message: 'one!' }, seq: 7 }],
-      ['entry/6/reaction/%25/ben', { value: true, seq: 8 }],
+      ['entry/6/reaction/%25/author of Ben', { value: true, seq: 8 }],
     ]),
     counts: new Map([
       ['member', 1],

@@ -7,7 +7,7 @@ import { type ChatValue, chatKey, reactionKey, reactionOfFamily, reactionsOf } f
 import { type Caller, speaker, speakerKeys } from './rule.ts';
 
 export async function listChats(store: Store, ask: Payload<'list:chats'>, caller: Caller): Promise<Reply<'list:chats'>> {
-  const page = await chatsAsTheyStand(store, ask, { asker: String(caller.username), budget: new AnswerBudget() });
+  const page = await chatsAsTheyStand(store, ask, { author: caller.author, budget: new AnswerBudget() });
   // After the reading: what was read may be from after his removal.
   speaker(await store.read(ask.roomId, { keys: speakerKeys(caller.username) }), caller.username, caller);
   return page;
@@ -15,7 +15,8 @@ export async function listChats(store: Store, ask: Payload<'list:chats'>, caller
 
 /** For whom chats are read, and what they may take. */
 interface Reading {
-  asker: string;
+  /** Whose reactions are theirs. */
+  author: string;
   budget: AnswerBudget;
 }
 
@@ -23,13 +24,17 @@ interface Reading {
  * For somebody who is known to be a member: the chats nearest to what is asked for, as many as there are bytes left for, and
  * one in any case. Read again when the room became another one between the page and what became of it.
  */
-export async function chatsAsTheyStand(store: Store, ask: Payload<'list:chats'>, { asker, budget }: Reading): Promise<Reply<'list:chats'>> {
+export async function chatsAsTheyStand(
+  store: Store,
+  ask: Payload<'list:chats'>,
+  { author, budget }: Reading,
+): Promise<Reply<'list:chats'>> {
   const { roomId } = ask;
   for (;;) {
     const page = await readPage(store, ask, budget.left);
     const { epoch, head: seq, tail, older, newer, more } = page;
     if (epoch === null) throw new ChatError('room_not_found');
-    const standing = new Standing(store, { roomId, epoch, asker });
+    const standing = new Standing(store, { roomId, epoch, author });
     const forOlder = ask.around === undefined ? budget : budget.half();
     const before = older.length === 0 && newer.length > 0 ? [] : await standing.read(older.toReversed(), forOlder);
     const after = await standing.read(newer, budget);
@@ -86,11 +91,11 @@ const CHATS_A_READ = 100;
  */
 class Standing {
   readonly #store: Store;
-  readonly #of: { roomId: string; epoch: string; asker: string };
+  readonly #of: { roomId: string; epoch: string; author: string };
   moment: Moment | undefined;
   #isOver = false;
 
-  constructor(store: Store, of: { roomId: string; epoch: string; asker: string }) {
+  constructor(store: Store, of: { roomId: string; epoch: string; author: string }) {
     this.#store = store;
     this.#of = of;
   }
@@ -110,7 +115,7 @@ class Standing {
     return all;
   }
 
-  /** Two reads, however many they are: what became of them, and what the asker gave. */
+  /** Two reads, however many they are: what became of them, and what the author gave. */
   async #whatBecame(entries: Entry[]): Promise<{ moment: Moment; chats: Chat[] }> {
     const seqs = entries.map(({ seq }) => seq);
     const facts = await this.#store.read(this.#of.roomId, { keys: seqs.map(chatKey), counts: seqs.map(reactionsOf) });
@@ -123,9 +128,9 @@ class Standing {
     return { moment: facts, chats };
   }
 
-  /** Which of the reactions the asker gave. */
+  /** Which of the reactions the author gave. */
   async #given(reactions: Map<number, Counted[]>): Promise<(seq: number, reaction: Counted) => boolean> {
-    const keyOf = (seq: number, { reaction }: Counted) => reactionKey(seq, reaction, this.#of.asker);
+    const keyOf = (seq: number, { reaction }: Counted) => reactionKey(seq, reaction, this.#of.author);
     const keys = [...reactions].flatMap(([seq, counted]) => counted.map((each) => keyOf(seq, each)));
     const given = keys.length > 0 ? (await this.#store.read(this.#of.roomId, { keys })).keys : new Map<string, unknown>();
     return (seq, counted) => given.has(keyOf(seq, counted));

@@ -20,7 +20,7 @@ export interface MemberValue {
 /** `entry/<seq>/chat`: what became of a chat; absent while it stands as it was said. Set by the edit or the deletion. */
 export type ChatValue = { message: string; replyTo?: number } | { deleted: true };
 
-/** `entry/<seq>/reaction/<reaction>/<name>`: present while given; the counts of the families are what a page shows. */
+/** `entry/<seq>/reaction/<reaction>/<author>`: present while given; the counts of the families are what a page shows. */
 export const GIVEN = true;
 
 /** `imported`: how far an import into this room is (see `tutorial/`). */
@@ -63,7 +63,6 @@ export const memberKey = (username: string): string => `${memberFamily}/${member
 const beneath = (seq: number, ...parts: string[]): string => keyOf('entry', String(seq), ...parts);
 export const chatKey = (seq: number): string => beneath(seq, 'chat');
 export const reactionsOf = (seq: number): string => beneath(seq, 'reaction');
-export const reactionKey = (seq: number, reaction: string, username: string): string =>
-  beneath(seq, 'reaction', reaction, foldName(username));
+export const reactionKey = (seq: number, reaction: string, author: string): string => beneath(seq, 'reaction', reaction, author);
 /** The name of a family of reactions, as the counts have it. */
 export const reactionOfFamily = (family: string): string => family.replace(/%2F|%25/g, decodeURIComponent);

@@ -10,8 +10,8 @@ interface Reacting {
   reaction: string;
 }
 
-const rests = ({ username, chatSeq, reaction }: Reacting) => ({
-  keys: [memberKey(username), chatKey(chatSeq), reactionKey(chatSeq, reaction, username)],
+const rests = ({ username, chatSeq, reaction }: Reacting, { author }: Caller) => ({
+  keys: [memberKey(username), chatKey(chatSeq), reactionKey(chatSeq, reaction, author)],
   seqs: [chatSeq],
   counts: [reactionsOf(chatSeq)],
 });
@@ -40,7 +40,7 @@ export const removeReaction: Rule<'remove:reaction'> = {
 function reactionTo(facts: Facts, { username, chatSeq, reaction }: Reacting, caller: Caller) {
   const member = speaker(facts, username, caller);
   if (isDeleted(chatAt(facts, chatSeq).became)) throw new ChatError('chat_not_found');
-  const key = reactionKey(chatSeq, reaction, username);
+  const key = reactionKey(chatSeq, reaction, caller.author);
   return { member, key, isGiven: facts.keys.has(key) };
 }
 

@@ -13,6 +13,8 @@ const ROOM_BYTES = 2 * LIMITS.frameBytes + CHAT_BYTES;
 interface Resume {
   store: Store;
   held: Held;
+  /** Who asks. */
+  author: string;
   /** The entry that the asker has, and what comes after it. */
   page: ToldPage;
   /** How many members are connected. */
@@ -74,11 +76,11 @@ function isOnLog(held: Held, { epoch, head, entries }: ToldPage): boolean {
 
 /** All that he would learn if he joined now. He is told it here: to find it out he need not ask to be a member. */
 async function startAnew(
-  { store, held: { roomId, username }, online, budget }: Resume,
+  { store, held: { roomId, username }, author, online, budget }: Resume,
   why: { outcome: 'reset' } | { outcome: 'too_old'; oldest: number },
 ): Promise<Resumed> {
   const ask = { roomId, limit: LIMITS.pageDefault };
-  const { epoch, seq, tail, ...page } = await chatsAsTheyStand(store, ask, { asker: username, budget });
+  const { epoch, seq, tail, ...page } = await chatsAsTheyStand(store, ask, { author, budget });
   const membership = await describeMembership(store, roomId, username);
   budget.take(jsonBytes(membership));
   return { ...why, roomId, epoch, seq, id: tail, ...membership, online, page };

@@ -102,7 +102,8 @@ async function resumeRoom(services: Services, peer: Peer, { seat, limit, budget 
   const { held } = seat;
   if ('refusal' in seat) return refused(services, held, seat.refusal);
   try {
-    const answer = await readOn(services, seat.room, { held, limit, budget });
+    const { author } = connectionOf(peer).identity;
+    const answer = await readOn(services, seat.room, { held, author, limit, budget });
     await mustStillBeMember(services, peer, held);
     return answer;
   } catch (error) {
@@ -118,14 +119,15 @@ const refused = ({ log }: Services, { roomId }: Held, refusal: unknown): Resumed
 
 type Missed = Extract<Resumed, { entries: unknown }>;
 
-async function readOn(
-  { store }: Services,
-  room: LocalRoom,
-  { held, limit, budget }: Omit<Resume, 'seat'> & { held: Held },
-): Promise<Resumed> {
+interface Reading extends Omit<Resume, 'seat'> {
+  held: Held;
+  author: string;
+}
+
+async function readOn({ store }: Services, room: LocalRoom, { held, author, limit, budget }: Reading): Promise<Resumed> {
   const from = { ...held, seq: await room.pastQuiet(held) };
   const page = await room.page(pageFor(from, limit, budget));
-  const answer = await resumed({ store, held: from, page, online: room.signals.online, budget });
+  const answer = await resumed({ store, held: from, author, page, online: room.signals.online, budget });
   return 'entries' in answer ? withCount(store, room, { held, answer }) : answer;
 }
 

@@ -196,7 +196,7 @@ type Fields = {
 function setBy({ kind, by, author, body }: Entry, keys: Map<string, Key>): [key: string, value: Json] | undefined {
   if (body === null) return undefined;
   const { topic, retention, username = '', chatSeq = 0, message = '', reaction = '' } = body as Fields;
-  const reactionKey = `entry/${chatSeq}/reaction/${escaped(reaction)}/${folded(by)}`;
+  const reactionKey = `entry/${chatSeq}/reaction/${escaped(reaction)}/${author}`;
   switch (kind) {
     case 'create:room':
       return ['settings', { owner: author, topic: topic ?? '' }];

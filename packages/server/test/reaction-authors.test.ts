@@ -1,0 +1,89 @@
+/** A reaction belongs to who gave it, and to no name. */
+import type { Socket } from 'socket.io-client';
+import { describe, expect, test } from 'vitest';
+import { reactionKey } from '#chat/keys.js';
+import { connect, done, startServer, until } from './helpers/server.ts';
+import { stores } from './helpers/stores.ts';
+
+const roomId = 'veranda';
+const reaction = '👍';
+const GRACE = 400;
+
+async function reactionsSeenBy(socket: Socket): Promise<object[] | undefined> {
+  const { chats } = await done(socket, 'list:chats', { roomId });
+  return chats[0]?.reactions;
+}
+
+/** Ben has reacted to a chat; there is a third who is not there yet. */
+async function start(open: (typeof stores)[number][1]) {
+  const { url, store } = await startServer({ store: await open(), grace: GRACE });
+  const [aya, ben, other] = [await connect(url), await connect(url), await connect(url)];
+  await done(aya, 'create:room', { roomId, username: 'aya' });
+  const { session } = await done(ben, 'add:member', { roomId, username: 'ben' });
+  const { seq: chatSeq } = await done(aya, 'create:chat', { roomId, username: 'aya', message: 'tea?' });
+  const asBen = { roomId, username: 'ben', chatSeq, reaction };
+  await done(ben, 'add:reaction', asBen);
+  return { url, store, aya, ben, other, session, asBen };
+}
+
+describe.each(stores)('on the %s store', (_, open) => {
+  test('who takes over a name has none of its reactions: they are not theirs, and stay when they take theirs back', async () => {
+    const { url, aya, ben, other, session, asBen } = await start(open);
+    ben.io.engine.close();
+    await until(async () => (await done(aya, 'list:members', { roomId })).count === 1, 'ben is gone');
+    await done(other, 'add:member', { roomId, username: 'ben' });
+    expect(await reactionsSeenBy(other)).toEqual([{ reaction, count: 1 }]);
+
+    const { seq } = await done(other, 'remove:reaction', asBen);
+    expect(await reactionsSeenBy(other)).toEqual([{ reaction, count: 1 }]);
+    expect((await done(other, 'add:reaction', asBen)).seq).toBe(seq + 1);
+    expect(await reactionsSeenBy(other)).toEqual([{ reaction, count: 2, mine: true }]);
+    await done(other, 'remove:reaction', asBen);
+    expect(await reactionsSeenBy(other)).toEqual([{ reaction, count: 1 }]);
+
+    const back = await connect(url, { auth: { session } });
+    await done(back, 'add:member', { roomId, username: 'benji' });
+    expect(await reactionsSeenBy(back)).toEqual([{ reaction, count: 1, mine: true }]);
+    await done(back, 'remove:reaction', { ...asBen, username: 'benji' });
+    expect(await reactionsSeenBy(aya)).toBeUndefined();
+  });
+
+  test('who is there under two names has one reaction', async () => {
+    const { ben, asBen } = await start(open);
+    await done(ben, 'add:member', { roomId, username: 'benji' });
+    const { seq } = await done(ben, 'add:reaction', asBen);
+    expect((await done(ben, 'add:reaction', { ...asBen, username: 'benji' })).seq).toBe(seq);
+    expect(await reactionsSeenBy(ben)).toEqual([{ reaction, count: 1, mine: true }]);
+  });
+
+  test('who comes back to another log is told which reactions are theirs', async () => {
+    const { url, session } = await start(open);
+    const back = await connect(url, { auth: { session } });
+    const { rooms } = await done(back, 'resume:rooms', { rooms: [{ roomId, username: 'ben', epoch: 'another', seq: 0 }] });
+    expect(rooms).toMatchObject([{ outcome: 'reset', page: { chats: [{ reactions: [{ reaction, count: 1, mine: true }] }] } }]);
+  });
+
+  test('a reaction of an earlier version, which belonged to a name, is counted and belongs to nobody', async () => {
+    const { store, aya, ben, asBen } = await start(open);
+    const { epoch } = await store.read(roomId, {});
+    await store.append(roomId, {
+      epoch,
+      given: [],
+      drafts: [
+        {
+          id: 'old',
+          by: 'ben',
+          author: 'old',
+          kind: 'add:reaction',
+          body: asBen,
+          sets: [[reactionKey(asBen.chatSeq, reaction, 'ben'), true]],
+        },
+      ],
+    });
+    expect(await reactionsSeenBy(aya)).toEqual([{ reaction, count: 2 }]);
+    await done(ben, 'remove:reaction', asBen);
+    expect(await reactionsSeenBy(ben)).toEqual([{ reaction, count: 1 }]);
+    await done(ben, 'remove:reaction', asBen);
+    expect(await reactionsSeenBy(ben)).toEqual([{ reaction, count: 1 }]);
+  });
+});
