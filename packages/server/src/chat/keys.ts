@@ -39,14 +39,15 @@ const keyOf = (...parts: string[]): string => parts.map(part).join('/');
 const ASCII = /^[ -~]*$/;
 
 /**
- * Names that people cannot tell apart by eye or by ear are one name: compatibility forms, case and invisible
- * characters do not count (Unicode NFKC, Default_Ignorable_Code_Point; to upper case and back, as ß and ς ask for).
+ * Names that people cannot tell apart by eye or by ear are one name: compatibility forms, case, invisible characters and the
+ * number and width of spaces do not count (Unicode NFKC, Default_Ignorable_Code_Point; to upper case and back, as ß and ς ask for).
  */
 export function foldName(username: string): string {
-  if (ASCII.test(username)) return username.toLowerCase();
+  if (ASCII.test(username)) return username.toLowerCase().replace(/ {2,}/g, ' ');
   return username
     .normalize('NFKC')
     .replace(/\p{Default_Ignorable_Code_Point}/gu, '')
+    .replace(/\p{Zs}+/gu, ' ')
     .toLowerCase()
     .toUpperCase()
     .toLowerCase()
