@@ -98,8 +98,8 @@ export class Client {
    * that was joined already is the same one. Listeners that are added as soon as it resolves are told every entry after
    * the position where it begins.
    *
-   * @throws {JoinError} with the code of the refusal: `name_taken`, `room_not_found`, `too_many_rooms`, `too_many_names`,
-   * `invalid_payload`, `closed`.
+   * @throws {JoinError} with the code of the refusal: `name_taken`, `name_confusable`, `room_not_found`, `room_confusable`,
+   * `too_many_rooms`, `too_many_names`, `quota_exceeded`, `invalid_payload`, `closed`.
    */
   async join(roomId: string, options: JoinOptions): Promise<Room> {
     const { username } = options;

@@ -157,6 +157,24 @@ test('a stock client reads it, and takes a name that was taken', async () => {
   expect(answer).toMatchObject({ ok: false, error: { code: 'not_allowed' } });
 });
 
+test('what no name may have now is left out of names; rooms that look alike come both, and no third one after them', async () => {
+  const redis = await newRedis();
+  await enter(redis, 'Lobby');
+  await enter(redis, 'lobby');
+  await enter(redis, 'hid\u2800den\ue000');
+  const names = ['a\u2800ya\ue000', `q${'\u0315'.repeat(60)}`, '\u0301\u0301', 'ay\u200da'];
+  await say(redis, 'lobby', ...names.map((name): [string, string] => [name, 'hello']));
+  const folder = newFolder();
+  await imports(0, '--from', redis.url, '--to', folder);
+  const found = await chatsIn(folder);
+  expect([...found.keys()].sort()).toEqual(['Lobby', 'hidden', 'lobby']);
+  expect(found.get('lobby')?.map(([by]) => by)).toEqual(['aya', `q${'\u0315'.repeat(4)}`, 'nobody', 'aya']);
+  const socket = await connect((await serve(folder)).url);
+  for (const roomId of ['LOBBY', 'ｌｏｂｂｙ', 'lоbby', 'Hidden'])
+    expect(await socket.emitWithAck('create:room', { roomId, username: 'aya' })).toMatchObject({ error: { code: 'room_confusable' } });
+  for (const roomId of ['Lobby', 'lobby', 'hidden']) await done(socket, 'add:member', { roomId, username: 'aya' });
+});
+
 test('a dry run says what it would do, and writes nothing', async () => {
   const redis = await newRedis();
   await oddDatabase(redis);

@@ -13,6 +13,11 @@ export const errors = {
   room_exists: { message: 'Room already exist.', retryable: false },
   room_not_found: { message: 'Room does not exist.', retryable: false },
   name_taken: { message: 'Username already exists, please choose another username.', retryable: false },
+  name_confusable: {
+    message: 'This username looks like another one of this room, please choose another username.',
+    retryable: false,
+  },
+  room_confusable: { message: 'This room id looks like that of another room, please choose another one.', retryable: false },
   not_a_member: { message: 'You are not a member of this room.', retryable: false },
   removed: { message: 'You were removed from this room.', retryable: false },
   not_allowed: { message: 'You are not allowed to do this.', retryable: false },

@@ -94,18 +94,24 @@ export const events = {
   'create:room': {
     summary:
       'Opens a room. The caller becomes its owner and its first member; the room hears `create:room:success`, then `add:member:success`.',
-    payload: z.object({ roomId, username, topic: topic.optional(), clientId: clientId.optional() }),
+    payload: z.object({
+      roomId: model.newRoomId,
+      username: model.newUsername,
+      topic: topic.optional(),
+      clientId: clientId.optional(),
+    }),
     reply: joined,
     told: z.object({ topic: topic.optional() }),
-    errors: ['room_exists', ...joinErrors],
+    errors: ['room_exists', 'room_confusable', ...joinErrors],
     failure: 'Room creation failed.',
   },
   'add:member': {
-    summary: 'Joins a room under a name that nobody there has. Asking again for the own name succeeds and changes nothing.',
+    summary:
+      'Joins a room under a name that nobody there has, that looks like no name there, and that is not the name of its owner. Asking again for the own name succeeds and changes nothing.',
     payload: z.object({ roomId, username, clientId: clientId.optional() }),
     reply: joined,
     told: z.object({}),
-    errors: ['room_not_found', 'name_taken', ...joinErrors],
+    errors: ['room_not_found', 'name_taken', 'name_confusable', ...joinErrors],
     failure: 'User creation failed.',
   },
   'remove:member': {
@@ -226,7 +232,7 @@ export const events = {
       limit: limit.default(LIMITS.pageMax).describe('How many entries of each room at most.'),
     }),
     reply: z.object({ rooms: z.array(resumed).describe('What became of each room, in the order of the asking.') }),
-    errors: [...memberErrors, 'name_taken', 'removed', ...joinErrors],
+    errors: [...memberErrors, 'name_taken', 'name_confusable', 'removed', ...joinErrors],
   },
   'start:typing': {
     summary: 'Says that somebody is typing: to be said again every few seconds while he does, since it is forgotten after six.',

@@ -2,6 +2,6 @@ export * from './errors.ts';
 export * from './events.ts';
 export * from './limits.ts';
 export type { Chat, ChatPage, EntryFields, Member, Presence, Room } from './model.ts';
-export { entry as entrySchema } from './model.ts';
+export { entry as entrySchema, newRoomId, newUsername } from './model.ts';
 export * from './position.ts';
 export * from './text.ts';

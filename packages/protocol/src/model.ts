@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { LIMITS, type Limits, type Retention } from './limits.ts';
 import { CHAT_TEXT, fits, type TextLimit, TOPIC_TEXT } from './text.ts';
+import { isBlank, isOneGrapheme, isVisible } from './visible-text.ts';
 
 const encoder = new TextEncoder();
 
@@ -8,6 +9,7 @@ const encoder = new TextEncoder();
 const FORBIDDEN_IN_IDS = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u;
 const INVISIBLE = /[\p{Default_Ignorable_Code_Point}\s]/gu;
 
+/** As ids of earlier versions are: rooms and members that have such a one are still reached by it. */
 const isId = (text: string): boolean =>
   text === text.trim() &&
   text.replace(INVISIBLE, '') !== '' &&
@@ -18,24 +20,36 @@ const isId = (text: string): boolean =>
 const id = (what: string) =>
   z
     .string()
-    .max(LIMITS.idBytes, `must be at most ${LIMITS.idBytes} bytes`)
+    // What is too long is looked at no further.
+    .max(LIMITS.idBytes, { error: `must be at most ${LIMITS.idBytes} bytes`, abort: true })
     .normalize('NFC')
     .refine(isId, `must be visible text of at most ${LIMITS.idBytes} bytes, without control characters or outer spaces`)
     .describe(what);
 
+/** An id that is given now. */
+const newId = (what: string) => id(what).refine(isVisible, 'must be visible text without hidden characters or heaps of marks');
+
 const text = (what: string, limit: TextLimit) =>
   z
     .string()
-    .refine((value) => fits(value, limit), `must be at most ${limit.codePoints} characters, and ${limit.bytes} bytes as JSON`)
+    .refine((value) => fits(value, limit), {
+      error: `must be at most ${limit.codePoints} characters, and ${limit.bytes} bytes as JSON`,
+      abort: true,
+    })
     .refine((value) => value.isWellFormed(), 'must be well-formed Unicode')
     .describe(what);
 
-export const roomId = id('The room: visible text, compared exactly after NFC normalisation.');
-export const username = id('A member, unique inside the room; names that differ only in case or in invisible characters are the same.');
+const roomIdIs = 'The room: visible text, compared exactly after NFC normalisation.';
+const usernameIs =
+  'A member, unique inside the room; names that differ only in case, in invisible characters or in how many spaces they have are the same.';
+export const roomId = id(roomIdIs);
+export const newRoomId = newId(roomIdIs);
+export const username = id(usernameIs);
+export const newUsername = newId(usernameIs);
 export const clientId = id(
   'Made by the client: the same id from the same author in the same room is kept once, and a retry is answered as the first time.',
 );
-export const message = text('The text; data, never markup.', CHAT_TEXT).refine((value) => value !== '', 'must not be empty');
+export const message = text('The text; data, never markup.', CHAT_TEXT).refine((value) => !isBlank(value), 'must not be empty');
 export const durability = z
   .enum(['memory', 'fast', 'replicated', 'fsync'])
   .describe(
@@ -53,15 +67,12 @@ export const retention = z
     "What the owner wants to be kept of the room's log. The oldest entries go for good: those older than `maxAge` milliseconds (a minute at least), those beyond the newest `maxCount`, and so many that the bodies of the others, as JSON, have `maxBytes` at most. The operator may keep less (`limits.retention`).",
   ) satisfies z.ZodType<Retention>;
 
-const segmenter = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
-const isOneGrapheme = (value: string): boolean => [...segmenter.segment(value)].length === 1;
-
 export const reaction = z
   .string()
-  .max(64)
-  .refine((value) => value.isWellFormed() && !FORBIDDEN_IN_IDS.test(value), 'must be well-formed visible text')
+  .max(64, { error: 'must be at most 64 code units', abort: true })
+  .refine(isVisible, 'must be visible text without hidden characters or heaps of marks')
   .refine(isOneGrapheme, 'must be one character or emoji')
-  .describe('One emoji or character.');
+  .describe('One emoji or character that can be seen.');
 
 export const seq = z.int().min(1).describe('The place of an entry in its room, from 1, without holes.');
 export const replyTo = seq.describe(

@@ -3,7 +3,7 @@ import type { Store } from '@engawa/server';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
 import { ATTACKER, ROOM, type Scene, startScene } from './helpers/neighbours.ts';
-import { ask, askAnything, connect, done, heard, hearing, refused, until } from './helpers/server.ts';
+import { askAnything, connect, done, heard, hearing, refused, until } from './helpers/server.ts';
 import { stores } from './helpers/stores.ts';
 
 const hostile = [
@@ -48,7 +48,6 @@ const hostile = [
   `{${ROOM}}`,
   `${ROOM}%`,
   `${ROOM}*`,
-  ROOM.toUpperCase(),
   "'; DROP TABLE entries; --",
   '" OR 1=1',
   '$where',
@@ -64,10 +63,10 @@ const hostile = [
   'x'.repeat(128),
   'é'.repeat(64),
   '😀'.repeat(32),
-  '\ufffe',
-  'a\u200bb',
-  'a\u200db',
 ];
+
+/** Those of them that do not look like another one. */
+const distinct = hostile.filter((name) => name !== 'a%2fb');
 
 const illegal: [what: string, id: unknown][] = [
   ['nothing', ''],
@@ -171,22 +170,22 @@ describe.each(stores.map(([name, open], place) => [name, open, place === 0 ? one
     test('58: of all these rooms together each hears its own and no other', async () => {
       const { url, mallory, unharmed } = await start(await open());
       const ears = await Promise.all(
-        hostile.map(async (roomId) => {
+        distinct.map(async (roomId) => {
           const guest = await connect(url, { extraHeaders: ATTACKER });
           await done(mallory, 'create:room', { roomId, username: 'mallory' });
           await done(guest, 'add:member', { roomId, username: 'guest' });
           return hearing(guest, 'create:chat:success');
         }),
       );
-      await Promise.all(hostile.map((roomId) => done(mallory, 'create:chat', { roomId, username: 'mallory', message: roomId })));
+      await Promise.all(distinct.map((roomId) => done(mallory, 'create:chat', { roomId, username: 'mallory', message: roomId })));
       await until(() => ears.every((chats) => chats.length > 0), 'every room has heard something');
       await unharmed();
-      expect(ears.map((chats) => chats.map((chat) => [chat.roomId, chat.message]))).toEqual(hostile.map((roomId) => [[roomId, roomId]]));
+      expect(ears.map((chats) => chats.map((chat) => [chat.roomId, chat.message]))).toEqual(distinct.map((roomId) => [[roomId, roomId]]));
     });
 
     test('58: hostile names in one room do not collide: each is listed, speaks, reacts and leaves for itself', async () => {
       const { url, aya, unharmed } = await start(await open());
-      const names = hostile.slice(0, 36).filter((name) => name !== 'a%2fb');
+      const names = distinct.slice(0, 35);
       const guests = await Promise.all(names.map(() => connect(url, { extraHeaders: ATTACKER })));
       const { seq: chatSeq } = await done(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: 'who is there?' });
       for (const [each, username] of names.entries()) {
@@ -257,12 +256,14 @@ describe.each(stores.map(([name, open], place) => [name, open, place === 0 ? one
       ['in the order of marks', 'a\u0323\u0307', 'a\u0307\u0323'],
       ['in width', 'ｍａｌ', 'mal'],
       ['in a ligature', 'ﬁn', 'fin'],
-      ['in a zero-width space', 'mal\u200blory', 'mallory'],
-      ['in a joiner', 'mal\u200dlory', 'mallory'],
-      ['in a soft hyphen', 'mal\u00adlory', 'mallory'],
-      ['in a Hangul filler', 'mal\u3164lory', 'mallory'],
-      ['in tag characters', 'mallory\u{e0061}\u{e007f}', 'mallory'],
-      ['in a variation selector', 'mallory\ufe0f', 'mallory'],
+      ['in a zero-width space', 'mallory', 'mal\u200blory'],
+      ['in a joiner', 'mallory', 'mal\u200dlory'],
+      ['in a soft hyphen', 'mallory', 'mal\u00adlory'],
+      ['in a Hangul filler', 'mallory', 'mal\u3164lory'],
+      ['in tag characters', 'mallory', 'mallory\u{e0061}\u{e007f}'],
+      ['in a variation selector', 'mallory', 'mallory\ufe0f'],
+      ['in spaces', 'mal lory', 'mal  lory'],
+      ['in the width of a space', 'mal lory', 'mal\u3000lory'],
     ])('62: names that differ only %s are one', async (__, one, other) => {
       const { url, mallory, aya, unharmed } = await start(await open());
       await done(mallory, 'add:member', { roomId: ROOM, username: one });
@@ -322,9 +323,9 @@ test.each(illegal)('58: %s is no room, no name and no client id', async (_, id) 
 test.each([
   ['case', 'Lobby', 'lobby'],
   ['width', 'ｌｏｂｂｙ', 'lobby'],
-  ['what cannot be seen', 'lob\u200bby', 'lobby'],
-])('62: rooms whose ids differ in %s are two', async (_, one, other) => {
+])('62: of rooms whose ids differ in %s there is one', async (_, one, other) => {
   const { mallory, unharmed } = await start();
-  for (const roomId of [one, other]) expect((await ask(mallory, 'create:room', { roomId, username: 'mallory' })).ok).toBe(true);
+  await done(mallory, 'create:room', { roomId: one, username: 'mallory' });
+  expect((await refused(mallory, 'create:room', { roomId: other, username: 'mallory' })).code).toBe('room_confusable');
   await unharmed();
 });

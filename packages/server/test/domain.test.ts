@@ -6,7 +6,8 @@ import { expect, test } from 'vitest';
 import { listChats } from '#chat/chat-pages.js';
 import { createChat, deleteChat, updateChat } from '#chat/chats.js';
 import { commit } from '#chat/commit.js';
-import { chatKey, foldName, memberFamily, memberKey, reactionKey, settingsKey } from '#chat/keys.js';
+import { comparisonForms } from '#chat/confusables.js';
+import { chatKey, foldName, memberFamily, memberKey, reactionKey, settingsKey, skeletonKey } from '#chat/keys.js';
 import { addMember, listMembers, removeMember } from '#chat/members.js';
 import { addReaction, removeReaction } from '#chat/reactions.js';
 import { createRoom, deleteRoom, updateRoom } from '#chat/rooms.js';
@@ -37,10 +38,13 @@ const rules: { [E in CommandName]: Rule<E> } = {
 
 type Step = { [E in CommandName]: { event: E; author: string; ask: Payload<E> } }[CommandName];
 
+/** A name that looks like `a/b`: its first letter is Cyrillic. */
+const LOOK_ALIKE = 'а/b';
+
 /** Mostly under the own name, so that much succeeds; sometimes under any. */
 const speaker = fc.oneof(
   { weight: 4, arbitrary: fc.constantFrom(['α', 'aya'], ['α', 'Aya'], ['β', 'a/b'], ['γ', 'a%2Fb']) },
-  { weight: 1, arbitrary: fc.tuple(fc.constantFrom('α', 'β', 'γ'), fc.constantFrom('aya', 'a/b', 'a%2Fb')) },
+  { weight: 1, arbitrary: fc.tuple(fc.constantFrom('α', 'β', 'γ'), fc.constantFrom('aya', 'a/b', 'a%2Fb', LOOK_ALIKE)) },
 );
 const message = fc.string({ minLength: 1, maxLength: 5 });
 const chatSeq = fc.integer({ min: 2, max: 9 });
@@ -99,6 +103,7 @@ type Asked = { username: string; chatSeq: number; reaction: string; replyTo?: nu
 class Model {
   head = 0;
   owner: string | undefined;
+  ownerName = '';
   topic = '';
   retention: Retention | undefined;
   readonly members = new Map<string, string>();
@@ -123,12 +128,21 @@ class Model {
     if (event === 'create:room') return this.owner === undefined ? 2 : 'room_exists';
     if (this.owner === undefined) return 'room_not_found';
     const holder = this.members.get(foldName(ask.username));
-    if (event === 'add:member') return holder === undefined ? 1 : holder === author ? 0 : 'name_taken';
+    if (event === 'add:member' && holder === undefined) return this.refusalOf(ask.username, author) ?? 1;
+    if (event === 'add:member') return holder === author ? 0 : 'name_taken';
     if (event === 'remove:member') return holder === undefined ? 0 : holder === author ? 1 : 'not_a_member';
     if (holder !== author) return 'not_a_member';
     if (event === 'create:chat') return ask.replyTo === undefined || this.chats.has(ask.replyTo) ? 1 : 'chat_not_found';
     if (event === 'update:room' || event === 'delete:room') return author === this.owner ? 1 : 'not_allowed';
     return this.decideOnChat(event, author, ask);
+  }
+
+  /** Why nobody but its owner is given a name that nobody has. */
+  private refusalOf(username: string, author: string): string | undefined {
+    const name = foldName(username);
+    const reserved = author === this.owner ? [] : [foldName(this.ownerName)];
+    if (reserved.includes(name)) return 'name_taken';
+    return [...this.members.keys(), ...reserved].some((other) => lookOf(other) === lookOf(name)) ? 'name_confusable' : undefined;
   }
 
   private decideOnChat(event: CommandName, author: string, { chatSeq, reaction }: Asked) {
@@ -146,7 +160,7 @@ class Model {
     const chat = this.chats.get(ask.chatSeq);
     this.head += event === 'create:room' ? 2 : 1;
     if ((event === 'add:member' || event === 'remove:member') && this.members.size >= largeRoom) this.quiet.push(this.head);
-    if (event === 'create:room') this.owner = author;
+    if (event === 'create:room') Object.assign(this, { owner: author, ownerName: ask.username });
     if (event === 'create:room' || event === 'add:member') this.members.set(name, author);
     if (event === 'remove:member') this.members.delete(name);
     const { message, replyTo } = ask;
@@ -194,7 +208,7 @@ test('any sequence of commands is answered, and leads where, the model says', { 
   if (isOnRedis) return;
   expect(Object.fromEntries([...met].map(([event, answers]) => [event, [...answers].sort()]))).toEqual({
     'create:room': ['appended', 'repeated', 'room_exists'],
-    'add:member': ['appended', 'name_taken', 'repeated', 'room_not_found', 'unchanged'],
+    'add:member': ['appended', 'name_confusable', 'name_taken', 'repeated', 'room_not_found', 'unchanged'],
     'remove:member': ['appended', 'not_a_member', 'repeated', 'room_not_found', 'unchanged'],
     'create:chat': ['appended', 'chat_not_found', 'not_a_member', 'repeated', 'room_not_found'],
     'update:chat': ['appended', 'chat_not_found', 'not_a_member', 'not_allowed', 'repeated', 'room_not_found'],
@@ -232,6 +246,8 @@ async function agree(store: Store, model: Model): Promise<void> {
   expect(shown).toEqual(expected);
 }
 
+const lookOf = (name: string): string => name.replaceAll('а', 'a');
+
 const counted = (reactions: Map<string, Set<string>>) =>
   [...reactions]
     .filter(([, authors]) => authors.size > 0)
@@ -261,7 +277,8 @@ test('whatever many ask at once: names are unique, the order is total, a client 
     }),
     { numRuns: RUNS / 2, seed },
   );
-  expect(Math.min(...Object.values(outcomes)), JSON.stringify(outcomes)).toBeGreaterThan(RUNS / 20);
+  // Of so few runs as on Redis each outcome is met, not often.
+  expect(Math.min(...Object.values(outcomes)), JSON.stringify(outcomes)).toBeGreaterThan(isOnRedis ? 0 : RUNS / 20);
 });
 
 /** What `commit` uses of the store; reads and appends happen in any order that the scheduler finds. */
@@ -272,7 +289,7 @@ function scheduled(store: Store, scheduler: fc.Scheduler, outcomes: Record<Appen
     outcomes[appended.outcome] += 1;
     return appended;
   });
-  return { read, append, recall: store.recall.bind(store) } as unknown as Store;
+  return { read, append, recall: store.recall.bind(store), tickets: store.tickets.bind(store) } as unknown as Store;
 }
 
 /** Folds the log anew, by its entries alone, and compares every key that the store has. */
@@ -288,8 +305,12 @@ async function replayAgrees(store: Store): Promise<void> {
 }
 
 function replay(keys: Map<string, number>, entry: Entry): void {
-  const [key] = keysNamedBy(entry);
-  if (key === undefined) return;
+  // What the first entry reserves is of no member.
+  const isReserved = (key: string): boolean => entry.kind !== 'create:room' && keys.get(key) === 1;
+  for (const key of keysNamedBy(entry)) if (key === settingsKey || !isReserved(key)) replayKey(keys, key, entry);
+}
+
+function replayKey(keys: Map<string, number>, key: string, entry: Entry): void {
   if (entry.kind === 'remove:member' || entry.kind === 'remove:reaction') {
     expect(keys.has(key), `${entry.kind} of ${key}, which is not there`).toBe(true);
     keys.delete(key);
@@ -300,11 +321,14 @@ function replay(keys: Map<string, number>, entry: Entry): void {
   keys.set(key, entry.seq);
 }
 
+const memberKeys = (name: string): string[] => [memberKey(name), ...comparisonForms(name).slice(1).map(skeletonKey)];
+
 function keysNamedBy({ kind, by, author, body }: Entry): string[] {
   const told = (body ?? {}) as { username: string; chatSeq: number; reaction: string };
-  if (kind === 'create:room' || kind === 'update:room') return [settingsKey];
-  if (kind === 'add:member') return [memberKey(by)];
-  if (kind === 'remove:member') return [memberKey(told.username)];
+  if (kind === 'create:room') return [settingsKey, ...comparisonForms(by).map(skeletonKey)];
+  if (kind === 'update:room') return [settingsKey];
+  if (kind === 'add:member') return memberKeys(by);
+  if (kind === 'remove:member') return memberKeys(told.username);
   if (kind === 'update:chat' || kind === 'delete:chat') return body === null ? [] : [chatKey(told.chatSeq)];
   if (kind === 'add:reaction' || kind === 'remove:reaction') return [reactionKey(told.chatSeq, told.reaction, author)];
   return [];

@@ -129,12 +129,14 @@ function example(): Seen {
     entries,
     keys: new Map<string, { value: Json; seq: number }>([
       ['settings', { value: { owner: 'author of Aya', topic: '' }, seq: 1 }],
+      ['skeleton/aya', { value: { username: 'Aya', reservedFor: 'author of Aya' }, seq: 1 }],
       ['member/aya', { value: { username: 'Aya', author: 'author of Aya' }, seq: 2 }],
       ['entry/4/chat', { value: { message: 'one!' }, seq: 7 }],
       ['entry/6/reaction/%25/author of Ben', { value: true, seq: 8 }],
     ]),
     counts: new Map([
       ['member', 1],
+      ['skeleton', 1],
       ['entry/4', 1],
       ['entry/6/reaction/%25', 1],
     ]),

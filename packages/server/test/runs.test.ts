@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { resting } from '#chat/commit.js';
 import { type MemberValue, memberKey } from '#chat/keys.js';
 import { joining } from '#chat/members.js';
+import { claimOf } from '#chat/names.js';
 import { ask, connect, done, refused, startServer, withFault } from './helpers/server.ts';
 import { newStore } from './helpers/stores.ts';
 
@@ -77,7 +78,7 @@ test('also when what they rest on moves beneath them, again and again', async ()
     const key = memberKey(AYA);
     const facts = await store.read(ROOM, { keys: [key] });
     const member = facts.keys.get(key)?.value as unknown as MemberValue;
-    await store.append(ROOM, resting([joining(member, { node: 'node', quiet: false })], facts, [key]));
+    await store.append(ROOM, resting([joining(claimOf(facts, member), { node: 'node', quiet: false })], facts, [key]));
   };
   let moves = 0;
   const moving = withBefore(store, async (count) => {

@@ -248,7 +248,7 @@ async function lapse(store: Store, username: string): Promise<void> {
   const key = memberKey(username);
   const { epoch, keys } = await store.read(roomId, { keys: [key] });
   const gone = keys.get(key)?.value as unknown as MemberValue;
-  await store.append(roomId, { epoch, given: [], drafts: [{ id: 'lapsed', ...lapseOf(gone, false) }] });
+  await store.append(roomId, { epoch, given: [], drafts: [{ id: `${username} lapsed`, ...lapseOf(key, gone, false) }] });
 }
 
 /** Each room of a resume is refused by itself. */
@@ -277,10 +277,16 @@ test('every refusal that an event is said to meet is met, and no other', async (
   await done(lapsed, 'add:member', { roomId, username: 'lapsed' });
   await lapse(store, 'lapsed');
   await done(await connect(url), 'add:member', { roomId, username: 'lapsed' });
+  const resembled = await connect(url);
+  await done(resembled, 'add:member', { roomId, username: 'resembled' });
+  await lapse(store, 'resembled');
+  await done(await connect(url), 'add:member', { roomId, username: 'rеsembled' });
   const cases: [EventName, Socket, object, string][] = [
     ['create:room', ben, bens, 'room_exists'],
+    ['create:room', ben, { ...bens, roomId: roomId.toUpperCase() }, 'room_confusable'],
     ['add:member', ben, nowhere, 'room_not_found'],
     ['add:member', ben, foreign, 'name_taken'],
+    ['add:member', stranger, { roomId, username: 'bеn' }, 'name_confusable'],
     ['remove:member', ben, nowhere, 'room_not_found'],
     ['remove:member', stranger, bens, 'not_a_member'],
     ['remove:member', ben, foreign, 'not_allowed'],
@@ -315,6 +321,7 @@ test('every refusal that an event is said to meet is met, and no other', async (
     ['resume:rooms', ben, held(foreign), 'not_a_member'],
     ['resume:rooms', kicked, held({ roomId, username: 'kicked' }), 'removed'],
     ['resume:rooms', lapsed, held({ roomId, username: 'lapsed' }), 'name_taken'],
+    ['resume:rooms', resembled, held({ roomId, username: 'resembled' }), 'name_confusable'],
     ['start:typing', ben, foreign, 'not_a_member'],
     ['stop:typing', ben, nowhere, 'not_a_member'],
     ['update:presence', ben, { ...foreign, presence: 'away' }, 'not_a_member'],

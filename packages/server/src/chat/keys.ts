@@ -15,6 +15,15 @@ export interface MemberValue {
   /** As he typed it. */
   username: string;
   author: string;
+  /** The `skeleton` keys that go with the member. */
+  skeletons?: string[];
+}
+
+/** `skeleton/<form>`: a name that is in use here, and looks like this (see `confusables.ts`). */
+export interface SkeletonValue {
+  username: string;
+  /** The author that the name is reserved for, for as long as the room is there: its owner. */
+  reservedFor?: string;
 }
 
 /** `entry/<seq>/chat`: what became of a chat; absent while it stands as it was said. Set by the edit or the deletion. */
@@ -60,6 +69,7 @@ export const memberFamily = 'member';
 /** A member's name as the family has it. */
 export const memberName = (username: string): string => part(foldName(username));
 export const memberKey = (username: string): string => `${memberFamily}/${memberName(username)}`;
+export const skeletonKey = (form: string): string => keyOf('skeleton', form);
 /** Keys that go with an entry when it is trimmed. */
 const beneath = (seq: number, ...parts: string[]): string => keyOf('entry', String(seq), ...parts);
 export const chatKey = (seq: number): string => beneath(seq, 'chat');

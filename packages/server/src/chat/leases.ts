@@ -97,6 +97,6 @@ async function free(store: Store, { room, key, largeRoom }: { room: string; key:
   const facts = await store.read(room, { keys: [key], counts: [''] });
   const member = facts.keys.get(key)?.value as MemberValue | undefined;
   if (!member) return;
-  const lapsing = lapse(member, isLarge(facts, largeRoom));
+  const lapsing = lapse(key, member, isLarge(facts, largeRoom));
   await store.append(room, { ...resting([lapsing], facts, [key]), lapsed: key });
 }

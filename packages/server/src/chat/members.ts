@@ -1,7 +1,8 @@
-import { ChatError, type Member, type Payload, type Reply } from '@engawa/protocol';
+import type { Member, Payload, Reply } from '@engawa/protocol';
 import type { Key, Store } from '../store/store.ts';
 import type { Outcome } from './commit.ts';
 import { type MemberValue, memberFamily, memberKey, memberName, settingsKey } from './keys.ts';
+import { claimOf, nameKeys, nameRefusal } from './names.ts';
 import { mustFit, UPKEEP } from './quotas.ts';
 import {
   type Caller,
@@ -20,14 +21,14 @@ import {
 } from './rule.ts';
 
 export const addMember: Rule<'add:member'> = {
-  rests: ({ username }) => ({ keys: [memberKey(username)], counts: [''] }),
+  rests: ({ username }) => ({ keys: nameKeys(username), counts: [''] }),
   decide(facts, { username }, { author, node, largeRoom, headroom }) {
     mustExist(facts);
-    const present = memberNamed(facts, username);
-    if (present && present.author !== author) throw new ChatError('name_taken');
-    if (present) return [];
+    const refusal = nameRefusal(facts, { username, author });
+    if (refusal) throw refusal;
+    if (memberNamed(facts, username)) return [];
     mustFit(facts, headroom, UPKEEP);
-    return [joining({ username, author }, { node, quiet: isLarge(facts, largeRoom) })];
+    return [joining(claimOf(facts, { username, author }), { node, quiet: isLarge(facts, largeRoom) })];
   },
 };
 
@@ -37,10 +38,12 @@ export const removeMember: Rule<'remove:member'> = {
     mustExist(facts);
     const leaving = memberNamed(facts, username);
     if (!leaving) return [];
-    if (leaving.author === caller.author) return [leave(leaving, { by: leaving, reason: 'left', quiet: isLarge(facts, caller.largeRoom) })];
+    const key = memberKey(username);
+    if (leaving.author === caller.author)
+      return [leave(key, leaving, { by: leaving, reason: 'left', quiet: isLarge(facts, caller.largeRoom) })];
     const owner = speaker(facts, caller.username, caller);
     mustBeOwner(facts, owner);
-    return [leave(leaving, { by: owner, reason: 'removed', quiet: false })];
+    return [leave(key, leaving, { by: owner, reason: 'removed', quiet: false })];
   },
 };
 
@@ -54,15 +57,15 @@ export interface TicketValue {
   removed?: true;
 }
 
-export function joining(member: MemberValue, { node, quiet }: { node: string; quiet: boolean }): Decided {
-  const key = memberKey(member.username);
+export function joining({ member, sets }: ReturnType<typeof claimOf>, { node, quiet }: { node: string; quiet: boolean }): Decided {
   const { author: holder, username } = member;
+  const key = memberKey(username);
   const value = { username } satisfies TicketValue;
-  return draft('add:member', member, {}, { sets: [[key, { ...member }]], lease: { key, node }, tickets: [{ holder, key, value }], quiet });
+  return draft('add:member', member, {}, { sets, lease: { key, node }, tickets: [{ holder, key, value }], quiet });
 }
 
-/** A guest whose connection did not come back in time. */
-export const lapse = (gone: MemberValue, quiet: boolean): Decided => leave(gone, { by: gone, reason: 'gone', quiet });
+/** A guest whose connection did not come back in time. The key is the one that lapsed: an earlier version may have folded the name otherwise. */
+export const lapse = (key: string, gone: MemberValue, quiet: boolean): Decided => leave(key, gone, { by: gone, reason: 'gone', quiet });
 
 interface Leave {
   by: MemberValue;
@@ -70,11 +73,11 @@ interface Leave {
   quiet: boolean;
 }
 
-function leave({ username, author: holder }: MemberValue, { by, reason, quiet }: Leave): Decided {
-  const key = memberKey(username);
+function leave(key: string, { username, author: holder, skeletons = [] }: MemberValue, { by, reason, quiet }: Leave): Decided {
+  const sets = [key, ...skeletons].map((each): [string, null] => [each, null]);
   const value: TicketValue = reason === 'removed' ? { username, removed: true } : { username };
   const ticket = { holder, key, ...(reason === 'left' ? { value: null } : { value: { ...value }, ttl: TICKET_MS }) };
-  return draft('remove:member', by, { username, reason }, { sets: [[key, null]], tickets: [ticket], quiet });
+  return draft('remove:member', by, { username, reason }, { sets, tickets: [ticket], quiet });
 }
 
 /** What a member who has come needs to know of the room. */

@@ -1,23 +1,31 @@
 import { ChatError, type Payload, type Reply } from '@engawa/protocol';
 import type { DraftTicket, Json, ListedRoom, Store } from '../store/store.ts';
 import { AnswerBudget } from './budget.ts';
-import { memberKey, type Settings, settingsKey } from './keys.ts';
+import { comparisonForms } from './confusables.ts';
+import { type MemberValue, memberKey, type Settings, settingsKey } from './keys.ts';
 import { joining } from './members.ts';
+import { reservationOf } from './names.ts';
 import { ADDITION, mustFit, mustHaveRoom, quotaExceeded, UPKEEP } from './quotas.ts';
 import { draft, memberCount, mustBeOwner, type Rule, settingsOf, speaker } from './rule.ts';
 
 export const createRoom: Rule<'create:room'> = {
   rests: () => ({ keys: [settingsKey] }),
-  decide(facts, { username, topic }, { author, node, headroom }) {
+  decide(facts, { roomId, username, topic }, { author, node, headroom }) {
     if (facts.epoch !== null) throw new ChatError('room_exists');
     mustHaveRoom(headroom);
     const owner = { username, author };
     const settings = { owner: author, topic: topic ?? '' } satisfies Settings;
-    const effects = { sets: [[settingsKey, settings] satisfies [string, Json]], tickets: [ownerTicket(author)] };
-    return [draft('create:room', owner, { topic }, effects), joining(owner, { node, quiet: false })];
+    const sets: [string, Json][] = [[settingsKey, settings], ...reservationOf(owner)];
+    const member = { username, author } satisfies MemberValue;
+    return [
+      draft('create:room', owner, { topic }, { sets, tickets: [ownerTicket(author), ...skeletonTickets(roomId)] }),
+      // Its look-alikes are reserved.
+      joining({ member, sets: [[memberKey(username), member]] }, { node, quiet: false }),
+    ];
   },
-  async beforeAppend(store, _, { author, headroom: { roomsPerSession: most } }) {
+  async beforeAppend(store, { roomId }, { author, headroom: { roomsPerSession: most } }) {
     if (most !== null && (await store.tickets(ownerHolder(author), most)).length >= most) throw quotaExceeded('roomsPerSession');
+    if (await hasLookAlike(store, roomId)) throw new ChatError('room_confusable');
   },
 };
 
@@ -26,6 +34,35 @@ const ownerHolder = (author: string): string => `owner/${author}`;
 
 /** By these the rooms of an author are counted. A ticket ends with its room. */
 const ownerTicket = (author: string): DraftTicket => ({ holder: ownerHolder(author), key: settingsKey, value: true });
+
+/** Holds the tickets of the rooms that look like a form. No author has a slash. */
+const holderOf = (form: string): string => `room-skeleton/${form}`;
+
+/** By these a room is found whose id is not what it looks like. They end with the room. */
+export const skeletonTickets = (roomId: string): DraftTicket[] =>
+  comparisonForms(roomId)
+    .filter((form) => form !== roomId)
+    .map((form) => ({ holder: holderOf(form), key: 'room', value: true }));
+
+/** Milliseconds. A part of the store that stands still keeps nobody from rooms that are elsewhere. */
+const LOOKUP_MS = 500;
+
+/** Whether another room whose id looks like this one is found in time. Those of earlier versions have no tickets: they are found where they are what they look like. */
+async function hasLookAlike(store: Store, roomId: string): Promise<boolean> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<boolean[]>((resolve) => (timer = setTimeout(resolve, LOOKUP_MS, [])));
+  const lookups = Promise.all(comparisonForms(roomId).map((form) => isFound(store, roomId, form)));
+  // What cannot be read now may not be where the room is; if it is, the append fails.
+  const found = await Promise.race([lookups.catch((): boolean[] => []), late]);
+  clearTimeout(timer);
+  return found.includes(true);
+}
+
+async function isFound(store: Store, roomId: string, form: string): Promise<boolean> {
+  // Two, for one may be its own.
+  const [tickets, { epoch }] = await Promise.all([store.tickets(holderOf(form), 2), store.read(form, {})]);
+  return (form !== roomId && epoch !== null) || tickets.some(({ room }) => room !== roomId);
+}
 
 export const updateRoom: Rule<'update:room'> = {
   rests: ({ username }) => ({ keys: [settingsKey, memberKey(username)] }),

@@ -1,7 +1,8 @@
 import type { Payload } from '@engawa/protocol';
 import { commit } from '../chat/commit.ts';
-import type { MemberValue } from '../chat/keys.ts';
 import { addMember, type TicketValue } from '../chat/members.ts';
+import { nameKeys, nameRefusal } from '../chat/names.ts';
+import { memberNamed } from '../chat/rule.ts';
 import type { Store, Ticket } from '../store/store.ts';
 import type { Connection } from './connection.ts';
 import { connectionOf } from './local-room.ts';
@@ -60,15 +61,14 @@ export async function findReturn(
 
 const isWhole = (places: (Place | undefined)[]): places is Place[] => places.every((place) => place !== undefined);
 
-/** Undefined when he would miss something, or may not come back: he was removed, or his name is another's by now. */
+/** Undefined when he would miss something, or may not come back: he was removed, or his name is another's by now, or looks like one. */
 async function findPlace(store: Store, ticket: Ticket, { author, tick }: { author: string; tick: number }): Promise<Place | undefined> {
-  const { room: roomId, key, epoch } = ticket;
+  const { room: roomId, epoch } = ticket;
   const { username, removed } = ticket.value as unknown as TicketValue;
-  const facts = await store.read(roomId, { keys: [key] });
-  const member = facts.keys.get(key)?.value as MemberValue | undefined;
-  if (removed || facts.epoch !== epoch || (member && member.author !== author)) return undefined;
+  const facts = await store.read(roomId, { keys: nameKeys(username) });
+  if (removed || facts.epoch !== epoch || nameRefusal(facts, { username, author })) return undefined;
   const found = await newestUpTo(store, roomId, tick);
-  return found && { roomId, username, hasLapsed: !member, ...found };
+  return found && { roomId, username, hasLapsed: memberNamed(facts, username) === undefined, ...found };
 }
 
 /**

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type ImportedValue, importedKey, type Settings, settingsKey } from '../chat/keys.ts';
+import { skeletonTickets } from '../chat/rooms.ts';
 import { type Decided, draft } from '../chat/rule.ts';
 import { type Store, StoreError } from '../store/store.ts';
 
@@ -54,7 +55,7 @@ export class Filling {
   /** False when somebody else was first. */
   async open(): Promise<boolean> {
     const settings = { owner: AUTHOR, topic: '' } satisfies Settings;
-    return this.#append([draft('create:room', OPENER, {}, { sets: [[settingsKey, settings]] })]);
+    return this.#append([draft('create:room', OPENER, {}, { sets: [[settingsKey, settings]], tickets: skeletonTickets(this.roomId) })]);
   }
 
   /** Adds what came of the next chats of the list. */

@@ -1,5 +1,5 @@
 /** What the tutorial's server put together with `::`, taken apart; both sides may have a `::` of their own. */
-import { CHAT_TEXT, events, fittingLength, LIMITS } from '@engawa/protocol';
+import { CHAT_TEXT, fittingLength, LIMITS, newRoomId, newUsername } from '@engawa/protocol';
 
 const DIVIDER = '::';
 /** A name that is longer, or has more dividers in it, is not looked for. */
@@ -8,8 +8,6 @@ const DIVISIONS = 20;
 
 /** Shown as the author where nothing of a name could be shown. */
 const NOBODY = 'nobody';
-
-const { roomId, username } = events['create:chat'].payload.shape;
 
 export interface Division {
   name: string;
@@ -38,12 +36,12 @@ export function textOf(bytes: Buffer): { text: string; isMended: boolean } {
 /** The name as the protocol takes it; undefined when it takes nothing like it. */
 export function fittingRoomId(name: string): string | undefined {
   if (name.length > NAME_LENGTH) return undefined;
-  return roomId.safeParse(name).data ?? roomId.safeParse(cut(visible(name))).data;
+  return newRoomId.safeParse(name).data ?? newRoomId.safeParse(cut(visible(name))).data;
 }
 
 /** The same for somebody's name, who is shown as nobody rather than not at all. */
 export function fittingUsername(name: string): string {
-  return username.safeParse(name).data ?? username.safeParse(cut(visible(name))).data ?? NOBODY;
+  return newUsername.safeParse(name).data ?? newUsername.safeParse(cut(visible(name))).data ?? NOBODY;
 }
 
 /** Texts of a length that the protocol takes, which are the text when put together. */
@@ -58,11 +56,13 @@ export function fittingTexts(text: string): string[] {
   return texts;
 }
 
-/** Without the characters that no name may have. */
+/** Without the characters that no name may have, and without marks that have no base or too many on it. */
 const visible = (name: string): string =>
   [...name.slice(0, NAME_LENGTH).normalize('NFC')]
-    .filter((each) => username.safeParse(`a${each}a`).success)
+    .filter((each) => newUsername.safeParse(`a${each}a`).success)
     .join('')
+    .replace(/^[\p{M}\p{Emoji_Modifier}]+/u, '')
+    .replace(/(\p{M}{4})\p{M}+/gu, '$1')
     .trim();
 
 function cut(name: string): string {

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { CommandName, ErrorCode } from '@engawa/protocol';
 import { isSameRoom } from '@engawa/protocol/position';
+import { comparisonForms } from '#chat/confusables.js';
 import type { Entry, Json, Key } from '#store/store.js';
 
 /** A command as its sender knows it, however often he sent it. */
@@ -164,6 +165,7 @@ function faultsOfText({ kind, seq, body }: Entry, keys: Map<string, Key>): strin
 const escaped = (text: string): string => text.replaceAll('%', '%25').replaceAll('/', '%2F');
 const folded = (name: string): string => escaped(name.toLowerCase());
 const memberKey = (name: string): string => `member/${folded(name)}`;
+const skeletonKey = (form: string): string => `skeleton/${escaped(form)}`;
 const chatKey = (seq: unknown): string => `entry/${String(seq)}/chat`;
 
 /** The keys that a log amounts to, and the entries that should never have been added to it. */
@@ -172,7 +174,7 @@ function replay(entries: Entry[]): { keys: Map<string, Key>; faults: string[] } 
   const faults = entries.flatMap((entry) => {
     const set = setBy(entry, keys);
     const wrong = faultsOfStep(entry, keys, set?.[0]);
-    if (set) apply(keys, set, entry.seq);
+    for (const each of [...skeletonsSetBy(entry, keys), ...(set ? [set] : [])]) apply(keys, each, entry.seq);
     return wrong;
   });
   return { keys, faults };
@@ -205,8 +207,10 @@ function setBy({ kind, by, author, body }: Entry, keys: Map<string, Key>): [key:
         'settings',
         { ...(keys.get('settings')?.value as { owner: string }), ...(topic !== undefined && { topic }), ...(retention && { retention }) },
       ];
-    case 'add:member':
-      return [memberKey(by), { username: by, author }];
+    case 'add:member': {
+      const skeletons = skeletonsOf(by, keys);
+      return [memberKey(by), { username: by, author, ...(skeletons.length > 0 && { skeletons }) }];
+    }
     case 'remove:member':
       return [memberKey(username), null];
     case 'update:chat':
@@ -221,6 +225,22 @@ function setBy({ kind, by, author, body }: Entry, keys: Map<string, Key>): [key:
       return undefined;
   }
 }
+
+/** The keys that stand for what a name looks like: the first entry of a room reserves those of its owner, a member takes the others along. */
+function skeletonsSetBy({ kind, by, author, body }: Entry, keys: Map<string, Key>): [key: string, value: Json][] {
+  if (kind === 'create:room') return comparisonForms(by).map((form) => [skeletonKey(form), { username: by, reservedFor: author }]);
+  if (kind === 'add:member') return skeletonsOf(by, keys).map((key) => [key, { username: by }]);
+  if (kind !== 'remove:member') return [];
+  const { skeletons = [] } = (keys.get(memberKey(String(body?.username)))?.value ?? {}) as { skeletons?: string[] };
+  return skeletons.map((key) => [key, null]);
+}
+
+/** Those of a name that are not reserved. */
+const skeletonsOf = (name: string, keys: Map<string, Key>): string[] =>
+  comparisonForms(name)
+    .slice(1)
+    .map(skeletonKey)
+    .filter((key) => !keys.has(key));
 
 function faultsOfStep({ kind, seq, by, author }: Entry, keys: Map<string, Key>, key: string | undefined): string[] {
   const member = keys.get(memberKey(by))?.value as { author: string } | undefined;
