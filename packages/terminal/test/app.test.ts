@@ -209,13 +209,13 @@ test('unread chats are counted, not who comes; a mention rings, and the new begi
 
 test('a name that looks like another is marked', async () => {
   const server = newServer();
-  const { room } = await join(server, 'veranda', 'admin');
-  await join(server, 'veranda', 'аdmin');
+  const { room } = await join(server, 'veranda', 'カメ');
+  await join(server, 'veranda', '力メ');
   const app = openApp(server, { room: 'veranda' });
   await app.shows('here');
   await said(room, 'it is me');
   await app.shows('it is me');
-  expect(rowWith(app, 'it is me')).toContain('≈admin │');
+  expect(rowWith(app, 'it is me')).toContain('≈カメ │');
 });
 
 test('a taken name asks for another one, in place', async () => {
@@ -226,6 +226,15 @@ test('a taken name asks for another one, in place', async () => {
   enter(app, 'aya2');
   await app.shows('2 here');
   await app.shows('aya2 ·');
+});
+
+test('a name that looks like that of a member asks for another one, in place', async () => {
+  const server = newServer();
+  await join(server, 'veranda', 'аya');
+  const app = openApp(server, { room: 'veranda' });
+  await app.shows('the name aya looks like that of somebody else');
+  enter(app, 'aya2');
+  await app.shows('2 here');
 });
 
 test('without a room it asks which, and opens a new one by its name', async () => {

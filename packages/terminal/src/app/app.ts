@@ -9,7 +9,7 @@ import { mentions } from './mentions.ts';
 import { type Mark, ReadMarks } from './read-marks.ts';
 import { Reader } from './reader.ts';
 import { RoomAsk } from './room-ask.ts';
-import type { State } from './state.ts';
+import { asksForName, type State } from './state.ts';
 import { Tab } from './tab.ts';
 import { type Composition, compose } from './view/view.ts';
 
@@ -112,7 +112,7 @@ export class App {
   join(id: string): void {
     const open = this.state.tabs.find((tab) => tab.id === id);
     // Once more, when it was refused or has ended.
-    if (open?.problem && open.problem.code !== 'name_taken') void this.#enter(open, { create: true });
+    if (open?.problem && !asksForName(open.problem.code)) void this.#enter(open, { create: true });
     this.activate(open ?? this.#add(id, { create: true }));
   }
 
@@ -201,7 +201,7 @@ export class App {
       const { code, message } = error;
       if (code === 'closed') return;
       // Under a name that is another's by now nothing is kept.
-      if (code === 'name_taken') tab.unsent.push(...unsent);
+      if (asksForName(code)) tab.unsent.push(...unsent);
       tab.problem = { code, text: this.#problemText(tab, code, message) };
     }
     this.draw();
@@ -232,7 +232,9 @@ export class App {
 
   #problemText(tab: Tab, code: string, message: string): string {
     const { words } = this.state;
-    if (code === 'name_taken') return words.nameTaken(`#${safeLine(tab.id)}`, safeLine(tab.username));
+    const [room, name] = [`#${safeLine(tab.id)}`, safeLine(tab.username)];
+    if (code === 'name_taken') return words.nameTaken(room, name);
+    if (code === 'name_confusable') return words.nameConfusable(room, name);
     return safeLine(words.refusal({ code, message } as Parameters<Words['refusal']>[0]));
   }
 

@@ -5,7 +5,7 @@ import { read, type Typed } from './commands.ts';
 import { completionOf } from './completion.ts';
 import { AppHost } from './host.ts';
 import { type Action, actionOf } from './keys.ts';
-import { editorOf, purposeOf, roomsChosenFrom } from './state.ts';
+import { asksForName, editorOf, purposeOf, roomsChosenFrom } from './state.ts';
 import type { Tab } from './tab.ts';
 
 const WHEEL_ROWS = 3;
@@ -324,7 +324,7 @@ export class Keyboard {
     const { active } = state;
     if (state.completion) state.completion = undefined;
     else if (state.panel && state.tabs.length > 0) state.panel = undefined;
-    else if (active?.problem?.code === 'name_taken') this.#app.close(active);
+    else if (active && asksForName(active.problem?.code)) this.#app.close(active);
     else if (active?.composing) this.#host.escapeComposing();
     else if (active?.selected !== undefined || active?.search) Object.assign(active, { selected: undefined, search: undefined });
     else this.#app.reader.toNewest({ whole: true });

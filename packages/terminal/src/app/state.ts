@@ -52,8 +52,11 @@ export type Purpose = 'chat' | 'room' | 'name';
 
 export function purposeOf({ panel, active }: State): Purpose {
   if (panel?.kind === 'rooms') return 'room';
-  return active?.problem?.code === 'name_taken' ? 'name' : 'chat';
+  return asksForName(active?.problem?.code) ? 'name' : 'chat';
 }
+
+/** Whether a refusal is of the name: another one may do. */
+export const asksForName = (code: string | undefined): boolean => code === 'name_taken' || code === 'name_confusable';
 
 export const editorOf = (state: State): Editor => (purposeOf(state) === 'chat' ? (state.active?.editor ?? state.field) : state.field);
 

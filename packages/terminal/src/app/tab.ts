@@ -34,7 +34,7 @@ export class Tab {
   readonly #changed: () => void;
   /** Nothing until it is joined. */
   joined: { room: Room; history: HistoryWindow; quotes: Quotes; unlisten: () => void } | undefined;
-  /** Why it could not be joined, or is over; `name_taken` asks for another name. */
+  /** Why it could not be joined, or is over; `name_taken` and `name_confusable` ask for another name. */
   problem: { code: string; text: string } | undefined;
   /** Nothing while the newest is looked at. */
   anchor: Anchor | undefined;

@@ -66,6 +66,7 @@ const CONFUSABLES: readonly (readonly [looks: string, alike: string])[] = [
   ['卜', 'ト'],
   ['夕', 'タ'],
   ['八', 'ハ'],
+  ['亻', 'イ'],
   ['へ', 'ヘ'],
   ['べ', 'ベ'],
   ['ぺ', 'ペ'],

@@ -76,6 +76,8 @@ export const en = {
   members: (count: number): string => (count === 1 ? '1 member' : `${count} members`),
   nameTaken: (room: string, name: string): string =>
     `In ${room} the name ${name} is taken by somebody else. Type another one and press Enter; Esc: not now.`,
+  nameConfusable: (room: string, name: string): string =>
+    `In ${room} the name ${name} looks like that of somebody else. Type another one and press Enter; Esc: not now.`,
   namePrompt: 'name',
   roomPrompt: 'room',
   ending: (reason: string, by: string | undefined): string =>

@@ -36,6 +36,8 @@ const refusals: Partial<Record<ErrorCode | 'closed', string>> = {
   room_not_found: '部屋がありません。',
   room_exists: '部屋はもうあります。',
   name_taken: 'その名前は使われています。',
+  name_confusable: 'その名前はほかの人の名前と見分けがつきません。',
+  room_confusable: 'その部屋の名前はほかの部屋と見分けがつきません。',
   not_a_member: 'この部屋に入っていません。',
   not_allowed: 'それは許されていません。',
   chat_not_found: 'その発言はもうありません。',
@@ -93,6 +95,7 @@ export const ja: typeof en = {
   chooserNew: (id) => `新しい部屋: ${id}`,
   members: (count) => `${count} 人`,
   nameTaken: (room, name) => `${room} では ${name} という名前は使われています。別の名前を入力して Enter。Esc でやめます。`,
+  nameConfusable: (room, name) => `${room} では ${name} はほかの人の名前と見分けがつきません。別の名前を入力して Enter。Esc でやめます。`,
   namePrompt: '名前',
   roomPrompt: '部屋',
   ending: (reason, by) =>
