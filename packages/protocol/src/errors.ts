@@ -31,6 +31,7 @@ export const errors = {
   invalid_session: { message: 'The session is not valid.', retryable: false },
   unknown_event: { message: 'There is no such event.', retryable: false },
   rate_limited: { message: 'Too many requests, please slow down.', retryable: true },
+  too_many_refusals: { message: 'Too many requests were refused, the connection is closed.', retryable: true },
   busy: { message: 'The server is busy, please try again.', retryable: true },
   unsure: { message: 'It is not known whether this was kept: please ask again with the same clientId.', retryable: true },
   storage_full: { message: 'The server has no space left, please try again later.', retryable: true },

@@ -71,6 +71,8 @@ export interface Rates {
   chats: Rate;
   /** Rooms created or joined, per connection. */
   joins: Rate;
+  /** Refusals of whatever kind, per connection: with one more it is closed. */
+  refusals: Rate;
 }
 
 /** What one network address may use; of IPv6 addresses the first 64 bits count. Null where the operator has lifted it. */
@@ -144,6 +146,7 @@ export const LIMITS = {
     signals: { burst: 50, perSecond: 5 },
     chats: { burst: 20, perSecond: 1 },
     joins: { burst: 20, perSecond: 2 },
+    refusals: { burst: 200, perSecond: 20 },
   },
   perAddress: {
     connections: 50,

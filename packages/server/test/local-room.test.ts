@@ -15,6 +15,7 @@ const wire = {
   isFull: () => false,
   drained: async () => undefined,
   readTo: () => undefined,
+  dismiss: () => undefined,
   end: () => undefined,
 };
 

@@ -71,6 +71,7 @@ export class TestNode {
       isFull: () => false,
       drained: () => Promise.resolve(),
       readTo: () => undefined,
+      dismiss: (peer) => (peer as TestPeer).end('the server ended the connection'),
       end: (peer) => (peer as TestPeer).end('the server ended the connection'),
     };
   }

@@ -35,6 +35,7 @@ export function receive(services: Services, peer: Peer, name: unknown, args: unk
   const asked = { services, peer, event, acknowledge: typeof last === 'function' ? (last as Acknowledge) : undefined };
   try {
     const connection = connectionOf(peer);
+    if (connection.isDismissed) return;
     connection.mayAsk(event);
     if (!isEventName(event)) throw new ChatError('unknown_event');
     const ask = parse(event, args[0], services.limits);
@@ -87,4 +88,13 @@ function refuse({ services, peer, event, acknowledge }: Asked, error: unknown): 
   if (acknowledge) acknowledge({ ok: false, error: wire });
   else peer.emit('error', { ...wire, event: event.slice(0, ECHOED) });
   services.wire.sent(peer);
+  // What fails here is no fault of the client.
+  const connection = connectionOf(peer);
+  if (error instanceof ChatError && !connection.isDismissed && !connection.mayBeRefused()) dismiss(services, peer);
+}
+
+/** Refusing costs, too: who does nothing but what is refused is shown out, and may come back. */
+function dismiss({ wire }: Services, peer: Peer): void {
+  peer.emit('error', new ChatError('too_many_refusals').toWire());
+  wire.dismiss(peer);
 }

@@ -64,12 +64,15 @@ export class Connection {
   readonly seats = new SmallMap<string, Seat>();
   /** Set while it is told from the logs what happens in its rooms, and hears none of them. */
   catchUp: CatchUp | undefined;
+  /** It is about to end: what it asks now is not heard. */
+  isDismissed = false;
   readonly #limits: Limits;
   readonly #nodeWaiting: ByteBudget;
   #packets: Bucket | undefined;
   #resumes: Bucket | undefined;
   #signals: Bucket | undefined;
   #joins: Bucket | undefined;
+  #refusals: Bucket | undefined;
   #waiting: Asked[] | undefined;
   #waitingBytes = 0;
   #going: Promise<void> | undefined;
@@ -190,6 +193,14 @@ export class Connection {
     this.#waiting ??= [];
     this.#waiting.push({ task, run, bytes });
     this.#going ??= this.#goOn(this.#waiting);
+  }
+
+  /** False when it was refused once too often. */
+  mayBeRefused(): boolean {
+    const { rates } = this.#limits;
+    if (rates) this.#refusals ??= new Bucket(rates.refusals);
+    this.isDismissed = this.#refusals?.refusal() !== undefined;
+    return !this.isDismissed;
   }
 
   /** Resolves when everything that was asked so far is done. */

@@ -11,6 +11,9 @@ const LOOK_EVERY_MS = 1_000;
 const LOOK_AFTER_MS = 20;
 const LOOKS_PER_MS = 50;
 
+/** Who is dismissed has so long to read why. */
+const DISMISSED_MS = 3_000;
+
 export interface Patience {
   /** Bytes that may wait for a client before it is told from the logs what happens in its rooms. */
   waiting: number;
@@ -27,7 +30,8 @@ interface Wait {
 
 interface Behind {
   progress: number;
-  since: number;
+  /** In so many looks after each other it was the same. */
+  looks: number;
 }
 
 const connTo = (peer: Peer): Conn => (peer as unknown as { conn: Conn }).conn;
@@ -38,8 +42,11 @@ export class SocketIoWire implements Wire {
   readonly #patience: Patience;
   readonly #unread: Unread;
   readonly #timer: NodeJS.Timeout;
-  /** Who had not read all when they were last looked after, how far they had read, and since when. */
+  readonly #mostLooks: number;
+  /** Who had not read all when they were last looked after, and how far they had read. */
   #behind = new Map<Conn, Behind>();
+  /** Those that are to end once they have read what they were sent, and until when they may take. */
+  readonly #dismissed = new Map<Conn, number>();
   readonly #waits = new Set<Wait>();
   #looking: NodeJS.Timeout | undefined;
 
@@ -47,7 +54,10 @@ export class SocketIoWire implements Wire {
     this.#io = io;
     this.#patience = patience;
     this.#unread = new Unread(io.engine);
-    this.#timer = setInterval(() => this.#lookAfterAll(), Math.min(LOOK_EVERY_MS, patience.stuck / 4));
+    const every = Math.min(LOOK_EVERY_MS, patience.stuck / 4);
+    // Not by the clock: while the server stands still, nobody can read what it does not write.
+    this.#mostLooks = patience.stuck / every;
+    this.#timer = setInterval(() => this.#lookAfterAll(), every);
   }
 
   to(channel: string): ReturnType<Wire['to']> {
@@ -77,6 +87,12 @@ export class SocketIoWire implements Wire {
       this.#waits.add({ peer, bytes, resolve });
       this.#lookSoon();
     });
+  }
+
+  dismiss(peer: Peer): void {
+    const conn = connTo(peer);
+    conn.close();
+    this.#dismissed.set(conn, performance.now() + DISMISSED_MS);
   }
 
   end(peer: Peer): void {
@@ -116,7 +132,6 @@ export class SocketIoWire implements Wire {
 
   /** Those, too, who ask nothing, and are only told what happens in their rooms. */
   #lookAfterAll(): void {
-    const now = performance.now();
     const behind = new Map<Conn, Behind>();
     for (const socket of this.#io.sockets.sockets.values()) {
       const waiting = this.waitingFor(socket);
@@ -124,11 +139,21 @@ export class SocketIoWire implements Wire {
       const conn = connTo(socket);
       const progress = this.#unread.progressOf(conn);
       const before = this.#behind.get(conn);
-      const since = before?.progress === progress ? before.since : now;
-      if (now - since > this.#patience.stuck || isTooMuch(conn, waiting)) conn.close(true);
-      else behind.set(conn, { progress, since });
+      const looks = before?.progress === progress ? before.looks + 1 : 0;
+      if (looks > this.#mostLooks || isTooMuch(conn, waiting)) conn.close(true);
+      else behind.set(conn, { progress, looks });
     }
     this.#behind = behind;
+    this.#endDismissed();
+  }
+
+  #endDismissed(): void {
+    const now = performance.now();
+    for (const [conn, until] of this.#dismissed) {
+      if (conn.readyState !== 'closed' && now < until) continue;
+      this.#dismissed.delete(conn);
+      conn.close(true);
+    }
   }
 }
 

@@ -21,6 +21,8 @@ export interface Wire {
   drained(peer: Peer): Promise<void>;
   /** Undefined when no more than so many bytes wait for the peer; else resolves when that is so, or when it is gone. */
   readTo(peer: Peer, bytes: number): Promise<void> | undefined;
+  /** Ends the connection once the client has read what was sent to it, or soon in any case. */
+  dismiss(peer: Peer): void;
   /** Ends the connection; a client may come back. */
   end(peer: Peer): void;
 }

@@ -42,6 +42,7 @@ const refusals: Partial<Record<ErrorCode | 'closed', string>> = {
   not_allowed: 'それは許されていません。',
   chat_not_found: 'その発言はもうありません。',
   too_many_rooms: '部屋が多すぎます。',
+  too_many_refusals: '断られた要求が続いたため、接続が切られました。',
   too_many_names: 'この部屋に持てる名前の数を超えています。',
   too_many_reactions: 'リアクションの種類が多すぎます。',
   invalid_payload: '内容が正しくありません。',
