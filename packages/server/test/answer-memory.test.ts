@@ -54,8 +54,8 @@ test('what waits to be read is held until it is read', async () => {
   expect(memory.held).toBe(0);
 });
 
-test('when somebody waits for long, the oldest answer that nobody reads goes, of the address that holds most', async () => {
-  const memory = new AnswerMemory({ bytes: 500, patience: 20 });
+test('while somebody waits, the oldest answer that has been unread for long goes, of the address that holds most', async () => {
+  const memory = new AnswerMemory({ bytes: 500, unreadMs: 20 });
   const ended: string[] = [];
   const hold = async (name: string, address: AddressBudgets, isUnread = true): Promise<void> => {
     const end = (): void => {
@@ -77,7 +77,7 @@ test('when somebody waits for long, the oldest answer that nobody reads goes, of
 });
 
 test('those whose own address holds too much wait for nobody else to go', async () => {
-  const memory = new AnswerMemory({ bytes: 10_000, patience: 20 });
+  const memory = new AnswerMemory({ bytes: 10_000, unreadMs: 20 });
   const ended: string[] = [];
   const [mine, other] = [newAddress(), newAddress()];
   for (const [name, address] of [

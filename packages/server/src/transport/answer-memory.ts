@@ -6,8 +6,9 @@ import { ByteBudget } from './byte-budget.ts';
 const MIB = 1024 * 1024;
 /** Of a node: a quarter of what its heap may be, within these. */
 const NODE_BYTES = { least: 16 * MIB, most: 128 * MIB };
-/** Who has waited so long for memory has a slower reader ended, and so again each time. */
-const PATIENCE_MS = 2_000;
+/** While somebody waits for memory, an answer that has been unread for so long goes, one each second. */
+const UNREAD_MS = 30_000;
+const LOOK_EVERY_MS = 1_000;
 
 export interface Holder {
   address: AddressBudgets | undefined;
@@ -18,8 +19,8 @@ export interface Holder {
 /** What is held until it is released, once. */
 export class Hold {
   readonly holder: Holder;
-  /** It was sent, and waits for the client to read it. */
-  isUnread = false;
+  /** When it was sent, since when it waits for the client to read it. */
+  unreadSince = Infinity;
   readonly #release: (hold: Hold) => void;
 
   constructor(holder: Holder, release: (hold: Hold) => void) {
@@ -29,25 +30,28 @@ export class Hold {
 
   /** `read`: when the client has read it; undefined when that is so already. */
   releaseOnce(read: Promise<void> | undefined): void {
-    this.isUnread = read !== undefined;
-    if (read) void read.then(() => this.#release(this));
-    else this.#release(this);
+    if (read) {
+      this.unreadSince = performance.now();
+      void read.then(() => this.#release(this));
+    } else this.#release(this);
   }
 }
 
 /**
  * Memory is for those who read. Whoever finds none waits in line, first for what their address may hold and then for what the
- * node may; after a while the oldest answer that nobody reads goes, with its connection, of the address that holds most.
+ * node may. Meanwhile the oldest answer goes that has been unread for long, with its connection: of the same address, or of the
+ * one that holds most. A reader who takes a byte now and then would else hold it for ever.
  */
 export class AnswerMemory {
   readonly #node: ByteBudget;
-  readonly #patience: number;
+  readonly #unreadMs: number;
   /** The oldest first. */
   readonly #holds = new Set<Hold>();
 
-  constructor({ bytes = bytesOfNode(), patience = PATIENCE_MS } = {}) {
+  /** `unreadMs`: how long an answer may be unread while others wait. */
+  constructor({ bytes = bytesOfNode(), unreadMs = UNREAD_MS } = {}) {
     this.#node = new ByteBudget(bytes);
-    this.#patience = patience;
+    this.#unreadMs = unreadMs;
   }
 
   get held(): number {
@@ -69,14 +73,15 @@ export class AnswerMemory {
 
   async #patiently(taken: Promise<void> | undefined, whose: () => AddressBudgets | undefined): Promise<void> {
     if (!taken) return;
-    const timer = setInterval(() => this.#endOldest(whose()), this.#patience);
+    const timer = setInterval(() => this.#endOldest(whose()), Math.min(LOOK_EVERY_MS, this.#unreadMs));
     await taken;
     clearInterval(timer);
   }
 
   #endOldest(address: AddressBudgets | undefined): void {
-    for (const { holder, isUnread } of this.#holds) {
-      if (!isUnread || holder.address !== address) continue;
+    const before = performance.now() - this.#unreadMs;
+    for (const { holder, unreadSince } of this.#holds) {
+      if (unreadSince > before || holder.address !== address) continue;
       holder.end();
       return;
     }
@@ -84,7 +89,7 @@ export class AnswerMemory {
 
   #largestHolder(): AddressBudgets | undefined {
     const counts = new Map<AddressBudgets | undefined, number>();
-    for (const { holder, isUnread } of this.#holds) if (isUnread) counts.set(holder.address, (counts.get(holder.address) ?? 0) + 1);
+    for (const { holder } of this.#holds) counts.set(holder.address, (counts.get(holder.address) ?? 0) + 1);
     const [largest] = [...counts].sort(([, one], [, other]) => other - one);
     return largest?.[0];
   }

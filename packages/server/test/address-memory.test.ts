@@ -1,0 +1,132 @@
+/** One network address with all that it may have at once: connections, rooms, questions, answers, and nobody who reads. */
+import { fork } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { LIMITS } from '@engawa/protocol';
+import { type Draft, type Json, openEmbedded } from '@engawa/server';
+import { expect, onTestFinished, test } from 'vitest';
+import { authorOf } from '#transport/authenticate.js';
+import { newFolder } from './helpers/folders.ts';
+import { connectRaw, type RawWebSocket, rawWebSocket } from './helpers/raw.ts';
+import { until } from './helpers/waiting.ts';
+
+const SERVER = fileURLToPath(new URL('./helpers/measured-server.js', import.meta.url));
+const MIB = 1024 * 1024;
+/** What one address may take, whatever it does. */
+const MOST_BYTES = 128 * MIB;
+const { perAddress } = LIMITS;
+const LONG = '部'.repeat(LIMITS.textCodePoints);
+const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
+/** Connections that ask for large pages, and how many each. */
+const CURIOUS = 20;
+const QUESTIONS = 14;
+const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+interface Measured {
+  url: string;
+  /** Bytes that are live after a forced collection. */
+  live: () => Promise<number>;
+}
+
+async function startMeasured(folder: string): Promise<Measured> {
+  const child = fork(SERVER, [folder], { execArgv: ['--expose-gc'] });
+  onTestFinished(async () => {
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  });
+  const [{ port }] = (await once(child, 'message')) as [{ port: number }];
+  const live = async (): Promise<number> => {
+    child.send('live');
+    const [answer] = (await once(child, 'message')) as [{ live: number }];
+    return answer.live;
+  };
+  return { url: `http://127.0.0.1:${port}`, live };
+}
+
+/** A hall with more than a megabyte of chats, and for each session rooms that it is a member of. */
+async function fill(folder: string, sessions: string[], rooms: number): Promise<void> {
+  const store = await openEmbedded({ folder });
+  const draft = (by: string, kind: string, body = {}) => ({ id: randomUUID(), by, author: by, kind, body });
+  const open = (room: string, member: Partial<Draft> = {}) => {
+    const settings = { owner: 'x', topic: '' };
+    const opening = { ...draft('x', 'create:room'), sets: [['settings', settings] as [string, Json]] };
+    return store.append(room, { epoch: null, given: [], drafts: [opening, { ...draft('x', 'add:member'), ...member }] });
+  };
+  await open('hall');
+  const { epoch } = await store.read('hall', {});
+  for (const _chat of upTo(100)) {
+    const chat = { ...draft('x', 'create:chat', { message: LONG }), listed: true };
+    await store.append('hall', { epoch, given: [], drafts: [chat] });
+  }
+  const join = (session: string, room: number) => {
+    const author = authorOf(session);
+    const key = 'member/x';
+    const sets: Draft['sets'] = [[key, { username: 'x', author }]];
+    const tickets = [{ holder: author, key, value: { username: 'x' } }];
+    return open(roomOf(session, room), { author, sets, tickets, lease: { key, node: 'nobody' } });
+  };
+  for (const session of sessions) await Promise.all(upTo(rooms).map((room) => join(session, room)));
+  await store.close();
+}
+
+const roomOf = (session: string, room: number): string => `${session} ${room}`;
+
+async function askAll(raws: RawWebSocket[], time: number, ask: (connection: number) => [event: string, payload: object]): Promise<void> {
+  for (const [connection, raw] of raws.entries()) await raw.send(`42${1_000 * time + connection}${JSON.stringify(ask(connection))}`);
+}
+
+/** As much as one packet can have wait: 200 rooms with long names. */
+const longest = (time: number) =>
+  upTo(LIMITS.roomsPerResume).map((room) => {
+    const name = '部'.repeat(20);
+    return { roomId: `${time} ${room} ${name}`, username: name, epoch: name, id: name, seq: 1 };
+  });
+
+test('one address with all of its limits used takes less than 128 MiB, and gives it back', { timeout: 120_000 }, async () => {
+  const folder = newFolder();
+  const sessions = upTo(perAddress.connections).map((each) => `session-${each}`.padEnd(32, '-'));
+  const rooms = Math.floor(perAddress.seats / sessions.length) - 1;
+  await fill(folder, sessions, rooms);
+  const { url, live } = await startMeasured(folder);
+  const before = await live();
+
+  const raws = await Promise.all(sessions.map(async (session) => connectRaw(await rawWebSocket(url), JSON.stringify({ session }))));
+  await askAll(raws, 0, (connection) => ['add:member', { roomId: 'hall', username: `name ${connection}` }]);
+  await askAll(raws, 1, (connection) => {
+    const session = sessions[connection] as string;
+    const held = (room: number) => ({ roomId: roomOf(session, room), username: 'x', epoch: 'x', seq: 0 });
+    return ['resume:rooms', { rooms: upTo(rooms).map(held) }];
+  });
+  await until(() => raws.every(({ heard }) => heard.filter((packet) => packet.startsWith('43')).length === 2), 'all are in', 30_000);
+  const [talker, ...sleepers] = raws as [RawWebSocket, ...RawWebSocket[]];
+  for (const raw of sleepers) raw.socket.pause();
+
+  // More answers of a megabyte than the system takes for a connection.
+  const curious = sleepers.slice(0, CURIOUS);
+  for (const time of upTo(QUESTIONS)) await askAll(curious, 2 + time, () => ['list:chats', { roomId: 'hall', limit: LIMITS.pageMax }]);
+  let most = 0;
+  await until(
+    async () => {
+      await pause(500);
+      const now = (await live()) - before;
+      const isMore = now > most + MIB;
+      most = Math.max(most, now);
+      return !isMore;
+    },
+    'no more answers are made',
+    60_000,
+  );
+  // What they are told, and as much as may wait to be begun.
+  for (const time of upTo(20))
+    await askAll([talker], 50 + time, () => ['create:chat', { roomId: 'hall', username: 'name 0', message: LONG }]);
+  for (const time of upTo(10)) await askAll(sleepers, 100 + time, () => ['resume:rooms', { rooms: longest(time) }]);
+  await pause(1_000);
+  most = Math.max(most, (await live()) - before);
+  expect(sleepers.every(({ socket }) => socket.readyState === socket.OPEN)).toBe(true);
+  expect(most).toBeGreaterThan(Number(perAddress.answerBytes));
+  expect(most).toBeLessThan(MOST_BYTES);
+
+  for (const raw of raws) raw.socket.terminate();
+  await until(async () => (await live()) - before < 24 * MIB, 'the memory is free again', 30_000);
+});
