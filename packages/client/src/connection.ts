@@ -158,6 +158,7 @@ export class Connection {
 
   /** What is being asked may still be answered; then the server ends the connection, or it is left when the time has come. */
   #closing(notice: Partial<Notice<'close:connection'>> | undefined): void {
+    if (this.#state === 'closed') return;
     const returnAfter = Number(notice?.returnAfter) || 0;
     this.#returnAt = Date.now() + returnAfter;
     clearTimeout(this.#opening);
@@ -166,6 +167,8 @@ export class Connection {
 
   /** The link comes back only then: until that time it is kept from trying by itself. */
   #openIn(milliseconds: number): void {
+    // A listener that was just told may have closed the client.
+    if (this.#state === 'closed') return;
     clearTimeout(this.#opening);
     this.#returnAt = undefined;
     this.#opening = setTimeout(

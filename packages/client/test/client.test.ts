@@ -215,6 +215,19 @@ test('a refusal for good closes the client', async () => {
   await expect(client.join(ROOM, { username: 'aya' })).rejects.toMatchObject({ code: 'closed' });
 });
 
+test('a client that is closed when it hears of a refusal stays closed', async () => {
+  const hall = new Hall();
+  const client = newClient(hall);
+  await joined(client);
+  client.on('error', () => void client.close());
+  hall.drop();
+  hall.isOpen = true;
+  hall.refuse({ code: 'busy', retryable: true });
+  await pass(60_000);
+  expect(client.state).toBe('closed');
+  expect(hall.sessions).toHaveLength(1);
+});
+
 test('a server that is about to stop is left without an error, and come back to at the time it gives', async () => {
   const hall = new Hall();
   const client = newClient(hall);

@@ -77,6 +77,10 @@ export interface Rates {
 
 /** What one network address may use; of IPv6 addresses the first 64 bits count. Null where the operator has lifted it. */
 export interface AddressLimits {
+  /** TCP connections at once: a browser opens up to six for one client that polls. */
+  sockets: number | null;
+  /** HTTP requests. While none is left no TCP connection is taken either. */
+  requests: Rate | null;
   /** Connections at once. */
   connections: number | null;
   /** New connections. */
@@ -149,6 +153,8 @@ export const LIMITS = {
     refusals: { burst: 200, perSecond: 20 },
   },
   perAddress: {
+    sockets: 300,
+    requests: { burst: 5_000, perSecond: 500 },
     connections: 50,
     connects: { burst: 100, perSecond: 10 },
     packets: { burst: 1_000, perSecond: 100 },

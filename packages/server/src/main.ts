@@ -57,7 +57,7 @@ async function openWhenThere(settings: Settings, { log, stopped }: Waiting): Pro
     return openStore(settings.redisUrl || settings.dataDir, { ...optionsIn(settings), onError });
   };
   const isMissing = (error: unknown): boolean => error instanceof StoreError && error.reason === 'busy';
-  const porch = createPorch();
+  const porch = createPorch(settings, log);
   const stop = new AbortController();
   void stopped.then(() => stop.abort());
   try {
@@ -67,7 +67,7 @@ async function openWhenThere(settings: Settings, { log, stopped }: Waiting): Pro
       } catch (error) {
         if (!isMissing(error)) throw error;
         console.error(`engawa: ${(error as Error).message} Trying again in ${wait / 1000} s.`);
-        await porch.open(settings);
+        await porch.open();
         await pause(wait, undefined, { signal: stop.signal }).catch(() => undefined);
       }
     }

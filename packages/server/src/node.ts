@@ -15,6 +15,7 @@ import { Connection } from './transport/connection.ts';
 import { FanOut } from './transport/fan-out.ts';
 import { KeyedBuckets } from './transport/keyed-buckets.ts';
 import { connectionOf } from './transport/local-room.ts';
+import { RateLimitedLog } from './transport/rate-limited-log.ts';
 import type { Services } from './transport/services.ts';
 import { Turnstile } from './transport/turnstile.ts';
 import type { Peer, Wire } from './transport/wire.ts';
@@ -32,7 +33,7 @@ export interface NodeOptions {
   store: Store;
   wire: Wire;
   /** Silent when not given. */
-  log?: Logger;
+  log?: Logger | RateLimitedLog;
   limits?: Limits;
   /** Milliseconds that a guest's name stays his after his connection is gone. */
   grace?: number;
@@ -54,7 +55,7 @@ export class Node {
   constructor({
     store,
     wire,
-    log = pino({ level: 'silent' }),
+    log: given = pino({ level: 'silent' }),
     limits = LIMITS,
     grace = GRACE_MS,
     trimEvery = ROUND_MS,
@@ -62,6 +63,7 @@ export class Node {
     lifetimes = ROOM_LIFETIMES,
   }: NodeOptions) {
     const node = randomUUID();
+    const log = RateLimitedLog.over(given);
     const onError = (error: unknown): undefined => {
       log.error({ err: error }, 'a task in the background failed');
     };
@@ -72,7 +74,7 @@ export class Node {
     const leases = new LeaseKeeper({ store, node, grace, largeRoom, isNeeded: () => fanOut.isAnybodyHere, onError });
     const followed = () => fanOut.places();
     this.retention = new RetentionKeeper({ store, bounds: limits.retention, lifetimes, followed, every: trimEvery, onError });
-    const quotas = new QuotaMonitor({ store, quotas: limits.quotas, every: usageEvery, log, onError });
+    const quotas = new QuotaMonitor({ store, quotas: limits.quotas, every: usageEvery, log: log.beneath, onError });
     this.services = { store, wire, fanOut, leases, quotas, turnstile: new Turnstile(), memory, chats, limits, node, log };
   }
 
@@ -113,5 +115,6 @@ export class Node {
     this.services.quotas.close();
     await Promise.all([this.retention.close(), ...[...this.#peers].map((peer) => this.disconnected(peer))]);
     this.services.fanOut.close();
+    this.services.log.close();
   }
 }

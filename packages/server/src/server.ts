@@ -1,17 +1,21 @@
-import { createServer as createHttpServer } from 'node:http';
+/** The server: one node of the chat domain behind HTTP and Socket.IO. */
 import type { AddressInfo } from 'node:net';
 import { fanOut } from '@engawa/fan-out';
-import { type AddressLimits, LIMITS, type Limits } from '@engawa/protocol';
+import { Server as Engine } from 'engine.io';
 import type { Logger } from 'pino';
 import { Server, type Socket } from 'socket.io';
+import { limitsIn } from './limits.ts';
 import { Node } from './node.ts';
-import { lifetimesIn, MAX_WAITING, perAddressIn, type QuotaSettings, quotasIn, retentionIn, type Settings } from './settings.ts';
+import { lifetimesIn, MAX_WAITING, type Settings } from './settings.ts';
 import type { Store } from './store/store.ts';
-import { guardDoor, originOptions } from './transport/door.ts';
-import { answerHttp } from './transport/http.ts';
+import { Admission } from './transport/admission.ts';
+import { guardDoor } from './transport/door.ts';
+import { createHttpServer } from './transport/http-server.ts';
 import { tighten } from './transport/lean.ts';
+import { MemoryPressure } from './transport/memory-pressure.ts';
 import { inOneWrite } from './transport/one-write.ts';
 import { boundPollAnswers } from './transport/poll-answers.ts';
+import { RateLimitedLog } from './transport/rate-limited-log.ts';
 import { recoverSessions, welcomeBack } from './transport/session-recovery.ts';
 import { SocketIoWire, UNREAD } from './transport/socket-io-wire.ts';
 import { Turnstile } from './transport/turnstile.ts';
@@ -25,17 +29,8 @@ const BACKLOG = 4_096;
 const LINGER_MS = 3_000;
 /** Milliseconds for those who read nothing of what waits for them. */
 const STUCK_MS = 30_000;
-
-const NO_ADDRESS_LIMITS: AddressLimits = {
-  ...{ connections: null, connects: null, packets: null, resumes: null },
-  ...{ joins: null, roomJoins: null, membersPerRoom: null, seats: null },
-  ...{ waitingBytes: null, answerBytes: null, rooms: null, bytes: null },
-};
-/** What `--limits off` lifts. */
-const NO_RATES: Pick<Limits, 'rates' | 'perAddress'> = {
-  rates: null,
-  perAddress: NO_ADDRESS_LIMITS,
-};
+/** Characters of what a parser says of a packet. */
+const SHOWN = 200;
 
 export interface ChatServer {
   /** Resolves with the port once connections are taken. */
@@ -46,9 +41,7 @@ export interface ChatServer {
 
 export interface ServerOptions {
   store: Store;
-  settings: Pick<Settings, 'port' | 'host' | 'origins' | 'limits' | 'trustedProxies'> &
-    Partial<Pick<Settings, 'largeRoom' | 'maxAge' | 'maxCount' | 'maxBytes' | 'maxWaiting' | 'emptyRooms' | 'unvisitedRooms'>> &
-    QuotaSettings;
+  settings: Pick<Settings, 'port' | 'host' | 'origins' | 'limits' | 'trustedProxies'> & Partial<Settings>;
   log: Logger;
   /** Milliseconds that a guest's name stays his after his connection is gone. */
   grace?: number;
@@ -68,7 +61,7 @@ export interface ServerOptions {
 export function createServer({
   store,
   settings,
-  log,
+  log: given,
   grace,
   trimEvery,
   usageEvery,
@@ -76,28 +69,31 @@ export function createServer({
   pingTimeout,
   stuckAfter = STUCK_MS,
 }: ServerOptions): ChatServer {
-  const { largeRoom = LIMITS.largeRoom, maxWaiting = MAX_WAITING } = settings;
-  const limits: Limits = {
-    ...LIMITS,
-    largeRoom,
-    perAddress: { ...LIMITS.perAddress, ...perAddressIn(settings) },
-    ...(settings.limits === 'off' && NO_RATES),
-    retention: retentionIn(settings),
-    quotas: quotasIn(settings),
-  };
+  const { maxWaiting = MAX_WAITING } = settings;
+  const limits = limitsIn(settings);
+  const log = RateLimitedLog.over(given);
+  const memory = new MemoryPressure(log);
   let isClosing = false;
 
-  const http = createHttpServer((request, response) =>
-    answerHttp(request, response, () => ({ ready: store.writable && !isClosing, lag: store.lag })),
-  );
-  const io = new Server(http, {
-    ...originOptions(settings.origins, { turnstile: new Turnstile(), isClosing: () => isClosing }),
+  const engine = new Engine({
+    cors: { origin: settings.origins.includes('*') ? '*' : settings.origins },
     maxHttpBufferSize: limits.frameBytes,
-    connectTimeout: CONNECT_TIMEOUT_MS,
     wsEngine: ChatWebSocketServer,
-    serveClient: false,
     ...(pingInterval !== undefined && { pingInterval }),
     ...(pingTimeout !== undefined && { pingTimeout }),
+  });
+  const io = new Server({
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    serveClient: false,
+  }).bind(engine);
+  const { http, logRefusal, ...front } = createHttpServer({
+    origins: settings.origins,
+    trustedProxies: settings.trustedProxies,
+    limitsExempt: settings.limitsExempt,
+    perAddress: limits.perAddress,
+    log,
+    readiness: () => ({ ready: store.writable && !isClosing, lag: store.lag }),
+    chat: { engine, admission: new Admission({ queue: new Turnstile(), memory, isClosing: () => isClosing }) },
   });
   const wire = new SocketIoWire(io, { waiting: maxWaiting, stuck: stuckAfter });
   const node = new Node({
@@ -112,9 +108,9 @@ export function createServer({
   });
   const slow = { bytes: maxWaiting, tell: (socket: Socket) => node.services.fanOut.fallBehind(socket) };
   io.adapter(fanOut({ slow, mostWaiting: UNREAD.bytes }));
-  inOneWrite(io.engine);
-  boundPollAnswers(io.engine);
-  const door = guardDoor(io, { node, limits, trustedProxies: settings.trustedProxies, log });
+  inOneWrite(engine);
+  boundPollAnswers(engine);
+  const door = guardDoor(io, { node, log, logRefusal });
   recoverSessions(io, node.services);
 
   // The same functions for all sockets, each `this` in its turn: ten thousand sockets need no closures.
@@ -123,17 +119,18 @@ export function createServer({
   }
   function onError(error: unknown): void {
     // A client may send an event of this name: only what the transport met is for the log.
-    if (error instanceof Error) log.info({ err: error }, 'a connection sent what cannot be understood');
+    if (error instanceof Error) log.info({ reason: error.message.slice(0, SHOWN) }, 'a connection sent what cannot be understood');
   }
   function onDisconnect(this: Socket): void {
     void node.disconnected(this);
   }
   io.on('connection', (socket) => {
+    if (!socket.connected) return;
+    socket.on('disconnect', onDisconnect);
     node.connected(socket);
     welcomeBack(node.services, socket);
     socket.onAny(onAny);
     socket.on('error', onError);
-    socket.on('disconnect', onDisconnect);
     tighten(socket);
   });
 
@@ -147,10 +144,10 @@ export function createServer({
       isClosing = true;
       door.close();
       await node.settle();
-      const lingering = setTimeout(() => http.closeAllConnections(), LINGER_MS);
       await io.close();
-      clearTimeout(lingering);
+      await front.close(LINGER_MS);
       wire.close();
+      memory.close();
       await node.close();
     },
   };

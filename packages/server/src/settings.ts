@@ -1,12 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type AddressLimits, DAY_SECONDS, HOUR_SECONDS, LIMITS, type Quotas, type Retention, rateOf } from '@engawa/protocol';
+import { LIMITS, type Rate } from '@engawa/protocol';
 import { z } from 'zod';
 import { ROOM_LIFETIMES, type RoomLifetimes } from './chat/room-lifetimes.ts';
+import type { TrustedProxies } from './transport/forwarded.ts';
+import { isNetwork } from './transport/networks.ts';
 import { formatDuration, formatSize, parseDuration, parseSize } from './units.ts';
 
 export const MAX_WAITING = 256 * 1024;
+const MOST_PROXIES = 10;
 
 /** Text, or in the file a number, of which `read` makes a whole one of at least `least`. */
 const amount = (read: (text: string) => number | undefined, { least, form }: { least: number; form: string }) =>
@@ -26,6 +29,35 @@ const liftable = (read: (text: string) => number | undefined, { least, form }: {
 
 const leastOf = (value: number | undefined, least: number): number | undefined =>
   value !== undefined && value >= least ? value : undefined;
+
+const NETWORKS = 'networks, as 10.0.0.0/8,::1';
+const { perAddress } = LIMITS;
+
+/** Divided by commas. */
+const networksIn = (text: string): string[] =>
+  text
+    .split(',')
+    .map((network) => network.trim())
+    .filter((network) => network !== '');
+
+const networks = z
+  .string()
+  .transform(networksIn)
+  .refine((list) => list.every(isNetwork), `must be ${NETWORKS}`);
+
+/** Of reverse proxies: how many, or which. */
+const proxies = z.union([z.string(), z.number()]).transform((given, context): TrustedProxies => {
+  const text = String(given).trim();
+  if (/^\d{1,2}$/.test(text) && Number(text) <= MOST_PROXIES) return Number(text);
+  const list = networksIn(text);
+  if (list.length > 0 && list.every(isNetwork)) return list;
+  context.addIssue({ code: 'custom', message: `must be a number up to ${MOST_PROXIES}, or ${NETWORKS}` });
+  return z.NEVER;
+});
+
+/** 0 lifts it. */
+const count = (usual: number) => z.coerce.number().int().min(0).default(usual);
+const perSecond = (usual: Rate) => z.coerce.number().min(0).default(usual.perSecond);
 
 /** Every setting once: its flag is its name in kebab case, its variable is named here. */
 const table = {
@@ -101,6 +133,73 @@ const table = {
     what: `bytes in the store from which on nothing more may be said, as 50gb; 0: no limit; nothing: ${formatSize(LIMITS.quotas.totalBytes)}, with Redis no limit`,
     show: formatSize,
   },
+  connectionsPerAddress: {
+    variable: 'ENGAWA_CONNECTIONS_PER_ADDRESS',
+    schema: count(perAddress.connections),
+    what: 'connections of one address at once; 0 lifts it',
+  },
+  connectionRatePerAddress: {
+    variable: 'ENGAWA_CONNECTION_RATE_PER_ADDRESS',
+    schema: perSecond(perAddress.connects),
+    what: 'new connections of one address a second, ten seconds of them at once; 0 lifts it',
+  },
+  packetRatePerAddress: {
+    variable: 'ENGAWA_PACKET_RATE_PER_ADDRESS',
+    schema: perSecond(perAddress.packets),
+    what: 'packets of one address a second, ten seconds of them at once; 0 lifts it',
+  },
+  requestRatePerAddress: {
+    variable: 'ENGAWA_REQUEST_RATE_PER_ADDRESS',
+    schema: perSecond(perAddress.requests),
+    what: 'HTTP requests of one address a second, ten seconds of them at once; 0 lifts it',
+  },
+  socketsPerAddress: {
+    variable: 'ENGAWA_SOCKETS_PER_ADDRESS',
+    schema: count(perAddress.sockets),
+    what: 'TCP connections of one address at once; 0 lifts it',
+  },
+  joinRatePerAddress: {
+    variable: 'ENGAWA_JOIN_RATE_PER_ADDRESS',
+    schema: perSecond(perAddress.joins),
+    what: 'rooms opened or joined from one address a second, ten seconds of them at once; 0 lifts it',
+  },
+  roomJoinRatePerAddress: {
+    variable: 'ENGAWA_ROOM_JOIN_RATE_PER_ADDRESS',
+    schema: perSecond(perAddress.roomJoins),
+    what: 'joins of one room from one address a second, a hundred seconds of them at once; 0 lifts it',
+  },
+  roomNamesPerAddress: {
+    variable: 'ENGAWA_ROOM_NAMES_PER_ADDRESS',
+    schema: count(perAddress.membersPerRoom),
+    what: 'names that one address has in one room at once; 0 lifts it',
+  },
+  seatsPerAddress: {
+    variable: 'ENGAWA_SEATS_PER_ADDRESS',
+    schema: count(perAddress.seats),
+    what: 'rooms that all connections of one address are in, each counted as often; 0 lifts it',
+  },
+  resumeRatePerAddress: {
+    variable: 'ENGAWA_RESUME_RATE_PER_ADDRESS',
+    schema: perSecond(perAddress.resumes),
+    what: 'rooms that clients of one address come back to a second, forty seconds of them at once; 0 lifts it',
+  },
+  queuedBytesPerAddress: {
+    variable: 'ENGAWA_QUEUED_BYTES_PER_ADDRESS',
+    schema: liftable(parseSize, { least: 64 * 1024, form: 'a size of 64kb or more' }).default(perAddress.waitingBytes),
+    what: 'bytes of requests of one address that wait for their turn; 0 lifts it',
+    show: formatSize,
+  },
+  answerBytesPerAddress: {
+    variable: 'ENGAWA_ANSWER_BYTES_PER_ADDRESS',
+    schema: liftable(parseSize, { least: 2 * 1024 * 1024, form: 'a size of 2mb or more' }).default(perAddress.answerBytes),
+    what: 'bytes of large answers to one address that are not read yet; 0 lifts it',
+    show: formatSize,
+  },
+  limitsExempt: {
+    variable: 'ENGAWA_LIMITS_EXEMPT',
+    schema: networks.default([]),
+    what: 'networks without limits per address, as 10.0.0.0/8,::1',
+  },
   largeRoom: {
     variable: 'ENGAWA_LARGE_ROOM',
     schema: z.coerce.number().int().min(1).default(LIMITS.largeRoom),
@@ -108,8 +207,8 @@ const table = {
   },
   trustedProxies: {
     variable: 'ENGAWA_TRUSTED_PROXIES',
-    schema: z.coerce.number().int().min(0).max(10).default(0),
-    what: 'reverse proxies in front whose X-Forwarded-For is believed',
+    schema: proxies.default(0),
+    what: 'reverse proxies in front whose X-Forwarded-For or Forwarded is believed: how many, or their networks, as 10.0.0.0/8,::1',
   },
   maxAge: {
     variable: 'ENGAWA_MAX_AGE',
@@ -164,39 +263,11 @@ export type LoadedSettings = { settings: Settings; sources: Record<SettingName, 
 /** Flags of one command, which are no settings. */
 type Options = Record<string, string | boolean | undefined>;
 
-/** What is kept of any room at most. */
-export const retentionIn = ({ maxAge, maxCount, maxBytes }: Partial<Settings>): Retention => ({ maxAge, maxCount, maxBytes });
-
-export type QuotaSettings = Partial<
-  Pick<Settings, 'roomsPerAddress' | 'bytesPerAddress' | 'quotaRoomsPerSession' | 'quotaRooms' | 'quotaRoomBytes' | 'quotaTotalBytes'>
->;
-
-/** How much may be kept; what is not set has its default, 0 is no limit. */
-export function quotasIn(settings: QuotaSettings): Quotas {
-  const { roomsPerSession, rooms, roomBytes, totalBytes } = LIMITS.quotas;
-  return {
-    roomsPerSession: (settings.quotaRoomsPerSession ?? roomsPerSession) || null,
-    rooms: (settings.quotaRooms ?? rooms) || null,
-    roomBytes: (settings.quotaRoomBytes ?? roomBytes) || null,
-    totalBytes: (settings.quotaTotalBytes ?? totalBytes) || null,
-  };
-}
-
 /** How long rooms stay that nobody is in. */
 export const lifetimesIn = ({ emptyRooms, unvisitedRooms }: Partial<Settings>): RoomLifetimes => ({
   empty: (emptyRooms ?? ROOM_LIFETIMES.empty) || null,
   unvisited: unvisitedRooms || null,
 });
-
-/** How much may be kept from one network address. */
-export function perAddressIn(settings: QuotaSettings): Pick<AddressLimits, 'rooms' | 'bytes'> {
-  const { rooms, bytes } = LIMITS.perAddress;
-  const { roomsPerAddress = rooms.burst, bytesPerAddress = bytes.burst } = settings;
-  return {
-    rooms: roomsPerAddress === 0 ? null : rateOf(roomsPerAddress, DAY_SECONDS),
-    bytes: bytesPerAddress === 0 ? null : rateOf(bytesPerAddress, HOUR_SECONDS),
-  };
-}
 
 /** A setting that cannot be used; the message says which and why. */
 export class SettingsError extends Error {

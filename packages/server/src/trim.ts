@@ -1,6 +1,7 @@
 import { bytesOf, judge, policyOf, type Verdict } from './chat/retention.ts';
 import { explaining } from './explaining.ts';
-import { loadSettings, retentionIn, type Settings, SettingsError } from './settings.ts';
+import { retentionIn } from './limits.ts';
+import { loadSettings, type Settings, SettingsError } from './settings.ts';
 import type { Store } from './store/store.ts';
 import { openStore, optionsIn } from './stores.ts';
 import { quoted, several } from './words.ts';

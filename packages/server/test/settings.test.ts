@@ -2,7 +2,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LIMITS } from '@engawa/protocol';
 import { expect, test } from 'vitest';
-import { describeSettings, lifetimesIn, loadSettings, perAddressIn, quotasIn, SettingsError } from '#settings.js';
+import { limitsIn } from '#limits.js';
+import { describeSettings, lifetimesIn, loadSettings, SettingsError } from '#settings.js';
 import { newFolder } from './helpers/server.ts';
 
 function settingsFile(content: unknown): string {
@@ -29,6 +30,19 @@ test('without any word every setting has its default', () => {
     quotaRooms: 100_000,
     quotaRoomBytes: 2 ** 30,
     quotaTotalBytes: undefined,
+    connectionsPerAddress: 50,
+    connectionRatePerAddress: 10,
+    packetRatePerAddress: 100,
+    requestRatePerAddress: 500,
+    socketsPerAddress: 300,
+    joinRatePerAddress: 50,
+    roomJoinRatePerAddress: 1,
+    roomNamesPerAddress: 90,
+    seatsPerAddress: 5_000,
+    resumeRatePerAddress: 250,
+    queuedBytesPerAddress: 8 * 2 ** 20,
+    answerBytesPerAddress: 16 * 2 ** 20,
+    limitsExempt: [],
     largeRoom: 200,
     trustedProxies: 0,
     maxAge: undefined,
@@ -91,10 +105,62 @@ test('quotas are said in sizes and numbers, and 0 lifts one', () => {
     ENGAWA_BYTES_PER_ADDRESS: '0',
     ENGAWA_QUOTA_ROOMS_PER_SESSION: '7',
   });
-  expect(quotasIn(settings)).toEqual({ roomsPerSession: 7, rooms: null, roomBytes: null, totalBytes: 50 * 2 ** 30 });
-  expect(perAddressIn(settings)).toEqual({ rooms: { burst: 1_000, perSecond: 1_000 / 86_400 }, bytes: null });
-  expect(quotasIn({})).toEqual(LIMITS.quotas);
-  expect(quotasIn({ quotaTotalBytes: 0 }).totalBytes).toBe(null);
+  const { quotas, perAddress } = limitsIn(settings);
+  expect(quotas).toEqual({ roomsPerSession: 7, rooms: null, roomBytes: null, totalBytes: 50 * 2 ** 30 });
+  expect(perAddress).toMatchObject({ rooms: { burst: 1_000, perSecond: 1_000 / 86_400 }, bytes: null });
+  expect(limitsIn({}).quotas).toEqual(LIMITS.quotas);
+  expect(limitsIn({ quotaTotalBytes: 0 }).quotas.totalBytes).toBe(null);
+});
+
+test('without a word the limits are those of the protocol', () => {
+  expect(limitsIn(loadSettings([], {}).settings)).toMatchObject({
+    perAddress: LIMITS.perAddress,
+    rates: LIMITS.rates,
+    quotas: LIMITS.quotas,
+  });
+});
+
+test('limits per address are set one by one, and 0 lifts one alone', () => {
+  const flags = ['--connections-per-address', '0', '--connection-rate-per-address', '50', '--sockets-per-address', '1000'];
+  const { settings } = loadSettings(flags, { ENGAWA_REQUEST_RATE_PER_ADDRESS: '0', ENGAWA_PACKET_RATE_PER_ADDRESS: '0.05' });
+  expect(limitsIn(settings).perAddress).toEqual({
+    ...LIMITS.perAddress,
+    connections: null,
+    connects: { burst: 500, perSecond: 50 },
+    sockets: 1_000,
+    requests: null,
+    packets: { burst: 1, perSecond: 0.05 },
+  });
+});
+
+test('limits that are off are lifted all together, with the rates, but not the quotas', () => {
+  const { perAddress, rates, quotas } = limitsIn({ limits: 'off', connectionsPerAddress: 5 });
+  expect(Object.values(perAddress).filter((limit) => limit !== null)).toEqual([]);
+  expect([rates, quotas]).toEqual([null, LIMITS.quotas]);
+});
+
+test.each([
+  ['0', 0],
+  ['2', 2],
+  ['10.0.0.0/8, ::1', ['10.0.0.0/8', '::1']],
+  ['192.0.2.7', ['192.0.2.7']],
+])('trusted proxies are a number or networks: %s', (text, expected) => {
+  const loaded = loadSettings(['--trusted-proxies', text], {});
+  expect(loaded.settings.trustedProxies).toEqual(expected);
+  expect(describeSettings(loaded)).toMatch(
+    new RegExp(`^--trusted-proxies +ENGAWA_TRUSTED_PROXIES +${text.replace(', ', ',')} +flag `, 'm'),
+  );
+});
+
+test('trusted proxies in the file are a number or a text', () => {
+  for (const trustedProxies of [1, '1']) {
+    expect(loadSettings(['--config', settingsFile({ trustedProxies })], {}).settings.trustedProxies).toBe(1);
+  }
+});
+
+test('networks that are exempt are a list', () => {
+  const { settings } = loadSettings(['--limits-exempt', '10.0.0.0/8,::1'], {});
+  expect(settings.limitsExempt).toEqual(['10.0.0.0/8', '::1']);
 });
 
 test.each([
@@ -109,6 +175,14 @@ test.each([
 
 test.each([
   [['--port', 'x'], {}, '--port'],
+  [['--trusted-proxies', '11'], {}, '--trusted-proxies'],
+  [['--trusted-proxies', '-1'], {}, '--trusted-proxies'],
+  [['--trusted-proxies', 'nginx'], {}, '--trusted-proxies'],
+  [['--trusted-proxies', '10.0.0.0/33'], {}, '--trusted-proxies'],
+  [['--limits-exempt', '10.0.0.0/8,office'], {}, '--limits-exempt'],
+  [['--connections-per-address', '-1'], {}, '--connections-per-address'],
+  [['--connections-per-address', '1.5'], {}, '--connections-per-address'],
+  [['--request-rate-per-address', '-1'], {}, '--request-rate-per-address'],
   [['--max-age', '30'], {}, '--max-age'],
   [['--max-age', '59s'], {}, '--max-age'],
   [['--max-age', '-1d'], {}, '--max-age'],
@@ -142,9 +216,9 @@ test.each([['{'], [{ prot: 1 }], [[]]])('a file that says %j is refused', (conte
 
 test('the settings in force are printed with where they came from', () => {
   const lines = describeSettings(loadSettings(['--port', '81'], { ENGAWA_LOG: 'warn' })).split('\n');
-  expect(lines).toHaveLength(24);
+  expect(lines).toHaveLength(37);
   expect(lines[0]).toMatch(/^--port +PORT +81 +flag +TCP port/);
-  expect(lines[23]).toMatch(/^--log-level +ENGAWA_LOG +warn +variable /);
+  expect(lines[36]).toMatch(/^--log-level +ENGAWA_LOG +warn +variable /);
 });
 
 test('a password in a URL is not printed', () => {

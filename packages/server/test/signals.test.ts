@@ -2,6 +2,7 @@
 import { openMemory } from '@engawa/server';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
+import { Signals } from '#transport/signals.js';
 import { ask, connect, done, hearing, refused, startServer, until, withFault } from './helpers/server.ts';
 import { anotherFor, stores } from './helpers/stores.ts';
 
@@ -132,4 +133,25 @@ test('nobody marks what is not there yet, or speaks for somebody else', async ()
   expect((await refused(ben, 'start:typing', { roomId, username: 'aya' })).code).toBe('not_a_member');
   await done(aya, 'remove:member', { roomId, username: 'ben' });
   expect((await refused(ben, 'start:typing', { roomId, username: 'ben' })).code).toBe('not_a_member');
+});
+
+test('signals and counts that come when the room has ended here are told to nobody', async () => {
+  const told: string[] = [];
+  const announced: object[] = [];
+  const signals = new Signals({
+    node: 'here',
+    largeRoom: 200,
+    crowd: {} as never,
+    onlineHere: () => 1,
+    tell: (event) => told.push(event),
+    tellMember: () => undefined,
+    announce: async (said) => void announced.push(said),
+    onError: () => undefined,
+  });
+  signals.close();
+  const before = announced.length;
+  signals.hear({ node: 'there', online: 1, said: { event: 'start:typing', signal: { roomId, username: 'ben' } } });
+  signals.countSoon();
+  await new Promise((resolve) => setTimeout(resolve, 1_200));
+  expect([told, announced.length]).toEqual([[], before]);
 });

@@ -1,7 +1,7 @@
 /** What somebody reads of a room's past, against the whole of it in an array. */
 import type { Chat, Missed, ShownChat } from '@engawa/client';
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { HistoryWindow } from '#app/history-window.js';
 import { seed } from '../../server/test/helpers/seed.ts';
 
@@ -161,6 +161,21 @@ async function settled(room: ArrayRoom): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }
+
+test('a window that is closed while it brings itself up to date reads nothing more', async () => {
+  const room = new ArrayRoom();
+  for (let each = 0; each < 30; each += 1) room.say();
+  const window = new HistoryWindow(room, () => undefined, SIZES);
+  room.tell = (entry) => window.told(entry);
+  void window.oldest();
+  await settled(room);
+  room.edit(0);
+  await vi.waitUntil(() => room.waiting.length === 1);
+  window.close();
+  room.waiting.shift()?.();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(room.waiting).toEqual([]);
+});
 
 test('who scrolls back reaches the first chat, and from there the newest again', async () => {
   const room = new ArrayRoom();

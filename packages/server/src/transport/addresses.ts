@@ -1,71 +1,159 @@
 /** Counts what each network address uses of this node, and refuses what is too much. */
-import type { IncomingMessage } from 'node:http';
-import { isIPv6 } from 'node:net';
 import { type AddressLimits, ChatError, type Rate } from '@engawa/protocol';
 import { AddressBudgets } from './address-budgets.ts';
+import { networkOf } from './ip-address.ts';
+import { Networks } from './networks.ts';
 import { Bucket } from './rates.ts';
 
 const FORGET_MS = 10_000;
+/** Idle addresses that are remembered at most. Those that use something are as many as there are connections. */
+const MOST_IDLE = 20_000;
+/** Addresses that are looked at when a new one needs room. */
+const LOOKED_AT = 8;
+
+export const UNLIMITED: AddressLimits = {
+  sockets: null,
+  requests: null,
+  connections: null,
+  connects: null,
+  packets: null,
+  rooms: null,
+  bytes: null,
+  resumes: null,
+  joins: null,
+  roomJoins: null,
+  membersPerRoom: null,
+  seats: null,
+  waitingBytes: null,
+  answerBytes: null,
+};
 
 /** What one network address uses. A limit that the operator has lifted has no bucket. */
 export class Address {
+  readonly name: string;
+  /** TCP connections. */
+  sockets = 0;
+  /** Connections of Socket.IO, also those that are not let in. */
   connections = 0;
+  /** Handshakes in the admission queue. */
+  waiting = 0;
+  readonly requests: Bucket | undefined;
   readonly connects: Bucket | undefined;
   readonly packets: Bucket | undefined;
   /** What its connections use once they are in. */
   readonly budgets: AddressBudgets;
+  readonly #limits: AddressLimits;
+  /** Handshakes that get a connection, be it only to be told why they are not let in. */
+  readonly #handshakes: Bucket | undefined;
+  readonly #buckets: Bucket[] = [];
 
-  constructor(limits: AddressLimits) {
-    this.connects = bucketOf(limits.connects);
-    this.packets = bucketOf(limits.packets);
+  constructor(name: string, limits: AddressLimits) {
+    this.name = name;
+    this.#limits = limits;
+    this.requests = this.#bucket(limits.requests);
+    this.connects = this.#bucket(limits.connects);
+    this.packets = this.#bucket(limits.packets);
     this.budgets = new AddressBudgets(limits);
+    this.#handshakes = this.#bucket(limits.connects && twice(limits.connects));
+  }
+
+  /** Takes one more TCP connection, which must be released. False: there are too many, or no request is left to it. */
+  takeSocket(): boolean {
+    if (this.sockets >= (this.#limits.sockets ?? Infinity) || this.requests?.has() === false) return false;
+    this.sockets += 1;
+    return true;
+  }
+
+  get countsSockets(): boolean {
+    return this.#limits.sockets !== null;
+  }
+
+  releaseSocket(): void {
+    this.sockets -= 1;
+  }
+
+  /**
+   * Why a handshake is not even answered by a connection that says why. Up to twice its limits an address is told politely,
+   * which costs as much as letting it in.
+   */
+  refuseHandshake(): ChatError | undefined {
+    const { connections } = this.#limits;
+    if (connections !== null && this.connections + this.waiting >= 2 * connections) return new ChatError('too_many_connections');
+    return this.#handshakes?.refusal();
+  }
+
+  /** Takes one more connection, which must be `disconnected` once, also when it is refused. Answers why it may not come in. */
+  connected(): ChatError | undefined {
+    this.connections += 1;
+    if (this.connections > (this.#limits.connections ?? Infinity)) return new ChatError('too_many_connections');
+    return this.connects?.refusal();
+  }
+
+  disconnected(): void {
+    this.connections -= 1;
+  }
+
+  get isUsed(): boolean {
+    return this.sockets + this.connections + this.waiting > 0;
   }
 
   /** Forgetting it changes nothing. */
   get isIdle(): boolean {
-    return this.connections === 0 && this.budgets.isIdle && [this.connects, this.packets].every((bucket) => bucket?.isFull() ?? true);
+    return !this.isUsed && this.budgets.isIdle && this.#buckets.every((bucket) => bucket.isFull());
+  }
+
+  #bucket(rate: Rate | null): Bucket | undefined {
+    if (rate === null) return undefined;
+    const bucket = new Bucket(rate);
+    this.#buckets.push(bucket);
+    return bucket;
   }
 }
 
-const bucketOf = (rate: Rate | null): Bucket | undefined => (rate === null ? undefined : new Bucket(rate));
+const ADDRESS = Symbol('address');
+type Addressed = { [ADDRESS]?: Address };
 
-/** A connection as its address sees it. */
-export class Visit {
-  readonly address: Address;
-  /** Why this connection may not come in. */
-  readonly refusal: ChatError | undefined;
-  /** So many connections are here from the address that this one is not worth a word. */
-  readonly isCrowd: boolean;
+/** The address of a request, or of a TCP connection that is one client's; undefined before it is counted. */
+export const addressOf = (from: object): Address | undefined => (from as Addressed)[ADDRESS];
 
-  constructor(address: Address, { refusal, isCrowd }: Pick<Visit, 'refusal' | 'isCrowd'>) {
-    this.address = address;
-    this.refusal = refusal;
-    this.isCrowd = isCrowd;
-  }
+export function setAddress(from: object, address: Address): void {
+  (from as Addressed)[ADDRESS] = address;
+}
 
-  /** The connection is gone. */
-  leave(): void {
-    this.address.connections -= 1;
-  }
+const twice = ({ burst, perSecond }: Rate): Rate => ({ burst: 2 * burst, perSecond: 2 * perSecond });
+
+interface AddressesOptions {
+  limits: AddressLimits;
+  /** Networks that have no limits. */
+  exempt?: readonly string[];
+  mostIdle?: number;
 }
 
 /** What each network address does here, as far as it is limited. */
 export class Addresses {
   readonly #limits: AddressLimits;
+  readonly #exempt: Networks;
+  /** One for all that have no limits. */
+  readonly #unlimited = new Address('exempt', UNLIMITED);
+  readonly #mostIdle: number;
   readonly #known = new Map<string, Address>();
   readonly #timer = setInterval(() => this.#forgetIdle(), FORGET_MS);
 
-  constructor(limits: AddressLimits) {
+  constructor({ limits, exempt = [], mostIdle = MOST_IDLE }: AddressesOptions) {
     this.#limits = limits;
+    this.#exempt = new Networks(exempt);
+    this.#mostIdle = mostIdle;
   }
 
-  /** One more connection; whoever arrived must `leave` once, also when it is refused. */
-  arrive(name: string): Visit {
-    const address = this.#known.get(name) ?? this.#meet(name);
-    address.connections += 1;
-    const most = this.#limits.connections ?? Infinity;
-    const refusal = address.connections > most ? new ChatError('too_many_connections') : address.connects?.refusal();
-    return new Visit(address, { refusal, isCrowd: address.connections > 2 * most });
+  /** Of an IP address. */
+  of(ip: string): Address {
+    if (this.#exempt.has(ip)) return this.#unlimited;
+    const name = networkOf(ip);
+    return this.#known.get(name) ?? this.#meet(name);
+  }
+
+  get size(): number {
+    return this.#known.size;
   }
 
   close(): void {
@@ -73,35 +161,25 @@ export class Addresses {
   }
 
   #meet(name: string): Address {
-    const address = new Address(this.#limits);
+    if (this.#known.size >= this.#mostIdle) this.#makeRoom();
+    const address = new Address(name, this.#limits);
     this.#known.set(name, address);
     return address;
+  }
+
+  /** Forgets the one that was met first and uses nothing now. Those that use something move to the end. */
+  #makeRoom(): void {
+    for (let looked = 0; looked < LOOKED_AT; looked += 1) {
+      const [first] = this.#known;
+      if (!first) return;
+      const [name, address] = first;
+      this.#known.delete(name);
+      if (!address.isUsed) return;
+      this.#known.set(name, address);
+    }
   }
 
   #forgetIdle(): void {
     for (const [name, address] of this.#known) if (address.isIdle) this.#known.delete(name);
   }
-}
-
-/**
- * The client's address. Each proxy appends the address that it was asked from, so of `trustedProxies` proxies the first
- * wrote the entry that many places from the end; what stands before it, anybody may have made up.
- */
-export function addressOf(request: IncomingMessage, trustedProxies: number): string {
-  const direct = request.socket.remoteAddress ?? '';
-  if (trustedProxies === 0) return networkOf(direct);
-  const forwarded = String(request.headers['x-forwarded-for'] ?? '')
-    .split(',')
-    .map((address) => address.trim());
-  return networkOf(forwarded.at(-trustedProxies) || direct);
-}
-
-/** Of an IPv6 address the first 64 bits: whoever has one has all that begin so. */
-function networkOf(address: string): string {
-  if (!isIPv6(address) || address.includes('.')) return address;
-  const [front = '', back] = address.split('::');
-  const groups = front === '' ? [] : front.split(':');
-  const tail = back === undefined || back === '' ? [] : back.split(':');
-  const zeros = back === undefined ? [] : Array.from({ length: 8 - groups.length - tail.length }, () => '0');
-  return [...groups, ...zeros, ...tail].slice(0, 4).join(':');
 }

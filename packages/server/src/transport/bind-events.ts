@@ -1,4 +1,4 @@
-import { ChatError, type EventName, events, isEventName, type Limits, type Payload } from '@engawa/protocol';
+import { ChatError, type ErrorCode, type EventName, events, isEventName, type Limits, type Payload } from '@engawa/protocol';
 import { ANSWER_BYTES } from '../chat/budget.ts';
 import type { SharedReads } from '../chat/commit.ts';
 import type { Hold } from './answer-memory.ts';
@@ -17,6 +17,9 @@ const ECHOED = 64;
  * talks is heard all the same, until much more waits: their answers are small.
  */
 const UNREAD_BYTES = { question: 256 * 1024, command: 1024 * 1024 };
+
+/** Refusals by a limit: an operator must see them, who may have set it too low. */
+const LIMITING = new Set<ErrorCode>(['rate_limited', 'too_many_rooms', 'too_many_names', 'quota_exceeded', 'busy']);
 
 type Acknowledge = (answer: object) => void;
 
@@ -85,6 +88,8 @@ const isQuestion = (event: EventName): boolean => !('told' in events[event] || '
 
 function refuse({ services, peer, event, acknowledge }: Asked, error: unknown): void {
   const wire = toWireError(error, event, services.log);
+  if (error instanceof ChatError && LIMITING.has(error.code))
+    services.log.info({ address: connectionOf(peer).address?.name, event: event.slice(0, ECHOED) }, `a request is refused: ${wire.code}`);
   if (acknowledge) acknowledge({ ok: false, error: wire });
   else peer.emit('error', { ...wire, event: event.slice(0, ECHOED) });
   services.wire.sent(peer);

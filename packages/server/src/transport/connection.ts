@@ -45,6 +45,8 @@ interface Ask {
 
 /** What the connections of an address have in common. */
 interface Shared {
+  /** For the log. */
+  readonly name?: string;
   readonly packets: Bucket | undefined;
   readonly budgets: AddressBudgets;
 }

@@ -1,40 +1,25 @@
+/** Connections over Socket.IO: each is counted at its address, and each that is let in has an identity. */
 import type { IncomingMessage } from 'node:http';
-import { ChatError, type Limits } from '@engawa/protocol';
-import type { Logger } from 'pino';
-import type { Server, ServerOptions, Socket } from 'socket.io';
+import { ChatError } from '@engawa/protocol';
+import type { Server, Socket } from 'socket.io';
 import type { Node } from '../node.ts';
-import { Addresses, addressOf, type Visit } from './addresses.ts';
+import { type Address, addressOf } from './addresses.ts';
 import { newPid } from './authenticate.ts';
 import { Heartbeat, type Pinged } from './heartbeat.ts';
-import { lighten, unheard } from './lean.ts';
+import { lighten } from './lean.ts';
 import { connectionOf } from './local-room.ts';
-import type { Turnstile } from './turnstile.ts';
+import type { RateLimitedLog } from './rate-limited-log.ts';
+import type { RefusalLog } from './refusal-log.ts';
 
 /** Of Engine.IO's errors: who polls names a session that is not here. */
 const UNKNOWN_SESSION = 1;
 /** CONNECT packets of one connection: one is enough, and each is answered, also when it is refused. */
 const CONNECTS = 10;
 
-/**
- * Browsers tell the origin of the page with every WebSocket upgrade, which CORS does not guard. Programs that are no
- * browsers tell none, and there are no cookies that a page could abuse.
- */
-export function originOptions(
-  allowed: string[],
-  { turnstile, isClosing }: { turnstile: Turnstile; isClosing: () => boolean },
-): Pick<ServerOptions, 'cors' | 'allowRequest'> {
-  const isForAll = allowed.includes('*');
-  return {
-    cors: { origin: isForAll ? '*' : allowed },
-    allowRequest({ headers: { origin, upgrade }, socket }, decide) {
-      const isAllowed = isForAll || origin === undefined || allowed.includes(origin);
-      if (upgrade !== undefined) socket.on('error', unheard);
-      void turnstile.pass().then(() => {
-        if (isClosing()) decide('the server is about to stop', false);
-        else decide(isAllowed ? null : 'origin not allowed', isAllowed);
-      });
-    },
-  };
+interface Visit {
+  address: Address;
+  /** Why this connection may not come in. */
+  refusal: ChatError | undefined;
 }
 
 const VISIT = Symbol('visit');
@@ -45,31 +30,30 @@ type Counted = Socket['conn'] & { [VISIT]?: Visit; [CONNECTED]?: number };
 
 interface Door {
   node: Node;
-  limits: Limits;
-  trustedProxies: number;
-  log: Logger;
+  log: RateLimitedLog;
+  logRefusal: RefusalLog;
 }
 
 /**
  * Every connection is counted at its address from its first byte to its last; whoever comes in has a `Connection` of a
  * known identity.
  */
-export function guardDoor(io: Server, { node, limits, trustedProxies, log }: Door): { close: () => void } {
-  const addresses = new Addresses(limits.perAddress);
-  const warnOfProxy = warningOfProxy(log, trustedProxies);
+export function guardDoor(io: Server, { node, log, logRefusal }: Door): { close: () => void } {
   const { pingInterval: interval, pingTimeout: timeout } = (io.engine as { opts: { pingInterval: number; pingTimeout: number } }).opts;
   const heartbeat = new Heartbeat({ interval, timeout });
 
-  const arrive = (conn: Counted, request: IncomingMessage): void => {
-    const visit = addresses.arrive(addressOf(request, trustedProxies));
-    conn[VISIT] = visit;
-    conn.on('close', leave);
-    if (visit.refusal) warnOfProxy(request);
-    if (visit.isCrowd) conn.close(true);
-  };
   io.engine.on('connection', (conn: Counted) => {
+    // Its client may be gone again. Then no 'close' comes any more, and what waits for one stays for ever.
+    if (conn.readyState !== 'open') return;
     conn.on('data', limitConnects);
-    arrive(conn, (conn as unknown as { request: IncomingMessage }).request);
+    const { request } = conn as unknown as { request: IncomingMessage };
+    const address = addressOf(request);
+    if (address) {
+      const refusal = address.connected();
+      conn[VISIT] = { address, refusal };
+      conn.on('close', leave);
+      if (refusal) logRefusal(refusal.code, request);
+    }
     heartbeat.take(conn as unknown as Pinged);
     lighten(conn);
   });
@@ -78,7 +62,7 @@ export function guardDoor(io: Server, { node, limits, trustedProxies, log }: Doo
       code === UNKNOWN_SESSION
         ? 'somebody polls who is not known here: since a restart, or because the balancer is not sticky'
         : 'a connection was refused';
-    log.info({ code, message, address: req && addressOf(req, trustedProxies) }, what);
+    log.info({ code, message, address: req && addressOf(req)?.name }, what);
   });
   io.use((socket, next) => {
     const visit = (socket.conn as Counted)[VISIT];
@@ -89,25 +73,11 @@ export function guardDoor(io: Server, { node, limits, trustedProxies, log }: Doo
       (socket as unknown as { pid: string }).pid = newPid(connectionOf(socket).identity.session, socket.id);
       next();
     } catch (error) {
+      if (!(error instanceof ChatError)) log.error({ err: error }, 'a connection could not be let in');
       next(connectError(error));
     }
   });
-  return {
-    close() {
-      addresses.close();
-      heartbeat.close();
-    },
-  };
-}
-
-/** Behind a proxy that is not known as one, all users have one address, and share its limits. */
-function warningOfProxy(log: Logger, trustedProxies: number): (request: IncomingMessage) => void {
-  let hasWarned = trustedProxies > 0;
-  return ({ headers }) => {
-    if (hasWarned || headers['x-forwarded-for'] === undefined) return;
-    hasWarned = true;
-    log.warn('connections that come through a proxy are refused as if from one address: set ENGAWA_TRUSTED_PROXIES');
-  };
+  return { close: () => heartbeat.close() };
 }
 
 function limitConnects(this: Counted, data: unknown): void {
@@ -117,7 +87,7 @@ function limitConnects(this: Counted, data: unknown): void {
 }
 
 function leave(this: Counted): void {
-  this[VISIT]?.leave();
+  this[VISIT]?.address.disconnected();
 }
 
 /** Socket.IO sends the `data` of an error that a middleware refuses a connection with. */

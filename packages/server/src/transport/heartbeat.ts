@@ -4,6 +4,7 @@ const PORTIONS = 50;
 /** What is used of a connection of Engine.IO, some of which it calls private. */
 export interface Pinged {
   readonly protocol: number;
+  readonly readyState: string;
   readonly transport: { readonly name: string };
   pingIntervalTimer: NodeJS.Timeout | null;
   pingTimeoutTimer: NodeJS.Timeout | null;
@@ -115,8 +116,9 @@ const ofThis = (hear: (heard: Heard) => void) =>
     hear({ connection: this, packet });
   };
 
-/** In version 3 of the protocol clients ping. */
+/** In version 3 of the protocol clients ping. Of one that has ended already no end would be heard. */
 const isKnown = (connection: Pinged): boolean =>
+  connection.readyState === 'open' &&
   connection.protocol === 4 &&
   connection.pingIntervalTimer instanceof Object &&
   connection.pingTimeoutTimer === null &&

@@ -1,4 +1,5 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+/** The pages over HTTP that are not Socket.IO's: is the process alive, may it be sent users, what is this. */
+import type { ServerResponse } from 'node:http';
 
 const WELCOME = `Engawa is running.
 
@@ -13,15 +14,21 @@ export interface Readiness {
   lag: number;
 }
 
-/** Everything over HTTP that is not Socket.IO's: is the process alive, may it be sent users, what is this. */
-export function answerHttp(request: IncomingMessage, response: ServerResponse, readiness: () => Readiness): void {
-  const [path] = (request.url ?? '/').split('?');
-  if (path === '/health') send(response, 200, 'application/json', '{"status":"ok"}');
-  else if (path === '/ready') send(response, readiness().ready ? 200 : 503, 'application/json', JSON.stringify(readiness()));
-  else if (path === '/') send(response, 200, 'text/plain; charset=utf-8', WELCOME);
-  else send(response, 404, 'application/json', '{"error":"not_found"}');
+interface Page {
+  status: number;
+  type: string;
+  body: string;
 }
 
-function send(response: ServerResponse, status: number, type: string, body: string): void {
-  response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' }).end(body);
+const json = (status: number, value: object): Page => ({ status, type: 'application/json', body: JSON.stringify(value) });
+
+/** By their paths. */
+export const pages = new Map<string, (readiness: () => Readiness) => Page>([
+  ['/', () => ({ status: 200, type: 'text/plain; charset=utf-8', body: WELCOME })],
+  ['/health', () => json(200, { status: 'ok' })],
+  ['/ready', (readiness) => json(readiness().ready ? 200 : 503, readiness())],
+]);
+
+export function sendPage(response: ServerResponse, { status, type, body }: Page): void {
+  response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' }).end(body);
 }

@@ -1,18 +1,26 @@
-import { createServer } from 'node:http';
-import { answerHttp } from './http.ts';
-
 /** Stands in for the server before it has a store: whoever asks is told that this process lives, and is not ready. */
-export function createPorch() {
-  const http = createServer((request, response) => answerHttp(request, response, () => ({ ready: false, lag: 0 })));
+import type { Logger } from 'pino';
+import { limitsIn } from '../limits.ts';
+import type { Settings } from '../settings.ts';
+import { createHttpServer } from './http-server.ts';
+import { RateLimitedLog } from './rate-limited-log.ts';
+
+export function createPorch(settings: Settings, given: Logger) {
+  const log = RateLimitedLog.over(given);
+  const { origins, trustedProxies, limitsExempt } = settings;
+  const { perAddress } = limitsIn(settings);
+  const readiness = () => ({ ready: false, lag: 0 });
+  const front = createHttpServer({ origins, trustedProxies, limitsExempt, perAddress, log, readiness });
   return {
-    async open({ port, host }: { port: number; host: string }): Promise<void> {
+    async open(): Promise<void> {
+      const { http } = front;
       if (http.listening) return;
+      const { port, host } = settings;
       await new Promise<void>((resolve, reject) => http.once('error', reject).listen({ port, host }, resolve));
     },
     async close(): Promise<void> {
-      if (!http.listening) return;
-      http.closeAllConnections();
-      await new Promise((resolve) => http.close(resolve));
+      await front.close(0);
+      log.close();
     },
   };
 }

@@ -20,11 +20,20 @@ export class Bucket {
 
   /** Takes the tokens, or says why not, with the milliseconds until there are so many. More than `burst` are never there. */
   refusal(tokens = 1, now = performance.now()): ChatError | undefined {
+    if (this.tryTake(tokens, now)) return undefined;
+    return new ChatError('rate_limited', { retryAfter: Math.ceil(((tokens - this.#tokens) / this.#rate.perSecond) * 1000) });
+  }
+
+  /** Takes the tokens, if there are so many. */
+  tryTake(tokens = 1, now = performance.now()): boolean {
+    const isThere = this.has(tokens, now);
+    if (isThere) this.#tokens -= tokens;
+    return isThere;
+  }
+
+  has(tokens = 1, now = performance.now()): boolean {
     this.#refill(now);
-    if (this.#tokens < tokens)
-      return new ChatError('rate_limited', { retryAfter: Math.ceil(((tokens - this.#tokens) / this.#rate.perSecond) * 1000) });
-    this.#tokens -= tokens;
-    return undefined;
+    return this.#tokens >= tokens;
   }
 
   /** Takes the tokens, be there so many or not: what has been used beyond them is paid for by those who come next. */

@@ -1,5 +1,4 @@
 import type { Limits } from '@engawa/protocol';
-import type { Logger } from 'pino';
 import type { LeaseKeeper } from '../chat/leases.ts';
 import type { QuotaMonitor } from '../chat/quota-monitor.ts';
 import type { Caller } from '../chat/rule.ts';
@@ -8,6 +7,7 @@ import type { AnswerMemory } from './answer-memory.ts';
 import type { Connection } from './connection.ts';
 import type { FanOut } from './fan-out.ts';
 import type { KeyedBuckets } from './keyed-buckets.ts';
+import type { RateLimitedLog } from './rate-limited-log.ts';
 import type { Turnstile } from './turnstile.ts';
 import type { Wire } from './wire.ts';
 
@@ -26,7 +26,7 @@ export interface Services {
   limits: Limits;
   quotas: QuotaMonitor;
   node: string;
-  log: Logger;
+  log: RateLimitedLog;
 }
 
 /** A connection as the rules see it, under its name in the room where it has one. */

@@ -52,6 +52,7 @@ export class Signals {
   #announcedOnline: number | undefined = 0;
   #gathering: NodeJS.Timeout | undefined;
   #counting: NodeJS.Timeout | undefined;
+  #isClosed = false;
 
   constructor(surroundings: Surroundings) {
     this.#surroundings = surroundings;
@@ -87,6 +88,7 @@ export class Signals {
 
   /** Other nodes learn soon how many are online here, if that is news to them. */
   countSoon(): void {
+    if (this.#isClosed) return;
     if (this.#isCrowded) this.#surroundings.crowd.changed();
     this.#counting ??= setTimeout(() => {
       this.#counting = undefined;
@@ -96,6 +98,7 @@ export class Signals {
 
   /** Something that a node announced, perhaps this one. */
   hear(announced: Json): void {
+    if (this.#isClosed) return;
     const heard = announced as Announced;
     this.#hearCount(heard);
     if (!('said' in heard)) return;
@@ -109,6 +112,7 @@ export class Signals {
   }
 
   close(): void {
+    this.#isClosed = true;
     clearTimeout(this.#gathering);
     clearTimeout(this.#counting);
     this.#announceCount();

@@ -14,6 +14,10 @@ const ABREAST = 4;
 export class Turnstile {
   #waiting: (() => void)[] = [];
 
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
   pass(): Promise<void> {
     return new Promise((resolve) => {
       if (this.#waiting.push(resolve) === 1) this.#turnSoon();

@@ -1,6 +1,6 @@
 import { ChatError, type ErrorCode, events, isEventName, type WireError } from '@engawa/protocol';
-import type { Logger } from 'pino';
 import { StoreError } from '../store/store.ts';
+import type { RateLimitedLog } from './rate-limited-log.ts';
 
 const codeOfStoreError: Record<StoreError['reason'], ErrorCode> = {
   full: 'storage_full',
@@ -11,7 +11,7 @@ const codeOfStoreError: Record<StoreError['reason'], ErrorCode> = {
 };
 
 /** What the client is told. What went wrong inside stays in the log. */
-export function toWireError(error: unknown, event: string, log: Logger): WireError {
+export function toWireError(error: unknown, event: string, log: RateLimitedLog): WireError {
   if (error instanceof ChatError) return error.toWire();
   log.error({ err: error, event }, 'a request failed');
   const code = error instanceof StoreError ? codeOfStoreError[error.reason] : 'internal';

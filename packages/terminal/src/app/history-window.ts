@@ -154,6 +154,8 @@ export class HistoryWindow {
   close(): void {
     clearTimeout(this.#settling);
     this.#stretch += 1;
+    // A page that is on its way brings nothing up to date any more, nor has another one read.
+    this.#stale.clear();
   }
 
   #together(timeline: readonly ShownChat[]): readonly ShownChat[] {

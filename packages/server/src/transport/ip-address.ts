@@ -1,0 +1,50 @@
+/** The text of IP addresses: what is one, and which addresses are one client's. */
+import { isIP, isIPv4, isIPv6 } from 'node:net';
+
+/** RFC 7239 has IPv6 in brackets; a port, which may be made up, follows either kind. */
+const BRACKETED = /^\[([^\]]*)\](?::[\w.-]+)?$/;
+const IPV4_AND_PORT = /^([\d.]+):[\w.-]+$/;
+const MAPPED = [0, 0, 0, 0, 0, 0xffff];
+
+/** The address in a text that may have a port, brackets or a zone; IPv4 also where it is written as IPv6. Undefined when it is none. */
+export function parseIp(text: string): string | undefined {
+  const trimmed = text.trim();
+  const bare = (BRACKETED.exec(trimmed)?.[1] ?? IPV4_AND_PORT.exec(trimmed)?.[1] ?? trimmed).replace(/%.*$/, '');
+  if (isIPv6(bare)) return mappedIPv4(bare) ?? bare;
+  return isIPv4(bare) ? bare : undefined;
+}
+
+/** Of an IPv6 address the first 64 bits: one client has all addresses that begin so. Any other text stays as it is. */
+export function networkOf(ip: string): string {
+  if (isIP(ip) !== 6) return ip;
+  const network = groupsOf(ip).slice(0, 4);
+  return `${network.map((group) => group.toString(16)).join(':')}::/64`;
+}
+
+function mappedIPv4(ip: string): string | undefined {
+  if (!ip.startsWith('::') && !ip.startsWith('0')) return undefined;
+  const groups = groupsOf(ip);
+  if (!MAPPED.every((group, index) => groups[index] === group)) return undefined;
+  return groups
+    .slice(6)
+    .flatMap((group) => [group >> 8, group & 0xff])
+    .join('.');
+}
+
+/** The eight numbers of an IPv6 address. */
+function groupsOf(ip: string): number[] {
+  const [front = '', back] = withoutDots(ip).split('::');
+  const [head, tail] = [numbersIn(front), numbersIn(back ?? '')];
+  const zeros = Array.from({ length: 8 - head.length - tail.length }, () => 0);
+  return [...head, ...zeros, ...tail];
+}
+
+const numbersIn = (groups: string): number[] => (groups === '' ? [] : groups.split(':').map((group) => Number.parseInt(group, 16)));
+
+/** The last two groups may be written as IPv4. */
+function withoutDots(ip: string): string {
+  if (!ip.includes('.')) return ip;
+  const at = ip.lastIndexOf(':') + 1;
+  const [a = 0, b = 0, c = 0, d = 0] = ip.slice(at).split('.').map(Number);
+  return `${ip.slice(0, at)}${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
+}

@@ -1,0 +1,46 @@
+/** What is checked of an HTTP request or an upgrade by its head alone. */
+import type { IncomingMessage } from 'node:http';
+import { pages } from './http.ts';
+import { type HttpRefusal, methodRefusal, refusals } from './http-refusals.ts';
+
+export const SOCKET_IO = '/socket.io/';
+
+const METHODS = new Map([[SOCKET_IO, 'GET, POST, OPTIONS'], ...[...pages.keys()].map((path) => [path, 'GET, HEAD'] as const)]);
+
+/** Where a request goes. Of parameters that are there twice the last counts. */
+export interface Target {
+  path: string;
+  query: Record<string, string>;
+}
+
+export function targetOf({ url = '' }: IncomingMessage): Target {
+  const end = url.indexOf('?');
+  if (end === -1) return { path: url, query: {} };
+  return { path: url.slice(0, end), query: Object.fromEntries(new URLSearchParams(url.slice(end))) };
+}
+
+/** Undefined where nothing is wrong. */
+export type Check = (request: IncomingMessage, target: Target) => HttpRefusal | undefined;
+
+/** Pages of other origins than these may ask for nothing; `*` allows all. */
+export function checksOf(origins: readonly string[]): Check {
+  const isForAll = origins.includes('*');
+  const isForeign = ({ headers }: IncomingMessage, path: string): boolean => {
+    const origin = headers.origin ?? headers['sec-websocket-origin'];
+    if (origin !== undefined) return !origins.includes(String(origin));
+    return path === SOCKET_IO && isFromAnotherSite(headers['sec-fetch-site']);
+  };
+  return (request, { path, query }) => {
+    const methods = METHODS.get(path);
+    if (methods === undefined) return refusals.notFound;
+    if (!methods.split(', ').includes(request.method ?? '')) return methodRefusal(methods);
+    if (request.httpVersion === '1.1' && request.headers.host === undefined) return refusals.noHost;
+    if (!isForAll && isForeign(request, path)) return refusals.origin;
+    // A script of any page may read what is answered in this form.
+    if (path === SOCKET_IO && Object.hasOwn(query, 'j')) return refusals.jsonp;
+    return undefined;
+  };
+}
+
+/** Browsers do not tell the origin of a page that loads a script, an image or a frame; they tell this. */
+const isFromAnotherSite = (site: string | string[] | undefined): boolean => site === 'cross-site' || site === 'same-site';

@@ -1,0 +1,63 @@
+/** A process whose memory runs out: members go on, newcomers are refused, the operator reads it once, and it recovers. */
+import { spawn } from 'node:child_process';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { connect, done, until } from './helpers/server.ts';
+import { startStarved } from './helpers/starved-server.ts';
+
+const HEAP = 128;
+const BEGINS = 'memory is nearly used up';
+const ENDS = 'there is memory again';
+
+test('a heap that is nearly full: members go on, newcomers are refused, it is logged once, and it recovers', async () => {
+  const { url, logged, hold, exitCode } = await startStarved({ heap: HEAP });
+  const handshake = () => fetch(`${url}/socket.io/?EIO=4&transport=polling`, { headers: { connection: 'close' } });
+  const lines = (what: string) => logged().filter(({ msg }) => msg.includes(what)).length;
+  const aya = await connect(url);
+  await done(aya, 'create:room', { roomId: 'veranda', username: 'aya' });
+  expect((await handshake()).status).toBe(200);
+
+  await hold(0.8 * HEAP);
+  await until(() => lines(BEGINS) > 0, 'it is logged');
+  const refused = await handshake();
+  expect(refused.status).toBe(503);
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+  expect(await refused.json()).toMatchObject({ error: 'memory_low' });
+  await expect(connect(url)).rejects.toThrow();
+  await done(aya, 'create:chat', { roomId: 'veranda', username: 'aya', message: 'still here' });
+  expect((await fetch(`${url}/health`)).status).toBe(200);
+  expect(exitCode()).toBeNull();
+
+  await hold(0);
+  await until(async () => (await handshake()).status === 200, 'newcomers are let in again', 30_000);
+  expect([lines(BEGINS), lines(ENDS)]).toEqual([1, 1]);
+});
+
+const NUMBERS = 'Array.from({ length: 56 }, () => Array.from({ length: 131_072 }, (_, each) => each + 0.5))';
+const BUFFERS = 'Array.from({ length: 180 }, () => Buffer.alloc(2 ** 20, 1))';
+
+/** Takes what is made here, lets go of all of it, and does nothing more. */
+const takes = (what: string) => `
+  process.constrainedMemory = () => 256 * 2 ** 20;
+  const { pino } = await import('pino');
+  const { MemoryPressure } = await import('#transport/memory-pressure.js');
+  const { RateLimitedLog } = await import('#transport/rate-limited-log.js');
+  const pressure = new MemoryPressure(RateLimitedLog.over(pino({ level: 'silent' })), { look: 50, collect: 300 });
+  const untilIt = async (isHigh) => { while (pressure.isHigh !== isHigh) await new Promise((done) => setTimeout(done, 50)); };
+  let held = ${what};
+  await untilIt(true);
+  held = [];
+  await untilIt(false);
+  console.log('recovered', held.length);
+`;
+
+test.each([
+  ['heap', NUMBERS],
+  ['container', BUFFERS],
+])('a process that has let go of what filled its %s recovers, though nothing happens that would make it collect', async (_, what) => {
+  const args = ['--max-old-space-size=64', '--input-type=module', '--eval', takes(what)];
+  const cwd = fileURLToPath(new URL('..', import.meta.url));
+  const child = spawn(process.execPath, args, { cwd, stdio: ['ignore', 'pipe', 'inherit'], timeout: 30_000 });
+  expect(await text(child.stdout)).toBe('recovered 0\n');
+});
