@@ -39,7 +39,7 @@ export const isMemoryBack = (before: MemorySample, after: MemorySample | undefin
 
 const HEAP_MEGABYTES = 512;
 const START_MS = 20_000;
-const STOP_MS = 10_000;
+const STOP_MS = 4_000;
 const ANSWER_MS = 10_000;
 /** Of the log, what is kept to be shown. */
 const MAX_TAIL = 4_096;

@@ -78,6 +78,7 @@ async function keepRoomBusy(context: AttackContext): Promise<void> {
     await context.ask(speakers[loop] as SocketIoClient, 'create:chat', { roomId: ROOM, username: `speaker-${loop}`, message });
     await sleep(100);
   });
+  for (const speaker of speakers) speaker.end();
 }
 
 export const frameAttacks: readonly Attack[] = [
