@@ -231,7 +231,8 @@ function skeletonsSetBy({ kind, by, author, body }: Entry, keys: Map<string, Key
   if (kind === 'create:room') return comparisonForms(by).map((form) => [skeletonKey(form), { username: by, reservedFor: author }]);
   if (kind === 'add:member') return skeletonsOf(by, keys).map((key) => [key, { username: by }]);
   if (kind !== 'remove:member') return [];
-  const { skeletons = [] } = (keys.get(memberKey(String(body?.username)))?.value ?? {}) as { skeletons?: string[] };
+  const { username = '' } = (body ?? {}) as Fields;
+  const { skeletons = [] } = (keys.get(memberKey(username))?.value ?? {}) as { skeletons?: string[] };
   return skeletons.map((key) => [key, null]);
 }
 
