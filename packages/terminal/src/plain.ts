@@ -31,6 +31,8 @@ const WAITING_LINES = 40;
 const CONNECT_MS = 1_000;
 const LEAVE_MS = 5_000;
 const MOST_ROOMS = 100;
+/** Of a text that is only named. */
+const QUOTED_UNITS = 40;
 
 /** Those that need no screen. */
 const known = commands.filter((command): command is LineCommand => command.lines === true);
@@ -121,22 +123,27 @@ async function sendLines(
   { client, screen }: { client: Client; screen: Screen },
 ): Promise<void> {
   const onTheWay: Promise<void>[] = [];
-  const asked = { isOver: false };
-  const quit = () => {
-    asked.isOver = true;
-  };
+  const asked: Asked = { isOver: false, deletionOf: undefined };
   for await (const line of lines) {
     const room = await joining;
     if (!room || room.ending) break;
-    onTheWay.push(obey(line, new LineHost(room, { client, screen, quit })));
+    onTheWay.push(obey(line, new LineHost(room, { client, screen, asked })));
     if (asked.isOver) break;
     if (onTheWay.length > WAITING_LINES) await onTheWay.shift();
   }
   await Promise.all(onTheWay);
 }
 
+/** What those lines asked for that outlives them. */
+interface Asked {
+  isOver: boolean;
+  /** The seq of a chat that is deleted when the next line says so again. */
+  deletionOf: number | undefined;
+}
+
 async function obey(line: string, host: LineHost): Promise<void> {
   const typed = read(line, known);
+  if (typed.kind !== 'command' || typed.command.name !== 'delete') host.forgetDeletion();
   if (typed.kind === 'command') await (typed.command as LineCommand).run(host, typed.rest);
   else if (typed.kind === 'chat') await send(typed.text, host);
   else host.complain(host.words.unknownCommand(safeLine(typed.name), typed.nearest));
@@ -145,21 +152,21 @@ async function obey(line: string, host: LineHost): Promise<void> {
 async function send(text: string, { room, words, say }: LineHost): Promise<void> {
   if (text === '') return;
   const result = await room.send(text).settled;
-  if (!result.ok) say(words.notSentLine(safeLine(words.refusal(result.error)), safeLine(text.slice(0, 40))));
+  if (!result.ok) say(words.notSentLine(safeLine(words.refusal(result.error)), safeLine(text.slice(0, QUOTED_UNITS))));
 }
 
 /** What commands do in lines. */
 class LineHost implements Host {
   readonly room: Room;
   readonly words: Words;
-  readonly quit: () => void;
+  readonly #asked: Asked;
   readonly #client: Client;
   readonly #print: Screen['print'];
 
-  constructor(room: Room, { client, screen, quit }: { client: Client; screen: Screen; quit: () => void }) {
+  constructor(room: Room, { client, screen, asked }: { client: Client; screen: Screen; asked: Asked }) {
     this.room = room;
     this.words = screen.words;
-    this.quit = quit;
+    this.#asked = asked;
     this.#client = client;
     this.#print = screen.print;
   }
@@ -171,6 +178,21 @@ class LineHost implements Host {
     if (what === 'help') this.#help();
     else if (what === 'who') await this.#who();
     else await this.#rooms();
+  }
+
+  quit(): void {
+    this.#asked.isOver = true;
+  }
+
+  async confirmDeletion({ seq, message }: Chat, act: () => Promise<unknown>): Promise<void> {
+    const isConfirmed = this.#asked.deletionOf === seq;
+    this.#asked.deletionOf = isConfirmed ? undefined : seq;
+    if (isConfirmed) await act();
+    else this.say(this.words.confirmDeletionLine(safeLine((message ?? '').slice(0, QUOTED_UNITS))));
+  }
+
+  forgetDeletion(): void {
+    this.#asked.deletionOf = undefined;
   }
 
   target(whose: 'mine' | 'others' | 'anybody'): Chat | undefined {

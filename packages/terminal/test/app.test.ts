@@ -96,6 +96,8 @@ test('a reply, an edit, a reaction and a deletion of a selected chat', async () 
   await app.hides('🎉 1');
   app.press('escape');
   enter(app, '/delete');
+  await app.shows('Delete “late, very”?');
+  app.press('enter');
   await until(() => room.timeline.chats.at(-1)?.message === null, 'the deletion');
   await app.shows('(deleted)');
 });
@@ -341,12 +343,16 @@ test('search goes through what was found', async () => {
   enter(app, '/search NEEDLE');
   await app.shows('1 of 3');
   await app.shows('needle, 30.');
-  app.type('n');
+  app.press('up');
   await app.shows('needle, 15.');
-  app.type('n');
+  app.press('up');
   await app.shows('needle, 0.');
-  app.type('N');
+  app.press('down');
   await app.shows('needle, 15.');
+  app.type('n');
+  app.type('N');
+  await app.shows('› nN');
+  app.press('ctrl+u');
   app.press('escape');
   app.press('escape');
   await app.shows('hay 39.');
@@ -360,7 +366,7 @@ test('a click selects a chat or opens a room, and the wheel scrolls', async () =
   await app.shows('chat 29.');
   const row = app.rows().findIndex((each) => each.includes('chat 20.'));
   app.key({ kind: 'mouse', action: 'press', at: { column: 50, row } });
-  await app.shows('r reply');
+  await app.shows('selected: /reply');
   app.press('escape');
   app.key({ kind: 'mouse', action: 'wheel-up', at: { column: 50, row } });
   await app.hides('chat 29.');

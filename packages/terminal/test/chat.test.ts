@@ -74,6 +74,23 @@ test('two people open a room, talk, see who is here, and one leaves', async () =
   );
 });
 
+test('/delete deletes when the next line says it again, and not otherwise', async () => {
+  const { url } = await startServer();
+  const aya = openTerminal('veranda', '--as', 'aya', '--server', url);
+  await aya.shows('* veranda — 1 here');
+  aya.type('precious');
+  await aya.shows('aya: precious');
+  aya.type('/delete');
+  await aya.shows('* delete “precious”? Type /delete again to delete it.');
+  aya.type('/topic');
+  await aya.shows('There is no topic.');
+  aya.type('/delete');
+  await until(() => aya.screen().split('Type /delete again').length === 3, 'it asks again');
+  aya.type('/delete');
+  await aya.shows('* aya deleted a chat');
+  expect(await aya.end()).toBe(0);
+});
+
 test('in a pipe every line is kept, in order, before the program ends', async () => {
   const { url } = await startServer({ limits: 'off' });
   const lines = Array.from({ length: 1_200 }, (_, each) => `line ${each}`);

@@ -100,6 +100,7 @@ test('replies, edits, reactions and deletions by keys reach others, and theirs a
   enter(aya, '/unreact 🍵');
   await aya.shows('│ 🍵 1');
   aya.press('escape');
+  await aya.hides('r reply');
   await ben.edit(question, 'Who brings the green tea?');
   await aya.shows('│ Who brings the green tea? (edited)');
   await aya.shows('↪ ben: Who brings the green tea?');
@@ -109,6 +110,8 @@ test('replies, edits, reactions and deletions by keys reach others, and theirs a
   aya.press('alt+up');
   await aya.shows('r reply');
   aya.type('d');
+  await aya.shows('Delete “I do, gladly”?');
+  aya.press('enter');
   await aya.shows('aya │');
   await aya.hides('gladly');
   await until(() => ben.timeline.chats.at(-1)?.message === null, 'ben hears it');

@@ -185,9 +185,67 @@ test('the wheel scrolls, and a click selects a chat or goes to a room', async ()
   aya.wheel('down', { column: 50, row: 10 });
   await aya.shows('chat 59 of');
   aya.click({ column: 60, row: aya.screen().findIndex((row) => row.includes('chat 57 of')) });
-  await aya.shows('r reply');
-  aya.type('r');
+  await aya.shows('selected: /reply');
+  enter(aya, '/reply');
   await aya.shows('reply to ben: chat 57 of ben');
+});
+
+test('letters after a click on a chat are text, and no letter deletes anything', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const ben = await neighbour(url);
+  const aya = openChat(url);
+  await aya.shows('2 here');
+  enter(aya, 'precious');
+  await aya.shows(/│ precious$/m);
+  const click = () => aya.click({ column: 60, row: aya.screen().findIndex((row) => row.includes('│ precious')) });
+  for (const text of ["don't worry", 'even so', 'really', '+1', 'never']) {
+    click();
+    await aya.shows('selected:');
+    for (const letter of text) aya.type(letter);
+    aya.press('enter');
+    await aya.shows(`│ ${text}`);
+  }
+  expect(ben.timeline.chats.map(({ message }) => message)).toEqual(['precious', "don't worry", 'even so', 'really', '+1', 'never']);
+});
+
+test('d on a chat that keys selected asks first: Enter deletes it, Esc keeps it, and text that goes on is text', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const ben = await neighbour(url);
+  const aya = openChat(url);
+  await aya.shows('2 here');
+  enter(aya, 'precious');
+  await aya.shows(/│ precious$/m);
+  aya.press('alt+up');
+  await aya.shows('r reply · e edit · d delete · + react · Esc');
+  aya.type('d');
+  await aya.shows('Delete “precious”? Enter deletes it');
+  aya.press('escape');
+  await aya.hides('Delete “');
+  for (const letter of "don't worry") aya.type(letter);
+  await aya.shows("› don't worry");
+  aya.press('ctrl+u');
+  aya.type('d');
+  await aya.shows('Delete “precious”?');
+  expect(ben.timeline.chats.at(-1)?.message).toBe('precious');
+  aya.press('enter');
+  await aya.shows('(deleted)');
+  await until(() => ben.timeline.chats.at(-1)?.message === null, 'ben hears it');
+});
+
+test('to a chat of somebody else only what is allowed is offered, and e and d leave it as it is', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const ben = await neighbour(url);
+  await say(ben, 'mine');
+  const aya = openChat(url);
+  await aya.shows('│ mine');
+  aya.press('alt+up');
+  await aya.shows(/^r reply · \+ react · Esc$/m);
+  for (const letter of ['e', 'd']) {
+    aya.type(letter);
+    await aya.shows('Nothing of yours to edit or delete here.');
+    aya.press('f1');
+    await aya.hides('Nothing of yours');
+  }
 });
 
 test('resized from 120 columns to 40 and 20, to less and back, nothing is lost and nothing is left over', async () => {

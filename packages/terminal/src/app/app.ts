@@ -108,6 +108,12 @@ export class App {
     this.draw();
   }
 
+  /** Does something that cannot be undone when the next key is Enter. */
+  ask(text: string, confirm: () => void): void {
+    this.state.notice = { text, ink: 'warning', confirm };
+    this.draw();
+  }
+
   /** Goes to the room, joining it when it is not open yet. */
   join(id: string): void {
     const open = this.state.tabs.find((tab) => tab.id === id);

@@ -12,7 +12,9 @@ export interface Host {
   say(text: string): void;
   complain(text: string): void;
   show(what: 'help' | 'who' | 'rooms'): void | Promise<void>;
-  /** The selected chat, or else the newest of these authors. */
+  /** Acts once it is confirmed that this chat is to be deleted. */
+  confirmDeletion(chat: Chat, act: () => Promise<unknown>): Promise<void>;
+  /** The selected chat, or else the newest of these authors; `mine` are those that one may edit and delete. */
   target(whose: 'mine' | 'others' | 'anybody'): Chat | undefined;
   /** An own chat that was not sent: the selected one, or else the newest. */
   failed(): OutgoingChat | undefined;
@@ -124,7 +126,7 @@ async function edit(host: Host, rest: string): Promise<void> {
 async function remove(host: Host): Promise<void> {
   const chat = host.target('mine');
   if (!chat) return host.complain(host.words.nothingToEdit);
-  await settled(host, host.room?.delete(chat.seq));
+  await host.confirmDeletion(chat, () => settled(host, host.room?.delete(chat.seq)));
 }
 
 async function react(host: Host, rest: string): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Chat, OutgoingChat, ShownChat } from '@engawa/client';
+import { fitted } from '../text/columns.ts';
 import { safeLine } from '../text/safe.ts';
 import type { App } from './app.ts';
 import type { ScreenHost } from './commands.ts';
@@ -48,7 +49,7 @@ export class AppHost implements ScreenHost {
 
   target(whose: 'mine' | 'others' | 'anybody'): Chat | undefined {
     const selected = this.#selected;
-    if (selected) return isTold(selected) && !selected.deleted ? selected : undefined;
+    if (selected) return isTold(selected) && !selected.deleted && (whose !== 'mine' || this.#isMine(selected)) ? selected : undefined;
     const me = this.room?.username;
     const isMeant = (chat: ShownChat) => whose === 'anybody' || (chat.username === me) === (whose === 'mine');
     const found = this.room?.timeline.chats.findLast((chat) => isTold(chat) && !chat.deleted && isMeant(chat));
@@ -60,6 +61,10 @@ export class AppHost implements ScreenHost {
     if (selected?.state === 'failed') return selected.outgoing;
     const found = this.room?.timeline.chats.findLast(({ state }) => state === 'failed');
     return found?.state === 'failed' ? found.outgoing : undefined;
+  }
+
+  async confirmDeletion({ message }: Chat, act: () => Promise<unknown>): Promise<void> {
+    this.#app.ask(this.words.confirmDeletion(quoted(message)), () => void act());
   }
 
   quit(): void {
@@ -109,6 +114,7 @@ export class AppHost implements ScreenHost {
       return;
     }
     this.#tab.search = { words, at: 0, all: found.length };
+    this.#tab.takesLetters = false;
     this.#reveal(found.at(-1) as ShownChat);
   }
 
@@ -128,10 +134,11 @@ export class AppHost implements ScreenHost {
     this.say(this.words.allRead);
   }
 
-  /** Selects the chat before or after the selected one; beyond the newest none. */
+  /** Selects the chat before or after the selected one, for letters to act on; beyond the newest none. */
   select(by: -1 | 1): void {
     const tab = this.#tab;
     if (!tab) return;
+    tab.takesLetters = true;
     const { chats } = tab;
     const now = chats.findLastIndex((chat) => keyOf(chat) === tab.selected);
     const next = now === -1 ? this.#lastShown() : now + by;
@@ -140,8 +147,9 @@ export class AppHost implements ScreenHost {
     this.#app.draw();
   }
 
+  /** By the mouse, which does no more than that. */
   selectKey(key: string): void {
-    if (this.#tab) this.#tab.selected = this.#tab.selected === key ? undefined : key;
+    if (this.#tab) Object.assign(this.#tab, { selected: this.#tab.selected === key ? undefined : key, takesLetters: false });
     this.#app.draw();
   }
 
@@ -155,6 +163,11 @@ export class AppHost implements ScreenHost {
   get #selected(): ShownChat | undefined {
     const tab = this.#tab;
     return tab?.selected === undefined ? undefined : tab.chats.findLast((chat) => keyOf(chat) === tab.selected);
+  }
+
+  /** The owner of a room may edit and delete all chats. */
+  #isMine({ username }: ShownChat): boolean {
+    return this.room?.role === 'owner' || username === this.room?.username;
   }
 
   #found(words: string): ShownChat[] {
@@ -174,3 +187,6 @@ export class AppHost implements ScreenHost {
     return answered !== undefined;
   }
 }
+
+/** As much of a text as a question about it needs. */
+const quoted = (message: string | null): string => fitted(safeLine((message ?? '').slice(0, 100)), 30);

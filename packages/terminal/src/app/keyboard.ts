@@ -31,13 +31,26 @@ export class Keyboard {
       this.#mouse(key);
       return;
     }
-    this.#app.state.notice = undefined;
     const action = actionOf(key);
+    if (this.#answer(key, action)) return;
     if (action !== 'complete' && action !== 'completeBack' && action !== 'escape') this.#app.state.completion = undefined;
     const isDone = (key.kind === 'text' && this.#letter(key.text)) || (action !== undefined && this.#act(action));
     if (!isDone) this.#type(key);
     if (action !== 'clear') this.#isQuitting = false;
     this.#app.draw();
+  }
+
+  /** To a question, when there is one. True when the key meant no more than that. */
+  #answer(key: Key, action: Action | undefined): boolean {
+    const { state } = this.#app;
+    const { notice } = state;
+    state.notice = undefined;
+    if (!notice?.confirm) return false;
+    if (key.kind === 'text' && notice.typed !== undefined) editorOf(state).insert(notice.typed);
+    if (action !== 'send' && action !== 'escape') return false;
+    if (action === 'send') notice.confirm();
+    this.#app.draw();
+    return true;
   }
 
   #mouse({ action, at }: Extract<Key, { kind: 'mouse' }>): void {
@@ -49,25 +62,31 @@ export class Keyboard {
       this.#app.scroll(-WHEEL_ROWS);
       return;
     }
-    const target = action === 'press' ? this.#app.composition?.targetAt(at.column, at.row) : undefined;
+    if (action !== 'press') return;
+    // Who clicks on something else is not asked any more.
+    this.#app.state.notice = undefined;
+    const target = this.#app.composition?.targetAt(at.column, at.row);
     if (target?.kind === 'tab') this.#app.activate(target.tab);
     if (target?.kind === 'chat') this.#host.selectKey(target.key);
     if (target?.kind === 'room') this.#joinTyped(target.roomId);
   }
 
-  /** What single letters do, in an empty line, to a chat that is selected or to a search. */
+  /** What single letters do, in an empty line, to a chat that was selected by keys. */
   #letter(letter: string): boolean {
-    const { active } = this.#app.state;
-    if (!active || purposeOf(this.#app.state) !== 'chat' || active.editor.text !== '' || active.composing) return false;
-    if (active.search && (letter === 'n' || letter === 'N')) {
-      this.#host.searchOn(letter === 'n' ? 1 : -1);
-      return true;
-    }
-    const command = active.selected === undefined ? undefined : { r: 'reply', e: 'edit', d: 'delete' }[letter];
+    const { active, panel } = this.#app.state;
+    if (!active?.takesLetters || active.selected === undefined || panel || !this.#isIdle(active)) return false;
+    const command = { r: 'reply', e: 'edit', d: 'delete' }[letter];
     if (command !== undefined) this.#run(`/${command}`);
-    else if (active.selected !== undefined && letter === '+') active.editor.replace('/react :');
+    else if (letter === '+') active.editor.replace('/react :');
     else return false;
+    const { notice } = this.#app.state;
+    if (notice?.confirm) notice.typed = letter;
     return true;
+  }
+
+  /** Nothing is typed, nor being answered or edited. */
+  #isIdle({ editor, composing }: Tab): boolean {
+    return purposeOf(this.#app.state) === 'chat' && editor.text === '' && composing === undefined;
   }
 
   /** False when the key is for the text. */
@@ -107,9 +126,9 @@ export class Keyboard {
         this.#host.select(1);
         return true;
       case 'up':
-        return this.#choose(-1) || this.#editLast();
+        return this.#choose(-1) || this.#searchOn(1) || this.#editLast();
       case 'down':
-        return this.#choose(1);
+        return this.#choose(1) || this.#searchOn(-1);
       case 'roomList':
         state.listsRooms = !(state.listsRooms ?? this.#app.composition?.listsRooms ?? false);
         return true;
@@ -263,6 +282,14 @@ export class Keyboard {
     if (panel?.kind !== 'rooms') return false;
     const most = roomsChosenFrom(this.#app.state).length - (this.#app.state.field.text.trim() === '' ? 1 : 0);
     panel.chosen = Math.max(0, Math.min(panel.chosen + by, most));
+    return true;
+  }
+
+  /** In an empty line, to what else was found. */
+  #searchOn(by: 1 | -1): boolean {
+    const { active, panel } = this.#app.state;
+    if (!active?.search || panel || !this.#isIdle(active)) return false;
+    this.#host.searchOn(by);
     return true;
   }
 

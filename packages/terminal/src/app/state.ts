@@ -24,6 +24,16 @@ export type Panel =
   | { kind: 'who'; scroll: number; members?: readonly Here[]; count: number; more: boolean }
   | { kind: 'rooms'; scroll: number; rooms?: readonly ListedRoom[]; chosen: number };
 
+/** Said to the one at the screen, until the next key. */
+interface Notice {
+  text: string;
+  ink: Ink;
+  /** It is a question: Enter does this, and every other key is a no. */
+  confirm?: () => void;
+  /** The letter that led to the question: text after all, when text follows it. */
+  typed?: string;
+}
+
 /** What of the screen the SDK does not know. Views only read it. */
 export interface State {
   readonly words: Words;
@@ -36,8 +46,7 @@ export interface State {
   panel: Panel | undefined;
   /** What is typed where it is no chat: a room to join, another name. */
   readonly field: Editor;
-  /** What is to be said to the one at the screen, until the next key. */
-  notice: { text: string; ink: Ink } | undefined;
+  notice: Notice | undefined;
   completion: (Completion & { at: number | undefined }) | undefined;
   /** The terminal's window is the one that is looked at. */
   isFocused: boolean;

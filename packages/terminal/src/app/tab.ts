@@ -39,6 +39,8 @@ export class Tab {
   /** Nothing while the newest is looked at. */
   anchor: Anchor | undefined;
   selected: string | undefined;
+  /** The selected chat was selected by keys, so that single letters act on it; after a click they are text. */
+  takesLetters = false;
   composing: Composing | undefined;
   /** Texts that were to be sent under a name that is another's by now. */
   readonly unsent: string[] = [];

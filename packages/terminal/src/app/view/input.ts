@@ -1,10 +1,15 @@
+import type { Room } from '@engawa/client';
 import { columnsOf, fitted } from '../../text/columns.ts';
 import { safeLine } from '../../text/safe.ts';
 import type { Row } from '../../text/span.ts';
+import type { Words } from '../../words/words.ts';
+import { isTold } from '../history-window.ts';
 import { editorOf, purposeOf, type State } from '../state.ts';
 import type { Tab } from '../tab.ts';
 import { countOf } from '../unread.ts';
 import { ends, exactly } from './cells.ts';
+import { replyTo } from './chat-rows.ts';
+import { keyOf } from './timeline.ts';
 
 /** The line that is typed, what it will be, and where in it one types. */
 export function inputRows(state: State, columns: number, most: number): { rows: Row[]; cursor: { row: number; column: number } } {
@@ -54,13 +59,25 @@ export function hintRow(state: State, columns: number): Row {
   return ends([{ text: fitted(toldOf(state, active, room), Math.max(0, space)), ink: 'muted' }], right, columns);
 }
 
-function toldOf({ words, client }: State, { search, selected }: Tab, room: { whoIsTyping: string[]; severalAreTyping: boolean }): string {
+function toldOf({ words, client }: State, tab: Tab, room: Room): string {
+  const { search, selected, composing } = tab;
   if (search) return words.found(search.at + 1, search.all);
-  if (selected !== undefined) return words.selectedHint;
+  if (selected !== undefined && !composing) return selectedHint(words, tab, room);
   // Without a connection nobody knows.
   if (client.state !== 'online') return '';
   const { whoIsTyping, severalAreTyping } = room;
   return whoIsTyping.length > 0 || severalAreTyping ? words.typing(whoIsTyping.map(safeLine), severalAreTyping) : '';
+}
+
+/** What can be done to the selected chat: by letters only where they are not text, and only what the server would allow. */
+function selectedHint(words: Words, { chats, selected, takesLetters, editor }: Tab, { role, username }: Room): string {
+  if (!takesLetters || editor.text !== '') return words.selectedByMouse;
+  const chat = chats.findLast((each) => keyOf(each) === selected);
+  if (!chat || !isTold(chat) || chat.deleted) return words.escapeHint;
+  const { reply, edit, delete: remove, react, jump } = words.letters;
+  const mayChange = role === 'owner' || chat.username === username;
+  const all = [reply, ...(mayChange ? [edit, remove] : []), react, ...(replyTo(chat) === undefined ? [] : [jump]), words.escapeHint];
+  return all.join(' · ');
 }
 
 function completionRow({ options, at }: NonNullable<State['completion']>, columns: number): Row {
