@@ -2,9 +2,11 @@ import { createInterface, type Interface } from 'node:readline';
 import type { Chat, Client, Ending, Missed, OutgoingChat, Room, ShownChat } from '@engawa/client';
 import { type Command, commands, type Host, read, usageOf } from './app/commands.ts';
 import { isTold } from './app/history-window.ts';
+import { chatsOf } from './app/long-text.ts';
 import { noteOf } from './app/notes.ts';
 import type { Profile } from './profile/profile.ts';
 import type { Surroundings } from './surroundings.ts';
+import { lengthOf } from './text/length.ts';
 import { safeLine } from './text/safe.ts';
 import { warn } from './warn.ts';
 import type { Words } from './words/words.ts';
@@ -150,9 +152,14 @@ async function obey(line: string, host: LineHost): Promise<void> {
 }
 
 async function send(text: string, { room, words, say }: LineHost): Promise<void> {
-  if (text === '') return;
-  const result = await room.send(text).settled;
-  if (!result.ok) say(words.notSentLine(safeLine(words.refusal(result.error)), safeLine(text.slice(0, QUOTED_UNITS))));
+  const chats = chatsOf(text);
+  if (chats.length > 1) say(words.splitLine(lengthOf(text), chats.length));
+  await Promise.all(
+    chats.map(async (chat) => {
+      const result = await room.send(chat).settled;
+      if (!result.ok) say(words.notSentLine(safeLine(words.refusal(result.error)), safeLine(chat.slice(0, QUOTED_UNITS))));
+    }),
+  );
 }
 
 /** What commands do in lines. */

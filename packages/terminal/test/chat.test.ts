@@ -91,6 +91,19 @@ test('/delete deletes when the next line says it again, and not otherwise', asyn
   expect(await aya.end()).toBe(0);
 });
 
+test('a line that is longer than one chat is sent as several, which is said', async () => {
+  const { url } = await startServer();
+  const aya = openTerminal('veranda', '--as', 'aya', '--server', url);
+  await aya.shows('* veranda — 1 here');
+  aya.type('word '.repeat(1_400).trimEnd());
+  await aya.shows('* 6,999 characters: sent as 2 chats');
+  expect(await aya.end()).toBe(0);
+  const reader = await connect(url);
+  await done(reader, 'add:member', { roomId: 'veranda', username: 'reader' });
+  const { chats } = await done(reader, 'list:chats', { roomId: 'veranda' });
+  expect(chats.map(({ message }) => message).join('')).toBe('word '.repeat(1_400).trimEnd());
+});
+
 test('in a pipe every line is kept, in order, before the program ends', async () => {
   const { url } = await startServer({ limits: 'off' });
   const lines = Array.from({ length: 1_200 }, (_, each) => `line ${each}`);

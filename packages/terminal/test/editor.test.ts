@@ -1,6 +1,8 @@
 /** The text that is being typed. */
+import { CHAT_TEXT, fits } from '@engawa/protocol/text';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { chatsOf } from '#app/long-text.js';
 import { Editor } from '#input/editor.js';
 import type { Key } from '#screen/key.js';
 import { columnsOf } from '#text/columns.js';
@@ -90,12 +92,32 @@ test('what is pasted keeps its lines and loses its controls', () => {
   expect(editor.text).toBe('a\nb\nc[2J  d');
 });
 
-test('what is too long is cut between characters, and said', () => {
+test('what has no room is refused as a whole, and changes nothing', () => {
   const editor = new Editor({ limit: 5 });
-  expect(editor.paste('abcd👍🏿')).toBe(false);
-  expect(editor.text).toBe('abcd');
-  expect(editor.insert('e')).toBe(true);
+  press(editor, 'abc');
+  expect(editor.paste('d👍🏿')).toBe(false);
+  expect(editor.complete(1, 'cdef')).toBe(false);
+  expect(editor.text).toBe('abc');
+  expect(editor.insert('de')).toBe(true);
   expect(editor.insert('f')).toBe(false);
+  expect(editor.complete(1, 'E')).toBe(true);
+  expect(editor.text).toBe('abcdE');
+});
+
+test('a long text is cut into chats after a line, a word or a grapheme, and nothing but the cuts is between them', () => {
+  const unit = fc.constantFrom('word ', 'line\n', '縁側', '👩‍👩‍👧‍👦', 'x'.repeat(900), ' ', '"');
+  fc.assert(
+    fc.property(fc.array(unit, { minLength: 1, maxLength: 4_000 }), (units) => {
+      const text = units.join('');
+      const chats = chatsOf(text);
+      for (const chat of chats) expect(fits(chat, CHAT_TEXT)).toBe(true);
+      if (text.trim() !== '') expect(chats.join('').replaceAll(/\s/g, '')).toBe(text.replaceAll(/\s/g, ''));
+      if (fits(text, CHAT_TEXT)) expect(chats.length).toBeLessThanOrEqual(1);
+    }),
+    { seed, numRuns: 200 },
+  );
+  expect(chatsOf(`${'word '.repeat(799)}broken off`)[1]).toBe('broken off');
+  expect(chatsOf(`${'x'.repeat(3_998)}👩‍👩‍👧‍👦`)[1]).toBe('👩‍👩‍👧‍👦');
 });
 
 test('a completion takes the place of what was begun', () => {

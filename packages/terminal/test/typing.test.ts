@@ -127,6 +127,53 @@ test('several lines are typed and pasted, stay until Enter, and are one chat', a
   expect(aya.screen()[0]).toMatch(/^ #veranda/);
 });
 
+test('of 7,000 characters that are pasted none is thrown away: they are counted, and sent as two chats once that is confirmed', async () => {
+  const { url } = await startServer();
+  const ben = await neighbour(url);
+  const aya = openChat(url);
+  await aya.shows('2 here');
+  const text = `${'0123456 8\n'.repeat(700)}`.trimEnd();
+  aya.paste(text);
+  await aya.shows('6,999/4,000 · 2 chats');
+  aya.press('enter');
+  await aya.shows('6,999 characters make 2 chats. Enter sends them');
+  aya.type('!');
+  await aya.shows('7,000/4,000 · 2 chats');
+  expect(ben.timeline.chats).toHaveLength(0);
+  aya.press('enter');
+  await aya.shows('7,000 characters make 2 chats.');
+  aya.press('enter');
+  await until(() => ben.timeline.chats.length === 2, 'both are heard');
+  expect(ben.timeline.chats.map(({ message }) => message).join('')).toBe(`${text}!`);
+  await aya.shows('› Say something');
+});
+
+test('an edit and a command that are longer than one chat stay in the line, and so does what a paste of megabytes meets', async () => {
+  const { url } = await startServer();
+  const ben = await neighbour(url);
+  const aya = openChat(url);
+  await aya.shows('2 here');
+  enter(aya, 'short');
+  await aya.shows(/│ short$/m);
+  aya.press('up');
+  await aya.shows('edit: short');
+  aya.paste('x'.repeat(4_000));
+  aya.press('enter');
+  await aya.shows('This has to fit one chat: 4,005 of 4,000 characters.');
+  await aya.shows('edit: short');
+  aya.press('escape');
+  await aya.hides('edit: short');
+  aya.paste(`/topic ${'x'.repeat(4_001)}`);
+  aya.press('enter');
+  await aya.shows('This has to fit one chat: 4,001 of 4,000 characters.');
+  aya.press('ctrl+c');
+  aya.type('typed');
+  aya.paste('x'.repeat(1_200_000));
+  await aya.shows('Not inserted: a line holds 40,000 characters.');
+  await aya.shows(/^› typed$/m);
+  expect(ben.timeline.chats.map(({ message }) => message)).toEqual(['short']);
+});
+
 async function heard(room: Awaited<ReturnType<typeof neighbour>>, count: number): Promise<string> {
   await until(() => room.timeline.chats.length === count, `${count} chats are heard`);
   return room.timeline.chats.at(-1)?.message ?? '';

@@ -1,11 +1,11 @@
+import { LONGEST_LINE } from '../input/editor.ts';
 import type { Key } from '../screen/key.ts';
-import { safeLine } from '../text/safe.ts';
 import type { App } from './app.ts';
-import { read, type Typed } from './commands.ts';
 import { completionOf } from './completion.ts';
 import { AppHost } from './host.ts';
 import { type Action, actionOf } from './keys.ts';
 import { asksForName, editorOf, purposeOf, roomsChosenFrom } from './state.ts';
+import { Submitter } from './submitter.ts';
 import type { Tab } from './tab.ts';
 
 const WHEEL_ROWS = 3;
@@ -14,12 +14,14 @@ const WHEEL_ROWS = 3;
 export class Keyboard {
   readonly #app: App;
   readonly #host: AppHost;
+  readonly #submitter: Submitter;
   /** Ctrl+C was the last key. */
   #isQuitting = false;
 
   constructor(app: App) {
     this.#app = app;
     this.#host = new AppHost(app);
+    this.#submitter = new Submitter(app, this.#host);
   }
 
   press(key: Key): void {
@@ -68,7 +70,7 @@ export class Keyboard {
     const target = this.#app.composition?.targetAt(at.column, at.row);
     if (target?.kind === 'tab') this.#app.activate(target.tab);
     if (target?.kind === 'chat') this.#host.selectKey(target.key);
-    if (target?.kind === 'room') this.#joinTyped(target.roomId);
+    if (target?.kind === 'room') this.#submitter.joinTyped(target.roomId);
   }
 
   /** What single letters do, in an empty line, to a chat that was selected by keys. */
@@ -76,7 +78,7 @@ export class Keyboard {
     const { active, panel } = this.#app.state;
     if (!active?.takesLetters || active.selected === undefined || panel || !this.#isIdle(active)) return false;
     const command = { r: 'reply', e: 'edit', d: 'delete' }[letter];
-    if (command !== undefined) this.#run(`/${command}`);
+    if (command !== undefined) this.#submitter.run(`/${command}`);
     else if (letter === '+') active.editor.replace('/react :');
     else return false;
     const { notice } = this.#app.state;
@@ -97,7 +99,7 @@ export class Keyboard {
     if (action.startsWith('room') && action !== 'roomList') return this.#switchTo(state.tabs[Number(action.slice(4))]);
     switch (action) {
       case 'send':
-        this.#enter();
+        this.#submitter.submit();
         return true;
       case 'complete':
         return this.#complete(1);
@@ -156,124 +158,14 @@ export class Keyboard {
     const { state } = this.#app;
     const editor = editorOf(state);
     const before = editor.text;
-    const isWhole = key.kind === 'text' ? editor.insert(key.text) : key.kind === 'paste' ? editor.paste(key.text) && !key.isCut : true;
-    if (!isWhole) this.#host.complain(this.#host.words.tooLong);
+    const isTaken = key.kind === 'text' ? editor.insert(key.text) : key.kind === 'paste' ? !key.isCut && editor.paste(key.text) : true;
+    if (!isTaken) this.#host.complain(this.#host.words.noSpace(LONGEST_LINE));
     if (key.kind === 'key') editor.takes(key);
     if (editor.text === before) return;
     if (state.panel?.kind === 'rooms') state.panel.chosen = 0;
     if (purposeOf(state) !== 'chat' || !state.active) return;
     if (editor.text !== '' && !editor.text.startsWith('/')) state.active.room?.typing();
     else state.active.room?.stopTyping();
-  }
-
-  #enter(): void {
-    const { state } = this.#app;
-    const purpose = purposeOf(state);
-    if (purpose === 'room') {
-      this.#joinTyped(state.field.text.startsWith('/') ? state.field.text : this.#chosenRoom());
-      return;
-    }
-    if (purpose === 'name') {
-      this.#takeName();
-      return;
-    }
-    const { active } = state;
-    const editor = editorOf(state);
-    if (editor.text === '' && this.#host.goToAnswered()) return;
-    if (editor.text.trim() === '') return;
-    if (active?.composing) {
-      this.#composed(active);
-      return;
-    }
-    const typed = read(editor.text);
-    if (typed.kind === 'chat') this.#send(typed.text);
-    else {
-      editor.submit();
-      this.#obey(typed);
-    }
-  }
-
-  #run(text: string): void {
-    this.#obey(read(text));
-  }
-
-  #obey(typed: Typed): void {
-    const { words } = this.#host;
-    if (typed.kind === 'unknown') this.#host.complain(words.unknownCommand(safeLine(typed.name), typed.nearest));
-    if (typed.kind !== 'command') return;
-    const { command, rest } = typed;
-    if (command.needsRoom && !this.#host.room) this.#host.complain(words.needsRoom);
-    else void command.run(this.#host, rest);
-  }
-
-  /** What cannot be sent stays where it was typed. */
-  #send(text: string, replyTo?: number): void {
-    const { active } = this.#app.state;
-    if (!active?.room) {
-      this.#host.complain(active ? this.#host.words.notYetSent : this.#host.words.needsRoom);
-      return;
-    }
-    if (active.problem) {
-      this.#host.complain(this.#host.words.endedHint);
-      return;
-    }
-    const sent = active.room.send(text, replyTo === undefined ? {} : { replyTo });
-    if (sent.state === 'failed') {
-      this.#host.complain(safeLine(this.#host.words.refusal(sent.error)));
-      return;
-    }
-    active.editor.submit();
-    Object.assign(active, { newAfter: undefined, selected: undefined, search: undefined, composing: undefined });
-    this.#app.reader.toNewest({ whole: true });
-  }
-
-  #composed(tab: Tab): void {
-    const { composing, editor } = tab;
-    if (!composing) return;
-    const { kind, chat, draft } = composing;
-    const { text } = editor;
-    if (kind === 'reply') {
-      this.#send(text, chat.seq);
-      return;
-    }
-    tab.composing = undefined;
-    tab.selected = undefined;
-    editor.submit();
-    editor.replace(draft);
-    if (text !== chat.message) void this.#edit(tab, chat.seq, text);
-  }
-
-  /** Told when it is refused; the text is in the history of what was typed. */
-  async #edit({ room }: Tab, seq: number, text: string): Promise<void> {
-    const answer = await room?.edit(seq, text);
-    if (answer && !answer.ok) this.#host.complain(this.#host.words.notDone(safeLine(this.#host.words.refusal(answer.error))));
-  }
-
-  #takeName(): void {
-    const { active, field } = this.#app.state;
-    const name = field.text.trim();
-    if (!active || name === '') return;
-    field.submit();
-    this.#app.joinAs(active, name);
-  }
-
-  #chosenRoom(): string {
-    const { panel, field } = this.#app.state;
-    const typed = field.text.replace(/^#/, '').trim();
-    const chosen = panel?.kind === 'rooms' ? roomsChosenFrom(this.#app.state)[panel.chosen] : undefined;
-    return chosen?.roomId ?? typed;
-  }
-
-  #joinTyped(roomId: string): void {
-    if (roomId.startsWith('/')) {
-      const typed = read(roomId);
-      this.#app.state.field.submit();
-      if (typed.kind !== 'chat') this.#obey(typed);
-      return;
-    }
-    if (roomId === '') return;
-    this.#app.state.field.submit();
-    this.#app.join(roomId);
   }
 
   /** In the list of rooms. */

@@ -1,12 +1,17 @@
 import type { Place } from '../screen/frame.ts';
 import type { Key } from '../screen/key.ts';
 import { columnsOf, graphemes, segments } from '../text/columns.ts';
+import { lengthOf } from '../text/length.ts';
 import { REPLACEMENT, safeLine } from '../text/safe.ts';
 import type { Row } from '../text/span.ts';
 import { type Piece, rowStarts } from '../text/wrap.ts';
 
+/** Code points of a line: several chats, and so many that a key is still answered at once. */
+export const LONGEST_LINE = 40_000;
+/** What was typed or undone before, in number and in code units together. */
 const HISTORY = 200;
 const UNDOS = 100;
+const KEPT_UNITS = 400_000;
 const CONTROLS = /(?!\n)\p{Cc}/gu;
 const LINE_BREAK = /\r\n|[\r\u0085\u2028\u2029]/g;
 const words = new Intl.Segmenter(undefined, { granularity: 'word' });
@@ -50,7 +55,7 @@ export class Editor {
   readonly #changed = new Map<number, string>();
 
   /** `limit` in code points. */
-  constructor({ limit = 4_000 }: { limit?: number } = {}) {
+  constructor({ limit = LONGEST_LINE }: { limit?: number } = {}) {
     this.#limit = limit;
   }
 
@@ -63,7 +68,7 @@ export class Editor {
     return this.#text.slice(0, this.#cursor);
   }
 
-  /** Inserts characters where the cursor is; control characters are dropped. Answers false when not all had room. */
+  /** Inserts characters where the cursor is; control characters are dropped. Answers false, and inserts none, when not all have room. */
   insert(text: string): boolean {
     return this.#insert(text.replace(/\p{Cc}/gu, ''), 'typing');
   }
@@ -75,8 +80,11 @@ export class Editor {
 
   /** Puts text in the place of so many code units before the cursor. */
   complete(length: number, text: string): boolean {
+    const before = this.#text.slice(0, Math.max(0, this.#cursor - length));
+    const after = this.#text.slice(this.#cursor);
+    if (lengthOf(before) + lengthOf(text) + lengthOf(after) > this.#limit) return false;
     this.#remember();
-    this.#put(this.#text.slice(0, Math.max(0, this.#cursor - length)), this.#text.slice(this.#cursor));
+    this.#put(before, after);
     return this.#insert(text, 'replacing');
   }
 
@@ -91,7 +99,7 @@ export class Editor {
   submit(): string {
     const text = this.#text;
     if (text !== '' && text !== this.#history.at(-1)) this.#history.push(text);
-    if (this.#history.length > HISTORY) this.#history.shift();
+    forgetOldest(this.#history, HISTORY, (each) => each.length);
     this.#at = this.#history.length;
     this.#changed.clear();
     this.#undos = [];
@@ -166,20 +174,20 @@ export class Editor {
 
   #insert(text: string, doing: Doing): boolean {
     const clean = text.toWellFormed().replace(CONTROLS, '');
-    const room = this.#limit - countOf(this.#text);
-    const part = countOf(clean) <= room ? clean : cutTo(clean, room);
-    if (part !== '') {
+    // All or nothing: what is not taken is still where it came from.
+    if (lengthOf(clean) > this.#limit - lengthOf(this.#text)) return false;
+    if (clean !== '') {
       // One undo takes back a word.
-      if (doing !== 'replacing' && (doing !== 'typing' || this.#doing !== 'typing' || part.startsWith(' '))) this.#remember();
-      this.#put(this.before + part, this.#text.slice(this.#cursor));
+      if (doing !== 'replacing' && (doing !== 'typing' || this.#doing !== 'typing' || clean.startsWith(' '))) this.#remember();
+      this.#put(this.before + clean, this.#text.slice(this.#cursor));
     }
     this.#doing = doing;
-    return part === clean;
+    return true;
   }
 
   #remember(): void {
     this.#undos.push({ text: this.#text, cursor: this.#cursor });
-    if (this.#undos.length > UNDOS) this.#undos.shift();
+    forgetOldest(this.#undos, UNDOS, ({ text }) => text.length);
   }
 
   #undo(): boolean {
@@ -287,7 +295,7 @@ export class Editor {
       for (const [at, from] of starts.entries()) {
         const own = pieces.slice(from, starts[at + 1]);
         rows.push({ start: position, pieces: own });
-        position += lengthOf(own);
+        position += pieceLength(own);
       }
       start += line.length + 1;
     }
@@ -374,23 +382,12 @@ const ACTIONS: Record<string, Action> = {
 const chordOf = ({ name, ctrl, alt, shift }: Extract<Key, { kind: 'key' }>): string =>
   `${ctrl ? 'ctrl+' : ''}${alt ? 'alt+' : ''}${shift ? 'shift+' : ''}${name}`;
 
-const countOf = (text: string): number => {
-  let count = 0;
-  for (const _ of text) count += 1;
-  return count;
-};
-
-/** As many whole graphemes as have so many code points. */
-function cutTo(text: string, codePoints: number): string {
-  let left = codePoints;
-  let cut = '';
-  for (const each of segments(text)) {
-    left -= countOf(each);
-    if (left < 0) break;
-    cut += each;
-  }
-  return cut;
+function forgetOldest<Item>(items: Item[], most: number, unitsOf: (item: Item) => number): void {
+  let units = items.reduce((sum, item) => sum + unitsOf(item), 0);
+  while (items.length > most || units > KEPT_UNITS) units -= unitsOf(items.shift() as Item);
 }
+
+const pieceLength = (pieces: readonly ShownPiece[]): number => pieces.reduce((sum, { length }) => sum + length, 0);
 
 /** The first place between graphemes from here on. */
 function boundaryFrom(text: string, position: number): number {
@@ -411,8 +408,6 @@ function piecesOf(line: string, width: number): ShownPiece[] {
   });
 }
 
-const lengthOf = (pieces: readonly ShownPiece[]): number => pieces.reduce((sum, { length }) => sum + length, 0);
-
 /** Without the spaces that hang over the edge. */
 function shown(pieces: readonly ShownPiece[], columns: number): Row {
   let used = 0;
@@ -426,7 +421,7 @@ function shown(pieces: readonly ShownPiece[], columns: number): Row {
 /** The place in a row that is nearest to a column from the left. */
 function positionAt({ start, pieces }: LaidOutRow, column: number, next: LaidOutRow | undefined): number {
   // Where a row is broken, its end is already the beginning of the next.
-  const isBroken = next?.start === start + lengthOf(pieces);
+  const isBroken = next?.start === start + pieceLength(pieces);
   let position = start;
   let used = 0;
   for (const { columns, length } of isBroken ? pieces.slice(0, -1) : pieces) {

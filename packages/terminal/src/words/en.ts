@@ -1,8 +1,10 @@
 import type { Refusal } from '@engawa/client';
+import { CHAT_TEXT } from '@engawa/protocol/text';
 import type { Note } from '../app/notes.ts';
 
 const day = new Intl.DateTimeFormat('en', { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
 const MOST_NAMES = 3;
+const counted = (count: number): string => count.toLocaleString('en');
 
 function listed(names: readonly string[]): string {
   const shown = names.slice(0, MOST_NAMES);
@@ -108,7 +110,14 @@ export const en = {
   nothingSelected: 'Select a chat first: Alt+Up, or click on it.',
   noFailed: 'Nothing has failed.',
   notYetSent: 'The room is not joined yet. What you typed stays here.',
-  tooLong: 'That is longer than a chat may be: the end was left out.',
+  noSpace: (most: number): string => `Not inserted: a line holds ${counted(most)} characters. For more: engawa send ROOM < FILE`,
+  lengthOfLine: (length: number, chats: number): string => {
+    const part = `${counted(length)}/${counted(CHAT_TEXT.codePoints)}`;
+    return chats > 1 ? `${part} · ${chats} chats` : part;
+  },
+  splits: (length: number, chats: number): string =>
+    `${counted(length)} characters make ${chats} chats. Enter sends them, any other key goes on typing.`,
+  hasToFit: (length: number): string => `This has to fit one chat: ${counted(length)} of ${counted(CHAT_TEXT.codePoints)} characters.`,
   left: (room: string): string => `You left ${room}.`,
   removed: (name: string): string => `${name} is removed.`,
   notDone: (why: string): string => `Not done: ${why}`,
@@ -131,6 +140,7 @@ export const en = {
   reacted: (name: string, reaction: string): string => `${name} reacted ${reaction}`,
   changedRoom: (name: string): string => `${name} changed what is kept here`,
   confirmDeletionLine: (text: string): string => `delete “${text}”? Type /delete again to delete it.`,
+  splitLine: (length: number, chats: number): string => `${counted(length)} characters: sent as ${chats} chats`,
   notSentLine: (why: string, text: string): string => `not sent: ${why} (${text})`,
 
   commands: {

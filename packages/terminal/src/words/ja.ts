@@ -1,9 +1,11 @@
 import type { ErrorCode, Refusal } from '@engawa/client';
+import { CHAT_TEXT } from '@engawa/protocol/text';
 import type { Note } from '../app/notes.ts';
 import type { en } from './en.ts';
 
 const day = new Intl.DateTimeFormat('ja', { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
 const MOST_NAMES = 3;
+const counted = (count: number): string => count.toLocaleString('ja');
 
 function listed(names: readonly string[]): string {
   const shown = names.slice(0, MOST_NAMES).map((name) => `${name} さん`);
@@ -130,7 +132,10 @@ export const ja: typeof en = {
   nothingSelected: '先に発言を選んでください: Alt+↑ またはクリック。',
   noFailed: '送れなかったものはありません。',
   notYetSent: 'まだ入室していません。入力したものは残っています。',
-  tooLong: '長すぎるので、終わりを省きました。',
+  noSpace: (most) => `挿入していません: 1 行は ${counted(most)} 文字までです。もっと長い文は engawa send 部屋 < ファイル`,
+  lengthOfLine: (length, chats) => `${counted(length)}/${counted(CHAT_TEXT.codePoints)}${chats > 1 ? ` · ${chats} 件の発言` : ''}`,
+  splits: (length, chats) => `${counted(length)} 文字は ${chats} 件の発言になります。Enter で送信、ほかのキーで続けて入力。`,
+  hasToFit: (length) => `1 件の発言に収めてください: ${counted(length)}/${counted(CHAT_TEXT.codePoints)} 文字`,
   left: (room) => `${room} を退室しました。`,
   removed: (name) => `${name} さんを退室させました。`,
   notDone: (why) => `できませんでした: ${why}`,
@@ -150,6 +155,7 @@ export const ja: typeof en = {
   reacted: (name, reaction) => `${name} さんのリアクション: ${reaction}`,
   changedRoom: (name) => `${name} さんが保存の設定を変えました`,
   confirmDeletionLine: (text) => `「${text}」を削除しますか? もう一度 /delete と入力すると削除します。`,
+  splitLine: (length, chats) => `${counted(length)} 文字: ${chats} 件の発言に分けて送ります`,
   notSentLine: (why, text) => `送れませんでした: ${why} (${text})`,
 
   commands: {

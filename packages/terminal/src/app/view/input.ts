@@ -1,15 +1,21 @@
 import type { Room } from '@engawa/client';
+import { CHAT_TEXT } from '@engawa/protocol/text';
 import { columnsOf, fitted } from '../../text/columns.ts';
+import { lengthOf } from '../../text/length.ts';
 import { safeLine } from '../../text/safe.ts';
 import type { Row } from '../../text/span.ts';
 import type { Words } from '../../words/words.ts';
 import { isTold } from '../history-window.ts';
+import { chatsOf } from '../long-text.ts';
 import { editorOf, purposeOf, type State } from '../state.ts';
 import type { Tab } from '../tab.ts';
 import { countOf } from '../unread.ts';
-import { ends, exactly } from './cells.ts';
+import { ends, exactly, widthOf } from './cells.ts';
 import { replyTo } from './chat-rows.ts';
 import { keyOf } from './timeline.ts';
+
+/** Code points from which on the length of a line is shown. */
+const COUNTED_FROM = 0.8 * CHAT_TEXT.codePoints;
 
 /** The line that is typed, what it will be, and where in it one types. */
 export function inputRows(state: State, columns: number, most: number): { rows: Row[]; cursor: { row: number; column: number } } {
@@ -47,16 +53,30 @@ function composingRow({ words }: State, { composing }: Tab, columns: number): Ro
 
 /** The row above it: what may be completed, what was just told, who is typing, how much is below. */
 export function hintRow(state: State, columns: number): Row {
-  const { words, active, completion, notice } = state;
+  const { active, completion, notice } = state;
   if (completion) return exactly(completionRow(completion, columns), columns);
   if (notice) return exactly([{ text: fitted(notice.text, columns), ink: notice.ink }], columns);
-  if (!active?.joined) return exactly([], columns);
-  const { room, history } = active.joined;
-  const below =
-    active.anchor === undefined && history.isNewest ? '' : active.unread.count > 0 ? words.below(countOf(active.unread)) : words.belowNone;
-  const right: Row = below === '' ? [] : [{ text: below, ink: active.unread.count > 0 ? 'accent' : 'muted' }];
-  const space = columns - (below === '' ? 0 : columnsOf(below) + 2);
-  return ends([{ text: fitted(toldOf(state, active, room), Math.max(0, space)), ink: 'muted' }], right, columns);
+  const right = [...counterOf(state), ...belowOf(state)];
+  if (!active?.joined) return ends([], right, columns);
+  const space = columns - (right.length === 0 ? 0 : widthOf(right) + 2);
+  return ends([{ text: fitted(toldOf(state, active, active.joined.room), Math.max(0, space)), ink: 'muted' }], right, columns);
+}
+
+/** How long the text is, once it is nearly or more than one chat. */
+function counterOf(state: State): Row {
+  const { text } = editorOf(state);
+  if (purposeOf(state) !== 'chat' || text.length < COUNTED_FROM) return [];
+  const length = lengthOf(text);
+  const chats = chatsOf(text).length;
+  return chats === 1 && length < COUNTED_FROM
+    ? []
+    : [{ text: state.words.lengthOfLine(length, chats), ink: chats > 1 ? 'warning' : 'muted' }];
+}
+
+function belowOf({ words, active }: State): Row {
+  if (!active?.joined || (active.anchor === undefined && active.joined.history.isNewest)) return [];
+  const isNew = active.unread.count > 0;
+  return [{ text: ` ${isNew ? words.below(countOf(active.unread)) : words.belowNone}`, ink: isNew ? 'accent' : 'muted' }];
 }
 
 function toldOf({ words, client }: State, tab: Tab, room: Room): string {
