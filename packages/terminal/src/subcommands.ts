@@ -89,7 +89,7 @@ export const subcommands: readonly Subcommand[] = [
       options: {
         ...LINES,
         create: { what: 'open the room if there is none' },
-        message: { short: 'm', what: 'the whole standard input as one chat' },
+        message: { short: 'm', what: 'the whole standard input as one chat, without the line breaks at its end' },
         'no-split': { what: 'refuse what is too long for one chat' },
       },
       examples: [

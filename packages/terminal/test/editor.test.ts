@@ -86,10 +86,13 @@ test('the history is bounded', () => {
   expect(editor.text).toBe('300');
 });
 
-test('what is pasted keeps its lines and loses its controls', () => {
+test('what is pasted keeps its lines and tabs, and loses its controls', () => {
   const editor = new Editor();
   expect(editor.paste('a\r\nb\rc\u001b[2J\u0000\td')).toBe(true);
-  expect(editor.text).toBe('a\nb\nc[2J  d');
+  expect(editor.text).toBe('a\nb\nc[2J\td');
+  expect(shown(editor, 20)).toEqual({ rows: ['a', 'b', 'c[2J  d'], cursor: [2, 7] });
+  press(editor, 'left', 'left');
+  expect(shown(editor, 20).cursor).toEqual([2, 4]);
 });
 
 test('what has no room is refused as a whole, and changes nothing', () => {

@@ -362,7 +362,7 @@ test('long lines become several chats or are refused, empty ones are left out', 
   const refused = engawa(['send', 'ops', '--server', url, '--no-split'], { input: `${long}\nafter\n` });
   expect(await refused.ended()).toBe(1);
   expect(refused.stderr()).toBe('engawa: line 1 has more than 4,000 characters, or 16,000 bytes as JSON: not sent\n');
-  await output(engawa(['send', 'ops', '--server', url, '-m'], { input: 'two\nlines\n' }));
+  await output(engawa(['send', 'ops', '--server', url, '-m'], { input: 'two\nlines\n\n' }));
   const texts = await kept(socket);
   expect(texts.map((text) => String(text).length)).toEqual([5, 8_000, 8_000, 2_000, 4, 5, 9]);
   expect(texts.slice(1, 4).join('')).toBe(long);

@@ -127,6 +127,24 @@ test('several lines are typed and pasted, stay until Enter, and are one chat', a
   expect(aya.screen()[0]).toMatch(/^ #veranda/);
 });
 
+test('tabs that are pasted are sent and edited as tabs, and shown as spaces; the line break at the end is not', async () => {
+  const { url } = await startServer();
+  const ben = await neighbour(url);
+  const aya = openChat(url);
+  await aya.shows('2 here');
+  aya.paste('name\tcount\n茶\t3\n');
+  await aya.shows('› name  count');
+  aya.press('enter');
+  await aya.shows('│ 茶  3');
+  expect(await heard(ben, 1)).toBe('name\tcount\n茶\t3');
+  aya.press('up');
+  await aya.shows('edit: name');
+  aya.type('0');
+  aya.press('enter');
+  await aya.shows('│ 茶  30 (edited)');
+  expect(await heard(ben, 1)).toBe('name\tcount\n茶\t30');
+});
+
 test('of 7,000 characters that are pasted none is thrown away: they are counted, and sent as two chats once that is confirmed', async () => {
   const { url } = await startServer();
   const ben = await neighbour(url);

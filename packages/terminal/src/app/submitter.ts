@@ -48,7 +48,7 @@ export class Submitter {
       this.#submitComposed(active, active.composing);
       return;
     }
-    const typed = read(editor.text);
+    const typed = read(withoutEnd(editor.text));
     if (typed.kind === 'chat') this.#send(typed.text);
     else if (typed.kind === 'unknown' || this.#fitsOne(typed.rest)) {
       editor.submit();
@@ -95,7 +95,7 @@ export class Submitter {
 
   #submitComposed(tab: Tab, { kind, chat, draft }: Composing): void {
     const { editor } = tab;
-    const { text } = editor;
+    const text = withoutEnd(editor.text);
     if (kind === 'reply') {
       this.#send(text, chat.seq);
       return;
@@ -136,3 +136,6 @@ export class Submitter {
     return chosen?.roomId ?? typed;
   }
 }
+
+/** What is pasted mostly ends with a line break, which would be an empty row of the chat. */
+const withoutEnd = (text: string): string => text.replace(/\n+$/, '');

@@ -12,7 +12,8 @@ export const LONGEST_LINE = 40_000;
 const HISTORY = 200;
 const UNDOS = 100;
 const KEPT_UNITS = 400_000;
-const CONTROLS = /(?!\n)\p{Cc}/gu;
+/** A tab is text: tables and code are pasted with it. It is shown as spaces. */
+const CONTROLS = /(?![\n\t])\p{Cc}/gu;
 const LINE_BREAK = /\r\n|[\r\u0085\u2028\u2029]/g;
 const words = new Intl.Segmenter(undefined, { granularity: 'word' });
 
@@ -73,9 +74,9 @@ export class Editor {
     return this.#insert(text.replace(/\p{Cc}/gu, ''), 'typing');
   }
 
-  /** The same with line breaks, which are kept, and tabs, which become spaces. */
+  /** The same with line breaks and tabs, which are kept. */
   paste(text: string): boolean {
-    return this.#insert(text.replace(LINE_BREAK, '\n').replaceAll('\t', '  '), undefined);
+    return this.#insert(text.replace(LINE_BREAK, '\n'), undefined);
   }
 
   /** Puts text in the place of so many code units before the cursor. */

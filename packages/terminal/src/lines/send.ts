@@ -46,7 +46,7 @@ async function* piecesIn(stdin: NodeJS.ReadStream, isOne: boolean): AsyncGenerat
     else whole += chunk;
     if (whole.length > MOST_CHARACTERS) throw new Failure('the standard input is too long for one chat');
   }
-  yield* isOne ? inPieces(whole.replace(/\r?\n$/, '')) : pieces.end();
+  yield* isOne ? inPieces(whole.replace(/(\r?\n)+$/, '')) : pieces.end();
 }
 
 function* inPieces(text: string): Generator<Piece> {
