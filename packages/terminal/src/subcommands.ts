@@ -52,7 +52,7 @@ export const subcommands: readonly Subcommand[] = [
       about: [
         'Joins ROOM, or opens it, and shows what is said there. Without a ROOM it opens those that were open last. Type to talk; /help lists what else can be typed.',
         'In a pipe, with TERM=dumb or with --plain it is plain lines, which screen readers read well. For scripts there are send, read, tail and wait.',
-        'The full-screen client stays a member when it is quit, until the server lets the name go: of a guest after 30 seconds. What is unread is counted from where you read, on this machine, all the same. /leave leaves a room at once.',
+        'The full-screen client stays a member when it is quit, until the server lets the name go: of a guest after 30 seconds. What is unread is counted from where you read, on this machine, all the same. /leave leaves a room at once. What you were typing is in its room again the next time.',
       ],
       options: {
         ...WHO,

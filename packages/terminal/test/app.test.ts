@@ -102,18 +102,25 @@ test('a reply, an edit, a reaction and a deletion of a selected chat', async () 
   await app.shows('(deleted)');
 });
 
-test('what begins with a slash is never sent by mistake', async () => {
+test('what begins with a slash is never sent by mistake, nor as an answer', async () => {
   const server = newServer();
   const app = openApp(server, { room: 'veranda' });
   await app.shows('1 here');
+  const other = await join(server, 'veranda', 'ben');
+  await said(other.room, 'hello');
+  await app.shows('│ hello');
+  enter(app, '/reply');
+  await app.shows('reply to ben: hello');
+  enter(app, '/topic');
+  await app.shows('There is no topic.');
+  app.press('escape');
   enter(app, '/hlep me');
   await app.shows('There is no /hlep. Did you mean /help?');
   enter(app, '/usr/bin/env');
   await app.shows('There is no /usr/bin/env');
   enter(app, '//help is how');
   await app.shows('aya │ /help is how');
-  const { room } = await join(server, 'veranda', 'ben');
-  expect(room.timeline.chats.map(({ message }) => message)).toEqual(['/help is how']);
+  expect(other.room.timeline.chats.map(({ message }) => message)).toEqual(['hello', '/help is how']);
 });
 
 test('help has every command, in every size', async () => {

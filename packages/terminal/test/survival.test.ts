@@ -1,9 +1,11 @@
 /** The network goes, the server goes, the client goes: the screen says so, and what was typed comes back in order, once. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { ServerProcess } from '../../client/test/helpers/server-process.ts';
 import { startProxy } from '../../server/test/helpers/proxy.ts';
-import { newFolder, startServer } from '../../server/test/helpers/server.ts';
-import { enter, neighbour, openChat, say } from './helpers/chat.ts';
+import { newFolder, startServer, until } from '../../server/test/helpers/server.ts';
+import { enter, neighbour, openChat, say, someone } from './helpers/chat.ts';
 import type { Pty } from './helpers/pty.ts';
 
 /** What the room has, as somebody reads it who comes now. */
@@ -120,6 +122,113 @@ test('a client killed by kill -9 with chats waiting sends them, once, when it is
   const all = ['zero', 'one', 'two', 'three\nof two lines'];
   expect(await kept(url)).toEqual(all);
   expect(shown(again)).toEqual(all.flatMap((text) => text.split('\n')));
+});
+
+/** Resolves when the profile in this home has it on the disk. */
+async function isKept(home: string, text: string): Promise<void> {
+  const folder = join(home, '.local/state/engawa/default/storage');
+  // What is being written has another name for a moment.
+  const files = () => readdirSync(folder).filter((name) => name.endsWith('.json'));
+  await until(() => files().some((name) => readFileSync(join(folder, name), 'utf8').includes(text)), `${text} is kept`);
+}
+
+test('drafts of several rooms, an answer and an edit among them, are there after a kill -9, and what was sent is not', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const [veranda] = await someone(url, 'ben', 'veranda', 'ops', '茶');
+  if (!veranda) throw new Error('nobody there');
+  await say(veranda, 'Who brings the tea?');
+  const HOME = newFolder();
+  const aya = openChat(url, { env: { HOME } });
+  for (const room of ['ops', '茶', 'veranda']) {
+    await aya.shows('2 here');
+    enter(aya, `/join ${room}`);
+    await aya.shows(new RegExp(`^ #${room}`));
+  }
+  aya.press('alt+up');
+  await aya.shows('r reply');
+  aya.type('r');
+  await aya.shows('reply to ben');
+  aya.type('I do, wi');
+  await isKept(HOME, 'I do, wi');
+  aya.press('alt+2');
+  await aya.shows(/^ #ops/);
+  enter(aya, 'deploy at non');
+  await aya.shows(/│ deploy at non$/m);
+  aya.type('before');
+  await isKept(HOME, 'before');
+  aya.press('ctrl+u', 'up', 'backspace');
+  await aya.shows('edit: deploy at non');
+  aya.type('on');
+  await isKept(HOME, 'deploy at noon');
+  aya.press('alt+3');
+  await aya.shows(/^ #茶/);
+  aya.paste('二行の\n下書き\tです');
+  await isKept(HOME, '下書き');
+  aya.kill('SIGKILL');
+  await aya.exited;
+  const again = openChat(url, { env: { HOME }, room: '' });
+  again.press('alt+1');
+  await again.shows(/^ #veranda/);
+  await again.shows('reply to ben: Who brings the tea?');
+  await again.shows('› I do, wi');
+  again.press('alt+2');
+  await again.shows('edit: deploy at non');
+  await again.shows('› deploy at noon');
+  again.press('enter');
+  await again.shows('│ deploy at noon (edited)');
+  await again.shows('› Say something');
+  again.press('alt+3');
+  await again.shows(/^› 二行の\n {2}下書き {2}です$/m);
+});
+
+test('a draft stays when Ctrl+C quits, and when the window is closed', async () => {
+  const { url } = await startServer();
+  const env = { HOME: newFolder() };
+  const aya = openChat(url, { env });
+  await aya.shows('1 here');
+  aya.type('half a thought');
+  aya.press('ctrl+c');
+  await aya.shows('› Say something');
+  aya.press('ctrl+c');
+  await aya.shows('what you typed is kept');
+  aya.press('ctrl+c');
+  await aya.exited;
+  const again = openChat(url, { env });
+  await again.shows('1 here');
+  await again.shows('› half a thought');
+  again.type(', and a bit');
+  await again.shows('and a bit');
+  again.kill();
+  await again.exited;
+  const third = openChat(url, { env });
+  await third.shows('1 here');
+  await third.shows('› half a thought, and a bit');
+  third.press('enter');
+  await third.shows('│ half a thought, and a bit');
+  third.press('ctrl+c', 'ctrl+c');
+  await third.exited;
+  const last = openChat(url, { env });
+  await last.shows('│ half a thought, and a bit');
+  await last.shows('› Say something');
+});
+
+test('of two programs in one room the first keeps its draft, whatever the other one types', async () => {
+  const { url } = await startServer();
+  const HOME = newFolder();
+  const first = openChat(url, { env: { HOME } });
+  await first.shows('1 here');
+  first.type('of the first');
+  await isKept(HOME, 'of the first');
+  const second = openChat(url, { env: { HOME } });
+  await second.shows('1 here');
+  second.type('of the second');
+  await second.shows('› of the second');
+  second.press('ctrl+c', 'ctrl+c', 'ctrl+c');
+  await second.exited;
+  first.kill('SIGKILL');
+  await first.exited;
+  const again = openChat(url, { env: { HOME } });
+  await again.shows(/^› of the first$/m);
 });
 
 test('opened without a server it says so, keeps what is typed, and joins when there is one', async () => {

@@ -5,6 +5,7 @@ import type { Size } from '../screen/frame.ts';
 import type { Screen, ScreenListener } from '../screen/screen.ts';
 import { safeLine } from '../text/safe.ts';
 import type { Words } from '../words/words.ts';
+import { Drafts } from './drafts.ts';
 import { mentions } from './mentions.ts';
 import { type Mark, ReadMarks } from './read-marks.ts';
 import { Reader } from './reader.ts';
@@ -33,6 +34,7 @@ export class App {
   readonly client: Client;
   readonly #profile: AppOptions['profile'];
   readonly #marks: ReadMarks;
+  readonly drafts: Drafts;
   #screen: Screen | undefined;
   readonly reader: Reader;
   readonly #roomAsk: RoomAsk;
@@ -47,6 +49,7 @@ export class App {
     this.client = client;
     this.#profile = profile;
     this.#marks = new ReadMarks(profile.storage, profile.server);
+    this.drafts = new Drafts(profile.storage, profile.server);
     this.state = {
       words,
       client,
@@ -162,6 +165,7 @@ export class App {
   quit(): void {
     this.#keepRooms();
     this.#marks.flush();
+    this.drafts.flush();
     clearTimeout(this.#offline);
     this.#roomAsk.close();
     for (const tab of this.state.tabs) tab.end();
@@ -191,6 +195,7 @@ export class App {
     const tab = new Tab(id, this.state.username, () => this.draw());
     this.state.tabs = [...this.state.tabs, tab];
     this.#keepRooms();
+    void this.drafts.restore(tab).then(() => this.draw());
     void this.#enter(tab, { create });
     return tab;
   }
@@ -215,6 +220,7 @@ export class App {
 
   #entered(tab: Tab, room: Room, mark: Mark | undefined): void {
     tab.begin(room, this.#listenTo(tab, room));
+    this.drafts.resume(tab);
     // Where that is not known here, the server knows it of who is still a member.
     tab.readTo = mark?.epoch === room.position.epoch ? mark.seq : room.position.seq - room.unread;
     if (tab.unread.count > 0) tab.newAfter = tab.readTo;

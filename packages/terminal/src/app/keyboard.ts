@@ -6,7 +6,7 @@ import { AppHost } from './host.ts';
 import { type Action, actionOf } from './keys.ts';
 import { asksForName, editorOf, purposeOf, roomsChosenFrom } from './state.ts';
 import { Submitter } from './submitter.ts';
-import type { Tab } from './tab.ts';
+import type { Composing, Tab } from './tab.ts';
 
 const WHEEL_ROWS = 3;
 
@@ -17,6 +17,8 @@ export class Keyboard {
   readonly #submitter: Submitter;
   /** Ctrl+C was the last key. */
   #isQuitting = false;
+  /** What Ctrl+C cleared, while no other key came: who quits by it wants to quit, and not to lose it. */
+  #cleared: { tab: Tab; text: string; composing: Composing | undefined } | undefined;
 
   constructor(app: App) {
     this.#app = app;
@@ -33,13 +35,20 @@ export class Keyboard {
       this.#mouse(key);
       return;
     }
-    const action = actionOf(key);
+    this.#press(key, actionOf(key));
+    const { active } = this.#app.state;
+    if (active) this.#app.drafts.keep(active);
+    this.#app.draw();
+  }
+
+  #press(key: Key, action: Action | undefined): void {
     if (this.#answer(key, action)) return;
     if (action !== 'complete' && action !== 'completeBack' && action !== 'escape') this.#app.state.completion = undefined;
     const isDone = (key.kind === 'text' && this.#letter(key.text)) || (action !== undefined && this.#act(action));
     if (!isDone) this.#type(key);
-    if (action !== 'clear') this.#isQuitting = false;
-    this.#app.draw();
+    if (action === 'clear') return;
+    this.#isQuitting = false;
+    this.#cleared = undefined;
   }
 
   /** To a question, when there is one. True when the key meant no more than that. */
@@ -51,7 +60,6 @@ export class Keyboard {
     if (key.kind === 'text' && notice.typed !== undefined) editorOf(state).insert(notice.typed);
     if (action !== 'send' && action !== 'escape') return false;
     if (action === 'send') notice.confirm();
-    this.#app.draw();
     return true;
   }
 
@@ -250,14 +258,25 @@ export class Keyboard {
   }
 
   #clear(): void {
+    const { active } = this.#app.state;
     const editor = editorOf(this.#app.state);
     if (this.#isQuitting) {
+      this.#restoreCleared();
       this.#app.quit();
       return;
     }
+    if (editor.text !== '' && editor === active?.editor) this.#cleared = { tab: active, text: editor.text, composing: active.composing };
     if (editor.text === '') this.#host.say(this.#host.words.quitAgain);
     else editor.submit();
     this.#host.escapeComposing();
     this.#isQuitting = editor.text === '' && this.#app.state.notice !== undefined;
+  }
+
+  #restoreCleared(): void {
+    if (!this.#cleared) return;
+    const { tab, text, composing } = this.#cleared;
+    tab.editor.replace(text);
+    tab.composing = composing;
+    this.#app.drafts.keep(tab);
   }
 }

@@ -1,4 +1,9 @@
+/**
+ * How far each room was read, beside what the server keeps: it forgets the mark of a guest whose name lapsed, thirty seconds
+ * after the program was left.
+ */
 import type { ClientStorage, Room } from '@engawa/client';
+import { RoomStore } from './room-store.ts';
 
 const REST_MS = 500;
 
@@ -8,49 +13,28 @@ export interface Mark {
   seq: number;
 }
 
-/**
- * How far each room was read, beside what the server keeps: it forgets the mark of a guest whose name lapsed, thirty seconds
- * after the program was left.
- */
 export class ReadMarks {
-  readonly #storage: ClientStorage;
-  readonly #prefix: string;
-  readonly #late = new Map<string, Mark>();
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #store: RoomStore<Mark>;
 
   constructor(storage: ClientStorage, server: string) {
-    this.#storage = storage;
-    this.#prefix = `engawa:${server}:read:`;
+    this.#store = new RoomStore({ storage, prefix: `engawa:${server}:read:`, parse: markIn, restMs: REST_MS });
   }
 
-  /** Nothing when it is not known. */
-  async read(roomId: string): Promise<Mark | undefined> {
-    try {
-      const mark = JSON.parse((await this.#storage.getItem(this.#prefix + roomId)) ?? 'null') as Partial<Mark> | null;
-      return typeof mark?.epoch === 'string' && Number.isSafeInteger(mark.seq) ? (mark as Mark) : undefined;
-    } catch {
-      return undefined;
-    }
+  /** Nothing when it is not known; chats are then counted as the server does. */
+  read(roomId: string): Promise<Mark | undefined> {
+    return this.#store.read(roomId);
   }
 
-  /** Written down a little later. */
   write({ id, position: { epoch } }: Pick<Room, 'id' | 'position'>, seq: number): void {
-    this.#late.set(id, { epoch, seq });
-    this.#timer ??= setTimeout(() => this.flush(), REST_MS);
+    this.#store.write(id, { epoch, seq });
   }
 
   flush(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    for (const [id, mark] of this.#late) void this.#put(id, JSON.stringify(mark));
-    this.#late.clear();
+    this.#store.flush();
   }
+}
 
-  async #put(id: string, mark: string): Promise<void> {
-    try {
-      await this.#storage.setItem(this.#prefix + id, mark);
-    } catch {
-      // A storage that fails is told by the SDK; without the mark chats are counted as the server does.
-    }
-  }
+function markIn(read: unknown): Mark | undefined {
+  const mark = read as Partial<Mark> | null;
+  return typeof mark?.epoch === 'string' && Number.isSafeInteger(mark.seq) ? (mark as Mark) : undefined;
 }

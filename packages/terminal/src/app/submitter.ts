@@ -44,12 +44,12 @@ export class Submitter {
     const editor = editorOf(state);
     if (editor.text === '' && this.#host.goToAnswered()) return;
     if (editor.text.trim() === '') return;
-    if (active?.composing) {
-      this.#submitComposed(active, active.composing);
+    if (active?.composing?.kind === 'edit') {
+      this.#submitEdit(active, active.composing);
       return;
     }
     const typed = read(withoutEnd(editor.text));
-    if (typed.kind === 'chat') this.#send(typed.text);
+    if (typed.kind === 'chat') this.#send(typed.text, active?.composing?.chat.seq);
     else if (typed.kind === 'unknown' || this.#fitsOne(typed.rest)) {
       editor.submit();
       this.#obey(typed);
@@ -93,13 +93,9 @@ export class Submitter {
     this.#app.reader.toNewest({ whole: true });
   }
 
-  #submitComposed(tab: Tab, { kind, chat, draft }: Composing): void {
+  #submitEdit(tab: Tab, { chat, draft }: Composing): void {
     const { editor } = tab;
     const text = withoutEnd(editor.text);
-    if (kind === 'reply') {
-      this.#send(text, chat.seq);
-      return;
-    }
     if (!this.#fitsOne(text)) return;
     tab.composing = undefined;
     tab.selected = undefined;

@@ -131,19 +131,21 @@ interface Seated {
 /** Who asks for what is kept of a room is about to join it. */
 class SeatedStorage implements Storage {
   readonly #options: Seated;
-  readonly #prefix: string;
+  readonly #room: string;
+  readonly #draft: string;
   readonly #memory = new MemoryStorage();
-  /** Rooms that are kept by this program. */
+  /** Seats in rooms of which this program keeps what there is. */
   readonly #kept = new Set<string>();
 
   constructor(options: Seated) {
     this.#options = options;
-    this.#prefix = `engawa:${options.server}:room:`;
+    this.#room = `engawa:${options.server}:room:`;
+    this.#draft = `engawa:${options.server}:draft:`;
   }
 
   getItem(key: string): string | null {
     const seat = this.#seatOf(key);
-    if (seat !== undefined && this.#options.seats.take(seat) && this.#options.keeps) this.#kept.add(key);
+    if (seat !== undefined && this.#options.seats.take(seat) && this.#options.keeps) this.#kept.add(seat);
     return this.#storageOf(key).getItem(key);
   }
 
@@ -151,21 +153,23 @@ class SeatedStorage implements Storage {
     this.#storageOf(key).setItem(key, value);
   }
 
-  /** Only of a room that was left, or that is gone. */
+  /** What the client keeps of a room it removes only when the room was left, or is gone. */
   removeItem(key: string): void {
     this.#storageOf(key).removeItem(key);
     const seat = this.#seatOf(key);
-    if (seat === undefined) return;
+    if (seat === undefined || !key.startsWith(this.#room)) return;
     this.#options.seats.release(seat);
-    this.#kept.delete(key);
+    this.#kept.delete(seat);
   }
 
   #storageOf(key: string): Storage {
-    return this.#seatOf(key) === undefined || this.#kept.has(key) ? this.#options.files : this.#memory;
+    const seat = this.#seatOf(key);
+    return seat === undefined || this.#kept.has(seat) ? this.#options.files : this.#memory;
   }
 
   #seatOf(key: string): string | undefined {
-    return key.startsWith(this.#prefix) ? fileNameOf(`${this.#options.server} ${key.slice(this.#prefix.length)}`) : undefined;
+    const prefix = [this.#room, this.#draft].find((each) => key.startsWith(each));
+    return prefix && fileNameOf(`${this.#options.server} ${key.slice(prefix.length)}`);
   }
 }
 

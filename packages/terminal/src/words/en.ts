@@ -97,7 +97,7 @@ export const en = {
   owner: 'owner',
   panelHint: 'Esc closes',
 
-  quitAgain: 'Press Ctrl+C again to quit, or type /quit. You stay a member; what you typed is kept.',
+  quitAgain: 'Press Ctrl+C again to quit. You stay a member; what you typed is kept.',
   reset: 'Too much was missed, or the server lost its end: these are the newest chats.',
   unknownCommand: (name: string, nearest: string): string =>
     `There is no /${name}. Did you mean /${nearest}? (// sends a text that begins with a slash.)`,

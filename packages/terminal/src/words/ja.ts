@@ -120,7 +120,7 @@ export const ja: typeof en = {
   owner: '部屋の主',
   panelHint: 'Esc で閉じる',
 
-  quitAgain: 'もう一度 Ctrl+C、または /quit で終わります。部屋には入ったままで、入力したものは残ります。',
+  quitAgain: 'もう一度 Ctrl+C で終わります。部屋には入ったまま、入力も残ります。',
   reset: '見逃した分が多すぎるか、サーバーが末尾を失いました。最新の発言を表示します。',
   unknownCommand: (name, nearest) => `/${name} というコマンドはありません。/${nearest} ですか?（// で始めると / で始まる文を送れます）`,
   usage: (usage) => `使い方: ${usage}`,
