@@ -4,6 +4,7 @@ import { type Command, commands, type Host, read, usageOf } from './app/commands
 import { isTold } from './app/history-window.ts';
 import { chatsOf } from './app/long-text.ts';
 import { noteOf } from './app/notes.ts';
+import { onReaderGone } from './lines/pipe-reader.ts';
 import type { Profile } from './profile/profile.ts';
 import type { Surroundings } from './surroundings.ts';
 import { lengthOf } from './text/length.ts';
@@ -46,6 +47,7 @@ const known = commands.filter((command): command is LineCommand => command.lines
 export async function plain({ room, profile, words, client }: PlainOptions, { stdin, stdout, stderr }: Surroundings): Promise<number> {
   const lines = createInterface({ input: stdin, ...(stdin.isTTY && { output: stdout, prompt: '> ' }) });
   stdout.on('error', () => lines.close());
+  onReaderGone(stdout, () => lines.close());
   let exitCode = 0;
   const screen: Screen = {
     words,

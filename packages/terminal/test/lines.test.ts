@@ -1,11 +1,14 @@
 /** The command in pipes and scripts: real processes, real pipes, a real server that comes and goes. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { serve } from '../../engawa/test/helpers/command.ts';
-import { ask, connect, done, hearing, newFolder, startServer, until } from '../../server/test/helpers/server.ts';
-import { engawa, messages, newHome, output, withoutTimes } from './helpers/lines.ts';
+import { ask, connect, done, hearing, newFolder, startServer, until, within } from '../../server/test/helpers/server.ts';
+import { currentFolder } from './helpers/current-folder.ts';
+import { ENGAWA as ENGAWA_JS, engawa, messages, newHome, output, withoutTimes } from './helpers/lines.ts';
 
 type Socket = Awaited<ReturnType<typeof connect>>;
 
@@ -261,6 +264,39 @@ test('when nobody reads any more it ends like any tool in a pipe', async () => {
     expect(await run.ended()).toBe(141);
     expect(run.stderr()).toBe('');
   }
+});
+
+function endGroup(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  } catch {
+    // All of it has ended.
+  }
+}
+
+test('in a quiet room tail and plain lines end when the reader of their pipe has gone, and not before', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const socket = await owner(url);
+  await sayAll(socket, numbered(10));
+  const piped = (command: string) => {
+    // A group of its own, so that all of the pipe can be ended.
+    const child = spawn('sh', ['-c', command], { env: newHome(), cwd: currentFolder(), stdio: ['pipe', 'pipe', 'ignore'], detached: true });
+    onTestFinished(() => endGroup(child.pid));
+    let text = '';
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+    return { child, text: () => text, closed: once(child, 'close') };
+  };
+  const ENGAWA = `"${process.execPath}" "${ENGAWA_JS}"`;
+  const head = piped(`{ { ${ENGAWA} tail ops --server ${url}; echo $? >&3; } | head -3; } 3>&1`);
+  await within(head.closed, 'the end of tail | head');
+  expect(withoutTimes(head.text().trimEnd().split('\n').sort())).toEqual(['141', 'owner: line 0', 'owner: line 1', 'owner: line 2']);
+  const chat = piped(`${ENGAWA} chat ops --as ben --server ${url} | head -3`);
+  await within(chat.closed, 'the end of chat | head');
+  const patient = piped(`${ENGAWA} tail ops --as noa --server ${url} | cat`);
+  await until(() => patient.text().includes('line 9'), 'the last one');
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  await say(socket, 'one more');
+  await until(() => patient.text().includes('one more'), 'it still reads');
 });
 
 test('wait ends with the chat that matches, or says that it did not come', async () => {

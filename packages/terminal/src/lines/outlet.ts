@@ -1,9 +1,12 @@
 import type { Writable } from 'node:stream';
 import { Failure } from '../failure.ts';
+import { onReaderGone } from './pipe-reader.ts';
 
 /** What waits for a reader that is slow: more than one answer of a server brings, and less than anybody's memory. */
 const MAX_BYTES = 4 * 1024 * 1024;
 const MAX_LINES = 5_000;
+/** The exit code when nobody reads any more: 128 and SIGPIPE. */
+const UNREAD = 141;
 
 /** Lines on their way to the standard output. */
 export class Outlet {
@@ -21,8 +24,9 @@ export class Outlet {
     this.#stream = stream;
     this.broken.catch(() => undefined);
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      this.#onBroken(error.code === 'EPIPE' ? new Failure('', 141) : new Failure(`cannot write: ${error.message}`));
+      this.#onBroken(error.code === 'EPIPE' ? new Failure('', UNREAD) : new Failure(`cannot write: ${error.message}`));
     });
+    onReaderGone(stream, () => this.#onBroken(new Failure('', UNREAD)));
   }
 
   /** Whether so much waits that nothing more is to be fetched. */

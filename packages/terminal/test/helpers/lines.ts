@@ -6,7 +6,7 @@ import { onTestFinished } from 'vitest';
 import { newFolder, until, within } from '../../../server/test/helpers/server.ts';
 import { currentFolder } from './current-folder.ts';
 
-const ENGAWA = fileURLToPath(new URL('../../../engawa/bin/engawa.js', import.meta.url));
+export const ENGAWA: string = fileURLToPath(new URL('../../../engawa/bin/engawa.js', import.meta.url));
 
 export interface Run {
   process: ChildProcessByStdio<Writable, Readable, Readable>;
