@@ -81,7 +81,7 @@ test.skipIf(!isThere('bash'))('bash completes subcommands, options, profiles and
   expect(complete('engawa', 'se')).toEqual(['serve', 'send', 'settings']);
   expect(complete('engawa', 'send', '--no')).toEqual(['--no-split']);
   expect(complete('engawa', 'serve', '--da')).toEqual(['--data-dir']);
-  expect(complete('engawa', 'read', 'ops', '--profile', '')).toEqual(['work']);
+  expect(complete('engawa', 'read', 'ops', '--profile', '')).toEqual(['default', 'work']);
   expect(complete('engawa', 'profile', 'us')).toEqual(['use']);
   expect(complete('engawa', 'tail', 'v')).toEqual(['veranda']);
   expect(complete('engawa', 'tail', '')).toHaveLength(2);
@@ -94,15 +94,32 @@ test('completion names its shells', () => {
   for (const shell of ['zsh', 'fish']) expect(engawa(['completion', shell]).stdout).toContain('completion rooms');
 });
 
+test('a wrong option is told with what was probably meant, and how a value is written that begins with -', () => {
+  const env = { HOME: newFolder(), USER: 'aya' };
+  expect(engawa(['read', 'ops', '--jsn'], env).stderr).toContain('there is no option --jsn; did you mean "--json"? What begins with -');
+  expect(engawa(['read', 'ops', '--limit', '-3'], env).stderr).toContain(
+    '--limit: its value is missing; one that begins with - is written --limit=-...',
+  );
+  expect(engawa(['read', 'ops', '--limit=-3'], env).stderr).toContain('--limit must be a whole number (given: -3)');
+});
+
 test('profiles are made, shown, meant and removed', () => {
   const env = { HOME: newFolder(), USER: 'aya', XDG_CONFIG_HOME: '', XDG_STATE_HOME: '', ENGAWA_NAME: '', ENGAWA_SERVER: '' };
-  expect(engawa(['profile', 'set', 'work', '--server', 'https://chat.example', '--as', 'あや'], env).code).toBe(0);
-  expect(engawa(['profile', 'set', 'home', '--as', 'a'], env).code).toBe(0);
-  expect(engawa(['profile'], env).stdout).toBe('* work  あや  https://chat.example/\n  home  a\n');
+  expect(engawa(['profile'], env).stdout).toBe('* default\n');
+  const first = engawa(['profile', 'set', 'work', '--server', 'https://chat.example', '--as', 'あや'], env);
+  expect(first).toMatchObject({ code: 0, stdout: 'work is used from now on where no other profile is named\n' });
+  expect(engawa(['profile', 'set', 'home', '--as', 'a'], env)).toMatchObject({ code: 0, stdout: '' });
+  expect(engawa(['profile'], env).stdout).toBe('  default\n* work  あや  https://chat.example/\n  home  a\n');
   expect(engawa(['profile', 'use', 'home'], env).code).toBe(0);
-  expect(engawa(['profile', 'show'], env).stdout).toContain('profile  home\nname     a\nserver   http://localhost:3000/\n');
+  expect(engawa(['profile', 'show'], env).stdout).toContain(
+    'profile  home\nname     a (the profile)\nserver   http://localhost:3000/ (the default)\n',
+  );
+  expect(engawa(['profile', 'show'], { ...env, ENGAWA_NAME: 'b' }).stdout).toContain('name     b (ENGAWA_NAME)\n');
   expect(engawa(['profile', 'remove', 'home'], env).code).toBe(0);
-  expect(engawa(['profile', 'list'], env).stdout).toBe('  work  あや  https://chat.example/\n');
+  expect(engawa(['profile', 'list'], env).stdout).toBe('* default\n  work  あや  https://chat.example/\n');
+  expect(engawa(['profile', 'use', 'work'], env).code).toBe(0);
+  expect(engawa(['profile', 'use', 'default'], env).code).toBe(0);
+  expect(engawa(['profile', 'show'], env).stdout).toContain('profile  default\nname     aya (your login)\n');
   expect(engawa(['profile', 'use', 'nosuch'], env)).toMatchObject({ code: 2, stderr: 'engawa: there is no profile "nosuch"\n' });
   expect(engawa(['profile', 'set', '../x'], env)).toMatchObject({ code: 2 });
   expect(engawa(['profile', 'set', 'x', '--server', 'nowhere'], env)).toMatchObject({ code: 2 });

@@ -99,10 +99,14 @@ function readArguments(options: Options, args: string[]): Arguments {
 
 function faultIn({ code, message }: NodeJS.ErrnoException, options: Options): string {
   const [, option = ''] = /'(-[^' <,]*)/.exec(message) ?? [];
-  if (code !== 'ERR_PARSE_ARGS_UNKNOWN_OPTION') return `${option}: ${/argument/.test(message) ? 'its value is missing' : 'takes no value'}`;
+  if (code !== 'ERR_PARSE_ARGS_UNKNOWN_OPTION') {
+    const [, withDash] = /'(--[^']+=-)XYZ'/.exec(message) ?? [];
+    if (withDash !== undefined) return `${option}: its value is missing; one that begins with - is written ${withDash}...`;
+    return `${option}: ${/argument/.test(message) ? 'its value is missing' : 'takes no value'}`;
+  }
   const near = nearest(
     option,
     Object.keys(options).map((each) => `--${each}`),
   );
-  return `there is no option ${option}${near}. What begins with - and is no option comes after --`;
+  return `there is no option ${option}${near}${near === '' ? '.' : ''} What begins with - and is no option comes after --`;
 }

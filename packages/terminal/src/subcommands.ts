@@ -15,7 +15,10 @@ const LINES: Options = {
 };
 
 const MARK: Options = {
-  since: { value: 'WHEN', what: 'only what came after: mark, a seq, a time as 2026-11-24T09:30, or so long ago as 10m or 2d' },
+  since: {
+    value: 'WHEN',
+    what: 'only what came after: mark, a seq, a time as 2026-11-24T09:30, or so long ago as 10m or 2d by the clock of the server',
+  },
   mark: { value: 'FILE', what: 'keep the mark in this file instead of the profile; says --since mark, too' },
 };
 
@@ -218,13 +221,13 @@ export const subcommands: readonly Subcommand[] = [
       usage: '[list | show [NAME] | set NAME | use NAME | remove NAME]',
       what: 'servers and names that you need not type again',
       about: [
-        'A profile has a server, your name there, and a folder with the session by which the name is yours. `set` makes or changes one, `use` says which is meant when none is named, `remove` also lets its session go, with marks and unsent chats.',
+        'A profile has a server, your name there, and a folder with the session by which the name is yours. `set` makes or changes one, and the first one is used at once; `use` says which is used when none is named; `default` is always there. `show` says what is in force, and what said it. `remove` also lets its session go, with marks, drafts and unsent chats.',
         'The config file is for you alone (0600), and so is the folder. Whoever has the session speaks as you.',
       ],
       options: { server: { value: 'URL', what: 'with set: the server' }, as: { value: 'NAME', what: 'with set: your name there' } },
       examples: [
         ['engawa profile set work --server https://chat.example --as aya', 'make one'],
-        ['engawa profile use work', 'and mean it from now on'],
+        ['engawa profile use work', 'and use it from now on'],
       ],
       exits: { ...DONE, ...USAGE },
       variables: VARIABLES,

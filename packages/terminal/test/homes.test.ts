@@ -215,9 +215,9 @@ test('profile and completion read no config of the current folder; profile says 
   const [cwd, setUp] = [plantedFolder(), account(newFolder())];
   const list = engawa(['profile', 'list'], { env: { PATH: process.env.PATH, HOME: '' }, cwd, setUp });
   expect(await list.ended()).toBe(0);
-  expect(list.lines()).toEqual([]);
+  expect(list.lines()).toEqual(['* default']);
   expect(list.stderr()).toMatch(/^engawa: HOME is not an absolute path and is ignored; [^\n]+\n$/);
   const completion = engawa(['completion', 'profiles'], { env: { PATH: process.env.PATH, HOME: '' }, cwd, setUp });
   expect(await completion.ended()).toBe(0);
-  expect([completion.lines(), completion.stderr()]).toEqual([[], '']);
+  expect([completion.lines(), completion.stderr()]).toEqual([['default'], '']);
 });

@@ -247,7 +247,20 @@ test('read begins where it is asked to: at a seq, at a time, at an age, or with 
   expect(await read('--since', new Date(at).toISOString(), '--limit', '1')).toEqual(['owner: late']);
   expect(await read('--since', '1h')).toHaveLength(7);
   expect(await read('--limit', '2')).toEqual(['owner: late', 'owner: last']);
+  expect(await read('--limit', '0')).toEqual([]);
   expect(await read('--since', '2099-01-01')).toEqual([]);
+});
+
+test('an age is one by the clock of the server, however wrong the clock here is', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  await say(await owner(url), 'just now');
+  for (const hours of [-3, 3]) {
+    const shift = `const { now } = Date; Date.now = () => now() + ${hours * 3_600_000};`;
+    const env = { ...newHome(), NODE_OPTIONS: `--import "data:text/javascript,${encodeURIComponent(shift)}"` };
+    expect(withoutTimes(await output(engawa(['read', 'ops', '--server', url, '--since', '1h'], { env })))).toEqual(['owner: just now']);
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    expect(await output(engawa(['read', 'ops', '--server', url, '--since', '10ms'], { env }))).toEqual([]);
+  }
 });
 
 test('when nobody reads any more it ends like any tool in a pipe', async () => {

@@ -1,6 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { connect } from '@engawa/client';
 import { expect, onTestFinished, test } from 'vitest';
@@ -30,13 +31,26 @@ test('the command line is asked first, then the variables, then the profile, the
   expect(openProfile({ profile: 'default' }, env)).toMatchObject({ username: 'login', server: 'http://localhost:3000/' });
 });
 
+test('without USER the name is that of the account, and where it is not needed none has to be said', () => {
+  const { HOME } = newHome();
+  expect(openProfile({}, { HOME, USER: '' })).toMatchObject({ username: userInfo().username, sources: { username: 'your login' } });
+  // An account that is in no file of the system has no name.
+  const nameless = { uid: 54_321, env: { HOME, PATH: process.env.PATH }, encoding: 'utf8' } as const;
+  const PROFILE = new URL('../dist/profile/profile.js', import.meta.url).href;
+  const opening = (options: object) =>
+    `const { openProfile } = await import(${JSON.stringify(PROFILE)});
+    try { console.log(JSON.stringify(openProfile(${JSON.stringify(options)}, {}).username)); } catch (error) { console.log(error.message); }`;
+  const opened = (options: object) => execFileSync(process.execPath, ['--input-type=module', '-e', opening(options)], nameless).trim();
+  expect(opened({})).toMatch(/^say who you are: --as NAME/);
+  expect(opened({ needsName: false })).toBe('""');
+});
+
 test('what cannot be used is said in words for people', () => {
   const env = newHome();
   writeConfig(env, { profiles: new Map([['work', {}]]) });
   expect(() => openProfile({ profile: 'wrok' }, env)).toThrow('there is no profile "wrok"; did you mean "work"?');
   expect(() => openProfile({ server: 'nowhere' }, env)).toThrow('"nowhere" is no address of a server');
   expect(() => openProfile({ server: 'file:///etc/passwd' }, env)).toThrow('no address of a server');
-  expect(() => openProfile({}, { HOME: env.HOME })).toThrow('say who you are: --as NAME');
 });
 
 test.each([

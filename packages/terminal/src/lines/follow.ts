@@ -1,6 +1,7 @@
 import type { Chat, Missed, Position, Room } from '@engawa/client';
 import { Failure } from '../failure.ts';
 import type { Program } from './program.ts';
+import { serverTime } from './server-time.ts';
 import type { Since } from './times.ts';
 
 /** Of one question. */
@@ -75,7 +76,7 @@ async function readThere(room: Room, options: FollowOptions): Promise<Read> {
   const head = room.position;
   let position: Position | undefined;
   let left = limit;
-  for (let after = await firstPlace(room, options); ; ) {
+  for (let after = await firstPlace(room, options); left > 0; ) {
     const page = await ask(program, room.history({ ...chatsAfter(after), limit: Math.min(PAGE_CHATS, left) }));
     for (const chat of page.chats) {
       position = { epoch: page.epoch, seq: chat.seq, id: chat.id };
@@ -83,9 +84,10 @@ async function readThere(room: Room, options: FollowOptions): Promise<Read> {
       after = chat.seq;
       left -= 1;
     }
-    if (page.chats.length === 0 || !page.more.after || left <= 0) return { position: position ?? head, isEnough: false };
+    if (page.chats.length === 0 || !page.more.after) break;
     await program.unlessOver(program.out.drained(AHEAD_LINES));
   }
+  return { position: position ?? head, isEnough: false };
 }
 
 /** The seq after which there is what was asked for. */
@@ -96,6 +98,8 @@ async function firstPlace(room: Room, { program, from, limit }: FollowOptions): 
       return from.seq;
     case 'time':
       return placeOfTime(room, program, from.at);
+    case 'age':
+      return placeOfTime(room, program, (await program.unlessOver(serverTime(program.profile.server))) - from.ms);
     case 'newest':
       return placeOfNewest(room, program, Math.min(from.count, limit ?? Number.POSITIVE_INFINITY));
     case 'now':

@@ -20,6 +20,7 @@ export function rooms(asked: Arguments, surroundings: Surroundings): Promise<num
   if (asked.words.length > 0) throw new UsageError('it lists all rooms, and takes none');
   return Program.run(asked, surroundings, {
     connectMs: CONNECT_MS,
+    needsName: false,
     async main(program) {
       const client = program.connect();
       await list({

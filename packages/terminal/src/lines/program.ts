@@ -18,6 +18,8 @@ const MAX_CHATS = 100;
 interface ProgramOptions {
   /** How long it does without a connection, when the command line does not say; 0 is for ever. */
   connectMs: number;
+  /** Whether it joins a room, and so cannot do without a name; it does when that is not said. */
+  needsName?: boolean;
 }
 
 /** One run of a subcommand on a server: who asks, what ends it before it is done, and what it says meanwhile. */
@@ -44,8 +46,9 @@ export class Program {
     this.#end = reject;
   });
 
-  private constructor(asked: Arguments, { stdout, stderr, env }: Surroundings, { connectMs }: ProgramOptions) {
-    this.profile = openProfile({ as: asked.get('as'), server: asked.get('server'), profile: asked.get('profile') }, env);
+  private constructor(asked: Arguments, { stdout, stderr, env }: Surroundings, { connectMs, needsName }: ProgramOptions) {
+    const [as, server, profile] = [asked.get('as'), asked.get('server'), asked.get('profile')];
+    this.profile = openProfile({ as, server, profile, ...(needsName !== undefined && { needsName }) }, env);
     this.out = new Outlet(stdout);
     this.#stderr = stderr;
     this.#isQuiet = asked.has('quiet');

@@ -23,14 +23,14 @@ function sumOf(text: string): number | undefined {
   return [...parts].reduce((sum, [, count, unit = '']) => sum + Number(count) * (UNITS.get(unit) ?? 0), 0);
 }
 
-/** Where to begin: after the mark, after a seq, or at a time in milliseconds since 1970. */
-export type Since = { kind: 'mark' } | { kind: 'seq'; seq: number } | { kind: 'time'; at: number };
+/** Where to begin: after the mark, after a seq, at a time in milliseconds since 1970, or so many milliseconds ago by the server's clock. */
+export type Since = { kind: 'mark' } | { kind: 'seq'; seq: number } | { kind: 'time'; at: number } | { kind: 'age'; ms: number };
 
-export function sinceOf(text: string, now = Date.now()): Since {
+export function sinceOf(text: string): Since {
   if (text === 'mark') return { kind: 'mark' };
   if (/^\d{1,15}$/.test(text)) return { kind: 'seq', seq: Number(text) };
   const ago = sumOf(text);
-  if (ago !== undefined) return { kind: 'time', at: now - ago };
+  if (ago !== undefined) return { kind: 'age', ms: ago };
   const at = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(/^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}T00:00` : text) : Number.NaN;
   if (Number.isNaN(at)) throw new UsageError(`--since must be mark, a seq, a time as 2026-11-24T09:30, or an age as 10m (given: ${text})`);
   return { kind: 'time', at };

@@ -5,7 +5,7 @@ import { baseFolders } from './base-folders.ts';
 import { codeOf, makePrivateFolder, readPrivate, writePrivate } from './private-files.ts';
 
 /** What the config file says of one profile. */
-interface ProfileSettings {
+export interface ProfileSettings {
   server?: string | undefined;
   username?: string | undefined;
 }

@@ -3,8 +3,8 @@ import type { Surroundings } from '../surroundings.ts';
 import { safeLine } from '../text/safe.ts';
 import { warn } from '../warn.ts';
 import { baseFolders } from './base-folders.ts';
-import { type Config, checkName, configPath, ProfileError, readConfig, writeConfig } from './config.ts';
-import { forgetState, openProfile, serverOf } from './profile.ts';
+import { type Config, checkName, configPath, ProfileError, type ProfileSettings, readConfig, writeConfig } from './config.ts';
+import { DEFAULT_NAME, forgetState, openProfile, serverOf } from './profile.ts';
 
 /** `engawa profile`: shows and changes the config file. Resolves with the exit code. */
 export function profileCommand(asked: Arguments, { stdout, stderr, env }: Surroundings): number {
@@ -29,17 +29,19 @@ function answer({ words, get }: Arguments, env: NodeJS.ProcessEnv): string[] {
 
 const wrong = () => new UsageError('list, show [NAME], set NAME, use NAME or remove NAME?');
 
-const list = ({ default: standard, profiles }: Config): string[] =>
-  [...profiles].map(([name, { server = '', username = '' }]) =>
+/** The one that is there without being set comes first. */
+const list = ({ default: standard = DEFAULT_NAME, profiles }: Config): string[] =>
+  [...new Map([[DEFAULT_NAME, {}], ...profiles])].map(([name, { server = '', username = '' }]: [string, ProfileSettings]) =>
     `${name === standard ? '*' : ' '} ${name}  ${username}  ${server}`.trimEnd(),
   );
 
 function show(name: string | undefined, env: NodeJS.ProcessEnv): string[] {
-  const profile = openProfile({ profile: name }, env);
+  const profile = openProfile({ profile: name, needsName: false }, env);
+  const { sources } = profile;
   return [
     `profile  ${profile.name}`,
-    `name     ${profile.username}`,
-    `server   ${profile.server}`,
+    `name     ${profile.username} (${sources.username})`,
+    `server   ${profile.server} (${sources.server})`,
     `config   ${configPath(env) ?? 'none'}`,
     ...(profile.problem === undefined ? [] : [`problem  ${profile.problem}`]),
   ];
@@ -51,7 +53,9 @@ function set(config: Config, given: { name: string; server: string | undefined; 
   const server = given.server === undefined ? before?.server : serverOf(given.server);
   const username = given.username ?? before?.username;
   const profiles = new Map(config.profiles).set(name, { ...before, server, username });
-  return change({ default: config.default ?? name, profiles }, env);
+  const isFirst = config.default === undefined && before === undefined && config.profiles.size === 0;
+  change({ default: isFirst ? name : config.default, profiles }, env);
+  return isFirst ? [`${name} is used from now on where no other profile is named`] : [];
 }
 
 function remove(config: Config, name: string, env: NodeJS.ProcessEnv): string[] {
@@ -68,5 +72,5 @@ function change(config: Config, env: NodeJS.ProcessEnv): string[] {
 }
 
 function mustHave({ profiles }: Config, name: string): void {
-  if (!profiles.has(name)) throw new ProfileError(`there is no profile "${name}"`);
+  if (name !== DEFAULT_NAME && !profiles.has(name)) throw new ProfileError(`there is no profile "${name}"`);
 }

@@ -1,4 +1,5 @@
 import { rmSync } from 'node:fs';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { nearest } from '../nearest.ts';
 import { baseFolders } from './base-folders.ts';
@@ -13,7 +14,10 @@ export interface Profile {
   name: string;
   /** The server's URL. */
   server: string;
+  /** Empty only where it is not needed and nothing says it. */
   username: string;
+  /** What said them, in words for people. */
+  sources: { server: string; username: string };
   /**
    * Session, positions and unsent chats, in a folder of its own that nobody else may read. Where it cannot be written they
    * are kept in memory, and `problem` says why. Of several programs that are in one room, the first keeps what is of the
@@ -41,9 +45,12 @@ export interface ProfileOptions {
   profile?: string | undefined;
   server?: string | undefined;
   as?: string | undefined;
+  /** Whether it cannot do without a name; it cannot when that is not said. */
+  needsName?: boolean;
 }
 
-const DEFAULT_NAME = 'default';
+/** The profile when none is named; it need not be in the config file. */
+export const DEFAULT_NAME = 'default';
 const DEFAULT_SERVER = 'http://localhost:3000';
 const MAX_ROOMS = 200;
 
@@ -52,12 +59,33 @@ export function openProfile(options: ProfileOptions, env: NodeJS.ProcessEnv): Pr
   const config = readConfig(env);
   const name = nameOf(options, env, config);
   const settings = config.profiles.get(name);
-  const server = serverOf(options.server ?? present(env.ENGAWA_SERVER) ?? settings?.server ?? DEFAULT_SERVER);
-  const username = options.as ?? present(env.ENGAWA_NAME) ?? settings?.username ?? present(env.USER) ?? present(env.USERNAME);
-  if (!username) throw new ProfileError('say who you are: --as NAME, the variable ENGAWA_NAME, or `engawa profile set`');
+  const where = chosen(['--server', options.server], ['ENGAWA_SERVER', env.ENGAWA_SERVER], ['the profile', settings?.server]);
+  const server = serverOf(where?.value ?? DEFAULT_SERVER);
+  const who =
+    chosen(['--as', options.as], ['ENGAWA_NAME', env.ENGAWA_NAME], ['the profile', settings?.username]) ??
+    chosen(['your login', env.USER], ['your login', env.USERNAME], ['your login', loginOf()]);
+  if (!who && (options.needsName ?? true)) {
+    throw new ProfileError('say who you are: --as NAME, the variable ENGAWA_NAME, or `engawa profile set`');
+  }
   const state = stateIn(statePath(env, name), server);
   const notices = [...baseFolders(env).ignored, ...(state.problem === undefined ? [] : [state.problem])];
-  return { name, server, username, notices, ...state };
+  const sources = { server: where?.source ?? 'the default', username: who?.source ?? 'nothing says it' };
+  return { name, server, username: who?.value ?? '', sources, notices, ...state };
+}
+
+/** The first that is set, and to more than nothing. */
+function chosen(...all: [source: string, value: string | undefined][]): { source: string; value: string } | undefined {
+  const [source, value] = all.find(([, each]) => present(each) !== undefined) ?? [];
+  return source === undefined || value === undefined ? undefined : { source, value };
+}
+
+/** As the system knows the account: services, containers and cron jobs have no USER. */
+function loginOf(): string | undefined {
+  try {
+    return userInfo().username;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Lets go of its session, positions, marks and what was not sent. */
