@@ -3,7 +3,7 @@
  * and fails when the page says something else. What stands outside the markers is written by hand.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { commands, usageOf } from '../packages/terminal/dist/app/commands.js';
+import { commands, namesOf } from '../packages/terminal/dist/app/commands.js';
 import { bindings } from '../packages/terminal/dist/app/keys.js';
 import { en } from '../packages/terminal/dist/words/en.js';
 
@@ -16,7 +16,10 @@ const sections = {
     table(
       'command',
       commands.map(
-        (command) => `| \`${usageOf(command)}\` | ${en.commands[command.name]} | ${command.lines ? 'also in plain lines' : ''} |`,
+        (command) =>
+          `| ${namesOf(command)
+            .map((name) => `\`${name}\``)
+            .join(', ')} | ${en.commands[command.name]} | ${command.lines ? 'also in plain lines' : ''} |`,
       ),
     ),
   keys: () => `| keys | |\n|---|---|\n${bindings.map(({ shown, what }) => `| ${shown} | ${en.keys[what]} |`).join('\n')}\n`,

@@ -1,6 +1,6 @@
 import { createInterface, type Interface } from 'node:readline';
 import type { Chat, Client, Ending, Missed, OutgoingChat, Room, ShownChat } from '@engawa/client';
-import { type Command, commands, type Host, read, usageOf } from './app/commands.ts';
+import { type Command, commands, type Host, namesOf, read } from './app/commands.ts';
 import { isTold } from './app/history-window.ts';
 import { chatsOf } from './app/long-text.ts';
 import { noteOf } from './app/notes.ts';
@@ -218,7 +218,7 @@ class LineHost implements Host {
   #help(): void {
     const { words } = this;
     for (const command of known)
-      this.say(`${usageOf(command)}  ${command.name === 'quit' ? words.commands.quitPlain : words.commands[command.name]}`);
+      this.say(`${namesOf(command).join(', ')}  ${command.name === 'quit' ? words.commands.quitPlain : words.commands[command.name]}`);
   }
 
   async #who(): Promise<void> {

@@ -116,11 +116,17 @@ test('what begins with a slash is never sent by mistake, nor as an answer', asyn
   app.press('escape');
   enter(app, '/hlep me');
   await app.shows('There is no /hlep. Did you mean /help?');
+  await app.shows('› /hlep me');
+  app.press('ctrl+u');
   enter(app, '/usr/bin/env');
-  await app.shows('There is no /usr/bin/env');
+  await app.shows('There is no /usr/bin/env. Begin with // to send a slash.');
+  app.press('home');
+  enter(app, '/');
+  await app.shows('aya │ /usr/bin/env');
   enter(app, '//help is how');
   await app.shows('aya │ /help is how');
-  expect(other.room.timeline.chats.map(({ message }) => message)).toEqual(['hello', '/help is how']);
+  await until(() => other.room.timeline.chats.length === 3, 'ben hears both');
+  expect(other.room.timeline.chats.map(({ message }) => message)).toEqual(['hello', '/usr/bin/env', '/help is how']);
 });
 
 test('help has every command, in every size', async () => {
@@ -138,6 +144,55 @@ test('help has every command, in every size', async () => {
   await app.shows('Ctrl+D');
   app.press('escape');
   await app.hides('Ctrl+D');
+});
+
+test('help that is longer than the screen is scrolled, by every key that scrolls, and says how much there is', async () => {
+  const app = openApp(newServer(), { room: 'veranda' });
+  await app.shows('1 here');
+  enter(app, '/help');
+  await app.shows(/1–19 of \d\d · ↑ ↓ scroll · Esc closes/);
+  app.press('down');
+  await app.shows(/2–20 of \d\d/);
+  app.press('up');
+  await app.shows(/1–19 of/);
+  app.press('end');
+  await app.shows('in an empty line: quit');
+  app.press('home');
+  await app.shows(/1–19 of/);
+  app.key({ kind: 'mouse', action: 'wheel-down', at: { column: 50, row: 10 } });
+  await app.shows(/4–22 of/);
+});
+
+test('text that is typed or pasted over help, or over who is here, closes it, and is not sent unseen', async () => {
+  const server = newServer();
+  const { room } = await join(server, 'veranda', 'ben');
+  const app = openApp(server, { room: 'veranda' });
+  await app.shows('2 here');
+  for (const [command, title] of [
+    ['/help', 'Esc closes'],
+    ['/who', 'Who is here: 2'],
+  ] as const) {
+    enter(app, command);
+    await app.shows(title);
+    app.type('hello');
+    await app.hides(title);
+    await app.shows('› hello');
+    app.press('ctrl+u');
+    enter(app, command);
+    await app.shows(title);
+    app.key({ kind: 'paste', text: 'pasted' });
+    await app.hides(title);
+    await app.shows('› pasted');
+    app.press('ctrl+u');
+  }
+  app.type('a draft');
+  app.press('home');
+  app.type('/who ');
+  app.press('enter');
+  await app.shows('Who is here: 2');
+  app.press('enter');
+  await app.hides('Who is here: 2');
+  expect(room.timeline.chats).toEqual([]);
 });
 
 test('who scrolls back stays where he reads, is told how much is new, and goes there by End', async () => {

@@ -19,11 +19,26 @@ test.each([
   [' /help', { kind: 'chat', text: ' /help' }],
   ['/topic  a b\nc ', { kind: 'command', name: 'topic', rest: 'a b\nc' }],
   ['/HELP', { kind: 'command', name: 'help', rest: '' }],
+  ['/q', { kind: 'command', name: 'quit', rest: '' }],
+  ['/exit', { kind: 'command', name: 'quit', rest: '' }],
+  ['/part ', { kind: 'command', name: 'leave', rest: '' }],
+  ['/kick @ben', { kind: 'command', name: 'remove', rest: '@ben' }],
   ['/reakt', { kind: 'unknown', nearest: 'react' }],
-  ['/', { kind: 'unknown' }],
+  ['/serach x', { kind: 'unknown', nearest: 'search' }],
+  ['/usr/bin/env', { kind: 'unknown', name: 'usr/bin/env', nearest: undefined }],
+  ['/nick', { kind: 'unknown', nearest: undefined }],
+  ['/me waves', { kind: 'unknown', nearest: undefined }],
+  ['/', { kind: 'unknown', nearest: undefined }],
+  ['／topic お茶', { kind: 'command', name: 'topic', rest: 'お茶' }],
+  ['／(^o^)＼', { kind: 'chat', text: '／(^o^)＼' }],
 ])('%j', (text, wanted) => {
   const typed = read(text);
   expect(typed.kind === 'command' ? { kind: typed.kind, name: typed.command.name, rest: typed.rest } : typed).toMatchObject(wanted);
+});
+
+test('no two commands have one name', () => {
+  const names = commands.flatMap(({ name, aliases }) => [name, ...(aliases ?? [])]);
+  expect(new Set(names).size).toBe(names.length);
 });
 
 test('no text that begins with one slash is a chat, and every other text is one as it is', () => {
@@ -81,6 +96,15 @@ test('completion offers what fits where it stands', () => {
   expect(texts('so a')).toBeUndefined();
   expect(texts('it is 12:3')).toBeUndefined();
   expect(completionOf('ask @ben', known)?.start).toBe(4);
+  expect(texts('/ex')).toEqual(['/exit ']);
+  expect(texts('/kick b')).toEqual(['ben', 'benjamin']);
+  expect(texts('mail aya@ben')).toBeUndefined();
+  expect(texts('see http://ve')).toBeUndefined();
+  expect(texts('(@aya')).toEqual(['@aya ']);
+  expect(completionOf('明日は@ben', known)).toMatchObject({ start: 3, options: [{ text: '@ben ' }, { text: '@benjamin ' }] });
+  expect(completionOf('部屋は＃ve', known)).toMatchObject({ start: 3, options: [{ text: '#veranda ' }] });
+  expect(completionOf('お祝い：tad', known)).toMatchObject({ start: 3, options: [{ text: '🎉' }] });
+  expect(texts('ねえ＠ay')).toEqual(['@aya ']);
 });
 
 test('every short name is one emoji that is shown as it is', () => {

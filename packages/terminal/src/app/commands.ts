@@ -35,6 +35,8 @@ type Completed = 'command' | 'room' | 'name' | 'emoji';
 
 interface About {
   name: keyof Words['commands'];
+  /** What people know it as from elsewhere. */
+  aliases?: readonly string[];
   /** What follows the name: `[…]` may be left out. */
   args?: string;
   /** What is completed after it. */
@@ -52,12 +54,12 @@ export type Command = About &
 
 /** All that can be typed beside chats: `/help`, completion and the page of the manual are made of it. */
 export const commands: readonly Command[] = [
-  { name: 'help', lines: true, run: (host) => host.show('help') },
-  { name: 'join', args: 'ROOM', completes: 'room', run: join },
-  { name: 'leave', needsRoom: true, run: (host) => host.leave() },
+  { name: 'help', aliases: ['h', '?'], lines: true, run: (host) => host.show('help') },
+  { name: 'join', aliases: ['j'], args: 'ROOM', completes: 'room', run: join },
+  { name: 'leave', aliases: ['part'], needsRoom: true, run: (host) => host.leave() },
   { name: 'close', run: (host) => host.close() },
-  { name: 'rooms', lines: true, run: (host) => host.show('rooms') },
-  { name: 'who', lines: true, needsRoom: true, run: (host) => host.show('who') },
+  { name: 'rooms', aliases: ['list'], lines: true, run: (host) => host.show('rooms') },
+  { name: 'who', aliases: ['names'], lines: true, needsRoom: true, run: (host) => host.show('who') },
   { name: 'topic', args: '[TEXT]', lines: true, needsRoom: true, run: topic },
   { name: 'reply', args: '[TEXT]', lines: true, needsRoom: true, run: reply },
   { name: 'edit', args: '[TEXT]', lines: true, needsRoom: true, run: edit },
@@ -67,28 +69,47 @@ export const commands: readonly Command[] = [
   { name: 'retry', lines: true, needsRoom: true, run: retry },
   { name: 'discard', lines: true, needsRoom: true, run: discard },
   { name: 'search', args: 'WORDS', needsRoom: true, run: (host, rest) => (rest === '' ? usage(host, 'search') : host.search(rest)) },
-  { name: 'remove', args: 'NAME', completes: 'name', lines: true, needsRoom: true, run: removeMember },
+  { name: 'remove', aliases: ['kick'], args: 'NAME', completes: 'name', lines: true, needsRoom: true, run: removeMember },
   { name: 'read', run: (host) => host.readAll() },
-  { name: 'quit', lines: true, run: (host) => host.quit() },
+  { name: 'quit', aliases: ['q', 'exit'], lines: true, run: (host) => host.quit() },
 ];
+
+/** All that it is called, with what follows the first. */
+export const namesOf = (command: Command): string[] => [usageOf(command), ...(command.aliases ?? []).map((alias) => `/${alias}`)];
 
 export const usageOf = ({ name, args }: Command): string => `/${name}${args === undefined ? '' : ` ${args}`}`;
 
 export type Typed =
   | { kind: 'chat'; text: string }
   | { kind: 'command'; command: Command; rest: string }
-  /** Never sent: it was not meant for others. */
-  | { kind: 'unknown'; name: string; nearest: string };
+  /** Never sent: it was not meant for others. `nearest` is what was probably meant, where anything is near. */
+  | { kind: 'unknown'; name: string; nearest: string | undefined };
 
-/** What somebody typed: a command begins with a slash, and `//` is a slash that is said. */
+/** Letters that a slip of the finger gets wrong at most. */
+const MOST_SLIPS = 2;
+
+/**
+ * What somebody typed: a command begins with a slash, and `//` is a slash that is said. Input methods leave a full-width
+ * slash, which people also draw faces with: that one begins only a command that there is.
+ */
 export function read(text: string, known: readonly Command[] = commands): Typed {
-  if (!text.startsWith('/')) return { kind: 'chat', text };
-  if (text.startsWith('//')) return { kind: 'chat', text: text.slice(1) };
-  const [, name = '', rest = ''] = /^\/(\S*)\s*(.*)$/s.exec(text) ?? [];
-  const command = known.find((each) => each.name === name.toLowerCase());
+  const [, slashes = '', name = '', rest = ''] = /^(\/\/|[/／])(\S*)\s*(.*)$/s.exec(text) ?? [];
+  if (slashes === '') return { kind: 'chat', text };
+  if (slashes === '//') return { kind: 'chat', text: text.slice(1) };
+  const word = name.toLowerCase();
+  const command = known.find((each) => each.name === word || each.aliases?.includes(word));
   if (command) return { kind: 'command', command, rest: rest.trim() };
-  const names = known.map((each) => each.name);
-  return { kind: 'unknown', name, nearest: closest(name.toLowerCase(), names).name };
+  if (slashes === '／') return { kind: 'chat', text };
+  return { kind: 'unknown', name, nearest: nearTo(word, known) };
+}
+
+/** Not for a word of which nothing would be left. */
+function nearTo(word: string, known: readonly Command[]): string | undefined {
+  const { name, distance } = closest(
+    word,
+    known.map((each) => each.name),
+  );
+  return distance <= Math.min(MOST_SLIPS, word.length - 1) ? name : undefined;
 }
 
 function join(host: ScreenHost, rest: string): void {

@@ -1,5 +1,6 @@
-import { commands } from './commands.ts';
+import { type Command, commands } from './commands.ts';
 import { emojiBeginning } from './emoji.ts';
+import { UNSPACED } from './mentions.ts';
 
 /** Where completion looks. */
 export interface Known {
@@ -16,32 +17,54 @@ export interface Completion {
 }
 
 const MOST = 50;
+/** A mark that begins a name, also as input methods leave it: not inside a word, as in an address, but right after a script without spaces. */
+const MARKED = new RegExp(`(?<!(?![${UNSPACED}])[\\p{L}\\p{M}\\p{N}_])([@＠#＃:：])([^\\s@＠#＃:：]*)$`, 'u');
 
 /** What the text before the cursor may go on as; nothing when nothing fits. */
 export function completionOf(before: string, known: Known): Completion | undefined {
-  const start = before.search(/\S+$/);
-  const word = start === -1 ? '' : before.slice(start);
-  const options = optionsOf(before, word, known).slice(0, MOST);
-  return options.length > 0 ? { start: start === -1 ? before.length : start, options } : undefined;
+  const [word = ''] = /\S*$/.exec(before) ?? [];
+  const marked = MARKED.exec(before);
+  const argument = optionsOfCommand(before, word, known);
+  const options = (
+    argument ?? (marked ? optionsAfter(marked[1] ?? '', marked[2] ?? '', known) : namesAtBeginning(before, word, known))
+  ).slice(0, MOST);
+  const start = argument === undefined && marked ? marked.index : before.length - word.length;
+  return options.length > 0 ? { start, options } : undefined;
 }
 
-function optionsOf(before: string, word: string, known: Known): Completion['options'] {
-  if (/^\/\S*$/.test(before)) return beginning(commandNames, word.slice(1)).map((name) => ({ shown: `/${name}`, text: `/${name} ` }));
+/** Nothing where no command is typed that takes something. */
+function optionsOfCommand(before: string, word: string, known: Known): Completion['options'] | undefined {
+  if (/^\/\S*$/.test(before)) return commandsBeginning(word.slice(1)).map((name) => ({ shown: `/${name}`, text: `/${name} ` }));
   const completes = argumentOf(before);
-  if (completes === 'room') return roomsOf(word.replace(/^#/, ''), known, '');
-  if (completes === 'name') return known.names(word.replace(/^@/, '')).map((name) => ({ shown: name, text: name }));
-  if (completes === 'emoji') return emojiOptions(word.replace(/^:/, ''));
-  if (word.startsWith('@')) return known.names(word.slice(1)).map((name) => ({ shown: name, text: `@${name} ` }));
-  if (word.startsWith('#')) return roomsOf(word.slice(1), known, '#');
-  if (/^:[\w+-]/.test(word)) return emojiOptions(word.slice(1));
-  // A name at the beginning is somebody who is spoken to.
-  return word !== '' && before === word ? known.names(word).map((name) => ({ shown: name, text: `${name}: ` })) : [];
+  if (completes === 'room') return roomsOf(word.replace(/^[#＃]/, ''), known, '');
+  if (completes === 'name') return known.names(word.replace(/^[@＠]/, '')).map((name) => ({ shown: name, text: name }));
+  return completes === 'emoji' ? emojiOptions(word.replace(/^[:：]/, '')) : undefined;
 }
+
+function optionsAfter(mark: string, start: string, known: Known): Completion['options'] {
+  if ('@＠'.includes(mark)) return known.names(start).map((name) => ({ shown: name, text: `@${name} ` }));
+  if ('#＃'.includes(mark)) return roomsOf(start, known, '#');
+  return /^[\w+-]/.test(start) ? emojiOptions(start) : [];
+}
+
+/** A name at the beginning is somebody who is spoken to. */
+const namesAtBeginning = (before: string, word: string, known: Known): Completion['options'] =>
+  word !== '' && before === word ? known.names(word).map((name) => ({ shown: name, text: `${name}: ` })) : [];
 
 const commandNames = commands.map(({ name }) => name as string);
+const aliases = commands.flatMap((command) => command.aliases ?? []);
+
+/** By what it is known as elsewhere only where no name begins so. */
+function commandsBeginning(start: string): string[] {
+  const names = beginning(commandNames, start);
+  return names.length > 0 ? names : beginning(aliases, start);
+}
 
 /** What a command takes, when the cursor is in its argument. */
-const argumentOf = (before: string) => commands.find(({ name }) => before.startsWith(`/${name} `))?.completes;
+function argumentOf(before: string): Command['completes'] {
+  const [, name = ''] = /^\/(\S+) /.exec(before) ?? [];
+  return commands.find((each) => each.name === name || each.aliases?.includes(name))?.completes;
+}
 
 const roomsOf = (start: string, { rooms }: Known, mark: string) =>
   beginning(rooms, start).map((id) => ({ shown: `#${id}`, text: `${mark}${id}${mark === '' ? '' : ' '}` }));

@@ -9,6 +9,11 @@ import { Submitter } from './submitter.ts';
 import type { Composing, Tab } from './tab.ts';
 
 const WHEEL_ROWS = 3;
+/** What is done while help, or who is here, stays open. */
+const WITH_PANEL = new Set<Action>([
+  ...(['up', 'down', 'pageUp', 'pageDown', 'oldest', 'newest'] as const),
+  ...(['roomList', 'redraw', 'suspend', 'escape', 'clear', 'end'] as const),
+]);
 
 /** What somebody does at the terminal, as what it does to the app. */
 export class Keyboard {
@@ -42,7 +47,7 @@ export class Keyboard {
   }
 
   #press(key: Key, action: Action | undefined): void {
-    if (this.#answer(key, action)) return;
+    if (this.#answer(key, action) || this.#closePanel(action)) return;
     if (action !== 'complete' && action !== 'completeBack' && action !== 'escape') this.#app.state.completion = undefined;
     const isDone = (key.kind === 'text' && this.#letter(key.text)) || (action !== undefined && this.#act(action));
     if (!isDone) this.#type(key);
@@ -63,6 +68,14 @@ export class Keyboard {
     return true;
   }
 
+  /** What is typed is seen: help, and who is here, do not stay over it. True when the key meant no more than that. */
+  #closePanel(action: Action | undefined): boolean {
+    const { state } = this.#app;
+    if (!state.panel || state.panel.kind === 'rooms' || (action !== undefined && WITH_PANEL.has(action))) return false;
+    state.panel = undefined;
+    return action === 'send';
+  }
+
   #mouse({ action, at }: Extract<Key, { kind: 'mouse' }>): void {
     if (action === 'wheel-up') {
       this.#app.scroll(WHEEL_ROWS);
@@ -78,13 +91,13 @@ export class Keyboard {
     const target = this.#app.composition?.targetAt(at.column, at.row);
     if (target?.kind === 'tab') this.#app.activate(target.tab);
     if (target?.kind === 'chat') this.#host.selectKey(target.key);
-    if (target?.kind === 'room') this.#submitter.joinTyped(target.roomId);
+    if (target?.kind === 'room') this.#submitter.join(target.roomId);
   }
 
   /** What single letters do, in an empty line, to a chat that was selected by keys. */
   #letter(letter: string): boolean {
-    const { active, panel } = this.#app.state;
-    if (!active?.takesLetters || active.selected === undefined || panel || !this.#isIdle(active)) return false;
+    const { active } = this.#app.state;
+    if (!active?.takesLetters || active.selected === undefined || !this.#isIdle(active)) return false;
     const command = { r: 'reply', e: 'edit', d: 'delete' }[letter];
     if (command !== undefined) this.#submitter.run(`/${command}`);
     else if (letter === '+') active.editor.replace('/react :');
@@ -124,9 +137,11 @@ export class Keyboard {
         this.#app.scroll(-page);
         return true;
       case 'oldest':
+        if (this.#scrollPanel(Number.POSITIVE_INFINITY)) return true;
         if (isEmpty) void this.#app.reader.toOldest();
         return isEmpty;
       case 'newest':
+        if (this.#scrollPanel(Number.NEGATIVE_INFINITY)) return true;
         if (isEmpty) this.#app.reader.toNewest({ whole: true });
         return isEmpty;
       case 'selectOlder':
@@ -136,9 +151,9 @@ export class Keyboard {
         this.#host.select(1);
         return true;
       case 'up':
-        return this.#choose(-1) || this.#searchOn(1) || this.#editLast();
+        return this.#choose(-1) || this.#scrollPanel(1) || this.#searchOn(1) || this.#editLast();
       case 'down':
-        return this.#choose(1) || this.#searchOn(-1);
+        return this.#choose(1) || this.#scrollPanel(-1) || this.#searchOn(-1);
       case 'roomList':
         state.listsRooms = !(state.listsRooms ?? this.#app.composition?.listsRooms ?? false);
         return true;
@@ -185,18 +200,26 @@ export class Keyboard {
     return true;
   }
 
+  /** Rows up, or down when it is less than zero, of help or of who is here. */
+  #scrollPanel(by: number): boolean {
+    const { panel } = this.#app.state;
+    if (!panel || panel.kind === 'rooms') return false;
+    this.#app.scroll(by);
+    return true;
+  }
+
   /** In an empty line, to what else was found. */
   #searchOn(by: 1 | -1): boolean {
-    const { active, panel } = this.#app.state;
-    if (!active?.search || panel || !this.#isIdle(active)) return false;
+    const { active } = this.#app.state;
+    if (!active?.search || !this.#isIdle(active)) return false;
     this.#host.searchOn(by);
     return true;
   }
 
   /** In an empty line the newest own chat; once more the history of what was typed. */
   #editLast(): boolean {
-    const { active, panel } = this.#app.state;
-    if (!active?.room || panel || purposeOf(this.#app.state) !== 'chat') return false;
+    const { active } = this.#app.state;
+    if (!active?.room || purposeOf(this.#app.state) !== 'chat') return false;
     const { composing, editor } = active;
     if (composing?.kind === 'edit' && editor.text === composing.chat.message) {
       this.#host.escapeComposing();

@@ -21,7 +21,7 @@ export class Submitter {
   submit(): void {
     const { state } = this.#app;
     const purpose = purposeOf(state);
-    if (purpose === 'room') this.joinTyped(state.field.text.startsWith('/') ? state.field.text : this.#chosenRoom());
+    if (purpose === 'room') this.#submitRoom();
     else if (purpose === 'name') this.#takeName();
     else this.#submitLine();
   }
@@ -31,11 +31,21 @@ export class Submitter {
     this.#obey(read(text));
   }
 
-  joinTyped(roomId: string): void {
+  /** Whatever was typed to find it. */
+  join(roomId: string): void {
     if (roomId === '') return;
     this.#app.state.field.submit();
-    if (roomId.startsWith('/')) this.run(roomId);
-    else this.#app.join(roomId);
+    this.#app.join(roomId);
+  }
+
+  #submitRoom(): void {
+    const { field } = this.#app.state;
+    const typed = read(field.text);
+    if (typed.kind === 'chat') this.join(this.#chosenRoom());
+    else {
+      if (typed.kind === 'command') field.submit();
+      this.#obey(typed);
+    }
   }
 
   #submitLine(): void {
@@ -50,7 +60,9 @@ export class Submitter {
     }
     const typed = read(withoutEnd(editor.text));
     if (typed.kind === 'chat') this.#send(typed.text, active?.composing?.chat.seq);
-    else if (typed.kind === 'unknown' || this.#fitsOne(typed.rest)) {
+    // What is no command stays, to be put right.
+    else if (typed.kind === 'unknown') this.#obey(typed);
+    else if (this.#fitsOne(typed.rest)) {
       editor.submit();
       this.#obey(typed);
     }

@@ -96,12 +96,13 @@ export const en = {
   presence: { online: 'here', away: 'away', gone: 'not connected' },
   owner: 'owner',
   panelHint: 'Esc closes',
+  panelScrolls: (first: number, last: number, all: number): string => `${first}–${last} of ${all} · ↑ ↓ scroll · Esc closes`,
 
   quitAgain: 'Press Ctrl+C again to quit. You stay a member; what you typed is kept.',
   reset: 'Too much was missed, or the server lost its end: these are the newest chats.',
-  unknownCommand: (name: string, nearest: string): string =>
-    `There is no /${name}. Did you mean /${nearest}? (// sends a text that begins with a slash.)`,
-  usage: (usage: string): string => `It goes: ${usage}`,
+  unknownCommand: (name: string, nearest: string | undefined): string =>
+    `There is no /${name}.${nearest === undefined ? '' : ` Did you mean /${nearest}?`} Begin with // to send a slash.`,
+  usage: (usage: string): string => `Usage: ${usage}`,
   needsRoom: 'Open a room first: /join ROOM',
   notFound: (words: string): string => `“${words}” is in none of the chats that are loaded. Scroll back to load more.`,
   found: (at: number, all: number): string => `${at} of ${all} · ↑ older · ↓ newer · Esc`,
@@ -170,7 +171,7 @@ export const en = {
     complete: 'complete a command, a name after @, a room after #, an emoji after :',
     nextRoom: 'the next room, the one before',
     numberedRoom: 'the first room, the second …',
-    scroll: 'scroll back and forth; also the mouse wheel',
+    scroll: 'scroll back and forth; also the mouse wheel, and in the help Up and Down',
     ends: 'the beginning of the room, the newest',
     select: 'select a chat; also a click',
     selected: 'with a chat selected by Alt+Up: reply, edit, delete, react, go to what it answers',

@@ -119,10 +119,12 @@ export const ja: typeof en = {
   presence: { online: '接続中', away: '離席中', gone: '切断中' },
   owner: '部屋の主',
   panelHint: 'Esc で閉じる',
+  panelScrolls: (first, last, all) => `${all} 行中 ${first}–${last} · ↑ ↓ · Esc で閉じる`,
 
   quitAgain: 'もう一度 Ctrl+C で終わります。部屋には入ったまま、入力も残ります。',
   reset: '見逃した分が多すぎるか、サーバーが末尾を失いました。最新の発言を表示します。',
-  unknownCommand: (name, nearest) => `/${name} というコマンドはありません。/${nearest} ですか?（// で始めると / で始まる文を送れます）`,
+  unknownCommand: (name, nearest) =>
+    `/${name} というコマンドはありません。${nearest === undefined ? '' : `/${nearest} ですか? `}/ で始まる文は // で送れます。`,
   usage: (usage) => `使い方: ${usage}`,
   needsRoom: '先に部屋を開いてください: /join 部屋',
   notFound: (words) => `読み込んだ発言に「${words}」はありません。さかのぼると増えます。`,
@@ -185,7 +187,7 @@ export const ja: typeof en = {
     complete: '補完: コマンド、@ の後の名前、# の後の部屋、: の後の絵文字',
     nextRoom: '次の部屋、前の部屋',
     numberedRoom: '1 番目の部屋、2 番目の部屋 …',
-    scroll: 'さかのぼる、戻る。マウスホイールでも',
+    scroll: 'さかのぼる、戻る。マウスホイールでも。このヘルプでは ↑ ↓ でも',
     ends: '部屋の始まり、最新',
     select: '発言を選ぶ。クリックでも',
     selected: 'Alt+↑ で選んだ発言に: 返信、編集、削除、リアクション、返信先へ',

@@ -62,7 +62,7 @@ export interface Opened {
   /** Each row as it reads, without spaces at its end. */
   rows: () => string[];
   text: () => string;
-  shows: (text: string) => Promise<void>;
+  shows: (text: string | RegExp) => Promise<void>;
   hides: (text: string) => Promise<void>;
 }
 
@@ -144,7 +144,8 @@ export function openApp(place: Place, options: Options = {}): Opened {
     },
     rows: () => rowsOf(paper.frame),
     text,
-    shows: (wanted) => waits(() => text().includes(wanted), `the screen shows ${wanted}`),
+    shows: (wanted) =>
+      waits(() => (typeof wanted === 'string' ? text().includes(wanted) : wanted.test(text())), `the screen shows ${wanted}`),
     hides: (unwanted) => waits(() => !text().includes(unwanted), `the screen does not show ${unwanted}`),
   };
 }

@@ -3,10 +3,10 @@ import { safeLine } from '../../text/safe.ts';
 import type { Row } from '../../text/span.ts';
 import { wrapped } from '../../text/wrap.ts';
 import type { Words } from '../../words/words.ts';
-import { commands, usageOf } from '../commands.ts';
+import { commands, namesOf } from '../commands.ts';
 import { bindings } from '../keys.ts';
 import { type Panel, roomsChosenFrom, type State } from '../state.ts';
-import { ends, exactly } from './cells.ts';
+import { ends, exactly, widthOf } from './cells.ts';
 import { ruled } from './timeline.ts';
 
 interface PanelRows {
@@ -25,7 +25,13 @@ export function panelRows(state: State, panel: Panel, columns: number, height: n
   const first = Math.max(0, Math.min(at === undefined ? panel.scroll : at - Math.floor(space / 2), most));
   const rows = body.slice(first, first + space).map((row) => exactly(row, columns));
   while (rows.length < space) rows.push(exactly([], columns));
-  const head = ends([{ text: ` ${fitted(title, columns - 2)}`, bold: true }], [{ text: `${words.panelHint} `, ink: 'muted' }], columns);
+  const shown: Row = [{ text: ` ${fitted(title, columns - 2)}`, bold: true }];
+  const hints = [
+    ...(most > 0 && panel.kind !== 'rooms' ? [words.panelScrolls(first + 1, first + rows.length, body.length)] : []),
+    words.panelHint,
+  ];
+  const hint = hints.find((each) => columnsOf(each) + widthOf(shown) + 2 <= columns) ?? words.panelHint;
+  const head = ends(shown, [{ text: `${hint} `, ink: 'muted' }], columns);
   return { rows: [head, ...rows], rooms: [undefined, ...rooms.slice(first, first + space)], mostScroll: most };
 }
 
@@ -50,7 +56,7 @@ function contentOf(state: State, panel: Panel, columns: number): Content {
 }
 
 function helpRows(words: Words, columns: number): Row[] {
-  const typed = commands.map((command) => ({ term: usageOf(command), what: words.commands[command.name] }));
+  const typed = commands.map((command) => ({ term: namesOf(command).join(', '), what: words.commands[command.name] }));
   const pressed = bindings.map(({ shown, what }) => ({ term: shown, what: words.keys[what] }));
   return [
     ruled(words.helpCommands, columns, 'muted'),
@@ -61,7 +67,7 @@ function helpRows(words: Words, columns: number): Row[] {
   ];
 }
 
-const TERM_COLUMNS = 20;
+const TERM_COLUMNS = 22;
 
 function explained({ term, what }: { term: string; what: string }, columns: number): Row[] {
   const isNarrow = columns < 60;
