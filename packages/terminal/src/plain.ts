@@ -5,9 +5,11 @@ import { isTold } from './app/history-window.ts';
 import { chatsOf } from './app/long-text.ts';
 import { noteOf } from './app/notes.ts';
 import { onReaderGone } from './lines/pipe-reader.ts';
+import { type ReplyTarget, ReplyTargets, targetOf } from './lines/reply-targets.ts';
 import type { Profile } from './profile/profile.ts';
 import type { Surroundings } from './surroundings.ts';
 import { lengthOf } from './text/length.ts';
+import { quoteOf } from './text/quote.ts';
 import { safeLine } from './text/safe.ts';
 import { warn } from './warn.ts';
 import type { Words } from './words/words.ts';
@@ -34,8 +36,6 @@ const WAITING_LINES = 40;
 const CONNECT_MS = 1_000;
 const LEAVE_MS = 5_000;
 const MOST_ROOMS = 100;
-/** Of a text that is only named. */
-const QUOTED_UNITS = 40;
 
 /** Those that need no screen. */
 const known = commands.filter((command): command is LineCommand => command.lines === true);
@@ -99,25 +99,35 @@ async function enter(
 }
 
 function show(room: Room, { print, fail, words }: Screen): void {
+  const targets = new ReplyTargets();
+  let printed = Promise.resolve();
+  // In order, though a reply may have to wait for what it replies to.
+  const printChat = (chat: Chat) => {
+    const line = lineOf(chat, { words, target: targetOf(chat, room, targets) });
+    targets.told(chat, room.position.epoch);
+    printed = printed.then(async () => print(await line));
+  };
+  const showNewest = () => {
+    for (const chat of room.timeline.chats.filter(isTold).slice(-HISTORY_CHATS)) printChat(chat);
+  };
+  const note = (text: string) => {
+    printed = printed.then(() => print(`* ${text}`));
+  };
   print(headingOf(room, words));
-  showNewest(room, { print, words });
-  room.on('chat', (said) => print(lineOf(said, words)));
+  showNewest();
+  room.on('chat', printChat);
   room.on('entry', (entry) => {
-    for (const note of notesOf(entry, room.username, words)) print(`* ${note}`);
+    targets.changed(entry);
+    for (const text of notesOf(entry, room.username, words)) note(text);
   });
   room.on('reset', () => {
-    print(`* ${words.startsAnew}`);
-    showNewest(room, { print, words });
+    note(words.startsAnew);
+    showNewest();
   });
   room.on('ended', (ending) => {
     const reason = reasonOf(ending, words);
     if (reason !== undefined) fail(reason);
   });
-}
-
-function showNewest({ timeline }: Room, { print, words }: Pick<Screen, 'print' | 'words'>): void {
-  const said = timeline.chats.filter(({ state }) => state === undefined);
-  for (const each of said.slice(-HISTORY_CHATS)) print(lineOf(each, words));
 }
 
 /** Resolves when the input has ended and the server has kept, or refused, all of it. */
@@ -159,7 +169,7 @@ async function send(text: string, { room, words, say }: LineHost): Promise<void>
   await Promise.all(
     chats.map(async (chat) => {
       const result = await room.send(chat).settled;
-      if (!result.ok) say(words.notSentLine(safeLine(words.refusal(result.error)), safeLine(chat.slice(0, QUOTED_UNITS))));
+      if (!result.ok) say(words.notSentLine(safeLine(words.refusal(result.error)), quoteOf(chat)));
     }),
   );
 }
@@ -197,7 +207,7 @@ class LineHost implements Host {
     const isConfirmed = this.#asked.deletionOf === seq;
     this.#asked.deletionOf = isConfirmed ? undefined : seq;
     if (isConfirmed) await act();
-    else this.say(this.words.confirmDeletionLine(safeLine((message ?? '').slice(0, QUOTED_UNITS))));
+    else this.say(this.words.confirmDeletionLine(quoteOf(message ?? '')));
   }
 
   forgetDeletion(): void {
@@ -256,9 +266,18 @@ function printer(lines: Interface, stdout: NodeJS.WriteStream, isTerminal: boole
 
 const headingOf = ({ id, topic, members }: Room, words: Words): string => `* ${words.heading(safeLine(id), safeLine(topic), members)}`;
 
-function lineOf({ at, username, message, edited }: Pick<Chat, 'at' | 'username' | 'message' | 'edited'>, words: Words): string {
+async function lineOf(
+  { at, username, message, edited, replyTo }: Chat,
+  { words, target }: { words: Words; target: Promise<ReplyTarget | undefined> },
+): Promise<string> {
   const text = message === null ? words.deleted : safeLine(message);
-  return `${words.clock(at)} ${safeLine(username)}${edited === undefined ? '' : ` ${words.edited}`}: ${text}`;
+  const reply = replyTo === undefined ? '' : ` ${replyIn(words, await target)}`;
+  return `${words.clock(at)} ${safeLine(username)}${reply}${edited === undefined ? '' : ` ${words.edited}`}: ${text}`;
+}
+
+function replyIn(words: Words, target: ReplyTarget | undefined): string {
+  if (!target) return words.replyLine(words.unknownChat, undefined);
+  return words.replyLine(safeLine(target.username), target.message === null ? words.deleted : quoteOf(target.message));
 }
 
 /** Of one's own coming and going others are told. */

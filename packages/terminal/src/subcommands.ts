@@ -43,7 +43,7 @@ const MEMBERSHIP =
 const MARKS =
   'A mark is the place up to which the output was taken. It moves only then, so that a run that is cut off loses nothing, and the next one repeats a line at most. Where there is no mark yet, `--since mark` begins with the first chat.';
 const JSON_LINES =
-  'With --json each line is one object, in plain ASCII where a terminal could be misled. A chat has room, epoch, seq, id, kind ("create:chat"), at (milliseconds since 1970), username and message, and where it applies replyTo, edited, deleted and reactions. Other kinds are as in the protocol.';
+  'With --json each line is one object, in plain ASCII where a terminal could be misled. A chat has room, epoch, seq, id, kind ("create:chat"), at (milliseconds since 1970), username and message, and where it applies replyTo, the seq of the chat that it answers, replyToChat with the seq, username and message of that, edited, deleted and reactions. Other kinds are as in the protocol.';
 
 /** What the terminal side of the command can do. Each part is loaded only when it is asked for. */
 export const subcommands: readonly Subcommand[] = [

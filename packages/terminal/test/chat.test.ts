@@ -91,6 +91,26 @@ test('/delete deletes when the next line says it again, and not otherwise', asyn
   expect(await aya.end()).toBe(0);
 });
 
+test('a line says what a reply answers, in English and in Japanese', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const ben = await connect(url);
+  const about = { roomId: 'veranda', username: 'ben' };
+  await done(ben, 'create:room', about);
+  const { seq } = await done(ben, 'create:chat', { ...about, message: 'Who brings the tea?' });
+  for (let each = 0; each < 60; each += 1) await done(ben, 'create:chat', { ...about, message: `chat ${each}` });
+  await done(ben, 'create:chat', { ...about, message: 'nobody?', replyTo: seq });
+  const aya = openTerminal('veranda', '--as', 'aya', '--server', url);
+  await aya.shows('ben (to ben, “Who brings the tea?”): nobody?');
+  const noa = openTerminal('veranda', '--as', 'noa', '--server', url, '--lang', 'ja');
+  await noa.shows('ben （ben さんの「Who brings the tea?」への返信）: nobody?');
+  aya.type('/reply I do.');
+  await noa.shows('aya （ben さんの「nobody?」への返信）: I do.');
+  await done(ben, 'create:chat', { ...about, message: 'thanks' });
+  await aya.shows('ben: thanks');
+  const lines = withoutTimes(aya.screen()).split('\n');
+  expect(lines.indexOf('aya (to ben, “nobody?”): I do.')).toBe(lines.indexOf('ben: thanks') - 1);
+});
+
 test('a line that is longer than one chat is sent as several, which is said', async () => {
   const { url } = await startServer();
   const aya = openTerminal('veranda', '--as', 'aya', '--server', url);

@@ -251,6 +251,40 @@ test('read begins where it is asked to: at a seq, at a time, at an age, or with 
   expect(await read('--since', '2099-01-01')).toEqual([]);
 });
 
+test('read, tail and wait say what a reply answers, also when that is far back, edited or deleted', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const socket = await owner(url);
+  const about = { roomId: 'ops', username: 'owner' };
+  const answer = (message: string, replyTo: number) => done(socket, 'create:chat', { ...about, message, replyTo });
+  const { seq: first } = await say(socket, 'Who is on call?');
+  await sayAll(socket, numbered(600));
+  const { seq: edited } = await say(socket, 'at non');
+  const tail = engawa(['tail', 'ops', '--as', 'reader', '--server', url, '-n', '1']);
+  await tail.prints(1);
+  await answer('I am.', first);
+  await done(socket, 'update:chat', { ...about, chatSeq: edited, message: 'at noon' });
+  await answer('good', edited);
+  const { seq: gone } = await say(socket, 'oops');
+  await done(socket, 'delete:chat', { ...about, chatSeq: gone });
+  await answer('what?', gone);
+  await tail.prints(5);
+  const replies = ['owner (to owner, “Who is on call?”): I am.', 'owner (to owner, “at noon”): good', 'owner (to owner, deleted): what?'];
+  const isReply = (line: string) => line.includes('(to ');
+  expect(withoutTimes(tail.lines()).filter(isReply)).toEqual(replies);
+  const read = await output(engawa(['read', 'ops', '--server', url, '--limit', '5']));
+  expect(withoutTimes(read).filter(isReply)).toEqual(replies);
+  const json = await output(engawa(['read', 'ops', '--server', url, '--limit', '5', '--json']));
+  expect(json.map((line) => (JSON.parse(line) as { replyToChat?: unknown }).replyToChat)).toEqual([
+    undefined,
+    { seq: first, username: 'owner', message: 'Who is on call?' },
+    { seq: edited, username: 'owner', message: 'at noon' },
+    undefined,
+    { seq: gone, username: 'owner', message: null },
+  ]);
+  const wait = engawa(['wait', 'ops', '--server', url, '--match', 'I am', '--since', '1h']);
+  expect(withoutTimes(await output(wait))).toEqual([replies[0]]);
+});
+
 test('an age is one by the clock of the server, however wrong the clock here is', async () => {
   const { url } = await startServer({ limits: 'off' });
   await say(await owner(url), 'just now');

@@ -1,5 +1,5 @@
 import type { Chat, OutgoingChat, ShownChat } from '@engawa/client';
-import { fitted } from '../text/columns.ts';
+import { quoteOf } from '../text/quote.ts';
 import { safeLine } from '../text/safe.ts';
 import type { App } from './app.ts';
 import type { ScreenHost } from './commands.ts';
@@ -64,7 +64,7 @@ export class AppHost implements ScreenHost {
   }
 
   async confirmDeletion({ message }: Chat, act: () => Promise<unknown>): Promise<void> {
-    this.#app.ask(this.words.confirmDeletion(quoted(message)), () => void act());
+    this.#app.ask(this.words.confirmDeletion(quoteOf(message ?? '')), () => void act());
   }
 
   quit(): void {
@@ -187,6 +187,3 @@ export class AppHost implements ScreenHost {
     return answered !== undefined;
   }
 }
-
-/** As much of a text as a question about it needs. */
-const quoted = (message: string | null): string => fitted(safeLine((message ?? '').slice(0, 100)), 30);

@@ -1,6 +1,7 @@
 import type { Chat, Missed, Position, Room } from '@engawa/client';
 import { Failure } from '../failure.ts';
 import type { Program } from './program.ts';
+import { type ReplyTarget, ReplyTargets, targetOf } from './reply-targets.ts';
 import { serverTime } from './server-time.ts';
 import type { Since } from './times.ts';
 
@@ -10,11 +11,20 @@ const PAGE_CHATS = 500;
 const AHEAD_LINES = 1_000;
 /** Once so few lines wait, a connection that was closed is opened again. */
 const RESUME_LINES = 100;
+/** Entries that may wait while one is told. */
+const MOST_WAITING = 5_000;
 /** What is told again when the end of a log was lost, and with it the place of the mark. */
 const REPEATED_CHATS = 500;
 
 /** An entry, and where whoever has it goes on. A chat is as it stands, others as they were told. */
-export type Told = { position: Position } & ({ chat: Chat; entry?: undefined } | { chat?: undefined; entry: Missed });
+export type Told = { position: Position } & (
+  | {
+      chat: Chat;
+      entry?: undefined /** Resolves with what it replies to, if it does and the room has that. */;
+      target: () => Promise<ReplyTarget | undefined>;
+    }
+  | { chat?: undefined; entry: Missed }
+);
 
 export interface FollowOptions {
   program: Program;
@@ -27,15 +37,19 @@ export interface FollowOptions {
   limit?: number | undefined;
   /** Entries other than chats, too. */
   isAll: boolean;
-  /** True when that is enough. */
-  tell: (told: Told) => boolean;
+  /** Resolves when it is told, with true when that is enough. One at a time. */
+  tell: (told: Told) => Promise<boolean>;
 }
+
+/** As it is passed on: the options, and the chats that replies may be to. */
+type Following = FollowOptions & { targets: ReplyTargets };
 
 /**
  * Tells the entries of a room, each once and in order: first what is there, page by page as fast as it is taken, then what
  * comes. When too much waits to be taken, the connection is closed, and later opened where it was left.
  */
-export async function follow(options: FollowOptions): Promise<void> {
+export async function follow(asked: FollowOptions): Promise<void> {
+  const options: Following = { ...asked, targets: new ReplyTargets() };
   const { program, roomId, from } = options;
   let place: Position | 'newest' = 'newest';
   if (!('kind' in from)) place = from;
@@ -71,8 +85,8 @@ interface Read {
 }
 
 /** Tells the chats that are there. */
-async function readThere(room: Room, options: FollowOptions): Promise<Read> {
-  const { program, limit = Number.POSITIVE_INFINITY } = options;
+async function readThere(room: Room, options: Following): Promise<Read> {
+  const { program, targets, limit = Number.POSITIVE_INFINITY } = options;
   const head = room.position;
   let position: Position | undefined;
   let left = limit;
@@ -80,7 +94,9 @@ async function readThere(room: Room, options: FollowOptions): Promise<Read> {
     const page = await ask(program, room.history({ ...chatsAfter(after), limit: Math.min(PAGE_CHATS, left) }));
     for (const chat of page.chats) {
       position = { epoch: page.epoch, seq: chat.seq, id: chat.id };
-      if (options.tell({ chat, position })) return { position, isEnough: true };
+      const isEnough = await program.unlessOver(options.tell({ chat, position, target: () => targetOf(chat, room, targets) }));
+      targets.told(chat, page.epoch);
+      if (isEnough) return { position, isEnough };
       after = chat.seq;
       left -= 1;
     }
@@ -150,28 +166,79 @@ interface Left {
 }
 
 /** Tells what comes, until that is enough, too much waits, or the room was set back. */
-function hear(room: Room, { program, isAll, tell }: FollowOptions, place: Position | 'newest'): Promise<Left> {
-  let position = place === 'newest' ? room.position : place;
-  return new Promise((resolve) => {
-    let isOver = false;
-    const end = (why: Left['why']) => {
-      isOver = true;
-      resolve({ why, position });
-    };
-    room.on('reset', () => end('reset'));
-    room.on('entry', (entry) => {
-      if (isOver) return;
-      position = { epoch: entry.epoch, seq: entry.seq, id: entry.id };
-      // He came back to read on, before he knew.
-      if (entry.kind === 'remove:member' && entry.reason === 'removed' && entry.username === room.username)
-        program.fail(new Failure(`${room.id}: ${entry.by} removed you`));
-      const chat = chatIn(entry);
-      if (chat || isAll) {
-        if (tell(chat ? { chat, position } : { entry, position })) end('enough');
-        else if (program.out.isFull) end('full');
-      }
+function hear(room: Room, options: Following, place: Position | 'newest'): Promise<Left> {
+  const hearing = new Hearing(room, options, place === 'newest' ? room.position : place);
+  return hearing.left;
+}
+
+/** Entries are told one after the other: one may have to wait for what it replies to. */
+class Hearing {
+  readonly left: Promise<Left>;
+  readonly #room: Room;
+  readonly #options: Following;
+  /** Up to here it was told. */
+  #position: Position;
+  #waiting: Missed[] = [];
+  #isTelling = false;
+  /** Why no more is told; what is being told still is. */
+  #why: Left['why'] | undefined;
+  #leave: (left: Left) => void = () => undefined;
+
+  constructor(room: Room, options: Following, position: Position) {
+    this.#room = room;
+    this.#options = options;
+    this.#position = position;
+    this.left = new Promise((resolve) => {
+      this.#leave = resolve;
     });
-  });
+    room.on('reset', () => this.#end('reset'));
+    room.on('entry', (entry) => this.#heard(entry));
+  }
+
+  #heard(entry: Missed): void {
+    const { program } = this.#options;
+    if (this.#why !== undefined) return;
+    // They came back to read on, before they knew.
+    if (entry.kind === 'remove:member' && entry.reason === 'removed' && entry.username === this.#room.username)
+      program.fail(new Failure(`${this.#room.id}: ${entry.by} removed you`));
+    this.#waiting.push(entry);
+    if (this.#waiting.length > MOST_WAITING) this.#end('full');
+    else if (!this.#isTelling) void this.#tellWaiting();
+  }
+
+  async #tellWaiting(): Promise<void> {
+    this.#isTelling = true;
+    for (let entry = this.#waiting.shift(); entry; entry = this.#waiting.shift()) {
+      const isEnough = await this.#tell(entry);
+      if (isEnough) this.#end('enough');
+      else if (this.#options.program.out.isFull) this.#end('full');
+    }
+    this.#isTelling = false;
+    this.#leaveIfOver();
+  }
+
+  async #tell(entry: Missed): Promise<boolean> {
+    const { tell, isAll, targets } = this.#options;
+    const position = { epoch: entry.epoch, seq: entry.seq, id: entry.id };
+    const chat = chatIn(entry);
+    let isEnough = false;
+    if (chat) isEnough = await tell({ chat, position, target: () => targetOf(chat, this.#room, targets) });
+    else if (isAll) isEnough = await tell({ entry, position });
+    this.#position = position;
+    if (chat) targets.told(chat, entry.epoch);
+    else targets.changed(entry);
+    return isEnough;
+  }
+
+  #end(why: Left['why']): void {
+    this.#why ??= why;
+    this.#waiting = [];
+    this.#leaveIfOver();
+  }
+
+  #leaveIfOver(): void {
+    if (this.#why !== undefined && !this.#isTelling) this.#leave({ why: this.#why, position: this.#position });
+  }
 }
 
 /** The chat that an entry made. One that was deleted before it was told has no text. */

@@ -1,5 +1,7 @@
 import type { Chat, Missed } from '@engawa/client';
+import { quoteOf } from '../text/quote.ts';
 import { safeLine } from '../text/safe.ts';
+import type { ReplyTarget } from './reply-targets.ts';
 
 /** Controls that JSON leaves as they are, what reorders a line, what nobody sees, and halves of characters. */
 const MISLEADING = /[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Default_Ignorable_Code_Point}]/gu;
@@ -14,18 +16,28 @@ const escaped = (character: string): string =>
     .join('');
 
 /** A chat as a line of JSON has it, whether it comes from the history or as it is said. */
-export function chatRecord(room: string, epoch: string, chat: Chat): object {
+export function chatRecord(
+  chat: Chat,
+  { room, epoch, replyTarget }: { room: string; epoch: string; replyTarget?: ReplyTarget | undefined },
+): object {
   const { seq, id, at, username, message, replyTo, edited, deleted, reactions } = chat;
-  const record = { room, epoch, seq, id, kind: 'create:chat', at, username, message, replyTo, edited, deleted, reactions };
+  const said = { at, username, message, replyTo, replyToChat: replyTarget, edited, deleted, reactions };
+  const record = { room, epoch, seq, id, kind: 'create:chat', ...said };
   return JSON.parse(JSON.stringify(record)) as object;
 }
 
 /** Any other entry: all that it says. */
 export const entryRecord = ({ roomId: room, ...entry }: Missed): object => ({ room, ...entry });
 
-export function chatLine({ at, username, message, edited }: Chat): string {
+export function chatLine({ at, username, message, edited, replyTo }: Chat, replyTarget?: ReplyTarget): string {
   const text = message === null ? '(deleted)' : safeLine(message);
-  return `${timeOf(at)} ${safeLine(username)}${edited === undefined ? '' : ' (edited)'}: ${text}`;
+  const reply = replyTo === undefined ? '' : ` (to ${toldOf(replyTarget)})`;
+  return `${timeOf(at)} ${safeLine(username)}${reply}${edited === undefined ? '' : ' (edited)'}: ${text}`;
+}
+
+function toldOf(target: ReplyTarget | undefined): string {
+  if (!target) return 'an earlier chat';
+  return `${safeLine(target.username)}, ${target.message === null ? 'deleted' : `“${quoteOf(target.message)}”`}`;
 }
 
 /** What happened beside a chat; nothing of what nobody has to know. */

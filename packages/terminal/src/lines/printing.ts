@@ -1,9 +1,11 @@
+import type { Chat, Missed, Position } from '@engawa/client';
 import { Failure } from '../failure.ts';
 import { type Arguments, UsageError } from '../subcommand.ts';
 import type { FollowOptions, Told } from './follow.ts';
 import { chatLine, chatRecord, entryLine, entryRecord, jsonLine } from './formats.ts';
 import { Mark } from './mark.ts';
 import type { Program } from './program.ts';
+import type { ReplyTarget } from './reply-targets.ts';
 import { type Since, sinceOf } from './times.ts';
 
 /** Prints entries of a room, and moves the mark, if there is one, once they were taken. */
@@ -31,13 +33,17 @@ export class Printer {
     return this.#mark?.position ?? { kind: 'seq', seq: 0 };
   }
 
-  print(told: Told): void {
-    const line = this.#isJson ? this.#record(told) : told.chat ? chatLine(told.chat) : entryLine(told.entry);
+  async print(told: Told): Promise<void> {
+    const line = told.chat ? this.#chat({ ...told, replyTarget: await told.target() }) : this.#entry(told.entry);
     if (line !== undefined) this.#program.out.put(line, () => this.#mark?.move(told.position));
   }
 
-  #record({ chat, entry, position }: Told): string {
-    return jsonLine(chat ? chatRecord(this.#roomId, position.epoch, chat) : entryRecord(entry));
+  #chat({ chat, position: { epoch }, replyTarget }: { chat: Chat; position: Position; replyTarget: ReplyTarget | undefined }): string {
+    return this.#isJson ? jsonLine(chatRecord(chat, { room: this.#roomId, epoch, replyTarget })) : chatLine(chat, replyTarget);
+  }
+
+  #entry(entry: Missed): string | undefined {
+    return this.#isJson ? jsonLine(entryRecord(entry)) : entryLine(entry);
   }
 
   #openMark(given: string | undefined): Mark {

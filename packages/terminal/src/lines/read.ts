@@ -17,8 +17,8 @@ export function read(asked: Arguments, surroundings: Surroundings): Promise<numb
     async main(program) {
       const printer = new Printer(program, asked, roomId);
       const from = printer.from ?? (limit === undefined ? { kind: 'seq', seq: 0 } : { kind: 'newest', count: limit });
-      const tell: Parameters<typeof follow>[0]['tell'] = (told) => {
-        printer.print(told);
+      const tell: Parameters<typeof follow>[0]['tell'] = async (told) => {
+        await printer.print(told);
         return false;
       };
       await follow({ program, roomId, from, isEndless: false, limit, isAll: false, tell });

@@ -19,8 +19,8 @@ export function tail(asked: Arguments, surroundings: Surroundings): Promise<numb
         from: printer.from ?? { kind: 'newest', count: lines },
         isEndless: true,
         isAll: asked.has('all'),
-        tell(told) {
-          printer.print(told);
+        async tell(told) {
+          await printer.print(told);
           return false;
         },
       });

@@ -31,9 +31,9 @@ export function wait(asked: Arguments, surroundings: Surroundings): Promise<numb
         from: printer.from ?? { kind: 'now' },
         isEndless: true,
         isAll: false,
-        tell(told) {
+        async tell(told) {
           const isIt = told.chat !== undefined && (author === undefined || told.chat.username === author) && matches(told.chat);
-          if (isIt) printer.print(told);
+          if (isIt) await printer.print(told);
           return isIt;
         },
       });

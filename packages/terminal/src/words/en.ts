@@ -141,6 +141,8 @@ export const en = {
   reacted: (name: string, reaction: string): string => `${name} reacted ${reaction}`,
   changedRoom: (name: string): string => `${name} changed what is kept here`,
   confirmDeletionLine: (text: string): string => `delete “${text}”? Type /delete again to delete it.`,
+  /** Without a text it is the name of something else. */
+  replyLine: (name: string, text: string | undefined): string => `(to ${name}${text === undefined ? '' : `, “${text}”`})`,
   splitLine: (length: number, chats: number): string => `${counted(length)} characters: sent as ${chats} chats`,
   notSentLine: (why: string, text: string): string => `not sent: ${why} (${text})`,
 

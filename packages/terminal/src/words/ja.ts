@@ -157,6 +157,7 @@ export const ja: typeof en = {
   reacted: (name, reaction) => `${name} さんのリアクション: ${reaction}`,
   changedRoom: (name) => `${name} さんが保存の設定を変えました`,
   confirmDeletionLine: (text) => `「${text}」を削除しますか? もう一度 /delete と入力すると削除します。`,
+  replyLine: (name, text) => (text === undefined ? `（${name}への返信）` : `（${name} さんの「${text}」への返信）`),
   splitLine: (length, chats) => `${counted(length)} 文字: ${chats} 件の発言に分けて送ります`,
   notSentLine: (why, text) => `送れませんでした: ${why} (${text})`,
 

@@ -1,0 +1,69 @@
+/** The chats that others reply to, for lines that say so: those that were told lately, and, asked for one by one, those that were not. */
+import type { Chat, Missed, Room } from '@engawa/client';
+
+/** What a reply answers, as it stands. */
+export interface ReplyTarget {
+  seq: number;
+  username: string;
+  /** Null when it was deleted. */
+  message: string | null;
+}
+
+/** What is remembered, in chats and in code units of their texts. */
+const MOST_CHATS = 1_000;
+const MOST_UNITS = 500_000;
+
+export class ReplyTargets {
+  /** By seq, the latest last. */
+  readonly #known = new Map<number, ReplyTarget>();
+  #units = 0;
+  #epoch = '';
+
+  /** A chat was told. */
+  told({ seq, username, message }: Chat, epoch: string): void {
+    if (epoch !== this.#epoch) this.#reset(epoch);
+    this.#forget(seq);
+    this.#known.set(seq, { seq, username, message });
+    this.#units += message?.length ?? 0;
+    for (const oldest of this.#known.keys()) {
+      if (this.#known.size <= MOST_CHATS && this.#units <= MOST_UNITS) break;
+      this.#forget(oldest);
+    }
+  }
+
+  /** An entry that is about a chat: it may be another one now. */
+  changed(entry: Missed): void {
+    if ('chatSeq' in entry && typeof entry.chatSeq === 'number') this.#forget(entry.chatSeq);
+  }
+
+  /** Nothing when the room has it no more. */
+  async of(seq: number, room: Pick<Room, 'history' | 'position'>): Promise<ReplyTarget | undefined> {
+    const { epoch } = room.position;
+    const known = epoch === this.#epoch ? this.#known.get(seq) : undefined;
+    if (known) return known;
+    const page = await room.history({ around: seq, limit: 1 });
+    const chat = page.ok && page.epoch === epoch ? page.chats.find((each) => each.seq === seq) : undefined;
+    if (chat) this.told(chat, epoch);
+    return chat && { seq, username: chat.username, message: chat.message };
+  }
+
+  #forget(seq: number): void {
+    this.#units -= this.#known.get(seq)?.message?.length ?? 0;
+    this.#known.delete(seq);
+  }
+
+  #reset(epoch: string): void {
+    this.#known.clear();
+    this.#units = 0;
+    this.#epoch = epoch;
+  }
+}
+
+/** What the chat replies to, if it does and the room has that. */
+export async function targetOf(
+  { replyTo }: Chat,
+  room: Pick<Room, 'history' | 'position'>,
+  targets: ReplyTargets,
+): Promise<ReplyTarget | undefined> {
+  return replyTo === undefined ? undefined : targets.of(replyTo, room);
+}
