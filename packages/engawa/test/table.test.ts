@@ -69,7 +69,7 @@ test.skipIf(!isThere('bash'))('bash completes subcommands, options, profiles and
     '--input-type=module',
     '-e',
     `const { openProfile } = await import(${JSON.stringify(new URL('../../terminal/dist/profile/profile.js', import.meta.url).href)});
-     openProfile({}, ${JSON.stringify(env)}).rooms.write(['veranda', ${JSON.stringify(room)}, 'a\\u001b[2Jb']);`,
+     openProfile({}, ${JSON.stringify(env)}).rooms.write({ open: ['veranda', ${JSON.stringify(room)}, 'a\\u001b[2Jb'] });`,
   ]);
   const complete = (...words: string[]): string[] => {
     const line = words.map((word) => `'${word}'`).join(' ');

@@ -328,6 +328,20 @@ test('the rooms of last time are opened again, and one that is gone is not made 
   await app.shows('✗#gone');
 });
 
+test('more rooms than a server lets in at once are joined one after the other, and nobody is told of it', async () => {
+  const server = newServer();
+  const ids = Array.from({ length: 23 }, (_, at) => `room-${at}`);
+  // Who opens a room asks twice, for a join and for a new one.
+  const owners = ids.map(async (roomId, at) => join(server, roomId, `owner-${at % 4}`));
+  await Promise.all(owners);
+  const app = openApp(server, { lastRooms: ids, rows: 30 });
+  const seen: string[] = [];
+  const isJoined = () => app.client.rooms.filter(({ state }) => state === 'live').length === ids.length;
+  await until(() => seen.push(app.text()) > 0 && isJoined(), 'all are joined');
+  await app.hides('…#');
+  expect(seen.join('\n')).not.toContain('Too many');
+});
+
 test('what waits is counted, what is refused says why, and can be sent again or taken away', async () => {
   const server = newServer();
   const app = openApp(server, { room: 'veranda' });

@@ -135,9 +135,9 @@ test('profiles and servers know nothing of each other', () => {
   const session = (profile: string) => openProfile({ profile }, env).storage.getItem('engawa:x:session');
   expect(session('work')).not.toBe(session('default'));
   expect(session('work')).toBe(session('work'));
-  openProfile({ profile: 'work' }, env).rooms.write(['veranda', 'ops']);
-  expect(openProfile({ profile: 'work' }, env).rooms.read()).toEqual(['veranda', 'ops']);
-  expect(openProfile({ profile: 'work', server: 'http://other' }, env).rooms.read()).toEqual([]);
+  openProfile({ profile: 'work' }, env).rooms.write({ open: ['veranda', 'ops'], active: 'ops' });
+  expect(openProfile({ profile: 'work' }, env).rooms.read()).toEqual({ open: ['veranda', 'ops'], active: 'ops' });
+  expect(openProfile({ profile: 'work', server: 'http://other' }, env).rooms.read()).toMatchObject({ open: [] });
 });
 
 test('of many programs that start at once all have one session', async () => {

@@ -1,7 +1,8 @@
 /** Rooms, what is unread in them, and what is done to chats: by keys and by commands. */
+import type { Room } from '@engawa/client';
 import { expect, test } from 'vitest';
 import { startProxy } from '../../server/test/helpers/proxy.ts';
-import { connect, done, heard, startServer, until } from '../../server/test/helpers/server.ts';
+import { connect, done, heard, newFolder, startServer, until } from '../../server/test/helpers/server.ts';
 import { enter, neighbour, openChat, say, someone } from './helpers/chat.ts';
 import type { Pty } from './helpers/pty.ts';
 
@@ -64,6 +65,45 @@ test('what is new in other rooms is counted, mentions ring and are marked, and w
   enter(aya, '/leave');
   await aya.shows('You left #茶');
   await until(() => listed(aya, '茶') === '', 'it is off the list');
+});
+
+test('of 31 rooms on 24 rows those with something new are in sight, the list scrolls, and a key goes from one to the next', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const ids = Array.from({ length: 31 }, (_, at) => `room-${String(at).padStart(2, '0')}`);
+  const rooms = await someone(url, 'ben', ...ids);
+  const env = { HOME: newFolder() };
+  const first = openChat(url, { env, rows: 24, room: ids[0] as string });
+  for (const id of ids.slice(1)) {
+    await first.shows('2 here');
+    enter(first, `/join ${id}`);
+    await first.shows(new RegExp(`^ #${id}`));
+  }
+  first.press('alt+4');
+  await first.shows(/^ #room-03/);
+  first.press('ctrl+c', 'ctrl+c');
+  await first.exited;
+  const aya = openChat(url, { env, rows: 24, room: '' });
+  await aya.shows(/^ #room-03/);
+  await aya.shows('Rooms 31');
+  await until(() => listed(aya, 'room-03').startsWith('›'), 'the room of last time is active');
+  expect(listed(aya, 'room-28')).toBe('');
+  await say(rooms[28] as Room, 'new here');
+  await say(rooms[30] as Room, 'ping @aya');
+  await shows(aya, 'room-30', / @1 $/);
+  await shows(aya, 'room-28', / 1 $/);
+  expect(aya.screen().slice(2, 4)).toEqual([expect.stringContaining('#room-30'), expect.stringContaining('#room-28')]);
+  aya.press('alt+a');
+  await aya.shows(/^ #room-30/);
+  aya.press('f3');
+  await aya.shows(/^ #room-28/);
+  aya.press('alt+a');
+  await aya.shows('Everything is read.');
+  expect(listed(aya, 'room-02')).toBe('');
+  for (let turn = 0; turn < 10; turn += 1) aya.wheel('up', { column: 5, row: 10 });
+  await until(() => listed(aya, 'room-00') !== '', 'the list is scrolled');
+  await aya.shows(/^ #room-28/);
+  aya.click({ column: 5, row: aya.screen().findIndex((row) => row.includes('#room-02')) });
+  await aya.shows(/^ #room-02/);
 });
 
 test('replies, edits, reactions and deletions by keys reach others, and theirs are shown', async () => {

@@ -10,6 +10,7 @@ import { mentions } from './mentions.ts';
 import { type Mark, ReadMarks } from './read-marks.ts';
 import { Reader } from './reader.ts';
 import { RoomAsk } from './room-ask.ts';
+import { nextUnreadOf } from './room-order.ts';
 import { asksForName, type State } from './state.ts';
 import { Tab } from './tab.ts';
 import { type Composition, compose } from './view/view.ts';
@@ -62,6 +63,7 @@ export class App {
       completion: undefined,
       isFocused: true,
       listsRooms: undefined,
+      listFirst: undefined,
       offlineSince: undefined,
     };
     this.#over = new Promise((resolve) => {
@@ -79,14 +81,23 @@ export class App {
   /** Takes the screen, opens the rooms, or asks which, and resolves with the exit code when the program is to end. */
   async run(asked: string | undefined, open: (listener: Omit<ScreenListener, 'key'>) => Promise<Screen>): Promise<number> {
     this.#screen = await open({ resized: () => this.draw(), gone: () => this.quit() });
-    const last = this.#profile.rooms.read();
-    for (const id of last) this.#add(id, { create: false });
-    if (asked !== undefined) this.join(asked);
-    else if (this.state.tabs[0]) this.activate(this.state.tabs[0]);
-    else this.showRooms();
+    this.#reopen(asked);
     if (this.#profile.problem !== undefined) this.say(this.state.words.storage(safeLine(this.#profile.problem)), 'warning');
     this.draw();
     return this.#over;
+  }
+
+  /** The rooms of last time; the one that is asked for, or was looked at then, is joined before the others, of which a server lets in only a few at once. */
+  #reopen(asked: string | undefined): void {
+    const { open, active } = this.#profile.rooms.read();
+    const tabs = open.map((id) => this.#newTab(id));
+    this.state.tabs = tabs;
+    const first = tabs.find(({ id }) => id === (asked ?? active)) ?? (asked === undefined ? tabs[0] : undefined);
+    if (first) void this.#enter(first, { create: first.id === asked });
+    if (first) this.activate(first);
+    else if (asked !== undefined) this.join(asked);
+    else this.showRooms();
+    for (const tab of tabs) if (tab !== first) void this.#enter(tab, { create: false });
   }
 
   /** The last composition is what somebody clicks on. */
@@ -136,7 +147,8 @@ export class App {
     const { state } = this;
     if (state.active && state.active !== tab) state.active.newAfter = undefined;
     if (state.active !== tab) tab.newAfter = tab.unread.count > 0 ? tab.readTo : undefined;
-    Object.assign(state, { active: tab, panel: undefined, completion: undefined });
+    Object.assign(state, { active: tab, panel: undefined, completion: undefined, listFirst: undefined });
+    this.#keepRooms();
     void this.reader.toNew(tab);
     this.draw();
   }
@@ -147,11 +159,18 @@ export class App {
     const at = tabs.indexOf(tab);
     this.state.tabs = tabs.filter((each) => each !== tab);
     tab.end();
-    this.#keepRooms();
     const next = this.state.tabs[Math.min(at, this.state.tabs.length - 1)];
     this.state.active = undefined;
+    this.#keepRooms();
     if (next) this.activate(next);
     else this.showRooms();
+  }
+
+  /** To the next room in which something is new, those first in which one is mentioned. */
+  nextUnread(): void {
+    const next = nextUnreadOf(this.state);
+    if (next) this.activate(next);
+    else this.say(this.state.words.allRead);
   }
 
   showRooms(): void {
@@ -186,17 +205,28 @@ export class App {
     this.reader.scroll(by, this.#composition?.mostScroll ?? 0);
   }
 
+  /** Rows down, or up when it is less than zero. */
+  scrollList(by: number): void {
+    const { above = 0, below = 0 } = this.#composition?.list ?? {};
+    this.state.listFirst = Math.max(0, Math.min((this.state.listFirst ?? above) + by, above + below));
+    this.draw();
+  }
+
   readAll(): void {
     for (const tab of this.state.tabs) if (tab.room) this.#read(tab, tab.room, tab.room.position.seq);
     this.draw();
   }
 
   #add(id: string, { create }: { create: boolean }): Tab {
-    const tab = new Tab(id, this.state.username, () => this.draw());
+    const tab = this.#newTab(id);
     this.state.tabs = [...this.state.tabs, tab];
-    this.#keepRooms();
-    void this.drafts.restore(tab).then(() => this.draw());
     void this.#enter(tab, { create });
+    return tab;
+  }
+
+  #newTab(id: string): Tab {
+    const tab = new Tab(id, this.state.username, () => this.draw());
+    void this.drafts.restore(tab).then(() => this.draw());
     return tab;
   }
 
@@ -332,6 +362,8 @@ export class App {
     client.on('error', (error) => {
       const { code, roomId } = error;
       const text = safeLine(state.words.refusal(error));
+      // The SDK waits its turn, and the list of rooms shows which are not joined yet.
+      if (code === 'rate_limited' && roomId !== undefined) return;
       if (code === 'storage_failed') this.say(state.words.storage(text), 'warning');
       else this.say(roomId === undefined ? text : `#${safeLine(roomId)}: ${text}`, error.retryable ? 'warning' : 'bad');
     });
@@ -368,6 +400,6 @@ export class App {
   }
 
   #keepRooms(): void {
-    this.#profile.rooms.write(this.state.tabs.map(({ id }) => id));
+    this.#profile.rooms.write({ open: this.state.tabs.map(({ id }) => id), active: this.state.active?.id });
   }
 }

@@ -77,12 +77,10 @@ export class Keyboard {
   }
 
   #mouse({ action, at }: Extract<Key, { kind: 'mouse' }>): void {
-    if (action === 'wheel-up') {
-      this.#app.scroll(WHEEL_ROWS);
-      return;
-    }
-    if (action === 'wheel-down') {
-      this.#app.scroll(-WHEEL_ROWS);
+    if (action === 'wheel-up' || action === 'wheel-down') {
+      const rows = action === 'wheel-up' ? WHEEL_ROWS : -WHEEL_ROWS;
+      if (at.column < (this.#app.composition?.list.columns ?? 0)) this.#app.scrollList(-rows);
+      else this.#app.scroll(rows);
       return;
     }
     if (action !== 'press') return;
@@ -130,6 +128,9 @@ export class Keyboard {
         return this.#switchBy(1);
       case 'previousRoom':
         return this.#switchBy(-1);
+      case 'nextUnread':
+        this.#app.nextUnread();
+        return true;
       case 'pageUp':
         this.#app.scroll(page);
         return true;
@@ -155,7 +156,7 @@ export class Keyboard {
       case 'down':
         return this.#choose(1) || this.#scrollPanel(-1) || this.#searchOn(-1);
       case 'roomList':
-        state.listsRooms = !(state.listsRooms ?? this.#app.composition?.listsRooms ?? false);
+        state.listsRooms = !(state.listsRooms ?? (this.#app.composition?.list.columns ?? 0) > 0);
         return true;
       case 'redraw':
         this.#app.redraw();

@@ -9,6 +9,7 @@ export type Action =
   | 'completeBack'
   | 'nextRoom'
   | 'previousRoom'
+  | 'nextUnread'
   | `room${number}`
   | 'pageUp'
   | 'pageDown'
@@ -45,6 +46,7 @@ export const bindings: readonly Binding[] = [
   },
   { keys: { tab: 'complete', 'shift+tab': 'completeBack' }, shown: 'Tab', what: 'complete' },
   { keys: { 'ctrl+n': 'nextRoom', 'ctrl+p': 'previousRoom' }, shown: 'Ctrl+N, Ctrl+P', what: 'nextRoom' },
+  { keys: { 'alt+a': 'nextUnread', f3: 'nextUnread' }, shown: 'Alt+A, F3', what: 'nextUnread' },
   { keys: numbered, shown: 'Alt+1 … Alt+9', what: 'numberedRoom' },
   { keys: { pageup: 'pageUp', pagedown: 'pageDown' }, shown: 'PageUp, PageDown', what: 'scroll' },
   { keys: { home: 'oldest', end: 'newest', 'ctrl+home': 'oldest', 'ctrl+end': 'newest' }, shown: 'Home, End', what: 'ends' },

@@ -52,6 +52,8 @@ export interface State {
   isFocused: boolean;
   /** Whether the rooms are listed; as there is room for them, when nobody chose. */
   listsRooms: boolean | undefined;
+  /** How many rooms were scrolled out above the list of rooms; nothing while it shows the active one. */
+  listFirst: number | undefined;
   /** Since when there is no connection, once it is told: a drop that is over soon is no reason to tell the time. */
   offlineSince: number | undefined;
 }

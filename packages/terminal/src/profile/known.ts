@@ -7,6 +7,6 @@ export function known(kind: 'profiles' | 'rooms', env: NodeJS.ProcessEnv): strin
   const names =
     kind === 'profiles'
       ? [...new Set([DEFAULT_NAME, ...readConfig(env).profiles.keys()])]
-      : openProfile({ needsName: false }, env).rooms.read();
+      : openProfile({ needsName: false }, env).rooms.read().open;
   return names.filter((name) => name === safeLine(name));
 }

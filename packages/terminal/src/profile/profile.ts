@@ -29,8 +29,8 @@ export interface Profile {
   problem: string | undefined;
   /** Said to people once, as the program begins: variables that are ignored, and the `problem`. */
   notices: readonly string[];
-  /** The rooms that were open when the full-screen client was left, in their order. */
-  rooms: { read(): string[]; write(rooms: readonly string[]): void };
+  /** What the full-screen client had open when it was left. */
+  rooms: { read(): OpenRooms; write(rooms: OpenRooms): void };
   /**
    * Whether no other program of this profile is in the room. A name is the session's, not the connection's: who leaves takes
    * all of them out, so only the last one is to leave.
@@ -38,6 +38,13 @@ export interface Profile {
   isAlone(roomId: string): boolean;
   /** Where a program that reads the room may keep how far it came; nothing when nothing can be kept. */
   markFile(roomId: string): string | undefined;
+}
+
+export interface OpenRooms {
+  /** Their ids, in their order. */
+  open: readonly string[];
+  /** The one that was looked at. */
+  active?: string | undefined;
 }
 
 /** What the command line says. */
@@ -125,7 +132,7 @@ function stateIn(folder: string | undefined, server: string): State {
 function inMemory(reason: string): State {
   const problem = `${reason}: session and unsent chats end with this program`;
   const storage = new MemoryStorage();
-  const rooms = { read: () => [], write: () => undefined };
+  const rooms = { read: () => ({ open: [] }), write: () => undefined };
   return { storage, session: storage, problem, rooms, isAlone: () => true, markFile: () => undefined };
 }
 
@@ -206,15 +213,18 @@ function lastRooms(path: string): Profile['rooms'] {
   return {
     read() {
       try {
-        const found: unknown = JSON.parse(readPrivate(path) ?? '[]');
-        return Array.isArray(found) ? found.filter((room) => typeof room === 'string').slice(0, MAX_ROOMS) : [];
+        const found = JSON.parse(readPrivate(path) ?? '{}') as { open?: unknown; active?: unknown };
+        // Earlier builds kept the ids alone.
+        const ids: unknown = Array.isArray(found) ? found : found.open;
+        const open = Array.isArray(ids) ? ids.filter((room) => typeof room === 'string').slice(0, MAX_ROOMS) : [];
+        return { open, active: typeof found.active === 'string' ? found.active : undefined };
       } catch {
-        return [];
+        return { open: [] };
       }
     },
-    write(rooms) {
+    write({ open, active }) {
       try {
-        writePrivate(path, JSON.stringify(rooms.slice(0, MAX_ROOMS)));
+        writePrivate(path, JSON.stringify({ open: open.slice(0, MAX_ROOMS), active }));
       } catch {
         // They are opened by hand the next time.
       }

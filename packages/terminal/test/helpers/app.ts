@@ -2,6 +2,7 @@ import { type Client, type ClientOptions, connect, type LinkFactory } from '@eng
 import { startTestServer, type TestServer } from '@engawa/client/testing';
 import { onTestFinished } from 'vitest';
 import { runApp } from '#app/run.js';
+import type { OpenRooms } from '#profile/profile.js';
 import type { Frame, Size } from '#screen/frame.js';
 import type { Key } from '#screen/key.js';
 import type { Screen, ScreenListener } from '#screen/screen.js';
@@ -100,15 +101,15 @@ export function openApp(place: Place, options: Options = {}): Opened {
     setItem: (key: string, value: string) => void storage.set(key, value),
     removeItem: (key: string) => void storage.delete(key),
   };
-  let lastRooms: readonly string[] = options.lastRooms ?? [];
+  let lastRooms: OpenRooms = { open: options.lastRooms ?? [] };
   const profile = {
     username,
     server: place.url,
     storage: kept,
     problem: undefined,
     rooms: {
-      read: () => [...lastRooms],
-      write: (all: readonly string[]) => {
+      read: () => lastRooms,
+      write: (all: OpenRooms) => {
         lastRooms = all;
       },
     },

@@ -1,22 +1,31 @@
 import { fitted } from '../../text/columns.ts';
 import { safeLine } from '../../text/safe.ts';
 import type { Row } from '../../text/span.ts';
+import { listed } from '../room-order.ts';
 import type { State } from '../state.ts';
 import type { Tab } from '../tab.ts';
 import { countOf } from '../unread.ts';
 import { ends, exactly } from './cells.ts';
 
+interface RoomRows {
+  rows: Row[];
+  /** The room in each row. */
+  tabs: (Tab | undefined)[];
+  /** How many rooms are scrolled out. */
+  above: number;
+  below: number;
+}
+
 /** The open rooms, the one that is looked at among them, and which room is in each row. */
-export function roomRows(state: State, columns: number, height: number): { rows: Row[]; tabs: (Tab | undefined)[] } {
+export function roomRows(state: State, columns: number, height: number): RoomRows {
   const { tabs, active, words } = state;
-  const title = exactly([{ text: ` ${words.rooms}`, ink: 'muted' }], columns);
-  const space = height - 1;
-  const at = active ? tabs.indexOf(active) : 0;
-  const first = Math.max(0, Math.min(at - Math.floor(space / 2), tabs.length - space));
-  const shown = tabs.slice(first, first + space);
+  const { tabs: shown, above, below } = listed(state, height - 1);
+  const more = `${above > 0 ? `↑${above} ` : ''}${below > 0 ? `↓${below} ` : ''}`;
+  const count = shown.length < tabs.length ? ` ${tabs.length}` : '';
+  const title = ends([{ text: ` ${words.rooms}${count}`, ink: 'muted' }], [{ text: more, ink: 'muted' }], columns);
   const rows = [title, ...shown.map((tab) => rowOf(tab, tab === active, columns))];
   while (rows.length < height) rows.push(exactly([], columns));
-  return { rows: rows.slice(0, height), tabs: [undefined, ...shown] };
+  return { rows: rows.slice(0, height), tabs: [undefined, ...shown], above, below };
 }
 
 function rowOf(tab: Tab, isActive: boolean, columns: number): Row {

@@ -22,7 +22,8 @@ export interface Composition {
   shown: Shown | undefined;
   /** Rows of the panel that may be scrolled away at most. */
   mostScroll: number;
-  listsRooms: boolean;
+  /** The list of rooms: its columns, 0 when it is hidden, and how many rooms are scrolled out of it. */
+  list: { columns: number; above: number; below: number };
 }
 
 const LEAST: Size = { columns: 20, rows: 5 };
@@ -45,7 +46,7 @@ export function compose(state: State, size: Size): Composition {
   if (size.columns < LEAST.columns || size.rows < LEAST.rows) return tooSmall(state, size);
   const { list, main, body, input, hasHint } = geometryOf(state, size);
   const middle = middleOf(state, main, body);
-  const rooms = list === 0 ? { rows: [], tabs: [] } : roomRows(state, list - 1, body);
+  const rooms = list === 0 ? { rows: [], tabs: [], above: 0, below: 0 } : roomRows(state, list - 1, body);
   const beside = (row: Row, at: number): Row => (list === 0 ? row : [...(rooms.rows[at] ?? []), { text: '│ ', ink: 'muted' }, ...row]);
   const isTold = state.notice !== undefined || state.completion !== undefined;
   const status = !hasHint && isTold ? hintRow(state, size.columns) : statusRow(state, size.columns);
@@ -61,7 +62,7 @@ export function compose(state: State, size: Size): Composition {
     frame: { rows, cursor },
     shown: middle.shown,
     mostScroll: middle.mostScroll ?? 0,
-    listsRooms: list > 0,
+    list: { columns: list, above: rooms.above, below: rooms.below },
     targetAt(column, row) {
       const tab = rooms.tabs[row - 1];
       if (row < 1 || row > body) return undefined;
@@ -148,5 +149,5 @@ function told(text: string, columns: number, height: number): Middle {
 
 function tooSmall({ words }: State, { columns, rows }: Size): Composition {
   const lines = wrapped([{ text: words.tooSmall, ink: 'muted' }], Math.max(1, columns)).slice(0, Math.max(0, rows));
-  return { frame: { rows: lines }, shown: undefined, mostScroll: 0, listsRooms: false, targetAt: () => undefined };
+  return { frame: { rows: lines }, shown: undefined, mostScroll: 0, list: { columns: 0, above: 0, below: 0 }, targetAt: () => undefined };
 }
