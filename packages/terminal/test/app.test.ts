@@ -301,23 +301,68 @@ test('a name that looks like that of a member asks for another one, in place', a
   await app.shows('2 here');
 });
 
-test('without a room it asks which, and opens a new one by its name', async () => {
+test('without a room it says what to do, asks which, and opens a new one by its name', async () => {
   const server = newServer();
   await (await join(server, 'garden', 'ben')).room.setTopic('plants');
   await join(server, 'veranda', 'ben');
   const app = openApp(server);
+  await app.shows('You are aya on test: (--as NAME and --server URL change that).');
+  for (const step of ['1. ↑ ↓ choose, Enter joins', '2. Then type to talk', '3. /help lists all']) expect(app.text()).toContain(step);
   await app.shows('#garden  1 member · plants');
+  expect(app.rows().findIndex((row) => row.includes('› #veranda'))).toBe(app.rows().findIndex((row) => row.includes('#garden')) - 1);
   app.press('down');
   app.press('enter');
-  await app.shows('› #veranda');
+  await app.shows('› #garden');
   enter(app, '/join');
-  await app.shows('Join or open a room');
+  await app.shows('Go to a room');
   app.type('kitchen');
   await app.shows('new room: kitchen');
   app.press('enter');
   await app.shows('› #kitchen');
   enter(app, '/leave');
   await app.shows('You left #kitchen.');
+});
+
+test('the chooser is live: rooms that are opened meanwhile come into it, with what is new in those that are open', {
+  timeout: 30_000,
+}, async () => {
+  const server = newServer();
+  const { room } = await join(server, 'veranda', 'ben');
+  const app = openApp(server, { room: 'veranda' });
+  await app.shows('2 here');
+  enter(app, '/join ops');
+  await app.shows('› #ops');
+  app.press('alt+g');
+  await app.shows(/#veranda .* open$/m);
+  await said(room, 'aya?');
+  await app.shows(/› #veranda .* @1$/m);
+  const garden = await join(server, 'garden', 'noa');
+  await garden.room.setTopic('a topic that is much too long for the row in which it stands');
+  await app.shows(/#garden {2}1 member · a topic .*… +\d\d:\d\d$/m);
+  app.press('down', 'down');
+  await app.shows('  › #garden');
+  app.press('enter');
+  await app.shows(/^ #garden/);
+});
+
+test('a room is gone to by letters of its name, in their order', async () => {
+  const server = newServer();
+  for (const id of ['release-planning', 'planning', '縁側の話']) await join(server, id, 'ben');
+  const app = openApp(server, { room: 'ops' });
+  await app.shows('1 here');
+  for (const [letters, id] of [
+    ['relp', 'release-planning'],
+    ['plan', 'planning'],
+    ['側話', '縁側の話'],
+    ['#OPS', 'ops'],
+  ] as const) {
+    app.press('ctrl+g');
+    await app.shows('Go to a room');
+    app.type(letters);
+    await app.shows(new RegExp(`› #${id}`));
+    app.press('enter');
+    await app.shows(new RegExp(`^ #${id}`));
+  }
 });
 
 test('the rooms of last time are opened again, and one that is gone is not made anew', async () => {
@@ -492,7 +537,7 @@ test('somebody who takes a room off the list and opens it again hears each chat 
   const app = openApp(server, { room: 'veranda', lastRooms: ['veranda'] });
   await app.shows('2 here');
   enter(app, '/close');
-  await app.shows('Join or open a room');
+  await app.shows('Go to a room');
   app.type('veranda');
   app.press('enter');
   await app.shows('2 here');

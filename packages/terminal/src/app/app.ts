@@ -54,6 +54,7 @@ export class App {
     this.state = {
       words,
       client,
+      server: profile.server,
       username: profile.username,
       tabs: [],
       active: undefined,

@@ -4,7 +4,10 @@ import type { App } from './app.ts';
 import { completionOf } from './completion.ts';
 import { AppHost } from './host.ts';
 import { type Action, actionOf } from './keys.ts';
-import { asksForName, editorOf, purposeOf, roomsChosenFrom } from './state.ts';
+
+import { choicesOf, chosenIn } from './room-choices.ts';
+import { asksForName, editorOf, purposeOf } from './state.ts';
+
 import { Submitter } from './submitter.ts';
 import type { Composing, Tab } from './tab.ts';
 
@@ -80,7 +83,8 @@ export class Keyboard {
     if (action === 'wheel-up' || action === 'wheel-down') {
       const rows = action === 'wheel-up' ? WHEEL_ROWS : -WHEEL_ROWS;
       if (at.column < (this.#app.composition?.list.columns ?? 0)) this.#app.scrollList(-rows);
-      else this.#app.scroll(rows);
+      else if (!this.#choose(-rows)) this.#app.scroll(rows);
+      this.#app.draw();
       return;
     }
     if (action !== 'press') return;
@@ -132,10 +136,13 @@ export class Keyboard {
         this.#app.nextUnread();
         return true;
       case 'pageUp':
-        this.#app.scroll(page);
+        if (!this.#choose(-page)) this.#app.scroll(page);
         return true;
       case 'pageDown':
-        this.#app.scroll(-page);
+        if (!this.#choose(page)) this.#app.scroll(-page);
+        return true;
+      case 'goToRoom':
+        this.#app.showRooms();
         return true;
       case 'oldest':
         if (this.#scrollPanel(Number.POSITIVE_INFINITY)) return true;
@@ -186,18 +193,19 @@ export class Keyboard {
     if (!isTaken) this.#host.complain(this.#host.words.noSpace(LONGEST_LINE));
     if (key.kind === 'key') editor.takes(key);
     if (editor.text === before) return;
-    if (state.panel?.kind === 'rooms') state.panel.chosen = 0;
+    if (state.panel?.kind === 'rooms') state.panel.chosen = undefined;
     if (purposeOf(state) !== 'chat' || !state.active) return;
     if (editor.text !== '' && !editor.text.startsWith('/')) state.active.room?.typing();
     else state.active.room?.stopTyping();
   }
 
   /** In the list of rooms. */
-  #choose(by: -1 | 1): boolean {
-    const { panel } = this.#app.state;
-    if (panel?.kind !== 'rooms') return false;
-    const most = roomsChosenFrom(this.#app.state).length - (this.#app.state.field.text.trim() === '' ? 1 : 0);
-    panel.chosen = Math.max(0, Math.min(panel.chosen + by, most));
+  #choose(by: number): boolean {
+    const { state } = this.#app;
+    if (state.panel?.kind !== 'rooms') return false;
+    const choices = choicesOf(state);
+    const choice = choices[Math.max(0, Math.min(chosenIn(choices, state) + by, choices.length - 1))];
+    state.panel.chosen = choice && { roomId: choice.roomId, isNew: choice.isNew ?? false };
     return true;
   }
 

@@ -10,6 +10,7 @@ export type Action =
   | 'nextRoom'
   | 'previousRoom'
   | 'nextUnread'
+  | 'goToRoom'
   | `room${number}`
   | 'pageUp'
   | 'pageDown'
@@ -47,6 +48,7 @@ export const bindings: readonly Binding[] = [
   { keys: { tab: 'complete', 'shift+tab': 'completeBack' }, shown: 'Tab', what: 'complete' },
   { keys: { 'ctrl+n': 'nextRoom', 'ctrl+p': 'previousRoom' }, shown: 'Ctrl+N, Ctrl+P', what: 'nextRoom' },
   { keys: { 'alt+a': 'nextUnread', f3: 'nextUnread' }, shown: 'Alt+A, F3', what: 'nextUnread' },
+  { keys: { 'alt+g': 'goToRoom', 'ctrl+g': 'goToRoom' }, shown: 'Alt+G, Ctrl+G', what: 'goToRoom' },
   { keys: numbered, shown: 'Alt+1 … Alt+9', what: 'numberedRoom' },
   { keys: { pageup: 'pageUp', pagedown: 'pageDown' }, shown: 'PageUp, PageDown', what: 'scroll' },
   { keys: { home: 'oldest', end: 'newest', 'ctrl+home': 'oldest', 'ctrl+end': 'newest' }, shown: 'Home, End', what: 'ends' },

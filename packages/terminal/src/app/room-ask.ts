@@ -4,6 +4,8 @@ import type { Panel, State } from './state.ts';
 import type { Tab } from './tab.ts';
 
 const AGAIN_MS = 1_000;
+/** While rooms are chosen from. */
+const ROOMS_AGAIN_MS = 3_000;
 const MOST = 500;
 
 /** What panels show that has to be asked for: the rooms of the server, and who is in a room. */
@@ -12,6 +14,7 @@ export class RoomAsk {
   readonly #state: State;
   readonly #changed: () => void;
   #again: ReturnType<typeof setTimeout> | undefined;
+  #roomsAgain: ReturnType<typeof setTimeout> | undefined;
 
   constructor(client: Client, state: State, changed: () => void) {
     this.#client = client;
@@ -20,7 +23,8 @@ export class RoomAsk {
   }
 
   showRooms(): void {
-    const panel: Panel = { kind: 'rooms', scroll: 0, chosen: 0 };
+    const panel: Panel = { kind: 'rooms', scroll: 0 };
+    this.#state.field.replace('');
     this.#open(panel);
     void this.#askRooms(panel);
   }
@@ -45,6 +49,7 @@ export class RoomAsk {
 
   close(): void {
     clearTimeout(this.#again);
+    clearTimeout(this.#roomsAgain);
   }
 
   #open(panel: Panel): void {
@@ -54,9 +59,12 @@ export class RoomAsk {
   }
 
   async #askRooms(panel: Extract<Panel, { kind: 'rooms' }>): Promise<void> {
+    clearTimeout(this.#roomsAgain);
     const answer = await this.#client.listRooms({ limit: MOST });
-    panel.rooms = answer.ok ? answer.rooms : [];
-    if (!answer.ok) this.#state.notice = { text: safeLine(this.#state.words.refusal(answer.error)), ink: 'bad' };
+    if (this.#state.panel !== panel) return;
+    if (answer.ok) panel.rooms = answer.rooms;
+    else if (answer.error.code !== 'closed') this.#state.notice = { text: safeLine(this.#state.words.refusal(answer.error)), ink: 'bad' };
+    if (this.#client.state !== 'closed') this.#roomsAgain = setTimeout(() => void this.#askRooms(panel), ROOMS_AGAIN_MS);
     this.#changed();
   }
 

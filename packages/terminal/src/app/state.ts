@@ -16,13 +16,20 @@ export interface ListedRoom {
   roomId: string;
   topic: string;
   members: number;
+  /** When the newest entry was added, by the server's clock. */
+  at: number;
 }
 
 /** What is open over the timeline. */
 export type Panel =
   | { kind: 'help'; scroll: number }
   | { kind: 'who'; scroll: number; members?: readonly Here[]; count: number; more: boolean }
-  | { kind: 'rooms'; scroll: number; rooms?: readonly ListedRoom[]; chosen: number };
+  | {
+      kind: 'rooms';
+      scroll: number;
+      rooms?: readonly ListedRoom[] /** The first one, when nobody chose. */;
+      chosen?: { roomId: string; isNew: boolean } | undefined;
+    };
 
 /** Said to the one at the screen, until the next key. */
 interface Notice {
@@ -38,6 +45,7 @@ interface Notice {
 export interface State {
   readonly words: Words;
   readonly client: Pick<Client, 'state'>;
+  readonly server: string;
   /** The name that is taken into rooms. */
   username: string;
   /** In the order in which they are listed. */
@@ -70,10 +78,3 @@ export function purposeOf({ panel, active }: State): Purpose {
 export const asksForName = (code: string | undefined): boolean => code === 'name_taken' || code === 'name_confusable';
 
 export const editorOf = (state: State): Editor => (purposeOf(state) === 'chat' ? (state.active?.editor ?? state.field) : state.field);
-
-/** The rooms of the server that what is typed may mean. */
-export function roomsChosenFrom({ panel, field }: State): readonly ListedRoom[] {
-  if (panel?.kind !== 'rooms') return [];
-  const typed = field.text.replace(/^#/, '').toLowerCase();
-  return (panel.rooms ?? []).filter(({ roomId, topic }) => roomId.toLowerCase().includes(typed) || topic.toLowerCase().includes(typed));
-}

@@ -6,7 +6,8 @@ import type { App } from './app.ts';
 import { read, type Typed } from './commands.ts';
 import type { AppHost } from './host.ts';
 import { chatsOf } from './long-text.ts';
-import { editorOf, purposeOf, roomsChosenFrom } from './state.ts';
+import { choicesOf, chosenIn } from './room-choices.ts';
+import { editorOf, purposeOf } from './state.ts';
 import type { Composing, Tab } from './tab.ts';
 
 export class Submitter {
@@ -138,10 +139,9 @@ export class Submitter {
   }
 
   #chosenRoom(): string {
-    const { panel, field } = this.#app.state;
-    const typed = field.text.replace(/^#/, '').trim();
-    const chosen = panel?.kind === 'rooms' ? roomsChosenFrom(this.#app.state)[panel.chosen] : undefined;
-    return chosen?.roomId ?? typed;
+    const { state } = this.#app;
+    const choices = choicesOf(state);
+    return choices[chosenIn(choices, state)]?.roomId ?? '';
   }
 }
 

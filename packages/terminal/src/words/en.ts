@@ -1,8 +1,10 @@
 import type { Refusal } from '@engawa/client';
 import { CHAT_TEXT } from '@engawa/protocol/text';
 import type { Note } from '../app/notes.ts';
+import { isToday } from './days.ts';
 
 const day = new Intl.DateTimeFormat('en', { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
+const shortDay = new Intl.DateTimeFormat('en', { day: 'numeric', month: 'short' });
 const MOST_NAMES = 3;
 const counted = (count: number): string => count.toLocaleString('en');
 
@@ -72,10 +74,18 @@ export const en = {
 
   placeholder: 'Say something',
   noRoom: 'No room is open. /join ROOM opens one.',
-  chooserTitle: 'Join or open a room',
-  chooserHint: '↑ ↓ choose · Enter joins · or type the name of a new room',
-  chooserEmpty: 'There is no room yet. Type a name and press Enter to open one.',
+  chooserTitle: 'Go to a room',
+  chooserHint: '↑ ↓ choose, Enter joins; type a part of a name, or the name of a new room.',
+  chooserEmpty: 'There is no room yet: type a name and press Enter to open one.',
   chooserLoading: 'asking for the rooms…',
+  welcome: (name: string, server: string): string => `You are ${name} on ${server} (--as NAME and --server URL change that).`,
+  firstSteps: (hint: string): string[] => [
+    `1. ${hint}`,
+    '2. Then type to talk: Enter sends, Tab completes names, rooms and commands.',
+    '3. /help lists all that you can do; Ctrl+C twice quits.',
+  ],
+  openRoom: 'open',
+  when: (at: number): string => (isToday(at) ? en.clock(at) : shortDay.format(at)),
   chooserNew: (id: string): string => `new room: ${id}`,
   members: (count: number): string => (count === 1 ? '1 member' : `${count} members`),
   nameTaken: (room: string, name: string): string =>
@@ -173,6 +183,7 @@ export const en = {
     complete: 'complete a command, a name after @, a room after #, an emoji after :',
     nextRoom: 'the next room, the one before',
     nextUnread: 'the next room with something new, mentions first',
+    goToRoom: 'go to a room by a part of its name, or join one',
     numberedRoom: 'the first room, the second …',
     scroll: 'scroll back and forth; also the mouse wheel, and in the help Up and Down',
     ends: 'the beginning of the room, the newest',

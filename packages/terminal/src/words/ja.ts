@@ -1,9 +1,11 @@
 import type { ErrorCode, Refusal } from '@engawa/client';
 import { CHAT_TEXT } from '@engawa/protocol/text';
 import type { Note } from '../app/notes.ts';
+import { isToday } from './days.ts';
 import type { en } from './en.ts';
 
 const day = new Intl.DateTimeFormat('ja', { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
+const shortDay = new Intl.DateTimeFormat('ja', { day: 'numeric', month: 'short' });
 const MOST_NAMES = 3;
 const counted = (count: number): string => count.toLocaleString('ja');
 
@@ -93,10 +95,18 @@ export const ja: typeof en = {
 
   placeholder: 'メッセージを入力',
   noRoom: '開いている部屋がありません。/join 部屋 で開きます。',
-  chooserTitle: '部屋に入る・部屋を作る',
-  chooserHint: '↑ ↓ で選び Enter で入室 · 新しい部屋は名前を入力',
+  chooserTitle: '部屋へ行く',
+  chooserHint: '↑ ↓ で選び Enter で入室。名前の一部、または新しい部屋の名前を入力。',
   chooserEmpty: 'まだ部屋がありません。名前を入力して Enter で作ります。',
   chooserLoading: '部屋を調べています…',
+  welcome: (name, server) => `あなたは ${server} の ${name} さんです（--as 名前、--server URL で変わります）。`,
+  firstSteps: (hint) => [
+    `1. ${hint}`,
+    '2. あとは入力するだけ: Enter で送信、Tab で名前・部屋・コマンドを補完。',
+    '3. /help でできることの一覧、Ctrl+C 2 回で終了。',
+  ],
+  openRoom: '入室中',
+  when: (at) => (isToday(at) ? ja.clock(at) : shortDay.format(at)),
   chooserNew: (id) => `新しい部屋: ${id}`,
   members: (count) => `${count} 人`,
   nameTaken: (room, name) => `${room} では ${name} という名前は使われています。別の名前を入力して Enter。Esc でやめます。`,
@@ -188,6 +198,7 @@ export const ja: typeof en = {
     complete: '補完: コマンド、@ の後の名前、# の後の部屋、: の後の絵文字',
     nextRoom: '次の部屋、前の部屋',
     nextUnread: '新着のある次の部屋。自分の名前が出た部屋が先',
+    goToRoom: '名前の一部で部屋へ行く、入室する',
     numberedRoom: '1 番目の部屋、2 番目の部屋 …',
     scroll: 'さかのぼる、戻る。マウスホイールでも。このヘルプでは ↑ ↓ でも',
     ends: '部屋の始まり、最新',

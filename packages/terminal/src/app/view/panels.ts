@@ -1,11 +1,14 @@
 import { columnsOf, fitted } from '../../text/columns.ts';
 import { safeLine } from '../../text/safe.ts';
-import type { Row } from '../../text/span.ts';
+import type { Row, Span } from '../../text/span.ts';
 import { wrapped } from '../../text/wrap.ts';
 import type { Words } from '../../words/words.ts';
 import { commands, namesOf } from '../commands.ts';
 import { bindings } from '../keys.ts';
-import { type Panel, roomsChosenFrom, type State } from '../state.ts';
+import { choicesOf, chosenIn, type RoomChoice } from '../room-choices.ts';
+import type { ListedRoom, Panel, State } from '../state.ts';
+import type { Tab } from '../tab.ts';
+import { countOf } from '../unread.ts';
 import { ends, exactly, widthOf } from './cells.ts';
 import { ruled } from './timeline.ts';
 
@@ -96,38 +99,49 @@ function whoRows({ words, active }: State, { members = [], more }: Extract<Panel
   return more ? [...rows, [{ text: `   ${words.andMore}`, ink: 'muted' }]] : rows;
 }
 
-/** What is typed may be a room that there is, or a new one. */
+/** Open rooms, those of the server, and a new one; who has none open yet is told what to do. */
 function chooser(state: State, panel: Extract<Panel, { kind: 'rooms' }>, columns: number): Content {
-  const { words, field } = state;
-  const chosen = roomsChosenFrom(state);
-  const typed = field.text.replace(/^#/, '').trim();
-  const isNew = typed !== '' && panel.rooms !== undefined && !panel.rooms.some(({ roomId }) => roomId === typed);
-  const hint: Row = [{ text: ` ${fitted(panel.rooms?.length === 0 ? words.chooserEmpty : words.chooserHint, columns - 1)}`, ink: 'muted' }];
-  if (!panel.rooms) return { title: words.chooserTitle, body: [hint, [{ text: ` ${words.chooserLoading}`, ink: 'muted' }]] };
-  const rows = chosen.map(({ roomId, topic, members }, index): Row => {
-    const isChosen = index === panel.chosen;
-    const name = fitted(`#${safeLine(roomId)}`, columns - 4);
-    const about = `  ${words.members(members)}${topic === '' ? '' : ` · ${safeLine(topic)}`}`;
-    const row: Row = [
-      { text: isChosen ? ' › ' : '   ', ink: 'accent' },
-      { text: name, bold: true },
-      { text: about, ink: 'muted' },
-    ];
-    return exactly(row, columns, isChosen ? 'selected' : undefined);
-  });
-  const fresh: Row[] = isNew
-    ? [
-        exactly(
-          [{ text: `   ${words.chooserNew(safeLine(typed))}`, ink: 'accent' }],
-          columns,
-          panel.chosen >= chosen.length ? 'selected' : undefined,
-        ),
-      ]
-    : [];
+  const { words } = state;
+  const choices = choicesOf(state);
+  const at = chosenIn(choices, state);
+  const head = headOf(state, columns);
+  const rows = choices.map((choice, index) => choiceRow(state, choice, { columns, isChosen: index === at }));
+  const loading: Row[] = panel.rooms ? [] : [[{ text: ` ${words.chooserLoading}`, ink: 'muted' }]];
   return {
     title: words.chooserTitle,
-    body: [hint, ...rows, ...fresh],
-    rooms: [undefined, ...chosen.map(({ roomId }) => roomId), ...(isNew ? [typed] : [])],
-    at: Math.min(panel.chosen, rows.length + fresh.length - 1) + 1,
+    body: [...head, ...rows, ...loading],
+    rooms: [...head.map(() => undefined), ...choices.map(({ roomId }) => roomId)],
+    at: head.length + at,
   };
+}
+
+function headOf(state: State, columns: number): Row[] {
+  const { words, tabs, panel, username, server } = state;
+  const isEmpty = panel?.kind === 'rooms' && panel.rooms?.length === 0 && tabs.length === 0;
+  const hint = isEmpty ? words.chooserEmpty : words.chooserHint;
+  const lines = tabs.length > 0 ? [hint] : [words.welcome(safeLine(username), safeLine(server)), '', ...words.firstSteps(hint), ''];
+  return lines.flatMap((line) => wrapped([{ text: line, ink: tabs.length > 0 ? 'muted' : undefined }], columns - 2).map(indented));
+}
+
+const indented = (row: Row): Row => [{ text: ' ' }, ...row];
+
+function choiceRow({ words }: State, choice: RoomChoice, { columns, isChosen }: { columns: number; isChosen: boolean }): Row {
+  const { roomId, tab, listed, isNew } = choice;
+  const mark: Span = { text: isChosen ? ' › ' : '   ', ink: 'accent' };
+  const on = isChosen ? 'selected' : undefined;
+  if (isNew) return exactly([mark, { text: fitted(words.chooserNew(safeLine(roomId)), columns - 4), ink: 'accent' }], columns, on);
+  const right = stateOf(words, tab, listed);
+  const space = columns - widthOf(right) - 5;
+  const name = fitted(`#${safeLine(roomId)}`, space);
+  const about = listed ? `  ${words.members(listed.members)}${listed.topic === '' ? '' : ` · ${safeLine(listed.topic)}`}` : '';
+  return ends([mark, { text: name, bold: true }, { text: fitted(about, space - columnsOf(name)), ink: 'muted' }], right, columns, on);
+}
+
+/** What is new in an open room; when something happened last in another one. */
+function stateOf(words: Words, tab: Tab | undefined, listed: ListedRoom | undefined): Row {
+  if (!tab) return listed ? [{ text: `${words.when(listed.at)} `, ink: 'muted' }] : [];
+  const { unread } = tab;
+  if (unread.count === 0) return [{ text: `${words.openRoom} `, ink: 'muted' }];
+  const isMentioned = unread.mentions > 0;
+  return [{ text: `${isMentioned ? '@' : ''}${countOf(unread)} `, ink: isMentioned ? 'mention' : 'accent', bold: true }];
 }

@@ -85,7 +85,7 @@ export function answeredIn({ active }: State, { above, rows }: Shown): number[] 
 }
 
 function geometryOf(state: State, { columns, rows }: Size): Geometry {
-  const isListed = state.listsRooms ?? columns >= LISTS_ROOMS_FROM;
+  const isListed = state.listsRooms ?? (columns >= LISTS_ROOMS_FROM && state.tabs.length > 0);
   const wanted = columns >= 100 ? 24 : columns >= LISTS_ROOMS_FROM ? 19 : Math.min(16, Math.floor(columns * 0.4));
   const list = isListed ? wanted : 0;
   const hasHint = rows >= HINTS_FROM;
