@@ -76,6 +76,17 @@ describe('methods', () => {
     expect(await rawRequest(url, head)).toMatch(/^HTTP\/1\.1 405 [\s\S]*allow: GET\r\n/);
   });
 
+  test('an offer of HTTP/2 is not taken, and the request is answered as any other', async () => {
+    const { url, unharmed } = await startScene();
+    const offer = (path: string, method = 'GET') =>
+      `${method} ${path} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n`;
+    expect(await rawRequest(url, offer('/health'))).toMatch(/^HTTP\/1\.1 200 [\s\S]*connection: close\r\n[\s\S]*\{"status":"ok"\}/i);
+    expect(await rawRequest(url, offer(POLLING))).toMatch(/^HTTP\/1\.1 200 [\s\S]*"sid":/);
+    expect(await rawRequest(url, offer('/nowhere'))).toMatch(/^HTTP\/1\.1 404 /);
+    expect(await rawRequest(url, offer(POLLING, 'POST'))).toMatch(/^HTTP\/1\.1 400 [\s\S]*upgrade_not_taken/);
+    await unharmed();
+  });
+
   test.each(['/', '/health', '/nowhere'])('an upgrade at %s is answered 404 at once', async (path) => {
     const { url } = await startServer();
     const head = `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`;

@@ -1,5 +1,5 @@
 /** The one way in: every TCP connection, HTTP request and upgrade is counted and checked here before anything answers it. */
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type Address, type Addresses, addressOf, setAddress } from './addresses.ts';
@@ -92,6 +92,7 @@ class HttpGate {
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', unheard);
+    if (request.headers.upgrade?.toLowerCase() !== 'websocket') return void this.#declineUpgrade(request, socket);
     const asked: Asked = {
       request,
       refuse: (refusal) => refuseUpgrade(socket, refusal),
@@ -100,6 +101,19 @@ class HttpGate {
     const target = this.#admit(asked, request.method === 'GET' ? undefined : methodRefusal('GET'));
     if (target?.path === SOCKET_IO) this.#ask(asked, target);
     else if (target) asked.refuse(refusals.notFound);
+  }
+
+  /**
+   * Clients offer HTTP/2 by `Upgrade: h2c`, and proxies pass that on (see findings/upgrade-to-http2.sh): the request is answered
+   * as if it offered nothing. Node gives it no response of its own, and reads nothing behind its head, so it has no body.
+   */
+  #declineUpgrade(request: IncomingMessage, socket: Duplex): void {
+    const response = new ServerResponse(request);
+    response.shouldKeepAlive = false;
+    response.assignSocket(socket as Socket);
+    response.on('finish', () => socket.end());
+    socket.on('timeout', () => socket.destroy());
+    this.request(request, response, request.method === 'POST' ? refusals.upgrade : undefined);
   }
 
   /** Counts and checks. Undefined when it was refused, or its client is gone. */

@@ -16,6 +16,7 @@ export const refusals = {
   notFound: { status: 404, code: 'not_found', message: 'There is nothing here.' },
   noHost: { status: 400, code: 'host_missing', message: 'A request must name its host.' },
   expectation: { status: 417, code: 'expectation_failed', message: 'This cannot be expected.' },
+  upgrade: { status: 400, code: 'upgrade_not_taken', message: 'Only WebSocket is offered as an upgrade.' },
   origin: { status: 403, code: 'origin_not_allowed', message: 'Pages of this origin may not connect.' },
   jsonp: { status: 400, code: 'jsonp_not_allowed', message: 'JSONP is not offered.' },
   tooManyConnections: { status: 429, code: 'too_many_connections', message: 'Too many connections from this address.', headers: SOON },
