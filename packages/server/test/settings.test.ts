@@ -133,10 +133,10 @@ test('limits per address are set one by one, and 0 lifts one alone', () => {
   });
 });
 
-test('limits that are off are lifted all together, with the rates, but not the quotas', () => {
+test('limits that are off are lifted all together, with the rates and the rooms per session, but not the other quotas', () => {
   const { perAddress, rates, quotas } = limitsIn({ limits: 'off', connectionsPerAddress: 5 });
   expect(Object.values(perAddress).filter((limit) => limit !== null)).toEqual([]);
-  expect([rates, quotas]).toEqual([null, LIMITS.quotas]);
+  expect([rates, quotas]).toEqual([null, { ...LIMITS.quotas, roomsPerSession: null }]);
 });
 
 test.each([
