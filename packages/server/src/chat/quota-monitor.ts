@@ -81,7 +81,7 @@ export class QuotaMonitor {
   }
 }
 
-/** Parts of a quota at which the operator is told; he is told again only after it fell by so much. */
+/** Parts of a quota at which the operator is warned, and by how much usage must fall before the next warning. */
 const NEAR = 0.8;
 const FULL = 1;
 const HYSTERESIS = 0.05;

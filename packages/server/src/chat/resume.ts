@@ -25,7 +25,7 @@ interface Resume {
 /** Whether there are bytes left for what a room may have to say. */
 export const hasPlace = ({ left }: AnswerBudget): boolean => left >= ROOM_BYTES;
 
-/** For a room that has no place in the answer: its asker is to ask again, from where he is. */
+/** For a room that has no place in the answer: the client asks again, from where it is. */
 export const deferred = ({ roomId, epoch, seq, id }: Held): Resumed => ({
   outcome: 'more',
   roomId,

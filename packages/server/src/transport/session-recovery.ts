@@ -31,7 +31,7 @@ export function recoverSessions(io: Server, services: Services): void {
   });
 }
 
-/** Never rejects: who cannot be recovered is connected all the same, and joins anew. */
+/** Never rejects: a client that cannot be recovered is connected all the same, and joins anew. */
 async function recover(services: Services, socket: Socket, { pid, offset }: { pid: string; offset: string }): Promise<void> {
   try {
     await services.turnstile.pass();
@@ -40,17 +40,17 @@ async function recover(services: Services, socket: Socket, { pid, offset }: { pi
     if (comesBack) Object.assign(socket, { pid, recovered: true, data: { ...(socket.data as object), comesBack } });
   } catch (error) {
     // What is refused is not worth a line: anybody may have it refused.
-    if (!(error instanceof ChatError)) services.log.error({ err: error }, 'nobody can be recovered now');
+    if (!(error instanceof ChatError)) services.log.error({ err: error }, 'session recovery failed');
   }
 }
 
-/** Who was recovered is told what he missed, before anything that he asks now. */
+/** A recovered client is told what it missed before anything that it asks now is done. */
 export function welcomeBack(services: Services, socket: Socket): void {
   const back = returnOf(socket);
   if (!back) return;
   connectionOf(socket).inTurn(() =>
     comeBack(services, socket, back).catch((error: unknown) => {
-      services.log.info({ err: error }, 'somebody could not come back after all');
+      services.log.info({ err: error }, 'restoring a recovered session failed');
       services.wire.end(socket);
     }),
   );
