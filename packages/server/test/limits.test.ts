@@ -299,6 +299,7 @@ describe('rates', () => {
         ...LIMITS,
         rates: null,
         perAddress: Object.fromEntries(Object.keys(perAddress).map((name) => [name, null])),
+        quotas: { ...LIMITS.quotas, roomsPerSession: null },
       },
     });
     const answers = await allOf(5 * rates.chats.burst + rates.packets.burst, () =>
