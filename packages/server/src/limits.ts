@@ -35,7 +35,7 @@ export const retentionIn = ({ maxAge, maxCount, maxBytes }: Given): Retention =>
 function quotasIn(settings: Given): Quotas {
   const usual = LIMITS.quotas;
   return {
-    roomsPerSession: settings.limits === 'off' ? null : count(settings.quotaRoomsPerSession, usual.roomsPerSession),
+    roomsPerSession: count(settings.quotaRoomsPerSession, settings.limits === 'off' ? 0 : usual.roomsPerSession),
     rooms: count(settings.quotaRooms, usual.rooms),
     roomBytes: count(settings.quotaRoomBytes, usual.roomBytes),
     totalBytes: count(settings.quotaTotalBytes, usual.totalBytes),

@@ -113,8 +113,8 @@ const table = {
   },
   quotaRoomsPerSession: {
     variable: 'ENGAWA_QUOTA_ROOMS_PER_SESSION',
-    schema: z.coerce.number().int().min(0).default(LIMITS.quotas.roomsPerSession),
-    what: 'rooms that one session may own; 0: no limit',
+    schema: z.coerce.number().int().min(0).optional(),
+    what: `rooms that one session may own; nothing: ${LIMITS.quotas.roomsPerSession}, and with --limits off as many as it likes; 0: no limit`,
   },
   quotaRooms: {
     variable: 'ENGAWA_QUOTA_ROOMS',

@@ -26,7 +26,7 @@ test('without any word every setting has its default', () => {
     limits: 'on',
     roomsPerAddress: 1_000,
     bytesPerAddress: 128 * 2 ** 20,
-    quotaRoomsPerSession: 100,
+    quotaRoomsPerSession: undefined,
     quotaRooms: 100_000,
     quotaRoomBytes: 2 ** 30,
     quotaTotalBytes: undefined,
