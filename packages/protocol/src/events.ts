@@ -308,6 +308,7 @@ export const commonErrors = [
   'invalid_payload',
   'unknown_event',
   'rate_limited',
+  'too_many_refusals',
   'busy',
   'unsure',
   'storage_full',

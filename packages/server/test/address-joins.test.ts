@@ -42,12 +42,14 @@ test('one address cannot make somebody else’s room large, however many connect
 });
 
 test('fifty people of an office come into one room at once, and again after all of them have dropped', async () => {
-  const { url } = await startScene();
+  const { url, io } = await startScene();
+  const neighbours = io.engine.clientsCount;
   const sockets = await crowd(url, perAddress.connections);
   const join = (socket: Socket, each: number) => ask(socket, 'add:member', { roomId: ROOM, username: `person ${each}` });
   const joined = await Promise.all(sockets.map(join));
   expect(tally(joined)).toEqual({ ok: perAddress.connections });
   for (const socket of sockets) socket.disconnect();
+  await until(() => io.engine.clientsCount === neighbours, 'their connections are gone');
   const again = await Promise.all(
     joined.map((answer) => connect(url, { extraHeaders: ATTACKER, auth: { session: answer.ok ? answer.session : '' } })),
   );

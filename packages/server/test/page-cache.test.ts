@@ -1,5 +1,5 @@
 /** Pages that many ask for at the same time. */
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import type { ToldPage } from '#chat/telling.js';
 import { PageCache } from '#transport/page-cache.js';
 
@@ -56,4 +56,18 @@ test('pages that are being read count with what they may take', async () => {
   const reading = Array.from({ length: 100 }, (_, room) => pages.get(`room ${room}`, 64 * KIB, async () => pageOf(KIB)));
   expect(pages.bytes).toBeLessThanOrEqual(256 * KIB);
   await Promise.all(reading);
+});
+
+test('a cache that nobody asks for is emptied, one that is used is not', async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const pages = new PageCache();
+  await pages.get('a', 64 * KIB, async () => pageOf(KIB));
+  await vi.advanceTimersByTimeAsync(300);
+  await pages.get('a', 64 * KIB, async () => pageOf(KIB));
+  await vi.advanceTimersByTimeAsync(300);
+  expect(pages.bytes).toBeGreaterThan(KIB);
+  await vi.advanceTimersByTimeAsync(300);
+  expect(pages.bytes).toBe(0);
+  expect(vi.getTimerCount()).toBe(0);
 });

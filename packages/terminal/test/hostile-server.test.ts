@@ -42,10 +42,10 @@ test('names, chats, topics and refusals that no real one would pass on are shown
   aya.press('escape');
   await aya.hides('Who is here');
   enter(aya, '/rooms');
-  await aya.shows('Join or open a room');
+  await aya.shows('Go to a room');
   await aya.shows(/1 member/);
   aya.press('escape');
-  await aya.hides('Join or open a room');
+  await aya.hides('Go to a room');
   enter(aya, 'a chat that it refuses');
   await aya.shows('not sent');
   enter(aya, '/topic');

@@ -110,12 +110,12 @@ test('nor does what else they choose: names, rooms, topics, reactions, answers, 
   aya.press('pagedown', 'pagedown', 'escape');
   await aya.hides('Who is here');
   enter(aya, '/rooms');
-  await aya.shows('Join or open a room');
+  await aya.shows('Go to a room');
   await aya.shows('members');
   aya.press('pagedown', 'pagedown', 'escape');
-  await aya.hides('Join or open a room');
+  await aya.hides('Go to a room');
   enter(aya, '/search said');
-  await aya.shows('n next');
+  await aya.shows('↑ older');
   aya.press('escape');
   for (const id of ids) {
     aya.type(`@${[...id][0]}`);

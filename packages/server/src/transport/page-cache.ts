@@ -2,6 +2,8 @@
 import type { ToldPage } from '../chat/telling.ts';
 
 const MOST_BYTES = 32 * 1024 * 1024;
+/** Many ask for a page at the same moment, or nobody does again: a cache that is not used for so long is emptied. */
+const UNUSED_MS = 300;
 /** What a page takes beside its entries, and one that is still being read beside what it was asked for. */
 const PAGE_OVERHEAD = 1_024;
 
@@ -16,6 +18,8 @@ export class PageCache {
   /** The least recently used first. */
   readonly #pages = new Map<string, Kept>();
   #bytes = 0;
+  #isUsed = false;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(mostBytes = MOST_BYTES) {
     this.#mostBytes = mostBytes;
@@ -28,6 +32,8 @@ export class PageCache {
 
   /** `bytes`: what the page takes at most. */
   get(name: string, bytes: number, read: () => Promise<ToldPage>): Promise<ToldPage> {
+    this.#isUsed = true;
+    this.#timer ??= setInterval(() => this.#emptyUnused(), UNUSED_MS).unref();
     const known = this.#pages.get(name);
     if (known) {
       this.#pages.delete(name);
@@ -47,6 +53,15 @@ export class PageCache {
       () => this.#forget(name, kept),
     );
     return kept.page;
+  }
+
+  #emptyUnused(): void {
+    if (!this.#isUsed) {
+      for (const [name, kept] of this.#pages) this.#forget(name, kept);
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    }
+    this.#isUsed = false;
   }
 
   #settle(name: string, kept: Kept, bytes: number): void {
