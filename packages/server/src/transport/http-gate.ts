@@ -92,7 +92,11 @@ class HttpGate {
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', unheard);
-    if (request.headers.upgrade?.toLowerCase() !== 'websocket') return void this.#declineUpgrade(request, socket);
+    if (request.headers.upgrade?.toLowerCase() === 'websocket') this.#upgradeToWebSocket(request, socket, head);
+    else this.#declineUpgrade(request, socket);
+  }
+
+  #upgradeToWebSocket(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const asked: Asked = {
       request,
       refuse: (refusal) => refuseUpgrade(socket, refusal),
