@@ -24,13 +24,34 @@ export const createRoom: Rule<'create:room'> = {
     ];
   },
   async beforeAppend(store, { roomId }, { author, headroom: { roomsPerSession: most } }) {
-    if (most !== null && (await store.tickets(ownerHolder(author), most)).length >= most) throw quotaExceeded('roomsPerSession');
-    if (await hasLookAlike(store, roomId)) throw new ChatError('room_confusable');
+    const [owned, isConfusable] = await Promise.all([
+      most === null ? 0 : inTime(countOwned(store, author, most), 0),
+      inTime(hasLookAlike(store, roomId), false),
+    ]);
+    if (most !== null && owned >= most) throw quotaExceeded('roomsPerSession');
+    if (isConfusable) throw new ChatError('room_confusable');
   },
 };
 
+/** Milliseconds. A part of the store that stands still keeps nobody from rooms that are elsewhere. */
+const LOOKUP_MS = 500;
+
+/** What is found in time. What cannot be read now may not be where the room is; if it is, the append fails. */
+async function inTime<Found>(lookup: Promise<Found>, otherwise: Found): Promise<Found> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<Found>((resolve) => (timer = setTimeout(resolve, LOOKUP_MS, otherwise)));
+  try {
+    return await Promise.race([lookup.catch(() => otherwise), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Holds a ticket for each room that the author opened. No author has a slash. */
 const ownerHolder = (author: string): string => `owner/${author}`;
+
+const countOwned = async (store: Store, author: string, most: number): Promise<number> =>
+  (await store.tickets(ownerHolder(author), most)).length;
 
 /** By these the rooms of an author are counted. A ticket ends with its room. */
 const ownerTicket = (author: string): DraftTicket => ({ holder: ownerHolder(author), key: settingsKey, value: true });
@@ -44,24 +65,16 @@ export const skeletonTickets = (roomId: string): DraftTicket[] =>
     .filter((form) => form !== roomId)
     .map((form) => ({ holder: holderOf(form), key: 'room', value: true }));
 
-/** Milliseconds. A part of the store that stands still keeps nobody from rooms that are elsewhere. */
-const LOOKUP_MS = 500;
-
-/** Whether another room whose id looks like this one is found in time. Those of earlier versions have no tickets: they are found where they are what they look like. */
+/** Whether another room's id looks like this one. Those of earlier versions have no tickets: they are found where they are what they look like. */
 async function hasLookAlike(store: Store, roomId: string): Promise<boolean> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<boolean[]>((resolve) => (timer = setTimeout(resolve, LOOKUP_MS, [])));
-  const lookups = Promise.all(comparisonForms(roomId).map((form) => isFound(store, roomId, form)));
-  // What cannot be read now may not be where the room is; if it is, the append fails.
-  const found = await Promise.race([lookups.catch((): boolean[] => []), late]);
-  clearTimeout(timer);
-  return found.includes(true);
+  return (await Promise.all(comparisonForms(roomId).map((form) => isFound(store, roomId, form)))).includes(true);
 }
 
 async function isFound(store: Store, roomId: string, form: string): Promise<boolean> {
   // Two, for one may be its own.
-  const [tickets, { epoch }] = await Promise.all([store.tickets(holderOf(form), 2), store.read(form, {})]);
-  return (form !== roomId && epoch !== null) || tickets.some(({ room }) => room !== roomId);
+  const tickets = store.tickets(holderOf(form), 2).then((found) => found.some(({ room }) => room !== roomId));
+  const isRoom = form !== roomId && store.read(form, {}).then(({ epoch }) => epoch !== null);
+  return (await Promise.all([tickets, isRoom])).includes(true);
 }
 
 export const updateRoom: Rule<'update:room'> = {

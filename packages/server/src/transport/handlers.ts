@@ -17,6 +17,7 @@ import { addReaction, removeReaction } from '../chat/reactions.ts';
 import { createRoom, deleteRoom, listRooms, updateRoom } from '../chat/rooms.ts';
 import type { Caller, Rule } from '../chat/rule.ts';
 import type { Store } from '../store/store.ts';
+import type { Connection } from './connection.ts';
 import { connectionOf } from './local-room.ts';
 import { resumeRooms } from './resume.ts';
 import { callerFor, type Services } from './services.ts';
@@ -56,10 +57,17 @@ function command<E extends CommandName>(event: E, rule: Rule<E>): Handler<E> {
     const connection = connectionOf(peer);
     const wasThere = connection.seats.has(roomId);
     const outcome = await commit({ store, rule, command: ask, caller: callerOf(services, peer, roomId), shared });
-    if (outcome.outcome === 'appended') connection.kept(ask);
+    if (outcome.outcome === 'appended') countKept(services, connection, { event, ask });
     if (!wasThere || outcome.outcome !== 'appended') tellCaller(peer, event, ask, outcome);
     return { ...placed(roomId, outcome), durability: store.durability } as Reply<E>;
   };
+}
+
+function countKept({ quotas }: Services, connection: Connection, { event, ask }: { event: CommandName; ask: object }): void {
+  connection.kept(ask);
+  if (event !== 'create:room') return;
+  connection.roomOpened();
+  quotas.roomOpened();
 }
 
 /** Chats that may be under way together: of one member, for they rest on that he is one, and on nothing else but what they answer. */
@@ -83,18 +91,14 @@ function chatting<E extends 'create:chat' | 'update:chat'>(say: Handler<E>): Han
 /** A command that makes the caller a member; answered with what he needs to know of the room. */
 function joining<E extends 'create:room' | 'add:member'>(event: E, rule: Rule<E>): Handler<E> {
   return async (services, peer, ask) => {
-    const { store, fanOut, leases, limits, quotas } = services;
+    const { store, fanOut, leases, limits } = services;
     const { roomId, username } = ask as Ask;
     const connection = connectionOf(peer);
     connection.mayJoin({ roomId, username });
     await leases.awake();
     const caller = callerOf(services, peer, roomId);
     const [outcome, follows] = await fanOut.join(peer, ask, () => commit({ store, rule, command: ask, caller }));
-    if (outcome.outcome === 'appended') connection.kept(ask);
-    if (outcome.outcome === 'appended' && event === 'create:room') {
-      connection.roomOpened();
-      quotas.roomOpened();
-    }
+    if (outcome.outcome === 'appended') countKept(services, connection, { event, ask });
     const membership = await describeMembership(store, roomId, username);
     // Who came back is seated by now: he hears all that is after this seq, which an earlier one would not promise.
     const isBack = outcome.outcome === 'unchanged' && follows !== null;
