@@ -15,6 +15,7 @@ import { Connection } from './transport/connection.ts';
 import { FanOut } from './transport/fan-out.ts';
 import { KeyedBuckets } from './transport/keyed-buckets.ts';
 import { connectionOf } from './transport/local-room.ts';
+import { QuestionQueue } from './transport/question-queue.ts';
 import { RateLimitedLog } from './transport/rate-limited-log.ts';
 import type { Services } from './transport/services.ts';
 import { Turnstile } from './transport/turnstile.ts';
@@ -75,7 +76,8 @@ export class Node {
     const followed = () => fanOut.places();
     this.retention = new RetentionKeeper({ store, bounds: limits.retention, lifetimes, followed, every: trimEvery, onError });
     const quotas = new QuotaMonitor({ store, quotas: limits.quotas, every: usageEvery, log: log.beneath, onError });
-    this.services = { store, wire, fanOut, leases, quotas, turnstile: new Turnstile(), memory, chats, limits, node, log };
+    const [turnstile, questions] = [new Turnstile(), new QuestionQueue()];
+    this.services = { store, wire, fanOut, leases, quotas, turnstile, questions, memory, chats, limits, node, log };
   }
 
   /** Gives the peer an identity, from what it shows of itself; refuses with a `ChatError`. Not connected yet. */

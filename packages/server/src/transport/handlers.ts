@@ -156,7 +156,10 @@ function withPresence(list: Handler<'list:members'>): Handler<'list:members'> {
 }
 
 function question<E extends QuestionName>(ask: (store: Store, asked: Payload<E>, caller: Caller) => Promise<Reply<E>>): Handler<E> {
-  return (services, peer, asked) => ask(services.store, asked, callerOf(services, peer, (asked as Partial<Ask>).roomId));
+  return (services, peer, asked) => {
+    const caller = callerOf(services, peer, (asked as Partial<Ask>).roomId);
+    return services.questions.run(() => ask(services.store, asked, caller));
+  };
 }
 
 function callerOf(services: Services, peer: Peer, roomId: string | undefined): Caller {

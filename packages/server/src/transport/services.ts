@@ -7,6 +7,7 @@ import type { AnswerMemory } from './answer-memory.ts';
 import type { Connection } from './connection.ts';
 import type { FanOut } from './fan-out.ts';
 import type { KeyedBuckets } from './keyed-buckets.ts';
+import type { QuestionQueue } from './question-queue.ts';
 import type { RateLimitedLog } from './rate-limited-log.ts';
 import type { Turnstile } from './turnstile.ts';
 import type { Wire } from './wire.ts';
@@ -19,6 +20,8 @@ export interface Services {
   leases: LeaseKeeper;
   /** Passed by whoever comes back. */
   turnstile: Turnstile;
+  /** Where questions wait for their turn to be read for. */
+  questions: QuestionQueue;
   /** What large answers and pages may take. */
   memory: AnswerMemory;
   /** How often each author may still say something in each room; undefined where rates are lifted. */

@@ -1,0 +1,93 @@
+/** Questions that are asked together: they are read for in slices of time, and others have their turn between. */
+import { LIMITS } from '@engawa/protocol';
+import { expect, test } from 'vitest';
+import { QuestionQueue } from '#transport/question-queue.js';
+import { ATTACKER, from, ROOM, startScene } from './helpers/neighbours.ts';
+import { connectRaw, rawWebSocket } from './helpers/raw.ts';
+import { connect, done } from './helpers/server.ts';
+import { newStore } from './helpers/stores.ts';
+
+const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
+const MOST_UNDER_WAY = 64;
+
+/** Reading that keeps the thread busy, as that of the embedded store does. */
+function block(milliseconds: number): void {
+  for (const end = performance.now() + milliseconds; performance.now() < end; );
+}
+
+test('questions that take long are begun in their order, one a turn of the event loop', async () => {
+  const queue = new QuestionQueue();
+  const seen: (number | 'turn')[] = [];
+  let isOver = false;
+  const turn = () => {
+    seen.push('turn');
+    if (!isOver) setImmediate(turn);
+  };
+  setImmediate(turn);
+  const asked = upTo(10).map((each) =>
+    queue.run(async () => {
+      seen.push(each);
+      block(6);
+    }),
+  );
+  await Promise.all(asked);
+  isOver = true;
+  expect(seen.filter((each) => each !== 'turn')).toEqual(upTo(10));
+  for (const each of upTo(9)) expect(seen.slice(seen.indexOf(each), seen.indexOf(each + 1))).toContain('turn');
+});
+
+test('of questions that wait for a store across a network, many are under way together, and no more than that', async () => {
+  const queue = new QuestionQueue();
+  let underWay = 0;
+  let most = 0;
+  const ask = async () => {
+    underWay += 1;
+    most = Math.max(most, underWay);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    underWay -= 1;
+  };
+  await Promise.all(upTo(3 * MOST_UNDER_WAY).map(() => queue.run(ask)));
+  expect(most).toBe(MOST_UNDER_WAY);
+  expect(queue.waiting).toBe(0);
+});
+
+test('a question that fails, or throws before it begins, fails for its asker alone', async () => {
+  const queue = new QuestionQueue();
+  const failing = queue.run(() => Promise.reject(new Error('no store')));
+  const throwing = queue.run(() => {
+    throw new Error('no argument');
+  });
+  await expect(failing).rejects.toThrow('no store');
+  await expect(throwing).rejects.toThrow('no argument');
+  for (const each of upTo(2 * MOST_UNDER_WAY)) expect(await queue.run(async () => each)).toBe(each);
+});
+
+test('a chat is acknowledged while fifty large pages are asked for, not after them', async () => {
+  const store = await newStore();
+  const { url } = await startScene({ store, limits: 'off' });
+  const { epoch } = await store.read(ROOM, {});
+  const chat = { by: 'x', author: 'x', kind: 'create:chat', body: { message: '部'.repeat(LIMITS.textCodePoints) }, listed: true };
+  const drafts = upTo(100).map((each) => ({ ...chat, id: `chat ${each}` }));
+  for (const draft of drafts) await store.append(ROOM, { epoch, given: [], drafts: [draft] });
+
+  const order: string[] = [];
+  const readers = await Promise.all(
+    upTo(10).map(async (each) => {
+      const raw = await connectRaw(await rawWebSocket(url, { headers: ATTACKER }));
+      await raw.send(`420["add:member",{"roomId":"${ROOM}","username":"reader ${each}"}]`);
+      await raw.packet(/^430\[\{"ok":true/);
+      return raw;
+    }),
+  );
+  const member = await connect(url, { extraHeaders: from('192.0.2.77') });
+  await done(member, 'add:member', { roomId: ROOM, username: 'member' });
+  const questions = upTo(5).map((each) => `42${each + 1}["list:chats",{"roomId":"${ROOM}","limit":${LIMITS.pageMax}}]`);
+  const answered = readers.map(async (raw) => {
+    await raw.send(...questions);
+    await raw.packet(/^435\[\{"ok":true/);
+    order.push('pages');
+  });
+  const chatted = done(member, 'create:chat', { roomId: ROOM, username: 'member', message: 'hello' }).then(() => order.push('chat'));
+  await Promise.all([...answered, chatted]);
+  expect(order[0]).toBe('chat');
+});
