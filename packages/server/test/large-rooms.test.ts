@@ -116,6 +116,40 @@ describe.each(stores)('on the %s store', (_, open) => {
     expect(await resume()).toMatchObject({ outcome: 'caught_up', seq: seq + 1_201, entries: [{ message: 'after' }] });
   });
 
+  test('who joined comes back from there by the id of the own quiet entry as well as by what was told before it', async () => {
+    const { url, store, owner } = await startRoom(LARGE, { store: await open() });
+    const { socket } = await join(url, 'before');
+    const own = hearing(socket, 'add:member:success');
+    const joined = await done(socket, 'add:member', { roomId, username: 'late' });
+    const { epoch, seq, id, tail } = joined;
+    expect(own).toMatchObject([{ quiet: true, seq, id, prev: tail }]);
+    expect(id).not.toBe(tail);
+    await join(url, 'later');
+    const resume = async (from: { seq: number; id?: string | null | undefined }, limit = 500) =>
+      (await done(socket, 'resume:rooms', { rooms: [{ roomId, username: 'late', epoch, ...from }], limit })).rooms[0];
+    const isTold = (message: string) => ({ epoch, entries: [{ message }] });
+    for (const shown of [id, tail]) expect(await resume({ seq, id: shown })).toMatchObject({ outcome: 'caught_up', id: tail, entries: [] });
+    const first = await say(owner, 'guest 0', 'first');
+    await say(owner, 'guest 0', 'second');
+    for (const shown of [id, tail]) {
+      const part = await resume({ seq, id: shown }, 2);
+      expect(part).toMatchObject({ outcome: 'more', ...isTold('first') });
+      expect(await resume({ seq: first.seq, id: first.id })).toMatchObject({ outcome: 'caught_up', ...isTold('second') });
+      const step = await resume({ seq, id: shown }, 1);
+      if (step?.outcome !== 'more') throw new Error('There is more.');
+      expect(await resume({ seq: step.seq, id: step.id })).toMatchObject({ outcome: 'caught_up', entries: [{}, {}] });
+    }
+    const quiet = { by: 'x', author: 'x', kind: 'quiet', body: {}, quiet: true };
+    await store.append(roomId, { epoch, given: [], drafts: Array.from({ length: 600 }, (__, number) => ({ id: `${number}`, ...quiet })) });
+    const again = await done(socket, 'add:member', { roomId, username: 'last' });
+    await store.append(roomId, { epoch, given: [], drafts: Array.from({ length: 600 }, (__, number) => ({ id: `b${number}`, ...quiet })) });
+    const far = { seq: again.seq, id: again.id };
+    expect(await resume(far, 100)).toMatchObject({ outcome: 'caught_up', id: again.tail, entries: [] });
+    await say(owner, 'guest 0', 'third');
+    expect(await resume(far, 100)).toMatchObject({ outcome: 'caught_up', ...isTold('third') });
+    expect(await resume({ ...far, id: 'of another log' }, 100)).toMatchObject({ outcome: 'reset' });
+  });
+
   test('a stock client is recovered over quiet entries', async () => {
     const { url, owner } = await startRoom(LARGE, { store: await open() });
     const ben = (await join(url, 'ben')).socket;

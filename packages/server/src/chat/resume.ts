@@ -1,9 +1,9 @@
 import { ChatError, LIMITS, type Missed, type Payload, type Resumed } from '@engawa/protocol';
-import type { Store } from '../store/store.ts';
+import type { Entry, Store } from '../store/store.ts';
 import { type AnswerBudget, CHAT_BYTES, jsonBytes } from './budget.ts';
 import { chatsAsTheyStand } from './chat-pages.ts';
 import { describeMembership } from './members.ts';
-import type { AskAfter, ToldPage } from './telling.ts';
+import { type AskAfter, type ToldPage, toldId } from './telling.ts';
 
 export type Held = Payload<'resume:rooms'>['rooms'][number];
 
@@ -47,8 +47,9 @@ export const pageFor = ({ seq }: Held, limit: number, { left }: AnswerBudget): A
 
 /** What a member who was away missed, or why that cannot be told. He hears the room already. */
 export async function resumed(resume: Resume): Promise<Resumed> {
-  const { held, page, budget } = resume;
+  const { page, budget } = resume;
   const { epoch, oldest, entries } = page;
+  const held = asTold(resume.held, entries[0]?.entry);
   if (epoch === null) throw new ChatError('room_not_found');
   if (!isOnLog(held, page)) return startAnew(resume, { outcome: 'reset' });
   if (held.seq + 1 < oldest) return startAnew(resume, { outcome: 'too_old', oldest });
@@ -64,6 +65,10 @@ export async function resumed(resume: Resume): Promise<Resumed> {
     entries: fitting.flatMap(({ told }): Missed[] => (told ? [told] : [])),
   };
 }
+
+/** By the entry at its seq, when the page begins with that. */
+const asTold = (held: Held, first: Entry | undefined): Held =>
+  held.id && first?.seq === held.seq ? { ...held, id: toldId(first, held.id) } : held;
 
 /** Whether what the asker has can be of this log. Somebody who does not know the id of his last entry is believed. */
 function isOnLog(held: Held, { epoch, head, entries }: ToldPage): boolean {

@@ -32,6 +32,9 @@ export interface ToldEntry {
   bytes: number;
 }
 
+/** What a position at this entry has as its `id`: that of a quiet entry stands for the entry that was told before it. */
+export const toldId = ({ id, prev, quiet }: Entry, shown: string): string | null => (quiet && shown === id ? prev : shown);
+
 /** A page of the log as it is told to somebody who was away. */
 export interface ToldPage extends Omit<Page, 'entries'> {
   entries: ToldEntry[];

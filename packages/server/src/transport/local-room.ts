@@ -2,7 +2,7 @@ import type { EntryFields, Position, Presence, Told as Said } from '@engawa/prot
 import { Follower } from '../chat/follower.ts';
 import { type MemberValue, memberKey } from '../chat/keys.ts';
 import { countMembers } from '../chat/members.ts';
-import { type AskAfter, heard, type ToldPage, toldPage } from '../chat/telling.ts';
+import { type AskAfter, heard, type ToldPage, toldId, toldPage } from '../chat/telling.ts';
 import type { Entry, Key, Store, Told } from '../store/store.ts';
 import { Backlog, type CatchUp, PAGE_ENTRIES } from './catch-up.ts';
 import type { Connection } from './connection.ts';
@@ -184,22 +184,24 @@ export class LocalRoom {
    * From where on to read for who was told up to an entry: past the quiet ones after it. In a large room they may be
    * thousands, and of thousands who come back each may have joined with another of them as his last.
    */
-  async pastQuiet({ seq, id }: { seq: number; id?: string | null | undefined }): Promise<number> {
+  async pastQuiet<Held extends { seq: number; id?: string | null | undefined }>(held: Held): Promise<Held> {
     const { position } = this.follower;
-    if (!position || !id || position.seq - seq <= PAGE_ENTRIES) return seq;
+    if (!position || !held.id || position.seq - held.seq <= PAGE_ENTRIES) return held;
     const newest = await this.#surroundings.store.page(this.roomId, { limit: 1 });
-    if (newest.tail === id) return newest.head;
+    if (newest.tail === held.id) return { ...held, seq: newest.head };
+    const id = await this.#toldBefore(held.seq, held.id);
+    if (newest.tail === id) return { ...held, seq: newest.head, id };
     const name = JSON.stringify([position.epoch, id]);
-    const next = await shared(this.#nexts, name, () => this.#toldAfter(seq, id));
-    if (next !== undefined) return next - 1;
+    const next = await shared(this.#nexts, name, () => this.#toldAfter(held.seq, id));
+    if (next !== undefined) return { ...held, seq: next - 1, id };
     this.#nexts.delete(name);
-    return seq;
+    return held;
   }
 
   /** The same for who was told what is told up to there. */
   async pastQuietAfter(seq: number): Promise<number> {
     if ((this.position?.seq ?? 0) - seq <= PAGE_ENTRIES) return seq;
-    return this.pastQuiet({ seq, id: await this.#toldUpTo(seq) });
+    return (await this.pastQuiet({ seq, id: await this.#toldUpTo(seq) })).seq;
   }
 
   /**
@@ -358,8 +360,14 @@ export class LocalRoom {
     return (entry?.quiet ? entry.prev : entry?.id) ?? undefined;
   }
 
+  /** A client may show the `id` of the quiet entry by which it joined: that of the entry told before it, then. */
+  async #toldBefore(seq: number, id: string): Promise<string | null> {
+    const entry = (await this.#surroundings.store.read(this.roomId, { seqs: [seq] })).entries.get(seq);
+    return entry ? toldId(entry, id) : id;
+  }
+
   /** Where the log goes on with what is told, if what was told before that is the named one. */
-  async #toldAfter(seq: number, id: string): Promise<number | undefined> {
+  async #toldAfter(seq: number, id: string | null): Promise<number | undefined> {
     for (let after = seq; ; ) {
       const { entries, more } = await this.#surroundings.store.page(this.roomId, { after, limit: PAGE_ENTRIES });
       const told = entries.find(({ quiet }) => !quiet);

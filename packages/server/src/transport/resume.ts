@@ -125,7 +125,7 @@ interface Reading extends Omit<Resume, 'seat'> {
 }
 
 async function readOn({ store }: Services, room: LocalRoom, { held, author, limit, budget }: Reading): Promise<Resumed> {
-  const from = { ...held, seq: await room.pastQuiet(held) };
+  const from = await room.pastQuiet(held);
   const page = await room.page(pageFor(from, limit, budget));
   const answer = await resumed({ store, held: from, author, page, online: room.signals.online, budget });
   return 'entries' in answer ? withCount(store, room, { held, answer }) : answer;
