@@ -202,7 +202,7 @@ export const events = {
       .object({
         roomId,
         before: seq.optional().describe('Chats before this seq, the nearest.'),
-        after: seq.optional().describe('Chats after this seq, the nearest.'),
+        after: z.int().min(0).optional().describe('Chats after this seq, the nearest; 0 for the oldest that there are.'),
         around: seq.optional().describe('Chats on both sides of this seq, itself included.'),
         limit,
       })

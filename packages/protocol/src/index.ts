@@ -3,5 +3,6 @@ export * from './events.ts';
 export * from './limits.ts';
 export type { Chat, ChatPage, EntryFields, Member, Presence, Room } from './model.ts';
 export { entry as entrySchema, newRoomId, newUsername } from './model.ts';
+export { plainWords } from './plain-words.ts';
 export * from './position.ts';
 export * from './text.ts';

@@ -378,6 +378,33 @@ test('who asked hears that it succeeded, also when the room hears nothing new', 
   expect(await chat).toMatchObject({ roomId, username: 'ben' });
 });
 
+test('what is wrong with a payload is said in plain words', async () => {
+  const { aya } = await startRoom();
+  const wrong: [EventName, object, string][] = [
+    ['list:chats', { roomId, limit: 1_000 }, 'limit: must be at most 500'],
+    ['list:chats', { roomId, limit: 0 }, 'limit: must be at least 1'],
+    ['list:chats', { roomId, limit: '5' }, 'limit: must be a whole number'],
+    ['list:chats', { roomId, limit: 1.5 }, 'limit: must be a whole number'],
+    ['list:chats', { roomId, after: -1 }, 'after: must be at least 0'],
+    ['list:chats', {}, 'roomId: is missing'],
+    ['list:chats', { roomId: 7 }, 'roomId: must be text'],
+    ['update:presence', { roomId, username: 'aya', presence: 'gone' }, 'presence: must be "online" or "away"'],
+    ['resume:rooms', { rooms: [] }, 'rooms: must have at least 1 items'],
+    ['resume:rooms', { rooms: {} }, 'rooms: must be a list'],
+  ];
+  for (const [event, payload, message] of wrong) {
+    expect(await askAnything(aya, event, payload)).toMatchObject({ ok: false, error: { code: 'invalid_payload', message } });
+  }
+  expect(await askAnything(aya, 'list:chats', 'veranda')).toMatchObject({ error: { message: 'The payload: must be an object' } });
+});
+
+test('chats are read from the beginning after 0', async () => {
+  const { aya } = await startRoom();
+  for (const message of ['one', 'two', 'three']) await say(aya, 'aya', message);
+  const { chats, more } = await done(aya, 'list:chats', { roomId, after: 0, limit: 2 });
+  expect([chats.map(({ message }) => message), more]).toEqual([['one', 'two'], { before: false, after: true }]);
+});
+
 test('nobody hears what was said before he came or after he left', async () => {
   const { url, aya, ben } = await startRoom();
   await say(aya, 'aya', 'before');

@@ -1,4 +1,4 @@
-import { ChatError, type ErrorCode, type EventName, events, isEventName, type Limits, type Payload } from '@engawa/protocol';
+import { ChatError, type ErrorCode, type EventName, events, isEventName, type Limits, type Payload, plainWords } from '@engawa/protocol';
 import { ANSWER_BYTES } from '../chat/budget.ts';
 import type { SharedReads } from '../chat/commit.ts';
 import type { Hold } from './answer-memory.ts';
@@ -51,7 +51,7 @@ export function receive(services: Services, peer: Peer, name: unknown, args: unk
 function parse<E extends EventName>(event: E, payload: unknown, limits: Limits): Payload<E> {
   if (isDeeperThan(limits.jsonDepth, payload))
     throw new ChatError('invalid_payload', { message: `The payload is deeper than ${limits.jsonDepth} levels.` });
-  const parsed = events[event].payload.safeParse(payload);
+  const parsed = events[event].payload.safeParse(payload, { error: plainWords });
   if (parsed.success) return parsed.data as Payload<E>;
   const [issue] = parsed.error.issues;
   throw new ChatError('invalid_payload', { message: `${issue?.path.join('.') || 'The payload'}: ${issue?.message ?? 'is not valid'}` });

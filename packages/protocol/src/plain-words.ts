@@ -1,0 +1,31 @@
+/** What is wrong with a value, in words for people, where its schema has none of its own. */
+import type { z } from 'zod';
+
+const TYPES: Record<string, string> = {
+  string: 'text',
+  number: 'a whole number',
+  int: 'a whole number',
+  array: 'a list',
+  object: 'an object',
+};
+
+/** For `safeParse(value, { error: plainWords })`: reads on from the name of the field. */
+export function plainWords(issue: z.core.$ZodRawIssue): string {
+  switch (issue.code) {
+    case 'invalid_type':
+      return issue.input === undefined ? 'is missing' : `must be ${TYPES[issue.expected] ?? issue.expected}`;
+    case 'invalid_value':
+      return `must be ${issue.values.map((value) => JSON.stringify(value)).join(' or ')}`;
+    case 'too_small':
+      return `must ${sized('at least', issue.minimum, issue.origin)}`;
+    case 'too_big':
+      return `must ${sized('at most', issue.maximum, issue.origin)}`;
+    default:
+      return 'is not valid';
+  }
+}
+
+function sized(bound: string, limit: number | bigint, origin: string): string {
+  if (origin === 'string') return `have ${bound} ${limit} characters`;
+  return origin === 'array' ? `have ${bound} ${limit} items` : `be ${bound} ${limit}`;
+}
