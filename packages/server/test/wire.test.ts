@@ -5,8 +5,8 @@ import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { type MemberValue, memberKey } from '#chat/keys.js';
 import { lapse as lapseOf } from '#chat/members.js';
-import { ask, askAnything, connect, done, heard, hearing, newClient, refused, startServer, until } from './helpers/server.ts';
-import { stores } from './helpers/stores.ts';
+import { ask, askAnything, connect, done, heard, hearing, newClient, refused, startServer, until, withFault } from './helpers/server.ts';
+import { newStore, stores } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 
@@ -363,19 +363,87 @@ test('a refusal without an acknowledgement is an error event, and an answer to a
   expect(await askAnything(aya, 'create:chats', {})).toMatchObject({ ok: false, error: { code: 'unknown_event' } });
 });
 
-test('who asked hears that it succeeded, also when the room hears nothing new', async () => {
-  const { url, aya, ben } = await startRoom();
-  const { seq: chatSeq } = await say(aya, 'aya', 'x');
-  const [toAya, toBen] = [hearing(aya, 'remove:reaction:success'), hearing(ben, 'remove:reaction:success')];
-  await done(ben, 'remove:reaction', { roomId, username: 'ben', chatSeq, reaction: '👍' });
-  expect([toAya.length, toBen.length]).toEqual([0, 1]);
-  expect(toBen[0]).toMatchObject({ roomId, username: 'ben', chatSeq, reaction: '👍' });
+describe('who asks hears an entry once, whole, and nothing that is none', () => {
+  /** Every event of a room that is told with a success. */
+  function successes(socket: Socket) {
+    const all: Record<string, unknown>[] = [];
+    socket.onAny((event: string, payload: Record<string, unknown>) => {
+      if (event.endsWith(':success')) all.push({ event, ...payload });
+    });
+    return all;
+  }
 
-  const { session } = await done(ben, 'add:member', { roomId, username: 'ben' });
-  const secondTab = await connect(url, { auth: { session } });
-  const chat = heard(secondTab, 'create:chat:success');
-  await done(secondTab, 'create:chat', { roomId, username: 'ben', message: 'from the second tab, which has not joined' });
-  expect(await chat).toMatchObject({ roomId, username: 'ben' });
+  test('a retry is answered by its acknowledgement alone, also once the chat was deleted, and without an acknowledgement by nothing', async () => {
+    const { aya, ben } = await startRoom();
+    const told = successes(ben);
+    const chat = { roomId, username: 'ben', message: 'once', clientId: 'c1' };
+    const first = await done(ben, 'create:chat', chat);
+    expect(await done(ben, 'create:chat', chat)).toEqual(first);
+    ben.emit('create:chat', chat);
+    const { seq } = await done(ben, 'delete:chat', { roomId, username: 'ben', chatSeq: first.seq, clientId: 'c2' });
+    await done(ben, 'delete:chat', { roomId, username: 'ben', chatSeq: first.seq, clientId: 'c2' });
+    expect(await done(ben, 'create:chat', chat)).toEqual(first);
+    await say(aya, 'aya', 'last');
+    await until(() => told.at(-1)?.message === 'last', 'he hears on');
+    expect(told).toMatchObject([
+      { event: 'create:chat:success', seq: first.seq, message: 'once', by: 'ben' },
+      { event: 'delete:chat:success', seq },
+      { event: 'create:chat:success', message: 'last' },
+    ]);
+    expect(told[0]?.prev).toBeTypeOf('string');
+  });
+
+  test('a library that sends again until it is acknowledged makes nothing come twice', async () => {
+    const rooms = await newStore();
+    const append: Store['append'] = async (...asked) => {
+      const appended = await rooms.append(...asked);
+      if (appended.outcome === 'appended') await new Promise((resolve) => setTimeout(resolve, 150));
+      return appended;
+    };
+    const { url } = await startServer({ store: withFault(rooms, { append }), limits: 'off' });
+    const aya = await connect(url, { retries: 10, ackTimeout: 100 });
+    const told = successes(aya);
+    await done(aya, 'create:room', { roomId, username: 'aya', clientId: 'r' });
+    await done(aya, 'create:chat', { roomId, username: 'aya', message: 'slowly', clientId: 'c' });
+    await done(aya, 'list:rooms', {});
+    const entries = told.filter(({ prev }) => prev !== undefined).map(({ event }) => event);
+    expect(entries).toEqual(['create:room:success', 'add:member:success', 'create:chat:success']);
+    expect(told.filter(({ event }) => event !== 'update:presence:success')).toHaveLength(entries.length);
+  });
+
+  test('what changes nothing is answered by the acknowledgement, or by an event that is no entry where there is none', async () => {
+    const { aya, ben } = await startRoom();
+    const last = heard(ben, 'create:chat:success');
+    const { seq: chatSeq, epoch } = await say(aya, 'aya', 'x');
+    await last;
+    const [toAya, toBen] = [successes(aya), successes(ben)];
+    const reaction = { roomId, username: 'ben', chatSeq, reaction: '👍' };
+    expect(await done(ben, 'remove:reaction', reaction)).not.toHaveProperty('id');
+    await done(ben, 'add:member', { roomId, username: 'ben' });
+    expect(toBen).toEqual([]);
+    ben.emit('remove:reaction', reaction);
+    ben.emit('add:member', { roomId, username: 'ben' });
+    await until(() => toBen.length === 2, 'he hears that both succeeded');
+    const place = { epoch, seq: chatSeq };
+    expect(toBen).toEqual([
+      { event: 'remove:reaction:success', ...reaction, ...place },
+      { event: 'add:member:success', roomId, username: 'ben', ...place },
+    ]);
+    expect(toAya).toEqual([]);
+  });
+
+  test('a connection that has not joined is told the entry that it added, as the room is', async () => {
+    const { url, ben } = await startRoom();
+    const { session } = await done(ben, 'add:member', { roomId, username: 'ben' });
+    const secondTab = await connect(url, { auth: { session } });
+    const [told, other] = [successes(secondTab), successes(ben)];
+    const chat = { roomId, username: 'ben', message: 'from the second tab, which has not joined', clientId: 'c' };
+    await done(secondTab, 'create:chat', chat);
+    await done(secondTab, 'create:chat', chat);
+    await until(() => other.length > 0, 'the first tab hears it');
+    expect(told).toEqual(other);
+    expect(told).toHaveLength(1);
+  });
 });
 
 test('what is wrong with a payload is said in plain words', async () => {

@@ -1,4 +1,14 @@
-import { ChatError, type ErrorCode, type EventName, events, isEventName, type Limits, type Payload, plainWords } from '@engawa/protocol';
+import {
+  ChatError,
+  type ErrorCode,
+  type EventName,
+  events,
+  isEventName,
+  type Limits,
+  type Payload,
+  type Position,
+  plainWords,
+} from '@engawa/protocol';
 import { ANSWER_BYTES } from '../chat/budget.ts';
 import type { SharedReads } from '../chat/commit.ts';
 import type { Hold } from './answer-memory.ts';
@@ -68,6 +78,7 @@ async function answer<E extends EventName>(asked: Asked, event: E, ask: Payload<
     const reply = await handlers[event](services, peer, ask, shared);
     if (acknowledge) acknowledge({ ok: true, ...reply });
     else if (isQuestion(event)) peer.emit(`${event}:success`, reply);
+    else if (changedNothing(event, reply)) peer.emit(`${event}:success`, { ...ask, ...placeIn(reply) });
     services.wire.sent(peer);
   } catch (error) {
     refuse(asked, error);
@@ -85,6 +96,10 @@ async function holdAnswer({ memory, wire }: Services, peer: Peer): Promise<Hold>
 }
 
 const isQuestion = (event: EventName): boolean => !('told' in events[event] || 'signalled' in events[event]);
+
+/** A command after which the room is as it was: nobody hears of it, so it is answered by an event where nothing else answers it. */
+const changedNothing = (event: EventName, reply: object): reply is Position => 'told' in events[event] && !('id' in reply);
+const placeIn = ({ epoch, seq }: Position) => ({ epoch, seq });
 
 function refuse({ services, peer, event, acknowledge }: Asked, error: unknown): void {
   const wire = toWireError(error, event, services.log);

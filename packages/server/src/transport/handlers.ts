@@ -16,6 +16,7 @@ import { addMember, describeMembership, listMembers, removeMember, tailAt } from
 import { addReaction, removeReaction } from '../chat/reactions.ts';
 import { createRoom, deleteRoom, listRooms, updateRoom } from '../chat/rooms.ts';
 import type { Caller, Rule } from '../chat/rule.ts';
+import { heard } from '../chat/telling.ts';
 import type { Store } from '../store/store.ts';
 import type { Connection } from './connection.ts';
 import { connectionOf } from './local-room.ts';
@@ -23,6 +24,8 @@ import { resumeRooms } from './resume.ts';
 import { callerFor, type Services } from './services.ts';
 import type { Signal } from './signals.ts';
 import type { Peer } from './wire.ts';
+
+const NOT_TOLD = 'an entry could not be told to who added it';
 
 type Ask = { roomId: string; username: string };
 type Handler<E extends EventName> = (services: Services, peer: Peer, ask: Payload<E>, shared?: SharedReads) => Promise<Reply<E>>;
@@ -57,8 +60,12 @@ function command<E extends CommandName>(event: E, rule: Rule<E>): Handler<E> {
     const connection = connectionOf(peer);
     const wasThere = connection.seats.has(roomId);
     const outcome = await commit({ store, rule, command: ask, caller: callerOf(services, peer, roomId), shared });
-    if (outcome.outcome === 'appended') countKept(services, connection, { event, ask });
-    if (!wasThere || outcome.outcome !== 'appended') tellCaller(peer, event, ask, outcome);
+    if (outcome.outcome === 'appended') {
+      countKept(services, connection, { event, ask });
+      // What was kept is acknowledged, whether this can be read now or not.
+      if (!wasThere)
+        await tellAbsent(store, peer, { roomId, ...outcome }).catch((error: unknown) => services.log.error({ err: error }, NOT_TOLD));
+    }
     return { ...placed(roomId, outcome), durability: store.durability } as Reply<E>;
   };
 }
@@ -103,10 +110,7 @@ function joining<E extends 'create:room' | 'add:member'>(event: E, rule: Rule<E>
     // Who came back is seated by now: he hears all that is after this seq, which an earlier one would not promise.
     const isBack = outcome.outcome === 'unchanged' && follows !== null;
     const position = isBack ? { ...outcome, epoch: follows.epoch, seq: follows.seq } : outcome;
-    if (outcome.outcome !== 'appended') {
-      connection.address?.budgets.joinedNothing(roomId);
-      tellCaller(peer, event, ask, position);
-    }
+    if (outcome.outcome !== 'appended') connection.address?.budgets.joinedNothing(roomId);
     const { session } = connection.identity;
     const online = (await fanOut.find(roomId))?.signals.online ?? 0;
     const tail = isSamePlace(follows, position) ? follows.id : await tailAt(store, roomId, position);
@@ -174,8 +178,9 @@ function placed(roomId: string, { epoch, seq, id, at }: Outcome) {
   return id === undefined ? { roomId, epoch, seq } : { roomId, epoch, seq, id, at };
 }
 
-/** Whoever asked sees that it succeeded, also when the room heard nothing now, or he is not there to hear it. */
-function tellCaller(peer: Peer, event: CommandName, ask: object, outcome: Outcome): void {
-  const { roomId } = ask as Ask;
-  peer.emit(`${event}:success`, { ...ask, ...placed(roomId, outcome) });
+/** The caller added to a room that this connection does not hear: it is told the entry as the room is, but for one that ended it. */
+async function tellAbsent(store: Store, peer: Peer, { roomId, epoch, seq, id }: Outcome & { roomId: string }): Promise<void> {
+  const facts = await store.read(roomId, { seqs: [seq] });
+  const entry = facts.entries.get(seq);
+  if (facts.epoch === epoch && entry?.id === id && entry) peer.emit(`${entry.kind}:success`, heard({ roomId, epoch }, entry));
 }
