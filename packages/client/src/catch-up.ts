@@ -1,5 +1,5 @@
 import type { Ask, Resumed, WireError } from '@engawa/protocol';
-import { LIMITS } from '@engawa/protocol/limits';
+import { FRAME_BYTES, PAGE_MAX, ROOMS_PER_RESUME } from '@engawa/protocol/bounds';
 import type { Position } from '@engawa/protocol/position';
 import { backoff } from './backoff.ts';
 import type { Connection } from './connection.ts';
@@ -98,7 +98,7 @@ export class CatchUp {
       if (taken.has(room.roomId)) continue;
       const held = heldBy(room);
       bytes += sizeOf(held);
-      if (taken.size === LIMITS.roomsPerResume || (taken.size > 0 && bytes > LIMITS.frameBytes / 2)) break;
+      if (taken.size === ROOMS_PER_RESUME || (taken.size > 0 && bytes > FRAME_BYTES / 2)) break;
       taken.set(room.roomId, { room, held });
       this.#due.delete(room);
     }
@@ -136,4 +136,4 @@ const heldBy = ({ roomId, username, held }: Behind): Ask<'resume:rooms'>['rooms'
 const isDeferred = (outcome: Resumed, { held: [held] }: Asked): boolean =>
   outcome.outcome === 'more' && outcome.entries.length === 0 && outcome.epoch === held?.epoch && outcome.seq === held.seq;
 
-const limitFor = (rooms: number): number => Math.min(LIMITS.pageMax, Math.max(FEWEST, Math.floor(ENTRIES / rooms)));
+const limitFor = (rooms: number): number => Math.min(PAGE_MAX, Math.max(FEWEST, Math.floor(ENTRIES / rooms)));

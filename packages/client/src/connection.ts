@@ -1,5 +1,5 @@
 import type { Answer, Ask, EventName, Notice, QuestionName, WireError } from '@engawa/protocol';
-import { LIMITS } from '@engawa/protocol/limits';
+import { FRAME_BYTES } from '@engawa/protocol/bounds';
 import { backoff } from './backoff.ts';
 import type { Link, LinkFactory } from './link.ts';
 import { closed, type Result, refused } from './result.ts';
@@ -11,7 +11,7 @@ export type ClientState = 'connecting' | 'online' | 'reconnecting' | 'closed';
 
 const ANSWER_MS = 10_000;
 /** Some of a frame is Socket.IO's. */
-const MAX_BYTES = LIMITS.frameBytes - 1024;
+const MAX_BYTES = FRAME_BYTES - 1024;
 
 interface Listeners {
   state(state: ClientState): void;

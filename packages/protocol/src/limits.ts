@@ -1,3 +1,5 @@
+import { FRAME_BYTES, PAGE_MAX, ROOMS_PER_RESUME } from './bounds.ts';
+
 /** A token bucket: `burst` at once, refilled at `perSecond`. */
 export interface Rate {
   burst: number;
@@ -127,7 +129,7 @@ const GIB = 2 ** 30;
 export const rateOf = (count: number, seconds: number): Rate => ({ burst: count, perSecond: count / seconds });
 
 export const LIMITS = {
-  frameBytes: 64 * 1024,
+  frameBytes: FRAME_BYTES,
   textCodePoints: 4_000,
   textBytes: 16_000,
   topicCodePoints: 500,
@@ -136,10 +138,10 @@ export const LIMITS = {
   jsonDepth: 16,
   reactionsPerChat: 20,
   pageDefault: 50,
-  pageMax: 500,
+  pageMax: PAGE_MAX,
   roomsPerConnection: 1_000,
   namesPerRoom: 100,
-  roomsPerResume: 200,
+  roomsPerResume: ROOMS_PER_RESUME,
   waitingPerConnection: 1_000,
   waitingBytesPerConnection: 1024 * 1024,
   largeRoom: 200,
