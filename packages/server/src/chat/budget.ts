@@ -1,8 +1,13 @@
 /** The bytes that one answer may take as JSON, all of its parts together. */
 import { LIMITS } from '@engawa/protocol';
 
+/** Of the frame of an answer: Python's `websockets`, by default, ends a connection over a larger one. */
+const FRAME_BYTES = 1024 * 1024;
+/** For what an answer says beside its parts. */
+const ENVELOPE_BYTES = 16 * 1024;
+
 /** Known before anything is read: whatever a question asks for, its answer takes no more memory. */
-export const ANSWER_BYTES = 1024 * 1024;
+export const ANSWER_BYTES = FRAME_BYTES - ENVELOPE_BYTES;
 
 /** A chat at most, as JSON: its text, its reactions, and all else that is said of it. */
 export const CHAT_BYTES = LIMITS.textBytes + 8 * 1024;

@@ -10,6 +10,9 @@ export type Held = Payload<'resume:rooms'>['rooms'][number];
 /** What a room must have left of an answer to be begun: any two entries, and all that is said beside them. */
 const ROOM_BYTES = 2 * LIMITS.frameBytes + CHAT_BYTES;
 
+/** A room that has a place has one step at least. */
+const PAGE_STEP_BYTES = 128 * 1024;
+
 interface Resume {
   store: Store;
   held: Held;
@@ -36,13 +39,13 @@ export const deferred = ({ roomId, epoch, seq, id }: Held): Resumed => ({
 });
 
 /**
- * The page of the log that `resumed` decides on. Its bytes are a power of two: thousands who come back at once ask for the
- * same page then, whatever is left of their answers.
+ * The page of the log that `resumed` decides on. Its bytes are rounded: thousands who come back at once ask for the same
+ * page then, whatever is left of their answers.
  */
 export const pageFor = ({ seq }: Held, limit: number, { left }: AnswerBudget): AskAfter => ({
   after: Math.max(seq - 1, 0),
   limit: limit + 1,
-  bytes: 2 ** Math.floor(Math.log2(Math.max(left, ROOM_BYTES))),
+  bytes: Math.max(Math.floor(left / PAGE_STEP_BYTES), 1) * PAGE_STEP_BYTES,
 });
 
 /** What a member who was away missed, or why that cannot be told. He hears the room already. */
