@@ -5,6 +5,7 @@
 import type { Parcel, Store } from '@engawa/server';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
+import { memberKey } from '#chat/keys.js';
 import { ask, connect, done, hearing, refused, startServer, until, within } from './helpers/server.ts';
 import { newStore, reopened, stores } from './helpers/stores.ts';
 
@@ -99,6 +100,22 @@ describe.each(stores)('on the %s store', (_, open) => {
     expect(await reconnect(ben, second.url)).toBe(true);
     await until(() => chatsIn(heard).length === 2, 'he heard what he missed');
     expect(seqsIn(heard)).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  test('a guest whose name lapsed, and for whom there is no space to join anew, is told so and stays connected', async () => {
+    const first = await startServer({ store: await open(), grace: GRACE });
+    const aya = await connect(first.url);
+    const { socket: ben } = await stock(first.url);
+    await done(aya, 'create:room', { roomId, username: 'aya' });
+    await done(ben, 'add:member', { roomId, username: 'ben' });
+    await first.stop();
+    const second = await startServer({ store: await reopened(first.store), grace: GRACE, quotaRoomBytes: 1 });
+    const isMember = async () => (await second.store.read(roomId, { keys: [memberKey('ben')] })).keys.size > 0;
+    await until(async () => !(await isMember()), 'the name lapsed');
+    expect(await reconnect(ben, second.url)).toBe(false);
+    expect(await refused(ben, 'add:member', { roomId, username: 'ben' })).toMatchObject({ code: 'quota_exceeded' });
+    expect(await ask(ben, 'list:rooms', {})).toMatchObject({ ok: true });
+    expect(ben.connected).toBe(true);
   });
 
   test('a guest whose name lapsed meanwhile is recovered, and a member again', async () => {

@@ -2,6 +2,7 @@ import type { Payload } from '@engawa/protocol';
 import { commit } from '../chat/commit.ts';
 import { addMember, type TicketValue } from '../chat/members.ts';
 import { nameKeys, nameRefusal } from '../chat/names.ts';
+import { type Headroom, mustFit, UPKEEP } from '../chat/quotas.ts';
 import { memberNamed } from '../chat/rule.ts';
 import type { Store, Ticket } from '../store/store.ts';
 import type { Connection } from './connection.ts';
@@ -42,7 +43,7 @@ interface Returning {
  * turnstile.
  */
 export async function findReturn(
-  { store, limits, turnstile }: Pick<Services, 'store' | 'limits' | 'turnstile'>,
+  { store, limits, turnstile, quotas }: Pick<Services, 'store' | 'limits' | 'turnstile' | 'quotas'>,
   { connection, offset, isGone }: Returning,
 ): Promise<Return | undefined> {
   if (!OFFSET.test(offset)) return undefined;
@@ -50,7 +51,8 @@ export async function findReturn(
   const tickets = await store.tickets(author, limits.roomsPerConnection + 1);
   if (tickets.length === 0 || tickets.length > limits.roomsPerConnection) return undefined;
   connection.mayResume(tickets.length);
-  const find = async (ticket: Ticket) => (isGone() ? undefined : findPlace(store, ticket, { author, tick: Number(offset) }));
+  const seeking = { author, tick: Number(offset), headroom: quotas.headroom(connection) };
+  const find = async (ticket: Ticket) => (isGone() ? undefined : findPlace(store, ticket, seeking));
   const places = await turnstile.each(tickets, find, (place) => place === undefined);
   if (!isWhole(places)) return undefined;
   connection.mayReturn(places);
@@ -61,14 +63,26 @@ export async function findReturn(
 
 const isWhole = (places: (Place | undefined)[]): places is Place[] => places.every((place) => place !== undefined);
 
-/** Undefined when he would miss something, or may not come back: he was removed, or his name is another's by now, or looks like one. */
-async function findPlace(store: Store, ticket: Ticket, { author, tick }: { author: string; tick: number }): Promise<Place | undefined> {
+interface Seeking {
+  author: string;
+  tick: number;
+  headroom: Headroom;
+}
+
+/**
+ * Undefined when the client would miss something, or may not come back: the member was removed, or the name is another's by
+ * now, or looks like one. Throws what a join anew would be refused with, which the client is then told when it asks for it:
+ * one that was recovered first would be disconnected, and recovered, again and again.
+ */
+async function findPlace(store: Store, ticket: Ticket, { author, tick, headroom }: Seeking): Promise<Place | undefined> {
   const { room: roomId, epoch } = ticket;
   const { username, removed } = ticket.value as unknown as TicketValue;
   const facts = await store.read(roomId, { keys: nameKeys(username) });
   if (removed || facts.epoch !== epoch || nameRefusal(facts, { username, author })) return undefined;
+  const hasLapsed = memberNamed(facts, username) === undefined;
+  if (hasLapsed) mustFit(facts, headroom, UPKEEP);
   const found = await newestUpTo(store, roomId, tick);
-  return found && { roomId, username, hasLapsed: memberNamed(facts, username) === undefined, ...found };
+  return found && { roomId, username, hasLapsed, ...found };
 }
 
 /**
