@@ -21,7 +21,10 @@ export interface RoomEvents {
   /** Who is typing now, without oneself; see also `severalAreTyping`. */
   typing: string[];
   presence: { username: string; presence: Presence; online: number };
-  /** In a large room, instead of `presence` and of entries of joins and leaves: how many there are, and some who joined or left. */
+  /**
+   * How many there are, and some who joined or left: in a large room instead of `presence` and of entries of joins and leaves, in
+   * any room when another number is online than was told.
+   */
   members: { members: number; online: number; joined: string[]; left: string[] };
   /** Somebody has read up to this seq. */
   read: { username: string; read: number };

@@ -249,7 +249,8 @@ export const events = {
     errors: ['not_a_member'],
   },
   'update:presence': {
-    summary: 'Says whether somebody looks. The room also hears when a member joins, when his connection is gone, and when he is back.',
+    summary:
+      'Says whether somebody looks at this connection. A member is `away` when that is so of all their connections, and the room hears when it changes; also when a member joins, when their last connection is gone, and when they are back.',
     payload: z.object({ roomId, username, presence: presence.exclude(['gone']) }),
     reply: z.object({ roomId }),
     signalled: z.object({ roomId, username, presence, online: joined.shape.online }),
@@ -277,7 +278,7 @@ export const notices = {
   },
   'update:members': {
     summary:
-      'What became of a large room, instead of one event for each who joins, leaves, is gone or is back: at once when it was calm, then once a second at most.',
+      'What became of a large room, instead of one event for each who joins, leaves, is gone or is back: at once when it was calm, then once a second at most. A room of any size hears it when another number is online than was told, as after a restart, when nobody is told who is back.',
     payload: z.object({
       roomId,
       epoch,

@@ -37,6 +37,7 @@ async function openRoom(store: Store): Promise<LocalRoom> {
   const onError = (error: unknown) => expect(error).toBeUndefined() as undefined;
   const room = await LocalRoom.open({
     ...{ roomId: ROOM, wire, store, pages: new PageCache(), node: 'node', largeRoom: LIMITS.largeRoom, onError },
+    hold: async () => undefined,
     letGo: () => undefined,
     left: () => undefined,
   });

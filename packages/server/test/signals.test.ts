@@ -1,10 +1,11 @@
 /** What happens in a room and is not kept: who types, who is here, who has read how far. */
 import { openMemory } from '@engawa/server';
 import type { Socket } from 'socket.io-client';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { Signals } from '#transport/signals.js';
 import { ask, connect, done, hearing, refused, startServer, until, withFault } from './helpers/server.ts';
-import { anotherFor, stores } from './helpers/stores.ts';
+import { ServerProcess } from './helpers/server-process.ts';
+import { anotherFor, newPlace, stores } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 
@@ -58,6 +59,38 @@ test('of many signals of one member only the latest is told', async () => {
   expect(heard.filter((event) => event.includes('typing')).length).toBeLessThan(20);
 });
 
+test.each([
+  ['in a small room', {}],
+  ['in a large room', { largeRoom: 2 }],
+])('a chat ends what it was typed with, %s, also where that was not told yet', async (_, settings) => {
+  const { store, aya, ben } = await startRoom(settings);
+  const far = await connect((await startServer({ limits: 'off', ...settings, store: await anotherFor(store) })).url);
+  await done(far, 'add:member', { roomId, username: 'far' });
+  const typing = [aya, far].map((socket) => {
+    const names = new Set<unknown>();
+    socket.on('start:typing:success', ({ username }: { username: string }) => names.add(username));
+    socket.on('stop:typing:success', ({ username }: { username: string }) => names.delete(username));
+    socket.on('create:chat:success', ({ username }: { username: string }) => names.delete(username));
+    socket.on('update:typing', ({ usernames }: { usernames: string[] }) => {
+      names.clear();
+      for (const username of usernames) names.add(username);
+    });
+    return names;
+  });
+  const chats = hearing(far, 'create:chat:success');
+  const slowly = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+  for (const wait of [0, 10, 40]) {
+    ben.emit('start:typing', { roomId, username: 'ben' });
+    await slowly(wait);
+    await say(ben, 'ben', `typed within ${wait} ms`);
+    await slowly(400);
+    expect(typing.map((names) => [...names])).toEqual([[], []]);
+  }
+  expect(chats).toHaveLength(3);
+  await done(ben, 'start:typing', { roomId, username: 'ben' });
+  await until(() => typing.every((names) => names.has('ben')), 'what is typed next is seen');
+});
+
 test('signals have a rate of their own, and take nothing from chats', async () => {
   const { ben } = await startRoom({ limits: 'on' });
   const answers = await Promise.all(Array.from({ length: 80 }, () => ask(ben, 'start:typing', { roomId, username: 'ben' })));
@@ -81,6 +114,97 @@ describe('presence', () => {
     expect(await done(back, 'add:member', { roomId, username: 'ben' })).toMatchObject({ online: 2 });
     await until(() => told.at(-1)?.presence === 'online', 'she sees that he is back');
     expect(told.at(-1)).toMatchObject({ online: 2 });
+  });
+
+  test('a member is away only when all their connections are, and gone with the last of them', async () => {
+    const { url, aya, ben, session } = await startRoom();
+    const told: unknown[] = [];
+    aya.on('update:presence:success', ({ username, presence }: { username: string; presence: string }) => {
+      if (username === 'ben') told.push(presence);
+    });
+    const second = await connect(url, { auth: { session } });
+    await done(second, 'add:member', { roomId, username: 'ben' });
+    await until(() => told.length > 0, 'she sees that he came');
+    const say = (socket: Socket, presence: 'online' | 'away') => done(socket, 'update:presence', { roomId, username: 'ben', presence });
+    const is = async (presence: string) => {
+      // Longer than signals are gathered: what is wrong would be told by now.
+      await new Promise((resolve) => setTimeout(resolve, 150));
+      expect([await memberNamed(aya, 'ben'), told.at(-1)]).toMatchObject([{ presence }, presence]);
+    };
+    await say(ben, 'away');
+    await is('online');
+    await say(second, 'away');
+    await is('away');
+    await say(ben, 'online');
+    await is('online');
+    drop(ben);
+    await is('away');
+    const third = await connect(url, { auth: { session } });
+    await done(third, 'add:member', { roomId, username: 'ben' });
+    await is('online');
+    drop(third);
+    await is('away');
+    drop(second);
+    await is('gone');
+    expect(told).toEqual(['online', 'away', 'online', 'away', 'online', 'away', 'gone']);
+  });
+
+  test('a member on two servers is as present as on the more present of them', async () => {
+    const one = await startServer({ limits: 'off' });
+    const two = await startServer({ limits: 'off', store: await anotherFor(one.store) });
+    const [aya, ben] = [await connect(one.url), await connect(one.url)];
+    await done(aya, 'create:room', { roomId, username: 'aya' });
+    const { session } = await done(ben, 'add:member', { roomId, username: 'ben' });
+    const [far, other] = [await connect(two.url, { auth: { session } }), await connect(two.url)];
+    await done(far, 'add:member', { roomId, username: 'ben' });
+    await done(other, 'add:member', { roomId, username: 'other' });
+    const say = (socket: Socket, presence: 'online' | 'away') => done(socket, 'update:presence', { roomId, username: 'ben', presence });
+    const told = [hearing(aya, 'update:presence:success'), hearing(other, 'update:presence:success')];
+    const are = async (presence: string) => {
+      await until(async () => (await memberNamed(aya, 'ben'))?.presence === presence, `one server says ${presence}`);
+      await until(async () => (await memberNamed(other, 'ben'))?.presence === presence, `the other says ${presence}`);
+      await new Promise((resolve) => setTimeout(resolve, 150));
+      const last = told.map((all) => all.findLast(({ username }) => username === 'ben')?.presence);
+      expect(last).toEqual([presence, presence]);
+    };
+    await say(ben, 'online');
+    await are('online');
+    await say(far, 'away');
+    await are('online');
+    await say(ben, 'away');
+    await are('away');
+    await say(far, 'online');
+    await are('online');
+    drop(far);
+    await are('away');
+  });
+
+  test('those who come back after a kill -9 know within a second how many are back', async () => {
+    const place = newPlace();
+    const killed = new ServerProcess(place);
+    onTestFinished(() => killed.kill().catch(() => undefined));
+    const names = ['aya', 'ben', 'chiyo'];
+    const sessions: string[] = [];
+    const url = await killed.listening;
+    for (const username of names) {
+      const joined = await done(await connect(url), username === 'aya' ? 'create:room' : 'add:member', { roomId, username });
+      sessions.push(joined.session);
+    }
+    await killed.kill();
+    const started = new ServerProcess(place);
+    onTestFinished(async () => void (await started.stop()));
+    const again = await started.listening;
+    const online: number[] = [];
+    for (const [index, username] of names.entries()) {
+      const socket = await connect(again, { auth: { session: sessions[index] } });
+      for (const event of ['update:members', 'update:presence:success'])
+        socket.on(event, (told: { online: number }) => (online[index] = told.online));
+      const [room] = (await done(socket, 'resume:rooms', { rooms: [{ roomId, username, epoch: '', seq: 0 }] })).rooms;
+      if (room?.outcome !== 'reset') throw new Error(`It is ${room?.outcome}.`);
+      online[index] = room.online;
+    }
+    expect(online).toEqual([1, 2, 3]);
+    await until(() => online.every((count) => count === 3), 'all know how many are back', 1_000);
   });
 
   test('members on several servers are counted together', async () => {
@@ -143,6 +267,8 @@ test('signals and counts that come when the room has ended here are told to nobo
     largeRoom: 200,
     crowd: {} as never,
     onlineHere: () => 1,
+    presenceHere: () => 'online',
+    insist: async () => undefined,
     tell: (event) => told.push(event),
     tellMember: () => undefined,
     announce: async (said) => void announced.push(said),

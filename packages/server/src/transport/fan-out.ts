@@ -1,7 +1,7 @@
 import { ChatError, type Position } from '@engawa/protocol';
 import type { Outcome } from '../chat/commit.ts';
 import { type MemberValue, memberKey } from '../chat/keys.ts';
-import { type Store, StoreError } from '../store/store.ts';
+import { type Key, type Store, StoreError } from '../store/store.ts';
 import type { AnswerMemory } from './answer-memory.ts';
 import { CatchUp } from './catch-up.ts';
 import { type Arrival, connectionOf, LocalRoom } from './local-room.ts';
@@ -158,6 +158,7 @@ export class FanOut {
       node,
       largeRoom,
       onError,
+      hold: (key) => this.#hold(roomId, key),
       letGo,
       left: (room) => this.#closeIfEmpty(room),
     });
@@ -171,12 +172,17 @@ export class FanOut {
 
   /** He is a member already, on another connection or from before a drop; false when he is one no more. */
   async #comeBack(room: LocalRoom, arrival: Arrival): Promise<boolean> {
-    const { roomId } = room;
-    const member = (await this.#store.read(roomId, { keys: [arrival.key] })).keys.get(arrival.key);
     const { author } = connectionOf(arrival.peer).identity;
-    if (!member || (member.value as unknown as MemberValue).author !== author) return false;
-    const isHeld = await this.#store.hold(roomId, { name: arrival.key, seq: member.seq }, this.#options.node);
-    return isHeld && room.seatMember(arrival, member);
+    const member = await this.#hold(room.roomId, arrival.key, author);
+    return member !== undefined && room.seatMember(arrival, member);
+  }
+
+  /** The member as they were before, if they are one, of this author if one is named. */
+  async #hold(roomId: string, key: string, author?: string): Promise<Key | undefined> {
+    const member = (await this.#store.read(roomId, { keys: [key] })).keys.get(key);
+    const isMeant = author === undefined || (member?.value as MemberValue | undefined)?.author === author;
+    if (!member || !isMeant) return undefined;
+    return (await this.#store.hold(roomId, { name: key, seq: member.seq }, this.#options.node)) ? member : undefined;
   }
 
   /** Tried until it is kept: a name that is not let go of would be taken for as long as this node lives. */
@@ -201,10 +207,11 @@ export class FanOut {
     this.#portion = (this.#portion + 1) % PORTIONS;
   }
 
-  /** Other nodes learn here, too, that this one still is what it last said. */
+  /** Other nodes learn here, too, that this one still is what it last said, and this one which of them are not heard any more. */
   async #check(room: LocalRoom): Promise<void> {
     if (!room.isOpen || !room.pace.isDue()) return;
     await room.follower.catchUp();
     await room.signals.announce();
+    room.signals.recount();
   }
 }

@@ -48,7 +48,7 @@ export const handlers: { [E in EventName]: Handler<E> } = {
   'resume:rooms': resumeRooms,
   'start:typing': signal('start:typing'),
   'stop:typing': signal('stop:typing'),
-  'update:presence': signal('update:presence'),
+  'update:presence': present,
   'mark:read': markRead,
 };
 
@@ -127,6 +127,12 @@ function signal<E extends SignalName>(event: E): Handler<E> {
     await (await fanOut.find(roomId))?.signals.announce({ event, signal: ask } as Signal);
     return { roomId } as Reply<E>;
   };
+}
+
+async function present({ fanOut }: Services, peer: Peer, ask: Payload<'update:presence'>): Promise<Reply<'update:presence'>> {
+  mustBeSeated(peer, ask);
+  await (await fanOut.find(ask.roomId))?.present(peer, ask);
+  return { roomId: ask.roomId };
 }
 
 async function markRead({ store, fanOut }: Services, peer: Peer, ask: Payload<'mark:read'>): Promise<Reply<'mark:read'>> {

@@ -9,7 +9,7 @@ import type { Connection } from './connection.ts';
 import { Crowd } from './crowd.ts';
 import { Pace } from './pace.ts';
 import type { PageCache } from './page-cache.ts';
-import { Signals } from './signals.ts';
+import { type Connected, Signals } from './signals.ts';
 import type { Peer, Wire } from './wire.ts';
 
 /** Places in a room that are asked for at the same time, and remembered for whoever asks next. */
@@ -43,6 +43,8 @@ interface Surroundings {
   /** Members from which on a room is large. */
   largeRoom: number;
   onError: (error: unknown) => undefined;
+  /** The member is connected to this node. */
+  hold: (key: string) => Promise<unknown>;
   /** The member has no connection to this node any more, or came too late to have one. */
   letGo: (key: string) => void;
   /** Perhaps nobody is here any more. */
@@ -69,6 +71,8 @@ export class LocalRoom {
   readonly #seats = new Map<string, Set<Peer>>();
   /** Seated before the log was found to be another one: whether they are members in that, too, is not known yet. */
   readonly #doubted = new WeakSet<Peer>();
+  /** Those of them at which nobody looks, as they say. */
+  readonly #away = new Map<string, Set<Peer>>();
   /** By the member's key, too: for each of ten thousand entries one look, not ten thousand. */
   readonly #arriving = new Map<string, Set<Arrival>>();
   readonly #crowd: Crowd;
@@ -94,6 +98,12 @@ export class LocalRoom {
       largeRoom,
       crowd: this.#crowd,
       onlineHere: () => this.#seats.size,
+      presenceHere: (username) => this.#presenceHere(memberKey(username)),
+      insist: async (username, presence) => {
+        // The node that said so may have let go of the lease.
+        await this.#surroundings.hold(memberKey(username));
+        this.#announcePresence(username, presence);
+      },
       tell: (event, signal) => this.#everybody.emit(event, signal),
       tellMember: (key, event, signal) => this.#tellMember(key, event, signal),
       announce: (announced) => store.announce(roomId, announced),
@@ -144,9 +154,10 @@ export class LocalRoom {
     await this.follower.reached({ epoch: String(this.follower.position?.epoch), seq: member.seq });
     if ((arrival.removedBy ?? 0) > member.seq) return false;
     // Of whom nobody was told that he is gone, nobody need be told that he is back: so a restart is no storm of news.
-    const wasGone = member.lease === 'released' && !this.#seats.has(arrival.key);
+    const elsewhere = member.lease === 'released' ? 'gone' : this.signals.presenceOf(arrival.username);
+    const before = this.#presenceHere(arrival.key) ?? elsewhere;
     this.#seat(arrival, this.position?.seq ?? 0);
-    if (wasGone) this.#announcePresence(arrival.username, 'online');
+    if (before !== 'online') this.#announcePresence(arrival.username, 'online');
     return true;
   }
 
@@ -170,11 +181,27 @@ export class LocalRoom {
     if (connectionOf(peer).seats.has(this.roomId)) void peer.join(this.#channel);
   }
 
+  /** Somebody looks, or nobody, at one connection of a member: they are away when that is so of all. */
+  async present(peer: Peer, { username, presence }: { username: string; presence: Connected }): Promise<void> {
+    const key = memberKey(username);
+    const away = this.#away.get(key) ?? new Set();
+    if (presence === 'away') this.#away.set(key, away.add(peer));
+    else if (away.delete(peer) && away.size === 0) this.#away.delete(key);
+    if (this.#presenceHere(key) === presence)
+      await this.signals.announce({ event: 'update:presence', signal: { roomId: this.roomId, username, presence } });
+  }
+
   /** The connection is gone. */
   rise(peer: Peer, key: string, username: string): void {
     const peers = this.#seats.get(key);
-    if (!peers?.delete(peer) || peers.size > 0) return;
+    const before = this.#presenceHere(key);
+    if (!peers?.delete(peer)) return;
+    this.#away.get(key)?.delete(peer);
+    const presence = this.#presenceHere(key);
+    if (presence && presence !== before) this.#announcePresence(username, presence);
+    if (presence) return;
     this.#seats.delete(key);
+    this.#away.delete(key);
     this.#announcePresence(username, 'gone');
     this.#surroundings.left(this);
     this.#surroundings.letGo(key);
@@ -245,7 +272,7 @@ export class LocalRoom {
     const told = heard({ roomId: this.roomId, epoch }, entry);
     if (entry.quiet) this.#tellQuietly(event, told, entry);
     else this.#everybody.emit(event, told, offsetOf(entry));
-    if (entry.kind === 'create:chat') this.#crowd.stopped(entry.by);
+    if (entry.kind === 'create:chat') this.signals.said(entry.by);
     if (entry.kind === 'remove:member') this.#remove(memberKey((entry.body as Said<'remove:member'>).username), entry.seq);
   }
 
@@ -272,7 +299,7 @@ export class LocalRoom {
 
   async #count() {
     const { epoch, ...counted } = await countMembers(this.#surroundings.store, this.roomId);
-    return epoch === null ? undefined : { epoch, ...counted, online: this.signals.online };
+    return epoch === null ? undefined : { epoch, ...counted, online: this.signals.tellOnline() };
   }
 
   /** The room has another log than its peers know. Who is a member in that one, too, stays. */
@@ -338,6 +365,7 @@ export class LocalRoom {
     const seated = this.#seats.get(key);
     for (const peer of peers) {
       seated?.delete(peer);
+      this.#away.get(key)?.delete(peer);
       if (!connectionOf(peer).rise(this.roomId, key)) continue;
       const backlog = this.#backlogOf(peer);
       if (backlog) backlog.end(seq);
@@ -345,8 +373,15 @@ export class LocalRoom {
     }
     if (seated && seated.size > 0) return;
     this.#seats.delete(key);
+    this.#away.delete(key);
     this.signals.forget(key);
     this.signals.countSoon();
+  }
+
+  #presenceHere(key: string): Connected | undefined {
+    const seated = this.#seats.get(key)?.size ?? 0;
+    if (seated === 0) return undefined;
+    return this.#away.get(key)?.size === seated ? 'away' : 'online';
   }
 
   #announcePresence(username: string, presence: Presence): void {
