@@ -466,6 +466,20 @@ test('what is wrong with a payload is said in plain words', async () => {
   expect(await askAnything(aya, 'list:chats', 'veranda')).toMatchObject({ error: { message: 'The payload: must be an object' } });
 });
 
+test('an object in the place of any field is refused like any other wrong value, whatever it has for its length', async () => {
+  const { url } = await startServer({ limits: 'off' });
+  const aya = await connect(url);
+  const odd = [{ toString: 'x' }, { valueOf: 'x', toString: 'x' }, [], {}, null, -1].flatMap((each) => [{ length: each }, { size: each }]);
+  const fields = Object.entries(events).flatMap(([event, { payload }]) =>
+    Object.keys(payload.shape).flatMap((field) => odd.map((value) => [event, { [field]: value }] as const)),
+  );
+  for (const [event, payload] of fields)
+    expect(await askAnything(aya, event, payload), `${event} ${JSON.stringify(payload)}`).toMatchObject({
+      error: { code: 'invalid_payload' },
+    });
+  expect(aya.connected).toBe(true);
+});
+
 test('chats are read from the beginning after 0', async () => {
   const { aya } = await startRoom();
   for (const message of ['one', 'two', 'three']) await say(aya, 'aya', message);

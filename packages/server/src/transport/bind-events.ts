@@ -61,10 +61,19 @@ export function receive(services: Services, peer: Peer, name: unknown, args: unk
 function parse<E extends EventName>(event: E, payload: unknown, limits: Limits): Payload<E> {
   if (isDeeperThan(limits.jsonDepth, payload))
     throw new ChatError('invalid_payload', { message: `The payload is deeper than ${limits.jsonDepth} levels.` });
-  const parsed = events[event].payload.safeParse(payload, { error: plainWords });
-  if (parsed.success) return parsed.data as Payload<E>;
-  const [issue] = parsed.error.issues;
+  const parsed = check(event, payload);
+  if (parsed?.success) return parsed.data as Payload<E>;
+  const [issue] = parsed?.error.issues ?? [];
   throw new ChatError('invalid_payload', { message: `${issue?.path.join('.') || 'The payload'}: ${issue?.message ?? 'is not valid'}` });
+}
+
+/** Undefined when the check itself fails: those of lengths compare whatever has a `length`, which may be an object. */
+function check(event: EventName, payload: unknown) {
+  try {
+    return events[event].payload.safeParse(payload, { error: plainWords });
+  } catch {
+    return undefined;
+  }
 }
 
 /** The one place where what goes wrong is caught; it never rejects. */

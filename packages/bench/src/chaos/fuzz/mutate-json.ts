@@ -10,6 +10,7 @@ const nested = (depth: number, inner: Json = 1): Json =>
 const VALUES: readonly Json[] = [
   ...[0, -0, -1, 1.5, 1e308, -1e308, 5e-324, 2 ** 31, 2 ** 32, 2 ** 53, 2 ** 53 + 2, -(2 ** 63), 500, 501],
   ...[null, true, false, [], {}, [[]], [null], { $ne: null }, { $gt: '' }, { toString: 'x' }, { length: -1 }],
+  ...[{ length: { toString: 'x' } }, { length: { valueOf: 1 } }, { size: {} }, { length: 'x' }, { length: null }],
   ...['', ' ', '1', 'null', '__proto__', 'constructor', 'toString', '../x', '{x}', '*', "'; DROP TABLE entries; --", 'veranda', 'aya'],
   ...[
     '\u0000',
