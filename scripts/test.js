@@ -16,18 +16,20 @@ const belowFloor = Object.entries(floors).map(([name, version]) => `[name='${nam
 const onRedis = Object.values(readJson('scripts/on-redis.json')).flat();
 const redisTests = [...onRedis, ...testFiles().filter((path) => /from '.*\/redis/.test(readFileSync(join(root, path), 'utf8')))];
 
-/** What tests need beside npm's packages: Debian's package, the program that it brings, and the tests. */
+/** What tests need beside npm's packages: Debian's package, the program or the module of Python that it brings, and the tests. */
 const systemPackages = [
   { name: 'chromium', program: '/usr/bin/chromium', neededBy: ['packages/client/test/browser.test.ts'] },
   { name: 'redis-server', program: 'redis-server', neededBy: redisTests },
   { name: 'openssl', program: 'openssl', neededBy: redisTests },
   { name: 'iproute2', program: 'ip', neededBy: ['packages/client/test/faults-on-redis/partitions.test.ts'] },
+  ...pythonPackages(['socketio', 'aiohttp', 'requests', 'websocket']),
 ];
 
 const filters = process.argv.slice(2);
 const isRun = (path) => filters.length === 0 || filters.some((name) => path.includes(name));
-const isThere = (program) => run(`command -v ${program} >/dev/null`);
-const missing = systemPackages.filter(({ program, neededBy }) => neededBy.some(isRun) && !isThere(program)).map(({ name }) => name);
+const isThere = ({ program, module }) =>
+  run(module ? `/usr/bin/python3 -c 'import ${module}' 2>/dev/null` : `command -v ${program} >/dev/null`);
+const missing = systemPackages.filter((each) => each.neededBy.some(isRun) && !isThere(each)).map(({ name }) => name);
 
 const preparation = { name: 'system packages', commands: missing.length > 0 ? [installing(missing.join(' '))] : [] };
 const build = { name: 'build and types', commands: ['tsc -b'] };
@@ -52,6 +54,11 @@ const results = (filters.length > 0 ? [preparation, build] : [preparation, ...ch
 );
 results.push(timed('tests', countTests));
 report();
+
+function pythonPackages(modules) {
+  const neededBy = ['packages/client/test/client-libraries.test.ts'];
+  return modules.map((module) => ({ name: `python3-${module}`, module, neededBy }));
+}
 
 /** On Debian and as root; elsewhere it says what is to be installed by hand, and what needs it fails. */
 function installing(names) {

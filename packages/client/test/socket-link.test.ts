@@ -63,7 +63,10 @@ test('it asks, hears, and shows its session but nothing to recover by', async ()
   await expect(link.ask('end', {}, 5_000)).rejects.toMatchObject({ name: 'LinkError' });
   await next('down');
   await next('up');
-  expect(auths).toEqual([{ session: 'secret' }, { session: 'secret' }]);
+  expect(auths).toEqual([
+    { session: 'secret', recovery: false },
+    { session: 'secret', recovery: false },
+  ]);
 });
 
 test('an ask without an answer, or without a connection, is a LinkError', async () => {

@@ -72,9 +72,11 @@ export class FanOutAdapter extends Adapter {
 
   override broadcast(packet: Packet, options: BroadcastOptions): void {
     const name = this.#nameOf(options);
+    // A room that nobody is in costs nothing.
+    if (name !== undefined && name !== EVERYBODY && !this.rooms.has(name)) return;
     const frame = name !== undefined && this.#isHeard() ? this.#frameOf(packet, options) : undefined;
     if (name === undefined || !frame) super.broadcast(packet, options);
-    else if (name === EVERYBODY || this.rooms.has(name)) this.#roomOf(name).add(frame);
+    else this.#roomOf(name).add(frame);
   }
 
   override close(): void {

@@ -45,6 +45,13 @@ export interface NodeOptions {
   lifetimes?: RoomLifetimes;
 }
 
+/** What the wire knows of a peer that arrives. */
+interface Arriving {
+  address?: Address | undefined;
+  /** Whether its client knows what to do with the offset of an entry: see `offsets.ts`. */
+  takesOffset?: boolean;
+}
+
 /** The domain bound to a store and to those who are connected, whatever connects them. */
 export class Node {
   readonly services: Services;
@@ -81,9 +88,9 @@ export class Node {
   }
 
   /** Gives the peer an identity, from what it shows of itself; refuses with a `ChatError`. Not connected yet. */
-  admit(peer: Peer, auth: unknown, address?: Address): void {
+  admit(peer: Peer, auth: unknown, { address, takesOffset }: Arriving = {}): void {
     const { limits } = this.services;
-    peer.data = { connection: new Connection(authenticate(auth), { limits, address, waiting: this.#waiting }) };
+    peer.data = { connection: new Connection(authenticate(auth), { limits, address, waiting: this.#waiting, takesOffset }) };
   }
 
   connected(peer: Peer): void {

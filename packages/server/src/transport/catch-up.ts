@@ -110,6 +110,8 @@ interface Surroundings {
   onError: (error: unknown) => undefined;
   /** It hears its rooms again. */
   told: () => void;
+  /** Whether the peer's client knows what to do with the offset of an entry. */
+  takesOffset: boolean;
 }
 
 /**
@@ -197,7 +199,7 @@ export class CatchUp {
     const { kind: _, ...heard } = told ?? {};
     this.#tick = Math.max(this.#tick, tick);
     const othersAreTold = [...this.#backlogs.values()].every((other) => other === backlog || other.isTold);
-    if (!othersAreTold) this.#peer.emit(event, heard);
+    if (!this.#surroundings.takesOffset || !othersAreTold) this.#peer.emit(event, heard);
     else this.#peer.emit(event, heard, String(backlog.isTold ? this.#tick : tick));
   }
 }

@@ -57,12 +57,15 @@ interface Surroundings {
   address: Shared | undefined;
   /** What all connections of the node have asked and is not begun. */
   waiting: ByteBudget;
+  /** Whether its client knows what to do with the offset of an entry. */
+  takesOffset?: boolean;
 }
 
 /** One client's connection: who it is, where it sits, how much it may still ask, and what it asked so far. */
 export class Connection {
   readonly identity: Identity;
   readonly address: Shared | undefined;
+  readonly takesOffset: boolean;
   readonly seats = new SmallMap<string, Seat>();
   /** Set while it is told from the logs what happens in its rooms, and hears none of them. */
   catchUp: CatchUp | undefined;
@@ -83,9 +86,10 @@ export class Connection {
   /** What was read for those who were last begun together, and which run that was. */
   #last: { run: string | undefined; shared: SharedReads } | undefined;
 
-  constructor(identity: Identity, { limits, address, waiting }: Surroundings) {
+  constructor(identity: Identity, { limits, address, waiting, takesOffset = false }: Surroundings) {
     this.identity = identity;
     this.address = address;
+    this.takesOffset = takesOffset;
     this.#limits = limits;
     this.#nodeWaiting = waiting;
   }

@@ -8,6 +8,7 @@ import { newPid } from './authenticate.ts';
 import { Heartbeat, type Pinged } from './heartbeat.ts';
 import { lighten } from './lean.ts';
 import { connectionOf } from './local-room.ts';
+import { isJavaScript, wantsOffsets } from './offsets.ts';
 import type { RateLimitedLog } from './rate-limited-log.ts';
 import type { RefusalLog } from './refusal-log.ts';
 
@@ -20,6 +21,7 @@ interface Visit {
   address: Address;
   /** Why this connection may not come in. */
   refusal: ChatError | undefined;
+  isJavaScript: boolean;
 }
 
 const VISIT = Symbol('visit');
@@ -50,7 +52,7 @@ export function guardDoor(io: Server, { node, log, logRefusal }: Door): { close:
     const address = addressOf(request);
     if (address) {
       const refusal = address.connected();
-      conn[VISIT] = { address, refusal };
+      conn[VISIT] = { address, refusal, isJavaScript: isJavaScript(request) };
       conn.on('close', leave);
       if (refusal) logRefusal(refusal.code, request);
     }
@@ -68,7 +70,8 @@ export function guardDoor(io: Server, { node, log, logRefusal }: Door): { close:
     const visit = (socket.conn as Counted)[VISIT];
     try {
       if (visit?.refusal) throw visit.refusal;
-      node.admit(socket, socket.handshake.auth, visit?.address);
+      const { auth } = socket.handshake;
+      node.admit(socket, auth, { address: visit?.address, takesOffset: wantsOffsets(auth, visit?.isJavaScript) });
       // What stock clients show by themselves when they come back.
       (socket as unknown as { pid: string }).pid = newPid(connectionOf(socket).identity.session, socket.id);
       next();

@@ -87,7 +87,8 @@ export class FanOut {
     const connection = connectionOf(peer);
     const holder = { address: connection.address?.budgets, end: () => wire.end(peer) };
     const hold = (bytes: number) => memory.take(holder, bytes);
-    connection.catchUp = new CatchUp(peer, { wire, hold, onError, told: () => (connection.catchUp = undefined) });
+    const told = () => (connection.catchUp = undefined);
+    connection.catchUp = new CatchUp(peer, { wire, hold, onError, told, takesOffset: connection.takesOffset });
     return connection.catchUp;
   }
 

@@ -4,6 +4,7 @@ import { type MemberValue, memberKey } from '../chat/keys.ts';
 import { countMembers } from '../chat/members.ts';
 import { type AskAfter, heard, type ToldPage, toldId, toldPage } from '../chat/telling.ts';
 import type { Entry, Key, Store, Told } from '../store/store.ts';
+import { Audience } from './audience.ts';
 import { Backlog, type CatchUp, PAGE_ENTRIES } from './catch-up.ts';
 import type { Connection } from './connection.ts';
 import { Crowd } from './crowd.ts';
@@ -20,7 +21,7 @@ const SEATING = new Set(['create:room', 'add:member']);
 
 export const connectionOf = (peer: Peer): Connection => (peer.data as { connection: Connection }).connection;
 
-/** Whoever was told an entry may show this, if he is a stock client, to come back from there. */
+/** A stock client that was told an entry may show this to come back from there. */
 const offsetOf = ({ tick }: Entry): string => String(tick);
 
 /** Somebody who is about to join: seated in the moment his own entry is told, so he hears that and all after. */
@@ -64,9 +65,7 @@ export class LocalRoom {
   /** False once it was left by all: whoever comes later opens another. */
   isOpen = true;
   readonly #surroundings: Surroundings;
-  readonly #channel: string;
-  /** All who have joined the channel. */
-  readonly #everybody: ReturnType<Wire['to']>;
+  readonly #everybody: Audience;
   /** The peers of each member, by the member's key. */
   readonly #seats = new Map<string, Set<Peer>>();
   /** Seated before the log was found to be another one: whether they are members in that, too, is not known yet. */
@@ -83,14 +82,12 @@ export class LocalRoom {
     const { roomId, wire, store, node, largeRoom, onError } = surroundings;
     this.#surroundings = surroundings;
     this.roomId = roomId;
-    // Socket.IO gives every socket a room of its own id: the prefix keeps ours from being one of those.
-    this.#channel = `room:${roomId}`;
-    this.#everybody = wire.to(this.#channel);
+    this.#everybody = new Audience(wire, roomId);
     this.#crowd = new Crowd({
       roomId,
       peers: () => this.#seats.size,
       count: () => this.#count(),
-      tell: (event, notice) => this.#everybody.emit(event, notice),
+      tell: (event, notice) => this.#everybody.tell(event, notice),
       onError,
     });
     this.signals = new Signals({
@@ -104,7 +101,7 @@ export class LocalRoom {
         await this.#surroundings.hold(memberKey(username));
         this.#announcePresence(username, presence);
       },
-      tell: (event, signal) => this.#everybody.emit(event, signal),
+      tell: (event, signal) => this.#everybody.tell(event, signal),
       tellMember: (key, event, signal) => this.#tellMember(key, event, signal),
       announce: (announced) => store.announce(roomId, announced),
       onError,
@@ -173,12 +170,13 @@ export class LocalRoom {
 
   /** What the room is told reaches him no more: from here on he is told the log, until he hears it again. */
   fallBehind(peer: Peer, catchUp: CatchUp): void {
-    void peer.leave(this.#channel);
+    this.#everybody.remove(peer, connectionOf(peer));
     catchUp.add(this.roomId, new Backlog(this, this.position?.seq ?? 0));
   }
 
   hearAgain(peer: Peer): void {
-    if (connectionOf(peer).seats.has(this.roomId)) void peer.join(this.#channel);
+    const connection = connectionOf(peer);
+    if (connection.seats.has(this.roomId)) this.#everybody.add(peer, connection);
   }
 
   /** Somebody looks, or nobody, at one connection of a member: they are away when that is so of all. */
@@ -271,7 +269,7 @@ export class LocalRoom {
     const event = `${entry.kind}:success`;
     const told = heard({ roomId: this.roomId, epoch }, entry);
     if (entry.quiet) this.#tellQuietly(event, told, entry);
-    else this.#everybody.emit(event, told, offsetOf(entry));
+    else this.#everybody.tellEntry(event, told, offsetOf(entry));
     if (entry.kind === 'create:chat') this.signals.said(entry.by);
     if (entry.kind === 'remove:member') this.#remove(memberKey((entry.body as Said<'remove:member'>).username), entry.seq);
   }
@@ -294,7 +292,10 @@ export class LocalRoom {
 
   /** Who is still told what he missed, and drops before its end, must not come back from after it: he is given no offset. */
   #tellMember(key: string, event: string, payload: object, ...offset: string[]): void {
-    for (const peer of this.#seats.get(key) ?? []) peer.emit(event, payload, ...(connectionOf(peer).catchUp ? [] : offset));
+    for (const peer of this.#seats.get(key) ?? []) {
+      const { catchUp, takesOffset } = connectionOf(peer);
+      peer.emit(event, payload, ...(takesOffset && !catchUp ? offset : []));
+    }
   }
 
   async #count() {
@@ -304,7 +305,7 @@ export class LocalRoom {
 
   /** The room has another log than its peers know. Who is a member in that one, too, stays. */
   #reset({ epoch, seq }: { epoch: string | null; seq: number }): void {
-    this.#everybody.emit('reset:room', { roomId: this.roomId, epoch, seq });
+    this.#everybody.tell('reset:room', { roomId: this.roomId, epoch, seq });
     for (const peers of this.#seats.values()) for (const peer of peers) this.#doubted.add(peer);
     this.#keepMembers().catch(this.#surroundings.onError);
   }
@@ -344,11 +345,12 @@ export class LocalRoom {
   }
 
   #hear(peer: Peer, after: number): void {
-    const { catchUp } = connectionOf(peer);
+    const connection = connectionOf(peer);
+    const { catchUp } = connection;
     const backlog = catchUp?.of(this.roomId);
     if (backlog) backlog.goOn(after);
     else if (catchUp) catchUp.add(this.roomId, new Backlog(this, after));
-    else void peer.join(this.#channel);
+    else this.#everybody.add(peer, connection);
   }
 
   #backlogOf(peer: Peer): Backlog | undefined {
@@ -366,10 +368,11 @@ export class LocalRoom {
     for (const peer of peers) {
       seated?.delete(peer);
       this.#away.get(key)?.delete(peer);
-      if (!connectionOf(peer).rise(this.roomId, key)) continue;
+      const connection = connectionOf(peer);
+      if (!connection.rise(this.roomId, key)) continue;
       const backlog = this.#backlogOf(peer);
       if (backlog) backlog.end(seq);
-      else void peer.leave(this.#channel);
+      else this.#everybody.remove(peer, connection);
     }
     if (seated && seated.size > 0) return;
     this.#seats.delete(key);

@@ -24,7 +24,8 @@ export function recoverSessions(io: Server, services: Services): void {
     const { pid, offset } = socket.handshake.auth as { pid?: unknown; offset?: unknown };
     const conn = socket.conn as Conn;
     forgetHandshake(socket);
-    const mayReturn = sessionIn(pid) === connectionOf(socket).identity.session && !conn[TRIED];
+    const { identity, takesOffset } = connectionOf(socket);
+    const mayReturn = takesOffset && sessionIn(pid) === identity.session && !conn[TRIED];
     if (!mayReturn || typeof pid !== 'string' || typeof offset !== 'string') return next();
     conn[TRIED] = true;
     void recover(services, socket, { pid, offset }).then(() => next());

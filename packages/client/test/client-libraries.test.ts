@@ -1,0 +1,181 @@
+/**
+ * Libraries that others wrote, on a real server: whoever can come back by the offset of an entry does, and nobody else is
+ * given one.
+ */
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { io as io48, type Socket } from 'socket.io-client';
+import { io as io46 } from 'socket.io-client-4.6';
+import { expect, onTestFinished, test } from 'vitest';
+import { connect, done, startServer, until, within } from '../../server/test/helpers/server.ts';
+import { openBrowser } from './helpers/browser.ts';
+import { startPython } from './helpers/python.ts';
+
+const roomId = 'veranda';
+
+/** Aya is in a room, and says what others are to hear. */
+async function startRoom(options: Parameters<typeof startServer>[0] = {}) {
+  const { url } = await startServer({ limits: 'off', ...options });
+  const aya = await connect(url);
+  await done(aya, 'create:room', { roomId, username: 'aya' });
+  const say = (message: string) => done(aya, 'create:chat', { roomId, username: 'aya', message });
+  return { url, aya, say };
+}
+
+const PYTHONS = (['sync', 'asyncio'] as const).flatMap((kind) =>
+  ['polling,websocket', 'polling', 'websocket'].map((transports) => ({ kind, transports })),
+);
+
+test.each(PYTHONS)('Python, $kind over $transports, is told each event with one argument', async ({ kind, transports }) => {
+  const { url, aya, say } = await startRoom();
+  const python = startPython({ kind, url, transports });
+  await until(() => python.lines.some(({ joined }) => joined === true), 'it joined', 20_000);
+  const { seq: chatSeq } = await say('one');
+  await say('two');
+  await done(aya, 'update:chat', { roomId, username: 'aya', chatSeq, message: 'uno' });
+  await say('three');
+  await done(aya, 'start:typing', { roomId, username: 'aya' });
+  const chats = () => python.lines.flatMap(({ chat }) => chat ?? []);
+  const others = () => python.lines.filter(({ event }) => event !== undefined);
+  await until(() => chats().length === 3, 'it heard all that was said');
+  for (const name of ['update:chat:success', 'start:typing:success']) {
+    await until(() => others().some(({ event }) => event === name), `it heard ${name}`);
+  }
+  expect(chats()).toEqual(['one', 'two', 'three']);
+  expect(others().filter((line) => line.arguments !== 1)).toEqual([]);
+  expect(python.complaints()).toBe('');
+});
+
+test('Python in a large room is told of its own join with one argument', async () => {
+  const { url } = await startRoom({ largeRoom: 1 });
+  const python = startPython({ kind: 'sync', url, transports: 'websocket' });
+  await until(() => python.lines.some(({ joined }) => joined === true), 'it joined', 20_000);
+  expect(python.lines).toContainEqual({ event: 'add:member:success', arguments: 1 });
+  expect(python.complaints()).toBe('');
+});
+
+test('Python that asks for the offset is given it', async () => {
+  const { url, aya, say } = await startRoom();
+  const python = startPython({ kind: 'sync', url, transports: 'websocket', auth: { recovery: true } });
+  await until(() => python.lines.some(({ joined }) => joined === true), 'it joined', 20_000);
+  const { seq: chatSeq } = await say('one');
+  await done(aya, 'delete:chat', { roomId, username: 'aya', chatSeq });
+  await until(() => python.lines.some(({ event }) => event === 'delete:chat:success'), 'it heard of it');
+  expect(python.lines).toContainEqual({ event: 'delete:chat:success', arguments: 2 });
+});
+
+/** As much of a socket as all versions have alike. */
+type AnySocket = Pick<Socket, 'connected' | 'connect' | 'disconnect'> & {
+  /** Versions before 4.6 do not know. */
+  recovered?: boolean;
+  emit(event: string, ...args: unknown[]): unknown;
+  on(event: string, listener: (...args: never[]) => void): unknown;
+  once(event: string, listener: (...args: never[]) => void): unknown;
+  io: { engine: { close(): unknown } };
+};
+
+interface Options {
+  forceNew: true;
+  reconnection: false;
+  transports: string[];
+  auth?: object;
+}
+
+type Open = (url: string, options: Options) => AnySocket;
+
+/** Its types are not found by its exports. */
+const require = createRequire(import.meta.url);
+const { io: io40 } = require('socket.io-client-4.0') as { io: Open };
+
+const libraries: { version: string; open: Open; recovers: boolean }[] = [
+  { version: '4.0', open: io40, recovers: false },
+  { version: '4.6', open: io46 as never, recovers: true },
+  { version: '4.8', open: io48, recovers: true },
+];
+const TRANSPORTS = [['websocket'], ['polling', 'websocket'], ['polling']];
+const JAVASCRIPT = libraries.flatMap((library) => TRANSPORTS.map((transports) => ({ ...library, transports })));
+
+async function join(socket: AnySocket): Promise<unknown[][]> {
+  onTestFinished(() => void socket.disconnect());
+  const heard: unknown[][] = [];
+  socket.on('create:chat:success', ({ message }: { message: string }, ...more: unknown[]) => heard.push([message, ...more]));
+  await within(new Promise<void>((resolve) => socket.once('connect', resolve)), 'a connection');
+  await within(new Promise<void>((resolve) => socket.emit('add:member', { roomId, username: 'ben' }, () => resolve())), 'a seat');
+  return heard;
+}
+
+async function comeBack(socket: AnySocket): Promise<void> {
+  const back = new Promise<void>((resolve) => socket.once('connect', resolve));
+  socket.connect();
+  await within(back, 'another connection');
+}
+
+async function drop(socket: AnySocket): Promise<void> {
+  const gone = new Promise<void>((resolve) => socket.once('disconnect', resolve));
+  socket.io.engine.close();
+  await within(gone, 'the drop');
+}
+
+test.each(JAVASCRIPT)(
+  'socket.io-client $version over $transports hears all, and recovers: $recovers',
+  async ({ open, recovers, transports }) => {
+    const { url, say } = await startRoom();
+    const socket = open(url, { forceNew: true, reconnection: false, transports });
+    const heard = await join(socket);
+    await say('one');
+    await until(() => heard.length === 1, 'it heard one');
+    await drop(socket);
+    await say('missed');
+    await comeBack(socket);
+    expect(socket.recovered ?? false).toBe(recovers);
+    if (!recovers) return;
+    await say('two');
+    await until(() => heard.length === 3, 'it heard all');
+    expect(heard.map(([message]) => message)).toEqual(['one', 'missed', 'two']);
+  },
+);
+
+test('a client that wants no recovery is given no offset, and is not recovered', async () => {
+  const { url, say } = await startRoom();
+  const socket: AnySocket = io48(url, { forceNew: true, reconnection: false, transports: ['websocket'], auth: { recovery: false } });
+  const heard = await join(socket);
+  await say('one');
+  await until(() => heard.length === 1, 'it heard one');
+  expect(heard).toEqual([['one']]);
+  await drop(socket);
+  await comeBack(socket);
+  expect(socket.recovered).toBe(false);
+});
+
+const SCRIPT = fileURLToPath(new URL('../../../node_modules/socket.io-client/dist/socket.io.min.js', import.meta.url));
+/** What a page does with the stock client: it goes on after a drop by itself. */
+const PAGE = `
+  window.heard = [];
+  window.recovered = [];
+  window.socket = io(SERVER, { transports: TRANSPORTS });
+  socket.on('connect', () => recovered.push(socket.recovered));
+  socket.on('create:chat:success', ({ message }) => heard.push(message));
+  socket.emit('add:member', { roomId: 'veranda', username: 'ben' });
+`;
+
+test.each([[['polling', 'websocket']], [['websocket']]])('Chromium over %j recovers by itself', async (transports) => {
+  const { url, say } = await startRoom();
+  const context = await openBrowser();
+  const page = await context.newPage();
+  await page.addScriptTag({ path: SCRIPT });
+  await page.evaluate(PAGE.replace('SERVER', JSON.stringify(url)).replace('TRANSPORTS', JSON.stringify(transports)));
+  const heard = () => page.evaluate<string[]>('heard');
+  await until(async () => {
+    await say('again');
+    return (await heard()).length > 0;
+  }, 'it hears');
+  const before = await heard();
+  await page.evaluate('socket.io.engine.close()');
+  await say('missed');
+  await until(() => page.evaluate<boolean>('recovered.length === 2'), 'it is back', 20_000);
+  await say('new');
+  await until(async () => (await heard()).at(-1) === 'new', 'it heard what is new');
+  expect(await page.evaluate<boolean[]>('recovered')).toEqual([false, true]);
+  expect((await heard()).slice(-2)).toEqual(['missed', 'new']);
+  expect((await heard()).length).toBeGreaterThanOrEqual(before.length + 2);
+});

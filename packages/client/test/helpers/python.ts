@@ -1,0 +1,45 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
+
+/** Debian's, for which its packages are. */
+const PYTHON = '/usr/bin/python3';
+const LISTENER = fileURLToPath(new URL('listener.py', import.meta.url));
+
+interface Line {
+  joined?: boolean;
+  chat?: string;
+  event?: string;
+  arguments?: number;
+}
+
+interface Listener {
+  /** What it has said so far. */
+  lines: Line[];
+  /** What Python complained of: exceptions, above all. */
+  complaints: () => string;
+}
+
+interface Options {
+  kind: 'sync' | 'asyncio';
+  url: string;
+  transports: string;
+  auth?: object;
+}
+
+/** A Python client in the room `veranda`; ends with the test. */
+export function startPython({ kind, url, transports, auth = {} }: Options): Listener {
+  const child = spawn(PYTHON, [LISTENER, kind, url, transports, JSON.stringify(auth)], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const lines: Line[] = [];
+  let complaints = '';
+  createInterface({ input: child.stdout }).on('line', (line) => lines.push(JSON.parse(line) as Line));
+  child.stderr.on('data', (text: Buffer) => (complaints += String(text)));
+  onTestFinished(async () => {
+    if (child.exitCode !== null) return;
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  });
+  return { lines, complaints: () => complaints };
+}
