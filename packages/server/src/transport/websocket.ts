@@ -1,12 +1,43 @@
-import { type ServerOptions, WebSocketServer } from 'ws';
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { type RawData, type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
+
+/** Of one connection, so many bytes are read in a turn of the event loop, and what came in the same chunk as the last of them. */
+const TURN_BYTES = 64 * 1024;
 
 /**
  * The WebSocket server that Engine.IO uses, with limits for chat: Engine.IO passes the size of a message on, but a
  * message can also be cut into endless fragments or come a byte at a time, every ping is answered by a pong that
  * somebody has to read, and who does not answer a goodbye must not hold its connection, and what waits there, for long.
+ * Connections take turns: a client that sends megabytes is else read until its socket is empty, while all others wait.
  */
 export class ChatWebSocketServer extends WebSocketServer {
   constructor(options: ServerOptions) {
     super({ ...options, maxFragments: 64, maxBufferedChunks: 1_024, maxPendingAutoPongs: 10, closeTimeout: 3_000 } as ServerOptions);
   }
+
+  override handleUpgrade(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    upgraded: (client: TurnTaking, request: IncomingMessage) => void,
+  ): void {
+    super.handleUpgrade(request, socket, head, (client: WebSocket) => {
+      client.on('message', takeTurns);
+      upgraded(client, request);
+    });
+  }
+}
+
+interface TurnTaking extends WebSocket {
+  /** Bytes that were read since it last waited for its turn. */
+  readInTurn?: number;
+}
+
+function takeTurns(this: TurnTaking, message: RawData): void {
+  this.readInTurn = (this.readInTurn ?? 0) + (message as Buffer).length;
+  if (this.readInTurn < TURN_BYTES || this.isPaused) return;
+  this.readInTurn = 0;
+  this.pause();
+  setImmediate(() => this.resume());
 }

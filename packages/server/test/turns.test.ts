@@ -1,0 +1,39 @@
+/** Connections take turns: however much one sends, the others are heard between. */
+import { expect, test, vi } from 'vitest';
+import { isDeeperThan } from '#transport/json-depth.js';
+import { ATTACKER, startScene } from './helpers/neighbours.ts';
+import { connectRaw, rawWebSocket } from './helpers/raw.ts';
+import { until } from './helpers/server.ts';
+
+const MESSAGE = `42["no:such",{"text":"${'x'.repeat(60_000)}"}]`;
+const MESSAGES = 200;
+
+test('of a client that sends megabytes at once, a few messages are read in each turn of the event loop, and all of them', async () => {
+  const { url, io, unharmed } = await startScene({ limits: 'off' });
+  const raw = await connectRaw(await rawWebSocket(url, { headers: ATTACKER }));
+  const [socket] = [...io.sockets.sockets.values()].slice(-1);
+  let turn = 0;
+  const turns: number[] = [];
+  socket?.conn.on('packet', () => turns.push(turn));
+  const next = () => {
+    turn += 1;
+    if (turns.length < MESSAGES) setImmediate(next);
+  };
+  setImmediate(next);
+  // As much as the system takes lies ready before anything of it is read.
+  await raw.send(...Array.from({ length: MESSAGES }, () => MESSAGE));
+  await until(() => turns.length === MESSAGES, 'all are read');
+  const counts = new Map<number, number>();
+  for (const each of turns) counts.set(each, (counts.get(each) ?? 0) + 1);
+  expect(Math.max(...counts.values())).toBeLessThanOrEqual(4);
+  await unharmed();
+});
+
+test('binary data in a payload is not looked through, byte by byte', () => {
+  const looking = vi.spyOn(Object, 'values');
+  expect(isDeeperThan(3, { a: [Buffer.alloc(64)] })).toBe(false);
+  const looked = looking.mock.calls.length;
+  looking.mockRestore();
+  expect(looked).toBe(2);
+  expect(isDeeperThan(2, { a: [[1]] })).toBe(true);
+});
