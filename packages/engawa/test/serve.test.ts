@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { connect, done, heard, newFolder, until } from '../../server/test/helpers/server.ts';
-import { run, serve } from './helpers/command.ts';
+import { listening, run, runWithoutIpv6, serve } from './helpers/command.ts';
 
 test('it says where it listens, where the data is and what to try', async () => {
   const folder = newFolder();
@@ -45,6 +45,37 @@ test('a second server on the same folder is refused, and the first goes on', asy
     `engawa: The data folder ${folder} is in use by another server; stop it first, or choose another folder (database is locked).\n`,
   );
   expect((await fetch(`${first.url}/ready`)).status).toBe(200);
+});
+
+const isReached = async (host: string, port: string): Promise<boolean> =>
+  fetch(`http://${host}:${port}/health`).then(
+    ({ ok }) => ok,
+    () => false,
+  );
+
+test('without a host it is reached over IPv4 and over IPv6', async () => {
+  const { url } = await serve(newFolder());
+  const { hostname, port } = new URL(url);
+  expect(hostname).toBe('localhost');
+  expect(await isReached('127.0.0.1', port)).toBe(true);
+  expect(await isReached('[::1]', port)).toBe(true);
+});
+
+test('on a machine without IPv6 it starts, and is reached over IPv4', async () => {
+  const { url } = await listening(runWithoutIpv6('serve', '--port', '0', '--data-dir', newFolder()));
+  const { port } = new URL(url);
+  expect(await isReached('127.0.0.1', port)).toBe(true);
+  expect(await isReached('[::1]', port)).toBe(false);
+});
+
+test.each([
+  ['127.0.0.1', 'http://127.0.0.1:', '[::1]'],
+  ['::1', 'http://[::1]:', '127.0.0.1'],
+])('with --host %s it listens there only, and says so', async (host, begin, other) => {
+  const { url } = await serve(newFolder(), '--host', host);
+  expect(url).toContain(begin);
+  expect(await isReached(new URL(url).hostname, new URL(url).port)).toBe(true);
+  expect(await isReached(other, new URL(url).port)).toBe(false);
 });
 
 test('a port that is taken is told in one line', async () => {

@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
 import { explaining } from './explaining.ts';
@@ -9,6 +10,8 @@ import { createPorch } from './transport/porch.ts';
 
 /** Milliseconds between two tries to reach a Redis that is not there. */
 const RETRY_MS = { least: 500, most: 8_000 };
+/** Hosts that stand for all addresses of this machine. */
+const EVERYWHERE = new Set(['', '0.0.0.0', '::']);
 
 /** `engawa serve`: runs until it is told to stop. Resolves with the exit code. */
 export async function serve(args: string[], env: NodeJS.ProcessEnv): Promise<number> {
@@ -83,12 +86,18 @@ const untilToldToStop = (): Promise<NodeJS.Signals> =>
   });
 
 function welcome({ host }: Settings, port: number, store: string): string {
-  const url = `http://${host === '0.0.0.0' || host === '::' ? 'localhost' : host}:${port}`;
+  const url = `http://${nameOf(host)}:${port}`;
   return `Engawa is listening on ${url}
   data    ${store}
   try     npx engawa chat lobby --as you${port === 3000 ? '' : ` --server ${url}`}
           and the same in a second terminal, under another name
   stop    Ctrl-C`;
+}
+
+/** As the host of a URL. */
+function nameOf(host: string): string {
+  if (EVERYWHERE.has(host)) return 'localhost';
+  return isIPv6(host) ? `[${host}]` : host;
 }
 
 const warningsOf = ({ limits }: Settings): string[] =>

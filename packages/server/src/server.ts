@@ -76,7 +76,8 @@ export function createServer({
   let isClosing = false;
 
   const engine = new Engine({
-    cors: { origin: settings.origins.includes('*') ? '*' : settings.origins },
+    // A page may send its cookies, by which a balancer knows it again, where its origin is listed: browsers want a name for that.
+    cors: settings.origins.includes('*') ? { origin: '*' } : { origin: settings.origins, credentials: true },
     maxHttpBufferSize: limits.frameBytes,
     wsEngine: ChatWebSocketServer,
     ...(pingInterval !== undefined && { pingInterval }),
@@ -138,6 +139,7 @@ export function createServer({
     listen: () =>
       new Promise((resolve, reject) => {
         http.once('error', reject);
+        // Without a host Node listens on `::`, which takes IPv4 as well, and on 0.0.0.0 where there is no IPv6.
         http.listen({ port: settings.port, host: settings.host, backlog: BACKLOG }, () => resolve((http.address() as AddressInfo).port));
       }),
     async close() {

@@ -62,7 +62,7 @@ const perSecond = (usual: Rate) => z.coerce.number().min(0).default(usual.perSec
 /** Every setting once: its flag is its name in kebab case, its variable is named here. */
 const table = {
   port: { variable: 'PORT', schema: z.coerce.number().int().min(0).max(65_535).default(3000), what: 'TCP port; 0 takes a free one' },
-  host: { variable: 'ENGAWA_HOST', schema: z.string().default('0.0.0.0'), what: 'address to listen on' },
+  host: { variable: 'ENGAWA_HOST', schema: z.string().default(''), what: 'address to listen on; nothing: all, over IPv4 and IPv6' },
   dataDir: { variable: 'ENGAWA_DATA_DIR', schema: z.string().min(1).default('engawa-data'), what: 'folder of the embedded store' },
   redisUrl: {
     variable: 'REDIS_URL',

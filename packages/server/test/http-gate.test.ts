@@ -45,6 +45,25 @@ async function open(url: string): Promise<{ socket: TcpSocket; heard: () => stri
   return { socket, heard: () => Buffer.concat(chunks).toString(), closed };
 }
 
+test.each(['socket.io.js', 'socket.io.min.js', 'socket.io.esm.min.js', 'socket.io.msgpack.min.js.map'])(
+  'GET /socket.io/%s is told where the library is',
+  async (name) => {
+    const { url } = await startServer();
+    const { status, body } = await ask(url, { path: `/socket.io/${name}` });
+    expect(status).toBe(404);
+    expect(JSON.parse(body)).toMatchObject({ error: 'not_found', message: expect.stringMatching(/socket\.io-client from npm/) as string });
+  },
+);
+
+test.each(['/socket.io', '/socket.io/socket.io.jsx', '/favicon.ico', '/socket.io.js'])(
+  'GET %s is answered 404, and no more',
+  async (path) => {
+    const { url } = await startServer();
+    const { status, body } = await ask(url, { path });
+    expect([status, (JSON.parse(body) as { message: string }).message]).toEqual([404, 'There is nothing here.']);
+  },
+);
+
 describe('methods', () => {
   const ofPages = ['PUT', 'POST', 'DELETE', 'PATCH', 'TRACE', 'OPTIONS'].flatMap((method) =>
     ['/', '/health', '/ready'].map((path) => [method, path, 'GET, HEAD'] as const),

@@ -470,6 +470,7 @@ describe('origins', () => {
     const response = await polled(url, { ...headers });
     expect(response.status).toBe(200);
     expect(response.headers.get('access-control-allow-origin')).toBe('origin' in headers ? GOOD : null);
+    expect(response.headers.get('access-control-allow-credentials')).toBe('true');
   });
 
   test('by default every page may connect, and is told so', async () => {

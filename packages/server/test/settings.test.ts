@@ -16,7 +16,7 @@ test('without any word every setting has its default', () => {
   const { settings } = loadSettings([], {});
   expect(settings).toEqual({
     port: 3000,
-    host: '0.0.0.0',
+    host: '',
     dataDir: 'engawa-data',
     redisUrl: '',
     redisPrefix: 'engawa',

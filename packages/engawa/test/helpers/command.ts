@@ -6,9 +6,16 @@ import { until, within } from '../../../server/test/helpers/server.ts';
 
 const ENGAWA = fileURLToPath(new URL('../../bin/engawa.js', import.meta.url));
 
+const WITHOUT_IPV6 = fileURLToPath(new URL('without-ipv6.py', import.meta.url));
+
 /** The command as a process, which ends with the test. */
-export function run(...args: string[]) {
-  const child = spawn(process.execPath, [ENGAWA, ...args], { env: { ...process.env, ENGAWA_LOG: 'silent' } });
+export const run = (...args: string[]) => start([process.execPath, ENGAWA, ...args]);
+
+/** The same on a machine that has no IPv6. */
+export const runWithoutIpv6 = (...args: string[]) => start(['/usr/bin/python3', WITHOUT_IPV6, process.execPath, ENGAWA, ...args]);
+
+function start([program = '', ...args]: string[]) {
+  const child = spawn(program, args, { env: { ...process.env, ENGAWA_LOG: 'silent' } });
   onTestFinished(() => void child.kill('SIGKILL'));
   let text = '';
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
@@ -17,8 +24,9 @@ export function run(...args: string[]) {
 }
 
 /** `engawa serve`, once it listens. */
-export async function serve(folder: string, ...args: string[]) {
-  const server = run('serve', '--port', '0', '--data-dir', folder, ...args);
+export const serve = (folder: string, ...args: string[]) => listening(run('serve', '--port', '0', '--data-dir', folder, ...args));
+
+export async function listening(server: ReturnType<typeof run>) {
   await until(() => server.screen().includes('stop '), `the server is up, which says: ${server.screen()}`);
   const url = /http:\S+/.exec(server.screen())?.[0] ?? '';
   return { ...server, url };

@@ -14,6 +14,12 @@ const SOON = { 'retry-after': '5' };
 
 export const refusals = {
   notFound: { status: 404, code: 'not_found', message: 'There is nothing here.' },
+  noLibrary: {
+    status: 404,
+    code: 'not_found',
+    message:
+      'The client library is not served here: take @engawa/client or socket.io-client from npm, or socket.io.min.js from https://cdn.socket.io.',
+  },
   noHost: { status: 400, code: 'host_missing', message: 'A request must name its host.' },
   expectation: { status: 417, code: 'expectation_failed', message: 'This cannot be expected.' },
   upgrade: { status: 400, code: 'upgrade_not_taken', message: 'Only WebSocket is offered as an upgrade.' },

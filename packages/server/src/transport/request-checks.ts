@@ -7,6 +7,9 @@ export const SOCKET_IO = '/socket.io/';
 
 const METHODS = new Map([[SOCKET_IO, 'GET, POST, OPTIONS'], ...[...pages.keys()].map((path) => [path, 'GET, HEAD'] as const)]);
 
+/** Where servers of Socket.IO have its client by default, whole or small, with its source map. */
+const LIBRARY = /^socket\.io\.[\w.]*js(?:\.map)?$/;
+
 /** Where a request goes. Of parameters that are there twice the last counts. */
 export interface Target {
   path: string;
@@ -32,7 +35,7 @@ export function checksOf(origins: readonly string[]): Check {
   };
   return (request, { path, query }) => {
     const methods = METHODS.get(path);
-    if (methods === undefined) return refusals.notFound;
+    if (methods === undefined) return isLibrary(path) ? refusals.noLibrary : refusals.notFound;
     if (!methods.split(', ').includes(request.method ?? '')) return methodRefusal(methods);
     if (request.httpVersion === '1.1' && request.headers.host === undefined) return refusals.noHost;
     if (!isForAll && isForeign(request, path)) return refusals.origin;
@@ -41,6 +44,8 @@ export function checksOf(origins: readonly string[]): Check {
     return undefined;
   };
 }
+
+const isLibrary = (path: string): boolean => path.startsWith(SOCKET_IO) && LIBRARY.test(path.slice(SOCKET_IO.length));
 
 /** Browsers do not tell the origin of a page that loads a script, an image or a frame; they tell this. */
 const isFromAnotherSite = (site: string | string[] | undefined): boolean => site === 'cross-site' || site === 'same-site';
