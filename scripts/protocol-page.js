@@ -50,11 +50,12 @@ const table = (all) => (all.length === 0 ? '' : `\n| field | type | |\n|---|---|
 const codes = (list) => list.map((code) => `\`${code}\``).join(', ');
 const signature = (fields) => `\`{ ${fields.map(({ name }) => name).join(', ')} }\``;
 
-function eventSection({ name, summary, payload, reply, heard, errors: refusals }) {
+function eventSection({ name, summary, payload, reply, heard, tells, errors: refusals }) {
   const own = new Set([...payload, ...reply, ...(heard ?? [])].map(({ row }) => row).filter((row) => !isCommon(row)));
   const lines = [
     `- asked with ${signature(payload)}`,
     `- answered with ${signature(reply)}`,
+    ...(tells ? [`- each entry is heard as \`${tells}:success\``] : []),
     ...(heard?.length > 0 ? [`- heard with ${signature(heard)}`] : []),
     ...(refusals.length > 0 ? [`- refused with ${codes(refusals)}`] : []),
   ];

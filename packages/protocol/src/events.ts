@@ -11,6 +11,8 @@ interface EventDefinition {
   reply: z.ZodObject;
   /** A command: what `<event>:success` carries to the room beside the fields of every entry. */
   told?: z.ZodObject;
+  /** A command whose entries are told as those of this other one. */
+  tells?: string;
   /** A signal: all that `<event>:success` carries to the room. It is no entry: not kept, and only the latest counts. */
   signalled?: z.ZodObject;
   /** The refusals of this event, beside those that any event may meet. */
@@ -137,6 +139,26 @@ export const events = {
       edited: edited.optional(),
       deleted: deleted.optional(),
     }),
+    errors: [...memberErrors, 'chat_not_found', 'quota_exceeded'],
+  },
+  'create:chats': {
+    summary:
+      'Says several things at once: all of them are kept, next to each other and in this order, or none. Each is an entry of its own, told as `create:chat`.',
+    payload: z.object({
+      roomId,
+      username,
+      chats: z
+        .array(z.object({ message, clientId: clientId.optional().describe('Names this chat to its author.'), replyTo: replyTo.optional() }))
+        .min(1)
+        .max(LIMITS.chatsPerPacket),
+      clientId: clientId.optional().describe(`${clientId.description} It names all of them together.`),
+    }),
+    reply: placed.extend({
+      chats: z
+        .array(z.object({ seq, id: entryId, at }))
+        .describe('Where each of them is. What the answer says beside that is of the last.'),
+    }),
+    tells: 'create:chat',
     errors: [...memberErrors, 'chat_not_found', 'quota_exceeded'],
   },
   'update:chat': {
@@ -322,8 +344,10 @@ export const connectErrors = ['too_many_connections', 'rate_limited', 'invalid_s
 
 type Events = typeof events;
 export type EventName = keyof Events;
+/** Kinds of entries, each named after the event that adds it. */
+export type EntryKind = { [E in EventName]: Events[E] extends { told: z.ZodObject } ? E : never }[EventName];
 /** Events that add to a room's log. */
-export type CommandName = { [E in EventName]: Events[E] extends { told: z.ZodObject } ? E : never }[EventName];
+export type CommandName = EntryKind | { [E in EventName]: Events[E] extends { tells: EntryKind } ? E : never }[EventName];
 /** Events that are told and not kept. */
 export type SignalName = { [E in EventName]: Events[E] extends { signalled: z.ZodObject } ? E : never }[EventName];
 /** Events that only the asker is answered. */
@@ -337,24 +361,27 @@ export type Payload<E extends EventName> = z.output<Events[E]['payload']>;
 export type Reply<E extends EventName> = z.output<Events[E]['reply']>;
 export type Answer<E extends EventName> = ({ ok: true } & Reply<E>) | { ok: false; error: WireError };
 /** What an entry of this kind carries beside the fields of every entry. */
-export type Told<E extends CommandName> = z.output<Events[E]['told']>;
+export type Told<E extends EntryKind> = z.output<Events[E]['told']>;
 /** What the room hears. An entry that says no more than every entry has a type without any field of its own. */
-export type Heard<E extends CommandName> = string extends keyof Told<E> ? model.EntryFields : model.EntryFields & Told<E>;
+export type Heard<E extends EntryKind> = string extends keyof Told<E> ? model.EntryFields : model.EntryFields & Told<E>;
 
 /** What the room hears of a signal. */
 export type Signalled<E extends SignalName> = z.output<Events[E]['signalled']>;
 export type Notice<E extends NoticeName> = z.output<(typeof notices)[E]['payload']>;
 /** An entry as it is told to somebody who was away. One that is `erased` says nothing beside its place. */
-export type Missed = { [E in CommandName]: { kind: E; erased?: true } & Heard<E> }[CommandName];
+export type Missed = { [E in EntryKind]: { kind: E; erased?: true } & Heard<E> }[EntryKind];
 /** What became of one room of a `resume:rooms`. */
 export type Resumed = z.output<typeof resumed>;
 
 /** For `Server<ClientEvents, ServerEvents>` and its mirror at the client. */
 export type ClientEvents = { [E in EventName]: (payload: Ask<E>, acknowledge?: (answer: Answer<E>) => void) => void };
-export type ServerEvents = { [E in CommandName as `${E}:success`]: (heard: Heard<E>) => void } & {
+export type ServerEvents = { [E in EntryKind as `${E}:success`]: (heard: Heard<E>) => void } & {
   [E in QuestionName as `${E}:success`]: (reply: Reply<E>) => void;
 } & { [E in SignalName as `${E}:success`]: (signal: Signalled<E>) => void } & {
   [E in NoticeName]: (notice: Notice<E>) => void;
 } & { error: (error: WireError & { event?: string }) => void };
+
+/** Whether it adds to a room's log. */
+export const isCommandName = (event: EventName): event is CommandName => 'told' in events[event] || 'tells' in events[event];
 
 export const isEventName = (name: unknown): name is EventName => typeof name === 'string' && Object.hasOwn(events, name);

@@ -34,6 +34,8 @@ export interface Limits {
   namesPerRoom: number;
   /** Rooms of one `resume:rooms`. */
   roomsPerResume: number;
+  /** Chats of one `create:chats`. */
+  chatsPerPacket: number;
   /** Commands of one connection that may wait for an answer. */
   waitingPerConnection: number;
   /** Bytes of memory of those that are not begun yet. */
@@ -142,6 +144,7 @@ export const LIMITS = {
   roomsPerConnection: 1_000,
   namesPerRoom: 100,
   roomsPerResume: ROOMS_PER_RESUME,
+  chatsPerPacket: 100,
   waitingPerConnection: 1_000,
   waitingBytesPerConnection: 1024 * 1024,
   largeRoom: 200,

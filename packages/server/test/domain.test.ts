@@ -4,7 +4,7 @@ import type { Append, Appended, Entry, Store } from '@engawa/server';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { listChats } from '#chat/chat-pages.js';
-import { createChat, deleteChat, updateChat } from '#chat/chats.js';
+import { createChat, createChats, deleteChat, updateChat } from '#chat/chats.js';
 import { commit } from '#chat/commit.js';
 import { comparisonForms } from '#chat/confusables.js';
 import { chatKey, foldName, memberFamily, memberKey, reactionKey, settingsKey, skeletonKey } from '#chat/keys.js';
@@ -28,6 +28,7 @@ const rules: { [E in CommandName]: Rule<E> } = {
   'add:member': addMember,
   'remove:member': removeMember,
   'create:chat': createChat,
+  'create:chats': createChats,
   'update:chat': updateChat,
   'delete:chat': deleteChat,
   'add:reaction': addReaction,
@@ -49,6 +50,7 @@ const speaker = fc.oneof(
 const message = fc.string({ minLength: 1, maxLength: 5 });
 const chatSeq = fc.integer({ min: 2, max: 9 });
 const replyTo = fc.option(chatSeq, { nil: undefined, freq: 2 });
+const chats = fc.array(fc.record({ message, replyTo }), { minLength: 1, maxLength: 3 });
 const reaction = fc.constantFrom('👍', '/', '%');
 const retention = fc.constantFrom({}, { maxCount: 3 }, { maxAge: 60_000, maxBytes: 5 });
 const clientId = fc.option(fc.constantFrom('c1', 'c2', 'c3', 'c4', 'c5'), { nil: undefined, freq: 2 });
@@ -66,6 +68,7 @@ const steps = fc.array(
     { weight: 5, arbitrary: step('add:member', {}) },
     { weight: 2, arbitrary: step('remove:member', {}) },
     { weight: 8, arbitrary: step('create:chat', { message, replyTo }) },
+    { weight: 3, arbitrary: step('create:chats', { chats }) },
     { weight: 4, arbitrary: step('update:chat', { chatSeq, message }) },
     { weight: 3, arbitrary: step('delete:chat', { chatSeq }) },
     { weight: 5, arbitrary: step('add:reaction', { chatSeq, reaction }) },
@@ -97,7 +100,8 @@ interface ModelChat {
   reactions: Map<string, Set<string>>;
 }
 
-type Asked = { username: string; chatSeq: number; reaction: string; replyTo?: number };
+type Said = { message: string; replyTo?: number };
+type Asked = { username: string; chatSeq: number; reaction: string; replyTo?: number; chats: Said[] };
 
 /** A room in the plainest words: no log, no keys, no conditions. */
 class Model {
@@ -133,6 +137,8 @@ class Model {
     if (event === 'remove:member') return holder === undefined ? 0 : holder === author ? 1 : 'not_a_member';
     if (holder !== author) return 'not_a_member';
     if (event === 'create:chat') return ask.replyTo === undefined || this.chats.has(ask.replyTo) ? 1 : 'chat_not_found';
+    if (event === 'create:chats')
+      return ask.chats.every(({ replyTo }) => replyTo === undefined || this.chats.has(replyTo)) ? ask.chats.length : 'chat_not_found';
     if (event === 'update:room' || event === 'delete:room') return author === this.owner ? 1 : 'not_allowed';
     return this.decideOnChat(event, author, ask);
   }
@@ -142,6 +148,8 @@ class Model {
     const name = foldName(username);
     const reserved = author === this.owner ? [] : [foldName(this.ownerName)];
     if (reserved.includes(name)) return 'name_taken';
+    // What looks like it is kept for the owner.
+    if (reserved.length === 0 && lookOf(foldName(this.ownerName)) === lookOf(name)) return undefined;
     return [...this.members.keys(), ...reserved].some((other) => lookOf(other) === lookOf(name)) ? 'name_confusable' : undefined;
   }
 
@@ -158,12 +166,15 @@ class Model {
   private change(event: CommandName, author: string, ask: Asked & { message: string; topic?: string; retention?: Retention }): void {
     const name = foldName(ask.username);
     const chat = this.chats.get(ask.chatSeq);
-    this.head += event === 'create:room' ? 2 : 1;
+    this.head += event === 'create:room' ? 2 : event === 'create:chats' ? ask.chats.length : 1;
     if ((event === 'add:member' || event === 'remove:member') && this.members.size >= largeRoom) this.quiet.push(this.head);
     if (event === 'create:room') Object.assign(this, { owner: author, ownerName: ask.username });
     if (event === 'create:room' || event === 'add:member') this.members.set(name, author);
     if (event === 'remove:member') this.members.delete(name);
     const { message, replyTo } = ask;
+    if (event === 'create:chats')
+      for (const [index, said] of ask.chats.entries())
+        this.chats.set(this.head - ask.chats.length + 1 + index, { author, ...said, replyTo: said.replyTo, reactions: new Map() });
     if (event === 'create:chat') this.chats.set(this.head, { author, message, replyTo, reactions: new Map() });
     if (event === 'update:chat' && chat) chat.message = ask.message;
     if (event === 'delete:chat' && chat) chat.message = null;
@@ -211,6 +222,7 @@ test('any sequence of commands is answered, and leads where, the model says', { 
     'add:member': ['appended', 'name_confusable', 'name_taken', 'repeated', 'room_not_found', 'unchanged'],
     'remove:member': ['appended', 'not_a_member', 'repeated', 'room_not_found', 'unchanged'],
     'create:chat': ['appended', 'chat_not_found', 'not_a_member', 'repeated', 'room_not_found'],
+    'create:chats': ['appended', 'chat_not_found', 'not_a_member', 'repeated', 'room_not_found'],
     'update:chat': ['appended', 'chat_not_found', 'not_a_member', 'not_allowed', 'repeated', 'room_not_found'],
     'delete:chat': ['appended', 'chat_not_found', 'not_a_member', 'not_allowed', 'repeated', 'room_not_found', 'unchanged'],
     'add:reaction': ['appended', 'chat_not_found', 'not_a_member', 'repeated', 'room_not_found', 'unchanged'],

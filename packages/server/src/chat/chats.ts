@@ -1,23 +1,33 @@
-import { ChatError } from '@engawa/protocol';
+import { ChatError, type Payload } from '@engawa/protocol';
 import type { Facts } from '../store/store.ts';
 import { type ChatValue, chatKey, memberKey, settingsKey } from './keys.ts';
 import { mustFit } from './quotas.ts';
-import { type Caller, chatAt, draft, isDeleted, isOwner, type Rule, speaker } from './rule.ts';
+import { type Caller, chatAt, type Decided, draft, isDeleted, isOwner, type Rule, speaker } from './rule.ts';
 
-export const createChat: Rule<'create:chat'> = {
-  // A chat that answers none costs no more for those that do. Chats are decided on what was read for others, too (`SharedReads`).
-  rests: ({ username, replyTo }, { headroom: { roomBytes } }) => ({
-    keys: [memberKey(username)],
-    ...(replyTo !== undefined && { seqs: [replyTo] }),
-    ...(roomBytes !== null && { bytesBelow: roomBytes }),
-  }),
-  decide(facts, { username, message, clientId, replyTo }, caller) {
-    const member = speaker(facts, username, caller);
-    mustFit(facts, caller.headroom);
+type Said = Pick<Payload<'create:chat'>, 'message' | 'clientId' | 'replyTo'>;
+type Saying = { username: string; chats: Said[] };
+
+/** A chat that answers none costs no more for those that do. Chats are decided on what was read for others, too (`SharedReads`). */
+function restsOfChats({ username, chats }: Saying, { headroom: { roomBytes } }: Caller) {
+  const seqs = chats.flatMap(({ replyTo }) => replyTo ?? []);
+  return { keys: [memberKey(username)], ...(seqs.length > 0 && { seqs }), ...(roomBytes !== null && { bytesBelow: roomBytes }) };
+}
+
+function decideChats(facts: Facts, { username, chats }: Saying, caller: Caller): Decided[] {
+  const member = speaker(facts, username, caller);
+  mustFit(facts, caller.headroom);
+  return chats.map(({ message, clientId, replyTo }) => {
     // A deleted one may be answered: its place is still there.
     if (replyTo !== undefined) chatAt(facts, replyTo);
-    return [draft('create:chat', member, { message, clientId, replyTo }, { listed: true })];
-  },
+    return draft('create:chat', member, { message, clientId, replyTo }, { listed: true });
+  });
+}
+
+export const createChats: Rule<'create:chats'> = { rests: restsOfChats, decide: decideChats };
+
+export const createChat: Rule<'create:chat'> = {
+  rests: (chat, caller) => restsOfChats({ username: chat.username, chats: [chat] }, caller),
+  decide: (facts, chat, caller) => decideChats(facts, { username: chat.username, chats: [chat] }, caller),
 };
 
 /** What a chat answers: its body says it, and what became of it. */

@@ -13,6 +13,8 @@ export interface Outcome {
   seq: number;
   id?: string;
   at?: number;
+  /** All that was kept, of which what stands above is the last; none when nothing had to change. */
+  entries: Kept['entries'];
 }
 
 interface Commit<E extends CommandName> {
@@ -99,7 +101,7 @@ async function recalled(store: Store, roomId: string, once: string | undefined):
 
 function unchanged({ epoch, head }: Facts, refusal: Error | undefined): Outcome {
   if (refusal) throw refusal;
-  return { outcome: 'unchanged', epoch: String(epoch), seq: head };
+  return { outcome: 'unchanged', epoch: String(epoch), seq: head, entries: [] };
 }
 
 /** The append of what was decided, on the condition that the keys are as they were, and the entries the same. */
@@ -115,5 +117,5 @@ export function resting(decided: Decided[], facts: Facts, keys: string[]): Appen
 function outcomeOf(outcome: Outcome['outcome'], { epoch, entries }: Kept): Outcome {
   const last = entries.at(-1);
   if (!last) throw new Error('An append has one entry at least.');
-  return { outcome, epoch, seq: last.seq, id: last.id, at: last.at };
+  return { outcome, epoch, seq: last.seq, id: last.id, at: last.at, entries };
 }

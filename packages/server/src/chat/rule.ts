@@ -1,4 +1,4 @@
-import { ChatError, type CommandName, type Payload, type Told } from '@engawa/protocol';
+import { ChatError, type CommandName, type EntryKind, type Payload, type Told } from '@engawa/protocol';
 import type { Draft, Entry, Facts, Json, Store } from '../store/store.ts';
 import { type ChatValue, chatKey, type MemberValue, memberFamily, memberKey, type Settings, settingsKey } from './keys.ts';
 import type { Headroom } from './quotas.ts';
@@ -36,7 +36,7 @@ export interface Rule<E extends CommandName> {
 type Effects = Pick<Draft, 'sets' | 'erases' | 'lease' | 'tickets' | 'listed' | 'quiet' | 'ends'>;
 
 /** A draft of this kind, as the protocol has it. */
-export function draft<E extends CommandName>(kind: E, by: MemberValue, told: Told<E>, effects: Effects = {}): Decided {
+export function draft<E extends EntryKind>(kind: E, by: MemberValue, told: Told<E>, effects: Effects = {}): Decided {
   const said = Object.entries(told as Record<string, Json | undefined>).filter(([, value]) => value !== undefined);
   const body = Object.fromEntries(said) as Draft['body'];
   return { kind, by: by.username, author: by.author, body, ...effects };

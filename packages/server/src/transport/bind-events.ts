@@ -3,6 +3,7 @@ import {
   type ErrorCode,
   type EventName,
   events,
+  isCommandName,
   isEventName,
   type Limits,
   type Payload,
@@ -104,10 +105,10 @@ async function holdAnswer({ memory, wire }: Services, peer: Peer): Promise<Hold>
   throw new ChatError('busy');
 }
 
-const isQuestion = (event: EventName): boolean => !('told' in events[event] || 'signalled' in events[event]);
+const isQuestion = (event: EventName): boolean => !(isCommandName(event) || 'signalled' in events[event]);
 
 /** A command after which the room is as it was: nobody hears of it, so it is answered by an event where nothing else answers it. */
-const changedNothing = (event: EventName, reply: object): reply is Position => 'told' in events[event] && !('id' in reply);
+const changedNothing = (event: EventName, reply: object): reply is Position => isCommandName(event) && !('id' in reply);
 const placeIn = ({ epoch, seq }: Position) => ({ epoch, seq });
 
 function refuse({ services, peer, event, acknowledge }: Asked, error: unknown): void {

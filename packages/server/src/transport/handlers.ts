@@ -9,7 +9,7 @@ import {
   type SignalName,
 } from '@engawa/protocol';
 import { listChats } from '../chat/chat-pages.ts';
-import { createChat, deleteChat, updateChat } from '../chat/chats.ts';
+import { createChat, createChats, deleteChat, updateChat } from '../chat/chats.ts';
 import { commit, type Outcome, type SharedReads } from '../chat/commit.ts';
 import { memberKey } from '../chat/keys.ts';
 import { addMember, describeMembership, listMembers, removeMember, tailAt } from '../chat/members.ts';
@@ -36,6 +36,9 @@ export const handlers: { [E in EventName]: Handler<E> } = {
   'add:member': joining('add:member', addMember),
   'remove:member': command('remove:member', removeMember),
   'create:chat': chatting(command('create:chat', createChat)),
+  'create:chats': chatting(
+    command('create:chats', createChats, ({ entries }) => ({ chats: entries.map(({ seq, id, at }) => ({ seq, id, at })) })),
+  ),
   'update:chat': chatting(command('update:chat', updateChat)),
   'delete:chat': command('delete:chat', deleteChat),
   'add:reaction': command('add:reaction', addReaction),
@@ -52,8 +55,8 @@ export const handlers: { [E in EventName]: Handler<E> } = {
   'mark:read': markRead,
 };
 
-/** A command that adds to the log of a room that the caller is in. */
-function command<E extends CommandName>(event: E, rule: Rule<E>): Handler<E> {
+/** A command that adds to the log of a room that the caller is in; `more` is what its answer says beside where that is. */
+function command<E extends CommandName>(event: E, rule: Rule<E>, more: (outcome: Outcome) => object = () => ({})): Handler<E> {
   return async (services, peer, ask, shared) => {
     const { store } = services;
     const { roomId } = ask as Ask;
@@ -66,7 +69,7 @@ function command<E extends CommandName>(event: E, rule: Rule<E>): Handler<E> {
       if (!wasThere)
         await tellAbsent(store, peer, { roomId, ...outcome }).catch((error: unknown) => services.log.error({ err: error }, NOT_TOLD));
     }
-    return { ...placed(roomId, outcome), durability: store.durability } as Reply<E>;
+    return { ...placed(roomId, outcome), durability: store.durability, ...more(outcome) } as Reply<E>;
   };
 }
 
@@ -79,19 +82,27 @@ function countKept({ quotas }: Services, connection: Connection, { event, ask }:
 
 /** Chats that may be under way together: of one member, for they rest on that he is one, and on nothing else but what they answer. */
 export const runOf = <E extends EventName>(event: E, ask: Payload<E>): string | undefined => {
-  if (event !== 'create:chat') return undefined;
-  const { roomId, username, replyTo } = ask as Payload<'create:chat'>;
+  if (event !== 'create:chat' && event !== 'create:chats') return undefined;
+  const { roomId, username } = ask as Ask;
+  const answered = chatsIn(ask).flatMap(({ replyTo }) => replyTo ?? []);
   // No id has a line break.
-  return `${roomId}\n${username}\n${replyTo ?? ''}`;
+  return `${roomId}\n${username}\n${answered.join()}`;
 };
 
+type Chatting = 'create:chat' | 'create:chats' | 'update:chat';
+const chatsIn = (ask: object): { replyTo?: number }[] => (ask as Partial<Payload<'create:chats'>>).chats ?? [ask];
+
 /** Texts have a rate of their own, of their author in the room: over however many connections, and whether these joined or not. */
-function chatting<E extends 'create:chat' | 'update:chat'>(say: Handler<E>): Handler<E> {
-  return (services, peer, chat, shared) => {
+function chatting<E extends Chatting>(say: Handler<E>): Handler<E> {
+  return (services, peer, ask, shared) => {
     const { author } = connectionOf(peer).identity;
-    const refusal = services.chats?.refusal(`${author}\n${(chat as Ask).roomId}`);
+    const { length } = chatsIn(ask);
+    const most = services.limits.rates?.chats.burst ?? Infinity;
+    // To wait would be in vain.
+    if (length > most) throw new ChatError('invalid_payload', { message: `chats: must have at most ${most} items` });
+    const refusal = services.chats?.refusal(`${author}\n${(ask as Ask).roomId}`, length);
     if (refusal) throw refusal;
-    return say(services, peer, chat, shared);
+    return say(services, peer, ask, shared);
   };
 }
 
@@ -184,9 +195,12 @@ function placed(roomId: string, { epoch, seq, id, at }: Outcome) {
   return id === undefined ? { roomId, epoch, seq } : { roomId, epoch, seq, id, at };
 }
 
-/** The caller added to a room that this connection does not hear: it is told the entry as the room is, but for one that ended it. */
-async function tellAbsent(store: Store, peer: Peer, { roomId, epoch, seq, id }: Outcome & { roomId: string }): Promise<void> {
-  const facts = await store.read(roomId, { seqs: [seq] });
-  const entry = facts.entries.get(seq);
-  if (facts.epoch === epoch && entry?.id === id && entry) peer.emit(`${entry.kind}:success`, heard({ roomId, epoch }, entry));
+/** The caller added to a room that this connection does not hear: it is told that as the room is, but for what ended it. */
+async function tellAbsent(store: Store, peer: Peer, { roomId, epoch, entries }: Outcome & { roomId: string }): Promise<void> {
+  const facts = await store.read(roomId, { seqs: entries.map(({ seq }) => seq) });
+  if (facts.epoch !== epoch) return;
+  for (const { seq, id } of entries) {
+    const entry = facts.entries.get(seq);
+    if (entry?.id === id) peer.emit(`${entry.kind}:success`, heard({ roomId, epoch }, entry));
+  }
 }

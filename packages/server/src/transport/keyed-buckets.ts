@@ -23,9 +23,9 @@ export class KeyedBuckets {
     return this.#buckets.size;
   }
 
-  /** Takes a token, or says why not. */
-  refusal(name: string): ChatError | undefined {
-    return (this.#buckets.get(name) ?? this.#make(name)).refusal();
+  /** Takes the tokens, or says why not. */
+  refusal(name: string, tokens = 1): ChatError | undefined {
+    return (this.#buckets.get(name) ?? this.#make(name)).refusal(tokens);
   }
 
   /** A token that was taken and not used. */

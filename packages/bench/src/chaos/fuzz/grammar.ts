@@ -48,6 +48,11 @@ const makers: { [Name in EventName]: (random: Random) => Ask<Name> } = {
     ...(random.chance(0.1) && { replyTo: seqFrom(random) }),
     ...withKey(random),
   }),
+  'create:chats': (random) => ({
+    ...member(random),
+    chats: Array.from({ length: 1 + random.int(5) }, () => ({ message: random.pick(TEXTS), ...withKey(random) })),
+    ...withKey(random),
+  }),
   'update:chat': (random) => ({ ...member(random), chatSeq: seqFrom(random), message: random.pick(TEXTS), ...withKey(random) }),
   'delete:chat': (random) => ({ ...member(random), chatSeq: seqFrom(random), ...withKey(random) }),
   'add:reaction': (random) => ({ ...member(random), chatSeq: seqFrom(random), reaction: random.pick(REACTIONS) }),

@@ -1,0 +1,94 @@
+/** `create:chats`: several chats in one packet are kept next to each other and in order, once, or none of them is. */
+import { LIMITS, type Payload } from '@engawa/protocol';
+import { describe, expect, test } from 'vitest';
+import { ask, askAnything, connect, done, hearing, refused, startServer, until } from './helpers/server.ts';
+import { stores } from './helpers/stores.ts';
+
+const roomId = 'veranda';
+const AYA = { roomId, username: 'aya' };
+type Said = Payload<'create:chats'>['chats'][number];
+const said = (count: number, from = 0): Said[] =>
+  Array.from({ length: count }, (_, index) => ({ message: `${from + index}`, clientId: `c${from + index}` }));
+
+describe.each(stores)('on the %s store', (_, open) => {
+  test('all are kept in their order, next to each other whatever others say, and each is told like a chat', async () => {
+    const { url } = await startServer({ store: await open(), limits: 'off' });
+    const [aya, ben] = [await connect(url), await connect(url)];
+    await done(aya, 'create:room', AYA);
+    await done(ben, 'add:member', { roomId, username: 'ben' });
+    const heard = hearing(ben, 'create:chat:success');
+    const others = Array.from({ length: 50 }, (__, each) => done(ben, 'create:chat', { roomId, username: 'ben', message: `ben ${each}` }));
+    const packets = [0, 1, 2, 3].map((each) => done(aya, 'create:chats', { ...AYA, chats: said(100, 100 * each) }));
+    const answers = await Promise.all(packets);
+    await Promise.all(others);
+    for (const { chats, seq, id, at } of answers) {
+      expect(chats.map((chat) => chat.seq)).toEqual(chats.map((__, index) => (chats[0]?.seq ?? 0) + index));
+      expect(chats.at(-1)).toEqual({ seq, id, at });
+    }
+    await until(() => heard.length === 450, 'all were heard');
+    expect(heard.filter(({ username }) => username === 'aya').map(({ message }) => message)).toEqual(
+      said(400).map(({ message }) => message),
+    );
+    const ids = new Map(answers.flatMap(({ chats }) => chats.map(({ seq, id }) => [seq, id])));
+    for (const [index, { seq, id, prev }] of heard.entries()) {
+      if (ids.has(seq as number)) expect(id).toBe(ids.get(seq as number));
+      if (index > 0) expect(prev).toBe(heard[index - 1]?.id);
+    }
+  });
+
+  test('a retry is answered as the first time, with the place of each, also after they were deleted, and keeps nothing', async () => {
+    const { url, store } = await startServer({ store: await open() });
+    const aya = await connect(url);
+    await done(aya, 'create:room', AYA);
+    const packet = { ...AYA, chats: said(3), clientId: 'packet' };
+    const first = await done(aya, 'create:chats', packet);
+    await done(aya, 'delete:chat', { ...AYA, chatSeq: first.chats[1]?.seq ?? 0 });
+    expect(await done(aya, 'create:chats', packet)).toEqual(first);
+    expect((await store.read(roomId, {})).head).toBe(first.seq + 1);
+  });
+
+  test('when one of them cannot be kept, none is', async () => {
+    const { url, store } = await startServer({ store: await open() });
+    const [aya, ben] = [await connect(url), await connect(url)];
+    const { seq } = await done(aya, 'create:room', AYA);
+    const answering = (replyTo: number): Said[] => [...said(2), { message: 'x', replyTo }];
+    expect((await refused(aya, 'create:chats', { ...AYA, chats: answering(999) })).code).toBe('chat_not_found');
+    expect((await refused(ben, 'create:chats', { ...AYA, username: 'ben', chats: said(2) })).code).toBe('not_a_member');
+    const wrong: [unknown, string][] = [
+      [[...said(2), { message: ' ' }], 'chats.2.message: must not be empty'],
+      [[{ message: 'x', clientId: 7 }], 'chats.0.clientId: must be text'],
+      [[], 'chats: must have at least 1 items'],
+      [said(LIMITS.chatsPerPacket + 1), `chats: must have at most ${LIMITS.chatsPerPacket} items`],
+      ['x', 'chats: must be a list'],
+    ];
+    for (const [chats, message] of wrong)
+      expect(await askAnything(aya, 'create:chats', { ...AYA, chats })).toMatchObject({ error: { code: 'invalid_payload', message } });
+    expect((await store.read(roomId, {})).head).toBe(seq);
+  });
+});
+
+test('each counts like a chat that comes alone, and more than may ever come together are refused for good', async () => {
+  const { url } = await startServer();
+  const aya = await connect(url);
+  await done(aya, 'create:room', AYA);
+  const { burst } = LIMITS.rates.chats;
+  await done(aya, 'create:chats', { ...AYA, chats: said(burst - 2) });
+  expect(await refused(aya, 'create:chats', { ...AYA, chats: said(5) })).toMatchObject({ code: 'rate_limited', retryable: true });
+  await done(aya, 'create:chat', { ...AYA, message: 'one more' });
+  expect(await refused(aya, 'create:chats', { ...AYA, chats: said(burst + 1) })).toMatchObject({
+    code: 'invalid_payload',
+    retryable: false,
+  });
+});
+
+test('a connection that has not joined is told what it added, once and in order', async () => {
+  const { url } = await startServer();
+  const aya = await connect(url);
+  const { session } = await done(aya, 'create:room', AYA);
+  const other = await connect(url, { auth: { session } });
+  const heard = hearing(other, 'create:chat:success');
+  await done(other, 'create:chats', { ...AYA, chats: said(3) });
+  expect(heard.map(({ message, clientId }) => [message, clientId])).toEqual(said(3).map(({ message, clientId }) => [message, clientId]));
+  expect(await ask(other, 'list:rooms', {})).toMatchObject({ ok: true });
+  expect(heard).toHaveLength(3);
+});
