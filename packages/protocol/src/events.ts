@@ -110,7 +110,15 @@ export const events = {
   'add:member': {
     summary:
       'Joins a room under a name that nobody there has, that looks like no name there, and that is not the name of its owner. Asking again for the own name succeeds and changes nothing.',
-    payload: z.object({ roomId, username, clientId: clientId.optional() }),
+    payload: z.object({
+      roomId,
+      username,
+      clientId: clientId.optional(),
+      epoch: epoch
+        .max(LIMITS.idBytes)
+        .optional()
+        .describe('Only the room whose log this is, or was: another one that has its id now is refused as `room_not_found`.'),
+    }),
     reply: joined,
     told: z.object({}),
     errors: ['room_not_found', 'name_taken', 'name_confusable', ...joinErrors],

@@ -70,6 +70,7 @@ export const retention = z
 export const reaction = z
   .string()
   .max(64, { error: 'must be at most 64 code units', abort: true })
+  .normalize('NFC')
   .refine(isVisible, 'must be visible text without hidden characters or heaps of marks')
   .refine(isOneGrapheme, 'must be one character or emoji')
   .describe('One emoji or character that can be seen.');

@@ -1,4 +1,5 @@
-import type { Member, Payload, Reply } from '@engawa/protocol';
+import { ChatError, type Member, type Payload, type Reply } from '@engawa/protocol';
+import { isSameRoom } from '@engawa/protocol/position';
 import type { Key, Store } from '../store/store.ts';
 import type { Outcome } from './commit.ts';
 import { type MemberValue, memberFamily, memberKey, memberName, settingsKey } from './keys.ts';
@@ -22,8 +23,9 @@ import {
 
 export const addMember: Rule<'add:member'> = {
   rests: ({ username }) => ({ keys: nameKeys(username), counts: [''] }),
-  decide(facts, { username }, { author, node, largeRoom, headroom }) {
+  decide(facts, { username, epoch }, { author, node, largeRoom, headroom }) {
     mustExist(facts);
+    if (epoch !== undefined && !isSameRoom(epoch, facts.epoch ?? '')) throw new ChatError('room_not_found');
     const refusal = nameRefusal(facts, { username, author });
     if (refusal) throw refusal;
     if (memberNamed(facts, username)) return [];
