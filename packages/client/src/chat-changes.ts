@@ -1,6 +1,9 @@
 import type { Chat } from '@engawa/protocol';
 import { type Entry, type EntryOf, isKind } from './entry.ts';
 
+/** A chat, or what it will be once changes of one's own, which are on their way, are done. */
+export type ChangingChat = Chat & { readonly pending?: true };
+
 type Reactions = NonNullable<Chat['reactions']>;
 
 /** The chat that an entry made; nothing when it is another entry, or says no text. */
@@ -28,6 +31,16 @@ export function changedBy(entry: Entry, chat: Chat, me: string): Chat {
   if (isKind(entry, 'add:reaction')) return reacted(chat, entry, { by: 1, me });
   if (isKind(entry, 'remove:reaction')) return reacted(chat, entry, { by: -1, me });
   return chat;
+}
+
+/** The chat as it will be once an own change is done. */
+export function changing(chat: ChangingChat, { event, fields }: { event: string; fields: object }, me: string): ChangingChat {
+  const { reaction } = fields as { reaction?: string };
+  const isMine = chat.reactions?.some((each) => each.reaction === reaction && each.mine) === true;
+  const isDone = event === 'add:reaction' ? isMine : event === 'remove:reaction' && !isMine;
+  // No entry has replaced its text yet.
+  const entry = { ...fields, kind: event, username: me, seq: chat.edited ?? chat.seq } as unknown as Entry;
+  return isDone ? chat : { ...changedBy(entry, chat, me), pending: true };
 }
 
 /** A chat of a page, its reactions in the one order. */

@@ -4,11 +4,11 @@ import { CatchUp } from './catch-up.ts';
 import { type ClientState, Connection } from './connection.ts';
 import { Emitter } from './emitter.ts';
 import { asEntry } from './entry.ts';
-import { isSession, newSession } from './ids.ts';
-import { type Kept, readKept } from './keeper.ts';
+import { isSession, newClientId, newSession, platformRandom, type Random } from './ids.ts';
+import { readPosition } from './keeper.ts';
 import type { LinkFactory } from './link.ts';
-import { type OpenRoom, openRoom } from './open-room.ts';
-import { closed, JoinError, type Result, refused } from './result.ts';
+import { OpenRoom } from './open-room.ts';
+import { JoinError, type Result, refused } from './result.ts';
 import type { Room } from './room.ts';
 import { socketLink } from './socket-link.ts';
 import { type ClientStorage, Shelf } from './storage.ts';
@@ -19,6 +19,8 @@ export interface ClientOptions {
   storage?: ClientStorage;
   /** Chats that a timeline holds at most; 5,000 when not given. */
   maxChats?: number;
+  /** Makes so many random bytes that nobody can guess, where there is no `crypto.getRandomValues`. */
+  random?: Random;
   /** Another connection than Socket.IO's, for tests. */
   link?: LinkFactory;
 }
@@ -56,6 +58,7 @@ const SUCCESS = ':success';
 /** One person's connection to a server, with the rooms that he is in. */
 export class Client {
   readonly #options: ClientOptions;
+  readonly #random: Random;
   readonly #emitter = new Emitter<ClientEvents>();
   readonly #connection: Connection;
   readonly #catchUp: CatchUp;
@@ -67,7 +70,10 @@ export class Client {
 
   /** @internal */
   constructor(url: string, options: ClientOptions) {
+    const random = options.random ?? platformRandom();
+    if (!random) throw new JoinError(refused('no_random', 'There is no `crypto.getRandomValues`: pass the option `random`.').error);
     this.#options = options;
+    this.#random = random;
     this.#shelf = new Shelf(options.storage, `engawa:${url}:`, (cause) => this.#storageFailed(cause));
     this.#connection = new Connection(url, options.link ?? socketLink, {
       state: (state) => this.#stateChanged(state),
@@ -102,11 +108,13 @@ export class Client {
    * `too_many_rooms`, `too_many_names`, `quota_exceeded`, `invalid_payload`, `closed`.
    */
   async join(roomId: string, options: JoinOptions): Promise<Room> {
-    const { username } = options;
-    const before = this.#joining.get(roomId);
+    // As the server compares and says them.
+    const id = roomId.normalize();
+    const username = options.username.normalize();
+    const before = this.#joining.get(id);
     if (before && before.username !== username) throw new JoinError(refused('name_taken', 'You are there under another name.').error);
-    const room = before?.room ?? this.#join(roomId, options);
-    this.#joining.set(roomId, { username, room });
+    const room = before?.room ?? this.#join(id, { ...options, username });
+    this.#joining.set(id, { username, room });
     return room;
   }
 
@@ -134,29 +142,24 @@ export class Client {
   }
 
   async #connect(): Promise<void> {
-    const kept = await this.#shelf.read('session');
-    const session = isSession(kept) ? kept : newSession();
-    if (session !== kept) await this.#shelf.write('session', session);
-    this.#connection.open(session);
+    this.#connection.open(await this.#shelf.make('session', isSession, newSession(this.#random)));
   }
 
   async #join(roomId: string, options: JoinOptions): Promise<Room> {
-    const kept = await readKept(this.#shelf, roomId, options.username);
-    if (this.state === 'closed') {
-      this.#joining.delete(roomId);
-      throw new JoinError(closed().error);
-    }
+    await this.#connecting;
     const { from = 'stored' } = options;
-    const position = from === 'stored' ? kept.position : from === 'newest' ? undefined : from;
-    const opened = this.#openRoom(roomId, options, { position, outbox: kept.outbox });
+    const stored = await readPosition(this.#shelf, roomId, options.username);
+    const opened = this.#openRoom(roomId, options, from === 'stored' ? stored : from === 'newest' ? undefined : from);
+    await opened.load();
     this.#open.set(roomId, opened);
-    if (this.#connection.isUp) opened.follower.up();
+    if (this.state === 'closed') opened.follower.end({ reason: 'closed' });
+    else if (this.#connection.isUp) opened.follower.up();
     await opened.ready;
     return opened.room;
   }
 
-  #openRoom(roomId: string, { username, create = false, topic }: JoinOptions, kept: Pick<Kept, 'position' | 'outbox'>): OpenRoom {
-    return openRoom({
+  #openRoom(roomId: string, { username, create = false, topic }: JoinOptions, from: Position | undefined): OpenRoom {
+    return new OpenRoom({
       connection: this.#connection,
       catchUp: this.#catchUp,
       shelf: this.#shelf,
@@ -165,8 +168,8 @@ export class Client {
       username,
       create,
       topic,
-      from: kept.position,
-      outbox: kept.outbox,
+      from,
+      newId: () => newClientId(this.#random),
       delayed: (error) => this.#emitter.emit('error', { ...error, roomId }),
       ended: () => {
         this.#open.delete(roomId);
@@ -210,7 +213,7 @@ export class Client {
   }
 
   #flush(): void {
-    for (const open of this.#open.values()) open.flush();
+    for (const { keeper } of this.#open.values()) keeper.flush();
   }
 
   #storageFailed(cause: unknown): void {

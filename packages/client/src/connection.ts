@@ -24,7 +24,7 @@ export class Connection {
   readonly #link: Link;
   readonly #listeners: Listeners;
   readonly sleeper = new Sleeper();
-  #session = '';
+  session = '';
   #state: ClientState = 'connecting';
   /** Counts connections: who waited for something knows by it whether it is still the same one. */
   #number = 0;
@@ -57,7 +57,7 @@ export class Connection {
   }
 
   open(session: string): void {
-    this.#session = session;
+    this.session = session;
     if (this.#state !== 'closed') this.#link.open({ session });
   }
 
@@ -175,7 +175,7 @@ export class Connection {
       () => {
         this.#opening = undefined;
         this.#link.close();
-        this.#link.open({ session: this.#session });
+        this.#link.open({ session: this.session });
       },
       Math.max(0, milliseconds),
     );

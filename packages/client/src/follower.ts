@@ -1,4 +1,4 @@
-import type { Answer, Ask, ChatPage, EventName, Notice, Resumed, WireError } from '@engawa/protocol';
+import type { Answer, Ask, ChatPage, CommandName, EventName, Notice, Resumed, WireError } from '@engawa/protocol';
 import { isSameRoom, type Position } from '@engawa/protocol/position';
 import { backoff } from './backoff.ts';
 import type { Behind, CatchUp } from './catch-up.ts';
@@ -6,10 +6,9 @@ import type { Connection } from './connection.ts';
 import { Early } from './early.ts';
 import { asEntry, type Entry, isKind } from './entry.ts';
 import type { Counts, Membership } from './facts.ts';
-import { newClientId } from './ids.ts';
-import type { Place } from './outbox.ts';
 import { closed, type Refusal, type Refused, type Result, refused } from './result.ts';
 import { Timeline } from './timeline.ts';
+import type { Place } from './unsent.ts';
 
 /**
  * `joining` until the room was joined and its newest chats are there; `live`: what is shown is what is; `catching up`
@@ -57,6 +56,7 @@ export interface FollowerOptions {
   maxChats: number;
   /** Where to go on; from the head when not given. */
   from: Position | undefined;
+  newId: () => string;
   listeners: Listeners;
 }
 
@@ -188,11 +188,13 @@ export class Follower implements Behind {
     this.#listeners.ended(ending);
   }
 
-  /** Asks, over as many connections as it takes, until there is a definitive answer. What is asked may change with the log. */
-  async insist<E extends EventName>(event: E, payload: Ask<E> | (() => Ask<E>)): Promise<Result<E>> {
+  /** Asks, over as many connections as it takes, until there is a definitive answer. What is asked, if anything, may change with the log. */
+  async insist<E extends EventName>(event: E, payload: Ask<E> | (() => Ask<E> | Refused)): Promise<Result<E>> {
     for (let attempt = 0, denials = 0; ; attempt += 1) {
-      if (!(await this.#whenLive())) return this.#refusal();
-      const answer = await this.#connection.ask(event, typeof payload === 'function' ? payload() : payload);
+      if (!(await this.#whenLive())) return this.refusal;
+      const asked = typeof payload === 'function' ? payload() : payload;
+      if ('error' in asked) return asked;
+      const answer = await this.#connection.ask(event, asked);
       if (answer?.ok) return answer;
       const isDenied = answer?.error.code === 'not_a_member' && ++denials < MAX_DENIALS;
       if (isDenied || answer?.error.code === 'room_not_found') this.sync();
@@ -201,10 +203,16 @@ export class Follower implements Behind {
     }
   }
 
+  /** Does something as the member that this is, once. */
+  command<E extends CommandName>(event: E, fields: object): Promise<Result<E>> {
+    const { roomId, username } = this;
+    return this.insist(event, { roomId, username, clientId: this.#options.newId(), ...fields } as unknown as Ask<E>);
+  }
+
   /** Who leaves and finds that he has left is not to come back. */
-  async leave(ask: Ask<'remove:member'>): Promise<{ ok: true } | Refused> {
+  async leave(): Promise<{ ok: true } | Refused> {
     this.#isLeaving = true;
-    const result = await this.insist('remove:member', ask);
+    const result = await this.command('remove:member', {});
     this.#isLeaving = false;
     if (result.ok) this.end({ reason: 'left' });
     return result.ok || this.#ending?.reason === 'left' ? { ok: true } : result;
@@ -216,7 +224,8 @@ export class Follower implements Behind {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  #refusal(): Refused {
+  /** What is answered once it has ended. */
+  get refusal(): Refused {
     const { reason, error } = this.#ending ?? { reason: 'closed' };
     if (error) return { ok: false, error };
     if (reason === 'removed') return refused('removed', 'You were removed from this room.');
@@ -398,10 +407,15 @@ export class Follower implements Behind {
     if (number === this.#connection.number) this.sync();
   }
 
-  /** The name lapsed while he was away. However often it is asked he joins once: he may be removed before he hears the answer. */
+  /**
+   * The name lapsed while he was away. However often it is asked he joins once: he may be removed before he hears the answer.
+   * Another room that has the id now is none that he wanted to join.
+   */
   async #rejoin(): Promise<void> {
     if (this.#hasRejoined) await this.#connection.sleeper.sleep(backoff(++this.#rounds));
-    const joined = await this.#askWhileUp('add:member', { roomId: this.roomId, username: this.#username, clientId: newClientId() });
+    const { roomId, username, position } = this;
+    const member = { roomId, username, clientId: this.#options.newId(), ...(position && { epoch: position.epoch }) };
+    const joined = await this.#askWhileUp('add:member', member);
     if (!joined || this.#ending) return;
     if (!joined.ok) return this.end({ reason: joined.error.code === 'room_not_found' ? 'deleted' : 'refused', error: joined.error });
     this.#hasRejoined = true;

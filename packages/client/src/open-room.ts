@@ -5,7 +5,7 @@ import { Emitter } from './emitter.ts';
 import { type Entry, isKind } from './entry.ts';
 import { Facts } from './facts.ts';
 import { Follower, type FollowerOptions, type RoomState } from './follower.ts';
-import { Keeper, type Kept } from './keeper.ts';
+import { Keeper } from './keeper.ts';
 import { Outbox } from './outbox.ts';
 import { ReadMarks } from './read-marks.ts';
 import { closed, JoinError } from './result.ts';
@@ -13,55 +13,30 @@ import { Room, type RoomEvents } from './room.ts';
 import { RoomTimeline } from './room-timeline.ts';
 import type { Shelf } from './storage.ts';
 import { Typing } from './typing.ts';
-
-/** A room, and the side of it that the client holds. */
-export interface OpenRoom {
-  room: Room;
-  follower: Follower;
-  /** Resolves when the room may be handed out, rejects when it has ended before. */
-  ready: Promise<void>;
-  signalled(event: string, signal: unknown): void;
-  /** What a large room says of all who are there. */
-  counted(notice: Notice<'update:members'>): void;
-  typing(notice: Notice<'update:typing'>): void;
-  /** Writes down what is not yet. */
-  flush(): void;
-}
+import { type OutgoingEvent, Unsent } from './unsent.ts';
 
 interface Options extends Omit<FollowerOptions, 'listeners'> {
   shelf: Shelf;
-  outbox: Kept['outbox'];
   delayed: (error: WireError) => void;
   ended: () => void;
 }
 
-/** Puts a room together: each part does one thing, and this is where they meet. */
-export function openRoom(options: Options): OpenRoom {
-  const seat = new Seat(options);
-  return {
-    room: seat.room,
-    follower: seat.follower,
-    ready: seat.ready,
-    signalled: (event, signal) => seat.signalled(event, signal),
-    counted: (notice) => seat.counted(notice),
-    typing: (notice) => seat.typing(notice),
-    flush: () => void seat.keeper.flush(),
-  };
-}
-
-class Seat {
+/** A room, and the side of it that the client holds: each part does one thing, and this is where they meet. */
+export class OpenRoom {
   readonly room: Room;
   readonly follower: Follower;
   readonly keeper: Keeper;
   readonly #options: Options;
   readonly #emitter = new Emitter<RoomEvents>();
   readonly #facts = new Facts();
+  readonly #unsent: Unsent;
   readonly #outbox: Outbox;
   readonly #typing: Typing;
   readonly #marks: ReadMarks;
   readonly #timeline: RoomTimeline;
   #isReady: () => void = () => undefined;
   #isRefused: (error: JoinError) => void = () => undefined;
+  /** Resolves when the room may be handed out, rejects when it has ended before. */
   readonly ready = new Promise<void>((resolve, reject) => {
     this.#isReady = resolve;
     this.#isRefused = reject;
@@ -72,13 +47,19 @@ class Seat {
   constructor(options: Options) {
     this.#options = options;
     this.follower = this.#newFollower();
+    this.#unsent = this.#newUnsent();
     this.#outbox = this.#newOutbox();
     this.#typing = this.#newTyping();
     this.#marks = this.#newMarks();
-    this.keeper = new Keeper(options.shelf, options.roomId, () => this.#kept());
+    const { shelf, roomId, username, from } = options;
+    this.keeper = new Keeper(shelf, roomId, () => ({ username, position: this.follower.position ?? from }));
     this.#timeline = new RoomTimeline(this.follower, this.#outbox, () => this.#changed());
     this.room = this.#newRoom();
-    this.#outbox.restore(options.outbox);
+  }
+
+  /** To be done before anything is told. */
+  async load(): Promise<void> {
+    for (const request of await this.#unsent.load()) this.#outbox.found(request);
   }
 
   signalled(event: string, signal: unknown): void {
@@ -91,6 +72,7 @@ class Seat {
     if (event === 'mark:read:success' && typeof read === 'number') this.#read(username, read);
   }
 
+  /** What a large room says of all who are there. */
   counted(notice: Notice<'update:members'>): void {
     if (typeof notice.members !== 'number' || typeof notice.online !== 'number') return;
     this.#facts.counted(notice);
@@ -145,18 +127,33 @@ class Seat {
     });
   }
 
+  #newUnsent(): Unsent {
+    const { shelf, roomId, connection, newId } = this.#options;
+    return new Unsent({
+      shelf,
+      roomId,
+      session: connection.session,
+      life: newId(),
+      heard: (note) => this.#outbox.heard(note),
+      inherited: () => this.#outbox.resume(),
+    });
+  }
+
   #newOutbox(): Outbox {
-    const { roomId } = this.#options;
+    const { roomId, newId } = this.#options;
     return new Outbox({
+      unsent: this.#unsent,
+      newId,
       username: () => this.follower.username,
       position: () => this.follower.position,
+      chats: () => this.follower.timeline?.chats ?? [],
       strayed: () => this.follower.reload(),
-      deliver: (chat) =>
-        this.follower.insist('create:chat', () => {
-          const { clientId, message, replyTo } = chat;
-          return { roomId, username: this.follower.username, clientId, message, ...(replyTo !== undefined && { replyTo }) };
+      deliver: (event, ask) =>
+        this.follower.insist(event, () => {
+          const asked = ask();
+          return 'error' in asked ? asked : ({ roomId, username: this.follower.username, ...asked } as Ask<OutgoingEvent>);
         }),
-      save: () => this.keeper.flush(),
+      failed: (request) => this.#emitter.emit('failed', request),
       changed: () => this.#changed(),
     });
   }
@@ -230,18 +227,15 @@ class Seat {
   }
 
   #ended(ending: RoomEvents['ended']): void {
-    if (ending.reason === 'closed') this.keeper.close();
-    else this.keeper.forget();
+    const { reason, error } = ending;
     this.#typing.close();
-    this.#outbox.close(ending.error ? { ok: false, error: ending.error } : closed());
-    this.#isRefused(new JoinError(ending.error ?? closed().error));
+    this.#outbox.close(this.follower.refusal, reason === 'left');
+    // Whoever is refused now may come back under another name, or to what another page is in.
+    if (reason === 'closed' || reason === 'refused') this.keeper.close();
+    else this.keeper.forget();
+    this.#isRefused(new JoinError(error ?? closed().error));
     this.#emitter.emit('ended', ending);
     this.#options.ended();
-  }
-
-  #kept(): Kept {
-    const { username, from } = this.#options;
-    return { username, position: this.follower.position ?? from, outbox: this.#outbox.unsent };
   }
 
   /** Told once for all that changes in one go. */

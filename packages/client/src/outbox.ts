@@ -1,274 +1,361 @@
-import type { Position } from '@engawa/protocol/position';
+import type { Chat } from '@engawa/protocol';
+import { isSameRoom, type Position } from '@engawa/protocol/position';
+import { type ChangingChat, changing } from './chat-changes.ts';
 import { type Entry, isKind } from './entry.ts';
-import { newClientId } from './ids.ts';
-import { closed, type Refusal, type Refused, type Result, refused } from './result.ts';
+import { type Refusal, type Refused, refused } from './result.ts';
 import { sizeOf } from './size.ts';
+import type { Note, OutgoingEvent, Place, StoredRequest, Unsent } from './unsent.ts';
 
 /** What may wait; and of what was acknowledged as much is remembered. */
-export const OUTBOX_CHATS = 1_000;
+export const OUTBOX_REQUESTS = 1_000;
 export const OUTBOX_BYTES = 1024 * 1024;
 
 /** `sending` until the server has kept it (`sent`) or never will (`failed`). */
 export type OutgoingState = 'sending' | 'sent' | 'failed';
 
-/** A chat of one's own on its way. */
-export interface OutgoingChat {
+/** Something of one's own on its way: a chat, or an edit, a deletion or a reaction. */
+export interface Outgoing {
   readonly clientId: string;
-  readonly message: string;
-  /** The seq of the chat that it answers; nothing any more once the log is another one, where the seq is that of another chat. */
-  readonly replyTo: number | undefined;
-  /** When it was written, by the clock of this machine: milliseconds since 1970. */
+  readonly event: OutgoingEvent;
+  /** When it was written, by the clock of this machine: milliseconds since 1970, and later than what was written before it. */
   readonly at: number;
   readonly state: OutgoingState;
   /** Why it failed. */
   readonly error: Refusal | undefined;
   /** Its place in the room, once it is sent. */
   readonly seq: number | undefined;
-  /** Resolves when it is sent or has failed, however long that takes; never rejects. */
-  readonly settled: Promise<{ ok: true; seq: number } | Refused>;
-  /** Sends a failed chat again, as the newest one. */
+  /** Sends again what has failed, as the newest, to the room as it is now. */
   retry(): void;
-  /** Takes a failed chat away. */
+  /** Takes away what has failed. */
   discard(): void;
 }
 
-/** As much of a chat as outlives a page. */
-export interface StoredChat {
-  clientId: string;
-  message: string;
-  at: number;
-  /** What it answers. */
-  reply?: { epoch: string; seq: number } | undefined;
+/** A chat of one's own on its way. */
+export interface OutgoingChat extends Outgoing {
+  readonly message: string;
+  /** The seq of the chat that it answers; nothing any more once the log is another one, where the seq is that of another chat. */
+  readonly replyTo: number | undefined;
+  /** Resolves when it is sent or has failed, however long that takes; never rejects. */
+  readonly settled: Promise<{ ok: true; seq: number } | Refused>;
 }
 
+type Fields = StoredRequest['fields'];
+
 interface Surroundings {
+  unsent: Unsent;
+  newId: () => string;
   username: () => string;
   /** Up to where the room is told. */
   position: () => Position | undefined;
+  /** The chats that the room has told. */
+  chats: () => readonly Chat[];
   /** An answer is of another log than the room that is told. */
   strayed: () => void;
-  /** Asks until there is a definitive answer. */
-  deliver: (chat: OutgoingChat) => Promise<Result<'create:chat'>>;
-  /** Resolves when what is waiting has been written down, as far as it can be. */
-  save: () => Promise<void>;
+  /** Asks until there is a definitive answer, each time what is to be asked then. */
+  deliver: (event: OutgoingEvent, ask: () => Asked | Refused) => Promise<Answered>;
+  failed: (request: Outgoing) => void;
   changed: () => void;
 }
 
-/** Own chats, in the order in which they were written: one is asked at a time, so that the room has them in that order. */
+type Asked = Fields & { clientId: string };
+type Answered = ({ ok: true } & Place) | Refused;
+
+/** What one says and does in a room, in the order in which it was written: one is asked at a time, so that the room has it in that order. */
 export class Outbox {
   readonly #surroundings: Surroundings;
-  #chats: Outgoing[] = [];
-  /** The last ones that were acknowledged: to be sent again when the log is set back to before them. */
-  #recent: Outgoing[] = [];
-  #saved: Promise<void> = Promise.resolve();
+  #requests: Request[] = [];
+  /** The last chats that were acknowledged: to be sent again when the log is set back to before them. */
+  #recent: Request[] = [];
+  #newest = 0;
   #isSending = false;
-  #isClosed = false;
+  /** Why nothing is sent any more. */
+  #ending: Refused | undefined;
 
   constructor(surroundings: Surroundings) {
     this.#surroundings = surroundings;
   }
 
-  /** All that is shown beyond what the room has told. */
+  /** Own chats beyond those that the room has told. */
   get pending(): readonly OutgoingChat[] {
-    return this.#chats;
+    return this.#requests.filter(({ isChat }) => isChat);
   }
 
-  get unsent(): StoredChat[] {
-    return this.#chats.filter(({ state }) => state === 'sending').map(({ stored }) => stored);
+  /** The chats as they will be once what waits is done. */
+  shown(chats: readonly Chat[]): readonly ChangingChat[] {
+    const changes = this.#requests.filter((request) => !request.isChat && this.#isMeant(request));
+    if (changes.length === 0) return chats;
+    const me = this.#surroundings.username();
+    const of = ({ seq }: Chat) => changes.filter(({ stored }) => stored.fields.chatSeq === seq);
+    return chats.map((chat) => of(chat).reduce<ChangingChat>((before, { stored }) => changing(before, stored, me), chat));
   }
 
-  send(message: string, replyTo?: number): OutgoingChat {
-    const reply = replyTo === undefined ? undefined : { epoch: this.#epoch, seq: replyTo };
-    const chat = this.#made({ clientId: newClientId(), message, at: Date.now(), reply });
-    this.#add(chat);
-    return chat;
+  /** A chat, or with a `chatSeq` what changes one. */
+  send(event: OutgoingEvent, fields: Fields): Request {
+    const { unsent, newId, username, chats } = this.#surroundings;
+    const chatId = chats().find(({ seq }) => seq === fields.chatSeq)?.id;
+    const place = { epoch: this.epoch, life: unsent.life, username: username() };
+    const request = new Request(this, { event, clientId: newId(), fields, chatId, at: this.#now(), ...place });
+    this.#add(request);
+    return request;
   }
 
-  /** Chats of an earlier life of this client. */
-  restore(chats: StoredChat[]): void {
-    for (const chat of chats) this.#add(this.#made(chat));
+  /** What waits, as the storage or another page of this person says. */
+  found(stored: StoredRequest): void {
+    const known = this.#find(stored.clientId);
+    this.#newest = Math.max(this.#newest, stored.at);
+    if (known) known.become(stored);
+    else if (!this.#isFullWith(0)) this.#requests = [...this.#requests, new Request(this, stored)];
+    this.#changed();
   }
 
-  /** An entry of the room: an own chat is then told, and pending no more. What was replaced since is told without its client id. */
+  /** What another page of this person says of what waits. */
+  heard({ clientId, request, place }: Note): void {
+    const { unsent, username } = this.#surroundings;
+    const known = this.#find(clientId);
+    // What this page sends it hears about by itself.
+    if (known?.state === 'sending' && known.stored.life === unsent.life) return;
+    if (request?.username === username()) this.found(request);
+    else if (known && place) this.#sent(known, { ok: true, ...place });
+    else if (known && !request) this.#drop(known);
+  }
+
+  /** An entry of the room: what it says is then told, and pending no more. What was replaced since is told without its client id. */
   told(entry: Entry): void {
-    if (!isKind(entry, 'create:chat') || entry.username !== this.#surroundings.username()) return;
-    const chat = this.#chats.find(({ clientId, place }) => clientId === entry.clientId || place?.id === entry.id);
-    if (!chat) return;
-    this.#sent(chat, entry);
-    if (chat.state === 'sent') this.#drop(chat);
+    const isOwn = isKind(entry, 'create:chat') && entry.username === this.#surroundings.username();
+    const request = this.#requests.find(
+      ({ clientId, place }) => place?.id === entry.id || (isOwn && clientId === (entry as { clientId?: string }).clientId),
+    );
+    if (!request) return;
+    this.#sent(request, { ok: true, ...entry });
+    this.#drop(request);
   }
 
   /**
    * The room is told up to here. What was sent is pending until it is told, so that it is never shown twice and never
-   * missing. If something else is told in its place, the log has lost it.
+   * missing. If something else is told in the place of a chat, the log has lost it.
    */
   reached({ epoch, seq }: Position): void {
-    this.#sendAgain(this.#chats.filter(({ place }) => place?.epoch === epoch && place.seq <= seq));
+    const passed = this.#requests.filter(({ place }) => place?.epoch === epoch && place.seq <= seq);
+    if (passed.length === 0) return;
+    this.#requests = this.#requests.filter((request) => !passed.includes(request));
+    this.#sendAgain(passed.filter(({ isChat }) => isChat));
   }
 
   /** The room was begun anew here, where the log may have lost some of what was sent. */
   restarted(position: Position, isLost: (place: Place) => boolean): void {
     const lost = this.#recent.filter(({ place }) => place && isLost(place));
-    this.#chats = this.#chats.filter((chat) => chat.state !== 'sent' || lost.includes(chat) || isAhead(chat.place, position));
+    this.#requests = this.#requests.filter(({ state, place }) => state !== 'sent' || isAhead(place, position));
     this.#sendAgain(lost);
+  }
+
+  /** Goes on with what another page has left behind. */
+  resume(): void {
+    void this.#sendWaiting();
+  }
+
+  /** Nothing is sent any more; what waits is answered with this. It is kept for another time, but not by one who left. */
+  close(answer: Refused, hasLeft: boolean): void {
+    const { unsent } = this.#surroundings;
+    this.#ending = answer;
+    for (const request of this.#requests) {
+      if (request.state === 'sending') request.settle(answer);
+      if (hasLeft) unsent.remove(request.clientId);
+    }
+    unsent.close();
     this.#surroundings.changed();
   }
 
-  /** Nothing is sent any more; what waits is answered with this. */
-  close(answer: Refused): void {
-    this.#isClosed = true;
-    for (const chat of this.#chats) if (chat.state === 'sending') chat.settle(answer);
-    this.#surroundings.changed();
-  }
-
-  get #epoch(): string {
+  /** Of the log as it is told now. */
+  get epoch(): string {
     return this.#surroundings.position()?.epoch ?? '';
   }
 
-  #made(chat: StoredChat): Outgoing {
-    return new Outgoing(chat, {
-      epoch: () => this.#epoch,
-      retry: (failed) => {
-        this.#drop(failed);
-        failed.begin();
-        this.#add(failed);
-      },
-      discard: (failed) => this.#drop(failed),
-    });
+  #find(id: string): Request | undefined {
+    return this.#requests.find(({ clientId }) => clientId === id);
   }
 
-  #add(chat: Outgoing): void {
-    const objection = this.#objectionTo(chat);
+  /** Whatever the clock says, in the order of writing. */
+  #now(): number {
+    this.#newest = Math.max(Date.now(), this.#newest + 1);
+    return this.#newest;
+  }
+
+  /** Sends again what has failed. What is to be changed is nowhere but in the log that it was written for. */
+  retry(failed: Request): void {
+    const { stored } = failed;
+    const anew = failed.isChat && stored.epoch !== this.epoch && this.#anew(failed);
+    this.#drop(failed);
+    failed.become({ ...stored, ...anew, at: this.#now(), life: this.#surroundings.unsent.life, error: undefined });
+    this.#add(failed);
+  }
+
+  discard(failed: Request): void {
+    this.#surroundings.unsent.remove(failed.clientId);
+    this.#drop(failed);
+  }
+
+  #add(request: Request): void {
+    // What has failed is in nobody's way.
+    for (const old of this.#requests) if (old.state === 'failed' && this.#isFullWith(request.bytes)) old.discard();
+    const objection = this.#ending ?? (this.#isFullWith(request.bytes) && refused('busy', 'Too much is waiting to be sent.', true));
     if (objection) {
       // Nor is it shown: what does not fit must not take up more.
-      chat.settle(objection);
+      request.settle(objection);
       return;
     }
-    this.#chats = [...this.#chats, chat];
-    void this.#saveAndSend();
+    this.#requests = [...this.#requests, request];
+    this.#save(request);
+    this.#changed();
+  }
+
+  #isFullWith(bytes: number): boolean {
+    return this.#requests.length >= OUTBOX_REQUESTS || bytesOf(this.#requests) + bytes > OUTBOX_BYTES;
+  }
+
+  #save(request: Request): void {
+    request.saved = this.#surroundings.unsent.put(request.stored);
+  }
+
+  #drop(request: Request): void {
+    this.#requests = this.#requests.filter((each) => each !== request);
     this.#surroundings.changed();
   }
 
-  #objectionTo({ message }: StoredChat): Refused | undefined {
-    if (this.#isClosed) return closed();
-    const bytes = bytesOf(this.#chats) + sizeOf(message);
-    const isFull = this.#chats.length >= OUTBOX_CHATS || bytes > OUTBOX_BYTES;
-    return isFull ? refused('busy', 'Too many chats are waiting to be sent.', true) : undefined;
-  }
-
-  #drop(chat: Outgoing): void {
-    this.#chats = this.#chats.filter((each) => each !== chat);
-    this.#surroundings.changed();
+  /** The chat for the log as it is now, where it answers nothing. */
+  #anew({ message }: Request): Pick<StoredRequest, 'epoch' | 'fields'> {
+    return { epoch: this.epoch, fields: { message } };
   }
 
   /**
    * The room keeps a client id once, so nothing comes twice. It goes without what it answers: the log may have lost that, too,
    * and what was acknowledged must not be refused.
    */
-  #sendAgain(lost: Outgoing[]): void {
-    if (lost.length === 0) return;
-    const isLost = (chat: Outgoing) => lost.includes(chat);
-    this.#recent = this.#recent.filter((chat) => !isLost(chat));
-    this.#chats = [
-      ...lost.map(({ stored }) => this.#made({ ...stored, reply: undefined })),
-      ...this.#chats.filter((chat) => !isLost(chat)),
-    ];
-    void this.#saveAndSend();
-    this.#surroundings.changed();
+  #sendAgain(lost: Request[]): void {
+    const isOther = (request: Request) => !lost.includes(request);
+    this.#recent = this.#recent.filter(isOther);
+    const again = lost.map(
+      (request) => new Request(this, { ...request.stored, ...this.#anew(request), life: this.#surroundings.unsent.life }),
+    );
+    for (const request of again) this.#save(request);
+    this.#requests = [...again, ...this.#requests.filter(isOther)];
+    this.#changed();
   }
 
-  #saveAndSend(): Promise<void> {
-    this.#saved = this.#surroundings.save();
-    return this.#sendWaiting();
+  #changed(): void {
+    void this.#sendWaiting();
+    this.#surroundings.changed();
   }
 
   async #sendWaiting(): Promise<void> {
     if (this.#isSending) return;
     this.#isSending = true;
-    for (let chat = this.#next(); chat && !this.#isClosed; chat = this.#next()) {
+    for (let request = this.#next(); request && !this.#ending; request = this.#next()) {
       // Written down before it is asked: whatever happens to this page, it is sent once.
-      await this.#saved;
-      const answer = await this.#surroundings.deliver(chat);
-      if (answer.ok) this.#sent(chat, answer);
-      else this.#failed(chat, answer);
+      await request.saved;
+      const { stored } = request;
+      const answer = await this.#surroundings.deliver(stored.event, () => this.#ask(stored));
+      if (answer.ok) this.#sent(request, answer);
+      else this.#failed(request, answer);
     }
     this.#isSending = false;
   }
 
-  #next(): Outgoing | undefined {
-    return this.#chats.find(({ state }) => state === 'sending');
+  #next(): Request | undefined {
+    return this.#requests.find(({ state, stored }) => state === 'sending' && this.#surroundings.unsent.maySend(stored.life));
+  }
+
+  #ask(stored: StoredRequest): Asked | Refused {
+    const { epoch, clientId, fields } = stored;
+    if (epoch && !isSameRoom(epoch, this.epoch)) return refused('room_replaced', 'Its room is gone.');
+    if (!this.#isMeant({ stored })) return refused('chat_not_found', 'The log was set back.');
+    const { replyTo, ...others } = fields;
+    return { clientId, ...(epoch === this.epoch ? fields : others) };
+  }
+
+  /** A seq of another log may be that of another chat. */
+  #isMeant({ stored: { epoch, chatId, fields } }: Pick<Request, 'stored'>): boolean {
+    if (!fields.chatSeq || epoch === this.epoch) return true;
+    return this.#surroundings.chats().some(({ seq, id }) => seq === fields.chatSeq && id === chatId);
   }
 
   /** By its answer or by its entry, whichever comes first. */
-  #sent(chat: Outgoing, { epoch, seq, id }: Place): void {
-    if (chat.state !== 'sending') return;
-    chat.settle({ ok: true, epoch, seq, id });
-    this.#recent.push(chat);
+  #sent(request: Request, answer: { ok: true } & Place): void {
+    const { epoch, seq, id } = answer;
+    const { unsent, position, strayed, changed } = this.#surroundings;
+    if (request.state === 'sent') return;
+    unsent.remove(request.clientId, { epoch, seq, id });
+    // It may be refused to one page and kept for another.
+    if (request.state === 'failed') return;
+    request.settle(answer);
+    if (request.isChat) this.#recent.push(request);
     forgetOldest(this.#recent);
-    const position = this.#surroundings.position();
-    if (position && position.epoch !== epoch) this.#surroundings.strayed();
-    else if (!isAhead(chat.place, position)) this.#drop(chat);
-    this.#surroundings.changed();
+    const told = position();
+    if (told && told.epoch !== epoch) strayed();
+    else if (!isAhead(answer, told)) this.#drop(request);
+    changed();
   }
 
-  #failed(chat: Outgoing, answer: Refused): void {
-    if (chat.state !== 'sending') return;
-    chat.settle(answer);
+  #failed(request: Request, answer: Refused): void {
+    if (request.state !== 'sending') return;
+    request.settle(answer);
+    if (request.isChat) {
+      request.stored = { ...request.stored, error: answer.error };
+      this.#save(request);
+    } else request.discard();
+    this.#surroundings.failed(request);
     this.#surroundings.changed();
   }
 }
 
-function forgetOldest(recent: Outgoing[]): void {
+function forgetOldest(recent: Request[]): void {
   let bytes = bytesOf(recent);
-  while (recent.length > OUTBOX_CHATS || bytes > OUTBOX_BYTES) bytes -= recent.shift()?.bytes ?? 0;
+  while (recent.length > OUTBOX_REQUESTS || bytes > OUTBOX_BYTES) bytes -= recent.shift()?.bytes ?? 0;
 }
 
-const bytesOf = (chats: Outgoing[]): number => chats.reduce((sum, chat) => sum + chat.bytes, 0);
-
-/** Where the room has a chat. */
-export interface Place {
-  epoch: string;
-  seq: number;
-  id?: string | undefined;
-}
+const bytesOf = (requests: Request[]): number => requests.reduce((sum, { bytes }) => sum + bytes, 0);
 
 const isAhead = (place: Place | undefined, position: Position | undefined): boolean =>
   place !== undefined && place.epoch === position?.epoch && place.seq > position.seq;
 
-type Settled = ({ ok: true } & Place) | Refused;
-
-interface Acts {
-  /** Of the log as it is told now. */
-  epoch: () => string;
-  retry: (chat: Outgoing) => void;
-  discard: (chat: Outgoing) => void;
-}
-
-class Outgoing implements OutgoingChat {
-  readonly stored: StoredChat;
-  readonly clientId: string;
-  readonly message: string;
-  readonly at: number;
+class Request implements OutgoingChat {
+  readonly #outbox: Outbox;
+  stored: StoredRequest;
+  saved: Promise<unknown> | undefined;
   readonly bytes: number;
-  readonly #acts: Acts;
-  #answer: Settled | undefined;
-  #resolve: (answer: { ok: true; seq: number } | Refused) => void = () => undefined;
-  settled: OutgoingChat['settled'] = Promise.resolve(closed());
+  #answer: Answered | undefined;
+  #resolve: ((answer: unknown) => void) | undefined;
+  /** Of a chat its seq, of a change all that the server answers. */
+  settled: Promise<never> = new Promise(() => undefined);
 
-  constructor(stored: StoredChat, acts: Acts) {
-    const { clientId, message, at } = stored;
+  constructor(outbox: Outbox, stored: StoredRequest) {
     this.stored = stored;
-    this.clientId = clientId;
-    this.message = message;
-    this.at = at;
-    this.bytes = sizeOf(message);
-    this.#acts = acts;
-    this.begin();
+    this.bytes = sizeOf(stored.fields);
+    this.#outbox = outbox;
+    this.become(stored);
+  }
+
+  get event(): OutgoingEvent {
+    return this.stored.event;
+  }
+
+  get isChat(): boolean {
+    return this.event === 'create:chat';
+  }
+
+  get clientId(): string {
+    return this.stored.clientId;
+  }
+
+  get message(): string {
+    return this.stored.fields.message ?? '';
+  }
+
+  get at(): number {
+    return this.stored.at;
   }
 
   get replyTo(): number | undefined {
-    const { reply } = this.stored;
-    return reply?.epoch === this.#acts.epoch() ? reply.seq : undefined;
+    return this.stored.epoch === this.#outbox.epoch ? this.stored.fields.replyTo : undefined;
   }
 
   get state(): OutgoingState {
@@ -288,23 +375,28 @@ class Outgoing implements OutgoingChat {
     return this.#answer?.ok ? this.#answer : undefined;
   }
 
-  begin(): void {
-    this.#answer = undefined;
-    this.settled = new Promise((resolve) => {
-      this.#resolve = resolve;
-    });
+  /** What it is from now on: it waits, or has failed. */
+  become(stored: StoredRequest): void {
+    this.stored = stored;
+    if (this.state !== 'sending' || !this.#resolve) {
+      this.#answer = undefined;
+      this.settled = new Promise((resolve) => {
+        this.#resolve = resolve as (answer: unknown) => void;
+      });
+    }
+    if (stored.error) this.settle({ ok: false, error: stored.error });
   }
 
-  settle(answer: Settled): void {
+  settle(answer: Answered): void {
     this.#answer = answer;
-    this.#resolve(answer.ok ? { ok: true, seq: answer.seq } : answer);
+    this.#resolve?.(answer.ok && this.isChat ? { ok: true, seq: answer.seq } : answer);
   }
 
   retry(): void {
-    if (this.state === 'failed') this.#acts.retry(this);
+    if (this.state === 'failed') this.#outbox.retry(this);
   }
 
   discard(): void {
-    if (this.state === 'failed') this.#acts.discard(this);
+    if (this.state === 'failed') this.#outbox.discard(this);
   }
 }

@@ -2,8 +2,12 @@ import type { ErrorCode, EventName, Reply } from '@engawa/protocol';
 
 /** Why something was refused. */
 export interface Refusal {
-  /** One of the server's codes, or `closed`: the client was closed, or the room left, before there was an answer. */
-  code: ErrorCode | 'closed';
+  /**
+   * One of the server's codes, or `closed`: the client was closed, or the room left, before there was an answer; or
+   * `room_replaced`: it was written for a room that is gone, and another one has its id; or `no_random`: `connect` found no
+   * random numbers.
+   */
+  code: ErrorCode | 'closed' | 'room_replaced' | 'no_random';
   /** English, for people; branch on the code. */
   message: string;
   /** Whether the same may succeed later, unchanged. */
@@ -20,7 +24,7 @@ export interface Refused {
 /** What came of a command or a question. Nothing is thrown. */
 export type Result<E extends EventName> = ({ ok: true } & Reply<E>) | Refused;
 
-/** Thrown by `join`, where there is no room to return. */
+/** Thrown by `join`, where there is no room to return, and by `connect`, with the code `no_random`, where there can be no client. */
 export class JoinError extends Error {
   override readonly name = 'JoinError';
   readonly code: Refusal['code'];

@@ -1,4 +1,4 @@
-import type { Chat } from '@engawa/protocol';
+import type { ChangingChat } from './chat-changes.ts';
 import type { Follower } from './follower.ts';
 import type { Outbox, OutgoingChat, OutgoingState } from './outbox.ts';
 import type { Refusal, Refused } from './result.ts';
@@ -21,8 +21,11 @@ export interface PendingChat {
   readonly outgoing: OutgoingChat;
 }
 
-/** What a timeline shows: chats of the room, then own ones on their way, which have a `state`. */
-export type ShownChat = (Chat & { readonly state?: undefined }) | PendingChat;
+/**
+ * What a timeline shows: chats of the room, then own ones on their way, which have a `state`. A chat is `pending` when an own edit,
+ * deletion or reaction, which it shows, is on its way.
+ */
+export type ShownChat = (ChangingChat & { readonly state?: undefined }) | PendingChat;
 
 const PAGE_CHATS = 50;
 
@@ -43,7 +46,7 @@ export class RoomTimeline {
 
   /** The same array until something changes; what it holds never changes. */
   get chats(): readonly ShownChat[] {
-    this.#shown ??= [...(this.#follower.timeline?.chats ?? []), ...this.#pending()];
+    this.#shown ??= [...this.#outbox.shown(this.#follower.timeline?.chats ?? []), ...this.#pending()];
     return this.#shown;
   }
 

@@ -1,14 +1,14 @@
-import type { Ask, Chat, CommandName, Missed, Presence, Retention } from '@engawa/protocol';
+import type { Ask, Chat, Missed, Presence, Retention } from '@engawa/protocol';
 import type { Position } from '@engawa/protocol/position';
 import type { Emitter } from './emitter.ts';
 import type { Facts } from './facts.ts';
 import type { Ending, Follower, Reset, RoomState } from './follower.ts';
-import { newClientId } from './ids.ts';
-import type { Outbox, OutgoingChat } from './outbox.ts';
+import type { Outbox, Outgoing, OutgoingChat } from './outbox.ts';
 import type { ReadMarks } from './read-marks.ts';
 import type { Refused, Result } from './result.ts';
 import type { RoomTimeline } from './room-timeline.ts';
 import type { Typing } from './typing.ts';
+import type { OutgoingEvent, StoredRequest } from './unsent.ts';
 
 /** What a room tells, and with what. */
 export interface RoomEvents {
@@ -29,6 +29,8 @@ export interface RoomEvents {
   /** Somebody has read up to this seq. */
   read: { username: string; read: number };
   reset: Reset;
+  /** A chat, an edit, a deletion or a reaction was refused for good, and `error` says why; it may have been written before a reload. */
+  failed: Outgoing;
   ended: Ending;
   state: RoomState;
 }
@@ -151,46 +153,46 @@ export class Room {
   /** Says something. It is shown at once, and sent in order, once, as soon as that can be. */
   send(message: string, { replyTo }: SendOptions = {}): OutgoingChat {
     this.#parts.typing.sent();
-    return this.#parts.outbox.send(message, replyTo);
+    return this.#parts.outbox.send('create:chat', { message, ...(replyTo !== undefined && { replyTo }) });
   }
 
-  /** Replaces the text of an own chat; the owner may replace any. */
+  /** Replaces the text of an own chat; the owner may replace any. Shown at once, and kept and sent like a chat, as are the next three. */
   edit(seq: number, message: string): Promise<Result<'update:chat'>> {
-    return this.#command('update:chat', { chatSeq: seq, message });
+    return this.#change('update:chat', { chatSeq: seq, message });
   }
 
   /** Deletes an own chat; the owner may delete any. */
   delete(seq: number): Promise<Result<'delete:chat'>> {
-    return this.#command('delete:chat', { chatSeq: seq });
+    return this.#change('delete:chat', { chatSeq: seq });
   }
 
   react(seq: number, emoji: string): Promise<Result<'add:reaction'>> {
-    return this.#command('add:reaction', { chatSeq: seq, reaction: emoji });
+    return this.#change('add:reaction', { chatSeq: seq, reaction: emoji });
   }
 
   unreact(seq: number, emoji: string): Promise<Result<'remove:reaction'>> {
-    return this.#command('remove:reaction', { chatSeq: seq, reaction: emoji });
+    return this.#change('remove:reaction', { chatSeq: seq, reaction: emoji });
   }
 
   /** For the owner. */
   setTopic(topic: string): Promise<Result<'update:room'>> {
-    return this.#command('update:room', { topic });
+    return this.#parts.follower.command('update:room', { topic });
   }
 
   /** For the owner: what is kept of the log from now on; all of it with `{}`. What exceeds it goes for good, the oldest entries first. */
   setRetention(retention: Retention): Promise<Result<'update:room'>> {
-    return this.#command('update:room', { retention });
+    return this.#parts.follower.command('update:room', { retention });
   }
 
   /** For the owner: somebody is a member no more. Who removes himself leaves. */
   remove(username: string): Promise<{ ok: true } | Refused> {
-    if (username === this.username) return this.leave();
-    return this.#parts.follower.insist('remove:member', { roomId: this.id, username, clientId: newClientId() });
+    const name = username.normalize();
+    return name === this.username ? this.leave() : this.#parts.follower.command('remove:member', { username: name });
   }
 
   /** The name is free again, and the room has ended. */
   leave(): Promise<{ ok: true } | Refused> {
-    return this.#parts.follower.leave({ roomId: this.id, username: this.username, clientId: newClientId() });
+    return this.#parts.follower.leave();
   }
 
   /**
@@ -203,7 +205,7 @@ export class Room {
 
   /** For the owner: the room is gone, with all that was said in it. */
   async deleteRoom(): Promise<Result<'delete:room'>> {
-    const result = await this.#command('delete:room', {});
+    const result = await this.#parts.follower.command('delete:room', {});
     if (result.ok) this.#parts.follower.end({ reason: 'deleted' });
     return result;
   }
@@ -236,11 +238,7 @@ export class Room {
     this.#parts.marks.mark(Math.min(seq, this.position.seq));
   }
 
-  #command<E extends Exclude<CommandName, 'create:room' | 'add:member'>>(
-    event: E,
-    fields: Omit<Ask<E>, 'roomId' | 'username' | 'clientId'>,
-  ): Promise<Result<E>> {
-    const payload = { roomId: this.id, username: this.username, clientId: newClientId(), ...fields };
-    return this.#parts.follower.insist(event, payload as unknown as Ask<E>);
+  #change<E extends OutgoingEvent>(event: E, fields: StoredRequest['fields']): Promise<Result<E>> {
+    return this.#parts.outbox.send(event, fields).settled;
   }
 }

@@ -1,100 +1,132 @@
+import { alone, settled } from './tabs.ts';
+
 /** Where a client keeps its session, its positions and what it has yet to send: `localStorage`, or anything like it. */
 export interface ClientStorage {
   getItem(key: string): string | null | Promise<string | null>;
   setItem(key: string, value: string): void | Promise<void>;
   removeItem(key: string): void | Promise<void>;
+  /** How its keys are listed: as `localStorage` does it, */
+  readonly length?: number;
+  key?(index: number): string | null;
+  /** or as the `AsyncStorage` of React Native. Where it cannot be done, a list of what waits is kept beside it. */
+  getAllKeys?(): Promise<readonly string[]>;
 }
 
-interface Writing {
-  done: Promise<void>;
-  /** What came while another value was being written; only the latest counts. */
-  next?: string | null;
-}
+/** What is done with a storage, whichever client does it, is done one after the other: who reads finds what was written before. */
+const lines = new WeakMap<object, Promise<unknown>>();
 
-/** A storage that never fails the one who chats: what it throws is told once. */
+/** A storage, if there is one, that never fails the one who chats: what it throws is told once. */
 export class Shelf {
-  readonly #storage: ClientStorage | undefined;
+  readonly storage: ClientStorage | undefined;
   readonly #prefix: string;
   readonly #onError: (error: unknown) => void;
-  readonly #writing = new Map<string, Writing>();
   #hasFailed = false;
 
   constructor(storage: ClientStorage | undefined, prefix: string, onError: (error: unknown) => void) {
-    this.#storage = storage;
+    this.storage = storage;
     this.#prefix = prefix;
     this.#onError = onError;
   }
 
   /** Nothing when there is nothing, or nothing that can be read. */
-  async read(key: string): Promise<unknown> {
-    try {
-      const text = await this.#storage?.getItem(this.#prefix + key);
-      return typeof text === 'string' ? parsed(text) : undefined;
-    } catch (error) {
-      this.#failed(error);
-      return undefined;
-    }
+  read(key: string): Promise<unknown> {
+    return this.#do(() => this.#get(key));
   }
 
-  /** In the order of the calls for each key. A storage that writes at once has written when this returns. */
-  write(key: string, value: unknown): Promise<void> {
-    return this.#put(key, JSON.stringify(value));
+  /** What is written is asked for when its turn comes. A storage that writes at once has written when this returns, unless others wait. */
+  write(key: string, value: () => unknown): Promise<unknown> {
+    return this.#do(() => this.#set(key, value()));
   }
 
-  remove(key: string): Promise<void> {
-    return this.#put(key, null);
+  remove(key: string): Promise<unknown> {
+    return this.#do(() => this.#set(key));
+  }
+
+  /** What is there if it passes, else what is made: of all who find nothing at the same time each gets the one that stays. */
+  async make<Value>(key: string, isValid: (found: unknown) => found is Value, made: Value): Promise<Value> {
+    const make = async () => {
+      if (!isValid(await this.#get(key))) {
+        await this.#set(key, made);
+        await settled();
+      }
+      return this.#get(key);
+    };
+    const kept = this.storage && (await alone(this.#prefix + key, () => this.#do(make)));
+    return isValid(kept) ? kept : made;
+  }
+
+  /** The values of a group, each under its own key. */
+  async list(group: string): Promise<unknown[]> {
+    return (await this.#do(async () => Promise.all((await this.#idsOf(group)).map((id) => this.#get(group + id))))) ?? [];
+  }
+
+  /** One of a group, taken away when there is no value. */
+  put(group: string, id: string, value?: object): Promise<unknown> {
+    return this.#do(() => Promise.all([this.#set(group + id, value), this.#note(group, id, value)]));
   }
 
   /** Resolves when all that was put is there, as far as it can be. */
-  async settled(): Promise<void> {
-    while (this.#writing.size > 0) await Promise.all([...this.#writing.values()].map(({ done }) => done));
+  settled(): Promise<unknown> {
+    return this.#do(() => undefined);
   }
 
-  #put(key: string, text: string | null): Promise<void> {
-    const before = this.#writing.get(key);
-    if (before) {
-      before.next = text;
-      return before.done;
-    }
-    const put = this.#set(key, text);
-    if (!put) return Promise.resolve();
-    const writing: Writing = { done: put };
-    this.#writing.set(key, writing);
-    writing.done = this.#drain(key, put, writing);
-    return writing.done;
+  get #canList(): boolean {
+    const { storage = {} } = this;
+    return 'key' in storage || 'getAllKeys' in storage;
   }
 
-  async #drain(key: string, put: Promise<void> | undefined, writing: Writing): Promise<void> {
-    for (let current = put; current; ) {
-      await current.catch((error: unknown) => this.#failed(error));
-      const { next } = writing;
-      delete writing.next;
-      current = next === undefined ? undefined : this.#set(key, next);
-    }
-    this.#writing.delete(key);
+  async #idsOf(group: string): Promise<string[]> {
+    const { storage } = this;
+    if (!this.#canList) return this.#noted(group);
+    const start = this.#prefix + group;
+    const keys = (await storage?.getAllKeys?.()) ?? Array.from({ length: storage?.length ?? 0 }, (_, index) => storage?.key?.(index) ?? '');
+    // The group of another room may begin with the same text.
+    return keys.filter((key) => key.startsWith(start) && !key.includes(':', start.length)).map((key) => key.slice(start.length));
   }
 
-  #set(key: string, text: string | null): Promise<void> | undefined {
+  async #noted(group: string): Promise<string[]> {
+    const found = await this.#get(group);
+    return Array.isArray(found) ? found.map(String) : [];
+  }
+
+  async #note(group: string, id: string, value: unknown): Promise<void> {
+    if (this.#canList) return;
+    const others = (await this.#noted(group)).filter((each) => each !== id);
+    const all = value ? [...others, id] : others;
+    await this.#set(group, all.length > 0 ? all : undefined);
+  }
+
+  async #get(key: string): Promise<unknown> {
+    const text = await this.storage?.getItem(this.#prefix + key);
     try {
-      const done = text === null ? this.#storage?.removeItem(this.#prefix + key) : this.#storage?.setItem(this.#prefix + key, text);
-      return done instanceof Promise ? done : undefined;
-    } catch (error) {
-      this.#failed(error);
+      return JSON.parse(text ?? '') as unknown;
+    } catch {
       return undefined;
     }
   }
 
-  #failed(error: unknown): void {
-    if (this.#hasFailed) return;
-    this.#hasFailed = true;
-    this.#onError(error);
+  #set(key: string, value?: unknown): void | Promise<void> {
+    const name = this.#prefix + key;
+    return value === undefined ? this.storage?.removeItem(name) : this.storage?.setItem(name, JSON.stringify(value));
   }
-}
 
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
+  #do<Done>(step: () => Done | Promise<Done>): Promise<Done | undefined> {
+    const run = async () => {
+      try {
+        return await step();
+      } catch (error) {
+        if (!this.#hasFailed) this.#onError(error);
+        this.#hasFailed = true;
+        return undefined;
+      }
+    };
+    const line = this.storage ?? this;
+    const before = lines.get(line);
+    const done = before ? before.then(run) : run();
+    lines.set(line, done);
+    void done.then(() => {
+      if (lines.get(line) === done) lines.delete(line);
+    });
+    return done;
   }
 }

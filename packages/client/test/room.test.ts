@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
-import { OUTBOX_BYTES, OUTBOX_CHATS } from '#outbox.js';
+import { OUTBOX_BYTES, OUTBOX_REQUESTS } from '#outbox.js';
 import { joined, memory, messages, newClient, ownTime, pass } from './helpers/clients.ts';
 import { Hall } from './helpers/hall.ts';
 import { Log, ROOM } from './helpers/log.ts';
@@ -279,21 +279,21 @@ test('own chats that a fork lost are sent again under the same id, and stay show
 test('of what a fork lost the newest thousand chats are sent again, in their order', async () => {
   const hall = new Hall();
   const { room } = await joined(newClient(hall));
-  for (let count = 0; count <= OUTBOX_CHATS; count += 1) {
+  for (let count = 0; count <= OUTBOX_REQUESTS; count += 1) {
     room.send(`${count}`);
     await pass();
   }
-  expect(hall.log?.head).toBe(OUTBOX_CHATS + 2);
+  expect(hall.log?.head).toBe(OUTBOX_REQUESTS + 2);
   fork(hall, 'e1.2', 1);
   await pass();
-  expect(sent(hall).slice(OUTBOX_CHATS + 1)).toEqual(sent(hall).slice(1, OUTBOX_CHATS + 1));
-  expect(hall.log?.head).toBe(OUTBOX_CHATS + 1);
+  expect(sent(hall).slice(OUTBOX_REQUESTS + 1)).toEqual(sent(hall).slice(1, OUTBOX_REQUESTS + 1));
+  expect(hall.log?.head).toBe(OUTBOX_REQUESTS + 1);
 });
 
 test('of long chats that a fork lost no more are sent again than a megabyte', async () => {
   const hall = new Hall();
   const { room } = await joined(newClient(hall));
-  const message = 'x'.repeat(OUTBOX_BYTES / 64 - 2);
+  const message = 'x'.repeat(OUTBOX_BYTES / 64 - '{"message":""}'.length);
   for (let count = 0; count < 70; count += 1) {
     room.send(message);
     await pass();

@@ -114,11 +114,13 @@ test('what is kept has a limit, by size and by count', () => {
   const { storage } = openProfile({}, env);
   expect(() => storage.setItem('large', 'x'.repeat(9 * 1024 * 1024))).toThrow('more than a file');
   const session = storage.getItem('engawa:x:session');
+  storage.setItem('engawa:x:unsent:veranda:1', 'words');
   for (let room = 0; room < 2_050; room += 1) storage.setItem(`room ${room}`, 'x');
   const files = readdirSync(join(String(env.HOME), '.local', 'state', 'engawa', 'default', 'storage'));
   expect(files.filter((name) => name.endsWith('.json'))).toHaveLength(2_000);
   expect(storage.getItem('room 2049')).toBe('x');
   expect(storage.getItem('engawa:x:session')).toBe(session);
+  expect(storage.getItem('engawa:x:unsent:veranda:1')).toBe('words');
 });
 
 test('without a home that can be written it works, and says that nothing is kept', () => {

@@ -6,7 +6,7 @@ const ENTRY = fileURLToPath(new URL('../../dist/index.js', import.meta.url));
 /** The SDK as one file for browsers. */
 export async function bundled(external: InputOptions['external'] = []): Promise<string> {
   const bundle = await rolldown({ input: ENTRY, external, platform: 'browser' });
-  const { output } = await bundle.generate({ minify: true });
+  const { output } = await bundle.generate({ minify: true, comments: false });
   await bundle.close();
   return output[0].code;
 }

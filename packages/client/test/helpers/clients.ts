@@ -42,7 +42,11 @@ function hearing(room: Room): Told {
 
 export const messages = (room: Room): (string | null)[] => room.timeline.chats.map(({ message }) => message);
 
-/** A storage in memory; `kept` is what is in it. */
+/** What waits to be sent, as it is in a storage. */
+export const unsent = ({ kept }: { kept: Record<string, string> }): string[] =>
+  Object.entries(kept).flatMap(([key, value]) => (/:unsent:.*:./.test(key) ? [value] : []));
+
+/** A storage in memory, which can only read and write; `kept` is what is in it. */
 export function memory(kept: Record<string, string> = {}): ClientStorage & { kept: Record<string, string> } {
   return {
     kept,
@@ -53,5 +57,24 @@ export function memory(kept: Record<string, string> = {}): ClientStorage & { kep
     removeItem: (key) => {
       delete kept[key];
     },
+  };
+}
+
+/** The same, which lists its keys as `localStorage` does. */
+export const listedMemory = (kept: Record<string, string> = {}): ReturnType<typeof memory> => ({
+  ...memory(kept),
+  get length() {
+    return Object.keys(kept).length;
+  },
+  key: (index) => Object.keys(kept)[index] ?? null,
+});
+
+/** A storage that takes so many milliseconds to read and to write: what is written is there only then. */
+export function slowed(storage: ClientStorage, { read, write }: { read: number; write: number }): ClientStorage {
+  const after = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+  return {
+    getItem: (key) => after(read).then(() => storage.getItem(key)),
+    setItem: (key, value) => after(write).then(() => storage.setItem(key, value)),
+    removeItem: (key) => after(write).then(() => storage.removeItem(key)),
   };
 }

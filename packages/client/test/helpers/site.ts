@@ -23,6 +23,7 @@ const PAGE = `<!doctype html>
   connect(server, { storage: localStorage }).join('veranda', { username }).then(enter);
 
   function enter(room) {
+    window.room = room;
     room.on('chat', ({ username, message }) => told.append(line(username + ': ' + message)));
     room.on('change', () => show(room));
     form.addEventListener('submit', (event) => {

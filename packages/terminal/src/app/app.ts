@@ -21,12 +21,6 @@ export interface AppOptions {
   words: Words;
 }
 
-/** As much as is looked at of what the SDK keeps of a room. */
-interface Kept {
-  username?: unknown;
-  outbox?: { message?: unknown }[];
-}
-
 const OFFLINE_MS = 30_000;
 const BELL_MS = 2_000;
 /** The full-screen client: rooms and keys change the state, and the state is drawn. */
@@ -93,8 +87,9 @@ export class App {
     const { open, active } = this.#profile.rooms.read();
     const tabs = open.map((id) => this.#newTab(id));
     this.state.tabs = tabs;
-    const first = tabs.find(({ id }) => id === (asked ?? active)) ?? (asked === undefined ? tabs[0] : undefined);
-    if (first) void this.#enter(first, { create: first.id === asked });
+    const wanted = asked?.normalize();
+    const first = tabs.find(({ id }) => id === (wanted ?? active)) ?? (asked === undefined ? tabs[0] : undefined);
+    if (first) void this.#enter(first, { create: first.id === wanted });
     if (first) this.activate(first);
     else if (asked !== undefined) this.join(asked);
     else this.showRooms();
@@ -130,16 +125,16 @@ export class App {
   }
 
   /** Goes to the room, joining it when it is not open yet. */
-  join(id: string): void {
+  join(asked: string): void {
+    const id = asked.normalize();
     const open = this.state.tabs.find((tab) => tab.id === id);
     // Once more, when it was refused or has ended.
     if (open?.problem && !asksForName(open.problem.code)) void this.#enter(open, { create: true });
     this.activate(open ?? this.#add(id, { create: true }));
   }
 
-  /** Under another name than one that is taken; what could not be sent under that one is sent under this. */
+  /** Under another name than one that is taken; the SDK sends under this one what waits. */
   joinAs(tab: Tab, username: string): void {
-    tab.unsent.push(...(tab.room?.timeline.chats.flatMap((chat) => (chat.state === 'failed' ? [chat.message] : [])) ?? []));
     tab.username = username;
     void this.#enter(tab, { create: true });
   }
@@ -233,7 +228,6 @@ export class App {
 
   async #enter(tab: Tab, { create }: { create: boolean }): Promise<void> {
     tab.end();
-    const unsent = this.#unsentOf(tab);
     const mark = await this.#marks.read(tab.id);
     try {
       const room = await this.client.join(tab.id, { username: tab.username, create });
@@ -242,8 +236,6 @@ export class App {
       if (!(error instanceof JoinError)) throw error;
       const { code, message } = error;
       if (code === 'closed') return;
-      // Under a name that is another's by now nothing is kept.
-      if (asksForName(code)) tab.unsent.push(...unsent);
       tab.problem = { code, text: this.#problemText(tab, code, message) };
     }
     this.draw();
@@ -256,21 +248,8 @@ export class App {
     tab.readTo = mark?.epoch === room.position.epoch ? mark.seq : room.position.seq - room.unread;
     if (tab.unread.count > 0) tab.newAfter = tab.readTo;
     if (room.state === 'live') void this.reader.toNew(tab);
-    for (const text of tab.unsent.splice(0)) room.send(text);
     if (!this.state.isFocused) room.setPresence('away');
     void this.#learnNames(tab, room);
-  }
-
-  /** What the SDK has kept of an earlier life of this client. */
-  #unsentOf({ id, username }: Tab): string[] {
-    try {
-      const kept = JSON.parse(this.#profile.storage.getItem(`engawa:${this.#profile.server}:room:${id}`) ?? 'null') as Kept | null;
-      return kept?.username === username
-        ? (kept.outbox ?? []).flatMap(({ message }) => (typeof message === 'string' ? [message] : []))
-        : [];
-    } catch {
-      return [];
-    }
   }
 
   #problemText(tab: Tab, code: string, message: string): string {

@@ -17,7 +17,10 @@ export interface RoomChoice {
 export function choicesOf(state: State): RoomChoice[] {
   const { panel, field } = state;
   if (panel?.kind !== 'rooms') return [];
-  const typed = field.text.replace(/^[#＃]/, '').trim();
+  const typed = field.text
+    .replace(/^[#＃]/, '')
+    .trim()
+    .normalize();
   const wanted = folded(typed);
   const ranked = knownRooms(state, panel.rooms ?? []).flatMap((choice) => {
     const rank = rankOf(choice, wanted);

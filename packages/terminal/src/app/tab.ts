@@ -42,8 +42,6 @@ export class Tab {
   /** The selected chat was selected by keys, so that single letters act on it; after a click they are text. */
   takesLetters = false;
   composing: Composing | undefined;
-  /** Texts that were to be sent under a name that is another's by now. */
-  readonly unsent: string[] = [];
   search: Search | undefined;
   /** Up to this seq it was read. */
   readTo = 0;

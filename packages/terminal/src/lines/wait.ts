@@ -15,7 +15,7 @@ const MOST_UNITS = 8_000;
 export function wait(asked: Arguments, surroundings: Surroundings): Promise<number> {
   const roomId = roomIn(asked);
   const matches = matcherOf(asked.get('match'));
-  const author = asked.get('from');
+  const author = asked.get('from')?.normalize();
   const given = asked.get('timeout');
   const timeout = given === undefined ? undefined : durationOf(given, '--timeout');
   return Program.run(asked, surroundings, {

@@ -12,9 +12,10 @@ export interface Storage {
 
 /** More than a full outbox takes. */
 const MAX_VALUE_CHARACTERS = 8 * 1024 * 1024;
-/** Of rooms. The one that was written longest ago goes first. */
+/** Of rooms. The one that was written longest ago goes first. What waits to be sent never goes: the outbox has its own bounds. */
 const MAX_FILES = 2_000;
 const FILE = '.json';
+const UNSENT = '.unsent';
 const SESSION_BYTES = 24;
 
 /** The name of a file for anything: none leaves its folder, and no two differ only by case. */
@@ -53,7 +54,8 @@ export class FileStorage implements Storage {
   }
 
   #path(key: string): string {
-    return join(this.#folder, `${fileNameOf(key)}${isSession(key) ? '.session' : FILE}`);
+    const kind = isSession(key) ? '.session' : key.includes(':unsent:') ? UNSENT : FILE;
+    return join(this.#folder, `${fileNameOf(key)}${kind}`);
   }
 
   #makeRoom(): void {

@@ -168,6 +168,7 @@ class SeatedStorage implements Storage {
   readonly #options: Seated;
   readonly #room: string;
   readonly #draft: string;
+  readonly #unsent: string;
   readonly #memory = new MemoryStorage();
   /** Seats in rooms of which this program keeps what there is. */
   readonly #kept = new Set<string>();
@@ -176,6 +177,7 @@ class SeatedStorage implements Storage {
     this.#options = options;
     this.#room = `engawa:${options.server}:room:`;
     this.#draft = `engawa:${options.server}:draft:`;
+    this.#unsent = `engawa:${options.server}:unsent:`;
   }
 
   getItem(key: string): string | null {
@@ -191,6 +193,8 @@ class SeatedStorage implements Storage {
   /** What the client keeps of a room it removes only when the room was left, or is gone. */
   removeItem(key: string): void {
     this.#storageOf(key).removeItem(key);
+    // What somebody discards in a room that has ended is in the files, whichever program has the room now.
+    if (key.startsWith(this.#unsent) && !key.endsWith(':')) this.#options.files.removeItem(key);
     const seat = this.#seatOf(key);
     if (seat === undefined || !key.startsWith(this.#room)) return;
     this.#options.seats.release(seat);
@@ -203,8 +207,12 @@ class SeatedStorage implements Storage {
   }
 
   #seatOf(key: string): string | undefined {
-    const prefix = [this.#room, this.#draft].find((each) => key.startsWith(each));
-    return prefix && fileNameOf(`${this.#options.server} ${key.slice(prefix.length)}`);
+    const prefix = [this.#room, this.#draft, this.#unsent].find((each) => key.startsWith(each));
+    if (prefix === undefined) return undefined;
+    const rest = key.slice(prefix.length);
+    // The client keeps a list under `<room>:`, and each of what it lists under `<room>:<id>`.
+    const roomId = prefix === this.#unsent ? rest.slice(0, rest.lastIndexOf(':')) : rest;
+    return fileNameOf(`${this.#options.server} ${roomId}`);
   }
 }
 

@@ -1,4 +1,4 @@
-import type { ErrorCode, Refusal } from '@engawa/client';
+import type { Refusal } from '@engawa/client';
 import { CHAT_TEXT } from '@engawa/protocol/text';
 import type { Note } from '../app/notes.ts';
 import { isToday } from './days.ts';
@@ -36,7 +36,7 @@ function notes(all: readonly Note[], safe: (text: string) => string): string[] {
 }
 
 /** Servers say why in English. */
-const refusals: Partial<Record<ErrorCode | 'closed', string>> = {
+const refusals: Partial<Record<Refusal['code'], string>> = {
   room_not_found: '部屋がありません。',
   room_exists: '部屋はもうあります。',
   name_taken: 'その名前は使われています。',
@@ -52,6 +52,7 @@ const refusals: Partial<Record<ErrorCode | 'closed', string>> = {
   invalid_payload: '内容が正しくありません。',
   removed: 'この部屋から退室させられました。',
   closed: '答えの前に閉じられました。',
+  room_replaced: '書いた部屋はもうありません。同じ ID の別の部屋です。',
 };
 
 export const ja: typeof en = {

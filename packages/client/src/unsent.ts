@@ -1,0 +1,125 @@
+import type { Refusal } from './result.ts';
+import type { Shelf } from './storage.ts';
+import { alone, openChannel } from './tabs.ts';
+
+/** Where the room has something. */
+export interface Place {
+  epoch: string;
+  seq: number;
+  id?: string | undefined;
+}
+
+/** What may wait to be sent. */
+export type OutgoingEvent = 'create:chat' | 'update:chat' | 'delete:chat' | 'add:reaction' | 'remove:reaction';
+
+/** As much of a request as outlives a page, under a key of its own. */
+export interface StoredRequest {
+  event: OutgoingEvent;
+  clientId: string;
+  /** What it asks beside room, name and client id. */
+  fields: { message?: string; replyTo?: number; chatSeq?: number; reaction?: string };
+  at: number;
+  /** The log that it was written for; what seqs mean they mean there. */
+  epoch: string;
+  /** The `id` of the chat that it changes. */
+  chatId?: string | undefined;
+  /** Who sends it: one room object of one page. */
+  life: string;
+  username: string;
+  /** Why it failed. */
+  error?: Refusal | undefined;
+}
+
+/** What one page tells the others of the same person. */
+export interface Note {
+  clientId: string;
+  /** It waits, or has failed; else it waits no more. */
+  request?: StoredRequest | undefined;
+  /** It was sent. */
+  place?: Place | undefined;
+}
+
+interface Options {
+  shelf: Shelf;
+  roomId: string;
+  /** The person. */
+  session: string;
+  life: string;
+  heard: (note: Note) => void;
+  /** What another life has left behind may be sent now. */
+  inherited: () => void;
+}
+
+/**
+ * What waits to be sent in a room, as all pages of one person share it. Each page sends what it wrote itself, and holds a lock
+ * while it lives; what a page has left behind is sent by the one that gets its lock next. Without locks all of them send it: the
+ * room keeps it once.
+ */
+export class Unsent {
+  readonly life: string;
+  readonly #options: Options;
+  readonly #name: string;
+  readonly #group: string;
+  #channel: ReturnType<typeof openChannel<Note>>;
+  readonly #held = new Map<string, boolean>();
+  #end: () => void = () => undefined;
+  readonly #ended = new Promise<void>((resolve) => {
+    this.#end = resolve;
+  });
+
+  constructor(options: Options) {
+    const { shelf, roomId, session, life, heard } = options;
+    this.#options = options;
+    this.life = life;
+    this.#name = `engawa:${session}:${roomId}`;
+    this.#group = `unsent:${roomId}:`;
+    this.#channel = shelf.storage && openChannel(this.#name, heard);
+  }
+
+  /** In the order in which they were written. */
+  async load(): Promise<StoredRequest[]> {
+    const found = (await this.#options.shelf.list(this.#group)).filter(isStoredRequest);
+    return found.sort((one, other) => one.at - other.at);
+  }
+
+  /** Resolves when it is written down, as far as it can be. */
+  put(request: StoredRequest): Promise<unknown> {
+    this.maySend(this.life);
+    return this.#tell({ clientId: request.clientId, request });
+  }
+
+  remove(clientId: string, place?: Place): void {
+    void this.#tell({ clientId, place });
+  }
+
+  /** Whether it is this page that sends what a life has written. If not, it is told when it is. */
+  maySend(life: string): boolean {
+    const isOwn = life === this.life;
+    if (!this.#held.has(life)) {
+      this.#held.set(life, isOwn);
+      void alone(`${this.#name}:${life}`, () => {
+        this.#held.set(life, true);
+        if (!isOwn) this.#options.inherited();
+        return this.#ended;
+      });
+    }
+    return this.#held.get(life) === true;
+  }
+
+  close(): void {
+    this.#channel?.close();
+    // What has failed may yet be discarded.
+    this.#channel = undefined;
+    this.#end();
+  }
+
+  #tell(note: Note): Promise<unknown> {
+    this.#channel?.postMessage(note);
+    return this.#options.shelf.put(this.#group, note.clientId, note.request);
+  }
+}
+
+function isStoredRequest(value: unknown): value is StoredRequest {
+  const { clientId, fields, at, epoch, life } = (value ?? {}) as Partial<StoredRequest>;
+  return [clientId, epoch, life].every((each) => typeof each === 'string') && Number.isFinite(at) && fields instanceof Object;
+}

@@ -1,0 +1,294 @@
+/** What is written outlives room objects, clients, names and rooms: on a real server, over a network that fails. */
+import { type Client, type ClientOptions, type ClientStorage, connect, JoinError, type Room } from '@engawa/client';
+import { expect, onTestFinished, test } from 'vitest';
+import { type FaultyProxy, startProxy } from '../../server/test/helpers/proxy.ts';
+import { ask, connect as connectStock, done, hearing, startServer, until } from '../../server/test/helpers/server.ts';
+import { listedMemory, memory, slowed, unsent } from './helpers/clients.ts';
+
+const KINDS: [kind: string, make: (kept: Record<string, string>) => ClientStorage][] = [
+  ['that answers at once', memory],
+  ['whose reads take 5 ms and writes 50 ms', (kept) => slowed(memory(kept), { read: 5, write: 50 })],
+  ['that lists its keys, as localStorage does', listedMemory],
+  ['that lists its keys late, as AsyncStorage does', asyncStorage],
+];
+
+function asyncStorage(kept: Record<string, string>): ClientStorage {
+  const getAllKeys = () => new Promise<string[]>((resolve) => setTimeout(() => resolve(Object.keys(kept)), 5));
+  return { ...slowed(memory(kept), { read: 5, write: 20 }), getAllKeys };
+}
+
+async function setUp(): Promise<{ url: string; proxy: FaultyProxy; open: (options?: ClientOptions) => Client }> {
+  const { url } = await startServer({ limits: 'off', grace: 300 });
+  const proxy = await startProxy({ port: Number(new URL(url).port) });
+  const open = (options: ClientOptions = {}) => {
+    const client = connect(proxy.url, options);
+    onTestFinished(() => client.close());
+    return client;
+  };
+  return { url, proxy, open };
+}
+
+async function goOffline(proxy: FaultyProxy, ...rooms: Room[]): Promise<void> {
+  proxy.refuse(true);
+  proxy.cut();
+  await until(() => rooms.every(({ state }) => state === 'offline'), 'all are offline');
+}
+
+const texts = ({ timeline }: Room) => timeline.chats.map(({ message }) => message);
+const areSent = (...rooms: Room[]) => rooms.every(({ timeline }) => timeline.chats.every(({ state }) => state === undefined));
+
+async function logOf(room: Room): Promise<(string | null)[]> {
+  const page = await room.history();
+  return page.ok ? page.chats.map(({ message }) => message) : [];
+}
+
+test.each(KINDS)(
+  'words of a room that is closed while it is offline are sent once after the next join, with a storage %s',
+  async (_, make) => {
+    const { proxy, open } = await setUp();
+    const kept = {};
+    const client = open({ storage: make(kept) });
+    const room = await client.join('veranda', { username: 'aya', create: true });
+    await goOffline(proxy, room);
+    room.send('one');
+    room.send('two');
+    room.close();
+    const joining = client.join('veranda', { username: 'aya' });
+    proxy.refuse(false);
+    const again = await joining;
+    await until(() => again.timeline.chats.length === 2 && areSent(again), 'it is sent');
+    expect(await logOf(again)).toEqual(['one', 'two']);
+    await client.close();
+    expect(unsent({ kept })).toEqual([]);
+  },
+);
+
+test.each(KINDS)('what one client wrote waits beside what another wrote, and each is sent once, with a storage %s', async (_, make) => {
+  const { proxy, open } = await setUp();
+  const kept = {};
+  const storage = make(kept);
+  const [one, other] = [open({ storage }), open({ storage })];
+  const [here, there] = [await one.join('veranda', { username: 'aya', create: true }), await other.join('veranda', { username: 'aya' })];
+  await goOffline(proxy, here, there);
+  here.send('from one');
+  there.send('from the other');
+  await until(() => [here, there].every(({ timeline }) => timeline.chats.length === 2), 'both show both');
+  await one.close();
+  proxy.refuse(false);
+  await until(() => there.state === 'live' && areSent(there), 'all is sent', 20_000);
+  expect((await logOf(there)).toSorted()).toEqual(['from one', 'from the other']);
+  expect(texts(there)).toHaveLength(2);
+  await other.close();
+  expect(unsent({ kept })).toEqual([]);
+});
+
+test.each(KINDS)('two clients that begin at once on one empty storage are one person, with a storage %s', async (_, make) => {
+  const { open } = await setUp();
+  const storage = make({});
+  await open().join('veranda', { username: 'ben', create: true });
+  const [one, other] = [open({ storage }), open({ storage })];
+  const rooms = await Promise.all([one, other].map((client) => client.join('veranda', { username: 'aya' })));
+  expect(rooms.map(({ username }) => username)).toEqual(['aya', 'aya']);
+  expect(rooms[1]?.members).toBe(2);
+});
+
+test('clients that begin at once on storages of their own over one localStorage are one person', async () => {
+  const { open } = await setUp();
+  const kept = {};
+  const rooms = await Promise.all(
+    [1, 2, 3].map(() => open({ storage: listedMemory(kept) }).join('veranda', { username: 'aya', create: true })),
+  );
+  expect(rooms.map(({ members }) => members)).toEqual([1, 1, 1]);
+});
+
+test('words of one whose name was taken meanwhile are kept, and sent under the next name', async () => {
+  const { url, proxy, open } = await setUp();
+  const kept = {};
+  const first = open({ storage: memory(kept) });
+  await open().join('veranda', { username: 'ben', create: true });
+  const room = await first.join('veranda', { username: 'aya' });
+  await goOffline(proxy, room);
+  room.send('words');
+  const sent = room.send('more words');
+  await first.close();
+  expect(await sent.settled).toMatchObject({ ok: false, error: { code: 'closed' } });
+  proxy.refuse(false);
+  const stranger = await connectStock(url);
+  await until(async () => (await ask(stranger, 'add:member', { roomId: 'veranda', username: 'aya' })).ok, 'the name is free');
+  const second = open({ storage: memory(kept) });
+  await expect(second.join('veranda', { username: 'aya' })).rejects.toMatchObject({ code: 'name_taken' });
+  await second.close();
+  expect(unsent({ kept })).toHaveLength(2);
+  const again = await open({ storage: memory(kept) }).join('veranda', { username: 'aya2' });
+  expect(texts(again)).toEqual(['words', 'more words']);
+  await until(() => areSent(again), 'it is sent');
+  expect(again.timeline.chats.map(({ username, message }) => [username, message])).toEqual([
+    ['aya2', 'words'],
+    ['aya2', 'more words'],
+  ]);
+});
+
+test('an edit, a deletion and reactions that are made offline are shown, outlive the client, and are done once', async () => {
+  const { proxy, open } = await setUp();
+  const ben = await open().join('veranda', { username: 'ben', create: true });
+  const kept = {};
+  const first = open({ storage: memory(kept) });
+  const room = await first.join('veranda', { username: 'aya' });
+  for (const message of ['edit me', 'delete me', 'react to me']) await room.send(message).settled;
+  const [edited, deleted, liked] = room.timeline.chats.map(({ seq }) => seq ?? 0) as [number, number, number];
+  await room.react(liked, '👍');
+  await goOffline(proxy, room);
+  void room.edit(edited, 'edited');
+  void room.delete(deleted);
+  void room.unreact(liked, '👍');
+  void room.react(liked, '🎉');
+  // As one who clicks twice.
+  void room.react(liked, '🎉');
+  const shown = [
+    { message: 'edited', pending: true },
+    { message: null, deleted: true, pending: true },
+    { message: 'react to me', reactions: [{ reaction: '🎉', count: 1, mine: true }], pending: true },
+  ];
+  expect(room.timeline.chats).toMatchObject(shown);
+  await first.close();
+  const second = open({ storage: memory(kept) });
+  const joining = second.join('veranda', { username: 'aya' });
+  proxy.refuse(false);
+  const again = await joining;
+  expect(again.timeline.chats).toMatchObject(shown);
+  const done = [
+    { message: 'edited' },
+    { message: null, deleted: true },
+    { message: 'react to me', reactions: [{ reaction: '🎉', count: 1 }] },
+  ];
+  await until(() => again.timeline.chats.every((chat) => !('pending' in chat)), 'all is done');
+  await until(() => ben.position.seq === again.position.seq, 'he is told');
+  for (const each of [again, ben]) expect(each.timeline.chats).toMatchObject(done);
+  await until(() => unsent({ kept }).length === 0, 'nothing waits');
+});
+
+test('a change that is refused after a reload is told as failed, and shown no more', async () => {
+  const { proxy, open } = await setUp();
+  const ben = await open().join('veranda', { username: 'ben', create: true });
+  await ben.send('his').settled;
+  const kept = {};
+  const first = open({ storage: memory(kept) });
+  const room = await first.join('veranda', { username: 'aya' });
+  const seq = room.timeline.chats[0]?.seq ?? 0;
+  await goOffline(proxy, room, ben);
+  void room.edit(seq, 'mine');
+  await first.close();
+  const second = open({ storage: memory(kept) });
+  const joining = second.join('veranda', { username: 'aya' });
+  proxy.refuse(false);
+  const again = await joining;
+  const failed: unknown[] = [];
+  again.on('failed', ({ event, error }) => failed.push([event, error?.code]));
+  await until(() => failed.length > 0, 'it is told');
+  expect(failed).toEqual([['update:chat', 'not_allowed']]);
+  expect(again.timeline.chats).toMatchObject([{ message: 'his' }]);
+  expect(again.timeline.chats[0]).not.toHaveProperty('pending');
+  await second.close();
+  expect(unsent({ kept })).toEqual([]);
+});
+
+test('a chat that failed is there after a reload, until it is discarded', async () => {
+  const { open } = await setUp();
+  const kept = {};
+  const first = open({ storage: memory(kept) });
+  const room = await first.join('veranda', { username: 'aya', create: true });
+  await room.send('\u200b').settled;
+  await first.close();
+  const again = await open({ storage: memory(kept) }).join('veranda', { username: 'aya' });
+  const [chat] = again.timeline.chats;
+  expect(chat).toMatchObject({ message: '\u200b', state: 'failed', error: { code: 'invalid_payload' } });
+  if (chat?.state === 'failed') chat.outgoing.discard();
+  expect(again.timeline.chats).toEqual([]);
+  expect(unsent({ kept })).toEqual([]);
+});
+
+test('words for a room that is gone are not sent to another one with its id, but told as failed, and their owner decides', async () => {
+  const { url, proxy, open } = await setUp();
+  const kept = {};
+  const first = open({ storage: memory(kept) });
+  const owner = await connectStock(url);
+  await done(owner, 'create:room', { roomId: 'veranda', username: 'ben' });
+  const room = await first.join('veranda', { username: 'aya' });
+  await room.send('before').settled;
+  const { seq = 0 } = room.timeline.chats[0] ?? {};
+  await goOffline(proxy, room);
+  room.send('a secret');
+  void room.react(seq, '👍');
+  await first.close();
+  await done(owner, 'delete:room', { roomId: 'veranda', username: 'ben' });
+  const stranger = await connectStock(url);
+  await done(stranger, 'create:room', { roomId: 'veranda', username: 'mallory' });
+  await done(stranger, 'create:chat', { roomId: 'veranda', username: 'mallory', message: 'hello' });
+  proxy.refuse(false);
+  const heard = hearing(stranger, 'create:chat:success');
+  const again = await open({ storage: memory(kept) }).join('veranda', { username: 'aya' });
+  const failed: unknown[] = [];
+  again.on('failed', ({ event, error }) => failed.push([event, error?.code]));
+  await until(() => failed.length === 2, 'it is told');
+  expect(failed).toEqual([
+    ['create:chat', 'room_replaced'],
+    ['add:reaction', 'room_replaced'],
+  ]);
+  expect(again.timeline.chats).toMatchObject([{ message: 'hello' }, { message: 'a secret', state: 'failed' }]);
+  expect(heard).toEqual([]);
+  const [, chat] = again.timeline.chats;
+  if (chat?.state === 'failed') chat.outgoing.retry();
+  await until(() => heard.length > 0, 'the owner has decided');
+  expect(heard).toMatchObject([{ message: 'a secret', username: 'aya' }]);
+});
+
+test('a client that was away while its room was replaced does not join the new one by itself', async () => {
+  const { url, proxy, open } = await setUp();
+  const owner = await connectStock(url);
+  await done(owner, 'create:room', { roomId: 'veranda', username: 'ben' });
+  const room = await open().join('veranda', { username: 'aya' });
+  await goOffline(proxy, room);
+  const sent = room.send('a secret');
+  await done(owner, 'delete:room', { roomId: 'veranda', username: 'ben' });
+  const stranger = await connectStock(url);
+  await done(stranger, 'create:room', { roomId: 'veranda', username: 'mallory' });
+  const comings = hearing(stranger, 'add:member:success');
+  proxy.refuse(false);
+  await until(() => room.state === 'ended', 'it has ended');
+  expect(room.ending).toMatchObject({ reason: 'deleted' });
+  expect(await sent.settled).toMatchObject({ ok: false, error: { code: 'room_not_found' } });
+  expect(comings).toEqual([]);
+});
+
+test('a room and a name are the same in each of their Unicode forms', async () => {
+  const { url, open } = await setUp();
+  const [id, name] = ['cafe\u0301', 'Ame\u0301lie'];
+  const client = open({ storage: memory() });
+  const room = await client.join(id, { username: name, create: true });
+  expect([room.id, room.username]).toEqual(['caf\u00e9', 'Am\u00e9lie']);
+  expect(await client.join('caf\u00e9', { username: 'Am\u00e9lie' })).toBe(room);
+  const ben = await connectStock(url);
+  await done(ben, 'add:member', { roomId: id, username: 'ben' });
+  await done(ben, 'create:chat', { roomId: id, username: 'ben', message: 'hello' });
+  await until(() => room.timeline.chats.length === 1, 'it is heard');
+  const { seq = 0 } = room.timeline.chats[0] ?? {};
+  const given = { roomId: id, username: 'ben', chatSeq: seq };
+  await done(ben, 'add:reaction', { ...given, reaction: 'e\u0301' });
+  await room.react(seq, '\u00e9');
+  expect(room.timeline.chats[0]).toMatchObject({ reactions: [{ reaction: '\u00e9', count: 2 }] });
+  expect(await room.remove(name)).toEqual({ ok: true });
+  expect(room.ending).toEqual({ reason: 'left' });
+});
+
+test('without random numbers a client is refused at once, unless they are given', async () => {
+  const { open } = await setUp();
+  const { crypto } = globalThis;
+  const random = (count: number) => crypto.getRandomValues(new Uint8Array(count));
+  const real = Object.getOwnPropertyDescriptor(globalThis, 'crypto') as PropertyDescriptor;
+  Object.defineProperty(globalThis, 'crypto', { configurable: true, value: undefined });
+  onTestFinished(() => void Object.defineProperty(globalThis, 'crypto', real));
+  expect(() => connect('http://localhost')).toThrow(JoinError);
+  expect(() => connect('http://localhost')).toThrow(expect.objectContaining({ code: 'no_random', retryable: false }));
+  const room = await open({ random }).join('veranda', { username: 'aya', create: true });
+  expect(await room.send('hello').settled).toMatchObject({ ok: true });
+});
