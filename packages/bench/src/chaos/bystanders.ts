@@ -35,6 +35,8 @@ interface SentChat {
 }
 
 export class Bystanders {
+  /** Secret of the first of them, who owns the room. */
+  readonly ownerSession: string;
   readonly #target: Target;
   readonly #clients: SocketIoClient[];
   readonly #chats = new Map<string, SentChat>();
@@ -47,17 +49,20 @@ export class Bystanders {
 
   static async join(target: Target): Promise<Bystanders> {
     const clients: SocketIoClient[] = [];
+    const sessions: string[] = [];
     for (const [index, username] of BYSTANDER_NAMES.entries()) {
       const client = await SocketIoClient.connect(target, { localAddress: ADDRESS });
       const answer = await client.ask(index === 0 ? 'create:room' : 'add:member', { roomId: BYSTANDER_ROOM, username });
       if (!answer.ok) throw new Error(`${username} cannot join: ${answer.error.code}`);
       clients.push(client);
+      sessions.push(answer.session);
     }
-    return new Bystanders(target, clients);
+    return new Bystanders(target, clients, sessions[0] ?? '');
   }
 
-  private constructor(target: Target, clients: SocketIoClient[]) {
+  private constructor(target: Target, clients: SocketIoClient[], ownerSession: string) {
     this.#target = target;
+    this.ownerSession = ownerSession;
     this.#clients = clients;
     for (const [index, client] of clients.entries()) this.#watch(client, index);
   }
@@ -94,9 +99,11 @@ export class Bystanders {
     };
   }
 
-  /** What the log of their room has of them that they did not send, lacks of what was acknowledged, or has in another order. */
-  async checkLog(): Promise<string[]> {
-    const kept = (await this.#readLog()).filter(({ username }) => BYSTANDER_NAMES.includes(username as (typeof BYSTANDER_NAMES)[number]));
+  /** What the log of their room has of them that they did not send, lacks of what was acknowledged, or has twice. */
+  async checkLog({ pageSize = LIMITS.pageMax }: { pageSize?: number } = {}): Promise<string[]> {
+    const kept = (await this.#readLog(pageSize)).filter(({ username }) =>
+      BYSTANDER_NAMES.includes(username as (typeof BYSTANDER_NAMES)[number]),
+    );
     const acknowledged = [...this.#chats].filter(([, { acknowledgedAt }]) => acknowledgedAt !== undefined).map(([message]) => message);
     const isSent = (message: string | null): boolean => this.#chats.has(message ?? '');
     const keptTexts = kept.map(({ message }) => message);
@@ -115,10 +122,10 @@ export class Bystanders {
     }
   }
 
-  async #readLog(): Promise<Chat[]> {
+  async #readLog(pageSize: number): Promise<Chat[]> {
     const chats: Chat[] = [];
     for (let after = 0, more = true; more; after = chats.at(-1)?.seq ?? 0) {
-      const page = await this.#clients[0]?.ask('list:chats', { roomId: BYSTANDER_ROOM, limit: LIMITS.pageMax, after: after + 1 });
+      const page = await this.#clients[0]?.ask('list:chats', { roomId: BYSTANDER_ROOM, limit: pageSize, after });
       if (!page?.ok) throw new Error(`The bystanders cannot read their log: ${page?.error.code}`);
       chats.push(...page.chats);
       more = page.more.after && page.chats.length > 0;
