@@ -4,7 +4,10 @@ import { type Entry, isKind } from './entry.ts';
 const RECENT = 100;
 
 /** What a room says of itself to a member. */
-export type Membership = Pick<Reply<'add:member'>, 'role' | 'topic' | 'retention' | 'members' | 'online' | 'read' | 'epoch' | 'asOf'>;
+export type Membership = Pick<
+  Reply<'add:member'>,
+  'role' | 'topic' | 'retention' | 'members' | 'online' | 'read' | 'unread' | 'mentions' | 'epoch' | 'asOf'
+>;
 
 /** How many there are, as of an entry. */
 export type Counts = Pick<Notice<'update:members'>, 'epoch' | 'asOf' | 'members' | 'online'>;

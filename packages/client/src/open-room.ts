@@ -1,4 +1,4 @@
-import type { Ask, Missed, Notice, Presence, SignalName, WireError } from '@engawa/protocol';
+import type { Answer, Ask, Missed, Notice, Presence, SignalName, WireError } from '@engawa/protocol';
 import type { Position } from '@engawa/protocol/position';
 import { chatOf } from './chat-changes.ts';
 import { Emitter } from './emitter.ts';
@@ -95,7 +95,7 @@ export class OpenRoom {
   }
 
   #read(username: string, read: number): void {
-    if (username === this.follower.username) this.#marks.known(read);
+    if (username === this.follower.username) this.#marks.moved(read);
     else if (!this.#marks.heard(username, read)) return;
     this.#emitter.emit('read', { username, read });
     this.#changed();
@@ -107,7 +107,7 @@ export class OpenRoom {
       listeners: {
         joined: (membership) => {
           this.#facts.joined(membership);
-          this.#marks.known(membership.read);
+          this.#marks.known(membership);
           this.#changed();
         },
         counted: (counts) => this.#facts.counted(counts),
@@ -170,8 +170,10 @@ export class OpenRoom {
 
   #newMarks(): ReadMarks {
     return new ReadMarks({
+      me: () => this.follower.username,
       say: (seq) => this.#signal('mark:read', { seq }),
       rest: (milliseconds) => this.#options.connection.sleeper.sleep(milliseconds),
+      changed: () => this.#changed(),
     });
   }
 
@@ -192,15 +194,15 @@ export class OpenRoom {
   }
 
   /** Only the latest signal counts: one that cannot be said now is not said later. */
-  async #signal<E extends SignalName>(event: E, fields: Omit<Ask<E>, 'roomId' | 'username'>): Promise<boolean> {
-    if (this.follower.state !== 'live') return false;
+  async #signal<E extends SignalName>(event: E, fields: Omit<Ask<E>, 'roomId' | 'username'>): Promise<Answer<E> | undefined> {
+    if (this.follower.state !== 'live') return undefined;
     const payload = { roomId: this.follower.roomId, username: this.follower.username, ...fields };
-    const answer = await this.#options.connection.ask(event, payload as unknown as Ask<E>);
-    return answer?.ok === true;
+    return this.#options.connection.ask(event, payload as unknown as Ask<E>);
   }
 
   #told(entry: Entry): void {
     this.#facts.told(entry);
+    this.#marks.told(entry);
     this.#outbox.told(entry);
     this.#forgetTyping(entry);
     const chat = chatOf(entry);

@@ -125,9 +125,22 @@ export class Room {
     return this.#parts.follower.position ?? { epoch: '', seq: 0, id: null };
   }
 
-  /** How many entries there are after the own read mark. */
+  /** How far oneself has read: the seq of an entry. It is kept for the session as long as the room is there. */
+  get read(): number {
+    return this.#parts.marks.own;
+  }
+
+  /**
+   * How many chats by others there are after that, without those that were deleted. Of what was there at the join the server
+   * counts a hundred at most (`limits.unreadMax`).
+   */
   get unread(): number {
-    return Math.max(0, this.position.seq - this.#parts.marks.own);
+    return this.#parts.marks.unread;
+  }
+
+  /** How many of those name oneself. */
+  get mentions(): number {
+    return this.#parts.marks.mentions;
   }
 
   /** How far others have read, as far as it was heard: seqs by username. */

@@ -37,6 +37,8 @@ const membership = {
   asOf: z.int().describe('Topics, joins and leaves up to this entry are in what is said here; later ones are not.'),
   online: z.int().describe('How many members are connected, as far as this server knows.'),
   read: model.member.shape.read,
+  unread: model.unread,
+  mentions: model.mentions,
 };
 
 const joined = placed.extend({
@@ -215,7 +217,8 @@ export const events = {
     errors: [...memberErrors, 'not_allowed'],
   },
   'list:rooms': {
-    summary: 'The rooms of this server, in the order of their ids.',
+    summary:
+      'The rooms of this server, in the order of their ids. Of rooms that the asker was in, with the session that is shown, it says how far they have read and what is unread.',
     payload: z.object({ after: roomId.optional().describe('Continue after this room.'), limit }),
     reply: z.object({ rooms: z.array(model.room), more }),
     errors: [],
@@ -287,9 +290,16 @@ export const events = {
     errors: ['not_a_member'],
   },
   'mark:read': {
-    summary: 'Says how far a member has read. A mark never goes back, and is kept while he is a member. Unread is the head less the mark.',
+    summary:
+      'Says how far somebody has read. A mark never goes back, and belongs to the person: it is kept as long as the room is there, whatever becomes of the name.',
     payload: z.object({ roomId, username, seq }),
-    reply: z.object({ roomId, read: model.member.shape.read, unread: z.int().describe('Entries after the mark.') }),
+    reply: z.object({
+      roomId,
+      read: model.member.shape.read,
+      unread: model.unread,
+      mentions: model.mentions,
+      asOf: z.int().describe('Chats up to this entry are counted, and what became of them.'),
+    }),
     signalled: z.object({ roomId, username, read: model.member.shape.read }),
     errors: ['not_a_member'],
   },

@@ -1,6 +1,7 @@
 export * from './errors.ts';
 export * from './events.ts';
 export * from './limits.ts';
+export { mentions } from './mentions.ts';
 export type { Chat, ChatPage, EntryFields, Member, Presence, Room } from './model.ts';
 export { entry as entrySchema, newRoomId, newUsername } from './model.ts';
 export { plainWords } from './plain-words.ts';

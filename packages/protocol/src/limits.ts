@@ -28,6 +28,8 @@ export interface Limits {
   pageDefault: number;
   /** Items of a page at most. */
   pageMax: number;
+  /** Chats that are counted as unread: so many are as many or more. */
+  unreadMax: number;
   /** Rooms that one connection may be in. */
   roomsPerConnection: number;
   /** Names that one connection may have in a room. */
@@ -141,6 +143,7 @@ export const LIMITS = {
   reactionsPerChat: 20,
   pageDefault: 50,
   pageMax: PAGE_MAX,
+  unreadMax: 100,
   roomsPerConnection: 1_000,
   namesPerRoom: 100,
   roomsPerResume: ROOMS_PER_RESUME,

@@ -143,9 +143,14 @@ export const member = z.object({
   role: z.enum(['owner', 'member']).describe('The owner may do what others may not.'),
   since: seq.describe('The entry by which the member joined.'),
   presence,
-  read: seq.describe('The newest entry that the member has read, as far as he told; the one by which he joined when he told nothing.'),
+  read: seq.describe(
+    'The newest entry that the member has read, as far as they told; the one by which they first joined when they told nothing. It is kept for them as long as the room is there, whether they are a member or not.',
+  ),
 });
 export type Member = z.infer<typeof member>;
+
+export const unread = z.int().describe('Chats by others after `read` that are not deleted: `limits.unreadMax` are as many or more.');
+export const mentions = z.int().describe('How many of these name the reader.');
 
 export const room = z.object({
   roomId,
@@ -153,6 +158,9 @@ export const room = z.object({
   members: z.int().describe('How many members.'),
   seq: seq.describe('The newest entry.'),
   at: at.describe('When the newest entry was added.'),
+  read: member.shape.read.optional().describe('How far the asker has read; only of rooms that they are, or were, a member of.'),
+  unread: unread.optional().describe('Chats by others after that, as in the answer to a join; not said when too much was counted lately.'),
+  mentions: mentions.optional(),
 });
 export type Room = z.infer<typeof room>;
 

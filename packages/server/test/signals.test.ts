@@ -1,7 +1,10 @@
 /** What happens in a room and is not kept: who types, who is here, who has read how far. */
+import { LIMITS } from '@engawa/protocol';
 import { openMemory } from '@engawa/server';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { ByteBudget } from '#transport/byte-budget.js';
+import { Connection } from '#transport/connection.js';
 import { Signals } from '#transport/signals.js';
 import { ask, connect, done, hearing, refused, startServer, until, withFault } from './helpers/server.ts';
 import { ServerProcess } from './helpers/server-process.ts';
@@ -223,31 +226,115 @@ describe('presence', () => {
 });
 
 describe.each(stores)('read marks on the %s store', (_, open) => {
+  const mark = (socket: Socket, username: string, seq: number) => done(socket, 'mark:read', { roomId, username, seq });
+  const listed = async (socket: Socket) => (await done(socket, 'list:rooms', {})).rooms.find((room) => room.roomId === roomId);
+  const reaction = { roomId, reaction: '👍' };
+
   test('a mark only goes forward, the rest is unread, and the room hears it', async () => {
     const { aya, ben } = await startRoom({ store: await open() });
     const told = hearing(aya, 'mark:read:success');
     const seqs = [await say(aya, 'aya', '1'), await say(aya, 'aya', '2'), await say(aya, 'aya', '3')].map(({ seq }) => seq);
     const [first, second, third] = seqs as [number, number, number];
     expect(await memberNamed(aya, 'ben')).toMatchObject({ since: 3, read: 3 });
-    const mark = (seq: number) => done(ben, 'mark:read', { roomId, username: 'ben', seq });
-    expect(await mark(second)).toMatchObject({ read: second, unread: 1 });
-    expect(await mark(first)).toMatchObject({ read: second, unread: 1 });
-    expect(await mark(third)).toMatchObject({ read: third, unread: 0 });
+    expect(await mark(ben, 'ben', second)).toMatchObject({ read: second, unread: 1, mentions: 0, asOf: third });
+    expect(await mark(ben, 'ben', first)).toMatchObject({ read: second, unread: 1 });
+    expect(await mark(ben, 'ben', third)).toMatchObject({ read: third, unread: 0 });
     await until(() => told.at(-1)?.read === third, 'she sees how far he is');
     expect(told.every(({ read }) => read === second || read === third)).toBe(true);
     await say(aya, 'aya', '4');
     expect(await memberNamed(aya, 'ben')).toMatchObject({ read: third });
-    expect(await done(ben, 'add:member', { roomId, username: 'ben' })).toMatchObject({ read: third, seq: third + 1 });
+    expect(await done(ben, 'add:member', { roomId, username: 'ben' })).toMatchObject({ read: third, seq: third + 1, unread: 1 });
   });
 
-  test('a mark ends with the membership', async () => {
-    const { aya, ben } = await startRoom({ store: await open() });
-    const { seq } = await say(aya, 'aya', '1');
-    await done(ben, 'mark:read', { roomId, username: 'ben', seq });
-    await done(ben, 'remove:member', { roomId, username: 'ben' });
-    const { seq: since } = await done(ben, 'add:member', { roomId, username: 'ben' });
-    expect(await memberNamed(aya, 'ben')).toMatchObject({ read: since });
+  test('who comes back after a night finds unread what others said, in rooms that are not joined yet, too', async () => {
+    const { url, aya, ben, session } = await startRoom({ store: await open(), grace: 100 });
+    const { seq } = await say(aya, 'aya', 'good night');
+    await mark(ben, 'ben', seq);
+    drop(ben);
+    await until(async () => (await memberNamed(aya, 'ben')) === undefined, 'his name lapsed');
+    for (const text of ['1', '2', 'ben?', '4', '5']) await say(aya, 'aya', text);
+    const back = await connect(url, { auth: { session } });
+    const unread = { read: seq, unread: 5, mentions: 1 };
+    expect(await listed(back)).toMatchObject(unread);
+    expect(await listed(await connect(url))).not.toHaveProperty('unread');
+    const joined = await done(back, 'add:member', { roomId, username: 'ben' });
+    expect(joined).toMatchObject(unread);
+    expect(await memberNamed(aya, 'ben')).toMatchObject({ read: seq });
+    const resumed = await done(back, 'resume:rooms', { rooms: [{ roomId, username: 'ben', epoch: 'another', seq: 0 }] });
+    expect(resumed.rooms[0]).toMatchObject({ outcome: 'reset', ...unread });
+    expect(await mark(back, 'ben', joined.seq)).toMatchObject({ read: joined.seq, unread: 0, mentions: 0 });
+    expect(await listed(back)).toMatchObject({ read: joined.seq, unread: 0, mentions: 0 });
   });
+
+  test('a mark is of the person, under whatever name, and whoever has the name since', async () => {
+    const { aya, ben, url } = await startRoom({ store: await open() });
+    const { seq } = await say(aya, 'aya', '1');
+    await mark(ben, 'ben', seq);
+    await done(ben, 'remove:member', { roomId, username: 'ben' });
+    await say(aya, 'aya', '2');
+    const other = await connect(url);
+    await done(other, 'add:member', { roomId, username: 'ben' });
+    expect(await memberNamed(aya, 'ben')).toMatchObject({ read: seq + 3 });
+    expect(await listed(ben)).toMatchObject({ read: seq, unread: 1 });
+    await done(ben, 'add:member', { roomId, username: 'benjamin' });
+    expect(await memberNamed(aya, 'benjamin')).toMatchObject({ read: seq });
+    await say(aya, 'aya', 'benjamin!');
+    expect(await listed(ben)).toMatchObject({ unread: 2, mentions: 1 });
+    await done(aya, 'remove:member', { roomId, username: 'benjamin' });
+    expect(await listed(ben)).toMatchObject({ read: seq, unread: 2, mentions: 1 });
+  });
+
+  test('unread are the chats of others as they stand, and nothing else', async () => {
+    const { url, aya, ben } = await startRoom({ store: await open(), grace: 100 });
+    const { seq: chatSeq } = await say(aya, 'aya', 'read');
+    await mark(ben, 'ben', chatSeq);
+    const own = await say(ben, 'ben', 'mine, says ben');
+    await done(ben, 'update:chat', { roomId, username: 'ben', chatSeq: own.seq, message: 'still mine' });
+    await done(ben, 'add:reaction', { ...reaction, username: 'ben', chatSeq });
+    await done(aya, 'add:reaction', { ...reaction, username: 'aya', chatSeq });
+    await done(aya, 'update:room', { roomId, username: 'aya', topic: 'tea' });
+    for (const name of ['phone', 'telephone']) {
+      const napping = await connect(url);
+      await done(napping, 'add:member', { roomId, username: name });
+      drop(napping);
+      await until(async () => (await memberNamed(aya, name)) === undefined, 'its name lapsed');
+    }
+    const count = async () => {
+      const { unread, mentions } = await done(ben, 'add:member', { roomId, username: 'ben' });
+      return [unread, mentions];
+    };
+    expect(await count()).toEqual([0, 0]);
+    const first = await say(aya, 'aya', 'hello');
+    const second = await say(aya, 'aya', 'what do you think, @Ben?');
+    await say(aya, 'aya', 'bench, benefit, reuben');
+    expect(await count()).toEqual([3, 1]);
+    await done(aya, 'update:chat', { roomId, username: 'aya', chatSeq: first.seq, message: 'hello ben' });
+    expect(await count()).toEqual([3, 2]);
+    await done(aya, 'delete:chat', { roomId, username: 'aya', chatSeq: second.seq });
+    expect(await count()).toEqual([2, 1]);
+  });
+
+  test('a hundred are as many or more', async () => {
+    const { aya, ben } = await startRoom({ store: await open() });
+    await Promise.all(Array.from({ length: 130 }, (__, number) => say(aya, 'aya', `${number} for ben`)));
+    expect(await listed(ben)).toMatchObject({ unread: 100, mentions: 100 });
+    const { seq } = await done(ben, 'list:chats', { roomId, limit: 1 });
+    expect(await mark(ben, 'ben', seq - 99)).toMatchObject({ unread: 99, mentions: 99 });
+  });
+});
+
+test('what is unread is counted as often as leaves enough to come back with, and then left out', async () => {
+  const { aya, ben } = await startRoom({ limits: 'on' });
+  await say(aya, 'aya', 'unread');
+  const { rooms } = await done(ben, 'list:rooms', {});
+  expect(rooms).toMatchObject([{ read: 3, unread: 1 }]);
+  const rates = { ...LIMITS.rates, resumes: { burst: 4, perSecond: 0.001 } };
+  const connection = new Connection(
+    { session: 's', author: 'a' },
+    { limits: { ...LIMITS, rates }, address: undefined, waiting: new ByteBudget(1) },
+  );
+  expect(Array.from({ length: 5 }, () => connection.mayCount())).toEqual([true, true, true, false, false]);
+  connection.mayResume(1);
 });
 
 test('nobody marks what is not there yet, or speaks for somebody else', async () => {

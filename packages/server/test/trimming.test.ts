@@ -96,6 +96,7 @@ test('an owner trims his room, and nobody else his', async () => {
         '',
         new Map([
           ['member', 1],
+          ['reader', 1],
           ['skeleton', 1],
         ]),
       ],
@@ -117,6 +118,7 @@ test('an owner trims his room, and nobody else his', async () => {
         '',
         new Map([
           ['member', 1],
+          ['reader', 1],
           ['skeleton', 1],
         ]),
       ],

@@ -93,7 +93,9 @@ export class Hall {
     const error = this.#whyNot(username, session);
     if (error) return error;
     if (event === 'list:chats') return this.#list(payload, username);
-    if (event === 'mark:read' || event.includes('typing') || event.includes('presence')) return { ok: true, roomId: ROOM };
+    if (event === 'mark:read') this.marks.set(username, Math.max(this.marks.get(username) ?? 1, Number(payload.seq)));
+    if (event === 'mark:read') return { ok: true, roomId: ROOM, ...this.#unread(username) };
+    if (event.includes('typing') || event.includes('presence')) return { ok: true, roomId: ROOM };
     return this.#add(event, payload, username);
   }
 
@@ -117,17 +119,22 @@ export class Hall {
 
   #membership(username: string) {
     const { size } = this.members;
-    const asOf = this.log?.head ?? 0;
     return {
       username,
       role: 'member' as const,
       topic: 'tea',
       retention: {},
       members: size,
-      asOf,
       online: size,
-      read: this.marks.get(username) ?? 1,
+      ...this.#unread(username),
     };
+  }
+
+  #unread(username: string) {
+    const read = this.marks.get(username) ?? 1;
+    const unread = this.log?.chats(username).filter((chat) => chat.seq > read && chat.username !== username && !chat.deleted) ?? [];
+    const mentions = unread.filter(({ message }) => message?.includes(username)).length;
+    return { read, unread: unread.length, mentions, asOf: this.log?.head ?? 0 };
   }
 
   #list({ before, limit }: Record<string, unknown>, me: string): Answered {

@@ -26,6 +26,12 @@ export interface SkeletonValue {
   reservedFor?: string;
 }
 
+/** `reader/<author>`: somebody who is, or was, a member; its mark is how far they have read. */
+export interface ReaderValue {
+  /** As they last joined. */
+  username: string;
+}
+
 /** `entry/<seq>/chat`: what became of a chat; absent while it stands as it was said. Set by the edit or the deletion. */
 export type ChatValue = { message: string; replyTo?: number } | { deleted: true };
 
@@ -69,6 +75,8 @@ export const memberFamily = 'member';
 /** A member's name as the family has it. */
 export const memberName = (username: string): string => part(foldName(username));
 export const memberKey = (username: string): string => `${memberFamily}/${memberName(username)}`;
+export const readerFamily = 'reader';
+export const readerKey = (author: string): string => keyOf(readerFamily, author);
 export const skeletonKey = (form: string): string => keyOf('skeleton', form);
 /** Keys that go with an entry when it is trimmed. */
 const beneath = (seq: number, ...parts: string[]): string => keyOf('entry', String(seq), ...parts);

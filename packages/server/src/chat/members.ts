@@ -1,10 +1,11 @@
 import { ChatError, type Member, type Payload, type Reply } from '@engawa/protocol';
 import { isSameRoom } from '@engawa/protocol/position';
-import type { Key, Store } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
 import type { Outcome } from './commit.ts';
-import { type MemberValue, memberFamily, memberKey, memberName, settingsKey } from './keys.ts';
+import { type MemberValue, memberFamily, memberKey, memberName, readerKey, settingsKey } from './keys.ts';
 import { claimOf, nameKeys, nameRefusal } from './names.ts';
 import { mustFit, UPKEEP } from './quotas.ts';
+import { readBy, reading } from './readers.ts';
 import {
   type Caller,
   type Decided,
@@ -20,9 +21,10 @@ import {
   speaker,
   speakerKeys,
 } from './rule.ts';
+import { countUnread } from './unread.ts';
 
 export const addMember: Rule<'add:member'> = {
-  rests: ({ username }) => ({ keys: nameKeys(username), counts: [''] }),
+  rests: ({ username }, { author }) => ({ keys: [...nameKeys(username), readerKey(author)], counts: [''] }),
   decide(facts, { username, epoch }, { author, node, largeRoom, headroom }) {
     mustExist(facts);
     if (epoch !== undefined && !isSameRoom(epoch, facts.epoch ?? '')) throw new ChatError('room_not_found');
@@ -30,7 +32,8 @@ export const addMember: Rule<'add:member'> = {
     if (refusal) throw refusal;
     if (memberNamed(facts, username)) return [];
     mustFit(facts, headroom, UPKEEP);
-    return [joining(claimOf(facts, { username, author }), { node, quiet: isLarge(facts, largeRoom) })];
+    const { member, sets } = claimOf(facts, { username, author });
+    return [joining({ member, sets: [...sets, ...reading(facts, member)] }, { node, quiet: isLarge(facts, largeRoom) })];
   },
 };
 
@@ -83,10 +86,11 @@ function leave(key: string, { username, author: holder, skeletons = [] }: Member
 }
 
 /** What a member who has come needs to know of the room. */
-export async function describeMembership(store: Store, roomId: string, username: string) {
-  const facts = await store.read(roomId, { keys: [settingsKey, memberKey(username)], counts: [''] });
+export async function describeMembership(store: Store, roomId: string, { username, author }: { username: string; author: string }) {
+  const facts = await store.read(roomId, { keys: [settingsKey, memberKey(username), readerKey(author)], counts: [''] });
   const member = memberNamed(facts, username);
   const settings = facts.epoch === null ? undefined : settingsOf(facts);
+  const read = readBy(facts.keys.get(readerKey(author)), facts.keys.get(memberKey(username)));
   return {
     username: member?.username ?? username,
     role: roleOf(member !== undefined && isOwner(facts, member)),
@@ -94,7 +98,8 @@ export async function describeMembership(store: Store, roomId: string, username:
     retention: settings?.retention ?? {},
     members: memberCount(facts),
     asOf: facts.head,
-    read: readBy(facts.keys.get(memberKey(username))),
+    read,
+    ...(await countUnread(store, roomId, { author, username, read, head: facts.head })),
   };
 }
 
@@ -111,9 +116,6 @@ export async function tailAt(store: Store, roomId: string, { seq, id }: Outcome)
   return entry.quiet ? entry.prev : entry.id;
 }
 
-/** Who told nothing has read what was there before he came. */
-const readBy = (key: Key | undefined): number => key?.mark ?? key?.seq ?? 1;
-
 export async function listMembers(
   store: Store,
   { roomId, after, limit }: Payload<'list:members'>,
@@ -122,10 +124,12 @@ export async function listMembers(
   const facts = await store.read(roomId, { keys: [settingsKey, ...speakerKeys(caller.username)], counts: [''] });
   speaker(facts, caller.username, caller);
   const { keys, more } = await store.family(roomId, memberFamily, after === undefined ? { limit } : { after: memberName(after), limit });
+  const readers = await store.read(roomId, { keys: keys.map(([, key]) => readerKey((key.value as unknown as MemberValue).author)) });
   const members = keys.map(([, key]): Member => {
     const member = key.value as unknown as MemberValue;
     const presence = key.lease === 'released' ? 'gone' : 'online';
-    return { username: member.username, role: roleOf(isOwner(facts, member)), since: key.seq, presence, read: readBy(key) };
+    const read = readBy(readers.keys.get(readerKey(member.author)), key);
+    return { username: member.username, role: roleOf(isOwner(facts, member)), since: key.seq, presence, read };
   });
   return { roomId, epoch: String(facts.epoch), seq: facts.head, members, count: memberCount(facts), more };
 }

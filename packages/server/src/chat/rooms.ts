@@ -2,11 +2,13 @@ import { ChatError, type Payload, type Reply } from '@engawa/protocol';
 import type { DraftTicket, Json, ListedRoom, Store } from '../store/store.ts';
 import { AnswerBudget } from './budget.ts';
 import { comparisonForms } from './confusables.ts';
-import { type MemberValue, memberKey, type Settings, settingsKey } from './keys.ts';
+import { type MemberValue, memberKey, type ReaderValue, readerKey, type Settings, settingsKey } from './keys.ts';
 import { joining } from './members.ts';
 import { reservationOf } from './names.ts';
 import { ADDITION, mustFit, mustHaveRoom, quotaExceeded, UPKEEP } from './quotas.ts';
+import { readBy } from './readers.ts';
 import { draft, memberCount, mustBeOwner, type Rule, settingsOf, speaker } from './rule.ts';
+import { countUnread } from './unread.ts';
 
 export const createRoom: Rule<'create:room'> = {
   rests: () => ({ keys: [settingsKey] }),
@@ -20,7 +22,16 @@ export const createRoom: Rule<'create:room'> = {
     return [
       draft('create:room', owner, { topic }, { sets, tickets: [ownerTicket(author), ...skeletonTickets(roomId)] }),
       // Its look-alikes are reserved.
-      joining({ member, sets: [[memberKey(username), member]] }, { node, quiet: false }),
+      joining(
+        {
+          member,
+          sets: [
+            [memberKey(username), member],
+            [readerKey(author), { username }],
+          ],
+        },
+        { node, quiet: false },
+      ),
     ];
   },
   async beforeAppend(store, { roomId }, { author, headroom: { roomsPerSession: most } }) {
@@ -99,10 +110,31 @@ export const deleteRoom: Rule<'delete:room'> = {
   },
 };
 
-export async function listRooms(store: Store, ask: Payload<'list:rooms'>): Promise<Reply<'list:rooms'>> {
-  const { rooms, more } = await store.rooms({ ...pageAfter(ask), keys: [settingsKey], counts: [''] });
-  const fitting = new AnswerBudget().fill(rooms.map(describe));
+/** Who asks for a list. */
+interface Lister {
+  author: string;
+  /** Reads when its turn has come. */
+  inTurn: <Found>(read: () => Promise<Found>) => Promise<Found>;
+  /** Whether it may be counted once more what they have not read in a room. */
+  mayCount: () => boolean;
+}
+
+export async function listRooms(store: Store, ask: Payload<'list:rooms'>, lister: Lister): Promise<Reply<'list:rooms'>> {
+  const keys = [settingsKey, readerKey(lister.author)];
+  const { rooms, more } = await lister.inTurn(() => store.rooms({ ...pageAfter(ask), keys, counts: [''] }));
+  const described = await Promise.all(rooms.map(async (room) => ({ ...describe(room), ...(await readingOf(store, room, lister)) })));
+  const fitting = new AnswerBudget().fill(described);
   return { rooms: fitting, more: more || fitting.length < rooms.length };
+}
+
+/** How far the asker has read in a room that they were in, and what is unread. */
+async function readingOf(store: Store, { room, head, keys }: ListedRoom, { author, inTurn, mayCount }: Lister) {
+  const reader = keys.get(readerKey(author));
+  if (!reader) return {};
+  const read = readBy(reader);
+  const { username } = reader.value as unknown as ReaderValue;
+  if (read >= head) return { read, unread: 0, mentions: 0 };
+  return mayCount() ? { read, ...(await inTurn(() => countUnread(store, room, { author, username, read, head }))) } : { read };
 }
 
 function describe(listed: ListedRoom): Reply<'list:rooms'>['rooms'][number] {

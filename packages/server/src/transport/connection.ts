@@ -117,6 +117,16 @@ export class Connection {
     throw refusal;
   }
 
+  /** Whether it may be counted what is unread in one more room: it costs what it costs to come back to one, and leaves enough for that. */
+  mayCount(): boolean {
+    const { rates } = this.#limits;
+    if (rates) this.#resumes ??= new Bucket(rates.resumes);
+    const buckets = [this.#resumes, this.address?.budgets.resumes];
+    const mayCount = buckets.every((bucket) => bucket?.hasSpare() ?? true);
+    if (mayCount) for (const bucket of buckets) bucket?.spend();
+    return mayCount;
+  }
+
   /** So many of these rooms were put off, and are asked for again. */
   resumedLess(rooms: number): void {
     this.#resumes?.giveBack(rooms);

@@ -14,9 +14,11 @@ import { commit, type Outcome, type SharedReads } from '../chat/commit.ts';
 import { memberKey } from '../chat/keys.ts';
 import { addMember, describeMembership, listMembers, removeMember, tailAt } from '../chat/members.ts';
 import { addReaction, removeReaction } from '../chat/reactions.ts';
+import { markRead as moveMark } from '../chat/readers.ts';
 import { createRoom, deleteRoom, listRooms, updateRoom } from '../chat/rooms.ts';
 import type { Caller, Rule } from '../chat/rule.ts';
 import { heard } from '../chat/telling.ts';
+import { countUnread } from '../chat/unread.ts';
 import type { Store } from '../store/store.ts';
 import type { Connection } from './connection.ts';
 import { connectionOf } from './local-room.ts';
@@ -45,7 +47,7 @@ export const handlers: { [E in EventName]: Handler<E> } = {
   'remove:reaction': command('remove:reaction', removeReaction),
   'update:room': command('update:room', updateRoom),
   'delete:room': command('delete:room', deleteRoom),
-  'list:rooms': question(listRooms),
+  'list:rooms': roomList,
   'list:members': withPresence(question(listMembers)),
   'list:chats': question(listChats),
   'resume:rooms': resumeRooms,
@@ -117,7 +119,7 @@ function joining<E extends 'create:room' | 'add:member'>(event: E, rule: Rule<E>
     const caller = callerOf(services, peer, roomId);
     const [outcome, follows] = await fanOut.join(peer, ask, () => commit({ store, rule, command: ask, caller }));
     if (outcome.outcome === 'appended') countKept(services, connection, { event, ask });
-    const membership = await describeMembership(store, roomId, username);
+    const membership = await describeMembership(store, roomId, { username, author: caller.author });
     // Who came back is seated by now: he hears all that is after this seq, which an earlier one would not promise.
     const isBack = outcome.outcome === 'unchanged' && follows !== null;
     const position = isBack ? { ...outcome, epoch: follows.epoch, seq: follows.seq } : outcome;
@@ -154,10 +156,11 @@ async function markRead({ store, fanOut }: Services, peer: Peer, ask: Payload<'m
   if (seq > (room?.position?.seq ?? 0)) await room?.follower.catchUp();
   const head = room?.position?.seq ?? 0;
   if (seq > head) throw new ChatError('invalid_payload', { message: 'seq: is after the newest entry' });
-  const read = await store.mark(roomId, memberKey(username), seq);
+  const { author } = connectionOf(peer).identity;
+  const read = await moveMark(store, ask, author);
   if (read === null) throw new ChatError('not_a_member');
   if (read === seq) await room?.signals.announce({ event: 'mark:read', signal: { roomId, username, read } });
-  return { roomId, read, unread: head - read };
+  return { roomId, read, ...(await countUnread(store, roomId, { author, username, read, head })), asOf: head };
 }
 
 function mustBeSeated(peer: Peer, { roomId, username }: Ask): void {
@@ -174,6 +177,12 @@ function withPresence(list: Handler<'list:members'>): Handler<'list:members'> {
     );
     return { ...reply, members };
   };
+}
+
+function roomList({ store, questions }: Services, peer: Peer, asked: Payload<'list:rooms'>): Promise<Reply<'list:rooms'>> {
+  const connection = connectionOf(peer);
+  const { author } = connection.identity;
+  return listRooms(store, asked, { author, inTurn: (read) => questions.run(read), mayCount: () => connection.mayCount() });
 }
 
 function question<E extends QuestionName>(ask: (store: Store, asked: Payload<E>, caller: Caller) => Promise<Reply<E>>): Handler<E> {

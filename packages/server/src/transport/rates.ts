@@ -36,6 +36,11 @@ export class Bucket {
     return this.#tokens >= tokens;
   }
 
+  /** Whether more than half of what may be there at once is: what is only nice to have leaves the rest to what must be. */
+  hasSpare(now = performance.now()): boolean {
+    return this.has(this.#rate.burst / 2, now);
+  }
+
   /** Takes the tokens, be there so many or not: what has been used beyond them is paid for by those who come next. */
   spend(tokens = 1, now = performance.now()): void {
     this.#refill(now);

@@ -174,7 +174,7 @@ function replay(entries: Entry[]): { keys: Map<string, Key>; faults: string[] } 
   const faults = entries.flatMap((entry) => {
     const set = setBy(entry, keys);
     const wrong = faultsOfStep(entry, keys, set?.[0]);
-    for (const each of [...skeletonsSetBy(entry, keys), ...(set ? [set] : [])]) apply(keys, each, entry.seq);
+    for (const each of [...skeletonsSetBy(entry, keys), ...readersSetBy(entry, keys), ...(set ? [set] : [])]) apply(keys, each, entry.seq);
     return wrong;
   });
   return { keys, faults };
@@ -234,6 +234,13 @@ function skeletonsSetBy({ kind, by, author, body }: Entry, keys: Map<string, Key
   const { username = '' } = (body ?? {}) as Fields;
   const { skeletons = [] } = (keys.get(memberKey(username))?.value ?? {}) as { skeletons?: string[] };
   return skeletons.map((key) => [key, null]);
+}
+
+/** The key on which it stands how far somebody has read: of whoever joins, under the name that they last joined with. */
+function readersSetBy({ kind, by, author }: Entry, keys: Map<string, Key>): [key: string, value: Json][] {
+  const key = `reader/${author}`;
+  const known = keys.get(key)?.value as { username: string } | undefined;
+  return kind === 'add:member' && known?.username !== by ? [[key, { username: by }]] : [];
 }
 
 /** Those of a name that are not reserved. */

@@ -1,4 +1,5 @@
 import { type Chat, type Client, type Ending, JoinError, type Missed, type Room } from '@engawa/client';
+import { mentions } from '@engawa/protocol/mentions';
 import { Editor } from '../input/editor.ts';
 import type { Profile } from '../profile/profile.ts';
 import type { Size } from '../screen/frame.ts';
@@ -6,7 +7,6 @@ import type { Screen, ScreenListener } from '../screen/screen.ts';
 import { safeLine } from '../text/safe.ts';
 import type { Words } from '../words/words.ts';
 import { Drafts } from './drafts.ts';
-import { mentions } from './mentions.ts';
 import { type Mark, ReadMarks } from './read-marks.ts';
 import { Reader } from './reader.ts';
 import { RoomAsk } from './room-ask.ts';
@@ -245,7 +245,7 @@ export class App {
     tab.begin(room, this.#listenTo(tab, room));
     this.drafts.resume(tab);
     // Where that is not known here, the server knows it of who is still a member.
-    tab.readTo = mark?.epoch === room.position.epoch ? mark.seq : room.position.seq - room.unread;
+    tab.readTo = mark?.epoch === room.position.epoch ? mark.seq : room.read;
     if (tab.unread.count > 0) tab.newAfter = tab.readTo;
     if (room.state === 'live') void this.reader.toNew(tab);
     if (!this.state.isFocused) room.setPresence('away');

@@ -1,6 +1,6 @@
+import { UNSPACED } from '@engawa/protocol/mentions';
 import { type Command, commands } from './commands.ts';
 import { emojiBeginning } from './emoji.ts';
-import { UNSPACED } from './mentions.ts';
 
 /** Where completion looks. */
 export interface Known {

@@ -1,7 +1,4 @@
-/**
- * How far each room was read, beside what the server keeps: it forgets the mark of a guest whose name lapsed, thirty seconds
- * after the program was left.
- */
+/** How far each room was read, beside what the server keeps for a session: one that is lost, or of an earlier server, has no mark. */
 import type { ClientStorage, Room } from '@engawa/client';
 import { RoomStore } from './room-store.ts';
 

@@ -1,6 +1,6 @@
 import type { ShownChat } from '@engawa/client';
+import { mentions } from '@engawa/protocol/mentions';
 import { isTold } from './history-window.ts';
-import { mentions } from './mentions.ts';
 
 /** What somebody has yet to read of a room: chats of others, not who came and went. */
 export interface Unread {

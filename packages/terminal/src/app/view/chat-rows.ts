@@ -1,4 +1,5 @@
 import type { Chat, ShownChat } from '@engawa/client';
+import { mentions } from '@engawa/protocol/mentions';
 import { columnsOf, fitted, measure } from '../../text/columns.ts';
 import { linked } from '../../text/linked.ts';
 import { safeLine, safeLines } from '../../text/safe.ts';
@@ -6,7 +7,6 @@ import type { AuthorInk, Row, Span } from '../../text/span.ts';
 import { wrapped } from '../../text/wrap.ts';
 import type { Words } from '../../words/words.ts';
 import { isTold } from '../history-window.ts';
-import { mentions } from '../mentions.ts';
 import { exactly, widthOf } from './cells.ts';
 
 /** How one chat is to look. */

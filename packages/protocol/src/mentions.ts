@@ -1,3 +1,5 @@
+/** Whether a text names somebody: the one rule of servers and clients. */
+
 /** Written without spaces between the words: a name may stand anywhere in it. */
 export const UNSPACED = '\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{Script=Thai}ー';
 /** What a name must not go on with, for it to be that name. */
@@ -6,7 +8,7 @@ const WORD = `(?:(?![${UNSPACED}])[\\p{L}\\p{M}\\p{N}_])`;
 const patterns = new Map<string, RegExp>();
 const MOST_PATTERNS = 100;
 
-/** Whether the text names somebody, `@` before it or not, whatever the case and the width of its letters. */
+/** `@` before the name or not, whatever the case and the width of its letters; not within another word. */
 export function mentions(text: string, username: string): boolean {
   return patternOf(username).test(folded(text));
 }

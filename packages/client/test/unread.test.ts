@@ -1,0 +1,108 @@
+/** What is unread, on real servers: after a night, on two devices, and in whatever way chats change. */
+import { type Client, connect, type Room } from '@engawa/client';
+import { expect, onTestFinished, test } from 'vitest';
+import { startServer, until } from '../../server/test/helpers/server.ts';
+import { memory } from './helpers/clients.ts';
+
+const ROOM = 'veranda';
+
+async function setUp(options: Parameters<typeof startServer>[0] = {}) {
+  const { url } = await startServer({ limits: 'off', ...options });
+  const open = (storage = memory()): Client => {
+    const client = connect(url, { storage });
+    onTestFinished(() => client.close());
+    return client;
+  };
+  const ben = await open().join(ROOM, { username: 'ben', create: true });
+  const storage = memory();
+  const client = open(storage);
+  return { open, ben, storage, client, aya: await client.join(ROOM, { username: 'aya' }) };
+}
+
+async function say(room: Room, message: string): Promise<number> {
+  const sent = await room.send(message).settled;
+  if (!sent.ok) throw new Error(sent.error.code);
+  return sent.seq;
+}
+
+/** Chats and mentions. */
+async function has(room: Room, unread: number, mentions: number): Promise<void> {
+  await until(() => room.unread === unread && room.mentions === mentions, `${unread} are unread, ${mentions} for her`).catch((error) => {
+    throw new Error(`${(error as Error).message}: there are ${room.unread} and ${room.mentions}`);
+  });
+}
+
+const reads = (room: Room, seq: number) => until(() => room.position.seq >= seq, 'she was told');
+
+test('after a night the chats of others are unread, also as a list of rooms says before any is joined', async () => {
+  const { open, ben, storage, client, aya } = await setUp({ grace: 100 });
+  await reads(aya, await say(ben, 'good night'));
+  aya.markRead();
+  const { read } = aya;
+  const marked = async () => {
+    const listed = await ben.listMembers();
+    return listed.ok && listed.members.find(({ username }) => username === 'aya')?.read === read;
+  };
+  await until(marked, 'her mark is kept');
+  await client.close();
+  await until(() => ben.members === 1, 'her name lapsed');
+  for (const text of ['1', '2', '3', 'aya?', '5']) await say(ben, text);
+
+  const morning = open(storage);
+  const rooms = await morning.listRooms();
+  expect(rooms).toMatchObject({ ok: true, rooms: [{ roomId: ROOM, read, unread: 5, mentions: 1 }] });
+  const room = await morning.join(ROOM, { username: 'aya' });
+  await has(room, 5, 1);
+  expect(room.read).toBe(read);
+  await until(() => room.state === 'live', 'she was told');
+  await has(room, 5, 1);
+  room.markRead();
+  await has(room, 0, 0);
+});
+
+test('one who says, edits and reacts has nothing unread, whoever comes and goes', async () => {
+  const { open, ben, aya } = await setUp({ grace: 100 });
+  const seq = await say(ben, 'hello');
+  await reads(aya, seq);
+  aya.markRead();
+  const own = await say(aya, 'I am aya');
+  await aya.edit(own, 'I, aya');
+  await aya.react(seq, '👍');
+  await ben.react(own, '👍');
+  for (let times = 0; times < 2; times += 1) {
+    const phone = open();
+    await phone.join(ROOM, { username: 'phone' });
+    await phone.close();
+    await until(() => ben.members === 2, 'its name lapsed');
+  }
+  await reads(aya, ben.position.seq);
+  expect([aya.unread, aya.mentions]).toEqual([0, 0]);
+});
+
+test('what is told is counted as it stands: edited, deleted, and read in part, here or elsewhere', async () => {
+  const { open, ben, storage, aya } = await setUp();
+  const first = await say(ben, 'one');
+  const second = await say(ben, 'two, aya');
+  const third = await say(ben, 'three');
+  await has(aya, 3, 1);
+  await ben.edit(first, 'one, @aya');
+  await has(aya, 3, 2);
+  await ben.delete(second);
+  await has(aya, 2, 1);
+  aya.markRead(first);
+  await has(aya, 1, 0);
+  const other = await open(storage).join(ROOM, { username: 'aya' });
+  await has(other, 1, 0);
+  await say(ben, 'four');
+  const fifth = await say(ben, 'five');
+  await Promise.all([has(aya, 3, 0), has(other, 3, 0)]);
+  other.markRead(third);
+  await Promise.all([has(aya, 2, 0), has(other, 2, 0)]);
+  // What the server counted when the second came: only the server knows which of them are left.
+  const late = await open(storage).join(ROOM, { username: 'aya' });
+  await has(late, 2, 0);
+  await ben.delete(fifth);
+  await Promise.all([aya, other, late].map((room) => has(room, 1, 0)));
+  aya.markRead();
+  await Promise.all([aya, other, late].map((room) => has(room, 0, 0)));
+});
