@@ -16,6 +16,7 @@ const belowFloor = Object.entries(floors).map(([name, version]) => `[name='${nam
 const onRedis = Object.values(readJson('scripts/on-redis.json')).flat();
 const redisTests = [...onRedis, ...testFiles().filter((path) => /from '.*\/redis/.test(readFileSync(join(root, path), 'utf8')))];
 
+const withProxies = testFiles().filter((path) => /from '.*\/reverse-proxies\.ts'/.test(readFileSync(join(root, path), 'utf8')));
 const withBrowser = testFiles().filter((path) => /from '.*\/browser\.ts'/.test(readFileSync(join(root, path), 'utf8')));
 
 /** What tests need beside npm's packages: Debian's package, the program or the module of Python that it brings, and the tests. */
@@ -23,6 +24,11 @@ const systemPackages = [
   { name: 'chromium', program: '/usr/bin/chromium', neededBy: withBrowser },
   { name: 'redis-server', program: 'redis-server', neededBy: redisTests },
   { name: 'openssl', program: 'openssl', neededBy: redisTests },
+  ...['nginx', 'haproxy', 'apache2', 'caddy'].map((name) => ({
+    name,
+    program: name,
+    neededBy: withProxies,
+  })),
   { name: 'iproute2', program: 'ip', neededBy: ['packages/client/test/faults-on-redis/partitions.test.ts'] },
   { name: 'python3', program: '/usr/bin/python3', neededBy: ['packages/engawa/test/serve.test.ts'] },
   ...pythonPackages(['socketio', 'aiohttp', 'requests', 'websocket']),

@@ -85,11 +85,11 @@ const untilToldToStop = (): Promise<NodeJS.Signals> =>
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(signal));
   });
 
-function welcome({ host }: Settings, port: number, store: string): string {
-  const url = `http://${nameOf(host)}:${port}`;
+function welcome({ host, path }: Settings, port: number, store: string): string {
+  const url = `http://${nameOf(host)}:${port}${path}`;
   return `Engawa is listening on ${url}
   data    ${store}
-  try     npx engawa chat lobby --as you${port === 3000 ? '' : ` --server ${url}`}
+  try     npx engawa chat lobby --as you${port === 3000 && path === '' ? '' : ` --server ${url}`}
           and the same in a second terminal, under another name
   stop    Ctrl-C`;
 }

@@ -89,6 +89,7 @@ export function createServer({
   }).bind(engine);
   const { http, logRefusal, ...front } = createHttpServer({
     origins: settings.origins,
+    path: settings.path,
     trustedProxies: settings.trustedProxies,
     limitsExempt: settings.limitsExempt,
     perAddress: limits.perAddress,

@@ -55,6 +55,14 @@ const proxies = z.union([z.string(), z.number()]).transform((given, context): Tr
   return z.NEVER;
 });
 
+/** Of URLs: nothing, or as `/chat`. */
+const prefix = z.string().transform((text, context) => {
+  const path = text.replace(/\/+$/, '');
+  if (path === '' || /^(\/[\w.~-]+)+$/.test(path)) return path;
+  context.addIssue({ code: 'custom', message: 'must be a path, as /chat' });
+  return z.NEVER;
+});
+
 /** 0 lifts it. */
 const count = (usual: number) => z.coerce.number().int().min(0).default(usual);
 const perSecond = (usual: Rate) => z.coerce.number().min(0).default(usual.perSecond);
@@ -63,6 +71,11 @@ const perSecond = (usual: Rate) => z.coerce.number().min(0).default(usual.perSec
 const table = {
   port: { variable: 'PORT', schema: z.coerce.number().int().min(0).max(65_535).default(3000), what: 'TCP port; 0 takes a free one' },
   host: { variable: 'ENGAWA_HOST', schema: z.string().default(''), what: 'address to listen on; nothing: all, over IPv4 and IPv6' },
+  path: {
+    variable: 'ENGAWA_PATH',
+    schema: prefix.default(''),
+    what: 'what the paths of all requests may begin with, as /chat behind a proxy that leaves it there; nothing: /',
+  },
   dataDir: { variable: 'ENGAWA_DATA_DIR', schema: z.string().min(1).default('engawa-data'), what: 'folder of the embedded store' },
   redisUrl: {
     variable: 'REDIS_URL',

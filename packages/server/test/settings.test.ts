@@ -23,6 +23,7 @@ test('without any word every setting has its default', () => {
     durability: 'fast',
     mayEvict: 'no',
     origins: ['*'],
+    path: '',
     limits: 'on',
     roomsPerAddress: 1_000,
     bytesPerAddress: 128 * 2 ** 20,
@@ -175,6 +176,10 @@ test.each([
 
 test.each([
   [['--port', 'x'], {}, '--port'],
+  [['--path', 'chat'], {}, '--path'],
+  [['--path', '/a b'], {}, '--path'],
+  [['--path', '/chat?x=1'], {}, '--path'],
+  [['--path', '//chat'], {}, '--path'],
   [['--trusted-proxies', '11'], {}, '--trusted-proxies'],
   [['--trusted-proxies', '-1'], {}, '--trusted-proxies'],
   [['--trusted-proxies', 'nginx'], {}, '--trusted-proxies'],
@@ -216,9 +221,19 @@ test.each([['{'], [{ prot: 1 }], [[]]])('a file that says %j is refused', (conte
 
 test('the settings in force are printed with where they came from', () => {
   const lines = describeSettings(loadSettings(['--port', '81'], { ENGAWA_LOG: 'warn' })).split('\n');
-  expect(lines).toHaveLength(37);
+  expect(lines).toHaveLength(38);
   expect(lines[0]).toMatch(/^--port +PORT +81 +flag +TCP port/);
-  expect(lines[36]).toMatch(/^--log-level +ENGAWA_LOG +warn +variable /);
+  expect(lines[37]).toMatch(/^--log-level +ENGAWA_LOG +warn +variable /);
+});
+
+test.each([
+  ['', ''],
+  ['/', ''],
+  ['/chat', '/chat'],
+  ['/chat/', '/chat'],
+  ['/a.b/c~d-e_f', '/a.b/c~d-e_f'],
+])('a path of %j is %j', (text, expected) => {
+  expect(loadSettings(['--path', text], {}).settings.path).toBe(expected);
 });
 
 test('a password in a URL is not printed', () => {

@@ -27,6 +27,8 @@ export interface GateOptions {
   addresses: Addresses;
   clients: ClientAddresses;
   origins: readonly string[];
+  /** What the paths of requests may begin with, as `/chat`. */
+  path?: string | undefined;
   log: RateLimitedLog;
   logRefusal: RefusalLog;
   readiness: () => Readiness;
@@ -127,7 +129,7 @@ class HttpGate {
     const address = this.#addressOf(request);
     setAddress(request, address);
     const mayAsk = address.requests?.tryTake() ?? true;
-    const target = mayAsk ? targetOf(request) : undefined;
+    const target = mayAsk ? targetOf(request, this.#options.path) : undefined;
     const refusal = target ? (this.#check(request, target) ?? unmet) : rateRefusal();
     if (!refusal) return target;
     this.#refuse(asked, refusal);

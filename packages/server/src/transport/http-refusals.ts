@@ -50,6 +50,8 @@ const headersOf = ({ headers }: HttpRefusal) => ({
   'content-type': 'application/json',
   'cache-control': 'no-store',
   'x-content-type-options': 'nosniff',
+  // It says nothing of this server but the refusal: so that a page can show why it does not get in.
+  'access-control-allow-origin': '*',
   connection: 'close',
   ...headers,
 });

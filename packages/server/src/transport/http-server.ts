@@ -15,7 +15,7 @@ const CHECK_EVERY_MS = 1_000;
 /** Longer than proxies keep their connections, or they would ask on one that is just being closed. */
 const KEEP_ALIVE_MS = 65_000;
 
-interface HttpServerOptions extends Pick<GateOptions, 'origins' | 'log' | 'readiness' | 'chat'> {
+interface HttpServerOptions extends Pick<GateOptions, 'origins' | 'path' | 'log' | 'readiness' | 'chat'> {
   perAddress: AddressLimits;
   trustedProxies: TrustedProxies;
   /** Networks without limits per address. */

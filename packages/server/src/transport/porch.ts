@@ -7,10 +7,10 @@ import { RateLimitedLog } from './rate-limited-log.ts';
 
 export function createPorch(settings: Settings, given: Logger) {
   const log = RateLimitedLog.over(given);
-  const { origins, trustedProxies, limitsExempt } = settings;
+  const { origins, path, trustedProxies, limitsExempt } = settings;
   const { perAddress } = limitsIn(settings);
   const readiness = () => ({ ready: false, lag: 0 });
-  const front = createHttpServer({ origins, trustedProxies, limitsExempt, perAddress, log, readiness });
+  const front = createHttpServer({ origins, path, trustedProxies, limitsExempt, perAddress, log, readiness });
   return {
     async open(): Promise<void> {
       const { http } = front;

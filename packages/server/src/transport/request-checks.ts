@@ -16,10 +16,13 @@ export interface Target {
   query: Record<string, string>;
 }
 
-export function targetOf({ url = '' }: IncomingMessage): Target {
+/** Behind a prefix, as `/chat`, everything is where it is without: proxies may take the prefix off, or leave it. */
+export function targetOf({ url = '' }: IncomingMessage, prefix = ''): Target {
   const end = url.indexOf('?');
-  if (end === -1) return { path: url, query: {} };
-  return { path: url.slice(0, end), query: Object.fromEntries(new URLSearchParams(url.slice(end))) };
+  const path = end === -1 ? url : url.slice(0, end);
+  const query = end === -1 ? {} : Object.fromEntries(new URLSearchParams(url.slice(end)));
+  if (path === prefix) return { path: '/', query };
+  return { path: path.startsWith(`${prefix}/`) ? path.slice(prefix.length) : path, query };
 }
 
 /** Undefined where nothing is wrong. */

@@ -1,0 +1,40 @@
+/** A server under a path of its own, behind real reverse proxies that take the path off, or leave it. */
+import { expect, test } from 'vitest';
+import { type ProxyName, startReverseProxy } from './helpers/reverse-proxies.ts';
+import { connect, done, newClient, startServer } from './helpers/server.ts';
+
+const PROXIES: ProxyName[] = ['nginx', 'haproxy', 'apache2', 'caddy'];
+const WAYS = [
+  { name: 'without a path', path: '', strips: false },
+  { name: 'with a path that stays', path: '/chat', strips: false },
+  { name: 'with a path that is taken off', path: '/chat', strips: true },
+];
+const CASES = PROXIES.flatMap((proxy) => WAYS.map((way) => ({ proxy, ...way })));
+
+test.each(CASES)('stock clients talk through $proxy $name, by WebSocket and by polling', async ({ proxy, path, strips }) => {
+  const { url } = await startServer({ path: strips ? '' : path });
+  const address = await startReverseProxy(proxy, { server: Number(new URL(url).port), prefix: path, strips });
+  for (const transport of ['websocket', 'polling']) {
+    const socket = await connect(new URL(address).origin, { path: `${path}/socket.io/`, transports: [transport] });
+    await done(socket, 'create:room', { roomId: transport, username: 'aya' });
+    await done(socket, 'create:chat', { roomId: transport, username: 'aya', message: 'hello' });
+  }
+});
+
+test('what is under a path is there without it, too, for checks that come beside the proxy', async () => {
+  const { url } = await startServer({ path: '/chat' });
+  const paths = ['/chat', '/chat/', '/chat/health', '/health', '/chatter/health', '/chat/nothing', '/chatsocket.io/'];
+  const statuses = paths.map(async (path) => (await fetch(url + path)).status);
+  expect(await Promise.all(statuses)).toEqual([200, 200, 200, 200, 404, 404, 404]);
+  await connect(url);
+  await connect(url, { path: '/chat/socket.io/' });
+  await expect(connectFails(url, '/other/socket.io/')).resolves.toBe(true);
+});
+
+/** A WebSocket, too, is refused elsewhere. */
+const connectFails = (url: string, path: string): Promise<boolean> =>
+  new Promise((resolve) => {
+    newClient(url, { path })
+      .once('connect', () => resolve(false))
+      .once('connect_error', () => resolve(true));
+  });
