@@ -54,6 +54,7 @@ const checks = [
       ...imported.map(({ path }) => `attw --pack ${path} --profile esm-only --format ascii --no-summary`),
     ],
   },
+  { name: 'README', commands: ['node scripts/readme.js'] },
   { name: 'version floors', commands: [`npm query "${belowFloor.join()}" --no-expect-results`] },
 ];
 

@@ -1,4 +1,5 @@
 import { help, unknown } from './help.ts';
+import { endWithShellOfNpm } from './npm-shell.ts';
 import { subcommands } from './subcommands.ts';
 
 const aliases = new Map([
@@ -8,6 +9,7 @@ const aliases = new Map([
   ['-v', 'version'],
 ]);
 
+endWithShellOfNpm(process.env);
 const [typed = 'help', ...args] = process.argv.slice(2);
 const asked = aliases.get(typed) ?? typed;
 const subcommand = subcommands.find(({ name }) => name === asked);

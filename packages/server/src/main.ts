@@ -90,7 +90,7 @@ function welcome({ host, path }: Settings, port: number, store: string): string 
   return `Engawa is listening on ${url}
   data    ${store}
   try     npx engawa chat lobby --as you${port === 3000 && path === '' ? '' : ` --server ${url}`}
-          and the same in a second terminal, under another name
+          somebody else on this machine has another profile: npx engawa help profile
   stop    Ctrl-C`;
 }
 
