@@ -30,10 +30,25 @@ const memberOf = ([name, schema]) => (schema.const === undefined ? name : `${nam
 
 function fieldsOf(schema, io) {
   const { properties, required = [] } = z.toJSONSchema(schema, { io, unrepresentable: 'any' });
-  return Object.entries(properties).map(([name, field]) => {
-    const kind = `${typeOf(field)}${field.default === undefined ? '' : `, ${field.default} when not given`}`;
-    return { name: `${name}${required.includes(name) ? '' : '?'}`, row: `| \`${name}\` | ${kind} | ${field.description ?? ''} |` };
-  });
+  return Object.entries(properties).map(([name, field]) => ({
+    name: `${name}${required.includes(name) ? '' : '?'}`,
+    row: rowOf(name, field),
+    inside: rowsInside(name, field),
+  }));
+}
+
+const rowOf = (name, field) =>
+  `| \`${name}\` | ${typeOf(field)}${field.default === undefined ? '' : `, ${field.default} when not given`} | ${field.description ?? ''} |`;
+
+/** What an object has in it, by its way there: `chats[].message`. Several shapes in one place are described together. */
+function rowsInside(way, field) {
+  if (field.type === 'array') return rowsInside(`${way}[]`, field.items);
+  return [field, ...(field.anyOf ?? []), ...(field.oneOf ?? [])].flatMap(({ properties = {} }) =>
+    Object.entries(properties).flatMap(([name, inner]) => {
+      const inside = { leaf: rowOf(name, inner), row: rowOf(`${way}.${name}`, inner) };
+      return [...(inner.const === undefined || inner.description ? [inside] : []), ...rowsInside(`${way}.${name}`, inner)];
+    }),
+  );
 }
 
 const shapes = Object.entries(events).map(([name, { payload, reply, told, signalled, ...event }]) => ({
@@ -51,7 +66,11 @@ const codes = (list) => list.map((code) => `\`${code}\``).join(', ');
 const signature = (fields) => `\`{ ${fields.map(({ name }) => name).join(', ')} }\``;
 
 function eventSection({ name, summary, payload, reply, heard, tells, errors: refusals }) {
-  const own = new Set([...payload, ...reply, ...(heard ?? [])].map(({ row }) => row).filter((row) => !isCommon(row)));
+  const all = [...payload, ...reply, ...(heard ?? [])];
+  const outer = all.map(({ row }) => row);
+  // What is said once of a field, in common or beside it, is not said again of the same one deeper in.
+  const inner = all.flatMap(({ inside }) => inside).filter(({ leaf }) => !isCommon(leaf) && !outer.includes(leaf));
+  const own = new Set([...outer.filter((row) => !isCommon(row)), ...inner.map(({ row }) => row)]);
   const lines = [
     `- asked with ${signature(payload)}`,
     `- answered with ${signature(reply)}`,

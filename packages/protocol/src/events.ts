@@ -81,13 +81,24 @@ const areDifferent = (rooms: { roomId: string }[]): boolean => new Set(rooms.map
 const from = { roomId, epoch, seq: seq.min(0), id: tail };
 const page = model.chatPage.describe('The newest chats, as they stand.');
 /** How many there are, when some of what was missed were joins and leaves that a large room is not told one by one. */
-const counted = z.object({ asOf: membership.asOf, members: membership.members, online: membership.online }).optional();
+const counted = z
+  .object({ asOf: membership.asOf, members: membership.members, online: membership.online })
+  .optional()
+  .describe('When joins and leaves of a large room were left out: how many there are.');
+const MISSED =
+  'What was missed, in order: each as it was heard, with the fields of its event, and with its `kind`. Joins and leaves that a large room is not told one by one are left out.';
 const resumed = z.discriminatedUnion('outcome', [
-  z.object({ outcome: z.literal('caught_up'), ...from, entries: z.array(missed), counted }),
-  z.object({ outcome: z.literal('more'), ...from, entries: z.array(missed), counted }),
-  z.object({ outcome: z.literal('too_old'), ...from, ...membership, oldest: seq, page }),
+  z.object({ outcome: z.literal('caught_up'), ...from, entries: z.array(missed).describe(MISSED), counted }),
+  z.object({ outcome: z.literal('more'), ...from, entries: z.array(missed).describe(MISSED), counted }),
+  z.object({
+    outcome: z.literal('too_old'),
+    ...from,
+    ...membership,
+    oldest: seq.describe('The oldest entry that the log still has.'),
+    page,
+  }),
   z.object({ outcome: z.literal('reset'), ...from, ...membership, page }),
-  z.object({ outcome: z.literal('refused'), roomId, error: z.custom<WireError>() }),
+  z.object({ outcome: z.literal('refused'), roomId, error: z.custom<WireError>().describe('As that of a refused event.') }),
 ]);
 
 const joinErrors = ['too_many_rooms', 'too_many_names', 'quota_exceeded'] as const satisfies ErrorCode[];

@@ -59,9 +59,9 @@ export const topic = text('What the room is about; may be empty.', TOPIC_TEXT);
 
 export const retention = z
   .object({
-    maxAge: z.int().min(60_000).optional(),
-    maxCount: z.int().min(1).optional(),
-    maxBytes: z.int().min(1).optional(),
+    maxAge: z.int().min(60_000).optional().describe('Milliseconds.'),
+    maxCount: z.int().min(1).optional().describe('Entries.'),
+    maxBytes: z.int().min(1).optional().describe('Bytes of their bodies as JSON.'),
   })
   .describe(
     "What the owner wants to be kept of the room's log. The oldest entries go for good: those older than `maxAge` milliseconds (a minute at least), those beyond the newest `maxCount`, and so many that the bodies of the others, as JSON, have `maxBytes` at most. The operator may keep less (`limits.retention`).",
@@ -118,7 +118,13 @@ const chat = z.object({
   edited: seq.optional().describe('The entry by which the text was last replaced.'),
   deleted: z.literal(true).optional().describe('The text is gone, the place stays.'),
   reactions: z
-    .array(z.object({ reaction, count: z.int().min(1), mine: z.literal(true).optional() }))
+    .array(
+      z.object({
+        reaction,
+        count: z.int().min(1).describe('How many gave it.'),
+        mine: z.literal(true).optional().describe('The asker is one of them.'),
+      }),
+    )
     .optional()
     .describe('How often each reaction was given; `mine` marks those of the asking member.'),
 });
@@ -128,7 +134,9 @@ export type Chat = z.infer<typeof chat>;
 export const chatPage = z.object({
   chats: z.array(chat),
   asOf: z.int().describe('Edits, deletions and reactions up to this entry are in the chats; later ones are not.'),
-  more: z.object({ before: z.boolean(), after: z.boolean() }).describe('Whether there are older and newer chats than those of the page.'),
+  more: z
+    .object({ before: z.boolean().describe('Older ones.'), after: z.boolean().describe('Newer ones.') })
+    .describe('Whether there are older and newer chats than those of the page.'),
 });
 /** Chats one after the other, oldest first. */
 export type ChatPage = z.infer<typeof chatPage>;

@@ -1,0 +1,134 @@
+/** The examples of docs/protocol.md, byte for byte, against a live server. */
+import { readFileSync } from 'node:fs';
+import { expect, onTestFinished, test } from 'vitest';
+import WebSocket from 'ws';
+import { startServer, until } from './helpers/server.ts';
+
+const PAGE = new URL('../../../docs/protocol.md', import.meta.url);
+/** Everybody hears who is there, at their own times; the examples leave it out. */
+const PRESENCE = '42["update:presence:success",';
+/** Is another one each time; where an example says one twice it is the same twice. */
+const VARIABLE = new Set(['sid', 'pid', 'session', 'epoch', 'id', 'prev', 'tail', 'at', 'durability']);
+
+interface Block {
+  kind: string;
+  lines: string[];
+}
+
+const blocks: Block[] = [...readFileSync(PAGE, 'utf8').matchAll(/^```(packets|packets after a drop|polling)\n(.*?)\n```$/gms)].map(
+  ([, kind = '', text = '']) => ({ kind, lines: text.split('\n') }),
+);
+
+/** What the values of the page are on this server. */
+class Dictionary {
+  readonly #live = new Map<string, string>();
+
+  /** A text of the page, with the values of this server. */
+  toLive(text: string): string {
+    // The longest first: one value may begin as another does.
+    const known = [...this.#live].toSorted(([a], [b]) => b.length - a.length);
+    return known.reduce((result, [page, live]) => result.replaceAll(page, live), text);
+  }
+
+  /** A packet of this server, as the page would have it. */
+  toPage(live: string, page: string): string {
+    const begin = /^\d+/.exec(live)?.[0] ?? '';
+    if (live === begin || !/^\d+[[{]/.test(page)) return live;
+    const [ours, theirs] = [live, page.replaceAll('{…}', '"…"')].map(
+      (text) => JSON.parse(text.slice(/^\d+/.exec(text)?.[0].length)) as unknown,
+    );
+    return begin + JSON.stringify(this.#rename(ours, theirs, '')).replaceAll('"…"', '{…}');
+  }
+
+  #rename(live: unknown, page: unknown, name: string): unknown {
+    if (page === '…' && typeof live === 'object') return page;
+    if (VARIABLE.has(name) && typeof live === 'number' && typeof page === 'number') return page;
+    if (VARIABLE.has(name) && typeof live === 'string' && typeof page === 'string') return this.#learn(page, live) ? page : live;
+    if (Array.isArray(live)) return live.map((each, index) => this.#rename(each, (page as unknown[] | undefined)?.[index], ''));
+    if (typeof live !== 'object' || live === null) return live;
+    return Object.fromEntries(
+      Object.entries(live).map(([key, value]) => [key, this.#rename(value, (page as Record<string, unknown> | undefined)?.[key], key)]),
+    );
+  }
+
+  /** False when the page said this of something else before. */
+  #learn(page: string, live: string): boolean {
+    const before = this.#live.get(page);
+    this.#live.set(page, live);
+    return before === undefined || before === live;
+  }
+}
+
+class Client {
+  readonly #socket: WebSocket;
+  readonly #heard: string[] = [];
+
+  constructor(url: string) {
+    this.#socket = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`);
+    this.#socket.on('message', (data: Buffer) => {
+      const packet = data.toString();
+      if (!packet.startsWith(PRESENCE)) this.#heard.push(packet);
+    });
+    onTestFinished(() => this.#socket.terminate());
+  }
+
+  send(packet: string): void {
+    this.#socket.send(packet);
+  }
+
+  async next(wanted: string): Promise<string> {
+    await until(() => this.#heard.length > 0, `there is ${wanted}`);
+    return this.#heard.shift() ?? '';
+  }
+
+  get rest(): string[] {
+    return this.#heard;
+  }
+}
+
+test('what the page says is sent over a WebSocket is what is sent, byte for byte', async () => {
+  const { url } = await startServer();
+  const dictionary = new Dictionary();
+  const told = blocks.filter(({ kind }) => kind.startsWith('packets'));
+  expect(told.length).toBeGreaterThan(4);
+  let client = new Client(url);
+  for (const { kind, lines } of told) {
+    if (kind === 'packets after a drop') client = new Client(url);
+    for (const line of lines) {
+      const packet = line.slice(2);
+      if (line.startsWith('→ ')) client.send(dictionary.toLive(packet));
+      else expect(dictionary.toPage(await client.next(packet), packet)).toBe(packet);
+    }
+    expect(client.rest, 'the page leaves nothing out').toEqual([]);
+  }
+});
+
+test('what the page says is sent by polling is what is sent, byte for byte', async () => {
+  const { url } = await startServer();
+  const dictionary = new Dictionary();
+  const lines = blocks.filter(({ kind }) => kind === 'polling').flatMap((block) => block.lines);
+  expect(lines.length).toBeGreaterThan(6);
+  let asked: { method: string; path: string } | undefined;
+  let body: string | undefined;
+  for (const line of lines) {
+    const [, method, path] = /^(GET|POST) (\S+)$/.exec(line) ?? [];
+    if (method !== undefined && path !== undefined) asked = { method, path: dictionary.toLive(path) };
+    else if (line.startsWith('→ ')) body = dictionary.toLive(line.slice(2)).replaceAll('␞', '\x1e');
+    else {
+      const answer = await (
+        await fetch(`${url}${asked?.path ?? ''}`, { method: asked?.method, ...(body !== undefined && { body }) })
+      ).text();
+      body = undefined;
+      expect(dictionary.toPage(answer, line.slice(2))).toBe(line.slice(2));
+    }
+  }
+});
+
+test('the ping of the page is a ping', async () => {
+  const { url } = await startServer({ pingInterval: 50, pingTimeout: 100 });
+  const client = new Client(url);
+  await client.next('0');
+  expect(await client.next('2')).toBe('2');
+  client.send('3');
+  expect(await client.next('2')).toBe('2');
+});
