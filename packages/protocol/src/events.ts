@@ -349,6 +349,11 @@ export const notices = {
       several: z.boolean().describe('Whether there are more than are named.'),
     }),
   },
+  'update:position': {
+    summary:
+      'Where a client of Socket.IO stands after an answer that told it where a room is, and no entry: the offset that comes with it is what the library shows when it comes back. For a client that keeps positions itself it says nothing new.',
+    payload: z.object({ roomId, epoch, seq: z.int().min(0) }),
+  },
   'close:connection': {
     summary: 'The server is about to stop, and closes the connection: a client comes back by itself, best at the time that it is given.',
     payload: z.object({ returnAfter: z.int().describe('Milliseconds: another one for each client, so that not all come at once.') }),

@@ -307,3 +307,60 @@ describe('attack 37: what a client shows of itself', () => {
     expect(aya.connected).toBe(true);
   });
 });
+
+describe('who is a member already and joins again, as after a reload', () => {
+  const session = 'a'.repeat(32);
+
+  /** Somebody of this session, who joins the rooms. */
+  async function reloaded(url: string, roomIds: string[]) {
+    const socket = await connect(url, { auth: { session } });
+    const heard: [event: string, payload: Heard][] = [];
+    socket.onAny((event: string, payload: Heard) => {
+      if (payload.prev !== undefined) heard.push([event, payload]);
+    });
+    for (const id of roomIds) await done(socket, 'add:member', { roomId: id, username: 'ben' });
+    return { socket, heard };
+  }
+
+  async function scene() {
+    const server = await startServer({ limits: 'off' });
+    const aya = await connect(server.url);
+    for (const id of ['veranda', 'kitchen', 'garden']) await done(aya, 'create:room', { roomId: id, username: 'aya' });
+    const tell = (id: string, message: string) => done(aya, 'create:chat', { roomId: id, username: 'aya', message });
+    const first = await reloaded(server.url, ['veranda', 'kitchen', 'garden']);
+    await tell('kitchen', 'before');
+    await drop(first.socket);
+    return { ...server, tell };
+  }
+
+  test('is recovered, though cut before anything was said, and told what was missed once', async () => {
+    const { url, tell } = await scene();
+    const { socket, heard } = await reloaded(url, ['kitchen', 'veranda']);
+    await drop(socket);
+    await tell('veranda', 'missed');
+    expect(await reconnect(socket)).toBe(true);
+    await until(() => chatsIn(heard).length > 0, 'it is told');
+    await tell('veranda', 'after');
+    await until(() => chatsIn(heard).includes('after'), 'all is told');
+    expect(chatsIn(heard)).toEqual(['missed', 'after']);
+  });
+
+  test('is told nothing twice, and misses nothing, in whatever order the rooms are joined and said something in', async () => {
+    const { url, tell } = await scene();
+    for (const order of [
+      ['veranda', 'kitchen', 'garden'],
+      ['garden', 'kitchen', 'veranda'],
+    ]) {
+      const { socket, heard } = await reloaded(url, order.slice(0, 2));
+      await tell(String(order[0]), 'heard');
+      await until(() => chatsIn(heard).length === 1, 'it is heard');
+      await done(socket, 'add:member', { roomId: String(order[2]), username: 'ben' });
+      await drop(socket);
+      for (const id of order) await tell(id, `missed in ${id}`);
+      expect(await reconnect(socket)).toBe(true);
+      await until(() => chatsIn(heard).length === 4, 'all is told');
+      expect(chatsIn(heard).toSorted()).toEqual(['heard', ...order.map((id) => `missed in ${id}`)].toSorted());
+      await drop(socket);
+    }
+  });
+});

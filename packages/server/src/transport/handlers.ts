@@ -22,6 +22,7 @@ import { countUnread } from '../chat/unread.ts';
 import type { Store } from '../store/store.ts';
 import type { Connection } from './connection.ts';
 import { connectionOf } from './local-room.ts';
+import { tellPosition } from './position-notice.ts';
 import { resumeRooms } from './resume.ts';
 import { callerFor, type Services } from './services.ts';
 import type { Signal } from './signals.ts';
@@ -124,6 +125,7 @@ function joining<E extends 'create:room' | 'add:member'>(event: E, rule: Rule<E>
     const isBack = outcome.outcome === 'unchanged' && follows !== null;
     const position = isBack ? { ...outcome, epoch: follows.epoch, seq: follows.seq } : outcome;
     if (outcome.outcome !== 'appended') connection.address?.budgets.joinedNothing(roomId);
+    if (isBack) await tellPosition(services, peer, roomId);
     const { session } = connection.identity;
     const online = (await fanOut.find(roomId))?.signals.online ?? 0;
     const tail = isSamePlace(follows, position) ? follows.id : await tailAt(store, roomId, position);

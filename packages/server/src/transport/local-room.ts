@@ -75,6 +75,8 @@ export class LocalRoom {
   /** By the member's key, too: for each of ten thousand entries one look, not ten thousand. */
   readonly #arriving = new Map<string, Set<Arrival>>();
   readonly #crowd: Crowd;
+  /** Of the newest entry that was told here; 0 before the first. */
+  tick = 0;
   /** The entry that was told next after one, by the id of that. */
   readonly #nexts = new Map<string, Promise<number | undefined>>();
 
@@ -265,6 +267,7 @@ export class LocalRoom {
   }
 
   #tellEntry(epoch: string, entry: Entry): void {
+    this.tick = entry.tick;
     if (SEATING.has(entry.kind)) this.#seatArrivals(entry);
     const event = `${entry.kind}:success`;
     const told = heard({ roomId: this.roomId, epoch }, entry);
@@ -305,6 +308,7 @@ export class LocalRoom {
 
   /** The room has another log than its peers know. Who is a member in that one, too, stays. */
   #reset({ epoch, seq }: { epoch: string | null; seq: number }): void {
+    this.tick = 0;
     this.#everybody.tell('reset:room', { roomId: this.roomId, epoch, seq });
     for (const peers of this.#seats.values()) for (const peer of peers) this.#doubted.add(peer);
     this.#keepMembers().catch(this.#surroundings.onError);
