@@ -95,8 +95,7 @@ export class OpenRoom {
   }
 
   #read(username: string, read: number): void {
-    if (username === this.follower.username) this.#marks.moved(read);
-    else if (!this.#marks.heard(username, read)) return;
+    if (!this.#marks.heard(username, read)) return;
     this.#emitter.emit('read', { username, read });
     this.#changed();
   }

@@ -1,10 +1,7 @@
 import type { Answer } from '@engawa/protocol';
-import { mentions } from '@engawa/protocol/mentions';
-import { type Entry, type EntryOf, isKind } from './entry.ts';
+import type { Entry, EntryOf } from './entry.ts';
 
 const REST_MS = 500;
-/** Unread chats that are known one by one. */
-const MOST = 1_000;
 
 /** What a server counted: chats by others after the mark, up to an entry. */
 interface Counted {
@@ -23,85 +20,66 @@ interface Surroundings {
 }
 
 /**
- * How far everybody has read, and what is unread: as much as the server counted, and what was told since. The own mark is
- * told at most every half second; only the latest counts.
+ * How far everybody has read, and what is unread: as much as the server counted, and what was told since. Where that does
+ * not say, the server is asked once more, by a mark. The own mark is told at most every half second; only the latest counts.
  */
 export class ReadMarks {
   readonly #surroundings: Surroundings;
   readonly others = new Map<string, number>();
-  #own = 0;
+  own = 0;
+  unread = 0;
+  mentions = 0;
+  /** Chats up to this entry are counted. */
+  #asOf = 0;
+  /** As far as the server was told; less than that, and it is to count anew. */
   #told = 0;
-  #counted: Omit<Counted, 'read'> = { unread: 0, mentions: 0, asOf: 0 };
-  /** Unread chats after those, and whether each names the reader. */
-  readonly #since = new Map<number, boolean>();
-  /** What the server counted is to be counted anew. */
-  #isUnsure = false;
   #isTelling = false;
 
   constructor(surroundings: Surroundings) {
     this.#surroundings = surroundings;
   }
 
-  get own(): number {
-    return this.#own;
-  }
-
-  get unread(): number {
-    return this.#counted.unread + this.#since.size;
-  }
-
-  get mentions(): number {
-    return this.#counted.mentions + [...this.#since.values()].filter(Boolean).length;
-  }
-
   /** A mark never goes back. */
   mark(seq: number): void {
-    if (seq <= this.#own) return;
-    this.#move(seq);
+    if (seq <= this.own) return;
+    this.own = seq;
+    if (seq >= this.#asOf) this.#count(0, 0);
     void this.tell();
   }
 
   /** The server's own knowledge. */
-  known({ read, unread = 0, mentions: named = 0, asOf }: Pick<Counted, 'read' | 'asOf'> & Partial<Counted>): void {
+  known({ read, unread, mentions: named, asOf }: Counted): void {
     this.#told = read;
-    this.#counted = { unread, mentions: named, asOf };
-    this.#isUnsure = false;
-    for (const seq of this.#since.keys()) if (seq <= asOf) this.#since.delete(seq);
-    this.#move(Math.max(this.#own, read));
-  }
-
-  /** Oneself has read elsewhere. */
-  moved(read: number): void {
-    this.#told = Math.max(this.#told, read);
-    if (read <= this.#own) return;
-    this.#move(read);
-    this.#recount();
+    this.#asOf = asOf;
+    this.own = Math.max(this.own, read);
+    if (this.own < asOf) this.#count(unread, named);
+    else this.#count(0, 0);
   }
 
   told(entry: Entry): void {
-    if (isKind(entry, 'create:chat')) this.#toldChat(entry);
-    if (!isKind(entry, 'update:chat') && !isKind(entry, 'delete:chat')) return;
-    const { chatSeq } = entry;
-    const text = isKind(entry, 'update:chat') ? entry.message : undefined;
-    if (this.#since.has(chatSeq)) {
-      if (typeof text === 'string') this.#since.set(chatSeq, mentions(text, this.#surroundings.me()));
-      else if (isKind(entry, 'delete:chat')) this.#since.delete(chatSeq);
-    } else if (chatSeq > this.#own && entry.seq > this.#counted.asOf) this.#recount();
+    if (entry.seq <= this.#asOf) return;
+    this.#asOf = entry.seq;
+    const me = this.#surroundings.me();
+    const { kind, username, message } = entry as Partial<EntryOf<'create:chat'>>;
+    const isUnread = kind === 'create:chat' && username !== me && entry.seq > this.own;
+    if (isUnread) this.unread += 1;
+    // Whether that names the reader, and what became of others, the server says.
+    if (isUnread ? folded(message).includes(folded(me)) : this.unread > 0 && /^(upda|dele)te:chat/.test(String(kind))) this.#recount();
   }
 
   /** The seqs of another log mean nothing in this one. */
   reset(): void {
     this.others.clear();
-    this.#since.clear();
-    this.#counted = { unread: 0, mentions: 0, asOf: 0 };
-    this.#own = 0;
-    this.#told = 0;
+    this.own = this.#told = this.#asOf = 0;
+    this.#count(0, 0);
   }
 
-  /** Returns whether it is news. */
+  /** Returns whether it is news. Oneself may have read on another device. */
   heard(username: string, seq: number): boolean {
-    if (seq <= (this.others.get(username) ?? 0)) return false;
-    this.others.set(username, seq);
+    const isOwn = username === this.#surroundings.me();
+    if (seq <= (isOwn ? this.own : (this.others.get(username) ?? 0))) return false;
+    if (isOwn) this.mark(seq);
+    else this.others.set(username, seq);
     return true;
   }
 
@@ -110,40 +88,28 @@ export class ReadMarks {
     if (this.#isTelling) return;
     this.#isTelling = true;
     await Promise.resolve();
-    while (this.#own > this.#told || this.#isUnsure) {
-      const seq = this.#own;
+    while (this.own > this.#told) {
+      const seq = this.own;
       const answer = await this.#surroundings.say(seq);
       if (!answer?.ok) break;
-      this.#answered(answer, seq);
+      // What was told while it counted is not in it: then it counts once more.
+      if (seq === this.own && answer.asOf >= this.#asOf) this.known(answer);
+      else if (this.unread === 0) this.#told = seq;
+      this.#surroundings.changed();
       await this.#surroundings.rest(REST_MS);
     }
     this.#isTelling = false;
   }
 
-  #answered(answer: Counted, seq: number): void {
-    this.#told = Math.max(this.#told, seq);
-    this.#isUnsure = false;
-    if (!(answer.read >= this.#own)) return;
-    this.known(answer);
-    this.#surroundings.changed();
-  }
-
-  #toldChat({ seq, username, message, deleted }: EntryOf<'create:chat'>): void {
-    const me = this.#surroundings.me();
-    const isUnread = seq > this.#own && seq > this.#counted.asOf && username !== me && !deleted && this.#since.size < MOST;
-    if (isUnread && typeof message === 'string') this.#since.set(seq, mentions(message, me));
-  }
-
-  #move(seq: number): void {
-    this.#own = seq;
-    for (const each of this.#since.keys()) if (each <= seq) this.#since.delete(each);
-    const { asOf } = this.#counted;
-    if (seq >= asOf) this.#counted = { unread: 0, mentions: 0, asOf };
+  #count(unread: number, named: number): void {
+    this.unread = unread;
+    this.mentions = named;
   }
 
   #recount(): void {
-    if (this.#counted.unread === 0) return;
-    this.#isUnsure = true;
+    this.#told = 0;
     void this.tell();
   }
 }
+
+const folded = (text: unknown): string => String(text).normalize('NFKC').toLowerCase();

@@ -5,26 +5,14 @@ export const UNSPACED = '\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}
 /** What a name must not go on with, for it to be that name. */
 const WORD = `(?:(?![${UNSPACED}])[\\p{L}\\p{M}\\p{N}_])`;
 
-const patterns = new Map<string, RegExp>();
-const MOST_PATTERNS = 100;
-
 /** `@` before the name or not, whatever the case and the width of its letters; not within another word. */
 export function mentions(text: string, username: string): boolean {
-  return patternOf(username).test(folded(text));
-}
-
-function patternOf(username: string): RegExp {
-  const known = patterns.get(username);
-  if (known) return known;
-  if (patterns.size >= MOST_PATTERNS) patterns.clear();
   const name = folded(username);
   const literal = name.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
   // One character of a language without spaces is in many words.
   const needsAt = [...name].length === 1 && new RegExp(`[${UNSPACED}]`, 'u').test(name);
   const before = needsAt ? '@' : `(?<!${WORD})`;
-  const pattern = new RegExp(`${before}${literal}(?!${WORD})`, 'u');
-  patterns.set(username, pattern);
-  return pattern;
+  return new RegExp(`${before}${literal}(?!${WORD})`, 'u').test(folded(text));
 }
 
 const folded = (text: string): string => text.normalize('NFKC').toLowerCase();
