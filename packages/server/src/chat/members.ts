@@ -1,5 +1,4 @@
-import { ChatError, type Member, type Payload, type Reply } from '@engawa/protocol';
-import { isSameRoom } from '@engawa/protocol/position';
+import { ChatError, isSameRoom, type Member, type Payload, type Reply } from '@engawa/protocol';
 import type { Store } from '../store/store.ts';
 import type { Outcome } from './commit.ts';
 import { type MemberValue, memberFamily, memberKey, memberName, readerKey, settingsKey } from './keys.ts';
