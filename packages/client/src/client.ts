@@ -81,7 +81,7 @@ export class Client {
       heard: (event, payload) => this.#heard(event, payload),
     });
     this.#catchUp = new CatchUp(this.#connection, (error) => this.#emitter.emit('error', error));
-    this.#unwatch = watch({ woke: () => this.sync(), leaving: () => this.#flush() });
+    this.#unwatch = watch({ woke: () => this.sync(), leaving: () => this.#flush(), stored: () => this.#connection.hangUp() });
     this.#connecting = this.#connect();
   }
 

@@ -82,6 +82,13 @@ export class Connection {
     if (this.#state === 'reconnecting' && this.#opening === undefined) this.#openIn(0);
   }
 
+  /** Until it is hastened. */
+  hangUp(): void {
+    if (!this.isUp) return;
+    this.#link.close();
+    this.#lost();
+  }
+
   /** Nothing when there was no answer: what became of the ask is not known. */
   async ask<E extends EventName>(event: E, payload: Ask<E>, timeoutMs = ANSWER_MS): Promise<Answer<E> | undefined> {
     if (!this.isUp) return undefined;

@@ -1,11 +1,12 @@
 const BEAT_MS = 5_000;
 const JUMP_MS = 10_000;
 
-type Listen = (event: string, listener: () => void) => void;
-interface Page {
-  addEventListener?: Listen;
-  removeEventListener?: Listen;
-  document?: { visibilityState: string; addEventListener: Listen; removeEventListener: Listen };
+type Listener = (event: { persisted?: boolean }) => void;
+interface Target {
+  addEventListener?: (event: string, listener: Listener, options: { signal: AbortSignal }) => void;
+}
+interface Page extends Target {
+  document?: Target & { visibilityState: string };
 }
 
 interface Listeners {
@@ -13,26 +14,26 @@ interface Listeners {
   woke: () => void;
   /** The page may never run again. */
   leaving: () => void;
+  /** It was left, and is kept to be shown again: frozen, while the browser answers the pings of its connection. */
+  stored: () => void;
 }
 
 /** Notices sleep and leave, by what a browser tells and by a clock that has jumped. Returns what ends the watch. */
-export function watch({ woke, leaving }: Listeners): () => void {
+export function watch({ woke, leaving, stored }: Listeners): () => void {
   const page = globalThis as Page;
-  const seen = () => {
-    if (page.document?.visibilityState === 'visible') woke();
-    else leaving();
-  };
+  const ending = new AbortController();
+  const on = (target: Target | undefined, event: string, listener: Listener) => target?.addEventListener?.(event, listener, ending);
   const beating = beat(woke);
-  page.addEventListener?.('online', woke);
-  page.addEventListener?.('pageshow', woke);
-  page.addEventListener?.('pagehide', leaving);
-  page.document?.addEventListener('visibilitychange', seen);
+  on(page, 'online', woke);
+  on(page, 'pageshow', woke);
+  on(page, 'pagehide', ({ persisted }) => {
+    leaving();
+    if (persisted) stored();
+  });
+  on(page.document, 'visibilitychange', () => (page.document?.visibilityState === 'visible' ? woke() : leaving()));
   return () => {
     clearInterval(beating);
-    page.removeEventListener?.('online', woke);
-    page.removeEventListener?.('pageshow', woke);
-    page.removeEventListener?.('pagehide', leaving);
-    page.document?.removeEventListener('visibilitychange', seen);
+    ending.abort();
   };
 }
 

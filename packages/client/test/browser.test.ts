@@ -150,6 +150,52 @@ test('a tab that was frozen shows what it missed as soon as it runs again', asyn
   expect(errors).toEqual([]);
 });
 
+/** The driver loses a page that the browser stores: what becomes of it, the page itself says in the room. */
+const SAYS_HOW_IT_CAME_BACK = `
+  addEventListener('pageshow', ({ persisted }) => {
+    const shown = performance.now();
+    const look = () => {
+      if (document.querySelector('h1').textContent !== 'aya is live') return requestAnimationFrame(look);
+      const took = Math.round(performance.now() - shown);
+      const chats = Array.from(document.querySelectorAll('ol li'), ({ textContent }) => textContent);
+      document.querySelector('input').value = JSON.stringify({ persisted, took, chats });
+      document.querySelector('form').requestSubmit();
+    };
+    look();
+  });
+`;
+
+test.each([
+  ['a few seconds', 5_000, 300],
+  // Its name lapsed: it joins anew.
+  ['a minute', 60_000, 600],
+])(
+  'a page that is left by a link is gone within a second, and live at once when it is come back to after %s',
+  {
+    timeout: 150_000,
+  },
+  async (_, away, most) => {
+    const { page, errors, ben } = await setUp('localhost');
+    const presences = hearing(ben, 'update:presence:success');
+    const chats = hearing(ben, 'create:chat:success');
+    await page.evaluate(SAYS_HOW_IT_CAME_BACK);
+    const left = performance.now();
+    await page.goto(`http://localhost:${new URL(page.url()).port}/elsewhere?username=nobody&server=http://localhost:9`);
+    await until(() => presences.at(-1)?.presence === 'gone', 'the others see that she is gone');
+    const seen = performance.now() - left;
+    await new Promise((resolve) => setTimeout(resolve, away));
+    await say(ben, 'missed');
+    await page.evaluate('void setTimeout(() => history.back())');
+    await until(() => chats.length === 2, 'she is live again', PATIENCE_MS);
+    const back = JSON.parse(String(chats.at(-1)?.message)) as { persisted: boolean; took: number; chats: string[] };
+    console.log(`gone after ${Math.round(seen)} ms, live again in ${back.took} ms`);
+    expect(back).toMatchObject({ persisted: true, chats: sent(['ben: missed']) });
+    expect(seen).toBeLessThan(1_000);
+    expect(back.took).toBeLessThan(most);
+    expect(errors).toEqual([]);
+  },
+);
+
 test('a page that is no secure context joins, says and hears', async () => {
   const { page, errors, ben } = await setUp('chat.test');
   expect(await page.evaluate('[isSecureContext, typeof crypto.randomUUID]')).toEqual([false, 'undefined']);
