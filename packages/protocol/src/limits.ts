@@ -22,6 +22,8 @@ export interface Limits {
   idBytes: number;
   /** Levels of arrays and objects in a payload. */
   jsonDepth: number;
+  /** Values in a payload, all levels together. */
+  jsonValues: number;
   /** Different reactions on one chat. */
   reactionsPerChat: number;
   /** Items of a page, when the question does not say. */
@@ -140,6 +142,7 @@ export const LIMITS = {
   topicBytes: 2_000,
   idBytes: 128,
   jsonDepth: 16,
+  jsonValues: 4_000,
   reactionsPerChat: 20,
   pageDefault: 50,
   pageMax: PAGE_MAX,

@@ -135,6 +135,21 @@ describe('sizes', () => {
     expect(await say(LIMITS.jsonDepth + 1)).toMatchObject(refusal('invalid_payload'));
   });
 
+  test('a payload of 4,000 values passes, one of more is refused before it is checked', async () => {
+    const { aya } = await startScene();
+    const said = { roomId: ROOM, username: 'aya', message: 'x' };
+    const say = (values: number) =>
+      // Itself, its four fields, and the items of one of them.
+      askAnything(aya, 'create:chat', { ...said, more: Array.from({ length: values - 5 }, () => 0) });
+    expect(await say(LIMITS.jsonValues)).toMatchObject({ ok: true });
+    const refused = { ok: false, error: { message: 'The payload has more than 16 levels, or 4000 values.' } };
+    expect(await say(LIMITS.jsonValues + 1)).toMatchObject(refused);
+    const rooms = Array.from({ length: 15_000 }, () => ({}));
+    expect(await askAnything(aya, 'resume:rooms', { rooms })).toMatchObject(refused);
+    const { error } = (await askAnything(aya, 'resume:rooms', { rooms: rooms.slice(0, LIMITS.roomsPerResume) })) as { error: object };
+    expect(error).toMatchObject({ code: 'invalid_payload', message: 'rooms.0.roomId: is missing' });
+  });
+
   test.each(['x'.repeat(128), 'é'.repeat(64), '😀'.repeat(32)])('room, name and client id have 128 bytes at most: %s', async (longest) => {
     const { ben } = await startScene();
     await done(ben, 'create:room', { roomId: longest, username: longest });

@@ -1,6 +1,6 @@
 /** Connections take turns: however much one sends, the others are heard between. */
 import { expect, test, vi } from 'vitest';
-import { isDeeperThan } from '#transport/json-depth.js';
+import { isLargerThan } from '#transport/json-size.js';
 import { ATTACKER, startScene } from './helpers/neighbours.ts';
 import { connectRaw, rawWebSocket } from './helpers/raw.ts';
 import { until } from './helpers/server.ts';
@@ -31,9 +31,9 @@ test('of a client that sends megabytes at once, a few messages are read in each 
 
 test('binary data in a payload is not looked through, byte by byte', () => {
   const looking = vi.spyOn(Object, 'values');
-  expect(isDeeperThan(3, { a: [Buffer.alloc(64)] })).toBe(false);
+  expect(isLargerThan({ levels: 3, values: 10 }, { a: [Buffer.alloc(64)] })).toBe(false);
   const looked = looking.mock.calls.length;
   looking.mockRestore();
   expect(looked).toBe(2);
-  expect(isDeeperThan(2, { a: [[1]] })).toBe(true);
+  expect(isLargerThan({ levels: 2, values: 10 }, { a: [[1]] })).toBe(true);
 });

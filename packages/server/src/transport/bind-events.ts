@@ -14,7 +14,7 @@ import { ANSWER_BYTES } from '../chat/budget.ts';
 import type { SharedReads } from '../chat/commit.ts';
 import type { Hold } from './answer-memory.ts';
 import { handlers, runOf } from './handlers.ts';
-import { isDeeperThan } from './json-depth.ts';
+import { isLargerThan } from './json-size.ts';
 import { connectionOf } from './local-room.ts';
 import type { Services } from './services.ts';
 import type { Peer } from './wire.ts';
@@ -60,8 +60,9 @@ export function receive(services: Services, peer: Peer, name: unknown, args: unk
 }
 
 function parse<E extends EventName>(event: E, payload: unknown, limits: Limits): Payload<E> {
-  if (isDeeperThan(limits.jsonDepth, payload))
-    throw new ChatError('invalid_payload', { message: `The payload is deeper than ${limits.jsonDepth} levels.` });
+  const { jsonDepth: levels, jsonValues: values } = limits;
+  if (isLargerThan({ levels, values }, payload))
+    throw new ChatError('invalid_payload', { message: `The payload has more than ${levels} levels, or ${values} values.` });
   const parsed = check(event, payload);
   if (parsed?.success) return parsed.data as Payload<E>;
   const [issue] = parsed?.error.issues ?? [];
