@@ -45,11 +45,20 @@ export type RoomRange = Ask<'list:rooms'>;
 /** What a client tells, and with what. */
 export interface ClientEvents {
   state: ClientState;
+  /** `state` or `rooms` is another than before. */
+  change: undefined;
   /**
    * What was refused to the connection itself, or to a room that is being joined or caught up; what is retryable is
    * tried again. And, once, a storage that fails: then with the code `storage_failed`.
    */
   error: WireError & { roomId?: string };
+}
+
+/** A room that was joined, by how many who have not closed it. */
+interface Joining {
+  username: string;
+  room: Promise<Room>;
+  holders: number;
 }
 
 const MAX_CHATS = 5_000;
@@ -64,7 +73,8 @@ export class Client {
   readonly #catchUp: CatchUp;
   readonly #shelf: Shelf;
   readonly #open = new Map<string, OpenRoom>();
-  readonly #joining = new Map<string, { username: string; room: Promise<Room> }>();
+  readonly #joining = new Map<string, Joining>();
+  #rooms: readonly Room[] | undefined;
   readonly #unwatch: () => void;
   readonly #connecting: Promise<void>;
 
@@ -91,8 +101,12 @@ export class Client {
 
   /** The rooms that were joined and have not ended. */
   get rooms(): readonly Room[] {
-    return [...this.#open.values()].map(({ room }) => room);
+    this.#rooms ??= [...this.#open.values()].map(({ room }) => room);
+    return this.#rooms;
   }
+
+  /** Calls the listener when `state` or `rooms` is another; for `useSyncExternalStore` and its like. */
+  readonly subscribe = (listener: () => void): (() => void) => this.on('change', listener);
 
   /** Returns what ends the listening. */
   on<Name extends keyof ClientEvents>(name: Name, listener: (payload: ClientEvents[Name]) => void): () => void {
@@ -113,9 +127,10 @@ export class Client {
     const username = options.username.normalize();
     const before = this.#joining.get(id);
     if (before && before.username !== username) throw new JoinError(refused('name_taken', 'You are there under another name.').error);
-    const room = before?.room ?? this.#join(id, { ...options, username });
-    this.#joining.set(id, { username, room });
-    return room;
+    const joining = before ?? { username, room: this.#join(id, { ...options, username }), holders: 0 };
+    joining.holders += 1;
+    this.#joining.set(id, joining);
+    return joining.room;
   }
 
   /** Asks now whether anything was missed, and connects anew when there is no answer; without a connection it is tried now. */
@@ -152,6 +167,7 @@ export class Client {
     const opened = this.#openRoom(roomId, options, from === 'stored' ? stored : from === 'newest' ? undefined : from);
     await opened.load();
     this.#open.set(roomId, opened);
+    this.#roomsChanged();
     if (this.state === 'closed') opened.follower.end({ reason: 'closed' });
     else if (this.#connection.isUp) opened.follower.up();
     await opened.ready;
@@ -174,8 +190,19 @@ export class Client {
       ended: () => {
         this.#open.delete(roomId);
         this.#joining.delete(roomId);
+        this.#roomsChanged();
+      },
+      letGo: () => {
+        const joining = this.#joining.get(roomId);
+        if (joining) joining.holders -= 1;
+        return !joining?.holders;
       },
     });
+  }
+
+  #roomsChanged(): void {
+    this.#rooms = undefined;
+    this.#emitter.emit('change', undefined);
   }
 
   #refused(error: WireError): void {
@@ -201,6 +228,7 @@ export class Client {
     if (state === 'closed') this.#closed();
     if (state !== 'online') this.#catchUp.clear();
     this.#emitter.emit('state', state);
+    this.#emitter.emit('change', undefined);
     for (const { follower } of this.#open.values()) {
       if (state === 'online') follower.up();
       else follower.down();

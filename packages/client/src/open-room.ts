@@ -19,6 +19,8 @@ interface Options extends Omit<FollowerOptions, 'listeners'> {
   shelf: Shelf;
   delayed: (error: WireError) => void;
   ended: () => void;
+  /** Whoever joined the room closes it; whether nobody has it any more. */
+  letGo: () => boolean;
 }
 
 /** A room, and the side of it that the client holds: each part does one thing, and this is where they meet. */
@@ -185,6 +187,9 @@ export class OpenRoom {
       marks: this.#marks,
       timeline: this.#timeline,
       emitter: this.#emitter,
+      close: () => {
+        if (this.#options.letGo()) this.follower.end({ reason: 'closed' });
+      },
       present: (presence) => {
         this.#presence = presence;
         void this.#signal('update:presence', { presence });

@@ -25,7 +25,8 @@ interface Surroundings {
  */
 export class ReadMarks {
   readonly #surroundings: Surroundings;
-  readonly others = new Map<string, number>();
+  /** Another map after each change. */
+  others: ReadonlyMap<string, number> = new Map();
   own = 0;
   unread = 0;
   mentions = 0;
@@ -69,7 +70,7 @@ export class ReadMarks {
 
   /** The seqs of another log mean nothing in this one. */
   reset(): void {
-    this.others.clear();
+    this.others = new Map();
     this.own = this.#told = this.#asOf = 0;
     this.#count(0, 0);
   }
@@ -79,7 +80,7 @@ export class ReadMarks {
     const isOwn = username === this.#surroundings.me();
     if (seq <= (isOwn ? this.own : (this.others.get(username) ?? 0))) return false;
     if (isOwn) this.mark(seq);
-    else this.others.set(username, seq);
+    else this.others = new Map(this.others).set(username, seq);
     return true;
   }
 

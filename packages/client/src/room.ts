@@ -19,7 +19,7 @@ export interface RoomEvents {
   /** Each entry once, in order, with none missing between two; a `reset` says when that could not be. */
   entry: Missed;
   /** Who is typing now, without oneself; see also `severalAreTyping`. */
-  typing: string[];
+  typing: readonly string[];
   presence: { username: string; presence: Presence; online: number };
   /**
    * How many there are, and some who joined or left: in a large room instead of `presence` and of entries of joins and leaves, in
@@ -34,6 +34,8 @@ export interface RoomEvents {
   ended: Ending;
   state: RoomState;
 }
+
+const NOWHERE: Position = { epoch: '', seq: 0, id: null };
 
 /** What a chat is beside its text. */
 export interface SendOptions {
@@ -57,6 +59,7 @@ export interface RoomParts {
   timeline: RoomTimeline;
   emitter: Emitter<RoomEvents>;
   present: (presence: 'online' | 'away') => void;
+  close: () => void;
 }
 
 /**
@@ -122,7 +125,7 @@ export class Room {
 
   /** Up to where everything was told to the listeners. To be given to `join` as `from`, by who keeps it himself. */
   get position(): Position {
-    return this.#parts.follower.position ?? { epoch: '', seq: 0, id: null };
+    return this.#parts.follower.position ?? NOWHERE;
   }
 
   /** How far oneself has read: the seq of an entry. It is kept for the session as long as the room is there. */
@@ -154,9 +157,15 @@ export class Room {
   }
 
   /** Who is typing, without oneself. */
-  get whoIsTyping(): string[] {
+  get whoIsTyping(): readonly string[] {
     return this.#parts.typing.others;
   }
+
+  /**
+   * Calls the listener after every change, as `change` does; for `useSyncExternalStore` and its like. What a getter returns stays
+   * the same, by `===`, until it is another.
+   */
+  readonly subscribe = (listener: () => void): (() => void) => this.on('change', listener);
 
   /** Returns what ends the listening. */
   on<Name extends keyof RoomEvents>(name: Name, listener: (payload: RoomEvents[Name]) => void): () => void {
@@ -209,11 +218,11 @@ export class Room {
   }
 
   /**
-   * Follows the room no more, and stays a member as who drops does. What was not sent, and where one was, is kept in the
+   * To be called once for each `join` of the room: the last one ends it. Then it follows the room no more, and stays a member as who drops does. What was not sent, and where one was, is kept in the
    * storage, for the next `join`.
    */
   close(): void {
-    this.#parts.follower.end({ reason: 'closed' });
+    this.#parts.close();
   }
 
   /** For the owner: the room is gone, with all that was said in it. */

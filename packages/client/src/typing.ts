@@ -5,7 +5,7 @@ const FORGET_MS = 6_000;
 interface Surroundings {
   say: (event: 'start:typing' | 'stop:typing') => void;
   /** Somebody began or stopped. */
-  changed: (usernames: string[]) => void;
+  changed: (usernames: readonly string[]) => void;
 }
 
 type Timer = ReturnType<typeof setTimeout>;
@@ -16,6 +16,8 @@ export class Typing {
   readonly #others = new Map<string, Timer>();
   /** More than are named, as a large room says. */
   #several: Timer | undefined;
+  /** The names of all, until somebody begins or stops. */
+  #names: readonly string[] | undefined;
   #saidAt = Number.NEGATIVE_INFINITY;
   #stopping: Timer | undefined;
 
@@ -23,8 +25,9 @@ export class Typing {
     this.#surroundings = surroundings;
   }
 
-  get others(): string[] {
-    return [...this.#others.keys()];
+  get others(): readonly string[] {
+    this.#names ??= [...this.#others.keys()];
+    return this.#names;
   }
 
   get several(): boolean {
@@ -56,7 +59,7 @@ export class Typing {
     const isNew = !this.#others.has(username);
     clearTimeout(this.#others.get(username));
     this.#remember(username);
-    if (isNew) this.#surroundings.changed(this.others);
+    if (isNew) this.#changed();
   }
 
   /** A large room says at once of everybody who types, by some names. */
@@ -65,17 +68,22 @@ export class Typing {
     this.#clear();
     for (const username of usernames) this.#remember(username);
     if (several) this.#several = setTimeout(() => this.told([], false), FORGET_MS);
-    if (String([this.several, ...this.others]) !== before) this.#surroundings.changed(this.others);
+    if (String([this.several, ...this.others]) !== before) this.#changed();
   }
 
   forget(username: string): void {
     clearTimeout(this.#others.get(username));
-    if (this.#others.delete(username)) this.#surroundings.changed(this.others);
+    if (this.#others.delete(username)) this.#changed();
   }
 
   close(): void {
     clearTimeout(this.#stopping);
     this.#clear();
+  }
+
+  #changed(): void {
+    this.#names = undefined;
+    this.#surroundings.changed(this.others);
   }
 
   #remember(username: string): void {
@@ -88,6 +96,7 @@ export class Typing {
   #clear(): void {
     for (const timer of [this.#several, ...this.#others.values()]) clearTimeout(timer);
     this.#several = undefined;
+    this.#names = undefined;
     this.#others.clear();
   }
 }

@@ -201,7 +201,7 @@ test('who comes back over quiet entries is told the count with the answer', asyn
 test('of who types a large room gives some names and says that there are more, for six seconds', async () => {
   const hall = new Hall();
   const { room } = await joined(newClient(hall));
-  const told: string[][] = [];
+  const told: (readonly string[])[] = [];
   room.on('typing', (usernames) => told.push(usernames));
   const say = (usernames: string[], several: boolean) => hall.say('update:typing', { roomId: ROOM, usernames, several });
   say(['aya', 'ben', 'cho'], true);

@@ -42,12 +42,12 @@ test('each event says what it carries', () => {
   expectTypeOf<Heard<'chat'>>().toEqualTypeOf<Chat>();
   expectTypeOf<Heard<'entry'>>().toEqualTypeOf<Missed>();
   expectTypeOf<Extract<Missed, { kind: 'add:member' }>['username']>().toEqualTypeOf<string>();
-  expectTypeOf<Heard<'typing'>>().toEqualTypeOf<string[]>();
+  expectTypeOf<Heard<'typing'>>().toEqualTypeOf<readonly string[]>();
   expectTypeOf<Heard<'presence'>>().toEqualTypeOf<{ username: string; presence: Presence; online: number }>();
   expectTypeOf<Heard<'read'>>().toEqualTypeOf<{ username: string; read: number }>();
   expectTypeOf<Heard<'ended'>>().toEqualTypeOf<Ending>();
   expectTypeOf<Heard<'state'>>().toEqualTypeOf<RoomState>();
-  expectTypeOf<Parameters<Client['on']>[0]>().toEqualTypeOf<'state' | 'error'>();
+  expectTypeOf<Parameters<Client['on']>[0]>().toEqualTypeOf<'state' | 'change' | 'error'>();
   expectTypeOf<ReturnType<Room['on']>>().toEqualTypeOf<() => void>();
 });
 

@@ -1,0 +1,113 @@
+/** What frameworks read while they draw: the same until it is another, and told by one `subscribe`. */
+import { expect, onTestFinished, test } from 'vitest';
+import { connect, type Room } from '#index.js';
+import { startTestServer } from '#testing/index.js';
+import { until } from '../../server/test/helpers/server.ts';
+
+const ROOM = 'veranda';
+type Getter = keyof { [Name in keyof Room as Room[Name] extends (...args: never[]) => unknown ? never : Name]: true };
+/** All that a room can be asked for. */
+const GETTERS: Getter[] = [
+  'id',
+  'state',
+  'ending',
+  'stale',
+  'username',
+  'role',
+  'topic',
+  'retention',
+  'members',
+  'online',
+  'position',
+  'read',
+  'unread',
+  'mentions',
+  'readers',
+  'severalAreTyping',
+  'whoIsTyping',
+  'timeline',
+];
+
+async function startRoom(largeRoom?: number) {
+  const server = startTestServer({ seed: 1, ...(largeRoom !== undefined && { largeRoom }) });
+  onTestFinished(() => server.close());
+  const people = ['aya', 'ben'].map((username) => ({ username, client: connect('test:', { link: server.link }) }));
+  for (const { client } of people) onTestFinished(() => client.close());
+  const rooms: Room[] = [];
+  for (const { username, client } of people) rooms.push(await client.join(ROOM, { username, create: true }));
+  const [aya, ben] = rooms as [Room, Room];
+  return { aya, ben, client: people[0]!.client };
+}
+
+const snapshot = (room: Room) => [...GETTERS.map((name) => room[name]), room.timeline.chats, room.timeline.hasOlder];
+
+test('every getter of a room is known to this test', async () => {
+  const { aya } = await startRoom();
+  const { prototype } = aya.constructor as { prototype: Room };
+  const getters = Object.entries(Object.getOwnPropertyDescriptors(prototype)).filter(([, each]) => typeof each.get === 'function');
+  expect(new Set([...getters.map(([name]) => name), 'timeline'])).toEqual(new Set(GETTERS));
+});
+
+test('each getter returns the same, by identity, while nothing changes, and a change is told to who subscribed', async () => {
+  const { aya, ben } = await startRoom();
+  let told = 0;
+  const stop = aya.subscribe(() => (told += 1));
+  const doings: [what: string, act: () => unknown, getter: () => unknown][] = [
+    ['a chat', () => ben.send('hello'), () => aya.timeline.chats],
+    ['a key', () => ben.typing(), () => aya.whoIsTyping],
+    ['a mark', () => ben.markRead(), () => aya.readers],
+  ];
+  for (const [what, act, getter] of doings) {
+    const [before, count] = [getter(), told];
+    act();
+    await until(() => getter() !== before, `${what} is another value`);
+    await until(() => told > count, `${what} is told`);
+    const [first, second] = [snapshot(aya), snapshot(aya)];
+    for (const [index, value] of first.entries()) expect(value).toBe(second[index]);
+  }
+  expect(aya.whoIsTyping).toEqual(['ben']);
+  stop();
+  const count = told;
+  ben.send('unheard');
+  await until(() => aya.timeline.chats.length === 2, 'she has it');
+  expect(told).toBe(count);
+});
+
+test('the rooms of a client are the same list until one comes or goes, and both are told', async () => {
+  const { client, aya } = await startRoom();
+  let told = 0;
+  client.subscribe(() => (told += 1));
+  const before = client.rooms;
+  expect(client.rooms).toBe(before);
+  await client.join('den', { username: 'aya', create: true });
+  expect([client.rooms.length, told]).toEqual([2, 1]);
+  expect(before).toEqual([aya]);
+  aya.close();
+  expect(client.rooms.map(({ id }) => id)).toEqual(['den']);
+  expect(told).toBe(2);
+});
+
+test('a room that was joined twice ends when it was closed twice', async () => {
+  const { client, aya } = await startRoom();
+  const again = await client.join(ROOM, { username: 'aya' });
+  expect(again).toBe(aya);
+  aya.close();
+  expect(aya.state).toBe('live');
+  again.close();
+  expect(aya.ending).toMatchObject({ reason: 'closed' });
+});
+
+test('an effect that is begun, cleaned up and begun again, as in React’s strict mode, has its room', async () => {
+  const { client, aya } = await startRoom();
+  aya.close();
+  const begin = () => {
+    let isOver = false;
+    const joined = client.join(ROOM, { username: 'aya' }).then((room) => (isOver ? room.close() : room));
+    return { joined, end: () => (isOver = true) };
+  };
+  const first = begin();
+  first.end();
+  const second = begin();
+  expect(await first.joined).toBeUndefined();
+  expect((await second.joined) as Room).toMatchObject({ state: 'live' });
+});
