@@ -43,7 +43,7 @@ export interface ServerOptions {
   store: Store;
   settings: Pick<Settings, 'port' | 'host' | 'origins' | 'limits' | 'trustedProxies'> & Partial<Settings>;
   log: Logger;
-  /** Milliseconds that a guest's name stays his after his connection is gone. */
+  /** Milliseconds that a guest's name stays theirs after their connection is gone; as in the settings when it is not given. */
   grace?: number;
   /** Milliseconds after which it is looked again what of the logs is not to be kept. */
   trimEvery?: number;
@@ -62,7 +62,7 @@ export function createServer({
   store,
   settings,
   log: given,
-  grace,
+  grace = settings.grace,
   trimEvery,
   usageEvery,
   pingInterval,

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { LIMITS, type Rate } from '@engawa/protocol';
 import { z } from 'zod';
+import { GRACE_MS } from './chat/leases.ts';
 import { ROOM_LIFETIMES, type RoomLifetimes } from './chat/room-lifetimes.ts';
 import type { TrustedProxies } from './transport/forwarded.ts';
 import { isNetwork } from './transport/networks.ts';
@@ -239,6 +240,12 @@ const table = {
     schema: amount(parseSize, { least: 1, form: 'a size, as 100mb or 64kb' }),
     what: 'bytes of text that the log of any room keeps, the newest, as 100mb; nothing: all are kept',
     show: formatSize,
+  },
+  grace: {
+    variable: 'ENGAWA_GRACE',
+    schema: amount(parseDuration, { least: 5_000, form: 'a time of five seconds or more, as 30s or 10m' }).default(GRACE_MS),
+    what: 'how long a guest is a member, and the name theirs, after their connection is gone',
+    show: formatDuration,
   },
   emptyRooms: {
     variable: 'ENGAWA_EMPTY_ROOMS',

@@ -49,6 +49,7 @@ test('without any word every setting has its default', () => {
     maxAge: undefined,
     maxCount: undefined,
     maxBytes: undefined,
+    grace: 30_000,
     emptyRooms: 86_400_000,
     unvisitedRooms: undefined,
     maxWaiting: 256 * 1024,
@@ -199,6 +200,7 @@ test.each([
   [['--quota-total-bytes', 'much'], {}, '--quota-total-bytes'],
   [['--bytes-per-address', '1kb'], {}, '--bytes-per-address'],
   [['--empty-rooms', '30s'], {}, '--empty-rooms'],
+  [['--grace', '1s'], {}, '--grace'],
   [['--unvisited-rooms', '1 year'], {}, '--unvisited-rooms'],
   [['--rooms-per-address', '-1'], {}, '--rooms-per-address'],
   [['--max-count', '0'], {}, '--max-count'],
@@ -221,9 +223,9 @@ test.each([['{'], [{ prot: 1 }], [[]]])('a file that says %j is refused', (conte
 
 test('the settings in force are printed with where they came from', () => {
   const lines = describeSettings(loadSettings(['--port', '81'], { ENGAWA_LOG: 'warn' })).split('\n');
-  expect(lines).toHaveLength(38);
+  expect(lines).toHaveLength(39);
   expect(lines[0]).toMatch(/^--port +PORT +81 +flag +TCP port/);
-  expect(lines[37]).toMatch(/^--log-level +ENGAWA_LOG +warn +variable /);
+  expect(lines[38]).toMatch(/^--log-level +ENGAWA_LOG +warn +variable /);
 });
 
 test.each([

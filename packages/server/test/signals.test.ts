@@ -182,6 +182,32 @@ describe('presence', () => {
     await are('away');
   });
 
+  test.each([
+    ['5s', 'lapses'],
+    ['1m', 'only seems gone'],
+  ])('a phone that sleeps for 40 seconds on a server with --grace %s %s', async (grace, outcome) => {
+    const server = new ServerProcess(newPlace(), ['--grace', grace]);
+    onTestFinished(async () => void (await server.stop()));
+    const url = await server.listening;
+    const [aya, phone] = [await connect(url), await connect(url)];
+    await done(aya, 'create:room', { roomId, username: 'aya' });
+    const joined = hearing(aya, 'add:member:success');
+    const { session, epoch, seq, tail } = await done(phone, 'add:member', { roomId, username: 'phone' });
+    await until(() => joined.length === 1, 'it is told');
+    const comings = [hearing(aya, 'add:member:success'), hearing(aya, 'remove:member:success')];
+    const presences = hearing(aya, 'update:presence:success');
+    drop(phone);
+    await until(() => presences.at(-1)?.presence === 'gone', 'it is seen that it is gone');
+    await new Promise((resolve) => setTimeout(resolve, 40_000));
+    const back = await connect(url, { auth: { session } });
+    const { rooms } = await done(back, 'resume:rooms', { rooms: [{ roomId, username: 'phone', epoch, seq, id: tail }] });
+    expect(rooms[0]).toMatchObject({ outcome: 'caught_up' });
+    const hasLapsed = outcome === 'lapses';
+    if (!hasLapsed) await until(() => presences.at(-1)?.presence === 'online', 'it is seen that it is back');
+    const told = hasLapsed ? [[{ username: 'phone' }], [{ username: 'phone', reason: 'gone' }]] : [[], []];
+    expect(comings).toMatchObject(told);
+  });
+
   test('those who come back after a kill -9 know within a second how many are back', async () => {
     const place = newPlace();
     const killed = new ServerProcess(place);
