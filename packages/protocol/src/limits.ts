@@ -81,6 +81,8 @@ export interface Rates {
   joins: Rate;
   /** Refusals of whatever kind, per connection: with one more it is closed. */
   refusals: Rate;
+  /** Frames of one connection, of whatever kind. One that sends more is closed. */
+  frames: Rate;
 }
 
 /** What one network address may use; of IPv6 addresses the first 64 bits count. Null where the operator has lifted it. */
@@ -162,6 +164,7 @@ export const LIMITS = {
     chats: { burst: 20, perSecond: 1 },
     joins: { burst: 20, perSecond: 2 },
     refusals: { burst: 200, perSecond: 20 },
+    frames: { burst: 2_000, perSecond: 200 },
   },
   perAddress: {
     sockets: 300,

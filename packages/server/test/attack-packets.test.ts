@@ -197,14 +197,14 @@ describe.each(transports)('over %s', (_, open) => {
     await scene.unharmed();
   });
 
-  test('34: 5,000 answers that nobody asked for leave nothing', async () => {
+  test('34: 1,500 answers that nobody asked for leave nothing', async () => {
     const scene = await startScene();
     const attacker = await connectRaw(await open(scene.url));
     const before = census(scene);
     expect(
       await attack(
         attacker,
-        Array.from({ length: 5_000 }, (__, each) => `43${each}[{"ok":true}]`),
+        Array.from({ length: 1_500 }, (__, each) => `43${each}[{"ok":true}]`),
       ),
     ).toEqual([]);
     expect(census(scene)).toEqual(before);

@@ -61,3 +61,27 @@ test.each([
   const child = spawn(process.execPath, args, { cwd, stdio: ['ignore', 'pipe', 'inherit'], timeout: 30_000 });
   expect(await text(child.stdout)).toBe('recovered 0\n');
 });
+
+/** Memory is looked at in a file: what cannot be opened must not end the process. */
+test('where memory cannot be seen, since descriptors are used up, the process goes on, and sees it later', async () => {
+  const script = `
+    const { pino } = await import('pino');
+    const { MemoryPressure } = await import('#transport/memory-pressure.js');
+    const { RateLimitedLog } = await import('#transport/rate-limited-log.js');
+    const { closeSync, openSync } = await import('node:fs');
+    new MemoryPressure(RateLimitedLog.over(pino({ level: 'silent' })), { look: 20, collect: 300 });
+    const open = [];
+    try { for (;;) open.push(openSync('/dev/null')); } catch {}
+    let failed = false;
+    try { process.memoryUsage(); } catch { failed = true; }
+    await new Promise((done) => setTimeout(done, 300));
+    for (const each of open) closeSync(each);
+    await new Promise((done) => setTimeout(done, 100));
+    console.log(failed ? 'went on' : 'it could be seen');
+    process.exit();
+  `;
+  const shell = 'ulimit -n 64; exec "$@"';
+  const args = ['-c', shell, 'sh', process.execPath, '--input-type=module', '--eval', script];
+  const child = spawn('/bin/sh', args, { cwd: fileURLToPath(new URL('..', import.meta.url)), stdio: ['ignore', 'pipe', 'inherit'] });
+  expect(await text(child.stdout)).toBe('went on\n');
+});

@@ -1,6 +1,7 @@
 /** `create:chats`: several chats in one packet are kept next to each other and in order, once, or none of them is. */
 import { LIMITS, type Payload } from '@engawa/protocol';
 import { describe, expect, test } from 'vitest';
+import { storedBytesOf } from '#chat/stored-bytes.js';
 import { ask, askAnything, connect, done, hearing, refused, startServer, until } from './helpers/server.ts';
 import { stores } from './helpers/stores.ts';
 
@@ -91,4 +92,10 @@ test('a connection that has not joined is told what it added, once and in order'
   expect(heard.map(({ message, clientId }) => [message, clientId])).toEqual(said(3).map(({ message, clientId }) => [message, clientId]));
   expect(await ask(other, 'list:rooms', {})).toMatchObject({ ok: true });
   expect(heard).toHaveLength(3);
+});
+
+test('what they take in the store is counted as if they came alone', () => {
+  const chats = [{ message: 'x'.repeat(500), clientId: 'a' }, { message: '\n' }, { message: 'z', replyTo: 7 }];
+  const alone = chats.map((chat) => storedBytesOf({ ...AYA, ...chat }));
+  expect(storedBytesOf({ ...AYA, chats })).toBe(alone.reduce((sum, bytes) => sum + bytes, 0));
 });

@@ -6,7 +6,13 @@ const ENTRY_BYTES = 256;
 const COPIES = 6;
 
 export function storedBytesOf(ask: object): number {
-  const { message = '', topic = '', ...names } = ask as { message?: string; topic?: string };
+  const { chats, ...common } = ask as { chats?: object[] };
+  // Each costs as if it came alone.
+  return (chats ?? [{}]).reduce((sum, chat) => sum + entryBytes({ ...common, ...chat }), 0);
+}
+
+function entryBytes(ask: { message?: string; topic?: string }): number {
+  const { message = '', topic = '', ...names } = ask;
   return ENTRY_BYTES + COPIES * jsonBytes(names) + jsonBytes(message) + jsonBytes(topic);
 }
 

@@ -5,6 +5,7 @@ import type { Server, Socket } from 'socket.io';
 import type { Node } from '../node.ts';
 import { type Address, addressOf } from './addresses.ts';
 import { newPid } from './authenticate.ts';
+import { limitFrames } from './frame-limit.ts';
 import { Heartbeat, type Pinged } from './heartbeat.ts';
 import { lighten } from './lean.ts';
 import { connectionOf } from './local-room.ts';
@@ -26,9 +27,10 @@ interface Visit {
 
 const VISIT = Symbol('visit');
 const CONNECTED = Symbol('connected');
+const ADMITTED = Symbol('admitted');
 
 /** What is counted of a connection stands on it, and its listeners are the same functions for all: a closure costs more than a number. */
-type Counted = Socket['conn'] & { [VISIT]?: Visit; [CONNECTED]?: number };
+type Counted = Socket['conn'] & { [VISIT]?: Visit; [CONNECTED]?: number; [ADMITTED]?: true };
 
 interface Door {
   node: Node;
@@ -43,6 +45,12 @@ interface Door {
 export function guardDoor(io: Server, { node, log, logRefusal }: Door): { close: () => void } {
   const { pingInterval: interval, pingTimeout: timeout } = (io.engine as { opts: { pingInterval: number; pingTimeout: number } }).opts;
   const heartbeat = new Heartbeat({ interval, timeout });
+  const { rates } = node.services.limits;
+  const watchFrames =
+    rates &&
+    limitFrames(rates.frames, (conn: Counted) =>
+      log.info({ address: conn[VISIT]?.address.name }, 'a connection is closed: it sends too many frames'),
+    );
 
   io.engine.on('connection', (conn: Counted) => {
     // Its client may be gone again. Then no 'close' comes any more, and what waits for one stays for ever.
@@ -56,6 +64,7 @@ export function guardDoor(io: Server, { node, log, logRefusal }: Door): { close:
       conn.on('close', leave);
       if (refusal) logRefusal(refusal.code, request);
     }
+    watchFrames?.(conn);
     heartbeat.take(conn as unknown as Pinged);
     lighten(conn);
   });
@@ -72,6 +81,7 @@ export function guardDoor(io: Server, { node, log, logRefusal }: Door): { close:
       if (visit?.refusal) throw visit.refusal;
       const { auth } = socket.handshake;
       node.admit(socket, auth, { address: visit?.address, takesOffset: wantsOffsets(auth, visit?.isJavaScript) });
+      (socket.conn as Counted)[ADMITTED] = true;
       // What stock clients show by themselves when they come back.
       (socket as unknown as { pid: string }).pid = newPid(connectionOf(socket).identity.session, socket.id);
       next();
@@ -83,10 +93,12 @@ export function guardDoor(io: Server, { node, log, logRefusal }: Door): { close:
   return { close: () => heartbeat.close() };
 }
 
+/** Who was let in is not let in again here: rates are those of a connection, and would begin anew. */
 function limitConnects(this: Counted, data: unknown): void {
   if (typeof data !== 'string' || !data.startsWith('0')) return;
   this[CONNECTED] = (this[CONNECTED] ?? 0) + 1;
-  if (this[CONNECTED] > CONNECTS) this.close(true);
+  // Those to other namespaces begin with the name.
+  if (this[CONNECTED] > CONNECTS || (this[ADMITTED] && data[1] !== '/')) this.close(true);
 }
 
 function leave(this: Counted): void {

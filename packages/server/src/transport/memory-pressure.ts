@@ -42,13 +42,17 @@ export class MemoryPressure {
 
   #look(): void {
     const share = this.#share();
+    if (share === undefined) return;
     if (!this.#isHigh && share >= BEGINS) this.#begin(share);
     else if (this.#isHigh && share < ENDS) this.#end();
     else if (performance.now() >= this.#collectAt) this.#collect();
   }
 
-  #share(): number {
-    const { heapUsed, external, rss } = process.memoryUsage();
+  /** Undefined when it cannot be seen now: it is in a file, which cannot be opened while descriptors are used up. */
+  #share(): number | undefined {
+    const usage = memoryUsage();
+    if (!usage) return undefined;
+    const { heapUsed, external, rss } = usage;
     const isInUse = heapUsed + external >= IN_USE * this.#processLimit;
     return Math.max(oldGenerationUsed() / this.#heapLimit, isInUse ? rss / this.#processLimit : 0);
   }
@@ -73,6 +77,14 @@ export class MemoryPressure {
     session.connect();
     // Not from within its own answer, which is still being given.
     session.post('HeapProfiler.collectGarbage', () => void setImmediate(() => session.disconnect()));
+  }
+}
+
+function memoryUsage(): NodeJS.MemoryUsage | undefined {
+  try {
+    return process.memoryUsage();
+  } catch {
+    return undefined;
   }
 }
 

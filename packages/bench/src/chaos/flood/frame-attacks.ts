@@ -7,13 +7,15 @@ import { type Attack, type AttackContext, atMost, sessionOf } from './attack.ts'
 
 const LOOPS = 20;
 const DEFLATE = ['Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits'];
-const { text, binary, continuation, close, ping } = OPCODE;
+const { text, binary, continuation, close, ping, pong } = OPCODE;
 
 const closeFrame = (code: number, reason: Buffer | string = ''): Buffer => {
   const head = Buffer.alloc(2);
   head.writeUInt16BE(code);
   return frame({ opcode: close, payload: Buffer.concat([head, Buffer.from(reason)]) });
 };
+
+const MEANINGLESS: readonly Buffer[] = [frame({ opcode: pong }), ...['3', '6', '43[]', '41/x,'].map((payload) => frame({ payload }))];
 
 /** Each must end its own connection and nothing else. */
 const MALFORMED_FRAMES: readonly Buffer[] = [
@@ -133,6 +135,18 @@ export const frameAttacks: readonly Attack[] = [
         const client = await context.open();
         client.stopReading();
         await pour(context, client, Buffer.concat(Array.from({ length: 500 }, () => frame({ opcode: ping, payload: Buffer.alloc(125) }))));
+        client.end();
+      }),
+  },
+  {
+    name: 'meaningless-frames',
+    what: 'Pongs, and packets of a few bytes that mean nothing, by the ten thousand on 45 connections of one address.',
+    groups: [24, 34],
+    run: (context) =>
+      context.repeat(45, async (_, round) => {
+        const client = await context.connect();
+        const each = MEANINGLESS[round % MEANINGLESS.length] as Buffer;
+        await pour(context, client, Buffer.concat(Array.from({ length: 8_000 }, () => each)));
         client.end();
       }),
   },

@@ -1,0 +1,61 @@
+/** Frames that mean nothing are read all the same: who sends more of them than any client has a reason to is closed. */
+import { LIMITS } from '@engawa/protocol';
+import { expect, test } from 'vitest';
+import { ATTACKER, startScene } from './helpers/neighbours.ts';
+import { connectRaw, rawPolling, rawWebSocket } from './helpers/raw.ts';
+import { within } from './helpers/server.ts';
+
+const { burst } = LIMITS.rates.frames;
+const frames = (count: number, frame: string): string[] => Array.from({ length: count }, () => frame);
+/** Below the burst, with those that a connection begins with. */
+const SOME = burst - 100;
+const MANY = burst + 1_000;
+
+const packets = ['3', '6', '43[]', '431[1]', '41/x,', '42["x"]'];
+
+test.each(packets)('a connection that sends many packets %s is closed, one that sends some is not', async (packet) => {
+  const { url, unharmed } = await startScene();
+  const raw = await connectRaw(await rawWebSocket(url, { headers: ATTACKER }));
+  await raw.send(...frames(MANY, packet));
+  await within(raw.closed, 'it is closed');
+  await unharmed();
+});
+
+test.each(['pong', 'ping'] as const)('one that sends many frames of the kind %s is closed', async (kind) => {
+  const { url, unharmed } = await startScene();
+  const raw = await connectRaw(await rawWebSocket(url, { headers: ATTACKER }));
+  for (const _ of frames(MANY, kind)) raw.socket[kind]();
+  await within(raw.closed, 'it is closed');
+  await unharmed();
+});
+
+test('one that polls and posts many packets is closed, however few are in each body', async () => {
+  const { url, unharmed } = await startScene();
+  const raw = await connectRaw(await rawPolling(url, { headers: ATTACKER }));
+  let posted = 0;
+  while (posted < MANY && (await raw.post(frames(500, '43[]').join('\x1e'))) === 200) posted += 500;
+  await within(raw.closed, 'it is closed');
+  expect(posted).toBeLessThanOrEqual(burst + 500);
+  await unharmed();
+});
+
+test('one that sends some, or any number where rates are lifted, is not closed', async () => {
+  const { url, unharmed } = await startScene();
+  const raw = await connectRaw(await rawWebSocket(url, { headers: ATTACKER }));
+  await raw.send(...frames(SOME, '3'), '427["list:rooms",{}]');
+  await raw.packet(/^437\[\{"ok":true/);
+  await unharmed();
+
+  const lifted = await startScene({ limits: 'off' });
+  const free = await connectRaw(await rawWebSocket(lifted.url, { headers: ATTACKER }));
+  await free.send(...frames(5 * MANY, '3'), '427["list:rooms",{}]');
+  await free.packet(/^437\[\{"ok":true/);
+});
+
+test('who was let in, leaves and comes back on the same connection is closed: its rates would begin anew', async () => {
+  const { url, unharmed } = await startScene();
+  const raw = await connectRaw(await rawWebSocket(url, { headers: ATTACKER }));
+  await raw.send('41', '40');
+  await within(raw.closed, 'it is closed');
+  await unharmed();
+});
