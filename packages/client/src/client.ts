@@ -81,7 +81,7 @@ export class Client {
   /** @internal */
   constructor(url: string, options: ClientOptions) {
     const random = options.random ?? platformRandom();
-    if (!random) throw new JoinError(refused('no_random', 'There is no `crypto.getRandomValues`: pass the option `random`.').error);
+    if (!random) throw new JoinError(refused('no_random', 'There is no `crypto`: pass `random`.').error);
     this.#options = options;
     this.#random = random;
     this.#shelf = new Shelf(options.storage, `engawa:${url}:`, (cause) => this.#storageFailed(cause));
@@ -126,7 +126,7 @@ export class Client {
     const id = roomId.normalize();
     const username = options.username.normalize();
     const before = this.#joining.get(id);
-    if (before && before.username !== username) throw new JoinError(refused('name_taken', 'You are there under another name.').error);
+    if (before && before.username !== username) throw new JoinError(refused('name_taken', 'You have another name.').error);
     const joining = before ?? { username, room: this.#join(id, { ...options, username }), holders: 0 };
     joining.holders += 1;
     this.#joining.set(id, joining);

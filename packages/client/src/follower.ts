@@ -228,7 +228,7 @@ export class Follower implements Behind {
   get refusal(): Refused {
     const { reason, error } = this.#ending ?? { reason: 'closed' };
     if (error) return { ok: false, error };
-    if (reason === 'removed') return refused('removed', 'You were removed from this room.');
+    if (reason === 'removed') return refused('removed', 'You were removed.');
     return reason === 'deleted' ? refused('room_not_found', 'Room does not exist.') : closed();
   }
 

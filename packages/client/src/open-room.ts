@@ -235,10 +235,11 @@ export class OpenRoom {
   #ended(ending: RoomEvents['ended']): void {
     const { reason, error } = ending;
     this.#typing.close();
-    this.#outbox.close(this.follower.refusal, reason === 'left');
     // Whoever is refused now may come back under another name, or to what another page is in.
-    if (reason === 'closed' || reason === 'refused') this.keeper.close();
-    else this.keeper.forget();
+    const isKept = reason === 'closed' || reason === 'refused';
+    if (isKept) this.keeper.close();
+    this.#outbox.close(this.follower.refusal, reason === 'left');
+    if (!isKept) this.keeper.forget();
     this.#isRefused(new JoinError(error ?? closed().error));
     this.#emitter.emit('ended', ending);
     this.#options.ended();

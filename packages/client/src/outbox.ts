@@ -159,7 +159,7 @@ export class Outbox {
     this.#ending = answer;
     for (const request of this.#requests) {
       if (request.state === 'sending') request.settle(answer);
-      if (hasLeft) unsent.remove(request.clientId);
+      if (hasLeft) void unsent.tell({ clientId: request.clientId });
     }
     unsent.close();
     this.#surroundings.changed();
@@ -190,14 +190,14 @@ export class Outbox {
   }
 
   discard(failed: Request): void {
-    this.#surroundings.unsent.remove(failed.clientId);
+    void this.#surroundings.unsent.tell({ clientId: failed.clientId });
     this.#drop(failed);
   }
 
   #add(request: Request): void {
     // What has failed is in nobody's way.
     for (const old of this.#requests) if (old.state === 'failed' && this.#isFullWith(request.bytes)) old.discard();
-    const objection = this.#ending ?? (this.#isFullWith(request.bytes) && refused('busy', 'Too much is waiting to be sent.', true));
+    const objection = this.#ending ?? (this.#isFullWith(request.bytes) && refused('busy', 'Too much waits.', true));
     if (objection) {
       // Nor is it shown: what does not fit must not take up more.
       request.settle(objection);
@@ -213,7 +213,7 @@ export class Outbox {
   }
 
   #save(request: Request): void {
-    request.saved = this.#surroundings.unsent.put(request.stored);
+    request.saved = this.#surroundings.unsent.tell({ clientId: request.clientId, request: request.stored });
   }
 
   #drop(request: Request): void {
@@ -267,7 +267,7 @@ export class Outbox {
   #ask(stored: StoredRequest): Asked | Refused {
     const { epoch, clientId, fields } = stored;
     if (epoch && !isSameRoom(epoch, this.epoch)) return refused('room_replaced', 'Its room is gone.');
-    if (!this.#isMeant({ stored })) return refused('chat_not_found', 'The log was set back.');
+    if (!this.#isMeant({ stored })) return refused('chat_not_found', 'Its log was set back.');
     const { replyTo, ...others } = fields;
     return { clientId, ...(epoch === this.epoch ? fields : others) };
   }
@@ -283,7 +283,7 @@ export class Outbox {
     const { epoch, seq, id } = answer;
     const { unsent, position, strayed, changed } = this.#surroundings;
     if (request.state === 'sent') return;
-    unsent.remove(request.clientId, { epoch, seq, id });
+    void unsent.tell({ clientId: request.clientId, place: { epoch, seq, id } });
     // It may be refused to one page and kept for another.
     if (request.state === 'failed') return;
     request.settle(answer);
@@ -296,7 +296,8 @@ export class Outbox {
   }
 
   #failed(request: Request, answer: Refused): void {
-    if (request.state !== 'sending') return;
+    // Another page may have sent it meanwhile.
+    if (request.state !== 'sending' || !this.#requests.includes(request)) return;
     request.settle(answer);
     if (request.isChat) {
       request.stored = { ...request.stored, error: answer.error };

@@ -60,8 +60,10 @@ export class Unsent {
   readonly #options: Options;
   readonly #name: string;
   readonly #group: string;
-  #channel: ReturnType<typeof openChannel<Note>>;
+  readonly #channel: ReturnType<typeof openChannel<Note>>;
   readonly #held = new Map<string, boolean>();
+  /** What was heard to wait no more before all was loaded. */
+  #gone: Set<string> | undefined = new Set();
   #end: () => void = () => undefined;
   readonly #ended = new Promise<void>((resolve) => {
     this.#end = resolve;
@@ -73,23 +75,29 @@ export class Unsent {
     this.life = life;
     this.#name = `engawa:${session}:${roomId}`;
     this.#group = `unsent:${roomId}:`;
-    this.#channel = shelf.storage && openChannel(this.#name, heard);
+    this.#channel =
+      shelf.storage &&
+      openChannel<Note>(this.#name, (note) => {
+        if (!note.request) this.#gone?.add(note.clientId);
+        heard(note);
+      });
   }
 
   /** In the order in which they were written. */
   async load(): Promise<StoredRequest[]> {
     const found = (await this.#options.shelf.list(this.#group)).filter(isStoredRequest);
-    return found.sort((one, other) => one.at - other.at);
+    const gone = this.#gone;
+    this.#gone = undefined;
+    return found.filter(({ clientId }) => !gone?.has(clientId)).sort((one, other) => one.at - other.at);
   }
 
-  /** Resolves when it is written down, as far as it can be. */
-  put(request: StoredRequest): Promise<unknown> {
-    this.maySend(this.life);
-    return this.#tell({ clientId: request.clientId, request });
-  }
-
-  remove(clientId: string, place?: Place): void {
-    void this.#tell({ clientId, place });
+  /** Writes down what waits, or takes away what waits no more. Resolves when that is done, as far as it can be. */
+  tell(note: Note): Promise<unknown> {
+    if (note.request) this.maySend(this.life);
+    const done = this.#options.shelf.put(this.#group, note.clientId, note.request);
+    // A page that begins now has read it, or hears it. This one may have ended by then.
+    done.then(() => this.#channel?.postMessage(note)).catch(() => undefined);
+    return done;
   }
 
   /** Whether it is this page that sends what a life has written. If not, it is told when it is. */
@@ -107,15 +115,10 @@ export class Unsent {
   }
 
   close(): void {
-    this.#channel?.close();
-    // What has failed may yet be discarded.
-    this.#channel = undefined;
-    this.#end();
-  }
-
-  #tell(note: Note): Promise<unknown> {
-    this.#channel?.postMessage(note);
-    return this.#options.shelf.put(this.#group, note.clientId, note.request);
+    void this.#options.shelf.settled().then(() => {
+      this.#channel?.close();
+      this.#end();
+    });
   }
 }
 

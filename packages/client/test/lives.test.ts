@@ -1,6 +1,6 @@
 /** What is written outlives room objects, clients, names and rooms: on a real server, over a network that fails. */
 import { type Client, type ClientOptions, type ClientStorage, connect, JoinError, type Room } from '@engawa/client';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { type FaultyProxy, startProxy } from '../../server/test/helpers/proxy.ts';
 import { ask, connect as connectStock, done, hearing, startServer, until } from '../../server/test/helpers/server.ts';
 import { listedMemory, memory, slowed, unsent } from './helpers/clients.ts';
@@ -80,6 +80,32 @@ test.each(KINDS)('what one client wrote waits beside what another wrote, and eac
   expect(texts(there)).toHaveLength(2);
   await other.close();
   expect(unsent({ kept })).toEqual([]);
+});
+
+/** Web Locks of one browser, as a page has them. */
+function stubLocks(): void {
+  const queues = new Map<string, Promise<unknown>>();
+  const request = <Result>(name: string, step: () => Promise<Result>): Promise<Result> => {
+    const done = (queues.get(name) ?? Promise.resolve()).then(step);
+    queues.set(name, done);
+    return done;
+  };
+  vi.stubGlobal('navigator', { locks: { request } });
+  onTestFinished(() => void vi.unstubAllGlobals());
+}
+
+test('a page that begins while the other one strikes out what was sent does not show it as waiting for ever', async () => {
+  stubLocks();
+  const { open } = await setUp();
+  const kept = {};
+  const page = () => open({ storage: slowed(memory(kept), { read: 1, write: 300 }) }).join('veranda', { username: 'aya', create: true });
+  const first = await page();
+  await first.send('hello').settled;
+  expect(unsent({ kept }), 'it is not struck out yet').toHaveLength(1);
+  const second = await page();
+  await until(() => unsent({ kept }).length === 0, 'it is struck out');
+  await until(() => areSent(second), 'it is shown as sent');
+  expect(texts(second)).toEqual(['hello']);
 });
 
 test.each(KINDS)('two clients that begin at once on one empty storage are one person, with a storage %s', async (_, make) => {

@@ -294,7 +294,8 @@ const name = ({ client, event, payload: { clientId = 'without client id' } }: Se
 const kindOf = ({ event }: Sent): CommandName => (event === 'create:room' ? 'add:member' : event);
 
 function isAsSent({ by, kind, seq, body }: Entry, { payload }: Sent, keys: Map<string, Key>): boolean {
-  const { roomId: _, clientId, ...said } = payload;
+  // The epoch names the log, and is not kept.
+  const { roomId: _, clientId, epoch: __, ...said } = payload;
   const became = keys.get(chatKey(payload.chatSeq ?? seq));
   if (
     body === null &&
