@@ -80,12 +80,17 @@ export class CatchUp {
     if (rooms.length === 0) return 0;
     const { number } = this.#connection;
     this.#isAsking = true;
-    const answer = await this.#connection.ask('resume:rooms', { rooms, limit: limitFor(rooms.length) }, this.#takePatience());
+    const limit = Math.min(PAGE_MAX, Math.max(FEWEST, Math.floor(ENTRIES / rooms.length)));
+    const patience = this.#patience;
+    this.#patience = ANSWER_MS;
+    const answer = await this.#connection.ask('resume:rooms', { rooms, limit }, patience);
     this.#isAsking = false;
     if (number !== this.#connection.number) return 0;
     if (answer?.ok) return this.#tell(asked, answer.rooms) ? 0 : backoff(failures);
-    if (!answer) this.#connection.renew();
-    else this.#refused(asked, answer.error);
+    if (answer) {
+      if (!answer.error.retryable) this.#onError(answer.error);
+      for (const { room } of asked.values()) room.sync();
+    } else this.#connection.renew();
     return answer?.error.retryAfter ?? backoff(failures);
   }
 
@@ -96,10 +101,11 @@ export class CatchUp {
     for (const room of this.#due) {
       // A room that was closed and joined again may be behind twice; it is named once.
       if (taken.has(room.roomId)) continue;
-      const held = heldBy(room);
+      const { roomId, username } = room;
+      const held = room.held ? [{ roomId, username, ...room.held }] : [];
       bytes += sizeOf(held);
       if (taken.size === ROOMS_PER_RESUME || (taken.size > 0 && bytes > FRAME_BYTES / 2)) break;
-      taken.set(room.roomId, { room, held });
+      taken.set(roomId, { room, held });
       this.#due.delete(room);
     }
     return taken;
@@ -107,33 +113,20 @@ export class CatchUp {
 
   /** A room for which there was no place in the answer comes with the next question. False when that is so of all. */
   #tell(asked: Map<string, Asked>, outcomes: Resumed[]): boolean {
-    const answered = outcomes.flatMap((outcome) => {
+    let isTold = false;
+    for (const outcome of outcomes) {
       const about = asked.get(outcome.roomId);
-      return about ? [{ ...about, outcome, isDeferred: isDeferred(outcome, about) }] : [];
-    });
-    for (const { room, outcome, isDeferred: isToAskAgain } of answered) {
-      if (isToAskAgain) room.sync();
-      else room.resumed(outcome);
+      if (!about) continue;
+      if (isDeferred(outcome, about)) about.room.sync();
+      else {
+        isTold = true;
+        about.room.resumed(outcome);
+      }
     }
-    return answered.some((each) => !each.isDeferred);
-  }
-
-  #refused(asked: Map<string, Asked>, error: WireError): void {
-    if (!error.retryable) this.#onError(error);
-    for (const { room } of asked.values()) room.sync();
-  }
-
-  #takePatience(): number {
-    const patience = this.#patience;
-    this.#patience = ANSWER_MS;
-    return patience;
+    return isTold;
   }
 }
-
-const heldBy = ({ roomId, username, held }: Behind): Ask<'resume:rooms'>['rooms'] => (held ? [{ roomId, username, ...held }] : []);
 
 /** It says neither what the room missed, nor that it missed nothing. */
 const isDeferred = (outcome: Resumed, { held: [held] }: Asked): boolean =>
   outcome.outcome === 'more' && outcome.entries.length === 0 && outcome.epoch === held?.epoch && outcome.seq === held.seq;
-
-const limitFor = (rooms: number): number => Math.min(PAGE_MAX, Math.max(FEWEST, Math.floor(ENTRIES / rooms)));

@@ -28,8 +28,8 @@ export function changedBy(entry: Entry, chat: Chat, me: string): Chat {
   if (chat.deleted) return chat;
   if (isKind(entry, 'delete:chat')) return deletedAt(chat);
   if (isKind(entry, 'update:chat')) return edited(chat, entry);
-  if (isKind(entry, 'add:reaction')) return reacted(chat, entry, { by: 1, me });
-  if (isKind(entry, 'remove:reaction')) return reacted(chat, entry, { by: -1, me });
+  if (isKind(entry, 'add:reaction')) return reacted(chat, entry, 1, me);
+  if (isKind(entry, 'remove:reaction')) return reacted(chat, entry, -1, me);
   return chat;
 }
 
@@ -63,19 +63,14 @@ function edited(chat: Chat, { seq, message }: { seq: number; message?: unknown }
   return { ...rest, message, edited: Math.max(seq, chat.edited ?? 0) };
 }
 
-function reacted(
-  chat: Chat,
-  { reaction, username }: EntryOf<'add:reaction' | 'remove:reaction'>,
-  { by, me }: { by: number; me: string },
-): Chat {
+function reacted(chat: Chat, { reaction, username }: EntryOf<'add:reaction' | 'remove:reaction'>, by: 1 | -1, me: string): Chat {
   if (typeof reaction !== 'string') return chat;
-  const others = (chat.reactions ?? []).filter((each) => each.reaction !== reaction);
-  const before = (chat.reactions ?? []).find((each) => each.reaction === reaction);
+  const { reactions: all = [], ...rest } = chat;
+  const before = all.find((each) => each.reaction === reaction);
   const count = (before?.count ?? 0) + by;
   const isMine = username === me ? by > 0 : before?.mine === true;
   const now: Reactions = count > 0 ? [{ reaction, count, ...(isMine && { mine: true as const }) }] : [];
-  const reactions = [...others, ...now].sort(byReaction);
-  const { reactions: _, ...rest } = chat;
+  const reactions = [...all.filter((each) => each !== before), ...now].sort(byReaction);
   return reactions.length > 0 ? { ...rest, reactions } : rest;
 }
 

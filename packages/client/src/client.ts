@@ -81,18 +81,30 @@ export class Client {
   /** @internal */
   constructor(url: string, options: ClientOptions) {
     const random = options.random ?? platformRandom();
-    if (!random) throw new JoinError(refused('no_random', 'There is no `crypto`: pass `random`.').error);
+    if (!random) throw new JoinError(refused('no_random', 'There is no `crypto`: pass `random`.'));
     this.#options = options;
     this.#random = random;
-    this.#shelf = new Shelf(options.storage, `engawa:${url}:`, (cause) => this.#storageFailed(cause));
+    this.#shelf = new Shelf(options.storage, `engawa:${url}:`, (cause) => {
+      const message = `The storage of this client failed: ${String(cause)}`;
+      // It may fail before anybody could listen.
+      queueMicrotask(() => this.#emitter.emit('error', { code: 'storage_failed', message, retryable: true }));
+    });
     this.#connection = new Connection(url, options.link ?? socketLink, {
       state: (state) => this.#stateChanged(state),
-      error: (error) => this.#refused(error),
+      error: (error) => {
+        // Another one is made the next time.
+        if (error.code === 'invalid_session') void this.#shelf.write('session');
+        this.#emitter.emit('error', error);
+      },
       heard: (event, payload) => this.#heard(event, payload),
     });
     this.#catchUp = new CatchUp(this.#connection, (error) => this.#emitter.emit('error', error));
-    this.#unwatch = watch({ woke: () => this.sync(), leaving: () => this.#flush(), stored: () => this.#connection.hangUp() });
-    this.#connecting = this.#connect();
+    this.#unwatch = watch({
+      woke: () => this.sync(),
+      leaving: () => this.#each(({ keeper }) => keeper.flush()),
+      stored: () => this.#connection.hangUp(),
+    });
+    this.#connecting = this.#shelf.make('session', isSession, newSession(random)).then((session) => this.#connection.open(session));
   }
 
   get state(): ClientState {
@@ -119,14 +131,14 @@ export class Client {
    * the position where it begins.
    *
    * @throws {JoinError} with the code of the refusal: `name_taken`, `name_confusable`, `room_not_found`, `room_confusable`,
-   * `too_many_rooms`, `too_many_names`, `quota_exceeded`, `invalid_payload`, `closed`.
+   * `too_many_rooms`, `too_many_names`, `quota_exceeded`, `invalid_payload`, `removed`, `closed`.
    */
   async join(roomId: string, options: JoinOptions): Promise<Room> {
     // As the server compares and says them.
     const id = roomId.normalize();
     const username = options.username.normalize();
     const before = this.#joining.get(id);
-    if (before && before.username !== username) throw new JoinError(refused('name_taken', 'You have another name.').error);
+    if (before && before.username !== username) throw new JoinError(refused('name_taken', 'You have another name.'));
     const joining = before ?? { username, room: this.#join(id, { ...options, username }), holders: 0 };
     joining.holders += 1;
     this.#joining.set(id, joining);
@@ -137,7 +149,7 @@ export class Client {
   sync(): void {
     this.#connection.hasten();
     if (!this.#connection.isUp) return;
-    for (const { follower } of this.#open.values()) follower.sync();
+    this.#each(({ follower }) => follower.sync());
     void this.#catchUp.probe();
   }
 
@@ -156,26 +168,11 @@ export class Client {
     await this.#shelf.settled();
   }
 
-  async #connect(): Promise<void> {
-    this.#connection.open(await this.#shelf.make('session', isSession, newSession(this.#random)));
-  }
-
   async #join(roomId: string, options: JoinOptions): Promise<Room> {
     await this.#connecting;
-    const { from = 'stored' } = options;
-    const stored = await readPosition(this.#shelf, roomId, options.username);
-    const opened = this.#openRoom(roomId, options, from === 'stored' ? stored : from === 'newest' ? undefined : from);
-    await opened.load();
-    this.#open.set(roomId, opened);
-    this.#roomsChanged();
-    if (this.state === 'closed') opened.follower.end({ reason: 'closed' });
-    else if (this.#connection.isUp) opened.follower.up();
-    await opened.ready;
-    return opened.room;
-  }
-
-  #openRoom(roomId: string, { username, create = false, topic }: JoinOptions, from: Position | undefined): OpenRoom {
-    return new OpenRoom({
+    const { username, create = false, topic, from = 'stored' } = options;
+    const stored = await readPosition(this.#shelf, roomId, username);
+    const opened = new OpenRoom({
       connection: this.#connection,
       catchUp: this.#catchUp,
       shelf: this.#shelf,
@@ -184,7 +181,7 @@ export class Client {
       username,
       create,
       topic,
-      from,
+      from: from === 'stored' ? stored : from === 'newest' ? undefined : from,
       newId: () => newClientId(this.#random),
       delayed: (error) => this.#emitter.emit('error', { ...error, roomId }),
       ended: () => {
@@ -198,17 +195,18 @@ export class Client {
         return !joining?.holders;
       },
     });
+    await opened.load();
+    this.#open.set(roomId, opened);
+    this.#roomsChanged();
+    if (this.state === 'closed') opened.follower.end({ reason: 'closed' });
+    else if (this.#connection.isUp) opened.follower.up();
+    await opened.ready;
+    return opened.room;
   }
 
   #roomsChanged(): void {
     this.#rooms = undefined;
     this.#emitter.emit('change', undefined);
-  }
-
-  #refused(error: WireError): void {
-    // Another one is made the next time.
-    if (error.code === 'invalid_session') void this.#shelf.remove('session');
-    this.#emitter.emit('error', error);
   }
 
   #heard(event: string, payload: unknown): void {
@@ -225,29 +223,17 @@ export class Client {
   }
 
   #stateChanged(state: ClientState): void {
-    if (state === 'closed') this.#closed();
+    if (state === 'closed') {
+      this.#unwatch();
+      this.#each(({ follower }) => follower.end({ reason: 'closed' }));
+    }
     if (state !== 'online') this.#catchUp.clear();
     this.#emitter.emit('state', state);
     this.#emitter.emit('change', undefined);
-    for (const { follower } of this.#open.values()) {
-      if (state === 'online') follower.up();
-      else follower.down();
-    }
+    this.#each(({ follower }) => (state === 'online' ? follower.up() : follower.down()));
   }
 
-  #closed(): void {
-    this.#unwatch();
-    for (const { follower } of [...this.#open.values()]) follower.end({ reason: 'closed' });
-  }
-
-  #flush(): void {
-    for (const { keeper } of this.#open.values()) keeper.flush();
-  }
-
-  #storageFailed(cause: unknown): void {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    const error = { code: 'storage_failed', message: `The storage of this client failed: ${why}`, retryable: true } as const;
-    // It may fail before anybody could listen.
-    queueMicrotask(() => this.#emitter.emit('error', error));
+  #each(step: (open: OpenRoom) => void): void {
+    for (const open of this.#open.values()) step(open);
   }
 }

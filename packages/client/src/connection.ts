@@ -25,44 +25,52 @@ export class Connection {
   readonly #listeners: Listeners;
   readonly sleeper = new Sleeper();
   session = '';
-  #state: ClientState = 'connecting';
+  state: ClientState = 'connecting';
   /** Counts connections: who waited for something knows by it whether it is still the same one. */
-  #number = 0;
+  number = 0;
   #attempts = 0;
   #opening: ReturnType<typeof setTimeout> | undefined;
   #returnAt: number | undefined;
+  /** Until it is up, or closed. */
   #waiting: (() => void)[] = [];
   readonly #lines = new Map<EventName, Promise<void>>();
 
   constructor(url: string, link: LinkFactory, listeners: Listeners) {
     this.#listeners = listeners;
     this.#link = link(url, {
-      up: () => this.#up(),
-      down: () => this.#down(),
-      refused: (error) => this.#refused(error),
+      up: () => {
+        if (this.state === 'closed' || this.isUp) return;
+        this.number += 1;
+        this.#attempts = 0;
+        this.#become('online');
+      },
+      down: () => {
+        if (this.state === 'closed') return;
+        this.#lost();
+        if (this.#returnAt !== undefined) this.#openIn(this.#returnAt - Date.now());
+      },
+      refused: (error) => {
+        if (this.state === 'closed') return;
+        this.#listeners.error(error);
+        this.#lost();
+        if (error.retryable) this.#openIn(error.retryAfter ?? 500 + backoff(++this.#attempts));
+        else this.close();
+      },
       heard: (event, payload) => this.#heard(event, payload),
     });
   }
 
-  get state(): ClientState {
-    return this.#state;
-  }
-
   get isUp(): boolean {
-    return this.#state === 'online';
-  }
-
-  get number(): number {
-    return this.#number;
+    return this.state === 'online';
   }
 
   open(session: string): void {
     this.session = session;
-    if (this.#state !== 'closed') this.#link.open({ session });
+    if (this.state !== 'closed') this.#link.open({ session });
   }
 
   close(): void {
-    if (this.#state === 'closed') return;
+    if (this.state === 'closed') return;
     clearTimeout(this.#opening);
     this.#become('closed');
     this.#link.close();
@@ -71,15 +79,13 @@ export class Connection {
 
   /** The connection does not answer: another one. */
   renew(): void {
-    if (this.#state === 'closed') return;
-    this.#link.close();
     this.#lost();
     this.#openIn(0);
   }
 
   /** Who looks again need not wait for the next try; a time that the server gave is kept to. */
   hasten(): void {
-    if (this.#state === 'reconnecting' && this.#opening === undefined) this.#openIn(0);
+    if (this.state === 'reconnecting' && this.#opening === undefined) this.#openIn(0);
   }
 
   /** Until it is hastened. */
@@ -101,8 +107,8 @@ export class Connection {
   /** Asks, over as many connections as it takes, until there is a definitive answer. */
   async insist<E extends QuestionName>(event: E, payload: Ask<E>): Promise<Result<E>> {
     for (let attempt = 0; ; attempt += 1) {
-      await this.#whenUp();
-      if (this.#state === 'closed') return closed();
+      while (this.state !== 'closed' && !this.isUp) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+      if (this.state === 'closed') return closed();
       const answer = await this.ask(event, payload);
       if (answer && (answer.ok || !answer.error.retryable)) return answer;
       await this.sleeper.sleep(answer?.error.retryAfter ?? backoff(attempt));
@@ -126,47 +132,20 @@ export class Connection {
     return leave;
   }
 
-  /** Or closed. */
-  async #whenUp(): Promise<void> {
-    while (!this.isUp && this.#state !== 'closed') await new Promise<void>((resolve) => this.#waiting.push(resolve));
-  }
-
-  #up(): void {
-    if (this.#state === 'closed' || this.isUp) return;
-    this.#number += 1;
-    this.#attempts = 0;
-    this.#become('online');
-  }
-
-  #down(): void {
-    if (this.#state === 'closed') return;
-    this.#lost();
-    if (this.#returnAt !== undefined) this.#openIn(this.#returnAt - Date.now());
-  }
-
   #lost(): void {
     if (!this.isUp) return;
-    this.#number += 1;
+    this.number += 1;
     this.#become('reconnecting');
   }
 
-  #refused(error: WireError): void {
-    if (this.#state === 'closed') return;
-    this.#listeners.error(error);
-    this.#lost();
-    if (error.retryable) this.#openIn(error.retryAfter ?? 500 + backoff(++this.#attempts));
-    else this.close();
-  }
-
   #heard(event: string, payload: unknown): void {
-    if (event === 'close:connection') this.#closing(payload as Partial<Notice<'close:connection'>> | undefined);
-    else if (this.#state !== 'closed') this.#listeners.heard(event, payload);
-  }
-
-  /** What is being asked may still be answered; then the server ends the connection, or it is left when the time has come. */
-  #closing(notice: Partial<Notice<'close:connection'>> | undefined): void {
-    if (this.#state === 'closed') return;
-    const returnAfter = Number(notice?.returnAfter) || 0;
+    if (this.state === 'closed') return;
+    if (event !== 'close:connection') {
+      this.#listeners.heard(event, payload);
+      return;
+    }
+    // What is being asked may still be answered; then the server ends the connection, or it is left when the time has come.
+    const returnAfter = Number((payload as Partial<Notice<'close:connection'>> | undefined)?.returnAfter) || 0;
     this.#returnAt = Date.now() + returnAfter;
     clearTimeout(this.#opening);
     this.#opening = setTimeout(() => this.renew(), returnAfter);
@@ -175,7 +154,7 @@ export class Connection {
   /** The link comes back only then: until that time it is kept from trying by itself. */
   #openIn(milliseconds: number): void {
     // A listener that was just told may have closed the client.
-    if (this.#state === 'closed') return;
+    if (this.state === 'closed') return;
     clearTimeout(this.#opening);
     this.#returnAt = undefined;
     this.#opening = setTimeout(
@@ -190,13 +169,13 @@ export class Connection {
   }
 
   #become(state: ClientState): void {
-    this.#state = state;
+    this.state = state;
     for (const resolve of this.#waiting.splice(0)) resolve();
     this.#listeners.state(state);
   }
 }
 
 const isAnswer = <E extends EventName>(answer: unknown): answer is Answer<E> => {
-  if (typeof answer !== 'object' || answer === null || !('ok' in answer)) return false;
-  return answer.ok === true || ('error' in answer && typeof answer.error === 'object' && answer.error !== null);
+  const { ok, error } = (answer ?? {}) as { ok?: unknown; error?: unknown };
+  return ok === true || (ok === false && error instanceof Object);
 };

@@ -9,11 +9,12 @@ export type EntryOf<Kind extends Missed['kind']> = Extract<Missed, { kind: Kind 
 
 export const isKind = <Kind extends Missed['kind']>(entry: { kind: string }, kind: Kind): entry is EntryOf<Kind> => entry.kind === kind;
 
+export const areStrings = (...values: unknown[]): boolean => values.every((value) => typeof value === 'string');
+
 /** Anything as an entry, when it has what gives it its place. */
 export function asEntry(kind: string, told: unknown): Entry | undefined {
-  if (typeof told !== 'object' || told === null) return undefined;
-  const { roomId, epoch, seq, id, prev } = told as Partial<Record<keyof Entry, unknown>>;
-  const isPlaced = typeof epoch === 'string' && Number.isSafeInteger(seq) && typeof id === 'string';
-  const isTold = prev === null || typeof prev === 'string';
-  return typeof roomId === 'string' && isPlaced && isTold ? ({ ...told, kind } as Entry) : undefined;
+  const entry = { ...(told as Partial<Entry> | undefined), kind };
+  const { roomId, epoch, seq, id, prev } = entry;
+  const isPlaced = areStrings(roomId, epoch, id, prev === null ? id : prev) && Number.isSafeInteger(seq);
+  return isPlaced ? (entry as Entry) : undefined;
 }

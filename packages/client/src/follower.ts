@@ -1,4 +1,4 @@
-import type { Answer, Ask, ChatPage, CommandName, EventName, Notice, Resumed, WireError } from '@engawa/protocol';
+import type { Answer, Ask, Chat, ChatPage, CommandName, EventName, Notice, Resumed, WireError } from '@engawa/protocol';
 import { isSameRoom, type Position } from '@engawa/protocol/position';
 import { backoff } from './backoff.ts';
 import type { Behind, CatchUp } from './catch-up.ts';
@@ -62,7 +62,7 @@ export interface FollowerOptions {
 
 const CONTEXT_CHATS = 50;
 /** A position that no log has. */
-const NOWHERE: Position = { epoch: '', seq: 0, id: null };
+export const NOWHERE: Position = { epoch: '', seq: 0, id: null };
 const MAX_ROUNDS = 5;
 /** Refusals `not_a_member` in a row of one who is a member as far as the room says. */
 const MAX_DENIALS = 5;
@@ -73,11 +73,12 @@ export class Follower implements Behind {
   readonly #connection: Connection;
   readonly #listeners: Listeners;
   readonly #early = new Early();
+  readonly roomId: string;
   readonly #askedAbout = new WeakSet<Entry>();
-  #state: RoomState = 'joining';
-  #ending: Ending | undefined;
-  #timeline: Timeline | undefined;
-  #username: string;
+  state: RoomState = 'joining';
+  ending: Ending | undefined;
+  timeline: Timeline | undefined;
+  username: string;
   #hasContext = false;
   #isHandedOut = false;
   /** What is shown once it is joined may be behind, and is to be asked for. */
@@ -88,37 +89,25 @@ export class Follower implements Behind {
   #isLeaving = false;
   /** Rounds of catching up that brought no end. */
   #rounds = 0;
-  #waiting: ((isLive: boolean) => void)[] = [];
+  /** Until the room is live, or has ended. */
+  #waiting: (() => void)[] = [];
 
   constructor(options: FollowerOptions) {
     this.#options = options;
     this.#connection = options.connection;
     this.#listeners = options.listeners;
-    this.#username = options.username;
+    this.username = options.username;
+    this.roomId = options.roomId;
   }
 
-  get roomId(): string {
-    return this.#options.roomId;
+  /** Those that the room has told. */
+  get chats(): readonly Chat[] {
+    return this.timeline?.chats ?? [];
   }
 
-  get username(): string {
-    return this.#username;
-  }
-
-  get state(): RoomState {
-    return this.#state;
-  }
-
-  get ending(): Ending | undefined {
-    return this.#ending;
-  }
-
-  get timeline(): Timeline | undefined {
-    return this.#timeline;
-  }
-
+  /** Up to where it is told. */
   get position(): Position | undefined {
-    return this.#timeline?.position;
+    return this.timeline?.position;
   }
 
   get held(): Position | undefined {
@@ -127,27 +116,27 @@ export class Follower implements Behind {
 
   /** There is a connection. */
   up(): void {
-    if (!this.#ending) void this.#come();
+    if (!this.ending) void this.#come();
   }
 
   down(): void {
     this.#early.clear();
     this.#rounds = 0;
-    if (!this.#ending) this.#become(this.#hasContext ? 'offline' : 'joining');
+    if (!this.ending) this.#become(this.#hasContext ? 'offline' : 'joining');
   }
 
   /** What is shown may be behind: asks. */
   sync(): void {
     // Who is still joining asks when he has.
     if (!this.#hasContext) this.#isBehind = true;
-    if (this.#ending || !this.#hasContext || !this.#connection.isUp) return;
+    if (this.ending || !this.#hasContext || !this.#connection.isUp) return;
     this.#become('catching up');
     this.#options.catchUp.add(this);
   }
 
   heard(entry: Entry): void {
-    if (this.#ending) return;
-    if (this.#isFlowing && this.#take(entry, { isNow: true })) return;
+    if (this.ending) return;
+    if (this.#isFlowing && this.#take(entry)) return;
     this.#early.hold(entry);
     if (this.#isFlowing) this.sync();
   }
@@ -164,24 +153,15 @@ export class Follower implements Behind {
   }
 
   resumed(outcome: Resumed): void {
-    if (this.#ending) return;
-    switch (outcome.outcome) {
-      case 'caught_up':
-      case 'more':
-        this.#continue(outcome);
-        break;
-      case 'too_old':
-      case 'reset':
-        this.#restart(outcome);
-        break;
-      case 'refused':
-        void this.#refused(outcome.error);
-    }
+    if (this.ending) return;
+    if ('entries' in outcome) this.#continue(outcome);
+    else if ('page' in outcome) this.#restart(outcome);
+    else if ('error' in outcome) void this.#refused(outcome.error);
   }
 
   end(ending: Ending): void {
-    if (this.#ending) return;
-    this.#ending = ending;
+    if (this.ending) return;
+    this.ending = ending;
     this.#early.clear();
     this.#become('ended');
     this.#wake();
@@ -191,7 +171,8 @@ export class Follower implements Behind {
   /** Asks, over as many connections as it takes, until there is a definitive answer. What is asked, if anything, may change with the log. */
   async insist<E extends EventName>(event: E, payload: Ask<E> | (() => Ask<E> | Refused)): Promise<Result<E>> {
     for (let attempt = 0, denials = 0; ; attempt += 1) {
-      if (!(await this.#whenLive())) return this.refusal;
+      if (!this.#isFlowing && !this.ending) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+      if (this.ending) return this.refusal;
       const asked = typeof payload === 'function' ? payload() : payload;
       if ('error' in asked) return asked;
       const answer = await this.#connection.ask(event, asked);
@@ -199,7 +180,7 @@ export class Follower implements Behind {
       const isDenied = answer?.error.code === 'not_a_member' && ++denials < MAX_DENIALS;
       if (isDenied || answer?.error.code === 'room_not_found') this.sync();
       if (answer && !answer.error.retryable && !isDenied) return { ok: false, error: answer.error };
-      if (this.#state === 'live') await this.#connection.sleeper.sleep(answer?.error.retryAfter ?? backoff(attempt));
+      if (this.state === 'live') await this.#connection.sleeper.sleep(answer?.error.retryAfter ?? backoff(attempt));
     }
   }
 
@@ -215,66 +196,52 @@ export class Follower implements Behind {
     const result = await this.command('remove:member', {});
     this.#isLeaving = false;
     if (result.ok) this.end({ reason: 'left' });
-    return result.ok || this.#ending?.reason === 'left' ? { ok: true } : result;
-  }
-
-  /** True once the room is live, false once it has ended. */
-  #whenLive(): Promise<boolean> {
-    if (this.#isFlowing || this.#ending) return Promise.resolve(!this.#ending);
-    return new Promise((resolve) => this.#waiting.push(resolve));
+    return result.ok || this.ending?.reason === 'left' ? { ok: true } : result;
   }
 
   /** What is answered once it has ended. */
   get refusal(): Refused {
-    const { reason, error } = this.#ending ?? { reason: 'closed' };
+    const { reason, error } = this.ending ?? { reason: 'closed' };
     if (error) return { ok: false, error };
-    if (reason === 'removed') return refused('removed', 'You were removed.');
+    if (reason === 'removed') return refused(reason, 'You were removed.');
     return reason === 'deleted' ? refused('room_not_found', 'Room does not exist.') : closed();
   }
 
   async #come(): Promise<void> {
     const { number } = this.#connection;
-    if (this.#timeline && this.#hasContext) return this.sync();
-    if (!this.#timeline && !(await this.#join())) return;
+    if (this.timeline && this.#hasContext) return this.sync();
+    if (!this.timeline && !(await this.#join())) return;
     await this.#readContext();
-    if (number !== this.#connection.number || this.#ending) return;
+    if (number !== this.#connection.number || this.ending) return;
     this.#hasContext = true;
-    await this.#handOut();
-    if (this.#connection.number === number) this.#goOn();
-  }
-
-  #goOn(): void {
-    if (this.#ending) return;
-    if (this.#isBehind) this.sync();
-    else this.#release();
-  }
-
-  /** Nothing is told before the next turn, so that whoever waited for the room hears all of it. */
-  async #handOut(): Promise<void> {
+    // Nothing is told before the next turn, so that whoever waited for the room hears all of it.
     const isWhole = !this.#isBehind && this.position !== undefined && this.#early.isOldTo(this.position);
     this.#become(isWhole ? 'live' : 'catching up');
     this.#listeners.ready();
     await this.#connection.sleeper.sleep(0);
     this.#isHandedOut = true;
+    if (number !== this.#connection.number) return;
+    if (this.#isBehind) this.sync();
+    else this.#release();
   }
 
   /** Entries are told as they are heard. */
   get #isFlowing(): boolean {
-    return this.#state === 'live' && this.#isHandedOut;
+    return this.state === 'live' && this.#isHandedOut;
   }
 
   async #join(): Promise<boolean> {
     const joined = await this.#enter();
-    if (!joined || this.#ending) return false;
+    if (!joined || this.ending) return false;
     if (!joined.ok) {
       this.end({ reason: 'refused', error: joined.error });
       return false;
     }
     const { from, maxChats } = this.#options;
     const head = { epoch: joined.epoch, seq: joined.seq, id: joined.tail };
-    this.#username = joined.username;
+    this.username = joined.username;
     this.#isBehind ||= from !== undefined && !(from.epoch === head.epoch && from.seq === head.seq && from.id === head.id);
-    this.#timeline = new Timeline({ me: joined.username, position: from ?? head, maxChats });
+    this.timeline = new Timeline({ me: joined.username, position: from ?? head, maxChats });
     this.#listeners.joined(joined);
     return true;
   }
@@ -289,21 +256,19 @@ export class Follower implements Behind {
 
   /** The chats before the position. Without them the room goes on all the same: they can be loaded as older ones. */
   async #readContext(): Promise<void> {
-    const timeline = this.#timeline;
+    const timeline = this.timeline;
     if (!timeline) return;
     const before = timeline.beginning;
     timeline.expectOlder();
     const page = await this.#askWhileUp('list:chats', { roomId: this.roomId, before, limit: CONTEXT_CHATS });
     if (page?.ok) timeline.addOlder(page, before);
-    // An own name may be a member no more: resuming finds out, and comes back.
+    // An own name may be a member no more, and after a drop something was told since the joining: resuming finds out.
     else this.#isBehind = true;
-    // After a drop what was told since the joining is to be asked for.
-    if (!page) this.#isBehind = true;
   }
 
   /** Takes the entry in if it is the next, and says whether nothing is missing. */
-  #take(entry: Entry, { isNow }: { isNow: boolean }): boolean {
-    const step = this.#timeline?.tell(entry);
+  #take(entry: Entry, isNow = true): boolean {
+    const step = this.timeline?.tell(entry);
     if (step !== 'next') return step === 'known';
     this.#listeners.told(entry);
     if (this.position) this.#listeners.moved(this.position);
@@ -314,7 +279,7 @@ export class Follower implements Behind {
   /** Only an entry of now: in what was missed there may be an end that is long past. */
   #mayEnd(entry: Entry): void {
     if (isKind(entry, 'delete:room')) this.end({ reason: 'deleted', by: entry.by });
-    if (!isKind(entry, 'remove:member') || entry.username !== this.#username) return;
+    if (!isKind(entry, 'remove:member') || entry.username !== this.username) return;
     if (entry.reason === 'gone') this.sync();
     else this.end(entry.reason === 'removed' ? { reason: 'removed', by: entry.by } : { reason: 'left' });
   }
@@ -323,13 +288,13 @@ export class Follower implements Behind {
     const before = this.position?.seq;
     const isWhole = entries.every((missed) => {
       const entry = asEntry(missed.kind, missed);
-      return entry && this.#take(entry, { isNow: false });
+      return entry && this.#take(entry, false);
     });
     if (!isWhole || epoch !== this.position?.epoch) {
       this.reload();
       return;
     }
-    if (seq > this.position.seq) this.#timeline?.moveTo({ epoch, seq, id });
+    if (this.timeline && seq > this.position.seq) this.timeline.position = { epoch, seq, id };
     if (counted) this.#listeners.counted({ epoch, ...counted });
     this.#listeners.moved(this.position);
     if (this.position.seq !== before) this.#rounds = 0;
@@ -340,8 +305,8 @@ export class Follower implements Behind {
   /** All up to the position is told: what was heard meanwhile follows, and if that is whole, the room is live. */
   #release(): void {
     const { entries, isWhole } = this.#early.take();
-    const missing = entries.filter((entry) => !this.#ending && !this.#take(entry, { isNow: true }) && this.#isWorthAsking(entry));
-    if (this.#ending) return;
+    const missing = entries.filter((entry) => !this.ending && !this.#take(entry) && this.#isWorthAsking(entry));
+    if (this.ending) return;
     for (const entry of missing) this.#early.hold(entry);
     if (missing.length > 0 || !isWhole) return void this.#again();
     this.#rounds = 0;
@@ -376,7 +341,7 @@ export class Follower implements Behind {
       return;
     }
     const isLost = reason === 'too_old' ? () => false : this.#lostBy(page, epoch);
-    this.#timeline?.reset(page, { epoch, seq, id });
+    this.timeline?.reset(page, { epoch, seq, id });
     this.#hasContext = true;
     this.#listeners.reset({ reason }, isLost);
     this.#listeners.joined(outcome);
@@ -391,20 +356,21 @@ export class Follower implements Behind {
    */
   #lostBy({ chats }: ChatPage, epoch: string): (place: Place) => boolean {
     const kept = new Set(chats.map(({ id }) => id));
-    const hasSamePast = this.#timeline?.chats.some(({ id }) => kept.has(id)) === true;
+    const hasSamePast = this.timeline?.chats.some(({ id }) => kept.has(id)) === true;
     const oldest = hasSamePast ? (chats[0]?.seq ?? 0) : 0;
     return ({ epoch: former, seq, id = '' }) => isSameRoom(former, epoch) && !kept.has(id) && seq >= oldest;
   }
 
   async #refused(error: WireError): Promise<void> {
-    if (error.code === 'not_a_member' && this.#isLeaving) return this.end({ reason: 'left' });
-    if (error.code === 'not_a_member') return this.#rejoin();
-    if (error.code === 'removed') return this.end({ reason: 'removed', error });
-    if (error.code === 'room_not_found') return this.end({ reason: 'deleted', error });
-    if (!error.retryable) return this.end({ reason: 'refused', error });
+    if (error.code === 'not_a_member') return this.#isLeaving ? this.end({ reason: 'left' }) : this.#rejoin();
+    if (!error.retryable) return this.#endWith(error);
     const { number } = this.#connection;
     await this.#connection.sleeper.sleep(error.retryAfter ?? backoff(++this.#rounds));
     if (number === this.#connection.number) this.sync();
+  }
+
+  #endWith(error: WireError): void {
+    this.end({ reason: error.code === 'room_not_found' ? 'deleted' : error.code === 'removed' ? 'removed' : 'refused', error });
   }
 
   /**
@@ -416,8 +382,8 @@ export class Follower implements Behind {
     const { roomId, username, position } = this;
     const member = { roomId, username, clientId: this.#options.newId(), ...(position && { epoch: position.epoch }) };
     const joined = await this.#askWhileUp('add:member', member);
-    if (!joined || this.#ending) return;
-    if (!joined.ok) return this.end({ reason: joined.error.code === 'room_not_found' ? 'deleted' : 'refused', error: joined.error });
+    if (!joined || this.ending) return;
+    if (!joined.ok) return this.#endWith(joined.error);
     this.#hasRejoined = true;
     this.#listeners.joined(joined);
     this.sync();
@@ -428,15 +394,13 @@ export class Follower implements Behind {
     const { number } = this.#connection;
     let leave: (() => void) | undefined;
     try {
-      for (let attempt = 0; !this.#ending; attempt += 1) {
+      for (let attempt = 0; number === this.#connection.number && !this.ending; attempt += 1) {
         const answer = await this.#connection.ask(event, payload);
-        if (number !== this.#connection.number) return undefined;
+        if (number !== this.#connection.number) break;
         if (answer && (answer.ok || !answer.error.retryable)) return answer;
         if (answer) this.#listeners.delayed(answer.error);
         if (answer?.error.code === 'rate_limited') leave ??= await this.#connection.inLine(event);
-        if (number !== this.#connection.number) return undefined;
-        await this.#connection.sleeper.sleep(answer?.error.retryAfter ?? backoff(attempt));
-        if (number !== this.#connection.number) return undefined;
+        if (number === this.#connection.number) await this.#connection.sleeper.sleep(answer?.error.retryAfter ?? backoff(attempt));
       }
       return undefined;
     } finally {
@@ -445,15 +409,13 @@ export class Follower implements Behind {
   }
 
   #become(state: RoomState): void {
-    if (state === this.#state) return;
-    this.#state = state;
+    if (state === this.state) return;
+    this.state = state;
     this.#listeners.state(state);
   }
 
   #wake(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const resolve of waiting) resolve(!this.#ending);
+    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Position } from '@engawa/protocol/position';
+import { areStrings } from './entry.ts';
 import type { Shelf } from './storage.ts';
 
 const SAVE_MS = 250;
@@ -49,7 +50,7 @@ export class Keeper {
   forget(): void {
     clearTimeout(this.#timer);
     this.#isClosed = true;
-    void this.#shelf.remove(this.#key);
+    void this.#shelf.write(this.#key);
   }
 }
 
@@ -63,5 +64,5 @@ const keyOf = (roomId: string): string => `room:${roomId}`;
 
 function isPosition(value: unknown): value is Position {
   const { epoch, seq, id } = (value ?? {}) as Partial<Position>;
-  return typeof epoch === 'string' && Number.isSafeInteger(seq) && Number(seq) >= 0 && (id === null || typeof id === 'string');
+  return areStrings(epoch, id === null ? epoch : id) && Number.isSafeInteger(seq) && Number(seq) >= 0;
 }

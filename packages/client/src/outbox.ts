@@ -1,7 +1,8 @@
-import type { Chat } from '@engawa/protocol';
+import type { Ask, Chat } from '@engawa/protocol';
 import { isSameRoom, type Position } from '@engawa/protocol/position';
 import { type ChangingChat, changing } from './chat-changes.ts';
 import { type Entry, isKind } from './entry.ts';
+import type { Follower } from './follower.ts';
 import { type Refusal, type Refused, refused } from './result.ts';
 import { sizeOf } from './size.ts';
 import type { Note, OutgoingEvent, Place, StoredRequest, Unsent } from './unsent.ts';
@@ -43,21 +44,12 @@ type Fields = StoredRequest['fields'];
 
 interface Surroundings {
   unsent: Unsent;
+  follower: Follower;
   newId: () => string;
-  username: () => string;
-  /** Up to where the room is told. */
-  position: () => Position | undefined;
-  /** The chats that the room has told. */
-  chats: () => readonly Chat[];
-  /** An answer is of another log than the room that is told. */
-  strayed: () => void;
-  /** Asks until there is a definitive answer, each time what is to be asked then. */
-  deliver: (event: OutgoingEvent, ask: () => Asked | Refused) => Promise<Answered>;
   failed: (request: Outgoing) => void;
   changed: () => void;
 }
 
-type Asked = Fields & { clientId: string };
 type Answered = ({ ok: true } & Place) | Refused;
 
 /** What one says and does in a room, in the order in which it was written: one is asked at a time, so that the room has it in that order. */
@@ -84,17 +76,18 @@ export class Outbox {
   shown(chats: readonly Chat[]): readonly ChangingChat[] {
     const changes = this.#requests.filter((request) => !request.isChat && this.#isMeant(request));
     if (changes.length === 0) return chats;
-    const me = this.#surroundings.username();
+    const me = this.#surroundings.follower.username;
     const of = ({ seq }: Chat) => changes.filter(({ stored }) => stored.fields.chatSeq === seq);
     return chats.map((chat) => of(chat).reduce<ChangingChat>((before, { stored }) => changing(before, stored, me), chat));
   }
 
   /** A chat, or with a `chatSeq` what changes one. */
   send(event: OutgoingEvent, fields: Fields): Request {
-    const { unsent, newId, username, chats } = this.#surroundings;
-    const chatId = chats().find(({ seq }) => seq === fields.chatSeq)?.id;
-    const place = { epoch: this.epoch, life: unsent.life, username: username() };
-    const request = new Request(this, { event, clientId: newId(), fields, chatId, at: this.#now(), ...place });
+    const { unsent, newId, follower } = this.#surroundings;
+    const { username } = follower;
+    const chatId = follower.chats.find(({ seq }) => seq === fields.chatSeq)?.id;
+    const origin = { epoch: this.epoch, life: unsent.life, username };
+    const request = new Request(this, { event, clientId: newId(), fields, chatId, at: this.#now(), ...origin });
     this.#add(request);
     return request;
   }
@@ -104,24 +97,27 @@ export class Outbox {
     const known = this.#find(stored.clientId);
     this.#newest = Math.max(this.#newest, stored.at);
     if (known) known.become(stored);
-    else if (!this.#isFullWith(0)) this.#requests = [...this.#requests, new Request(this, stored)];
+    else {
+      const request = new Request(this, stored);
+      if (this.#fits(request)) this.#requests = [...this.#requests, request];
+    }
     this.#changed();
   }
 
   /** What another page of this person says of what waits. */
   heard({ clientId, request, place }: Note): void {
-    const { unsent, username } = this.#surroundings;
+    const { unsent, follower } = this.#surroundings;
     const known = this.#find(clientId);
     // What this page sends it hears about by itself.
     if (known?.state === 'sending' && known.stored.life === unsent.life) return;
-    if (request?.username === username()) this.found(request);
+    if (request?.username === follower.username) this.found(request);
     else if (known && place) this.#sent(known, { ok: true, ...place });
     else if (known && !request) this.#drop(known);
   }
 
   /** An entry of the room: what it says is then told, and pending no more. What was replaced since is told without its client id. */
   told(entry: Entry): void {
-    const isOwn = isKind(entry, 'create:chat') && entry.username === this.#surroundings.username();
+    const isOwn = isKind(entry, 'create:chat') && entry.username === this.#surroundings.follower.username;
     const request = this.#requests.find(
       ({ clientId, place }) => place?.id === entry.id || (isOwn && clientId === (entry as { clientId?: string }).clientId),
     );
@@ -148,11 +144,6 @@ export class Outbox {
     this.#sendAgain(lost);
   }
 
-  /** Goes on with what another page has left behind. */
-  resume(): void {
-    void this.#sendWaiting();
-  }
-
   /** Nothing is sent any more; what waits is answered with this. It is kept for another time, but not by one who left. */
   close(answer: Refused, hasLeft: boolean): void {
     const { unsent } = this.#surroundings;
@@ -167,7 +158,7 @@ export class Outbox {
 
   /** Of the log as it is told now. */
   get epoch(): string {
-    return this.#surroundings.position()?.epoch ?? '';
+    return this.#surroundings.follower.position?.epoch ?? '';
   }
 
   #find(id: string): Request | undefined {
@@ -196,8 +187,8 @@ export class Outbox {
 
   #add(request: Request): void {
     // What has failed is in nobody's way.
-    for (const old of this.#requests) if (old.state === 'failed' && this.#isFullWith(request.bytes)) old.discard();
-    const objection = this.#ending ?? (this.#isFullWith(request.bytes) && refused('busy', 'Too much waits.', true));
+    for (const old of this.#requests) if (old.state === 'failed' && !this.#fits(request)) old.discard();
+    const objection = this.#ending ?? (this.#fits(request) ? undefined : refused('busy', 'Too much waits.', true));
     if (objection) {
       // Nor is it shown: what does not fit must not take up more.
       request.settle(objection);
@@ -208,8 +199,8 @@ export class Outbox {
     this.#changed();
   }
 
-  #isFullWith(bytes: number): boolean {
-    return this.#requests.length >= OUTBOX_REQUESTS || bytesOf(this.#requests) + bytes > OUTBOX_BYTES;
+  #fits(request: Request): boolean {
+    return !isTooMuch([...this.#requests, request]);
   }
 
   #save(request: Request): void {
@@ -242,56 +233,56 @@ export class Outbox {
   }
 
   #changed(): void {
-    void this.#sendWaiting();
+    void this.sendWaiting();
     this.#surroundings.changed();
   }
 
-  async #sendWaiting(): Promise<void> {
+  /** To be called when there may be more to send, as what another page has left behind. */
+  async sendWaiting(): Promise<void> {
     if (this.#isSending) return;
     this.#isSending = true;
-    for (let request = this.#next(); request && !this.#ending; request = this.#next()) {
+    while (!this.#ending) {
+      const request = this.#requests.find(({ state, stored }) => state === 'sending' && this.#surroundings.unsent.maySend(stored.life));
+      if (!request) break;
       // Written down before it is asked: whatever happens to this page, it is sent once.
       await request.saved;
       const { stored } = request;
-      const answer = await this.#surroundings.deliver(stored.event, () => this.#ask(stored));
+      const answer = await this.#surroundings.follower.insist(stored.event, () => this.#ask(stored));
       if (answer.ok) this.#sent(request, answer);
       else this.#failed(request, answer);
     }
     this.#isSending = false;
   }
 
-  #next(): Request | undefined {
-    return this.#requests.find(({ state, stored }) => state === 'sending' && this.#surroundings.unsent.maySend(stored.life));
-  }
-
-  #ask(stored: StoredRequest): Asked | Refused {
+  #ask(stored: StoredRequest): Ask<OutgoingEvent> | Refused {
     const { epoch, clientId, fields } = stored;
     if (epoch && !isSameRoom(epoch, this.epoch)) return refused('room_replaced', 'Its room is gone.');
     if (!this.#isMeant({ stored })) return refused('chat_not_found', 'Its log was set back.');
     const { replyTo, ...others } = fields;
-    return { clientId, ...(epoch === this.epoch ? fields : others) };
+    const { roomId, username } = this.#surroundings.follower;
+    return { roomId, username, clientId, ...(epoch === this.epoch ? fields : others) } as Ask<OutgoingEvent>;
   }
 
   /** A seq of another log may be that of another chat. */
   #isMeant({ stored: { epoch, chatId, fields } }: Pick<Request, 'stored'>): boolean {
     if (!fields.chatSeq || epoch === this.epoch) return true;
-    return this.#surroundings.chats().some(({ seq, id }) => seq === fields.chatSeq && id === chatId);
+    return this.#surroundings.follower.chats.some(({ seq, id }) => seq === fields.chatSeq && id === chatId);
   }
 
   /** By its answer or by its entry, whichever comes first. */
   #sent(request: Request, answer: { ok: true } & Place): void {
     const { epoch, seq, id } = answer;
-    const { unsent, position, strayed, changed } = this.#surroundings;
+    const { unsent, follower, changed } = this.#surroundings;
     if (request.state === 'sent') return;
     void unsent.tell({ clientId: request.clientId, place: { epoch, seq, id } });
     // It may be refused to one page and kept for another.
     if (request.state === 'failed') return;
     request.settle(answer);
     if (request.isChat) this.#recent.push(request);
-    forgetOldest(this.#recent);
-    const told = position();
-    if (told && told.epoch !== epoch) strayed();
-    else if (!isAhead(answer, told)) this.#drop(request);
+    while (isTooMuch(this.#recent)) this.#recent.shift();
+    const { position } = follower;
+    if (position && position.epoch !== epoch) follower.reload();
+    else if (!isAhead(answer, position)) this.#drop(request);
     changed();
   }
 
@@ -308,28 +299,23 @@ export class Outbox {
   }
 }
 
-function forgetOldest(recent: Request[]): void {
-  let bytes = bytesOf(recent);
-  while (recent.length > OUTBOX_REQUESTS || bytes > OUTBOX_BYTES) bytes -= recent.shift()?.bytes ?? 0;
-}
-
-const bytesOf = (requests: Request[]): number => requests.reduce((sum, { bytes }) => sum + bytes, 0);
+const isTooMuch = (requests: readonly Request[]): boolean =>
+  requests.length > OUTBOX_REQUESTS || requests.reduce((sum, { bytes }) => sum + bytes, 0) > OUTBOX_BYTES;
 
 const isAhead = (place: Place | undefined, position: Position | undefined): boolean =>
   place !== undefined && place.epoch === position?.epoch && place.seq > position.seq;
 
 class Request implements OutgoingChat {
   readonly #outbox: Outbox;
-  stored: StoredRequest;
+  stored!: StoredRequest;
   saved: Promise<unknown> | undefined;
   readonly bytes: number;
   #answer: Answered | undefined;
   #resolve: ((answer: unknown) => void) | undefined;
   /** Of a chat its seq, of a change all that the server answers. */
-  settled: Promise<never> = new Promise(() => undefined);
+  settled!: Promise<never>;
 
   constructor(outbox: Outbox, stored: StoredRequest) {
-    this.stored = stored;
     this.bytes = sizeOf(stored.fields);
     this.#outbox = outbox;
     this.become(stored);

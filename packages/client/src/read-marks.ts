@@ -65,7 +65,10 @@ export class ReadMarks {
     const isUnread = kind === 'create:chat' && username !== me && entry.seq > this.own;
     if (isUnread) this.unread += 1;
     // Whether that names the reader, and what became of others, the server says.
-    if (isUnread ? folded(message).includes(folded(me)) : this.unread > 0 && /^(upda|dele)te:chat/.test(String(kind))) this.#recount();
+    if (isUnread ? folded(message).includes(folded(me)) : this.unread > 0 && /^(upda|dele)te:chat/.test(String(kind))) {
+      this.#told = 0;
+      void this.tell();
+    }
   }
 
   /** The seqs of another log mean nothing in this one. */
@@ -105,11 +108,6 @@ export class ReadMarks {
   #count(unread: number, named: number): void {
     this.unread = unread;
     this.mentions = named;
-  }
-
-  #recount(): void {
-    this.#told = 0;
-    void this.tell();
   }
 }
 

@@ -30,7 +30,7 @@ export class JoinError extends Error {
   readonly code: Refusal['code'];
   readonly retryable: boolean;
 
-  constructor({ code, message, retryable }: Refusal) {
+  constructor({ error: { code, message, retryable } }: Refused) {
     super(message);
     this.code = code;
     this.retryable = retryable;

@@ -46,7 +46,7 @@ export class RoomTimeline {
 
   /** The same array until something changes; what it holds never changes. */
   get chats(): readonly ShownChat[] {
-    this.#shown ??= [...this.#outbox.shown(this.#follower.timeline?.chats ?? []), ...this.#pending()];
+    this.#shown ??= [...this.#outbox.shown(this.#follower.chats), ...this.#pending()];
     return this.#shown;
   }
 
@@ -72,13 +72,13 @@ export class RoomTimeline {
   }
 
   async #load(limit: number): Promise<{ ok: true; added: number } | Refused> {
-    const { roomId } = this.#follower;
-    while (this.hasOlder && (this.#follower.timeline?.room ?? 0) > 0) {
-      const before = this.#follower.timeline?.beginning ?? 1;
-      this.#follower.timeline?.expectOlder();
+    const { roomId, timeline } = this.#follower;
+    while (timeline?.hasOlder && timeline.room > 0) {
+      const before = timeline.beginning;
+      timeline.expectOlder();
       const page = await this.#follower.insist('list:chats', { roomId, before, limit });
       if (!page.ok) return page;
-      const added = this.#follower.timeline?.addOlder(page, before);
+      const added = timeline.addOlder(page, before);
       if (page.epoch !== this.#follower.position?.epoch) this.#follower.sync();
       if (added === undefined) continue;
       this.#changed();

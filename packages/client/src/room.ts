@@ -2,7 +2,7 @@ import type { Ask, Chat, Missed, Presence, Retention } from '@engawa/protocol';
 import type { Position } from '@engawa/protocol/position';
 import type { Emitter } from './emitter.ts';
 import type { Facts } from './facts.ts';
-import type { Ending, Follower, Reset, RoomState } from './follower.ts';
+import { type Ending, type Follower, NOWHERE, type Reset, type RoomState } from './follower.ts';
 import type { Outbox, Outgoing, OutgoingChat } from './outbox.ts';
 import type { ReadMarks } from './read-marks.ts';
 import type { Refused, Result } from './result.ts';
@@ -34,8 +34,6 @@ export interface RoomEvents {
   ended: Ending;
   state: RoomState;
 }
-
-const NOWHERE: Position = { epoch: '', seq: 0, id: null };
 
 /** What a chat is beside its text. */
 export interface SendOptions {

@@ -33,13 +33,12 @@ export class Shelf {
     return this.#do(() => this.#get(key));
   }
 
-  /** What is written is asked for when its turn comes. A storage that writes at once has written when this returns, unless others wait. */
-  write(key: string, value: () => unknown): Promise<unknown> {
-    return this.#do(() => this.#set(key, value()));
-  }
-
-  remove(key: string): Promise<unknown> {
-    return this.#do(() => this.#set(key));
+  /**
+   * What is written is asked for when its turn comes; without it, what is there is taken away. A storage that writes at once has
+   * written when this returns, unless others wait.
+   */
+  write(key: string, value?: () => unknown): Promise<unknown> {
+    return this.#do(() => this.#set(key, value?.()));
   }
 
   /** What is there if it passes, else what is made: of all who find nothing at the same time each gets the one that stays. */

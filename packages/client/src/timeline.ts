@@ -18,30 +18,23 @@ interface Held {
 export class Timeline {
   readonly #me: string;
   readonly #maxChats: number;
-  #position: Position;
+  /** Up to where everything was told, as entries or the server say. */
+  position: Position;
   #held: Held[] = [];
-  #hasOlder: boolean;
+  hasOlder: boolean;
   /** While a page of older chats is read: the changes told meanwhile, which may not be in it. */
   #late: Entry[] | undefined;
 
   constructor({ me, position, maxChats }: { me: string; position: Position; maxChats: number }) {
     this.#me = me;
-    this.#position = position;
+    this.position = position;
     this.#maxChats = maxChats;
     // Until a page tells otherwise.
-    this.#hasOlder = position.seq > 0;
-  }
-
-  get position(): Position {
-    return this.#position;
+    this.hasOlder = position.seq > 0;
   }
 
   get chats(): Chat[] {
     return this.#held.map(({ chat }) => chat);
-  }
-
-  get hasOlder(): boolean {
-    return this.#hasOlder;
   }
 
   get room(): number {
@@ -50,31 +43,26 @@ export class Timeline {
 
   /** Where the chats begin: older ones are before this seq. */
   get beginning(): number {
-    return this.#held[0]?.chat.seq ?? this.#position.seq + 1;
+    return this.#held[0]?.chat.seq ?? this.position.seq + 1;
   }
 
   /** Takes an entry in when it is the next one, whatever it says; else changes nothing. */
   tell(entry: Entry): Step {
-    const step = stepTo(this.#position, entry);
+    const step = stepTo(this.position, entry);
     if (step !== 'next') return step;
-    this.#position = after(this.#position, entry);
+    this.position = after(this.position, entry);
     const chat = chatOf(entry);
     if (chat) this.#append(chat);
     else this.#change(entry);
     return step;
   }
 
-  /** Goes on from where the server says that everything was told. */
-  moveTo(position: Position): void {
-    this.#position = position;
-  }
-
   /** What was shown belongs to another log, or is too far behind: begins anew. */
   reset(page: ChatPage, position: Position): void {
-    this.#position = position;
+    this.position = position;
     this.#held = [];
     this.#late = undefined;
-    this.#hasOlder = page.more.before;
+    this.hasOlder = page.more.before;
     this.#put(page);
   }
 
@@ -87,7 +75,7 @@ export class Timeline {
   addOlder(page: ChatPage & { epoch: string }, before: number): number | undefined {
     const late = this.#late;
     this.#late = undefined;
-    const fits = late && late.length < LATE_CHANGES && before === this.beginning && page.epoch === this.#position.epoch;
+    const fits = late && late.length < LATE_CHANGES && before === this.beginning && page.epoch === this.position.epoch;
     if (!fits) return undefined;
     const count = this.#put(page);
     for (const entry of late) this.#change(entry);
@@ -98,7 +86,7 @@ export class Timeline {
   #put({ chats, asOf, more }: ChatPage): number {
     const fitting = chats.filter(({ seq }) => seq < this.beginning);
     const taken = this.room > 0 ? fitting.slice(-this.room) : [];
-    this.#hasOlder = more.before || taken.length < fitting.length;
+    this.hasOlder = more.before || taken.length < fitting.length;
     this.#held.unshift(...taken.map((chat) => ({ chat: arranged(chat), asOf })));
     return taken.length;
   }
@@ -107,28 +95,16 @@ export class Timeline {
     this.#held.push({ chat, asOf: chat.seq });
     if (this.#held.length <= this.#maxChats) return;
     this.#held.shift();
-    this.#hasOlder = true;
+    this.hasOlder = true;
   }
 
   #change(entry: Entry): void {
     const seq = changedSeq(entry);
     if (seq === undefined) return;
     if (seq < this.beginning && this.#late && this.#late.length < LATE_CHANGES) this.#late.push(entry);
-    const at = this.#indexOf(seq);
+    const at = this.#held.findIndex(({ chat }) => chat.seq === seq);
     const held = this.#held[at];
-    if (held?.chat.seq !== seq || entry.seq <= held.asOf) return;
+    if (!held || entry.seq <= held.asOf) return;
     this.#held[at] = { chat: changedBy(entry, held.chat, this.#me), asOf: entry.seq };
-  }
-
-  /** Where the chat is, or would be: chats are in the order of their seqs. */
-  #indexOf(seq: number): number {
-    let low = 0;
-    let high = this.#held.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.#held[middle]?.chat.seq ?? seq) < seq) low = middle + 1;
-      else high = middle;
-    }
-    return low;
   }
 }

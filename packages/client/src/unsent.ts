@@ -1,3 +1,4 @@
+import { areStrings } from './entry.ts';
 import type { Refusal } from './result.ts';
 import type { Shelf } from './storage.ts';
 import { alone, openChannel } from './tabs.ts';
@@ -124,5 +125,5 @@ export class Unsent {
 
 function isStoredRequest(value: unknown): value is StoredRequest {
   const { clientId, fields, at, epoch, life } = (value ?? {}) as Partial<StoredRequest>;
-  return [clientId, epoch, life].every((each) => typeof each === 'string') && Number.isFinite(at) && fields instanceof Object;
+  return areStrings(clientId, epoch, life) && Number.isFinite(at) && fields instanceof Object;
 }

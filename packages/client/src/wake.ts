@@ -23,7 +23,12 @@ export function watch({ woke, leaving, stored }: Listeners): () => void {
   const page = globalThis as Page;
   const ending = new AbortController();
   const on = (target: Target | undefined, event: string, listener: Listener) => target?.addEventListener?.(event, listener, ending);
-  const beating = beat(woke);
+  let last = Date.now();
+  const beating = setInterval(() => {
+    const now = Date.now();
+    if (now - last > JUMP_MS) woke();
+    last = now;
+  }, BEAT_MS);
   on(page, 'online', woke);
   on(page, 'pageshow', woke);
   on(page, 'pagehide', ({ persisted }) => {
@@ -35,13 +40,4 @@ export function watch({ woke, leaving, stored }: Listeners): () => void {
     clearInterval(beating);
     ending.abort();
   };
-}
-
-function beat(woke: () => void): ReturnType<typeof setInterval> {
-  let last = Date.now();
-  return setInterval(() => {
-    const now = Date.now();
-    if (now - last > JUMP_MS) woke();
-    last = now;
-  }, BEAT_MS);
 }
