@@ -72,6 +72,7 @@ test('one who says, edits and reacts has nothing unread, whoever comes and goes'
   for (let times = 0; times < 2; times += 1) {
     const phone = open();
     await phone.join(ROOM, { username: 'phone' });
+    await until(() => ben.members === 3, 'it is there');
     await phone.close();
     await until(() => ben.members === 2, 'its name lapsed');
   }
