@@ -7,6 +7,8 @@ import { until } from './helpers/server.ts';
 
 const MESSAGE = `42["no:such",{"text":"${'x'.repeat(60_000)}"}]`;
 const MESSAGES = 200;
+const SENDERS = 16;
+const FEW_MESSAGES = 30;
 
 test('of a client that sends megabytes at once, a few messages are read in each turn of the event loop, and all of them', async () => {
   const { url, io, unharmed } = await startScene({ limits: 'off' });
@@ -26,6 +28,29 @@ test('of a client that sends megabytes at once, a few messages are read in each 
   const counts = new Map<number, number>();
   for (const each of turns) counts.set(each, (counts.get(each) ?? 0) + 1);
   expect(Math.max(...counts.values())).toBeLessThanOrEqual(4);
+  await unharmed();
+});
+
+test('of many that send megabytes, a few are read on in each turn of the event loop, and all in the end', async () => {
+  const { url, io, unharmed } = await startScene({ limits: 'off' });
+  const senders = await Promise.all(
+    Array.from({ length: SENDERS }, async () => connectRaw(await rawWebSocket(url, { headers: ATTACKER }))),
+  );
+  let turn = 0;
+  const turns: number[] = [];
+  for (const socket of [...io.sockets.sockets.values()].slice(-SENDERS)) socket.conn.on('packet', () => turns.push(turn));
+  const next = () => {
+    turn += 1;
+    if (turns.length < SENDERS * FEW_MESSAGES) setImmediate(next);
+  };
+  setImmediate(next);
+  for (const raw of senders) void raw.send(...Array.from({ length: FEW_MESSAGES }, () => MESSAGE));
+  await until(() => turns.length === SENDERS * FEW_MESSAGES, 'all are read');
+  const counts = new Map<number, number>();
+  for (const each of turns) counts.set(each, (counts.get(each) ?? 0) + 1);
+  // Until all of them wait, each is read once.
+  const later = [...counts.values()].slice(3);
+  expect(Math.max(...later)).toBeLessThanOrEqual(8);
   await unharmed();
 });
 
