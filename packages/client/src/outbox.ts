@@ -222,7 +222,8 @@ export class Outbox {
    * and what was acknowledged must not be refused.
    */
   #sendAgain(lost: Request[]): void {
-    const isOther = (request: Request) => !lost.includes(request);
+    // Another page may have said that it sends the same again.
+    const isOther = ({ clientId }: Request) => !lost.some((each) => each.clientId === clientId);
     this.#recent = this.#recent.filter(isOther);
     const again = lost.map(
       (request) => new Request(this, { ...request.stored, ...this.#anew(request), life: this.#surroundings.unsent.life }),

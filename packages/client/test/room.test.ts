@@ -1,4 +1,4 @@
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { OUTBOX_BYTES, OUTBOX_REQUESTS } from '#outbox.js';
 import { joined, memory, messages, newClient, ownTime, pass } from './helpers/clients.ts';
 import { Hall } from './helpers/hall.ts';
@@ -274,6 +274,32 @@ test('own chats that a fork lost are sent again under the same id, and stay show
   await pass();
   expect(messages(room)).toEqual(['kept', 'lost']);
   expect(sent(hall)).toEqual([kept, lost, lost].map(({ clientId, message }) => ({ clientId, message })));
+});
+
+test('what a fork lost is shown once, though another page says first that it sends it again', async () => {
+  const notes: { clientId: string; request?: object }[] = [];
+  let hear: (note: object) => void = () => undefined;
+  class Channel {
+    set onmessage(listener: (event: { data: object }) => void) {
+      hear = (data) => listener({ data });
+    }
+    postMessage = (note: { clientId: string }) => void notes.push(note);
+    close = () => undefined;
+  }
+  // The other page lives, and has its lock.
+  const request = (name: string, step: () => unknown) => (name.endsWith(':other') ? new Promise(() => undefined) : Promise.resolve(step()));
+  vi.stubGlobal('BroadcastChannel', Channel);
+  vi.stubGlobal('navigator', { locks: { request } });
+  onTestFinished(() => void vi.unstubAllGlobals());
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall, { storage: memory() }));
+  const { clientId } = room.send('lost');
+  await pass();
+  expect(notes[0]).toMatchObject({ clientId, request: { epoch: 'e1' } });
+  hear({ clientId, request: { ...notes[0]?.request, epoch: 'e1.2', life: 'other' } });
+  fork(hall, 'e1.2', 1);
+  await pass();
+  expect(room.timeline.chats.map(({ message, state }) => [message, state])).toEqual([['lost', undefined]]);
 });
 
 test('of what a fork lost the newest thousand chats are sent again, in their order', async () => {
