@@ -17,13 +17,14 @@ const onRedis = Object.values(readJson('scripts/on-redis.json')).flat();
 const redisTests = [...onRedis, ...testFiles().filter((path) => /from '.*\/redis/.test(readFileSync(join(root, path), 'utf8')))];
 
 const withProxies = testFiles().filter((path) => /from '.*\/reverse-proxies\.ts'/.test(readFileSync(join(root, path), 'utf8')));
+const withCertificates = testFiles().filter((path) => /from '.*\/certificates\.ts'/.test(readFileSync(join(root, path), 'utf8')));
 const withBrowser = testFiles().filter((path) => /from '.*\/browser\.ts'/.test(readFileSync(join(root, path), 'utf8')));
 
 /** What tests need beside npm's packages: Debian's package, the program or the module of Python that it brings, and the tests. */
 const systemPackages = [
   { name: 'chromium', program: '/usr/bin/chromium', neededBy: withBrowser },
   { name: 'redis-server', program: 'redis-server', neededBy: redisTests },
-  { name: 'openssl', program: 'openssl', neededBy: redisTests },
+  { name: 'openssl', program: 'openssl', neededBy: [...redisTests, ...withCertificates] },
   ...['nginx', 'haproxy', 'apache2', 'caddy'].map((name) => ({
     name,
     program: name,

@@ -2,11 +2,13 @@ import type { Ask, Notice, WireError } from '@engawa/protocol';
 import type { Position } from '@engawa/protocol/position';
 import { CatchUp } from './catch-up.ts';
 import { type ClientState, Connection } from './connection.ts';
+import type { ConnectionError } from './connection-error.ts';
 import { Emitter } from './emitter.ts';
 import { asEntry } from './entry.ts';
+import type { Ending } from './follower.ts';
 import { isSession, newClientId, newSession, platformRandom, type Random } from './ids.ts';
 import { readPosition } from './keeper.ts';
-import type { LinkFactory } from './link.ts';
+import type { LinkFactory, LinkOptions } from './link.ts';
 import { OpenRoom } from './open-room.ts';
 import { JoinError, type Result, refused } from './result.ts';
 import type { Room } from './room.ts';
@@ -14,7 +16,7 @@ import { socketLink } from './socket-link.ts';
 import { type ClientStorage, Shelf } from './storage.ts';
 import { watch } from './wake.ts';
 
-export interface ClientOptions {
+export interface ClientOptions extends LinkOptions {
   /** Where session, positions and unsent chats outlive the page: `localStorage`, or anything like it. Nothing is kept without. */
   storage?: ClientStorage;
   /** Chats that a timeline holds at most; 5,000 when not given. */
@@ -48,10 +50,11 @@ export interface ClientEvents {
   /** `state` or `rooms` is another than before. */
   change: undefined;
   /**
-   * What was refused to the connection itself, or to a room that is being joined or caught up; what is retryable is
-   * tried again. And, once, a storage that fails: then with the code `storage_failed`.
+   * Why there is no connection yet, after every try; what was refused to the connection itself, or to a room that is being joined
+   * or caught up. What is retryable is tried again; after any other error of a connection the client is closed. And, once, a
+   * storage that fails: then with the code `storage_failed`.
    */
-  error: WireError & { roomId?: string };
+  error: (WireError & { roomId?: string; address?: undefined }) | (ConnectionError & { roomId?: undefined });
 }
 
 /** A room that was joined, by how many who have not closed it. */
@@ -89,7 +92,8 @@ export class Client {
       // It may fail before anybody could listen.
       queueMicrotask(() => this.#emitter.emit('error', { code: 'storage_failed', message, retryable: true }));
     });
-    this.#connection = new Connection(url, options.link ?? socketLink, {
+    const { link = socketLink } = options;
+    this.#connection = new Connection((listeners) => link(url, listeners, options), {
       state: (state) => this.#stateChanged(state),
       error: (error) => {
         // Another one is made the next time.
@@ -198,7 +202,7 @@ export class Client {
     await opened.load();
     this.#open.set(roomId, opened);
     this.#roomsChanged();
-    if (this.state === 'closed') opened.follower.end({ reason: 'closed' });
+    if (this.state === 'closed') opened.follower.end(this.#closing);
     else if (this.#connection.isUp) opened.follower.up();
     await opened.ready;
     return opened.room;
@@ -225,12 +229,18 @@ export class Client {
   #stateChanged(state: ClientState): void {
     if (state === 'closed') {
       this.#unwatch();
-      this.#each(({ follower }) => follower.end({ reason: 'closed' }));
+      this.#each(({ follower }) => follower.end(this.#closing));
     }
     if (state !== 'online') this.#catchUp.clear();
     this.#emitter.emit('state', state);
     this.#emitter.emit('change', undefined);
     this.#each(({ follower }) => (state === 'online' ? follower.up() : follower.down()));
+  }
+
+  /** Why its rooms are over. */
+  get #closing(): Ending {
+    const { refusal: error } = this.#connection;
+    return { reason: 'closed', ...(error && { error }) };
   }
 
   #each(step: (open: OpenRoom) => void): void {

@@ -1,8 +1,9 @@
 import type { Answer, Ask, EventName, Notice, QuestionName, WireError } from '@engawa/protocol';
 import { FRAME_BYTES } from '@engawa/protocol/bounds';
 import { backoff } from './backoff.ts';
-import type { Link, LinkFactory } from './link.ts';
-import { closed, type Result, refused } from './result.ts';
+import type { ConnectionError } from './connection-error.ts';
+import type { Link, LinkListeners } from './link.ts';
+import { closed, type Refusal, type Result, refused } from './result.ts';
 import { sizeOf } from './size.ts';
 import { Sleeper } from './sleeper.ts';
 
@@ -10,12 +11,14 @@ import { Sleeper } from './sleeper.ts';
 export type ClientState = 'connecting' | 'online' | 'reconnecting' | 'closed';
 
 const ANSWER_MS = 10_000;
+/** After a loss nobody is told for so long that there is no answer. */
+const QUIET_MS = 30_000;
 /** Some of a frame is Socket.IO's. */
 const MAX_BYTES = FRAME_BYTES - 1024;
 
 interface Listeners {
   state(state: ClientState): void;
-  error(error: WireError): void;
+  error(error: WireError | ConnectionError): void;
   heard(event: string, payload: unknown): void;
 }
 
@@ -29,15 +32,18 @@ export class Connection {
   /** Counts connections: who waited for something knows by it whether it is still the same one. */
   number = 0;
   #attempts = 0;
+  #quietUntil = 0;
   #opening: ReturnType<typeof setTimeout> | undefined;
   #returnAt: number | undefined;
   /** Until it is up, or closed. */
   #waiting: (() => void)[] = [];
   readonly #lines = new Map<EventName, Promise<void>>();
+  /** Why it is closed, when nobody closed it. */
+  refusal: Refusal | undefined;
 
-  constructor(url: string, link: LinkFactory, listeners: Listeners) {
+  constructor(link: (listeners: LinkListeners) => Link, listeners: Listeners) {
     this.#listeners = listeners;
-    this.#link = link(url, {
+    this.#link = link({
       up: () => {
         if (this.state === 'closed' || this.isUp) return;
         this.number += 1;
@@ -56,6 +62,14 @@ export class Connection {
         if (error.retryable) this.#openIn(error.retryAfter ?? 500 + backoff(++this.#attempts));
         else this.close();
       },
+      failed: (error) => {
+        // Whoever is away for a moment need not say so.
+        if (this.state === 'closed' || (error.code === 'unreachable' && Date.now() < this.#quietUntil)) return;
+        // What was reached once may come back, whatever is in its place now.
+        const retryable = error.retryable || this.number > 0;
+        this.#listeners.error({ ...error, retryable });
+        if (!retryable) this.close(error);
+      },
       heard: (event, payload) => this.#heard(event, payload),
     });
   }
@@ -69,8 +83,9 @@ export class Connection {
     if (this.state !== 'closed') this.#link.open({ session });
   }
 
-  close(): void {
+  close(why?: Refusal): void {
     if (this.state === 'closed') return;
+    this.refusal = why;
     clearTimeout(this.#opening);
     this.#become('closed');
     this.#link.close();
@@ -108,7 +123,7 @@ export class Connection {
   async insist<E extends QuestionName>(event: E, payload: Ask<E>): Promise<Result<E>> {
     for (let attempt = 0; ; attempt += 1) {
       while (this.state !== 'closed' && !this.isUp) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-      if (this.state === 'closed') return closed();
+      if (this.state === 'closed') return closed(this.refusal);
       const answer = await this.ask(event, payload);
       if (answer && (answer.ok || !answer.error.retryable)) return answer;
       await this.sleeper.sleep(answer?.error.retryAfter ?? backoff(attempt));
@@ -135,6 +150,7 @@ export class Connection {
   #lost(): void {
     if (!this.isUp) return;
     this.number += 1;
+    this.#quietUntil = Date.now() + QUIET_MS;
     this.#become('reconnecting');
   }
 

@@ -1,8 +1,20 @@
 import type { WireError } from '@engawa/protocol';
+import type { ConnectionError } from './connection-error.ts';
 
 /** What a connection shows of itself. */
 export interface LinkAuth {
   session: string;
+}
+
+/** How a server is reached. */
+export interface LinkOptions {
+  /**
+   * In the order in which they are tried: `['websocket', 'polling']` when not given. A connection by polling becomes a WebSocket
+   * by itself when one comes through, unless polling is all that is named.
+   */
+  transports?: readonly ('websocket' | 'polling')[] | undefined;
+  /** Where Socket.IO is on the server; when not given, `socket.io/` behind the path of the URL: `/chat/socket.io/`. */
+  path?: string | undefined;
 }
 
 /** What a connection tells. Never called from inside `open`, `close` or `ask`. */
@@ -13,6 +25,8 @@ export interface LinkListeners {
   down(reason: string): void;
   /** The server would not have the connection. The link waits to be opened again. */
   refused(error: WireError): void;
+  /** A try to connect failed, or it is not connected as well as it might. The link goes on by itself until it is closed. */
+  failed(error: ConnectionError): void;
   /** An event, with the first of what it carried. */
   heard(event: string, payload: unknown): void;
 }
@@ -27,7 +41,7 @@ export interface Link {
   ask(event: string, payload: object, timeoutMs: number): Promise<unknown>;
 }
 
-export type LinkFactory = (url: string, listeners: LinkListeners) => Link;
+export type LinkFactory = (url: string, listeners: LinkListeners, options?: LinkOptions) => Link;
 
 /** No answer came: there was no connection, it dropped, or the time was over. */
 export class LinkError extends Error {

@@ -1,13 +1,14 @@
 import type { ErrorCode, EventName, Reply } from '@engawa/protocol';
+import type { ConnectionErrorCode } from './connection-error.ts';
 
 /** Why something was refused. */
 export interface Refusal {
   /**
    * One of the server's codes, or `closed`: the client was closed, or the room left, before there was an answer; or
    * `room_replaced`: it was written for a room that is gone, and another one has its id; or `no_random`: `connect` found no
-   * random numbers.
+   * random numbers; or why there can be no connection.
    */
-  code: ErrorCode | 'closed' | 'room_replaced' | 'no_random';
+  code: ErrorCode | 'closed' | 'room_replaced' | 'no_random' | ConnectionErrorCode;
   /** English, for people; branch on the code. */
   message: string;
   /** Whether the same may succeed later, unchanged. */
@@ -42,4 +43,5 @@ export const refused = (code: Refusal['code'], message: string, retryable = fals
   error: { code, message, retryable },
 });
 
-export const closed = (): Refused => refused('closed', 'It was closed before there was an answer.', true);
+export const closed = (why?: Refusal): Refused =>
+  why ? { ok: false, error: why } : refused('closed', 'It was closed before there was an answer.', true);

@@ -35,6 +35,7 @@ function newLink(url: string, make = socketLink): Told {
     up: () => tell('up'),
     down: (reason) => tell('down', reason),
     refused: (error) => tell('refused', error),
+    failed: (error) => tell('failed', error),
     heard: (event, payload) => tell('heard', { event, payload }),
   });
   onTestFinished(() => link.close());

@@ -75,6 +75,7 @@ export abstract class Person {
 export class SdkPerson extends Person {
   readonly client: Client;
   readonly chats: OutgoingChat[] = [];
+  /** What the server refused. */
   readonly errors: WireError[] = [];
   readonly resets: string[] = [];
   /** Where his hearing begins. */
@@ -91,7 +92,9 @@ export class SdkPerson extends Person {
       return socketLink(to, { ...listeners, up: () => listeners.up(), heard });
     });
     this.client = connect(url, { link, ...options });
-    this.client.on('error', (error) => this.errors.push(error));
+    this.client.on('error', (error) => {
+      if (error.address === undefined) this.errors.push(error);
+    });
     this.client.on('state', (state) => {
       if (state === 'reconnecting') this.drops += 1;
     });

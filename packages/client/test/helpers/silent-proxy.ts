@@ -1,0 +1,51 @@
+import { once } from 'node:events';
+import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
+import { onTestFinished } from 'vitest';
+
+export interface SilentProxy {
+  url: string;
+  /** Whether upgrades are passed on from now on; before, nobody answers them. */
+  passes: boolean;
+  /** Whether the others are refused, at once. */
+  refuses: boolean;
+  /** WebSockets that it has passed on, and that are open. */
+  webSockets: () => number;
+  /** Ends all connections. */
+  cut: () => void;
+}
+
+/** A proxy that takes upgrades and never answers them, as some firewalls do. */
+export async function startSilentProxy(server: number): Promise<SilentProxy> {
+  const sockets = new Set<Socket>();
+  const webSockets = new Set<Socket>();
+  const proxy = createServer((client) => {
+    sockets.add(client);
+    client.on('error', () => undefined).on('close', () => sockets.delete(client));
+    client.once('data', (head: Buffer) => {
+      const isUpgrade = /^upgrade: websocket/im.test(head.toString('latin1'));
+      if (isUpgrade && !silent.passes && silent.refuses)
+        client.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+      if (isUpgrade && !silent.passes) return;
+      if (isUpgrade) webSockets.add(client);
+      const to = createConnection({ port: server, host: '127.0.0.1' });
+      to.write(head);
+      client.pipe(to).pipe(client);
+      to.on('error', () => client.destroy()).on('close', () => client.destroy());
+      client.on('close', () => {
+        webSockets.delete(client);
+        to.destroy();
+      });
+    });
+  });
+  await once(proxy.listen(0, '127.0.0.1'), 'listening');
+  const cut = () => {
+    for (const socket of sockets) socket.destroy();
+  };
+  onTestFinished(() => {
+    proxy.close();
+    cut();
+  });
+  const { port } = proxy.address() as AddressInfo;
+  const silent = { url: `http://127.0.0.1:${port}`, passes: false, refuses: false, webSockets: () => webSockets.size, cut };
+  return silent;
+}
