@@ -74,13 +74,28 @@ async function enter(
 ): Promise<Room | undefined> {
   const { print, fail, words } = screen;
   let isLost = false;
+  let trouble = '';
+  const told = new Set<string>();
   const lost = (reason: string) => {
     if (!isLost) print(`* ${words.tryingAgain(server, safeLine(reason))}`);
     isLost = true;
+    explain();
+  };
+  const explain = () => {
+    if (trouble !== '') print(`* ${trouble}`);
+    trouble = '';
   };
   const unconnected = setTimeout(() => client.state === 'connecting' && lost(words.noConnection), CONNECT_MS);
   client.on('state', (state) => state === 'reconnecting' && lost(words.noConnection));
-  client.on('error', ({ message, retryable }) => (retryable ? lost(message) : fail(message)));
+  client.on('error', (error) => {
+    if (!error.retryable) return fail(error.address === undefined ? error.message : words.trouble(error));
+    if (error.address === undefined) return lost(error.message);
+    const text = safeLine(words.trouble(error));
+    // Each reason is told once; the first with the line that says that there is no connection.
+    if (!told.has(text)) trouble = text;
+    told.add(text);
+    if (isLost || client.state === 'online') explain();
+  });
   try {
     const room = await client.join(roomId, { username, create: true });
     isLost = false;

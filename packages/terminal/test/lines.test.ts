@@ -389,7 +389,8 @@ test('what goes wrong has a code and one line', async () => {
   expect(await ending('read', 'ops', '--server', url)).toEqual([1, taken]);
   expect(await ending('send', 'nosuch', 'x', '--server', url)).toEqual([1, 'engawa: nosuch: Room does not exist.\n']);
   const nowhere = `http://127.0.0.1:${await freePort()}/`;
-  const none = `engawa: no connection to ${nowhere}\n`;
+  const port = new URL(nowhere).port;
+  const none = `engawa: no connection to ${nowhere}: connect ECONNREFUSED 127.0.0.1:${port}. Is the server running there?\n`;
   expect(await ending('tail', 'ops', '--server', nowhere, '--connect-timeout', '500ms')).toEqual([3, none]);
   expect(await ending('rooms', '--server', 'nowhere')).toEqual([
     2,

@@ -1,5 +1,6 @@
-import { type Chat, type Client, type Ending, JoinError, type Missed, type Room } from '@engawa/client';
+import { type Chat, type Client, type ConnectionError, type Ending, JoinError, type Missed, type Room } from '@engawa/client';
 import { mentions } from '@engawa/protocol/mentions';
+import { Failure } from '../failure.ts';
 import { Editor } from '../input/editor.ts';
 import type { Profile } from '../profile/profile.ts';
 import type { Size } from '../screen/frame.ts';
@@ -35,6 +36,7 @@ export class App {
   readonly #roomAsk: RoomAsk;
   readonly #over: Promise<number>;
   #isOver: (exitCode: number) => void = () => undefined;
+  #hasFailed: (failure: Failure) => void = () => undefined;
   #composition: Composition | undefined;
   #title = '';
   #rangAt = 0;
@@ -55,14 +57,16 @@ export class App {
       panel: undefined,
       field: new Editor(),
       notice: undefined,
+      trouble: undefined,
       completion: undefined,
       isFocused: true,
       listsRooms: undefined,
       listFirst: undefined,
       offlineSince: undefined,
     };
-    this.#over = new Promise((resolve) => {
+    this.#over = new Promise((resolve, reject) => {
       this.#isOver = resolve;
+      this.#hasFailed = reject;
     });
     this.reader = new Reader(
       this.state,
@@ -177,7 +181,8 @@ export class App {
     this.#roomAsk.showWho();
   }
 
-  quit(): void {
+  /** With the failure, if there is one, told where the screen was. */
+  quit(failure?: Failure): void {
     this.#keepRooms();
     this.#marks.flush();
     this.drafts.flush();
@@ -185,7 +190,7 @@ export class App {
     this.#roomAsk.close();
     for (const tab of this.state.tabs) tab.end();
     this.#screen?.close();
-    void this.client.close().then(() => this.#isOver(0));
+    void this.client.close().then(() => (failure ? this.#hasFailed(failure) : this.#isOver(0)));
   }
 
   focus(isFocused: boolean): void {
@@ -336,10 +341,12 @@ export class App {
         clearTimeout(this.#offline);
         this.#offline = undefined;
         state.offlineSince = undefined;
+        state.trouble = undefined;
       }
       this.draw();
     });
     client.on('error', (error) => {
+      if (error.address !== undefined) return this.#unconnected(error);
       const { code, roomId } = error;
       const text = safeLine(state.words.refusal(error));
       // The SDK waits its turn, and the list of rooms shows which are not joined yet.
@@ -347,6 +354,15 @@ export class App {
       if (code === 'storage_failed') this.say(state.words.storage(text), 'warning');
       else this.say(roomId === undefined ? text : `#${safeLine(roomId)}: ${text}`, error.retryable ? 'warning' : 'bad');
     });
+  }
+
+  #unconnected(error: ConnectionError): void {
+    const text = safeLine(this.state.words.trouble(error));
+    const isUp = this.client.state === 'online';
+    if (!error.retryable) this.quit(new Failure(text));
+    else if (isUp) this.say(text, 'warning');
+    else this.state.trouble = text;
+    this.draw();
   }
 
   /** What is on the screen is read: before it is drawn, when it is the newest, so that it is never counted. */

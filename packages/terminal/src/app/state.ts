@@ -55,6 +55,8 @@ export interface State {
   /** What is typed where it is no chat: a room to join, another name. */
   readonly field: Editor;
   notice: Notice | undefined;
+  /** Why there is no connection, with the address and what to do. */
+  trouble: string | undefined;
   completion: (Completion & { at: number | undefined }) | undefined;
   /** The terminal's window is the one that is looked at. */
   isFocused: boolean;

@@ -40,6 +40,9 @@ export class Program {
   readonly #atEnd: (() => void)[] = [];
   /** Why the server would not have the connection. */
   #refusal = '';
+  /** Why there is none, and what of that was told. */
+  #reason = '';
+  #toldReason = '';
   #end: (failure: Failure) => void = () => undefined;
   /** Rejects when it is over before it is done. */
   readonly #over: Promise<never> = new Promise((_, reject) => {
@@ -122,8 +125,9 @@ export class Program {
       if (state === 'reconnecting') this.#watchConnection(true);
       if (state === 'closed' && this.#refusal !== '') this.fail(new Failure(this.#refusal));
     });
-    client.on('error', ({ code, message, retryable }) => {
-      if (!retryable) this.#refusal = message;
+    client.on('error', ({ code, message, retryable, address }) => {
+      if (address !== undefined && retryable) this.#trouble(message);
+      else if (!retryable) this.#refusal = message;
       // Nothing but the session is kept there, and it still is in memory.
       else if (code === 'storage_failed') this.note(message);
       else this.#lose(`${message} Trying again.`);
@@ -188,6 +192,18 @@ export class Program {
   #lose(why: string): void {
     if (!this.#isLost) this.note(why);
     this.#isLost = true;
+    this.#tellReason();
+  }
+
+  /** Why there is no connection is told once that is told itself. */
+  #trouble(reason: string): void {
+    this.#reason = reason;
+    if (this.#isLost || this.#client?.state === 'online') this.#tellReason();
+  }
+
+  #tellReason(): void {
+    if (this.#reason !== this.#toldReason) this.note(this.#reason);
+    this.#toldReason = this.#reason;
   }
 
   #watchConnection(isMissing: boolean): void {
@@ -196,8 +212,11 @@ export class Program {
     if (!isMissing) return;
     const { server } = this.profile;
     this.#noted = setTimeout(() => this.#lose(`no connection to ${server}; trying again`), NOTE_MS);
-    const failure = new Failure(`no connection to ${server}`, 3);
-    if (this.#connectMs > 0) this.#unconnected = setTimeout(() => this.fail(failure), this.#connectMs);
+    // Whatever was told of an earlier loss.
+    this.#reason = '';
+    this.#toldReason = '';
+    const failure = () => new Failure(`no connection to ${this.#reason || server}`, 3);
+    if (this.#connectMs > 0) this.#unconnected = setTimeout(() => this.fail(failure()), this.#connectMs);
   }
 
   /** The second signal ends the process at once, whatever it is in the middle of. */

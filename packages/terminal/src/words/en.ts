@@ -1,4 +1,4 @@
-import type { Refusal } from '@engawa/client';
+import type { ConnectionError, Refusal } from '@engawa/client';
 import { CHAT_TEXT } from '@engawa/protocol/text';
 import type { Note } from '../app/notes.ts';
 import { isToday } from './days.ts';
@@ -44,6 +44,8 @@ export const en = {
   moreAbove: 'older chats above',
   newChats: 'new',
   refusal: (error: Refusal | undefined): string => error?.message ?? 'it was refused.',
+
+  trouble: (error: ConnectionError): string => error.message,
 
   connecting: 'connecting',
   online: 'connected',

@@ -1,4 +1,4 @@
-import type { Refusal } from '@engawa/client';
+import type { ConnectionErrorCode, Refusal } from '@engawa/client';
 import { CHAT_TEXT } from '@engawa/protocol/text';
 import type { Note } from '../app/notes.ts';
 import { isToday } from './days.ts';
@@ -55,6 +55,16 @@ const refusals: Partial<Record<Refusal['code'], string>> = {
   room_replaced: '書いた部屋はもうありません。同じ ID の別の部屋です。',
 };
 
+/** What to do about each. */
+const troubles: Record<ConnectionErrorCode, string> = {
+  invalid_url: 'アドレスは http:// か https:// で始まります。',
+  unreachable: 'サーバーが動いているか、アドレスが正しいか確かめてください。',
+  websocket_failed: 'WebSocket が通らないため、ポーリングで接続します。',
+  tls_failed: '証明書を確かめるか、その認証局を NODE_EXTRA_CA_CERTS に加えてください。',
+  origin_not_allowed: 'サーバーの ENGAWA_ORIGINS にこのオリジンを加えてください。',
+  not_a_chat_server: 'アドレスとそのパスを確かめてください。',
+};
+
 export const ja: typeof en = {
   language: 'ja',
   clock: (at) => new Date(at).toTimeString().slice(0, 5),
@@ -69,6 +79,8 @@ export const ja: typeof en = {
   moreAbove: '上に古い発言があります',
   newChats: 'ここから新着',
   refusal: (error: Refusal | undefined) => (error && refusals[error.code]) ?? error?.message ?? '断られました。',
+
+  trouble: ({ address, cause, code, message }) => (cause instanceof Error ? `${address}: ${cause.message} — ${troubles[code]}` : message),
 
   connecting: '接続中',
   online: '接続済み',

@@ -56,6 +56,7 @@ export function hintRow(state: State, columns: number): Row {
   const { active, completion, notice } = state;
   if (completion) return exactly(completionRow(completion, columns), columns);
   if (notice) return exactly([{ text: fitted(notice.text, columns), ink: notice.ink }], columns);
+  if (state.trouble !== undefined) return exactly([{ text: fitted(state.trouble, columns), ink: 'warning' }], columns);
   const right = [...counterOf(state), ...belowOf(state)];
   if (!active?.joined) return ends([], right, columns);
   const space = columns - (right.length === 0 ? 0 : widthOf(right) + 2);

@@ -106,7 +106,9 @@ function chooser(state: State, panel: Extract<Panel, { kind: 'rooms' }>, columns
   const at = chosenIn(choices, state);
   const head = headOf(state, columns);
   const rows = choices.map((choice, index) => choiceRow(state, choice, { columns, isChosen: index === at }));
-  const loading: Row[] = panel.rooms ? [] : [[{ text: ` ${words.chooserLoading}`, ink: 'muted' }]];
+  const loading: Row[] = panel.rooms
+    ? []
+    : wrapped([{ text: state.trouble ?? words.chooserLoading, ink: 'muted' }], columns - 1).map((row) => [{ text: ' ' }, ...row]);
   return {
     title: words.chooserTitle,
     body: [...head, ...rows, ...loading],

@@ -109,7 +109,7 @@ function middleOf(state: State, columns: number, height: number): Middle {
     return { rows: rows.map((row) => ({ row })), targets, shown: undefined, mostScroll };
   }
   if (!active) return told(words.noRoom, columns, height);
-  if (!active.joined) return told(active.problem?.text ?? `${words.joining} #${active.id}…`, columns, height);
+  if (!active.joined) return told(active.problem?.text ?? state.trouble ?? `${words.joining} #${active.id}…`, columns, height);
   const problem = active.problem
     ? wrapped([{ text: `${active.problem.text} ${words.endedHint}`, ink: 'bad' }], columns).slice(0, height)
     : [];
