@@ -96,12 +96,23 @@ export class Shelf {
   }
 
   async #get(key: string): Promise<unknown> {
-    const text = await this.storage?.getItem(this.#prefix + key);
+    let text: string | null | undefined;
+    try {
+      text = await this.storage?.getItem(this.#prefix + key);
+    } catch (error) {
+      // What cannot be read is replaced, and keeps nobody from what else there is.
+      this.#failed(error);
+    }
     try {
       return JSON.parse(text ?? '') as unknown;
     } catch {
       return undefined;
     }
+  }
+
+  #failed(error: unknown): void {
+    if (!this.#hasFailed) this.#onError(error);
+    this.#hasFailed = true;
   }
 
   #set(key: string, value?: unknown): void | Promise<void> {
@@ -114,8 +125,7 @@ export class Shelf {
       try {
         return await step();
       } catch (error) {
-        if (!this.#hasFailed) this.#onError(error);
-        this.#hasFailed = true;
+        this.#failed(error);
         return undefined;
       }
     };

@@ -40,7 +40,8 @@ describe.each<[group: string, cases: [what: string, frame: string, refusals: str
       ['an array of 30,000', asked('create:chat', `[${'1,'.repeat(29_999)}1]`), INVALID],
       ['a text of 30,000 elements', chat(`"message":[${'1,'.repeat(29_999)}1]`), INVALID],
       ['30,000 payloads', asked('create:chat', `${'1,'.repeat(29_999)}1`), INVALID],
-      ['6,000 unknown fields', chat(`"message":"x",${Array.from({ length: 6_000 }, (_, each) => `"${each}":1`).join()}`), []],
+      ['3,000 unknown fields', chat(`"message":"x",${Array.from({ length: 3_000 }, (_, each) => `"${each}":1`).join()}`), []],
+      ['6,000 unknown fields', chat(`"message":"x",${Array.from({ length: 6_000 }, (_, each) => `"${each}":1`).join()}`), INVALID],
       [
         '1,024 fields made to collide',
         chat(
@@ -157,7 +158,9 @@ describe('41, 43: numbers', () => {
   test.each(fields)('%s refuses a %s that is no place and no count', async (event, field, rest) => {
     const { mallory, unharmed } = await startMallory();
     expect(await attack(mallory, [asked(event, `{${rest}"${field}":1}`)]), 'one is a number').not.toContain('invalid_payload');
-    const hostile = field === 'limit' ? [...numbers, '501', '1e9'] : numbers;
+    // After 0 is from the beginning.
+    const places = field === 'after' ? numbers.filter((number) => number !== '0' && number !== '-0') : numbers;
+    const hostile = field === 'limit' ? [...numbers, '501', '1e9'] : places;
     for (const number of hostile) expect(await attack(mallory, [asked(event, `{${rest}"${field}":${number}}`)]), number).toEqual(INVALID);
     await unharmed();
   });
@@ -197,6 +200,7 @@ describe('42: what is no text', () => {
     after: 'a',
     epoch: 'e',
     presence: 'away',
+    chats: [{ message: 'x' }] as unknown as string,
   };
   const hostile = ['{"$ne":null}', '{"$gt":""}', '{"$where":"1"}', '["room1","room2"]', '[]', '{}', 'true', 'null', '0', '1'];
   const withTexts = Object.entries(events).map(([event, { payload }]) => {

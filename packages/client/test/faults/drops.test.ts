@@ -68,6 +68,8 @@ test('F30: a page that dies before it wrote down where it was is told some again
   await until(() => ben.drops === 1, 'he dropped');
   const said = ben.say(3);
   await until(() => Object.values(disk.kept).some((kept) => kept.includes('ben 3')), 'his chats are written down');
+  const { id } = ben.room.position;
+  await until(() => Object.values(disk.kept).some((kept) => kept.includes(String(id))), 'where he is is written down');
   isDying = true;
   const written = ben.room.position.seq;
   proxy.refuse(false);

@@ -112,7 +112,7 @@ function chatting<E extends Chatting>(say: Handler<E>): Handler<E> {
 /** A command that makes the caller a member; answered with what he needs to know of the room. */
 function joining<E extends 'create:room' | 'add:member'>(event: E, rule: Rule<E>): Handler<E> {
   return async (services, peer, ask) => {
-    const { store, fanOut, leases, limits } = services;
+    const { store, fanOut, leases, limits, questions } = services;
     const { roomId, username } = ask as Ask;
     const connection = connectionOf(peer);
     connection.mayJoin({ roomId, username });
@@ -120,7 +120,8 @@ function joining<E extends 'create:room' | 'add:member'>(event: E, rule: Rule<E>
     const caller = callerOf(services, peer, roomId);
     const [outcome, follows] = await fanOut.join(peer, ask, () => commit({ store, rule, command: ask, caller }));
     if (outcome.outcome === 'appended') countKept(services, connection, { event, ask });
-    const membership = await describeMembership(store, roomId, { username, author: caller.author });
+    // Counts what is unread, which reads as much as a page.
+    const membership = await questions.run(() => describeMembership(store, roomId, { username, author: caller.author }));
     // Who came back is seated by now: he hears all that is after this seq, which an earlier one would not promise.
     const isBack = outcome.outcome === 'unchanged' && follows !== null;
     const position = isBack ? { ...outcome, epoch: follows.epoch, seq: follows.seq } : outcome;
@@ -150,7 +151,7 @@ async function present({ fanOut }: Services, peer: Peer, ask: Payload<'update:pr
   return { roomId: ask.roomId };
 }
 
-async function markRead({ store, fanOut }: Services, peer: Peer, ask: Payload<'mark:read'>): Promise<Reply<'mark:read'>> {
+async function markRead({ store, fanOut, questions }: Services, peer: Peer, ask: Payload<'mark:read'>): Promise<Reply<'mark:read'>> {
   const { roomId, username, seq } = ask;
   mustBeSeated(peer, ask);
   const room = await fanOut.find(roomId);
@@ -162,7 +163,8 @@ async function markRead({ store, fanOut }: Services, peer: Peer, ask: Payload<'m
   const read = await moveMark(store, ask, author);
   if (read === null) throw new ChatError('not_a_member');
   if (read === seq) await room?.signals.announce({ event: 'mark:read', signal: { roomId, username, read } });
-  return { roomId, read, ...(await countUnread(store, roomId, { author, username, read, head })), asOf: head };
+  const counted = await questions.run(() => countUnread(store, roomId, { author, username, read, head }));
+  return { roomId, read, ...counted, asOf: head };
 }
 
 function mustBeSeated(peer: Peer, { roomId, username }: Ask): void {
