@@ -14,7 +14,8 @@ const ROOM = 'veranda';
 const PATIENCE_MS = 20_000;
 
 /** What the browser itself says of a network that fails. */
-const OF_THE_NETWORK = /^WebSocket (connection to '[^']+' failed|is already in CLOSING or CLOSED state)/;
+const OF_THE_NETWORK =
+  /^(WebSocket (connection to '[^']+' failed|is already in CLOSING or CLOSED state)|Failed to load resource: net::ERR_)/;
 
 /** Aya has a page, which reaches the server through a network that may fail; Ben is in the room, too. */
 async function setUp(host: string) {
