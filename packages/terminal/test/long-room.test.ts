@@ -132,7 +132,7 @@ test('a little scrolled back, new chats do not move it, and End leads to them', 
   await aya.shows('│ 2099 newer');
 });
 
-test('when the room is another one than before it begins anew: nothing of the old one stays, and what waited is sent', async () => {
+test('a room that is gone is not taken for another one with its id: that one is joined when it is asked for, and begins anew', async () => {
   const first = await startServer({ limits: 'off' });
   const ben = await neighbour(first.url);
   for (let each = 0; each < 60; each += 1) await say(ben, `${each} of the old room`);
@@ -145,8 +145,11 @@ test('when the room is another one than before it begins anew: nothing of the ol
   const { url } = await startServer({ limits: 'off', port: Number(new URL(first.url).port) });
   const noa = await neighbour(url, 'noa');
   await say(noa, 'of the new room');
-  await aya.shows('│ of the new room', 20_000);
+  await aya.shows('Room does not exist', 20_000);
   await aya.shows('● connected');
+  expect(aya.screen().join('\n')).not.toContain('of the new room');
+  enter(aya, '/join veranda');
+  await aya.shows('│ of the new room');
   expect(aya.screen().join('\n')).not.toContain('of the old room');
   enter(aya, 'hello, new room');
   await aya.shows(/│ hello, new room$/m);
