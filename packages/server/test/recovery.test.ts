@@ -7,7 +7,7 @@ import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
 import { memberKey } from '#chat/keys.js';
 import { ask, connect, done, hearing, refused, startServer, until, within } from './helpers/server.ts';
-import { newStore, reopened, stores } from './helpers/stores.ts';
+import { isOnRedis, newStore, reopened, stores } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 const GRACE = 300;
@@ -358,8 +358,11 @@ describe('who is a member already and joins again, as after a reload', () => {
       await drop(socket);
       for (const id of order) await tell(id, `missed in ${id}`);
       expect(await reconnect(socket)).toBe(true);
-      await until(() => chatsIn(heard).length === 4, 'all is told');
-      expect(chatsIn(heard).toSorted()).toEqual(['heard', ...order.map((id) => `missed in ${id}`)].toSorted());
+      const missed = order.map((id) => `missed in ${id}`);
+      await until(() => missed.every((message) => chatsIn(heard).includes(message)), 'all is told');
+      expect(new Set(heard.map(([, { roomId: id, seq }]) => `${id} ${seq}`)).size).toBe(heard.length);
+      // On Redis the clocks of servers may differ: what was said in the moment before the join may come, too.
+      if (!isOnRedis) expect(chatsIn(heard)).toHaveLength(4);
       await drop(socket);
     }
   });
