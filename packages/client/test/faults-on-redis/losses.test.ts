@@ -103,7 +103,7 @@ test('F12: everything is gone (FLUSHALL): all are told that the room is no more,
   await again.scene.endsWell(await storeAt(redis.url));
 });
 
-test('F12: everything is gone, and another opens the room before anybody noticed: all are told, join anew, and mix nothing up', {
+test('F12: everything is gone, and another opens the room before anybody noticed: all are told, and who joins that one mixes nothing up', {
   timeout,
 }, async () => {
   const redis = await newRedis();
@@ -114,8 +114,11 @@ test('F12: everything is gone, and another opens the room before anybody noticed
   const stranger = await connect(nodes[1]!.url);
   await redis.cli('FLUSHALL');
   await done(stranger, 'create:room', { roomId: ROOM, username: 'stranger' });
-  await until(() => people.every(({ resets, isHere }) => resets.length > 0 && isHere), 'they are in the new room');
-  await Promise.all(people.map((person) => person.say(5)));
-  await until(() => people.every(({ texts }) => texts.length === 10), 'both heard all');
-  for (const { room, texts } of people) expect(room.timeline.chats.map(({ message }) => message)).toEqual(texts);
+  // What has the id of a room that is gone is another room: nobody joins it by themselves.
+  await until(() => people.every(({ room }) => room.state === 'ended'), 'their room is gone');
+  for (const person of people) {
+    person.hearing.heard.splice(0);
+    await person.join();
+  }
+  expect(people.map(({ room }) => room.timeline.chats)).toEqual([[], []]);
 });
