@@ -58,7 +58,9 @@ test('no event but an entry ends in a text, and none is without arguments', asyn
   const entries = [...all.values()].flat().filter(isEntry);
   expect(entries.length).toBeGreaterThan(5);
   const others = [...all].flatMap(([event, each]) => each.filter((args) => !isEntry(args)).map((args) => ({ event, args })));
-  expect(others.filter(({ args }) => args.length === 0 || typeof args.at(-1) === 'string')).toEqual([]);
+  // It is made to give an offset.
+  const odd = others.filter(({ event, args }) => args.length === 0 || (typeof args.at(-1) === 'string' && event !== 'update:position'));
+  expect(odd).toEqual([]);
   const signals = Object.entries(events).flatMap(([name, event]) => ('signalled' in event ? [`${name}:success`] : []));
   const answers = ['list:rooms', 'list:members', 'list:chats', 'resume:rooms', 'remove:reaction', 'add:member'].map(
     (name) => `${name}:success`,
