@@ -1,6 +1,6 @@
 import { LIMITS } from '@engawa/protocol';
 import { type Facts, openMemory, type Store } from '@engawa/server';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { ByteBudget } from '#transport/byte-budget.js';
 import { Connection } from '#transport/connection.js';
 import { LocalRoom } from '#transport/local-room.js';
@@ -61,11 +61,13 @@ function peerOf(author: string): Peer {
   return { id: author, connected: true, data, emit: () => undefined, join: () => undefined, leave: () => undefined };
 }
 
-async function seat(room: LocalRoom, store: Store, username: string): Promise<void> {
+async function seat(room: LocalRoom, store: Store, username: string): Promise<Peer> {
   const key = `member/${username}`;
   const member = (await store.read(ROOM, { keys: [key] })).keys.get(key);
   if (!member) throw new Error(`${username} is no member.`);
-  await room.seatMember({ peer: peerOf(username), key, username }, member);
+  const peer = peerOf(username);
+  await room.seatMember({ peer, key, username }, member);
+  return peer;
 }
 
 test('a page that was shared is not given again once the log has another end of the same length', async () => {
@@ -93,7 +95,7 @@ test('who comes while it is looked up who is a member in a forked log too, stays
   for (const name of ['ben', 'chiyo']) await becomeMember(replica, name);
   const { store, replace } = replaceable(replica.copy());
   await becomeMember(store, 'dan');
-  let meanwhile = async (): Promise<void> => undefined;
+  let meanwhile = async (): Promise<unknown> => undefined;
   const read = async (room: string, ask: Parameters<Store['read']>[1]): Promise<Facts> => {
     const facts = await store.read(room, ask);
     if (ask.keys?.includes('member/dan')) await meanwhile();
@@ -108,4 +110,19 @@ test('who comes while it is looked up who is a member in a forked log too, stays
   await room.follower.catchUp();
   await until(() => !room.hasSeat('member/dan'), 'who is not in the log is let go');
   expect(['ben', 'chiyo'].filter((name) => room.hasSeat(`member/${name}`))).toEqual(['ben', 'chiyo']);
+});
+
+test('a connection that is gone before its presence is taken up counts no more', async () => {
+  const store = openMemory();
+  await becomeMember(store, 'ben');
+  const room = await openRoom(store);
+  const [first, second] = [await seat(room, store, 'ben'), await seat(room, store, 'ben')];
+  const said: unknown[] = [];
+  const announce = vi.spyOn(room.signals, 'announce').mockImplementation(async (signal) => void said.push(signal?.signal));
+  room.rise(second, 'member/ben', 'ben');
+  await room.present(second, { username: 'ben', presence: 'away' });
+  expect(said).toEqual([]);
+  await room.present(first, { username: 'ben', presence: 'away' });
+  expect(said).toEqual([{ roomId: ROOM, username: 'ben', presence: 'away' }]);
+  announce.mockRestore();
 });

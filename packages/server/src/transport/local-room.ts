@@ -184,6 +184,8 @@ export class LocalRoom {
   /** Somebody looks, or nobody, at one connection of a member: they are away when that is so of all. */
   async present(peer: Peer, { username, presence }: { username: string; presence: Connected }): Promise<void> {
     const key = memberKey(username);
+    // It may have gone since it said so.
+    if (!this.#seats.get(key)?.has(peer)) return;
     const away = this.#away.get(key) ?? new Set();
     if (presence === 'away') this.#away.set(key, away.add(peer));
     else if (away.delete(peer) && away.size === 0) this.#away.delete(key);
