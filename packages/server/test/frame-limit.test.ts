@@ -1,5 +1,6 @@
 /** Frames that mean nothing are read all the same: who sends more of them than any client has a reason to is closed. */
 import { LIMITS } from '@engawa/protocol';
+import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { ATTACKER, startScene } from './helpers/neighbours.ts';
 import { connectRaw, rawPolling, rawWebSocket } from './helpers/raw.ts';
@@ -26,6 +27,18 @@ test.each(['pong', 'ping'] as const)('one that sends many frames of the kind %s 
   const raw = await connectRaw(await rawWebSocket(url, { headers: ATTACKER }));
   for (const _ of frames(MANY, kind)) raw.socket[kind]();
   await within(raw.closed, 'it is closed');
+  await unharmed();
+});
+
+test('frames of all kinds count together, and the operator reads of each connection that is closed once', async () => {
+  const lines: string[] = [];
+  const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) });
+  const { url, unharmed } = await startScene({ log });
+  const raw = await connectRaw(await rawWebSocket(url, { headers: ATTACKER }));
+  for (const _ of frames(burst / 2, 'pong')) raw.socket.pong();
+  await raw.send(...frames(burst / 2 + 1_000, '3'));
+  await within(raw.closed, 'it is closed');
+  expect(lines.filter((line) => line.includes('too many frames'))).toHaveLength(1);
   await unharmed();
 });
 

@@ -5,8 +5,9 @@ import type { WebSocket } from 'ws';
 import { Bucket } from './rates.ts';
 
 const FRAMES = Symbol('frames');
-type Counted = { [FRAMES]?: Bucket };
-type Conn = Omit<Socket['conn'], 'transport'> & Counted & { readonly transport: { readonly socket?: WebSocket & Counted } };
+const CONN = Symbol('connection');
+type Conn = Omit<Socket['conn'], 'transport'> & { [FRAMES]?: Bucket; readonly transport: { readonly socket?: Counted } };
+type Counted = WebSocket & { [CONN]?: Conn };
 
 /**
  * Events have rates of their own. Pings, pongs, acknowledgements and what else means nothing have none, but each is read,
@@ -14,24 +15,27 @@ type Conn = Omit<Socket['conn'], 'transport'> & Counted & { readonly transport: 
  * for all. `onExcess` is called once for each connection that is ended.
  */
 export function limitFrames(rate: Rate, onExcess: (conn: Socket['conn']) => void): (conn: Socket['conn']) => void {
-  const isWithin = (counted: Counted): boolean => {
-    counted[FRAMES] ??= new Bucket(rate);
-    return counted[FRAMES].tryTake();
-  };
-  function onPacket(this: Conn): void {
-    if (isWithin(this)) return;
-    onExcess(this as unknown as Socket['conn']);
-    const { socket } = this.transport;
+  function count(conn: Conn): void {
+    conn[FRAMES] ??= new Bucket(rate);
+    if (conn.readyState !== 'open' || conn[FRAMES].tryTake()) return;
+    onExcess(conn as unknown as Socket['conn']);
+    const { socket } = conn.transport;
     // What else was read in the same chunk is not heard any more.
-    this.close();
+    conn.close();
     if (socket) socket.terminate();
-    else this.close(true);
+    else conn.close(true);
   }
-  function onControlFrame(this: WebSocket & Counted): void {
-    if (!isWithin(this)) this.terminate();
+  function onPacket(this: Conn): void {
+    count(this);
+  }
+  function onControlFrame(this: Counted): void {
+    if (this[CONN]) count(this[CONN]);
   }
   function watchTransport(this: Conn): void {
-    this.transport.socket?.on('ping', onControlFrame).on('pong', onControlFrame);
+    const { socket } = this.transport;
+    if (!socket) return;
+    socket[CONN] = this;
+    socket.on('ping', onControlFrame).on('pong', onControlFrame);
   }
   return (conn) => {
     conn.on('packet', onPacket);
