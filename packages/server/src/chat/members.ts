@@ -1,5 +1,6 @@
 import { ChatError, isSameRoom, type Member, type Payload, type Reply } from '@engawa/protocol';
 import type { Store } from '../store/store.ts';
+import type { AnswerBudget } from './budget.ts';
 import type { Outcome } from './commit.ts';
 import { type MemberValue, memberFamily, memberKey, memberName, readerKey, settingsKey } from './keys.ts';
 import { claimOf, nameKeys, nameRefusal } from './names.ts';
@@ -85,7 +86,11 @@ function leave(key: string, { username, author: holder, skeletons = [] }: Member
 }
 
 /** What a member who has come needs to know of the room. */
-export async function describeMembership(store: Store, roomId: string, { username, author }: { username: string; author: string }) {
+export async function describeMembership(
+  store: Store,
+  roomId: string,
+  { username, author, budget }: { username: string; author: string; budget?: AnswerBudget },
+) {
   const facts = await store.read(roomId, { keys: [settingsKey, memberKey(username), readerKey(author)], counts: [''] });
   const member = memberNamed(facts, username);
   const settings = facts.epoch === null ? undefined : settingsOf(facts);
@@ -98,7 +103,7 @@ export async function describeMembership(store: Store, roomId: string, { usernam
     members: memberCount(facts),
     asOf: facts.head,
     read,
-    ...(await countUnread(store, roomId, { author, username, read, head: facts.head })),
+    ...(await countUnread(store, roomId, { author, username, read, head: facts.head, budget })),
   };
 }
 

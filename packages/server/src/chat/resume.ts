@@ -89,7 +89,7 @@ async function startAnew(
 ): Promise<Resumed> {
   const ask = { roomId, limit: LIMITS.pageDefault };
   const { epoch, seq, tail, ...page } = await chatsAsTheyStand(store, ask, { author, budget });
-  const membership = await describeMembership(store, roomId, { username, author });
+  const membership = await describeMembership(store, roomId, { username, author, budget });
   budget.take(jsonBytes(membership));
   return { ...why, roomId, epoch, seq, id: tail, ...membership, online, page };
 }

@@ -1,6 +1,7 @@
 /** Counts what somebody has yet to read of a room. */
 import { LIMITS, mentions } from '@engawa/protocol';
 import type { Entry, Store } from '../store/store.ts';
+import { type AnswerBudget, jsonBytes } from './budget.ts';
 import { chatKey } from './keys.ts';
 
 /** Chats that are looked at, own ones and deleted ones among them: the oldest that are unread. */
@@ -14,6 +15,8 @@ interface Reader {
   read: number;
   /** The newest entry of the room. */
   head: number;
+  /** Of an answer about many rooms: what is read for it counts as if it were said. */
+  budget?: AnswerBudget | undefined;
 }
 
 export interface Unread {
@@ -22,11 +25,12 @@ export interface Unread {
 }
 
 /** Costs nothing where all is read, else the chats after that, as far as they are counted. */
-export async function countUnread(store: Store, roomId: string, { author, username, read, head }: Reader): Promise<Unread> {
+export async function countUnread(store: Store, roomId: string, { author, username, read, head, budget }: Reader): Promise<Unread> {
   const counted: Unread = { unread: 0, mentions: 0 };
   let after = read;
   for (let left = LOOKED_AT; left > 0 && after < head; ) {
     const page = await store.page(roomId, { after, listed: true, limit: Math.min(left, LIMITS.unreadMax), bytes: PAGE_BYTES });
+    budget?.take(page.entries.reduce((sum, { body }) => sum + jsonBytes(body), 0));
     for (const text of await textsOf(
       store,
       roomId,
