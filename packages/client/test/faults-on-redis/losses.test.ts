@@ -120,5 +120,7 @@ test('F12: everything is gone, and another opens the room before anybody noticed
     person.hearing.heard.splice(0);
     await person.join();
   }
-  expect(people.map(({ room }) => room.timeline.chats)).toEqual([[], []]);
+  await Promise.all(people.map((person) => person.say(5)));
+  await until(() => people.every(({ texts }) => texts.length === 10), 'both heard all');
+  for (const { room, texts } of people) expect(room.timeline.chats.map(({ message }) => message)).toEqual(texts);
 });
