@@ -6,7 +6,6 @@ import { expect, test } from 'vitest';
 import { commands, read } from '#app/commands.js';
 import { completionOf } from '#app/completion.js';
 import { emojiBeginning, emojiOf } from '#app/emoji.js';
-import { mentions } from '#app/mentions.js';
 import { safeLine } from '#text/safe.js';
 import { en } from '#words/en.js';
 import { ja } from '#words/ja.js';
@@ -47,33 +46,6 @@ test('no text that begins with one slash is a chat, and every other text is one 
       const typed = read(text);
       if (text.startsWith('/') && !text.startsWith('//')) expect(typed.kind).not.toBe('chat');
       else expect(typed).toEqual({ kind: 'chat', text: text.startsWith('//') ? text.slice(1) : text });
-    }),
-    { seed },
-  );
-});
-
-test.each([
-  ['hi aya', 'aya', true],
-  ['@aya: look', 'aya', true],
-  ['AYA!', 'aya', true],
-  ['ａｙａ さん', 'aya', true],
-  ['ayaさん、こんにちは', 'aya', true],
-  ['綾香さん', '綾香', true],
-  ['papaya', 'aya', false],
-  ['ayako', 'aya', false],
-  ['aya_2', 'aya', false],
-  ['手綾', '綾', false],
-  ['@綾 さん', '綾', true],
-  ['see a.b-c (d)', 'a.b-c (d)', true],
-  ['see axb-c (d)', 'a.b-c (d)', false],
-])('%j mentions %j: %j', (text, name, wanted) => {
-  expect(mentions(text, name)).toBe(wanted);
-});
-
-test('any name can be looked for in any text', () => {
-  fc.assert(
-    fc.property(fc.string({ unit: 'binary', minLength: 1 }), fc.string({ unit: 'binary' }), (name, text) => {
-      expect(typeof mentions(text, name)).toBe('boolean');
     }),
     { seed },
   );
