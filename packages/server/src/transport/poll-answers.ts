@@ -1,4 +1,4 @@
-/** Bounds the packets in the answer to one poll. */
+/** Bounds the packets in the answer to one poll, for clients that may have this limit. */
 import type { Server, Socket } from 'socket.io';
 
 /**
@@ -6,6 +6,12 @@ import type { Server, Socket } from 'socket.io';
  * limit (see findings/python-sixteen-packets.sh). The rest goes into the answer to the next poll, which follows at once.
  */
 export const MAX_POLL_PACKETS = 16;
+
+/**
+ * Browsers, and Node, Deno and Bun with Socket.IO's own client: it takes any number. With sixteen a round trip it would need
+ * seconds for what was said during an absence, and on a slow line in a busy room it would never catch up.
+ */
+const TAKES_ANY = /^(Mozilla\/|node\b|Deno\/|Bun\/)/;
 
 /** What is used of a connection of Engine.IO. */
 interface EngineConnection {
@@ -17,7 +23,9 @@ interface EngineConnection {
 
 export function boundPollAnswers(engine: Server['engine']): void {
   engine.on('connection', (connection: Socket['conn']) => {
-    if (connection.transport.name === 'polling') (connection as unknown as EngineConnection).flush = flushSome;
+    const { transport, request } = connection;
+    const isBounded = transport.name === 'polling' && !TAKES_ANY.test(request.headers['user-agent'] ?? '');
+    if (isBounded) (connection as unknown as EngineConnection).flush = flushSome;
   });
 }
 
