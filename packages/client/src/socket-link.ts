@@ -23,6 +23,9 @@ export const socketLinkWith =
 
 export const socketLink = socketLinkWith({ firstMs: 500, lastMs: 5_000, openMs: 10_000 });
 
+/** So often a WebSocket is tried, where one came through before, until polling is. */
+const WEBSOCKET_TRIES = 4;
+
 /** A WebSocket as Node has it, not browsers. */
 interface Ended {
   terminate?: () => void;
@@ -31,6 +34,7 @@ interface Ended {
 /** What Engine.IO does once a connection, and has no public name for. */
 interface Probing {
   _probe?: (transport: 'websocket') => void;
+  upgrading?: boolean;
 }
 
 /** The other end may be gone: Node would wait for its goodbye for half a minute, and not end before. Where it answers, nobody waits. */
@@ -111,7 +115,8 @@ class SocketLink implements Link {
 
   /**
    * The next try: by the first transport, else by the other one. Only polling is told why it is refused, and it upgrades to a
-   * WebSocket when one comes through. Where one did before, it is rather the server that is away, and a WebSocket is tried twice.
+   * WebSocket when one comes through. Where one did before, it is rather the server that is away: polling takes more of it to
+   * come back, so a WebSocket is tried more often first.
    */
   #prepare(): void {
     const { io } = this.#socket;
@@ -130,7 +135,7 @@ class SocketLink implements Link {
     this.#socket.on('connect', () => this.#up());
     this.#socket.on('disconnect', (reason) => {
       clearTimeout(this.#timer);
-      if (this.#transport === 'websocket') this.#round = 3;
+      if (this.#transport === 'websocket') this.#round = WEBSOCKET_TRIES + 1;
       if (reason === 'io client disconnect') return;
       // Socket.IO takes it as final when the server ends a connection.
       if (reason === 'io server disconnect') this.#timer = setTimeout(() => this.#socket.connect(), Math.random() * this.#delays.firstMs);
@@ -160,11 +165,20 @@ class SocketLink implements Link {
     };
     this.#timer = setTimeout(tell, openMs / 2);
     engine.on('upgradeError', () => {
+      const probing = engine as unknown as Probing;
       clearTimeout(this.#timer);
       if (engine.readyState !== 'open') return;
+      if (probing.upgrading) return this.#connectAnew();
       tell();
-      this.#timer = setTimeout(() => (engine as unknown as Probing)._probe?.('websocket'), PROBES * openMs);
+      this.#timer = setTimeout(() => probing._probe?.('websocket'), PROBES * openMs);
     });
+  }
+
+  /** The WebSocket was cut after polling had paused for it: Engine.IO would do neither until the ping is over, 45 s later. */
+  #connectAnew(): void {
+    this.#socket.disconnect();
+    this.#listeners.down('upgrade error');
+    this.#socket.connect();
   }
 
   #failed(fault: TransportFault): void {

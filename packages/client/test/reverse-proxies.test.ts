@@ -109,3 +109,16 @@ test('a client that had a WebSocket polls where none comes through any more', as
   await talk(client, 'aya');
   expect(proxy.webSockets()).toBe(0);
 });
+
+test('a client whose WebSocket is cut while it leaves polling for it is back at once', async () => {
+  const { url } = await startServer();
+  const proxy = await startSilentProxy(portOf(url));
+  Object.assign(proxy, { passes: true, cutsUpgrades: true });
+  const { client } = open(proxy.url, { transports: ['polling', 'websocket'] });
+  const states: string[] = [];
+  client.on('state', (state) => states.push(state));
+  await until(() => states.includes('reconnecting'), 'it is cut');
+  proxy.cutsUpgrades = false;
+  await until(() => client.state === 'online', 'it is back', 5_000);
+  await talk(client, 'aya');
+});

@@ -8,11 +8,16 @@ export interface SilentProxy {
   passes: boolean;
   /** Whether the others are refused, at once. */
   refuses: boolean;
+  /** Whether a WebSocket is cut once the server has answered its probe: in the middle of an upgrade from polling. */
+  cutsUpgrades: boolean;
   /** WebSockets that it has passed on, and that are open. */
   webSockets: () => number;
   /** Ends all connections. */
   cut: () => void;
 }
+
+/** Until a client that has just connected polls. */
+const POLL_MS = 300;
 
 /** A proxy that takes upgrades and never answers them, as some firewalls do. */
 export async function startSilentProxy(server: number): Promise<SilentProxy> {
@@ -28,8 +33,16 @@ export async function startSilentProxy(server: number): Promise<SilentProxy> {
       if (isUpgrade && !silent.passes) return;
       if (isUpgrade) webSockets.add(client);
       const to = createConnection({ port: server, host: '127.0.0.1' });
-      to.write(head);
-      client.pipe(to).pipe(client);
+      to.pipe(client);
+      const pass = () => {
+        to.write(head);
+        client.pipe(to);
+      };
+      if (isUpgrade && silent.cutsUpgrades) {
+        // Not before a poll waits for what comes next: until its answer the client is between both.
+        setTimeout(pass, POLL_MS);
+        to.on('data', (data: Buffer) => data.includes('3probe') && setImmediate(() => client.destroy()));
+      } else pass();
       to.on('error', () => client.destroy()).on('close', () => client.destroy());
       client.on('close', () => {
         webSockets.delete(client);
@@ -46,6 +59,13 @@ export async function startSilentProxy(server: number): Promise<SilentProxy> {
     cut();
   });
   const { port } = proxy.address() as AddressInfo;
-  const silent = { url: `http://127.0.0.1:${port}`, passes: false, refuses: false, webSockets: () => webSockets.size, cut };
+  const silent = {
+    url: `http://127.0.0.1:${port}`,
+    passes: false,
+    refuses: false,
+    cutsUpgrades: false,
+    webSockets: () => webSockets.size,
+    cut,
+  };
   return silent;
 }
