@@ -1,17 +1,13 @@
 /** Bounds the packets in the answer to one poll, for clients that may have this limit. */
 import type { Server, Socket } from 'socket.io';
+import { isJavaScript } from './offsets.ts';
 
 /**
  * Clients by python-engineio drop an answer of more packets as a whole, and the connection with it: its decoder has this
- * limit (see findings/python-sixteen-packets.sh). The rest goes into the answer to the next poll, which follows at once.
+ * limit (see findings/python-sixteen-packets.sh). The rest goes into the answer to the next poll, which follows at once. The client
+ * in JavaScript takes any number, and needs to: with sixteen a round trip, what was said while it was away takes it seconds.
  */
 export const MAX_POLL_PACKETS = 16;
-
-/**
- * Browsers, and Node, Deno and Bun with Socket.IO's own client: it takes any number. With sixteen a round trip it would need
- * seconds for what was said during an absence, and on a slow line in a busy room it would never catch up.
- */
-const TAKES_ANY = /^(Mozilla\/|node\b|Deno\/|Bun\/)/;
 
 /** What is used of a connection of Engine.IO. */
 interface EngineConnection {
@@ -24,7 +20,7 @@ interface EngineConnection {
 export function boundPollAnswers(engine: Server['engine']): void {
   engine.on('connection', (connection: Socket['conn']) => {
     const { transport, request } = connection;
-    const isBounded = transport.name === 'polling' && !TAKES_ANY.test(request.headers['user-agent'] ?? '');
+    const isBounded = transport.name === 'polling' && !isJavaScript(request);
     if (isBounded) (connection as unknown as EngineConnection).flush = flushSome;
   });
 }
