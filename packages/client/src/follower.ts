@@ -258,10 +258,11 @@ export class Follower implements Behind {
   async #readContext(): Promise<void> {
     const timeline = this.timeline;
     if (!timeline) return;
-    const before = timeline.beginning;
-    timeline.expectOlder();
-    const page = await this.#askWhileUp('list:chats', { roomId: this.roomId, before, limit: CONTEXT_CHATS });
-    if (page?.ok) timeline.addOlder(page, before);
+    const before = timeline.edge('before');
+    timeline.expect();
+    const limit = Math.min(CONTEXT_CHATS, timeline.maxChats);
+    const page = await this.#askWhileUp('list:chats', { roomId: this.roomId, before, limit });
+    if (page?.ok) timeline.add(page, 'before', before);
     // An own name may be a member no more, and after a drop something was told since the joining: resuming finds out.
     else this.#isBehind = true;
   }

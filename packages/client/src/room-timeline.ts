@@ -1,7 +1,9 @@
+import type { Ask } from '@engawa/protocol';
 import type { ChangingChat } from './chat-changes.ts';
 import type { Follower } from './follower.ts';
 import type { Outbox, OutgoingChat, OutgoingState } from './outbox.ts';
 import type { Refusal, Refused } from './result.ts';
+import type { Page, Way } from './timeline.ts';
 
 /** An own chat that the room has not told yet. */
 export interface PendingChat {
@@ -29,13 +31,21 @@ export type ShownChat = (ChangingChat & { readonly state?: undefined }) | Pendin
 
 const PAGE_CHATS = 50;
 
-/** The newest chats of a room as they stand: in order, with no hole, edits, deletions and reactions applied. */
+type Range = Omit<Ask<'list:chats'>, 'roomId'>;
+type Loaded = { ok: true; added: number } | Refused;
+
+/**
+ * Chats of a room as they stand: in order, with no hole, edits, deletions and reactions applied. It is a window of up to `maxChats`,
+ * which ends with the newest chat until it is moved.
+ */
 export class RoomTimeline {
   readonly #follower: Follower;
   readonly #outbox: Outbox;
   readonly #changed: () => void;
   #shown: readonly ShownChat[] | undefined;
-  #loading: Promise<{ ok: true; added: number } | Refused> | undefined;
+  readonly #loading = new Map<Way, Promise<Loaded>>();
+  /** Pages are read one after the other: each begins where the last one left the window. */
+  #last: Promise<unknown> = Promise.resolve();
 
   /** @internal */
   constructor(follower: Follower, outbox: Outbox, changed: () => void) {
@@ -46,7 +56,7 @@ export class RoomTimeline {
 
   /** The same array until something changes; what it holds never changes. */
   get chats(): readonly ShownChat[] {
-    this.#shown ??= [...this.#outbox.shown(this.#follower.chats), ...this.#pending()];
+    this.#shown ??= [...this.#outbox.shown(this.#follower.chats), ...(this.hasNewer ? [] : this.#pending())];
     return this.#shown;
   }
 
@@ -55,15 +65,29 @@ export class RoomTimeline {
     return this.#follower.timeline?.hasOlder ?? false;
   }
 
+  /** Whether there are chats after the last one: the window was moved, and shows neither new chats nor own ones on their way. */
+  get hasNewer(): boolean {
+    return this.#follower.timeline?.hasNewer ?? false;
+  }
+
   /**
-   * Puts older chats before those that are shown, up to `maxChats` in all; `added` says how many. Waits for the
-   * connection as long as it takes.
+   * Puts older chats before those that are shown; `added` says how many. Past `maxChats` as many leave at the other end. Waits for
+   * the connection as long as it takes.
    */
-  loadOlder(limit: number = PAGE_CHATS): Promise<{ ok: true; added: number } | Refused> {
-    this.#loading ??= this.#load(limit).finally(() => {
-      this.#loading = undefined;
-    });
-    return this.#loading;
+  loadOlder(limit: number = PAGE_CHATS): Promise<Loaded> {
+    return this.#load('before', limit);
+  }
+
+  /** Puts newer chats after those that are shown, as `loadOlder` does before them. */
+  loadNewer(limit: number = PAGE_CHATS): Promise<Loaded> {
+    return this.#load('after', limit);
+  }
+
+  /**
+   * Shows the chats around an entry instead: `around(room.position.seq)` is back at the newest. `added` says how many are shown.
+   */
+  around(seq: number, limit: number = PAGE_CHATS): Promise<Loaded> {
+    return this.#inTurn(() => this.#jump({ around: seq, limit }));
   }
 
   /** @internal */
@@ -71,20 +95,43 @@ export class RoomTimeline {
     this.#shown = undefined;
   }
 
-  async #load(limit: number): Promise<{ ok: true; added: number } | Refused> {
+  /** Who asks again before there is an answer gets the same one. */
+  #load(way: Way, limit: number): Promise<Loaded> {
+    const isLoading = this.#loading.get(way);
+    if (isLoading) return isLoading;
+    const loading = this.#inTurn(() => this.#extend(way, limit)).finally(() => this.#loading.delete(way));
+    this.#loading.set(way, loading);
+    return loading;
+  }
+
+  #inTurn(read: () => Promise<Loaded>): Promise<Loaded> {
+    const reading = this.#last.then(read);
+    this.#last = reading;
+    return reading;
+  }
+  async #jump(range: Range): Promise<Loaded> {
+    return (await this.#read(range, (page) => this.#follower.timeline?.jump(page))) ?? this.#jump(range);
+  }
+
+  async #extend(way: Way, limit: number): Promise<Loaded> {
+    const { timeline } = this.#follower;
+    if (!timeline?.[way === 'before' ? 'hasOlder' : 'hasNewer']) return { ok: true, added: 0 };
+    const edge = timeline.edge(way);
+    const range = { [way]: edge, limit: Math.min(limit, timeline.maxChats) };
+    return (await this.#read(range, (page) => timeline.add(page, way, edge))) ?? this.#extend(way, limit);
+  }
+
+  /** Nothing where the page does not fit any more. */
+  async #read(range: Range, put: (page: Page) => number | undefined): Promise<Loaded | undefined> {
     const { roomId, timeline } = this.#follower;
-    while (timeline?.hasOlder && timeline.room > 0) {
-      const before = timeline.beginning;
-      timeline.expectOlder();
-      const page = await this.#follower.insist('list:chats', { roomId, before, limit });
-      if (!page.ok) return page;
-      const added = timeline.addOlder(page, before);
-      if (page.epoch !== this.#follower.position?.epoch) this.#follower.sync();
-      if (added === undefined) continue;
-      this.#changed();
-      return { ok: true, added };
-    }
-    return { ok: true, added: 0 };
+    timeline?.expect();
+    const page = await this.#follower.insist('list:chats', { roomId, ...range });
+    if (!page.ok) return page;
+    const added = put(page);
+    if (page.epoch !== this.#follower.position?.epoch) this.#follower.sync();
+    if (added === undefined) return undefined;
+    this.#changed();
+    return { ok: true, added };
   }
 
   #pending(): PendingChat[] {

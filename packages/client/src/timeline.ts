@@ -3,7 +3,8 @@ import { after, type Position, type Step, stepTo } from '@engawa/protocol/positi
 import { arranged, changedBy, changedSeq, chatOf } from './chat-changes.ts';
 import type { Entry } from './entry.ts';
 
-const LATE_CHANGES = 1_000;
+/** Entries told while a page is read. */
+const MAX_TOLD = 1_000;
 
 interface Held {
   chat: Chat;
@@ -11,24 +12,32 @@ interface Held {
   asOf: number;
 }
 
+/** Where a page is put: before the chats, or after them. */
+export type Way = 'before' | 'after';
+
+/** An answer to `list:chats`. */
+export type Page = ChatPage & { epoch: string };
+
 /**
- * The newest chats of a room, contiguous up to a position, as a fresh load would show them. Whether they came on a page
- * or as entries, one rule holds for each: an entry changes it only when it is later than what the chat is `asOf`.
+ * A window on the chats of a room, without a hole, as a fresh load would show them. It ends with the newest one, unless it was
+ * moved: then chats that are told are not shown, and changes are. Whether a chat came on a page or as an entry, one rule holds:
+ * an entry changes it only when it is later than what the chat is `asOf`.
  */
 export class Timeline {
   readonly #me: string;
-  readonly #maxChats: number;
+  readonly maxChats: number;
   /** Up to where everything was told, as entries or the server say. */
   position: Position;
   #held: Held[] = [];
   hasOlder: boolean;
-  /** While a page of older chats is read: the changes told meanwhile, which may not be in it. */
-  #late: Entry[] | undefined;
+  hasNewer = false;
+  /** While a page is read: what was told meanwhile, which may not be in it. */
+  #told: Entry[] | undefined;
 
   constructor({ me, position, maxChats }: { me: string; position: Position; maxChats: number }) {
     this.#me = me;
     this.position = position;
-    this.#maxChats = maxChats;
+    this.maxChats = maxChats;
     // Until a page tells otherwise.
     this.hasOlder = position.seq > 0;
   }
@@ -37,13 +46,9 @@ export class Timeline {
     return this.#held.map(({ chat }) => chat);
   }
 
-  get room(): number {
-    return this.#maxChats - this.#held.length;
-  }
-
-  /** Where the chats begin: older ones are before this seq. */
-  get beginning(): number {
-    return this.#held[0]?.chat.seq ?? this.position.seq + 1;
+  /** Before this seq the older chats are, or after it the newer ones. */
+  edge(way: Way): number {
+    return way === 'before' ? (this.#held[0]?.chat.seq ?? this.position.seq + 1) : (this.#held.at(-1)?.chat.seq ?? 0);
   }
 
   /** Takes an entry in when it is the next one, whatever it says; else changes nothing. */
@@ -51,57 +56,88 @@ export class Timeline {
     const step = stepTo(this.position, entry);
     if (step !== 'next') return step;
     this.position = after(this.position, entry);
-    const chat = chatOf(entry);
-    if (chat) this.#append(chat);
-    else this.#change(entry);
+    if (this.#told && this.#told.length < MAX_TOLD) this.#told.push(entry);
+    this.#take(entry);
     return step;
   }
 
   /** What was shown belongs to another log, or is too far behind: begins anew. */
   reset(page: ChatPage, position: Position): void {
     this.position = position;
-    this.#held = [];
-    this.#late = undefined;
-    this.hasOlder = page.more.before;
-    this.#put(page);
+    this.#told = undefined;
+    this.#begin(page);
   }
 
-  /** To be called before a page of older chats is asked for. */
-  expectOlder(): void {
-    this.#late = [];
+  /** To be called before a page is asked for. */
+  expect(): void {
+    this.#told = [];
   }
 
-  /** Puts a page before the chats. Returns how many were added, or nothing when it does not fit: then it is to be asked for again. */
-  addOlder(page: ChatPage & { epoch: string }, before: number): number | undefined {
-    const late = this.#late;
-    this.#late = undefined;
-    const fits = late && late.length < LATE_CHANGES && before === this.beginning && page.epoch === this.position.epoch;
-    if (!fits) return undefined;
-    const count = this.#put(page);
-    for (const entry of late) this.#change(entry);
+  /** Puts a page where it was asked for. Returns how many were added, or nothing when it does not fit: then it is to be asked for again. */
+  add(page: Page, way: Way, edge: number): number | undefined {
+    return this.#put(edge === this.edge(way) && page, () => {
+      const fitting = this.#heldOf(page).filter(({ chat }) => (way === 'before' ? chat.seq < edge : chat.seq > edge));
+      if (way === 'before') this.#prepend(fitting, page);
+      else this.#continue(fitting, page);
+      return fitting.length;
+    });
+  }
+
+  /** Shows a page instead of what it shows. Returns nothing when it is to be asked for again. */
+  jump(page: Page): number | undefined {
+    return this.#put(page, () => this.#begin(page));
+  }
+
+  #put(page: Page | false, put: () => number): number | undefined {
+    const told = this.#told;
+    this.#told = undefined;
+    if (!page || !told || told.length === MAX_TOLD || page.epoch !== this.position.epoch) return undefined;
+    const count = put();
+    for (const entry of told) this.#take(entry);
     return count;
   }
 
-  /** The newest that there is place for; what is past the position will come as entries. */
-  #put({ chats, asOf, more }: ChatPage): number {
-    const fitting = chats.filter(({ seq }) => seq < this.beginning);
-    const taken = this.room > 0 ? fitting.slice(-this.room) : [];
-    this.hasOlder = more.before || taken.length < fitting.length;
-    this.#held.unshift(...taken.map((chat) => ({ chat: arranged(chat), asOf })));
-    return taken.length;
+  /** What is past the position will come as entries. */
+  #heldOf({ chats, asOf }: ChatPage): Held[] {
+    return chats.filter(({ seq }) => seq <= this.position.seq).map((chat) => ({ chat: arranged(chat), asOf }));
   }
 
-  #append(chat: Chat): void {
-    this.#held.push({ chat, asOf: chat.seq });
-    if (this.#held.length <= this.#maxChats) return;
-    this.#held.shift();
+  #begin(page: ChatPage): number {
+    this.#held = [];
+    this.hasOlder = page.more.before;
+    this.#continue(this.#heldOf(page), page);
+    return this.#held.length;
+  }
+
+  #prepend(held: Held[], { more }: ChatPage): void {
+    this.#held.unshift(...held);
+    this.hasOlder = more.before;
+    if (this.#held.length <= this.maxChats) return;
+    this.#held.length = this.maxChats;
+    this.hasNewer = true;
+  }
+
+  #continue(held: Held[], { chats, more }: ChatPage): void {
+    this.hasNewer = more.after && (chats.at(-1)?.seq ?? 0) <= this.position.seq;
+    this.#append(held);
+  }
+
+  #append(held: Held[]): void {
+    this.#held.push(...held);
+    const excess = this.#held.length - this.maxChats;
+    if (excess <= 0) return;
+    this.#held.splice(0, excess);
     this.hasOlder = true;
+  }
+
+  #take(entry: Entry): void {
+    const chat = chatOf(entry);
+    if (!chat) this.#change(entry);
+    else if (!this.hasNewer && chat.seq > this.edge('after')) this.#append([{ chat, asOf: chat.seq }]);
   }
 
   #change(entry: Entry): void {
     const seq = changedSeq(entry);
-    if (seq === undefined) return;
-    if (seq < this.beginning && this.#late && this.#late.length < LATE_CHANGES) this.#late.push(entry);
     const at = this.#held.findIndex(({ chat }) => chat.seq === seq);
     const held = this.#held[at];
     if (!held || entry.seq <= held.asOf) return;

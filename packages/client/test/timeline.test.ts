@@ -1,9 +1,10 @@
+import type { Chat, ChatPage } from '@engawa/protocol';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { asEntry, type Entry } from '#entry.js';
-import { Timeline } from '#timeline.js';
+import { Timeline, type Way } from '#timeline.js';
 import { seed } from '../../server/test/helpers/seed.ts';
-import { type Deed, Log } from './helpers/log.ts';
+import { type Deed, Log, type Range } from './helpers/log.ts';
 
 const ME = 'aya';
 const REACTIONS = ['👍', '🎉', 'z'];
@@ -59,9 +60,9 @@ test('however a log is cut into a page, entries told again and entries told late
         const position = Math.min(start, whole.head);
         const asOf = Math.min(position + read, whole.head);
         const timeline = new Timeline({ me: ME, position: whole.positionAt(position), maxChats: 1_000 });
-        timeline.expectOlder();
+        timeline.expect();
         const known = logOf(choices.slice(0, asOf));
-        timeline.addOlder({ ...known.page(ME, { before: position + 1, limit }), epoch: 'e1' }, position + 1);
+        timeline.add({ ...known.page(ME, { before: position + 1, limit }), epoch: 'e1' }, 'before', position + 1);
         const entries = whole.told(0).map(entryOf);
         for (const entry of entries) {
           timeline.tell(entry);
@@ -85,17 +86,103 @@ test('older pages that are read while entries are told lose none of what was tol
       const position = Math.min(start, whole.head);
       const asOf = Math.min(position + read, whole.head);
       const timeline = new Timeline({ me: ME, position: whole.positionAt(position), maxChats: 1_000 });
-      const before = timeline.beginning;
-      timeline.expectOlder();
+      const before = timeline.edge('before');
+      timeline.expect();
       const page = logOf(choices.slice(0, asOf)).page(ME, { before });
       for (const told of whole.told(position)) timeline.tell(entryOf(told));
-      const added = timeline.addOlder({ ...page, epoch: 'e1' }, before);
+      const added = timeline.add({ ...page, epoch: 'e1' }, 'before', before);
       // Entries without a chat move the beginning of an empty timeline: such a page is asked for again.
       fc.pre(added !== undefined);
       expect(timeline.chats).toEqual(whole.chats(ME));
     }),
     { seed },
   );
+});
+
+type Move = { tell: number } | { answer: number } | ({ limit: number } & ({ way: Way } | { around: number }));
+
+const move: fc.Arbitrary<Move> = fc.oneof(
+  fc.record({ tell: fc.integer({ min: 1, max: 9 }) }),
+  fc.record({ answer: fc.nat(9) }),
+  fc.record({ way: fc.constantFrom<Way>('before', 'after'), limit: fc.integer({ min: 1, max: 6 }) }),
+  fc.record({ around: fc.integer({ min: 1, max: 70 }), limit: fc.integer({ min: 1, max: 6 }) }),
+);
+
+test('however the window is moved while entries are told, it has no hole, keeps its size, and shows what a fresh load shows', () => {
+  fc.assert(
+    fc.property(
+      fc.array(choice, { minLength: 5, maxLength: 70, size: 'max' }),
+      fc.nat(70),
+      fc.integer({ min: 6, max: 9 }),
+      fc.array(move, { maxLength: 30, size: 'max' }),
+      (choices, start, maxChats, moves) => {
+        const whole = logOf(choices);
+        const timeline = new Timeline({ me: ME, position: whole.positionAt(Math.min(start, whole.head)), maxChats });
+        let asked: ((asOf: number) => number | undefined) | undefined;
+        const tell = (count: number) => {
+          for (const told of whole.told(timeline.position.seq).slice(0, count)) timeline.tell(entryOf(told));
+        };
+        const ask = (range: Range, put: (page: ChatPage & { epoch: string }) => number | undefined) => {
+          timeline.expect();
+          asked = (asOf) => put({ ...whole.page(ME, range, asOf), epoch: 'e1' });
+        };
+        const take = (each: Move): void => {
+          if ('tell' in each) tell(each.tell);
+          else if ('answer' in each) {
+            asked?.(Math.min(timeline.position.seq + each.answer, whole.head));
+            asked = undefined;
+          } else if (asked) return;
+          else if ('around' in each) ask({ around: each.around, limit: each.limit }, (page) => timeline.jump(page));
+          else {
+            const edge = timeline.edge(each.way);
+            ask({ [each.way]: edge, limit: each.limit }, (page) => timeline.add(page, each.way, edge));
+          }
+        };
+        for (const each of moves) {
+          take(each);
+          expectWindow(timeline, whole.chats(ME, timeline.position.seq));
+          expect(timeline.chats.length).toBeLessThanOrEqual(maxChats);
+        }
+        tell(whole.head);
+        expect(timeline.chats).toEqual(expectWindow(timeline, whole.chats(ME)));
+      },
+    ),
+    { numRuns: 300, seed },
+  );
+});
+
+/** The part of all chats that the window shows: nothing is missing inside, and what is said to be beyond it is there. */
+function expectWindow({ chats, hasOlder, hasNewer, position }: Timeline, all: Chat[]): Chat[] {
+  const seqs = chats.map(({ seq }) => seq);
+  const before = all.filter(({ seq }) => seq < (seqs[0] ?? (hasNewer ? 1 : position.seq + 1)));
+  const part = all.slice(before.length, before.length + chats.length);
+  expect(part.map(({ seq }) => seq)).toEqual(seqs);
+  if (!hasOlder) expect(before).toEqual([]);
+  if (!hasNewer) expect(all.length).toBe(before.length + chats.length);
+  return part;
+}
+
+test('a window that is moved back goes on from there to the newest, and then shows what is told', () => {
+  const log = new Log();
+  for (let count = 0; count < 9; count += 1) log.add({ kind: 'create:chat', by: 'ben', message: `${count}` });
+  const timeline = new Timeline({ me: ME, position: log.positionAt(8), maxChats: 4 });
+  const load = (way: Way) => {
+    const edge = timeline.edge(way);
+    timeline.expect();
+    return timeline.add({ ...log.page(ME, { [way]: edge, limit: 3 }, timeline.position.seq), epoch: 'e1' }, way, edge);
+  };
+  const seqs = () => timeline.chats.map(({ seq }) => seq);
+  expect([load('before'), load('before')]).toEqual([3, 3]);
+  expect([seqs(), timeline.hasOlder, timeline.hasNewer]).toEqual([[3, 4, 5, 6], true, true]);
+  timeline.tell(entryOf(log.entries[8]!));
+  expect(seqs()).toEqual([3, 4, 5, 6]);
+  expect(load('after')).toBe(3);
+  expect([seqs(), timeline.hasNewer]).toEqual([[6, 7, 8, 9], false]);
+  timeline.tell(entryOf(log.add({ kind: 'create:chat', by: 'ben', message: 'now' })));
+  expect(seqs()).toEqual([7, 8, 9, 10]);
+  timeline.expect();
+  timeline.jump({ ...log.page(ME, { around: 2, limit: 4 }), epoch: 'e1' });
+  expect([seqs(), timeline.hasOlder, timeline.hasNewer]).toEqual([[1, 2, 3, 4], false, true]);
 });
 
 test('an entry that does not follow changes nothing and says why', () => {
@@ -171,12 +258,12 @@ test('an older page that does not end where the chats begin is not taken', () =>
   const log = new Log();
   for (let count = 0; count < 3; count += 1) log.add({ kind: 'add:member', by: 'ben' });
   const timeline = new Timeline({ me: ME, position: log.positionAt(2), maxChats: 9 });
-  timeline.expectOlder();
+  timeline.expect();
   timeline.tell(entryOf(log.entries[2]!));
-  expect(timeline.addOlder({ ...log.page(ME, { before: 3 }), epoch: 'e1' }, 3)).toBeUndefined();
-  expect(timeline.addOlder({ ...log.page(ME, { before: 4 }), epoch: 'e1' }, 4)).toBeUndefined();
-  timeline.expectOlder();
-  expect(timeline.addOlder({ ...log.page(ME, { before: 4 }), epoch: 'e2' }, 4)).toBeUndefined();
-  timeline.expectOlder();
-  expect(timeline.addOlder({ ...log.page(ME, { before: 4 }), epoch: 'e1' }, 4)).toBe(0);
+  expect(timeline.add({ ...log.page(ME, { before: 3 }), epoch: 'e1' }, 'before', 3)).toBeUndefined();
+  expect(timeline.add({ ...log.page(ME, { before: 4 }), epoch: 'e1' }, 'before', 4)).toBeUndefined();
+  timeline.expect();
+  expect(timeline.add({ ...log.page(ME, { before: 4 }), epoch: 'e2' }, 'before', 4)).toBeUndefined();
+  timeline.expect();
+  expect(timeline.add({ ...log.page(ME, { before: 4 }), epoch: 'e1' }, 'before', 4)).toBe(0);
 });

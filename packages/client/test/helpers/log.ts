@@ -3,6 +3,14 @@ import type { Position } from '@engawa/protocol/position';
 
 export const ROOM = 'veranda';
 
+/** Which chats of a log; the newest where nothing is said. */
+export interface Range {
+  before?: number;
+  after?: number;
+  around?: number;
+  limit?: number;
+}
+
 /** A kind of entry with what it says; who says it is `by`. */
 export type Deed = { kind: string; by: string; [field: string]: unknown };
 
@@ -48,10 +56,21 @@ export class Log {
     return past.flatMap((entry) => (entry.kind === 'create:chat' ? [become(entry, past, me)] : []));
   }
 
-  page(me: string, { before = Number.POSITIVE_INFINITY, limit = 50 }: { before?: number; limit?: number } = {}): ChatPage {
-    const fitting = this.chats(me).filter(({ seq }) => seq < before);
-    const chats = fitting.slice(-limit);
-    return { chats, asOf: this.head, more: { before: chats.length < fitting.length, after: before <= this.head } };
+  /** As a server reads it that has everything up to an entry. */
+  page(me: string, range: Range = {}, asOf = this.head): ChatPage {
+    const { before, after, around, limit = 50 } = range;
+    const all = this.chats(me, asOf);
+    const middle = before ?? (after ?? around ?? Infinity) + 1;
+    const older = all
+      .filter(({ seq }) => seq < middle)
+      .slice(after === undefined ? -Math.ceil(limit / (around === undefined ? 1 : 2)) : all.length);
+    const half = around === undefined ? limit : Math.max(Math.floor(limit / 2), 1);
+    const newer = all.filter(({ seq }) => seq >= middle).slice(0, before === undefined ? half : 0);
+    const chats = [...older, ...newer];
+    const first = chats[0]?.seq ?? middle;
+    const last = chats.at(-1)?.seq ?? middle - 1;
+    const more = { before: all.some(({ seq }) => seq < first), after: all.some(({ seq }) => seq > last) };
+    return { chats, asOf, more };
   }
 }
 

@@ -1,24 +1,32 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Chat, Room } from '@engawa/client';
 
-/** In what the timeline, with all that is older, is another than who opens the room anew would see; empty when it is not. */
+/** In what the timeline, wherever its window is moved, is another than who opens the room anew would see; empty when it is not. */
 export async function faultsOfTimeline(room: Room): Promise<string[]> {
-  // There is room for so many; what is older than those is not shown.
-  for (let added = 1; room.timeline.hasOlder && added > 0; ) {
-    const older = await room.timeline.loadOlder(500);
+  const { timeline } = room;
+  while (timeline.hasOlder) {
+    const older = await timeline.loadOlder(500);
     if (!older.ok) return [`${room.username} is refused what is older: ${older.error.code}`];
-    added = older.added;
   }
-  const { chats } = room.timeline;
+  const all = await freshLoad(room);
+  const faults = faultsOfWindow(room, all);
+  if (!timeline.hasNewer) return faults;
+  await timeline.around(room.position.seq);
+  return [...faults, ...faultsOfWindow(room, all), ...(timeline.hasNewer ? [`${room.username} is not back at the newest`] : [])];
+}
+
+function faultsOfWindow({ username, timeline }: Room, all: Chat[]): string[] {
+  const { chats, hasOlder, hasNewer } = timeline;
   const shown = chats.filter(({ state }) => state === undefined);
   const isSending = chats.some(({ state }) => state === 'sending');
-  const fresh = (await freshLoad(room)).slice(room.timeline.hasOlder ? -shown.length : 0);
+  const first = hasOlder ? all.findIndex(({ seq }) => seq === shown[0]?.seq) : 0;
+  const fresh = all.slice(first, hasNewer ? first + shown.length : undefined);
   const at = Array.from({ length: Math.max(shown.length, fresh.length) }, (_, index) => index).find(
     (index) => !isDeepStrictEqual(shown[index], fresh[index]),
   );
   return [
-    ...(isSending ? [`${room.username} has chats on their way`] : []),
-    ...(at === undefined ? [] : [`${room.username} is shown ${JSON.stringify(shown[at])} and not ${JSON.stringify(fresh[at])}`]),
+    ...(isSending ? [`${username} has chats on their way`] : []),
+    ...(at === undefined ? [] : [`${username} is shown ${JSON.stringify(shown[at])} and not ${JSON.stringify(fresh[at])}`]),
   ];
 }
 

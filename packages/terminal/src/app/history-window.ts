@@ -1,7 +1,7 @@
 import type { Chat, HistoryRange, Missed, Room, ShownChat } from '@engawa/client';
 
 /** As much of a room as the window reads. */
-export type HistorySource = Pick<Room, 'history' | 'position'> & { timeline: Pick<Room['timeline'], 'chats' | 'hasOlder' | 'loadOlder'> };
+export type HistorySource = Pick<Room, 'history' | 'position'> & { timeline: Pick<Room['timeline'], 'chats' | 'hasOlder'> };
 
 /** A chat of the past, as it stood at an entry. */
 interface Held {
@@ -99,11 +99,7 @@ export class HistoryWindow {
   /** Resolves with whether there is more than before. Waits for the connection as long as it takes. */
   older(): Promise<boolean> {
     return this.#load(async () => {
-      if (this.#held.length === 0) {
-        const loaded = await this.#source.timeline.loadOlder(this.#sizes.page);
-        if (!loaded.ok || loaded.added > 0) return loaded.ok;
-        this.hold();
-      }
+      this.hold();
       if (!this.#hasOlder) return false;
       const before = this.#held[0]?.chat.seq ?? this.#source.position.seq + 1;
       const page = await this.#read({ before, limit: this.#sizes.page });
