@@ -12,7 +12,7 @@ export async function faultsOfTimeline(room: Room): Promise<string[]> {
   const faults = faultsOfWindow(room, all);
   if (!timeline.hasNewer) return faults;
   await timeline.around(room.position.seq);
-  return [...faults, ...faultsOfWindow(room, all), ...(timeline.hasNewer ? [`${room.username} is not back at the newest`] : [])];
+  return [...faults, ...faultsOfWindow(room, all), ...(room.timeline.hasNewer ? [`${room.username} is not back at the newest`] : [])];
 }
 
 function faultsOfWindow({ username, timeline }: Room, all: Chat[]): string[] {
