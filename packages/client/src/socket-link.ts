@@ -83,7 +83,8 @@ class SocketLink implements Link {
       // All that lies between no delay and twice the delay: clients of one server must not come back at once.
       randomizationFactor: 1,
       // The room logs bring back what was missed; Socket.IO's own recovery would tell it a second time.
-      auth: (show) => show({ ...this.#auth, recovery: false, pid: undefined, offset: undefined }),
+      // It reads why it is refused, and when to come back.
+      auth: (show) => show({ ...this.#auth, recovery: false, retries: true, pid: undefined, offset: undefined }),
     });
     this.#prepare();
     this.#listen();

@@ -65,8 +65,8 @@ test('it asks, hears, and shows its session but nothing to recover by', async ()
   await next('down');
   await next('up');
   expect(auths).toEqual([
-    { session: 'secret', recovery: false },
-    { session: 'secret', recovery: false },
+    { session: 'secret', recovery: false, retries: true },
+    { session: 'secret', recovery: false, retries: true },
   ]);
 });
 

@@ -39,11 +39,11 @@ test('an address that comes more than twice as often as it may is refused by HTT
   expect(refused.headers.get('retry-after')).toBe('1');
 });
 
-test('a refusal between the limit and twice the limit is told over the connection, with a code', async () => {
+test('a refusal between the limit and twice the limit is told over the connection, with a code, to who retries by itself', async () => {
   const { url } = await startServer();
   await allOf(connections, () => rawWebSocket(url));
   const polite = await rawWebSocket(url);
-  await polite.send('40');
+  await polite.send('40{"retries":true}');
   expect(JSON.parse((await polite.packet(/^44/)).slice(2))).toMatchObject({ data: { code: 'too_many_connections', retryable: true } });
 });
 

@@ -49,6 +49,9 @@ async function spend({ burst, perSecond }: Rate, make: (each: number) => Promise
 const firstRefusal = (answers: unknown[]): WireError => (answers as { error?: WireError }[]).find(({ error }) => error)!.error!;
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
+/** Who says so reads a refusal that is not for good. */
+const RETRIES = { auth: { retries: true } };
+
 /** Why the server does not let a client in. */
 const turnedAway = (socket: Socket): Promise<WireError> =>
   within(
@@ -241,7 +244,10 @@ describe('rates', () => {
   test('an address has 50 connections at once; who is one too many is told so, and comes in when another goes', async () => {
     const { url, unharmed } = await startScene();
     const clients = await allOf(perAddress.connections, () => connect(url, { extraHeaders: ATTACKER }));
-    expect(await turnedAway(newClient(url, { extraHeaders: ATTACKER }))).toMatchObject({ code: 'too_many_connections', retryable: true });
+    expect(await turnedAway(newClient(url, { ...RETRIES, extraHeaders: ATTACKER }))).toMatchObject({
+      code: 'too_many_connections',
+      retryable: true,
+    });
     await connect(url, { extraHeaders: from('203.0.113.8') });
     clients[0]?.disconnect();
     await until(
@@ -259,7 +265,7 @@ describe('rates', () => {
     const { url, unharmed } = await startScene();
     const refusals: WireError[] = [];
     for (let times = 0; refusals.length === 0 && times < 10 * perAddress.connects.burst; times += 10) {
-      const clients = Array.from({ length: 10 }, () => newClient(url, { extraHeaders: ATTACKER }));
+      const clients = Array.from({ length: 10 }, () => newClient(url, { ...RETRIES, extraHeaders: ATTACKER }));
       for (const client of clients) client.on('connect_error', (error) => refusals.push((error as Error & { data: WireError }).data));
       await until(() => clients.every((client) => client.connected || !client.active), 'all are in or refused');
       for (const client of clients) client.disconnect();
@@ -403,7 +409,7 @@ describe('who does not read what he is answered', () => {
 });
 
 describe('addresses', () => {
-  const turnedAwayFrom = (url: string, forwarded: string) => turnedAway(newClient(url, { extraHeaders: from(forwarded) }));
+  const turnedAwayFrom = (url: string, forwarded: string) => turnedAway(newClient(url, { ...RETRIES, extraHeaders: from(forwarded) }));
 
   test('by default X-Forwarded-For makes nobody another', async () => {
     const { url } = await startServer();
@@ -425,7 +431,7 @@ describe('addresses', () => {
     const { url } = await startServer();
     const { connections } = perAddress;
     const silent = await allOf(connections, () => rawWebSocket(url));
-    expect(await turnedAway(newClient(url))).toMatchObject({ code: 'too_many_connections' });
+    expect(await turnedAway(newClient(url, RETRIES))).toMatchObject({ code: 'too_many_connections' });
     await allOf(connections - 1, () => rawWebSocket(url));
     const isRefused = () => rawWebSocket(url).then(() => false, String);
     await until(async () => (await isRefused()) === 'Error: Unexpected server response: 429', 'one too many is refused');

@@ -52,7 +52,11 @@ describe.each(stores)('on the %s store', (_, open) => {
     reset();
     const refusals = upTo(20).map(
       () =>
-        new Promise((resolve) => newClient(url, { auth }).once('connect_error', (error) => resolve((error as { data?: unknown }).data))),
+        new Promise((resolve) =>
+          newClient(url, { auth: { ...auth, retries: true } }).once('connect_error', (error) =>
+            resolve((error as { data?: unknown }).data),
+          ),
+        ),
     );
     for (const refusal of await Promise.all(refusals)) expect(refusal).toMatchObject({ code: 'too_many_connections' });
     expect(asked.tickets).toBe(0);

@@ -32,8 +32,17 @@ def anything(event, *args):
     tell(event=event, arguments=len(args))
 
 
+def connected():
+    tell(connected=True)
+
+
+# Comes back often, for tests are not to wait.
+BACK_OFF = {'reconnection_delay': 0.1, 'reconnection_delay_max': 0.3}
+
+
 def run_sync():
-    client = socketio.Client()
+    client = socketio.Client(**BACK_OFF)
+    client.on('connect', connected)
     client.on('create:chat:success', chat)
     client.on('*', anything)
     client.connect(ADDRESS, **OPTIONS)
@@ -42,7 +51,8 @@ def run_sync():
 
 
 async def run_asyncio():
-    client = socketio.AsyncClient()
+    client = socketio.AsyncClient(**BACK_OFF)
+    client.on('connect', connected)
     client.on('create:chat:success', chat)
     client.on('*', anything)
     await client.connect(ADDRESS, **OPTIONS)

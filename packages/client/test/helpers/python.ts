@@ -9,6 +9,7 @@ const PYTHON = '/usr/bin/python3';
 const LISTENER = fileURLToPath(new URL('listener.py', import.meta.url));
 
 interface Line {
+  connected?: boolean;
   joined?: boolean;
   chat?: string;
   event?: string;

@@ -2,6 +2,7 @@
 import { type AddressLimits, ChatError, type Rate } from '@engawa/protocol';
 import { AddressBudgets } from './address-budgets.ts';
 import { networkOf } from './ip-address.ts';
+import { KnownSessions } from './known-sessions.ts';
 import { Networks } from './networks.ts';
 import { Bucket } from './rates.ts';
 
@@ -43,6 +44,7 @@ export class Address {
   /** What its connections use once they are in. */
   readonly budgets: AddressBudgets;
   readonly #limits: AddressLimits;
+  readonly #sessions: KnownSessions | undefined;
   /** Handshakes that get a connection, be it only to be told why they are not let in. */
   readonly #handshakes: Bucket | undefined;
   readonly #buckets: Bucket[] = [];
@@ -50,6 +52,7 @@ export class Address {
   constructor(name: string, limits: AddressLimits) {
     this.name = name;
     this.#limits = limits;
+    this.#sessions = limits.connections === null ? undefined : new KnownSessions();
     this.requests = this.#bucket(limits.requests);
     this.connects = this.#bucket(limits.connects);
     this.packets = this.#bucket(limits.packets);
@@ -89,8 +92,21 @@ export class Address {
     return this.connects?.refusal();
   }
 
-  disconnected(): void {
+  /**
+   * A connection that it has says whose it is, and has been refused so far or not. Answers why it may not come in. Beyond the limit
+   * only those come in who have another connection here.
+   */
+  admit(author: string, refusal: ChatError | undefined): ChatError | undefined {
+    const isBeyond = refusal?.code === 'too_many_connections' && this.#sessions?.mayExceed(author) === true;
+    const reason = isBeyond ? this.connects?.refusal() : refusal;
+    if (!reason) this.#sessions?.came(author, isBeyond);
+    return reason;
+  }
+
+  /** `author` is whose it was, when it was let in. */
+  disconnected(author?: string): void {
     this.connections -= 1;
+    if (author !== undefined) this.#sessions?.left(author);
   }
 
   get isUsed(): boolean {

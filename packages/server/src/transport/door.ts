@@ -20,8 +20,10 @@ const CONNECTS = 10;
 
 interface Visit {
   address: Address;
-  /** Why this connection may not come in. */
-  refusal: ChatError | undefined;
+  /** Why this connection may not come in, unless its session is known here. */
+  refused: { reason: ChatError; request: IncomingMessage } | undefined;
+  /** Who came in by it. */
+  author?: string;
   isJavaScript: boolean;
 }
 
@@ -59,10 +61,9 @@ export function guardDoor(io: Server, { node, log, logRefusal }: Door): { close:
     const { request } = conn as unknown as { request: IncomingMessage };
     const address = addressOf(request);
     if (address) {
-      const refusal = address.connected();
-      conn[VISIT] = { address, refusal, isJavaScript: isJavaScript(request) };
+      const reason = address.connected();
+      conn[VISIT] = { address, refused: reason && { reason, request }, isJavaScript: isJavaScript(request) };
       conn.on('close', leave);
-      if (refusal) logRefusal(refusal.code, request);
     }
     watchFrames?.(conn);
     heartbeat.take(conn as unknown as Pinged);
@@ -76,20 +77,37 @@ export function guardDoor(io: Server, { node, log, logRefusal }: Door): { close:
     log.info({ code, message, address: req && addressOf(req)?.name }, what);
   });
   io.use((socket, next) => {
-    const visit = (socket.conn as Counted)[VISIT];
+    const conn: Counted = socket.conn;
+    const { auth } = socket.handshake;
     try {
-      if (visit?.refusal) throw visit.refusal;
-      const { auth } = socket.handshake;
+      const visit = conn[VISIT];
       node.admit(socket, auth, { address: visit?.address, takesOffset: wantsOffsets(auth, visit?.isJavaScript) });
-      (socket.conn as Counted)[ADMITTED] = true;
+      const { session, author } = connectionOf(socket).identity;
+      if (visit && conn.readyState === 'open') admit(visit, author);
+      conn[ADMITTED] = true;
       // What stock clients show by themselves when they come back.
-      (socket as unknown as { pid: string }).pid = newPid(connectionOf(socket).identity.session, socket.id);
+      (socket as unknown as { pid: string }).pid = newPid(session, socket.id);
       next();
     } catch (error) {
-      if (!(error instanceof ChatError)) log.error({ err: error }, 'a connection could not be let in');
-      next(connectError(error));
+      const refusal = error instanceof ChatError ? error : new ChatError('internal', { cause: error });
+      if (refusal !== error) log.error({ err: error }, 'a connection could not be let in');
+      // For a stock client the answer would be final, while it connects again by itself after a connection that was closed.
+      if (refusal.retryable && !retriesItself(auth)) conn.close();
+      next(connectError(refusal));
     }
   });
+
+  /** Throws the refusal. */
+  function admit(visit: Visit, author: string): void {
+    if (visit.author !== undefined) return;
+    const { address, refused } = visit;
+    const reason = address.admit(author, refused?.reason);
+    if (reason && refused) logRefusal(reason.code, refused.request);
+    if (reason) throw reason;
+    visit.author = author;
+    visit.refused = undefined;
+  }
+
   return { close: () => heartbeat.close() };
 }
 
@@ -102,11 +120,13 @@ function limitConnects(this: Counted, data: unknown): void {
 }
 
 function leave(this: Counted): void {
-  this[VISIT]?.address.disconnected();
+  const visit = this[VISIT];
+  visit?.address.disconnected(visit.author);
 }
 
+/** Whether a client that is refused for now reads why, and comes back by itself when it may. */
+const retriesItself = (auth: unknown): boolean => (auth as { retries?: unknown } | undefined)?.retries === true;
+
 /** Socket.IO sends the `data` of an error that a middleware refuses a connection with. */
-function connectError(error: unknown): Error & { data: object } {
-  const refusal = error instanceof ChatError ? error : new ChatError('internal', { cause: error });
-  return Object.assign(new Error(refusal.message), { data: refusal.toWire() });
-}
+const connectError = (refusal: ChatError): Error & { data: object } =>
+  Object.assign(new Error(refusal.message), { data: refusal.toWire() });

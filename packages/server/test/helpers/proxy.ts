@@ -70,9 +70,9 @@ export class FaultyProxy {
     for (const link of this.#links) link.carryOn();
   }
 
-  /** Of those connections that the server has from these ports ours carry nothing any more, and nobody is told. Answers how many. */
-  hang(ports: number[]): number {
-    const links = [...this.#links].filter(({ port }) => port !== undefined && ports.includes(port));
+  /** Present connections carry nothing any more, and nobody is told: all, or those that the server has from these ports. Answers how many. */
+  hang(ports?: number[]): number {
+    const links = [...this.#links].filter(({ port }) => !ports || (port !== undefined && ports.includes(port)));
     for (const link of links) link.hang();
     return links.length;
   }

@@ -65,7 +65,14 @@ export const withFault = (store: Store, fault: Partial<Store>): Store =>
 /** A stock client, connected. */
 export async function connect(url: string, options: Partial<ManagerOptions & SocketOptions> = {}): Promise<Socket> {
   const socket = newClient(url, options);
-  await within(new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('connect_error', reject)), 'connect');
+  await within(
+    new Promise<void>((resolve, reject) => {
+      socket.once('connect', resolve).once('connect_error', reject);
+      // Who is refused for now is not told so.
+      socket.once('disconnect', (reason) => reject(new Error(`It was not let in: ${reason}`)));
+    }),
+    'connect',
+  );
   return socket;
 }
 

@@ -1,0 +1,137 @@
+/** An address that has as many connections as it may: who comes back to it, and how the others wait. */
+import { connect as connectSdk } from '@engawa/client';
+import type { ManagerOptions, Socket, SocketOptions } from 'socket.io-client';
+import { expect, onTestFinished, test } from 'vitest';
+import { startProxy } from '../../server/test/helpers/proxy.ts';
+import { connectRaw, rawWebSocket } from '../../server/test/helpers/raw.ts';
+import { connect, done, newClient, startServer, until } from '../../server/test/helpers/server.ts';
+import { startPython } from './helpers/python.ts';
+
+const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
+const portOf = (url: string): number => Number(new URL(url).port);
+const RETURNS: Partial<ManagerOptions & SocketOptions> = { reconnection: true, reconnectionDelay: 100, reconnectionDelayMax: 300 };
+const authOf = (session: string) => JSON.stringify({ session: session.padEnd(32, '-'), retries: true });
+
+/** The client finds out that nothing comes any more; what it says of that gets nowhere. */
+function giveUp(socket: Socket): void {
+  const { ws } = socket.io.engine.transport as unknown as { ws: { terminate: () => void } };
+  ws.terminate();
+}
+
+test.each([
+  { limit: 'the default limit', settings: {} },
+  { limit: 'a limit of 30', settings: { connectionsPerAddress: 30 } },
+])('30 stock clients of an address whose uplink fails over are all back within seconds, with $limit', async ({ settings }) => {
+  const { url } = await startServer(settings);
+  const proxy = await startProxy({ port: portOf(url) });
+  const clients = await Promise.all(upTo(30).map(() => connect(proxy.url, RETURNS)));
+  const [first, ...others] = clients as [Socket, ...Socket[]];
+  await done(first, 'create:room', { roomId: 'office', username: 'aya' });
+  await Promise.all(others.map((client, each) => done(client, 'add:member', { roomId: 'office', username: `name ${each}` })));
+  const errors: unknown[] = [];
+  for (const client of clients) client.on('connect_error', (error) => errors.push(error));
+  expect(proxy.hang()).toBe(30);
+  for (const client of clients) giveUp(client);
+  await until(() => clients.every((client) => !client.connected), 'all are away');
+  await until(() => clients.every((client) => client.connected), 'all are back', 10_000);
+  expect(clients.every((client) => client.recovered)).toBe(true);
+  expect(errors).toEqual([]);
+  // Nobody has noticed that the former ones are dead.
+  expect(proxy.connections).toBe(60);
+});
+
+test.each(['websocket', 'polling'] as const)(
+  'a stock client that is refused for now connects again by itself, over %s',
+  async (transport) => {
+    const { url } = await startServer({ connectionsPerAddress: 2 });
+    const [first] = [await connect(url), await connect(url)];
+    const third = newClient(url, { ...RETURNS, transports: [transport] });
+    const told: string[] = [];
+    third.on('connect_error', () => told.push('connect_error'));
+    third.on('disconnect', (reason) => told.push(reason));
+    await until(() => told.length >= 3, 'it was refused several times');
+    expect(new Set(told)).toEqual(new Set(['transport close']));
+    expect(third.active).toBe(true);
+    first.disconnect();
+    await until(() => third.connected, 'it is in');
+  },
+);
+
+test('Python that finds its place taken connects again by itself', async () => {
+  const { url } = await startServer({ connectionsPerAddress: 2 });
+  const proxy = await startProxy({ port: portOf(url) });
+  const aya = await connect(url);
+  await done(aya, 'create:room', { roomId: 'veranda', username: 'aya' });
+  const python = startPython({ kind: 'sync', url: proxy.url, transports: 'websocket' });
+  await until(() => python.lines.some(({ joined }) => joined === true), 'it joined', 20_000);
+  proxy.refuse(true);
+  proxy.cut();
+  const other = await connect(url, RETURNS);
+  proxy.refuse(false);
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  const connects = () => python.lines.filter(({ connected }) => connected).length;
+  expect(connects()).toBe(1);
+  other.disconnect();
+  await until(() => connects() === 2, 'it is back', 20_000);
+});
+
+test('the SDK is told why it is refused for now, and comes in when there is a place', async () => {
+  const { url } = await startServer({ connectionsPerAddress: 1 });
+  const first = await connect(url);
+  const client = connectSdk(url);
+  onTestFinished(() => void client.close());
+  const codes: string[] = [];
+  client.on('error', ({ code }) => codes.push(code));
+  await until(() => codes.length > 0, 'it is told');
+  expect(codes[0]).toBe('too_many_connections');
+  first.disconnect();
+  await until(() => client.state === 'online', 'it is in');
+});
+
+test('each connection lets one more of its session in beyond the limit, and never a stranger', async () => {
+  const { url } = await startServer({ connectionsPerAddress: 2 });
+  const shown = async (session: string) => {
+    const raw = await rawWebSocket(url);
+    await raw.send(`40${authOf(session)}`);
+    return { raw, answer: await raw.packet(/^4[04]\{/) };
+  };
+  const refused = expect.stringMatching(/^44.*too_many_connections/) as string;
+  const admitted = expect.stringMatching(/^40/) as string;
+  const first = await shown('aya');
+  expect([first.answer, (await shown('ben')).answer]).toEqual([admitted, admitted]);
+  const stranger = await shown('eve');
+  expect(stranger.answer).toEqual(refused);
+  stranger.raw.socket.close();
+  await stranger.raw.closed;
+  const second = await shown('aya');
+  expect(second.answer).toEqual(admitted);
+  const third = await shown('aya');
+  expect(third.answer).toEqual(refused);
+  third.raw.socket.close();
+  // The place of the dead one is taken by the other, which lets one in again.
+  first.raw.socket.terminate();
+  await until(async () => (await shownOnce(url, 'ben')) === 'in', 'ben may come once more');
+  await until(async () => (await shownOnce(url, 'aya')) === 'in', 'aya, too');
+  await until(async () => (await shownOnce(url, 'eve')) === 'out', 'eve may not');
+});
+
+/** Whether somebody is let in, who goes again when not. */
+async function shownOnce(url: string, session: string): Promise<'in' | 'out'> {
+  const raw = await rawWebSocket(url).catch(() => undefined);
+  if (!raw) return 'out';
+  await raw.send(`40${authOf(session)}`);
+  const isIn = (await raw.packet(/^4[04]\{/)).startsWith('40');
+  if (!isIn) raw.socket.terminate();
+  return isIn ? 'in' : 'out';
+}
+
+test('who sends CONNECT several times in one breath is one connection', async () => {
+  const { url } = await startServer({ connectionsPerAddress: 1 });
+  const raw = await rawWebSocket(url);
+  await raw.send(...upTo(5).map(() => `40${authOf('aya')}`));
+  await until(() => raw.heard.filter((packet) => packet.startsWith('40')).length === 5, 'all are answered');
+  await connectRaw(await rawWebSocket(url), authOf('aya'));
+  raw.socket.terminate();
+  await until(async () => (await shownOnce(url, 'aya')) === 'in', 'one more');
+  expect(await shownOnce(url, 'aya')).toBe('out');
+});
