@@ -63,17 +63,17 @@ const missed = model.entry
   })
   .loose();
 
-const held = z.object({
-  roomId,
-  username,
+/** The position that an asker has. */
+const having = {
   epoch: z.string().max(LIMITS.idBytes),
   seq: z.int().min(0).describe('The newest entry that the asker has; 0 for none.'),
   id: z
     .string()
     .max(LIMITS.idBytes)
     .nullish()
-    .describe('The `id` of the newest entry that he was told: with it a log that was forked is found out.'),
-});
+    .describe('The `id` of the newest entry that they were told: with it a log that was forked is found out.'),
+};
+const held = z.object({ roomId, username, ...having });
 
 const areDifferent = (rooms: { roomId: string }[]): boolean => new Set(rooms.map((room) => room.roomId)).size === rooms.length;
 
@@ -103,6 +103,7 @@ const resumed = z.discriminatedUnion('outcome', [
 
 const joinErrors = ['too_many_rooms', 'too_many_names', 'quota_exceeded'] as const satisfies ErrorCode[];
 const memberErrors = ['room_not_found', 'not_a_member'] as const satisfies ErrorCode[];
+const readerErrors = ['room_not_found', 'removed'] as const satisfies ErrorCode[];
 
 /** Every event once. Types, checks, handlers and docs/protocol.md come from this table. */
 export const events = {
@@ -235,13 +236,14 @@ export const events = {
     errors: [],
   },
   'list:members': {
-    summary: 'The members of a room, in the order of their names; for its members.',
+    summary: 'The members of a room, in the order of their names. One need not be one of them to ask.',
     payload: z.object({ roomId, after: username.optional().describe('Continue after this member.'), limit }),
     reply: z.object({ roomId, epoch, seq, members: z.array(model.member), count: z.int().describe('How many there are in all.'), more }),
-    errors: memberErrors,
+    errors: readerErrors,
   },
   'list:chats': {
-    summary: 'A page of chats as they stand now, oldest first; the newest when no seq is named. For members.',
+    summary:
+      'A page of chats as they stand now, oldest first; the newest when no seq is named. One need not be a member of the room to ask.',
     payload: z
       .object({
         roomId,
@@ -261,7 +263,20 @@ export const events = {
       tail,
       ...model.chatPage.shape,
     }),
-    errors: memberErrors,
+    errors: readerErrors,
+  },
+  'list:entries': {
+    summary:
+      'What a room was told after a position. One need not be a member to ask, and hears nothing for it: who asks again from the position of each answer, once a second or more seldom, follows the room without joining it. Counted with what is resumed (`limits.rates.resumes`).',
+    payload: z.object({ roomId, ...having, limit: limit.default(LIMITS.pageMax) }),
+    reply: z.object({
+      outcome: z
+        .enum(['caught_up', 'more', 'too_old', 'reset'])
+        .describe('As of `resume:rooms`. After `too_old` and `reset` there are no entries, and the position is that of the newest.'),
+      ...from,
+      entries: z.array(missed).describe(MISSED),
+    }),
+    errors: readerErrors,
   },
   'resume:rooms': {
     summary:

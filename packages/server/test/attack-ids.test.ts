@@ -308,6 +308,7 @@ test.each(illegal)('58: %s is no room, no name and no client id', async (_, id) 
     ['create:chat', { ...valid, clientId: id }],
     ['list:chats', { roomId: id }],
     ['list:members', { roomId: ROOM, after: id }],
+    ['list:entries', { roomId: id, epoch: 'any', seq: 0 }],
     ['list:rooms', { after: id }],
   ];
   for (const [event, payload] of asks) {

@@ -149,6 +149,11 @@ describe('41, 43: numbers', () => {
     ['list:rooms', 'limit', ''],
     ['list:members', 'limit', `"roomId":"${ROOM}",`],
     ...['limit', 'before', 'after', 'around'].map((field): [EventName, string, string] => ['list:chats', field, `"roomId":"${ROOM}",`]),
+    ...['limit', 'seq'].map((field): [EventName, string, string] => [
+      'list:entries',
+      field,
+      `"roomId":"${ROOM}","epoch":"any",${field === 'seq' ? '' : '"seq":1,'}`,
+    ]),
     ['update:chat', 'chatSeq', `"roomId":"${ROOM}","username":"mallory","message":"x",`],
     ['delete:chat', 'chatSeq', `"roomId":"${ROOM}","username":"mallory",`],
     ['add:reaction', 'chatSeq', `"roomId":"${ROOM}","username":"mallory","reaction":"👍",`],
@@ -159,7 +164,7 @@ describe('41, 43: numbers', () => {
     const { mallory, unharmed } = await startMallory();
     expect(await attack(mallory, [asked(event, `{${rest}"${field}":1}`)]), 'one is a number').not.toContain('invalid_payload');
     // After 0 is from the beginning.
-    const places = field === 'after' ? numbers.filter((number) => number !== '0' && number !== '-0') : numbers;
+    const places = field === 'after' || event === 'list:entries' ? numbers.filter((number) => number !== '0' && number !== '-0') : numbers;
     const hostile = field === 'limit' ? [...numbers, '501', '1e9'] : places;
     for (const number of hostile) expect(await attack(mallory, [asked(event, `{${rest}"${field}":${number}}`)]), number).toEqual(INVALID);
     await unharmed();

@@ -171,6 +171,7 @@ describe('sizes', () => {
     for (const [event, where] of [
       ['list:chats', { roomId: ROOM }],
       ['list:members', { roomId: ROOM }],
+      ['list:entries', { roomId: ROOM, epoch: 'any', seq: 0 }],
       ['list:rooms', {}],
     ] as const) {
       expect(await askAnything(aya, event, { ...where, limit: LIMITS.pageMax + 1 })).toMatchObject(refusal('invalid_payload'));

@@ -118,7 +118,7 @@ function show(room: Room, { print, fail, words }: Screen): void {
   let printed = Promise.resolve();
   // In order, though a reply may have to wait for what it replies to.
   const printChat = (chat: Chat) => {
-    const line = lineOf(chat, { words, target: targetOf(chat, room, targets) });
+    const line = lineOf(chat, { words, target: targetOf(chat, { room, epoch: room.position.epoch, targets }) });
     targets.told(chat, room.position.epoch);
     printed = printed.then(async () => print(await line));
   };

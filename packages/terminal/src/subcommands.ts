@@ -39,7 +39,11 @@ const VARIABLES = {
 };
 
 const MEMBERSHIP =
-  'Rooms are for their members: the command joins under your name, and leaves at its end unless another program of the same profile, such as an open `engawa chat`, is in the room.';
+  'Only members talk: the command joins under your name, and leaves at its end unless another program of the same profile, such as an open `engawa chat`, is in the room.';
+const LOOKING =
+  'It looks and does not join: nobody in the room learns of it, and no name is needed. Who was removed by the owner is refused until they have joined again.';
+const FOLLOWING =
+  'The server is asked for what is new, four times a second while there is something and once a second while there is nothing.';
 const MARKS =
   'A mark is the place up to which the output was taken. It moves only then, so that a run that is cut off loses nothing, and the next one repeats a line at most. Where there is no mark yet, `--since mark` begins with the first chat.';
 const JSON_LINES =
@@ -115,7 +119,7 @@ export const subcommands: readonly Subcommand[] = [
         'Prints chats as they stand now, oldest first. It gives up without a connection for 10 seconds unless --connect-timeout says otherwise.',
         MARKS,
         JSON_LINES,
-        MEMBERSHIP,
+        LOOKING,
       ],
       options: { ...LINES, ...MARK, limit: { value: 'N', what: 'at most so many: the newest, or with --since the first of them' } },
       examples: [
@@ -136,10 +140,11 @@ export const subcommands: readonly Subcommand[] = [
       what: 'print chats as they come, for ever',
       about: [
         'Prints the last chats, then each new one, once and in order, through drops and restarts of the server. With --all also edits, deletions, reactions, topics, and who joins and leaves.',
-        'A slow reader loses nothing: when too much waits for it, the connection is closed until it has caught up.',
+        'A slow reader loses nothing: while much waits for it, nothing more is asked for.',
+        FOLLOWING,
         MARKS,
         JSON_LINES,
-        MEMBERSHIP,
+        LOOKING,
       ],
       options: {
         ...LINES,
@@ -165,8 +170,9 @@ export const subcommands: readonly Subcommand[] = [
       about: [
         'Ends with the first chat that matches, among those that come from now on, or came since when --since says. Text is looked for as it is; between slashes it is a regular expression, with its flags after it.',
         'A script that asks and then waits says since when, or an answer that is quicker is missed.',
+        FOLLOWING,
         JSON_LINES,
-        MEMBERSHIP,
+        LOOKING,
       ],
       options: {
         ...LINES,
@@ -204,11 +210,11 @@ export const subcommands: readonly Subcommand[] = [
       usage: 'ROOM',
       what: 'list the members of a room',
       about: [
-        'Prints a line for each: the name, whether he is online, away or gone, and whether he owns the room. With --json: username, role, since, presence and read.',
-        MEMBERSHIP,
+        'Prints a line for each: the name, whether they are online, away or gone, and whether they own the room. With --json: username, role, since, presence and read.',
+        LOOKING,
       ],
       options: LINES,
-      examples: [['engawa who veranda', 'everybody there, you included']],
+      examples: [['engawa who veranda', 'everybody there']],
       exits: { ...DONE, ...REFUSED, ...USAGE, ...UNCONNECTED, ...STOPPED, ...PIPE },
       variables: VARIABLES,
       completes: 'rooms',

@@ -4,12 +4,12 @@ import type { Entry, Facts, Page, Store } from '../store/store.ts';
 import { AnswerBudget, CHAT_BYTES } from './budget.ts';
 import { answering } from './chats.ts';
 import { type ChatValue, chatKey, reactionKey, reactionOfFamily, reactionsOf } from './keys.ts';
-import { type Caller, speaker, speakerKeys } from './rule.ts';
+import { mustMayRead } from './may-read.ts';
+import type { Caller } from './rule.ts';
 
 export async function listChats(store: Store, ask: Payload<'list:chats'>, caller: Caller): Promise<Reply<'list:chats'>> {
   const page = await chatsAsTheyStand(store, ask, { author: caller.author, budget: new AnswerBudget() });
-  // After the reading: what was read may be from after his removal.
-  speaker(await store.read(ask.roomId, { keys: speakerKeys(caller.username) }), caller.username, caller);
+  await mustMayRead(store, ask.roomId, caller);
   return page;
 }
 
@@ -21,7 +21,7 @@ interface Reading {
 }
 
 /**
- * For somebody who is known to be a member: the chats nearest to what is asked for, as many as there are bytes left for, and
+ * For somebody who may read them: the chats nearest to what is asked for, as many as there are bytes left for, and
  * one in any case. Read again when the room became another one between the page and what became of it.
  */
 export async function chatsAsTheyStand(

@@ -19,6 +19,13 @@ export interface MemberValue {
   skeletons?: string[];
 }
 
+/** A ticket for a member's key, by which a client comes back after a drop: the name that its session had in a room. */
+export interface TicketValue {
+  username: string;
+  /** By the owner: so they do not come back unless they ask to. */
+  removed?: true;
+}
+
 /** `skeleton/<form>`: a name that is in use here, and looks like this (see `confusables.ts`). */
 export interface SkeletonValue {
   username: string;

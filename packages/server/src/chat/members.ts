@@ -2,7 +2,8 @@ import { ChatError, isSameRoom, type Member, type Payload, type Reply } from '@e
 import type { Store } from '../store/store.ts';
 import type { AnswerBudget } from './budget.ts';
 import type { Outcome } from './commit.ts';
-import { type MemberValue, memberFamily, memberKey, memberName, readerKey, settingsKey } from './keys.ts';
+import { type MemberValue, memberFamily, memberKey, memberName, readerKey, settingsKey, type TicketValue } from './keys.ts';
+import { mustMayRead } from './may-read.ts';
 import { claimOf, nameKeys, nameRefusal } from './names.ts';
 import { mustFit, UPKEEP } from './quotas.ts';
 import { readBy, reading } from './readers.ts';
@@ -54,13 +55,6 @@ export const removeMember: Rule<'remove:member'> = {
 
 /** How long somebody who is a member no more is remembered, in case he comes back. */
 const TICKET_MS = 7 * 24 * 3_600_000;
-
-/** What a client comes back with after a drop: the name that its session had in a room. */
-export interface TicketValue {
-  username: string;
-  /** He did not leave, and was not lost: he does not come back unless he asks to. */
-  removed?: true;
-}
 
 export function joining({ member, sets }: ReturnType<typeof claimOf>, { node, quiet }: { node: string; quiet: boolean }): Decided {
   const { author: holder, username } = member;
@@ -125,8 +119,8 @@ export async function listMembers(
   { roomId, after, limit }: Payload<'list:members'>,
   caller: Caller,
 ): Promise<Reply<'list:members'>> {
-  const facts = await store.read(roomId, { keys: [settingsKey, ...speakerKeys(caller.username)], counts: [''] });
-  speaker(facts, caller.username, caller);
+  const facts = await store.read(roomId, { keys: [settingsKey], counts: [''] });
+  mustExist(facts);
   const { keys, more } = await store.family(roomId, memberFamily, after === undefined ? { limit } : { after: memberName(after), limit });
   const readers = await store.read(roomId, { keys: keys.map(([, key]) => readerKey((key.value as unknown as MemberValue).author)) });
   const members = keys.map(([, key]): Member => {
@@ -135,6 +129,7 @@ export async function listMembers(
     const read = readBy(readers.keys.get(readerKey(member.author)), key);
     return { username: member.username, role: roleOf(isOwner(facts, member)), since: key.seq, presence, read };
   });
+  await mustMayRead(store, roomId, caller);
   return { roomId, epoch: String(facts.epoch), seq: facts.head, members, count: memberCount(facts), more };
 }
 

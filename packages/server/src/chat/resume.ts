@@ -6,6 +6,8 @@ import { describeMembership } from './members.ts';
 import { type AskAfter, type ToldPage, toldId } from './telling.ts';
 
 export type Held = Payload<'resume:rooms'>['rooms'][number];
+/** What somebody has of a room. */
+type Having = Omit<Held, 'username'>;
 
 /** What a room must have left of an answer to be begun: any two entries, and all that is said beside them. */
 const ROOM_BYTES = 2 * LIMITS.frameBytes + CHAT_BYTES;
@@ -42,7 +44,7 @@ export const deferred = ({ roomId, epoch, seq, id }: Held): Resumed => ({
  * The page of the log that `resumed` decides on. Its bytes are rounded: thousands who come back at once ask for the same
  * page then, whatever is left of their answers.
  */
-export const pageFor = ({ seq }: Held, limit: number, { left }: AnswerBudget): AskAfter => ({
+export const pageFor = ({ seq }: Having, limit: number, { left }: AnswerBudget): AskAfter => ({
   after: Math.max(seq - 1, 0),
   limit: limit + 1,
   bytes: Math.max(Math.floor(left / PAGE_STEP_BYTES), 1) * PAGE_STEP_BYTES,
@@ -50,12 +52,20 @@ export const pageFor = ({ seq }: Held, limit: number, { left }: AnswerBudget): A
 
 /** What a member who was away missed, or why that cannot be told. He hears the room already. */
 export async function resumed(resume: Resume): Promise<Resumed> {
-  const { page, budget } = resume;
+  const missed = missedIn(resume.page, resume.held, resume.budget);
+  return 'entries' in missed ? missed : startAnew(resume, missed);
+}
+
+type Missing = Omit<Extract<Resumed, { entries: unknown }>, 'counted'>;
+type Why = { outcome: 'reset' } | { outcome: 'too_old'; oldest: number };
+
+/** What a page of the log says to somebody who has this of it, as much as there are bytes left for; or why they are to begin anew. */
+export function missedIn(page: ToldPage, having: Having, budget: AnswerBudget): Missing | Why {
   const { epoch, oldest, entries } = page;
-  const held = asTold(resume.held, entries[0]?.entry);
+  const held = asTold(having, entries[0]?.entry);
   if (epoch === null) throw new ChatError('room_not_found');
-  if (!isOnLog(held, page)) return startAnew(resume, { outcome: 'reset' });
-  if (held.seq + 1 < oldest) return startAnew(resume, { outcome: 'too_old', oldest });
+  if (!isOnLog(held, page)) return { outcome: 'reset' };
+  if (held.seq + 1 < oldest) return { outcome: 'too_old', oldest };
   const after = entries.filter(({ entry }) => entry.seq > held.seq);
   const fitting = budget.fill(after, ({ bytes }) => bytes);
   const isWhole = !page.more && fitting.length === after.length;
@@ -70,11 +80,11 @@ export async function resumed(resume: Resume): Promise<Resumed> {
 }
 
 /** By the entry at its seq, when the page begins with that. */
-const asTold = (held: Held, first: Entry | undefined): Held =>
+const asTold = (held: Having, first: Entry | undefined): Having =>
   held.id && first?.seq === held.seq ? { ...held, id: toldId(first, held.id) } : held;
 
 /** Whether what the asker has can be of this log. Somebody who does not know the id of his last entry is believed. */
-function isOnLog(held: Held, { epoch, head, entries }: ToldPage): boolean {
+function isOnLog(held: Having, { epoch, head, entries }: ToldPage): boolean {
   const first = entries[0]?.entry;
   if (held.epoch !== epoch || held.seq > head) return false;
   if (held.id === undefined || held.id === null || first === undefined) return true;
@@ -83,10 +93,7 @@ function isOnLog(held: Held, { epoch, head, entries }: ToldPage): boolean {
 }
 
 /** All that he would learn if he joined now. He is told it here: to find it out he need not ask to be a member. */
-async function startAnew(
-  { store, held: { roomId, username }, author, online, budget }: Resume,
-  why: { outcome: 'reset' } | { outcome: 'too_old'; oldest: number },
-): Promise<Resumed> {
+async function startAnew({ store, held: { roomId, username }, author, online, budget }: Resume, why: Why): Promise<Resumed> {
   const ask = { roomId, limit: LIMITS.pageDefault };
   const { epoch, seq, tail, ...page } = await chatsAsTheyStand(store, ask, { author, budget });
   const membership = await describeMembership(store, roomId, { username, author, budget });

@@ -1,4 +1,4 @@
-import { ChatError, events, type Limits, type Rate } from '@engawa/protocol';
+import { ChatError, type EventName, events, type Limits, type Rate } from '@engawa/protocol';
 import { SharedReads } from '../chat/commit.ts';
 import { memberKey } from '../chat/keys.ts';
 import { storedBytesOf } from '../chat/stored-bytes.ts';
@@ -96,7 +96,7 @@ export class Connection {
 
   mayAsk(event: string): void {
     const { rates } = this.#limits;
-    if (event === 'resume:rooms') {
+    if (RESUMES.has(event)) {
       this.mayResume(1);
       return;
     }
@@ -282,6 +282,8 @@ function lengthOfRun(waiting: Asked[]): number {
   return end === -1 ? waiting.length : end;
 }
 
+/** Both are told what was missed. */
+const RESUMES = new Set(['resume:rooms', 'list:entries'] satisfies EventName[] as string[]);
 const SIGNALS = new Set(Object.entries(events).flatMap(([event, definition]) => ('signalled' in definition ? [event] : [])));
 
 /** The bucket, made when it is first needed, less so many tokens; or throws the refusal. */

@@ -11,6 +11,7 @@ import {
 import { listChats } from '../chat/chat-pages.ts';
 import { createChat, createChats, deleteChat, updateChat } from '../chat/chats.ts';
 import { commit, type Outcome, type SharedReads } from '../chat/commit.ts';
+import { listEntries } from '../chat/entries.ts';
 import { memberKey } from '../chat/keys.ts';
 import { addMember, describeMembership, listMembers, removeMember, tailAt } from '../chat/members.ts';
 import { addReaction, removeReaction } from '../chat/reactions.ts';
@@ -51,6 +52,7 @@ export const handlers: { [E in EventName]: Handler<E> } = {
   'list:rooms': roomList,
   'list:members': withPresence(question(listMembers)),
   'list:chats': question(listChats),
+  'list:entries': question(listEntries),
   'resume:rooms': resumeRooms,
   'start:typing': signal('start:typing'),
   'stop:typing': signal('stop:typing'),

@@ -1,6 +1,7 @@
 import type { Payload } from '@engawa/protocol';
 import { commit } from '../chat/commit.ts';
-import { addMember, type TicketValue } from '../chat/members.ts';
+import type { TicketValue } from '../chat/keys.ts';
+import { addMember } from '../chat/members.ts';
 import { nameKeys, nameRefusal } from '../chat/names.ts';
 import { type Headroom, mustFit, UPKEEP } from '../chat/quotas.ts';
 import { memberNamed } from '../chat/rule.ts';

@@ -1,7 +1,7 @@
 import { ChatError, type Payload, type Reply, type Resumed } from '@engawa/protocol';
 import { AnswerBudget, jsonBytes } from '../chat/budget.ts';
-import { memberKey } from '../chat/keys.ts';
-import { countMembers, type TicketValue } from '../chat/members.ts';
+import { memberKey, type TicketValue } from '../chat/keys.ts';
+import { countMembers } from '../chat/members.ts';
 import { deferred, type Held, hasPlace, pageFor, resumed } from '../chat/resume.ts';
 import { memberNamed, mustExist, speaker } from '../chat/rule.ts';
 import type { Store } from '../store/store.ts';

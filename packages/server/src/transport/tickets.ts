@@ -1,5 +1,4 @@
-import { memberKey } from '../chat/keys.ts';
-import type { TicketValue } from '../chat/members.ts';
+import { memberKey, type TicketValue } from '../chat/keys.ts';
 import type { Store } from '../store/store.ts';
 
 interface Place {

@@ -4,6 +4,7 @@ import type { Surroundings } from '../surroundings.ts';
 import { safeLine } from '../text/safe.ts';
 import { jsonLine } from './formats.ts';
 import { Program, roomIn } from './program.ts';
+import { RoomView } from './room-view.ts';
 
 const CONNECT_MS = 10_000;
 const PAGE = 500;
@@ -44,13 +45,15 @@ export function who(asked: Arguments, surroundings: Surroundings): Promise<numbe
   const roomId = roomIn(asked);
   return Program.run(asked, surroundings, {
     connectMs: CONNECT_MS,
+    needsName: false,
     async main(program) {
-      const room = await program.join(roomId, { from: 'newest' });
+      program.connect();
+      const room = new RoomView(program, roomId);
       await list({
         program,
         async ask(after) {
-          const answer = await room.listMembers({ ...(after !== undefined && { after }), limit: PAGE });
-          return answer.ok ? { ok: true, items: answer.members, more: answer.more } : answer;
+          const { members, more } = await room.members({ ...(after !== undefined && { after }), limit: PAGE });
+          return { ok: true, items: members, more };
         },
         nameOf: ({ username }) => username,
         print(member) {

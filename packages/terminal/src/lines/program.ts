@@ -6,6 +6,7 @@ import { type Arguments, UsageError } from '../subcommand.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { warn } from '../warn.ts';
 import { Outlet } from './outlet.ts';
+import { Questions } from './questions.ts';
 import { durationOf } from './times.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
@@ -26,6 +27,7 @@ interface ProgramOptions {
 export class Program {
   readonly profile: Profile;
   readonly out: Outlet;
+  readonly questions = new Questions();
   readonly #stderr: NodeJS.WriteStream;
   readonly #isQuiet: boolean;
   readonly #connectMs: number;
@@ -116,8 +118,9 @@ export class Program {
 
   connect(): Client {
     const { server, session } = this.profile;
-    const client = connect(server, { storage: session, maxChats: MAX_CHATS });
+    const client = connect(server, { storage: session, maxChats: MAX_CHATS, link: this.questions.link });
     this.#client = client;
+    this.questions.over(client);
     this.#watchConnection(true);
     client.on('state', (state) => {
       if (client !== this.#client) return;
@@ -135,9 +138,8 @@ export class Program {
     return client;
   }
 
-  /** Joins the room that the program is about, over a connection of its own. */
+  /** Joins the room that the program is about. */
   async join(roomId: string, options: Omit<JoinOptions, 'username'>): Promise<Room> {
-    await this.#client?.close();
     try {
       const client = this.connect();
       const room = await this.unlessOver(client.join(roomId, { username: this.profile.username, ...options }));
@@ -152,15 +154,6 @@ export class Program {
       if (error instanceof JoinError) throw new Failure(`${roomId}: ${this.#refusal || error.message}`, 1, { cause: error });
       throw error;
     }
-  }
-
-  /** Ends the connection, until another one is wanted; the name is kept for a while. */
-  async pause(): Promise<void> {
-    const client = this.#client;
-    this.#client = undefined;
-    this.#room = undefined;
-    this.#watchConnection(false);
-    await client?.close();
   }
 
   /** What there is to do before a signal ends it. */

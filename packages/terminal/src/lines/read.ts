@@ -14,6 +14,7 @@ export function read(asked: Arguments, surroundings: Surroundings): Promise<numb
   const limit = given === undefined ? undefined : countOf(given, '--limit');
   return Program.run(asked, surroundings, {
     connectMs: CONNECT_MS,
+    needsName: false,
     async main(program) {
       const printer = new Printer(program, asked, roomId);
       const from = printer.from ?? (limit === undefined ? { kind: 'seq', seq: 0 } : { kind: 'newest', count: limit });

@@ -1,5 +1,5 @@
 /** The chats that others reply to, for lines that say so: those that were told lately, and, asked for one by one, those that were not. */
-import type { Chat, Missed, Room } from '@engawa/client';
+import type { Chat, HistoryRange, Missed, Result } from '@engawa/client';
 
 /** What a reply answers, as it stands. */
 export interface ReplyTarget {
@@ -12,6 +12,12 @@ export interface ReplyTarget {
 /** What is remembered, in chats and in code units of their texts. */
 const MOST_CHATS = 1_000;
 const MOST_UNITS = 500_000;
+
+/** The room that a chat is of, and the life of its log. */
+interface Of {
+  room: { history(range: HistoryRange): Promise<Result<'list:chats'>> };
+  epoch: string;
+}
 
 export class ReplyTargets {
   /** By seq, the latest last. */
@@ -37,8 +43,7 @@ export class ReplyTargets {
   }
 
   /** Nothing when the room has it no more. */
-  async of(seq: number, room: Pick<Room, 'history' | 'position'>): Promise<ReplyTarget | undefined> {
-    const { epoch } = room.position;
+  async of(seq: number, { room, epoch }: Of): Promise<ReplyTarget | undefined> {
     const known = epoch === this.#epoch ? this.#known.get(seq) : undefined;
     if (known) return known;
     const page = await room.history({ around: seq, limit: 1 });
@@ -60,10 +65,6 @@ export class ReplyTargets {
 }
 
 /** What the chat replies to, if it does and the room has that. */
-export async function targetOf(
-  { replyTo }: Chat,
-  room: Pick<Room, 'history' | 'position'>,
-  targets: ReplyTargets,
-): Promise<ReplyTarget | undefined> {
-  return replyTo === undefined ? undefined : targets.of(replyTo, room);
+export async function targetOf({ replyTo }: Chat, { targets, ...of }: Of & { targets: ReplyTargets }): Promise<ReplyTarget | undefined> {
+  return replyTo === undefined ? undefined : targets.of(replyTo, of);
 }

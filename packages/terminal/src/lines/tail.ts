@@ -11,6 +11,7 @@ export function tail(asked: Arguments, surroundings: Surroundings): Promise<numb
   const lines = countOf(asked.get('lines') ?? '10', '--lines');
   return Program.run(asked, surroundings, {
     connectMs: 0,
+    needsName: false,
     async main(program) {
       const printer = new Printer(program, asked, roomId);
       await follow({

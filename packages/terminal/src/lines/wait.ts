@@ -20,6 +20,7 @@ export function wait(asked: Arguments, surroundings: Surroundings): Promise<numb
   const timeout = given === undefined ? undefined : durationOf(given, '--timeout');
   return Program.run(asked, surroundings, {
     connectMs: 0,
+    needsName: false,
     async main(program) {
       const failure = new Failure(`${roomId}: it did not come within ${given ?? ''}`, TIMED_OUT);
       const late = timeout === undefined ? undefined : setTimeout(() => program.fail(failure), timeout);

@@ -19,8 +19,6 @@ const TRESPASSES: readonly (readonly [EventName, object])[] = [
   ['update:room', { ...foreign, topic: 'not mine' }],
   ['remove:member', foreign],
   ['delete:room', foreign],
-  ['list:members', { roomId: BYSTANDER_ROOM }],
-  ['list:chats', { roomId: BYSTANDER_ROOM }],
   ['resume:rooms', { rooms: [{ ...foreign, epoch: 'x', seq: 0 }] }],
   ['start:typing', foreign],
   ['update:presence', { ...foreign, presence: 'away' }],

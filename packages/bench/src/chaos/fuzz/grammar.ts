@@ -70,6 +70,7 @@ const makers: { [Name in EventName]: (random: Random) => Ask<Name> } = {
     limit: limitFrom(random),
     ...(random.chance(0.5) && { [random.pick(['before', 'after', 'around'])]: seqFrom(random) }),
   }),
+  'list:entries': (random) => ({ ...heldPosition(random), roomId: anyRoom(random), limit: limitFrom(random) }),
   'resume:rooms': (random) => ({ rooms: Array.from({ length: 1 + random.int(4) }, () => heldPosition(random)), limit: limitFrom(random) }),
   'start:typing': member,
   'stop:typing': member,

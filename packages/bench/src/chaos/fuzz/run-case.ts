@@ -76,9 +76,9 @@ function authOf({ auth, recover }: Visit, { pid, offset }: Learned): object {
   return recover && pid !== undefined ? { ...auth, pid, offset: offset ?? '1' } : auth;
 }
 
-function learn(learned: Learned, { epoch, id }: { epoch?: string; id?: string }): void {
+function learn(learned: Learned, { epoch, id }: { epoch?: string; id?: string | null }): void {
   if (epoch !== undefined) learned.epoch = epoch;
-  if (id !== undefined) learned.entryId = id;
+  if (id) learned.entryId = id;
 }
 
 /** Sends everything and waits for what is owed. After a frame that does not end nothing is. */

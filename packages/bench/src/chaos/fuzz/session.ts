@@ -9,7 +9,7 @@ export interface Session {
   /** CONNECT; rejects when it is refused. */
   connect(auth: object): Promise<{ pid?: string }>;
   /** An event that is answered, or rejects because the connection is closed. */
-  ask(request: Request): Promise<{ ok: boolean; epoch?: string; id?: string }>;
+  ask(request: Request): Promise<{ ok: boolean; epoch?: string; id?: string | null }>;
   sendAll(packets: readonly Packet[], batch: number): Promise<void>;
   end(ending: Visit['ending']): void;
   /** Is told of every acknowledgement that `ask` does not wait for. */

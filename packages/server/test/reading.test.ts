@@ -1,0 +1,156 @@
+/** Whoever looks at a room and has not joined it: what they are answered, and that nobody there learns of it. */
+import type { Payload, Reply } from '@engawa/protocol';
+import type { Socket } from 'socket.io-client';
+import { describe, expect, test } from 'vitest';
+import { ask, connect, done, refused, startServer } from './helpers/server.ts';
+import { anotherFor, stores } from './helpers/stores.ts';
+
+const roomId = 'veranda';
+const aya = { roomId, username: 'aya' };
+const ben = { roomId, username: 'ben' };
+
+type Position = Pick<Payload<'list:entries'>, 'epoch' | 'seq' | 'id'>;
+
+async function open(url: string): Promise<Socket> {
+  const socket = await connect(url);
+  await done(socket, 'create:room', aya);
+  return socket;
+}
+
+const say = (socket: Socket, message: string) => done(socket, 'create:chat', { ...aya, message });
+const entriesAfter = (socket: Socket, { epoch, seq, id }: Position, limit?: number) =>
+  done(socket, 'list:entries', { roomId, epoch, seq, id, ...(limit !== undefined && { limit }) });
+
+async function newest(socket: Socket): Promise<Position> {
+  const { epoch, seq, tail } = await done(socket, 'list:chats', { roomId, limit: 1 });
+  return { epoch, seq, id: tail };
+}
+
+const shown = ({ entries }: Reply<'list:entries'>) => entries.map(({ seq, kind, message }) => [seq, kind, message]);
+
+describe.each(stores)('on the %s store', (_, openStore) => {
+  test('a stranger reads chats, members and entries, and neither log nor count knows of it', async () => {
+    const { url, store } = await startServer({ store: await openStore(), limits: 'off' });
+    const owner = await open(url);
+    const told: string[] = [];
+    owner.onAny((event: string, { username }: { username?: string }) => told.push(`${event} ${username}`));
+    const { seq, epoch } = await say(owner, 'hello');
+    const stranger = await connect(url);
+    const heard: string[] = [];
+    stranger.onAny((event: string) => heard.push(event));
+    expect((await done(stranger, 'list:chats', { roomId })).chats).toMatchObject([{ seq, message: 'hello' }]);
+    expect(await done(stranger, 'list:members', { roomId })).toMatchObject({
+      count: 1,
+      members: [{ username: 'aya', presence: 'online' }],
+    });
+    expect(shown(await entriesAfter(stranger, { epoch, seq: 0 }))).toEqual([
+      [1, 'create:room', undefined],
+      [2, 'add:member', undefined],
+      [seq, 'create:chat', 'hello'],
+    ]);
+    const after = await say(owner, 'still alone');
+    expect(after.seq).toBe(seq + 1);
+    expect((await store.page(roomId, { limit: 1 })).head).toBe(after.seq);
+    // Of themselves they may hear that they are there.
+    expect(told.filter((event) => event !== 'update:presence:success aya')).toEqual(Array(2).fill('create:chat:success aya'));
+    expect((await done(owner, 'add:member', aya)).online).toBe(1);
+    expect(heard).toEqual([]);
+    expect((await refused(stranger, 'create:chat', { ...aya, message: 'x' })).code).toBe('not_a_member');
+  });
+
+  test('who asks again from each answer follows the room: all of it, in order, once, over a restart', async () => {
+    const store = await openStore();
+    const { url } = await startServer({ store, limits: 'off' });
+    const owner = await open(url);
+    const stranger = await connect(url);
+    let place = await newest(stranger);
+    const texts = Array.from({ length: 25 }, (__, at) => `chat ${at}`);
+    const said = Promise.all(texts.map((text) => say(owner, text)));
+    const followed: unknown[] = [];
+    const outcomes = new Set<string>();
+    while (followed.length < texts.length) {
+      const answer = await entriesAfter(stranger, place, 4);
+      expect(answer.entries.length).toBeLessThanOrEqual(4);
+      followed.push(...answer.entries.map(({ message }) => message));
+      outcomes.add(answer.outcome);
+      place = answer;
+    }
+    await said;
+    expect(followed).toEqual(texts);
+    expect(outcomes).toContain('more');
+    const chatSeq = place.seq;
+    await done(owner, 'update:chat', { ...aya, chatSeq, message: 'edited' });
+    await done(owner, 'add:reaction', { ...aya, chatSeq, reaction: '👍' });
+    const again = await startServer({ store: await anotherFor(store), limits: 'off' });
+    const later = await entriesAfter(await connect(again.url), place);
+    expect(later).toMatchObject({
+      outcome: 'caught_up',
+      entries: [
+        { kind: 'update:chat', chatSeq },
+        { kind: 'add:reaction', chatSeq },
+      ],
+    });
+    expect(await entriesAfter(stranger, later)).toMatchObject({ outcome: 'caught_up', seq: later.seq, id: later.id, entries: [] });
+  });
+
+  test('a position that is of another log, or too old, is answered by the newest one', async () => {
+    const { url, store } = await startServer({ store: await openStore(), limits: 'off' });
+    const owner = await open(url);
+    const first = await say(owner, 'first');
+    const last = await say(owner, 'last');
+    const stranger = await connect(url);
+    const place = { epoch: last.epoch, seq: last.seq, id: last.id };
+    const anew = (outcome: string) => ({ ok: true, outcome, roomId, ...place, entries: [] });
+    expect(await entriesAfter(stranger, { ...place, epoch: 'another' })).toEqual(anew('reset'));
+    expect(await entriesAfter(stranger, { ...place, id: 'of a fork' })).toEqual(anew('reset'));
+    expect(await entriesAfter(stranger, { ...place, seq: last.seq + 1 })).toEqual(anew('reset'));
+    await store.trim(roomId, { epoch: last.epoch, below: last.seq });
+    expect(await entriesAfter(stranger, { ...first, seq: 1, id: undefined })).toEqual(anew('too_old'));
+    await done(owner, 'delete:room', aya);
+    expect((await refused(stranger, 'list:entries', { roomId, epoch: place.epoch, seq: 1 })).code).toBe('room_not_found');
+  });
+
+  test('who was removed reads no more, by any connection, until they have joined again; who left does', async () => {
+    const { url } = await startServer({ store: await openStore(), limits: 'off' });
+    const owner = await open(url);
+    const member = await connect(url);
+    const { session, epoch } = await done(member, 'add:member', ben);
+    const other = await connect(url, { auth: { session } });
+    const asks = ['list:chats', 'list:members', 'list:entries'] as const;
+    const codes = async (socket: Socket) => {
+      const answers = await Promise.all(asks.map((event) => ask(socket, event, { roomId, epoch, seq: 0 })));
+      return [...new Set(answers.map((answer) => (answer.ok ? 'ok' : answer.error.code)))];
+    };
+    expect([await codes(member), await codes(other)]).toEqual([['ok'], ['ok']]);
+    await done(member, 'remove:member', ben);
+    expect([await codes(member), await codes(other)]).toEqual([['ok'], ['ok']]);
+    await done(member, 'add:member', ben);
+    await done(owner, 'remove:member', ben);
+    expect([await codes(member), await codes(other)]).toEqual([['removed'], ['removed']]);
+    await done(member, 'add:member', { roomId, username: 'ben the second' });
+    expect([await codes(member), await codes(other)]).toEqual([['ok'], ['ok']]);
+  });
+});
+
+test('quiet joins of a large room are passed over', async () => {
+  const { url } = await startServer({ limits: 'off', largeRoom: 2 });
+  const owner = await open(url);
+  await done(await connect(url), 'add:member', ben);
+  const stranger = await connect(url);
+  const place = await newest(stranger);
+  for (const username of ['cho', 'dan']) await done(await connect(url), 'add:member', { roomId, username });
+  const { seq } = await say(owner, 'to a crowd');
+  const answer = await entriesAfter(stranger, place);
+  expect(shown(answer)).toEqual([[seq, 'create:chat', 'to a crowd']]);
+  expect(answer.seq).toBe(place.seq + 3);
+});
+
+test('following counts with what is resumed, and takes nothing from what else may be asked', async () => {
+  const { url } = await startServer({ resumeRatePerAddress: 0.125 });
+  await open(url);
+  const stranger = await connect(url);
+  const place = await newest(stranger);
+  for (let count = 0; count < 5; count += 1) await entriesAfter(stranger, place);
+  expect(await refused(stranger, 'list:entries', { roomId, ...place })).toMatchObject({ code: 'rate_limited', retryable: true });
+  await newest(stranger);
+});
