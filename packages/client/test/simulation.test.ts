@@ -5,11 +5,12 @@
 import type { LinkFactory } from '@engawa/client';
 import type { Append, Appended, Store } from '@engawa/server';
 import { expect, test } from 'vitest';
+import { Unsent } from '#unsent.js';
 import { Follower } from '../../server/dist/chat/follower.js';
 import { seed as first } from '../../server/test/helpers/seed.ts';
 import { type Plant, simulate } from './simulation/simulation.ts';
 
-const seeds = Number(process.env.SEEDS || 2_000);
+const seeds = Number(process.env.SEEDS || 1_000);
 
 test(`${seeds} storms end in calm`, { timeout: seeds * 1_000 + 60_000 }, async () => {
   console.log(`simulation: ${seeds} seeds from SEED=${first}`);
@@ -36,6 +37,7 @@ const plants: [mistake: string, plant: () => { plant: Plant; remove?: () => void
   ['a gap is not filled', notFillingGaps, /is at \d+, the head is|is still joining|chats on their way/],
   ['an append is acknowledged before it is kept', () => ({ plant: { store: acknowledgingEarly } }), /was acknowledged/],
   ['`prev` is forgotten', () => ({ plant: { link: forgettingPrev } }), /heard \d+ right after|is shown/],
+  ['a page does not read what another one has left behind', notLoading, /lost '/],
 ];
 
 test.each(plants)('it is found when %s', { timeout: 120_000 }, async (_, make, found) => {
@@ -54,6 +56,12 @@ function notFillingGaps() {
   const catchUp = Object.getOwnPropertyDescriptor(Follower.prototype, 'catchUp') as PropertyDescriptor;
   Object.defineProperty(Follower.prototype, 'catchUp', { ...catchUp, value: async () => undefined });
   return { plant: {}, remove: () => Object.defineProperty(Follower.prototype, 'catchUp', catchUp) };
+}
+
+function notLoading() {
+  const load = Object.getOwnPropertyDescriptor(Unsent.prototype, 'load') as PropertyDescriptor;
+  Object.defineProperty(Unsent.prototype, 'load', { ...load, value: async () => [] });
+  return { plant: {}, remove: () => Object.defineProperty(Unsent.prototype, 'load', load) };
 }
 
 /** Answers as if it were done, and does it a moment later, if it can still be done then. */

@@ -6,6 +6,8 @@ export interface Faults {
   lose: number;
   duplicate: number;
   reorder: number;
+  /** Bytes of JSON that each direction of a connection takes in a second; `Infinity` when nothing is said. */
+  bytesPerSecond?: number;
   /** How often each connection drops. What is on its way then is lost. */
   dropsPerSecond: number;
   /** How often a server process is killed, as by `kill -9`. It starts again within two seconds. */

@@ -1,6 +1,8 @@
 import type { Faults } from './faults.ts';
 import { between, type Random } from './random.ts';
 
+const encoder = new TextEncoder();
+
 /** One direction of a connection. Packets keep their order, but for those that are to be overtaken. */
 export class Pipe<Packet> {
   readonly #faults: () => Faults;
@@ -8,6 +10,8 @@ export class Pipe<Packet> {
   readonly #deliver: (packet: Packet) => void;
   readonly #onTheirWay = new Set<ReturnType<typeof setTimeout>>();
   #lastArrival = 0;
+  /** When what was sent before is through a line that takes so many bytes a second. */
+  #throughAt = 0;
 
   constructor({ faults, random, deliver }: { faults: () => Faults; random: Random; deliver: (packet: Packet) => void }) {
     this.#faults = faults;
@@ -29,10 +33,12 @@ export class Pipe<Packet> {
   }
 
   #sendOne(packet: Packet): void {
-    const { delayMs, reorder } = this.#faults();
+    const { delayMs, reorder, bytesPerSecond = Infinity } = this.#faults();
     const now = Date.now();
     const isOvertaken = this.#random() < reorder;
-    const soonest = now + between(this.#random, delayMs);
+    const takes = bytesPerSecond < Infinity ? (1_000 * encoder.encode(JSON.stringify(packet)).length) / bytesPerSecond : 0;
+    this.#throughAt = Math.max(now, this.#throughAt) + takes;
+    const soonest = this.#throughAt + between(this.#random, delayMs);
     const arrival = isOvertaken ? soonest + between(this.#random, [1, 1 + 2 * delayMs[1]]) : Math.max(soonest, this.#lastArrival);
     if (!isOvertaken) this.#lastArrival = arrival;
     const timer = setTimeout(() => {

@@ -18,6 +18,8 @@ export class Recorder {
   asked(client: string, event: CommandName, payload: Sent['payload'], known?: Sent): Sent {
     const sent = known ?? { client, event, payload, sentAt: this.#next(), acks: [] };
     if (!known) this.rooms.get(payload.roomId)?.sent.push(sent);
+    // What is asked again was not refused for good.
+    delete sent.refusal;
     this.#lastAsked.set(sent, Date.now());
     return sent;
   }
@@ -62,11 +64,12 @@ export class Pen {
   }
 
   /** Nothing when it is no command. */
-  asked(event: string, payload: object): Sent | undefined {
+  asked(event: string, payload: object, page = 1): Sent | undefined {
     if (!isCommand(event)) return undefined;
     const { clientId } = payload as Ask<CommandName>;
     const known = clientId === undefined ? undefined : this.#byClientId.get(clientId);
     const sent = this.#recorder.asked(this.#client, event, payload as Sent['payload'], known);
+    if (!known) sent.page = page;
     if (clientId !== undefined) this.#byClientId.set(clientId, sent);
     return sent;
   }
@@ -75,15 +78,15 @@ export class Pen {
     if (sent) this.#recorder.answered(sent, answer);
   }
 
-  /** The link, with what goes through it written down. */
-  link(factory: LinkFactory): LinkFactory {
+  /** The link of a page, with what goes through it written down. */
+  link(factory: LinkFactory, page = 1): LinkFactory {
     return (url, listeners) => {
       const link = factory(url, listeners);
       return {
         open: (auth) => link.open(auth),
         close: () => link.close(),
         ask: async (event, payload, timeoutMs) => {
-          const sent = this.asked(event, payload);
+          const sent = this.asked(event, payload, page);
           const answer = await link.ask(event, payload, timeoutMs);
           this.answered(sent, answer as Answer<CommandName>);
           return answer;

@@ -1,12 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type Client, connect, type LinkFactory, type Room } from '@engawa/client';
+import { type Client, connect, type LinkFactory, type OutgoingChat, type Room, type SendOptions } from '@engawa/client';
 import { type Faults, type Random, randomFrom, startTestServer, type TestServer } from '@engawa/client/testing';
 import type { Store } from '@engawa/server';
 import { faultsOf, faultsOfFork, type Heard, type Hearing, type RoomHistory, type RoomLog } from '../../../server/test/helpers/history.ts';
 import { readRoom } from '../../../server/test/helpers/recording.ts';
-import { Recorder } from '../helpers/recorder.ts';
+import { type Pen, Recorder } from '../helpers/recorder.ts';
 import { faultsOfTimeline } from '../helpers/shown.ts';
-import { virtualTime } from './virtual-time.ts';
+import { Browser, install, type Page } from './browser.ts';
+import { type VirtualTime, virtualTime } from './virtual-time.ts';
 
 const ROOMS = ['lobby', 'den::{*}'];
 const NAMES = ['aya', 'Ben', 'chiyo', 'dan'];
@@ -36,47 +37,62 @@ export interface Plant {
   link?: (factory: LinkFactory) => LinkFactory;
 }
 
-/** One run: clients talk while everything fails; then it is calm, and everything must be right. */
+/** One run: people talk while everything fails; then it is calm, and everything must be right. */
 export async function simulate(seed: number, plant: Plant = {}): Promise<Outcome> {
   const random = randomFrom(seed);
   const time = virtualTime(random);
-  const faults = faultsFrom(random);
+  const uninstall = install();
+  const nodes = 1 + Math.floor(random() * 3);
   const server = startTestServer({
     seed,
-    nodes: 1 + Math.floor(random() * 3),
-    faults,
+    nodes,
+    faults: faultsFrom(random),
     grace: GRACE_MS,
     ...(seed % 2 === 0 && { largeRoom: LARGE_ROOM }),
   });
+  const { lose } = server.faults;
   plant.store?.(server.store);
   const recorder = new Recorder(ROOMS);
   const link = plant.link?.(server.link) ?? server.link;
-  const speakers = NAMES.map((name) => new Speaker(name, { link, recorder, random }));
+  const people = NAMES.map((name) => new Person(name, { link, recorder, random }));
   const failsOver = random() < 0.25;
+  const nightAt = random() < 0.3 ? Math.floor(random() * ACTIONS) : undefined;
   try {
     for (let action = 0; action < ACTIONS; action += 1) {
-      speakers[Math.floor(random() * speakers.length)]?.act();
+      people[Math.floor(random() * people.length)]?.act();
       if (failsOver) await failOverSometimes(server, random);
+      if (action === nightAt) await haveNight(server, nodes, time);
       await time.pass(random() * 2 * (STORM_MS / ACTIONS));
     }
     server.calm();
+    for (const person of people) person.calm();
     await time.pass(CALM_MS);
     // What never arrived at the end is missed by nobody: whoever lost that learns of it when he asks, as after a sleep.
-    if (faults.lose > 0) for (const { client } of speakers) client.sync();
+    if (lose > 0) for (const { client } of speakersOf(people)) client.sync();
     await time.pass(CALM_MS);
-    const found = await verdict(speakers, { server, recorder, failsOver }, (promise) => finished(promise, time));
-    return { seed, ...found, drops: speakers.reduce((sum, { drops }) => sum + drops, 0) };
+    const found = await verdict(people, { server, recorder, failsOver }, (promise) => finished(promise, time));
+    return { seed, ...found, drops: people.reduce((sum, { drops }) => sum + drops, 0) };
   } finally {
-    for (const { client } of speakers) void client.close();
+    for (const { client } of speakersOf(people)) void client.close();
     await finished(server.close(), time);
+    uninstall();
     time.end();
   }
 }
+
+const speakersOf = (people: Person[]): Speaker[] => people.flatMap(({ speakers }) => speakers);
 
 /** A replica that lags behind becomes the primary. */
 async function failOverSometimes(server: TestServer, random: Random): Promise<void> {
   if (random() < 0.2) server.replicate();
   if (random() < 0.02) await server.failOver();
+}
+
+/** Nobody is connected until every lease has lapsed. */
+async function haveNight(server: TestServer, nodes: number, time: VirtualTime): Promise<void> {
+  for (let node = 0; node < nodes; node += 1) server.kill(node);
+  await time.pass(2 * GRACE_MS);
+  server.start();
 }
 
 function faultsFrom(random: Random): Faults {
@@ -88,6 +104,7 @@ function faultsFrom(random: Random): Faults {
     reorder: sometimes(0.2),
     dropsPerSecond: sometimes(0.8),
     killsPerSecond: sometimes(0.4),
+    ...(random() < 0.3 && { bytesPerSecond: 4_000 + random() * 60_000 }),
   };
 }
 
@@ -105,7 +122,7 @@ async function finished<Result>(promise: Promise<Result>, time: { pass: (millise
 type Finish = <Result>(promise: Promise<Result>) => Promise<Result>;
 
 async function verdict(
-  speakers: Speaker[],
+  people: Person[],
   { server, recorder, failsOver }: { server: TestServer; recorder: Recorder; failsOver: boolean },
   finish: Finish,
 ): Promise<Pick<Outcome, 'faults' | 'trace' | 'entries'>> {
@@ -115,10 +132,12 @@ async function verdict(
   for (const [roomId, seen] of recorder.rooms) {
     const log = await readRoom(server.store, roomId, seen.sent);
     if (log.epoch === null) continue;
+    const speakers = speakersOf(people);
     if (!failsOver) for (const speaker of speakers) speaker.note(roomId, log);
-    const found = failsOver ? faultsOfFork(stayersOnly(seen, roomId, speakers), log) : faultsOf(seen, log);
+    const found = failsOver ? faultsOfFork(stayersOnly(seen, roomId, people), log) : faultsOf(seen, log);
+    for (const speaker of speakers) found.push(...(await speaker.faultsIn(roomId, log, finish)));
+    if (!failsOver) for (const person of people) found.push(...person.wordsLostIn(roomId, log));
     faults.push(...found.map((fault) => `${roomId}: ${fault}`));
-    for (const speaker of speakers) faults.push(...(await speaker.faultsIn(roomId, log, finish)).map((fault) => `${roomId}: ${fault}`));
     entries += log.head;
     trace.push(log.entries.map(({ seq, by, kind, at }) => [seq, by, kind, at]));
     trace.push(seen.hearings.map(({ client, heard }) => [client, heard.map(({ seq }) => seq)]));
@@ -126,46 +145,168 @@ async function verdict(
   return { faults, entries, trace: JSON.stringify(trace) };
 }
 
-/** Who has left is not told that what he heard was withdrawn, and does not say again what was lost. */
-function stayersOnly({ sent, hearings }: RoomHistory, roomId: string, speakers: Speaker[]): RoomHistory {
-  const stayers = new Set(speakers.filter((speaker) => !speaker.hasLeft(roomId)).map(({ name }) => name));
+/** Who has left is not told that what was heard was withdrawn, and does not say again what was lost; nor does a page that is gone. */
+function stayersOnly({ sent, hearings }: RoomHistory, roomId: string, people: Person[]): RoomHistory {
+  const stayers = new Set(people.filter((person) => person.hasStayed(roomId)).map(({ name }) => name));
   return {
     sent: sent.filter(({ client }) => stayers.has(client)),
     hearings: hearings.filter(({ client }) => stayers.has(client)),
   };
 }
 
-/** One person with one client, who does whatever comes to his mind. */
+interface Surroundings {
+  link: LinkFactory;
+  recorder: Recorder;
+  random: Random;
+}
+
+/** Something that somebody wrote, with the page where they did. */
+interface Word {
+  chat: OutgoingChat;
+  speaker: Speaker;
+}
+
+/** Who is in up to two pages of a browser, which they open, close, and lose; or in one page for good that keeps nothing. */
+class Person {
+  readonly name: string;
+  speakers: Speaker[] = [];
+  drops = 0;
+  /** Rooms to be in, and what was written there since it was joined. */
+  readonly rooms = new Map<string, Word[]>();
+  readonly #surroundings: Surroundings;
+  readonly #pen: Pen;
+  readonly #browser: Browser | undefined;
+  /** Of rooms where a page was lost, or which somebody was no member of any more. */
+  readonly #gone = new Set<string>();
+  #pages = 0;
+  #said = 0;
+
+  constructor(name: string, surroundings: Surroundings) {
+    const { recorder, random } = surroundings;
+    this.name = name;
+    this.#surroundings = surroundings;
+    this.#pen = recorder.pen(name);
+    const dice = random();
+    if (dice > 0.3) this.#browser = new Browser(dice > 0.7 ? { read: 5, write: 50 } : undefined);
+    this.#open();
+  }
+
+  act(): void {
+    const { random } = this.#surroundings;
+    const speaker = this.speakers[Math.floor(random() * this.speakers.length)];
+    if (!speaker) this.#open();
+    else if (this.#browser && random() < 0.05) this.#changePages(speaker);
+    else if (this.#browser && random() < 0.02) speaker.nod();
+    else speaker.act();
+  }
+
+  /** There is one page at least, and no machine sleeps. */
+  calm(): void {
+    if (this.speakers.length === 0) this.#open();
+    for (const { page } of this.speakers) page?.wake();
+  }
+
+  nextWord(): number {
+    this.#said += 1;
+    return this.#said;
+  }
+
+  ended(roomId: string): void {
+    this.rooms.delete(roomId);
+    this.#gone.add(roomId);
+  }
+
+  hasStayed(roomId: string): boolean {
+    return !this.#gone.has(roomId);
+  }
+
+  /** What was written and kept, or sent, and is neither in the room nor told as failed nor thrown away. */
+  wordsLostIn(roomId: string, { recalled }: RoomLog): string[] {
+    const rooms = this.speakers.flatMap((speaker) => speaker.roomOf(roomId) ?? []);
+    if (rooms.length === 0) return [];
+    const kept = new Set([...recalled].flatMap(([{ payload }, places]) => (places.length > 0 ? [payload.clientId] : [])));
+    const shown = new Map(rooms.flatMap(({ timeline }) => timeline.chats.map((chat) => [chat.clientId, chat.state])));
+    return (this.rooms.get(roomId) ?? []).flatMap(({ chat: { clientId, message, state }, speaker }) => {
+      if (kept.has(clientId) || shown.get(clientId) === 'failed') return [];
+      if (this.speakers.includes(speaker) && state === 'failed') return [];
+      if (shown.get(clientId) === 'sending') return [`${this.name} keeps '${message}' unsent`];
+      const isKept = [...(this.#browser?.written ?? [])].some((key) => key.endsWith(`:${clientId}`));
+      return isKept ? [`${this.name} lost '${message}'`] : [];
+    });
+  }
+
+  #changePages(speaker: Speaker): void {
+    const { random } = this.#surroundings;
+    if (this.speakers.length === 1 && random() < 0.5) {
+      this.#open();
+      return;
+    }
+    this.speakers = this.speakers.filter((each) => each !== speaker);
+    for (const roomId of this.rooms.keys()) this.#gone.add(roomId);
+    // What a slow storage has not written by then is lost with its page.
+    if (random() < 0.5) speaker.page?.kill();
+    else void speaker.page?.run(() => speaker.client.close());
+  }
+
+  #open(): void {
+    const { link, recorder, random } = this.#surroundings;
+    const page = this.#browser?.open();
+    this.#pages += 1;
+    const written = this.#pen.link(link, this.#pages);
+    const inPage = page?.link(written) ?? written;
+    const connected = () => connect('test:', { link: inPage, ...(page && { storage: page.storage }) });
+    const speaker = new Speaker(this, { client: page ? page.run(connected) : connected(), page, recorder, random });
+    speaker.client.on('state', (state) => {
+      if (state === 'reconnecting') this.drops += 1;
+    });
+    this.speakers = [...this.speakers, speaker];
+    for (const roomId of this.rooms.keys()) speaker.join(roomId);
+  }
+}
+
+interface SpeakerOptions {
+  client: Client;
+  page: Page | undefined;
+  recorder: Recorder;
+  random: Random;
+}
+
+/** Somebody in one page, who does whatever comes to mind. */
 class Speaker {
   readonly client: Client;
+  readonly page: Page | undefined;
   readonly name: string;
+  readonly #person: Person;
   readonly #random: Random;
   readonly #recorder: Recorder;
   readonly #rooms = new Map<string, Room>();
   readonly #joining = new Set<string>();
   readonly #hearings = new Map<Room, { hearing: Hearing; begin: number }>();
-  drops = 0;
-  #said = 0;
 
-  constructor(name: string, { link, recorder, random }: { link: LinkFactory; recorder: Recorder; random: Random }) {
-    this.name = name;
+  constructor(person: Person, { client, page, recorder, random }: SpeakerOptions) {
+    this.#person = person;
+    this.name = person.name;
+    this.client = client;
+    this.page = page;
     this.#random = random;
     this.#recorder = recorder;
-    this.client = connect('test:', { link: recorder.pen(name).link(link) });
-    this.client.on('state', (state) => {
-      if (state === 'reconnecting') this.drops += 1;
-    });
   }
 
   act(): void {
     const roomId = this.#anyOf(ROOMS) as string;
     const room = this.#rooms.get(roomId);
-    if (!room) this.#join(roomId);
-    else this.#actIn(room);
+    if (!room) this.join(roomId);
+    else this.#inPage(() => this.#actIn(room));
   }
 
-  hasLeft(roomId: string): boolean {
-    return [...this.#hearings.keys()].some((room) => room.id === roomId && room.state === 'ended');
+  /** Its machine falls asleep, or wakes up. */
+  nod(): void {
+    if (this.page?.isAsleep) this.page.wake();
+    else this.page?.sleep();
+  }
+
+  roomOf(roomId: string): Room | undefined {
+    return this.#rooms.get(roomId);
   }
 
   /** The newest entry that each hearing was acknowledged to have added, and that was told. */
@@ -200,25 +341,33 @@ class Speaker {
     return isDeepStrictEqual(shown, facts) ? [] : [`${this.name} is shown ${JSON.stringify(shown)} and not ${JSON.stringify(facts)}`];
   }
 
-  #join(roomId: string): void {
+  join(roomId: string): void {
     if (this.#joining.has(roomId)) return;
     this.#joining.add(roomId);
-    this.client.join(roomId, { username: this.name, create: true }).then(
+    this.#inPage(() => this.client.join(roomId, { username: this.name, create: true })).then(
       (room) => {
         this.#joining.delete(roomId);
         this.#rooms.set(roomId, room);
+        if (!this.#person.rooms.has(roomId)) this.#person.rooms.set(roomId, []);
         this.#listen(room);
       },
       () => this.#joining.delete(roomId),
     );
   }
 
+  #inPage<Result>(step: () => Result): Result {
+    return this.page ? this.page.run(step) : step();
+  }
+
   #listen(room: Room): void {
-    const hearing: Hearing = { client: this.name, heard: [], acked: 0 };
+    const hearing: Hearing = { client: this.name, heard: [], acked: 0, hasOtherPages: this.page !== undefined };
     this.#hearings.set(room, { hearing, begin: room.position.seq });
     this.#recorder.rooms.get(room.id)?.hearings.push(hearing);
     room.on('entry', (entry) => hearing.heard.push(entry as unknown as Heard));
-    room.on('ended', () => this.#rooms.delete(room.id));
+    room.on('ended', ({ reason }) => {
+      this.#rooms.delete(room.id);
+      if (reason !== 'closed') this.#person.ended(room.id);
+    });
     room.on('reset', () => hearing.heard.splice(0));
   }
 
@@ -235,8 +384,13 @@ class Speaker {
     else if (dice < 0.35 && seq !== undefined) void room.react(seq, this.#anyOf(REACTIONS) as string);
     else if (dice < 0.4 && seq !== undefined) void room.unreact(seq, this.#anyOf(REACTIONS) as string);
     else if (dice < 0.45) this.#signal(room);
-    else if (dice < 0.6 && seq !== undefined) room.send(this.#words(), { replyTo: seq });
-    else room.send(this.#words());
+    else if (dice < 0.6 && seq !== undefined) this.#say(room, { replyTo: seq });
+    else this.#say(room);
+  }
+
+  #say(room: Room, options: SendOptions = {}): void {
+    const chat = room.send(this.#words(), options);
+    this.#person.rooms.get(room.id)?.push({ chat, speaker: this });
   }
 
   #signal(room: Room): void {
@@ -245,8 +399,7 @@ class Speaker {
   }
 
   #words(): string {
-    this.#said += 1;
-    return `${this.name} ${this.#said}`;
+    return `${this.name} ${this.#person.nextWord()}`;
   }
 
   #anyOf<Item>(items: readonly Item[]): Item | undefined {

@@ -1,3 +1,5 @@
+import { inSamePage } from './browser.ts';
+
 /**
  * Time that passes only when it is told to. Everything that waits, in the client and in the server, waits by these
  * globals: so a whole run is one order of callbacks, the same every time, and an hour takes as long as what happens in it.
@@ -31,7 +33,7 @@ export function virtualTime(random: () => number): VirtualTime {
   const add = (run: () => void, milliseconds = 0, every?: number) => {
     const wait = Number.isFinite(milliseconds) ? Math.max(milliseconds, 0) : 0;
     made += 1;
-    timers.set(made, { at: now + wait, every, run });
+    timers.set(made, { at: now + wait, every, run: inSamePage(run) });
     const timer = made;
     return { unref: () => timer, ref: () => timer, [Symbol.toPrimitive]: () => timer };
   };

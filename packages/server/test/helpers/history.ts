@@ -7,6 +7,8 @@ import type { Entry, Json, Key } from '#store/store.js';
 /** A command as its sender knows it, however often he sent it. */
 export interface Sent {
   client: string;
+  /** Which page of the client sent it first: others keep no order with it. */
+  page?: number;
   event: CommandName;
   payload: { roomId: string; username: string; clientId?: string; [field: string]: unknown };
   /** When he sent it first, and below when he was answered: ticks of one counter that all clients of a history share. */
@@ -31,6 +33,8 @@ export interface Hearing {
   acked: number;
   /** Stock clients that come back are not told edits whose text a later entry has replaced. */
   lacksErased?: true;
+  /** Another page may leave, and come back, while this one is away: then it is told all that was said meanwhile. */
+  hasOtherPages?: boolean;
 }
 
 export interface Heard {
@@ -280,8 +284,9 @@ function faultsOfAcks(sent: Sent, { epoch, keys }: RoomLog, entries: Map<number,
     ...when(first.epoch !== epoch, `${name(sent)} was acknowledged in another epoch`),
     ...when(first.id !== undefined && !isHis, `${name(sent)} was acknowledged at ${first.seq} and is not there`),
     ...when(isHis && !isAsSent(entry, sent, keys), `${name(sent)} is kept at ${first.seq} otherwise than it was sent`),
+    // Where nothing had to change there is no place.
     ...when(
-      repeats.some(({ seq, id }) => seq !== first.seq || id !== first.id),
+      first.id !== undefined && repeats.some(({ seq, id }) => seq !== first.seq || id !== first.id),
       `${name(sent)} was acknowledged at ${first.seq}, then elsewhere`,
     ),
     ...when(sent.refusal !== undefined, `${name(sent)} was acknowledged and also refused`),
@@ -364,8 +369,9 @@ function faultsOfOrder({ sent }: RoomHistory): string[] {
     .filter(({ event }) => event === 'create:chat')
     .flatMap((chat) => {
       const seq = placeOf(chat);
-      const before = ownNewest.get(chat.client) ?? 0;
-      if (seq !== undefined) ownNewest.set(chat.client, Math.max(seq, before));
+      const sender = `${chat.client} ${chat.page}`;
+      const before = ownNewest.get(sender) ?? 0;
+      if (seq !== undefined) ownNewest.set(sender, Math.max(seq, before));
       return when(seq !== undefined && seq <= before, `${name(chat)} is at ${seq}, a chat that he sent before it at ${before}`);
     });
   return [...ownOrder, ...faultsOfTime(sent)];
@@ -412,7 +418,8 @@ function faultsOfHeard(hearing: Hearing, index: number, told: Entry[], places: M
     isDeepStrictEqual(now[field], value),
   );
   // Whose name lapsed while he was away, and who came back, is told all that was said meanwhile.
-  const hadLeft = before?.kind === 'remove:member' && before.username === client && before.reason !== 'gone';
+  const isEnd = before?.kind === 'remove:member' && before.username === client && before.reason !== 'gone';
+  const hadLeft = isEnd && !hearing.hasOtherPages;
   const isBack = now.kind === 'add:member' && now.by === client && now.seq > (before?.seq ?? 0);
   const between = told.slice((places.get(before?.id ?? '') ?? place) + 1, place);
   const isLater = place > (places.get(before?.id ?? '') ?? place);
