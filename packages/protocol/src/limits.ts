@@ -75,8 +75,8 @@ export interface Rates {
   resumes: Rate;
   /** Typing, presence and read marks, per connection. */
   signals: Rate;
-  /** Chats and new texts of chats, per author and room, over all connections to one server. */
-  chats: Rate;
+  /** Chats and new texts of chats, per author and room, over all connections to one server; null where the operator has lifted it. */
+  chats: Rate | null;
   /** Rooms created or joined, per connection. */
   joins: Rate;
   /** Refusals of whatever kind, per connection: with one more it is closed. */

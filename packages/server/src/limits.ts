@@ -23,7 +23,7 @@ export function limitsIn(settings: Given): Limits {
     largeRoom: settings.largeRoom ?? LIMITS.largeRoom,
     retention: retentionIn(settings),
     quotas: quotasIn(settings),
-    rates: isOff ? null : LIMITS.rates,
+    rates: isOff ? null : { ...LIMITS.rates, chats: perSecond(settings.chatRate, LIMITS.rates.chats) },
     perAddress: isOff ? UNLIMITED : addressLimitsIn(settings),
   };
 }

@@ -77,7 +77,7 @@ export class Node {
     };
     const { largeRoom } = limits;
     const memory = new AnswerMemory();
-    const chats = limits.rates ? new KeyedBuckets(limits.rates.chats, SPEAKERS) : undefined;
+    const chats = limits.rates?.chats ? new KeyedBuckets(limits.rates.chats, SPEAKERS) : undefined;
     const fanOut = new FanOut({ wire, store, memory, node, grace, largeRoom, onError });
     const leases = new LeaseKeeper({ store, node, grace, largeRoom, isNeeded: () => fanOut.isAnybodyHere, onError });
     const followed = () => fanOut.places();

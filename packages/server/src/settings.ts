@@ -32,7 +32,7 @@ const leastOf = (value: number | undefined, least: number): number | undefined =
   value !== undefined && value >= least ? value : undefined;
 
 const NETWORKS = 'networks, as 10.0.0.0/8,::1';
-const { perAddress } = LIMITS;
+const { perAddress, rates } = LIMITS;
 
 /** Divided by commas. */
 const networksIn = (text: string): string[] =>
@@ -113,6 +113,11 @@ const table = {
     variable: 'ENGAWA_LIMITS',
     schema: z.enum(['on', 'off']).default('on'),
     what: 'off lifts rates and counts per address, for load tests; quotas stay',
+  },
+  chatRate: {
+    variable: 'ENGAWA_CHAT_RATE',
+    schema: perSecond(rates.chats),
+    what: 'chats and edits of one author in one room a second, twenty seconds of them at once; 0 lifts it',
   },
   roomsPerAddress: {
     variable: 'ENGAWA_ROOMS_PER_ADDRESS',

@@ -214,6 +214,23 @@ describe('rates', () => {
     expect(heardByBen.map(({ seq }) => seq)).toEqual(chats.map(({ seq }) => seq));
   });
 
+  test('the operator sets how fast an author talks in a room, or lifts it, and joins tell so', async () => {
+    for (const [chatRate, chats] of [
+      [2, { burst: 40, perSecond: 2 }],
+      [0, null],
+    ] as const) {
+      const { aya } = await startScene({ chatRate });
+      const { limits } = await done(aya, 'create:room', { roomId: 'one', username: 'aya' });
+      expect(limits.rates?.chats).toEqual(chats);
+      const say = (count: number) => {
+        const said = Array.from({ length: count }, () => ({ message: 'x' }));
+        return ask(aya, 'create:chats', { roomId: 'one', username: 'aya', chats: said });
+      };
+      expect((await say(40)).ok).toBe(true);
+      expect(await say(30)).toMatchObject(chats ? { ok: false, error: { code: 'rate_limited' } } : { ok: true });
+    }
+  });
+
   test('who comes in and talks in one breath says no more than others', async () => {
     const { ben, aya } = await startScene();
     await done(aya, 'create:room', { roomId: 'one', username: 'aya' });

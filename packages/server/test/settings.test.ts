@@ -25,6 +25,7 @@ test('without any word every setting has its default', () => {
     origins: ['*'],
     path: '',
     limits: 'on',
+    chatRate: 1,
     roomsPerAddress: 1_000,
     bytesPerAddress: 128 * 2 ** 20,
     quotaRoomsPerSession: undefined,
@@ -135,6 +136,13 @@ test('limits per address are set one by one, and 0 lifts one alone', () => {
   });
 });
 
+test('how fast an author may talk is set, and 0 lifts it alone', () => {
+  const chatsOf = (flag: string) => limitsIn(loadSettings(['--chat-rate', flag], {}).settings).rates;
+  expect(chatsOf('50')).toEqual({ ...LIMITS.rates, chats: { burst: 1_000, perSecond: 50 } });
+  expect(chatsOf('0')).toEqual({ ...LIMITS.rates, chats: null });
+  expect(limitsIn({ limits: 'off', chatRate: 5 }).rates).toBeNull();
+});
+
 test('limits that are off are lifted all together, with the rates and the rooms per session, but not the other quotas', () => {
   const { perAddress, rates, quotas } = limitsIn({ limits: 'off', connectionsPerAddress: 5 });
   expect(Object.values(perAddress).filter((limit) => limit !== null)).toEqual([]);
@@ -223,9 +231,9 @@ test.each([['{'], [{ prot: 1 }], [[]]])('a file that says %j is refused', (conte
 
 test('the settings in force are printed with where they came from', () => {
   const lines = describeSettings(loadSettings(['--port', '81'], { ENGAWA_LOG: 'warn' })).split('\n');
-  expect(lines).toHaveLength(39);
+  expect(lines).toHaveLength(40);
   expect(lines[0]).toMatch(/^--port +PORT +81 +flag +TCP port/);
-  expect(lines[38]).toMatch(/^--log-level +ENGAWA_LOG +warn +variable /);
+  expect(lines[39]).toMatch(/^--log-level +ENGAWA_LOG +warn +variable /);
 });
 
 test.each([

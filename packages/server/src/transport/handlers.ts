@@ -102,7 +102,7 @@ function chatting<E extends Chatting>(say: Handler<E>): Handler<E> {
   return (services, peer, ask, shared) => {
     const { author } = connectionOf(peer).identity;
     const { length } = chatsIn(ask);
-    const most = services.limits.rates?.chats.burst ?? Infinity;
+    const most = Math.floor(services.limits.rates?.chats?.burst ?? Infinity);
     // To wait would be in vain.
     if (length > most) throw new ChatError('invalid_payload', { message: `chats: must have at most ${most} items` });
     const refusal = services.chats?.refusal(`${author}\n${(ask as Ask).roomId}`, length);
