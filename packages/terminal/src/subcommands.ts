@@ -89,6 +89,7 @@ export const subcommands: readonly Subcommand[] = [
       what: 'say TEXT, or each line of the standard input',
       about: [
         'Each line is one chat, in order; empty lines are left out. It ends when the server has kept all of them, and waits as long as that takes: while the server is away, it reads no more than a few lines ahead. It prints nothing, unless with --json, where each chat that was kept is a line with room, line, seq and clientId.',
+        'A server takes so many chats of one author in a room: 1 a second where its operator says nothing else (`engawa serve --chat-rate`), and 20 at once. More of them wait, and the standard error says once how fast they are taken and, where it can be known, how long it will take.',
         'A line of more than 4,000 characters, or of 16,000 bytes as JSON, becomes several chats, and the standard error says so.',
         'Ctrl-C waits up to five seconds for what is on its way, and a second one for nothing. The standard error says how many lines were not acknowledged.',
         MEMBERSHIP,

@@ -1,7 +1,7 @@
 /** The command in pipes and scripts: real processes, real pipes, a real server that comes and goes. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -95,6 +95,28 @@ test('while a server is killed and comes back, send loses no line, and tail prin
   const read = engawa(['read', 'ops', '--server', server.url, '--json']);
   expect(messages(await output(read))).toEqual(['first', ...lines]);
   expect(messages(tail.lines())).toEqual(['first', ...lines]);
+});
+
+test('send says once how fast the server takes chats, and how long that will be where it knows how many there are', async () => {
+  const { url } = await startServer({ chatRate: 4 });
+  const socket = await owner(url);
+  const few = engawa(['send', 'ops', '--server', url], { input: numbered(100).join('\n') });
+  expect(await few.ended()).toBe(0);
+  expect(few.stderr()).toMatch(/^engawa: the server takes 4 chats a second from you(; \d+ lines? to go, about \d s)?\n$/);
+  expect((await kept(socket)).length).toBe(100);
+  const folder = newFolder();
+  writeFileSync(join(folder, 'lines'), `${numbered(10_000).join('\n')}\n`);
+  const ofFile = (name: string, ...options: string[]) =>
+    engawa(['send', 'ops', '--as', name, '--server', url, ...options], {
+      stdin: openSync(join(folder, 'lines'), 'r'),
+    });
+  const many = ofFile('ben');
+  await many.says('to go');
+  expect(many.stderr()).toMatch(/^engawa: the server takes 4 chats a second from you; 9,9\d\d lines to go, about 41 min\n$/);
+  many.process.kill('SIGKILL');
+  const quiet = ofFile('cho', '--quiet');
+  await new Promise((resolve) => setTimeout(resolve, 3_000));
+  expect(quiet.stderr()).toBe('');
 });
 
 test('send waits for a server that is not there yet', async () => {

@@ -5,6 +5,7 @@ import { openProfile, type Profile } from '../profile/profile.ts';
 import { type Arguments, UsageError } from '../subcommand.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { warn } from '../warn.ts';
+import { ChatRate } from './chat-rate.ts';
 import { Outlet } from './outlet.ts';
 import { Questions } from './questions.ts';
 import { durationOf } from './times.ts';
@@ -28,6 +29,7 @@ export class Program {
   readonly profile: Profile;
   readonly out: Outlet;
   readonly questions = new Questions();
+  readonly chatRate = new ChatRate();
   readonly #stderr: NodeJS.WriteStream;
   readonly #isQuiet: boolean;
   readonly #connectMs: number;
@@ -118,7 +120,7 @@ export class Program {
 
   connect(): Client {
     const { server, session } = this.profile;
-    const client = connect(server, { storage: session, maxChats: MAX_CHATS, link: this.questions.link });
+    const client = connect(server, { storage: session, maxChats: MAX_CHATS, link: this.chatRate.over(this.questions.link) });
     this.#client = client;
     this.questions.over(client);
     this.#watchConnection(true);

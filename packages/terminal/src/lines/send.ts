@@ -3,9 +3,11 @@ import { CHAT_TEXT } from '@engawa/protocol/text';
 import { Failure } from '../failure.ts';
 import { type Arguments, UsageError } from '../subcommand.ts';
 import type { Surroundings } from '../surroundings.ts';
+import { slowed } from './chat-rate.ts';
 import { jsonLine } from './formats.ts';
 import { type Piece, Pieces, piecesOf } from './pieces.ts';
 import { Program } from './program.ts';
+import { linesOfStdin } from './stdin-lines.ts';
 
 /** Of a chat, in words. */
 const LONGEST = `${CHAT_TEXT.codePoints.toLocaleString('en')} characters, or ${CHAT_TEXT.bytes.toLocaleString('en')} bytes as JSON`;
@@ -27,7 +29,9 @@ export async function send(asked: Arguments, surroundings: Surroundings): Promis
       async main(program) {
         const sender = new Sender(program, { isJson: asked.has('json'), maySplit: !asked.has('no-split') });
         const room = await program.join(roomId, { from: 'newest', create: asked.has('create') });
-        const pieces = words.length > 0 ? inPieces(words.join(' ')) : piecesIn(surroundings.stdin, asked.has('message'));
+        const { stdin } = surroundings;
+        program.chatRate.onSlowed(async (rate) => program.note(slowed(rate, await sender.toGo(() => linesOfStdin(stdin)))));
+        const pieces = words.length > 0 ? inPieces(words.join(' ')) : piecesIn(stdin, asked.has('message'));
         await sender.sendAll(room, pieces);
       },
     });
@@ -60,6 +64,9 @@ class Sender {
   readonly #maySplit: boolean;
   #onTheWay: Promise<void>[] = [];
   #unsettled = 0;
+  /** The newest that was read, and whether there are no more. */
+  #line = 0;
+  #isRead = false;
   #isStopping = false;
   #stopped: () => void = () => undefined;
 
@@ -76,12 +83,20 @@ class Sender {
     });
     for await (const piece of pieces) {
       if (this.#isStopping) return stopping;
+      this.#line = piece.line;
       if (piece.text.trim() === '' || !this.#takes(piece)) continue;
       this.#onTheWay.push(this.#settled(room, piece, room.send(piece.text)));
       this.#unsettled += 1;
       if (this.#onTheWay.length >= WAITING_CHATS) await this.#onTheWay.shift();
     }
+    this.#isRead = true;
     await Promise.all(this.#onTheWay);
+  }
+
+  /** Lines that the server has not kept yet; `count` says how many there are to read, if that can be known. */
+  async toGo(count: () => Promise<number | undefined>): Promise<number | undefined> {
+    const all = this.#isRead ? this.#line : await count();
+    return all === undefined ? undefined : this.#unsettled + Math.max(0, all - this.#line);
   }
 
   #takes({ line, part, isLong }: Piece): boolean {

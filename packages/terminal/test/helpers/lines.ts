@@ -27,23 +27,27 @@ interface RunOptions {
   cwd?: string;
   /** Ends at once unless it is kept open by `null`. */
   input?: string | null;
+  /** A descriptor instead of a pipe. */
+  stdin?: number;
   /** Shell commands before the command, in a mount namespace of their own. */
   setUp?: string | undefined;
 }
 
 /** The command as a process with pipes. */
-export function engawa(args: string[], { env = newHome(), cwd = currentFolder(), input = '', setUp }: RunOptions = {}): Run {
+export function engawa(args: string[], { env = newHome(), cwd = currentFolder(), input = '', stdin, setUp }: RunOptions = {}): Run {
   const command = [process.execPath, ENGAWA, ...args];
   const [program = '', ...words] =
     setUp === undefined ? command : ['unshare', '--mount', 'sh', '-ec', `${setUp}; exec "$@"`, 'sh', ...command];
-  const child = spawn(program, words, { stdio: ['pipe', 'pipe', 'pipe'], env, cwd });
+  const child = spawn(program, words, { stdio: [stdin ?? 'pipe', 'pipe', 'pipe'], env, cwd }) as Run['process'];
   onTestFinished(() => void child.kill('SIGKILL'));
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => (stdout += chunk));
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => (stderr += chunk));
-  child.stdin.on('error', () => undefined);
-  if (input !== null) child.stdin.end(input);
+  if (stdin === undefined) {
+    child.stdin.on('error', () => undefined);
+    if (input !== null) child.stdin.end(input);
+  }
   const closed = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
   const lines = () => stdout.split('\n').slice(0, -1);
   const told = () => `; it printed ${lines().length} lines, and said:\n${stderr}`;
