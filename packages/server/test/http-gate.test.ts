@@ -129,7 +129,7 @@ describe('methods', () => {
       const { headers, body } = await ask(url, wish);
       expect(headers).toMatchObject({ 'content-type': 'application/json', 'x-content-type-options': 'nosniff' });
       expect(Object.keys(headers)).not.toContain('server');
-      expect(Object.keys(JSON.parse(body) as object)).toEqual(['error', 'message']);
+      expect(Object.keys(JSON.parse(body) as object)).toEqual(['error', 'message', 'retryable']);
       expect(body.length).toBeLessThan(200);
     },
   );
@@ -142,7 +142,7 @@ describe('JSONP', () => {
       const { url, unharmed } = await startScene({ origins: [GOOD] });
       expect(await ask(url, { path: `${POLLING}&${query}` })).toMatchObject({
         status: 400,
-        body: '{"error":"jsonp_not_allowed","message":"JSONP is not offered."}',
+        body: '{"error":"jsonp_not_allowed","message":"JSONP is not offered.","retryable":false}',
       });
       const session = await connectRaw(await rawPolling(url, { headers: ATTACKER }));
       const { pathname, search } = new URL(session.address);
@@ -177,7 +177,11 @@ describe('origins', () => {
     const answer = await ask(url, { method, path, headers, body });
     expect(answer).toMatchObject({ status: 403, headers: { connection: 'close' } });
     // Its page may read that, and nothing of the session.
-    expect(JSON.parse(answer.body)).toEqual({ error: 'origin_not_allowed', message: 'Pages of this origin may not connect.' });
+    expect(JSON.parse(answer.body)).toEqual({
+      error: 'origin_not_allowed',
+      message: 'Pages of this origin may not connect.',
+      retryable: false,
+    });
     expect(session.heard.filter((packet) => packet.startsWith('437'))).toEqual([]);
     expect(await attack(session, [])).toEqual([]);
     await unharmed();
@@ -247,7 +251,7 @@ describe('requests of one address', () => {
     await within(closed, 'the end of the connection');
     const answers = heard().split('HTTP/1.1 ').slice(1);
     expect(answers.map((answer) => answer.slice(0, 3))).toEqual([...Array.from({ length: 50 }, () => '200'), '429']);
-    expect(answers.at(-1)).toMatch(/retry-after: 1\r\n[\s\S]*{"error":"rate_limited"/);
+    expect(answers.at(-1)).toMatch(/retry-after: 1\r\n[\s\S]*{"error":"rate_limited","message":"[^"]+","retryable":true}/);
   });
 
   test('a flood of pipelined ones is ended, and nobody else notices', async () => {

@@ -497,7 +497,11 @@ describe('origins', () => {
     const response = await polled(url, { origin: Buffer.from(origin).toString('latin1') });
     expect(response.status).toBe(403);
     // Its page may read why, and nothing else is there.
-    expect(await response.json()).toEqual({ error: 'origin_not_allowed', message: 'Pages of this origin may not connect.' });
+    expect(await response.json()).toEqual({
+      error: 'origin_not_allowed',
+      message: 'Pages of this origin may not connect.',
+      retryable: false,
+    });
     await unharmed();
   });
 

@@ -56,7 +56,9 @@ const headersOf = ({ headers }: HttpRefusal) => ({
   ...headers,
 });
 
-const bodyOf = ({ code, message }: HttpRefusal): string => JSON.stringify({ error: code, message });
+/** What says when to come back may be tried again. */
+const bodyOf = ({ code, message, headers }: HttpRefusal): string =>
+  JSON.stringify({ error: code, message, retryable: headers?.['retry-after'] !== undefined });
 
 /** Answers and closes. Whatever the client has sent behind this request is not looked at. */
 export function refuseRequest(request: IncomingMessage, response: ServerResponse, refusal: HttpRefusal): void {
