@@ -35,6 +35,7 @@ interface Ended {
 interface Probing {
   _probe?: (transport: 'websocket') => void;
   upgrading?: boolean;
+  _onClose?: (reason: string) => void;
 }
 
 /** The other end may be gone: Node would wait for its goodbye for half a minute, and not end before. Where it answers, nobody waits. */
@@ -169,17 +170,11 @@ class SocketLink implements Link {
       const probing = engine as unknown as Probing;
       clearTimeout(this.#timer);
       if (engine.readyState !== 'open') return;
-      if (probing.upgrading) return this.#connectAnew();
+      // Polling has paused for it: without this nothing is heard or sent until the ping is over, 45 s later.
+      if (probing.upgrading) return probing._onClose?.('transport error');
       tell();
       this.#timer = setTimeout(() => probing._probe?.('websocket'), PROBES * openMs);
     });
-  }
-
-  /** The WebSocket was cut after polling had paused for it: Engine.IO would do neither until the ping is over, 45 s later. */
-  #connectAnew(): void {
-    this.#socket.disconnect();
-    this.#listeners.down('upgrade error');
-    this.#socket.connect();
   }
 
   #failed(fault: TransportFault): void {
