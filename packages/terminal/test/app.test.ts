@@ -282,6 +282,31 @@ test('a name that looks like another is marked', async () => {
   expect(rowWith(app, 'it is me')).toContain('≈カメ │');
 });
 
+test('names take no more columns than the widest has, and on 80 columns the text more than half of the screen', async () => {
+  const server = newServer();
+  const app = openApp(server, { room: 'veranda' });
+  await app.shows('1 here');
+  const said = 'x'.repeat(100);
+  const column = () =>
+    app
+      .rows()
+      .find((row) => row.includes('xx'))
+      ?.lastIndexOf('│ x') ?? -1;
+  const columnsOfText = () => Math.max(...app.rows().map((row) => (/x+$/.exec(row) ?? [''])[0].length));
+  app.type(said);
+  app.press('enter');
+  await app.shows('aya │ xx');
+  const narrow = column();
+  expect(columnsOfText()).toBe(48);
+  const ben = await connectTo(server).join('veranda', { username: 'ben the gardener' });
+  await ben.send('hello').settled;
+  await app.shows('ben the g… │ hello');
+  expect(column()).toBe(narrow + 7);
+  expect(columnsOfText()).toBe(41);
+  app.resize(100, 24);
+  await app.shows('ben the garde… │ hello');
+});
+
 test('a taken name asks for another one, in place', async () => {
   const server = newServer();
   await join(server, 'veranda', 'aya');

@@ -36,8 +36,17 @@ export class Names {
   }
 
   isAlike(username: string): boolean {
+    return this.#found.has(username);
+  }
+
+  /** Some of them. */
+  get areAlike(): boolean {
+    return this.#found.size > 0;
+  }
+
+  get #found(): Set<string> {
     this.#alike ??= alikes(this.#names);
-    return this.#alike.has(username);
+    return this.#alike;
   }
 
   /** Those that begin like this, whatever the case, the latest first. */

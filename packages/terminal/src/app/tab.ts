@@ -1,6 +1,7 @@
 import type { Chat, Room, ShownChat } from '@engawa/client';
 import { Editor } from '../input/editor.ts';
 import { HistoryWindow } from './history-window.ts';
+import { NameColumn } from './name-column.ts';
 import { Names } from './names.ts';
 import { Notes } from './notes.ts';
 import { Quotes } from './quotes.ts';
@@ -30,6 +31,7 @@ export class Tab {
   username: string;
   readonly editor = new Editor();
   readonly names = new Names();
+  readonly nameColumn = new NameColumn();
   readonly notes = new Notes();
   readonly #changed: () => void;
   /** Nothing until it is joined. */

@@ -16,6 +16,8 @@ export interface ChatLook {
   words: Words;
   /** The author's. */
   ink: AuthorInk;
+  /** That the widest name of the room takes. */
+  nameColumns: number;
   /** Somebody else in the room has a name that looks like the author's. */
   isAlike: boolean;
   isSelected: boolean;
@@ -25,9 +27,12 @@ export interface ChatLook {
 
 /** From so many columns on times and names stand in columns of their own. */
 const WIDE = 60;
-const NAME_COLUMNS = 12;
-/** `12:03 `, the name and ` │ `. */
-const GUTTER = 6 + NAME_COLUMNS + 3;
+/** Of a name at least, and at most: so that the text has more than half of a screen of 80 columns. */
+const LEAST_NAME = 3;
+const mostName = (columns: number): number => (columns < 70 ? 10 : 14);
+/** `12:03 ` and ` │ `. */
+const TIME_COLUMNS = 6;
+const BAR_COLUMNS = 3;
 
 interface Laid {
   look: string;
@@ -39,8 +44,8 @@ const laid = new WeakMap<ShownChat, Laid>();
 
 /** A chat in rows of the width; laid out once for each way to look. */
 export function chatRows(chat: ShownChat, look: ChatLook): readonly Row[] {
-  const { columns, me, words, ink, isAlike, isSelected, quoted } = look;
-  const key = `${columns} ${measure()} ${words.language} ${ink} ${isAlike} ${isSelected} ${me}`;
+  const { columns, me, words, ink, nameColumns, isAlike, isSelected, quoted } = look;
+  const key = `${columns} ${measure()} ${words.language} ${ink} ${nameColumns} ${isAlike} ${isSelected} ${me}`;
   const known = laid.get(chat);
   if (known?.look === key && known.quoted === quoted) return known.rows;
   const rows = isSelected ? layOut(chat, look).map((row) => onGround(row, columns)) : layOut(chat, look);
@@ -54,13 +59,15 @@ function layOut(chat: ShownChat, look: ChatLook): Row[] {
 
 /** `12:03         aya │ hello` */
 function inColumns(chat: ShownChat, look: ChatLook): Row[] {
-  const width = look.columns - GUTTER;
+  const names = Math.max(LEAST_NAME, Math.min(look.nameColumns, mostName(look.columns)));
+  const gutter = TIME_COLUMNS + names + BAR_COLUMNS;
+  const width = look.columns - gutter;
   const [time, name] = headOf(chat, look);
-  const shown = { ...name, text: fitted(name.text, NAME_COLUMNS) };
-  const space = { text: ' '.repeat(Math.max(0, NAME_COLUMNS - columnsOf(shown.text))) };
+  const shown = { ...name, text: fitted(name.text, names) };
+  const space = { text: ' '.repeat(Math.max(0, names - columnsOf(shown.text))) };
   const bar: Span = { text: ' │ ', ink: 'muted' };
   const rows = bodyOf(chat, look, width).flatMap((row) => wrapped(row, width));
-  return rows.map((row, at) => (at === 0 ? [time, space, shown, bar, ...row] : [{ text: ' '.repeat(GUTTER - 3) }, bar, ...row]));
+  return rows.map((row, at) => (at === 0 ? [time, space, shown, bar, ...row] : [{ text: ' '.repeat(gutter - BAR_COLUMNS) }, bar, ...row]));
 }
 
 /** `12:03 aya: hello`, what follows indented. */

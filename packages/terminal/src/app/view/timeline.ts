@@ -23,6 +23,8 @@ export interface TimelineLook {
   /** What comes after this seq is new to the reader. */
   newAfter: number | undefined;
   selected: string | undefined;
+  /** That the widest name takes. */
+  nameColumns: number;
   inkOf: (username: string) => AuthorInk;
   isAlike: (username: string) => boolean;
   quoted: (seq: number) => Chat | undefined;
@@ -190,12 +192,13 @@ export class TimelineRows {
   }
 
   #chat(index: number): PlacedRow[] {
-    const { chats, columns, me, words, selected, inkOf, isAlike, quoted, isNewest } = this.#look;
+    const { chats, columns, me, words, selected, nameColumns, inkOf, isAlike, quoted, isNewest } = this.#look;
     const chat = chats[index];
     if (!chat) return isNewest ? [] : [{ row: ruled(words.moreBelow, columns, 'muted') }];
     const key = keyOf(chat);
     const answered = replyTo(chat);
-    const look = { columns, me, words, ink: inkOf(chat.username), isAlike: isAlike(chat.username), isSelected: key === selected };
+    const by = { ink: inkOf(chat.username), isAlike: isAlike(chat.username) };
+    const look = { columns, me, words, nameColumns, ...by, isSelected: key === selected };
     return chatRows(chat, { ...look, quoted: answered === undefined ? undefined : quoted(answered) }).map((row) => ({ row, key }));
   }
 

@@ -133,6 +133,8 @@ function rowsOf({ words }: State, tab: Tab, columns: number, height: number): Ti
     isNewest: history.isNewest,
     newAfter: tab.newAfter,
     selected: tab.selected,
+    // With room for the mark of one that looks like another.
+    nameColumns: tab.nameColumn.columnsOf(history.chats) + (tab.names.areAlike ? 1 : 0),
     inkOf: (username) => tab.names.inkOf(username),
     isAlike: (username) => tab.names.isAlike(username),
     quoted: (seq) => quotes.of(seq, history),
