@@ -281,7 +281,7 @@ test('d on a chat that keys selected asks first: Enter deletes it, Esc keeps it,
   enter(aya, 'precious');
   await aya.shows(/│ precious$/m);
   aya.press('alt+up');
-  await aya.shows('r reply · e edit · d delete · + react · Esc');
+  await aya.shows('r reply · e edit · d delete · + react · c copy · Esc');
   aya.type('d');
   await aya.shows('Delete “precious”? Enter deletes it');
   aya.press('escape');
@@ -297,6 +297,36 @@ test('d on a chat that keys selected asks first: Enter deletes it, Esc keeps it,
   await until(() => ben.timeline.chats.at(-1)?.message === null, 'ben hears it');
 });
 
+test('c copies a chat that keys selected, and /copy the newest or the one that was clicked, as it was said but for controls', async () => {
+  const { url } = await startServer();
+  const ben = await neighbour(url);
+  const aya = openChat(url);
+  await aya.shows('2 here');
+  const text = '今日は 👍🏽\n\tsecond\u001b[201~ line';
+  await say(ben, text);
+  await aya.shows('second');
+  await say(ben, 'newest');
+  await aya.shows('newest');
+  enter(aya, '/copy');
+  await aya.shows('To the clipboard, if your terminal allows it: “newest”');
+  expect(aya.clipboard()).toBe('newest');
+  aya.press('alt+up', 'alt+up');
+  await aya.shows('c copy');
+  aya.type('c');
+  await until(() => aya.clipboard() === '今日は 👍🏽\n\tsecond[201~ line', 'it is copied');
+  const row = aya.screen().findIndex((each) => each.includes('newest'));
+  aya.press('escape');
+  aya.click({ column: 40, row });
+  await aya.shows('/copy · Esc');
+  enter(aya, '/copy');
+  await until(() => aya.clipboard() === 'newest', 'the other one is');
+  const console = openChat(url, { as: 'cho', env: { TERM: 'linux' } });
+  await console.shows('newest');
+  enter(console, '/copy');
+  await console.shows('This terminal has no clipboard.');
+  expect(console.output()).not.toContain(']52;');
+});
+
 test('to a chat of somebody else only what is allowed is offered, and e and d leave it as it is', async () => {
   const { url } = await startServer({ limits: 'off' });
   const ben = await neighbour(url);
@@ -304,7 +334,7 @@ test('to a chat of somebody else only what is allowed is offered, and e and d le
   const aya = openChat(url);
   await aya.shows('│ mine');
   aya.press('alt+up');
-  await aya.shows(/^r reply · \+ react · Esc$/m);
+  await aya.shows(/^r reply · \+ react · c copy · Esc$/m);
   for (const letter of ['e', 'd']) {
     aya.type(letter);
     await aya.shows('Nothing of yours to edit or delete here.');
@@ -322,7 +352,7 @@ test('resized from 120 columns to 40 and 20, to less and back, nothing is lost a
   );
   const aya = openChat(url, { columns: 120, rows: 30 });
   await aya.shows('2 here');
-  await aya.shows('日本語');
+  await aya.shows('の長い文章');
   aya.type('a draft 下書き');
   await aya.shows('› a draft 下書き');
   const before = aya.screen();
@@ -368,7 +398,7 @@ test('NO_COLOR leaves no colour, and light and dark differ', async () => {
   const dark = await look('b', { background: 'rgb:1e1e/1e1e/1e1e' });
   const light = await look('c', { background: 'rgb:ffff/ffff/eeee' });
   const chosen = await look('d', { background: 'rgb:ffff/ffff/ffff', args: ['--theme', 'dark'] });
-  const nameOf = (pty: Pty) => pty.cell({ column: 25 + 6 + 12 - 1, row: pty.screen().findIndex((row) => row.includes('│ @aya')) });
+  const nameOf = (pty: Pty) => pty.cell({ column: 25 + 6 + 3 - 1, row: pty.screen().findIndex((row) => row.includes('│ @aya')) });
   expect(nameOf(dark).text).toBe('n');
   expect(nameOf(dark).foreground).toEqual(expect.any(Number));
   expect(nameOf(light).foreground).not.toBe(nameOf(dark).foreground);

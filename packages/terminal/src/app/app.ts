@@ -128,6 +128,11 @@ export class App {
     this.draw();
   }
 
+  /** False where the terminal has no clipboard. */
+  copy(text: string): boolean {
+    return this.#screen?.copy(text) ?? false;
+  }
+
   /** Goes to the room, joining it when it is not open yet. */
   join(asked: string): void {
     const id = asked.normalize();

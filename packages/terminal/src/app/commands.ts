@@ -27,6 +27,7 @@ export interface ScreenHost extends Host {
   leave(): Promise<void>;
   close(): void;
   compose(what: 'reply' | 'edit', chat: Chat): void;
+  copy(chat: Chat): void;
   search(words: string): void;
   readAll(): void;
 }
@@ -66,6 +67,7 @@ export const commands: readonly Command[] = [
   { name: 'delete', lines: true, needsRoom: true, run: remove },
   { name: 'react', args: 'EMOJI', completes: 'emoji', lines: true, needsRoom: true, run: react },
   { name: 'unreact', args: 'EMOJI', completes: 'emoji', lines: true, needsRoom: true, run: unreact },
+  { name: 'copy', needsRoom: true, run: copy },
   { name: 'retry', lines: true, needsRoom: true, run: retry },
   { name: 'discard', lines: true, needsRoom: true, run: discard },
   { name: 'search', args: 'WORDS', needsRoom: true, run: (host, rest) => (rest === '' ? usage(host, 'search') : host.search(rest)) },
@@ -164,6 +166,12 @@ async function unreact(host: Host, rest: string): Promise<void> {
   const emoji = rest === '' ? given : (emojiOf(rest) ?? rest);
   if (emoji === undefined) return usage(host, 'unreact');
   await settled(host, host.room?.unreact(chat.seq, emoji));
+}
+
+function copy(host: ScreenHost): void {
+  const chat = host.target('anybody');
+  if (chat) host.copy(chat);
+  else host.complain(host.words.nothingSelected);
 }
 
 function retry(host: Host): void {

@@ -1,4 +1,5 @@
 import type { Chat, OutgoingChat, ShownChat } from '@engawa/client';
+import { pasteable } from '../text/pasteable.ts';
 import { quoteOf } from '../text/quote.ts';
 import { safeLine } from '../text/safe.ts';
 import type { App } from './app.ts';
@@ -127,6 +128,12 @@ export class AppHost implements ScreenHost {
     const at = (tab.search.at + by + found.length) % found.length;
     tab.search = { ...tab.search, at, all: found.length };
     this.#reveal(found[found.length - 1 - at] as ShownChat);
+  }
+
+  copy({ message }: Chat): void {
+    const text = pasteable(message ?? '');
+    if (this.#app.copy(text)) this.say(this.words.copied(quoteOf(text)));
+    else this.complain(this.words.noClipboard);
   }
 
   readAll(): void {

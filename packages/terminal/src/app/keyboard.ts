@@ -100,7 +100,7 @@ export class Keyboard {
   #letter(letter: string): boolean {
     const { active } = this.#app.state;
     if (!active?.takesLetters || active.selected === undefined || !this.#isIdle(active)) return false;
-    const command = { r: 'reply', e: 'edit', d: 'delete' }[letter];
+    const command = { r: 'reply', e: 'edit', d: 'delete', c: 'copy' }[letter];
     if (command !== undefined) this.#submitter.run(`/${command}`);
     else if (letter === '+') active.editor.replace('/react :');
     else return false;

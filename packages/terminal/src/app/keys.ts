@@ -53,7 +53,7 @@ export const bindings: readonly Binding[] = [
   { keys: { pageup: 'pageUp', pagedown: 'pageDown' }, shown: 'PageUp, PageDown', what: 'scroll' },
   { keys: { home: 'oldest', end: 'newest', 'ctrl+home': 'oldest', 'ctrl+end': 'newest' }, shown: 'Home, End', what: 'ends' },
   { keys: { 'alt+up': 'selectOlder', 'alt+down': 'selectNewer' }, shown: 'Alt+Up, Alt+Down', what: 'select' },
-  { keys: {}, shown: 'r, e, d, +, Enter', what: 'selected' },
+  { keys: {}, shown: 'r, e, d, +, c, Enter', what: 'selected' },
   { keys: { up: 'up', down: 'down' }, shown: 'Up, Down', what: 'editLast' },
   { keys: { f2: 'roomList', 'alt+r': 'roomList' }, shown: 'F2', what: 'roomList' },
   { keys: { 'ctrl+l': 'redraw' }, shown: 'Ctrl+L', what: 'redraw' },

@@ -21,6 +21,8 @@ export interface Screen {
   /** What the window or the tab is called; safe text. */
   title: (text: string) => void;
   bell: () => void;
+  /** Hands a text to the clipboard of the terminal, which may do nothing with it; false where it is known that there is none. */
+  copy: (text: string) => boolean;
   /** Leaves the terminal as it was; may be called twice. */
   close: () => void;
 }

@@ -78,8 +78,9 @@ class TerminalScreen implements Screen {
   #soon: NodeJS.Immediate | undefined;
   /** A write that the terminal has not taken yet. */
   #isWriting = false;
-  /** Title and bell, with the next write. */
+  /** Title, clipboard and bell, with the next write. */
   #title: string | undefined;
+  #copied: string | undefined;
   #hasBell = false;
   #isSuspended = false;
   #isGone = false;
@@ -129,6 +130,13 @@ class TerminalScreen implements Screen {
   bell(): void {
     this.#hasBell = true;
     this.#schedule();
+  }
+
+  copy(text: string): boolean {
+    if (this.#isConsole) return false;
+    this.#copied = text;
+    this.#schedule();
+    return true;
   }
 
   close(): void {
@@ -287,8 +295,11 @@ class TerminalScreen implements Screen {
   }
 
   #takeExtras(): string {
-    const codes = (this.#title === undefined ? '' : `\u001b]2;${this.#title}\u001b\\`) + (this.#hasBell ? '\u0007' : '');
+    const title = this.#title === undefined ? '' : `\u001b]2;${this.#title}\u001b\\`;
+    const clipboard = this.#copied === undefined ? '' : `\u001b]52;c;${Buffer.from(this.#copied).toString('base64')}\u001b\\`;
+    const codes = title + clipboard + (this.#hasBell ? '\u0007' : '');
     this.#title = undefined;
+    this.#copied = undefined;
     this.#hasBell = false;
     return codes;
   }
@@ -304,7 +315,7 @@ class TerminalScreen implements Screen {
     this.#isWriting = true;
     this.#stdout.write(codes, () => {
       this.#isWriting = false;
-      if (this.#isDue || this.#title !== undefined || this.#hasBell) this.#schedule();
+      if (this.#isDue || this.#title !== undefined || this.#copied !== undefined || this.#hasBell) this.#schedule();
     });
   }
 }

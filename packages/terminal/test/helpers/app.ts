@@ -17,6 +17,7 @@ class PaperScreen implements Screen {
   frame: Frame = { rows: [] };
   name = '';
   bells = 0;
+  copied = '';
   isClosed = false;
   #view: ((size: Size) => Frame) | undefined;
 
@@ -38,6 +39,11 @@ class PaperScreen implements Screen {
 
   bell(): void {
     this.bells += 1;
+  }
+
+  copy(text: string): boolean {
+    this.copied = text;
+    return true;
   }
 
   close(): void {

@@ -49,6 +49,8 @@ export interface Pty {
   /** All that it wrote so far, as it came. */
   output: () => string;
   bells: () => number;
+  /** What was handed to it. */
+  clipboard: () => string;
   /** Resolves when the screen shows it; fails with what it shows. */
   shows: (wanted: string | RegExp, milliseconds?: number) => Promise<void>;
   hides: (unwanted: string | RegExp, milliseconds?: number) => Promise<void>;
@@ -68,7 +70,7 @@ export function openPty(command: string, args: readonly string[], options: PtyOp
   const env = { PATH: process.env.PATH, HOME: process.env.HOME, LANG: 'C.UTF-8', TERM: 'xterm-256color', ...options.env };
   const child = spawn(command, [...args], { name: env.TERM, cols: columns, rows, cwd, env });
   const terminal = openModel({ columns, rows, counting: options.counting });
-  const seen = { title: '', links: [] as string[], written: 0, output: '', bells: 0, isCursorVisible: true, isEnded: false };
+  const seen = { title: '', links: [] as string[], written: 0, output: '', bells: 0, clipboard: '', isCursorVisible: true, isEnded: false };
   listen(terminal, seen, options.background, (answer) => child.write(answer));
   child.onData((data) => {
     seen.written += Buffer.byteLength(data);
@@ -123,6 +125,7 @@ export function openPty(command: string, args: readonly string[], options: PtyOp
     written: () => seen.written,
     output: () => seen.output,
     bells: () => seen.bells,
+    clipboard: () => seen.clipboard,
     shows: (wanted, milliseconds) => until(() => has(wanted), `the screen shows ${wanted}`, milliseconds).catch(failWithScreen),
     hides: (unwanted, milliseconds) => until(() => !has(unwanted), `the screen hides ${unwanted}`, milliseconds).catch(failWithScreen),
     exited,
@@ -147,7 +150,7 @@ export const screenshot = (pty: Pty, look: { title?: string; background?: 'dark'
 
 function listen(
   terminal: xterm.Terminal,
-  seen: { title: string; links: string[]; bells: number; isCursorVisible: boolean },
+  seen: { title: string; links: string[]; bells: number; clipboard: string; isCursorVisible: boolean },
   background: string | undefined,
   answer: (text: string) => void,
 ): void {
@@ -166,6 +169,10 @@ function listen(
     const target = data.slice(data.indexOf(';') + 1);
     if (target !== '') seen.links.push(target);
     return false;
+  });
+  terminal.parser.registerOscHandler(52, (data) => {
+    seen.clipboard = Buffer.from(data.replace(/^c;/, ''), 'base64').toString();
+    return true;
   });
   terminal.parser.registerOscHandler(11, (data) => {
     if (data === '?' && background) answer(`\u001b]11;${background}\u001b\\`);

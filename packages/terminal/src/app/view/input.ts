@@ -95,9 +95,9 @@ function selectedHint(words: Words, { chats, selected, takesLetters, editor }: T
   if (!takesLetters || editor.text !== '') return words.selectedByMouse;
   const chat = chats.findLast((each) => keyOf(each) === selected);
   if (!chat || !isTold(chat) || chat.deleted) return words.escapeHint;
-  const { reply, edit, delete: remove, react, jump } = words.letters;
+  const { reply, edit, delete: remove, react, copy, jump } = words.letters;
   const mayChange = role === 'owner' || chat.username === username;
-  const all = [reply, ...(mayChange ? [edit, remove] : []), react, ...(replyTo(chat) === undefined ? [] : [jump]), words.escapeHint];
+  const all = [reply, ...(mayChange ? [edit, remove] : []), react, copy, ...(replyTo(chat) === undefined ? [] : [jump]), words.escapeHint];
   return all.join(' · ');
 }
 
