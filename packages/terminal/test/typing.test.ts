@@ -225,11 +225,50 @@ test('Tab completes commands, names, rooms and emoji', async () => {
   }
   aya.type('/re');
   aya.press('tab');
-  await aya.shows('/reply  /react');
+  await aya.shows('› /reply');
   aya.press('tab');
   await aya.shows('› /react');
   aya.press('shift+tab');
   await aya.shows('› /reply');
+});
+
+test('what may be completed shows itself as it is typed, with what it is, and takes no key but Tab and Esc', async () => {
+  const { url } = await startServer();
+  const ben = await neighbour(url, 'benedikta');
+  const aya = openChat(url);
+  await aya.shows('2 here');
+  await say(ben, 'hello');
+  aya.type('/');
+  await aya.shows(/ \/help +this list/);
+  await aya.shows(/ \/join ROOM +join a room, or open a new one/);
+  await aya.shows(/ ↓\d+$/m);
+  aya.type('rea');
+  await aya.shows(/ \/react EMOJI +react to the selected chat/);
+  await aya.shows(/ \/read +mark all rooms as read/);
+  await aya.hides('/help ');
+  aya.press('tab', 'tab');
+  await aya.shows('› /read');
+  aya.press('ctrl+u');
+  await aya.hides('mark all rooms');
+  aya.type('good morning @be');
+  await aya.shows(/^.*│ +benedikta$/m);
+  aya.press('escape');
+  await aya.hides(/│ +benedikta$/m);
+  aya.type('n');
+  await aya.shows(/│ +benedikta$/m);
+  aya.press('enter');
+  await aya.shows('aya │ good morning @ben');
+  await aya.hides(/│ +benedikta$/m);
+  aya.type('so :D is no :tad');
+  await aya.shows('🎉 tada');
+  aya.press('ctrl+u');
+  aya.type('ben');
+  await aya.shows('› ben');
+  expect(aya.screen().join('\n')).not.toMatch(/│ +benedikta$/m);
+  aya.resize({ columns: 30, rows: 6 });
+  aya.press('ctrl+u');
+  aya.type('/re');
+  await aya.shows('/reply  /react');
 });
 
 test('the wheel scrolls, and a click selects a chat or goes to a room', async () => {

@@ -79,7 +79,7 @@ export const commands: readonly Command[] = [
 /** All that it is called, with what follows the first. */
 export const namesOf = (command: Command): string[] => [usageOf(command), ...(command.aliases ?? []).map((alias) => `/${alias}`)];
 
-const usageOf = ({ name, args }: Command): string => `/${name}${args === undefined ? '' : ` ${args}`}`;
+export const usageOf = ({ name, args }: Command): string => `/${name}${args === undefined ? '' : ` ${args}`}`;
 
 export type Typed =
   | { kind: 'chat'; text: string }

@@ -9,11 +9,20 @@ export interface Known {
   names: (start: string) => string[];
 }
 
+interface Option {
+  shown: string;
+  text: string;
+  /** The command that it is a name of. */
+  command?: Command;
+}
+
 /** What may stand in place of the end of a text. */
 export interface Completion {
   /** Where what is replaced begins, in UTF-16 code units; it goes to the end of the text. */
   start: number;
-  options: { shown: string; text: string }[];
+  options: Option[];
+  /** It shows itself while one types: a plain word may be no name. */
+  isOffered: boolean;
 }
 
 const MOST = 50;
@@ -29,12 +38,16 @@ export function completionOf(before: string, known: Known): Completion | undefin
     argument ?? (marked ? optionsAfter(marked[1] ?? '', marked[2] ?? '', known) : namesAtBeginning(before, word, known))
   ).slice(0, MOST);
   const start = argument === undefined && marked ? marked.index : before.length - word.length;
-  return options.length > 0 ? { start, options } : undefined;
+  const isOffered = argument !== undefined || (marked !== null && !isSmiley(marked));
+  return options.length > 0 ? { start, options, isOffered } : undefined;
 }
+
+/** One letter after a colon is hardly an emoji yet. */
+const isSmiley = ([, mark = '', start = '']: RegExpExecArray): boolean => ':：'.includes(mark) && start.length < 2;
 
 /** Nothing where no command is typed that takes something. */
 function optionsOfCommand(before: string, word: string, known: Known): Completion['options'] | undefined {
-  if (/^\/\S*$/.test(before)) return commandsBeginning(word.slice(1)).map((name) => ({ shown: `/${name}`, text: `/${name} ` }));
+  if (/^\/\S*$/.test(before)) return commandsBeginning(word.slice(1));
   const completes = argumentOf(before);
   if (completes === 'room') return roomsOf(word.replace(/^[#＃]/, ''), known, '');
   if (completes === 'name') return known.names(word.replace(/^[@＠]/, '')).map((name) => ({ shown: name, text: name }));
@@ -51,13 +64,15 @@ function optionsAfter(mark: string, start: string, known: Known): Completion['op
 const namesAtBeginning = (before: string, word: string, known: Known): Completion['options'] =>
   word !== '' && before === word ? known.names(word).map((name) => ({ shown: name, text: `${name}: ` })) : [];
 
-const commandNames = commands.map(({ name }) => name as string);
-const aliases = commands.flatMap((command) => command.aliases ?? []);
+const optionOf = (name: string, command: Command): Option => ({ shown: `/${name}`, text: `/${name} `, command });
+const byName = commands.map((command) => optionOf(command.name, command));
+const byAlias = commands.flatMap((command) => (command.aliases ?? []).map((alias) => optionOf(alias, command)));
 
 /** By what it is known as elsewhere only where no name begins so. */
-function commandsBeginning(start: string): string[] {
-  const names = beginning(commandNames, start);
-  return names.length > 0 ? names : beginning(aliases, start);
+function commandsBeginning(start: string): Option[] {
+  const found = (all: Option[]) => all.filter(({ shown }) => shown.toLowerCase().startsWith(`/${start.toLowerCase()}`));
+  const names = found(byName);
+  return names.length > 0 ? names : found(byAlias);
 }
 
 /** What a command takes, when the cursor is in its argument. */

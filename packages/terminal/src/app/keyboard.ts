@@ -6,7 +6,7 @@ import { AppHost } from './host.ts';
 import { type Action, actionOf } from './keys.ts';
 
 import { choicesOf, chosenIn } from './room-choices.ts';
-import { asksForName, editorOf, purposeOf } from './state.ts';
+import { asksForName, editorOf, purposeOf, type State } from './state.ts';
 
 import { Submitter } from './submitter.ts';
 import type { Composing, Tab } from './tab.ts';
@@ -194,6 +194,7 @@ export class Keyboard {
     if (key.kind === 'key') editor.takes(key);
     if (editor.text === before) return;
     if (state.panel?.kind === 'rooms') state.panel.chosen = undefined;
+    if (key.kind !== 'paste') this.#offer();
     if (purposeOf(state) !== 'chat' || !state.active) return;
     if (editor.text !== '' && !editor.text.startsWith('/')) state.active.room?.typing();
     else state.active.room?.stopTyping();
@@ -246,17 +247,28 @@ export class Keyboard {
     const { state } = this.#app;
     const editor = editorOf(state);
     if (purposeOf(state) !== 'chat') return true;
-    if (!state.completion) {
-      const rooms = [...new Set([...state.tabs.map(({ id }) => id)])];
-      const completion = completionOf(editor.before, { rooms, names: (start) => this.#namesBeginning(start) });
-      if (!completion) return true;
-      state.completion = { ...completion, at: undefined };
-    }
+    state.completion ??= this.#completion();
+    if (!state.completion) return true;
     const { options, at, start } = state.completion;
     const next = at === undefined ? (by > 0 ? 0 : options.length - 1) : (at + by + options.length) % options.length;
     editor.complete(editor.before.length - start, options[next]?.text ?? '');
     state.completion = options.length > 1 ? { ...state.completion, at: next } : undefined;
     return true;
+  }
+
+  /** What is typed may be completed: it is seen without a key. */
+  #offer(): void {
+    const { state } = this.#app;
+    if (purposeOf(state) !== 'chat') return;
+    const completion = this.#completion();
+    state.completion = completion?.isOffered ? completion : undefined;
+  }
+
+  #completion(): State['completion'] {
+    const { state } = this.#app;
+    const rooms = state.tabs.map(({ id }) => id);
+    const completion = completionOf(editorOf(state).before, { rooms, names: (start) => this.#namesBeginning(start) });
+    return completion && { ...completion, at: undefined };
   }
 
   /** Oneself comes last. */

@@ -9,6 +9,7 @@ import { hintRow, inputRows } from './input.ts';
 import { panelRows } from './panels.ts';
 import { roomRows } from './rooms.ts';
 import { statusRow, titleRow } from './status.ts';
+import { suggestionRows } from './suggestions.ts';
 import { type PlacedRow, type Shown, TimelineRows } from './timeline.ts';
 
 /** What somebody may click on. */
@@ -48,12 +49,14 @@ export function compose(state: State, size: Size): Composition {
   const middle = middleOf(state, main, body);
   const rooms = list === 0 ? { rows: [], tabs: [], above: 0, below: 0 } : roomRows(state, list - 1, body);
   const beside = (row: Row, at: number): Row => (list === 0 ? row : [...(rooms.rows[at] ?? []), { text: '│ ', ink: 'muted' }, ...row]);
-  const isTold = state.notice !== undefined || state.completion !== undefined;
-  const status = !hasHint && isTold ? hintRow(state, size.columns) : statusRow(state, size.columns);
+  const suggestions = suggestionRows(state, main, body);
+  const told = suggestions.length > 0 ? { ...state, completion: undefined } : state;
+  const isTold = told.notice !== undefined || told.completion !== undefined;
+  const status = !hasHint && isTold ? hintRow(told, size.columns) : statusRow(state, size.columns);
   const rows = [
     titleRow(state, size.columns),
-    ...middle.rows.map(({ row }, at) => beside(exactly(row, main), at)),
-    ...(hasHint ? [hintRow(state, size.columns)] : []),
+    ...middle.rows.map(({ row }, at) => beside(suggestions[at - body + suggestions.length] ?? exactly(row, main), at)),
+    ...(hasHint ? [hintRow(told, size.columns)] : []),
     ...input.rows,
     status,
   ];
@@ -67,7 +70,7 @@ export function compose(state: State, size: Size): Composition {
       const tab = rooms.tabs[row - 1];
       if (row < 1 || row > body) return undefined;
       if (column < list) return tab && { kind: 'tab', tab };
-      return middle.targets[row - 1];
+      return row > body - suggestions.length ? undefined : middle.targets[row - 1];
     },
   };
 }
