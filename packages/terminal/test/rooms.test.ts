@@ -67,6 +67,66 @@ test('what is new in other rooms is counted, mentions ring and are marked, and w
   await until(() => listed(aya, '茶') === '', 'it is off the list');
 });
 
+test('a muted room rings for nothing and counts only what names one, another rings for all, and both stay so', async () => {
+  const { url } = await startServer();
+  const [, ops, tea] = await someone(url, 'ben', 'veranda', 'ops', 'tea');
+  if (!ops || !tea) throw new Error('nobody there');
+  const env = { HOME: newFolder() };
+  const aya = openChat(url, { env });
+  await aya.shows('2 here');
+  for (const room of ['ops', 'tea']) {
+    enter(aya, `/join ${room}`);
+    await aya.shows(new RegExp(`^ #${room}`));
+    await aya.shows('2 here');
+  }
+  enter(aya, '/bell al');
+  await aya.shows('Usage: /bell [all|mentions|off]');
+  aya.press('ctrl+u');
+  enter(aya, '/bell all');
+  await aya.shows('The bell rings for every chat of others');
+  aya.press('alt+2');
+  await aya.shows(/^ #ops/);
+  enter(aya, '/mute');
+  await aya.shows('#ops is muted: it rings for nothing');
+  await aya.shows(/muted · 2 here$/m);
+  aya.press('alt+1');
+  await aya.shows(/^ #veranda/);
+  await say(ops, 'one');
+  await shows(aya, 'ops', / 1 $/);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect(aya.title()).toBe('#veranda — Engawa');
+  expect(aya.screen().at(-1)).not.toContain('new in other');
+  aya.press('alt+a');
+  await aya.shows('Everything is read.');
+  await say(ops, 'for @aya');
+  await shows(aya, 'ops', / @2 $/);
+  await until(() => aya.title() === '(@1) #veranda — Engawa', 'what names one counts');
+  expect(aya.bells()).toBe(0);
+  await say(tea, 'to nobody');
+  await until(() => aya.bells() === 1, 'it rings');
+  enter(aya, '/quit');
+  await aya.exited;
+  const again = openChat(url, { env });
+  await again.shows(/^ #veranda/);
+  await shows(again, 'ops', /#ops/);
+  await say(ops, 'once more');
+  await shows(again, 'ops', / @3 $/);
+  await until(() => again.title().startsWith('(@2) #veranda'), 'only what names one, and the other room, count');
+  again.press('alt+2');
+  await again.shows(/muted · 2 here$/m);
+  enter(again, '/mute');
+  await again.shows('#ops is muted no more.');
+  enter(again, '/bell off');
+  await again.shows('The bell rings for nothing here.');
+  again.press('alt+1');
+  await again.shows(/^ #veranda/);
+  const rung = again.bells();
+  await say(ops, '@aya, hello');
+  await shows(again, 'ops', / @1 $/);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect(again.bells()).toBe(rung);
+});
+
 test('of 31 rooms on 24 rows those with something new are in sight, the list scrolls, and a key goes from one to the next', async () => {
   const { url } = await startServer({ limits: 'off' });
   const ids = Array.from({ length: 31 }, (_, at) => `room-${String(at).padStart(2, '0')}`);

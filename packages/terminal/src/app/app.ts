@@ -7,6 +7,7 @@ import type { Size } from '../screen/frame.ts';
 import type { Screen, ScreenListener } from '../screen/screen.ts';
 import { safeLine } from '../text/safe.ts';
 import type { Words } from '../words/words.ts';
+import { AlertSettings, type Alerts, USUAL } from './alerts.ts';
 import { Drafts } from './drafts.ts';
 import { type Mark, ReadMarks } from './read-marks.ts';
 import { Reader } from './reader.ts';
@@ -31,6 +32,7 @@ export class App {
   readonly #profile: AppOptions['profile'];
   readonly #marks: ReadMarks;
   readonly drafts: Drafts;
+  readonly #alerts: AlertSettings;
   #screen: Screen | undefined;
   readonly reader: Reader;
   readonly #roomAsk: RoomAsk;
@@ -47,6 +49,7 @@ export class App {
     this.#profile = profile;
     this.#marks = new ReadMarks(profile.storage, profile.server);
     this.drafts = new Drafts(profile.storage, profile.server);
+    this.#alerts = new AlertSettings(profile.storage, profile.server);
     this.state = {
       words,
       client,
@@ -191,6 +194,7 @@ export class App {
     this.#keepRooms();
     this.#marks.flush();
     this.drafts.flush();
+    this.#alerts.flush();
     clearTimeout(this.#offline);
     this.#roomAsk.close();
     for (const tab of this.state.tabs) tab.end();
@@ -218,6 +222,12 @@ export class App {
     this.draw();
   }
 
+  alert(tab: Tab, alerts: Partial<Alerts>): void {
+    tab.alerts = { ...tab.alerts, ...alerts };
+    this.#alerts.write(tab.id, tab.alerts);
+    this.draw();
+  }
+
   readAll(): void {
     for (const tab of this.state.tabs) if (tab.room) this.#read(tab, tab.room, tab.room.position.seq);
     this.draw();
@@ -233,6 +243,11 @@ export class App {
   #newTab(id: string): Tab {
     const tab = new Tab(id, this.state.username, () => this.draw());
     void this.drafts.restore(tab).then(() => this.draw());
+    void this.#alerts.read(id).then((alerts) => {
+      // What was said meanwhile is newer.
+      if (tab.alerts === USUAL) tab.alerts = alerts ?? USUAL;
+      this.draw();
+    });
     return tab;
   }
 
@@ -314,10 +329,16 @@ export class App {
     tab.names.seen(username);
     if (username === room.username) return;
     if (room.state === 'catching up') tab.newAfter ??= tab.readTo;
-    if (message === null || Date.now() - this.#rangAt < BELL_MS) return;
-    if (!mentions(message, room.username)) return;
+    if (message === null || Date.now() - this.#rangAt < BELL_MS || !this.#rings(tab, mentions(message, room.username))) return;
     this.#rangAt = Date.now();
     this.#screen?.bell();
+  }
+
+  /** For what does not name them only where they do not look. */
+  #rings(tab: Tab, isMention: boolean): boolean {
+    const { bell, isMuted } = tab.alerts;
+    if (isMuted || bell === 'off') return false;
+    return isMention || (bell === 'all' && !(this.state.isFocused && tab === this.state.active));
   }
 
   #ended(tab: Tab, { reason, by, error }: Ending): void {
@@ -393,8 +414,8 @@ export class App {
 
   #nameWindow(): void {
     const { tabs, active } = this.state;
-    const unread = tabs.reduce((sum, tab) => sum + tab.unread.count, 0);
-    const mark = tabs.some((tab) => tab.unread.mentions > 0) ? '@' : '';
+    const unread = tabs.reduce((sum, tab) => sum + tab.news.count, 0);
+    const mark = tabs.some((tab) => tab.news.mentions > 0) ? '@' : '';
     const title = `${unread > 0 ? `(${mark}${unread}) ` : ''}${active ? `#${safeLine(active.id)} — ` : ''}Engawa`;
     if (title !== this.#title) this.#screen?.title(title);
     this.#title = title;

@@ -2,6 +2,7 @@ import type { Chat, OutgoingChat, Refused, Room } from '@engawa/client';
 import { closest } from '../nearest.ts';
 import { safeLine } from '../text/safe.ts';
 import type { Words } from '../words/words.ts';
+import { type Bell, isBell } from './alerts.ts';
 import { emojiOf } from './emoji.ts';
 
 /** What a command may do and know of, on a screen or in lines. */
@@ -28,11 +29,15 @@ export interface ScreenHost extends Host {
   close(): void;
   compose(what: 'reply' | 'edit', chat: Chat): void;
   copy(chat: Chat): void;
+  /** The room that is looked at, or no more. */
+  mute(): void;
+  /** Without one it is told for what it rings. */
+  bell(bell: Bell | undefined): void;
   search(words: string): void;
   readAll(): void;
 }
 
-type Completed = 'command' | 'room' | 'name' | 'emoji';
+type Completed = 'command' | 'room' | 'name' | 'emoji' | 'bell';
 
 interface About {
   name: keyof Words['commands'];
@@ -72,6 +77,8 @@ export const commands: readonly Command[] = [
   { name: 'discard', lines: true, needsRoom: true, run: discard },
   { name: 'search', args: 'WORDS', needsRoom: true, run: (host, rest) => (rest === '' ? usage(host, 'search') : host.search(rest)) },
   { name: 'remove', aliases: ['kick'], args: 'NAME', completes: 'name', lines: true, needsRoom: true, run: removeMember },
+  { name: 'mute', run: (host) => host.mute() },
+  { name: 'bell', args: '[all|mentions|off]', completes: 'bell', run: bell },
   { name: 'read', run: (host) => host.readAll() },
   { name: 'quit', aliases: ['q', 'exit'], lines: true, run: (host) => host.quit() },
 ];
@@ -172,6 +179,11 @@ function copy(host: ScreenHost): void {
   const chat = host.target('anybody');
   if (chat) host.copy(chat);
   else host.complain(host.words.nothingSelected);
+}
+
+function bell(host: ScreenHost, rest: string): void {
+  if (rest === '' || isBell(rest)) host.bell(rest === '' ? undefined : rest);
+  else usage(host, 'bell');
 }
 
 function retry(host: Host): void {

@@ -1,4 +1,5 @@
 import { UNSPACED } from '@engawa/protocol/mentions';
+import { BELLS } from './alerts.ts';
 import { type Command, commands } from './commands.ts';
 import { emojiBeginning } from './emoji.ts';
 
@@ -51,6 +52,7 @@ function optionsOfCommand(before: string, word: string, known: Known): Completio
   const completes = argumentOf(before);
   if (completes === 'room') return roomsOf(word.replace(/^[#＃]/, ''), known, '');
   if (completes === 'name') return known.names(word.replace(/^[@＠]/, '')).map((name) => ({ shown: name, text: name }));
+  if (completes === 'bell') return beginning(BELLS, word).map((bell) => ({ shown: bell, text: bell }));
   return completes === 'emoji' ? emojiOptions(word.replace(/^[:：]/, '')) : undefined;
 }
 

@@ -2,6 +2,7 @@ import type { Chat, OutgoingChat, ShownChat } from '@engawa/client';
 import { pasteable } from '../text/pasteable.ts';
 import { quoteOf } from '../text/quote.ts';
 import { safeLine } from '../text/safe.ts';
+import type { Bell } from './alerts.ts';
 import type { App } from './app.ts';
 import type { ScreenHost } from './commands.ts';
 import { indexOfSeq, isTold } from './history-window.ts';
@@ -134,6 +135,20 @@ export class AppHost implements ScreenHost {
     const text = pasteable(message ?? '');
     if (this.#app.copy(text)) this.say(this.words.copied(quoteOf(text)));
     else this.complain(this.words.noClipboard);
+  }
+
+  mute(): void {
+    const tab = this.#tab;
+    if (!tab) return;
+    this.#app.alert(tab, { isMuted: !tab.alerts.isMuted });
+    this.say(tab.alerts.isMuted ? this.words.muted(`#${safeLine(tab.id)}`) : this.words.unmuted(`#${safeLine(tab.id)}`));
+  }
+
+  bell(bell: Bell | undefined): void {
+    const tab = this.#tab;
+    if (!tab) return;
+    if (bell) this.#app.alert(tab, { bell, ...(bell !== 'off' && { isMuted: false }) });
+    this.say(this.words.bellIs(tab.alerts.isMuted ? 'off' : tab.alerts.bell));
   }
 
   readAll(): void {

@@ -6,8 +6,8 @@ type Rooms = Pick<State, 'tabs' | 'active'>;
 
 /** The rooms other than the active one in which something is new: those with mentions first, else in their own order. */
 export function unreadOf({ tabs, active }: Rooms): Tab[] {
-  const unread = tabs.filter((tab) => tab !== active && tab.unread.count > 0);
-  const isMentioned = (tab: Tab) => tab.unread.mentions > 0;
+  const unread = tabs.filter((tab) => tab !== active && tab.news.count > 0);
+  const isMentioned = (tab: Tab) => tab.news.mentions > 0;
   return [...unread.filter(isMentioned), ...unread.filter((tab) => !isMentioned(tab))];
 }
 

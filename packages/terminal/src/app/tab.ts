@@ -1,5 +1,6 @@
 import type { Chat, Room, ShownChat } from '@engawa/client';
 import { Editor } from '../input/editor.ts';
+import { type Alerts, USUAL } from './alerts.ts';
 import { HistoryWindow } from './history-window.ts';
 import { NameColumn } from './name-column.ts';
 import { Names } from './names.ts';
@@ -45,6 +46,7 @@ export class Tab {
   takesLetters = false;
   composing: Composing | undefined;
   search: Search | undefined;
+  alerts: Alerts = USUAL;
   /** Up to this seq it was read. */
   readTo = 0;
   /** Where the new began when it was last looked at. */
@@ -97,6 +99,12 @@ export class Tab {
       this.#counted = { of, readTo, unread: unreadOf(of, { readTo, me, hasOlder }) };
     }
     return this.#counted.unread;
+  }
+
+  /** What of the unread counts as new, where rooms are counted together. */
+  get news(): Unread {
+    const { unread } = this;
+    return this.alerts.isMuted ? { count: unread.mentions, more: false, mentions: unread.mentions } : unread;
   }
 
   /** Own chats that the server has yet to keep. */

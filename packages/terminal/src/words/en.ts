@@ -1,5 +1,6 @@
 import type { ConnectionError, Refusal } from '@engawa/client';
 import { CHAT_TEXT } from '@engawa/protocol/text';
+import type { Bell } from '../app/alerts.ts';
 import type { Note } from '../app/notes.ts';
 import { isToday } from './days.ts';
 
@@ -137,6 +138,15 @@ export const en = {
   removed: (name: string): string => `${name} is removed.`,
   notDone: (why: string): string => `Not done: ${why}`,
   topicIs: (topic: string): string => (topic === '' ? 'There is no topic.' : `Topic: ${topic}`),
+  isMuted: 'muted',
+  muted: (room: string): string => `${room} is muted: it rings for nothing, and only what names you counts as new. /mute ends that.`,
+  unmuted: (room: string): string => `${room} is muted no more.`,
+  bellIs: (bell: Bell): string =>
+    ({
+      all: 'The bell rings for every chat of others, where you do not look.',
+      mentions: 'The bell rings for chats that name you.',
+      off: 'The bell rings for nothing here.',
+    })[bell],
   allRead: 'Everything is read.',
   hereAre: (count: number, names: string, more: boolean): string => `${count} here: ${names}${more ? ', and more' : ''}`,
   historyFailed: 'These chats cannot be read now.',
@@ -178,6 +188,8 @@ export const en = {
     discard: 'take away what was not sent',
     search: 'look for words in the chats that are loaded; then Up and Down',
     remove: 'remove somebody from the room (the owner)',
+    mute: 'mute this room, or no more: no bell, and only what names you counts as new',
+    bell: 'for what it rings in this room: every chat, chats that name you (at first), nothing',
     read: 'mark all rooms as read',
     quit: 'end the program; you stay a member until the server lets your name go',
     quitPlain: 'leave the room',

@@ -1,6 +1,6 @@
 import { fitted } from '../../text/columns.ts';
 import { safeLine } from '../../text/safe.ts';
-import type { Row } from '../../text/span.ts';
+import type { Ink, Row } from '../../text/span.ts';
 import { listed } from '../room-order.ts';
 import type { State } from '../state.ts';
 import type { Tab } from '../tab.ts';
@@ -29,19 +29,23 @@ export function roomRows(state: State, columns: number, height: number): RoomRow
 }
 
 function rowOf(tab: Tab, isActive: boolean, columns: number): Row {
-  const { unread } = tab;
-  const count: Row =
-    unread.count > 0
-      ? [{ text: `${unread.mentions > 0 ? '@' : ''}${countOf(unread)} `, ink: unread.mentions > 0 ? 'mention' : 'accent', bold: true }]
-      : [];
-  const { mark, ink } = stateOf(tab);
+  const { unread, news } = tab;
+  const isNew = news.count > 0;
+  const ink: Ink = unread.mentions > 0 ? 'mention' : isNew ? 'accent' : 'muted';
+  const count: Row = unread.count > 0 ? [{ text: `${unread.mentions > 0 ? '@' : ''}${countOf(unread)} `, ink, bold: isNew }] : [];
+  const state = stateOf(tab);
   const space = columns - 3 - (count[0]?.text.length ?? 0);
   const name = {
     text: fitted(`#${safeLine(tab.id)}`, Math.max(1, space)),
-    bold: unread.count > 0 || isActive,
-    ...(tab.problem && { ink: 'muted' as const }),
+    bold: isNew || isActive,
+    ...((tab.problem || (tab.alerts.isMuted && !isActive)) && { ink: 'muted' as const }),
   };
-  return ends([{ text: isActive ? '›' : ' ' }, { text: mark, ink }, name], count, columns, isActive ? 'selected' : undefined);
+  return ends(
+    [{ text: isActive ? '›' : ' ' }, { text: state.mark, ink: state.ink }, name],
+    count,
+    columns,
+    isActive ? 'selected' : undefined,
+  );
 }
 
 function stateOf({ room, problem }: Tab): { mark: string; ink: 'muted' | 'bad' | 'warning' } {

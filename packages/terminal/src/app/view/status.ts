@@ -9,7 +9,8 @@ export function titleRow({ active, words }: State, columns: number): Row {
   if (!active) return ends([{ text: ' Engawa', bold: true }], [], columns, 'bar');
   const { room } = active;
   // How many are connected is heard a little later than who left.
-  const here: Row = room ? [{ text: `${words.here(Math.min(room.online, room.members), room.members)} ` }] : [];
+  const muted = active.alerts.isMuted ? `${words.isMuted} · ` : '';
+  const here: Row = room ? [{ text: `${muted}${words.here(Math.min(room.online, room.members), room.members)} ` }] : [];
   const name: Span = { text: fitted(` #${safeLine(active.id)}`, columns - 1), bold: true };
   const space = columns - widthOf([name]) - widthOf(here) - 3;
   const topic = room && room.topic !== '' && space > 3 ? [{ text: `  ${fitted(safeLine(room.topic), space)}` }] : [];
@@ -25,8 +26,8 @@ export function statusRow(state: State, columns: number): Row {
     { text, ...(ink !== 'good' && { ink }) },
   ];
   const others = state.tabs.filter((tab) => tab !== active);
-  const unread = others.reduce((sum, tab) => sum + tab.unread.count, 0);
-  const isMentioned = others.some((tab) => tab.unread.mentions > 0);
+  const unread = others.reduce((sum, tab) => sum + tab.news.count, 0);
+  const isMentioned = others.some((tab) => tab.news.mentions > 0);
   const elsewhere: Span[] =
     unread > 0 ? [{ text: `${isMentioned ? '@ ' : ''}${words.unreadElsewhere(unread)}`, ink: isMentioned ? 'mention' : 'accent' }] : [];
   const apart: Span[] = unread > 0 ? [{ text: ' · ', ink: 'muted' }] : [];
