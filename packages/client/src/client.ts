@@ -78,8 +78,8 @@ export class Client {
   readonly #open = new Map<string, OpenRoom>();
   readonly #joining = new Map<string, Joining>();
   #rooms: readonly Room[] | undefined;
-  readonly #unwatch: () => void;
-  readonly #connecting: Promise<void>;
+  #unwatch: (() => void) | undefined;
+  #connecting: Promise<void> | undefined;
 
   /** @internal */
   constructor(url: string, options: ClientOptions) {
@@ -103,12 +103,6 @@ export class Client {
       heard: (event, payload) => this.#heard(event, payload),
     });
     this.#catchUp = new CatchUp(this.#connection, (error) => this.#emitter.emit('error', error));
-    this.#unwatch = watch({
-      woke: () => this.sync(),
-      leaving: () => this.#each(({ keeper }) => keeper.flush()),
-      stored: () => this.#connection.hangUp(),
-    });
-    this.#connecting = this.#shelf.make('session', isSession, newSession(random)).then((session) => this.#connection.open(session));
   }
 
   get state(): ClientState {
@@ -126,6 +120,7 @@ export class Client {
 
   /** Returns what ends the listening. */
   on<Name extends keyof ClientEvents>(name: Name, listener: (payload: ClientEvents[Name]) => void): () => void {
+    void this.#start();
     return this.#emitter.on(name, listener);
   }
 
@@ -151,6 +146,7 @@ export class Client {
 
   /** Asks now whether anything was missed, and connects anew when there is no answer; without a connection it is tried now. */
   sync(): void {
+    void this.#start();
     this.#connection.hasten();
     if (!this.#connection.isUp) return;
     this.#each(({ follower }) => follower.sync());
@@ -159,6 +155,7 @@ export class Client {
 
   /** A page of the rooms of the server, in the order of their ids; waits for the connection as long as it takes. */
   listRooms(range: RoomRange = {}): Promise<Result<'list:rooms'>> {
+    void this.#start();
     return this.#connection.insist('list:rooms', range);
   }
 
@@ -173,7 +170,7 @@ export class Client {
   }
 
   async #join(roomId: string, options: JoinOptions): Promise<Room> {
-    await this.#connecting;
+    await this.#start();
     const { username, create = false, topic, from = 'stored' } = options;
     const stored = await readPosition(this.#shelf, roomId, username);
     const opened = new OpenRoom({
@@ -208,6 +205,19 @@ export class Client {
     return opened.room;
   }
 
+  /** There is no connection and no timer before somebody wants to know or do something: not on a server that renders a page. */
+  #start(): Promise<void> | undefined {
+    if (this.#connecting || this.state === 'closed') return this.#connecting;
+    this.#unwatch = watch({
+      woke: () => this.sync(),
+      leaving: () => this.#each(({ keeper }) => keeper.flush()),
+      stored: () => this.#connection.hangUp(),
+    });
+    const session = this.#shelf.make('session', isSession, newSession(this.#random));
+    this.#connecting = session.then((each) => this.#connection.open(each));
+    return this.#connecting;
+  }
+
   #roomsChanged(): void {
     this.#rooms = undefined;
     this.#emitter.emit('change', undefined);
@@ -228,7 +238,7 @@ export class Client {
 
   #stateChanged(state: ClientState): void {
     if (state === 'closed') {
-      this.#unwatch();
+      this.#unwatch?.();
       this.#each(({ follower }) => follower.end(this.#closing));
     }
     if (state !== 'online') this.#catchUp.clear();

@@ -32,10 +32,10 @@ test('its session is a secret of its own making, and the same after a reload', a
   const hall = new Hall();
   const storage = memory();
   for (let load = 0; load < 2; load += 1) {
-    newClient(hall, { storage });
+    newClient(hall, { storage }).sync();
     await pass();
   }
-  newClient(hall, { storage: memory() });
+  newClient(hall, { storage: memory() }).sync();
   await pass();
   const [first, second, other] = hall.sessions;
   expect(first).toMatch(/^\w{48}$/);
@@ -319,6 +319,7 @@ test('a stored position outlives a client that never got so far as to join', asy
 test('a client without rooms finds out, too, whether its connection answers', async () => {
   const hall = new Hall();
   const client = newClient(hall);
+  client.sync();
   await pass();
   hall.fail('list:rooms', 'never');
   client.sync();
