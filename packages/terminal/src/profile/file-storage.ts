@@ -81,9 +81,13 @@ export class MemoryStorage implements Storage {
   removeItem(key: string): void {
     this.#values.delete(key);
   }
+
+  getAllKeys(): Promise<string[]> {
+    return Promise.resolve([...this.#values.keys()]);
+  }
 }
 
-const isSession = (key: string): boolean => key.endsWith(':session');
+export const isSession = (key: string): boolean => key.endsWith(':session');
 
 const asText = (key: string, value: string): string => JSON.stringify({ key, value });
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { nearest } from '../nearest.ts';
 import { baseFolders } from './base-folders.ts';
 import { type Config, checkName, ProfileError, readConfig, statePath } from './config.ts';
-import { FileStorage, fileNameOf, MemoryStorage, type Storage } from './file-storage.ts';
+import { FileStorage, fileNameOf, isSession, MemoryStorage, type Storage } from './file-storage.ts';
 import { makePrivateFolder, readPrivate, writePrivate } from './private-files.ts';
 import { Seats } from './seats.ts';
 
@@ -146,8 +146,8 @@ function filesIn(folder: string, server: string): State {
   writePrivate(join(folder, 'version'), '1\n');
   const seatOf = (roomId: string) => fileNameOf(`${server} ${roomId}`);
   return {
-    storage: new SeatedStorage({ files, seats, server, keeps: true }),
-    session: new SeatedStorage({ files, seats, server, keeps: false }),
+    storage: new SeatedStorage({ files, seats, server }),
+    session: new SessionStorage({ files, seats, server }),
     problem: undefined,
     rooms: lastRooms(join(folder, `${fileNameOf(server)}.rooms`)),
     isAlone: (roomId) => seats.isAlone(seatOf(roomId)),
@@ -159,8 +159,41 @@ interface Seated {
   files: FileStorage;
   seats: Seats;
   server: string;
-  /** Whether it keeps what is of a room where no other program does. */
-  keeps: boolean;
+}
+
+/** Keeps the session alone; and others know that this program is in a room, from when it asks for its position until it leaves. */
+class SessionStorage extends MemoryStorage {
+  readonly #options: Seated;
+
+  constructor(options: Seated) {
+    super();
+    this.#options = options;
+  }
+
+  override getItem(key: string): string | null {
+    const { files, seats } = this.#options;
+    const seat = this.#seatOf(key);
+    if (seat !== undefined) seats.take(seat);
+    return isSession(key) ? files.getItem(key) : super.getItem(key);
+  }
+
+  override setItem(key: string, value: string): void {
+    if (isSession(key)) this.#options.files.setItem(key, value);
+    else super.setItem(key, value);
+  }
+
+  override removeItem(key: string): void {
+    const seat = this.#seatOf(key);
+    if (seat !== undefined) this.#options.seats.release(seat);
+    if (isSession(key)) this.#options.files.removeItem(key);
+    else super.removeItem(key);
+  }
+
+  #seatOf(key: string): string | undefined {
+    const { server } = this.#options;
+    const prefix = `engawa:${server}:room:`;
+    return key.startsWith(prefix) ? fileNameOf(`${server} ${key.slice(prefix.length)}`) : undefined;
+  }
 }
 
 /** Who asks for what is kept of a room is about to join it. */
@@ -182,7 +215,7 @@ class SeatedStorage implements Storage {
 
   getItem(key: string): string | null {
     const seat = this.#seatOf(key);
-    if (seat !== undefined && this.#options.seats.take(seat) && this.#options.keeps) this.#kept.add(seat);
+    if (seat !== undefined && this.#options.seats.take(seat)) this.#kept.add(seat);
     return this.#storageOf(key).getItem(key);
   }
 
