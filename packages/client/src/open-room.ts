@@ -91,7 +91,7 @@ export class OpenRoom {
       session: connection.session,
       life: newId(),
       heard: (note) => this.#outbox.heard(note),
-      inherited: () => void this.#outbox.sendWaiting(),
+      inherited: (left) => this.#outbox.found(left),
     });
     this.#outbox = new Outbox({
       unsent: this.#unsent,
@@ -122,7 +122,7 @@ export class OpenRoom {
 
   /** To be done before anything is told. */
   async load(): Promise<void> {
-    for (const request of await this.#unsent.load()) this.#outbox.found(request);
+    this.#outbox.found(await this.#unsent.load());
   }
 
   signalled(event: string, signal: unknown): void {

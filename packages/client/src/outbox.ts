@@ -5,11 +5,17 @@ import { type Entry, isKind } from './entry.ts';
 import type { Follower } from './follower.ts';
 import { type Refusal, type Refused, refused } from './result.ts';
 import { sizeOf } from './size.ts';
+import { takesTurns } from './tabs.ts';
 import type { Note, OutgoingEvent, Place, StoredRequest, Unsent } from './unsent.ts';
 
 /** What may wait; and of what was acknowledged as much is remembered. */
 export const OUTBOX_REQUESTS = 1_000;
 export const OUTBOX_BYTES = 1024 * 1024;
+/** Of one packet: no more than a single chat may have, so that it takes no longer on a slow line. */
+const PACKET_BYTES = 16_000;
+/** What a chat takes there beside its fields. */
+const CHAT_BYTES = 64;
+const PACKET_CHATS = 100;
 
 /** `sending` until the server has kept it (`sent`) or never will (`failed`). */
 export type OutgoingState = 'sending' | 'sent' | 'failed';
@@ -52,7 +58,10 @@ interface Surroundings {
 
 type Answered = ({ ok: true } & Place) | Refused;
 
-/** What one says and does in a room, in the order in which it was written: one is asked at a time, so that the room has it in that order. */
+/**
+ * What one says and does in a room, in the order in which it was written: one packet is asked at a time, so that the room has it in
+ * that order. Chats that wait travel together. Packets become larger while each is taken at once.
+ */
 export class Outbox {
   readonly #surroundings: Surroundings;
   #requests: Request[] = [];
@@ -60,6 +69,7 @@ export class Outbox {
   #recent: Request[] = [];
   #newest = 0;
   #isSending = false;
+  #most = 1;
   /** Why nothing is sent any more. */
   #ending: Refused | undefined;
 
@@ -93,13 +103,15 @@ export class Outbox {
   }
 
   /** What waits, as the storage or another page of this person says. */
-  found(stored: StoredRequest): void {
-    const known = this.#find(stored.clientId);
-    this.#newest = Math.max(this.#newest, stored.at);
-    if (known) known.become(stored);
-    else {
-      const request = new Request(this, stored);
-      if (this.#fits(request)) this.#requests = [...this.#requests, request];
+  found(all: StoredRequest[]): void {
+    for (const stored of all) {
+      const known = this.#find(stored.clientId);
+      this.#newest = Math.max(this.#newest, stored.at);
+      if (known) known.become(stored);
+      else {
+        const request = new Request(this, stored);
+        if (this.#fits(request)) this.#requests = [...this.#requests, request];
+      }
     }
     this.#changed();
   }
@@ -110,7 +122,7 @@ export class Outbox {
     const known = this.#find(clientId);
     // What this page sends it hears about by itself.
     if (known?.state === 'sending' && known.stored.life === unsent.life) return;
-    if (request?.username === follower.username) this.found(request);
+    if (request?.username === follower.username) this.found([request]);
     else if (known && place) this.#sent(known, { ok: true, ...place });
     else if (known && !request) this.#drop(known);
   }
@@ -176,7 +188,8 @@ export class Outbox {
     const { stored } = failed;
     const anew = failed.isChat && stored.epoch !== this.epoch && this.#anew(failed);
     this.#drop(failed);
-    failed.become({ ...stored, ...anew, at: this.#now(), life: this.#surroundings.unsent.life, error: undefined });
+    const { life } = this.#surroundings.unsent;
+    failed.become({ ...stored, ...anew, at: this.#now(), life, error: undefined, packet: undefined });
     this.#add(failed);
   }
 
@@ -218,17 +231,21 @@ export class Outbox {
   }
 
   /**
-   * The room keeps a client id once, so nothing comes twice. It goes without what it answers: the log may have lost that, too,
-   * and what was acknowledged must not be refused.
+   * The room keeps a packet once, so nothing comes twice: what travelled together does again. It goes without what it answers: the
+   * log may have lost that, too, and what was acknowledged must not be refused.
    */
   #sendAgain(lost: Request[]): void {
     // Another page may have said that it sends the same again.
-    const isOther = ({ clientId }: Request) => !lost.some((each) => each.clientId === clientId);
-    this.#recent = this.#recent.filter(isOther);
-    const again = lost.map(
-      (request) => new Request(this, { ...request.stored, ...this.#anew(request), life: this.#surroundings.unsent.life }),
+    const isLost = ({ packet }: Request) => lost.some((each) => each.packet === packet);
+    const isOther = (request: Request) => !isLost(request);
+    const { life } = this.#surroundings.unsent;
+    // Of one that another page has sent again there are two.
+    const all = new Map(this.#recent.filter(isLost).map((request) => [request.clientId, request]));
+    const again = [...all.values()].map(
+      (request) => new Request(this, { ...request.stored, ...this.#anew(request), life, packet: request.packet }),
     );
     for (const request of again) this.#save(request);
+    this.#recent = this.#recent.filter(isOther);
     this.#requests = [...again, ...this.#requests.filter(isOther)];
     this.#changed();
   }
@@ -243,25 +260,90 @@ export class Outbox {
     if (this.#isSending) return;
     this.#isSending = true;
     while (!this.#ending) {
-      const request = this.#requests.find(({ state, stored }) => state === 'sending' && this.#surroundings.unsent.maySend(stored.life));
-      if (!request) break;
+      const packet = this.#next();
+      const [first] = packet;
+      if (!first) break;
       // Written down before it is asked: whatever happens to this page, it is sent once.
-      await request.saved;
-      const { stored } = request;
-      const answer = await this.#surroundings.follower.insist(stored.event, () => this.#ask(stored));
-      if (answer.ok) this.#sent(request, answer);
-      else this.#failed(request, answer);
+      await Promise.all(packet.map(async ({ saved }) => saved));
+      let tries = 0;
+      const event = isAlone(packet) ? first.event : 'create:chats';
+      const answer = await this.#surroundings.follower.insist<OutgoingEvent | 'create:chats'>(event, () => {
+        tries += 1;
+        return this.#ask(packet);
+      });
+      this.#most = answer.ok && tries === 1 ? Math.min(2 * this.#most, PACKET_CHATS) : 1;
+      if (answer.ok) this.#kept(packet, answer);
+      else if (packet.length > 1) this.#separate(packet);
+      else this.#failed(first, answer);
     }
     this.#isSending = false;
   }
 
-  #ask(stored: StoredRequest): Ask<OutgoingEvent> | Refused {
-    const { epoch, clientId, fields } = stored;
+  /**
+   * What was tried before goes in the same packet again; else as many chats as may travel together, or one change. That one was tried
+   * alone may not have been written down: it is older than what its page wrote after it, and so the packet has its name.
+   */
+  #next(): Request[] {
+    const { unsent } = this.#surroundings;
+    const waiting = this.#requests.filter(({ state, stored }) => state === 'sending' && unsent.maySend(stored.life));
+    const [first] = waiting;
+    if (!first || first.stored.packet) return waiting.filter(({ packet }) => packet === first?.packet);
+    const { at, epoch, life } = first.stored;
+    const most = first.isChat && takesTurns() ? this.#most : 1;
+    let bytes = 0;
+    const end = waiting.findIndex((each, index) => {
+      const { stored } = each;
+      bytes += each.bytes + CHAT_BYTES;
+      const isOther = !each.isChat || stored.packet || stored.epoch !== epoch || stored.life !== life || stored.at < at;
+      return index > 0 && (isOther || index === most || bytes > PACKET_BYTES);
+    });
+    const packet = end < 0 ? waiting : waiting.slice(0, end);
+    for (const [index, each] of packet.entries()) {
+      each.stored = { ...each.stored, packet: first.clientId, index };
+      if (packet.length > 1) this.#save(each);
+    }
+    return packet;
+  }
+
+  /** What of a packet is left after a crash is answered with the places of all. */
+  #kept(packet: Request[], answer: { ok: true; chats?: Omit<Place, 'epoch'>[] } & Place): void {
+    const { chats } = answer;
+    const lost = packet.filter((each, index) => {
+      const place = chats ? chats[chats.length === packet.length ? index : (each.stored.index ?? 0)] : answer;
+      if (place) this.#sent(each, { ...answer, ...place });
+      return !place;
+    });
+    this.#separate(lost);
+  }
+
+  /** One of them may be to blame: none was kept, and each is free to go with others. Backwards: what is left by a crash is none that was tried. */
+  #separate(packet: Request[]): void {
+    for (const each of packet.reverse()) {
+      if (each.state !== 'sending') continue;
+      each.stored = { ...each.stored, packet: undefined };
+      this.#save(each);
+    }
+  }
+
+  #ask(packet: Request[]): Ask<OutgoingEvent | 'create:chats'> | Refused {
+    const [first] = packet as [Request];
+    const { epoch } = first.stored;
     if (epoch && !isSameRoom(epoch, this.epoch)) return refused('room_replaced', 'Its room is gone.');
-    if (!this.#isMeant({ stored })) return refused('chat_not_found', 'Its log was set back.');
-    const { replyTo, ...others } = fields;
+    if (!this.#isMeant(first)) return refused('chat_not_found', 'Its log was set back.');
     const { roomId, username } = this.#surroundings.follower;
-    return { roomId, username, clientId, ...(epoch === this.epoch ? fields : others) } as Ask<OutgoingEvent>;
+    const chats = packet.map(
+      ({
+        clientId,
+        stored: {
+          fields: { replyTo, ...others },
+        },
+      }) => ({
+        clientId,
+        ...others,
+        ...(replyTo && epoch === this.epoch && { replyTo }),
+      }),
+    );
+    return { roomId, username, ...(isAlone(packet) ? chats[0] : { clientId: first.packet, chats }) } as Ask<OutgoingEvent>;
   }
 
   /** A seq of another log may be that of another chat. */
@@ -280,7 +362,7 @@ export class Outbox {
     if (request.state === 'failed') return;
     request.settle(answer);
     if (request.isChat) this.#recent.push(request);
-    while (isTooMuch(this.#recent)) this.#recent.shift();
+    while (isTooMuch(this.#recent)) this.#recent = this.#recent.filter(({ packet }) => packet !== this.#recent[0]?.packet);
     const { position } = follower;
     if (position && position.epoch !== epoch) follower.reload();
     else if (!isAhead(answer, position)) this.#drop(request);
@@ -303,8 +385,11 @@ export class Outbox {
 const isTooMuch = (requests: readonly Request[]): boolean =>
   requests.length > OUTBOX_REQUESTS || requests.reduce((sum, { bytes }) => sum + bytes, 0) > OUTBOX_BYTES;
 
+const isAlone = ([first, ...others]: Request[]): boolean => others.length === 0 && first?.packet === first?.clientId;
+
+/** It is yet to be told. Where nothing had to change there is no id, and the place may be that of an entry that nobody is told. */
 const isAhead = (place: Place | undefined, position: Position | undefined): boolean =>
-  place !== undefined && place.epoch === position?.epoch && place.seq > position.seq;
+  place?.id !== undefined && place.epoch === position?.epoch && place.seq > position.seq;
 
 class Request implements OutgoingChat {
   readonly #outbox: Outbox;
@@ -332,6 +417,11 @@ class Request implements OutgoingChat {
 
   get clientId(): string {
     return this.stored.clientId;
+  }
+
+  /** The name of the packet in which it was tried, else its own. */
+  get packet(): string {
+    return this.stored.packet ?? this.clientId;
   }
 
   get message(): string {

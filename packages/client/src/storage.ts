@@ -1,4 +1,4 @@
-import { alone, settled } from './tabs.ts';
+import { alone, inTurn, settled } from './tabs.ts';
 
 /** Where a client keeps its session, its positions and what it has yet to send: `localStorage`, or anything like it. */
 export interface ClientStorage {
@@ -11,9 +11,6 @@ export interface ClientStorage {
   /** or as the `AsyncStorage` of React Native. Where it cannot be done, a list of what waits is kept beside it. */
   getAllKeys?(): Promise<readonly string[]>;
 }
-
-/** What is done with a storage, whichever client does it, is done one after the other: who reads finds what was written before. */
-const lines = new WeakMap<object, Promise<unknown>>();
 
 /** A storage, if there is one, that never fails the one who chats: what it throws is told once. */
 export class Shelf {
@@ -120,22 +117,15 @@ export class Shelf {
     return value === undefined ? this.storage?.removeItem(name) : this.storage?.setItem(name, JSON.stringify(value));
   }
 
+  /** Whichever client does it, it is done one after the other: who reads finds what was written before. */
   #do<Done>(step: () => Done | Promise<Done>): Promise<Done | undefined> {
-    const run = async () => {
+    return inTurn(this.storage ?? this, async () => {
       try {
         return await step();
       } catch (error) {
         this.#failed(error);
         return undefined;
       }
-    };
-    const line = this.storage ?? this;
-    const before = lines.get(line);
-    const done = before ? before.then(run) : run();
-    lines.set(line, done);
-    void done.then(() => {
-      if (lines.get(line) === done) lines.delete(line);
     });
-    return done;
   }
 }

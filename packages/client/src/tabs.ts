@@ -16,11 +16,25 @@ interface Page {
 const page = globalThis as unknown as Page;
 const SETTLE_MS = 200;
 
-/** While no other tab does something under this name, where they can agree on that; else at once. */
+const turns = new Map<unknown, Promise<unknown>>();
+
+/** What is done under one key, in this process, is done one after the other; none of it may fail. */
+export function inTurn<Result>(key: unknown, step: () => Promise<Result>): Promise<Result> {
+  const before = turns.get(key);
+  const done = before ? before.then(step) : step();
+  turns.set(key, done);
+  void done.then(() => turns.get(key) === done && turns.delete(key));
+  return done;
+}
+
+/** Whether whoever shares a storage takes turns: not so pages that were not loaded over HTTPS. */
+export const takesTurns = (): boolean => !page.document || page.navigator?.locks !== undefined;
+
+/** While no other tab does something under this name, where they can agree on that; else no other client of this page. */
 export function alone<Result>(name: string, step: () => Promise<Result>): Promise<Result> {
   const { locks } = page.navigator ?? {};
   // A page in a sandbox may have no locks although they are there.
-  return locks ? locks.request(name, step).catch(step) : step();
+  return locks ? locks.request(name, step).catch(step) : inTurn(name, step);
 }
 
 /** Tabs that write at the same time may each see what they wrote themselves. Resolves when all see the same. */

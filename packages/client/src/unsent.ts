@@ -27,6 +27,9 @@ export interface StoredRequest {
   /** Who sends it: one room object of one page. */
   life: string;
   username: string;
+  /** The client id of the packet in which it was tried, which is that of the first chat of it, and its place there. */
+  packet?: string | undefined;
+  index?: number;
   /** Why it failed. */
   error?: Refusal | undefined;
 }
@@ -47,13 +50,13 @@ interface Options {
   session: string;
   life: string;
   heard: (note: Note) => void;
-  /** What another life has left behind may be sent now. */
-  inherited: () => void;
+  /** What another life has left behind may be sent now: as it is in the storage, since its last words may not have been heard. */
+  inherited: (left: StoredRequest[]) => void;
 }
 
 /**
  * What waits to be sent in a room, as all pages of one person share it. Each page sends what it wrote itself, and holds a lock
- * while it lives; what a page has left behind is sent by the one that gets its lock next. Without locks all of them send it: the
+ * while it lives; what a page has left behind is sent by the one that gets its lock next. Without locks all of them send it, each chat alone: the
  * room keeps it once.
  */
 export class Unsent {
@@ -84,12 +87,12 @@ export class Unsent {
       });
   }
 
-  /** In the order in which they were written. */
-  async load(): Promise<StoredRequest[]> {
+  /** All, or what one life has written, in the order in which it was written. */
+  async load(life?: string): Promise<StoredRequest[]> {
     const found = (await this.#options.shelf.list(this.#group)).filter(isStoredRequest);
     const gone = this.#gone;
     this.#gone = undefined;
-    return found.filter(({ clientId }) => !gone?.has(clientId)).sort((one, other) => one.at - other.at);
+    return found.filter((each) => !gone?.has(each.clientId) && (life ?? each.life) === each.life).sort((one, other) => one.at - other.at);
   }
 
   /** Writes down what waits, or takes away what waits no more. Resolves when that is done, as far as it can be. */
@@ -106,9 +109,12 @@ export class Unsent {
     const isOwn = life === this.life;
     if (!this.#held.has(life)) {
       this.#held.set(life, isOwn);
-      void alone(`${this.#name}:${life}`, () => {
-        this.#held.set(life, true);
-        if (!isOwn) this.#options.inherited();
+      void alone(`${this.#name}:${life}`, async () => {
+        if (!isOwn) {
+          const left = await this.load(life);
+          this.#held.set(life, true);
+          this.#options.inherited(left);
+        }
         return this.#ended;
       });
     }

@@ -272,3 +272,110 @@ test('a leave whose answer is lost is a leave', async () => {
   expect(await leaving).toEqual({ ok: true });
   expect(hall.asksOf('add:member')).toHaveLength(1);
 });
+
+const packets = (hall: Hall) =>
+  hall.asksOf('create:chats').map(({ chats }) => (chats as { message: string }[]).map(({ message }) => message));
+const numbered = (from: number, to: number): string[] => Array.from({ length: to - from + 1 }, (_, index) => `${from + index}`);
+
+test('chats that wait travel together, in packets that grow while each is taken at once, and are there in order', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  const sent = numbered(1, 20).map((message) => room.send(message));
+  await pass();
+  expect(asked(hall)).toEqual(['1']);
+  expect(packets(hall)).toEqual([numbered(2, 3), numbered(4, 7), numbered(8, 15), numbered(16, 20)]);
+  expect(await Promise.all(sent.map(({ settled }) => settled))).toEqual(sent.map((_, index) => ({ ok: true, seq: index + 2 })));
+  expect(messages(room)).toEqual(numbered(1, 20));
+});
+
+test('a packet is no larger than one chat may be, and a hundred chats at most', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  for (const _ of numbered(1, 20)) room.send('x'.repeat(4_000));
+  for (const message of numbered(1, 400)) room.send(message);
+  await pass();
+  const sizes = hall
+    .asksOf('create:chats')
+    .map((packet) => ({ bytes: JSON.stringify(packet).length, count: (packet.chats as object[]).length }));
+  expect(Math.max(...sizes.map(({ bytes }) => bytes))).toBeLessThan(16_500);
+  expect(Math.max(...sizes.map(({ count }) => count))).toBe(100);
+});
+
+test.each(['lost', 'never'] as const)(
+  'a packet that was tried, and its answer was %s, is the same packet after a reload',
+  async (fault) => {
+    const hall = new Hall();
+    const storage = memory();
+    const before = newClient(hall, { storage });
+    const { room } = await joined(before);
+    for (const message of ['1', '2', '3']) room.send(message);
+    hall.fail('create:chats', fault);
+    await pass();
+    expect(packets(hall)).toEqual([['2', '3']]);
+    // The page is gone, and what it has written is there.
+    const kept = memory({ ...storage.kept });
+    hall.drop();
+    void before.close();
+    hall.isOpen = true;
+    const { room: after } = await joined(newClient(hall, { storage: kept }));
+    after.send('4');
+    await pass(20_000);
+    expect(packets(hall).slice(0, 2)).toEqual([
+      ['2', '3'],
+      ['2', '3'],
+    ]);
+    expect(new Set(hall.asksOf('create:chats').map(({ clientId }) => clientId)).size).toBe(1);
+    expect(hall.log?.chats('aya').map(({ message }) => message)).toEqual(['1', '2', '3', '4']);
+    expect(after.timeline.chats.filter(({ state }) => state)).toEqual([]);
+    expect(unsent(kept)).toEqual([]);
+  },
+);
+
+test('what is left of a packet after a crash is answered from the log, each with its own place', async () => {
+  const hall = new Hall();
+  const storage = memory();
+  const before = newClient(hall, { storage });
+  const { room } = await joined(before);
+  for (const message of ['1', '2', '3']) room.send(message);
+  hall.fail('create:chats', 'lost');
+  await pass();
+  const all = Object.entries(storage.kept);
+  const kept = memory(Object.fromEntries(all.filter(([, value]) => !value.includes('"message":"2"'))));
+  void before.close();
+  hall.isOpen = true;
+  const { room: after } = await joined(newClient(hall, { storage: kept }), { from: 'newest' });
+  await pass(20_000);
+  expect(messages(after)).toEqual(['1', '2', '3']);
+  expect(unsent(kept)).toEqual([]);
+});
+
+test('one that is refused takes none of its packet with it', async () => {
+  const hall = new Hall();
+  const { room } = await joined(newClient(hall));
+  hall.beforeAnswer = () => {
+    const { event, payload } = hall.asked.at(-1)!;
+    const said = event === 'create:chats' ? (payload.chats as { message: string }[]) : [payload];
+    if (said.some(({ message }) => message === 'bad')) hall.fail(event as 'create:chat', { code: 'invalid_payload' });
+  };
+  const sent = ['1', '2', '3', '4', 'bad', '6', '7', '8'].map((message) => room.send(message));
+  await pass();
+  expect(sent.map(({ state }) => state)).toEqual(['sent', 'sent', 'sent', 'sent', 'failed', 'sent', 'sent', 'sent']);
+  expect(hall.log?.chats('aya').map(({ message }) => message)).toEqual(['1', '2', '3', '4', '6', '7', '8']);
+});
+
+test('of two clients with one storage each sends what it wrote, and the other one what was left behind, once', async () => {
+  const hall = new Hall();
+  const storage = memory();
+  const [one, other] = [newClient(hall, { storage }), newClient(hall, { storage })];
+  const { room } = await joined(one);
+  await joined(other);
+  for (const message of numbered(1, 9)) room.send(message);
+  await pass();
+  hall.fail('create:chats', 'lost');
+  for (const message of numbered(10, 20)) room.send(message);
+  void one.close();
+  hall.open();
+  await pass(20_000);
+  expect(hall.log?.chats('aya').map(({ message }) => message)).toEqual(numbered(1, 20));
+  expect(unsent(storage)).toEqual([]);
+});

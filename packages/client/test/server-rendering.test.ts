@@ -35,7 +35,7 @@ function rendering(code: string) {
 test('a process that connects and reads what there is ends by itself, and the server hears nothing of it', async () => {
   const { url, connections } = await listening();
   const { child, shown } = rendering(page(url));
-  const [code] = await once(child, 'close');
+  const [code] = (await once(child, 'close')) as [number];
   expect([code, shown(), connections()]).toEqual([0, JSON.stringify(['connecting', 0]), 0]);
 }, 10_000);
 
@@ -52,6 +52,6 @@ test.each(["client.on('error', () => {})", 'client.subscribe(() => {})', 'void c
 test('a client that was closed before it began keeps no process alive, whatever it is asked then', async () => {
   const { url, connections } = await listening();
   const { child } = rendering(page(url, "await client.close(); client.on('error', () => {}); client.sync();"));
-  const [code] = await once(child, 'close');
+  const [code] = (await once(child, 'close')) as [number];
   expect([code, connections()]).toEqual([0, 0]);
 }, 10_000);

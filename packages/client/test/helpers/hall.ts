@@ -14,7 +14,7 @@ export class Hall {
   readonly sessions: string[] = [];
   readonly members = new Map<string, string>();
   readonly marks = new Map<string, number>();
-  readonly #once = new Map<string, Missed>();
+  readonly #once = new Map<string, Missed[]>();
   readonly #faults: { event: EventName; fault: Fault }[] = [];
   readonly #links = new Set<HallLink>();
   isOpen = true;
@@ -145,11 +145,12 @@ export class Hall {
 
   #add(event: EventName, payload: { clientId?: string }, by: string): Answered {
     const before = payload.clientId === undefined ? undefined : this.#once.get(this.log!.epoch + payload.clientId);
-    const { roomId: _, ...fields } = payload as Record<string, unknown>;
-    const entry = before ?? this.tell({ kind: event, by, ...fields });
-    if (payload.clientId !== undefined) this.#once.set(this.log!.epoch + payload.clientId, entry);
-    const { epoch, seq, id, at } = entry;
-    return { ok: true, roomId: ROOM, epoch, seq, id, at };
+    const { roomId: _, chats, ...fields } = payload as Record<string, unknown>;
+    const all = (chats ?? [fields]) as Record<string, unknown>[];
+    const entries = before ?? all.map((each) => this.tell({ kind: chats ? 'create:chat' : event, by, ...each }));
+    if (payload.clientId !== undefined) this.#once.set(this.log!.epoch + payload.clientId, entries);
+    const { epoch, seq, id, at } = entries.at(-1)!;
+    return { ok: true, roomId: ROOM, epoch, seq, id, at, ...(chats !== undefined && { chats: entries.map(placeIn) }) };
   }
 
   #resume({ rooms }: Ask<'resume:rooms'>, session: string): Answered {
@@ -236,6 +237,8 @@ class HallLink implements Link {
     this.#waiting.clear();
   }
 }
+
+const placeIn = ({ seq, id, at }: Missed): object => ({ seq, id, at });
 
 function heardOf(entry: Missed): object {
   const { kind: _, ...fields } = entry;

@@ -70,12 +70,21 @@ export class Pen {
     const known = clientId === undefined ? undefined : this.#byClientId.get(clientId);
     const sent = this.#recorder.asked(this.#client, event, payload as Sent['payload'], known);
     if (!known) sent.page = page;
+    delete sent.packet;
     if (clientId !== undefined) this.#byClientId.set(clientId, sent);
     return sent;
   }
 
   answered(sent: Sent | undefined, answer: Answer<CommandName>): void {
     if (sent) this.#recorder.answered(sent, answer);
+  }
+
+  #severalAsked({ roomId, username, chats, clientId = '' }: Ask<'create:chats'>, page: number): (Sent | undefined)[] {
+    return chats.map((chat, index) => {
+      const sent = this.asked('create:chat', { roomId, username, ...chat }, page);
+      if (sent) sent.packet = { clientId, index };
+      return sent;
+    });
   }
 
   /** The link of a page, with what goes through it written down. */
@@ -86,9 +95,11 @@ export class Pen {
         open: (auth) => link.open(auth),
         close: () => link.close(),
         ask: async (event, payload, timeoutMs) => {
+          const several = event === 'create:chats' ? this.#severalAsked(payload as Ask<'create:chats'>, page) : [];
           const sent = this.asked(event, payload, page);
-          const answer = await link.ask(event, payload, timeoutMs);
-          this.answered(sent, answer as Answer<CommandName>);
+          const answer = (await link.ask(event, payload, timeoutMs)) as Answer<'create:chats'>;
+          for (const [index, each] of several.entries()) this.answered(each, answer.ok ? { ...answer, ...answer.chats[index] } : answer);
+          this.answered(sent, answer);
           return answer;
         },
       };

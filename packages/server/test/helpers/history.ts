@@ -15,6 +15,8 @@ export interface Sent {
   sentAt: number;
   acks: Ack[];
   refusal?: ErrorCode;
+  /** When it is one of several chats that travelled together: what these are kept under, and which of them it is. */
+  packet?: { clientId: string; index: number };
 }
 
 /** Without `id`: nothing had to change. */

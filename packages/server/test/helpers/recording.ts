@@ -76,12 +76,12 @@ async function readRecalled(store: Store, room: string, entries: Entry[], sent: 
   for (const { by, author } of entries) authors.set(by, (authors.get(by) ?? new Set()).add(author));
   const recalled: RoomLog['recalled'] = new Map();
   for (const each of sent) {
-    const { clientId } = each.payload;
+    const clientId = each.packet?.clientId ?? each.payload.clientId;
     if (clientId === undefined) continue;
     const kept = await Promise.all([...(authors.get(each.client) ?? [])].map((author) => store.recall(room, `${author}:${clientId}`)));
     recalled.set(
       each,
-      kept.flatMap((one) => one?.entries ?? []),
+      kept.flatMap((one) => one?.entries ?? []).filter((_, index) => each.packet === undefined || index === each.packet.index),
     );
   }
   return recalled;

@@ -11,8 +11,12 @@ import { linesOfStdin } from './stdin-lines.ts';
 
 /** Of a chat, in words. */
 const LONGEST = `${CHAT_TEXT.codePoints.toLocaleString('en')} characters, or ${CHAT_TEXT.bytes.toLocaleString('en')} bytes as JSON`;
-/** Half of what an outbox holds, at the most bytes that a chat may have. */
-const WAITING_CHATS = 20;
+/** Two packets: while one is on its way the next one is read. */
+const WAITING_CHATS = 200;
+/** Half of what an outbox holds. */
+const WAITING_BYTES = 512 * 1024;
+/** Of a character of JavaScript as JSON. */
+const CHARACTER_BYTES = 6;
 /** Of a standard input that is to be one chat. */
 const MOST_CHARACTERS = 1024 * 1024;
 /** How long a signal leaves to what is on its way. */
@@ -58,6 +62,9 @@ function* inPieces(text: string): Generator<Piece> {
   for (const [part, piece] of pieces.entries()) yield { line: 1, text: piece, part, isLong: pieces.length > 1 };
 }
 
+/** At most. */
+const bytesOf = ({ text }: Piece): number => Math.min(CHARACTER_BYTES * text.length, CHAT_TEXT.bytes);
+
 class Sender {
   readonly #program: Program;
   readonly #isJson: boolean;
@@ -67,6 +74,7 @@ class Sender {
   /** The newest that was read, and whether there are no more. */
   #line = 0;
   #isRead = false;
+  #bytes = 0;
   #isStopping = false;
   #stopped: () => void = () => undefined;
 
@@ -85,9 +93,10 @@ class Sender {
       if (this.#isStopping) return stopping;
       this.#line = piece.line;
       if (piece.text.trim() === '' || !this.#takes(piece)) continue;
-      this.#onTheWay.push(this.#settled(room, piece, room.send(piece.text)));
       this.#unsettled += 1;
-      if (this.#onTheWay.length >= WAITING_CHATS) await this.#onTheWay.shift();
+      this.#bytes += bytesOf(piece);
+      this.#onTheWay.push(this.#settled(room, piece, room.send(piece.text)));
+      while (this.#onTheWay.length >= WAITING_CHATS || this.#bytes > WAITING_BYTES) await this.#onTheWay.shift();
     }
     this.#isRead = true;
     await Promise.all(this.#onTheWay);
@@ -107,8 +116,10 @@ class Sender {
     return this.#maySplit;
   }
 
-  async #settled(room: Room, { line }: Piece, chat: OutgoingChat): Promise<void> {
+  async #settled(room: Room, piece: Piece, chat: OutgoingChat): Promise<void> {
+    const { line } = piece;
     const answer = await chat.settled;
+    this.#bytes -= bytesOf(piece);
     // Whoever closed the room says why.
     if (!answer.ok && answer.error.code === 'closed') return;
     this.#unsettled -= 1;
