@@ -44,9 +44,18 @@ async function onScreen(
   { theme, ...parts }: Parts & { room: string | undefined; theme: string | undefined },
   { stdin, stdout, env }: Surroundings,
 ): Promise<number> {
-  const [{ runApp }, { openScreen }] = await Promise.all([import('./app/run.ts'), import('./screen/terminal-screen.ts')]);
+  const [{ runApp }, { writeInEditor }, { openScreen }] = await Promise.all([
+    import('./app/run.ts'),
+    import('./app/external-editor.ts'),
+    import('./screen/terminal-screen.ts'),
+  ]);
   const streams = { stdin, stdout, env: theme === undefined ? env : { ...env, ENGAWA_THEME: theme } };
-  return runApp({ ...parts, client: connected(parts.profile), open: (listener) => openScreen(streams, listener) });
+  return runApp({
+    ...parts,
+    client: connected(parts.profile),
+    write: (text, fits) => writeInEditor(text, env, fits),
+    open: (listener) => openScreen(streams, listener),
+  });
 }
 
 const isScreen = ({ stdin, stdout, env }: Surroundings): boolean => Boolean(stdin.isTTY && stdout.isTTY) && env.TERM !== 'dumb';

@@ -74,9 +74,11 @@ export const subcommands: readonly Subcommand[] = [
       exits: { ...DONE, ...REFUSED, ...USAGE },
       variables: {
         ...VARIABLES,
+        ENGAWA_MOUSE: 'off leaves the mouse to the terminal',
         ENGAWA_THEME: 'the colours, where --theme does not say them',
         LANG: 'the language, where --lang does not say it',
         NO_COLOR: 'when set, no colours',
+        VISUAL: 'the editor for long texts; EDITOR where it is not set, and vi where neither is',
       },
       completes: 'rooms',
     },

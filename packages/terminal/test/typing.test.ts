@@ -1,7 +1,9 @@
 /** What is typed, in any language and on any terminal: the cursor is right after it, and every key does what people expect of it. */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import stringWidth from 'string-width';
 import { expect, test } from 'vitest';
-import { startServer, until } from '../../server/test/helpers/server.ts';
+import { newFolder, startServer, until } from '../../server/test/helpers/server.ts';
 import { enter, neighbour, openChat, say, someone } from './helpers/chat.ts';
 import type { Pty } from './helpers/pty.ts';
 
@@ -334,6 +336,63 @@ test('d on a chat that keys selected asks first: Enter deletes it, Esc keeps it,
   aya.press('enter');
   await aya.shows('(deleted)');
   await until(() => ben.timeline.chats.at(-1)?.message === null, 'ben hears it');
+});
+
+test('Alt+E and /editor write in the editor, which has every key meanwhile; what is saved comes into the line', async () => {
+  const { url } = await startServer();
+  const ben = await neighbour(url);
+  const folder = newFolder();
+  const script = join(folder, 'edit.sh');
+  // As an editor: it asks at the terminal, and keeps what is typed there.
+  writeFileSync(
+    script,
+    'printf "was: %s, go on: " "$(cat "$2")"; read -r more; printf "%s %s\\nsecond line\\n" "$(cat "$2")" "$more" > "$2"; exit $1',
+  );
+  const aya = openChat(url, { env: { EDITOR: `sh ${script} 0`, TMPDIR: folder } });
+  await aya.shows('2 here');
+  aya.type('begun');
+  await aya.shows('› begun');
+  aya.press('alt+e');
+  await aya.shows('was: begun, go on:');
+  expect(aya.modes()).toMatchObject({ alternateScreen: false, bracketedPaste: false, mouse: false, focus: false });
+  await say(ben, 'meanwhile');
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  expect(aya.screen().join('\n')).not.toContain('meanwhile');
+  aya.type('there, 続き\r');
+  await aya.shows('› begun there, 続き');
+  await aya.shows('meanwhile');
+  expect(aya.modes()).toMatchObject({ alternateScreen: true, bracketedPaste: true });
+  aya.type('!');
+  aya.press('enter');
+  await aya.shows(/│ second line!$/m);
+  await until(() => ben.timeline.chats.at(-1)?.message === 'begun there, 続き\nsecond line!', 'it is one chat');
+  enter(aya, '/editor by command');
+  await aya.shows('was: by command, go on:');
+  aya.type('\r');
+  await aya.shows('› by command');
+  aya.press('ctrl+u');
+  expect(readdirSync(folder)).toEqual(['edit.sh']);
+  const cho = openChat(url, { as: 'cho', env: { VISUAL: `sh ${script} 3` } });
+  await cho.shows('meanwhile');
+  cho.type('kept as it is');
+  cho.press('f4');
+  await cho.shows('go on:');
+  cho.type('\r');
+  await cho.shows(`The editor failed: sh ${script} 3`);
+  await cho.shows('› kept as it is');
+  cho.press('f4');
+  await cho.shows('go on:');
+  cho.press('ctrl+c');
+  await cho.shows('The editor failed');
+  await cho.shows('› kept as it is');
+  const long = openChat(url, { as: 'dan', env: { EDITOR: 'printf "%050000d" 7 >', TMPDIR: folder } });
+  await long.shows('meanwhile');
+  long.type('short');
+  long.press('alt+e');
+  await long.shows(`A line holds 40,000 characters. What you wrote is in ${folder}`);
+  await long.shows('› short');
+  const [kept = ''] = readdirSync(folder).filter((name) => name !== 'edit.sh');
+  expect(readFileSync(join(folder, kept, 'chat.txt'), 'utf8')).toHaveLength(50_000);
 });
 
 test('c copies a chat that keys selected, and /copy the newest or the one that was clicked, as it was said but for controls', async () => {

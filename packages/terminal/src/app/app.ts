@@ -1,14 +1,16 @@
 import { type Chat, type Client, type ConnectionError, type Ending, JoinError, type Missed, type Room } from '@engawa/client';
 import { mentions } from '@engawa/protocol/mentions';
 import { Failure } from '../failure.ts';
-import { Editor } from '../input/editor.ts';
+import { Editor, LONGEST_LINE } from '../input/editor.ts';
 import type { Profile } from '../profile/profile.ts';
 import type { Size } from '../screen/frame.ts';
 import type { Screen, ScreenListener } from '../screen/screen.ts';
+import { lengthOf } from '../text/length.ts';
 import { safeLine } from '../text/safe.ts';
 import type { Words } from '../words/words.ts';
 import { AlertSettings, type Alerts, USUAL } from './alerts.ts';
 import { Drafts } from './drafts.ts';
+import type { Written } from './external-editor.ts';
 import { type Mark, ReadMarks } from './read-marks.ts';
 import { Reader } from './reader.ts';
 import { RoomAsk } from './room-ask.ts';
@@ -21,6 +23,8 @@ export interface AppOptions {
   client: Client;
   profile: Pick<Profile, 'username' | 'server' | 'storage' | 'rooms' | 'problem'>;
   words: Words;
+  /** Has somebody write a text in a program of theirs, which has the terminal meanwhile. */
+  write: (text: string, fits: (text: string) => boolean) => Promise<Written>;
 }
 
 const OFFLINE_MS = 30_000;
@@ -30,6 +34,7 @@ export class App {
   readonly state: State;
   readonly client: Client;
   readonly #profile: AppOptions['profile'];
+  readonly #write: AppOptions['write'];
   readonly #marks: ReadMarks;
   readonly drafts: Drafts;
   readonly #alerts: AlertSettings;
@@ -44,8 +49,9 @@ export class App {
   #rangAt = 0;
   #offline: ReturnType<typeof setTimeout> | undefined;
 
-  constructor({ client, profile, words }: AppOptions) {
+  constructor({ client, profile, words, write }: AppOptions) {
     this.client = client;
+    this.#write = write;
     this.#profile = profile;
     this.#marks = new ReadMarks(profile.storage, profile.server);
     this.drafts = new Drafts(profile.storage, profile.server);
@@ -134,6 +140,19 @@ export class App {
   /** False where the terminal has no clipboard. */
   copy(text: string): boolean {
     return this.#screen?.copy(text) ?? false;
+  }
+
+  /** The line of the room in the editor that somebody is used to: sent is nothing of it before Enter. */
+  async writeInEditor(tab: Tab): Promise<void> {
+    const { words } = this.state;
+    await this.#screen?.lend(async () => {
+      const written = await this.#write(tab.editor.text, (text) => lengthOf(text) <= LONGEST_LINE);
+      if ('text' in written) tab.editor.replace(written.text);
+      else if ('failed' in written) this.say(words.editorFailed(safeLine(written.failed)), 'warning');
+      else this.say(words.editorTooLong(LONGEST_LINE, safeLine(written.tooLong)), 'warning');
+    });
+    this.drafts.keep(tab);
+    this.draw();
   }
 
   /** Goes to the room, joining it when it is not open yet. */

@@ -29,6 +29,8 @@ export interface ScreenHost extends Host {
   close(): void;
   compose(what: 'reply' | 'edit', chat: Chat): void;
   copy(chat: Chat): void;
+  /** What is typed there, or this text, in an editor of its own. */
+  openEditor(text: string): void;
   /** The room that is looked at, or no more. */
   mute(): void;
   /** Without one it is told for what it rings. */
@@ -77,6 +79,7 @@ export const commands: readonly Command[] = [
   { name: 'discard', lines: true, needsRoom: true, run: discard },
   { name: 'search', args: 'WORDS', needsRoom: true, run: (host, rest) => (rest === '' ? usage(host, 'search') : host.search(rest)) },
   { name: 'remove', aliases: ['kick'], args: 'NAME', completes: 'name', lines: true, needsRoom: true, run: removeMember },
+  { name: 'editor', args: '[TEXT]', needsRoom: true, run: (host, rest) => host.openEditor(rest) },
   { name: 'mute', run: (host) => host.mute() },
   { name: 'bell', args: '[all|mentions|off]', completes: 'bell', run: bell },
   { name: 'read', run: (host) => host.readAll() },

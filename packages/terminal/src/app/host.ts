@@ -137,6 +137,13 @@ export class AppHost implements ScreenHost {
     else this.complain(this.words.noClipboard);
   }
 
+  openEditor(text: string): void {
+    const tab = this.#tab;
+    if (!tab) return;
+    if (text !== '') tab.editor.replace(text);
+    void this.#app.writeInEditor(tab);
+  }
+
   mute(): void {
     const tab = this.#tab;
     if (!tab) return;

@@ -141,6 +141,9 @@ export class Keyboard {
       case 'pageDown':
         if (!this.#choose(page)) this.#app.scroll(-page);
         return true;
+      case 'editor':
+        if (purposeOf(state) === 'chat') this.#host.openEditor('');
+        return true;
       case 'goToRoom':
         this.#app.showRooms();
         return true;

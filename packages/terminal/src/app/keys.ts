@@ -20,6 +20,7 @@ export type Action =
   | 'selectNewer'
   | 'up'
   | 'down'
+  | 'editor'
   | 'roomList'
   | 'redraw'
   | 'suspend'
@@ -45,6 +46,7 @@ export const bindings: readonly Binding[] = [
     shown: 'Alt+Enter, Ctrl+J',
     what: 'newline',
   },
+  { keys: { 'alt+e': 'editor', f4: 'editor' }, shown: 'Alt+E, F4', what: 'editor' },
   { keys: { tab: 'complete', 'shift+tab': 'completeBack' }, shown: 'Tab', what: 'complete' },
   { keys: { 'ctrl+n': 'nextRoom', 'ctrl+p': 'previousRoom' }, shown: 'Ctrl+N, Ctrl+P', what: 'nextRoom' },
   { keys: { 'alt+a': 'nextUnread', f3: 'nextUnread' }, shown: 'Alt+A, F3', what: 'nextUnread' },

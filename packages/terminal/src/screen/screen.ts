@@ -23,6 +23,8 @@ export interface Screen {
   bell: () => void;
   /** Hands a text to the clipboard of the terminal, which may do nothing with it; false where it is known that there is none. */
   copy: (text: string) => boolean;
+  /** Leaves the terminal to another program until this resolves, and takes it again; reads and draws nothing meanwhile. */
+  lend: (use: () => Promise<unknown>) => Promise<void>;
   /** Leaves the terminal as it was; may be called twice. */
   close: () => void;
 }

@@ -83,6 +83,8 @@ class TerminalScreen implements Screen {
   #copied: string | undefined;
   #hasBell = false;
   #isSuspended = false;
+  /** Another program has the terminal. */
+  #isLent = false;
   #isGone = false;
   #isClosed = false;
 
@@ -139,6 +141,19 @@ class TerminalScreen implements Screen {
     return true;
   }
 
+  async lend(use: () => Promise<unknown>): Promise<void> {
+    if (this.#isSilent) return;
+    this.#leave();
+    this.#isLent = true;
+    setReading(this.#stdin, false);
+    try {
+      await this.#written();
+      await use();
+    } finally {
+      this.#takeBack();
+    }
+  }
+
   close(): void {
     this.#close(false);
   }
@@ -170,17 +185,20 @@ class TerminalScreen implements Screen {
     this.#listener.resized(this.#size);
     this.redraw();
   };
-  readonly #onGone = () => {
+  readonly #onGone = (why?: unknown) => {
+    // Ctrl+C is for the program that has the terminal.
+    if (this.#isLent && why === 'SIGINT') return;
     if (this.#isGone || this.#isClosed) return;
     this.#isGone = true;
     this.#listener.gone();
   };
   readonly #onStop = () => {
-    this.#leave();
-    this.#isSuspended = true;
+    if (!this.#isLent) this.#leave();
+    this.#isSuspended = !this.#isLent;
     process.kill(process.pid, 'SIGSTOP');
   };
   readonly #onContinue = () => {
+    if (this.#isLent) return;
     // Else somebody stopped it who asked nobody, and may have left the terminal in any state.
     if (!this.#isSuspended) this.#leave();
     this.#isSuspended = false;
@@ -216,7 +234,7 @@ class TerminalScreen implements Screen {
   }
 
   #leave(isDying = false): void {
-    if (this.#isSuspended) return;
+    if (this.#isSuspended || this.#isLent) return;
     const codes = (this.#isConsole ? '' : END_EXTRAS) + END + switched('l', this.#modes.toReversed());
     if (this.#isWriting && isDying) writeNow(this.#stdout, codes);
     else {
@@ -281,7 +299,7 @@ class TerminalScreen implements Screen {
   }
 
   get #isSilent(): boolean {
-    return this.#isClosed || this.#isGone || this.#isSuspended;
+    return this.#isClosed || this.#isGone || this.#isSuspended || this.#isLent;
   }
 
   #show(): void {
@@ -311,6 +329,19 @@ class TerminalScreen implements Screen {
     return codes;
   }
 
+  #takeBack(): void {
+    this.#isLent = false;
+    if (this.#isSilent) return;
+    setReading(this.#stdin, true);
+    this.#enter();
+    this.#onResize();
+  }
+
+  /** Resolves when the terminal has taken all that was written. */
+  async #written(): Promise<void> {
+    await new Promise<void>((resolve) => this.#stdout.write('', () => resolve()));
+  }
+
   #write(codes: string): void {
     this.#isWriting = true;
     this.#stdout.write(codes, () => {
@@ -329,6 +360,13 @@ function setRaw(stdin: NodeJS.ReadStream, isRaw: boolean): void {
   } catch {
     // The terminal is gone; there is nothing to set.
   }
+}
+
+/** A stream that is paused still takes what comes next, which would be the first keys of another program. */
+function setReading(stdin: NodeJS.ReadStream, isReading: boolean): void {
+  const { _handle: handle } = stdin as unknown as { _handle?: { readStart?: () => unknown; readStop?: () => unknown } | null };
+  if (isReading) handle?.readStart?.();
+  else handle?.readStop?.();
 }
 
 function setBlocking(stdout: NodeJS.WriteStream, isBlocking: boolean): void {

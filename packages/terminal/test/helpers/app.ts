@@ -41,6 +41,10 @@ class PaperScreen implements Screen {
     this.bells += 1;
   }
 
+  async lend(use: () => Promise<unknown>): Promise<void> {
+    await use();
+  }
+
   copy(text: string): boolean {
     this.copied = text;
     return true;
@@ -126,7 +130,7 @@ export function openApp(place: Place, options: Options = {}): Opened {
     paper.listener = listener;
     return paper;
   };
-  const ended = runApp({ client, profile, words: wordsOf(lang, {}), room, open });
+  const ended = runApp({ client, profile, words: wordsOf(lang, {}), room, open, write: async () => ({ failed: 'none' }) });
   onTestFinished(() => paper.listener?.gone());
   const text = () => rowsOf(paper.frame).join('\n');
   const press = (name: string) => {
