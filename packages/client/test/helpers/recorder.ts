@@ -79,6 +79,12 @@ export class Pen {
     if (sent) this.#recorder.answered(sent, answer);
   }
 
+  /** A packet that was kept before, with fewer chats, has no place for the others. */
+  #answeredInPacket(sent: Sent | undefined, answer: Answer<'create:chats'>, index: number): void {
+    if (!answer.ok) this.answered(sent, answer);
+    else if (answer.chats[index]) this.answered(sent, { ...answer, ...answer.chats[index] });
+  }
+
   #severalAsked({ roomId, username, chats, clientId = '' }: Ask<'create:chats'>, page: number): (Sent | undefined)[] {
     return chats.map((chat, index) => {
       const sent = this.asked('create:chat', { roomId, username, ...chat }, page);
@@ -98,7 +104,7 @@ export class Pen {
           const several = event === 'create:chats' ? this.#severalAsked(payload as Ask<'create:chats'>, page) : [];
           const sent = this.asked(event, payload, page);
           const answer = (await link.ask(event, payload, timeoutMs)) as Answer<'create:chats'>;
-          for (const [index, each] of several.entries()) this.answered(each, answer.ok ? { ...answer, ...answer.chats[index] } : answer);
+          for (const [index, each] of several.entries()) this.#answeredInPacket(each, answer, index);
           this.answered(sent, answer);
           return answer;
         },
