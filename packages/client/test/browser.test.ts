@@ -168,8 +168,7 @@ const SAYS_HOW_IT_CAME_BACK = `
 
 test.each([
   ['a few seconds', 5_000, 300],
-  // Its name lapsed: it joins anew.
-  ['a minute', 60_000, 600],
+  ['a minute', 60_000, 300],
 ])(
   'a page that is left by a link is gone within a second, and live at once when it is come back to after %s',
   {

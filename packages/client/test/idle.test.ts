@@ -148,7 +148,7 @@ test('servers know how many are online on the others: after hours of silence, wh
 });
 
 test.each([false, true])(
-  'the names of a killed server are free after the grace and a beat (with members on others: %s)',
+  'the members of a killed server have lapsed after the grace and a beat (with members on others: %s)',
   async (hasOthers) => {
     const { time, server, clients, enter } = start(2);
     server.kill(1);
@@ -157,10 +157,10 @@ test.each([false, true])(
     server.kill(0);
     if (hasOthers) await enter('ben');
     void clients.get('aya')?.close();
-    const isMember = async () => (await settled(server.store.read('veranda', { keys: ['member/aya'] }), time)).keys.size > 0;
+    const lease = async () => (await settled(server.store.read('veranda', { keys: ['member/aya'] }), time)).keys.get('member/aya')?.lease;
     await time.pass(22_000);
-    expect(await isMember()).toBe(true);
+    expect(await lease()).toBe('held');
     await time.pass(16_000 + (hasOthers ? 0 : 22_500));
-    expect(await isMember()).toBe(false);
+    expect(await lease()).toBe('lapsed');
   },
 );

@@ -146,7 +146,9 @@ export const events = {
       username: username.describe('Who leaves.'),
       reason: z
         .enum(['left', 'removed', 'gone'])
-        .describe('`left` by himself, `removed` by the owner, or `gone`: the connection did not come back in time.'),
+        .describe(
+          '`left` by himself, `removed` by the owner, or `gone`: away, and somebody else has joined under the name, or one like it, or for too long.',
+        ),
     }),
     errors: [...memberErrors, 'not_allowed'],
   },

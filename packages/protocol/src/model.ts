@@ -143,7 +143,7 @@ export type ChatPage = z.infer<typeof chatPage>;
 
 export const presence = z
   .enum(['online', 'away', 'gone'])
-  .describe('`online`: connected; `away`: connected, and says that nobody looks; `gone`: not connected, the name is kept for a while.');
+  .describe('`online`: connected; `away`: connected, and says that nobody looks; `gone`: not connected, and a member still.');
 export type Presence = z.infer<typeof presence>;
 
 export const member = z.object({

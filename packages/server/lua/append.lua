@@ -95,7 +95,8 @@ local function hasLapsed(key, gone)
   if not lease then return false end
   local node, till = string.match(lease, '^([^%z]*)%z(.*)$')
   if till == '' then return node == gone end
-  return tonumber(till) <= now
+  -- What was set aside is no node's; what was unpacked is, too, and has run out.
+  return node == '' or tonumber(till) <= now
 end
 
 -- Takes the arguments that say what the append rests on, unless it is stale.

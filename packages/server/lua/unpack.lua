@@ -3,7 +3,7 @@
 -- KEYS  1 room, 2 log, 3 listed, 4 keys, 5 order, 6 marks, 7 leases, 8 tickets, 9 endings, 10 once, 11 held (its beginning)
 -- ARGV  the room's name, the node of leases that have run out; epoch, head, tail as JSON, at, tick, oldest;
 --       now in ms or '';
---       n, then n times seq, listed (0 or 1), entry; n, then n times key, value, mark or '', lease (held, released or '');
+--       n, then n times seq, listed (0 or 1), entry; n, then n times key, value, mark or '', lease (held, released, lapsed or '');
 --       n, then n times field, ticket, until or ''; n, then n times name, first seq and count
 local position = 0
 local function take()
@@ -31,6 +31,7 @@ for _ = 1, tonumber(take()) do
   redis.call('HSET', KEYS[2], seq, entry)
   if isListed == '1' then redis.call('SETBIT', KEYS[3], tonumber(seq) - listedFrom, 1) end
 end
+local runsOut = { released = '0', lapsed = '1' }
 for _ = 1, tonumber(take()) do
   local key, value, mark, lease = take(), take(), take(), take()
   local family, last = string.match(key, '^(.*/)([^/]*)$')
@@ -38,7 +39,7 @@ for _ = 1, tonumber(take()) do
   redis.call('ZADD', KEYS[5], 0, family and family .. '\0' .. last or '\0' .. key)
   if mark ~= '' then redis.call('HSET', KEYS[6], key, mark) end
   if lease ~= '' then
-    redis.call('HSET', KEYS[7], key, node .. '\0' .. (lease == 'released' and '0' or ''))
+    redis.call('HSET', KEYS[7], key, node .. '\0' .. (runsOut[lease] or ''))
     redis.call('SADD', KEYS[11] .. node, name .. '\0' .. key)
   end
 end

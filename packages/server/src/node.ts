@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { LIMITS, type Limits, type Notice } from '@engawa/protocol';
 import { type Logger, pino } from 'pino';
-import { GRACE_MS, LeaseKeeper } from './chat/leases.ts';
+import { ABSENCE_MS, GRACE_MS, LeaseKeeper } from './chat/leases.ts';
 import { QuotaMonitor } from './chat/quota-monitor.ts';
 import { RetentionKeeper, ROUND_MS } from './chat/retention-keeper.ts';
 import { ROOM_LIFETIMES, type RoomLifetimes } from './chat/room-lifetimes.ts';
@@ -38,6 +38,8 @@ export interface NodeOptions {
   limits?: Limits;
   /** Milliseconds that a guest's name stays his after his connection is gone. */
   grace?: number;
+  /** Milliseconds that they stay a member after that, as long as nobody joins under the name. */
+  absence?: number;
   /** Milliseconds after which it is looked again what of the logs is not to be kept. */
   trimEvery?: number;
   /** Milliseconds after which the usage of the store is read again. */
@@ -66,6 +68,7 @@ export class Node {
     log: given = pino({ level: 'silent' }),
     limits = LIMITS,
     grace = GRACE_MS,
+    absence = ABSENCE_MS,
     trimEvery = ROUND_MS,
     usageEvery,
     lifetimes = ROOM_LIFETIMES,
@@ -79,7 +82,9 @@ export class Node {
     const memory = new AnswerMemory();
     const chats = limits.rates?.chats ? new KeyedBuckets(limits.rates.chats, SPEAKERS) : undefined;
     const fanOut = new FanOut({ wire, store, memory, node, grace, largeRoom, onError });
-    const leases = new LeaseKeeper({ store, node, grace, largeRoom, isNeeded: () => fanOut.isAnybodyHere, onError });
+    const isNeeded = () => fanOut.isAnybodyHere;
+    const tellGone = (room: string, username: string) => fanOut.tellGone(room, username);
+    const leases = new LeaseKeeper({ store, node, grace, absence, largeRoom, isNeeded, tellGone, onError });
     const followed = () => fanOut.places();
     this.retention = new RetentionKeeper({ store, bounds: limits.retention, lifetimes, followed, every: trimEvery, onError });
     const quotas = new QuotaMonitor({ store, quotas: limits.quotas, every: usageEvery, log: log.beneath, onError });

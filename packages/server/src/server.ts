@@ -45,6 +45,8 @@ export interface ServerOptions {
   log: Logger;
   /** Milliseconds that a guest's name stays theirs after their connection is gone; as in the settings when it is not given. */
   grace?: number;
+  /** Milliseconds. */
+  absence?: number;
   /** Milliseconds after which it is looked again what of the logs is not to be kept. */
   trimEvery?: number;
   /** Milliseconds after which the usage of the store is read again. */
@@ -63,6 +65,7 @@ export function createServer({
   settings,
   log: given,
   grace = settings.grace,
+  absence = settings.absence,
   trimEvery,
   usageEvery,
   pingInterval,
@@ -105,6 +108,7 @@ export function createServer({
     limits,
     lifetimes: lifetimesIn(settings),
     ...(grace !== undefined && { grace }),
+    ...(absence !== undefined && { absence }),
     ...(trimEvery !== undefined && { trimEvery }),
     ...(usageEvery !== undefined && { usageEvery }),
   });

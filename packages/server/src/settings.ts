@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { LIMITS, type Rate } from '@engawa/protocol';
 import { z } from 'zod';
-import { GRACE_MS } from './chat/leases.ts';
+import { ABSENCE_MS, GRACE_MS } from './chat/leases.ts';
 import { ROOM_LIFETIMES, type RoomLifetimes } from './chat/room-lifetimes.ts';
 import type { TrustedProxies } from './transport/forwarded.ts';
 import { isNetwork } from './transport/networks.ts';
@@ -249,7 +249,16 @@ const table = {
   grace: {
     variable: 'ENGAWA_GRACE',
     schema: amount(parseDuration, { least: 5_000, form: 'a time of five seconds or more, as 30s or 10m' }).default(GRACE_MS),
-    what: 'how long a guest is a member, and the name theirs, after their connection is gone',
+    what: 'how long nobody else may have the name of a guest after their connection is gone',
+    show: formatDuration,
+  },
+  absence: {
+    variable: 'ENGAWA_ABSENCE',
+    schema: amount((text) => (text.trim() === '0' ? 0 : leastOf(parseDuration(text), 60_000)), {
+      least: 0,
+      form: 'a time of a minute or more, as 12h or 7d, or 0',
+    }).default(ABSENCE_MS),
+    what: 'how long they stay a member after that, as long as nobody else joins under the name; 0: not at all',
     show: formatDuration,
   },
   emptyRooms: {

@@ -51,6 +51,7 @@ const step = fc.record({
   what: fc.oneof(
     { weight: 10, arbitrary: fc.constant('append' as const) },
     { weight: 2, arbitrary: fc.constantFrom('mark' as const, 'hold' as const, 'release' as const, 'beat' as const, 'pass' as const) },
+    { weight: 1, arbitrary: fc.constant('setAside' as const) },
     { weight: 1, arbitrary: fc.constantFrom('trim' as const, 'fork' as const) },
   ),
   room: which,
@@ -154,6 +155,8 @@ class Side {
         return { outcome: await this.#store.hold(room, { name: key, seq: step.isStale ? 99 : (facts.get(key)?.seq ?? 0) }, person) };
       case 'release':
         return { outcome: await this.#store.release(room, key, person, step.number * 500) };
+      case 'setAside':
+        return { outcome: await this.#store.setAside(room, key, step.number * 500) };
       case 'beat':
         return { outcome: await this.#store.beat(person, step.number * 500) };
       case 'trim':

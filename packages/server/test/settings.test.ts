@@ -51,6 +51,7 @@ test('without any word every setting has its default', () => {
     maxCount: undefined,
     maxBytes: undefined,
     grace: 30_000,
+    absence: 86_400_000,
     emptyRooms: 86_400_000,
     unvisitedRooms: undefined,
     maxWaiting: 256 * 1024,
@@ -209,6 +210,7 @@ test.each([
   [['--bytes-per-address', '1kb'], {}, '--bytes-per-address'],
   [['--empty-rooms', '30s'], {}, '--empty-rooms'],
   [['--grace', '1s'], {}, '--grace'],
+  [['--absence', '1s'], {}, '--absence'],
   [['--unvisited-rooms', '1 year'], {}, '--unvisited-rooms'],
   [['--rooms-per-address', '-1'], {}, '--rooms-per-address'],
   [['--max-count', '0'], {}, '--max-count'],
@@ -231,9 +233,9 @@ test.each([['{'], [{ prot: 1 }], [[]]])('a file that says %j is refused', (conte
 
 test('the settings in force are printed with where they came from', () => {
   const lines = describeSettings(loadSettings(['--port', '81'], { ENGAWA_LOG: 'warn' })).split('\n');
-  expect(lines).toHaveLength(40);
+  expect(lines).toHaveLength(41);
   expect(lines[0]).toMatch(/^--port +PORT +81 +flag +TCP port/);
-  expect(lines[39]).toMatch(/^--log-level +ENGAWA_LOG +warn +variable /);
+  expect(lines[40]).toMatch(/^--log-level +ENGAWA_LOG +warn +variable /);
 });
 
 test.each([

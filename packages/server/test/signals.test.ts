@@ -183,10 +183,11 @@ describe('presence', () => {
   });
 
   test.each([
-    ['5s', 'lapses'],
-    ['1m', 'only seems gone'],
-  ])('a phone that sleeps for 40 seconds on a server with --grace %s %s', async (grace, outcome) => {
-    const server = new ServerProcess(newPlace(), ['--grace', grace]);
+    ['as it is', [], 'only seems gone'],
+    ['with --absence 0', ['--absence', '0'], 'lapses'],
+    ['with --absence 0 --grace 1m', ['--absence', '0', '--grace', '1m'], 'only seems gone'],
+  ])('a phone that sleeps for 40 seconds on a server %s', async (_with, args, outcome) => {
+    const server = new ServerProcess(newPlace(), args);
     onTestFinished(async () => void (await server.stop()));
     const url = await server.listening;
     const [aya, phone] = [await connect(url), await connect(url)];

@@ -18,6 +18,8 @@ export interface TestServerOptions {
   faults?: Partial<Faults>;
   /** Milliseconds that a name is kept for somebody who dropped; 30,000 when not given. */
   grace?: number;
+  /** Milliseconds that they stay a member after that, as long as nobody else joins under the name; a day when not given. */
+  absence?: number;
   /** Members from which on a room is large; 200 when not given. */
   largeRoom?: number;
 }
@@ -50,12 +52,12 @@ export interface TestServer {
 const TICK_MS = 100;
 const RESTART_MS = 2_000;
 
-export function startTestServer({ seed = 1, nodes = 1, faults = {}, grace, largeRoom }: TestServerOptions = {}): TestServer {
+export function startTestServer({ seed = 1, nodes = 1, faults = {}, grace, absence, largeRoom }: TestServerOptions = {}): TestServer {
   const random = randomFrom(seed);
   const shared = new SharedStore();
   let weather: Faults = { ...CALM, ...faults };
   const surroundings = { faults: () => weather, random };
-  const newNode = () => new TestNode({ shared, ...surroundings, grace, largeRoom });
+  const newNode = () => new TestNode({ shared, ...surroundings, grace, absence, largeRoom });
   const all = Array.from({ length: nodes }, newNode);
   let connections: MemoryConnection[] = [];
 

@@ -15,6 +15,7 @@ interface TestNodeOptions {
   faults: () => Faults;
   random: Random;
   grace: number | undefined;
+  absence: number | undefined;
   largeRoom: number | undefined;
 }
 
@@ -24,9 +25,15 @@ export class TestNode {
   readonly node: Node;
   #isAlive = true;
 
-  constructor({ shared, faults, random, grace, largeRoom = LIMITS.largeRoom }: TestNodeOptions) {
+  constructor({ shared, faults, random, grace, absence, largeRoom = LIMITS.largeRoom }: TestNodeOptions) {
     const store = nodeStore({ shared, faults, random, isAlive: () => this.#isAlive });
-    this.node = new Node({ store, wire: this.#wire(), limits: { ...LIMITS, largeRoom }, ...(grace !== undefined && { grace }) });
+    this.node = new Node({
+      store,
+      wire: this.#wire(),
+      limits: { ...LIMITS, largeRoom },
+      ...(grace !== undefined && { grace }),
+      ...(absence !== undefined && { absence }),
+    });
   }
 
   get isAlive(): boolean {

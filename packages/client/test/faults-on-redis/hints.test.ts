@@ -27,7 +27,7 @@ test('F9: rooms and leases that the primary of the lobby took last are listed an
   const lobby = await cluster.primaryOf(slotOfLobby);
   const [early, late] = [await roomOn(cluster, (primary) => primary === lobby), await roomOn(cluster, (primary) => primary !== lobby)];
   const node = await startNode(cluster.url, { grace });
-  const other = await ServerProcess.start(cluster.url, { brisk: { grace } });
+  const other = await ServerProcess.start(cluster.url, { brisk: { grace, absence: 0 } });
   const [aya, ben, chiyo] = [await connect(node.url), await connect(node.url), await connect(other.url)];
   await done(chiyo, 'create:room', { roomId: early, username: 'chiyo' });
   await done(aya, 'add:member', { roomId: early, username: 'aya' });
@@ -58,7 +58,10 @@ test('F9: who came to another node, which the primary of his room took last, kee
   const lobby = await cluster.primaryOf(slotOfLobby);
   const room = await roomOn(cluster, (primary) => primary !== lobby);
   const primary = await cluster.primaryOf(slotOfRoom(room));
-  const [killed, node] = [await ServerProcess.start(cluster.url, { brisk: { grace } }), await startNode(cluster.url, { grace })];
+  const [killed, node] = [
+    await ServerProcess.start(cluster.url, { brisk: { grace, absence: 0 } }),
+    await startNode(cluster.url, { grace }),
+  ];
   const balancer = await startBalancer([killed.port]);
   const aya = await connect(node.url);
   const dan = await connect(balancer.url, { reconnection: true, reconnectionDelay: 100, reconnectionDelayMax: 200 });

@@ -89,7 +89,7 @@ test('two nodes are asked for the same name, or the same room, at the same momen
 test("the guests of a node that was killed are let go by any other, once, and their names are others'", async () => {
   const { url } = await newRedis();
   const grace = 1_200;
-  const [killed, ...others] = await Promise.all([1, 2, 3].map(() => ServerProcess.start(url, { brisk: { grace } })));
+  const [killed, ...others] = await Promise.all([1, 2, 3].map(() => ServerProcess.start(url, { brisk: { grace, absence: 0 } })));
   const [there, here] = [await connect(killed!.url), await connect(others[0]!.url)];
   await done(here, 'create:room', { roomId: ROOM, username: 'owner' });
   const guests = Array.from({ length: 30 }, (_, number) => `guest ${number}`);
@@ -117,7 +117,7 @@ test('F23: a node that stood still wakes as a stranger: its guests were let go, 
   timeout: freezeSeconds * 1_000 + 60_000,
 }, async () => {
   const { url } = await newRedis();
-  const options = freezeSeconds > 0 ? {} : { brisk: { grace: 1_500, pingInterval: 1_000, pingTimeout: 1_000 } };
+  const options = freezeSeconds > 0 ? {} : { brisk: { grace: 1_500, absence: 0, pingInterval: 1_000, pingTimeout: 1_000 } };
   const [zombie, other] = [await ServerProcess.start(url, options), await ServerProcess.start(url, options)];
   const scene = new Scene();
   const aya = await scene.enter('aya', other.url);

@@ -23,7 +23,7 @@ async function startBoth(rooms: Store, before: () => void = () => undefined) {
       if (isChat) outcomes.push(outcome);
       return outcome;
     };
-    return startServer({ store: withFault(store, { append }), limits: 'off' });
+    return startServer({ store: withFault(store, { append }), limits: 'off', absence: 0 });
   };
   return { first: await start(rooms), second: await start(await anotherFor(rooms)), outcomes };
 }

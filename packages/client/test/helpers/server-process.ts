@@ -14,7 +14,7 @@ const BRISK = [fileURLToPath(new URL('../../../server/test/helpers/brisk-server.
 
 interface Options {
   /** Its clients notice within a second when it says nothing; or what else of a server is to be as no operator sets it. */
-  brisk?: boolean | Pick<ServerOptions, 'grace' | 'pingInterval' | 'pingTimeout'>;
+  brisk?: boolean | Pick<ServerOptions, 'grace' | 'absence' | 'pingInterval' | 'pingTimeout'>;
   durability?: StoreOptions['durability'];
   /** Where it stands, if not on this machine and in its network. */
   place?: Place;

@@ -17,6 +17,8 @@ const ACTIONS = 160;
 /** Long enough for every wait, every grace and every retry to end. */
 const CALM_MS = 40_000;
 const GRACE_MS = 3_000;
+/** How long the absent stay members, in one run after the other. */
+const ABSENCES_MS = [0, 4_000, 24 * 3_600_000];
 /** In every other run, so that most joins and leaves are quiet there. */
 const LARGE_ROOM = 2;
 
@@ -48,6 +50,7 @@ export async function simulate(seed: number, plant: Plant = {}): Promise<Outcome
     nodes,
     faults: faultsFrom(random),
     grace: GRACE_MS,
+    absence: ABSENCES_MS[seed % ABSENCES_MS.length] as number,
     ...(seed % 2 === 0 && { largeRoom: LARGE_ROOM }),
   });
   const { lose } = server.faults;

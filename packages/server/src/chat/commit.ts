@@ -65,11 +65,11 @@ export async function commit<E extends CommandName>({
   const rests = rule.rests(command, caller);
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     const kept = attempt === 0 ? shared.kept : undefined;
-    const facts = kept ?? (await shared.read(attempt, () => store.read(roomId, rests)));
+    const facts = kept ?? (await shared.read(attempt, () => readAll(store, { rule, command, caller })));
     const { drafts, refusal } = decide(() => rule.decide(facts, command, caller));
     if (drafts.length > 0) {
       await rule.beforeAppend?.(store, command, caller);
-      const append = resting(drafts, facts, rests.keys);
+      const append = resting(drafts, facts, [...rests.keys, ...(rule.leadsTo?.(facts, command, caller) ?? [])]);
       if (once !== undefined) append.once = once;
       if (rests.bytesBelow !== undefined) append.bytesBelow = rests.bytesBelow;
       const appended = await store.append(roomId, append);
@@ -80,6 +80,18 @@ export async function commit<E extends CommandName>({
     }
   }
   throw new ChatError('busy');
+}
+
+/** In one moment, with the keys to which others lead. */
+async function readAll<E extends CommandName>(store: Store, { rule, command, caller }: Omit<Commit<E>, 'store'>): Promise<Facts> {
+  const { roomId } = command as { roomId: string };
+  const rests = rule.rests(command, caller);
+  for (let keys = rests.keys; ; ) {
+    const facts = await store.read(roomId, { ...rests, keys });
+    const others = (rule.leadsTo?.(facts, command, caller) ?? []).filter((key) => !keys.includes(key));
+    if (others.length === 0) return facts;
+    keys = [...rests.keys, ...others];
+  }
 }
 
 function decide(decideNow: () => Decided[]): { drafts: Decided[]; refusal?: Error } {
@@ -106,8 +118,10 @@ function unchanged({ epoch, head }: Facts, refusal: Error | undefined): Outcome 
 
 /** The append of what was decided, on the condition that the keys are as they were, and the entries the same. */
 export function resting(decided: Decided[], facts: Facts, keys: string[]): Append {
+  const lapsed = decided.find((each) => each.lapsed !== undefined)?.lapsed;
   return {
-    drafts: decided.map((each) => ({ ...each, id: randomUUID() })),
+    drafts: decided.map(({ lapsed: _, ...each }) => ({ ...each, id: randomUUID() })),
+    ...(lapsed !== undefined && { lapsed }),
     epoch: facts.epoch,
     given: keys.map((key) => [key, facts.keys.get(key)?.seq ?? 0]),
     entries: Array.from(facts.entries, ([seq, { id }]) => [seq, id]),

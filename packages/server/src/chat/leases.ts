@@ -1,11 +1,13 @@
-import type { Store } from '../store/store.ts';
+import type { Facts, Store } from '../store/store.ts';
 import { resting } from './commit.ts';
 import type { MemberValue } from './keys.ts';
 import { lapse } from './members.ts';
-import { isLarge } from './rule.ts';
+import { isLarge, memberCount } from './rule.ts';
 
 /** How long a guest's name stays his after his connection, or the whole node, is gone. */
 export const GRACE_MS = 30_000;
+/** How long they stay a member after that, as long as nobody joins under the name. */
+export const ABSENCE_MS = 24 * 3_600_000;
 /** How often in that time a node says that it is here, and looks who is not. Where nobody is connected, it only looks, once. */
 const BEATS = 4;
 /** Names that are freed at a time. */
@@ -16,15 +18,19 @@ interface LeaseKeeping {
   node: string;
   /** Milliseconds. */
   grace: number;
+  /** Milliseconds. */
+  absence: number;
   /** Members from which on a room is large. */
   largeRoom: number;
   /** Whether somebody on this node holds a name; without, nothing is written. */
   isNeeded: () => boolean;
+  /** The room is to hear that a member is gone, whose node could not say so. */
+  tellGone: (room: string, username: string) => Promise<unknown>;
   onError: (error: unknown) => undefined;
 }
 
 /**
- * Keeps the names of this node's guests, and frees those of guests who are gone, whichever node they were on. No
+ * Keeps the names of this node's guests, and lets those of guests lapse who are gone, whichever node they were on. No
  * disconnect is trusted to be heard: a node that was killed stops beating, and any other sees it.
  */
 export class LeaseKeeper {
@@ -74,14 +80,14 @@ export class LeaseKeeper {
   }
 
   async #free(begun: number): Promise<void> {
-    const { store, grace, largeRoom, isNeeded, onError } = this.#keeping;
+    const { store, grace, isNeeded, onError } = this.#keeping;
     const lapsed = await store.lapsed(FREED_NAMES);
     const now = performance.now();
     if (this.#mayFreeFrom === Infinity || now - begun > grace / 2) this.#mayFreeFrom = now + grace / 4;
     if (now < this.#mayFreeFrom) return;
     // These may be our own, if the clock jumped in between: who is back by the append that frees him is not freed.
     if (lapsed.length > 0 && isNeeded()) await this.#beat();
-    await Promise.all(lapsed.map(({ room, key }) => free(store, { room, key, largeRoom }).catch(onError)));
+    await Promise.all(lapsed.map((lease) => letLapse(lease, this.#keeping).catch(onError)));
   }
 
   async #beat(): Promise<void> {
@@ -92,11 +98,39 @@ export class LeaseKeeper {
   }
 }
 
-/** Stale means that somebody came back, or left, in this moment; if the name is still to be freed, the next look sees it. */
-async function free(store: Store, { room, key, largeRoom }: { room: string; key: string; largeRoom: number }): Promise<void> {
+/** Of the members of a large room so many may be such as are long gone. */
+const ABSENT_SHARE = 0.5;
+
+type Lapsing = Pick<LeaseKeeping, 'store' | 'grace' | 'absence' | 'largeRoom' | 'tellGone'>;
+
+/**
+ * Whose connection does not come back for longer than the grace is a member still, but for who wants the name: a phone that sleeps
+ * is no news. They leave when they are away for too long, and where so many members are that the absent would make a room large.
+ */
+async function letLapse(
+  { room, key }: { room: string; key: string },
+  { store, grace, absence, largeRoom, tellGone }: Lapsing,
+): Promise<void> {
   const facts = await store.read(room, { keys: [key], counts: [''] });
-  const member = facts.keys.get(key)?.value as MemberValue | undefined;
-  if (!member) return;
-  const lapsing = lapse(key, member, isLarge(facts, largeRoom));
-  await store.append(room, { ...resting([lapsing], facts, [key]), lapsed: key });
+  const known = facts.keys.get(key);
+  if (!known) return;
+  // It has not run out again where another node set it aside in this moment.
+  if (known.lease === 'lapsed' && !(await store.setAside(room, key, grace))) return;
+  const member = known.value as unknown as MemberValue;
+  const mayStay = known.lease !== 'lapsed' && absence > 0 && memberCount(facts) < ABSENT_SHARE * largeRoom;
+  if (!mayStay) await free(store, { room, key, member, facts, largeRoom });
+  else if ((await store.setAside(room, key, absence)) && known.lease === 'held') await tellGone(room, member.username);
+}
+
+interface Freeing {
+  room: string;
+  key: string;
+  member: MemberValue;
+  facts: Facts;
+  largeRoom: number;
+}
+
+/** Stale means that somebody came back, or left, in this moment; if the name is still to be freed, the next look sees it. */
+async function free(store: Store, { room, key, member, facts, largeRoom }: Freeing): Promise<void> {
+  await store.append(room, resting([lapse(key, member, isLarge(facts, largeRoom))], facts, [key]));
 }

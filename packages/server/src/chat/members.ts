@@ -1,10 +1,10 @@
 import { ChatError, isSameRoom, type Member, type Payload, type Reply } from '@engawa/protocol';
-import type { Store } from '../store/store.ts';
+import type { Facts, Key, Store } from '../store/store.ts';
 import type { AnswerBudget } from './budget.ts';
 import type { Outcome } from './commit.ts';
 import { type MemberValue, memberFamily, memberKey, memberName, readerKey, settingsKey, type TicketValue } from './keys.ts';
 import { mustMayRead } from './may-read.ts';
-import { claimOf, nameKeys, nameRefusal } from './names.ts';
+import { claimOf, lapsedNamesake, nameKeys, nameRefusal, namesakeKeys } from './names.ts';
 import { mustFit, UPKEEP } from './quotas.ts';
 import { readBy, reading } from './readers.ts';
 import {
@@ -26,17 +26,29 @@ import { countUnread } from './unread.ts';
 
 export const addMember: Rule<'add:member'> = {
   rests: ({ username }, { author }) => ({ keys: [...nameKeys(username), readerKey(author)], counts: [''] }),
+  leadsTo: (facts, { username }, { author }) => namesakeKeys(facts, { username, author }),
   decide(facts, { username, epoch }, { author, node, largeRoom, headroom }) {
     mustExist(facts);
     if (epoch !== undefined && !isSameRoom(epoch, facts.epoch ?? '')) throw new ChatError('room_not_found');
     const refusal = nameRefusal(facts, { username, author });
     if (refusal) throw refusal;
-    if (memberNamed(facts, username)) return [];
+    if (memberNamed(facts, username)?.author === author) return [];
     mustFit(facts, headroom, UPKEEP);
-    const { member, sets } = claimOf(facts, { username, author });
-    return [joining({ member, sets: [...sets, ...reading(facts, member)] }, { node, quiet: isLarge(facts, largeRoom) })];
+    const quiet = isLarge(facts, largeRoom);
+    const leaving = lapsedNamesake(facts, { username, author });
+    const leaves = leaving === undefined ? [] : [lapse(leaving, facts.keys.get(leaving)?.value as unknown as MemberValue, quiet)];
+    const left = without(facts, leaves);
+    const { member, sets } = claimOf(left, { username, author });
+    return [...leaves, joining({ member, sets: [...sets, ...reading(left, member)] }, { node, quiet })];
   },
 };
+
+/** The facts as they are after these. */
+function without(facts: Facts, leaves: Decided[]): Facts {
+  const keys = new Map(facts.keys);
+  for (const { sets = [] } of leaves) for (const [key] of sets) keys.delete(key);
+  return { ...facts, keys };
+}
 
 export const removeMember: Rule<'remove:member'> = {
   rests: ({ username }, caller) => ({ keys: [settingsKey, memberKey(username), ...speakerKeys(caller.username)], counts: [''] }),
@@ -63,8 +75,11 @@ export function joining({ member, sets }: ReturnType<typeof claimOf>, { node, qu
   return draft('add:member', member, {}, { sets, lease: { key, node }, tickets: [{ holder, key, value }], quiet });
 }
 
-/** A guest whose connection did not come back in time. The key is the one that lapsed: an earlier version may have folded the name otherwise. */
-export const lapse = (key: string, gone: MemberValue, quiet: boolean): Decided => leave(key, gone, { by: gone, reason: 'gone', quiet });
+/** A guest whose connection did not come back in time; it is not kept if it has by then. The key is the one that lapsed: an earlier version may have folded the name otherwise. */
+export const lapse = (key: string, gone: MemberValue, quiet: boolean): Decided => ({
+  ...leave(key, gone, { by: gone, reason: 'gone', quiet }),
+  lapsed: key,
+});
 
 interface Leave {
   by: MemberValue;
@@ -125,12 +140,15 @@ export async function listMembers(
   const readers = await store.read(roomId, { keys: keys.map(([, key]) => readerKey((key.value as unknown as MemberValue).author)) });
   const members = keys.map(([, key]): Member => {
     const member = key.value as unknown as MemberValue;
-    const presence = key.lease === 'released' ? 'gone' : 'online';
+    const presence = isAway(key) ? 'gone' : 'online';
     const read = readBy(readers.keys.get(readerKey(member.author)), key);
     return { username: member.username, role: roleOf(isOwner(facts, member)), since: key.seq, presence, read };
   });
   await mustMayRead(store, roomId, caller);
   return { roomId, epoch: String(facts.epoch), seq: facts.head, members, count: memberCount(facts), more };
 }
+
+/** Nobody is connected as this member. */
+export const isAway = ({ lease }: Key): boolean => lease === 'released' || lease === 'lapsed';
 
 const roleOf = (owns: boolean): Member['role'] => (owns ? 'owner' : 'member');

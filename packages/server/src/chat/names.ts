@@ -18,24 +18,51 @@ type Sets = [key: string, value: Json][];
  */
 export const nameKeys = (username: string): string[] => comparisonForms(username).flatMap((form) => [memberKey(form), skeletonKey(form)]);
 
-/** Why the author may not have this name in a room that exists, by its `nameKeys`; nothing when they may, or have it. */
-export function nameRefusal(facts: Facts, { username, author }: Naming): ChatError | undefined {
+/** Keys of members whose names look like this one, as its `nameKeys` say: what becomes of it rests on them, too. */
+export const namesakeKeys = (facts: Facts, naming: Naming): string[] => holdersOf(facts, naming).flatMap(({ key }) => key ?? []);
+
+/** Why the author may not have this name in a room that exists, by its `nameKeys` and `namesakeKeys`; nothing when they may, or have it. */
+export function nameRefusal(facts: Facts, naming: Naming): ChatError | undefined {
+  const { username, author } = naming;
   const present = memberNamed(facts, username);
-  if (present) return present.author === author ? undefined : new ChatError('name_taken');
+  if (present?.author === author) return undefined;
+  const isFree = !present || hasLapsed(facts, memberKey(username));
+  if (!isFree) return new ChatError('name_taken');
   // A name of an earlier version may be in use; none of its kind is given any more.
   const { error } = newUsername.safeParse(username);
   if (error) return new ChatError('invalid_payload', { message: `username: ${error.issues[0]?.message ?? 'is not valid'}` });
-  const others = comparisonForms(username).flatMap((form) => namesInUse(facts, form, author));
-  if (others.length === 0) return undefined;
-  return new ChatError(others.some((other) => foldName(other) === foldName(username)) ? 'name_taken' : 'name_confusable');
+  const holders = holdersOf(facts, naming);
+  if (holders.length === 0 || lapsedNamesake(facts, naming) !== undefined) return undefined;
+  return new ChatError(holders.some((other) => foldName(other.username) === foldName(username)) ? 'name_taken' : 'name_confusable');
 }
 
-/** Names that have this form, but for those that are reserved for the author. */
-function namesInUse(facts: Facts, form: string, author: string): string[] {
-  const member = memberNamed(facts, form);
-  const skeleton = skeletonAt(facts, skeletonKey(form));
-  const found = [member, skeleton?.reservedFor === author ? undefined : skeleton];
-  return found.flatMap((each) => (each ? [each.username] : []));
+/** Who leaves when the author joins under this name, by their key: the only one who has it, or one like it, and is long gone. */
+export function lapsedNamesake(facts: Facts, naming: Naming): string | undefined {
+  const [holder, ...others] = holdersOf(facts, naming);
+  return others.length === 0 && holder?.key !== undefined && hasLapsed(facts, holder.key) ? holder.key : undefined;
+}
+
+const hasLapsed = (facts: Facts, key: string): boolean => facts.keys.get(key)?.lease === 'lapsed';
+
+/** Whose name stands against another one. */
+interface Holder {
+  username: string;
+  /** Of the member; undefined for whom it is reserved, there or not. */
+  key: string | undefined;
+}
+
+/** Of all forms of a name, but for what is reserved for the author. */
+function holdersOf(facts: Facts, { username, author }: Naming): Holder[] {
+  const holders = new Map<string | undefined, Holder>();
+  for (const form of comparisonForms(username)) {
+    const member = memberNamed(facts, form);
+    if (member) holders.set(memberKey(form), { username: member.username, key: memberKey(form) });
+    const skeleton = skeletonAt(facts, skeletonKey(form));
+    if (!skeleton || skeleton.reservedFor === author) continue;
+    const key = skeleton.reservedFor === undefined ? memberKey(skeleton.username) : undefined;
+    holders.set(key, { username: skeleton.username, key });
+  }
+  return [...holders.values()];
 }
 
 /** What a member sets by joining. Keys that are reserved for the author stay as they are, whoever joins and leaves. */

@@ -16,7 +16,8 @@ export interface Caller {
   headroom: Headroom;
 }
 
-export type Decided = Omit<Draft, 'id'>;
+/** `lapsed`: a key whose lease must have run out, or nothing is kept. */
+export type Decided = Omit<Draft, 'id'> & { lapsed?: string };
 
 /**
  * How one command is decided. Pure: the same facts, command and caller give the same drafts. No drafts mean that
@@ -25,6 +26,8 @@ export type Decided = Omit<Draft, 'id'>;
 export interface Rule<E extends CommandName> {
   /** What the decision rests on; it is taken again when one of the keys has moved, or the room has not fewer bytes than that. */
   rests(command: Payload<E>, caller: Caller): { keys: string[]; seqs?: number[]; counts?: string[]; bytesBelow?: number };
+  /** Keys that it rests on, too, as the others say. */
+  leadsTo?(facts: Facts, command: Payload<E>, caller: Caller): string[];
   decide(facts: Facts, command: Payload<E>, caller: Caller): Decided[];
   /**
    * Refuses what other rooms stand against, when there is something to append. The append does not rest on it: of two in

@@ -82,8 +82,11 @@ export interface Key {
   seq: number;
   /** Where its mark is (see `mark`); absent before the first. */
   mark?: number;
-  /** Absent without a lease; `held` until it is released, even when its node is gone: what has run out says `lapsed`. */
-  lease?: 'held' | 'released';
+  /**
+   * Absent without a lease; `held` until it is released, even when its node is gone: what has run out says the operation
+   * `lapsed`. `lapsed` once it was set aside.
+   */
+  lease?: 'held' | 'released' | 'lapsed';
 }
 
 /** What a decision rests on. */
@@ -131,7 +134,7 @@ export interface Append {
    * of which an entry was trimmed was never kept. After a `fork` the answer has the new epoch: that is where it stands.
    */
   once?: string;
-  /** A key whose lease must have run out; the append is stale while somebody holds it, and when it has no lease. */
+  /** A key whose lease must have run out, or was set aside; the append is stale while somebody holds it, and when it has no lease. */
   lapsed?: string;
 }
 
@@ -364,6 +367,12 @@ export interface Store {
 
   /** The lease runs out in `ttl` milliseconds, unless somebody holds it again. Nothing happens when another node holds it. */
   release(room: string, key: string, node: string, ttl: number): Promise<void>;
+
+  /**
+   * A lease that has run out is nobody's, and is listed again only after `ttl` milliseconds. Until somebody holds it an append
+   * with `lapsed` passes. False, and nothing happens, when it has not run out.
+   */
+  setAside(room: string, key: string, ttl: number): Promise<boolean>;
 
   /** Leases that have run out, `limit` at most. Asking changes nothing. */
   lapsed(limit: number): Promise<{ room: string; key: string }[]>;

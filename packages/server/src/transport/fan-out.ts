@@ -7,6 +7,7 @@ import { CatchUp } from './catch-up.ts';
 import { type Arrival, connectionOf, LocalRoom } from './local-room.ts';
 import { LEAST_SILENCE_MS } from './pace.ts';
 import { PageCache } from './page-cache.ts';
+import type { Signal } from './signals.ts';
 import type { Peer, Wire } from './wire.ts';
 
 const RELEASE_AGAIN_MS = 1_000;
@@ -117,6 +118,15 @@ export class FanOut {
       const room = await this.find(roomId);
       for (const [key, username] of usernames) room?.rise(peer, key, username);
     }
+  }
+
+  /** A member is gone, whose node could not say so. */
+  async tellGone(roomId: string, username: string): Promise<void> {
+    const said: Signal = { event: 'update:presence', signal: { roomId, username, presence: 'gone' } };
+    const room = await this.find(roomId);
+    if (room) await room.signals.announce(said);
+    // Whoever is there has it from other nodes.
+    else await this.#store.announce(roomId, { node: this.#options.node, online: 0, said });
   }
 
   close(): void {

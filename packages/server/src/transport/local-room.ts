@@ -1,7 +1,7 @@
 import type { EntryFields, Position, Presence, Told as Said } from '@engawa/protocol';
 import { Follower } from '../chat/follower.ts';
 import { type MemberValue, memberKey } from '../chat/keys.ts';
-import { countMembers } from '../chat/members.ts';
+import { countMembers, isAway } from '../chat/members.ts';
 import { type AskAfter, heard, type ToldPage, toldId, toldPage } from '../chat/telling.ts';
 import type { Entry, Key, Store, Told } from '../store/store.ts';
 import { Audience } from './audience.ts';
@@ -153,7 +153,7 @@ export class LocalRoom {
     await this.follower.reached({ epoch: String(this.follower.position?.epoch), seq: member.seq });
     if ((arrival.removedBy ?? 0) > member.seq) return false;
     // Of whom nobody was told that he is gone, nobody need be told that he is back: so a restart is no storm of news.
-    const elsewhere = member.lease === 'released' ? 'gone' : this.signals.presenceOf(arrival.username);
+    const elsewhere = isAway(member) ? 'gone' : this.signals.presenceOf(arrival.username);
     const before = this.#presenceHere(arrival.key) ?? elsewhere;
     this.#seat(arrival, this.position?.seq ?? 0);
     if (before !== 'online') this.#announcePresence(arrival.username, 'online');

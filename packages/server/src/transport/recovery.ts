@@ -80,7 +80,7 @@ async function findPlace(store: Store, ticket: Ticket, { author, tick, headroom 
   const { username, removed } = ticket.value as unknown as TicketValue;
   const facts = await store.read(roomId, { keys: nameKeys(username) });
   if (removed || facts.epoch !== epoch || nameRefusal(facts, { username, author })) return undefined;
-  const hasLapsed = memberNamed(facts, username) === undefined;
+  const hasLapsed = memberNamed(facts, username)?.author !== author;
   if (hasLapsed) mustFit(facts, headroom, UPKEEP);
   const found = await newestUpTo(store, roomId, tick);
   return found && { roomId, username, hasLapsed, ...found };

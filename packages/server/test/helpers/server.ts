@@ -17,13 +17,19 @@ export interface Running {
 }
 
 type Options = Partial<ServerOptions['settings']> &
-  Partial<Pick<ServerOptions, 'store' | 'grace' | 'trimEvery' | 'usageEvery' | 'log' | 'pingInterval' | 'pingTimeout' | 'stuckAfter'>>;
+  Partial<
+    Pick<ServerOptions, 'store' | 'grace' | 'absence' | 'trimEvery' | 'usageEvery' | 'log' | 'pingInterval' | 'pingTimeout' | 'stuckAfter'>
+  >;
 
-/** A real server on a free port, on a store of its own unless it is given one; both end with the test. */
+/**
+ * A real server on a free port, on a store of its own unless it is given one; both end with the test. A test that says how long the
+ * grace is wants to see members leave after it.
+ */
 export async function startServer({
   store: given,
   log = pino({ level: 'silent' }),
   grace,
+  absence = grace === undefined ? undefined : 0,
   trimEvery,
   usageEvery,
   pingInterval,
@@ -37,6 +43,7 @@ export async function startServer({
     settings: { port: 0, host: '127.0.0.1', origins: ['*'], limits: 'on', trustedProxies: 0, ...settings },
     log,
     ...(grace !== undefined && { grace }),
+    ...(absence !== undefined && { absence }),
     ...(trimEvery !== undefined && { trimEvery }),
     ...(usageEvery !== undefined && { usageEvery }),
     ...(pingInterval !== undefined && { pingInterval }),

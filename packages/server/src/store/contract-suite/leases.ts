@@ -186,6 +186,74 @@ export function leases(check: Check): void {
     await says('held');
   });
 
+  check('set aside it is nobody’s, and is listed only after its time', async (store, clock) => {
+    await store.beat('n1', 1_000_000);
+    const { epoch } = await openRoom(store, 'den', joins('n1'));
+    assert.equal(await store.setAside('den', key, 500), false);
+    await store.release('den', key, 'n1', 500);
+    clock.pass(499);
+    assert.equal(await store.setAside('den', key, 500), false);
+    assert.equal(await leaseOf(store, key), 'released');
+    clock.pass(2);
+    assert.equal(await hasLapsed(store), true);
+    assert.equal(await store.setAside('den', key, 500), true);
+    assert.deepEqual(await listLapsed(store), []);
+    assert.equal(await leaseOf(store, key), 'lapsed');
+    assert.equal(await store.setAside('den', key, 500), false);
+    await add(store, 'den', { epoch, lapsed: key, drafts: [draft('passes all the while')] });
+    clock.pass(501);
+    assert.equal(await hasLapsed(store), true);
+    assert.equal(await leaseOf(store, key), 'lapsed');
+    assert.equal(await store.setAside('den', key, 500), true);
+    assert.deepEqual(await listLapsed(store), []);
+  });
+
+  check('so is what a node had that is gone', async (store, clock) => {
+    await store.beat('n1', 1_000);
+    await openRoom(store, 'den', joins('n1'));
+    assert.equal(await store.setAside('den', key, 500), false);
+    clock.pass(1_001);
+    assert.equal(await store.setAside('den', key, 500), true);
+    assert.deepEqual(await listLapsed(store), []);
+    // It was forgotten, and comes back too late.
+    await store.beat('n1', 1_000);
+    await store.release('den', key, 'n1', 0);
+    assert.equal(await leaseOf(store, key), 'lapsed');
+    clock.pass(501);
+    assert.equal(await hasLapsed(store), true);
+  });
+
+  check('who holds it again has it as before', async (store, clock) => {
+    await store.beat('n2', 1_000_000);
+    const { epoch } = await openRoom(store, 'den', joins('n1'));
+    assert.equal(await store.setAside('den', key, 500), true);
+    assert.equal(await hold(store, 'n2'), true);
+    assert.equal(await leaseOf(store, key), 'held');
+    clock.pass(501);
+    assert.equal(await hasLapsed(store), false);
+    await isStale(store, 'den', { epoch, lapsed: key });
+    await store.release('den', key, 'n2', 0);
+    clock.pass(1);
+    assert.equal(await hasLapsed(store), true);
+  });
+
+  check('one append takes what was set aside away, and leases it to another', async (store, clock) => {
+    await store.beat('n2', 1_000_000);
+    const { epoch } = await openRoom(store, 'den', joins('n1'));
+    assert.equal(await store.setAside('den', key, 500), true);
+    await add(store, 'den', { epoch, lapsed: key, given: [[key, 1]], drafts: [sets([key, null]), joins('n2')] });
+    assert.deepEqual(await keyOf(store, 'den', key), { value: 1, seq: 3, lease: 'held' });
+    clock.pass(501);
+    assert.equal(await hasLapsed(store), false);
+  });
+
+  check('nothing is set aside that is not there, or has no lease', async (store) => {
+    await openRoom(store, 'den', sets([key, 1]));
+    assert.equal(await store.setAside('den', key, 500), false);
+    assert.equal(await store.setAside('den', 'member/nobody', 500), false);
+    assert.equal(await store.setAside('nowhere', key, 500), false);
+  });
+
   check('its key says that it is held though its node is gone, and nothing once the lease has ended', async (store, clock) => {
     await store.beat('n1', 1_000);
     const { epoch } = await openRoom(store, 'den', joins('n1'));

@@ -151,28 +151,37 @@ export function moves(check: Check): void {
   check('a lease has run out there, says what it was, and may be held again', async (store, clock, openAnother) => {
     const joins = (name: string, node: string): Draft => draft('joins', { sets: [[name, 1]], lease: { key: name, node } });
     for (const node of ['n1', 'n2']) await store.beat(node, 1_000_000);
-    await openRoom(store, 'den', joins('member/aya', 'n1'), joins('member/ben', 'n1'), sets(['member/cho', 1]), joins('dai', 'n2'));
+    await openRoom(
+      store,
+      'den',
+      joins('member/aya', 'n1'),
+      joins('member/ben', 'n1'),
+      sets(['member/cho', 1]),
+      joins('dai', 'n2'),
+      joins('eve', 'n3'),
+    );
     await store.release('den', 'member/ben', 'n1', 500_000);
+    assert.equal(await store.setAside('den', 'eve', 500_000), true);
     assert.deepEqual(await listLapsed(store), []);
 
     const another = await openAnother();
     for (const node of ['n1', 'n2']) await another.beat(node, 1_000_000);
     await move(store, another);
-    const keys = ['member/aya', 'member/ben', 'member/cho', 'dai'];
+    const keys = ['member/aya', 'member/ben', 'member/cho', 'dai', 'eve'];
     const leases = async () => [...(await another.read('den', { keys })).keys.values()].map(({ lease }) => lease);
-    assert.deepEqual(await leases(), ['held', 'released', undefined, 'held']);
-    assert.deepEqual((await listLapsed(another)).map(({ key }) => key).sort(), ['dai', 'member/aya', 'member/ben']);
+    assert.deepEqual(await leases(), ['held', 'released', undefined, 'held', 'lapsed']);
+    assert.deepEqual((await listLapsed(another)).map(({ key }) => key).sort(), ['dai', 'eve', 'member/aya', 'member/ben']);
     assert.deepEqual(await listLapsed(store), [], 'the source keeps its own');
 
     const { epoch } = await another.read('den', {});
     await another.release('den', 'member/aya', 'n1', 500_000);
     assert.equal(await another.hold('den', { name: 'member/ben', seq: 2 }, 'n2'), true);
-    assert.deepEqual((await listLapsed(another)).map(({ key }) => key).sort(), ['dai', 'member/aya']);
-    assert.deepEqual(await leases(), ['held', 'held', undefined, 'held']);
+    assert.deepEqual((await listLapsed(another)).map(({ key }) => key).sort(), ['dai', 'eve', 'member/aya']);
+    assert.deepEqual(await leases(), ['held', 'held', undefined, 'held', 'lapsed']);
     await add(another, 'den', { epoch, lapsed: 'member/aya', drafts: [sets(['member/aya', null])] });
     await isStale(another, 'den', { epoch, lapsed: 'member/ben' });
     clock.pass(1_000_001);
-    assert.deepEqual((await listLapsed(another)).map(({ key }) => key).sort(), ['dai', 'member/ben']);
+    assert.deepEqual((await listLapsed(another)).map(({ key }) => key).sort(), ['dai', 'eve', 'member/ben']);
   });
 
   check('tickets run out there when they would have, and keep the life that they were left in', async (store, clock, openAnother) => {

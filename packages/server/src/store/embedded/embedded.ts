@@ -119,6 +119,10 @@ class Embedded implements EmbeddedStore {
     await this.#ask({ do: 'release', room, key, node, ttl });
   }
 
+  async setAside(room: string, key: string, ttl: number): Promise<boolean> {
+    return (await this.#ask({ do: 'setAside', room, key, ttl })) as boolean;
+  }
+
   async mark(room: string, key: string, seq: number): Promise<number | null> {
     return (await this.#ask({ do: 'mark', room, key, seq })) as number | null;
   }

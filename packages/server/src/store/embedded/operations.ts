@@ -23,6 +23,7 @@ export type Operation =
   | { do: 'beat'; node: string; ttl: number }
   | { do: 'hold'; room: string; key: string; seq: number; node: string }
   | { do: 'release'; room: string; key: string; node: string; ttl: number }
+  | { do: 'setAside'; room: string; key: string; ttl: number }
   | { do: 'mark'; room: string; key: string; seq: number }
   | { do: 'fork'; room: string; epoch: string; newEpoch: string }
   | { do: 'trim'; room: string; epoch: string; below: number };

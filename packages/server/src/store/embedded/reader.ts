@@ -174,7 +174,7 @@ function toListed(row: ListedRow, asked: { keys: string[]; counts: string[] }): 
   for (const [index, name] of asked.keys.entries()) {
     const key = row[`key${index}`];
     if (typeof key !== 'string') continue;
-    const [value, seq, mark, held] = JSON.parse(key) as [string, number, number | null, 0 | 1 | null];
+    const [value, seq, mark, held] = JSON.parse(key) as [string, number, number | null, 0 | 1 | 2 | null];
     listed.keys.set(name, toKey({ value, seq, mark, held }));
   }
   for (const [index, parent] of asked.counts.entries())

@@ -4,15 +4,23 @@ import type { Row } from './sqlite.ts';
 
 export const ENTRY_COLUMNS = 'seq, id, prev, at, tick, by, author, kind, body, quiet, listed';
 
-/** `held` is null without a lease, which is found by the name of its key, as it stands in the row that is read. */
+/** What was set aside is no node's. What was unpacked is, too, but has run out at the time 0, or was set aside before. */
+export const IS_SET_ASIDE = `(leases.node = '' AND leases.until > 0)`;
+
+/**
+ * `held` is null without a lease, which is found by the name of its key, as it stands in the row that is read; 1 while it is held,
+ * 0 when it was released, and 2 when it was set aside.
+ */
 export const KEY_COLUMNS = `name, value, seq, mark,
-    (SELECT until IS NULL FROM leases WHERE leases.room = keys.room AND leases.family = keys.family AND leases.name = keys.name) AS held`;
+    (SELECT CASE WHEN until IS NULL THEN 1 WHEN ${IS_SET_ASIDE} THEN 2 ELSE 0 END FROM leases WHERE leases.room = keys.room AND leases.family = keys.family AND leases.name = keys.name) AS held`;
+
+const LEASES = ['released', 'held', 'lapsed'] as const;
 
 export const toKey = ({ value, seq, mark, held }: Row): Key => ({
   value: JSON.parse(String(value)) as Json,
   seq: Number(seq),
   ...(mark !== null && { mark: Number(mark) }),
-  ...(held !== null && { lease: held === 1 ? 'held' : 'released' }),
+  ...(held !== null && { lease: LEASES[Number(held)] }),
 });
 
 export function toEntry(row: Row): Entry {

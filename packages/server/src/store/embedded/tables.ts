@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { DraftTicket } from '../store.ts';
 import type { AppendAnswer, AppendOperation, Operation, OperationAnswer, PlacedEntry, UnpackOperation } from './operations.ts';
+import { IS_SET_ASIDE } from './rows.ts';
 import { splitKey } from './schema.ts';
 import { BUSY_TIMEOUT_MS, type Database } from './sqlite.ts';
 
 /** Rooms whose heads the writer remembers. */
 const REMEMBERED_ROOMS = 10_000;
-/** Holds the leases that were unpacked. It never beats. */
+/** Has the leases that were unpacked, and those that were set aside. It never beats. */
 const NO_NODE = '';
 /** Rows that one tidying removes, so that no append waits long behind it. */
 const TIDY_ROWS = 2_000;
@@ -72,6 +73,11 @@ export class Tables {
         const room = this.#room(operation.room);
         if (room) this.#sql.release.run(now + operation.ttl, room.room, ...splitKey(operation.key), operation.node);
         return true;
+      }
+      case 'setAside': {
+        const room = this.#room(operation.room);
+        const changed = room && this.#sql.setAside.run(now + operation.ttl, room.room, ...splitKey(operation.key), now);
+        return Number(changed?.changes ?? 0) > 0;
       }
       case 'mark': {
         const room = this.#room(operation.room);
@@ -275,7 +281,7 @@ export class Tables {
     this.#sql.putMark.run(mark ?? null, room.room, ...splitKey(key));
     this.#sql.endLease.run(room.room, ...splitKey(key));
     if (lease) this.#lease(room, key, NO_NODE);
-    if (lease === 'released') this.#sql.release.run(0, room.room, ...splitKey(key), NO_NODE);
+    if (lease && lease !== 'held') this.#sql.release.run(lease === 'lapsed' ? 1 : 0, room.room, ...splitKey(key), NO_NODE);
   }
 
   #lease(room: Room, key: string, node: string): void {
@@ -413,7 +419,11 @@ function prepareAll(database: Database) {
     release: sql('UPDATE leases SET until = ? WHERE room = ? AND family = ? AND name = ? AND node = ? AND until IS NULL'),
     lapsedLease: sql(
       `SELECT 1 FROM leases LEFT JOIN nodes USING (node)
-       WHERE room = ? AND family = ? AND name = ? AND coalesce(leases.until, nodes.until, 0) <= ?`,
+       WHERE room = ? AND family = ? AND name = ? AND (coalesce(leases.until, nodes.until, 0) <= ? OR ${IS_SET_ASIDE})`,
+    ),
+    setAside: sql(
+      `UPDATE leases SET node = '', until = ? WHERE room = ? AND family = ? AND name = ?
+       AND coalesce(until, (SELECT nodes.until FROM nodes WHERE nodes.node = leases.node), 0) <= ?`,
     ),
     // A node that never beat is gone: its leases are to be found by its row like those of any other.
     meetNode: sql('INSERT OR IGNORE INTO nodes (node, until) VALUES (?, 0)'),

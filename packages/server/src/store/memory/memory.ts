@@ -25,6 +25,12 @@ import {
 } from '../store.ts';
 import { Subscriptions } from '../subscriptions.ts';
 
+interface Lease {
+  node: string;
+  /** Null while it is held. */
+  until: number | null;
+}
+
 interface Room {
   epoch: string;
   /** Those above the trimmed ones; while a room is being unpacked not yet all of them up to its head. */
@@ -35,7 +41,7 @@ interface Room {
   tick: number;
   keys: Map<string, Key>;
   once: Map<string, Kept['entries']>;
-  leases: Map<string, { node: string; until: number | null }>;
+  leases: Map<string, Lease>;
   /** By the key that each is for, then by its holder. */
   tickets: Map<string, Map<string, HeldTicket>>;
   /** How many entries were trimmed. */
@@ -51,7 +57,7 @@ interface HeldTicket {
   until: number;
 }
 
-/** Holds the leases that were unpacked. It never beats. */
+/** Has the leases that were unpacked, and those that were set aside. It never beats. */
 const NO_NODE = '';
 
 const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
@@ -261,10 +267,18 @@ class Memory implements MemoryStore {
     if (lease?.node === node) lease.until ??= this.#clock() + ttl;
   }
 
+  async setAside(name: string, key: string, ttl: number): Promise<boolean> {
+    this.#mustBeOpen();
+    const room = this.#rooms.get(name);
+    if (!room || !this.#hasRunOut(room.leases.get(key))) return false;
+    room.leases.set(key, { node: NO_NODE, until: this.#clock() + ttl });
+    return true;
+  }
+
   async lapsed(limit: number): Promise<{ room: string; key: string }[]> {
     this.#mustBeOpen();
     return [...this.#rooms]
-      .flatMap(([room, state]) => [...state.leases.keys()].filter((key) => this.#hasLapsed(state, key)).map((key) => ({ room, key })))
+      .flatMap(([room, { leases }]) => [...leases].flatMap(([key, lease]) => (this.#hasRunOut(lease) ? [{ room, key }] : [])))
       .slice(0, limit);
   }
 
@@ -381,6 +395,10 @@ class Memory implements MemoryStore {
 
   #hasLapsed(room: Room, key: string): boolean {
     const lease = room.leases.get(key);
+    return lease !== undefined && (isSetAside(lease) || this.#hasRunOut(lease));
+  }
+
+  #hasRunOut(lease: Lease | undefined): boolean {
     return lease !== undefined && (lease.until ?? this.#nodes.get(lease.node) ?? 0) <= this.#clock();
   }
 
@@ -391,9 +409,20 @@ class Memory implements MemoryStore {
 
 const entryAt = (room: Room | undefined, seq: number): Entry | undefined => room?.entries[seq - 1 - room.trimmed];
 
+/** What was unpacked has run out at the time 0, or was set aside before. */
+const isSetAside = ({ node, until }: Lease): boolean => node === NO_NODE && until !== null && until > 0;
+
+function stateOf(lease: Lease): NonNullable<Key['lease']> {
+  if (lease.until === null) return 'held';
+  return isSetAside(lease) ? 'lapsed' : 'released';
+}
+
+/** When a lease that was unpacked in this state has run out. */
+const UNPACKED = { held: null, released: 0, lapsed: 1 };
+
 function asRead({ leases }: Room, name: string, key: Key): Key {
   const lease = leases.get(name);
-  return { ...structuredClone(key), ...(lease && { lease: lease.until === null ? 'held' : 'released' }) };
+  return { ...structuredClone(key), ...(lease && { lease: stateOf(lease) }) };
 }
 
 function keysIn(room: Room | undefined, asked: string[]): Facts['keys'] {
@@ -442,7 +471,7 @@ function setKey(room: Room, key: string, value: Json, seq: number): void {
 
 function putKey(room: Room, key: string, { lease, ...known }: Key): void {
   room.keys.set(key, known);
-  if (lease) room.leases.set(key, { node: NO_NODE, until: lease === 'held' ? null : 0 });
+  if (lease) room.leases.set(key, { node: NO_NODE, until: UNPACKED[lease] });
   else room.leases.delete(key);
 }
 

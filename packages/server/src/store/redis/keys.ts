@@ -30,7 +30,7 @@ export class Keys {
       order: named('order'),
       /** Hash: key → seq. */
       marks: named('marks'),
-      /** Hash: key → the node, U+0000, and until when; nothing there while it is held. */
+      /** Hash: key → the node, U+0000, and until when; nothing there while it is held. No node when it was set aside. */
       leases: named('leases'),
       /** Hash: holder, U+0000, key → until when, or nothing; a space; `[seq,epoch,value]`. */
       tickets: named('tickets'),

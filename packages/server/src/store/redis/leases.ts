@@ -2,6 +2,7 @@ import { pair, unpair } from './keys.ts';
 import type { Lately } from './lately.ts';
 import { scripts } from './scripts.ts';
 import type { Surroundings } from './surroundings.ts';
+import { named } from './texts.ts';
 
 /** Partitions of nodes that are known to be written down; beyond, they are written down once more. */
 const REMEMBERED = 100_000;
@@ -77,8 +78,22 @@ export class Leases {
     await this.#lately.do(pair(room, key), async () => {
       const until = await nodes.run(scripts.release, { partition, keys: [leases], args: [now(), key, node, String(ttl)], mayRepeat: true });
       // Afterwards: if we are killed in between, the lease is found as one of ours.
-      if (until !== null) await nodes.command(keys.lobby.partition, ['ZADD', keys.lobby.due, String(until), pair(room, key)]);
+      if (until !== null) await this.#willRunOut(String(until), pair(room, key));
     });
+  }
+
+  async setAside(room: string, key: string, ttl: number): Promise<boolean> {
+    const { nodes, keys, now } = this.#surroundings;
+    const { partition, leases, held } = keys.room(room);
+    const gone = await this.goneHolderOf(room, key);
+    this.#lately.forget(pair(room, key));
+    // Before: if we are killed in between, it is looked up, and written down with its time.
+    await nodes.command(keys.lobby.partition, ['ZADD', keys.lobby.due, 'NX', '0', pair(room, key)]);
+    const args = [now(), room, key, named(gone), String(ttl)];
+    const until = await nodes.run(scripts.setAside, { partition, keys: [leases, held], args, mayRepeat: true });
+    if (until === null) return false;
+    await this.#willRunOut(String(until), pair(room, key));
+    return true;
   }
 
   /**
@@ -107,8 +122,9 @@ export class Leases {
     const found = new Map<string, Lease>();
     const others: string[] = [];
     for (const [member, lease] of await this.#findAll(released)) {
-      if (lease && lease.until !== null && lease.until <= Number(time)) found.set(member, lease);
-      else others.push(member);
+      if (typeof lease?.until !== 'number') others.push(member);
+      else if (lease.until <= Number(time)) found.set(member, lease);
+      else await this.#willRunOut(String(lease.until), member);
     }
     if (others.length > 0) await nodes.run(scripts.strikeOut, { partition, keys: [due], args: [time, ...others], mayRepeat: true });
     for (const node of gone) if (found.size < limit) await this.#findThoseOf(node, { time: Number(time), limit, found });
@@ -130,6 +146,11 @@ export class Leases {
     if (!isEmpty) return;
     const args = [String(time), node];
     await nodes.run(scripts.strikeOut, { partition: lobby, keys: [beating, leased + node], args, mayRepeat: true });
+  }
+
+  async #willRunOut(until: string, member: string): Promise<void> {
+    const { nodes, keys } = this.#surroundings;
+    await nodes.command(keys.lobby.partition, ['ZADD', keys.lobby.due, until, member]);
   }
 
   async #findAll(members: string[]): Promise<[string, Lease | undefined][]> {

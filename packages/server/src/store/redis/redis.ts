@@ -329,6 +329,11 @@ class Redis implements RedisStore {
     await this.#leases.release(room, key, node, ttl);
   }
 
+  async setAside(room: string, key: string, ttl: number): Promise<boolean> {
+    this.#mustBeOpen();
+    return this.#leases.setAside(room, key, ttl);
+  }
+
   async lapsed(limit: number): Promise<{ room: string; key: string }[]> {
     this.#mustBeOpen();
     return this.#leases.lapsed(limit);

@@ -24,6 +24,7 @@ export const scripts = {
   unpack: load('unpack'),
   hold: load('hold'),
   release: load('release'),
+  setAside: load('set-aside'),
   beat: load('beat'),
   lapsed: load('lapsed'),
   strikeOut: load('strike-out'),

@@ -53,8 +53,15 @@ export function keyOf([value, mark, lease]: [Reply, Reply, Reply]): Key | undefi
     value: JSON.parse(text.slice(space + 1)) as Json,
     seq: Number(text.slice(0, space)),
     ...(mark !== null && { mark: Number(mark) }),
-    ...(lease !== null && { lease: unpair(String(lease))[1] === '' ? 'held' : 'released' }),
+    ...(lease !== null && { lease: leaseIn(String(lease)) }),
   };
+}
+
+/** What was set aside is no node's. What was unpacked is, too, but has run out at the time 0, or was set aside before. */
+function leaseIn(text: string): NonNullable<Key['lease']> {
+  const [node, until] = unpair(text);
+  if (until === '') return 'held';
+  return node === '' && until !== '0' ? 'lapsed' : 'released';
 }
 
 /** Which of the arguments of an append with `lapsed` is the node that is known to be gone. */

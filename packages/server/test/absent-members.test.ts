@@ -1,0 +1,164 @@
+/** Members whose connection is gone for longer than the grace: nobody is told that they leave, unless somebody wants the name. */
+import type { Store } from '@engawa/server';
+import type { Socket } from 'socket.io-client';
+import { describe, expect, test } from 'vitest';
+import { memberKey } from '#chat/keys.js';
+import { connect, done, hearing, refused, startServer, until, withFault } from './helpers/server.ts';
+import { stores } from './helpers/stores.ts';
+
+const roomId = 'veranda';
+const GRACE = 300;
+const HOUR = 3_600_000;
+
+const drop = (socket: Socket): void => void socket.io.engine.close();
+const leaseOf = async (store: Store, username: string) =>
+  (await store.read(roomId, { keys: [memberKey(username)] })).keys.get(memberKey(username))?.lease;
+const entriesAfter = async (store: Store, seq: number) => {
+  const { entries } = await store.page(roomId, { after: seq, limit: 500 });
+  return entries.map(({ kind, by, body }) => [kind, by, ...(body?.reason === undefined ? [] : [body.reason])]);
+};
+const memberNamed = async (socket: Socket, name: string) =>
+  (await done(socket, 'list:members', { roomId })).members.find(({ username }) => username === name);
+
+describe.each(stores)('on the %s store', (_, open) => {
+  /** Ben naps in the room of Aya, for longer than the grace. */
+  async function startNap({ absence = HOUR, name = 'ben', wrap = (store: Store) => store } = {}) {
+    const { url, store } = await startServer({ store: wrap(await open()), grace: GRACE, absence });
+    const [aya, ben] = [await connect(url), await connect(url)];
+    await done(aya, 'create:room', { roomId, username: 'aya' });
+    const presences = hearing(aya, 'update:presence:success');
+    const joined = hearing(aya, 'add:member:success');
+    const { session, epoch, seq, tail } = await done(ben, 'add:member', { roomId, username: name });
+    await until(() => joined.length === 1, 'it is told');
+    const comings = [hearing(aya, 'add:member:success'), hearing(aya, 'remove:member:success')];
+    drop(ben);
+    await until(() => presences.at(-1)?.presence === 'gone', 'it is seen that he is gone');
+    await until(async () => (await leaseOf(store, name)) === 'lapsed', 'the grace is over');
+    return { url, store, aya, session, presences, comings, held: { roomId, username: name, epoch, seq, id: tail } };
+  }
+
+  test('who naps is gone, and then back, and neither leaves nor joins', async () => {
+    const { url, store, aya, session, presences, comings, held } = await startNap();
+    expect(await memberNamed(aya, 'ben')).toMatchObject({ presence: 'gone' });
+    await done(aya, 'create:chat', { roomId, username: 'aya', message: 'sleep well' });
+    const back = await connect(url, { auth: { session } });
+    const { rooms } = await done(back, 'resume:rooms', { rooms: [held] });
+    expect(rooms).toMatchObject([{ outcome: 'caught_up', entries: [{ kind: 'create:chat' }] }]);
+    await until(() => presences.at(-1)?.presence === 'online', 'it is seen that he is back');
+    expect(await memberNamed(aya, 'ben')).toMatchObject({ presence: 'online', since: held.seq });
+    await done(back, 'add:member', { roomId, username: 'ben' });
+    expect(await entriesAfter(store, held.seq)).toEqual([['create:chat', 'aya']]);
+    expect(comings).toEqual([[], []]);
+    // Nor is the former nap remembered.
+    await new Promise((resolve) => setTimeout(resolve, 2 * GRACE));
+    expect(await leaseOf(store, 'ben')).toBe('held');
+    await done(back, 'create:chat', { roomId, username: 'ben', message: 'still me' });
+  });
+
+  test.each(['ben', 'BEN', 'bеn'])('somebody else who joins as %s lets him leave in the same moment', async (username) => {
+    const { url, store, aya, session, comings, held } = await startNap();
+    const other = await connect(url);
+    await done(other, 'add:member', { roomId, username });
+    const entries = [
+      ['remove:member', 'ben', 'gone'],
+      ['add:member', username],
+    ];
+    expect(await entriesAfter(store, held.seq)).toEqual(entries);
+    await until(() => comings.every(({ length }) => length === 1), 'the room hears both');
+    expect(await leaseOf(store, username)).toBe('held');
+    expect((await done(aya, 'list:members', { roomId })).members.map((member) => member.username)).toEqual(['aya', username]);
+    const back = await connect(url, { auth: { session } });
+    const { rooms } = await done(back, 'resume:rooms', { rooms: [held] });
+    expect(rooms).toMatchObject([{ outcome: 'refused', error: { code: username === 'bеn' ? 'name_confusable' : 'name_taken' } }]);
+    await done(other, 'remove:member', { roomId, username });
+    await done(back, 'add:member', { roomId, username: 'ben' });
+    expect((await refused(other, 'add:member', { roomId, username })).code).toBe(username === 'bеn' ? 'name_confusable' : 'name_taken');
+  });
+
+  test('who comes back in the moment in which another wants the name keeps it', async () => {
+    let comesBack: (() => Promise<unknown>) | undefined;
+    const wrap = (inner: Store): Store =>
+      withFault(inner, {
+        append: async (...asked) => {
+          const back = comesBack;
+          comesBack = undefined;
+          await back?.();
+          return inner.append(...asked);
+        },
+      });
+    const { url, store, session, held } = await startNap({ wrap });
+    const [back, other] = [await connect(url, { auth: { session } }), await connect(url)];
+    comesBack = () => done(back, 'resume:rooms', { rooms: [held] });
+    expect((await refused(other, 'add:member', { roomId, username: 'ben' })).code).toBe('name_taken');
+    expect(await entriesAfter(store, held.seq)).toEqual([]);
+    await done(back, 'create:chat', { roomId, username: 'ben', message: 'mine' });
+  });
+
+  test('who is away for too long leaves', async () => {
+    const { store, comings, held } = await startNap({ absence: 1_000 });
+    await until(() => comings[1]?.length === 1, 'the room hears it');
+    expect(await entriesAfter(store, held.seq)).toEqual([['remove:member', 'ben', 'gone']]);
+  });
+
+  test('who was set aside by another node in the moment in which this one looked stays', async () => {
+    const seen: { room: string; key: string }[] = [];
+    let looks = 0;
+    const wrap = (inner: Store): Store =>
+      withFault(inner, {
+        lapsed: async (limit) => {
+          looks += 1;
+          return [...(await inner.lapsed(limit)), ...seen];
+        },
+      });
+    const { store, held } = await startNap({ wrap });
+    seen.push({ room: roomId, key: memberKey('ben') });
+    const before = looks;
+    await until(() => looks > before + 3, 'it looked again');
+    expect(await entriesAfter(store, held.seq)).toEqual([]);
+    expect(await leaseOf(store, 'ben')).toBe('lapsed');
+  });
+
+  test('the owner may remove who is away', async () => {
+    const { url, aya, session, held } = await startNap();
+    await done(aya, 'remove:member', { roomId, username: 'ben' });
+    const back = await connect(url, { auth: { session } });
+    const { rooms } = await done(back, 'resume:rooms', { rooms: [held] });
+    expect(rooms).toMatchObject([{ outcome: 'refused', error: { code: 'removed' } }]);
+  });
+
+  test('of a node that was killed nobody leaves either, and it is seen that they are gone', async () => {
+    const { url, store } = await startServer({ store: await open(), grace: GRACE, absence: HOUR });
+    const aya = await connect(url);
+    const { epoch, seq } = await done(aya, 'create:room', { roomId, username: 'aya' });
+    const presences = hearing(aya, 'update:presence:success');
+    const ghost = { username: 'ghost', author: 'nobody' };
+    const joins = { id: 'e1', by: 'ghost', author: 'nobody', kind: 'add:member', body: { username: 'ghost' } };
+    const key = memberKey('ghost');
+    await store.append(roomId, { epoch, given: [], drafts: [{ ...joins, sets: [[key, ghost]], lease: { key, node: 'killed' } }] });
+    await until(() => presences.some(({ username, presence }) => username === 'ghost' && presence === 'gone'), 'it is seen');
+    expect(await memberNamed(aya, 'ghost')).toMatchObject({ presence: 'gone' });
+    await new Promise((resolve) => setTimeout(resolve, 2 * GRACE));
+    expect(presences.filter(({ username }) => username === 'ghost')).toHaveLength(1);
+    expect(await entriesAfter(store, seq)).toEqual([['add:member', 'ghost']]);
+    await done(await connect(url), 'add:member', { roomId, username: 'ghost' });
+  });
+
+  test('where the absent would make a room large they leave after the grace', async () => {
+    const { url, store } = await startServer({ store: await open(), grace: GRACE, absence: HOUR, largeRoom: 8 });
+    const aya = await connect(url);
+    const { seq } = await done(aya, 'create:room', { roomId, username: 'aya' });
+    for (const username of ['ben', 'cho', 'dai', 'eve']) {
+      const guest = await connect(url);
+      await done(guest, 'add:member', { roomId, username });
+      drop(guest);
+      if (username === 'cho') await until(async () => (await leaseOf(store, 'cho')) === 'lapsed', 'she is absent');
+    }
+    const leaves = async () => (await entriesAfter(store, seq)).filter(([kind]) => kind === 'remove:member').length;
+    await until(async () => (await leaves()) > 0, 'somebody leaves');
+    await new Promise((resolve) => setTimeout(resolve, 3 * GRACE));
+    const { members, count } = await done(aya, 'list:members', { roomId });
+    expect(count).toBe(members.length);
+    expect(count).toBeLessThanOrEqual(4);
+    expect(await leaseOf(store, 'ben')).toBe('lapsed');
+  });
+});
