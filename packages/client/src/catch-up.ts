@@ -1,5 +1,5 @@
 import type { Ask, Resumed, WireError } from '@engawa/protocol';
-import { FRAME_BYTES, PAGE_MAX, ROOMS_PER_RESUME } from '@engawa/protocol/bounds';
+import { FRAME_BYTES, ROOMS_PER_RESUME } from '@engawa/protocol/bounds';
 import type { Position } from '@engawa/protocol/position';
 import { backoff } from './backoff.ts';
 import type { Connection } from './connection.ts';
@@ -7,9 +7,6 @@ import { sizeOf } from './size.ts';
 
 const ANSWER_MS = 20_000;
 const PROBE_MS = 5_000;
-/** Entries of one answer, of all its rooms together: an answer is held whole. */
-const ENTRIES = 2_000;
-const FEWEST = 10;
 
 /** A room that has fallen behind. */
 export interface Behind {
@@ -80,10 +77,9 @@ export class CatchUp {
     if (rooms.length === 0) return 0;
     const { number } = this.#connection;
     this.#isAsking = true;
-    const limit = Math.min(PAGE_MAX, Math.max(FEWEST, Math.floor(ENTRIES / rooms.length)));
     const patience = this.#patience;
     this.#patience = ANSWER_MS;
-    const answer = await this.#connection.ask('resume:rooms', { rooms, limit }, patience);
+    const answer = await this.#connection.ask('resume:rooms', { rooms }, patience);
     this.#isAsking = false;
     if (number !== this.#connection.number) return 0;
     if (answer?.ok) return this.#tell(asked, answer.rooms) ? 0 : backoff(failures);

@@ -15,6 +15,12 @@ const ANSWER_MS = 10_000;
 const QUIET_MS = 30_000;
 /** Some of a frame is Socket.IO's. */
 const MAX_BYTES = FRAME_BYTES - 1024;
+/** Of a page, or of what was missed: as many at first, so that a slow line takes seconds; a quarter when there was no answer in time. */
+const PAGE_BYTES = 64 * 1024;
+const LEAST_BYTES = 4 * 1024;
+const MOST_BYTES = 1024 * 1024;
+/** After an answer that was large and took no longer twice as many are asked for. */
+const QUICK_MS = 1_000;
 
 interface Listeners {
   state(state: ClientState): void;
@@ -32,6 +38,7 @@ export class Connection {
   /** Counts connections: who waited for something knows by it whether it is still the same one. */
   number = 0;
   #attempts = 0;
+  #pageBytes = PAGE_BYTES;
   #quietUntil = 0;
   #opening: ReturnType<typeof setTimeout> | undefined;
   #returnAt: number | undefined;
@@ -115,7 +122,13 @@ export class Connection {
     if (!this.isUp) return undefined;
     // It would end the connection, and the next, and the next.
     if (sizeOf(payload) > MAX_BYTES) return refused('invalid_payload', 'It is larger than a frame may be.') as Answer<E>;
-    const answer = await this.#link.ask(event, payload, timeoutMs).catch(() => undefined);
+    const bytes = this.#pageBytes;
+    const asked = Date.now();
+    const isPage = event === 'list:chats' || event === 'resume:rooms';
+    const answer = await this.#link.ask(event, isPage ? { ...payload, bytes } : payload, timeoutMs).catch(() => undefined);
+    const took = Date.now() - asked;
+    if (!answer && took >= timeoutMs) this.#pageBytes = Math.max(bytes / 4, LEAST_BYTES);
+    if (took < QUICK_MS && sizeOf(answer) > bytes / 2) this.#pageBytes = Math.min(bytes * 2, MOST_BYTES);
     return isAnswer<E>(answer) ? answer : undefined;
   }
 

@@ -87,6 +87,8 @@ export class Follower implements Behind {
   /** The log did not say what became of the position. */
   #isAstray = false;
   #isLeaving = false;
+  /** How far it is, in entries, while what was missed comes in several answers. */
+  catchUp: { readonly done: number; readonly total: number } | undefined;
   /** Rounds of catching up that brought no end. */
   #rounds = 0;
   /** Until the room is live, or has ended. */
@@ -285,8 +287,8 @@ export class Follower implements Behind {
     else this.end(entry.reason === 'removed' ? { reason: 'removed', by: entry.by } : { reason: 'left' });
   }
 
-  #continue({ outcome, entries, epoch, seq, id, counted }: Extract<Resumed, { entries: unknown[] }>): void {
-    const before = this.position?.seq;
+  #continue({ outcome, entries, epoch, seq, id, counted, head = 0 }: Extract<Resumed, { entries: unknown[] }> & { head?: number }): void {
+    const before = this.position?.seq ?? 0;
     const isWhole = entries.every((missed) => {
       const entry = asEntry(missed.kind, missed);
       return entry && this.#take(entry, false);
@@ -297,6 +299,8 @@ export class Follower implements Behind {
     }
     if (this.timeline && seq > this.position.seq) this.timeline.position = { epoch, seq, id };
     if (counted) this.#listeners.counted({ epoch, ...counted });
+    const done = (this.catchUp?.done ?? 0) + seq - before;
+    if (head > seq) this.catchUp = { done, total: done + head - seq };
     this.#listeners.moved(this.position);
     if (this.position.seq !== before) this.#rounds = 0;
     if (outcome === 'caught_up') this.#release();
@@ -411,6 +415,7 @@ export class Follower implements Behind {
 
   #become(state: RoomState): void {
     if (state === this.state) return;
+    this.catchUp = undefined;
     this.state = state;
     this.#listeners.state(state);
   }

@@ -237,7 +237,6 @@ export class Outbox {
   #sendAgain(lost: Request[]): void {
     // Another page may have said that it sends the same again.
     const isLost = ({ packet }: Request) => lost.some((each) => each.packet === packet);
-    const isOther = (request: Request) => !isLost(request);
     const { life } = this.#surroundings.unsent;
     // Of one that another page has sent again there are two.
     const all = new Map(this.#recent.filter(isLost).map((request) => [request.clientId, request]));
@@ -245,8 +244,8 @@ export class Outbox {
       (request) => new Request(this, { ...request.stored, ...this.#anew(request), life, packet: request.packet }),
     );
     for (const request of again) this.#save(request);
-    this.#recent = this.#recent.filter(isOther);
-    this.#requests = [...again, ...this.#requests.filter(isOther)];
+    this.#recent = this.#recent.filter((request) => !isLost(request));
+    this.#requests = [...again, ...this.#requests.filter((request) => !isLost(request))];
     this.#changed();
   }
 
@@ -297,7 +296,7 @@ export class Outbox {
       const isOther = !each.isChat || stored.packet || stored.epoch !== epoch || stored.life !== life || stored.at < at;
       return index > 0 && (isOther || index === most || bytes > PACKET_BYTES);
     });
-    const packet = end < 0 ? waiting : waiting.slice(0, end);
+    const packet = waiting.slice(0, end < 0 ? most : end);
     for (const [index, each] of packet.entries()) {
       each.stored = { ...each.stored, packet: first.clientId, index };
       if (packet.length > 1) this.#save(each);
@@ -309,7 +308,7 @@ export class Outbox {
   #kept(packet: Request[], answer: { ok: true; chats?: Omit<Place, 'epoch'>[] } & Place): void {
     const { chats } = answer;
     const lost = packet.filter((each, index) => {
-      const place = chats ? chats[chats.length === packet.length ? index : (each.stored.index ?? 0)] : answer;
+      const place = chats ? chats[chats.length === packet.length ? index : (each.stored.index as number)] : answer;
       if (place) this.#sent(each, { ...answer, ...place });
       return !place;
     });
@@ -331,18 +330,8 @@ export class Outbox {
     if (epoch && !isSameRoom(epoch, this.epoch)) return refused('room_replaced', 'Its room is gone.');
     if (!this.#isMeant(first)) return refused('chat_not_found', 'Its log was set back.');
     const { roomId, username } = this.#surroundings.follower;
-    const chats = packet.map(
-      ({
-        clientId,
-        stored: {
-          fields: { replyTo, ...others },
-        },
-      }) => ({
-        clientId,
-        ...others,
-        ...(replyTo && epoch === this.epoch && { replyTo }),
-      }),
-    );
+    const lacks = epoch !== this.epoch && { replyTo: undefined };
+    const chats = packet.map(({ clientId, stored: { fields } }) => ({ clientId, ...fields, ...lacks }));
     return { roomId, username, ...(isAlone(packet) ? chats[0] : { clientId: first.packet, chats }) } as Ask<OutgoingEvent>;
   }
 
@@ -385,7 +374,7 @@ export class Outbox {
 const isTooMuch = (requests: readonly Request[]): boolean =>
   requests.length > OUTBOX_REQUESTS || requests.reduce((sum, { bytes }) => sum + bytes, 0) > OUTBOX_BYTES;
 
-const isAlone = ([first, ...others]: Request[]): boolean => others.length === 0 && first?.packet === first?.clientId;
+const isAlone = ([first, other]: Request[]): boolean => !other && first?.packet === first?.clientId;
 
 /** It is yet to be told. Where nothing had to change there is no id, and the place may be that of an entry that nobody is told. */
 const isAhead = (place: Place | undefined, position: Position | undefined): boolean =>

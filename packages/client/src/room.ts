@@ -93,6 +93,14 @@ export class Room {
     return this.state !== 'live';
   }
 
+  /**
+   * How many entries of those that were missed were told, and how many there are, while it catches up in several answers, as on a
+   * slow line.
+   */
+  get catchUp(): { readonly done: number; readonly total: number } | undefined {
+    return this.#parts.follower.catchUp;
+  }
+
   /** One's own name here. */
   get username(): string {
     return this.#parts.follower.username;

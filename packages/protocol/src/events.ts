@@ -53,6 +53,13 @@ const chatSeq = seq.describe('The seq of the chat.');
 const edited = seq.describe('Only when told to somebody who was away: the text is already that of this later entry.');
 const deleted = z.literal(true).describe('Only when told to somebody who was away: a later entry deleted the chat.');
 const limit = z.int().min(1).max(LIMITS.pageMax).default(LIMITS.pageDefault).describe('How many at most.');
+const bytes = z
+  .int()
+  .min(1)
+  .optional()
+  .describe(
+    'So many bytes of JSON at most, as for a slow line: fewer items, and `more`. One item comes in any case, and a megabyte at most.',
+  );
 const more = z.boolean().describe('Whether there is more in the direction of the question.');
 
 /** An entry as a room heard it, told to somebody who was away. */
@@ -89,7 +96,13 @@ const MISSED =
   'What was missed, in order: each as it was heard, with the fields of its event, and with its `kind`. Joins and leaves that a large room is not told one by one are left out.';
 const resumed = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('caught_up'), ...from, entries: z.array(missed).describe(MISSED), counted }),
-  z.object({ outcome: z.literal('more'), ...from, entries: z.array(missed).describe(MISSED), counted }),
+  z.object({
+    outcome: z.literal('more'),
+    ...from,
+    entries: z.array(missed).describe(MISSED),
+    counted,
+    head: seq.optional().describe('The newest entry of the room: how far there is to go. Missing where there was no place left.'),
+  }),
   z.object({
     outcome: z.literal('too_old'),
     ...from,
@@ -253,6 +266,7 @@ export const events = {
         after: z.int().min(0).optional().describe('Chats after this seq, the nearest; 0 for the oldest that there are.'),
         around: seq.optional().describe('Chats on both sides of this seq, itself included.'),
         limit,
+        bytes,
       })
       .refine(
         (ask) => [ask.before, ask.after, ask.around].filter((each) => each !== undefined).length <= 1,
@@ -291,6 +305,9 @@ export const events = {
         .refine(areDifferent, 'each room is named once')
         .describe('The rooms, each once, and what the asker has of it.'),
       limit: limit.default(LIMITS.pageMax).describe('How many entries of each room at most.'),
+      bytes: bytes.describe(
+        'So many bytes of JSON at most, as for a slow line, beside the position of each room: then `more`. The first room has one entry in any case.',
+      ),
     }),
     reply: z.object({ rooms: z.array(resumed).describe('What became of each room, in the order of the asking.') }),
     errors: [...memberErrors, 'name_taken', 'name_confusable', 'removed', ...joinErrors],

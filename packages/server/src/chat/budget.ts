@@ -17,9 +17,16 @@ export const jsonBytes = (value: unknown): number => Buffer.byteLength(JSON.stri
 /** What is left of an answer, from its first part to its last. */
 export class AnswerBudget {
   #left: number;
+  readonly #all: number;
 
   constructor(bytes = ANSWER_BYTES) {
+    this.#all = bytes;
     this.#left = bytes;
+  }
+
+  /** Whether so much is left, or half of what there was. */
+  has(bytes: number): boolean {
+    return this.#left >= Math.min(bytes, this.#all / 2);
   }
 
   get left(): number {
@@ -28,6 +35,11 @@ export class AnswerBudget {
 
   take(bytes: number): void {
     this.#left -= bytes;
+  }
+
+  /** What is left, or less where less was asked for. */
+  upTo(bytes = this.#left): AnswerBudget {
+    return new AnswerBudget(Math.min(bytes, this.#left));
   }
 
   /** Half of what is left, for parts that must not take all of it. What is not used of it is lost. */

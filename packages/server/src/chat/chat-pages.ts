@@ -8,7 +8,7 @@ import { mustMayRead } from './may-read.ts';
 import type { Caller } from './rule.ts';
 
 export async function listChats(store: Store, ask: Payload<'list:chats'>, caller: Caller): Promise<Reply<'list:chats'>> {
-  const page = await chatsAsTheyStand(store, ask, { author: caller.author, budget: new AnswerBudget() });
+  const page = await chatsAsTheyStand(store, ask, { author: caller.author, budget: new AnswerBudget().upTo(ask.bytes) });
   await mustMayRead(store, ask.roomId, caller);
   return page;
 }

@@ -28,7 +28,7 @@ interface Resume {
 }
 
 /** Whether there are bytes left for what a room may have to say. */
-export const hasPlace = ({ left }: AnswerBudget): boolean => left >= ROOM_BYTES;
+export const hasPlace = (budget: AnswerBudget): boolean => budget.has(ROOM_BYTES);
 
 /** For a room that has no place in the answer: the client asks again, from where it is. */
 export const deferred = ({ roomId, epoch, seq, id }: Held): Resumed => ({
@@ -76,6 +76,7 @@ export function missedIn(page: ToldPage, having: Having, budget: AnswerBudget): 
     seq: fitting.at(-1)?.entry.seq ?? held.seq,
     id: fitting.findLast(({ told }) => told)?.entry.id ?? held.id ?? after[0]?.entry.prev ?? null,
     entries: fitting.flatMap(({ told }): Missed[] => (told ? [told] : [])),
+    ...(!isWhole && { head: page.head }),
   };
 }
 

@@ -19,15 +19,16 @@ import { toWireError } from './wire-error.ts';
 export async function resumeRooms(
   services: Services,
   peer: Peer,
-  { rooms, limit }: Payload<'resume:rooms'>,
+  { rooms, limit, bytes }: Payload<'resume:rooms'>,
 ): Promise<Reply<'resume:rooms'>> {
   const connection = connectionOf(peer);
   connection.mayResume(rooms.length);
   await services.turnstile.pass();
   await services.leases.awake();
   const seats = await seatAll(services, peer, rooms);
-  const budget = new AnswerBudget();
-  for (const held of rooms) budget.take(jsonBytes(deferred(held)));
+  const whole = new AnswerBudget();
+  for (const held of rooms) whole.take(jsonBytes(deferred(held)));
+  const budget = whole.upTo(bytes);
   const answers: Resumed[] = [];
   for (const [index, seat] of seats.entries()) {
     if (index > 0) await services.turnstile.pass();

@@ -24,6 +24,8 @@ export class FaultyProxy {
   readonly #server = createServer({ allowHalfOpen: true }, (client) => this.#accept(client));
   readonly #links = new Set<Link>();
   #limits: Limits = NO_LIMITS;
+  /** What was handed on, both ways of all connections together. */
+  bytes = 0;
   #flapping: NodeJS.Timeout | undefined;
 
   constructor({ host = '127.0.0.1', port }: Target, faults: Faults) {
@@ -117,7 +119,12 @@ export class FaultyProxy {
   #accept(client: Socket): void {
     if (this.#faults.refused) return void client.on('error', () => undefined).resetAndDestroy();
     const server = createConnection({ host: this.#host, port: this.#nextPort(), allowHalfOpen: true });
-    const link = new Link([client, server], this.#faults, () => this.#limits);
+    const link = new Link([client, server], this.#faults, {
+      limits: () => this.#limits,
+      passed: (bytes) => {
+        this.bytes += bytes;
+      },
+    });
     this.#links.add(link);
     link.onceClosed(() => this.#links.delete(link));
   }
@@ -143,15 +150,21 @@ class Link {
   readonly #sockets: Socket[];
   readonly #ways: FaultyWay[];
   readonly #limits: () => Limits;
+  readonly #count: (bytes: number) => void;
   #passed = 0;
   #silence: NodeJS.Timeout | undefined;
   readonly #old: NodeJS.Timeout | undefined;
 
-  constructor([client, server]: [Socket, Socket], faults: Faults, limits: () => Limits) {
+  constructor(
+    [client, server]: [Socket, Socket],
+    faults: Faults,
+    { limits, passed }: { limits: () => Limits; passed: (bytes: number) => void },
+  ) {
     const handOn = (bytes: Buffer, to: Socket) => this.#handOn(bytes, to);
     this.#sockets = [client, server];
     this.#ways = [new FaultyWay(client, server, faults, handOn), new FaultyWay(server, client, faults, handOn)];
     this.#limits = limits;
+    this.#count = passed;
     // An error is followed by 'close', which is handed on as a reset.
     for (const socket of this.#sockets) socket.setNoDelay().on('error', () => undefined);
     this.watch();
@@ -198,6 +211,7 @@ class Link {
   #handOn(bytes: Buffer, to: Socket): boolean {
     const allowed = this.#limits().bytes - this.#passed;
     this.#passed += bytes.length;
+    this.#count(bytes.length);
     this.watch();
     const takesMore = to.write(bytes.subarray(0, Math.max(allowed, 0)));
     if (bytes.length >= allowed) this.cut();
