@@ -7,6 +7,7 @@ import type { Surroundings } from '../surroundings.ts';
 import { warn } from '../warn.ts';
 import { ChatRate } from './chat-rate.ts';
 import { Outlet } from './outlet.ts';
+import { pooledRandom } from './pooled-random.ts';
 import { Questions } from './questions.ts';
 import { durationOf } from './times.ts';
 
@@ -120,7 +121,8 @@ export class Program {
 
   connect(): Client {
     const { server, session } = this.profile;
-    const client = connect(server, { storage: session, maxChats: MAX_CHATS, link: this.chatRate.over(this.questions.link) });
+    const link = this.chatRate.over(this.questions.link);
+    const client = connect(server, { storage: session, maxChats: MAX_CHATS, link, random: pooledRandom() });
     this.#client = client;
     this.questions.over(client);
     this.#watchConnection(true);
