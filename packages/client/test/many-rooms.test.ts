@@ -2,6 +2,7 @@
 import { connect, type Room } from '@engawa/client';
 import { LIMITS } from '@engawa/protocol';
 import { expect, onTestFinished, test } from 'vitest';
+import { startProxy } from '../../server/test/helpers/proxy.ts';
 import { startServer, until } from '../../server/test/helpers/server.ts';
 import { newStore } from '../../server/test/helpers/stores.ts';
 import { memory } from './helpers/clients.ts';
@@ -44,4 +45,41 @@ test('it is told all of it, once, in order and room by room, and loses its place
   expect(resets).toEqual([]);
   const numbers = Array.from({ length: MISSED }, (_, number) => String(number));
   for (const name of names) expect(told.get(name)).toEqual(numbers);
+});
+
+test('a member of 200 rooms that all have another log comes to an end on a line of a megabyte a second', { timeout: 120_000 }, async () => {
+  const store = await newStore();
+  const { url } = await startServer({ store, limits: 'off' });
+  const proxy = await startProxy({ port: Number(new URL(url).port) });
+  const storage = memory();
+  const before = connect(proxy.url, { storage });
+  onTestFinished(() => before.close());
+  const names = Array.from({ length: LIMITS.roomsPerResume }, (_, number) => `room ${number}`);
+  await Promise.all(names.map((name) => before.join(name, { username: 'aya', create: true })));
+  await before.close();
+  const said = { by: 'ben', author: 'ben', kind: 'create:chat', body: { message: 'x'.repeat(1_000) }, listed: true };
+  for (const name of names) {
+    const { epoch } = await store.read(name, {});
+    const drafts = Array.from({ length: LIMITS.pageDefault }, (_, number) => ({ ...said, id: `${name} ${number}` }));
+    await store.append(name, { epoch, given: [], drafts });
+    await store.fork(name, String(epoch));
+  }
+
+  proxy.throttle(1_000_000);
+  const after = connect(proxy.url, { storage });
+  onTestFinished(() => after.close());
+  const states: string[] = [];
+  after.on('state', (state) => states.push(state));
+  const resets: string[] = [];
+  const rooms = await Promise.all(
+    names.map(async (name) => {
+      const room = await after.join(name, { username: 'aya' });
+      room.on('reset', () => void resets.push(name));
+      return room;
+    }),
+  );
+  await until(() => rooms.every(({ state }) => state === 'live'), 'all rooms are live', 60_000);
+  expect(resets.sort()).toEqual([...names].sort());
+  for (const { timeline } of rooms) expect(timeline.chats).toHaveLength(LIMITS.pageDefault);
+  expect(states).toEqual(['online']);
 });
