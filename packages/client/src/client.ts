@@ -88,7 +88,7 @@ export class Client {
     this.#options = options;
     this.#random = random;
     this.#shelf = new Shelf(options.storage, `engawa:${url}:`, (cause) => {
-      const message = `The storage of this client failed: ${String(cause)}`;
+      const message = `The storage failed: ${String(cause)}`;
       // It may fail before anybody could listen.
       queueMicrotask(() => this.#emitter.emit('error', { code: 'storage_failed', message, retryable: true }));
     });

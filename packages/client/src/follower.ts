@@ -87,6 +87,8 @@ export class Follower implements Behind {
   /** The log did not say what became of the position. */
   #isAstray = false;
   #isLeaving = false;
+  /** The epoch of the last answer to a join. */
+  #joinedIn: string | undefined;
   /** How far it is, in entries, while what was missed comes in several answers. */
   catchUp: { readonly done: number; readonly total: number } | undefined;
   /** Rounds of catching up that brought no end. */
@@ -244,7 +246,7 @@ export class Follower implements Behind {
     this.username = joined.username;
     this.#isBehind ||= from !== undefined && !(from.epoch === head.epoch && from.seq === head.seq && from.id === head.id);
     this.timeline = new Timeline({ me: joined.username, position: from ?? head, maxChats });
-    this.#listeners.joined(joined);
+    this.#joined(joined);
     return true;
   }
 
@@ -303,7 +305,9 @@ export class Follower implements Behind {
     if (head > seq) this.catchUp = { done, total: done + head - seq };
     this.#listeners.moved(this.position);
     if (this.position.seq !== before) this.#rounds = 0;
-    if (outcome === 'caught_up') this.#release();
+    // It was joined in a log that was lost again: what the room said of itself there is not so here.
+    if (epoch !== this.#joinedIn) void this.#rejoin();
+    else if (outcome === 'caught_up') this.#release();
     else void this.#again();
   }
 
@@ -349,7 +353,7 @@ export class Follower implements Behind {
     this.timeline?.reset(page, { epoch, seq, id });
     this.#hasContext = true;
     this.#listeners.reset({ reason }, isLost);
-    this.#listeners.joined(outcome);
+    this.#joined(outcome);
     if (this.position) this.#listeners.moved(this.position);
     this.#release();
   }
@@ -390,7 +394,7 @@ export class Follower implements Behind {
     if (!joined || this.ending) return;
     if (!joined.ok) return this.#endWith(joined.error);
     this.#hasRejoined = true;
-    this.#listeners.joined(joined);
+    this.#joined(joined);
     this.sync();
   }
 
@@ -411,6 +415,11 @@ export class Follower implements Behind {
     } finally {
       leave?.();
     }
+  }
+
+  #joined(membership: Membership): void {
+    this.#joinedIn = membership.epoch;
+    this.#listeners.joined(membership);
   }
 
   #become(state: RoomState): void {

@@ -233,6 +233,24 @@ test('another log is told openly: what was shown goes, the newest chats come, an
   expect(room.position).toEqual(hall.log.positionAt(2));
 });
 
+test('a room that is joined in a log that is lost again is as the log says that came back', async () => {
+  const hall = new Hall();
+  const storage = memory();
+  const before = newClient(hall, { storage });
+  await joined(before);
+  await before.close();
+  const log = hall.log as Log;
+  hall.log = new Log('e1.2');
+  hall.log.entries.push(...log.entries.map((entry) => ({ ...entry, epoch: 'e1.2' })));
+  hall.tell(chat('lost again'));
+  hall.afterAnswer = (event) => {
+    if (event === 'list:chats') hall.log = log;
+  };
+  const { room } = await joined(newClient(hall, { storage }));
+  hall.tell({ kind: 'update:room', by: 'ben', topic: 'cake' });
+  expect(room).toMatchObject({ state: 'live', topic: 'cake', position: log.positionAt(log.head) });
+});
+
 test('a log that was forked at a known place is found out after a drop', async () => {
   const hall = new Hall();
   const { room, told } = await joined(newClient(hall));
