@@ -430,6 +430,8 @@ test('tail says that the room was deleted, and goes on in the one that came inst
   const tail = engawa(['tail', 'ops', '--server', url]);
   await tail.prints(1);
   await done(socket, 'delete:room', { roomId: 'ops', username: 'owner' });
+  // So long that it has found out; it asks once more.
+  await new Promise((resolve) => setTimeout(resolve, 700));
   await done(socket, 'create:room', { roomId: 'ops', username: 'owner' });
   await say(socket, 'new');
   await tail.prints(2);

@@ -2,10 +2,12 @@ import type { HistoryRange, MemberRange, Position } from '@engawa/client';
 import type { Ask, QuestionName } from '@engawa/protocol';
 import { Failure } from '../failure.ts';
 import type { Program } from './program.ts';
-import { type Done, Refused } from './questions.ts';
+import { type Done, pause, Refused } from './questions.ts';
 
 /** Entries of one question. */
 const MOST_ENTRIES = 500;
+/** A room that is not there any more is asked for once more: it may be opened anew. */
+const SECOND_TRY_MS = 1_000;
 
 /** A room that is looked at and not joined: nobody there learns of it. What is refused ends the program. */
 export class RoomView {
@@ -37,7 +39,7 @@ export class RoomView {
     return this.#ask('list:entries', { roomId: this.id, epoch, seq, id, limit: MOST_ENTRIES });
   }
 
-  async #ask<E extends QuestionName>(event: E, asked: Ask<E>): Promise<Done<E>> {
+  async #ask<E extends QuestionName>(event: E, asked: Ask<E>, isSecondTry = false): Promise<Done<E>> {
     try {
       const answer = await this.#program.unlessOver(this.#program.questions.ask(event, asked));
       this.#wasThere = true;
@@ -45,6 +47,10 @@ export class RoomView {
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       const isGone = this.#wasThere && error.code === 'room_not_found';
+      if (isGone && !isSecondTry) {
+        await this.#program.unlessOver(pause(SECOND_TRY_MS));
+        return this.#ask(event, asked, true);
+      }
       throw new Failure(`${this.id}: ${isGone ? 'the room was deleted' : error.message}`, 1, { cause: error });
     }
   }
