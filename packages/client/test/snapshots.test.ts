@@ -22,6 +22,7 @@ const GETTERS: Getter[] = [
   'read',
   'unread',
   'mentions',
+  'catchUp',
   'readers',
   'severalAreTyping',
   'whoIsTyping',
