@@ -46,6 +46,9 @@ describe.each(stores)('on the %s store', (_, open) => {
     await done(aya, 'delete:chat', { ...AYA, chatSeq: first.chats[1]?.seq ?? 0 });
     expect(await done(aya, 'create:chats', packet)).toEqual(first);
     expect((await store.read(roomId, {})).head).toBe(first.seq + 1);
+    const { clientId } = packet;
+    expect(await done(aya, 'create:chat', { ...AYA, message: '0', clientId })).toMatchObject(first.chats[0] as object);
+    expect((await store.read(roomId, {})).head).toBe(first.seq + 1);
   });
 
   test('when one of them cannot be kept, none is', async () => {

@@ -57,6 +57,7 @@ export class Pen {
   readonly #recorder: Recorder;
   readonly #client: string;
   readonly #byClientId = new Map<string, Sent>();
+  readonly #packets = new Map<string, Map<Sent, number>>();
 
   constructor(recorder: Recorder, client: string) {
     this.#recorder = recorder;
@@ -70,7 +71,8 @@ export class Pen {
     const known = clientId === undefined ? undefined : this.#byClientId.get(clientId);
     const sent = this.#recorder.asked(this.#client, event, payload as Sent['payload'], known);
     if (!known) sent.page = page;
-    delete sent.packet;
+    // Alone it may be answered as the first of a packet that has its name.
+    if (sent.packet?.clientId !== clientId) delete sent.packet;
     if (clientId !== undefined) this.#byClientId.set(clientId, sent);
     return sent;
   }
@@ -79,16 +81,29 @@ export class Pen {
     if (sent) this.#recorder.answered(sent, answer);
   }
 
-  /** A packet that was kept before, with fewer chats, has no place for the others. */
-  #answeredInPacket(sent: Sent | undefined, answer: Answer<'create:chats'>, index: number): void {
-    if (!answer.ok) this.answered(sent, answer);
-    else if (answer.chats[index]) this.answered(sent, { ...answer, ...answer.chats[index] });
+  /** A packet that was kept before, with fewer chats, has no place for the others; of one with more, this is what is left. */
+  #answeredInPacket(sent: Sent | undefined, answer: Answer<'create:chats'>, { index, of }: { index: number; of: number }): void {
+    if (!sent) return;
+    if (!answer.ok) {
+      this.answered(sent, answer);
+      return;
+    }
+    const place = answer.chats[answer.chats.length === of ? index : (sent.packet?.index ?? index)];
+    if (place) this.answered(sent, { ...answer, ...place });
+  }
+
+  /** The place in a packet is that of the first try of it. */
+  #indexIn(packet: string, sent: Sent, index: number): number {
+    const places = this.#packets.get(packet) ?? new Map<Sent, number>();
+    this.#packets.set(packet, places);
+    if (!places.has(sent)) places.set(sent, index);
+    return places.get(sent) ?? index;
   }
 
   #severalAsked({ roomId, username, chats, clientId = '' }: Ask<'create:chats'>, page: number): (Sent | undefined)[] {
     return chats.map((chat, index) => {
       const sent = this.asked('create:chat', { roomId, username, ...chat }, page);
-      if (sent) sent.packet = { clientId, index };
+      if (sent) sent.packet = { clientId, index: this.#indexIn(clientId, sent, index) };
       return sent;
     });
   }
@@ -104,7 +119,7 @@ export class Pen {
           const several = event === 'create:chats' ? this.#severalAsked(payload as Ask<'create:chats'>, page) : [];
           const sent = this.asked(event, payload, page);
           const answer = (await link.ask(event, payload, timeoutMs)) as Answer<'create:chats'>;
-          for (const [index, each] of several.entries()) this.#answeredInPacket(each, answer, index);
+          for (const [index, each] of several.entries()) this.#answeredInPacket(each, answer, { index, of: several.length });
           this.answered(sent, answer);
           return answer;
         },

@@ -203,9 +203,12 @@ class Person {
     else speaker.act();
   }
 
-  /** There is one page at least, and no machine sleeps. */
+  /**
+   * No machine sleeps, and another page is opened: what a page wrote in the last moment before it was killed no other page has
+   * heard of, but the next one finds it.
+   */
   calm(): void {
-    if (this.speakers.length === 0) this.#open();
+    if (this.#browser) this.#open();
     for (const { page } of this.speakers) page?.wake();
   }
 

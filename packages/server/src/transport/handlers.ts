@@ -34,15 +34,16 @@ const NOT_TOLD = 'an entry could not be told to who added it';
 type Ask = { roomId: string; username: string };
 type Handler<E extends EventName> = (services: Services, peer: Peer, ask: Payload<E>, shared?: SharedReads) => Promise<Reply<E>>;
 
+const placeOf = ({ seq, id, at }: Outcome['entries'][number]) => ({ seq, id, at });
+
 /** Every event and what does it. */
 export const handlers: { [E in EventName]: Handler<E> } = {
   'create:room': joining('create:room', createRoom),
   'add:member': joining('add:member', addMember),
   'remove:member': command('remove:member', removeMember),
-  'create:chat': chatting(command('create:chat', createChat)),
-  'create:chats': chatting(
-    command('create:chats', createChats, ({ entries }) => ({ chats: entries.map(({ seq, id, at }) => ({ seq, id, at })) })),
-  ),
+  // One that was kept in a packet of this name was its first.
+  'create:chat': chatting(command('create:chat', createChat, ({ entries: [first] }) => (first ? placeOf(first) : {}))),
+  'create:chats': chatting(command('create:chats', createChats, ({ entries }) => ({ chats: entries.map(placeOf) }))),
   'update:chat': chatting(command('update:chat', updateChat)),
   'delete:chat': command('delete:chat', deleteChat),
   'add:reaction': command('add:reaction', addReaction),
