@@ -10,7 +10,7 @@ import { Follower } from '../../server/dist/chat/follower.js';
 import { seed as first } from '../../server/test/helpers/seed.ts';
 import { type Plant, simulate } from './simulation/simulation.ts';
 
-const seeds = Number(process.env.SEEDS || 1_000);
+const seeds = Number(process.env.SEEDS || 500);
 
 test(`${seeds} storms end in calm`, { timeout: seeds * 1_000 + 60_000 }, async () => {
   console.log(`simulation: ${seeds} seeds from SEED=${first}`);

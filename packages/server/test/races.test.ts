@@ -35,7 +35,10 @@ test('who is removed while he talks is not heard after his removal, and hears no
   await witness.ask('add:member');
 
   const rounds: Talk[] = [];
-  for (let round = 0; round < 50; round += 1) rounds.push(await removeWhileTalking({ owner, member, witness, after: round % (CHATS + 1) }));
+  const isBetween = ({ accepted, refusals }: Talk) => accepted.length > 0 && refusals.length > 0;
+  // A store may keep all chats of a round in one write: then there are more rounds.
+  for (let round = 0; round < 50 || (round < 500 && !rounds.some(isBetween)); round += 1)
+    rounds.push(await removeWhileTalking({ owner, member, witness, after: round % (CHATS + 1) }));
 
   const log = await readRoom(store, roomId, history.sent);
   await until(() => witness.hearing.heard.at(-1)?.seq === log.head, 'the witness heard the last entry');
@@ -48,10 +51,7 @@ test('who is removed while he talks is not heard after his removal, and hears no
   );
   expect(member.hearing.heard.at(-1)?.kind).toBe('remove:member');
   expect(new Set(rounds.flatMap(({ refusals }) => refusals))).toEqual(new Set(['not_a_member']));
-  expect(
-    rounds.some(({ accepted, refusals }) => accepted.length > 0 && refusals.length > 0),
-    'a removal came between two chats',
-  ).toBe(true);
+  expect(rounds.some(isBetween), 'a removal came between two chats').toBe(true);
 });
 
 /** The member's chats of one round. */
