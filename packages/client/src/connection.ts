@@ -128,7 +128,7 @@ export class Connection {
     const answer = await this.#link.ask(event, isPage ? { ...payload, bytes } : payload, timeoutMs).catch(() => undefined);
     const took = Date.now() - asked;
     if (!answer && took >= timeoutMs) this.#pageBytes = Math.max(bytes / 4, LEAST_BYTES);
-    if (took < QUICK_MS && sizeOf(answer) > bytes / 2) this.#pageBytes = Math.min(bytes * 2, MOST_BYTES);
+    if (isPage && took < QUICK_MS && sizeOf(answer) > bytes / 2) this.#pageBytes = Math.min(bytes * 2, MOST_BYTES);
     return isAnswer<E>(answer) ? answer : undefined;
   }
 

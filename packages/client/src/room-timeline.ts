@@ -3,6 +3,7 @@ import type { ChangingChat } from './chat-changes.ts';
 import type { Follower } from './follower.ts';
 import type { Outbox, OutgoingChat, OutgoingState } from './outbox.ts';
 import type { Refusal, Refused } from './result.ts';
+import { inTurn } from './tabs.ts';
 import type { Page, Way } from './timeline.ts';
 
 /** An own chat that the room has not told yet. */
@@ -44,8 +45,6 @@ export class RoomTimeline {
   readonly #changed: () => void;
   #shown: readonly ShownChat[] | undefined;
   readonly #loading = new Map<Way, Promise<Loaded>>();
-  /** Pages are read one after the other: each begins where the last one left the window. */
-  #last: Promise<unknown> = Promise.resolve();
 
   /** @internal */
   constructor(follower: Follower, outbox: Outbox, changed: () => void) {
@@ -87,7 +86,7 @@ export class RoomTimeline {
    * Shows the chats around an entry instead: `around(room.position.seq)` is back at the newest. `added` says how many are shown.
    */
   around(seq: number, limit: number = PAGE_CHATS): Promise<Loaded> {
-    return this.#inTurn(() => this.#jump({ around: seq, limit }));
+    return inTurn(this, () => this.#jump({ around: seq, limit }));
   }
 
   /** @internal */
@@ -95,20 +94,15 @@ export class RoomTimeline {
     this.#shown = undefined;
   }
 
-  /** Who asks again before there is an answer gets the same one. */
+  /** Pages are read one after the other: each begins where the last one left the window. Asked again before its answer, it is the same one. */
   #load(way: Way, limit: number): Promise<Loaded> {
     const isLoading = this.#loading.get(way);
     if (isLoading) return isLoading;
-    const loading = this.#inTurn(() => this.#extend(way, limit)).finally(() => this.#loading.delete(way));
+    const loading = inTurn(this, () => this.#extend(way, limit)).finally(() => this.#loading.delete(way));
     this.#loading.set(way, loading);
     return loading;
   }
 
-  #inTurn(read: () => Promise<Loaded>): Promise<Loaded> {
-    const reading = this.#last.then(read);
-    this.#last = reading;
-    return reading;
-  }
   async #jump(range: Range): Promise<Loaded> {
     return (await this.#read(range, (page) => this.#follower.timeline?.jump(page))) ?? this.#jump(range);
   }

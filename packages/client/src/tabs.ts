@@ -27,7 +27,7 @@ export function inTurn<Result>(key: unknown, step: () => Promise<Result>): Promi
   return done;
 }
 
-/** Whether whoever shares a storage takes turns: not so pages that were not loaded over HTTPS. */
+/** Whether the clients that share a storage take turns. Pages that were not loaded over HTTPS cannot. */
 export const takesTurns = (): boolean => !page.document || page.navigator?.locks !== undefined;
 
 /** While no other tab does something under this name, where they can agree on that; else no other client of this page. */

@@ -56,8 +56,8 @@ interface Options {
 
 /**
  * What waits to be sent in a room, as all pages of one person share it. Each page sends what it wrote itself, and holds a lock
- * while it lives; what a page has left behind is sent by the one that gets its lock next. Without locks all of them send it, each chat alone: the
- * room keeps it once.
+ * while it lives; what a page has left behind is sent by the one that gets its lock next. Without locks all of
+ * them send it, each chat alone: the room keeps it once.
  */
 export class Unsent {
   readonly life: string;

@@ -16,26 +16,9 @@ export interface Alerts {
 
 export const USUAL: Alerts = { bell: 'mentions', isMuted: false };
 
-export class AlertSettings {
-  readonly #store: RoomStore<Alerts>;
-
-  constructor(storage: ClientStorage, server: string) {
-    this.#store = new RoomStore({ storage, prefix: `engawa:${server}:alerts:`, parse: alertsIn, restMs: REST_MS });
-  }
-
-  /** Nothing when it was never said. */
-  read(roomId: string): Promise<Alerts | undefined> {
-    return this.#store.read(roomId);
-  }
-
-  write(roomId: string, alerts: Alerts): void {
-    this.#store.write(roomId, alerts);
-  }
-
-  flush(): void {
-    this.#store.flush();
-  }
-}
+/** Nothing is read where it was never said. */
+export const alertStore = (storage: ClientStorage, server: string): RoomStore<Alerts> =>
+  new RoomStore({ storage, prefix: `engawa:${server}:alerts:`, parse: alertsIn, restMs: REST_MS });
 
 function alertsIn(read: unknown): Alerts | undefined {
   const { bell, isMuted } = (read ?? {}) as Partial<Alerts>;

@@ -8,13 +8,14 @@ import type { Screen, ScreenListener } from '../screen/screen.ts';
 import { lengthOf } from '../text/length.ts';
 import { safeLine } from '../text/safe.ts';
 import type { Words } from '../words/words.ts';
-import { AlertSettings, type Alerts, USUAL } from './alerts.ts';
+import { type Alerts, alertStore, USUAL } from './alerts.ts';
 import { Drafts } from './drafts.ts';
 import type { Written } from './external-editor.ts';
 import { type Mark, ReadMarks } from './read-marks.ts';
 import { Reader } from './reader.ts';
 import { RoomAsk } from './room-ask.ts';
 import { nextUnreadOf } from './room-order.ts';
+import type { RoomStore } from './room-store.ts';
 import { asksForName, type State } from './state.ts';
 import { Tab } from './tab.ts';
 import { type Composition, compose } from './view/view.ts';
@@ -37,7 +38,7 @@ export class App {
   readonly #write: AppOptions['write'];
   readonly #marks: ReadMarks;
   readonly drafts: Drafts;
-  readonly #alerts: AlertSettings;
+  readonly #alerts: RoomStore<Alerts>;
   #screen: Screen | undefined;
   readonly reader: Reader;
   readonly #roomAsk: RoomAsk;
@@ -55,7 +56,7 @@ export class App {
     this.#profile = profile;
     this.#marks = new ReadMarks(profile.storage, profile.server);
     this.drafts = new Drafts(profile.storage, profile.server);
-    this.#alerts = new AlertSettings(profile.storage, profile.server);
+    this.#alerts = alertStore(profile.storage, profile.server);
     this.state = {
       words,
       client,
