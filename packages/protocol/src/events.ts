@@ -160,7 +160,7 @@ export const events = {
       reason: z
         .enum(['left', 'removed', 'gone'])
         .describe(
-          '`left` by himself, `removed` by the owner, or `gone`: away, and somebody else has joined under the name, or one like it, or for too long.',
+          '`left` by their own will, `removed` by the owner, or `gone`: away, and somebody else has joined under the name, or one like it, or for too long.',
         ),
     }),
     errors: [...memberErrors, 'not_allowed'],

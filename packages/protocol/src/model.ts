@@ -103,7 +103,7 @@ export const entry = z.object({
   quiet: z
     .literal(true)
     .optional()
-    .describe('Told only to him whom it is about, as joins and leaves of a large room are: no `prev` names it.'),
+    .describe('Told only to the member whom it is about, as joins and leaves of a large room are: no `prev` names it.'),
 });
 export type EntryFields = z.infer<typeof entry>;
 

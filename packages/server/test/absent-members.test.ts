@@ -32,7 +32,7 @@ describe.each(stores)('on the %s store', (_, open) => {
     await until(() => joined.length === 1, 'it is told');
     const comings = [hearing(aya, 'add:member:success'), hearing(aya, 'remove:member:success')];
     drop(ben);
-    await until(() => presences.at(-1)?.presence === 'gone', 'it is seen that he is gone');
+    await until(() => presences.at(-1)?.presence === 'gone', 'it is seen that they are gone');
     await until(async () => (await leaseOf(store, name)) === 'lapsed', 'the grace is over');
     return { url, store, aya, session, presences, comings, held: { roomId, username: name, epoch, seq, id: tail } };
   }
@@ -44,7 +44,7 @@ describe.each(stores)('on the %s store', (_, open) => {
     const back = await connect(url, { auth: { session } });
     const { rooms } = await done(back, 'resume:rooms', { rooms: [held] });
     expect(rooms).toMatchObject([{ outcome: 'caught_up', entries: [{ kind: 'create:chat' }] }]);
-    await until(() => presences.at(-1)?.presence === 'online', 'it is seen that he is back');
+    await until(() => presences.at(-1)?.presence === 'online', 'it is seen that they are back');
     expect(await memberNamed(aya, 'ben')).toMatchObject({ presence: 'online', since: held.seq });
     await done(back, 'add:member', { roomId, username: 'ben' });
     expect(await entriesAfter(store, held.seq)).toEqual([['create:chat', 'aya']]);
@@ -55,7 +55,7 @@ describe.each(stores)('on the %s store', (_, open) => {
     await done(back, 'create:chat', { roomId, username: 'ben', message: 'still me' });
   });
 
-  test.each(['ben', 'BEN', 'bеn'])('somebody else who joins as %s lets him leave in the same moment', async (username) => {
+  test.each(['ben', 'BEN', 'bеn'])('when somebody else joins as %s they leave in the same moment', async (username) => {
     const { url, store, aya, session, comings, held } = await startNap();
     const other = await connect(url);
     await done(other, 'add:member', { roomId, username });

@@ -1,4 +1,4 @@
-/** Whoever looks at a room and has not joined it: what they are answered, and that nobody there learns of it. */
+/** Those who look at a room and have not joined it: what they are answered, and that nobody there learns of it. */
 import type { Payload, Reply } from '@engawa/protocol';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';

@@ -125,7 +125,7 @@ export class FanOut {
     const said: Signal = { event: 'update:presence', signal: { roomId, username, presence: 'gone' } };
     const room = await this.find(roomId);
     if (room) await room.signals.announce(said);
-    // Whoever is there has it from other nodes.
+    // Members who are connected hear it from their own nodes.
     else await this.#store.announce(roomId, { node: this.#options.node, online: 0, said });
   }
 

@@ -1,4 +1,4 @@
-/** How fast a server takes chats, as it says itself: whoever sends many learns why it takes so long. */
+/** How fast a server takes chats, as it says itself, so that `send` can say why many lines take so long. */
 import type { LinkFactory } from '@engawa/client';
 import type { Limits, Rate } from '@engawa/protocol';
 

@@ -48,7 +48,7 @@ export class Questions {
     }
   }
 
-  /** Never resolves once the client is closed for good: whoever waits is ended by what closed it. */
+  /** Never resolves once the client is closed for good: those who wait are ended by what closed it. */
   async #connected(): Promise<void> {
     if (this.#client?.state === 'online') return;
     await new Promise<void>((resolve) => {
