@@ -1,6 +1,7 @@
 // `npm test`: every check there is. `npm test -- NAME` runs only the test files whose path contains NAME.
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { install, root, run } from './set-up.js';
 
 const published = readdirSync(join(root, 'packages'))
@@ -59,6 +60,8 @@ const checks = [
   { name: 'version floors', commands: [`npm query "${belowFloor.join()}" --no-expect-results`] },
 ];
 
+const failures = [];
+
 install('test');
 const results = (filters.length > 0 ? [preparation, build] : [preparation, ...checks]).map(({ name, commands }) =>
   timed(name, () => countChecks(commands)),
@@ -102,7 +105,17 @@ function countTests() {
   const missed = missedOnRedis(files.map(({ name }) => relative(root, name)));
   if (missed.length > 0) console.log(`Did not run as often as it should: ${missed.join(', ')}`);
   const broken = !succeeded || passed === 0;
+  for (const { name, message, assertionResults } of files) {
+    if (assertionResults.length === 0) failures.push(`${relative(root, name)}: ${firstLine(message)}`);
+    for (const { status, fullName, failureMessages } of assertionResults)
+      if (status !== 'passed') failures.push(`${relative(root, name)}: ${fullName}: ${firstLine(failureMessages?.[0])}`);
+  }
   return { passed, failed: Math.max(tests.length - passed + missed.length, Number(broken)) };
+}
+
+/** The beginning of what a test failed with. */
+function firstLine(message) {
+  return stripVTControlCharacters(message ?? 'did not run').split('\n', 1)[0].slice(0, 200);
 }
 
 /** Each runs once in this process, and once on each Redis that it is listed for. */
@@ -112,8 +125,10 @@ function missedOnRedis(ran) {
   return due;
 }
 
+/** Failures are repeated at the end, where even the last lines of a long log show them. */
 function report() {
   console.log();
+  for (const failure of failures) console.log(`FAILED  ${failure}`);
   for (const { name, failed, seconds } of results) {
     console.log(`${failed === 0 ? 'passed' : 'FAILED'}  ${name.padEnd(24)} ${seconds.toFixed(1).padStart(6)} s`);
   }
