@@ -115,7 +115,9 @@ function countTests() {
 
 /** The beginning of what a test failed with. */
 function firstLine(message) {
-  return stripVTControlCharacters(message ?? 'did not run').split('\n', 1)[0].slice(0, 200);
+  return stripVTControlCharacters(message ?? 'did not run')
+    .split('\n', 1)[0]
+    .slice(0, 200);
 }
 
 /** Each runs once in this process, and once on each Redis that it is listed for. */

@@ -8,11 +8,10 @@ export const newSession = (random: Random): string => hexOf(random(SESSION_BYTES
 
 export const isSession = (value: unknown): value is string => typeof value === 'string' && /^[\w-]{32,64}$/.test(value);
 
-/** A UUID. `crypto.randomUUID` is missing in pages that were not loaded over HTTPS. */
-export function newClientId(random: Random): string {
-  const hex = hexOf(random(16).map((byte, at) => (at === 6 ? (byte & 0x0f) | 0x40 : at === 8 ? (byte & 0x3f) | 0x80 : byte)));
-  return hex.replace(/(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
-}
+const CLIENT_ID_BYTES = 16;
+
+/** Unique, as a random UUID is. `crypto.randomUUID` is missing in pages that were not loaded over HTTPS. */
+export const newClientId = (random: Random): string => hexOf(random(CLIENT_ID_BYTES));
 
 const hexOf = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 

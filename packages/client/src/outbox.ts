@@ -64,9 +64,9 @@ type Answered = ({ ok: true } & Place) | Refused;
  */
 export class Outbox {
   readonly #surroundings: Surroundings;
-  #requests: Request[] = [];
+  #requests = new Requests();
   /** The last chats that were acknowledged: to be sent again when the log is set back to before them. */
-  #recent: Request[] = [];
+  readonly #recent = new Requests();
   #newest = 0;
   #isSending = false;
   #most = 1;
@@ -79,12 +79,12 @@ export class Outbox {
 
   /** Own chats beyond those that the room has told. */
   get pending(): readonly OutgoingChat[] {
-    return this.#requests.filter(({ isChat }) => isChat);
+    return [...this.#requests].filter(({ isChat }) => isChat);
   }
 
   /** The chats as they will be once what waits is done. */
   shown(chats: readonly Chat[]): readonly ChangingChat[] {
-    const changes = this.#requests.filter((request) => !request.isChat && this.#isMeant(request));
+    const changes = [...this.#requests].filter((request) => !request.isChat && this.#isMeant(request));
     if (changes.length === 0) return chats;
     const me = this.#surroundings.follower.username;
     const of = ({ seq }: Chat) => changes.filter(({ stored }) => stored.fields.chatSeq === seq);
@@ -95,7 +95,7 @@ export class Outbox {
   send(event: OutgoingEvent, fields: Fields): Request {
     const { unsent, newId, follower } = this.#surroundings;
     const { username } = follower;
-    const chatId = follower.chats.find(({ seq }) => seq === fields.chatSeq)?.id;
+    const chatId = fields.chatSeq ? follower.chats.find(({ seq }) => seq === fields.chatSeq)?.id : undefined;
     const origin = { epoch: this.epoch, life: unsent.life, username };
     const request = new Request(this, { event, clientId: newId(), fields, chatId, at: this.#now(), ...origin });
     this.#add(request);
@@ -105,12 +105,12 @@ export class Outbox {
   /** What waits, as the storage or another page of this person says. */
   found(all: StoredRequest[]): void {
     for (const stored of all) {
-      const known = this.#find(stored.clientId);
+      const known = this.#requests.get(stored.clientId);
       this.#newest = Math.max(this.#newest, stored.at);
       if (known) known.become(stored);
       else {
         const request = new Request(this, stored);
-        if (this.#fits(request)) this.#requests = [...this.#requests, request];
+        if (this.#requests.fits(request)) this.#requests.add(request);
       }
     }
     this.#changed();
@@ -119,7 +119,7 @@ export class Outbox {
   /** What another page of this person says of what waits. */
   heard({ clientId, request, place }: Note): void {
     const { unsent, follower } = this.#surroundings;
-    const known = this.#find(clientId);
+    const known = this.#requests.get(clientId);
     // What this page sends it hears about by itself.
     if (known?.state === 'sending' && known.stored.life === unsent.life) return;
     if (request?.username === follower.username) this.found([request]);
@@ -130,9 +130,8 @@ export class Outbox {
   /** An entry of the room: what it says is then told, and pending no more. What was replaced since is told without its client id. */
   told(entry: Entry): void {
     const isOwn = isKind(entry, 'create:chat') && entry.username === this.#surroundings.follower.username;
-    const request = this.#requests.find(
-      ({ clientId, place }) => place?.id === entry.id || (isOwn && clientId === (entry as { clientId?: string }).clientId),
-    );
+    const own = isOwn && this.#requests.get((entry as { clientId?: string }).clientId);
+    const request = own || [...this.#requests].find(({ place }) => place?.id === entry.id);
     if (!request) return;
     this.#sent(request, { ok: true, ...entry });
     this.#drop(request);
@@ -143,16 +142,17 @@ export class Outbox {
    * missing. If something else is told in the place of a chat, the log has lost it.
    */
   reached({ epoch, seq }: Position): void {
-    const passed = this.#requests.filter(({ place }) => place?.epoch === epoch && place.seq <= seq);
+    const passed: Request[] = [];
+    for (const request of this.#requests) if (request.place?.epoch === epoch && request.place.seq <= seq) passed.push(request);
     if (passed.length === 0) return;
-    this.#requests = this.#requests.filter((request) => !passed.includes(request));
+    for (const request of passed) this.#requests.delete(request);
     this.#sendAgain(passed.filter(({ isChat }) => isChat));
   }
 
   /** The room was begun anew here, where the log may have lost some of what was sent. */
   restarted(position: Position, isLost: (place: Place) => boolean): void {
-    const lost = this.#recent.filter(({ place }) => place && isLost(place));
-    this.#requests = this.#requests.filter(({ state, place }) => state !== 'sent' || isAhead(place, position));
+    const lost = [...this.#recent].filter(({ place }) => place && isLost(place));
+    for (const request of this.#requests) if (request.place && !isAhead(request.place, position)) this.#requests.delete(request);
     this.#sendAgain(lost);
   }
 
@@ -171,10 +171,6 @@ export class Outbox {
   /** Of the log as it is told now. */
   get epoch(): string {
     return this.#surroundings.follower.position?.epoch ?? '';
-  }
-
-  #find(id: string): Request | undefined {
-    return this.#requests.find(({ clientId }) => clientId === id);
   }
 
   /** Whatever the clock says, in the order of writing. */
@@ -200,20 +196,19 @@ export class Outbox {
 
   #add(request: Request): void {
     // What has failed is in nobody's way.
-    for (const old of this.#requests) if (old.state === 'failed' && !this.#fits(request)) old.discard();
-    const objection = this.#ending ?? (this.#fits(request) ? undefined : refused('busy', 'Too much waits.', true));
+    for (const old of this.#requests) {
+      if (this.#requests.fits(request)) break;
+      old.discard();
+    }
+    const objection = this.#ending ?? (this.#requests.fits(request) ? undefined : refused('busy', 'Too much waits.', true));
     if (objection) {
       // Nor is it shown: what does not fit must not take up more.
       request.settle(objection);
       return;
     }
-    this.#requests = [...this.#requests, request];
+    this.#requests.add(request);
     this.#save(request);
     this.#changed();
-  }
-
-  #fits(request: Request): boolean {
-    return !isTooMuch([...this.#requests, request]);
   }
 
   #save(request: Request): void {
@@ -221,7 +216,7 @@ export class Outbox {
   }
 
   #drop(request: Request): void {
-    this.#requests = this.#requests.filter((each) => each !== request);
+    this.#requests.delete(request);
     this.#surroundings.changed();
   }
 
@@ -238,14 +233,12 @@ export class Outbox {
     // Another page may have said that it sends the same again.
     const isLost = ({ packet }: Request) => lost.some((each) => each.packet === packet);
     const { life } = this.#surroundings.unsent;
-    // Of one that another page has sent again there are two.
-    const all = new Map(this.#recent.filter(isLost).map((request) => [request.clientId, request]));
-    const again = [...all.values()].map(
-      (request) => new Request(this, { ...request.stored, ...this.#anew(request), life, packet: request.packet }),
-    );
+    const again = [...this.#recent]
+      .filter(isLost)
+      .map((request) => new Request(this, { ...request.stored, ...this.#anew(request), life, packet: request.packet }));
     for (const request of again) this.#save(request);
-    this.#recent = this.#recent.filter((request) => !isLost(request));
-    this.#requests = [...again, ...this.#requests.filter((request) => !isLost(request))];
+    for (const request of this.#recent) if (isLost(request)) this.#recent.delete(request);
+    this.#requests = new Requests([...again, ...[...this.#requests].filter((request) => !isLost(request))]);
     this.#changed();
   }
 
@@ -284,7 +277,7 @@ export class Outbox {
    */
   #next(): Request[] {
     const { unsent } = this.#surroundings;
-    const waiting = this.#requests.filter(({ state, stored }) => state === 'sending' && unsent.maySend(stored.life));
+    const waiting = [...this.#requests].filter(({ state, stored }) => state === 'sending' && unsent.maySend(stored.life));
     const [first] = waiting;
     if (!first || first.stored.packet) return waiting.filter(({ packet }) => packet === first?.packet);
     const { at, epoch, life } = first.stored;
@@ -351,7 +344,6 @@ export class Outbox {
     if (request.state === 'failed') return;
     request.settle(answer);
     if (request.isChat) this.#recent.push(request);
-    while (isTooMuch(this.#recent)) this.#recent = this.#recent.filter(({ packet }) => packet !== this.#recent[0]?.packet);
     const { position } = follower;
     if (position && position.epoch !== epoch) follower.reload();
     else if (!isAhead(answer, position)) this.#drop(request);
@@ -360,7 +352,7 @@ export class Outbox {
 
   #failed(request: Request, answer: Refused): void {
     // Another page may have sent it meanwhile.
-    if (request.state !== 'sending' || !this.#requests.includes(request)) return;
+    if (request.state !== 'sending' || this.#requests.get(request.clientId) !== request) return;
     request.settle(answer);
     if (request.isChat) {
       request.stored = { ...request.stored, error: answer.error };
@@ -371,8 +363,47 @@ export class Outbox {
   }
 }
 
-const isTooMuch = (requests: readonly Request[]): boolean =>
-  requests.length > OUTBOX_REQUESTS || requests.reduce((sum, { bytes }) => sum + bytes, 0) > OUTBOX_BYTES;
+/** Requests by client id, in the order in which they were added, and how much they take. */
+class Requests {
+  readonly #all = new Map<string | undefined, Request>();
+  #bytes = 0;
+
+  constructor(requests: Request[] = []) {
+    for (const request of requests) this.add(request);
+  }
+
+  get(clientId: string | undefined): Request | undefined {
+    return this.#all.get(clientId);
+  }
+
+  /** In the place of one that has its client id. */
+  add(request: Request): void {
+    this.#bytes += request.bytes - (this.#all.get(request.clientId)?.bytes ?? 0);
+    this.#all.set(request.clientId, request);
+  }
+
+  /** Where there is no room the oldest go. */
+  push(request: Request): void {
+    for (const oldest of this) {
+      if (this.fits(request)) break;
+      this.delete(oldest);
+    }
+    this.add(request);
+  }
+
+  delete(request: Request): void {
+    if (this.#all.get(request.clientId) === request && this.#all.delete(request.clientId)) this.#bytes -= request.bytes;
+  }
+
+  [Symbol.iterator](): Iterator<Request> {
+    return this.#all.values();
+  }
+
+  /** Whether there is room for one more. */
+  fits({ bytes }: Request): boolean {
+    return this.#all.size < OUTBOX_REQUESTS && this.#bytes + bytes <= OUTBOX_BYTES;
+  }
+}
 
 const isAlone = ([first, other]: Request[]): boolean => !other && first?.packet === first?.clientId;
 
