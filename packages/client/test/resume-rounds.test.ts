@@ -3,7 +3,7 @@ import { seed } from '../../server/test/helpers/seed.ts';
 import { isOnRedis, newPlace } from '../../server/test/helpers/stores.ts';
 import { type Figures, resumeAgainAndAgain } from './helpers/resume-rounds.ts';
 
-const rounds = Number(process.env.ROUNDS || (isOnRedis ? 20 : 100));
+const rounds = Number(process.env.ROUNDS || (isOnRedis ? 20 : 50));
 
 test(`${rounds} rounds of kill -9 under clients that stay: none misses anything, nor is told it twice`, {
   timeout: rounds * 10_000 + 120_000,

@@ -4,7 +4,7 @@ import { type Figures, killAgainAndAgain } from './helpers/kill-rounds.ts';
 import { seed } from './helpers/seed.ts';
 import { isOnRedis, newPlace } from './helpers/stores.ts';
 
-const rounds = Number(process.env.ROUNDS || (isOnRedis ? 20 : 200));
+const rounds = Number(process.env.ROUNDS || (isOnRedis ? 20 : 100));
 
 /** Only one can open a room, and who deletes a chat may be faster than who reacts to it. */
 const EXPECTED_REFUSALS = ['create:room room_exists', 'add:reaction chat_not_found', 'remove:reaction chat_not_found'];

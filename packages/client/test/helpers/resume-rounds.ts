@@ -1,6 +1,6 @@
 import { type Random, randomFrom } from '@engawa/client/testing';
 import { type FaultyProxy, startProxy } from '../../../server/test/helpers/proxy.ts';
-import { until, within } from '../../../server/test/helpers/server.ts';
+import { STARTED_WITHIN_MS, until, within } from '../../../server/test/helpers/server.ts';
 import { ServerProcess } from '../../../server/test/helpers/server-process.ts';
 import { type Account, Crowd } from './crowd.ts';
 import type { StockTalker } from './talkers.ts';
@@ -131,7 +131,7 @@ async function playRound(chapter: Chapter): Promise<void> {
 /** Clients find it where its forerunner was. */
 async function startServer({ proxy, place, flags }: Chapter): Promise<ServerProcess> {
   const server = new ServerProcess(place, flags);
-  const url = await within(server.listening, 'a server to listen', 30_000);
+  const url = await within(server.listening, 'a server to listen', STARTED_WITHIN_MS);
   proxy.retarget(Number(new URL(url).port));
   clear(proxy);
   return server;

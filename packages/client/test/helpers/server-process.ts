@@ -7,7 +7,7 @@ import { onTestFinished } from 'vitest';
 import type { Place } from '../../../server/test/helpers/island.ts';
 
 import { flagsFor } from '../../../server/test/helpers/stores.ts';
-import { within } from '../../../server/test/helpers/waiting.ts';
+import { STARTED_WITHIN_MS, within } from '../../../server/test/helpers/waiting.ts';
 
 const ENGAWA = [fileURLToPath(new URL('../../../engawa/bin/engawa.js', import.meta.url)), 'serve', '--port', '0'];
 const BRISK = [fileURLToPath(new URL('../../../server/test/helpers/brisk-server.js', import.meta.url))];
@@ -53,7 +53,7 @@ export class ServerProcess {
       }
       void exited.then(() => reject(new Error(`The server ended before it listened: ${said}`)));
     });
-    const url = new URL(await within(listening, 'a server to listen'));
+    const url = new URL(await within(listening, 'a server to listen', STARTED_WITHIN_MS));
     if (place) url.hostname = place.host;
     return new ServerProcess(child, exited, url.origin);
   }

@@ -4,7 +4,7 @@ import { io, type Socket } from 'socket.io-client';
 import type { Entry } from '#store/store.js';
 import { faultsOf, type Hearing, type RoomHistory, type Sent } from './history.ts';
 import { readEntries, readRoom, recordHeard } from './recording.ts';
-import { until, within } from './server.ts';
+import { STARTED_WITHIN_MS, until, within } from './server.ts';
 import { ServerProcess } from './server-process.ts';
 import { openAt } from './stores.ts';
 
@@ -104,7 +104,7 @@ async function playRound(
   }
   const server = new ServerProcess(place);
   try {
-    const url = await within(server.listening, 'a server to listen');
+    const url = await within(server.listening, 'a server to listen', STARTED_WITHIN_MS);
     const enough = answersOf(figures) + random(KILL_AFTER_ANSWERS);
     let cutOff = 0;
     const gone = speakers.map(async (speaker) => {

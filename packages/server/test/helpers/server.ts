@@ -7,7 +7,7 @@ import { newStore } from './stores.ts';
 import { within } from './waiting.ts';
 
 export { newFolder } from './folders.ts';
-export { until, within } from './waiting.ts';
+export { STARTED_WITHIN_MS, until, within } from './waiting.ts';
 
 export interface Running {
   url: string;
