@@ -51,12 +51,12 @@ function rowsInside(way, field) {
   );
 }
 
-const shapes = Object.entries(events).map(([name, { payload, reply, told, signalled, ...event }]) => ({
+const shapes = Object.entries(events).map(([name, { payload, response: reply, broadcast, ephemeral, ...event }]) => ({
   name,
   ...event,
   payload: fieldsOf(payload, 'input'),
   reply: fieldsOf(reply, 'output'),
-  heard: (told ?? signalled) && fieldsOf(told ?? signalled, 'output'),
+  heard: (broadcast ?? ephemeral) && fieldsOf(broadcast ?? ephemeral, 'output'),
 }));
 
 const rows = shapes.flatMap(({ payload, reply, heard = [] }) => [...payload, ...reply, ...heard]).map(({ row }) => row);
@@ -65,7 +65,7 @@ const table = (all) => (all.length === 0 ? '' : `\n| field | type | |\n|---|---|
 const codes = (list) => list.map((code) => `\`${code}\``).join(', ');
 const signature = (fields) => `\`{ ${fields.map(({ name }) => name).join(', ')} }\``;
 
-function eventSection({ name, summary, payload, reply, heard, tells, errors: refusals }) {
+function eventSection({ name, summary, payload, reply, heard, broadcastAs: tells, errors: refusals }) {
   const all = [...payload, ...reply, ...(heard ?? [])];
   const outer = all.map(({ row }) => row);
   // What is said once of a field, in common or beside it, is not said again of the same one deeper in.

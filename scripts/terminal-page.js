@@ -3,8 +3,8 @@
  * and fails when the page says something else. What stands outside the markers is written by hand.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { commands, namesOf } from '../packages/terminal/dist/app/commands.js';
-import { bindings } from '../packages/terminal/dist/app/keys.js';
+import { commands, usageWithAliases } from '../packages/terminal/dist/app/commands.js';
+import { keyBindings } from '../packages/terminal/dist/app/keys.js';
 import { en } from '../packages/terminal/dist/words/en.js';
 
 const PAGE = new URL('../docs/terminal.md', import.meta.url);
@@ -17,12 +17,12 @@ const sections = {
       'command',
       commands.map(
         (command) =>
-          `| ${namesOf(command)
+          `| ${usageWithAliases(command)
             .map((name) => `\`${name}\``)
-            .join(', ')} | ${en.commands[command.name]} | ${command.lines ? 'also in plain lines' : ''} |`,
+            .join(', ')} | ${en.commands[command.name]} | ${command.inLineMode ? 'also in plain lines' : ''} |`,
       ),
     ),
-  keys: () => `| keys | |\n|---|---|\n${bindings.map(({ shown, what }) => `| ${shown} | ${en.keys[what]} |`).join('\n')}\n`,
+  keys: () => `| keys | |\n|---|---|\n${keyBindings.map(({ label, messageKey }) => `| ${label} | ${en.keys[messageKey]} |`).join('\n')}\n`,
 };
 
 /** The page with every marked section made anew. */

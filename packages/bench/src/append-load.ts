@@ -1,10 +1,10 @@
 import { withWorker } from './worker.ts';
 
 /** What is asked of Redis again and again: chats by the store, with a name or without, or the same bytes by one bare command. */
-export type Asking = 'chats' | 'named chats' | 'XADD' | 'PUBLISH';
+export type AppendKind = 'chats' | 'named chats' | 'XADD' | 'PUBLISH';
 
 export interface AppendLoad {
-  asking: Asking;
+  asking: AppendKind;
   inFlight: number;
   rooms: number;
   milliseconds: number;
@@ -13,17 +13,17 @@ export interface AppendLoad {
 /** How many were answered in so many seconds, what each took in milliseconds, and CPU seconds of the process that asked. */
 export type AppendFigures = Record<'seconds' | 'count' | 'p50' | 'p99' | 'cpu', number>;
 
-export type AppendOrder = { do: 'open'; url: string; rooms: number } | ({ do: 'ask' } & AppendLoad);
+export type AppendCommand = { do: 'open'; url: string; rooms: number } | ({ do: 'ask' } & AppendLoad);
 
-export interface Appender {
+export interface AppendLoadGenerator {
   /** Opens the store, with so many rooms in it. */
   open(url: string, rooms: number): Promise<void>;
   ask(load: AppendLoad): Promise<AppendFigures>;
 }
 
 /** Runs `use` with a process of its own that asks one Redis. */
-export const withAppender = <Result>(use: (appender: Appender) => Promise<Result>): Promise<Result> =>
-  withWorker<AppendOrder, Result>(new URL('./append-process.js', import.meta.url), (give) =>
+export const withAppendLoad = <Result>(use: (appender: AppendLoadGenerator) => Promise<Result>): Promise<Result> =>
+  withWorker<AppendCommand, Result>(new URL('./append-process.js', import.meta.url), (give) =>
     use({
       open: async (url, rooms) => void (await give({ do: 'open', url, rooms })),
       ask: async (load) => (await give({ do: 'ask', ...load })) as AppendFigures,

@@ -2,9 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import { openStore, type Store } from '@engawa/server';
 import { createClient } from '@redis/client';
-import type { AppendFigures, AppendLoad, AppendOrder, Asking } from './append-load.ts';
+import type { AppendCommand, AppendFigures, AppendKind, AppendLoad } from './append-load.ts';
 import { percentile } from './statistics.ts';
-import { followOrders } from './worker.ts';
+import { handleCommands } from './worker.ts';
 
 const MESSAGE = 'x'.repeat(200);
 const MEMBER = { by: 'aya', author: 'J5mV1c8kQm2xv0eQ7iYb1w' };
@@ -25,15 +25,15 @@ async function open(url: string, rooms: number): Promise<void> {
 }
 
 async function createRoom(store: Store, room: string): Promise<string> {
-  const sets: [string, { username: string; author: string }][] = [['member/aya', { username: 'aya', author: MEMBER.author }]];
-  const draft = { ...MEMBER, id: randomUUID(), kind: 'create:room', body: { username: 'aya' }, sets };
-  const appended = await store.append(room, { epoch: null, given: [], drafts: [draft] });
+  const keyUpdates: [string, { username: string; author: string }][] = [['member/aya', { username: 'aya', author: MEMBER.author }]];
+  const draft = { ...MEMBER, id: randomUUID(), kind: 'create:room', body: { username: 'aya' }, keyUpdates };
+  const appended = await store.append(room, { epoch: null, expectedVersions: [], drafts: [draft] });
   if (appended.outcome === 'stale') throw new Error(`There is a ${room} already.`);
   return appended.epoch;
 }
 
 /** The answer of one, from the room of that number. */
-const asks: Record<Asking, (room: number) => Promise<unknown>> = {
+const asks: Record<AppendKind, (room: number) => Promise<unknown>> = {
   chats: (room) => appendChat(room),
   'named chats': (room) => appendChat(room, `${MEMBER.author}:${randomUUID()}`),
   XADD: (room) => opened.client.sendCommand(['XADD', `stream-${room}`, '*', 'entry', entryText()]),
@@ -41,13 +41,13 @@ const asks: Record<Asking, (room: number) => Promise<unknown>> = {
 };
 
 /** As the domain does it: the chat rests on its author being a member. */
-async function appendChat(room: number, once?: string): Promise<void> {
+async function appendChat(room: number, idempotencyKey?: string): Promise<void> {
   const { store, epochs } = opened;
   const draft = { ...MEMBER, id: randomUUID(), kind: 'create:chat', body: { username: 'aya', message: MESSAGE }, listed: true };
-  const named = once === undefined ? {} : { once };
+  const named = idempotencyKey === undefined ? {} : { idempotencyKey };
   const { outcome } = await store.append(`room-${room}`, {
     epoch: String(epochs[room]),
-    given: [['member/aya', 1]],
+    expectedVersions: [['member/aya', 1]],
     drafts: [draft],
     ...named,
   });
@@ -86,4 +86,4 @@ async function ask({ asking, inFlight, rooms, milliseconds }: AppendLoad): Promi
   };
 }
 
-followOrders<AppendOrder>((order) => (order.do === 'open' ? open(order.url, order.rooms) : ask(order)));
+handleCommands<AppendCommand>((order) => (order.do === 'open' ? open(order.url, order.rooms) : ask(order)));

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Draft, Store } from '@engawa/server';
-import type { Bench } from './scenario.ts';
+import type { BenchContext } from './scenario.ts';
 
 const ENTRIES_AN_APPEND = 1_000;
 const PROGRESS_EVERY = 250_000;
@@ -13,11 +13,11 @@ interface Building {
   /** Entries after the chats that no page shows. */
   others: number;
   textBytes: number;
-  progress: Bench['progress'];
+  progress: BenchContext['progress'];
 }
 
 /** A room as the server would have it after all that, but written many entries at a time. */
-export async function buildRoom({ store, room, chats, others, textBytes, progress }: Building): Promise<void> {
+export async function seedRoom({ store, room, chats, others, textBytes, progress }: Building): Promise<void> {
   const epoch = await createRoom(store, room);
   const total = chats + others;
   for (let written = 0; written < total; written += ENTRIES_AN_APPEND) {
@@ -34,7 +34,7 @@ function createRoom(store: Store, room: string): Promise<string> {
     id: randomUUID(),
     kind: 'create:room',
     body: {},
-    sets: [['settings', { owner: AUTHOR.author, topic: '' }]],
+    keyUpdates: [['settings', { owner: AUTHOR.author, topic: '' }]],
   };
   return mustAppend(store, room, { drafts: [draft], epoch: null });
 }
@@ -48,11 +48,11 @@ const joinDraft = (number: number): Draft => ({
   id: randomUUID(),
   kind: 'add:member',
   body: {},
-  sets: [[`member/${number}`, { username: String(number), author: AUTHOR.author }]],
+  keyUpdates: [[`member/${number}`, { username: String(number), author: AUTHOR.author }]],
 });
 
 async function mustAppend(store: Store, room: string, append: { drafts: Draft[]; epoch: string | null }): Promise<string> {
-  const appended = await store.append(room, { ...append, given: [] });
+  const appended = await store.append(room, { ...append, expectedVersions: [] });
   if (appended.outcome === 'stale') throw new Error(`Somebody else writes to ${room}.`);
   return appended.epoch;
 }

@@ -22,24 +22,24 @@ function owned(child: ChildProcess): ChildProcess {
   return child;
 }
 
-export const spawnOwned: (...args: Parameters<typeof spawn>) => ChildProcess = (...args) => owned(spawn(...args));
+export const spawnChild: (...args: Parameters<typeof spawn>) => ChildProcess = (...args) => owned(spawn(...args));
 /** On that core alone, where the system can. */
-export function forkOwned(script: URL, core?: number): ChildProcess {
-  const [execPath = process.execPath, ...execArgv] = pinned([process.execPath], core);
+export function forkChild(script: URL, core?: number): ChildProcess {
+  const [execPath = process.execPath, ...execArgv] = withCpuPinning([process.execPath], core);
   return owned(fork(script, { execPath, execArgv }));
 }
 
 /** The command line that runs another one on that core alone, or the same where the system cannot. */
-export const pinned = (command: string[], core?: number): string[] =>
+export const withCpuPinning = (command: string[], core?: number): string[] =>
   core === undefined || !hasTaskset ? command : ['taskset', '-c', String(core), ...command];
 
 /** The same of a process that runs, with all its threads. */
-export function pin(pid: number, core?: number): void {
+export function pinToCore(pid: number, core?: number): void {
   if (core !== undefined && hasTaskset) spawnSync('taskset', ['-a', '-p', '-c', String(core), String(pid)]);
 }
 
 /** Gives `use` a new folder inside `parent`, and removes it. */
-export async function withFolder<Result>(parent: string, use: (folder: string) => Promise<Result>): Promise<Result> {
+export async function withTempFolder<Result>(parent: string, use: (folder: string) => Promise<Result>): Promise<Result> {
   const folder = mkdtempSync(join(parent, 'engawa-bench-'));
   folders.add(folder);
   try {

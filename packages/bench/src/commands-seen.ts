@@ -1,7 +1,7 @@
 import { createClient } from '@redis/client';
 
 /** What a Redis was asked in so many minutes: by clients, and by the scripts that they ran. */
-export interface CommandsSeen {
+export interface CommandCounts {
   byClients: Map<string, number>;
   inScripts: Map<string, number>;
 }
@@ -9,8 +9,8 @@ export interface CommandsSeen {
 const LINE = /^\S+ \[\d+ (\S+)\] "(\w+)"/;
 
 /** Watches what is asked of a Redis for so long, as it happens: the watching itself is not among it. */
-export async function watchCommands(url: string, milliseconds: number): Promise<CommandsSeen> {
-  const seen: CommandsSeen = { byClients: new Map(), inScripts: new Map() };
+export async function countCommands(url: string, milliseconds: number): Promise<CommandCounts> {
+  const seen: CommandCounts = { byClients: new Map(), inScripts: new Map() };
   const client = await createClient({ url, RESP: 2 }).connect();
   await client.monitor((line) => {
     const [, from, name] = LINE.exec(String(line)) ?? [];

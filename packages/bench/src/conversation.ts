@@ -15,7 +15,7 @@ const MESSAGE = /"message":"(\d+)"/;
  * Milliseconds that it took to happen; that a chat took at most, until it was acknowledged and until the other heard it; and
  * how many he never heard.
  */
-export type Suffered = Record<'happened' | 'acknowledged' | 'heard' | 'unheard', number>;
+export type FailureEffect = Record<'happened' | 'acknowledged' | 'heard' | 'unheard', number>;
 
 interface Said {
   at: number;
@@ -24,7 +24,7 @@ interface Said {
 }
 
 /** Somebody says a chat every 20 ms on one server, and says it again until it is acknowledged; somebody else hears him on another. */
-export class Conversation {
+export class SteadyLoad {
   readonly #speaker: RawClient;
   readonly #listener: RawClient;
   readonly #roomId: string;
@@ -35,18 +35,18 @@ export class Conversation {
     [this.#roomId, this.#speaker, this.#listener] = [roomId, speaker, listener];
   }
 
-  static async begin(roomId: string, [speakerUrl, listenerUrl]: [string, string]): Promise<Conversation> {
+  static async begin(roomId: string, [speakerUrl, listenerUrl]: [string, string]): Promise<SteadyLoad> {
     const session = () => ({ session: randomBytes(24).toString('base64url') });
     const speaker = await RawClient.connect(speakerUrl, session());
     const listener = await RawClient.connect(listenerUrl, session(), (frame) => conversation.#hear(frame.toString()));
-    const conversation = new Conversation(roomId, speaker, listener);
+    const conversation = new SteadyLoad(roomId, speaker, listener);
     await conversation.#open();
     await conversation.#join();
     return conversation;
   }
 
   /** What those chats met that were said since it began to happen. */
-  async during(happen: () => Promise<unknown>): Promise<Suffered> {
+  async during(happen: () => Promise<unknown>): Promise<FailureEffect> {
     const talking = setInterval(() => void this.#say(), EVERY_MS);
     await sleep(LEAST_MS / 4);
     const begun = performance.now();

@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import type { Ask, Missed } from '@engawa/protocol';
+import type { MissedEntry, RequestInput } from '@engawa/protocol';
 import { type Auth, RawClient } from './raw-client.ts';
 
 /** Where a room stands. */
-export type Position = Pick<Ask<'resume:rooms'>['rooms'][number], 'epoch' | 'seq' | 'id'>;
+export type Position = Pick<RequestInput<'resume:rooms'>['rooms'][number], 'epoch' | 'seq' | 'id'>;
 
 const CHAT_HEARD = '42["create:chat:success"';
 
 /** A member of one room, who can come back to it. */
-export class CrowdMember {
+export class ReconnectingClient {
   readonly place: { roomId: string; username: string };
   client: RawClient | undefined;
   /** Chats heard. */
@@ -36,7 +36,7 @@ export class CrowdMember {
     for (let at = position; ; ) {
       const room = (await client.ask('resume:rooms', { rooms: [{ ...this.place, ...at }] })).rooms[0];
       if (room?.outcome !== 'more' && room?.outcome !== 'caught_up') throw new Error(`A member could not resume: ${JSON.stringify(room)}`);
-      chats += (room.entries as Missed[]).filter(({ kind }) => kind === 'create:chat').length;
+      chats += (room.entries as MissedEntry[]).filter(({ kind }) => kind === 'create:chat').length;
       if (room.outcome === 'caught_up') return chats;
       at = { epoch: room.epoch, seq: room.seq, id: room.id };
     }

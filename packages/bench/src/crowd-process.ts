@@ -2,10 +2,10 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inBatches } from './batches.ts';
-import type { CrowdOrder, Gathering, Return, Returned } from './crowd.ts';
-import { CrowdMember, type Position } from './crowd-member.ts';
+import type { ReconnectMethod, StormCommand, StormResult, StormSetup } from './crowd.ts';
+import { type Position, ReconnectingClient } from './crowd-member.ts';
 import { RawClient } from './raw-client.ts';
-import { followOrders } from './worker.ts';
+import { handleCommands } from './worker.ts';
 
 const TEXT = 'x'.repeat(100);
 /** Whose connection fails tries again after so long, and by chance up to twice that. */
@@ -15,14 +15,16 @@ const PATIENCE_MS = 60_000;
 
 const author = { username: 'author', session: randomBytes(24).toString('base64url') };
 const positions = new Map<string, Position>();
-let members: CrowdMember[] = [];
+let members: ReconnectingClient[] = [];
 
 /** Every member has heard one chat, the newest entry of his room. */
-async function gather({ url, name, rooms, membersPerRoom }: Gathering): Promise<void> {
+async function gather({ url, name, rooms, membersPerRoom }: StormSetup): Promise<void> {
   const roomIds = Array.from({ length: rooms }, (_, room) => `${name}-${room}`);
   const client = await RawClient.connect(url, { session: author.session });
   await inBatches(roomIds, (roomId) => client.ask('create:room', { roomId, username: author.username }));
-  members = roomIds.flatMap((roomId) => Array.from({ length: membersPerRoom }, (_, number) => new CrowdMember(roomId, `member-${number}`)));
+  members = roomIds.flatMap((roomId) =>
+    Array.from({ length: membersPerRoom }, (_, number) => new ReconnectingClient(roomId, `member-${number}`)),
+  );
   await inBatches(members, (member) => member.join(url));
   await inBatches(roomIds, async (roomId) => {
     await client.ask('create:chat', { roomId, username: author.username, message: TEXT });
@@ -40,16 +42,16 @@ async function say(url: string, chats: number): Promise<void> {
   client.close();
 }
 
-async function comeBack(url: string, how: Return, missed: number): Promise<Returned> {
+async function comeBack(url: string, how: ReconnectMethod, missed: number): Promise<StormResult> {
   const begun = performance.now();
-  const returned: Returned = { times: [], lost: 0, failures: [] };
+  const returned: StormResult = { times: [], lost: 0, failures: [] };
 
-  async function attempt(member: CrowdMember): Promise<void> {
+  async function attempt(member: ReconnectingClient): Promise<void> {
     if (how === 'stock') return member.recover(url, missed);
     const chats = await member.resume(url, positions.get(member.place.roomId) as Position);
     if (chats !== missed) throw new Error(`A member was told ${chats} chats of ${missed}.`);
   }
-  async function untilCaughtUp(member: CrowdMember): Promise<void> {
+  async function untilCaughtUp(member: ReconnectingClient): Promise<void> {
     while (performance.now() - begun < PATIENCE_MS) {
       try {
         await attempt(member);
@@ -82,7 +84,7 @@ function talk(everyMs: number): void {
   talking = { timers, latencies };
 }
 
-async function sayOne({ client, place }: CrowdMember, due: number): Promise<number> {
+async function sayOne({ client, place }: ReconnectingClient, due: number): Promise<number> {
   await client?.ask('create:chat', { ...place, message: TEXT });
   return performance.now() - due;
 }
@@ -92,7 +94,7 @@ async function hush(): Promise<number[]> {
   return Promise.all(talking.latencies);
 }
 
-followOrders<CrowdOrder>(async (order) => {
+handleCommands<StormCommand>(async (order) => {
   switch (order.do) {
     case 'gather':
       return gather(order);

@@ -2,14 +2,14 @@ import { once } from 'node:events';
 import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
 
 /** A way to a server that can be cut. */
-export interface Cuttable {
+export interface CuttableProxy {
   url: string;
   /** All connections are reset for the client, and for the server too if he is to notice; else he talks on to nobody. */
   cut(noticed: boolean): void;
   close(): Promise<void>;
 }
 
-export async function openCuttable(target: string): Promise<Cuttable> {
+export async function openCuttableProxy(target: string): Promise<CuttableProxy> {
   const port = Number(new URL(target).port);
   const pairs = new Set<{ client: Socket; server: Socket }>();
   const listener = createServer((client) => {

@@ -1,19 +1,19 @@
 import { withWorker } from './worker.ts';
 
 /** Somebody in a room, over a connection of his own. */
-export interface Place {
+export interface Client {
   url: string;
   roomId: string;
 }
 
 /** The first speaker of a room creates it. Listeners hear what the speakers of their room say. */
-export interface Company {
-  speakers: Place[];
-  listeners: Place[];
+export interface Clients {
+  speakers: Client[];
+  listeners: Client[];
 }
 
 /** What all speakers say together, by turns and evenly spread. */
-export interface Talk {
+export interface LoadPhase {
   perSecond: number;
   milliseconds: number;
 }
@@ -21,19 +21,19 @@ export interface Talk {
 /** Chats said and heard; milliseconds from when a chat was due until a listener had it. */
 export type DeliveryFigures = Record<'said' | 'heard' | 'p50' | 'p99', number>;
 
-export type DeliveryOrder = ({ do: 'gather'; company: string } & Company) | ({ do: 'talk'; company: string } & Talk);
+export type BroadcastCommand = ({ do: 'gather'; company: string } & Clients) | ({ do: 'talk'; company: string } & LoadPhase);
 
-export interface Deliveries {
+export interface BroadcastLoad {
   /** Companies have names, and stay connected. */
-  gather(company: string, of: Company): Promise<void>;
-  talk(company: string, talk: Talk): Promise<DeliveryFigures>;
+  join(company: string, of: Clients): Promise<void>;
+  measure(company: string, talk: LoadPhase): Promise<DeliveryFigures>;
 }
 
 /** Runs `use` with a process of its own in which some speak and others listen. */
-export const withDeliveries = <Result>(use: (deliveries: Deliveries) => Promise<Result>): Promise<Result> =>
-  withWorker<DeliveryOrder, Result>(new URL('./delivery-process.js', import.meta.url), (give) =>
+export const withBroadcastLoad = <Result>(use: (deliveries: BroadcastLoad) => Promise<Result>): Promise<Result> =>
+  withWorker<BroadcastCommand, Result>(new URL('./delivery-process.js', import.meta.url), (give) =>
     use({
-      gather: async (company, of) => void (await give({ do: 'gather', company, ...of })),
-      talk: async (company, talk) => (await give({ do: 'talk', company, ...talk })) as DeliveryFigures,
+      join: async (company, of) => void (await give({ do: 'gather', company, ...of })),
+      measure: async (company, talk) => (await give({ do: 'talk', company, ...talk })) as DeliveryFigures,
     }),
   );

@@ -2,10 +2,10 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inBatches } from './batches.ts';
-import type { Company, DeliveryFigures, DeliveryOrder, Place, Talk } from './delivery-load.ts';
+import type { BroadcastCommand, Client, Clients, DeliveryFigures, LoadPhase } from './delivery-load.ts';
 import { RawClient } from './raw-client.ts';
 import { percentile } from './statistics.ts';
-import { followOrders } from './worker.ts';
+import { handleCommands } from './worker.ts';
 
 const TEXT_BYTES = 200;
 /** What is not heard by then is not waited for. */
@@ -27,7 +27,7 @@ interface Gathered {
 const companies = new Map<string, Gathered>();
 let latencies: number[] = [];
 
-async function gather(name: string, { speakers, listeners }: Company): Promise<void> {
+async function gather(name: string, { speakers, listeners }: Clients): Promise<void> {
   const gathered: Gathered = { speakers: [], listenersOf: new Map() };
   const created = new Set<string>();
   for (const { url, roomId } of speakers) {
@@ -36,7 +36,7 @@ async function gather(name: string, { speakers, listeners }: Company): Promise<v
     created.add(roomId);
     gathered.speakers.push({ client, roomId, username });
   }
-  await inBatches([...listeners.entries()], async ([number, { url, roomId }]: [number, Place]) => {
+  await inBatches([...listeners.entries()], async ([number, { url, roomId }]: [number, Client]) => {
     const client = await RawClient.connect(url, {}, hear);
     await client.ask('add:member', { roomId, username: `listener-${number}` });
     gathered.listenersOf.set(roomId, (gathered.listenersOf.get(roomId) ?? 0) + 1);
@@ -51,7 +51,7 @@ function hear(frame: Buffer): void {
   if (!Number.isNaN(due)) latencies.push(performance.now() - due);
 }
 
-async function talk(company: string, { perSecond, milliseconds }: Talk): Promise<DeliveryFigures> {
+async function talk(company: string, { perSecond, milliseconds }: LoadPhase): Promise<DeliveryFigures> {
   const { speakers, listenersOf } = companies.get(company) as Gathered;
   latencies = [];
   const begun = performance.now();
@@ -77,4 +77,4 @@ async function talk(company: string, { perSecond, milliseconds }: Talk): Promise
   return { said: answers.length, heard: latencies.length, p50: percentile(latencies, 0.5), p99: percentile(latencies, 0.99) };
 }
 
-followOrders<DeliveryOrder>((order) => (order.do === 'gather' ? gather(order.company, order) : talk(order.company, order)));
+handleCommands<BroadcastCommand>((order) => (order.do === 'gather' ? gather(order.company, order) : talk(order.company, order)));

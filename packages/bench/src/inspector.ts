@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { WebSocket } from 'ws';
 
 /** Asks a process that runs under `--inspect`, in the words of the Chrome DevTools protocol. Rejects with what it refuses. */
-export type Inspect = <Result>(method: string, params?: object) => Promise<Result>;
+export type InspectorCall = <Result>(method: string, params?: object) => Promise<Result>;
 
 interface Answer {
   id: number;
@@ -13,7 +13,7 @@ interface Answer {
 /** A profile of some seconds takes some MB. */
 const MAX_ANSWER_BYTES = 256 * 2 ** 20;
 
-export async function withInspector<Result>(url: string, use: (inspect: Inspect) => Promise<Result>): Promise<Result> {
+export async function withInspector<Result>(url: string, use: (inspect: InspectorCall) => Promise<Result>): Promise<Result> {
   const socket = new WebSocket(url, { perMessageDeflate: false, maxPayload: MAX_ANSWER_BYTES });
   const asked = new Map<number, (answer: Answer) => void>();
   let lastId = 0;

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Company, limitOf, measureTalk, type Scene, type TalkFigures, withScene } from './measuring.ts';
-import type { Bench } from './scenario.ts';
+import { type LoadFigures, limitingPart, measureLoad, type TestBed, type UserGroups, withTestBed } from './measuring.ts';
+import type { BenchContext } from './scenario.ts';
 import type { ServerKind } from './server-kinds.ts';
 
-export interface Ladder {
-  company: Company;
+export interface RateSearch {
+  company: UserGroups;
   /** Deliveries a second, growing. */
   rates: number[];
   /** After the ladder the highest rate that keeps the goal is looked for in so many steps, each halving the gap. */
@@ -16,7 +16,7 @@ export interface Ladder {
 }
 
 /** At one rate. */
-export interface Rung extends TalkFigures {
+export interface RateStep extends LoadFigures {
   rate: number;
 }
 
@@ -31,12 +31,12 @@ const ALL = 0.9999;
 const LEAST = 1_000;
 
 /** The rates that a server was offered, until one was far too much for it. Who has not told everything in time is not asked again: a new server is. */
-export async function climb(bench: Bench, kind: ServerKind, ladder: Ladder): Promise<Rung[]> {
-  const rungs: Rung[] = [];
+export async function searchRates(bench: BenchContext, kind: ServerKind, ladder: RateSearch): Promise<RateStep[]> {
+  const rungs: RateStep[] = [];
   const { company } = ladder;
   for (let rate = nextRate(rungs, ladder); rate !== undefined; rate = nextRate(rungs, ladder)) {
-    await withScene(kind, { folder: bench.folder, company }, async (scene) => {
-      const { joined, wanted, refusals } = scene.gathered;
+    await withTestBed(kind, { folder: bench.folder, company }, async (scene) => {
+      const { joined, wanted, refusals } = scene.joinResult;
       if (joined < wanted) throw new Error(`${joined} of ${wanted} came in: ${refusals.join()}`);
       for (let next: number | undefined = rate; next !== undefined; next = nextRate(rungs, ladder)) {
         const rung = await measureRung(scene, next, ladder);
@@ -51,7 +51,10 @@ export async function climb(bench: Bench, kind: ServerKind, ladder: Ladder): Pro
 }
 
 /** What to try after these: the ladder as far as there is hope, then the middle of the gap. */
-export function nextRate(rungs: Pick<Rung, 'rate' | 'p99'>[], { rates, halvings, goalMs }: Omit<Ladder, 'company'>): number | undefined {
+export function nextRate(
+  rungs: Pick<RateStep, 'rate' | 'p99'>[],
+  { rates, halvings, goalMs }: Omit<RateSearch, 'company'>,
+): number | undefined {
   const hopeless = rungs.findIndex(({ p99 }) => !(p99 <= goalMs * HOPELESS));
   const climbed = hopeless < 0 || hopeless >= rates.length ? rates.length : hopeless + 1;
   if (rungs.length < climbed) return rates[rungs.length];
@@ -59,29 +62,29 @@ export function nextRate(rungs: Pick<Rung, 'rate' | 'p99'>[], { rates, halvings,
   return rungs.length - climbed < halvings && failed < Number.POSITIVE_INFINITY ? between(kept, failed) : undefined;
 }
 
-async function measureRung(scene: Scene, rate: number, { company, warmUpMs, measuredMs }: Ladder): Promise<Rung> {
+async function measureRung(scene: TestBed, rate: number, { company, warmUpMs, measuredMs }: RateSearch): Promise<RateStep> {
   const perSecond = rate / (company.groups[0]?.members ?? 1);
-  const [figures] = await measureTalk(scene, { perSecond: [perSecond], warmUpMs, measuredMs, patienceMs: PATIENCE_MS });
-  return { rate, ...(figures as TalkFigures) };
+  const [figures] = await measureLoad(scene, { perSecond: [perSecond], warmUpMs, measuredMs, patienceMs: PATIENCE_MS });
+  return { rate, ...(figures as LoadFigures) };
 }
 
 /** The highest rate that kept the goal; NaN when none did. */
-export function highestOf(rungs: Rung[], goalMs: number): number {
+export function highestRate(rungs: RateStep[], goalMs: number): number {
   return rungs.findLast((rung) => keeps(rung, goalMs))?.rate ?? Number.NaN;
 }
 
-const keeps = ({ p99 }: Pick<Rung, 'p99'>, goalMs: number): boolean => p99 <= goalMs;
+const keeps = ({ p99 }: Pick<RateStep, 'p99'>, goalMs: number): boolean => p99 <= goalMs;
 
 /** The rates between which the limit lies: the highest that kept the goal, and the lowest above it that did not. */
-function gapIn(rungs: Pick<Rung, 'rate' | 'p99'>[], goalMs: number): [kept: number, failed: number] {
+function gapIn(rungs: Pick<RateStep, 'rate' | 'p99'>[], goalMs: number): [kept: number, failed: number] {
   const kept = Math.max(LEAST, ...rungs.filter((rung) => keeps(rung, goalMs)).map(({ rate }) => rate));
   return [kept, Math.min(...rungs.map(({ rate }) => rate).filter((rate) => rate > kept))];
 }
 
 const between = (low: number, high: number): number => Math.round(Math.sqrt(low * high) / LEAST) * LEAST;
 
-function saying({ name }: ServerKind, rung: Rung): string {
-  const limit = limitOf(rung);
+function saying({ name }: ServerKind, rung: RateStep): string {
+  const limit = limitingPart(rung);
   return [
     `${name}: ${rung.rate.toLocaleString('en-US')}/s`,
     `p50 ${rung.p50.toFixed(1)} ms`,

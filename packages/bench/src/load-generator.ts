@@ -1,7 +1,7 @@
 import { withWorker } from './worker.ts';
 
 /** Connections to make, spread evenly over rooms. */
-export interface Joined {
+export interface ConnectionSetup {
   url: string;
   connections: number;
   rooms: number;
@@ -14,19 +14,19 @@ export interface ChatLoad {
   textBytes: number;
 }
 
-export type Order = ({ do: 'join' } & Joined) | ({ do: 'chat' } & ChatLoad);
+export type AckLoadCommand = ({ do: 'join' } & ConnectionSetup) | ({ do: 'chat' } & ChatLoad);
 
 /** Chats acknowledged and events told in so many seconds; milliseconds; share of one core. */
 export type LoadFigures = Record<'seconds' | 'acknowledged' | 'delivered' | 'p50' | 'p99' | 'loadCpu', number>;
 
-export interface LoadGenerator {
-  join(joined: Joined): Promise<void>;
+export interface AckLoad {
+  join(joined: ConnectionSetup): Promise<void>;
   chat(load: ChatLoad): Promise<LoadFigures>;
 }
 
 /** Runs `use` with a process of its own that makes load. */
-export const withLoadGenerator = <Result>(use: (load: LoadGenerator) => Promise<Result>): Promise<Result> =>
-  withWorker<Order, Result>(new URL('./load-process.js', import.meta.url), (give) =>
+export const withAckLoad = <Result>(use: (load: AckLoad) => Promise<Result>): Promise<Result> =>
+  withWorker<AckLoadCommand, Result>(new URL('./load-process.js', import.meta.url), (give) =>
     use({
       join: async (joined) => void (await give({ do: 'join', ...joined })),
       chat: async (load) => (await give({ do: 'chat', ...load })) as LoadFigures,

@@ -1,10 +1,10 @@
 /** The process that makes the load: connections on one side, orders from the bench on the other. Ends with its parent. */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { inBatches } from './batches.ts';
-import type { ChatLoad, Joined, LoadFigures, Order } from './load-generator.ts';
+import type { AckLoadCommand, ChatLoad, ConnectionSetup, LoadFigures } from './load-generator.ts';
 import { RawClient } from './raw-client.ts';
 import { percentile } from './statistics.ts';
-import { followOrders } from './worker.ts';
+import { handleCommands } from './worker.ts';
 
 interface Speaker {
   client: RawClient;
@@ -14,7 +14,7 @@ interface Speaker {
 
 const speakers: Speaker[] = [];
 
-async function join({ url, connections, rooms, members }: Joined): Promise<void> {
+async function join({ url, connections, rooms, members }: ConnectionSetup): Promise<void> {
   const first = speakers.length;
   const sessions = Array.from({ length: rooms }, () => randomBytes(24).toString('base64url'));
   const numbers = Array.from({ length: connections }, (_, number) => number);
@@ -59,6 +59,6 @@ async function chat({ seconds, textBytes }: ChatLoad): Promise<LoadFigures> {
   };
 }
 
-const heardByAll = (): number => speakers.reduce((sum, { client }) => sum + client.heard, 0);
+const heardByAll = (): number => speakers.reduce((sum, { client }) => sum + client.eventCount, 0);
 
-followOrders<Order>((order) => (order.do === 'chat' ? chat(order) : join(order)));
+handleCommands<AckLoadCommand>((order) => (order.do === 'chat' ? chat(order) : join(order)));

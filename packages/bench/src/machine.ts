@@ -1,7 +1,7 @@
 import { closeSync, fdatasyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { arch, cpus, loadavg, release, totalmem, type } from 'node:os';
 import { join } from 'node:path';
-import { withFolder } from './clean-up.ts';
+import { withTempFolder } from './clean-up.ts';
 import { SERVER_CORE } from './generator/cores.ts';
 import { median } from './statistics.ts';
 
@@ -46,7 +46,7 @@ function readMounts(): { path: string; fileSystem: string }[] {
 }
 
 async function diskWait(parent: string): Promise<number> {
-  return withFolder(parent, async (folder) => {
+  return withTempFolder(parent, async (folder) => {
     const file = openSync(join(folder, 'waits'), 'w');
     const block = Buffer.alloc(4096);
     const waits = Array.from({ length: DISK_WAITS }, () => {

@@ -6,7 +6,7 @@ import { describeMachine } from './machine.ts';
 import { asSvg } from './plot.ts';
 import { progressOn } from './progress.ts';
 import { asJson, asMarkdown, asText, type Report, type Table, withSection } from './report.ts';
-import type { Bench, Scenario } from './scenario.ts';
+import type { BenchContext, Scenario } from './scenario.ts';
 import { accepted } from './scenarios/accepted.ts';
 import { acknowledged } from './scenarios/acknowledged.ts';
 import { connections } from './scenarios/connections.ts';
@@ -23,13 +23,13 @@ import { redisMemory } from './scenarios/redis-memory.ts';
 import { redisSpread } from './scenarios/redis-spread.ts';
 import { resume } from './scenarios/resume.ts';
 import { start } from './scenarios/start.ts';
-import { talks } from './scenarios/talks.ts';
+import { chatLoads } from './scenarios/talks.ts';
 import { terminal } from './scenarios/terminal.ts';
-import { where } from './scenarios/where.ts';
+import { profile } from './scenarios/where.ts';
 import { installBun } from './server-kinds.ts';
 
 /** What is measured beside peers, with a load of which the server is the limit. */
-const fanOut: Scenario[] = [deliveries, ...talks, connections, joins, accepted];
+const fanOut: Scenario[] = [deliveries, ...chatLoads, connections, joins, accepted];
 const scenarios = [
   acknowledged,
   start,
@@ -44,7 +44,7 @@ const scenarios = [
   redisFaults,
   idle,
   terminal,
-  where,
+  profile,
   ...fanOut,
 ];
 const names = scenarios.map(({ name }) => name);
@@ -84,7 +84,7 @@ const asked = (positionals.length > 0 ? positionals : whole).flatMap((name) =>
 
 async function run(): Promise<Report> {
   const progress = progressOn(process.stderr);
-  const bench: Bench = { folder: resolve(options.folder), quick: options.quick, rounds, progress: progress.say };
+  const bench: BenchContext = { folder: resolve(options.folder), quick: options.quick, rounds, progress: progress.say };
   const machine = await describeMachine(bench.folder);
   const tables: Table[] = [];
   for (const scenario of scenarios.filter(({ name }) => asked.includes(name))) {

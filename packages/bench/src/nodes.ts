@@ -9,12 +9,12 @@ export interface NodeKind {
 
 const program = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
-export const engawa: NodeKind = {
+export const engawaCluster: NodeKind = {
   name: 'Engawa',
   start: (redisUrl) => startProgram([program('./engawa-process.js'), redisUrl]),
 };
 
-export const peers: NodeKind[] = ['classic', 'sharded', 'streams'].map((adapter) => ({
+export const socketIoClusters: NodeKind[] = ['classic', 'sharded', 'streams'].map((adapter) => ({
   name: `Socket.IO, ${adapter === 'streams' ? 'streams' : `${adapter} pub/sub`}`,
   start: (redisUrl) => startProgram([program('./peers/socket-io-cluster.js'), adapter, redisUrl]),
 }));

@@ -10,7 +10,7 @@ const AT_ONCE = 500;
 const NUMBER = /"message":"(\d+) /;
 
 /** Says numbered chats to a room, as its owner, and hears in which order the room has them. */
-export class Speaker {
+export class NumberedSender {
   readonly #place: { roomId: string; username: string };
   readonly #session = randomBytes(24).toString('base64url');
   readonly #places = new Map<number, number>();
@@ -26,17 +26,17 @@ export class Speaker {
   }
 
   /** To the room as it is after a restart. */
-  async comeBack(url: string): Promise<void> {
+  async rejoin(url: string): Promise<void> {
     await (await this.#connect(url)).ask('add:member', this.#place);
   }
 
   /** Resolves when he has heard them himself: by then the server has done all that it does for a chat. */
-  async say(chats: number): Promise<void> {
+  async send(chats: number): Promise<void> {
     for (let left = chats; left > 0; left -= AT_ONCE) await this.#sayAtOnce(Math.min(left, AT_ONCE));
   }
 
   /** Where in the room a chat is, from 0. */
-  placeOf(text: string): number {
+  positionOf(text: string): number {
     return this.#places.get(Number.parseInt(text, 10)) ?? Number.NaN;
   }
 
@@ -73,7 +73,7 @@ export class Speaker {
 }
 
 /** What came of the chats from a place on. */
-export class Tally {
+export class SequenceCheck {
   /** Those that came after all that had come before them. */
   inOrder = 0;
   repeated = 0;

@@ -3,11 +3,11 @@ import type { Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Server } from 'socket.io';
 
-export interface Place {
+export interface Membership {
   roomId: string;
   username: string;
 }
-export type Chat = Place & { message: string };
+export type Chat = Membership & { message: string };
 type Acknowledge = ((answer: { ok: true }) => void) | undefined;
 
 /** As Engawa has it: more who come at once wait in the kernel. */
@@ -15,7 +15,7 @@ const BACKLOG = 4_096;
 
 export function serveRooms(io: Server): void {
   io.on('connection', (socket) => {
-    async function join({ roomId }: Place, acknowledge: Acknowledge): Promise<void> {
+    async function join({ roomId }: Membership, acknowledge: Acknowledge): Promise<void> {
       await socket.join(roomId);
       acknowledge?.({ ok: true });
     }

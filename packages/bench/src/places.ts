@@ -5,7 +5,7 @@ interface Frame {
 }
 
 /** A CPU profile as V8 makes it, as far as it is read here. */
-export interface Profile {
+export interface CpuProfile {
   /** A node is a function as its callers called it. */
   nodes: { id: number; callFrame: Frame; children?: number[] }[];
   /** The node that was at work at each sample, and microseconds since the sample before. */
@@ -34,7 +34,7 @@ const PLACES: [place: string, url: RegExp, name?: RegExp][] = [
 const IDLE = '(idle)';
 
 /** Of the time in which anything was at work, the share of each place, by the function that was running; a native one is its caller's, unless it has a place. */
-export function sharesOf({ nodes, samples, timeDeltas }: Profile): Map<string, number> {
+export function cpuShares({ nodes, samples, timeDeltas }: CpuProfile): Map<string, number> {
   const frames = new Map(nodes.map(({ id, callFrame }) => [id, callFrame]));
   const callers = new Map(nodes.flatMap(({ id, children = [] }) => children.map((child) => [child, id])));
   const times = new Map(PLACES.map(([place]) => [place, 0]));

@@ -4,14 +4,14 @@ import { readdirSync, readFileSync } from 'node:fs';
 const TICKS_PER_SECOND = 100;
 
 /** What a process used since it started: CPU seconds of all its threads and of its first one, and bytes that it sent to disks. */
-export interface Usage {
+export interface CpuUsage {
   cpu: number;
   mainThreadCpu: number;
   written: number;
 }
 
 /** Every figure is NaN where the system does not tell. */
-export function usageOf(pid: number): Usage {
+export function cpuUsage(pid: number): CpuUsage {
   return {
     cpu: cpuSeconds(`/proc/${pid}/stat`),
     mainThreadCpu: cpuSeconds(`/proc/${pid}/task/${pid}/stat`),
@@ -28,7 +28,7 @@ export interface Thread {
 }
 
 /** Those that run; the first one's id is the process's. None where the system does not tell. */
-export function threadsOf(pid: number): Thread[] {
+export function threadUsage(pid: number): Thread[] {
   return idsIn(`/proc/${pid}/task`).map((id) => {
     const [path, written] = [`/proc/${pid}/task/${id}`, /^wchar: (\d+)$/m];
     return {

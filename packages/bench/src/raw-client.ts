@@ -1,4 +1,4 @@
-import type { Answer, Ask, EventName, Reply } from '@engawa/protocol';
+import type { Ack, EventName, RequestInput, ResponsePayload } from '@engawa/protocol';
 import { WebSocket } from 'ws';
 
 /** Packets that this client meets: Engine.IO's type, then, for its messages (4), Socket.IO's. */
@@ -28,7 +28,7 @@ interface Asked {
  */
 export class RawClient {
   /** Events that the server told. */
-  heard = 0;
+  eventCount = 0;
   /** What the server calls this connection, for those who come back to it. */
   pid: string | undefined;
   readonly #onEvent: OnEvent | undefined;
@@ -56,13 +56,13 @@ export class RawClient {
   }
 
   /** Resolves with the reply; a refusal rejects, for no load here should meet one. */
-  ask<E extends EventName>(event: E, payload: Ask<E>): Promise<Reply<E>> {
+  ask<E extends EventName>(event: E, payload: RequestInput<E>): Promise<ResponsePayload<E>> {
     const id = this.#nextId;
     this.#nextId += 1;
     return new Promise<unknown>((resolve, reject) => {
       this.#asked.set(id, { resolve, reject });
       this.#socket.send(`${EVENT}${id}${JSON.stringify([event, payload])}`);
-    }) as Promise<Reply<E>>;
+    }) as Promise<ResponsePayload<E>>;
   }
 
   /** From now on the server cannot be rid of what it sends. */
@@ -70,7 +70,7 @@ export class RawClient {
     this.#socket.pause();
   }
 
-  readOn(): void {
+  resumeReading(): void {
     this.#socket.resume();
   }
 
@@ -82,7 +82,7 @@ export class RawClient {
   #receive(frame: Buffer): void {
     switch (frame.toString('latin1', 0, 2)) {
       case EVENT:
-        this.heard += 1;
+        this.eventCount += 1;
         this.#onEvent?.(frame);
         break;
       case '43':
@@ -106,7 +106,7 @@ export class RawClient {
   #acknowledge(frame: Buffer): void {
     const bracket = frame.indexOf(BRACKET);
     const asked = this.#settle(Number(frame.toString('latin1', 2, bracket)));
-    const [answer] = JSON.parse(frame.toString('utf8', bracket)) as [Answer<EventName>];
+    const [answer] = JSON.parse(frame.toString('utf8', bracket)) as [Ack<EventName>];
     if (answer.ok) asked?.resolve(answer);
     else asked?.reject(new Error(`The server refused: ${JSON.stringify(answer.error)}`));
   }

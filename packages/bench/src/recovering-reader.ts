@@ -1,11 +1,11 @@
-import type { Answer, Ask, EntryFields, Missed, Resumed } from '@engawa/protocol';
+import type { Ack, EntryFields, MissedEntry, RequestInput, ResumeResult } from '@engawa/protocol';
 import { io, type Socket } from 'socket.io-client';
 
 /** A member who loses his connection and comes back for what he missed. */
-export interface Reader {
+export interface RecoveringClient {
   join(): Promise<void>;
   /** Connected again; what he missed is heard from now on, or was already. Resolves with what `socket.recovered` says, if asked. */
-  comeBack(): Promise<boolean | undefined>;
+  reconnect(): Promise<boolean | undefined>;
   leave(): void;
 }
 
@@ -21,7 +21,7 @@ const PAGE = 500;
 const CONNECT_MS = 60_000;
 
 /** The client of Socket.IO and nothing else: it shows by itself which connection it was, and the last event that it heard. */
-export class StockReader implements Reader {
+export class StockClient implements RecoveringClient {
   readonly #reading: Reading;
   readonly #socket: Socket;
 
@@ -36,7 +36,7 @@ export class StockReader implements Reader {
     await this.#socket.emitWithAck('add:member', placeIn(this.#reading.roomId));
   }
 
-  async comeBack(): Promise<boolean> {
+  async reconnect(): Promise<boolean> {
     await connected(this.#socket);
     return this.#socket.recovered;
   }
@@ -46,10 +46,10 @@ export class StockReader implements Reader {
   }
 }
 
-type Position = Pick<Ask<'resume:rooms'>['rooms'][number], 'epoch' | 'seq' | 'id'>;
+type Position = Pick<RequestInput<'resume:rooms'>['rooms'][number], 'epoch' | 'seq' | 'id'>;
 
 /** Asks `resume:rooms` with the session and the position that he has, as after the reload of a page: with another socket. */
-export class AskingReader implements Reader {
+export class ResumingClient implements RecoveringClient {
   readonly #reading: Reading;
   #socket: Socket;
   #session = '';
@@ -63,13 +63,13 @@ export class AskingReader implements Reader {
   async join(): Promise<void> {
     this.#listen();
     await connected(this.#socket);
-    const answer = (await this.#socket.emitWithAck('add:member', placeIn(this.#reading.roomId))) as Answer<'add:member'>;
+    const answer = (await this.#socket.emitWithAck('add:member', placeIn(this.#reading.roomId))) as Ack<'add:member'>;
     if (!answer.ok) throw new Error(`The reader was refused: ${answer.error.code}`);
     this.#session = answer.session;
     this.#position = { epoch: answer.epoch, seq: answer.seq, id: answer.tail };
   }
 
-  async comeBack(): Promise<undefined> {
+  async reconnect(): Promise<undefined> {
     this.#socket = newSocket(this.#reading.url, this.#session);
     await connected(this.#socket);
     let room = await this.#resume();
@@ -89,16 +89,16 @@ export class AskingReader implements Reader {
     });
   }
 
-  async #resume(): Promise<Resumed> {
-    const ask: Ask<'resume:rooms'> = { rooms: [{ ...placeIn(this.#reading.roomId), ...this.#position }], limit: PAGE };
-    const answer = (await this.#socket.emitWithAck('resume:rooms', ask)) as Answer<'resume:rooms'>;
+  async #resume(): Promise<ResumeResult> {
+    const ask: RequestInput<'resume:rooms'> = { rooms: [{ ...placeIn(this.#reading.roomId), ...this.#position }], limit: PAGE };
+    const answer = (await this.#socket.emitWithAck('resume:rooms', ask)) as Ack<'resume:rooms'>;
     const room = answer.ok ? answer.rooms[0] : undefined;
     if (room === undefined) throw new Error(`The reader could not resume: ${JSON.stringify(answer)}`);
-    if (room.outcome === 'more' || room.outcome === 'caught_up') this.#take(room, room.entries as Missed[]);
+    if (room.outcome === 'more' || room.outcome === 'caught_up') this.#take(room, room.entries as MissedEntry[]);
     return room;
   }
 
-  #take(position: Position, entries: Missed[]): void {
+  #take(position: Position, entries: MissedEntry[]): void {
     this.#position = positionAt(position);
     for (const entry of entries) if (entry.kind === 'create:chat') this.#reading.hear(entry.message);
   }

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { withFolder } from './clean-up.ts';
-import { type Cuttable, openCuttable } from './cuttable.ts';
-import { Speaker, Tally } from './numbered-chats.ts';
+import { withTempFolder } from './clean-up.ts';
+import { type CuttableProxy, openCuttableProxy } from './cuttable.ts';
+import { NumberedSender, SequenceCheck } from './numbered-chats.ts';
 import { residentBytes } from './process-usage.ts';
-import type { Reader } from './recovering-reader.ts';
-import type { Engine, Start } from './recovery-engines.ts';
-import type { Bench } from './scenario.ts';
+import type { RecoveringClient } from './recovering-reader.ts';
+import type { RecoveryServer, StartServer } from './recovery-engines.ts';
+import type { BenchContext } from './scenario.ts';
 import type { ServerProcess } from './server-process.ts';
 
 /** How a reader is away. */
@@ -19,7 +19,7 @@ export interface Absence {
 }
 
 /** Of a share of 1; milliseconds from connecting to the last chat; bytes that the server and its keepers grew by. */
-export interface Recovery {
+export interface RecoveryResult {
   share: number;
   repeated: number;
   time: number;
@@ -29,14 +29,14 @@ export interface Recovery {
 }
 
 interface Wanted {
-  engine: Engine;
+  engine: RecoveryServer;
   absence: Absence;
   missed: number;
   /** Runs that wait at the same time work one after the other. */
-  inTurn: InTurn;
+  inTurn: RunExclusive;
 }
 
-export type InTurn = <Result>(work: () => Promise<Result>) => Promise<Result>;
+export type RunExclusive = <Result>(work: () => Promise<Result>) => Promise<Result>;
 
 const ROOM = 'recovery';
 const HEARD_BEFORE = 10;
@@ -44,9 +44,9 @@ const HEARD_BEFORE = 10;
 const QUIET_MS = 3_000;
 
 /** A reader of one room loses his connection, misses so many chats, and comes back. */
-export function recover({ folder, progress }: Bench, wanted: Wanted): Promise<Recovery> {
+export function measureRecovery({ folder, progress }: BenchContext, wanted: Wanted): Promise<RecoveryResult> {
   const { engine, absence, missed, inTurn } = wanted;
-  return withFolder(folder, (own) =>
+  return withTempFolder(folder, (own) =>
     engine.open(own, async (start, keepers) => {
       const scene = new Scene(start, keepers);
       try {
@@ -64,29 +64,29 @@ export function recover({ folder, progress }: Bench, wanted: Wanted): Promise<Re
 }
 
 class Scene {
-  readonly #start: Start;
+  readonly #start: StartServer;
   readonly #memory: Memory;
-  readonly #speaker = new Speaker(ROOM);
-  readonly #tally = new Tally(HEARD_BEFORE);
+  readonly #speaker = new NumberedSender(ROOM);
+  readonly #tally = new SequenceCheck(HEARD_BEFORE);
   #server: ServerProcess | undefined;
-  #way: Cuttable | undefined;
-  #reader: Reader | undefined;
+  #way: CuttableProxy | undefined;
+  #reader: RecoveringClient | undefined;
   #heardBefore = 0;
   #awaySince = 0;
 
-  constructor(start: Start, keepers: number[]) {
+  constructor(start: StartServer, keepers: number[]) {
     this.#start = start;
     this.#memory = new Memory(keepers);
   }
 
   /** The reader is in the room and has heard a little. */
-  async open({ reader: AnyReader }: Engine): Promise<void> {
+  async open({ reader: AnyReader }: RecoveryServer): Promise<void> {
     this.#server = await this.#start();
-    this.#way = await openCuttable(this.#server.url);
+    this.#way = await openCuttableProxy(this.#server.url);
     await this.#speaker.openRoom(this.#server.url);
     this.#reader = new AnyReader({ url: this.#way.url, roomId: ROOM, hear: (text) => this.#hear(text) });
     await this.#reader.join();
-    await this.#speaker.say(HEARD_BEFORE);
+    await this.#speaker.send(HEARD_BEFORE);
     while (this.#heardBefore < HEARD_BEFORE) await sleep(1);
     this.#memory.begin(this.#server.pid);
   }
@@ -95,18 +95,18 @@ class Scene {
     this.#way?.cut(noticed);
     this.#awaySince = performance.now();
     const before = ends === undefined ? chats : Math.floor(chats / 2);
-    await this.#speaker.say(before);
+    await this.#speaker.send(before);
     if (ends !== undefined) await this.#restart(ends);
-    await this.#speaker.say(chats - before);
+    await this.#speaker.send(chats - before);
   }
 
   untilAwayFor(milliseconds: number): Promise<void> {
     return sleep(Math.max(0, this.#awaySince + milliseconds - performance.now()));
   }
 
-  async comeBack(missed: number, progress: Bench['progress']): Promise<Recovery> {
+  async comeBack(missed: number, progress: BenchContext['progress']): Promise<RecoveryResult> {
     const connecting = performance.now();
-    const recovered = await this.#reader?.comeBack().catch((error: unknown) => progress(`  ${String(error)}`));
+    const recovered = await this.#reader?.reconnect().catch((error: unknown) => progress(`  ${String(error)}`));
     const connectedAt = performance.now();
     const { inOrder, repeated, lastAt } = await this.#untilQuiet(missed, connectedAt);
     return {
@@ -127,7 +127,7 @@ class Scene {
 
   #hear(text: string): void {
     this.#heardBefore += 1;
-    if (this.#heardBefore > HEARD_BEFORE) this.#tally.count(this.#speaker.placeOf(text));
+    if (this.#heardBefore > HEARD_BEFORE) this.#tally.count(this.#speaker.positionOf(text));
   }
 
   async #restart(how: 'stop' | 'kill'): Promise<void> {
@@ -136,10 +136,10 @@ class Scene {
     await last?.[how]();
     this.#server = await this.#start(Number(new URL(String(last?.url)).port));
     this.#memory.begin(this.#server.pid);
-    await this.#speaker.comeBack(this.#server.url);
+    await this.#speaker.rejoin(this.#server.url);
   }
 
-  async #untilQuiet(missed: number, since: number): Promise<Tally> {
+  async #untilQuiet(missed: number, since: number): Promise<SequenceCheck> {
     const tally = this.#tally;
     const isQuiet = () => performance.now() - (tally.lastAt > since ? tally.lastAt : since) > QUIET_MS;
     while (tally.inOrder < missed && !isQuiet()) await sleep(1);

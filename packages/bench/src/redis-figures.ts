@@ -1,9 +1,9 @@
 import { createClient } from '@redis/client';
 
 /** What a Redis has used since it started: CPU seconds, bytes from and to its clients; and the bytes of memory that it uses. */
-export type RedisFigures = Record<'cpu' | 'received' | 'sent' | 'memory', number>;
+export type RedisStats = Record<'cpu' | 'received' | 'sent' | 'memory', number>;
 
-export async function figuresOf(url: string): Promise<RedisFigures> {
+export async function redisStats(url: string): Promise<RedisStats> {
   const client = await createClient({ url, RESP: 2 }).connect();
   const info = (await Promise.all(['stats', 'memory', 'cpu'].map((section) => client.info(section)))).join('\n');
   client.destroy();

@@ -2,20 +2,20 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { command } from './redis-command.ts';
+import { sendCommand } from './redis-command.ts';
 import { freePort, type RedisProcess, startRedis, startRedisServer } from './redis-process.ts';
 
 const SLOTS = 16_384;
 const PRIMARIES = 3;
 const OK_MS = 60_000;
 
-export interface RedisGroup {
+export interface RedisTopology {
   url: string;
   /** First those that are primaries at first. Who starts another puts it here, so that it ends with the others. */
   servers: RedisProcess[];
 }
 
-export const withSingle = <Result>(folder: string, use: (group: RedisGroup) => Promise<Result>): Promise<Result> =>
+export const withSingle = <Result>(folder: string, use: (group: RedisTopology) => Promise<Result>): Promise<Result> =>
   withServers(async (servers) => {
     servers.push(await startRedis(folder, await freePort()));
     return use({ url: String(servers[0]?.url), servers });
@@ -25,7 +25,7 @@ export const withSingle = <Result>(folder: string, use: (group: RedisGroup) => P
 export async function withCluster<Result>(
   folder: string,
   nodeTimeout: number,
-  use: (cluster: RedisGroup) => Promise<Result>,
+  use: (cluster: RedisTopology) => Promise<Result>,
 ): Promise<Result> {
   return withServers(async (servers) => {
     const busPorts: number[] = [];
@@ -52,36 +52,37 @@ export async function withCluster<Result>(
 async function introduce(servers: RedisProcess[], busPorts: number[]): Promise<void> {
   const width = Math.ceil(SLOTS / PRIMARIES);
   for (const [index, { port }] of servers.entries()) {
-    await command(port, 'CLUSTER', 'SET-CONFIG-EPOCH', index + 1);
-    if (index < PRIMARIES) await command(port, 'CLUSTER', 'ADDSLOTSRANGE', index * width, Math.min((index + 1) * width, SLOTS) - 1);
+    await sendCommand(port, 'CLUSTER', 'SET-CONFIG-EPOCH', index + 1);
+    if (index < PRIMARIES) await sendCommand(port, 'CLUSTER', 'ADDSLOTSRANGE', index * width, Math.min((index + 1) * width, SLOTS) - 1);
     for (const [at, other] of servers.slice(0, index).entries())
-      await command(port, 'CLUSTER', 'MEET', '127.0.0.1', other.port, Number(busPorts[at]));
+      await sendCommand(port, 'CLUSTER', 'MEET', '127.0.0.1', other.port, Number(busPorts[at]));
   }
   const knowsAll = async ({ port }: RedisProcess) => {
-    const lines = String(await command(port, 'CLUSTER', 'NODES'))
+    const lines = String(await sendCommand(port, 'CLUSTER', 'NODES'))
       .trim()
       .split('\n');
     return lines.length === servers.length && !lines.some((line) => /handshake|fail|disconnected/.test(line));
   };
   await until(async () => (await Promise.all(servers.map(knowsAll))).every(Boolean), 'servers that know each other');
   for (const [index, { port }] of servers.entries()) {
-    if (index >= PRIMARIES) await command(port, 'CLUSTER', 'REPLICATE', await idOf(servers[index % PRIMARIES] as RedisProcess));
+    if (index >= PRIMARIES)
+      await sendCommand(port, 'CLUSTER', 'REPLICATE', await clusterNodeId(servers[index % PRIMARIES] as RedisProcess));
   }
 }
 
-export const idOf = async ({ port }: RedisProcess): Promise<string> => String(await command(port, 'CLUSTER', 'MYID'));
+export const clusterNodeId = async ({ port }: RedisProcess): Promise<string> => String(await sendCommand(port, 'CLUSTER', 'MYID'));
 
 /** A primary of it all, or a replica that follows its primary. */
 async function isServing({ port }: RedisProcess): Promise<boolean> {
-  const isOk = String(await command(port, 'CLUSTER', 'INFO')).includes('cluster_state:ok');
-  return isOk && /role:master|master_link_status:up/.test(String(await command(port, 'INFO', 'replication')));
+  const isOk = String(await sendCommand(port, 'CLUSTER', 'INFO')).includes('cluster_state:ok');
+  return isOk && /role:master|master_link_status:up/.test(String(await sendCommand(port, 'INFO', 'replication')));
 }
 
 /** A primary with two replicas, and three sentinels that replace it when it says nothing for so many milliseconds. */
 export async function withSentinels<Result>(
   folder: string,
   downAfter: number,
-  use: (group: RedisGroup) => Promise<Result>,
+  use: (group: RedisTopology) => Promise<Result>,
 ): Promise<Result> {
   return withServers(async (servers) => {
     const primary = await startRedis(newFolder(folder, 0), await freePort());
@@ -115,7 +116,7 @@ async function startSentinel(folder: string, { primary, downAfter }: { primary: 
 
 /** It knows the others and both replicas. */
 async function isReady({ port }: RedisProcess): Promise<boolean> {
-  const told = (await command(port, 'SENTINEL', 'MASTER', 'mymaster')) as string[];
+  const told = (await sendCommand(port, 'SENTINEL', 'MASTER', 'mymaster')) as string[];
   const field = (name: string) => told[told.indexOf(name) + 1];
   return field('flags') === 'master' && field('num-slaves') === '2' && field('num-other-sentinels') === '2';
 }

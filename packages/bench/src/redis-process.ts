@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { createServer } from 'node:net';
-import { spawnOwned } from './clean-up.ts';
+import { spawnChild } from './clean-up.ts';
 
 /** Below those that the system gives to outgoing connections: one of them would take the place of a server that starts again. */
 const PORTS = { from: 10_000, count: 22_000 };
@@ -34,7 +34,7 @@ export const startRedis = (folder: string, port: number, more: string[] = []): P
   startRedisServer(port, ['--bind', '127.0.0.1', '--port', String(port), '--dir', folder, '--save', '', '--appendonly', 'yes', ...more]);
 
 export async function startRedisServer(port: number, args: string[]): Promise<RedisProcess> {
-  const child = spawnOwned('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawnChild('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = new Promise<never>((_, reject) => {
     child.once('error', reject);
     child.once('exit', (code) => reject(new Error(`Redis ended (exit code ${code}).`)));

@@ -2,10 +2,10 @@ import type { Table } from './report.ts';
 
 export interface Scenario {
   name: string;
-  run(bench: Bench): Promise<Table[]>;
+  run(bench: BenchContext): Promise<Table[]>;
 }
 
-export interface Bench {
+export interface BenchContext {
   /** Where data folders are made. */
   folder: string;
   /** Small enough that all that is measured beside peers takes two minutes: figures to look at, not to believe. */
@@ -16,4 +16,5 @@ export interface Bench {
   progress: (what: string) => void;
 }
 
-export const roundsOf = ({ rounds }: Bench): string => (rounds === 1 ? 'One round' : `Medians of ${rounds} rounds, all by turns in each`);
+export const roundsText = ({ rounds }: BenchContext): string =>
+  rounds === 1 ? 'One round' : `Medians of ${rounds} rounds, all by turns in each`;

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { pin, pinned, withFolder } from './clean-up.ts';
+import { pinToCore, withCpuPinning, withTempFolder } from './clean-up.ts';
 import { loadCores, SERVER_CORE } from './generator/cores.ts';
 import type { Dialect } from './generator/member.ts';
 import { hasRedis, withRedis } from './redis-process.ts';
@@ -81,7 +81,7 @@ export const BUN: ServerKind = {
   command: () => [String(bunPath()), script('./peers/bun-publish.js')],
 };
 
-export const FLOOR: ServerKind = {
+export const BASELINE: ServerKind = {
   name: 'floor in Node',
   dialect: 'plain',
   keeps: 'no',
@@ -89,7 +89,7 @@ export const FLOOR: ServerKind = {
   command: () => node('./peers/floor.js'),
 };
 
-export const FLOOR_IN_C: ServerKind = {
+export const BASELINE_IN_C: ServerKind = {
   name: 'floor in C',
   dialect: 'plain',
   keeps: 'no',
@@ -108,23 +108,23 @@ export const SERVER_KINDS: ServerKind[] = [
   adapted('sharded', 'no'),
   adapted('streams', 'the last 10,000, sent to Redis'),
   BUN,
-  FLOOR,
-  FLOOR_IN_C,
+  BASELINE,
+  BASELINE_IN_C,
 ];
 
 /** Why it cannot run here; undefined when it can. */
-export const whyMissing = ({ needsRedis, missing }: ServerKind): string | undefined =>
+export const unavailableReason = ({ needsRedis, missing }: ServerKind): string | undefined =>
   missing?.() ?? (needsRedis && !hasRedis() ? 'no redis-server on the PATH' : undefined);
 
 /** Runs `use` with a new server on the first core; a Redis that it needs is on another. */
 export function withServerOf<Result>(kind: ServerKind, parent: string, use: (server: ServerProcess) => Promise<Result>): Promise<Result> {
-  return withFolder(parent, (folder) => {
+  return withTempFolder(parent, (folder) => {
     const start = (redisUrl: string) => withStarted(kind.command({ folder, redisUrl }), use);
     if (!kind.needsRedis) return start('');
     const redisFolder = join(folder, 'redis');
     mkdirSync(redisFolder);
     return withRedis(redisFolder, ({ url, pid }) => {
-      pin(pid, loadCores().at(-1));
+      pinToCore(pid, loadCores().at(-1));
       return start(url);
     });
   });
@@ -132,7 +132,7 @@ export function withServerOf<Result>(kind: ServerKind, parent: string, use: (ser
 
 /** It is not given time to say goodbye: what it was asked may fill minutes. */
 async function withStarted<Result>(command: string[], use: (server: ServerProcess) => Promise<Result>): Promise<Result> {
-  const server = await startCommand(pinned(command, SERVER_CORE));
+  const server = await startCommand(withCpuPinning(command, SERVER_CORE));
   try {
     return await use(server);
   } finally {

@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { spawnOwned, withFolder } from './clean-up.ts';
+import { spawnChild, withTempFolder } from './clean-up.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../engawa/bin/engawa.js', import.meta.url));
 const STOP_MS = 10_000;
@@ -41,7 +41,7 @@ export const startProgram = (args: string[]): Promise<ServerProcess> => startCom
 /** The same of any command line. */
 export async function startCommand([program = '', ...args]: string[]): Promise<ServerProcess> {
   const spawnedAt = performance.now();
-  const child = spawnOwned(program, args, {
+  const child = spawnChild(program, args, {
     env: { ...process.env, ENGAWA_LIMITS: 'off', ENGAWA_QUOTA_ROOMS_PER_SESSION: '0', ENGAWA_LOG: 'silent' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -105,4 +105,4 @@ export async function withServer<Result>(folder: string, use: (server: ServerPro
 
 /** A server with nothing in it, in a folder of its own inside `parent`. */
 export const withNewServer = <Result>(parent: string, use: (server: ServerProcess) => Promise<Result>): Promise<Result> =>
-  withFolder(parent, (folder) => withServer(folder, use));
+  withTempFolder(parent, (folder) => withServer(folder, use));

@@ -1,16 +1,16 @@
 import { once } from 'node:events';
-import { forkOwned } from './clean-up.ts';
+import { forkChild } from './clean-up.ts';
 
 /** What a worker process answers to each order. */
 type WorkerAnswer = { figures: unknown } | { failed: string };
 
-export type GiveOrder<Order> = (order: Order) => Promise<unknown>;
+export type SendCommand<Order> = (order: Order) => Promise<unknown>;
 
 /** Runs `use` with a process of its own, of that script, which follows orders one after the other. */
 export async function withWorker<Order extends object, Result>(
   script: URL,
-  use: (give: GiveOrder<Order>) => Promise<Result>,
-  child = forkOwned(script),
+  use: (give: SendCommand<Order>) => Promise<Result>,
+  child = forkChild(script),
 ): Promise<Result> {
   const exited = once(child, 'exit').then(() => ({ failed: 'it ended by itself' }));
 
@@ -30,7 +30,7 @@ export async function withWorker<Order extends object, Result>(
 }
 
 /** The other side: follows what the parent orders, and ends with it. */
-export function followOrders<Order>(follow: (order: Order) => Promise<unknown>): void {
+export function handleCommands<Order>(follow: (order: Order) => Promise<unknown>): void {
   async function answer(order: Order): Promise<WorkerAnswer> {
     try {
       return { figures: await follow(order) };

@@ -5,10 +5,10 @@ import { expect, test } from 'vitest';
 import { BYSTANDER_NAMES, BYSTANDER_ROOM, Bystanders } from '#chaos/bystanders.js';
 import { withServerUnderTest } from '#chaos/server-under-test.js';
 import { SocketIoClient } from '#chaos/socketio-client.js';
-import { withFolder } from '#clean-up.js';
+import { withTempFolder } from '#clean-up.js';
 
 test('a log of many pages has all that they sent, and one that lacks something is found out', { timeout: 60_000 }, () =>
-  withFolder(tmpdir(), (folder) =>
+  withTempFolder(tmpdir(), (folder) =>
     withServerUnderTest({ folder }, async ({ target }) => {
       const bystanders = await Bystanders.join(target);
       bystanders.start();

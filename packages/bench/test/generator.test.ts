@@ -2,9 +2,9 @@
 import { tmpdir } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { withGenerator } from '#generator/generator.js';
-import { withScene } from '#measuring.js';
-import { ENGAWA, FLOOR, SERVER_KINDS, type ServerKind, SOCKET_IO, TUTORIAL, whyMissing, withServerOf } from '#server-kinds.js';
+import { withLoadGenerator } from '#generator/generator.js';
+import { withTestBed } from '#measuring.js';
+import { BASELINE, ENGAWA, SERVER_KINDS, type ServerKind, SOCKET_IO, TUTORIAL, unavailableReason, withServerOf } from '#server-kinds.js';
 
 const GROUPS = [
   { name: 'small', rooms: 3, members: 2 },
@@ -13,17 +13,17 @@ const GROUPS = [
 const TALK = { perSecond: [60, 20], warmUpMs: 100, measuredMs: 500, patienceMs: 10_000 };
 const here = (groups = GROUPS) => ({ folder: tmpdir(), company: { groups, textBytes: 100, patienceMs: 20_000 } });
 
-const kinds = SERVER_KINDS.filter((kind) => whyMissing(kind) === undefined);
+const kinds = SERVER_KINDS.filter((kind) => unavailableReason(kind) === undefined);
 
 test('servers to measure are here', () => {
-  expect(kinds).toEqual(expect.arrayContaining([ENGAWA, TUTORIAL, SOCKET_IO, FLOOR]));
+  expect(kinds).toEqual(expect.arrayContaining([ENGAWA, TUTORIAL, SOCKET_IO, BASELINE]));
 });
 
 test.each(kinds)('every delivery of $name is counted once', async (kind: ServerKind) => {
-  await withScene(kind, here(), async ({ generator, gathered }) => {
-    expect(gathered).toMatchObject({ joined: 26, wanted: 26, refusals: [] });
+  await withTestBed(kind, here(), async ({ generator, joinResult }) => {
+    expect(joinResult).toMatchObject({ joined: 26, wanted: 26, refusals: [] });
     for (let run = 0; run < 2; run += 1) {
-      const { groups, refused, lost } = await generator.talk(TALK);
+      const { groups, refused, lost } = await generator.runLoad(TALK);
       expect(groups.map(({ said, due, latency }) => [said, due, latency.total])).toEqual([
         [30, 60, 60],
         [10, 150, 150],
@@ -34,14 +34,14 @@ test.each(kinds)('every delivery of $name is counted once', async (kind: ServerK
 });
 
 test('several processes share the members and the rate', async () => {
-  await withServerOf(FLOOR, tmpdir(), ({ url }) =>
-    withGenerator(async (generator) => {
-      const target = { url, dialect: FLOOR.dialect };
-      expect(await generator.gather({ target, groups: GROUPS, textBytes: 100, patienceMs: 20_000 })).toMatchObject({
+  await withServerOf(BASELINE, tmpdir(), ({ url }) =>
+    withLoadGenerator(async (generator) => {
+      const target = { url, dialect: BASELINE.dialect };
+      expect(await generator.join({ target, groups: GROUPS, textBytes: 100, patienceMs: 20_000 })).toMatchObject({
         joined: 26,
         wanted: 26,
       });
-      const { groups } = await generator.talk(TALK);
+      const { groups } = await generator.runLoad(TALK);
       for (const [index, { said, due, latency }] of groups.entries()) {
         // One more or less for each of them.
         expect(Math.abs(said - [30, 10][index]!)).toBeLessThanOrEqual(3);
@@ -53,18 +53,18 @@ test('several processes share the members and the rate', async () => {
 
 test('connections that only come are counted', async () => {
   await withServerOf(ENGAWA, tmpdir(), ({ url }) =>
-    withGenerator(async (generator) => expect(await generator.connect({ url, dialect: ENGAWA.dialect }, 50)).toBeGreaterThan(0)),
+    withLoadGenerator(async (generator) => expect(await generator.connect({ url, dialect: ENGAWA.dialect }, 50)).toBeGreaterThan(0)),
   );
 });
 
 test('a server that stands still is not spared: what was due meanwhile was due then', async () => {
-  await withScene(FLOOR, here([{ name: 'room', rooms: 1, members: 4 }]), async ({ generator, server }) => {
+  await withTestBed(BASELINE, here([{ name: 'room', rooms: 1, members: 4 }]), async ({ generator, server }) => {
     const stopped = sleep(400).then(async () => {
       process.kill(server.pid, 'SIGSTOP');
       await sleep(500);
       process.kill(server.pid, 'SIGCONT');
     });
-    const { groups } = await generator.talk({ perSecond: [200], warmUpMs: 0, measuredMs: 1_000, patienceMs: 10_000 });
+    const { groups } = await generator.runLoad({ perSecond: [200], warmUpMs: 0, measuredMs: 1_000, patienceMs: 10_000 });
     await stopped;
     const [heard] = groups;
     expect(heard).toMatchObject({ said: 200, due: 800 });
@@ -75,9 +75,9 @@ test('a server that stands still is not spared: what was due meanwhile was due t
 });
 
 test('what a server does not tell in time was never heard', async () => {
-  await withScene(FLOOR, here([{ name: 'room', rooms: 1, members: 4 }]), async ({ generator, server }) => {
+  await withTestBed(BASELINE, here([{ name: 'room', rooms: 1, members: 4 }]), async ({ generator, server }) => {
     process.kill(server.pid, 'SIGSTOP');
-    const { groups } = await generator.talk({ perSecond: [100], warmUpMs: 0, measuredMs: 300, patienceMs: 100 });
+    const { groups } = await generator.runLoad({ perSecond: [100], warmUpMs: 0, measuredMs: 300, patienceMs: 100 });
     expect(groups[0]).toMatchObject({ said: 30, due: 120 });
     expect(groups[0]!.latency.percentile(0.01, groups[0]!.due)).toBe(Number.POSITIVE_INFINITY);
   });
@@ -85,12 +85,12 @@ test('what a server does not tell in time was never heard', async () => {
 
 test('who is acknowledged says the next', async () => {
   const groups = [{ name: 'room', rooms: 5, members: 4, isOnePerson: true }];
-  await withScene(
+  await withTestBed(
     ENGAWA,
     { folder: tmpdir(), company: { groups, textBytes: 100, acknowledged: true, patienceMs: 20_000 } },
     async (scene) => {
-      expect(scene.gathered).toMatchObject({ joined: 20, refusals: [] });
-      const asked = await scene.generator.ask({ warmUpMs: 100, measuredMs: 500 });
+      expect(scene.joinResult).toMatchObject({ joined: 20, refusals: [] });
+      const asked = await scene.generator.measureAcks({ warmUpMs: 100, measuredMs: 500 });
       expect(asked.acknowledged).toBeGreaterThan(20);
       expect(asked.latency.total).toBe(asked.acknowledged);
       expect(asked.refused).toBe(0);
@@ -99,10 +99,10 @@ test('who is acknowledged says the next', async () => {
 });
 
 test('who cannot come in is told of, and not waited for without end', async () => {
-  await withScene(FLOOR, { ...here(), folder: tmpdir() }, async ({ generator, server }) => {
+  await withTestBed(BASELINE, { ...here(), folder: tmpdir() }, async ({ generator, server }) => {
     process.kill(server.pid, 'SIGSTOP');
-    const target = { url: server.url, dialect: FLOOR.dialect };
-    const gathered = await generator.gather({ target, groups: [{ name: 'late', rooms: 1, members: 3 }], textBytes: 100, patienceMs: 300 });
+    const target = { url: server.url, dialect: BASELINE.dialect };
+    const gathered = await generator.join({ target, groups: [{ name: 'late', rooms: 1, members: 3 }], textBytes: 100, patienceMs: 300 });
     expect(gathered).toMatchObject({ joined: 0, wanted: 3 });
   });
 });

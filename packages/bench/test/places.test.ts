@@ -1,6 +1,6 @@
 /** A CPU profile, summed by the places where time was spent. */
 import { expect, test } from 'vitest';
-import { sharesOf } from '#places.js';
+import { cpuShares } from '#places.js';
 
 const FRAMES = {
   root: ['(root)', ''],
@@ -34,7 +34,7 @@ const profileOf = (...samples: [called: Called, us: number][]) => ({
 });
 
 test('every place has its share of the time at work, by what was running and not by who called it', () => {
-  const shares = sharesOf(
+  const shares = cpuShares(
     profileOf(['idle', 900], ['write', 100], ['telling', 50], ['idle', 500], ['collector', 50], ['stream', 100], ['telling', 100]),
   );
   expect(shares.get('writing to sockets')).toBe(0.25);
@@ -45,7 +45,7 @@ test('every place has its share of the time at work, by what was running and not
 });
 
 test('a native function without a place is its caller, and what nobody knows is other', () => {
-  const shares = sharesOf(profileOf(['sort', 100], ['logger', 100], ['parser', 200]));
+  const shares = cpuShares(profileOf(['sort', 100], ['logger', 100], ['parser', 200]));
   expect(shares.get('chat')).toBe(0.25);
   expect(shares.get('other')).toBe(0.25);
   expect(shares.get('Socket.IO')).toBe(0.5);

@@ -1,10 +1,10 @@
 /** When the load is due, and how a chat says when that was. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Schedule } from '#generator/schedule.js';
-import { blankStamp, dueOf, findStamp, runOf, STAMP_LENGTH, writeStamp } from '#generator/stamp.js';
+import { ArrivalSchedule } from '#generator/schedule.js';
+import { blankStamp, findStamp, STAMP_LENGTH, stampedDueUs, stampedRun, writeStamp } from '#generator/stamp.js';
 
-function dueOfAll(schedule: Schedule, nowMs: number): number[] {
+function dueOfAll(schedule: ArrivalSchedule, nowMs: number): number[] {
   const due: number[] = [];
   schedule.take(nowMs, (dueMs) => due.push(dueMs));
   return due;
@@ -12,23 +12,23 @@ function dueOfAll(schedule: Schedule, nowMs: number): number[] {
 
 test('each is due at its own time, however late it is asked', () => {
   const pace = { perSecond: 100, phase: 0 };
-  const punctual = new Schedule(pace, 1_000);
+  const punctual = new ArrivalSchedule(pace, 1_000);
   const due = Array.from({ length: 1_001 }, (_, ms) => dueOfAll(punctual, ms)).flat();
   expect(due).toHaveLength(100);
   expect(due.slice(0, 3)).toEqual([0, 10, 20]);
-  expect(dueOfAll(new Schedule(pace, 1_000), 5_000)).toEqual(due);
+  expect(dueOfAll(new ArrivalSchedule(pace, 1_000), 5_000)).toEqual(due);
 });
 
 test('several that share a rate take turns', () => {
-  const all = [0, 1, 2].flatMap((index) => dueOfAll(new Schedule({ perSecond: 100, phase: index / 3 }, 1_000), 1_000));
+  const all = [0, 1, 2].flatMap((index) => dueOfAll(new ArrivalSchedule({ perSecond: 100, phase: index / 3 }, 1_000), 1_000));
   const sorted = all.toSorted((a, b) => a - b);
   expect(sorted).toHaveLength(300);
   for (const [index, due] of sorted.entries()) expect(due).toBeCloseTo((index / 300) * 1_000, 6);
 });
 
 test('nothing is due without a rate, or after the end', () => {
-  expect(dueOfAll(new Schedule({ perSecond: 0, phase: 0.5 }, 1_000), 1_000)).toEqual([]);
-  expect(new Schedule({ perSecond: 1, phase: 0.5 }, 100).nextMs).toBe(Number.POSITIVE_INFINITY);
+  expect(dueOfAll(new ArrivalSchedule({ perSecond: 0, phase: 0.5 }, 1_000), 1_000)).toEqual([]);
+  expect(new ArrivalSchedule({ perSecond: 1, phase: 0.5 }, 100).nextMs).toBe(Number.POSITIVE_INFINITY);
 });
 
 test('a stamp says its run and its time, wherever it is', () => {
@@ -43,7 +43,7 @@ test('a stamp says its run and its time, wherever it is', () => {
         const at = findStamp(bytes, 0, bytes.length);
         expect(at).toBe(Buffer.byteLength(before));
         writeStamp(bytes, at, { run, dueUs: units * 10 });
-        expect([runOf(bytes, at), dueOf(bytes, at)]).toEqual([run, units * 10]);
+        expect([stampedRun(bytes, at), stampedDueUs(bytes, at)]).toEqual([run, units * 10]);
         expect(bytes.toString('utf8', at + STAMP_LENGTH)).toBe(after);
       },
     ),

@@ -1,21 +1,21 @@
 /** The soak, short: many visits in little time instead of few in many hours; and that it finds what grows. */
 import { tmpdir } from 'node:os';
 import { expect, test } from 'vitest';
-import { Chain } from '#soak/chain.js';
-import { soak } from '#soak/soak.js';
-import { growthIn, type Sample } from '#soak/verdict.js';
-import { DEEDS } from '#soak/visitors.js';
+import { OrderChecker } from '#soak/chain.js';
+import { runSoak } from '#soak/soak.js';
+import { detectLeaks, type Sample } from '#soak/verdict.js';
+import { CHURN_ACTIONS } from '#soak/visitors.js';
 
 const CYCLES = 6;
 const MEBI = 2 ** 20;
 
 test('a server holds no more after hundreds of visits of all kinds than after some', async () => {
-  const samples = await soak({ folder: tmpdir(), cycles: CYCLES, cycleMs: 800, onSample: () => undefined });
+  const samples = await runSoak({ folder: tmpdir(), cycles: CYCLES, cycleMs: 800, onSample: () => undefined });
   expect(samples).toHaveLength(CYCLES);
-  expect(samples.at(-1)!.visits).toBeGreaterThan(4 * DEEDS.length);
+  expect(samples.at(-1)!.visits).toBeGreaterThan(4 * CHURN_ACTIONS.length);
   expect(samples.at(-1)!.live.members).toBeGreaterThan(0);
   expect(samples.at(-1)!.listeners).toBeGreaterThan(0);
-  expect(growthIn(samples)).toEqual([]);
+  expect(detectLeaks(samples)).toEqual([]);
 });
 
 const sample = (number: number, grown: Partial<Sample> = {}): Sample => ({
@@ -33,8 +33,8 @@ const samplesOf = (grown: (number: number) => Partial<Sample>): Sample[] =>
   Array.from({ length: 24 }, (_, number) => sample(number, grown(number)));
 
 test('what is level, or only grew at the beginning, has not grown', () => {
-  expect(growthIn(samplesOf(() => ({})))).toEqual([]);
-  expect(growthIn(samplesOf((number) => ({ heap: (number < 8 ? 15 + number : 23) * MEBI })))).toEqual([]);
+  expect(detectLeaks(samplesOf(() => ({})))).toEqual([]);
+  expect(detectLeaks(samplesOf((number) => ({ heap: (number < 8 ? 15 + number : 23) * MEBI })))).toEqual([]);
 });
 
 test.each<[string, (number: number) => Partial<Sample>]>([
@@ -46,11 +46,11 @@ test.each<[string, (number: number) => Partial<Sample>]>([
   ['sockets', (number) => ({ live: { sockets: 20 + number } })],
   ['listeners', (number) => ({ listeners: 8 + number })],
 ])('%s that grows is found', (name, grown) => {
-  expect(growthIn(samplesOf(grown))).toEqual([expect.stringContaining(name)]);
+  expect(detectLeaks(samplesOf(grown))).toEqual([expect.stringContaining(name)]);
 });
 
 test('few samples are no soak', () => {
-  expect(() => growthIn([sample(0), sample(1), sample(2)])).toThrow('3 samples');
+  expect(() => detectLeaks([sample(0), sample(1), sample(2)])).toThrow('3 samples');
 });
 
 const frame = (id: string, prev: string | null, event = 'create:chat:success'): Buffer =>
@@ -58,9 +58,9 @@ const frame = (id: string, prev: string | null, event = 'create:chat:success'): 
 
 test('whoever misses an entry, or is told one twice, has a fault', () => {
   const faultsOf = (...frames: Buffer[]): number => {
-    const chain = new Chain();
-    for (const each of frames) chain.hear(each);
-    return chain.faults.length;
+    const chain = new OrderChecker();
+    for (const each of frames) chain.check(each);
+    return chain.errors.length;
   };
   const signal = Buffer.from('42["start:typing:success",{"roomId":"a","username":"b"}]');
   expect(faultsOf(frame('b', 'a'), frame('c', 'b'), signal, frame('d', 'c'))).toBe(0);

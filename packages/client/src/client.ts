@@ -1,30 +1,30 @@
-import type { Ask, Notice, WireError } from '@engawa/protocol';
+import type { ErrorPayload, RequestInput, ServerNotice } from '@engawa/protocol';
 import type { Position } from '@engawa/protocol/position';
-import { CatchUp } from './catch-up.ts';
+import { ResumeBatcher } from './catch-up.ts';
 import { type ClientState, Connection } from './connection.ts';
 import type { ConnectionError } from './connection-error.ts';
 import { Emitter } from './emitter.ts';
-import { asEntry } from './entry.ts';
-import type { Ending } from './follower.ts';
-import { isSession, newClientId, newSession, platformRandom, type Random } from './ids.ts';
+import { parseEntry } from './entry.ts';
+import type { RoomEnding } from './follower.ts';
+import { isSession, newClientId, newSession, platformRandom, type RandomBytes } from './ids.ts';
 import { readPosition } from './keeper.ts';
-import type { LinkFactory, LinkOptions } from './link.ts';
-import { OpenRoom } from './open-room.ts';
-import { JoinError, type Result, refused } from './result.ts';
+import type { TransportFactory, TransportOptions } from './link.ts';
+import { RoomController } from './open-room.ts';
+import { failedResult, JoinError, type Result } from './result.ts';
 import type { Room } from './room.ts';
-import { socketLink } from './socket-link.ts';
-import { type ClientStorage, Shelf } from './storage.ts';
-import { watch } from './wake.ts';
+import { createSocketIoTransport } from './socket-link.ts';
+import { type ClientStorage, SafeStorage } from './storage.ts';
+import { detectWake } from './wake.ts';
 
-export interface ClientOptions extends LinkOptions {
+export interface ClientOptions extends TransportOptions {
   /** Where session, positions and unsent chats outlive the page: `localStorage`, or anything like it. Nothing is kept without. */
   storage?: ClientStorage;
   /** Chats that a timeline holds at most; 5,000 when not given. */
   maxChats?: number;
   /** Makes so many random bytes that nobody can guess, where there is no `crypto.getRandomValues`. */
-  random?: Random;
+  random?: RandomBytes;
   /** Another connection than Socket.IO's, for tests. */
-  link?: LinkFactory;
+  createTransport?: TransportFactory;
 }
 
 export interface JoinOptions {
@@ -42,7 +42,7 @@ export interface JoinOptions {
 }
 
 /** Which rooms are asked for: those after an id, and how many at most. */
-export type RoomRange = Ask<'list:rooms'>;
+export type RoomRange = RequestInput<'list:rooms'>;
 
 /** What a client tells, and with what. */
 export interface ClientEvents {
@@ -54,55 +54,55 @@ export interface ClientEvents {
    * or caught up. What is retryable is tried again; after any other error of a connection the client is closed. And, once, a
    * storage that fails: then with the code `storage_failed`.
    */
-  error: (WireError & { roomId?: string; address?: undefined }) | (ConnectionError & { roomId?: undefined });
+  error: (ErrorPayload & { roomId?: string; address?: undefined }) | (ConnectionError & { roomId?: undefined });
 }
 
 /** A room that was joined, by how many who have not closed it. */
-interface Joining {
+interface RoomHandle {
   username: string;
   room: Promise<Room>;
-  holders: number;
+  refCount: number;
 }
 
-const MAX_CHATS = 5_000;
-const SUCCESS = ':success';
+const DEFAULT_MAX_CHATS = 5_000;
+const SUCCESS_SUFFIX = ':success';
 
 /** One person's connection to a server, with the rooms that he is in. */
 export class Client {
   readonly #options: ClientOptions;
-  readonly #random: Random;
+  readonly #random: RandomBytes;
   readonly #emitter = new Emitter<ClientEvents>();
   readonly #connection: Connection;
-  readonly #catchUp: CatchUp;
-  readonly #shelf: Shelf;
-  readonly #open = new Map<string, OpenRoom>();
-  readonly #joining = new Map<string, Joining>();
-  #rooms: readonly Room[] | undefined;
-  #unwatch: (() => void) | undefined;
+  readonly #resumeBatcher: ResumeBatcher;
+  readonly #storage: SafeStorage;
+  readonly #controllers = new Map<string, RoomController>();
+  readonly #handles = new Map<string, RoomHandle>();
+  #cachedRooms: readonly Room[] | undefined;
+  #stopWakeDetector: (() => void) | undefined;
   #connecting: Promise<void> | undefined;
 
   /** @internal */
   constructor(url: string, options: ClientOptions) {
     const random = options.random ?? platformRandom();
-    if (!random) throw new JoinError(refused('no_random', 'There is no `crypto`: pass `random`.'));
+    if (!random) throw new JoinError(failedResult('no_random', 'There is no `crypto`: pass `random`.'));
     this.#options = options;
     this.#random = random;
-    this.#shelf = new Shelf(options.storage, `engawa:${url}:`, (cause) => {
+    this.#storage = new SafeStorage(options.storage, `engawa:${url}:`, (cause) => {
       const message = `The storage failed: ${String(cause)}`;
       // It may fail before anybody could listen.
       queueMicrotask(() => this.#emitter.emit('error', { code: 'storage_failed', message, retryable: true }));
     });
-    const { link = socketLink } = options;
-    this.#connection = new Connection((listeners) => link(url, listeners, options), {
-      state: (state) => this.#stateChanged(state),
-      error: (error) => {
+    const { createTransport = createSocketIoTransport } = options;
+    this.#connection = new Connection((listeners) => createTransport(url, listeners, options), {
+      onStateChange: (state) => this.#onStateChange(state),
+      onError: (error) => {
         // Another one is made the next time.
-        if (error.code === 'invalid_session') void this.#shelf.write('session');
+        if (error.code === 'invalid_session') void this.#storage.write('session');
         this.#emitter.emit('error', error);
       },
-      heard: (event, payload) => this.#heard(event, payload),
+      onEvent: (event, payload) => this.#onEvent(event, payload),
     });
-    this.#catchUp = new CatchUp(this.#connection, (error) => this.#emitter.emit('error', error));
+    this.#resumeBatcher = new ResumeBatcher(this.#connection, (error) => this.#emitter.emit('error', error));
   }
 
   get state(): ClientState {
@@ -111,8 +111,8 @@ export class Client {
 
   /** The rooms that were joined and have not ended. */
   get rooms(): readonly Room[] {
-    this.#rooms ??= [...this.#open.values()].map(({ room }) => room);
-    return this.#rooms;
+    this.#cachedRooms ??= [...this.#controllers.values()].map(({ room }) => room);
+    return this.#cachedRooms;
   }
 
   /** Calls the listener when `state` or `rooms` is another; for `useSyncExternalStore` and its like. */
@@ -136,27 +136,27 @@ export class Client {
     // As the server compares and says them.
     const id = roomId.normalize();
     const username = options.username.normalize();
-    const before = this.#joining.get(id);
-    if (before && before.username !== username) throw new JoinError(refused('name_taken', 'You have another name.'));
-    const joining = before ?? { username, room: this.#join(id, { ...options, username }), holders: 0 };
-    joining.holders += 1;
-    this.#joining.set(id, joining);
-    return joining.room;
+    const existing = this.#handles.get(id);
+    if (existing && existing.username !== username) throw new JoinError(failedResult('name_taken', 'You have another name.'));
+    const handle = existing ?? { username, room: this.#join(id, { ...options, username }), refCount: 0 };
+    handle.refCount += 1;
+    this.#handles.set(id, handle);
+    return handle.room;
   }
 
   /** Asks now whether anything was missed, and connects anew when there is no answer; without a connection it is tried now. */
   sync(): void {
     void this.#start();
-    this.#connection.hasten();
+    this.#connection.reconnectNow();
     if (!this.#connection.isUp) return;
-    this.#each(({ follower }) => follower.sync());
-    void this.#catchUp.probe();
+    this.#forEachRoom(({ roomSync }) => roomSync.requestResume());
+    void this.#resumeBatcher.probe();
   }
 
   /** A page of the rooms of the server, in the order of their ids; waits for the connection as long as it takes. */
   listRooms(range: RoomRange = {}): Promise<Result<'list:rooms'>> {
     void this.#start();
-    return this.#connection.insist('list:rooms', range);
+    return this.#connection.requestUntilAnswered('list:rooms', range);
   }
 
   /**
@@ -166,94 +166,94 @@ export class Client {
   async close(): Promise<void> {
     this.#connection.close();
     await this.#connecting;
-    await this.#shelf.settled();
+    await this.#storage.drain();
   }
 
   async #join(roomId: string, options: JoinOptions): Promise<Room> {
     await this.#start();
     const { username, create = false, topic, from = 'stored' } = options;
-    const stored = await readPosition(this.#shelf, roomId, username);
-    const opened = new OpenRoom({
+    const storedPosition = await readPosition(this.#storage, roomId, username);
+    const controller = new RoomController({
       connection: this.#connection,
-      catchUp: this.#catchUp,
-      shelf: this.#shelf,
-      maxChats: this.#options.maxChats ?? MAX_CHATS,
+      resumeBatcher: this.#resumeBatcher,
+      storage: this.#storage,
+      maxChats: this.#options.maxChats ?? DEFAULT_MAX_CHATS,
       roomId,
       username,
       create,
       topic,
-      from: from === 'stored' ? stored : from === 'newest' ? undefined : from,
+      from: from === 'stored' ? storedPosition : from === 'newest' ? undefined : from,
       newId: () => newClientId(this.#random),
-      delayed: (error) => this.#emitter.emit('error', { ...error, roomId }),
-      ended: () => {
-        this.#open.delete(roomId);
-        this.#joining.delete(roomId);
-        this.#roomsChanged();
+      onRetryableError: (error) => this.#emitter.emit('error', { ...error, roomId }),
+      onEnd: () => {
+        this.#controllers.delete(roomId);
+        this.#handles.delete(roomId);
+        this.#onRoomsChange();
       },
-      letGo: () => {
-        const joining = this.#joining.get(roomId);
-        if (joining) joining.holders -= 1;
-        return !joining?.holders;
+      releaseHandle: () => {
+        const handle = this.#handles.get(roomId);
+        if (handle) handle.refCount -= 1;
+        return !handle?.refCount;
       },
     });
-    await opened.load();
-    this.#open.set(roomId, opened);
-    this.#roomsChanged();
-    if (this.state === 'closed') opened.follower.end(this.#closing);
-    else if (this.#connection.isUp) opened.follower.up();
-    await opened.ready;
-    return opened.room;
+    await controller.load();
+    this.#controllers.set(roomId, controller);
+    this.#onRoomsChange();
+    if (this.state === 'closed') controller.roomSync.end(this.#roomEnding);
+    else if (this.#connection.isUp) controller.roomSync.onConnect();
+    await controller.ready;
+    return controller.room;
   }
 
   /** There is no connection and no timer before somebody wants to know or do something: not on a server that renders a page. */
   #start(): Promise<void> | undefined {
     if (this.#connecting || this.state === 'closed') return this.#connecting;
-    this.#unwatch = watch({
-      woke: () => this.sync(),
-      leaving: () => this.#each(({ keeper }) => keeper.flush()),
-      stored: () => this.#connection.hangUp(),
+    this.#stopWakeDetector = detectWake({
+      onWake: () => this.sync(),
+      onHide: () => this.#forEachRoom(({ persistence }) => persistence.flush()),
+      onFreeze: () => this.#connection.suspend(),
     });
-    const session = this.#shelf.make('session', isSession, newSession(this.#random));
-    this.#connecting = session.then((each) => this.#connection.open(each));
+    const session = this.#storage.getOrCreate('session', isSession, newSession(this.#random));
+    this.#connecting = session.then((id) => this.#connection.open(id));
     return this.#connecting;
   }
 
-  #roomsChanged(): void {
-    this.#rooms = undefined;
+  #onRoomsChange(): void {
+    this.#cachedRooms = undefined;
     this.#emitter.emit('change', undefined);
   }
 
-  #heard(event: string, payload: unknown): void {
+  #onEvent(event: string, payload: unknown): void {
     const roomId = (payload as { roomId?: unknown } | null | undefined)?.roomId;
-    const open = typeof roomId === 'string' ? this.#open.get(roomId) : undefined;
-    if (!open) return;
-    if (event === 'reset:room') open.follower.resetTo(payload as Notice<'reset:room'>);
-    if (event === 'update:members') open.counted(payload as Notice<'update:members'>);
-    if (event === 'update:typing') open.typing(payload as Notice<'update:typing'>);
-    if (!event.endsWith(SUCCESS)) return;
-    const entry = asEntry(event.slice(0, -SUCCESS.length), payload);
-    if (entry) open.follower.heard(entry);
-    else open.signalled(event, payload);
+    const controller = typeof roomId === 'string' ? this.#controllers.get(roomId) : undefined;
+    if (!controller) return;
+    if (event === 'reset:room') controller.roomSync.onResetNotice(payload as ServerNotice<'reset:room'>);
+    if (event === 'update:members') controller.onMemberCounts(payload as ServerNotice<'update:members'>);
+    if (event === 'update:typing') controller.typing(payload as ServerNotice<'update:typing'>);
+    if (!event.endsWith(SUCCESS_SUFFIX)) return;
+    const entry = parseEntry(event.slice(0, -SUCCESS_SUFFIX.length), payload);
+    if (entry) controller.roomSync.receive(entry);
+    else controller.onEphemeralEvent(event, payload);
   }
 
-  #stateChanged(state: ClientState): void {
+  #onStateChange(state: ClientState): void {
     if (state === 'closed') {
-      this.#unwatch?.();
-      this.#each(({ follower }) => follower.end(this.#closing));
+      this.#stopWakeDetector?.();
+      this.#forEachRoom(({ roomSync }) => roomSync.end(this.#roomEnding));
     }
-    if (state !== 'online') this.#catchUp.clear();
+    if (state !== 'online') this.#resumeBatcher.clear();
     this.#emitter.emit('state', state);
     this.#emitter.emit('change', undefined);
-    this.#each(({ follower }) => (state === 'online' ? follower.up() : follower.down()));
+    this.#forEachRoom(({ roomSync }) => (state === 'online' ? roomSync.onConnect() : roomSync.onDisconnect()));
   }
 
   /** Why its rooms are over. */
-  get #closing(): Ending {
-    const { refusal: error } = this.#connection;
+  get #roomEnding(): RoomEnding {
+    const { closeError: error } = this.#connection;
     return { reason: 'closed', ...(error && { error }) };
   }
 
-  #each(step: (open: OpenRoom) => void): void {
-    for (const open of this.#open.values()) step(open);
+  #forEachRoom(action: (controller: RoomController) => void): void {
+    for (const controller of this.#controllers.values()) action(controller);
   }
 }

@@ -33,7 +33,7 @@ export interface ConnectionError {
 }
 
 /** An error as `connect_error` has it. */
-export interface TransportFault extends Error {
+export interface SocketIoConnectError extends Error {
   /** Of Node's errors. */
   code?: unknown;
   /** The HTTP status of a poll, or the event of a WebSocket. */
@@ -43,17 +43,17 @@ export interface TransportFault extends Error {
 }
 
 /** What an Engawa or a Socket.IO server says of a refused request: the latter with a number as its code. */
-interface Said {
+interface ErrorBody {
   error?: string;
   message?: string;
   code?: unknown;
 }
 
-const TLS = /CERT|SIGN|ISSUER|SSL|TLS|EPROTO/;
+const TLS_ERROR_CODE = /CERT|SIGN|ISSUER|SSL|TLS|EPROTO/;
 /** What HTTP says of a URL, not of a moment. */
-const FINAL_STATUS = /^(3|4(?!08|25|29))/;
+const PERMANENT_STATUS = /^(3|4(?!08|25|29))/;
 
-export const connectionError = (code: ConnectionErrorCode, address: string, reason: string, cause?: unknown): ConnectionError => ({
+export const createConnectionError = (code: ConnectionErrorCode, address: string, reason: string, cause?: unknown): ConnectionError => ({
   code,
   message: `${address}: ${reason}. ${ADVICE[code]}`,
   retryable: code === 'unreachable' || code === 'websocket_failed',
@@ -63,33 +63,33 @@ export const connectionError = (code: ConnectionErrorCode, address: string, reas
 });
 
 /** What became of a try that ended with this fault; `isUpgrade` where it was by WebSocket. */
-export function diagnose(fault: TransportFault, address: string, isUpgrade: boolean): ConnectionError {
-  const description = Object(fault.description) as { error?: unknown };
-  const context = Object(fault.context) as { statusText?: unknown; responseText?: unknown };
+export function classifyConnectError(error: SocketIoConnectError, address: string, isUpgrade: boolean): ConnectionError {
+  const description = Object(error.description) as { error?: unknown };
+  const context = Object(error.context) as { statusText?: unknown; responseText?: unknown };
   // In Node the error is there; its request takes it for the text of a status.
-  const cause = [description.error, context.statusText].find((each): each is TransportFault => each instanceof Error) ?? fault;
-  const status = Number(fault.description) || 0;
-  const said = parsed(context.responseText);
-  const reason = said.message ?? (status > 0 ? `HTTP ${status}` : cause.message.replace('server error', '') || String(cause.code));
-  return connectionError(codeOf(cause, { status, said, isUpgrade }), address, reason.replace(/\.$/, ''), cause);
+  const cause = [description.error, context.statusText].find((each): each is SocketIoConnectError => each instanceof Error) ?? error;
+  const status = Number(error.description) || 0;
+  const body = parseBody(context.responseText);
+  const reason = body.message ?? (status > 0 ? `HTTP ${status}` : cause.message.replace('server error', '') || String(cause.code));
+  return createConnectionError(codeOf(cause, { status, body, isUpgrade }), address, reason.replace(/\.$/, ''), cause);
 }
 
 function codeOf(
-  cause: TransportFault,
-  { status, said, isUpgrade }: { status: number; said: Said; isUpgrade: boolean },
+  cause: SocketIoConnectError,
+  { status, body, isUpgrade }: { status: number; body: ErrorBody; isUpgrade: boolean },
 ): ConnectionErrorCode {
-  if (said.error === 'origin_not_allowed') return said.error;
+  if (body.error === 'origin_not_allowed') return body.error;
   const code = String(cause.code);
-  if (TLS.test(code)) return 'tls_failed';
+  if (TLS_ERROR_CODE.test(code)) return 'tls_failed';
   // What is no HTTP, and what is no packet.
   if (/^(HPE|parser)/.test(code)) return 'not_a_chat_server';
-  if (FINAL_STATUS.test(String(status)) && typeof said.code !== 'number') return 'not_a_chat_server';
+  if (PERMANENT_STATUS.test(String(status)) && typeof body.code !== 'number') return 'not_a_chat_server';
   return isUpgrade && cause.code === undefined ? 'websocket_failed' : 'unreachable';
 }
 
-function parsed(text: unknown): Said {
+function parseBody(text: unknown): ErrorBody {
   try {
-    return Object(JSON.parse(String(text))) as Said;
+    return Object(JSON.parse(String(text))) as ErrorBody;
   } catch {
     return {};
   }

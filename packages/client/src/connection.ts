@@ -1,83 +1,83 @@
-import type { Answer, Ask, EventName, Notice, QuestionName, WireError } from '@engawa/protocol';
-import { FRAME_BYTES } from '@engawa/protocol/bounds';
+import type { Ack, ErrorPayload, EventName, QueryName, RequestInput, ServerNotice } from '@engawa/protocol';
+import { MAX_FRAME_BYTES } from '@engawa/protocol/bounds';
 import { backoff } from './backoff.ts';
 import type { ConnectionError } from './connection-error.ts';
-import type { Link, LinkListeners } from './link.ts';
-import { closed, type Refusal, type Result, refused } from './result.ts';
-import { sizeOf } from './size.ts';
-import { Sleeper } from './sleeper.ts';
+import type { Transport, TransportListeners } from './link.ts';
+import { closedResult, type ErrorInfo, failedResult, type Result } from './result.ts';
+import { jsonByteLength } from './size.ts';
+import { CancellableTimers } from './sleeper.ts';
 
 /** `connecting` until the first connection, `reconnecting` after each that was lost, `closed` for good. */
 export type ClientState = 'connecting' | 'online' | 'reconnecting' | 'closed';
 
-const ANSWER_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 10_000;
 /** After a loss nobody is told for so long that there is no answer. */
-const QUIET_MS = 30_000;
+const SUPPRESS_UNREACHABLE_MS = 30_000;
 /** Some of a frame is Socket.IO's. */
-const MAX_BYTES = FRAME_BYTES - 1024;
+const MAX_REQUEST_BYTES = MAX_FRAME_BYTES - 1024;
 /** Of a page, or of what was missed: as many at first, so that a slow line takes seconds; a quarter when there was no answer in time. */
-const PAGE_BYTES = 64 * 1024;
-const LEAST_BYTES = 4 * 1024;
-const MOST_BYTES = 1024 * 1024;
+const INITIAL_PAGE_BYTES = 64 * 1024;
+const MIN_PAGE_BYTES = 4 * 1024;
+const MAX_PAGE_BYTES = 1024 * 1024;
 /** After an answer that was large and took no longer twice as many are asked for. */
-const QUICK_MS = 1_000;
+const FAST_RESPONSE_MS = 1_000;
 
-interface Listeners {
-  state(state: ClientState): void;
-  error(error: WireError | ConnectionError): void;
-  heard(event: string, payload: unknown): void;
+interface ConnectionListeners {
+  onStateChange(state: ClientState): void;
+  onError(error: ErrorPayload | ConnectionError): void;
+  onEvent(event: string, payload: unknown): void;
 }
 
 /** The one connection of a client: comes back after every loss, and never throws. */
 export class Connection {
-  readonly #link: Link;
-  readonly #listeners: Listeners;
-  readonly sleeper = new Sleeper();
+  readonly #transport: Transport;
+  readonly #listeners: ConnectionListeners;
+  readonly timers = new CancellableTimers();
   session = '';
   state: ClientState = 'connecting';
   /** Counts connections: who waited for something knows by it whether it is still the same one. */
-  number = 0;
+  generation = 0;
   #attempts = 0;
-  #pageBytes = PAGE_BYTES;
-  #quietUntil = 0;
-  #opening: ReturnType<typeof setTimeout> | undefined;
-  #returnAt: number | undefined;
+  #pageBytes = INITIAL_PAGE_BYTES;
+  #suppressUnreachableUntil = 0;
+  #reopenTimer: ReturnType<typeof setTimeout> | undefined;
+  #reconnectAt: number | undefined;
   /** Until it is up, or closed. */
-  #waiting: (() => void)[] = [];
-  readonly #lines = new Map<EventName, Promise<void>>();
+  #stateWaiters: (() => void)[] = [];
+  readonly #rateLimitQueues = new Map<EventName, Promise<void>>();
   /** Why it is closed, when nobody closed it. */
-  refusal: Refusal | undefined;
+  closeError: ErrorInfo | undefined;
 
-  constructor(link: (listeners: LinkListeners) => Link, listeners: Listeners) {
+  constructor(createTransport: (listeners: TransportListeners) => Transport, listeners: ConnectionListeners) {
     this.#listeners = listeners;
-    this.#link = link({
-      up: () => {
+    this.#transport = createTransport({
+      onConnect: () => {
         if (this.state === 'closed' || this.isUp) return;
-        this.number += 1;
+        this.generation += 1;
         this.#attempts = 0;
-        this.#become('online');
+        this.#setState('online');
       },
-      down: () => {
+      onDisconnect: () => {
         if (this.state === 'closed') return;
-        this.#lost();
-        if (this.#returnAt !== undefined) this.#openIn(this.#returnAt - Date.now());
+        this.#onConnectionLost();
+        if (this.#reconnectAt !== undefined) this.#reopenIn(this.#reconnectAt - Date.now());
       },
-      refused: (error) => {
+      onRejected: (error) => {
         if (this.state === 'closed') return;
-        this.#listeners.error(error);
-        this.#lost();
-        if (error.retryable) this.#openIn(error.retryAfter ?? 500 + backoff(++this.#attempts));
+        this.#listeners.onError(error);
+        this.#onConnectionLost();
+        if (error.retryable) this.#reopenIn(error.retryAfter ?? 500 + backoff(++this.#attempts));
         else this.close();
       },
-      failed: (error) => {
+      onConnectError: (error) => {
         // Whoever is away for a moment need not say so.
-        if (this.state === 'closed' || (error.code === 'unreachable' && Date.now() < this.#quietUntil)) return;
+        if (this.state === 'closed' || (error.code === 'unreachable' && Date.now() < this.#suppressUnreachableUntil)) return;
         // What was reached once may come back, whatever is in its place now.
-        const retryable = error.retryable || this.number > 0;
-        this.#listeners.error({ ...error, retryable });
+        const retryable = error.retryable || this.generation > 0;
+        this.#listeners.onError({ ...error, retryable });
         if (!retryable) this.close(error);
       },
-      heard: (event, payload) => this.#heard(event, payload),
+      onEvent: (event, payload) => this.#onEvent(event, payload),
     });
   }
 
@@ -87,59 +87,62 @@ export class Connection {
 
   open(session: string): void {
     this.session = session;
-    if (this.state !== 'closed') this.#link.open({ session });
+    if (this.state !== 'closed') this.#transport.open({ session });
   }
 
-  close(why?: Refusal): void {
+  close(error?: ErrorInfo): void {
     if (this.state === 'closed') return;
-    this.refusal = why;
-    clearTimeout(this.#opening);
-    this.#become('closed');
-    this.#link.close();
-    this.sleeper.close();
+    this.closeError = error;
+    clearTimeout(this.#reopenTimer);
+    this.#setState('closed');
+    this.#transport.close();
+    this.timers.close();
   }
 
   /** The connection does not answer: another one. */
-  renew(): void {
-    this.#lost();
-    this.#openIn(0);
+  reconnect(): void {
+    this.#onConnectionLost();
+    this.#reopenIn(0);
   }
 
   /** Who looks again need not wait for the next try; a time that the server gave is kept to. */
-  hasten(): void {
-    if (this.state === 'reconnecting' && this.#opening === undefined) this.#openIn(0);
+  reconnectNow(): void {
+    if (this.state === 'reconnecting' && this.#reopenTimer === undefined) this.#reopenIn(0);
   }
 
   /** Until it is hastened. */
-  hangUp(): void {
+  suspend(): void {
     if (!this.isUp) return;
-    this.#link.close();
-    this.#lost();
+    this.#transport.close();
+    this.#onConnectionLost();
   }
 
   /** Nothing when there was no answer: what became of the ask is not known. */
-  async ask<E extends EventName>(event: E, payload: Ask<E>, timeoutMs = ANSWER_MS): Promise<Answer<E> | undefined> {
+  async request<E extends EventName>(event: E, payload: RequestInput<E>, timeoutMs = REQUEST_TIMEOUT_MS): Promise<Ack<E> | undefined> {
     if (!this.isUp) return undefined;
     // It would end the connection, and the next, and the next.
-    if (sizeOf(payload) > MAX_BYTES) return refused('invalid_payload', 'It is larger than a frame may be.') as Answer<E>;
-    const bytes = this.#pageBytes;
-    const asked = Date.now();
+    if (jsonByteLength(payload) > MAX_REQUEST_BYTES) return failedResult('invalid_payload', 'It is larger than a frame may be.') as Ack<E>;
+    const pageBytes = this.#pageBytes;
+    const startedAt = Date.now();
     const isPage = event === 'list:chats' || event === 'resume:rooms';
-    const answer = await this.#link.ask(event, isPage ? { ...payload, bytes } : payload, timeoutMs).catch(() => undefined);
-    const took = Date.now() - asked;
-    if (!answer && took >= timeoutMs) this.#pageBytes = Math.max(bytes / 4, LEAST_BYTES);
-    if (isPage && took < QUICK_MS && sizeOf(answer) > bytes / 2) this.#pageBytes = Math.min(bytes * 2, MOST_BYTES);
+    const answer = await this.#transport
+      .request(event, isPage ? { ...payload, bytes: pageBytes } : payload, timeoutMs)
+      .catch(() => undefined);
+    const elapsedMs = Date.now() - startedAt;
+    if (!answer && elapsedMs >= timeoutMs) this.#pageBytes = Math.max(pageBytes / 4, MIN_PAGE_BYTES);
+    if (isPage && elapsedMs < FAST_RESPONSE_MS && jsonByteLength(answer) > pageBytes / 2)
+      this.#pageBytes = Math.min(pageBytes * 2, MAX_PAGE_BYTES);
     return isAnswer<E>(answer) ? answer : undefined;
   }
 
   /** Asks, over as many connections as it takes, until there is a definitive answer. */
-  async insist<E extends QuestionName>(event: E, payload: Ask<E>): Promise<Result<E>> {
+  async requestUntilAnswered<E extends QueryName>(event: E, payload: RequestInput<E>): Promise<Result<E>> {
     for (let attempt = 0; ; attempt += 1) {
-      while (this.state !== 'closed' && !this.isUp) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-      if (this.state === 'closed') return closed(this.refusal);
-      const answer = await this.ask(event, payload);
+      while (this.state !== 'closed' && !this.isUp) await new Promise<void>((resolve) => this.#stateWaiters.push(resolve));
+      if (this.state === 'closed') return closedResult(this.closeError);
+      const answer = await this.request(event, payload);
       if (answer && (answer.ok || !answer.error.retryable)) return answer;
-      await this.sleeper.sleep(answer?.error.retryAfter ?? backoff(attempt));
+      await this.timers.sleep(answer?.error.retryAfter ?? backoff(attempt));
     }
   }
 
@@ -147,64 +150,64 @@ export class Connection {
    * Who is asked to slow down waits in line with the others of this event: else all would ask again at the same time, and
    * again. Resolves when those before have left, with what leaves.
    */
-  async inLine(event: EventName): Promise<() => void> {
-    const before = this.#lines.get(event);
-    let leave = (): void => undefined;
-    this.#lines.set(
+  async waitInRateLimitQueue(event: EventName): Promise<() => void> {
+    const previous = this.#rateLimitQueues.get(event);
+    let release = (): void => undefined;
+    this.#rateLimitQueues.set(
       event,
       new Promise<void>((resolve) => {
-        leave = resolve;
+        release = resolve;
       }),
     );
-    await before;
-    return leave;
+    await previous;
+    return release;
   }
 
-  #lost(): void {
+  #onConnectionLost(): void {
     if (!this.isUp) return;
-    this.number += 1;
-    this.#quietUntil = Date.now() + QUIET_MS;
-    this.#become('reconnecting');
+    this.generation += 1;
+    this.#suppressUnreachableUntil = Date.now() + SUPPRESS_UNREACHABLE_MS;
+    this.#setState('reconnecting');
   }
 
-  #heard(event: string, payload: unknown): void {
+  #onEvent(event: string, payload: unknown): void {
     if (this.state === 'closed') return;
     if (event !== 'close:connection') {
-      this.#listeners.heard(event, payload);
+      this.#listeners.onEvent(event, payload);
       return;
     }
     // What is being asked may still be answered; then the server ends the connection, or it is left when the time has come.
-    const returnAfter = Number((payload as Partial<Notice<'close:connection'>> | undefined)?.returnAfter) || 0;
-    this.#returnAt = Date.now() + returnAfter;
-    clearTimeout(this.#opening);
-    this.#opening = setTimeout(() => this.renew(), returnAfter);
+    const returnAfter = Number((payload as Partial<ServerNotice<'close:connection'>> | undefined)?.returnAfter) || 0;
+    this.#reconnectAt = Date.now() + returnAfter;
+    clearTimeout(this.#reopenTimer);
+    this.#reopenTimer = setTimeout(() => this.reconnect(), returnAfter);
   }
 
   /** The link comes back only then: until that time it is kept from trying by itself. */
-  #openIn(milliseconds: number): void {
+  #reopenIn(milliseconds: number): void {
     // A listener that was just told may have closed the client.
     if (this.state === 'closed') return;
-    clearTimeout(this.#opening);
-    this.#returnAt = undefined;
-    this.#opening = setTimeout(
+    clearTimeout(this.#reopenTimer);
+    this.#reconnectAt = undefined;
+    this.#reopenTimer = setTimeout(
       () => {
-        this.#opening = undefined;
-        this.#link.close();
-        this.#link.open({ session: this.session });
+        this.#reopenTimer = undefined;
+        this.#transport.close();
+        this.#transport.open({ session: this.session });
       },
       Math.max(0, milliseconds),
     );
-    this.#link.close();
+    this.#transport.close();
   }
 
-  #become(state: ClientState): void {
+  #setState(state: ClientState): void {
     this.state = state;
-    for (const resolve of this.#waiting.splice(0)) resolve();
-    this.#listeners.state(state);
+    for (const resolve of this.#stateWaiters.splice(0)) resolve();
+    this.#listeners.onStateChange(state);
   }
 }
 
-const isAnswer = <E extends EventName>(answer: unknown): answer is Answer<E> => {
+const isAnswer = <E extends EventName>(answer: unknown): answer is Ack<E> => {
   const { ok, error } = (answer ?? {}) as { ok?: unknown; error?: unknown };
   return ok === true || (ok === false && error instanceof Object);
 };

@@ -4,18 +4,18 @@ export class Emitter<Events> {
 
   /** Returns what ends the listening. */
   on<Name extends keyof Events>(name: Name, listener: (payload: Events[Name]) => void): () => void {
-    const own = { name, listener };
-    this.#listeners.add(own);
-    return () => void this.#listeners.delete(own);
+    const subscription = { name, listener };
+    this.#listeners.add(subscription);
+    return () => void this.#listeners.delete(subscription);
   }
 
   /** What a listener throws is the application's: it is thrown where nothing of ours is in the middle of something. */
   emit<Name extends keyof Events>(name: Name, payload: Events[Name]): void {
     // Who begins to listen meanwhile hears the next.
-    for (const each of [...this.#listeners]) {
-      if (each.name !== name) continue;
+    for (const subscription of [...this.#listeners]) {
+      if (subscription.name !== name) continue;
       try {
-        (each.listener as (payload: Events[Name]) => void)(payload);
+        (subscription.listener as (payload: Events[Name]) => void)(payload);
       } catch (error) {
         queueMicrotask(() => {
           throw error;

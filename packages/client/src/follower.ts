@@ -1,14 +1,14 @@
-import type { Answer, Ask, Chat, ChatPage, CommandName, EventName, Notice, Resumed, WireError } from '@engawa/protocol';
-import { isSameRoom, type Position } from '@engawa/protocol/position';
+import type { Ack, Chat, ChatPage, CommandName, ErrorPayload, EventName, RequestInput, ResumeResult, ServerNotice } from '@engawa/protocol';
+import { isSameLineage, type Position } from '@engawa/protocol/position';
 import { backoff } from './backoff.ts';
-import type { Behind, CatchUp } from './catch-up.ts';
+import type { ResumableRoom, ResumeBatcher } from './catch-up.ts';
 import type { Connection } from './connection.ts';
-import { Early } from './early.ts';
-import { asEntry, type Entry, isKind } from './entry.ts';
-import type { Counts, Membership } from './facts.ts';
-import { closed, type Refusal, type Refused, type Result, refused } from './result.ts';
-import { Timeline } from './timeline.ts';
-import type { Place } from './unsent.ts';
+import { ReorderBuffer } from './early.ts';
+import { type Entry, isKind, parseEntry } from './entry.ts';
+import type { MemberCounts, Membership } from './facts.ts';
+import { closedResult, type ErrorInfo, type FailedResult, failedResult, type Result } from './result.ts';
+import { ChatWindow } from './timeline.ts';
+import type { EntryRef } from './unsent.ts';
 
 /**
  * `joining` until the room was joined and its newest chats are there; `live`: what is shown is what is; `catching up`
@@ -17,38 +17,38 @@ import type { Place } from './unsent.ts';
 export type RoomState = 'joining' | 'live' | 'catching up' | 'offline' | 'ended';
 
 /** Why a room is over. */
-export interface Ending {
+export interface RoomEnding {
   /** `refused`: it could not be joined (again), and `error` says why. `closed`: it was closed, or the client was. */
   reason: 'left' | 'removed' | 'deleted' | 'refused' | 'closed';
   /** Who removed one, or deleted the room; not known when one was away. */
   by?: string;
-  error?: Refusal;
+  error?: ErrorInfo;
 }
 
 /** The chats are others than before: `too_old`, too much was missed; `reset`, the log of the room was set back or replaced. */
-export interface Reset {
+export interface RoomReset {
   reason: 'too_old' | 'reset';
 }
 
-interface Listeners {
+interface RoomSyncListeners {
   /** Again when it may have changed unheard. */
-  joined(membership: Membership): void;
-  counted(counts: Counts): void;
+  onJoin(membership: Membership): void;
+  onMemberCounts(counts: MemberCounts): void;
   /** The room may be handed out: nothing is told before. */
-  ready(): void;
-  told(entry: Entry): void;
-  moved(position: Position): void;
+  onReady(): void;
+  onEntry(entry: Entry): void;
+  onPosition(position: Position): void;
   /** `isLost`: which own chats the new log may not have. */
-  reset(reset: Reset, isLost: (place: Place) => boolean): void;
-  state(state: RoomState): void;
+  onReset(reset: RoomReset, isLost: (place: EntryRef) => boolean): void;
+  onStateChange(state: RoomState): void;
   /** Something was refused that is asked again by itself. */
-  delayed(error: WireError): void;
-  ended(ending: Ending): void;
+  onRetryableError(error: ErrorPayload): void;
+  onEnd(ending: RoomEnding): void;
 }
 
-export interface FollowerOptions {
+export interface RoomSyncOptions {
   connection: Connection;
-  catchUp: CatchUp;
+  resumeBatcher: ResumeBatcher;
   roomId: string;
   username: string;
   create: boolean;
@@ -57,46 +57,46 @@ export interface FollowerOptions {
   /** Where to go on; from the head when not given. */
   from: Position | undefined;
   newId: () => string;
-  listeners: Listeners;
+  listeners: RoomSyncListeners;
 }
 
-const CONTEXT_CHATS = 50;
+const INITIAL_CHATS = 50;
 /** A position that no log has. */
-export const NOWHERE: Position = { epoch: '', seq: 0, id: null };
-const MAX_ROUNDS = 5;
+export const UNKNOWN_POSITION: Position = { epoch: '', seq: 0, id: null };
+const MAX_RESUME_ROUNDS = 5;
 /** Refusals `not_a_member` in a row of one who is a member as far as the room says. */
 const MAX_DENIALS = 5;
 
 /** Follows the log of one room over connections that come and go, so that each entry is told once, in order, with none missing. */
-export class Follower implements Behind {
-  readonly #options: FollowerOptions;
+export class RoomSync implements ResumableRoom {
+  readonly #options: RoomSyncOptions;
   readonly #connection: Connection;
-  readonly #listeners: Listeners;
-  readonly #early = new Early();
+  readonly #listeners: RoomSyncListeners;
+  readonly #reorderBuffer = new ReorderBuffer();
   readonly roomId: string;
-  readonly #askedAbout = new WeakSet<Entry>();
+  readonly #requestedEntries = new WeakSet<Entry>();
   state: RoomState = 'joining';
-  ending: Ending | undefined;
-  timeline: Timeline | undefined;
+  ending: RoomEnding | undefined;
+  chatWindow: ChatWindow | undefined;
   username: string;
-  #hasContext = false;
-  #isHandedOut = false;
+  #hasInitialChats = false;
+  #isReady = false;
   /** What is shown once it is joined may be behind, and is to be asked for. */
-  #isBehind = false;
+  #needsResume = false;
   #hasRejoined = false;
   /** The log did not say what became of the position. */
-  #isAstray = false;
+  #hasDiverged = false;
   #isLeaving = false;
   /** The epoch of the last answer to a join. */
-  #joinedIn: string | undefined;
+  #joinedEpoch: string | undefined;
   /** How far it is, in entries, while what was missed comes in several answers. */
-  catchUp: { readonly done: number; readonly total: number } | undefined;
+  catchUpProgress: { readonly done: number; readonly total: number } | undefined;
   /** Rounds of catching up that brought no end. */
-  #rounds = 0;
+  #resumeRounds = 0;
   /** Until the room is live, or has ended. */
-  #waiting: (() => void)[] = [];
+  #liveWaiters: (() => void)[] = [];
 
-  constructor(options: FollowerOptions) {
+  constructor(options: RoomSyncOptions) {
     this.#options = options;
     this.#connection = options.connection;
     this.#listeners = options.listeners;
@@ -106,136 +106,139 @@ export class Follower implements Behind {
 
   /** Those that the room has told. */
   get chats(): readonly Chat[] {
-    return this.timeline?.chats ?? [];
+    return this.chatWindow?.chats ?? [];
   }
 
   /** Up to where it is told. */
   get position(): Position | undefined {
-    return this.timeline?.position;
+    return this.chatWindow?.position;
   }
 
-  get held(): Position | undefined {
-    return this.#isAstray ? NOWHERE : this.position;
+  get heldPosition(): Position | undefined {
+    return this.#hasDiverged ? UNKNOWN_POSITION : this.position;
   }
 
   /** There is a connection. */
-  up(): void {
-    if (!this.ending) void this.#come();
+  onConnect(): void {
+    if (!this.ending) void this.#start();
   }
 
-  down(): void {
-    this.#early.clear();
-    this.#rounds = 0;
-    if (!this.ending) this.#become(this.#hasContext ? 'offline' : 'joining');
+  onDisconnect(): void {
+    this.#reorderBuffer.clear();
+    this.#resumeRounds = 0;
+    if (!this.ending) this.#setState(this.#hasInitialChats ? 'offline' : 'joining');
   }
 
   /** What is shown may be behind: asks. */
-  sync(): void {
+  requestResume(): void {
     // Who is still joining asks when he has.
-    if (!this.#hasContext) this.#isBehind = true;
-    if (this.ending || !this.#hasContext || !this.#connection.isUp) return;
-    this.#become('catching up');
-    this.#options.catchUp.add(this);
+    if (!this.#hasInitialChats) this.#needsResume = true;
+    if (this.ending || !this.#hasInitialChats || !this.#connection.isUp) return;
+    this.#setState('catching up');
+    this.#options.resumeBatcher.add(this);
   }
 
-  heard(entry: Entry): void {
+  receive(entry: Entry): void {
     if (this.ending) return;
-    if (this.#isFlowing && this.#take(entry)) return;
-    this.#early.hold(entry);
-    if (this.#isFlowing) this.sync();
+    if (this.#canDeliver && this.#deliver(entry)) return;
+    this.#reorderBuffer.add(entry);
+    if (this.#canDeliver) this.requestResume();
   }
 
-  resetTo({ epoch }: Pick<Notice<'reset:room'>, 'epoch'>): void {
+  onResetNotice({ epoch }: Pick<ServerNotice<'reset:room'>, 'epoch'>): void {
     if (epoch === null) this.end({ reason: 'deleted' });
-    else if (epoch !== this.position?.epoch) this.sync();
+    else if (epoch !== this.position?.epoch) this.requestResume();
   }
 
   /** The log does not say what became of the position: the newest chats, then, and an open word that it is so. */
-  reload(): void {
-    this.#isAstray = true;
-    this.sync();
+  resyncFromNewest(): void {
+    this.#hasDiverged = true;
+    this.requestResume();
   }
 
-  resumed(outcome: Resumed): void {
+  onResumeResult(outcome: ResumeResult): void {
     if (this.ending) return;
-    if ('entries' in outcome) this.#continue(outcome);
-    else if ('page' in outcome) this.#restart(outcome);
-    else if ('error' in outcome) void this.#refused(outcome.error);
+    if ('entries' in outcome) this.#applyMissed(outcome);
+    else if ('page' in outcome) this.#restartFromPage(outcome);
+    else if ('error' in outcome) void this.#onResumeError(outcome.error);
   }
 
-  end(ending: Ending): void {
+  end(ending: RoomEnding): void {
     if (this.ending) return;
     this.ending = ending;
-    this.#early.clear();
-    this.#become('ended');
-    this.#wake();
-    this.#listeners.ended(ending);
+    this.#reorderBuffer.clear();
+    this.#setState('ended');
+    this.#wakeWaiters();
+    this.#listeners.onEnd(ending);
   }
 
   /** Asks, over as many connections as it takes, until there is a definitive answer. What is asked, if anything, may change with the log. */
-  async insist<E extends EventName>(event: E, payload: Ask<E> | (() => Ask<E> | Refused)): Promise<Result<E>> {
+  async requestUntilAnswered<E extends EventName>(
+    event: E,
+    payload: RequestInput<E> | (() => RequestInput<E> | FailedResult),
+  ): Promise<Result<E>> {
     for (let attempt = 0, denials = 0; ; attempt += 1) {
-      if (!this.#isFlowing && !this.ending) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-      if (this.ending) return this.refusal;
-      const asked = typeof payload === 'function' ? payload() : payload;
-      if ('error' in asked) return asked;
-      const answer = await this.#connection.ask(event, asked);
+      if (!this.#canDeliver && !this.ending) await new Promise<void>((resolve) => this.#liveWaiters.push(resolve));
+      if (this.ending) return this.endedResult;
+      const request = typeof payload === 'function' ? payload() : payload;
+      if ('error' in request) return request;
+      const answer = await this.#connection.request(event, request);
       if (answer?.ok) return answer;
       const isDenied = answer?.error.code === 'not_a_member' && ++denials < MAX_DENIALS;
-      if (isDenied || answer?.error.code === 'room_not_found') this.sync();
+      if (isDenied || answer?.error.code === 'room_not_found') this.requestResume();
       if (answer && !answer.error.retryable && !isDenied) return { ok: false, error: answer.error };
-      if (this.state === 'live') await this.#connection.sleeper.sleep(answer?.error.retryAfter ?? backoff(attempt));
+      if (this.state === 'live') await this.#connection.timers.sleep(answer?.error.retryAfter ?? backoff(attempt));
     }
   }
 
   /** Does something as the member that this is, once. */
-  command<E extends CommandName>(event: E, fields: object): Promise<Result<E>> {
+  sendCommand<E extends CommandName>(event: E, fields: object): Promise<Result<E>> {
     const { roomId, username } = this;
-    return this.insist(event, { roomId, username, clientId: this.#options.newId(), ...fields } as unknown as Ask<E>);
+    return this.requestUntilAnswered(event, { roomId, username, clientId: this.#options.newId(), ...fields } as unknown as RequestInput<E>);
   }
 
   /** Who leaves and finds that he has left is not to come back. */
-  async leave(): Promise<{ ok: true } | Refused> {
+  async leave(): Promise<{ ok: true } | FailedResult> {
     this.#isLeaving = true;
-    const result = await this.command('remove:member', {});
+    const result = await this.sendCommand('remove:member', {});
     this.#isLeaving = false;
     if (result.ok) this.end({ reason: 'left' });
     return result.ok || this.ending?.reason === 'left' ? { ok: true } : result;
   }
 
   /** What is answered once it has ended. */
-  get refusal(): Refused {
+  get endedResult(): FailedResult {
     const { reason, error } = this.ending ?? { reason: 'closed' };
     if (error) return { ok: false, error };
-    if (reason === 'removed') return refused(reason, 'You were removed.');
-    return reason === 'deleted' ? refused('room_not_found', 'Room does not exist.') : closed();
+    if (reason === 'removed') return failedResult(reason, 'You were removed.');
+    return reason === 'deleted' ? failedResult('room_not_found', 'Room does not exist.') : closedResult();
   }
 
-  async #come(): Promise<void> {
-    const { number } = this.#connection;
-    if (this.timeline && this.#hasContext) return this.sync();
-    if (!this.timeline && !(await this.#join())) return;
-    await this.#readContext();
-    if (number !== this.#connection.number || this.ending) return;
-    this.#hasContext = true;
+  async #start(): Promise<void> {
+    const { generation } = this.#connection;
+    if (this.chatWindow && this.#hasInitialChats) return this.requestResume();
+    if (!this.chatWindow && !(await this.#join())) return;
+    await this.#loadInitialChats();
+    if (generation !== this.#connection.generation || this.ending) return;
+    this.#hasInitialChats = true;
     // Nothing is told before the next turn, so that whoever waited for the room hears all of it.
-    const isWhole = !this.#isBehind && this.position !== undefined && this.#early.isOldTo(this.position);
-    this.#become(isWhole ? 'live' : 'catching up');
-    this.#listeners.ready();
-    await this.#connection.sleeper.sleep(0);
-    this.#isHandedOut = true;
-    if (number !== this.#connection.number) return;
-    if (this.#isBehind) this.sync();
-    else this.#release();
+    const isUpToDate = !this.#needsResume && this.position !== undefined && this.#reorderBuffer.hasNothingNewFor(this.position);
+    this.#setState(isUpToDate ? 'live' : 'catching up');
+    this.#listeners.onReady();
+    await this.#connection.timers.sleep(0);
+    this.#isReady = true;
+    if (generation !== this.#connection.generation) return;
+    if (this.#needsResume) this.requestResume();
+    else this.#drainBuffer();
   }
 
   /** Entries are told as they are heard. */
-  get #isFlowing(): boolean {
-    return this.state === 'live' && this.#isHandedOut;
+  get #canDeliver(): boolean {
+    return this.state === 'live' && this.#isReady;
   }
 
   async #join(): Promise<boolean> {
-    const joined = await this.#enter();
+    const joined = await this.#requestJoin();
     if (!joined || this.ending) return false;
     if (!joined.ok) {
       this.end({ reason: 'refused', error: joined.error });
@@ -244,118 +247,126 @@ export class Follower implements Behind {
     const { from, maxChats } = this.#options;
     const head = { epoch: joined.epoch, seq: joined.seq, id: joined.tail };
     this.username = joined.username;
-    this.#isBehind ||= from !== undefined && !(from.epoch === head.epoch && from.seq === head.seq && from.id === head.id);
-    this.timeline = new Timeline({ me: joined.username, position: from ?? head, maxChats });
-    this.#joined(joined);
+    this.#needsResume ||= from !== undefined && !(from.epoch === head.epoch && from.seq === head.seq && from.id === head.id);
+    this.chatWindow = new ChatWindow({ me: joined.username, position: from ?? head, maxChats });
+    this.#onJoined(joined);
     return true;
   }
 
-  async #enter(): Promise<Answer<'add:member'> | undefined> {
+  async #requestJoin(): Promise<Ack<'add:member'> | undefined> {
     const { roomId, username, topic, create } = this.#options;
-    const added = await this.#askWhileUp('add:member', { roomId, username });
-    if (!create || !isRefusal(added, 'room_not_found')) return added;
-    const created = await this.#askWhileUp('create:room', { roomId, username, ...(topic !== undefined && { topic }) });
-    return isRefusal(created, 'room_exists') ? this.#askWhileUp('add:member', { roomId, username }) : created;
+    const added = await this.#requestWhileConnected('add:member', { roomId, username });
+    if (!create || !hasErrorCode(added, 'room_not_found')) return added;
+    const created = await this.#requestWhileConnected('create:room', { roomId, username, ...(topic !== undefined && { topic }) });
+    return hasErrorCode(created, 'room_exists') ? this.#requestWhileConnected('add:member', { roomId, username }) : created;
   }
 
   /** The chats before the position. Without them the room goes on all the same: they can be loaded as older ones. */
-  async #readContext(): Promise<void> {
-    const timeline = this.timeline;
-    if (!timeline) return;
-    const before = timeline.edge('before');
-    timeline.expect();
-    const limit = Math.min(CONTEXT_CHATS, timeline.maxChats);
-    const page = await this.#askWhileUp('list:chats', { roomId: this.roomId, before, limit });
-    if (page?.ok) timeline.add(page, 'before', before);
+  async #loadInitialChats(): Promise<void> {
+    const chatWindow = this.chatWindow;
+    if (!chatWindow) return;
+    const edge = chatWindow.edge('before');
+    chatWindow.beginLoad();
+    const limit = Math.min(INITIAL_CHATS, chatWindow.maxChats);
+    const page = await this.#requestWhileConnected('list:chats', { roomId: this.roomId, before: edge, limit });
+    if (page?.ok) chatWindow.insertPage(page, 'before', edge);
     // An own name may be a member no more, and after a drop something was told since the joining: resuming finds out.
-    else this.#isBehind = true;
+    else this.#needsResume = true;
   }
 
   /** Takes the entry in if it is the next, and says whether nothing is missing. */
-  #take(entry: Entry, isNow = true): boolean {
-    const step = this.timeline?.tell(entry);
-    if (step !== 'next') return step === 'known';
-    this.#listeners.told(entry);
-    if (this.position) this.#listeners.moved(this.position);
-    if (isNow) this.#mayEnd(entry);
+  #deliver(entry: Entry, isLive = true): boolean {
+    const relation = this.chatWindow?.applyEntry(entry);
+    if (relation !== 'next') return relation === 'known';
+    this.#listeners.onEntry(entry);
+    if (this.position) this.#listeners.onPosition(this.position);
+    if (isLive) this.#endIfTerminal(entry);
     return true;
   }
 
   /** Only an entry of now: in what was missed there may be an end that is long past. */
-  #mayEnd(entry: Entry): void {
+  #endIfTerminal(entry: Entry): void {
     if (isKind(entry, 'delete:room')) this.end({ reason: 'deleted', by: entry.by });
     if (!isKind(entry, 'remove:member') || entry.username !== this.username) return;
-    if (entry.reason === 'gone') this.sync();
+    if (entry.reason === 'gone') this.requestResume();
     else this.end(entry.reason === 'removed' ? { reason: 'removed', by: entry.by } : { reason: 'left' });
   }
 
-  #continue({ outcome, entries, epoch, seq, id, counted, head = 0 }: Extract<Resumed, { entries: unknown[] }> & { head?: number }): void {
-    const before = this.position?.seq ?? 0;
-    const isWhole = entries.every((missed) => {
-      const entry = asEntry(missed.kind, missed);
-      return entry && this.#take(entry, false);
+  #applyMissed({
+    outcome,
+    entries,
+    epoch,
+    seq,
+    id,
+    counted,
+    head = 0,
+  }: Extract<ResumeResult, { entries: unknown[] }> & { head?: number }): void {
+    const previousSeq = this.position?.seq ?? 0;
+    const isComplete = entries.every((missed) => {
+      const entry = parseEntry(missed.kind, missed);
+      return entry && this.#deliver(entry, false);
     });
-    if (!isWhole || epoch !== this.position?.epoch) {
-      this.reload();
+    if (!isComplete || epoch !== this.position?.epoch) {
+      this.resyncFromNewest();
       return;
     }
-    if (this.timeline && seq > this.position.seq) this.timeline.position = { epoch, seq, id };
-    if (counted) this.#listeners.counted({ epoch, ...counted });
-    const done = (this.catchUp?.done ?? 0) + seq - before;
-    if (head > seq) this.catchUp = { done, total: done + head - seq };
-    this.#listeners.moved(this.position);
-    if (this.position.seq !== before) this.#rounds = 0;
+    if (this.chatWindow && seq > this.position.seq) this.chatWindow.position = { epoch, seq, id };
+    if (counted) this.#listeners.onMemberCounts({ epoch, ...counted });
+    const done = (this.catchUpProgress?.done ?? 0) + seq - previousSeq;
+    if (head > seq) this.catchUpProgress = { done, total: done + head - seq };
+    this.#listeners.onPosition(this.position);
+    if (this.position.seq !== previousSeq) this.#resumeRounds = 0;
     // It was joined in a log that was lost again: what the room said of itself there is not so here.
-    if (epoch !== this.#joinedIn) void this.#rejoin();
-    else if (outcome === 'caught_up') this.#release();
-    else void this.#again();
+    if (epoch !== this.#joinedEpoch) void this.#rejoin();
+    else if (outcome === 'caught_up') this.#drainBuffer();
+    else void this.#retryResume();
   }
 
   /** All up to the position is told: what was heard meanwhile follows, and if that is whole, the room is live. */
-  #release(): void {
-    const { entries, isWhole } = this.#early.take();
-    const missing = entries.filter((entry) => !this.ending && !this.#take(entry) && this.#isWorthAsking(entry));
+  #drainBuffer(): void {
+    const { entries, isComplete } = this.#reorderBuffer.takeAll();
+    const missing = entries.filter((entry) => !this.ending && !this.#deliver(entry) && this.#shouldRequestGap(entry));
     if (this.ending) return;
-    for (const entry of missing) this.#early.hold(entry);
-    if (missing.length > 0 || !isWhole) return void this.#again();
-    this.#rounds = 0;
+    for (const entry of missing) this.#reorderBuffer.add(entry);
+    if (missing.length > 0 || !isComplete) return void this.#retryResume();
+    this.#resumeRounds = 0;
     this.#hasRejoined = false;
-    this.#become('live');
-    this.#wake();
+    this.#setState('live');
+    this.#wakeWaiters();
   }
 
   /** The log has what was heard before it was asked, or never will: an entry of another log, or of an end that was lost. */
-  #isWorthAsking(entry: Entry): boolean {
-    const isNew = !this.#askedAbout.has(entry);
-    this.#askedAbout.add(entry);
+  #shouldRequestGap(entry: Entry): boolean {
+    const isNew = !this.#requestedEntries.has(entry);
+    this.#requestedEntries.add(entry);
     return isNew;
   }
 
-  async #again(): Promise<void> {
-    const { number } = this.#connection;
-    this.#rounds += 1;
-    this.#become('catching up');
-    if (this.#rounds > 1) await this.#connection.sleeper.sleep(backoff(this.#rounds));
-    if (number !== this.#connection.number) return;
-    if (this.#rounds > MAX_ROUNDS) this.reload();
-    else this.sync();
+  async #retryResume(): Promise<void> {
+    const { generation } = this.#connection;
+    this.#resumeRounds += 1;
+    this.#setState('catching up');
+    if (this.#resumeRounds > 1) await this.#connection.timers.sleep(backoff(this.#resumeRounds));
+    if (generation !== this.#connection.generation) return;
+    if (this.#resumeRounds > MAX_RESUME_ROUNDS) this.resyncFromNewest();
+    else this.requestResume();
   }
 
-  #restart(outcome: Extract<Resumed, { page: unknown }>): void {
+  #restartFromPage(outcome: Extract<ResumeResult, { page: unknown }>): void {
     const { outcome: reason, page, epoch, seq, id } = outcome;
-    this.#isAstray = false;
-    const wentOn = reason === 'too_old' && epoch === this.position?.epoch && seq <= this.position.seq;
-    if (wentOn) {
-      this.#release();
+    this.#hasDiverged = false;
+    const isAlreadyPast = reason === 'too_old' && epoch === this.position?.epoch && seq <= this.position.seq;
+    if (isAlreadyPast) {
+      this.#drainBuffer();
       return;
     }
-    const isLost = reason === 'too_old' ? () => false : this.#lostBy(page, epoch);
-    this.timeline?.reset(page, { epoch, seq, id });
-    this.#hasContext = true;
-    this.#listeners.reset({ reason }, isLost);
-    this.#joined(outcome);
-    if (this.position) this.#listeners.moved(this.position);
-    this.#release();
+    const isLost = reason === 'too_old' ? () => false : this.#lostChatsAfter(page, epoch);
+    this.chatWindow?.reset(page, { epoch, seq, id });
+    this.#hasInitialChats = true;
+    this.#listeners.onReset({ reason }, isLost);
+    this.#onJoined(outcome);
+    if (this.position) this.#listeners.onPosition(this.position);
+    this.#drainBuffer();
   }
 
   /**
@@ -363,22 +374,22 @@ export class Follower implements Behind {
    * newest page does not show: what it has is known there by its client id, and not said a second time. Only if a chat of
    * the page was shown before, it has all that came before it, too: no two logs have one entry with different pasts.
    */
-  #lostBy({ chats }: ChatPage, epoch: string): (place: Place) => boolean {
-    const kept = new Set(chats.map(({ id }) => id));
-    const hasSamePast = this.timeline?.chats.some(({ id }) => kept.has(id)) === true;
+  #lostChatsAfter({ chats }: ChatPage, epoch: string): (place: EntryRef) => boolean {
+    const presentIds = new Set(chats.map(({ id }) => id));
+    const hasSamePast = this.chatWindow?.chats.some(({ id }) => presentIds.has(id)) === true;
     const oldest = hasSamePast ? (chats[0]?.seq ?? 0) : 0;
-    return ({ epoch: former, seq, id = '' }) => isSameRoom(former, epoch) && !kept.has(id) && seq >= oldest;
+    return ({ epoch: former, seq, id = '' }) => isSameLineage(former, epoch) && !presentIds.has(id) && seq >= oldest;
   }
 
-  async #refused(error: WireError): Promise<void> {
+  async #onResumeError(error: ErrorPayload): Promise<void> {
     if (error.code === 'not_a_member') return this.#isLeaving ? this.end({ reason: 'left' }) : this.#rejoin();
-    if (!error.retryable) return this.#endWith(error);
-    const { number } = this.#connection;
-    await this.#connection.sleeper.sleep(error.retryAfter ?? backoff(++this.#rounds));
-    if (number === this.#connection.number) this.sync();
+    if (!error.retryable) return this.#endWithError(error);
+    const { generation } = this.#connection;
+    await this.#connection.timers.sleep(error.retryAfter ?? backoff(++this.#resumeRounds));
+    if (generation === this.#connection.generation) this.requestResume();
   }
 
-  #endWith(error: WireError): void {
+  #endWithError(error: ErrorPayload): void {
     this.end({ reason: error.code === 'room_not_found' ? 'deleted' : error.code === 'removed' ? 'removed' : 'refused', error });
   }
 
@@ -387,52 +398,52 @@ export class Follower implements Behind {
    * Another room that has the id now is none that he wanted to join.
    */
   async #rejoin(): Promise<void> {
-    if (this.#hasRejoined) await this.#connection.sleeper.sleep(backoff(++this.#rounds));
+    if (this.#hasRejoined) await this.#connection.timers.sleep(backoff(++this.#resumeRounds));
     const { roomId, username, position } = this;
     const member = { roomId, username, clientId: this.#options.newId(), ...(position && { epoch: position.epoch }) };
-    const joined = await this.#askWhileUp('add:member', member);
+    const joined = await this.#requestWhileConnected('add:member', member);
     if (!joined || this.ending) return;
-    if (!joined.ok) return this.#endWith(joined.error);
+    if (!joined.ok) return this.#endWithError(joined.error);
     this.#hasRejoined = true;
-    this.#joined(joined);
-    this.sync();
+    this.#onJoined(joined);
+    this.requestResume();
   }
 
   /** Nothing when the connection went: whatever it was, it begins again with the next. */
-  async #askWhileUp<E extends EventName>(event: E, payload: Ask<E>): Promise<Answer<E> | undefined> {
-    const { number } = this.#connection;
-    let leave: (() => void) | undefined;
+  async #requestWhileConnected<E extends EventName>(event: E, payload: RequestInput<E>): Promise<Ack<E> | undefined> {
+    const { generation } = this.#connection;
+    let releaseQueue: (() => void) | undefined;
     try {
-      for (let attempt = 0; number === this.#connection.number && !this.ending; attempt += 1) {
-        const answer = await this.#connection.ask(event, payload);
-        if (number !== this.#connection.number) break;
+      for (let attempt = 0; generation === this.#connection.generation && !this.ending; attempt += 1) {
+        const answer = await this.#connection.request(event, payload);
+        if (generation !== this.#connection.generation) break;
         if (answer && (answer.ok || !answer.error.retryable)) return answer;
-        if (answer) this.#listeners.delayed(answer.error);
-        if (answer?.error.code === 'rate_limited') leave ??= await this.#connection.inLine(event);
-        if (number === this.#connection.number) await this.#connection.sleeper.sleep(answer?.error.retryAfter ?? backoff(attempt));
+        if (answer) this.#listeners.onRetryableError(answer.error);
+        if (answer?.error.code === 'rate_limited') releaseQueue ??= await this.#connection.waitInRateLimitQueue(event);
+        if (generation === this.#connection.generation) await this.#connection.timers.sleep(answer?.error.retryAfter ?? backoff(attempt));
       }
       return undefined;
     } finally {
-      leave?.();
+      releaseQueue?.();
     }
   }
 
-  #joined(membership: Membership): void {
-    this.#joinedIn = membership.epoch;
-    this.#listeners.joined(membership);
+  #onJoined(membership: Membership): void {
+    this.#joinedEpoch = membership.epoch;
+    this.#listeners.onJoin(membership);
   }
 
-  #become(state: RoomState): void {
+  #setState(state: RoomState): void {
     if (state === this.state) return;
-    this.catchUp = undefined;
+    this.catchUpProgress = undefined;
     this.state = state;
-    this.#listeners.state(state);
+    this.#listeners.onStateChange(state);
   }
 
-  #wake(): void {
-    for (const resolve of this.#waiting.splice(0)) resolve();
+  #wakeWaiters(): void {
+    for (const resolve of this.#liveWaiters.splice(0)) resolve();
   }
 }
 
-const isRefusal = (answer: Answer<'add:member'> | undefined, code: WireError['code']): boolean =>
+const hasErrorCode = (answer: Ack<'add:member'> | undefined, code: ErrorPayload['code']): boolean =>
   answer !== undefined && !answer.ok && answer.error.code === code;

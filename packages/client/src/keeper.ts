@@ -1,32 +1,32 @@
 import type { Position } from '@engawa/protocol/position';
 import { areStrings } from './entry.ts';
-import type { Shelf } from './storage.ts';
+import type { SafeStorage } from './storage.ts';
 
-const SAVE_MS = 250;
+const SAVE_INTERVAL_MS = 250;
 
 /** What of a room outlives a page, beside what waits to be sent. */
-export interface Kept {
+export interface PersistedRoom {
   username: string;
   position?: Position | undefined;
 }
 
 /** Writes down where a room is, a few times a second. */
-export class Keeper {
-  readonly #shelf: Shelf;
+export class RoomPersistence {
+  readonly #storage: SafeStorage;
   readonly #key: string;
-  readonly #current: () => Kept;
+  readonly #getState: () => PersistedRoom;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #isWaiting = false;
+  #isWriteQueued = false;
   #isClosed = false;
 
-  constructor(shelf: Shelf, roomId: string, current: () => Kept) {
-    this.#shelf = shelf;
-    this.#key = keyOf(roomId);
-    this.#current = current;
+  constructor(storage: SafeStorage, roomId: string, getState: () => PersistedRoom) {
+    this.#storage = storage;
+    this.#key = storageKey(roomId);
+    this.#getState = getState;
   }
 
-  touch(): void {
-    if (!this.#isClosed) this.#timer ??= setTimeout(() => this.flush(), SAVE_MS);
+  scheduleSave(): void {
+    if (!this.#isClosed) this.#timer ??= setTimeout(() => this.flush(), SAVE_INTERVAL_MS);
   }
 
   /** Only what the application was told is written: a position is never ahead of its listeners. */
@@ -34,11 +34,11 @@ export class Keeper {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     // However slow the storage is, one writing waits.
-    if (this.#isClosed || this.#isWaiting) return;
-    this.#isWaiting = true;
-    void this.#shelf.write(this.#key, () => {
-      this.#isWaiting = false;
-      return this.#current();
+    if (this.#isClosed || this.#isWriteQueued) return;
+    this.#isWriteQueued = true;
+    void this.#storage.write(this.#key, () => {
+      this.#isWriteQueued = false;
+      return this.#getState();
     });
   }
 
@@ -47,20 +47,20 @@ export class Keeper {
     this.#isClosed = true;
   }
 
-  forget(): void {
+  remove(): void {
     clearTimeout(this.#timer);
     this.#isClosed = true;
-    void this.#shelf.write(this.#key);
+    void this.#storage.write(this.#key);
   }
 }
 
 /** What was written by another version, another name or another program is as good as nothing. */
-export async function readPosition(shelf: Shelf, roomId: string, username: string): Promise<Position | undefined> {
-  const found = (await shelf.read(keyOf(roomId))) as Partial<Kept> | null | undefined;
-  return found?.username === username && isPosition(found.position) ? found.position : undefined;
+export async function readPosition(storage: SafeStorage, roomId: string, username: string): Promise<Position | undefined> {
+  const stored = (await storage.read(storageKey(roomId))) as Partial<PersistedRoom> | null | undefined;
+  return stored?.username === username && isPosition(stored.position) ? stored.position : undefined;
 }
 
-const keyOf = (roomId: string): string => `room:${roomId}`;
+const storageKey = (roomId: string): string => `room:${roomId}`;
 
 function isPosition(value: unknown): value is Position {
   const { epoch, seq, id } = (value ?? {}) as Partial<Position>;

@@ -1,210 +1,213 @@
-import type { Answer, Ask, Missed, Notice, Presence, SignalName, WireError } from '@engawa/protocol';
-import { chatOf } from './chat-changes.ts';
+import type { Ack, EphemeralEventName, ErrorPayload, MissedEntry, Presence, RequestInput, ServerNotice } from '@engawa/protocol';
+import { chatFromEntry } from './chat-changes.ts';
 import { Emitter } from './emitter.ts';
 import { type Entry, isKind } from './entry.ts';
-import { Facts } from './facts.ts';
-import { Follower, type FollowerOptions, type RoomState } from './follower.ts';
-import { Keeper } from './keeper.ts';
+import { RoomInfo } from './facts.ts';
+import { type RoomState, RoomSync, type RoomSyncOptions } from './follower.ts';
+import { RoomPersistence } from './keeper.ts';
 import { Outbox } from './outbox.ts';
 import { ReadMarks } from './read-marks.ts';
 import { JoinError } from './result.ts';
 import { Room, type RoomEvents } from './room.ts';
 import { RoomTimeline } from './room-timeline.ts';
-import type { Shelf } from './storage.ts';
+import type { SafeStorage } from './storage.ts';
 import { Typing } from './typing.ts';
-import { Unsent } from './unsent.ts';
+import { OutboxStore } from './unsent.ts';
 
-interface Options extends Omit<FollowerOptions, 'listeners'> {
-  shelf: Shelf;
-  delayed: (error: WireError) => void;
-  ended: () => void;
+interface RoomControllerOptions extends Omit<RoomSyncOptions, 'listeners'> {
+  storage: SafeStorage;
+  onRetryableError: (error: ErrorPayload) => void;
+  onEnd: () => void;
   /** Whoever joined the room closes it; whether nobody has it any more. */
-  letGo: () => boolean;
+  releaseHandle: () => boolean;
 }
 
 /** A room, and the side of it that the client holds: each part does one thing, and this is where they meet. */
-export class OpenRoom {
+export class RoomController {
   readonly room: Room;
-  readonly follower: Follower;
-  readonly keeper: Keeper;
-  readonly #options: Options;
+  readonly roomSync: RoomSync;
+  readonly persistence: RoomPersistence;
+  readonly #options: RoomControllerOptions;
   readonly #emitter = new Emitter<RoomEvents>();
-  readonly #facts = new Facts();
-  readonly #unsent: Unsent;
+  readonly #roomInfo = new RoomInfo();
+  readonly #outboxStore: OutboxStore;
   readonly #outbox: Outbox;
   readonly #typing = new Typing({
-    say: (event) => void this.#signal(event, {}),
-    changed: (usernames) => {
+    send: (event) => void this.#sendEphemeral(event, {}),
+    onChange: (usernames) => {
       this.#emitter.emit('typing', usernames);
-      this.#changed();
+      this.#scheduleChange();
     },
   });
-  readonly #marks = new ReadMarks({
-    me: () => this.follower.username,
-    say: (seq) => this.#signal('mark:read', { seq }),
-    rest: (milliseconds) => this.#options.connection.sleeper.sleep(milliseconds),
-    changed: () => this.#changed(),
+  readonly #readMarks = new ReadMarks({
+    getUsername: () => this.roomSync.username,
+    sendMark: (seq) => this.#sendEphemeral('mark:read', { seq }),
+    sleep: (milliseconds) => this.#options.connection.timers.sleep(milliseconds),
+    onChange: () => this.#scheduleChange(),
   });
   readonly #timeline: RoomTimeline;
-  #isReady: () => void = () => undefined;
-  #isRefused: (error: JoinError) => void = () => undefined;
+  #resolveReady: () => void = () => undefined;
+  #rejectReady: (error: JoinError) => void = () => undefined;
   /** Resolves when the room may be handed out, rejects when it has ended before. */
   readonly ready = new Promise<void>((resolve, reject) => {
-    this.#isReady = resolve;
-    this.#isRefused = reject;
+    this.#resolveReady = resolve;
+    this.#rejectReady = reject;
   });
   #presence: 'online' | 'away' = 'online';
-  #isChanging = false;
+  #isChangeScheduled = false;
 
-  constructor(options: Options) {
+  constructor(options: RoomControllerOptions) {
     this.#options = options;
-    const { shelf, roomId, username, from, connection, newId, delayed } = options;
-    this.follower = new Follower({
+    const { storage, roomId, username, from, connection, newId, onRetryableError } = options;
+    this.roomSync = new RoomSync({
       ...options,
       listeners: {
-        joined: (membership) => {
-          this.#facts.joined(membership);
-          this.#marks.known(membership);
-          this.#changed();
+        onJoin: (membership) => {
+          this.#roomInfo.onJoin(membership);
+          this.#readMarks.onServerCounts(membership);
+          this.#scheduleChange();
         },
-        counted: (counts) => this.#facts.counted(counts),
-        ready: () => this.#isReady(),
-        told: (entry) => this.#told(entry),
-        moved: (position) => {
-          this.#outbox.reached(position);
-          this.#changed();
+        onMemberCounts: (counts) => this.#roomInfo.onMemberCounts(counts),
+        onReady: () => this.#resolveReady(),
+        onEntry: (entry) => this.#onEntry(entry),
+        onPosition: (position) => {
+          this.#outbox.onPosition(position);
+          this.#scheduleChange();
         },
-        reset: (reset, isLost) => {
-          this.#facts.reset();
-          this.#marks.reset();
-          this.#outbox.restarted(this.room.position, isLost);
+        onReset: (reset, isLost) => {
+          this.#roomInfo.reset();
+          this.#readMarks.reset();
+          this.#outbox.onReset(this.room.position, isLost);
           this.#emitter.emit('reset', reset);
         },
-        state: (state) => this.#stateChanged(state),
-        delayed,
-        ended: (ending) => this.#ended(ending),
+        onStateChange: (state) => this.#onStateChange(state),
+        onRetryableError,
+        onEnd: (ending) => this.#onEnd(ending),
       },
     });
-    this.#unsent = new Unsent({
-      shelf,
+    this.#outboxStore = new OutboxStore({
+      storage,
       roomId,
       session: connection.session,
-      life: newId(),
-      heard: (note) => this.#outbox.heard(note),
-      inherited: (left) => this.#outbox.found(left),
+      instanceId: newId(),
+      onUpdate: (note) => this.#outbox.onStoreUpdate(note),
+      onTakeover: (left) => this.#outbox.addStored(left),
     });
     this.#outbox = new Outbox({
-      unsent: this.#unsent,
-      follower: this.follower,
+      store: this.#outboxStore,
+      roomSync: this.roomSync,
       newId,
-      failed: (request) => this.#emitter.emit('failed', request),
-      changed: () => this.#changed(),
+      onFailed: (request) => this.#emitter.emit('failed', request),
+      onChange: () => this.#scheduleChange(),
     });
-    this.keeper = new Keeper(shelf, roomId, () => ({ username, position: this.follower.position ?? from }));
-    this.#timeline = new RoomTimeline(this.follower, this.#outbox, () => this.#changed());
+    this.persistence = new RoomPersistence(storage, roomId, () => ({ username, position: this.roomSync.position ?? from }));
+    this.#timeline = new RoomTimeline(this.roomSync, this.#outbox, () => this.#scheduleChange());
     this.room = new Room({
-      follower: this.follower,
+      roomSync: this.roomSync,
       outbox: this.#outbox,
-      facts: this.#facts,
+      roomInfo: this.#roomInfo,
       typing: this.#typing,
-      marks: this.#marks,
+      readMarks: this.#readMarks,
       timeline: this.#timeline,
       emitter: this.#emitter,
       close: () => {
-        if (options.letGo()) this.follower.end({ reason: 'closed' });
+        if (options.releaseHandle()) this.roomSync.end({ reason: 'closed' });
       },
-      present: (presence) => {
+      setPresence: (presence) => {
         this.#presence = presence;
-        void this.#signal('update:presence', { presence });
+        void this.#sendEphemeral('update:presence', { presence });
       },
     });
   }
 
   /** To be done before anything is told. */
   async load(): Promise<void> {
-    this.#outbox.found(await this.#unsent.load());
+    this.#outbox.addStored(await this.#outboxStore.load());
   }
 
-  signalled(event: string, signal: unknown): void {
-    const { username, presence, online, read } = signal as { username?: unknown; presence?: Presence; online?: unknown; read?: unknown };
+  onEphemeralEvent(event: string, payload: unknown): void {
+    const { username, presence, online, read } = payload as { username?: unknown; presence?: Presence; online?: unknown; read?: unknown };
     if (typeof username !== 'string') return;
-    if (event === 'start:typing:success' && username !== this.follower.username) this.#typing.heard(username);
-    if (event === 'stop:typing:success') this.#typing.forget(username);
+    if (event === 'start:typing:success' && username !== this.roomSync.username) this.#typing.onStart(username);
+    if (event === 'stop:typing:success') this.#typing.remove(username);
     if (event === 'update:presence:success' && presence && typeof online === 'number') {
-      this.#facts.online = online;
-      if (presence === 'gone') this.#typing.forget(username);
+      this.#roomInfo.online = online;
+      if (presence === 'gone') this.#typing.remove(username);
       this.#emitter.emit('presence', { username, presence, online });
-      this.#changed();
+      this.#scheduleChange();
     }
-    if (event === 'mark:read:success' && typeof read === 'number' && this.#marks.heard(username, read)) {
+    if (event === 'mark:read:success' && typeof read === 'number' && this.#readMarks.onReadMark(username, read)) {
       this.#emitter.emit('read', { username, read });
-      this.#changed();
+      this.#scheduleChange();
     }
   }
 
   /** What a large room says of all who are there. */
-  counted(notice: Notice<'update:members'>): void {
+  onMemberCounts(notice: ServerNotice<'update:members'>): void {
     if (typeof notice.members !== 'number' || typeof notice.online !== 'number') return;
-    this.#facts.counted(notice);
-    const { members, online } = this.#facts;
+    this.#roomInfo.onMemberCounts(notice);
+    const { members, online } = this.#roomInfo;
     this.#emitter.emit('members', { members, online, joined: notice.joined, left: notice.left });
-    this.#changed();
+    this.#scheduleChange();
   }
 
-  typing({ usernames, several }: Notice<'update:typing'>): void {
+  typing({ usernames, several }: ServerNotice<'update:typing'>): void {
     if (!Array.isArray(usernames)) return;
-    const others = usernames.filter((username) => username !== this.follower.username);
-    this.#typing.told(others, several);
+    const others = usernames.filter((username) => username !== this.roomSync.username);
+    this.#typing.onSummary(others, several);
   }
 
   /** Only the latest signal counts: one that cannot be said now is not said later. */
-  async #signal<E extends SignalName>(event: E, fields: Omit<Ask<E>, 'roomId' | 'username'>): Promise<Answer<E> | undefined> {
-    if (this.follower.state !== 'live') return undefined;
-    const payload = { roomId: this.follower.roomId, username: this.follower.username, ...fields };
-    return this.#options.connection.ask(event, payload as unknown as Ask<E>);
+  async #sendEphemeral<E extends EphemeralEventName>(
+    event: E,
+    fields: Omit<RequestInput<E>, 'roomId' | 'username'>,
+  ): Promise<Ack<E> | undefined> {
+    if (this.roomSync.state !== 'live') return undefined;
+    const payload = { roomId: this.roomSync.roomId, username: this.roomSync.username, ...fields };
+    return this.#options.connection.request(event, payload as unknown as RequestInput<E>);
   }
 
-  #told(entry: Entry): void {
-    this.#facts.told(entry);
-    this.#marks.told(entry);
-    this.#outbox.told(entry);
-    if (isKind(entry, 'create:chat') || isKind(entry, 'remove:member')) this.#typing.forget(entry.username);
-    const chat = chatOf(entry);
-    this.#changed();
-    this.#emitter.emit('entry', entry as unknown as Missed);
+  #onEntry(entry: Entry): void {
+    this.#roomInfo.onEntry(entry);
+    this.#readMarks.onEntry(entry);
+    this.#outbox.onEntry(entry);
+    if (isKind(entry, 'create:chat') || isKind(entry, 'remove:member')) this.#typing.remove(entry.username);
+    const chat = chatFromEntry(entry);
+    this.#scheduleChange();
+    this.#emitter.emit('entry', entry as unknown as MissedEntry);
     if (chat) this.#emitter.emit('chat', chat);
   }
 
-  #stateChanged(state: RoomState): void {
+  #onStateChange(state: RoomState): void {
     this.#emitter.emit('state', state);
-    this.#changed();
+    this.#scheduleChange();
     if (state !== 'live') return;
-    void this.#marks.tell();
-    if (this.#presence === 'away') void this.#signal('update:presence', { presence: 'away' });
+    void this.#readMarks.report();
+    if (this.#presence === 'away') void this.#sendEphemeral('update:presence', { presence: 'away' });
   }
 
-  #ended(ending: RoomEvents['ended']): void {
+  #onEnd(ending: RoomEvents['ended']): void {
     const { reason } = ending;
-    const { refusal } = this.follower;
+    const { endedResult } = this.roomSync;
     this.#typing.close();
     // Whoever is refused now may come back under another name, or to what another page is in.
-    const isKept = reason === 'closed' || reason === 'refused';
-    if (isKept) this.keeper.close();
-    this.#outbox.close(refusal, reason === 'left');
-    if (!isKept) this.keeper.forget();
-    this.#isRefused(new JoinError(refusal));
+    const keepsPosition = reason === 'closed' || reason === 'refused';
+    if (keepsPosition) this.persistence.close();
+    this.#outbox.close(endedResult, reason === 'left');
+    if (!keepsPosition) this.persistence.remove();
+    this.#rejectReady(new JoinError(endedResult));
     this.#emitter.emit('ended', ending);
-    this.#options.ended();
+    this.#options.onEnd();
   }
 
   /** Told once for all that changes in one go. */
-  #changed(): void {
-    this.#timeline.refresh();
-    this.keeper.touch();
-    if (this.#isChanging) return;
-    this.#isChanging = true;
+  #scheduleChange(): void {
+    this.#timeline.invalidate();
+    this.persistence.scheduleSave();
+    if (this.#isChangeScheduled) return;
+    this.#isChangeScheduled = true;
     queueMicrotask(() => {
-      this.#isChanging = false;
+      this.#isChangeScheduled = false;
       this.#emitter.emit('change', undefined);
     });
   }

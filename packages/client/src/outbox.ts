@@ -1,34 +1,34 @@
-import type { Ask, Chat } from '@engawa/protocol';
-import { isSameRoom, type Position } from '@engawa/protocol/position';
-import { type ChangingChat, changing } from './chat-changes.ts';
+import type { Chat, RequestInput } from '@engawa/protocol';
+import { isSameLineage, type Position } from '@engawa/protocol/position';
+import { applyOptimisticChange, type OptimisticChat } from './chat-changes.ts';
 import { type Entry, isKind } from './entry.ts';
-import type { Follower } from './follower.ts';
-import { type Refusal, type Refused, refused } from './result.ts';
-import { sizeOf } from './size.ts';
-import { takesTurns } from './tabs.ts';
-import type { Note, OutgoingEvent, Place, StoredRequest, Unsent } from './unsent.ts';
+import type { RoomSync } from './follower.ts';
+import { type ErrorInfo, type FailedResult, failedResult } from './result.ts';
+import { jsonByteLength } from './size.ts';
+import { canCoordinate } from './tabs.ts';
+import type { EntryRef, OutboxStore, OutboxUpdate, OutgoingEvent, StoredRequest } from './unsent.ts';
 
 /** What may wait; and of what was acknowledged as much is remembered. */
-export const OUTBOX_REQUESTS = 1_000;
-export const OUTBOX_BYTES = 1024 * 1024;
+export const MAX_OUTBOX_ITEMS = 1_000;
+export const MAX_OUTBOX_BYTES = 1024 * 1024;
 /** Of one packet: no more than a single chat may have, so that it takes no longer on a slow line. */
-const PACKET_BYTES = 16_000;
+const MAX_PACKET_BYTES = 16_000;
 /** What a chat takes there beside its fields. */
-const CHAT_BYTES = 64;
-const PACKET_CHATS = 100;
+const CHAT_OVERHEAD_BYTES = 64;
+const MAX_PACKET_CHATS = 100;
 
 /** `sending` until the server has kept it (`sent`) or never will (`failed`). */
 export type OutgoingState = 'sending' | 'sent' | 'failed';
 
 /** Something of one's own on its way: a chat, or an edit, a deletion or a reaction. */
-export interface Outgoing {
+export interface OutgoingRequest {
   readonly clientId: string;
   readonly event: OutgoingEvent;
   /** When it was written, by the clock of this machine: milliseconds since 1970, and later than what was written before it. */
   readonly at: number;
   readonly state: OutgoingState;
   /** Why it failed. */
-  readonly error: Refusal | undefined;
+  readonly error: ErrorInfo | undefined;
   /** Its place in the room, once it is sent. */
   readonly seq: number | undefined;
   /** Sends again what has failed, as the newest, to the room as it is now. */
@@ -38,190 +38,192 @@ export interface Outgoing {
 }
 
 /** A chat of one's own on its way. */
-export interface OutgoingChat extends Outgoing {
+export interface OutgoingChat extends OutgoingRequest {
   readonly message: string;
   /** The seq of the chat that it answers; nothing any more once the log is another one, where the seq is that of another chat. */
   readonly replyTo: number | undefined;
   /** Resolves when it is sent or has failed, however long that takes; never rejects. */
-  readonly settled: Promise<{ ok: true; seq: number } | Refused>;
+  readonly settled: Promise<{ ok: true; seq: number } | FailedResult>;
 }
 
 type Fields = StoredRequest['fields'];
 
-interface Surroundings {
-  unsent: Unsent;
-  follower: Follower;
+interface OutboxOptions {
+  store: OutboxStore;
+  roomSync: RoomSync;
   newId: () => string;
-  failed: (request: Outgoing) => void;
-  changed: () => void;
+  onFailed: (request: OutgoingRequest) => void;
+  onChange: () => void;
 }
 
-type Answered = ({ ok: true } & Place) | Refused;
+type Outcome = ({ ok: true } & EntryRef) | FailedResult;
 
 /**
  * What one says and does in a room, in the order in which it was written: one packet is asked at a time, so that the room has it in
  * that order. Chats that wait travel together. Packets become larger while each is taken at once.
  */
 export class Outbox {
-  readonly #surroundings: Surroundings;
-  #requests = new Requests();
+  readonly #options: OutboxOptions;
+  #items = new Requests();
   /** The last chats that were acknowledged: to be sent again when the log is set back to before them. */
-  readonly #recent = new Requests();
-  #newest = 0;
+  readonly #acknowledged = new Requests();
+  #latestTimestamp = 0;
   #isSending = false;
-  #most = 1;
+  #maxPacketChats = 1;
   /** Why nothing is sent any more. */
-  #ending: Refused | undefined;
+  #closeResult: FailedResult | undefined;
 
-  constructor(surroundings: Surroundings) {
-    this.#surroundings = surroundings;
+  constructor(options: OutboxOptions) {
+    this.#options = options;
   }
 
   /** Own chats beyond those that the room has told. */
   get pending(): readonly OutgoingChat[] {
-    return [...this.#requests].filter(({ isChat }) => isChat);
+    return [...this.#items].filter(({ isChat }) => isChat);
   }
 
   /** The chats as they will be once what waits is done. */
-  shown(chats: readonly Chat[]): readonly ChangingChat[] {
-    const changes = [...this.#requests].filter((request) => !request.isChat && this.#isMeant(request));
+  applyPendingChanges(chats: readonly Chat[]): readonly OptimisticChat[] {
+    const changes = [...this.#items].filter((request) => !request.isChat && this.#targetsCurrentLog(request));
     if (changes.length === 0) return chats;
-    const me = this.#surroundings.follower.username;
-    const of = ({ seq }: Chat) => changes.filter(({ stored }) => stored.fields.chatSeq === seq);
-    return chats.map((chat) => of(chat).reduce<ChangingChat>((before, { stored }) => changing(before, stored, me), chat));
+    const me = this.#options.roomSync.username;
+    const changesTo = ({ seq }: Chat) => changes.filter(({ stored }) => stored.fields.chatSeq === seq);
+    return chats.map((chat) =>
+      changesTo(chat).reduce<OptimisticChat>((before, { stored }) => applyOptimisticChange(before, stored, me), chat),
+    );
   }
 
   /** A chat, or with a `chatSeq` what changes one. */
-  send(event: OutgoingEvent, fields: Fields): Request {
-    const { unsent, newId, follower } = this.#surroundings;
-    const { username } = follower;
-    const chatId = fields.chatSeq ? follower.chats.find(({ seq }) => seq === fields.chatSeq)?.id : undefined;
-    const origin = { epoch: this.epoch, life: unsent.life, username };
-    const request = new Request(this, { event, clientId: newId(), fields, chatId, at: this.#now(), ...origin });
+  send(event: OutgoingEvent, fields: Fields): OutboxItem {
+    const { store, newId, roomSync } = this.#options;
+    const { username } = roomSync;
+    const chatId = fields.chatSeq ? roomSync.chats.find(({ seq }) => seq === fields.chatSeq)?.id : undefined;
+    const origin = { epoch: this.epoch, life: store.instanceId, username };
+    const request = new OutboxItem(this, { event, clientId: newId(), fields, chatId, at: this.#nextTimestamp(), ...origin });
     this.#add(request);
     return request;
   }
 
   /** What waits, as the storage or another page of this person says. */
-  found(all: StoredRequest[]): void {
-    for (const stored of all) {
-      const known = this.#requests.get(stored.clientId);
-      this.#newest = Math.max(this.#newest, stored.at);
-      if (known) known.become(stored);
+  addStored(requests: StoredRequest[]): void {
+    for (const stored of requests) {
+      const known = this.#items.get(stored.clientId);
+      this.#latestTimestamp = Math.max(this.#latestTimestamp, stored.at);
+      if (known) known.update(stored);
       else {
-        const request = new Request(this, stored);
-        if (this.#requests.fits(request)) this.#requests.add(request);
+        const request = new OutboxItem(this, stored);
+        if (this.#items.fits(request)) this.#items.add(request);
       }
     }
-    this.#changed();
+    this.#onChange();
   }
 
   /** What another page of this person says of what waits. */
-  heard({ clientId, request, place }: Note): void {
-    const { unsent, follower } = this.#surroundings;
-    const known = this.#requests.get(clientId);
+  onStoreUpdate({ clientId, request, place }: OutboxUpdate): void {
+    const { store, roomSync } = this.#options;
+    const known = this.#items.get(clientId);
     // What this page sends it hears about by itself.
-    if (known?.state === 'sending' && known.stored.life === unsent.life) return;
-    if (request?.username === follower.username) this.found([request]);
-    else if (known && place) this.#sent(known, { ok: true, ...place });
-    else if (known && !request) this.#drop(known);
+    if (known?.state === 'sending' && known.stored.life === store.instanceId) return;
+    if (request?.username === roomSync.username) this.addStored([request]);
+    else if (known && place) this.#markSent(known, { ok: true, ...place });
+    else if (known && !request) this.#remove(known);
   }
 
   /** An entry of the room: what it says is then told, and pending no more. What was replaced since is told without its client id. */
-  told(entry: Entry): void {
-    const isOwn = isKind(entry, 'create:chat') && entry.username === this.#surroundings.follower.username;
-    const own = isOwn && this.#requests.get((entry as { clientId?: string }).clientId);
-    const request = own || [...this.#requests].find(({ place }) => place?.id === entry.id);
+  onEntry(entry: Entry): void {
+    const isOwn = isKind(entry, 'create:chat') && entry.username === this.#options.roomSync.username;
+    const own = isOwn && this.#items.get((entry as { clientId?: string }).clientId);
+    const request = own || [...this.#items].find(({ entryRef }) => entryRef?.id === entry.id);
     if (!request) return;
-    this.#sent(request, { ok: true, ...entry });
-    this.#drop(request);
+    this.#markSent(request, { ok: true, ...entry });
+    this.#remove(request);
   }
 
   /**
    * The room is told up to here. What was sent is pending until it is told, so that it is never shown twice and never
    * missing. If something else is told in the place of a chat, the log has lost it.
    */
-  reached({ epoch, seq }: Position): void {
-    const passed: Request[] = [];
-    for (const request of this.#requests) if (request.place?.epoch === epoch && request.place.seq <= seq) passed.push(request);
+  onPosition({ epoch, seq }: Position): void {
+    const passed: OutboxItem[] = [];
+    for (const request of this.#items) if (request.entryRef?.epoch === epoch && request.entryRef.seq <= seq) passed.push(request);
     if (passed.length === 0) return;
-    for (const request of passed) this.#requests.delete(request);
-    this.#sendAgain(passed.filter(({ isChat }) => isChat));
+    for (const request of passed) this.#items.delete(request);
+    this.#resend(passed.filter(({ isChat }) => isChat));
   }
 
   /** The room was begun anew here, where the log may have lost some of what was sent. */
-  restarted(position: Position, isLost: (place: Place) => boolean): void {
-    const lost = [...this.#recent].filter(({ place }) => place && isLost(place));
-    for (const request of this.#requests) if (request.place && !isAhead(request.place, position)) this.#requests.delete(request);
-    this.#sendAgain(lost);
+  onReset(position: Position, isLost: (place: EntryRef) => boolean): void {
+    const lost = [...this.#acknowledged].filter(({ entryRef }) => entryRef && isLost(entryRef));
+    for (const request of this.#items) if (request.entryRef && !isAheadOf(request.entryRef, position)) this.#items.delete(request);
+    this.#resend(lost);
   }
 
   /** Nothing is sent any more; what waits is answered with this. It is kept for another time, but not by one who left. */
-  close(answer: Refused, hasLeft: boolean): void {
-    const { unsent } = this.#surroundings;
-    this.#ending = answer;
-    for (const request of this.#requests) {
-      if (request.state === 'sending') request.settle(answer);
-      if (hasLeft) void unsent.tell({ clientId: request.clientId });
+  close(result: FailedResult, hasLeft: boolean): void {
+    const { store } = this.#options;
+    this.#closeResult = result;
+    for (const request of this.#items) {
+      if (request.state === 'sending') request.settle(result);
+      if (hasLeft) void store.save({ clientId: request.clientId });
     }
-    unsent.close();
-    this.#surroundings.changed();
+    store.close();
+    this.#options.onChange();
   }
 
   /** Of the log as it is told now. */
   get epoch(): string {
-    return this.#surroundings.follower.position?.epoch ?? '';
+    return this.#options.roomSync.position?.epoch ?? '';
   }
 
   /** Whatever the clock says, in the order of writing. */
-  #now(): number {
-    this.#newest = Math.max(Date.now(), this.#newest + 1);
-    return this.#newest;
+  #nextTimestamp(): number {
+    this.#latestTimestamp = Math.max(Date.now(), this.#latestTimestamp + 1);
+    return this.#latestTimestamp;
   }
 
   /** Sends again what has failed. What is to be changed is nowhere but in the log that it was written for. */
-  retry(failed: Request): void {
+  retry(failed: OutboxItem): void {
     const { stored } = failed;
-    const anew = failed.isChat && stored.epoch !== this.epoch && this.#anew(failed);
-    this.#drop(failed);
-    const { life } = this.#surroundings.unsent;
-    failed.become({ ...stored, ...anew, at: this.#now(), life, error: undefined, packet: undefined });
+    const rebased = failed.isChat && stored.epoch !== this.epoch && this.#rebase(failed);
+    this.#remove(failed);
+    const { instanceId } = this.#options.store;
+    failed.update({ ...stored, ...rebased, at: this.#nextTimestamp(), life: instanceId, error: undefined, packet: undefined });
     this.#add(failed);
   }
 
-  discard(failed: Request): void {
-    void this.#surroundings.unsent.tell({ clientId: failed.clientId });
-    this.#drop(failed);
+  discard(failed: OutboxItem): void {
+    void this.#options.store.save({ clientId: failed.clientId });
+    this.#remove(failed);
   }
 
-  #add(request: Request): void {
+  #add(request: OutboxItem): void {
     // What has failed is in nobody's way.
-    for (const old of this.#requests) {
-      if (this.#requests.fits(request)) break;
+    for (const old of this.#items) {
+      if (this.#items.fits(request)) break;
       old.discard();
     }
-    const objection = this.#ending ?? (this.#requests.fits(request) ? undefined : refused('busy', 'Too much waits.', true));
-    if (objection) {
+    const rejection = this.#closeResult ?? (this.#items.fits(request) ? undefined : failedResult('busy', 'Too much waits.', true));
+    if (rejection) {
       // Nor is it shown: what does not fit must not take up more.
-      request.settle(objection);
+      request.settle(rejection);
       return;
     }
-    this.#requests.add(request);
+    this.#items.add(request);
     this.#save(request);
-    this.#changed();
+    this.#onChange();
   }
 
-  #save(request: Request): void {
-    request.saved = this.#surroundings.unsent.tell({ clientId: request.clientId, request: request.stored });
+  #save(request: OutboxItem): void {
+    request.persisted = this.#options.store.save({ clientId: request.clientId, request: request.stored });
   }
 
-  #drop(request: Request): void {
-    this.#requests.delete(request);
-    this.#surroundings.changed();
+  #remove(request: OutboxItem): void {
+    this.#items.delete(request);
+    this.#options.onChange();
   }
 
   /** The chat for the log as it is now, where it answers nothing. */
-  #anew({ message }: Request): Pick<StoredRequest, 'epoch' | 'fields'> {
+  #rebase({ message }: OutboxItem): Pick<StoredRequest, 'epoch' | 'fields'> {
     return { epoch: this.epoch, fields: { message } };
   }
 
@@ -229,44 +231,44 @@ export class Outbox {
    * The room keeps a packet once, so nothing comes twice: what travelled together does again. It goes without what it answers: the
    * log may have lost that, too, and what was acknowledged must not be refused.
    */
-  #sendAgain(lost: Request[]): void {
+  #resend(lost: OutboxItem[]): void {
     // Another page may have said that it sends the same again.
-    const isLost = ({ packet }: Request) => lost.some((each) => each.packet === packet);
-    const { life } = this.#surroundings.unsent;
-    const again = [...this.#recent]
+    const isLost = ({ packetId }: OutboxItem) => lost.some((each) => each.packetId === packetId);
+    const { instanceId } = this.#options.store;
+    const resent = [...this.#acknowledged]
       .filter(isLost)
-      .map((request) => new Request(this, { ...request.stored, ...this.#anew(request), life, packet: request.packet }));
-    for (const request of again) this.#save(request);
-    for (const request of this.#recent) if (isLost(request)) this.#recent.delete(request);
-    this.#requests = new Requests([...again, ...[...this.#requests].filter((request) => !isLost(request))]);
-    this.#changed();
+      .map((request) => new OutboxItem(this, { ...request.stored, ...this.#rebase(request), life: instanceId, packet: request.packetId }));
+    for (const request of resent) this.#save(request);
+    for (const request of this.#acknowledged) if (isLost(request)) this.#acknowledged.delete(request);
+    this.#items = new Requests([...resent, ...[...this.#items].filter((request) => !isLost(request))]);
+    this.#onChange();
   }
 
-  #changed(): void {
-    void this.sendWaiting();
-    this.#surroundings.changed();
+  #onChange(): void {
+    void this.flush();
+    this.#options.onChange();
   }
 
   /** To be called when there may be more to send, as what another page has left behind. */
-  async sendWaiting(): Promise<void> {
+  async flush(): Promise<void> {
     if (this.#isSending) return;
     this.#isSending = true;
-    while (!this.#ending) {
-      const packet = this.#next();
+    while (!this.#closeResult) {
+      const packet = this.#nextPacket();
       const [first] = packet;
       if (!first) break;
       // Written down before it is asked: whatever happens to this page, it is sent once.
-      await Promise.all(packet.map(async ({ saved }) => saved));
-      let tries = 0;
-      const event = isAlone(packet) ? first.event : 'create:chats';
-      const answer = await this.#surroundings.follower.insist<OutgoingEvent | 'create:chats'>(event, () => {
-        tries += 1;
-        return this.#ask(packet);
+      await Promise.all(packet.map(async ({ persisted }) => persisted));
+      let attempts = 0;
+      const event = isSingle(packet) ? first.event : 'create:chats';
+      const answer = await this.#options.roomSync.requestUntilAnswered<OutgoingEvent | 'create:chats'>(event, () => {
+        attempts += 1;
+        return this.#buildRequest(packet);
       });
-      this.#most = answer.ok && tries === 1 ? Math.min(2 * this.#most, PACKET_CHATS) : 1;
-      if (answer.ok) this.#kept(packet, answer);
-      else if (packet.length > 1) this.#separate(packet);
-      else this.#failed(first, answer);
+      this.#maxPacketChats = answer.ok && attempts === 1 ? Math.min(2 * this.#maxPacketChats, MAX_PACKET_CHATS) : 1;
+      if (answer.ok) this.#onPacketAccepted(packet, answer);
+      else if (packet.length > 1) this.#splitPacket(packet);
+      else this.#markFailed(first, answer);
     }
     this.#isSending = false;
   }
@@ -275,21 +277,21 @@ export class Outbox {
    * What was tried before goes in the same packet again; else as many chats as may travel together, or one change. That one was tried
    * alone may not have been written down: it is older than what its page wrote after it, and so the packet has its name.
    */
-  #next(): Request[] {
-    const { unsent } = this.#surroundings;
-    const waiting = [...this.#requests].filter(({ state, stored }) => state === 'sending' && unsent.maySend(stored.life));
+  #nextPacket(): OutboxItem[] {
+    const { store } = this.#options;
+    const waiting = [...this.#items].filter(({ state, stored }) => state === 'sending' && store.isSenderFor(stored.life));
     const [first] = waiting;
-    if (!first || first.stored.packet) return waiting.filter(({ packet }) => packet === first?.packet);
+    if (!first || first.stored.packet) return waiting.filter(({ packetId }) => packetId === first?.packetId);
     const { at, epoch, life } = first.stored;
-    const most = first.isChat && takesTurns() ? this.#most : 1;
+    const maxChats = first.isChat && canCoordinate() ? this.#maxPacketChats : 1;
     let bytes = 0;
     const end = waiting.findIndex((each, index) => {
       const { stored } = each;
-      bytes += each.bytes + CHAT_BYTES;
-      const isOther = !each.isChat || stored.packet || stored.epoch !== epoch || stored.life !== life || stored.at < at;
-      return index > 0 && (isOther || index === most || bytes > PACKET_BYTES);
+      bytes += each.bytes + CHAT_OVERHEAD_BYTES;
+      const belongsElsewhere = !each.isChat || stored.packet || stored.epoch !== epoch || stored.life !== life || stored.at < at;
+      return index > 0 && (belongsElsewhere || index === maxChats || bytes > MAX_PACKET_BYTES);
     });
-    const packet = waiting.slice(0, end < 0 ? most : end);
+    const packet = waiting.slice(0, end < 0 ? maxChats : end);
     for (const [index, each] of packet.entries()) {
       each.stored = { ...each.stored, packet: first.clientId, index };
       if (packet.length > 1) this.#save(each);
@@ -298,18 +300,18 @@ export class Outbox {
   }
 
   /** What of a packet is left after a crash is answered with the places of all. */
-  #kept(packet: Request[], answer: { ok: true; chats?: Omit<Place, 'epoch'>[] } & Place): void {
+  #onPacketAccepted(packet: OutboxItem[], answer: { ok: true; chats?: Omit<EntryRef, 'epoch'>[] } & EntryRef): void {
     const { chats } = answer;
-    const lost = packet.filter((each, index) => {
+    const unplaced = packet.filter((each, index) => {
       const place = chats ? chats[chats.length === packet.length ? index : (each.stored.index as number)] : answer;
-      if (place) this.#sent(each, { ...answer, ...place });
+      if (place) this.#markSent(each, { ...answer, ...place });
       return !place;
     });
-    this.#separate(lost);
+    this.#splitPacket(unplaced);
   }
 
   /** One of them may be to blame: none was kept, and each is free to go with others. Backwards: what is left by a crash is none that was tried. */
-  #separate(packet: Request[]): void {
+  #splitPacket(packet: OutboxItem[]): void {
     for (const each of packet.reverse()) {
       if (each.state !== 'sending') continue;
       each.stored = { ...each.stored, packet: undefined };
@@ -317,73 +319,73 @@ export class Outbox {
     }
   }
 
-  #ask(packet: Request[]): Ask<OutgoingEvent | 'create:chats'> | Refused {
-    const [first] = packet as [Request];
+  #buildRequest(packet: OutboxItem[]): RequestInput<OutgoingEvent | 'create:chats'> | FailedResult {
+    const [first] = packet as [OutboxItem];
     const { epoch } = first.stored;
-    if (epoch && !isSameRoom(epoch, this.epoch)) return refused('room_replaced', 'Its room is gone.');
-    if (!this.#isMeant(first)) return refused('chat_not_found', 'Its log was set back.');
-    const { roomId, username } = this.#surroundings.follower;
-    const lacks = epoch !== this.epoch && { replyTo: undefined };
-    const chats = packet.map(({ clientId, stored: { fields } }) => ({ clientId, ...fields, ...lacks }));
-    return { roomId, username, ...(isAlone(packet) ? chats[0] : { clientId: first.packet, chats }) } as Ask<OutgoingEvent>;
+    if (epoch && !isSameLineage(epoch, this.epoch)) return failedResult('room_replaced', 'Its room is gone.');
+    if (!this.#targetsCurrentLog(first)) return failedResult('chat_not_found', 'Its log was set back.');
+    const { roomId, username } = this.#options.roomSync;
+    const dropReply = epoch !== this.epoch && { replyTo: undefined };
+    const chats = packet.map(({ clientId, stored: { fields } }) => ({ clientId, ...fields, ...dropReply }));
+    return { roomId, username, ...(isSingle(packet) ? chats[0] : { clientId: first.packetId, chats }) } as RequestInput<OutgoingEvent>;
   }
 
   /** A seq of another log may be that of another chat. */
-  #isMeant({ stored: { epoch, chatId, fields } }: Pick<Request, 'stored'>): boolean {
+  #targetsCurrentLog({ stored: { epoch, chatId, fields } }: Pick<OutboxItem, 'stored'>): boolean {
     if (!fields.chatSeq || epoch === this.epoch) return true;
-    return this.#surroundings.follower.chats.some(({ seq, id }) => seq === fields.chatSeq && id === chatId);
+    return this.#options.roomSync.chats.some(({ seq, id }) => seq === fields.chatSeq && id === chatId);
   }
 
   /** By its answer or by its entry, whichever comes first. */
-  #sent(request: Request, answer: { ok: true } & Place): void {
+  #markSent(request: OutboxItem, answer: { ok: true } & EntryRef): void {
     const { epoch, seq, id } = answer;
-    const { unsent, follower, changed } = this.#surroundings;
+    const { store, roomSync, onChange } = this.#options;
     if (request.state === 'sent') return;
-    void unsent.tell({ clientId: request.clientId, place: { epoch, seq, id } });
+    void store.save({ clientId: request.clientId, place: { epoch, seq, id } });
     // It may be refused to one page and kept for another.
     if (request.state === 'failed') return;
     request.settle(answer);
-    if (request.isChat) this.#recent.push(request);
-    const { position } = follower;
-    if (position && position.epoch !== epoch) follower.reload();
-    else if (!isAhead(answer, position)) this.#drop(request);
-    changed();
+    if (request.isChat) this.#acknowledged.push(request);
+    const { position } = roomSync;
+    if (position && position.epoch !== epoch) roomSync.resyncFromNewest();
+    else if (!isAheadOf(answer, position)) this.#remove(request);
+    onChange();
   }
 
-  #failed(request: Request, answer: Refused): void {
+  #markFailed(request: OutboxItem, answer: FailedResult): void {
     // Another page may have sent it meanwhile.
-    if (request.state !== 'sending' || this.#requests.get(request.clientId) !== request) return;
+    if (request.state !== 'sending' || this.#items.get(request.clientId) !== request) return;
     request.settle(answer);
     if (request.isChat) {
       request.stored = { ...request.stored, error: answer.error };
       this.#save(request);
     } else request.discard();
-    this.#surroundings.failed(request);
-    this.#surroundings.changed();
+    this.#options.onFailed(request);
+    this.#options.onChange();
   }
 }
 
 /** Requests by client id, in the order in which they were added, and how much they take. */
 class Requests {
-  readonly #all = new Map<string | undefined, Request>();
+  readonly #all = new Map<string | undefined, OutboxItem>();
   #bytes = 0;
 
-  constructor(requests: Request[] = []) {
+  constructor(requests: OutboxItem[] = []) {
     for (const request of requests) this.add(request);
   }
 
-  get(clientId: string | undefined): Request | undefined {
+  get(clientId: string | undefined): OutboxItem | undefined {
     return this.#all.get(clientId);
   }
 
   /** In the place of one that has its client id. */
-  add(request: Request): void {
+  add(request: OutboxItem): void {
     this.#bytes += request.bytes - (this.#all.get(request.clientId)?.bytes ?? 0);
     this.#all.set(request.clientId, request);
   }
 
   /** Where there is no room the oldest go. */
-  push(request: Request): void {
+  push(request: OutboxItem): void {
     for (const oldest of this) {
       if (this.fits(request)) break;
       this.delete(oldest);
@@ -391,40 +393,40 @@ class Requests {
     this.add(request);
   }
 
-  delete(request: Request): void {
+  delete(request: OutboxItem): void {
     if (this.#all.get(request.clientId) === request && this.#all.delete(request.clientId)) this.#bytes -= request.bytes;
   }
 
-  [Symbol.iterator](): Iterator<Request> {
+  [Symbol.iterator](): Iterator<OutboxItem> {
     return this.#all.values();
   }
 
   /** Whether there is room for one more. */
-  fits({ bytes }: Request): boolean {
-    return this.#all.size < OUTBOX_REQUESTS && this.#bytes + bytes <= OUTBOX_BYTES;
+  fits({ bytes }: OutboxItem): boolean {
+    return this.#all.size < MAX_OUTBOX_ITEMS && this.#bytes + bytes <= MAX_OUTBOX_BYTES;
   }
 }
 
-const isAlone = ([first, other]: Request[]): boolean => !other && first?.packet === first?.clientId;
+const isSingle = ([first, other]: OutboxItem[]): boolean => !other && first?.packetId === first?.clientId;
 
 /** It is yet to be told. Where nothing had to change there is no id, and the place may be that of an entry that nobody is told. */
-const isAhead = (place: Place | undefined, position: Position | undefined): boolean =>
+const isAheadOf = (place: EntryRef | undefined, position: Position | undefined): boolean =>
   place?.id !== undefined && place.epoch === position?.epoch && place.seq > position.seq;
 
-class Request implements OutgoingChat {
+class OutboxItem implements OutgoingChat {
   readonly #outbox: Outbox;
   stored!: StoredRequest;
-  saved: Promise<unknown> | undefined;
+  persisted: Promise<unknown> | undefined;
   readonly bytes: number;
-  #answer: Answered | undefined;
+  #outcome: Outcome | undefined;
   #resolve: ((answer: unknown) => void) | undefined;
   /** Of a chat its seq, of a change all that the server answers. */
   settled!: Promise<never>;
 
   constructor(outbox: Outbox, stored: StoredRequest) {
-    this.bytes = sizeOf(stored.fields);
+    this.bytes = jsonByteLength(stored.fields);
     this.#outbox = outbox;
-    this.become(stored);
+    this.update(stored);
   }
 
   get event(): OutgoingEvent {
@@ -440,7 +442,7 @@ class Request implements OutgoingChat {
   }
 
   /** The name of the packet in which it was tried, else its own. */
-  get packet(): string {
+  get packetId(): string {
     return this.stored.packet ?? this.clientId;
   }
 
@@ -457,27 +459,27 @@ class Request implements OutgoingChat {
   }
 
   get state(): OutgoingState {
-    if (!this.#answer) return 'sending';
-    return this.#answer.ok ? 'sent' : 'failed';
+    if (!this.#outcome) return 'sending';
+    return this.#outcome.ok ? 'sent' : 'failed';
   }
 
-  get error(): Refusal | undefined {
-    return this.#answer && !this.#answer.ok ? this.#answer.error : undefined;
+  get error(): ErrorInfo | undefined {
+    return this.#outcome && !this.#outcome.ok ? this.#outcome.error : undefined;
   }
 
   get seq(): number | undefined {
-    return this.place?.seq;
+    return this.entryRef?.seq;
   }
 
-  get place(): Place | undefined {
-    return this.#answer?.ok ? this.#answer : undefined;
+  get entryRef(): EntryRef | undefined {
+    return this.#outcome?.ok ? this.#outcome : undefined;
   }
 
   /** What it is from now on: it waits, or has failed. */
-  become(stored: StoredRequest): void {
+  update(stored: StoredRequest): void {
     this.stored = stored;
     if (this.state !== 'sending' || !this.#resolve) {
-      this.#answer = undefined;
+      this.#outcome = undefined;
       this.settled = new Promise((resolve) => {
         this.#resolve = resolve as (answer: unknown) => void;
       });
@@ -485,9 +487,9 @@ class Request implements OutgoingChat {
     if (stored.error) this.settle({ ok: false, error: stored.error });
   }
 
-  settle(answer: Answered): void {
-    this.#answer = answer;
-    this.#resolve?.(answer.ok && this.isChat ? { ok: true, seq: answer.seq } : answer);
+  settle(outcome: Outcome): void {
+    this.#outcome = outcome;
+    this.#resolve?.(outcome.ok && this.isChat ? { ok: true, seq: outcome.seq } : outcome);
   }
 
   retry(): void {

@@ -1,10 +1,10 @@
-import type { Ask } from '@engawa/protocol';
-import type { ChangingChat } from './chat-changes.ts';
-import type { Follower } from './follower.ts';
+import type { RequestInput } from '@engawa/protocol';
+import type { OptimisticChat } from './chat-changes.ts';
+import type { RoomSync } from './follower.ts';
 import type { Outbox, OutgoingChat, OutgoingState } from './outbox.ts';
-import type { Refusal, Refused } from './result.ts';
-import { inTurn } from './tabs.ts';
-import type { Page, Way } from './timeline.ts';
+import type { ErrorInfo, FailedResult } from './result.ts';
+import { runSequentially } from './tabs.ts';
+import type { EpochChatPage, PageDirection } from './timeline.ts';
 
 /** An own chat that the room has not told yet. */
 export interface PendingChat {
@@ -17,7 +17,7 @@ export interface PendingChat {
   readonly at: number;
   readonly state: OutgoingState;
   /** Why it failed. */
-  readonly error: Refusal | undefined;
+  readonly error: ErrorInfo | undefined;
   /** Only once it is sent. */
   readonly seq: number | undefined;
   /** To `retry()` or `discard()` it. */
@@ -28,108 +28,108 @@ export interface PendingChat {
  * What a timeline shows: chats of the room, then own ones on their way, which have a `state`. A chat is `pending` when an own edit,
  * deletion or reaction, which it shows, is on its way.
  */
-export type ShownChat = (ChangingChat & { readonly state?: undefined }) | PendingChat;
+export type TimelineChat = (OptimisticChat & { readonly state?: undefined }) | PendingChat;
 
-const PAGE_CHATS = 50;
+const DEFAULT_PAGE_CHATS = 50;
 
-type Range = Omit<Ask<'list:chats'>, 'roomId'>;
-type Loaded = { ok: true; added: number } | Refused;
+type PageRequest = Omit<RequestInput<'list:chats'>, 'roomId'>;
+type LoadResult = { ok: true; added: number } | FailedResult;
 
 /**
  * Chats of a room as they stand: in order, with no hole, edits, deletions and reactions applied. It is a window of up to `maxChats`,
  * which ends with the newest chat until it is moved.
  */
 export class RoomTimeline {
-  readonly #follower: Follower;
+  readonly #roomSync: RoomSync;
   readonly #outbox: Outbox;
-  readonly #changed: () => void;
-  #shown: readonly ShownChat[] | undefined;
-  readonly #loading = new Map<Way, Promise<Loaded>>();
+  readonly #onChange: () => void;
+  #cachedChats: readonly TimelineChat[] | undefined;
+  readonly #loading = new Map<PageDirection, Promise<LoadResult>>();
 
   /** @internal */
-  constructor(follower: Follower, outbox: Outbox, changed: () => void) {
-    this.#follower = follower;
+  constructor(roomSync: RoomSync, outbox: Outbox, onChange: () => void) {
+    this.#roomSync = roomSync;
     this.#outbox = outbox;
-    this.#changed = changed;
+    this.#onChange = onChange;
   }
 
   /** The same array until something changes; what it holds never changes. */
-  get chats(): readonly ShownChat[] {
-    this.#shown ??= [...this.#outbox.shown(this.#follower.chats), ...(this.hasNewer ? [] : this.#pending())];
-    return this.#shown;
+  get chats(): readonly TimelineChat[] {
+    this.#cachedChats ??= [...this.#outbox.applyPendingChanges(this.#roomSync.chats), ...(this.hasNewer ? [] : this.#pending())];
+    return this.#cachedChats;
   }
 
   /** Whether there are chats before the first one. */
   get hasOlder(): boolean {
-    return this.#follower.timeline?.hasOlder ?? false;
+    return this.#roomSync.chatWindow?.hasOlder ?? false;
   }
 
   /** Whether there are chats after the last one: the window was moved, and shows neither new chats nor own ones on their way. */
   get hasNewer(): boolean {
-    return this.#follower.timeline?.hasNewer ?? false;
+    return this.#roomSync.chatWindow?.hasNewer ?? false;
   }
 
   /**
    * Puts older chats before those that are shown; `added` says how many. Past `maxChats` as many leave at the other end. Waits for
    * the connection as long as it takes.
    */
-  loadOlder(limit: number = PAGE_CHATS): Promise<Loaded> {
+  loadOlder(limit: number = DEFAULT_PAGE_CHATS): Promise<LoadResult> {
     return this.#load('before', limit);
   }
 
   /** Puts newer chats after those that are shown, as `loadOlder` does before them. */
-  loadNewer(limit: number = PAGE_CHATS): Promise<Loaded> {
+  loadNewer(limit: number = DEFAULT_PAGE_CHATS): Promise<LoadResult> {
     return this.#load('after', limit);
   }
 
   /**
    * Shows the chats around an entry instead: `around(room.position.seq)` is back at the newest. `added` says how many are shown.
    */
-  around(seq: number, limit: number = PAGE_CHATS): Promise<Loaded> {
-    return inTurn(this, () => this.#jump({ around: seq, limit }));
+  around(seq: number, limit: number = DEFAULT_PAGE_CHATS): Promise<LoadResult> {
+    return runSequentially(this, () => this.#moveTo({ around: seq, limit }));
   }
 
   /** @internal */
-  refresh(): void {
-    this.#shown = undefined;
+  invalidate(): void {
+    this.#cachedChats = undefined;
   }
 
   /** Pages are read one after the other: each begins where the last one left the window. Asked again before its answer, it is the same one. */
-  #load(way: Way, limit: number): Promise<Loaded> {
-    const isLoading = this.#loading.get(way);
+  #load(direction: PageDirection, limit: number): Promise<LoadResult> {
+    const isLoading = this.#loading.get(direction);
     if (isLoading) return isLoading;
-    const loading = inTurn(this, () => this.#extend(way, limit)).finally(() => this.#loading.delete(way));
-    this.#loading.set(way, loading);
+    const loading = runSequentially(this, () => this.#extend(direction, limit)).finally(() => this.#loading.delete(direction));
+    this.#loading.set(direction, loading);
     return loading;
   }
 
-  async #jump(range: Range): Promise<Loaded> {
-    return (await this.#read(range, (page) => this.#follower.timeline?.jump(page))) ?? this.#jump(range);
+  async #moveTo(request: PageRequest): Promise<LoadResult> {
+    return (await this.#readPage(request, (page) => this.#roomSync.chatWindow?.showPage(page))) ?? this.#moveTo(request);
   }
 
-  async #extend(way: Way, limit: number): Promise<Loaded> {
-    const { timeline } = this.#follower;
-    if (!timeline?.[way === 'before' ? 'hasOlder' : 'hasNewer']) return { ok: true, added: 0 };
-    const edge = timeline.edge(way);
-    const range = { [way]: edge, limit: Math.min(limit, timeline.maxChats) };
-    return (await this.#read(range, (page) => timeline.add(page, way, edge))) ?? this.#extend(way, limit);
+  async #extend(direction: PageDirection, limit: number): Promise<LoadResult> {
+    const { chatWindow } = this.#roomSync;
+    if (!chatWindow?.[direction === 'before' ? 'hasOlder' : 'hasNewer']) return { ok: true, added: 0 };
+    const edge = chatWindow.edge(direction);
+    const request = { [direction]: edge, limit: Math.min(limit, chatWindow.maxChats) };
+    return (await this.#readPage(request, (page) => chatWindow.insertPage(page, direction, edge))) ?? this.#extend(direction, limit);
   }
 
   /** Nothing where the page does not fit any more. */
-  async #read(range: Range, put: (page: Page) => number | undefined): Promise<Loaded | undefined> {
-    const { roomId, timeline } = this.#follower;
-    timeline?.expect();
-    const page = await this.#follower.insist('list:chats', { roomId, ...range });
+  async #readPage(request: PageRequest, insert: (page: EpochChatPage) => number | undefined): Promise<LoadResult | undefined> {
+    const { roomId, chatWindow } = this.#roomSync;
+    chatWindow?.beginLoad();
+    const page = await this.#roomSync.requestUntilAnswered('list:chats', { roomId, ...request });
     if (!page.ok) return page;
-    const added = put(page);
-    if (page.epoch !== this.#follower.position?.epoch) this.#follower.sync();
+    const added = insert(page);
+    if (page.epoch !== this.#roomSync.position?.epoch) this.#roomSync.requestResume();
     if (added === undefined) return undefined;
-    this.#changed();
+    this.#onChange();
     return { ok: true, added };
   }
 
   #pending(): PendingChat[] {
-    const { username } = this.#follower;
+    const { username } = this.#roomSync;
     return this.#outbox.pending.map((outgoing) => {
       const { clientId, message, replyTo, at, state, error, seq } = outgoing;
       return { clientId, username, message, replyTo, at, state, error, seq, outgoing };

@@ -1,11 +1,11 @@
-import type { Ask, Chat, Missed, Presence, Retention } from '@engawa/protocol';
+import type { Chat, MissedEntry, Presence, RequestInput, Retention } from '@engawa/protocol';
 import type { Position } from '@engawa/protocol/position';
 import type { Emitter } from './emitter.ts';
-import type { Facts } from './facts.ts';
-import { type Ending, type Follower, NOWHERE, type Reset, type RoomState } from './follower.ts';
-import type { Outbox, Outgoing, OutgoingChat } from './outbox.ts';
+import type { RoomInfo } from './facts.ts';
+import { type RoomEnding, type RoomReset, type RoomState, type RoomSync, UNKNOWN_POSITION } from './follower.ts';
+import type { Outbox, OutgoingChat, OutgoingRequest } from './outbox.ts';
 import type { ReadMarks } from './read-marks.ts';
-import type { Refused, Result } from './result.ts';
+import type { FailedResult, Result } from './result.ts';
 import type { RoomTimeline } from './room-timeline.ts';
 import type { Typing } from './typing.ts';
 import type { OutgoingEvent, StoredRequest } from './unsent.ts';
@@ -17,7 +17,7 @@ export interface RoomEvents {
   /** A new chat. Told also of chats that were missed, never twice. */
   chat: Chat;
   /** Each entry once, in order, with none missing between two; a `reset` says when that could not be. */
-  entry: Missed;
+  entry: MissedEntry;
   /** Who is typing now, without oneself; see also `severalAreTyping`. */
   typing: readonly string[];
   presence: { username: string; presence: Presence; online: number };
@@ -28,10 +28,10 @@ export interface RoomEvents {
   members: { members: number; online: number; joined: string[]; left: string[] };
   /** Somebody has read up to this seq. */
   read: { username: string; read: number };
-  reset: Reset;
+  reset: RoomReset;
   /** A chat, an edit, a deletion or a reaction was refused for good, and `error` says why; it may have been written before a reload. */
-  failed: Outgoing;
-  ended: Ending;
+  failed: OutgoingRequest;
+  ended: RoomEnding;
   state: RoomState;
 }
 
@@ -42,21 +42,21 @@ export interface SendOptions {
 }
 
 /** What of a history is asked for; the newest chats when no seq is named. */
-export type HistoryRange = Pick<Ask<'list:chats'>, 'before' | 'after' | 'around' | 'limit'>;
+export type HistoryRange = Pick<RequestInput<'list:chats'>, 'before' | 'after' | 'around' | 'limit'>;
 
 /** Which members are asked for: those after a name, and how many at most. */
-export type MemberRange = Pick<Ask<'list:members'>, 'after' | 'limit'>;
+export type MemberRange = Pick<RequestInput<'list:members'>, 'after' | 'limit'>;
 
 /** @internal */
 export interface RoomParts {
-  follower: Follower;
+  roomSync: RoomSync;
   outbox: Outbox;
-  facts: Facts;
+  roomInfo: RoomInfo;
   typing: Typing;
-  marks: ReadMarks;
+  readMarks: ReadMarks;
   timeline: RoomTimeline;
   emitter: Emitter<RoomEvents>;
-  present: (presence: 'online' | 'away') => void;
+  setPresence: (presence: 'online' | 'away') => void;
   close: () => void;
 }
 
@@ -76,20 +76,20 @@ export class Room {
   }
 
   get id(): string {
-    return this.#parts.follower.roomId;
+    return this.#parts.roomSync.roomId;
   }
 
   get state(): RoomState {
-    return this.#parts.follower.state;
+    return this.#parts.roomSync.state;
   }
 
   /** Why it has ended. */
-  get ending(): Ending | undefined {
-    return this.#parts.follower.ending;
+  get ending(): RoomEnding | undefined {
+    return this.#parts.roomSync.ending;
   }
 
   /** What is shown may be behind. */
-  get stale(): boolean {
+  get isStale(): boolean {
     return this.state !== 'live';
   }
 
@@ -97,46 +97,46 @@ export class Room {
    * How many entries of those that were missed were told, and how many there are, while it catches up in several answers, as on a
    * slow line.
    */
-  get catchUp(): { readonly done: number; readonly total: number } | undefined {
-    return this.#parts.follower.catchUp;
+  get catchUpProgress(): { readonly done: number; readonly total: number } | undefined {
+    return this.#parts.roomSync.catchUpProgress;
   }
 
   /** One's own name here. */
   get username(): string {
-    return this.#parts.follower.username;
+    return this.#parts.roomSync.username;
   }
 
   get role(): 'owner' | 'member' {
-    return this.#parts.facts.role;
+    return this.#parts.roomInfo.role;
   }
 
   get topic(): string {
-    return this.#parts.facts.topic;
+    return this.#parts.roomInfo.topic;
   }
 
   /** What is kept of the room's log, by its owner's wish; the server may keep less. */
   get retention(): Retention {
-    return this.#parts.facts.retention;
+    return this.#parts.roomInfo.retention;
   }
 
   /** How many members. */
   get members(): number {
-    return this.#parts.facts.members;
+    return this.#parts.roomInfo.members;
   }
 
   /** How many of them are connected, as far as it was heard. */
   get online(): number {
-    return this.#parts.facts.online;
+    return this.#parts.roomInfo.online;
   }
 
   /** Up to where everything was told to the listeners. To be given to `join` as `from`, by who keeps it himself. */
   get position(): Position {
-    return this.#parts.follower.position ?? NOWHERE;
+    return this.#parts.roomSync.position ?? UNKNOWN_POSITION;
   }
 
   /** How far oneself has read: the seq of an entry. It is kept for the session as long as the room is there. */
-  get read(): number {
-    return this.#parts.marks.own;
+  get lastReadSeq(): number {
+    return this.#parts.readMarks.own;
   }
 
   /**
@@ -144,26 +144,26 @@ export class Room {
    * counts a hundred at most (`limits.unreadMax`).
    */
   get unread(): number {
-    return this.#parts.marks.unread;
+    return this.#parts.readMarks.unread;
   }
 
   /** How many of those name oneself. */
   get mentions(): number {
-    return this.#parts.marks.mentions;
+    return this.#parts.readMarks.mentions;
   }
 
   /** How far others have read, as far as it was heard: seqs by username. */
-  get readers(): ReadonlyMap<string, number> {
-    return this.#parts.marks.others;
+  get readMarks(): ReadonlyMap<string, number> {
+    return this.#parts.readMarks.others;
   }
 
   /** More are typing than `whoIsTyping` names, as they may in a large room. */
-  get severalAreTyping(): boolean {
-    return this.#parts.typing.several;
+  get hasMoreTypingUsers(): boolean {
+    return this.#parts.typing.hasMore;
   }
 
   /** Who is typing, without oneself. */
-  get whoIsTyping(): readonly string[] {
+  get typingUsers(): readonly string[] {
     return this.#parts.typing.others;
   }
 
@@ -180,47 +180,47 @@ export class Room {
 
   /** Says something. It is shown at once, and sent in order, once, as soon as that can be. */
   send(message: string, { replyTo }: SendOptions = {}): OutgoingChat {
-    this.#parts.typing.sent();
+    this.#parts.typing.reset();
     return this.#parts.outbox.send('create:chat', { message, ...(replyTo !== undefined && { replyTo }) });
   }
 
   /** Replaces the text of an own chat; the owner may replace any. Shown at once, and kept and sent like a chat, as are the next three. */
   edit(seq: number, message: string): Promise<Result<'update:chat'>> {
-    return this.#change('update:chat', { chatSeq: seq, message });
+    return this.#sendChange('update:chat', { chatSeq: seq, message });
   }
 
   /** Deletes an own chat; the owner may delete any. */
   delete(seq: number): Promise<Result<'delete:chat'>> {
-    return this.#change('delete:chat', { chatSeq: seq });
+    return this.#sendChange('delete:chat', { chatSeq: seq });
   }
 
   react(seq: number, emoji: string): Promise<Result<'add:reaction'>> {
-    return this.#change('add:reaction', { chatSeq: seq, reaction: emoji });
+    return this.#sendChange('add:reaction', { chatSeq: seq, reaction: emoji });
   }
 
   unreact(seq: number, emoji: string): Promise<Result<'remove:reaction'>> {
-    return this.#change('remove:reaction', { chatSeq: seq, reaction: emoji });
+    return this.#sendChange('remove:reaction', { chatSeq: seq, reaction: emoji });
   }
 
   /** For the owner. */
   setTopic(topic: string): Promise<Result<'update:room'>> {
-    return this.#parts.follower.command('update:room', { topic });
+    return this.#parts.roomSync.sendCommand('update:room', { topic });
   }
 
   /** For the owner: what is kept of the log from now on; all of it with `{}`. What exceeds it goes for good, the oldest entries first. */
   setRetention(retention: Retention): Promise<Result<'update:room'>> {
-    return this.#parts.follower.command('update:room', { retention });
+    return this.#parts.roomSync.sendCommand('update:room', { retention });
   }
 
   /** For the owner: somebody is a member no more. Who removes himself leaves. */
-  remove(username: string): Promise<{ ok: true } | Refused> {
+  remove(username: string): Promise<{ ok: true } | FailedResult> {
     const name = username.normalize();
-    return name === this.username ? this.leave() : this.#parts.follower.command('remove:member', { username: name });
+    return name === this.username ? this.leave() : this.#parts.roomSync.sendCommand('remove:member', { username: name });
   }
 
   /** The name is free again, and the room has ended. */
-  leave(): Promise<{ ok: true } | Refused> {
-    return this.#parts.follower.leave();
+  leave(): Promise<{ ok: true } | FailedResult> {
+    return this.#parts.roomSync.leave();
   }
 
   /**
@@ -233,19 +233,19 @@ export class Room {
 
   /** For the owner: the room is gone, with all that was said in it. */
   async deleteRoom(): Promise<Result<'delete:room'>> {
-    const result = await this.#parts.follower.command('delete:room', {});
-    if (result.ok) this.#parts.follower.end({ reason: 'deleted' });
+    const result = await this.#parts.roomSync.sendCommand('delete:room', {});
+    if (result.ok) this.#parts.roomSync.end({ reason: 'deleted' });
     return result;
   }
 
   /** A page of chats, oldest first, which has nothing to do with the timeline. */
   history(range: HistoryRange = {}): Promise<Result<'list:chats'>> {
-    return this.#parts.follower.insist('list:chats', { roomId: this.id, ...range });
+    return this.#parts.roomSync.requestUntilAnswered('list:chats', { roomId: this.id, ...range });
   }
 
   /** A page of the members, in the order of their names. */
   listMembers(range: MemberRange = {}): Promise<Result<'list:members'>> {
-    return this.#parts.follower.insist('list:members', { roomId: this.id, ...range });
+    return this.#parts.roomSync.requestUntilAnswered('list:members', { roomId: this.id, ...range });
   }
 
   /** To be called at every key: the room hears it every three seconds, and that it is over five seconds after the last. */
@@ -258,15 +258,15 @@ export class Room {
   }
 
   setPresence(presence: 'online' | 'away'): void {
-    this.#parts.present(presence);
+    this.#parts.setPresence(presence);
   }
 
   /** Everything up to here was read; up to the newest when no seq is given. A mark never goes back. */
   markRead(seq: number = this.position.seq): void {
-    this.#parts.marks.mark(Math.min(seq, this.position.seq));
+    this.#parts.readMarks.markRead(Math.min(seq, this.position.seq));
   }
 
-  #change<E extends OutgoingEvent>(event: E, fields: StoredRequest['fields']): Promise<Result<E>> {
+  #sendChange<E extends OutgoingEvent>(event: E, fields: StoredRequest['fields']): Promise<Result<E>> {
     return this.#parts.outbox.send(event, fields).settled;
   }
 }

@@ -1,4 +1,4 @@
 const encoder = new TextEncoder();
 
 /** Bytes that something takes as JSON. */
-export const sizeOf = (value: unknown): number => encoder.encode(JSON.stringify(value)).length;
+export const jsonByteLength = (value: unknown): number => encoder.encode(JSON.stringify(value)).length;

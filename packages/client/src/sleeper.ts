@@ -1,22 +1,22 @@
 /** Waits that all end at once when it is closed. */
-export class Sleeper {
-  readonly #waits = new Map<() => void, ReturnType<typeof setTimeout>>();
+export class CancellableTimers {
+  readonly #pending = new Map<() => void, ReturnType<typeof setTimeout>>();
   #isClosed = false;
 
   sleep(milliseconds: number): Promise<void> {
     if (this.#isClosed) return Promise.resolve();
     return new Promise((resolve) => {
       const wake = () => {
-        this.#waits.delete(wake);
+        this.#pending.delete(wake);
         resolve();
       };
-      this.#waits.set(wake, setTimeout(wake, milliseconds));
+      this.#pending.set(wake, setTimeout(wake, milliseconds));
     });
   }
 
   close(): void {
     this.#isClosed = true;
-    for (const [wake, timer] of this.#waits) {
+    for (const [wake, timer] of this.#pending) {
       clearTimeout(timer);
       wake();
     }

@@ -1,13 +1,20 @@
-import type { WireError } from '@engawa/protocol';
+import type { ErrorPayload } from '@engawa/protocol';
 import { io, type ManagerOptions, type Socket } from 'socket.io-client';
-import { type ConnectionError, connectionError, diagnose, type TransportFault } from './connection-error.ts';
-import { type Link, type LinkAuth, LinkError, type LinkFactory, type LinkListeners, type LinkOptions } from './link.ts';
+import { type ConnectionError, classifyConnectError, createConnectionError, type SocketIoConnectError } from './connection-error.ts';
+import {
+  type Transport,
+  type TransportAuth,
+  TransportError,
+  type TransportFactory,
+  type TransportListeners,
+  type TransportOptions,
+} from './link.ts';
 
-const GOODBYE_MS = 1_000;
+const FORCE_CLOSE_AFTER_MS = 1_000;
 /** An upgrade that failed is tried again after so many times the patience with a connection. */
-const PROBES = 3;
+const UPGRADE_RETRY_FACTOR = 3;
 
-interface Delays {
+interface ConnectDelays {
   /** Before it is tried again: for the first time, and at most; by chance anything up to twice that. */
   firstMs: number;
   lastMs: number;
@@ -16,60 +23,63 @@ interface Delays {
 }
 
 /** A link over Socket.IO: WebSocket, or polling where that does not come through. */
-export const socketLinkWith =
-  (delays: Delays): LinkFactory =>
+export const createSocketIoTransportFactory =
+  (delays: ConnectDelays): TransportFactory =>
   (url, listeners, options = {}) =>
-    new SocketLink(url, { listeners, options, delays });
+    new SocketIoTransport(url, { listeners, options, delays });
 
-export const socketLink = socketLinkWith({ firstMs: 500, lastMs: 5_000, openMs: 10_000 });
+export const createSocketIoTransport = createSocketIoTransportFactory({ firstMs: 500, lastMs: 5_000, openMs: 10_000 });
 
 /** So often a WebSocket is tried, where one came through before, until polling is. */
-const WEBSOCKET_TRIES = 4;
+const MAX_WEBSOCKET_ATTEMPTS = 4;
 
 /** A WebSocket as Node has it, not browsers. */
-interface Ended {
+interface TerminableWebSocket {
   terminate?: () => void;
 }
 
 /** What Engine.IO does once a connection, and has no public name for. */
-interface Probing {
+interface EngineInternals {
   _probe?: (transport: 'websocket') => void;
   upgrading?: boolean;
   _onClose?: (reason: string) => void;
 }
 
 /** The other end may be gone: Node would wait for its goodbye for half a minute, and not end before. Where it answers, nobody waits. */
-function endSoon(ws: Ended | undefined): void {
-  if (ws?.terminate) setTimeout(() => ws.terminate?.(), GOODBYE_MS).unref();
+function terminateSoon(ws: TerminableWebSocket | undefined): void {
+  if (ws?.terminate) setTimeout(() => ws.terminate?.(), FORCE_CLOSE_AFTER_MS).unref();
 }
 
 /** The server of a URL, and where its Socket.IO is: the path of the URL is a prefix. Undefined where no server can be. */
-function targetOf(url: string, path: string | undefined): { uri: string; path: string } | undefined {
+function parseServerUrl(url: string, path: string | undefined): { uri: string; path: string } | undefined {
   if (!URL.canParse(url)) return undefined;
   const { protocol, origin, pathname, search } = new URL(url);
   if (!/^(https?|wss?):$/.test(protocol)) return undefined;
   return { uri: `${origin}/${search}`, path: path ?? `${pathname.replace(/\/+$/, '')}/socket.io/` };
 }
 
-class SocketLink implements Link {
+class SocketIoTransport implements Transport {
   readonly #socket: Socket;
   readonly #url: string;
   readonly #isValid: boolean;
-  readonly #listeners: LinkListeners;
-  readonly #delays: Delays;
+  readonly #listeners: TransportListeners;
+  readonly #delays: ConnectDelays;
   readonly #transports: readonly string[];
-  #auth: LinkAuth | undefined;
+  #auth: TransportAuth | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Tries of this round that failed. */
   #failures = 0;
   /** Tries of a round, of which the last is by the other transport. */
-  #round = 2;
-  #wasUp = false;
+  #attemptsPerRound = 2;
+  #hasConnected = false;
   /** Why there was no WebSocket, of a try that another transport follows. */
-  #blocked: ConnectionError | undefined;
+  #websocketError: ConnectionError | undefined;
 
-  constructor(url: string, { listeners, options, delays }: { listeners: LinkListeners; options: LinkOptions; delays: Delays }) {
-    const target = targetOf(url, options.path);
+  constructor(
+    url: string,
+    { listeners, options, delays }: { listeners: TransportListeners; options: TransportOptions; delays: ConnectDelays },
+  ) {
+    const target = parseServerUrl(url, options.path);
     this.#url = url;
     this.#isValid = target !== undefined;
     this.#listeners = listeners;
@@ -85,33 +95,33 @@ class SocketLink implements Link {
       randomizationFactor: 1,
       // The room logs bring back what was missed; Socket.IO's own recovery would tell it a second time.
       // It reads why it is refused, and when to come back.
-      auth: (show) => show({ ...this.#auth, recovery: false, retries: true, pid: undefined, offset: undefined }),
+      auth: (send) => send({ ...this.#auth, recovery: false, retries: true, pid: undefined, offset: undefined }),
     });
-    this.#prepare();
+    this.#prepareNextAttempt();
     this.#listen();
   }
 
-  open(auth: LinkAuth): void {
+  open(auth: TransportAuth): void {
     this.#auth = auth;
     if (this.#isValid) this.#socket.connect();
-    else queueMicrotask(() => this.#listeners.failed(connectionError('invalid_url', `'${this.#url}'`, 'this is no address')));
+    else queueMicrotask(() => this.#listeners.onConnectError(createConnectionError('invalid_url', `'${this.#url}'`, 'this is no address')));
   }
 
   close(): void {
     clearTimeout(this.#timer);
     // There is none before it was opened, whatever its type says.
-    const engine = this.#socket.io.engine as unknown as { transport: { ws?: Ended } } | undefined;
+    const engine = this.#socket.io.engine as unknown as { transport: { ws?: TerminableWebSocket } } | undefined;
     this.#socket.disconnect();
-    endSoon(engine?.transport.ws);
+    terminateSoon(engine?.transport.ws);
   }
 
-  async ask(event: string, payload: object, timeoutMs: number): Promise<unknown> {
+  async request(event: string, payload: object, timeoutMs: number): Promise<unknown> {
     // Socket.IO would keep it for the next connection, where it would come before the rooms are resumed.
-    if (!this.#socket.connected) throw new LinkError('There is no connection.');
+    if (!this.#socket.connected) throw new TransportError('There is no connection.');
     try {
       return (await this.#socket.timeout(timeoutMs).emitWithAck(event, payload)) as unknown;
     } catch (error) {
-      throw new LinkError('There was no answer.', { cause: error });
+      throw new TransportError('There was no answer.', { cause: error });
     }
   }
 
@@ -120,70 +130,70 @@ class SocketLink implements Link {
    * WebSocket when one comes through. Where one did before, it is rather the server that is away: polling takes more of it to
    * come back, so a WebSocket is tried more often first.
    */
-  #prepare(): void {
+  #prepareNextAttempt(): void {
     const { io } = this.#socket;
-    const isOther = this.#failures >= this.#round - 1;
-    io.opts.transports = (isOther ? [...this.#transports].reverse() : [...this.#transports]) as ManagerOptions['transports'];
+    const usesFallback = this.#failures >= this.#attemptsPerRound - 1;
+    io.opts.transports = (usesFallback ? [...this.#transports].reverse() : [...this.#transports]) as ManagerOptions['transports'];
     // Socket.IO overlooks a connection that ends before it has opened, as in a kill, and waits for it that long.
-    io.timeout(this.#wasUp ? this.#delays.openMs : this.#delays.openMs / 2);
+    io.timeout(this.#hasConnected ? this.#delays.openMs : this.#delays.openMs / 2);
   }
 
-  get #transport(): string {
+  get #transportName(): string {
     return this.#socket.io.engine.transport.name;
   }
 
   #listen(): void {
-    this.#socket.io.on('open', () => this.#transport === 'polling' && this.#mayUpgrade());
-    this.#socket.on('connect', () => this.#up());
+    this.#socket.io.on('open', () => this.#transportName === 'polling' && this.#watchUpgrade());
+    this.#socket.on('connect', () => this.#onConnect());
     this.#socket.on('disconnect', (reason) => {
       clearTimeout(this.#timer);
-      if (this.#transport === 'websocket') this.#round = WEBSOCKET_TRIES + 1;
+      if (this.#transportName === 'websocket') this.#attemptsPerRound = MAX_WEBSOCKET_ATTEMPTS + 1;
       if (reason === 'io client disconnect') return;
       // Socket.IO takes it as final when the server ends a connection.
       if (reason === 'io server disconnect') this.#timer = setTimeout(() => this.#socket.connect(), Math.random() * this.#delays.firstMs);
-      this.#listeners.down(reason);
+      this.#listeners.onDisconnect(reason);
     });
-    this.#socket.on('connect_error', (error: TransportFault & { data?: WireError }) => {
-      if (this.#socket.active) this.#failed(error);
-      else this.#listeners.refused(error.data ?? { code: 'busy', message: error.message, retryable: true });
+    this.#socket.on('connect_error', (error: SocketIoConnectError & { data?: ErrorPayload }) => {
+      if (this.#socket.active) this.#onConnectError(error);
+      else this.#listeners.onRejected(error.data ?? { code: 'busy', message: error.message, retryable: true });
     });
-    this.#socket.onAny((event: string, payload: unknown) => this.#listeners.heard(event, payload));
+    this.#socket.onAny((event: string, payload: unknown) => this.#listeners.onEvent(event, payload));
   }
 
-  #up(): void {
-    this.#wasUp = true;
+  #onConnect(): void {
+    this.#hasConnected = true;
     this.#failures = 0;
-    this.#prepare();
-    this.#listeners.up();
+    this.#prepareNextAttempt();
+    this.#listeners.onConnect();
   }
 
   /** Socket.IO tries an upgrade once a connection, and waits for ever where it is not answered. */
-  #mayUpgrade(): void {
+  #watchUpgrade(): void {
     const { engine } = this.#socket.io;
     const { openMs } = this.#delays;
-    const tell = () => {
-      if (this.#blocked && this.#transport === 'polling') this.#listeners.failed(this.#blocked);
-      this.#blocked = undefined;
+    const reportWebsocketError = () => {
+      if (this.#websocketError && this.#transportName === 'polling') this.#listeners.onConnectError(this.#websocketError);
+      this.#websocketError = undefined;
     };
-    this.#timer = setTimeout(tell, openMs / 2);
+    this.#timer = setTimeout(reportWebsocketError, openMs / 2);
     engine.on('upgradeError', () => {
-      const probing = engine as unknown as Probing;
+      const internals = engine as unknown as EngineInternals;
       clearTimeout(this.#timer);
       if (engine.readyState !== 'open') return;
       // Polling has paused for it: without this nothing is heard or sent until the ping is over, 45 s later.
-      if (probing.upgrading) return probing._onClose?.('transport error');
-      tell();
-      this.#timer = setTimeout(() => probing._probe?.('websocket'), PROBES * openMs);
+      if (internals.upgrading) return internals._onClose?.('transport error');
+      reportWebsocketError();
+      this.#timer = setTimeout(() => internals._probe?.('websocket'), UPGRADE_RETRY_FACTOR * openMs);
     });
   }
 
-  #failed(fault: TransportFault): void {
-    const error = diagnose(fault, this.#url, this.#transport === 'websocket');
+  #onConnectError(fault: SocketIoConnectError): void {
+    const error = classifyConnectError(fault, this.#url, this.#transportName === 'websocket');
     // Where nothing answers it is rather the way.
-    const failures = this.#failures + (fault.message === 'timeout' ? this.#round : 1);
-    this.#failures = this.#failures >= this.#round - 1 ? 0 : failures;
-    this.#prepare();
-    if (error.code === 'websocket_failed' && this.#transports.length > 1) this.#blocked = error;
-    else this.#listeners.failed(error);
+    const failures = this.#failures + (fault.message === 'timeout' ? this.#attemptsPerRound : 1);
+    this.#failures = this.#failures >= this.#attemptsPerRound - 1 ? 0 : failures;
+    this.#prepareNextAttempt();
+    if (error.code === 'websocket_failed' && this.#transports.length > 1) this.#websocketError = error;
+    else this.#listeners.onConnectError(error);
   }
 }

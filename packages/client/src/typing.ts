@@ -1,102 +1,102 @@
-const AGAIN_MS = 3_000;
-const STOP_MS = 5_000;
-const FORGET_MS = 6_000;
+const RESEND_INTERVAL_MS = 3_000;
+const IDLE_TIMEOUT_MS = 5_000;
+const EXPIRY_MS = 6_000;
 
-interface Surroundings {
-  say: (event: 'start:typing' | 'stop:typing') => void;
+interface TypingOptions {
+  send: (event: 'start:typing' | 'stop:typing') => void;
   /** Somebody began or stopped. */
-  changed: (usernames: readonly string[]) => void;
+  onChange: (usernames: readonly string[]) => void;
 }
 
 type Timer = ReturnType<typeof setTimeout>;
 
 /** Who is typing, oneself included: said again while it lasts, and forgotten when it is not. */
 export class Typing {
-  readonly #surroundings: Surroundings;
+  readonly #options: TypingOptions;
   readonly #others = new Map<string, Timer>();
   /** More than are named, as a large room says. */
-  #several: Timer | undefined;
+  #moreTimer: Timer | undefined;
   /** The names of all, until somebody begins or stops. */
-  #names: readonly string[] | undefined;
-  #saidAt = Number.NEGATIVE_INFINITY;
-  #stopping: Timer | undefined;
+  #cachedNames: readonly string[] | undefined;
+  #lastSentAt = Number.NEGATIVE_INFINITY;
+  #idleTimer: Timer | undefined;
 
-  constructor(surroundings: Surroundings) {
-    this.#surroundings = surroundings;
+  constructor(options: TypingOptions) {
+    this.#options = options;
   }
 
   get others(): readonly string[] {
-    this.#names ??= [...this.#others.keys()];
-    return this.#names;
+    this.#cachedNames ??= [...this.#others.keys()];
+    return this.#cachedNames;
   }
 
-  get several(): boolean {
-    return this.#several !== undefined;
+  get hasMore(): boolean {
+    return this.#moreTimer !== undefined;
   }
 
   start(): void {
-    clearTimeout(this.#stopping);
-    this.#stopping = setTimeout(() => this.stop(), STOP_MS);
-    if (performance.now() - this.#saidAt < AGAIN_MS) return;
-    this.#saidAt = performance.now();
-    this.#surroundings.say('start:typing');
+    clearTimeout(this.#idleTimer);
+    this.#idleTimer = setTimeout(() => this.stop(), IDLE_TIMEOUT_MS);
+    if (performance.now() - this.#lastSentAt < RESEND_INTERVAL_MS) return;
+    this.#lastSentAt = performance.now();
+    this.#options.send('start:typing');
   }
 
   stop(): void {
-    if (this.#stopping === undefined) return;
-    this.sent();
-    this.#surroundings.say('stop:typing');
+    if (this.#idleTimer === undefined) return;
+    this.reset();
+    this.#options.send('stop:typing');
   }
 
   /** A chat says by itself that he who sent it types no more. */
-  sent(): void {
-    clearTimeout(this.#stopping);
-    this.#stopping = undefined;
-    this.#saidAt = Number.NEGATIVE_INFINITY;
+  reset(): void {
+    clearTimeout(this.#idleTimer);
+    this.#idleTimer = undefined;
+    this.#lastSentAt = Number.NEGATIVE_INFINITY;
   }
 
-  heard(username: string): void {
+  onStart(username: string): void {
     const isNew = !this.#others.has(username);
     clearTimeout(this.#others.get(username));
-    this.#remember(username);
-    if (isNew) this.#changed();
+    this.#add(username);
+    if (isNew) this.#notify();
   }
 
   /** A large room says at once of everybody who types, by some names. */
-  told(usernames: string[], several: boolean): void {
-    const before = String([this.several, ...this.others]);
+  onSummary(usernames: string[], hasMore: boolean): void {
+    const before = String([this.hasMore, ...this.others]);
     this.#clear();
-    for (const username of usernames) this.#remember(username);
-    if (several) this.#several = setTimeout(() => this.told([], false), FORGET_MS);
-    if (String([this.several, ...this.others]) !== before) this.#changed();
+    for (const username of usernames) this.#add(username);
+    if (hasMore) this.#moreTimer = setTimeout(() => this.onSummary([], false), EXPIRY_MS);
+    if (String([this.hasMore, ...this.others]) !== before) this.#notify();
   }
 
-  forget(username: string): void {
+  remove(username: string): void {
     clearTimeout(this.#others.get(username));
-    if (this.#others.delete(username)) this.#changed();
+    if (this.#others.delete(username)) this.#notify();
   }
 
   close(): void {
-    clearTimeout(this.#stopping);
+    clearTimeout(this.#idleTimer);
     this.#clear();
   }
 
-  #changed(): void {
-    this.#names = undefined;
-    this.#surroundings.changed(this.others);
+  #notify(): void {
+    this.#cachedNames = undefined;
+    this.#options.onChange(this.others);
   }
 
-  #remember(username: string): void {
+  #add(username: string): void {
     this.#others.set(
       username,
-      setTimeout(() => this.forget(username), FORGET_MS),
+      setTimeout(() => this.remove(username), EXPIRY_MS),
     );
   }
 
   #clear(): void {
-    for (const timer of [this.#several, ...this.#others.values()]) clearTimeout(timer);
-    this.#several = undefined;
-    this.#names = undefined;
+    for (const timer of [this.#moreTimer, ...this.#others.values()]) clearTimeout(timer);
+    this.#moreTimer = undefined;
+    this.#cachedNames = undefined;
     this.#others.clear();
   }
 }

@@ -1,10 +1,10 @@
 import { areStrings } from './entry.ts';
-import type { Refusal } from './result.ts';
-import type { Shelf } from './storage.ts';
-import { alone, openChannel } from './tabs.ts';
+import type { ErrorInfo } from './result.ts';
+import type { SafeStorage } from './storage.ts';
+import { openChannel, withLock } from './tabs.ts';
 
 /** Where the room has something. */
-export interface Place {
+export interface EntryRef {
   epoch: string;
   seq: number;
   id?: string | undefined;
@@ -31,27 +31,27 @@ export interface StoredRequest {
   packet?: string | undefined;
   index?: number;
   /** Why it failed. */
-  error?: Refusal | undefined;
+  error?: ErrorInfo | undefined;
 }
 
 /** What one page tells the others of the same person. */
-export interface Note {
+export interface OutboxUpdate {
   clientId: string;
   /** It waits, or has failed; else it waits no more. */
   request?: StoredRequest | undefined;
   /** It was sent. */
-  place?: Place | undefined;
+  place?: EntryRef | undefined;
 }
 
-interface Options {
-  shelf: Shelf;
+interface OutboxStoreOptions {
+  storage: SafeStorage;
   roomId: string;
   /** The person. */
   session: string;
-  life: string;
-  heard: (note: Note) => void;
+  instanceId: string;
+  onUpdate: (note: OutboxUpdate) => void;
   /** What another life has left behind may be sent now: as it is in the storage, since its last words may not have been heard. */
-  inherited: (left: StoredRequest[]) => void;
+  onTakeover: (requests: StoredRequest[]) => void;
 }
 
 /**
@@ -59,72 +59,74 @@ interface Options {
  * while it lives; what a page has left behind is sent by the one that gets its lock next. Without locks all of
  * them send it, each chat alone: the room keeps it once.
  */
-export class Unsent {
-  readonly life: string;
-  readonly #options: Options;
-  readonly #name: string;
-  readonly #group: string;
-  readonly #channel: ReturnType<typeof openChannel<Note>>;
-  readonly #held = new Map<string, boolean>();
+export class OutboxStore {
+  readonly instanceId: string;
+  readonly #options: OutboxStoreOptions;
+  readonly #channelName: string;
+  readonly #keyPrefix: string;
+  readonly #channel: ReturnType<typeof openChannel<OutboxUpdate>>;
+  readonly #lockedInstances = new Map<string, boolean>();
   /** What was heard to wait no more before all was loaded. */
-  #gone: Set<string> | undefined = new Set();
-  #end: () => void = () => undefined;
-  readonly #ended = new Promise<void>((resolve) => {
-    this.#end = resolve;
+  #removedDuringLoad: Set<string> | undefined = new Set();
+  #resolveClosed: () => void = () => undefined;
+  readonly #closed = new Promise<void>((resolve) => {
+    this.#resolveClosed = resolve;
   });
 
-  constructor(options: Options) {
-    const { shelf, roomId, session, life, heard } = options;
+  constructor(options: OutboxStoreOptions) {
+    const { storage, roomId, session, instanceId, onUpdate } = options;
     this.#options = options;
-    this.life = life;
-    this.#name = `engawa:${session}:${roomId}`;
-    this.#group = `unsent:${roomId}:`;
+    this.instanceId = instanceId;
+    this.#channelName = `engawa:${session}:${roomId}`;
+    this.#keyPrefix = `unsent:${roomId}:`;
     this.#channel =
-      shelf.storage &&
-      openChannel<Note>(this.#name, (note) => {
-        if (!note.request) this.#gone?.add(note.clientId);
-        heard(note);
+      storage.backend &&
+      openChannel<OutboxUpdate>(this.#channelName, (note) => {
+        if (!note.request) this.#removedDuringLoad?.add(note.clientId);
+        onUpdate(note);
       });
   }
 
   /** All, or what one life has written, in the order in which it was written. */
-  async load(life?: string): Promise<StoredRequest[]> {
-    const found = (await this.#options.shelf.list(this.#group)).filter(isStoredRequest);
-    const gone = this.#gone;
-    this.#gone = undefined;
-    return found.filter((each) => !gone?.has(each.clientId) && (life ?? each.life) === each.life).sort((one, other) => one.at - other.at);
+  async load(instanceId?: string): Promise<StoredRequest[]> {
+    const found = (await this.#options.storage.list(this.#keyPrefix)).filter(isStoredRequest);
+    const removed = this.#removedDuringLoad;
+    this.#removedDuringLoad = undefined;
+    return found
+      .filter((each) => !removed?.has(each.clientId) && (instanceId ?? each.life) === each.life)
+      .sort((one, other) => one.at - other.at);
   }
 
   /** Writes down what waits, or takes away what waits no more. Resolves when that is done, as far as it can be. */
-  tell(note: Note): Promise<unknown> {
-    if (note.request) this.maySend(this.life);
-    const done = this.#options.shelf.put(this.#group, note.clientId, note.request);
+  save(note: OutboxUpdate): Promise<unknown> {
+    if (note.request) this.isSenderFor(this.instanceId);
+    const saving = this.#options.storage.put(this.#keyPrefix, note.clientId, note.request);
     // A page that begins now has read it, or hears it. This one may have ended by then.
-    done.then(() => this.#channel?.postMessage(note)).catch(() => undefined);
-    return done;
+    saving.then(() => this.#channel?.postMessage(note)).catch(() => undefined);
+    return saving;
   }
 
   /** Whether it is this page that sends what a life has written. If not, it is told when it is. */
-  maySend(life: string): boolean {
-    const isOwn = life === this.life;
-    if (!this.#held.has(life)) {
-      this.#held.set(life, isOwn);
-      void alone(`${this.#name}:${life}`, async () => {
+  isSenderFor(instanceId: string): boolean {
+    const isOwn = instanceId === this.instanceId;
+    if (!this.#lockedInstances.has(instanceId)) {
+      this.#lockedInstances.set(instanceId, isOwn);
+      void withLock(`${this.#channelName}:${instanceId}`, async () => {
         if (!isOwn) {
-          const left = await this.load(life);
-          this.#held.set(life, true);
-          this.#options.inherited(left);
+          const requests = await this.load(instanceId);
+          this.#lockedInstances.set(instanceId, true);
+          this.#options.onTakeover(requests);
         }
-        return this.#ended;
+        return this.#closed;
       });
     }
-    return this.#held.get(life) === true;
+    return this.#lockedInstances.get(instanceId) === true;
   }
 
   close(): void {
-    void this.#options.shelf.settled().then(() => {
+    void this.#options.storage.drain().then(() => {
       this.#channel?.close();
-      this.#end();
+      this.#resolveClosed();
     });
   }
 }

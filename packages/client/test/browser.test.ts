@@ -3,9 +3,9 @@ import type { Page } from 'playwright-core';
 import type { Socket } from 'socket.io-client';
 import { expect, test, vi } from 'vitest';
 import { startProxy } from '../../server/test/helpers/proxy.ts';
-import { connect, done, hearing, startServer, until } from '../../server/test/helpers/server.ts';
+import { collectEvents, connect, requestOk, startServer, until } from '../../server/test/helpers/server.ts';
 import { openBrowser } from './helpers/browser.ts';
-import { startSite } from './helpers/site.ts';
+import { startDemoPage } from './helpers/site.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -22,8 +22,8 @@ async function setUp(host: string) {
   const { url } = await startServer();
   const proxy = await startProxy({ port: Number(new URL(url).port) });
   const ben = await connect(url);
-  await done(ben, 'create:room', { roomId: ROOM, username: 'ben' });
-  const [context, site] = await Promise.all([openBrowser(), startSite()]);
+  await requestOk(ben, 'create:room', { roomId: ROOM, username: 'ben' });
+  const [context, site] = await Promise.all([openBrowser(), startDemoPage()]);
   const page = await context.newPage();
   const errors = errorsOf(page);
   const server = `http://${host}:${new URL(proxy.url).port}`;
@@ -63,10 +63,10 @@ async function putBehindAnother(page: Page): Promise<void> {
   await until(() => page.evaluate<boolean>('document.hidden'), 'the page is hidden');
 }
 
-const say = (ben: Socket, message: string) => done(ben, 'create:chat', { roomId: ROOM, username: 'ben', message });
+const say = (ben: Socket, message: string) => requestOk(ben, 'create:chat', { roomId: ROOM, username: 'ben', message });
 
 async function kept(ben: Socket): Promise<string[]> {
-  const { chats: all } = await done(ben, 'list:chats', { roomId: ROOM });
+  const { chats: all } = await requestOk(ben, 'list:chats', { roomId: ROOM });
   return all.map(({ username, message }) => `${username}: ${message}`);
 }
 
@@ -75,7 +75,7 @@ const sending = (texts: string[]): string[] => texts.map((text) => `${text}, sen
 
 test('a page that is reloaded while it is cut off comes back under its name, is told what it missed once, and sends what it had not', async () => {
   const { page, errors, proxy, ben } = await setUp('localhost');
-  const comings = [hearing(ben, 'add:member:success'), hearing(ben, 'remove:member:success')];
+  const comings = [collectEvents(ben, 'add:member:success'), collectEvents(ben, 'remove:member:success')];
   await say(ben, 'seen');
   await shows(page, sent(['ben: seen']));
   proxy.refuse(true);
@@ -176,8 +176,8 @@ test.each([
   },
   async (_, away, most) => {
     const { page, errors, ben } = await setUp('localhost');
-    const presences = hearing(ben, 'update:presence:success');
-    const chats = hearing(ben, 'create:chat:success');
+    const presences = collectEvents(ben, 'update:presence:success');
+    const chats = collectEvents(ben, 'create:chat:success');
     await page.evaluate(SAYS_HOW_IT_CAME_BACK);
     const left = performance.now();
     await page.goto(`http://localhost:${new URL(page.url()).port}/elsewhere?username=nobody&server=http://localhost:9`);

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { io as io48, type Socket } from 'socket.io-client';
 import { io as io46 } from 'socket.io-client-4.6';
 import { expect, onTestFinished, test } from 'vitest';
-import { connect, done, startServer, until, within } from '../../server/test/helpers/server.ts';
+import { connect, requestOk, startServer, until, withTimeout } from '../../server/test/helpers/server.ts';
 import { openBrowser } from './helpers/browser.ts';
 import { startPython } from './helpers/python.ts';
 
@@ -17,8 +17,8 @@ const roomId = 'veranda';
 async function startRoom(options: Parameters<typeof startServer>[0] = {}) {
   const { url } = await startServer({ limits: 'off', ...options });
   const aya = await connect(url);
-  await done(aya, 'create:room', { roomId, username: 'aya' });
-  const say = (message: string) => done(aya, 'create:chat', { roomId, username: 'aya', message });
+  await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+  const say = (message: string) => requestOk(aya, 'create:chat', { roomId, username: 'aya', message });
   return { url, aya, say };
 }
 
@@ -32,9 +32,9 @@ test.each(PYTHONS)('Python, $kind over $transports, is told each event with one 
   await until(() => python.lines.some(({ joined }) => joined === true), 'it joined', 20_000);
   const { seq: chatSeq } = await say('one');
   await say('two');
-  await done(aya, 'update:chat', { roomId, username: 'aya', chatSeq, message: 'uno' });
+  await requestOk(aya, 'update:chat', { roomId, username: 'aya', chatSeq, message: 'uno' });
   await say('three');
-  await done(aya, 'start:typing', { roomId, username: 'aya' });
+  await requestOk(aya, 'start:typing', { roomId, username: 'aya' });
   const chats = () => python.lines.flatMap(({ chat }) => chat ?? []);
   const others = () => python.lines.filter(({ event }) => event !== undefined);
   await until(() => chats().length === 3, 'it heard all that was said');
@@ -43,7 +43,7 @@ test.each(PYTHONS)('Python, $kind over $transports, is told each event with one 
   }
   expect(chats()).toEqual(['one', 'two', 'three']);
   expect(others().filter((line) => line.arguments !== 1)).toEqual([]);
-  expect(python.complaints()).toBe('');
+  expect(python.stderr()).toBe('');
 });
 
 test('Python in a large room is told of its own join with one argument', async () => {
@@ -51,7 +51,7 @@ test('Python in a large room is told of its own join with one argument', async (
   const python = startPython({ kind: 'sync', url, transports: 'websocket' });
   await until(() => python.lines.some(({ joined }) => joined === true), 'it joined', 20_000);
   expect(python.lines).toContainEqual({ event: 'add:member:success', arguments: 1 });
-  expect(python.complaints()).toBe('');
+  expect(python.stderr()).toBe('');
 });
 
 test('Python that asks for the offset is given it', async () => {
@@ -59,7 +59,7 @@ test('Python that asks for the offset is given it', async () => {
   const python = startPython({ kind: 'sync', url, transports: 'websocket', auth: { recovery: true } });
   await until(() => python.lines.some(({ joined }) => joined === true), 'it joined', 20_000);
   const { seq: chatSeq } = await say('one');
-  await done(aya, 'delete:chat', { roomId, username: 'aya', chatSeq });
+  await requestOk(aya, 'delete:chat', { roomId, username: 'aya', chatSeq });
   await until(() => python.lines.some(({ event }) => event === 'delete:chat:success'), 'it heard of it');
   expect(python.lines).toContainEqual({ event: 'delete:chat:success', arguments: 2 });
 });
@@ -99,21 +99,21 @@ async function join(socket: AnySocket): Promise<unknown[][]> {
   onTestFinished(() => void socket.disconnect());
   const heard: unknown[][] = [];
   socket.on('create:chat:success', ({ message }: { message: string }, ...more: unknown[]) => heard.push([message, ...more]));
-  await within(new Promise<void>((resolve) => socket.once('connect', resolve)), 'a connection');
-  await within(new Promise<void>((resolve) => socket.emit('add:member', { roomId, username: 'ben' }, () => resolve())), 'a seat');
+  await withTimeout(new Promise<void>((resolve) => socket.once('connect', resolve)), 'a connection');
+  await withTimeout(new Promise<void>((resolve) => socket.emit('add:member', { roomId, username: 'ben' }, () => resolve())), 'a seat');
   return heard;
 }
 
 async function comeBack(socket: AnySocket): Promise<void> {
   const back = new Promise<void>((resolve) => socket.once('connect', resolve));
   socket.connect();
-  await within(back, 'another connection');
+  await withTimeout(back, 'another connection');
 }
 
 async function drop(socket: AnySocket): Promise<void> {
   const gone = new Promise<void>((resolve) => socket.once('disconnect', resolve));
   socket.io.engine.close();
-  await within(gone, 'the drop');
+  await withTimeout(gone, 'the drop');
 }
 
 test.each(JAVASCRIPT)(

@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
-import { newFolder } from '../../server/test/helpers/server.ts';
-import { within } from '../../server/test/helpers/waiting.ts';
+import { createTempFolder } from '../../server/test/helpers/server.ts';
+import { withTimeout } from '../../server/test/helpers/waiting.ts';
 import { ServerProcess } from './helpers/server-process.ts';
 
 const SDK = fileURLToPath(new URL('../dist/index.js', import.meta.url));
@@ -29,11 +29,11 @@ async function start(url: string, course: string): Promise<{ endsSoon: () => Pro
   child.stdout.on('data', (text: Buffer) => {
     said += String(text);
   });
-  await within(once(child.stdout, 'data'), 'a program to be ready');
+  await withTimeout(once(child.stdout, 'data'), 'a program to be ready');
   return {
     async endsSoon() {
       child.stdin.write('close');
-      const [code] = (await within(once(child, 'exit'), 'a program to end', SOON_MS)) as [number];
+      const [code] = (await withTimeout(once(child, 'exit'), 'a program to end', SOON_MS)) as [number];
       expect([code, said]).toEqual([0, 'ready\nclosed\n']);
     },
   };
@@ -50,12 +50,12 @@ test.each([
   ['before it is connected', ''],
   ['in a room, with a chat on its way', IN_A_ROOM],
 ])('a program ends that closes its client %s', async (_, course) => {
-  const server = await ServerProcess.start(newFolder());
+  const server = await ServerProcess.start(createTempFolder());
   await (await start(server.url, course)).endsSoon();
 });
 
 test('also when the server answers no more, or is gone', async () => {
-  const server = await ServerProcess.start(newFolder());
+  const server = await ServerProcess.start(createTempFolder());
   const [frozen, gone] = [await start(server.url, IN_A_ROOM), await start(server.url, '')];
   server.freeze();
   await frozen.endsSoon();

@@ -7,10 +7,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type Client, type ClientEvents, type ClientOptions, connect } from '@engawa/client';
 import { expect, onTestFinished, test } from 'vitest';
 import { startProxy } from '../../server/test/helpers/proxy.ts';
-import { startServer, until, within } from '../../server/test/helpers/server.ts';
+import { startServer, until, withTimeout } from '../../server/test/helpers/server.ts';
 import { openBrowser } from './helpers/browser.ts';
-import { selfSigned } from './helpers/certificates.ts';
-import { startSite } from './helpers/site.ts';
+import { createSelfSignedCertificate } from './helpers/certificates.ts';
+import { startDemoPage } from './helpers/site.ts';
 
 type Told = ClientEvents['error'];
 
@@ -77,7 +77,7 @@ test('a server that takes connections and says nothing is told', async () => {
 test.each(['', 'nonsense', 'localhost:3000', 'ftp://127.0.0.1', '//127.0.0.1', 'http://'])('%j is told as no address', async (url) => {
   const { client, first } = open(url);
   const joining = client.join('veranda', { username: 'aya' });
-  await expect(within(joining, 'the join to be refused')).rejects.toMatchObject({ code: 'invalid_url', retryable: false });
+  await expect(withTimeout(joining, 'the join to be refused')).rejects.toMatchObject({ code: 'invalid_url', retryable: false });
   expect(await first).toMatchObject({
     code: 'invalid_url',
     retryable: false,
@@ -114,7 +114,7 @@ test.each(others)('a server that %s is told as another one, and left alone', asy
 });
 
 test('a certificate that is wrong, and a port without TLS, are told and left alone', async () => {
-  const wrong = await counted(createTlsServer(await selfSigned()));
+  const wrong = await counted(createTlsServer(await createSelfSignedCertificate()));
   const none = await counted(createServer());
   for (const { port, count } of [wrong, none]) {
     const address = `https://127.0.0.1:${port}`;
@@ -141,7 +141,7 @@ test('where there was a server once, nothing keeps a client from coming back', a
   const { url } = await startServer();
   const proxy = await startProxy({ port: Number(new URL(url).port) });
   const { client, errors } = open(proxy.url);
-  await within(client.join('veranda', { username: 'aya', create: true }), 'the join');
+  await withTimeout(client.join('veranda', { username: 'aya', create: true }), 'the join');
   proxy.retarget(await listening(answering((_, response) => response.writeHead(404).end())));
   proxy.cut();
   await until(() => errors.some(({ code }) => code === 'not_a_chat_server'), 'another one is met', 20_000);
@@ -153,7 +153,7 @@ test('where there was a server once, nothing keeps a client from coming back', a
 test('a page of a forbidden origin is told so, and does not try again', async () => {
   const { url } = await startServer({ origins: ['https://chat.example.org'] });
   const proxy = await startProxy({ port: Number(new URL(url).port) });
-  const [context, site] = await Promise.all([openBrowser(), startSite()]);
+  const [context, site] = await Promise.all([openBrowser(), startDemoPage()]);
   const page = await context.newPage();
   await page.goto(`http://127.0.0.1:${site.port}/client.js`);
   // As a text: what is compiled for tests does not load modules of pages.

@@ -3,9 +3,9 @@ import { randomFrom } from '@engawa/client/testing';
 import { expect, onTestFinished, test } from 'vitest';
 import { type FaultyProxy, startProxy } from '../../server/test/helpers/proxy.ts';
 import { type RedisServer, startRedis } from '../../server/test/helpers/redis-servers.ts';
-import { until, within } from '../../server/test/helpers/server.ts';
+import { until, withTimeout } from '../../server/test/helpers/server.ts';
 import { ServerProcess } from '../../server/test/helpers/server-process.ts';
-import { Crowd } from './helpers/crowd.ts';
+import { RandomActorGroup } from './helpers/crowd.ts';
 
 /** They come back sooner than those of an application, so that a test need not last. */
 const DELAYS = { firstMs: 100, lastMs: 1_000, openMs: 5_000 };
@@ -21,13 +21,13 @@ test('an instance is told to stop while Redis says nothing, and killed ten secon
   proxy.retarget(first.port);
   await talk(crowd);
   const second = await start(redis);
-  redis.stop();
+  redis.freeze();
   await pause(200);
   proxy.retarget(second.port);
   void first.server.stop();
   await pause(NOTICE_MS);
   await first.server.kill();
-  redis.cont();
+  redis.thaw();
   await talk(crowd);
   await endsWell('killed after its notice', { redis, crowd, servers: [second.server] });
 });
@@ -40,7 +40,7 @@ test('a proxy cuts every connection at a certain age, as a request time-out does
   proxy.cutAfter({ ageMs: 1_500 });
   proxy.retarget(port);
   // Of the stock clients some poll, by requests that are too short to be cut.
-  await until(() => crowd.sdk.every(({ returns }) => returns >= 4), 'everybody was cut three times and came back', 60_000);
+  await until(() => crowd.sdk.every(({ arrivals }) => arrivals >= 4), 'everybody was cut three times and came back', 60_000);
   proxy.cutAfter({});
   await endsWell('cut at an age', { redis, crowd, servers: [server] });
 });
@@ -70,7 +70,7 @@ test('of two instances behind a balancer one is replaced and the other killed: n
 interface Scene {
   redis: RedisServer;
   proxy: FaultyProxy;
-  crowd: Crowd;
+  crowd: RandomActorGroup;
 }
 
 /** A crowd that talks as soon as there is a server behind the proxy. */
@@ -78,11 +78,11 @@ async function scene({ isBalanced = false } = {}): Promise<Scene> {
   const redis = await startRedis();
   onTestFinished(() => redis.close());
   const proxy = await startProxy({ port: 1 });
-  const crowd = new Crowd({
+  const crowd = new RandomActorGroup({
     url: proxy.url,
     roomIds: ['one', 'two', 'three'],
     sdk: 16,
-    stock: 8,
+    socketIo: 8,
     delays: DELAYS,
     random: randomFrom(1),
     isBalanced,
@@ -94,23 +94,23 @@ async function scene({ isBalanced = false } = {}): Promise<Scene> {
 async function start({ url }: RedisServer): Promise<{ server: ServerProcess; port: number }> {
   const server = new ServerProcess(url);
   onTestFinished(() => void server.stop());
-  return { server, port: Number(new URL(await within(server.listening, 'a server to listen', 30_000)).port) };
+  return { server, port: Number(new URL(await withTimeout(server.listening, 'a server to listen', 30_000)).port) };
 }
 
-async function talk({ talkers }: Crowd): Promise<void> {
-  await until(() => talkers.every(({ isThere }) => isThere), 'everybody is there', 60_000);
+async function talk({ actors }: RandomActorGroup): Promise<void> {
+  await until(() => actors.every(({ isLive }) => isLive), 'everybody is there', 60_000);
   await pause(TALK_MS);
 }
 
 async function endsWell(what: string, { redis, crowd, servers }: Pick<Scene, 'redis' | 'crowd'> & { servers: ServerProcess[] }) {
-  expect(await crowd.calm()).toEqual([]);
+  expect(await crowd.waitUntilConsistent()).toEqual([]);
   for (const server of servers) expect(await server.stop()).toBe(0);
-  const account = await crowd.account(redis.url);
-  const away = crowd.talkers.flatMap((talker) => talker.away).toSorted((some, other) => some - other);
+  const account = await crowd.report(redis.url);
+  const away = crowd.actors.flatMap((talker) => talker.downtimesMs).toSorted((some, other) => some - other);
   const [middle, most] = [away[Math.floor(away.length / 2)], away.at(-1)].map((time = 0) => Math.round(time));
   console.log(`${what}: away ${away.length} times, for ${middle} ms (median), ${most} ms at most`, account);
   expect(account.faults).toEqual([]);
-  expect(crowd.stock.map(({ comebacks: { strangers } }) => strangers)).toEqual(crowd.stock.map(() => 0));
+  expect(crowd.socketIo.map(({ reconnections: { strangers } }) => strangers)).toEqual(crowd.socketIo.map(() => 0));
 }
 
 const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));

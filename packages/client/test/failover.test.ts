@@ -3,8 +3,8 @@ import { connect as connectSdk } from '@engawa/client';
 import type { ManagerOptions, Socket, SocketOptions } from 'socket.io-client';
 import { expect, onTestFinished, test } from 'vitest';
 import { startProxy } from '../../server/test/helpers/proxy.ts';
-import { connectRaw, rawWebSocket } from '../../server/test/helpers/raw.ts';
-import { connect, done, newClient, startServer, until } from '../../server/test/helpers/server.ts';
+import { connectRaw, openRawWebSocket } from '../../server/test/helpers/raw.ts';
+import { connect, newClient, requestOk, startServer, until } from '../../server/test/helpers/server.ts';
 import { startPython } from './helpers/python.ts';
 
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
@@ -26,11 +26,11 @@ test.each([
   const proxy = await startProxy({ port: portOf(url) });
   const clients = await Promise.all(upTo(30).map(() => connect(proxy.url, RETURNS)));
   const [first, ...others] = clients as [Socket, ...Socket[]];
-  await done(first, 'create:room', { roomId: 'office', username: 'aya' });
-  await Promise.all(others.map((client, each) => done(client, 'add:member', { roomId: 'office', username: `name ${each}` })));
+  await requestOk(first, 'create:room', { roomId: 'office', username: 'aya' });
+  await Promise.all(others.map((client, each) => requestOk(client, 'add:member', { roomId: 'office', username: `name ${each}` })));
   const errors: unknown[] = [];
   for (const client of clients) client.on('connect_error', (error) => errors.push(error));
-  expect(proxy.hang()).toBe(30);
+  expect(proxy.blackhole()).toBe(30);
   for (const client of clients) giveUp(client);
   await until(() => clients.every((client) => !client.connected), 'all are away');
   await until(() => clients.every((client) => client.connected), 'all are back', 10_000);
@@ -61,7 +61,7 @@ test('Python that finds its place taken connects again by itself', async () => {
   const { url } = await startServer({ connectionsPerAddress: 2 });
   const proxy = await startProxy({ port: portOf(url) });
   const aya = await connect(url);
-  await done(aya, 'create:room', { roomId: 'veranda', username: 'aya' });
+  await requestOk(aya, 'create:room', { roomId: 'veranda', username: 'aya' });
   const python = startPython({ kind: 'sync', url: proxy.url, transports: 'websocket' });
   await until(() => python.lines.some(({ joined }) => joined === true), 'it joined', 20_000);
   proxy.refuse(true);
@@ -91,9 +91,9 @@ test('the SDK is told why it is refused for now, and comes in when there is a pl
 test('each connection lets one more of its session in beyond the limit, and never a stranger', async () => {
   const { url } = await startServer({ connectionsPerAddress: 2 });
   const shown = async (session: string) => {
-    const raw = await rawWebSocket(url);
+    const raw = await openRawWebSocket(url);
     await raw.send(`40${authOf(session)}`);
-    return { raw, answer: await raw.packet(/^4[04]\{/) };
+    return { raw, answer: await raw.waitForPacket(/^4[04]\{/) };
   };
   const refused = expect.stringMatching(/^44.*too_many_connections/) as string;
   const admitted = expect.stringMatching(/^40/) as string;
@@ -117,20 +117,20 @@ test('each connection lets one more of its session in beyond the limit, and neve
 
 /** Whether somebody is let in, who goes again when not. */
 async function shownOnce(url: string, session: string): Promise<'in' | 'out'> {
-  const raw = await rawWebSocket(url).catch(() => undefined);
+  const raw = await openRawWebSocket(url).catch(() => undefined);
   if (!raw) return 'out';
   await raw.send(`40${authOf(session)}`);
-  const isIn = (await raw.packet(/^4[04]\{/)).startsWith('40');
+  const isIn = (await raw.waitForPacket(/^4[04]\{/)).startsWith('40');
   if (!isIn) raw.socket.terminate();
   return isIn ? 'in' : 'out';
 }
 
 test('who sends CONNECT several times in one breath is one connection', async () => {
   const { url } = await startServer({ connectionsPerAddress: 1 });
-  const raw = await rawWebSocket(url);
+  const raw = await openRawWebSocket(url);
   await raw.send(...upTo(5).map(() => `40${authOf('aya')}`));
-  await until(() => raw.heard.filter((packet) => packet.startsWith('40')).length === 5, 'all are answered');
-  await connectRaw(await rawWebSocket(url), authOf('aya'));
+  await until(() => raw.received.filter((packet) => packet.startsWith('40')).length === 5, 'all are answered');
+  await connectRaw(await openRawWebSocket(url), authOf('aya'));
   raw.socket.terminate();
   await until(async () => (await shownOnce(url, 'aya')) === 'in', 'one more');
   expect(await shownOnce(url, 'aya')).toBe('out');

@@ -2,11 +2,11 @@ import type { Client } from '@engawa/client';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { seed } from '../../server/test/helpers/seed.ts';
-import { joined, memory, newClient, ownTime, pass } from './helpers/clients.ts';
-import { Hall } from './helpers/hall.ts';
+import { advanceTime, joinRoom, memoryStorage, newClient, useFakeTime } from './helpers/clients.ts';
+import { ScriptedServer } from './helpers/hall.ts';
 import { ROOM } from './helpers/log.ts';
 
-beforeEach(ownTime);
+beforeEach(useFakeTime);
 
 let client: Client | undefined;
 afterEach(() => client?.close());
@@ -27,48 +27,49 @@ type Step = { do: string; ms?: number; fault?: string; event?: string };
 test('whatever happens, every chat is there once and in order, every entry is told once and in order, and what is shown is a fresh load', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 40, size: 'max' }), async (steps) => {
-      const hall = new Hall();
-      hall.pageOfResume = 3;
-      const storage = memory();
+      const hall = new ScriptedServer();
+      hall.resumePageSize = 3;
+      const storage = memoryStorage();
       const said: string[] = [];
       const told: number[] = [];
       client = newClient(hall, { storage });
-      let { room } = await joined(client);
+      let { room } = await joinRoom(client);
       const first = room.position.seq;
       const hear = () => room.on('entry', ({ seq }) => told.push(seq));
       hear();
       for (const each of steps) await take(each);
       hall.open();
-      await pass(200_000);
+      await advanceTime(200_000);
       // What was told to nobody is found out by what comes after it.
-      hall.tell({ kind: 'create:chat', by: 'ben', message: 'the last' });
-      await pass(200_000);
+      hall.addEntry({ kind: 'create:chat', by: 'ben', message: 'the last' });
+      await advanceTime(200_000);
       expect(room.state).toBe('live');
       const chats = hall.log?.chats('aya') ?? [];
       expect(chats.filter(({ username }) => username === 'aya').map(({ message }) => message)).toEqual(said);
       expect(room.timeline.chats).toEqual(chats.slice(-room.timeline.chats.length));
-      expect([...new Set(told)]).toEqual(hall.log?.told(first).map(({ seq }) => seq));
+      expect([...new Set(told)]).toEqual(hall.log?.broadcastAfter(first).map(({ seq }) => seq));
       void client.close();
 
       async function take({ do: what, ms, fault, event }: Step): Promise<void> {
-        if (what === 'pass') await pass(ms);
+        if (what === 'pass') await advanceTime(ms);
         if (what === 'send') room.send(said[said.push(`own ${said.length}`) - 1] ?? '');
-        if (what === 'tell') hall.tell({ kind: 'create:chat', by: 'ben', message: 'his' });
+        if (what === 'tell') hall.addEntry({ kind: 'create:chat', by: 'ben', message: 'his' });
         if (what === 'unheard') hall.log?.add({ kind: 'create:chat', by: 'ben', message: 'unheard' });
         if (what === 'edit' || what === 'react') change(what);
         if (what === 'drop') hall.drop();
         if (what === 'open') hall.open();
         if (what === 'lapse') hall.members.delete('aya');
         if (what === 'sync') client?.sync();
-        if (what === 'fault') hall.fail(event as 'create:chat', fault === 'busy' ? { code: 'busy', retryable: true } : (fault as 'lost'));
+        if (what === 'fault')
+          hall.failNext(event as 'create:chat', fault === 'busy' ? { code: 'busy', retryable: true } : (fault as 'lost'));
         if (what === 'reload') await reload();
       }
 
       function change(what: 'edit' | 'react'): void {
         const chat = hall.log?.chats('ben').find(({ username }) => username === 'ben');
         if (!chat) return;
-        if (what === 'edit') hall.tell({ kind: 'update:chat', by: 'ben', chatSeq: chat.seq, message: `edit ${hall.log?.head}` });
-        else if (!chat.reactions) hall.tell({ kind: 'add:reaction', by: 'ben', chatSeq: chat.seq, reaction: '👍' });
+        if (what === 'edit') hall.addEntry({ kind: 'update:chat', by: 'ben', chatSeq: chat.seq, message: `edit ${hall.log?.head}` });
+        else if (!chat.reactions) hall.addEntry({ kind: 'add:reaction', by: 'ben', chatSeq: chat.seq, reaction: '👍' });
       }
 
       /** What was told last may be told again after it: the position is written a little later. */
@@ -81,7 +82,7 @@ test('whatever happens, every chat is there once and in order, every entry is to
           room = again;
           hear();
         });
-        while (room === before) await pass(10_000);
+        while (room === before) await advanceTime(10_000);
       }
     }),
     { numRuns: 150, seed },

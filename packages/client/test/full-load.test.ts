@@ -3,10 +3,10 @@ import { randomFrom } from '@engawa/client/testing';
 import { expect, test, vi } from 'vitest';
 import { startProxy } from '../../server/test/helpers/proxy.ts';
 import { seed } from '../../server/test/helpers/seed.ts';
-import { until, within } from '../../server/test/helpers/server.ts';
+import { until, withTimeout } from '../../server/test/helpers/server.ts';
 import { ServerProcess } from '../../server/test/helpers/server-process.ts';
-import { newPlace } from '../../server/test/helpers/stores.ts';
-import { Crowd } from './helpers/crowd.ts';
+import { newStoreLocation } from '../../server/test/helpers/stores.ts';
+import { RandomActorGroup } from './helpers/crowd.ts';
 
 const kills = Number(process.env.KILLS || 4);
 const TALK_MS = 3_000;
@@ -18,11 +18,11 @@ test(`${kills} kills under full load, with slow readers: none misses anything, n
   timeout: kills * 30_000 + 180_000,
 }, async () => {
   vi.stubEnv('ENGAWA_MAX_WAITING', SLOW.maxWaiting);
-  const place = newPlace();
+  const place = newStoreLocation();
   const [fast, slow] = await Promise.all([startProxy({ port: 1 }), startProxy({ port: 1 })]);
   const roomIds = ['one', 'two', 'three'];
-  const crowd = new Crowd({
-    ...{ url: fast.url, detour: { url: slow.url, every: 4 }, roomIds, sdk: 24, stock: 12 },
+  const crowd = new RandomActorGroup({
+    ...{ url: fast.url, alternateRoute: { url: slow.url, every: 4 }, roomIds, sdk: 24, socketIo: 12 },
     ...{ delays: DELAYS, pauseMs: [0, 50], random: randomFrom(seed) },
   });
   try {
@@ -30,7 +30,7 @@ test(`${kills} kills under full load, with slow readers: none misses anything, n
     for (let kill = 0; kill < kills; kill += 1) {
       const server = await start();
       slow.throttle(Infinity);
-      await until(() => crowd.talkers.every(({ isThere }) => isThere), 'all are there', 60_000);
+      await until(() => crowd.actors.every(({ isLive }) => isLive), 'all are there', 60_000);
       slow.throttle(SLOW.bytesPerSecond);
       await new Promise((resolve) => setTimeout(resolve, TALK_MS));
       backlogs.push(crowd.longestBacklog);
@@ -39,9 +39,9 @@ test(`${kills} kills under full load, with slow readers: none misses anything, n
     }
     const server = await start();
     slow.throttle(Infinity);
-    expect(await crowd.calm()).toEqual([]);
+    expect(await crowd.waitUntilConsistent()).toEqual([]);
     await server.kill();
-    const account = await crowd.account(place);
+    const account = await crowd.report(place);
     console.log(`full load: SEED=${seed}, ${kills} kills, entries that the slowest lacked: ${backlogs.join(', ')}`, account);
     expect(account.faults).toEqual([]);
     expect(Math.max(...backlogs), 'who reads slowly is behind').toBeGreaterThan(100);
@@ -51,7 +51,7 @@ test(`${kills} kills under full load, with slow readers: none misses anything, n
 
   async function start(): Promise<ServerProcess> {
     const server = new ServerProcess(place);
-    const port = Number(new URL(await within(server.listening, 'a server to listen', 30_000)).port);
+    const port = Number(new URL(await withTimeout(server.listening, 'a server to listen', 30_000)).port);
     for (const proxy of [fast, slow]) {
       proxy.retarget(port);
       proxy.refuse(false);

@@ -3,20 +3,20 @@ import { type Client, connect, type Room } from '@engawa/client';
 import { startTestServer } from '@engawa/client/testing';
 import type { Json, Listener, Store } from '@engawa/server';
 import { expect, onTestFinished, test } from 'vitest';
-import { type VirtualTime, virtualTime } from './simulation/virtual-time.ts';
+import { startVirtualTime, type VirtualTime } from './simulation/virtual-time.ts';
 
 const MINUTE_MS = 60_000;
 
 function start(nodes: number) {
-  const time = virtualTime(Math.random);
+  const time = startVirtualTime(Math.random);
   const server = startTestServer({ nodes });
   onTestFinished(async () => {
     await settled(server.close(), time);
-    time.end();
+    time.restore();
   });
   const clients = new Map<string, Client>();
   const enter = (username: string): Promise<Room> => {
-    const client = connect('test:', { link: server.link });
+    const client = connect('test:', { createTransport: server.createTransport });
     clients.set(username, client);
     return settled(client.join('veranda', { username, create: true }), time);
   };
@@ -26,14 +26,26 @@ function start(nodes: number) {
 async function settled<Result>(promise: Promise<Result>, time: VirtualTime): Promise<Result> {
   const done = { yet: false };
   promise.finally(() => (done.yet = true)).catch(() => undefined);
-  while (!done.yet) await time.pass(10);
+  while (!done.yet) await time.advance(10);
   return promise;
 }
 
 /** How often each operation is asked from now on. */
 function counting(store: Store): Map<string, number> {
   const asked = new Map<string, number>();
-  const operations = ['read', 'append', 'page', 'announce', 'beat', 'lapsed', 'hold', 'release', 'tickets', 'recall', 'family'] as const;
+  const operations = [
+    'read',
+    'append',
+    'readPage',
+    'publish',
+    'heartbeat',
+    'listExpiredLeases',
+    'acquireLease',
+    'releaseLease',
+    'listTickets',
+    'findByIdempotencyKey',
+    'listKeys',
+  ] as const;
   for (const name of operations) {
     const operation = store[name].bind(store) as (...args: unknown[]) => unknown;
     Object.assign(store, {
@@ -49,29 +61,29 @@ function counting(store: Store): Map<string, number> {
 test('a server on which nobody is connected asks its store twice a minute', async () => {
   const { time, server } = start(1);
   const asked = counting(server.store);
-  await time.pass(10 * MINUTE_MS);
-  expect(Object.fromEntries(asked)).toEqual({ lapsed: 20 });
+  await time.advance(10 * MINUTE_MS);
+  expect(Object.fromEntries(asked)).toEqual({ listExpiredLeases: 20 });
 });
 
 test('where members are and nobody speaks, it beats, looks who is gone, and asks once a minute for each room', async () => {
   const { time, server, enter } = start(1);
   for (const name of ['aya', 'ben', 'chiyo']) await enter(name);
-  await time.pass(5 * MINUTE_MS);
+  await time.advance(5 * MINUTE_MS);
   const asked = counting(server.store);
-  await time.pass(10 * MINUTE_MS);
-  expect(Object.fromEntries(asked)).toEqual({ lapsed: 80, beat: 80, page: 10, announce: 10 });
+  await time.advance(10 * MINUTE_MS);
+  expect(Object.fromEntries(asked)).toEqual({ listExpiredLeases: 80, heartbeat: 80, readPage: 10, publish: 10 });
 });
 
 test('where somebody speaks, a room is compared with its log every five seconds again', async () => {
   const { time, server, enter } = start(1);
   const room = await enter('aya');
-  await time.pass(5 * MINUTE_MS);
+  await time.advance(5 * MINUTE_MS);
   const asked = counting(server.store);
   for (let times = 0; times < 60; times += 1) {
     void room.send('still here');
-    await time.pass(1_000);
+    await time.advance(1_000);
   }
-  expect(asked.get('page')).toBeGreaterThanOrEqual(11);
+  expect(asked.get('readPage')).toBeGreaterThanOrEqual(11);
 });
 
 test('what a dead subscription did not bring is found after about as long as it was silent', async () => {
@@ -79,24 +91,24 @@ test('what a dead subscription did not bring is found after about as long as it 
   const [subscribe, isDead] = [server.store.subscribe.bind(server.store), { yet: false }];
   Object.assign(server.store, {
     subscribe: (room: string, listener: Listener) =>
-      subscribe(room, { ...bound(listener), appended: (told) => !isDead.yet && listener.appended(told) }),
+      subscribe(room, { ...bound(listener), onAppend: (told) => !isDead.yet && listener.onAppend(told) }),
   });
   const aya = await enter('aya');
   for (const silent of [10_000, 30_000, 10 * MINUTE_MS]) {
     isDead.yet = false;
     aya.send('heard');
-    await time.pass(silent);
+    await time.advance(silent);
     isDead.yet = true;
     const { seq } = await settled(sayAsNobody(server.store), time);
-    await time.pass(Math.min(silent, MINUTE_MS) + 6_000);
+    await time.advance(Math.min(silent, MINUTE_MS) + 6_000);
     expect(aya.position.seq).toBe(seq);
   }
 });
 
 const bound = (listener: Listener): Listener => ({
-  appended: (told) => listener.appended(told),
-  announced: (signal) => listener.announced(signal),
-  missed: () => listener.missed(),
+  onAppend: (told) => listener.onAppend(told),
+  onPublish: (signal) => listener.onPublish(signal),
+  onGap: () => listener.onGap(),
 });
 
 async function sayAsNobody(store: Store): Promise<{ seq: number }> {
@@ -109,7 +121,7 @@ async function sayAsNobody(store: Store): Promise<{ seq: number }> {
     body: { username: 'dan', message: '!' },
     listed: true,
   };
-  const appended = await store.append('veranda', { epoch, given: [], drafts: [draft] });
+  const appended = await store.append('veranda', { epoch, expectedVersions: [], drafts: [draft] });
   if (appended.outcome !== 'appended') throw new Error(appended.outcome);
   return { seq: Number(appended.entries[0]?.seq) };
 }
@@ -117,7 +129,7 @@ async function sayAsNobody(store: Store): Promise<{ seq: number }> {
 test('servers know how many are online on the others: after hours of silence, when one leaves, and when one is killed', async () => {
   const { time, server, enter } = start(2);
   const nodes = new Set<Json>();
-  const announce = server.store.announce.bind(server.store);
+  const announce = server.store.publish.bind(server.store);
   Object.assign(server.store, {
     announce: (room: string, said: { node: Json }) => {
       nodes.add(said.node);
@@ -132,18 +144,18 @@ test('servers know how many are online on the others: after hours of silence, wh
   const online = async (): Promise<number> => {
     aya.setPresence('away');
     aya.setPresence('online');
-    await time.pass(1_000);
+    await time.advance(1_000);
     return aya.online;
   };
-  await time.pass(2_000);
+  await time.advance(2_000);
   expect(await online()).toBe(others.length + 1);
-  await time.pass(3 * 60 * MINUTE_MS);
+  await time.advance(3 * 60 * MINUTE_MS);
   expect(await online()).toBe(others.length + 1);
   await settled((others.pop() as Room).leave(), time);
   expect(await online()).toBe(others.length + 1);
   server.kill(0);
   // Those who were there come back to the other one, and are counted twice until the killed one is not believed any more.
-  await time.pass(80_000);
+  await time.advance(80_000);
   expect(await online()).toBe(others.length + 1);
 });
 
@@ -158,9 +170,9 @@ test.each([false, true])(
     if (hasOthers) await enter('ben');
     void clients.get('aya')?.close();
     const lease = async () => (await settled(server.store.read('veranda', { keys: ['member/aya'] }), time)).keys.get('member/aya')?.lease;
-    await time.pass(22_000);
+    await time.advance(22_000);
     expect(await lease()).toBe('held');
-    await time.pass(16_000 + (hasOthers ? 0 : 22_500));
-    expect(await lease()).toBe('lapsed');
+    await time.advance(16_000 + (hasOthers ? 0 : 22_500));
+    expect(await lease()).toBe('expired');
   },
 );

@@ -2,7 +2,7 @@
 import { connect } from '@engawa/client';
 import { LIMITS } from '@engawa/protocol/limits';
 import { expect, onTestFinished, test } from 'vitest';
-import { connect as connectStock, done, startServer } from '../../server/test/helpers/server.ts';
+import { connect as connectStock, requestOk, startServer } from '../../server/test/helpers/server.ts';
 
 const { burst, perSecond } = LIMITS.rates.joins;
 const OVER = 6;
@@ -11,7 +11,8 @@ const rooms = Array.from({ length: burst + OVER }, (_, index) => `room ${index}`
 test('all are joined as fast as the rates allow, in their order, and hardly asked for in vain', async () => {
   const { url } = await startServer();
   const owners = [await connectStock(url), await connectStock(url)];
-  for (const [index, roomId] of rooms.entries()) await done(owners[index % owners.length]!, 'create:room', { roomId, username: 'owner' });
+  for (const [index, roomId] of rooms.entries())
+    await requestOk(owners[index % owners.length]!, 'create:room', { roomId, username: 'owner' });
 
   const client = connect(url);
   onTestFinished(() => client.close());

@@ -2,23 +2,23 @@
 import { type Client, type ClientOptions, type ClientStorage, connect, JoinError, type Room } from '@engawa/client';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { type FaultyProxy, startProxy } from '../../server/test/helpers/proxy.ts';
-import { ask, connect as connectStock, done, hearing, startServer, until } from '../../server/test/helpers/server.ts';
-import { listedMemory, memory, slowed, unsent } from './helpers/clients.ts';
+import { collectEvents, connect as connectStock, requestOk, sendRequest, startServer, until } from '../../server/test/helpers/server.ts';
+import { listableMemoryStorage, memoryStorage, slowStorage, unsentIn } from './helpers/clients.ts';
 
 const KINDS: [kind: string, make: (kept: Record<string, string>) => ClientStorage][] = [
-  ['that answers at once', memory],
-  ['whose reads take 5 ms and writes 50 ms', (kept) => slowed(memory(kept), { read: 5, write: 50 })],
-  ['that lists its keys, as localStorage does', listedMemory],
+  ['that answers at once', memoryStorage],
+  ['whose reads take 5 ms and writes 50 ms', (kept) => slowStorage(memoryStorage(kept), { read: 5, write: 50 })],
+  ['that lists its keys, as localStorage does', listableMemoryStorage],
   ['that lists its keys late, as AsyncStorage does', asyncStorage],
 ];
 
 function asyncStorage(kept: Record<string, string>): ClientStorage {
   const getAllKeys = () => new Promise<string[]>((resolve) => setTimeout(() => resolve(Object.keys(kept)), 5));
-  return { ...slowed(memory(kept), { read: 5, write: 20 }), getAllKeys };
+  return { ...slowStorage(memoryStorage(kept), { read: 5, write: 20 }), getAllKeys };
 }
 
 async function setUp(): Promise<{ url: string; proxy: FaultyProxy; open: (options?: ClientOptions) => Client }> {
-  const { url } = await startServer({ limits: 'off', grace: 300 });
+  const { url } = await startServer({ limits: 'off', graceMs: 300 });
   const proxy = await startProxy({ port: Number(new URL(url).port) });
   const open = (options: ClientOptions = {}) => {
     const client = connect(proxy.url, options);
@@ -46,8 +46,8 @@ test.each(KINDS)(
   'words of a room that is closed while it is offline are sent once after the next join, with a storage %s',
   async (_, make) => {
     const { proxy, open } = await setUp();
-    const kept = {};
-    const client = open({ storage: make(kept) });
+    const items = {};
+    const client = open({ storage: make(items) });
     const room = await client.join('veranda', { username: 'aya', create: true });
     await goOffline(proxy, room);
     room.send('one');
@@ -59,14 +59,14 @@ test.each(KINDS)(
     await until(() => again.timeline.chats.length === 2 && areSent(again), 'it is sent');
     expect(await logOf(again)).toEqual(['one', 'two']);
     await client.close();
-    expect(unsent({ kept })).toEqual([]);
+    expect(unsentIn({ items })).toEqual([]);
   },
 );
 
 test.each(KINDS)('what one client wrote waits beside what another wrote, and each is sent once, with a storage %s', async (_, make) => {
   const { proxy, open } = await setUp();
-  const kept = {};
-  const storage = make(kept);
+  const items = {};
+  const storage = make(items);
   const [one, other] = [open({ storage }), open({ storage })];
   const [here, there] = [await one.join('veranda', { username: 'aya', create: true }), await other.join('veranda', { username: 'aya' })];
   await goOffline(proxy, here, there);
@@ -79,7 +79,7 @@ test.each(KINDS)('what one client wrote waits beside what another wrote, and eac
   expect((await logOf(there)).toSorted()).toEqual(['from one', 'from the other']);
   expect(texts(there)).toHaveLength(2);
   await other.close();
-  expect(unsent({ kept })).toEqual([]);
+  expect(unsentIn({ items })).toEqual([]);
 });
 
 /** Web Locks of one browser, as a page has them. */
@@ -97,13 +97,14 @@ function stubLocks(): void {
 test('a page that begins while the other one strikes out what was sent does not show it as waiting for ever', async () => {
   stubLocks();
   const { open } = await setUp();
-  const kept = {};
-  const page = () => open({ storage: slowed(memory(kept), { read: 1, write: 300 }) }).join('veranda', { username: 'aya', create: true });
+  const items = {};
+  const page = () =>
+    open({ storage: slowStorage(memoryStorage(items), { read: 1, write: 300 }) }).join('veranda', { username: 'aya', create: true });
   const first = await page();
   await first.send('hello').settled;
-  expect(unsent({ kept }), 'it is not struck out yet').toHaveLength(1);
+  expect(unsentIn({ items }), 'it is not struck out yet').toHaveLength(1);
   const second = await page();
-  await until(() => unsent({ kept }).length === 0, 'it is struck out');
+  await until(() => unsentIn({ items }).length === 0, 'it is struck out');
   await until(() => areSent(second), 'it is shown as sent');
   expect(texts(second)).toEqual(['hello']);
 });
@@ -122,15 +123,15 @@ test('clients that begin at once on storages of their own over one localStorage 
   const { open } = await setUp();
   const kept = {};
   const rooms = await Promise.all(
-    [1, 2, 3].map(() => open({ storage: listedMemory(kept) }).join('veranda', { username: 'aya', create: true })),
+    [1, 2, 3].map(() => open({ storage: listableMemoryStorage(kept) }).join('veranda', { username: 'aya', create: true })),
   );
   expect(rooms.map(({ members }) => members)).toEqual([1, 1, 1]);
 });
 
 test('words of one whose name was taken meanwhile are kept, and sent under the next name', async () => {
   const { url, proxy, open } = await setUp();
-  const kept = {};
-  const first = open({ storage: memory(kept) });
+  const items = {};
+  const first = open({ storage: memoryStorage(items) });
   await open().join('veranda', { username: 'ben', create: true });
   const room = await first.join('veranda', { username: 'aya' });
   await goOffline(proxy, room);
@@ -140,12 +141,12 @@ test('words of one whose name was taken meanwhile are kept, and sent under the n
   expect(await sent.settled).toMatchObject({ ok: false, error: { code: 'closed' } });
   proxy.refuse(false);
   const stranger = await connectStock(url);
-  await until(async () => (await ask(stranger, 'add:member', { roomId: 'veranda', username: 'aya' })).ok, 'the name is free');
-  const second = open({ storage: memory(kept) });
+  await until(async () => (await sendRequest(stranger, 'add:member', { roomId: 'veranda', username: 'aya' })).ok, 'the name is free');
+  const second = open({ storage: memoryStorage(items) });
   await expect(second.join('veranda', { username: 'aya' })).rejects.toMatchObject({ code: 'name_taken' });
   await second.close();
-  expect(unsent({ kept })).toHaveLength(2);
-  const again = await open({ storage: memory(kept) }).join('veranda', { username: 'aya2' });
+  expect(unsentIn({ items })).toHaveLength(2);
+  const again = await open({ storage: memoryStorage(items) }).join('veranda', { username: 'aya2' });
   expect(texts(again)).toEqual(['words', 'more words']);
   await until(() => areSent(again), 'it is sent');
   expect(again.timeline.chats.map(({ username, message }) => [username, message])).toEqual([
@@ -157,8 +158,8 @@ test('words of one whose name was taken meanwhile are kept, and sent under the n
 test('an edit, a deletion and reactions that are made offline are shown, outlive the client, and are done once', async () => {
   const { proxy, open } = await setUp();
   const ben = await open().join('veranda', { username: 'ben', create: true });
-  const kept = {};
-  const first = open({ storage: memory(kept) });
+  const items = {};
+  const first = open({ storage: memoryStorage(items) });
   const room = await first.join('veranda', { username: 'aya' });
   for (const message of ['edit me', 'delete me', 'react to me']) await room.send(message).settled;
   const [edited, deleted, liked] = room.timeline.chats.map(({ seq }) => seq ?? 0) as [number, number, number];
@@ -177,7 +178,7 @@ test('an edit, a deletion and reactions that are made offline are shown, outlive
   ];
   expect(room.timeline.chats).toMatchObject(shown);
   await first.close();
-  const second = open({ storage: memory(kept) });
+  const second = open({ storage: memoryStorage(items) });
   const joining = second.join('veranda', { username: 'aya' });
   proxy.refuse(false);
   const again = await joining;
@@ -190,21 +191,21 @@ test('an edit, a deletion and reactions that are made offline are shown, outlive
   await until(() => again.timeline.chats.every((chat) => !('pending' in chat)), 'all is done');
   await until(() => ben.position.seq === again.position.seq, 'he is told');
   for (const each of [again, ben]) expect(each.timeline.chats).toMatchObject(done);
-  await until(() => unsent({ kept }).length === 0, 'nothing waits');
+  await until(() => unsentIn({ items }).length === 0, 'nothing waits');
 });
 
 test('a change that is refused after a reload is told as failed, and shown no more', async () => {
   const { proxy, open } = await setUp();
   const ben = await open().join('veranda', { username: 'ben', create: true });
   await ben.send('his').settled;
-  const kept = {};
-  const first = open({ storage: memory(kept) });
+  const items = {};
+  const first = open({ storage: memoryStorage(items) });
   const room = await first.join('veranda', { username: 'aya' });
   const seq = room.timeline.chats[0]?.seq ?? 0;
   await goOffline(proxy, room, ben);
   void room.edit(seq, 'mine');
   await first.close();
-  const second = open({ storage: memory(kept) });
+  const second = open({ storage: memoryStorage(items) });
   const joining = second.join('veranda', { username: 'aya' });
   proxy.refuse(false);
   const again = await joining;
@@ -215,30 +216,30 @@ test('a change that is refused after a reload is told as failed, and shown no mo
   expect(again.timeline.chats).toMatchObject([{ message: 'his' }]);
   expect(again.timeline.chats[0]).not.toHaveProperty('pending');
   await second.close();
-  expect(unsent({ kept })).toEqual([]);
+  expect(unsentIn({ items })).toEqual([]);
 });
 
 test('a chat that failed is there after a reload, until it is discarded', async () => {
   const { open } = await setUp();
-  const kept = {};
-  const first = open({ storage: memory(kept) });
+  const items = {};
+  const first = open({ storage: memoryStorage(items) });
   const room = await first.join('veranda', { username: 'aya', create: true });
   await room.send('\u200b').settled;
   await first.close();
-  const again = await open({ storage: memory(kept) }).join('veranda', { username: 'aya' });
+  const again = await open({ storage: memoryStorage(items) }).join('veranda', { username: 'aya' });
   const [chat] = again.timeline.chats;
   expect(chat).toMatchObject({ message: '\u200b', state: 'failed', error: { code: 'invalid_payload' } });
   if (chat?.state === 'failed') chat.outgoing.discard();
   expect(again.timeline.chats).toEqual([]);
-  expect(unsent({ kept })).toEqual([]);
+  expect(unsentIn({ items })).toEqual([]);
 });
 
 test('words for a room that is gone are not sent to another one with its id, but told as failed, and their owner decides', async () => {
   const { url, proxy, open } = await setUp();
   const kept = {};
-  const first = open({ storage: memory(kept) });
+  const first = open({ storage: memoryStorage(kept) });
   const owner = await connectStock(url);
-  await done(owner, 'create:room', { roomId: 'veranda', username: 'ben' });
+  await requestOk(owner, 'create:room', { roomId: 'veranda', username: 'ben' });
   const room = await first.join('veranda', { username: 'aya' });
   await room.send('before').settled;
   const { seq = 0 } = room.timeline.chats[0] ?? {};
@@ -246,13 +247,13 @@ test('words for a room that is gone are not sent to another one with its id, but
   room.send('a secret');
   void room.react(seq, '👍');
   await first.close();
-  await done(owner, 'delete:room', { roomId: 'veranda', username: 'ben' });
+  await requestOk(owner, 'delete:room', { roomId: 'veranda', username: 'ben' });
   const stranger = await connectStock(url);
-  await done(stranger, 'create:room', { roomId: 'veranda', username: 'mallory' });
-  await done(stranger, 'create:chat', { roomId: 'veranda', username: 'mallory', message: 'hello' });
+  await requestOk(stranger, 'create:room', { roomId: 'veranda', username: 'mallory' });
+  await requestOk(stranger, 'create:chat', { roomId: 'veranda', username: 'mallory', message: 'hello' });
   proxy.refuse(false);
-  const heard = hearing(stranger, 'create:chat:success');
-  const again = await open({ storage: memory(kept) }).join('veranda', { username: 'aya' });
+  const heard = collectEvents(stranger, 'create:chat:success');
+  const again = await open({ storage: memoryStorage(kept) }).join('veranda', { username: 'aya' });
   const failed: unknown[] = [];
   again.on('failed', ({ event, error }) => failed.push([event, error?.code]));
   await until(() => failed.length === 2, 'it is told');
@@ -271,14 +272,14 @@ test('words for a room that is gone are not sent to another one with its id, but
 test('a client that was away while its room was replaced does not join the new one by itself', async () => {
   const { url, proxy, open } = await setUp();
   const owner = await connectStock(url);
-  await done(owner, 'create:room', { roomId: 'veranda', username: 'ben' });
+  await requestOk(owner, 'create:room', { roomId: 'veranda', username: 'ben' });
   const room = await open().join('veranda', { username: 'aya' });
   await goOffline(proxy, room);
   const sent = room.send('a secret');
-  await done(owner, 'delete:room', { roomId: 'veranda', username: 'ben' });
+  await requestOk(owner, 'delete:room', { roomId: 'veranda', username: 'ben' });
   const stranger = await connectStock(url);
-  await done(stranger, 'create:room', { roomId: 'veranda', username: 'mallory' });
-  const comings = hearing(stranger, 'add:member:success');
+  await requestOk(stranger, 'create:room', { roomId: 'veranda', username: 'mallory' });
+  const comings = collectEvents(stranger, 'add:member:success');
   proxy.refuse(false);
   await until(() => room.state === 'ended', 'it has ended');
   expect(room.ending).toMatchObject({ reason: 'deleted' });
@@ -289,17 +290,17 @@ test('a client that was away while its room was replaced does not join the new o
 test('a room and a name are the same in each of their Unicode forms', async () => {
   const { url, open } = await setUp();
   const [id, name] = ['cafe\u0301', 'Ame\u0301lie'];
-  const client = open({ storage: memory() });
+  const client = open({ storage: memoryStorage() });
   const room = await client.join(id, { username: name, create: true });
   expect([room.id, room.username]).toEqual(['caf\u00e9', 'Am\u00e9lie']);
   expect(await client.join('caf\u00e9', { username: 'Am\u00e9lie' })).toBe(room);
   const ben = await connectStock(url);
-  await done(ben, 'add:member', { roomId: id, username: 'ben' });
-  await done(ben, 'create:chat', { roomId: id, username: 'ben', message: 'hello' });
+  await requestOk(ben, 'add:member', { roomId: id, username: 'ben' });
+  await requestOk(ben, 'create:chat', { roomId: id, username: 'ben', message: 'hello' });
   await until(() => room.timeline.chats.length === 1, 'it is heard');
   const { seq = 0 } = room.timeline.chats[0] ?? {};
   const given = { roomId: id, username: 'ben', chatSeq: seq };
-  await done(ben, 'add:reaction', { ...given, reaction: 'e\u0301' });
+  await requestOk(ben, 'add:reaction', { ...given, reaction: 'e\u0301' });
   await room.react(seq, '\u00e9');
   expect(room.timeline.chats[0]).toMatchObject({ reactions: [{ reaction: '\u00e9', count: 2 }] });
   expect(await room.remove(name)).toEqual({ ok: true });

@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { startProxy } from '../../server/test/helpers/proxy.ts';
 import { startServer, until } from '../../server/test/helpers/server.ts';
 import { newStore } from '../../server/test/helpers/stores.ts';
-import { memory } from './helpers/clients.ts';
+import { memoryStorage } from './helpers/clients.ts';
 
 const ROOMS = 20;
 const MISSED = 30;
@@ -14,7 +14,7 @@ const LONG = '部'.repeat(LIMITS.textCodePoints);
 test('it is told all of it, once, in order and room by room, and loses its place in none', async () => {
   const store = await newStore();
   const { url } = await startServer({ store, limits: 'off' });
-  const storage = memory();
+  const storage = memoryStorage();
   const before = connect(url, { storage });
   onTestFinished(() => before.close());
   const names = Array.from({ length: ROOMS }, (_, number) => `room ${number}`);
@@ -26,7 +26,7 @@ test('it is told all of it, once, in order and room by room, and loses its place
       ...{ id: `${name} ${number}`, by: 'ben', author: 'ben', kind: 'create:chat', body: { message: `${number} ${LONG.slice(10)}` } },
       listed: true,
     }));
-    for (let at = 0; at < MISSED; at += 10) await store.append(name, { epoch, given: [], drafts: drafts.slice(at, at + 10) });
+    for (let at = 0; at < MISSED; at += 10) await store.append(name, { epoch, expectedVersions: [], drafts: drafts.slice(at, at + 10) });
   }
 
   const after = connect(url, { storage });
@@ -51,7 +51,7 @@ test('a member of 200 rooms that all have another log comes to an end on a line 
   const store = await newStore();
   const { url } = await startServer({ store, limits: 'off' });
   const proxy = await startProxy({ port: Number(new URL(url).port) });
-  const storage = memory();
+  const storage = memoryStorage();
   const before = connect(proxy.url, { storage });
   onTestFinished(() => before.close());
   const names = Array.from({ length: LIMITS.roomsPerResume }, (_, number) => `room ${number}`);
@@ -61,8 +61,8 @@ test('a member of 200 rooms that all have another log comes to an end on a line 
   for (const name of names) {
     const { epoch } = await store.read(name, {});
     const drafts = Array.from({ length: LIMITS.pageDefault }, (_, number) => ({ ...said, id: `${name} ${number}` }));
-    await store.append(name, { epoch, given: [], drafts });
-    await store.fork(name, String(epoch));
+    await store.append(name, { epoch, expectedVersions: [], drafts });
+    await store.startNewEpoch(name, String(epoch));
   }
 
   proxy.throttle(1_000_000);

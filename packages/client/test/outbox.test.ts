@@ -1,21 +1,21 @@
 import { beforeEach, expect, test } from 'vitest';
-import { OUTBOX_BYTES, OUTBOX_REQUESTS } from '#outbox.js';
-import { joined, memory, messages, newClient, ownTime, pass, unsent } from './helpers/clients.ts';
-import { Hall } from './helpers/hall.ts';
-import { Log, ROOM } from './helpers/log.ts';
+import { MAX_OUTBOX_BYTES, MAX_OUTBOX_ITEMS } from '#outbox.js';
+import { advanceTime, joinRoom, memoryStorage, messages, newClient, unsentIn, useFakeTime } from './helpers/clients.ts';
+import { ScriptedServer } from './helpers/hall.ts';
+import { ModelLog, ROOM } from './helpers/log.ts';
 
-beforeEach(ownTime);
+beforeEach(useFakeTime);
 
-const asked = (hall: Hall) => hall.asksOf('create:chat').map(({ message }) => message);
+const asked = (hall: ScriptedServer) => hall.requestsOf('create:chat').map(({ message }) => message);
 
 test('a chat is shown at once, and never twice or not at all until the room tells it', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
   const shown: number[] = [];
   room.on('change', () => shown.push(room.timeline.chats.filter(({ message }) => message === 'hello').length));
   const sent = room.send('hello');
   expect(room.timeline.chats).toMatchObject([{ message: 'hello', state: 'sending', username: 'aya', clientId: sent.clientId }]);
-  await pass();
+  await advanceTime();
   expect(await sent.settled).toEqual({ ok: true, seq: 2 });
   expect(sent).toMatchObject({ state: 'sent', seq: 2, error: undefined });
   expect(room.timeline.chats).toMatchObject([{ message: 'hello', seq: 2 }]);
@@ -24,90 +24,90 @@ test('a chat is shown at once, and never twice or not at all until the room tell
 });
 
 test('an acknowledged chat is shown as sent while its entry is missing', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
-  hall.fail('create:chat', { roomId: ROOM, epoch: 'e1', seq: 2, id: 'e1-2' });
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
+  hall.failNext('create:chat', { roomId: ROOM, epoch: 'e1', seq: 2, id: 'e1-2' });
   const sent = room.send('hello');
-  await pass();
+  await advanceTime();
   expect(sent.state).toBe('sent');
   expect(room.timeline.chats).toMatchObject([{ message: 'hello', state: 'sent', seq: 2 }]);
-  hall.tell({ kind: 'create:chat', by: 'aya', message: 'hello', clientId: sent.clientId });
+  hall.addEntry({ kind: 'create:chat', by: 'aya', message: 'hello', clientId: sent.clientId });
   expect(room.timeline.chats).toMatchObject([{ message: 'hello', seq: 2 }]);
   expect(room.timeline.chats[0]).not.toHaveProperty('state');
 });
 
 test('an acknowledged chat in whose place another is told was lost by the log, and is sent again', async () => {
-  const hall = new Hall();
-  const { room, told } = await joined(newClient(hall));
-  hall.fail('create:chat', { roomId: ROOM, epoch: 'e1', seq: 2, id: 'lost-2' });
+  const hall = new ScriptedServer();
+  const { room, events } = await joinRoom(newClient(hall));
+  hall.failNext('create:chat', { roomId: ROOM, epoch: 'e1', seq: 2, id: 'lost-2' });
   const sent = room.send('hello');
-  await pass();
+  await advanceTime();
   hall.drop();
   hall.log?.add({ kind: 'create:chat', by: 'ben', message: 'instead' });
   hall.open();
-  await pass();
+  await advanceTime();
   expect(messages(room)).toEqual(['instead', 'hello']);
   expect(hall.log?.entries.at(-1)).toMatchObject({ seq: 3, clientId: sent.clientId });
-  expect(told).toMatchObject({ seqs: [2, 3], resets: [] });
+  expect(events).toMatchObject({ seqs: [2, 3], resets: [] });
 });
 
 test('what is acknowledged in another log than the one that is told is found out, and sent again if this one lacks it', async () => {
-  const hall = new Hall();
-  const { room, told } = await joined(newClient(hall));
-  hall.fail('create:chat', { roomId: ROOM, epoch: 'e1.2', seq: 2, id: 'lost-2' });
+  const hall = new ScriptedServer();
+  const { room, events } = await joinRoom(newClient(hall));
+  hall.failNext('create:chat', { roomId: ROOM, epoch: 'e1.2', seq: 2, id: 'lost-2' });
   room.send('hello');
-  await pass();
-  expect(told.resets).toEqual(['reset']);
+  await advanceTime();
+  expect(events.resets).toEqual(['reset']);
   expect(messages(room)).toEqual(['hello']);
   expect(asked(hall)).toEqual(['hello', 'hello']);
   expect(hall.log?.head).toBe(2);
 });
 
 test('an acknowledged chat that is told with a later text, and without its client id, is not taken for lost', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
-  hall.fail('create:chat', { roomId: ROOM, epoch: 'e1', seq: 2, id: 'e1-2' });
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
+  hall.failNext('create:chat', { roomId: ROOM, epoch: 'e1', seq: 2, id: 'e1-2' });
   room.send('hello');
-  await pass();
-  hall.tell({ kind: 'create:chat', by: 'aya', message: 'hello!', edited: 3 });
-  await pass();
+  await advanceTime();
+  hall.addEntry({ kind: 'create:chat', by: 'aya', message: 'hello!', edited: 3 });
+  await advanceTime();
   expect(messages(room)).toEqual(['hello!']);
   expect(asked(hall)).toEqual(['hello']);
 });
 
 test('a chat of another with the same client id is not taken for an own one', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
-  hall.fail('create:chat', 'never');
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
+  hall.failNext('create:chat', 'never');
   const sent = room.send('mine');
-  await pass();
-  hall.tell({ kind: 'create:chat', by: 'ben', message: 'his', clientId: sent.clientId });
+  await advanceTime();
+  hall.addEntry({ kind: 'create:chat', by: 'ben', message: 'his', clientId: sent.clientId });
   expect(messages(room)).toEqual(['his', 'mine']);
   expect(sent.state).toBe('sending');
 });
 
 test('chats go one after the other, in the order in which they were written', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
-  hall.fail('create:chat', { code: 'rate_limited', retryable: true, retryAfter: 5_000 });
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
+  hall.failNext('create:chat', { code: 'rate_limited', retryable: true, retryAfter: 5_000 });
   for (const message of ['one', 'two', 'three']) room.send(message);
-  await pass(4_999);
+  await advanceTime(4_999);
   expect(asked(hall)).toEqual(['one']);
-  await pass(1);
+  await advanceTime(1);
   expect(asked(hall)).toEqual(['one', 'one', 'two', 'three']);
   expect(messages(room)).toEqual(['one', 'two', 'three']);
 });
 
 test('what was kept but not acknowledged is sent again under the same id, and there once', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
-  hall.fail('create:chat', 'lost');
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
+  hall.failNext('create:chat', 'lost');
   const sent = room.send('once');
   const next = room.send('next');
-  await pass();
+  await advanceTime();
   expect(room.state).toBe('offline');
   hall.open();
-  await pass(20_000);
+  await advanceTime(20_000);
   expect([await sent.settled, await next.settled]).toEqual([
     { ok: true, seq: 2 },
     { ok: true, seq: 3 },
@@ -117,22 +117,22 @@ test('what was kept but not acknowledged is sent again under the same id, and th
 });
 
 test('an ask without an answer is asked again, for as long as it takes', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
-  for (let count = 0; count < 5; count += 1) hall.fail('create:chat', 'never');
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
+  for (let count = 0; count < 5; count += 1) hall.failNext('create:chat', 'never');
   const sent = room.send('patient');
-  await pass(120_000);
+  await advanceTime(120_000);
   expect(sent.state).toBe('sent');
-  expect(new Set(hall.asksOf('create:chat').map(({ clientId }) => clientId))).toEqual(new Set([sent.clientId]));
+  expect(new Set(hall.requestsOf('create:chat').map(({ clientId }) => clientId))).toEqual(new Set([sent.clientId]));
 });
 
 test('a refused chat has failed with its error, stays until it is discarded, and keeps none from going on', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
-  hall.fail('create:chat', { code: 'invalid_payload' });
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
+  hall.failNext('create:chat', { code: 'invalid_payload' });
   const bad = room.send('bad');
   const good = room.send('good');
-  await pass();
+  await advanceTime();
   expect(bad).toMatchObject({ state: 'failed', error: { code: 'invalid_payload' } });
   expect(await bad.settled).toMatchObject({ ok: false });
   expect(good.state).toBe('sent');
@@ -142,14 +142,14 @@ test('a refused chat has failed with its error, stays until it is discarded, and
 });
 
 test('a failed chat may be sent again', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
-  hall.fail('create:chat', { code: 'not_allowed' });
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
+  hall.failNext('create:chat', { code: 'not_allowed' });
   const sent = room.send('again');
-  await pass();
+  await advanceTime();
   sent.retry();
   expect(sent.state).toBe('sending');
-  await pass();
+  await advanceTime();
   expect(await sent.settled).toEqual({ ok: true, seq: 2 });
   sent.retry();
   sent.discard();
@@ -157,30 +157,30 @@ test('a failed chat may be sent again', async () => {
 });
 
 test('who is a member no more is one again before his chat goes on', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
   hall.members.delete('aya');
   const sent = room.send('still here');
-  await pass(20_000);
+  await advanceTime(20_000);
   expect(sent.state).toBe('sent');
   expect(room.state).toBe('live');
 });
 
 test('a chat that no frame could carry fails, and the connection stays', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
   const sent = room.send('x'.repeat(70_000));
-  await pass();
+  await advanceTime();
   expect(sent).toMatchObject({ state: 'failed', error: { code: 'invalid_payload' } });
   expect(asked(hall)).toEqual([]);
 });
 
 test.each([
-  { what: 'chats', count: OUTBOX_REQUESTS, message: 'x' },
-  { what: 'bytes', count: 16, message: 'x'.repeat(OUTBOX_BYTES / 16 - '{"message":""}'.length) },
+  { what: 'chats', count: MAX_OUTBOX_ITEMS, message: 'x' },
+  { what: 'bytes', count: 16, message: 'x'.repeat(MAX_OUTBOX_BYTES / 16 - '{"message":""}'.length) },
 ])('more $what than the outbox may hold are busy', async ({ count, message }) => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
   hall.drop();
   for (let sent = 0; sent < count; sent += 1) expect(room.send(message).state).toBe('sending');
   const over = room.send('over');
@@ -189,34 +189,34 @@ test.each([
 });
 
 test('what was not sent outlives its client, is written down before it is asked, and sent once', async () => {
-  const hall = new Hall();
-  const storage = memory();
+  const hall = new ScriptedServer();
+  const storage = memoryStorage();
   const first = newClient(hall, { storage });
-  const { room } = await joined(first);
+  const { room } = await joinRoom(first);
   let kept = '';
-  hall.beforeAnswer = (event) => {
-    if (event === 'create:chat') kept = unsent(storage)[0] ?? '';
+  hall.onRequest = (event) => {
+    if (event === 'create:chat') kept = unsentIn(storage)[0] ?? '';
   };
-  hall.fail('create:chat', 'lost');
+  hall.failNext('create:chat', 'lost');
   const sent = room.send('survives');
-  await pass();
+  await advanceTime();
   expect(JSON.parse(kept)).toMatchObject({ fields: { message: 'survives' }, clientId: sent.clientId });
   void first.close();
   expect(await sent.settled).toMatchObject({ ok: false, error: { code: 'closed' } });
   hall.open();
-  const { room: again } = await joined(newClient(hall, { storage }));
-  await pass(1_000);
+  const { room: again } = await joinRoom(newClient(hall, { storage }));
+  await advanceTime(1_000);
   expect(messages(again)).toEqual(['survives']);
   expect(hall.log?.entries.filter(({ kind }) => kind === 'create:chat')).toHaveLength(1);
-  expect(unsent(storage)).toEqual([]);
+  expect(unsentIn(storage)).toEqual([]);
 });
 
 test('a reply says what it answers while it is on its way, in every try, after a reload, and in the room', async () => {
-  const hall = new Hall();
-  const storage = memory();
+  const hall = new ScriptedServer();
+  const storage = memoryStorage();
   const first = newClient(hall, { storage });
-  const { room } = await joined(first);
-  const { seq } = hall.tell({ kind: 'create:chat', by: 'ben', message: 'tea?' });
+  const { room } = await joinRoom(first);
+  const { seq } = hall.addEntry({ kind: 'create:chat', by: 'ben', message: 'tea?' });
   hall.drop();
   const sent = room.send('gladly', { replyTo: seq });
   room.send('plain');
@@ -225,15 +225,15 @@ test('a reply says what it answers while it is on its way, in every try, after a
     { replyTo: seq, state: 'sending' },
     { replyTo: undefined, state: 'sending' },
   ]);
-  await pass();
+  await advanceTime();
   void first.close();
-  hall.fail('create:chat', 'lost');
+  hall.failNext('create:chat', 'lost');
   hall.open();
-  const { room: again } = await joined(newClient(hall, { storage }));
-  await pass(1_000);
+  const { room: again } = await joinRoom(newClient(hall, { storage }));
+  await advanceTime(1_000);
   hall.open();
-  await pass(20_000);
-  const asks = hall.asksOf('create:chat').filter(({ message }) => message === 'gladly');
+  await advanceTime(20_000);
+  const asks = hall.requestsOf('create:chat').filter(({ message }) => message === 'gladly');
   expect(asks.map(({ clientId, replyTo }) => ({ clientId, replyTo }))).toEqual([
     { clientId: sent.clientId, replyTo: seq },
     { clientId: sent.clientId, replyTo: seq },
@@ -246,42 +246,42 @@ test('a reply says what it answers while it is on its way, in every try, after a
 });
 
 test('a reply that waits while the log is set back answers no chat of that one', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
-  const { seq } = hall.tell({ kind: 'create:chat', by: 'ben', message: 'tea?' });
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
+  const { seq } = hall.addEntry({ kind: 'create:chat', by: 'ben', message: 'tea?' });
   hall.drop();
   const sent = room.send('gladly', { replyTo: seq });
-  hall.log = new Log('e1.2');
+  hall.log = new ModelLog('e1.2');
   for (const message of ['something', 'else']) hall.log.add({ kind: 'create:chat', by: 'ben', message });
   hall.open();
-  await pass(1_000);
+  await advanceTime(1_000);
   expect(sent).toMatchObject({ state: 'sent', replyTo: undefined });
   expect(messages(room)).toEqual(['something', 'else', 'gladly']);
-  expect(hall.asksOf('create:chat')).toEqual([expect.not.objectContaining({ replyTo: seq })]);
+  expect(hall.requestsOf('create:chat')).toEqual([expect.not.objectContaining({ replyTo: seq })]);
 });
 
 test('a leave whose answer is lost is a leave', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
-  hall.fail('remove:member', 'lost');
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
+  hall.failNext('remove:member', 'lost');
   const leaving = room.leave();
-  await pass();
+  await advanceTime();
   hall.members.delete('aya');
   hall.open();
-  await pass(20_000);
+  await advanceTime(20_000);
   expect(await leaving).toEqual({ ok: true });
-  expect(hall.asksOf('add:member')).toHaveLength(1);
+  expect(hall.requestsOf('add:member')).toHaveLength(1);
 });
 
-const packets = (hall: Hall) =>
-  hall.asksOf('create:chats').map(({ chats }) => (chats as { message: string }[]).map(({ message }) => message));
+const packets = (hall: ScriptedServer) =>
+  hall.requestsOf('create:chats').map(({ chats }) => (chats as { message: string }[]).map(({ message }) => message));
 const numbered = (from: number, to: number): string[] => Array.from({ length: to - from + 1 }, (_, index) => `${from + index}`);
 
 test('chats that wait travel together, in packets that grow while each is taken at once, and are there in order', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
   const sent = numbered(1, 20).map((message) => room.send(message));
-  await pass();
+  await advanceTime();
   expect(asked(hall)).toEqual(['1']);
   expect(packets(hall)).toEqual([numbered(2, 3), numbered(4, 7), numbered(8, 15), numbered(16, 20)]);
   expect(await Promise.all(sent.map(({ settled }) => settled))).toEqual(sent.map((_, index) => ({ ok: true, seq: index + 2 })));
@@ -289,13 +289,13 @@ test('chats that wait travel together, in packets that grow while each is taken 
 });
 
 test('a packet is no larger than one chat may be, and a hundred chats at most', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
   for (const _ of numbered(1, 20)) room.send('x'.repeat(4_000));
   for (const message of numbered(1, 400)) room.send(message);
-  await pass();
+  await advanceTime();
   const sizes = hall
-    .asksOf('create:chats')
+    .requestsOf('create:chats')
     .map((packet) => ({ bytes: JSON.stringify(packet).length, count: (packet.chats as object[]).length }));
   expect(Math.max(...sizes.map(({ bytes }) => bytes))).toBeLessThan(16_500);
   expect(Math.max(...sizes.map(({ count }) => count))).toBe(100);
@@ -304,78 +304,78 @@ test('a packet is no larger than one chat may be, and a hundred chats at most', 
 test.each(['lost', 'never'] as const)(
   'a packet that was tried, and its answer was %s, is the same packet after a reload',
   async (fault) => {
-    const hall = new Hall();
-    const storage = memory();
+    const hall = new ScriptedServer();
+    const storage = memoryStorage();
     const before = newClient(hall, { storage });
-    const { room } = await joined(before);
+    const { room } = await joinRoom(before);
     for (const message of ['1', '2', '3']) room.send(message);
-    hall.fail('create:chats', fault);
-    await pass();
+    hall.failNext('create:chats', fault);
+    await advanceTime();
     expect(packets(hall)).toEqual([['2', '3']]);
     // The page is gone, and what it has written is there.
-    const kept = memory({ ...storage.kept });
+    const kept = memoryStorage({ ...storage.items });
     hall.drop();
     void before.close();
     hall.isOpen = true;
-    const { room: after } = await joined(newClient(hall, { storage: kept }));
+    const { room: after } = await joinRoom(newClient(hall, { storage: kept }));
     after.send('4');
-    await pass(20_000);
+    await advanceTime(20_000);
     expect(packets(hall).slice(0, 2)).toEqual([
       ['2', '3'],
       ['2', '3'],
     ]);
-    expect(new Set(hall.asksOf('create:chats').map(({ clientId }) => clientId)).size).toBe(1);
+    expect(new Set(hall.requestsOf('create:chats').map(({ clientId }) => clientId)).size).toBe(1);
     expect(hall.log?.chats('aya').map(({ message }) => message)).toEqual(['1', '2', '3', '4']);
     expect(after.timeline.chats.filter(({ state }) => state)).toEqual([]);
-    expect(unsent(kept)).toEqual([]);
+    expect(unsentIn(kept)).toEqual([]);
   },
 );
 
 test('what is left of a packet after a crash is answered from the log, each with its own place', async () => {
-  const hall = new Hall();
-  const storage = memory();
+  const hall = new ScriptedServer();
+  const storage = memoryStorage();
   const before = newClient(hall, { storage });
-  const { room } = await joined(before);
+  const { room } = await joinRoom(before);
   for (const message of ['1', '2', '3']) room.send(message);
-  hall.fail('create:chats', 'lost');
-  await pass();
-  const all = Object.entries(storage.kept);
-  const kept = memory(Object.fromEntries(all.filter(([, value]) => !value.includes('"message":"2"'))));
+  hall.failNext('create:chats', 'lost');
+  await advanceTime();
+  const all = Object.entries(storage.items);
+  const kept = memoryStorage(Object.fromEntries(all.filter(([, value]) => !value.includes('"message":"2"'))));
   void before.close();
   hall.isOpen = true;
-  const { room: after } = await joined(newClient(hall, { storage: kept }), { from: 'newest' });
-  await pass(20_000);
+  const { room: after } = await joinRoom(newClient(hall, { storage: kept }), { from: 'newest' });
+  await advanceTime(20_000);
   expect(messages(after)).toEqual(['1', '2', '3']);
-  expect(unsent(kept)).toEqual([]);
+  expect(unsentIn(kept)).toEqual([]);
 });
 
 test('one that is refused takes none of its packet with it', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
-  hall.beforeAnswer = () => {
-    const { event, payload } = hall.asked.at(-1)!;
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
+  hall.onRequest = () => {
+    const { event, payload } = hall.requests.at(-1)!;
     const said = event === 'create:chats' ? (payload.chats as { message: string }[]) : [payload];
-    if (said.some(({ message }) => message === 'bad')) hall.fail(event as 'create:chat', { code: 'invalid_payload' });
+    if (said.some(({ message }) => message === 'bad')) hall.failNext(event as 'create:chat', { code: 'invalid_payload' });
   };
   const sent = ['1', '2', '3', '4', 'bad', '6', '7', '8'].map((message) => room.send(message));
-  await pass();
+  await advanceTime();
   expect(sent.map(({ state }) => state)).toEqual(['sent', 'sent', 'sent', 'sent', 'failed', 'sent', 'sent', 'sent']);
   expect(hall.log?.chats('aya').map(({ message }) => message)).toEqual(['1', '2', '3', '4', '6', '7', '8']);
 });
 
 test('of two clients with one storage each sends what it wrote, and the other one what was left behind, once', async () => {
-  const hall = new Hall();
-  const storage = memory();
+  const hall = new ScriptedServer();
+  const storage = memoryStorage();
   const [one, other] = [newClient(hall, { storage }), newClient(hall, { storage })];
-  const { room } = await joined(one);
-  await joined(other);
+  const { room } = await joinRoom(one);
+  await joinRoom(other);
   for (const message of numbered(1, 9)) room.send(message);
-  await pass();
-  hall.fail('create:chats', 'lost');
+  await advanceTime();
+  hall.failNext('create:chats', 'lost');
   for (const message of numbered(10, 20)) room.send(message);
   void one.close();
   hall.open();
-  await pass(20_000);
+  await advanceTime(20_000);
   expect(hall.log?.chats('aya').map(({ message }) => message)).toEqual(numbered(1, 20));
-  expect(unsent(storage)).toEqual([]);
+  expect(unsentIn(storage)).toEqual([]);
 });

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { seed } from '../../server/test/helpers/seed.ts';
-import { type Durability, type Figures, strikeAgainAndAgain } from './helpers/redis-rounds.ts';
+import { type Durability, type RedisReport, runRedisRounds } from './helpers/redis-rounds.ts';
 
 const rounds = Number(process.env.ROUNDS || 6);
 /** `DURABILITY=replicated,fast` */
@@ -15,7 +15,7 @@ test.each(levels)(
     console.log(`redis: ${durability}, ${rounds} rounds, SEED=${seed}`);
     const started = performance.now();
     const elapsed = () => `${Math.round((performance.now() - started) / 1000)} s`;
-    const figures = await strikeAgainAndAgain({
+    const figures = await runRedisRounds({
       rounds,
       seed,
       durability,
@@ -24,9 +24,9 @@ test.each(levels)(
     console.log(`redis: ${durability}, ${elapsed()}`, figures);
 
     expect(figures.faults).toEqual([]);
-    expect(figures.acked, 'they talked').toBeGreaterThan(rounds * 50);
+    expect(figures.acknowledged, 'they talked').toBeGreaterThan(rounds * 50);
   },
 );
 
-const sayHowFar = ({ rounds: done, acked, entries, resets, faults }: Figures): string =>
-  `${done} rounds, ${acked} acknowledged, ${entries} entries, ${resets} resets, ${faults.length} faults`;
+const sayHowFar = ({ rounds: done, acknowledged, entries, resets, faults }: RedisReport): string =>
+  `${done} rounds, ${acknowledged} acknowledged, ${entries} entries, ${resets} resets, ${faults.length} faults`;

@@ -3,19 +3,19 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from '@engawa/client';
-import { isSameRoom } from '@engawa/protocol/position';
+import { isSameLineage } from '@engawa/protocol/position';
 import { openEmbedded } from '@engawa/server';
 import { expect, onTestFinished, test } from 'vitest';
 import { startProxy } from '../../server/test/helpers/proxy.ts';
-import { newFolder, type Running, startServer, until } from '../../server/test/helpers/server.ts';
-import { away, ROOM } from './helpers/people.ts';
-import { Scene } from './helpers/scene.ts';
+import { createTempFolder, type RunningServer, startServer, until } from '../../server/test/helpers/server.ts';
+import { disconnectAll, ROOM } from './helpers/people.ts';
+import { ConsistencyChecker } from './helpers/scene.ts';
 
 const portOf = (url: string) => ({ port: Number(new URL(url).port) });
 
 test('after a restore clients load anew, and what the backup lacks of theirs is said again, once', { timeout: 60_000 }, async () => {
-  const folder = newFolder();
-  const backup = join(newFolder(), 'backup.db');
+  const folder = createTempFolder();
+  const backup = join(createTempFolder(), 'backup.db');
   const first = await startServer({ store: await openEmbedded({ folder }), limits: 'off' });
   const port = Number(new URL(first.url).port);
   const [aya, ben] = [connect(first.url), connect(first.url)];
@@ -53,18 +53,22 @@ test('after a restore clients load anew, and what the backup lacks of theirs is 
   expect(his.timeline.chats.map((chat) => chat.replyTo)).toEqual([undefined, undefined, undefined]);
   expect(resets).toEqual(['reset']);
   expect(room.position.epoch).not.toBe(epoch);
-  expect(isSameRoom(room.position.epoch, epoch)).toBe(true);
+  expect(isSameLineage(room.position.epoch, epoch)).toBe(true);
 });
 
 test('a folder that was only closed, killed or copied whole is no restored one', async () => {
-  const folder = newFolder();
+  const folder = createTempFolder();
   for (const turn of [1, 2, 3]) {
     const store = await openEmbedded({ folder });
     expect(store.wasRestored).toBe(false);
-    await store.append(`room ${turn}`, { epoch: null, given: [], drafts: [{ id: `${turn}`, by: 'a', author: 'a', kind: 'k', body: {} }] });
+    await store.append(`room ${turn}`, {
+      epoch: null,
+      expectedVersions: [],
+      drafts: [{ id: `${turn}`, by: 'a', author: 'a', kind: 'k', body: {} }],
+    });
     await store.close();
   }
-  const copy = join(newFolder(), 'copy');
+  const copy = join(createTempFolder(), 'copy');
   mkdirSync(copy);
   cpSync(folder, copy, { recursive: true });
   const store = await openEmbedded({ folder: copy });
@@ -78,50 +82,50 @@ test.each([
 ])(
   'F28: who comes back to a log that was restored from an old copy, and %s, is told so; what he said and it lost is said again',
   async (_, meanwhile) => {
-    const [folder, copy] = [newFolder(), newFolder()];
+    const [folder, copy] = [createTempFolder(), createTempFolder()];
     const first = await on(folder);
     const [proxy, direct] = [await startProxy(portOf(first.url)), await startProxy(portOf(first.url))];
-    const scene = new Scene();
-    const [aya, ben] = [await scene.enter('aya', direct.url), await scene.enter('ben', proxy.url)];
-    await aya.say(5);
+    const scene = new ConsistencyChecker();
+    const [aya, ben] = [await scene.addSdkActor('aya', direct.url), await scene.addSdkActor('ben', proxy.url)];
+    await aya.sendChats(5);
     await until(() => ben.texts.length === 5, 'he heard them');
     // What is in the files at rest is what an operator copies.
-    const comeBack = await away(proxy, ben);
-    const ayaComesBack = await away(direct, aya);
+    const comeBack = await disconnectAll(proxy, ben);
+    const ayaComesBack = await disconnectAll(direct, aya);
     await close(first);
     cpSync(folder, copy, { recursive: true });
     const second = await on(folder);
     for (const each of [proxy, direct]) each.retarget(portOf(second.url).port);
     comeBack();
     ayaComesBack();
-    await ben.say(20);
+    await ben.sendChats(20);
     await until(() => ben.texts.length === 25 && aya.texts.length === 25, 'all heard all');
     const before = ben.room.position.seq;
 
-    const [benReturns, ayaReturns] = [await away(proxy, ben), await away(direct, aya)];
+    const [benReturns, ayaReturns] = [await disconnectAll(proxy, ben), await disconnectAll(direct, aya)];
     await close(second);
     const third = await on(copy);
     for (const each of [proxy, direct]) each.retarget(portOf(third.url).port);
     const { head } = await third.store.read(ROOM, {});
     expect(head, 'the log lost its end').toBeLessThan(before);
     ayaReturns();
-    await until(() => aya.resets.length > 0 && aya.isHere, 'aya is told');
-    await aya.say(meanwhile);
+    await until(() => aya.resets.length > 0 && aya.isLive, 'aya is told');
+    await aya.sendChats(meanwhile);
     benReturns();
-    await until(() => ben.resets.length > 0 && ben.isHere, 'ben is told');
-    await aya.say(1);
-    await scene.calm();
+    await until(() => ben.resets.length > 0 && ben.isLive, 'ben is told');
+    await aya.sendChats(1);
+    await scene.waitUntilConsistent();
     expect([aya.resets, ben.resets]).toEqual([['reset'], ['reset']]);
     const chats = ben.room.timeline.chats.filter(({ username }) => username === 'ben').map(({ message }) => message);
     expect(chats).toEqual(Array.from({ length: 20 }, (__, number) => `ben ${number + 1}`));
   },
 );
 
-async function on(folder: string): Promise<Running> {
+async function on(folder: string): Promise<RunningServer> {
   return startServer({ store: await openEmbedded({ folder }), limits: 'off' });
 }
 
-async function close({ stop, store }: Running): Promise<void> {
+async function close({ stop, store }: RunningServer): Promise<void> {
   await stop();
   await store.close();
 }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { seed } from '../../server/test/helpers/seed.ts';
-import { isOnRedis, newPlace } from '../../server/test/helpers/stores.ts';
-import { type Figures, resumeAgainAndAgain } from './helpers/resume-rounds.ts';
+import { isOnRedis, newStoreLocation } from '../../server/test/helpers/stores.ts';
+import { type ResumeReport, runResumeRounds } from './helpers/resume-rounds.ts';
 
 const rounds = Number(process.env.ROUNDS || (isOnRedis ? 20 : 50));
 
@@ -11,23 +11,23 @@ test(`${rounds} rounds of kill -9 under clients that stay: none misses anything,
   console.log(`resume: ${rounds} rounds, SEED=${seed}`);
   const started = performance.now();
   const elapsed = () => `${Math.round((performance.now() - started) / 1000)} s`;
-  const figures = await resumeAgainAndAgain({
+  const figures = await runResumeRounds({
     rounds,
     seed,
-    place: newPlace(),
+    storeLocation: newStoreLocation(),
     onChapter: (so) => console.log(`resume: ${sayHowFar(so)}, ${elapsed()}`),
   });
   console.log(`resume: ${elapsed()}`, figures);
 
   expect(figures.faults).toEqual([]);
-  expect(figures.stock.strangers, 'stock clients that came back as nobody although they had heard something').toBe(0);
-  expect(figures.stock.recovered, 'stock clients that were recovered').toBeGreaterThan(figures.stock.newcomers);
+  expect(figures.socketIo.strangers, 'stock clients that came back as nobody although they had heard something').toBe(0);
+  expect(figures.socketIo.recovered, 'stock clients that were recovered').toBeGreaterThan(figures.socketIo.newcomers);
   expect(figures.repeated, 'commands were kept, their answers lost').toBeGreaterThan(0);
   // Stock clients that only poll need six round trips with a server that is up for a second.
-  expect(figures.leastShare, 'everybody came back again and again').toBeGreaterThan(0.02);
+  expect(figures.minReconnectShare, 'everybody came back again and again').toBeGreaterThan(0.02);
 });
 
-function sayHowFar({ rounds: done, entries, memory, faults }: Figures): string {
+function sayHowFar({ rounds: done, entries, memory, faults }: ResumeReport): string {
   const megabytes = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
   return `${done} rounds, ${entries} entries, server ${megabytes(memory.server)}, here ${megabytes(memory.here)}, ${faults.length} faults`;
 }

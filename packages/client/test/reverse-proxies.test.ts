@@ -1,9 +1,9 @@
 /** The SDK through real reverse proxies, with and without a path of their own, and through such as let no WebSocket through. */
 import { type Client, type ClientEvents, type ClientOptions, connect } from '@engawa/client';
 import { expect, onTestFinished, test } from 'vitest';
-import { socketLinkWith } from '#socket-link.js';
+import { createSocketIoTransportFactory } from '#socket-link.js';
 import { type ProxyName, startReverseProxy } from '../../server/test/helpers/reverse-proxies.ts';
-import { startServer, until, within } from '../../server/test/helpers/server.ts';
+import { startServer, until, withTimeout } from '../../server/test/helpers/server.ts';
 import { startSilentProxy } from './helpers/silent-proxy.ts';
 
 const PROXIES: ProxyName[] = ['nginx', 'haproxy', 'apache2', 'caddy'];
@@ -31,9 +31,9 @@ function open(url: string, options: ClientOptions = {}): Told {
 
 /** A chat, there and back. */
 async function talk(client: Client, username: string): Promise<void> {
-  const room = await within(client.join('veranda', { username, create: true }), `${username} to be in the room`);
+  const room = await withTimeout(client.join('veranda', { username, create: true }), `${username} to be in the room`);
   const sent = room.send(`I am ${username}`);
-  await within(sent.settled, `the chat of ${username}`);
+  await withTimeout(sent.settled, `the chat of ${username}`);
   expect(sent.state).toBe('sent');
 }
 
@@ -84,7 +84,9 @@ test('a client that polls takes a WebSocket once one comes through, without a dr
   const { url } = await startServer();
   const proxy = await startSilentProxy(portOf(url));
   proxy.refuses = true;
-  const { client, errors } = open(proxy.url, { link: socketLinkWith({ firstMs: 10, lastMs: 100, openMs: 1_000 }) });
+  const { client, errors } = open(proxy.url, {
+    createTransport: createSocketIoTransportFactory({ firstMs: 10, lastMs: 100, openMs: 1_000 }),
+  });
   await talk(client, 'aya');
   await until(() => errors.length > 0, 'it is told');
   expect([errors.map(({ code }) => code), proxy.webSockets()]).toEqual([['websocket_failed'], 0]);

@@ -1,11 +1,11 @@
 import { randomFrom } from '@engawa/client/testing';
 import { expect, onTestFinished, test } from 'vitest';
 import { startProxy } from '../../server/test/helpers/proxy.ts';
-import { until, within } from '../../server/test/helpers/server.ts';
+import { until, withTimeout } from '../../server/test/helpers/server.ts';
 import { ServerProcess } from '../../server/test/helpers/server-process.ts';
-import { newPlace } from '../../server/test/helpers/stores.ts';
-import { Crowd } from './helpers/crowd.ts';
-import type { Talker } from './helpers/talkers.ts';
+import { newStoreLocation } from '../../server/test/helpers/stores.ts';
+import { RandomActorGroup } from './helpers/crowd.ts';
+import type { RandomActor } from './helpers/talkers.ts';
 
 const RESTARTS = 5;
 const TALK_MS = 1_000;
@@ -18,12 +18,12 @@ const ROLLED = new RegExp(`^(catching up, )?(live, )?((offline, )+(catching up, 
 test('a server is stopped and started again under load, and nobody is told of an error, misses anything, or is told it twice', {
   timeout: 180_000,
 }, async () => {
-  const place = newPlace();
+  const place = newStoreLocation();
   const proxy = await startProxy({ port: 1 });
   let server = await start();
   onTestFinished(async () => void (await server.stop()));
   const roomIds = ['one', 'two', 'three'];
-  const crowd = new Crowd({ url: proxy.url, roomIds, sdk: 30, stock: 12, delays: DELAYS, random: randomFrom(1) });
+  const crowd = new RandomActorGroup({ url: proxy.url, roomIds, sdk: 30, socketIo: 12, delays: DELAYS, random: randomFrom(1) });
   onTestFinished(() => crowd.close());
   for (let restart = 0; restart < RESTARTS; restart += 1) {
     await talk();
@@ -33,34 +33,34 @@ test('a server is stopped and started again under load, and nobody is told of an
   }
   await talk();
 
-  expect(await crowd.calm()).toEqual([]);
+  expect(await crowd.waitUntilConsistent()).toEqual([]);
   expect(await server.stop()).toBe(0);
-  const account = await crowd.account(place);
-  console.log(`rolling: ${RESTARTS} restarts, ${away('SDK', crowd.sdk)}, ${away('stock', crowd.stock)}`, account);
+  const account = await crowd.report(place);
+  console.log(`rolling: ${RESTARTS} restarts, ${away('SDK', crowd.sdk)}, ${away('stock', crowd.socketIo)}`, account);
   expect(account.faults).toEqual([]);
   for (const { states } of crowd.sdk) {
     expect(states.join(', ')).toMatch(ROLLED);
   }
   expect(
-    crowd.stock.map(({ comebacks }) => comebacks.newcomers + comebacks.strangers),
+    crowd.socketIo.map(({ reconnections }) => reconnections.newcomers + reconnections.strangers),
     'not recovered',
-  ).toEqual(crowd.stock.map(() => 0));
+  ).toEqual(crowd.socketIo.map(() => 0));
 
   async function start(): Promise<ServerProcess> {
     const next = new ServerProcess(place);
-    proxy.retarget(Number(new URL(await within(next.listening, 'a server to listen', 30_000)).port));
+    proxy.retarget(Number(new URL(await withTimeout(next.listening, 'a server to listen', 30_000)).port));
     proxy.refuse(false);
     return next;
   }
 
   async function talk(): Promise<void> {
-    await until(() => crowd.talkers.every(({ isThere }) => isThere), 'everybody is there', 60_000);
+    await until(() => crowd.actors.every(({ isLive }) => isLive), 'everybody is there', 60_000);
     await new Promise((resolve) => setTimeout(resolve, TALK_MS));
   }
 });
 
-function away(kind: string, talkers: Talker[]): string {
-  const times = talkers.flatMap((talker) => talker.away).toSorted((one, other) => one - other);
+function away(kind: string, talkers: RandomActor[]): string {
+  const times = talkers.flatMap((talker) => talker.downtimesMs).toSorted((one, other) => one - other);
   const [middle, most] = [times[Math.floor(times.length / 2)], times.at(-1)].map((time = 0) => `${Math.round(time)} ms`);
   return `${kind} clients were away ${times.length} times, for ${middle} (median), ${most} at most`;
 }

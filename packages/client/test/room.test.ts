@@ -1,39 +1,39 @@
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
-import { OUTBOX_BYTES, OUTBOX_REQUESTS } from '#outbox.js';
-import { joined, memory, messages, newClient, ownTime, pass } from './helpers/clients.ts';
-import { Hall } from './helpers/hall.ts';
-import { Log, ROOM } from './helpers/log.ts';
+import { MAX_OUTBOX_BYTES, MAX_OUTBOX_ITEMS } from '#outbox.js';
+import { advanceTime, joinRoom, memoryStorage, messages, newClient, useFakeTime } from './helpers/clients.ts';
+import { ScriptedServer } from './helpers/hall.ts';
+import { ModelLog, ROOM } from './helpers/log.ts';
 
-beforeEach(ownTime);
+beforeEach(useFakeTime);
 
 const chat = (message: string, by = 'ben') => ({ kind: 'create:chat', by, message });
 
-const sent = (hall: Hall) => hall.asksOf('create:chat').map(({ clientId, message }) => ({ clientId, message }));
+const sent = (hall: ScriptedServer) => hall.requestsOf('create:chat').map(({ clientId, message }) => ({ clientId, message }));
 
 /** The log loses everything after an entry, and goes on in another epoch. */
-function fork(hall: Hall, epoch: string, seq: number): void {
-  const log = new Log(epoch);
+function fork(hall: ScriptedServer, epoch: string, seq: number): void {
+  const log = new ModelLog(epoch);
   for (const entry of hall.log?.entries.slice(0, seq) ?? []) log.entries.push({ ...entry, epoch });
   hall.log = log;
-  hall.say('reset:room', { roomId: ROOM, epoch, seq });
+  hall.emit('reset:room', { roomId: ROOM, epoch, seq });
 }
 
 test('who joins sees the newest chats and hears what follows', async () => {
-  const hall = new Hall();
-  for (let count = 1; count <= 60; count += 1) hall.tell(chat(`${count}`));
-  const { room, told } = await joined(newClient(hall));
+  const hall = new ScriptedServer();
+  for (let count = 1; count <= 60; count += 1) hall.addEntry(chat(`${count}`));
+  const { room, events } = await joinRoom(newClient(hall));
   expect(room).toMatchObject({ state: 'live', stale: false, topic: 'tea', members: 1, online: 1, role: 'member', username: 'aya' });
   expect(messages(room)).toEqual(Array.from({ length: 50 }, (_, at) => `${at + 11}`));
-  hall.tell(chat('news'));
+  hall.addEntry(chat('news'));
   expect(messages(room).at(-1)).toBe('news');
-  expect(told.seqs).toEqual([62]);
+  expect(events.seqs).toEqual([62]);
   expect(room.unread).toBe(60);
 });
 
 test('older chats come before those that are shown, until there are none', async () => {
-  const hall = new Hall();
-  for (let count = 1; count <= 130; count += 1) hall.tell(chat(`${count}`));
-  const { room } = await joined(newClient(hall));
+  const hall = new ScriptedServer();
+  for (let count = 1; count <= 130; count += 1) hall.addEntry(chat(`${count}`));
+  const { room } = await joinRoom(newClient(hall));
   expect(room.timeline.hasOlder).toBe(true);
   expect(await room.timeline.loadOlder()).toEqual({ ok: true, added: 50 });
   expect(await room.timeline.loadOlder()).toEqual({ ok: true, added: 30 });
@@ -43,253 +43,253 @@ test('older chats come before those that are shown, until there are none', async
 });
 
 test('entries that are heard before the room is read are told once, in order', async () => {
-  const hall = new Hall();
-  hall.beforeAnswer = (event) => {
-    if (event === 'list:chats') hall.tell(chat('meanwhile'));
+  const hall = new ScriptedServer();
+  hall.onRequest = (event) => {
+    if (event === 'list:chats') hall.addEntry(chat('meanwhile'));
   };
-  const { room, told } = await joined(newClient(hall));
-  expect(told.seqs).toEqual([2]);
+  const { room, events } = await joinRoom(newClient(hall));
+  expect(events.seqs).toEqual([2]);
   expect(messages(room)).toEqual(['meanwhile']);
   expect(room.position).toEqual(hall.log?.positionAt(2));
 });
 
 test('what was missed in a drop is told in order, with none missing and none twice', async () => {
-  const hall = new Hall();
-  const { room, told } = await joined(newClient(hall));
-  hall.tell(chat('before'));
+  const hall = new ScriptedServer();
+  const { room, events } = await joinRoom(newClient(hall));
+  hall.addEntry(chat('before'));
   hall.drop();
   expect(room).toMatchObject({ state: 'offline', stale: true });
   for (let count = 0; count < 25; count += 1) hall.log?.add(chat(`missed ${count}`));
-  hall.pageOfResume = 10;
-  hall.beforeAnswer = (event) => {
-    if (event === 'resume:rooms' && hall.asksOf('resume:rooms').length === 2) hall.tell(chat('live meanwhile'));
+  hall.resumePageSize = 10;
+  hall.onRequest = (event) => {
+    if (event === 'resume:rooms' && hall.requestsOf('resume:rooms').length === 2) hall.addEntry(chat('live meanwhile'));
   };
   hall.open();
-  await pass();
-  expect(told.seqs).toEqual(Array.from({ length: 27 }, (_, at) => at + 2));
-  expect(told.states).toEqual(['offline', 'catching up', 'live']);
-  expect(hall.asksOf('resume:rooms')).toHaveLength(3);
+  await advanceTime();
+  expect(events.seqs).toEqual(Array.from({ length: 27 }, (_, at) => at + 2));
+  expect(events.states).toEqual(['offline', 'catching up', 'live']);
+  expect(hall.requestsOf('resume:rooms')).toHaveLength(3);
 });
 
 test('a room for which there is no place in an answer is asked for again, as often as it takes, and keeps its place', async () => {
-  const hall = new Hall();
-  const { room, told } = await joined(newClient(hall));
+  const hall = new ScriptedServer();
+  const { room, events } = await joinRoom(newClient(hall));
   hall.drop();
   const putOff = { rooms: [{ outcome: 'more', roomId: ROOM, ...hall.log?.positionAt(1), entries: [] }] };
-  for (let count = 0; count < 10; count += 1) hall.fail('resume:rooms', putOff);
+  for (let count = 0; count < 10; count += 1) hall.failNext('resume:rooms', putOff);
   hall.log?.add(chat('missed'));
   hall.open();
-  await pass(500);
+  await advanceTime(500);
   // Nothing came of the whole answer: the next question waits longer each time.
-  expect(hall.asksOf('resume:rooms').length).toBeLessThan(8);
-  await pass(60_000);
-  expect(hall.asksOf('resume:rooms')).toHaveLength(11);
-  for (const { rooms } of hall.asksOf('resume:rooms')) expect(rooms).toMatchObject([{ seq: 1 }]);
-  expect(told).toMatchObject({ seqs: [2], resets: [], states: ['offline', 'catching up', 'live'] });
+  expect(hall.requestsOf('resume:rooms').length).toBeLessThan(8);
+  await advanceTime(60_000);
+  expect(hall.requestsOf('resume:rooms')).toHaveLength(11);
+  for (const { rooms } of hall.requestsOf('resume:rooms')) expect(rooms).toMatchObject([{ seq: 1 }]);
+  expect(events).toMatchObject({ seqs: [2], resets: [], states: ['offline', 'catching up', 'live'] });
   expect(messages(room)).toEqual(['missed']);
 });
 
 test('who is told how long to wait before it may resume waits so long', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
   hall.drop();
-  hall.fail('resume:rooms', { code: 'rate_limited', retryable: true, retryAfter: 7_000 });
+  hall.failNext('resume:rooms', { code: 'rate_limited', retryable: true, retryAfter: 7_000 });
   hall.open();
-  await pass(6_999);
-  expect(hall.asksOf('resume:rooms')).toHaveLength(1);
-  await pass(1);
-  expect(hall.asksOf('resume:rooms')).toHaveLength(2);
+  await advanceTime(6_999);
+  expect(hall.requestsOf('resume:rooms')).toHaveLength(1);
+  await advanceTime(1);
+  expect(hall.requestsOf('resume:rooms')).toHaveLength(2);
   expect(room.state).toBe('live');
 });
 
 test('a gap between live entries is asked for, once', async () => {
-  const hall = new Hall();
-  const { room, told } = await joined(newClient(hall));
+  const hall = new ScriptedServer();
+  const { room, events } = await joinRoom(newClient(hall));
   hall.log?.add(chat('unheard'));
-  hall.tell(chat('heard'));
-  hall.tell(chat('heard, too'));
+  hall.addEntry(chat('heard'));
+  hall.addEntry(chat('heard, too'));
   expect(messages(room)).toEqual([]);
-  await pass();
+  await advanceTime();
   expect(messages(room)).toEqual(['unheard', 'heard', 'heard, too']);
-  expect(told.seqs).toEqual([2, 3, 4]);
-  expect(hall.asksOf('resume:rooms')).toHaveLength(1);
+  expect(events.seqs).toEqual([2, 3, 4]);
+  expect(hall.requestsOf('resume:rooms')).toHaveLength(1);
 });
 
 test('more early entries than may be held are read from the log instead', async () => {
-  const hall = new Hall();
-  const { told } = await joined(newClient(hall));
-  hall.afterAnswer = (event) => {
-    if (event !== 'resume:rooms' || hall.asksOf('resume:rooms').length > 1) return;
-    for (let count = 0; count < 1_000; count += 1) hall.tell(chat(`${count}`));
+  const hall = new ScriptedServer();
+  const { events } = await joinRoom(newClient(hall));
+  hall.onAnswer = (event) => {
+    if (event !== 'resume:rooms' || hall.requestsOf('resume:rooms').length > 1) return;
+    for (let count = 0; count < 1_000; count += 1) hall.addEntry(chat(`${count}`));
   };
   hall.log?.add(chat('unheard'));
-  hall.tell(chat('heard'));
-  await pass();
-  expect(told.seqs).toEqual(Array.from({ length: 1_002 }, (_, at) => at + 2));
-  expect(hall.asksOf('resume:rooms').length).toBeGreaterThan(1);
+  hall.addEntry(chat('heard'));
+  await advanceTime();
+  expect(events.seqs).toEqual(Array.from({ length: 1_002 }, (_, at) => at + 2));
+  expect(hall.requestsOf('resume:rooms').length).toBeGreaterThan(1);
 });
 
 test('early entries are told in the order of the log, in whatever order they came', async () => {
-  const hall = new Hall();
-  const { room, told } = await joined(newClient(hall));
-  hall.afterAnswer = (event) => {
+  const hall = new ScriptedServer();
+  const { room, events } = await joinRoom(newClient(hall));
+  hall.onAnswer = (event) => {
     if (event !== 'resume:rooms') return;
     const late = ['one', 'two'].map((message) => hall.log?.add(chat(message)));
-    for (const entry of late.reverse()) hall.say('create:chat:success', entry);
+    for (const entry of late.reverse()) hall.emit('create:chat:success', entry);
   };
   hall.drop();
   hall.open();
-  await pass();
-  expect(told.seqs).toEqual([2, 3]);
+  await advanceTime();
+  expect(events.seqs).toEqual([2, 3]);
   expect(room.state).toBe('live');
-  expect(hall.asksOf('resume:rooms')).toHaveLength(1);
+  expect(hall.requestsOf('resume:rooms')).toHaveLength(1);
 });
 
 test('quiet entries leave no gap', async () => {
-  const hall = new Hall();
-  const { room, told } = await joined(newClient(hall));
+  const hall = new ScriptedServer();
+  const { room, events } = await joinRoom(newClient(hall));
   hall.log?.add({ kind: 'add:member', by: 'cho', quiet: true });
-  hall.tell(chat('next'));
-  expect(told.seqs).toEqual([3]);
+  hall.addEntry(chat('next'));
+  expect(events.seqs).toEqual([3]);
   expect(room.state).toBe('live');
 });
 
 test('a large room says how many there are, and what was told before it counts once', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
   const told: unknown[] = [];
   room.on('members', (counts) => told.push(counts));
   const { epoch } = room.position;
   const say = (asOf: number, members: number) =>
-    hall.say('update:members', { roomId: ROOM, epoch, asOf, members, online: members, joined: ['cho'], left: [] });
-  hall.tell({ kind: 'add:member', by: 'ben' });
+    hall.emit('update:members', { roomId: ROOM, epoch, asOf, members, online: members, joined: ['cho'], left: [] });
+  hall.addEntry({ kind: 'add:member', by: 'ben' });
   expect(room.members).toBe(2);
   say(2, 300);
   expect([room.members, room.online]).toEqual([300, 300]);
   expect(told).toEqual([{ members: 300, online: 300, joined: ['cho'], left: [] }]);
-  hall.tell({ kind: 'remove:member', by: 'ben', username: 'ben', reason: 'removed' });
+  hall.addEntry({ kind: 'remove:member', by: 'ben', username: 'ben', reason: 'removed' });
   expect(room.members).toBe(299);
   // Older than what is known of members; of who is online nothing else is known.
   say(1, 301);
   expect([room.members, room.online]).toEqual([299, 301]);
   // Read ahead of what was told: the entry is in it already.
   say(4, 400);
-  hall.tell({ kind: 'add:member', by: 'dan' });
+  hall.addEntry({ kind: 'add:member', by: 'dan' });
   expect(room.members).toBe(400);
-  hall.say('update:members', { roomId: ROOM, epoch: 'another', asOf: 9, members: 1, online: 1 });
-  hall.say('update:members', { roomId: ROOM });
+  hall.emit('update:members', { roomId: ROOM, epoch: 'another', asOf: 9, members: 1, online: 1 });
+  hall.emit('update:members', { roomId: ROOM });
   expect(room.members).toBe(400);
 });
 
 test('who comes back over quiet entries is told the count with the answer', async () => {
-  const hall = new Hall();
-  const { room, told } = await joined(newClient(hall));
+  const hall = new ScriptedServer();
+  const { room, events } = await joinRoom(newClient(hall));
   hall.drop();
   for (const by of ['cho', 'dan']) hall.log?.add({ kind: 'add:member', by, quiet: true });
-  hall.fail('resume:rooms', {
+  hall.failNext('resume:rooms', {
     rooms: [
       { ...{ outcome: 'caught_up', roomId: ROOM, entries: [] }, ...hall.log!.positionAt(3), counted: { asOf: 3, members: 3, online: 2 } },
     ],
   });
   hall.open();
-  await pass();
+  await advanceTime();
   expect([room.state, room.members, room.online]).toEqual(['live', 3, 2]);
-  hall.tell(chat('next'));
-  expect(told.seqs).toEqual([4]);
+  hall.addEntry(chat('next'));
+  expect(events.seqs).toEqual([4]);
 });
 
 test('of who types a large room gives some names and says that there are more, for six seconds', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
   const told: (readonly string[])[] = [];
   room.on('typing', (usernames) => told.push(usernames));
-  const say = (usernames: string[], several: boolean) => hall.say('update:typing', { roomId: ROOM, usernames, several });
+  const say = (usernames: string[], several: boolean) => hall.emit('update:typing', { roomId: ROOM, usernames, several });
   say(['aya', 'ben', 'cho'], true);
-  expect([room.whoIsTyping, room.severalAreTyping]).toEqual([['ben', 'cho'], true]);
+  expect([room.typingUsers, room.hasMoreTypingUsers]).toEqual([['ben', 'cho'], true]);
   say(['ben', 'cho'], true);
   say(['ben'], false);
-  hall.say('update:typing', { roomId: ROOM });
-  expect([room.whoIsTyping, room.severalAreTyping]).toEqual([['ben'], false]);
+  hall.emit('update:typing', { roomId: ROOM });
+  expect([room.typingUsers, room.hasMoreTypingUsers]).toEqual([['ben'], false]);
   say(['ben', 'cho'], true);
-  hall.tell(chat('done'));
-  await pass(6_100);
-  expect([room.whoIsTyping, room.severalAreTyping]).toEqual([[], false]);
+  hall.addEntry(chat('done'));
+  await advanceTime(6_100);
+  expect([room.typingUsers, room.hasMoreTypingUsers]).toEqual([[], false]);
   expect(told[0]).toEqual(['ben', 'cho']);
   expect(told.at(-1)).toEqual([]);
 });
 
 test('another log is told openly: what was shown goes, the newest chats come, and it goes on from there', async () => {
-  const hall = new Hall();
-  const { room, told } = await joined(newClient(hall));
-  hall.tell(chat('lost'));
-  hall.log = new Log('e1.2');
+  const hall = new ScriptedServer();
+  const { room, events } = await joinRoom(newClient(hall));
+  hall.addEntry(chat('lost'));
+  hall.log = new ModelLog('e1.2');
   hall.log.add(chat('of the other log'));
-  hall.say('reset:room', { roomId: ROOM, epoch: 'e1.2', seq: 0 });
-  await pass();
-  expect(told.resets).toEqual(['reset']);
+  hall.emit('reset:room', { roomId: ROOM, epoch: 'e1.2', seq: 0 });
+  await advanceTime();
+  expect(events.resets).toEqual(['reset']);
   expect(messages(room)).toEqual(['of the other log']);
-  hall.tell(chat('and on'));
-  expect(told.seqs).toEqual([2, 2]);
+  hall.addEntry(chat('and on'));
+  expect(events.seqs).toEqual([2, 2]);
   expect(room.position).toEqual(hall.log.positionAt(2));
 });
 
 test('a room that is joined in a log that is lost again is as the log says that came back', async () => {
-  const hall = new Hall();
-  const storage = memory();
+  const hall = new ScriptedServer();
+  const storage = memoryStorage();
   const before = newClient(hall, { storage });
-  await joined(before);
+  await joinRoom(before);
   await before.close();
-  const log = hall.log as Log;
-  hall.log = new Log('e1.2');
+  const log = hall.log as ModelLog;
+  hall.log = new ModelLog('e1.2');
   hall.log.entries.push(...log.entries.map((entry) => ({ ...entry, epoch: 'e1.2' })));
-  hall.tell(chat('lost again'));
-  hall.afterAnswer = (event) => {
+  hall.addEntry(chat('lost again'));
+  hall.onAnswer = (event) => {
     if (event === 'list:chats') hall.log = log;
   };
-  const { room } = await joined(newClient(hall, { storage }));
-  hall.tell({ kind: 'update:room', by: 'ben', topic: 'cake' });
+  const { room } = await joinRoom(newClient(hall, { storage }));
+  hall.addEntry({ kind: 'update:room', by: 'ben', topic: 'cake' });
   expect(room).toMatchObject({ state: 'live', topic: 'cake', position: log.positionAt(log.head) });
 });
 
 test('a log that was forked at a known place is found out after a drop', async () => {
-  const hall = new Hall();
-  const { room, told } = await joined(newClient(hall));
-  hall.tell(chat('lost'));
+  const hall = new ScriptedServer();
+  const { room, events } = await joinRoom(newClient(hall));
+  hall.addEntry(chat('lost'));
   hall.drop();
-  const fork = new Log('e1', 'fork');
+  const fork = new ModelLog('e1', 'fork');
   fork.add({ kind: 'add:member', by: 'aya' });
   fork.add(chat('instead'));
   hall.log = fork;
   hall.open();
-  await pass();
-  expect(told.resets).toEqual(['reset']);
+  await advanceTime();
+  expect(events.resets).toEqual(['reset']);
   expect(messages(room)).toEqual(['instead']);
 });
 
 test.each(['add:member', 'list:chats'])('a reset before the answer to %s of who is joining is not missed', async (event) => {
-  const hall = new Hall();
-  hall.tell(chat('kept'));
-  hall.afterAnswer = (answered) => {
+  const hall = new ScriptedServer();
+  hall.addEntry(chat('kept'));
+  hall.onAnswer = (answered) => {
     if (answered === event) fork(hall, 'e1.2', 1);
   };
-  hall.tell(chat('lost'));
-  const { room } = await joined(newClient(hall));
-  await pass();
+  hall.addEntry(chat('lost'));
+  const { room } = await joinRoom(newClient(hall));
+  await advanceTime();
   expect(room.state).toBe('live');
   expect(room.position).toEqual(hall.log?.positionAt(1));
   expect(messages(room)).toEqual(['kept']);
 });
 
 test('own chats that a fork lost are sent again under the same id, and stay shown', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
   const kept = room.send('kept');
-  await pass();
+  await advanceTime();
   const lost = room.send('lost');
-  await pass();
+  await advanceTime();
   expect([kept.state, lost.state]).toEqual(['sent', 'sent']);
   fork(hall, 'e1.2', 2);
-  await pass();
+  await advanceTime();
   expect(messages(room)).toEqual(['kept', 'lost']);
   expect(sent(hall)).toEqual([kept, lost, lost].map(({ clientId, message }) => ({ clientId, message })));
 });
@@ -309,233 +309,233 @@ test('what a fork lost is shown once, though another page says first that it sen
   vi.stubGlobal('BroadcastChannel', Channel);
   vi.stubGlobal('navigator', { locks: { request } });
   onTestFinished(() => void vi.unstubAllGlobals());
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall, { storage: memory() }));
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall, { storage: memoryStorage() }));
   const { clientId } = room.send('lost');
-  await pass();
+  await advanceTime();
   expect(notes[0]).toMatchObject({ clientId, request: { epoch: 'e1' } });
   hear({ clientId, request: { ...notes[0]?.request, epoch: 'e1.2', life: 'other' } });
   fork(hall, 'e1.2', 1);
-  await pass();
+  await advanceTime();
   expect(room.timeline.chats.map(({ message, state }) => [message, state])).toEqual([['lost', undefined]]);
 });
 
 test('of what a fork lost the newest thousand chats are sent again, in their order', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
-  for (let count = 0; count <= OUTBOX_REQUESTS; count += 1) {
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
+  for (let count = 0; count <= MAX_OUTBOX_ITEMS; count += 1) {
     room.send(`${count}`);
-    await pass();
+    await advanceTime();
   }
-  expect(hall.log?.head).toBe(OUTBOX_REQUESTS + 2);
+  expect(hall.log?.head).toBe(MAX_OUTBOX_ITEMS + 2);
   fork(hall, 'e1.2', 1);
-  await pass();
-  expect(sent(hall).slice(OUTBOX_REQUESTS + 1)).toEqual(sent(hall).slice(1, OUTBOX_REQUESTS + 1));
-  expect(hall.log?.head).toBe(OUTBOX_REQUESTS + 1);
+  await advanceTime();
+  expect(sent(hall).slice(MAX_OUTBOX_ITEMS + 1)).toEqual(sent(hall).slice(1, MAX_OUTBOX_ITEMS + 1));
+  expect(hall.log?.head).toBe(MAX_OUTBOX_ITEMS + 1);
 });
 
 test('of long chats that a fork lost no more are sent again than a megabyte', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
-  const message = 'x'.repeat(OUTBOX_BYTES / 64 - '{"message":""}'.length);
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
+  const message = 'x'.repeat(MAX_OUTBOX_BYTES / 64 - '{"message":""}'.length);
   for (let count = 0; count < 70; count += 1) {
     room.send(message);
-    await pass();
+    await advanceTime();
   }
   fork(hall, 'e1.2', 1);
-  await pass();
+  await advanceTime();
   expect(sent(hall)).toHaveLength(70 + 64);
 });
 
 test('of several forks in a row, of which only the last is seen, what any of them lost is sent again', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
   room.send('lost');
-  await pass();
-  hall.fail('resume:rooms', 'lost');
+  await advanceTime();
+  hall.failNext('resume:rooms', 'lost');
   fork(hall, 'e1.2', 1);
   hall.log?.add(chat('instead'));
   fork(hall, 'e1.3', 2);
-  await pass(1_000);
+  await advanceTime(1_000);
   expect(messages(room)).toEqual(['instead', 'lost']);
   expect(sent(hall).map(({ message }) => message)).toEqual(['lost', 'lost']);
 });
 
 test('what stands before a page that shows known chats was not lost, and is not sent again', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
   room.send('long ago');
-  await pass();
-  for (let count = 1; count <= 60; count += 1) hall.tell(chat(`${count}`));
+  await advanceTime();
+  for (let count = 1; count <= 60; count += 1) hall.addEntry(chat(`${count}`));
   room.send('lost');
-  await pass();
+  await advanceTime();
   fork(hall, 'e1.2', 62);
-  await pass();
+  await advanceTime();
   expect(messages(room).slice(-2)).toEqual(['60', 'lost']);
   expect(sent(hall).map(({ message }) => message)).toEqual(['long ago', 'lost', 'lost']);
 });
 
 test('a room that was opened anew does not get what was said in the former one', async () => {
-  const hall = new Hall();
-  const { room, told } = await joined(newClient(hall));
+  const hall = new ScriptedServer();
+  const { room, events } = await joinRoom(newClient(hall));
   room.send('in the former room');
-  await pass();
+  await advanceTime();
   hall.drop();
-  hall.log = new Log('e2');
+  hall.log = new ModelLog('e2');
   hall.members.clear();
   hall.open();
-  await pass();
-  expect(told.resets).toEqual(['reset']);
+  await advanceTime();
+  expect(events.resets).toEqual(['reset']);
   expect(room.state).toBe('live');
-  expect(hall.asksOf('create:chat')).toHaveLength(1);
+  expect(hall.requestsOf('create:chat')).toHaveLength(1);
   expect(messages(room)).toEqual([]);
 });
 
 test('a removal that is long past ends nothing', async () => {
-  const hall = new Hall();
-  const { room, told } = await joined(newClient(hall));
+  const hall = new ScriptedServer();
+  const { room, events } = await joinRoom(newClient(hall));
   hall.drop();
   hall.log?.add({ kind: 'remove:member', by: 'ben', username: 'aya', reason: 'removed' });
   hall.log?.add({ kind: 'add:member', by: 'aya' });
   hall.open();
-  await pass();
+  await advanceTime();
   expect(room.state).toBe('live');
-  expect(told.seqs).toEqual([2, 3]);
+  expect(events.seqs).toEqual([2, 3]);
 });
 
 test('an early entry of an end that the log has lost is asked about, and left alone', async () => {
-  const hall = new Hall();
-  const { room, told } = await joined(newClient(hall));
-  hall.say('create:chat:success', { ...new Log('e1', 'lost').add(chat('lost')), seq: 3, prev: 'lost-2' });
-  await pass();
+  const hall = new ScriptedServer();
+  const { room, events } = await joinRoom(newClient(hall));
+  hall.emit('create:chat:success', { ...new ModelLog('e1', 'lost').add(chat('lost')), seq: 3, prev: 'lost-2' });
+  await advanceTime();
   expect(room.state).toBe('live');
-  hall.tell(chat('and on'));
-  expect(told.seqs).toEqual([2]);
-  expect(hall.asksOf('resume:rooms').length).toBeLessThanOrEqual(2);
+  hall.addEntry(chat('and on'));
+  expect(events.seqs).toEqual([2]);
+  expect(hall.requestsOf('resume:rooms').length).toBeLessThanOrEqual(2);
 });
 
 test('who is removed in the moment of a reset does not come back by himself', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
-  hall.tell(chat('lost'));
-  hall.afterAnswer = (event) => {
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
+  hall.addEntry(chat('lost'));
+  hall.onAnswer = (event) => {
     if (event !== 'resume:rooms' || hall.banned.has('aya')) return;
     hall.banned.add('aya');
     hall.members.delete('aya');
     hall.log?.add({ kind: 'remove:member', by: 'ben', username: 'aya', reason: 'removed' });
-    hall.tell(chat('without him'));
+    hall.addEntry(chat('without him'));
   };
   fork(hall, 'e1.2', 1);
-  await pass(1_000);
+  await advanceTime(1_000);
   expect(room.ending?.reason).toBe('removed');
-  expect(hall.asksOf('add:member')).toHaveLength(1);
+  expect(hall.requestsOf('add:member')).toHaveLength(1);
 });
 
 test('a log that contradicts itself is begun anew where it stands, and goes on from there', async () => {
-  const hall = new Hall();
-  const { room, told } = await joined(newClient(hall));
+  const hall = new ScriptedServer();
+  const { room, events } = await joinRoom(newClient(hall));
   hall.log?.add(chat('missed'));
-  const elsewhere = { ...new Log('e1', 'another').add(chat('of nowhere')), prev: 'nobody', seq: 2 };
-  hall.fail('resume:rooms', { rooms: [{ outcome: 'caught_up', roomId: ROOM, ...hall.log?.positionAt(2), entries: [elsewhere] }] });
-  hall.tell(chat('now'));
-  await pass();
-  expect(told.resets).toEqual(['reset']);
+  const elsewhere = { ...new ModelLog('e1', 'another').add(chat('of nowhere')), prev: 'nobody', seq: 2 };
+  hall.failNext('resume:rooms', { rooms: [{ outcome: 'caught_up', roomId: ROOM, ...hall.log?.positionAt(2), entries: [elsewhere] }] });
+  hall.addEntry(chat('now'));
+  await advanceTime();
+  expect(events.resets).toEqual(['reset']);
   expect(messages(room)).toEqual(['missed', 'now']);
-  hall.tell(chat('and on'));
-  expect(told.seqs).toEqual([4]);
+  hall.addEntry(chat('and on'));
+  expect(events.seqs).toEqual([4]);
 });
 
 test('an entry of a former log that comes late is asked about, and left alone', async () => {
-  const hall = new Hall();
-  const { room, told } = await joined(newClient(hall));
-  const late = { ...new Log('e0').add(chat('late')), seq: 9 };
-  hall.say('create:chat:success', late);
-  await pass(60_000);
+  const hall = new ScriptedServer();
+  const { room, events } = await joinRoom(newClient(hall));
+  const late = { ...new ModelLog('e0').add(chat('late')), seq: 9 };
+  hall.emit('create:chat:success', late);
+  await advanceTime(60_000);
   expect(room.state).toBe('live');
-  expect(told).toMatchObject({ seqs: [], resets: [] });
-  expect(hall.asksOf('resume:rooms').length).toBeLessThanOrEqual(2);
+  expect(events).toMatchObject({ seqs: [], resets: [] });
+  expect(hall.requestsOf('resume:rooms').length).toBeLessThanOrEqual(2);
 });
 
 test('who comes while the members are counted anew is counted, too', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
-  hall.log = new Log('e1.2');
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
+  hall.log = new ModelLog('e1.2');
   hall.log.add({ kind: 'add:member', by: 'aya' });
-  hall.afterAnswer = (event) => {
-    if (event === 'resume:rooms') hall.tell({ kind: 'add:member', by: 'ben' });
+  hall.onAnswer = (event) => {
+    if (event === 'resume:rooms') hall.addEntry({ kind: 'add:member', by: 'ben' });
   };
-  hall.say('reset:room', { roomId: ROOM, epoch: 'e1.2', seq: 0 });
-  await pass();
+  hall.emit('reset:room', { roomId: ROOM, epoch: 'e1.2', seq: 0 });
+  await advanceTime();
   expect(room.members).toBe(2);
 });
 
 test('who was counted in what a room says of itself is not counted again when he is told', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
   hall.log?.add({ kind: 'add:member', by: 'ben' });
   const facts = { role: 'member', topic: 'tea', retention: {}, members: 2, asOf: 2, online: 2, read: 1 };
   const place = { roomId: ROOM, username: 'aya', ...hall.log?.positionAt(1) };
-  hall.fail('resume:rooms', { rooms: [{ outcome: 'reset', ...place, ...facts, page: hall.log?.page('aya') }] });
-  hall.tell(chat('after'));
-  await pass();
+  hall.failNext('resume:rooms', { rooms: [{ outcome: 'reset', ...place, ...facts, page: hall.log?.page('aya') }] });
+  hall.addEntry(chat('after'));
+  await advanceTime();
   expect(room.position.seq).toBe(3);
   expect(room.members).toBe(2);
 });
 
 test('who came in an end that the log has lost is not counted', async () => {
-  const hall = new Hall();
-  const { room, told } = await joined(newClient(hall));
-  hall.tell({ kind: 'add:member', by: 'ben' });
+  const hall = new ScriptedServer();
+  const { room, events } = await joinRoom(newClient(hall));
+  hall.addEntry({ kind: 'add:member', by: 'ben' });
   expect(room.members).toBe(2);
   fork(hall, 'e1', 1);
   hall.drop();
   hall.open();
-  await pass();
-  expect(told.resets).toEqual(['reset']);
+  await advanceTime();
+  expect(events.resets).toEqual(['reset']);
   expect(room.members).toBe(1);
 });
 
 test('topic, retention and members follow the entries, each counted once', async () => {
-  const hall = new Hall();
-  hall.tell({ kind: 'add:member', by: 'ben' });
-  hall.afterAnswer = (event) => {
-    if (event === 'add:member') hall.tell({ kind: 'add:member', by: 'cho' });
+  const hall = new ScriptedServer();
+  hall.addEntry({ kind: 'add:member', by: 'ben' });
+  hall.onAnswer = (event) => {
+    if (event === 'add:member') hall.addEntry({ kind: 'add:member', by: 'cho' });
   };
-  const { room } = await joined(newClient(hall), { from: hall.log?.positionAt(0) ?? 'newest' });
-  await pass();
+  const { room } = await joinRoom(newClient(hall), { from: hall.log?.positionAt(0) ?? 'newest' });
+  await advanceTime();
   expect(room.position.seq).toBe(3);
   expect(room.members).toBe(2);
-  hall.tell({ kind: 'remove:member', by: 'ben', reason: 'left' });
-  hall.tell({ kind: 'update:room', by: 'cho', topic: 'coffee' });
+  hall.addEntry({ kind: 'remove:member', by: 'ben', reason: 'left' });
+  hall.addEntry({ kind: 'update:room', by: 'cho', topic: 'coffee' });
   expect(room).toMatchObject({ members: 1, topic: 'coffee', retention: {} });
-  hall.tell({ kind: 'update:room', by: 'cho', retention: { maxCount: 100 } });
+  hall.addEntry({ kind: 'update:room', by: 'cho', retention: { maxCount: 100 } });
   expect(room).toMatchObject({ topic: 'coffee', retention: { maxCount: 100 } });
 });
 
 test('a name that lapsed is taken back silently, and what was missed is told', async () => {
-  const hall = new Hall();
-  const { room, told } = await joined(newClient(hall));
+  const hall = new ScriptedServer();
+  const { room, events } = await joinRoom(newClient(hall));
   hall.drop();
   hall.members.delete('aya');
   hall.log?.add({ kind: 'remove:member', by: 'aya', reason: 'gone' });
   hall.log?.add(chat('missed'));
   hall.open();
-  await pass();
+  await advanceTime();
   expect(room.state).toBe('live');
-  expect(told.seqs).toEqual([2, 3, 4]);
-  expect(told.states).toEqual(['offline', 'catching up', 'live']);
+  expect(events.seqs).toEqual([2, 3, 4]);
+  expect(events.states).toEqual(['offline', 'catching up', 'live']);
 });
 
 test('a name is taken back once, however often that is asked', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
   hall.drop();
   hall.members.delete('aya');
-  hall.fail('add:member', { code: 'busy', retryable: true });
+  hall.failNext('add:member', { code: 'busy', retryable: true });
   hall.open();
-  await pass(1_000);
+  await advanceTime(1_000);
   expect(room.state).toBe('live');
-  const [, first, second] = hall.asksOf('add:member').map(({ clientId }) => clientId);
+  const [, first, second] = hall.requestsOf('add:member').map(({ clientId }) => clientId);
   expect(first).toEqual(expect.any(String));
   expect(second).toBe(first);
 });
@@ -543,19 +543,23 @@ test('a name is taken back once, however often that is asked', async () => {
 test.each([
   {
     what: 'taken by another',
-    happen: (hall: Hall) => void hall.members.set('aya', 'another'),
+    happen: (hall: ScriptedServer) => void hall.members.set('aya', 'another'),
     ending: { reason: 'refused', code: 'name_taken' },
   },
-  { what: 'removed by the owner', happen: (hall: Hall) => void hall.banned.add('aya'), ending: { reason: 'removed', code: 'removed' } },
-  { what: 'without its room', happen: (hall: Hall) => hall.close(), ending: { reason: 'deleted', code: 'room_not_found' } },
+  {
+    what: 'removed by the owner',
+    happen: (hall: ScriptedServer) => void hall.banned.add('aya'),
+    ending: { reason: 'removed', code: 'removed' },
+  },
+  { what: 'without its room', happen: (hall: ScriptedServer) => hall.close(), ending: { reason: 'deleted', code: 'room_not_found' } },
 ])('a name that is found $what after a drop ends the room and says why', async ({ happen, ending }) => {
-  const hall = new Hall();
+  const hall = new ScriptedServer();
   const client = newClient(hall);
-  const { room } = await joined(client);
+  const { room } = await joinRoom(client);
   hall.drop();
   happen(hall);
   hall.open();
-  await pass();
+  await advanceTime();
   expect(room.state).toBe('ended');
   expect(room.ending).toMatchObject({ reason: ending.reason, error: { code: ending.code } });
   expect(client.rooms).toEqual([]);
@@ -566,146 +570,146 @@ test.each([
   { deed: { kind: 'delete:room', by: 'ben' }, reason: 'deleted' },
   { deed: { kind: 'remove:member', by: 'ben', username: 'aya', reason: 'removed' }, reason: 'removed' },
 ])('$deed.kind ends the room of the one it is about, and says who did it', async ({ deed, reason }) => {
-  const hall = new Hall();
-  const { room, told } = await joined(newClient(hall));
-  hall.tell({ ...deed });
+  const hall = new ScriptedServer();
+  const { room, events } = await joinRoom(newClient(hall));
+  hall.addEntry({ ...deed });
   expect(room.ending).toEqual({ reason, by: 'ben' });
-  expect(told.seqs).toEqual([2]);
+  expect(events.seqs).toEqual([2]);
 });
 
 test('who leaves has left, and nothing of the room stays in the storage', async () => {
-  const hall = new Hall();
-  const storage = memory();
-  const { room } = await joined(newClient(hall, { storage }));
-  await pass(300);
-  expect(Object.keys(storage.kept)).toContain(`engawa:http://hall:room:${ROOM}`);
+  const hall = new ScriptedServer();
+  const storage = memoryStorage();
+  const { room } = await joinRoom(newClient(hall, { storage }));
+  await advanceTime(300);
+  expect(Object.keys(storage.items)).toContain(`engawa:http://hall:room:${ROOM}`);
   expect(await room.leave()).toMatchObject({ ok: true });
   expect(room.ending).toEqual({ reason: 'left' });
-  expect(Object.keys(storage.kept)).toEqual(['engawa:http://hall:session']);
+  expect(Object.keys(storage.items)).toEqual(['engawa:http://hall:session']);
 });
 
 test('a command that is not answered is asked again under the same id until it is', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
-  hall.tell(chat('x'));
-  hall.fail('add:reaction', 'lost');
-  hall.fail('add:reaction', { code: 'busy', retryable: true });
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
+  hall.addEntry(chat('x'));
+  hall.failNext('add:reaction', 'lost');
+  hall.failNext('add:reaction', { code: 'busy', retryable: true });
   const reacting = room.react(2, '👍');
-  await pass();
+  await advanceTime();
   hall.open();
-  await pass(20_000);
+  await advanceTime(20_000);
   expect(await reacting).toMatchObject({ ok: true, seq: 3 });
-  expect(new Set(hall.asksOf('add:reaction').map(({ clientId }) => clientId)).size).toBe(1);
-  expect(hall.asksOf('add:reaction')).toHaveLength(3);
+  expect(new Set(hall.requestsOf('add:reaction').map(({ clientId }) => clientId)).size).toBe(1);
+  expect(hall.requestsOf('add:reaction')).toHaveLength(3);
   expect(room.timeline.chats[0]).toMatchObject({ reactions: [{ reaction: '👍', count: 1, mine: true }] });
 });
 
 test('members are listed by whoever asks', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
-  hall.fail('list:members', { members: [{ username: 'aya' }], count: 1, more: false });
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
+  hall.failNext('list:members', { members: [{ username: 'aya' }], count: 1, more: false });
   expect(await room.listMembers({ after: 'a', limit: 7 })).toMatchObject({ ok: true, count: 1 });
-  expect(hall.asksOf('list:members')).toEqual([{ roomId: ROOM, after: 'a', limit: 7 }]);
+  expect(hall.requestsOf('list:members')).toEqual([{ roomId: ROOM, after: 'a', limit: 7 }]);
 });
 
 test('a refusal is a result', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
-  hall.fail('update:chat', { code: 'not_allowed' });
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
+  hall.failNext('update:chat', { code: 'not_allowed' });
   expect(await room.edit(1, 'x')).toMatchObject({ ok: false, error: { code: 'not_allowed', retryable: false } });
 });
 
 test('a room is opened by who wants it so, and refused else', async () => {
-  const hall = new Hall();
+  const hall = new ScriptedServer();
   hall.log = undefined;
   const client = newClient(hall);
   const refused = client.join(ROOM, { username: 'aya' }).catch((error: unknown) => error);
-  await pass();
+  await advanceTime();
   expect(await refused).toMatchObject({ name: 'JoinError', code: 'room_not_found', retryable: false });
-  const { room } = await joined(client, { create: true });
+  const { room } = await joinRoom(client, { create: true });
   expect(room.state).toBe('live');
 });
 
 test('a client that comes again goes on from its stored position, with the chats before it', async () => {
-  const hall = new Hall();
-  const storage = memory();
-  hall.tell(chat('old'));
+  const hall = new ScriptedServer();
+  const storage = memoryStorage();
+  hall.addEntry(chat('old'));
   const first = newClient(hall, { storage });
-  await joined(first);
-  hall.tell(chat('seen'));
+  await joinRoom(first);
+  hall.addEntry(chat('seen'));
   void first.close();
   hall.log?.add(chat('missed'));
   hall.log?.add({ kind: 'update:chat', by: 'ben', chatSeq: 1, message: 'edited' });
-  const { room, told } = await joined(newClient(hall, { storage }));
-  await pass();
+  const { room, events } = await joinRoom(newClient(hall, { storage }));
+  await advanceTime();
   expect(messages(room)).toEqual(['edited', 'seen', 'missed']);
-  expect(told.seqs).toEqual([4, 5]);
-  expect(told.states).toEqual(['live']);
+  expect(events.seqs).toEqual([4, 5]);
+  expect(events.states).toEqual(['live']);
   expect(new Set(hall.sessions).size).toBe(1);
 });
 
 test('read marks are told as the latest only, and again when they were not answered', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
   for (let count = 0; count < 5; count += 1) {
-    hall.tell(chat('x'));
+    hall.addEntry(chat('x'));
     room.markRead();
   }
-  await pass();
+  await advanceTime();
   expect(room.unread).toBe(0);
-  expect(hall.asksOf('mark:read')).toEqual([{ roomId: ROOM, username: 'aya', seq: 6 }]);
+  expect(hall.requestsOf('mark:read')).toEqual([{ roomId: ROOM, username: 'aya', seq: 6 }]);
   room.markRead(3);
   expect(room.unread).toBe(0);
   hall.drop();
-  hall.tell(chat('y'));
+  hall.addEntry(chat('y'));
   hall.open();
-  await pass(1_000);
+  await advanceTime(1_000);
   room.markRead();
   hall.drop();
   hall.open();
-  await pass(1_000);
-  expect(hall.asksOf('mark:read').at(-1)).toMatchObject({ seq: 7 });
+  await advanceTime(1_000);
+  expect(hall.requestsOf('mark:read').at(-1)).toMatchObject({ seq: 7 });
 });
 
 test('typing is said every three seconds while it lasts, and that it is over when it is', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
   for (let key = 0; key < 8; key += 1) {
     room.typing();
-    await pass(500);
+    await advanceTime(500);
   }
-  expect(hall.asksOf('start:typing')).toHaveLength(2);
-  expect(hall.asksOf('stop:typing')).toHaveLength(0);
-  await pass(5_000);
-  expect(hall.asksOf('stop:typing')).toHaveLength(1);
+  expect(hall.requestsOf('start:typing')).toHaveLength(2);
+  expect(hall.requestsOf('stop:typing')).toHaveLength(0);
+  await advanceTime(5_000);
+  expect(hall.requestsOf('stop:typing')).toHaveLength(1);
 });
 
 test('who types is known for six seconds, or until a chat of his', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
-  const types = (username: string) => hall.say('start:typing:success', { roomId: ROOM, username });
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
+  const types = (username: string) => hall.emit('start:typing:success', { roomId: ROOM, username });
   for (const username of ['ben', 'cho', 'aya']) types(username);
-  expect(room.whoIsTyping).toEqual(['ben', 'cho']);
-  hall.tell(chat('done', 'ben'));
-  expect(room.whoIsTyping).toEqual(['cho']);
-  await pass(5_000);
+  expect(room.typingUsers).toEqual(['ben', 'cho']);
+  hall.addEntry(chat('done', 'ben'));
+  expect(room.typingUsers).toEqual(['cho']);
+  await advanceTime(5_000);
   types('cho');
-  await pass(5_000);
-  expect(room.whoIsTyping).toEqual(['cho']);
-  await pass(1_000);
-  expect(room.whoIsTyping).toEqual([]);
+  await advanceTime(5_000);
+  expect(room.typingUsers).toEqual(['cho']);
+  await advanceTime(1_000);
+  expect(room.typingUsers).toEqual([]);
 });
 
 test('signals tell presence and how far others have read; their repetition as answers is no entry', async () => {
-  const hall = new Hall();
-  const { room, told } = await joined(newClient(hall));
-  hall.say('update:presence:success', { roomId: ROOM, username: 'ben', presence: 'gone', online: 7 });
-  hall.say('mark:read:success', { roomId: ROOM, username: 'ben', read: 9 });
-  hall.say('mark:read:success', { roomId: ROOM, username: 'ben', read: 4 });
-  hall.say('add:member:success', { roomId: ROOM, epoch: 'e1', seq: 2, id: 'x', username: 'ben' });
+  const hall = new ScriptedServer();
+  const { room, events } = await joinRoom(newClient(hall));
+  hall.emit('update:presence:success', { roomId: ROOM, username: 'ben', presence: 'gone', online: 7 });
+  hall.emit('mark:read:success', { roomId: ROOM, username: 'ben', read: 9 });
+  hall.emit('mark:read:success', { roomId: ROOM, username: 'ben', read: 4 });
+  hall.emit('add:member:success', { roomId: ROOM, epoch: 'e1', seq: 2, id: 'x', username: 'ben' });
   expect(room.online).toBe(7);
-  expect([...room.readers]).toEqual([['ben', 9]]);
-  expect(told.seqs).toEqual([]);
+  expect([...room.readMarks]).toEqual([['ben', 9]]);
+  expect(events.seqs).toEqual([]);
 });
 
 test.each([
@@ -717,28 +721,28 @@ test.each([
   [{ roomId: ROOM, prev: null, epoch: 1, seq: 'x', id: {} }],
   [{ roomId: ROOM, username: {} }],
 ])('what makes no sense is not heard: %j', async (payload) => {
-  const hall = new Hall();
-  const { room, told } = await joined(newClient(hall));
+  const hall = new ScriptedServer();
+  const { room, events } = await joinRoom(newClient(hall));
   for (const event of ['create:chat:success', 'start:typing:success', 'mark:read:success', 'reset:room', 'close:connection', 'x']) {
-    if (event !== 'close:connection') hall.say(event, payload);
+    if (event !== 'close:connection') hall.emit(event, payload);
   }
-  await pass();
+  await advanceTime();
   expect(room.state).toBe('live');
-  expect(told.seqs).toEqual([]);
+  expect(events.seqs).toEqual([]);
 });
 
 test('changes are told once for all that changed together', async () => {
-  const hall = new Hall();
-  const { room } = await joined(newClient(hall));
-  await pass();
+  const hall = new ScriptedServer();
+  const { room } = await joinRoom(newClient(hall));
+  await advanceTime();
   let changes = 0;
   room.on('change', () => {
     changes += 1;
   });
   const before = room.timeline.chats;
   expect(room.timeline.chats).toBe(before);
-  for (let count = 0; count < 10; count += 1) hall.tell(chat('x'));
-  await pass();
+  for (let count = 0; count < 10; count += 1) hall.addEntry(chat('x'));
+  await advanceTime();
   expect(changes).toBe(1);
   expect(room.timeline.chats).not.toBe(before);
 });

@@ -2,13 +2,13 @@
  * Clients, nodes, a store and the network between them in virtual time: everything but the sockets and the disk is what
  * ships. `SEED=n` begins at a seed, `SEEDS=n` takes so many.
  */
-import type { LinkFactory } from '@engawa/client';
-import type { Append, Appended, Store } from '@engawa/server';
+import type { TransportFactory } from '@engawa/client';
+import type { AppendRequest, AppendResult, Store } from '@engawa/server';
 import { expect, test } from 'vitest';
-import { Unsent } from '#unsent.js';
-import { Follower } from '../../server/dist/chat/follower.js';
+import { OutboxStore } from '#unsent.js';
+import { LogFollower } from '../../server/dist/chat/follower.js';
 import { seed as first } from '../../server/test/helpers/seed.ts';
-import { type Plant, simulate } from './simulation/simulation.ts';
+import { type InjectedBug, simulate } from './simulation/simulation.ts';
 
 const seeds = Number(process.env.SEEDS || 500);
 
@@ -33,10 +33,10 @@ test('the same seed is the same course of events, and another one is another', a
 });
 
 /** Mistakes that a server or a client might make, and what is found of each. */
-const plants: [mistake: string, plant: () => { plant: Plant; remove?: () => void }, found: RegExp][] = [
+const plants: [mistake: string, plant: () => { plant: InjectedBug; remove?: () => void }, found: RegExp][] = [
   ['a gap is not filled', notFillingGaps, /is at \d+, the head is|is still joining|chats on their way/],
   ['an append is acknowledged before it is kept', () => ({ plant: { store: acknowledgingEarly } }), /was acknowledged/],
-  ['`prev` is forgotten', () => ({ plant: { link: forgettingPrev } }), /heard \d+ right after|is shown/],
+  ['`prev` is forgotten', () => ({ plant: { transport: forgettingPrev } }), /heard \d+ right after|is shown/],
   ['a page does not read what another one has left behind', notLoading, /lost '/],
 ];
 
@@ -53,21 +53,21 @@ test.each(plants)('it is found when %s', { timeout: 120_000 }, async (_, make, f
 
 /** A node tells what its subscription brings, and does not look into the log for what is missing. */
 function notFillingGaps() {
-  const catchUp = Object.getOwnPropertyDescriptor(Follower.prototype, 'catchUp') as PropertyDescriptor;
-  Object.defineProperty(Follower.prototype, 'catchUp', { ...catchUp, value: async () => undefined });
-  return { plant: {}, remove: () => Object.defineProperty(Follower.prototype, 'catchUp', catchUp) };
+  const catchUp = Object.getOwnPropertyDescriptor(LogFollower.prototype, 'catchUp') as PropertyDescriptor;
+  Object.defineProperty(LogFollower.prototype, 'catchUp', { ...catchUp, value: async () => undefined });
+  return { plant: {}, remove: () => Object.defineProperty(LogFollower.prototype, 'catchUp', catchUp) };
 }
 
 function notLoading() {
-  const load = Object.getOwnPropertyDescriptor(Unsent.prototype, 'load') as PropertyDescriptor;
-  Object.defineProperty(Unsent.prototype, 'load', { ...load, value: async () => [] });
-  return { plant: {}, remove: () => Object.defineProperty(Unsent.prototype, 'load', load) };
+  const load = Object.getOwnPropertyDescriptor(OutboxStore.prototype, 'load') as PropertyDescriptor;
+  Object.defineProperty(OutboxStore.prototype, 'load', { ...load, value: async () => [] });
+  return { plant: {}, remove: () => Object.defineProperty(OutboxStore.prototype, 'load', load) };
 }
 
 /** Answers as if it were done, and does it a moment later, if it can still be done then. */
 function acknowledgingEarly(store: Store): void {
   const append = store.append.bind(store);
-  store.append = async (room: string, asked: Append): Promise<Appended> => {
+  store.append = async (room: string, asked: AppendRequest): Promise<AppendResult> => {
     const { epoch, head } = await store.read(room, {});
     if (epoch === null) return append(room, asked);
     setTimeout(() => void append(room, asked), 5);
@@ -77,17 +77,17 @@ function acknowledgingEarly(store: Store): void {
 }
 
 /** Every entry seems to follow the one that was heard before it. */
-function forgettingPrev(factory: LinkFactory): LinkFactory {
+function forgettingPrev(factory: TransportFactory): TransportFactory {
   const newest = new Map<string, string>();
   return (url, listeners) =>
     factory(url, {
       ...listeners,
-      heard(event, payload) {
+      onEvent(event, payload) {
         const entry = payload as { roomId: string; id?: string; prev?: string | null };
         const prev = newest.get(entry.roomId);
-        if (entry.prev === undefined || entry.id === undefined) return listeners.heard(event, payload);
+        if (entry.prev === undefined || entry.id === undefined) return listeners.onEvent(event, payload);
         newest.set(entry.roomId, entry.id);
-        return listeners.heard(event, prev === undefined ? payload : { ...entry, prev });
+        return listeners.onEvent(event, prev === undefined ? payload : { ...entry, prev });
       },
     });
 }

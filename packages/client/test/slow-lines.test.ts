@@ -2,7 +2,7 @@
 import { type ClientOptions, connect, type Room } from '@engawa/client';
 import { expect, onTestFinished, test } from 'vitest';
 import { type FaultyProxy, startProxy } from '../../server/test/helpers/proxy.ts';
-import { connect as connectStock, done, startServer } from '../../server/test/helpers/server.ts';
+import { connect as connectStock, requestOk, startServer } from '../../server/test/helpers/server.ts';
 
 const roomId = 'veranda';
 const BYTES_PER_SECOND = 16 * 1024;
@@ -19,7 +19,7 @@ async function line(options: ClientOptions): Promise<Line> {
   const { url } = await startServer({ limits: 'off' });
   const proxy = await startProxy({ port: Number(new URL(url).port) });
   const ben = await connectStock(url);
-  await done(ben, 'create:room', { roomId, username: 'ben' });
+  await requestOk(ben, 'create:room', { roomId, username: 'ben' });
   return {
     proxy,
     async join(username) {
@@ -33,7 +33,7 @@ async function line(options: ClientOptions): Promise<Line> {
         const chats = Array.from({ length: Math.min(several, count - said) }, (_, index) => ({
           message: `${said + index} `.padEnd(length, 'x'),
         }));
-        await done(ben, 'create:chats', { roomId, username: 'ben', chats });
+        await requestOk(ben, 'create:chats', { roomId, username: 'ben', chats });
       }
     },
   };
@@ -54,10 +54,10 @@ test.each(LINES)(
     await say(500, 500);
     const told: string[] = [];
     const resets: unknown[] = [];
-    const progress = new Set<Room['catchUp']>();
+    const progress = new Set<Room['catchUpProgress']>();
     room.on('chat', ({ message }) => told.push(message ?? ''));
     room.on('reset', (reset) => resets.push(reset));
-    room.on('change', () => progress.add(room.catchUp));
+    room.on('change', () => progress.add(room.catchUpProgress));
     proxy.throttle(BYTES_PER_SECOND);
     proxy.refuse(false);
     const before = proxy.bytes;
@@ -69,7 +69,7 @@ test.each(LINES)(
     const shares = [...progress].flatMap((each) => (each ? [each.done / each.total] : []));
     expect(shares.length).toBeGreaterThan(2);
     expect(shares).toEqual([...shares].sort((one, other) => one - other));
-    expect(room.catchUp).toBeUndefined();
+    expect(room.catchUpProgress).toBeUndefined();
   },
   180_000,
 );

@@ -11,7 +11,7 @@ const GETTERS: Getter[] = [
   'id',
   'state',
   'ending',
-  'stale',
+  'isStale',
   'username',
   'role',
   'topic',
@@ -19,20 +19,20 @@ const GETTERS: Getter[] = [
   'members',
   'online',
   'position',
-  'read',
+  'lastReadSeq',
   'unread',
   'mentions',
-  'catchUp',
-  'readers',
-  'severalAreTyping',
-  'whoIsTyping',
+  'catchUpProgress',
+  'readMarks',
+  'hasMoreTypingUsers',
+  'typingUsers',
   'timeline',
 ];
 
 async function startRoom(largeRoom?: number) {
   const server = startTestServer({ seed: 1, ...(largeRoom !== undefined && { largeRoom }) });
   onTestFinished(() => server.close());
-  const people = ['aya', 'ben'].map((username) => ({ username, client: connect('test:', { link: server.link }) }));
+  const people = ['aya', 'ben'].map((username) => ({ username, client: connect('test:', { createTransport: server.createTransport }) }));
   for (const { client } of people) onTestFinished(() => client.close());
   const rooms: Room[] = [];
   for (const { username, client } of people) rooms.push(await client.join(ROOM, { username, create: true }));
@@ -55,8 +55,8 @@ test('each getter returns the same, by identity, while nothing changes, and a ch
   const stop = aya.subscribe(() => (told += 1));
   const doings: [what: string, act: () => unknown, getter: () => unknown][] = [
     ['a chat', () => ben.send('hello'), () => aya.timeline.chats],
-    ['a key', () => ben.typing(), () => aya.whoIsTyping],
-    ['a mark', () => ben.markRead(), () => aya.readers],
+    ['a key', () => ben.typing(), () => aya.typingUsers],
+    ['a mark', () => ben.markRead(), () => aya.readMarks],
   ];
   for (const [what, act, getter] of doings) {
     const [before, count] = [getter(), told];
@@ -66,7 +66,7 @@ test('each getter returns the same, by identity, while nothing changes, and a ch
     const [first, second] = [snapshot(aya), snapshot(aya)];
     for (const [index, value] of first.entries()) expect(value).toBe(second[index]);
   }
-  expect(aya.whoIsTyping).toEqual(['ben']);
+  expect(aya.typingUsers).toEqual(['ben']);
   stop();
   const count = told;
   ben.send('unheard');

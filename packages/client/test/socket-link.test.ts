@@ -4,11 +4,11 @@ import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { Server } from 'socket.io';
 import { expect, onTestFinished, test } from 'vitest';
-import type { Link } from '#link.js';
-import { socketLink, socketLinkWith } from '#socket-link.js';
+import type { Transport } from '#link.js';
+import { createSocketIoTransport, createSocketIoTransportFactory } from '#socket-link.js';
 
 interface Told {
-  link: Link;
+  link: Transport;
   /** The next of this name; what was told before counts. */
   next: (name: string) => Promise<unknown>;
 }
@@ -22,7 +22,7 @@ async function newServer(): Promise<{ io: Server; url: string }> {
   return { io, url: `http://127.0.0.1:${(http.address() as AddressInfo).port}` };
 }
 
-function newLink(url: string, make = socketLink): Told {
+function newLink(url: string, make = createSocketIoTransport): Told {
   const told: { name: string; value: unknown }[] = [];
   const waiting = new Map<string, (value: unknown) => void>();
   const tell = (name: string, value?: unknown) => {
@@ -32,11 +32,11 @@ function newLink(url: string, make = socketLink): Told {
     else told.push({ name, value });
   };
   const link = make(url, {
-    up: () => tell('up'),
-    down: (reason) => tell('down', reason),
-    refused: (error) => tell('refused', error),
-    failed: (error) => tell('failed', error),
-    heard: (event, payload) => tell('heard', { event, payload }),
+    onConnect: () => tell('up'),
+    onDisconnect: (reason) => tell('down', reason),
+    onRejected: (error) => tell('refused', error),
+    onConnectError: (error) => tell('failed', error),
+    onEvent: (event, payload) => tell('heard', { event, payload }),
   });
   onTestFinished(() => link.close());
   const next = (name: string): Promise<unknown> => {
@@ -59,9 +59,9 @@ test('it asks, hears, and shows its session but nothing to recover by', async ()
   });
   const { link, next } = newLink(url);
   await next('up');
-  expect(await link.ask('echo', { text: 'x' }, 1_000)).toEqual({ ok: true, payload: { text: 'x' } });
+  expect(await link.request('echo', { text: 'x' }, 1_000)).toEqual({ ok: true, payload: { text: 'x' } });
   expect(await next('heard')).toEqual({ event: 'said', payload: { seq: 1 } });
-  await expect(link.ask('end', {}, 5_000)).rejects.toMatchObject({ name: 'LinkError' });
+  await expect(link.request('end', {}, 5_000)).rejects.toMatchObject({ name: 'LinkError' });
   await next('down');
   await next('up');
   expect(auths).toEqual([
@@ -73,9 +73,9 @@ test('it asks, hears, and shows its session but nothing to recover by', async ()
 test('an ask without an answer, or without a connection, is a LinkError', async () => {
   const { url } = await newServer();
   const { link, next } = newLink(url);
-  await expect(link.ask('early', {}, 1_000)).rejects.toMatchObject({ name: 'LinkError' });
+  await expect(link.request('early', {}, 1_000)).rejects.toMatchObject({ name: 'LinkError' });
   await next('up');
-  await expect(link.ask('unanswered', {}, 20)).rejects.toMatchObject({ name: 'LinkError' });
+  await expect(link.request('unanswered', {}, 20)).rejects.toMatchObject({ name: 'LinkError' });
 });
 
 test('it comes back when the server itself ended the connection', async () => {
@@ -93,7 +93,7 @@ test('it comes back when a connection ended before it had opened', async () => {
   await once(http, 'listening');
   const { next } = newLink(
     `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
-    socketLinkWith({ firstMs: 10, lastMs: 10, openMs: 500 }),
+    createSocketIoTransportFactory({ firstMs: 10, lastMs: 10, openMs: 500 }),
   );
   const [{ headers }, socket] = (await once(http, 'upgrade')) as [IncomingMessage, Socket];
   const accept = createHash('sha1').update(`${headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');

@@ -2,9 +2,9 @@
 import type { BrowserContext, Page } from 'playwright-core';
 import { expect, test, vi } from 'vitest';
 import { startProxy } from '../../server/test/helpers/proxy.ts';
-import { connect, done, startServer, until } from '../../server/test/helpers/server.ts';
+import { connect, requestOk, startServer, until } from '../../server/test/helpers/server.ts';
 import { openBrowser } from './helpers/browser.ts';
-import { startSite } from './helpers/site.ts';
+import { startDemoPage } from './helpers/site.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -22,8 +22,8 @@ async function setUp(host: string) {
   const { url } = await startServer({ limits: 'off' });
   const proxy = await startProxy({ port: Number(new URL(url).port) });
   const ben = await connect(url);
-  await done(ben, 'create:room', { roomId: ROOM, username: 'ben' });
-  const [context, site] = await Promise.all([openBrowser(), startSite()]);
+  await requestOk(ben, 'create:room', { roomId: ROOM, username: 'ben' });
+  const [context, site] = await Promise.all([openBrowser(), startDemoPage()]);
   const server = encodeURIComponent(`http://${host}:${new URL(proxy.url).port}`);
   const address = `http://${host}:${site.port}/?username=aya&server=${server}`;
   const offline = (...tabs: Page[]) => {
@@ -31,7 +31,7 @@ async function setUp(host: string) {
     proxy.cut();
     return Promise.all(tabs.map((tab) => heads(tab, 'aya is offline')));
   };
-  const kept = async () => (await done(ben, 'list:chats', { roomId: ROOM })).chats.map(({ message }) => message);
+  const kept = async () => (await requestOk(ben, 'list:chats', { roomId: ROOM })).chats.map(({ message }) => message);
   return { context, address, ben, offline, online: () => proxy.refuse(false), kept };
 }
 
@@ -62,7 +62,7 @@ test('tabs that begin in the same moment on an empty storage are one person', as
     await tabs[0]?.evaluate('localStorage.clear()');
     const joins = await Promise.all(tabs.map((tab) => tab.evaluate(joiningAt(Date.now() + 500, server))));
     expect(joins, `round ${round}`).toEqual(['aya', 'aya', 'aya', 'aya']);
-    await done(ben, 'remove:member', { roomId: ROOM, username: 'aya' });
+    await requestOk(ben, 'remove:member', { roomId: ROOM, username: 'aya' });
   }
 });
 
@@ -89,7 +89,7 @@ test.each(CONTEXTS)(
     await first.close();
     online();
     await until(async () => (await kept()).length === 3, 'all is sent', PATIENCE_MS);
-    await done(ben, 'create:chat', { roomId: ROOM, username: 'ben', message: 'hello' });
+    await requestOk(ben, 'create:chat', { roomId: ROOM, username: 'ben', message: 'hello' });
     const again = await open(context, address);
     const texts = await kept();
     expect(texts.toSorted()).toEqual(['hello', 'one', 'three', 'two']);
@@ -117,7 +117,7 @@ test.each(CONTEXTS)('an edit of a tab that is closed while it is offline is show
   online();
   await heads(second, 'aya is live');
   await shows(second, ['aya: the, sent']);
-  const edited = async () => (await done(ben, 'list:chats', { roomId: ROOM })).chats.map(({ message }) => message);
+  const edited = async () => (await requestOk(ben, 'list:chats', { roomId: ROOM })).chats.map(({ message }) => message);
   await until(async () => (await edited())[0] === 'the', 'it is done', PATIENCE_MS);
 });
 

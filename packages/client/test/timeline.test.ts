@@ -1,15 +1,15 @@
 import type { Chat, ChatPage } from '@engawa/protocol';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { asEntry, type Entry } from '#entry.js';
-import { Timeline, type Way } from '#timeline.js';
+import { type Entry, parseEntry } from '#entry.js';
+import { ChatWindow, type PageDirection } from '#timeline.js';
 import { seed } from '../../server/test/helpers/seed.ts';
-import { type Deed, Log, type Range } from './helpers/log.ts';
+import { type EntryInput, ModelLog, type PageRange } from './helpers/log.ts';
 
 const ME = 'aya';
 const REACTIONS = ['👍', '🎉', 'z'];
 
-const entryOf = (told: { kind: string }): Entry => asEntry(told.kind, told)!;
+const entryOf = (told: { kind: string }): Entry => parseEntry(told.kind, told)!;
 
 interface Choice {
   who: number;
@@ -20,8 +20,8 @@ interface Choice {
 const choice: fc.Arbitrary<Choice> = fc.record({ who: fc.nat(2), what: fc.nat(9), which: fc.nat(1_000), quiet: fc.boolean() });
 
 /** A log as a server could have written it: only what changes something is an entry. */
-function logOf(choices: Choice[]): Log {
-  const log = new Log();
+function logOf(choices: Choice[]): ModelLog {
+  const log = new ModelLog();
   for (const { who, what, which, quiet } of choices) {
     const by = [ME, 'ben', 'cho'][who]!;
     const chats = log.chats(by).filter(({ deleted }) => !deleted);
@@ -37,7 +37,7 @@ function deedOf({
   which,
   quiet,
   chat,
-}: Omit<Choice, 'who'> & { by: string; chat: ReturnType<Log['chats']>[number] | undefined }): Deed {
+}: Omit<Choice, 'who'> & { by: string; chat: ReturnType<ModelLog['chats']>[number] | undefined }): EntryInput {
   if (what === 9) return { kind: quiet ? 'add:member' : 'paint:room', by, ...(quiet && { quiet }) };
   const replyTo = chat && what % 2 === 0 ? { replyTo: chat.seq } : {};
   if (!chat || what < 4) return { kind: 'create:chat', by, message: `text ${which}`, clientId: `c${which}`, ...replyTo };
@@ -59,19 +59,19 @@ test('however a log is cut into a page, entries told again and entries told late
         const whole = logOf(choices);
         const position = Math.min(start, whole.head);
         const asOf = Math.min(position + read, whole.head);
-        const timeline = new Timeline({ me: ME, position: whole.positionAt(position), maxChats: 1_000 });
-        timeline.expect();
+        const timeline = new ChatWindow({ me: ME, position: whole.positionAt(position), maxChats: 1_000 });
+        timeline.beginLoad();
         const known = logOf(choices.slice(0, asOf));
-        timeline.add({ ...known.page(ME, { before: position + 1, limit }), epoch: 'e1' }, 'before', position + 1);
-        const entries = whole.told(0).map(entryOf);
+        timeline.insertPage({ ...known.page(ME, { before: position + 1, limit }), epoch: 'e1' }, 'before', position + 1);
+        const entries = whole.broadcastAfter(0).map(entryOf);
         for (const entry of entries) {
-          timeline.tell(entry);
+          timeline.applyEntry(entry);
           const again = entries[repeats[entry.seq % Math.max(repeats.length, 1)] ?? entries.length];
-          if (again && again.seq <= timeline.position.seq) expect(timeline.tell(again)).toBe('known');
+          if (again && again.seq <= timeline.position.seq) expect(timeline.applyEntry(again)).toBe('known');
         }
         const first = timeline.chats[0]?.seq ?? 0;
         expect(timeline.chats).toEqual(whole.chats(ME).filter(({ seq }) => seq >= first));
-        expect(timeline.position.id).toBe(whole.tailAt(whole.head));
+        expect(timeline.position.id).toBe(whole.lastBroadcastIdAt(whole.head));
         expect(timeline.hasOlder).toBe(whole.chats(ME).some(({ seq }) => seq < first));
       },
     ),
@@ -85,12 +85,12 @@ test('older pages that are read while entries are told lose none of what was tol
       const whole = logOf(choices);
       const position = Math.min(start, whole.head);
       const asOf = Math.min(position + read, whole.head);
-      const timeline = new Timeline({ me: ME, position: whole.positionAt(position), maxChats: 1_000 });
+      const timeline = new ChatWindow({ me: ME, position: whole.positionAt(position), maxChats: 1_000 });
       const before = timeline.edge('before');
-      timeline.expect();
+      timeline.beginLoad();
       const page = logOf(choices.slice(0, asOf)).page(ME, { before });
-      for (const told of whole.told(position)) timeline.tell(entryOf(told));
-      const added = timeline.add({ ...page, epoch: 'e1' }, 'before', before);
+      for (const told of whole.broadcastAfter(position)) timeline.applyEntry(entryOf(told));
+      const added = timeline.insertPage({ ...page, epoch: 'e1' }, 'before', before);
       // Entries without a chat move the beginning of an empty timeline: such a page is asked for again.
       fc.pre(added !== undefined);
       expect(timeline.chats).toEqual(whole.chats(ME));
@@ -99,12 +99,12 @@ test('older pages that are read while entries are told lose none of what was tol
   );
 });
 
-type Move = { tell: number } | { answer: number } | ({ limit: number } & ({ way: Way } | { around: number }));
+type Move = { tell: number } | { answer: number } | ({ limit: number } & ({ way: PageDirection } | { around: number }));
 
 const move: fc.Arbitrary<Move> = fc.oneof(
   fc.record({ tell: fc.integer({ min: 1, max: 9 }) }),
   fc.record({ answer: fc.nat(9) }),
-  fc.record({ way: fc.constantFrom<Way>('before', 'after'), limit: fc.integer({ min: 1, max: 6 }) }),
+  fc.record({ way: fc.constantFrom<PageDirection>('before', 'after'), limit: fc.integer({ min: 1, max: 6 }) }),
   fc.record({ around: fc.integer({ min: 1, max: 70 }), limit: fc.integer({ min: 1, max: 6 }) }),
 );
 
@@ -117,13 +117,13 @@ test('however the window is moved while entries are told, it has no hole, keeps 
       fc.array(move, { maxLength: 30, size: 'max' }),
       (choices, start, maxChats, moves) => {
         const whole = logOf(choices);
-        const timeline = new Timeline({ me: ME, position: whole.positionAt(Math.min(start, whole.head)), maxChats });
+        const timeline = new ChatWindow({ me: ME, position: whole.positionAt(Math.min(start, whole.head)), maxChats });
         let asked: ((asOf: number) => number | undefined) | undefined;
         const tell = (count: number) => {
-          for (const told of whole.told(timeline.position.seq).slice(0, count)) timeline.tell(entryOf(told));
+          for (const told of whole.broadcastAfter(timeline.position.seq).slice(0, count)) timeline.applyEntry(entryOf(told));
         };
-        const ask = (range: Range, put: (page: ChatPage & { epoch: string }) => number | undefined) => {
-          timeline.expect();
+        const ask = (range: PageRange, put: (page: ChatPage & { epoch: string }) => number | undefined) => {
+          timeline.beginLoad();
           asked = (asOf) => put({ ...whole.page(ME, range, asOf), epoch: 'e1' });
         };
         const take = (each: Move): void => {
@@ -132,10 +132,10 @@ test('however the window is moved while entries are told, it has no hole, keeps 
             asked?.(Math.min(timeline.position.seq + each.answer, whole.head));
             asked = undefined;
           } else if (asked) return;
-          else if ('around' in each) ask({ around: each.around, limit: each.limit }, (page) => timeline.jump(page));
+          else if ('around' in each) ask({ around: each.around, limit: each.limit }, (page) => timeline.showPage(page));
           else {
             const edge = timeline.edge(each.way);
-            ask({ [each.way]: edge, limit: each.limit }, (page) => timeline.add(page, each.way, edge));
+            ask({ [each.way]: edge, limit: each.limit }, (page) => timeline.insertPage(page, each.way, edge));
           }
         };
         for (const each of moves) {
@@ -152,7 +152,7 @@ test('however the window is moved while entries are told, it has no hole, keeps 
 });
 
 /** The part of all chats that the window shows: nothing is missing inside, and what is said to be beyond it is there. */
-function expectWindow({ chats, hasOlder, hasNewer, position }: Timeline, all: Chat[]): Chat[] {
+function expectWindow({ chats, hasOlder, hasNewer, position }: ChatWindow, all: Chat[]): Chat[] {
   const seqs = chats.map(({ seq }) => seq);
   const before = all.filter(({ seq }) => seq < (seqs[0] ?? (hasNewer ? 1 : position.seq + 1)));
   const part = all.slice(before.length, before.length + chats.length);
@@ -163,39 +163,39 @@ function expectWindow({ chats, hasOlder, hasNewer, position }: Timeline, all: Ch
 }
 
 test('a window that is moved back goes on from there to the newest, and then shows what is told', () => {
-  const log = new Log();
+  const log = new ModelLog();
   for (let count = 0; count < 9; count += 1) log.add({ kind: 'create:chat', by: 'ben', message: `${count}` });
-  const timeline = new Timeline({ me: ME, position: log.positionAt(8), maxChats: 4 });
-  const load = (way: Way) => {
+  const timeline = new ChatWindow({ me: ME, position: log.positionAt(8), maxChats: 4 });
+  const load = (way: PageDirection) => {
     const edge = timeline.edge(way);
-    timeline.expect();
-    return timeline.add({ ...log.page(ME, { [way]: edge, limit: 3 }, timeline.position.seq), epoch: 'e1' }, way, edge);
+    timeline.beginLoad();
+    return timeline.insertPage({ ...log.page(ME, { [way]: edge, limit: 3 }, timeline.position.seq), epoch: 'e1' }, way, edge);
   };
   const seqs = () => timeline.chats.map(({ seq }) => seq);
   expect([load('before'), load('before')]).toEqual([3, 3]);
   expect([seqs(), timeline.hasOlder, timeline.hasNewer]).toEqual([[3, 4, 5, 6], true, true]);
-  timeline.tell(entryOf(log.entries[8]!));
+  timeline.applyEntry(entryOf(log.entries[8]!));
   expect(seqs()).toEqual([3, 4, 5, 6]);
   expect(load('after')).toBe(3);
   expect([seqs(), timeline.hasNewer]).toEqual([[6, 7, 8, 9], false]);
-  timeline.tell(entryOf(log.add({ kind: 'create:chat', by: 'ben', message: 'now' })));
+  timeline.applyEntry(entryOf(log.add({ kind: 'create:chat', by: 'ben', message: 'now' })));
   expect(seqs()).toEqual([7, 8, 9, 10]);
-  timeline.expect();
-  timeline.jump({ ...log.page(ME, { around: 2, limit: 4 }), epoch: 'e1' });
+  timeline.beginLoad();
+  timeline.showPage({ ...log.page(ME, { around: 2, limit: 4 }), epoch: 'e1' });
   expect([seqs(), timeline.hasOlder, timeline.hasNewer]).toEqual([[1, 2, 3, 4], false, true]);
 });
 
 test('an entry that does not follow changes nothing and says why', () => {
-  const log = new Log();
+  const log = new ModelLog();
   for (const message of ['one', 'two', 'three', 'four']) log.add({ kind: 'create:chat', by: 'ben', message });
-  const timeline = new Timeline({ me: ME, position: log.positionAt(1), maxChats: 10 });
+  const timeline = new ChatWindow({ me: ME, position: log.positionAt(1), maxChats: 10 });
   const [first, second, third, fourth] = log.entries.map(entryOf);
-  expect(timeline.tell(fourth!)).toBe('gap');
-  expect(timeline.tell(first!)).toBe('known');
-  expect(timeline.tell({ ...second!, prev: 'another' })).toBe('fork');
-  expect(timeline.tell({ ...second!, epoch: 'e2' })).toBe('fork');
+  expect(timeline.applyEntry(fourth!)).toBe('gap');
+  expect(timeline.applyEntry(first!)).toBe('known');
+  expect(timeline.applyEntry({ ...second!, prev: 'another' })).toBe('fork');
+  expect(timeline.applyEntry({ ...second!, epoch: 'e2' })).toBe('fork');
   expect(timeline.chats).toEqual([]);
-  expect([second!, third!, fourth!].map((entry) => timeline.tell(entry))).toEqual(['next', 'next', 'next']);
+  expect([second!, third!, fourth!].map((entry) => timeline.applyEntry(entry))).toEqual(['next', 'next', 'next']);
   expect(timeline.chats.map(({ message }) => message)).toEqual(['two', 'three', 'four']);
 });
 
@@ -209,36 +209,36 @@ test.each([
   { kind: 'delete:chat' },
   { kind: 'toString', chatSeq: null },
 ])('an entry that makes no sense moves the position and nothing else: %j', (nonsense) => {
-  const log = new Log();
+  const log = new ModelLog();
   log.add({ kind: 'create:chat', by: 'ben', message: 'kept' });
   log.add({ ...nonsense, by: 'ben' });
-  const timeline = new Timeline({ me: ME, position: log.positionAt(0), maxChats: 10 });
-  expect(log.entries.map((told) => timeline.tell(entryOf(told)))).toEqual(['next', 'next']);
+  const timeline = new ChatWindow({ me: ME, position: log.positionAt(0), maxChats: 10 });
+  expect(log.entries.map((told) => timeline.applyEntry(entryOf(told)))).toEqual(['next', 'next']);
   expect(timeline.chats[0]).toMatchObject({ seq: 1, message: 'kept' });
   expect(timeline.position.seq).toBe(2);
 });
 
 test('past its limit the oldest chats leave, and are there to be loaded', () => {
-  const log = new Log();
+  const log = new ModelLog();
   for (let count = 0; count < 5; count += 1) log.add({ kind: 'create:chat', by: 'ben', message: `${count}` });
-  const timeline = new Timeline({ me: ME, position: log.positionAt(0), maxChats: 3 });
-  for (const told of log.entries) timeline.tell(entryOf(told));
+  const timeline = new ChatWindow({ me: ME, position: log.positionAt(0), maxChats: 3 });
+  for (const told of log.entries) timeline.applyEntry(entryOf(told));
   expect(timeline.chats.map(({ seq }) => seq)).toEqual([3, 4, 5]);
   expect(timeline.hasOlder).toBe(true);
 });
 
 test('a chat that was told with a later text stays as it was told until that entry comes', () => {
-  const log = new Log();
+  const log = new ModelLog();
   log.add({ kind: 'create:chat', by: 'ben', message: 'newer', edited: 2 });
   log.add({ kind: 'update:chat', by: 'ben', chatSeq: 1, message: 'newer' });
   log.add({ kind: 'create:chat', by: 'ben', message: '', deleted: true });
   log.add({ kind: 'add:reaction', by: 'ben', chatSeq: 3, reaction: '👍' });
-  const timeline = new Timeline({ me: ME, position: log.positionAt(0), maxChats: 9 });
+  const timeline = new ChatWindow({ me: ME, position: log.positionAt(0), maxChats: 9 });
   const place = (seq: number) => ({ seq, id: `e1-${seq}`, at: 1_000 + seq, username: 'ben' });
   const [first, ...others] = log.entries.map(entryOf);
-  timeline.tell(first!);
+  timeline.applyEntry(first!);
   expect(timeline.chats).toEqual([{ ...place(1), message: 'newer', edited: 2 }]);
-  for (const entry of others) timeline.tell(entry);
+  for (const entry of others) timeline.applyEntry(entry);
   expect(timeline.chats).toEqual([
     { ...place(1), message: 'newer', edited: 2 },
     { ...place(3), message: null, deleted: true },
@@ -246,24 +246,24 @@ test('a chat that was told with a later text stays as it was told until that ent
 });
 
 test('a page takes no chat past the position: it is yet to come as an entry', () => {
-  const log = new Log();
+  const log = new ModelLog();
   for (const message of ['one', 'two', 'three']) log.add({ kind: 'create:chat', by: 'ben', message });
-  const timeline = new Timeline({ me: ME, position: log.positionAt(0), maxChats: 9 });
+  const timeline = new ChatWindow({ me: ME, position: log.positionAt(0), maxChats: 9 });
   timeline.reset(log.page(ME), log.positionAt(2));
   expect(timeline.chats.map(({ seq }) => seq)).toEqual([1, 2]);
-  expect(timeline.tell(entryOf(log.entries[2]!))).toBe('next');
+  expect(timeline.applyEntry(entryOf(log.entries[2]!))).toBe('next');
 });
 
 test('an older page that does not end where the chats begin is not taken', () => {
-  const log = new Log();
+  const log = new ModelLog();
   for (let count = 0; count < 3; count += 1) log.add({ kind: 'add:member', by: 'ben' });
-  const timeline = new Timeline({ me: ME, position: log.positionAt(2), maxChats: 9 });
-  timeline.expect();
-  timeline.tell(entryOf(log.entries[2]!));
-  expect(timeline.add({ ...log.page(ME, { before: 3 }), epoch: 'e1' }, 'before', 3)).toBeUndefined();
-  expect(timeline.add({ ...log.page(ME, { before: 4 }), epoch: 'e1' }, 'before', 4)).toBeUndefined();
-  timeline.expect();
-  expect(timeline.add({ ...log.page(ME, { before: 4 }), epoch: 'e2' }, 'before', 4)).toBeUndefined();
-  timeline.expect();
-  expect(timeline.add({ ...log.page(ME, { before: 4 }), epoch: 'e1' }, 'before', 4)).toBe(0);
+  const timeline = new ChatWindow({ me: ME, position: log.positionAt(2), maxChats: 9 });
+  timeline.beginLoad();
+  timeline.applyEntry(entryOf(log.entries[2]!));
+  expect(timeline.insertPage({ ...log.page(ME, { before: 3 }), epoch: 'e1' }, 'before', 3)).toBeUndefined();
+  expect(timeline.insertPage({ ...log.page(ME, { before: 4 }), epoch: 'e1' }, 'before', 4)).toBeUndefined();
+  timeline.beginLoad();
+  expect(timeline.insertPage({ ...log.page(ME, { before: 4 }), epoch: 'e2' }, 'before', 4)).toBeUndefined();
+  timeline.beginLoad();
+  expect(timeline.insertPage({ ...log.page(ME, { before: 4 }), epoch: 'e1' }, 'before', 4)).toBe(0);
 });

@@ -2,19 +2,19 @@
 import { type Client, type ClientOptions, connect, type Room } from '@engawa/client';
 import { expect, onTestFinished, test } from 'vitest';
 import { startServer, until } from '../../server/test/helpers/server.ts';
-import { memory } from './helpers/clients.ts';
+import { memoryStorage } from './helpers/clients.ts';
 
 const replies = (room: Room) => room.timeline.chats.map(({ message, replyTo }) => [message, replyTo]);
 
 test('who is there, who was away and who comes later see which chat each one answers, also once it was edited', async () => {
   const { url } = await startServer({ limits: 'off' });
-  const open = (storage = memory()): Client => {
+  const open = (storage = memoryStorage()): Client => {
     const client = connect(url, { storage });
     onTestFinished(() => client.close());
     return client;
   };
   const room = await open().join('veranda', { username: 'aya', create: true });
-  const kept = memory();
+  const kept = memoryStorage();
   const away = open(kept);
   await away.join('veranda', { username: 'cho' });
   await away.close();
@@ -64,8 +64,8 @@ test('the rooms of the server are listed page by page', async () => {
 });
 
 test('a session that is there twice: each hears what the other says, and who leaves in one has left in both', async () => {
-  const { url } = await startServer({ limits: 'off', grace: 200 });
-  const storage = memory();
+  const { url } = await startServer({ limits: 'off', graceMs: 200 });
+  const storage = memoryStorage();
   const open = (options: ClientOptions): Client => {
     const client = connect(url, options);
     onTestFinished(() => client.close());

@@ -3,20 +3,20 @@ import type {
   Client,
   ClientState,
   connect,
-  Ending,
+  ErrorInfo,
+  ErrorPayload,
+  FailedResult,
   JoinOptions,
-  Missed,
+  MissedEntry,
   OutgoingChat,
   Position,
   Presence,
-  Refusal,
-  Refused,
   Result,
   Room,
+  RoomEnding,
   RoomEvents,
   RoomState,
-  ShownChat,
-  WireError,
+  TimelineChat,
 } from '@engawa/client';
 import { expectTypeOf, test } from 'vitest';
 
@@ -40,12 +40,12 @@ test('nothing of the surface is any', () => {
 test('each event says what it carries', () => {
   type Heard<Name extends keyof RoomEvents> = RoomEvents[Name];
   expectTypeOf<Heard<'chat'>>().toEqualTypeOf<Chat>();
-  expectTypeOf<Heard<'entry'>>().toEqualTypeOf<Missed>();
-  expectTypeOf<Extract<Missed, { kind: 'add:member' }>['username']>().toEqualTypeOf<string>();
+  expectTypeOf<Heard<'entry'>>().toEqualTypeOf<MissedEntry>();
+  expectTypeOf<Extract<MissedEntry, { kind: 'add:member' }>['username']>().toEqualTypeOf<string>();
   expectTypeOf<Heard<'typing'>>().toEqualTypeOf<readonly string[]>();
   expectTypeOf<Heard<'presence'>>().toEqualTypeOf<{ username: string; presence: Presence; online: number }>();
   expectTypeOf<Heard<'read'>>().toEqualTypeOf<{ username: string; read: number }>();
-  expectTypeOf<Heard<'ended'>>().toEqualTypeOf<Ending>();
+  expectTypeOf<Heard<'ended'>>().toEqualTypeOf<RoomEnding>();
   expectTypeOf<Heard<'state'>>().toEqualTypeOf<RoomState>();
   expectTypeOf<Parameters<Client['on']>[0]>().toEqualTypeOf<'state' | 'change' | 'error'>();
   expectTypeOf<ReturnType<Room['on']>>().toEqualTypeOf<() => void>();
@@ -55,16 +55,16 @@ test('a result is narrowed by its ok, and an error by its code', () => {
   type Edited = Awaited<ReturnType<Room['edit']>>;
   expectTypeOf<Edited>().toEqualTypeOf<Result<'update:chat'>>();
   expectTypeOf<Extract<Edited, { ok: true }>['seq']>().toEqualTypeOf<number>();
-  expectTypeOf<Extract<Edited, { ok: false }>>().toEqualTypeOf<Refused>();
-  expectTypeOf<'name_taken' | 'closed'>().toExtend<Refusal['code']>();
-  expectTypeOf<'no_such_code'>().not.toExtend<Refusal['code']>();
-  expectTypeOf<WireError>().toExtend<Refusal>();
+  expectTypeOf<Extract<Edited, { ok: false }>>().toEqualTypeOf<FailedResult>();
+  expectTypeOf<'name_taken' | 'closed'>().toExtend<ErrorInfo['code']>();
+  expectTypeOf<'no_such_code'>().not.toExtend<ErrorInfo['code']>();
+  expectTypeOf<ErrorPayload>().toExtend<ErrorInfo>();
 });
 
 test('a pending chat is told from one of the room by its state', () => {
-  expectTypeOf<Extract<ShownChat, { state: string }>['outgoing']>().toEqualTypeOf<OutgoingChat>();
-  expectTypeOf<Exclude<ShownChat, { state: string }>['seq']>().toEqualTypeOf<number>();
-  expectTypeOf<Room['timeline']['chats']>().toEqualTypeOf<readonly ShownChat[]>();
+  expectTypeOf<Extract<TimelineChat, { state: string }>['outgoing']>().toEqualTypeOf<OutgoingChat>();
+  expectTypeOf<Exclude<TimelineChat, { state: string }>['seq']>().toEqualTypeOf<number>();
+  expectTypeOf<Room['timeline']['chats']>().toEqualTypeOf<readonly TimelineChat[]>();
 });
 
 test('what connects and joins is checked', () => {

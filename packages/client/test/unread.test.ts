@@ -2,19 +2,19 @@
 import { type Client, connect, type Room } from '@engawa/client';
 import { expect, onTestFinished, test } from 'vitest';
 import { startServer, until } from '../../server/test/helpers/server.ts';
-import { memory } from './helpers/clients.ts';
+import { memoryStorage } from './helpers/clients.ts';
 
 const ROOM = 'veranda';
 
 async function setUp(options: Parameters<typeof startServer>[0] = {}) {
   const { url } = await startServer({ limits: 'off', ...options });
-  const open = (storage = memory()): Client => {
+  const open = (storage = memoryStorage()): Client => {
     const client = connect(url, { storage });
     onTestFinished(() => client.close());
     return client;
   };
   const ben = await open().join(ROOM, { username: 'ben', create: true });
-  const storage = memory();
+  const storage = memoryStorage();
   const client = open(storage);
   return { open, ben, storage, client, aya: await client.join(ROOM, { username: 'aya' }) };
 }
@@ -35,13 +35,13 @@ async function has(room: Room, unread: number, mentions: number): Promise<void> 
 const reads = (room: Room, seq: number) => until(() => room.position.seq >= seq, 'she was told');
 
 test('after a night the chats of others are unread, also as a list of rooms says before any is joined', async () => {
-  const { open, ben, storage, client, aya } = await setUp({ grace: 100 });
+  const { open, ben, storage, client, aya } = await setUp({ graceMs: 100 });
   await reads(aya, await say(ben, 'good night'));
   aya.markRead();
-  const { read } = aya;
+  const { lastReadSeq } = aya;
   const marked = async () => {
     const listed = await ben.listMembers();
-    return listed.ok && listed.members.find(({ username }) => username === 'aya')?.read === read;
+    return listed.ok && listed.members.find(({ username }) => username === 'aya')?.read === lastReadSeq;
   };
   await until(marked, 'her mark is kept');
   await client.close();
@@ -50,10 +50,10 @@ test('after a night the chats of others are unread, also as a list of rooms says
 
   const morning = open(storage);
   const rooms = await morning.listRooms();
-  expect(rooms).toMatchObject({ ok: true, rooms: [{ roomId: ROOM, read, unread: 5, mentions: 1 }] });
+  expect(rooms).toMatchObject({ ok: true, rooms: [{ roomId: ROOM, read: lastReadSeq, unread: 5, mentions: 1 }] });
   const room = await morning.join(ROOM, { username: 'aya' });
   await has(room, 5, 1);
-  expect(room.read).toBe(read);
+  expect(room.lastReadSeq).toBe(lastReadSeq);
   await until(() => room.state === 'live', 'she was told');
   await has(room, 5, 1);
   room.markRead();
@@ -61,7 +61,7 @@ test('after a night the chats of others are unread, also as a list of rooms says
 });
 
 test('one who says, edits and reacts has nothing unread, whoever comes and goes', async () => {
-  const { open, ben, aya } = await setUp({ grace: 100 });
+  const { open, ben, aya } = await setUp({ graceMs: 100 });
   const seq = await say(ben, 'hello');
   await reads(aya, seq);
   aya.markRead();

@@ -2,7 +2,7 @@
 import { connect, type Room } from '@engawa/client';
 import { expect, onTestFinished, test } from 'vitest';
 import { startServer, until } from '../../server/test/helpers/server.ts';
-import { faultsOfTimeline } from './helpers/shown.ts';
+import { findTimelineFaults } from './helpers/shown.ts';
 
 const CHATS = 260;
 const MAX_CHATS = 100;
@@ -38,7 +38,7 @@ test('a window goes to the first chat and comes to an end, stays live there, jum
   const middle = first + CHATS / 2;
   expect(await timeline.around(middle, 20)).toEqual({ ok: true, added: 20 });
   expect(timeline.chats.some(({ seq }) => seq === middle)).toBe(true);
-  expect(await faultsOfTimeline(aya)).toEqual([]);
+  expect(await findTimelineFaults(aya)).toEqual([]);
 
   await timeline.around(middle, 20);
   while (timeline.hasNewer) await timeline.loadNewer(30);

@@ -1,5 +1,5 @@
-import { help, unknown } from './help.ts';
-import { endWithShellOfNpm } from './npm-shell.ts';
+import { help, reportUnknownCommand } from './help.ts';
+import { exitWithNpmShell } from './npm-shell.ts';
 import { subcommands } from './subcommands.ts';
 
 const aliases = new Map([
@@ -9,25 +9,25 @@ const aliases = new Map([
   ['-v', 'version'],
 ]);
 
-endWithShellOfNpm(process.env);
-const [typed = 'help', ...args] = process.argv.slice(2);
-const asked = aliases.get(typed) ?? typed;
-const subcommand = subcommands.find(({ name }) => name === asked);
-process.exitCode = subcommand ? await run(subcommand, args).catch(failed) : unknown(subcommands, asked);
+exitWithNpmShell(process.env);
+const [commandName = 'help', ...args] = process.argv.slice(2);
+const resolvedName = aliases.get(commandName) ?? commandName;
+const subcommand = subcommands.find(({ name }) => name === resolvedName);
+process.exitCode = subcommand ? await run(subcommand, args).catch(reportCrash) : reportUnknownCommand(subcommands, resolvedName);
 
-async function run({ name, run: begin }: (typeof subcommands)[number], words: string[]): Promise<number> {
-  if (name !== 'help' && asksForHelp(words)) return help(subcommands, name);
-  return begin(words, process);
+async function run({ name, run: runSubcommand }: (typeof subcommands)[number], args: string[]): Promise<number> {
+  if (name !== 'help' && isHelpRequested(args)) return help(subcommands, name);
+  return runSubcommand(args, process);
 }
 
 /** What comes after `--` is not the command's. */
-function asksForHelp(words: string[]): boolean {
-  const own = words.includes('--') ? words.slice(0, words.indexOf('--')) : words;
-  return own.includes('--help') || own.includes('-h');
+function isHelpRequested(args: string[]): boolean {
+  const ownArgs = args.includes('--') ? args.slice(0, args.indexOf('--')) : args;
+  return ownArgs.includes('--help') || ownArgs.includes('-h');
 }
 
 /** Nobody foresaw it: the stack is for who wants to report it. */
-function failed(error: unknown): number {
+function reportCrash(error: unknown): number {
   const { message, stack } = error instanceof Error ? error : new Error(String(error));
   console.error(`engawa: ${process.env.ENGAWA_LOG === 'debug' ? stack : message}`);
   return 1;

@@ -1,4 +1,4 @@
-import type { Options, Subcommand } from '@engawa/terminal';
+import type { CliOptions, Subcommand } from '@engawa/terminal';
 
 /**
  * Scripts for shells. Names of profiles and rooms come from the command itself while completing. A room's name was made by
@@ -10,30 +10,30 @@ export const completions: ReadonlyMap<string, (subcommands: readonly Subcommand[
   ['fish', fish],
 ]);
 
-const PLACES = new Set(['FILE', 'DIR']);
+const PATH_VALUES = new Set(['FILE', 'DIR']);
 
-interface Known {
+interface CompletionCommand {
   name: string;
-  what: string;
-  options: Options;
+  summary: string;
+  options: CliOptions;
   completes: Subcommand['completes'];
 }
 
-const all = (subcommands: readonly Subcommand[]): Promise<Known[]> =>
+const resolveOptions = (subcommands: readonly Subcommand[]): Promise<CompletionCommand[]> =>
   Promise.all(
-    subcommands.map(async ({ name, what, options, completes }) => ({
+    subcommands.map(async ({ name, summary, options, completes }) => ({
       name,
-      what,
+      summary,
       completes,
       options: typeof options === 'function' ? await options() : options,
     })),
   );
 
-const flagsOf = ({ options }: Known): string[] => [...Object.keys(options).map((option) => `--${option}`), '--help'];
+const flagsOf = ({ options }: CompletionCommand): string[] => [...Object.keys(options).map((option) => `--${option}`), '--help'];
 
 async function bash(subcommands: readonly Subcommand[]): Promise<string> {
-  const known = await all(subcommands);
-  const names = known.map(({ name }) => name).join(' ');
+  const commands = await resolveOptions(subcommands);
+  const names = commands.map(({ name }) => name).join(' ');
   return `# Completion of engawa for bash.
 _engawa() {
   local word=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD-1]} command=\${COMP_WORDS[1]} choice choices=
@@ -47,12 +47,12 @@ _engawa() {
     return
   elif [[ $word == -* ]]; then
     case $command in
-${known.map((each) => `      ${each.name}) choices="${flagsOf(each).join('\n')}" ;;`).join('\n')}
+${commands.map((each) => `      ${each.name}) choices="${flagsOf(each).join('\n')}" ;;`).join('\n')}
     esac
   elif (( COMP_CWORD == 2 )); then
     case $command in
       help) choices="${names.replaceAll(' ', '\n')}" ;;
-${known
+${commands
   .filter(({ completes }) => completes !== undefined)
   .map(({ name, completes }) =>
     completes === 'rooms'
@@ -73,11 +73,11 @@ complete -F _engawa engawa
 }
 
 /** Text between single quotes, for zsh and fish. */
-const quoted = (text: string): string => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "'\\''")}'`;
+const shellQuote = (text: string): string => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "'\\''")}'`;
 
 async function zsh(subcommands: readonly Subcommand[]): Promise<string> {
-  const known = await all(subcommands);
-  const described = known.map(({ name, what }) => quoted(`${name}:${what}`)).join(' ');
+  const commands = await resolveOptions(subcommands);
+  const described = commands.map(({ name, summary }) => shellQuote(`${name}:${summary}`)).join(' ');
   return `#compdef engawa
 # Completion of engawa for zsh.
 _engawa() {
@@ -94,12 +94,12 @@ _engawa() {
     return
   elif [[ $word == -* ]]; then
     case $command in
-${known.map((each) => `      ${each.name}) choices=(${flagsOf(each).join(' ')}) ;;`).join('\n')}
+${commands.map((each) => `      ${each.name}) choices=(${flagsOf(each).join(' ')}) ;;`).join('\n')}
     esac
   elif (( CURRENT == 3 )); then
     case $command in
-      help) choices=(${known.map(({ name }) => name).join(' ')}) ;;
-${known
+      help) choices=(${commands.map(({ name }) => name).join(' ')}) ;;
+${commands
   .filter(({ completes }) => completes !== undefined)
   .map(({ name, completes }) =>
     completes === 'rooms'
@@ -118,18 +118,18 @@ compdef _engawa engawa
 }
 
 async function fish(subcommands: readonly Subcommand[]): Promise<string> {
-  const known = await all(subcommands);
-  const lines = known.flatMap(({ name, what, options, completes }) => {
-    const within = `-n ${quoted(`__fish_seen_subcommand_from ${name}`)}`;
-    const first = `-n ${quoted(`__fish_seen_subcommand_from ${name}; and test (count (commandline -opc)) -eq 2`)}`;
+  const commands = await resolveOptions(subcommands);
+  const lines = commands.flatMap(({ name, summary, options, completes }) => {
+    const whenSubcommand = `-n ${shellQuote(`__fish_seen_subcommand_from ${name}`)}`;
+    const whenFirstArgument = `-n ${shellQuote(`__fish_seen_subcommand_from ${name}; and test (count (commandline -opc)) -eq 2`)}`;
     const words = completes === 'rooms' ? '(engawa completion rooms 2>/dev/null)' : completes?.join(' ');
     return [
-      `complete -c engawa -n __fish_use_subcommand -a ${name} -d ${quoted(what)}`,
-      ...(words === undefined ? [] : [`complete -c engawa ${first} -a ${quoted(words)}`]),
-      ...Object.entries(options).map(([option, { short, value, what: does }]) => {
-        const short1 = short === undefined ? '' : ` -s ${short}`;
-        const argument = option === 'profile' ? ` -x -a ${quoted('(engawa completion profiles 2>/dev/null)')}` : argumentOf(value);
-        return `complete -c engawa ${within} -l ${option}${short1}${argument} -d ${quoted(does)}`;
+      `complete -c engawa -n __fish_use_subcommand -a ${name} -d ${shellQuote(summary)}`,
+      ...(words === undefined ? [] : [`complete -c engawa ${whenFirstArgument} -a ${shellQuote(words)}`]),
+      ...Object.entries(options).map(([option, { short, value, what: description }]) => {
+        const shortFlag = short === undefined ? '' : ` -s ${short}`;
+        const argument = option === 'profile' ? ` -x -a ${shellQuote('(engawa completion profiles 2>/dev/null)')}` : argumentFlags(value);
+        return `complete -c engawa ${whenSubcommand} -l ${option}${shortFlag}${argument} -d ${shellQuote(description)}`;
       }),
     ];
   });
@@ -137,7 +137,7 @@ async function fish(subcommands: readonly Subcommand[]): Promise<string> {
 }
 
 /** What an option takes: nothing, a file, or something that cannot be completed. */
-function argumentOf(value: string | undefined): string {
+function argumentFlags(value: string | undefined): string {
   if (value === undefined) return '';
-  return PLACES.has(value) ? ' -r -F' : ' -x';
+  return PATH_VALUES.has(value) ? ' -r -F' : ' -x';
 }

@@ -1,47 +1,51 @@
-import { type Subcommand, usageOf } from '@engawa/terminal';
-import { listed } from './help.ts';
-import { version } from './version.ts';
+import { type Subcommand, subcommandUsage } from '@engawa/terminal';
+import { describeOptions } from './help.ts';
+import { packageVersion } from './version.ts';
 
 /** The page of the manual, in roff: made of the same table as the help. */
 export async function manPage(subcommands: readonly Subcommand[]): Promise<string> {
-  const sections = await Promise.all(subcommands.map(sectionOf));
+  const sections = await Promise.all(subcommands.map(subcommandSection));
   return `${[
-    `.TH ENGAWA 1 "" "engawa ${version()}" "Engawa"`,
+    `.TH ENGAWA 1 "" "engawa ${packageVersion()}" "Engawa"`,
     '.SH NAME',
     'engawa \\- a chat server that never loses a word, and its terminal client',
     '.SH SYNOPSIS',
-    ...subcommands.flatMap(synopsisOf),
+    ...subcommands.flatMap(synopsisLines),
     '.SH DESCRIPTION',
-    text('Every room is one ordered log. Each command below does one thing; engawa help COMMAND says the same as its part here.'),
+    roffText('Every room is one ordered log. Each command below does one thing; engawa help COMMAND says the same as its part here.'),
     ...sections.flat(),
-    ...mapped('ENVIRONMENT', Object.assign({}, ...subcommands.map(({ variables }) => variables)) as Record<string, string>),
+    ...definitionSection('ENVIRONMENT', Object.assign({}, ...subcommands.map(({ environment }) => environment)) as Record<string, string>),
   ].join('\n')}\n`;
 }
 
-const synopsisOf = ({ name, usage }: Subcommand): string[] => ['.br', `.B engawa ${escaped(name)}`, ...(usage === '' ? [] : [text(usage)])];
+const synopsisLines = ({ name, usage }: Subcommand): string[] => [
+  '.br',
+  `.B engawa ${escapeRoff(name)}`,
+  ...(usage === '' ? [] : [roffText(usage)]),
+];
 
-async function sectionOf(subcommand: Subcommand): Promise<string[]> {
-  const { name, what, about, options, examples, exits } = subcommand;
+async function subcommandSection(subcommand: Subcommand): Promise<string[]> {
+  const { name, summary, details, options, examples, exitCodes } = subcommand;
   return [
-    `.SH ${escaped(name.toUpperCase())}`,
-    `.B ${escaped(usageOf(subcommand))}`,
+    `.SH ${escapeRoff(name.toUpperCase())}`,
+    `.B ${escapeRoff(subcommandUsage(subcommand))}`,
     '.PP',
-    text(`${what}.`),
-    ...about.flatMap((paragraph) => ['.PP', text(paragraph)]),
-    ...listOf(await listed(options)),
-    ...examples.flatMap(([command, does]) => ['.PP', text(`${does}:`), '.RS', '.nf', text(command), '.fi', '.RE']),
+    roffText(`${summary}.`),
+    ...details.flatMap((paragraph) => ['.PP', roffText(paragraph)]),
+    ...definitionList(await describeOptions(options)),
+    ...examples.flatMap(([command, does]) => ['.PP', roffText(`${does}:`), '.RS', '.nf', roffText(command), '.fi', '.RE']),
     '.PP',
     'Exit codes:',
-    ...listOf(exits),
+    ...definitionList(exitCodes),
   ];
 }
 
-const mapped = (title: string, entries: Record<string, string>): string[] => [`.SH ${title}`, ...listOf(entries)];
+const definitionSection = (title: string, entries: Record<string, string>): string[] => [`.SH ${title}`, ...definitionList(entries)];
 
-const listOf = (entries: Record<string, string>): string[] =>
-  Object.entries(entries).flatMap(([name, what]) => ['.TP', `.B ${escaped(name)}`, text(what)]);
+const definitionList = (entries: Record<string, string>): string[] =>
+  Object.entries(entries).flatMap(([name, what]) => ['.TP', `.B ${escapeRoff(name)}`, roffText(what)]);
 
 /** A line that begins with a dot or a quote would be a request. */
-const text = (line: string): string => escaped(line).replace(/^(?=[.'])/, '\\&');
+const roffText = (line: string): string => escapeRoff(line).replace(/^(?=[.'])/, '\\&');
 
-const escaped = (line: string): string => line.replaceAll('\\', '\\e').replaceAll('-', '\\-');
+const escapeRoff = (line: string): string => line.replaceAll('\\', '\\e').replaceAll('-', '\\-');

@@ -4,20 +4,20 @@ import { join } from 'node:path';
 import { type Entry, openEmbedded } from '@engawa/server';
 import { expect, test } from 'vitest';
 import type { RedisServer } from '../../server/test/helpers/redis-servers.ts';
-import { connect, done, newFolder, until } from '../../server/test/helpers/server.ts';
-import { run, serve } from './helpers/command.ts';
-import { newRedis } from './helpers/redis.ts';
+import { connect, createTempFolder, requestOk, until } from '../../server/test/helpers/server.ts';
+import { runEngawa, startEngawaServer } from './helpers/command.ts';
+import { startTestRedis } from './helpers/redis.ts';
 
 /** `create:room` and `add:member` of the tutorial. */
 async function enter(redis: RedisServer, roomId: string, ...usernames: string[]): Promise<void> {
-  await redis.call('SADD', 'rooms', roomId);
-  for (const username of usernames) await redis.call('SADD', 'members', `${roomId}::${username}`);
+  await redis.runRaw('SADD', 'rooms', roomId);
+  for (const username of usernames) await redis.runRaw('SADD', 'members', `${roomId}::${username}`);
 }
 
 /** `create:chat` of the tutorial. */
 async function say(redis: RedisServer, roomId: string, ...chats: [username: string, message: string][]): Promise<void> {
   for (let index = 0; index < chats.length; index += 5_000)
-    await redis.call(
+    await redis.runRaw(
       'LPUSH',
       `chat::${roomId}`,
       ...chats.slice(index, index + 5_000).map(([username, message]) => `${username}::${message}`),
@@ -25,11 +25,11 @@ async function say(redis: RedisServer, roomId: string, ...chats: [username: stri
 }
 
 /** Of all that is in it: keys, types, values, and lists in their order. DUMP of a large set changes when it is only read. */
-const digestOf = (redis: RedisServer): Promise<string> => redis.cli('DEBUG', 'DIGEST');
+const digestOf = (redis: RedisServer): Promise<string> => redis.runCommand('DEBUG', 'DIGEST');
 
 /** Runs it to its end; what it printed. */
 async function imports(code: number, ...args: string[]): Promise<string> {
-  const { exit, screen } = run('import', 'tutorial', ...args);
+  const { exit, screen } = runEngawa('import', 'tutorial', ...args);
   expect([await exit(), screen()]).toEqual([code, expect.any(String)]);
   return screen();
 }
@@ -38,10 +38,10 @@ async function imports(code: number, ...args: string[]): Promise<string> {
 async function chatsIn(folder: string): Promise<Map<string, [by: string, message: unknown][]>> {
   const store = await openEmbedded({ folder });
   const found = new Map<string, [string, unknown][]>();
-  for (const { room } of (await store.rooms({ limit: 1_000 })).rooms) {
+  for (const { room } of (await store.listRooms({ limit: 1_000 })).rooms) {
     const entries: Entry[] = [];
     for (let more = true; more; ) {
-      const page = await store.page(room, { after: entries.at(-1)?.seq ?? 0, limit: 10_000 });
+      const page = await store.readPage(room, { after: entries.at(-1)?.seq ?? 0, limit: 10_000 });
       entries.push(...page.entries);
       more = page.more;
     }
@@ -78,8 +78,8 @@ async function oddDatabase(redis: RedisServer): Promise<void> {
     ['undefined', 'undefined'],
     ['aya', '😀 \u0000 \u200b'],
   );
-  await redis.call('LPUSH', 'chat::lobby', 'nobody said this');
-  await redis.call('EVAL', `redis.call('LPUSH', 'chat::lobby', 'aya::caf\\233 au lait'); redis.call('SADD', 'rooms', 'caf\\233')`, 0);
+  await redis.runRaw('LPUSH', 'chat::lobby', 'nobody said this');
+  await redis.runRaw('EVAL', `redis.call('LPUSH', 'chat::lobby', 'aya::caf\\233 au lait'); redis.call('SADD', 'rooms', 'caf\\233')`, 0);
   await enter(redis, 'a', 'aya');
   await enter(redis, 'a::b', 'c');
   await say(redis, 'a', ['aya', 'in a']);
@@ -93,9 +93,9 @@ async function oddDatabase(redis: RedisServer): Promise<void> {
   await enter(redis, '__proto__');
   await enter(redis, 'empty');
   await enter(redis, 'text');
-  await redis.call('SET', 'chat::text', 'not a list');
+  await redis.runRaw('SET', 'chat::text', 'not a list');
   await say(redis, 'no such room', ['eve', 'is anybody here?']);
-  await redis.call('SADD', 'members', 'nowhere::eve');
+  await redis.runRaw('SADD', 'members', 'nowhere::eve');
 }
 
 const LOBBY = [
@@ -117,10 +117,10 @@ const LOBBY = [
 ];
 
 test('everything is there, the oldest first, and the original is as it was', async () => {
-  const redis = await newRedis({ users: ['user reader on >secret ~* resetchannels +@read +@connection'] });
+  const redis = await startTestRedis({ users: ['user reader on >secret ~* resetchannels +@read +@connection'] });
   await oddDatabase(redis);
   const before = await digestOf(redis);
-  const folder = newFolder();
+  const folder = createTempFolder();
   // Somebody who may not write there.
   const screen = await imports(0, '--from', redis.urlAs('reader', 'secret'), '--to', folder);
   expect(screen).not.toContain('secret');
@@ -141,45 +141,45 @@ test('everything is there, the oldest first, and the original is as it was', asy
 });
 
 test('a stock client reads it, and takes a name that was taken', async () => {
-  const redis = await newRedis();
+  const redis = await startTestRedis();
   await oddDatabase(redis);
-  const folder = newFolder();
+  const folder = createTempFolder();
   await imports(0, '--from', redis.url, '--to', folder);
-  const socket = await connect((await serve(folder)).url);
-  const { rooms } = await done(socket, 'list:rooms', {});
+  const socket = await connect((await startEngawaServer(folder)).url);
+  const { rooms } = await requestOk(socket, 'list:rooms', {});
   expect(rooms.map(({ roomId, members }) => [roomId, members])).toContainEqual(['a::b', 0]);
-  await done(socket, 'add:member', { roomId: 'lobby', username: 'aya' });
-  const { chats, more } = await done(socket, 'list:chats', { roomId: 'lobby' });
+  await requestOk(socket, 'add:member', { roomId: 'lobby', username: 'aya' });
+  const { chats, more } = await requestOk(socket, 'list:chats', { roomId: 'lobby' });
   expect(chats.map(({ username, message }) => [username, message])).toEqual(LOBBY);
   expect(more).toEqual({ before: false, after: false });
-  await done(socket, 'create:chat', { roomId: 'lobby', username: 'aya', message: 'so many years' });
+  await requestOk(socket, 'create:chat', { roomId: 'lobby', username: 'aya', message: 'so many years' });
   const answer = (await socket.emitWithAck('delete:chat', { roomId: 'lobby', username: 'aya', chatSeq: 2 })) as object;
   expect(answer).toMatchObject({ ok: false, error: { code: 'not_allowed' } });
 });
 
 test('what no name may have now is left out of names; rooms that look alike come both, and no third one after them', async () => {
-  const redis = await newRedis();
+  const redis = await startTestRedis();
   await enter(redis, 'Lobby');
   await enter(redis, 'lobby');
   await enter(redis, 'hid\u2800den\ue000');
   const names = ['a\u2800ya\ue000', `q${'\u0315'.repeat(60)}`, '\u0301\u0301', 'ay\u200da'];
   await say(redis, 'lobby', ...names.map((name): [string, string] => [name, 'hello']));
-  const folder = newFolder();
+  const folder = createTempFolder();
   await imports(0, '--from', redis.url, '--to', folder);
   const found = await chatsIn(folder);
   expect([...found.keys()].sort()).toEqual(['Lobby', 'hidden', 'lobby']);
   expect(found.get('lobby')?.map(([by]) => by)).toEqual(['aya', `q${'\u0315'.repeat(4)}`, 'nobody', 'aya']);
-  const socket = await connect((await serve(folder)).url);
+  const socket = await connect((await startEngawaServer(folder)).url);
   for (const roomId of ['LOBBY', 'ｌｏｂｂｙ', 'lоbby', 'Hidden'])
     expect(await socket.emitWithAck('create:room', { roomId, username: 'aya' })).toMatchObject({ error: { code: 'room_confusable' } });
-  for (const roomId of ['Lobby', 'lobby', 'hidden']) await done(socket, 'add:member', { roomId, username: 'aya' });
+  for (const roomId of ['Lobby', 'lobby', 'hidden']) await requestOk(socket, 'add:member', { roomId, username: 'aya' });
 });
 
 test('a dry run says what it would do, and writes nothing', async () => {
-  const redis = await newRedis();
+  const redis = await startTestRedis();
   await oddDatabase(redis);
   const before = await digestOf(redis);
-  const folder = join(newFolder(), 'target');
+  const folder = join(createTempFolder(), 'target');
   const screen = await imports(0, '--from', redis.url, '--to', folder, '--dry-run');
   expect(existsSync(folder)).toBe(false);
   expect(await digestOf(redis)).toBe(before);
@@ -228,8 +228,8 @@ Nothing was written: this was a dry run.
 });
 
 test('asked for again it adds what is new, and nothing twice, whatever was said here meanwhile', { timeout: 60_000 }, async () => {
-  const redis = await newRedis();
-  const folder = newFolder();
+  const redis = await startTestRedis();
+  const folder = createTempFolder();
   const chats = (from: number, count: number) =>
     Array.from({ length: count }, (_, index): [string, string] => ['aya', `chat ${from + index}`]);
   await enter(redis, 'lobby', 'aya');
@@ -238,10 +238,10 @@ test('asked for again it adds what is new, and nothing twice, whatever was said 
   for (const turn of [1, 2])
     expect(await imports(0, '--from', redis.url, '--to', folder), `${turn}`).toMatch(/rooms +1 +0 +1 +0\nchats +250 +0 +250 +0\n/);
 
-  const server = await serve(folder);
+  const server = await startEngawaServer(folder);
   const socket = await connect(server.url);
-  await done(socket, 'add:member', { roomId: 'lobby', username: 'aya' });
-  await done(socket, 'create:chat', { roomId: 'lobby', username: 'aya', message: 'said here' });
+  await requestOk(socket, 'add:member', { roomId: 'lobby', username: 'aya' });
+  await requestOk(socket, 'create:chat', { roomId: 'lobby', username: 'aya', message: 'said here' });
   await say(redis, 'lobby', ...chats(250, 130));
   const inUse = await imports(1, '--from', redis.url, '--to', folder);
   expect(inUse).toContain('is in use by another server');
@@ -250,7 +250,7 @@ test('asked for again it adds what is new, and nothing twice, whatever was said 
   expect(await imports(0, '--from', redis.url, '--to', folder)).toMatch(/rooms +1 +0 +1 +0\nchats +380 +130 +250 +0\n/);
 
   const store = await openEmbedded({ folder });
-  const { entries } = await store.page('lobby', { limit: 500, listed: true });
+  const { entries } = await store.readPage('lobby', { limit: 500, listed: true });
   expect(entries.map(({ body }) => body?.message)).toEqual([
     ...chats(0, 250).map(([, text]) => text),
     'said here',
@@ -260,19 +260,19 @@ test('asked for again it adds what is new, and nothing twice, whatever was said 
 });
 
 test('it goes into Redis as well, into the same one too', async () => {
-  const redis = await newRedis();
+  const redis = await startTestRedis();
   await oddDatabase(redis);
-  const before = (await redis.call('LRANGE', 'chat::lobby', 0, -1)) as string[];
-  const [to, folder] = [`${redis.url}?prefix=house`, newFolder()];
+  const before = (await redis.runRaw('LRANGE', 'chat::lobby', 0, -1)) as string[];
+  const [to, folder] = [`${redis.url}?prefix=house`, createTempFolder()];
   expect(await imports(0, '--from', redis.url, '--to', to)).toMatch(/rooms +12 +7 +0 +5\nchats +19 +16 +0 +3\n/);
   expect(await imports(0, '--from', redis.url, '--to', to)).toMatch(/rooms +12 +0 +7 +5\nchats +19 +0 +18 +1\n/);
-  expect(await run('move', '--from', to, '--to', folder).exit()).toBe(0);
+  expect(await runEngawa('move', '--from', to, '--to', folder).exit()).toBe(0);
   expect((await chatsIn(folder)).get('lobby')).toEqual(LOBBY);
-  expect(await redis.call('LRANGE', 'chat::lobby', 0, -1)).toEqual(before);
+  expect(await redis.runRaw('LRANGE', 'chat::lobby', 0, -1)).toEqual(before);
 });
 
 test('killed in the middle again and again it ends with every chat once, in order', { timeout: 240_000 }, async () => {
-  const redis = await newRedis();
+  const redis = await startTestRedis();
   const chats = Array.from({ length: 40_000 }, (_, index): [string, string] => [`user ${index % 7}`, `${index} `.padEnd(400, 'x')]);
   await enter(redis, 'large', 'user 0');
   await say(redis, 'large', ...chats);
@@ -281,14 +281,14 @@ test('killed in the middle again and again it ends with every chat once, in orde
     await say(redis, `small::${index}`, ['aya', `hello ${index}`]);
   }
   const before = await digestOf(redis);
-  const folder = join(newFolder(), 'target');
+  const folder = join(createTempFolder(), 'target');
   const size = (): number =>
     existsSync(folder)
       ? readdirSync(folder).reduce((sum, name) => sum + (statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0), 0)
       : 0;
   let imported = 0;
   for (const share of [0.05, 0.1, 0.2]) {
-    const [{ child, exit }, start] = [run('import', 'tutorial', '--from', redis.url, '--to', folder), size()];
+    const [{ child, exit }, start] = [runEngawa('import', 'tutorial', '--from', redis.url, '--to', folder), size()];
     await until(() => size() - start > share * 400 * chats.length, 'a part is there', 60_000);
     child.kill('SIGKILL');
     expect(await exit()).toBe(null);
@@ -296,7 +296,7 @@ test('killed in the middle again and again it ends with every chat once, in orde
     expect([now > imported, now < chats.length]).toEqual([true, true]);
     imported = now;
   }
-  const [robbed, start] = [run('import', 'tutorial', '--from', redis.url, '--to', folder), size()];
+  const [robbed, start] = [runEngawa('import', 'tutorial', '--from', redis.url, '--to', folder), size()];
   await until(() => size() - start > 0.1 * 400 * chats.length, 'a part is there', 60_000);
   await redis.kill();
   expect([await robbed.exit(), robbed.screen()]).toEqual([1, expect.stringMatching(/engawa: redis:\S+ cannot be read: .*\n$/)]);
@@ -310,11 +310,11 @@ test('killed in the middle again and again it ends with every chat once, in orde
 });
 
 test('rooms that are there from elsewhere are left alone', async () => {
-  const redis = await newRedis();
-  const folder = newFolder();
-  const server = await serve(folder);
+  const redis = await startTestRedis();
+  const folder = createTempFolder();
+  const server = await startEngawaServer(folder);
   const socket = await connect(server.url);
-  await done(socket, 'create:room', { roomId: 'lobby', username: 'cho' });
+  await requestOk(socket, 'create:room', { roomId: 'lobby', username: 'cho' });
   server.child.kill('SIGTERM');
   await server.exit();
   await enter(redis, 'lobby', 'aya');
@@ -324,13 +324,13 @@ test('rooms that are there from elsewhere are left alone', async () => {
   expect(screen).toMatch(/rooms +2 +1 +0 +1\nchats +1 +0 +0 +1\n/);
   expect(screen).toContain('left out: rooms whose names others have here already (1)\n  "lobby"');
   const store = await openEmbedded({ folder });
-  expect((await store.page('lobby', { limit: 10 })).entries.map(({ kind }) => kind)).toEqual(['create:room', 'add:member']);
+  expect((await store.readPage('lobby', { limit: 10 })).entries.map(({ kind }) => kind)).toEqual(['create:room', 'add:member']);
   await store.close();
 });
 
 test('what it cannot read it says in a line or two, and makes nothing', { timeout: 60_000 }, async () => {
-  const redis = await newRedis({ users: ['user locked on >secret ~* resetchannels +@connection'] });
-  const folder = join(newFolder(), 'target');
+  const redis = await startTestRedis({ users: ['user locked on >secret ~* resetchannels +@connection'] });
+  const folder = join(createTempFolder(), 'target');
   const from = (url: string): string[] => ['--from', url, '--to', folder, '--dry-run'];
   const refusals: [args: string[], says: string][] = [
     [['slack'], "Only the tutorial's database can be imported.\nUsage: engawa import tutorial --from REDIS_URL"],
@@ -342,12 +342,12 @@ test('what it cannot read it says in a line or two, and makes nothing', { timeou
     [['tutorial', ...from(redis.urlAs('locked', 'secret'))], `redis://${redis.address} cannot be read: NOPERM`],
   ];
   for (const [args, says] of refusals) {
-    const { exit, screen } = run('import', ...args);
+    const { exit, screen } = runEngawa('import', ...args);
     expect([await exit(), screen()]).toEqual([1, expect.stringContaining(`engawa: ${says}`)]);
     expect(screen()).not.toMatch(/secret|\n {4}at /);
   }
   expect(await imports(1, ...from(redis.url))).toContain(`There are no rooms of the tutorial's server in ${redis.url}.`);
-  await redis.call('SET', 'rooms', 'mine');
+  await redis.runRaw('SET', 'rooms', 'mine');
   expect(await imports(1, ...from(redis.url))).toContain('is not the database of the tutorial\'s server: "rooms" is a string there.');
   expect(existsSync(folder)).toBe(false);
 });

@@ -2,11 +2,11 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { openEmbedded, type Parcel, type Store } from '@engawa/server';
+import { openEmbedded, type RoomChunk, type Store } from '@engawa/server';
 import { expect, test } from 'vitest';
-import { connect, done, newFolder, until } from '../../server/test/helpers/server.ts';
-import { run, serve } from './helpers/command.ts';
-import { newRedis } from './helpers/redis.ts';
+import { connect, createTempFolder, requestOk, until } from '../../server/test/helpers/server.ts';
+import { runEngawa, startEngawaServer } from './helpers/command.ts';
+import { startTestRedis } from './helpers/redis.ts';
 
 const ODD_NAMES = ['a::b', '{x}*?', '😀', "'; DROP TABLE rooms; --", 'a/b', '%2F', '__proto__', ' '];
 const ENTRIES = 20_000;
@@ -24,30 +24,32 @@ async function fill(folder: string): Promise<void> {
   });
   for (const room of ODD_NAMES) {
     const joins = { ...chat(room), sets: [[`member/${room}`, room]] as [string, string][], lease: { key: `member/${room}`, node: 'n1' } };
-    await store.append(room, { epoch: null, given: [], once: room, drafts: [joins, chat('hello')] });
+    await store.append(room, { epoch: null, expectedVersions: [], idempotencyKey: room, drafts: [joins, chat('hello')] });
   }
-  const opened = await store.append('large', { epoch: null, given: [], drafts: [chat('opens')] });
+  const opened = await store.append('large', { epoch: null, expectedVersions: [], drafts: [chat('opens')] });
   const epoch = opened.outcome === 'appended' ? opened.epoch : '';
   for (let index = 1; index < ENTRIES; index += 1_000) {
     const drafts = Array.from({ length: Math.min(1_000, ENTRIES - index) }, (_, offset) => chat(`${index + offset} `.padEnd(500, 'x')));
-    await Promise.all(drafts.map((draft) => store.append('large', { epoch, given: [], once: draft.id, drafts: [draft] })));
+    await Promise.all(
+      drafts.map((draft) => store.append('large', { epoch, expectedVersions: [], idempotencyKey: draft.id, drafts: [draft] })),
+    );
   }
   await store.close();
 }
 
 /** All that a folder holds, part by part: two engines of one kind pack alike. */
-async function contentsOf(folder: string): Promise<Parcel[]> {
+async function contentsOf(folder: string): Promise<RoomChunk[]> {
   const store = await openEmbedded({ folder });
-  const parcels: Parcel[] = [];
-  for (const { room } of (await store.rooms({ limit: 100 })).rooms) parcels.push(...(await partsOf(store, room)));
+  const parcels: RoomChunk[] = [];
+  for (const { room } of (await store.listRooms({ limit: 100 })).rooms) parcels.push(...(await partsOf(store, room)));
   await store.close();
   return parcels;
 }
 
-async function partsOf(store: Store, room: string): Promise<Parcel[]> {
-  const parts: Parcel[] = [];
+async function partsOf(store: Store, room: string): Promise<RoomChunk[]> {
+  const parts: RoomChunk[] = [];
   for (let next: string | null = null; parts.length === 0 || next !== null; next = parts.at(-1)?.next ?? null)
-    parts.push((await store.pack(room, next))!);
+    parts.push((await store.exportChunk(room, next))!);
   return parts;
 }
 
@@ -61,12 +63,12 @@ const sizeOf = (folder: string): number =>
     : 0;
 
 test('killed in the middle again and again, it goes on and ends with both equal', { timeout: 240_000 }, async () => {
-  const [from, to] = [newFolder(), join(newFolder(), 'target')];
+  const [from, to] = [createTempFolder(), join(createTempFolder(), 'target')];
   await fill(from);
   const [digest, size] = [digestOf(from), sizeOf(from)];
   for (const share of [0.1, 0.5, 0.8]) {
     const before = sizeOf(to);
-    const { child, exit } = run('move', '--from', from, '--to', to);
+    const { child, exit } = runEngawa('move', '--from', from, '--to', to);
     await until(() => sizeOf(to) - before > share * size, 'a good part is there', 60_000);
     child.kill('SIGKILL');
     expect(await exit()).toBe(null);
@@ -77,7 +79,7 @@ test('killed in the middle again and again, it goes on and ends with both equal'
     expect([entries > 0, entries < ENTRIES]).toEqual([true, true]);
     await store.close();
   }
-  const last = run('move', '--from', from, '--to', to);
+  const last = runEngawa('move', '--from', from, '--to', to);
   expect([await last.exit(), last.screen()]).toEqual([0, expect.stringContaining('there already. Compared, and equal: 9 rooms.')]);
   expect(last.screen()).toContain(`next  start your servers with --data-dir ${to}; keep ${from} (embedded store), which was not changed`);
   expect(digestOf(from)).toBe(digest);
@@ -87,36 +89,40 @@ test('killed in the middle again and again, it goes on and ends with both equal'
 });
 
 test('to Redis and back everything is the same, though it was killed in the middle', { timeout: 240_000 }, async () => {
-  const [from, back, redis] = [newFolder(), newFolder(), await newRedis()];
+  const [from, back, redis] = [createTempFolder(), createTempFolder(), await startTestRedis()];
   await fill(from);
-  const usedMemory = async (): Promise<number> => Number(/used_memory:(\d+)/.exec(await redis.cli('INFO', 'memory'))?.[1]);
+  const usedMemory = async (): Promise<number> => Number(/used_memory:(\d+)/.exec(await redis.runCommand('INFO', 'memory'))?.[1]);
   const before = await usedMemory();
-  const killed = run('move', '--from', from, '--to', redis.url);
+  const killed = runEngawa('move', '--from', from, '--to', redis.url);
   await until(async () => (await usedMemory()) - before > 0.3 * sizeOf(from), 'a good part is there', 60_000);
   killed.child.kill('SIGKILL');
   expect(await killed.exit()).toBe(null);
 
-  const again = run('move', '--from', from, '--to', redis.url);
+  const again = runEngawa('move', '--from', from, '--to', redis.url);
   expect([await again.exit(), again.screen()]).toEqual([0, expect.stringContaining('Compared, and equal: 9 rooms.')]);
   expect(again.screen()).toContain(`WARNING: Stop every server that uses ${redis.url}`);
-  const home = run('move', '--from', redis.url, '--to', back);
+  const home = runEngawa('move', '--from', redis.url, '--to', back);
   expect([await home.exit(), home.screen()]).toEqual([0, expect.stringContaining('Moved 9 rooms with 20,016 entries')]);
   expect(await contentsOf(back)).toEqual(await contentsOf(from));
 });
 
 test('moved back it has what was said meanwhile, and rooms that were deleted meanwhile are told of', async () => {
-  const [home, away] = [newFolder(), newFolder()];
-  const append = async (folder: string, room: string, ends: boolean): Promise<void> => {
+  const [home, away] = [createTempFolder(), createTempFolder()];
+  const append = async (folder: string, room: string, endsRoom: boolean): Promise<void> => {
     const store = await openEmbedded({ folder });
     const { epoch } = await store.read(room, {});
-    await store.append(room, { epoch, given: [], drafts: [{ id: randomUUID(), by: 'aya', author: 'aya', kind: 'chat', body: {}, ends }] });
+    await store.append(room, {
+      epoch,
+      expectedVersions: [],
+      drafts: [{ id: randomUUID(), by: 'aya', author: 'aya', kind: 'chat', body: {}, endsRoom }],
+    });
     await store.close();
   };
   for (const room of ['veranda', 'attic']) await append(home, room, false);
-  expect(await run('move', '--from', home, '--to', away).exit()).toBe(0);
+  expect(await runEngawa('move', '--from', home, '--to', away).exit()).toBe(0);
   await append(away, 'veranda', false);
   await append(away, 'attic', true);
-  const back = run('move', '--from', away, '--to', home);
+  const back = runEngawa('move', '--from', away, '--to', home);
   expect([await back.exit(), back.screen()]).toEqual([
     0,
     expect.stringContaining('stay  1 room there that the source has not:\n  "attic"\n'),
@@ -128,34 +134,36 @@ test('moved back it has what was said meanwhile, and rooms that were deleted mea
 });
 
 test('people find everything where it moved to', async () => {
-  const [from, to] = [newFolder(), newFolder()];
-  const first = await serve(from);
+  const [from, to] = [createTempFolder(), createTempFolder()];
+  const first = await startEngawaServer(from);
   const aya = await connect(first.url);
-  await done(aya, 'create:room', { roomId: 'veranda', username: 'aya', topic: 'tea' });
-  await done(aya, 'create:chat', { roomId: 'veranda', username: 'aya', message: 'hello' });
-  const { session } = await done(aya, 'add:member', { roomId: 'veranda', username: 'aya' });
+  await requestOk(aya, 'create:room', { roomId: 'veranda', username: 'aya', topic: 'tea' });
+  await requestOk(aya, 'create:chat', { roomId: 'veranda', username: 'aya', message: 'hello' });
+  const { session } = await requestOk(aya, 'add:member', { roomId: 'veranda', username: 'aya' });
   first.child.kill('SIGTERM');
   expect(await first.exit()).toBe(0);
-  expect(await run('move', '--from', from, '--to', `file://${to}`).exit()).toBe(0);
+  expect(await runEngawa('move', '--from', from, '--to', `file://${to}`).exit()).toBe(0);
 
-  const second = await serve(to);
+  const second = await startEngawaServer(to);
   const again = await connect(second.url, { auth: { session } });
-  const joined = await done(again, 'add:member', { roomId: 'veranda', username: 'aya' });
+  const joined = await requestOk(again, 'add:member', { roomId: 'veranda', username: 'aya' });
   expect(joined).toMatchObject({ role: 'owner', topic: 'tea' });
-  expect((await done(again, 'list:chats', { roomId: 'veranda' })).chats).toMatchObject([{ username: 'aya', message: 'hello', seq: 3 }]);
-  await done(again, 'create:chat', { roomId: 'veranda', username: 'aya', message: 'and on' });
+  expect((await requestOk(again, 'list:chats', { roomId: 'veranda' })).chats).toMatchObject([
+    { username: 'aya', message: 'hello', seq: 3 },
+  ]);
+  await requestOk(again, 'create:chat', { roomId: 'veranda', username: 'aya', message: 'and on' });
 });
 
 test('a dry run says what it would do, and writes nothing', async () => {
-  const [from, to] = [newFolder(), join(newFolder(), 'target')];
-  const server = await serve(from);
-  await done(await connect(server.url), 'create:room', { roomId: 'veranda', username: 'aya' });
-  const inUse = run('move', '--from', from, '--to', to, '--dry-run');
+  const [from, to] = [createTempFolder(), join(createTempFolder(), 'target')];
+  const server = await startEngawaServer(from);
+  await requestOk(await connect(server.url), 'create:room', { roomId: 'veranda', username: 'aya' });
+  const inUse = runEngawa('move', '--from', from, '--to', to, '--dry-run');
   expect([await inUse.exit(), inUse.screen()]).toEqual([1, expect.stringContaining(`${from} is in use by another server; stop it first`)]);
   server.child.kill('SIGTERM');
   await server.exit();
   const digest = digestOf(from);
-  const dry = run('move', '--from', from, '--to', to, '--dry-run');
+  const dry = runEngawa('move', '--from', from, '--to', to, '--dry-run');
   expect([await dry.exit(), dry.screen()]).toEqual([
     0,
     `from  ${from} (embedded store): 1 room, 2 entries\nto    ${to} (embedded store): none of them there yet\nNothing was written: this was a dry run.\n`,
@@ -164,8 +172,8 @@ test('a dry run says what it would do, and writes nothing', async () => {
 });
 
 test('a room of the same name that is another one is refused, and nothing is written', async () => {
-  const [from, to] = [newFolder(), newFolder()];
-  const room = { drafts: [{ id: 'x', by: 'aya', author: 'aya', kind: 'chat', body: {} }], epoch: null, given: [] };
+  const [from, to] = [createTempFolder(), createTempFolder()];
+  const room = { drafts: [{ id: 'x', by: 'aya', author: 'aya', kind: 'chat', body: {} }], epoch: null, expectedVersions: [] };
   for (const folder of [from, to]) {
     const store = await openEmbedded({ folder });
     await store.append('veranda', room);
@@ -173,7 +181,7 @@ test('a room of the same name that is another one is refused, and nothing is wri
     await store.close();
   }
   const before = await contentsOf(to);
-  const { exit, screen } = run('move', '--from', from, '--to', to);
+  const { exit, screen } = runEngawa('move', '--from', from, '--to', to);
   expect(await exit()).toBe(1);
   expect(screen()).toContain(
     'Nothing was written. What cannot be moved: 1 room\n  "veranda" is there already, as another room of that name',
@@ -182,7 +190,7 @@ test('a room of the same name that is another one is refused, and nothing is wri
 });
 
 test('what it cannot do it says in a line or two, and makes nothing', { timeout: 60_000 }, async () => {
-  const [from, to] = [newFolder(), join(newFolder(), 'target')];
+  const [from, to] = [createTempFolder(), join(createTempFolder(), 'target')];
   const refusals: [args: string[], says: string][] = [
     [[], 'Both --from and --to are needed.\nUsage: engawa move --from URL --to URL'],
     [['--from', from, '--too', to], "Unknown option '--too'"],
@@ -193,7 +201,7 @@ test('what it cannot do it says in a line or two, and makes nothing', { timeout:
     [['--from', 'file://elsewhere/data', '--to', to], 'file://elsewhere/data names no folder'],
   ];
   for (const [args, says] of refusals) {
-    const { exit, screen } = run('move', ...args);
+    const { exit, screen } = runEngawa('move', ...args);
     expect([await exit(), screen()]).toEqual([1, expect.stringContaining(`engawa: ${says}`)]);
     expect(screen()).not.toMatch(/secret|\n {4}at /);
   }
@@ -201,8 +209,8 @@ test('what it cannot do it says in a line or two, and makes nothing', { timeout:
 });
 
 test('a store without rooms is taken for the wrong one', async () => {
-  const folder = newFolder();
+  const folder = createTempFolder();
   await (await openEmbedded({ folder })).close();
-  const { exit, screen } = run('move', '--from', folder, '--to', newFolder());
+  const { exit, screen } = runEngawa('move', '--from', folder, '--to', createTempFolder());
   expect([await exit(), screen()]).toEqual([1, `There are no rooms in ${folder} (embedded store).\n`]);
 });

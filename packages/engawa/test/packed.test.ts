@@ -5,13 +5,13 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { startRedis } from '../../server/test/helpers/redis-servers.ts';
-import { newFolder, until } from '../../server/test/helpers/server.ts';
+import { createTempFolder, until } from '../../server/test/helpers/server.ts';
 
 const PACKAGES = fileURLToPath(new URL('../..', import.meta.url));
 const PUBLISHED = ['protocol', 'fan-out', 'client', 'server', 'terminal', 'engawa'];
 
 test('the packed packages run in an empty folder', { timeout: 180_000 }, async () => {
-  const folder = newFolder();
+  const folder = createTempFolder();
   const run = (command: string, ...args: string[]) =>
     execFileSync(command, args, { cwd: folder, encoding: 'utf8', stdio: ['pipe', 'pipe', 'pipe'] });
   const tarballs = PUBLISHED.map((name) => {
@@ -24,7 +24,7 @@ test('the packed packages run in an empty folder', { timeout: 180_000 }, async (
   for (const file of filesIn(join(folder, 'node_modules'))) expect(missingSources(file), file).toEqual([]);
   const engawa = join(folder, 'node_modules', '.bin', 'engawa');
   expect(run(engawa, 'version')).toMatch(/^\d+\.\d+\.\d+\n$/);
-  const env = { PATH: process.env.PATH, HOME: newFolder() };
+  const env = { PATH: process.env.PATH, HOME: createTempFolder() };
   const redis = await startRedis();
   onTestFinished(() => redis.close());
   for (const store of [[], ['--redis-url', redis.url]]) {

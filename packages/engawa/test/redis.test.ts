@@ -1,13 +1,13 @@
 /** The command on Redis: what it says of it, and what it does without it. */
 import { expect, test } from 'vitest';
 import type { RedisServer } from '../../server/test/helpers/redis-servers.ts';
-import { connect, done, until } from '../../server/test/helpers/server.ts';
-import { run } from './helpers/command.ts';
-import { newRedis } from './helpers/redis.ts';
+import { connect, requestOk, until } from '../../server/test/helpers/server.ts';
+import { runEngawa } from './helpers/command.ts';
+import { startTestRedis } from './helpers/redis.ts';
 
 /** Somewhere nobody listens yet: the port of a server that is down. */
 async function missing(): Promise<RedisServer> {
-  const server = await newRedis();
+  const server = await startTestRedis();
   await server.shutdown();
   return server;
 }
@@ -16,13 +16,13 @@ const urlIn = (screen: string): string => /http:\S+/.exec(screen)?.[0] ?? '';
 const statusOf = async (url: string, path: string): Promise<number> => (await fetch(url + path)).status;
 
 async function serveOn(url: string, ...args: string[]) {
-  const server = run('serve', '--port', '0', '--redis-url', url, ...args);
+  const server = runEngawa('serve', '--port', '0', '--redis-url', url, ...args);
   await until(() => server.screen().includes('stop '), `the server is up, which says: ${server.screen()}`);
   return { ...server, url: urlIn(server.screen()) };
 }
 
 test('it says which Redis it found, and nothing of the password', async () => {
-  const { port } = await newRedis({ config: { requirepass: 'secret' } });
+  const { port } = await startTestRedis({ config: { requirepass: 'secret' } });
   const { screen } = await serveOn(`redis://:secret@127.0.0.1:${port}`);
   expect(screen()).toContain(`data    redis://127.0.0.1:${port} (Redis 7`);
   expect(screen()).toContain('single, append-only file, fsync everysec, noeviction)');
@@ -30,75 +30,77 @@ test('it says which Redis it found, and nothing of the password', async () => {
 });
 
 test('what is said on one server is read on another one', async () => {
-  const { url } = await newRedis();
+  const { url } = await startTestRedis();
   const [one, other] = [await serveOn(url), await serveOn(url)];
   const [aya, ben] = [await connect(one.url), await connect(other.url)];
-  await done(aya, 'create:room', { roomId: 'veranda', username: 'aya' });
-  await done(ben, 'add:member', { roomId: 'veranda', username: 'ben' });
+  await requestOk(aya, 'create:room', { roomId: 'veranda', username: 'aya' });
+  await requestOk(ben, 'add:member', { roomId: 'veranda', username: 'ben' });
   const heard = new Promise((resolve) => ben.once('create:chat:success', resolve));
-  expect(await done(aya, 'create:chat', { roomId: 'veranda', username: 'aya', message: 'hello' })).toMatchObject({ durability: 'fast' });
+  expect(await requestOk(aya, 'create:chat', { roomId: 'veranda', username: 'aya', message: 'hello' })).toMatchObject({
+    durability: 'fast',
+  });
   expect(await heard).toMatchObject({ message: 'hello', by: 'aya' });
 });
 
 test('two servers with different prefixes know nothing of each other', async () => {
-  const { url } = await newRedis();
+  const { url } = await startTestRedis();
   const [one, other] = [await serveOn(url, '--redis-prefix', 'one'), await serveOn(`${url}/0?prefix=other`)];
-  await done(await connect(one.url), 'create:room', { roomId: 'veranda', username: 'aya' });
-  expect((await done(await connect(other.url), 'list:rooms', {})).rooms).toEqual([]);
+  await requestOk(await connect(one.url), 'create:room', { roomId: 'veranda', username: 'aya' });
+  expect((await requestOk(await connect(other.url), 'list:rooms', {})).rooms).toEqual([]);
 });
 
 test('a Redis that is not there is waited for: alive, and not ready', async () => {
   const down = await missing();
-  const { screen, child } = run('serve', '--port', String(await freePort()), '--redis-url', down.url);
+  const { screen, child } = runEngawa('serve', '--port', String(await freePort()), '--redis-url', down.url);
   await until(() => screen().includes('Trying again'), 'it says so');
   expect(screen()).toContain(`engawa: Redis at 127.0.0.1:${down.port} cannot be used`);
   const url = `http://localhost:${child.spawnargs[4]}`;
   expect([await statusOf(url, '/health'), await statusOf(url, '/ready')]).toEqual([200, 503]);
   await down.start();
   await until(async () => (await statusOf(url, '/ready').catch(() => 0)) === 200, 'it is ready', 20_000);
-  await done(await connect(url), 'create:room', { roomId: 'veranda', username: 'aya' });
+  await requestOk(await connect(url), 'create:room', { roomId: 'veranda', username: 'aya' });
 });
 
 test('while it waits it ends when it is told to', async () => {
   const down = await missing();
-  const { screen, child, exit } = run('serve', '--port', '0', '--redis-url', down.url);
+  const { screen, child, exit } = runEngawa('serve', '--port', '0', '--redis-url', down.url);
   await until(() => screen().includes('Trying again'), 'it says so');
   child.kill('SIGTERM');
   expect(await exit()).toBe(0);
 });
 
 test('a Redis that goes away makes it not ready, and refuses what cannot be kept; it goes on when that is back', async () => {
-  const server = await newRedis({ config: { appendfsync: 'always' } });
+  const server = await startTestRedis({ config: { appendfsync: 'always' } });
   const { url } = await serveOn(server.url);
   const aya = await connect(url);
-  await done(aya, 'create:room', { roomId: 'veranda', username: 'aya' });
+  await requestOk(aya, 'create:room', { roomId: 'veranda', username: 'aya' });
   await server.kill();
   await until(async () => (await statusOf(url, '/ready')) === 503, 'it is not ready');
   expect(await statusOf(url, '/health')).toBe(200);
   await server.start();
   await until(async () => (await statusOf(url, '/ready')) === 200, 'it is ready', 20_000);
-  const said = await done(aya, 'create:chat', { roomId: 'veranda', username: 'aya', message: 'still here' });
+  const said = await requestOk(aya, 'create:chat', { roomId: 'veranda', username: 'aya', message: 'still here' });
   expect(said.seq).toBe(3);
 });
 
 test('what could lose rooms is refused, or warned of', async () => {
-  const evicting = await newRedis({ config: { maxmemory: '100mb', 'maxmemory-policy': 'allkeys-lru' } });
-  const refused = run('serve', '--port', '0', '--redis-url', evicting.url);
+  const evicting = await startTestRedis({ config: { maxmemory: '100mb', 'maxmemory-policy': 'allkeys-lru' } });
+  const refused = runEngawa('serve', '--port', '0', '--redis-url', evicting.url);
   expect(await refused.exit()).toBe(1);
   expect(refused.screen()).toContain('maxmemory-policy allkeys-lru');
   expect((await serveOn(evicting.url, '--may-evict', 'yes')).screen()).toContain('allkeys-lru');
-  const volatile = await newRedis({ config: { appendonly: 'no' } });
+  const volatile = await startTestRedis({ config: { appendonly: 'no' } });
   const { screen } = await serveOn(volatile.url);
   await until(() => screen().includes('WARNING: Redis keeps nothing on a disk'), 'it warns');
 });
 
 test('what it cannot give it does not promise', async () => {
-  const { url } = await newRedis();
+  const { url } = await startTestRedis();
   for (const [durability, why] of [
     ['replicated', 'no replica is connected'],
     ['fsync', 'appendfsync always'],
   ] as const) {
-    const server = run('serve', '--port', '0', '--redis-url', url, '--durability', durability);
+    const server = runEngawa('serve', '--port', '0', '--redis-url', url, '--durability', durability);
     expect(await server.exit()).toBe(1);
     expect(server.screen()).toContain(why);
   }
@@ -112,7 +114,7 @@ test.each([
   ['redis://host?prefix={x}', 'is no prefix'],
   ['redis+other://host', 'it must be like'],
 ])('the URL %s is refused in one line, without its password', async (url, why) => {
-  const server = run('serve', '--port', '0', '--redis-url', url);
+  const server = runEngawa('serve', '--port', '0', '--redis-url', url);
   expect(await server.exit()).toBe(1);
   expect(server.screen()).toMatch(/^engawa: .*\n$/);
   expect(server.screen()).toContain(why);

@@ -2,12 +2,12 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { connect, done, heard, newFolder, until } from '../../server/test/helpers/server.ts';
-import { listening, run, runWithoutIpv6, serve } from './helpers/command.ts';
+import { connect, createTempFolder, nextEvent, requestOk, until } from '../../server/test/helpers/server.ts';
+import { runEngawa, runEngawaWithoutIpv6, startEngawaServer, waitUntilListening } from './helpers/command.ts';
 
 test('it says where it listens, where the data is and what to try', async () => {
-  const folder = newFolder();
-  const { screen, url } = await serve(folder);
+  const folder = createTempFolder();
+  const { screen, url } = await startEngawaServer(folder);
   expect(screen()).toContain(`Engawa is listening on ${url}`);
   expect(screen()).toContain(`data    ${folder} (embedded store)`);
   expect(screen()).toContain(`npx engawa chat lobby --as you --server ${url}`);
@@ -15,31 +15,31 @@ test('it says where it listens, where the data is and what to try', async () => 
 });
 
 test.each(['SIGTERM', 'SIGINT'] as const)('on %s it keeps and answers what was asked, and ends with code 0', async (signal) => {
-  const folder = newFolder();
-  const { child, url, exit } = await serve(folder);
+  const folder = createTempFolder();
+  const { child, url, exit } = await startEngawaServer(folder);
   const aya = await connect(url);
-  await done(aya, 'create:room', { roomId: 'veranda', username: 'aya' });
-  const told = heard(aya, 'create:chat:success');
+  await requestOk(aya, 'create:room', { roomId: 'veranda', username: 'aya' });
+  const told = nextEvent(aya, 'create:chat:success');
   aya.emit('create:chat', { roomId: 'veranda', username: 'aya', message: 'last words' });
   await told;
   child.kill(signal);
   expect(await exit()).toBe(0);
-  const again = await serve(folder);
+  const again = await startEngawaServer(folder);
   const ben = await connect(again.url);
-  await done(ben, 'add:member', { roomId: 'veranda', username: 'ben' });
-  expect((await done(ben, 'list:chats', { roomId: 'veranda' })).chats).toMatchObject([{ message: 'last words' }]);
+  await requestOk(ben, 'add:member', { roomId: 'veranda', username: 'ben' });
+  expect((await requestOk(ben, 'list:chats', { roomId: 'veranda' })).chats).toMatchObject([{ message: 'last words' }]);
 });
 
 test('a data folder where the system takes none is refused, and said', async () => {
-  const refused = run('serve', '--port', '0', '--data-dir', '/proc/engawa/data');
+  const refused = runEngawa('serve', '--port', '0', '--data-dir', '/proc/engawa/data');
   expect(await refused.exit()).toBe(1);
   expect(refused.screen()).toMatch(/^engawa: The data folder \/proc\/engawa\/data cannot be made: ENOENT[^\n]+\n$/);
 });
 
 test('a second server on the same folder is refused, and the first goes on', async () => {
-  const folder = newFolder();
-  const first = await serve(folder);
-  const second = run('serve', '--port', '0', '--data-dir', folder);
+  const folder = createTempFolder();
+  const first = await startEngawaServer(folder);
+  const second = runEngawa('serve', '--port', '0', '--data-dir', folder);
   expect(await second.exit()).toBe(1);
   expect(second.screen()).toBe(
     `engawa: The data folder ${folder} is in use by another server; stop it first, or choose another folder (database is locked).\n`,
@@ -54,7 +54,7 @@ const isReached = async (host: string, port: string): Promise<boolean> =>
   );
 
 test('without a host it is reached over IPv4 and over IPv6', async () => {
-  const { url } = await serve(newFolder());
+  const { url } = await startEngawaServer(createTempFolder());
   const { hostname, port } = new URL(url);
   expect(hostname).toBe('localhost');
   expect(await isReached('127.0.0.1', port)).toBe(true);
@@ -62,7 +62,7 @@ test('without a host it is reached over IPv4 and over IPv6', async () => {
 });
 
 test('on a machine without IPv6 it starts, and is reached over IPv4', async () => {
-  const { url } = await listening(runWithoutIpv6('serve', '--port', '0', '--data-dir', newFolder()));
+  const { url } = await waitUntilListening(runEngawaWithoutIpv6('serve', '--port', '0', '--data-dir', createTempFolder()));
   const { port } = new URL(url);
   expect(await isReached('127.0.0.1', port)).toBe(true);
   expect(await isReached('[::1]', port)).toBe(false);
@@ -72,7 +72,7 @@ test.each([
   ['127.0.0.1', 'http://127.0.0.1:', '[::1]'],
   ['::1', 'http://[::1]:', '127.0.0.1'],
 ])('with --host %s it listens there only, and says so', async (host, begin, other) => {
-  const { url } = await serve(newFolder(), '--host', host);
+  const { url } = await startEngawaServer(createTempFolder(), '--host', host);
   expect(url).toContain(begin);
   expect(await isReached(new URL(url).hostname, new URL(url).port)).toBe(true);
   expect(await isReached(other, new URL(url).port)).toBe(false);
@@ -83,41 +83,41 @@ test('a port that is taken is told in one line', async () => {
   onTestFinished(() => void other.close());
   await once(other, 'listening');
   const { port } = other.address() as { port: number };
-  const server = run('serve', '--port', String(port), '--data-dir', newFolder());
+  const server = runEngawa('serve', '--port', String(port), '--data-dir', createTempFolder());
   expect(await server.exit()).toBe(1);
   expect(server.screen()).toMatch(/^engawa: listen EADDRINUSE.*\n$/);
 });
 
 test('lifting the limits is said loudly', async () => {
-  const { screen } = await serve(newFolder(), '--limits', 'off');
+  const { screen } = await startEngawaServer(createTempFolder(), '--limits', 'off');
   await until(() => screen().includes('WARNING: ENGAWA_LIMITS=off'), 'it warns');
 });
 
 test('where the host keeps no disk it says loudly what will be gone', async () => {
   vi.stubEnv('K_SERVICE', 'chat');
   onTestFinished(() => void vi.unstubAllEnvs());
-  const folder = newFolder();
-  const { screen } = await serve(folder);
+  const folder = createTempFolder();
+  const { screen } = await startEngawaServer(folder);
   const warning = `WARNING: ${folder} is gone when this instance of Cloud Run ends`;
   await until(() => screen().includes(warning), 'it warns');
 });
 
 test('what it cannot understand it says, with a code of its own', async () => {
-  const wrong = run('sevre');
+  const wrong = runEngawa('sevre');
   expect(await wrong.exit()).toBe(2);
   expect(wrong.screen()).toContain('there is no "sevre"');
-  const flag = run('serve', '--prot', '1');
+  const flag = runEngawa('serve', '--prot', '1');
   expect(await flag.exit()).toBe(1);
   expect(flag.screen()).toContain('--prot');
   for (const asked of [['--help'], ['help'], ['serve', '--help'], []]) {
-    const help = run(...asked);
+    const help = runEngawa(...asked);
     expect(await help.exit()).toBe(0);
     expect(help.screen()).toContain('engawa serve');
   }
 });
 
 test('settings prints what is in force', async () => {
-  const settings = run('settings', '--port', '81');
+  const settings = runEngawa('settings', '--port', '81');
   expect(await settings.exit()).toBe(0);
   expect(settings.screen()).toMatch(/--port +PORT +81 +flag/);
 });

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { manPage } from '#man.js';
 import { subcommands } from '#subcommands.js';
-import { newFolder } from '../../server/test/helpers/server.ts';
+import { createTempFolder } from '../../server/test/helpers/server.ts';
 
 const ENGAWA = fileURLToPath(new URL('../bin/engawa.js', import.meta.url));
 const PAGE = fileURLToPath(new URL('../man/engawa.1', import.meta.url));
@@ -21,8 +21,8 @@ const isThere = (program: string): boolean => spawnSync(program, ['--version']).
 test.each(subcommands.map(({ name }) => name))('help teaches %s', async (name) => {
   const { code, stdout } = engawa(['help', name]);
   expect(code).toBe(0);
-  const { what, examples } = subcommands.find((each) => each.name === name) ?? { what: '-', examples: [] };
-  expect(stdout).toContain(what);
+  const { summary, examples } = subcommands.find((each) => each.name === name) ?? { summary: '-', examples: [] };
+  expect(stdout).toContain(summary);
   for (const [command] of examples) expect(stdout).toContain(command);
   if (name !== 'help') expect(engawa([name, '--help']).stdout).toBe(stdout);
 });
@@ -58,7 +58,7 @@ test.skipIf(!isThere('groff'))('the page of the manual is read without a complai
 });
 
 test.skipIf(!isThere('bash'))('bash completes subcommands, options, profiles and rooms, and runs nothing that a room is called', () => {
-  const home = newFolder();
+  const home = createTempFolder();
   const bin = join(home, 'engawa');
   const room = `$(touch ${home}/pwned) \`x\``;
   writeFileSync(bin, `#!/bin/sh\nexec '${process.execPath}' '${ENGAWA}' "$@"\n`);
@@ -95,7 +95,7 @@ test('completion names its shells', () => {
 });
 
 test('a wrong option is told with what was probably meant, and how a value is written that begins with -', () => {
-  const env = { HOME: newFolder(), USER: 'aya' };
+  const env = { HOME: createTempFolder(), USER: 'aya' };
   expect(engawa(['read', 'ops', '--jsn'], env).stderr).toContain('there is no option --jsn; did you mean "--json"? What begins with -');
   expect(engawa(['read', 'ops', '--limit', '-3'], env).stderr).toContain(
     '--limit: its value is missing; one that begins with - is written --limit=-...',
@@ -104,7 +104,7 @@ test('a wrong option is told with what was probably meant, and how a value is wr
 });
 
 test('profiles are made, shown, meant and removed', () => {
-  const env = { HOME: newFolder(), USER: 'aya', XDG_CONFIG_HOME: '', XDG_STATE_HOME: '', ENGAWA_NAME: '', ENGAWA_SERVER: '' };
+  const env = { HOME: createTempFolder(), USER: 'aya', XDG_CONFIG_HOME: '', XDG_STATE_HOME: '', ENGAWA_NAME: '', ENGAWA_SERVER: '' };
   expect(engawa(['profile'], env).stdout).toBe('* default\n');
   const first = engawa(['profile', 'set', 'work', '--server', 'https://chat.example', '--as', 'あや'], env);
   expect(first).toMatchObject({ code: 0, stdout: 'work is used from now on where no other profile is named\n' });

@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { type Draft, openEmbedded } from '@engawa/server';
 import { expect, test } from 'vitest';
-import { newFolder } from '../../server/test/helpers/server.ts';
-import { run } from './helpers/command.ts';
+import { createTempFolder } from '../../server/test/helpers/server.ts';
+import { runEngawa } from './helpers/command.ts';
 
 const START = Date.UTC(2026, 0, 1);
 const DAY = 86_400_000;
@@ -11,13 +11,13 @@ const BODY = { message: '部屋' };
 const BYTES = Buffer.byteLength(JSON.stringify(BODY));
 
 async function trim(...args: string[]): Promise<{ code: number | null; said: string }> {
-  const { exit, screen } = run('trim', ...args);
+  const { exit, screen } = runEngawa('trim', ...args);
   return { code: await exit(), said: screen() };
 }
 
 /** Three rooms, in which something is said every day; the owner of one wants little of it to be kept. */
 async function folderOfRooms(): Promise<string> {
-  const folder = newFolder();
+  const folder = createTempFolder();
   let now = START;
   const store = await openEmbedded({ folder, clock: () => now });
   const draft = (more: Partial<Draft> = {}): Draft => ({
@@ -29,15 +29,16 @@ async function folderOfRooms(): Promise<string> {
     ...more,
   });
   const settings = { owner: 'a', topic: '', retention: { maxCount: 4 } };
-  const rooms = { den: draft(), attic: draft(), veranda: draft({ sets: [['settings', settings]] }) };
+  const rooms = { den: draft(), attic: draft(), veranda: draft({ keyUpdates: [['settings', settings]] }) };
   const epochs = new Map<string, string>();
   for (const [room, first] of Object.entries(rooms)) {
-    const opened = await store.append(room, { epoch: null, given: [], drafts: [first] });
+    const opened = await store.append(room, { epoch: null, expectedVersions: [], drafts: [first] });
     if (opened.outcome === 'appended') epochs.set(room, opened.epoch);
   }
   for (let day = 1; day < 10; day += 1) {
     now += DAY;
-    for (const room of ['den', 'veranda']) await store.append(room, { epoch: epochs.get(room) ?? '', given: [], drafts: [draft()] });
+    for (const room of ['den', 'veranda'])
+      await store.append(room, { epoch: epochs.get(room) ?? '', expectedVersions: [], drafts: [draft()] });
   }
   await store.close();
   return folder;
@@ -45,9 +46,9 @@ async function folderOfRooms(): Promise<string> {
 
 async function sizesOf(folder: string): Promise<Record<string, number>> {
   const store = await openEmbedded({ folder });
-  const { rooms } = await store.rooms({ limit: 10 });
+  const { rooms } = await store.listRooms({ limit: 10 });
   const sizes = await Promise.all(
-    rooms.map(async ({ room, head }) => [room, head + 1 - (await store.page(room, { limit: 1 })).oldest] as const),
+    rooms.map(async ({ room, head }) => [room, head + 1 - (await store.readPage(room, { limit: 1 })).oldest] as const),
   );
   await store.close();
   return Object.fromEntries(sizes);

@@ -29,10 +29,10 @@ const FINAL_TEXT = 0x81;
 const LENGTH_IN_TWO_BYTES = 126;
 const LENGTH_IN_EIGHT_BYTES = 127;
 /** Engine.IO puts this before every message. */
-const MESSAGE = '4'.charCodeAt(0);
+const ENGINE_IO_MESSAGE = '4'.charCodeAt(0);
 
 /** Header and payload in one buffer: so it is one write, and needs no copy until more is sent with it. */
-export function frameOf(text: string): Buffer {
+export function encodeTextFrame(text: string): Buffer {
   const length = Buffer.byteLength(text);
   const payload = length + 1;
   const isShort = payload < LENGTH_IN_TWO_BYTES;
@@ -48,7 +48,7 @@ export function frameOf(text: string): Buffer {
     frame[1] = LENGTH_IN_EIGHT_BYTES;
     frame.writeBigUInt64BE(BigInt(payload), 2);
   }
-  frame[start] = MESSAGE;
+  frame[start] = ENGINE_IO_MESSAGE;
   frame.write(text, start + 1, length === text.length ? 'latin1' : 'utf8');
   return frame;
 }

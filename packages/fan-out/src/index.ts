@@ -1,1 +1,1 @@
-export { FanOutAdapter, type FanOutOptions, fanOut } from './adapter.ts';
+export { CoalescingAdapter, type CoalescingAdapterOptions, createAdapter } from './adapter.ts';

@@ -53,7 +53,7 @@ export interface FrameWriter {
 
 const OPEN = 1;
 
-export const clientOf = (socket: Socket): SocketIoClient => socket.client as unknown as SocketIoClient;
+export const socketIoClientOf = (socket: Socket): SocketIoClient => socket.client as unknown as SocketIoClient;
 
 /** The listeners to what is sent to a socket, told as Socket.IO's adapter would. */
 export function notifyOutgoing(socket: Socket, packet: Packet): void {
@@ -61,12 +61,12 @@ export function notifyOutgoing(socket: Socket, packet: Packet): void {
 }
 
 /** Undefined for whatever is not a plain WebSocket as it is known here. */
-export function frameWriterOf({ name, perMessageDeflate, socket }: EngineTransport): FrameWriter | undefined {
-  if (name !== 'websocket' || perMessageDeflate || !socket || !isKnown(socket)) return undefined;
+export function createFrameWriter({ name, perMessageDeflate, socket }: EngineTransport): FrameWriter | undefined {
+  if (name !== 'websocket' || perMessageDeflate || !socket || !hasExpectedShape(socket)) return undefined;
   return new WsWriter(socket);
 }
 
-const isKnown = (socket: Partial<WebSocketConnection>): socket is WebSocketConnection =>
+const hasExpectedShape = (socket: Partial<WebSocketConnection>): socket is WebSocketConnection =>
   typeof socket.readyState === 'number' && typeof socket.bufferedAmount === 'number' && typeof socket._sender?.sendFrame === 'function';
 
 class WsWriter implements FrameWriter {

@@ -1,35 +1,42 @@
 import type { Socket } from 'socket.io';
 import type { Frame } from './frame.ts';
-import { clientOf, type EngineConnection, type FrameWriter, frameWriterOf, notifyOutgoing, type SocketIoClient } from './internals.ts';
-import { joined, type Room } from './room.ts';
+import {
+  createFrameWriter,
+  type EngineConnection,
+  type FrameWriter,
+  notifyOutgoing,
+  type SocketIoClient,
+  socketIoClientOf,
+} from './internals.ts';
+import { concatFrames, type RoomBatch } from './room.ts';
 
 /** What a packet takes in Engine.IO's buffer beside its text. */
-const PACKET_BYTES = 256;
+const PACKET_OVERHEAD_BYTES = 256;
 
 /** Numbers the messages to rooms. */
-export const clock = { newest: 0 };
+export const frameCounter = { last: 0 };
 
 /** A socket of one namespace on the line. */
-interface Place {
+interface NamespaceSocket {
   id: string;
   socket: Socket;
   /** Its rooms that have something newer to write. */
-  roomsAfter: (number: number) => Room[];
+  batchesAfter: (number: number) => RoomBatch[];
 }
 
-const lines = new WeakMap<EngineConnection, Line>();
+const writers = new WeakMap<EngineConnection, ConnectionWriter>();
 
 /** Before anything else is sent over a connection, what was emitted to its rooms goes out. */
-function beforePacket(this: EngineConnection): void {
-  const line = lines.get(this);
-  if (!line) return;
-  line.isHeard = true;
-  line.flush();
+function flushBeforePacket(this: EngineConnection): void {
+  const writer = writers.get(this);
+  if (!writer) return;
+  writer.announcesPackets = true;
+  writer.flush();
 }
 
 /** Nor is it lost when the server ends the connection. */
-function closeFlushed(this: EngineConnection, discard?: boolean): void {
-  lines.get(this)?.flush();
+function flushAndClose(this: EngineConnection, discard?: boolean): void {
+  writers.get(this)?.flush();
   (Object.getPrototypeOf(this) as EngineConnection).close.call(this, discard);
 }
 
@@ -37,49 +44,49 @@ function closeFlushed(this: EngineConnection, discard?: boolean): void {
  * The way to one client. Everything that was emitted to its rooms up to a number is written, and nothing after: so whatever
  * else happens to it (another packet, a join, a leave) need only have it flushed before, and all order is kept.
  */
-export class Line {
+export class ConnectionWriter {
   /** Whether the connection was seen to announce a packet before it sends it. */
-  isHeard = false;
+  announcesPackets = false;
   readonly #client: SocketIoClient;
   readonly #connection: EngineConnection;
   /** Nearly always one. */
-  readonly #places: Place[] = [];
-  #writtenUpTo = clock.newest;
+  readonly #sockets: NamespaceSocket[] = [];
+  #lastFlushed = frameCounter.last;
   #transport: EngineConnection['transport'] | undefined;
-  #writer: FrameWriter | undefined;
+  #frameWriter: FrameWriter | undefined;
 
   private constructor(client: SocketIoClient) {
     this.#client = client;
     this.#connection = client.conn;
   }
 
-  static to(socket: Socket): Line {
-    const client = clientOf(socket);
-    const known = lines.get(client.conn);
-    if (known) return known;
-    const line = new Line(client);
-    lines.set(client.conn, line);
-    client.conn.on('packetCreate', beforePacket);
-    client.conn.close = closeFlushed;
-    return line;
+  static forSocket(socket: Socket): ConnectionWriter {
+    const client = socketIoClientOf(socket);
+    const existing = writers.get(client.conn);
+    if (existing) return existing;
+    const writer = new ConnectionWriter(client);
+    writers.set(client.conn, writer);
+    client.conn.on('packetCreate', flushBeforePacket);
+    client.conn.close = flushAndClose;
+    return writer;
   }
 
   /** Bytes that wait until the client reads. */
-  get waiting(): number {
-    let waiting = this.#writerTo(this.#connection.transport)?.bufferedAmount ?? 0;
-    for (const { data } of this.#connection.writeBuffer) waiting += (data?.length ?? 0) + PACKET_BYTES;
-    return waiting;
+  get bufferedBytes(): number {
+    let bytes = this.#frameWriterFor(this.#connection.transport)?.bufferedAmount ?? 0;
+    for (const { data } of this.#connection.writeBuffer) bytes += (data?.length ?? 0) + PACKET_OVERHEAD_BYTES;
+    return bytes;
   }
 
   /** What was emitted before is not for this socket. */
-  add(place: Place): void {
+  addSocket(socket: NamespaceSocket): void {
     this.flush();
-    this.#places.push(place);
+    this.#sockets.push(socket);
   }
 
-  remove(id: string): void {
-    const index = this.#places.findIndex((place) => place.id === id);
-    if (index >= 0) this.#places.splice(index, 1);
+  removeSocket(id: string): void {
+    const index = this.#sockets.findIndex((place) => place.id === id);
+    if (index >= 0) this.#sockets.splice(index, 1);
   }
 
   close(): void {
@@ -88,67 +95,67 @@ export class Line {
 
   /** Writes what was emitted to its rooms since it was flushed last. */
   flush(): void {
-    const after = this.#writtenUpTo;
-    if (after === clock.newest) return;
-    this.#writtenUpTo = clock.newest;
-    const rooms = this.#roomsAfter(after);
-    if (rooms.length === 0) return;
-    const listening = this.#listening(after);
-    this.#write(rooms, after);
-    for (const { socket, frames } of listening) for (const { packet } of frames) notifyOutgoing(socket, packet);
+    const after = this.#lastFlushed;
+    if (after === frameCounter.last) return;
+    this.#lastFlushed = frameCounter.last;
+    const batches = this.#batchesAfter(after);
+    if (batches.length === 0) return;
+    const listeners = this.#outgoingListeners(after);
+    this.#write(batches, after);
+    for (const { socket, frames } of listeners) for (const { packet } of frames) notifyOutgoing(socket, packet);
   }
 
-  #write(rooms: Room[], after: number): void {
-    const [only] = rooms;
-    const writer = this.#writerNow();
-    if (!writer) for (const { encoded, options } of framesOf(rooms, after)) this.#client.writeToEngine(encoded, options);
-    else if (only && rooms.length === 1) writer.write(only.bytesAfter(after));
-    else writer.write(joined(framesOf(rooms, after)));
+  #write(batches: RoomBatch[], after: number): void {
+    const [only] = batches;
+    const writer = this.#usableFrameWriter();
+    if (!writer) for (const { encoded, options } of framesOf(batches, after)) this.#client.writeToEngine(encoded, options);
+    else if (only && batches.length === 1) writer.write(only.bytesAfter(after));
+    else writer.write(concatFrames(framesOf(batches, after)));
   }
 
   /** Undefined where the ordinary path must be taken: what waits in Engine.IO goes first, and an upgrade changes the transport. */
-  #writerNow(): FrameWriter | undefined {
+  #usableFrameWriter(): FrameWriter | undefined {
     const { transport, readyState, upgrading, writeBuffer } = this.#connection;
-    const writer = this.#writerTo(transport);
+    const writer = this.#frameWriterFor(transport);
     const mayWrite = writer?.isOpen && readyState === 'open' && !upgrading && writeBuffer.length === 0;
     return mayWrite ? writer : undefined;
   }
 
-  #writerTo(transport: EngineConnection['transport']): FrameWriter | undefined {
+  #frameWriterFor(transport: EngineConnection['transport']): FrameWriter | undefined {
     if (transport !== this.#transport) {
       this.#transport = transport;
-      this.#writer = frameWriterOf(transport);
+      this.#frameWriter = createFrameWriter(transport);
     }
-    return this.#writer;
+    return this.#frameWriter;
   }
 
-  #roomsAfter(after: number): Room[] {
-    let rooms: Room[] | undefined;
-    for (const place of this.#places) {
-      const own = place.roomsAfter(after);
-      rooms = rooms ? rooms.concat(own) : own;
+  #batchesAfter(after: number): RoomBatch[] {
+    let batches: RoomBatch[] | undefined;
+    for (const place of this.#sockets) {
+      const own = place.batchesAfter(after);
+      batches = batches ? batches.concat(own) : own;
     }
-    return rooms ?? [];
+    return batches ?? [];
   }
 
-  #listening(after: number): Listening[] {
-    let listening: Listening[] = NOBODY;
-    for (const { socket, roomsAfter } of this.#places) {
-      if (socket.listenersAnyOutgoing().length > 0) listening = [...listening, { socket, frames: framesOf(roomsAfter(after), after) }];
+  #outgoingListeners(after: number): OutgoingListener[] {
+    let listeners: OutgoingListener[] = NO_LISTENERS;
+    for (const { socket, batchesAfter } of this.#sockets) {
+      if (socket.listenersAnyOutgoing().length > 0) listeners = [...listeners, { socket, frames: framesOf(batchesAfter(after), after) }];
     }
-    return listening;
+    return listeners;
   }
 }
 
-interface Listening {
+interface OutgoingListener {
   socket: Socket;
   frames: Frame[];
 }
 
-const NOBODY: Listening[] = [];
+const NO_LISTENERS: OutgoingListener[] = [];
 
 /** What was emitted to the rooms since, in the order in which it was. */
-function framesOf(rooms: Room[], after: number): Frame[] {
-  const frames = rooms.flatMap((room) => room.framesAfter(after));
-  return rooms.length > 1 ? frames.sort((a, b) => a.number - b.number) : frames;
+function framesOf(batches: RoomBatch[], after: number): Frame[] {
+  const frames = batches.flatMap((room) => room.framesAfter(after));
+  return batches.length > 1 ? frames.sort((a, b) => a.number - b.number) : frames;
 }

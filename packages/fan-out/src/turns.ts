@@ -1,59 +1,59 @@
 import { type EventLoopUtilization, performance } from 'node:perf_hooks';
 
 /** In one turn of the event loop rooms are written for about so long: then whatever else waits has its turn. */
-const TURN_MS = 2;
+const SLICE_MS = 2;
 /** How busy the event loop is, is looked at over so long. */
-const LOOK_EVERY_MS = 50;
+const LOAD_SAMPLE_MS = 50;
 
-interface Waiting {
+interface Flushable {
   /** True when it is done. */
-  write(until: number): boolean;
+  flushUntil(deadline: number): boolean;
 }
 
 /** Rooms that have something to write, one after the other; who is not done when the turn is over waits behind the others. */
-class Turns {
-  readonly #waiting = new Set<Waiting>();
-  #isDue = false;
-  #looked = { at: performance.now(), loop: performance.eventLoopUtilization() };
+class FlushScheduler {
+  readonly #pending = new Set<Flushable>();
+  #isScheduled = false;
+  #lastSample = { at: performance.now(), loop: performance.eventLoopUtilization() };
   #load = 0;
 
   /** The share of its time that the event loop was busy of late. */
   get load(): number {
     const now = performance.now();
-    if (now - this.#looked.at >= LOOK_EVERY_MS) this.#look(now, performance.eventLoopUtilization());
+    if (now - this.#lastSample.at >= LOAD_SAMPLE_MS) this.#sampleLoad(now, performance.eventLoopUtilization());
     return this.#load;
   }
 
-  add(room: Waiting): void {
-    this.#waiting.add(room);
-    this.#takeSoon();
+  schedule(batch: Flushable): void {
+    this.#pending.add(batch);
+    this.#scheduleSlice();
   }
 
-  #look(now: number, loop: EventLoopUtilization): void {
-    this.#load = performance.eventLoopUtilization(loop, this.#looked.loop).utilization;
-    this.#looked = { at: now, loop };
+  #sampleLoad(now: number, loop: EventLoopUtilization): void {
+    this.#load = performance.eventLoopUtilization(loop, this.#lastSample.loop).utilization;
+    this.#lastSample = { at: now, loop };
   }
 
-  #takeSoon(): void {
-    if (this.#isDue) return;
-    this.#isDue = true;
-    setImmediate(() => this.#take());
+  #scheduleSlice(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(() => this.#runSlice());
   }
 
-  #take(): void {
-    const until = performance.now() + TURN_MS;
-    this.#isDue = false;
+  #runSlice(): void {
+    const deadline = performance.now() + SLICE_MS;
+    this.#isScheduled = false;
     try {
-      for (const room of this.#waiting) {
-        this.#waiting.delete(room);
-        if (!room.write(until)) this.#waiting.add(room);
-        if (performance.now() >= until) break;
+      for (const batch of this.#pending) {
+        this.#pending.delete(batch);
+        if (!batch.flushUntil(deadline)) this.#pending.add(batch);
+        if (performance.now() >= deadline) break;
       }
     } finally {
-      if (this.#waiting.size > 0) this.#takeSoon();
+      if (this.#pending.size > 0) this.#scheduleSlice();
     }
   }
 }
 
 /** One for the process: there is one event loop to share. */
-export const turns = new Turns();
+export const flushScheduler = new FlushScheduler();

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { type Frame, frameOf } from '#frame.js';
-import { Room } from '#room.js';
+import { encodeTextFrame, type Frame } from '#frame.js';
+import { RoomBatch } from '#room.js';
 
 const frame = (number: number): Frame => {
-  const bytes = frameOf(String(number));
+  const bytes = encodeTextFrame(String(number));
   return {
     number,
     bytes,
@@ -15,20 +15,20 @@ const frame = (number: number): Frame => {
 
 test('a large room is written to a slice at a time, and who was not reached is sent what came meanwhile, too', () => {
   const sent: number[] = [];
-  const room: Room = new Room({
-    members: () => Array.from({ length: 40 }, (_, member) => `${member}`),
-    send: () => sent.push(room.newest),
+  const room: RoomBatch = new RoomBatch({
+    getSocketIds: () => Array.from({ length: 40 }, (_, member) => `${member}`),
+    flushSocket: () => sent.push(room.lastNumber),
   });
   room.add(frame(1));
-  expect(room.write(performance.now())).toBe(false);
+  expect(room.flushUntil(performance.now())).toBe(false);
   expect(sent).toHaveLength(16);
   room.add(frame(2));
-  expect(room.write(performance.now())).toBe(false);
-  expect(room.write(Infinity)).toBe(true);
+  expect(room.flushUntil(performance.now())).toBe(false);
+  expect(room.flushUntil(Infinity)).toBe(true);
   expect(sent).toEqual(Array.from({ length: 40 }, (_, member) => (member < 16 ? 1 : 2)));
   // The first are not forgotten.
   expect(room.framesAfter(0).map(({ number }) => number)).toEqual([2]);
-  expect(room.write(Infinity)).toBe(true);
+  expect(room.flushUntil(Infinity)).toBe(true);
   expect(sent.slice(40)).toEqual(Array.from({ length: 40 }, () => 2));
   expect(room.framesAfter(0)).toEqual([]);
 });

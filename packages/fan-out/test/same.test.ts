@@ -1,11 +1,11 @@
 /** What a stock client hears through this adapter is what it hears through Socket.IO's own: event by event, in order. */
 
-import { fanOut } from '@engawa/fan-out';
+import { createAdapter } from '@engawa/fan-out';
 import fc from 'fast-check';
 import type { ServerOptions } from 'socket.io';
 import { Adapter } from 'socket.io-adapter';
 import { describe, expect, test } from 'vitest';
-import { run, step } from './helpers/program.ts';
+import { runProgram, step } from './helpers/program.ts';
 import { seed } from './helpers/seed.ts';
 import { startServer } from './helpers/server.ts';
 
@@ -22,11 +22,11 @@ describe.each(servers)('%s', (_, options) => {
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 60, size: 'max' }), async (steps) => {
         const heard = async (adapter: ServerOptions['adapter']): Promise<string[][]> => {
           const running = await startServer({ ...options, adapter });
-          const all = await run(running, steps);
+          const all = await runProgram(running, steps);
           await running.close();
           return all;
         };
-        expect(await heard(fanOut())).toEqual(await heard(Adapter));
+        expect(await heard(createAdapter())).toEqual(await heard(Adapter));
       }),
       { seed, numRuns: Number(process.env.RUNS || 40) },
     );

@@ -1,4 +1,4 @@
-interface ErrorMeaning {
+interface ErrorDefinition {
   /** English text for people; clients branch on the code, never on this. */
   message: string;
   /** Whether the same request may succeed later, unchanged. */
@@ -37,12 +37,12 @@ export const errors = {
   storage_full: { message: 'The server has no space left, please try again later.', retryable: true },
   storage_failed: { message: 'The server cannot keep this now, please try again later.', retryable: true },
   internal: { message: 'Something went wrong on the server.', retryable: true },
-} as const satisfies Record<string, ErrorMeaning>;
+} as const satisfies Record<string, ErrorDefinition>;
 
 export type ErrorCode = keyof typeof errors;
 
 /** A refusal as it travels. */
-export interface WireError {
+export interface ErrorPayload {
   code: ErrorCode;
   message: string;
   retryable: boolean;
@@ -66,8 +66,8 @@ export class ChatError extends Error {
     return errors[this.code].retryable;
   }
 
-  toWire(): WireError {
-    const wire: WireError = { code: this.code, message: this.message, retryable: this.retryable };
-    return this.retryAfter === undefined ? wire : { ...wire, retryAfter: this.retryAfter };
+  toPayload(): ErrorPayload {
+    const payload: ErrorPayload = { code: this.code, message: this.message, retryable: this.retryable };
+    return this.retryAfter === undefined ? payload : { ...payload, retryAfter: this.retryAfter };
   }
 }

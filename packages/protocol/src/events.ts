@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { ErrorCode, WireError } from './errors.ts';
+import type { ErrorCode, ErrorPayload } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import * as model from './model.ts';
 
@@ -8,27 +8,27 @@ interface EventDefinition {
   summary: string;
   payload: z.ZodObject;
   /** The acknowledgement, beside `ok: true`. */
-  reply: z.ZodObject;
+  response: z.ZodObject;
   /** A command: what `<event>:success` carries to the room beside the fields of every entry. */
-  told?: z.ZodObject;
+  broadcast?: z.ZodObject;
   /** A command whose entries are told as those of this other one. */
-  tells?: string;
+  broadcastAs?: string;
   /** A signal: all that `<event>:success` carries to the room. It is no entry: not kept, and only the latest counts. */
-  signalled?: z.ZodObject;
+  ephemeral?: z.ZodObject;
   /** The refusals of this event, beside those that any event may meet. */
   errors: readonly ErrorCode[];
   /** The text when the server itself fails, where the tutorial's clients know one. */
-  failure?: string;
+  failureMessage?: string;
 }
 
 const { roomId, username, clientId, message, topic, retention, reaction, seq, epoch, at, entryId, tail, presence, durability, replyTo } =
   model;
 
 /** Where a command's entry stands. An answer without `id` says: nothing had to change, the room is at this position. */
-const placed = z.object({ roomId, epoch, seq, id: entryId.optional(), at: at.optional(), durability });
+const positionResponse = z.object({ roomId, epoch, seq, id: entryId.optional(), at: at.optional(), durability });
 
 /** What a member needs to know of a room beside its chats. */
-const membership = {
+const membershipFields = {
   username,
   role: model.member.shape.role,
   topic,
@@ -41,14 +41,14 @@ const membership = {
   mentions: model.mentions,
 };
 
-const joined = placed.extend({
+const joinResponse = positionResponse.extend({
   tail,
-  ...membership,
+  ...membershipFields,
   session: z.string().describe('Secret of this client: who shows it in `auth.session` at a later connect takes his own names back.'),
   limits: model.limits,
 });
 
-const few = z.array(username);
+const sampleNames = z.array(username);
 const chatSeq = seq.describe('The seq of the chat.');
 const edited = seq.describe('Only when told to somebody who was away: the text is already that of this later entry.');
 const deleted = z.literal(true).describe('Only when told to somebody who was away: a later entry deleted the chat.');
@@ -63,7 +63,7 @@ const bytes = z
 const more = z.boolean().describe('Whether there is more in the direction of the question.');
 
 /** An entry as a room heard it, told to somebody who was away. */
-const missed = model.entry
+const missedEntry = model.entry
   .extend({
     kind: z.string().describe('The event: `create:chat` was heard as `create:chat:success`.'),
     erased: z.literal(true).optional().describe('An edit whose text a later entry replaced: it says no more.'),
@@ -71,7 +71,7 @@ const missed = model.entry
   .loose();
 
 /** The position that an asker has. */
-const having = {
+const positionFields = {
   epoch: z.string().max(LIMITS.idBytes),
   seq: z.int().min(0).describe('The newest entry that the asker has; 0 for none.'),
   id: z
@@ -80,38 +80,43 @@ const having = {
     .nullish()
     .describe('The `id` of the newest entry that they were told: with it a log that was forked is found out.'),
 };
-const held = z.object({ roomId, username, ...having });
+const heldPosition = z.object({ roomId, username, ...positionFields });
 
-const areDifferent = (rooms: { roomId: string }[]): boolean => new Set(rooms.map((room) => room.roomId)).size === rooms.length;
+const hasDistinctRooms = (rooms: { roomId: string }[]): boolean => new Set(rooms.map((room) => room.roomId)).size === rooms.length;
 
 /** A position to go on from. */
-const from = { roomId, epoch, seq: seq.min(0), id: tail };
+const resumePosition = { roomId, epoch, seq: seq.min(0), id: tail };
 const page = model.chatPage.describe('The newest chats, as they stand.');
 /** How many there are, when some of what was missed were joins and leaves that a large room is not told one by one. */
-const counted = z
-  .object({ asOf: membership.asOf, members: membership.members, online: membership.online })
+const memberCounts = z
+  .object({ asOf: membershipFields.asOf, members: membershipFields.members, online: membershipFields.online })
   .optional()
   .describe('When joins and leaves of a large room were left out: how many there are.');
-const MISSED =
+const MISSED_ENTRIES_DESCRIPTION =
   'What was missed, in order: each as it was heard, with the fields of its event, and with its `kind`. Joins and leaves that a large room is not told one by one are left out.';
-const resumed = z.discriminatedUnion('outcome', [
-  z.object({ outcome: z.literal('caught_up'), ...from, entries: z.array(missed).describe(MISSED), counted }),
+const resumeResult = z.discriminatedUnion('outcome', [
+  z.object({
+    outcome: z.literal('caught_up'),
+    ...resumePosition,
+    entries: z.array(missedEntry).describe(MISSED_ENTRIES_DESCRIPTION),
+    counted: memberCounts,
+  }),
   z.object({
     outcome: z.literal('more'),
-    ...from,
-    entries: z.array(missed).describe(MISSED),
-    counted,
+    ...resumePosition,
+    entries: z.array(missedEntry).describe(MISSED_ENTRIES_DESCRIPTION),
+    counted: memberCounts,
     head: seq.optional().describe('The newest entry of the room: how far there is to go. Missing where there was no place left.'),
   }),
   z.object({
     outcome: z.literal('too_old'),
-    ...from,
-    ...membership,
+    ...resumePosition,
+    ...membershipFields,
     oldest: seq.describe('The oldest entry that the log still has.'),
     page,
   }),
-  z.object({ outcome: z.literal('reset'), ...from, ...membership, page }),
-  z.object({ outcome: z.literal('refused'), roomId, error: z.custom<WireError>().describe('As that of a refused event.') }),
+  z.object({ outcome: z.literal('reset'), ...resumePosition, ...membershipFields, page }),
+  z.object({ outcome: z.literal('refused'), roomId, error: z.custom<ErrorPayload>().describe('As that of a refused event.') }),
 ]);
 
 const joinErrors = ['too_many_rooms', 'too_many_names', 'quota_exceeded'] as const satisfies ErrorCode[];
@@ -129,10 +134,10 @@ export const events = {
       topic: topic.optional(),
       clientId: clientId.optional(),
     }),
-    reply: joined,
-    told: z.object({ topic: topic.optional() }),
+    response: joinResponse,
+    broadcast: z.object({ topic: topic.optional() }),
     errors: ['room_exists', 'room_confusable', ...joinErrors],
-    failure: 'Room creation failed.',
+    failureMessage: 'Room creation failed.',
   },
   'add:member': {
     summary:
@@ -146,16 +151,16 @@ export const events = {
         .optional()
         .describe('Only the room whose log this is, or was: another one that has its id now is refused as `room_not_found`.'),
     }),
-    reply: joined,
-    told: z.object({}),
+    response: joinResponse,
+    broadcast: z.object({}),
     errors: ['room_not_found', 'name_taken', 'name_confusable', ...joinErrors],
-    failure: 'User creation failed.',
+    failureMessage: 'User creation failed.',
   },
   'remove:member': {
     summary: 'Leaves a room, or, for its owner, removes somebody. Removing who is not there succeeds and changes nothing.',
     payload: z.object({ roomId, username: username.describe('Who leaves.'), clientId: clientId.optional() }),
-    reply: placed,
-    told: z.object({
+    response: positionResponse,
+    broadcast: z.object({
       username: username.describe('Who leaves.'),
       reason: z
         .enum(['left', 'removed', 'gone'])
@@ -168,8 +173,8 @@ export const events = {
   'create:chat': {
     summary: 'Says something. Acknowledged means kept.',
     payload: z.object({ roomId, username, message, clientId: clientId.optional(), replyTo: replyTo.optional() }),
-    reply: placed,
-    told: z.object({
+    response: positionResponse,
+    broadcast: z.object({
       message: message.describe('The text; data, never markup. Empty when the chat was deleted before it was told.'),
       clientId: clientId.optional(),
       replyTo: replyTo.optional(),
@@ -190,40 +195,40 @@ export const events = {
         .max(LIMITS.chatsPerPacket),
       clientId: clientId.optional().describe(`${clientId.description} It names all of them together.`),
     }),
-    reply: placed.extend({
+    response: positionResponse.extend({
       chats: z
         .array(z.object({ seq, id: entryId, at }))
         .describe('Where each of them is. What the answer says beside that is of the last.'),
     }),
-    tells: 'create:chat',
+    broadcastAs: 'create:chat',
     errors: [...memberErrors, 'chat_not_found', 'quota_exceeded'],
   },
   'update:chat': {
     summary: 'Replaces the text of an own chat; the owner of the room may replace any. The former text is erased from the log.',
     payload: z.object({ roomId, username, chatSeq, message, clientId: clientId.optional() }),
-    reply: placed,
-    told: z.object({ chatSeq, message }),
+    response: positionResponse,
+    broadcast: z.object({ chatSeq, message }),
     errors: [...memberErrors, 'not_allowed', 'chat_not_found', 'quota_exceeded'],
   },
   'delete:chat': {
     summary: 'Deletes an own chat; the owner of the room may delete any. The text is erased from the log, its place stays.',
     payload: z.object({ roomId, username, chatSeq, clientId: clientId.optional() }),
-    reply: placed,
-    told: z.object({ chatSeq }),
+    response: positionResponse,
+    broadcast: z.object({ chatSeq }),
     errors: [...memberErrors, 'not_allowed', 'chat_not_found'],
   },
   'add:reaction': {
     summary: 'Reacts to a chat. Giving the same reaction again succeeds and changes nothing.',
     payload: z.object({ roomId, username, chatSeq, reaction, clientId: clientId.optional() }),
-    reply: placed,
-    told: z.object({ chatSeq, reaction }),
+    response: positionResponse,
+    broadcast: z.object({ chatSeq, reaction }),
     errors: [...memberErrors, 'chat_not_found', 'too_many_reactions', 'quota_exceeded'],
   },
   'remove:reaction': {
     summary: 'Takes an own reaction back. Taking back what is not there succeeds and changes nothing.',
     payload: z.object({ roomId, username, chatSeq, reaction, clientId: clientId.optional() }),
-    reply: placed,
-    told: z.object({ chatSeq, reaction }),
+    response: positionResponse,
+    broadcast: z.object({ chatSeq, reaction }),
     errors: [...memberErrors, 'chat_not_found'],
   },
   'update:room': {
@@ -232,28 +237,28 @@ export const events = {
     payload: z
       .object({ roomId, username, topic: topic.optional(), retention: retention.optional(), clientId: clientId.optional() })
       .refine((ask) => ask.topic !== undefined || ask.retention !== undefined, 'takes a topic, a retention, or both'),
-    reply: placed,
-    told: z.object({ topic: topic.optional(), retention: retention.optional() }),
+    response: positionResponse,
+    broadcast: z.object({ topic: topic.optional(), retention: retention.optional() }),
     errors: [...memberErrors, 'not_allowed', 'quota_exceeded'],
   },
   'delete:room': {
     summary: 'Deletes the room with all that was said in it; for its owner. The id is free again, for a room with a new epoch.',
     payload: z.object({ roomId, username, clientId: clientId.optional() }),
-    reply: placed,
-    told: z.object({}),
+    response: positionResponse,
+    broadcast: z.object({}),
     errors: [...memberErrors, 'not_allowed'],
   },
   'list:rooms': {
     summary:
       'The rooms of this server, in the order of their ids. Of rooms that the asker was in, with the session that is shown, it says how far they have read and what is unread.',
     payload: z.object({ after: roomId.optional().describe('Continue after this room.'), limit }),
-    reply: z.object({ rooms: z.array(model.room), more }),
+    response: z.object({ rooms: z.array(model.room), more }),
     errors: [],
   },
   'list:members': {
     summary: 'The members of a room, in the order of their names. One need not be one of them to ask.',
     payload: z.object({ roomId, after: username.optional().describe('Continue after this member.'), limit }),
-    reply: z.object({ roomId, epoch, seq, members: z.array(model.member), count: z.int().describe('How many there are in all.'), more }),
+    response: z.object({ roomId, epoch, seq, members: z.array(model.member), count: z.int().describe('How many there are in all.'), more }),
     errors: readerErrors,
   },
   'list:chats': {
@@ -272,7 +277,7 @@ export const events = {
         (ask) => [ask.before, ask.after, ask.around].filter((each) => each !== undefined).length <= 1,
         'takes one of before, after and around',
       ),
-    reply: z.object({
+    response: z.object({
       roomId,
       epoch,
       seq: seq.describe('The newest entry of the room when the page was read.'),
@@ -284,13 +289,13 @@ export const events = {
   'list:entries': {
     summary:
       'What a room was told after a position. One need not be a member to ask, and hears nothing for it: who asks again from the position of each answer, once a second or more seldom, follows the room without joining it. Counted with what is resumed (`limits.rates.resumes`).',
-    payload: z.object({ roomId, ...having, limit: limit.default(LIMITS.pageMax) }),
-    reply: z.object({
+    payload: z.object({ roomId, ...positionFields, limit: limit.default(LIMITS.pageMax) }),
+    response: z.object({
       outcome: z
         .enum(['caught_up', 'more', 'too_old', 'reset'])
         .describe('As of `resume:rooms`. After `too_old` and `reset` there are no entries, and the position is that of the newest.'),
-      ...from,
-      entries: z.array(missed).describe(MISSED),
+      ...resumePosition,
+      entries: z.array(missedEntry).describe(MISSED_ENTRIES_DESCRIPTION),
     }),
     errors: readerErrors,
   },
@@ -299,53 +304,53 @@ export const events = {
       'Comes back to rooms that were joined before, with the same session, each at the position that the asker has: he is told everything that he missed, and hears the room from then on. A name that lapsed meanwhile is taken again. It is not counted with what else he asks, but each of the rooms is, each time (`limits.rates.resumes`); those that are put off are not. A refusal concerns one room.',
     payload: z.object({
       rooms: z
-        .array(held)
+        .array(heldPosition)
         .min(1)
         .max(LIMITS.roomsPerResume)
-        .refine(areDifferent, 'each room is named once')
+        .refine(hasDistinctRooms, 'each room is named once')
         .describe('The rooms, each once, and what the asker has of it.'),
       limit: limit.default(LIMITS.pageMax).describe('How many entries of each room at most.'),
       bytes: bytes.describe(
         'So many bytes of JSON at most, as for a slow line, beside the position of each room: then `more`. The first room has one entry in any case.',
       ),
     }),
-    reply: z.object({ rooms: z.array(resumed).describe('What became of each room, in the order of the asking.') }),
+    response: z.object({ rooms: z.array(resumeResult).describe('What became of each room, in the order of the asking.') }),
     errors: [...memberErrors, 'name_taken', 'name_confusable', 'removed', ...joinErrors],
   },
   'start:typing': {
     summary: 'Says that somebody is typing: to be said again every few seconds while he does, since it is forgotten after six.',
     payload: z.object({ roomId, username }),
-    reply: z.object({ roomId }),
-    signalled: z.object({ roomId, username }),
+    response: z.object({ roomId }),
+    ephemeral: z.object({ roomId, username }),
     errors: ['not_a_member'],
   },
   'stop:typing': {
     summary: 'Says that he types no more. A chat of his says so, too.',
     payload: z.object({ roomId, username }),
-    reply: z.object({ roomId }),
-    signalled: z.object({ roomId, username }),
+    response: z.object({ roomId }),
+    ephemeral: z.object({ roomId, username }),
     errors: ['not_a_member'],
   },
   'update:presence': {
     summary:
       'Says whether somebody looks at this connection. A member is `away` when that is so of all their connections, and the room hears when it changes; also when a member joins, when their last connection is gone, and when they are back.',
     payload: z.object({ roomId, username, presence: presence.exclude(['gone']) }),
-    reply: z.object({ roomId }),
-    signalled: z.object({ roomId, username, presence, online: joined.shape.online }),
+    response: z.object({ roomId }),
+    ephemeral: z.object({ roomId, username, presence, online: joinResponse.shape.online }),
     errors: ['not_a_member'],
   },
   'mark:read': {
     summary:
       'Says how far somebody has read. A mark never goes back, and belongs to the person: it is kept as long as the room is there, whatever becomes of the name.',
     payload: z.object({ roomId, username, seq }),
-    reply: z.object({
+    response: z.object({
       roomId,
       read: model.member.shape.read,
       unread: model.unread,
       mentions: model.mentions,
       asOf: z.int().describe('Chats up to this entry are counted, and what became of them.'),
     }),
-    signalled: z.object({ roomId, username, read: model.member.shape.read }),
+    ephemeral: z.object({ roomId, username, read: model.member.shape.read }),
     errors: ['not_a_member'],
   },
 } as const satisfies Record<string, EventDefinition>;
@@ -369,9 +374,9 @@ export const notices = {
       epoch,
       asOf: z.int().describe('Joins and leaves up to this entry are in `members`; later ones are not.'),
       members: model.room.shape.members,
-      online: joined.shape.online,
-      joined: few.describe('Who joined, the latest, a few at most.'),
-      left: few.describe('Who is a member no more, the latest, a few at most.'),
+      online: joinResponse.shape.online,
+      joined: sampleNames.describe('Who joined, the latest, a few at most.'),
+      left: sampleNames.describe('Who is a member no more, the latest, a few at most.'),
     }),
   },
   'update:typing': {
@@ -379,7 +384,7 @@ export const notices = {
       'Who types in a large room, instead of `start:typing:success` and `stop:typing:success`: all who do, every three seconds at most while somebody does. It is forgotten after six.',
     payload: z.object({
       roomId,
-      usernames: few.describe('Some of them.'),
+      usernames: sampleNames.describe('Some of them.'),
       several: z.boolean().describe('Whether there are more than are named.'),
     }),
   },
@@ -413,43 +418,45 @@ export const connectErrors = ['too_many_connections', 'rate_limited', 'invalid_s
 type Events = typeof events;
 export type EventName = keyof Events;
 /** Kinds of entries, each named after the event that adds it. */
-export type EntryKind = { [E in EventName]: Events[E] extends { told: z.ZodObject } ? E : never }[EventName];
+export type EntryKind = { [E in EventName]: Events[E] extends { broadcast: z.ZodObject } ? E : never }[EventName];
 /** Events that add to a room's log. */
-export type CommandName = EntryKind | { [E in EventName]: Events[E] extends { tells: EntryKind } ? E : never }[EventName];
+export type CommandName = EntryKind | { [E in EventName]: Events[E] extends { broadcastAs: EntryKind } ? E : never }[EventName];
 /** Events that are told and not kept. */
-export type SignalName = { [E in EventName]: Events[E] extends { signalled: z.ZodObject } ? E : never }[EventName];
+export type EphemeralEventName = { [E in EventName]: Events[E] extends { ephemeral: z.ZodObject } ? E : never }[EventName];
 /** Events that only the asker is answered. */
-export type QuestionName = Exclude<EventName, CommandName | SignalName>;
+export type QueryName = Exclude<EventName, CommandName | EphemeralEventName>;
 export type NoticeName = keyof typeof notices;
 
 /** A payload as a client writes it. */
-export type Ask<E extends EventName> = z.input<Events[E]['payload']>;
+export type RequestInput<E extends EventName> = z.input<Events[E]['payload']>;
 /** A payload once checked: defaults filled in, unknown fields gone. */
-export type Payload<E extends EventName> = z.output<Events[E]['payload']>;
-export type Reply<E extends EventName> = z.output<Events[E]['reply']>;
-export type Answer<E extends EventName> = ({ ok: true } & Reply<E>) | { ok: false; error: WireError };
+export type RequestPayload<E extends EventName> = z.output<Events[E]['payload']>;
+export type ResponsePayload<E extends EventName> = z.output<Events[E]['response']>;
+export type Ack<E extends EventName> = ({ ok: true } & ResponsePayload<E>) | { ok: false; error: ErrorPayload };
 /** What an entry of this kind carries beside the fields of every entry. */
-export type Told<E extends EntryKind> = z.output<Events[E]['told']>;
+export type BroadcastFields<E extends EntryKind> = z.output<Events[E]['broadcast']>;
 /** What the room hears. An entry that says no more than every entry has a type without any field of its own. */
-export type Heard<E extends EntryKind> = string extends keyof Told<E> ? model.EntryFields : model.EntryFields & Told<E>;
+export type RoomBroadcast<E extends EntryKind> = string extends keyof BroadcastFields<E>
+  ? model.EntryFields
+  : model.EntryFields & BroadcastFields<E>;
 
 /** What the room hears of a signal. */
-export type Signalled<E extends SignalName> = z.output<Events[E]['signalled']>;
-export type Notice<E extends NoticeName> = z.output<(typeof notices)[E]['payload']>;
+export type EphemeralPayload<E extends EphemeralEventName> = z.output<Events[E]['ephemeral']>;
+export type ServerNotice<E extends NoticeName> = z.output<(typeof notices)[E]['payload']>;
 /** An entry as it is told to somebody who was away. One that is `erased` says nothing beside its place. */
-export type Missed = { [E in EntryKind]: { kind: E; erased?: true } & Heard<E> }[EntryKind];
+export type MissedEntry = { [E in EntryKind]: { kind: E; erased?: true } & RoomBroadcast<E> }[EntryKind];
 /** What became of one room of a `resume:rooms`. */
-export type Resumed = z.output<typeof resumed>;
+export type ResumeResult = z.output<typeof resumeResult>;
 
 /** For `Server<ClientEvents, ServerEvents>` and its mirror at the client. */
-export type ClientEvents = { [E in EventName]: (payload: Ask<E>, acknowledge?: (answer: Answer<E>) => void) => void };
-export type ServerEvents = { [E in EntryKind as `${E}:success`]: (heard: Heard<E>) => void } & {
-  [E in QuestionName as `${E}:success`]: (reply: Reply<E>) => void;
-} & { [E in SignalName as `${E}:success`]: (signal: Signalled<E>) => void } & {
-  [E in NoticeName]: (notice: Notice<E>) => void;
-} & { error: (error: WireError & { event?: string }) => void };
+export type ClientEvents = { [E in EventName]: (payload: RequestInput<E>, acknowledge?: (ack: Ack<E>) => void) => void };
+export type ServerEvents = { [E in EntryKind as `${E}:success`]: (broadcast: RoomBroadcast<E>) => void } & {
+  [E in QueryName as `${E}:success`]: (response: ResponsePayload<E>) => void;
+} & { [E in EphemeralEventName as `${E}:success`]: (payload: EphemeralPayload<E>) => void } & {
+  [E in NoticeName]: (notice: ServerNotice<E>) => void;
+} & { error: (error: ErrorPayload & { event?: string }) => void };
 
 /** Whether it adds to a room's log. */
-export const isCommandName = (event: EventName): event is CommandName => 'told' in events[event] || 'tells' in events[event];
+export const isCommandName = (event: EventName): event is CommandName => 'broadcast' in events[event] || 'broadcastAs' in events[event];
 
 export const isEventName = (name: unknown): name is EventName => typeof name === 'string' && Object.hasOwn(events, name);

@@ -1,7 +1,7 @@
-import { FRAME_BYTES, PAGE_MAX, ROOMS_PER_RESUME } from './bounds.ts';
+import { MAX_FRAME_BYTES, MAX_PAGE_ITEMS, MAX_ROOMS_PER_RESUME } from './bounds.ts';
 
 /** A token bucket: `burst` at once, refilled at `perSecond`. */
-export interface Rate {
+export interface RateLimit {
   burst: number;
   perSecond: number;
 }
@@ -54,7 +54,7 @@ export interface Limits {
   /** How much may be kept. */
   quotas: Quotas;
   /** How often and how many at once; null where the operator has lifted them. */
-  rates: Rates | null;
+  rates: RateLimits | null;
   perAddress: AddressLimits;
 }
 
@@ -68,21 +68,21 @@ export interface Retention {
   maxBytes?: number | undefined;
 }
 
-export interface Rates {
+export interface RateLimits {
   /** Packets of any kind but those that have a rate of their own below, per connection. */
-  packets: Rate;
+  packets: RateLimit;
   /** Rooms that are resumed, or that a stock client comes back to, per connection: each time, and one for each ask. */
-  resumes: Rate;
+  resumes: RateLimit;
   /** Typing, presence and read marks, per connection. */
-  signals: Rate;
+  signals: RateLimit;
   /** Chats and new texts of chats, per author and room, over all connections to one server; null where the operator has lifted it. */
-  chats: Rate | null;
+  chats: RateLimit | null;
   /** Rooms created or joined, per connection. */
-  joins: Rate;
+  joins: RateLimit;
   /** Refusals of whatever kind, per connection: with one more it is closed. */
-  refusals: Rate;
+  refusals: RateLimit;
   /** Frames of one connection, of whatever kind. One that sends more is closed. */
-  frames: Rate;
+  frames: RateLimit;
 }
 
 /** What one network address may use; of IPv6 addresses the first 64 bits count. Null where the operator has lifted it. */
@@ -90,22 +90,22 @@ export interface AddressLimits {
   /** TCP connections at once: a browser opens up to six for one client that polls. */
   sockets: number | null;
   /** HTTP requests. While none is left no TCP connection is taken either. */
-  requests: Rate | null;
+  requests: RateLimit | null;
   /** Connections at once. */
   connections: number | null;
   /** New connections. */
-  connects: Rate | null;
+  connects: RateLimit | null;
   /** Packets of any kind but asks to resume. */
-  packets: Rate | null;
+  packets: RateLimit | null;
   /** Rooms that are opened. */
-  rooms: Rate | null;
+  rooms: RateLimit | null;
   /** Bytes of what is added to rooms, as they are kept: names and ids several times. */
-  bytes: Rate | null;
+  bytes: RateLimit | null;
   /** Rooms that are resumed, or that stock clients come back to. */
-  resumes: Rate | null;
+  resumes: RateLimit | null;
   /** Rooms created or joined, and names that are added to any one room. */
-  joins: Rate | null;
-  roomJoins: Rate | null;
+  joins: RateLimit | null;
+  roomJoins: RateLimit | null;
   /** Names that its connections have in any one room: fewer than half of what makes a room large. */
   membersPerRoom: number | null;
   /** Rooms that its connections are in, each counted as often as a connection is in it. */
@@ -134,10 +134,10 @@ const MIB = 2 ** 20;
 const GIB = 2 ** 30;
 
 /** So many at once, and so many more in the time. */
-export const rateOf = (count: number, seconds: number): Rate => ({ burst: count, perSecond: count / seconds });
+export const rateLimit = (count: number, seconds: number): RateLimit => ({ burst: count, perSecond: count / seconds });
 
 export const LIMITS = {
-  frameBytes: FRAME_BYTES,
+  frameBytes: MAX_FRAME_BYTES,
   textCodePoints: 4_000,
   textBytes: 16_000,
   topicCodePoints: 500,
@@ -147,11 +147,11 @@ export const LIMITS = {
   jsonValues: 4_000,
   reactionsPerChat: 20,
   pageDefault: 50,
-  pageMax: PAGE_MAX,
+  pageMax: MAX_PAGE_ITEMS,
   unreadMax: 100,
   roomsPerConnection: 1_000,
   namesPerRoom: 100,
-  roomsPerResume: ROOMS_PER_RESUME,
+  roomsPerResume: MAX_ROOMS_PER_RESUME,
   chatsPerPacket: 100,
   waitingPerConnection: 1_000,
   waitingBytesPerConnection: 1024 * 1024,
@@ -172,8 +172,8 @@ export const LIMITS = {
     connections: 50,
     connects: { burst: 100, perSecond: 10 },
     packets: { burst: 1_000, perSecond: 100 },
-    rooms: rateOf(1_000, DAY_SECONDS),
-    bytes: rateOf(128 * MIB, HOUR_SECONDS),
+    rooms: rateLimit(1_000, DAY_SECONDS),
+    bytes: rateLimit(128 * MIB, HOUR_SECONDS),
     resumes: { burst: 10_000, perSecond: 250 },
     joins: { burst: 500, perSecond: 50 },
     roomJoins: { burst: 100, perSecond: 1 },

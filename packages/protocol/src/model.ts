@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { LIMITS, type Limits, type Retention } from './limits.ts';
-import { CHAT_TEXT, fits, type TextLimit, TOPIC_TEXT } from './text.ts';
+import { CHAT_TEXT, fitsLimit, type TextLimit, TOPIC_TEXT } from './text.ts';
 import { isBlank, isOneGrapheme, isVisible } from './visible-text.ts';
 
 const encoder = new TextEncoder();
@@ -10,42 +10,43 @@ const FORBIDDEN_IN_IDS = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u
 const INVISIBLE = /[\p{Default_Ignorable_Code_Point}\s]/gu;
 
 /** As ids of earlier versions are: rooms and members that have such a one are still reached by it. */
-const isId = (text: string): boolean =>
+const isValidId = (text: string): boolean =>
   text === text.trim() &&
   text.replace(INVISIBLE, '') !== '' &&
   !FORBIDDEN_IN_IDS.test(text) &&
   // A code unit has three bytes at most.
   (3 * text.length <= LIMITS.idBytes || encoder.encode(text).length <= LIMITS.idBytes);
 
-const id = (what: string) =>
+const id = (description: string) =>
   z
     .string()
     // What is too long is looked at no further.
     .max(LIMITS.idBytes, { error: `must be at most ${LIMITS.idBytes} bytes`, abort: true })
     .normalize('NFC')
-    .refine(isId, `must be visible text of at most ${LIMITS.idBytes} bytes, without control characters or outer spaces`)
-    .describe(what);
+    .refine(isValidId, `must be visible text of at most ${LIMITS.idBytes} bytes, without control characters or outer spaces`)
+    .describe(description);
 
 /** An id that is given now. */
-const newId = (what: string) => id(what).refine(isVisible, 'must be visible text without hidden characters or heaps of marks');
+const newId = (description: string) =>
+  id(description).refine(isVisible, 'must be visible text without hidden characters or heaps of marks');
 
-const text = (what: string, limit: TextLimit) =>
+const text = (description: string, limit: TextLimit) =>
   z
     .string()
-    .refine((value) => fits(value, limit), {
+    .refine((value) => fitsLimit(value, limit), {
       error: `must be at most ${limit.codePoints} characters, and ${limit.bytes} bytes as JSON`,
       abort: true,
     })
     .refine((value) => value.isWellFormed(), 'must be well-formed Unicode')
-    .describe(what);
+    .describe(description);
 
-const roomIdIs = 'The room: visible text, compared exactly after NFC normalisation.';
-const usernameIs =
+const ROOM_ID_DESCRIPTION = 'The room: visible text, compared exactly after NFC normalisation.';
+const USERNAME_DESCRIPTION =
   'A member, unique inside the room; names that differ only in case, in invisible characters or in how many spaces they have are the same.';
-export const roomId = id(roomIdIs);
-export const newRoomId = newId(roomIdIs);
-export const username = id(usernameIs);
-export const newUsername = newId(usernameIs);
+export const roomId = id(ROOM_ID_DESCRIPTION);
+export const newRoomId = newId(ROOM_ID_DESCRIPTION);
+export const username = id(USERNAME_DESCRIPTION);
+export const newUsername = newId(USERNAME_DESCRIPTION);
 export const clientId = id(
   'Made by the client: the same id from the same author in the same room is kept once, and a retry is answered as the first time.',
 );

@@ -9,23 +9,23 @@ const TYPES: Record<string, string> = {
   object: 'an object',
 };
 
-/** For `safeParse(value, { error: plainWords })`: reads on from the name of the field. */
-export function plainWords(issue: z.core.$ZodRawIssue): string {
+/** For `safeParse(value, { error: describeZodIssue })`: reads on from the name of the field. */
+export function describeZodIssue(issue: z.core.$ZodRawIssue): string {
   switch (issue.code) {
     case 'invalid_type':
       return issue.input === undefined ? 'is missing' : `must be ${TYPES[issue.expected] ?? issue.expected}`;
     case 'invalid_value':
       return `must be ${issue.values.map((value) => JSON.stringify(value)).join(' or ')}`;
     case 'too_small':
-      return `must ${sized('at least', issue.minimum, issue.origin)}`;
+      return `must ${describeSize('at least', issue.minimum, issue.origin)}`;
     case 'too_big':
-      return `must ${sized('at most', issue.maximum, issue.origin)}`;
+      return `must ${describeSize('at most', issue.maximum, issue.origin)}`;
     default:
       return 'is not valid';
   }
 }
 
-function sized(bound: string, limit: number | bigint, origin: string): string {
+function describeSize(bound: string, limit: number | bigint, origin: string): string {
   if (origin === 'string') return `have ${bound} ${limit} characters`;
   return origin === 'array' ? `have ${bound} ${limit} items` : `be ${bound} ${limit}`;
 }

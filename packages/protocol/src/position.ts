@@ -9,7 +9,7 @@ export interface Position {
 }
 
 /** What of an entry says where it belongs. */
-export interface Placed {
+export interface EntryPosition {
   epoch: string;
   seq: number;
   id: string;
@@ -21,13 +21,13 @@ export interface Placed {
  * `next`: nothing that was told lies between. `known`: he has it. `gap`: entries are missing before it.
  * `fork`: it cannot be in the same log as what he has, whatever lies between.
  */
-export type Step = 'next' | 'known' | 'gap' | 'fork';
+export type EntryRelation = 'next' | 'known' | 'gap' | 'fork';
 
 /** Whether two logs are, or were once, the same: a room that was deleted and opened again is another. */
-export const isSameRoom = (one: string, other: string): boolean => one.split('.', 1)[0] === other.split('.', 1)[0];
+export const isSameLineage = (first: string, second: string): boolean => first.split('.', 1)[0] === second.split('.', 1)[0];
 
 /** What an entry is to a reader: the one rule by which every end of Engawa finds gaps, repeats and forks. */
-export function stepTo(position: Position, { epoch, seq, id, prev, quiet = false }: Placed): Step {
+export function classifyEntry(position: Position, { epoch, seq, id, prev, quiet = false }: EntryPosition): EntryRelation {
   if (epoch !== position.epoch) return 'fork';
   if (seq < position.seq) return 'known';
   if (seq === position.seq) return quiet || id === position.id ? 'known' : 'fork';
@@ -36,7 +36,7 @@ export function stepTo(position: Position, { epoch, seq, id, prev, quiet = false
 }
 
 /** Where the reader is once he has this entry. */
-export const after = (position: Position, { epoch, seq, id, quiet = false }: Placed): Position => ({
+export const advancePosition = (position: Position, { epoch, seq, id, quiet = false }: EntryPosition): Position => ({
   epoch,
   seq,
   id: quiet ? position.id : id,

@@ -12,24 +12,24 @@ export const CHAT_TEXT: TextLimit = { codePoints: LIMITS.textCodePoints, bytes: 
 export const TOPIC_TEXT: TextLimit = { codePoints: LIMITS.topicCodePoints, bytes: LIMITS.topicBytes };
 
 /** JSON writes a control character as `\u0001`. */
-const CONTROL = /[\0-\x1f]/;
+const CONTROL_CHARACTER = /[\0-\x1f]/;
 const CONTROL_BYTES = 6;
 /** Of a code unit that is no control character, at most. */
-const UNIT_BYTES = 3;
+const MAX_CODE_UNIT_BYTES = 3;
 /** What JSON writes in two characters. */
 const SHORT_ESCAPES = new Set('\b\t\n\f\r"\\');
 
-export const fits = (text: string, limit: TextLimit): boolean => fittingLength(text, limit) === text.length;
+export const fitsLimit = (text: string, limit: TextLimit): boolean => fittingLength(text, limit) === text.length;
 
 /** The index up to which a text fits, its length when all of it does. It is never inside a character of well-formed text. */
 export function fittingLength(text: string, { codePoints, bytes }: TextLimit): number {
-  const mostBytes = UNIT_BYTES * text.length <= bytes && CONTROL.test(text) ? CONTROL_BYTES : UNIT_BYTES;
-  if (text.length <= codePoints && mostBytes * text.length <= bytes) return text.length;
+  const maxUnitBytes = MAX_CODE_UNIT_BYTES * text.length <= bytes && CONTROL_CHARACTER.test(text) ? CONTROL_BYTES : MAX_CODE_UNIT_BYTES;
+  if (text.length <= codePoints && maxUnitBytes * text.length <= bytes) return text.length;
   let index = 0;
   let [pointsLeft, bytesLeft] = [codePoints, bytes];
   for (const character of text) {
     pointsLeft -= 1;
-    bytesLeft -= jsonBytesOf(character);
+    bytesLeft -= jsonByteLength(character);
     if (pointsLeft < 0 || bytesLeft < 0) return index;
     index += character.length;
   }
@@ -37,11 +37,11 @@ export function fittingLength(text: string, { codePoints, bytes }: TextLimit): n
 }
 
 /** Of one code point. */
-function jsonBytesOf(character: string): number {
+function jsonByteLength(character: string): number {
   const code = character.codePointAt(0) ?? 0;
   if (SHORT_ESCAPES.has(character)) return 2;
   if (code < 0x20) return CONTROL_BYTES;
   if (code < 0x80) return 1;
   if (code < 0x800) return 2;
-  return code > 0xffff ? 4 : UNIT_BYTES;
+  return code > 0xffff ? 4 : MAX_CODE_UNIT_BYTES;
 }

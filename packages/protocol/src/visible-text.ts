@@ -1,21 +1,21 @@
 /** Which text can be seen: the one check of names, reactions and chats. */
 
 /** Characters without ink of their own, wherever they stand. */
-const BLANK = String.raw`\p{Z}\p{Cc}\p{Cf}\p{Cs}\p{Noncharacter_Code_Point}\p{Default_Ignorable_Code_Point}\u2800\ufffc\u{1d159}`;
-const VISIBLE = new RegExp(`[^${BLANK}]`, 'u');
+const BLANK_CHARACTERS = String.raw`\p{Z}\p{Cc}\p{Cf}\p{Cs}\p{Noncharacter_Code_Point}\p{Default_Ignorable_Code_Point}\u2800\ufffc\u{1d159}`;
+const VISIBLE_CHARACTER = new RegExp(`[^${BLANK_CHARACTERS}]`, 'u');
 
 /** Whether nothing of it can be seen, as of spaces, fillers and the blank of Braille. */
-export const isBlank = (text: string): boolean => !VISIBLE.test(text);
+export const isBlank = (text: string): boolean => !VISIBLE_CHARACTER.test(text);
 
 /** Letters and marks of scripts in which a joiner changes how its neighbours look. */
 const JOINING_SCRIPTS = 'Arab Syrc Mong Nkoo Deva Beng Guru Gujr Orya Taml Telu Knda Mlym Sinh Khmr Mymr Tibt'.split(' ');
-const JOINING = `[\\p{L}\\p{M}](?<=[${JOINING_SCRIPTS.map((script) => `\\p{scx=${script}}`).join('')}])`;
+const JOINING_LETTER = `[\\p{L}\\p{M}](?<=[${JOINING_SCRIPTS.map((script) => `\\p{scx=${script}}`).join('')}])`;
 /** Signs after which a joiner may also end a word (RFC 5892, appendix A.1 and A.2). */
 const VIRAMA = String.raw`[\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca\u1039\u17d2]`;
 const MONGOLIAN = String.raw`[\u1820-\u18aa]`;
 
 /** Invisible characters where they mean something: what is left of them elsewhere is hidden. */
-const IN_PLACE = new RegExp(
+const MEANINGFUL_INVISIBLES = new RegExp(
   [
     // Emoji that are joined to one picture; flags that are made of tags; pictures as text or as emoji.
     String.raw`(?<=\p{Extended_Pictographic}[\ufe0f\p{Emoji_Modifier}]?)\u200d(?=\p{Extended_Pictographic})`,
@@ -26,7 +26,7 @@ const IN_PLACE = new RegExp(
     `(?<=${MONGOLIAN})[\\u180b-\\u180d\\u180f]`,
     `(?<=${MONGOLIAN}[\\u180b-\\u180d\\u180f]?)\\u180e(?=${MONGOLIAN})`,
     // Joiners between letters, and after a virama.
-    `(?<=${JOINING})[\\u200c\\u200d](?=${JOINING})`,
+    `(?<=${JOINING_LETTER})[\\u200c\\u200d](?=${JOINING_LETTER})`,
     `(?<=${VIRAMA})[\\u200c\\u200d]`,
   ].join('|'),
   'gu',
@@ -36,20 +36,23 @@ const IN_PLACE = new RegExp(
  * What has no look, no meaning yet, or a private one. Code points that are set aside for emoji are none of these: a client
  * may know newer emoji than this server.
  */
-const HIDDEN =
+const HIDDEN_CHARACTER =
   /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800\ufffc\u{1d159}]|(?!\p{Extended_Pictographic})\p{Cn}/u;
 const IGNORABLE = /\p{Default_Ignorable_Code_Point}/gu;
 /** Marks above each other are four at most; with those that stand beside their letter, as in Burmese, eight. */
 const TOO_MANY_MARKS = /(?:\p{Mc}{0,8}[\p{Mn}\p{Me}]){5}|\p{M}{9}/u;
 /** It would change the look of what stands before the text. */
-const NO_BASE = /^[\p{M}\p{Emoji_Modifier}]/u;
+const LEADING_MARK = /^[\p{M}\p{Emoji_Modifier}]/u;
 const PRINTABLE_ASCII = /^[ -~]*$/;
 
 /** Whether every character of it shows, and stands where it means something. Spaces between others count as shown. */
 export function isVisible(text: string): boolean {
   if (PRINTABLE_ASCII.test(text)) return text.trim() !== '';
   return (
-    !isBlank(text) && !HIDDEN.test(text.replace(IN_PLACE, '')) && !TOO_MANY_MARKS.test(text.replace(IGNORABLE, '')) && !NO_BASE.test(text)
+    !isBlank(text) &&
+    !HIDDEN_CHARACTER.test(text.replace(MEANINGFUL_INVISIBLES, '')) &&
+    !TOO_MANY_MARKS.test(text.replace(IGNORABLE, '')) &&
+    !LEADING_MARK.test(text)
   );
 }
 

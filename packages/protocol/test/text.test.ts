@@ -1,4 +1,4 @@
-import { fits, fittingLength } from '@engawa/protocol/text';
+import { fitsLimit, fittingLength } from '@engawa/protocol/text';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
@@ -21,7 +21,7 @@ test('the fitting part of a text is the longest that has so many code points, an
       expect(jsonBytes(fitting)).toBeLessThanOrEqual(bytes);
       expect(fitting.isWellFormed()).toBe(true);
       expect(next === '' || [...fitting].length === codePoints || jsonBytes(fitting + next) > bytes).toBe(true);
-      expect(fits(value, { codePoints, bytes })).toBe(end === value.length);
+      expect(fitsLimit(value, { codePoints, bytes })).toBe(end === value.length);
     }),
   );
 });

@@ -31,7 +31,7 @@ for _ = 1, tonumber(take()) do
   redis.call('HSET', KEYS[2], seq, entry)
   if isListed == '1' then redis.call('SETBIT', KEYS[3], tonumber(seq) - listedFrom, 1) end
 end
-local runsOut = { released = '0', lapsed = '1' }
+local runsOut = { released = '0', expired = '1' }
 for _ = 1, tonumber(take()) do
   local key, value, mark, lease = take(), take(), take(), take()
   local family, last = string.match(key, '^(.*/)([^/]*)$')

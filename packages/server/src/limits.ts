@@ -6,71 +6,71 @@ import {
   LIMITS,
   type Limits,
   type Quotas,
-  type Rate,
+  type RateLimit,
   type Retention,
-  rateOf,
+  rateLimit,
 } from '@engawa/protocol';
 import type { Settings } from './settings.ts';
 import { UNLIMITED } from './transport/addresses.ts';
 
 /** What is not set has its default, 0 is no limit. */
-type Given = Partial<Settings>;
+type PartialSettings = Partial<Settings>;
 
-export function limitsIn(settings: Given): Limits {
+export function limitsFromSettings(settings: PartialSettings): Limits {
   const isOff = settings.limits === 'off';
   return {
     ...LIMITS,
     largeRoom: settings.largeRoom ?? LIMITS.largeRoom,
-    retention: retentionIn(settings),
-    quotas: quotasIn(settings),
-    rates: isOff ? null : { ...LIMITS.rates, chats: perSecond(settings.chatRate, LIMITS.rates.chats) },
-    perAddress: isOff ? UNLIMITED : addressLimitsIn(settings),
+    retention: retentionFromSettings(settings),
+    quotas: quotasFromSettings(settings),
+    rates: isOff ? null : { ...LIMITS.rates, chats: ratePerSecond(settings.chatRate, LIMITS.rates.chats) },
+    perAddress: isOff ? UNLIMITED : addressLimitsFromSettings(settings),
   };
 }
 
 /** What is kept of any room at most. */
-export const retentionIn = ({ maxAge, maxCount, maxBytes }: Given): Retention => ({ maxAge, maxCount, maxBytes });
+export const retentionFromSettings = ({ maxAge, maxCount, maxBytes }: PartialSettings): Retention => ({ maxAge, maxCount, maxBytes });
 
 /** How much may be kept. */
-function quotasIn(settings: Given): Quotas {
-  const usual = LIMITS.quotas;
+function quotasFromSettings(settings: PartialSettings): Quotas {
+  const defaults = LIMITS.quotas;
   return {
-    roomsPerSession: count(settings.quotaRoomsPerSession, settings.limits === 'off' ? 0 : usual.roomsPerSession),
-    rooms: count(settings.quotaRooms, usual.rooms),
-    roomBytes: count(settings.quotaRoomBytes, usual.roomBytes),
-    totalBytes: count(settings.quotaTotalBytes, usual.totalBytes),
+    roomsPerSession: countLimit(settings.quotaRoomsPerSession, settings.limits === 'off' ? 0 : defaults.roomsPerSession),
+    rooms: countLimit(settings.quotaRooms, defaults.rooms),
+    roomBytes: countLimit(settings.quotaRoomBytes, defaults.roomBytes),
+    totalBytes: countLimit(settings.quotaTotalBytes, defaults.totalBytes),
   };
 }
 
-function addressLimitsIn(settings: Given): AddressLimits {
-  const usual = LIMITS.perAddress;
+function addressLimitsFromSettings(settings: PartialSettings): AddressLimits {
+  const defaults = LIMITS.perAddress;
   return {
-    sockets: count(settings.socketsPerAddress, usual.sockets),
-    requests: perSecond(settings.requestRatePerAddress, usual.requests),
-    connections: count(settings.connectionsPerAddress, usual.connections),
-    connects: perSecond(settings.connectionRatePerAddress, usual.connects),
-    packets: perSecond(settings.packetRatePerAddress, usual.packets),
-    rooms: inTime(DAY_SECONDS, settings.roomsPerAddress, usual.rooms),
-    bytes: inTime(HOUR_SECONDS, settings.bytesPerAddress, usual.bytes),
-    resumes: perSecond(settings.resumeRatePerAddress, usual.resumes),
-    joins: perSecond(settings.joinRatePerAddress, usual.joins),
-    roomJoins: perSecond(settings.roomJoinRatePerAddress, usual.roomJoins),
-    membersPerRoom: count(settings.roomNamesPerAddress, usual.membersPerRoom),
-    seats: count(settings.seatsPerAddress, usual.seats),
-    waitingBytes: count(settings.queuedBytesPerAddress, usual.waitingBytes),
-    answerBytes: count(settings.answerBytesPerAddress, usual.answerBytes),
+    sockets: countLimit(settings.socketsPerAddress, defaults.sockets),
+    requests: ratePerSecond(settings.requestRatePerAddress, defaults.requests),
+    connections: countLimit(settings.connectionsPerAddress, defaults.connections),
+    connects: ratePerSecond(settings.connectionRatePerAddress, defaults.connects),
+    packets: ratePerSecond(settings.packetRatePerAddress, defaults.packets),
+    rooms: ratePerPeriod(DAY_SECONDS, settings.roomsPerAddress, defaults.rooms),
+    bytes: ratePerPeriod(HOUR_SECONDS, settings.bytesPerAddress, defaults.bytes),
+    resumes: ratePerSecond(settings.resumeRatePerAddress, defaults.resumes),
+    joins: ratePerSecond(settings.joinRatePerAddress, defaults.joins),
+    roomJoins: ratePerSecond(settings.roomJoinRatePerAddress, defaults.roomJoins),
+    membersPerRoom: countLimit(settings.roomNamesPerAddress, defaults.membersPerRoom),
+    seats: countLimit(settings.seatsPerAddress, defaults.seats),
+    waitingBytes: countLimit(settings.queuedBytesPerAddress, defaults.waitingBytes),
+    answerBytes: countLimit(settings.answerBytesPerAddress, defaults.answerBytes),
   };
 }
 
-const count = (given: number | undefined, usual: number): number | null => (given ?? usual) || null;
+const countLimit = (value: number | undefined, defaultValue: number): number | null => (value ?? defaultValue) || null;
 
-function inTime(seconds: number, given: number | undefined, usual: Rate): Rate | null {
-  if (given === undefined) return usual;
-  return given === 0 ? null : rateOf(given, seconds);
+function ratePerPeriod(seconds: number, value: number | undefined, defaultRate: RateLimit): RateLimit | null {
+  if (value === undefined) return defaultRate;
+  return value === 0 ? null : rateLimit(value, seconds);
 }
 
 /** As many seconds of it at once as by default; of less than one a burst nothing would ever pass. */
-function perSecond(given: number | undefined, usual: Rate): Rate | null {
-  if (given === undefined) return usual;
-  return given === 0 ? null : { burst: Math.max(1, (usual.burst / usual.perSecond) * given), perSecond: given };
+function ratePerSecond(value: number | undefined, defaultRate: RateLimit): RateLimit | null {
+  if (value === undefined) return defaultRate;
+  return value === 0 ? null : { burst: Math.max(1, (defaultRate.burst / defaultRate.perSecond) * value), perSecond: value };
 }

@@ -1,26 +1,26 @@
 import { isIPv6 } from 'node:net';
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
-import { explaining } from './explaining.ts';
+import { reportOperatorErrors } from './explaining.ts';
 import { createServer } from './server.ts';
 import { describeSettings, type LoadedSettings, loadSettings, type Settings } from './settings.ts';
 import { StoreError } from './store/store.ts';
-import { type OpenedStore, openStore, optionsIn } from './stores.ts';
-import { createPorch } from './transport/porch.ts';
+import { type OpenedStore, openStore, storeOptionsFrom } from './stores.ts';
+import { createStartupServer } from './transport/porch.ts';
 
 /** Milliseconds between two tries to reach a Redis that is not there. */
-const RETRY_MS = { least: 500, most: 8_000 };
+const RETRY_MS = { min: 500, max: 8_000 };
 /** Hosts that stand for all addresses of this machine. */
-const EVERYWHERE = new Set(['', '0.0.0.0', '::']);
+const WILDCARD_HOSTS = new Set(['', '0.0.0.0', '::']);
 
 /** `engawa serve`: runs until it is told to stop. Resolves with the exit code. */
 export async function serve(args: string[], env: NodeJS.ProcessEnv): Promise<number> {
-  return explaining(async () => run(loadSettings(args, env).settings));
+  return reportOperatorErrors(async () => run(loadSettings(args, env).settings));
 }
 
 /** `engawa settings`: what is in force and where it came from. */
 export async function printSettings(args: string[], env: NodeJS.ProcessEnv): Promise<number> {
-  return explaining(async () => {
+  return reportOperatorErrors(async () => {
     const loaded: LoadedSettings = loadSettings(args, env);
     console.log(describeSettings(loaded));
     return 0;
@@ -29,16 +29,16 @@ export async function printSettings(args: string[], env: NodeJS.ProcessEnv): Pro
 
 async function run(settings: Settings): Promise<number> {
   const log = pino({ level: settings.logLevel, base: null }, pino.destination(2));
-  const stopped = untilToldToStop();
-  const opened = await openWhenThere(settings, { log, stopped });
+  const stopped = waitForStopSignal();
+  const opened = await openStoreWithRetry(settings, { log, stopped });
   if (!opened) return 0;
-  const { store, name, isOurs, warnings } = opened;
+  const { store, name, isExclusive, warnings } = opened;
   // Redis has its own limit of memory, and others may be using it.
-  const quotaTotalBytes = settings.quotaTotalBytes ?? (isOurs ? undefined : 0);
+  const quotaTotalBytes = settings.quotaTotalBytes ?? (isExclusive ? undefined : 0);
   const server = createServer({ store, settings: { ...settings, quotaTotalBytes }, log });
   try {
     const port = await server.listen();
-    console.log(welcome(settings, port, name));
+    console.log(welcomeText(settings, port, name));
     for (const warning of [...warningsOf(settings), ...warnings]) console.warn(`WARNING: ${warning}`);
     log.info({ signal: await stopped }, 'stopping');
   } finally {
@@ -48,45 +48,45 @@ async function run(settings: Settings): Promise<number> {
   return 0;
 }
 
-interface Waiting {
+interface StartupContext {
   log: Logger;
   stopped: Promise<unknown>;
 }
 
 /** Until Redis is there the server only says that it is alive, and not ready. Answers nothing when it is told to stop before. */
-async function openWhenThere(settings: Settings, { log, stopped }: Waiting): Promise<OpenedStore | undefined> {
+async function openStoreWithRetry(settings: Settings, { log, stopped }: StartupContext): Promise<OpenedStore | undefined> {
   const open = async (): Promise<OpenedStore> => {
     const onError = (error: unknown) => log.debug({ err: error }, 'Redis');
-    return openStore(settings.redisUrl || settings.dataDir, { ...optionsIn(settings), onError });
+    return openStore(settings.redisUrl || settings.dataDir, { ...storeOptionsFrom(settings), onError });
   };
-  const isMissing = (error: unknown): boolean => error instanceof StoreError && error.reason === 'busy';
-  const porch = createPorch(settings, log);
+  const isUnavailable = (error: unknown): boolean => error instanceof StoreError && error.reason === 'busy';
+  const startupServer = createStartupServer(settings, log);
   const stop = new AbortController();
   void stopped.then(() => stop.abort());
   try {
-    for (let wait = RETRY_MS.least; !stop.signal.aborted; wait = Math.min(2 * wait, RETRY_MS.most)) {
+    for (let delayMs = RETRY_MS.min; !stop.signal.aborted; delayMs = Math.min(2 * delayMs, RETRY_MS.max)) {
       try {
         return await open();
       } catch (error) {
-        if (!isMissing(error)) throw error;
-        console.error(`engawa: ${(error as Error).message} Trying again in ${wait / 1000} s.`);
-        await porch.open();
-        await pause(wait, undefined, { signal: stop.signal }).catch(() => undefined);
+        if (!isUnavailable(error)) throw error;
+        console.error(`engawa: ${(error as Error).message} Trying again in ${delayMs / 1000} s.`);
+        await startupServer.open();
+        await sleep(delayMs, undefined, { signal: stop.signal }).catch(() => undefined);
       }
     }
     return undefined;
   } finally {
-    await porch.close();
+    await startupServer.close();
   }
 }
 
-const untilToldToStop = (): Promise<NodeJS.Signals> =>
+const waitForStopSignal = (): Promise<NodeJS.Signals> =>
   new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(signal));
   });
 
-function welcome({ host, path }: Settings, port: number, store: string): string {
-  const url = `http://${nameOf(host)}:${port}${path}`;
+function welcomeText({ host, path }: Settings, port: number, store: string): string {
+  const url = `http://${hostForUrl(host)}:${port}${path}`;
   return `Engawa is listening on ${url}
   data    ${store}
   try     npx engawa chat lobby --as you${port === 3000 && path === '' ? '' : ` --server ${url}`}
@@ -95,8 +95,8 @@ function welcome({ host, path }: Settings, port: number, store: string): string 
 }
 
 /** As the host of a URL. */
-function nameOf(host: string): string {
-  if (EVERYWHERE.has(host)) return 'localhost';
+function hostForUrl(host: string): string {
+  if (WILDCARD_HOSTS.has(host)) return 'localhost';
   return isIPv6(host) ? `[${host}]` : host;
 }
 

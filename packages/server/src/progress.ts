@@ -1,7 +1,7 @@
 /** How long a line stands before the next one, where lines stay. */
-const STANDS_MS = 2_000;
+const LINE_INTERVAL_MS = 2_000;
 /** The same on a terminal, where it is written over. */
-const SHOWS_MS = 100;
+const TERMINAL_INTERVAL_MS = 100;
 
 /** Where a long command is: on a terminal one line that is written over, else a line now and then. On stderr. */
 export class ProgressLine {
@@ -11,7 +11,7 @@ export class ProgressLine {
 
   show(text: string): void {
     const now = performance.now();
-    if (now - this.#shownAt < (this.#isTerminal ? SHOWS_MS : STANDS_MS)) return;
+    if (now - this.#shownAt < (this.#isTerminal ? TERMINAL_INTERVAL_MS : LINE_INTERVAL_MS)) return;
     this.#shownAt = now;
     this.#isShown = true;
     process.stderr.write(this.#isTerminal ? `\r\u001b[K${text}` : `${text}\n`);

@@ -1,36 +1,36 @@
 /** The server: one node of the chat domain behind HTTP and Socket.IO. */
 import type { AddressInfo } from 'node:net';
-import { fanOut } from '@engawa/fan-out';
+import { createAdapter } from '@engawa/fan-out';
 import { Server as Engine } from 'engine.io';
 import type { Logger } from 'pino';
 import { Server, type Socket } from 'socket.io';
-import { limitsIn } from './limits.ts';
-import { Node } from './node.ts';
-import { lifetimesIn, MAX_WAITING, type Settings } from './settings.ts';
+import { limitsFromSettings } from './limits.ts';
+import { ChatNode } from './node.ts';
+import { DEFAULT_MAX_SEND_BUFFER_BYTES, lifetimesFromSettings, type Settings } from './settings.ts';
 import type { Store } from './store/store.ts';
-import { Admission } from './transport/admission.ts';
-import { guardDoor } from './transport/door.ts';
+import { HandshakeGate } from './transport/admission.ts';
+import { installHandshake } from './transport/door.ts';
 import { createHttpServer } from './transport/http-server.ts';
-import { tighten } from './transport/lean.ts';
+import { compactSocket } from './transport/lean.ts';
 import { MemoryPressure } from './transport/memory-pressure.ts';
-import { inOneWrite } from './transport/one-write.ts';
-import { boundPollAnswers } from './transport/poll-answers.ts';
+import { corkWrites } from './transport/one-write.ts';
+import { limitPollResponses } from './transport/poll-answers.ts';
 import { RateLimitedLog } from './transport/rate-limited-log.ts';
-import { recoverSessions, welcomeBack } from './transport/session-recovery.ts';
-import { SocketIoWire, UNREAD } from './transport/socket-io-wire.ts';
-import { Turnstile } from './transport/turnstile.ts';
+import { installSessionRecovery, restoreOnConnect } from './transport/session-recovery.ts';
+import { HARD_LIMIT, SocketIoTransport } from './transport/socket-io-wire.ts';
+import { AdmissionQueue } from './transport/turnstile.ts';
 import { ChatWebSocketServer } from './transport/websocket.ts';
 
 /** Milliseconds in which a connection must ask for something, before it is closed. */
 const CONNECT_TIMEOUT_MS = 10_000;
 /** Connections that the system holds until they are taken: more come at once after a restart than it would by itself. */
-const BACKLOG = 4_096;
+const LISTEN_BACKLOG = 4_096;
 /** Milliseconds for those who stay, whatever they are told, when the server closes. */
-const LINGER_MS = 3_000;
+const FORCE_CLOSE_AFTER_MS = 3_000;
 /** Milliseconds for those who read nothing of what waits for them. */
-const STUCK_MS = 30_000;
+const STALL_TIMEOUT_MS = 30_000;
 /** Characters of what a parser says of a packet. */
-const SHOWN = 200;
+const MAX_LOGGED_CHARS = 200;
 
 export interface ChatServer {
   /** Resolves with the port once connections are taken. */
@@ -44,38 +44,38 @@ export interface ServerOptions {
   settings: Pick<Settings, 'port' | 'host' | 'origins' | 'limits' | 'trustedProxies'> & Partial<Settings>;
   log: Logger;
   /** Milliseconds that a guest's name stays theirs after their connection is gone; as in the settings when it is not given. */
-  grace?: number;
+  graceMs?: number;
   /** Milliseconds. */
-  absence?: number;
+  absenceMs?: number;
   /** Milliseconds after which it is looked again what of the logs is not to be kept. */
-  trimEvery?: number;
+  trimIntervalMs?: number;
   /** Milliseconds after which the usage of the store is read again. */
-  usageEvery?: number;
+  usageRefreshMs?: number;
   /** Milliseconds between the pings that keep connections alive. */
   pingInterval?: number;
   /** Milliseconds in which a ping is answered, or the connection is given up; by clients, too. */
   pingTimeout?: number;
   /** Milliseconds in which a client that more waits for than may must read something, or its connection is ended. */
-  stuckAfter?: number;
+  stallTimeoutMs?: number;
 }
 
 /** The wiring: one store, the sockets of one node, and what goes between them. */
 export function createServer({
   store,
   settings,
-  log: given,
-  grace = settings.grace,
-  absence = settings.absence,
-  trimEvery,
-  usageEvery,
+  log: logger,
+  graceMs = settings.grace,
+  absenceMs = settings.absence,
+  trimIntervalMs,
+  usageRefreshMs,
   pingInterval,
   pingTimeout,
-  stuckAfter = STUCK_MS,
+  stallTimeoutMs = STALL_TIMEOUT_MS,
 }: ServerOptions): ChatServer {
-  const { maxWaiting = MAX_WAITING } = settings;
-  const limits = limitsIn(settings);
-  const log = RateLimitedLog.over(given);
-  const memory = new MemoryPressure(log);
+  const { maxWaiting = DEFAULT_MAX_SEND_BUFFER_BYTES } = settings;
+  const limits = limitsFromSettings(settings);
+  const log = RateLimitedLog.wrap(logger);
+  const memoryPressure = new MemoryPressure(log);
   let isClosing = false;
 
   const engine = new Engine({
@@ -90,54 +90,55 @@ export function createServer({
     connectTimeout: CONNECT_TIMEOUT_MS,
     serveClient: false,
   }).bind(engine);
-  const { http, logRefusal, ...front } = createHttpServer({
+  const { http, logRefusal, ...httpServer } = createHttpServer({
     origins: settings.origins,
     path: settings.path,
     trustedProxies: settings.trustedProxies,
     limitsExempt: settings.limitsExempt,
     perAddress: limits.perAddress,
     log,
-    readiness: () => ({ ready: store.writable && !isClosing, lag: store.lag }),
-    chat: { engine, admission: new Admission({ queue: new Turnstile(), memory, isClosing: () => isClosing }) },
+    readiness: () => ({ ready: store.isWritable && !isClosing, lag: store.notifyLagMs }),
+    chat: { engine, admission: new HandshakeGate({ queue: new AdmissionQueue(), memory: memoryPressure, isClosing: () => isClosing }) },
   });
-  const wire = new SocketIoWire(io, { waiting: maxWaiting, stuck: stuckAfter });
-  const node = new Node({
+  const transport = new SocketIoTransport(io, { softLimitBytes: maxWaiting, stallTimeoutMs });
+  const node = new ChatNode({
     store,
-    wire,
+    transport,
     log,
     limits,
-    lifetimes: lifetimesIn(settings),
-    ...(grace !== undefined && { grace }),
-    ...(absence !== undefined && { absence }),
-    ...(trimEvery !== undefined && { trimEvery }),
-    ...(usageEvery !== undefined && { usageEvery }),
+    lifetimes: lifetimesFromSettings(settings),
+    ...(graceMs !== undefined && { graceMs }),
+    ...(absenceMs !== undefined && { absenceMs }),
+    ...(trimIntervalMs !== undefined && { trimIntervalMs }),
+    ...(usageRefreshMs !== undefined && { usageRefreshMs }),
   });
-  const slow = { bytes: maxWaiting, tell: (socket: Socket) => node.services.fanOut.fallBehind(socket) };
-  io.adapter(fanOut({ slow, mostWaiting: UNREAD.bytes }));
-  inOneWrite(engine);
-  boundPollAnswers(engine);
-  const door = guardDoor(io, { node, log, logRefusal });
-  recoverSessions(io, node.services);
+  const slowConsumer = { thresholdBytes: maxWaiting, onSlow: (socket: Socket) => node.context.roomRegistry.switchToBacklog(socket) };
+  io.adapter(createAdapter({ slowConsumer, maxBufferedBytes: HARD_LIMIT.bytes }));
+  corkWrites(engine);
+  limitPollResponses(engine);
+  const handshake = installHandshake(io, { node, log, logRefusal });
+  installSessionRecovery(io, node.context);
 
   // The same functions for all sockets, each `this` in its turn: ten thousand sockets need no closures.
   function onAny(this: Socket, event: unknown, ...args: unknown[]): void {
-    node.receive(this, event, args);
+    node.dispatch(this, event, args);
   }
   function onError(error: unknown): void {
     // A client may send an event of this name: only what the transport met is for the log.
-    if (error instanceof Error) log.info({ reason: error.message.slice(0, SHOWN) }, 'a connection sent what cannot be understood');
+    if (error instanceof Error)
+      log.info({ reason: error.message.slice(0, MAX_LOGGED_CHARS) }, 'a connection sent what cannot be understood');
   }
   function onDisconnect(this: Socket): void {
-    void node.disconnected(this);
+    void node.removePeer(this);
   }
   io.on('connection', (socket) => {
     if (!socket.connected) return;
     socket.on('disconnect', onDisconnect);
-    node.connected(socket);
-    welcomeBack(node.services, socket);
+    node.addPeer(socket);
+    restoreOnConnect(node.context, socket);
     socket.onAny(onAny);
     socket.on('error', onError);
-    tighten(socket);
+    compactSocket(socket);
   });
 
   return {
@@ -145,16 +146,18 @@ export function createServer({
       new Promise((resolve, reject) => {
         http.once('error', reject);
         // Without a host Node listens on `::`, which takes IPv4 as well, and on 0.0.0.0 where there is no IPv6.
-        http.listen({ port: settings.port, host: settings.host, backlog: BACKLOG }, () => resolve((http.address() as AddressInfo).port));
+        http.listen({ port: settings.port, host: settings.host, backlog: LISTEN_BACKLOG }, () =>
+          resolve((http.address() as AddressInfo).port),
+        );
       }),
     async close() {
       isClosing = true;
-      door.close();
-      await node.settle();
+      handshake.close();
+      await node.drain();
       await io.close();
-      await front.close(LINGER_MS);
-      wire.close();
-      memory.close();
+      await httpServer.close(FORCE_CLOSE_AFTER_MS);
+      transport.close();
+      memoryPressure.close();
       await node.close();
     },
   };

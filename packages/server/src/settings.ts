@@ -1,63 +1,62 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { LIMITS, type Rate } from '@engawa/protocol';
+import { LIMITS, type RateLimit } from '@engawa/protocol';
 import { z } from 'zod';
 import { ABSENCE_MS, GRACE_MS } from './chat/leases.ts';
-import { ROOM_LIFETIMES, type RoomLifetimes } from './chat/room-lifetimes.ts';
+import { DEFAULT_ROOM_LIFETIMES, type RoomLifetimes } from './chat/room-lifetimes.ts';
 import type { TrustedProxies } from './transport/forwarded.ts';
 import { isNetwork } from './transport/networks.ts';
 import { formatDuration, formatSize, parseDuration, parseSize } from './units.ts';
 
-export const MAX_WAITING = 256 * 1024;
-const MOST_PROXIES = 10;
+export const DEFAULT_MAX_SEND_BUFFER_BYTES = 256 * 1024;
+const MAX_PROXIES = 10;
 
 /** Text, or in the file a number, of which `read` makes a whole one of at least `least`. */
-const amount = (read: (text: string) => number | undefined, { least, form }: { least: number; form: string }) =>
+const amountSchema = (read: (text: string) => number | undefined, { min, form }: { min: number; form: string }) =>
   z
     .union([z.string(), z.number()])
-    .transform((given, context) => {
-      const value = read(String(given));
-      if (value !== undefined && value >= least) return value;
+    .transform((input, context) => {
+      const value = read(String(input));
+      if (value !== undefined && value >= min) return value;
       context.addIssue({ code: 'custom', message: `must be ${form}` });
       return z.NEVER;
     })
     .optional();
 
 /** Zero lifts a limit. */
-const liftable = (read: (text: string) => number | undefined, { least, form }: { least: number; form: string }) =>
-  amount((text) => (text.trim() === '0' ? 0 : leastOf(read(text), least)), { least: 0, form: `${form}, or 0 for no limit` });
+const limitSchema = (read: (text: string) => number | undefined, { min, form }: { min: number; form: string }) =>
+  amountSchema((text) => (text.trim() === '0' ? 0 : atLeast(read(text), min)), { min: 0, form: `${form}, or 0 for no limit` });
 
-const leastOf = (value: number | undefined, least: number): number | undefined =>
-  value !== undefined && value >= least ? value : undefined;
+const atLeast = (value: number | undefined, min: number): number | undefined => (value !== undefined && value >= min ? value : undefined);
 
-const NETWORKS = 'networks, as 10.0.0.0/8,::1';
+const NETWORKS_FORM = 'networks, as 10.0.0.0/8,::1';
 const { perAddress, rates } = LIMITS;
 
 /** Divided by commas. */
-const networksIn = (text: string): string[] =>
+const parseNetworks = (text: string): string[] =>
   text
     .split(',')
     .map((network) => network.trim())
     .filter((network) => network !== '');
 
-const networks = z
+const networksSchema = z
   .string()
-  .transform(networksIn)
-  .refine((list) => list.every(isNetwork), `must be ${NETWORKS}`);
+  .transform(parseNetworks)
+  .refine((list) => list.every(isNetwork), `must be ${NETWORKS_FORM}`);
 
 /** Of reverse proxies: how many, or which. */
-const proxies = z.union([z.string(), z.number()]).transform((given, context): TrustedProxies => {
-  const text = String(given).trim();
-  if (/^\d{1,2}$/.test(text) && Number(text) <= MOST_PROXIES) return Number(text);
-  const list = networksIn(text);
+const proxiesSchema = z.union([z.string(), z.number()]).transform((input, context): TrustedProxies => {
+  const text = String(input).trim();
+  if (/^\d{1,2}$/.test(text) && Number(text) <= MAX_PROXIES) return Number(text);
+  const list = parseNetworks(text);
   if (list.length > 0 && list.every(isNetwork)) return list;
-  context.addIssue({ code: 'custom', message: `must be a number up to ${MOST_PROXIES}, or ${NETWORKS}` });
+  context.addIssue({ code: 'custom', message: `must be a number up to ${MAX_PROXIES}, or ${NETWORKS_FORM}` });
   return z.NEVER;
 });
 
 /** Of URLs: nothing, or as `/chat`. */
-const prefix = z.string().transform((text, context) => {
+const pathPrefixSchema = z.string().transform((text, context) => {
   const path = text.replace(/\/+$/, '');
   if (path === '' || /^(\/[\w.~-]+)+$/.test(path)) return path;
   context.addIssue({ code: 'custom', message: 'must be a path, as /chat' });
@@ -65,16 +64,16 @@ const prefix = z.string().transform((text, context) => {
 });
 
 /** 0 lifts it. */
-const count = (usual: number) => z.coerce.number().int().min(0).default(usual);
-const perSecond = (usual: Rate) => z.coerce.number().min(0).default(usual.perSecond);
+const countSchema = (defaultValue: number) => z.coerce.number().int().min(0).default(defaultValue);
+const rateSchema = (defaultRate: RateLimit) => z.coerce.number().min(0).default(defaultRate.perSecond);
 
 /** Every setting once: its flag is its name in kebab case, its variable is named here. */
-const table = {
+const settingTable = {
   port: { variable: 'PORT', schema: z.coerce.number().int().min(0).max(65_535).default(3000), what: 'TCP port; 0 takes a free one' },
   host: { variable: 'ENGAWA_HOST', schema: z.string().default(''), what: 'address to listen on; nothing: all, over IPv4 and IPv6' },
   path: {
     variable: 'ENGAWA_PATH',
-    schema: prefix.default(''),
+    schema: pathPrefixSchema.default(''),
     what: 'what the paths of all requests may begin with, as /chat behind a proxy that leaves it there; nothing: /',
   },
   dataDir: { variable: 'ENGAWA_DATA_DIR', schema: z.string().min(1).default('engawa-data'), what: 'folder of the embedded store' },
@@ -116,7 +115,7 @@ const table = {
   },
   chatRate: {
     variable: 'ENGAWA_CHAT_RATE',
-    schema: perSecond(rates.chats),
+    schema: rateSchema(rates.chats),
     what: 'chats and edits of one author in one room a second, twenty seconds of them at once; 0 lifts it',
   },
   roomsPerAddress: {
@@ -126,7 +125,7 @@ const table = {
   },
   bytesPerAddress: {
     variable: 'ENGAWA_BYTES_PER_ADDRESS',
-    schema: liftable(parseSize, { least: 1024 * 1024, form: 'a size of 1mb or more' }).default(LIMITS.perAddress.bytes.burst),
+    schema: limitSchema(parseSize, { min: 1024 * 1024, form: 'a size of 1mb or more' }).default(LIMITS.perAddress.bytes.burst),
     what: 'bytes that may be kept from one network address at once, and so many more in an hour; 0: no limit',
     show: formatSize,
   },
@@ -142,81 +141,81 @@ const table = {
   },
   quotaRoomBytes: {
     variable: 'ENGAWA_QUOTA_ROOM_BYTES',
-    schema: liftable(parseSize, { least: 1, form: 'a size, as 1gb or 100mb' }).default(LIMITS.quotas.roomBytes),
+    schema: limitSchema(parseSize, { min: 1, form: 'a size, as 1gb or 100mb' }).default(LIMITS.quotas.roomBytes),
     what: 'bytes of text in one room from which on nothing more may be said there, as 1gb; 0: no limit',
     show: formatSize,
   },
   quotaTotalBytes: {
     variable: 'ENGAWA_QUOTA_TOTAL_BYTES',
-    schema: liftable(parseSize, { least: 1, form: 'a size, as 10gb' }),
+    schema: limitSchema(parseSize, { min: 1, form: 'a size, as 10gb' }),
     what: `bytes in the store from which on nothing more may be said, as 50gb; 0: no limit; nothing: ${formatSize(LIMITS.quotas.totalBytes)}, with Redis no limit`,
     show: formatSize,
   },
   connectionsPerAddress: {
     variable: 'ENGAWA_CONNECTIONS_PER_ADDRESS',
-    schema: count(perAddress.connections),
+    schema: countSchema(perAddress.connections),
     what: 'connections of one address at once; 0 lifts it',
   },
   connectionRatePerAddress: {
     variable: 'ENGAWA_CONNECTION_RATE_PER_ADDRESS',
-    schema: perSecond(perAddress.connects),
+    schema: rateSchema(perAddress.connects),
     what: 'new connections of one address a second, ten seconds of them at once; 0 lifts it',
   },
   packetRatePerAddress: {
     variable: 'ENGAWA_PACKET_RATE_PER_ADDRESS',
-    schema: perSecond(perAddress.packets),
+    schema: rateSchema(perAddress.packets),
     what: 'packets of one address a second, ten seconds of them at once; 0 lifts it',
   },
   requestRatePerAddress: {
     variable: 'ENGAWA_REQUEST_RATE_PER_ADDRESS',
-    schema: perSecond(perAddress.requests),
+    schema: rateSchema(perAddress.requests),
     what: 'HTTP requests of one address a second, ten seconds of them at once; 0 lifts it',
   },
   socketsPerAddress: {
     variable: 'ENGAWA_SOCKETS_PER_ADDRESS',
-    schema: count(perAddress.sockets),
+    schema: countSchema(perAddress.sockets),
     what: 'TCP connections of one address at once; 0 lifts it',
   },
   joinRatePerAddress: {
     variable: 'ENGAWA_JOIN_RATE_PER_ADDRESS',
-    schema: perSecond(perAddress.joins),
+    schema: rateSchema(perAddress.joins),
     what: 'rooms opened or joined from one address a second, ten seconds of them at once; 0 lifts it',
   },
   roomJoinRatePerAddress: {
     variable: 'ENGAWA_ROOM_JOIN_RATE_PER_ADDRESS',
-    schema: perSecond(perAddress.roomJoins),
+    schema: rateSchema(perAddress.roomJoins),
     what: 'joins of one room from one address a second, a hundred seconds of them at once; 0 lifts it',
   },
   roomNamesPerAddress: {
     variable: 'ENGAWA_ROOM_NAMES_PER_ADDRESS',
-    schema: count(perAddress.membersPerRoom),
+    schema: countSchema(perAddress.membersPerRoom),
     what: 'names that one address has in one room at once; 0 lifts it',
   },
   seatsPerAddress: {
     variable: 'ENGAWA_SEATS_PER_ADDRESS',
-    schema: count(perAddress.seats),
+    schema: countSchema(perAddress.seats),
     what: 'rooms that all connections of one address are in, each counted as often; 0 lifts it',
   },
   resumeRatePerAddress: {
     variable: 'ENGAWA_RESUME_RATE_PER_ADDRESS',
-    schema: perSecond(perAddress.resumes),
+    schema: rateSchema(perAddress.resumes),
     what: 'rooms that clients of one address come back to a second, forty seconds of them at once; 0 lifts it',
   },
   queuedBytesPerAddress: {
     variable: 'ENGAWA_QUEUED_BYTES_PER_ADDRESS',
-    schema: liftable(parseSize, { least: 64 * 1024, form: 'a size of 64kb or more' }).default(perAddress.waitingBytes),
+    schema: limitSchema(parseSize, { min: 64 * 1024, form: 'a size of 64kb or more' }).default(perAddress.waitingBytes),
     what: 'bytes of requests of one address that wait for their turn; 0 lifts it',
     show: formatSize,
   },
   answerBytesPerAddress: {
     variable: 'ENGAWA_ANSWER_BYTES_PER_ADDRESS',
-    schema: liftable(parseSize, { least: 2 * 1024 * 1024, form: 'a size of 2mb or more' }).default(perAddress.answerBytes),
+    schema: limitSchema(parseSize, { min: 2 * 1024 * 1024, form: 'a size of 2mb or more' }).default(perAddress.answerBytes),
     what: 'bytes of large answers to one address that are not read yet; 0 lifts it',
     show: formatSize,
   },
   limitsExempt: {
     variable: 'ENGAWA_LIMITS_EXEMPT',
-    schema: networks.default([]),
+    schema: networksSchema.default([]),
     what: 'networks without limits per address, as 10.0.0.0/8,::1',
   },
   largeRoom: {
@@ -226,12 +225,12 @@ const table = {
   },
   trustedProxies: {
     variable: 'ENGAWA_TRUSTED_PROXIES',
-    schema: proxies.default(0),
+    schema: proxiesSchema.default(0),
     what: 'reverse proxies in front whose X-Forwarded-For or Forwarded is believed: how many, or their networks, as 10.0.0.0/8,::1',
   },
   maxAge: {
     variable: 'ENGAWA_MAX_AGE',
-    schema: amount(parseDuration, { least: 60_000, form: 'a time of a minute or more, as 30d, 12h or 90m' }),
+    schema: amountSchema(parseDuration, { min: 60_000, form: 'a time of a minute or more, as 30d, 12h or 90m' }),
     what: 'entries that are older leave the log of any room, as 30d or 12h; nothing: all are kept',
     show: formatDuration,
   },
@@ -242,20 +241,20 @@ const table = {
   },
   maxBytes: {
     variable: 'ENGAWA_MAX_BYTES',
-    schema: amount(parseSize, { least: 1, form: 'a size, as 100mb or 64kb' }),
+    schema: amountSchema(parseSize, { min: 1, form: 'a size, as 100mb or 64kb' }),
     what: 'bytes of text that the log of any room keeps, the newest, as 100mb; nothing: all are kept',
     show: formatSize,
   },
   grace: {
     variable: 'ENGAWA_GRACE',
-    schema: amount(parseDuration, { least: 5_000, form: 'a time of five seconds or more, as 30s or 10m' }).default(GRACE_MS),
+    schema: amountSchema(parseDuration, { min: 5_000, form: 'a time of five seconds or more, as 30s or 10m' }).default(GRACE_MS),
     what: 'how long nobody else may have the name of a guest after their connection is gone',
     show: formatDuration,
   },
   absence: {
     variable: 'ENGAWA_ABSENCE',
-    schema: amount((text) => (text.trim() === '0' ? 0 : leastOf(parseDuration(text), 60_000)), {
-      least: 0,
+    schema: amountSchema((text) => (text.trim() === '0' ? 0 : atLeast(parseDuration(text), 60_000)), {
+      min: 0,
       form: 'a time of a minute or more, as 12h or 7d, or 0',
     }).default(ABSENCE_MS),
     what: 'how long they stay a member after that, as long as nobody else joins under the name; 0: not at all',
@@ -263,21 +262,23 @@ const table = {
   },
   emptyRooms: {
     variable: 'ENGAWA_EMPTY_ROOMS',
-    schema: liftable(parseDuration, { least: 60_000, form: 'a time of a minute or more, as 1d or 12h' }).default(
-      Number(ROOM_LIFETIMES.empty),
+    schema: limitSchema(parseDuration, { min: 60_000, form: 'a time of a minute or more, as 1d or 12h' }).default(
+      Number(DEFAULT_ROOM_LIFETIMES.emptyMs),
     ),
     what: 'how long a room that nobody is in stays in which nothing was ever said; 0: for ever',
     show: formatDuration,
   },
   unvisitedRooms: {
     variable: 'ENGAWA_UNVISITED_ROOMS',
-    schema: liftable(parseDuration, { least: 60_000, form: 'a time of a minute or more, as 365d' }),
+    schema: limitSchema(parseDuration, { min: 60_000, form: 'a time of a minute or more, as 365d' }),
     what: 'how long any room that nobody is in stays, with all that was said in it; 0 or nothing: for ever',
     show: formatDuration,
   },
   maxWaiting: {
     variable: 'ENGAWA_MAX_WAITING',
-    schema: amount(parseSize, { least: 16 * 1024, form: 'a size of 16kb or more, as 256kb or 1mb' }).default(MAX_WAITING),
+    schema: amountSchema(parseSize, { min: 16 * 1024, form: 'a size of 16kb or more, as 256kb or 1mb' }).default(
+      DEFAULT_MAX_SEND_BUFFER_BYTES,
+    ),
     what: 'bytes that wait for one client; with more it is told from the logs what it missed, as fast as it reads',
     show: formatSize,
   },
@@ -288,9 +289,9 @@ const table = {
   },
 } as const;
 
-type Table = typeof table;
-type SettingName = keyof Table;
-export type Settings = { [Name in SettingName]: z.output<Table[Name]['schema']> };
+type SettingTable = typeof settingTable;
+type SettingName = keyof SettingTable;
+export type Settings = { [Name in SettingName]: z.output<SettingTable[Name]['schema']> };
 type OptionTypes = Record<string, { type: 'string' | 'boolean' }>;
 type Source = 'flag' | 'variable' | 'file' | 'default';
 export type LoadedSettings = { settings: Settings; sources: Record<SettingName, Source>; options: Options };
@@ -298,9 +299,9 @@ export type LoadedSettings = { settings: Settings; sources: Record<SettingName, 
 type Options = Record<string, string | boolean | undefined>;
 
 /** How long rooms stay that nobody is in. */
-export const lifetimesIn = ({ emptyRooms, unvisitedRooms }: Partial<Settings>): RoomLifetimes => ({
-  empty: (emptyRooms ?? ROOM_LIFETIMES.empty) || null,
-  unvisited: unvisitedRooms || null,
+export const lifetimesFromSettings = ({ emptyRooms, unvisitedRooms }: Partial<Settings>): RoomLifetimes => ({
+  emptyMs: (emptyRooms ?? DEFAULT_ROOM_LIFETIMES.emptyMs) || null,
+  unvisitedMs: unvisitedRooms || null,
 });
 
 /** A setting that cannot be used; the message says which and why. */
@@ -308,7 +309,7 @@ export class SettingsError extends Error {
   override readonly name = 'SettingsError';
 }
 
-const names = Object.keys(table) as SettingName[];
+const settingNames = Object.keys(settingTable) as SettingName[];
 const flagOf = (name: SettingName): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
 /**
@@ -316,22 +317,24 @@ const flagOf = (name: SettingName): string => name.replace(/[A-Z]/g, (letter) =>
  * defaults. A command may have options beside them.
  */
 export function loadSettings(args: string[], env: NodeJS.ProcessEnv, optionTypes: OptionTypes = {}): LoadedSettings {
-  const options = readFlags(args, optionTypes);
+  const options = parseFlags(args, optionTypes);
   const flags = new Map(Object.entries(options));
-  const file = readFile(options.config?.toString() ?? present(env.ENGAWA_CONFIG));
+  const file = readSettingsFile(options.config?.toString() ?? nonEmpty(env.ENGAWA_CONFIG));
   const settings: Record<string, unknown> = {};
   const sources = {} as Record<SettingName, Source>;
-  for (const name of names) {
-    const { variable, schema } = table[name];
-    const given: [Source, unknown][] = [
+  for (const name of settingNames) {
+    const { variable, schema } = settingTable[name];
+    const candidates: [Source, unknown][] = [
       ['flag', flags.get(flagOf(name))],
-      ['variable', present(env[variable])],
+      ['variable', nonEmpty(env[variable])],
       ['file', file.get(name)],
     ];
-    const [source, raw] = given.find(([, value]) => value !== undefined) ?? (['default', undefined] as const);
+    const [source, raw] = candidates.find(([, value]) => value !== undefined) ?? (['default', undefined] as const);
     const parsed = schema.safeParse(raw);
     if (!parsed.success)
-      throw new SettingsError(`${nameIn(source, name)} ${parsed.error.issues[0]?.message ?? 'is not valid'} (given: ${String(raw)}).`);
+      throw new SettingsError(
+        `${nameInSource(source, name)} ${parsed.error.issues[0]?.message ?? 'is not valid'} (given: ${String(raw)}).`,
+      );
     settings[name] = parsed.data;
     sources[name] = source;
   }
@@ -339,39 +342,41 @@ export function loadSettings(args: string[], env: NodeJS.ProcessEnv, optionTypes
 }
 
 /** A variable that is set to nothing is not set. */
-const present = (text: string | undefined): string | undefined => (text === '' ? undefined : text);
+const nonEmpty = (text: string | undefined): string | undefined => (text === '' ? undefined : text);
 
 /** The flags of `engawa serve`, for its help and its completion. */
 export function settingOptions(): Record<string, { value: string; what: string }> {
-  const flags = names.map((name) => [flagOf(name), { value: 'VALUE', what: `${table[name].what} (${table[name].variable})` }] as const);
+  const flags = settingNames.map(
+    (name) => [flagOf(name), { value: 'VALUE', what: `${settingTable[name].what} (${settingTable[name].variable})` }] as const,
+  );
   return { ...Object.fromEntries(flags), config: { value: 'FILE', what: 'a JSON file of settings' } };
 }
 
 /** The settings in force, where each came from, and how to change it. */
 export function describeSettings({ settings, sources }: LoadedSettings): string {
-  const rows = names.map((name) => [
+  const rows = settingNames.map((name) => [
     `--${flagOf(name)}`,
-    table[name].variable,
-    shown(name, settings[name]),
+    settingTable[name].variable,
+    formatSetting(name, settings[name]),
     sources[name],
-    table[name].what,
+    settingTable[name].what,
   ]);
   const widths = [0, 1, 2, 3].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')).join('\n');
 }
 
-function shown(name: SettingName, value: Settings[SettingName]): string {
-  const { show } = table[name] as { show?: (value: never) => string };
+function formatSetting(name: SettingName, value: Settings[SettingName]): string {
+  const { show } = settingTable[name] as { show?: (value: never) => string };
   return show && value !== undefined ? show(value as never) : [value].flat().join(',');
 }
 
-function nameIn(source: Source, name: SettingName): string {
-  if (source === 'variable') return table[name].variable;
+function nameInSource(source: Source, name: SettingName): string {
+  if (source === 'variable') return settingTable[name].variable;
   return source === 'flag' ? `--${flagOf(name)}` : `"${name}"`;
 }
 
-function readFlags(args: string[], types: OptionTypes): Options {
-  const flags = Object.fromEntries([...names.map(flagOf), 'config'].map((flag) => [flag, { type: 'string' as const }]));
+function parseFlags(args: string[], types: OptionTypes): Options {
+  const flags = Object.fromEntries([...settingNames.map(flagOf), 'config'].map((flag) => [flag, { type: 'string' as const }]));
   try {
     return parseArgs({ args, options: { ...flags, ...types } }).values;
   } catch (error) {
@@ -379,22 +384,22 @@ function readFlags(args: string[], types: OptionTypes): Options {
   }
 }
 
-function readFile(asked: string | undefined): Map<string, unknown> {
-  const path = resolve(asked ?? 'engawa.json');
+function readSettingsFile(givenPath: string | undefined): Map<string, unknown> {
+  const path = resolve(givenPath ?? 'engawa.json');
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    if (asked === undefined && (error as NodeJS.ErrnoException).code === 'ENOENT') return new Map();
+    if (givenPath === undefined && (error as NodeJS.ErrnoException).code === 'ENOENT') return new Map();
     throw new SettingsError(`The settings file ${path} cannot be read: ${(error as Error).message}`);
   }
-  return parseFile(path, text);
+  return parseSettingsFile(path, text);
 }
 
-function parseFile(path: string, text: string): Map<string, unknown> {
+function parseSettingsFile(path: string, text: string): Map<string, unknown> {
   try {
     const values = z.record(z.string(), z.unknown()).parse(JSON.parse(text));
-    const unknown = Object.keys(values).find((name) => !Object.hasOwn(table, name));
+    const unknown = Object.keys(values).find((name) => !Object.hasOwn(settingTable, name));
     if (unknown !== undefined) throw new Error(`there is no setting "${unknown}"`);
     return new Map(Object.entries(values));
   } catch (error) {

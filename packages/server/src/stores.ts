@@ -5,9 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { type Settings, SettingsError } from './settings.ts';
 import { openEmbedded } from './store/embedded/embedded.ts';
 import { networkFileSystemOf } from './store/embedded/folder.ts';
-import { warningOfHost } from './store/embedded/hosts.ts';
-import { isOpenToOthers } from './store/embedded/permissions.ts';
-import { holdsDatabase } from './store/embedded/schema.ts';
+import { ephemeralDiskWarning } from './store/embedded/hosts.ts';
+import { isAccessibleToOthers } from './store/embedded/permissions.ts';
+import { hasDatabase } from './store/embedded/schema.ts';
 import { openMemory } from './store/memory/memory.ts';
 import type { RedisDurability } from './store/redis/redis.ts';
 import type { Store } from './store/store.ts';
@@ -23,100 +23,100 @@ export interface OpenedStore {
   /** Flags with which `engawa serve` uses it. */
   flags: string;
   /** Nobody else can be using it. */
-  isOurs: boolean;
+  isExclusive: boolean;
   warnings: string[];
 }
 
 export interface StoreOptions {
-  /** What to do where no folder is: `pretend` answers an empty store that keeps nothing. */
-  ifMissing?: 'create' | 'refuse' | 'pretend';
+  /** What to do where no folder is: `empty` answers an empty store that keeps nothing. */
+  ifMissing?: 'create' | 'refuse' | 'empty';
   /** Begins the names of all keys in Redis. */
   prefix?: string;
   /** How safe in Redis what was acknowledged is. */
   durability?: RedisDurability;
   /** Redis may throw parts of logs away when its memory is full. */
-  mayEvict?: boolean;
+  allowEviction?: boolean;
   onError?: (error: unknown) => void;
 }
 
 /** As `engawa serve` opens it here. */
-export const optionsIn = ({ redisPrefix: prefix, durability, mayEvict }: Settings): StoreOptions => ({
+export const storeOptionsFrom = ({ redisPrefix: prefix, durability, mayEvict }: Settings): StoreOptions => ({
   prefix,
   durability,
-  mayEvict: mayEvict === 'yes',
+  allowEviction: mayEvict === 'yes',
 });
 
 /** Opens the store of a URL: `redis:…` and its like, or a folder, by its path or as `file:…`. Throws what an operator can mend. */
 export async function openStore(url: string, { ifMissing = 'create', ...options }: StoreOptions = {}): Promise<OpenedStore> {
   const scheme = schemeOf(url);
-  if (scheme?.startsWith('redis')) return openRedisAt(url, options);
+  if (scheme?.startsWith('redis')) return openRedisStore(url, options);
   if (scheme !== undefined && scheme !== 'file') throw new SettingsError(`There is no store for ${scheme}: URLs; name a folder.`);
-  return openFolder(folderOf(url), ifMissing);
+  return openEmbeddedStore(folderFromUrl(url), ifMissing);
 }
 
 /** Whether both URLs name one store, whether it is there or not. */
-export const isSameStore = (one: string, other: string): boolean =>
-  one === other || (isFolder(one) && isFolder(other) && realPathOf(one) === realPathOf(other));
+export const isSameStore = (first: string, second: string): boolean =>
+  first === second || (isFolderUrl(first) && isFolderUrl(second) && realPathOf(first) === realPathOf(second));
 
 /** Redis is loaded only when it is asked for. */
-async function openRedisAt(url: string, { mayEvict = false, ...options }: StoreOptions): Promise<OpenedStore> {
-  const { describe, evicts, openRedis, warningsOf } = await import('./store/redis/redis.ts');
+async function openRedisStore(url: string, { allowEviction = false, ...options }: StoreOptions): Promise<OpenedStore> {
+  const { describeServer, mayEvictKeys, openRedis, warningsOf } = await import('./store/redis/redis.ts');
   const store = await openRedis({ url, ...options });
-  if (evicts(store.findings) && !mayEvict) {
+  if (mayEvictKeys(store.serverInfo) && !allowEviction) {
     await store.close();
     throw new SettingsError(
-      `Redis would throw away parts of rooms when its memory is full (maxmemory-policy ${store.findings.policy}). Set it to "noeviction", or say --may-evict yes.`,
+      `Redis would throw away parts of rooms when its memory is full (maxmemory-policy ${store.serverInfo.evictionPolicy}). Set it to "noeviction", or say --may-evict yes.`,
     );
   }
   const name = url.replace(/\/\/[^@/]*@/, '//');
   return {
     store,
-    name: `${name} (${describe(store.findings)})`,
+    name: `${name} (${describeServer(store.serverInfo)})`,
     flags: `--redis-url ${name}`,
-    isOurs: false,
-    warnings: warningsOf(store.findings),
+    isExclusive: false,
+    warnings: warningsOf(store.serverInfo),
   };
 }
 
-async function openFolder(folder: string, ifMissing: NonNullable<StoreOptions['ifMissing']>): Promise<OpenedStore> {
-  const about = { name: `${folder} (embedded store)`, flags: `--data-dir ${folder}`, isOurs: true };
-  if (ifMissing !== 'create' && !holdsDatabase(folder)) {
+async function openEmbeddedStore(folder: string, ifMissing: NonNullable<StoreOptions['ifMissing']>): Promise<OpenedStore> {
+  const description = { name: `${folder} (embedded store)`, flags: `--data-dir ${folder}`, isExclusive: true };
+  if (ifMissing !== 'create' && !hasDatabase(folder)) {
     if (ifMissing === 'refuse') throw new SettingsError(`There is no store in ${folder}.`);
-    return { ...about, store: openMemory(), warnings: [] };
+    return { ...description, store: openMemory(), warnings: [] };
   }
   const store = await openEmbedded({ folder });
-  const network = networkFileSystemOf(folder);
-  const host = warningOfHost(realpathSync(folder));
+  const networkFileSystem = networkFileSystemOf(folder);
+  const diskWarning = ephemeralDiskWarning(realpathSync(folder));
   const warnings = [
-    ...(host === undefined ? [] : [host]),
-    ...(network === undefined
+    ...(diskWarning === undefined ? [] : [diskWarning]),
+    ...(networkFileSystem === undefined
       ? []
-      : [`${folder} is on ${network}, a network file system: chats may be lost or damaged. Use a local disk.`]),
-    ...(isOpenToOthers(folder)
+      : [`${folder} is on ${networkFileSystem}, a network file system: chats may be lost or damaged. Use a local disk.`]),
+    ...(isAccessibleToOthers(folder)
       ? [`Other users of this machine can read ${folder}, and its permissions cannot be changed: give the folder to the server's user.`]
       : []),
     ...(store.wasRestored ? ['The database is older than the one that was here before: clients are told that rooms were set back.'] : []),
   ];
-  return { ...about, store, warnings };
+  return { ...description, store, warnings };
 }
 
 /** Of `redis://host` it is `redis`; a path has none, `C:\data` neither. */
 const schemeOf = (url: string): string | undefined =>
   /^(?:([a-z][a-z0-9+.-]*):\/\/|(file):)/i.exec(url)?.slice(1).find(Boolean)?.toLowerCase();
 
-const isFolder = (url: string): boolean => [undefined, 'file'].includes(schemeOf(url));
+const isFolderUrl = (url: string): boolean => [undefined, 'file'].includes(schemeOf(url));
 
-const folderOf = (url: string): string => resolve(pathOf(url));
+const folderFromUrl = (url: string): string => resolve(pathFromUrl(url));
 
 function realPathOf(url: string): string {
   try {
-    return realpathSync(folderOf(url));
+    return realpathSync(folderFromUrl(url));
   } catch {
-    return folderOf(url);
+    return folderFromUrl(url);
   }
 }
 
-function pathOf(url: string): string {
+function pathFromUrl(url: string): string {
   if (schemeOf(url) !== 'file') return url;
   try {
     return url.startsWith('file://') ? fileURLToPath(url) : url.slice('file:'.length);

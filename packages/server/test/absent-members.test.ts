@@ -3,8 +3,8 @@ import type { Store } from '@engawa/server';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
 import { memberKey } from '#chat/keys.js';
-import { connect, done, hearing, refused, startServer, until, withFault } from './helpers/server.ts';
-import { stores } from './helpers/stores.ts';
+import { collectEvents, connect, requestError, requestOk, startServer, until, withOverrides } from './helpers/server.ts';
+import { storeKinds } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 const GRACE = 300;
@@ -14,51 +14,51 @@ const drop = (socket: Socket): void => void socket.io.engine.close();
 const leaseOf = async (store: Store, username: string) =>
   (await store.read(roomId, { keys: [memberKey(username)] })).keys.get(memberKey(username))?.lease;
 const entriesAfter = async (store: Store, seq: number) => {
-  const { entries } = await store.page(roomId, { after: seq, limit: 500 });
+  const { entries } = await store.readPage(roomId, { after: seq, limit: 500 });
   return entries.map(({ kind, by, body }) => [kind, by, ...(body?.reason === undefined ? [] : [body.reason])]);
 };
 const memberNamed = async (socket: Socket, name: string) =>
-  (await done(socket, 'list:members', { roomId })).members.find(({ username }) => username === name);
+  (await requestOk(socket, 'list:members', { roomId })).members.find(({ username }) => username === name);
 
-describe.each(stores)('on the %s store', (_, open) => {
+describe.each(storeKinds)('on the %s store', (_, open) => {
   /** Ben naps in the room of Aya, for longer than the grace. */
-  async function startNap({ absence = HOUR, name = 'ben', wrap = (store: Store) => store } = {}) {
-    const { url, store } = await startServer({ store: wrap(await open()), grace: GRACE, absence });
+  async function startNap({ absence: absenceMs = HOUR, name = 'ben', wrap = (store: Store) => store } = {}) {
+    const { url, store } = await startServer({ store: wrap(await open()), graceMs: GRACE, absenceMs });
     const [aya, ben] = [await connect(url), await connect(url)];
-    await done(aya, 'create:room', { roomId, username: 'aya' });
-    const presences = hearing(aya, 'update:presence:success');
-    const joined = hearing(aya, 'add:member:success');
-    const { session, epoch, seq, tail } = await done(ben, 'add:member', { roomId, username: name });
+    await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+    const presences = collectEvents(aya, 'update:presence:success');
+    const joined = collectEvents(aya, 'add:member:success');
+    const { session, epoch, seq, tail } = await requestOk(ben, 'add:member', { roomId, username: name });
     await until(() => joined.length === 1, 'it is told');
-    const comings = [hearing(aya, 'add:member:success'), hearing(aya, 'remove:member:success')];
+    const comings = [collectEvents(aya, 'add:member:success'), collectEvents(aya, 'remove:member:success')];
     drop(ben);
     await until(() => presences.at(-1)?.presence === 'gone', 'it is seen that they are gone');
-    await until(async () => (await leaseOf(store, name)) === 'lapsed', 'the grace is over');
+    await until(async () => (await leaseOf(store, name)) === 'expired', 'the grace is over');
     return { url, store, aya, session, presences, comings, held: { roomId, username: name, epoch, seq, id: tail } };
   }
 
   test('who naps is gone, and then back, and neither leaves nor joins', async () => {
     const { url, store, aya, session, presences, comings, held } = await startNap();
     expect(await memberNamed(aya, 'ben')).toMatchObject({ presence: 'gone' });
-    await done(aya, 'create:chat', { roomId, username: 'aya', message: 'sleep well' });
+    await requestOk(aya, 'create:chat', { roomId, username: 'aya', message: 'sleep well' });
     const back = await connect(url, { auth: { session } });
-    const { rooms } = await done(back, 'resume:rooms', { rooms: [held] });
+    const { rooms } = await requestOk(back, 'resume:rooms', { rooms: [held] });
     expect(rooms).toMatchObject([{ outcome: 'caught_up', entries: [{ kind: 'create:chat' }] }]);
     await until(() => presences.at(-1)?.presence === 'online', 'it is seen that they are back');
     expect(await memberNamed(aya, 'ben')).toMatchObject({ presence: 'online', since: held.seq });
-    await done(back, 'add:member', { roomId, username: 'ben' });
+    await requestOk(back, 'add:member', { roomId, username: 'ben' });
     expect(await entriesAfter(store, held.seq)).toEqual([['create:chat', 'aya']]);
     expect(comings).toEqual([[], []]);
     // Nor is the former nap remembered.
     await new Promise((resolve) => setTimeout(resolve, 2 * GRACE));
     expect(await leaseOf(store, 'ben')).toBe('held');
-    await done(back, 'create:chat', { roomId, username: 'ben', message: 'still me' });
+    await requestOk(back, 'create:chat', { roomId, username: 'ben', message: 'still me' });
   });
 
   test.each(['ben', 'BEN', 'bеn'])('when somebody else joins as %s they leave in the same moment', async (username) => {
     const { url, store, aya, session, comings, held } = await startNap();
     const other = await connect(url);
-    await done(other, 'add:member', { roomId, username });
+    await requestOk(other, 'add:member', { roomId, username });
     const entries = [
       ['remove:member', 'ben', 'gone'],
       ['add:member', username],
@@ -66,19 +66,21 @@ describe.each(stores)('on the %s store', (_, open) => {
     expect(await entriesAfter(store, held.seq)).toEqual(entries);
     await until(() => comings.every(({ length }) => length === 1), 'the room hears both');
     expect(await leaseOf(store, username)).toBe('held');
-    expect((await done(aya, 'list:members', { roomId })).members.map((member) => member.username)).toEqual(['aya', username]);
+    expect((await requestOk(aya, 'list:members', { roomId })).members.map((member) => member.username)).toEqual(['aya', username]);
     const back = await connect(url, { auth: { session } });
-    const { rooms } = await done(back, 'resume:rooms', { rooms: [held] });
+    const { rooms } = await requestOk(back, 'resume:rooms', { rooms: [held] });
     expect(rooms).toMatchObject([{ outcome: 'refused', error: { code: username === 'bеn' ? 'name_confusable' : 'name_taken' } }]);
-    await done(other, 'remove:member', { roomId, username });
-    await done(back, 'add:member', { roomId, username: 'ben' });
-    expect((await refused(other, 'add:member', { roomId, username })).code).toBe(username === 'bеn' ? 'name_confusable' : 'name_taken');
+    await requestOk(other, 'remove:member', { roomId, username });
+    await requestOk(back, 'add:member', { roomId, username: 'ben' });
+    expect((await requestError(other, 'add:member', { roomId, username })).code).toBe(
+      username === 'bеn' ? 'name_confusable' : 'name_taken',
+    );
   });
 
   test('who comes back in the moment in which another wants the name keeps it', async () => {
     let comesBack: (() => Promise<unknown>) | undefined;
     const wrap = (inner: Store): Store =>
-      withFault(inner, {
+      withOverrides(inner, {
         append: async (...asked) => {
           const back = comesBack;
           comesBack = undefined;
@@ -88,10 +90,10 @@ describe.each(stores)('on the %s store', (_, open) => {
       });
     const { url, store, session, held } = await startNap({ wrap });
     const [back, other] = [await connect(url, { auth: { session } }), await connect(url)];
-    comesBack = () => done(back, 'resume:rooms', { rooms: [held] });
-    expect((await refused(other, 'add:member', { roomId, username: 'ben' })).code).toBe('name_taken');
+    comesBack = () => requestOk(back, 'resume:rooms', { rooms: [held] });
+    expect((await requestError(other, 'add:member', { roomId, username: 'ben' })).code).toBe('name_taken');
     expect(await entriesAfter(store, held.seq)).toEqual([]);
-    await done(back, 'create:chat', { roomId, username: 'ben', message: 'mine' });
+    await requestOk(back, 'create:chat', { roomId, username: 'ben', message: 'mine' });
   });
 
   test('who is away for too long leaves', async () => {
@@ -104,10 +106,10 @@ describe.each(stores)('on the %s store', (_, open) => {
     const seen: { room: string; key: string }[] = [];
     let looks = 0;
     const wrap = (inner: Store): Store =>
-      withFault(inner, {
-        lapsed: async (limit) => {
+      withOverrides(inner, {
+        listExpiredLeases: async (limit) => {
           looks += 1;
-          return [...(await inner.lapsed(limit)), ...seen];
+          return [...(await inner.listExpiredLeases(limit)), ...seen];
         },
       });
     const { store, held } = await startNap({ wrap });
@@ -115,50 +117,54 @@ describe.each(stores)('on the %s store', (_, open) => {
     const before = looks;
     await until(() => looks > before + 3, 'it looked again');
     expect(await entriesAfter(store, held.seq)).toEqual([]);
-    expect(await leaseOf(store, 'ben')).toBe('lapsed');
+    expect(await leaseOf(store, 'ben')).toBe('expired');
   });
 
   test('the owner may remove who is away', async () => {
     const { url, aya, session, held } = await startNap();
-    await done(aya, 'remove:member', { roomId, username: 'ben' });
+    await requestOk(aya, 'remove:member', { roomId, username: 'ben' });
     const back = await connect(url, { auth: { session } });
-    const { rooms } = await done(back, 'resume:rooms', { rooms: [held] });
+    const { rooms } = await requestOk(back, 'resume:rooms', { rooms: [held] });
     expect(rooms).toMatchObject([{ outcome: 'refused', error: { code: 'removed' } }]);
   });
 
   test('of a node that was killed nobody leaves either, and it is seen that they are gone', async () => {
-    const { url, store } = await startServer({ store: await open(), grace: GRACE, absence: HOUR });
+    const { url, store } = await startServer({ store: await open(), graceMs: GRACE, absenceMs: HOUR });
     const aya = await connect(url);
-    const { epoch, seq } = await done(aya, 'create:room', { roomId, username: 'aya' });
-    const presences = hearing(aya, 'update:presence:success');
+    const { epoch, seq } = await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+    const presences = collectEvents(aya, 'update:presence:success');
     const ghost = { username: 'ghost', author: 'nobody' };
     const joins = { id: 'e1', by: 'ghost', author: 'nobody', kind: 'add:member', body: { username: 'ghost' } };
     const key = memberKey('ghost');
-    await store.append(roomId, { epoch, given: [], drafts: [{ ...joins, sets: [[key, ghost]], lease: { key, node: 'killed' } }] });
+    await store.append(roomId, {
+      epoch,
+      expectedVersions: [],
+      drafts: [{ ...joins, keyUpdates: [[key, ghost]], lease: { key, node: 'killed' } }],
+    });
     await until(() => presences.some(({ username, presence }) => username === 'ghost' && presence === 'gone'), 'it is seen');
     expect(await memberNamed(aya, 'ghost')).toMatchObject({ presence: 'gone' });
     await new Promise((resolve) => setTimeout(resolve, 2 * GRACE));
     expect(presences.filter(({ username }) => username === 'ghost')).toHaveLength(1);
     expect(await entriesAfter(store, seq)).toEqual([['add:member', 'ghost']]);
-    await done(await connect(url), 'add:member', { roomId, username: 'ghost' });
+    await requestOk(await connect(url), 'add:member', { roomId, username: 'ghost' });
   });
 
   test('where the absent would make a room large they leave after the grace', async () => {
-    const { url, store } = await startServer({ store: await open(), grace: GRACE, absence: HOUR, largeRoom: 8 });
+    const { url, store } = await startServer({ store: await open(), graceMs: GRACE, absenceMs: HOUR, largeRoom: 8 });
     const aya = await connect(url);
-    const { seq } = await done(aya, 'create:room', { roomId, username: 'aya' });
+    const { seq } = await requestOk(aya, 'create:room', { roomId, username: 'aya' });
     for (const username of ['ben', 'cho', 'dai', 'eve']) {
       const guest = await connect(url);
-      await done(guest, 'add:member', { roomId, username });
+      await requestOk(guest, 'add:member', { roomId, username });
       drop(guest);
-      if (username === 'cho') await until(async () => (await leaseOf(store, 'cho')) === 'lapsed', 'she is absent');
+      if (username === 'cho') await until(async () => (await leaseOf(store, 'cho')) === 'expired', 'she is absent');
     }
     const leaves = async () => (await entriesAfter(store, seq)).filter(([kind]) => kind === 'remove:member').length;
     await until(async () => (await leaves()) > 0, 'somebody leaves');
     await new Promise((resolve) => setTimeout(resolve, 3 * GRACE));
-    const { members, count } = await done(aya, 'list:members', { roomId });
+    const { members, count } = await requestOk(aya, 'list:members', { roomId });
     expect(count).toBe(members.length);
     expect(count).toBeLessThanOrEqual(4);
-    expect(await leaseOf(store, 'ben')).toBe('lapsed');
+    expect(await leaseOf(store, 'ben')).toBe('expired');
   });
 });

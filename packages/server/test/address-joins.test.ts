@@ -1,11 +1,11 @@
 /** How many names one network address brings into rooms, over all of its connections. */
-import { LIMITS, type Payload } from '@engawa/protocol';
+import { LIMITS, type RequestPayload } from '@engawa/protocol';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
 import { AddressBudgets } from '#transport/address-budgets.js';
-import { ATTACKER, from, ROOM, startScene } from './helpers/neighbours.ts';
-import { connectRaw, rawWebSocket } from './helpers/raw.ts';
-import { ask, connect, done, refused, startServer, until } from './helpers/server.ts';
+import { ATTACKER_HEADERS, forwardedFor, ROOM, startWithBystanders } from './helpers/neighbours.ts';
+import { connectRaw, openRawWebSocket } from './helpers/raw.ts';
+import { connect, requestError, requestOk, sendRequest, startServer, until } from './helpers/server.ts';
 import { newStore } from './helpers/stores.ts';
 
 const { perAddress, rates, largeRoom, namesPerRoom } = LIMITS;
@@ -21,37 +21,39 @@ const tally = (answers: Answered[]): Record<string, number> => {
   return counts;
 };
 
-async function crowd(url: string, connections: number, headers = ATTACKER): Promise<Socket[]> {
+async function crowd(url: string, connections: number, headers = ATTACKER_HEADERS): Promise<Socket[]> {
   return Promise.all(upTo(connections).map(() => connect(url, { extraHeaders: headers })));
 }
 
 test('one address cannot make somebody else’s room large, however many connections and names it has', async () => {
-  const { url, aya, store, unharmed } = await startScene();
+  const { url, aya, store, expectUnharmed } = await startWithBystanders();
   const sockets = await crowd(url, 46);
   const names = 912;
-  const joins = upTo(names).map((each) => ask(sockets[each % sockets.length]!, 'add:member', { roomId: ROOM, username: `name ${each}` }));
+  const joins = upTo(names).map((each) =>
+    sendRequest(sockets[each % sockets.length]!, 'add:member', { roomId: ROOM, username: `name ${each}` }),
+  );
   const counts = tally(await Promise.all(joins));
   expect(counts.ok).toBeLessThanOrEqual(perAddress.membersPerRoom + sockets.length);
-  const { keys } = await store.family(ROOM, 'member', { limit: 500 });
+  const { keys } = await store.listKeys(ROOM, 'member', { limit: 500 });
   expect(keys.length).toBeLessThan(largeRoom);
   // Somebody of another address comes in as ever.
-  const other = await connect(url, { extraHeaders: from('203.0.113.50') });
-  await done(other, 'add:member', { roomId: ROOM, username: 'other' });
-  expect((await done(aya, 'list:members', { roomId: ROOM })).count).toBe(keys.length + 1);
-  await unharmed();
+  const other = await connect(url, { extraHeaders: forwardedFor('203.0.113.50') });
+  await requestOk(other, 'add:member', { roomId: ROOM, username: 'other' });
+  expect((await requestOk(aya, 'list:members', { roomId: ROOM })).count).toBe(keys.length + 1);
+  await expectUnharmed();
 });
 
 test('fifty people of an office come into one room at once, and again after all of them have dropped', async () => {
-  const { url, io } = await startScene();
+  const { url, io } = await startWithBystanders();
   const neighbours = io.engine.clientsCount;
   const sockets = await crowd(url, perAddress.connections);
-  const join = (socket: Socket, each: number) => ask(socket, 'add:member', { roomId: ROOM, username: `person ${each}` });
+  const join = (socket: Socket, each: number) => sendRequest(socket, 'add:member', { roomId: ROOM, username: `person ${each}` });
   const joined = await Promise.all(sockets.map(join));
   expect(tally(joined)).toEqual({ ok: perAddress.connections });
   for (const socket of sockets) socket.disconnect();
   await until(() => io.engine.clientsCount === neighbours, 'their connections are gone');
   const again = await Promise.all(
-    joined.map((answer) => connect(url, { extraHeaders: ATTACKER, auth: { session: answer.ok ? answer.session : '' } })),
+    joined.map((answer) => connect(url, { extraHeaders: ATTACKER_HEADERS, auth: { session: answer.ok ? answer.session : '' } })),
   );
   expect(tally(await Promise.all(again.map(join)))).toEqual({ ok: perAddress.connections });
   // Who asks for a name of their own again joins nothing.
@@ -59,39 +61,39 @@ test('fifty people of an office come into one room at once, and again after all 
 });
 
 test('the names that an address has in a room are counted while they are there, and those who leave make room', async () => {
-  const { url } = await startScene({ limits: 'on' });
+  const { url } = await startWithBystanders({ limits: 'on' });
   const most = perAddress.membersPerRoom;
   const sockets = await crowd(url, 9);
-  const nameOf = (each: number): Payload<'add:member'> => ({ roomId: ROOM, username: `name ${each}` });
-  for (const each of upTo(most)) await done(sockets[each % sockets.length]!, 'add:member', nameOf(each));
-  expect((await refused(sockets[0]!, 'add:member', nameOf(most))).code).toBe('too_many_names');
-  expect(await ask(sockets[0]!, 'add:member', nameOf(0)), 'an own name is no other one').toMatchObject({ ok: true });
-  await done(sockets[0]!, 'remove:member', nameOf(0));
-  await done(sockets[0]!, 'add:member', nameOf(most));
+  const nameOf = (each: number): RequestPayload<'add:member'> => ({ roomId: ROOM, username: `name ${each}` });
+  for (const each of upTo(most)) await requestOk(sockets[each % sockets.length]!, 'add:member', nameOf(each));
+  expect((await requestError(sockets[0]!, 'add:member', nameOf(most))).code).toBe('too_many_names');
+  expect(await sendRequest(sockets[0]!, 'add:member', nameOf(0)), 'an own name is no other one').toMatchObject({ ok: true });
+  await requestOk(sockets[0]!, 'remove:member', nameOf(0));
+  await requestOk(sockets[0]!, 'add:member', nameOf(most));
   sockets[1]?.disconnect();
-  await until(async () => (await ask(sockets[2]!, 'add:member', nameOf(most + 1))).ok, 'there is room');
+  await until(async () => (await sendRequest(sockets[2]!, 'add:member', nameOf(most + 1))).ok, 'there is room');
 });
 
 test('so are those that are come back to, whichever way', async () => {
   const store = await newStore();
   const before = await startServer({ store, limits: 'off' });
-  const raw = await connectRaw(await rawWebSocket(before.url));
+  const raw = await connectRaw(await openRawWebSocket(before.url));
   const names = upTo(perAddress.membersPerRoom + 3).map((each) => `name ${each}`);
   for (const [each, username] of names.entries())
     await raw.send(`42${each}["${each === 0 ? 'create:room' : 'add:member'}",{"roomId":"den","username":"${username}"}]`);
-  const last = await raw.packet(new RegExp(`add:member:success.*${names.at(-1)}`));
-  const { pid } = JSON.parse(raw.heard.find((packet) => packet.startsWith('40'))!.slice(2)) as { pid: string };
+  const last = await raw.waitForPacket(new RegExp(`add:member:success.*${names.at(-1)}`));
+  const { pid } = JSON.parse(raw.received.find((packet) => packet.startsWith('40'))!.slice(2)) as { pid: string };
   const auth = { pid, offset: (JSON.parse(last.slice(2)) as [string, object, string])[2] };
   await before.stop();
 
   const { url } = await startServer({ store });
-  const back = await connectRaw(await rawWebSocket(url), JSON.stringify(auth));
-  expect(back.heard.join(), 'it is let in, and not recovered').not.toContain(pid);
+  const back = await connectRaw(await openRawWebSocket(url), JSON.stringify(auth));
+  expect(back.received.join(), 'it is let in, and not recovered').not.toContain(pid);
   const socket = await connect(url, { auth });
   const { epoch } = await store.read('den', {});
   const outcomes: string[] = [];
   for (const username of names) {
-    const [room] = (await done(socket, 'resume:rooms', { rooms: [{ roomId: 'den', username, epoch: String(epoch), seq: 0 }] })).rooms;
+    const [room] = (await requestOk(socket, 'resume:rooms', { rooms: [{ roomId: 'den', username, epoch: String(epoch), seq: 0 }] })).rooms;
     outcomes.push(room?.outcome === 'refused' ? room.error.code : String(room?.outcome));
   }
   const seated = outcomes.slice(0, perAddress.membersPerRoom);
@@ -101,10 +103,10 @@ test('so are those that are come back to, whichever way', async () => {
 test('one connection has a hundred names in a room at most, also where addresses are not limited', async () => {
   const { url } = await startServer({ limits: 'off' });
   const socket = await connect(url);
-  await done(socket, 'create:room', { roomId: 'den', username: 'name 0' });
-  for (const each of upTo(namesPerRoom).slice(1)) await done(socket, 'add:member', { roomId: 'den', username: `name ${each}` });
-  expect((await refused(socket, 'add:member', { roomId: 'den', username: 'one more' })).code).toBe('too_many_names');
-  await done(socket, 'create:room', { roomId: 'other', username: 'one more' });
+  await requestOk(socket, 'create:room', { roomId: 'den', username: 'name 0' });
+  for (const each of upTo(namesPerRoom).slice(1)) await requestOk(socket, 'add:member', { roomId: 'den', username: `name ${each}` });
+  expect((await requestError(socket, 'add:member', { roomId: 'den', username: 'one more' })).code).toBe('too_many_names');
+  await requestOk(socket, 'create:room', { roomId: 'other', username: 'one more' });
 });
 
 describe('the budgets of an address', () => {
@@ -113,7 +115,7 @@ describe('the budgets of an address', () => {
     const joinsOf = (roomId: (each: number) => string): number => {
       let joined = 0;
       try {
-        for (; joined < 10_000; joined += 1) address.mayJoin(roomId(joined));
+        for (; joined < 10_000; joined += 1) address.takeJoinToken(roomId(joined));
       } catch (error) {
         expect(error).toMatchObject({ code: 'rate_limited' });
       }
@@ -128,32 +130,32 @@ describe('the budgets of an address', () => {
 
   test('an office that opens ten rooms each in the same moment is let in', () => {
     const address = new AddressBudgets(perAddress);
-    for (const person of upTo(perAddress.connections)) for (const room of upTo(10)) address.mayJoin(`room ${(person + room) % 30}`);
+    for (const person of upTo(perAddress.connections)) for (const room of upTo(10)) address.takeJoinToken(`room ${(person + room) % 30}`);
   });
 
   test('its connections are in so many rooms at most', () => {
     const address = new AddressBudgets(perAddress);
     for (const each of upTo(perAddress.seats)) {
-      address.mayEnter(1);
-      address.sat(`room ${each}`, true);
+      address.requireRoomLimit(1);
+      address.addName(`room ${each}`, true);
     }
-    expect(() => address.mayEnter(1)).toThrow('as many rooms');
+    expect(() => address.requireRoomLimit(1)).toThrow('as many rooms');
     expect(address.isIdle).toBe(false);
-    for (const each of upTo(perAddress.seats)) address.rose(`room ${each}`, true);
-    address.mayEnter(perAddress.seats);
+    for (const each of upTo(perAddress.seats)) address.removeName(`room ${each}`, true);
+    address.requireRoomLimit(perAddress.seats);
     expect(address.isIdle).toBe(true);
-    expect(address.namesIn('room 0')).toBe(0);
+    expect(address.nameCount('room 0')).toBe(0);
   });
 
   test('what is lifted is not counted', () => {
     const lifted = Object.fromEntries(Object.keys(perAddress).map((name) => [name, null])) as unknown as typeof perAddress;
     const address = new AddressBudgets(lifted);
     for (const each of upTo(10 * rates.joins.burst)) {
-      address.mayJoin('one');
-      address.mayEnter(1);
-      address.mayName('one', 1);
-      address.sat('one', each === 0);
+      address.takeJoinToken('one');
+      address.requireRoomLimit(1);
+      address.requireNameLimit('one', 1);
+      address.addName('one', each === 0);
     }
-    expect(address.namesIn('one')).toBe(0);
+    expect(address.nameCount('one')).toBe(0);
   });
 });

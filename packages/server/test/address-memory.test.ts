@@ -6,9 +6,9 @@ import { fileURLToPath } from 'node:url';
 import { LIMITS } from '@engawa/protocol';
 import { type Draft, type Json, openEmbedded } from '@engawa/server';
 import { expect, onTestFinished, test } from 'vitest';
-import { authorOf } from '#transport/authenticate.js';
-import { newFolder } from './helpers/folders.ts';
-import { connectRaw, type RawWebSocket, rawWebSocket } from './helpers/raw.ts';
+import { deriveAuthor } from '#transport/authenticate.js';
+import { createTempFolder } from './helpers/folders.ts';
+import { connectRaw, openRawWebSocket, type RawWebSocket } from './helpers/raw.ts';
 import { until } from './helpers/waiting.ts';
 
 const SERVER = fileURLToPath(new URL('./helpers/measured-server.js', import.meta.url));
@@ -47,24 +47,24 @@ async function startMeasured(folder: string): Promise<Measured> {
 /** A hall with more than a megabyte of chats, and for each session rooms that it is a member of. */
 async function fill(folder: string, sessions: string[], rooms: number): Promise<void> {
   const store = await openEmbedded({ folder });
-  const draft = (by: string, kind: string, body = {}) => ({ id: randomUUID(), by, author: by, kind, body });
+  const draft = (author: string, kind: string, body = {}) => ({ id: randomUUID(), by: author, author, kind, body });
   const open = (room: string, member: Partial<Draft> = {}) => {
     const settings = { owner: 'x', topic: '' };
     const opening = { ...draft('x', 'create:room'), sets: [['settings', settings] as [string, Json]] };
-    return store.append(room, { epoch: null, given: [], drafts: [opening, { ...draft('x', 'add:member'), ...member }] });
+    return store.append(room, { epoch: null, expectedVersions: [], drafts: [opening, { ...draft('x', 'add:member'), ...member }] });
   };
   await open('hall');
   const { epoch } = await store.read('hall', {});
   for (const _chat of upTo(100)) {
     const chat = { ...draft('x', 'create:chat', { message: LONG }), listed: true };
-    await store.append('hall', { epoch, given: [], drafts: [chat] });
+    await store.append('hall', { epoch, expectedVersions: [], drafts: [chat] });
   }
   const join = (session: string, room: number) => {
-    const author = authorOf(session);
+    const author = deriveAuthor(session);
     const key = 'member/x';
-    const sets: Draft['sets'] = [[key, { username: 'x', author }]];
+    const keyUpdates: Draft['keyUpdates'] = [[key, { username: 'x', author }]];
     const tickets = [{ holder: author, key, value: { username: 'x' } }];
-    return open(roomOf(session, room), { author, sets, tickets, lease: { key, node: 'nobody' } });
+    return open(roomOf(session, room), { author, keyUpdates, tickets, lease: { key, node: 'nobody' } });
   };
   for (const session of sessions) await Promise.all(upTo(rooms).map((room) => join(session, room)));
   await store.close();
@@ -84,7 +84,7 @@ const longest = (time: number) =>
   });
 
 test('one address with all of its limits used takes less than 128 MiB, and gives it back', { timeout: 120_000 }, async () => {
-  const folder = newFolder();
+  const folder = createTempFolder();
   const first = upTo(perAddress.connections).map((each) => `session-${each}`.padEnd(32, '-'));
   // Each lets one more of its session in beyond the limit.
   const sessions = [...first, ...first];
@@ -93,7 +93,7 @@ test('one address with all of its limits used takes less than 128 MiB, and gives
   const { url, live } = await startMeasured(folder);
   const before = await live();
 
-  const enter = async (session: string) => connectRaw(await rawWebSocket(url), JSON.stringify({ session }));
+  const enter = async (session: string) => connectRaw(await openRawWebSocket(url), JSON.stringify({ session }));
   const raws = [...(await Promise.all(first.map(enter))), ...(await Promise.all(first.map(enter)))];
   await askAll(raws, 0, (connection) => ['add:member', { roomId: 'hall', username: `name ${connection}` }]);
   await askAll(raws, 1, (connection) => {
@@ -101,7 +101,7 @@ test('one address with all of its limits used takes less than 128 MiB, and gives
     const held = (room: number) => ({ roomId: roomOf(session, room), username: 'x', epoch: 'x', seq: 0 });
     return ['resume:rooms', { rooms: upTo(rooms).map(held) }];
   });
-  await until(() => raws.every(({ heard }) => heard.filter((packet) => packet.startsWith('43')).length === 2), 'all are in', 30_000);
+  await until(() => raws.every(({ received }) => received.filter((packet) => packet.startsWith('43')).length === 2), 'all are in', 30_000);
   const [talker, ...sleepers] = raws as [RawWebSocket, ...RawWebSocket[]];
   for (const raw of sleepers) raw.socket.pause();
 

@@ -2,11 +2,11 @@
 import { createConnection } from 'node:net';
 import { LIMITS } from '@engawa/protocol';
 import { expect, onTestFinished, test } from 'vitest';
-import { Address, UNLIMITED } from '#transport/addresses.js';
-import { Admission } from '#transport/admission.js';
-import { Turnstile } from '#transport/turnstile.js';
-import { ATTACKER, census, from, startScene } from './helpers/neighbours.ts';
-import { connectRaw, rawWebSocket } from './helpers/raw.ts';
+import { AddressLimiter, UNLIMITED } from '#transport/addresses.js';
+import { HandshakeGate } from '#transport/admission.js';
+import { AdmissionQueue } from '#transport/turnstile.js';
+import { ATTACKER_HEADERS, countResources, forwardedFor, startWithBystanders } from './helpers/neighbours.ts';
+import { connectRaw, openRawWebSocket } from './helpers/raw.ts';
 import { connect, startServer, until } from './helpers/server.ts';
 
 const { connections, connects } = LIMITS.perAddress;
@@ -14,18 +14,18 @@ const allOf = <Result>(count: number, make: () => Promise<Result>) => Promise.al
 const poll = (url: string) => fetch(`${url}/socket.io/?EIO=4&transport=polling`);
 
 test('beyond twice its connections an address is refused by HTTP, before there is a session; others come in', async () => {
-  const scene = await startScene();
-  const { url, unharmed } = scene;
-  await allOf(2 * connections, () => rawWebSocket(url, { headers: ATTACKER }));
-  const before = census(scene);
-  const response = await fetch(`${url}/socket.io/?EIO=4&transport=polling`, { headers: ATTACKER });
+  const scene = await startWithBystanders();
+  const { url, expectUnharmed } = scene;
+  await allOf(2 * connections, () => openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
+  const before = countResources(scene);
+  const response = await fetch(`${url}/socket.io/?EIO=4&transport=polling`, { headers: ATTACKER_HEADERS });
   expect(response.status).toBe(429);
   expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0);
   expect(await response.json()).toMatchObject({ error: 'too_many_connections' });
-  await expect(rawWebSocket(url, { headers: ATTACKER })).rejects.toThrow('429');
-  expect(census(scene)).toEqual(before);
-  await connect(url, { extraHeaders: from('203.0.113.8') });
-  await unharmed();
+  await expect(openRawWebSocket(url, { headers: ATTACKER_HEADERS })).rejects.toThrow('429');
+  expect(countResources(scene)).toEqual(before);
+  await connect(url, { extraHeaders: forwardedFor('203.0.113.8') });
+  await expectUnharmed();
 });
 
 test('an address that comes more than twice as often as it may is refused by HTTP, and told when to come again', async () => {
@@ -41,52 +41,54 @@ test('an address that comes more than twice as often as it may is refused by HTT
 
 test('a refusal between the limit and twice the limit is told over the connection, with a code, to who retries by itself', async () => {
   const { url } = await startServer();
-  await allOf(connections, () => rawWebSocket(url));
-  const polite = await rawWebSocket(url);
+  await allOf(connections, () => openRawWebSocket(url));
+  const polite = await openRawWebSocket(url);
   await polite.send('40{"retries":true}');
-  expect(JSON.parse((await polite.packet(/^44/)).slice(2))).toMatchObject({ data: { code: 'too_many_connections', retryable: true } });
+  expect(JSON.parse((await polite.waitForPacket(/^44/)).slice(2))).toMatchObject({
+    data: { code: 'too_many_connections', retryable: true },
+  });
 });
 
 test('handshakes that wait count like connections, so that one address cannot fill the queue', async () => {
-  const queue = new Turnstile();
-  const admission = new Admission({ queue, memory: { isHigh: false }, isClosing: () => false });
-  const address = new Address('192.0.2.1', { ...LIMITS.perAddress, connects: null });
-  const all = allOf(1_000, () => admission.pass(address));
-  expect(address.waiting).toBe(2 * connections);
-  expect(queue.waiting).toBe(2 * connections);
+  const queue = new AdmissionQueue();
+  const admission = new HandshakeGate({ queue, memory: { isHigh: false }, isClosing: () => false });
+  const address = new AddressLimiter('192.0.2.1', { ...LIMITS.perAddress, connects: null });
+  const all = allOf(1_000, () => admission.admit(address));
+  expect(address.queuedHandshakes).toBe(2 * connections);
+  expect(queue.queuedCount).toBe(2 * connections);
   const refusals = (await all).filter((refusal) => refusal !== undefined);
   expect(refusals).toHaveLength(1_000 - 2 * connections);
   expect(refusals[0]).toMatchObject({ status: 429, code: 'too_many_connections' });
-  expect(address.waiting).toBe(0);
+  expect(address.queuedHandshakes).toBe(0);
 });
 
 test('the queue is bounded for all addresses together', async () => {
-  const queue = new Turnstile();
-  const admission = new Admission({ queue, memory: { isHigh: false }, isClosing: () => false });
-  const address = new Address('exempt', UNLIMITED);
-  const all = allOf(20_010, () => admission.pass(address));
-  expect(queue.waiting).toBe(20_000);
+  const queue = new AdmissionQueue();
+  const admission = new HandshakeGate({ queue, memory: { isHigh: false }, isClosing: () => false });
+  const address = new AddressLimiter('exempt', UNLIMITED);
+  const all = allOf(20_010, () => admission.admit(address));
+  expect(queue.queuedCount).toBe(20_000);
   const refusals = (await all).filter((refusal) => refusal !== undefined);
   expect(refusals).toHaveLength(10);
   expect(refusals[0]).toMatchObject({ status: 503, code: 'busy', headers: { 'retry-after': '5' } });
 });
 
 test('a client that gives up while it waits leaves no session', async () => {
-  const scene = await startScene();
-  const before = census(scene);
+  const scene = await startWithBystanders();
+  const before = countResources(scene);
   const { hostname, port } = new URL(scene.url);
   for (let each = 0; each < 50; each += 1) {
     const socket = createConnection(Number(port), hostname).on('error', () => undefined);
     onTestFinished(() => void socket.destroy());
     socket.write('GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\n', () => socket.resetAndDestroy());
   }
-  await scene.unharmed();
-  await until(() => JSON.stringify(census(scene)) === JSON.stringify(before), 'nothing is left of them');
+  await scene.expectUnharmed();
+  await until(() => JSON.stringify(countResources(scene)) === JSON.stringify(before), 'nothing is left of them');
 });
 
 test('a restart of an office of a hundred browsers is let in as fast as before, when its limits are lifted', async () => {
   const { url } = await startServer({ connectionsPerAddress: 200, connectionRatePerAddress: 100 });
   expect(connects.burst).toBeLessThan(200);
-  const all = await allOf(200, () => rawWebSocket(url));
+  const all = await allOf(200, () => openRawWebSocket(url));
   await Promise.all(all.map((each) => connectRaw(each)));
 });

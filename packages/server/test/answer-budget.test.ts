@@ -1,11 +1,11 @@
 /** However much a question asks for, its answer takes a megabyte at most, and whoever asks on is told all of it. */
-import { LIMITS, type Resumed } from '@engawa/protocol';
+import { LIMITS, type ResumeResult } from '@engawa/protocol';
 import type { Draft, Entry, Store } from '@engawa/server';
 import { describe, expect, test } from 'vitest';
-import { ANSWER_BYTES } from '#chat/budget.js';
+import { MAX_RESPONSE_BYTES } from '#chat/budget.js';
 import { chatKey } from '#chat/keys.js';
-import { ask, askAnything, connect, done, startServer, withFault } from './helpers/server.ts';
-import { stores } from './helpers/stores.ts';
+import { connect, requestOk, sendAny, sendRequest, startServer, withOverrides } from './helpers/server.ts';
+import { storeKinds } from './helpers/stores.ts';
 
 /** As large as a text may be. */
 const LONG = '部'.repeat(LIMITS.textCodePoints);
@@ -26,7 +26,7 @@ async function fill(store: Store, roomId: string, count: number, chat: (index: n
     return { ...said, ...chat(index) };
   });
   for (let at = 0; at < drafts.length; at += 20) {
-    await store.append(roomId, { epoch, given: [], drafts: drafts.slice(at, at + 20) });
+    await store.append(roomId, { epoch, expectedVersions: [], drafts: drafts.slice(at, at + 20) });
     // Who is in the room reads it meanwhile.
     await new Promise((resolve) => setImmediate(resolve));
   }
@@ -40,15 +40,15 @@ async function replaceAll(store: Store, roomId: string): Promise<void> {
     kind: 'update:chat',
     body: { chatSeq: seqs[index] as number, message: LONG },
     listed: false,
-    sets: [[chatKey(seqs[index] as number), { message: LONG }]],
-    erases: [seqs[index] as number],
+    keyUpdates: [[chatKey(seqs[index] as number), { message: LONG }]],
+    eraseSeqs: [seqs[index] as number],
   }));
 }
 
 const seqsOf = async (store: Store, roomId: string): Promise<number[]> => {
   const found: Entry[] = [];
   for (let more = true; more; ) {
-    const page = await store.page(roomId, { after: found.at(-1)?.seq ?? 0, limit: 500, listed: true });
+    const page = await store.readPage(roomId, { after: found.at(-1)?.seq ?? 0, limit: 500, listed: true });
     found.push(...page.entries);
     more = page.more;
   }
@@ -60,20 +60,20 @@ async function scene(open: () => Promise<Store>, rooms: string[]) {
   const aya = await connect(url);
   const held: Held[] = [];
   for (const roomId of rooms) {
-    const { epoch, seq, id = null } = await done(aya, 'create:room', { roomId, username: 'aya' });
+    const { epoch, seq, id = null } = await requestOk(aya, 'create:room', { roomId, username: 'aya' });
     held.push({ roomId, username: 'aya', epoch, seq, id });
   }
   return { aya, store, held };
 }
 
-describe.each(stores)('on the %s store', (_, open) => {
+describe.each(storeKinds)('on the %s store', (_, open) => {
   test('rooms that do not fit into an answer are put off, and all of them are told when they are asked for again', async () => {
     const { aya, store, held } = await scene(open, upTo(12).map(String));
     for (const { roomId } of held) await fill(store, roomId, 60);
-    const told = new Map<string, Resumed>();
+    const told = new Map<string, ResumeResult>();
     let asked = 0;
     for (let due = held.map((each) => ({ ...each, epoch: 'another' })); due.length > 0; asked += 1) {
-      const answer = await done(aya, 'resume:rooms', { rooms: due });
+      const answer = await requestOk(aya, 'resume:rooms', { rooms: due });
       expect(frameOf(answer)).toBeLessThanOrEqual(FRAME_BYTES);
       const answered = answer.rooms.filter((room) => room.outcome === 'reset');
       for (const room of answered) told.set(room.roomId, room);
@@ -98,7 +98,7 @@ describe.each(stores)('on the %s store', (_, open) => {
     await replaceAll(store, 'replaced');
     const seqs: Record<string, number[]> = { plain: [], replaced: [] };
     for (let due = held; due.length > 0; ) {
-      const answer = await done(aya, 'resume:rooms', { rooms: due, limit: LIMITS.pageMax });
+      const answer = await requestOk(aya, 'resume:rooms', { rooms: due, limit: LIMITS.pageMax });
       expect(frameOf(answer)).toBeLessThanOrEqual(FRAME_BYTES);
       due = answer.rooms.flatMap((room): Held[] => {
         if (!('entries' in room)) throw new Error(`it is ${room.outcome}`);
@@ -123,7 +123,7 @@ describe.each(stores)('on the %s store', (_, open) => {
     if (isReplaced) await replaceAll(store, 'den');
     const all = await seqsOf(store, 'den');
     const page = async (at: { before?: number; after?: number; around?: number }) => {
-      const answer = await done(aya, 'list:chats', { roomId: 'den', limit: LIMITS.pageMax, ...at });
+      const answer = await requestOk(aya, 'list:chats', { roomId: 'den', limit: LIMITS.pageMax, ...at });
       expect(frameOf(answer)).toBeLessThanOrEqual(FRAME_BYTES);
       for (const { message } of answer.chats) expect(message).toBe(LONG);
       return { seqs: answer.chats.map(({ seq }) => seq), more: answer.more };
@@ -156,7 +156,7 @@ describe.each(stores)('on the %s store', (_, open) => {
     const chat = { seq: 502, id: 'den 499', at: Date.now(), username: 'aya', message: '' };
     const message = 'x'.repeat(Math.floor(FRAME_BYTES / LIMITS.pageMax) - bytesOf(chat));
     await fill(store, 'den', LIMITS.pageMax, (index) => ({ id: `den ${String(index).padStart(3, '0')}`, body: { message } }));
-    const answer = await done(aya, 'list:chats', { roomId: 'den', limit: LIMITS.pageMax });
+    const answer = await requestOk(aya, 'list:chats', { roomId: 'den', limit: LIMITS.pageMax });
     expect(answer.chats.length).toBeGreaterThan(LIMITS.pageMax - 20);
     expect(frameOf(answer)).toBeLessThanOrEqual(FRAME_BYTES);
   });
@@ -164,9 +164,9 @@ describe.each(stores)('on the %s store', (_, open) => {
   test('a question of 200 rooms reads no more than an answer may take', async () => {
     let read = 0;
     const inner = await open();
-    const counting = withFault(inner, {
-      async page(...asked) {
-        const page = await inner.page(...asked);
+    const counting = withOverrides(inner, {
+      async readPage(...asked) {
+        const page = await inner.readPage(...asked);
         // Those who hear the room read for themselves.
         if (asked[1].limit !== LIMITS.pageMax) read += page.entries.reduce((sum, { body }) => sum + bytesOf(body), 0);
         return page;
@@ -175,17 +175,17 @@ describe.each(stores)('on the %s store', (_, open) => {
     const { aya, store, held } = await scene(async () => counting, upTo(30).map(String));
     for (const { roomId } of held) await fill(store, roomId, 60);
     read = 0;
-    await done(aya, 'resume:rooms', { rooms: held.map((each) => ({ ...each, epoch: 'another' })), limit: LIMITS.pageMax });
+    await requestOk(aya, 'resume:rooms', { rooms: held.map((each) => ({ ...each, epoch: 'another' })), limit: LIMITS.pageMax });
     // What a page says that is then answered with a reset, what that is answered with, and what is counted as unread.
-    expect(read).toBeLessThan(3 * ANSWER_BYTES);
+    expect(read).toBeLessThan(3 * MAX_RESPONSE_BYTES);
   });
 
   test('what is counted as unread is read for a few of many rooms, however little is said of them', async () => {
     let read = 0;
     const inner = await open();
-    const counting = withFault(inner, {
-      async page(...asked) {
-        const page = await inner.page(...asked);
+    const counting = withOverrides(inner, {
+      async readPage(...asked) {
+        const page = await inner.readPage(...asked);
         if (asked[1].limit !== LIMITS.pageMax) read += page.entries.reduce((sum, { body }) => sum + bytesOf(body), 0);
         return page;
       },
@@ -196,8 +196,8 @@ describe.each(stores)('on the %s store', (_, open) => {
       await fill(store, roomId, LIMITS.pageDefault, (index) => ({ id: `${roomId} short ${index}`, body: { message: 'x' } }));
     }
     read = 0;
-    const { rooms } = await done(aya, 'resume:rooms', { rooms: held.map((each) => ({ ...each, epoch: 'another' })), limit: 1 });
-    expect(read).toBeLessThan(3 * ANSWER_BYTES);
+    const { rooms } = await requestOk(aya, 'resume:rooms', { rooms: held.map((each) => ({ ...each, epoch: 'another' })), limit: 1 });
+    expect(read).toBeLessThan(3 * MAX_RESPONSE_BYTES);
     expect(new Set(rooms.map(({ outcome }) => outcome))).toEqual(new Set(['reset', 'more']));
   });
 
@@ -207,12 +207,12 @@ describe.each(stores)('on the %s store', (_, open) => {
     const settings = { owner: 'x', topic: '😀'.repeat(LIMITS.topicCodePoints) };
     for (const roomId of names) {
       const draft = { id: roomId, by: 'x', author: 'x', kind: 'create:room', body: {} };
-      await store.append(roomId, { epoch: null, given: [], drafts: [{ ...draft, sets: [['settings', settings]] }] });
+      await store.append(roomId, { epoch: null, expectedVersions: [], drafts: [{ ...draft, keyUpdates: [['settings', settings]] }] });
     }
     const met: string[] = [];
     for (let more = true; more; ) {
       const after = met.at(-1);
-      const answer = await done(aya, 'list:rooms', { limit: LIMITS.pageMax, ...(after !== undefined && { after }) });
+      const answer = await requestOk(aya, 'list:rooms', { limit: LIMITS.pageMax, ...(after !== undefined && { after }) });
       expect(frameOf(answer)).toBeLessThanOrEqual(FRAME_BYTES);
       met.push(...answer.rooms.map(({ roomId }) => roomId));
       more = answer.more;
@@ -223,13 +223,13 @@ describe.each(stores)('on the %s store', (_, open) => {
 
 test('a list of the longest names there are is of bounded size', () => {
   const member = { username: '"'.repeat(LIMITS.idBytes), role: 'member', since: 1e15, presence: 'online', read: 1e15 };
-  expect(LIMITS.pageMax * bytesOf(member)).toBeLessThan(ANSWER_BYTES);
+  expect(LIMITS.pageMax * bytesOf(member)).toBeLessThan(MAX_RESPONSE_BYTES);
 });
 
 test('a room that is named twice is refused, whatever way it is written', async () => {
   const { url } = await startServer();
   const aya = await connect(url);
-  const { epoch, seq } = await done(aya, 'create:room', { roomId: 'é', username: 'aya' });
+  const { epoch, seq } = await requestOk(aya, 'create:room', { roomId: 'é', username: 'aya' });
   const held = { username: 'aya', epoch, seq };
   const twice = {
     rooms: [
@@ -237,6 +237,6 @@ test('a room that is named twice is refused, whatever way it is written', async 
       { ...held, roomId: 'e\u0301' },
     ],
   };
-  expect(await askAnything(aya, 'resume:rooms', twice)).toMatchObject({ ok: false, error: { code: 'invalid_payload', retryable: false } });
-  expect(await ask(aya, 'resume:rooms', { rooms: [{ ...held, roomId: 'é' }] })).toMatchObject({ ok: true });
+  expect(await sendAny(aya, 'resume:rooms', twice)).toMatchObject({ ok: false, error: { code: 'invalid_payload', retryable: false } });
+  expect(await sendRequest(aya, 'resume:rooms', { rooms: [{ ...held, roomId: 'é' }] })).toMatchObject({ ok: true });
 });

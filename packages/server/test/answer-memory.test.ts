@@ -2,7 +2,7 @@
 import { LIMITS } from '@engawa/protocol';
 import { expect, test } from 'vitest';
 import { AddressBudgets } from '#transport/address-budgets.js';
-import { AnswerMemory, type Hold } from '#transport/answer-memory.js';
+import { type MemoryReservation, ResponseMemory } from '#transport/answer-memory.js';
 import { until } from './helpers/waiting.ts';
 
 const ANSWER = 100;
@@ -10,61 +10,61 @@ const newAddress = (answerBytes: number | null = 300): AddressBudgets => new Add
 const never = new Promise<void>(() => undefined);
 
 /** Takes memory for an answer, and says when it has it. */
-function taking(memory: AnswerMemory, address: AddressBudgets | undefined, end = (): void => undefined) {
-  const taken: { hold?: Hold } = {};
-  void memory.take({ address, end }, ANSWER).then((hold) => (taken.hold = hold));
+function taking(memory: ResponseMemory, budgets: AddressBudgets | undefined, disconnect = (): void => undefined) {
+  const taken: { hold?: MemoryReservation } = {};
+  void memory.reserve({ budgets, disconnect }, ANSWER).then((hold) => (taken.hold = hold));
   return taken;
 }
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 test('what one address holds is bounded, whoever comes next waits in line, and others do not wait', async () => {
-  const memory = new AnswerMemory({ bytes: 1_000 });
+  const memory = new ResponseMemory({ bytes: 1_000 });
   const [greedy, other] = [newAddress(), newAddress()];
   const all = Array.from({ length: 5 }, () => taking(memory, greedy));
   const another = taking(memory, other);
   await settled();
   expect(all.map(({ hold }) => hold !== undefined)).toEqual([true, true, true, false, false]);
   expect(another.hold).toBeDefined();
-  expect(memory.held).toBe(4 * ANSWER);
-  all[0]?.hold?.releaseOnce(undefined);
+  expect(memory.usedBytes).toBe(4 * ANSWER);
+  all[0]?.hold?.releaseAfter(undefined);
   await settled();
   expect(all.map(({ hold }) => hold !== undefined)).toEqual([true, true, true, true, false]);
 });
 
 test('what the node holds is bounded, also where addresses are not limited', async () => {
-  const memory = new AnswerMemory({ bytes: 500 });
+  const memory = new ResponseMemory({ bytes: 500 });
   const all = Array.from({ length: 8 }, (_, index) => taking(memory, index % 2 ? newAddress(null) : undefined));
   await settled();
   expect(all.filter(({ hold }) => hold)).toHaveLength(5);
-  expect(memory.held).toBe(500);
-  for (const { hold } of all) hold?.releaseOnce(undefined);
+  expect(memory.usedBytes).toBe(500);
+  for (const { hold } of all) hold?.releaseAfter(undefined);
   await settled();
   expect(all.filter(({ hold }) => hold)).toHaveLength(8);
 });
 
 test('what waits to be read is held until it is read', async () => {
-  const memory = new AnswerMemory({ bytes: 500 });
+  const memory = new ResponseMemory({ bytes: 500 });
   let read = (): void => undefined;
-  const one = await memory.take({ address: undefined, end: () => undefined }, ANSWER);
-  one.releaseOnce(new Promise((resolve) => (read = resolve)));
+  const one = await memory.reserve({ budgets: undefined, disconnect: () => undefined }, ANSWER);
+  one.releaseAfter(new Promise((resolve) => (read = resolve)));
   await settled();
-  expect(memory.held).toBe(ANSWER);
+  expect(memory.usedBytes).toBe(ANSWER);
   read();
   await settled();
-  expect(memory.held).toBe(0);
+  expect(memory.usedBytes).toBe(0);
 });
 
 test('while somebody waits, the oldest answer that has been unread for long goes, of the address that holds most', async () => {
-  const memory = new AnswerMemory({ bytes: 500, unreadMs: 20 });
+  const memory = new ResponseMemory({ bytes: 500, unreadMs: 20 });
   const ended: string[] = [];
-  const hold = async (name: string, address: AddressBudgets, isUnread = true): Promise<void> => {
-    const end = (): void => {
+  const hold = async (name: string, budgets: AddressBudgets, isUnread = true): Promise<void> => {
+    const disconnect = (): void => {
       if (!ended.includes(name)) release();
       ended.push(name);
     };
     let release = (): void => undefined;
-    const held = await memory.take({ address, end }, ANSWER);
-    if (isUnread) held.releaseOnce(new Promise((resolve) => (release = resolve)));
+    const held = await memory.reserve({ budgets, disconnect }, ANSWER);
+    if (isUnread) held.releaseAfter(new Promise((resolve) => (release = resolve)));
   };
   const [honest, greedy] = [newAddress(), newAddress()];
   await hold('honest', honest);
@@ -77,16 +77,16 @@ test('while somebody waits, the oldest answer that has been unread for long goes
 });
 
 test('those whose own address holds too much wait for nobody else to go', async () => {
-  const memory = new AnswerMemory({ bytes: 10_000, unreadMs: 20 });
+  const memory = new ResponseMemory({ bytes: 10_000, unreadMs: 20 });
   const ended: string[] = [];
   const [mine, other] = [newAddress(), newAddress()];
-  for (const [name, address] of [
+  for (const [name, budgets] of [
     ['other', other],
     ['mine 1', mine],
     ['mine 2', mine],
     ['mine 3', mine],
   ] as const) {
-    (await memory.take({ address, end: () => ended.push(name) }, ANSWER)).releaseOnce(never);
+    (await memory.reserve({ budgets, disconnect: () => ended.push(name) }, ANSWER)).releaseAfter(never);
   }
   taking(memory, mine);
   await until(() => ended.length > 0, 'one goes');

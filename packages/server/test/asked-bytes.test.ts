@@ -1,7 +1,7 @@
 /** A question may say how many bytes its answer may have, as a client on a slow line does. */
-import type { Reply } from '@engawa/protocol';
+import type { ResponsePayload } from '@engawa/protocol';
 import { expect, test } from 'vitest';
-import { connect, done, startServer } from './helpers/server.ts';
+import { connect, requestOk, startServer } from './helpers/server.ts';
 
 const MESSAGE = 'x'.repeat(1_000);
 const bytesOf = (answer: unknown): number => JSON.stringify(answer).length;
@@ -11,22 +11,22 @@ async function rooms(count: number, chats: number) {
   const aya = await connect(url);
   const held = [];
   for (const roomId of Array.from({ length: count }, (_, index) => `room ${index}`)) {
-    const { epoch, seq, tail: id } = await done(aya, 'create:room', { roomId, username: 'aya' });
+    const { epoch, seq, tail: id } = await requestOk(aya, 'create:room', { roomId, username: 'aya' });
     held.push({ roomId, username: 'aya', epoch, seq, id });
-    await done(aya, 'create:chats', { roomId, username: 'aya', chats: Array.from({ length: chats }, () => ({ message: MESSAGE })) });
+    await requestOk(aya, 'create:chats', { roomId, username: 'aya', chats: Array.from({ length: chats }, () => ({ message: MESSAGE })) });
   }
   return { aya, held };
 }
 
 test('a page has the nearest chats that fit, one in any case, and says that there are more', async () => {
   const { aya } = await rooms(1, 50);
-  const page = await done(aya, 'list:chats', { roomId: 'room 0', bytes: 10_000 });
+  const page = await requestOk(aya, 'list:chats', { roomId: 'room 0', bytes: 10_000 });
   expect(page.chats.length).toBeGreaterThan(5);
   expect(bytesOf(page)).toBeLessThan(11_000);
   expect(page.chats.at(-1)?.seq).toBe(page.seq);
   expect(page.more).toEqual({ before: true, after: false });
-  expect((await done(aya, 'list:chats', { roomId: 'room 0', bytes: 1 })).chats).toHaveLength(1);
-  expect((await done(aya, 'list:chats', { roomId: 'room 0', bytes: 2 ** 40 })).chats).toHaveLength(50);
+  expect((await requestOk(aya, 'list:chats', { roomId: 'room 0', bytes: 1 })).chats).toHaveLength(1);
+  expect((await requestOk(aya, 'list:chats', { roomId: 'room 0', bytes: 2 ** 40 })).chats).toHaveLength(50);
 });
 
 test('what was missed comes in parts that fit, with how far there is to go, until all was told', async () => {
@@ -35,7 +35,7 @@ test('what was missed comes in parts that fit, with how far there is to go, unti
   const told: number[] = [];
   let head: number | undefined;
   for (let outcome = 'more', part = 0; outcome === 'more'; part += 1) {
-    const answer: Reply<'resume:rooms'> = await done(aya, 'resume:rooms', { rooms: [room], bytes: 10_000 });
+    const answer: ResponsePayload<'resume:rooms'> = await requestOk(aya, 'resume:rooms', { rooms: [room], bytes: 10_000 });
     expect(bytesOf(answer)).toBeLessThan(12_000);
     const [resumed] = answer.rooms;
     if (!resumed || !('entries' in resumed)) throw new Error('It was not resumed.');
@@ -50,7 +50,7 @@ test('what was missed comes in parts that fit, with how far there is to go, unti
 
 test('many rooms of which each has little to say come together, however few bytes are asked for', async () => {
   const { aya, held } = await rooms(40, 1);
-  const answer = await done(aya, 'resume:rooms', { rooms: held, bytes: 64 * 1024 });
+  const answer = await requestOk(aya, 'resume:rooms', { rooms: held, bytes: 64 * 1024 });
   const whole = answer.rooms.filter(({ outcome }) => outcome === 'caught_up');
   expect(whole.length).toBeGreaterThan(20);
   expect(bytesOf(answer)).toBeLessThan(100_000);

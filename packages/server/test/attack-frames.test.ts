@@ -3,9 +3,9 @@ import type { Socket } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import { LIMITS } from '@engawa/protocol';
 import { describe, expect, test } from 'vitest';
-import { ATTACKER, census, startScene } from './helpers/neighbours.ts';
-import { attack, connectRaw, type RawWebSocket, rawWebSocket } from './helpers/raw.ts';
-import { until, within } from './helpers/server.ts';
+import { ATTACKER_HEADERS, countResources, startWithBystanders } from './helpers/neighbours.ts';
+import { attack, connectRaw, openRawWebSocket, type RawWebSocket } from './helpers/raw.ts';
+import { until, withTimeout } from './helpers/server.ts';
 
 const FIN = 0x80;
 const [RSV1, RSV2, RSV3] = [0x40, 0x20, 0x10];
@@ -71,54 +71,54 @@ const malformed: Record<string, [what: string, bytes: Buffer][]> = {
 
 describe.each(Object.entries(malformed))('%s', (_, cases) => {
   test.each(cases)('%s ends the connection that sent it, and no other', async (__, bytes) => {
-    const scene = await startScene();
-    const before = census(scene);
-    const attacker = await rawWebSocket(scene.url, { headers: ATTACKER });
+    const scene = await startWithBystanders();
+    const before = countResources(scene);
+    const attacker = await openRawWebSocket(scene.url, { headers: ATTACKER_HEADERS });
     write(attacker, bytes);
-    await within(attacker.closed, 'the end of the connection');
-    await until(() => isDeepStrictEqual(census(scene), before), 'nothing is left of it');
-    await scene.unharmed();
+    await withTimeout(attacker.closed, 'the end of the connection');
+    await until(() => isDeepStrictEqual(countResources(scene), before), 'nothing is left of it');
+    await scene.expectUnharmed();
   });
 });
 
 test('20: a packet of which every byte comes alone is understood, and one of 64 KiB ends its connection at most', async () => {
-  const { url, unharmed } = await startScene();
-  const attacker = await connectRaw(await rawWebSocket(url, { headers: ATTACKER }));
+  const { url, expectUnharmed } = await startWithBystanders();
+  const attacker = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
   for (const byte of frame(FIN | TEXT, '427["list:rooms",{}]')) {
     write(attacker, Buffer.from([byte]));
     await new Promise((resolve) => setImmediate(resolve));
   }
-  await within(attacker.packet(/^437\[/), 'the answer');
+  await withTimeout(attacker.waitForPacket(/^437\[/), 'the answer');
   const large = Buffer.concat([Buffer.from([FIN | TEXT, MASKED | 126, 0xff, 0xff, ...NO_MASK]), Buffer.alloc(65_535, '4')]);
   for (const byte of large) if (attacker.socket.readyState === attacker.socket.OPEN) write(attacker, Buffer.from([byte]));
-  await within(attacker.closed, 'the end of the connection');
-  await unharmed();
+  await withTimeout(attacker.closed, 'the end of the connection');
+  await expectUnharmed();
 });
 
 test('19: a packet in a few fragments, with a ping between them, is understood', async () => {
-  const { url, unharmed } = await startScene();
-  const attacker = await connectRaw(await rawWebSocket(url, { headers: ATTACKER }));
+  const { url, expectUnharmed } = await startWithBystanders();
+  const attacker = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
   write(attacker, Buffer.concat([frame(TEXT, '427["list'), frame(FIN | PING, 'x'), frame(CONTINUATION, ':rooms"'), frame(FIN, ',{}]')]));
-  await within(attacker.packet(/^437\[/), 'the answer');
-  await unharmed();
+  await withTimeout(attacker.waitForPacket(/^437\[/), 'the answer');
+  await expectUnharmed();
 });
 
 test('24: a client that sends pings and reads no pong is disconnected, or answered no more, and keeps nothing waiting', async () => {
-  const scene = await startScene();
-  const before = census(scene);
-  const attacker = await connectRaw(await rawWebSocket(scene.url, { headers: ATTACKER }));
+  const scene = await startWithBystanders();
+  const before = countResources(scene);
+  const attacker = await connectRaw(await openRawWebSocket(scene.url, { headers: ATTACKER_HEADERS }));
   attacker.socket.pause();
   const pings = Buffer.concat(Array.from({ length: 10_000 }, () => frame(FIN | PING, 'x'.repeat(125))));
   for (let times = 0; times < 5; times += 1) write(attacker, pings);
-  await scene.unharmed();
+  await scene.expectUnharmed();
   attacker.socket.terminate();
-  await until(() => isDeepStrictEqual(census(scene), before), 'nothing is left of it');
+  await until(() => isDeepStrictEqual(countResources(scene), before), 'nothing is left of it');
 });
 
 test('25: compression is not agreed to, so no frame is inflated', async () => {
-  const { url, unharmed } = await startScene();
-  const attacker = await rawWebSocket(url, { headers: { ...ATTACKER, 'sec-websocket-extensions': 'permessage-deflate' } });
+  const { url, expectUnharmed } = await startWithBystanders();
+  const attacker = await openRawWebSocket(url, { headers: { ...ATTACKER_HEADERS, 'sec-websocket-extensions': 'permessage-deflate' } });
   expect(attacker.socket.extensions).toBe('');
   expect(await attack(await connectRaw(attacker), [])).toEqual([]);
-  await unharmed();
+  await expectUnharmed();
 });

@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { ATTACKER, census, startScene } from './helpers/neighbours.ts';
-import { attack, connectRaw, rawPolling, rawRequest } from './helpers/raw.ts';
-import { until, within } from './helpers/server.ts';
+import { ATTACKER_HEADERS, countResources, startWithBystanders } from './helpers/neighbours.ts';
+import { attack, connectRaw, openRawPolling, rawRequest } from './helpers/raw.ts';
+import { until, withTimeout } from './helpers/server.ts';
 
 const POLLING = '/socket.io/?EIO=4&transport=polling';
 const KEY = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==';
@@ -38,31 +38,31 @@ describe('3: a handshake whose query is not what it should be', () => {
     ['an old version', '/socket.io/?EIO=3&transport=polling'],
     ['a version that there is not', '/socket.io/?EIO=99&transport=polling'],
   ])('%s is refused', async (_, path) => {
-    const { url, unharmed } = await startScene();
+    const { url, expectUnharmed } = await startWithBystanders();
     const response = await rawRequest(url, get(path));
     expect(statusOf(response)).toBe(400);
     expect(response).not.toMatch(INTERNALS);
-    await unharmed();
+    await expectUnharmed();
   });
 });
 
 describe('4: a session id that is none', () => {
   test.each(['__proto__', 'constructor', 'toString', 'hasOwnProperty', '../x', '%00', '%20'])('%s is refused', async (sid) => {
-    const { url, unharmed } = await startScene();
+    const { url, expectUnharmed } = await startWithBystanders();
     for (const query of [`&sid=${sid}`, `&sid=${sid}&sid=${sid}`, `&sid=${sid.padEnd(10_000, 'x')}`])
       expect(statusOf(await rawRequest(url, get(POLLING + query)))).toBe(400);
-    await unharmed();
+    await expectUnharmed();
   });
 
   test('of a session that has ended is refused, and one of another transport changes nothing there', async () => {
-    const { url, aya, unharmed } = await startScene();
-    const session = await connectRaw(await rawPolling(url, { headers: ATTACKER }));
+    const { url, aya, expectUnharmed } = await startWithBystanders();
+    const session = await connectRaw(await openRawPolling(url, { headers: ATTACKER_HEADERS }));
     const path = session.address.slice(url.length);
     await session.send('1');
-    await within(session.closed, 'the end of the session');
+    await withTimeout(session.closed, 'the end of the session');
     expect(statusOf(await rawRequest(url, get(path)))).toBe(400);
     expect(statusOf(await rawRequest(url, get(`${POLLING}&sid=${aya.io.engine.id}`)))).toBe(400);
-    await unharmed();
+    await expectUnharmed();
   });
 });
 
@@ -85,12 +85,12 @@ describe('5, 6, 7: requests and upgrades with hostile headers', () => {
     ['version 7', upgrade([KEY, 'Sec-WebSocket-Version: 7'])],
     ['a protocol without a name', upgrade([KEY, VERSION, 'Sec-WebSocket-Protocol: ,,,'])],
   ])('%s: refused', async (_, request) => {
-    const { url, unharmed } = await startScene();
+    const { url, expectUnharmed } = await startWithBystanders();
     const response = await rawRequest(url, request);
     expect(statusOf(response)).toBeGreaterThanOrEqual(400);
     expect(statusOf(response)).toBeLessThan(500);
     expect(response).not.toMatch(INTERNALS);
-    await unharmed();
+    await expectUnharmed();
   });
 
   test.each([
@@ -99,20 +99,20 @@ describe('5, 6, 7: requests and upgrades with hostile headers', () => {
     ['an extension 600 times', `Sec-WebSocket-Extensions: ${'permessage-deflate, '.repeat(600)}x`],
     ['a protocol of 12,000 spaces', `Sec-WebSocket-Protocol: a${' '.repeat(12_000)}b`],
   ])('%s: refused, or opened without it', async (_, header) => {
-    const { url, unharmed } = await startScene();
+    const { url, expectUnharmed } = await startWithBystanders();
     const { hostname, port } = new URL(url);
     const socket = connectTcp(Number(port), hostname, () => socket.write(upgrade([KEY, VERSION, header])));
-    const [head] = (await within(once(socket, 'data'), 'an answer')) as [Buffer];
+    const [head] = (await withTimeout(once(socket, 'data'), 'an answer')) as [Buffer];
     expect([101, 400]).toContain(statusOf(head.toString()));
     expect(head.toString().toLowerCase()).not.toContain('sec-websocket-extensions');
     socket.destroy();
-    await unharmed();
+    await expectUnharmed();
   });
 });
 
 test('8: requests and upgrades that are reset in the middle leave nothing', async () => {
-  const scene = await startScene({ origins: ['https://chat.example'] });
-  const before = census(scene);
+  const scene = await startWithBystanders({ origins: ['https://chat.example'] });
+  const before = countResources(scene);
   const { hostname, port } = new URL(scene.url);
   const requests = [
     'GET / HT',
@@ -124,52 +124,52 @@ test('8: requests and upgrades that are reset in the middle leave nothing', asyn
   for (let times = 0; times < 20; times += 1) {
     for (const request of requests) {
       const socket = connectTcp(Number(port), hostname);
-      await within(once(socket, 'connect'), 'a connection');
+      await withTimeout(once(socket, 'connect'), 'a connection');
       await new Promise((resolve) => socket.write(request, resolve));
       socket.resetAndDestroy();
     }
   }
-  await until(() => isDeepStrictEqual(census(scene), before), 'nothing is left of them');
-  await scene.unharmed();
+  await until(() => isDeepStrictEqual(countResources(scene), before), 'nothing is left of them');
+  await scene.expectUnharmed();
 });
 
 describe('12: polling as no client does it', () => {
   const start = async () => {
-    const scene = await startScene();
-    const attacker = await connectRaw(await rawPolling(scene.url, { headers: ATTACKER, reads: true }));
-    return { ...scene, attacker, before: census(scene) };
+    const scene = await startWithBystanders();
+    const attacker = await connectRaw(await openRawPolling(scene.url, { headers: ATTACKER_HEADERS, polls: true }));
+    return { ...scene, attacker, before: countResources(scene) };
   };
 
   test('a second GET beside the first ends the session', async () => {
-    const { url, attacker, unharmed } = await start();
+    const { url, attacker, expectUnharmed } = await start();
     await rawRequest(url, get(attacker.address.slice(url.length)));
-    await within(attacker.closed, 'the end of the session');
-    await unharmed();
+    await withTimeout(attacker.closed, 'the end of the session');
+    await expectUnharmed();
   });
 
   test('two POSTs at once are taken one after the other, or end the session', async () => {
-    const { attacker, unharmed } = await start();
-    const statuses = await Promise.all([attacker.post('427["list:rooms",{}]'), attacker.post('428["list:rooms",{}]')]);
+    const { attacker, expectUnharmed } = await start();
+    const statuses = await Promise.all([attacker.postBody('427["list:rooms",{}]'), attacker.postBody('428["list:rooms",{}]')]);
     for (const status of statuses) expect([200, 400, 0]).toContain(status);
-    await unharmed();
+    await expectUnharmed();
   });
 
   test('a body of bytes is answered, and ends the session', async () => {
-    const { attacker, unharmed } = await start();
-    expect(await attacker.post('40', { 'content-type': 'application/octet-stream' })).toBeLessThan(500);
-    await within(attacker.closed, 'the end of the session');
-    await unharmed();
+    const { attacker, expectUnharmed } = await start();
+    expect(await attacker.postBody('40', { 'content-type': 'application/octet-stream' })).toBeLessThan(500);
+    await withTimeout(attacker.closed, 'the end of the session');
+    await expectUnharmed();
   });
 
   test('a body of nothing but separators ends the session', async () => {
-    const { attacker, unharmed } = await start();
+    const { attacker, expectUnharmed } = await start();
     expect(await attack(attacker, ['\x1e'.repeat(60_000)])).toBe('closed');
-    await unharmed();
+    await expectUnharmed();
   });
 
   test('a chunked body that is larger than a frame may be is refused', async () => {
-    const { attacker, unharmed } = await start();
-    expect([413, 0]).toContain(await attacker.post('4'.repeat(200_000), { 'transfer-encoding': 'chunked' }));
-    await unharmed();
+    const { attacker, expectUnharmed } = await start();
+    expect([413, 0]).toContain(await attacker.postBody('4'.repeat(200_000), { 'transfer-encoding': 'chunked' }));
+    await expectUnharmed();
   });
 });

@@ -2,9 +2,9 @@
 import type { Store } from '@engawa/server';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
-import { ATTACKER, ROOM, type Scene, startScene } from './helpers/neighbours.ts';
-import { askAnything, connect, done, heard, hearing, refused, until } from './helpers/server.ts';
-import { stores } from './helpers/stores.ts';
+import { ATTACKER_HEADERS, type BystanderScenario, ROOM, startWithBystanders } from './helpers/neighbours.ts';
+import { collectEvents, connect, nextEvent, requestError, requestOk, sendAny, until } from './helpers/server.ts';
+import { storeKinds } from './helpers/stores.ts';
 
 const hostile = [
   'a::b',
@@ -113,33 +113,36 @@ const illegal: [what: string, id: unknown][] = [
   ['an object with toString', { toString: ROOM }],
 ];
 
-async function start(store?: Store): Promise<Scene & { mallory: Socket }> {
-  const scene = await startScene({ limits: 'off', ...(store && { store }) });
-  return { ...scene, mallory: await connect(scene.url, { extraHeaders: ATTACKER }) };
+async function start(store?: Store): Promise<BystanderScenario & { mallory: Socket }> {
+  const scene = await startWithBystanders({ limits: 'off', ...(store && { store }) });
+  return { ...scene, mallory: await connect(scene.url, { extraHeaders: ATTACKER_HEADERS }) };
 }
 
 /** The room opens, is talked in, read, listed and deleted, and neither hears nor touches the neighbours' room. */
-async function isLikeAnyOther(roomId: string, { url, mallory, aya, ben, unharmed }: Awaited<ReturnType<typeof start>>): Promise<void> {
+async function isLikeAnyOther(
+  roomId: string,
+  { url, mallory, aya, ben, expectUnharmed }: Awaited<ReturnType<typeof start>>,
+): Promise<void> {
   const ears = [aya, ben, mallory];
-  const overheard = ears.map((socket) => hearing(socket, 'create:chat:success'));
-  const mia = await connect(url, { extraHeaders: ATTACKER });
-  expect(await done(mallory, 'create:room', { roomId, username: 'mallory' })).toMatchObject({ roomId, role: 'owner', members: 1 });
-  expect(await done(mia, 'add:member', { roomId, username: 'mia' })).toMatchObject({ roomId, role: 'member', members: 2 });
-  const hears = heard(mia, 'create:chat:success');
-  const { seq } = await done(mallory, 'create:chat', { roomId, username: 'mallory', message: 'hello' });
+  const overheard = ears.map((socket) => collectEvents(socket, 'create:chat:success'));
+  const mia = await connect(url, { extraHeaders: ATTACKER_HEADERS });
+  expect(await requestOk(mallory, 'create:room', { roomId, username: 'mallory' })).toMatchObject({ roomId, role: 'owner', members: 1 });
+  expect(await requestOk(mia, 'add:member', { roomId, username: 'mia' })).toMatchObject({ roomId, role: 'member', members: 2 });
+  const hears = nextEvent(mia, 'create:chat:success');
+  const { seq } = await requestOk(mallory, 'create:chat', { roomId, username: 'mallory', message: 'hello' });
   expect(await hears).toMatchObject({ roomId, seq, message: 'hello' });
-  expect((await done(mia, 'list:chats', { roomId })).chats).toMatchObject([{ seq, username: 'mallory', message: 'hello' }]);
-  expect((await done(mia, 'list:rooms', {})).rooms.map((room) => room.roomId).sort()).toEqual([roomId, ROOM].sort());
-  await unharmed();
+  expect((await requestOk(mia, 'list:chats', { roomId })).chats).toMatchObject([{ seq, username: 'mallory', message: 'hello' }]);
+  expect((await requestOk(mia, 'list:rooms', {})).rooms.map((room) => room.roomId).sort()).toEqual([roomId, ROOM].sort());
+  await expectUnharmed();
   expect(
     overheard.map((chats) => [...new Set(chats.map((chat) => chat.roomId))]),
     roomId,
   ).toEqual([[ROOM], [ROOM], [roomId]]);
-  expect((await done(aya, 'list:chats', { roomId: ROOM })).chats.map((chat) => chat.message)).not.toContain('hello');
+  expect((await requestOk(aya, 'list:chats', { roomId: ROOM })).chats.map((chat) => chat.message)).not.toContain('hello');
   for (const socket of ears) socket.off('create:chat:success');
-  await done(mallory, 'delete:room', { roomId, username: 'mallory' });
-  expect((await done(mia, 'list:rooms', {})).rooms.map((room) => room.roomId)).toEqual([ROOM]);
-  await unharmed();
+  await requestOk(mallory, 'delete:room', { roomId, username: 'mallory' });
+  expect((await requestOk(mia, 'list:rooms', {})).rooms.map((room) => room.roomId)).toEqual([ROOM]);
+  await expectUnharmed();
 }
 
 const oneByOne = hostile.map((id): [string, string[]] => [JSON.stringify(id), [id]]);
@@ -147,7 +150,7 @@ const oneByOne = hostile.map((id): [string, string[]] => [JSON.stringify(id), [i
 /** One after the other in one room takes less time. */
 const together: [string, string[]][] = [['each of these ids', hostile]];
 
-describe.each(stores.map(([name, open], place) => [name, open, place === 0 ? oneByOne : together] as const))(
+describe.each(storeKinds.map(([name, open], place) => [name, open, place === 0 ? oneByOne : together] as const))(
   'on the %s store',
   (_, open, ids) => {
     test.each(ids)('58: %s is a room like any other', async (__, roomIds) => {
@@ -158,43 +161,49 @@ describe.each(stores.map(([name, open], place) => [name, open, place === 0 ? one
     test("58: somebody's socket id is a room like any other, and nothing of his is heard there", async () => {
       const scene = await start(await open());
       const { aya, mallory } = scene;
-      const [hers, overheard, intruding] = [hearing(aya, 'error'), hearing(mallory, 'error'), hearing(aya, 'add:member:success')];
+      const [hers, overheard, intruding] = [
+        collectEvents(aya, 'error'),
+        collectEvents(mallory, 'error'),
+        collectEvents(aya, 'add:member:success'),
+      ];
       await isLikeAnyOther(String(aya.id), scene);
-      await done(mallory, 'create:room', { roomId: String(aya.id), username: 'mallory' });
+      await requestOk(mallory, 'create:room', { roomId: String(aya.id), username: 'mallory' });
       aya.emit('create:chat', { roomId: 'nowhere', username: 'aya', message: 'x' });
-      await scene.unharmed();
+      await scene.expectUnharmed();
       expect(hers).toMatchObject([{ code: 'room_not_found' }]);
       expect([overheard, intruding]).toEqual([[], []]);
     });
 
     test('58: of all these rooms together each hears its own and no other', async () => {
-      const { url, mallory, unharmed } = await start(await open());
+      const { url, mallory, expectUnharmed } = await start(await open());
       const ears = await Promise.all(
         distinct.map(async (roomId) => {
-          const guest = await connect(url, { extraHeaders: ATTACKER });
-          await done(mallory, 'create:room', { roomId, username: 'mallory' });
-          await done(guest, 'add:member', { roomId, username: 'guest' });
-          return hearing(guest, 'create:chat:success');
+          const guest = await connect(url, { extraHeaders: ATTACKER_HEADERS });
+          await requestOk(mallory, 'create:room', { roomId, username: 'mallory' });
+          await requestOk(guest, 'add:member', { roomId, username: 'guest' });
+          return collectEvents(guest, 'create:chat:success');
         }),
       );
-      await Promise.all(distinct.map((roomId) => done(mallory, 'create:chat', { roomId, username: 'mallory', message: roomId })));
+      await Promise.all(distinct.map((roomId) => requestOk(mallory, 'create:chat', { roomId, username: 'mallory', message: roomId })));
       await until(() => ears.every((chats) => chats.length > 0), 'every room has heard something');
-      await unharmed();
+      await expectUnharmed();
       expect(ears.map((chats) => chats.map((chat) => [chat.roomId, chat.message]))).toEqual(distinct.map((roomId) => [[roomId, roomId]]));
     });
 
     test('58: hostile names in one room do not collide: each is listed, speaks, reacts and leaves for itself', async () => {
-      const { url, aya, unharmed } = await start(await open());
+      const { url, aya, expectUnharmed } = await start(await open());
       const names = distinct.slice(0, 35);
-      const guests = await Promise.all(names.map(() => connect(url, { extraHeaders: ATTACKER })));
-      const { seq: chatSeq } = await done(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: 'who is there?' });
+      const guests = await Promise.all(names.map(() => connect(url, { extraHeaders: ATTACKER_HEADERS })));
+      const { seq: chatSeq } = await requestOk(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: 'who is there?' });
       for (const [each, username] of names.entries()) {
-        expect(await done(guests[each]!, 'add:member', { roomId: ROOM, username })).toMatchObject({
+        expect(await requestOk(guests[each]!, 'add:member', { roomId: ROOM, username })).toMatchObject({
           username,
           role: 'member',
           members: each + 3,
         });
-        expect(await done(guests[each]!, 'create:chat', { roomId: ROOM, username, message: username })).toMatchObject({ roomId: ROOM });
+        expect(await requestOk(guests[each]!, 'create:chat', { roomId: ROOM, username, message: username })).toMatchObject({
+          roomId: ROOM,
+        });
       }
       const here = ['aya', 'ben', ...names];
       expect(await everyMember(aya, 1)).toEqual(await everyMember(aya, 500));
@@ -207,9 +216,9 @@ describe.each(stores.map(([name, open], place) => [name, open, place === 0 ? one
       ]);
       const guestOf = (username: string): Socket => guests[names.indexOf(username)]!;
       for (const [username, reaction] of reactions)
-        await done(guestOf(username), 'add:reaction', { roomId: ROOM, username, chatSeq, reaction });
+        await requestOk(guestOf(username), 'add:reaction', { roomId: ROOM, username, chatSeq, reaction });
       for (const username of names) {
-        const { chats } = await done(guestOf(username), 'list:chats', { roomId: ROOM, around: chatSeq, limit: 1 });
+        const { chats } = await requestOk(guestOf(username), 'list:chats', { roomId: ROOM, around: chatSeq, limit: 1 });
         const given = chats.find((chat) => chat.seq === chatSeq)?.reactions ?? [];
         expect(
           given.filter(({ mine }) => mine).map(({ reaction }) => reaction),
@@ -217,16 +226,16 @@ describe.each(stores.map(([name, open], place) => [name, open, place === 0 ? one
         ).toEqual([reactions.get(username) ?? []].flat());
       }
       for (const [each, username] of names.entries()) {
-        await done(guests[each]!, 'remove:member', { roomId: ROOM, username });
-        expect((await done(aya, 'list:members', { roomId: ROOM })).count).toBe(here.length - each - 1);
+        await requestOk(guests[each]!, 'remove:member', { roomId: ROOM, username });
+        expect((await requestOk(aya, 'list:members', { roomId: ROOM })).count).toBe(here.length - each - 1);
       }
-      await unharmed();
+      await expectUnharmed();
     });
 
     async function everyMember(socket: Socket, limit: number): Promise<string[]> {
       const names: string[] = [];
       for (let more = true; more; ) {
-        const page = await done(socket, 'list:members', { roomId: ROOM, limit, ...(names.length > 0 && { after: names.at(-1)! }) });
+        const page = await requestOk(socket, 'list:members', { roomId: ROOM, limit, ...(names.length > 0 && { after: names.at(-1)! }) });
         names.push(...page.members.map((member) => member.username));
         more = page.more;
       }
@@ -236,13 +245,13 @@ describe.each(stores.map(([name, open], place) => [name, open, place === 0 ? one
     test.each(['__proto__', 'constructor', 'a:b', '::', '%', '/', '*', '{x}', 'x'.repeat(128)])(
       '58: client id %j is kept once',
       async (clientId) => {
-        const { aya, ben, unharmed } = await start(await open());
+        const { aya, ben, expectUnharmed } = await start(await open());
         const say = (socket: Socket, username: string) =>
-          done(socket, 'create:chat', { roomId: ROOM, username, message: username, clientId });
+          requestOk(socket, 'create:chat', { roomId: ROOM, username, message: username, clientId });
         const first = await say(aya, 'aya');
         expect((await say(aya, 'aya')).seq).toBe(first.seq);
         expect((await say(ben, 'ben')).seq).toBe(first.seq + 1);
-        await unharmed();
+        await expectUnharmed();
       },
     );
 
@@ -265,13 +274,13 @@ describe.each(stores.map(([name, open], place) => [name, open, place === 0 ? one
       ['in spaces', 'mal lory', 'mal  lory'],
       ['in the width of a space', 'mal lory', 'mal\u3000lory'],
     ])('62: names that differ only %s are one', async (__, one, other) => {
-      const { url, mallory, aya, unharmed } = await start(await open());
-      await done(mallory, 'add:member', { roomId: ROOM, username: one });
-      const thief = await connect(url, { extraHeaders: ATTACKER });
-      expect((await refused(thief, 'add:member', { roomId: ROOM, username: other })).code).toBe('name_taken');
-      expect((await refused(thief, 'create:chat', { roomId: ROOM, username: other, message: 'x' })).code).toBe('not_a_member');
-      expect((await done(aya, 'list:members', { roomId: ROOM })).count).toBe(3);
-      await unharmed();
+      const { url, mallory, aya, expectUnharmed } = await start(await open());
+      await requestOk(mallory, 'add:member', { roomId: ROOM, username: one });
+      const thief = await connect(url, { extraHeaders: ATTACKER_HEADERS });
+      expect((await requestError(thief, 'add:member', { roomId: ROOM, username: other })).code).toBe('name_taken');
+      expect((await requestError(thief, 'create:chat', { roomId: ROOM, username: other, message: 'x' })).code).toBe('not_a_member');
+      expect((await requestOk(aya, 'list:members', { roomId: ROOM })).count).toBe(3);
+      await expectUnharmed();
     });
 
     test.each([
@@ -281,21 +290,21 @@ describe.each(stores.map(([name, open], place) => [name, open, place === 0 ? one
       ['한', '\u1112\u1161\u11ab'],
       ['a\u0323\u0307', 'a\u0307\u0323'],
     ])('62: %j and %j are one room', async (one, other) => {
-      const { mallory, aya, unharmed } = await start(await open());
+      const { mallory, aya, expectUnharmed } = await start(await open());
       const roomId = one.normalize('NFC');
-      expect(await done(mallory, 'create:room', { roomId: other, username: 'mallory' })).toMatchObject({ roomId });
-      expect((await refused(aya, 'create:room', { roomId: one, username: 'aya' })).code).toBe('room_exists');
-      await done(aya, 'add:member', { roomId: one, username: 'aya' });
-      const hears = heard(mallory, 'create:chat:success');
-      await done(aya, 'create:chat', { roomId: other, username: 'aya', message: 'x' });
+      expect(await requestOk(mallory, 'create:room', { roomId: other, username: 'mallory' })).toMatchObject({ roomId });
+      expect((await requestError(aya, 'create:room', { roomId: one, username: 'aya' })).code).toBe('room_exists');
+      await requestOk(aya, 'add:member', { roomId: one, username: 'aya' });
+      const hears = nextEvent(mallory, 'create:chat:success');
+      await requestOk(aya, 'create:chat', { roomId: other, username: 'aya', message: 'x' });
       expect(await hears).toMatchObject({ roomId });
-      await unharmed();
+      await expectUnharmed();
     });
   },
 );
 
 test.each(illegal)('58: %s is no room, no name and no client id', async (_, id) => {
-  const { aya, mallory, unharmed } = await start();
+  const { aya, mallory, expectUnharmed } = await start();
   const valid = { roomId: ROOM, username: 'mallory', message: 'x' };
   const asks: [event: string, payload: object][] = [
     ['create:room', { ...valid, roomId: id }],
@@ -312,21 +321,21 @@ test.each(illegal)('58: %s is no room, no name and no client id', async (_, id) 
     ['list:rooms', { after: id }],
   ];
   for (const [event, payload] of asks) {
-    expect(await askAnything(mallory, event, payload), event).toMatchObject({
+    expect(await sendAny(mallory, event, payload), event).toMatchObject({
       ok: false,
       error: { code: 'invalid_payload', retryable: false },
     });
   }
-  expect((await done(aya, 'list:rooms', {})).rooms.map((room) => room.roomId)).toEqual([ROOM]);
-  await unharmed();
+  expect((await requestOk(aya, 'list:rooms', {})).rooms.map((room) => room.roomId)).toEqual([ROOM]);
+  await expectUnharmed();
 });
 
 test.each([
   ['case', 'Lobby', 'lobby'],
   ['width', 'ｌｏｂｂｙ', 'lobby'],
 ])('62: of rooms whose ids differ in %s there is one', async (_, one, other) => {
-  const { mallory, unharmed } = await start();
-  await done(mallory, 'create:room', { roomId: one, username: 'mallory' });
-  expect((await refused(mallory, 'create:room', { roomId: other, username: 'mallory' })).code).toBe('room_confusable');
-  await unharmed();
+  const { mallory, expectUnharmed } = await start();
+  await requestOk(mallory, 'create:room', { roomId: one, username: 'mallory' });
+  expect((await requestError(mallory, 'create:room', { roomId: other, username: 'mallory' })).code).toBe('room_confusable');
+  await expectUnharmed();
 });

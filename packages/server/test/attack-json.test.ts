@@ -1,10 +1,10 @@
 /** Hostile JSON and types (attack list, groups 38 to 44): refused as what they are, kept never, and nobody else notices. */
 import { type EventName, events } from '@engawa/protocol';
 import { describe, expect, test } from 'vitest';
-import { ATTACKER, ROOM, type Scene, startScene } from './helpers/neighbours.ts';
-import { attack, connectRaw, type RawWebSocket, rawWebSocket } from './helpers/raw.ts';
-import { askAnything, connect, done, hearing, until, within } from './helpers/server.ts';
-import { stores } from './helpers/stores.ts';
+import { ATTACKER_HEADERS, type BystanderScenario, ROOM, startWithBystanders } from './helpers/neighbours.ts';
+import { attack, connectRaw, openRawWebSocket, type RawWebSocket } from './helpers/raw.ts';
+import { collectEvents, connect, requestOk, sendAny, until, withTimeout } from './helpers/server.ts';
+import { storeKinds } from './helpers/stores.ts';
 
 const INVALID = ['invalid_payload'];
 const arrays = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth);
@@ -13,9 +13,11 @@ const asked = (event: string, payload: string): string => `427["${event}",${payl
 const chat = (more: string): string => asked('create:chat', `{"roomId":"${ROOM}","username":"mallory",${more}}`);
 
 /** The attacker is a member, so that nothing but the payload is to be refused. */
-async function startMallory(options: Parameters<typeof startScene>[0] = {}): Promise<Scene & { mallory: RawWebSocket }> {
-  const scene = await startScene(options);
-  const mallory = await connectRaw(await rawWebSocket(scene.url, { headers: ATTACKER }));
+async function startMallory(
+  options: Parameters<typeof startWithBystanders>[0] = {},
+): Promise<BystanderScenario & { mallory: RawWebSocket }> {
+  const scene = await startWithBystanders(options);
+  const mallory = await connectRaw(await openRawWebSocket(scene.url, { headers: ATTACKER_HEADERS }));
   expect(await attack(mallory, [asked('add:member', `{"roomId":"${ROOM}","username":"mallory"}`)])).toEqual([]);
   return { ...scene, mallory };
 }
@@ -74,9 +76,9 @@ describe.each<[group: string, cases: [what: string, frame: string, refusals: str
   ],
 ])('%s', (_, cases) => {
   test.each(cases)('%s is answered as it should', async (__, frame, refusals) => {
-    const { mallory, unharmed } = await startMallory();
+    const { mallory, expectUnharmed } = await startMallory();
     expect(await attack(mallory, [frame])).toEqual(refusals);
-    await unharmed();
+    await expectUnharmed();
   });
 });
 
@@ -94,15 +96,15 @@ test.each([
     ),
   ],
 ])('38, 39: %s end the connection of who sends them', async (_, frame) => {
-  const { mallory, unharmed } = await startMallory();
+  const { mallory, expectUnharmed } = await startMallory();
   await mallory.send(frame);
-  expect(await within(mallory.code, 'the end of the connection')).toBe(1009);
-  await unharmed();
+  expect(await withTimeout(mallory.code, 'the end of the connection')).toBe(1009);
+  await expectUnharmed();
 });
 
 test('40, 41: what a client adds to a chat is neither believed nor passed on', async () => {
-  const { mallory, aya, store, unharmed } = await startMallory();
-  const heard = hearing(aya, 'create:chat:success');
+  const { mallory, aya, store, expectUnharmed } = await startMallory();
+  const heard = collectEvents(aya, 'create:chat:success');
   const hostile = [
     '"__proto__":{"isAdmin":true}',
     '"constructor":{"prototype":{"isAdmin":true}}',
@@ -120,10 +122,10 @@ test('40, 41: what a client adds to a chat is neither believed nor passed on', a
     expect(Object.keys(each).sort()).toEqual(['at', 'by', 'epoch', 'id', 'message', 'prev', 'roomId', 'seq', 'username']);
     expect(each).toMatchObject({ by: 'mallory', username: 'mallory', message: 'hello' });
   }
-  const kept = (await store.page(ROOM, { limit: hostile.length })).entries;
+  const kept = (await store.readPage(ROOM, { limit: hostile.length })).entries;
   expect(kept.map(({ kind, by, body }) => [kind, by, body])).toEqual(hostile.map(() => ['create:chat', 'mallory', { message: 'hello' }]));
   expect({}).not.toHaveProperty('isAdmin');
-  await unharmed();
+  await expectUnharmed();
 });
 
 describe('41, 43: numbers', () => {
@@ -161,36 +163,36 @@ describe('41, 43: numbers', () => {
   ];
 
   test.each(fields)('%s refuses a %s that is no place and no count', async (event, field, rest) => {
-    const { mallory, unharmed } = await startMallory();
+    const { mallory, expectUnharmed } = await startMallory();
     expect(await attack(mallory, [asked(event, `{${rest}"${field}":1}`)]), 'one is a number').not.toContain('invalid_payload');
     // After 0 is from the beginning.
     const places = field === 'after' || event === 'list:entries' ? numbers.filter((number) => number !== '0' && number !== '-0') : numbers;
     const hostile = field === 'limit' ? [...numbers, '501', '1e9'] : places;
     for (const number of hostile) expect(await attack(mallory, [asked(event, `{${rest}"${field}":${number}}`)]), number).toEqual(INVALID);
-    await unharmed();
+    await expectUnharmed();
   });
 
   test.each(['NaN', 'Infinity', '-Infinity', '+1', '0x10', '01', '1n', 'undefined', "'1'"])(
     '%s is no JSON: the sender is put out',
     async (number) => {
-      const { mallory, unharmed } = await startMallory();
+      const { mallory, expectUnharmed } = await startMallory();
       expect(await attack(mallory, [asked('list:rooms', `{"limit":${number}}`)])).toBe('closed');
-      await unharmed();
+      await expectUnharmed();
     },
   );
 
-  test.each(stores)('the largest place that is one is asked for in vain, on the %s store', async (_, open) => {
-    const { aya, unharmed } = await startScene({ store: await open() });
+  test.each(storeKinds)('the largest place that is one is asked for in vain, on the %s store', async (_, open) => {
+    const { aya, expectUnharmed } = await startWithBystanders({ store: await open() });
     const largest = Number.MAX_SAFE_INTEGER;
-    const page = (where: object) => done(aya, 'list:chats', { roomId: ROOM, ...where });
+    const page = (where: object) => requestOk(aya, 'list:chats', { roomId: ROOM, ...where });
     expect((await page({ before: largest })).chats).toHaveLength(2);
     expect((await page({ after: largest })).chats).toEqual([]);
     expect((await page({ around: largest })).chats).toHaveLength(2);
     for (const event of ['update:chat', 'delete:chat', 'add:reaction'] as const) {
-      const answer = await askAnything(aya, event, { roomId: ROOM, username: 'aya', chatSeq: largest, message: 'x', reaction: '👍' });
+      const answer = await sendAny(aya, event, { roomId: ROOM, username: 'aya', chatSeq: largest, message: 'x', reaction: '👍' });
       expect(answer).toMatchObject({ ok: false, error: { code: 'chat_not_found' } });
     }
-    await unharmed();
+    await expectUnharmed();
   });
 });
 
@@ -223,7 +225,7 @@ describe('42: what is no text', () => {
   const ask = (event: string, payload: string) => asked(event, event === 'resume:rooms' ? `{"rooms":[${payload}]}` : payload);
 
   test.each(withTexts)('%s takes it for none', async (event, valid) => {
-    const { mallory, unharmed } = await startMallory({ limits: 'off' });
+    const { mallory, expectUnharmed } = await startMallory({ limits: 'off' });
     const fields = Object.keys(valid).filter((name) => name in texts);
     expect(fields.length, 'there are texts').toBeGreaterThan(0);
     expect(await attack(mallory, [ask(event, JSON.stringify(valid))]), 'the rest is valid').not.toContain('invalid_payload');
@@ -232,7 +234,7 @@ describe('42: what is no text', () => {
       const frames = hostile.map((value) => ask(event, `{${[rest, `"${field}":${value}`].filter(Boolean).join()}}`));
       expect(await attack(mallory, frames), field).toEqual(hostile.map(() => 'invalid_payload'));
     }
-    await unharmed();
+    await expectUnharmed();
   });
 });
 
@@ -246,18 +248,18 @@ describe('44: binary where text is due', () => {
   ];
 
   test.each(bytes)('%s is neither text, name, room nor payload', async (_, data) => {
-    const { url, unharmed } = await startScene();
-    const mallory = await connect(url, { extraHeaders: ATTACKER });
+    const { url, expectUnharmed } = await startWithBystanders();
+    const mallory = await connect(url, { extraHeaders: ATTACKER_HEADERS });
     const valid = { roomId: ROOM, username: 'mallory', message: 'x', clientId: 'c1' };
     for (const field of Object.keys(valid)) {
-      expect(await askAnything(mallory, 'create:chat', { ...valid, [field]: data }), field).toMatchObject({
+      expect(await sendAny(mallory, 'create:chat', { ...valid, [field]: data }), field).toMatchObject({
         ok: false,
         error: { code: 'invalid_payload' },
       });
     }
-    expect(await askAnything(mallory, 'create:chat', data)).toMatchObject({ ok: false, error: { code: 'invalid_payload' } });
-    expect(await askAnything(mallory, 'list:rooms', { limit: data })).toMatchObject({ ok: false, error: { code: 'invalid_payload' } });
-    await unharmed();
+    expect(await sendAny(mallory, 'create:chat', data)).toMatchObject({ ok: false, error: { code: 'invalid_payload' } });
+    expect(await sendAny(mallory, 'list:rooms', { limit: data })).toMatchObject({ ok: false, error: { code: 'invalid_payload' } });
+    await expectUnharmed();
   });
 
   test.each([
@@ -266,9 +268,9 @@ describe('44: binary where text is due', () => {
     ['bytes of 2^32-1', Buffer.from([0xc6, 0xff, 0xff, 0xff, 0xff])],
     ['an event', Buffer.from([0x83, 0xa4, 0x74, 0x79, 0x70, 0x65, 0x02, 0xa3, 0x6e, 0x73, 0x70, 0xa1, 0x2f])],
   ])('MessagePack is not spoken here: %s ends the connection of who sends it', async (_, frame) => {
-    const { mallory, unharmed } = await startMallory();
+    const { mallory, expectUnharmed } = await startMallory();
     expect(await attack(mallory, [frame])).toBe('closed');
-    await unharmed();
+    await expectUnharmed();
   });
 });
 

@@ -4,11 +4,20 @@ import { LIMITS } from '@engawa/protocol';
 import { createServer, openMemory } from '@engawa/server';
 import { pino } from 'pino';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { ATTACKER, census, ROOM, startScene } from './helpers/neighbours.ts';
-import { attack, connectRaw, type Frame, type Outcome, type Raw, rawPolling, rawRequest, rawWebSocket } from './helpers/raw.ts';
-import { connect, until, within } from './helpers/server.ts';
+import { ATTACKER_HEADERS, countResources, ROOM, startWithBystanders } from './helpers/neighbours.ts';
+import {
+  type AttackOutcome,
+  attack,
+  connectRaw,
+  type Frame,
+  openRawPolling,
+  openRawWebSocket,
+  type RawClient,
+  rawRequest,
+} from './helpers/raw.ts';
+import { connect, until, withTimeout } from './helpers/server.ts';
 
-type Case = [what: string, frames: Frame[], expected: Outcome];
+type Case = [what: string, frames: Frame[], expected: AttackOutcome];
 
 const LIST = '["list:rooms",{}]';
 const binary = Buffer.from([1, 2, 3]);
@@ -129,12 +138,12 @@ const groups: Record<string, Case[]> = {
   ],
 };
 
-const transports: [string, (url: string) => Promise<Raw>][] = [
-  ['websocket', (url) => rawWebSocket(url, { headers: ATTACKER })],
-  ['polling', (url) => rawPolling(url, { headers: ATTACKER })],
+const transports: [string, (url: string) => Promise<RawClient>][] = [
+  ['websocket', (url) => openRawWebSocket(url, { headers: ATTACKER_HEADERS })],
+  ['polling', (url) => openRawPolling(url, { headers: ATTACKER_HEADERS })],
 ];
 
-const fateOf = (expected: Outcome): string => {
+const fateOf = (expected: AttackOutcome): string => {
   if (expected === 'closed') return 'is put out';
   return expected.length > 0 ? `is refused: ${expected.join()}` : 'goes on';
 };
@@ -143,12 +152,12 @@ const titled = (cases: Case[]) => cases.map(([what, frames, expected]) => [what,
 describe.each(transports)('over %s', (_, open) => {
   describe.each(Object.entries(groups))('%s', (__, cases) => {
     test.each(titled(cases))('%s: the sender %s', async (_what, _fate, frames, expected) => {
-      const scene = await startScene();
-      const before = census(scene);
+      const scene = await startWithBystanders();
+      const before = countResources(scene);
       const attacker = await connectRaw(await open(scene.url));
       expect(await attack(attacker, frames)).toEqual(expected);
-      if (expected === 'closed') await until(() => isDeepStrictEqual(census(scene), before), 'nothing is left of him');
-      await scene.unharmed();
+      if (expected === 'closed') await until(() => isDeepStrictEqual(countResources(scene), before), 'nothing is left of him');
+      await scene.expectUnharmed();
     });
   });
 
@@ -159,77 +168,77 @@ describe.each(transports)('over %s', (_, open) => {
       ['a goodbye', '41'],
       ['an attachment', binary],
     ])('%s: the sender is put out', async (__, frame) => {
-      const { url, unharmed } = await startScene();
+      const { url, expectUnharmed } = await startWithBystanders();
       const attacker = await open(url);
       await attacker.send(frame);
-      await within(attacker.closed, 'the end of the connection');
-      await unharmed();
+      await withTimeout(attacker.closed, 'the end of the connection');
+      await expectUnharmed();
     });
   });
 
   test('35: after the goodbye nothing is asked on the same connection', async () => {
-    const { url, io, unharmed } = await startScene();
+    const { url, io, expectUnharmed } = await startWithBystanders();
     const attacker = await connectRaw(await open(url));
     await attacker.send('41');
     await until(() => io.sockets.sockets.size === 2, 'he has left');
     expect(await attack(attacker, [])).toBe('closed');
-    await unharmed();
+    await expectUnharmed();
   });
 
   test('35: who connects 20,000 times in one breath is put out, and leaves nothing', async () => {
-    const scene = await startScene();
-    const before = census(scene);
+    const scene = await startWithBystanders();
+    const before = countResources(scene);
     const attacker = await open(scene.url);
     await attacker.send(...Array.from({ length: 20_000 }, () => '40'));
-    await within(attacker.closed, 'the end of the connection');
-    await until(() => isDeepStrictEqual(census(scene), before), 'nothing is left of him');
-    await scene.unharmed();
+    await withTimeout(attacker.closed, 'the end of the connection');
+    await until(() => isDeepStrictEqual(countResources(scene), before), 'nothing is left of him');
+    await scene.expectUnharmed();
   });
 
   test('35: 5,000 namespaces leave none', async () => {
-    const scene = await startScene();
-    const before = census(scene);
+    const scene = await startWithBystanders();
+    const before = countResources(scene);
     const attacker = await connectRaw(await open(scene.url));
     await attacker.send(...Array.from({ length: 5_000 }, (__, each) => `40/${each},`));
-    await within(attacker.closed, 'the end of the connection');
-    await until(() => isDeepStrictEqual(census(scene), before), 'nothing is left of him');
+    await withTimeout(attacker.closed, 'the end of the connection');
+    await until(() => isDeepStrictEqual(countResources(scene), before), 'nothing is left of him');
     expect([...scene.io._nsps.keys()]).toEqual(['/']);
-    await scene.unharmed();
+    await scene.expectUnharmed();
   });
 
   test('34: 1,500 answers that nobody asked for leave nothing', async () => {
-    const scene = await startScene();
+    const scene = await startWithBystanders();
     const attacker = await connectRaw(await open(scene.url));
-    const before = census(scene);
+    const before = countResources(scene);
     expect(
       await attack(
         attacker,
         Array.from({ length: 1_500 }, (__, each) => `43${each}[{"ok":true}]`),
       ),
     ).toEqual([]);
-    expect(census(scene)).toEqual(before);
-    await scene.unharmed();
+    expect(countResources(scene)).toEqual(before);
+    await scene.expectUnharmed();
   });
 
   test('35: who is gone before he was let in is not counted among his address for ever', async () => {
-    const { url, io, unharmed } = await startScene();
+    const { url, io, expectUnharmed } = await startWithBystanders();
     for (let times = 0; times < LIMITS.perAddress.connections + 10; times += 1) {
       const attacker = await open(url);
       await attacker.send('40', '9');
-      await within(attacker.closed, 'the end of the connection');
+      await withTimeout(attacker.closed, 'the end of the connection');
     }
     await until(() => io.engine.clientsCount === 2, 'they are gone');
-    await connect(url, { extraHeaders: ATTACKER });
-    await unharmed();
+    await connect(url, { extraHeaders: ATTACKER_HEADERS });
+    await expectUnharmed();
   });
 
   describe('36: what a client shows of himself', () => {
     test.each(['"x"', '[]', 'null', 'true', '{', '{}x', '{"session":NaN}'])('%s: the sender is put out', async (auth) => {
-      const { url, unharmed } = await startScene();
+      const { url, expectUnharmed } = await startWithBystanders();
       const attacker = await open(url);
       await attacker.send(`40${auth}`);
-      await within(attacker.closed, 'the end of the connection');
-      await unharmed();
+      await withTimeout(attacker.closed, 'the end of the connection');
+      await expectUnharmed();
     });
 
     test.each([
@@ -244,11 +253,13 @@ describe.each(transports)('over %s', (_, open) => {
       '{"toString":"x"}',
       `"${'é'.repeat(40)}"`,
     ])('the session %s is refused with a code', async (session) => {
-      const { url, unharmed } = await startScene();
+      const { url, expectUnharmed } = await startWithBystanders();
       const attacker = await open(url);
       await attacker.send(`40{"session":${session}}`);
-      expect(JSON.parse((await attacker.packet(/^44/)).slice(2))).toMatchObject({ data: { code: 'invalid_session', retryable: false } });
-      await unharmed();
+      expect(JSON.parse((await attacker.waitForPacket(/^44/)).slice(2))).toMatchObject({
+        data: { code: 'invalid_session', retryable: false },
+      });
+      await expectUnharmed();
     });
 
     test.each([
@@ -257,14 +268,14 @@ describe.each(transports)('over %s', (_, open) => {
       ['5,000 levels', `{"x":${'['.repeat(5_000)}${']'.repeat(5_000)}}`],
       ['10,000 keys', JSON.stringify(Object.fromEntries(Array.from({ length: 7_000 }, (__, each) => [each, 1])))],
     ])('%s is let in as anybody is, and not kept', async (__, auth) => {
-      const { url, io, unharmed } = await startScene();
+      const { url, io, expectUnharmed } = await startWithBystanders();
       const attacker = await connectRaw(await open(url), auth);
       const sockets = [...io.sockets.sockets.values()];
       expect(sockets).toHaveLength(3);
       for (const { handshake } of sockets) expect(handshake.auth).toEqual({});
       expect(Object.prototype).not.toHaveProperty('session');
       expect(await attack(attacker, [])).toEqual([]);
-      await unharmed();
+      await expectUnharmed();
     });
   });
 
@@ -289,15 +300,15 @@ describe.each(transports)('over %s', (_, open) => {
     test.each([...offsets.map((offset) => ['"aya"', offset]), ...pids.map((pid) => [pid, '"0-0"'])])(
       'pid %s with offset %.40s gives nothing',
       async (pid, offset) => {
-        const { url, io, aya, ben, unharmed } = await startScene();
+        const { url, io, aya, ben, expectUnharmed } = await startWithBystanders();
         const attacker = await open(url);
         await attacker.send(`40{"pid":${pid === '"aya"' ? JSON.stringify(aya.id) : pid},"offset":${offset}}`);
-        const { sid } = JSON.parse((await attacker.packet(/^40\{/)).slice(2)) as { sid: string };
+        const { sid } = JSON.parse((await attacker.waitForPacket(/^40\{/)).slice(2)) as { sid: string };
         expect([aya.id, ben.id]).not.toContain(sid);
         expect(io.sockets.sockets.get(sid)?.recovered).toBe(false);
-        await unharmed();
+        await expectUnharmed();
         expect(await attack(attacker, [`42["create:chat",{"roomId":"${ROOM}","username":"aya","message":"x"}]`])).toEqual(['not_a_member']);
-        expect(attacker.heard.filter((packet) => packet.includes('says'))).toEqual([]);
+        expect(attacker.received.filter((packet) => packet.includes('says'))).toEqual([]);
       },
     );
   });
@@ -305,23 +316,23 @@ describe.each(transports)('over %s', (_, open) => {
 
 describe('30: a header whose attachments never come', () => {
   test('keeps its sender waiting and nobody else, and is forgotten with him', async () => {
-    const scene = await startScene();
-    const before = census(scene);
-    const attacker = await connectRaw(await rawWebSocket(scene.url, { headers: ATTACKER }));
+    const scene = await startWithBystanders();
+    const before = countResources(scene);
+    const attacker = await connectRaw(await openRawWebSocket(scene.url, { headers: ATTACKER_HEADERS }));
     await attacker.send('4510-["create:chat",{"_placeholder":true,"num":9}]', ...Array.from({ length: 9 }, () => Buffer.alloc(60_000)));
-    await scene.unharmed();
+    await scene.expectUnharmed();
     attacker.socket.terminate();
-    await until(() => isDeepStrictEqual(census(scene), before), 'nothing is left of him');
-    await scene.unharmed();
+    await until(() => isDeepStrictEqual(countResources(scene), before), 'nothing is left of him');
+    await scene.expectUnharmed();
   });
 });
 
 describe('29: an upgrade from polling that goes astray', () => {
   async function upgrading() {
-    const scene = await startScene();
-    const session = await connectRaw(await rawPolling(scene.url, { headers: ATTACKER }));
+    const scene = await startWithBystanders();
+    const session = await connectRaw(await openRawPolling(scene.url, { headers: ATTACKER_HEADERS }));
     const sid = new URL(session.address).searchParams.get('sid');
-    const second = await rawWebSocket(scene.url, { headers: ATTACKER, query: `&sid=${sid}` });
+    const second = await openRawWebSocket(scene.url, { headers: ATTACKER_HEADERS, query: `&sid=${sid}` });
     return { ...scene, session, second, query: `&sid=${sid}` };
   }
 
@@ -332,31 +343,31 @@ describe('29: an upgrade from polling that goes astray', () => {
     ['a ping that is no probe', ['2']],
     ['an attachment', ['2probe', binary]],
   ])('%s ends the new transport, the session goes on over the old one', async (_, frames) => {
-    const { session, second, unharmed } = await upgrading();
+    const { session, second, expectUnharmed } = await upgrading();
     await second.send(...frames);
-    await within(second.closed, 'the end of the new transport');
+    await withTimeout(second.closed, 'the end of the new transport');
     expect(await attack(session, [])).toEqual([]);
-    await unharmed();
+    await expectUnharmed();
   });
 
   test.each([
     ['two probes', ['2probe', '2probe', '5']],
     ['no probe', ['5']],
   ])('%s and an upgrade: the session goes on over the new transport', async (_, frames) => {
-    const { second, unharmed } = await upgrading();
+    const { second, expectUnharmed } = await upgrading();
     await second.send(...frames);
     expect(await attack(second, [])).toEqual([]);
-    await unharmed();
+    await expectUnharmed();
   });
 
   test('a second upgrade of one session is closed', async () => {
-    const { url, second, query, unharmed } = await upgrading();
+    const { url, second, query, expectUnharmed } = await upgrading();
     await second.send('2probe', '5');
     expect(await attack(second, [])).toEqual([]);
-    const third = await rawWebSocket(url, { headers: ATTACKER, query });
-    await within(third.closed, 'the end of the third transport');
+    const third = await openRawWebSocket(url, { headers: ATTACKER_HEADERS, query });
+    await withTimeout(third.closed, 'the end of the third transport');
     expect(await attack(second, [])).toEqual([]);
-    await unharmed();
+    await expectUnharmed();
   });
 });
 
@@ -377,28 +388,28 @@ describe('what is larger than a frame may be', () => {
   ] as const;
 
   test.each(cases)('%s ends a WebSocket', async (_, frame) => {
-    const { url, unharmed } = await startScene();
-    const attacker = await rawWebSocket(url, { headers: ATTACKER });
+    const { url, expectUnharmed } = await startWithBystanders();
+    const attacker = await openRawWebSocket(url, { headers: ATTACKER_HEADERS });
     await attacker.send(frame);
-    expect(await within(attacker.code, 'the end of the connection')).toBe(1009);
-    await unharmed();
+    expect(await withTimeout(attacker.code, 'the end of the connection')).toBe(1009);
+    await expectUnharmed();
   });
 
   test.each(cases)('%s is refused over HTTP', async (_, frame) => {
-    const { url, unharmed } = await startScene();
-    const attacker = await connectRaw(await rawPolling(url, { headers: ATTACKER }));
-    expect([413, 0]).toContain(await attacker.post(frame));
+    const { url, expectUnharmed } = await startWithBystanders();
+    const attacker = await connectRaw(await openRawPolling(url, { headers: ATTACKER_HEADERS }));
+    expect([413, 0]).toContain(await attacker.postBody(frame));
     expect(await attack(attacker, [])).toEqual([]);
-    await unharmed();
+    await expectUnharmed();
   });
 });
 
 test('32: a refusal repeats no more of a name than a name may be long', async () => {
-  const { url, unharmed } = await startScene();
-  const attacker = await connectRaw(await rawWebSocket(url, { headers: ATTACKER }));
+  const { url, expectUnharmed } = await startWithBystanders();
+  const attacker = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
   expect(await attack(attacker, [named('x'.repeat(60_000)), '427', '42'])).toEqual(['unknown_event', 'unknown_event', 'unknown_event']);
-  for (const packet of attacker.heard) expect(packet.length).toBeLessThan(500);
-  await unharmed();
+  for (const packet of attacker.received) expect(packet.length).toBeLessThan(500);
+  await expectUnharmed();
 });
 
 test('32: an event called "error" is not taken for one: the log hears nothing of it', async () => {
@@ -411,7 +422,7 @@ test('32: an event called "error" is not taken for one: the log hears nothing of
   });
   const url = `http://127.0.0.1:${await server.listen()}`;
   onTestFinished(() => server.close());
-  const attacker = await connectRaw(await rawWebSocket(url));
+  const attacker = await connectRaw(await openRawWebSocket(url));
   expect(await attack(attacker, ['42["error",{"stack":"made up"}]'])).toEqual(['unknown_event']);
   expect(await attack(attacker, ['49'])).toBe('closed');
   await until(() => lines.length > 0, 'the log has heard of the broken packet');
@@ -422,9 +433,9 @@ test('32: an event called "error" is not taken for one: the log hears nothing of
 test.each(['//', '///', '//%', '/\\\\', 'http://', 'http://[', '//a:999999', '/%', '*', '/socket.io', '/socket.io?EIO=4', '/__proto__'])(
   'a request for %j is answered, and the process goes on',
   async (path) => {
-    const { url, unharmed } = await startScene();
+    const { url, expectUnharmed } = await startWithBystanders();
     const answer = await rawRequest(url, `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
     expect(answer).toMatch(/^HTTP\/1\.1 404 /);
-    await unharmed();
+    await expectUnharmed();
   },
 );

@@ -1,9 +1,9 @@
 /** Positions that were never given: every answer is typed, nothing leaks, and nobody else hears of it. */
-import { LIMITS, type Resumed } from '@engawa/protocol';
+import { LIMITS, type ResumeResult } from '@engawa/protocol';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
-import { ATTACKER, ROOM, type Scene, startScene } from './helpers/neighbours.ts';
-import { askAnything, connect, done, heard, hearing } from './helpers/server.ts';
+import { ATTACKER_HEADERS, type BystanderScenario, ROOM, startWithBystanders } from './helpers/neighbours.ts';
+import { collectEvents, connect, nextEvent, requestOk, sendAny } from './helpers/server.ts';
 
 const SECRET = 'for members only';
 
@@ -14,19 +14,19 @@ interface Position {
 }
 
 /** A room with something to hide, another one, and somebody who is in neither. */
-async function scene(): Promise<Scene & { mallory: Socket; here: Position; elsewhere: Position }> {
-  const running = await startScene();
+async function scene(): Promise<BystanderScenario & { mallory: Socket; here: Position; elsewhere: Position }> {
+  const running = await startWithBystanders();
   const { aya, ben, url } = running;
-  await done(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: SECRET });
-  const { epoch, seq, id = '' } = await done(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: SECRET });
-  const other = await done(ben, 'create:room', { roomId: 'other', username: 'ben' });
-  const mallory = await connect(url, { extraHeaders: ATTACKER });
+  await requestOk(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: SECRET });
+  const { epoch, seq, id = '' } = await requestOk(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: SECRET });
+  const other = await requestOk(ben, 'create:room', { roomId: 'other', username: 'ben' });
+  const mallory = await connect(url, { extraHeaders: ATTACKER_HEADERS });
   return { ...running, mallory, here: { epoch, seq, id }, elsewhere: { epoch: other.epoch, seq: other.seq, id: String(other.id) } };
 }
 
 const invalid = { ok: false, error: { code: 'invalid_payload', retryable: false } };
 const refusal = (code: string) => ({ ok: true, rooms: [{ outcome: 'refused', error: { code } }] });
-const resume = (socket: Socket, ...rooms: unknown[]) => askAnything(socket, 'resume:rooms', { rooms });
+const resume = (socket: Socket, ...rooms: unknown[]) => sendAny(socket, 'resume:rooms', { rooms });
 
 describe('a position', () => {
   test.each([
@@ -43,17 +43,17 @@ describe('a position', () => {
     ['an id that is no text', { id: 7 }],
     ['an id of 60 KB', { id: 'i'.repeat(60_000) }],
   ])('with %s is refused as not valid', async (_, wrong) => {
-    const { aya, here, unharmed } = await scene();
+    const { aya, here, expectUnharmed } = await scene();
     expect(await resume(aya, { roomId: ROOM, username: 'aya', ...here, ...wrong })).toMatchObject(invalid);
-    await unharmed();
+    await expectUnharmed();
   });
 
   test('of a megabyte ends its own connection and no other', async () => {
-    const { mallory, here, unharmed } = await scene();
-    const gone = heard(mallory, 'disconnect');
+    const { mallory, here, expectUnharmed } = await scene();
+    const gone = nextEvent(mallory, 'disconnect');
     mallory.emit('resume:rooms', { rooms: [{ roomId: ROOM, username: 'mallory', ...here, id: 'i'.repeat(2 ** 20) }] });
     expect(await gone).toBe('transport close');
-    await unharmed();
+    await expectUnharmed();
   });
 
   test.each([
@@ -64,15 +64,15 @@ describe('a position', () => {
     ['with the id of another entry', (here: Position) => ({ ...here, id: 'x' })],
     ['before the last, with the id of another entry', (here: Position) => ({ ...here, seq: here.seq - 1, id: 'x' })],
   ])('%s is answered with where the room is, to him alone', async (_, forge) => {
-    const { aya, ben, here, elsewhere, unharmed } = await scene();
-    const [toAya, toBen] = [hearing(aya, 'reset:room'), hearing(ben, 'reset:room')];
-    const { rooms } = await done(aya, 'resume:rooms', { rooms: [{ roomId: ROOM, username: 'aya', ...forge(here, elsewhere) }] });
+    const { aya, ben, here, elsewhere, expectUnharmed } = await scene();
+    const [toAya, toBen] = [collectEvents(aya, 'reset:room'), collectEvents(ben, 'reset:room')];
+    const { rooms } = await requestOk(aya, 'resume:rooms', { rooms: [{ roomId: ROOM, username: 'aya', ...forge(here, elsewhere) }] });
     expect(rooms).toMatchObject([{ outcome: 'reset', roomId: ROOM, epoch: here.epoch, seq: here.seq, id: here.id }]);
-    expect((rooms[0] as Extract<Resumed, { page: unknown }>).page.chats.at(-1)?.message).toBe(SECRET);
-    await unharmed();
+    expect((rooms[0] as Extract<ResumeResult, { page: unknown }>).page.chats.at(-1)?.message).toBe(SECRET);
+    await expectUnharmed();
     expect([toAya, toBen]).toEqual([[], []]);
     // The room goes on in the same life, for everybody.
-    expect((await done(ben, 'list:chats', { roomId: ROOM })).epoch).toBe(here.epoch);
+    expect((await requestOk(ben, 'list:chats', { roomId: ROOM })).epoch).toBe(here.epoch);
   });
 });
 
@@ -82,7 +82,7 @@ describe('who is no member', () => {
     ['under the name of a member', 'aya', 'not_a_member'],
     ['under another spelling of it', 'AYA', 'not_a_member'],
   ])('comes back to nothing with the right position, %s', async (_, username, code) => {
-    const { aya, mallory, here, unharmed } = await scene();
+    const { aya, mallory, here, expectUnharmed } = await scene();
     const told: unknown[] = [];
     mallory.onAny((...args: unknown[]) => told.push(args));
     for (const position of [here, { ...here, seq: 0, id: null }, { ...here, epoch: 'x' }, { ...here, seq: 1_000 }]) {
@@ -91,8 +91,8 @@ describe('who is no member', () => {
       expect(JSON.stringify(answer)).not.toContain(SECRET);
       expect(JSON.stringify(answer)).not.toContain(here.epoch);
     }
-    await done(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: SECRET });
-    await unharmed();
+    await requestOk(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: SECRET });
+    await expectUnharmed();
     expect(told).toEqual([]);
   });
 
@@ -105,13 +105,13 @@ describe('who is no member', () => {
 
 describe('many', () => {
   test('201 rooms are refused, 200 are answered one by one', async () => {
-    const { aya, here, unharmed } = await scene();
+    const { aya, here, expectUnharmed } = await scene();
     const rooms = (count: number) =>
       Array.from({ length: count }, (_, room) => ({ roomId: room ? `r${room}` : ROOM, username: 'aya', ...here }));
     expect(await resume(aya, ...rooms(LIMITS.roomsPerResume + 1))).toMatchObject(invalid);
     expect(await resume(aya)).toMatchObject(invalid);
-    const answer = await done(aya, 'resume:rooms', { rooms: rooms(LIMITS.roomsPerResume) });
+    const answer = await requestOk(aya, 'resume:rooms', { rooms: rooms(LIMITS.roomsPerResume) });
     expect(answer.rooms.map(({ outcome }) => outcome)).toEqual(['caught_up', ...Array.from({ length: 199 }, () => 'refused')]);
-    await unharmed();
+    await expectUnharmed();
   });
 });

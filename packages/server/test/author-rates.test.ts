@@ -2,8 +2,8 @@
 import { LIMITS } from '@engawa/protocol';
 import type { Socket } from 'socket.io-client';
 import { expect, test } from 'vitest';
-import { KeyedBuckets } from '#transport/keyed-buckets.js';
-import { ask, connect, done, startServer } from './helpers/server.ts';
+import { KeyedTokenBuckets } from '#transport/keyed-buckets.js';
+import { connect, requestOk, sendRequest, startServer } from './helpers/server.ts';
 import { newStore } from './helpers/stores.ts';
 
 const { chats } = LIMITS.rates;
@@ -13,7 +13,7 @@ const upTo = (count: number): number[] => Array.from({ length: count }, (_, inde
 async function scene(connections: number): Promise<{ sockets: Socket[]; url: string }> {
   const { url } = await startServer({ store: await newStore() });
   const first = await connect(url);
-  const { session } = await done(first, 'create:room', { roomId, username: 'aya' });
+  const { session } = await requestOk(first, 'create:room', { roomId, username: 'aya' });
   const others = await Promise.all(upTo(connections - 1).map(() => connect(url, { auth: { session } })));
   return { sockets: [first, ...others], url };
 }
@@ -21,7 +21,7 @@ async function scene(connections: number): Promise<{ sockets: Socket[]; url: str
 /** How many of so many chats of each connection were kept, and what the tokens that came back meanwhile may have added. */
 async function talk(sockets: Socket[], each: number): Promise<{ kept: number; most: number }> {
   const began = performance.now();
-  const say = (socket: Socket) => ask(socket, 'create:chat', { roomId, username: 'aya', message: 'x' });
+  const say = (socket: Socket) => sendRequest(socket, 'create:chat', { roomId, username: 'aya', message: 'x' });
   const answers = await Promise.all(sockets.flatMap((socket) => upTo(each).map(() => say(socket))));
   const codes = new Set(answers.flatMap((answer) => (answer.ok ? [] : [answer.error.code])));
   expect(codes).toEqual(new Set(['rate_limited']));
@@ -38,7 +38,7 @@ test('a second connection that did not join the room has no chats of its own', a
 
 test('connections of one author have the chats of one together, joined or not', async () => {
   const { sockets } = await scene(4);
-  for (const socket of sockets.slice(0, 2)) await done(socket, 'add:member', { roomId, username: 'aya' });
+  for (const socket of sockets.slice(0, 2)) await requestOk(socket, 'add:member', { roomId, username: 'aya' });
   const { kept, most } = await talk(sockets, 20);
   expect(kept).toBeGreaterThanOrEqual(chats.burst);
   expect(kept).toBeLessThanOrEqual(most);
@@ -46,7 +46,7 @@ test('connections of one author have the chats of one together, joined or not', 
 
 test('who drops and comes back has not been given new ones', async () => {
   const { sockets, url } = await scene(1);
-  const { session } = await done(sockets[0]!, 'add:member', { roomId, username: 'aya' });
+  const { session } = await requestOk(sockets[0]!, 'add:member', { roomId, username: 'aya' });
   const before = await talk(sockets, 40);
   sockets[0]?.disconnect();
   const again = await connect(url, { auth: { session } });
@@ -57,39 +57,41 @@ test('who drops and comes back has not been given new ones', async () => {
 test('new texts of chats are counted with the chats', async () => {
   const { sockets } = await scene(1);
   const aya = sockets[0]!;
-  const { seq: chatSeq } = await done(aya, 'create:chat', { roomId, username: 'aya', message: 'first' });
+  const { seq: chatSeq } = await requestOk(aya, 'create:chat', { roomId, username: 'aya', message: 'first' });
   const edits = await Promise.all(
-    upTo(60).map((each) => ask(aya, 'update:chat', { roomId, username: 'aya', chatSeq, message: `text ${each}` })),
+    upTo(60).map((each) => sendRequest(aya, 'update:chat', { roomId, username: 'aya', chatSeq, message: `text ${each}` })),
   );
   expect(edits.filter(({ ok }) => ok).length).toBeLessThan(chats.burst + 3);
-  expect(await ask(aya, 'create:chat', { roomId, username: 'aya', message: 'x' })).toMatchObject({
+  expect(await sendRequest(aya, 'create:chat', { roomId, username: 'aya', message: 'x' })).toMatchObject({
     ok: false,
     error: { code: 'rate_limited' },
   });
-  expect(await ask(aya, 'delete:chat', { roomId, username: 'aya', chatSeq }), 'to delete is not to say').toMatchObject({ ok: true });
+  expect(await sendRequest(aya, 'delete:chat', { roomId, username: 'aya', chatSeq }), 'to delete is not to say').toMatchObject({
+    ok: true,
+  });
 });
 
 test('another room, and another author in the same room, have their own', async () => {
   const { sockets, url } = await scene(1);
   const aya = sockets[0]!;
   await talk(sockets, 40);
-  await done(aya, 'create:room', { roomId: 'other', username: 'aya' });
-  expect(await ask(aya, 'create:chat', { roomId: 'other', username: 'aya', message: 'x' })).toMatchObject({ ok: true });
+  await requestOk(aya, 'create:room', { roomId: 'other', username: 'aya' });
+  expect(await sendRequest(aya, 'create:chat', { roomId: 'other', username: 'aya', message: 'x' })).toMatchObject({ ok: true });
   const ben = await connect(url);
-  await done(ben, 'add:member', { roomId, username: 'ben' });
-  expect(await ask(ben, 'create:chat', { roomId, username: 'ben', message: 'x' })).toMatchObject({ ok: true });
+  await requestOk(ben, 'add:member', { roomId, username: 'ben' });
+  expect(await sendRequest(ben, 'create:chat', { roomId, username: 'ben', message: 'x' })).toMatchObject({ ok: true });
 });
 
 test('buckets that are full again are forgotten, and there are never more than there may be', () => {
-  const buckets = new KeyedBuckets({ burst: 1, perSecond: 1e9 }, 1_000);
-  for (const each of upTo(10_000)) expect(buckets.refusal(`author ${each}`)).toBeUndefined();
+  const buckets = new KeyedTokenBuckets({ burst: 1, perSecond: 1e9 }, 1_000);
+  for (const each of upTo(10_000)) expect(buckets.takeOrError(`author ${each}`)).toBeUndefined();
   expect(buckets.size).toBeLessThanOrEqual(512);
-  expect(buckets.areFull()).toBe(true);
-  const slow = new KeyedBuckets({ burst: 1, perSecond: 1e-9 }, 1_000);
-  for (const each of upTo(10_000)) slow.refusal(`author ${each}`);
+  expect(buckets.areAllFull()).toBe(true);
+  const slow = new KeyedTokenBuckets({ burst: 1, perSecond: 1e-9 }, 1_000);
+  for (const each of upTo(10_000)) slow.takeOrError(`author ${each}`);
   expect(slow.size).toBe(1_000);
-  expect(slow.areFull()).toBe(false);
-  expect(slow.refusal('author 9999')).toMatchObject({ code: 'rate_limited' });
-  slow.giveBack('author 9999');
-  expect(slow.refusal('author 9999')).toBeUndefined();
+  expect(slow.areAllFull()).toBe(false);
+  expect(slow.takeOrError('author 9999')).toMatchObject({ code: 'rate_limited' });
+  slow.refund('author 9999');
+  expect(slow.takeOrError('author 9999')).toBeUndefined();
 });

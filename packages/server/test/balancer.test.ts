@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { startProxy } from './helpers/proxy.ts';
-import { connect, heard, newClient, startServer } from './helpers/server.ts';
+import { connect, newClient, nextEvent, startServer } from './helpers/server.ts';
 
 test('who polls through a balancer that is not sticky does not come in, and the log says why; a WebSocket does', async () => {
   const lines: string[] = [];
@@ -11,7 +11,7 @@ test('who polls through a balancer that is not sticky does not come in, and the 
   proxy.retarget(...urls.map(({ port }) => Number(port)));
 
   // As a stock client does by itself: it polls first.
-  const refusal = await heard(newClient(proxy.url, { transports: ['polling', 'websocket'] }), 'connect_error');
+  const refusal = await nextEvent(newClient(proxy.url, { transports: ['polling', 'websocket'] }), 'connect_error');
   expect(refusal).toMatchObject({ message: 'xhr post error', description: 400 });
   expect(lines.join('')).toContain('the balancer is not sticky');
 

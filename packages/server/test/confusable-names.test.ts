@@ -3,29 +3,29 @@ import type { Store } from '@engawa/server';
 import fc from 'fast-check';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
-import { commit } from '#chat/commit.js';
+import { executeCommand } from '#chat/commit.js';
 import { comparisonForms } from '#chat/confusables.js';
-import { type MemberValue, memberKey, type Settings, settingsKey } from '#chat/keys.js';
+import { type MemberValue, memberKey, type RoomSettings, settingsKey } from '#chat/keys.js';
 import { addMember, removeMember } from '#chat/members.js';
 import { createRoom } from '#chat/rooms.js';
 import { seed } from './helpers/seed.ts';
-import { ask, connect, done, refused, startServer, until } from './helpers/server.ts';
-import { anotherFor, isOnRedis, newStore, stores } from './helpers/stores.ts';
+import { connect, requestError, requestOk, sendRequest, startServer, until } from './helpers/server.ts';
+import { isOnRedis, newStore, storeForAnotherServer, storeKinds } from './helpers/stores.ts';
 
 /** No quota. */
-const headroom = { mayAddIn: 0, roomsPerSession: null, roomBytes: null, noRoom: undefined, storage: 0 };
+const headroom = { writeRetryAfterMs: 0, roomsPerSession: null, roomBytes: null, exceededRoomQuota: undefined, storageShare: 0 };
 
 const roomId = 'veranda';
 const GRACE = 400;
 
 async function start(store: Store) {
-  const { url } = await startServer({ store, limits: 'off', grace: GRACE });
+  const { url } = await startServer({ store, limits: 'off', graceMs: GRACE });
   const [aya, mallory] = [await connect(url), await connect(url)];
-  await done(aya, 'create:room', { roomId, username: 'owner' });
+  await requestOk(aya, 'create:room', { roomId, username: 'owner' });
   return { url, store, aya, mallory };
 }
 
-const join = (socket: Socket, username: string) => ask(socket, 'add:member', { roomId, username });
+const join = (socket: Socket, username: string) => sendRequest(socket, 'add:member', { roomId, username });
 const codeOf = (answer: Awaited<ReturnType<typeof join>>): string => (answer.ok ? 'ok' : answer.error.code);
 
 /** Beside a member of a name, another name, and how it is refused. */
@@ -73,25 +73,25 @@ const together = [
   'undefined', '@everyone', '__proto__',
 ]; // biome-ignore format: a list
 
-describe.each(stores)('on the %s store', (_, open) => {
+describe.each(storeKinds)('on the %s store', (_, open) => {
   test('62-66: beside a member nobody has a name that looks the same, or that hides something', async () => {
     const { aya, mallory } = await start(await open());
     for (const [what, name, other, code] of besides) {
-      await done(aya, 'add:member', { roomId, username: name });
-      expect(await refused(mallory, 'add:member', { roomId, username: other }), what).toMatchObject({ code, retryable: false });
-      const { members } = await done(aya, 'list:members', { roomId });
+      await requestOk(aya, 'add:member', { roomId, username: name });
+      expect(await requestError(mallory, 'add:member', { roomId, username: other }), what).toMatchObject({ code, retryable: false });
+      const { members } = await requestOk(aya, 'list:members', { roomId });
       expect(members.map(({ username }) => username).sort(), what).toEqual([name.normalize('NFC'), 'owner'].sort());
-      await done(aya, 'remove:member', { roomId, username: name });
+      await requestOk(aya, 'remove:member', { roomId, username: name });
     }
   });
 
   test('68: real names of many scripts, kana beside Han, and words that mean something elsewhere are members like any others', async () => {
     const { url, aya } = await start(await open());
     for (const username of together) {
-      const answer = await done(await connect(url), 'add:member', { roomId, username });
+      const answer = await requestOk(await connect(url), 'add:member', { roomId, username });
       expect(answer).toMatchObject({ username: username.normalize('NFC'), role: 'member' });
     }
-    expect((await done(aya, 'list:members', { roomId, limit: 500 })).count).toBe(together.length + 1);
+    expect((await requestOk(aya, 'list:members', { roomId, limit: 500 })).count).toBe(together.length + 1);
   });
 
   test('a name is free for those that look like it once its member has left, was removed, or is gone', async () => {
@@ -100,20 +100,20 @@ describe.each(stores)('on the %s store', (_, open) => {
     for (const ending of ['leaves', 'is removed', 'is gone']) {
       for (const username of looks) {
         const guest = await connect(url);
-        await done(guest, 'add:member', { roomId, username });
+        await requestOk(guest, 'add:member', { roomId, username });
         const other = looks.find((each) => each !== username)!;
         expect(codeOf(await join(await connect(url), other)), `${other} beside ${username}`).toBe('name_confusable');
-        if (ending === 'leaves') await done(guest, 'remove:member', { roomId, username });
-        else if (ending === 'is removed') await done(aya, 'remove:member', { roomId, username });
+        if (ending === 'leaves') await requestOk(guest, 'remove:member', { roomId, username });
+        else if (ending === 'is removed') await requestOk(aya, 'remove:member', { roomId, username });
         else guest.io.engine.close();
-        await until(async () => (await done(aya, 'list:members', { roomId })).count === 1, `${username} ${ending}`);
+        await until(async () => (await requestOk(aya, 'list:members', { roomId })).count === 1, `${username} ${ending}`);
       }
     }
   });
 
   test('of many who ask at once, on two servers, for names that look alike one gets its name', async () => {
     const { url, store } = await start(await open());
-    const other = await startServer({ store: await anotherFor(store), limits: 'off', grace: GRACE });
+    const other = await startServer({ store: await storeForAnotherServer(store), limits: 'off', graceMs: GRACE });
     const names = ['aya1', 'ayal', 'ayaI', 'aya|', 'аya1', 'ауаl', 'aуаӀ', 'AYAL', 'ａｙａ１', 'Аyаl'];
     const guests = await Promise.all([url, other.url].flatMap((each) => names.map(() => connect(each))));
     for (let round = 0; round < 3; round += 1) {
@@ -121,18 +121,18 @@ describe.each(stores)('on the %s store', (_, open) => {
       expect(answers.filter(({ ok }) => ok)).toHaveLength(1);
       expect(new Set(answers.map(codeOf).filter((code) => code !== 'ok'))).toEqual(new Set(['name_confusable', 'name_taken']));
       const winner = answers.findIndex(({ ok }) => ok);
-      await done(guests[winner]!, 'remove:member', { roomId, username: names[(winner + round) % names.length]! });
+      await requestOk(guests[winner]!, 'remove:member', { roomId, username: names[(winner + round) % names.length]! });
     }
   });
 
   test('a member who asks again for the own name has it, whatever it looks like', async () => {
     const { url, store } = await start(await open());
     const iris = await connect(url);
-    const { session } = await done(iris, 'add:member', { roomId, username: 'Iris' });
+    const { session } = await requestOk(iris, 'add:member', { roomId, username: 'Iris' });
     const phone = await connect(url, { auth: { session } });
-    expect(await done(phone, 'add:member', { roomId, username: 'iris' })).toMatchObject({ username: 'Iris', members: 2 });
-    expect((await refused(phone, 'add:member', { roomId, username: 'lris' })).code).toBe('name_confusable');
-    const { seq } = await store.page(roomId, { limit: 1 }).then(({ head }) => ({ seq: head }));
+    expect(await requestOk(phone, 'add:member', { roomId, username: 'iris' })).toMatchObject({ username: 'Iris', members: 2 });
+    expect((await requestError(phone, 'add:member', { roomId, username: 'lris' })).code).toBe('name_confusable');
+    const { seq } = await store.readPage(roomId, { limit: 1 }).then(({ head }) => ({ seq: head }));
     expect(seq).toBe(3);
   });
 
@@ -150,21 +150,21 @@ describe.each(stores)('on the %s store', (_, open) => {
     ['a capital I and a one', 'Iobby', '1obby'],
   ])('62: no room is opened whose id differs from that of another in %s: %j, %j', async (__, one, other) => {
     const { aya, mallory } = await start(await open());
-    await done(aya, 'create:room', { roomId: one, username: 'aya' });
-    expect(await refused(mallory, 'create:room', { roomId: other, username: 'mallory' })).toMatchObject({
+    await requestOk(aya, 'create:room', { roomId: one, username: 'aya' });
+    expect(await requestError(mallory, 'create:room', { roomId: other, username: 'mallory' })).toMatchObject({
       code: 'room_confusable',
       retryable: false,
     });
-    expect((await refused(mallory, 'create:room', { roomId: one, username: 'mallory' })).code).toBe('room_exists');
-    expect((await refused(mallory, 'add:member', { roomId: other, username: 'mallory' })).code).toBe('room_not_found');
-    await done(aya, 'delete:room', { roomId: one, username: 'aya' });
-    await done(mallory, 'create:room', { roomId: other, username: 'mallory' });
+    expect((await requestError(mallory, 'create:room', { roomId: one, username: 'mallory' })).code).toBe('room_exists');
+    expect((await requestError(mallory, 'add:member', { roomId: other, username: 'mallory' })).code).toBe('room_not_found');
+    await requestOk(aya, 'delete:room', { roomId: one, username: 'aya' });
+    await requestOk(mallory, 'create:room', { roomId: other, username: 'mallory' });
   });
 
   test('a retry of create:room is answered as the first time', async () => {
     const { aya } = await start(await open());
-    const first = await done(aya, 'create:room', { roomId: 'Lobby', username: 'aya', clientId: 'c1' });
-    expect(await done(aya, 'create:room', { roomId: 'Lobby', username: 'aya', clientId: 'c1' })).toMatchObject({
+    const first = await requestOk(aya, 'create:room', { roomId: 'Lobby', username: 'aya', clientId: 'c1' });
+    expect(await requestOk(aya, 'create:room', { roomId: 'Lobby', username: 'aya', clientId: 'c1' })).toMatchObject({
       id: first.id,
       seq: first.seq,
     });
@@ -178,33 +178,37 @@ describe.each(stores)('on the %s store', (_, open) => {
         { roomId: name, username: 'mallory' },
         { roomId: 'den', username: name },
       ])
-        expect((await refused(mallory, 'create:room', ask)).code).toBe('invalid_payload');
+        expect((await requestError(mallory, 'create:room', ask)).code).toBe('invalid_payload');
     },
   );
 
   test('a room and members of an earlier version, whose names nobody is given now, go on as they were', async () => {
     const { store, url, aya } = await start(await open());
     const [old, name] = ['den\u2800\ue000', 'a\u200bya\ufff9'];
-    const { session } = await done(aya, 'add:member', { roomId, username: 'me' });
+    const { session } = await requestOk(aya, 'add:member', { roomId, username: 'me' });
     const { author } = (await store.read(roomId, { keys: [memberKey('me')] })).keys.get(memberKey('me'))!.value as unknown as MemberValue;
     await openOldRoom(store, old, { username: name, author });
 
-    expect((await done(aya, 'list:rooms', {})).rooms.map((room) => room.roomId).sort()).toEqual([old, roomId].sort());
-    expect(await done(aya, 'add:member', { roomId: old, username: name })).toMatchObject({ username: name, role: 'owner', members: 1 });
-    const { seq } = await done(aya, 'create:chat', { roomId: old, username: name, message: 'still here' });
-    await done(aya, 'add:reaction', { roomId: old, username: name, chatSeq: seq, reaction: '👍' });
-    expect((await done(aya, 'list:chats', { roomId: old })).chats).toMatchObject([{ seq, reactions: [{ count: 1, mine: true }] }]);
-    expect((await done(aya, 'list:members', { roomId: old })).members).toMatchObject([{ username: name }]);
+    expect((await requestOk(aya, 'list:rooms', {})).rooms.map((room) => room.roomId).sort()).toEqual([old, roomId].sort());
+    expect(await requestOk(aya, 'add:member', { roomId: old, username: name })).toMatchObject({
+      username: name,
+      role: 'owner',
+      members: 1,
+    });
+    const { seq } = await requestOk(aya, 'create:chat', { roomId: old, username: name, message: 'still here' });
+    await requestOk(aya, 'add:reaction', { roomId: old, username: name, chatSeq: seq, reaction: '👍' });
+    expect((await requestOk(aya, 'list:chats', { roomId: old })).chats).toMatchObject([{ seq, reactions: [{ count: 1, mine: true }] }]);
+    expect((await requestOk(aya, 'list:members', { roomId: old })).members).toMatchObject([{ username: name }]);
     const back = await connect(url, { auth: { session } });
-    const { rooms } = await done(back, 'resume:rooms', { rooms: [{ roomId: old, username: name, epoch: 'another', seq: 0 }] });
+    const { rooms } = await requestOk(back, 'resume:rooms', { rooms: [{ roomId: old, username: name, epoch: 'another', seq: 0 }] });
     expect(rooms).toMatchObject([{ outcome: 'reset', roomId: old, username: name }]);
 
     const stranger = await connect(url);
-    expect((await refused(stranger, 'add:member', { roomId: old, username: 'b\u200ben' })).code).toBe('invalid_payload');
-    expect((await refused(stranger, 'create:room', { roomId: old, username: 'ben' })).code).toBe('invalid_payload');
-    await done(stranger, 'add:member', { roomId: old, username: 'ben' });
-    await done(back, 'remove:member', { roomId: old, username: name });
-    expect((await refused(back, 'add:member', { roomId: old, username: name })).code).toBe('invalid_payload');
+    expect((await requestError(stranger, 'add:member', { roomId: old, username: 'b\u200ben' })).code).toBe('invalid_payload');
+    expect((await requestError(stranger, 'create:room', { roomId: old, username: 'ben' })).code).toBe('invalid_payload');
+    await requestOk(stranger, 'add:member', { roomId: old, username: 'ben' });
+    await requestOk(back, 'remove:member', { roomId: old, username: name });
+    expect((await requestError(back, 'add:member', { roomId: old, username: name })).code).toBe('invalid_payload');
   });
 
   test('a member whose name an earlier version folded otherwise lapses once', async () => {
@@ -213,14 +217,14 @@ describe.each(stores)('on the %s store', (_, open) => {
     const member = { username: 'a  b', author: 'nobody' };
     await store.append(roomId, {
       epoch: (await store.read(roomId, {})).epoch,
-      given: [],
+      expectedVersions: [],
       drafts: [
-        { id: 'e1', by: 'a  b', author: 'nobody', kind: 'add:member', body: {}, sets: [[key, member]], lease: { key, node: 'gone' } },
+        { id: 'e1', by: 'a  b', author: 'nobody', kind: 'add:member', body: {}, keyUpdates: [[key, member]], lease: { key, node: 'gone' } },
       ],
     });
-    await until(async () => (await done(aya, 'list:members', { roomId })).count === 1, 'it has lapsed');
+    await until(async () => (await requestOk(aya, 'list:members', { roomId })).count === 1, 'it has lapsed');
     await new Promise((resolve) => setTimeout(resolve, 2 * GRACE));
-    expect((await store.page(roomId, { limit: 500 })).entries.filter(({ kind }) => kind === 'remove:member')).toHaveLength(1);
+    expect((await store.readPage(roomId, { limit: 500 })).entries.filter(({ kind }) => kind === 'remove:member')).toHaveLength(1);
   });
 });
 
@@ -229,15 +233,15 @@ const areConfusable = (one: string, other: string): boolean => comparisonForms(o
 /** As a version did that knew neither look-alikes nor the names of owners. */
 async function openOldRoom(store: Store, room: string, member: { username: string; author: string }): Promise<void> {
   const { username: by, author } = member;
-  const settings = { owner: author, topic: '' } satisfies Settings;
+  const settings = { owner: author, topic: '' } satisfies RoomSettings;
   // What folded to this name then folds to it now.
   const key = memberKey(by);
   await store.append(room, {
     epoch: null,
-    given: [],
+    expectedVersions: [],
     drafts: [
-      { id: `${room} 1`, by, author, kind: 'create:room', body: {}, sets: [[settingsKey, settings]] },
-      { id: `${room} 2`, by, author, kind: 'add:member', body: {}, sets: [[key, member]], lease: { key, node: 'gone' } },
+      { id: `${room} 1`, by, author, kind: 'create:room', body: {}, keyUpdates: [[settingsKey, settings]] },
+      { id: `${room} 2`, by, author, kind: 'add:member', body: {}, keyUpdates: [[key, member]], lease: { key, node: 'gone' } },
     ],
   });
 }
@@ -253,16 +257,16 @@ test('whoever comes and goes under whatever name, no two who are there look alik
     fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 40, size: 'max' }), async (steps) => {
       const store = await newStore();
       const there = new Map<string, string>();
-      const caller = (author: string) => ({ author, node: 'node', username: undefined, largeRoom: 200, headroom });
-      await commit({ store, rule: createRoom, command: { roomId, username: 'owner' }, caller: caller('owner') });
+      const caller = (author: string) => ({ author, node: 'node', username: undefined, largeRoomThreshold: 200, headroom });
+      await executeCommand({ store, rule: createRoom, command: { roomId, username: 'owner' }, caller: caller('owner') });
       for (const { author, username, isLeaving } of steps) {
         const own = [...there].find(([, of]) => of === author)?.[0];
         if (isLeaving && own !== undefined) {
-          await commit({ store, rule: removeMember, command: { roomId, username: own }, caller: caller(author) });
+          await executeCommand({ store, rule: removeMember, command: { roomId, username: own }, caller: caller(author) });
           there.delete(own);
         }
         const alike = [...there.keys(), 'owner'].filter((each) => areConfusable(each, username));
-        const code = await commit({ store, rule: addMember, command: { roomId, username }, caller: caller(author) }).then(
+        const code = await executeCommand({ store, rule: addMember, command: { roomId, username }, caller: caller(author) }).then(
           ({ outcome }) => outcome,
           (error: { code: string }) => error.code,
         );

@@ -1,8 +1,8 @@
 /** A process whose file descriptors run out: members go on, newcomers are refused, the operator reads it once, and it recovers. */
 import { createConnection, type Socket as TcpSocket } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
-import { connect, done, until } from './helpers/server.ts';
-import { startStarved } from './helpers/starved-server.ts';
+import { connect, requestOk, until } from './helpers/server.ts';
+import { startStarvedServer } from './helpers/starved-server.ts';
 
 const FILES = 128;
 const DROPPED = 'file descriptors';
@@ -15,16 +15,16 @@ const open = (url: string): TcpSocket => {
 };
 
 test('more connections than there are descriptors: members go on, newcomers are refused, it is logged, and it recovers', async () => {
-  const { url, logged, exitCode } = await startStarved({ files: FILES });
+  const { url, logLines, exitCode } = await startStarvedServer({ files: FILES });
   const aya = await connect(url);
-  await done(aya, 'create:room', { roomId: 'veranda', username: 'aya' });
+  await requestOk(aya, 'create:room', { roomId: 'veranda', username: 'aya' });
   const crowd = Array.from({ length: 4 * FILES }, () => open(url));
-  await until(() => logged().some(({ msg }) => msg.includes(DROPPED)), 'it is logged');
+  await until(() => logLines().some(({ msg }) => msg.includes(DROPPED)), 'it is logged');
   await expect(connect(url)).rejects.toThrow();
 
-  const say = (message: string) => done(aya, 'create:chat', { roomId: 'veranda', username: 'aya', message });
+  const say = (message: string) => requestOk(aya, 'create:chat', { roomId: 'veranda', username: 'aya', message });
   await say('still here');
-  expect((await done(aya, 'list:chats', { roomId: 'veranda' })).chats).toHaveLength(1);
+  expect((await requestOk(aya, 'list:chats', { roomId: 'veranda' })).chats).toHaveLength(1);
   expect(exitCode()).toBeNull();
 
   for (const socket of crowd) socket.destroy();
@@ -37,18 +37,18 @@ test('more connections than there are descriptors: members go on, newcomers are 
     'newcomers are let in again',
   );
   await say('and again');
-  const lines = logged().filter(({ msg }) => msg.includes(DROPPED));
+  const lines = logLines().filter(({ msg }) => msg.includes(DROPPED));
   expect(lines[0]).toMatchObject({ address: '127.0.0.1' });
   expect(lines.length).toBeLessThan(20);
 });
 
 test('connections leave the store the descriptors that it needs', async () => {
-  const { url, logged } = await startStarved({ files: FILES });
+  const { url, logLines } = await startStarvedServer({ files: FILES });
   const crowd = Array.from({ length: 4 * FILES }, () => open(url));
-  await until(() => logged().some(({ msg }) => msg.includes(DROPPED)), 'they are used up');
+  await until(() => logLines().some(({ msg }) => msg.includes(DROPPED)), 'they are used up');
   crowd[0]?.destroy();
   for (const socket of crowd.slice(1)) if (!socket.destroyed) socket.once('close', () => undefined);
-  const { connections } = logged().find(({ msg }) => msg.includes(DROPPED)) as unknown as { connections: number };
+  const { connections } = logLines().find(({ msg }) => msg.includes(DROPPED)) as unknown as { connections: number };
   expect(connections).toBeLessThanOrEqual(FILES - 64);
   expect(connections).toBeGreaterThan(16);
 });

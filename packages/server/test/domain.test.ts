@@ -1,17 +1,17 @@
 /** The domain against a model: what any sequence of commands leads to, and what many at once can never lead to. */
-import { ChatError, type CommandName, type Payload, type Retention } from '@engawa/protocol';
-import type { Append, Appended, Entry, Store } from '@engawa/server';
+import { ChatError, type CommandName, type RequestPayload, type Retention } from '@engawa/protocol';
+import type { AppendRequest, AppendResult, Entry, Store } from '@engawa/server';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { listChats } from '#chat/chat-pages.js';
 import { createChat, createChats, deleteChat, updateChat } from '#chat/chats.js';
-import { commit } from '#chat/commit.js';
+import { executeCommand } from '#chat/commit.js';
 import { comparisonForms } from '#chat/confusables.js';
 import { chatKey, foldName, memberFamily, memberKey, reactionKey, settingsKey, skeletonKey } from '#chat/keys.js';
 import { addMember, listMembers, removeMember } from '#chat/members.js';
 import { addReaction, removeReaction } from '#chat/reactions.js';
 import { createRoom, deleteRoom, updateRoom } from '#chat/rooms.js';
-import type { Rule } from '#chat/rule.js';
+import type { CommandRule } from '#chat/rule.js';
 import { seed } from './helpers/seed.ts';
 import { isOnRedis, newStore } from './helpers/stores.ts';
 
@@ -21,9 +21,9 @@ const RUNS = isOnRedis ? 60 : 2_000;
 const timeout = 120_000;
 /** Of three who may come. */
 const largeRoom = 2;
-const headroom = { mayAddIn: 0, roomsPerSession: null, roomBytes: null, noRoom: undefined, storage: 0 };
+const headroom = { writeRetryAfterMs: 0, roomsPerSession: null, roomBytes: null, exceededRoomQuota: undefined, storageShare: 0 };
 
-const rules: { [E in CommandName]: Rule<E> } = {
+const rules: { [E in CommandName]: CommandRule<E> } = {
   'create:room': createRoom,
   'add:member': addMember,
   'remove:member': removeMember,
@@ -37,7 +37,7 @@ const rules: { [E in CommandName]: Rule<E> } = {
   'delete:room': deleteRoom,
 };
 
-type Step = { [E in CommandName]: { event: E; author: string; ask: Payload<E> } }[CommandName];
+type Step = { [E in CommandName]: { event: E; author: string; ask: RequestPayload<E> } }[CommandName];
 
 /** A name that looks like `a/b`: its first letter is Cyrillic. */
 const LOOK_ALIKE = 'а/b';
@@ -84,9 +84,9 @@ const steps = fc.array(
 /** What a command is answered: where it stands, or the code of its refusal. */
 async function take(store: Store, { event, author, ask }: Step): Promise<{ seq: number; outcome: string } | { code: string }> {
   try {
-    const rule = rules[event] as unknown as Rule<'create:chat'>;
-    const caller = { author, node: 'node', username: ask.username, largeRoom, headroom };
-    return await commit({ store, rule, command: ask as Payload<'create:chat'>, caller });
+    const rule = rules[event] as unknown as CommandRule<'create:chat'>;
+    const caller = { author, node: 'node', username: ask.username, largeRoomThreshold: largeRoom, headroom };
+    return await executeCommand({ store, rule, command: ask as RequestPayload<'create:chat'>, caller });
   } catch (error) {
     if (error instanceof ChatError) return { code: error.code };
     throw error;
@@ -207,7 +207,7 @@ test('any sequence of commands is answered, and leads where, the model says', { 
         if (model.owner === undefined) model = new Model();
       }
       await agree(store, model);
-      const { entries } = await store.page(roomId, { limit: 1_000 });
+      const { entries } = await store.readPage(roomId, { limit: 1_000 });
       expect(entries.filter(({ quiet }) => quiet).map(({ seq }) => seq)).toEqual(model.quiet);
       quiet += model.quiet.length;
       await replayAgrees(store);
@@ -236,7 +236,7 @@ async function agree(store: Store, model: Model): Promise<void> {
   const [member] = model.members;
   if (!member) return;
   const [username, author] = member;
-  const caller = { author, node: 'node', username, largeRoom, headroom };
+  const caller = { author, node: 'node', username, largeRoomThreshold: largeRoom, headroom };
   const { keys } = await store.read(roomId, { keys: [settingsKey] });
   const { owner, topic, retention: kept } = model;
   expect(keys.get(settingsKey)?.value).toEqual({ owner, topic, ...(kept && { retention: kept }) });
@@ -280,7 +280,7 @@ test('whatever many ask at once: names are unique, the order is total, a client 
       await scheduler.waitIdle();
       await taken;
       await replayAgrees(store);
-      const { entries } = await store.page(roomId, { limit: 1_000 });
+      const { entries } = await store.readPage(roomId, { limit: 1_000 });
       expect(entries.map(({ seq }) => seq)).toEqual(entries.map((_, index) => index + 1));
       const clientIds = entries
         .filter(({ body }) => body?.clientId !== undefined)
@@ -294,19 +294,19 @@ test('whatever many ask at once: names are unique, the order is total, a client 
 });
 
 /** What `commit` uses of the store; reads and appends happen in any order that the scheduler finds. */
-function scheduled(store: Store, scheduler: fc.Scheduler, outcomes: Record<Appended['outcome'], number>): Store {
+function scheduled(store: Store, scheduler: fc.Scheduler, outcomes: Record<AppendResult['outcome'], number>): Store {
   const read = scheduler.scheduleFunction(store.read.bind(store));
-  const append = scheduler.scheduleFunction(async (room: string, what: Append) => {
+  const append = scheduler.scheduleFunction(async (room: string, what: AppendRequest) => {
     const appended = await store.append(room, what);
     outcomes[appended.outcome] += 1;
     return appended;
   });
-  return { read, append, recall: store.recall.bind(store), tickets: store.tickets.bind(store) } as unknown as Store;
+  return { read, append, recall: store.findByIdempotencyKey.bind(store), tickets: store.listTickets.bind(store) } as unknown as Store;
 }
 
 /** Folds the log anew, by its entries alone, and compares every key that the store has. */
 async function replayAgrees(store: Store): Promise<void> {
-  const { entries } = await store.page(roomId, { limit: 1_000 });
+  const { entries } = await store.readPage(roomId, { limit: 1_000 });
   const keys = new Map<string, number>();
   for (const entry of entries) replay(keys, entry);
   const asked = [...new Set([...keys.keys(), settingsKey, ...entries.flatMap((entry) => keysNamedBy(entry))])];

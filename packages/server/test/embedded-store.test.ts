@@ -10,7 +10,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { testStore } from '#store/contract-suite/index.js';
 import { openEmbedded } from '#store/embedded/embedded.js';
 import { openDatabase } from '#store/embedded/sqlite.js';
-import { type Appended, type Draft, type Kept, type Store, StoreError, type Told } from '#store/store.js';
+import { type AppendNotice, type AppendReceipt, type AppendResult, type Draft, type Store, StoreError } from '#store/store.js';
 
 testStore({ open: (options) => open(newFolder(), options), test });
 
@@ -63,14 +63,14 @@ describe('one folder belongs to one server', () => {
       await add(store, `room ${turn}`, null, draft('one'));
       await store.close();
     }
-    expect((await (await open(folder)).rooms({ limit: 10 })).rooms).toHaveLength(3);
+    expect((await (await open(folder)).listRooms({ limit: 10 })).rooms).toHaveLength(3);
   });
 });
 
 /** What the writing process said of an append: its name and the seqs that it was answered. */
 async function isKept(store: Store, line: string): Promise<void> {
   const [name, ...seqs] = line.split(' ');
-  const kept = await store.recall('den', String(name));
+  const kept = await store.findByIdempotencyKey('den', String(name));
   expect(kept?.entries.map(({ seq }) => String(seq))).toEqual(seqs);
 }
 
@@ -144,25 +144,25 @@ describe('a folder of format 1', () => {
     const clock = () => 1_700_000_000_000;
     const store = await open(folder, { clock });
     expect(formatOf(folder)).toBeGreaterThan(1);
-    expect((await store.rooms({ limit: 10 })).rooms).toMatchObject([
+    expect((await store.listRooms({ limit: 10 })).rooms).toMatchObject([
       { room: 'attic', epoch: 'e2', head: 1, at: 1_600_000_000_000 },
       { room: 'den', epoch: 'e1', head: 3, at: 1_600_000_002_000 },
     ]);
-    const { head, tail, tick, oldest, bytes, entries } = await store.page('den', { limit: 10 });
-    expect({ head, tail, tick, oldest, bytes }).toEqual({
+    const { head, lastBroadcastId, hlc, oldest, bytes, entries } = await store.readPage('den', { limit: 10 });
+    expect({ head, tail: lastBroadcastId, tick: hlc, oldest, bytes }).toEqual({
       head: 3,
       tail: 'b',
       tick: 0,
       oldest: 1,
       bytes: '{"text":"one"}{"text":"three"}'.length,
     });
-    const entry = { by: 'aya', author: 'user:aya', kind: 'chat', tick: 0, quiet: false, listed: false };
+    const entry = { by: 'aya', author: 'user:aya', kind: 'chat', hlc: 0, quiet: false, listed: false };
     expect(entries).toEqual([
       { ...entry, seq: 1, id: 'a', prev: null, at: 1_600_000_000_000, body: { text: 'one' }, listed: true },
       { ...entry, seq: 2, id: 'b', prev: 'a', at: 1_600_000_001_000, body: null },
       { ...entry, seq: 3, id: 'c', prev: 'b', at: 1_600_000_002_000, body: { text: 'three' }, quiet: true },
     ]);
-    expect(await store.family('den', 'member', { limit: 10 })).toEqual({
+    expect(await store.listKeys('den', 'member', { limit: 10 })).toEqual({
       keys: [
         ['aya', { value: { role: 'owner' }, seq: 1, lease: 'held' }],
         ['ben', { value: 1, seq: 2, lease: 'released' }],
@@ -171,18 +171,21 @@ describe('a folder of format 1', () => {
       more: false,
     });
     expect((await store.read('den', { counts: [''] })).counts).toEqual(new Map([['', new Map([['member', 3]])]]));
-    expect(await store.recall('den', 'aya:1')).toEqual({ epoch: 'e1', entries: [{ seq: 3, id: 'c', at: 1_600_000_002_000 }] });
-    expect(await store.lapsed(10)).toEqual([{ room: 'den', key: 'member/ben' }]);
+    expect(await store.findByIdempotencyKey('den', 'aya:1')).toEqual({
+      epoch: 'e1',
+      entries: [{ seq: 3, id: 'c', at: 1_600_000_002_000 }],
+    });
+    expect(await store.listExpiredLeases(10)).toEqual([{ room: 'den', key: 'member/ben' }]);
 
     const ticket = { holder: 'aya', key: 'member/aya', value: 1 };
-    await store.append('den', { epoch: 'e1', given: [['member/aya', 1]], drafts: [draft('four', { tickets: [ticket] })] });
-    expect(await store.mark('den', 'member/aya', 4)).toBe(4);
+    await store.append('den', { epoch: 'e1', expectedVersions: [['member/aya', 1]], drafts: [draft('four', { tickets: [ticket] })] });
+    expect(await store.advanceMark('den', 'member/aya', 4)).toBe(4);
     await trim(store, 'den', 2);
-    const [second, , fourth] = (await store.page('den', { after: 0, limit: 10 })).entries;
-    expect([second?.seq, fourth?.prev, Number(fourth?.tick) > 0]).toEqual([2, 'b', true]);
-    expect(await store.tickets('aya', 10)).toEqual([{ room: 'den', key: 'member/aya', value: 1, seq: 4, epoch: 'e1' }]);
+    const [second, , fourth] = (await store.readPage('den', { after: 0, limit: 10 })).entries;
+    expect([second?.seq, fourth?.prev, Number(fourth?.hlc) > 0]).toEqual([2, 'b', true]);
+    expect(await store.listTickets('aya', 10)).toEqual([{ room: 'den', key: 'member/aya', value: 1, seq: 4, epoch: 'e1' }]);
     await store.close();
-    expect((await (await open(folder)).page('den', { limit: 10 })).oldest).toBe(2);
+    expect((await (await open(folder)).readPage('den', { limit: 10 })).oldest).toBe(2);
   });
 
   test('rids itself of the rooms that had ended', async () => {
@@ -190,7 +193,7 @@ describe('a folder of format 1', () => {
     expect(bytesOf(folder).includes('farewell')).toBe(true);
     const store = await open(folder);
     await until(() => !bytesOf(folder).includes('farewell'));
-    expect((await store.rooms({ limit: 10 })).rooms).toHaveLength(2);
+    expect((await store.listRooms({ limit: 10 })).rooms).toHaveLength(2);
   });
 });
 
@@ -200,10 +203,10 @@ describe('a folder of format 2', () => {
     expect(bytesOf(folder).includes('trimmed secret')).toBe(true);
     const store = await open(folder);
     expect(formatOf(folder)).toBeGreaterThan(2);
-    const { epoch, tick, oldest, bytes, entries } = await store.page('den', { after: 0, limit: 10 });
-    expect([tick, oldest, entries.map(({ seq }) => seq)]).toEqual([30, 2, [2, 3]]);
+    const { epoch, hlc, oldest, bytes, entries } = await store.readPage('den', { after: 0, limit: 10 });
+    expect([hlc, oldest, entries.map(({ seq }) => seq)]).toEqual([30, 2, [2, 3]]);
     expect(bytes).toBe(Buffer.byteLength('{"text":"部屋"}'));
-    expect((await store.page('attic', { limit: 1 })).bytes).toBe('{}'.length);
+    expect((await store.readPage('attic', { limit: 1 })).bytes).toBe('{}'.length);
     const look = () => store.read('den', { keys: ['entry/2/chat', 'entry/3/chat'], counts: ['', 'entry', 'entry/2/reaction'] });
     const before = await look();
     expect(Object.fromEntries(before.keys)).toEqual({
@@ -221,7 +224,7 @@ describe('a folder of format 2', () => {
         ['あ', 1],
       ]),
     });
-    expect((await store.family('den', 'entry/2/reaction/%2F', { limit: 10 })).keys.map(([name]) => name)).toEqual(['aya', 'ben']);
+    expect((await store.listKeys('den', 'entry/2/reaction/%2F', { limit: 10 })).keys.map(([name]) => name)).toEqual(['aya', 'ben']);
     await until(() => !bytesOf(folder).includes('trimmed secret'));
 
     await store.trim('den', { epoch: String(epoch), below: 3 });
@@ -334,10 +337,10 @@ describe('a damaged database', () => {
     const store = await open(folder);
 
     for (const _ of [1, 2]) {
-      await expect(store.page('broken', { after: 0, limit: 100 })).rejects.toMatchObject({ name: 'StoreError', reason: 'failed' });
-      expect((await store.page('healthy', { after: 0, limit: 100 })).entries).toHaveLength(40);
+      await expect(store.readPage('broken', { after: 0, limit: 100 })).rejects.toMatchObject({ name: 'StoreError', reason: 'failed' });
+      expect((await store.readPage('healthy', { after: 0, limit: 100 })).entries).toHaveLength(40);
     }
-    expect((await store.rooms({ limit: 10 })).rooms.map(({ room }) => room)).toEqual(['broken', 'healthy']);
+    expect((await store.listRooms({ limit: 10 })).rooms.map(({ room }) => room)).toEqual(['broken', 'healthy']);
     expect(databaseOf(folder)).toBe(before);
     await store.close();
     expect(databaseOf(folder)).toBe(before);
@@ -349,10 +352,10 @@ describe('a damaged database', () => {
     const store = await open(folder);
     const epochs = await Promise.all(['broken', 'healthy'].map(async (room) => [room, (await store.read(room, {})).epoch] as const));
     for (const [room, epoch] of epochs) {
-      const erases = times(40, (index) => index + 1);
-      await failsOrIsAppended(store.append(room, { epoch, given: [], drafts: [draft('writes', { erases })] }));
+      const eraseSeqs = times(40, (index) => index + 1);
+      await failsOrIsAppended(store.append(room, { epoch, expectedVersions: [], drafts: [draft('writes', { eraseSeqs })] }));
     }
-    expect((await store.page('healthy', { after: 0, limit: 100 })).entries.length).toBeGreaterThanOrEqual(40);
+    expect((await store.readPage('healthy', { after: 0, limit: 100 })).entries.length).toBeGreaterThanOrEqual(40);
   });
 
   test('is refused when nothing can be made of it', async () => {
@@ -371,7 +374,7 @@ describe('a damaged database', () => {
     const store = await open(folder).catch((error: unknown) => error);
     if (store instanceof Error) expect(store).toMatchObject({ name: 'StoreError', reason: 'failed' });
     else {
-      const pages = ['healthy', 'broken'].map((room) => (store as Store).page(room, { after: 0, limit: 100 }));
+      const pages = ['healthy', 'broken'].map((room) => (store as Store).readPage(room, { after: 0, limit: 100 }));
       const read = await Promise.allSettled(pages);
       expect(read.some(({ status }) => status === 'rejected')).toBe(true);
       for (const each of read) if (each.status === 'rejected') expect(each.reason).toMatchObject({ name: 'StoreError', reason: 'failed' });
@@ -445,7 +448,7 @@ describe.skipIf(!canMount)('a full disk', () => {
     const epoch = await epochOf(store, room);
     for (;;) {
       const text = `${room} ${kept.length} `.padEnd(size, 'x');
-      const outcome = await store.append(room, { epoch, given: [], drafts: [draft(text)] }).catch((error: unknown) => error);
+      const outcome = await store.append(room, { epoch, expectedVersions: [], drafts: [draft(text)] }).catch((error: unknown) => error);
       if (outcome instanceof Error) {
         expect(outcome).toMatchObject({ name: 'StoreError', reason: 'full' });
         return kept;
@@ -463,17 +466,17 @@ describe.skipIf(!canMount)('a full disk', () => {
       fill(disk, 1024 * 1024);
       const kept = await appendUntilFull(store, 'den', size);
       expect(kept.length).toBeGreaterThan(0);
-      expect(store.writable).toBe(false);
+      expect(store.isWritable).toBe(false);
       expect(await textsOf(store)).toEqual(['opens', ...kept]);
       expect(await appendUntilFull(store, 'den', SIZE / 2)).toEqual([]);
-      const opening = { epoch: null, given: [], drafts: [draft('opens '.padEnd(SIZE / 2))] };
+      const opening = { epoch: null, expectedVersions: [], drafts: [draft('opens '.padEnd(SIZE / 2))] };
       await expect(store.append('attic', opening)).rejects.toMatchObject({ name: 'StoreError', reason: 'full' });
       expect((await store.read('attic', {})).epoch).toBe(null);
 
       rmSync(ballastOf(disk));
       await add(store, 'attic', null, draft('opens'));
       await add(store, 'den', await epochOf(store), draft('there is space'));
-      expect(store.writable).toBe(true);
+      expect(store.isWritable).toBe(true);
       expect(await textsOf(store)).toEqual(['opens', ...kept, 'there is space']);
       await store.close();
       expect(await textsOf(await open(disk))).toEqual(['opens', ...kept, 'there is space']);
@@ -486,7 +489,7 @@ describe.skipIf(!canMount)('a full disk', () => {
     const epoch = (await add(store, 'den', null, draft('opens'))).epoch;
     fill(disk, 2 * 1024 * 1024);
     const asked = times(3_000, (index) =>
-      store.append('den', { epoch, given: [], once: String(index), drafts: [draft(`${index} `.padEnd(1_500))] }),
+      store.append('den', { epoch, expectedVersions: [], idempotencyKey: String(index), drafts: [draft(`${index} `.padEnd(1_500))] }),
     );
     const answers = await Promise.allSettled(asked);
     const kept = answers.flatMap((answer, index) => (answer.status === 'fulfilled' ? [String(index)] : []));
@@ -494,7 +497,9 @@ describe.skipIf(!canMount)('a full disk', () => {
     expect((await textsOf(store)).slice(1).map((text) => text?.trim())).toEqual(kept);
 
     rmSync(ballastOf(disk));
-    const again = times(3_000, (index) => store.append('den', { epoch, given: [], once: String(index), drafts: [draft('again')] }));
+    const again = times(3_000, (index) =>
+      store.append('den', { epoch, expectedVersions: [], idempotencyKey: String(index), drafts: [draft('again')] }),
+    );
     const outcomes = (await Promise.all(again)).map(({ outcome }) => outcome);
     expect(outcomes).toEqual(answers.map(({ status }) => (status === 'fulfilled' ? 'repeated' : 'appended')));
   });
@@ -582,8 +587,8 @@ describe('what is gone is gone from the disk', () => {
     expect(markersIn(folder)).toEqual(new Set(times(600, name)));
 
     for (let from = 0; from < erased.length; from += 17) {
-      const erases = erased.slice(from, from + 17).map((index) => index + 1);
-      await add(store, 'den', epoch, draft('erases'.repeat(from), { erases }));
+      const eraseSeqs = erased.slice(from, from + 17).map((index) => index + 1);
+      await add(store, 'den', epoch, draft('erases'.repeat(from), { eraseSeqs }));
     }
     const rest = new Set(
       times(600, (index) => index)
@@ -605,18 +610,18 @@ describe('what is gone is gone from the disk', () => {
       kind: `kind${name(index)}`,
       body: { text: `text${name(index)}` },
       tickets: [{ holder: `holder${name(index)}`, key: `ticket${name(index)}`, value: 1 }],
-      sets: [[`member/key${name(index)}`, `value${name(index)}`]],
+      keyUpdates: [[`member/key${name(index)}`, `value${name(index)}`]],
       lease: { key: `member/key${name(index)}`, node: 'n1' },
     });
     const { epoch } = await add(store, 'den', null, ...times(1_500, secret));
     await cameToRest(folder);
     expect(markersIn(folder).size).toBe(1_500);
-    await add(store, 'den', epoch, draft('ends', { ends: true }));
-    await add(store, 'den', null, draft('the next life', { sets: [['member/aya', 1]] }));
+    await add(store, 'den', epoch, draft('ends', { endsRoom: true }));
+    await add(store, 'den', null, draft('the next life', { keyUpdates: [['member/aya', 1]] }));
 
     await until(() => markersIn(folder).size === 0);
     expect(await textsOf(store)).toEqual(['the next life']);
-    expect((await store.family('den', 'member', { limit: 10 })).keys).toEqual([['aya', { value: 1, seq: 1 }]]);
+    expect((await store.listKeys('den', 'member', { limit: 10 })).keys).toEqual([['aya', { value: 1, seq: 1 }]]);
     await add(store, 'den', await epochOf(store), draft('goes on'));
     await add(store, 'attic', null, draft('opens'));
   });
@@ -626,7 +631,7 @@ describe('what is gone is gone from the disk', () => {
     const { epoch } = await add(store, 'den', null, ...times(300, () => draft('x'.repeat(10_000))));
     const attic = await add(store, 'attic', null, draft('opens'));
     const before = (await store.usage()).bytes;
-    await add(store, 'den', epoch, draft('ends', { ends: true }));
+    await add(store, 'den', epoch, draft('ends', { endsRoom: true }));
     await expect
       .poll(
         async () => {
@@ -649,17 +654,17 @@ describe('what is gone is gone from the disk', () => {
     expect(markersIn(folder).size).toBe(5_100);
 
     await trim(store, 'den', 4_501);
-    expect((await store.page('den', { after: 0, limit: 1 })).entries[0]?.seq).toBe(4_501);
+    expect((await store.readPage('den', { after: 0, limit: 1 })).entries[0]?.seq).toBe(4_501);
     await add(store, 'den', epoch, ...drafts(5_000, 5_100));
     await until(() => markersIn(folder).size === 700);
     expect(markersIn(folder)).toEqual(new Set(times(700, (index) => name(index < 600 ? 4_500 + index : 9_400 + index))));
-    expect((await store.page('den', { after: 0, limit: 1_000 })).entries.map(({ seq }) => seq)).toEqual(
+    expect((await store.readPage('den', { after: 0, limit: 1_000 })).entries.map(({ seq }) => seq)).toEqual(
       times(600, (index) => 4_501 + index),
     );
-    expect((await store.page('attic', { after: 0, limit: 1_000 })).entries).toHaveLength(100);
+    expect((await store.readPage('attic', { after: 0, limit: 1_000 })).entries).toHaveLength(100);
     await trim(store, 'den', 10_000);
     await until(() => markersIn(folder).size === 100);
-    expect(await store.page('den', { limit: 10 })).toMatchObject({ head: 5_100, oldest: 5_101, entries: [] });
+    expect(await store.readPage('den', { limit: 10 })).toMatchObject({ head: 5_100, oldest: 5_101, entries: [] });
   });
 
   test('tickets that ran out, and nothing else', async () => {
@@ -681,8 +686,8 @@ describe('what is gone is gone from the disk', () => {
     now += 1_001;
     await add(store, 'den', epoch, draft('goes on'));
     await until(() => markersIn(folder).size === 2);
-    expect(await store.tickets(`holder${name(10_001)}`, 10)).toHaveLength(1);
-    expect(await store.tickets(`holder${name(10_000)}`, 10)).toHaveLength(1);
+    expect(await store.listTickets(`holder${name(10_001)}`, 10)).toHaveLength(1);
+    expect(await store.listTickets(`holder${name(10_000)}`, 10)).toHaveLength(1);
   });
 
   test.each([
@@ -696,12 +701,12 @@ describe('what is gone is gone from the disk', () => {
     expect(bytesOf(folder).includes('erased secret'), 'it is still there').toBe(true);
     const store = await open(folder);
     await until(() => !bytesOf(folder).includes('erased secret'));
-    expect((await store.page('den', { limit: 10 })).entries.map(({ body }) => body)).toEqual(bodies);
+    expect((await store.readPage('den', { limit: 10 })).entries.map(({ body }) => body)).toEqual(bodies);
   });
 
   test('also when it was closed before it came to rest', async () => {
     const folder = newFolder();
-    await write(folder, 'den', draft('erased secret'), draft('erases', { erases: [1] }));
+    await write(folder, 'den', draft('erased secret'), draft('erases', { eraseSeqs: [1] }));
     expect(bytesOf(folder).includes('erases')).toBe(true);
     expect(bytesOf(folder).includes('erased secret')).toBe(false);
   });
@@ -718,7 +723,7 @@ describe('opened again', () => {
       null,
       draft('one', {
         listed: true,
-        sets: [
+        keyUpdates: [
           ['member/aya', 1],
           ['settings', {}],
         ],
@@ -728,17 +733,17 @@ describe('opened again', () => {
     const ticket = { holder: 'aya', key: 'member/aya', value: 1, ttl: 1_000 };
     await store.append('den', {
       epoch,
-      given: [],
-      once: 'aya:1',
-      drafts: [draft('three', { quiet: true, erases: [2], tickets: [ticket] })],
+      expectedVersions: [],
+      idempotencyKey: 'aya:1',
+      drafts: [draft('three', { quiet: true, eraseSeqs: [2], tickets: [ticket] })],
     });
-    await store.mark('den', 'member/aya', 2);
+    await store.advanceMark('den', 'member/aya', 2);
     await trim(store, 'den', 2);
     for (const node of ['n1', 'n2', 'n3']) await joinAs(store, node);
-    await store.beat('n1', 1_000);
-    await store.beat('n2', 1_000);
-    await store.release('den', 'lease/n2', 'n2', 0);
-    await add(store, 'gone', null, draft('opens and ends', { ends: true }));
+    await store.heartbeat('n1', 1_000);
+    await store.heartbeat('n2', 1_000);
+    await store.releaseLease('den', 'lease/n2', 'n2', 0);
+    await add(store, 'gone', null, draft('opens and ends', { endsRoom: true }));
     const before = await pictureOf(store);
     expect([before.page.oldest, before.tickets.length, before.facts.keys.get('member/aya')?.mark]).toEqual([2, 1, 2]);
     expect(before.lapsed.map(({ key }) => key).sort()).toEqual(['lease/n2', 'lease/n3']);
@@ -746,10 +751,12 @@ describe('opened again', () => {
 
     const again = await open(folder, { clock });
     expect(await pictureOf(again)).toEqual(before);
-    expect(await again.append('den', { epoch, given: [['member/aya', 1]], drafts: [draft('goes on')] })).toMatchObject({
+    expect(await again.append('den', { epoch, expectedVersions: [['member/aya', 1]], drafts: [draft('goes on')] })).toMatchObject({
       outcome: 'appended',
     });
-    expect(await again.append('den', { epoch: null, given: [], once: 'aya:1', drafts: [draft('again')] })).toMatchObject({
+    expect(
+      await again.append('den', { epoch: null, expectedVersions: [], idempotencyKey: 'aya:1', drafts: [draft('again')] }),
+    ).toMatchObject({
       outcome: 'repeated',
     });
   });
@@ -758,13 +765,13 @@ describe('opened again', () => {
     const folder = newFolder();
     let now = 1_700_000_000_000;
     const ticks: number[] = [];
-    const listener = { appended: (told: Told) => ticks.push(...told.entries.map(({ tick }) => tick)), announced() {}, missed() {} };
+    const listener = { onAppend: (told: AppendNotice) => ticks.push(...told.entries.map(({ hlc }) => hlc)), onPublish() {}, onGap() {} };
     for (const step of [0, 0, -3_600_000, 60_000]) {
       now += step;
       const store = await open(folder, { clock: () => now });
       for (const room of ['den', 'gone']) await store.subscribe(room, listener);
       await add(store, 'den', await epochOf(store), draft('one'), draft('two'));
-      await add(store, 'gone', null, draft('marker00000.', { ends: true }));
+      await add(store, 'gone', null, draft('marker00000.', { endsRoom: true }));
       await until(() => markersIn(folder).size === 0);
       await store.close();
     }
@@ -776,10 +783,10 @@ describe('opened again', () => {
     const source = await open(newFolder());
     await add(source, 'den', null, draft('opens'));
     await joinAs(source, 'n1');
-    const parcel = await source.pack('den', null);
+    const parcel = await source.exportChunk('den', null);
     const folder = newFolder();
     const store = await open(folder, { clock: () => 1_000_000 });
-    await store.unpack(parcel!);
+    await store.importChunk(parcel!);
     const before = await pictureOf(store);
     expect(before.lapsed).toEqual([{ room: 'den', key: 'lease/n1' }]);
     await store.close();
@@ -787,8 +794,8 @@ describe('opened again', () => {
     const again = await open(folder, { clock: () => 1_000_000 });
     expect(await pictureOf(again)).toEqual(before);
     await add(again, 'attic', null, draft('told later'));
-    const [told] = (await again.page('attic', { limit: 1 })).entries;
-    expect(told?.tick).toBeGreaterThan(Number(before.page.entries.at(-1)?.tick));
+    const [told] = (await again.readPage('attic', { limit: 1 })).entries;
+    expect(told?.hlc).toBeGreaterThan(Number(before.page.entries.at(-1)?.hlc));
     expect(again.durability).toBe('fsync');
   });
 
@@ -796,7 +803,7 @@ describe('opened again', () => {
     const folder = newFolder();
     const store = await open(folder);
     const { epoch } = await add(store, 'den', null, draft('one'));
-    const forked = await store.fork('den', epoch);
+    const forked = await store.startNewEpoch('den', epoch);
     expect(forked).not.toBe(epoch);
     await store.close();
     expect(await epochOf(await open(folder))).toBe(forked);
@@ -804,19 +811,24 @@ describe('opened again', () => {
 });
 
 async function joinAs(store: Store, node: string): Promise<void> {
-  await add(store, 'den', await epochOf(store), draft('joins', { sets: [[`lease/${node}`, node]], lease: { key: `lease/${node}`, node } }));
+  await add(
+    store,
+    'den',
+    await epochOf(store),
+    draft('joins', { keyUpdates: [[`lease/${node}`, node]], lease: { key: `lease/${node}`, node } }),
+  );
 }
 
 async function pictureOf(store: Store) {
   return {
-    rooms: await store.rooms({ limit: 10 }),
-    page: await store.page('den', { limit: 100 }),
-    listed: await store.page('den', { limit: 100, listed: true }),
+    rooms: await store.listRooms({ limit: 10 }),
+    page: await store.readPage('den', { limit: 100 }),
+    listed: await store.readPage('den', { limit: 100, listed: true }),
     facts: await store.read('den', { keys: ['member/aya', 'settings'], seqs: [1, 2, 3], counts: [''] }),
-    tickets: await store.tickets('aya', 10),
-    leases: await store.family('den', 'lease', { limit: 10 }),
-    recalled: await store.recall('den', 'aya:1'),
-    lapsed: await store.lapsed(10),
+    tickets: await store.listTickets('aya', 10),
+    leases: await store.listKeys('den', 'lease', { limit: 10 }),
+    recalled: await store.findByIdempotencyKey('den', 'aya:1'),
+    lapsed: await store.listExpiredLeases(10),
   };
 }
 
@@ -834,7 +846,7 @@ describe('many at once', () => {
 
   test('what is more than may wait is refused as busy, and the others are answered', async () => {
     const store = await open(newFolder());
-    const asked = times(51_000, () => store.append('den', { epoch: 'no such life', given: [], drafts: [draft('in vain')] }));
+    const asked = times(51_000, () => store.append('den', { epoch: 'no such life', expectedVersions: [], drafts: [draft('in vain')] }));
     const answers = await Promise.allSettled(asked);
     const busy = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason as unknown] : []));
     expect([busy.length > 0, busy.length <= 1_000]).toEqual([true, true]);
@@ -847,9 +859,9 @@ describe('many at once', () => {
     const rooms = times(10_500, (index) => String(index).padStart(5, '0'));
     const opened = await Promise.all(rooms.map((room) => add(store, room, null, draft('one'))));
     await Promise.all(rooms.map((room, index) => add(store, room, String(opened[index]?.epoch), draft('two'), draft('three'))));
-    const found = await store.rooms({ limit: 20_000 });
+    const found = await store.listRooms({ limit: 20_000 });
     expect(found.rooms.map(({ room, head }) => [room, head])).toEqual(rooms.map((room) => [room, 3]));
-    const last = await store.page('00000', { limit: 1 });
+    const last = await store.readPage('00000', { limit: 1 });
     expect(last.entries[0]?.prev).toBe((await store.read('00000', { seqs: [2] })).entries.get(2)?.id);
   });
 
@@ -866,7 +878,7 @@ describe('many at once', () => {
     const { epoch } = await add(store, 'den', null, draft('opens'));
     const nameless = { ...draft('has no id'), id: undefined } as unknown as Draft;
     const all = [draft('before'), nameless, draft('behind')].map((each) =>
-      store.append('den', { epoch, given: [], drafts: [draft('first'), each] }),
+      store.append('den', { epoch, expectedVersions: [], drafts: [draft('first'), each] }),
     );
     const [before, refused, behind] = await Promise.allSettled(all);
     expect([before?.status, behind?.status]).toEqual(['fulfilled', 'fulfilled']);
@@ -910,10 +922,10 @@ function draft(text: string, more: Partial<Draft> = {}): Draft {
   return { id: randomUUID(), by: 'aya', author: 'user:aya', kind: 'chat', body: { text }, ...more };
 }
 
-async function add(store: Store, room: string, epoch: string | null, ...drafts: Draft[]): Promise<Kept> {
-  const appended: Appended = await store.append(room, { epoch, given: [], drafts });
+async function add(store: Store, room: string, epoch: string | null, ...drafts: Draft[]): Promise<AppendReceipt> {
+  const appended: AppendResult = await store.append(room, { epoch, expectedVersions: [], drafts });
   expect(appended.outcome).toBe('appended');
-  return appended as Kept;
+  return appended as AppendReceipt;
 }
 
 /** Opens, writes a room, and closes. */
@@ -932,9 +944,9 @@ const epochOf = async (store: Store, room = 'den'): Promise<string | null> => (a
 async function entriesOf(store: Store) {
   const entries = [];
   for (
-    let page = await store.page('den', { after: 0, limit: 10_000 });
+    let page = await store.readPage('den', { after: 0, limit: 10_000 });
     ;
-    page = await store.page('den', { after: entries.length, limit: 10_000 })
+    page = await store.readPage('den', { after: entries.length, limit: 10_000 })
   ) {
     entries.push(...page.entries);
     if (page.more) continue;

@@ -5,7 +5,7 @@
 import { events, notices } from '@engawa/protocol';
 import type { Socket } from 'socket.io-client';
 import { expect, test } from 'vitest';
-import { connect, done, heard, startServer, until } from './helpers/server.ts';
+import { connect, nextEvent, requestOk, startServer, until } from './helpers/server.ts';
 import { newStore } from './helpers/stores.ts';
 
 const roomId = 'veranda';
@@ -23,14 +23,14 @@ test('no event but an entry ends in a text, and none is without arguments', asyn
   const [aya, ben] = [await connect(small.url), await connect(small.url)];
   const all = new Map<string, unknown[][]>();
   for (const socket of [aya, ben]) argumentsOf(socket, all);
-  await done(aya, 'create:room', { roomId, username: 'aya' });
-  await done(ben, 'add:member', { roomId, username: 'ben' });
-  const { epoch, seq: chatSeq } = await done(aya, 'create:chat', { roomId, username: 'aya', message: 'hello' });
+  await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+  await requestOk(ben, 'add:member', { roomId, username: 'ben' });
+  const { epoch, seq: chatSeq } = await requestOk(aya, 'create:chat', { roomId, username: 'aya', message: 'hello' });
   const place = { roomId, username: 'ben' };
 
   // Signals, and without an acknowledgement answers, refusals, and what changes nothing.
   ben.emit('start:typing', place);
-  await heard(aya, 'start:typing:success');
+  await nextEvent(aya, 'start:typing:success');
   ben.emit('stop:typing', place);
   ben.emit('update:presence', { ...place, presence: 'away' });
   ben.emit('mark:read', { ...place, seq: chatSeq });
@@ -41,16 +41,16 @@ test('no event but an entry ends in a text, and none is without arguments', asyn
   ben.emit('delete:room', place);
   ben.emit('nonsense', 'a text');
   ben.emit('list:rooms', 'another');
-  await store.fork(roomId, epoch);
-  await done(aya, 'list:chats', { roomId });
-  await done(aya, 'create:chat', { roomId, username: 'aya', message: 'in another log' });
+  await store.startNewEpoch(roomId, epoch);
+  await requestOk(aya, 'list:chats', { roomId });
+  await requestOk(aya, 'create:chat', { roomId, username: 'aya', message: 'in another log' });
   await until(() => all.has('reset:room'), 'the fork is told');
 
   const large = await startServer({ limits: 'off', largeRoom: 2 });
   const guests = [await connect(large.url), await connect(large.url), await connect(large.url)];
   for (const socket of guests) argumentsOf(socket, all);
   for (const [index, socket] of guests.entries())
-    await done(socket, index === 0 ? 'create:room' : 'add:member', { roomId, username: `guest ${index}` });
+    await requestOk(socket, index === 0 ? 'create:room' : 'add:member', { roomId, username: `guest ${index}` });
   guests[1]?.emit('start:typing', { roomId, username: 'guest 1' });
   await until(() => all.has('update:members') && all.has('update:typing'), 'a large room tells of itself');
   await large.stop();
@@ -61,7 +61,7 @@ test('no event but an entry ends in a text, and none is without arguments', asyn
   // It is made to give an offset.
   const odd = others.filter(({ event, args }) => args.length === 0 || (typeof args.at(-1) === 'string' && event !== 'update:position'));
   expect(odd).toEqual([]);
-  const signals = Object.entries(events).flatMap(([name, event]) => ('signalled' in event ? [`${name}:success`] : []));
+  const signals = Object.entries(events).flatMap(([name, event]) => ('ephemeral' in event ? [`${name}:success`] : []));
   const answers = ['list:rooms', 'list:members', 'list:chats', 'resume:rooms', 'remove:reaction', 'add:member'].map(
     (name) => `${name}:success`,
   );

@@ -2,11 +2,11 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { LIMITS } from '@engawa/protocol';
 import { describe, expect, test } from 'vitest';
-import { Addresses } from '#transport/addresses.js';
-import { ClientAddresses, type TrustedProxies } from '#transport/forwarded.js';
+import { AddressLimiterRegistry } from '#transport/addresses.js';
+import { ClientIpResolver, type TrustedProxies } from '#transport/forwarded.js';
 import { networkOf, parseIp } from '#transport/ip-address.js';
 import { isNetwork, Networks } from '#transport/networks.js';
-import { connectRaw, rawWebSocket } from './helpers/raw.ts';
+import { connectRaw, openRawWebSocket } from './helpers/raw.ts';
 import { startServer } from './helpers/server.ts';
 
 const PROXY = '10.0.0.1';
@@ -14,7 +14,7 @@ const PROXIES = ['10.0.0.0/8', '::1'];
 const UNRELIABLE = `unreliable through ${PROXY}`;
 
 function clientOf(headers: IncomingHttpHeaders, trusted: TrustedProxies, remoteAddress = PROXY): string {
-  return new ClientAddresses(trusted).of({ headers, socket: { remoteAddress } } as never);
+  return new ClientIpResolver(trusted).resolve({ headers, socket: { remoteAddress } } as never);
 }
 
 describe('the text of an address', () => {
@@ -178,7 +178,7 @@ describe('both headers', () => {
 describe('on the wire', () => {
   const { connections } = LIMITS.perAddress;
   const crowd = (url: string, headers: (each: number) => Record<string, string>) =>
-    Promise.all(Array.from({ length: 2 * connections + 1 }, (_, each) => rawWebSocket(url, { headers: headers(each) })));
+    Promise.all(Array.from({ length: 2 * connections + 1 }, (_, each) => openRawWebSocket(url, { headers: headers(each) })));
 
   test.each([
     ['another port', (each: number) => ({ 'x-forwarded-for': `203.0.113.9:${40_000 + each}` })],
@@ -204,25 +204,25 @@ describe('on the wire', () => {
 });
 
 describe('known addresses', () => {
-  const known = (mostIdle: number) => {
-    const addresses = new Addresses({ limits: LIMITS.perAddress, mostIdle });
+  const known = (maxIdle: number) => {
+    const addresses = new AddressLimiterRegistry({ limits: LIMITS.perAddress, maxIdle });
     addresses.close();
     return addresses;
   };
 
   test('are bounded in number; those that use something stay', () => {
     const addresses = known(100);
-    const used = addresses.of('192.0.2.1');
-    used.connected();
-    for (let each = 0; each < 10_000; each += 1) addresses.of(`2001:db8:${(each >> 8).toString(16)}:${(each & 0xff).toString(16)}::1`);
+    const used = addresses.get('192.0.2.1');
+    used.addConnection();
+    for (let each = 0; each < 10_000; each += 1) addresses.get(`2001:db8:${(each >> 8).toString(16)}:${(each & 0xff).toString(16)}::1`);
     expect(addresses.size).toBe(100);
-    expect(addresses.of('192.0.2.1')).toBe(used);
+    expect(addresses.get('192.0.2.1')).toBe(used);
   });
 
   test('of an exempt network are not counted at all', () => {
-    const addresses = new Addresses({ limits: LIMITS.perAddress, exempt: ['10.0.0.0/8'] });
+    const addresses = new AddressLimiterRegistry({ limits: LIMITS.perAddress, exemptNetworks: ['10.0.0.0/8'] });
     addresses.close();
-    for (let each = 0; each < 10_000; each += 1) expect(addresses.of(`10.0.${each >> 8}.${each & 0xff}`).connected()).toBeUndefined();
+    for (let each = 0; each < 10_000; each += 1) expect(addresses.get(`10.0.${each >> 8}.${each & 0xff}`).addConnection()).toBeUndefined();
     expect(addresses.size).toBe(0);
   });
 });

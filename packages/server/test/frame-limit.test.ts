@@ -2,9 +2,9 @@
 import { LIMITS } from '@engawa/protocol';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { ATTACKER, startScene } from './helpers/neighbours.ts';
-import { connectRaw, rawPolling, rawWebSocket } from './helpers/raw.ts';
-import { within } from './helpers/server.ts';
+import { ATTACKER_HEADERS, startWithBystanders } from './helpers/neighbours.ts';
+import { connectRaw, openRawPolling, openRawWebSocket } from './helpers/raw.ts';
+import { withTimeout } from './helpers/server.ts';
 
 const { burst } = LIMITS.rates.frames;
 const frames = (count: number, frame: string): string[] => Array.from({ length: count }, () => frame);
@@ -15,60 +15,60 @@ const MANY = burst + 1_000;
 const packets = ['3', '6', '43[]', '431[1]', '41/x,', '42["x"]'];
 
 test.each(packets)('a connection that sends many packets %s is closed, one that sends some is not', async (packet) => {
-  const { url, unharmed } = await startScene();
-  const raw = await connectRaw(await rawWebSocket(url, { headers: ATTACKER }));
+  const { url, expectUnharmed } = await startWithBystanders();
+  const raw = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
   await raw.send(...frames(MANY, packet));
-  await within(raw.closed, 'it is closed');
-  await unharmed();
+  await withTimeout(raw.closed, 'it is closed');
+  await expectUnharmed();
 });
 
 test.each(['pong', 'ping'] as const)('one that sends many frames of the kind %s is closed', async (kind) => {
-  const { url, unharmed } = await startScene();
-  const raw = await connectRaw(await rawWebSocket(url, { headers: ATTACKER }));
+  const { url, expectUnharmed } = await startWithBystanders();
+  const raw = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
   for (const _ of frames(MANY, kind)) raw.socket[kind]();
-  await within(raw.closed, 'it is closed');
-  await unharmed();
+  await withTimeout(raw.closed, 'it is closed');
+  await expectUnharmed();
 });
 
 test('frames of all kinds count together, and the operator reads of each connection that is closed once', async () => {
   const lines: string[] = [];
   const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) });
-  const { url, unharmed } = await startScene({ log });
-  const raw = await connectRaw(await rawWebSocket(url, { headers: ATTACKER }));
+  const { url, expectUnharmed } = await startWithBystanders({ log });
+  const raw = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
   for (const _ of frames(burst / 2, 'pong')) raw.socket.pong();
   await raw.send(...frames(burst / 2 + 1_000, '3'));
-  await within(raw.closed, 'it is closed');
+  await withTimeout(raw.closed, 'it is closed');
   expect(lines.filter((line) => line.includes('too many frames'))).toHaveLength(1);
-  await unharmed();
+  await expectUnharmed();
 });
 
 test('one that polls and posts many packets is closed, however few are in each body', async () => {
-  const { url, unharmed } = await startScene();
-  const raw = await connectRaw(await rawPolling(url, { headers: ATTACKER }));
+  const { url, expectUnharmed } = await startWithBystanders();
+  const raw = await connectRaw(await openRawPolling(url, { headers: ATTACKER_HEADERS }));
   let posted = 0;
-  while (posted < MANY && (await raw.post(frames(500, '43[]').join('\x1e'))) === 200) posted += 500;
-  await within(raw.closed, 'it is closed');
+  while (posted < MANY && (await raw.postBody(frames(500, '43[]').join('\x1e'))) === 200) posted += 500;
+  await withTimeout(raw.closed, 'it is closed');
   expect(posted).toBeLessThanOrEqual(burst + 500);
-  await unharmed();
+  await expectUnharmed();
 });
 
 test('one that sends some, or any number where rates are lifted, is not closed', async () => {
-  const { url, unharmed } = await startScene();
-  const raw = await connectRaw(await rawWebSocket(url, { headers: ATTACKER }));
+  const { url, expectUnharmed } = await startWithBystanders();
+  const raw = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
   await raw.send(...frames(SOME, '3'), '427["list:rooms",{}]');
-  await raw.packet(/^437\[\{"ok":true/);
-  await unharmed();
+  await raw.waitForPacket(/^437\[\{"ok":true/);
+  await expectUnharmed();
 
-  const lifted = await startScene({ limits: 'off' });
-  const free = await connectRaw(await rawWebSocket(lifted.url, { headers: ATTACKER }));
+  const lifted = await startWithBystanders({ limits: 'off' });
+  const free = await connectRaw(await openRawWebSocket(lifted.url, { headers: ATTACKER_HEADERS }));
   await free.send(...frames(5 * MANY, '3'), '427["list:rooms",{}]');
-  await free.packet(/^437\[\{"ok":true/);
+  await free.waitForPacket(/^437\[\{"ok":true/);
 });
 
 test('who was let in, leaves and comes back on the same connection is closed: its rates would begin anew', async () => {
-  const { url, unharmed } = await startScene();
-  const raw = await connectRaw(await rawWebSocket(url, { headers: ATTACKER }));
+  const { url, expectUnharmed } = await startWithBystanders();
+  const raw = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
   await raw.send('41', '40');
-  await within(raw.closed, 'it is closed');
-  await unharmed();
+  await withTimeout(raw.closed, 'it is closed');
+  await expectUnharmed();
 });

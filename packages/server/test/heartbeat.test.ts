@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { connectRaw, rawPolling, rawWebSocket } from './helpers/raw.ts';
-import { connect, startServer, until, within } from './helpers/server.ts';
+import { connectRaw, openRawPolling, openRawWebSocket } from './helpers/raw.ts';
+import { connect, startServer, until, withTimeout } from './helpers/server.ts';
 
 const INTERVAL_MS = 400;
 const TIMEOUT_MS = 300;
@@ -15,23 +15,23 @@ test('who answers no ping is found in time, and the others stay', async () => {
   const { url } = await start();
   const living = await Promise.all(Array.from({ length: 20 }, () => connect(url)));
   const began = performance.now();
-  const dead = await Promise.all(Array.from({ length: 20 }, async () => connectRaw(await rawWebSocket(url))));
-  await within(Promise.all(dead.map(({ closed }) => closed)), 'the end of the dead');
+  const dead = await Promise.all(Array.from({ length: 20 }, async () => connectRaw(await openRawWebSocket(url))));
+  await withTimeout(Promise.all(dead.map(({ closed }) => closed)), 'the end of the dead');
   const took = performance.now() - began;
   expect(took).toBeGreaterThan(TIMEOUT_MS);
   expect(took).toBeLessThan(INTERVAL_MS + TIMEOUT_MS + SLACK_MS);
-  for (const { heard } of dead) expect(pings(heard)).toBe(1);
+  for (const { received } of dead) expect(pings(received)).toBe(1);
   await waits(2 * INTERVAL_MS);
   expect(living.filter(({ connected }) => connected)).toHaveLength(20);
 });
 
 test('whatever else comes while an answer is due gives as long again, and only once', async () => {
   const { url } = await start();
-  const client = await connectRaw(await rawWebSocket(url));
-  await client.packet(/^2$/);
+  const client = await connectRaw(await openRawWebSocket(url));
+  await client.waitForPacket(/^2$/);
   const began = performance.now();
   const asking = setInterval(() => void client.send('420["list:rooms",{}]'), 50);
-  await within(client.closed, 'the end of who only asks').finally(() => clearInterval(asking));
+  await withTimeout(client.closed, 'the end of who only asks').finally(() => clearInterval(asking));
   const took = performance.now() - began;
   expect(took).toBeGreaterThan(TIMEOUT_MS + 50);
   expect(took).toBeLessThan(2 * TIMEOUT_MS + SLACK_MS);
@@ -41,27 +41,27 @@ test('everybody is pinged once in each interval, whenever he came', async () => 
   const { url } = await start();
   const clients = [];
   for (let each = 0; each < 10; each += 1) {
-    const client = await connectRaw(await rawWebSocket(url));
+    const client = await connectRaw(await openRawWebSocket(url));
     client.socket.on('message', (data: Buffer) => data.toString() === '2' && void client.send('3'));
     clients.push(client);
     await waits(INTERVAL_MS / 10);
   }
-  const before = clients.map(({ heard }) => pings(heard));
+  const before = clients.map(({ received }) => pings(received));
   await waits(5 * INTERVAL_MS);
-  for (const [index, { heard }] of clients.entries()) {
-    expect(pings(heard) - (before[index] ?? 0)).toBeGreaterThanOrEqual(4);
-    expect(pings(heard) - (before[index] ?? 0)).toBeLessThanOrEqual(6);
+  for (const [index, { received }] of clients.entries()) {
+    expect(pings(received) - (before[index] ?? 0)).toBeGreaterThanOrEqual(4);
+    expect(pings(received) - (before[index] ?? 0)).toBeLessThanOrEqual(6);
   }
 });
 
 test('who polls is pinged, and found when he polls no more', async () => {
   const { url } = await start();
-  const silent = await rawPolling(url, { reads: false });
-  await silent.post('40');
+  const silent = await openRawPolling(url, { polls: false });
+  await silent.postBody('40');
   const stays = await connect(url, { transports: ['polling'] });
   await waits(3 * INTERVAL_MS);
   expect(stays.connected).toBe(true);
-  await until(async () => (await silent.post('420["list:rooms",{}]')) === 400, 'his session is gone');
+  await until(async () => (await silent.postBody('420["list:rooms",{}]')) === 400, 'his session is gone');
 });
 
 test('who changes from polling to a WebSocket is pinged there', async () => {

@@ -1,16 +1,16 @@
 import type { CommandName } from '@engawa/protocol';
 import { describe, expect, test } from 'vitest';
 import type { Entry, Json } from '#store/store.js';
-import { faultsOf, faultsOfFork, type Hearing, type RoomHistory, type RoomLog, type Sent } from './helpers/history.ts';
+import { findFaults, findForkFaults, type ReceivedLog, type RoomHistory, type RoomLog, type SentCommand } from './helpers/history.ts';
 
 /** A small room that all is well with, and what it takes to spoil it. */
 interface Seen {
   history: RoomHistory;
   log: RoomLog;
-  aya: Hearing;
-  ben: Hearing;
+  aya: ReceivedLog;
+  ben: ReceivedLog;
   entry: (seq: number) => Entry;
-  sent: (clientId: string) => Sent;
+  sent: (clientId: string) => SentCommand;
   add: (entry: Pick<Entry, 'by' | 'kind' | 'body'>) => void;
 }
 
@@ -34,7 +34,7 @@ describe('the checker of histories finds', () => {
     ['chats out of their order', ({ sent }) => swapAcks(sent('a2'), sent('a4')), 'a4 of Aya is at 6, a chat that he sent before it at 9'],
     [
       'an effect before its cause',
-      ({ sent }) => (found(sent('a4').acks[0]).tick = 7),
+      ({ sent }) => (found(sent('a4').acks[0]).sequence = 7),
       'b1 of Ben was sent after 9 was acknowledged and is before it',
     ],
     ['a key with another value', ({ log }) => (found(log.keys.get('entry/4/chat')).value = {}), 'the key entry/4/chat is not as a replay'],
@@ -50,21 +50,25 @@ describe('the checker of histories finds', () => {
     ['a repeat refused', ({ sent }) => (sent('a4').refusal = 'busy'), 'a4 of Aya was acknowledged and also refused'],
     [
       'what is not recalled',
-      ({ log, sent }) => log.recalled.set(sent('a4'), []),
+      ({ log, sent }) => log.storedResults.set(sent('a4'), []),
       'a4 of Aya was answered with 9 and is recalled at no place',
     ],
-    ['what is recalled twice', ({ log, sent }) => log.recalled.get(sent('a4'))?.unshift(ackOf(5)), 'a4 of Aya is kept more than once'],
-    ['a silent gap', ({ ben }) => ben.heard.splice(2, 1), 'Ben heard 6 right after 4'],
-    ['an entry heard twice', ({ ben }) => ben.heard.splice(2, 0, ...ben.heard.slice(1, 2)), 'Ben heard 4 right after 4'],
+    ['what is recalled twice', ({ log, sent }) => log.storedResults.get(sent('a4'))?.unshift(ackOf(5)), 'a4 of Aya is kept more than once'],
+    ['a silent gap', ({ ben }) => ben.entries.splice(2, 1), 'Ben heard 6 right after 4'],
+    ['an entry heard twice', ({ ben }) => ben.entries.splice(2, 0, ...ben.entries.slice(1, 2)), 'Ben heard 4 right after 4'],
     [
       'entries heard in the wrong order',
-      ({ ben }) => ben.heard.splice(1, 2, ...ben.heard.slice(1, 3).reverse()),
+      ({ ben }) => ben.entries.splice(1, 2, ...ben.entries.slice(1, 3).reverse()),
       'Ben heard 4 right after 5',
     ],
-    ['what was heard and never kept', ({ ben }) => (found(ben.heard[7]).id = 'e0'), 'Ben heard remove:member 10, which is not in the log'],
-    ['what was heard and kept otherwise', ({ ben }) => (found(ben.heard[2]).message = '2'), 'Ben heard 5 otherwise than it is kept'],
-    ['what was heard after leaving', ({ aya, ben }) => ben.heard.push(...aya.heard.slice(-1)), 'Ben heard 11 after he had left'],
-    ['what was not heard, though acknowledged', ({ aya }) => aya.heard.pop(), 'Aya was acknowledged 11 and heard nothing after 10'],
+    [
+      'what was heard and never kept',
+      ({ ben }) => (found(ben.entries[7]).id = 'e0'),
+      'Ben heard remove:member 10, which is not in the log',
+    ],
+    ['what was heard and kept otherwise', ({ ben }) => (found(ben.entries[2]).message = '2'), 'Ben heard 5 otherwise than it is kept'],
+    ['what was heard after leaving', ({ aya, ben }) => ben.entries.push(...aya.entries.slice(-1)), 'Ben heard 11 after he had left'],
+    ['what was not heard, though acknowledged', ({ aya }) => aya.entries.pop(), 'Aya was acknowledged 11 and heard nothing after 10'],
   ])('%s', (_, spoil, fault) => {
     expect(faultsIn(spoil).join('\n')).toContain(fault);
   });
@@ -82,18 +86,18 @@ describe('where a log was forked, the checker finds', () => {
       },
     ],
   ])('%s', (_, spoil) => {
-    expect(faultsIn(spoil, faultsOfFork)).toEqual([]);
+    expect(faultsIn(spoil, findForkFaults)).toEqual([]);
   });
 
   test('a lost chat', () => {
-    expect(faultsIn(loseTheLast, faultsOfFork)).toEqual(['create:chat a5 of Aya was acknowledged and is not there']);
+    expect(faultsIn(loseTheLast, findForkFaults)).toEqual(['create:chat a5 of Aya was acknowledged and is not there']);
   });
 });
 
 function loseTheLast({ log, aya }: Seen): void {
   log.head -= log.entries.splice(10).length;
-  aya.acked = 10;
-  aya.heard.pop();
+  aya.lastAcknowledged = 10;
+  aya.entries.pop();
 }
 
 const said: [by: string, kind: CommandName, body: { [field: string]: Json }, clientId?: string][] = [
@@ -110,7 +114,7 @@ const said: [by: string, kind: CommandName, body: { [field: string]: Json }, cli
   ['Aya', 'create:chat', { message: 'five', clientId: 'a5' }, 'a5'],
 ];
 
-function faultsIn(spoil: (seen: Seen) => unknown, check = faultsOf): string[] {
+function faultsIn(spoil: (seen: Seen) => unknown, check = findFaults): string[] {
   const seen = example();
   spoil(seen);
   return check(seen.history, seen.log);
@@ -120,8 +124,8 @@ function example(): Seen {
   const entries = said.map(([by, kind, body], index) => toEntry(index + 1, { by, kind, body: { ...body } }));
   const hear = (from: number, to: number) =>
     entries.slice(from - 1, to).map(({ author: _, body, ...entry }) => ({ ...entry, username: entry.by, ...body }));
-  const aya: Hearing = { client: 'Aya', heard: hear(1, 11), acked: 11 };
-  const ben: Hearing = { client: 'Ben', heard: hear(3, 10), acked: 10 };
+  const aya: ReceivedLog = { client: 'Aya', entries: hear(1, 11), lastAcknowledged: 11 };
+  const ben: ReceivedLog = { client: 'Ben', entries: hear(3, 10), lastAcknowledged: 10 };
   const sent = said.flatMap((_, index) => toSent(index));
   const log: RoomLog = {
     epoch: 'epoch',
@@ -143,14 +147,14 @@ function example(): Seen {
       ['entry/4', 1],
       ['entry/6/reaction/%25', 1],
     ]),
-    recalled: new Map(
+    storedResults: new Map(
       sent.filter(({ payload }) => payload.clientId !== undefined).map((each) => [each, each.acks.map(({ seq }) => ackOf(seq))]),
     ),
   };
   const entry = (seq: number) => found(entries[seq - 1]);
   entry(4).body = null;
   return {
-    history: { sent, hearings: [aya, ben] },
+    history: { sent, receivedLogs: [aya, ben] },
     log,
     aya,
     ben,
@@ -167,7 +171,7 @@ function toEntry(seq: number, { by, kind, body }: Pick<Entry, 'by' | 'kind' | 'b
     id: `e${seq}`,
     prev,
     at: seq,
-    tick: seq,
+    hlc: seq,
     by,
     author: `author of ${by}`,
     kind,
@@ -178,18 +182,18 @@ function toEntry(seq: number, { by, kind, body }: Pick<Entry, 'by' | 'kind' | 'b
 }
 
 /** Who creates the room is acknowledged as its first member, and did not ask for that apart. */
-function toSent(index: number): Sent[] {
+function toSent(index: number): SentCommand[] {
   const [client, event, { reason: _, ...fields }, clientId] = found(said[index]);
   if (index === 1) return [];
   const payload = { roomId: 'room', username: client, ...fields, ...(clientId !== undefined && { clientId }) };
-  return [{ client, event, payload, sentAt: 2 * index, acks: [{ ...ackOf(Math.max(index + 1, 2)), tick: 2 * index + 1 }] }];
+  return [{ client, event, payload, sentSequence: 2 * index, acks: [{ ...ackOf(Math.max(index + 1, 2)), sequence: 2 * index + 1 }] }];
 }
 
-const ackOf = (seq: number) => ({ tick: 99, epoch: 'epoch', seq, id: `e${seq}` });
+const ackOf = (seq: number) => ({ sequence: 99, epoch: 'epoch', seq, id: `e${seq}` });
 
 const chatBy = (by: string) => ({ by, kind: 'create:chat', body: { message: 'six' } });
 
-function swapAcks(one: Sent, other: Sent): void {
+function swapAcks(one: SentCommand, other: SentCommand): void {
   [one.acks, other.acks] = [other.acks, one.acks];
 }
 

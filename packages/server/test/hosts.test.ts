@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { warningOfHost } from '#store/embedded/hosts.js';
+import { ephemeralDiskWarning } from '#store/embedded/hosts.js';
 
 /** As containers have them: files of the image, some of the system's, and what was mounted besides. */
 const mountsWith = (...lines: string[]): string =>
@@ -13,9 +13,9 @@ test.each([
   ['fly.io', { FLY_APP_NAME: 'chat' }, 'Mount a volume there, or set REDIS_URL.'],
 ])('on %s a folder that is not on a disk of its own is warned of', (name, env, cure) => {
   const warning = `/data is gone when this instance of ${name} ends, with all rooms, and other instances have other rooms. ${cure}`;
-  expect(warningOfHost('/data', { env, mounts: mountsWith() })).toBe(warning);
-  expect(warningOfHost('/data', { env, mounts: '' })).toBe(warning);
-  expect(warningOfHost('/data', { env, mounts: mountsWith(DISK) })).toBe(undefined);
+  expect(ephemeralDiskWarning('/data', { env, mounts: mountsWith() })).toBe(warning);
+  expect(ephemeralDiskWarning('/data', { env, mounts: '' })).toBe(warning);
+  expect(ephemeralDiskWarning('/data', { env, mounts: mountsWith(DISK) })).toBe(undefined);
 });
 
 test.each([
@@ -28,11 +28,11 @@ test.each([
   ['in a bucket', '/data', ['rooms /data fuse.gcsfuse rw 0 0'], true],
   ['beside a disk whose name begins alike', '/data-2', [DISK], true],
 ])('a folder %s: %s', (_, folder, lines, isWarnedOf) => {
-  const warning = warningOfHost(folder, { env: { RENDER: 'true' }, mounts: mountsWith(...lines) });
+  const warning = ephemeralDiskWarning(folder, { env: { RENDER: 'true' }, mounts: mountsWith(...lines) });
   expect(warning !== undefined).toBe(isWarnedOf);
 });
 
 test('elsewhere nothing is known, and nothing said', () => {
-  expect(warningOfHost('/data', { env: {}, mounts: mountsWith() })).toBe(undefined);
-  expect(warningOfHost('/data', { env: { K_SERVICE: '' }, mounts: mountsWith() })).toBe(undefined);
+  expect(ephemeralDiskWarning('/data', { env: {}, mounts: mountsWith() })).toBe(undefined);
+  expect(ephemeralDiskWarning('/data', { env: { K_SERVICE: '' }, mounts: mountsWith() })).toBe(undefined);
 });

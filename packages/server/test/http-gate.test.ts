@@ -5,9 +5,9 @@ import { createConnection, type Socket as TcpSocket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { LIMITS } from '@engawa/protocol';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { ATTACKER, startScene } from './helpers/neighbours.ts';
-import { attack, connectRaw, rawPolling, rawRequest, rawWebSocket } from './helpers/raw.ts';
-import { startServer, until, within } from './helpers/server.ts';
+import { ATTACKER_HEADERS, startWithBystanders } from './helpers/neighbours.ts';
+import { attack, connectRaw, openRawPolling, openRawWebSocket, rawRequest } from './helpers/raw.ts';
+import { startServer, until, withTimeout } from './helpers/server.ts';
 
 const GOOD = 'https://good.example';
 const EVIL = 'https://evil.example';
@@ -22,7 +22,7 @@ interface Wish {
 
 /** One request; its status, headers and body. */
 const ask = (url: string, { method = 'GET', path, headers = {}, body = '' }: Wish) =>
-  within(
+  withTimeout(
     new Promise<{ status: number; headers: Record<string, unknown>; body: string }>((resolve, reject) => {
       httpRequest(`${url}${path}`, { method, headers }, (response) => {
         text(response).then((answer) => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: answer }), reject);
@@ -76,12 +76,12 @@ describe('methods', () => {
   });
 
   test.each(['PUT', 'DELETE', 'TRACE'])('%s of an open session is answered 405, and the session goes on', async (method) => {
-    const { url, unharmed } = await startScene();
-    const session = await connectRaw(await rawPolling(url, { headers: ATTACKER }));
+    const { url, expectUnharmed } = await startWithBystanders();
+    const session = await connectRaw(await openRawPolling(url, { headers: ATTACKER_HEADERS }));
     const { pathname, search } = new URL(session.address);
     expect(await ask(url, { method, path: pathname + search })).toMatchObject({ status: 405 });
     expect(await attack(session, [])).toEqual([]);
-    await unharmed();
+    await expectUnharmed();
   });
 
   test.each(['/', '/health', '/ready'])('HEAD %s is answered as GET is, without a body', async (path) => {
@@ -96,14 +96,14 @@ describe('methods', () => {
   });
 
   test('an offer of HTTP/2 is not taken, and the request is answered as any other', async () => {
-    const { url, unharmed } = await startScene();
+    const { url, expectUnharmed } = await startWithBystanders();
     const offer = (path: string, method = 'GET') =>
       `${method} ${path} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n`;
     expect(await rawRequest(url, offer('/health'))).toMatch(/^HTTP\/1\.1 200 [\s\S]*connection: close\r\n[\s\S]*\{"status":"ok"\}/i);
     expect(await rawRequest(url, offer(POLLING))).toMatch(/^HTTP\/1\.1 200 [\s\S]*"sid":/);
     expect(await rawRequest(url, offer('/nowhere'))).toMatch(/^HTTP\/1\.1 404 /);
     expect(await rawRequest(url, offer(POLLING, 'POST'))).toMatch(/^HTTP\/1\.1 400 [\s\S]*upgrade_not_taken/);
-    await unharmed();
+    await expectUnharmed();
   });
 
   test.each(['/', '/health', '/nowhere'])('an upgrade at %s is answered 404 at once', async (path) => {
@@ -139,25 +139,25 @@ describe('JSONP', () => {
   test.each(['j=0', '%6A=0', 'j', 'j=0&j=1', 'j[]=0&j=0', 'transport=polling&j=</script>'])(
     'a request with %s is refused, for a handshake and in an open session',
     async (query) => {
-      const { url, unharmed } = await startScene({ origins: [GOOD] });
+      const { url, expectUnharmed } = await startWithBystanders({ origins: [GOOD] });
       expect(await ask(url, { path: `${POLLING}&${query}` })).toMatchObject({
         status: 400,
         body: '{"error":"jsonp_not_allowed","message":"JSONP is not offered.","retryable":false}',
       });
-      const session = await connectRaw(await rawPolling(url, { headers: ATTACKER }));
+      const session = await connectRaw(await openRawPolling(url, { headers: ATTACKER_HEADERS }));
       const { pathname, search } = new URL(session.address);
       for (const method of ['GET', 'POST'])
         expect(await ask(url, { method, path: `${pathname}${search}&${query}`, body: 'd=42' })).toMatchObject({ status: 400 });
       expect(await attack(session, [])).toEqual([]);
-      await unharmed();
+      await expectUnharmed();
     },
   );
 });
 
 describe('origins', () => {
   const openSession = async () => {
-    const scene = await startScene({ origins: [GOOD] });
-    const session = await connectRaw(await rawPolling(scene.url, { headers: { ...ATTACKER, origin: GOOD } }));
+    const scene = await startWithBystanders({ origins: [GOOD] });
+    const session = await connectRaw(await openRawPolling(scene.url, { headers: { ...ATTACKER_HEADERS, origin: GOOD } }));
     const { pathname, search } = new URL(session.address);
     return { ...scene, session, path: pathname + search };
   };
@@ -172,7 +172,7 @@ describe('origins', () => {
     ['GET', { 'sec-fetch-site': 'same-site' }],
     ['POST', { 'sec-fetch-site': 'cross-site' }],
   ])('a page of another origin is refused in a session that is open: %s with %j', async (method, headers) => {
-    const { url, path, session, unharmed } = await openSession();
+    const { url, path, session, expectUnharmed } = await openSession();
     const body = method === 'POST' ? '427["list:rooms",{}]' : '';
     const answer = await ask(url, { method, path, headers, body });
     expect(answer).toMatchObject({ status: 403, headers: { connection: 'close' } });
@@ -182,17 +182,17 @@ describe('origins', () => {
       message: 'Pages of this origin may not connect.',
       retryable: false,
     });
-    expect(session.heard.filter((packet) => packet.startsWith('437'))).toEqual([]);
+    expect(session.received.filter((packet) => packet.startsWith('437'))).toEqual([]);
     expect(await attack(session, [])).toEqual([]);
-    await unharmed();
+    await expectUnharmed();
   });
 
   test('a page of another origin cannot take an open session over by an upgrade', async () => {
-    const { url, path, session, unharmed } = await openSession();
+    const { url, path, session, expectUnharmed } = await openSession();
     const sid = new URLSearchParams(path.slice(path.indexOf('?'))).get('sid');
-    await expect(rawWebSocket(url, { headers: { origin: EVIL }, query: `&sid=${sid}` })).rejects.toThrow('403');
+    await expect(openRawWebSocket(url, { headers: { origin: EVIL }, query: `&sid=${sid}` })).rejects.toThrow('403');
     expect(await attack(session, [])).toEqual([]);
-    await unharmed();
+    await expectUnharmed();
   });
 
   const welcome: Record<string, string>[] = [
@@ -209,7 +209,7 @@ describe('origins', () => {
 
   test('an old WebSocket tells its origin in another header, which counts as well', async () => {
     const { url } = await startServer({ origins: [GOOD] });
-    await expect(rawWebSocket(url, { headers: { 'sec-websocket-origin': EVIL } })).rejects.toThrow('403');
+    await expect(openRawWebSocket(url, { headers: { 'sec-websocket-origin': EVIL } })).rejects.toThrow('403');
   });
 
   test('where all origins are allowed nothing is asked of them', async () => {
@@ -234,9 +234,9 @@ describe('queries', () => {
     ['transport=polling&sid=', 200],
     [`transport=polling&sid=${'x'.repeat(8_000)}`, 400],
   ])('?%.60s is answered %i, and the process goes on', async (query, status) => {
-    const { url, unharmed } = await startScene();
+    const { url, expectUnharmed } = await startWithBystanders();
     expect((await ask(url, { path: `/socket.io/?EIO=4&${query}` })).status).toBe(status);
-    await unharmed();
+    await expectUnharmed();
   });
 });
 
@@ -248,29 +248,29 @@ describe('requests of one address', () => {
     const { url } = await startServer({ requestRatePerAddress: 5 });
     const { socket, heard, closed } = await open(url);
     socket.write(pipelined(1_000));
-    await within(closed, 'the end of the connection');
+    await withTimeout(closed, 'the end of the connection');
     const answers = heard().split('HTTP/1.1 ').slice(1);
     expect(answers.map((answer) => answer.slice(0, 3))).toEqual([...Array.from({ length: 50 }, () => '200'), '429']);
     expect(answers.at(-1)).toMatch(/retry-after: 1\r\n[\s\S]*{"error":"rate_limited","message":"[^"]+","retryable":true}/);
   });
 
   test('a flood of pipelined ones is ended, and nobody else notices', async () => {
-    const { url, unharmed } = await startScene({ trustedProxies: ['192.0.2.0/24'] });
+    const { url, expectUnharmed } = await startWithBystanders({ trustedProxies: ['192.0.2.0/24'] });
     const all = await Promise.all(Array.from({ length: 10 }, () => open(url)));
     for (const { socket } of all) socket.write(pipelined(2 * requests.burst));
-    await unharmed();
-    await within(Promise.all(all.map(({ closed }) => closed)), 'the end of the connections', 30_000);
-    await unharmed();
+    await expectUnharmed();
+    await withTimeout(Promise.all(all.map(({ closed }) => closed)), 'the end of the connections', 30_000);
+    await expectUnharmed();
   });
 
   test('an address whose rate is used up gets no new TCP connection either, and soon gets one again', async () => {
     const { url } = await startServer({ requestRatePerAddress: 5 });
     const first = await open(url);
     first.socket.write(pipelined(60));
-    await within(first.closed, 'the end of the connection');
+    await withTimeout(first.closed, 'the end of the connection');
     const second = await open(url);
     second.socket.write(pipelined(1));
-    await within(second.closed, 'the end of the second connection');
+    await withTimeout(second.closed, 'the end of the second connection');
     expect(second.heard()).toBe('');
     await until(async () => (await ask(url, { path: '/health' }).catch(() => undefined))?.status === 200, 'it is answered again');
   });
@@ -287,7 +287,7 @@ describe('requests of one address', () => {
   });
 
   test('it has 300 TCP connections at most, of which nobody else notices anything', async () => {
-    const { url, unharmed } = await startScene({ trustedProxies: ['192.0.2.0/24'] });
+    const { url, expectUnharmed } = await startWithBystanders({ trustedProxies: ['192.0.2.0/24'] });
     const all = await Promise.all(Array.from({ length: sockets + 20 }, () => open(url)));
     let ended = 0;
     for (const { closed } of all) void closed.then(() => (ended += 1));
@@ -296,27 +296,28 @@ describe('requests of one address', () => {
     expect(ended).toBe(22);
     all.find(({ socket }) => !socket.destroyed)?.socket.destroy();
     await until(async () => (await ask(url, { path: '/health' }).catch(() => undefined))?.status === 200, 'there is a place again');
-    await unharmed();
+    await expectUnharmed();
   });
 
   test('half-sent requests are ended after 10 seconds, while others are answered', { timeout: 30_000 }, async () => {
-    const { url, unharmed } = await startScene();
+    const { url, expectUnharmed } = await startWithBystanders();
     const heads = ['', 'GET /hea', 'GET /health HTTP/1.1\r\nHost: x\r\nX', `POST ${POLLING} HTTP/1.1\r\nHost: x\r\n`];
     const began = performance.now();
     const half = await Promise.all(heads.map(() => open(url)));
     for (const [index, { socket }] of half.entries()) socket.write(heads[index] ?? '');
-    await unharmed();
-    await within(Promise.all(half.map(({ closed }) => closed)), 'the end of them all', 20_000);
+    await expectUnharmed();
+    await withTimeout(Promise.all(half.map(({ closed }) => closed)), 'the end of them all', 20_000);
     expect(performance.now() - began).toBeGreaterThan(9_000);
     const [silent, ...begun] = half.map(({ heard }) => heard());
     expect(silent).toBe('');
     for (const answer of begun) expect(answer).toMatch(/^HTTP\/1\.1 408 /);
-    await unharmed();
+    await expectUnharmed();
   });
 });
 
 describe('limits per address', () => {
-  const many = (url: string, count: number) => Promise.all(Array.from({ length: count }, () => rawWebSocket(url, { headers: ATTACKER })));
+  const many = (url: string, count: number) =>
+    Promise.all(Array.from({ length: count }, () => openRawWebSocket(url, { headers: ATTACKER_HEADERS })));
 
   test('each can be lifted alone: without the one of connections an office of 150 comes in', async () => {
     const { url } = await startServer({ trustedProxies: 1, connectionsPerAddress: 0, connectionRatePerAddress: 0 });
@@ -326,6 +327,6 @@ describe('limits per address', () => {
   test('a network that is exempt has none of them', async () => {
     const { url } = await startServer({ trustedProxies: 1, limitsExempt: ['203.0.113.0/24'] });
     await Promise.all((await many(url, 150)).map((each) => connectRaw(each)));
-    await expect(Promise.all(Array.from({ length: 150 }, () => rawWebSocket(url)))).rejects.toThrow('429');
+    await expect(Promise.all(Array.from({ length: 150 }, () => openRawWebSocket(url)))).rejects.toThrow('429');
   });
 });

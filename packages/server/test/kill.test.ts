@@ -1,8 +1,8 @@
 import type { CommandName } from '@engawa/protocol';
 import { expect, test } from 'vitest';
-import { type Figures, killAgainAndAgain } from './helpers/kill-rounds.ts';
+import { type KillReport, runKillRounds } from './helpers/kill-rounds.ts';
 import { seed } from './helpers/seed.ts';
-import { isOnRedis, newPlace } from './helpers/stores.ts';
+import { isOnRedis, newStoreLocation } from './helpers/stores.ts';
 
 const rounds = Number(process.env.ROUNDS || (isOnRedis ? 20 : 100));
 
@@ -23,16 +23,16 @@ const COMMANDS: CommandName[] = [
 test(`nothing acknowledged is lost, doubled or moved in ${rounds} rounds of kill -9`, { timeout: rounds * 5_000 + 60_000 }, async () => {
   console.log(`kill -9: ${rounds} rounds, SEED=${seed}`);
   const started = performance.now();
-  const figures = await killAgainAndAgain({ rounds, seed, place: newPlace(), onChapter: sayHowFar });
+  const figures = await runKillRounds({ rounds, seed, storeLocation: newStoreLocation(), onChapter: sayHowFar });
   console.log(`kill -9: ${Math.round((performance.now() - started) / 1000)} s`, figures);
 
   expect(figures.faults).toEqual([]);
   expect(Object.keys(figures.refused).filter((refusal) => !EXPECTED_REFUSALS.includes(refusal))).toEqual([]);
-  expect(Object.keys(figures.acked).toSorted(), 'every command took part').toEqual(COMMANDS.toSorted());
+  expect(Object.keys(figures.acknowledged).toSorted(), 'every command took part').toEqual(COMMANDS.toSorted());
   expect(figures.repeated, 'commands were kept, their answers lost').toBeGreaterThan(0);
-  expect(figures.keptLater, 'commands were forestalled by a kill').toBeGreaterThan(0);
+  expect(figures.storedOnRetry, 'commands were forestalled by a kill').toBeGreaterThan(0);
 });
 
-function sayHowFar({ rounds: done, entries, faults }: Figures): void {
+function sayHowFar({ rounds: done, entries, faults }: KillReport): void {
   if (done % 1_000 === 0) console.log(`kill -9: ${done} rounds, ${entries} entries, ${faults.length} faults`);
 }

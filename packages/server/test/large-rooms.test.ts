@@ -1,11 +1,11 @@
 /** Rooms where not each of n members can be told what each of n members does: counts, now and then, whatever happens. */
-import type { Notice } from '@engawa/protocol';
+import type { ServerNotice } from '@engawa/protocol';
 import type { Store } from '@engawa/server';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
-import { rawWebSocket } from './helpers/raw.ts';
-import { connect, done, hearing, startServer, until } from './helpers/server.ts';
-import { anotherFor, durableStore, stores } from './helpers/stores.ts';
+import { openRawWebSocket } from './helpers/raw.ts';
+import { collectEvents, connect, requestOk, startServer, until } from './helpers/server.ts';
+import { newDurableStore, storeForAnotherServer, storeKinds } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 /** Members from which on a room is large here. */
@@ -24,37 +24,37 @@ async function startRoom(size: number, options: Parameters<typeof startServer>[0
   const guests: Guest[] = [];
   for (let number = 0; number < size; number += 1) guests.push(await join(url, `guest ${number}`));
   // What was told before goes out to him before his answer does.
-  await done(guests[0]!.socket, 'list:members', { roomId });
+  await requestOk(guests[0]!.socket, 'list:members', { roomId });
   return { url, store, guests, owner: guests[0]!.socket };
 }
 
 async function join(url: string, username: string): Promise<Guest> {
   const socket = await connect(url);
   const event = username === 'guest 0' ? 'create:room' : 'add:member';
-  const { session } = await done(socket, event, { roomId, username });
+  const { session } = await requestOk(socket, event, { roomId, username });
   return { username, socket, session };
 }
 
-const say = (socket: Socket, username: string, message: string) => done(socket, 'create:chat', { roomId, username, message });
-const leave = ({ socket, username }: Guest) => done(socket, 'remove:member', { roomId, username });
+const say = (socket: Socket, username: string, message: string) => requestOk(socket, 'create:chat', { roomId, username, message });
+const leave = ({ socket, username }: Guest) => requestOk(socket, 'remove:member', { roomId, username });
 const drop = ({ socket }: Guest): void => void socket.io.engine.close();
-const membersTold = (socket: Socket) => hearing(socket, 'update:members') as unknown as Notice<'update:members'>[];
+const membersTold = (socket: Socket) => collectEvents(socket, 'update:members') as unknown as ServerNotice<'update:members'>[];
 const kindsIn = async (store: Store) =>
-  (await store.page(roomId, { after: 0, limit: 500 })).entries.map(({ kind, by, quiet }) => `${by} ${kind}${quiet ? ' quietly' : ''}`);
+  (await store.readPage(roomId, { after: 0, limit: 500 })).entries.map(({ kind, by, quiet }) => `${by} ${kind}${quiet ? ' quietly' : ''}`);
 
-describe.each(stores)('on the %s store', (_, open) => {
+describe.each(storeKinds)('on the %s store', (_, open) => {
   test('joins and leaves are kept quietly, told to who joins or leaves, and to the others as counts', async () => {
     const { url, store, owner, guests } = await startRoom(LARGE, { store: await open() });
     const told = membersTold(owner);
-    const others = [hearing(owner, 'add:member:success'), hearing(owner, 'remove:member:success')];
+    const others = [collectEvents(owner, 'add:member:success'), collectEvents(owner, 'remove:member:success')];
     const socket = await connect(url);
-    const [joined, left] = [hearing(socket, 'add:member:success'), hearing(socket, 'remove:member:success')];
-    const { id, seq, tail, members } = await done(socket, 'add:member', { roomId, username: 'late' });
+    const [joined, left] = [collectEvents(socket, 'add:member:success'), collectEvents(socket, 'remove:member:success')];
+    const { id, seq, tail, members } = await requestOk(socket, 'add:member', { roomId, username: 'late' });
     expect(joined).toMatchObject([{ by: 'late', username: 'late', seq, id, prev: tail, quiet: true }]);
     expect(members).toBe(LARGE + 1);
     await until(() => told.at(-1)?.members === LARGE + 1, 'the owner sees one more');
     expect(told.at(-1)).toMatchObject({ roomId, asOf: seq, online: LARGE + 1, joined: ['late'], left: [] });
-    await done(socket, 'remove:member', { roomId, username: 'late' });
+    await requestOk(socket, 'remove:member', { roomId, username: 'late' });
     expect(left).toMatchObject([{ username: 'late', reason: 'left', quiet: true }]);
     await until(() => told.at(-1)?.members === LARGE, 'the owner sees one less');
     expect(told.at(-1)).toMatchObject({ online: LARGE, left: ['late'] });
@@ -73,7 +73,7 @@ describe.each(stores)('on the %s store', (_, open) => {
 
   test('the list of members has all of them, and names are unique as ever', async () => {
     const { url, owner } = await startRoom(LARGE + 3, { store: await open() });
-    const { members, count } = await done(owner, 'list:members', { roomId });
+    const { members, count } = await requestOk(owner, 'list:members', { roomId });
     expect(members.map(({ username }) => username)).toEqual(Array.from({ length: LARGE + 3 }, (__, number) => `guest ${number}`));
     expect(count).toBe(LARGE + 3);
     await expect(join(url, 'guest 4')).rejects.toThrow('name_taken');
@@ -89,11 +89,11 @@ describe.each(stores)('on the %s store', (_, open) => {
     await leave(late);
     const back = await connect(url, { auth: { session } });
     const resume = async (from: { seq: number; id?: string | null | undefined }) =>
-      (await done(back, 'resume:rooms', { rooms: [{ roomId, username, epoch, ...from }] })).rooms[0];
+      (await requestOk(back, 'resume:rooms', { rooms: [{ roomId, username, epoch, ...from }] })).rooms[0];
     const caughtUp = { outcome: 'caught_up', seq: seq + 3, id, entries: [] };
     expect(await resume({ seq, id })).toMatchObject({ ...caughtUp, counted: { asOf: seq + 3, members: LARGE + 1, online: LARGE + 1 } });
     expect(await resume({ seq })).toMatchObject(caughtUp);
-    const heard = hearing(back, 'create:chat:success');
+    const heard = collectEvents(back, 'create:chat:success');
     const next = await say(owner, 'guest 0', 'after');
     await until(() => heard.length === 1, 'he hears on');
     expect(heard).toMatchObject([{ seq: seq + 4, prev: id }]);
@@ -108,9 +108,10 @@ describe.each(stores)('on the %s store', (_, open) => {
     const { seq, id, epoch } = await say(owner, 'guest 0', 'before');
     const quiet = { by: 'x', author: 'x', kind: 'quiet', body: {}, quiet: true };
     const drafts = Array.from({ length: 1_200 }, (__, number) => ({ id: `${number}`, ...quiet }));
-    await store.append(roomId, { epoch, given: [], drafts });
+    await store.append(roomId, { epoch, expectedVersions: [], drafts });
     const { socket, username } = guests[1]!;
-    const resume = async () => (await done(socket, 'resume:rooms', { rooms: [{ roomId, username, epoch, seq, id }], limit: 100 })).rooms[0];
+    const resume = async () =>
+      (await requestOk(socket, 'resume:rooms', { rooms: [{ roomId, username, epoch, seq, id }], limit: 100 })).rooms[0];
     expect(await resume()).toMatchObject({ outcome: 'caught_up', seq: seq + 1_200, id, entries: [] });
     await say(owner, 'guest 0', 'after');
     expect(await resume()).toMatchObject({ outcome: 'caught_up', seq: seq + 1_201, entries: [{ message: 'after' }] });
@@ -119,14 +120,14 @@ describe.each(stores)('on the %s store', (_, open) => {
   test('who joined comes back from there by the id of the own quiet entry as well as by what was told before it', async () => {
     const { url, store, owner } = await startRoom(LARGE, { store: await open() });
     const { socket } = await join(url, 'before');
-    const own = hearing(socket, 'add:member:success');
-    const joined = await done(socket, 'add:member', { roomId, username: 'late' });
+    const own = collectEvents(socket, 'add:member:success');
+    const joined = await requestOk(socket, 'add:member', { roomId, username: 'late' });
     const { epoch, seq, id, tail } = joined;
     expect(own).toMatchObject([{ quiet: true, seq, id, prev: tail }]);
     expect(id).not.toBe(tail);
     await join(url, 'later');
     const resume = async (from: { seq: number; id?: string | null | undefined }, limit = 500) =>
-      (await done(socket, 'resume:rooms', { rooms: [{ roomId, username: 'late', epoch, ...from }], limit })).rooms[0];
+      (await requestOk(socket, 'resume:rooms', { rooms: [{ roomId, username: 'late', epoch, ...from }], limit })).rooms[0];
     const isTold = (message: string) => ({ epoch, entries: [{ message }] });
     for (const shown of [id, tail]) expect(await resume({ seq, id: shown })).toMatchObject({ outcome: 'caught_up', id: tail, entries: [] });
     const first = await say(owner, 'guest 0', 'first');
@@ -140,9 +141,17 @@ describe.each(stores)('on the %s store', (_, open) => {
       expect(await resume({ seq: step.seq, id: step.id })).toMatchObject({ outcome: 'caught_up', entries: [{}, {}] });
     }
     const quiet = { by: 'x', author: 'x', kind: 'quiet', body: {}, quiet: true };
-    await store.append(roomId, { epoch, given: [], drafts: Array.from({ length: 600 }, (__, number) => ({ id: `${number}`, ...quiet })) });
-    const again = await done(socket, 'add:member', { roomId, username: 'last' });
-    await store.append(roomId, { epoch, given: [], drafts: Array.from({ length: 600 }, (__, number) => ({ id: `b${number}`, ...quiet })) });
+    await store.append(roomId, {
+      epoch,
+      expectedVersions: [],
+      drafts: Array.from({ length: 600 }, (__, number) => ({ id: `${number}`, ...quiet })),
+    });
+    const again = await requestOk(socket, 'add:member', { roomId, username: 'last' });
+    await store.append(roomId, {
+      epoch,
+      expectedVersions: [],
+      drafts: Array.from({ length: 600 }, (__, number) => ({ id: `b${number}`, ...quiet })),
+    });
     const far = { seq: again.seq, id: again.id };
     expect(await resume(far, 100)).toMatchObject({ outcome: 'caught_up', id: again.tail, entries: [] });
     await say(owner, 'guest 0', 'third');
@@ -153,7 +162,7 @@ describe.each(stores)('on the %s store', (_, open) => {
   test('a stock client is recovered over quiet entries', async () => {
     const { url, owner } = await startRoom(LARGE, { store: await open() });
     const ben = (await join(url, 'ben')).socket;
-    const chats = hearing(ben, 'create:chat:success');
+    const chats = collectEvents(ben, 'create:chat:success');
     for (const missed of [0, 2]) {
       const gone = new Promise((resolve) => ben.once('disconnect', resolve));
       ben.io.engine.close();
@@ -172,8 +181,8 @@ describe.each(stores)('on the %s store', (_, open) => {
   });
 
   test('whose name lapses is counted, and not told of', async () => {
-    const { owner, guests, store } = await startRoom(LARGE + 1, { store: await open(), grace: 200 });
-    const [told, presences] = [membersTold(owner), hearing(owner, 'update:presence:success')];
+    const { owner, guests, store } = await startRoom(LARGE + 1, { store: await open(), graceMs: 200 });
+    const [told, presences] = [membersTold(owner), collectEvents(owner, 'update:presence:success')];
     drop(guests[2]!);
     await until(() => told.some(({ online }) => online === LARGE), 'one less is online');
     await until(() => told.at(-1)?.members === LARGE, 'one less is a member');
@@ -185,9 +194,9 @@ describe.each(stores)('on the %s store', (_, open) => {
 
 test('whom the owner removes all are told of', async () => {
   const { owner, guests, store } = await startRoom(LARGE + 1);
-  const heard = hearing(guests[1]!.socket, 'remove:member:success');
-  const own = hearing(guests[3]!.socket, 'remove:member:success');
-  await done(owner, 'remove:member', { roomId, username: 'guest 3' });
+  const heard = collectEvents(guests[1]!.socket, 'remove:member:success');
+  const own = collectEvents(guests[3]!.socket, 'remove:member:success');
+  await requestOk(owner, 'remove:member', { roomId, username: 'guest 3' });
   await until(() => heard.length === 1 && own.length === 1, 'both hear it');
   expect(heard).toMatchObject([{ username: 'guest 3', reason: 'removed' }]);
   expect(await kindsIn(store)).toContain('guest 0 remove:member');
@@ -197,26 +206,26 @@ test('a join that is asked for again is answered as the first time, with a place
   const { url, owner } = await startRoom(LARGE);
   const socket = await connect(url);
   const ask = { roomId, username: 'late', clientId: 'once' };
-  const first = await done(socket, 'add:member', ask);
+  const first = await requestOk(socket, 'add:member', ask);
   const said = await say(owner, 'guest 0', 'next');
-  const again = await done(socket, 'add:member', ask);
+  const again = await requestOk(socket, 'add:member', ask);
   const place = ({ epoch, seq, id, tail }: typeof first) => ({ epoch, seq, id, tail });
   expect(place(again)).toEqual(place(first));
-  const [resumed] = (await done(socket, 'resume:rooms', { rooms: [{ ...ask, ...place(again), id: again.tail }] })).rooms;
+  const [resumed] = (await requestOk(socket, 'resume:rooms', { rooms: [{ ...ask, ...place(again), id: again.tail }] })).rooms;
   expect(resumed).toMatchObject({ outcome: 'caught_up', seq: said.seq, entries: [{ message: 'next' }] });
 });
 
 test('members on several servers are counted together, by each', async () => {
   const one = await startRoom(LARGE);
-  const two = await startServer({ store: await anotherFor(one.store), ...SETTINGS });
+  const two = await startServer({ store: await storeForAnotherServer(one.store), ...SETTINGS });
   const far = await join(two.url, 'far');
   const [near, there] = [membersTold(one.owner), membersTold(far.socket)];
   const farther = await join(two.url, 'farther');
   const all = { members: LARGE + 2, online: LARGE + 2 };
   await until(() => [near, there].every((told) => told.at(-1)?.online === all.online), 'both count five');
   for (const told of [near, there]) expect(told.at(-1)).toMatchObject(all);
-  await done(farther.socket, 'start:typing', { roomId, username: 'farther' });
-  const typing = hearing(one.owner, 'update:typing');
+  await requestOk(farther.socket, 'start:typing', { roomId, username: 'farther' });
+  const typing = collectEvents(one.owner, 'update:typing');
   await until(() => typing.length > 0, 'he is seen from afar');
   expect(typing).toEqual([{ roomId, usernames: ['farther'], several: false }]);
   drop(farther);
@@ -228,8 +237,8 @@ describe('signals', () => {
     const { owner, guests } = await startRoom(8);
     const heard: string[] = [];
     owner.onAny((event: string) => heard.push(event));
-    const told = hearing(owner, 'update:typing') as unknown as Notice<'update:typing'>[];
-    const type = ({ socket, username }: Guest) => done(socket, 'start:typing', { roomId, username });
+    const told = collectEvents(owner, 'update:typing') as unknown as ServerNotice<'update:typing'>[];
+    const type = ({ socket, username }: Guest) => requestOk(socket, 'start:typing', { roomId, username });
     await type(guests[1]!);
     await until(() => told.length === 1, 'one types');
     expect(told[0]).toEqual({ roomId, usernames: ['guest 1'], several: false });
@@ -237,7 +246,7 @@ describe('signals', () => {
     await until(() => told.length === 2, 'several type');
     expect(told[1]).toMatchObject({ several: true });
     expect(told[1]?.usernames).toHaveLength(3);
-    await Promise.all(guests.slice(1).map(({ socket, username }) => done(socket, 'stop:typing', { roomId, username })));
+    await Promise.all(guests.slice(1).map(({ socket, username }) => requestOk(socket, 'stop:typing', { roomId, username })));
     await until(() => told.length === 3, 'nobody types');
     expect(told[2]).toEqual({ roomId, usernames: [], several: false });
     expect(heard.filter((event) => event.endsWith('typing:success'))).toEqual([]);
@@ -245,9 +254,9 @@ describe('signals', () => {
 
   test('who says something types no more', async () => {
     const { owner, guests } = await startRoom(LARGE);
-    const told = hearing(owner, 'update:typing');
+    const told = collectEvents(owner, 'update:typing');
     const { socket, username } = guests[1]!;
-    await done(socket, 'start:typing', { roomId, username });
+    await requestOk(socket, 'start:typing', { roomId, username });
     await until(() => told.length === 1, 'he types');
     await say(socket, username, 'done');
     await until(() => told.length === 2, 'he types no more');
@@ -258,29 +267,29 @@ describe('signals', () => {
     const { url, owner, guests } = await startRoom(LARGE);
     const { socket, session, username } = guests[1]!;
     const second = await connect(url, { auth: { session } });
-    await done(second, 'add:member', { roomId, username });
-    const [own, other] = [hearing(second, 'mark:read:success'), hearing(owner, 'mark:read:success')];
+    await requestOk(second, 'add:member', { roomId, username });
+    const [own, other] = [collectEvents(second, 'mark:read:success'), collectEvents(owner, 'mark:read:success')];
     const { seq } = await say(owner, 'guest 0', 'read this');
-    expect(await done(socket, 'mark:read', { roomId, username, seq })).toMatchObject({ read: seq, unread: 0 });
+    expect(await requestOk(socket, 'mark:read', { roomId, username, seq })).toMatchObject({ read: seq, unread: 0 });
     await until(() => own.length === 1, 'his other connection hears it');
     await say(owner, 'guest 0', 'later');
     expect(other).toEqual([]);
-    const { members } = await done(owner, 'list:members', { roomId });
+    const { members } = await requestOk(owner, 'list:members', { roomId });
     expect(members.find((member) => member.username === username)).toMatchObject({ read: seq });
   });
 
   test('who is away is known when it is asked for, and when he dropped not taken for away once he is back', async () => {
     const { url, owner, guests } = await startRoom(LARGE + 1);
-    const heard = hearing(owner, 'update:presence:success');
+    const heard = collectEvents(owner, 'update:presence:success');
     const { socket, session, username } = guests[1]!;
     const presence = async () =>
-      (await done(owner, 'list:members', { roomId })).members.find((member) => member.username === username)?.presence;
-    await done(socket, 'update:presence', { roomId, username, presence: 'away' });
+      (await requestOk(owner, 'list:members', { roomId })).members.find((member) => member.username === username)?.presence;
+    await requestOk(socket, 'update:presence', { roomId, username, presence: 'away' });
     expect(await presence()).toBe('away');
     drop(guests[1]!);
     await until(async () => (await presence()) === 'gone', 'he is gone');
     const back = await connect(url, { auth: { session } });
-    await done(back, 'add:member', { roomId, username });
+    await requestOk(back, 'add:member', { roomId, username });
     expect(await presence()).toBe('online');
     expect(heard.filter(({ presence: told }) => told !== 'online')).toEqual([]);
   });
@@ -288,20 +297,20 @@ describe('signals', () => {
 
 test('a crowd that joins is told a bounded number of messages each', { timeout: 30_000 }, async () => {
   const CROWD = 2_000;
-  const { url } = await startServer({ limits: 'off', store: await durableStore() });
+  const { url } = await startServer({ limits: 'off', store: await newDurableStore() });
   const owner = await connect(url);
-  await done(owner, 'create:room', { roomId, username: 'owner' });
+  await requestOk(owner, 'create:room', { roomId, username: 'owner' });
   const told = membersTold(owner);
   const begun = performance.now();
   const crowd = Array.from({ length: 20 }, async (_, part) => {
     const some = [];
     for (let number = part; number < CROWD; number += 20) {
-      const raw = await rawWebSocket(url);
-      await raw.packet(/^0/);
+      const raw = await openRawWebSocket(url);
+      await raw.waitForPacket(/^0/);
       await raw.send('40');
-      await raw.packet(/^40/);
+      await raw.waitForPacket(/^40/);
       await raw.send(`420["add:member",{"roomId":"${roomId}","username":"guest ${number}"}]`);
-      expect(await raw.packet(/^430/)).toContain('"ok":true');
+      expect(await raw.waitForPacket(/^430/)).toContain('"ok":true');
       some.push(raw);
     }
     return some;
@@ -309,7 +318,7 @@ test('a crowd that joins is told a bounded number of messages each', { timeout: 
   const raws = (await Promise.all(crowd)).flat();
   const seconds = (performance.now() - begun) / 1_000;
   await until(() => told.at(-1)?.members === CROWD + 1, 'all are counted');
-  const heard = raws.flatMap((raw) => raw.heard.filter((packet) => packet.startsWith('42')));
+  const heard = raws.flatMap((raw) => raw.received.filter((packet) => packet.startsWith('42')));
   // The first two hundred hear of each other by name; after that each hears of himself, and a count a second.
   expect(heard.length).toBeLessThan(2 * 200 ** 2 + CROWD * (3 + seconds));
   expect(told.length).toBeLessThan(3 + seconds);

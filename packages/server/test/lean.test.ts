@@ -4,9 +4,9 @@
  */
 import type { EventEmitter } from 'node:events';
 import { expect, test } from 'vitest';
-import { startScene } from './helpers/neighbours.ts';
-import { connectRaw, rawWebSocket } from './helpers/raw.ts';
-import { ask, connect, until } from './helpers/server.ts';
+import { startWithBystanders } from './helpers/neighbours.ts';
+import { connectRaw, openRawWebSocket } from './helpers/raw.ts';
+import { connect, sendRequest, until } from './helpers/server.ts';
 
 type Emitter = EventEmitter & { _events: object };
 
@@ -39,27 +39,27 @@ function expectLean(socket: Inside): void {
 }
 
 test('a connection that came in keeps nothing of its opening', async () => {
-  const { url, io, unharmed } = await startScene();
+  const { url, io, expectUnharmed } = await startWithBystanders();
   const known = new Set(io.sockets.sockets.keys());
-  await connectRaw(await rawWebSocket(url));
+  await connectRaw(await openRawWebSocket(url));
   const stranger = [...io.sockets.sockets.values()].find(({ id }) => !known.has(id));
   expectLean(stranger as unknown as Inside);
-  await unharmed();
+  await expectUnharmed();
 });
 
 test('nor does one that came in by polling and changed', async () => {
-  const { url, io, unharmed } = await startScene();
+  const { url, io, expectUnharmed } = await startWithBystanders();
   const client = await connect(url, { transports: ['polling', 'websocket'] });
   await until(() => client.io.engine.transport.name === 'websocket', 'he has changed');
-  expect(await ask(client, 'list:rooms', {})).toMatchObject({ ok: true });
+  expect(await sendRequest(client, 'list:rooms', {})).toMatchObject({ ok: true });
   expectLean(io.sockets.sockets.get(client.id ?? '') as unknown as Inside);
-  await unharmed();
+  await expectUnharmed();
 });
 
 test('acknowledgements that nobody waits for are none, and asking for one is a mistake', async () => {
-  const { url, io, unharmed } = await startScene();
+  const { url, io, expectUnharmed } = await startWithBystanders();
   const client = await connect(url);
   const socket = io.sockets.sockets.get(client.id ?? '') as unknown as Inside & { emit: (...args: unknown[]) => void };
   expect(() => socket.emit('x', () => undefined)).toThrow('asked for no acknowledgements');
-  await unharmed();
+  await expectUnharmed();
 });

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { LIMITS } from '@engawa/protocol';
 import { expect, test } from 'vitest';
-import { limitsIn } from '#limits.js';
+import { limitsFromSettings } from '#limits.js';
 import { loadSettings, settingOptions } from '#settings.js';
 
 const page = (name: string): string => readFileSync(new URL(`../../../docs/${name}.md`, import.meta.url), 'utf8');
@@ -28,7 +28,7 @@ test('the table of settings has each of them once', () => {
 
 test('each limit per address has a setting of its own that lifts it', () => {
   const flags = settings.filter((flag) => flag.endsWith('-per-address'));
-  const lifted = flags.map((flag) => limitsIn(loadSettings([`--${flag}`, '0'], {}).settings).perAddress);
+  const lifted = flags.map((flag) => limitsFromSettings(loadSettings([`--${flag}`, '0'], {}).settings).perAddress);
   for (const limits of lifted) expect(Object.values(limits).filter((limit) => limit === null)).toHaveLength(1);
   const names = Object.keys(LIMITS.perAddress) as (keyof typeof LIMITS.perAddress)[];
   expect(names.filter((name) => !lifted.some((limits) => limits[name] === null))).toEqual([]);

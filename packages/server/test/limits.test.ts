@@ -1,15 +1,27 @@
 /** What one client, one address and one page may take, and from where browsers may come. */
 
 import { connect as connectTcp } from 'node:net';
-import { LIMITS, type Rate, type WireError } from '@engawa/protocol';
+import { type ErrorPayload, LIMITS, type RateLimit } from '@engawa/protocol';
 import type { Store } from '@engawa/server';
 import { pino } from 'pino';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
-import { ATTACKER, from, ROOM, startScene } from './helpers/neighbours.ts';
-import { attack, connectRaw, rawPolling, rawWebSocket } from './helpers/raw.ts';
-import { ask, askAnything, connect, done, heard, hearing, newClient, refused, startServer, until, within } from './helpers/server.ts';
-import { newStore, stores } from './helpers/stores.ts';
+import { ATTACKER_HEADERS, forwardedFor, ROOM, startWithBystanders } from './helpers/neighbours.ts';
+import { attack, connectRaw, openRawPolling, openRawWebSocket } from './helpers/raw.ts';
+import {
+  collectEvents,
+  connect,
+  newClient,
+  nextEvent,
+  requestError,
+  requestOk,
+  sendAny,
+  sendRequest,
+  startServer,
+  until,
+  withTimeout,
+} from './helpers/server.ts';
+import { newStore, storeKinds } from './helpers/stores.ts';
 
 const { rates, perAddress } = LIMITS;
 const SEVERAL = 5;
@@ -22,7 +34,7 @@ const allOf = <Result>(count: number, make: (each: number) => Promise<Result>): 
 /** Answers by their codes, the successful ones as `ok`. */
 function tally(answers: unknown[]): Record<string, number> {
   const counts: Record<string, number> = {};
-  for (const answer of answers as { ok: boolean; error?: WireError }[]) {
+  for (const answer of answers as { ok: boolean; error?: ErrorPayload }[]) {
     const code = answer.ok ? 'ok' : String(answer.error?.code);
     counts[code] = (counts[code] ?? 0) + 1;
   }
@@ -30,7 +42,7 @@ function tally(answers: unknown[]): Record<string, number> {
 }
 
 /** Asks for more than the rate gives at once: as many pass as it gives in the time that it takes, the others are told to wait. */
-async function spend({ burst, perSecond }: Rate, make: (each: number) => Promise<unknown>): Promise<number> {
+async function spend({ burst, perSecond }: RateLimit, make: (each: number) => Promise<unknown>): Promise<number> {
   const began = performance.now();
   const asked = burst + Math.max(EXCESS, 5 * perSecond);
   const answers = await allOf(asked, make);
@@ -46,18 +58,18 @@ async function spend({ burst, perSecond }: Rate, make: (each: number) => Promise
   return retryAfter;
 }
 
-const firstRefusal = (answers: unknown[]): WireError => (answers as { error?: WireError }[]).find(({ error }) => error)!.error!;
+const firstRefusal = (answers: unknown[]): ErrorPayload => (answers as { error?: ErrorPayload }[]).find(({ error }) => error)!.error!;
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 /** Who says so reads a refusal that is not for good. */
 const RETRIES = { auth: { retries: true } };
 
 /** Why the server does not let a client in. */
-const turnedAway = (socket: Socket): Promise<WireError> =>
-  within(
+const turnedAway = (socket: Socket): Promise<ErrorPayload> =>
+  withTimeout(
     new Promise((resolve, reject) => {
       socket
-        .once('connect_error', (error) => resolve((error as Error & { data: WireError }).data))
+        .once('connect_error', (error) => resolve((error as Error & { data: ErrorPayload }).data))
         .once('connect', () => reject(new Error('was let in')));
     }),
     'a refusal',
@@ -70,122 +82,121 @@ describe('sizes', () => {
   };
 
   test('a WebSocket message of 64 KiB passes, one byte more ends that connection and no other', async () => {
-    const { url, unharmed } = await startScene();
-    const client = await connectRaw(await rawWebSocket(url, { headers: ATTACKER }));
+    const { url, expectUnharmed } = await startWithBystanders();
+    const client = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
     expect(await attack(client, [framed(LIMITS.frameBytes)])).toEqual([]);
-    expect(client.heard.filter((packet) => packet.startsWith('437[{"ok":true'))).toHaveLength(1);
+    expect(client.received.filter((packet) => packet.startsWith('437[{"ok":true'))).toHaveLength(1);
     await client.send(framed(LIMITS.frameBytes + 1));
-    expect(await within(client.code, 'the end of the connection')).toBe(1009);
-    await unharmed();
+    expect(await withTimeout(client.code, 'the end of the connection')).toBe(1009);
+    await expectUnharmed();
   });
 
   test('a polling body of 64 KiB passes, one byte more is refused', async () => {
-    const { url, unharmed } = await startScene();
-    const client = await connectRaw(await rawPolling(url, { headers: ATTACKER }));
-    expect(await client.post(framed(LIMITS.frameBytes))).toBe(200);
-    await client.packet(/^437\[\{"ok":true/);
-    expect(await client.post(framed(LIMITS.frameBytes + 1))).toBe(413);
-    await unharmed();
+    const { url, expectUnharmed } = await startWithBystanders();
+    const client = await connectRaw(await openRawPolling(url, { headers: ATTACKER_HEADERS }));
+    expect(await client.postBody(framed(LIMITS.frameBytes))).toBe(200);
+    await client.waitForPacket(/^437\[\{"ok":true/);
+    expect(await client.postBody(framed(LIMITS.frameBytes + 1))).toBe(413);
+    await expectUnharmed();
   });
 
-  test.each(stores)('a text of 4,000 emoji of four bytes is kept whole, one of 4,001 is refused, on the %s store', async (_, open) => {
-    const { aya, ben, unharmed } = await startScene({ store: await open() });
-    const say = (message: string) => ask(aya, 'create:chat', { roomId: ROOM, username: 'aya', message });
+  test.each(storeKinds)('a text of 4,000 emoji of four bytes is kept whole, one of 4,001 is refused, on the %s store', async (_, open) => {
+    const { aya, ben, expectUnharmed } = await startWithBystanders({ store: await open() });
+    const say = (message: string) => sendRequest(aya, 'create:chat', { roomId: ROOM, username: 'aya', message });
     const longest = '😀'.repeat(LIMITS.textCodePoints);
-    const hears = heard(ben, 'create:chat:success');
+    const hears = nextEvent(ben, 'create:chat:success');
     expect(await say(longest)).toMatchObject({ ok: true });
     expect((await hears).message).toBe(longest);
-    expect((await done(ben, 'list:chats', { roomId: ROOM, limit: 1 })).chats[0]?.message).toBe(longest);
+    expect((await requestOk(ben, 'list:chats', { roomId: ROOM, limit: 1 })).chats[0]?.message).toBe(longest);
     for (const long of [`${longest}😀`, `${longest}a`, 'a'.repeat(LIMITS.textCodePoints + 1)])
       expect(await say(long)).toMatchObject(refusal('invalid_payload'));
     expect(await say('a'.repeat(LIMITS.textCodePoints))).toMatchObject({ ok: true });
-    await unharmed();
+    await expectUnharmed();
   });
 
-  test.each(stores)('a text has 16,000 bytes as JSON at most, however few its characters, on the %s store', async (_, open) => {
+  test.each(storeKinds)('a text has 16,000 bytes as JSON at most, however few its characters, on the %s store', async (_, open) => {
     const store = await open();
-    const { aya, ben, unharmed } = await startScene({ store });
+    const { aya, ben, expectUnharmed } = await startWithBystanders({ store });
     const longest = `${'\u0001'.repeat(2_666)}aaaa`;
     expect(Buffer.byteLength(JSON.stringify(longest)) - 2).toBe(LIMITS.textBytes);
-    const { seq } = await done(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: longest });
-    expect((await done(ben, 'list:chats', { roomId: ROOM, limit: 1 })).chats[0]?.message).toBe(longest);
+    const { seq } = await requestOk(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: longest });
+    expect((await requestOk(ben, 'list:chats', { roomId: ROOM, limit: 1 })).chats[0]?.message).toBe(longest);
     const message = `${longest}a`;
     const limit = { code: 'invalid_payload', message: 'message: must be at most 4000 characters, and 16000 bytes as JSON' };
-    expect(await refused(aya, 'create:chat', { roomId: ROOM, username: 'aya', message })).toMatchObject(limit);
-    expect(await refused(aya, 'update:chat', { roomId: ROOM, username: 'aya', chatSeq: seq, message })).toMatchObject(limit);
-    expect((await store.page(ROOM, { limit: 1 })).head).toBe(seq);
-    await unharmed();
+    expect(await requestError(aya, 'create:chat', { roomId: ROOM, username: 'aya', message })).toMatchObject(limit);
+    expect(await requestError(aya, 'update:chat', { roomId: ROOM, username: 'aya', chatSeq: seq, message })).toMatchObject(limit);
+    expect((await store.readPage(ROOM, { limit: 1 })).head).toBe(seq);
+    await expectUnharmed();
   });
 
   test('a topic has 500 code points at most, and 2,000 bytes as JSON', async () => {
-    const { aya } = await startScene();
+    const { aya } = await startWithBystanders();
     const escaped = '\u0001'.repeat(334);
-    expect(await refused(aya, 'update:room', { roomId: ROOM, username: 'aya', topic: escaped })).toMatchObject({
+    expect(await requestError(aya, 'update:room', { roomId: ROOM, username: 'aya', topic: escaped })).toMatchObject({
       message: 'topic: must be at most 500 characters, and 2000 bytes as JSON',
     });
-    expect((await refused(aya, 'create:room', { roomId: 'attic', username: 'aya', topic: escaped })).code).toBe('invalid_payload');
+    expect((await requestError(aya, 'create:room', { roomId: 'attic', username: 'aya', topic: escaped })).code).toBe('invalid_payload');
     const topic = '😀'.repeat(LIMITS.topicCodePoints);
-    await done(aya, 'update:room', { roomId: ROOM, username: 'aya', topic });
-    expect((await refused(aya, 'update:room', { roomId: ROOM, username: 'aya', topic: `${topic}a` })).code).toBe('invalid_payload');
+    await requestOk(aya, 'update:room', { roomId: ROOM, username: 'aya', topic });
+    expect((await requestError(aya, 'update:room', { roomId: ROOM, username: 'aya', topic: `${topic}a` })).code).toBe('invalid_payload');
   });
 
   test('a payload of 16 levels passes, one of 17 is refused', async () => {
-    const { aya } = await startScene();
+    const { aya } = await startWithBystanders();
     const levels = (count: number): object => (count === 1 ? {} : { deeper: levels(count - 1) });
-    const say = (depth: number) =>
-      askAnything(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: 'x', deeper: levels(depth - 1) });
+    const say = (depth: number) => sendAny(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: 'x', deeper: levels(depth - 1) });
     expect(await say(LIMITS.jsonDepth)).toMatchObject({ ok: true });
     expect(await say(LIMITS.jsonDepth + 1)).toMatchObject(refusal('invalid_payload'));
   });
 
   test('a payload of 4,000 values passes, one of more is refused before it is checked', async () => {
-    const { aya } = await startScene();
+    const { aya } = await startWithBystanders();
     const said = { roomId: ROOM, username: 'aya', message: 'x' };
     const say = (values: number) =>
       // Itself, its four fields, and the items of one of them.
-      askAnything(aya, 'create:chat', { ...said, more: Array.from({ length: values - 5 }, () => 0) });
+      sendAny(aya, 'create:chat', { ...said, more: Array.from({ length: values - 5 }, () => 0) });
     expect(await say(LIMITS.jsonValues)).toMatchObject({ ok: true });
     const refused = { ok: false, error: { message: 'The payload has more than 16 levels, or 4000 values.' } };
     expect(await say(LIMITS.jsonValues + 1)).toMatchObject(refused);
     const rooms = Array.from({ length: 15_000 }, () => ({}));
-    expect(await askAnything(aya, 'resume:rooms', { rooms })).toMatchObject(refused);
-    const { error } = (await askAnything(aya, 'resume:rooms', { rooms: rooms.slice(0, LIMITS.roomsPerResume) })) as { error: object };
+    expect(await sendAny(aya, 'resume:rooms', { rooms })).toMatchObject(refused);
+    const { error } = (await sendAny(aya, 'resume:rooms', { rooms: rooms.slice(0, LIMITS.roomsPerResume) })) as { error: object };
     expect(error).toMatchObject({ code: 'invalid_payload', message: 'rooms.0.roomId: is missing' });
   });
 
   test.each(['x'.repeat(128), 'é'.repeat(64), '😀'.repeat(32)])('room, name and client id have 128 bytes at most: %s', async (longest) => {
-    const { ben } = await startScene();
-    await done(ben, 'create:room', { roomId: longest, username: longest });
-    await done(ben, 'create:chat', { roomId: longest, username: longest, message: 'x', clientId: longest });
+    const { ben } = await startWithBystanders();
+    await requestOk(ben, 'create:room', { roomId: longest, username: longest });
+    await requestOk(ben, 'create:chat', { roomId: longest, username: longest, message: 'x', clientId: longest });
     const longer = `${longest}x`;
     for (const long of [{ roomId: longer }, { username: longer }, { clientId: longer }]) {
-      expect((await refused(ben, 'create:room', { roomId: 'other', username: 'ben', ...long })).code).toBe('invalid_payload');
+      expect((await requestError(ben, 'create:room', { roomId: 'other', username: 'ben', ...long })).code).toBe('invalid_payload');
     }
   });
 
   test('a page has 500 items at most, and 50 where nobody says', async () => {
-    const { aya } = await startScene({ limits: 'off' });
-    await allOf(LIMITS.pageMax + 1, () => done(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: 'x' }));
-    expect((await done(aya, 'list:chats', { roomId: ROOM })).chats).toHaveLength(LIMITS.pageDefault);
-    expect((await done(aya, 'list:chats', { roomId: ROOM, limit: LIMITS.pageMax })).chats).toHaveLength(LIMITS.pageMax);
+    const { aya } = await startWithBystanders({ limits: 'off' });
+    await allOf(LIMITS.pageMax + 1, () => requestOk(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: 'x' }));
+    expect((await requestOk(aya, 'list:chats', { roomId: ROOM })).chats).toHaveLength(LIMITS.pageDefault);
+    expect((await requestOk(aya, 'list:chats', { roomId: ROOM, limit: LIMITS.pageMax })).chats).toHaveLength(LIMITS.pageMax);
     for (const [event, where] of [
       ['list:chats', { roomId: ROOM }],
       ['list:members', { roomId: ROOM }],
       ['list:entries', { roomId: ROOM, epoch: 'any', seq: 0 }],
       ['list:rooms', {}],
     ] as const) {
-      expect(await askAnything(aya, event, { ...where, limit: LIMITS.pageMax + 1 })).toMatchObject(refusal('invalid_payload'));
+      expect(await sendAny(aya, event, { ...where, limit: LIMITS.pageMax + 1 })).toMatchObject(refusal('invalid_payload'));
     }
   });
 });
 
 describe('rates', () => {
   test('a connection sends 100 packets at once, then is told how long to wait, and waits no longer', async () => {
-    const { url, unharmed } = await startScene();
-    const client = await connect(url, { extraHeaders: ATTACKER });
-    await pause(await spend(rates.packets, () => ask(client, 'list:rooms', {})));
-    await done(client, 'list:rooms', {});
-    await unharmed();
+    const { url, expectUnharmed } = await startWithBystanders();
+    const client = await connect(url, { extraHeaders: ATTACKER_HEADERS });
+    await pause(await spend(rates.packets, () => sendRequest(client, 'list:rooms', {})));
+    await requestOk(client, 'list:rooms', {});
+    await expectUnharmed();
   });
 
   test.each([
@@ -193,24 +204,24 @@ describe('rates', () => {
     ['payloads that are not valid', 'create:chat', {}],
     ['deletions where one is not', 'delete:chat', { roomId: 'nowhere', username: 'x', chatSeq: 1 }],
   ])('%s count like others', async (_, event, payload) => {
-    const { url } = await startScene();
-    const client = await connect(url, { extraHeaders: ATTACKER });
-    const answers = await allOf(rates.packets.burst + EXCESS, () => askAnything(client, event, payload));
+    const { url } = await startWithBystanders();
+    const client = await connect(url, { extraHeaders: ATTACKER_HEADERS });
+    const answers = await allOf(rates.packets.burst + EXCESS, () => sendAny(client, event, payload));
     expect(tally(answers).rate_limited).toBeGreaterThan(0);
     expect(tally(answers).rate_limited).toBeLessThanOrEqual(EXCESS);
   });
 
   test('a member says 20 chats at once in a room, which leaves his other rooms alone', async () => {
-    const { aya, ben } = await startScene();
-    for (const roomId of ['one', 'two']) await done(aya, 'create:room', { roomId, username: 'aya' });
-    await done(ben, 'add:member', { roomId: 'one', username: 'ben' });
-    const say = (roomId: string) => ask(aya, 'create:chat', { roomId, username: 'aya', message: 'x' });
-    const heardByBen = hearing(ben, 'create:chat:success');
+    const { aya, ben } = await startWithBystanders();
+    for (const roomId of ['one', 'two']) await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+    await requestOk(ben, 'add:member', { roomId: 'one', username: 'ben' });
+    const say = (roomId: string) => sendRequest(aya, 'create:chat', { roomId, username: 'aya', message: 'x' });
+    const heardByBen = collectEvents(ben, 'create:chat:success');
     const retryAfter = await spend(rates.chats, () => say('one'));
     expect((await say('two')).ok).toBe(true);
     await pause(retryAfter);
     expect((await say('one')).ok).toBe(true);
-    const { chats } = await done(ben, 'list:chats', { roomId: 'one' });
+    const { chats } = await requestOk(ben, 'list:chats', { roomId: 'one' });
     expect(heardByBen.map(({ seq }) => seq)).toEqual(chats.map(({ seq }) => seq));
   });
 
@@ -219,12 +230,12 @@ describe('rates', () => {
       [2, { burst: 40, perSecond: 2 }],
       [0, null],
     ] as const) {
-      const { aya } = await startScene({ chatRate });
-      const { limits } = await done(aya, 'create:room', { roomId: 'one', username: 'aya' });
+      const { aya } = await startWithBystanders({ chatRate });
+      const { limits } = await requestOk(aya, 'create:room', { roomId: 'one', username: 'aya' });
       expect(limits.rates?.chats).toEqual(chats);
       const say = (count: number) => {
         const said = Array.from({ length: count }, () => ({ message: 'x' }));
-        return ask(aya, 'create:chats', { roomId: 'one', username: 'aya', chats: said });
+        return sendRequest(aya, 'create:chats', { roomId: 'one', username: 'aya', chats: said });
       };
       expect((await say(40)).ok).toBe(true);
       expect(await say(30)).toMatchObject(chats ? { ok: false, error: { code: 'rate_limited' } } : { ok: true });
@@ -232,59 +243,61 @@ describe('rates', () => {
   });
 
   test('who comes in and talks in one breath says no more than others', async () => {
-    const { ben, aya } = await startScene();
-    await done(aya, 'create:room', { roomId: 'one', username: 'aya' });
-    const join = ask(ben, 'add:member', { roomId: 'one', username: 'ben' });
-    await spend(rates.chats, () => ask(ben, 'create:chat', { roomId: 'one', username: 'ben', message: 'x' }));
+    const { ben, aya } = await startWithBystanders();
+    await requestOk(aya, 'create:room', { roomId: 'one', username: 'aya' });
+    const join = sendRequest(ben, 'add:member', { roomId: 'one', username: 'ben' });
+    await spend(rates.chats, () => sendRequest(ben, 'create:chat', { roomId: 'one', username: 'ben', message: 'x' }));
     expect(await join).toMatchObject({ ok: true });
   });
 
   test('a connection enters 20 rooms at once, opened or joined, and more after what it is told to wait', async () => {
-    const { url, aya, unharmed } = await startScene();
-    const client = await connect(url, { extraHeaders: ATTACKER });
-    await done(client, 'add:member', { roomId: ROOM, username: 'client' });
+    const { url, aya, expectUnharmed } = await startWithBystanders();
+    const client = await connect(url, { extraHeaders: ATTACKER_HEADERS });
+    await requestOk(client, 'add:member', { roomId: ROOM, username: 'client' });
     const left = { ...rates.joins, burst: rates.joins.burst - 1 };
-    await pause(await spend(left, (each) => ask(client, 'create:room', { roomId: `r${each}`, username: 'client' })));
-    await done(client, 'add:member', { roomId: ROOM, username: 'client' });
-    expect((await done(aya, 'list:rooms', {})).rooms.length).toBeGreaterThanOrEqual(rates.joins.burst);
-    await unharmed();
+    await pause(await spend(left, (each) => sendRequest(client, 'create:room', { roomId: `r${each}`, username: 'client' })));
+    await requestOk(client, 'add:member', { roomId: ROOM, username: 'client' });
+    expect((await requestOk(aya, 'list:rooms', {})).rooms.length).toBeGreaterThanOrEqual(rates.joins.burst);
+    await expectUnharmed();
   });
 
   test('an address sends 1,000 packets at once, over however many connections; others are not held to it', async () => {
-    const { url, unharmed } = await startScene();
-    const clients = await allOf(2 * (perAddress.packets.burst / rates.packets.burst), () => connect(url, { extraHeaders: ATTACKER }));
-    const next = (each: number) => ask(clients[each % clients.length] as Socket, 'list:rooms', {});
+    const { url, expectUnharmed } = await startWithBystanders();
+    const clients = await allOf(2 * (perAddress.packets.burst / rates.packets.burst), () =>
+      connect(url, { extraHeaders: ATTACKER_HEADERS }),
+    );
+    const next = (each: number) => sendRequest(clients[each % clients.length] as Socket, 'list:rooms', {});
     await pause(await spend(perAddress.packets, next));
     expect(await next(0)).toMatchObject({ ok: true });
-    await unharmed();
+    await expectUnharmed();
   });
 
   test('an address has 50 connections at once; who is one too many is told so, and comes in when another goes', async () => {
-    const { url, unharmed } = await startScene();
-    const clients = await allOf(perAddress.connections, () => connect(url, { extraHeaders: ATTACKER }));
-    expect(await turnedAway(newClient(url, { ...RETRIES, extraHeaders: ATTACKER }))).toMatchObject({
+    const { url, expectUnharmed } = await startWithBystanders();
+    const clients = await allOf(perAddress.connections, () => connect(url, { extraHeaders: ATTACKER_HEADERS }));
+    expect(await turnedAway(newClient(url, { ...RETRIES, extraHeaders: ATTACKER_HEADERS }))).toMatchObject({
       code: 'too_many_connections',
       retryable: true,
     });
-    await connect(url, { extraHeaders: from('203.0.113.8') });
+    await connect(url, { extraHeaders: forwardedFor('203.0.113.8') });
     clients[0]?.disconnect();
     await until(
       async () =>
-        connect(url, { extraHeaders: ATTACKER }).then(
+        connect(url, { extraHeaders: ATTACKER_HEADERS }).then(
           () => true,
           () => false,
         ),
       'there is a place',
     );
-    await unharmed();
+    await expectUnharmed();
   });
 
   test('an address connects 100 times at once, then is told how long to wait', async () => {
-    const { url, unharmed } = await startScene();
-    const refusals: WireError[] = [];
+    const { url, expectUnharmed } = await startWithBystanders();
+    const refusals: ErrorPayload[] = [];
     for (let times = 0; refusals.length === 0 && times < 10 * perAddress.connects.burst; times += 10) {
-      const clients = Array.from({ length: 10 }, () => newClient(url, { ...RETRIES, extraHeaders: ATTACKER }));
-      for (const client of clients) client.on('connect_error', (error) => refusals.push((error as Error & { data: WireError }).data));
+      const clients = Array.from({ length: 10 }, () => newClient(url, { ...RETRIES, extraHeaders: ATTACKER_HEADERS }));
+      for (const client of clients) client.on('connect_error', (error) => refusals.push((error as Error & { data: ErrorPayload }).data));
       await until(() => clients.every((client) => client.connected || !client.active), 'all are in or refused');
       for (const client of clients) client.disconnect();
     }
@@ -292,30 +305,30 @@ describe('rates', () => {
     expect(refusals[0]?.retryAfter).toBeLessThanOrEqual(1000 / perAddress.connects.perSecond);
     await until(
       () =>
-        connect(url, { extraHeaders: ATTACKER }).then(
+        connect(url, { extraHeaders: ATTACKER_HEADERS }).then(
           () => true,
           () => false,
         ),
       'it may connect again',
     );
-    await unharmed();
+    await expectUnharmed();
   });
 
   test('a connection is in 1,000 rooms at most, with the rates lifted too', async () => {
-    const { aya } = await startScene({ limits: 'off', quotaRoomsPerSession: 0 });
-    const open = (each: number) => ask(aya, 'create:room', { roomId: `r${each}`, username: 'aya' });
+    const { aya } = await startWithBystanders({ limits: 'off', quotaRoomsPerSession: 0 });
+    const open = (each: number) => sendRequest(aya, 'create:room', { roomId: `r${each}`, username: 'aya' });
     const last = LIMITS.roomsPerConnection - 1;
     expect(tally(await allOf(last, open))).toEqual({ ok: last });
-    expect((await refused(aya, 'create:room', { roomId: 'one more', username: 'aya' })).code).toBe('too_many_rooms');
-    expect((await ask(aya, 'add:member', { roomId: 'r0', username: 'aya' })).ok).toBe(true);
-    await done(aya, 'remove:member', { roomId: 'r0', username: 'aya' });
-    await done(aya, 'create:room', { roomId: 'one more', username: 'aya' });
+    expect((await requestError(aya, 'create:room', { roomId: 'one more', username: 'aya' })).code).toBe('too_many_rooms');
+    expect((await sendRequest(aya, 'add:member', { roomId: 'r0', username: 'aya' })).ok).toBe(true);
+    await requestOk(aya, 'remove:member', { roomId: 'r0', username: 'aya' });
+    await requestOk(aya, 'create:room', { roomId: 'one more', username: 'aya' });
   });
 
   test('a connection has 1,000 commands waiting at most: the next is refused as busy, and all others are answered', async () => {
     const gate = gated(await newStore());
-    const { url, unharmed } = await startScene({ store: gate.store, limits: 'off' });
-    const client = await connect(url, { extraHeaders: ATTACKER });
+    const { url, expectUnharmed } = await startWithBystanders({ store: gate.store, limits: 'off' });
+    const client = await connect(url, { extraHeaders: ATTACKER_HEADERS });
     gate.close(ROOM);
     const answers: unknown[] = [];
     const total = LIMITS.waitingPerConnection + SEVERAL;
@@ -326,14 +339,14 @@ describe('rates', () => {
     gate.open();
     await until(() => answers.length === total, 'all answers');
     expect(tally(answers)).toEqual({ ok: LIMITS.waitingPerConnection, busy: SEVERAL });
-    await unharmed();
+    await expectUnharmed();
   });
 
   test("limits: 'off' lifts the rates, and the join reply says so", async () => {
-    const { url, unharmed } = await startScene({ limits: 'off' });
-    const clients = await allOf(perAddress.connects.burst + SEVERAL, () => connect(url, { extraHeaders: ATTACKER }));
+    const { url, expectUnharmed } = await startWithBystanders({ limits: 'off' });
+    const clients = await allOf(perAddress.connects.burst + SEVERAL, () => connect(url, { extraHeaders: ATTACKER_HEADERS }));
     const client = clients[0] as Socket;
-    expect(await done(client, 'add:member', { roomId: ROOM, username: 'client' })).toMatchObject({
+    expect(await requestOk(client, 'add:member', { roomId: ROOM, username: 'client' })).toMatchObject({
       limits: {
         ...LIMITS,
         rates: null,
@@ -342,17 +355,17 @@ describe('rates', () => {
       },
     });
     const answers = await allOf(5 * rates.chats.burst + rates.packets.burst, () =>
-      ask(client, 'create:chat', { roomId: ROOM, username: 'client', message: 'x' }),
+      sendRequest(client, 'create:chat', { roomId: ROOM, username: 'client', message: 'x' }),
     );
     expect(Object.keys(tally(answers))).toEqual(['ok']);
-    await unharmed();
+    await expectUnharmed();
   });
 
   test('the replies to who joins and who opens a room state the limits of the protocol', async () => {
     const { url } = await startServer();
     const [aya, ben] = [await connect(url), await connect(url)];
-    expect((await done(aya, 'create:room', { roomId: ROOM, username: 'aya' })).limits).toEqual(LIMITS);
-    expect((await done(ben, 'add:member', { roomId: ROOM, username: 'ben' })).limits).toEqual(LIMITS);
+    expect((await requestOk(aya, 'create:room', { roomId: ROOM, username: 'aya' })).limits).toEqual(LIMITS);
+    expect((await requestOk(ben, 'add:member', { roomId: ROOM, username: 'ben' })).limits).toEqual(LIMITS);
   });
 });
 
@@ -360,10 +373,10 @@ describe('who does not read what he is answered', () => {
   const flood = Array.from({ length: 500 }, () => `427["${'x'.repeat(100)}",{}]`);
 
   test('over a WebSocket is put out; who reads is only refused', async () => {
-    const { url, io, unharmed } = await startScene();
+    const { url, io, expectUnharmed } = await startWithBystanders();
     const [reader, sleeper] = [
-      await connectRaw(await rawWebSocket(url, { headers: ATTACKER })),
-      await connectRaw(await rawWebSocket(url, { headers: ATTACKER })),
+      await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS })),
+      await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS })),
     ];
     sleeper.socket.pause();
     for (let times = 0; io.engine.clientsCount === 4 && times < 1_000; times += 1) {
@@ -372,73 +385,74 @@ describe('who does not read what he is answered', () => {
     }
     await until(() => io.engine.clientsCount === 3, 'he is put out');
     expect(reader.socket.readyState).toBe(reader.socket.OPEN);
-    await unharmed();
+    await expectUnharmed();
   });
 
   test('is put out for what his room says, though he asks nothing, when he reads none of it; the others hear it all', async () => {
-    const { url, io, aya, ben, unharmed } = await startScene({ limits: 'off', stuckAfter: 500 });
-    const sleeper = await connectRaw(await rawWebSocket(url, { headers: ATTACKER }));
+    const { url, io, aya, ben, expectUnharmed } = await startWithBystanders({ limits: 'off', stallTimeoutMs: 500 });
+    const sleeper = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
     await sleeper.send(`42["add:member",{"roomId":"${ROOM}","username":"sleeper"}]`);
-    await sleeper.packet(/add:member:success/);
+    await sleeper.waitForPacket(/add:member:success/);
     sleeper.socket.pause();
-    const toBen = hearing(ben, 'create:chat:success');
+    const toBen = collectEvents(ben, 'create:chat:success');
     let said = 0;
     for (; io.engine.clientsCount === 3 && said < 20_000; said += 500)
-      await allOf(500, () => done(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: '部'.repeat(LIMITS.textCodePoints) }));
+      await allOf(500, () => requestOk(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: '部'.repeat(LIMITS.textCodePoints) }));
     await until(() => io.engine.clientsCount === 2, 'he is put out');
     await until(() => toBen.length === said, 'ben has heard it all');
-    await unharmed();
+    await expectUnharmed();
   });
 
   test('over polling is put out', async () => {
-    const { url, io, unharmed } = await startScene();
-    const sleeper = await rawPolling(url, { headers: ATTACKER, reads: false });
+    const { url, io, expectUnharmed } = await startWithBystanders();
+    const sleeper = await openRawPolling(url, { headers: ATTACKER_HEADERS, polls: false });
     await sleeper.send('40');
     await until(() => io.sockets.sockets.size === 3, 'he is connected');
     for (let times = 0; io.engine.clientsCount === 3 && times < 100; times += 1) await sleeper.send(...flood);
     await until(() => io.engine.clientsCount === 2, 'he is put out');
-    await unharmed();
+    await expectUnharmed();
   });
 
   test('is put out for the bytes of few but large answers, too', async () => {
-    const { url, io, aya, unharmed } = await startScene({ limits: 'off', stuckAfter: 500 });
-    await allOf(300, () => done(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: '部'.repeat(LIMITS.textCodePoints) }));
-    const sleeper = await rawPolling(url, { headers: ATTACKER, reads: false });
+    const { url, io, aya, expectUnharmed } = await startWithBystanders({ limits: 'off', stallTimeoutMs: 500 });
+    await allOf(300, () => requestOk(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: '部'.repeat(LIMITS.textCodePoints) }));
+    const sleeper = await openRawPolling(url, { headers: ATTACKER_HEADERS, polls: false });
     await sleeper.send('40');
     await until(() => io.sockets.sockets.size === 3, 'he is connected');
     await sleeper.send(`42["add:member",{"roomId":"${ROOM}","username":"sleeper"}]`);
     const asks = 64;
     await sleeper.send(...Array.from({ length: asks }, () => `42["list:chats",{"roomId":"${ROOM}","limit":500}]`));
     await until(() => io.engine.clientsCount === 2, 'he is put out');
-    await unharmed();
+    await expectUnharmed();
   });
 
   test('does not keep a server from closing, and neither does a request that nobody answers', async () => {
     const { url, stop } = await startServer();
-    const sleeper = await connectRaw(await rawWebSocket(url));
+    const sleeper = await connectRaw(await openRawWebSocket(url));
     sleeper.socket.pause();
     const { hostname, port } = new URL(url);
     const half = connectTcp(Number(port), hostname);
     half.on('error', () => undefined).write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf');
-    await within(new Promise((resolve) => half.once('data', resolve)), 'the server has taken the request');
-    await within(stop(), 'the end of the server');
+    await withTimeout(new Promise((resolve) => half.once('data', resolve)), 'the server has taken the request');
+    await withTimeout(stop(), 'the end of the server');
     half.destroy();
   });
 });
 
 describe('addresses', () => {
-  const turnedAwayFrom = (url: string, forwarded: string) => turnedAway(newClient(url, { ...RETRIES, extraHeaders: from(forwarded) }));
+  const turnedAwayFrom = (url: string, forwarded: string) =>
+    turnedAway(newClient(url, { ...RETRIES, extraHeaders: forwardedFor(forwarded) }));
 
   test('by default X-Forwarded-For makes nobody another', async () => {
     const { url } = await startServer();
-    await allOf(perAddress.connections, (each) => connect(url, { extraHeaders: from(`203.0.113.${each}`) }));
+    await allOf(perAddress.connections, (each) => connect(url, { extraHeaders: forwardedFor(`203.0.113.${each}`) }));
     expect(await turnedAwayFrom(url, '203.0.113.99')).toMatchObject({ code: 'too_many_connections' });
   });
 
   test('who is refused behind a proxy that is not known makes the server say so, once', async () => {
     const lines: string[] = [];
     const { url } = await startServer({ log: pino({ level: 'warn' }, { write: (line: string) => void lines.push(line) }) });
-    await allOf(perAddress.connections, () => connect(url, { extraHeaders: from('203.0.113.9') }));
+    await allOf(perAddress.connections, () => connect(url, { extraHeaders: forwardedFor('203.0.113.9') }));
     expect(lines).toEqual([]);
     await turnedAwayFrom(url, '203.0.113.10');
     await turnedAwayFrom(url, '203.0.113.11');
@@ -448,19 +462,19 @@ describe('addresses', () => {
   test('connections that never say a word are counted, and beyond twice the limit the handshake is refused', async () => {
     const { url } = await startServer();
     const { connections } = perAddress;
-    const silent = await allOf(connections, () => rawWebSocket(url));
+    const silent = await allOf(connections, () => openRawWebSocket(url));
     expect(await turnedAway(newClient(url, RETRIES))).toMatchObject({ code: 'too_many_connections' });
-    await allOf(connections - 1, () => rawWebSocket(url));
-    const isRefused = () => rawWebSocket(url).then(() => false, String);
+    await allOf(connections - 1, () => openRawWebSocket(url));
+    const isRefused = () => openRawWebSocket(url).then(() => false, String);
     await until(async () => (await isRefused()) === 'Error: Unexpected server response: 429', 'one too many is refused');
     expect(silent.filter(({ socket }) => socket.readyState === socket.OPEN)).toHaveLength(connections);
   });
 
   test('behind one proxy only what it wrote makes one another', async () => {
     const { url } = await startServer({ trustedProxies: 1 });
-    await allOf(perAddress.connections, (each) => connect(url, { extraHeaders: from(`198.51.100.${each}, 203.0.113.9`) }));
+    await allOf(perAddress.connections, (each) => connect(url, { extraHeaders: forwardedFor(`198.51.100.${each}, 203.0.113.9`) }));
     expect(await turnedAwayFrom(url, '198.51.100.99, 203.0.113.9')).toMatchObject({ code: 'too_many_connections' });
-    await connect(url, { extraHeaders: from('198.51.100.99, 203.0.113.10') });
+    await connect(url, { extraHeaders: forwardedFor('198.51.100.99, 203.0.113.10') });
   });
 });
 
@@ -489,10 +503,10 @@ describe('origins', () => {
   ];
   const polled = (url: string, headers: Record<string, string>, more = '') =>
     fetch(`${url}/socket.io/?EIO=4&transport=polling${more}`, { headers });
-  const upgraded = (url: string, headers: Record<string, string>) => rawWebSocket(url, { headers }).then(connectRaw);
+  const upgraded = (url: string, headers: Record<string, string>) => openRawWebSocket(url, { headers }).then(connectRaw);
 
   test.each(foreign)('the pages of %s may not connect, over neither transport', async (origin) => {
-    const { url, unharmed } = await startScene({ origins: [GOOD] });
+    const { url, expectUnharmed } = await startWithBystanders({ origins: [GOOD] });
     await expect(upgraded(url, { origin: Buffer.from(origin).toString('latin1') })).rejects.toThrow('403');
     const response = await polled(url, { origin: Buffer.from(origin).toString('latin1') });
     expect(response.status).toBe(403);
@@ -502,7 +516,7 @@ describe('origins', () => {
       message: 'Pages of this origin may not connect.',
       retryable: false,
     });
-    await unharmed();
+    await expectUnharmed();
   });
 
   test.each([

@@ -1,5 +1,5 @@
 import { LIMITS } from '@engawa/protocol';
-import { type Facts, openMemory, type Store } from '@engawa/server';
+import { openMemory, type RoomFacts, type Store } from '@engawa/server';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { ByteBudget } from '#transport/byte-budget.js';
 import { Connection } from '#transport/connection.js';
@@ -9,19 +9,19 @@ import type { Peer } from '#transport/wire.js';
 import { until } from './helpers/waiting.ts';
 
 const ROOM = 'veranda';
-const wire = {
+const transport = {
   to: () => ({ emit: () => undefined }),
-  sent: () => undefined,
-  isFull: () => false,
-  drained: async () => undefined,
-  readTo: () => undefined,
-  dismiss: () => undefined,
-  end: () => undefined,
+  enforceBufferLimit: () => undefined,
+  isOverSoftLimit: () => false,
+  waitForDrain: async () => undefined,
+  waitUntilRead: () => undefined,
+  disconnectAfterDrain: () => undefined,
+  disconnect: () => undefined,
 };
 
 async function say(store: Store, id: string): Promise<void> {
   const { epoch } = await store.read(ROOM, {});
-  await store.append(ROOM, { epoch, given: [], drafts: [{ id, by: 'aya', author: 'α', kind: 'create:chat', body: {} }] });
+  await store.append(ROOM, { epoch, expectedVersions: [], drafts: [{ id, by: 'aya', author: 'α', kind: 'create:chat', body: {} }] });
 }
 
 /** A store whose log can be replaced by an older copy. */
@@ -36,10 +36,10 @@ function replaceable(first: Store): { store: Store; replace: (by: Store) => void
 async function openRoom(store: Store): Promise<LocalRoom> {
   const onError = (error: unknown) => expect(error).toBeUndefined() as undefined;
   const room = await LocalRoom.open({
-    ...{ roomId: ROOM, wire, store, pages: new PageCache(), node: 'node', largeRoom: LIMITS.largeRoom, onError },
-    hold: async () => undefined,
-    letGo: () => undefined,
-    left: () => undefined,
+    ...{ roomId: ROOM, transport, store, pageCache: new PageCache(), node: 'node', largeRoomThreshold: LIMITS.largeRoom, onError },
+    acquireLease: async () => undefined,
+    onMemberDetached: () => undefined,
+    onMaybeEmpty: () => undefined,
   });
   onTestFinished(() => room.close());
   return room;
@@ -50,13 +50,17 @@ async function becomeMember(store: Store, name: string): Promise<void> {
   const key = `member/${name}`;
   const draft = { id: `${name} joins`, by: name, author: name, kind: 'add:member', body: {} };
   const made = { ...draft, sets: [[key, { username: name, author: name }]] as [string, { username: string; author: string }][] };
-  await store.append(ROOM, { epoch, given: [], drafts: [{ ...made, lease: { key, node: 'node' } }] });
+  await store.append(ROOM, { epoch, expectedVersions: [], drafts: [{ ...made, lease: { key, node: 'node' } }] });
 }
 
 function peerOf(author: string): Peer {
   const identity = { session: author, author };
   const data = {
-    connection: new Connection(identity, { limits: { ...LIMITS, rates: null }, address: undefined, waiting: new ByteBudget(1_024) }),
+    connection: new Connection(identity, {
+      limits: { ...LIMITS, rates: null },
+      address: undefined,
+      nodeQueuedBytes: new ByteBudget(1_024),
+    }),
   };
   return { id: author, connected: true, data, emit: () => undefined, join: () => undefined, leave: () => undefined };
 }
@@ -66,7 +70,7 @@ async function seat(room: LocalRoom, store: Store, username: string): Promise<Pe
   const member = (await store.read(ROOM, { keys: [key] })).keys.get(key);
   if (!member) throw new Error(`${username} is no member.`);
   const peer = peerOf(username);
-  await room.seatMember({ peer, key, username }, member);
+  await room.attachMember({ peer, key, username }, member);
   return peer;
 }
 
@@ -78,7 +82,7 @@ test('a page that was shared is not given again once the log has another end of 
   const toldOf = async (id: string): Promise<string[]> => {
     await say(store, id);
     await room.follower.catchUp();
-    return (await room.page({ after: 1, limit: 10, bytes: 1_024 })).entries.map(({ entry }) => entry.id);
+    return (await room.readPage({ after: 1, limit: 10, bytes: 1_024 })).entries.map(({ entry }) => entry.id);
   };
 
   expect(await toldOf('lost')).toEqual(['lost']);
@@ -96,7 +100,7 @@ test('who comes while it is looked up who is a member in a forked log too, stays
   const { store, replace } = replaceable(replica.copy());
   await becomeMember(store, 'dan');
   let meanwhile = async (): Promise<unknown> => undefined;
-  const read = async (room: string, ask: Parameters<Store['read']>[1]): Promise<Facts> => {
+  const read = async (room: string, ask: Parameters<Store['read']>[1]): Promise<RoomFacts> => {
     const facts = await store.read(room, ask);
     if (ask.keys?.includes('member/dan')) await meanwhile();
     return facts;
@@ -108,8 +112,8 @@ test('who comes while it is looked up who is a member in a forked log too, stays
   meanwhile = () => seat(room, store, 'chiyo');
   replace(replica.copy());
   await room.follower.catchUp();
-  await until(() => !room.hasSeat('member/dan'), 'who is not in the log is let go');
-  expect(['ben', 'chiyo'].filter((name) => room.hasSeat(`member/${name}`))).toEqual(['ben', 'chiyo']);
+  await until(() => !room.isAttached('member/dan'), 'who is not in the log is let go');
+  expect(['ben', 'chiyo'].filter((name) => room.isAttached(`member/${name}`))).toEqual(['ben', 'chiyo']);
 });
 
 test('a connection that is gone before its presence is taken up counts no more', async () => {
@@ -118,11 +122,11 @@ test('a connection that is gone before its presence is taken up counts no more',
   const room = await openRoom(store);
   const [first, second] = [await seat(room, store, 'ben'), await seat(room, store, 'ben')];
   const said: unknown[] = [];
-  const announce = vi.spyOn(room.signals, 'announce').mockImplementation(async (signal) => void said.push(signal?.signal));
-  room.rise(second, 'member/ben', 'ben');
-  await room.present(second, { username: 'ben', presence: 'away' });
+  const announce = vi.spyOn(room.ephemeralEvents, 'publish').mockImplementation(async (signal) => void said.push(signal?.signal));
+  room.detach(second, 'member/ben', 'ben');
+  await room.updatePresence(second, { username: 'ben', presence: 'away' });
   expect(said).toEqual([]);
-  await room.present(first, { username: 'ben', presence: 'away' });
+  await room.updatePresence(first, { username: 'ben', presence: 'away' });
   expect(said).toEqual([{ roomId: ROOM, username: 'ben', presence: 'away' }]);
   announce.mockRestore();
 });

@@ -3,8 +3,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { pino } from 'pino';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { RateLimitedLog } from '#transport/rate-limited-log.js';
-import { attack, connectRaw, rawPolling, rawRequest, rawWebSocket } from './helpers/raw.ts';
-import { startServer, until, withFault } from './helpers/server.ts';
+import { attack, connectRaw, openRawPolling, openRawWebSocket, rawRequest } from './helpers/raw.ts';
+import { startServer, until, withOverrides } from './helpers/server.ts';
 import { newStore } from './helpers/stores.ts';
 
 interface Line {
@@ -27,7 +27,7 @@ const WARNING = 40;
 
 function limited() {
   const { log, lines } = newLog();
-  const over = RateLimitedLog.over(log, EVERY_MS);
+  const over = RateLimitedLog.wrap(log, EVERY_MS);
   onTestFinished(() => over.close());
   return { log: over, lines };
 }
@@ -96,7 +96,7 @@ describe('clients', () => {
     const { log, lines, with: having } = newLog();
     const { url, stop } = await startServer({ log, connectionRatePerAddress: 0 });
     for (let each = 0; each < 50; each += 1) {
-      const attacker = await connectRaw(await rawWebSocket(url));
+      const attacker = await connectRaw(await openRawWebSocket(url));
       expect(await attack(attacker, ['49'])).toBe('closed');
     }
     await stop();
@@ -130,7 +130,7 @@ describe('clients', () => {
   test('that are told to slow down show up, too', async () => {
     const { log, with: having } = newLog();
     const { url, stop } = await startServer({ log });
-    const client = await connectRaw(await rawPolling(url));
+    const client = await connectRaw(await openRawPolling(url));
     await attack(
       client,
       Array.from({ length: 300 }, () => '427["list:rooms",{}]'),
@@ -143,9 +143,9 @@ describe('clients', () => {
 
   test('that ask of a store that fails write its fault once, then a number', async () => {
     const { log, with: having } = newLog();
-    const failing = withFault(await newStore(), { rooms: () => Promise.reject(new Error('the disk is gone')) });
+    const failing = withOverrides(await newStore(), { listRooms: () => Promise.reject(new Error('the disk is gone')) });
     const { url, stop } = await startServer({ log, store: failing });
-    const client = await connectRaw(await rawWebSocket(url));
+    const client = await connectRaw(await openRawWebSocket(url));
     await attack(
       client,
       Array.from({ length: 50 }, () => '427["list:rooms",{}]'),

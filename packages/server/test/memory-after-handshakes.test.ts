@@ -5,7 +5,7 @@ import { LIMITS } from '@engawa/protocol';
 import { Socket as EngineSocket } from 'engine.io';
 import { expect, test } from 'vitest';
 import WebSocket from 'ws';
-import { connect, done, startServer, until } from './helpers/server.ts';
+import { connect, requestOk, startServer, until } from './helpers/server.ts';
 
 const HANDSHAKES = 3_000;
 const AT_ONCE = 50;
@@ -84,5 +84,5 @@ test('after a flood of handshakes the same address connects again', async () => 
   expect(answers.get(429)).toBeGreaterThan(0);
   await gone();
   const aya = await connect(url);
-  await done(aya, 'create:room', { roomId: 'veranda', username: 'aya' });
+  await requestOk(aya, 'create:room', { roomId: 'veranda', username: 'aya' });
 });

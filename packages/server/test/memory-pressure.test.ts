@@ -3,33 +3,33 @@ import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { connect, done, until } from './helpers/server.ts';
-import { startStarved } from './helpers/starved-server.ts';
+import { connect, requestOk, until } from './helpers/server.ts';
+import { startStarvedServer } from './helpers/starved-server.ts';
 
 const HEAP = 128;
 const BEGINS = 'memory is nearly used up';
 const ENDS = 'there is memory again';
 
 test('a heap that is nearly full: members go on, newcomers are refused, it is logged once, and it recovers', async () => {
-  const { url, logged, hold, exitCode } = await startStarved({ heap: HEAP });
+  const { url, logLines, allocate, exitCode } = await startStarvedServer({ heap: HEAP });
   const handshake = () => fetch(`${url}/socket.io/?EIO=4&transport=polling`, { headers: { connection: 'close' } });
-  const lines = (what: string) => logged().filter(({ msg }) => msg.includes(what)).length;
+  const lines = (what: string) => logLines().filter(({ msg }) => msg.includes(what)).length;
   const aya = await connect(url);
-  await done(aya, 'create:room', { roomId: 'veranda', username: 'aya' });
+  await requestOk(aya, 'create:room', { roomId: 'veranda', username: 'aya' });
   expect((await handshake()).status).toBe(200);
 
-  await hold(0.8 * HEAP);
+  await allocate(0.8 * HEAP);
   await until(() => lines(BEGINS) > 0, 'it is logged');
   const refused = await handshake();
   expect(refused.status).toBe(503);
   expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
   expect(await refused.json()).toMatchObject({ error: 'memory_low' });
   await expect(connect(url)).rejects.toThrow();
-  await done(aya, 'create:chat', { roomId: 'veranda', username: 'aya', message: 'still here' });
+  await requestOk(aya, 'create:chat', { roomId: 'veranda', username: 'aya', message: 'still here' });
   expect((await fetch(`${url}/health`)).status).toBe(200);
   expect(exitCode()).toBeNull();
 
-  await hold(0);
+  await allocate(0);
   await until(async () => (await handshake()).status === 200, 'newcomers are let in again', 30_000);
   expect([lines(BEGINS), lines(ENDS)]).toEqual([1, 1]);
 });

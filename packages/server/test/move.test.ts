@@ -1,9 +1,9 @@
 /** Moving between stores: what arrives, what is refused, and what an interruption or a writer leaves behind. */
 import { randomUUID } from 'node:crypto';
-import { type Draft, openEmbedded, openMemory, type Parcel, type Store } from '@engawa/server';
+import { type Draft, openEmbedded, openMemory, type RoomChunk, type Store } from '@engawa/server';
 import { expect, test } from 'vitest';
-import { compareRooms, moveRooms, survey } from '#store/move.js';
-import { newFolder, withFault } from './helpers/server.ts';
+import { compareRooms, migrateRooms, planMigration } from '#store/move.js';
+import { createTempFolder, withOverrides } from './helpers/server.ts';
 
 const draft = (text: string, more: Partial<Draft> = {}): Draft => ({
   id: randomUUID(),
@@ -16,21 +16,26 @@ const draft = (text: string, more: Partial<Draft> = {}): Draft => ({
 const quiet = (): void => {};
 
 async function openRoom(store: Store, room: string, ...drafts: Draft[]): Promise<string> {
-  const opened = await store.append(room, { epoch: null, given: [], once: 'opens', drafts: [draft('opens'), ...drafts] });
+  const opened = await store.append(room, {
+    epoch: null,
+    expectedVersions: [],
+    idempotencyKey: 'opens',
+    drafts: [draft('opens'), ...drafts],
+  });
   if (opened.outcome !== 'appended') throw new Error('The room was there already.');
   return opened.epoch;
 }
 
 async function say(store: Store, room: string, ...drafts: Draft[]): Promise<void> {
   const { epoch } = await store.read(room, {});
-  const { outcome } = await store.append(room, { epoch, given: [], once: randomUUID(), drafts });
+  const { outcome } = await store.append(room, { epoch, expectedVersions: [], idempotencyKey: randomUUID(), drafts });
   expect(outcome).toBe('appended');
 }
 
 const member = (name: string): Draft =>
   draft(`${name} joins`, {
     quiet: true,
-    sets: [[`member/${name}`, { name }]],
+    keyUpdates: [[`member/${name}`, { name }]],
     lease: { key: `member/${name}`, node: 'n1' },
     tickets: [{ holder: name, key: `member/${name}`, value: name }],
   });
@@ -43,29 +48,29 @@ async function fill(store: Store): Promise<void> {
       store,
       room,
       draft('erases', {
-        erases: [4],
-        sets: [
+        eraseSeqs: [4],
+        keyUpdates: [
           ['chat/4', { deleted: true }],
           ['member/aya', null],
         ],
       }),
     );
-    await store.mark(room, 'member/a/b', 3);
+    await store.advanceMark(room, 'member/a/b', 3);
     if (room === 'trimmed') await store.trim(room, { epoch, below: 6 });
-    if (room === 'forked') await store.fork(room, epoch);
+    if (room === 'forked') await store.startNewEpoch(room, epoch);
   }
-  const many = Array.from({ length: 2_500 }, (_, index) => draft(`${index}`, { listed: true, sets: [[`chat/${index}`, index]] }));
+  const many = Array.from({ length: 2_500 }, (_, index) => draft(`${index}`, { listed: true, keyUpdates: [[`chat/${index}`, index]] }));
   await openRoom(store, 'large', ...many);
 }
 
 /** Everything in it, as it is packed; leases and all. */
 async function contentsOf(store: Store): Promise<unknown> {
   const found = new Map<string, unknown>();
-  for (const { room } of (await store.rooms({ limit: 1_000 })).rooms) {
-    const parts: Parcel[] = [];
+  for (const { room } of (await store.listRooms({ limit: 1_000 })).rooms) {
+    const parts: RoomChunk[] = [];
     for (let next: string | null = null; parts.length === 0 || next !== null; next = parts.at(-1)?.next ?? null)
-      parts.push((await store.pack(room, next))!);
-    const all = <Item>(items: (part: Parcel) => Item[]): string[] =>
+      parts.push((await store.exportChunk(room, next))!);
+    const all = <Item>(items: (part: RoomChunk) => Item[]): string[] =>
       parts
         .flatMap(items)
         .map((item) => JSON.stringify(item, sorted))
@@ -75,7 +80,7 @@ async function contentsOf(store: Store): Promise<unknown> {
       all((part) => part.entries),
       all((part) => part.keys),
       all((part) => part.tickets),
-      all((part) => part.onces),
+      all((part) => part.idempotencyKeys),
     ]);
   }
   return found;
@@ -86,7 +91,7 @@ const sorted = (_: string, value: unknown): unknown =>
     : value;
 
 const engines: [name: string, open: () => Promise<Store>][] = [
-  ['embedded', () => openEmbedded({ folder: newFolder() })],
+  ['embedded', () => openEmbedded({ folder: createTempFolder() })],
   ['memory', async () => openMemory()],
 ];
 const pairs = engines.flatMap(([from, openSource]) => engines.map(([to, openTarget]) => ({ from, to, openSource, openTarget })));
@@ -97,21 +102,21 @@ test.each(pairs)('from $from to $to everything arrives, and the source is as it 
   await openRoom(ways.target, 'of another house');
   const before = await contentsOf(ways.source);
 
-  expect(await survey(ways)).toEqual({
+  expect(await planMigration(ways)).toEqual({
     rooms: 9,
     entries: 8 * 5 + 2_501,
-    there: 0,
-    others: { count: 1, few: ['of another house'] },
-    obstacles: { count: 0, few: [] },
+    alreadyInTarget: 0,
+    onlyInTarget: { count: 1, samples: ['of another house'] },
+    conflicts: { count: 0, samples: [] },
   });
   const said: number[] = [];
-  expect(await moveRooms(ways, ({ entries }) => said.push(entries))).toEqual({ moved: 9, passed: 0, entries: 7 * 5 + 2_501 });
+  expect(await migrateRooms(ways, ({ entries }) => said.push(entries))).toEqual({ moved: 9, skipped: 0, entries: 7 * 5 + 2_501 });
   expect(said.length).toBeGreaterThan(9);
-  expect(await compareRooms(ways, quiet)).toMatchObject({ equal: 9, differing: { count: 0 } });
+  expect(await compareRooms(ways, quiet)).toMatchObject({ equal: 9, differences: { count: 0 } });
 
   expect(await contentsOf(ways.source)).toEqual(before);
   const { epoch } = await ways.target.read('of another house', {});
-  await ways.target.append('of another house', { epoch, given: [], drafts: [draft('ends', { ends: true })] });
+  await ways.target.append('of another house', { epoch, expectedVersions: [], drafts: [draft('ends', { endsRoom: true })] });
   expect(await contentsOf(ways.target)).toEqual(before);
   await Promise.all([ways.source.close(), ways.target.close()]);
 });
@@ -120,39 +125,39 @@ test('asked for again after it failed it goes on, and what is whole is passed ov
   const [source, target] = [openMemory(), openMemory()];
   await fill(source);
   let unpacked = 0;
-  const failing = withFault(target, {
-    unpack: async (parcel) => {
+  const failing = withOverrides(target, {
+    importChunk: async (parcel) => {
       if (parcel.room === 'large' && parcel.next !== null && parcel.entries[0]?.seq !== 1) throw new Error('The power is gone.');
       unpacked += 1;
-      return target.unpack(parcel);
+      return target.importChunk(parcel);
     },
   });
-  await expect(moveRooms({ source, target: failing }, quiet)).rejects.toThrow('The power is gone.');
-  const { entries } = await target.page('large', { after: 0, limit: 10_000 });
+  await expect(migrateRooms({ source, target: failing }, quiet)).rejects.toThrow('The power is gone.');
+  const { entries } = await target.readPage('large', { after: 0, limit: 10_000 });
   expect([unpacked > 1, entries.length > 0, entries.length < 2_501]).toEqual([true, true, true]);
 
   const ways = { source, target };
-  const found = await survey(ways);
-  expect([found.there > 1, found.obstacles.count]).toEqual([true, 0]);
-  const { moved, passed } = await moveRooms(ways, quiet);
-  expect([moved + passed, passed > 0, moved > 0]).toEqual([9, true, true]);
-  expect(await compareRooms(ways, quiet)).toMatchObject({ equal: 9, differing: { count: 0 } });
+  const found = await planMigration(ways);
+  expect([found.alreadyInTarget > 1, found.conflicts.count]).toEqual([true, 0]);
+  const { moved, skipped } = await migrateRooms(ways, quiet);
+  expect([moved + skipped, skipped > 0, moved > 0]).toEqual([9, true, true]);
+  expect(await compareRooms(ways, quiet)).toMatchObject({ equal: 9, differences: { count: 0 } });
   expect(await contentsOf(target)).toEqual(await contentsOf(source));
 });
 
 test('a room that went on since it was moved is moved anew, without what it has no more', async () => {
   const ways = { source: openMemory(), target: openMemory() };
   await fill(ways.source);
-  await moveRooms(ways, quiet);
+  await migrateRooms(ways, quiet);
   await say(
     ways.source,
     'den',
-    draft('leaves', { sets: [['member/a/b', null]], tickets: [{ holder: 'a/b', key: 'member/a/b', value: null }] }),
+    draft('leaves', { keyUpdates: [['member/a/b', null]], tickets: [{ holder: 'a/b', key: 'member/a/b', value: null }] }),
   );
   await ways.source.trim('large', { epoch: String((await ways.source.read('large', {})).epoch), below: 2_000 });
-  expect(await survey(ways)).toMatchObject({ there: 9, obstacles: { count: 0 } });
-  expect(await compareRooms(ways, quiet)).toMatchObject({ equal: 7, differing: { count: 2 } });
-  expect(await moveRooms(ways, quiet)).toMatchObject({ moved: 2, passed: 7 });
+  expect(await planMigration(ways)).toMatchObject({ alreadyInTarget: 9, conflicts: { count: 0 } });
+  expect(await compareRooms(ways, quiet)).toMatchObject({ equal: 7, differences: { count: 2 } });
+  expect(await migrateRooms(ways, quiet)).toMatchObject({ moved: 2, skipped: 7 });
   expect(await contentsOf(ways.target)).toEqual(await contentsOf(ways.source));
 });
 
@@ -160,19 +165,19 @@ test('rooms of the same name that are other ones, or went on there, are obstacle
   const ways = { source: openMemory(), target: openMemory() };
   await fill(ways.source);
   await openRoom(ways.target, 'den');
-  expect((await survey(ways)).obstacles).toEqual({ count: 1, few: [{ room: 'den', why: 'another life' }] });
+  expect((await planMigration(ways)).conflicts).toEqual({ count: 1, samples: [{ room: 'den', reason: 'different epoch' }] });
 
   const moved = openMemory();
-  await moveRooms({ source: ways.source, target: moved }, quiet);
+  await migrateRooms({ source: ways.source, target: moved }, quiet);
   await say(moved, 'a::b', draft('went on'));
   for (const store of [ways.source, moved]) await say(store, '😀', draft('each its own'));
-  await ways.source.append('😀', { epoch: (await ways.source.read('😀', {})).epoch, given: [], drafts: [draft('one more')] });
+  await ways.source.append('😀', { epoch: (await ways.source.read('😀', {})).epoch, expectedVersions: [], drafts: [draft('one more')] });
   await say(ways.source, 'den', draft('went on here alone'));
-  expect((await survey({ source: ways.source, target: moved })).obstacles).toEqual({
+  expect((await planMigration({ source: ways.source, target: moved })).conflicts).toEqual({
     count: 2,
-    few: [
-      { room: 'a::b', why: 'went on' },
-      { room: '😀', why: 'went on' },
+    samples: [
+      { room: 'a::b', reason: 'diverged' },
+      { room: '😀', reason: 'diverged' },
     ],
   });
 });
@@ -180,8 +185,8 @@ test('rooms of the same name that are other ones, or went on there, are obstacle
 test('of very many obstacles the first are told', async () => {
   const ways = { source: openMemory(), target: openMemory() };
   for (const store of [ways.source, ways.target]) for (let index = 0; index < 50; index += 1) await openRoom(store, `room ${index}`);
-  const { obstacles } = await survey(ways);
-  expect([obstacles.count, obstacles.few.length]).toEqual([50, 20]);
+  const { conflicts } = await planMigration(ways);
+  expect([conflicts.count, conflicts.samples.length]).toEqual([50, 20]);
 });
 
 test('who writes meanwhile is found out, and nothing is left of a room that ended', async () => {
@@ -189,25 +194,25 @@ test('who writes meanwhile is found out, and nothing is left of a room that ende
   await fill(ways.source);
   await openRoom(ways.source, 'ends', ...Array.from({ length: 1_500 }, () => draft('x')));
   let packed = 0;
-  const busy = withFault(ways.source, {
-    pack: async (room, next) => {
-      const parcel = await ways.source.pack(room, next);
-      if (room === 'large' && packed++ === 0) await say(ways.source, 'large', draft('meanwhile', { erases: [1] }));
-      if (room === 'ends' && next === null) await say(ways.source, 'ends', draft('ends', { ends: true }));
+  const busy = withOverrides(ways.source, {
+    exportChunk: async (room, next) => {
+      const parcel = await ways.source.exportChunk(room, next);
+      if (room === 'large' && packed++ === 0) await say(ways.source, 'large', draft('meanwhile', { eraseSeqs: [1] }));
+      if (room === 'ends' && next === null) await say(ways.source, 'ends', draft('ends', { endsRoom: true }));
       return parcel;
     },
   });
-  await moveRooms({ source: busy, target: ways.target }, quiet);
+  await migrateRooms({ source: busy, target: ways.target }, quiet);
   expect(packed).toBeGreaterThan(1);
-  const { differing, equal } = await compareRooms(ways, quiet);
-  expect([equal, differing]).toEqual([8, { count: 1, few: [{ room: 'large', what: ['entries'] }] }]);
+  const { differences, equal } = await compareRooms(ways, quiet);
+  expect([equal, differences]).toEqual([8, { count: 1, samples: [{ room: 'large', sections: ['entries'] }] }]);
   expect((await ways.target.read('ends', {})).epoch).toBe(null);
 
-  expect(await moveRooms(ways, quiet)).toMatchObject({ moved: 1, passed: 8 });
+  expect(await migrateRooms(ways, quiet)).toMatchObject({ moved: 1, skipped: 8 });
   expect(await contentsOf(ways.target)).toEqual(await contentsOf(ways.source));
 });
 
-const alterations: [what: string, alter: (parcel: Parcel) => void, differs: string[]][] = [
+const alterations: [what: string, alter: (parcel: RoomChunk) => void, differs: string[]][] = [
   ['a text', ({ entries }) => (entries[3]!.body = { text: 'another' }), ['entries']],
   ['a time', ({ entries }) => (entries[3]!.at += 1), ['entries']],
   ['a missing entry', ({ entries }) => entries.pop(), ['entries', 'named appends']],
@@ -221,17 +226,17 @@ const alterations: [what: string, alter: (parcel: Parcel) => void, differs: stri
   ['a lease', ({ keys }) => (keys[0]![1].lease = 'released'), ['keys']],
   ['a missing key', ({ keys }) => keys.pop(), ['keys']],
   ['a ticket', ({ tickets }) => (tickets[0]!.seq = 1), ['tickets']],
-  ['the name of an append', ({ onces }) => (onces[0]![0] = 'another'), ['named appends']],
-  ['how many a named append has', ({ onces }) => (onces[0]![2] = 1), ['named appends']],
+  ['the name of an append', ({ idempotencyKeys }) => (idempotencyKeys[0]![0] = 'another'), ['named appends']],
+  ['how many a named append has', ({ idempotencyKeys }) => (idempotencyKeys[0]![2] = 1), ['named appends']],
   ['the head', ({ head }) => (head.at += 1), ['head']],
-  ['the tail', ({ head }) => (head.tail = 'another'), ['head']],
+  ['the tail', ({ head }) => (head.lastBroadcastId = 'another'), ['head']],
 ];
 
 test.each(alterations)('the comparison finds %s', async (_, alter, differs) => {
   const ways = { source: openMemory(), target: openMemory() };
   await openRoom(ways.source, 'den', member('aya'), member('ben'), draft('hello'), draft('tea?'));
-  const parcel = (await ways.source.pack('den', null))!;
+  const parcel = (await ways.source.exportChunk('den', null))!;
   alter(parcel);
-  await ways.target.unpack(parcel);
-  expect((await compareRooms(ways, quiet)).differing).toEqual({ count: 1, few: [{ room: 'den', what: differs }] });
+  await ways.target.importChunk(parcel);
+  expect((await compareRooms(ways, quiet)).differences).toEqual({ count: 1, samples: [{ room: 'den', sections: differs }] });
 });

@@ -4,54 +4,55 @@ import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
 import { foldName, memberKey } from '#chat/keys.js';
 import { GRACE_MS } from '#chat/leases.js';
-import { ask, connect, done, heard, refused, startServer, until, withFault } from './helpers/server.ts';
-import { newStore, stores } from './helpers/stores.ts';
+import { connect, nextEvent, requestError, requestOk, sendRequest, startServer, until, withOverrides } from './helpers/server.ts';
+import { newStore, storeKinds } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 const GRACE = 400;
 
 const drop = (socket: Socket): void => void socket.io.engine.close();
-const isFree = async (socket: Socket, username: string) => (await ask(socket, 'add:member', { roomId, username })).ok;
-const leaves = async (store: Store) => (await store.page(roomId, { limit: 500 })).entries.filter(({ kind }) => kind === 'remove:member');
+const isFree = async (socket: Socket, username: string) => (await sendRequest(socket, 'add:member', { roomId, username })).ok;
+const leaves = async (store: Store) =>
+  (await store.readPage(roomId, { limit: 500 })).entries.filter(({ kind }) => kind === 'remove:member');
 
 test('the grace is thirty seconds', () => {
   expect(GRACE_MS).toBe(30_000);
 });
 
-describe.each(stores)('on the %s store', (_, open) => {
+describe.each(storeKinds)('on the %s store', (_, open) => {
   test('a dropped guest leaves once, by an entry that the room hears', async () => {
-    const { url, store } = await startServer({ store: await open(), grace: GRACE });
+    const { url, store } = await startServer({ store: await open(), graceMs: GRACE });
     const [aya, ben] = [await connect(url), await connect(url)];
-    await done(aya, 'create:room', { roomId, username: 'aya' });
-    await done(ben, 'add:member', { roomId, username: 'Ben' });
-    const left = heard(aya, 'remove:member:success');
+    await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+    await requestOk(ben, 'add:member', { roomId, username: 'Ben' });
+    const left = nextEvent(aya, 'remove:member:success');
     drop(ben);
     expect(await left).toMatchObject({ roomId, username: 'Ben', by: 'Ben', reason: 'gone', seq: 4 });
-    await done(await connect(url), 'add:member', { roomId, username: 'ben' });
+    await requestOk(await connect(url), 'add:member', { roomId, username: 'ben' });
     expect(await leaves(store)).toHaveLength(1);
   });
 
   test('within the grace the own session takes the name back silently, and nobody else gets it', async () => {
-    const { url, store } = await startServer({ store: await open(), grace: GRACE });
+    const { url, store } = await startServer({ store: await open(), graceMs: GRACE });
     const ben = await connect(url);
-    const { session } = await done(ben, 'create:room', { roomId, username: 'ben' });
+    const { session } = await requestOk(ben, 'create:room', { roomId, username: 'ben' });
     drop(ben);
     const thief = await connect(url);
-    expect((await refused(thief, 'add:member', { roomId, username: 'ben' })).code).toBe('name_taken');
+    expect((await requestError(thief, 'add:member', { roomId, username: 'ben' })).code).toBe('name_taken');
     const back = await connect(url, { auth: { session } });
-    expect(await done(back, 'add:member', { roomId, username: 'ben' })).toMatchObject({ role: 'owner', session });
+    expect(await requestOk(back, 'add:member', { roomId, username: 'ben' })).toMatchObject({ role: 'owner', session });
     await new Promise((resolve) => setTimeout(resolve, 2 * GRACE));
-    expect((await refused(thief, 'add:member', { roomId, username: 'ben' })).code).toBe('name_taken');
+    expect((await requestError(thief, 'add:member', { roomId, username: 'ben' })).code).toBe('name_taken');
     expect(await leaves(store)).toHaveLength(0);
-    await done(back, 'create:chat', { roomId, username: 'ben', message: 'still me' });
+    await requestOk(back, 'create:chat', { roomId, username: 'ben', message: 'still me' });
   });
 
   test('a name is kept while one of its connections is there', async () => {
-    const { url, store } = await startServer({ store: await open(), grace: GRACE });
+    const { url, store } = await startServer({ store: await open(), graceMs: GRACE });
     const phone = await connect(url);
-    const { session } = await done(phone, 'create:room', { roomId, username: 'ben' });
+    const { session } = await requestOk(phone, 'create:room', { roomId, username: 'ben' });
     const laptop = await connect(url, { auth: { session } });
-    await done(laptop, 'add:member', { roomId, username: 'ben' });
+    await requestOk(laptop, 'add:member', { roomId, username: 'ben' });
     drop(phone);
     await new Promise((resolve) => setTimeout(resolve, 2 * GRACE));
     expect(await leaves(store)).toHaveLength(0);
@@ -61,13 +62,13 @@ describe.each(stores)('on the %s store', (_, open) => {
 
   test('the guests of a server that is gone are freed by another', async () => {
     const store = await open();
-    const first = await startServer({ store, grace: GRACE });
+    const first = await startServer({ store, graceMs: GRACE });
     const ben = await connect(first.url);
-    await done(ben, 'create:room', { roomId, username: 'ben' });
+    await requestOk(ben, 'create:room', { roomId, username: 'ben' });
     // A server that was killed says nothing any more: here it is the lease of a node that never beats.
     await store.append(roomId, {
       epoch: (await store.read(roomId, {})).epoch,
-      given: [],
+      expectedVersions: [],
       drafts: [
         {
           id: 'e1',
@@ -75,7 +76,7 @@ describe.each(stores)('on the %s store', (_, open) => {
           author: 'nobody',
           kind: 'add:member',
           body: {},
-          sets: [[memberKey('ghost'), { username: 'ghost', author: 'nobody' }]],
+          keyUpdates: [[memberKey('ghost'), { username: 'ghost', author: 'nobody' }]],
           lease: { key: memberKey('ghost'), node: 'killed' },
         },
       ],
@@ -89,10 +90,10 @@ describe.each(stores)('on the %s store', (_, open) => {
 
 test('a clock that jumps makes nobody go who is connected', async () => {
   let ahead = 0;
-  const { url, store } = await startServer({ store: await newStore({ clock: () => Date.now() + ahead }), grace: GRACE });
+  const { url, store } = await startServer({ store: await newStore({ clock: () => Date.now() + ahead }), graceMs: GRACE });
   const [aya, ben] = [await connect(url), await connect(url)];
-  await done(aya, 'create:room', { roomId, username: 'aya' });
-  await done(ben, 'add:member', { roomId, username: 'ben' });
+  await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+  await requestOk(ben, 'add:member', { roomId, username: 'ben' });
   ahead += 3_600_000;
   drop(ben);
   await until(async () => (await leaves(store)).length > 0, 'somebody is gone');
@@ -105,13 +106,13 @@ test('nor does one that jumps just before it is asked who is gone', async () => 
   let ahead = 0;
   const steady = await newStore({ clock: () => Date.now() + ahead });
   let jumps = 0;
-  const lapsed: Store['lapsed'] = async (limit) => {
+  const listExpiredLeases: Store['listExpiredLeases'] = async (limit) => {
     ahead += 3_600_000;
     jumps += 1;
-    return steady.lapsed(limit);
+    return steady.listExpiredLeases(limit);
   };
-  const { url, store } = await startServer({ store: withFault(steady, { lapsed }), grace: GRACE });
-  await done(await connect(url), 'create:room', { roomId, username: 'aya' });
+  const { url, store } = await startServer({ store: withOverrides(steady, { listExpiredLeases }), graceMs: GRACE });
+  await requestOk(await connect(url), 'create:room', { roomId, username: 'aya' });
   const before = jumps;
   await until(() => jumps > before + 3, 'the clock jumped');
   expect(await leaves(store)).toEqual([]);
@@ -120,16 +121,16 @@ test('nor does one that jumps just before it is asked who is gone', async () => 
 test('a name is let go of also when the store failed in that moment', async () => {
   const store = await newStore();
   let failures = 2;
-  const release: Store['release'] = async (...asked) => {
+  const releaseLease: Store['releaseLease'] = async (...asked) => {
     failures -= 1;
     if (failures >= 0) throw new StoreError('full', 'no space');
-    return store.release(...asked);
+    return store.releaseLease(...asked);
   };
   // With limits a client that is refused so often is disconnected.
-  const { url } = await startServer({ store: withFault(store, { release }), grace: GRACE, limits: 'off' });
+  const { url } = await startServer({ store: withOverrides(store, { releaseLease }), graceMs: GRACE, limits: 'off' });
   const [aya, ben] = [await connect(url), await connect(url)];
-  await done(aya, 'create:room', { roomId, username: 'aya' });
-  await done(ben, 'add:member', { roomId, username: 'ben' });
+  await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+  await requestOk(ben, 'add:member', { roomId, username: 'ben' });
   drop(ben);
   await until(() => isFree(aya, 'ben'), 'the name is free');
   expect(failures).toBeLessThan(0);
@@ -138,18 +139,18 @@ test('a name is let go of also when the store failed in that moment', async () =
 test('a store that failed is tried again, also when nobody is here', async () => {
   const store = await newStore();
   let beats = 0;
-  const beat: Store['beat'] = async () => {
+  const heartbeat: Store['heartbeat'] = async () => {
     beats += 1;
   };
-  const { url } = await startServer({ store: withFault(store, { beat, writable: false }), grace: GRACE });
+  const { url } = await startServer({ store: withOverrides(store, { heartbeat, isWritable: false }), graceMs: GRACE });
   expect((await fetch(`${url}/ready`)).status).toBe(503);
   await until(() => beats > 1, 'it is tried again');
 });
 
 test('a connection that breaks while it joins does not take the name from one that is there', async () => {
-  const { url, store } = await startServer({ grace: GRACE });
+  const { url, store } = await startServer({ graceMs: GRACE });
   const laptop = await connect(url);
-  const { session } = await done(laptop, 'create:room', { roomId, username: 'ben' });
+  const { session } = await requestOk(laptop, 'create:room', { roomId, username: 'ben' });
   const phone = await connect(url, { auth: { session } });
   phone.emit('add:member', { roomId, username: 'ben' });
   drop(phone);
@@ -158,29 +159,29 @@ test('a connection that breaks while it joins does not take the name from one th
 });
 
 test('an owner who lost the session is a guest like any other', async () => {
-  const { url, store } = await startServer({ grace: GRACE });
+  const { url, store } = await startServer({ graceMs: GRACE });
   const aya = await connect(url);
-  await done(aya, 'create:room', { roomId, username: 'aya' });
-  await done(await connect(url), 'add:member', { roomId, username: 'ben' });
+  await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+  await requestOk(await connect(url), 'add:member', { roomId, username: 'ben' });
   drop(aya);
   await until(async () => (await leaves(store)).length === 1, 'the name has lapsed');
   const other = await connect(url);
-  expect((await refused(other, 'add:member', { roomId, username: 'aya' })).code).toBe('name_taken');
-  await done(other, 'add:member', { roomId, username: 'aya again' });
-  expect((await refused(other, 'delete:room', { roomId, username: 'aya again' })).code).toBe('not_allowed');
+  expect((await requestError(other, 'add:member', { roomId, username: 'aya' })).code).toBe('name_taken');
+  await requestOk(other, 'add:member', { roomId, username: 'aya again' });
+  expect((await requestError(other, 'delete:room', { roomId, username: 'aya again' })).code).toBe('not_allowed');
 });
 
 test('who takes over a name does not take over what was said under it', async () => {
   const { url } = await startServer();
   const [aya, ben, other] = [await connect(url), await connect(url), await connect(url)];
-  await done(aya, 'create:room', { roomId, username: 'aya' });
-  await done(ben, 'add:member', { roomId, username: 'ben' });
-  const { seq: chatSeq } = await done(ben, 'create:chat', { roomId, username: 'ben', message: 'mine' });
-  await done(ben, 'remove:member', { roomId, username: 'ben' });
-  await done(other, 'add:member', { roomId, username: 'ben' });
-  expect((await refused(other, 'update:chat', { roomId, username: 'ben', chatSeq, message: 'yours' })).code).toBe('not_allowed');
-  await done(ben, 'add:member', { roomId, username: 'ben2' });
-  await done(ben, 'update:chat', { roomId, username: 'ben2', chatSeq, message: 'still mine' });
+  await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+  await requestOk(ben, 'add:member', { roomId, username: 'ben' });
+  const { seq: chatSeq } = await requestOk(ben, 'create:chat', { roomId, username: 'ben', message: 'mine' });
+  await requestOk(ben, 'remove:member', { roomId, username: 'ben' });
+  await requestOk(other, 'add:member', { roomId, username: 'ben' });
+  expect((await requestError(other, 'update:chat', { roomId, username: 'ben', chatSeq, message: 'yours' })).code).toBe('not_allowed');
+  await requestOk(ben, 'add:member', { roomId, username: 'ben2' });
+  await requestOk(ben, 'update:chat', { roomId, username: 'ben2', chatSeq, message: 'still mine' });
 });
 
 test.each([

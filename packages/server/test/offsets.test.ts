@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { expect, onTestFinished, test } from 'vitest';
 import WebSocket from 'ws';
-import { connect, done, startServer, until } from './helpers/server.ts';
+import { connect, requestOk, startServer, until } from './helpers/server.ts';
 
 const roomId = 'veranda';
 const CHAT = '42["create:chat:success",';
@@ -40,8 +40,8 @@ const OFFSET = expect.stringMatching(/^\d+$/) as string;
 async function startRoom() {
   const { url } = await startServer({ limits: 'off' });
   const aya = await connect(url);
-  await done(aya, 'create:room', { roomId, username: 'aya' });
-  return { url, say: (message: string) => done(aya, 'create:chat', { roomId, username: 'aya', message }) };
+  await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+  return { url, say: (message: string) => requestOk(aya, 'create:chat', { roomId, username: 'aya', message }) };
 }
 
 const AS_JAVASCRIPT = 'EIO=4&transport=websocket';

@@ -1,21 +1,21 @@
 import type { Socket as TcpSocket } from 'node:net';
 import { expect, test } from 'vitest';
-import { startScene } from './helpers/neighbours.ts';
-import { rawWebSocket } from './helpers/raw.ts';
+import { startWithBystanders } from './helpers/neighbours.ts';
+import { openRawWebSocket } from './helpers/raw.ts';
 
 test('the answer to an upgrade waits for the packet that opens the connection, and both go together', async () => {
-  const { url, io, unharmed } = await startScene();
+  const { url, io, expectUnharmed } = await startWithBystanders();
   const arriving = new Promise<{ tcpSocket: TcpSocket; waiting: number }>((resolve) => {
     io.engine.once('connection', ({ transport }: { transport: { socket: { _socket: TcpSocket } } }) => {
       const { _socket: tcpSocket } = transport.socket;
       resolve({ tcpSocket, waiting: tcpSocket.writableLength });
     });
   });
-  const client = await rawWebSocket(url);
-  const opening = await client.packet(/^0/);
+  const client = await openRawWebSocket(url);
+  const opening = await client.waitForPacket(/^0/);
   const { tcpSocket, waiting } = await arriving;
   expect(waiting).toBe(tcpSocket.bytesWritten);
   expect(waiting).toBeGreaterThan('HTTP/1.1 101'.length + opening.length);
   expect(tcpSocket).toMatchObject({ writableCorked: 0, writableLength: 0 });
-  await unharmed();
+  await expectUnharmed();
 });

@@ -1,14 +1,14 @@
 /** Pages that many ask for at the same time. */
 import { expect, onTestFinished, test, vi } from 'vitest';
-import type { ToldPage } from '#chat/telling.js';
+import type { ReplayPage } from '#chat/telling.js';
 import { PageCache } from '#transport/page-cache.js';
 
 const KIB = 1024;
 
-function pageOf(bytes: number): ToldPage {
-  const entry = { seq: 1, id: 'x', prev: null, at: 0, tick: 1, by: 'aya', author: 'aya', kind: 'create:chat' };
-  const told = { entry: { ...entry, body: {}, quiet: false, listed: true }, told: undefined, bytes };
-  return { epoch: 'e', head: 1, tail: 'x', tick: 1, oldest: 1, bytes, now: 0, entries: [told], more: false };
+function pageOf(bytes: number): ReplayPage {
+  const entry = { seq: 1, id: 'x', prev: null, at: 0, hlc: 1, by: 'aya', author: 'aya', kind: 'create:chat' };
+  const told = { entry: { ...entry, body: {}, quiet: false, listed: true }, payload: undefined, bytes };
+  return { epoch: 'e', head: 1, lastBroadcastId: 'x', hlc: 1, oldest: 1, bytes, now: 0, entries: [told], more: false };
 }
 
 test('a page is read once for all who ask for it meanwhile and afterwards', async () => {

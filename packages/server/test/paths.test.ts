@@ -1,7 +1,7 @@
 /** A server under a path of its own, behind real reverse proxies that take the path off, or leave it. */
 import { expect, test } from 'vitest';
 import { type ProxyName, startReverseProxy } from './helpers/reverse-proxies.ts';
-import { connect, done, newClient, startServer } from './helpers/server.ts';
+import { connect, newClient, requestOk, startServer } from './helpers/server.ts';
 
 const PROXIES: ProxyName[] = ['nginx', 'haproxy', 'apache2', 'caddy'];
 const WAYS = [
@@ -16,8 +16,8 @@ test.each(CASES)('stock clients talk through $proxy $name, by WebSocket and by p
   const address = await startReverseProxy(proxy, { server: Number(new URL(url).port), prefix: path, strips });
   for (const transport of ['websocket', 'polling']) {
     const socket = await connect(new URL(address).origin, { path: `${path}/socket.io/`, transports: [transport] });
-    await done(socket, 'create:room', { roomId: transport, username: 'aya' });
-    await done(socket, 'create:chat', { roomId: transport, username: 'aya', message: 'hello' });
+    await requestOk(socket, 'create:room', { roomId: transport, username: 'aya' });
+    await requestOk(socket, 'create:chat', { roomId: transport, username: 'aya', message: 'hello' });
   }
 });
 

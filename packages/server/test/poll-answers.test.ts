@@ -1,9 +1,9 @@
 /** How many packets a client that polls is given at once. */
 import { expect, test } from 'vitest';
 import { MAX_POLL_PACKETS } from '#transport/poll-answers.js';
-import { ROOM, startScene } from './helpers/neighbours.ts';
-import { rawPolling } from './helpers/raw.ts';
-import { done } from './helpers/server.ts';
+import { ROOM, startWithBystanders } from './helpers/neighbours.ts';
+import { openRawPolling } from './helpers/raw.ts';
+import { requestOk } from './helpers/server.ts';
 
 const SEPARATOR = '\x1e';
 const CHATS = 40;
@@ -15,16 +15,17 @@ test.each([
   ...[...PYTHON, 'okhttp/3.12.12', ''].map((userAgent) => ({ userAgent, most: MAX_POLL_PACKETS })),
   ...[CHROMIUM, 'node-XMLHttpRequest', 'node', 'Deno/2.1.4', 'Bun/1.1.38'].map((userAgent) => ({ userAgent, most: Infinity })),
 ])('what waits for $userAgent, which polls, comes in order, with $most packets at most in one answer', async ({ userAgent, most }) => {
-  const { url, aya, unharmed } = await startScene({ limits: 'off' });
+  const { url, aya, expectUnharmed } = await startWithBystanders({ limits: 'off' });
   const headers = { 'user-agent': userAgent };
-  const client = await rawPolling(url, { reads: false, headers });
+  const client = await openRawPolling(url, { polls: false, headers });
   const poll = async (): Promise<string[]> => (await (await fetch(client.address, { headers })).text()).split(SEPARATOR);
   await client.send('40');
   await poll();
   await client.send(`42["add:member",{"roomId":"${ROOM}","username":"cleo"}]`);
   expect((await poll()).join()).toContain('add:member:success');
 
-  for (let each = 0; each < CHATS; each += 1) await done(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: `chat ${each}` });
+  for (let each = 0; each < CHATS; each += 1)
+    await requestOk(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: `chat ${each}` });
   const answers: string[][] = [];
   while (
     !answers
@@ -39,5 +40,5 @@ test.each([
   else expect(longest).toBe(most);
   const chats = answers.flat().flatMap((packet) => /"message":"(chat \d+)"/.exec(packet)?.[1] ?? []);
   expect(chats).toEqual(Array.from({ length: CHATS }, (_, each) => `chat ${each}`));
-  await unharmed();
+  await expectUnharmed();
 });

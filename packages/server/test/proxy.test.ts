@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { type FaultyProxy, startProxy } from './helpers/proxy.ts';
-import { until, within } from './helpers/server.ts';
+import { until, withTimeout } from './helpers/server.ts';
 
 /** Answers every connection with what it says, after a greeting. */
 async function startEcho(greeting = ''): Promise<{ port: number; sockets: Set<Socket> }> {
@@ -62,7 +62,7 @@ test('a proxy without faults changes nothing, and hands on that a side has finis
   const { socket, heard, ended } = await start();
   const bytes = randomBytes(4 * 2 ** 20);
   socket.end(bytes);
-  expect(await within(ended, 'the end')).toBe('end');
+  expect(await withTimeout(ended, 'the end')).toBe('end');
   expect(heard().subarray(1).equals(bytes)).toBe(true);
 });
 
@@ -82,7 +82,7 @@ test('cut resets every connection on both sides, and takes new ones', async () =
   const { proxy, ended, echo } = await start();
   expect([proxy.connections, echo.size]).toEqual([1, 1]);
   proxy.cut();
-  expect(await within(ended, 'the end')).toBe('ECONNRESET');
+  expect(await withTimeout(ended, 'the end')).toBe('ECONNRESET');
   await until(() => proxy.connections === 0 && echo.size === 0, 'nothing is left');
   expect(await connect(proxy).hears(1)).toBe('.');
 });
@@ -90,7 +90,7 @@ test('cut resets every connection on both sides, and takes new ones', async () =
 test('refuse resets new connections and leaves old ones', async () => {
   const { proxy, socket, hears } = await start();
   proxy.refuse(true);
-  expect(await within(connect(proxy).ended, 'the end')).toBe('ECONNRESET');
+  expect(await withTimeout(connect(proxy).ended, 'the end')).toBe('ECONNRESET');
   socket.write('a');
   expect(await hears(2)).toBe('.a');
   proxy.refuse(false);
@@ -161,7 +161,7 @@ test('cutAfter so many bytes lets exactly those through', async () => {
   const { proxy, socket, heard, ended } = await start();
   proxy.cutAfter({ bytes: 1 + 1_000 + 250 });
   socket.write(randomBytes(1_000));
-  await within(ended, 'the end');
+  await withTimeout(ended, 'the end');
   expect(heard().length).toBe(1 + 250);
 });
 
@@ -174,7 +174,7 @@ test('cutAfter a silence waits until nothing passes', async () => {
     await pause(100);
   }
   expect(socket.closed).toBe(false);
-  expect(await within(ended, 'the end')).toBe('ECONNRESET');
+  expect(await withTimeout(ended, 'the end')).toBe('ECONNRESET');
   expect(performance.now() - begun).toBeGreaterThan(750);
 });
 
@@ -186,7 +186,7 @@ test('cutAfter an age cuts however much passes, each connection at its own', asy
     const begun = performance.now();
     const { socket, heard, ended } = connect(proxy);
     const talking = setInterval(() => socket.write('a'), 20);
-    expect(await within(ended, `the ${time} end`)).toBe('ECONNRESET');
+    expect(await withTimeout(ended, `the ${time} end`)).toBe('ECONNRESET');
     clearInterval(talking);
     expect(performance.now() - begun).toBeGreaterThan(290);
     expect(heard().length).toBeGreaterThan(1);
@@ -196,8 +196,8 @@ test('cutAfter an age cuts however much passes, each connection at its own', asy
 test('flap cuts again and again until it is ended', async () => {
   const { proxy, ended } = await start();
   proxy.flap(50);
-  await within(ended, 'the first cut');
-  await within(connect(proxy).ended, 'the second cut');
+  await withTimeout(ended, 'the first cut');
+  await withTimeout(connect(proxy).ended, 'the second cut');
   proxy.flap(0);
   const { socket, hears } = connect(proxy);
   await hears(1);
@@ -227,6 +227,6 @@ test('retarget to several leads new connections to one after the other', async (
 
 test('who connects where no server is, is cut off', async () => {
   const proxy = await startProxy({ port: 1 });
-  expect(await within(connect(proxy).ended, 'the end')).toBe('ECONNRESET');
+  expect(await withTimeout(connect(proxy).ended, 'the end')).toBe('ECONNRESET');
   await until(() => proxy.connections === 0, 'nothing is left');
 });

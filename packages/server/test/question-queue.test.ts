@@ -1,10 +1,10 @@
 /** Questions that are asked together: they are read for in slices of time, and others have their turn between. */
 import { LIMITS } from '@engawa/protocol';
 import { expect, test } from 'vitest';
-import { QuestionQueue } from '#transport/question-queue.js';
-import { ATTACKER, ROOM, startScene } from './helpers/neighbours.ts';
-import { connectRaw, rawWebSocket } from './helpers/raw.ts';
-import { withFault } from './helpers/server.ts';
+import { QueryScheduler } from '#transport/question-queue.js';
+import { ATTACKER_HEADERS, ROOM, startWithBystanders } from './helpers/neighbours.ts';
+import { connectRaw, openRawWebSocket } from './helpers/raw.ts';
+import { withOverrides } from './helpers/server.ts';
 import { newStore } from './helpers/stores.ts';
 
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
@@ -17,7 +17,7 @@ function block(milliseconds: number): void {
 }
 
 test('questions that take long are begun in their order, one a turn of the event loop', async () => {
-  const queue = new QuestionQueue();
+  const queue = new QueryScheduler();
   const seen: (number | 'turn')[] = [];
   let isOver = false;
   const turn = () => {
@@ -38,7 +38,7 @@ test('questions that take long are begun in their order, one a turn of the event
 });
 
 test('of questions that wait for a store across a network, many are under way together, and no more than that', async () => {
-  const queue = new QuestionQueue();
+  const queue = new QueryScheduler();
   let underWay = 0;
   let most = 0;
   const ask = async () => {
@@ -49,11 +49,11 @@ test('of questions that wait for a store across a network, many are under way to
   };
   await Promise.all(upTo(3 * MOST_UNDER_WAY).map(() => queue.run(ask)));
   expect(most).toBe(MOST_UNDER_WAY);
-  expect(queue.waiting).toBe(0);
+  expect(queue.queuedCount).toBe(0);
 });
 
 test('a question that fails, or throws before it begins, fails for its asker alone', async () => {
-  const queue = new QuestionQueue();
+  const queue = new QueryScheduler();
   const failing = queue.run(() => Promise.reject(new Error('no store')));
   const throwing = queue.run(() => {
     throw new Error('no argument');
@@ -67,21 +67,21 @@ test('of the pages that many connections ask for at once, one is read in a turn 
   const inner = await newStore();
   let turn = 0;
   const turns: number[] = [];
-  const store = withFault(inner, {
-    page(...asked) {
+  const store = withOverrides(inner, {
+    readPage(...asked) {
       if (asked[1].limit === LIMITS.pageMax) {
         turns.push(turn);
         block(6);
       }
-      return inner.page(...asked);
+      return inner.readPage(...asked);
     },
   });
-  const { url, unharmed } = await startScene({ store, limits: 'off' });
+  const { url, expectUnharmed } = await startWithBystanders({ store, limits: 'off' });
   const readers = await Promise.all(
     upTo(READERS).map(async (each) => {
-      const raw = await connectRaw(await rawWebSocket(url, { headers: ATTACKER }));
+      const raw = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
       await raw.send(`420["add:member",{"roomId":"${ROOM}","username":"reader ${each}"}]`);
-      await raw.packet(/^430\[\{"ok":true/);
+      await raw.waitForPacket(/^430\[\{"ok":true/);
       return raw;
     }),
   );
@@ -93,8 +93,8 @@ test('of the pages that many connections ask for at once, one is read in a turn 
   };
   setImmediate(next);
   for (const raw of readers) void raw.send(`421["list:chats",{"roomId":"${ROOM}","limit":${LIMITS.pageMax}}]`);
-  await Promise.all(readers.map((raw) => raw.packet(/^431\[\{"ok":true/)));
+  await Promise.all(readers.map((raw) => raw.waitForPacket(/^431\[\{"ok":true/)));
   expect(turns).toHaveLength(READERS);
   expect(new Set(turns).size).toBe(READERS);
-  await unharmed();
+  await expectUnharmed();
 });

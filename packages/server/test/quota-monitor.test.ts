@@ -3,14 +3,14 @@ import { openMemory } from '@engawa/server';
 import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
 import { QuotaMonitor } from '#chat/quota-monitor.js';
-import { until, withFault } from './helpers/server.ts';
+import { until, withOverrides } from './helpers/server.ts';
 
-const caller = { mayOpenRooms: true, mayAddIn: 0 };
+const caller = { canOpenRooms: true, writeRetryAfterMs: 0 };
 
 function monitor({ rooms = null, totalBytes = null }: { rooms?: number | null; totalBytes?: number | null }) {
   const usage = { rooms: 0, bytes: 0 };
   let asked = 0;
-  const store = withFault(openMemory(), {
+  const store = withOverrides(openMemory(), {
     usage: async () => {
       asked += 1;
       return { ...usage };
@@ -20,7 +20,7 @@ function monitor({ rooms = null, totalBytes = null }: { rooms?: number | null; t
   const log = pino({}, { write: (line: string) => void lines.push(line) });
   const quotas = { roomsPerSession: null, roomBytes: null, rooms, totalBytes };
   const errors: unknown[] = [];
-  const watching = new QuotaMonitor({ store, quotas, every: 1, log, onError: (error) => void errors.push(error) });
+  const watching = new QuotaMonitor({ store, quotas, refreshDelayMs: 1, log, onError: (error) => void errors.push(error) });
   onTestFinished(() => watching.close());
   /** What is logged once the store holds so much. */
   const holds = async (more: Partial<typeof usage>): Promise<string[]> => {
@@ -69,11 +69,11 @@ test('the operator is warned at 80 % and at 100 %, and again only after it fell 
 test('rooms that were opened since the store was last asked count', async () => {
   const { watching, holds } = monitor({ rooms: 10 });
   expect(await holds({ rooms: 9 })).toEqual(['--quota-rooms 90 % a quota is nearly used up']);
-  expect(watching.headroom(caller).noRoom).toBe(undefined);
-  watching.roomOpened();
-  expect(watching.headroom(caller).noRoom).toBe('rooms');
+  expect(watching.headroom(caller).exceededRoomQuota).toBe(undefined);
+  watching.countOpenedRoom();
+  expect(watching.headroom(caller).exceededRoomQuota).toBe('rooms');
   await holds({ rooms: 5 });
-  expect(watching.headroom(caller).noRoom).toBe(undefined);
+  expect(watching.headroom(caller).exceededRoomQuota).toBe(undefined);
 });
 
 test('while nobody asks the store is not asked, and without a quota never', async () => {

@@ -1,22 +1,22 @@
-import type { Answer, CommandName } from '@engawa/protocol';
+import type { Ack, CommandName } from '@engawa/protocol';
 import type { Socket } from 'socket.io-client';
 import { expect, test } from 'vitest';
-import type { Appended, Store } from '#store/store.js';
-import { faultsOf, type Hearing, type RoomHistory, type Sent } from './helpers/history.ts';
-import { readEntries, readRoom, recordHeard } from './helpers/recording.ts';
-import { ask, connect, done, startServer, until } from './helpers/server.ts';
-import { durableStore } from './helpers/stores.ts';
+import type { AppendResult, Store } from '#store/store.js';
+import { findFaults, type ReceivedLog, type RoomHistory, type SentCommand } from './helpers/history.ts';
+import { readEntries, readRoom, recordReceived } from './helpers/recording.ts';
+import { connect, requestOk, sendRequest, startServer, until } from './helpers/server.ts';
+import { newDurableStore } from './helpers/stores.ts';
 
 const roomId = 'lobby';
 
 test('of 200 clients that ask for one name at once, one gets it', async () => {
-  const { url, store } = await startServer({ store: await durableStore(), limits: 'off' });
+  const { url, store } = await startServer({ store: await newDurableStore(), limits: 'off' });
   const outcomes = watchAppends(store);
-  await done(await connect(url), 'create:room', { roomId, username: 'owner' });
+  await requestOk(await connect(url), 'create:room', { roomId, username: 'owner' });
   const clients = await Promise.all(Array.from({ length: 200 }, () => connect(url)));
 
   for (const username of ['aya', 'ben', 'chiyo', 'dan', 'emi']) {
-    const answers = await Promise.all(clients.map((client) => ask(client, 'add:member', { roomId, username })));
+    const answers = await Promise.all(clients.map((client) => sendRequest(client, 'add:member', { roomId, username })));
     const refusals = answers.flatMap((answer) => (answer.ok ? [] : [answer.error.code]));
     expect(refusals).toEqual(Array.from({ length: 199 }, () => 'name_taken'));
     const joins = (await readEntries(store, roomId)).filter(({ kind, by }) => kind === 'add:member' && by === username);
@@ -26,8 +26,8 @@ test('of 200 clients that ask for one name at once, one gets it', async () => {
 });
 
 test('who is removed while he talks is not heard after his removal, and hears nothing after it', { timeout: 60_000 }, async () => {
-  const { url, store } = await startServer({ store: await durableStore(), limits: 'off' });
-  const history: RoomHistory = { sent: [], hearings: [] };
+  const { url, store } = await startServer({ store: await newDurableStore(), limits: 'off' });
+  const history: RoomHistory = { sent: [], receivedLogs: [] };
   const clients = ['owner', 'member', 'witness'].map((name) => new Client(name, history));
   const [owner, member, witness] = clients as [Client, Client, Client];
   for (const client of clients) await client.connect(url);
@@ -41,15 +41,15 @@ test('who is removed while he talks is not heard after his removal, and hears no
     rounds.push(await removeWhileTalking({ owner, member, witness, after: round % (CHATS + 1) }));
 
   const log = await readRoom(store, roomId, history.sent);
-  await until(() => witness.hearing.heard.at(-1)?.seq === log.head, 'the witness heard the last entry');
-  await until(() => member.hearing.heard.at(-1)?.seq === rounds.at(-1)?.removed, 'the member heard the last of his removals');
-  expect(faultsOf(history, log)).toEqual([]);
+  await until(() => witness.hearing.entries.at(-1)?.seq === log.head, 'the witness heard the last entry');
+  await until(() => member.hearing.entries.at(-1)?.seq === rounds.at(-1)?.removed, 'the member heard the last of his removals');
+  expect(findFaults(history, log)).toEqual([]);
   for (const { accepted, removed } of rounds) expect(Math.max(0, ...accepted)).toBeLessThan(removed);
-  expect(owner.hearing.heard.map(({ seq }) => seq)).toEqual(log.entries.map(({ seq }) => seq));
-  expect(member.hearing.heard.filter(({ kind }) => kind === 'remove:member').map(({ seq }) => seq)).toEqual(
+  expect(owner.hearing.entries.map(({ seq }) => seq)).toEqual(log.entries.map(({ seq }) => seq));
+  expect(member.hearing.entries.filter(({ kind }) => kind === 'remove:member').map(({ seq }) => seq)).toEqual(
     rounds.map(({ removed }) => removed),
   );
-  expect(member.hearing.heard.at(-1)?.kind).toBe('remove:member');
+  expect(member.hearing.entries.at(-1)?.kind).toBe('remove:member');
   expect(new Set(rounds.flatMap(({ refusals }) => refusals))).toEqual(new Set(['not_a_member']));
   expect(rounds.some(isBetween), 'a removal came between two chats').toBe(true);
 });
@@ -97,41 +97,41 @@ async function removeWhileTalking({ owner, member, witness, after }: Talking): P
 
 /** A client of the room who writes down what he asks, is answered and hears. */
 class Client {
-  readonly hearing: Hearing;
+  readonly hearing: ReceivedLog;
   readonly #history: RoomHistory;
   #socket: Socket | undefined;
 
   constructor(name: string, history: RoomHistory) {
-    this.hearing = { client: name, heard: [], acked: 0 };
+    this.hearing = { client: name, entries: [], lastAcknowledged: 0 };
     this.#history = history;
-    history.hearings.push(this.hearing);
+    history.receivedLogs.push(this.hearing);
   }
 
   async connect(url: string): Promise<void> {
     this.#socket = await connect(url);
-    recordHeard(this.#socket, () => this.hearing);
+    recordReceived(this.#socket, () => this.hearing);
   }
 
-  async ask(event: CommandName, fields: object = {}): Promise<Answer<CommandName>> {
+  async ask(event: CommandName, fields: object = {}): Promise<Ack<CommandName>> {
     const { client } = this.hearing;
     const { sent } = this.#history;
-    const asked: Sent = {
+    const asked: SentCommand = {
       client,
       event,
       payload: { roomId, username: client, clientId: `${client} ${sent.length}`, ...fields },
-      sentAt: performance.now(),
+      sentSequence: performance.now(),
       acks: [],
     };
     sent.push(asked);
-    const answer = await ask(this.#socket as Socket, event, asked.payload as never);
-    if (answer.ok) asked.acks.push({ ...answer, tick: performance.now() });
+    const answer = await sendRequest(this.#socket as Socket, event, asked.payload as never);
+    if (answer.ok) asked.acks.push({ ...answer, sequence: performance.now() });
     else asked.refusal = answer.error.code;
     return answer;
   }
 }
 
-function watchAppends(store: Store): Appended['outcome'][] {
-  const outcomes: Appended['outcome'][] = [];
+function watchAppends(store: Store): AppendResult['outcome'][] {
+  const outcomes: AppendResult['outcome'][] = [];
   const append = store.append.bind(store);
   store.append = async (...asked) => {
     const appended = await append(...asked);

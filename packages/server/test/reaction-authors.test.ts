@@ -2,64 +2,64 @@
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
 import { reactionKey } from '#chat/keys.js';
-import { connect, done, startServer, until } from './helpers/server.ts';
-import { stores } from './helpers/stores.ts';
+import { connect, requestOk, startServer, until } from './helpers/server.ts';
+import { storeKinds } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 const reaction = '👍';
 const GRACE = 400;
 
 async function reactionsSeenBy(socket: Socket): Promise<object[] | undefined> {
-  const { chats } = await done(socket, 'list:chats', { roomId });
+  const { chats } = await requestOk(socket, 'list:chats', { roomId });
   return chats[0]?.reactions;
 }
 
 /** Ben has reacted to a chat; there is a third who is not there yet. */
-async function start(open: (typeof stores)[number][1]) {
-  const { url, store } = await startServer({ store: await open(), grace: GRACE });
+async function start(open: (typeof storeKinds)[number][1]) {
+  const { url, store } = await startServer({ store: await open(), graceMs: GRACE });
   const [aya, ben, other] = [await connect(url), await connect(url), await connect(url)];
-  await done(aya, 'create:room', { roomId, username: 'aya' });
-  const { session } = await done(ben, 'add:member', { roomId, username: 'ben' });
-  const { seq: chatSeq } = await done(aya, 'create:chat', { roomId, username: 'aya', message: 'tea?' });
+  await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+  const { session } = await requestOk(ben, 'add:member', { roomId, username: 'ben' });
+  const { seq: chatSeq } = await requestOk(aya, 'create:chat', { roomId, username: 'aya', message: 'tea?' });
   const asBen = { roomId, username: 'ben', chatSeq, reaction };
-  await done(ben, 'add:reaction', asBen);
+  await requestOk(ben, 'add:reaction', asBen);
   return { url, store, aya, ben, other, session, asBen };
 }
 
-describe.each(stores)('on the %s store', (_, open) => {
+describe.each(storeKinds)('on the %s store', (_, open) => {
   test('who takes over a name has none of its reactions: they are not theirs, and stay when they take theirs back', async () => {
     const { url, aya, ben, other, session, asBen } = await start(open);
     ben.io.engine.close();
-    await until(async () => (await done(aya, 'list:members', { roomId })).count === 1, 'ben is gone');
-    await done(other, 'add:member', { roomId, username: 'ben' });
+    await until(async () => (await requestOk(aya, 'list:members', { roomId })).count === 1, 'ben is gone');
+    await requestOk(other, 'add:member', { roomId, username: 'ben' });
     expect(await reactionsSeenBy(other)).toEqual([{ reaction, count: 1 }]);
 
-    const { seq } = await done(other, 'remove:reaction', asBen);
+    const { seq } = await requestOk(other, 'remove:reaction', asBen);
     expect(await reactionsSeenBy(other)).toEqual([{ reaction, count: 1 }]);
-    expect((await done(other, 'add:reaction', asBen)).seq).toBe(seq + 1);
+    expect((await requestOk(other, 'add:reaction', asBen)).seq).toBe(seq + 1);
     expect(await reactionsSeenBy(other)).toEqual([{ reaction, count: 2, mine: true }]);
-    await done(other, 'remove:reaction', asBen);
+    await requestOk(other, 'remove:reaction', asBen);
     expect(await reactionsSeenBy(other)).toEqual([{ reaction, count: 1 }]);
 
     const back = await connect(url, { auth: { session } });
-    await done(back, 'add:member', { roomId, username: 'benji' });
+    await requestOk(back, 'add:member', { roomId, username: 'benji' });
     expect(await reactionsSeenBy(back)).toEqual([{ reaction, count: 1, mine: true }]);
-    await done(back, 'remove:reaction', { ...asBen, username: 'benji' });
+    await requestOk(back, 'remove:reaction', { ...asBen, username: 'benji' });
     expect(await reactionsSeenBy(aya)).toBeUndefined();
   });
 
   test('who is there under two names has one reaction', async () => {
     const { ben, asBen } = await start(open);
-    await done(ben, 'add:member', { roomId, username: 'benji' });
-    const { seq } = await done(ben, 'add:reaction', asBen);
-    expect((await done(ben, 'add:reaction', { ...asBen, username: 'benji' })).seq).toBe(seq);
+    await requestOk(ben, 'add:member', { roomId, username: 'benji' });
+    const { seq } = await requestOk(ben, 'add:reaction', asBen);
+    expect((await requestOk(ben, 'add:reaction', { ...asBen, username: 'benji' })).seq).toBe(seq);
     expect(await reactionsSeenBy(ben)).toEqual([{ reaction, count: 1, mine: true }]);
   });
 
   test('who comes back to another log is told which reactions are theirs', async () => {
     const { url, session } = await start(open);
     const back = await connect(url, { auth: { session } });
-    const { rooms } = await done(back, 'resume:rooms', { rooms: [{ roomId, username: 'ben', epoch: 'another', seq: 0 }] });
+    const { rooms } = await requestOk(back, 'resume:rooms', { rooms: [{ roomId, username: 'ben', epoch: 'another', seq: 0 }] });
     expect(rooms).toMatchObject([{ outcome: 'reset', page: { chats: [{ reactions: [{ reaction, count: 1, mine: true }] }] } }]);
   });
 
@@ -68,7 +68,7 @@ describe.each(stores)('on the %s store', (_, open) => {
     const { epoch } = await store.read(roomId, {});
     await store.append(roomId, {
       epoch,
-      given: [],
+      expectedVersions: [],
       drafts: [
         {
           id: 'old',
@@ -76,14 +76,14 @@ describe.each(stores)('on the %s store', (_, open) => {
           author: 'old',
           kind: 'add:reaction',
           body: asBen,
-          sets: [[reactionKey(asBen.chatSeq, reaction, 'ben'), true]],
+          keyUpdates: [[reactionKey(asBen.chatSeq, reaction, 'ben'), true]],
         },
       ],
     });
     expect(await reactionsSeenBy(aya)).toEqual([{ reaction, count: 2 }]);
-    await done(ben, 'remove:reaction', asBen);
+    await requestOk(ben, 'remove:reaction', asBen);
     expect(await reactionsSeenBy(ben)).toEqual([{ reaction, count: 1 }]);
-    await done(ben, 'remove:reaction', asBen);
+    await requestOk(ben, 'remove:reaction', asBen);
     expect(await reactionsSeenBy(ben)).toEqual([{ reaction, count: 1 }]);
   });
 });

@@ -1,34 +1,34 @@
 /** Those who look at a room and have not joined it: what they are answered, and that nobody there learns of it. */
-import type { Payload, Reply } from '@engawa/protocol';
+import type { RequestPayload, ResponsePayload } from '@engawa/protocol';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
-import { ask, connect, done, refused, startServer } from './helpers/server.ts';
-import { anotherFor, stores } from './helpers/stores.ts';
+import { connect, requestError, requestOk, sendRequest, startServer } from './helpers/server.ts';
+import { storeForAnotherServer, storeKinds } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 const aya = { roomId, username: 'aya' };
 const ben = { roomId, username: 'ben' };
 
-type Position = Pick<Payload<'list:entries'>, 'epoch' | 'seq' | 'id'>;
+type Position = Pick<RequestPayload<'list:entries'>, 'epoch' | 'seq' | 'id'>;
 
 async function open(url: string): Promise<Socket> {
   const socket = await connect(url);
-  await done(socket, 'create:room', aya);
+  await requestOk(socket, 'create:room', aya);
   return socket;
 }
 
-const say = (socket: Socket, message: string) => done(socket, 'create:chat', { ...aya, message });
+const say = (socket: Socket, message: string) => requestOk(socket, 'create:chat', { ...aya, message });
 const entriesAfter = (socket: Socket, { epoch, seq, id }: Position, limit?: number) =>
-  done(socket, 'list:entries', { roomId, epoch, seq, id, ...(limit !== undefined && { limit }) });
+  requestOk(socket, 'list:entries', { roomId, epoch, seq, id, ...(limit !== undefined && { limit }) });
 
 async function newest(socket: Socket): Promise<Position> {
-  const { epoch, seq, tail } = await done(socket, 'list:chats', { roomId, limit: 1 });
+  const { epoch, seq, tail } = await requestOk(socket, 'list:chats', { roomId, limit: 1 });
   return { epoch, seq, id: tail };
 }
 
-const shown = ({ entries }: Reply<'list:entries'>) => entries.map(({ seq, kind, message }) => [seq, kind, message]);
+const shown = ({ entries }: ResponsePayload<'list:entries'>) => entries.map(({ seq, kind, message }) => [seq, kind, message]);
 
-describe.each(stores)('on the %s store', (_, openStore) => {
+describe.each(storeKinds)('on the %s store', (_, openStore) => {
   test('a stranger reads chats, members and entries, and neither log nor count knows of it', async () => {
     const { url, store } = await startServer({ store: await openStore(), limits: 'off' });
     const owner = await open(url);
@@ -38,8 +38,8 @@ describe.each(stores)('on the %s store', (_, openStore) => {
     const stranger = await connect(url);
     const heard: string[] = [];
     stranger.onAny((event: string) => heard.push(event));
-    expect((await done(stranger, 'list:chats', { roomId })).chats).toMatchObject([{ seq, message: 'hello' }]);
-    expect(await done(stranger, 'list:members', { roomId })).toMatchObject({
+    expect((await requestOk(stranger, 'list:chats', { roomId })).chats).toMatchObject([{ seq, message: 'hello' }]);
+    expect(await requestOk(stranger, 'list:members', { roomId })).toMatchObject({
       count: 1,
       members: [{ username: 'aya', presence: 'online' }],
     });
@@ -50,12 +50,12 @@ describe.each(stores)('on the %s store', (_, openStore) => {
     ]);
     const after = await say(owner, 'still alone');
     expect(after.seq).toBe(seq + 1);
-    expect((await store.page(roomId, { limit: 1 })).head).toBe(after.seq);
+    expect((await store.readPage(roomId, { limit: 1 })).head).toBe(after.seq);
     // Of themselves they may hear that they are there.
     expect(told.filter((event) => event !== 'update:presence:success aya')).toEqual(Array(2).fill('create:chat:success aya'));
-    expect((await done(owner, 'add:member', aya)).online).toBe(1);
+    expect((await requestOk(owner, 'add:member', aya)).online).toBe(1);
     expect(heard).toEqual([]);
-    expect((await refused(stranger, 'create:chat', { ...aya, message: 'x' })).code).toBe('not_a_member');
+    expect((await requestError(stranger, 'create:chat', { ...aya, message: 'x' })).code).toBe('not_a_member');
   });
 
   test('who asks again from each answer follows the room: all of it, in order, once, over a restart', async () => {
@@ -79,9 +79,9 @@ describe.each(stores)('on the %s store', (_, openStore) => {
     expect(followed).toEqual(texts);
     expect(outcomes).toContain('more');
     const chatSeq = place.seq;
-    await done(owner, 'update:chat', { ...aya, chatSeq, message: 'edited' });
-    await done(owner, 'add:reaction', { ...aya, chatSeq, reaction: '👍' });
-    const again = await startServer({ store: await anotherFor(store), limits: 'off' });
+    await requestOk(owner, 'update:chat', { ...aya, chatSeq, message: 'edited' });
+    await requestOk(owner, 'add:reaction', { ...aya, chatSeq, reaction: '👍' });
+    const again = await startServer({ store: await storeForAnotherServer(store), limits: 'off' });
     const later = await entriesAfter(await connect(again.url), place);
     expect(later).toMatchObject({
       outcome: 'caught_up',
@@ -106,28 +106,28 @@ describe.each(stores)('on the %s store', (_, openStore) => {
     expect(await entriesAfter(stranger, { ...place, seq: last.seq + 1 })).toEqual(anew('reset'));
     await store.trim(roomId, { epoch: last.epoch, below: last.seq });
     expect(await entriesAfter(stranger, { ...first, seq: 1, id: undefined })).toEqual(anew('too_old'));
-    await done(owner, 'delete:room', aya);
-    expect((await refused(stranger, 'list:entries', { roomId, epoch: place.epoch, seq: 1 })).code).toBe('room_not_found');
+    await requestOk(owner, 'delete:room', aya);
+    expect((await requestError(stranger, 'list:entries', { roomId, epoch: place.epoch, seq: 1 })).code).toBe('room_not_found');
   });
 
   test('who was removed reads no more, by any connection, until they have joined again; who left does', async () => {
     const { url } = await startServer({ store: await openStore(), limits: 'off' });
     const owner = await open(url);
     const member = await connect(url);
-    const { session, epoch } = await done(member, 'add:member', ben);
+    const { session, epoch } = await requestOk(member, 'add:member', ben);
     const other = await connect(url, { auth: { session } });
     const asks = ['list:chats', 'list:members', 'list:entries'] as const;
     const codes = async (socket: Socket) => {
-      const answers = await Promise.all(asks.map((event) => ask(socket, event, { roomId, epoch, seq: 0 })));
+      const answers = await Promise.all(asks.map((event) => sendRequest(socket, event, { roomId, epoch, seq: 0 })));
       return [...new Set(answers.map((answer) => (answer.ok ? 'ok' : answer.error.code)))];
     };
     expect([await codes(member), await codes(other)]).toEqual([['ok'], ['ok']]);
-    await done(member, 'remove:member', ben);
+    await requestOk(member, 'remove:member', ben);
     expect([await codes(member), await codes(other)]).toEqual([['ok'], ['ok']]);
-    await done(member, 'add:member', ben);
-    await done(owner, 'remove:member', ben);
+    await requestOk(member, 'add:member', ben);
+    await requestOk(owner, 'remove:member', ben);
     expect([await codes(member), await codes(other)]).toEqual([['removed'], ['removed']]);
-    await done(member, 'add:member', { roomId, username: 'ben the second' });
+    await requestOk(member, 'add:member', { roomId, username: 'ben the second' });
     expect([await codes(member), await codes(other)]).toEqual([['ok'], ['ok']]);
   });
 });
@@ -135,10 +135,10 @@ describe.each(stores)('on the %s store', (_, openStore) => {
 test('quiet joins of a large room are passed over', async () => {
   const { url } = await startServer({ limits: 'off', largeRoom: 2 });
   const owner = await open(url);
-  await done(await connect(url), 'add:member', ben);
+  await requestOk(await connect(url), 'add:member', ben);
   const stranger = await connect(url);
   const place = await newest(stranger);
-  for (const username of ['cho', 'dan']) await done(await connect(url), 'add:member', { roomId, username });
+  for (const username of ['cho', 'dan']) await requestOk(await connect(url), 'add:member', { roomId, username });
   const { seq } = await say(owner, 'to a crowd');
   const answer = await entriesAfter(stranger, place);
   expect(shown(answer)).toEqual([[seq, 'create:chat', 'to a crowd']]);
@@ -151,6 +151,6 @@ test('following counts with what is resumed, and takes nothing from what else ma
   const stranger = await connect(url);
   const place = await newest(stranger);
   for (let count = 0; count < 5; count += 1) await entriesAfter(stranger, place);
-  expect(await refused(stranger, 'list:entries', { roomId, ...place })).toMatchObject({ code: 'rate_limited', retryable: true });
+  expect(await requestError(stranger, 'list:entries', { roomId, ...place })).toMatchObject({ code: 'rate_limited', retryable: true });
   await newest(stranger);
 });

@@ -2,11 +2,11 @@
 import { LIMITS } from '@engawa/protocol';
 import type { Store } from '@engawa/server';
 import { describe, expect, test } from 'vitest';
-import { counting } from './helpers/counting.ts';
-import { ATTACKER, startScene } from './helpers/neighbours.ts';
-import { connectRaw, type RawWebSocket, rawWebSocket } from './helpers/raw.ts';
+import { createCountingStore } from './helpers/counting.ts';
+import { ATTACKER_HEADERS, startWithBystanders } from './helpers/neighbours.ts';
+import { connectRaw, openRawWebSocket, type RawWebSocket } from './helpers/raw.ts';
 import { connect, newClient, startServer, until } from './helpers/server.ts';
-import { newStore, stores } from './helpers/stores.ts';
+import { newStore, storeKinds } from './helpers/stores.ts';
 
 const { perAddress } = LIMITS;
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
@@ -21,10 +21,10 @@ interface Shown {
 /** A session in many rooms, told something in the last of them. */
 async function resident(store: Store, rooms: number): Promise<{ store: Store; auth: Shown }> {
   const { url, stop } = await startServer({ store, limits: 'off' });
-  const raw = await connectRaw(await rawWebSocket(url));
-  const { pid } = JSON.parse(raw.heard.find((packet) => packet.startsWith('40'))!.slice(2)) as { pid: string };
+  const raw = await connectRaw(await openRawWebSocket(url));
+  const { pid } = JSON.parse(raw.received.find((packet) => packet.startsWith('40'))!.slice(2)) as { pid: string };
   for (const index of upTo(rooms)) await raw.send(`42["create:room",{"roomId":"${roomOf(index)}","username":"aya"}]`);
-  const last = await raw.packet(new RegExp(`add:member:success.*"${roomOf(rooms - 1)}"`));
+  const last = await raw.waitForPacket(new RegExp(`add:member:success.*"${roomOf(rooms - 1)}"`));
   const [, , offset] = JSON.parse(last.slice(2)) as [string, object, string];
   await stop();
   return { store, auth: { pid, offset } };
@@ -36,17 +36,17 @@ async function comeBack(
   auth: Shown,
   headers: Record<string, string> = {},
 ): Promise<{ raw: RawWebSocket; isRecovered: boolean }> {
-  const raw = await connectRaw(await rawWebSocket(url, { headers }), JSON.stringify(auth));
+  const raw = await connectRaw(await openRawWebSocket(url, { headers }), JSON.stringify(auth));
   return { raw, isRecovered: connectsOf(raw)[0]?.pid === auth.pid };
 }
 
 const connectsOf = (raw: RawWebSocket): Shown[] =>
-  raw.heard.flatMap((packet) => (packet.startsWith('40') ? [JSON.parse(packet.slice(2)) as Shown] : []));
+  raw.received.flatMap((packet) => (packet.startsWith('40') ? [JSON.parse(packet.slice(2)) as Shown] : []));
 
-describe.each(stores)('on the %s store', (_, open) => {
+describe.each(storeKinds)('on the %s store', (_, open) => {
   test('who is refused at the door has nothing searched', async () => {
     const { store: inner, auth } = await resident(await open(), 3);
-    const { store, asked, reset } = counting(inner);
+    const { store, calls, reset } = createCountingStore(inner);
     const { url } = await startServer({ store });
     await Promise.all(upTo(perAddress.connections).map(() => connect(url)));
     reset();
@@ -59,19 +59,19 @@ describe.each(stores)('on the %s store', (_, open) => {
         ),
     );
     for (const refusal of await Promise.all(refusals)) expect(refusal).toMatchObject({ code: 'too_many_connections' });
-    expect(asked.tickets).toBe(0);
+    expect(calls.listTickets).toBe(0);
   });
 
   test('a connection is recovered once, however often it says CONNECT', async () => {
     const { store: inner, auth } = await resident(await open(), 3);
-    const { store, asked, reset } = counting(inner);
+    const { store, calls, reset } = createCountingStore(inner);
     const { url } = await startServer({ store });
-    const raw = await rawWebSocket(url);
+    const raw = await openRawWebSocket(url);
     reset();
     await raw.send(...upTo(9).map(() => `40${JSON.stringify(auth)}`));
     await until(() => connectsOf(raw).length === 9, 'all are answered');
     expect(connectsOf(raw).filter(({ pid }) => pid === auth.pid)).toHaveLength(1);
-    expect(asked.tickets).toBe(1);
+    expect(calls.listTickets).toBe(1);
   });
 
   test('the search ends soon after the first room that cannot be come back to', async () => {
@@ -79,16 +79,16 @@ describe.each(stores)('on the %s store', (_, open) => {
     // What they missed in the first room is gone from its log.
     const { epoch } = await inner.read(roomOf(0), {});
     const missed = { id: 'x', by: 'ben', author: 'ben', kind: 'create:chat', body: { message: 'missed' } };
-    await inner.append(roomOf(0), { epoch, given: [], drafts: [missed] });
+    await inner.append(roomOf(0), { epoch, expectedVersions: [], drafts: [missed] });
     await inner.trim(roomOf(0), { epoch: String(epoch), below: 4 });
-    const { store, asked, reset } = counting(inner);
+    const { store, calls, reset } = createCountingStore(inner);
     const { url } = await startServer({ store });
     reset();
     const { raw, isRecovered } = await comeBack(url, auth);
     expect(isRecovered).toBe(false);
-    expect(asked.read + asked.page).toBeLessThan(50);
+    expect(calls.read + calls.readPage).toBeLessThan(50);
     await raw.send(`421["add:member",{"roomId":"${roomOf(1)}","username":"aya"}]`);
-    await raw.packet(/^431\[\{"ok":true/);
+    await raw.waitForPacket(/^431\[\{"ok":true/);
   });
 
   test('the rooms of a session are searched and come back to in slices', async () => {
@@ -105,7 +105,7 @@ describe.each(stores)('on the %s store', (_, open) => {
     expect(isRecovered).toBe(true);
     // What is asked is answered once they sit everywhere again.
     await raw.send('421["list:rooms",{}]');
-    await raw.packet(/^431/);
+    await raw.waitForPacket(/^431/);
     isGoing = false;
     expect(turns).toBeGreaterThan((2 * 200) / 16);
   });
@@ -116,22 +116,22 @@ describe.each(stores)('on the %s store', (_, open) => {
     const { raw, isRecovered } = await comeBack(url, auth);
     expect(isRecovered).toBe(true);
     await raw.send(`421["create:chat",{"roomId":"${roomOf(999)}","username":"aya","message":"here"}]`);
-    await raw.packet(/create:chat:success/);
+    await raw.waitForPacket(/create:chat:success/);
   });
 });
 
 test('an address that comes back again and again to many rooms is let in, but recovered no more than its rooms are worth', async () => {
   const rooms = 500;
   const { store, auth } = await resident(await newStore(), rooms);
-  const { url, unharmed } = await startScene({ store });
+  const { url, expectUnharmed } = await startWithBystanders({ store });
   let recovered = 0;
   const most = Math.floor(perAddress.resumes.burst / rooms);
   for (const _round of upTo(most + 10)) {
-    const { raw, isRecovered } = await comeBack(url, auth, ATTACKER);
+    const { raw, isRecovered } = await comeBack(url, auth, ATTACKER_HEADERS);
     if (isRecovered) recovered += 1;
     raw.socket.terminate();
   }
   expect(recovered).toBeGreaterThanOrEqual(most - 1);
   expect(recovered).toBeLessThan(most + 10);
-  await unharmed();
+  await expectUnharmed();
 });

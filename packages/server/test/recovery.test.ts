@@ -2,12 +2,12 @@
  * Stock clients of Socket.IO, which know nothing of logs: what they show of themselves when they reconnect (`pid` and
  * `offset`) is enough to be told what they missed, also by another server on the same store.
  */
-import type { Parcel, Store } from '@engawa/server';
+import type { RoomChunk, Store } from '@engawa/server';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
 import { memberKey } from '#chat/keys.js';
-import { ask, connect, done, hearing, refused, startServer, until, within } from './helpers/server.ts';
-import { isOnRedis, newStore, reopened, stores } from './helpers/stores.ts';
+import { collectEvents, connect, requestError, requestOk, sendRequest, startServer, until, withTimeout } from './helpers/server.ts';
+import { isOnRedis, newStore, reopenStore, storeKinds } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 const GRACE = 300;
@@ -35,11 +35,11 @@ async function reconnect(socket: Socket, url?: string): Promise<boolean> {
   if (url !== undefined) (socket.io as unknown as { uri: string }).uri = url;
   const back = new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('connect_error', reject));
   socket.connect();
-  await within(back, 'reconnect');
+  await withTimeout(back, 'reconnect');
   return socket.recovered;
 }
 
-const say = (socket: Socket, username: string, message: string) => done(socket, 'create:chat', { roomId, username, message });
+const say = (socket: Socket, username: string, message: string) => requestOk(socket, 'create:chat', { roomId, username, message });
 async function sayAll(socket: Socket, username: string, messages: string[]): Promise<void> {
   for (let at = 0; at < messages.length; at += 500) {
     await Promise.all(messages.slice(at, at + 500).map((message) => say(socket, username, message)));
@@ -50,13 +50,13 @@ const chatsIn = (heard: [string, Heard][]) => heard.filter(([event]) => event ==
 const seqsIn = (heard: [string, Heard][]) => heard.map(([, { seq }]) => seq);
 const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => `${from + index}`);
 
-describe.each(stores)('on the %s store', (_, open) => {
+describe.each(storeKinds)('on the %s store', (_, open) => {
   test('who dropped is recovered: told what he missed, once, in order, before anything new', async () => {
     const { url } = await startServer({ store: await open(), limits: 'off' });
     const aya = await connect(url);
     const { socket: ben, heard } = await stock(url);
-    await done(aya, 'create:room', { roomId, username: 'aya' });
-    await done(ben, 'add:member', { roomId, username: 'ben' });
+    await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+    await requestOk(ben, 'add:member', { roomId, username: 'ben' });
     await say(aya, 'aya', '0');
     await until(() => chatsIn(heard).length === 1, 'he heard the first');
     await drop(ben);
@@ -75,11 +75,11 @@ describe.each(stores)('on the %s store', (_, open) => {
   test('who asks for his own name again, as tutorial clients do, succeeds and changes nothing', async () => {
     const { url, store } = await startServer({ store: await open() });
     const { socket: ben, heard } = await stock(url);
-    await done(ben, 'create:room', { roomId, username: 'ben' });
+    await requestOk(ben, 'create:room', { roomId, username: 'ben' });
     await drop(ben);
     expect(await reconnect(ben)).toBe(true);
     const { head } = await store.read(roomId, {});
-    expect(await done(ben, 'add:member', { roomId, username: 'ben' })).toMatchObject({ seq: head, username: 'ben', role: 'owner' });
+    expect(await requestOk(ben, 'add:member', { roomId, username: 'ben' })).toMatchObject({ seq: head, username: 'ben', role: 'owner' });
     await say(ben, 'ben', 'once');
     await until(() => chatsIn(heard).length > 0, 'he hears himself');
     expect(chatsIn(heard)).toEqual(['once']);
@@ -89,13 +89,13 @@ describe.each(stores)('on the %s store', (_, open) => {
   test('another server on the same log recovers him, as after a restart', async () => {
     const first = await startServer({ store: await open() });
     const { socket: ben, heard } = await stock(first.url);
-    await done(ben, 'create:room', { roomId, username: 'ben' });
+    await requestOk(ben, 'create:room', { roomId, username: 'ben' });
     await say(ben, 'ben', '0');
     await until(() => chatsIn(heard).length === 1, 'he heard it');
     await first.stop();
-    const second = await startServer({ store: await reopened(first.store) });
+    const second = await startServer({ store: await reopenStore(first.store) });
     const aya = await connect(second.url);
-    await done(aya, 'add:member', { roomId, username: 'aya' });
+    await requestOk(aya, 'add:member', { roomId, username: 'aya' });
     await say(aya, 'aya', '1');
     expect(await reconnect(ben, second.url)).toBe(true);
     await until(() => chatsIn(heard).length === 2, 'he heard what he missed');
@@ -103,27 +103,27 @@ describe.each(stores)('on the %s store', (_, open) => {
   });
 
   test('a guest whose name lapsed, and for whom there is no space to join anew, is told so and stays connected', async () => {
-    const first = await startServer({ store: await open(), grace: GRACE });
+    const first = await startServer({ store: await open(), graceMs: GRACE });
     const aya = await connect(first.url);
     const { socket: ben } = await stock(first.url);
-    await done(aya, 'create:room', { roomId, username: 'aya' });
-    await done(ben, 'add:member', { roomId, username: 'ben' });
+    await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+    await requestOk(ben, 'add:member', { roomId, username: 'ben' });
     await first.stop();
-    const second = await startServer({ store: await reopened(first.store), grace: GRACE, quotaRoomBytes: 1 });
+    const second = await startServer({ store: await reopenStore(first.store), graceMs: GRACE, quotaRoomBytes: 1 });
     const isMember = async () => (await second.store.read(roomId, { keys: [memberKey('ben')] })).keys.size > 0;
     await until(async () => !(await isMember()), 'the name lapsed');
     expect(await reconnect(ben, second.url)).toBe(false);
-    expect(await refused(ben, 'add:member', { roomId, username: 'ben' })).toMatchObject({ code: 'quota_exceeded' });
-    expect(await ask(ben, 'list:rooms', {})).toMatchObject({ ok: true });
+    expect(await requestError(ben, 'add:member', { roomId, username: 'ben' })).toMatchObject({ code: 'quota_exceeded' });
+    expect(await sendRequest(ben, 'list:rooms', {})).toMatchObject({ ok: true });
     expect(ben.connected).toBe(true);
   });
 
   test('a guest whose name lapsed meanwhile is recovered, and a member again', async () => {
-    const { url, store } = await startServer({ store: await open(), grace: GRACE });
+    const { url, store } = await startServer({ store: await open(), graceMs: GRACE });
     const aya = await connect(url);
     const { socket: ben, heard } = await stock(url);
-    await done(aya, 'create:room', { roomId, username: 'aya' });
-    await done(ben, 'add:member', { roomId, username: 'ben' });
+    await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+    await requestOk(ben, 'add:member', { roomId, username: 'ben' });
     await drop(ben);
     await until(async () => (await store.read(roomId, { keys: ['member/ben'] })).keys.size === 0, 'his name is free');
     await say(aya, 'aya', 'missed');
@@ -142,14 +142,14 @@ describe.each(stores)('on the %s store', (_, open) => {
     const { url } = await startServer({ store: await open() });
     const aya = await connect(url);
     const { socket: ben, heard } = await stock(url);
-    await done(aya, 'create:room', { roomId, username: 'aya' });
-    await done(ben, 'add:member', { roomId, username: 'ben' });
+    await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+    await requestOk(ben, 'add:member', { roomId, username: 'ben' });
     await until(() => heard.length === 1, 'he is in');
     await drop(ben);
-    await done(aya, 'remove:member', { roomId, username: 'ben' });
+    await requestOk(aya, 'remove:member', { roomId, username: 'ben' });
     await say(aya, 'aya', 'about him');
     expect(await reconnect(ben)).toBe(false);
-    expect((await refused(ben, 'create:chat', { roomId, username: 'ben', message: 'still here' })).code).toBe('not_a_member');
+    expect((await requestError(ben, 'create:chat', { roomId, username: 'ben', message: 'still here' })).code).toBe('not_a_member');
     expect(heard).toHaveLength(1);
   });
 
@@ -157,19 +157,19 @@ describe.each(stores)('on the %s store', (_, open) => {
     const { url } = await startServer({ store: await open(), limits: 'off' });
     const aya = await connect(url);
     const { socket: ben, heard } = await stock(url);
-    await done(aya, 'create:room', { roomId, username: 'aya' });
-    await done(ben, 'add:member', { roomId, username: 'ben' });
+    await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+    await requestOk(ben, 'add:member', { roomId, username: 'ben' });
     await until(() => heard.length === 1, 'he is in');
     await drop(ben);
     await sayAll(aya, 'aya', numbers(0, 3_000));
     const first = new Promise((resolve) => ben.once('create:chat:success', resolve));
     expect(await reconnect(ben)).toBe(true);
-    await within(first, 'the first that he missed');
+    await withTimeout(first, 'the first that he missed');
     expect(heard.length, 'there is more to be told').toBeLessThan(3_000);
-    const removal = await done(aya, 'remove:member', { roomId, username: 'ben' });
+    const removal = await requestOk(aya, 'remove:member', { roomId, username: 'ben' });
     await say(aya, 'aya', 'not for him');
     await until(() => heard.at(-1)?.[0] === 'remove:member:success', 'he hears that he was removed');
-    await ask(ben, 'list:rooms', {});
+    await sendRequest(ben, 'list:rooms', {});
     expect(seqsIn(heard)).toEqual(numbers(3, removal.seq + 1).map(Number));
     expect(chatsIn(heard)).not.toContain('not for him');
   });
@@ -178,8 +178,8 @@ describe.each(stores)('on the %s store', (_, open) => {
     const { url } = await startServer({ store: await open() });
     const aya = await connect(url);
     const { socket: ben, heard } = await stock(url);
-    await done(aya, 'create:room', { roomId, username: 'aya' });
-    for (const username of ['ben', 'benji']) await done(ben, 'add:member', { roomId, username });
+    await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+    for (const username of ['ben', 'benji']) await requestOk(ben, 'add:member', { roomId, username });
     await until(() => heard.length === 2, 'he is in');
     await drop(ben);
     await say(aya, 'aya', 'missed');
@@ -196,10 +196,10 @@ describe.each(stores)('on the %s store', (_, open) => {
     const { socket: ben, heard } = await stock(url);
     const rooms = ['one', 'two', 'three'];
     for (const room of rooms) {
-      await done(aya, 'create:room', { roomId: room, username: 'aya' });
-      await done(ben, 'add:member', { roomId: room, username: 'ben' });
+      await requestOk(aya, 'create:room', { roomId: room, username: 'aya' });
+      await requestOk(ben, 'add:member', { roomId: room, username: 'ben' });
     }
-    const sayIn = (room: string, message: string) => done(aya, 'create:chat', { roomId: room, username: 'aya', message });
+    const sayIn = (room: string, message: string) => requestOk(aya, 'create:chat', { roomId: room, username: 'aya', message });
     for (const room of rooms) await sayIn(room, 'heard');
     await until(() => chatsIn(heard).length === 3, 'he heard all');
     await drop(ben);
@@ -211,7 +211,7 @@ describe.each(stores)('on the %s store', (_, open) => {
       const own = seqsIn(heard.filter(([, { roomId: where }]) => where === room));
       // Perhaps also of what was said just before he came in.
       const once = [...new Set(own)].filter((seq) => Number(seq) >= 3);
-      expect(store.tickSkew > 0 ? once : own).toEqual(numbers(3, 26).map(Number));
+      expect(store.maxClockSkewUs > 0 ? once : own).toEqual(numbers(3, 26).map(Number));
     }
   });
 });
@@ -220,14 +220,14 @@ test('a deleted or replaced text is told as it is now', async () => {
   const { url } = await startServer();
   const aya = await connect(url);
   const { socket: ben, heard } = await stock(url);
-  await done(aya, 'create:room', { roomId, username: 'aya' });
-  await done(ben, 'add:member', { roomId, username: 'ben' });
+  await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+  await requestOk(ben, 'add:member', { roomId, username: 'ben' });
   await until(() => heard.length === 1, 'he is in');
   await drop(ben);
   const [edited, deleted] = [await say(aya, 'aya', 'helo'), await say(aya, 'aya', 'oops')].map(({ seq }) => seq) as [number, number];
-  await done(aya, 'update:chat', { roomId, username: 'aya', chatSeq: edited, message: 'hell' });
-  const { seq } = await done(aya, 'update:chat', { roomId, username: 'aya', chatSeq: edited, message: 'hello' });
-  await done(aya, 'delete:chat', { roomId, username: 'aya', chatSeq: deleted });
+  await requestOk(aya, 'update:chat', { roomId, username: 'aya', chatSeq: edited, message: 'hell' });
+  const { seq } = await requestOk(aya, 'update:chat', { roomId, username: 'aya', chatSeq: edited, message: 'hello' });
+  await requestOk(aya, 'delete:chat', { roomId, username: 'aya', chatSeq: deleted });
   expect(await reconnect(ben)).toBe(true);
   await until(() => heard.length === 5, 'he heard all');
   expect(heard.slice(1)).toMatchObject([
@@ -242,8 +242,8 @@ test('who was told what the log has lost is not recovered, for what he knows is 
   const { url, store } = await startServer();
   const aya = await connect(url);
   const { socket: ben, heard } = await stock(url);
-  await done(aya, 'create:room', { roomId, username: 'aya' });
-  await done(ben, 'add:member', { roomId, username: 'ben' });
+  await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+  await requestOk(ben, 'add:member', { roomId, username: 'ben' });
   const lagging = await copyOf(store);
   await say(aya, 'aya', 'lost');
   await until(() => chatsIn(heard).includes('lost'), 'he heard it');
@@ -255,7 +255,7 @@ test('who was told what the log has lost is not recovered, for what he knows is 
 /** The rooms as they are, in another store. */
 async function copyOf(store: Store): Promise<Store> {
   const copy = await newStore();
-  await copy.unpack((await store.pack(roomId, null)) as Parcel);
+  await copy.importChunk((await store.exportChunk(roomId, null)) as RoomChunk);
   return copy;
 }
 
@@ -265,7 +265,7 @@ describe('attack 37: what a client shows of itself', () => {
   async function scene() {
     const { url } = await startServer({ limits: 'off' });
     const aya = await connect(url);
-    const { session } = await done(aya, 'create:room', { roomId, username: victims });
+    const { session } = await requestOk(aya, 'create:room', { roomId, username: victims });
     await say(aya, victims, 'private');
     return { url, aya, session };
   }
@@ -279,10 +279,10 @@ describe('attack 37: what a client shows of itself', () => {
   ])('%s comes back to nothing, and hears nothing', async (_, pid) => {
     const { url, aya } = await scene();
     const mallory = await connect(url, { auth: { pid, offset: '0' } });
-    const heard = hearing(mallory, 'create:chat:success');
+    const heard = collectEvents(mallory, 'create:chat:success');
     expect(mallory.recovered).toBeFalsy();
     await say(aya, victims, 'still private');
-    expect((await refused(mallory, 'create:chat', { roomId, username: victims, message: 'x' })).code).toBe('not_a_member');
+    expect((await requestError(mallory, 'create:chat', { roomId, username: victims, message: 'x' })).code).toBe('not_a_member');
     expect(heard).toEqual([]);
   });
 
@@ -292,7 +292,7 @@ describe('attack 37: what a client shows of itself', () => {
       const { url, session, aya } = await scene();
       const again = await connect(url, { auth: { pid: session, offset } });
       expect(again.recovered).toBeFalsy();
-      expect((await done(again, 'add:member', { roomId, username: victims })).role).toBe('owner');
+      expect((await requestOk(again, 'add:member', { roomId, username: victims })).role).toBe('owner');
       expect(aya.connected).toBe(true);
     },
   );
@@ -318,15 +318,15 @@ describe('who is a member already and joins again, as after a reload', () => {
     socket.onAny((event: string, payload: Heard) => {
       if (payload.prev !== undefined) heard.push([event, payload]);
     });
-    for (const id of roomIds) await done(socket, 'add:member', { roomId: id, username: 'ben' });
+    for (const id of roomIds) await requestOk(socket, 'add:member', { roomId: id, username: 'ben' });
     return { socket, heard };
   }
 
   async function scene() {
     const server = await startServer({ limits: 'off' });
     const aya = await connect(server.url);
-    for (const id of ['veranda', 'kitchen', 'garden']) await done(aya, 'create:room', { roomId: id, username: 'aya' });
-    const tell = (id: string, message: string) => done(aya, 'create:chat', { roomId: id, username: 'aya', message });
+    for (const id of ['veranda', 'kitchen', 'garden']) await requestOk(aya, 'create:room', { roomId: id, username: 'aya' });
+    const tell = (id: string, message: string) => requestOk(aya, 'create:chat', { roomId: id, username: 'aya', message });
     const first = await reloaded(server.url, ['veranda', 'kitchen', 'garden']);
     await tell('kitchen', 'before');
     await drop(first.socket);
@@ -354,7 +354,7 @@ describe('who is a member already and joins again, as after a reload', () => {
       const { socket, heard } = await reloaded(url, order.slice(0, 2));
       await tell(String(order[0]), 'heard');
       await until(() => chatsIn(heard).length === 1, 'it is heard');
-      await done(socket, 'add:member', { roomId: String(order[2]), username: 'ben' });
+      await requestOk(socket, 'add:member', { roomId: String(order[2]), username: 'ben' });
       await drop(socket);
       for (const id of order) await tell(id, `missed in ${id}`);
       expect(await reconnect(socket)).toBe(true);

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { openRedis, type RedisOptions } from '#store/redis/redis.js';
 import { type RedisServer, startCluster, startRedis, startSentinel } from './helpers/redis-servers.ts';
-import { within } from './helpers/waiting.ts';
+import { withTimeout } from './helpers/waiting.ts';
 
 const OPENINGS = fileURLToPath(new URL('./helpers/redis-openings.js', import.meta.url));
 
@@ -43,7 +43,7 @@ async function openings(all: RedisOptions[], env: NodeJS.ProcessEnv = {}): Promi
   let [said, complaints] = ['', ''];
   child.stdout.on('data', (text: Buffer) => (said += String(text)));
   child.stderr.on('data', (text: Buffer) => (complaints += String(text)));
-  const [code] = (await within(once(child, 'exit'), 'the process to end by itself', 60_000)) as [number];
+  const [code] = (await withTimeout(once(child, 'exit'), 'the process to end by itself', 60_000)) as [number];
   expect({ code, complaints }).toEqual({ code: 0, complaints: '' });
   return said
     .trimEnd()
@@ -124,16 +124,16 @@ test('rights that are taken away make it fail, and given again go on', async () 
   const store = await openRedis({ url: server.urlAs('app', 'secret') });
   onTestFinished(() => store.close());
   const say = (id: string) =>
-    store.append(id, { epoch: null, given: [], drafts: [{ id, by: 'aya', author: 'aya', kind: 'chat', body: {} }] });
+    store.append(id, { epoch: null, expectedVersions: [], drafts: [{ id, by: 'aya', author: 'aya', kind: 'chat', body: {} }] });
   expect(await say('1')).toMatchObject({ outcome: 'appended' });
-  await server.cli('ACL', 'SETUSER', 'app', '-evalsha');
+  await server.runCommand('ACL', 'SETUSER', 'app', '-evalsha');
   await expect(say('2')).rejects.toMatchObject({
     name: 'StoreError',
     reason: 'failed',
     message: expect.stringContaining('NOPERM') as string,
   });
-  expect(store.writable).toBe(false);
-  await server.cli('ACL', 'SETUSER', 'app', '+evalsha');
+  expect(store.isWritable).toBe(false);
+  await server.runCommand('ACL', 'SETUSER', 'app', '+evalsha');
   expect(await say('2')).toMatchObject({ outcome: 'appended' });
-  expect(store.writable).toBe(true);
+  expect(store.isWritable).toBe(true);
 });

@@ -1,8 +1,8 @@
 /** How appends go to Redis: many in one call, and the names of those of a day or two. */
 import { randomUUID } from 'node:crypto';
-import type { Append, Store } from '@engawa/server';
+import type { AppendRequest, Store } from '@engawa/server';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { Keys } from '#store/redis/keys.js';
+import { KeyNames } from '#store/redis/keys.js';
 import { openRedis, type RedisOptions } from '#store/redis/redis.js';
 import { readEntries } from './helpers/recording.ts';
 import { type RedisServer, startRedis } from './helpers/redis-servers.ts';
@@ -22,10 +22,10 @@ async function open(options: Partial<RedisOptions> = {}): Promise<Store> {
   return store;
 }
 
-const say = (epoch: string | null, id: string, text = id): Append => ({
+const say = (epoch: string | null, id: string, text = id): AppendRequest => ({
   epoch,
-  given: [],
-  once: id,
+  expectedVersions: [],
+  idempotencyKey: id,
   drafts: [{ id, by: 'aya', author: 'aya', kind: 'chat', body: { text } }],
 });
 
@@ -34,7 +34,7 @@ async function opened(store: Store): Promise<string> {
 }
 
 async function callsOf(...commands: string[]): Promise<number> {
-  const stats = await redis.cli('INFO', 'commandstats');
+  const stats = await redis.runCommand('INFO', 'commandstats');
   return commands.reduce((sum, command) => sum + Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(stats)?.[1] ?? 0), 0);
 }
 
@@ -62,11 +62,11 @@ test('large ones go in smaller batches, still in order', async () => {
 test('when as much waits as may, more is refused as busy, and what waited is kept', async () => {
   const store = await open();
   const epoch = await opened(store);
-  redis.stop();
+  redis.freeze();
   const asked = Array.from({ length: 80 }, async (_, index) => store.append(room, say(epoch, `${index}`, 'x'.repeat(1_000_000))));
   const [last] = await Promise.allSettled(asked.slice(-1));
   expect(last).toMatchObject({ status: 'rejected', reason: { reason: 'busy' } });
-  redis.cont();
+  redis.thaw();
   const outcomes = await Promise.allSettled(asked);
   const kept = outcomes.flatMap(({ status }, index) => (status === 'fulfilled' ? [`${index}`] : []));
   expect(kept.length).toBeGreaterThan(50);
@@ -78,7 +78,7 @@ test('a name is remembered for 24 hours at least and 48 at most, in two hashes t
   const prefix = randomUUID();
   const store = await open({ clock: () => now, prefix });
   const epoch = await opened(store);
-  const knows = async (id: string) => (await store.recall(room, id)) !== null;
+  const knows = async (id: string) => (await store.findByIdempotencyKey(room, id)) !== null;
   await store.append(room, say(epoch, 'first'));
   now += 23 * HOUR;
   await store.append(room, say(epoch, 'late on the first day'));
@@ -97,8 +97,8 @@ test('a name is remembered for 24 hours at least and 48 at most, in two hashes t
     true,
   ]);
 
-  for (const key of new Keys(prefix).room(room).onces) {
-    const left = Number(await redis.call('PTTL', key));
+  for (const key of new KeyNames(prefix).room(room).idempotencyKeys) {
+    const left = Number(await redis.runRaw('PTTL', key));
     expect(left).toBeGreaterThan(48 * HOUR);
     expect(left).toBeLessThanOrEqual(49 * HOUR);
   }

@@ -1,21 +1,21 @@
 /** How safe a Redis is: what is found of it, what is warned of, and what is waited for before something is acknowledged. */
 import { randomUUID } from 'node:crypto';
-import type { Append, Store } from '@engawa/server';
+import type { AppendRequest, Store } from '@engawa/server';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import type { Findings } from '#store/redis/findings.js';
-import { levelOf } from '#store/redis/levels.js';
-import { evicts, openRedis, type RedisOptions, type RedisStore, warningsOf } from '#store/redis/redis.js';
+import type { ServerInfo } from '#store/redis/findings.js';
+import { resolveDurability } from '#store/redis/levels.js';
+import { mayEvictKeys, openRedis, type RedisOptions, type RedisStore, warningsOf } from '#store/redis/redis.js';
 import { readEntries } from './helpers/recording.ts';
 import { type RedisServer, startCluster, startRedis } from './helpers/redis-servers.ts';
 import { until } from './helpers/waiting.ts';
 
 const room = 'veranda';
 
-const say = (epoch: string | null, id: string): Append => ({
+const say = (epoch: string | null, id: string): AppendRequest => ({
   epoch,
-  given: [],
+  expectedVersions: [],
   drafts: [{ id, by: 'aya', author: 'aya', kind: 'chat', body: { text: id } }],
-  once: id,
+  idempotencyKey: id,
 });
 
 async function open(options: RedisOptions): Promise<RedisStore> {
@@ -39,44 +39,44 @@ const textsIn = async (store: Store) => (await readEntries(store, room)).slice(1
 
 describe('what is found of a Redis', () => {
   const MEMORY = { maxmemory: '200mb', 'maxmemory-policy': 'allkeys-lru' };
-  test.each<[string, config: Record<string, string>, found: Partial<Findings>, warnings: string[]]>([
-    ['keeps all', { appendfsync: 'always' }, { appendfsync: 'always', snapshots: false, policy: 'noeviction' }, []],
+  test.each<[string, config: Record<string, string>, found: Partial<ServerInfo>, warnings: string[]]>([
+    ['keeps all', { appendfsync: 'always' }, { appendfsync: 'always', snapshots: false, evictionPolicy: 'noeviction' }, []],
     ['writes every second', {}, { appendfsync: 'everysec' }, []],
     ['lets the system write', { appendfsync: 'no' }, { appendfsync: 'no' }, ['half a minute']],
     ['only takes snapshots', { appendonly: 'no', save: '900 1' }, { appendfsync: 'off', snapshots: true }, ['snapshots']],
     ['keeps nothing', { appendonly: 'no' }, { appendfsync: 'off', snapshots: false }, ['keeps nothing']],
-    ['has an end', { maxmemory: '200mb' }, { maxmemory: 200 * 2 ** 20, policy: 'noeviction' }, ['200 MiB']],
-    ['throws away', MEMORY, { policy: 'allkeys-lru' }, []],
+    ['has an end', { maxmemory: '200mb' }, { maxmemory: 200 * 2 ** 20, evictionPolicy: 'noeviction' }, ['200 MiB']],
+    ['throws away', MEMORY, { evictionPolicy: 'allkeys-lru' }, []],
   ])('that %s', async (_, config, found, warnings) => {
-    const { findings } = await open({ url: (await newRedis(config)).url });
-    expect(findings).toMatchObject({
+    const { serverInfo } = await open({ url: (await newRedis(config)).url });
+    expect(serverInfo).toMatchObject({
       kind: 'single',
       version: expect.stringMatching(/^\d+\.\d+\.\d+$/) as string,
       servers: 1,
       replicas: 0,
       ...found,
     });
-    expect(warningsOf(findings)).toEqual(warnings.map((warning) => expect.stringContaining(warning) as string));
-    expect(evicts(findings)).toBe(config === MEMORY);
+    expect(warningsOf(serverInfo)).toEqual(warnings.map((warning) => expect.stringContaining(warning) as string));
+    expect(mayEvictKeys(serverInfo)).toBe(config === MEMORY);
   });
 
   test('that is a cluster is what is found of its worst server', async () => {
     const cluster = await startCluster({ replicas: 0 });
     onTestFinished(() => cluster.close());
-    await cluster.nodes[1]!.cli('CONFIG', 'SET', 'appendfsync', 'no');
-    await cluster.nodes[2]!.cli('CONFIG', 'SET', 'maxmemory-policy', 'volatile-ttl');
-    const { findings } = await open({ url: cluster.url });
-    expect(findings).toMatchObject({ kind: 'cluster', servers: 3, replicas: 0, appendfsync: 'no', policy: 'volatile-ttl' });
-    expect(evicts(findings)).toBe(true);
-    expect(warningsOf(findings)).toEqual([expect.stringContaining('half a minute'), expect.stringContaining('no replica')]);
+    await cluster.nodes[1]!.runCommand('CONFIG', 'SET', 'appendfsync', 'no');
+    await cluster.nodes[2]!.runCommand('CONFIG', 'SET', 'maxmemory-policy', 'volatile-ttl');
+    const { serverInfo } = await open({ url: cluster.url });
+    expect(serverInfo).toMatchObject({ kind: 'cluster', servers: 3, replicas: 0, appendfsync: 'no', evictionPolicy: 'volatile-ttl' });
+    expect(mayEvictKeys(serverInfo)).toBe(true);
+    expect(warningsOf(serverInfo)).toEqual([expect.stringContaining('half a minute'), expect.stringContaining('no replica')]);
     // A plain URL of one of its servers leads there, too; one of a cluster leads to a server that is none.
-    expect((await open({ url: cluster.nodes[0]!.url })).findings.kind).toBe('cluster');
-    expect((await open({ url: (await newRedis()).url.replace('redis:', 'redis+cluster:') })).findings.kind).toBe('single');
+    expect((await open({ url: cluster.nodes[0]!.url })).serverInfo.kind).toBe('cluster');
+    expect((await open({ url: (await newRedis()).url.replace('redis:', 'redis+cluster:') })).serverInfo.kind).toBe('single');
   });
 });
 
 describe('a level of durability', () => {
-  const found: Findings = {
+  const found: ServerInfo = {
     kind: 'single',
     version: '7.2.4',
     servers: 1,
@@ -84,7 +84,7 @@ describe('a level of durability', () => {
     appendfsync: 'everysec',
     snapshots: false,
     maxmemory: 0,
-    policy: 'noeviction',
+    evictionPolicy: 'noeviction',
   };
 
   test.each([
@@ -94,7 +94,7 @@ describe('a level of durability', () => {
     ['fsync', {}, 'WAITAOF'],
     ['fsync', { version: '8.0.0', appendfsync: 'no' }, 'WAITAOF'],
   ] as const)('%s is had from %j by %s', (durability, more, command) => {
-    expect(levelOf(durability, { ...found, ...more }).command?.[0]).toBe(command);
+    expect(resolveDurability(durability, { ...found, ...more }).ackCommand?.[0]).toBe(command);
   });
 
   test.each([
@@ -103,7 +103,7 @@ describe('a level of durability', () => {
     ['fsync', { version: '7.0.15', appendfsync: 'unknown' }, 'must be set to'],
     ['fsync', { appendfsync: 'off' }, 'it keeps no append-only file'],
   ] as const)('%s is not had from %j', (durability, more, why) => {
-    expect(() => levelOf(durability, { ...found, ...more })).toThrow(why);
+    expect(() => resolveDurability(durability, { ...found, ...more })).toThrow(why);
   });
 
   test('that is not had is refused when the store opens, and leaves nothing open', async () => {
@@ -111,7 +111,7 @@ describe('a level of durability', () => {
     for (const durability of ['replicated', 'fsync'] as const) {
       await expect(open({ url: server.url, durability })).rejects.toMatchObject({ name: 'StoreError', reason: 'failed' });
     }
-    await until(async () => (await server.cli('INFO', 'clients')).includes('connected_clients:1\r'), 'only who asks is connected');
+    await until(async () => (await server.runCommand('INFO', 'clients')).includes('connected_clients:1\r'), 'only who asks is connected');
   });
 
   test('fsync keeps through a kill what was acknowledged', async () => {
@@ -138,7 +138,7 @@ describe('replicated', () => {
   beforeAll(async () => {
     primary = await startRedis();
     replica = await startRedis({ config: { replicaof: `127.0.0.1 ${primary.port}` } });
-    await until(async () => (await replica.cli('INFO', 'replication')).includes('master_link_status:up'), 'the replica follows');
+    await until(async () => (await replica.runCommand('INFO', 'replication')).includes('master_link_status:up'), 'the replica follows');
   });
   afterAll(() => Promise.all([primary.close(), replica.close()]));
 
@@ -160,27 +160,27 @@ describe('replicated', () => {
     const store = await open({ url: primary.url, prefix, durability: 'replicated' });
     const other = await open({ url: primary.url, prefix, durability: 'replicated' });
     const heard: string[] = [];
-    const listener = { appended: ({ entries }: { entries: { id: string }[] }) => void heard.push(...entries.map(({ id }) => id)) };
-    await other.subscribe(room, { ...listener, announced: () => undefined, missed: () => undefined });
+    const listener = { onAppend: ({ entries }: { entries: { id: string }[] }) => void heard.push(...entries.map(({ id }) => id)) };
+    await other.subscribe(room, { ...listener, onPublish: () => undefined, onGap: () => undefined });
     const epoch = await opened(store);
     await until(() => heard.length === 1, 'the first is heard');
-    replica.stop();
+    replica.freeze();
     const asked = ['a', 'b', 'c'].map(async (id) => store.append(room, say(epoch, id)));
-    const { once: _, ...unnamed } = say(epoch, 'unnamed');
+    const { idempotencyKey: _, ...unnamed } = say(epoch, 'unnamed');
     await expect(store.append(room, unnamed)).rejects.toMatchObject({ reason: 'unsure' });
-    expect(store.writable).toBe(false);
+    expect(store.isWritable).toBe(false);
     for (const each of asked) await expect(each).rejects.toMatchObject({ name: 'StoreError', reason: 'unsure' });
     expect(heard, 'nobody is told what may be lost').toEqual(['opens']);
 
-    replica.cont();
+    replica.thaw();
     for (const id of ['a', 'b', 'c']) expect(await store.append(room, say(epoch, id))).toMatchObject({ outcome: 'repeated' });
-    expect(store.writable).toBe(true);
+    expect(store.isWritable).toBe(true);
     expect(await textsIn(store)).toEqual(['a', 'b', 'c', 'unnamed']);
     expect(await headOn(replica, prefix)).toBe('5');
   });
 });
 
 async function headOn(server: RedisServer, prefix: string): Promise<unknown> {
-  const [, [key]] = (await server.call('SCAN', 0, 'MATCH', `${prefix}:*:room:${room}`, 'COUNT', 100_000)) as [string, [string]];
-  return server.call('HGET', key, 'head');
+  const [, [key]] = (await server.runRaw('SCAN', 0, 'MATCH', `${prefix}:*:room:${room}`, 'COUNT', 100_000)) as [string, [string]];
+  return server.runRaw('HGET', key, 'head');
 }

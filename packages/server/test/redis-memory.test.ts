@@ -1,13 +1,13 @@
 /** A Redis whose memory is full, or that holds what is not ours under our names: appends are refused whole, and reading goes on. */
 import { randomUUID } from 'node:crypto';
-import { type Append, openMemory, type Store, type StoreError } from '@engawa/server';
+import { type AppendRequest, openMemory, type Store, type StoreError } from '@engawa/server';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { Keys } from '#store/redis/keys.js';
+import { KeyNames } from '#store/redis/keys.js';
 import { openRedis } from '#store/redis/redis.js';
-import { AYA, exceeded, KB, sayUntilRefused } from './helpers/quotas.ts';
+import { AYA, exceeded, KB, sendUntilRefused } from './helpers/quotas.ts';
 import { readEntries } from './helpers/recording.ts';
 import { type RedisServer, startRedis } from './helpers/redis-servers.ts';
-import { ask, connect, done, startServer, until } from './helpers/server.ts';
+import { connect, requestOk, sendRequest, startServer, until } from './helpers/server.ts';
 
 const room = 'veranda';
 
@@ -24,10 +24,10 @@ async function open(prefix: string): Promise<Store> {
 }
 
 /** Sets a key, replaces and removes others, takes a lease, leaves a ticket, erases. */
-const busyAppend = (epoch: string | null, turn: number): Append => ({
+const busyAppend = (epoch: string | null, turn: number): AppendRequest => ({
   epoch,
-  given: [],
-  once: `turn ${turn}`,
+  expectedVersions: [],
+  idempotencyKey: `turn ${turn}`,
   drafts: [
     {
       id: `${turn}`,
@@ -36,12 +36,12 @@ const busyAppend = (epoch: string | null, turn: number): Append => ({
       kind: 'chat',
       body: { text: 'x'.repeat(5_000) },
       listed: true,
-      sets: [
+      keyUpdates: [
         [`member/${turn}`, turn],
         ['settings', turn],
         [`member/${turn - 5}`, null],
       ],
-      erases: [turn - 3],
+      eraseSeqs: [turn - 3],
       lease: { key: `member/${turn}`, node: 'node' },
       tickets: [{ holder: 'aya', key: `member/${turn}`, value: turn }],
     },
@@ -58,67 +58,67 @@ test('when the memory is full appends are refused whole, reading goes on, and so
     return outcome;
   };
   await append(1);
-  const [, used] = /used_memory:(\d+)/.exec(await redis.cli('INFO', 'memory')) ?? [];
-  await redis.cli('CONFIG', 'SET', 'maxmemory', Number(used) + 200_000);
-  onTestFinished(() => void redis.cli('CONFIG', 'SET', 'maxmemory', 0));
+  const [, used] = /used_memory:(\d+)/.exec(await redis.runCommand('INFO', 'memory')) ?? [];
+  await redis.runCommand('CONFIG', 'SET', 'maxmemory', Number(used) + 200_000);
+  onTestFinished(() => void redis.runCommand('CONFIG', 'SET', 'maxmemory', 0));
   const refused: StoreError[] = [];
   let turn = 2;
   for (; refused.length < 20; turn += 1) await append(turn).catch((error: StoreError) => refused.push(error));
   expect(turn, 'some fitted').toBeGreaterThan(22 + 10);
   for (const error of refused) expect(error).toMatchObject({ name: 'StoreError', reason: 'full' });
-  expect(store.writable).toBe(false);
+  expect(store.isWritable).toBe(false);
   expect(await picture(store)).toEqual(await picture(twin));
-  await expect(store.beat('node', 1_000)).rejects.toMatchObject({ reason: 'full' });
+  await expect(store.heartbeat('node', 1_000)).rejects.toMatchObject({ reason: 'full' });
 
-  await redis.cli('CONFIG', 'SET', 'maxmemory', 0);
+  await redis.runCommand('CONFIG', 'SET', 'maxmemory', 0);
   expect(await append(turn)).toMatchObject({ outcome: 'appended' });
-  expect(store.writable).toBe(true);
+  expect(store.isWritable).toBe(true);
   expect(await picture(store)).toEqual(await picture(twin));
 });
 
 test('the memory that Redis uses counts against the quota, and what is freed there lets writing go on', async () => {
   const store = await open(randomUUID());
   const quotaTotalBytes = (await store.usage()).bytes + 4 * 2 ** 20;
-  const { url } = await startServer({ store, limits: 'off', usageEvery: 5, quotaTotalBytes });
+  const { url } = await startServer({ store, limits: 'off', usageRefreshMs: 5, quotaTotalBytes });
   const aya = await connect(url);
-  for (const roomId of ['veranda', 'attic']) await done(aya, 'create:room', { roomId, username: 'aya' });
-  const { error, kept } = await sayUntilRefused(aya, 'aya', 11 * KB);
+  for (const roomId of ['veranda', 'attic']) await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+  const { error, kept } = await sendUntilRefused(aya, 'aya', 11 * KB);
   expect(error).toMatchObject(exceeded(/server keeps as much/));
   expect(kept).toBeGreaterThan(100);
-  await done(aya, 'delete:room', AYA);
+  await requestOk(aya, 'delete:room', AYA);
   await until(
-    async () => (await ask(aya, 'create:chat', { roomId: 'attic', username: 'aya', message: 'after' })).ok,
+    async () => (await sendRequest(aya, 'create:chat', { roomId: 'attic', username: 'aya', message: 'after' })).ok,
     'there is space in Redis',
   );
 });
 
 async function picture(store: Store): Promise<unknown> {
-  const entries = (await readEntries(store, room)).map(({ at: _, tick: __, ...entry }) => entry);
-  const { head, bytes } = await store.page(room, { limit: 1 });
+  const entries = (await readEntries(store, room)).map(({ at: _, hlc: __, ...entry }) => entry);
+  const { head, bytes } = await store.readPage(room, { limit: 1 });
   const { counts } = await store.read(room, { counts: [''] });
-  const members = await store.family(room, 'member', { limit: 1_000 });
-  const tickets = (await store.tickets('aya', 1_000)).map(({ epoch: _, ...ticket }) => ticket);
+  const members = await store.listKeys(room, 'member', { limit: 1_000 });
+  const tickets = (await store.listTickets('aya', 1_000)).map(({ epoch: _, ...ticket }) => ticket);
   return { head, bytes, entries, counts, members, settings: (await store.read(room, { keys: ['settings'] })).keys, tickets };
 }
 
-const { partition: _, held, news: __, onces, ...ofRoom } = new Keys('p').room(room);
-const theirs = [...Object.entries(ofRoom), ['once', onces[0]], ['held', `${held}node`]] as [string, string][];
+const { partition: _, nodeLeasesPrefix, channel: __, idempotencyKeys, ...ofRoom } = new KeyNames('p').room(room);
+const theirs = [...Object.entries(ofRoom), ['once', idempotencyKeys[0]], ['held', `${nodeLeasesPrefix}node`]] as [string, string][];
 
 test.each(theirs)('what is not ours under the name of its %s makes a room fail, and no other', async (_, name) => {
   const prefix = randomUUID();
   const store = await open(prefix);
   const key = name.replace(/^p:/, `${prefix}:`);
-  await redis.cli('RPUSH', key, 'a list, which none of ours is');
+  await redis.runCommand('RPUSH', key, 'a list, which none of ours is');
   const ask = () =>
     Promise.all([
       store.append(room, busyAppend(null, 1)),
-      store.page(room, { limit: 1, listed: true }),
+      store.readPage(room, { limit: 1, listed: true }),
       store.read(room, { keys: ['settings'], seqs: [1], counts: [''] }),
-      store.recall(room, 'turn 1'),
-      store.family(room, 'member', { limit: 1 }),
-      store.tickets('aya', 1),
-      store.rooms({ limit: 1 }),
-      store.lapsed(1),
+      store.findByIdempotencyKey(room, 'turn 1'),
+      store.listKeys(room, 'member', { limit: 1 }),
+      store.listTickets('aya', 1),
+      store.listRooms({ limit: 1 }),
+      store.listExpiredLeases(1),
     ]);
   await expect(ask()).rejects.toMatchObject({
     name: 'StoreError',

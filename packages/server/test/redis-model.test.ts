@@ -1,6 +1,6 @@
 /** Whatever is done to rooms of whatever names, Redis answers as the memory engine does: so no name touches another one. */
 import { randomUUID } from 'node:crypto';
-import { type Append, type Draft, type Json, openMemory, type Store, type Told } from '@engawa/server';
+import { type AppendNotice, type AppendRequest, type Draft, type Json, openMemory, type Store } from '@engawa/server';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { openRedis } from '#store/redis/redis.js';
@@ -99,8 +99,8 @@ test('two prefixes in one Redis know nothing of each other, though one begins li
   const room = 'veranda';
   const heard = stores.map(() => [] as Json[]);
   for (const [at, store] of stores.entries()) {
-    const appended = ({ entries }: Told) => void heard[at]!.push(...entries.map(({ id }) => id));
-    await store.subscribe(room, { appended, announced: (signal) => void heard[at]!.push(signal), missed: () => undefined });
+    const onAppend = ({ entries }: AppendNotice) => void heard[at]!.push(...entries.map(({ id }) => id));
+    await store.subscribe(room, { onAppend, onPublish: (signal) => void heard[at]!.push(signal), onGap: () => undefined });
   }
   for (const [at, store] of stores.entries()) {
     const key = `member/${at}`;
@@ -111,22 +111,24 @@ test('two prefixes in one Redis know nothing of each other, though one begins li
       author: 'aya',
       kind: 'chat',
       body: {},
-      sets: [[key, at]],
+      keyUpdates: [[key, at]],
       lease: { key, node: 'gone' },
       tickets: [ticket],
     };
-    expect(await store.append(room, { epoch: null, given: [], once: 'one', drafts: [draft] })).toMatchObject({ outcome: 'appended' });
-    await store.announce(room, `signal ${at}`);
+    expect(await store.append(room, { epoch: null, expectedVersions: [], idempotencyKey: 'one', drafts: [draft] })).toMatchObject({
+      outcome: 'appended',
+    });
+    await store.publish(room, `signal ${at}`);
   }
   // What was published before this was heard before it.
   for (const store of stores)
-    await store.subscribe('later', { appended: () => undefined, announced: () => undefined, missed: () => undefined });
+    await store.subscribe('later', { onAppend: () => undefined, onPublish: () => undefined, onGap: () => undefined });
   for (const [at, store] of stores.entries()) {
-    expect((await store.rooms({ limit: ALL })).rooms).toMatchObject([{ room, head: 1 }]);
-    expect((await store.page(room, { limit: ALL })).entries.map(({ id }) => id)).toEqual([`${at}`]);
-    expect((await store.family(room, 'member', { limit: ALL })).keys.map(([name]) => name)).toEqual([`${at}`]);
-    expect(await store.tickets('aya', ALL)).toMatchObject([{ value: at }]);
-    expect(await store.lapsed(ALL)).toEqual([{ room, key: `member/${at}` }]);
+    expect((await store.listRooms({ limit: ALL })).rooms).toMatchObject([{ room, head: 1 }]);
+    expect((await store.readPage(room, { limit: ALL })).entries.map(({ id }) => id)).toEqual([`${at}`]);
+    expect((await store.listKeys(room, 'member', { limit: ALL })).keys.map(([name]) => name)).toEqual([`${at}`]);
+    expect(await store.listTickets('aya', ALL)).toMatchObject([{ value: at }]);
+    expect(await store.listExpiredLeases(ALL)).toEqual([{ room, key: `member/${at}` }]);
     expect(heard[at]).toEqual([`${at}`, `signal ${at}`]);
   }
 });
@@ -150,19 +152,21 @@ class Side {
       case 'append':
         return this.#plain(await this.#store.append(room, await this.#appendOf(step, room, id))) as { outcome: unknown };
       case 'mark':
-        return { outcome: await this.#store.mark(room, key, step.number) };
+        return { outcome: await this.#store.advanceMark(room, key, step.number) };
       case 'hold':
-        return { outcome: await this.#store.hold(room, { name: key, seq: step.isStale ? 99 : (facts.get(key)?.seq ?? 0) }, person) };
+        return {
+          outcome: await this.#store.acquireLease(room, { name: key, seq: step.isStale ? 99 : (facts.get(key)?.seq ?? 0) }, person),
+        };
       case 'release':
-        return { outcome: await this.#store.release(room, key, person, step.number * 500) };
+        return { outcome: await this.#store.releaseLease(room, key, person, step.number * 500) };
       case 'setAside':
-        return { outcome: await this.#store.setAside(room, key, step.number * 500) };
+        return { outcome: await this.#store.expireLease(room, key, step.number * 500) };
       case 'beat':
-        return { outcome: await this.#store.beat(person, step.number * 500) };
+        return { outcome: await this.#store.heartbeat(person, step.number * 500) };
       case 'trim':
         return { outcome: await this.#store.trim(room, { epoch: step.isStale ? 'x' : String(epoch), below: step.number }) };
       case 'fork':
-        return { outcome: this.#plain({ epoch: await this.#store.fork(room, step.isStale ? 'x' : String(epoch)) }) };
+        return { outcome: this.#plain({ epoch: await this.#store.startNewEpoch(room, step.isStale ? 'x' : String(epoch)) }) };
       case 'pass':
         return undefined;
     }
@@ -176,30 +180,34 @@ class Side {
     const pictures = rooms.map(async (room) => ({
       facts: await this.#store.read(room, { keys, seqs: all, counts: parents.filter(Boolean) }),
       top: await this.#store.read(room, { counts: [''] }),
-      up: await this.#store.page(room, { after: 0, limit: ALL }),
-      down: await this.#store.page(room, { before: 10, limit: 3 }),
-      listed: await this.#store.page(room, { listed: true, limit: 4 }),
-      families: await Promise.all(parents.map((family) => this.#store.family(room, family, { limit: ALL }))),
-      kept: await Promise.all(ONCES.map((once) => this.#store.recall(room, once))),
+      up: await this.#store.readPage(room, { after: 0, limit: ALL }),
+      down: await this.#store.readPage(room, { before: 10, limit: 3 }),
+      listed: await this.#store.readPage(room, { listed: true, limit: 4 }),
+      families: await Promise.all(parents.map((family) => this.#store.listKeys(room, family, { limit: ALL }))),
+      kept: await Promise.all(ONCES.map((once) => this.#store.findByIdempotencyKey(room, once))),
     }));
     return this.#plain({
       rooms: await Promise.all(pictures),
-      list: await this.#store.rooms({ limit: ALL }),
-      tickets: await Promise.all(people.map((holder) => this.#store.tickets(holder, ALL))),
-      lapsed: new Set((await this.#store.lapsed(ALL)).map(({ room, key }) => JSON.stringify([room, key]))),
+      list: await this.#store.listRooms({ limit: ALL }),
+      tickets: await Promise.all(people.map((holder) => this.#store.listTickets(holder, ALL))),
+      lapsed: new Set((await this.#store.listExpiredLeases(ALL)).map(({ room, key }) => JSON.stringify([room, key]))),
     });
   }
 
-  async #appendOf({ changes, once, given, lapsed, isStale, ends, number }: Step, room: string, id: string): Promise<Append> {
+  async #appendOf(
+    { changes, once: idempotencyKey, given, lapsed, isStale, ends: endsRoom, number }: Step,
+    room: string,
+    id: string,
+  ): Promise<AppendRequest> {
     const { keys, people } = this.#names;
     const name = given === null ? undefined : keys[given]!;
     const { epoch, keys: facts } = await this.#store.read(room, { keys: name === undefined ? [] : [name] });
     return {
       epoch,
-      given: name === undefined ? [] : [[name, (facts.get(name)?.seq ?? 0) + (isStale ? number : 0)]],
-      ...(once !== null && { once }),
-      ...(lapsed !== null && { lapsed: keys[lapsed]! }),
-      drafts: changes.map(({ sets, erases, flags, lease, tickets }, index): Draft => {
+      expectedVersions: name === undefined ? [] : [[name, (facts.get(name)?.seq ?? 0) + (isStale ? number : 0)]],
+      ...(idempotencyKey !== null && { idempotencyKey }),
+      ...(lapsed !== null && { requiredExpiredLease: keys[lapsed]! }),
+      drafts: changes.map(({ sets, erases: eraseSeqs, flags, lease, tickets }, index): Draft => {
         const leased = lease && { key: keys[lease.key]!, node: people[lease.node]! };
         return {
           id: `${id}.${index}`,
@@ -208,8 +216,11 @@ class Side {
           kind: 'kind',
           body: { text: id, number },
           ...flags,
-          sets: [...sets.map(([key, to]): [string, Json] => [keys[key]!, to]), ...(leased ? [[leased.key, id] as [string, Json]] : [])],
-          erases,
+          keyUpdates: [
+            ...sets.map(([key, to]): [string, Json] => [keys[key]!, to]),
+            ...(leased ? [[leased.key, id] as [string, Json]] : []),
+          ],
+          eraseSeqs,
           ...(leased && { lease: leased }),
           tickets: tickets.map(({ holder, key, value: left, ttl }) => ({
             holder: people[holder]!,
@@ -217,7 +228,7 @@ class Side {
             value: left,
             ...(ttl !== null && { ttl }),
           })),
-          ...(ends && index === changes.length - 1 && { ends }),
+          ...(endsRoom && index === changes.length - 1 && { endsRoom }),
         };
       }),
     };

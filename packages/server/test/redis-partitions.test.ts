@@ -41,7 +41,7 @@ test('slots are what Redis says they are', async () => {
     200,
   );
   for (const text of [...tags.filter((_, place) => place % 10 === 0), ...others]) {
-    expect(slotOf(text), JSON.stringify(text)).toBe(Number(await server.call('CLUSTER', 'KEYSLOT', text)));
-    expect(slotOf(text)).toBe(Number(await server.call('CLUSTER', 'KEYSLOT', `engawa:{${text}}:room:{other}`)));
+    expect(slotOf(text), JSON.stringify(text)).toBe(Number(await server.runRaw('CLUSTER', 'KEYSLOT', text)));
+    expect(slotOf(text)).toBe(Number(await server.runRaw('CLUSTER', 'KEYSLOT', `engawa:{${text}}:room:{other}`)));
   }
 });

@@ -4,10 +4,10 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { startProxy } from './helpers/proxy.ts';
 import {
   type ClusterNode,
-  call,
   type RedisCluster,
   type RedisSentinel,
   type RedisServer,
+  sendRedisCommand,
   startCluster,
   startRedis,
   startSentinel,
@@ -23,22 +23,22 @@ async function redis(options: Parameters<typeof startRedis>[0] = {}): Promise<Re
 describe('one server', () => {
   test('keeps through a kill what it wrote to the disk', async () => {
     const server = await redis({ config: { appendfsync: 'always' } });
-    await server.cli('SET', 'word', 'kept');
+    await server.runCommand('SET', 'word', 'kept');
     await server.kill();
-    await expect(server.cli('GET', 'word')).rejects.toThrow('ECONNREFUSED');
+    await expect(server.runCommand('GET', 'word')).rejects.toThrow('ECONNREFUSED');
     await server.start();
-    expect(await server.cli('GET', 'word')).toBe('kept');
+    expect(await server.runCommand('GET', 'word')).toBe('kept');
     await server.shutdown();
     await server.start();
-    expect(await server.cli('GET', 'word')).toBe('kept');
+    expect(await server.runCommand('GET', 'word')).toBe('kept');
   });
 
   test('answers nothing while it is stopped, and then goes on', async () => {
     const server = await redis();
-    server.stop();
-    await expect(call(server, ['PING'], 200)).rejects.toThrow('waited in vain');
-    server.cont();
-    expect(await server.cli('PING')).toBe('PONG');
+    server.freeze();
+    await expect(sendRedisCommand(server, ['PING'], 200)).rejects.toThrow('waited in vain');
+    server.thaw();
+    expect(await server.runCommand('PING')).toBe('PONG');
   });
 
   test('is gone with its folder once it is closed, twice as once', async () => {
@@ -46,7 +46,7 @@ describe('one server', () => {
     await server.close();
     await server.close();
     expect(existsSync(server.dir)).toBe(false);
-    await expect(server.cli('PING')).rejects.toThrow('ECONNREFUSED');
+    await expect(server.runCommand('PING')).rejects.toThrow('ECONNREFUSED');
   });
 
   test('says why it did not start', async () => {
@@ -56,24 +56,24 @@ describe('one server', () => {
   test('with TLS talks to those who trust its authority', async () => {
     const server = await redis({ tls: true });
     expect(new URL(server.url).protocol).toBe('rediss:');
-    expect(await server.cli('PING')).toBe('PONG');
-    await expect(call({ url: server.url }, ['PING'])).rejects.toThrow('self-signed certificate');
-    await expect(call({ url: server.url.replace('rediss', 'redis') }, ['PING'])).rejects.toThrow();
+    expect(await server.runCommand('PING')).toBe('PONG');
+    await expect(sendRedisCommand({ url: server.url }, ['PING'])).rejects.toThrow('self-signed certificate');
+    await expect(sendRedisCommand({ url: server.url.replace('rediss', 'redis') }, ['PING'])).rejects.toThrow();
   });
 
   test('asks for a password, which its URL has', async () => {
     const server = await redis({ config: { requirepass: 'p@ss/word' } });
-    expect(await server.cli('PING')).toBe('PONG');
-    await expect(call({ url: `redis://${server.address}` }, ['PING'])).rejects.toThrow('NOAUTH');
+    expect(await server.runCommand('PING')).toBe('PONG');
+    await expect(sendRedisCommand({ url: `redis://${server.address}` }, ['PING'])).rejects.toThrow('NOAUTH');
   });
 
   test('lets a user do what he may and nothing else', async () => {
     const server = await redis({ users: ['user app on >secret ~engawa:* &engawa:* +@all -@dangerous'] });
     const app = { url: server.urlAs('app', 'secret') };
-    expect(await call(app, ['SET', 'engawa:a', 'b'])).toBe('OK');
-    await expect(call(app, ['SET', 'other', 'b'])).rejects.toThrow('NOPERM');
-    await expect(call(app, ['FLUSHALL'])).rejects.toThrow('NOPERM');
-    await expect(call({ url: server.urlAs('app', 'guessed') }, ['PING'])).rejects.toThrow('WRONGPASS');
+    expect(await sendRedisCommand(app, ['SET', 'engawa:a', 'b'])).toBe('OK');
+    await expect(sendRedisCommand(app, ['SET', 'other', 'b'])).rejects.toThrow('NOPERM');
+    await expect(sendRedisCommand(app, ['FLUSHALL'])).rejects.toThrow('NOPERM');
+    await expect(sendRedisCommand({ url: server.urlAs('app', 'guessed') }, ['PING'])).rejects.toThrow('WRONGPASS');
   });
 });
 
@@ -91,7 +91,7 @@ describe('a cluster', () => {
         .map(({ address }) => address)
         .join()}`,
     );
-    expect(await cluster.nodes[0]!.cli('CLUSTER', 'INFO')).toContain('cluster_slots_ok:16384');
+    expect(await cluster.nodes[0]!.runCommand('CLUSTER', 'INFO')).toContain('cluster_slots_ok:16384');
     const primaries = await Promise.all([0, 8000, 16_383].map((slot) => cluster.primaryOf(slot)));
     expect(primaries).toEqual(cluster.nodes.slice(0, 3));
     const replicas = await Promise.all(primaries.map((primary) => cluster.replicaOf(primary)));
@@ -103,14 +103,14 @@ describe('a cluster', () => {
     const slot = await cluster.slotOf(tag);
     const from = await cluster.primaryOf(slot);
     const to = cluster.nodes.slice(0, 3).find((node) => node !== from)!;
-    await from.cli('MSET', `{${tag}}\n1`, 'a', `{${tag}}2`, 'b');
+    await from.runCommand('MSET', `{${tag}}\n1`, 'a', `{${tag}}2`, 'b');
     const midway = async () => {
-      const answers = [from.cli('GET', `{${tag}}\n1`), from.cli('GET', `{${tag}}2`)].map((get) => get.catch(String));
+      const answers = [from.runCommand('GET', `{${tag}}\n1`), from.runCommand('GET', `{${tag}}2`)].map((get) => get.catch(String));
       expect((await Promise.all(answers)).filter((answer) => answer.includes(`ASK ${slot} ${to.address}`))).toHaveLength(1);
     };
     await cluster.moveSlot(slot, to, midway);
-    expect(await to.cli('MGET', `{${tag}}\n1`, `{${tag}}2`)).toBe('a\nb');
-    await expect(from.cli('GET', `{${tag}}2`)).rejects.toThrow(`MOVED ${slot} ${to.address}`);
+    expect(await to.runCommand('MGET', `{${tag}}\n1`, `{${tag}}2`)).toBe('a\nb');
+    await expect(from.runCommand('GET', `{${tag}}2`)).rejects.toThrow(`MOVED ${slot} ${to.address}`);
     await cluster.waitUntilOk();
     expect(await cluster.primaryOf(slot)).toBe(to);
   });
@@ -118,11 +118,11 @@ describe('a cluster', () => {
   test('tells clients to go through a proxy', async () => {
     const [node, other] = cluster.nodes as [ClusterNode, ClusterNode];
     const proxy = await startProxy({ port: node.port });
-    const told = async () => (await other.cli('CLUSTER', 'SLOTS')).split('\n');
+    const told = async () => (await other.runCommand('CLUSTER', 'SLOTS')).split('\n');
     await node.announce(proxy.port);
     await until(async () => (await told()).includes(String(proxy.port)), 'the port of the proxy is known');
     expect(await told()).not.toContain(String(node.port));
-    expect(await call({ url: proxy.url.replace('http', 'redis') }, ['CLUSTER', 'MYID'])).toBe(await node.id());
+    expect(await sendRedisCommand({ url: proxy.url.replace('http', 'redis') }, ['CLUSTER', 'MYID'])).toBe(await node.id());
 
     await node.announce(0);
     await cluster.waitUntilOk();
@@ -157,16 +157,16 @@ test('a cluster with TLS and a password moves keys too', async () => {
   const slot = await cluster.slotOf('word');
   const from = await cluster.primaryOf(slot);
   const to = cluster.nodes.find((node) => node !== from)!;
-  await from.cli('SET', 'word', 'kept');
+  await from.runCommand('SET', 'word', 'kept');
   await cluster.moveSlot(slot, to);
-  expect(await to.cli('GET', 'word')).toBe('kept');
+  expect(await to.runCommand('GET', 'word')).toBe('kept');
 });
 
 test('sentinels with TLS and a password know the primary too', async () => {
   const group = await startSentinel({ tls: true, config: { requirepass: 'secret' } });
   onTestFinished(() => group.close());
   expect(group.url).toMatch(/^rediss\+sentinel:\/\/:secret@127.*\/mymaster$/);
-  expect(await (await group.primary()).cli('ROLE')).toContain('master');
+  expect(await (await group.primary()).runCommand('ROLE')).toContain('master');
 });
 
 describe('sentinels', () => {
@@ -179,7 +179,7 @@ describe('sentinels', () => {
   test('know the primary, and each other', async () => {
     expect(group.url).toBe(`redis+sentinel://${group.sentinels.map(({ address }) => address).join()}/mymaster`);
     expect(await group.primary()).toBe(group.servers[0]);
-    expect(await group.sentinels[0]!.cli('SENTINEL', 'CKQUORUM', 'mymaster')).toContain('OK 3 usable Sentinels');
+    expect(await group.sentinels[0]!.runCommand('SENTINEL', 'CKQUORUM', 'mymaster')).toContain('OK 3 usable Sentinels');
   });
 
   test('replace the primary when they are told to', async () => {
@@ -197,6 +197,6 @@ describe('sentinels', () => {
     expect(primary).not.toBe(before);
     await before.start();
     await group.waitUntilOk();
-    expect(await before.cli('ROLE')).toContain(`slave\n127.0.0.1\n${primary.port}`);
+    expect(await before.runCommand('ROLE')).toContain(`slave\n127.0.0.1\n${primary.port}`);
   });
 });

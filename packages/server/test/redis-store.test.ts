@@ -52,7 +52,7 @@ describe.each(kinds)('%s', (kind, start) => {
   const errors: unknown[] = [];
   beforeAll(async () => {
     redis = await start();
-    for (const server of redis.servers) await server.cli('CONFIG', 'RESETSTAT');
+    for (const server of redis.servers) await server.runCommand('CONFIG', 'RESETSTAT');
   });
   afterAll(() => redis.close());
 
@@ -96,7 +96,7 @@ describe.each(kinds)('%s', (kind, start) => {
     test('so have the channels, whatever rooms are called', async () => {
       const store = await open();
       onTestFinished(() => store.close());
-      const heard = { appended: () => undefined, announced: () => undefined, missed: () => undefined };
+      const heard = { onAppend: () => undefined, onPublish: () => undefined, onGap: () => undefined };
       for (const room of HOSTILE) await store.subscribe(room, heard);
       const channels = (await Promise.all(redis.servers.map(channelsOf))).flat().filter((channel) => channel.startsWith('engawa'));
       expect(channels).toHaveLength(HOSTILE.length);
@@ -106,12 +106,12 @@ describe.each(kinds)('%s', (kind, start) => {
     test('it knows our scripts and no other, so nothing that varies is in their texts', async () => {
       const shas = Object.values(scripts).map(({ sha }) => sha);
       for (const server of redis.servers) {
-        const known = (await server.call('SCRIPT', 'EXISTS', ...shas)) as string[];
-        const [, count] = /number_of_cached_scripts:(\d+)/.exec(await server.cli('INFO', 'memory')) ?? [];
+        const known = (await server.runRaw('SCRIPT', 'EXISTS', ...shas)) as string[];
+        const [, count] = /number_of_cached_scripts:(\d+)/.exec(await server.runCommand('INFO', 'memory')) ?? [];
         expect(Number(count)).toBe(known.filter((each) => each === '1').length);
       }
       const [first] = redis.servers as [RedisServer];
-      if (redis.servers.length === 1) expect(await first.call('SCRIPT', 'EXISTS', ...shas)).toEqual(shas.map(() => '1'));
+      if (redis.servers.length === 1) expect(await first.runRaw('SCRIPT', 'EXISTS', ...shas)).toEqual(shas.map(() => '1'));
     });
   });
 });
@@ -120,7 +120,7 @@ async function keysOf(server: RedisServer): Promise<string[]> {
   const keys: string[] = [];
   let cursor = '';
   while (cursor !== '0') {
-    const [next, some] = (await server.call('SCAN', cursor || '0', 'COUNT', 10_000)) as [string, string[]];
+    const [next, some] = (await server.runRaw('SCAN', cursor || '0', 'COUNT', 10_000)) as [string, string[]];
     keys.push(...some);
     cursor = next;
   }
@@ -128,16 +128,16 @@ async function keysOf(server: RedisServer): Promise<string[]> {
 }
 
 async function channelsOf(server: RedisServer): Promise<string[]> {
-  return [...((await server.call('PUBSUB', 'CHANNELS')) as string[]), ...((await server.call('PUBSUB', 'SHARDCHANNELS')) as string[])];
+  return [...((await server.runRaw('PUBSUB', 'CHANNELS')) as string[]), ...((await server.runRaw('PUBSUB', 'SHARDCHANNELS')) as string[])];
 }
 
 /** Commands that the server was asked for, by clients and by scripts. */
 async function commandsOf(server: RedisServer): Promise<string[]> {
-  return [...(await server.cli('INFO', 'commandstats')).matchAll(/^cmdstat_([^:]+):/gm)].map(([, command]) => String(command));
+  return [...(await server.runCommand('INFO', 'commandstats')).matchAll(/^cmdstat_([^:]+):/gm)].map(([, command]) => String(command));
 }
 
 async function isIn62(server: RedisServer, command: string): Promise<boolean> {
-  const [, docs] = (await server.call('COMMAND', 'DOCS', command)) as [string, string[]];
+  const [, docs] = (await server.runRaw('COMMAND', 'DOCS', command)) as [string, string[]];
   const [major = 0, minor = 0] = String(docs[docs.indexOf('since') + 1])
     .split('.')
     .map(Number);

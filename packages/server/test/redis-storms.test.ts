@@ -1,7 +1,7 @@
 /** Redis forgets scripts and ends connections while all write: what has a name is kept once, and who listens learns that he missed something. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Appended, Listener, Store, StoreError } from '@engawa/server';
+import type { AppendResult, Listener, Store, StoreError } from '@engawa/server';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { openRedis } from '#store/redis/redis.js';
 import { readEntries } from './helpers/recording.ts';
@@ -50,7 +50,7 @@ class Storm {
   /** It ends with the test. */
   async begin({ named }: { named: boolean }): Promise<void> {
     for (const room of ROOMS) {
-      const opened = (await this.#stores[0]!.append(room, { epoch: null, given: [], drafts: [draft(`${room} opens`)] })) as {
+      const opened = (await this.#stores[0]!.append(room, { epoch: null, expectedVersions: [], drafts: [draft(`${room} opens`)] })) as {
         epoch: string;
       };
       this.#epochs.set(room, opened.epoch);
@@ -95,10 +95,15 @@ class Storm {
     }
   }
 
-  async #append(store: Store, room: string, { id, named }: { id: string; named: boolean }): Promise<Appended | undefined> {
+  async #append(store: Store, room: string, { id, named }: { id: string; named: boolean }): Promise<AppendResult | undefined> {
     for (;;) {
       try {
-        return await store.append(room, { epoch: this.#epochs.get(room)!, given: [], drafts: [draft(id)], ...(named && { once: id }) });
+        return await store.append(room, {
+          epoch: this.#epochs.get(room)!,
+          expectedVersions: [],
+          drafts: [draft(id)],
+          ...(named && { idempotencyKey: id }),
+        });
       } catch (error) {
         this.errors.push(error as StoreError);
         if (this.#isOver || (!named && (error as StoreError).reason === 'unsure')) return undefined;
@@ -136,7 +141,7 @@ test('scripts that are forgotten are sent again, and nothing is lost or doubled'
   const stores = await openTwo();
   const storm = new Storm(stores);
   await storm.begin({ named: true });
-  const flushing = new Repeating(() => redis.cli('SCRIPT', 'FLUSH'), 5);
+  const flushing = new Repeating(() => redis.runCommand('SCRIPT', 'FLUSH'), 5);
   await until(() => flushing.times >= 50 && storm.appended.size > 1_000, 'much is written', 20_000);
   await flushing.stop();
   await storm.end();
@@ -151,7 +156,7 @@ test.each([
   const stores = await openTwo();
   const storm = new Storm(stores);
   await storm.begin({ named });
-  const killing = new Repeating(() => redis.cli('CLIENT', 'KILL', 'TYPE', 'normal'), 100);
+  const killing = new Repeating(() => redis.runCommand('CLIENT', 'KILL', 'TYPE', 'normal'), 100);
   await until(() => killing.times >= 10 && storm.appended.size > 500, 'much is written', 40_000);
   await killing.stop();
   await storm.end();
@@ -169,17 +174,17 @@ test('who listens while subscriptions are ended is told that he missed something
   const heard = new Map(ROOMS.map((room) => [room, { ids: new Set<string>(), missed: 0 }]));
   for (const [room, ears] of heard) {
     const listener: Listener = {
-      appended: ({ entries }) => {
+      onAppend: ({ entries }) => {
         for (const { id } of entries) ears.ids.add(id);
       },
-      announced: () => undefined,
-      missed: () => (ears.missed += 1),
+      onPublish: () => undefined,
+      onGap: () => (ears.missed += 1),
     };
     await store.subscribe(room, listener);
   }
   await storm.begin({ named: true });
   const all = [...heard.values()];
-  const killing = new Repeating(() => redis.cli('CLIENT', 'KILL', 'TYPE', 'pubsub'), 300);
+  const killing = new Repeating(() => redis.runCommand('CLIENT', 'KILL', 'TYPE', 'pubsub'), 300);
   await until(() => all.every(({ missed }) => missed >= 3), 'they are told', 30_000);
   await killing.stop();
   await storm.end();
@@ -187,7 +192,7 @@ test('who listens while subscriptions are ended is told that he missed something
     const { epoch } = await other.read(room, {});
     await until(async () => {
       const id = `${room} ${randomUUID()}`;
-      await other.append(room, { epoch, given: [], drafts: [draft(id)] });
+      await other.append(room, { epoch, expectedVersions: [], drafts: [draft(id)] });
       await pause(50);
       return ids.has(id);
     }, `${room} is heard again`);

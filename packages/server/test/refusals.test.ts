@@ -2,9 +2,9 @@
 import { LIMITS } from '@engawa/protocol';
 import type { Socket } from 'socket.io-client';
 import { expect, test } from 'vitest';
-import { ATTACKER, ROOM, startScene } from './helpers/neighbours.ts';
-import { connectRaw, rawPolling, rawWebSocket } from './helpers/raw.ts';
-import { ask, askAnything, connect, done, hearing, until, withFault, within } from './helpers/server.ts';
+import { ATTACKER_HEADERS, ROOM, startWithBystanders } from './helpers/neighbours.ts';
+import { connectRaw, openRawPolling, openRawWebSocket } from './helpers/raw.ts';
+import { collectEvents, connect, requestOk, sendAny, sendRequest, until, withOverrides, withTimeout } from './helpers/server.ts';
 import { newStore } from './helpers/stores.ts';
 
 const { rates } = LIMITS;
@@ -19,81 +19,84 @@ test.each([
   ['sends what is not valid', 'create:chat', { roomId: 7 }],
   ['asks what it may not', 'delete:room', { roomId: ROOM, username: 'aya' }],
 ])('who %s is told why, and disconnected; the others stay', async (_, event, payload) => {
-  const { url, unharmed } = await startScene();
-  const mallory = await connect(url, { extraHeaders: ATTACKER });
+  const { url, expectUnharmed } = await startWithBystanders();
+  const mallory = await connect(url, { extraHeaders: ATTACKER_HEADERS });
   const gone = goneOf(mallory);
-  const told = hearing(mallory, 'error');
+  const told = collectEvents(mallory, 'error');
   let answered = 0;
   for (const _each of upTo(rates.packets.burst + MANY)) mallory.emit(event, payload, () => (answered += 1));
   // As when a network fails: the client may come back by itself.
-  expect(await within(gone, 'the end of the connection')).toBe('transport close');
+  expect(await withTimeout(gone, 'the end of the connection')).toBe('transport close');
   expect(told).toMatchObject([{ code: 'too_many_refusals', retryable: true }]);
   expect(answered, 'each is answered until then').toBeLessThan(rates.packets.burst + MANY);
   expect(answered).toBeGreaterThanOrEqual(rates.refusals.burst);
-  await unharmed();
+  await expectUnharmed();
 });
 
 test('without acknowledgements, and over polling, too', async () => {
-  const { url, io, unharmed } = await startScene();
-  const raw = await connectRaw(await rawPolling(url, { headers: ATTACKER }));
+  const { url, io, expectUnharmed } = await startWithBystanders();
+  const raw = await connectRaw(await openRawPolling(url, { headers: ATTACKER_HEADERS }));
   await raw.send(...upTo(MANY).map(() => '42["no:such",{}]'));
-  await raw.packet(/too_many_refusals/);
+  await raw.waitForPacket(/too_many_refusals/);
   await until(() => io.engine.clientsCount === 2, 'it is put out');
-  await unharmed();
+  await expectUnharmed();
 });
 
 test('who reads nothing of it is not waited for', async () => {
-  const { url, io, unharmed } = await startScene();
-  const raw = await rawPolling(url, { headers: ATTACKER, reads: false });
+  const { url, io, expectUnharmed } = await startWithBystanders();
+  const raw = await openRawPolling(url, { headers: ATTACKER_HEADERS, polls: false });
   await raw.send('40');
   await until(() => io.sockets.sockets.size === 3, 'it is connected');
   await raw.send(...upTo(MANY).map(() => '42["no:such",{}]'));
   await until(() => io.engine.clientsCount === 2, 'it is put out');
-  const sleeper = await connectRaw(await rawWebSocket(url, { headers: ATTACKER }));
+  const sleeper = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
   sleeper.socket.pause();
   await sleeper.send(...upTo(MANY).map(() => '42["no:such",{}]'));
   await until(() => io.engine.clientsCount === 2, 'it is put out');
-  await unharmed();
+  await expectUnharmed();
 });
 
 test('neither does a success now and then excuse it, nor is a client shown out that is refused now and then', async () => {
-  const { url, unharmed } = await startScene();
-  const [flooder, clumsy] = [await connect(url, { extraHeaders: ATTACKER }), await connect(url, { extraHeaders: ATTACKER })];
+  const { url, expectUnharmed } = await startWithBystanders();
+  const [flooder, clumsy] = [
+    await connect(url, { extraHeaders: ATTACKER_HEADERS }),
+    await connect(url, { extraHeaders: ATTACKER_HEADERS }),
+  ];
   const gone = goneOf(flooder);
   for (let asked = 0; flooder.connected && asked < 100; asked += 1) {
     const asks = upTo(rates.refusals.burst / 4).map(() => flooder.emitWithAck('no:such', {}));
-    await Promise.race([gone, Promise.all([...asks, ask(flooder, 'list:rooms', { limit: 1 }).catch(() => undefined)])]);
+    await Promise.race([gone, Promise.all([...asks, sendRequest(flooder, 'list:rooms', { limit: 1 }).catch(() => undefined)])]);
   }
   expect(flooder.connected).toBe(false);
   for (const _second of upTo(4)) {
-    await Promise.all(upTo(rates.refusals.perSecond / 4).map(() => askAnything(clumsy, 'no:such', {})));
+    await Promise.all(upTo(rates.refusals.perSecond / 4).map(() => sendAny(clumsy, 'no:such', {})));
     await new Promise((resolve) => setTimeout(resolve, 250));
   }
   expect(clumsy.connected).toBe(true);
-  await unharmed();
+  await expectUnharmed();
 });
 
 test('what fails in the server is not counted against who asks', async () => {
   const inner = await newStore();
   let isBroken = false;
-  const store = withFault(inner, {
-    rooms: (...asked) => (isBroken ? Promise.reject(new Error('the disk failed')) : inner.rooms(...asked)),
+  const store = withOverrides(inner, {
+    listRooms: (...asked) => (isBroken ? Promise.reject(new Error('the disk failed')) : inner.listRooms(...asked)),
   });
-  const { url } = await startScene({ store });
-  const client = await connect(url, { extraHeaders: ATTACKER });
+  const { url } = await startWithBystanders({ store });
+  const client = await connect(url, { extraHeaders: ATTACKER_HEADERS });
   isBroken = true;
-  for (const _each of upTo(60)) expect(await ask(client, 'list:rooms', {})).toMatchObject({ ok: false });
+  for (const _each of upTo(60)) expect(await sendRequest(client, 'list:rooms', {})).toMatchObject({ ok: false });
   isBroken = false;
   expect(client.connected).toBe(true);
 });
 
 test('what was said before is kept, also when it was said in the same breath', async () => {
-  const { url, store } = await startScene();
-  const client = await connect(url, { extraHeaders: ATTACKER });
-  await done(client, 'create:room', { roomId: 'den', username: 'x' });
+  const { url, store } = await startWithBystanders();
+  const client = await connect(url, { extraHeaders: ATTACKER_HEADERS });
+  await requestOk(client, 'create:room', { roomId: 'den', username: 'x' });
   const gone = goneOf(client);
   client.emit('create:chat', { roomId: 'den', username: 'x', message: 'kept' });
   for (const _each of upTo(MANY)) client.emit('no:such', {}, () => undefined);
-  await within(gone, 'the end of the connection');
-  expect((await store.page('den', { limit: 5 })).entries.some(({ body }) => body?.message === 'kept')).toBe(true);
+  await withTimeout(gone, 'the end of the connection');
+  expect((await store.readPage('den', { limit: 5 })).entries.some(({ body }) => body?.message === 'kept')).toBe(true);
 });

@@ -1,24 +1,24 @@
 /** What it costs to come back is bounded, room by room, and whoever really comes back never notices. */
-import { LIMITS, type Payload } from '@engawa/protocol';
+import { LIMITS, type RequestPayload } from '@engawa/protocol';
 import type { Store } from '@engawa/server';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
 import { AddressBudgets } from '#transport/address-budgets.js';
 import { ByteBudget } from '#transport/byte-budget.js';
 import { Connection } from '#transport/connection.js';
-import { counting } from './helpers/counting.ts';
-import { ATTACKER, startScene } from './helpers/neighbours.ts';
-import { ask, connect, done, startServer, until } from './helpers/server.ts';
-import { stores } from './helpers/stores.ts';
+import { createCountingStore } from './helpers/counting.ts';
+import { ATTACKER_HEADERS, startWithBystanders } from './helpers/neighbours.ts';
+import { connect, requestOk, sendRequest, startServer, until } from './helpers/server.ts';
+import { storeKinds } from './helpers/stores.ts';
 
 const { rates, perAddress, roomsPerResume } = LIMITS;
-type Held = Payload<'resume:rooms'>['rooms'][number];
+type Held = RequestPayload<'resume:rooms'>['rooms'][number];
 
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 const strangers = (count: number, from = 0): Held[] =>
   upTo(count).map((index) => ({ roomId: `nowhere ${from + index}`, username: 'x', epoch: 'x', seq: 0 }));
 
-describe.each(stores)('on the %s store', (_, open) => {
+describe.each(storeKinds)('on the %s store', (_, open) => {
   /** A client that is in many rooms, by a server that lifts its rates. */
   async function resident(rooms: number): Promise<{ store: Store; session: string; held: Held[] }> {
     const { url, store, stop } = await startServer({ store: await open(), limits: 'off' });
@@ -27,7 +27,7 @@ describe.each(stores)('on the %s store', (_, open) => {
     const held: Held[] = [];
     for (const index of upTo(rooms)) {
       const roomId = `room ${index}`;
-      const joined = await done(socket, 'create:room', { roomId, username: 'aya' });
+      const joined = await requestOk(socket, 'create:room', { roomId, username: 'aya' });
       session = joined.session;
       held.push({ roomId, username: 'aya', epoch: joined.epoch, seq: joined.seq, id: joined.tail });
     }
@@ -37,21 +37,21 @@ describe.each(stores)('on the %s store', (_, open) => {
 
   test('a packet of 200 rooms of others reads the tickets once, and opens none of the rooms', async () => {
     const { store: inner, session } = await resident(50);
-    const { store, asked, reset } = counting(inner);
+    const { store, calls, reset } = createCountingStore(inner);
     const { url } = await startServer({ store });
     const aya = await connect(url, { auth: { session } });
     const other = await connect(url);
-    for (const index of upTo(10)) await done(other, 'create:room', { roomId: `theirs ${index}`, username: 'ben' });
+    for (const index of upTo(10)) await requestOk(other, 'create:room', { roomId: `theirs ${index}`, username: 'ben' });
     const theirs = upTo(10).map((index): Held => ({ roomId: `theirs ${index}`, username: 'aya', epoch: 'x', seq: 0 }));
     reset();
-    const { rooms } = await done(aya, 'resume:rooms', { rooms: [...strangers(roomsPerResume - 10), ...theirs] });
+    const { rooms } = await requestOk(aya, 'resume:rooms', { rooms: [...strangers(roomsPerResume - 10), ...theirs] });
     expect(new Set(rooms.map((room) => room.outcome === 'refused' && room.error.code))).toEqual(
       new Set(['room_not_found', 'not_a_member']),
     );
-    expect(asked).toMatchObject({ tickets: 1, append: 0 });
-    expect(asked.read).toBeLessThan(roomsPerResume + 10);
+    expect(calls).toMatchObject({ listTickets: 1, append: 0 });
+    expect(calls.read).toBeLessThan(roomsPerResume + 10);
     // Rooms are compared with their logs now and then.
-    expect(asked.page).toBeLessThan(10);
+    expect(calls.readPage).toBeLessThan(10);
   });
 
   test('who comes back to all rooms whose names have lapsed reads the tickets once for each packet', async () => {
@@ -61,26 +61,30 @@ describe.each(stores)('on the %s store', (_, open) => {
       const { author } = keys.get('member/aya')!.value as { author: string };
       const ticket = { holder: author, key: 'member/aya', value: { username: 'aya' }, ttl: 60_000 };
       const gone = { id: `${roomId} gone`, by: 'aya', author, kind: 'remove:member', body: { username: 'aya', reason: 'gone' } };
-      await inner.append(roomId, { epoch, given: [], drafts: [{ ...gone, sets: [['member/aya', null]], tickets: [ticket] }] });
+      await inner.append(roomId, {
+        epoch,
+        expectedVersions: [],
+        drafts: [{ ...gone, keyUpdates: [['member/aya', null]], tickets: [ticket] }],
+      });
     }
-    const { store, asked, reset } = counting(inner);
+    const { store, calls, reset } = createCountingStore(inner);
     const { url } = await startServer({ store });
     const aya = await connect(url, { auth: { session } });
     reset();
-    const { rooms } = await done(aya, 'resume:rooms', { rooms: held });
+    const { rooms } = await requestOk(aya, 'resume:rooms', { rooms: held });
     expect(rooms.map(({ outcome }) => outcome)).toEqual(held.map(() => 'caught_up'));
-    expect(asked.tickets).toBe(1);
+    expect(calls.listTickets).toBe(1);
   });
 
   test('who was removed while the others of their rooms are come back to is told so, and does not come back', async () => {
     const { store, session, held } = await resident(1);
     const { url } = await startServer({ store });
     const [owner, ben] = [await connect(url, { auth: { session } }), await connect(url)];
-    await done(owner, 'add:member', { roomId: 'room 0', username: 'aya' });
-    const joined = await done(ben, 'add:member', { roomId: 'room 0', username: 'ben' });
-    await done(owner, 'remove:member', { roomId: 'room 0', username: 'ben' });
+    await requestOk(owner, 'add:member', { roomId: 'room 0', username: 'aya' });
+    const joined = await requestOk(ben, 'add:member', { roomId: 'room 0', username: 'ben' });
+    await requestOk(owner, 'remove:member', { roomId: 'room 0', username: 'ben' });
     const mine: Held = { ...(held[0] as Held), username: 'ben', seq: joined.seq, id: joined.tail };
-    const { rooms } = await done(ben, 'resume:rooms', { rooms: [...strangers(5), mine] });
+    const { rooms } = await requestOk(ben, 'resume:rooms', { rooms: [...strangers(5), mine] });
     expect(rooms.at(-1)).toMatchObject({ outcome: 'refused', error: { code: 'removed' } });
     expect((await store.read('room 0', { keys: ['member/ben'] })).keys.size).toBe(0);
   });
@@ -96,7 +100,7 @@ describe.each(stores)('on the %s store', (_, open) => {
       if (isGoing) setImmediate(turn);
     };
     setImmediate(turn);
-    await done(aya, 'resume:rooms', { rooms: held });
+    await requestOk(aya, 'resume:rooms', { rooms: held });
     isGoing = false;
     expect(turns).toBeGreaterThan(roomsPerResume / 16);
   });
@@ -107,7 +111,7 @@ describe.each(stores)('on the %s store', (_, open) => {
     for (const _round of upTo(2)) {
       const aya = await connect(url, { auth: { session } });
       for (let at = 0; at < held.length; at += roomsPerResume) {
-        const { rooms } = await done(aya, 'resume:rooms', { rooms: held.slice(at, at + roomsPerResume) });
+        const { rooms } = await requestOk(aya, 'resume:rooms', { rooms: held.slice(at, at + roomsPerResume) });
         expect(new Set(rooms.map(({ outcome }) => outcome))).toEqual(new Set(['caught_up']));
       }
       aya.disconnect();
@@ -116,7 +120,9 @@ describe.each(stores)('on the %s store', (_, open) => {
 });
 
 const resumes = (socket: Socket, packets: number): Promise<unknown[]> =>
-  Promise.all(upTo(packets).map((each) => ask(socket, 'resume:rooms', { rooms: strangers(roomsPerResume, each * roomsPerResume) })));
+  Promise.all(
+    upTo(packets).map((each) => sendRequest(socket, 'resume:rooms', { rooms: strangers(roomsPerResume, each * roomsPerResume) })),
+  );
 
 interface Refused {
   error?: { code: string; retryAfter: number };
@@ -124,8 +130,8 @@ interface Refused {
 const refusalsIn = (answers: unknown[]) => (answers as Refused[]).flatMap(({ error }) => (error ? [error] : []));
 
 test('a connection that resumes for nothing is told how long to wait after so many rooms, and may still talk', async () => {
-  const { url, unharmed } = await startScene();
-  const mallory = await connect(url, { extraHeaders: ATTACKER });
+  const { url, expectUnharmed } = await startWithBystanders();
+  const mallory = await connect(url, { extraHeaders: ATTACKER_HEADERS });
   const most = Math.floor(rates.resumes.burst / (roomsPerResume + 1));
   const refusals = refusalsIn(await resumes(mallory, most + 5));
   expect(refusals.length).toBeGreaterThan(0);
@@ -133,41 +139,41 @@ test('a connection that resumes for nothing is told how long to wait after so ma
     expect(code).toBe('rate_limited');
     expect(retryAfter).toBeLessThanOrEqual((1000 * roomsPerResume) / rates.resumes.perSecond);
   }
-  await done(mallory, 'list:rooms', {});
-  await until(async () => (await ask(mallory, 'resume:rooms', { rooms: strangers(1) })).ok, 'it may resume again');
-  await unharmed();
+  await requestOk(mallory, 'list:rooms', {});
+  await until(async () => (await sendRequest(mallory, 'resume:rooms', { rooms: strangers(1) })).ok, 'it may resume again');
+  await expectUnharmed();
 });
 
 test('an address that resumes for nothing over many connections is, too; others are not held to it', async () => {
-  const { url, aya, unharmed } = await startScene();
+  const { url, aya, expectUnharmed } = await startWithBystanders();
   const most = Math.floor(perAddress.resumes.burst / (roomsPerResume + 1));
   let refused = 0;
   for (let asked = 0; asked < most + 10; asked += 10) {
-    const mallory = await connect(url, { extraHeaders: ATTACKER });
+    const mallory = await connect(url, { extraHeaders: ATTACKER_HEADERS });
     refused += refusalsIn(await resumes(mallory, 10)).length;
   }
   expect(refused).toBeGreaterThan(0);
-  expect(await ask(aya, 'resume:rooms', { rooms: strangers(roomsPerResume) })).toMatchObject({ ok: true });
-  await unharmed();
+  expect(await sendRequest(aya, 'resume:rooms', { rooms: strangers(roomsPerResume) })).toMatchObject({ ok: true });
+  await expectUnharmed();
 });
 
 test('rooms that were put off cost nothing', () => {
   const address = { packets: undefined, budgets: new AddressBudgets(perAddress) };
-  const connection = new Connection({ session: 's', author: 'a' }, { limits: LIMITS, address, waiting: new ByteBudget(1_024) });
+  const connection = new Connection({ session: 's', author: 'a' }, { limits: LIMITS, address, nodeQueuedBytes: new ByteBudget(1_024) });
   for (let times = 0; times < 10 * rates.resumes.burst; times += 1) {
-    connection.mayResume(2);
-    connection.resumedLess(2);
+    connection.takeResumeTokens(2);
+    connection.refundResumes(2);
   }
-  connection.mayResume(rates.resumes.burst);
+  connection.takeResumeTokens(rates.resumes.burst);
 });
 
 test('an office of fifty, each in fifty rooms, comes back three times within a moment', () => {
   const address = { packets: undefined, budgets: new AddressBudgets(perAddress) };
   for (const _round of upTo(3)) {
     for (const _client of upTo(perAddress.connections)) {
-      const connection = new Connection({ session: 's', author: 'a' }, { limits: LIMITS, address, waiting: new ByteBudget(1_024) });
-      connection.mayAsk('resume:rooms');
-      connection.mayResume(50);
+      const connection = new Connection({ session: 's', author: 'a' }, { limits: LIMITS, address, nodeQueuedBytes: new ByteBudget(1_024) });
+      connection.takeRequestToken('resume:rooms');
+      connection.takeResumeTokens(50);
     }
   }
 });

@@ -3,14 +3,14 @@ import { randomUUID } from 'node:crypto';
 import type { Retention } from '@engawa/protocol';
 import { type Draft, type MemoryStore, openMemory, type Store, StoreError } from '@engawa/server';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { RetentionKeeper } from '#chat/retention-keeper.js';
-import { withFault } from './helpers/server.ts';
+import { RetentionJob } from '#chat/retention-keeper.js';
+import { withOverrides } from './helpers/server.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-const keepers: RetentionKeeper[] = [];
+const keepers: RetentionJob[] = [];
 
 beforeEach(
   () => void vi.useFakeTimers({ now: 1_700_000_000_000, toFake: ['setTimeout', 'setInterval', 'clearInterval', 'Date', 'performance'] }),
@@ -23,7 +23,7 @@ afterEach(async () => {
 const pass = (milliseconds: number) => vi.advanceTimersByTimeAsync(milliseconds);
 
 /** It may be in the midst of a round, which takes its time. */
-async function closed(keeper: RetentionKeeper): Promise<void> {
+async function closed(keeper: RetentionJob): Promise<void> {
   const closing = keeper.close();
   await pass(HOUR);
   await closing;
@@ -32,13 +32,13 @@ async function closed(keeper: RetentionKeeper): Promise<void> {
 /** A node, as far as it trims. */
 function keep(store: Store, { bounds = {}, here = [] }: { bounds?: Retention; here?: string[] } = {}) {
   const errors: unknown[] = [];
-  const keeper = new RetentionKeeper({
+  const keeper = new RetentionJob({
     store,
     bounds,
-    lifetimes: { empty: null, unvisited: null },
-    every: MINUTE,
-    async followed() {
-      const pages = await Promise.all(here.map(async (room) => ({ room, ...(await original(store).page(room, { limit: 1 })) })));
+    lifetimes: { emptyMs: null, unvisitedMs: null },
+    intervalMs: MINUTE,
+    async readLocalRooms() {
+      const pages = await Promise.all(here.map(async (room) => ({ room, ...(await original(store).readPage(room, { limit: 1 })) })));
       return pages.flatMap(({ room, epoch, head }) => (epoch === null ? [] : [{ room, epoch, head }]));
     },
     onError: (error) => void errors.push(error),
@@ -53,11 +53,16 @@ const original = (store: Store): Store => originals.get(store) ?? store;
 /** The store, and what is asked of it. */
 function watched(store: MemoryStore): { store: Store; asked: string[] } {
   const asked: string[] = [];
-  const note = (name: 'read' | 'page' | 'rooms' | 'trim') => (room: never, ask: never) => {
+  const note = (name: 'read' | 'readPage' | 'listRooms' | 'trim') => (room: never, ask: never) => {
     asked.push(name);
     return store[name](room, ask);
   };
-  const noting = withFault(store, { read: note('read'), page: note('page'), rooms: note('rooms'), trim: note('trim') } as Partial<Store>);
+  const noting = withOverrides(store, {
+    read: note('read'),
+    readPage: note('readPage'),
+    listRooms: note('listRooms'),
+    trim: note('trim'),
+  } as Partial<Store>);
   originals.set(noting, store);
   return { store: noting, asked };
 }
@@ -72,14 +77,14 @@ async function say(store: Store, room: string, count: number, draft: Partial<Dra
     body: {},
     ...draft,
   }));
-  expect((await store.append(room, { epoch, given: [], drafts })).outcome).toBe('appended');
+  expect((await store.append(room, { epoch, expectedVersions: [], drafts })).outcome).toBe('appended');
 }
 
 const wish = (store: Store, room: string, retention: Record<string, number>): Promise<void> =>
-  say(store, room, 1, { sets: [['settings', { owner: 'aya', topic: '', retention }]] });
+  say(store, room, 1, { keyUpdates: [['settings', { owner: 'aya', topic: '', retention }]] });
 
 const sizeOf = async (store: Store, room: string): Promise<number> => {
-  const { head, oldest } = await store.page(room, { limit: 1 });
+  const { head, oldest } = await store.readPage(room, { limit: 1 });
   return head + 1 - oldest;
 };
 
@@ -155,16 +160,16 @@ test('at rest it costs a list of the rooms every hour or so, and a look at each 
   for (const [bounds, most] of [
     [
       { maxCount: 100, maxAge: 100 * DAY },
-      { rooms: 33, read: 4, page: 200 },
+      { listRooms: 33, read: 4, readPage: 200 },
     ],
-    [{}, { rooms: 2, read: 4, page: 0 }],
+    [{}, { listRooms: 2, read: 4, readPage: 0 }],
   ] as [Retention, Record<string, number>][]) {
     const memory = openMemory();
     for (let index = 0; index < 90; index += 1) await say(memory, `room ${index}`, 5);
     const { store, asked } = watched(memory);
     const { keeper } = keep(store, { bounds, here: ['room 1', 'room 2'] });
     await pass(2 * HOUR);
-    expect(asked).toContain('rooms');
+    expect(asked).toContain('listRooms');
     asked.length = 0;
     await pass(DAY);
     const counts = Object.fromEntries(Object.keys(most).map((name) => [name, asked.filter((each) => each === name).length]));
@@ -181,8 +186,8 @@ test('a room in which much is said is looked at once a minute', async () => {
     await say(original(store), 'den', 1);
     await pass(1_000);
   }
-  expect(asked.filter((name) => name === 'page').length).toBeGreaterThanOrEqual(9);
-  expect(asked.filter((name) => name === 'page').length).toBeLessThanOrEqual(11);
+  expect(asked.filter((name) => name === 'readPage').length).toBeGreaterThanOrEqual(9);
+  expect(asked.filter((name) => name === 'readPage').length).toBeLessThanOrEqual(11);
 });
 
 test('several nodes on one store trim the same rooms, while all write to them, and nothing goes that is to stay', async () => {
@@ -192,9 +197,9 @@ test('several nodes on one store trim the same rooms, while all write to them, a
   const slow = <Answer>(answer: Promise<Answer>): Promise<Answer> =>
     new Promise((resolve) => setTimeout(() => resolve(answer), Math.random() * 200));
   const nodes = [1, 2, 3].map(() => {
-    const node = withFault(store, {
+    const node = withOverrides(store, {
       read: (room, ask) => slow(store.read(room, ask)),
-      page: (room, ask) => slow(store.page(room, ask)),
+      readPage: (room, ask) => slow(store.readPage(room, ask)),
       trim: (room, to) => slow(store.trim(room, to)),
     });
     originals.set(node, store);
@@ -208,7 +213,7 @@ test('several nodes on one store trim the same rooms, while all write to them, a
       ['two', 12],
       ['three', 12],
     ] as const) {
-      const { head } = await store.page(room, { limit: 1 });
+      const { head } = await store.readPage(room, { limit: 1 });
       expect(await sizeOf(store, room)).toBeGreaterThanOrEqual(Math.min(head, least));
     }
   }
@@ -221,7 +226,7 @@ test('no room is trimmed twice at once by one node, however long it takes', asyn
   const memory = openMemory();
   let atOnce = 0;
   let trims = 0;
-  const store = withFault(memory, {
+  const store = withOverrides(memory, {
     async trim(room, to) {
       atOnce += 1;
       expect(atOnce).toBe(1);
@@ -243,7 +248,7 @@ test('no room is trimmed twice at once by one node, however long it takes', asyn
 test('a log of any length goes in portions, between which others have their turn', async () => {
   const store = openMemory();
   const trimmed: [string, number][] = [];
-  const noting = withFault(store, {
+  const noting = withOverrides(store, {
     trim: (room, to) => {
       trimmed.push([room, to.below]);
       return store.trim(room, to);
@@ -264,7 +269,7 @@ test('a log of any length goes in portions, between which others have their turn
 test('what fails is told, keeps no other room waiting, and is tried again', async () => {
   const memory = openMemory();
   let isBroken = true;
-  const store = withFault(memory, {
+  const store = withOverrides(memory, {
     async trim(room, to) {
       if (isBroken && room === 'den') throw new StoreError('full', 'There is no space.');
       await memory.trim(room, to);
@@ -285,7 +290,7 @@ test('closed, it does nothing more, and what it was at has ended', async () => {
   const memory = openMemory();
   let isAtIt = false;
   let trims = 0;
-  const store = withFault(memory, {
+  const store = withOverrides(memory, {
     async trim(room, to) {
       isAtIt = true;
       await new Promise((resolve) => setTimeout(resolve, 1_000));

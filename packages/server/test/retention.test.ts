@@ -4,8 +4,8 @@ import type { Retention } from '@engawa/protocol';
 import { type Draft, openMemory, type Store } from '@engawa/server';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { bytesOf, judge, policyOf } from '#chat/retention.js';
-import { withFault } from './helpers/server.ts';
+import { bodyBytes, planTrim, readEffectiveRetention } from '#chat/retention.js';
+import { withOverrides } from './helpers/server.ts';
 
 const ROOM = 'den';
 
@@ -17,14 +17,14 @@ class Scene {
   /** All that there were; null once trimmed. */
   readonly entries: ({ at: number; bytes: number } | null)[] = [];
 
-  async add(size: number, erases: number[] = []): Promise<void> {
+  async add(size: number, eraseSeqs: number[] = []): Promise<void> {
     const body = { text: 'あ'.repeat(size) };
-    const draft: Draft = { id: randomUUID(), by: 'aya', author: 'aya', kind: 'create:chat', body, erases };
-    const appended = await this.store.append(ROOM, { epoch: this.epoch, given: [], drafts: [draft] });
+    const draft: Draft = { id: randomUUID(), by: 'aya', author: 'aya', kind: 'create:chat', body, eraseSeqs };
+    const appended = await this.store.append(ROOM, { epoch: this.epoch, expectedVersions: [], drafts: [draft] });
     if (appended.outcome === 'stale') throw new Error('The append was stale.');
     this.epoch = appended.epoch;
     this.entries.push({ at: this.now, bytes: Buffer.byteLength(JSON.stringify(body)) });
-    for (const seq of erases) {
+    for (const seq of eraseSeqs) {
       const erased = this.entries[seq - 1];
       if (erased) erased.bytes = 0;
     }
@@ -58,7 +58,7 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
   { weight: 2, arbitrary: fc.tuple(fc.constant('erase' as const), fc.nat(60)) },
   { weight: 1, arbitrary: fc.tuple(fc.constant('trim' as const), fc.nat(60)) },
 );
-const limited = (least: number, most: number) => fc.option(fc.integer({ min: least, max: most }), { nil: undefined });
+const limited = (min: number, max: number) => fc.option(fc.integer({ min, max }), { nil: undefined });
 const policies: fc.Arbitrary<Retention> = fc.record({
   maxAge: limited(1, 400_000),
   maxCount: limited(1, 60),
@@ -87,11 +87,11 @@ describe('what stays', () => {
     await fc.assert(
       fc.asyncProperty(logs, policies, async (happenings, policy) => {
         const scene = await after(happenings);
-        const verdict = await judge(scene.store, ROOM, policy);
+        const verdict = await planTrim(scene.store, ROOM, policy);
         const oldest = scene.entries.filter((entry) => entry === null).length + 1;
         const bytes = scene.entries.reduce((sum, entry) => sum + (entry?.bytes ?? 0), 0);
         expect(verdict).toMatchObject({ epoch: scene.epoch, head: scene.entries.length, oldest, bytes, stays: scene.firstToStay(policy) });
-        if (Number(verdict?.stays) > oldest) goes += 1;
+        if (Number(verdict?.keepFrom) > oldest) goes += 1;
       }),
       { numRuns: 400 },
     );
@@ -103,18 +103,18 @@ describe('what stays', () => {
     await fc.assert(
       fc.asyncProperty(logs, policies, async (happenings, policy) => {
         const scene = await after(happenings);
-        const verdict = await judge(scene.store, ROOM, policy);
-        await scene.trim(Number(verdict?.stays));
-        const settled = await judge(scene.store, ROOM, policy);
-        expect(settled).toMatchObject({ oldest: verdict?.stays, stays: verdict?.stays });
-        const lasts = Number(settled?.lasts);
+        const verdict = await planTrim(scene.store, ROOM, policy);
+        await scene.trim(Number(verdict?.keepFrom));
+        const settled = await planTrim(scene.store, ROOM, policy);
+        expect(settled).toMatchObject({ oldest: verdict?.keepFrom, stays: verdict?.keepFrom });
+        const lasts = Number(settled?.validForMs);
         expect(lasts).toBeGreaterThan(0);
         if (lasts === Infinity) return;
         waits += 1;
         scene.now += lasts - 1;
-        expect(await judge(scene.store, ROOM, policy)).toMatchObject({ stays: settled?.oldest, lasts: 1 });
+        expect(await planTrim(scene.store, ROOM, policy)).toMatchObject({ stays: settled?.oldest, lasts: 1 });
         scene.now += 1;
-        expect(Number((await judge(scene.store, ROOM, policy))?.stays)).toBeGreaterThan(Number(settled?.oldest));
+        expect(Number((await planTrim(scene.store, ROOM, policy))?.keepFrom)).toBeGreaterThan(Number(settled?.oldest));
       }),
       { numRuns: 200 },
     );
@@ -127,13 +127,13 @@ describe('what stays', () => {
         const scene = await after(happenings);
         const stays = scene.firstToStay(policy);
         for (;;) {
-          const verdict = await judge(scene.store, ROOM, policy, limit);
-          const goes = Number(verdict?.stays) - Number(verdict?.oldest);
+          const verdict = await planTrim(scene.store, ROOM, policy, limit);
+          const goes = Number(verdict?.keepFrom) - Number(verdict?.oldest);
           expect(goes).toBeLessThanOrEqual(limit);
           if (goes === 0) break;
-          await scene.trim(Number(verdict?.stays));
+          await scene.trim(Number(verdict?.keepFrom));
         }
-        expect((await scene.store.page(ROOM, { limit: 1 })).oldest).toBe(stays);
+        expect((await scene.store.readPage(ROOM, { limit: 1 })).oldest).toBe(stays);
       }),
       { numRuns: 200 },
     );
@@ -145,7 +145,7 @@ describe('what stays', () => {
     await fc.assert(
       fc.asyncProperty(logs, someOf, fc.array(happening, { minLength: 1, maxLength: 30 }), async (happenings, percent, meanwhile) => {
         const scene = await after(happenings);
-        const { bytes } = await scene.store.page(ROOM, { limit: 1 });
+        const { bytes } = await scene.store.readPage(ROOM, { limit: 1 });
         const policy = percent % 3 === 0 ? { maxAge: 4_000 * percent } : { maxBytes: Math.ceil((bytes * percent) / 100) };
         const allowed = [scene.firstToStay(policy)];
         const thenHappens = async <Answer>(answer: Promise<Answer>): Promise<Answer> => {
@@ -156,13 +156,13 @@ describe('what stays', () => {
           return answered;
         };
         // Pages are short, so that much comes between them.
-        const changing = withFault(scene.store, {
+        const changing = withOverrides(scene.store, {
           read: (room, ask) => thenHappens(scene.store.read(room, ask)),
-          page: (room, ask) => thenHappens(scene.store.page(room, { ...ask, limit: Math.min(ask.limit, 3) })),
+          readPage: (room, ask) => thenHappens(scene.store.readPage(room, { ...ask, limit: Math.min(ask.limit, 3) })),
         });
-        const verdict = await judge(changing, ROOM, policy);
-        expect(Number(verdict?.stays)).toBeLessThanOrEqual(Math.max(...allowed));
-        if (verdict?.stays !== allowed[0]) differed += 1;
+        const verdict = await planTrim(changing, ROOM, policy);
+        expect(Number(verdict?.keepFrom)).toBeLessThanOrEqual(Math.max(...allowed));
+        if (verdict?.keepFrom !== allowed[0]) differed += 1;
       }),
       { numRuns: 400 },
     );
@@ -182,17 +182,17 @@ test('another life of the room is not judged by what was read of the former', as
     const forking = async <Answer>(answer: Promise<Answer>): Promise<Answer> => {
       const answered = await answer;
       reads += 1;
-      if (reads === 1) await scene.store.fork(ROOM, String(scene.epoch));
+      if (reads === 1) await scene.store.startNewEpoch(ROOM, String(scene.epoch));
       return answered;
     };
-    const store = withFault(scene.store, {
+    const store = withOverrides(scene.store, {
       read: (room, ask) => forking(scene.store.read(room, ask)),
-      page: (room, ask) => forking(scene.store.page(room, ask)),
+      readPage: (room, ask) => forking(scene.store.readPage(room, ask)),
     });
-    expect(await judge(store, ROOM, policy)).toBe(null);
+    expect(await planTrim(store, ROOM, policy)).toBe(null);
     expect(reads).toBe(2);
   }
-  expect(await judge(openMemory(), 'nowhere', { maxCount: 1 })).toBe(null);
+  expect(await planTrim(openMemory(), 'nowhere', { maxCount: 1 })).toBe(null);
 });
 
 test('a policy costs what it takes, whatever the length of the log', async () => {
@@ -204,21 +204,21 @@ test('a policy costs what it takes, whatever the length of the log', async () =>
   const entrySize = scene.entries[0]?.bytes ?? 0;
   const cost = async (policy: Retention) => {
     let [asked, entries] = [0, 0];
-    const store = withFault(scene.store, {
+    const store = withOverrides(scene.store, {
       async read(room, ask) {
         asked += 1;
         entries += ask.seqs?.length ?? 0;
         return scene.store.read(room, ask);
       },
-      async page(room, ask) {
+      async readPage(room, ask) {
         asked += 1;
-        const page = await scene.store.page(room, ask);
+        const page = await scene.store.readPage(room, ask);
         entries += page.entries.length;
         return page;
       },
     });
-    const verdict = await judge(store, ROOM, policy);
-    return { goes: Number(verdict?.stays) - 1, asked, entries };
+    const verdict = await planTrim(store, ROOM, policy);
+    return { goes: Number(verdict?.keepFrom) - 1, asked, entries };
   };
   expect(await cost({ maxCount: 5 })).toEqual({ goes: 19_995, asked: 1, entries: 1 });
   expect(await cost({ maxCount: 30_000, maxAge: 20_000_000, maxBytes: 20_000 * entrySize })).toEqual({ goes: 0, asked: 1, entries: 1 });
@@ -234,15 +234,22 @@ test('of the operator and the owner each limit is that of the stricter', async (
   const set = async (retention: Retention) => {
     const { epoch } = await store.read(ROOM, {});
     const settings = { owner: 'aya', topic: '', retention: { ...retention } as Record<string, number> };
-    const draft: Draft = { id: randomUUID(), by: 'aya', author: 'aya', kind: 'update:room', body: {}, sets: [['settings', settings]] };
-    await store.append(ROOM, { epoch, given: [], drafts: [draft] });
+    const draft: Draft = {
+      id: randomUUID(),
+      by: 'aya',
+      author: 'aya',
+      kind: 'update:room',
+      body: {},
+      keyUpdates: [['settings', settings]],
+    };
+    await store.append(ROOM, { epoch, expectedVersions: [], drafts: [draft] });
   };
-  expect(await policyOf(store, ROOM, { maxCount: 7 })).toEqual({ maxCount: 7 });
+  expect(await readEffectiveRetention(store, ROOM, { maxCount: 7 })).toEqual({ maxCount: 7 });
   await set({ maxAge: 60_000, maxCount: 10 });
-  expect(await policyOf(store, ROOM, {})).toEqual({ maxAge: 60_000, maxCount: 10 });
-  expect(await policyOf(store, ROOM, { maxCount: 7, maxBytes: 100 })).toEqual({ maxAge: 60_000, maxCount: 7, maxBytes: 100 });
+  expect(await readEffectiveRetention(store, ROOM, {})).toEqual({ maxAge: 60_000, maxCount: 10 });
+  expect(await readEffectiveRetention(store, ROOM, { maxCount: 7, maxBytes: 100 })).toEqual({ maxAge: 60_000, maxCount: 7, maxBytes: 100 });
   await set({});
-  expect(await policyOf(store, ROOM, { maxCount: 7 })).toEqual({ maxCount: 7 });
+  expect(await readEffectiveRetention(store, ROOM, { maxCount: 7 })).toEqual({ maxCount: 7 });
 });
 
 test('bytes are those that the store counts', async () => {
@@ -252,9 +259,9 @@ test('bytes are those that the store counts', async () => {
       async (bodies) => {
         const store = openMemory();
         const drafts = bodies.map((body): Draft => ({ id: randomUUID(), by: 'a', author: 'a', kind: 'k', body: body as Draft['body'] }));
-        await store.append(ROOM, { epoch: null, given: [], drafts });
-        const { entries, bytes } = await store.page(ROOM, { limit: 10 });
-        expect(entries.reduce((sum, entry) => sum + bytesOf(entry), 0)).toBe(bytes);
+        await store.append(ROOM, { epoch: null, expectedVersions: [], drafts });
+        const { entries, bytes } = await store.readPage(ROOM, { limit: 10 });
+        expect(entries.reduce((sum, entry) => sum + bodyBytes(entry), 0)).toBe(bytes);
       },
     ),
   );

@@ -1,22 +1,22 @@
 /** A room is its log, not its id: who means one room is not let into another. */
 import { describe, expect, test } from 'vitest';
-import { connect, done, hearing, refused, startServer, until } from './helpers/server.ts';
-import { stores } from './helpers/stores.ts';
+import { collectEvents, connect, requestError, requestOk, startServer, until } from './helpers/server.ts';
+import { storeKinds } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 
-describe.each(stores)('on the %s store', (_, open) => {
+describe.each(storeKinds)('on the %s store', (_, open) => {
   test('add:member with an epoch is refused by another room that has the id now, and by none that goes on from that log', async () => {
     const { url } = await startServer({ store: await open() });
     const [aya, ben, cho] = [await connect(url), await connect(url), await connect(url)];
-    const { epoch } = await done(aya, 'create:room', { roomId, username: 'aya' });
-    await done(ben, 'add:member', { roomId, username: 'ben', epoch });
-    await done(cho, 'add:member', { roomId, username: 'cho', epoch: `${epoch}.fork` });
-    await done(aya, 'delete:room', { roomId, username: 'aya' });
-    await done(aya, 'create:room', { roomId, username: 'aya' });
-    const heard = hearing(aya, 'add:member:success');
-    expect(await refused(ben, 'add:member', { roomId, username: 'ben', epoch })).toMatchObject({ code: 'room_not_found' });
-    await done(ben, 'add:member', { roomId, username: 'ben' });
+    const { epoch } = await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+    await requestOk(ben, 'add:member', { roomId, username: 'ben', epoch });
+    await requestOk(cho, 'add:member', { roomId, username: 'cho', epoch: `${epoch}.fork` });
+    await requestOk(aya, 'delete:room', { roomId, username: 'aya' });
+    await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+    const heard = collectEvents(aya, 'add:member:success');
+    expect(await requestError(ben, 'add:member', { roomId, username: 'ben', epoch })).toMatchObject({ code: 'room_not_found' });
+    await requestOk(ben, 'add:member', { roomId, username: 'ben' });
     await until(() => heard.length > 0, 'it is heard');
     expect(heard).toMatchObject([{ username: 'ben' }]);
   });
@@ -25,16 +25,16 @@ describe.each(stores)('on the %s store', (_, open) => {
 test('a reaction is one in each of its Unicode forms, and told in one', async () => {
   const { url } = await startServer();
   const [aya, ben] = [await connect(url), await connect(url)];
-  await done(aya, 'create:room', { roomId, username: 'aya' });
-  await done(ben, 'add:member', { roomId, username: 'ben' });
-  const { seq: chatSeq } = await done(aya, 'create:chat', { roomId, username: 'aya', message: 'cafe\u0301' });
-  const heard = hearing(aya, 'add:reaction:success');
-  await done(aya, 'add:reaction', { roomId, username: 'aya', chatSeq, reaction: '\u00e9' });
-  await done(ben, 'add:reaction', { roomId, username: 'ben', chatSeq, reaction: 'e\u0301' });
+  await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+  await requestOk(ben, 'add:member', { roomId, username: 'ben' });
+  const { seq: chatSeq } = await requestOk(aya, 'create:chat', { roomId, username: 'aya', message: 'cafe\u0301' });
+  const heard = collectEvents(aya, 'add:reaction:success');
+  await requestOk(aya, 'add:reaction', { roomId, username: 'aya', chatSeq, reaction: '\u00e9' });
+  await requestOk(ben, 'add:reaction', { roomId, username: 'ben', chatSeq, reaction: 'e\u0301' });
   await until(() => heard.length === 2, 'both are heard');
   expect(heard.map((each) => (each as { reaction: string }).reaction)).toEqual(['\u00e9', '\u00e9']);
-  const { chats } = await done(ben, 'list:chats', { roomId });
+  const { chats } = await requestOk(ben, 'list:chats', { roomId });
   expect(chats).toMatchObject([{ message: 'cafe\u0301', reactions: [{ reaction: '\u00e9', count: 2, mine: true }] }]);
-  await done(ben, 'remove:reaction', { roomId, username: 'ben', chatSeq, reaction: 'e\u0301' });
-  expect((await done(ben, 'list:chats', { roomId })).chats[0]?.reactions).toMatchObject([{ count: 1 }]);
+  await requestOk(ben, 'remove:reaction', { roomId, username: 'ben', chatSeq, reaction: 'e\u0301' });
+  expect((await requestOk(ben, 'list:chats', { roomId })).chats[0]?.reactions).toMatchObject([{ count: 1 }]);
 });

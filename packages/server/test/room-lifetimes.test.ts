@@ -2,19 +2,19 @@
 import { randomUUID } from 'node:crypto';
 import { openMemory, type Store } from '@engawa/server';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { RetentionKeeper } from '#chat/retention-keeper.js';
+import { RetentionJob } from '#chat/retention-keeper.js';
 import type { RoomLifetimes } from '#chat/room-lifetimes.js';
-import { ask, connect, done, heard, startServer, until, withFault } from './helpers/server.ts';
-import { stores } from './helpers/stores.ts';
+import { connect, nextEvent, requestOk, sendRequest, startServer, until, withOverrides } from './helpers/server.ts';
+import { storeKinds } from './helpers/stores.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-const namesOf = async (store: Store): Promise<string[]> => (await store.rooms({ limit: 10_000 })).rooms.map(({ room }) => room);
+const namesOf = async (store: Store): Promise<string[]> => (await store.listRooms({ limit: 10_000 })).rooms.map(({ room }) => room);
 
 describe('by a clock of its own', () => {
-  const keepers: RetentionKeeper[] = [];
+  const keepers: RetentionJob[] = [];
   beforeEach(
     () => void vi.useFakeTimers({ now: 1_700_000_000_000, toFake: ['setTimeout', 'setInterval', 'clearInterval', 'Date', 'performance'] }),
   );
@@ -29,7 +29,7 @@ describe('by a clock of its own', () => {
   function keep(store: Store, lifetimes: RoomLifetimes, bounds = {}): unknown[] {
     const errors: unknown[] = [];
     const onError = (error: unknown) => void errors.push(error);
-    keepers.push(new RetentionKeeper({ store, bounds, lifetimes, every: MINUTE, followed: async () => [], onError }));
+    keepers.push(new RetentionJob({ store, bounds, lifetimes, intervalMs: MINUTE, readLocalRooms: async () => [], onError }));
     return errors;
   }
 
@@ -43,12 +43,12 @@ describe('by a clock of its own', () => {
       ),
       ...Array.from({ length: chats }, () => draft('create:chat', { listed: true })),
     ];
-    expect((await store.append(room, { epoch, given: [], drafts })).outcome).toBe('appended');
+    expect((await store.append(room, { epoch, expectedVersions: [], drafts })).outcome).toBe('appended');
   }
 
   test('a room in which nothing was said ends after its time without a visit; one with chats or a member stays', async () => {
     const store = openMemory();
-    const errors = keep(store, { empty: DAY, unvisited: null });
+    const errors = keep(store, { emptyMs: DAY, unvisitedMs: null });
     await add(store, 'empty');
     await add(store, 'with chats', { chats: 1 });
     await add(store, 'with a member', { member: true });
@@ -73,17 +73,17 @@ describe('by a clock of its own', () => {
 
   test('a room of which chats were trimmed, or deleted, is none in which nothing was said', async () => {
     const store = openMemory();
-    keep(store, { empty: DAY, unvisited: null }, { maxAge: HOUR });
+    keep(store, { emptyMs: DAY, unvisitedMs: null }, { maxAge: HOUR });
     await add(store, 'trimmed', { chats: 3 });
     await add(store, 'deleted', { chats: 1 });
     await pass(3 * DAY);
-    expect((await store.page('trimmed', { limit: 1 })).oldest).toBe(5);
+    expect((await store.readPage('trimmed', { limit: 1 })).oldest).toBe(5);
     expect(await namesOf(store)).toEqual(['deleted', 'trimmed']);
   });
 
   test('where the operator says so every room ends that nobody visited for so long', async () => {
     const store = openMemory();
-    keep(store, { empty: null, unvisited: 30 * DAY });
+    keep(store, { emptyMs: null, unvisitedMs: 30 * DAY });
     await add(store, 'with chats', { chats: 5 });
     await add(store, 'empty');
     await add(store, 'with a member', { chats: 1, member: true });
@@ -95,7 +95,7 @@ describe('by a clock of its own', () => {
 
   test('nothing ends where both are lifted', async () => {
     const store = openMemory();
-    keep(store, { empty: null, unvisited: null });
+    keep(store, { emptyMs: null, unvisitedMs: null });
     await add(store, 'empty');
     await pass(400 * DAY);
     expect(await namesOf(store)).toEqual(['empty']);
@@ -105,28 +105,28 @@ describe('by a clock of its own', () => {
     const memory = openMemory();
     for (let index = 0; index < 90; index += 1) await add(memory, `room ${index}`, { chats: 1 });
     const asked: string[] = [];
-    const note = (name: 'read' | 'page' | 'rooms' | 'append') => (one: never, two: never) => {
+    const note = (name: 'read' | 'readPage' | 'listRooms' | 'append') => (one: never, two: never) => {
       asked.push(name);
       return memory[name](one, two);
     };
-    const store = withFault(memory, {
+    const store = withOverrides(memory, {
       read: note('read'),
-      page: note('page'),
-      rooms: note('rooms'),
+      readPage: note('readPage'),
+      listRooms: note('listRooms'),
       append: note('append'),
     } as Partial<Store>);
-    keep(store, { empty: DAY, unvisited: null });
+    keep(store, { emptyMs: DAY, unvisitedMs: null });
     await pass(3 * HOUR);
-    expect(asked.filter((name) => name === 'page')).toHaveLength(90);
+    expect(asked.filter((name) => name === 'readPage')).toHaveLength(90);
     asked.length = 0;
     await pass(DAY);
-    expect(asked.filter((name) => name === 'rooms').length).toBeLessThanOrEqual(33);
-    expect(asked.filter((name) => name === 'page').length).toBeLessThanOrEqual(200);
+    expect(asked.filter((name) => name === 'listRooms').length).toBeLessThanOrEqual(33);
+    expect(asked.filter((name) => name === 'readPage').length).toBeLessThanOrEqual(200);
     expect(asked.filter((name) => name === 'read' || name === 'append')).toEqual([]);
   });
 });
 
-describe.each(stores)('on real sockets, on the %s store', (_, open) => {
+describe.each(storeKinds)('on real sockets, on the %s store', (_, open) => {
   /** Everything of a lifetime here takes a moment. */
   const options = { grace: 200, trimEvery: 20, limits: 'off' as const };
 
@@ -134,42 +134,42 @@ describe.each(stores)('on real sockets, on the %s store', (_, open) => {
     const store = await open();
     const { url } = await startServer({ store, ...options, emptyRooms: 300, quotaRoomsPerSession: 3 });
     const [aya, ben] = [await connect(url), await connect(url)];
-    for (const roomId of ['empty', 'talked in', 'lived in']) await done(aya, 'create:room', { roomId, username: 'aya' });
-    await done(aya, 'create:chat', { roomId: 'talked in', username: 'aya', message: 'kept' });
-    await done(ben, 'add:member', { roomId: 'lived in', username: 'ben' });
-    for (const roomId of ['empty', 'talked in', 'lived in']) await done(aya, 'remove:member', { roomId, username: 'aya' });
-    expect((await ask(aya, 'create:room', { roomId: 'fourth', username: 'aya' })).ok).toBe(false);
+    for (const roomId of ['empty', 'talked in', 'lived in']) await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+    await requestOk(aya, 'create:chat', { roomId: 'talked in', username: 'aya', message: 'kept' });
+    await requestOk(ben, 'add:member', { roomId: 'lived in', username: 'ben' });
+    for (const roomId of ['empty', 'talked in', 'lived in']) await requestOk(aya, 'remove:member', { roomId, username: 'aya' });
+    expect((await sendRequest(aya, 'create:room', { roomId: 'fourth', username: 'aya' })).ok).toBe(false);
     await until(async () => !(await namesOf(store)).includes('empty'), 'the room has ended', 20_000);
     expect(await namesOf(store)).toEqual(['lived in', 'talked in']);
-    await done(aya, 'create:room', { roomId: 'empty', username: 'aya' });
-    await done(ben, 'add:member', { roomId: 'talked in', username: 'ben' });
-    expect((await done(ben, 'list:chats', { roomId: 'talked in' })).chats).toMatchObject([{ message: 'kept' }]);
+    await requestOk(aya, 'create:room', { roomId: 'empty', username: 'aya' });
+    await requestOk(ben, 'add:member', { roomId: 'talked in', username: 'ben' });
+    expect((await requestOk(ben, 'list:chats', { roomId: 'talked in' })).chats).toMatchObject([{ message: 'kept' }]);
   });
 
   test('who joins in the moment in which the room is to end is in a room that goes on, or hears that there is none', async () => {
     const store = await open();
     let joins: (() => Promise<void>) | undefined;
-    const slow = withFault(store, {
+    const slow = withOverrides(store, {
       async append(room, append) {
-        if (append.head !== undefined) await joins?.();
+        if (append.expectedHead !== undefined) await joins?.();
         return store.append(room, append);
       },
     });
     const { url } = await startServer({ store: slow, ...options, emptyRooms: 300 });
     const [aya, ben] = [await connect(url), await connect(url)];
-    await done(aya, 'create:room', { roomId: 'den', username: 'aya' });
+    await requestOk(aya, 'create:room', { roomId: 'den', username: 'aya' });
     const joined = new Promise<void>((resolve) => {
       joins = async () => {
         joins = undefined;
-        await done(ben, 'add:member', { roomId: 'den', username: 'ben' });
+        await requestOk(ben, 'add:member', { roomId: 'den', username: 'ben' });
         resolve();
       };
     });
-    await done(aya, 'remove:member', { roomId: 'den', username: 'aya' });
+    await requestOk(aya, 'remove:member', { roomId: 'den', username: 'aya' });
     await joined;
     onTestFinished(() => void ben.disconnect());
-    const hears = heard(ben, 'create:chat:success');
-    await done(ben, 'create:chat', { roomId: 'den', username: 'ben', message: 'still here' });
+    const hears = nextEvent(ben, 'create:chat:success');
+    await requestOk(ben, 'create:chat', { roomId: 'den', username: 'ben', message: 'still here' });
     expect((await hears).message).toBe('still here');
     expect(await namesOf(store)).toEqual(['den']);
   });

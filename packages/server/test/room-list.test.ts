@@ -1,25 +1,25 @@
 /** The list of rooms, on real sockets: what it says, and that it costs the store one question. */
 import type { Store } from '@engawa/server';
 import { expect, test } from 'vitest';
-import { connect, done, startServer, withFault } from './helpers/server.ts';
-import { stores } from './helpers/stores.ts';
+import { connect, requestOk, startServer, withOverrides } from './helpers/server.ts';
+import { storeKinds } from './helpers/stores.ts';
 
 const ROOMS = 60;
 
-test.each(stores)('list:rooms asks the %s store one question, however many rooms it lists', async (_, open) => {
+test.each(storeKinds)('list:rooms asks the %s store one question, however many rooms it lists', async (_, open) => {
   const store = await open();
   const asked: string[] = [];
   const { url } = await startServer({ store: noting(store, asked), limits: 'off' });
   const [aya, ben] = [await connect(url), await connect(url)];
   for (let count = 0; count < ROOMS; count += 1)
-    await done(aya, 'create:room', { roomId: `room ${100 + count}`, username: 'aya', topic: `topic ${count}` });
-  await done(ben, 'add:member', { roomId: 'room 107', username: 'ben' });
-  await done(aya, 'remove:member', { roomId: 'room 108', username: 'aya' });
+    await requestOk(aya, 'create:room', { roomId: `room ${100 + count}`, username: 'aya', topic: `topic ${count}` });
+  await requestOk(ben, 'add:member', { roomId: 'room 107', username: 'ben' });
+  await requestOk(aya, 'remove:member', { roomId: 'room 108', username: 'aya' });
   asked.length = 0;
 
-  const { rooms, more } = await done(ben, 'list:rooms', { limit: 50 });
+  const { rooms, more } = await requestOk(ben, 'list:rooms', { limit: 50 });
   // The server looks at silent rooms of its own accord, one or two at a time.
-  expect(asked.filter((name) => name === 'rooms')).toHaveLength(1);
+  expect(asked.filter((name) => name === 'listRooms')).toHaveLength(1);
   expect(asked.length).toBeLessThan(ROOMS / 4);
   expect(more).toBe(true);
   expect(rooms).toHaveLength(50);
@@ -28,15 +28,18 @@ test.each(stores)('list:rooms asks the %s store one question, however many rooms
     { roomId: 'room 107', topic: 'topic 7', members: 2, seq: 3 },
     { roomId: 'room 108', topic: 'topic 8', members: 0, seq: 3 },
   ]);
-  expect(await done(ben, 'list:rooms', { after: 'room 149', limit: 500 })).toMatchObject({ more: false, rooms: { length: ROOMS - 50 } });
+  expect(await requestOk(ben, 'list:rooms', { after: 'room 149', limit: 500 })).toMatchObject({
+    more: false,
+    rooms: { length: ROOMS - 50 },
+  });
 });
 
 /** The store, which notes what it is asked to read. */
 function noting(store: Store, asked: string[]): Store {
-  const note = <Name extends 'read' | 'page' | 'family' | 'rooms'>(name: Name): Store[Name] =>
+  const note = <Name extends 'read' | 'readPage' | 'listKeys' | 'listRooms'>(name: Name): Store[Name] =>
     ((...args: never[]) => {
       asked.push(name);
       return (store[name] as (...given: never[]) => unknown)(...args);
     }) as Store[Name];
-  return withFault(store, { read: note('read'), page: note('page'), family: note('family'), rooms: note('rooms') });
+  return withOverrides(store, { read: note('read'), readPage: note('readPage'), listKeys: note('listKeys'), listRooms: note('listRooms') });
 }

@@ -1,12 +1,12 @@
 /** Chats of one member that are under way together. */
-import type { Answer } from '@engawa/protocol';
-import type { Append, Ask, Store } from '@engawa/server';
+import type { Ack } from '@engawa/protocol';
+import type { AppendRequest, ReadQuery, Store } from '@engawa/server';
 import { describe, expect, test } from 'vitest';
-import { resting } from '#chat/commit.js';
+import { conditionalAppend } from '#chat/commit.js';
 import { type MemberValue, memberKey } from '#chat/keys.js';
-import { joining } from '#chat/members.js';
-import { claimOf } from '#chat/names.js';
-import { ask, connect, done, refused, startServer, withFault } from './helpers/server.ts';
+import { draftJoin } from '#chat/members.js';
+import { claimName } from '#chat/names.js';
+import { connect, requestError, requestOk, sendRequest, startServer, withOverrides } from './helpers/server.ts';
 import { newStore } from './helpers/stores.ts';
 
 const ROOM = 'veranda';
@@ -14,14 +14,14 @@ const [AYA, BEN] = ['aya', 'ben'];
 /** More than begin together. */
 const MANY = 80;
 
-const isChat = ({ drafts }: Append): boolean => drafts[0]?.kind === 'create:chat';
+const isChat = ({ drafts }: AppendRequest): boolean => drafts[0]?.kind === 'create:chat';
 const texts = Array.from({ length: MANY }, (_, index) => `chat ${index}`);
 
 /** A store that does `before` ahead of each append of a chat, and takes appends in the order in which they are asked. */
 function withBefore(store: Store, before: (count: number) => Promise<void>): Store {
   let count = 0;
   let turn: Promise<unknown> = Promise.resolve();
-  return withFault(store, {
+  return withOverrides(store, {
     append(room, append) {
       const appended = turn.then(async () => {
         if (isChat(append)) {
@@ -39,22 +39,22 @@ function withBefore(store: Store, before: (count: number) => Promise<void>): Sto
 async function start(store: Store) {
   const { url } = await startServer({ store, limits: 'off' });
   const [aya, ben] = [await connect(url), await connect(url)];
-  await done(aya, 'create:room', { roomId: ROOM, username: AYA });
-  await done(ben, 'add:member', { roomId: ROOM, username: BEN });
+  await requestOk(aya, 'create:room', { roomId: ROOM, username: AYA });
+  await requestOk(ben, 'add:member', { roomId: ROOM, username: BEN });
   const heard: unknown[] = [];
   ben.on('create:chat:success', ({ message }: { message: string }) => heard.push(message));
-  const say = (message: string): Promise<Answer<'create:chat'>> => ask(aya, 'create:chat', { roomId: ROOM, username: AYA, message });
+  const say = (message: string): Promise<Ack<'create:chat'>> => sendRequest(aya, 'create:chat', { roomId: ROOM, username: AYA, message });
   const kept = async (): Promise<unknown[]> =>
-    (await done(ben, 'list:chats', { roomId: ROOM, limit: 500 })).chats.map(({ message }) => message);
+    (await requestOk(ben, 'list:chats', { roomId: ROOM, limit: 500 })).chats.map(({ message }) => message);
   return { aya, ben, say, heard, kept };
 }
 
-const seqsOf = (answers: Answer<'create:chat'>[]): number[] => answers.flatMap((answer) => (answer.ok ? [answer.seq] : []));
+const seqsOf = (answers: Ack<'create:chat'>[]): number[] => answers.flatMap((answer) => (answer.ok ? [answer.seq] : []));
 
 test('they are kept, told and answered in the order in which they were said', async () => {
   const store = await newStore();
   let [under, most] = [0, 0];
-  const counting = withFault(store, {
+  const counting = withOverrides(store, {
     append(room, append) {
       under += 1;
       most = Math.max(most, under);
@@ -78,7 +78,7 @@ test('also when what they rest on moves beneath them, again and again', async ()
     const key = memberKey(AYA);
     const facts = await store.read(ROOM, { keys: [key] });
     const member = facts.keys.get(key)?.value as unknown as MemberValue;
-    await store.append(ROOM, resting([joining(claimOf(facts, member), { node: 'node', quiet: false })], facts, [key]));
+    await store.append(ROOM, conditionalAppend([draftJoin(claimName(facts, member), { node: 'node', quiet: false })], facts, [key]));
   };
   let moves = 0;
   const moving = withBefore(store, async (count) => {
@@ -108,7 +108,7 @@ test('one that cannot be kept is refused alone, and the others keep their order'
 test('what is asked between them waits for those before it, and those after it wait', async () => {
   const { aya, say, kept } = await start(await newStore());
   const before = texts.slice(0, 10).map(say);
-  const leaving = ask(aya, 'remove:member', { roomId: ROOM, username: AYA });
+  const leaving = sendRequest(aya, 'remove:member', { roomId: ROOM, username: AYA });
   const after = texts.slice(10, 20).map(say);
   expect((await Promise.all(before)).every(({ ok }) => ok)).toBe(true);
   expect(await leaving).toMatchObject({ ok: true });
@@ -119,7 +119,7 @@ test('what is asked between them waits for those before it, and those after it w
 test('the same chat twice among them is kept once', async () => {
   const { aya, kept } = await start(await newStore());
   const twice = { roomId: ROOM, username: AYA, message: 'once', clientId: 'c-1' };
-  const [first, second] = await Promise.all([ask(aya, 'create:chat', twice), ask(aya, 'create:chat', twice)]);
+  const [first, second] = await Promise.all([sendRequest(aya, 'create:chat', twice), sendRequest(aya, 'create:chat', twice)]);
   expect(first).toMatchObject({ ok: true });
   expect(second).toEqual(first);
   expect(await kept()).toEqual(['once']);
@@ -128,12 +128,12 @@ test('the same chat twice among them is kept once', async () => {
 describe('what was read for those before them', () => {
   const CHAT = { roomId: ROOM, username: BEN, message: 'hello' };
   const SESSION = { session: 'ben-'.padEnd(32, 's') };
-  const isOfBen = ({ keys }: Ask): boolean => keys?.join() === memberKey(BEN);
+  const isOfBen = ({ keys }: ReadQuery): boolean => keys?.join() === memberKey(BEN);
 
   async function start() {
     let reads = 0;
     const store = await newStore();
-    const counting = withFault(store, {
+    const counting = withOverrides(store, {
       read(room, asked) {
         if (isOfBen(asked)) reads += 1;
         return store.read(room, asked);
@@ -141,46 +141,46 @@ describe('what was read for those before them', () => {
     });
     const { url } = await startServer({ store: counting, limits: 'off' });
     const [aya, joined, ben] = [await connect(url), await connect(url, { auth: SESSION }), await connect(url, { auth: SESSION })];
-    await done(aya, 'create:room', { roomId: ROOM, username: AYA });
-    await done(joined, 'add:member', { roomId: ROOM, username: BEN });
+    await requestOk(aya, 'create:room', { roomId: ROOM, username: AYA });
+    await requestOk(joined, 'add:member', { roomId: ROOM, username: BEN });
     const readsOf = async (asked: Promise<unknown>): Promise<number> => {
       const before = reads;
       await asked;
       return reads - before;
     };
-    expect(await readsOf(done(ben, 'create:chat', { ...CHAT, clientId: 'c-1' }))).toBe(1);
+    expect(await readsOf(requestOk(ben, 'create:chat', { ...CHAT, clientId: 'c-1' }))).toBe(1);
     return { aya, joined, ben, readsOf };
   }
 
   test('is enough as long as it stands', async () => {
     const { ben, readsOf } = await start();
-    expect(await readsOf(done(ben, 'create:chat', CHAT))).toBe(0);
-    await done(ben, 'list:rooms', {});
-    expect(await readsOf(done(ben, 'create:chat', CHAT)), 'after something else').toBe(1);
+    expect(await readsOf(requestOk(ben, 'create:chat', CHAT))).toBe(0);
+    await requestOk(ben, 'list:rooms', {});
+    expect(await readsOf(requestOk(ben, 'create:chat', CHAT)), 'after something else').toBe(1);
   });
 
   test('lets nobody speak who was removed since, and nobody else under his name', async () => {
     const { aya, ben } = await start();
-    await done(aya, 'remove:member', { roomId: ROOM, username: BEN });
-    expect(await refused(ben, 'create:chat', CHAT)).toMatchObject({ code: 'not_a_member' });
-    expect(await done(ben, 'create:chat', { ...CHAT, clientId: 'c-1' }), 'kept before').toMatchObject({ seq: 4 });
-    await done(aya, 'add:member', { roomId: ROOM, username: BEN });
-    expect(await refused(ben, 'create:chat', CHAT)).toMatchObject({ code: 'not_a_member' });
+    await requestOk(aya, 'remove:member', { roomId: ROOM, username: BEN });
+    expect(await requestError(ben, 'create:chat', CHAT)).toMatchObject({ code: 'not_a_member' });
+    expect(await requestOk(ben, 'create:chat', { ...CHAT, clientId: 'c-1' }), 'kept before').toMatchObject({ seq: 4 });
+    await requestOk(aya, 'add:member', { roomId: ROOM, username: BEN });
+    expect(await requestError(ben, 'create:chat', CHAT)).toMatchObject({ code: 'not_a_member' });
   });
 
   test('does not keep out who has come back', async () => {
     const { aya, joined, ben, readsOf } = await start();
-    await done(aya, 'remove:member', { roomId: ROOM, username: BEN });
-    expect(await refused(ben, 'create:chat', CHAT)).toMatchObject({ code: 'not_a_member' });
-    await done(joined, 'add:member', { roomId: ROOM, username: BEN });
-    expect(await readsOf(done(ben, 'create:chat', CHAT))).toBe(1);
+    await requestOk(aya, 'remove:member', { roomId: ROOM, username: BEN });
+    expect(await requestError(ben, 'create:chat', CHAT)).toMatchObject({ code: 'not_a_member' });
+    await requestOk(joined, 'add:member', { roomId: ROOM, username: BEN });
+    expect(await readsOf(requestOk(ben, 'create:chat', CHAT))).toBe(1);
   });
 
   test('is of one life of the room', async () => {
     const { aya, ben } = await start();
-    await done(aya, 'delete:room', { roomId: ROOM, username: AYA });
-    expect(await refused(ben, 'create:chat', CHAT)).toMatchObject({ code: 'room_not_found' });
-    await done(aya, 'create:room', { roomId: ROOM, username: BEN });
-    expect(await refused(ben, 'create:chat', CHAT)).toMatchObject({ code: 'not_a_member' });
+    await requestOk(aya, 'delete:room', { roomId: ROOM, username: AYA });
+    expect(await requestError(ben, 'create:chat', CHAT)).toMatchObject({ code: 'room_not_found' });
+    await requestOk(aya, 'create:room', { roomId: ROOM, username: BEN });
+    expect(await requestError(ben, 'create:chat', CHAT)).toMatchObject({ code: 'not_a_member' });
   });
 });

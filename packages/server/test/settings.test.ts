@@ -2,12 +2,12 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LIMITS } from '@engawa/protocol';
 import { expect, test } from 'vitest';
-import { limitsIn } from '#limits.js';
-import { describeSettings, lifetimesIn, loadSettings, SettingsError } from '#settings.js';
-import { newFolder } from './helpers/server.ts';
+import { limitsFromSettings } from '#limits.js';
+import { describeSettings, lifetimesFromSettings, loadSettings, SettingsError } from '#settings.js';
+import { createTempFolder } from './helpers/server.ts';
 
 function settingsFile(content: unknown): string {
-  const path = join(newFolder(), 'settings.json');
+  const path = join(createTempFolder(), 'settings.json');
   writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content));
   return path;
 }
@@ -99,9 +99,9 @@ test.each([
 });
 
 test('how long rooms stay that nobody is in is said in units of time, and 0 is for ever', () => {
-  expect(lifetimesIn(loadSettings([], {}).settings)).toEqual({ empty: 86_400_000, unvisited: null });
+  expect(lifetimesFromSettings(loadSettings([], {}).settings)).toEqual({ empty: 86_400_000, unvisited: null });
   const { settings } = loadSettings(['--empty-rooms', '0'], { ENGAWA_UNVISITED_ROOMS: '365d' });
-  expect(lifetimesIn(settings)).toEqual({ empty: null, unvisited: 365 * 86_400_000 });
+  expect(lifetimesFromSettings(settings)).toEqual({ empty: null, unvisited: 365 * 86_400_000 });
 });
 
 test('quotas are said in sizes and numbers, and 0 lifts one', () => {
@@ -109,15 +109,15 @@ test('quotas are said in sizes and numbers, and 0 lifts one', () => {
     ENGAWA_BYTES_PER_ADDRESS: '0',
     ENGAWA_QUOTA_ROOMS_PER_SESSION: '7',
   });
-  const { quotas, perAddress } = limitsIn(settings);
+  const { quotas, perAddress } = limitsFromSettings(settings);
   expect(quotas).toEqual({ roomsPerSession: 7, rooms: null, roomBytes: null, totalBytes: 50 * 2 ** 30 });
   expect(perAddress).toMatchObject({ rooms: { burst: 1_000, perSecond: 1_000 / 86_400 }, bytes: null });
-  expect(limitsIn({}).quotas).toEqual(LIMITS.quotas);
-  expect(limitsIn({ quotaTotalBytes: 0 }).quotas.totalBytes).toBe(null);
+  expect(limitsFromSettings({}).quotas).toEqual(LIMITS.quotas);
+  expect(limitsFromSettings({ quotaTotalBytes: 0 }).quotas.totalBytes).toBe(null);
 });
 
 test('without a word the limits are those of the protocol', () => {
-  expect(limitsIn(loadSettings([], {}).settings)).toMatchObject({
+  expect(limitsFromSettings(loadSettings([], {}).settings)).toMatchObject({
     perAddress: LIMITS.perAddress,
     rates: LIMITS.rates,
     quotas: LIMITS.quotas,
@@ -127,7 +127,7 @@ test('without a word the limits are those of the protocol', () => {
 test('limits per address are set one by one, and 0 lifts one alone', () => {
   const flags = ['--connections-per-address', '0', '--connection-rate-per-address', '50', '--sockets-per-address', '1000'];
   const { settings } = loadSettings(flags, { ENGAWA_REQUEST_RATE_PER_ADDRESS: '0', ENGAWA_PACKET_RATE_PER_ADDRESS: '0.05' });
-  expect(limitsIn(settings).perAddress).toEqual({
+  expect(limitsFromSettings(settings).perAddress).toEqual({
     ...LIMITS.perAddress,
     connections: null,
     connects: { burst: 500, perSecond: 50 },
@@ -138,14 +138,14 @@ test('limits per address are set one by one, and 0 lifts one alone', () => {
 });
 
 test('how fast an author may talk is set, and 0 lifts it alone', () => {
-  const chatsOf = (flag: string) => limitsIn(loadSettings(['--chat-rate', flag], {}).settings).rates;
+  const chatsOf = (flag: string) => limitsFromSettings(loadSettings(['--chat-rate', flag], {}).settings).rates;
   expect(chatsOf('50')).toEqual({ ...LIMITS.rates, chats: { burst: 1_000, perSecond: 50 } });
   expect(chatsOf('0')).toEqual({ ...LIMITS.rates, chats: null });
-  expect(limitsIn({ limits: 'off', chatRate: 5 }).rates).toBeNull();
+  expect(limitsFromSettings({ limits: 'off', chatRate: 5 }).rates).toBeNull();
 });
 
 test('limits that are off are lifted all together, with the rates and the rooms per session, but not the other quotas', () => {
-  const { perAddress, rates, quotas } = limitsIn({ limits: 'off', connectionsPerAddress: 5 });
+  const { perAddress, rates, quotas } = limitsFromSettings({ limits: 'off', connectionsPerAddress: 5 });
   expect(Object.values(perAddress).filter((limit) => limit !== null)).toEqual([]);
   expect([rates, quotas]).toEqual([null, { ...LIMITS.quotas, roomsPerSession: null }]);
 });

@@ -1,25 +1,27 @@
 /** `create:chats`: several chats in one packet are kept next to each other and in order, once, or none of them is. */
-import { LIMITS, type Payload } from '@engawa/protocol';
+import { LIMITS, type RequestPayload } from '@engawa/protocol';
 import { describe, expect, test } from 'vitest';
-import { storedBytesOf } from '#chat/stored-bytes.js';
-import { ask, askAnything, connect, done, hearing, refused, startServer, until } from './helpers/server.ts';
-import { stores } from './helpers/stores.ts';
+import { estimateStoredBytes } from '#chat/stored-bytes.js';
+import { collectEvents, connect, requestError, requestOk, sendAny, sendRequest, startServer, until } from './helpers/server.ts';
+import { storeKinds } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 const AYA = { roomId, username: 'aya' };
-type Said = Payload<'create:chats'>['chats'][number];
+type Said = RequestPayload<'create:chats'>['chats'][number];
 const said = (count: number, from = 0): Said[] =>
   Array.from({ length: count }, (_, index) => ({ message: `${from + index}`, clientId: `c${from + index}` }));
 
-describe.each(stores)('on the %s store', (_, open) => {
+describe.each(storeKinds)('on the %s store', (_, open) => {
   test('all are kept in their order, next to each other whatever others say, and each is told like a chat', async () => {
     const { url } = await startServer({ store: await open(), limits: 'off' });
     const [aya, ben] = [await connect(url), await connect(url)];
-    await done(aya, 'create:room', AYA);
-    await done(ben, 'add:member', { roomId, username: 'ben' });
-    const heard = hearing(ben, 'create:chat:success');
-    const others = Array.from({ length: 50 }, (__, each) => done(ben, 'create:chat', { roomId, username: 'ben', message: `ben ${each}` }));
-    const packets = [0, 1, 2, 3].map((each) => done(aya, 'create:chats', { ...AYA, chats: said(100, 100 * each) }));
+    await requestOk(aya, 'create:room', AYA);
+    await requestOk(ben, 'add:member', { roomId, username: 'ben' });
+    const heard = collectEvents(ben, 'create:chat:success');
+    const others = Array.from({ length: 50 }, (__, each) =>
+      requestOk(ben, 'create:chat', { roomId, username: 'ben', message: `ben ${each}` }),
+    );
+    const packets = [0, 1, 2, 3].map((each) => requestOk(aya, 'create:chats', { ...AYA, chats: said(100, 100 * each) }));
     const answers = await Promise.all(packets);
     await Promise.all(others);
     for (const { chats, seq, id, at } of answers) {
@@ -40,24 +42,24 @@ describe.each(stores)('on the %s store', (_, open) => {
   test('a retry is answered as the first time, with the place of each, also after they were deleted, and keeps nothing', async () => {
     const { url, store } = await startServer({ store: await open() });
     const aya = await connect(url);
-    await done(aya, 'create:room', AYA);
+    await requestOk(aya, 'create:room', AYA);
     const packet = { ...AYA, chats: said(3), clientId: 'packet' };
-    const first = await done(aya, 'create:chats', packet);
-    await done(aya, 'delete:chat', { ...AYA, chatSeq: first.chats[1]?.seq ?? 0 });
-    expect(await done(aya, 'create:chats', packet)).toEqual(first);
+    const first = await requestOk(aya, 'create:chats', packet);
+    await requestOk(aya, 'delete:chat', { ...AYA, chatSeq: first.chats[1]?.seq ?? 0 });
+    expect(await requestOk(aya, 'create:chats', packet)).toEqual(first);
     expect((await store.read(roomId, {})).head).toBe(first.seq + 1);
     const { clientId } = packet;
-    expect(await done(aya, 'create:chat', { ...AYA, message: '0', clientId })).toMatchObject(first.chats[0] as object);
+    expect(await requestOk(aya, 'create:chat', { ...AYA, message: '0', clientId })).toMatchObject(first.chats[0] as object);
     expect((await store.read(roomId, {})).head).toBe(first.seq + 1);
   });
 
   test('when one of them cannot be kept, none is', async () => {
     const { url, store } = await startServer({ store: await open() });
     const [aya, ben] = [await connect(url), await connect(url)];
-    const { seq } = await done(aya, 'create:room', AYA);
+    const { seq } = await requestOk(aya, 'create:room', AYA);
     const answering = (replyTo: number): Said[] => [...said(2), { message: 'x', replyTo }];
-    expect((await refused(aya, 'create:chats', { ...AYA, chats: answering(999) })).code).toBe('chat_not_found');
-    expect((await refused(ben, 'create:chats', { ...AYA, username: 'ben', chats: said(2) })).code).toBe('not_a_member');
+    expect((await requestError(aya, 'create:chats', { ...AYA, chats: answering(999) })).code).toBe('chat_not_found');
+    expect((await requestError(ben, 'create:chats', { ...AYA, username: 'ben', chats: said(2) })).code).toBe('not_a_member');
     const wrong: [unknown, string][] = [
       [[...said(2), { message: ' ' }], 'chats.2.message: must not be empty'],
       [[{ message: 'x', clientId: 7 }], 'chats.0.clientId: must be text'],
@@ -66,7 +68,7 @@ describe.each(stores)('on the %s store', (_, open) => {
       ['x', 'chats: must be a list'],
     ];
     for (const [chats, message] of wrong)
-      expect(await askAnything(aya, 'create:chats', { ...AYA, chats })).toMatchObject({ error: { code: 'invalid_payload', message } });
+      expect(await sendAny(aya, 'create:chats', { ...AYA, chats })).toMatchObject({ error: { code: 'invalid_payload', message } });
     expect((await store.read(roomId, {})).head).toBe(seq);
   });
 });
@@ -74,12 +76,12 @@ describe.each(stores)('on the %s store', (_, open) => {
 test('each counts like a chat that comes alone, and more than may ever come together are refused for good', async () => {
   const { url } = await startServer();
   const aya = await connect(url);
-  await done(aya, 'create:room', AYA);
+  await requestOk(aya, 'create:room', AYA);
   const { burst } = LIMITS.rates.chats;
-  await done(aya, 'create:chats', { ...AYA, chats: said(burst - 2) });
-  expect(await refused(aya, 'create:chats', { ...AYA, chats: said(5) })).toMatchObject({ code: 'rate_limited', retryable: true });
-  await done(aya, 'create:chat', { ...AYA, message: 'one more' });
-  expect(await refused(aya, 'create:chats', { ...AYA, chats: said(burst + 1) })).toMatchObject({
+  await requestOk(aya, 'create:chats', { ...AYA, chats: said(burst - 2) });
+  expect(await requestError(aya, 'create:chats', { ...AYA, chats: said(5) })).toMatchObject({ code: 'rate_limited', retryable: true });
+  await requestOk(aya, 'create:chat', { ...AYA, message: 'one more' });
+  expect(await requestError(aya, 'create:chats', { ...AYA, chats: said(burst + 1) })).toMatchObject({
     code: 'invalid_payload',
     retryable: false,
   });
@@ -88,17 +90,17 @@ test('each counts like a chat that comes alone, and more than may ever come toge
 test('a connection that has not joined is told what it added, once and in order', async () => {
   const { url } = await startServer();
   const aya = await connect(url);
-  const { session } = await done(aya, 'create:room', AYA);
+  const { session } = await requestOk(aya, 'create:room', AYA);
   const other = await connect(url, { auth: { session } });
-  const heard = hearing(other, 'create:chat:success');
-  await done(other, 'create:chats', { ...AYA, chats: said(3) });
+  const heard = collectEvents(other, 'create:chat:success');
+  await requestOk(other, 'create:chats', { ...AYA, chats: said(3) });
   expect(heard.map(({ message, clientId }) => [message, clientId])).toEqual(said(3).map(({ message, clientId }) => [message, clientId]));
-  expect(await ask(other, 'list:rooms', {})).toMatchObject({ ok: true });
+  expect(await sendRequest(other, 'list:rooms', {})).toMatchObject({ ok: true });
   expect(heard).toHaveLength(3);
 });
 
 test('what they take in the store is counted as if they came alone', () => {
   const chats = [{ message: 'x'.repeat(500), clientId: 'a' }, { message: '\n' }, { message: 'z', replyTo: 7 }];
-  const alone = chats.map((chat) => storedBytesOf({ ...AYA, ...chat }));
-  expect(storedBytesOf({ ...AYA, chats })).toBe(alone.reduce((sum, bytes) => sum + bytes, 0));
+  const alone = chats.map((chat) => estimateStoredBytes({ ...AYA, ...chat }));
+  expect(estimateStoredBytes({ ...AYA, chats })).toBe(alone.reduce((sum, bytes) => sum + bytes, 0));
 });

@@ -5,42 +5,42 @@ import type { Socket } from 'socket.io-client';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { ByteBudget } from '#transport/byte-budget.js';
 import { Connection } from '#transport/connection.js';
-import { Signals } from '#transport/signals.js';
-import { ask, connect, done, hearing, refused, startServer, until, withFault } from './helpers/server.ts';
+import { EphemeralEvents } from '#transport/signals.js';
+import { collectEvents, connect, requestError, requestOk, sendRequest, startServer, until, withOverrides } from './helpers/server.ts';
 import { ServerProcess } from './helpers/server-process.ts';
-import { anotherFor, newPlace, stores } from './helpers/stores.ts';
+import { newStoreLocation, storeForAnotherServer, storeKinds } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 
 async function startRoom(options: Parameters<typeof startServer>[0] = {}) {
   const { url, store } = await startServer({ limits: 'off', ...options });
   const [aya, ben] = [await connect(url), await connect(url)];
-  await done(aya, 'create:room', { roomId, username: 'aya' });
-  const { session } = await done(ben, 'add:member', { roomId, username: 'ben' });
+  await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+  const { session } = await requestOk(ben, 'add:member', { roomId, username: 'ben' });
   return { url, store, aya, ben, session };
 }
 
-const say = (socket: Socket, username: string, message: string) => done(socket, 'create:chat', { roomId, username, message });
+const say = (socket: Socket, username: string, message: string) => requestOk(socket, 'create:chat', { roomId, username, message });
 const drop = (socket: Socket): void => void socket.io.engine.close();
 const memberNamed = async (socket: Socket, name: string) =>
-  (await done(socket, 'list:members', { roomId })).members.find(({ username }) => username === name);
+  (await requestOk(socket, 'list:members', { roomId })).members.find(({ username }) => username === name);
 
 test('what a page has shown is read, though the node was not told of it yet', async () => {
-  const store = withFault(openMemory(), { subscribe: async () => () => undefined });
+  const store = withOverrides(openMemory(), { subscribe: async () => () => undefined });
   const { aya, ben } = await startRoom({ store });
   await say(aya, 'aya', 'hello');
-  const { seq } = await done(ben, 'list:chats', { roomId });
-  expect(await done(ben, 'mark:read', { roomId, username: 'ben', seq })).toMatchObject({ read: seq, unread: 0 });
-  expect((await refused(ben, 'mark:read', { roomId, username: 'ben', seq: seq + 1 })).code).toBe('invalid_payload');
+  const { seq } = await requestOk(ben, 'list:chats', { roomId });
+  expect(await requestOk(ben, 'mark:read', { roomId, username: 'ben', seq })).toMatchObject({ read: seq, unread: 0 });
+  expect((await requestError(ben, 'mark:read', { roomId, username: 'ben', seq: seq + 1 })).code).toBe('invalid_payload');
 });
 
 test('who types is told to the room, and no entry', async () => {
   const { store, aya, ben } = await startRoom();
   const { head } = await store.read(roomId, {});
-  const [started, stopped] = [hearing(aya, 'start:typing:success'), hearing(aya, 'stop:typing:success')];
-  await done(ben, 'start:typing', { roomId, username: 'ben' });
+  const [started, stopped] = [collectEvents(aya, 'start:typing:success'), collectEvents(aya, 'stop:typing:success')];
+  await requestOk(ben, 'start:typing', { roomId, username: 'ben' });
   await until(() => started.length === 1, 'she sees him type');
-  await done(ben, 'stop:typing', { roomId, username: 'ben' });
+  await requestOk(ben, 'stop:typing', { roomId, username: 'ben' });
   await until(() => stopped.length === 1, 'she sees that he stopped');
   expect([...started, ...stopped]).toEqual([
     { roomId, username: 'ben' },
@@ -67,8 +67,8 @@ test.each([
   ['in a large room', { largeRoom: 2 }],
 ])('a chat ends what it was typed with, %s, also where that was not told yet', async (_, settings) => {
   const { store, aya, ben } = await startRoom(settings);
-  const far = await connect((await startServer({ limits: 'off', ...settings, store: await anotherFor(store) })).url);
-  await done(far, 'add:member', { roomId, username: 'far' });
+  const far = await connect((await startServer({ limits: 'off', ...settings, store: await storeForAnotherServer(store) })).url);
+  await requestOk(far, 'add:member', { roomId, username: 'far' });
   const typing = [aya, far].map((socket) => {
     const names = new Set<unknown>();
     socket.on('start:typing:success', ({ username }: { username: string }) => names.add(username));
@@ -80,7 +80,7 @@ test.each([
     });
     return names;
   });
-  const chats = hearing(far, 'create:chat:success');
+  const chats = collectEvents(far, 'create:chat:success');
   const slowly = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
   for (const wait of [0, 10, 40]) {
     ben.emit('start:typing', { roomId, username: 'ben' });
@@ -90,13 +90,13 @@ test.each([
     expect(typing.map((names) => [...names])).toEqual([[], []]);
   }
   expect(chats).toHaveLength(3);
-  await done(ben, 'start:typing', { roomId, username: 'ben' });
+  await requestOk(ben, 'start:typing', { roomId, username: 'ben' });
   await until(() => typing.every((names) => names.has('ben')), 'what is typed next is seen');
 });
 
 test('signals have a rate of their own, and take nothing from chats', async () => {
   const { ben } = await startRoom({ limits: 'on' });
-  const answers = await Promise.all(Array.from({ length: 80 }, () => ask(ben, 'start:typing', { roomId, username: 'ben' })));
+  const answers = await Promise.all(Array.from({ length: 80 }, () => sendRequest(ben, 'start:typing', { roomId, username: 'ben' })));
   expect(answers.filter((answer) => !answer.ok && answer.error.code === 'rate_limited').length).toBeGreaterThan(0);
   await say(ben, 'ben', 'still heard');
 });
@@ -104,9 +104,9 @@ test('signals have a rate of their own, and take nothing from chats', async () =
 describe('presence', () => {
   test('a member is online, away when he says so, gone when he dropped, and online when he is back', async () => {
     const { url, aya, ben, session } = await startRoom();
-    const told = hearing(aya, 'update:presence:success');
+    const told = collectEvents(aya, 'update:presence:success');
     expect(await memberNamed(aya, 'ben')).toMatchObject({ presence: 'online' });
-    await done(ben, 'update:presence', { roomId, username: 'ben', presence: 'away' });
+    await requestOk(ben, 'update:presence', { roomId, username: 'ben', presence: 'away' });
     await until(() => told.at(-1)?.presence === 'away', 'she sees that he is away');
     expect(await memberNamed(aya, 'ben')).toMatchObject({ presence: 'away' });
     drop(ben);
@@ -114,7 +114,7 @@ describe('presence', () => {
     expect(told.at(-1)).toEqual({ roomId, username: 'ben', presence: 'gone', online: 1 });
     await until(async () => (await memberNamed(aya, 'ben'))?.presence === 'gone', 'the list says so, too');
     const back = await connect(url, { auth: { session } });
-    expect(await done(back, 'add:member', { roomId, username: 'ben' })).toMatchObject({ online: 2 });
+    expect(await requestOk(back, 'add:member', { roomId, username: 'ben' })).toMatchObject({ online: 2 });
     await until(() => told.at(-1)?.presence === 'online', 'she sees that he is back');
     expect(told.at(-1)).toMatchObject({ online: 2 });
   });
@@ -126,9 +126,10 @@ describe('presence', () => {
       if (username === 'ben') told.push(presence);
     });
     const second = await connect(url, { auth: { session } });
-    await done(second, 'add:member', { roomId, username: 'ben' });
+    await requestOk(second, 'add:member', { roomId, username: 'ben' });
     await until(() => told.length > 0, 'she sees that he came');
-    const say = (socket: Socket, presence: 'online' | 'away') => done(socket, 'update:presence', { roomId, username: 'ben', presence });
+    const say = (socket: Socket, presence: 'online' | 'away') =>
+      requestOk(socket, 'update:presence', { roomId, username: 'ben', presence });
     const is = async (presence: string) => {
       // Longer than signals are gathered: what is wrong would be told by now.
       await new Promise((resolve) => setTimeout(resolve, 150));
@@ -143,7 +144,7 @@ describe('presence', () => {
     drop(ben);
     await is('away');
     const third = await connect(url, { auth: { session } });
-    await done(third, 'add:member', { roomId, username: 'ben' });
+    await requestOk(third, 'add:member', { roomId, username: 'ben' });
     await is('online');
     drop(third);
     await is('away');
@@ -154,15 +155,16 @@ describe('presence', () => {
 
   test('a member on two servers is as present as on the more present of them', async () => {
     const one = await startServer({ limits: 'off' });
-    const two = await startServer({ limits: 'off', store: await anotherFor(one.store) });
+    const two = await startServer({ limits: 'off', store: await storeForAnotherServer(one.store) });
     const [aya, ben] = [await connect(one.url), await connect(one.url)];
-    await done(aya, 'create:room', { roomId, username: 'aya' });
-    const { session } = await done(ben, 'add:member', { roomId, username: 'ben' });
+    await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+    const { session } = await requestOk(ben, 'add:member', { roomId, username: 'ben' });
     const [far, other] = [await connect(two.url, { auth: { session } }), await connect(two.url)];
-    await done(far, 'add:member', { roomId, username: 'ben' });
-    await done(other, 'add:member', { roomId, username: 'other' });
-    const say = (socket: Socket, presence: 'online' | 'away') => done(socket, 'update:presence', { roomId, username: 'ben', presence });
-    const told = [hearing(aya, 'update:presence:success'), hearing(other, 'update:presence:success')];
+    await requestOk(far, 'add:member', { roomId, username: 'ben' });
+    await requestOk(other, 'add:member', { roomId, username: 'other' });
+    const say = (socket: Socket, presence: 'online' | 'away') =>
+      requestOk(socket, 'update:presence', { roomId, username: 'ben', presence });
+    const told = [collectEvents(aya, 'update:presence:success'), collectEvents(other, 'update:presence:success')];
     const are = async (presence: string) => {
       await until(async () => (await memberNamed(aya, 'ben'))?.presence === presence, `one server says ${presence}`);
       await until(async () => (await memberNamed(other, 'ben'))?.presence === presence, `the other says ${presence}`);
@@ -197,21 +199,21 @@ describe('presence', () => {
 
     /** Which joins and leaves of the phone others were told; where none were, it is seen to be online again. */
     async function sleepAndComeBack(flags: string[]): Promise<unknown[][]> {
-      const server = new ServerProcess(newPlace(), flags);
+      const server = new ServerProcess(newStoreLocation(), flags);
       onTestFinished(async () => void (await server.stop()));
       const url = await server.listening;
       const [aya, phone] = [await connect(url), await connect(url)];
-      await done(aya, 'create:room', { roomId, username: 'aya' });
-      const joined = hearing(aya, 'add:member:success');
-      const { session, epoch, seq, tail } = await done(phone, 'add:member', { roomId, username: 'phone' });
+      await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+      const joined = collectEvents(aya, 'add:member:success');
+      const { session, epoch, seq, tail } = await requestOk(phone, 'add:member', { roomId, username: 'phone' });
       await until(() => joined.length === 1, 'it is told');
-      const comings = [hearing(aya, 'add:member:success'), hearing(aya, 'remove:member:success')];
-      const presences = hearing(aya, 'update:presence:success');
+      const comings = [collectEvents(aya, 'add:member:success'), collectEvents(aya, 'remove:member:success')];
+      const presences = collectEvents(aya, 'update:presence:success');
       drop(phone);
       await until(() => presences.at(-1)?.presence === 'gone', 'it is seen that it is gone');
       await new Promise((resolve) => setTimeout(resolve, 40_000));
       const back = await connect(url, { auth: { session } });
-      const { rooms } = await done(back, 'resume:rooms', { rooms: [{ roomId, username: 'phone', epoch, seq, id: tail }] });
+      const { rooms } = await requestOk(back, 'resume:rooms', { rooms: [{ roomId, username: 'phone', epoch, seq, id: tail }] });
       expect(rooms[0]).toMatchObject({ outcome: 'caught_up' });
       await until(() => comings.flat().length > 0 || presences.at(-1)?.presence === 'online', 'it is seen that it is back');
       return comings;
@@ -219,14 +221,14 @@ describe('presence', () => {
   });
 
   test('those who come back after a kill -9 know within a second how many are back', async () => {
-    const place = newPlace();
+    const place = newStoreLocation();
     const killed = new ServerProcess(place);
     onTestFinished(() => killed.kill().catch(() => undefined));
     const names = ['aya', 'ben', 'chiyo'];
     const sessions: string[] = [];
     const url = await killed.listening;
     for (const username of names) {
-      const joined = await done(await connect(url), username === 'aya' ? 'create:room' : 'add:member', { roomId, username });
+      const joined = await requestOk(await connect(url), username === 'aya' ? 'create:room' : 'add:member', { roomId, username });
       sessions.push(joined.session);
     }
     await killed.kill();
@@ -238,7 +240,7 @@ describe('presence', () => {
       const socket = await connect(again, { auth: { session: sessions[index] } });
       for (const event of ['update:members', 'update:presence:success'])
         socket.on(event, (told: { online: number }) => (online[index] = told.online));
-      const [room] = (await done(socket, 'resume:rooms', { rooms: [{ roomId, username, epoch: '', seq: 0 }] })).rooms;
+      const [room] = (await requestOk(socket, 'resume:rooms', { rooms: [{ roomId, username, epoch: '', seq: 0 }] })).rooms;
       if (room?.outcome !== 'reset') throw new Error(`It is ${room?.outcome}.`);
       online[index] = room.online;
     }
@@ -248,27 +250,27 @@ describe('presence', () => {
 
   test('members on several servers are counted together', async () => {
     const one = await startServer();
-    const two = await startServer({ store: await anotherFor(one.store) });
+    const two = await startServer({ store: await storeForAnotherServer(one.store) });
     const [aya, ben] = [await connect(one.url), await connect(two.url)];
-    await done(aya, 'create:room', { roomId, username: 'aya' });
-    const told = hearing(aya, 'update:presence:success');
-    await done(ben, 'add:member', { roomId, username: 'ben' });
+    await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+    const told = collectEvents(aya, 'update:presence:success');
+    await requestOk(ben, 'add:member', { roomId, username: 'ben' });
     await until(() => told.some(({ username }) => username === 'ben'), 'she sees him');
     await until(async () => {
-      await done(aya, 'update:presence', { roomId, username: 'aya', presence: 'online' });
+      await requestOk(aya, 'update:presence', { roomId, username: 'aya', presence: 'online' });
       return told.at(-1)?.online === 2;
     }, 'both are counted');
   });
 });
 
-describe.each(stores)('read marks on the %s store', (_, open) => {
-  const mark = (socket: Socket, username: string, seq: number) => done(socket, 'mark:read', { roomId, username, seq });
-  const listed = async (socket: Socket) => (await done(socket, 'list:rooms', {})).rooms.find((room) => room.roomId === roomId);
+describe.each(storeKinds)('read marks on the %s store', (_, open) => {
+  const mark = (socket: Socket, username: string, seq: number) => requestOk(socket, 'mark:read', { roomId, username, seq });
+  const listed = async (socket: Socket) => (await requestOk(socket, 'list:rooms', {})).rooms.find((room) => room.roomId === roomId);
   const reaction = { roomId, reaction: '👍' };
 
   test('a mark only goes forward, the rest is unread, and the room hears it', async () => {
     const { aya, ben } = await startRoom({ store: await open() });
-    const told = hearing(aya, 'mark:read:success');
+    const told = collectEvents(aya, 'mark:read:success');
     const seqs = [await say(aya, 'aya', '1'), await say(aya, 'aya', '2'), await say(aya, 'aya', '3')].map(({ seq }) => seq);
     const [first, second, third] = seqs as [number, number, number];
     expect(await memberNamed(aya, 'ben')).toMatchObject({ since: 3, read: 3 });
@@ -279,11 +281,11 @@ describe.each(stores)('read marks on the %s store', (_, open) => {
     expect(told.every(({ read }) => read === second || read === third)).toBe(true);
     await say(aya, 'aya', '4');
     expect(await memberNamed(aya, 'ben')).toMatchObject({ read: third });
-    expect(await done(ben, 'add:member', { roomId, username: 'ben' })).toMatchObject({ read: third, seq: third + 1, unread: 1 });
+    expect(await requestOk(ben, 'add:member', { roomId, username: 'ben' })).toMatchObject({ read: third, seq: third + 1, unread: 1 });
   });
 
   test('who comes back after a night finds unread what others said, in rooms that are not joined yet, too', async () => {
-    const { url, aya, ben, session } = await startRoom({ store: await open(), grace: 100 });
+    const { url, aya, ben, session } = await startRoom({ store: await open(), graceMs: 100 });
     const { seq } = await say(aya, 'aya', 'good night');
     await mark(ben, 'ben', seq);
     drop(ben);
@@ -293,10 +295,10 @@ describe.each(stores)('read marks on the %s store', (_, open) => {
     const unread = { read: seq, unread: 5, mentions: 1 };
     expect(await listed(back)).toMatchObject(unread);
     expect(await listed(await connect(url))).not.toHaveProperty('unread');
-    const joined = await done(back, 'add:member', { roomId, username: 'ben' });
+    const joined = await requestOk(back, 'add:member', { roomId, username: 'ben' });
     expect(joined).toMatchObject(unread);
     expect(await memberNamed(aya, 'ben')).toMatchObject({ read: seq });
-    const resumed = await done(back, 'resume:rooms', { rooms: [{ roomId, username: 'ben', epoch: 'another', seq: 0 }] });
+    const resumed = await requestOk(back, 'resume:rooms', { rooms: [{ roomId, username: 'ben', epoch: 'another', seq: 0 }] });
     expect(resumed.rooms[0]).toMatchObject({ outcome: 'reset', ...unread });
     expect(await mark(back, 'ben', joined.seq)).toMatchObject({ read: joined.seq, unread: 0, mentions: 0 });
     expect(await listed(back)).toMatchObject({ read: joined.seq, unread: 0, mentions: 0 });
@@ -306,37 +308,37 @@ describe.each(stores)('read marks on the %s store', (_, open) => {
     const { aya, ben, url } = await startRoom({ store: await open() });
     const { seq } = await say(aya, 'aya', '1');
     await mark(ben, 'ben', seq);
-    await done(ben, 'remove:member', { roomId, username: 'ben' });
+    await requestOk(ben, 'remove:member', { roomId, username: 'ben' });
     await say(aya, 'aya', '2');
     const other = await connect(url);
-    await done(other, 'add:member', { roomId, username: 'ben' });
+    await requestOk(other, 'add:member', { roomId, username: 'ben' });
     expect(await memberNamed(aya, 'ben')).toMatchObject({ read: seq + 3 });
     expect(await listed(ben)).toMatchObject({ read: seq, unread: 1 });
-    await done(ben, 'add:member', { roomId, username: 'benjamin' });
+    await requestOk(ben, 'add:member', { roomId, username: 'benjamin' });
     expect(await memberNamed(aya, 'benjamin')).toMatchObject({ read: seq });
     await say(aya, 'aya', 'benjamin!');
     expect(await listed(ben)).toMatchObject({ unread: 2, mentions: 1 });
-    await done(aya, 'remove:member', { roomId, username: 'benjamin' });
+    await requestOk(aya, 'remove:member', { roomId, username: 'benjamin' });
     expect(await listed(ben)).toMatchObject({ read: seq, unread: 2, mentions: 1 });
   });
 
   test('unread are the chats of others as they stand, and nothing else', async () => {
-    const { url, aya, ben } = await startRoom({ store: await open(), grace: 100 });
+    const { url, aya, ben } = await startRoom({ store: await open(), graceMs: 100 });
     const { seq: chatSeq } = await say(aya, 'aya', 'read');
     await mark(ben, 'ben', chatSeq);
     const own = await say(ben, 'ben', 'mine, says ben');
-    await done(ben, 'update:chat', { roomId, username: 'ben', chatSeq: own.seq, message: 'still mine' });
-    await done(ben, 'add:reaction', { ...reaction, username: 'ben', chatSeq });
-    await done(aya, 'add:reaction', { ...reaction, username: 'aya', chatSeq });
-    await done(aya, 'update:room', { roomId, username: 'aya', topic: 'tea' });
+    await requestOk(ben, 'update:chat', { roomId, username: 'ben', chatSeq: own.seq, message: 'still mine' });
+    await requestOk(ben, 'add:reaction', { ...reaction, username: 'ben', chatSeq });
+    await requestOk(aya, 'add:reaction', { ...reaction, username: 'aya', chatSeq });
+    await requestOk(aya, 'update:room', { roomId, username: 'aya', topic: 'tea' });
     for (const name of ['phone', 'telephone']) {
       const napping = await connect(url);
-      await done(napping, 'add:member', { roomId, username: name });
+      await requestOk(napping, 'add:member', { roomId, username: name });
       drop(napping);
       await until(async () => (await memberNamed(aya, name)) === undefined, 'its name lapsed');
     }
     const count = async () => {
-      const { unread, mentions } = await done(ben, 'add:member', { roomId, username: 'ben' });
+      const { unread, mentions } = await requestOk(ben, 'add:member', { roomId, username: 'ben' });
       return [unread, mentions];
     };
     expect(await count()).toEqual([0, 0]);
@@ -344,9 +346,9 @@ describe.each(stores)('read marks on the %s store', (_, open) => {
     const second = await say(aya, 'aya', 'what do you think, @Ben?');
     await say(aya, 'aya', 'bench, benefit, reuben');
     expect(await count()).toEqual([3, 1]);
-    await done(aya, 'update:chat', { roomId, username: 'aya', chatSeq: first.seq, message: 'hello ben' });
+    await requestOk(aya, 'update:chat', { roomId, username: 'aya', chatSeq: first.seq, message: 'hello ben' });
     expect(await count()).toEqual([3, 2]);
-    await done(aya, 'delete:chat', { roomId, username: 'aya', chatSeq: second.seq });
+    await requestOk(aya, 'delete:chat', { roomId, username: 'aya', chatSeq: second.seq });
     expect(await count()).toEqual([2, 1]);
   });
 
@@ -354,7 +356,7 @@ describe.each(stores)('read marks on the %s store', (_, open) => {
     const { aya, ben } = await startRoom({ store: await open() });
     await Promise.all(Array.from({ length: 130 }, (__, number) => say(aya, 'aya', `${number} for ben`)));
     expect(await listed(ben)).toMatchObject({ unread: 100, mentions: 100 });
-    const { seq } = await done(ben, 'list:chats', { roomId, limit: 1 });
+    const { seq } = await requestOk(ben, 'list:chats', { roomId, limit: 1 });
     expect(await mark(ben, 'ben', seq - 99)).toMatchObject({ unread: 99, mentions: 99 });
   });
 });
@@ -362,45 +364,45 @@ describe.each(stores)('read marks on the %s store', (_, open) => {
 test('what is unread is counted as often as leaves enough to come back with, and then left out', async () => {
   const { aya, ben } = await startRoom({ limits: 'on' });
   await say(aya, 'aya', 'unread');
-  const { rooms } = await done(ben, 'list:rooms', {});
+  const { rooms } = await requestOk(ben, 'list:rooms', {});
   expect(rooms).toMatchObject([{ read: 3, unread: 1 }]);
   const rates = { ...LIMITS.rates, resumes: { burst: 4, perSecond: 0.001 } };
   const connection = new Connection(
     { session: 's', author: 'a' },
-    { limits: { ...LIMITS, rates }, address: undefined, waiting: new ByteBudget(1) },
+    { limits: { ...LIMITS, rates }, address: undefined, nodeQueuedBytes: new ByteBudget(1) },
   );
-  expect(Array.from({ length: 5 }, () => connection.mayCount())).toEqual([true, true, true, false, false]);
-  connection.mayResume(1);
+  expect(Array.from({ length: 5 }, () => connection.tryTakeCountToken())).toEqual([true, true, true, false, false]);
+  connection.takeResumeTokens(1);
 });
 
 test('nobody marks what is not there yet, or speaks for somebody else', async () => {
   const { aya, ben } = await startRoom();
-  expect((await refused(ben, 'mark:read', { roomId, username: 'ben', seq: 10_000 })).code).toBe('invalid_payload');
-  expect((await refused(ben, 'mark:read', { roomId, username: 'aya', seq: 1 })).code).toBe('not_a_member');
-  expect((await refused(ben, 'start:typing', { roomId, username: 'aya' })).code).toBe('not_a_member');
-  await done(aya, 'remove:member', { roomId, username: 'ben' });
-  expect((await refused(ben, 'start:typing', { roomId, username: 'ben' })).code).toBe('not_a_member');
+  expect((await requestError(ben, 'mark:read', { roomId, username: 'ben', seq: 10_000 })).code).toBe('invalid_payload');
+  expect((await requestError(ben, 'mark:read', { roomId, username: 'aya', seq: 1 })).code).toBe('not_a_member');
+  expect((await requestError(ben, 'start:typing', { roomId, username: 'aya' })).code).toBe('not_a_member');
+  await requestOk(aya, 'remove:member', { roomId, username: 'ben' });
+  expect((await requestError(ben, 'start:typing', { roomId, username: 'ben' })).code).toBe('not_a_member');
 });
 
 test('signals and counts that come when the room has ended here are told to nobody', async () => {
   const told: string[] = [];
   const announced: object[] = [];
-  const signals = new Signals({
+  const signals = new EphemeralEvents({
     node: 'here',
-    largeRoom: 200,
-    crowd: {} as never,
-    onlineHere: () => 1,
-    presenceHere: () => 'online',
-    insist: async () => undefined,
-    tell: (event) => told.push(event),
-    tellMember: () => undefined,
-    announce: async (said) => void announced.push(said),
+    largeRoomThreshold: 200,
+    summary: {} as never,
+    countLocalOnline: () => 1,
+    localPresence: () => 'online',
+    reassertPresence: async () => undefined,
+    broadcast: (event) => told.push(event),
+    emitToMember: () => undefined,
+    publish: async (said) => void announced.push(said),
     onError: () => undefined,
   });
   signals.close();
   const before = announced.length;
-  signals.hear({ node: 'there', online: 1, said: { event: 'start:typing', signal: { roomId, username: 'ben' } } });
-  signals.countSoon();
+  signals.receive({ node: 'there', online: 1, said: { event: 'start:typing', signal: { roomId, username: 'ben' } } });
+  signals.scheduleCount();
   await new Promise((resolve) => setTimeout(resolve, 1_200));
   expect([told, announced.length]).toEqual([[], before]);
 });

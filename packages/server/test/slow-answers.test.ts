@@ -2,10 +2,10 @@
 import { LIMITS } from '@engawa/protocol';
 import type { Store } from '@engawa/server';
 import { expect, test } from 'vitest';
-import { ANSWER_BYTES } from '#chat/budget.js';
-import { ATTACKER, from, ROOM, type Scene, startScene } from './helpers/neighbours.ts';
-import { connectRaw, type RawWebSocket, rawPolling, rawWebSocket } from './helpers/raw.ts';
-import { connect, done, startServer, until, withFault } from './helpers/server.ts';
+import { MAX_RESPONSE_BYTES } from '#chat/budget.js';
+import { ATTACKER_HEADERS, type BystanderScenario, forwardedFor, ROOM, startWithBystanders } from './helpers/neighbours.ts';
+import { connectRaw, openRawPolling, openRawWebSocket, type RawWebSocket } from './helpers/raw.ts';
+import { connect, requestOk, startServer, until, withOverrides } from './helpers/server.ts';
 import { newStore } from './helpers/stores.ts';
 
 const LONG = '部'.repeat(LIMITS.textCodePoints);
@@ -15,16 +15,16 @@ const MANY = 40;
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
 /** A scene whose room has a megabyte of chats, and how many large pages were read of it. */
-async function scene(options: Parameters<typeof startScene>[0] = {}): Promise<Scene & { pages: () => number }> {
+async function scene(options: Parameters<typeof startWithBystanders>[0] = {}): Promise<BystanderScenario & { pages: () => number }> {
   const inner = await newStore();
   let pages = 0;
-  const store = withFault(inner, {
-    page(...asked) {
+  const store = withOverrides(inner, {
+    readPage(...asked) {
       if (asked[1].listed && asked[1].limit === LIMITS.pageMax) pages += 1;
-      return inner.page(...asked);
+      return inner.readPage(...asked);
     },
   });
-  const running = await startScene({ store, limits: 'off', ...options });
+  const running = await startWithBystanders({ store, limits: 'off', ...options });
   await fill(inner);
   return { ...running, pages: () => pages };
 }
@@ -33,18 +33,18 @@ async function fill(store: Store): Promise<void> {
   const { epoch } = await store.read(ROOM, {});
   for (const index of upTo(100)) {
     const chat = { id: `chat ${index}`, by: 'x', author: 'x', kind: 'create:chat', body: { message: LONG }, listed: true };
-    await store.append(ROOM, { epoch, given: [], drafts: [chat] });
+    await store.append(ROOM, { epoch, expectedVersions: [], drafts: [chat] });
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
 
 const question = (number: number): string => `42${number}["list:chats",{"roomId":"${ROOM}","limit":${LIMITS.pageMax}}]`;
-const answersIn = (raw: RawWebSocket): number => raw.heard.filter((packet) => /^43\d+\[\{"ok":true,"roomId"/.test(packet)).length;
+const answersIn = (raw: RawWebSocket): number => raw.received.filter((packet) => /^43\d+\[\{"ok":true,"roomId"/.test(packet)).length;
 
-async function sleeper(url: string, name: string, headers: Record<string, string> = ATTACKER): Promise<RawWebSocket> {
-  const raw = await connectRaw(await rawWebSocket(url, { headers }));
+async function sleeper(url: string, name: string, headers: Record<string, string> = ATTACKER_HEADERS): Promise<RawWebSocket> {
+  const raw = await connectRaw(await openRawWebSocket(url, { headers }));
   await raw.send(`420["add:member",{"roomId":"${ROOM}","username":"${name}"}]`);
-  await raw.packet(/^430\[\{"ok":true/);
+  await raw.waitForPacket(/^430\[\{"ok":true/);
   raw.socket.pause();
   return raw;
 }
@@ -59,43 +59,43 @@ async function untilNoMore(pages: () => number): Promise<number> {
 }
 
 test('answers to a client that reads nothing are not made before those before them are written, and all are once it reads', async () => {
-  const { url, io, pages, unharmed } = await scene();
+  const { url, io, pages, expectUnharmed } = await scene();
   const raw = await sleeper(url, 'sleeper');
   await raw.send(...upTo(MANY).map((each) => question(each + 1)));
   const made = await untilNoMore(pages);
   expect(made).toBeLessThan(MANY);
   const [id] = [...io.sockets.sockets.keys()].slice(-1);
   const conn = io.sockets.sockets.get(String(id))?.conn as unknown as { transport: { socket: { bufferedAmount: number } } };
-  expect(conn.transport.socket.bufferedAmount).toBeLessThan(ANSWER_BYTES + MIB / 4);
-  await unharmed();
+  expect(conn.transport.socket.bufferedAmount).toBeLessThan(MAX_RESPONSE_BYTES + MIB / 4);
+  await expectUnharmed();
   raw.socket.resume();
   await until(() => answersIn(raw) === MANY + 1, 'all are answered', 30_000);
-  await unharmed();
+  await expectUnharmed();
 });
 
 test('so it is for a client that polls and fetches nothing', async () => {
-  const { url, pages, unharmed } = await scene({ stuckAfter: 3_000 });
-  const raw = await rawPolling(url, { headers: ATTACKER, reads: false });
+  const { url, pages, expectUnharmed } = await scene({ stallTimeoutMs: 3_000 });
+  const raw = await openRawPolling(url, { headers: ATTACKER_HEADERS, polls: false });
   await raw.send('40');
   await raw.send(`420["add:member",{"roomId":"${ROOM}","username":"sleeper"}]`);
   await raw.send(...upTo(MANY).map((each) => question(each + 1)));
   expect(await untilNoMore(pages)).toBe(1);
-  await unharmed();
+  await expectUnharmed();
 });
 
 test('one that reads nothing for too long is put out, whatever waits for it, and over whatever transport', async () => {
-  const { url, io, pages, unharmed } = await scene({ stuckAfter: 600 });
+  const { url, io, pages, expectUnharmed } = await scene({ stallTimeoutMs: 600 });
   const raw = await sleeper(url, 'sleeper');
-  const polling = await rawPolling(url, { headers: ATTACKER, reads: false });
+  const polling = await openRawPolling(url, { headers: ATTACKER_HEADERS, polls: false });
   await polling.send('40');
   await raw.send(...upTo(MANY).map((each) => question(each + 1)));
   await until(() => io.engine.clientsCount === 2, 'both are put out');
   expect(pages()).toBeLessThan(MANY);
-  await unharmed();
+  await expectUnharmed();
 });
 
 test('one that reads slowly is not', async () => {
-  const { url, io } = await scene({ stuckAfter: 1_000 });
+  const { url, io } = await scene({ stallTimeoutMs: 1_000 });
   const raw = await sleeper(url, 'slow');
   await raw.send(...upTo(MANY).map((each) => question(each + 1)));
   for (let read = 0; read < MANY; ) {
@@ -109,7 +109,7 @@ test('one that reads slowly is not', async () => {
 });
 
 test('all that one address does not read is bounded, and another address is answered meanwhile', async () => {
-  const { url, io, pages, unharmed } = await scene({ limits: 'on', trustedProxies: 1 });
+  const { url, io, pages, expectUnharmed } = await scene({ limits: 'on', trustedProxies: 1 });
   const connections = 20;
   const raws = await Promise.all(upTo(connections).map((each) => sleeper(url, `sleeper ${each}`)));
   for (const raw of raws) await raw.send(...upTo(20).map((each) => question(each + 1)));
@@ -118,10 +118,10 @@ test('all that one address does not read is bounded, and another address is answ
   const unread = sockets.reduce((sum, { conn }) => sum + conn.transport.socket.bufferedAmount, 0);
   expect(unread).toBeGreaterThan(MIB);
   expect(unread).toBeLessThan(Number(LIMITS.perAddress.answerBytes) + (connections * MIB) / 2);
-  const other = await connect(url, { extraHeaders: from('203.0.113.99') });
-  await done(other, 'add:member', { roomId: ROOM, username: 'other' });
-  expect((await done(other, 'list:chats', { roomId: ROOM, limit: LIMITS.pageMax })).chats.length).toBeGreaterThan(50);
-  await unharmed();
+  const other = await connect(url, { extraHeaders: forwardedFor('203.0.113.99') });
+  await requestOk(other, 'add:member', { roomId: ROOM, username: 'other' });
+  expect((await requestOk(other, 'list:chats', { roomId: ROOM, limit: LIMITS.pageMax })).chats.length).toBeGreaterThan(50);
+  await expectUnharmed();
 });
 
 test('questions of who has gone meanwhile are not answered any more, but what was said is kept', async () => {
@@ -129,17 +129,17 @@ test('questions of who has gone meanwhile are not answered any more, but what wa
   let open = (): void => undefined;
   const gate = new Promise<void>((resolve) => (open = resolve));
   let asked = 0;
-  const store = withFault(inner, {
-    async rooms(...args) {
+  const store = withOverrides(inner, {
+    async listRooms(...args) {
       asked += 1;
       await gate;
-      return inner.rooms(...args);
+      return inner.listRooms(...args);
     },
   });
   const { url } = await startServer({ store, limits: 'off' });
-  const raw = await connectRaw(await rawWebSocket(url));
+  const raw = await connectRaw(await openRawWebSocket(url));
   await raw.send(`420["create:room",{"roomId":"${ROOM}","username":"aya"}]`);
-  await raw.packet(/^430/);
+  await raw.waitForPacket(/^430/);
   await raw.send(...upTo(50).map((each) => `42${each + 1}["list:rooms",{}]`));
   await raw.send(`4299["create:chat",{"roomId":"${ROOM}","username":"aya","message":"last words"}]`);
   await until(() => asked === 1, 'the first is being answered');

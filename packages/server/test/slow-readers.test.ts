@@ -1,12 +1,12 @@
 /** Who reads more slowly than his rooms speak: what waits for him is bounded, he misses nothing, and nobody else notices. */
-import type { FanOutAdapter } from '@engawa/fan-out';
-import { LIMITS, type Payload } from '@engawa/protocol';
+import type { CoalescingAdapter } from '@engawa/fan-out';
+import { LIMITS, type RequestPayload } from '@engawa/protocol';
 import { openMemory, type Store } from '@engawa/server';
 import { Server } from 'socket.io';
 import type { Socket } from 'socket.io-client';
 import { expect, test, vi } from 'vitest';
-import { connectRaw, type RawWebSocket, rawWebSocket } from './helpers/raw.ts';
-import { connect, done, hearing, startServer, until, withFault } from './helpers/server.ts';
+import { connectRaw, openRawWebSocket, type RawWebSocket } from './helpers/raw.ts';
+import { collectEvents, connect, requestOk, startServer, until, withOverrides } from './helpers/server.ts';
 
 const MAX_WAITING = 64 * 1024;
 const LONG = '部'.repeat(LIMITS.textCodePoints - 10);
@@ -25,10 +25,10 @@ class Sleeper {
   }
 
   static async in(url: string, rooms: string[], { recovery = true } = {}): Promise<Sleeper> {
-    const raw = await connectRaw(await rawWebSocket(url), JSON.stringify({ recovery }));
+    const raw = await connectRaw(await openRawWebSocket(url), JSON.stringify({ recovery }));
     for (const [at, roomId] of rooms.entries()) {
       await raw.send(`42${at}["add:member",{"roomId":"${roomId}","username":"sleeper"}]`);
-      await raw.packet(new RegExp(`^43${at}\\[\\{"ok":true`));
+      await raw.waitForPacket(new RegExp(`^43${at}\\[\\{"ok":true`));
     }
     return new Sleeper(raw);
   }
@@ -42,7 +42,7 @@ class Sleeper {
   }
 
   told(event = /:success$/): (Told & { event: string; offset: string | undefined })[] {
-    return this.raw.heard.flatMap((packet) => {
+    return this.raw.received.flatMap((packet) => {
       if (!packet.startsWith('42[')) return [];
       const [name, payload, offset] = JSON.parse(packet.slice(2)) as [string, Told, string?];
       return event.test(name) && 'seq' in payload ? [{ event: name, offset, ...payload }] : [];
@@ -59,7 +59,7 @@ interface Scene {
   store: Store;
   io: Server;
   aya: Socket;
-  adapter: FanOutAdapter;
+  adapter: CoalescingAdapter;
 }
 
 async function startScene(rooms: string[], options: Parameters<typeof startServer>[0] = {}): Promise<Scene> {
@@ -68,11 +68,11 @@ async function startScene(rooms: string[], options: Parameters<typeof startServe
   const io = using.mock.contexts[0] as Server;
   using.mockRestore();
   const aya = await connect(url);
-  for (const roomId of rooms) await done(aya, 'create:room', { roomId, username: 'aya' });
-  return { url, store, io, aya, adapter: io.of('/').adapter as FanOutAdapter };
+  for (const roomId of rooms) await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+  return { url, store, io, aya, adapter: io.of('/').adapter as CoalescingAdapter };
 }
 
-const say = (aya: Socket, roomId: string, message: string) => done(aya, 'create:chat', { roomId, username: 'aya', message });
+const say = (aya: Socket, roomId: string, message: string) => requestOk(aya, 'create:chat', { roomId, username: 'aya', message });
 /** Whether they are given offsets or not. */
 const hears = ({ adapter: { rooms } }: Scene, roomId: string): number =>
   (rooms.get(`room:${roomId}`)?.size ?? 0) + (rooms.get(`plain:${roomId}`)?.size ?? 0);
@@ -96,17 +96,17 @@ test.each([{ recovery: true }, { recovery: false }])(
   async (options) => {
     const scene = await startScene(['den']);
     const ben = await connect(scene.url);
-    await done(ben, 'add:member', { roomId: 'den', username: 'ben' });
-    const toBen = hearing(ben, 'create:chat:success');
+    await requestOk(ben, 'add:member', { roomId: 'den', username: 'ben' });
+    const toBen = collectEvents(ben, 'create:chat:success');
     const sleeper = await Sleeper.in(scene.url, ['den'], options);
     const id = String([...scene.io.sockets.sockets.keys()].at(-1));
     sleeper.stop();
     await talkUntilBehind(scene, 'den', 2);
-    const waiting = scene.adapter.waitingFor(id);
+    const waiting = scene.adapter.bufferedBytesOf(id);
     expect(waiting).toBeGreaterThan(MAX_WAITING);
     for (let round = 0; round < 20; round += 1)
       await Promise.all(numbers(1, 50).map((number) => say(scene.aya, 'den', `${number} ${LONG}`)));
-    expect(scene.adapter.waitingFor(id), 'nothing more waits for him').toBe(waiting);
+    expect(scene.adapter.bufferedBytesOf(id), 'nothing more waits for him').toBe(waiting);
     const head = await headOf(scene, 'den');
     await until(() => toBen.at(-1)?.seq === head, 'others hear on');
 
@@ -159,8 +159,8 @@ test('in several rooms he falls behind in all, and shows no place that is beyond
   const ticks = new Map<string, number>();
   for (const roomId of ['den', 'hall']) {
     for (let after = 0, more = true; more; ) {
-      const page = await scene.store.page(roomId, { after, limit: 100 });
-      for (const { seq, tick } of page.entries) ticks.set(`${roomId} ${seq}`, tick);
+      const page = await scene.store.readPage(roomId, { after, limit: 100 });
+      for (const { seq, hlc } of page.entries) ticks.set(`${roomId} ${seq}`, hlc);
       after = page.entries.at(-1)?.seq ?? after;
       more = page.more;
     }
@@ -180,7 +180,7 @@ test('in several rooms he falls behind in all, and shows no place that is beyond
 });
 
 test('who reads nothing for too long is put out, and others hear on', async () => {
-  const scene = await startScene(['den'], { stuckAfter: 300 });
+  const scene = await startScene(['den'], { stallTimeoutMs: 300 });
   const sleeper = await Sleeper.in(scene.url, ['den']);
   sleeper.stop();
   await talkUntilBehind(scene, 'den');
@@ -193,9 +193,9 @@ test('who is removed meanwhile is told what he may hear: until then, and again f
   const sleeper = await Sleeper.in(scene.url, ['den']);
   sleeper.stop();
   await talkUntilBehind(scene, 'den');
-  const removed = await done(scene.aya, 'remove:member', { roomId: 'den', username: 'sleeper' });
+  const removed = await requestOk(scene.aya, 'remove:member', { roomId: 'den', username: 'sleeper' });
   await say(scene.aya, 'den', 'not for him');
-  const ask: Payload<'add:member'> = { roomId: 'den', username: 'sleeper' };
+  const ask: RequestPayload<'add:member'> = { roomId: 'den', username: 'sleeper' };
   await sleeper.raw.send(`4299["add:member",${JSON.stringify(ask)}]`);
   await until(async () => (await headOf(scene, 'den')) === removed.seq + 2, 'he is a member again');
   const { seq } = await say(scene.aya, 'den', 'for him');
@@ -211,7 +211,7 @@ test('who is behind in a room that is deleted hears that it is', async () => {
   const sleeper = await Sleeper.in(scene.url, ['den']);
   sleeper.stop();
   await talkUntilBehind(scene, 'den');
-  await done(scene.aya, 'delete:room', { roomId: 'den', username: 'aya' });
+  await requestOk(scene.aya, 'delete:room', { roomId: 'den', username: 'aya' });
   sleeper.readOn();
   await until(() => sleeper.told(/^delete:room:success$/).length === 1, 'he hears of the end');
   expect(scene.io.engine.clientsCount, 'and is not put out').toBe(2);
@@ -220,11 +220,11 @@ test('who is behind in a room that is deleted hears that it is', async () => {
 test('when the log is another one meanwhile he is put out, to come back and be told so', async () => {
   let isOther = false;
   const inner = openMemory();
-  const page: Store['page'] = async (...asked) => {
-    const read = await inner.page(...asked);
+  const readPage: Store['readPage'] = async (...asked) => {
+    const read = await inner.readPage(...asked);
     return isOther ? { ...read, epoch: 'another' } : read;
   };
-  const scene = await startScene(['den'], { store: withFault(inner, { page }) });
+  const scene = await startScene(['den'], { store: withOverrides(inner, { readPage }) });
   const sleeper = await Sleeper.in(scene.url, ['den']);
   sleeper.stop();
   await talkUntilBehind(scene, 'den');

@@ -3,27 +3,29 @@ import type { Store } from '@engawa/server';
 import { pino } from 'pino';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
-import { connect, done, heard, hearing, refused, startServer, until, withFault } from './helpers/server.ts';
-import { durableStore } from './helpers/stores.ts';
+import { collectEvents, connect, nextEvent, requestError, requestOk, startServer, until, withOverrides } from './helpers/server.ts';
+import { newDurableStore } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 const EVERY = 40;
 
-const start = (options: Parameters<typeof startServer>[0] = {}) => startServer({ limits: 'off', trimEvery: EVERY, ...options });
+const start = (options: Parameters<typeof startServer>[0] = {}) => startServer({ limits: 'off', trimIntervalMs: EVERY, ...options });
 
 async function open(url: string, options?: Parameters<typeof connect>[1]): Promise<Socket> {
   const aya = await connect(url, options);
-  await done(aya, 'create:room', { roomId, username: 'aya' });
+  await requestOk(aya, 'create:room', { roomId, username: 'aya' });
   return aya;
 }
 
 async function say(socket: Socket, count: number, username = 'aya'): Promise<void> {
-  await Promise.all(Array.from({ length: count }, (_, index) => done(socket, 'create:chat', { roomId, username, message: `${index}` })));
+  await Promise.all(
+    Array.from({ length: count }, (_, index) => requestOk(socket, 'create:chat', { roomId, username, message: `${index}` })),
+  );
 }
 
-const oldestOf = async (store: Store): Promise<number> => (await store.page(roomId, { limit: 1 })).oldest;
+const oldestOf = async (store: Store): Promise<number> => (await store.readPage(roomId, { limit: 1 })).oldest;
 const sizeOf = async (store: Store): Promise<number> => {
-  const { head, oldest } = await store.page(roomId, { limit: 1 });
+  const { head, oldest } = await store.readPage(roomId, { limit: 1 });
   return head + 1 - oldest;
 };
 
@@ -32,33 +34,33 @@ describe('update:room with a retention', () => {
     const { url } = await start({ maxBytes: 1_000_000 });
     const aya = await open(url);
     const ben = await connect(url);
-    expect(await done(ben, 'add:member', { roomId, username: 'ben' })).toMatchObject({
+    expect(await requestOk(ben, 'add:member', { roomId, username: 'ben' })).toMatchObject({
       retention: {},
       limits: { retention: { maxBytes: 1_000_000 } },
     });
-    const told = hearing(ben, 'update:room:success');
+    const told = collectEvents(ben, 'update:room:success');
     const retention = { maxAge: 86_400_000, maxCount: 1_000 };
-    await done(aya, 'update:room', { roomId, username: 'aya', topic: 'tea' });
-    await done(aya, 'update:room', { roomId, username: 'aya', retention });
-    await done(aya, 'update:room', { roomId, username: 'aya', topic: 'coffee' });
+    await requestOk(aya, 'update:room', { roomId, username: 'aya', topic: 'tea' });
+    await requestOk(aya, 'update:room', { roomId, username: 'aya', retention });
+    await requestOk(aya, 'update:room', { roomId, username: 'aya', topic: 'coffee' });
     await until(() => told.length === 3, 'he heard all');
     expect(told.map((each) => [each.topic, each.retention])).toEqual([
       ['tea', undefined],
       [undefined, retention],
       ['coffee', undefined],
     ]);
-    expect(await done(await connect(url), 'add:member', { roomId, username: 'cho' })).toMatchObject({ topic: 'coffee', retention });
-    await done(aya, 'update:room', { roomId, username: 'aya', retention: {}, topic: 'none' });
-    expect(await done(await connect(url), 'add:member', { roomId, username: 'dan' })).toMatchObject({ topic: 'none', retention: {} });
+    expect(await requestOk(await connect(url), 'add:member', { roomId, username: 'cho' })).toMatchObject({ topic: 'coffee', retention });
+    await requestOk(aya, 'update:room', { roomId, username: 'aya', retention: {}, topic: 'none' });
+    expect(await requestOk(await connect(url), 'add:member', { roomId, username: 'dan' })).toMatchObject({ topic: 'none', retention: {} });
   });
 
   test('is for the owner, and takes what makes sense', async () => {
     const { url } = await start();
     const aya = await open(url);
     const ben = await connect(url);
-    await done(ben, 'add:member', { roomId, username: 'ben' });
+    await requestOk(ben, 'add:member', { roomId, username: 'ben' });
     const retention = { maxCount: 1 };
-    expect(await refused(ben, 'update:room', { roomId, username: 'ben', retention })).toMatchObject({ code: 'not_allowed' });
+    expect(await requestError(ben, 'update:room', { roomId, username: 'ben', retention })).toMatchObject({ code: 'not_allowed' });
     for (const nonsense of [
       {},
       { retention: null },
@@ -71,24 +73,27 @@ describe('update:room with a retention', () => {
       { retention: { maxBytes: -1 } },
       { retention: { maxBytes: null } },
     ])
-      expect(await refused(aya, 'update:room', { roomId, username: 'aya', ...nonsense } as never), JSON.stringify(nonsense)).toMatchObject({
+      expect(
+        await requestError(aya, 'update:room', { roomId, username: 'aya', ...nonsense } as never),
+        JSON.stringify(nonsense),
+      ).toMatchObject({
         code: 'invalid_payload',
       });
     await say(aya, 5);
-    expect((await done(aya, 'list:chats', { roomId })).chats).toHaveLength(5);
+    expect((await requestOk(aya, 'list:chats', { roomId })).chats).toHaveLength(5);
   });
 });
 
 test('an owner trims his room, and nobody else his', async () => {
-  const { url, store } = await start({ store: await durableStore() });
+  const { url, store } = await start({ store: await newDurableStore() });
   const aya = await open(url);
-  await done(aya, 'create:room', { roomId: 'other', username: 'aya' });
-  await done(aya, 'create:chat', { roomId: 'other', username: 'aya', message: 'stays' });
+  await requestOk(aya, 'create:room', { roomId: 'other', username: 'aya' });
+  await requestOk(aya, 'create:chat', { roomId: 'other', username: 'aya', message: 'stays' });
   await say(aya, 50);
   const chatSeq = 12;
-  await done(aya, 'update:chat', { roomId, username: 'aya', chatSeq, message: 'edited' });
-  await done(aya, 'add:reaction', { roomId, username: 'aya', chatSeq, reaction: '👍' });
-  await done(aya, 'add:reaction', { roomId, username: 'aya', chatSeq: 50, reaction: '👍' });
+  await requestOk(aya, 'update:chat', { roomId, username: 'aya', chatSeq, message: 'edited' });
+  await requestOk(aya, 'add:reaction', { roomId, username: 'aya', chatSeq, reaction: '👍' });
+  await requestOk(aya, 'add:reaction', { roomId, username: 'aya', chatSeq: 50, reaction: '👍' });
   const keysOf = async () => (await store.read(roomId, { counts: ['', 'entry', 'entry/12/reaction', 'entry/50/reaction'] })).counts;
   expect(await keysOf()).toEqual(
     new Map([
@@ -105,10 +110,10 @@ test('an owner trims his room, and nobody else his', async () => {
       ['entry/50/reaction', new Map([['👍', 1]])],
     ]),
   );
-  await done(aya, 'update:room', { roomId, username: 'aya', retention: { maxCount: 20 } });
+  await requestOk(aya, 'update:room', { roomId, username: 'aya', retention: { maxCount: 20 } });
   await until(async () => (await sizeOf(store)) === 20, 'it is trimmed');
 
-  const { chats, more } = await done(aya, 'list:chats', { roomId, limit: 100 });
+  const { chats, more } = await requestOk(aya, 'list:chats', { roomId, limit: 100 });
   expect(chats.map(({ message }) => message)).toEqual(Array.from({ length: 16 }, (_, index) => `${34 + index}`));
   expect(more).toEqual({ before: false, after: false });
   expect(chats.find(({ seq }) => seq === 50)?.reactions).toEqual([{ reaction: '👍', count: 1, mine: true }]);
@@ -132,54 +137,54 @@ test('an owner trims his room, and nobody else his', async () => {
     ['delete:chat', {}],
     ['add:reaction', { reaction: '👍' }],
   ] as const)
-    expect(await refused(aya, event, { roomId, username: 'aya', chatSeq, ...fields })).toMatchObject({ code: 'chat_not_found' });
-  expect((await done(aya, 'list:chats', { roomId: 'other' })).chats).toHaveLength(1);
-  expect((await done(aya, 'list:members', { roomId })).members).toMatchObject([{ username: 'aya', role: 'owner', since: 2 }]);
+    expect(await requestError(aya, event, { roomId, username: 'aya', chatSeq, ...fields })).toMatchObject({ code: 'chat_not_found' });
+  expect((await requestOk(aya, 'list:chats', { roomId: 'other' })).chats).toHaveLength(1);
+  expect((await requestOk(aya, 'list:members', { roomId })).members).toMatchObject([{ username: 'aya', role: 'owner', since: 2 }]);
 });
 
 test("the operator's limits hold for every room, and an owner may only keep less", async () => {
-  const { url, store } = await start({ store: await durableStore(), maxCount: 30 });
+  const { url, store } = await start({ store: await newDurableStore(), maxCount: 30 });
   const aya = await open(url);
-  await done(aya, 'update:room', { roomId, username: 'aya', retention: { maxCount: 1_000, maxBytes: 1_000_000 } });
+  await requestOk(aya, 'update:room', { roomId, username: 'aya', retention: { maxCount: 1_000, maxBytes: 1_000_000 } });
   await say(aya, 100);
   await until(async () => (await sizeOf(store)) === 30, 'the operator is followed');
-  await done(aya, 'update:room', { roomId, username: 'aya', retention: { maxCount: 10 } });
+  await requestOk(aya, 'update:room', { roomId, username: 'aya', retention: { maxCount: 10 } });
   await until(async () => (await sizeOf(store)) === 10, 'the owner is followed');
-  await done(aya, 'update:room', { roomId, username: 'aya', retention: {} });
+  await requestOk(aya, 'update:room', { roomId, username: 'aya', retention: {} });
   await say(aya, 100);
   await until(async () => (await sizeOf(store)) === 30, 'the operator is followed again');
 });
 
 test('what is too old goes, and a room in which all is too old goes on', async () => {
   let now = 1_700_000_000_000;
-  const { url, store } = await start({ store: await durableStore({ clock: () => now }), maxAge: 60_000 });
+  const { url, store } = await start({ store: await newDurableStore({ clock: () => now }), maxAge: 60_000 });
   const aya = await open(url);
   await say(aya, 5);
   now += 50_000;
-  await done(aya, 'create:chat', { roomId, username: 'aya', message: 'younger' });
+  await requestOk(aya, 'create:chat', { roomId, username: 'aya', message: 'younger' });
   now += 10_001;
-  await done(aya, 'add:reaction', { roomId, username: 'aya', chatSeq: 8, reaction: '👍' });
+  await requestOk(aya, 'add:reaction', { roomId, username: 'aya', chatSeq: 8, reaction: '👍' });
   await until(async () => (await sizeOf(store)) === 2, 'the older ones are gone');
-  expect((await done(aya, 'list:chats', { roomId })).chats.map(({ message }) => message)).toEqual(['younger']);
+  expect((await requestOk(aya, 'list:chats', { roomId })).chats.map(({ message }) => message)).toEqual(['younger']);
   now += 61_000;
   const ben = await connect(url);
-  await done(ben, 'add:member', { roomId, username: 'ben' });
+  await requestOk(ben, 'add:member', { roomId, username: 'ben' });
   await until(async () => (await sizeOf(store)) === 1, 'all but his entry are gone');
-  const told = heard(ben, 'create:chat:success');
-  const { seq } = await done(aya, 'create:chat', { roomId, username: 'aya', message: 'on' });
+  const told = nextEvent(ben, 'create:chat:success');
+  const { seq } = await requestOk(aya, 'create:chat', { roomId, username: 'aya', message: 'on' });
   expect(await told).toMatchObject({ seq, message: 'on' });
 });
 
 describe('who was away', () => {
   test('longer than the log goes back is told so; who has its end, or the entry before it, is not', async () => {
-    const { url, store } = await start({ store: await durableStore(), maxCount: 10 });
+    const { url, store } = await start({ store: await newDurableStore(), maxCount: 10 });
     const aya = await open(url);
     const { epoch } = await store.read(roomId, {});
     await say(aya, 50);
     await until(async () => (await sizeOf(store)) === 10, 'it is trimmed');
-    const { oldest, head } = await store.page(roomId, { limit: 1 });
+    const { oldest, head } = await store.readPage(roomId, { limit: 1 });
     const resume = async (seq: number) =>
-      (await done(aya, 'resume:rooms', { rooms: [{ roomId, username: 'aya', epoch: String(epoch), seq }] })).rooms[0];
+      (await requestOk(aya, 'resume:rooms', { rooms: [{ roomId, username: 'aya', epoch: String(epoch), seq }] })).rooms[0];
     const old = await resume(oldest - 2);
     expect(old).toMatchObject({ outcome: 'too_old', oldest, seq: head });
     expect(old && 'page' in old && old.page.chats).toHaveLength(10);
@@ -193,10 +198,10 @@ describe('who was away', () => {
   });
 
   test('and comes back page by page while the log is trimmed misses nothing, or is told that he does', async () => {
-    const { url, store } = await start({ store: await durableStore(), maxCount: 60 });
+    const { url, store } = await start({ store: await newDurableStore(), maxCount: 60 });
     const aya = await open(url);
     const ben = await connect(url);
-    await done(ben, 'add:member', { roomId, username: 'ben' });
+    await requestOk(ben, 'add:member', { roomId, username: 'ben' });
     const epoch = String((await store.read(roomId, {})).epoch);
     const talking = new AbortController();
     const talk = (async () => {
@@ -207,7 +212,7 @@ describe('who was away', () => {
     for (let round = 0; round < 300 || outcomes.too_old < 3; round += 1) {
       // Now and then so slow that it is trimmed meanwhile, else fast.
       if (round % 10 === 0) await new Promise((resolve) => setTimeout(resolve, 60));
-      const [answer] = (await done(ben, 'resume:rooms', { rooms: [{ roomId, username: 'ben', epoch, ...place }], limit: 7 })).rooms;
+      const [answer] = (await requestOk(ben, 'resume:rooms', { rooms: [{ roomId, username: 'ben', epoch, ...place }], limit: 7 })).rooms;
       if (!answer || answer.outcome === 'refused' || answer.outcome === 'reset') throw new Error(JSON.stringify(answer));
       outcomes[answer.outcome] += 1;
       if ('entries' in answer) {
@@ -242,15 +247,15 @@ describe('a stock client', () => {
 
   test('is recovered in a room of which nothing is left, if he missed nothing there', async () => {
     let now = 1_700_000_000_000;
-    const { url, store } = await start({ store: await durableStore({ clock: () => now }) });
+    const { url, store } = await start({ store: await newDurableStore({ clock: () => now }) });
     const aya = await open(url);
     const ben = await connect(url);
-    await done(ben, 'add:member', { roomId, username: 'ben' });
-    const told = hearing(ben, 'create:chat:success');
+    await requestOk(ben, 'add:member', { roomId, username: 'ben' });
+    const told = collectEvents(ben, 'create:chat:success');
     await say(aya, 3);
     await until(() => told.length === 3, 'he heard all');
     await drop(ben);
-    const { epoch, head } = await store.page(roomId, { limit: 1 });
+    const { epoch, head } = await store.readPage(roomId, { limit: 1 });
     await store.trim(roomId, { epoch: String(epoch), below: head + 1 });
     now += 5_000;
     expect(await sizeOf(store)).toBe(0);
@@ -268,7 +273,7 @@ describe('a stock client', () => {
     ['while his place is searched for', 'read', 100],
     ['while he is told what he missed', 'page', 900],
   ] as const)('is not recovered past a gap when the log is trimmed %s', async (_, operation, below) => {
-    const inner = await durableStore();
+    const inner = await newDurableStore();
     let trimAfter = Infinity;
     const trimming = async <Answer>(answer: Promise<Answer>, isMeant: boolean): Promise<Answer> => {
       const answered = await answer;
@@ -278,19 +283,19 @@ describe('a stock client', () => {
       await inner.trim(roomId, { epoch: String(epoch), below });
       return answered;
     };
-    const store = withFault(inner, {
+    const store = withOverrides(inner, {
       read: (room, ask) => trimming(inner.read(room, ask), operation === 'read' && (ask.seqs?.length ?? 0) > 0),
-      page: (room, ask) => trimming(inner.page(room, ask), operation === 'page' && ask.limit === 200),
+      readPage: (room, ask) => trimming(inner.readPage(room, ask), operation === 'page' && ask.limit === 200),
     });
-    const { url } = await start({ store, log: pino({ level: 'silent' }), trimEvery: 600_000 });
+    const { url } = await start({ store, log: pino({ level: 'silent' }), trimIntervalMs: 600_000 });
     const aya = await open(url);
     const ben = await connect(url);
-    await done(ben, 'add:member', { roomId, username: 'ben' });
-    const told = hearing(ben, 'create:chat:success');
+    await requestOk(ben, 'add:member', { roomId, username: 'ben' });
+    const told = collectEvents(ben, 'create:chat:success');
     await say(aya, 3);
     await until(() => told.length === 3, 'he heard the first');
     // What he was told last is of a room that stays as it is.
-    await done(ben, 'create:room', { roomId: 'other', username: 'ben' });
+    await requestOk(ben, 'create:room', { roomId: 'other', username: 'ben' });
     await drop(ben);
     await say(aya, 1_000);
     trimAfter = 2;

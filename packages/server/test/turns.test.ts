@@ -1,8 +1,8 @@
 /** Connections take turns: however much one sends, the others are heard between. */
 import { expect, test, vi } from 'vitest';
-import { isLargerThan } from '#transport/json-size.js';
-import { ATTACKER, startScene } from './helpers/neighbours.ts';
-import { connectRaw, rawWebSocket } from './helpers/raw.ts';
+import { exceedsJsonLimits } from '#transport/json-size.js';
+import { ATTACKER_HEADERS, startWithBystanders } from './helpers/neighbours.ts';
+import { connectRaw, openRawWebSocket } from './helpers/raw.ts';
 import { until } from './helpers/server.ts';
 
 const MESSAGE = `42["no:such",{"text":"${'x'.repeat(60_000)}"}]`;
@@ -11,8 +11,8 @@ const SENDERS = 16;
 const FEW_MESSAGES = 30;
 
 test('of a client that sends megabytes at once, a few messages are read in each turn of the event loop, and all of them', async () => {
-  const { url, io, unharmed } = await startScene({ limits: 'off' });
-  const raw = await connectRaw(await rawWebSocket(url, { headers: ATTACKER }));
+  const { url, io, expectUnharmed } = await startWithBystanders({ limits: 'off' });
+  const raw = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
   const [socket] = [...io.sockets.sockets.values()].slice(-1);
   let turn = 0;
   const turns: number[] = [];
@@ -28,13 +28,13 @@ test('of a client that sends megabytes at once, a few messages are read in each 
   const counts = new Map<number, number>();
   for (const each of turns) counts.set(each, (counts.get(each) ?? 0) + 1);
   expect(Math.max(...counts.values())).toBeLessThanOrEqual(4);
-  await unharmed();
+  await expectUnharmed();
 });
 
 test('of many that send megabytes, a few are read on in each turn of the event loop, and all in the end', async () => {
-  const { url, io, unharmed } = await startScene({ limits: 'off' });
+  const { url, io, expectUnharmed } = await startWithBystanders({ limits: 'off' });
   const senders = await Promise.all(
-    Array.from({ length: SENDERS }, async () => connectRaw(await rawWebSocket(url, { headers: ATTACKER }))),
+    Array.from({ length: SENDERS }, async () => connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }))),
   );
   let turn = 0;
   const turns: number[] = [];
@@ -51,14 +51,14 @@ test('of many that send megabytes, a few are read on in each turn of the event l
   // Until all of them wait, each is read once.
   const later = [...counts.values()].slice(3);
   expect(Math.max(...later)).toBeLessThanOrEqual(8);
-  await unharmed();
+  await expectUnharmed();
 });
 
 test('binary data in a payload is not looked through, byte by byte', () => {
   const looking = vi.spyOn(Object, 'values');
-  expect(isLargerThan({ levels: 3, values: 10 }, { a: [Buffer.alloc(64)] })).toBe(false);
+  expect(exceedsJsonLimits({ maxLevels: 3, maxValues: 10 }, { a: [Buffer.alloc(64)] })).toBe(false);
   const looked = looking.mock.calls.length;
   looking.mockRestore();
   expect(looked).toBe(2);
-  expect(isLargerThan({ levels: 2, values: 10 }, { a: [[1]] })).toBe(true);
+  expect(exceedsJsonLimits({ maxLevels: 2, maxValues: 10 }, { a: [[1]] })).toBe(true);
 });

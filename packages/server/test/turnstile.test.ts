@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { Turnstile } from '#transport/turnstile.js';
+import { AdmissionQueue } from '#transport/turnstile.js';
 
 test('a crowd passes in its order, and others come between', async () => {
-  const turnstile = new Turnstile();
+  const turnstile = new AdmissionQueue();
   const passed: number[] = [];
   let turns = 0;
   const turn = () => {
@@ -10,13 +10,13 @@ test('a crowd passes in its order, and others come between', async () => {
     if (passed.length < 100) setImmediate(turn);
   };
   setImmediate(turn);
-  await Promise.all(Array.from({ length: 100 }, (_, each) => turnstile.pass().then(() => passed.push(each))));
+  await Promise.all(Array.from({ length: 100 }, (_, each) => turnstile.waitForTurn().then(() => passed.push(each))));
   expect(passed).toEqual(Array.from({ length: 100 }, (_, each) => each));
   expect(turns).toBeGreaterThan(5);
 });
 
 test('who comes alone passes at once', async () => {
-  const turnstile = new Turnstile();
-  await turnstile.pass();
-  await turnstile.pass();
+  const turnstile = new AdmissionQueue();
+  await turnstile.waitForTurn();
+  await turnstile.waitForTurn();
 });

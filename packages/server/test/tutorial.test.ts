@@ -4,8 +4,19 @@
  */
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
-import { ask, connect, done, heard, hearing, newClient, refused, startServer, until, within } from './helpers/server.ts';
-import { anotherFor, durableStore } from './helpers/stores.ts';
+import {
+  collectEvents,
+  connect,
+  newClient,
+  nextEvent,
+  requestError,
+  requestOk,
+  sendRequest,
+  startServer,
+  until,
+  withTimeout,
+} from './helpers/server.ts';
+import { newDurableStore, storeForAnotherServer } from './helpers/stores.ts';
 
 const ROOM = { roomId: 'veranda' };
 
@@ -14,7 +25,7 @@ const TOLD = new Set(['create:room:success', 'add:member:success', 'remove:membe
 
 async function inRoom(url: string, username: string, event: 'create:room' | 'add:member' = 'add:member'): Promise<Socket> {
   const socket = await connect(url);
-  await done(socket, event, { ...ROOM, username });
+  await requestOk(socket, event, { ...ROOM, username });
   return socket;
 }
 
@@ -22,7 +33,7 @@ describe.each([['websocket'], ['polling']])('a stock client over %s', (transport
   const transports = [transport];
 
   test('speaks the four events and hears what the tutorial says, texts included', async () => {
-    const { url } = await startServer({ store: await durableStore() });
+    const { url } = await startServer({ store: await newDurableStore() });
     const aya = await connect(url, { transports });
     const ben = await connect(url, { transports });
     const told = { aya: [] as string[], ben: [] as string[] };
@@ -81,20 +92,20 @@ describe('the defects of the tutorial', () => {
   test('1: what was said can be read back', async () => {
     const { url } = await startServer();
     const aya = await inRoom(url, 'aya', 'create:room');
-    await done(aya, 'create:chat', { ...ROOM, username: 'aya', message: 'first' });
+    await requestOk(aya, 'create:chat', { ...ROOM, username: 'aya', message: 'first' });
     const ben = await inRoom(url, 'ben');
-    const { chats } = await done(ben, 'list:chats', ROOM);
+    const { chats } = await requestOk(ben, 'list:chats', ROOM);
     expect(chats.map(({ message }) => message)).toEqual(['first']);
   });
 
   test('2: a name is free again after its connection is gone', async () => {
-    const { url } = await startServer({ grace: 300 });
+    const { url } = await startServer({ graceMs: 300 });
     await inRoom(url, 'aya', 'create:room');
     const ben = await inRoom(url, 'ben');
     const next = await connect(url);
-    expect((await refused(next, 'add:member', { ...ROOM, username: 'ben' })).code).toBe('name_taken');
+    expect((await requestError(next, 'add:member', { ...ROOM, username: 'ben' })).code).toBe('name_taken');
     ben.io.engine.close();
-    await until(async () => (await ask(next, 'add:member', { ...ROOM, username: 'ben' })).ok, 'the name is free');
+    await until(async () => (await sendRequest(next, 'add:member', { ...ROOM, username: 'ben' })).ok, 'the name is free');
   });
 
   test('3: nobody speaks for another, posts where he is not, or removes whom he may not', async () => {
@@ -103,24 +114,24 @@ describe('the defects of the tutorial', () => {
     const ben = await inRoom(url, 'ben');
     const stranger = await connect(url);
     const message = 'I am aya';
-    expect((await refused(ben, 'create:chat', { ...ROOM, username: 'aya', message })).code).toBe('not_a_member');
-    expect((await refused(stranger, 'create:chat', { ...ROOM, username: 'aya', message })).code).toBe('not_a_member');
-    expect((await refused(stranger, 'create:chat', { ...ROOM, username: 'stranger', message })).code).toBe('not_a_member');
-    expect((await refused(stranger, 'remove:member', { ...ROOM, username: 'ben' })).code).toBe('not_a_member');
-    expect((await refused(ben, 'remove:member', { ...ROOM, username: 'aya' })).code).toBe('not_allowed');
-    expect((await done(aya, 'list:chats', ROOM)).chats).toEqual([]);
-    expect((await done(aya, 'list:members', ROOM)).count).toBe(2);
+    expect((await requestError(ben, 'create:chat', { ...ROOM, username: 'aya', message })).code).toBe('not_a_member');
+    expect((await requestError(stranger, 'create:chat', { ...ROOM, username: 'aya', message })).code).toBe('not_a_member');
+    expect((await requestError(stranger, 'create:chat', { ...ROOM, username: 'stranger', message })).code).toBe('not_a_member');
+    expect((await requestError(stranger, 'remove:member', { ...ROOM, username: 'ben' })).code).toBe('not_a_member');
+    expect((await requestError(ben, 'remove:member', { ...ROOM, username: 'aya' })).code).toBe('not_allowed');
+    expect((await requestOk(aya, 'list:chats', ROOM)).chats).toEqual([]);
+    expect((await requestOk(aya, 'list:members', ROOM)).count).toBe(2);
   });
 
   test('4: of many who take one name or open one room at once, one does, and no room is half there', async () => {
-    const { url } = await startServer({ store: await durableStore(), limits: 'off' });
+    const { url } = await startServer({ store: await newDurableStore(), limits: 'off' });
     const sockets = await Promise.all(Array.from({ length: 30 }, () => connect(url)));
-    const opened = await Promise.all(sockets.map((socket, each) => ask(socket, 'create:room', { ...ROOM, username: `u${each}` })));
+    const opened = await Promise.all(sockets.map((socket, each) => sendRequest(socket, 'create:room', { ...ROOM, username: `u${each}` })));
     expect(opened.filter(({ ok }) => ok)).toHaveLength(1);
     const owner = sockets[opened.findIndex(({ ok }) => ok)] as Socket;
-    expect((await done(owner, 'list:members', ROOM)).members).toMatchObject([{ role: 'owner' }]);
+    expect((await requestOk(owner, 'list:members', ROOM)).members).toMatchObject([{ role: 'owner' }]);
     const others = sockets.filter((socket) => socket !== owner);
-    const joined = await Promise.all(others.map((socket) => ask(socket, 'add:member', { ...ROOM, username: 'ben' })));
+    const joined = await Promise.all(others.map((socket) => sendRequest(socket, 'add:member', { ...ROOM, username: 'ben' })));
     expect(joined.filter(({ ok }) => ok)).toHaveLength(1);
     expect(joined.filter((answer) => !answer.ok && answer.error.code === 'name_taken')).toHaveLength(28);
   });
@@ -128,20 +139,20 @@ describe('the defects of the tutorial', () => {
   test('5: "::" in a room or a name is text like any other', async () => {
     const { url } = await startServer();
     const socket = await connect(url);
-    await done(socket, 'create:room', { roomId: 'a', username: 'b::c' });
-    await done(socket, 'create:room', { roomId: 'a::b', username: 'x' });
-    await done(socket, 'add:member', { roomId: 'a::b', username: 'c' });
-    expect((await done(socket, 'list:members', { roomId: 'a' })).members.map(({ username }) => username)).toEqual(['b::c']);
-    expect((await done(socket, 'list:members', { roomId: 'a::b' })).members.map(({ username }) => username)).toEqual(['c', 'x']);
+    await requestOk(socket, 'create:room', { roomId: 'a', username: 'b::c' });
+    await requestOk(socket, 'create:room', { roomId: 'a::b', username: 'x' });
+    await requestOk(socket, 'add:member', { roomId: 'a::b', username: 'c' });
+    expect((await requestOk(socket, 'list:members', { roomId: 'a' })).members.map(({ username }) => username)).toEqual(['b::c']);
+    expect((await requestOk(socket, 'list:members', { roomId: 'a::b' })).members.map(({ username }) => username)).toEqual(['c', 'x']);
   });
 
   test('6: two servers on one store hear each other', async () => {
     const one = await startServer();
-    const two = await startServer({ store: await anotherFor(one.store) });
+    const two = await startServer({ store: await storeForAnotherServer(one.store) });
     const aya = await inRoom(one.url, 'aya', 'create:room');
     const ben = await inRoom(two.url, 'ben');
-    const [toAya, toBen] = [heard(aya, 'create:chat:success'), heard(ben, 'create:chat:success')];
-    await done(aya, 'create:chat', { ...ROOM, username: 'aya', message: 'across' });
+    const [toAya, toBen] = [nextEvent(aya, 'create:chat:success'), nextEvent(ben, 'create:chat:success')];
+    await requestOk(aya, 'create:chat', { ...ROOM, username: 'aya', message: 'across' });
     expect(await toBen).toEqual(await toAya);
   });
 
@@ -149,12 +160,12 @@ describe('the defects of the tutorial', () => {
     const { url } = await startServer();
     const aya = await inRoom(url, 'aya', 'create:room');
     const ben = await inRoom(url, 'ben');
-    const [toAya, toBen] = [hearing(aya, 'create:chat:success'), hearing(ben, 'create:chat:success')];
-    const removed = heard(ben, 'remove:member:success');
-    await done(aya, 'remove:member', { ...ROOM, username: 'ben' });
+    const [toAya, toBen] = [collectEvents(aya, 'create:chat:success'), collectEvents(ben, 'create:chat:success')];
+    const removed = nextEvent(ben, 'remove:member:success');
+    await requestOk(aya, 'remove:member', { ...ROOM, username: 'ben' });
     expect(await removed).toMatchObject({ username: 'ben', by: 'aya', reason: 'removed' });
-    await done(aya, 'create:chat', { ...ROOM, username: 'aya', message: 'he is gone' });
-    expect((await refused(ben, 'create:chat', { ...ROOM, username: 'ben', message: 'am I?' })).code).toBe('not_a_member');
+    await requestOk(aya, 'create:chat', { ...ROOM, username: 'aya', message: 'he is gone' });
+    expect((await requestError(ben, 'create:chat', { ...ROOM, username: 'ben', message: 'am I?' })).code).toBe('not_a_member');
     expect([toAya.length, toBen.length]).toEqual([1, 0]);
   });
 
@@ -163,21 +174,21 @@ describe('the defects of the tutorial', () => {
     const aya = await inRoom(url, 'aya', 'create:room');
     const ben = await connect(url);
     await store.close();
-    const answer = await refused(aya, 'create:chat', { ...ROOM, username: 'aya', message: 'kept?' });
+    const answer = await requestError(aya, 'create:chat', { ...ROOM, username: 'aya', message: 'kept?' });
     expect(answer).toMatchObject({ code: 'busy', retryable: true });
-    expect((await refused(ben, 'create:room', { roomId: 'new', username: 'ben' })).message).toBe('Room creation failed.');
-    expect((await refused(ben, 'add:member', { ...ROOM, username: 'ben' })).message).toBe('User creation failed.');
+    expect((await requestError(ben, 'create:room', { roomId: 'new', username: 'ben' })).message).toBe('Room creation failed.');
+    expect((await requestError(ben, 'add:member', { ...ROOM, username: 'ben' })).message).toBe('User creation failed.');
     expect([aya.connected, ben.connected]).toEqual([true, true]);
   });
 
   test('8: what is heard was kept before', async () => {
-    const { url } = await startServer({ store: await durableStore() });
+    const { url } = await startServer({ store: await newDurableStore() });
     const aya = await inRoom(url, 'aya', 'create:room');
     const ben = await inRoom(url, 'ben');
-    const chat = heard(ben, 'create:chat:success');
+    const chat = nextEvent(ben, 'create:chat:success');
     aya.emit('create:chat', { ...ROOM, username: 'aya', message: 'kept' });
     const { seq } = await chat;
-    expect((await done(ben, 'list:chats', ROOM)).chats).toMatchObject([{ seq, message: 'kept' }]);
+    expect((await requestOk(ben, 'list:chats', ROOM)).chats).toMatchObject([{ seq, message: 'kept' }]);
   });
 
   test('9: the port is the one that is asked for', async () => {
@@ -189,17 +200,17 @@ describe('the defects of the tutorial', () => {
   test('10: a refusal ends nothing: the same connection may ask again', async () => {
     const { url } = await startServer();
     const socket = newClient(url);
-    const error = heard(socket, 'error');
+    const error = nextEvent(socket, 'error');
     socket.emit('add:member', { ...ROOM, username: 'aya' });
     expect(await error).toMatchObject({ code: 'room_not_found', message: 'Room does not exist.', retryable: false, event: 'add:member' });
-    await done(socket, 'create:room', { ...ROOM, username: 'aya' });
+    await requestOk(socket, 'create:room', { ...ROOM, username: 'aya' });
   });
 
   test('11: who leaves hears that he left, and a client that repeats itself is told once each', async () => {
     const { url } = await startServer();
     await inRoom(url, 'aya', 'create:room');
     const ben = await inRoom(url, 'ben');
-    const [left, joined] = [hearing(ben, 'remove:member:success'), hearing(ben, 'add:member:success')];
+    const [left, joined] = [collectEvents(ben, 'remove:member:success'), collectEvents(ben, 'add:member:success')];
     // As clients of the tutorial ask: they know no acknowledgement.
     for (const event of ['add:member', 'remove:member', 'remove:member']) ben.emit(event, { ...ROOM, username: 'ben' });
     await until(() => left.length === 2, 'he is told twice');
@@ -213,11 +224,11 @@ describe('the defects of the tutorial', () => {
   test('12: size, rate and kind of what is sent are limited, and the limits are told', async () => {
     const { url } = await startServer();
     const aya = await connect(url);
-    const { limits } = await done(aya, 'create:room', { ...ROOM, username: 'aya' });
+    const { limits } = await requestOk(aya, 'create:room', { ...ROOM, username: 'aya' });
     const tooLong = 'x'.repeat(limits.textCodePoints + 1);
-    expect((await refused(aya, 'create:chat', { ...ROOM, username: 'aya', message: tooLong })).code).toBe('invalid_payload');
-    const flood = Array.from({ length: 40 }, () => ask(aya, 'create:chat', { ...ROOM, username: 'aya', message: 'x' }));
-    const refusals = (await within(Promise.all(flood), 'answers')).filter((answer) => !answer.ok);
+    expect((await requestError(aya, 'create:chat', { ...ROOM, username: 'aya', message: tooLong })).code).toBe('invalid_payload');
+    const flood = Array.from({ length: 40 }, () => sendRequest(aya, 'create:chat', { ...ROOM, username: 'aya', message: 'x' }));
+    const refusals = (await withTimeout(Promise.all(flood), 'answers')).filter((answer) => !answer.ok);
     expect(refusals.length).toBeGreaterThan(0);
     expect(refusals[0]).toMatchObject({ error: { code: 'rate_limited', retryable: true } });
   });

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, request, type ServerResponse } from
 import type { AddressInfo } from 'node:net';
 import type { Server } from 'socket.io';
 import { expect, onTestFinished, test } from 'vitest';
-import { type Conn, Unread } from '#transport/unread.js';
+import { type EngineConn, UnreadTracker } from '#transport/unread.js';
 import { until } from './helpers/waiting.ts';
 
 /** More than the system takes for one connection. */
@@ -13,10 +13,10 @@ const LARGE = 'x'.repeat(32 * 1024 * 1024);
 /** A connection that polls: each poll is answered at once, over a connection of its own, of which only the head is read. */
 async function polling() {
   const engine = new EventEmitter();
-  const unread = new Unread(engine as unknown as Server['engine']);
+  const unread = new UnreadTracker(engine as unknown as Server['engine']);
   let isClosed = false;
   const state = { res: null as ServerResponse | null };
-  const conn: Conn = {
+  const conn: EngineConn = {
     readyState: 'open',
     writeBuffer: [],
     transport: {
@@ -50,12 +50,12 @@ async function polling() {
 
 test('an answer to a poll is unread until the system has taken all of it', async () => {
   const { conn, unread, poll, isClosed } = await polling();
-  expect(unread.polledBytes(conn)).toBe(0);
+  expect(unread.unreadPollBytes(conn)).toBe(0);
   const response = await poll();
-  expect(unread.polledBytes(conn)).toBe(LARGE.length);
+  expect(unread.unreadPollBytes(conn)).toBe(LARGE.length);
   response.resume();
   await once(response, 'end');
-  await until(() => unread.polledBytes(conn) === 0, 'it is read');
+  await until(() => unread.unreadPollBytes(conn) === 0, 'it is read');
   (await poll()).resume();
   expect(isClosed()).toBe(false);
 });
@@ -70,7 +70,7 @@ test('who polls again and has not read the answer before is put out', async () =
 test('an answer whose connection is gone is not waited for', async () => {
   const { conn, unread, poll } = await polling();
   (await poll()).destroy();
-  await until(() => unread.polledBytes(conn) === 0, 'it is gone');
+  await until(() => unread.unreadPollBytes(conn) === 0, 'it is gone');
 });
 
 test('there is progress while an answer is read, and none while it is not', async () => {
@@ -78,11 +78,11 @@ test('there is progress while an answer is read, and none while it is not', asyn
   const response = await poll();
   let before = -1;
   await until(async () => {
-    const settled = unread.progressOf(conn) === before;
-    before = unread.progressOf(conn);
+    const settled = unread.readProgressOf(conn) === before;
+    before = unread.readProgressOf(conn);
     await new Promise((resolve) => setTimeout(resolve, 50));
     return settled;
   }, 'the system takes no more');
   response.resume();
-  await until(() => unread.progressOf(conn) !== before, 'there is progress');
+  await until(() => unread.readProgressOf(conn) !== before, 'there is progress');
 });

@@ -4,8 +4,8 @@ import { expect, test } from 'vitest';
 import { AddressBudgets } from '#transport/address-budgets.js';
 import { ByteBudget } from '#transport/byte-budget.js';
 import { Connection } from '#transport/connection.js';
-import { ATTACKER, ROOM, startScene } from './helpers/neighbours.ts';
-import { connect, until, withFault } from './helpers/server.ts';
+import { ATTACKER_HEADERS, ROOM, startWithBystanders } from './helpers/neighbours.ts';
+import { connect, until, withOverrides } from './helpers/server.ts';
 import { newStore } from './helpers/stores.ts';
 
 const LONG = '部'.repeat(LIMITS.textCodePoints);
@@ -13,20 +13,20 @@ const { waitingBytesPerConnection, waitingPerConnection, perAddress } = LIMITS;
 const MIB = 1024 * 1024;
 
 function newConnection({ address = { packets: undefined, budgets: new AddressBudgets(perAddress) }, node = 64 * MIB } = {}) {
-  const waiting = new ByteBudget(node);
-  const connection = new Connection({ session: 's', author: 'a' }, { limits: { ...LIMITS, rates: null }, address, waiting });
+  const nodeQueuedBytes = new ByteBudget(node);
+  const connection = new Connection({ session: 's', author: 'a' }, { limits: { ...LIMITS, rates: null }, address, nodeQueuedBytes });
   let open = (): void => undefined;
   const gate = new Promise<void>((resolve) => (open = resolve));
   const ask = (message: string): boolean => {
     try {
-      connection.inTurn(() => gate, { payload: { roomId: ROOM, username: 'aya', message } });
+      connection.enqueue(() => gate, { payload: { roomId: ROOM, username: 'aya', message } });
       return true;
     } catch (error) {
       expect(error).toMatchObject({ code: 'busy' });
       return false;
     }
   };
-  return { ask, open: () => open(), settled: () => connection.settled(), waiting };
+  return { ask, open: () => open(), settled: () => connection.waitUntilIdle(), waiting: nodeQueuedBytes };
 }
 
 function countOf(ask: () => boolean): number {
@@ -55,7 +55,7 @@ test('an address has eight megabytes of them at most, over however many connecti
   expect(other.ask(LONG) && other.ask(LONG)).toBe(true);
   for (const { open } of all) open();
   await Promise.all(all.map(({ settled }) => settled()));
-  expect(address.budgets.waiting?.held).toBe(0);
+  expect(address.budgets.queuedBytes?.usedBytes).toBe(0);
 });
 
 test('what the node keeps of them is bounded, and free again when they are done', async () => {
@@ -64,7 +64,7 @@ test('what the node keeps of them is bounded, and free again when they are done'
   expect(count).toBeLessThan(20);
   open();
   await settled();
-  expect(waiting.held).toBe(0);
+  expect(waiting.usedBytes).toBe(0);
   expect(ask(LONG)).toBe(true);
 });
 
@@ -72,14 +72,14 @@ test('while a room stands still a flood of large chats is refused as busy, and a
   let open = (): void => undefined;
   let gate: Promise<void> | undefined;
   const inner = await newStore();
-  const store = withFault(inner, {
+  const store = withOverrides(inner, {
     async append(room, append) {
       if (room === 'stuck') await gate;
       return inner.append(room, append);
     },
   });
-  const { url, unharmed } = await startScene({ store, limits: 'off' });
-  const flooder = await connect(url, { extraHeaders: ATTACKER });
+  const { url, expectUnharmed } = await startWithBystanders({ store, limits: 'off' });
+  const flooder = await connect(url, { extraHeaders: ATTACKER_HEADERS });
   await flooder.emitWithAck('create:room', { roomId: 'stuck', username: 'x' });
   gate = new Promise((resolve) => (open = resolve));
   const answers: { ok: boolean; error?: { code: string } }[] = [];
@@ -89,13 +89,13 @@ test('while a room stands still a flood of large chats is refused as busy, and a
     flooder.emit('create:chat', chat, (answer: (typeof answers)[number]) => answers.push(answer));
   }
   await until(() => answers.length > 50, 'some are refused');
-  await unharmed();
+  await expectUnharmed();
   expect(new Set(answers.map(({ error }) => error?.code))).toEqual(new Set(['busy']));
   open();
   await until(() => answers.length === total, 'all are answered');
   const kept = answers.filter(({ ok }) => ok).length;
   expect((await inner.read('stuck', {})).head).toBe(kept + 2);
-  const { entries } = await inner.page('stuck', { after: 2, limit: 50 });
+  const { entries } = await inner.readPage('stuck', { after: 2, limit: 50 });
   const numbers = entries.map(({ body }) => Number((body as { message: string }).message.split(' ', 1)[0]));
   expect(numbers).toEqual(Array.from({ length: 50 }, (_, each) => each));
 });

@@ -4,9 +4,21 @@ import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { type MemberValue, memberKey } from '#chat/keys.js';
-import { lapse as lapseOf } from '#chat/members.js';
-import { ask, askAnything, connect, done, heard, hearing, newClient, refused, startServer, until, withFault } from './helpers/server.ts';
-import { newStore, stores } from './helpers/stores.ts';
+import { draftExpiry as lapseOf } from '#chat/members.js';
+import {
+  collectEvents,
+  connect,
+  newClient,
+  nextEvent,
+  requestError,
+  requestOk,
+  sendAny,
+  sendRequest,
+  startServer,
+  until,
+  withOverrides,
+} from './helpers/server.ts';
+import { newStore, storeKinds } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 
@@ -21,18 +33,18 @@ interface Room {
 async function startRoom(given?: Store): Promise<Room> {
   const { url, store } = await startServer({ ...(given && { store: given }), limits: 'off' });
   const [aya, ben] = await Promise.all([connect(url), connect(url)]);
-  await done(aya, 'create:room', { roomId, username: 'aya', topic: 'tea' });
-  const joined = heard(aya, 'add:member:success');
-  await done(ben, 'add:member', { roomId, username: 'ben' });
+  await requestOk(aya, 'create:room', { roomId, username: 'aya', topic: 'tea' });
+  const joined = nextEvent(aya, 'add:member:success');
+  await requestOk(ben, 'add:member', { roomId, username: 'ben' });
   // He may have his answer before others hear of him.
   await joined;
   return { url, store, aya, ben };
 }
 
-const say = (socket: Socket, username: string, message: string) => done(socket, 'create:chat', { roomId, username, message });
-const chatsOf = async (socket: Socket) => (await done(socket, 'list:chats', { roomId })).chats;
+const say = (socket: Socket, username: string, message: string) => requestOk(socket, 'create:chat', { roomId, username, message });
+const chatsOf = async (socket: Socket) => (await requestOk(socket, 'list:chats', { roomId })).chats;
 
-describe.each(stores)('on the %s store', (_, open) => {
+describe.each(storeKinds)('on the %s store', (_, open) => {
   test('every command is heard by the room, in the order of the log, each knowing the one before it', async () => {
     const { aya, ben } = await startRoom(await open());
     const all: Record<string, unknown>[] = [];
@@ -40,13 +52,13 @@ describe.each(stores)('on the %s store', (_, open) => {
       if (payload.prev !== undefined) all.push({ event, ...payload });
     });
     const { seq: chatSeq } = await say(ben, 'ben', 'helo');
-    await done(ben, 'update:chat', { roomId, username: 'ben', chatSeq, message: 'hello' });
-    await done(aya, 'add:reaction', { roomId, username: 'aya', chatSeq, reaction: '👍' });
-    await done(aya, 'remove:reaction', { roomId, username: 'aya', chatSeq, reaction: '👍' });
-    await done(ben, 'delete:chat', { roomId, username: 'ben', chatSeq });
-    await done(aya, 'update:room', { roomId, username: 'aya', topic: 'coffee' });
-    await done(aya, 'remove:member', { roomId, username: 'ben' });
-    await done(aya, 'delete:room', { roomId, username: 'aya' });
+    await requestOk(ben, 'update:chat', { roomId, username: 'ben', chatSeq, message: 'hello' });
+    await requestOk(aya, 'add:reaction', { roomId, username: 'aya', chatSeq, reaction: '👍' });
+    await requestOk(aya, 'remove:reaction', { roomId, username: 'aya', chatSeq, reaction: '👍' });
+    await requestOk(ben, 'delete:chat', { roomId, username: 'ben', chatSeq });
+    await requestOk(aya, 'update:room', { roomId, username: 'aya', topic: 'coffee' });
+    await requestOk(aya, 'remove:member', { roomId, username: 'ben' });
+    await requestOk(aya, 'delete:room', { roomId, username: 'aya' });
 
     expect(all).toMatchObject([
       { event: 'create:chat:success', username: 'ben', message: 'helo' },
@@ -68,11 +80,11 @@ describe.each(stores)('on the %s store', (_, open) => {
     const { aya, ben } = await startRoom(await open());
     const seqs = [await say(ben, 'ben', 'one'), await say(ben, 'ben', 'two'), await say(aya, 'aya', 'three')].map(({ seq }) => seq);
     const [one, two, three] = seqs as [number, number, number];
-    const edit = await done(ben, 'update:chat', { roomId, username: 'ben', chatSeq: one, message: 'ONE' });
-    await done(ben, 'delete:chat', { roomId, username: 'ben', chatSeq: two });
-    await done(ben, 'add:reaction', { roomId, username: 'ben', chatSeq: three, reaction: '/' });
-    await done(aya, 'add:reaction', { roomId, username: 'aya', chatSeq: three, reaction: '🎉' });
-    await done(ben, 'add:reaction', { roomId, username: 'ben', chatSeq: three, reaction: '🎉' });
+    const edit = await requestOk(ben, 'update:chat', { roomId, username: 'ben', chatSeq: one, message: 'ONE' });
+    await requestOk(ben, 'delete:chat', { roomId, username: 'ben', chatSeq: two });
+    await requestOk(ben, 'add:reaction', { roomId, username: 'ben', chatSeq: three, reaction: '/' });
+    await requestOk(aya, 'add:reaction', { roomId, username: 'aya', chatSeq: three, reaction: '🎉' });
+    await requestOk(ben, 'add:reaction', { roomId, username: 'ben', chatSeq: three, reaction: '🎉' });
     expect(await chatsOf(aya)).toEqual([
       expect.objectContaining({ seq: one, message: 'ONE', edited: edit.seq }),
       expect.objectContaining({ seq: two, message: null, deleted: true }),
@@ -89,9 +101,9 @@ describe.each(stores)('on the %s store', (_, open) => {
 
   test('a chat says which one it answers: as it is told, on pages, to who was away, and after an edit', async () => {
     const { aya, ben, store } = await startRoom(await open());
-    const told = hearing(aya, 'create:chat:success');
+    const told = collectEvents(aya, 'create:chat:success');
     const answers = (replyTo: number, clientId: string) =>
-      ask(ben, 'create:chat', { roomId, username: 'ben', message: 'gladly', replyTo, clientId });
+      sendRequest(ben, 'create:chat', { roomId, username: 'ben', message: 'gladly', replyTo, clientId });
     const answered = async (replyTo: number, clientId: string) => {
       const answer = await answers(replyTo, clientId);
       return answer.ok ? answer.seq : 0;
@@ -99,19 +111,19 @@ describe.each(stores)('on the %s store', (_, open) => {
     const { epoch, seq, id } = await say(aya, 'aya', 'tea?');
     const reply = await answered(seq, 'c-1');
     const edited = await answered(seq, 'c-2');
-    const edit = await done(ben, 'update:chat', { roomId, username: 'ben', chatSeq: edited, message: 'now' });
-    await done(ben, 'update:chat', { roomId, username: 'ben', chatSeq: edited, message: 'now!' });
+    const edit = await requestOk(ben, 'update:chat', { roomId, username: 'ben', chatSeq: edited, message: 'now' });
+    await requestOk(ben, 'update:chat', { roomId, username: 'ben', chatSeq: edited, message: 'now!' });
     await until(() => told.length === 3, 'she hears all');
     expect(told).toMatchObject([{ seq }, { seq: reply, replyTo: seq, clientId: 'c-1' }, { seq: edited, replyTo: seq }]);
     expect(await chatsOf(aya)).toMatchObject([{ seq }, { seq: reply, replyTo: seq }, { seq: edited, message: 'now!', replyTo: seq }]);
-    const { rooms } = await done(aya, 'resume:rooms', { rooms: [{ roomId, username: 'aya', epoch, seq, id: id ?? null }] });
+    const { rooms } = await requestOk(aya, 'resume:rooms', { rooms: [{ roomId, username: 'aya', epoch, seq, id: id ?? null }] });
     expect(rooms).toMatchObject([
       { entries: [{ seq: reply, replyTo: seq }, { seq: edited, message: 'now!', replyTo: seq }, { seq: edit.seq }, { chatSeq: edited }] },
     ]);
 
-    await done(aya, 'delete:chat', { roomId, username: 'aya', chatSeq: seq });
+    await requestOk(aya, 'delete:chat', { roomId, username: 'aya', chatSeq: seq });
     expect(await answers(seq, 'c-3'), 'its place is still there').toMatchObject({ ok: true });
-    await done(ben, 'delete:chat', { roomId, username: 'ben', chatSeq: edited });
+    await requestOk(ben, 'delete:chat', { roomId, username: 'ben', chatSeq: edited });
     expect((await chatsOf(aya)).find((chat) => chat.seq === edited)).not.toHaveProperty('replyTo');
 
     await store.trim(roomId, { epoch, below: edited });
@@ -124,11 +136,11 @@ describe.each(stores)('on the %s store', (_, open) => {
   test('what was deleted or replaced is gone from the log, and its place stays', async () => {
     const { ben, store } = await startRoom(await open());
     const { seq: deleted } = await say(ben, 'ben', 'secret one');
-    await done(ben, 'update:chat', { roomId, username: 'ben', chatSeq: deleted, message: 'secret two' });
-    await done(ben, 'update:chat', { roomId, username: 'ben', chatSeq: deleted, message: 'secret three' });
-    expect(JSON.stringify(await store.page(roomId, { limit: 100 }))).toContain('secret three');
-    await done(ben, 'delete:chat', { roomId, username: 'ben', chatSeq: deleted });
-    const page = await store.page(roomId, { limit: 100 });
+    await requestOk(ben, 'update:chat', { roomId, username: 'ben', chatSeq: deleted, message: 'secret two' });
+    await requestOk(ben, 'update:chat', { roomId, username: 'ben', chatSeq: deleted, message: 'secret three' });
+    expect(JSON.stringify(await store.readPage(roomId, { limit: 100 }))).toContain('secret three');
+    await requestOk(ben, 'delete:chat', { roomId, username: 'ben', chatSeq: deleted });
+    const page = await store.readPage(roomId, { limit: 100 });
     expect(JSON.stringify(page)).not.toContain('secret');
     expect(page.entries.map(({ seq }) => seq)).toEqual(page.entries.map((_, index) => index + 1));
   });
@@ -138,7 +150,7 @@ describe.each(stores)('on the %s store', (_, open) => {
     const seqs: number[] = [];
     for (let each = 0; each < 7; each += 1) seqs.push((await say(aya, 'aya', `chat ${each}`)).seq);
     const page = async (asked: object) => {
-      const { chats, more } = await done(aya, 'list:chats', { roomId, ...asked });
+      const { chats, more } = await requestOk(aya, 'list:chats', { roomId, ...asked });
       return { at: chats.map(({ seq }) => seqs.indexOf(seq)), ...more };
     };
     expect(await page({})).toEqual({ at: [0, 1, 2, 3, 4, 5, 6], before: false, after: false });
@@ -154,16 +166,16 @@ describe.each(stores)('on the %s store', (_, open) => {
   test('rooms and members are listed page by page', async () => {
     const { url, aya } = await startRoom(await open());
     const socket = await connect(url);
-    for (const each of ['c', 'a', 'b']) await done(socket, 'create:room', { roomId: each, username: 'u' });
-    expect(await done(socket, 'list:rooms', { limit: 2 })).toMatchObject({
+    for (const each of ['c', 'a', 'b']) await requestOk(socket, 'create:room', { roomId: each, username: 'u' });
+    expect(await requestOk(socket, 'list:rooms', { limit: 2 })).toMatchObject({
       rooms: [{ roomId: 'a', members: 1, seq: 2 }, { roomId: 'b' }],
       more: true,
     });
-    const rest = await done(socket, 'list:rooms', { after: 'b' });
+    const rest = await requestOk(socket, 'list:rooms', { after: 'b' });
     expect(rest).toMatchObject({ rooms: [{ roomId: 'c' }, { roomId, topic: 'tea', members: 2 }], more: false });
-    const first = await done(aya, 'list:members', { roomId, limit: 1 });
+    const first = await requestOk(aya, 'list:members', { roomId, limit: 1 });
     expect(first).toMatchObject({ members: [{ username: 'aya', role: 'owner', since: 2 }], count: 2, more: true });
-    expect(await done(aya, 'list:members', { roomId, after: 'AYA' })).toMatchObject({
+    expect(await requestOk(aya, 'list:members', { roomId, after: 'AYA' })).toMatchObject({
       members: [{ username: 'ben', role: 'member' }],
       more: false,
     });
@@ -171,42 +183,44 @@ describe.each(stores)('on the %s store', (_, open) => {
 
   test('a retry under the same client id is answered as the first time, whatever happened since', async () => {
     const { aya, ben } = await startRoom(await open());
-    const toAya = hearing(aya, 'create:chat:success');
+    const toAya = collectEvents(aya, 'create:chat:success');
     const chat = { roomId, username: 'ben', message: 'once', clientId: 'c1' };
-    const first = await done(ben, 'create:chat', chat);
-    expect(await done(ben, 'create:chat', { ...chat, message: 'another text' })).toEqual(first);
-    await done(aya, 'remove:member', { roomId, username: 'ben' });
-    expect(await done(ben, 'create:chat', chat)).toEqual(first);
-    expect((await refused(ben, 'create:chat', { ...chat, clientId: 'c2' })).code).toBe('not_a_member');
+    const first = await requestOk(ben, 'create:chat', chat);
+    expect(await requestOk(ben, 'create:chat', { ...chat, message: 'another text' })).toEqual(first);
+    await requestOk(aya, 'remove:member', { roomId, username: 'ben' });
+    expect(await requestOk(ben, 'create:chat', chat)).toEqual(first);
+    expect((await requestError(ben, 'create:chat', { ...chat, clientId: 'c2' })).code).toBe('not_a_member');
     expect(toAya).toHaveLength(1);
   });
 
   test("another author's client id is his own", async () => {
     const { aya, ben } = await startRoom(await open());
-    const first = await done(ben, 'create:chat', { roomId, username: 'ben', message: 'mine', clientId: 'same' });
-    const second = await done(aya, 'create:chat', { roomId, username: 'aya', message: 'also mine', clientId: 'same' });
+    const first = await requestOk(ben, 'create:chat', { roomId, username: 'ben', message: 'mine', clientId: 'same' });
+    const second = await requestOk(aya, 'create:chat', { roomId, username: 'aya', message: 'also mine', clientId: 'same' });
     expect(second.seq).toBe(first.seq + 1);
   });
 
   test('a deleted room leaves nothing, its members are out, and its id opens a new epoch', async () => {
     const { aya, ben, store } = await startRoom(await open());
     const { epoch } = await say(ben, 'ben', 'old words');
-    const [byAya, byBen] = [heard(aya, 'delete:room:success'), heard(ben, 'delete:room:success')];
-    expect((await refused(ben, 'delete:room', { roomId, username: 'ben' })).code).toBe('not_allowed');
-    await done(aya, 'delete:room', { roomId, username: 'aya' });
+    const [byAya, byBen] = [nextEvent(aya, 'delete:room:success'), nextEvent(ben, 'delete:room:success')];
+    expect((await requestError(ben, 'delete:room', { roomId, username: 'ben' })).code).toBe('not_allowed');
+    await requestOk(aya, 'delete:room', { roomId, username: 'aya' });
     expect(await byBen).toEqual(await byAya);
-    expect((await refused(ben, 'create:chat', { roomId, username: 'ben', message: 'hello?' })).code).toBe('room_not_found');
-    const again = await done(ben, 'create:room', { roomId, username: 'ben' });
+    expect((await requestError(ben, 'create:chat', { roomId, username: 'ben', message: 'hello?' })).code).toBe('room_not_found');
+    const again = await requestOk(ben, 'create:room', { roomId, username: 'ben' });
     expect(again).toMatchObject({ seq: 2, role: 'owner', topic: '' });
     expect(again.epoch).not.toBe(epoch);
-    expect((await store.page(roomId, { limit: 10 })).entries).toHaveLength(2);
+    expect((await store.readPage(roomId, { limit: 10 })).entries).toHaveLength(2);
   });
 
   test('what a connection asks is done in the order in which it asked', async () => {
     const { aya } = await startRoom(await open());
-    const asked = Array.from({ length: 100 }, (_, each) => ask(aya, 'create:chat', { roomId, username: 'aya', message: `${each}` }));
+    const asked = Array.from({ length: 100 }, (_, each) =>
+      sendRequest(aya, 'create:chat', { roomId, username: 'aya', message: `${each}` }),
+    );
     await Promise.all(asked);
-    const { chats } = await done(aya, 'list:chats', { roomId, limit: 100 });
+    const { chats } = await requestOk(aya, 'list:chats', { roomId, limit: 100 });
     expect(chats.map(({ message }) => message)).toEqual(asked.map((_, each) => `${each}`));
   });
 });
@@ -238,8 +252,8 @@ test('every reply is what the protocol says', async () => {
   ];
   expect(asks.map(([event]) => event).sort()).toEqual(Object.keys(events).sort());
   for (const [event, payload] of asks) {
-    const answer = await ask(aya, event, payload as never);
-    const schema = z.strictObject({ ok: z.literal(true), ...events[event].reply.shape });
+    const answer = await sendRequest(aya, event, payload as never);
+    const schema = z.strictObject({ ok: z.literal(true), ...events[event].response.shape });
     expect(schema.safeParse(answer).error, event).toBeUndefined();
   }
   expect(ben.connected).toBe(true);
@@ -250,12 +264,12 @@ async function lapse(store: Store, username: string): Promise<void> {
   const key = memberKey(username);
   const { epoch, keys } = await store.read(roomId, { keys: [key] });
   const gone = keys.get(key)?.value as unknown as MemberValue;
-  await store.append(roomId, { epoch, given: [], drafts: [{ id: `${username} lapsed`, ...lapseOf(key, gone, false) }] });
+  await store.append(roomId, { epoch, expectedVersions: [], drafts: [{ id: `${username} lapsed`, ...lapseOf(key, gone, false) }] });
 }
 
 /** Each room of a resume is refused by itself. */
 async function resumeRefused(socket: Socket, payload: object) {
-  const { rooms } = await done(socket, 'resume:rooms', payload as never);
+  const { rooms } = await requestOk(socket, 'resume:rooms', payload as never);
   const [room] = rooms;
   if (room?.outcome !== 'refused') throw new Error(`resume:rooms was not refused but ${room?.outcome}`);
   return room.error;
@@ -273,16 +287,16 @@ test('every refusal that an event is said to meet is met, and no other', async (
   const notThere = { chatSeq: 1 };
   const held = (where: object) => ({ rooms: [{ ...where, epoch: 'any', seq: 0 }] });
   const kicked = await connect(url);
-  await done(kicked, 'add:member', { roomId, username: 'kicked' });
-  await done(aya, 'remove:member', { roomId, username: 'kicked' });
+  await requestOk(kicked, 'add:member', { roomId, username: 'kicked' });
+  await requestOk(aya, 'remove:member', { roomId, username: 'kicked' });
   const lapsed = await connect(url);
-  await done(lapsed, 'add:member', { roomId, username: 'lapsed' });
+  await requestOk(lapsed, 'add:member', { roomId, username: 'lapsed' });
   await lapse(store, 'lapsed');
-  await done(await connect(url), 'add:member', { roomId, username: 'lapsed' });
+  await requestOk(await connect(url), 'add:member', { roomId, username: 'lapsed' });
   const resembled = await connect(url);
-  await done(resembled, 'add:member', { roomId, username: 'resembled' });
+  await requestOk(resembled, 'add:member', { roomId, username: 'resembled' });
   await lapse(store, 'resembled');
-  await done(await connect(url), 'add:member', { roomId, username: 'rеsembled' });
+  await requestOk(await connect(url), 'add:member', { roomId, username: 'rеsembled' });
   const cases: [EventName, Socket, object, string][] = [
     ['create:room', ben, bens, 'room_exists'],
     ['create:room', ben, { ...bens, roomId: roomId.toUpperCase() }, 'room_confusable'],
@@ -335,7 +349,7 @@ test('every refusal that an event is said to meet is met, and no other', async (
     ['mark:read', stranger, { ...bens, seq: 1 }, 'not_a_member'],
   ];
   for (const [event, socket, payload, code] of cases) {
-    const error = event === 'resume:rooms' ? await resumeRefused(socket, payload) : await refused(socket, event, payload as never);
+    const error = event === 'resume:rooms' ? await resumeRefused(socket, payload) : await requestError(socket, event, payload as never);
     expect([event, error.code]).toEqual([event, code]);
   }
   const elsewhere = new Set(['too_many_rooms', 'too_many_names', 'too_many_reactions', 'quota_exceeded']);
@@ -349,14 +363,14 @@ test('a chat has a bounded number of different reactions, and any number of the 
   const { aya, ben } = await startRoom();
   const { seq: chatSeq } = await say(aya, 'aya', 'x');
   const letters = [...'abcdefghijklmnopqrst'];
-  for (const reaction of letters) await done(aya, 'add:reaction', { roomId, username: 'aya', chatSeq, reaction });
-  expect((await refused(ben, 'add:reaction', { roomId, username: 'ben', chatSeq, reaction: 'z' })).code).toBe('too_many_reactions');
-  await done(ben, 'add:reaction', { roomId, username: 'ben', chatSeq, reaction: 'a' });
+  for (const reaction of letters) await requestOk(aya, 'add:reaction', { roomId, username: 'aya', chatSeq, reaction });
+  expect((await requestError(ben, 'add:reaction', { roomId, username: 'ben', chatSeq, reaction: 'z' })).code).toBe('too_many_reactions');
+  await requestOk(ben, 'add:reaction', { roomId, username: 'ben', chatSeq, reaction: 'a' });
 });
 
 test('a refusal without an acknowledgement is an error event, and an answer to a question an event of its own', async () => {
   const { aya, ben } = await startRoom();
-  const error = heard(ben, 'error');
+  const error = nextEvent(ben, 'error');
   ben.emit('update:room', { roomId, username: 'ben', topic: 'mine' });
   expect(await error).toEqual({
     code: 'not_allowed',
@@ -364,10 +378,10 @@ test('a refusal without an acknowledgement is an error event, and an answer to a
     retryable: false,
     event: 'update:room',
   });
-  const listed = heard(aya, 'list:members:success');
+  const listed = nextEvent(aya, 'list:members:success');
   aya.emit('list:members', { roomId });
   expect(await listed).toMatchObject({ count: 2 });
-  expect(await askAnything(aya, 'create:everything', {})).toMatchObject({ ok: false, error: { code: 'unknown_event' } });
+  expect(await sendAny(aya, 'create:everything', {})).toMatchObject({ ok: false, error: { code: 'unknown_event' } });
 });
 
 describe('who asks hears an entry once, whole, and nothing that is none', () => {
@@ -385,12 +399,12 @@ describe('who asks hears an entry once, whole, and nothing that is none', () => 
     const { aya, ben } = await startRoom();
     const told = successes(ben);
     const chat = { roomId, username: 'ben', message: 'once', clientId: 'c1' };
-    const first = await done(ben, 'create:chat', chat);
-    expect(await done(ben, 'create:chat', chat)).toEqual(first);
+    const first = await requestOk(ben, 'create:chat', chat);
+    expect(await requestOk(ben, 'create:chat', chat)).toEqual(first);
     ben.emit('create:chat', chat);
-    const { seq } = await done(ben, 'delete:chat', { roomId, username: 'ben', chatSeq: first.seq, clientId: 'c2' });
-    await done(ben, 'delete:chat', { roomId, username: 'ben', chatSeq: first.seq, clientId: 'c2' });
-    expect(await done(ben, 'create:chat', chat)).toEqual(first);
+    const { seq } = await requestOk(ben, 'delete:chat', { roomId, username: 'ben', chatSeq: first.seq, clientId: 'c2' });
+    await requestOk(ben, 'delete:chat', { roomId, username: 'ben', chatSeq: first.seq, clientId: 'c2' });
+    expect(await requestOk(ben, 'create:chat', chat)).toEqual(first);
     await say(aya, 'aya', 'last');
     await until(() => told.at(-1)?.message === 'last', 'he hears on');
     expect(told).toMatchObject([
@@ -408,24 +422,24 @@ describe('who asks hears an entry once, whole, and nothing that is none', () => 
       if (appended.outcome === 'appended') await new Promise((resolve) => setTimeout(resolve, 150));
       return appended;
     };
-    const { url } = await startServer({ store: withFault(rooms, { append }), limits: 'off' });
+    const { url } = await startServer({ store: withOverrides(rooms, { append }), limits: 'off' });
     const aya = await connect(url, { retries: 10, ackTimeout: 100 });
     const told = successes(aya);
-    await done(aya, 'create:room', { roomId, username: 'aya', clientId: 'r' });
-    await done(aya, 'create:chat', { roomId, username: 'aya', message: 'slowly', clientId: 'c' });
-    await done(aya, 'list:rooms', {});
+    await requestOk(aya, 'create:room', { roomId, username: 'aya', clientId: 'r' });
+    await requestOk(aya, 'create:chat', { roomId, username: 'aya', message: 'slowly', clientId: 'c' });
+    await requestOk(aya, 'list:rooms', {});
     expect(told.map(({ event }) => event)).toEqual(['create:room:success', 'add:member:success', 'create:chat:success']);
   });
 
   test('what changes nothing is answered by the acknowledgement, or by an event that is no entry where there is none', async () => {
     const { aya, ben } = await startRoom();
-    const last = heard(ben, 'create:chat:success');
+    const last = nextEvent(ben, 'create:chat:success');
     const { seq: chatSeq, epoch } = await say(aya, 'aya', 'x');
     await last;
     const [toAya, toBen] = [successes(aya), successes(ben)];
     const reaction = { roomId, username: 'ben', chatSeq, reaction: '👍' };
-    expect(await done(ben, 'remove:reaction', reaction)).not.toHaveProperty('id');
-    await done(ben, 'add:member', { roomId, username: 'ben' });
+    expect(await requestOk(ben, 'remove:reaction', reaction)).not.toHaveProperty('id');
+    await requestOk(ben, 'add:member', { roomId, username: 'ben' });
     expect(toBen).toEqual([]);
     ben.emit('remove:reaction', reaction);
     ben.emit('add:member', { roomId, username: 'ben' });
@@ -440,12 +454,12 @@ describe('who asks hears an entry once, whole, and nothing that is none', () => 
 
   test('a connection that has not joined is told the entry that it added, as the room is', async () => {
     const { url, ben } = await startRoom();
-    const { session } = await done(ben, 'add:member', { roomId, username: 'ben' });
+    const { session } = await requestOk(ben, 'add:member', { roomId, username: 'ben' });
     const secondTab = await connect(url, { auth: { session } });
     const [told, other] = [successes(secondTab), successes(ben)];
     const chat = { roomId, username: 'ben', message: 'from the second tab, which has not joined', clientId: 'c' };
-    await done(secondTab, 'create:chat', chat);
-    await done(secondTab, 'create:chat', chat);
+    await requestOk(secondTab, 'create:chat', chat);
+    await requestOk(secondTab, 'create:chat', chat);
     await until(() => other.length > 0, 'the first tab hears it');
     expect(told).toEqual(other);
     expect(told).toHaveLength(1);
@@ -467,9 +481,9 @@ test('what is wrong with a payload is said in plain words', async () => {
     ['resume:rooms', { rooms: {} }, 'rooms: must be a list'],
   ];
   for (const [event, payload, message] of wrong) {
-    expect(await askAnything(aya, event, payload)).toMatchObject({ ok: false, error: { code: 'invalid_payload', message } });
+    expect(await sendAny(aya, event, payload)).toMatchObject({ ok: false, error: { code: 'invalid_payload', message } });
   }
-  expect(await askAnything(aya, 'list:chats', 'veranda')).toMatchObject({ error: { message: 'The payload: must be an object' } });
+  expect(await sendAny(aya, 'list:chats', 'veranda')).toMatchObject({ error: { message: 'The payload: must be an object' } });
 });
 
 test('an object in the place of any field is refused like any other wrong value, whatever it has for its length', async () => {
@@ -480,7 +494,7 @@ test('an object in the place of any field is refused like any other wrong value,
     Object.keys(payload.shape).flatMap((field) => odd.map((value) => [event, { [field]: value }] as const)),
   );
   for (const [event, payload] of fields)
-    expect(await askAnything(aya, event, payload), `${event} ${JSON.stringify(payload)}`).toMatchObject({
+    expect(await sendAny(aya, event, payload), `${event} ${JSON.stringify(payload)}`).toMatchObject({
       error: { code: 'invalid_payload' },
     });
   expect(aya.connected).toBe(true);
@@ -489,7 +503,7 @@ test('an object in the place of any field is refused like any other wrong value,
 test('chats are read from the beginning after 0', async () => {
   const { aya } = await startRoom();
   for (const message of ['one', 'two', 'three']) await say(aya, 'aya', message);
-  const { chats, more } = await done(aya, 'list:chats', { roomId, after: 0, limit: 2 });
+  const { chats, more } = await requestOk(aya, 'list:chats', { roomId, after: 0, limit: 2 });
   expect([chats.map(({ message }) => message), more]).toEqual([['one', 'two'], { before: false, after: true }]);
 });
 
@@ -497,11 +511,11 @@ test('nobody hears what was said before he came or after he left', async () => {
   const { url, aya, ben } = await startRoom();
   await say(aya, 'aya', 'before');
   const late = await connect(url);
-  const all = hearing(late, 'create:chat:success');
-  await done(late, 'add:member', { roomId, username: 'late' });
+  const all = collectEvents(late, 'create:chat:success');
+  await requestOk(late, 'add:member', { roomId, username: 'late' });
   await say(aya, 'aya', 'while');
-  await done(late, 'remove:member', { roomId, username: 'late' });
-  const last = heard(ben, 'create:chat:success');
+  await requestOk(late, 'remove:member', { roomId, username: 'late' });
+  const last = nextEvent(ben, 'create:chat:success');
   await say(aya, 'aya', 'after');
   await last;
   expect(all.map(({ message }) => message)).toEqual(['while']);
@@ -509,12 +523,12 @@ test('nobody hears what was said before he came or after he left', async () => {
 
 test('a connection under two names stays until the last of them left', async () => {
   const { aya, ben } = await startRoom();
-  await done(ben, 'add:member', { roomId, username: 'bot' });
-  await done(ben, 'remove:member', { roomId, username: 'ben' });
-  const chat = heard(ben, 'create:chat:success');
+  await requestOk(ben, 'add:member', { roomId, username: 'bot' });
+  await requestOk(ben, 'remove:member', { roomId, username: 'ben' });
+  const chat = nextEvent(ben, 'create:chat:success');
   await say(aya, 'aya', 'hello bot');
   expect(await chat).toMatchObject({ message: 'hello bot' });
-  await done(ben, 'create:chat', { roomId, username: 'bot', message: 'hello' });
+  await requestOk(ben, 'create:chat', { roomId, username: 'bot', message: 'hello' });
 });
 
 test('a session that is none is refused at the door, with its code', async () => {

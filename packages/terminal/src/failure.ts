@@ -1,5 +1,5 @@
 /** What ends a subcommand: told to people in one line, unless it is empty, and to scripts by the exit code. */
-export class Failure extends Error {
+export class CliError extends Error {
   override readonly name: string = 'Failure';
   readonly exitCode: number;
 

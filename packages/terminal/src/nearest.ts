@@ -1,18 +1,18 @@
 /** What was probably meant, as the end of a sentence: `; did you mean "send"?`, or nothing when nothing is near. */
-export function nearest(typed: string, known: readonly string[]): string {
-  const { name, distance } = closest(typed, known);
-  const isNear = distance <= Math.max(1, Math.floor(typed.length / 3)) || name.startsWith(typed);
-  return isNear && typed !== '' ? `; did you mean "${name}"?` : '';
+export function didYouMean(input: string, known: readonly string[]): string {
+  const { name, distance } = findClosest(input, known);
+  const isNear = distance <= Math.max(1, Math.floor(input.length / 3)) || name.startsWith(input);
+  return isNear && input !== '' ? `; did you mean "${name}"?` : '';
 }
 
 /** The one that it takes the fewest letters to get to, however many those are; the first of several. */
-export function closest(typed: string, known: readonly string[]): { name: string; distance: number } {
-  const ranked = known.map((name) => ({ name, distance: distanceOf(typed.slice(0, 64), name) }));
+export function findClosest(input: string, known: readonly string[]): { name: string; distance: number } {
+  const ranked = known.map((name) => ({ name, distance: editDistance(input.slice(0, 64), name) }));
   return ranked.reduce((best, each) => (each.distance < best.distance ? each : best), { name: '', distance: Number.POSITIVE_INFINITY });
 }
 
 /** Letters to put in, leave out, replace, or swap with the next one. */
-function distanceOf(one: string, other: string): number {
+function editDistance(one: string, other: string): number {
   let before: number[] = [];
   let row = Array.from({ length: other.length + 1 }, (_, at) => at);
   for (let i = 1; i <= one.length; i += 1) {

@@ -1,57 +1,60 @@
 import { createInterface, type Interface } from 'node:readline';
-import type { Chat, Client, Ending, Missed, OutgoingChat, Room, ShownChat } from '@engawa/client';
-import { type Command, commands, type Host, namesOf, read } from './app/commands.ts';
-import { isTold } from './app/history-window.ts';
-import { chatsOf } from './app/long-text.ts';
-import { noteOf } from './app/notes.ts';
-import { onReaderGone } from './lines/pipe-reader.ts';
-import { type ReplyTarget, ReplyTargets, targetOf } from './lines/reply-targets.ts';
+import type { Chat, Client, MissedEntry, OutgoingChat, Room, RoomEnding, TimelineChat } from '@engawa/client';
+import { type Command, type CommandContext, commands, parseInput, usageWithAliases } from './app/commands.ts';
+import { isConfirmed } from './app/history-window.ts';
+import { splitIntoChats } from './app/long-text.ts';
+import { toSystemNote } from './app/notes.ts';
+import { onPipeReaderClosed } from './lines/pipe-reader.ts';
+import { findReplyTarget, type ReplyTarget, ReplyTargets } from './lines/reply-targets.ts';
 import type { Profile } from './profile/profile.ts';
-import type { Surroundings } from './surroundings.ts';
-import { lengthOf } from './text/length.ts';
-import { quoteOf } from './text/quote.ts';
-import { safeLine } from './text/safe.ts';
+import type { ProcessIO } from './surroundings.ts';
+import { codePointLength } from './text/length.ts';
+import { excerpt } from './text/quote.ts';
+import { sanitizeLine } from './text/safe.ts';
 import { warn } from './warn.ts';
-import type { Words } from './words/words.ts';
+import type { Messages } from './words/words.ts';
 
-interface Screen {
-  words: Words;
+interface LineOutput {
+  messages: Messages;
   print: (line: string) => void;
   /** Says why it is over. */
   fail: (reason: string) => void;
 }
 
-export interface PlainOptions {
+export interface LineModeOptions {
   room: string;
-  profile: Pick<Profile, 'server' | 'username' | 'isAlone'>;
-  words: Words;
+  profile: Pick<Profile, 'server' | 'username' | 'isOnlyProcess'>;
+  messages: Messages;
   client: Client;
 }
 
-type LineCommand = Extract<Command, { lines: true }>;
+type LineCommand = Extract<Command, { inLineMode: true }>;
 
-const HISTORY_CHATS = 20;
+const HISTORY_CHAT_COUNT = 20;
 /** Fewer than an outbox holds, however long they are: a pipe waits rather than that a line is refused. */
-const WAITING_LINES = 40;
-const CONNECT_MS = 1_000;
-const LEAVE_MS = 5_000;
-const MOST_ROOMS = 100;
+const MAX_IN_FLIGHT_LINES = 40;
+const CONNECT_NOTICE_DELAY_MS = 1_000;
+const LEAVE_TIMEOUT_MS = 5_000;
+const MAX_LISTED_ROOMS = 100;
 
 /** Those that need no screen. */
-const known = commands.filter((command): command is LineCommand => command.lines === true);
+const lineCommands = commands.filter((command): command is LineCommand => command.inLineMode === true);
 
 /**
  * Talking in plain lines, for pipes and screen readers: resolves with the exit code, when the room was left or the input
  * ended.
  */
-export async function plain({ room, profile, words, client }: PlainOptions, { stdin, stdout, stderr }: Surroundings): Promise<number> {
+export async function runLineMode(
+  { room, profile, messages, client }: LineModeOptions,
+  { stdin, stdout, stderr }: ProcessIO,
+): Promise<number> {
   const lines = createInterface({ input: stdin, ...(stdin.isTTY && { output: stdout, prompt: '> ' }) });
   stdout.on('error', () => lines.close());
-  onReaderGone(stdout, () => lines.close());
+  onPipeReaderClosed(stdout, () => lines.close());
   let exitCode = 0;
-  const screen: Screen = {
-    words,
-    print: printer(lines, stdout, Boolean(stdin.isTTY)),
+  const output: LineOutput = {
+    messages,
+    print: createPrinter(lines, stdout, Boolean(stdin.isTTY)),
     fail(reason) {
       if (exitCode === 0) warn(stderr, reason);
       exitCode = 1;
@@ -59,219 +62,221 @@ export async function plain({ room, profile, words, client }: PlainOptions, { st
       lines.close();
     },
   };
-  const joining = enter(client, { ...profile, room }, screen);
-  await sendLines(lines, joining, { client, screen });
+  const joining = joinRoom(client, { ...profile, room }, output);
+  await processInput(lines, joining, { client, output });
   lines.close();
-  await leave(client, await joining, profile);
+  await leaveRoom(client, await joining, profile);
   return exitCode;
 }
 
 /** Joins or opens the room, and shows what is said and done there; nothing when it cannot be had. */
-async function enter(
+async function joinRoom(
   client: Client,
   { server, room: roomId, username }: { server: string; room: string; username: string },
-  screen: Screen,
+  output: LineOutput,
 ): Promise<Room | undefined> {
-  const { print, fail, words } = screen;
-  let isLost = false;
-  let trouble = '';
-  const told = new Set<string>();
-  const lost = (reason: string) => {
-    if (!isLost) print(`* ${words.tryingAgain(server, safeLine(reason))}`);
-    isLost = true;
-    explain();
+  const { print, fail, messages } = output;
+  let isDisconnected = false;
+  let connectionError = '';
+  const printedErrors = new Set<string>();
+  const onConnectionLost = (reason: string) => {
+    if (!isDisconnected) print(`* ${messages.retryingConnection(server, sanitizeLine(reason))}`);
+    isDisconnected = true;
+    printConnectionError();
   };
-  const explain = () => {
-    if (trouble !== '') print(`* ${trouble}`);
-    trouble = '';
+  const printConnectionError = () => {
+    if (connectionError !== '') print(`* ${connectionError}`);
+    connectionError = '';
   };
-  const unconnected = setTimeout(() => client.state === 'connecting' && lost(words.noConnection), CONNECT_MS);
-  client.on('state', (state) => state === 'reconnecting' && lost(words.noConnection));
+  const noticeTimer = setTimeout(() => client.state === 'connecting' && onConnectionLost(messages.noConnection), CONNECT_NOTICE_DELAY_MS);
+  client.on('state', (state) => state === 'reconnecting' && onConnectionLost(messages.noConnection));
   client.on('error', (error) => {
-    if (!error.retryable) return fail(error.address === undefined ? error.message : words.trouble(error));
-    if (error.address === undefined) return lost(error.message);
-    const text = safeLine(words.trouble(error));
+    if (!error.retryable) return fail(error.address === undefined ? error.message : messages.connectionError(error));
+    if (error.address === undefined) return onConnectionLost(error.message);
+    const text = sanitizeLine(messages.connectionError(error));
     // Each reason is told once; the first with the line that says that there is no connection.
-    if (!told.has(text)) trouble = text;
-    told.add(text);
-    if (isLost || client.state === 'online') explain();
+    if (!printedErrors.has(text)) connectionError = text;
+    printedErrors.add(text);
+    if (isDisconnected || client.state === 'online') printConnectionError();
   });
   try {
     const room = await client.join(roomId, { username, create: true });
-    isLost = false;
-    show(room, screen);
+    isDisconnected = false;
+    printRoom(room, output);
     room.on('state', (state) => {
-      if (isLost && state === 'live') print(headingOf(room, words));
-      isLost &&= state !== 'live';
+      if (isDisconnected && state === 'live') print(formatHeading(room, messages));
+      isDisconnected &&= state !== 'live';
     });
     return room;
   } catch (error) {
     fail((error as Error).message);
     return undefined;
   } finally {
-    clearTimeout(unconnected);
+    clearTimeout(noticeTimer);
   }
 }
 
-function show(room: Room, { print, fail, words }: Screen): void {
+function printRoom(room: Room, { print, fail, messages }: LineOutput): void {
   const targets = new ReplyTargets();
-  let printed = Promise.resolve();
+  let lastPrint = Promise.resolve();
   // In order, though a reply may have to wait for what it replies to.
   const printChat = (chat: Chat) => {
-    const line = lineOf(chat, { words, target: targetOf(chat, { room, epoch: room.position.epoch, targets }) });
-    targets.told(chat, room.position.epoch);
-    printed = printed.then(async () => print(await line));
+    const line = formatChat(chat, { messages, target: findReplyTarget(chat, { room, epoch: room.position.epoch, targets }) });
+    targets.add(chat, room.position.epoch);
+    lastPrint = lastPrint.then(async () => print(await line));
   };
   const showNewest = () => {
-    for (const chat of room.timeline.chats.filter(isTold).slice(-HISTORY_CHATS)) printChat(chat);
+    for (const chat of room.timeline.chats.filter(isConfirmed).slice(-HISTORY_CHAT_COUNT)) printChat(chat);
   };
-  const note = (text: string) => {
-    printed = printed.then(() => print(`* ${text}`));
+  const printNote = (text: string) => {
+    lastPrint = lastPrint.then(() => print(`* ${text}`));
   };
-  print(headingOf(room, words));
+  print(formatHeading(room, messages));
   showNewest();
   room.on('chat', printChat);
   room.on('entry', (entry) => {
-    targets.changed(entry);
-    for (const text of notesOf(entry, room.username, words)) note(text);
+    targets.invalidate(entry);
+    for (const text of describeEntry(entry, room.username, messages)) printNote(text);
   });
   room.on('reset', () => {
-    note(words.startsAnew);
+    printNote(messages.historyResetLine);
     showNewest();
   });
   room.on('ended', (ending) => {
-    const reason = reasonOf(ending, words);
+    const reason = endReason(ending, messages);
     if (reason !== undefined) fail(reason);
   });
 }
 
 /** Resolves when the input has ended and the server has kept, or refused, all of it. */
-async function sendLines(
+async function processInput(
   lines: Interface,
   joining: Promise<Room | undefined>,
-  { client, screen }: { client: Client; screen: Screen },
+  { client, output }: { client: Client; output: LineOutput },
 ): Promise<void> {
-  const onTheWay: Promise<void>[] = [];
-  const asked: Asked = { isOver: false, deletionOf: undefined };
+  const inFlight: Promise<void>[] = [];
+  const state: LineState = { isQuitting: false, pendingDeletionSeq: undefined };
   for await (const line of lines) {
     const room = await joining;
     if (!room || room.ending) break;
-    onTheWay.push(obey(line, new LineHost(room, { client, screen, asked })));
-    if (asked.isOver) break;
-    if (onTheWay.length > WAITING_LINES) await onTheWay.shift();
+    inFlight.push(handleLine(line, new LineCommandContext(room, { client, output, state })));
+    if (state.isQuitting) break;
+    if (inFlight.length > MAX_IN_FLIGHT_LINES) await inFlight.shift();
   }
-  await Promise.all(onTheWay);
+  await Promise.all(inFlight);
 }
 
 /** What those lines asked for that outlives them. */
-interface Asked {
-  isOver: boolean;
+interface LineState {
+  isQuitting: boolean;
   /** The seq of a chat that is deleted when the next line says so again. */
-  deletionOf: number | undefined;
+  pendingDeletionSeq: number | undefined;
 }
 
-async function obey(line: string, host: LineHost): Promise<void> {
-  const typed = read(line, known);
-  if (typed.kind !== 'command' || typed.command.name !== 'delete') host.forgetDeletion();
-  if (typed.kind === 'command') await (typed.command as LineCommand).run(host, typed.rest);
-  else if (typed.kind === 'chat') await send(typed.text, host);
-  else host.complain(host.words.unknownCommand(safeLine(typed.name), typed.nearest));
+async function handleLine(line: string, context: LineCommandContext): Promise<void> {
+  const input = parseInput(line, lineCommands);
+  if (input.kind !== 'command' || input.command.name !== 'delete') context.cancelDeletion();
+  if (input.kind === 'command') await (input.command as LineCommand).run(context, input.rest);
+  else if (input.kind === 'chat') await sendText(input.text, context);
+  else context.warn(context.messages.unknownCommand(sanitizeLine(input.name), input.suggestion));
 }
 
-async function send(text: string, { room, words, say }: LineHost): Promise<void> {
-  const chats = chatsOf(text);
-  if (chats.length > 1) say(words.splitLine(lengthOf(text), chats.length));
+async function sendText(text: string, { room, messages, info }: LineCommandContext): Promise<void> {
+  const chats = splitIntoChats(text);
+  if (chats.length > 1) info(messages.splitLine(codePointLength(text), chats.length));
   await Promise.all(
     chats.map(async (chat) => {
       const result = await room.send(chat).settled;
-      if (!result.ok) say(words.notSentLine(safeLine(words.refusal(result.error)), quoteOf(chat)));
+      if (!result.ok) info(messages.notSentLine(sanitizeLine(messages.refusal(result.error)), excerpt(chat)));
     }),
   );
 }
 
 /** What commands do in lines. */
-class LineHost implements Host {
+class LineCommandContext implements CommandContext {
   readonly room: Room;
-  readonly words: Words;
-  readonly #asked: Asked;
+  readonly messages: Messages;
+  readonly #state: LineState;
   readonly #client: Client;
-  readonly #print: Screen['print'];
+  readonly #print: LineOutput['print'];
 
-  constructor(room: Room, { client, screen, asked }: { client: Client; screen: Screen; asked: Asked }) {
+  constructor(room: Room, { client, output, state }: { client: Client; output: LineOutput; state: LineState }) {
     this.room = room;
-    this.words = screen.words;
-    this.#asked = asked;
+    this.messages = output.messages;
+    this.#state = state;
     this.#client = client;
-    this.#print = screen.print;
+    this.#print = output.print;
   }
 
-  readonly say = (text: string): void => this.#print(`* ${text}`);
-  readonly complain = this.say;
+  readonly info = (text: string): void => this.#print(`* ${text}`);
+  readonly warn = this.info;
 
   async show(what: 'help' | 'who' | 'rooms'): Promise<void> {
-    if (what === 'help') this.#help();
-    else if (what === 'who') await this.#who();
-    else await this.#rooms();
+    if (what === 'help') this.#printHelp();
+    else if (what === 'who') await this.#printMembers();
+    else await this.#printRooms();
   }
 
   quit(): void {
-    this.#asked.isOver = true;
+    this.#state.isQuitting = true;
   }
 
-  async confirmDeletion({ seq, message }: Chat, act: () => Promise<unknown>): Promise<void> {
-    const isConfirmed = this.#asked.deletionOf === seq;
-    this.#asked.deletionOf = isConfirmed ? undefined : seq;
-    if (isConfirmed) await act();
-    else this.say(this.words.confirmDeletionLine(quoteOf(message ?? '')));
+  async confirmDeletion({ seq, message }: Chat, deleteChat: () => Promise<unknown>): Promise<void> {
+    const isConfirmed = this.#state.pendingDeletionSeq === seq;
+    this.#state.pendingDeletionSeq = isConfirmed ? undefined : seq;
+    if (isConfirmed) await deleteChat();
+    else this.info(this.messages.confirmDeletionLine(excerpt(message ?? '')));
   }
 
-  forgetDeletion(): void {
-    this.#asked.deletionOf = undefined;
+  cancelDeletion(): void {
+    this.#state.pendingDeletionSeq = undefined;
   }
 
-  target(whose: 'mine' | 'others' | 'anybody'): Chat | undefined {
-    const isMeant = ({ username }: ShownChat) => whose === 'anybody' || (username === this.room.username) === (whose === 'mine');
-    const found = this.room.timeline.chats.findLast((chat) => isTold(chat) && !chat.deleted && isMeant(chat));
-    return found && isTold(found) ? found : undefined;
+  targetChat(whose: 'mine' | 'others' | 'anybody'): Chat | undefined {
+    const isMatch = ({ username }: TimelineChat) => whose === 'anybody' || (username === this.room.username) === (whose === 'mine');
+    const found = this.room.timeline.chats.findLast((chat) => isConfirmed(chat) && !chat.deleted && isMatch(chat));
+    return found && isConfirmed(found) ? found : undefined;
   }
 
-  failed(): OutgoingChat | undefined {
+  failedChat(): OutgoingChat | undefined {
     const found = this.room.timeline.chats.findLast(({ state }) => state === 'failed');
     return found?.state === 'failed' ? found.outgoing : undefined;
   }
 
-  #help(): void {
-    const { words } = this;
-    for (const command of known)
-      this.say(`${namesOf(command).join(', ')}  ${command.name === 'quit' ? words.commands.quitPlain : words.commands[command.name]}`);
+  #printHelp(): void {
+    const { messages } = this;
+    for (const command of lineCommands)
+      this.info(
+        `${usageWithAliases(command).join(', ')}  ${command.name === 'quit' ? messages.commands.quitLineMode : messages.commands[command.name]}`,
+      );
   }
 
-  async #who(): Promise<void> {
+  async #printMembers(): Promise<void> {
     const answer = await this.room.listMembers({ limit: 500 });
-    if (!answer.ok) return this.say(safeLine(this.words.refusal(answer.error)));
-    const names = answer.members.map(({ username }) => safeLine(username)).join(', ');
-    this.say(this.words.hereAre(answer.count, names, answer.more));
+    if (!answer.ok) return this.info(sanitizeLine(this.messages.refusal(answer.error)));
+    const names = answer.members.map(({ username }) => sanitizeLine(username)).join(', ');
+    this.info(this.messages.memberList(answer.count, names, answer.more));
   }
 
-  async #rooms(): Promise<void> {
-    const answer = await this.#client.listRooms({ limit: MOST_ROOMS });
-    if (!answer.ok) return this.say(safeLine(this.words.refusal(answer.error)));
+  async #printRooms(): Promise<void> {
+    const answer = await this.#client.listRooms({ limit: MAX_LISTED_ROOMS });
+    if (!answer.ok) return this.info(sanitizeLine(this.messages.refusal(answer.error)));
     for (const { roomId, members, topic } of answer.rooms)
-      this.say(`#${safeLine(roomId)}  ${this.words.members(members)}  ${safeLine(topic)}`);
-    if (answer.more) this.say(this.words.andMore);
+      this.info(`#${sanitizeLine(roomId)}  ${this.messages.members(members)}  ${sanitizeLine(topic)}`);
+    if (answer.more) this.info(this.messages.andMore);
   }
 }
 
 /** Unless another program of the profile is there under the name. Without a connection the name lapses by itself. */
-async function leave(client: Client, room: Room | undefined, profile: Pick<Profile, 'isAlone'>): Promise<void> {
-  const late = setTimeout(() => void client.close(), LEAVE_MS);
-  if (client.state === 'online' && room && profile.isAlone(room.id)) await room.leave();
-  clearTimeout(late);
+async function leaveRoom(client: Client, room: Room | undefined, profile: Pick<Profile, 'isOnlyProcess'>): Promise<void> {
+  const timer = setTimeout(() => void client.close(), LEAVE_TIMEOUT_MS);
+  if (client.state === 'online' && room && profile.isOnlyProcess(room.id)) await room.leave();
+  clearTimeout(timer);
   await client.close();
 }
 
 /** Prints above the line that is being typed. */
-function printer(lines: Interface, stdout: NodeJS.WriteStream, isTerminal: boolean): (line: string) => void {
+function createPrinter(lines: Interface, stdout: NodeJS.WriteStream, isTerminal: boolean): (line: string) => void {
   if (!isTerminal) return (line) => void stdout.write(`${line}\n`);
   return (line) => {
     stdout.write(`\r\u001b[K${line}\n`);
@@ -279,46 +284,47 @@ function printer(lines: Interface, stdout: NodeJS.WriteStream, isTerminal: boole
   };
 }
 
-const headingOf = ({ id, topic, members }: Room, words: Words): string => `* ${words.heading(safeLine(id), safeLine(topic), members)}`;
+const formatHeading = ({ id, topic, members }: Room, messages: Messages): string =>
+  `* ${messages.heading(sanitizeLine(id), sanitizeLine(topic), members)}`;
 
-async function lineOf(
+async function formatChat(
   { at, username, message, edited, replyTo }: Chat,
-  { words, target }: { words: Words; target: Promise<ReplyTarget | undefined> },
+  { messages, target }: { messages: Messages; target: Promise<ReplyTarget | undefined> },
 ): Promise<string> {
-  const text = message === null ? words.deleted : safeLine(message);
-  const reply = replyTo === undefined ? '' : ` ${replyIn(words, await target)}`;
-  return `${words.clock(at)} ${safeLine(username)}${reply}${edited === undefined ? '' : ` ${words.edited}`}: ${text}`;
+  const text = message === null ? messages.deleted : sanitizeLine(message);
+  const reply = replyTo === undefined ? '' : ` ${formatReply(messages, await target)}`;
+  return `${messages.clock(at)} ${sanitizeLine(username)}${reply}${edited === undefined ? '' : ` ${messages.edited}`}: ${text}`;
 }
 
-function replyIn(words: Words, target: ReplyTarget | undefined): string {
-  if (!target) return words.replyLine(words.unknownChat, undefined);
-  return words.replyLine(safeLine(target.username), target.message === null ? words.deleted : quoteOf(target.message));
+function formatReply(messages: Messages, target: ReplyTarget | undefined): string {
+  if (!target) return messages.replyLine(messages.unknownChat, undefined);
+  return messages.replyLine(sanitizeLine(target.username), target.message === null ? messages.deleted : excerpt(target.message));
 }
 
 /** Of one's own coming and going others are told. */
-function notesOf(entry: Missed, me: string, words: Words): string[] {
+function describeEntry(entry: MissedEntry, me: string, messages: Messages): string[] {
   if (entry.erased) return [];
-  const who = safeLine(entry.by);
+  const who = sanitizeLine(entry.by);
   switch (entry.kind) {
     case 'update:chat':
-      return [words.editedTo(who, safeLine(entry.message))];
+      return [messages.editedTo(who, sanitizeLine(entry.message))];
     case 'delete:chat':
-      return [words.deletedOne(who)];
+      return [messages.chatDeleted(who)];
     case 'add:reaction':
-      return [words.reacted(who, safeLine(entry.reaction))];
+      return [messages.reacted(who, sanitizeLine(entry.reaction))];
     case 'update:room':
-      return entry.topic === undefined ? [words.changedRoom(who)] : notesIn(entry, me, words);
+      return entry.topic === undefined ? [messages.changedRoom(who)] : describeNote(entry, me, messages);
     default:
-      return notesIn(entry, me, words);
+      return describeNote(entry, me, messages);
   }
 }
 
-const notesIn = (entry: Missed, me: string, words: Words): string[] => {
-  const note = noteOf(entry, me);
-  return note ? words.notes([note], safeLine) : [];
+const describeNote = (entry: MissedEntry, me: string, messages: Messages): string[] => {
+  const note = toSystemNote(entry, me);
+  return note ? messages.notes([note], sanitizeLine) : [];
 };
 
-function reasonOf({ reason, by, error }: Ending, words: Words): string | undefined {
+function endReason({ reason, by, error }: RoomEnding, messages: Messages): string | undefined {
   if (reason === 'left' || reason === 'closed') return undefined;
-  return error ? error.message : words.ending(reason, by);
+  return error ? error.message : messages.ending(reason, by);
 }

@@ -1,17 +1,17 @@
 import { parseArgs } from 'node:util';
-import { Failure } from './failure.ts';
-import { nearest } from './nearest.ts';
-import type { Surroundings } from './surroundings.ts';
+import { CliError } from './failure.ts';
+import { didYouMean } from './nearest.ts';
+import type { ProcessIO } from './surroundings.ts';
 
 /** An option of a subcommand, by its long name. */
-export interface Option {
+export interface CliOption {
   short?: string;
   /** What its value is, as `NAME`; without, it is a switch. */
   value?: string;
   what: string;
 }
 
-export type Options = Readonly<Record<string, Option>>;
+export type CliOptions = Readonly<Record<string, CliOption>>;
 
 /** One thing that the command does: its help, its completion and its page in the manual come from here, too. */
 export interface Subcommand {
@@ -19,24 +19,24 @@ export interface Subcommand {
   /** What may follow its name, as `ROOM [TEXT...]`. */
   usage: string;
   /** In one line. */
-  what: string;
+  summary: string;
   /** Paragraphs that teach it. */
-  about: readonly string[];
-  options: Options | (() => Promise<Options>);
+  details: readonly string[];
+  options: CliOptions | (() => Promise<CliOptions>);
   /** What to type, and what that does. */
   examples: readonly (readonly [command: string, what: string])[];
   /** Exit codes that it may end with, and what each says. */
-  exits: Readonly<Record<number, string>>;
+  exitCodes: Readonly<Record<number, string>>;
   /** Environment variables that it reads. */
-  variables: Readonly<Record<string, string>>;
+  environment: Readonly<Record<string, string>>;
   /** What its first word is, when that can be completed. */
   completes?: 'rooms' | readonly string[];
-  run: (args: string[], surroundings: Surroundings) => number | Promise<number>;
+  run: (args: string[], io: ProcessIO) => number | Promise<number>;
 }
 
 /** What was typed after the name of a subcommand, as its options say. */
 export interface Arguments {
-  words: string[];
+  positionals: string[];
   /** Whether a switch is on. */
   has: (option: string) => boolean;
   /** The value of an option. */
@@ -44,7 +44,7 @@ export interface Arguments {
 }
 
 /** The command line is wrong; the message says how. */
-export class UsageError extends Failure {
+export class UsageError extends CliError {
   override readonly name: string = 'UsageError';
 
   constructor(message: string, options?: ErrorOptions) {
@@ -52,23 +52,23 @@ export class UsageError extends Failure {
   }
 }
 
-export const usageOf = ({ name, usage }: Pick<Subcommand, 'name' | 'usage'>): string => `engawa ${name} ${usage}`.trim();
+export const subcommandUsage = ({ name, usage }: Pick<Subcommand, 'name' | 'usage'>): string => `engawa ${name} ${usage}`.trim();
 
 /** A subcommand whose arguments are read by its options. What it throws as a `Failure` is told to people, and is its exit code. */
-export function reading(
-  subcommand: Omit<Subcommand, 'run' | 'options'> & { options: Options },
-  run: (asked: Arguments, surroundings: Surroundings) => number | Promise<number>,
+export function defineSubcommand(
+  subcommand: Omit<Subcommand, 'run' | 'options'> & { options: CliOptions },
+  run: (args: Arguments, io: ProcessIO) => number | Promise<number>,
 ): Subcommand {
   return {
     ...subcommand,
-    async run(args, surroundings) {
+    async run(args, io) {
       try {
-        return await run(readArguments(subcommand.options, args), surroundings);
+        return await run(parseArguments(subcommand.options, args), io);
       } catch (error) {
-        if (!(error instanceof Failure)) throw error;
-        const { safeLine } = await import('./text/safe.ts');
+        if (!(error instanceof CliError)) throw error;
+        const { sanitizeLine } = await import('./text/safe.ts');
         const help = error instanceof UsageError ? `See: engawa ${subcommand.name} --help\n` : '';
-        if (error.message !== '') surroundings.stderr.write(`engawa: ${safeLine(error.message)}\n${help}`);
+        if (error.message !== '') io.stderr.write(`engawa: ${sanitizeLine(error.message)}\n${help}`);
         return error.exitCode;
       }
     },
@@ -76,35 +76,35 @@ export function reading(
 }
 
 /** @throws {UsageError} for an option that there is not, or that lacks its value. */
-function readArguments(options: Options, args: string[]): Arguments {
+function parseArguments(options: CliOptions, args: string[]): Arguments {
   const types = Object.entries(options).map(([option, { short, value }]) => {
     const type: 'string' | 'boolean' = value === undefined ? 'boolean' : 'string';
     return [option, { type, ...(short !== undefined && { short }) }] as const;
   });
   try {
     const { values, positionals } = parseArgs({ args, allowPositionals: true, options: Object.fromEntries(types) });
-    const given = new Map(Object.entries(values));
+    const valueByOption = new Map(Object.entries(values));
     return {
-      words: positionals,
-      has: (option) => given.get(option) === true,
+      positionals,
+      has: (option) => valueByOption.get(option) === true,
       get(option) {
-        const value = given.get(option);
+        const value = valueByOption.get(option);
         return typeof value === 'string' ? value : undefined;
       },
     };
   } catch (error) {
-    throw new UsageError(faultIn(error as NodeJS.ErrnoException, options), { cause: error });
+    throw new UsageError(usageErrorText(error as NodeJS.ErrnoException, options), { cause: error });
   }
 }
 
-function faultIn({ code, message }: NodeJS.ErrnoException, options: Options): string {
+function usageErrorText({ code, message }: NodeJS.ErrnoException, options: CliOptions): string {
   const [, option = ''] = /'(-[^' <,]*)/.exec(message) ?? [];
   if (code !== 'ERR_PARSE_ARGS_UNKNOWN_OPTION') {
     const [, withDash] = /'(--[^']+=-)XYZ'/.exec(message) ?? [];
     if (withDash !== undefined) return `${option}: its value is missing; one that begins with - is written ${withDash}...`;
     return `${option}: ${/argument/.test(message) ? 'its value is missing' : 'takes no value'}`;
   }
-  const near = nearest(
+  const near = didYouMean(
     option,
     Object.keys(options).map((each) => `--${each}`),
   );

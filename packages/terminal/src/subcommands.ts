@@ -1,20 +1,20 @@
-import { type Options, reading, type Subcommand } from './subcommand.ts';
+import { type CliOptions, defineSubcommand, type Subcommand } from './subcommand.ts';
 
 /** Who, and where. */
-const WHO: Options = {
+const IDENTITY_OPTIONS: CliOptions = {
   as: { value: 'NAME', what: 'your name in the room' },
   server: { value: 'URL', what: 'the server; http://localhost:3000 when nothing says another' },
   profile: { value: 'NAME', what: 'the profile that says both; see engawa profile' },
 };
 
-const LINES: Options = {
-  ...WHO,
+const SCRIPT_OPTIONS: CliOptions = {
+  ...IDENTITY_OPTIONS,
   json: { what: 'print JSON, one object a line' },
   'connect-timeout': { value: 'TIME', what: 'give up when there is no connection for so long, as 30s or 5m; 0 waits for ever' },
   quiet: { short: 'q', what: 'say nothing of the connection on the standard error' },
 };
 
-const MARK: Options = {
+const CURSOR_OPTIONS: CliOptions = {
   since: {
     value: 'WHEN',
     what: 'only what came after: mark, a seq, a time as 2026-11-24T09:30, or so long ago as 10m or 2d by the clock of the server',
@@ -22,14 +22,14 @@ const MARK: Options = {
   mark: { value: 'FILE', what: 'keep the mark in this file instead of the profile; says --since mark, too' },
 };
 
-const DONE = { 0: 'done' };
-const REFUSED = { 1: 'the server refused it, or something failed; the standard error says why' };
-const USAGE = { 2: 'the command line or the config file is wrong' };
-const UNCONNECTED = { 3: 'there was no connection for as long as --connect-timeout says' };
-const STOPPED = { 130: 'ended by Ctrl-C (128 and the number of the signal)' };
-const PIPE = { 141: 'whoever read the output went away' };
+const EXIT_DONE = { 0: 'done' };
+const EXIT_FAILED = { 1: 'the server refused it, or something failed; the standard error says why' };
+const EXIT_USAGE = { 2: 'the command line or the config file is wrong' };
+const EXIT_NO_CONNECTION = { 3: 'there was no connection for as long as --connect-timeout says' };
+const EXIT_SIGNAL = { 130: 'ended by Ctrl-C (128 and the number of the signal)' };
+const EXIT_BROKEN_PIPE = { 141: 'whoever read the output went away' };
 
-const VARIABLES = {
+const ENVIRONMENT = {
   ENGAWA_NAME: 'your name, where --as does not say it',
   ENGAWA_SERVER: 'the server, where --server does not say it',
   ENGAWA_PROFILE: 'the profile, where --profile does not say it',
@@ -38,31 +38,31 @@ const VARIABLES = {
   XDG_STATE_HOME: 'holds engawa/, with sessions and marks; ~/.local/state when it is not set or not an absolute path',
 };
 
-const MEMBERSHIP =
+const MEMBERSHIP_HELP =
   'Only members talk: the command joins under your name, and leaves at its end unless another program of the same profile, such as an open `engawa chat`, is in the room.';
-const LOOKING =
+const READ_ONLY_HELP =
   'It looks and does not join: nobody in the room learns of it, and no name is needed. Who was removed by the owner is refused until they have joined again.';
-const FOLLOWING =
+const POLLING_HELP =
   'The server is asked for what is new, four times a second while there is something and once a second while there is nothing.';
-const MARKS =
+const CURSOR_HELP =
   'A mark is the place up to which the output was taken. It moves only then, so that a run that is cut off loses nothing, and the next one repeats a line at most. Where there is no mark yet, `--since mark` begins with the first chat.';
-const JSON_LINES =
+const JSON_HELP =
   'With --json each line is one object, in plain ASCII where a terminal could be misled. A chat has room, epoch, seq, id, kind ("create:chat"), at (milliseconds since 1970), username and message, and where it applies replyTo, the seq of the chat that it answers, replyToChat with the seq, username and message of that, edited, deleted and reactions. Other kinds are as in the protocol.';
 
 /** What the terminal side of the command can do. Each part is loaded only when it is asked for. */
 export const subcommands: readonly Subcommand[] = [
-  reading(
+  defineSubcommand(
     {
       name: 'chat',
       usage: '[ROOM] [--as NAME] [--server URL]',
-      what: 'talk: full-screen on a terminal, line by line elsewhere',
-      about: [
+      summary: 'talk: full-screen on a terminal, line by line elsewhere',
+      details: [
         'Joins ROOM, or opens it, and shows what is said there. Without a ROOM it opens those that were open last. Type to talk; /help lists what else can be typed.',
         'In a pipe, with TERM=dumb or with --plain it is plain lines, which screen readers read well. For scripts there are send, read, tail and wait.',
         'The full-screen client stays a member when it is quit, until the server lets the name go: of a guest after 30 seconds. What is unread is counted from where you read, on this machine, all the same. /leave leaves a room at once. What you were typing is in its room again the next time.',
       ],
       options: {
-        ...WHO,
+        ...IDENTITY_OPTIONS,
         plain: { what: 'plain lines, also on a terminal' },
         lang: { value: 'en|ja', what: 'the language; that of LC_ALL or LANG when not given' },
         theme: { value: 'light|dark|none', what: 'the colours; as the terminal says when not given' },
@@ -71,9 +71,9 @@ export const subcommands: readonly Subcommand[] = [
         ['engawa chat veranda --as aya', 'join the room, or open it'],
         ['engawa chat', 'go on where you left off'],
       ],
-      exits: { ...DONE, ...REFUSED, ...USAGE },
-      variables: {
-        ...VARIABLES,
+      exitCodes: { ...EXIT_DONE, ...EXIT_FAILED, ...EXIT_USAGE },
+      environment: {
+        ...ENVIRONMENT,
         ENGAWA_MOUSE: 'off leaves the mouse to the terminal',
         ENGAWA_THEME: 'the colours, where --theme does not say them',
         LANG: 'the language, where --lang does not say it',
@@ -82,22 +82,22 @@ export const subcommands: readonly Subcommand[] = [
       },
       completes: 'rooms',
     },
-    async (asked, surroundings) => (await import('./chat.ts')).chat(asked, surroundings),
+    async (args, io) => (await import('./chat.ts')).chat(args, io),
   ),
-  reading(
+  defineSubcommand(
     {
       name: 'send',
       usage: 'ROOM [TEXT...]',
-      what: 'say TEXT, or each line of the standard input',
-      about: [
+      summary: 'say TEXT, or each line of the standard input',
+      details: [
         'Each line is one chat, in order; empty lines are left out. It ends when the server has kept all of them, and waits as long as that takes: while the server is away, it reads no more than a few lines ahead. It prints nothing, unless with --json, where each chat that was kept is a line with room, line, seq and clientId.',
         'A server takes so many chats of one author in a room: 1 a second where its operator says nothing else (`engawa serve --chat-rate`), and 20 at once. More of them wait, and the standard error says once how fast they are taken and, where it can be known, how long it will take.',
         'A line of more than 4,000 characters, or of 16,000 bytes as JSON, becomes several chats, and the standard error says so.',
         'Ctrl-C waits up to five seconds for what is on its way, and a second one for nothing. The standard error says how many lines were not acknowledged.',
-        MEMBERSHIP,
+        MEMBERSHIP_HELP,
       ],
       options: {
-        ...LINES,
+        ...SCRIPT_OPTIONS,
         create: { what: 'open the room if there is none' },
         message: { short: 'm', what: 'the whole standard input as one chat, without the line breaks at its end' },
         'no-split': { what: 'refuse what is too long for one chat' },
@@ -107,51 +107,55 @@ export const subcommands: readonly Subcommand[] = [
         ['tail -f app.log | engawa send ops', 'each line, as it comes'],
         ['git log -1 | engawa send ops -m', 'several lines as one chat'],
       ],
-      exits: { ...DONE, ...REFUSED, ...USAGE, ...UNCONNECTED, ...STOPPED },
-      variables: VARIABLES,
+      exitCodes: { ...EXIT_DONE, ...EXIT_FAILED, ...EXIT_USAGE, ...EXIT_NO_CONNECTION, ...EXIT_SIGNAL },
+      environment: ENVIRONMENT,
       completes: 'rooms',
     },
-    async (asked, surroundings) => (await import('./lines/send.ts')).send(asked, surroundings),
+    async (args, io) => (await import('./lines/send.ts')).send(args, io),
   ),
-  reading(
+  defineSubcommand(
     {
       name: 'read',
       usage: 'ROOM',
-      what: 'print the chats that are there, and end',
-      about: [
+      summary: 'print the chats that are there, and end',
+      details: [
         'Prints chats as they stand now, oldest first. It gives up without a connection for 10 seconds unless --connect-timeout says otherwise.',
-        MARKS,
-        JSON_LINES,
-        LOOKING,
+        CURSOR_HELP,
+        JSON_HELP,
+        READ_ONLY_HELP,
       ],
-      options: { ...LINES, ...MARK, limit: { value: 'N', what: 'at most so many: the newest, or with --since the first of them' } },
+      options: {
+        ...SCRIPT_OPTIONS,
+        ...CURSOR_OPTIONS,
+        limit: { value: 'N', what: 'at most so many: the newest, or with --since the first of them' },
+      },
       examples: [
         ['engawa read ops --limit 20', 'the newest 20'],
         ['engawa read ops --since mark --json', 'what came since the last time'],
         ['engawa read ops --since 1h | grep -i error', 'of the last hour'],
       ],
-      exits: { ...DONE, ...REFUSED, ...USAGE, ...UNCONNECTED, ...STOPPED, ...PIPE },
-      variables: VARIABLES,
+      exitCodes: { ...EXIT_DONE, ...EXIT_FAILED, ...EXIT_USAGE, ...EXIT_NO_CONNECTION, ...EXIT_SIGNAL, ...EXIT_BROKEN_PIPE },
+      environment: ENVIRONMENT,
       completes: 'rooms',
     },
-    async (asked, surroundings) => (await import('./lines/read.ts')).read(asked, surroundings),
+    async (args, io) => (await import('./lines/read.ts')).read(args, io),
   ),
-  reading(
+  defineSubcommand(
     {
       name: 'tail',
       usage: 'ROOM',
-      what: 'print chats as they come, for ever',
-      about: [
+      summary: 'print chats as they come, for ever',
+      details: [
         'Prints the last chats, then each new one, once and in order, through drops and restarts of the server. With --all also edits, deletions, reactions, topics, and who joins and leaves.',
         'A slow reader loses nothing: while much waits for it, nothing more is asked for.',
-        FOLLOWING,
-        MARKS,
-        JSON_LINES,
-        LOOKING,
+        POLLING_HELP,
+        CURSOR_HELP,
+        JSON_HELP,
+        READ_ONLY_HELP,
       ],
       options: {
-        ...LINES,
-        ...MARK,
+        ...SCRIPT_OPTIONS,
+        ...CURSOR_OPTIONS,
         lines: { short: 'n', value: 'N', what: 'begin with the newest N chats; 10 when not given' },
         all: { what: 'every kind of entry, not only chats' },
       },
@@ -159,27 +163,27 @@ export const subcommands: readonly Subcommand[] = [
         ['engawa tail ops', 'follow the room'],
         ['engawa tail ops --since mark --json | ./bot', 'go on where the last run ended'],
       ],
-      exits: { ...REFUSED, ...USAGE, ...UNCONNECTED, ...STOPPED, ...PIPE },
-      variables: VARIABLES,
+      exitCodes: { ...EXIT_FAILED, ...EXIT_USAGE, ...EXIT_NO_CONNECTION, ...EXIT_SIGNAL, ...EXIT_BROKEN_PIPE },
+      environment: ENVIRONMENT,
       completes: 'rooms',
     },
-    async (asked, surroundings) => (await import('./lines/tail.ts')).tail(asked, surroundings),
+    async (args, io) => (await import('./lines/tail.ts')).tail(args, io),
   ),
-  reading(
+  defineSubcommand(
     {
       name: 'wait',
       usage: 'ROOM --match TEXT|/REGEX/',
-      what: 'wait for a chat, print it and end',
-      about: [
+      summary: 'wait for a chat, print it and end',
+      details: [
         'Ends with the first chat that matches, among those that come from now on, or came since when --since says. Text is looked for as it is; between slashes it is a regular expression, with its flags after it.',
         'A script that asks and then waits says since when, or an answer that is quicker is missed.',
-        FOLLOWING,
-        JSON_LINES,
-        LOOKING,
+        POLLING_HELP,
+        JSON_HELP,
+        READ_ONLY_HELP,
       ],
       options: {
-        ...LINES,
-        ...MARK,
+        ...SCRIPT_OPTIONS,
+        ...CURSOR_OPTIONS,
         match: { value: 'WHAT', what: 'text, or a regular expression as /deploy (ok|failed)/i; any chat when not given' },
         from: { value: 'NAME', what: 'only chats of this name' },
         timeout: { value: 'TIME', what: 'give up after so long, as 90s or 10m' },
@@ -188,48 +192,48 @@ export const subcommands: readonly Subcommand[] = [
         ["engawa wait ops --match '/deploy ok/' --timeout 10m", 'for CI: 0 when it came, 124 when not'],
         ["engawa send ops 'deploy please' && engawa wait ops --from bot --since 1m --timeout 10m", 'ask, and wait for the answer'],
       ],
-      exits: { 0: 'it came', ...REFUSED, ...USAGE, ...UNCONNECTED, 124: 'it did not come in time', ...STOPPED },
-      variables: VARIABLES,
+      exitCodes: { 0: 'it came', ...EXIT_FAILED, ...EXIT_USAGE, ...EXIT_NO_CONNECTION, 124: 'it did not come in time', ...EXIT_SIGNAL },
+      environment: ENVIRONMENT,
       completes: 'rooms',
     },
-    async (asked, surroundings) => (await import('./lines/wait.ts')).wait(asked, surroundings),
+    async (args, io) => (await import('./lines/wait.ts')).wait(args, io),
   ),
-  reading(
+  defineSubcommand(
     {
       name: 'rooms',
       usage: '',
-      what: 'list the rooms of the server',
-      about: ['Prints a line for each: its id, how many members it has, and its topic. With --json: roomId, topic, members, seq and at.'],
-      options: LINES,
+      summary: 'list the rooms of the server',
+      details: ['Prints a line for each: its id, how many members it has, and its topic. With --json: roomId, topic, members, seq and at.'],
+      options: SCRIPT_OPTIONS,
       examples: [['engawa rooms --server https://chat.example', 'all its rooms']],
-      exits: { ...DONE, ...REFUSED, ...USAGE, ...UNCONNECTED, ...STOPPED, ...PIPE },
-      variables: VARIABLES,
+      exitCodes: { ...EXIT_DONE, ...EXIT_FAILED, ...EXIT_USAGE, ...EXIT_NO_CONNECTION, ...EXIT_SIGNAL, ...EXIT_BROKEN_PIPE },
+      environment: ENVIRONMENT,
     },
-    async (asked, surroundings) => (await import('./lines/lists.ts')).rooms(asked, surroundings),
+    async (args, io) => (await import('./lines/lists.ts')).listRooms(args, io),
   ),
-  reading(
+  defineSubcommand(
     {
       name: 'who',
       usage: 'ROOM',
-      what: 'list the members of a room',
-      about: [
+      summary: 'list the members of a room',
+      details: [
         'Prints a line for each: the name, whether they are online, away or gone, and whether they own the room. With --json: username, role, since, presence and read.',
-        LOOKING,
+        READ_ONLY_HELP,
       ],
-      options: LINES,
+      options: SCRIPT_OPTIONS,
       examples: [['engawa who veranda', 'everybody there']],
-      exits: { ...DONE, ...REFUSED, ...USAGE, ...UNCONNECTED, ...STOPPED, ...PIPE },
-      variables: VARIABLES,
+      exitCodes: { ...EXIT_DONE, ...EXIT_FAILED, ...EXIT_USAGE, ...EXIT_NO_CONNECTION, ...EXIT_SIGNAL, ...EXIT_BROKEN_PIPE },
+      environment: ENVIRONMENT,
       completes: 'rooms',
     },
-    async (asked, surroundings) => (await import('./lines/lists.ts')).who(asked, surroundings),
+    async (args, io) => (await import('./lines/lists.ts')).listMembers(args, io),
   ),
-  reading(
+  defineSubcommand(
     {
       name: 'profile',
       usage: '[list | show [NAME] | set NAME | use NAME | remove NAME]',
-      what: 'servers and names that you need not type again',
-      about: [
+      summary: 'servers and names that you need not type again',
+      details: [
         'A profile has a server, your name there, and a folder with the session by which the name is yours. `set` makes or changes one, and the first one is used at once; `use` says which is used when none is named; `default` is always there. `show` says what is in force, and what said it. `remove` also lets its session go, with marks, drafts and unsent chats.',
         'The config file is for you alone (0600), and so is the folder. Whoever has the session speaks as you.',
       ],
@@ -238,10 +242,10 @@ export const subcommands: readonly Subcommand[] = [
         ['engawa profile set work --server https://chat.example --as aya', 'make one'],
         ['engawa profile use work', 'and use it from now on'],
       ],
-      exits: { ...DONE, ...USAGE },
-      variables: VARIABLES,
+      exitCodes: { ...EXIT_DONE, ...EXIT_USAGE },
+      environment: ENVIRONMENT,
       completes: ['list', 'show', 'set', 'use', 'remove'],
     },
-    async (asked, surroundings) => (await import('./profile/profile-command.ts')).profileCommand(asked, surroundings),
+    async (args, io) => (await import('./profile/profile-command.ts')).profileCommand(args, io),
   ),
 ];

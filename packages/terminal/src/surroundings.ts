@@ -1,5 +1,5 @@
 /** The streams and surroundings of the program; `process` is one. */
-export interface Surroundings {
+export interface ProcessIO {
   stdin: NodeJS.ReadStream;
   stdout: NodeJS.WriteStream;
   stderr: NodeJS.WriteStream;

@@ -1,4 +1,4 @@
 /** A line on the standard error, for people. */
-import { safeLine } from './text/safe.ts';
+import { sanitizeLine } from './text/safe.ts';
 
-export const warn = (stderr: NodeJS.WriteStream, text: string): void => void stderr.write(`engawa: ${safeLine(text)}\n`);
+export const warn = (stderr: NodeJS.WriteStream, text: string): void => void stderr.write(`engawa: ${sanitizeLine(text)}\n`);

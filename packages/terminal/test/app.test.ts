@@ -3,9 +3,9 @@ import type { Client, Room } from '@engawa/client';
 import { expect, onTestFinished, test } from 'vitest';
 import { commands } from '#app/commands.js';
 import { startServer, until } from '../../server/test/helpers/server.ts';
-import { connectTo, newServer, type Opened, openApp, type Place, widthsOf } from './helpers/app.ts';
+import { connectTo, openApp, type ServerAddress, startInProcessServer, type TestApp, widthsOf } from './helpers/app.ts';
 
-async function join(place: Place, roomId: string, username: string): Promise<{ client: Client; room: Room }> {
+async function join(place: ServerAddress, roomId: string, username: string): Promise<{ client: Client; room: Room }> {
   const client = connectTo(place);
   onTestFinished(() => client.close());
   return { client, room: await client.join(roomId, { username, create: true }) };
@@ -18,15 +18,15 @@ async function said(room: Room, text: string, replyTo?: number): Promise<number>
 }
 
 /** Types a line and sends it. */
-function enter(app: Opened, text: string): void {
+function enter(app: TestApp, text: string): void {
   app.type(text);
   app.press('enter');
 }
 
-const rowWith = (app: Opened, text: string): string => app.rows().find((row) => row.includes(text)) ?? '';
+const rowWith = (app: TestApp, text: string): string => app.rows().find((row) => row.includes(text)) ?? '';
 
 test('all that a room has is shown, in rows that fit, whatever the size, in both languages', async () => {
-  const server = newServer();
+  const server = startInProcessServer();
   const { room } = await join(server, '縁側', 'たけし');
   await room.setTopic('今日の話 — a topic that is rather long, to be cut');
   const first = await said(room, 'はじめまして。これは長い文で、折り返さなければなりません。👩‍👩‍👧‍👦 とても長い長い長い長い文です。');
@@ -41,7 +41,7 @@ test('all that a room has is shown, in rows that fit, whatever the size, in both
   await said(room, '\u001b[2J\u202e\u0007 nasty');
   for (const lang of ['en', 'ja']) {
     const app = openApp(server, { room: '縁側', username: `aya-${lang}`, lang });
-    await app.shows('はじめまして');
+    await app.waitForText('はじめまして');
     for (const [columns, rows] of [
       [120, 40],
       [80, 24],
@@ -58,7 +58,7 @@ test('all that a room has is shown, in rows that fit, whatever the size, in both
       expect(app.screen.frame.cursor?.column ?? 0).toBeLessThan(columns);
     }
     app.resize(80, 24);
-    await app.shows(lang === 'ja' ? '（削除されました）' : '(deleted)');
+    await app.waitForText(lang === 'ja' ? '（削除されました）' : '(deleted)');
     expect(app.text()).toContain(lang === 'ja' ? 'lines （編集済み）' : 'lines (edited)');
     expect(app.text()).toMatch(lang === 'ja' ? /── \d+年\d+月\d+日.曜日 ──/ : /── \w+day, \w+ \d+, \d+ ──/);
     expect(app.text()).toContain('↪ たけし: はじめまして');
@@ -67,21 +67,21 @@ test('all that a room has is shown, in rows that fit, whatever the size, in both
 });
 
 test('a reply, an edit, a reaction and a deletion of a selected chat', async () => {
-  const server = newServer();
+  const server = startInProcessServer();
   const app = openApp(server, { room: 'veranda' });
-  await app.shows('1 here');
+  await app.waitForText('1 here');
   const { room } = await join(server, 'veranda', 'ben');
   await said(room, 'what is the time?');
-  await app.shows('what is the time?');
+  await app.waitForText('what is the time?');
   app.press('alt+up');
-  await app.shows('r reply');
+  await app.waitForText('r reply');
   app.type('r');
-  await app.shows('reply to ben: what is the time?');
+  await app.waitForText('reply to ben: what is the time?');
   enter(app, 'late');
   await until(() => room.timeline.chats.some(({ message }) => message === 'late'), 'the answer');
-  await app.shows('↪ ben: what is the time?');
+  await app.waitForText('↪ ben: what is the time?');
   app.press('up');
-  await app.shows('edit: late');
+  await app.waitForText('edit: late');
   enter(app, ', very');
   await until(() => room.timeline.chats.at(-1)?.message === 'late, very', 'the edit');
   app.press('alt+up');
@@ -90,50 +90,50 @@ test('a reply, an edit, a reaction and a deletion of a selected chat', async () 
   app.type('tad');
   app.press('tab');
   app.press('enter');
-  await app.shows('🎉 1');
+  await app.waitForText('🎉 1');
   app.press('alt+up');
   enter(app, '/unreact');
-  await app.hides('🎉 1');
+  await app.waitForNoText('🎉 1');
   app.press('escape');
   enter(app, '/delete');
-  await app.shows('Delete “late, very”?');
+  await app.waitForText('Delete “late, very”?');
   app.press('enter');
   await until(() => room.timeline.chats.at(-1)?.message === null, 'the deletion');
-  await app.shows('(deleted)');
+  await app.waitForText('(deleted)');
 });
 
 test('what begins with a slash is never sent by mistake, nor as an answer', async () => {
-  const server = newServer();
+  const server = startInProcessServer();
   const app = openApp(server, { room: 'veranda' });
-  await app.shows('1 here');
+  await app.waitForText('1 here');
   const other = await join(server, 'veranda', 'ben');
   await said(other.room, 'hello');
-  await app.shows('│ hello');
+  await app.waitForText('│ hello');
   enter(app, '/reply');
-  await app.shows('reply to ben: hello');
+  await app.waitForText('reply to ben: hello');
   enter(app, '/topic');
-  await app.shows('There is no topic.');
+  await app.waitForText('There is no topic.');
   app.press('escape');
   enter(app, '/hlep me');
-  await app.shows('There is no /hlep. Did you mean /help?');
-  await app.shows('› /hlep me');
+  await app.waitForText('There is no /hlep. Did you mean /help?');
+  await app.waitForText('› /hlep me');
   app.press('ctrl+u');
   enter(app, '/usr/bin/env');
-  await app.shows('There is no /usr/bin/env. Begin with // to send a slash.');
+  await app.waitForText('There is no /usr/bin/env. Begin with // to send a slash.');
   app.press('home');
   enter(app, '/');
-  await app.shows('aya │ /usr/bin/env');
+  await app.waitForText('aya │ /usr/bin/env');
   enter(app, '//help is how');
-  await app.shows('aya │ /help is how');
+  await app.waitForText('aya │ /help is how');
   await until(() => other.room.timeline.chats.length === 3, 'ben hears both');
   expect(other.room.timeline.chats.map(({ message }) => message)).toEqual(['hello', '/usr/bin/env', '/help is how']);
 });
 
 test('help has every command, in every size', async () => {
-  const app = openApp(newServer(), { room: 'veranda', columns: 40, rows: 10 });
-  await app.shows('1 here');
+  const app = openApp(startInProcessServer(), { room: 'veranda', columns: 40, rows: 10 });
+  await app.waitForText('1 here');
   enter(app, '/help');
-  await app.shows('Help');
+  await app.waitForText('Help');
   const seen = new Set<string>();
   for (let page = 0; page < 40; page += 1) {
     for (const { name } of commands) if (new RegExp(`^ /${name}\\b`, 'm').test(app.text())) seen.add(name);
@@ -141,57 +141,57 @@ test('help has every command, in every size', async () => {
     await new Promise(setImmediate);
   }
   expect([...seen].sort()).toEqual(commands.map(({ name }) => name).sort());
-  await app.shows('Ctrl+D');
+  await app.waitForText('Ctrl+D');
   app.press('escape');
-  await app.hides('Ctrl+D');
+  await app.waitForNoText('Ctrl+D');
 });
 
 test('help that is longer than the screen is scrolled, by every key that scrolls, and says how much there is', async () => {
-  const app = openApp(newServer(), { room: 'veranda' });
-  await app.shows('1 here');
+  const app = openApp(startInProcessServer(), { room: 'veranda' });
+  await app.waitForText('1 here');
   enter(app, '/help');
-  await app.shows(/1–19 of \d\d · ↑ ↓ scroll · Esc closes/);
+  await app.waitForText(/1–19 of \d\d · ↑ ↓ scroll · Esc closes/);
   app.press('down');
-  await app.shows(/2–20 of \d\d/);
+  await app.waitForText(/2–20 of \d\d/);
   app.press('up');
-  await app.shows(/1–19 of/);
+  await app.waitForText(/1–19 of/);
   app.press('end');
-  await app.shows('in an empty line: quit');
+  await app.waitForText('in an empty line: quit');
   app.press('home');
-  await app.shows(/1–19 of/);
-  app.key({ kind: 'mouse', action: 'wheel-down', at: { column: 50, row: 10 } });
-  await app.shows(/4–22 of/);
+  await app.waitForText(/1–19 of/);
+  app.key({ kind: 'mouse', action: 'wheel-down', position: { column: 50, row: 10 } });
+  await app.waitForText(/4–22 of/);
 });
 
 test('text that is typed or pasted over help, or over who is here, closes it, and is not sent unseen', async () => {
-  const server = newServer();
+  const server = startInProcessServer();
   const { room } = await join(server, 'veranda', 'ben');
   const app = openApp(server, { room: 'veranda' });
-  await app.shows('2 here');
+  await app.waitForText('2 here');
   for (const [command, title] of [
     ['/help', 'Esc closes'],
     ['/who', 'Who is here: 2'],
   ] as const) {
     enter(app, command);
-    await app.shows(title);
+    await app.waitForText(title);
     app.type('hello');
-    await app.hides(title);
-    await app.shows('› hello');
+    await app.waitForNoText(title);
+    await app.waitForText('› hello');
     app.press('ctrl+u');
     enter(app, command);
-    await app.shows(title);
+    await app.waitForText(title);
     app.key({ kind: 'paste', text: 'pasted' });
-    await app.hides(title);
-    await app.shows('› pasted');
+    await app.waitForNoText(title);
+    await app.waitForText('› pasted');
     app.press('ctrl+u');
   }
   app.type('a draft');
   app.press('home');
   app.type('/who ');
   app.press('enter');
-  await app.shows('Who is here: 2');
+  await app.waitForText('Who is here: 2');
   app.press('enter');
-  await app.hides('Who is here: 2');
+  await app.waitForNoText('Who is here: 2');
   expect(room.timeline.chats).toEqual([]);
 });
 
@@ -200,9 +200,9 @@ test('who scrolls back stays where he reads, is told how much is new, and goes t
   const { room } = await join(server, 'veranda', 'ben');
   for (let each = 0; each < 300; each += 1) await said(room, `chat ${each}.`);
   const app = openApp(server, { room: 'veranda', maxChats: 60 });
-  await app.shows('chat 299.');
+  await app.waitForText('chat 299.');
   app.press('pageup');
-  await app.hides('chat 299.');
+  await app.waitForNoText('chat 299.');
   const timeline = () =>
     app
       .rows()
@@ -210,26 +210,26 @@ test('who scrolls back stays where he reads, is told how much is new, and goes t
       .map((row) => row.slice(19));
   const before = timeline();
   for (let each = 300; each < 400; each += 1) await said(room, `chat ${each}.`);
-  await app.shows('↓ 60+ new');
+  await app.waitForText('↓ 60+ new');
   expect(timeline()).toEqual(before);
   for (let page = 0; page < 40 && !app.text().includes('chat 0.'); page += 1) {
     app.press('pageup');
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
-  await app.shows('chat 0.');
+  await app.waitForText('chat 0.');
   expect(app.text()).not.toContain('older chats above');
   for (let page = 0; page < 60 && !app.text().includes('chat 399.'); page += 1) {
     app.press('pagedown');
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
-  await app.shows('chat 399.');
-  await app.hides('↓');
+  await app.waitForText('chat 399.');
+  await app.waitForNoText('↓');
   app.press('home');
-  await app.shows('chat 0.');
+  await app.waitForText('chat 0.');
   app.press('end');
-  await app.shows('chat 399.');
+  await app.waitForText('chat 399.');
   await said(room, 'chat 400.');
-  await app.shows('chat 400.');
+  await app.waitForText('chat 400.');
 });
 
 test('in a room that is read elsewhere, an edit of what was scrolled back to is seen', async () => {
@@ -238,54 +238,54 @@ test('in a room that is read elsewhere, an edit of what was scrolled back to is 
   const first = await said(room, 'chat with a mistkae');
   for (let each = 0; each < 200; each += 1) await said(room, `chat ${each}.`);
   const app = openApp(server, { room: 'veranda', maxChats: 60 });
-  await app.shows('chat 199.');
+  await app.waitForText('chat 199.');
   app.press('home');
-  await app.shows('mistkae');
+  await app.waitForText('mistkae');
   await room.edit(first, 'chat without a mistake');
-  await app.shows('without a mistake (edited)');
+  await app.waitForText('without a mistake (edited)');
 });
 
 test('unread chats are counted, not who comes; a mention rings, and the new begins at a bar', async () => {
-  const server = newServer();
+  const server = startInProcessServer();
   const { room } = await join(server, 'other', 'ben');
   const app = openApp(server, { room: 'other' });
-  await until(() => app.screen.name === '#other — Engawa', 'the title');
+  await until(() => app.screen.titleText === '#other — Engawa', 'the title');
   enter(app, '/join veranda');
-  await app.shows('› #veranda');
+  await app.waitForText('› #veranda');
   await join(server, 'other', 'guest');
   await said(room, 'one');
   await said(room, 'AYA, are you there?');
-  await app.shows('@2');
+  await app.waitForText('@2');
   expect(rowWith(app, '#other')).toMatch(/#other +@2 │/);
   expect(app.screen.bells).toBe(1);
-  await until(() => app.screen.name === '(@2) #veranda — Engawa', 'the title');
+  await until(() => app.screen.titleText === '(@2) #veranda — Engawa', 'the title');
   app.press('ctrl+p');
-  await app.shows('› #other');
-  await app.shows('── new ──');
+  await app.waitForText('› #other');
+  await app.waitForText('── new ──');
   expect(app.text()).toContain('· guest joined');
-  await app.hides('@2');
-  app.key({ kind: 'focus', focused: false });
+  await app.waitForNoText('@2');
+  app.key({ kind: 'focus', isFocused: false });
   await said(room, 'nobody looks');
-  await until(() => app.screen.name === '(1) #other — Engawa', 'what is unread without focus');
-  app.key({ kind: 'focus', focused: true });
-  await until(() => app.screen.name === '#other — Engawa', 'what is read with it');
+  await until(() => app.screen.titleText === '(1) #other — Engawa', 'what is unread without focus');
+  app.key({ kind: 'focus', isFocused: true });
+  await until(() => app.screen.titleText === '#other — Engawa', 'what is read with it');
 });
 
 test('a name that looks like another is marked', async () => {
-  const server = newServer();
+  const server = startInProcessServer();
   const { room } = await join(server, 'veranda', 'カメ');
   await join(server, 'veranda', '力メ');
   const app = openApp(server, { room: 'veranda' });
-  await app.shows('here');
+  await app.waitForText('here');
   await said(room, 'it is me');
   // Who else is here is asked after the room is shown.
-  await app.shows('≈カメ │ it is me');
+  await app.waitForText('≈カメ │ it is me');
 });
 
 test('names take no more columns than the widest has, and on 80 columns the text more than half of the screen', async () => {
-  const server = newServer();
+  const server = startInProcessServer();
   const app = openApp(server, { room: 'veranda' });
-  await app.shows('1 here');
+  await app.waitForText('1 here');
   const said = 'x'.repeat(100);
   const column = () =>
     app
@@ -295,86 +295,86 @@ test('names take no more columns than the widest has, and on 80 columns the text
   const columnsOfText = () => Math.max(...app.rows().map((row) => (/x+$/.exec(row) ?? [''])[0].length));
   app.type(said);
   app.press('enter');
-  await app.shows('aya │ xx');
+  await app.waitForText('aya │ xx');
   const narrow = column();
   expect(columnsOfText()).toBe(48);
   const ben = await connectTo(server).join('veranda', { username: 'ben the gardener' });
   await ben.send('hello').settled;
-  await app.shows('ben the g… │ hello');
+  await app.waitForText('ben the g… │ hello');
   expect(column()).toBe(narrow + 7);
   expect(columnsOfText()).toBe(41);
   app.resize(100, 24);
-  await app.shows('ben the garde… │ hello');
+  await app.waitForText('ben the garde… │ hello');
 });
 
 test('a taken name asks for another one, in place', async () => {
-  const server = newServer();
+  const server = startInProcessServer();
   await join(server, 'veranda', 'aya');
   const app = openApp(server, { room: 'veranda' });
-  await app.shows('the name aya is taken');
+  await app.waitForText('the name aya is taken');
   enter(app, 'aya2');
-  await app.shows('2 here');
-  await app.shows('aya2 ·');
+  await app.waitForText('2 here');
+  await app.waitForText('aya2 ·');
 });
 
 test('a name that looks like that of a member asks for another one, in place', async () => {
-  const server = newServer();
+  const server = startInProcessServer();
   await join(server, 'veranda', 'аya');
   const app = openApp(server, { room: 'veranda' });
-  await app.shows('the name aya looks like that of somebody else');
+  await app.waitForText('the name aya looks like that of somebody else');
   enter(app, 'aya2');
-  await app.shows('2 here');
+  await app.waitForText('2 here');
 });
 
 test('without a room it says what to do, asks which, and opens a new one by its name', async () => {
-  const server = newServer();
+  const server = startInProcessServer();
   await (await join(server, 'garden', 'ben')).room.setTopic('plants');
   await join(server, 'veranda', 'ben');
   const app = openApp(server);
-  await app.shows('You are aya on test: (--as NAME and --server URL change that).');
+  await app.waitForText('You are aya on test: (--as NAME and --server URL change that).');
   for (const step of ['1. ↑ ↓ choose, Enter joins', '2. Then type to talk', '3. /help lists all']) expect(app.text()).toContain(step);
-  await app.shows('#garden  1 member · plants');
+  await app.waitForText('#garden  1 member · plants');
   expect(app.rows().findIndex((row) => row.includes('› #veranda'))).toBe(app.rows().findIndex((row) => row.includes('#garden')) - 1);
   app.press('down');
   app.press('enter');
-  await app.shows('› #garden');
+  await app.waitForText('› #garden');
   enter(app, '/join');
-  await app.shows('Go to a room');
+  await app.waitForText('Go to a room');
   app.type('kitchen');
-  await app.shows('new room: kitchen');
+  await app.waitForText('new room: kitchen');
   app.press('enter');
-  await app.shows('› #kitchen');
+  await app.waitForText('› #kitchen');
   enter(app, '/leave');
-  await app.shows('You left #kitchen.');
+  await app.waitForText('You left #kitchen.');
 });
 
 test('the chooser is live: rooms that are opened meanwhile come into it, with what is new in those that are open', {
   timeout: 30_000,
 }, async () => {
-  const server = newServer();
+  const server = startInProcessServer();
   const { room } = await join(server, 'veranda', 'ben');
   const app = openApp(server, { room: 'veranda' });
-  await app.shows('2 here');
+  await app.waitForText('2 here');
   enter(app, '/join ops');
-  await app.shows('› #ops');
+  await app.waitForText('› #ops');
   app.press('alt+g');
-  await app.shows(/#veranda .* open$/m);
+  await app.waitForText(/#veranda .* open$/m);
   await said(room, 'aya?');
-  await app.shows(/› #veranda .* @1$/m);
+  await app.waitForText(/› #veranda .* @1$/m);
   const garden = await join(server, 'garden', 'noa');
   await garden.room.setTopic('a topic that is much too long for the row in which it stands');
-  await app.shows(/#garden {2}1 member · a topic .*… +\d\d:\d\d$/m);
+  await app.waitForText(/#garden {2}1 member · a topic .*… +\d\d:\d\d$/m);
   app.press('down', 'down');
-  await app.shows('  › #garden');
+  await app.waitForText('  › #garden');
   app.press('enter');
-  await app.shows(/^ #garden/);
+  await app.waitForText(/^ #garden/);
 });
 
 test('a room is gone to by letters of its name, in their order', async () => {
-  const server = newServer();
+  const server = startInProcessServer();
   for (const id of ['release-planning', 'planning', '縁側の話']) await join(server, id, 'ben');
   const app = openApp(server, { room: 'ops' });
-  await app.shows('1 here');
+  await app.waitForText('1 here');
   for (const [letters, id] of [
     ['relp', 'release-planning'],
     ['plan', 'planning'],
@@ -382,24 +382,24 @@ test('a room is gone to by letters of its name, in their order', async () => {
     ['#OPS', 'ops'],
   ] as const) {
     app.press('ctrl+g');
-    await app.shows('Go to a room');
+    await app.waitForText('Go to a room');
     app.type(letters);
-    await app.shows(new RegExp(`› #${id}`));
+    await app.waitForText(new RegExp(`› #${id}`));
     app.press('enter');
-    await app.shows(new RegExp(`^ #${id}`));
+    await app.waitForText(new RegExp(`^ #${id}`));
   }
 });
 
 test('the rooms of last time are opened again, and one that is gone is not made anew', async () => {
-  const server = newServer();
+  const server = startInProcessServer();
   await join(server, 'garden', 'ben');
   const app = openApp(server, { lastRooms: ['garden', 'gone'] });
-  await app.shows('› #garden');
-  await app.shows('✗#gone');
+  await app.waitForText('› #garden');
+  await app.waitForText('✗#gone');
 });
 
 test('more rooms than a server lets in at once are joined one after the other, and nobody is told of it', async () => {
-  const server = newServer();
+  const server = startInProcessServer();
   const ids = Array.from({ length: 23 }, (_, at) => `room-${at}`);
   // Who opens a room asks twice, for a join and for a new one.
   const owners = ids.map(async (roomId, at) => join(server, roomId, `owner-${at % 4}`));
@@ -408,41 +408,41 @@ test('more rooms than a server lets in at once are joined one after the other, a
   const seen: string[] = [];
   const isJoined = () => app.client.rooms.filter(({ state }) => state === 'live').length === ids.length;
   await until(() => seen.push(app.text()) > 0 && isJoined(), 'all are joined');
-  await app.hides('…#');
+  await app.waitForNoText('…#');
   expect(seen.join('\n')).not.toContain('Too many');
 });
 
 test('what waits is counted, what is refused says why, and can be sent again or taken away', async () => {
-  const server = newServer();
+  const server = startInProcessServer();
   const app = openApp(server, { room: 'veranda' });
-  await app.shows('1 here');
+  await app.waitForText('1 here');
   await server.stop();
-  await app.shows('reconnecting');
+  await app.waitForText('reconnecting');
   enter(app, 'one');
   enter(app, 'two');
-  await app.shows('reconnecting, 2 waiting to send');
-  await app.shows('two ○');
+  await app.waitForText('reconnecting, 2 waiting to send');
+  await app.waitForText('two ○');
   server.start();
-  await app.shows('● connected');
-  await app.hides('○');
+  await app.waitForText('● connected');
+  await app.waitForNoText('○');
   const chat = app.client.rooms[0]?.send('x'.repeat(4_001));
-  await app.shows('✗ not sent: ');
+  await app.waitForText('✗ not sent: ');
   const refusal = chat?.settled;
   enter(app, '/retry');
   await until(() => chat?.settled !== refusal, 'it is sent again');
   await chat?.settled;
-  await app.shows('✗ not sent: ');
+  await app.waitForText('✗ not sent: ');
   enter(app, '/discard');
-  await app.hides('xxx');
+  await app.waitForNoText('xxx');
   enter(app, '/discard');
-  await app.shows('Nothing has failed.');
+  await app.waitForText('Nothing has failed.');
 });
 
 test('tab completes commands, names, rooms and emoji', async () => {
-  const server = newServer();
+  const server = startInProcessServer();
   await join(server, 'veranda', 'benjamin');
   const app = openApp(server, { room: 'veranda' });
-  await app.shows('2 here');
+  await app.waitForText('2 here');
   await until(() => app.client.rooms.length === 1, 'the room');
   // Who is here is asked after the room is shown, so it may take more than one try.
   const completed = async (typed: string, wanted: string) => {
@@ -463,20 +463,20 @@ test('tab completes commands, names, rooms and emoji', async () => {
 });
 
 test('several lines are pasted as one chat, and Ctrl+C clears before it quits', async () => {
-  const server = newServer();
+  const server = startInProcessServer();
   const app = openApp(server, { room: 'veranda' });
-  await app.shows('1 here');
+  await app.waitForText('1 here');
   app.key({ kind: 'paste', text: 'one\ntwo' });
   app.press('enter');
-  await app.shows('aya │ one');
+  await app.waitForText('aya │ one');
   expect(app.text()).toMatch(/^ *│ +│ two/m);
   app.type('half');
   app.press('ctrl+c');
-  await app.hides('half');
+  await app.waitForNoText('half');
   app.press('ctrl+c');
-  await app.shows('Press Ctrl+C again');
+  await app.waitForText('Press Ctrl+C again');
   app.press('ctrl+c');
-  expect(await app.ended).toBe(0);
+  expect(await app.exited).toBe(0);
   expect(app.screen.isClosed).toBe(true);
 });
 
@@ -485,23 +485,23 @@ test('search goes through what was found', async () => {
   const { room } = await join(server, 'veranda', 'ben');
   for (let each = 0; each < 40; each += 1) await said(room, each % 15 === 0 ? `a needle, ${each}.` : `hay ${each}.`);
   const app = openApp(server, { room: 'veranda', rows: 12 });
-  await app.shows('hay 39.');
+  await app.waitForText('hay 39.');
   enter(app, '/search NEEDLE');
-  await app.shows('1 of 3');
-  await app.shows('needle, 30.');
+  await app.waitForText('1 of 3');
+  await app.waitForText('needle, 30.');
   app.press('up');
-  await app.shows('needle, 15.');
+  await app.waitForText('needle, 15.');
   app.press('up');
-  await app.shows('needle, 0.');
+  await app.waitForText('needle, 0.');
   app.press('down');
-  await app.shows('needle, 15.');
+  await app.waitForText('needle, 15.');
   app.type('n');
   app.type('N');
-  await app.shows('› nN');
+  await app.waitForText('› nN');
   app.press('ctrl+u');
   app.press('escape');
   app.press('escape');
-  await app.shows('hay 39.');
+  await app.waitForText('hay 39.');
 });
 
 test('a click selects a chat or opens a room, and the wheel scrolls', async () => {
@@ -509,19 +509,19 @@ test('a click selects a chat or opens a room, and the wheel scrolls', async () =
   const { room } = await join(server, 'veranda', 'ben');
   for (let each = 0; each < 30; each += 1) await said(room, `chat ${each}.`);
   const app = openApp(server, { room: 'veranda' });
-  await app.shows('chat 29.');
+  await app.waitForText('chat 29.');
   const row = app.rows().findIndex((each) => each.includes('chat 20.'));
-  app.key({ kind: 'mouse', action: 'press', at: { column: 50, row } });
-  await app.shows('selected: /reply');
+  app.key({ kind: 'mouse', action: 'press', position: { column: 50, row } });
+  await app.waitForText('selected: /reply');
   app.press('escape');
-  app.key({ kind: 'mouse', action: 'wheel-up', at: { column: 50, row } });
-  await app.hides('chat 29.');
-  app.key({ kind: 'mouse', action: 'wheel-down', at: { column: 50, row } });
-  await app.shows('chat 29.');
+  app.key({ kind: 'mouse', action: 'wheel-up', position: { column: 50, row } });
+  await app.waitForNoText('chat 29.');
+  app.key({ kind: 'mouse', action: 'wheel-down', position: { column: 50, row } });
+  await app.waitForText('chat 29.');
   enter(app, '/join garden');
-  await app.shows('› #garden');
-  app.key({ kind: 'mouse', action: 'press', at: { column: 5, row: app.rows().findIndex((each) => each.startsWith('  #veranda')) } });
-  await app.shows('› #veranda');
+  await app.waitForText('› #garden');
+  app.key({ kind: 'mouse', action: 'press', position: { column: 5, row: app.rows().findIndex((each) => each.startsWith('  #veranda')) } });
+  await app.waitForText('› #veranda');
 });
 
 test('from an answer one goes to what it answers, however far back that is', async () => {
@@ -531,67 +531,67 @@ test('from an answer one goes to what it answers, however far back that is', asy
   for (let each = 0; each < 200; each += 1) await said(room, `chat ${each}.`);
   await said(room, 'the answer', question);
   const app = openApp(server, { room: 'veranda', maxChats: 60 });
-  await app.shows('↪ ben: the question');
+  await app.waitForText('↪ ben: the question');
   app.press('alt+up');
-  await app.shows('Enter: what it answers');
+  await app.waitForText('Enter: what it answers');
   app.press('enter');
-  await app.shows('ben │ the question');
+  await app.waitForText('ben │ the question');
   app.press('escape');
   app.press('escape');
-  await app.shows('the answer');
+  await app.waitForText('the answer');
 });
 
 test('who was removed is told, and comes back only when he says so', async () => {
-  const server = newServer();
+  const server = startInProcessServer();
   const owner = await join(server, 'veranda', 'ben');
   const app = openApp(server, { room: 'veranda' });
-  await app.shows('2 here');
+  await app.waitForText('2 here');
   await owner.room.remove('aya');
-  await app.shows('ben removed you. /close takes it away, /join comes back.');
+  await app.waitForText('ben removed you. /close takes it away, /join comes back.');
   enter(app, 'hello?');
-  await app.shows('› hello?');
+  await app.waitForText('› hello?');
   app.press('ctrl+u');
   enter(app, '/join veranda');
-  await app.shows('2 here');
-  await app.hides('removed you');
+  await app.waitForText('2 here');
+  await app.waitForNoText('removed you');
 });
 
 test('somebody who takes a room off the list and opens it again hears each chat once', async () => {
-  const server = newServer();
+  const server = startInProcessServer();
   const { room } = await join(server, 'veranda', 'ben');
   const app = openApp(server, { room: 'veranda', lastRooms: ['veranda'] });
-  await app.shows('2 here');
+  await app.waitForText('2 here');
   enter(app, '/close');
-  await app.shows('Go to a room');
+  await app.waitForText('Go to a room');
   app.type('veranda');
   app.press('enter');
-  await app.shows('2 here');
+  await app.waitForText('2 here');
   enter(app, '/join');
   app.type('garden');
   app.press('enter');
-  await app.shows('› #garden');
+  await app.waitForText('› #garden');
   await said(room, 'aya?');
-  await app.shows('@1');
+  await app.waitForText('@1');
   expect(app.screen.bells).toBe(1);
 });
 
 test('what waited under a name that somebody else took meanwhile is sent under the next one', async () => {
-  const server = newServer();
+  const server = startInProcessServer();
   const storage = new Map<string, string>();
   const first = openApp(server, { room: 'veranda', storage });
-  await first.shows('1 here');
+  await first.waitForText('1 here');
   await server.stop();
-  await first.shows('reconnecting');
+  await first.waitForText('reconnecting');
   enter(first, 'typed in vain');
-  await first.shows('1 waiting to send');
-  first.screen.listener?.gone();
-  await first.ended;
+  await first.waitForText('1 waiting to send');
+  first.screen.listener?.onClosed();
+  await first.exited;
   server.start();
   storage.delete('engawa:test::session');
   const app = openApp(server, { room: 'veranda', storage });
-  await app.shows('the name aya is taken');
+  await app.waitForText('the name aya is taken');
   enter(app, 'aya2');
-  await app.shows('aya2 │ typed in vain');
+  await app.waitForText('aya2 │ typed in vain');
 });
 
 test('a room with more that is new than a screen holds is read from where the new begins', async () => {
@@ -599,26 +599,26 @@ test('a room with more that is new than a screen holds is read from where the ne
   const { room } = await join(server, 'veranda', 'ben');
   const storage = new Map<string, string>();
   const app = openApp(server, { room: 'veranda', storage });
-  await app.shows('2 here');
+  await app.waitForText('2 here');
   await said(room, 'an old one.');
-  await app.shows('an old one.');
+  await app.waitForText('an old one.');
   enter(app, '/join garden');
-  await app.shows('› #garden');
+  await app.waitForText('› #garden');
   for (let each = 0; each < 100; each += 1) await said(room, `chat ${each}.`);
-  await app.shows('100 │');
+  await app.waitForText('100 │');
   app.press('ctrl+p');
-  await app.shows('── new ──');
-  await app.shows('chat 0.');
+  await app.waitForText('── new ──');
+  await app.waitForText('chat 0.');
   expect(app.text()).not.toContain('chat 99.');
-  await app.shows('↓ 81 new (End)');
+  await app.waitForText('↓ 81 new (End)');
   app.press('pagedown');
-  await app.shows('↓ 63 new (End)');
-  app.screen.listener?.gone();
-  await app.ended;
+  await app.waitForText('↓ 63 new (End)');
+  app.screen.listener?.onClosed();
+  await app.exited;
   const again = openApp(server, { storage, lastRooms: ['veranda'] });
-  await again.shows('── new ──');
-  await again.shows('chat 37.');
-  await again.shows('new (End)');
+  await again.waitForText('── new ──');
+  await again.waitForText('chat 37.');
+  await again.waitForText('new (End)');
   again.press('end');
-  await again.shows('chat 99.');
+  await again.waitForText('chat 99.');
 });

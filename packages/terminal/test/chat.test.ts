@@ -5,8 +5,17 @@ import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { openMemory, type Store, StoreError } from '@engawa/server';
 import { expect, onTestFinished, test } from 'vitest';
-import { connect, done, heard, newFolder, startServer, until, withFault, within } from '../../server/test/helpers/server.ts';
-import { currentFolder } from './helpers/current-folder.ts';
+import {
+  connect,
+  createTempFolder,
+  nextEvent,
+  requestOk,
+  startServer,
+  until,
+  withOverrides,
+  withTimeout,
+} from '../../server/test/helpers/server.ts';
+import { emptyWorkingFolder } from './helpers/current-folder.ts';
 
 const ENGAWA = fileURLToPath(new URL('../../engawa/bin/engawa.js', import.meta.url));
 
@@ -21,8 +30,8 @@ interface Terminal {
 }
 
 function openTerminal(...args: string[]): Terminal {
-  const env = { PATH: process.env.PATH, HOME: newFolder() };
-  const child = spawn(process.execPath, [ENGAWA, 'chat', ...args], { env, cwd: currentFolder(), stdio: ['pipe', 'pipe', 'pipe'] });
+  const env = { PATH: process.env.PATH, HOME: createTempFolder() };
+  const child = spawn(process.execPath, [ENGAWA, 'chat', ...args], { env, cwd: emptyWorkingFolder(), stdio: ['pipe', 'pipe', 'pipe'] });
   onTestFinished(() => void child.kill('SIGKILL'));
   let text = '';
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
@@ -37,7 +46,7 @@ function openTerminal(...args: string[]): Terminal {
       }),
     async end() {
       child.stdin.end();
-      const [code] = await within(exited, 'exit');
+      const [code] = await withTimeout(exited, 'exit');
       return code;
     },
   };
@@ -95,17 +104,17 @@ test('a line says what a reply answers, in English and in Japanese', async () =>
   const { url } = await startServer({ limits: 'off' });
   const ben = await connect(url);
   const about = { roomId: 'veranda', username: 'ben' };
-  await done(ben, 'create:room', about);
-  const { seq } = await done(ben, 'create:chat', { ...about, message: 'Who brings the tea?' });
-  for (let each = 0; each < 60; each += 1) await done(ben, 'create:chat', { ...about, message: `chat ${each}` });
-  await done(ben, 'create:chat', { ...about, message: 'nobody?', replyTo: seq });
+  await requestOk(ben, 'create:room', about);
+  const { seq } = await requestOk(ben, 'create:chat', { ...about, message: 'Who brings the tea?' });
+  for (let each = 0; each < 60; each += 1) await requestOk(ben, 'create:chat', { ...about, message: `chat ${each}` });
+  await requestOk(ben, 'create:chat', { ...about, message: 'nobody?', replyTo: seq });
   const aya = openTerminal('veranda', '--as', 'aya', '--server', url);
   await aya.shows('ben (to ben, “Who brings the tea?”): nobody?');
   const noa = openTerminal('veranda', '--as', 'noa', '--server', url, '--lang', 'ja');
   await noa.shows('ben （ben さんの「Who brings the tea?」への返信）: nobody?');
   aya.type('/reply I do.');
   await noa.shows('aya （ben さんの「nobody?」への返信）: I do.');
-  await done(ben, 'create:chat', { ...about, message: 'thanks' });
+  await requestOk(ben, 'create:chat', { ...about, message: 'thanks' });
   await aya.shows('ben: thanks');
   const lines = withoutTimes(aya.screen()).split('\n');
   expect(lines.indexOf('aya (to ben, “nobody?”): I do.')).toBe(lines.indexOf('ben: thanks') - 1);
@@ -119,8 +128,8 @@ test('a line that is longer than one chat is sent as several, which is said', as
   await aya.shows('* 6,999 characters: sent as 2 chats');
   expect(await aya.end()).toBe(0);
   const reader = await connect(url);
-  await done(reader, 'add:member', { roomId: 'veranda', username: 'reader' });
-  const { chats } = await done(reader, 'list:chats', { roomId: 'veranda' });
+  await requestOk(reader, 'add:member', { roomId: 'veranda', username: 'reader' });
+  const { chats } = await requestOk(reader, 'list:chats', { roomId: 'veranda' });
   expect(chats.map(({ message }) => message).join('')).toBe('word '.repeat(1_400).trimEnd());
 });
 
@@ -131,10 +140,10 @@ test('in a pipe every line is kept, in order, before the program ends', async ()
   for (const line of lines) pipe.type(line);
   expect(await pipe.end()).toBe(0);
   const reader = await connect(url);
-  await done(reader, 'add:member', { roomId: 'ops', username: 'reader' });
+  await requestOk(reader, 'add:member', { roomId: 'ops', username: 'reader' });
   const kept: (string | null)[] = [];
   for (let after = 1, isMore = true; isMore; ) {
-    const { chats, more } = await done(reader, 'list:chats', { roomId: 'ops', after, limit: 500 });
+    const { chats, more } = await requestOk(reader, 'list:chats', { roomId: 'ops', after, limit: 500 });
     kept.push(...chats.map(({ message }) => message));
     after = chats.at(-1)?.seq ?? after;
     isMore = more.after && chats.length > 0;
@@ -151,8 +160,8 @@ test('when the server restarts it says so, comes back under its name, and shows 
   aya.type('typed while away');
   const { url } = await startServer({ store: first.store, port: Number(new URL(first.url).port) });
   const ben = await connect(url);
-  await done(ben, 'add:member', { roomId: 'veranda', username: 'ben' });
-  await done(ben, 'create:chat', { roomId: 'veranda', username: 'ben', message: 'said while away' });
+  await requestOk(ben, 'add:member', { roomId: 'veranda', username: 'ben' });
+  await requestOk(ben, 'create:chat', { roomId: 'veranda', username: 'ben', message: 'said while away' });
   await aya.shows('ben: said while away');
   await aya.shows('aya: typed while away');
   await aya.shows('* veranda — 2 here');
@@ -163,9 +172,9 @@ test('when the server restarts it says so, comes back under its name, and shows 
 test('text of others never reaches the terminal as a command', async () => {
   const { url } = await startServer();
   const evil = await connect(url);
-  await done(evil, 'create:room', { roomId: 'veranda', username: 'evil' });
+  await requestOk(evil, 'create:room', { roomId: 'veranda', username: 'evil' });
   const message = 'a\u001b[2Jb\u0007c\u009bd\u202ee\nf\rg';
-  await done(evil, 'create:chat', { roomId: 'veranda', username: 'evil', message });
+  await requestOk(evil, 'create:chat', { roomId: 'veranda', username: 'evil', message });
   const aya = openTerminal('veranda', '--as', 'aya', '--server', url);
   await aya.shows('evil: ');
   await aya.end();
@@ -174,7 +183,7 @@ test('text of others never reaches the terminal as a command', async () => {
 
 test('a name that is taken, a wrong address and a wrong command line end with a text and a code', async () => {
   const { url } = await startServer();
-  await done(await connect(url), 'create:room', { roomId: 'veranda', username: 'aya' });
+  await requestOk(await connect(url), 'create:room', { roomId: 'veranda', username: 'aya' });
   const taken = openTerminal('veranda', '--as', 'aya', '--server', url);
   await taken.shows('Username already exists');
   expect(await taken.end()).toBe(1);
@@ -186,11 +195,11 @@ test('a name that is taken, a wrong address and a wrong command line end with a 
 test('somebody who is removed is told, and the program ends', async () => {
   const { url } = await startServer();
   const owner = await connect(url);
-  await done(owner, 'create:room', { roomId: 'veranda', username: 'owner' });
+  await requestOk(owner, 'create:room', { roomId: 'veranda', username: 'owner' });
   const ben = openTerminal('veranda', '--as', 'ben', '--server', url);
   await ben.shows('2 here');
-  const removed = heard(owner, 'remove:member:success');
-  await done(owner, 'remove:member', { roomId: 'veranda', username: 'ben' });
+  const removed = nextEvent(owner, 'remove:member:success');
+  await requestOk(owner, 'remove:member', { roomId: 'veranda', username: 'ben' });
   await removed;
   await ben.shows('owner removed you.');
   expect(await ben.end()).toBe(1);
@@ -217,11 +226,11 @@ test('while the server cannot keep a join it says why, and joins as soon as it c
 });
 
 test('while the history cannot be read it says why, and shows it as soon as it can', async () => {
-  const { store, failTwice } = faulty('page', (_, ask) => (ask as { listed?: boolean }).listed === true);
+  const { store, failTwice } = faulty('readPage', (_, ask) => (ask as { listed?: boolean }).listed === true);
   const { url } = await startServer({ store });
   const ben = await connect(url);
-  await done(ben, 'create:room', { roomId: 'veranda', username: 'ben' });
-  await done(ben, 'create:chat', { roomId: 'veranda', username: 'ben', message: 'from before' });
+  await requestOk(ben, 'create:room', { roomId: 'veranda', username: 'ben' });
+  await requestOk(ben, 'create:chat', { roomId: 'veranda', username: 'ben', message: 'from before' });
   failTwice();
   const aya = openTerminal('veranda', '--as', 'aya', '--server', url);
   await aya.shows('cannot keep this now, please try again later. Trying again');
@@ -231,7 +240,10 @@ test('while the history cannot be read it says why, and shows it as soon as it c
 });
 
 /** A store whose operation of this name can be made to fail twice, when it is asked what is meant. */
-function faulty(name: 'append' | 'page', isMeant: (...asked: unknown[]) => boolean = () => true): { store: Store; failTwice: () => void } {
+function faulty(
+  name: 'append' | 'readPage',
+  isMeant: (...asked: unknown[]) => boolean = () => true,
+): { store: Store; failTwice: () => void } {
   const store = openMemory();
   let failures = 0;
   const operation = (...asked: unknown[]): Promise<unknown> => {
@@ -244,7 +256,7 @@ function faulty(name: 'append' | 'page', isMeant: (...asked: unknown[]) => boole
   const failTwice = () => {
     failures = 2;
   };
-  return { store: withFault(store, { [name]: operation }), failTwice };
+  return { store: withOverrides(store, { [name]: operation }), failTwice };
 }
 
 test('commands of the one table work in lines, too, and in Japanese', async () => {

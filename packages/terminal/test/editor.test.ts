@@ -1,11 +1,11 @@
 /** The text that is being typed. */
-import { CHAT_TEXT, fits } from '@engawa/protocol/text';
+import { CHAT_TEXT, fitsLimit } from '@engawa/protocol/text';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { chatsOf } from '#app/long-text.js';
+import { splitIntoChats } from '#app/long-text.js';
 import { Editor } from '#input/editor.js';
-import type { Key } from '#screen/key.js';
-import { columnsOf } from '#text/columns.js';
+import type { InputEvent } from '#screen/key.js';
+import { displayWidth } from '#text/columns.js';
 import { seed } from '../../server/test/helpers/seed.ts';
 
 /** `ctrl+k`, `left`; anything else is typed. */
@@ -13,7 +13,7 @@ function press(editor: Editor, ...keys: string[]): boolean[] {
   return keys.map((each) => {
     const name = each.split('+').at(-1) ?? '';
     const isNamed = /^(?:(?:ctrl|alt|shift)\+)+./.test(each) || /^(?:left|right|up|down|home|end|backspace|delete|enter|tab)$/.test(each);
-    return editor.takes(
+    return editor.handleKey(
       isNamed
         ? { kind: 'key', name, ctrl: each.includes('ctrl+'), alt: each.includes('alt+'), shift: each.includes('shift+') }
         : { kind: 'text', text: each },
@@ -27,7 +27,7 @@ const typed = (...keys: string[]): Editor => {
   return editor;
 };
 /** With a bar where the cursor is. */
-const seen = (editor: Editor) => `${editor.before}|${editor.text.slice(editor.before.length)}`;
+const seen = (editor: Editor) => `${editor.textBeforeCursor}|${editor.text.slice(editor.textBeforeCursor.length)}`;
 const shown = (editor: Editor, columns: number) => {
   const { rows, cursor } = editor.rows(columns);
   return { rows: rows.map((row) => row.map(({ text }) => text).join('')), cursor: [cursor.row, cursor.column] };
@@ -55,7 +55,7 @@ test.each([
 test('keys that are not for a text are left to others', () => {
   const editor = new Editor();
   expect(press(editor, 'enter', 'tab', 'ctrl+c', 'ctrl+d', 'up', 'down', 'alt+1')).not.toContain(true);
-  expect(editor.takes({ kind: 'mouse', action: 'press', at: { column: 0, row: 0 } })).toBe(false);
+  expect(editor.handleKey({ kind: 'mouse', action: 'press', position: { column: 0, row: 0 } })).toBe(false);
   press(editor, 'x');
   expect(press(editor, 'ctrl+d')).toEqual([true]);
 });
@@ -99,11 +99,11 @@ test('what has no room is refused as a whole, and changes nothing', () => {
   const editor = new Editor({ limit: 5 });
   press(editor, 'abc');
   expect(editor.paste('d👍🏿')).toBe(false);
-  expect(editor.complete(1, 'cdef')).toBe(false);
+  expect(editor.replaceBeforeCursor(1, 'cdef')).toBe(false);
   expect(editor.text).toBe('abc');
   expect(editor.insert('de')).toBe(true);
   expect(editor.insert('f')).toBe(false);
-  expect(editor.complete(1, 'E')).toBe(true);
+  expect(editor.replaceBeforeCursor(1, 'E')).toBe(true);
   expect(editor.text).toBe('abcdE');
 });
 
@@ -112,20 +112,20 @@ test('a long text is cut into chats after a line, a word or a grapheme, and noth
   fc.assert(
     fc.property(fc.array(unit, { minLength: 1, maxLength: 4_000 }), (units) => {
       const text = units.join('');
-      const chats = chatsOf(text);
-      for (const chat of chats) expect(fits(chat, CHAT_TEXT)).toBe(true);
+      const chats = splitIntoChats(text);
+      for (const chat of chats) expect(fitsLimit(chat, CHAT_TEXT)).toBe(true);
       if (text.trim() !== '') expect(chats.join('').replaceAll(/\s/g, '')).toBe(text.replaceAll(/\s/g, ''));
-      if (fits(text, CHAT_TEXT)) expect(chats.length).toBeLessThanOrEqual(1);
+      if (fitsLimit(text, CHAT_TEXT)) expect(chats.length).toBeLessThanOrEqual(1);
     }),
     { seed, numRuns: 200 },
   );
-  expect(chatsOf(`${'word '.repeat(799)}broken off`)[1]).toBe('broken off');
-  expect(chatsOf(`${'x'.repeat(3_998)}👩‍👩‍👧‍👦`)[1]).toBe('👩‍👩‍👧‍👦');
+  expect(splitIntoChats(`${'word '.repeat(799)}broken off`)[1]).toBe('broken off');
+  expect(splitIntoChats(`${'x'.repeat(3_998)}👩‍👩‍👧‍👦`)[1]).toBe('👩‍👩‍👧‍👦');
 });
 
 test('a completion takes the place of what was begun', () => {
   const editor = typed('hi /he');
-  expect(editor.complete(3, '/help ')).toBe(true);
+  expect(editor.replaceBeforeCursor(3, '/help ')).toBe(true);
   expect(seen(editor)).toBe('hi /help |');
   press(editor, 'ctrl+z');
   expect(editor.text).toBe('hi /he');
@@ -173,7 +173,7 @@ test('whatever is pressed, text and cursor stay whole and in their rows', () => 
         const row = rows[cursor.row];
         expect(row).toBeDefined();
         expect(cursor.column).toBeLessThan(columns);
-        for (const { text } of rows.flat()) expect(columnsOf(text)).toBeLessThanOrEqual(columns);
+        for (const { text } of rows.flat()) expect(displayWidth(text)).toBeLessThanOrEqual(columns);
         expect(editor.text.isWellFormed()).toBe(true);
         expect([...editor.text].length).toBeLessThanOrEqual(40);
       }
@@ -183,12 +183,12 @@ test('whatever is pressed, text and cursor stay whole and in their rows', () => 
 });
 
 test('other keys change nothing', () => {
-  const nothing: Key[] = [
-    { kind: 'focus', focused: true },
+  const nothing: InputEvent[] = [
+    { kind: 'focus', isFocused: true },
     { kind: 'key', name: 'f1' },
     { kind: 'key', name: 'constructor' },
   ];
   const editor = typed('x');
-  expect(nothing.map((key) => editor.takes(key))).toEqual([false, false, false]);
+  expect(nothing.map((key) => editor.handleKey(key))).toEqual([false, false, false]);
   expect(seen(editor)).toBe('x|');
 });

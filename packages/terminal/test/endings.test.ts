@@ -4,9 +4,9 @@ import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { newFolder, startServer, until, within } from '../../server/test/helpers/server.ts';
-import { ENGAWA, enter, neighbour, openChat, say } from './helpers/chat.ts';
-import { currentFolder } from './helpers/current-folder.ts';
+import { createTempFolder, startServer, until, withTimeout } from '../../server/test/helpers/server.ts';
+import { ENGAWA, joinVeranda, openChat, sendChat, typeLine } from './helpers/chat.ts';
+import { emptyWorkingFolder } from './helpers/current-folder.ts';
 import { openPty, type Pty } from './helpers/pty.ts';
 
 const AS_IT_WAS = { alternateScreen: false, bracketedPaste: false, mouse: false, focus: false, wraps: true, cursorVisible: true };
@@ -21,21 +21,21 @@ interface Shell extends Pty {
 
 /** The client in a shell, which says how it ended and how the terminal is set before and after. */
 async function inShell(url: string, { as = 'aya', env = {} }: { as?: string; env?: NodeJS.ProcessEnv } = {}): Promise<Shell> {
-  const pid = join(newFolder(), 'pid');
+  const pid = join(createTempFolder(), 'pid');
   const client = `sh -c 'echo $$ >"$PID"; exec "$NODE" "$ENGAWA" chat veranda --as "$NAME" --server ${url}'`;
   const command = `stty -a | md5sum; ${client}; echo "ended: $?"; stty -a | md5sum; read rest`;
   const shell = openPty('/bin/sh', ['-c', command], {
     columns: 100,
     rows: 28,
-    env: { NODE: process.execPath, ENGAWA, NAME: as, PID: pid, HOME: newFolder(), ...env },
+    env: { NODE: process.execPath, ENGAWA, NAME: as, PID: pid, HOME: createTempFolder(), ...env },
   });
-  await shell.shows('● connected');
-  await shell.shows('here');
+  await shell.waitForText('● connected');
+  await shell.waitForText('here');
   expect(shell.modes()).toMatchObject({ alternateScreen: true, bracketedPaste: true, mouse: true, focus: true });
   return Object.assign(shell, {
     client: () => Number(readFileSync(pid, 'utf8')),
     async isLeft(code: number) {
-      await shell.shows(/ended: \d+\s+[0-9a-f]{32}/);
+      await shell.waitForText(/ended: \d+\s+[0-9a-f]{32}/);
       const text = shell.screen().join('\n');
       const settings = text.match(/^[0-9a-f]{32}/gm) ?? [];
       expect(text).toContain(`ended: ${code}`);
@@ -55,15 +55,15 @@ interface Ended {
 /** Without a terminal. */
 async function inPipe(args: string[], { env = {}, input = '' }: { env?: NodeJS.ProcessEnv; input?: string } = {}): Promise<Ended> {
   const child = spawn(process.execPath, [ENGAWA, 'chat', ...args], {
-    env: { PATH: process.env.PATH, HOME: newFolder(), ...env },
-    cwd: currentFolder(),
+    env: { PATH: process.env.PATH, HOME: createTempFolder(), ...env },
+    cwd: emptyWorkingFolder(),
   });
   onTestFinished(() => void child.kill('SIGKILL'));
   const ended: Ended = { code: null, said: '', complained: '' };
   child.stdout.on('data', (text: Buffer) => (ended.said += String(text)));
   child.stderr.on('data', (text: Buffer) => (ended.complained += String(text)));
   child.stdin.end(input);
-  [ended.code] = (await within(once(child, 'close'), 'the end')) as [number | null];
+  [ended.code] = (await withTimeout(once(child, 'close'), 'the end')) as [number | null];
   return ended;
 }
 
@@ -71,21 +71,21 @@ test('Ctrl+C twice, Ctrl+D and /quit end it with 0; Ctrl+C once only clears the 
   const { url } = await startServer();
   const byC = await inShell(url, { as: 'cleo' });
   byC.type('a line');
-  await byC.shows('› a line');
+  await byC.waitForText('› a line');
   byC.press('ctrl+c');
-  await byC.hides('a line');
+  await byC.waitForNoText('a line');
   byC.press('ctrl+c');
-  await byC.shows('Press Ctrl+C again');
+  await byC.waitForText('Press Ctrl+C again');
   byC.press('ctrl+c');
   expect(await byC.isLeft(0)).not.toContain('veranda');
   const byD = await inShell(url, { as: 'dan' });
   byD.type('x');
   byD.press('ctrl+d');
-  await byD.shows('› x');
+  await byD.waitForText('› x');
   byD.press('backspace', 'ctrl+d');
   await byD.isLeft(0);
   const byWord = await inShell(url, { as: 'wes' });
-  enter(byWord, '/quit');
+  typeLine(byWord, '/quit');
   await byWord.isLeft(0);
 });
 
@@ -94,7 +94,7 @@ test('SIGTERM, SIGINT and SIGHUP end it cleanly, also in the middle of a line', 
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     const shell = await inShell(url, { as: signal });
     shell.type('half a line');
-    await shell.shows('› half a line');
+    await shell.waitForText('› half a line');
     process.kill(shell.client(), signal);
     expect(await shell.isLeft(0)).not.toMatch(STACK);
   }
@@ -110,30 +110,30 @@ test('an error inside ends it with 1, and the terminal as it was shows the error
 
 test('the window that is closed takes the program with it, and what waited is sent by the next one', async () => {
   const { url, stop, store } = await startServer();
-  const env = { HOME: newFolder() };
+  const env = { HOME: createTempFolder() };
   const aya = openChat(url, { env });
-  await aya.shows('1 here');
+  await aya.waitForText('1 here');
   await stop();
-  await aya.shows('reconnecting');
-  enter(aya, 'typed before the window was closed');
-  await aya.shows('1 waiting to send');
+  await aya.waitForText('reconnecting');
+  typeLine(aya, 'typed before the window was closed');
+  await aya.waitForText('1 waiting to send');
   const { pid } = aya;
   aya.kill();
   await until(() => !isThere(pid), 'the program is gone');
   await startServer({ store, port: Number(new URL(url).port) });
   const again = openChat(url, { env });
-  await again.shows(/typed before the window was closed$/m, 20_000);
+  await again.waitForText(/typed before the window was closed$/m, 20_000);
 });
 
 test('into a pipe that breaks it ends without a word', async () => {
   const { url } = await startServer({ limits: 'off' });
-  const ben = await neighbour(url);
+  const ben = await joinVeranda(url);
   const child = spawn(
     '/bin/sh',
     ['-c', `sleep 20 | "$0" "$1" chat veranda --as aya --server ${url} | head -n 1`, process.execPath, ENGAWA],
     {
-      env: { PATH: process.env.PATH, HOME: newFolder() },
-      cwd: currentFolder(),
+      env: { PATH: process.env.PATH, HOME: createTempFolder() },
+      cwd: emptyWorkingFolder(),
       detached: true,
     },
   );
@@ -143,7 +143,7 @@ test('into a pipe that breaks it ends without a word', async () => {
   child.stderr.on('data', (text: Buffer) => (complained += String(text)));
   await until(() => said.includes('veranda'), 'it is there');
   await until(async () => {
-    await say(ben, 'is anybody there?');
+    await sendChat(ben, 'is anybody there?');
     const page = await ben.listMembers();
     return page.ok && page.members.every(({ username, presence }) => username !== 'aya' || presence !== 'online');
   }, 'it has left');
@@ -154,15 +154,15 @@ test.each(['a file', 'nothing', 'a folder that takes nothing'])(
   'with %s for a home it runs, and says that nothing is kept',
   async (home) => {
     const { url } = await startServer();
-    const file = join(newFolder(), 'file');
+    const file = join(createTempFolder(), 'file');
     writeFileSync(file, 'not a folder');
-    const HOME = { 'a file': file, nothing: join(newFolder(), 'nothing'), 'a folder that takes nothing': '/sys' }[home];
+    const HOME = { 'a file': file, nothing: join(createTempFolder(), 'nothing'), 'a folder that takes nothing': '/sys' }[home];
     const aya = openChat(url, { env: { HOME } });
-    await aya.shows('What you type is kept in memory only');
-    await aya.shows('1 here');
-    enter(aya, 'said without a home');
-    await aya.shows(/│ said without a home$/m);
-    enter(aya, '/quit');
+    await aya.waitForText('What you type is kept in memory only');
+    await aya.waitForText('1 here');
+    typeLine(aya, 'said without a home');
+    await aya.waitForText(/│ said without a home$/m);
+    typeLine(aya, '/quit');
     expect(await aya.exited).toMatchObject({ code: 0 });
     const piped = await inPipe(['veranda', '--as', 'pip', '--server', url], { env: { HOME }, input: 'by pipe\n' });
     expect(piped).toMatchObject({ code: 0 });

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { startServer, until } from '../../server/test/helpers/server.ts';
-import { neighbour, openChat } from './helpers/chat.ts';
+import { joinVeranda, openChat } from './helpers/chat.ts';
 
 const PER_SECOND = 1_000;
 const SECONDS = 5;
@@ -12,10 +12,10 @@ const memoryOf = (pid: number): number => Number(/^VmRSS:\s+(\d+) kB/m.exec(read
 
 test('at 1,000 chats a second every key is seen, no more is drawn than thirty frames a second and the keys, and memory stays', async () => {
   const { url } = await startServer({ limits: 'off' });
-  const ben = await neighbour(url);
+  const ben = await joinVeranda(url);
   // With a little more held for each chat that is said it would die of it.
   const aya = openChat(url, { env: { NODE_OPTIONS: '--max-old-space-size=32' } });
-  await aya.shows('2 here');
+  await aya.waitForText('2 here');
   let said = 0;
   const talk = async (count: number, perSecond: number) => {
     const began = performance.now();
@@ -30,7 +30,7 @@ test('at 1,000 chats a second every key is seen, no more is drawn than thirty fr
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   };
-  const [began, written, frames] = [performance.now(), aya.written(), framesOf(aya.output())];
+  const [began, written, frames] = [performance.now(), aya.bytesWritten(), framesOf(aya.output())];
   const talking = talk(PER_SECOND * SECONDS, PER_SECOND);
   const over = { isOver: false };
   void talking.then(() => Object.assign(over, { isOver: true }));
@@ -41,12 +41,12 @@ test('at 1,000 chats a second every key is seen, no more is drawn than thirty fr
       typed += key;
       keys += 1;
       aya.type(key);
-      await aya.shows(`› ${typed}`.trimEnd());
+      await aya.waitForText(`› ${typed}`.trimEnd());
     }
     if (typed.length > 60) {
       aya.press('ctrl+u');
       keys += 1;
-      await aya.shows('› Say something');
+      await aya.waitForText('› Say something');
       typed = '';
     }
   }
@@ -55,11 +55,11 @@ test('at 1,000 chats a second every key is seen, no more is drawn than thirty fr
   // And one more for each key.
   const most = Math.ceil(seconds * 30) + keys + 2;
   expect(framesOf(aya.output()) - frames).toBeLessThanOrEqual(most);
-  expect(aya.written() - written).toBeLessThan(most * 100 * 28 * 2);
-  await aya.shows(`│ ${said} said`);
+  expect(aya.bytesWritten() - written).toBeLessThan(most * 100 * 28 * 2);
+  await aya.waitForText(`│ ${said} said`);
   const before = memoryOf(aya.pid);
   await talk(15_000, 10_000);
-  await aya.shows(`│ ${said} said`, 30_000);
+  await aya.waitForText(`│ ${said} said`, 30_000);
   expect(memoryOf(aya.pid) - before).toBeLessThan(96 * 1024 * 1024);
   await until(() => aya.screen().at(-1)?.includes('● connected') ?? false, 'it is still connected');
 });

@@ -1,15 +1,15 @@
 /** What somebody reads of a room's past, against the whole of it in an array. */
-import type { Chat, Missed, ShownChat } from '@engawa/client';
+import type { Chat, MissedEntry, TimelineChat } from '@engawa/client';
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
 import { HistoryWindow } from '#app/history-window.js';
 import { seed } from '../../server/test/helpers/seed.ts';
 
-const SIZES = { page: 5, held: 12, rest: 0 };
+const WINDOW_LIMITS = { pageSize: 5, maxLoaded: 12, debounceMs: 0 };
 const TIMELINE_CHATS = 6;
 
 const timelineOf = (room: ArrayRoom) => ({
-  get chats(): readonly ShownChat[] {
+  get chats(): readonly TimelineChat[] {
     return room.newest;
   },
   get hasOlder(): boolean {
@@ -24,8 +24,8 @@ class ArrayRoom {
   #seq = 1;
   lag = 0;
   waiting: (() => void)[] = [];
-  tell: (entry: Missed) => void = () => undefined;
-  #shown: ShownChat[] | undefined;
+  tell: (entry: MissedEntry) => void = () => undefined;
+  #shown: TimelineChat[] | undefined;
 
   get position() {
     return { epoch: 'e', seq: this.#seq, id: `${this.#seq}` };
@@ -37,7 +37,7 @@ class ArrayRoom {
 
   readonly timeline = timelineOf(this);
 
-  get newest(): readonly ShownChat[] {
+  get newest(): readonly TimelineChat[] {
     this.#shown ??= this.#chats.slice(-TIMELINE_CHATS);
     return this.#shown;
   }
@@ -75,7 +75,7 @@ class ArrayRoom {
   }
 
   #told(entry: object): void {
-    this.tell(entry as Missed);
+    this.tell(entry as MissedEntry);
   }
 }
 
@@ -112,8 +112,8 @@ test('whatever is said, changed, loaded and answered late, what is shown is a st
     fc.asyncProperty(fc.nat({ max: 40 }), steps, async (before, all) => {
       const room = new ArrayRoom();
       for (let each = 0; each < before; each += 1) room.say();
-      const window = new HistoryWindow(room, () => undefined, SIZES);
-      room.tell = (entry) => window.told(entry);
+      const window = new HistoryWindow(room, () => undefined, WINDOW_LIMITS);
+      room.tell = (entry) => window.onEntry(entry);
       for (const step of all) {
         take(step, room, window);
         await Promise.resolve();
@@ -132,12 +132,12 @@ test('whatever is said, changed, loaded and answered late, what is shown is a st
 function take(step: Step, room: ArrayRoom, window: HistoryWindow): void {
   if (step.do === 'say') room.say();
   if (step.do === 'edit') room.edit(step.place);
-  if (step.do === 'older') void window.older();
-  if (step.do === 'newer') void window.newer();
-  if (step.do === 'hold') window.hold();
-  if (step.do === 'follow') window.follow();
-  if (step.do === 'oldest') void window.oldest();
-  if (step.do === 'around') void window.around(room.whole[Math.floor(step.place * room.whole.length)]?.seq ?? 1);
+  if (step.do === 'older') void window.loadOlder();
+  if (step.do === 'newer') void window.loadNewer();
+  if (step.do === 'hold') window.pin();
+  if (step.do === 'follow') window.followNewest();
+  if (step.do === 'oldest') void window.loadOldest();
+  if (step.do === 'around') void window.loadAround(room.whole[Math.floor(step.place * room.whole.length)]?.seq ?? 1);
   if (step.do === 'lag') room.lag = step.by;
   if (step.do === 'answer') room.waiting.shift()?.();
 }
@@ -148,7 +148,7 @@ function expectStretch(room: ArrayRoom, window: HistoryWindow): readonly Chat[] 
   const first = room.whole.findIndex(({ seq }) => seq === (chats[0] as Chat | undefined)?.seq);
   const stretch = first < 0 ? [] : room.whole.slice(first, first + chats.length);
   expect(chats.map((chat) => (chat as Chat).seq)).toEqual(stretch.map(({ seq }) => seq));
-  expect(chats.length).toBeLessThanOrEqual(SIZES.held + TIMELINE_CHATS);
+  expect(chats.length).toBeLessThanOrEqual(WINDOW_LIMITS.maxLoaded + TIMELINE_CHATS);
   return stretch;
 }
 
@@ -164,9 +164,9 @@ async function settled(room: ArrayRoom): Promise<void> {
 test('a window that is closed while it brings itself up to date reads nothing more', async () => {
   const room = new ArrayRoom();
   for (let each = 0; each < 30; each += 1) room.say();
-  const window = new HistoryWindow(room, () => undefined, SIZES);
-  room.tell = (entry) => window.told(entry);
-  void window.oldest();
+  const window = new HistoryWindow(room, () => undefined, WINDOW_LIMITS);
+  room.tell = (entry) => window.onEntry(entry);
+  void window.loadOldest();
   await settled(room);
   room.edit(0);
   await vi.waitUntil(() => room.waiting.length === 1);
@@ -179,7 +179,7 @@ test('a window that is closed while it brings itself up to date reads nothing mo
 test('who scrolls back reaches the first chat, and from there the newest again', async () => {
   const room = new ArrayRoom();
   for (let each = 0; each < 100; each += 1) room.say();
-  const window = new HistoryWindow(room, () => undefined, SIZES);
+  const window = new HistoryWindow(room, () => undefined, WINDOW_LIMITS);
   const load = async (loading: Promise<boolean>) => {
     await Promise.resolve();
     await Promise.resolve();
@@ -191,7 +191,7 @@ test('who scrolls back reaches the first chat, and from there the newest again',
     for (const { message } of window.chats) seen.add(message);
   };
   while (window.hasOlder) {
-    expect(await load(window.older())).toBe(true);
+    expect(await load(window.loadOlder())).toBe(true);
     look();
   }
   expect(window.chats[0]).toEqual(room.whole[0]);
@@ -200,7 +200,7 @@ test('who scrolls back reaches the first chat, and from there the newest again',
   seen.clear();
   while (!window.isNewest) {
     look();
-    expect(await load(window.newer())).toBe(true);
+    expect(await load(window.loadNewer())).toBe(true);
   }
   look();
   expect(seen.size).toBe(100);

@@ -14,8 +14,8 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
-import { connect, done, newFolder, startServer } from '../../server/test/helpers/server.ts';
-import { engawa } from './helpers/lines.ts';
+import { connect, createTempFolder, requestOk, startServer } from '../../server/test/helpers/server.ts';
+import { runEngawa } from './helpers/lines.ts';
 
 const NOTHING_IS_KEPT = 'session and unsent chats end with this program';
 const OTHER_USER = 65_534;
@@ -31,10 +31,13 @@ interface Surroundings {
 async function send({ env, ...surroundings }: Surroundings): Promise<{ stderr: string; name: string | undefined }> {
   const { url } = await startServer({ limits: 'off' });
   const ben = await connect(url);
-  await done(ben, 'create:room', { roomId: 'ops', username: 'ben' });
-  const run = engawa(['send', 'ops', 'hello', '--server', url], { ...surroundings, env: { PATH: process.env.PATH, USER: 'aya', ...env } });
-  expect(await run.ended()).toBe(0);
-  const { chats } = await done(ben, 'list:chats', { roomId: 'ops' });
+  await requestOk(ben, 'create:room', { roomId: 'ops', username: 'ben' });
+  const run = runEngawa(['send', 'ops', 'hello', '--server', url], {
+    ...surroundings,
+    env: { PATH: process.env.PATH, USER: 'aya', ...env },
+  });
+  expect(await run.waitForExit()).toBe(0);
+  const { chats } = await requestOk(ben, 'list:chats', { roomId: 'ops' });
   return { stderr: run.stderr(), name: chats[0]?.username };
 }
 
@@ -45,7 +48,7 @@ const sessionsIn = (state: string): string[] => below(join(state, 'engawa')).fil
 
 /** A current folder with planted config files, wherever a relative path may lead to. */
 function plantedFolder(): string {
-  const folder = newFolder();
+  const folder = createTempFolder();
   for (const path of ['.config', 'relative/.config', 'relative']) {
     const config = join(folder, path, 'engawa', 'config.json');
     mkdirSync(dirname(config), { recursive: true });
@@ -56,7 +59,7 @@ function plantedFolder(): string {
 
 /** Shell commands by which the user of the command has another home, or no account at all. */
 function account(home: string | undefined): string {
-  const etc = newFolder();
+  const etc = createTempFolder();
   writeFileSync(join(etc, 'passwd'), home === undefined ? '' : `user:x:${process.getuid?.()}:0::${home}:/bin/sh\n`);
   // NSS has modules, as systemd's, that know an account of root without the file.
   writeFileSync(join(etc, 'nsswitch.conf'), 'passwd: files\n');
@@ -64,7 +67,7 @@ function account(home: string | undefined): string {
 }
 
 test.each(['', '.', 'relative', '~'])('HOME=%j is ignored: the home of the account is used, and the command says so', async (HOME) => {
-  const [home, cwd] = [newFolder(), plantedFolder()];
+  const [home, cwd] = [createTempFolder(), plantedFolder()];
   const planted = below(cwd);
   const { stderr, name } = await send({ env: { HOME }, cwd, setUp: account(home) });
   expect(stderr).toBe(`engawa: HOME is not an absolute path and is ignored; ${home} is used\n`);
@@ -74,7 +77,7 @@ test.each(['', '.', 'relative', '~'])('HOME=%j is ignored: the home of the accou
 });
 
 test('a relative XDG folder is ignored: that of the home is used, and the command says so; an empty one needs no word', async () => {
-  const [home, cwd] = [newFolder(), plantedFolder()];
+  const [home, cwd] = [createTempFolder(), plantedFolder()];
   const planted = below(cwd);
   const relative = await send({ env: { HOME: home, XDG_CONFIG_HOME: 'relative', XDG_STATE_HOME: 'relative' }, cwd });
   expect(relative).toEqual({
@@ -91,7 +94,7 @@ test('a relative XDG folder is ignored: that of the home is used, and the comman
 });
 
 test('an XDG folder that is not there yet is made, for its owner alone', async () => {
-  const state = join(newFolder(), 'a', 'b');
+  const state = join(createTempFolder(), 'a', 'b');
   expect(await send({ env: { HOME: noFolder(), XDG_STATE_HOME: state } })).toMatchObject({ stderr: '' });
   expect(sessionsIn(state)).toHaveLength(1);
   expect(statSync(dirname(state)).mode & 0o777).toBe(0o700);
@@ -110,16 +113,19 @@ test.each<[what: string, unusable: () => Unusable]>([
   ['/proc as HOME', () => ({ env: { HOME: '/proc' }, why: 'nothing is kept in /proc/.local/state/engawa/default (ENOENT)' })],
   [
     'a state folder in /proc',
-    () => ({ env: { HOME: newFolder(), XDG_STATE_HOME: '/proc/a/b' }, why: 'nothing is kept in /proc/a/b/engawa/default (ENOENT)' }),
+    () => ({ env: { HOME: createTempFolder(), XDG_STATE_HOME: '/proc/a/b' }, why: 'nothing is kept in /proc/a/b/engawa/default (ENOENT)' }),
   ],
   [
     'a state folder below a link to nowhere',
-    () => ({ env: { HOME: newFolder(), XDG_STATE_HOME: join(linkTo('nowhere'), 'state') }, why: 'nothing is kept in' }),
+    () => ({ env: { HOME: createTempFolder(), XDG_STATE_HOME: join(linkTo('nowhere'), 'state') }, why: 'nothing is kept in' }),
   ],
   ['a HOME that is a link to nowhere', () => ({ env: { HOME: linkTo('nowhere') }, why: 'there is no home folder' })],
   ['a HOME that is a file', () => ({ env: { HOME: '/dev/null' }, why: '(ENOTDIR)' })],
   ['a HOME that takes no files', () => readOnlyHome()],
-  ['a state folder of another user', () => ({ env: { HOME: newFolder(), XDG_STATE_HOME: foreignFolder() }, why: "is another user's" })],
+  [
+    'a state folder of another user',
+    () => ({ env: { HOME: createTempFolder(), XDG_STATE_HOME: foreignFolder() }, why: "is another user's" }),
+  ],
   ['no HOME and no account', () => ({ env: {}, setUp: account(undefined), why: 'there is no home folder' })],
   ['an empty HOME and no account', () => ({ env: { HOME: '' }, setUp: account(undefined), why: 'there is no other home' })],
   ['an account whose home is relative', () => ({ env: {}, setUp: account('relative'), why: 'there is no home folder' })],
@@ -138,21 +144,21 @@ test.each<[what: string, unusable: () => Unusable]>([
   expect(existsSync(HOME)).toBe(isThere);
 });
 
-const noFolder = (): string => join(newFolder(), 'nothing');
+const noFolder = (): string => join(createTempFolder(), 'nothing');
 
 function linkTo(target: string): string {
-  const link = join(newFolder(), 'link');
+  const link = join(createTempFolder(), 'link');
   symlinkSync(target, link);
   return link;
 }
 
 function readOnlyHome(): Unusable {
-  const home = newFolder();
+  const home = createTempFolder();
   return { env: { HOME: home }, setUp: `mount -t tmpfs -o ro tmpfs ${home}`, why: '(EROFS)' };
 }
 
 function foreignFolder(): string {
-  const state = newFolder();
+  const state = createTempFolder();
   const profile = join(state, 'engawa', 'default');
   mkdirSync(profile, { recursive: true, mode: 0o700 });
   chownSync(profile, OTHER_USER, OTHER_USER);
@@ -160,11 +166,11 @@ function foreignFolder(): string {
 }
 
 test.each(['000', '022', '777'])('under umask %s files are 0600 and folders 0700', async (umask) => {
-  const home = newFolder();
+  const home = createTempFolder();
   const env = { HOME: home, USER: 'aya', PATH: process.env.PATH };
   const setUp = `umask ${umask}`;
   await send({ env, setUp });
-  expect(await engawa(['profile', 'set', 'work'], { env, setUp }).ended()).toBe(0);
+  expect(await runEngawa(['profile', 'set', 'work'], { env, setUp }).waitForExit()).toBe(0);
   const modes = new Map(below(home).map((path) => [path, statSync(join(home, path))]));
   expect(modes.size).toBeGreaterThan(10);
   for (const [path, stats] of modes) expect([path, (stats.mode & 0o777).toString(8)]).toEqual([path, stats.isDirectory() ? '700' : '600']);
@@ -173,20 +179,20 @@ test.each(['000', '022', '777'])('under umask %s files are 0600 and folders 0700
 /** Two runs on one server; between them `tamper` does something to the file with the session. */
 async function sendTwice(tamper: (session: string) => void): Promise<{ session: string; first: string; stderr: string }> {
   const { url } = await startServer();
-  await done(await connect(url), 'create:room', { roomId: 'ops', username: 'ben' });
-  const state = newFolder();
-  const env = { HOME: newFolder(), XDG_STATE_HOME: state, USER: 'aya' };
-  expect(await engawa(['send', 'ops', 'one', '--server', url], { env }).ended()).toBe(0);
+  await requestOk(await connect(url), 'create:room', { roomId: 'ops', username: 'ben' });
+  const state = createTempFolder();
+  const env = { HOME: createTempFolder(), XDG_STATE_HOME: state, USER: 'aya' };
+  expect(await runEngawa(['send', 'ops', 'one', '--server', url], { env }).waitForExit()).toBe(0);
   const session = join(state, 'engawa', String(sessionsIn(state)[0]));
   const first = readFileSync(session, 'utf8');
   tamper(session);
-  const second = engawa(['send', 'ops', 'two', '--server', url], { env });
-  expect(await second.ended()).toBe(0);
+  const second = runEngawa(['send', 'ops', 'two', '--server', url], { env });
+  expect(await second.waitForExit()).toBe(0);
   return { session, first, stderr: second.stderr() };
 }
 
 test('a session file that is a link is not followed: another session replaces it, and the command says so', async () => {
-  const target = join(newFolder(), 'target');
+  const target = join(createTempFolder(), 'target');
   const { session, first, stderr } = await sendTwice((path) => {
     renameSync(path, target);
     chmodSync(target, 0o644);
@@ -206,18 +212,18 @@ test("a session file that is another user's is not believed: another session rep
 });
 
 test('profile set fails with code 2 where there is no home', async () => {
-  const run = engawa(['profile', 'set', 'work'], { env: { HOME: noFolder() } });
-  expect(await run.ended()).toBe(2);
+  const run = runEngawa(['profile', 'set', 'work'], { env: { HOME: noFolder() } });
+  expect(await run.waitForExit()).toBe(2);
   expect(run.stderr()).toBe('engawa: there is no home folder to keep profiles in\n');
 });
 
 test('profile and completion read no config of the current folder; profile says which home it took', async () => {
-  const [cwd, setUp] = [plantedFolder(), account(newFolder())];
-  const list = engawa(['profile', 'list'], { env: { PATH: process.env.PATH, HOME: '' }, cwd, setUp });
-  expect(await list.ended()).toBe(0);
+  const [cwd, setUp] = [plantedFolder(), account(createTempFolder())];
+  const list = runEngawa(['profile', 'list'], { env: { PATH: process.env.PATH, HOME: '' }, cwd, setUp });
+  expect(await list.waitForExit()).toBe(0);
   expect(list.lines()).toEqual(['* default']);
   expect(list.stderr()).toMatch(/^engawa: HOME is not an absolute path and is ignored; [^\n]+\n$/);
-  const completion = engawa(['completion', 'profiles'], { env: { PATH: process.env.PATH, HOME: '' }, cwd, setUp });
-  expect(await completion.ended()).toBe(0);
+  const completion = runEngawa(['completion', 'profiles'], { env: { PATH: process.env.PATH, HOME: '' }, cwd, setUp });
+  expect(await completion.waitForExit()).toBe(0);
   expect([completion.lines(), completion.stderr()]).toEqual([['default'], '']);
 });

@@ -1,10 +1,10 @@
 /** A server that means harm: what it says is data, too, also where no real one says such a thing. */
 import { expect, test } from 'vitest';
-import { newFolder } from '../../server/test/helpers/folders.ts';
-import { startStub } from '../../server/test/helpers/stub-server.ts';
-import { ENGAWA, enter, openChat } from './helpers/chat.ts';
+import { createTempFolder } from '../../server/test/helpers/folders.ts';
+import { startStubServer } from '../../server/test/helpers/stub-server.ts';
+import { ENGAWA, openChat, typeLine } from './helpers/chat.ts';
 import { openPty } from './helpers/pty.ts';
-import { strays } from './helpers/stray.ts';
+import { findUnsafeOutput } from './helpers/stray.ts';
 
 const EVIL = 'evil\u001b]52;c;cm0=\u0007\u001b[3J\u009b5m\u0090x\u009c\nnext\r\u202eline\u2066\u200b\u0000\b\u007f\ud800 漢';
 const EPOCH = 'an-epoch';
@@ -23,50 +23,50 @@ const answers: Record<string, object> = {
 };
 
 test('why it lets nobody in, and why it refuses a room, is shown as text', async () => {
-  const { url, shut } = await startStub(() => refusal);
+  const { url, refuseConnections } = await startStubServer(() => refusal);
   const refused = openChat(url);
-  await refused.shows('evil');
-  expect(strays(refused.output())).toEqual([]);
-  shut(refusal.error);
+  await refused.waitForText('evil');
+  expect(findUnsafeOutput(refused.output())).toEqual([]);
+  refuseConnections(refusal.error);
   const late = openChat(url);
-  await late.shows('evil');
-  expect(strays(late.output())).toEqual([]);
+  await late.waitForText('evil');
+  expect(findUnsafeOutput(late.output())).toEqual([]);
 });
 
 test('names, chats, topics and refusals that no real one would pass on are shown as text', async () => {
-  const { url } = await startStub((event) => (answers[event] ? { ok: true, ...answers[event] } : refusal));
+  const { url } = await startStubServer((event) => (answers[event] ? { ok: true, ...answers[event] } : refusal));
   const aya = openChat(url);
-  await aya.shows('evil');
-  enter(aya, '/who');
-  await aya.shows('Who is here');
+  await aya.waitForText('evil');
+  typeLine(aya, '/who');
+  await aya.waitForText('Who is here');
   aya.press('escape');
-  await aya.hides('Who is here');
-  enter(aya, '/rooms');
-  await aya.shows('Go to a room');
-  await aya.shows(/1 member/);
+  await aya.waitForNoText('Who is here');
+  typeLine(aya, '/rooms');
+  await aya.waitForText('Go to a room');
+  await aya.waitForText(/1 member/);
   aya.press('escape');
-  await aya.hides('Go to a room');
-  enter(aya, 'a chat that it refuses');
-  await aya.shows('not sent');
-  enter(aya, '/topic');
-  await aya.shows('Topic: evil');
-  enter(aya, '/react 🍵');
-  await aya.shows('Not done: ');
+  await aya.waitForNoText('Go to a room');
+  typeLine(aya, 'a chat that it refuses');
+  await aya.waitForText('not sent');
+  typeLine(aya, '/topic');
+  await aya.waitForText('Topic: evil');
+  typeLine(aya, '/react 🍵');
+  await aya.waitForText('Not done: ');
   expect(aya.title()).not.toContain('evil');
   expect(aya.screen().at(-1)).toMatch(/^ ● connected .* aya · \/help$/);
-  expect(strays(aya.output())).toEqual([]);
+  expect(findUnsafeOutput(aya.output())).toEqual([]);
 });
 
 test.each([['rooms'], ['who', 'veranda'], ['read', 'veranda'], ['chat', 'veranda', '--plain']])(
   'nor is it more than text in lines: engawa %s',
   async (...args) => {
-    const { url } = await startStub((event) => (answers[event] ? { ok: true, ...answers[event] } : refusal));
-    const env = { HOME: newFolder() };
+    const { url } = await startStubServer((event) => (answers[event] ? { ok: true, ...answers[event] } : refusal));
+    const env = { HOME: createTempFolder() };
     const lines = openPty(process.execPath, [ENGAWA, ...args, '--as', 'aya', '--server', url], { columns: 100, env });
-    await lines.shows('evil');
+    await lines.waitForText('evil');
     if (args[0] === 'chat') lines.press('ctrl+d');
     await lines.exited;
     // Only what readline needs to edit a line.
-    expect(strays(lines.output().replace(/\u001b\[\d*[CDGKJ]|\u001b\[\?2004[hl]|\r\n?|\n/g, ''))).toEqual([]);
+    expect(findUnsafeOutput(lines.output().replace(/\u001b\[\d*[CDGKJ]|\u001b\[\?2004[hl]|\r\n?|\n/g, ''))).toEqual([]);
   },
 );

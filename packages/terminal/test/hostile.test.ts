@@ -3,9 +3,9 @@ import type { Room } from '@engawa/client';
 import { newUsername } from '@engawa/protocol';
 import { expect, test } from 'vitest';
 import { startServer } from '../../server/test/helpers/server.ts';
-import { enter, neighbour, openChat, say, someone } from './helpers/chat.ts';
+import { joinRooms, joinVeranda, openChat, sendChat, typeLine } from './helpers/chat.ts';
 import type { Pty } from './helpers/pty.ts';
-import { strays } from './helpers/stray.ts';
+import { findUnsafeOutput } from './helpers/stray.ts';
 
 const ATTACKS = {
   'sequences of 7 bits': '\u001b[3J\u001bc\u001b[?1049l\u001b[?25l\u001b[5;8mhidden\u001b(0qqq\u001b[10;1H',
@@ -53,22 +53,22 @@ function isLaidOut(pty: Pty, { list = 23, rows = 28 } = {}): void {
 
 async function attack(ben: Room, pty: Pty, texts: readonly string[]): Promise<void> {
   for (const [at, text] of texts.entries()) {
-    await say(ben, text);
+    await sendChat(ben, text);
     if (at % 6 !== 5 && at !== texts.length - 1) continue;
-    await say(ben, `calm ${at}`);
-    await pty.shows(new RegExp(`[│|] calm ${at}`));
+    await sendChat(ben, `calm ${at}`);
+    await pty.waitForText(new RegExp(`[│|] calm ${at}`));
     isLaidOut(pty);
-    expect(strays(pty.output())).toEqual([]);
+    expect(findUnsafeOutput(pty.output())).toEqual([]);
   }
 }
 
 test.each(['graphemes', 'parts', 'ambiguous as wide'] as const)(
   'no chat of others reaches the terminal as a command or breaks its rows, on one that counts %s',
-  async (counting) => {
+  async (widthMode) => {
     const { url } = await startServer({ limits: 'off' });
-    const ben = await neighbour(url);
-    const aya = openChat(url, { counting });
-    await aya.shows('2 here');
+    const ben = await joinVeranda(url);
+    const aya = openChat(url, { widthMode });
+    await aya.waitForText('2 here');
     await attack(ben, aya, Object.values(ATTACKS));
     expect(aya.title()).toContain('#veranda');
     expect(aya.bells()).toBe(0);
@@ -85,37 +85,37 @@ test.each(['graphemes', 'parts', 'ambiguous as wide'] as const)(
 
 test('nor does what else they choose: names, rooms, topics, reactions, answers, who is typing', async () => {
   const { url } = await startServer({ limits: 'off' });
-  const ben = await neighbour(url);
+  const ben = await joinVeranda(url);
   const ids = [...new Set(Object.values(ATTACKS).map(idOf))].filter((id) => newUsername.safeParse(id).success);
   const aya = openChat(url);
-  await aya.shows('2 here');
+  await aya.waitForText('2 here');
   for (const [at, id] of ids.entries()) {
-    const [room, own] = await someone(url, id, 'veranda', id);
+    const [room, own] = await joinRooms(url, id, 'veranda', id);
     if (!room || !own) throw new Error('nobody there');
     await own.setTopic(Object.values(ATTACKS)[at]?.slice(0, 200) ?? '');
-    const seq = await say(room, `said ${at}`);
-    await say(room, `answered ${at}`, seq);
+    const seq = await sendChat(room, `said ${at}`);
+    await sendChat(room, `answered ${at}`, seq);
     await ben.react(seq, `${'q'}${'\u0301'.repeat(4)}`);
     await ben.react(seq, `👩${'\u200d👩'.repeat(15)}`);
     room.typing();
-    await aya.shows(`│ answered ${at}`);
+    await aya.waitForText(`│ answered ${at}`);
     if (at % 4 === 3) isLaidOut(aya);
   }
   for (const topic of Object.values(ATTACKS)) await ben.setTopic(topic.slice(0, 400));
   await ben.setTopic('a calm topic');
-  await aya.shows('a calm topic');
+  await aya.waitForText('a calm topic');
   isLaidOut(aya);
-  enter(aya, '/who');
-  await aya.shows(`Who is here: ${ids.length + 2}`);
+  typeLine(aya, '/who');
+  await aya.waitForText(`Who is here: ${ids.length + 2}`);
   aya.press('pagedown', 'pagedown', 'escape');
-  await aya.hides('Who is here');
-  enter(aya, '/rooms');
-  await aya.shows('Go to a room');
-  await aya.shows('members');
+  await aya.waitForNoText('Who is here');
+  typeLine(aya, '/rooms');
+  await aya.waitForText('Go to a room');
+  await aya.waitForText('members');
   aya.press('pagedown', 'pagedown', 'escape');
-  await aya.hides('Go to a room');
-  enter(aya, '/search said');
-  await aya.shows('↑ older');
+  await aya.waitForNoText('Go to a room');
+  typeLine(aya, '/search said');
+  await aya.waitForText('↑ older');
   aya.press('escape');
   for (const id of ids) {
     aya.type(`@${[...id][0]}`);
@@ -123,31 +123,31 @@ test('nor does what else they choose: names, rooms, topics, reactions, answers, 
     aya.press('ctrl+c');
   }
   for (const id of ids.slice(0, 8)) {
-    enter(aya, `/join ${id}`);
-    await aya.shows('› ');
+    typeLine(aya, `/join ${id}`);
+    await aya.waitForText('› ');
     aya.press('alt+1');
   }
-  enter(aya, '/topic');
-  await aya.shows('Topic: a calm topic');
-  for (const name of ids) enter(aya, `/remove ${name}`);
-  await aya.shows('Not done: ');
+  typeLine(aya, '/topic');
+  await aya.waitForText('Topic: a calm topic');
+  for (const name of ids) typeLine(aya, `/remove ${name}`);
+  await aya.waitForText('Not done: ');
   isLaidOut(aya);
-  expect(strays(aya.output())).toEqual([]);
+  expect(findUnsafeOutput(aya.output())).toEqual([]);
 });
 
 test('names that look alike are marked, and what only looks like a name of the room is no mention of it', async () => {
   const { url } = await startServer({ limits: 'off' });
-  const ben = await neighbour(url, 'カメ');
-  const evil = await neighbour(url, '力メ');
+  const ben = await joinVeranda(url, 'カメ');
+  const evil = await joinVeranda(url, '力メ');
   const aya = openChat(url);
-  await aya.shows('3 here');
-  await say(ben, 'by the one');
-  await say(evil, 'by the other');
-  await say(await neighbour(url, 'noa'), 'by neither');
-  await aya.shows('by neither');
+  await aya.waitForText('3 here');
+  await sendChat(ben, 'by the one');
+  await sendChat(evil, 'by the other');
+  await sendChat(await joinVeranda(url, 'noa'), 'by neither');
+  await aya.waitForText('by neither');
   expect(aya.screen().filter((row) => /≈.メ │ by the (one|other)/.test(row))).toHaveLength(2);
-  await aya.shows(/ {2}noa │ by neither/);
-  await say(evil, 'hey \u0430y\u0430');
-  await aya.shows('hey ');
+  await aya.waitForText(/ {2}noa │ by neither/);
+  await sendChat(evil, 'hey \u0430y\u0430');
+  await aya.waitForText('hey ');
   expect(aya.bells()).toBe(0);
 });

@@ -1,24 +1,24 @@
 /** From the bytes of a terminal to keys. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Key } from '#screen/key.js';
-import { KeysParser } from '#screen/keys-parser.js';
+import type { InputEvent } from '#screen/key.js';
+import { KeyParser } from '#screen/keys-parser.js';
 import { seed } from '../../server/test/helpers/seed.ts';
 
-function parse(...chunks: (string | Uint8Array)[]): { keys: Key[]; answers: string[]; parser: KeysParser } {
-  const keys: Key[] = [];
+function parse(...chunks: (string | Uint8Array)[]): { keys: InputEvent[]; answers: string[]; parser: KeyParser } {
+  const keys: InputEvent[] = [];
   const answers: string[] = [];
-  const parser = new KeysParser({ key: (key) => keys.push(key), answer: (body) => answers.push(body) });
+  const parser = new KeyParser({ onInput: (key) => keys.push(key), onReply: (body) => answers.push(body) });
   for (const chunk of chunks) parser.push(typeof chunk === 'string' ? Buffer.from(chunk) : chunk);
   return { keys, answers, parser };
 }
 
 /** `ctrl+alt+left`, `"text"`. */
-const said = (key: Key): string => {
+const said = (key: InputEvent): string => {
   if (key.kind === 'text') return JSON.stringify(key.text);
   if (key.kind === 'paste') return `paste ${JSON.stringify(key.text)}`;
-  if (key.kind === 'mouse') return `${key.action} ${key.at.column},${key.at.row}`;
-  if (key.kind === 'focus') return key.focused ? 'focus' : 'blur';
+  if (key.kind === 'mouse') return `${key.action} ${key.position.column},${key.position.row}`;
+  if (key.kind === 'focus') return key.isFocused ? 'focus' : 'blur';
   return `${key.ctrl ? 'ctrl+' : ''}${key.alt ? 'alt+' : ''}${key.shift ? 'shift+' : ''}${key.name}`;
 };
 
@@ -53,7 +53,7 @@ test('keys may come byte by byte', () => {
   const { keys, answers, parser } = parse(...Array.from(bytes, (byte) => Uint8Array.of(byte)));
   expect(keys.map(said).join(' ')).toBe('"縁" "👍" "🏿" ctrl+left f1 paste "縁\\u001b[20\\n" press 2,3 alt+b "x"');
   expect(answers).toEqual(['11;rgb:0/0/0']);
-  expect(parser.patience).toBeUndefined();
+  expect(parser.flushDelayMs).toBeUndefined();
 });
 
 test.each([
@@ -68,10 +68,10 @@ test.each([
 ])('%j is, when nothing follows for a while, %s', (bytes, keys) => {
   const parsed = parse(bytes);
   expect(parsed.keys).toEqual([]);
-  expect(parsed.parser.patience).toBeGreaterThan(0);
+  expect(parsed.parser.flushDelayMs).toBeGreaterThan(0);
   parsed.parser.flush();
   expect(parsed.keys.map(said).join(' ')).toBe(keys);
-  expect(parsed.parser.patience).toBeUndefined();
+  expect(parsed.parser.flushDelayMs).toBeUndefined();
 });
 
 test('a broken sequence does not swallow the key after it', () => {
@@ -91,7 +91,7 @@ test('what is pasted beyond a mebibyte is dropped, and said', () => {
   const chunk = '縁'.repeat(20_000);
   const { keys } = parse('\u001b[200~', ...Array<string>(40).fill(chunk), '\u001b[201~x');
   const [paste, after] = keys;
-  expect(paste).toMatchObject({ kind: 'paste', isCut: true });
+  expect(paste).toMatchObject({ kind: 'paste', isTruncated: true });
   expect(Buffer.byteLength((paste as { text: string }).text)).toBeLessThanOrEqual(1 << 20);
   expect(Buffer.byteLength((paste as { text: string }).text)).toBeGreaterThan(1_000_000);
   expect(after).toEqual({ kind: 'text', text: 'x' });
@@ -138,7 +138,7 @@ test('whatever comes, nothing is thrown, nothing sticks, and no text holds a con
     fc.property(fc.array(chunk, { maxLength: 40 }), (chunks) => {
       const { keys, parser } = parse(...chunks);
       parser.flush();
-      expect(parser.patience).toBeUndefined();
+      expect(parser.flushDelayMs).toBeUndefined();
       for (const key of keys) if (key.kind === 'text') expect(key.text).not.toMatch(/\p{Cc}|^$/u);
       // A character may have begun.
       parser.push(Buffer.from(' q'));

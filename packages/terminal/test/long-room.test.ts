@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { type Draft, openMemory, type Store } from '@engawa/server';
 import { expect, test } from 'vitest';
 import { startServer, until } from '../../server/test/helpers/server.ts';
-import { enter, neighbour, openChat, say } from './helpers/chat.ts';
+import { joinVeranda, openChat, sendChat, typeLine } from './helpers/chat.ts';
 import type { Pty } from './helpers/pty.ts';
 
 const CHATS = 100_000;
@@ -29,8 +29,8 @@ const OWN = { by: 'aya', author: 'author-of-all' };
 
 /** The veranda as the server would have it after so many chats of aya, but written many at a time. */
 async function fill(store: Store): Promise<void> {
-  const sets: Draft['sets'] = [['settings', { owner: OWN.author, topic: '' }]];
-  const epoch = await append(store, null, [{ ...OWN, id: randomUUID(), kind: 'create:room', body: {}, sets }]);
+  const keyUpdates: Draft['keyUpdates'] = [['settings', { owner: OWN.author, topic: '' }]];
+  const epoch = await append(store, null, [{ ...OWN, id: randomUUID(), kind: 'create:room', body: {}, keyUpdates }]);
   for (let written = 0; written < CHATS; written += 1_000)
     await append(
       store,
@@ -48,7 +48,7 @@ const chat = (number: number): Draft => ({
 });
 
 async function append(store: Store, epoch: string | null, drafts: Draft[]): Promise<string> {
-  const appended = await store.append('veranda', { epoch, given: [], drafts });
+  const appended = await store.append('veranda', { epoch, expectedVersions: [], drafts });
   if (appended.outcome === 'stale') throw new Error('Somebody else writes to it.');
   return appended.epoch;
 }
@@ -60,7 +60,7 @@ test('a room of 100,000 chats opens like any other, and is read to its begin and
   await fill(store);
   const { url } = await startServer({ store, limits: 'off' });
   const aya = openChat(url, { as: 'reader' });
-  await aya.shows(`│ ${CHATS} xx`);
+  await aya.waitForText(`│ ${CHATS} xx`);
   const opened = memoryOf(aya.pid);
   const moves = (isThere: (first: number) => boolean) =>
     until(() => isThere(numbers(aya)[0] ?? 0) && isWithoutHole(numbers(aya)), 'it has moved, without a hole');
@@ -69,91 +69,92 @@ test('a room of 100,000 chats opens like any other, and is read to its begin and
     await moves((now) => now < first);
   }
   aya.press('home');
-  await aya.shows('│ 1 xx');
+  await aya.waitForText('│ 1 xx');
   for (let first = 1; first < 400; [first = 0] = numbers(aya)) {
     aya.press('pagedown');
     await moves((now) => now > first);
   }
   aya.press('end');
-  await aya.shows(`│ ${CHATS} xx`);
-  await aya.hides('newest (End)');
+  await aya.waitForText(`│ ${CHATS} xx`);
+  await aya.waitForNoText('newest (End)');
   expect(memoryOf(aya.pid) - opened).toBeLessThan(64 * 1024 * 1024);
 });
 
 test('who reads what is old is not moved by what is new, and sees there what is edited, deleted and reacted to', async () => {
   const { url } = await startServer({ limits: 'off' });
-  const ben = await neighbour(url);
+  const ben = await joinVeranda(url);
   const seqs: number[] = [];
   for (let from = 0; from < 2_400; from += 100) {
-    seqs.push(...(await Promise.all(Array.from({ length: 100 }, (_, each) => say(ben, `${from + each} old`)))));
+    seqs.push(...(await Promise.all(Array.from({ length: 100 }, (_, each) => sendChat(ben, `${from + each} old`)))));
   }
   const aya = openChat(url);
-  await aya.shows('│ 2399 old');
+  await aya.waitForText('│ 2399 old');
   aya.press('home');
-  await aya.shows('│ 0 old');
+  await aya.waitForText('│ 0 old');
   aya.press('pagedown');
-  await aya.shows('│ 30 old');
+  await aya.waitForText('│ 30 old');
   const before = body(aya);
   const middle = (numbers(aya)[0] ?? 0) + 10;
-  for (let from = 0; from < 2_200; from += 100) await Promise.all(Array.from({ length: 100 }, (_, each) => say(ben, `${from + each} new`)));
-  await aya.shows('↓ 999+ new (End)');
+  for (let from = 0; from < 2_200; from += 100)
+    await Promise.all(Array.from({ length: 100 }, (_, each) => sendChat(ben, `${from + each} new`)));
+  await aya.waitForText('↓ 999+ new (End)');
   expect(body(aya)).toEqual(before);
   await ben.edit(seqs[middle] ?? 0, `${middle} old, and edited`);
   await ben.delete(seqs[middle + 1] ?? 0);
   await ben.react(seqs[middle + 2] ?? 0, '🌸');
-  await aya.shows(`│ ${middle} old, and edited (edited)`);
-  await aya.shows('│ (deleted)');
-  await aya.shows('🌸 1');
+  await aya.waitForText(`│ ${middle} old, and edited (edited)`);
+  await aya.waitForText('│ (deleted)');
+  await aya.waitForText('🌸 1');
   aya.press('end');
-  await aya.shows('│ 2199 new');
-  await aya.hides('(End)');
+  await aya.waitForText('│ 2199 new');
+  await aya.waitForNoText('(End)');
   aya.press('home');
-  await aya.shows('│ 0 old');
+  await aya.waitForText('│ 0 old');
 });
 
 test('a little scrolled back, new chats do not move it, and End leads to them', async () => {
   const { url } = await startServer({ limits: 'off' });
-  const ben = await neighbour(url);
-  for (let each = 0; each < 80; each += 1) await say(ben, `${each} old`);
+  const ben = await joinVeranda(url);
+  for (let each = 0; each < 80; each += 1) await sendChat(ben, `${each} old`);
   const aya = openChat(url);
-  await aya.shows('│ 79 old');
+  await aya.waitForText('│ 79 old');
   aya.wheel('up', { column: 50, row: 10 });
-  await aya.hides('│ 79 old');
+  await aya.waitForNoText('│ 79 old');
   const before = body(aya);
-  for (let each = 0; each < 3; each += 1) await say(ben, `${each} new\nof\nlines`);
-  await aya.shows('↓ 3 new (End)');
+  for (let each = 0; each < 3; each += 1) await sendChat(ben, `${each} new\nof\nlines`);
+  await aya.waitForText('↓ 3 new (End)');
   expect(body(aya)).toEqual(before);
   // So many that what one reads is no more among the newest that are held.
   for (let from = 0; from < 2_100; from += 100)
-    await Promise.all(Array.from({ length: 100 }, (_, each) => say(ben, `${from + each} newer`)));
-  await aya.shows('↓ 999+ new (End)');
+    await Promise.all(Array.from({ length: 100 }, (_, each) => sendChat(ben, `${from + each} newer`)));
+  await aya.waitForText('↓ 999+ new (End)');
   expect(body(aya)).toEqual(before);
   aya.press('end');
-  await aya.shows('│ 2099 newer');
+  await aya.waitForText('│ 2099 newer');
 });
 
 test('a room that is gone is not taken for another one with its id: that one is joined when it is asked for, and begins anew', async () => {
   const first = await startServer({ limits: 'off' });
-  const ben = await neighbour(first.url);
-  for (let each = 0; each < 60; each += 1) await say(ben, `${each} of the old room`);
+  const ben = await joinVeranda(first.url);
+  for (let each = 0; each < 60; each += 1) await sendChat(ben, `${each} of the old room`);
   const aya = openChat(first.url);
-  await aya.shows('│ 59 of the old room');
+  await aya.waitForText('│ 59 of the old room');
   aya.press('pageup');
-  await aya.hides('│ 59 of the old room');
+  await aya.waitForNoText('│ 59 of the old room');
   await first.stop();
-  await aya.shows('reconnecting');
+  await aya.waitForText('reconnecting');
   const { url } = await startServer({ limits: 'off', port: Number(new URL(first.url).port) });
-  const noa = await neighbour(url, 'noa');
-  await say(noa, 'of the new room');
-  await aya.shows('Room does not exist', 20_000);
-  await aya.shows('● connected');
+  const noa = await joinVeranda(url, 'noa');
+  await sendChat(noa, 'of the new room');
+  await aya.waitForText('Room does not exist', 20_000);
+  await aya.waitForText('● connected');
   expect(aya.screen().join('\n')).not.toContain('of the new room');
-  enter(aya, '/join veranda');
-  await aya.shows('│ of the new room');
+  typeLine(aya, '/join veranda');
+  await aya.waitForText('│ of the new room');
   expect(aya.screen().join('\n')).not.toContain('of the old room');
-  enter(aya, 'hello, new room');
-  await aya.shows(/│ hello, new room$/m);
+  typeLine(aya, 'hello, new room');
+  await aya.waitForText(/│ hello, new room$/m);
   aya.press('home');
-  await aya.shows('│ of the new room');
+  await aya.waitForText('│ of the new room');
   expect(aya.screen().join('\n')).not.toContain('of the old room');
 });

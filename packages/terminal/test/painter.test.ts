@@ -2,23 +2,23 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Frame, Size } from '#screen/frame.js';
-import { painted } from '#screen/painter.js';
-import { backgroundOf, themeOf } from '#screen/theme.js';
-import { takeAmbiguousAsWide } from '#text/columns.js';
-import { safeLine } from '#text/safe.js';
-import type { Ink, Span } from '#text/span.js';
+import { renderDiff } from '#screen/painter.js';
+import { parseBackgroundReply, selectTheme } from '#screen/theme.js';
+import { setAmbiguousWide } from '#text/columns.js';
+import { sanitizeLine } from '#text/safe.js';
+import type { Color, Span } from '#text/span.js';
 import { seed } from '../../server/test/helpers/seed.ts';
-import { type Counting, openModel, rowsOf } from './helpers/terminal-model.ts';
+import { openTerminalModel, rowsOf, type WidthMode } from './helpers/terminal-model.ts';
 
-const theme = themeOf({ TERM: 'xterm-256color' });
+const theme = selectTheme({ TERM: 'xterm-256color' });
 const UNWRAPPED = '\u001b[?7l';
 
-const inks: (Ink | undefined)[] = [undefined, 'muted', 'accent', 'good', 'warning', 'bad', 'mention', 'author3', 'author12'];
+const inks: (Color | undefined)[] = [undefined, 'muted', 'accent', 'good', 'warning', 'bad', 'mention', 'author3', 'author12'];
 const texts = ['a', 'b', ' ', 'cd', '縁', '側', '👍🏿', '👨‍👩‍👧‍👦', '❤️', '🇯🇵', 'é', 'e\u0301', 'か\u3099', 'क्षि', '…', '─'];
 const span: fc.Arbitrary<Span> = fc.record({
-  text: fc.array(fc.constantFrom(...texts), { maxLength: 6 }).map((parts) => safeLine(parts.join(''))),
-  ink: fc.constantFrom(...inks),
-  on: fc.constantFrom(undefined, 'bar', 'selected', 'mention'),
+  text: fc.array(fc.constantFrom(...texts), { maxLength: 6 }).map((parts) => sanitizeLine(parts.join(''))),
+  color: fc.constantFrom(...inks),
+  background: fc.constantFrom(undefined, 'bar', 'selected', 'mention'),
   bold: fc.boolean(),
   underline: fc.boolean(),
   link: fc.constantFrom(undefined, 'https://a.b/', 'https://a.b/c;d'),
@@ -32,15 +32,15 @@ const size: fc.Arbitrary<Size> = fc.record({ columns: fc.integer({ min: 1, max: 
 async function cellsAfter(
   frames: readonly Frame[],
   of: Size,
-  { counting, isWhole = false }: { counting?: Counting; isWhole?: boolean } = {},
+  { counting: widthMode, isWhole = false }: { counting?: WidthMode; isWhole?: boolean } = {},
 ) {
-  const terminal = openModel({ ...of, counting });
-  takeAmbiguousAsWide(counting === 'ambiguous as wide');
+  const terminal = openTerminalModel({ ...of, widthMode });
+  setAmbiguousWide(widthMode === 'ambiguous as wide');
   const write = (data: string) => new Promise<void>((resolve) => terminal.write(data, resolve));
   await write(UNWRAPPED);
   let shown: Frame | undefined;
   for (const next of frames) {
-    await write(painted(isWhole ? undefined : shown, next, { size: of, theme }));
+    await write(renderDiff(isWhole ? undefined : shown, next, { size: of, theme }));
     shown = next;
   }
   const { cursorX: column, cursorY: row } = terminal.buffer.active;
@@ -49,7 +49,7 @@ async function cellsAfter(
   return { cells, cursor: shown?.cursor && { column, row } };
 }
 
-test.each<Counting>(['graphemes', 'parts', 'ambiguous as wide'])(
+test.each<WidthMode>(['graphemes', 'parts', 'ambiguous as wide'])(
   'what is written for changes leads to the same as writing all, on a terminal that counts %s',
   async (counting) => {
     await fc.assert(
@@ -64,8 +64,8 @@ test.each<Counting>(['graphemes', 'parts', 'ambiguous as wide'])(
 
 test('every character is in its column, with its look, and the cursor where it is meant to be', async () => {
   const rows: Span[][] = [
-    [{ text: 'a縁', ink: 'good' }, { text: 'x', bold: true }, { text: '👍🏿!' }],
-    [{ text: '', on: 'bar' }],
+    [{ text: 'a縁', color: 'good' }, { text: 'x', bold: true }, { text: '👍🏿!' }],
+    [{ text: '', background: 'bar' }],
     [{ text: '縁側縁側' }],
   ];
   const { cells, cursor } = await cellsAfter([{ rows, cursor: { row: 2, column: 4 } }], { columns: 7, rows: 3 });
@@ -87,17 +87,17 @@ test('text that is cut never shows half a character', async () => {
 test('nothing is written when nothing changed, and little when little did', () => {
   const of = { size: { columns: 80, rows: 24 }, theme };
   const rows = (middle: string) => Array.from({ length: 24 }, (_, at) => [{ text: `row ${at} ${at === 9 ? middle : ''} end` }]);
-  expect(painted({ rows: rows('a') }, { rows: rows('a') }, of)).toBe('');
-  const code = painted({ rows: rows('縁') }, { rows: rows('側') }, of);
+  expect(renderDiff({ rows: rows('a') }, { rows: rows('a') }, of)).toBe('');
+  const code = renderDiff({ rows: rows('縁') }, { rows: rows('側') }, of);
   expect(code).toContain('\u001b[10;7H側');
   expect(code).not.toContain('row');
   const cursor = { column: 1, row: 1 };
-  expect(painted({ rows: [] }, { rows: [], cursor }, of)).toBe('\u001b[2;2H\u001b[?25h');
+  expect(renderDiff({ rows: [] }, { rows: [], cursor }, of)).toBe('\u001b[2;2H\u001b[?25h');
 });
 
 test('text that is not safe by mistake does no harm, and a link that is none is left out', () => {
   const rows: Span[][] = [[{ text: 'a\u001b]0;x\u0007é\u009b2J', link: 'https://a.b/\u0007\u001b[2J' }]];
-  const code = painted({ rows: [] }, { rows }, { size: { columns: 80, rows: 1 }, theme });
+  const code = renderDiff({ rows: [] }, { rows }, { size: { columns: 80, rows: 1 }, theme });
   expect(code).toContain('a');
   expect(code).not.toMatch(/\u0007|\u009b|\u001b\]/);
 });
@@ -125,23 +125,23 @@ test.each([
   ['dark', ['000000', '1e1e1e', '282c34', '002b36', '282a36', '2e3440']],
   ['light', ['ffffff', 'fdf6e3', 'fafafa', 'eeeeee']],
 ] as const)('all that is written on a %s background can be read, and authors are told apart', (background, usual) => {
-  const { sgr } = themeOf({ TERM: 'xterm-256color' }, background);
-  const authors = Array.from({ length: 12 }, (_, at): Ink => `author${at}`);
-  expect(new Set(authors.map((ink) => sgr({ ink }))).size).toBe(12);
-  for (const ink of [...authors, 'muted', 'accent', 'good', 'warning', 'bad', 'mention'] satisfies Ink[]) {
-    const color = rgbOf(colorIn(sgr({ ink }), 38));
+  const { sgr } = selectTheme({ TERM: 'xterm-256color' }, background);
+  const authors = Array.from({ length: 12 }, (_, at): Color => `author${at}`);
+  expect(new Set(authors.map((color) => sgr({ color }))).size).toBe(12);
+  for (const ink of [...authors, 'muted', 'accent', 'good', 'warning', 'bad', 'mention'] satisfies Color[]) {
+    const color = rgbOf(colorIn(sgr({ color: ink }), 38));
     for (const each of usual) expect(contrast(color, hexOf(each))).toBeGreaterThanOrEqual(4.5);
     for (const on of ['bar', 'selected', 'mention'] as const)
-      expect(contrast(color, rgbOf(colorIn(sgr({ ink, on }), 48)))).toBeGreaterThanOrEqual(4.5);
+      expect(contrast(color, rgbOf(colorIn(sgr({ color: ink, background: on }), 48)))).toBeGreaterThanOrEqual(4.5);
   }
 });
 
 test('a terminal that has fewer colours gets them, and one that wants none none', () => {
-  expect(themeOf({ TERM: 'linux' }).sgr({ ink: 'author0' })).toBe('96');
-  expect(themeOf({ TERM: 'linux' }, 'light').sgr({ ink: 'bad', bold: true })).toBe('1;31');
-  expect(themeOf({ TERM: 'xterm', NO_COLOR: '1' }).sgr({ ink: 'author4', underline: true, on: 'bar' })).toBe('4;7');
-  expect(themeOf({ TERM: 'dumb' }).sgr({ ink: 'muted' })).toBe('');
-  expect(themeOf({ TERM: 'xterm', NO_COLOR: '1', ENGAWA_THEME: 'dark' }).sgr({ ink: 'muted' })).toBe('38;5;248');
+  expect(selectTheme({ TERM: 'linux' }).sgr({ color: 'author0' })).toBe('96');
+  expect(selectTheme({ TERM: 'linux' }, 'light').sgr({ color: 'bad', bold: true })).toBe('1;31');
+  expect(selectTheme({ TERM: 'xterm', NO_COLOR: '1' }).sgr({ color: 'author4', underline: true, background: 'bar' })).toBe('4;7');
+  expect(selectTheme({ TERM: 'dumb' }).sgr({ color: 'muted' })).toBe('');
+  expect(selectTheme({ TERM: 'xterm', NO_COLOR: '1', ENGAWA_THEME: 'dark' }).sgr({ color: 'muted' })).toBe('38;5;248');
 });
 
 test.each([
@@ -151,4 +151,4 @@ test.each([
   ['11;rgba:0000/2b2b/3636/ffff', 'dark'],
   ['10;rgb:0/0/0', undefined],
   ['11;red', undefined],
-])('an answer of %s means %s', (answer, background) => expect(backgroundOf(answer)).toBe(background));
+])('an answer of %s means %s', (answer, background) => expect(parseBackgroundReply(answer)).toBe(background));

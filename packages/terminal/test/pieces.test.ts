@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { jsonLine } from '#lines/formats.js';
-import { type Piece, Pieces } from '#lines/pieces.js';
-import { durationOf, sinceOf } from '#lines/times.js';
+import { toJsonLine } from '#lines/formats.js';
+import { type LinePart, LineSplitter } from '#lines/pieces.js';
+import { parseDuration, parseSince } from '#lines/times.js';
 
 const MOST = { codePoints: 5, bytes: 12 };
 const text = fc.string({ unit: fc.constantFrom('a', '\u001b', '😀', '\n', '\r', 'é', ' ') });
@@ -10,18 +10,18 @@ const text = fc.string({ unit: fc.constantFrom('a', '\u001b', '😀', '\n', '\r'
 test('however a text comes in, its lines come out, in pieces of the size that a chat may have', () => {
   fc.assert(
     fc.property(fc.array(text), (chunks) => {
-      const pieces = new Pieces(MOST);
-      const out: Piece[] = [...chunks.flatMap((chunk) => [...pieces.take(chunk)]), ...pieces.end()];
+      const pieces = new LineSplitter(MOST);
+      const out: LinePart[] = [...chunks.flatMap((chunk) => [...pieces.push(chunk)]), ...pieces.flush()];
       const lines: string[] = chunks
         .join('')
         .split('\n')
         .map((line) => line.replace(/\r$/, ''));
       const joined = new Map<number, string>();
-      for (const { line, text: piece, part, isLong } of out) {
+      for (const { line, text: piece, part, isSplit } of out) {
         expect([...piece].length).toBeLessThanOrEqual(MOST.codePoints);
         expect(Buffer.byteLength(JSON.stringify(piece)) - 2).toBeLessThanOrEqual(MOST.bytes);
         expect(piece.isWellFormed()).toBe(true);
-        expect(isLong || part === 0).toBe(true);
+        expect(isSplit || part === 0).toBe(true);
         joined.set(line, (joined.get(line) ?? '') + piece);
       }
       expect(lines.map((_, at) => joined.get(at + 1) ?? '')).toEqual(lines);
@@ -32,7 +32,7 @@ test('however a text comes in, its lines come out, in pieces of the size that a 
 test('a line of JSON says what it was made of, in characters that do nothing', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (message) => {
-      const line = jsonLine({ message });
+      const line = toJsonLine({ message });
       expect(JSON.parse(line)).toEqual({ message });
       expect(line).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u);
     }),
@@ -40,13 +40,13 @@ test('a line of JSON says what it was made of, in characters that do nothing', (
 });
 
 test('times are read as people write them', () => {
-  expect([durationOf('90s', '-'), durationOf('1h30m', '-'), durationOf('1.5', '-'), durationOf('200ms', '-')]).toEqual([
+  expect([parseDuration('90s', '-'), parseDuration('1h30m', '-'), parseDuration('1.5', '-'), parseDuration('200ms', '-')]).toEqual([
     90_000, 5_400_000, 1_500, 200,
   ]);
-  expect(() => durationOf('soon', '--timeout')).toThrow('--timeout must be a time such as 90s, 10m or 1h30m (given: soon)');
-  expect(sinceOf('mark')).toEqual({ kind: 'mark' });
-  expect(sinceOf('42')).toEqual({ kind: 'seq', seq: 42 });
-  expect(sinceOf('10m')).toEqual({ kind: 'age', ms: 600_000 });
-  expect(sinceOf('2026-11-24T09:30:00Z')).toEqual({ kind: 'time', at: Date.UTC(2026, 10, 24, 9, 30) });
-  expect(() => sinceOf('yesterday')).toThrow('--since must be');
+  expect(() => parseDuration('soon', '--timeout')).toThrow('--timeout must be a time such as 90s, 10m or 1h30m (given: soon)');
+  expect(parseSince('mark')).toEqual({ kind: 'mark' });
+  expect(parseSince('42')).toEqual({ kind: 'seq', seq: 42 });
+  expect(parseSince('10m')).toEqual({ kind: 'age', ms: 600_000 });
+  expect(parseSince('2026-11-24T09:30:00Z')).toEqual({ kind: 'time', at: Date.UTC(2026, 10, 24, 9, 30) });
+  expect(() => parseSince('yesterday')).toThrow('--since must be');
 });

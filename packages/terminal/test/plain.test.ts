@@ -1,28 +1,28 @@
 /** For screen readers: plain lines on a terminal, without a picture, colours or a moving cursor. */
 import { expect, test } from 'vitest';
 import { startServer } from '../../server/test/helpers/server.ts';
-import { enter, neighbour, openChat, say } from './helpers/chat.ts';
+import { joinVeranda, openChat, sendChat, typeLine } from './helpers/chat.ts';
 
 test('with --plain it reads line by line: what is said, who comes, what one types', async () => {
   const { url } = await startServer();
-  const ben = await neighbour(url);
-  await say(ben, 'from before\u001b[31m');
+  const ben = await joinVeranda(url);
+  await sendChat(ben, 'from before\u001b[31m');
   const aya = openChat(url, { args: ['--plain'], background: 'rgb:ffff/ffff/ffff' });
-  await aya.shows('* veranda — 2 here; /help lists what you can type');
-  await aya.shows(/^\d\d:\d\d ben: from before\ufffd\[31m$/m);
+  await aya.waitForText('* veranda — 2 here; /help lists what you can type');
+  await aya.waitForText(/^\d\d:\d\d ben: from before\ufffd\[31m$/m);
   aya.type('half a li');
-  await aya.shows('> half a li');
-  await say(ben, 'said between');
-  await aya.shows('ben: said between');
-  await aya.shows('> half a li');
-  enter(aya, 'ne 今日は');
-  await aya.shows(/aya: half a line 今日は$/m);
-  enter(aya, '/who');
-  await aya.shows('* 2 here:');
-  enter(aya, '/react tea');
-  await aya.shows('* aya reacted 🍵');
-  enter(aya, '/nonsense');
-  await aya.shows('There is no /nonsense');
+  await aya.waitForText('> half a li');
+  await sendChat(ben, 'said between');
+  await aya.waitForText('ben: said between');
+  await aya.waitForText('> half a li');
+  typeLine(aya, 'ne 今日は');
+  await aya.waitForText(/aya: half a line 今日は$/m);
+  typeLine(aya, '/who');
+  await aya.waitForText('* 2 here:');
+  typeLine(aya, '/react tea');
+  await aya.waitForText('* aya reacted 🍵');
+  typeLine(aya, '/nonsense');
+  await aya.waitForText('There is no /nonsense');
   expect(aya.modes()).toEqual({
     alternateScreen: false,
     bracketedPaste: false,
@@ -33,6 +33,6 @@ test('with --plain it reads line by line: what is said, who comes, what one type
   });
   // Only what readline needs to edit a line: no colours, no places, no titles.
   expect(aya.output().replace(/\u001b\[(?:\d*[CDGKJ]|\?2004[hl])/g, '')).not.toMatch(/[\u001b\u009b\u0007]/);
-  enter(aya, '/quit');
+  typeLine(aya, '/quit');
   expect(await aya.exited).toMatchObject({ code: 0 });
 });

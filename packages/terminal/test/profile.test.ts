@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { connect } from '@engawa/client';
 import { expect, onTestFinished, test } from 'vitest';
 import { configPath, readConfig, writeConfig } from '#profile/config.js';
-import { forgetState, openProfile } from '#profile/profile.js';
-import { newFolder, startServer, until } from '../../server/test/helpers/server.ts';
+import { deleteState, openProfile } from '#profile/profile.js';
+import { createTempFolder, startServer, until } from '../../server/test/helpers/server.ts';
 
-const newHome = (env: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv => ({ HOME: newFolder(), USER: 'login', ...env });
+const newHome = (env: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv => ({ HOME: createTempFolder(), USER: 'login', ...env });
 
 const configIn = (env: NodeJS.ProcessEnv): string => String(configPath(env));
 
@@ -82,13 +82,13 @@ test('everything is for its owner alone, also what was there before', () => {
     const isFolder = statSync(path).isDirectory();
     expect([path, modeOf(path)]).toEqual([path, isFolder ? 0o700 : 0o600]);
   }
-  forgetState('default', env);
+  deleteState('default', env);
   expect(existsSync(join(String(env.HOME), '.local', 'state', 'engawa', 'default'))).toBe(false);
 });
 
 test('a config file that is kept elsewhere stays there', () => {
   const env = newHome();
-  const elsewhere = join(newFolder(), 'kept.json');
+  const elsewhere = join(createTempFolder(), 'kept.json');
   writeFileSync(elsewhere, '{}');
   mkdirSync(join(configIn(env), '..'), { recursive: true });
   symlinkSync(elsewhere, configIn(env));
@@ -128,7 +128,7 @@ test('without a home that can be written it works, and says that nothing is kept
   expect(profile.problem).toMatch(/nothing is kept in \/dev\/null.* \(ENOTDIR\)/);
   profile.storage.setItem('a', 'b');
   expect(profile.storage.getItem('a')).toBe('b');
-  expect(profile.markFile('veranda')).toBeUndefined();
+  expect(profile.cursorPath('veranda')).toBeUndefined();
 });
 
 test('profiles and servers know nothing of each other', () => {
@@ -168,7 +168,7 @@ test('a second program in the same room neither loses what the first keeps nor t
   onTestFinished(() => void client.close());
   const room = await client.join('veranda', { username: 'aya', create: true });
   await room.send('hello').settled;
-  expect(first.isAlone('veranda')).toBe(true);
+  expect(first.isOnlyProcess('veranda')).toBe(true);
 
   const PROFILE = new URL('../dist/profile/profile.js', import.meta.url).href;
   const CLIENT = new URL('../../client/dist/index.js', import.meta.url).href;
@@ -184,7 +184,7 @@ test('a second program in the same room neither loses what the first keeps nor t
   await until(() => room.timeline.chats.some(({ message }) => message === 'from beside'), 'the other one is heard');
   expect(await beside).toBe('false');
   expect(room.state).toBe('live');
-  expect(first.isAlone('veranda')).toBe(true);
+  expect(first.isOnlyProcess('veranda')).toBe(true);
   room.send('still here');
   await until(() => room.timeline.chats.at(-1)?.seq !== undefined, 'sent');
   expect(room.ending).toBeUndefined();
@@ -201,10 +201,10 @@ test('a seat of a program that was killed counts for nothing', () => {
   const [own = ''] = readdirSync(seats);
   const gone = Number(execFileSync(process.execPath, ['-p', 'process.pid'], { encoding: 'utf8' }));
   writeFileSync(join(seats, own.replace(/\d+$/, String(gone))), '');
-  expect(profile.isAlone('veranda')).toBe(true);
+  expect(profile.isOnlyProcess('veranda')).toBe(true);
   writeFileSync(join(seats, own.replace(/\d+$/, String(process.ppid))), '');
-  expect(profile.isAlone('veranda')).toBe(false);
-  expect(profile.isAlone('elsewhere')).toBe(true);
+  expect(profile.isOnlyProcess('veranda')).toBe(false);
+  expect(profile.isOnlyProcess('elsewhere')).toBe(true);
 });
 
 async function execFileAsync(program: string, args: string[], env: NodeJS.ProcessEnv): Promise<string> {

@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { newFolder } from '../../server/test/helpers/folders.ts';
-import { until, within } from '../../server/test/helpers/waiting.ts';
+import { createTempFolder } from '../../server/test/helpers/folders.ts';
+import { until, withTimeout } from '../../server/test/helpers/waiting.ts';
 import { openPty, type Pty, type PtyOptions, screenshot } from './helpers/pty.ts';
 
 const PROGRAM = fileURLToPath(new URL('helpers/screen-program.js', import.meta.url));
@@ -13,11 +13,11 @@ const TAKEN = { alternateScreen: true, bracketedPaste: true, mouse: true, focus:
 
 async function open(options: PtyOptions = {}, ...args: string[]): Promise<Pty> {
   const pty = openPty(process.execPath, [PROGRAM, ...args], { columns: 40, rows: 10, ...options });
-  await pty.shows('ready');
+  await pty.waitForText('ready');
   return pty;
 }
 
-const ended = async (pty: Pty) => within(pty.exited, 'the end');
+const ended = async (pty: Pty) => withTimeout(pty.exited, 'the end');
 
 test('it takes the terminal, and leaves it as it was', async () => {
   const pty = await open();
@@ -54,29 +54,29 @@ test('when the terminal is closed the program ends', async () => {
 test('keys are echoed where the cursor is, in columns of wide characters', async () => {
   const pty = await open();
   pty.type('縁側 👨‍👩‍👧‍👦 か\u3099x');
-  await pty.shows('> 縁側 👨‍👩‍👧‍👦 か\u3099x');
+  await pty.waitForText('> 縁側 👨‍👩‍👧‍👦 か\u3099x');
   expect(pty.cursor()).toEqual({ row: 1, column: 2 + 5 + 3 + 3 });
   expect(pty.cell({ row: 1, column: 7 })).toMatchObject({ text: '👨‍👩‍👧‍👦', columns: 2 });
   expect(pty.cell({ row: 1, column: 10 })).toMatchObject({ text: 'か\u3099', columns: 2 });
   expect(pty.cell({ row: 1, column: 12 })).toMatchObject({ text: 'x', columns: 1 });
   pty.press('left', 'left', 'backspace', 'backspace', 'home', 'right');
-  await pty.shows(/^> 縁側 か\u3099x$/m);
+  await pty.waitForText(/^> 縁側 か\u3099x$/m);
   await until(() => pty.cursor().column === 4, 'the cursor is behind the first character');
 });
 
 test('on a terminal that counts the parts of an emoji what follows stands in its column, too', async () => {
-  const pty = await open({ counting: 'parts' });
+  const pty = await open({ widthMode: 'parts' });
   pty.type('a👨‍👩‍👧‍👦b❤️c');
   await until(() => pty.cell({ row: 1, column: 8 }).text === 'c', 'the last character is in its column');
   expect(pty.cell({ row: 1, column: 2 }).text).toBe('a');
   expect(pty.cell({ row: 1, column: 5 }).text).toBe('b');
   expect(pty.cursor()).toEqual({ row: 1, column: 9 });
   pty.press('backspace', 'backspace', 'backspace', 'backspace');
-  await pty.shows(/^> a$/m);
+  await pty.waitForText(/^> a$/m);
 });
 
 test('a terminal that takes ambiguous characters to be wide is asked, and each stands in its column', async () => {
-  const pty = await open({ counting: 'ambiguous as wide' });
+  const pty = await open({ widthMode: 'ambiguous as wide' });
   pty.type('→é…b');
   await until(() => pty.cell({ row: 1, column: 7 }).text === 'b', 'the last character is in its column');
   expect(pty.screen()[1]).toBe('> →é.b');
@@ -86,9 +86,9 @@ test('a terminal that takes ambiguous characters to be wide is asked, and each s
 test('it follows the size of the window, down to one cell', async () => {
   const pty = await open();
   pty.type('ab縁側');
-  await pty.shows('> ab縁側');
+  await pty.waitForText('> ab縁側');
   pty.resize({ columns: 60, rows: 12 });
-  await pty.shows('size 60x12');
+  await pty.waitForText('size 60x12');
   expect(pty.cell({ row: 0, column: 59 }).background).toBe(235);
   for (const [columns, rows] of [
     [3, 3],
@@ -96,32 +96,32 @@ test('it follows the size of the window, down to one cell', async () => {
     [1, 1],
   ] as const) {
     pty.resize({ columns, rows });
-    const before = pty.written();
-    await until(() => pty.written() > before, 'it is drawn');
+    const before = pty.bytesWritten();
+    await until(() => pty.bytesWritten() > before, 'it is drawn');
   }
   pty.resize({ columns: 40, rows: 10 });
-  await pty.shows('size 40x10');
-  await pty.shows('> ab縁側');
+  await pty.waitForText('size 40x10');
+  await pty.waitForText('> ab縁側');
   expect(pty.cursor()).toEqual({ row: 1, column: 8 });
 });
 
 test('clicks, the wheel, focus and pastes arrive', async () => {
   const pty = await open({ columns: 90 });
   pty.click({ column: 3, row: 2 });
-  await pty.shows('{"kind":"mouse","action":"press","at":{"column":3,"row":2}}');
+  await pty.waitForText('{"kind":"mouse","action":"press","at":{"column":3,"row":2}}');
   pty.wheel('up', { column: 0, row: 0 });
-  await pty.shows('"wheel-up"');
+  await pty.waitForText('"wheel-up"');
   pty.type('\u001b[O');
-  await pty.shows('{"kind":"focus","focused":false}');
+  await pty.waitForText('{"kind":"focus","focused":false}');
   pty.paste('one\r\u001btwo');
-  await pty.shows('pasted 8');
-  await pty.shows(/^> one\n> two$/m);
+  await pty.waitForText('pasted 8');
+  await pty.waitForText(/^> one\n> two$/m);
   pty.press('escape');
-  await pty.shows('"escape"');
+  await pty.waitForText('"escape"');
   pty.paste('縁'.repeat(400_000));
   pty.press('ctrl+u');
   // A mebibyte of it.
-  await pty.shows('pasted 349525', 20_000);
+  await pty.waitForText('pasted 349525', 20_000);
 });
 
 test('the mouse can be left to the terminal', async () => {
@@ -132,14 +132,14 @@ test('the mouse can be left to the terminal', async () => {
 test('links lead where they say', async () => {
   const pty = await open();
   pty.type('https://example.com/縁\r');
-  await pty.shows('said https://example.com/縁');
+  await pty.waitForText('said https://example.com/縁');
   expect(pty.links()).toContain('https://example.com/%E7%B8%81');
 });
 
 test('however often a drawing is asked for, there are thirty a second at most', async () => {
   const pty = await open();
   pty.type('flood\r');
-  await pty.shows('flooded with');
+  await pty.waitForText('flooded with');
   const [, frames] = /flooded with (\d+)/.exec(pty.screen().join('\n')) ?? [];
   expect(Number(frames)).toBeLessThanOrEqual(45);
   expect(Number(frames)).toBeGreaterThan(5);
@@ -149,18 +149,18 @@ test('however often a drawing is asked for, there are thirty a second at most', 
 
 test('what did not change is not written again', async () => {
   const pty = await open({ columns: 200, rows: 50 });
-  const before = pty.written();
+  const before = pty.bytesWritten();
   pty.type('x');
-  await pty.shows('> x');
-  expect(pty.written() - before).toBeLessThan(60);
+  await pty.waitForText('> x');
+  expect(pty.bytesWritten() - before).toBeLessThan(60);
 });
 
 test('a terminal that reads no more stops only the drawing', async () => {
   const pty = await open({ columns: 200, rows: 40 });
-  pty.stop();
+  pty.pauseReading();
   pty.type('wait\r');
   await until(() => !isRunning(pty.pid), 'the program has ended by itself');
-  pty.goOn();
+  pty.resumeReading();
   // It drew until the terminal took no more, and then waited.
   expect(await ended(pty)).toMatchObject({ code: 5 });
 });
@@ -168,23 +168,23 @@ test('a terminal that reads no more stops only the drawing', async () => {
 test('a program that is told to end while its terminal has stopped ends', async () => {
   const pty = await open({ columns: 200, rows: 40 });
   pty.type('draw on\r');
-  await pty.shows('said draw on');
-  pty.stop();
+  await pty.waitForText('said draw on');
+  pty.pauseReading();
   // So long that the terminal takes no more.
   await new Promise((resolve) => setTimeout(resolve, 1_000));
   pty.kill('SIGTERM');
   await until(() => !isRunning(pty.pid), 'the program has ended');
-  pty.goOn();
+  pty.resumeReading();
   expect(await ended(pty)).toMatchObject({ code: 7 });
 });
 
 test('a program that crashes while its terminal is behind leaves it as it was', async () => {
-  const mark = join(newFolder(), 'mark');
+  const mark = join(createTempFolder(), 'mark');
   const pty = await open({ columns: 200, rows: 40 }, mark);
-  pty.stop();
+  pty.pauseReading();
   pty.type('crash stopped\r');
   await until(() => existsSync(mark), 'it crashes');
-  pty.goOn();
+  pty.resumeReading();
   expect(await ended(pty)).toMatchObject({ code: 1 });
   expect(pty.modes()).toEqual(AS_BEFORE);
 });
@@ -192,15 +192,15 @@ test('a program that crashes while its terminal is behind leaves it as it was', 
 test('it can be put into the background and comes back', async () => {
   const pty = await open();
   pty.type('abc');
-  await pty.shows('> abc');
+  await pty.waitForText('> abc');
   pty.kill('SIGTSTP');
   await until(() => !pty.modes().alternateScreen, 'the terminal is given back');
   expect(pty.modes()).toEqual(AS_BEFORE);
   pty.kill('SIGCONT');
-  await pty.shows('> abc');
+  await pty.waitForText('> abc');
   expect(pty.modes()).toEqual(TAKEN);
   pty.type('d');
-  await pty.shows('> abcd');
+  await pty.waitForText('> abcd');
 });
 
 test.each([
@@ -220,7 +220,7 @@ test.each([
 test('a picture of it is a drawing of every character', async () => {
   const pty = await open();
   pty.type('<縁側> & 👍');
-  await pty.shows('> <縁側> & 👍');
+  await pty.waitForText('> <縁側> & 👍');
   const svg = screenshot(pty, { title: 'engawa' });
   for (const text of ['>縁</text>', '>側</text>', '>👍</text>', '&amp;', 'engawa']) expect(svg).toContain(text);
 });

@@ -2,12 +2,12 @@
 import fc from 'fast-check';
 import stringWidth from 'string-width';
 import { expect, test } from 'vitest';
-import { alikes } from '#text/alike.js';
-import { columnsOf, fitted, graphemes, isPlain } from '#text/columns.js';
-import { linked } from '#text/linked.js';
-import { safeLine, safeLines } from '#text/safe.js';
+import { findConfusables } from '#text/alike.js';
+import { displayWidth, isSimpleText, measureGraphemes, truncate } from '#text/columns.js';
+import { linkifyUrls } from '#text/linked.js';
+import { sanitizeLine, sanitizeLines } from '#text/safe.js';
 import type { Row } from '#text/span.js';
-import { wrapped } from '#text/wrap.js';
+import { wrapRow } from '#text/wrap.js';
 import { seed } from '../../server/test/helpers/seed.ts';
 
 const FORBIDDEN = /[\p{Cc}\p{Cf}\p{Cn}\p{Co}\p{Cs}\p{Zl}\p{Zp}\u2800\p{Default_Ignorable_Code_Point}]/u;
@@ -31,12 +31,12 @@ const bytesOf = (text: string) => Buffer.byteLength(text);
 
 test('nothing that commands, reorders, hides or has no meaning is left in safe text', () => {
   check(spite, (text) => {
-    for (const line of [safeLine(text), ...safeLines(text)]) {
+    for (const line of [sanitizeLine(text), ...sanitizeLines(text)]) {
       expect(line.isWellFormed()).toBe(true);
       expect(line.replace(TAGGED_FLAG, '').replace(JOINERS, '')).not.toMatch(FORBIDDEN);
-      for (const { text: grapheme } of graphemes(line)) expect(bytesOf(grapheme)).toBeLessThanOrEqual(100);
+      for (const { text: grapheme } of measureGraphemes(line)) expect(bytesOf(grapheme)).toBeLessThanOrEqual(100);
       expect(line).not.toMatch(/\p{M}{5}/u);
-      expect(safeLine(line)).toBe(line);
+      expect(sanitizeLine(line)).toBe(line);
     }
   });
 });
@@ -56,7 +56,7 @@ test.each([
   ['marks without end', `a${'\u0301'.repeat(10_000)}b`, 'a\u0301\u0301\u0301\u0301b'],
   ['a tab', 'a\tb', 'a  b'],
   ['a form of an ideograph', '葛\u{e0100}城', '葛城'],
-])('%s is made visible', (_, text, shown) => expect(safeLine(text)).toBe(shown));
+])('%s is made visible', (_, text, shown) => expect(sanitizeLine(text)).toBe(shown));
 
 test.each([
   ['Japanese', '縁側でお茶を。ﾊﾝｶｸ'],
@@ -71,16 +71,16 @@ test.each([
   ['a kiss', '👩🏻‍❤️‍💋‍👨🏿'],
   ['flags', '🇯🇵🏳️‍🌈🏴󠁧󠁢󠁳󠁣󠁴󠁿'],
   ['keycaps and presentations', '1️⃣ ❤️ ❤︎'],
-])('%s stays as it is', (_, text) => expect(safeLine(text)).toBe(text));
+])('%s stays as it is', (_, text) => expect(sanitizeLine(text)).toBe(text));
 
 test('one grapheme of ten kilobytes is cut', () => {
   for (const chain of [Array(2_000).fill('👩').join('\u200d'), '\u1100'.repeat(5_000), `👍${'🏿'.repeat(2_000)}`, `क${'्क'.repeat(3_000)}`])
-    for (const { text } of graphemes(safeLine(chain))) expect(bytesOf(text)).toBeLessThanOrEqual(100);
+    for (const { text } of measureGraphemes(sanitizeLine(chain))) expect(bytesOf(text)).toBeLessThanOrEqual(100);
 });
 
 test('a hundred kilobytes of anything are made safe in time', { timeout: 10_000 }, () => {
   for (const each of ['\u0301', '\u200d', 'a\u200d', '👩\u200d', '\u001b', 'https://', '(', 'क्'])
-    linked(safeLine(each.repeat(100_000 / each.length)));
+    linkifyUrls(sanitizeLine(each.repeat(100_000 / each.length)));
 });
 
 test.each([
@@ -101,52 +101,52 @@ test.each([
   ['→±…', 3],
   ['\ufffd', 1],
   ['สวัสดี', 4],
-])('%s takes %i columns', (text, columns) => expect(columnsOf(text)).toBe(columns));
+])('%s takes %i columns', (text, columns) => expect(displayWidth(text)).toBe(columns));
 
 test('the columns of a text are those of its graphemes, which together are the text', () => {
-  check(spite.map(safeLine), (text) => {
-    const parts = graphemes(text);
+  check(spite.map(sanitizeLine), (text) => {
+    const parts = measureGraphemes(text);
     expect(parts.map((part) => part.text).join('')).toBe(text);
-    expect(parts.reduce((sum, { columns }) => sum + columns, 0)).toBe(columnsOf(text));
-    expect(columnsOf(`${text} x`)).toBe(columnsOf(text) + 2);
+    expect(parts.reduce((sum, { columns }) => sum + columns, 0)).toBe(displayWidth(text));
+    expect(displayWidth(`${text} x`)).toBe(displayWidth(text) + 2);
   });
 });
 
 test('what is taken to be plain is: seen, alone in its grapheme, and as wide as it is said to be', () => {
-  const plain = Array.from({ length: 0x1_0000 }, (_, unit) => String.fromCharCode(unit)).filter(isPlain);
+  const plain = Array.from({ length: 0x1_0000 }, (_, unit) => String.fromCharCode(unit)).filter(isSimpleText);
   expect(plain.length).toBeGreaterThan(30_000);
   const segmenter = new Intl.Segmenter();
   for (const each of plain) {
     if (FORBIDDEN.test(each)) expect.fail(`${each} may not be shown`);
-    if (stringWidth(each) !== columnsOf(each)) expect.fail(`${each} takes ${stringWidth(each)} columns`);
+    if (stringWidth(each) !== displayWidth(each)) expect.fail(`${each} takes ${stringWidth(each)} columns`);
     if ([...segmenter.segment(`${each}a${each}${each}`)].length !== 4) expect.fail(`${each} joins what is beside it`);
   }
 });
 
 test('what is fitted is never wider, and whole when there is room', () => {
-  check(fc.tuple(spite.map(safeLine), fc.nat(30)), ([text, columns]) => {
-    const cut = fitted(text, columns);
-    expect(columnsOf(cut)).toBeLessThanOrEqual(columns);
-    expect(cut === text).toBe(columnsOf(text) <= columns);
+  check(fc.tuple(spite.map(sanitizeLine), fc.nat(30)), ([text, columns]) => {
+    const cut = truncate(text, columns);
+    expect(displayWidth(cut)).toBeLessThanOrEqual(columns);
+    expect(cut === text).toBe(displayWidth(text) <= columns);
   });
-  expect(fitted('縁側で', 4)).toBe('縁…');
+  expect(truncate('縁側で', 4)).toBe('縁…');
 });
 
 const textOf = (row: Row) => row.map(({ text }) => text).join('');
-const rowsOf = (text: string, columns: number) => wrapped([{ text }], columns).map(textOf);
+const rowsOf = (text: string, columns: number) => wrapRow([{ text }], columns).map(textOf);
 
 test('wrapped rows are never wider than asked, and together hold all but spaces', () => {
   const asked = fc.record({
-    row: fc.array(spite.map(safeLine), { maxLength: 4 }),
+    row: fc.array(spite.map(sanitizeLine), { maxLength: 4 }),
     columns: fc.integer({ min: 3, max: 40 }),
     indent: fc.nat(50),
   });
   check(asked, ({ row, columns, indent }) => {
     const spans = row.map((text) => ({ text }));
     // Characters wider than a row cannot be shown in it.
-    fc.pre(spans.every(({ text }) => graphemes(text).every((each) => each.columns < 3)));
-    const rows = wrapped(spans, columns, { indent });
-    for (const each of rows) expect(columnsOf(textOf(each))).toBeLessThanOrEqual(columns);
+    fc.pre(spans.every(({ text }) => measureGraphemes(text).every((each) => each.columns < 3)));
+    const rows = wrapRow(spans, columns, { indent });
+    for (const each of rows) expect(displayWidth(textOf(each))).toBeLessThanOrEqual(columns);
     expect(rows.map(textOf).join('').replaceAll(' ', '')).toBe(row.join('').replaceAll(' ', ''));
   });
 });
@@ -159,16 +159,16 @@ test('rows break at spaces, Japanese anywhere but before what closes and after w
   expect(rowsOf('abcdefghij', 4)).toEqual(['abcd', 'efgh', 'ij']);
   expect(rowsOf('a縁', 1)).toEqual(['a', '\ufffd']);
   expect(rowsOf('안녕 하세요', 8)).toEqual(['안녕', '하세요']);
-  expect(wrapped([{ text: 'one two' }], 5, { indent: 2 })).toEqual([[{ text: 'one' }], [{ text: '  ' }, { text: 'two' }]]);
+  expect(wrapRow([{ text: 'one two' }], 5, { indent: 2 })).toEqual([[{ text: 'one' }], [{ text: '  ' }, { text: 'two' }]]);
 });
 
 test('an address is broken only when it is longer than a row, and every piece is the link', () => {
-  const row = linked('see the https://example.com/縁側/a now');
-  expect(wrapped(row, 24).map(textOf)).toEqual(['see the', 'https://example.com/縁側', '/a now']);
-  expect(wrapped(row, 30).map(textOf)).toEqual(['see the', 'https://example.com/縁側/a now']);
+  const row = linkifyUrls('see the https://example.com/縁側/a now');
+  expect(wrapRow(row, 24).map(textOf)).toEqual(['see the', 'https://example.com/縁側', '/a now']);
+  expect(wrapRow(row, 30).map(textOf)).toEqual(['see the', 'https://example.com/縁側/a now']);
   const link = 'https://example.com/%E7%B8%81%E5%81%B4/a';
   expect(
-    wrapped(row, 12)
+    wrapRow(row, 12)
       .flatMap((each) => each.filter((span) => span.link === link).map(({ text }) => text))
       .join(''),
   ).toBe('https://example.com/縁側/a');
@@ -186,19 +186,19 @@ test.each([
   ['https://a.b/\u001b]8;;\u0007', 'https://a.b/', 'https://a.b/'],
   ['https://a.b/אבג', 'https://a.b/%D7%90%D7%91%D7%92', 'https://a.b/%D7%90%D7%91%D7%92'],
 ])('%s is shown as it leads', (text, shown, link) => {
-  expect(linked(safeLine(text)).filter((span) => span.link)).toEqual([{ text: shown, link, underline: true }]);
+  expect(linkifyUrls(sanitizeLine(text)).filter((span) => span.link)).toEqual([{ text: shown, link, underline: true }]);
 });
 
 test.each(['javascript:alert(1)', 'https://google.com@evil.example/', 'http://', 'file:///etc/passwd', 'xhttp://a.b', 'https://[::1'])(
   '%s is not a link',
-  (text) => expect(linked(text)).toEqual([{ text }]),
+  (text) => expect(linkifyUrls(text)).toEqual([{ text }]),
 );
 
 test('a link never holds more than visible ASCII, and the text around it is kept', () => {
   const parts = fc.array(fc.oneof(unit, fc.constantFrom('https://', 'a.b', '/', '@', '#', '?', ')', '「', 'é.com')), { maxLength: 30 });
   check(parts, (each) => {
-    const text = safeLine(each.join(''));
-    const row = linked(text);
+    const text = sanitizeLine(each.join(''));
+    const row = linkifyUrls(text);
     for (const { link } of row) expect(link ?? 'x').toMatch(/^[!-~]+$/);
     for (const span of row) if (!span.link) expect(text).toContain(span.text);
     if (!row.some(({ link }) => link)) expect(textOf(row)).toBe(text);
@@ -221,8 +221,8 @@ test.each([
   [['イ', '亻']],
   [['ー', '一']],
   [['aya', 'aya\u200b', 'a\u2060ya']],
-])('%s look alike', (names) => expect([...alikes([...names, 'somebody', 'else'])].sort()).toEqual([...names].sort()));
+])('%s look alike', (names) => expect([...findConfusables([...names, 'somebody', 'else'])].sort()).toEqual([...names].sort()));
 
 test('names that tell apart are not marked', () => {
-  expect(alikes(['aya', 'ayá', 'ben', 'Ben2', 'ben3', '縁側', '縁', 'user1', 'user2', 'aya'])).toEqual(new Set());
+  expect(findConfusables(['aya', 'ayá', 'ben', 'Ben2', 'ben3', '縁側', '縁', 'user1', 'user2', 'aya'])).toEqual(new Set());
 });

@@ -3,13 +3,13 @@ import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { commands, read } from '#app/commands.js';
-import { completionOf } from '#app/completion.js';
-import { emojiBeginning, emojiOf } from '#app/emoji.js';
-import { safeLine } from '#text/safe.js';
+import { commands, parseInput } from '#app/commands.js';
+import { findCompletion } from '#app/completion.js';
+import { emojiStartingWith, findEmoji } from '#app/emoji.js';
+import { sanitizeLine } from '#text/safe.js';
 import { en } from '#words/en.js';
 import { ja } from '#words/ja.js';
-import { wordsOf } from '#words/words.js';
+import { messagesFor } from '#words/words.js';
 import { seed } from '../../server/test/helpers/seed.ts';
 
 test.each([
@@ -22,16 +22,16 @@ test.each([
   ['/exit', { kind: 'command', name: 'quit', rest: '' }],
   ['/part ', { kind: 'command', name: 'leave', rest: '' }],
   ['/kick @ben', { kind: 'command', name: 'remove', rest: '@ben' }],
-  ['/reakt', { kind: 'unknown', nearest: 'react' }],
-  ['/serach x', { kind: 'unknown', nearest: 'search' }],
-  ['/usr/bin/env', { kind: 'unknown', name: 'usr/bin/env', nearest: undefined }],
-  ['/nick', { kind: 'unknown', nearest: undefined }],
-  ['/me waves', { kind: 'unknown', nearest: undefined }],
-  ['/', { kind: 'unknown', nearest: undefined }],
+  ['/reakt', { kind: 'unknown', suggestion: 'react' }],
+  ['/serach x', { kind: 'unknown', suggestion: 'search' }],
+  ['/usr/bin/env', { kind: 'unknown', name: 'usr/bin/env', suggestion: undefined }],
+  ['/nick', { kind: 'unknown', suggestion: undefined }],
+  ['/me waves', { kind: 'unknown', suggestion: undefined }],
+  ['/', { kind: 'unknown', suggestion: undefined }],
   ['／topic お茶', { kind: 'command', name: 'topic', rest: 'お茶' }],
   ['／(^o^)＼', { kind: 'chat', text: '／(^o^)＼' }],
 ])('%j', (text, wanted) => {
-  const typed = read(text);
+  const typed = parseInput(text);
   expect(typed.kind === 'command' ? { kind: typed.kind, name: typed.command.name, rest: typed.rest } : typed).toMatchObject(wanted);
 });
 
@@ -43,7 +43,7 @@ test('no two commands have one name', () => {
 test('no text that begins with one slash is a chat, and every other text is one as it is', () => {
   fc.assert(
     fc.property(fc.string(), (text) => {
-      const typed = read(text);
+      const typed = parseInput(text);
       if (text.startsWith('/') && !text.startsWith('//')) expect(typed.kind).not.toBe('chat');
       else expect(typed).toEqual({ kind: 'chat', text: text.startsWith('//') ? text.slice(1) : text });
     }),
@@ -54,9 +54,9 @@ test('no text that begins with one slash is a chat, and every other text is one 
 test('completion offers what fits where it stands', () => {
   const known = {
     rooms: ['garden', 'veranda'],
-    names: (start: string) => ['ben', 'benjamin', 'aya'].filter((name) => name.startsWith(start)),
+    namesStartingWith: (start: string) => ['ben', 'benjamin', 'aya'].filter((name) => name.startsWith(start)),
   };
-  const texts = (before: string) => completionOf(before, known)?.options.map(({ text }) => text);
+  const texts = (before: string) => findCompletion(before, known)?.options.map(({ insertText }) => insertText);
   expect(texts('/jo')).toEqual(['/join ']);
   expect(texts('/')).toHaveLength(commands.length);
   expect(texts('/join ga')).toEqual(['garden']);
@@ -67,38 +67,38 @@ test('completion offers what fits where it stands', () => {
   expect(texts('a')).toEqual(['aya: ']);
   expect(texts('so a')).toBeUndefined();
   expect(texts('it is 12:3')).toBeUndefined();
-  expect(completionOf('ask @ben', known)?.start).toBe(4);
+  expect(findCompletion('ask @ben', known)?.start).toBe(4);
   expect(texts('/ex')).toEqual(['/exit ']);
   expect(texts('/kick b')).toEqual(['ben', 'benjamin']);
   expect(texts('mail aya@ben')).toBeUndefined();
   expect(texts('see http://ve')).toBeUndefined();
   expect(texts('(@aya')).toEqual(['@aya ']);
-  expect(completionOf('明日は@ben', known)).toMatchObject({ start: 3, options: [{ text: '@ben ' }, { text: '@benjamin ' }] });
-  expect(completionOf('部屋は＃ve', known)).toMatchObject({ start: 3, options: [{ text: '#veranda ' }] });
-  expect(completionOf('お祝い：tad', known)).toMatchObject({ start: 3, options: [{ text: '🎉' }] });
+  expect(findCompletion('明日は@ben', known)).toMatchObject({ start: 3, options: [{ text: '@ben ' }, { text: '@benjamin ' }] });
+  expect(findCompletion('部屋は＃ve', known)).toMatchObject({ start: 3, options: [{ text: '#veranda ' }] });
+  expect(findCompletion('お祝い：tad', known)).toMatchObject({ start: 3, options: [{ text: '🎉' }] });
   expect(texts('ねえ＠ay')).toEqual(['@aya ']);
 });
 
 test('every short name is one emoji that is shown as it is', () => {
-  const all = emojiBeginning('');
+  const all = emojiStartingWith('');
   expect(all.length).toBeGreaterThan(150);
   expect(new Set(all.map(({ name }) => name)).size).toBe(all.length);
   const segmenter = new Intl.Segmenter();
   for (const { name, emoji } of all) {
     expect([...segmenter.segment(emoji)], name).toHaveLength(1);
-    expect(safeLine(emoji), name).toBe(emoji);
+    expect(sanitizeLine(emoji), name).toBe(emoji);
     expect(emoji, name).toMatch(/\p{Emoji}/u);
   }
-  expect(emojiOf(':Tada:')).toBe('🎉');
-  expect(emojiOf('no such one')).toBeUndefined();
+  expect(findEmoji(':Tada:')).toBe('🎉');
+  expect(findEmoji('no such one')).toBeUndefined();
 });
 
 test('the language is the one that is asked for, or that of the environment', () => {
-  expect(wordsOf(undefined, { LANG: 'ja_JP.UTF-8' })).toBe(ja);
-  expect(wordsOf(undefined, { LANG: 'ja_JP.UTF-8', LC_ALL: 'C' })).toBe(en);
-  expect(wordsOf('ja', { LC_ALL: 'C' })).toBe(ja);
-  expect(wordsOf(undefined, { LANG: 'fr_FR.UTF-8' })).toBe(en);
-  expect(wordsOf(undefined, {})).toBe(en);
+  expect(messagesFor(undefined, { LANG: 'ja_JP.UTF-8' })).toBe(ja);
+  expect(messagesFor(undefined, { LANG: 'ja_JP.UTF-8', LC_ALL: 'C' })).toBe(en);
+  expect(messagesFor('ja', { LC_ALL: 'C' })).toBe(ja);
+  expect(messagesFor(undefined, { LANG: 'fr_FR.UTF-8' })).toBe(en);
+  expect(messagesFor(undefined, {})).toBe(en);
 });
 
 test('docs/terminal.md has the commands and keys that there are', () => {

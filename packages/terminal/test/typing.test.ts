@@ -3,8 +3,8 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import stringWidth from 'string-width';
 import { expect, test } from 'vitest';
-import { newFolder, startServer, until } from '../../server/test/helpers/server.ts';
-import { enter, neighbour, openChat, say, someone } from './helpers/chat.ts';
+import { createTempFolder, startServer, until } from '../../server/test/helpers/server.ts';
+import { joinRooms, joinVeranda, openChat, sendChat, typeLine } from './helpers/chat.ts';
 import type { Pty } from './helpers/pty.ts';
 
 /** Each of them is one key, or what an input method puts in at once. */
@@ -44,11 +44,11 @@ async function isBehind(pty: Pty, text: string): Promise<void> {
 
 test.each(['graphemes', 'parts'] as const)(
   'the cursor is right behind each thing that is typed, on a terminal that counts %s',
-  async (counting) => {
+  async (widthMode) => {
     const { url } = await startServer();
-    const ben = await neighbour(url);
-    const aya = openChat(url, { counting });
-    await aya.shows('2 here');
+    const ben = await joinVeranda(url);
+    const aya = openChat(url, { widthMode });
+    await aya.waitForText('2 here');
     let typed = '';
     for (const each of TYPED) {
       aya.type(each);
@@ -69,147 +69,147 @@ test.each(['graphemes', 'parts'] as const)(
 test('in the middle of what is typed one goes on, takes back, undoes, and comes to what was typed before', async () => {
   const { url } = await startServer();
   const aya = openChat(url);
-  await aya.shows('1 here');
+  await aya.waitForText('1 here');
   aya.type('今日は世界');
   aya.press('left', 'left', 'left', 'left');
   aya.type('X👍');
-  await aya.shows('› 今X👍日は世界');
+  await aya.waitForText('› 今X👍日は世界');
   await isBehind(aya, '今X👍');
   aya.press('backspace', 'delete');
-  await aya.shows('› 今Xは世界');
+  await aya.waitForText('› 今Xは世界');
   aya.press('home');
   await isBehind(aya, '');
   aya.press('end');
   await isBehind(aya, '今Xは世界');
   aya.press('ctrl+w');
-  await aya.hides('世界');
+  await aya.waitForNoText('世界');
   aya.press('ctrl+y');
-  await aya.shows('› 今Xは世界');
+  await aya.waitForText('› 今Xは世界');
   aya.press('ctrl+a', 'ctrl+k');
-  await aya.shows('› Say something');
-  enter(aya, 'first');
-  await aya.shows(/│ first$/m);
-  enter(aya, 'second');
-  await aya.shows(/│ second$/m);
+  await aya.waitForText('› Say something');
+  typeLine(aya, 'first');
+  await aya.waitForText(/│ first$/m);
+  typeLine(aya, 'second');
+  await aya.waitForText(/│ second$/m);
   aya.type('draft');
   aya.press('up');
-  await aya.shows('› second');
+  await aya.waitForText('› second');
   aya.press('up');
-  await aya.shows('› first');
+  await aya.waitForText('› first');
   aya.press('down', 'down');
-  await aya.shows('› draft');
+  await aya.waitForText('› draft');
 });
 
 test('several lines are typed and pasted, stay until Enter, and are one chat', async () => {
   const { url } = await startServer();
-  const ben = await neighbour(url);
+  const ben = await joinVeranda(url);
   const aya = openChat(url);
-  await aya.shows('2 here');
+  await aya.waitForText('2 here');
   aya.type('one');
   aya.press('alt+enter');
   aya.type('two');
   aya.press('ctrl+j');
   aya.type('三');
-  await aya.shows(/^› one\n {2}two\n {2}三$/m);
+  await aya.waitForText(/^› one\n {2}two\n {2}三$/m);
   await isBehind(aya, '三');
   aya.press('up');
   aya.type('!');
   aya.press('enter');
-  await aya.shows(/│ one\n.*│ tw!?o!?\n.*│ 三$/m);
+  await aya.waitForText(/│ one\n.*│ tw!?o!?\n.*│ 三$/m);
   aya.paste('pasted\r\nin three\nlines\u001b[31m\u0007');
-  await aya.shows(/^› pasted\n {2}in three\n {2}lines/m);
+  await aya.waitForText(/^› pasted\n {2}in three\n {2}lines/m);
   expect(ben.timeline.chats).toHaveLength(1);
   aya.press('enter');
-  await aya.shows(/│ in three\n.*│ lines/);
+  await aya.waitForText(/│ in three\n.*│ lines/);
   const chat = await heard(ben, 2);
   expect(chat).not.toMatch(/[^\P{Cc}\n]/u);
   aya.paste(`${'long line of a paste\n'.repeat(60)}the end`);
-  await aya.shows('the end');
+  await aya.waitForText('the end');
   expect(aya.screen()).toHaveLength(28);
   expect(aya.screen()[0]).toMatch(/^ #veranda/);
 });
 
 test('tabs that are pasted are sent and edited as tabs, and shown as spaces; the line break at the end is not', async () => {
   const { url } = await startServer();
-  const ben = await neighbour(url);
+  const ben = await joinVeranda(url);
   const aya = openChat(url);
-  await aya.shows('2 here');
+  await aya.waitForText('2 here');
   aya.paste('name\tcount\n茶\t3\n');
-  await aya.shows('› name  count');
+  await aya.waitForText('› name  count');
   aya.press('enter');
-  await aya.shows('│ 茶  3');
+  await aya.waitForText('│ 茶  3');
   expect(await heard(ben, 1)).toBe('name\tcount\n茶\t3');
   aya.press('up');
-  await aya.shows('edit: name');
+  await aya.waitForText('edit: name');
   aya.type('0');
   aya.press('enter');
-  await aya.shows('│ 茶  30 (edited)');
+  await aya.waitForText('│ 茶  30 (edited)');
   expect(await heard(ben, 1)).toBe('name\tcount\n茶\t30');
 });
 
 test('of 7,000 characters that are pasted none is thrown away: they are counted, and sent as two chats once that is confirmed', async () => {
   const { url } = await startServer();
-  const ben = await neighbour(url);
+  const ben = await joinVeranda(url);
   const aya = openChat(url);
-  await aya.shows('2 here');
+  await aya.waitForText('2 here');
   const text = `${'0123456 8\n'.repeat(700)}`.trimEnd();
   aya.paste(text);
-  await aya.shows('6,999/4,000 · 2 chats');
+  await aya.waitForText('6,999/4,000 · 2 chats');
   aya.press('enter');
-  await aya.shows('6,999 characters make 2 chats. Enter sends them');
+  await aya.waitForText('6,999 characters make 2 chats. Enter sends them');
   aya.type('!');
-  await aya.shows('7,000/4,000 · 2 chats');
+  await aya.waitForText('7,000/4,000 · 2 chats');
   expect(ben.timeline.chats).toHaveLength(0);
   aya.press('enter');
-  await aya.shows('7,000 characters make 2 chats.');
+  await aya.waitForText('7,000 characters make 2 chats.');
   aya.press('enter');
   await until(() => ben.timeline.chats.length === 2, 'both are heard');
   expect(ben.timeline.chats.map(({ message }) => message).join('')).toBe(`${text}!`);
-  await aya.shows('› Say something');
+  await aya.waitForText('› Say something');
 });
 
 test('an edit and a command that are longer than one chat stay in the line, and so does what a paste of megabytes meets', async () => {
   const { url } = await startServer();
-  const ben = await neighbour(url);
+  const ben = await joinVeranda(url);
   const aya = openChat(url);
-  await aya.shows('2 here');
-  enter(aya, 'short');
-  await aya.shows(/│ short$/m);
+  await aya.waitForText('2 here');
+  typeLine(aya, 'short');
+  await aya.waitForText(/│ short$/m);
   aya.press('up');
-  await aya.shows('edit: short');
+  await aya.waitForText('edit: short');
   aya.paste('x'.repeat(4_000));
   aya.press('enter');
-  await aya.shows('This has to fit one chat: 4,005 of 4,000 characters.');
-  await aya.shows('edit: short');
+  await aya.waitForText('This has to fit one chat: 4,005 of 4,000 characters.');
+  await aya.waitForText('edit: short');
   aya.press('escape');
-  await aya.hides('edit: short');
+  await aya.waitForNoText('edit: short');
   aya.paste(`/topic ${'x'.repeat(4_001)}`);
   aya.press('enter');
-  await aya.shows('This has to fit one chat: 4,001 of 4,000 characters.');
+  await aya.waitForText('This has to fit one chat: 4,001 of 4,000 characters.');
   aya.press('ctrl+c');
   aya.type('typed');
   aya.paste('x'.repeat(1_200_000));
-  await aya.shows('Not inserted: a line holds 40,000 characters.');
-  await aya.shows(/^› typed$/m);
+  await aya.waitForText('Not inserted: a line holds 40,000 characters.');
+  await aya.waitForText(/^› typed$/m);
   expect(ben.timeline.chats.map(({ message }) => message)).toEqual(['short']);
 });
 
-async function heard(room: Awaited<ReturnType<typeof neighbour>>, count: number): Promise<string> {
+async function heard(room: Awaited<ReturnType<typeof joinVeranda>>, count: number): Promise<string> {
   await until(() => room.timeline.chats.length === count, `${count} chats are heard`);
   return room.timeline.chats.at(-1)?.message ?? '';
 }
 
 test('Tab completes commands, names, rooms and emoji', async () => {
   const { url } = await startServer();
-  await neighbour(url, 'benedikta');
-  await neighbour(url, '遥香');
-  await someone(url, 'noa', 'kitchen');
+  await joinVeranda(url, 'benedikta');
+  await joinVeranda(url, '遥香');
+  await joinRooms(url, 'noa', 'kitchen');
   const aya = openChat(url);
-  await aya.shows('3 here');
-  enter(aya, '/join kitchen');
-  await aya.shows(/^ #kitchen/);
+  await aya.waitForText('3 here');
+  typeLine(aya, '/join kitchen');
+  await aya.waitForText(/^ #kitchen/);
   aya.press('alt+1');
-  await aya.shows(/^ #veranda/);
+  await aya.waitForText(/^ #veranda/);
   for (const [typed, completed] of [
     ['/disc', '/discard'],
     ['hello @ben', 'hello @benedikta'],
@@ -221,127 +221,127 @@ test('Tab completes commands, names, rooms and emoji', async () => {
   ] as const) {
     aya.type(typed);
     aya.press('tab');
-    await aya.shows(new RegExp(`^› ${completed}`, 'm'));
+    await aya.waitForText(new RegExp(`^› ${completed}`, 'm'));
     aya.press('ctrl+u');
-    await aya.shows('› Say something');
+    await aya.waitForText('› Say something');
   }
   aya.type('/re');
   aya.press('tab');
-  await aya.shows('› /reply');
+  await aya.waitForText('› /reply');
   aya.press('tab');
-  await aya.shows('› /react');
+  await aya.waitForText('› /react');
   aya.press('shift+tab');
-  await aya.shows('› /reply');
+  await aya.waitForText('› /reply');
 });
 
 test('what may be completed shows itself as it is typed, with what it is, and takes no key but Tab and Esc', async () => {
   const { url } = await startServer();
-  const ben = await neighbour(url, 'benedikta');
+  const ben = await joinVeranda(url, 'benedikta');
   const aya = openChat(url);
-  await aya.shows('2 here');
-  await say(ben, 'hello');
+  await aya.waitForText('2 here');
+  await sendChat(ben, 'hello');
   aya.type('/');
-  await aya.shows(/ \/help +this list/);
-  await aya.shows(/ \/join ROOM +join a room, or open a new one/);
-  await aya.shows(/ ↓\d+$/m);
+  await aya.waitForText(/ \/help +this list/);
+  await aya.waitForText(/ \/join ROOM +join a room, or open a new one/);
+  await aya.waitForText(/ ↓\d+$/m);
   aya.type('rea');
-  await aya.shows(/ \/react EMOJI +react to the selected chat/);
-  await aya.shows(/ \/read +mark all rooms as read/);
-  await aya.hides('/help ');
+  await aya.waitForText(/ \/react EMOJI +react to the selected chat/);
+  await aya.waitForText(/ \/read +mark all rooms as read/);
+  await aya.waitForNoText('/help ');
   aya.press('tab', 'tab');
-  await aya.shows('› /read');
+  await aya.waitForText('› /read');
   aya.press('ctrl+u');
-  await aya.hides('mark all rooms');
+  await aya.waitForNoText('mark all rooms');
   aya.type('good morning @be');
-  await aya.shows(/^.*│ +benedikta$/m);
+  await aya.waitForText(/^.*│ +benedikta$/m);
   aya.press('escape');
-  await aya.hides(/│ +benedikta$/m);
+  await aya.waitForNoText(/│ +benedikta$/m);
   aya.type('n');
-  await aya.shows(/│ +benedikta$/m);
+  await aya.waitForText(/│ +benedikta$/m);
   aya.press('enter');
-  await aya.shows('aya │ good morning @ben');
-  await aya.hides(/│ +benedikta$/m);
+  await aya.waitForText('aya │ good morning @ben');
+  await aya.waitForNoText(/│ +benedikta$/m);
   aya.type('so :D is no :tad');
-  await aya.shows('🎉 tada');
+  await aya.waitForText('🎉 tada');
   aya.press('ctrl+u');
   aya.type('ben');
-  await aya.shows('› ben');
+  await aya.waitForText('› ben');
   expect(aya.screen().join('\n')).not.toMatch(/│ +benedikta$/m);
   aya.resize({ columns: 30, rows: 6 });
   aya.press('ctrl+u');
   aya.type('/re');
-  await aya.shows('/reply  /react');
+  await aya.waitForText('/reply  /react');
 });
 
 test('the wheel scrolls, and a click selects a chat or goes to a room', async () => {
   const { url } = await startServer({ limits: 'off' });
-  const ben = await neighbour(url);
-  await someone(url, 'noa', 'kitchen');
-  for (let each = 0; each < 60; each += 1) await say(ben, `chat ${each} of ben`);
+  const ben = await joinVeranda(url);
+  await joinRooms(url, 'noa', 'kitchen');
+  for (let each = 0; each < 60; each += 1) await sendChat(ben, `chat ${each} of ben`);
   const aya = openChat(url);
-  await aya.shows('chat 59 of');
-  enter(aya, '/join kitchen');
-  await aya.shows(/^ #kitchen/);
+  await aya.waitForText('chat 59 of');
+  typeLine(aya, '/join kitchen');
+  await aya.waitForText(/^ #kitchen/);
   aya.click({ column: 5, row: aya.screen().findIndex((row) => row.startsWith('  #veranda')) });
-  await aya.shows(/^ #veranda/);
-  await aya.shows('chat 59 of');
+  await aya.waitForText(/^ #veranda/);
+  await aya.waitForText('chat 59 of');
   aya.wheel('up', { column: 50, row: 10 });
-  await aya.hides('chat 59 of');
-  await aya.shows('newest (End)');
+  await aya.waitForNoText('chat 59 of');
+  await aya.waitForText('newest (End)');
   aya.wheel('down', { column: 50, row: 10 });
-  await aya.shows('chat 59 of');
+  await aya.waitForText('chat 59 of');
   aya.click({ column: 60, row: aya.screen().findIndex((row) => row.includes('chat 57 of')) });
-  await aya.shows('selected: /reply');
-  enter(aya, '/reply');
-  await aya.shows('reply to ben: chat 57 of ben');
+  await aya.waitForText('selected: /reply');
+  typeLine(aya, '/reply');
+  await aya.waitForText('reply to ben: chat 57 of ben');
 });
 
 test('letters after a click on a chat are text, and no letter deletes anything', async () => {
   const { url } = await startServer({ limits: 'off' });
-  const ben = await neighbour(url);
+  const ben = await joinVeranda(url);
   const aya = openChat(url);
-  await aya.shows('2 here');
-  enter(aya, 'precious');
-  await aya.shows(/│ precious$/m);
+  await aya.waitForText('2 here');
+  typeLine(aya, 'precious');
+  await aya.waitForText(/│ precious$/m);
   const click = () => aya.click({ column: 60, row: aya.screen().findIndex((row) => row.includes('│ precious')) });
   for (const text of ["don't worry", 'even so', 'really', '+1', 'never']) {
     click();
-    await aya.shows('selected:');
+    await aya.waitForText('selected:');
     for (const letter of text) aya.type(letter);
     aya.press('enter');
-    await aya.shows(`│ ${text}`);
+    await aya.waitForText(`│ ${text}`);
   }
   expect(ben.timeline.chats.map(({ message }) => message)).toEqual(['precious', "don't worry", 'even so', 'really', '+1', 'never']);
 });
 
 test('d on a chat that keys selected asks first: Enter deletes it, Esc keeps it, and text that goes on is text', async () => {
   const { url } = await startServer({ limits: 'off' });
-  const ben = await neighbour(url);
+  const ben = await joinVeranda(url);
   const aya = openChat(url);
-  await aya.shows('2 here');
-  enter(aya, 'precious');
-  await aya.shows(/│ precious$/m);
+  await aya.waitForText('2 here');
+  typeLine(aya, 'precious');
+  await aya.waitForText(/│ precious$/m);
   aya.press('alt+up');
-  await aya.shows('r reply · e edit · d delete · + react · c copy · Esc');
+  await aya.waitForText('r reply · e edit · d delete · + react · c copy · Esc');
   aya.type('d');
-  await aya.shows('Delete “precious”? Enter deletes it');
+  await aya.waitForText('Delete “precious”? Enter deletes it');
   aya.press('escape');
-  await aya.hides('Delete “');
+  await aya.waitForNoText('Delete “');
   for (const letter of "don't worry") aya.type(letter);
-  await aya.shows("› don't worry");
+  await aya.waitForText("› don't worry");
   aya.press('ctrl+u');
   aya.type('d');
-  await aya.shows('Delete “precious”?');
+  await aya.waitForText('Delete “precious”?');
   expect(ben.timeline.chats.at(-1)?.message).toBe('precious');
   aya.press('enter');
-  await aya.shows('(deleted)');
+  await aya.waitForText('(deleted)');
   await until(() => ben.timeline.chats.at(-1)?.message === null, 'ben hears it');
 });
 
 test('Alt+E and /editor write in the editor, which has every key meanwhile; what is saved comes into the line', async () => {
   const { url } = await startServer();
-  const ben = await neighbour(url);
-  const folder = newFolder();
+  const ben = await joinVeranda(url);
+  const folder = createTempFolder();
   const script = join(folder, 'edit.sh');
   // As an editor: it asks at the terminal, and keeps what is typed there.
   writeFileSync(
@@ -349,110 +349,110 @@ test('Alt+E and /editor write in the editor, which has every key meanwhile; what
     'printf "was: %s, go on: " "$(cat "$2")"; read -r more; printf "%s %s\\nsecond line\\n" "$(cat "$2")" "$more" > "$2"; exit $1',
   );
   const aya = openChat(url, { env: { EDITOR: `sh ${script} 0`, TMPDIR: folder } });
-  await aya.shows('2 here');
+  await aya.waitForText('2 here');
   aya.type('begun');
-  await aya.shows('› begun');
+  await aya.waitForText('› begun');
   aya.press('alt+e');
-  await aya.shows('was: begun, go on:');
+  await aya.waitForText('was: begun, go on:');
   expect(aya.modes()).toMatchObject({ alternateScreen: false, bracketedPaste: false, mouse: false, focus: false });
-  await say(ben, 'meanwhile');
+  await sendChat(ben, 'meanwhile');
   await new Promise((resolve) => setTimeout(resolve, 200));
   expect(aya.screen().join('\n')).not.toContain('meanwhile');
   aya.type('there, 続き\r');
-  await aya.shows('› begun there, 続き');
-  await aya.shows('meanwhile');
+  await aya.waitForText('› begun there, 続き');
+  await aya.waitForText('meanwhile');
   expect(aya.modes()).toMatchObject({ alternateScreen: true, bracketedPaste: true });
   aya.type('!');
   aya.press('enter');
-  await aya.shows(/│ second line!$/m);
+  await aya.waitForText(/│ second line!$/m);
   await until(() => ben.timeline.chats.at(-1)?.message === 'begun there, 続き\nsecond line!', 'it is one chat');
-  enter(aya, '/editor by command');
-  await aya.shows('was: by command, go on:');
+  typeLine(aya, '/editor by command');
+  await aya.waitForText('was: by command, go on:');
   aya.type('\r');
-  await aya.shows('› by command');
+  await aya.waitForText('› by command');
   aya.press('ctrl+u');
   expect(readdirSync(folder)).toEqual(['edit.sh']);
   const cho = openChat(url, { as: 'cho', env: { VISUAL: `sh ${script} 3` } });
-  await cho.shows('meanwhile');
+  await cho.waitForText('meanwhile');
   cho.type('kept as it is');
   cho.press('f4');
-  await cho.shows('go on:');
+  await cho.waitForText('go on:');
   cho.type('\r');
-  await cho.shows(`The editor failed: sh ${script} 3`);
-  await cho.shows('› kept as it is');
+  await cho.waitForText(`The editor failed: sh ${script} 3`);
+  await cho.waitForText('› kept as it is');
   cho.press('f4');
-  await cho.shows('go on:');
+  await cho.waitForText('go on:');
   cho.press('ctrl+c');
-  await cho.shows('The editor failed');
-  await cho.shows('› kept as it is');
+  await cho.waitForText('The editor failed');
+  await cho.waitForText('› kept as it is');
   const long = openChat(url, { as: 'dan', env: { EDITOR: 'printf "%050000d" 7 >', TMPDIR: folder } });
-  await long.shows('meanwhile');
+  await long.waitForText('meanwhile');
   long.type('short');
   long.press('alt+e');
-  await long.shows(`A line holds 40,000 characters. What you wrote is in ${folder}`);
-  await long.shows('› short');
+  await long.waitForText(`A line holds 40,000 characters. What you wrote is in ${folder}`);
+  await long.waitForText('› short');
   const [kept = ''] = readdirSync(folder).filter((name) => name !== 'edit.sh');
   expect(readFileSync(join(folder, kept, 'chat.txt'), 'utf8')).toHaveLength(50_000);
 });
 
 test('c copies a chat that keys selected, and /copy the newest or the one that was clicked, as it was said but for controls', async () => {
   const { url } = await startServer();
-  const ben = await neighbour(url);
+  const ben = await joinVeranda(url);
   const aya = openChat(url);
-  await aya.shows('2 here');
+  await aya.waitForText('2 here');
   const text = '今日は 👍🏽\n\tsecond\u001b[201~ line';
-  await say(ben, text);
-  await aya.shows('second');
-  await say(ben, 'newest');
-  await aya.shows('newest');
-  enter(aya, '/copy');
-  await aya.shows('To the clipboard, if your terminal allows it: “newest”');
+  await sendChat(ben, text);
+  await aya.waitForText('second');
+  await sendChat(ben, 'newest');
+  await aya.waitForText('newest');
+  typeLine(aya, '/copy');
+  await aya.waitForText('To the clipboard, if your terminal allows it: “newest”');
   expect(aya.clipboard()).toBe('newest');
   aya.press('alt+up', 'alt+up');
-  await aya.shows('c copy');
+  await aya.waitForText('c copy');
   aya.type('c');
   await until(() => aya.clipboard() === '今日は 👍🏽\n\tsecond[201~ line', 'it is copied');
   const row = aya.screen().findIndex((each) => each.includes('newest'));
   aya.press('escape');
   aya.click({ column: 40, row });
-  await aya.shows('/copy · Esc');
-  enter(aya, '/copy');
+  await aya.waitForText('/copy · Esc');
+  typeLine(aya, '/copy');
   await until(() => aya.clipboard() === 'newest', 'the other one is');
   const console = openChat(url, { as: 'cho', env: { TERM: 'linux' } });
-  await console.shows('newest');
-  enter(console, '/copy');
-  await console.shows('This terminal has no clipboard.');
+  await console.waitForText('newest');
+  typeLine(console, '/copy');
+  await console.waitForText('This terminal has no clipboard.');
   expect(console.output()).not.toContain(']52;');
 });
 
 test('to a chat of somebody else only what is allowed is offered, and e and d leave it as it is', async () => {
   const { url } = await startServer({ limits: 'off' });
-  const ben = await neighbour(url);
-  await say(ben, 'mine');
+  const ben = await joinVeranda(url);
+  await sendChat(ben, 'mine');
   const aya = openChat(url);
-  await aya.shows('│ mine');
+  await aya.waitForText('│ mine');
   aya.press('alt+up');
-  await aya.shows(/^r reply · \+ react · c copy · Esc$/m);
+  await aya.waitForText(/^r reply · \+ react · c copy · Esc$/m);
   for (const letter of ['e', 'd']) {
     aya.type(letter);
-    await aya.shows('Nothing of yours to edit or delete here.');
+    await aya.waitForText('Nothing of yours to edit or delete here.');
     aya.press('f1');
-    await aya.hides('Nothing of yours');
+    await aya.waitForNoText('Nothing of yours');
   }
 });
 
 test('resized from 120 columns to 40 and 20, to less and back, nothing is lost and nothing is left over', async () => {
   const { url } = await startServer();
-  const ben = await neighbour(url);
-  await say(
+  const ben = await joinVeranda(url);
+  await sendChat(
     ben,
     'A text of some length, so that it has to be broken into rows on a narrow screen. 日本語の長い文章も、狭い画面では折り返されます。',
   );
   const aya = openChat(url, { columns: 120, rows: 30 });
-  await aya.shows('2 here');
-  await aya.shows('の長い文章');
+  await aya.waitForText('2 here');
+  await aya.waitForText('の長い文章');
   aya.type('a draft 下書き');
-  await aya.shows('› a draft 下書き');
+  await aya.waitForText('› a draft 下書き');
   const before = aya.screen();
   for (const [columns, rows] of [
     [40, 30],
@@ -465,29 +465,29 @@ test('resized from 120 columns to 40 and 20, to less and back, nothing is lost a
   ] as const) {
     aya.resize({ columns, rows });
     if (columns >= 20) {
-      await aya.shows(/ #veranda/);
-      await aya.shows('a draft');
+      await aya.waitForText(/ #veranda/);
+      await aya.waitForText('a draft');
       await until(() => aya.cursor().row >= inputRow(aya) && aya.screen()[0]?.startsWith(' #veranda') === true, 'all has its place');
       await until(() => aya.screen().filter((row) => row.includes('#veranda')).length <= 2, 'nothing is left over');
-    } else if (columns > 1) await aya.shows('The window');
+    } else if (columns > 1) await aya.waitForText('The window');
   }
   aya.resize({ columns: 120, rows: 30 });
   await until(() => aya.screen().join('\n') === before.join('\n'), 'it is as before').catch((error: Error) => {
     throw new Error(`${error.message}:\n${aya.screen().join('\n')}`);
   });
   aya.press('enter');
-  await aya.shows(/│ a draft 下書き$/m);
+  await aya.waitForText(/│ a draft 下書き$/m);
 });
 
 test('NO_COLOR leaves no colour, and light and dark differ', async () => {
   const { url } = await startServer();
-  const ben = await neighbour(url);
-  await say(ben, '@aya see https://example.org/ 🌸');
+  const ben = await joinVeranda(url);
+  await sendChat(ben, '@aya see https://example.org/ 🌸');
   const colors = (pty: Pty) =>
     [...pty.output().matchAll(/\u001b\[(?:[\d;]*;)?([34]8;5;\d+|[39][0-7])(?:;[\d;]*)?m/g)].map(([, color]) => color);
   const look = async (as: string, options: Parameters<typeof openChat>[1]) => {
     const pty = openChat(url, { as, ...options });
-    await pty.shows('https://example.org/');
+    await pty.waitForText('https://example.org/');
     return pty;
   };
   const none = await look('a', { env: { NO_COLOR: '1' } });
@@ -505,12 +505,12 @@ test('NO_COLOR leaves no colour, and light and dark differ', async () => {
 
 test('in Japanese all that it says is Japanese', async () => {
   const { url, stop } = await startServer();
-  const ben = await neighbour(url);
-  await say(ben, 'おはよう');
+  const ben = await joinVeranda(url);
+  await sendChat(ben, 'おはよう');
   const aya = openChat(url, { env: { LANG: 'ja_JP.UTF-8' } });
-  await aya.shows('おはよう');
-  enter(aya, '/help');
-  await aya.shows('/reply');
+  await aya.waitForText('おはよう');
+  typeLine(aya, '/help');
+  await aya.waitForText('/reply');
   const words = aya
     .screen()
     .join('\n')
@@ -521,7 +521,7 @@ test('in Japanese all that it says is Japanese', async () => {
   expect(words).not.toMatch(/[a-z]{3}/i);
   aya.press('escape');
   await stop();
-  enter(aya, '届くまで待つ');
-  await aya.shows(/再接続.*1/);
+  typeLine(aya, '届くまで待つ');
+  await aya.waitForText(/再接続.*1/);
   expect(aya.screen().join('\n')).not.toMatch(/waiting|connect/);
 });

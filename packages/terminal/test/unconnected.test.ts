@@ -4,10 +4,10 @@ import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Server } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
-import { selfSigned } from '../../client/test/helpers/certificates.ts';
-import { startServer, within } from '../../server/test/helpers/server.ts';
+import { createSelfSignedCertificate } from '../../client/test/helpers/certificates.ts';
+import { startServer, withTimeout } from '../../server/test/helpers/server.ts';
 import { openChat } from './helpers/chat.ts';
-import { engawa } from './helpers/lines.ts';
+import { runEngawa } from './helpers/lines.ts';
 
 async function portOf(server: Server): Promise<number> {
   await once(server.listen(0, '127.0.0.1'), 'listening');
@@ -26,7 +26,7 @@ const refusedAt = (port: number) => `http://127.0.0.1:${port}/: connect ECONNREF
 
 /** What can never succeed. */
 async function wrongPlaces(): Promise<[url: string, says: RegExp][]> {
-  const tls = await portOf(createTlsServer(await selfSigned()));
+  const tls = await portOf(createTlsServer(await createSelfSignedCertificate()));
   const other = await portOf(createServer((_, response) => response.writeHead(404).end('nothing')));
   return [
     [`https://127.0.0.1:${tls}`, new RegExp(`https://127.0.0.1:${tls}/: self-signed certificate.* NODE_EXTRA_CA_CERTS`, 'i')],
@@ -38,11 +38,11 @@ test('on the screen, while a room is joined and while one is chosen, until there
   const port = await closedPort();
   const url = `http://127.0.0.1:${port}`;
   const [aya, ben] = [openChat(url), openChat(url, { room: '', as: 'ben' })];
-  await aya.shows(refusedAt(port));
-  await ben.shows(refusedAt(port));
+  await aya.waitForText(refusedAt(port));
+  await ben.waitForText(refusedAt(port));
   await startServer({ port });
-  await aya.shows('● connected', 20_000);
-  await ben.shows('● connected', 20_000);
+  await aya.waitForText('● connected', 20_000);
+  await ben.waitForText('● connected', 20_000);
   expect(aya.screen().join('\n')).not.toContain('ECONNREFUSED');
 });
 
@@ -50,15 +50,15 @@ test('on a narrow screen, and in Japanese, it is there to its last word', async 
   const port = await closedPort();
   const url = `http://127.0.0.1:${port}`;
   const narrow = openChat(url, { columns: 40, rows: 16 });
-  await narrow.shows(/ECONNREFUSED[\s\S]*running there\?/);
+  await narrow.waitForText(/ECONNREFUSED[\s\S]*running there\?/);
   const japanese = openChat(url, { args: ['--lang', 'ja'] });
-  await japanese.shows('サーバーが動いているか');
+  await japanese.waitForText('サーバーが動いているか');
 });
 
 test('the screen is left, and the reason said, where there can be no connection', async () => {
   for (const [url, says] of await wrongPlaces()) {
     const aya = openChat(url, { columns: 200 });
-    expect(await within(aya.exited, 'the end', 20_000)).toMatchObject({ code: 1 });
+    expect(await withTimeout(aya.exited, 'the end', 20_000)).toMatchObject({ code: 1 });
     expect(aya.screen().join('\n')).toMatch(says);
     expect(aya.modes()).toMatchObject({ alternateScreen: false, cursorVisible: true });
   }
@@ -67,20 +67,20 @@ test('the screen is left, and the reason said, where there can be no connection'
 test('in plain lines, and by each subcommand', async () => {
   const port = await closedPort();
   const url = `http://127.0.0.1:${port}`;
-  const chat = engawa(['chat', 'veranda', '--server', url], { input: null });
-  const send = engawa(['send', 'veranda', 'hello', '--server', url]);
+  const chat = runEngawa(['chat', 'veranda', '--server', url], { input: null });
+  const send = runEngawa(['send', 'veranda', 'hello', '--server', url]);
   for (let times = 0; chat.lines().length < 2 && times < 200; times += 1) await new Promise((resolve) => setTimeout(resolve, 50));
   expect(chat.lines()).toEqual([`* ${url}/: no connection. Trying again; what you type is kept.`, `* ${refusedAt(port)}`]);
-  await send.says(`engawa: no connection to ${url}/; trying again\nengawa: ${refusedAt(port)}\n`);
-  const read = engawa(['read', 'veranda', '--server', url, '--connect-timeout', '1500ms', '--quiet']);
-  expect([await read.ended(), read.stderr()]).toEqual([3, `engawa: no connection to ${refusedAt(port)}\n`]);
+  await send.waitForStderr(`engawa: no connection to ${url}/; trying again\nengawa: ${refusedAt(port)}\n`);
+  const read = runEngawa(['read', 'veranda', '--server', url, '--connect-timeout', '1500ms', '--quiet']);
+  expect([await read.waitForExit(), read.stderr()]).toEqual([3, `engawa: no connection to ${refusedAt(port)}\n`]);
 });
 
 test('plain lines and subcommands end where there can be no connection', async () => {
   for (const [url, says] of await wrongPlaces()) {
     for (const args of [['chat', 'veranda'], ['send', 'veranda', 'hello'], ['rooms']]) {
-      const run = engawa([...args, '--server', url], { input: null });
-      expect(await run.ended(20_000)).toBe(1);
+      const run = runEngawa([...args, '--server', url], { input: null });
+      expect(await run.waitForExit(20_000)).toBe(1);
       expect(run.stderr()).toMatch(says);
     }
   }

@@ -5,9 +5,9 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { spawnOwned } from '../clean-up.ts';
+import { spawnChild } from '../clean-up.ts';
 import { withInspector } from '../inspector.ts';
-import { usageOf } from '../process-usage.ts';
+import { cpuUsage } from '../process-usage.ts';
 import { serveArgs } from '../server-process.ts';
 import { httpRequest } from './http-client.ts';
 import { type Target, targetOf } from './socketio-client.ts';
@@ -139,7 +139,7 @@ export class ServerUnderTest {
 
   /** Seconds of CPU that it used so far. */
   get cpuSeconds(): number {
-    return usageOf(this.pid).cpu;
+    return cpuUsage(this.pid).cpu;
   }
 
   /** Bytes of its data folder. */
@@ -174,7 +174,7 @@ function spawn({ folder, limits = 'on', args = [], descriptors, heapMegabytes = 
   const node = [process.execPath, `--max-old-space-size=${heapMegabytes}`, '--expose-gc', '--inspect=127.0.0.1:0'];
   // A process that runs out of memory must not leave a core file.
   const shell = `ulimit -c 0; ${descriptors === undefined ? '' : `ulimit -n ${descriptors};`} exec "$@"`;
-  return spawnOwned('/bin/sh', ['-c', shell, 'sh', ...node, ...serveArgs(folder), ...args], {
+  return spawnChild('/bin/sh', ['-c', shell, 'sh', ...node, ...serveArgs(folder), ...args], {
     env: { ...process.env, ENGAWA_LIMITS: limits, ENGAWA_LOG: 'info' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

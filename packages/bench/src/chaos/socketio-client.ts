@@ -1,5 +1,5 @@
 /** A Socket.IO client over a WebSocket that sends whatever packets and bytes it is given, valid or not. */
-import type { Answer, Ask, EventName } from '@engawa/protocol';
+import type { Ack, EventName, RequestInput } from '@engawa/protocol';
 import { Connection } from '../generator/connection.ts';
 import { type Deferred, deferred } from './deferred.ts';
 import { OPCODE } from './websocket-frame.ts';
@@ -22,7 +22,7 @@ export interface OpenOptions {
 }
 
 /** What the server answers CONNECT with. */
-export interface Connected {
+export interface ConnectedPacket {
   sid: string;
   pid?: string;
 }
@@ -59,7 +59,7 @@ export class SocketIoClient {
   readonly #pending = new Map<number, (answer: unknown) => void>();
   readonly #opened = deferred<void>();
   readonly #probed = deferred<void>();
-  #connected: Deferred<Connected> | undefined;
+  #connected: Deferred<ConnectedPacket> | undefined;
   #lastId = 0;
 
   /** Resolves when Engine.IO has said hello. Rejects when the connection is refused or closed before. */
@@ -120,7 +120,7 @@ export class SocketIoClient {
   }
 
   /** Sends CONNECT. Rejects with what the server refused it with. */
-  async connect(auth?: object): Promise<Connected> {
+  async connect(auth?: object): Promise<ConnectedPacket> {
     if (this.closeReason !== undefined) throw new ConnectionClosed(this.closeReason);
     this.#connected = deferred();
     this.send(CONNECT + (auth === undefined ? '' : JSON.stringify(auth)));
@@ -128,7 +128,7 @@ export class SocketIoClient {
   }
 
   /** Resolves with the answer, be it a refusal. Rejects when the connection is closed before. */
-  async ask<E extends EventName>(event: E, payload: Ask<E>): Promise<Answer<E>> {
+  async ask<E extends EventName>(event: E, payload: RequestInput<E>): Promise<Ack<E>> {
     this.#lastId += 1;
     const id = this.#lastId;
     return new Promise((resolve, reject) => {
@@ -136,7 +136,7 @@ export class SocketIoClient {
         reject(new ConnectionClosed(this.closeReason));
         return;
       }
-      this.#pending.set(id, (answer) => (answer instanceof Error ? reject(answer) : resolve(answer as Answer<E>)));
+      this.#pending.set(id, (answer) => (answer instanceof Error ? reject(answer) : resolve(answer as Ack<E>)));
       this.send(`${EVENT}${id}${JSON.stringify([event, payload])}`);
     });
   }
@@ -175,7 +175,7 @@ export class SocketIoClient {
         this.#probed.resolve();
         break;
       case CONNECT:
-        this.#connected?.resolve(JSON.parse(bytes.toString('utf8', start + CONNECT.length, end)) as Connected);
+        this.#connected?.resolve(JSON.parse(bytes.toString('utf8', start + CONNECT.length, end)) as ConnectedPacket);
         break;
       case CONNECT_ERROR:
         this.#connected?.reject(new Error(bytes.toString('utf8', start + CONNECT_ERROR.length, end)));

@@ -18,7 +18,7 @@ const MASK = 0x80;
 const SHORT_MAX = 125;
 const MEDIUM_MAX = 0xffff;
 
-export function frame({ opcode = OPCODE.text, payload = '', fin = true, rsv = 0, masked = true, length }: FrameParts): Buffer {
+export function buildFrame({ opcode = OPCODE.text, payload = '', fin = true, rsv = 0, masked = true, length }: FrameParts): Buffer {
   const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload;
   const first = (fin ? 0x80 : 0) | (rsv << 4) | opcode;
   const head = [Buffer.from([first]), lengthField(length ?? bytes.length, masked ? MASK : 0)];

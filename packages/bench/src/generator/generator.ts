@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { forkOwned } from '../clean-up.ts';
-import { type GiveOrder, withWorker } from '../worker.ts';
+import { forkChild } from '../clean-up.ts';
+import { type SendCommand, withWorker } from '../worker.ts';
 import { monotonicMs } from './clock.ts';
 import { loadCores } from './cores.ts';
-import { type Counts, Histogram } from './histogram.ts';
+import { Histogram, type HistogramCounts } from './histogram.ts';
 import type { Dialect } from './member.ts';
 
 /** Rooms that are measured together: as many members in each, of whom the last so many read nothing once all are in. */
-export interface Group {
+export interface RoomGroup {
   name: string;
   rooms: number;
   members: number;
@@ -22,14 +22,14 @@ export interface Target {
 }
 
 /** What one of several processes has to do: every `of`th member, from the `index`th. */
-export interface Part {
+export interface WorkerShare {
   index: number;
   of: number;
 }
 
-export interface Gathering {
+export interface JoinPhase {
   target: Target;
-  groups: Group[];
+  groups: RoomGroup[];
   textBytes: number;
   /** Chats ask for an acknowledgement. */
   acknowledged?: boolean;
@@ -39,7 +39,7 @@ export interface Gathering {
   patienceMs: number;
 }
 
-export interface Gathered {
+export interface JoinResult {
   joined: number;
   wanted: number;
   seconds: number;
@@ -49,7 +49,7 @@ export interface Gathered {
   refusals: string[];
 }
 
-export interface Talk {
+export interface LoadPhase {
   /** Chats a second of each group. */
   perSecond: number[];
   warmUpMs: number;
@@ -67,7 +67,7 @@ interface LoadFigures {
 }
 
 /** Of what was due in the measured time. */
-export interface Heard {
+export interface DeliveryResult {
   group: string;
   said: number;
   /** Deliveries that should be. */
@@ -76,8 +76,8 @@ export interface Heard {
   latency: Histogram;
 }
 
-export interface Talked {
-  groups: Heard[];
+export interface LoadResult {
+  groups: DeliveryResult[];
   load: LoadFigures;
   seconds: number;
   /** Of a chat as it is told, without the head of its frame. */
@@ -87,7 +87,7 @@ export interface Talked {
   lost: number;
 }
 
-export interface Asked {
+export interface AckResult {
   seconds: number;
   acknowledged: number;
   refused: number;
@@ -95,18 +95,18 @@ export interface Asked {
   load: LoadFigures;
 }
 
-export type Order =
-  | { do: 'gather'; entrance: 'first' | 'rest'; gathering: Gathering; part: Part }
+export type LoadCommand =
+  | { do: 'gather'; entrance: 'first' | 'rest'; gathering: JoinPhase; part: WorkerShare }
   | { do: 'connect'; target: Target; count: number; atOnce: number }
-  | { do: 'talk'; run: number; beginAtMs: number; talk: Talk; part: Part }
+  | { do: 'talk'; run: number; beginAtMs: number; talk: LoadPhase; part: WorkerShare }
   | { do: 'heard' }
   | { do: 'figures' }
   | { do: 'ask'; warmUpMs: number; measuredMs: number };
 
-export interface PartFigures {
+export interface WorkerFigures {
   said: number[];
-  latencies: Counts[];
-  lag: Counts;
+  latencies: HistogramCounts[];
+  lag: HistogramCounts;
   cpu: number;
   bytes: number;
   heard: number;
@@ -120,21 +120,21 @@ const LOOK_EVERY_MS = 20;
 const AT_ONCE = 100;
 
 /** Several processes that make load together. */
-export class Generator {
-  readonly #give: GiveOrder<Order>[];
-  #groups: Group[] = [];
+export class LoadGenerator {
+  readonly #give: SendCommand<LoadCommand>[];
+  #groups: RoomGroup[] = [];
   #run = 0;
 
-  constructor(give: GiveOrder<Order>[]) {
+  constructor(give: SendCommand<LoadCommand>[]) {
     this.#give = give;
   }
 
   /** Rooms first: who opens one is its first member. */
-  async gather(gathering: Gathering): Promise<Gathered> {
+  async join(gathering: JoinPhase): Promise<JoinResult> {
     this.#groups = gathering.groups;
     const begun = performance.now();
     const enter = (entrance: 'first' | 'rest') =>
-      this.#all<Gathered>((part) => ({ do: 'gather', entrance, gathering: withDefaults(gathering, this.#give.length), part }));
+      this.#all<JoinResult>((part) => ({ do: 'gather', entrance, gathering: withDefaults(gathering, this.#give.length), part }));
     const parts = [...(await enter('first')), ...(await enter('rest'))];
     return {
       joined: sum(parts.map(({ joined }) => joined)),
@@ -158,7 +158,7 @@ export class Generator {
   }
 
   /** Everybody talks by turns. `whenMeasured` is called when the warm-up is over, and answers what is called when the measured time is. */
-  async talk(talk: Talk, whenMeasured: () => () => void = () => () => undefined): Promise<Talked> {
+  async runLoad(talk: LoadPhase, whenMeasured: () => () => void = () => () => undefined): Promise<LoadResult> {
     this.#run += 1;
     const beginAtMs = monotonicMs() + AHEAD_MS;
     const talking = this.#all<void>((part) => ({ do: 'talk', run: this.#run, beginAtMs, talk, part }));
@@ -172,18 +172,18 @@ export class Generator {
   }
 
   /** Everybody has one chat under way at any time. */
-  async ask(times: { warmUpMs: number; measuredMs: number }): Promise<Asked> {
-    const parts = await this.#all<PartFigures>(() => ({ do: 'ask', ...times }));
+  async measureAcks(times: { warmUpMs: number; measuredMs: number }): Promise<AckResult> {
+    const parts = await this.#all<WorkerFigures>(() => ({ do: 'ask', ...times }));
     return {
       seconds: times.measuredMs / 1000,
       acknowledged: sum(parts.map(({ heard }) => heard)),
       refused: sum(parts.map(({ refused }) => refused)),
-      latency: mergedOf(parts.map(({ latencies }) => latencies[0] as Counts)),
+      latency: mergedOf(parts.map(({ latencies }) => latencies[0] as HistogramCounts)),
       load: loadOf(parts),
     };
   }
 
-  async #untilHeard(patienceMs: number): Promise<PartFigures[]> {
+  async #untilHeard(patienceMs: number): Promise<WorkerFigures[]> {
     for (const giveUpAt = performance.now() + patienceMs; ; await sleep(LOOK_EVERY_MS)) {
       const counts = await this.#all<{ said: number[]; heard: number }>(() => ({ do: 'heard' }));
       const due = sum(dueOf(this.#groups, counts));
@@ -191,34 +191,37 @@ export class Generator {
     }
   }
 
-  #all<Figures>(order: (part: Part) => Order): Promise<Figures[]> {
+  #all<Figures>(order: (part: WorkerShare) => LoadCommand): Promise<Figures[]> {
     return Promise.all(this.#give.map((give, index) => give(order({ index, of: this.#give.length })) as Promise<Figures>));
   }
 }
 
 /** Runs `use` with a generator on cores of its own. */
-export function withGenerator<Result>(use: (generator: Generator) => Promise<Result>, processes = loadCores().length): Promise<Result> {
+export function withLoadGenerator<Result>(
+  use: (generator: LoadGenerator) => Promise<Result>,
+  processes = loadCores().length,
+): Promise<Result> {
   const script = new URL('./load-process.js', import.meta.url);
-  const start = (gives: GiveOrder<Order>[]): Promise<Result> =>
+  const start = (gives: SendCommand<LoadCommand>[]): Promise<Result> =>
     gives.length === processes
-      ? use(new Generator(gives))
-      : withWorker<Order, Result>(script, (give) => start([...gives, give]), forkOwned(script, loadCores()[gives.length]));
+      ? use(new LoadGenerator(gives))
+      : withWorker<LoadCommand, Result>(script, (give) => start([...gives, give]), forkChild(script, loadCores()[gives.length]));
   return start([]);
 }
 
-const withDefaults = (gathering: Gathering, processes: number): Gathering => ({
+const withDefaults = (gathering: JoinPhase, processes: number): JoinPhase => ({
   ...gathering,
   atOnce: Math.ceil((gathering.atOnce ?? AT_ONCE) / processes),
 });
 
-function toTalked(groups: Group[], parts: PartFigures[], seconds: number): Talked {
+function toTalked(groups: RoomGroup[], parts: WorkerFigures[], seconds: number): LoadResult {
   const due = dueOf(groups, parts);
   return {
     groups: groups.map(({ name }, index) => ({
       group: name,
       said: sum(parts.map(({ said }) => said[index] ?? 0)),
       due: due[index] ?? 0,
-      latency: mergedOf(parts.map(({ latencies }) => latencies[index] as Counts)),
+      latency: mergedOf(parts.map(({ latencies }) => latencies[index] as HistogramCounts)),
     })),
     load: loadOf(parts),
     seconds,
@@ -229,13 +232,13 @@ function toTalked(groups: Group[], parts: PartFigures[], seconds: number): Talke
 }
 
 /** Of each group the deliveries that its readers should have. */
-const dueOf = (groups: Group[], parts: { said: number[] }[]): number[] =>
+const dueOf = (groups: RoomGroup[], parts: { said: number[] }[]): number[] =>
   groups.map(({ members, stopped = 0 }, index) => sum(parts.map(({ said }) => said[index] ?? 0)) * (members - stopped));
 
-const loadOf = (parts: PartFigures[]): LoadFigures => ({
+const loadOf = (parts: WorkerFigures[]): LoadFigures => ({
   cpu: Math.max(...parts.map(({ cpu }) => cpu)),
   lag: mergedOf(parts.map(({ lag }) => lag)),
 });
 
-const mergedOf = (counts: Counts[]): Histogram => counts.reduce((merged, each) => merged.include(each), new Histogram());
+const mergedOf = (counts: HistogramCounts[]): Histogram => counts.reduce((merged, each) => merged.include(each), new Histogram());
 const sum = (numbers: number[]): number => numbers.reduce((total, number) => total + number, 0);

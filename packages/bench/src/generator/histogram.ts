@@ -4,7 +4,7 @@ const SHIFT = 6;
 const GREATEST = 2 ** 31 - 1;
 
 /** Counts and the greatest value, as they travel between processes. */
-export interface Counts {
+export interface HistogramCounts {
   counts: number[];
   max: number;
 }
@@ -33,7 +33,7 @@ export class Histogram {
     if (rounded > this.#max) this.#max = rounded;
   }
 
-  include({ counts, max }: Counts): this {
+  include({ counts, max }: HistogramCounts): this {
     for (const [index, count] of counts.entries()) {
       this.#counts[index] = (this.#counts[index] ?? 0) + count;
       this.#total += count;
@@ -57,7 +57,7 @@ export class Histogram {
     return this.#max;
   }
 
-  toCounts(): Counts {
+  toCounts(): HistogramCounts {
     return { counts: [...this.#counts], max: this.#max };
   }
 }

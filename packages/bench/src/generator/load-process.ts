@@ -1,12 +1,12 @@
 /** One of the processes that make load. Ends with its parent. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { followOrders } from '../worker.ts';
+import { handleCommands } from '../worker.ts';
 import { monotonicMs } from './clock.ts';
-import type { Gathered, Gathering, Group, Order, Part, PartFigures, Target } from './generator.ts';
+import type { JoinPhase, JoinResult, LoadCommand, RoomGroup, Target, WorkerFigures, WorkerShare } from './generator.ts';
 import { Histogram } from './histogram.ts';
-import { type Audience, type Entrance, Member, type Place } from './member.ts';
-import { Schedule } from './schedule.ts';
-import { dueOf, findStamp, isStampAt, RUNS, runOf, STAMP_LENGTH, stampedUs } from './stamp.ts';
+import { type JoinEvent, type MemberListener, type Membership, VirtualUser } from './member.ts';
+import { ArrivalSchedule } from './schedule.ts';
+import { findStamp, isStampAt, RUNS, STAMP_LENGTH, stampedDueUs, stampedRun, stampedUs } from './stamp.ts';
 
 /** Addresses of this machine whence connections are made, each with ports of its own. Elsewhere than on Linux there is one. */
 const LOCAL_ADDRESSES = process.platform === 'linux' ? Array.from({ length: 8 }, (_, number) => `127.0.0.${number + 2}`) : [undefined];
@@ -18,15 +18,15 @@ const BEFORE_STAMP = 14;
 
 /** The members of one group that are in this process. */
 class Hall {
-  readonly group: Group;
+  readonly group: RoomGroup;
   /** By room. */
-  readonly members: Member[][];
+  readonly members: VirtualUser[][];
   latency = new Histogram();
   said = 0;
   /** Where the stamp was in the frame before: it mostly is there again. */
   #stampAt = 0;
 
-  constructor(group: Group) {
+  constructor(group: RoomGroup) {
     this.group = group;
     this.members = Array.from({ length: group.rooms }, () => []);
   }
@@ -38,8 +38,8 @@ class Hall {
       if (at < 0) return;
       this.#stampAt = at - start;
     }
-    if (runOf(frame, at) !== run % RUNS) return;
-    const dueUs = dueOf(frame, at);
+    if (stampedRun(frame, at) !== run % RUNS) return;
+    const dueUs = stampedDueUs(frame, at);
     if (dueUs < measuredFromUs) return;
     this.latency.add(readAtUs - dueUs);
     heard += 1;
@@ -47,7 +47,7 @@ class Hall {
   }
 
   /** All who read and are in this process, all rooms by turns. */
-  speakers(): Member[] {
+  speakers(): VirtualUser[] {
     const most = Math.max(...this.members.map(({ length }) => length));
     return Array.from({ length: most }, (_, number) => this.members.flatMap((room) => room[number] ?? [])).flat();
   }
@@ -55,7 +55,7 @@ class Hall {
 
 let halls: Hall[] = [];
 /** Connections of no group, and members who read nothing. */
-const others: Member[] = [];
+const others: VirtualUser[] = [];
 let run = 0;
 let beginAtMs = 0;
 let measuredFromUs = 0;
@@ -68,18 +68,18 @@ let lost = 0;
 let lag = new Histogram();
 let cpu = 0;
 let bytes = 0;
-let onAnswer: Audience['onAnswer'] = countRefusal;
+let onAnswer: MemberListener['onAnswer'] = countRefusal;
 
 function onRead(length: number): void {
   received += length;
   readAtUs = (monotonicMs() - beginAtMs) * 1000;
 }
 
-function countRefusal(_: Member, isAccepted: boolean): void {
+function countRefusal(_: VirtualUser, isAccepted: boolean): void {
   if (!isAccepted) refused += 1;
 }
 
-const audienceOf = (hall?: Hall): Audience => ({
+const audienceOf = (hall?: Hall): MemberListener => ({
   onRead,
   onChat: (frame, start, end) => hall?.hear(frame, start, end),
   onAnswer: (member, isAccepted) => onAnswer(member, isAccepted),
@@ -88,21 +88,21 @@ const audienceOf = (hall?: Hall): Audience => ({
 
 let connections = 0;
 
-function enter(place: Place, entrance: Entrance, { target, hall }: { target: Target; hall?: Hall }): Promise<Member> {
+function enter(place: Membership, entrance: JoinEvent, { target, hall }: { target: Target; hall?: Hall }): Promise<VirtualUser> {
   const { hostname, port } = new URL(target.url);
   connections += 1;
   const localAddress = LOCAL_ADDRESSES[connections % LOCAL_ADDRESSES.length];
   const way = { address: { host: hostname, port: Number(port), localAddress }, dialect: target.dialect, audience: audienceOf(hall) };
-  return Member.join(place, way, entrance);
+  return VirtualUser.join(place, way, entrance);
 }
 
-interface Seat extends Place {
+interface Seat extends Membership {
   hall: Hall;
   room: number;
   number: number;
 }
 
-async function gather(entrance: 'first' | 'rest', gathering: Gathering, part: Part): Promise<Gathered> {
+async function gather(entrance: 'first' | 'rest', gathering: JoinPhase, part: WorkerShare): Promise<JoinResult> {
   if (entrance === 'first') halls = gathering.groups.map((group) => new Hall(group));
   const seats = halls.flatMap((hall) => seatsOf(hall.group, entrance, part).map((seat) => ({ ...seat, hall })));
   const begun = performance.now();
@@ -113,7 +113,7 @@ async function gather(entrance: 'first' | 'rest', gathering: Gathering, part: Pa
 
   async function take(seat: Seat): Promise<void> {
     const { hall, room, number } = seat;
-    const way: Entrance = entrance === 'first' ? 'create:room' : hall.group.isOnePerson ? 'connect' : 'add:member';
+    const way: JoinEvent = entrance === 'first' ? 'create:room' : hall.group.isOnePerson ? 'connect' : 'add:member';
     const member = await enter(seat, way, { target: gathering.target, hall });
     joined += 1;
     member.prepare(gathering.textBytes, { acknowledged: gathering.acknowledged ?? false });
@@ -128,7 +128,7 @@ async function gather(entrance: 'first' | 'rest', gathering: Gathering, part: Pa
 }
 
 /** All rooms grow evenly. */
-function seatsOf(group: Group, entrance: 'first' | 'rest', { index, of }: Part): Omit<Seat, 'hall'>[] {
+function seatsOf(group: RoomGroup, entrance: 'first' | 'rest', { index, of }: WorkerShare): Omit<Seat, 'hall'>[] {
   const { name, rooms, members, isOnePerson = false } = group;
   const [from, to] = entrance === 'first' ? [0, 1] : [1, members];
   const numbers = Array.from({ length: Math.max(to - from, 0) }, (_, offset) => from + offset);
@@ -176,7 +176,7 @@ function reset(): void {
   [heard, bytes, refused, lost, lag] = [0, 0, 0, 0, new Histogram()];
 }
 
-async function talk(order: Extract<Order, { do: 'talk' }>): Promise<void> {
+async function talk(order: Extract<LoadCommand, { do: 'talk' }>): Promise<void> {
   const { perSecond, warmUpMs, measuredMs } = order.talk;
   const { index, of } = order.part;
   reset();
@@ -185,7 +185,7 @@ async function talk(order: Extract<Order, { do: 'talk' }>): Promise<void> {
   const talks = halls.map((hall, at) => {
     const speakers = hall.speakers();
     const share = speakers.length / (hall.group.rooms * (hall.group.members - (hall.group.stopped ?? 0)));
-    return { hall, speakers, schedule: new Schedule({ perSecond: (perSecond[at] ?? 0) * share, phase: index / of }, until) };
+    return { hall, speakers, schedule: new ArrivalSchedule({ perSecond: (perSecond[at] ?? 0) * share, phase: index / of }, until) };
   });
   const now = () => monotonicMs() - beginAtMs;
   const usage = measureFrom(() => now() >= warmUpMs);
@@ -219,16 +219,16 @@ function measureFrom(isBegun: () => boolean): { look: () => void; end: () => voi
   return { look, end };
 }
 
-async function ask({ warmUpMs, measuredMs }: Extract<Order, { do: 'ask' }>): Promise<PartFigures> {
+async function ask({ warmUpMs, measuredMs }: Extract<LoadCommand, { do: 'ask' }>): Promise<WorkerFigures> {
   reset();
   const latency = new Histogram();
-  const sentAt = new Map<Member, number>();
+  const sentAt = new Map<VirtualUser, number>();
   let acknowledged = 0;
   measuredFromUs = Number.POSITIVE_INFINITY;
   const begun = performance.now();
   const [from, until] = [begun + warmUpMs, begun + warmUpMs + measuredMs];
   const usage = measureFrom(() => performance.now() >= from);
-  function sayNext(member: Member): void {
+  function sayNext(member: VirtualUser): void {
     sentAt.set(member, performance.now());
     member.say(0, 0);
   }
@@ -248,7 +248,7 @@ async function ask({ warmUpMs, measuredMs }: Extract<Order, { do: 'ask' }>): Pro
   return { ...figures(), heard: acknowledged, latencies: [latency.toCounts()] };
 }
 
-const figures = (): PartFigures => ({
+const figures = (): WorkerFigures => ({
   said: halls.map(({ said }) => said),
   latencies: halls.map(({ latency }) => latency.toCounts()),
   lag: lag.toCounts(),
@@ -259,7 +259,7 @@ const figures = (): PartFigures => ({
   lost,
 });
 
-followOrders<Order>(async (order) => {
+handleCommands<LoadCommand>(async (order) => {
   switch (order.do) {
     case 'gather':
       return gather(order.entrance, order.gathering, order.part);

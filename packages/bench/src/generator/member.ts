@@ -8,7 +8,7 @@ import { blankStamp, findStamp, writeStamp } from './stamp.ts';
  */
 export type Dialect = 'socket.io' | 'plain';
 
-export interface Place {
+export interface Membership {
   roomId: string;
   username: string;
   /** Shown when it connects: several connections with one are the same person. */
@@ -16,26 +16,26 @@ export interface Place {
 }
 
 /** What members share who are measured together: it is told what any of them hears. */
-export interface Audience {
+export interface MemberListener {
   onRead: (bytes: number) => void;
   onChat: (bytes: Buffer, start: number, end: number) => void;
   /** An acknowledgement of a chat, or a refusal without one. */
-  onAnswer: (member: Member, isAccepted: boolean) => void;
+  onAnswer: (member: VirtualUser, isAccepted: boolean) => void;
   /** Ended by the server, after it had joined. */
-  onLost: (member: Member, why: string) => void;
+  onLost: (member: VirtualUser, why: string) => void;
 }
 
 /** How one comes in; who only connects is in no room. */
-export type Entrance = 'create:room' | 'add:member' | 'connect';
+export type JoinEvent = 'create:room' | 'add:member' | 'connect';
 
-export interface Way {
+export interface ConnectOptions {
   address: Omit<Address, 'path'>;
   dialect: Dialect;
-  audience: Audience;
+  audience: MemberListener;
 }
 
 interface Waiting {
-  event: Entrance;
+  event: JoinEvent;
   resolve: () => void;
   reject: (error: Error) => void;
 }
@@ -56,16 +56,16 @@ const HEAD_AT_MOST = 8;
 const ACCEPTED = '"ok":true';
 
 /** One who is in a room, over a connection of his own. */
-export class Member {
-  readonly place: Place;
-  readonly #audience: Audience;
+export class VirtualUser {
+  readonly place: Membership;
+  readonly #audience: MemberListener;
   readonly #dialect: Dialect;
   readonly #connection: Connection;
   #isJoined = false;
   #waiting: Waiting | undefined;
   #chat: { frame: Buffer; stampAt: number } | undefined;
 
-  private constructor(place: Place, { address, dialect, audience }: Way) {
+  private constructor(place: Membership, { address, dialect, audience }: ConnectOptions) {
     this.place = place;
     this.#audience = audience;
     this.#dialect = dialect;
@@ -81,8 +81,8 @@ export class Member {
   }
 
   /** Rejects when it is refused, or the connection ends before. */
-  static async join(place: Place, way: Way, entrance: Entrance): Promise<Member> {
-    const member = new Member(place, way);
+  static async join(place: Membership, way: ConnectOptions, entrance: JoinEvent): Promise<VirtualUser> {
+    const member = new VirtualUser(place, way);
     await member.#untilIn(entrance);
     return member;
   }
@@ -106,7 +106,7 @@ export class Member {
     this.#connection.stopReading();
   }
 
-  async #untilIn(event: Entrance): Promise<void> {
+  async #untilIn(event: JoinEvent): Promise<void> {
     await new Promise<void>((resolve, reject) => (this.#waiting = { event, resolve, reject }));
     this.#waiting = undefined;
     this.#isJoined = true;

@@ -1,5 +1,5 @@
 /** How many a second, beginning a part of an interval late: so several who share a rate take turns. */
-export interface Pace {
+export interface Rate {
   perSecond: number;
   /** From 0 to 1. */
   phase: number;
@@ -9,12 +9,12 @@ export interface Pace {
  * When each of a series is due, evenly spread, from the rate alone: whoever is late catches up, and what was late is known
  * by its due time. So a server that makes its load wait does not thereby hide that it is slow.
  */
-export class Schedule {
-  readonly #pace: Pace;
+export class ArrivalSchedule {
+  readonly #pace: Rate;
   readonly #durationMs: number;
   #next = 0;
 
-  constructor(pace: Pace, durationMs: number) {
+  constructor(pace: Rate, durationMs: number) {
     this.#pace = pace;
     this.#durationMs = durationMs;
   }

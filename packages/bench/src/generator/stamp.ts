@@ -29,10 +29,10 @@ export function writeStamp(bytes: Buffer, at: number, { run, dueUs }: { run: num
   writeDigits(bytes, at + 1 + RUN_DIGITS, { value: Math.floor(dueUs / UNIT_US), digits: TIME_DIGITS });
 }
 
-export const runOf = (bytes: Buffer, at: number): number => readDigits(bytes, at + 1, RUN_DIGITS);
+export const stampedRun = (bytes: Buffer, at: number): number => readDigits(bytes, at + 1, RUN_DIGITS);
 
 /** Microseconds from the beginning of its run. */
-export const dueOf = (bytes: Buffer, at: number): number => readDigits(bytes, at + 1 + RUN_DIGITS, TIME_DIGITS) * UNIT_US;
+export const stampedDueUs = (bytes: Buffer, at: number): number => readDigits(bytes, at + 1 + RUN_DIGITS, TIME_DIGITS) * UNIT_US;
 
 function writeDigits(bytes: Buffer, at: number, { value, digits }: { value: number; digits: number }): void {
   for (let index = digits - 1, rest = value; index >= 0; index -= 1, rest = Math.floor(rest / 10)) bytes[at + index] = ZERO + (rest % 10);

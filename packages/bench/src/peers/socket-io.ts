@@ -3,12 +3,12 @@
  * its rooms through our adapter.
  */
 import { createServer } from 'node:http';
-import { fanOut } from '@engawa/fan-out';
+import { createAdapter } from '@engawa/fan-out';
 import { Server } from 'socket.io';
 import { listen, serveRooms } from '../peer-rooms.ts';
 
 const http = createServer();
-const io = new Server(http, process.argv.includes('--fan-out') ? { adapter: fanOut() } : {});
+const io = new Server(http, process.argv.includes('--fan-out') ? { adapter: createAdapter() } : {});
 
 serveRooms(io);
 

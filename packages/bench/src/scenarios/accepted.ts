@@ -1,8 +1,8 @@
-import type { Group } from '../generator/generator.ts';
-import { BUSY_LOAD, withScene } from '../measuring.ts';
-import { usageOf } from '../process-usage.ts';
+import type { RoomGroup } from '../generator/generator.ts';
+import { MAX_LOAD_CPU, withTestBed } from '../measuring.ts';
+import { cpuUsage } from '../process-usage.ts';
 import type { Cell } from '../report.ts';
-import { type Bench, roundsOf, type Scenario } from '../scenario.ts';
+import { type BenchContext, roundsText, type Scenario } from '../scenario.ts';
 import { ENGAWA, type ServerKind, SOCKET_IO } from '../server-kinds.ts';
 import { medians } from '../statistics.ts';
 
@@ -10,7 +10,7 @@ const TEXT_BYTES = 100;
 const TIMES = { full: { warmUpMs: 2_000, measuredMs: 5_000 }, quick: { warmUpMs: 500, measuredMs: 1_000 } };
 
 /** A thousand connections, of which in each room one hears, and the others speak as the same member. */
-const groups: Group[] = [
+const groups: RoomGroup[] = [
   { name: 'room', rooms: 100, members: 10, isOnePerson: true },
   { name: 'room', rooms: 10, members: 100, isOnePerson: true },
 ];
@@ -39,7 +39,7 @@ export const accepted: Scenario = {
     return [
       {
         title: 'Chats accepted a second',
-        note: `${NOTE} ${roundsOf(bench)} of ${TIMES[form].measuredMs / 1000} s after ${TIMES[form].warmUpMs / 1000} s of warm-up.`,
+        note: `${NOTE} ${roundsText(bench)} of ${TIMES[form].measuredMs / 1000} s after ${TIMES[form].warmUpMs / 1000} s of warm-up.`,
         columns: [
           { name: 'server' },
           { name: 'rooms' },
@@ -57,28 +57,28 @@ export const accepted: Scenario = {
   },
 };
 
-function toRow({ name }: ServerKind, { rooms, members }: Group, { perSecond, p50, p99, cpu, loadCpu, refused }: Figures): Cell[] {
-  const remarks = [loadCpu > BUSY_LOAD ? 'load at its limit' : '', refused > 0 ? `${refused} refused` : ''].filter(Boolean).join(', ');
+function toRow({ name }: ServerKind, { rooms, members }: RoomGroup, { perSecond, p50, p99, cpu, loadCpu, refused }: Figures): Cell[] {
+  const remarks = [loadCpu > MAX_LOAD_CPU ? 'load at its limit' : '', refused > 0 ? `${refused} refused` : ''].filter(Boolean).join(', ');
   return [name, rooms, rooms * members, Math.round(perSecond), p50, p99, cpu, loadCpu, remarks || '–'];
 }
 
 interface Case {
   kind: ServerKind;
-  group: Group;
+  group: RoomGroup;
   times: { warmUpMs: number; measuredMs: number };
 }
 
-function measure({ folder }: Bench, { kind, group, times }: Case): Promise<Figures> {
+function measure({ folder }: BenchContext, { kind, group, times }: Case): Promise<Figures> {
   const company = { groups: [group], textBytes: TEXT_BYTES, acknowledged: true, patienceMs: 30_000 };
-  return withScene(kind, { folder, company }, async ({ server, generator, gathered }) => {
-    if (gathered.joined < gathered.wanted) throw new Error(`Only ${gathered.joined} came in: ${gathered.refusals.join()}`);
-    const [begun, before] = [performance.now(), usageOf(server.pid).cpu];
-    const asked = await generator.ask(times);
+  return withTestBed(kind, { folder, company }, async ({ server, generator, joinResult }) => {
+    if (joinResult.joined < joinResult.wanted) throw new Error(`Only ${joinResult.joined} came in: ${joinResult.refusals.join()}`);
+    const [begun, before] = [performance.now(), cpuUsage(server.pid).cpu];
+    const asked = await generator.measureAcks(times);
     return {
       perSecond: asked.acknowledged / asked.seconds,
       p50: asked.latency.percentile(0.5) / 1000,
       p99: asked.latency.percentile(0.99) / 1000,
-      cpu: (usageOf(server.pid).cpu - before) / ((performance.now() - begun) / 1000),
+      cpu: (cpuUsage(server.pid).cpu - before) / ((performance.now() - begun) / 1000),
       loadCpu: asked.load.cpu,
       refused: asked.refused,
     };

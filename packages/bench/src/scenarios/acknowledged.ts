@@ -1,7 +1,7 @@
-import { type LoadFigures, type LoadGenerator, withLoadGenerator } from '../load-generator.ts';
-import { type Usage, usageOf } from '../process-usage.ts';
+import { type AckLoad, type LoadFigures, withAckLoad } from '../load-generator.ts';
+import { type CpuUsage, cpuUsage } from '../process-usage.ts';
 import type { Cell } from '../report.ts';
-import type { Bench, Scenario } from '../scenario.ts';
+import type { BenchContext, Scenario } from '../scenario.ts';
 import { type ServerProcess, withNewServer } from '../server-process.ts';
 import { medians } from '../statistics.ts';
 
@@ -67,9 +67,9 @@ function toRow({ connections, rooms, members }: Load, figures: Figures): Cell[] 
   return [connections, rooms, members === 'all' ? connections : rooms, ...rates, p50, p99, serverCpu, loadCpu, mainThreadTime, written];
 }
 
-function measure({ folder, progress }: Bench, { connections, rooms, members }: Load): Promise<Figures> {
+function measure({ folder, progress }: BenchContext, { connections, rooms, members }: Load): Promise<Figures> {
   return withNewServer(folder, (server) =>
-    withLoadGenerator(async (load) => {
+    withAckLoad(async (load) => {
       progress(`${connections} in flight, rooms: ${rooms}`);
       await load.join({ url: server.url, connections, rooms, members });
       await load.chat({ seconds: WARM_UP_SECONDS, textBytes: TEXT_BYTES });
@@ -84,13 +84,17 @@ function measure({ folder, progress }: Bench, { connections, rooms, members }: L
   );
 }
 
-async function measureRound({ pid }: ServerProcess, load: LoadGenerator): Promise<Figures> {
-  const before = usageOf(pid);
+async function measureRound({ pid }: ServerProcess, load: AckLoad): Promise<Figures> {
+  const before = cpuUsage(pid);
   const figures = await load.chat({ seconds: ROUND_SECONDS, textBytes: TEXT_BYTES });
-  return perSecond(figures, before, usageOf(pid));
+  return perSecond(figures, before, cpuUsage(pid));
 }
 
-function perSecond({ seconds, acknowledged: chats, delivered, p50, p99, loadCpu }: LoadFigures, before: Usage, after: Usage): Figures {
+function perSecond(
+  { seconds, acknowledged: chats, delivered, p50, p99, loadCpu }: LoadFigures,
+  before: CpuUsage,
+  after: CpuUsage,
+): Figures {
   return {
     acknowledged: chats / seconds,
     delivered: delivered / seconds,

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { withGenerator } from '../generator/generator.ts';
+import { withLoadGenerator } from '../generator/generator.ts';
 import { type KernelMemory, kernelMemory } from '../kernel-memory.ts';
-import { connectionsPossible } from '../open-files.ts';
+import { maxConnections } from '../open-files.ts';
 import { residentBytes } from '../process-usage.ts';
 import type { Cell } from '../report.ts';
-import { type Bench, roundsOf, type Scenario } from '../scenario.ts';
-import { ENGAWA, type ServerKind, SOCKET_IO, TUTORIAL, whyMissing, withServerOf } from '../server-kinds.ts';
+import { type BenchContext, roundsText, type Scenario } from '../scenario.ts';
+import { ENGAWA, type ServerKind, SOCKET_IO, TUTORIAL, unavailableReason, withServerOf } from '../server-kinds.ts';
 import { medians } from '../statistics.ts';
 
 const PER_ROOM = 10;
@@ -21,9 +21,9 @@ export const connections: Scenario = {
   name: 'connections',
   async run(bench) {
     const form = bench.quick ? 'quick' : 'full';
-    const joined = connectionsPossible(COUNTS[form].joined);
+    const joined = maxConnections(COUNTS[form].joined);
     const cases = [ENGAWA, TUTORIAL, SOCKET_IO]
-      .filter((kind) => whyMissing(kind) === undefined)
+      .filter((kind) => unavailableReason(kind) === undefined)
       .map((kind) => ({ kind, rounds: [] as Figures[] }));
     for (let round = 0; round < bench.rounds; round += 1) {
       for (const { kind, rounds } of cases) {
@@ -51,13 +51,13 @@ export const connections: Scenario = {
   },
 };
 
-const noteOf = (accepted: number, bench: Bench): string =>
+const noteOf = (accepted: number, bench: BenchContext): string =>
   [
     `Accepted: how many connections a second are taken, Socket.IO's CONNECT answered, where ${accepted.toLocaleString('en-US')} come and a hundred are on their way at any time. Then, on a new server,`,
     `so many members join rooms of ${PER_ROOM} and do nothing: VmRSS of the server before anybody came and a while after the last one did, and the difference for each; no garbage collection is forced.`,
     'Kernel memory is that of the whole machine, and both ends of each connection are on it: its own objects (slab) and what TCP holds in buffers, half of the growth for each',
     "connection. To reach: at most 10 KB resident, and three times the tutorial's connections a second.",
-    `${roundsOf(bench)}.`,
+    `${roundsText(bench)}.`,
   ].join(' ');
 
 function toRow({ name }: ServerKind, { perSecond, joined, before, resident, slab, tcp }: Figures): Cell[] {
@@ -75,18 +75,18 @@ function toRow({ name }: ServerKind, { perSecond, joined, before, resident, slab
 }
 
 async function measure(
-  { folder }: Bench,
+  { folder }: BenchContext,
   kind: ServerKind,
   { accepted, joined, settleMs }: { accepted: number; joined: number; settleMs: number },
 ): Promise<Figures> {
   const perSecond = await withServerOf(kind, folder, ({ url }) =>
-    withGenerator((generator) => generator.connect({ url, dialect: kind.dialect }, accepted)),
+    withLoadGenerator((generator) => generator.connect({ url, dialect: kind.dialect }, accepted)),
   );
   return withServerOf(kind, folder, ({ url, pid }) =>
-    withGenerator(async (generator) => {
+    withLoadGenerator(async (generator) => {
       const [before, kernelBefore] = [residentBytes(pid), kernelMemory()];
       const groups = [{ name: 'room', rooms: Math.floor(joined / PER_ROOM), members: PER_ROOM }];
-      const gathered = await generator.gather({ target: { url, dialect: kind.dialect }, groups, textBytes: 100, patienceMs: PATIENCE_MS });
+      const gathered = await generator.join({ target: { url, dialect: kind.dialect }, groups, textBytes: 100, patienceMs: PATIENCE_MS });
       await sleep(settleMs);
       return {
         perSecond,

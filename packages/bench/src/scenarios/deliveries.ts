@@ -1,9 +1,19 @@
-import { climb, highestOf, type Ladder, type Rung } from '../ladder.ts';
-import { limitOf } from '../measuring.ts';
+import { highestRate, type RateSearch, type RateStep, searchRates } from '../ladder.ts';
+import { limitingPart } from '../measuring.ts';
 import type { Plot } from '../plot.ts';
 import type { Cell, Table } from '../report.ts';
-import { type Bench, roundsOf, type Scenario } from '../scenario.ts';
-import { BUN, ENGAWA, FAN_OUT, FLOOR, FLOOR_IN_C, SERVER_KINDS, type ServerKind, TUTORIAL, whyMissing } from '../server-kinds.ts';
+import { type BenchContext, roundsText, type Scenario } from '../scenario.ts';
+import {
+  BASELINE,
+  BASELINE_IN_C,
+  BUN,
+  ENGAWA,
+  FAN_OUT,
+  SERVER_KINDS,
+  type ServerKind,
+  TUTORIAL,
+  unavailableReason,
+} from '../server-kinds.ts';
 import { median, medians } from '../statistics.ts';
 
 const GROUP = { name: 'room', rooms: 10, members: 100 };
@@ -14,7 +24,7 @@ const COMPANY = { groups: [GROUP], textBytes: TEXT_BYTES, patienceMs: 30_000 };
 /** Rates that are told of, whatever others were tried. */
 const SHOWN = [50_000, 200_000, 1_000_000, 1_500_000];
 
-const full: Ladder = {
+const full: RateSearch = {
   company: COMPANY,
   rates: [20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, 1_500_000, 2_000_000, 3_000_000],
   halvings: 3,
@@ -22,8 +32,8 @@ const full: Ladder = {
   warmUpMs: 1_000,
   measuredMs: 4_000,
 };
-const quick: Ladder = { ...full, rates: [50_000, 200_000, 1_000_000], halvings: 0, warmUpMs: 300, measuredMs: 1_000 };
-const QUICK_KINDS = [ENGAWA, FAN_OUT, TUTORIAL, BUN, FLOOR];
+const quick: RateSearch = { ...full, rates: [50_000, 200_000, 1_000_000], halvings: 0, warmUpMs: 300, measuredMs: 1_000 };
+const QUICK_KINDS = [ENGAWA, FAN_OUT, TUTORIAL, BUN, BASELINE];
 
 const NOTE = [
   `${GROUP.rooms} rooms of ${GROUP.members} members, each over a WebSocket of his own; all speak by turns, texts of ${TEXT_BYTES} bytes, every chat is told to all members of its`,
@@ -36,7 +46,7 @@ const NOTE = [
 
 interface Climbed {
   kind: ServerKind;
-  rungs: Rung[];
+  rungs: RateStep[];
   highest: number;
   failure: string;
 }
@@ -48,7 +58,7 @@ export const deliveries: Scenario = {
     const kinds = bench.quick ? QUICK_KINDS : SERVER_KINDS;
     const all = await climbByTurns(
       bench,
-      kinds.filter((kind) => whyMissing(kind) === undefined),
+      kinds.filter((kind) => unavailableReason(kind) === undefined),
       ladder,
     );
     return [tableOf(bench, all, { kinds, ladder }), ...against(all)];
@@ -56,13 +66,13 @@ export const deliveries: Scenario = {
 };
 
 /** Every server once a round, so that what changes on the machine meanwhile meets all of them. */
-async function climbByTurns(bench: Bench, kinds: ServerKind[], ladder: Ladder): Promise<Climbed[]> {
-  const rounds: Rung[][][] = kinds.map(() => []);
+async function climbByTurns(bench: BenchContext, kinds: ServerKind[], ladder: RateSearch): Promise<Climbed[]> {
+  const rounds: RateStep[][][] = kinds.map(() => []);
   const failures = kinds.map(() => '');
   for (let round = 0; round < bench.rounds; round += 1) {
     for (const [index, kind] of kinds.entries()) {
       try {
-        rounds[index]?.push(await climb(bench, kind, ladder));
+        rounds[index]?.push(await searchRates(bench, kind, ladder));
       } catch (error) {
         failures[index] = (error as Error).message;
       }
@@ -71,25 +81,27 @@ async function climbByTurns(bench: Bench, kinds: ServerKind[], ladder: Ladder): 
   return kinds.map((kind, index) => ({
     kind,
     rungs: mediansOf(rounds[index] ?? []),
-    highest: median((rounds[index] ?? []).map((rungs) => highestOf(rungs, ladder.goalMs))),
+    highest: median((rounds[index] ?? []).map((rungs) => highestRate(rungs, ladder.goalMs))),
     failure: failures[index] ?? '',
   }));
 }
 
 /** At each rate the medians of the rounds that tried it. */
-function mediansOf(rounds: Rung[][]): Rung[] {
+function mediansOf(rounds: RateStep[][]): RateStep[] {
   const rates = [...new Set(rounds.flat().map(({ rate }) => rate))].sort((a, b) => a - b);
   return rates.map(
-    (rate) => medians(rounds.flat().filter((rung) => rung.rate === rate) as (Rung & Record<string, number>)[]) as unknown as Rung,
+    (rate) => medians(rounds.flat().filter((rung) => rung.rate === rate) as (RateStep & Record<string, number>)[]) as unknown as RateStep,
   );
 }
 
-function tableOf(bench: Bench, all: Climbed[], { kinds, ladder }: { kinds: ServerKind[]; ladder: Ladder }): Table {
+function tableOf(bench: BenchContext, all: Climbed[], { kinds, ladder }: { kinds: ServerKind[]; ladder: RateSearch }): Table {
   const shown = SHOWN.filter((rate) => ladder.rates.includes(rate));
-  const missing = kinds.flatMap((kind) => whyMissing(kind) ?? []).map((why, index) => `${index === 0 ? ' Not measured: ' : ''}${why}`);
+  const missing = kinds
+    .flatMap((kind) => unavailableReason(kind) ?? [])
+    .map((why, index) => `${index === 0 ? ' Not measured: ' : ''}${why}`);
   return {
     title: 'Deliveries a second',
-    note: `${NOTE} ${roundsOf(bench)}, of ${ladder.measuredMs / 1000} s each after ${ladder.warmUpMs / 1000} s of warm-up.${missing.join('; ')}`,
+    note: `${NOTE} ${roundsText(bench)}, of ${ladder.measuredMs / 1000} s each after ${ladder.warmUpMs / 1000} s of warm-up.${missing.join('; ')}`,
     columns: [
       { name: 'server' },
       { name: 'keeps chats' },
@@ -109,7 +121,7 @@ function tableOf(bench: Bench, all: Climbed[], { kinds, ladder }: { kinds: Serve
 }
 
 function toRow({ kind, rungs, highest, failure }: Climbed, shown: number[]): Cell[] {
-  const at = (rate: number): Rung | undefined => rungs.find((rung) => rung.rate === rate);
+  const at = (rate: number): RateStep | undefined => rungs.find((rung) => rung.rate === rate);
   const best = rungs.filter(({ rate }) => rate <= highest).at(-1) ?? rungs[0];
   const figures = best
     ? [best.bytes, (best.serverCpu / best.delivered) * 1e6, best.serverCpu, best.othersCpu, best.loadCpu, best.resident]
@@ -117,18 +129,18 @@ function toRow({ kind, rungs, highest, failure }: Climbed, shown: number[]): Cel
   return [kind.name, kind.keeps, ...shown.map((rate) => latencies(at(rate))), highest, ...figures, failure || limitAbove(rungs, highest)];
 }
 
-const latencies = (rung: Rung | undefined): string => (rung === undefined ? '–' : `${brief(rung.p50)} / ${brief(rung.p99)}`);
+const latencies = (rung: RateStep | undefined): string => (rung === undefined ? '–' : `${brief(rung.p50)} / ${brief(rung.p99)}`);
 
 /** Whose limit the highest rate is. */
-function limitAbove(rungs: Rung[], highest: number): string {
+function limitAbove(rungs: RateStep[], highest: number): string {
   const next = rungs.find(({ rate }) => !(rate <= highest));
-  return next === undefined ? 'not met' : limitOf(next);
+  return next === undefined ? 'not met' : limitingPart(next);
 }
 
 const brief = (milliseconds: number): string =>
   Number.isFinite(milliseconds) ? milliseconds.toLocaleString('en-US', { maximumSignificantDigits: milliseconds < 100 ? 2 : 3 }) : 'never';
 
-const plotOf = (all: Climbed[], { rates, goalMs }: Ladder): Plot => ({
+const plotOf = (all: Climbed[], { rates, goalMs }: RateSearch): Plot => ({
   title: `p99 of deliveries, ${GROUP.rooms} rooms of ${GROUP.members}, server on one core`,
   x: { name: 'offered, deliveries a second', least: Math.min(...rates), most: Math.max(...rates) },
   y: { name: 'p99, ms', least: 1, most: 5_000 },
@@ -146,8 +158,8 @@ function against(all: Climbed[]): Table[] {
   const pairs: [ServerKind, ServerKind, string][] = [
     [ENGAWA, TUTORIAL, '≥ 30'],
     [ENGAWA, BUN, '≥ 2'],
-    [FAN_OUT, FLOOR_IN_C, '≥ 0.9'],
-    [FAN_OUT, FLOOR, '≥ 0.9'],
+    [FAN_OUT, BASELINE_IN_C, '≥ 0.9'],
+    [FAN_OUT, BASELINE, '≥ 0.9'],
     [FAN_OUT, BUN, '–'],
   ];
   return [

@@ -1,6 +1,6 @@
 import { RawClient } from '../raw-client.ts';
 import type { Cell } from '../report.ts';
-import type { Bench, Scenario } from '../scenario.ts';
+import type { BenchContext, Scenario } from '../scenario.ts';
 import { withNewServer } from '../server-process.ts';
 import { median, percentile } from '../statistics.ts';
 
@@ -44,7 +44,7 @@ const row = (what: string, which: string, times: number[]): Cell[] => [what, whi
 interface Growing {
   roomId: string;
   members: number;
-  progress: Bench['progress'];
+  progress: BenchContext['progress'];
 }
 
 async function grow(client: RawClient, { roomId, members, progress }: Growing): Promise<{ joins: number[]; reactions: number[] }> {

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inBatches } from '../batches.ts';
-import { withFolder } from '../clean-up.ts';
-import { type CommandsSeen, total, watchCommands } from '../commands-seen.ts';
-import { engawa, type NodeKind, peers, withNodes } from '../nodes.ts';
+import { withTempFolder } from '../clean-up.ts';
+import { type CommandCounts, countCommands, total } from '../commands-seen.ts';
+import { engawaCluster, type NodeKind, socketIoClusters, withNodes } from '../nodes.ts';
 import { RawClient } from '../raw-client.ts';
 import { withRedis } from '../redis-process.ts';
 import type { Cell } from '../report.ts';
-import type { Bench, Scenario } from '../scenario.ts';
+import type { BenchContext, Scenario } from '../scenario.ts';
 
 /** Whatever is done more and more rarely has found its pace by then. */
 const REST_MINUTES = 4;
@@ -21,11 +21,11 @@ interface State {
 }
 
 const states: State[] = [
-  { kind: engawa, rooms: 0, membersPerRoom: 0 },
-  { kind: engawa, rooms: 1, membersPerRoom: 10, haveLeft: true },
-  { kind: engawa, rooms: 1, membersPerRoom: 10 },
-  { kind: engawa, rooms: 100, membersPerRoom: 1 },
-  ...peers.map((kind) => ({ kind, rooms: 1, membersPerRoom: 10 })),
+  { kind: engawaCluster, rooms: 0, membersPerRoom: 0 },
+  { kind: engawaCluster, rooms: 1, membersPerRoom: 10, haveLeft: true },
+  { kind: engawaCluster, rooms: 1, membersPerRoom: 10 },
+  { kind: engawaCluster, rooms: 100, membersPerRoom: 1 },
+  ...socketIoClusters.map((kind) => ({ kind, rooms: 1, membersPerRoom: 10 })),
 ];
 
 const NOTE = [
@@ -52,21 +52,21 @@ export const idle: Scenario = {
           { name: 'within scripts', unit: '1/min' },
           { name: 'which' },
         ],
-        rows: states.map((state, index) => toRow(state, seen[index] as CommandsSeen)),
+        rows: states.map((state, index) => toRow(state, seen[index] as CommandCounts)),
       },
     ];
   },
 };
 
-function toRow({ kind, rooms, membersPerRoom, haveLeft }: State, { byClients, inScripts }: CommandsSeen): Cell[] {
+function toRow({ kind, rooms, membersPerRoom, haveLeft }: State, { byClients, inScripts }: CommandCounts): Cell[] {
   const perMinute = (count: number): number => count / MINUTES;
   const which = [...byClients].sort(([, a], [, b]) => b - a).map(([name, count]) => `${name} ${perMinute(count)}`);
   const members = haveLeft ? `0, after ${rooms * membersPerRoom}` : String(rooms * membersPerRoom);
   return [kind.name, rooms, members, perMinute(total(byClients)), perMinute(total(inScripts)), which.join(', ') || '–'];
 }
 
-function measure({ folder: parent }: Bench, { kind, rooms, membersPerRoom, haveLeft = false }: State): Promise<CommandsSeen> {
-  return withFolder(parent, (folder) =>
+function measure({ folder: parent }: BenchContext, { kind, rooms, membersPerRoom, haveLeft = false }: State): Promise<CommandCounts> {
+  return withTempFolder(parent, (folder) =>
     withRedis(folder, ({ url }) =>
       withNodes(kind, { redisUrl: url, count: 1 }, async ([node]) => {
         const members = Array.from({ length: rooms * membersPerRoom }, (_, number) => number);
@@ -82,7 +82,7 @@ function measure({ folder: parent }: Bench, { kind, rooms, membersPerRoom, haveL
         };
         if (haveLeft) leave();
         await sleep(REST_MINUTES * 60_000);
-        const seen = await watchCommands(url, MINUTES * 60_000);
+        const seen = await countCommands(url, MINUTES * 60_000);
         leave();
         return seen;
       }),

@@ -1,9 +1,9 @@
-import type { Gathered } from '../generator/generator.ts';
-import { withScene } from '../measuring.ts';
-import { residentBytes, usageOf } from '../process-usage.ts';
+import type { JoinResult } from '../generator/generator.ts';
+import { withTestBed } from '../measuring.ts';
+import { cpuUsage, residentBytes } from '../process-usage.ts';
 import type { Cell } from '../report.ts';
-import { type Bench, roundsOf, type Scenario } from '../scenario.ts';
-import { ENGAWA, type ServerKind, SOCKET_IO, TUTORIAL, whyMissing } from '../server-kinds.ts';
+import { type BenchContext, roundsText, type Scenario } from '../scenario.ts';
+import { ENGAWA, type ServerKind, SOCKET_IO, TUTORIAL, unavailableReason } from '../server-kinds.ts';
 import { medians } from '../statistics.ts';
 
 const SIZES = { full: [1_000, 10_000], quick: [500, 1_000] };
@@ -23,7 +23,7 @@ export const joins: Scenario = {
   async run(bench) {
     const form = bench.quick ? 'quick' : 'full';
     const cases = [ENGAWA, TUTORIAL, SOCKET_IO]
-      .filter((kind) => whyMissing(kind) === undefined)
+      .filter((kind) => unavailableReason(kind) === undefined)
       .flatMap((kind) => SIZES[form].map((size) => ({ kind, size, rounds: [] as Figures[] })));
     for (let round = 0; round < bench.rounds; round += 1) {
       for (const { kind, size, rounds } of cases) {
@@ -36,7 +36,7 @@ export const joins: Scenario = {
     return [
       {
         title: 'All into one room',
-        note: `${NOTE} ${roundsOf(bench)}; who was not in after ${PATIENCE_MS[form] / 1000} s was not waited for.`,
+        note: `${NOTE} ${roundsText(bench)}; who was not in after ${PATIENCE_MS[form] / 1000} s was not waited for.`,
         columns: [
           { name: 'server' },
           { name: 'members' },
@@ -66,13 +66,13 @@ const toRow = ({ name }: ServerKind, size: number, { joined, seconds, bytes, cpu
   resident,
 ];
 
-function measure({ folder }: Bench, kind: ServerKind, { size, patienceMs }: { size: number; patienceMs: number }): Promise<Figures> {
+function measure({ folder }: BenchContext, kind: ServerKind, { size, patienceMs }: { size: number; patienceMs: number }): Promise<Figures> {
   const company = { groups: [{ name: 'all', rooms: 1, members: size }], textBytes: 100, atOnce: AT_ONCE, patienceMs };
-  return withScene(kind, { folder, company }, async ({ server: { pid }, gathered }) => ({
-    ...figuresOf(gathered),
-    cpu: usageOf(pid).cpu,
+  return withTestBed(kind, { folder, company }, async ({ server: { pid }, joinResult }) => ({
+    ...figuresOf(joinResult),
+    cpu: cpuUsage(pid).cpu,
     resident: residentBytes(pid) / 2 ** 20,
   }));
 }
 
-const figuresOf = ({ joined, seconds, bytes }: Gathered): Pick<Figures, 'joined' | 'seconds' | 'bytes'> => ({ joined, seconds, bytes });
+const figuresOf = ({ joined, seconds, bytes }: JoinResult): Pick<Figures, 'joined' | 'seconds' | 'bytes'> => ({ joined, seconds, bytes });

@@ -1,9 +1,9 @@
 import { openEmbedded, type Store } from '@engawa/server';
-import { buildRoom } from '../build-room.ts';
-import { withFolder } from '../clean-up.ts';
+import { seedRoom } from '../build-room.ts';
+import { withTempFolder } from '../clean-up.ts';
 import { RawClient } from '../raw-client.ts';
 import type { Cell } from '../report.ts';
-import type { Bench, Scenario } from '../scenario.ts';
+import type { BenchContext, Scenario } from '../scenario.ts';
 import { withServer } from '../server-process.ts';
 import { median, percentile } from '../statistics.ts';
 
@@ -39,7 +39,7 @@ const WHAT_IS_ASKED =
 export const pages: Scenario = {
   name: 'pages',
   run: ({ folder: parent, progress }) =>
-    withFolder(parent, async (folder) => {
+    withTempFolder(parent, async (folder) => {
       const inStore = await measureInStore(folder, progress);
       const overSocket = await withServer(folder, ({ url }) => measureOverSocket(url, progress));
       const columns = [{ name: 'room' }, { name: 'what' }, { name: 'median', unit: 'µs' }, { name: 'p99', unit: 'µs' }];
@@ -55,16 +55,16 @@ export const pages: Scenario = {
     }),
 };
 
-async function measureInStore(folder: string, progress: Bench['progress']): Promise<Cell[][]> {
+async function measureInStore(folder: string, progress: BenchContext['progress']): Promise<Cell[][]> {
   const store = await openEmbedded({ folder });
   try {
     const rows: Cell[][] = [];
     for (const { id, what, chats, others } of rooms) {
-      await buildRoom({ store, room: id, chats, others, textBytes: TEXT_BYTES, progress });
+      await seedRoom({ store, room: id, chats, others, textBytes: TEXT_BYTES, progress });
       progress(`reading the room of ${what}, in the store`);
       rows.push([what, 'opening the room', ...(await measure(() => openRoom(store, id)))]);
       for (const [place, ask] of Object.entries(pagesOf(chats))) {
-        rows.push([what, place, ...(await measure(() => store.page(id, { ...ask(), listed: true })))]);
+        rows.push([what, place, ...(await measure(() => store.readPage(id, { ...ask(), listed: true })))]);
       }
     }
     return rows;
@@ -78,7 +78,7 @@ async function openRoom(store: Store, room: string): Promise<undefined> {
   await store.read(room, { keys: ['member/aya', 'settings'], counts: [''] });
 }
 
-async function measureOverSocket(url: string, progress: Bench['progress']): Promise<Cell[][]> {
+async function measureOverSocket(url: string, progress: BenchContext['progress']): Promise<Cell[][]> {
   const client = await RawClient.connect(url);
   try {
     const rows: Cell[][] = [];

@@ -1,8 +1,8 @@
-import { type Engine, engines } from '../recovery-engines.ts';
-import { type Absence, type InTurn, type Recovery, recover } from '../recovery-run.ts';
+import { type RecoveryServer, recoveryServers } from '../recovery-engines.ts';
+import { type Absence, measureRecovery, type RecoveryResult, type RunExclusive } from '../recovery-run.ts';
 import { hasRedis } from '../redis-process.ts';
 import type { Cell, Table } from '../report.ts';
-import type { Bench, Scenario } from '../scenario.ts';
+import type { BenchContext, Scenario } from '../scenario.ts';
 
 const MISSED = [10, 1_000, 100_000];
 const SHORT_MS = 1_000;
@@ -76,13 +76,13 @@ export const recovery: Scenario = {
   },
 };
 
-async function measureCase(bench: Bench, absence: Case): Promise<Table> {
+async function measureCase(bench: BenchContext, absence: Case): Promise<Table> {
   bench.progress(`recovery after ${absence.title}`);
-  const possible = engines();
+  const possible = recoveryServers();
   const runs = MISSED.flatMap((missed) => possible.map((engine) => ({ missed, engine })));
   const inTurn = oneAtATime();
   const measure = async ({ engine, missed }: (typeof runs)[number]): Promise<Cell[]> => {
-    const figures = await recover(bench, { engine, missed, absence, inTurn });
+    const figures = await measureRecovery(bench, { engine, missed, absence, inTurn });
     bench.progress(`  ${missed} missed, ${engine.name}: ${(figures.share * 100).toFixed(1)} %`);
     return toRow(missed, engine, figures);
   };
@@ -102,7 +102,7 @@ async function measureCase(bench: Bench, absence: Case): Promise<Table> {
   };
 }
 
-function toRow(missed: number, { name }: Engine, { share, recovered, repeated, time, growth }: Recovery): Cell[] {
+function toRow(missed: number, { name }: RecoveryServer, { share, recovered, repeated, time, growth }: RecoveryResult): Cell[] {
   const says = recovered === undefined ? '–' : recovered ? 'yes' : 'no';
   return [missed, name, share * 100, says, repeated, time, growth / 2 ** 20];
 }
@@ -113,7 +113,7 @@ async function inOrder<Item, Result>(items: Item[], each: (item: Item) => Promis
   return results;
 }
 
-function oneAtATime(): InTurn {
+function oneAtATime(): RunExclusive {
   let last: Promise<unknown> = Promise.resolve();
   return (work) => {
     const mine = last.then(work, work);

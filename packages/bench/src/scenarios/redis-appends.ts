@@ -1,6 +1,6 @@
-import { type Appender, type AppendLoad, type Asking, withAppender } from '../append-load.ts';
-import { withFolder } from '../clean-up.ts';
-import { usageOf } from '../process-usage.ts';
+import { type AppendKind, type AppendLoad, type AppendLoadGenerator, withAppendLoad } from '../append-load.ts';
+import { withTempFolder } from '../clean-up.ts';
+import { cpuUsage } from '../process-usage.ts';
 import { withRedis } from '../redis-process.ts';
 import type { Cell } from '../report.ts';
 import type { Scenario } from '../scenario.ts';
@@ -10,7 +10,7 @@ const ROUNDS = 5;
 const ROUND_MS = 1_500;
 const WARM_UP_MS = 1_000;
 
-const kinds: Asking[] = ['chats', 'named chats', 'XADD', 'PUBLISH'];
+const kinds: AppendKind[] = ['chats', 'named chats', 'XADD', 'PUBLISH'];
 const loads = [
   { inFlight: 1, rooms: 1 },
   { inFlight: 64, rooms: 1 },
@@ -34,9 +34,9 @@ const NOTE = [
 export const redisAppends: Scenario = {
   name: 'redis-appends',
   run: ({ folder: parent, progress }) =>
-    withFolder(parent, (folder) =>
+    withTempFolder(parent, (folder) =>
       withRedis(folder, ({ url, pid }) =>
-        withAppender(async (appender) => {
+        withAppendLoad(async (appender) => {
           await appender.open(url, Math.max(...loads.map(({ rooms }) => rooms)));
           const rows: Cell[][] = [];
           for (const load of loads) {
@@ -62,9 +62,9 @@ const columns = [
   { name: 'a Node core', unit: '1/s' },
 ];
 
-async function measure(appender: Appender, redisPid: number, load: (typeof loads)[number]): Promise<Cell[][]> {
+async function measure(appender: AppendLoadGenerator, redisPid: number, load: (typeof loads)[number]): Promise<Cell[][]> {
   for (const asking of kinds) await appender.ask({ ...load, asking, milliseconds: WARM_UP_MS });
-  const rounds = new Map<Asking, Figures[]>(kinds.map((asking) => [asking, []]));
+  const rounds = new Map<AppendKind, Figures[]>(kinds.map((asking) => [asking, []]));
   for (let round = 0; round < ROUNDS; round += 1) {
     for (const asking of kinds)
       rounds.get(asking)?.push(await measureRound(appender, redisPid, { ...load, asking, milliseconds: ROUND_MS }));
@@ -76,9 +76,9 @@ async function measure(appender: Appender, redisPid: number, load: (typeof loads
   });
 }
 
-async function measureRound(appender: Appender, redisPid: number, load: AppendLoad): Promise<Figures> {
-  const before = usageOf(redisPid);
+async function measureRound(appender: AppendLoadGenerator, redisPid: number, load: AppendLoad): Promise<Figures> {
+  const before = cpuUsage(redisPid);
   const { seconds, count, p50, p99, cpu } = await appender.ask(load);
-  const { cpu: redisCpu } = usageOf(redisPid);
+  const { cpu: redisCpu } = cpuUsage(redisPid);
   return { rate: count / seconds, p50, p99, redisTime: ((redisCpu - before.cpu) / count) * 1e6, nodeTime: (cpu / count) * 1e6 };
 }

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { withFolder } from '../clean-up.ts';
-import { Conversation, type Suffered } from '../conversation.ts';
-import { engawa, withNodes } from '../nodes.ts';
-import { command } from '../redis-command.ts';
-import { idOf, type RedisGroup, withCluster, withSentinels, withSingle } from '../redis-groups.ts';
+import { withTempFolder } from '../clean-up.ts';
+import { type FailureEffect, SteadyLoad } from '../conversation.ts';
+import { engawaCluster, withNodes } from '../nodes.ts';
+import { sendCommand } from '../redis-command.ts';
+import { clusterNodeId, type RedisTopology, withCluster, withSentinels, withSingle } from '../redis-groups.ts';
 import type { RedisProcess } from '../redis-process.ts';
 import type { Cell } from '../report.ts';
-import type { Bench, Scenario } from '../scenario.ts';
+import type { BenchContext, Scenario } from '../scenario.ts';
 import { medians } from '../statistics.ts';
 
 const ROUNDS = 3;
@@ -16,21 +16,21 @@ const DOWN_AFTER_MS = 1_000;
 const MIGRATE_MS = 5_000;
 const POLL_MS = 20;
 
-type On = (folder: string, use: (group: RedisGroup) => Promise<Suffered>) => Promise<Suffered>;
+type On = (folder: string, use: (group: RedisTopology) => Promise<FailureEffect>) => Promise<FailureEffect>;
 
 const onCluster: On = (folder, use) => withCluster(folder, NODE_TIMEOUT_MS, use);
 const underSentinels: On = (folder, use) => withSentinels(folder, DOWN_AFTER_MS, use);
 
 /** The stroke resolves when Redis serves the room again. */
-const faults: { name: string; on: On; strike: (group: RedisGroup) => Promise<unknown> }[] = [
+const faults: { name: string; on: On; strike: (group: RedisTopology) => Promise<unknown> }[] = [
   { name: 'nothing', on: withSingle, strike: async () => undefined },
   {
     name: 'CLIENT KILL TYPE pubsub',
     on: withSingle,
-    strike: ({ servers }) => command(portOf(servers[0]), 'CLIENT', 'KILL', 'TYPE', 'pubsub'),
+    strike: ({ servers }) => sendCommand(portOf(servers[0]), 'CLIENT', 'KILL', 'TYPE', 'pubsub'),
   },
-  { name: 'SCRIPT FLUSH', on: withSingle, strike: ({ servers }) => command(portOf(servers[0]), 'SCRIPT', 'FLUSH') },
-  { name: 'FLUSHALL', on: withSingle, strike: ({ servers }) => command(portOf(servers[0]), 'FLUSHALL') },
+  { name: 'SCRIPT FLUSH', on: withSingle, strike: ({ servers }) => sendCommand(portOf(servers[0]), 'SCRIPT', 'FLUSH') },
+  { name: 'FLUSHALL', on: withSingle, strike: ({ servers }) => sendCommand(portOf(servers[0]), 'FLUSHALL') },
   { name: 'a restart of Redis', on: withSingle, strike: (group) => restart(group, 'SIGTERM') },
   { name: 'kill -9 of Redis, and a start', on: withSingle, strike: (group) => restart(group, 'SIGKILL') },
   { name: 'cluster: kill -9 of the primary', on: onCluster, strike: replaceKilled },
@@ -53,7 +53,7 @@ export const redisFaults: Scenario = {
   async run(bench) {
     const rows: Cell[][] = [];
     for (const fault of faults) {
-      const rounds: Suffered[] = [];
+      const rounds: FailureEffect[] = [];
       while (rounds.length < ROUNDS) {
         rounds.push(await measure(bench, fault));
         bench.progress(`${fault.name}: ${JSON.stringify(rounds.at(-1))}`);
@@ -73,11 +73,11 @@ const columns = [
   { name: 'never heard' },
 ];
 
-function measure({ folder: parent }: Bench, { on, strike }: (typeof faults)[number]): Promise<Suffered> {
-  return withFolder(parent, (folder) =>
+function measure({ folder: parent }: BenchContext, { on, strike }: (typeof faults)[number]): Promise<FailureEffect> {
+  return withTempFolder(parent, (folder) =>
     on(folder, (group) =>
-      withNodes(engawa, { redisUrl: group.url, count: 2 }, async ([first, second]) => {
-        const conversation = await Conversation.begin(ROOM, [String(first?.url), String(second?.url)]);
+      withNodes(engawaCluster, { redisUrl: group.url, count: 2 }, async ([first, second]) => {
+        const conversation = await SteadyLoad.begin(ROOM, [String(first?.url), String(second?.url)]);
         try {
           return await conversation.during(() => strike(group));
         } finally {
@@ -90,7 +90,7 @@ function measure({ folder: parent }: Bench, { on, strike }: (typeof faults)[numb
 
 const portOf = (server: RedisProcess | undefined): number => Number(server?.port);
 
-async function restart({ servers }: RedisGroup, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+async function restart({ servers }: RedisTopology, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
   const [redis] = servers as [RedisProcess];
   await redis.end(signal);
   servers.push(await redis.startAgain());
@@ -98,45 +98,45 @@ async function restart({ servers }: RedisGroup, signal: 'SIGTERM' | 'SIGKILL'): 
 
 /** The key of the room that says in which slot it is. */
 async function keyOn(port: number): Promise<string | undefined> {
-  const isPrimary = ((await command(port, 'ROLE')) as string[])[0] === 'master';
-  return isPrimary ? ((await command(port, 'KEYS', `*:room:${ROOM}`)) as string[])[0] : undefined;
+  const isPrimary = ((await sendCommand(port, 'ROLE')) as string[])[0] === 'master';
+  return isPrimary ? ((await sendCommand(port, 'KEYS', `*:room:${ROOM}`)) as string[])[0] : undefined;
 }
 
-async function primaryOf({ servers }: RedisGroup): Promise<RedisProcess> {
+async function primaryOf({ servers }: RedisTopology): Promise<RedisProcess> {
   for (const server of servers) if ((await keyOn(server.port)) !== undefined) return server;
   throw new Error('No primary has the room.');
 }
 
-async function replaceKilled(group: RedisGroup): Promise<void> {
+async function replaceKilled(group: RedisTopology): Promise<void> {
   const killed = await primaryOf(group);
   await killed.end('SIGKILL');
   await promoted(group, killed);
 }
 
-async function promoted({ servers }: RedisGroup, before: RedisProcess): Promise<void> {
+async function promoted({ servers }: RedisTopology, before: RedisProcess): Promise<void> {
   const others = servers.filter((server) => server !== before);
   const hasRoom = async ({ port }: RedisProcess) => (await keyOn(port).catch(() => undefined)) !== undefined;
   while (!(await Promise.all(others.map(hasRoom))).includes(true)) await sleep(POLL_MS);
 }
 
-async function failOver(group: RedisGroup): Promise<void> {
+async function failOver(group: RedisTopology): Promise<void> {
   const primary = await primaryOf(group);
-  const [, , [[, replicaPort]]] = (await command(primary.port, 'ROLE')) as [string, number, [[string, string]]];
-  await command(Number(replicaPort), 'CLUSTER', 'FAILOVER');
+  const [, , [[, replicaPort]]] = (await sendCommand(primary.port, 'ROLE')) as [string, number, [[string, string]]];
+  await sendCommand(Number(replicaPort), 'CLUSTER', 'FAILOVER');
   await promoted(group, primary);
 }
 
 /** As a resharding does it: with all its keys, while it is used. */
-async function moveSlot(group: RedisGroup): Promise<void> {
+async function moveSlot(group: RedisTopology): Promise<void> {
   const from = await primaryOf(group);
   const to = group.servers.find((server) => server !== from) as RedisProcess;
-  const slot = Number(await command(from.port, 'CLUSTER', 'KEYSLOT', String(await keyOn(from.port))));
-  await command(to.port, 'CLUSTER', 'SETSLOT', slot, 'IMPORTING', await idOf(from));
-  await command(from.port, 'CLUSTER', 'SETSLOT', slot, 'MIGRATING', await idOf(to));
+  const slot = Number(await sendCommand(from.port, 'CLUSTER', 'KEYSLOT', String(await keyOn(from.port))));
+  await sendCommand(to.port, 'CLUSTER', 'SETSLOT', slot, 'IMPORTING', await clusterNodeId(from));
+  await sendCommand(from.port, 'CLUSTER', 'SETSLOT', slot, 'MIGRATING', await clusterNodeId(to));
   for (;;) {
-    const keys = (await command(from.port, 'CLUSTER', 'GETKEYSINSLOT', slot, 10)) as string[];
+    const keys = (await sendCommand(from.port, 'CLUSTER', 'GETKEYSINSLOT', slot, 10)) as string[];
     if (keys.length === 0) break;
-    await command(from.port, 'MIGRATE', '127.0.0.1', to.port, '', 0, MIGRATE_MS, 'KEYS', ...keys);
+    await sendCommand(from.port, 'MIGRATE', '127.0.0.1', to.port, '', 0, MIGRATE_MS, 'KEYS', ...keys);
   }
-  for (const server of [to, from]) await command(server.port, 'CLUSTER', 'SETSLOT', slot, 'NODE', await idOf(to));
+  for (const server of [to, from]) await sendCommand(server.port, 'CLUSTER', 'SETSLOT', slot, 'NODE', await clusterNodeId(to));
 }

@@ -1,7 +1,7 @@
-import { type Deliveries, type DeliveryFigures, withDeliveries } from '../delivery-load.ts';
-import { type House, withHouses } from '../houses.ts';
+import { type BroadcastLoad, type DeliveryFigures, withBroadcastLoad } from '../delivery-load.ts';
+import { type Cluster, withClusters } from '../houses.ts';
 import type { Cell } from '../report.ts';
-import type { Bench, Scenario } from '../scenario.ts';
+import type { BenchContext, Scenario } from '../scenario.ts';
 import { medians } from '../statistics.ts';
 
 const ROUNDS = 5;
@@ -28,8 +28,8 @@ const NOTE = [
 export const redisLatency: Scenario = {
   name: 'redis-latency',
   run: (bench) =>
-    withHouses(bench.folder, 2, (houses) =>
-      withDeliveries(async (deliveries) => {
+    withClusters(bench.folder, 2, (houses) =>
+      withBroadcastLoad(async (deliveries) => {
         const rows: Cell[][] = [];
         for (const load of loads) rows.push(...(await measure(bench, { houses, deliveries }, load)));
         return [{ title: 'From one server to another', note: NOTE, columns, rows }];
@@ -47,13 +47,13 @@ const columns = [
 ];
 
 async function measure(
-  { progress }: Bench,
-  { houses, deliveries }: { houses: House[]; deliveries: Deliveries },
+  { progress }: BenchContext,
+  { houses, deliveries }: { houses: Cluster[]; deliveries: BroadcastLoad },
   load: Load,
 ): Promise<Cell[][]> {
   const { perSecond, listeners } = load;
   progress(`${perSecond} chats a second to ${listeners} listeners`);
-  const talk = ({ kind }: House, milliseconds: number) => deliveries.talk(nameOf(kind.name, load), { perSecond, milliseconds });
+  const talk = ({ kind }: Cluster, milliseconds: number) => deliveries.measure(nameOf(kind.name, load), { perSecond, milliseconds });
   for (const house of houses) {
     await gather(deliveries, house, load);
     await talk(house, WARM_UP_MS);
@@ -76,9 +76,9 @@ const toRound = ({ said, heard, p50, p99 }: DeliveryFigures, listeners: number) 
 
 const nameOf = (kind: string, { perSecond, listeners }: Load): string => `${kind} ${perSecond} ${listeners}`;
 
-function gather(deliveries: Deliveries, { kind, nodes: [first, second] }: House, load: Load): Promise<void> {
+function gather(deliveries: BroadcastLoad, { kind, nodes: [first, second] }: Cluster, load: Load): Promise<void> {
   const roomId = `room-${load.perSecond}-${load.listeners}`;
-  return deliveries.gather(nameOf(kind.name, load), {
+  return deliveries.join(nameOf(kind.name, load), {
     speakers: Array.from({ length: SPEAKERS }, () => ({ url: String(first?.url), roomId })),
     listeners: Array.from({ length: load.listeners }, () => ({ url: String(second?.url), roomId })),
   });

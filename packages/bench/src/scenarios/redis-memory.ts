@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { openStore, type Store } from '@engawa/server';
 import { inBatches } from '../batches.ts';
-import { withFolder } from '../clean-up.ts';
-import { engawa, withNodes } from '../nodes.ts';
+import { withTempFolder } from '../clean-up.ts';
+import { engawaCluster, withNodes } from '../nodes.ts';
 import { RawClient } from '../raw-client.ts';
-import { figuresOf } from '../redis-figures.ts';
+import { redisStats } from '../redis-figures.ts';
 import { withRedis } from '../redis-process.ts';
 import type { Cell } from '../report.ts';
-import type { Bench, Scenario } from '../scenario.ts';
+import type { BenchContext, Scenario } from '../scenario.ts';
 
 const ROOMS = 100;
 const CHATS = 50_000;
@@ -24,17 +24,17 @@ const NOTE = [
 export const redisMemory: Scenario = {
   name: 'redis-memory',
   run: ({ folder: parent, progress }) =>
-    withFolder(parent, (folder) =>
+    withTempFolder(parent, (folder) =>
       withRedis(folder, async ({ url }) => {
         const rows: Cell[][] = [];
         const grows = async (what: string, count: number, grow: () => Promise<unknown>) => {
           progress(`${count} times ${what}`);
-          const before = await figuresOf(url);
+          const before = await redisStats(url);
           await grow();
-          const after = await figuresOf(url);
+          const after = await redisStats(url);
           rows.push([what, count, Math.round((after.memory - before.memory) / count)]);
         };
-        await withNodes(engawa, { redisUrl: url, count: 1 }, async ([node]) => {
+        await withNodes(engawaCluster, { redisUrl: url, count: 1 }, async ([node]) => {
           const members = new Members(String(node?.url));
           await grows('a room with its owner', ROOMS, () => members.join(ROOMS));
           await grows('a member', MEMBERS, () => members.join(MEMBERS));
@@ -80,15 +80,15 @@ class Members {
 }
 
 /** What the server appends for so many chats. */
-async function say(store: Store, progress: Bench['progress'], nextName: () => string | undefined): Promise<void> {
+async function say(store: Store, progress: BenchContext['progress'], nextName: () => string | undefined): Promise<void> {
   const epochs = await Promise.all(Array.from({ length: ROOMS }, async (_, room) => (await store.read(roomIdOf(room), {})).epoch));
   const chats = Array.from({ length: CHATS }, (_, number) => number);
   await inBatches(chats, async (number) => {
-    const once = nextName();
+    const idempotencyKey = nextName();
     const body = { username: 'member-1', message: `${number} `.padEnd(TEXT_BYTES, 'x') };
     const draft = { id: randomUUID(), by: 'member-1', author: 'J5mV1c8kQm2xv0eQ7iYb1w', kind: 'create:chat', body, listed: true };
-    const append = { epoch: String(epochs[number % ROOMS]), given: [], drafts: [draft] };
-    const { outcome } = await store.append(roomIdOf(number), once === undefined ? append : { ...append, once });
+    const append = { epoch: String(epochs[number % ROOMS]), expectedVersions: [], drafts: [draft] };
+    const { outcome } = await store.append(roomIdOf(number), idempotencyKey === undefined ? append : { ...append, idempotencyKey });
     if (outcome !== 'appended') throw new Error(`A chat was ${outcome}.`);
     if ((number + 1) % 25_000 === 0) progress(`  ${number + 1} said`);
   });

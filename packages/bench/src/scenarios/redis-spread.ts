@@ -1,8 +1,8 @@
-import { type Company, type Deliveries, withDeliveries } from '../delivery-load.ts';
-import { type House, withHouses } from '../houses.ts';
-import { figuresOf, type RedisFigures } from '../redis-figures.ts';
+import { type BroadcastLoad, type Clients, withBroadcastLoad } from '../delivery-load.ts';
+import { type Cluster, withClusters } from '../houses.ts';
+import { type RedisStats, redisStats } from '../redis-figures.ts';
 import type { Cell } from '../report.ts';
-import type { Bench, Scenario } from '../scenario.ts';
+import type { BenchContext, Scenario } from '../scenario.ts';
 import { medians } from '../statistics.ts';
 
 const NODES = [1, 4, 16];
@@ -10,7 +10,7 @@ const ROUNDS = 3;
 const TALK = { perSecond: 200, milliseconds: 3_000 };
 
 /** Who is where: `one room` has a listener on every node, of `own rooms` every node has one of its own. */
-const spreads: Record<string, (nodes: string[]) => Company> = {
+const spreads: Record<string, (nodes: string[]) => Clients> = {
   'one room': (nodes) => ({
     speakers: nodes.slice(0, 1).map((url) => ({ url, roomId: 'everywhere' })),
     listeners: nodes.map((url) => ({ url, roomId: 'everywhere' })),
@@ -52,14 +52,14 @@ const columns = [
   { name: 'sent', unit: 'bytes' },
 ];
 
-function measureNodes({ folder, progress }: Bench, nodes: number): Promise<Cell[][]> {
+function measureNodes({ folder, progress }: BenchContext, nodes: number): Promise<Cell[][]> {
   progress(`${nodes} servers of each kind`);
-  return withHouses(folder, nodes, (houses) =>
-    withDeliveries(async (deliveries) => {
+  return withClusters(folder, nodes, (houses) =>
+    withBroadcastLoad(async (deliveries) => {
       const rows: Cell[][] = [];
       for (const [spread, companyOf] of Object.entries(spreads)) {
         progress(`  ${spread}`);
-        for (const house of houses) await deliveries.gather(`${house.kind.name} ${spread}`, companyOf(house.nodes.map(({ url }) => url)));
+        for (const house of houses) await deliveries.join(`${house.kind.name} ${spread}`, companyOf(house.nodes.map(({ url }) => url)));
         for (const house of houses) await measureRound(deliveries, house, spread);
         const rounds: Figures[][] = houses.map(() => []);
         for (let round = 0; round < ROUNDS; round += 1) {
@@ -79,13 +79,13 @@ const toRow = (what: Cell[], { time, timeOfSaid, received, sent }: Figures): Cel
   ...[received, sent].map(Math.round),
 ];
 
-async function measureRound(deliveries: Deliveries, { kind, redis }: House, spread: string): Promise<Figures> {
-  const before = await figuresOf(redis.url);
-  const { said, heard } = await deliveries.talk(`${kind.name} ${spread}`, TALK);
-  return perChat({ said, heard }, before, await figuresOf(redis.url));
+async function measureRound(deliveries: BroadcastLoad, { kind, redis }: Cluster, spread: string): Promise<Figures> {
+  const before = await redisStats(redis.url);
+  const { said, heard } = await deliveries.measure(`${kind.name} ${spread}`, TALK);
+  return perChat({ said, heard }, before, await redisStats(redis.url));
 }
 
-function perChat({ said, heard }: { said: number; heard: number }, before: RedisFigures, after: RedisFigures): Figures {
+function perChat({ said, heard }: { said: number; heard: number }, before: RedisStats, after: RedisStats): Figures {
   const cpu = (after.cpu - before.cpu) * 1e6;
   return {
     time: cpu / heard,

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { withFolder } from '../clean-up.ts';
-import { type Crowd, type Return, type Returned, withCrowd } from '../crowd.ts';
-import { connectionsPossible } from '../open-files.ts';
-import { residentBytes, usageOf } from '../process-usage.ts';
+import { withTempFolder } from '../clean-up.ts';
+import { type ReconnectMethod, type ReconnectStorm, type StormResult, withReconnectStorm } from '../crowd.ts';
+import { maxConnections } from '../open-files.ts';
+import { cpuUsage, residentBytes } from '../process-usage.ts';
 import type { Cell } from '../report.ts';
-import type { Bench, Scenario } from '../scenario.ts';
+import type { BenchContext, Scenario } from '../scenario.ts';
 import { type ServerProcess, startServer } from '../server-process.ts';
 import { percentile } from '../statistics.ts';
 
@@ -16,10 +16,10 @@ const MISSED = 20;
 const TALKERS = { rooms: 10, membersPerRoom: 5, everyMs: 100 };
 const BEFORE_MS = 5_000;
 
-const ways: Return[] = ['resume:rooms', 'stock'];
+const ways: ReconnectMethod[] = ['resume:rooms', 'stock'];
 
 /** Milliseconds, cores, bytes. */
-interface Figures extends Returned {
+interface Figures extends StormResult {
   before: number[];
   during: number[];
   cpu: number;
@@ -70,7 +70,7 @@ export const resume: Scenario = {
   },
 };
 
-function toRow(how: Return, { times, lost, failures, before, during, cpu, residentBefore, residentAfter }: Figures): Cell[] {
+function toRow(how: ReconnectMethod, { times, lost, failures, before, during, cpu, residentBefore, residentAfter }: Figures): Cell[] {
   const shares = [0.5, 0.99];
   return [
     how,
@@ -85,15 +85,15 @@ function toRow(how: Return, { times, lost, failures, before, during, cpu, reside
   ];
 }
 
-function measure({ folder, progress }: Bench, how: Return): Promise<Figures> {
-  return withFolder(folder, (own) =>
+function measure({ folder, progress }: BenchContext, how: ReconnectMethod): Promise<Figures> {
+  return withTempFolder(folder, (own) =>
     withCrowds(CROWDS, async (crowds) => {
       const url = await gatherAndKill(own, crowds, progress);
       const server = await startServer(own, Number(new URL(url).port));
       try {
         progress(`${MISSED} chats are said to each room`);
-        for (const crowd of crowds) await crowd.say(url, MISSED);
-        return await withCrowd((talkers) => measureReturn({ server, crowds, talkers, how, progress }));
+        for (const crowd of crowds) await crowd.sendChats(url, MISSED);
+        return await withReconnectStorm((talkers) => measureReturn({ server, crowds, talkers, how, progress }));
       } finally {
         await server.stop();
       }
@@ -102,13 +102,13 @@ function measure({ folder, progress }: Bench, how: Return): Promise<Figures> {
 }
 
 /** Resolves with the address that the server had. */
-async function gatherAndKill(folder: string, crowds: Crowd[], progress: Bench['progress']): Promise<string> {
+async function gatherAndKill(folder: string, crowds: ReconnectStorm[], progress: BenchContext['progress']): Promise<string> {
   const server = await startServer(folder);
   try {
-    const rooms = Math.floor(connectionsPossible(MEMBERS) / MEMBERS_PER_ROOM / CROWDS);
+    const rooms = Math.floor(maxConnections(MEMBERS) / MEMBERS_PER_ROOM / CROWDS);
     progress(`${rooms * MEMBERS_PER_ROOM * CROWDS} members join`);
-    const gather = (crowd: Crowd, number: number) =>
-      crowd.gather({ url: server.url, name: `crowd-${number}`, rooms, membersPerRoom: MEMBERS_PER_ROOM });
+    const gather = (crowd: ReconnectStorm, number: number) =>
+      crowd.join({ url: server.url, name: `crowd-${number}`, rooms, membersPerRoom: MEMBERS_PER_ROOM });
     await Promise.all(crowds.map(gather));
   } finally {
     await server.kill();
@@ -118,32 +118,32 @@ async function gatherAndKill(folder: string, crowds: Crowd[], progress: Bench['p
 
 interface Returning {
   server: ServerProcess;
-  crowds: Crowd[];
-  talkers: Crowd;
-  how: Return;
-  progress: Bench['progress'];
+  crowds: ReconnectStorm[];
+  talkers: ReconnectStorm;
+  how: ReconnectMethod;
+  progress: BenchContext['progress'];
 }
 
 async function measureReturn({ server: { url, pid }, crowds, talkers, how, progress }: Returning): Promise<Figures> {
-  await talkers.gather({ url, name: 'talkers', ...TALKERS });
-  await talkers.talk(TALKERS.everyMs);
+  await talkers.join({ url, name: 'talkers', ...TALKERS });
+  await talkers.startChatting(TALKERS.everyMs);
   await sleep(BEFORE_MS);
-  const before = await talkers.hush();
+  const before = await talkers.stopChatting();
   progress(`all come back, ${how}`);
-  await talkers.talk(TALKERS.everyMs);
-  const [begun, cpuBefore, residentBefore] = [performance.now(), usageOf(pid).cpu, residentBytes(pid)];
-  const returned = await Promise.all(crowds.map((crowd) => crowd.comeBack(url, how, MISSED)));
-  const cpu = (usageOf(pid).cpu - cpuBefore) / ((performance.now() - begun) / 1000);
+  await talkers.startChatting(TALKERS.everyMs);
+  const [begun, cpuBefore, residentBefore] = [performance.now(), cpuUsage(pid).cpu, residentBytes(pid)];
+  const returned = await Promise.all(crowds.map((crowd) => crowd.reconnect(url, how, MISSED)));
+  const cpu = (cpuUsage(pid).cpu - cpuBefore) / ((performance.now() - begun) / 1000);
   for (const failure of new Set(returned.flatMap(({ failures }) => failures))) progress(`  an attempt failed: ${failure}`);
-  return { ...sumOf(returned), before, during: await talkers.hush(), cpu, residentBefore, residentAfter: residentBytes(pid) };
+  return { ...sumOf(returned), before, during: await talkers.stopChatting(), cpu, residentBefore, residentAfter: residentBytes(pid) };
 }
 
-const sumOf = (all: Returned[]): Returned => ({
+const sumOf = (all: StormResult[]): StormResult => ({
   times: all.flatMap(({ times }) => times),
   lost: all.reduce((sum, { lost }) => sum + lost, 0),
   failures: all.flatMap(({ failures }) => failures),
 });
 
-function withCrowds<Result>(count: number, use: (crowds: Crowd[]) => Promise<Result>): Promise<Result> {
-  return count === 0 ? use([]) : withCrowd((crowd) => withCrowds(count - 1, (others) => use([crowd, ...others])));
+function withCrowds<Result>(count: number, use: (crowds: ReconnectStorm[]) => Promise<Result>): Promise<Result> {
+  return count === 0 ? use([]) : withReconnectStorm((crowd) => withCrowds(count - 1, (others) => use([crowd, ...others])));
 }

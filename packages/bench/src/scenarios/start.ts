@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { withLoadGenerator } from '../load-generator.ts';
+import { withAckLoad } from '../load-generator.ts';
 import { residentBytes } from '../process-usage.ts';
 import { RawClient } from '../raw-client.ts';
-import type { Bench, Scenario } from '../scenario.ts';
+import type { BenchContext, Scenario } from '../scenario.ts';
 import { withNewServer } from '../server-process.ts';
 import { medians } from '../statistics.ts';
 
@@ -46,7 +46,7 @@ export const start: Scenario = {
   },
 };
 
-async function measureStarts({ folder, progress }: Bench): Promise<Record<'listening' | 'connected', number>> {
+async function measureStarts({ folder, progress }: BenchContext): Promise<Record<'listening' | 'connected', number>> {
   const starts = [];
   while (starts.length < STARTS) {
     progress(`start ${starts.length + 1} of ${STARTS}`);
@@ -62,9 +62,9 @@ async function measureStarts({ folder, progress }: Bench): Promise<Record<'liste
   return medians(starts);
 }
 
-function measureMemory({ folder, progress }: Bench): Promise<Record<'atRest' | 'withMembers' | 'withTwice', number>> {
+function measureMemory({ folder, progress }: BenchContext): Promise<Record<'atRest' | 'withMembers' | 'withTwice', number>> {
   return withNewServer(folder, ({ url, pid }) =>
-    withLoadGenerator(async (load) => {
+    withAckLoad(async (load) => {
       const residentAfterRest = async () => {
         await sleep(REST_MS);
         return residentBytes(pid);

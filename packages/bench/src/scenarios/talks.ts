@@ -1,9 +1,9 @@
 /** Rooms in which people talk at a given rate, as rows of a table: what differs is who is there, and who does not read. */
-import type { Group } from '../generator/generator.ts';
-import { limitOf, measureTalk, type TalkFigures, withScene } from '../measuring.ts';
+import type { RoomGroup } from '../generator/generator.ts';
+import { type LoadFigures, limitingPart, measureLoad, withTestBed } from '../measuring.ts';
 import type { Cell } from '../report.ts';
-import { type Bench, roundsOf, type Scenario } from '../scenario.ts';
-import { BUN, ENGAWA, FAN_OUT, type ServerKind, SOCKET_IO, TUTORIAL, whyMissing } from '../server-kinds.ts';
+import { type BenchContext, roundsText, type Scenario } from '../scenario.ts';
+import { BUN, ENGAWA, FAN_OUT, type ServerKind, SOCKET_IO, TUTORIAL, unavailableReason } from '../server-kinds.ts';
 import { medians } from '../statistics.ts';
 
 interface Situation {
@@ -19,7 +19,7 @@ interface Situation {
 
 interface Variant {
   what: string;
-  groups: Group[];
+  groups: RoomGroup[];
   /** Chats of each group. */
   perSecond: number[];
   seconds: number;
@@ -93,7 +93,7 @@ const NOTE = [
   'TCP is what all sockets of this machine hold in kernel buffers at the end.',
 ].join(' ');
 
-export const talks: Scenario[] = situations.map((situation) => ({
+export const chatLoads: Scenario[] = situations.map((situation) => ({
   name: situation.name,
   async run(bench) {
     const rows = await measureByTurns(bench, situation);
@@ -101,7 +101,7 @@ export const talks: Scenario[] = situations.map((situation) => ({
     return [
       {
         title: situation.title,
-        note: `${situation.goal} ${NOTE} ${roundsOf(bench)}, of ${seconds} s after ${WARM_UP_MS / 1000} s of warm-up, each time with a new server.`,
+        note: `${situation.goal} ${NOTE} ${roundsText(bench)}, of ${seconds} s after ${WARM_UP_MS / 1000} s of warm-up, each time with a new server.`,
         columns: [
           { name: 'server' },
           { name: 'rooms × members' },
@@ -125,14 +125,14 @@ export const talks: Scenario[] = situations.map((situation) => ({
   },
 }));
 
-const variantsOf = ({ quick }: Bench, situation: Situation): Variant[] => (quick ? situation.quick : situation.variants);
+const variantsOf = ({ quick }: BenchContext, situation: Situation): Variant[] => (quick ? situation.quick : situation.variants);
 
 /** Of each group; or why there is nothing. */
-type Measured = TalkFigures[] | string;
+type Measured = LoadFigures[] | string;
 
-async function measureByTurns(bench: Bench, situation: Situation): Promise<Cell[][]> {
+async function measureByTurns(bench: BenchContext, situation: Situation): Promise<Cell[][]> {
   const cases = situation.kinds
-    .filter((kind) => whyMissing(kind) === undefined && (!bench.quick || QUICK_KINDS.includes(kind)))
+    .filter((kind) => unavailableReason(kind) === undefined && (!bench.quick || QUICK_KINDS.includes(kind)))
     .flatMap((kind) => variantsOf(bench, situation).map((variant) => ({ kind, variant, rounds: [] as Measured[] })));
   for (let round = 0; round < bench.rounds; round += 1) {
     for (const { kind, variant, rounds } of cases) {
@@ -148,22 +148,22 @@ async function measureByTurns(bench: Bench, situation: Situation): Promise<Cell[
 }
 
 function measure(
-  bench: Bench,
+  bench: BenchContext,
   kind: ServerKind,
   { groups, textBytes, perSecond, seconds }: Variant & { textBytes: number },
 ): Promise<Measured> {
   const patienceMs = bench.quick ? JOINING_MS.quick : JOINING_MS.full;
-  return withScene(kind, { folder: bench.folder, company: { groups, textBytes, patienceMs } }, async (scene) => {
-    const { joined, wanted, seconds: took, refusals } = scene.gathered;
+  return withTestBed(kind, { folder: bench.folder, company: { groups, textBytes, patienceMs } }, async (scene) => {
+    const { joined, wanted, seconds: took, refusals } = scene.joinResult;
     if (joined < wanted) return [`${joined} of ${wanted} came in within ${took.toFixed(0)} s`, ...refusals.slice(0, 1)].join(': ');
-    return measureTalk(scene, { perSecond, warmUpMs: WARM_UP_MS, measuredMs: seconds * 1000, patienceMs: PATIENCE_MS });
+    return measureLoad(scene, { perSecond, warmUpMs: WARM_UP_MS, measuredMs: seconds * 1000, patienceMs: PATIENCE_MS });
   }).catch((error: unknown) => (error as Error).message);
 }
 
 function toCells(rounds: Measured[], index: number): Cell[] {
   const failure = rounds.find((measured) => typeof measured === 'string');
   if (typeof failure === 'string') return [...Array.from({ length: 11 }, () => Number.NaN), failure];
-  const figures = medians(rounds.map((measured) => ({ ...(measured as TalkFigures[])[index] }) as Record<keyof TalkFigures, number>));
+  const figures = medians(rounds.map((measured) => ({ ...(measured as LoadFigures[])[index] }) as Record<keyof LoadFigures, number>));
   const { offered, delivered, p50, p99, p999, max, serverCpu, othersCpu, loadCpu, resident, tcp } = figures;
   return [
     Math.round(offered),
@@ -181,11 +181,11 @@ function toCells(rounds: Measured[], index: number): Cell[] {
   ];
 }
 
-function remarkOn(figures: TalkFigures): string {
+function remarkOn(figures: LoadFigures): string {
   const remarks = [
     figures.refused > 0 ? `${figures.refused} refused` : '',
     figures.lost > 0 ? `${figures.lost} disconnected` : '',
-    limitOf(figures) === 'server' ? '' : `${limitOf(figures)} at its limit`,
+    limitingPart(figures) === 'server' ? '' : `${limitingPart(figures)} at its limit`,
   ];
   return remarks.filter(Boolean).join(', ') || '–';
 }

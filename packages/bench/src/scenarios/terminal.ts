@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { residentBytes, usageOf } from '../process-usage.ts';
-import type { Bench, Scenario } from '../scenario.ts';
+import { cpuUsage, residentBytes } from '../process-usage.ts';
+import type { BenchContext, Scenario } from '../scenario.ts';
 import { median, percentile } from '../statistics.ts';
-import { programs, type Room, type TerminalProgram, textOf } from '../terminals/programs.ts';
-import { Window } from '../terminals/window.ts';
+import { chatText, programs, type TerminalProgram, type TestRoom } from '../terminals/programs.ts';
+import { PtyWindow } from '../terminals/window.ts';
 
 const MEBI = 2 ** 20;
 const STARTS = 5;
@@ -60,7 +60,7 @@ export const terminal: Scenario = {
   },
 };
 
-function measure(program: TerminalProgram, heard: number, { folder, progress }: Bench): Promise<number[]> {
+function measure(program: TerminalProgram, heard: number, { folder, progress }: BenchContext): Promise<number[]> {
   return program.withRoom(folder, 100, async (room) => {
     progress(`${program.name}: starts`);
     const starts = await startsOf(room);
@@ -68,15 +68,15 @@ function measure(program: TerminalProgram, heard: number, { folder, progress }: 
       progress(`${program.name}: echo`);
       const calm = await echoes(window);
       const talk = talkOf(room, BUSY_PER_SECOND);
-      const begun = { at: performance.now(), cpu: usageOf(window.pid).cpu };
+      const begun = { at: performance.now(), cpu: cpuUsage(window.pid).cpu };
       const busy = await echoes(window);
-      const cpu = (usageOf(window.pid).cpu - begun.cpu) / ((performance.now() - begun.at) / 1000);
+      const cpu = (cpuUsage(window.pid).cpu - begun.cpu) / ((performance.now() - begun.at) / 1000);
       talk.stop();
       await sleep(CALM_MS);
       const before = residentBytes(window.pid) / MEBI;
       progress(`${program.name}: ${heard} chats`);
       await talkOf(room, HEARD_PER_SECOND, heard).isOver;
-      await window.sees(textOf(heard).trim());
+      await window.waitForText(chatText(heard).trim());
       await sleep(CALM_MS);
       const after = residentBytes(window.pid) / MEBI;
       return [median(starts), median(calm), percentile(calm, 0.99), median(busy), percentile(busy, 0.99), cpu, before, after];
@@ -84,29 +84,29 @@ function measure(program: TerminalProgram, heard: number, { folder, progress }: 
   });
 }
 
-function measureStart(program: TerminalProgram, chats: number, { folder, progress }: Bench): Promise<number> {
+function measureStart(program: TerminalProgram, chats: number, { folder, progress }: BenchContext): Promise<number> {
   progress(`${program.name}: a room of ${chats}`);
   return program.withRoom(folder, chats, async (room) => median(await startsOf(room)));
 }
 
-async function startsOf(room: Room): Promise<number[]> {
+async function startsOf(room: TestRoom): Promise<number[]> {
   const starts: number[] = [];
   while (starts.length < STARTS) starts.push(await withWindow(room, async (_, milliseconds) => milliseconds));
   return starts;
 }
 
 /** Opens the room, and says how long it took to see its newest chat. */
-async function withWindow<Result>(room: Room, use: (window: Window, milliseconds: number) => Promise<Result>): Promise<Result> {
-  const window = new Window(room.command());
+async function withWindow<Result>(room: TestRoom, use: (window: PtyWindow, milliseconds: number) => Promise<Result>): Promise<Result> {
+  const window = new PtyWindow(room.command());
   try {
-    return await use(window, (await window.sees(room.newest.slice(0, 20))) - window.openedAt);
+    return await use(window, (await window.waitForText(room.newest.slice(0, 20))) - window.openedAt);
   } finally {
     window.close();
   }
 }
 
 /** Milliseconds from each key until what was typed is seen with it. */
-async function echoes(window: Window): Promise<number[]> {
+async function echoes(window: PtyWindow): Promise<number[]> {
   const times: number[] = [];
   let typed = '';
   while (times.length < KEYS) {
@@ -119,7 +119,7 @@ async function echoes(window: Window): Promise<number[]> {
     typed += letter;
     const begun = performance.now();
     window.type(letter);
-    times.push((await window.sees(typed)) - begun);
+    times.push((await window.waitForText(typed)) - begun);
     await sleep(KEY_EVERY_MS);
   }
   window.type(CLEAR_LINE);
@@ -127,14 +127,14 @@ async function echoes(window: Window): Promise<number[]> {
 }
 
 /** Numbered chats at that rate, until it is stopped or so many were said. */
-function talkOf(room: Room, perSecond: number, chats = Number.POSITIVE_INFINITY): { isOver: Promise<void>; stop: () => void } {
+function talkOf(room: TestRoom, perSecond: number, chats = Number.POSITIVE_INFINITY): { isOver: Promise<void>; stop: () => void } {
   const begun = performance.now();
   let said = 0;
   let stop: () => void = () => undefined;
   const isOver = new Promise<void>((resolve) => {
     const timer = setInterval(() => {
       const due = Math.min(Math.floor(((performance.now() - begun) * perSecond) / 1000), chats);
-      for (; said < due; said += 1) room.say(textOf(said + 1));
+      for (; said < due; said += 1) room.say(chatText(said + 1));
       if (said === chats) stop();
     }, BURST_MS);
     stop = () => {

@@ -1,13 +1,13 @@
 /** Where a server's processor time and memory go: a CPU profile under several loads, and a heap with people who do nothing. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Group } from '../generator/generator.ts';
-import { type Inspect, withInspector } from '../inspector.ts';
-import { type Company, type Scene, withScene } from '../measuring.ts';
-import { connectionsPossible } from '../open-files.ts';
-import { type Profile, sharesOf } from '../places.ts';
-import { type Thread, threadsOf } from '../process-usage.ts';
+import type { RoomGroup } from '../generator/generator.ts';
+import { type InspectorCall, withInspector } from '../inspector.ts';
+import { type TestBed, type UserGroups, withTestBed } from '../measuring.ts';
+import { maxConnections } from '../open-files.ts';
+import { type CpuProfile, cpuShares } from '../places.ts';
+import { type Thread, threadUsage } from '../process-usage.ts';
 import type { Cell, Table } from '../report.ts';
-import type { Bench, Scenario } from '../scenario.ts';
+import type { BenchContext, Scenario } from '../scenario.ts';
 import { ENGAWA, type ServerKind } from '../server-kinds.ts';
 import { serveArgs } from '../server-process.ts';
 
@@ -26,21 +26,23 @@ interface Load {
   /** One of what is counted. */
   each: string;
   said: string;
-  groups: Group[];
+  groups: RoomGroup[];
   acknowledged?: boolean;
   warmUpMs: number;
   /** How many a second, when the warm-up is over. */
-  run(scene: Scene): Promise<number>;
+  run(scene: TestBed): Promise<number>;
 }
 
-const rooms = (count: number, members: number, more: Partial<Group> = {}): Group[] => [{ name: 'room', rooms: count, members, ...more }];
+const rooms = (count: number, members: number, more: Partial<RoomGroup> = {}): RoomGroup[] => [
+  { name: 'room', rooms: count, members, ...more },
+];
 const TIMES = { warmUpMs: 2_000, measuredMs: MEASURED_MS };
 
 /** So many chats a second, each for so many members; counted are those that they had. */
 const talking =
   (perSecond: number, members: number) =>
-  async ({ generator }: Scene): Promise<number> => {
-    const { groups, seconds } = await generator.talk({ perSecond: [perSecond], ...TIMES, patienceMs: 5_000 });
+  async ({ generator }: TestBed): Promise<number> => {
+    const { groups, seconds } = await generator.runLoad({ perSecond: [perSecond], ...TIMES, patienceMs: 5_000 });
     return (groups[0]?.latency.total ?? Number.NaN) / members / seconds;
   };
 
@@ -59,7 +61,7 @@ const loads: Load[] = [
     acknowledged: true,
     warmUpMs: TIMES.warmUpMs,
     async run({ generator }) {
-      const { acknowledged, seconds } = await generator.ask(TIMES);
+      const { acknowledged, seconds } = await generator.measureAcks(TIMES);
       return acknowledged / seconds;
     },
   },
@@ -79,7 +81,7 @@ const loads: Load[] = [
   },
 ];
 
-export const where: Scenario = {
+export const profile: Scenario = {
   name: 'where',
   async run(bench) {
     const profiles: Profiled[] = [];
@@ -94,12 +96,12 @@ export const where: Scenario = {
 
 /** Runs `use` with an inspected server that all of these people have joined. */
 function withInspected<Result>(
-  { folder }: Bench,
-  company: Omit<Company, 'textBytes' | 'patienceMs'>,
-  use: (scene: Scene, inspect: Inspect) => Promise<Result>,
+  { folder }: BenchContext,
+  company: Omit<UserGroups, 'textBytes' | 'patienceMs'>,
+  use: (scene: TestBed, inspect: InspectorCall) => Promise<Result>,
 ): Promise<Result> {
-  return withScene(INSPECTED, { folder, company: { textBytes: 100, patienceMs: PATIENCE_MS, ...company } }, async (scene) => {
-    const { joined, wanted, refusals } = scene.gathered;
+  return withTestBed(INSPECTED, { folder, company: { textBytes: 100, patienceMs: PATIENCE_MS, ...company } }, async (scene) => {
+    const { joined, wanted, refusals } = scene.joinResult;
     if (joined < wanted) throw new Error(`${joined} of ${wanted} came in: ${refusals.join()}`);
     return withInspector(await scene.server.inspector, (inspect) => use(scene, inspect));
   });
@@ -113,21 +115,21 @@ interface Profiled {
   cpu: Record<'main' | 'kernel' | 'writer' | 'others', number>;
 }
 
-function profileUnder(bench: Bench, load: Load): Promise<Profiled> {
+function profileUnder(bench: BenchContext, load: Load): Promise<Profiled> {
   const { groups, acknowledged = false, warmUpMs } = load;
   return withInspected(bench, { groups, acknowledged }, async (scene, inspect) => {
     await inspect('Profiler.enable');
     await inspect('Profiler.setSamplingInterval', { interval: SAMPLE_EVERY_US });
     const running = load.run(scene);
     await Promise.race([sleep(warmUpMs), running]);
-    const threads = new Set(threadsOf(scene.server.pid).map(({ id }) => id));
+    const threads = new Set(threadUsage(scene.server.pid).map(({ id }) => id));
     await inspect('Profiler.start');
     // The profile has a thread of its own.
-    const [begun, before] = [performance.now(), threadsOf(scene.server.pid).filter(({ id }) => threads.has(id))];
+    const [begun, before] = [performance.now(), threadUsage(scene.server.pid).filter(({ id }) => threads.has(id))];
     await Promise.race([sleep(MEASURED_MS), running]);
-    const [seconds, after] = [(performance.now() - begun) / 1000, threadsOf(scene.server.pid)];
-    const { profile } = await inspect<{ profile: Profile }>('Profiler.stop');
-    return { load, perSecond: await running, shares: sharesOf(profile), cpu: cpuBetween(before, after, seconds) };
+    const [seconds, after] = [(performance.now() - begun) / 1000, threadUsage(scene.server.pid)];
+    const { profile } = await inspect<{ profile: CpuProfile }>('Profiler.stop');
+    return { load, perSecond: await running, shares: cpuShares(profile), cpu: cpuBetween(before, after, seconds) };
   });
 }
 
@@ -186,25 +188,25 @@ function timeTable(profiles: Profiled[]): Table {
 /** Bytes. Live is what garbage collection leaves. */
 type Memory = Record<'rss' | 'heapTotal' | 'heapUsed' | 'external' | 'live' | 'liveExternal', number>;
 
-async function measureMemory(bench: Bench): Promise<{ members: number; grown: Memory }> {
-  const groups = rooms(Math.floor(connectionsPossible(15_000) / 10), 10);
+async function measureMemory(bench: BenchContext): Promise<{ members: number; grown: Memory }> {
+  const groups = rooms(Math.floor(maxConnections(15_000) / 10), 10);
   const before = await withInspected(bench, { groups: [] }, (_, inspect) => look(inspect));
-  return withInspected(bench, { groups }, async ({ gathered }, inspect) => {
+  return withInspected(bench, { groups }, async ({ joinResult }, inspect) => {
     await sleep(SETTLE_MS);
     const after = await look(inspect);
     const grown = Object.fromEntries(Object.entries(after).map(([name, bytes]) => [name, bytes - before[name as keyof Memory]]));
-    return { members: gathered.joined, grown: grown as Memory };
+    return { members: joinResult.joined, grown: grown as Memory };
   });
 }
 
-async function look(inspect: Inspect): Promise<Memory> {
+async function look(inspect: InspectorCall): Promise<Memory> {
   const { rss, heapTotal, heapUsed, external } = await memoryUsage(inspect);
   await inspect('HeapProfiler.collectGarbage');
   const collected = await memoryUsage(inspect);
   return { rss, heapTotal, heapUsed, external, live: collected.heapUsed, liveExternal: collected.external };
 }
 
-async function memoryUsage(inspect: Inspect): Promise<NodeJS.MemoryUsage> {
+async function memoryUsage(inspect: InspectorCall): Promise<NodeJS.MemoryUsage> {
   const expression = 'process.memoryUsage()';
   const { result } = await inspect<{ result: { value: NodeJS.MemoryUsage } }>('Runtime.evaluate', { expression, returnByValue: true });
   return result.value;

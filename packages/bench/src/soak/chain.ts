@@ -1,20 +1,20 @@
 /** What somebody heard of a room, entry by entry: each must follow the one before, so nothing was left out, and nothing told twice. */
-export class Chain {
-  heard = 0;
-  readonly faults: string[] = [];
+export class OrderChecker {
+  entryCount = 0;
+  readonly errors: string[] = [];
   #lastId: string | undefined;
 
   /** Of a frame as it came; what is no entry is not looked at. */
-  hear(frame: Buffer): void {
+  check(frame: Buffer): void {
     const [event, entry] = JSON.parse(frame.toString('utf8', EVENT.length)) as [
       string,
       { id?: string; prev?: string | null; seq?: number },
     ];
     if (entry.id === undefined || entry.prev === undefined) return;
     if (this.#lastId !== undefined && entry.prev !== this.#lastId)
-      this.faults.push(`${event} ${entry.seq} does not follow what was heard before it`);
+      this.errors.push(`${event} ${entry.seq} does not follow what was heard before it`);
     this.#lastId = entry.id;
-    this.heard += 1;
+    this.entryCount += 1;
   }
 }
 

@@ -1,8 +1,8 @@
 import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
 import { progressOn } from '../progress.ts';
-import { soak } from './soak.ts';
-import { growthIn, type Sample } from './verdict.ts';
+import { runSoak } from './soak.ts';
+import { detectLeaks, type Sample } from './verdict.ts';
 
 const HELP = `npm run soak -- [--minutes N] [--folder DIR]
 
@@ -33,14 +33,14 @@ async function run(duration: number): Promise<void> {
   const cycles = Math.max(Math.round((duration * MINUTE_MS) / CYCLE_MS), LEAST_CYCLES);
   const progress = progressOn(process.stderr);
   progress.begin('soak');
-  const samples = await soak({
+  const samples = await runSoak({
     folder: options.folder,
     cycles,
     cycleMs: (duration * MINUTE_MS) / cycles,
     onSample: (sample, cycle) => progress.say(`${cycle + 1} of ${cycles}: ${describe(sample)}`),
   });
   progress.end();
-  const growth = growthIn(samples);
+  const growth = detectLeaks(samples);
   for (const [name, sample] of Object.entries({ first: samples[0], last: samples.at(-1) }))
     console.log(`${name.padEnd(6)} ${describe(sample as Sample)}`);
   console.log(growth.length === 0 ? 'Nothing grew.' : growth.join('\n'));

@@ -8,8 +8,8 @@ import { createServer, openStore } from '@engawa/server';
 import { pino } from 'pino';
 import { Socket } from 'socket.io';
 import { WebSocket } from 'ws';
-import { followOrders } from '../worker.ts';
-import type { SoakOrder } from './soak.ts';
+import { handleCommands } from '../worker.ts';
+import type { SoakCommand } from './soak.ts';
 import type { Sample } from './verdict.ts';
 
 /** What takes its time in the long run is done in seconds here. */
@@ -63,7 +63,7 @@ function counted(names: string[]): Record<string, number> {
   return counts;
 }
 
-followOrders<SoakOrder>(async (order) => {
+handleCommands<SoakCommand>(async (order) => {
   switch (order.do) {
     case 'start':
       return start(order.folder);

@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { withFolder } from '../clean-up.ts';
+import { withTempFolder } from '../clean-up.ts';
 import { RawClient } from '../raw-client.ts';
-import { type GiveOrder, withWorker } from '../worker.ts';
-import { Chain } from './chain.ts';
-import { flood } from './flood.ts';
+import { type SendCommand, withWorker } from '../worker.ts';
+import { OrderChecker } from './chain.ts';
+import { checkSlowReader } from './flood.ts';
 import type { Sample } from './verdict.ts';
-import { DEEDS, visitUntil } from './visitors.ts';
+import { CHURN_ACTIONS, churnUntil } from './visitors.ts';
 
-export type SoakOrder = { do: 'start'; folder: string } | { do: 'count' } | { do: 'sample' };
+export type SoakCommand = { do: 'start'; folder: string } | { do: 'count' } | { do: 'sample' };
 
-export interface Soak {
+export interface SoakOptions {
   folder: string;
   cycles: number;
   /** Of visits; after that it waits until all visitors are forgotten, and looks. */
@@ -22,15 +22,15 @@ const ROOMS = 5;
 const RESIDENTS_PER_ROOM = 4;
 const CHAT_EVERY_MS = 20;
 /** At the same time. */
-const VISITORS = 2 * DEEDS.length;
+const VISITORS = 2 * CHURN_ACTIONS.length;
 /** More than two graces: then nothing of a visit should be left. */
 const FORGET_MS = 700;
 const PATIENCE_MS = 20_000;
 
 /** Visits by cycles to a server in a process of its own; a sample after each. Rejects when visitors are not forgotten, or somebody misses something. */
-export const soak = (options: Soak): Promise<Sample[]> =>
-  withFolder(options.folder, (folder) =>
-    withWorker<SoakOrder, Sample[]>(new URL('./soak-process.js', import.meta.url), async (give) => {
+export const runSoak = (options: SoakOptions): Promise<Sample[]> =>
+  withTempFolder(options.folder, (folder) =>
+    withWorker<SoakCommand, Sample[]>(new URL('./soak-process.js', import.meta.url), async (give) => {
       const url = `http://127.0.0.1:${(await give({ do: 'start', folder })) as number}`;
       const residents = await settle(url);
       const samples = await repeat({ url, residents, give }, options);
@@ -41,7 +41,7 @@ export const soak = (options: Soak): Promise<Sample[]> =>
 
 interface Resident {
   client: RawClient;
-  chain: Chain;
+  chain: OrderChecker;
   roomId: string;
   username: string;
 }
@@ -49,10 +49,10 @@ interface Resident {
 interface House {
   url: string;
   residents: Resident[];
-  give: GiveOrder<SoakOrder>;
+  give: SendCommand<SoakCommand>;
 }
 
-async function repeat(house: House, { cycles, cycleMs, onSample }: Soak): Promise<Sample[]> {
+async function repeat(house: House, { cycles, cycleMs, onSample }: SoakOptions): Promise<Sample[]> {
   const { url, residents, give } = house;
   const roomIds = [...new Set(residents.map(({ roomId }) => roomId))];
   const begun = performance.now();
@@ -60,8 +60,8 @@ async function repeat(house: House, { cycles, cycleMs, onSample }: Soak): Promis
   let visits = 0;
   for (let cycle = 0; cycle < cycles; cycle += 1) {
     const until = performance.now() + cycleMs;
-    const visitors = Array.from({ length: VISITORS }, (_, first) => visitUntil(until, { url, roomIds, first }));
-    const [, , ...made] = await Promise.all([talkUntil(until, residents), flood(url), ...visitors]);
+    const visitors = Array.from({ length: VISITORS }, (_, first) => churnUntil(until, { url, roomIds, first }));
+    const [, , ...made] = await Promise.all([talkUntil(until, residents), checkSlowReader(url), ...visitors]);
     visits += made.reduce((sum, number) => sum + number, 0);
     await untilForgotten(house);
     mustHaveHeardAll(residents);
@@ -75,8 +75,8 @@ async function settle(url: string): Promise<Resident[]> {
   const residents: Resident[] = [];
   for (let number = 0; number < ROOMS * RESIDENTS_PER_ROOM; number += 1) {
     const place = { roomId: `room-${number % ROOMS}`, username: `resident-${number}` };
-    const chain = new Chain();
-    const client = await RawClient.connect(url, {}, (frame) => chain.hear(frame));
+    const chain = new OrderChecker();
+    const client = await RawClient.connect(url, {}, (frame) => chain.check(frame));
     await client.ask(number < ROOMS ? 'create:room' : 'add:member', place);
     residents.push({ client, chain, ...place });
   }
@@ -91,7 +91,7 @@ async function talkUntil(until: number, residents: Resident[]): Promise<void> {
 }
 
 function mustHaveHeardAll(residents: Resident[]): void {
-  const fault = residents.flatMap(({ chain, username }) => chain.faults.map((what) => `Of ${username}: ${what}`))[0];
+  const fault = residents.flatMap(({ chain, username }) => chain.errors.map((what) => `Of ${username}: ${what}`))[0];
   if (fault !== undefined) throw new Error(fault);
 }
 

@@ -30,7 +30,7 @@ const BYTES = {
 const COUNT = 3;
 
 /** What has grown from the second third of the samples to the last, each as a sentence. */
-export function growthIn(samples: Sample[]): string[] {
+export function detectLeaks(samples: Sample[]): string[] {
   const third = Math.floor(samples.length / PARTS);
   if (third < 2) throw new Error(`${samples.length} samples say nothing.`);
   const [before, after] = [samples.slice(-2 * third, -third), samples.slice(-third)];

@@ -60,7 +60,7 @@ const deeds: Record<string, (visit: Visit) => Promise<void>> = {
     const client = await joined(visit);
     client.stopReading();
     await sleep(STOPPED_MS);
-    client.readOn();
+    client.resumeReading();
     await client.ask('remove:member', placeOf(visit));
     client.close();
   },
@@ -104,17 +104,17 @@ const deeds: Record<string, (visit: Visit) => Promise<void>> = {
   },
 };
 
-export const DEEDS: readonly string[] = Object.keys(deeds);
+export const CHURN_ACTIONS: readonly string[] = Object.keys(deeds);
 
 /** Visits one after the other until it is time, all deeds by turns. Answers how many. */
-export async function visitUntil(
+export async function churnUntil(
   until: number,
   { url, roomIds, first }: { url: string; roomIds: string[]; first: number },
 ): Promise<number> {
   let visits = 0;
   for (; performance.now() < until; visits += 1) {
     const number = first + visits;
-    const [roomId = '', deed = ''] = [roomIds[number % roomIds.length], DEEDS[number % DEEDS.length]];
+    const [roomId = '', deed = ''] = [roomIds[number % roomIds.length], CHURN_ACTIONS[number % CHURN_ACTIONS.length]];
     await visit(deed, { url, roomId, username: `visitor-${randomUUID()}`, session: randomBytes(24).toString('base64url') });
   }
   return visits;

@@ -3,8 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openEmbedded } from '@engawa/server';
-import { buildRoom } from '../build-room.ts';
-import { withFolder } from '../clean-up.ts';
+import { seedRoom } from '../build-room.ts';
+import { withTempFolder } from '../clean-up.ts';
 import { RawClient } from '../raw-client.ts';
 import { withServer } from '../server-process.ts';
 import { IrcServer } from './irc-server.ts';
@@ -20,7 +20,7 @@ const TEXT_BYTES = 40;
 const PAGE = 50;
 
 /** A room where somebody talks, and a program that is to be opened there. */
-export interface Room {
+export interface TestRoom {
   /** The text of the newest chat. */
   newest: string;
   say: (text: string) => void;
@@ -33,19 +33,19 @@ export interface TerminalProgram {
   isThere: boolean;
   /** Where the program can have no more than its server tells, the size of the room is of no account. */
   isBounded: boolean;
-  withRoom: <Result>(parent: string, chats: number, use: (room: Room) => Promise<Result>) => Promise<Result>;
+  withRoom: <Result>(parent: string, chats: number, use: (room: TestRoom) => Promise<Result>) => Promise<Result>;
 }
 
-export const textOf = (number: number): string => `${number} `.padEnd(TEXT_BYTES, 'x');
+export const chatText = (number: number): string => `${number} `.padEnd(TEXT_BYTES, 'x');
 
 const engawa: TerminalProgram = {
   name: 'engawa chat',
   isThere: true,
   isBounded: false,
   withRoom: (parent, chats, use) =>
-    withFolder(parent, async (folder) => {
+    withTempFolder(parent, async (folder) => {
       const store = await openEmbedded({ folder });
-      await buildRoom({ store, room: ROOM, chats, others: 0, textBytes: TEXT_BYTES, progress: () => undefined });
+      await seedRoom({ store, room: ROOM, chats, others: 0, textBytes: TEXT_BYTES, progress: () => undefined });
       await store.close();
       return withServer(folder, async ({ url }) => {
         const speaker = await RawClient.connect(url);
@@ -62,7 +62,7 @@ const engawa: TerminalProgram = {
         };
         try {
           const say = (message: string) => void speaker.ask('create:chat', { roomId: ROOM, username: 'ben', message });
-          return await use({ newest: textOf(chats), say, command });
+          return await use({ newest: chatText(chats), say, command });
         } finally {
           speaker.close();
         }
@@ -75,12 +75,12 @@ const ircClient = (name: string, commandIn: (folder: string, port: number) => Co
   isThere: spawnSync(name, ['--version']).status === 0,
   isBounded: true,
   withRoom: (parent, chats, use) =>
-    withFolder(parent, async (folder) => {
-      const before = Array.from({ length: PAGE }, (_, index) => textOf(chats - PAGE + index + 1));
+    withTempFolder(parent, async (folder) => {
+      const before = Array.from({ length: PAGE }, (_, index) => chatText(chats - PAGE + index + 1));
       const server = new IrcServer(CHANNEL, before);
       const port = await server.listen();
       try {
-        return await use({ newest: textOf(chats), say: (text) => server.say(text), command: () => commandIn(folder, port) });
+        return await use({ newest: chatText(chats), say: (text) => server.say(text), command: () => commandIn(folder, port) });
       } finally {
         server.close();
       }

@@ -11,7 +11,7 @@ export interface Command {
 }
 
 /** A program in a terminal of its own, which a model of its screen reads. */
-export class Window {
+export class PtyWindow {
   readonly pid: number;
   readonly openedAt = performance.now();
   readonly #pty: IPty;
@@ -40,7 +40,7 @@ export class Window {
   }
 
   /** Resolves with the time at which it is seen. */
-  sees(text: string): Promise<number> {
+  waitForText(text: string): Promise<number> {
     return new Promise((resolve, reject) => {
       const look = (): void => {
         const isSeen = this.text().includes(text);

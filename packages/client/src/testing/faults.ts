@@ -14,4 +14,4 @@ export interface Faults {
   killsPerSecond: number;
 }
 
-export const CALM: Faults = { delayMs: [0, 0], lose: 0, duplicate: 0, reorder: 0, dropsPerSecond: 0, killsPerSecond: 0 };
+export const NO_FAULTS: Faults = { delayMs: [0, 0], lose: 0, duplicate: 0, reorder: 0, dropsPerSecond: 0, killsPerSecond: 0 };

@@ -1,12 +1,12 @@
 import type { Store } from '@engawa/server';
-import type { LinkFactory } from '../link.ts';
-import { CALM, type Faults } from './faults.ts';
-import { type MemoryConnection, MemoryLink } from './memory-link.ts';
+import type { TransportFactory } from '../link.ts';
+import { type Faults, NO_FAULTS } from './faults.ts';
+import { type MemoryConnection, MemoryTransport } from './memory-link.ts';
 import { randomFrom } from './random.ts';
 import { SharedStore } from './shared-store.ts';
 import { TestNode } from './test-node.ts';
 
-export { CALM, type Faults } from './faults.ts';
+export { type Faults, NO_FAULTS } from './faults.ts';
 export { type Random, randomFrom } from './random.ts';
 
 export interface TestServerOptions {
@@ -27,7 +27,7 @@ export interface TestServerOptions {
 /** A server in this process, on a store in memory, and connections that fail as you wish. */
 export interface TestServer {
   /** For `connect(url, { link: server.link })`; the URL says nothing. */
-  readonly link: LinkFactory;
+  readonly createTransport: TransportFactory;
   /** What goes wrong from now on. */
   faults: Faults;
   /** The store, to look into. */
@@ -44,47 +44,50 @@ export interface TestServer {
   replicate(): void;
   failOver(): Promise<void>;
   /** Nothing goes wrong any more, and every process is up. */
-  calm(): void;
+  clearFaults(): void;
   /** Ends everything. */
   close(): Promise<void>;
 }
 
-const TICK_MS = 100;
+const FAULT_INTERVAL_MS = 100;
 const RESTART_MS = 2_000;
 
 export function startTestServer({ seed = 1, nodes = 1, faults = {}, grace, absence, largeRoom }: TestServerOptions = {}): TestServer {
   const random = randomFrom(seed);
   const shared = new SharedStore();
-  let weather: Faults = { ...CALM, ...faults };
-  const surroundings = { faults: () => weather, random };
-  const newNode = () => new TestNode({ shared, ...surroundings, grace, absence, largeRoom });
-  const all = Array.from({ length: nodes }, newNode);
+  let currentFaults: Faults = { ...NO_FAULTS, ...faults };
+  const environment = { faults: () => currentFaults, random };
+  const newNode = () => new TestNode({ shared, ...environment, grace, absence, largeRoom });
+  const testNodes = Array.from({ length: nodes }, newNode);
   let connections: MemoryConnection[] = [];
 
-  const alive = () => all.filter(({ isAlive }) => isAlive);
-  const anyOf = <Item>(items: Item[]): Item | undefined => items[Math.floor(random() * items.length)];
-  const restart = (down: TestNode) => {
-    const at = all.indexOf(down);
-    if (at >= 0 && !down.isAlive) all[at] = newNode();
+  const alive = () => testNodes.filter(({ isAlive }) => isAlive);
+  const pickRandom = <Item>(items: Item[]): Item | undefined => items[Math.floor(random() * items.length)];
+  const restart = (node: TestNode) => {
+    const index = testNodes.indexOf(node);
+    if (index >= 0 && !node.isAlive) testNodes[index] = newNode();
   };
 
-  const ticking = setInterval(() => {
+  const faultTimer = setInterval(() => {
     connections = connections.filter(({ isUp }) => isUp);
-    const happens = (perSecond: number) => random() < (perSecond * TICK_MS) / 1000;
-    for (const connection of connections) if (happens(weather.dropsPerSecond)) connection.end('the connection dropped');
-    const killed = happens(weather.killsPerSecond) ? anyOf(alive()) : undefined;
+    const happens = (perSecond: number) => random() < (perSecond * FAULT_INTERVAL_MS) / 1000;
+    for (const connection of connections) if (happens(currentFaults.dropsPerSecond)) connection.end('the connection dropped');
+    const killed = happens(currentFaults.killsPerSecond) ? pickRandom(alive()) : undefined;
     killed?.kill();
     if (killed) setTimeout(() => restart(killed), random() * RESTART_MS);
-  }, TICK_MS);
+  }, FAULT_INTERVAL_MS);
 
   return {
-    link: (_, listeners) =>
-      new MemoryLink({ ...surroundings, pick: () => anyOf(alive()), opened: (connection) => connections.push(connection) }, listeners),
+    createTransport: (_, listeners) =>
+      new MemoryTransport(
+        { ...environment, pickNode: () => pickRandom(alive()), onOpen: (connection) => connections.push(connection) },
+        listeners,
+      ),
     get faults() {
-      return weather;
+      return currentFaults;
     },
     set faults(next) {
-      weather = next;
+      currentFaults = next;
     },
     get store() {
       return shared.primary;
@@ -92,17 +95,17 @@ export function startTestServer({ seed = 1, nodes = 1, faults = {}, grace, absen
     cut: () => {
       for (const connection of connections) connection.end('the connection dropped');
     },
-    kill: (node) => (node === undefined ? anyOf(alive()) : all[node])?.kill(),
-    stop: async (node) => (node === undefined ? anyOf(alive()) : all[node])?.stop(),
-    start: () => all.forEach(restart),
+    kill: (node) => (node === undefined ? pickRandom(alive()) : testNodes[node])?.kill(),
+    stop: async (node) => (node === undefined ? pickRandom(alive()) : testNodes[node])?.stop(),
+    start: () => testNodes.forEach(restart),
     replicate: () => shared.replicate(),
     failOver: () => shared.failOver(),
-    calm: () => {
-      weather = CALM;
-      all.forEach(restart);
+    clearFaults: () => {
+      currentFaults = NO_FAULTS;
+      testNodes.forEach(restart);
     },
     close: async () => {
-      clearInterval(ticking);
+      clearInterval(faultTimer);
       for (const node of alive()) node.kill();
       await shared.primary.close();
     },

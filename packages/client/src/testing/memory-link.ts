@@ -1,47 +1,47 @@
 import { ChatError } from '@engawa/protocol';
-import { type Link, type LinkAuth, LinkError, type LinkListeners } from '../link.ts';
+import { type Transport, type TransportAuth, TransportError, type TransportListeners } from '../link.ts';
 import type { Faults } from './faults.ts';
 import { Pipe } from './pipe.ts';
-import { between, type Random } from './random.ts';
+import { type Random, randomBetween } from './random.ts';
 import type { TestNode, TestPeer } from './test-node.ts';
 
 /** How soon a link tries again: milliseconds, at least and at most. */
-const AGAIN_MS = [20, 500] as const;
+const RECONNECT_DELAY_MS = [20, 500] as const;
 
-interface Surroundings {
+interface MemoryTransportOptions {
   faults: () => Faults;
   random: Random;
   /** A node that is alive, if there is one. */
-  pick: () => TestNode | undefined;
-  opened: (connection: MemoryConnection) => void;
+  pickNode: () => TestNode | undefined;
+  onOpen: (connection: MemoryConnection) => void;
 }
 
-type ToClient = { event: string; payload: unknown } | { answers: number; answer: unknown };
+type ToClient = { event: string; payload: unknown } | { requestId: number; answer: unknown };
 interface ToServer {
-  ask: number;
+  requestId: number;
   event: string;
   payload: unknown;
 }
 
 /** A link to a node in this process. */
-export class MemoryLink implements Link {
-  readonly #surroundings: Surroundings;
-  readonly #listeners: LinkListeners;
+export class MemoryTransport implements Transport {
+  readonly #options: MemoryTransportOptions;
+  readonly #listeners: TransportListeners;
   #connection: MemoryConnection | undefined;
   #connecting: ReturnType<typeof setTimeout> | undefined;
   #isOpen = false;
-  #auth: LinkAuth = { session: '' };
+  #auth: TransportAuth = { session: '' };
 
-  constructor(surroundings: Surroundings, listeners: LinkListeners) {
-    this.#surroundings = surroundings;
+  constructor(options: MemoryTransportOptions, listeners: TransportListeners) {
+    this.#options = options;
     this.#listeners = listeners;
   }
 
-  open(auth: LinkAuth): void {
+  open(auth: TransportAuth): void {
     this.#auth = auth;
     if (this.#isOpen) return;
     this.#isOpen = true;
-    this.#connectIn(between(this.#surroundings.random, this.#surroundings.faults().delayMs));
+    this.#connectIn(randomBetween(this.#options.random, this.#options.faults().delayMs));
   }
 
   close(): void {
@@ -51,9 +51,9 @@ export class MemoryLink implements Link {
     this.#connection = undefined;
   }
 
-  async ask(event: string, payload: object, timeoutMs: number): Promise<unknown> {
-    if (!this.#connection) throw new LinkError('There is no connection.');
-    return this.#connection.ask(event, payload, timeoutMs);
+  async request(event: string, payload: object, timeoutMs: number): Promise<unknown> {
+    if (!this.#connection) throw new TransportError('There is no connection.');
+    return this.#connection.request(event, payload, timeoutMs);
   }
 
   #connectIn(milliseconds: number): void {
@@ -62,37 +62,37 @@ export class MemoryLink implements Link {
   }
 
   #connect(): void {
-    const node = this.#surroundings.pick();
+    const node = this.#options.pickNode();
     if (!node) {
-      this.#connectAgain();
+      this.#reconnect();
       return;
     }
-    const connection = new MemoryConnection(node, this.#surroundings, {
-      heard: (event, payload) => this.#listeners.heard(event, payload),
-      ended: (reason) => this.#ended(connection, reason),
+    const connection = new MemoryConnection(node, this.#options, {
+      onEvent: (event, payload) => this.#listeners.onEvent(event, payload),
+      onEnd: (reason) => this.#onEnd(connection, reason),
     });
     try {
       node.connect(connection.peer, { ...this.#auth });
     } catch (error) {
       this.#isOpen = false;
-      this.#listeners.refused((error instanceof ChatError ? error : new ChatError('internal')).toWire());
+      this.#listeners.onRejected((error instanceof ChatError ? error : new ChatError('internal')).toPayload());
       return;
     }
     this.#connection = connection;
-    this.#surroundings.opened(connection);
-    this.#listeners.up();
+    this.#options.onOpen(connection);
+    this.#listeners.onConnect();
   }
 
-  #connectAgain(): void {
-    this.#connectIn(between(this.#surroundings.random, AGAIN_MS));
+  #reconnect(): void {
+    this.#connectIn(randomBetween(this.#options.random, RECONNECT_DELAY_MS));
   }
 
-  #ended(connection: MemoryConnection, reason: string): void {
+  #onEnd(connection: MemoryConnection, reason: string): void {
     if (this.#connection !== connection) return;
     this.#connection = undefined;
     if (!this.#isOpen) return;
-    this.#connectAgain();
-    this.#listeners.down(reason);
+    this.#reconnect();
+    this.#listeners.onDisconnect(reason);
   }
 }
 
@@ -101,19 +101,19 @@ export class MemoryConnection {
   readonly peer: TestPeer;
   readonly #toServer: Pipe<ToServer>;
   readonly #toClient: Pipe<ToClient>;
-  readonly #asks = new Map<number, (answer: unknown) => void>();
+  readonly #pendingRequests = new Map<number, (answer: unknown) => void>();
   readonly #node: TestNode;
-  readonly #ended: (reason: string) => void;
-  #asked = 0;
+  readonly #onEnd: (reason: string) => void;
+  #lastRequestId = 0;
   #isUp = true;
 
   constructor(
     node: TestNode,
-    { faults, random }: Surroundings,
-    { heard, ended }: { heard: (event: string, payload: unknown) => void; ended: (reason: string) => void },
+    { faults, random }: MemoryTransportOptions,
+    { onEvent, onEnd }: { onEvent: (event: string, payload: unknown) => void; onEnd: (reason: string) => void },
   ) {
     this.#node = node;
-    this.#ended = ended;
+    this.#onEnd = onEnd;
     // What is asked comes once and in order, as over any connection; what a server tells may come as it comes from others.
     this.#toServer = new Pipe({
       faults: () => ({ ...faults(), duplicate: 0, reorder: 0 }),
@@ -124,8 +124,8 @@ export class MemoryConnection {
       faults,
       random,
       deliver: (packet) => {
-        if ('event' in packet) heard(packet.event, packet.payload);
-        else this.#asks.get(packet.answers)?.(packet.answer);
+        if ('event' in packet) onEvent(packet.event, packet.payload);
+        else this.#pendingRequests.get(packet.requestId)?.(packet.answer);
       },
     });
     this.peer = this.#newPeer();
@@ -135,19 +135,19 @@ export class MemoryConnection {
     return this.#isUp;
   }
 
-  ask(event: string, payload: object, timeoutMs: number): Promise<unknown> {
-    this.#asked += 1;
-    const ask = this.#asked;
+  request(event: string, payload: object, timeoutMs: number): Promise<unknown> {
+    this.#lastRequestId += 1;
+    const requestId = this.#lastRequestId;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => settle(undefined), timeoutMs);
       const settle = (answer: unknown) => {
         clearTimeout(timer);
-        this.#asks.delete(ask);
-        if (answer === undefined) reject(new LinkError('There was no answer.'));
+        this.#pendingRequests.delete(requestId);
+        if (answer === undefined) reject(new TransportError('There was no answer.'));
         else resolve(answer);
       };
-      this.#asks.set(ask, settle);
-      this.#toServer.send({ ask, event, payload: copyOf(payload) });
+      this.#pendingRequests.set(requestId, settle);
+      this.#toServer.send({ requestId, event, payload: jsonCopy(payload) });
     });
   }
 
@@ -157,14 +157,14 @@ export class MemoryConnection {
     this.#isUp = false;
     this.#toServer.cut();
     this.#toClient.cut();
-    for (const settle of [...this.#asks.values()]) settle(undefined);
+    for (const settle of [...this.#pendingRequests.values()]) settle(undefined);
     this.#node.disconnect(this.peer);
-    this.#ended(reason);
+    this.#onEnd(reason);
   }
 
-  #receive({ ask, event, payload }: ToServer): void {
-    const acknowledge = (answer: unknown) => this.#toClient.send({ answers: ask, answer: copyOf(answer) });
-    this.#node.node.receive(this.peer, event, [payload, acknowledge]);
+  #receive({ requestId, event, payload }: ToServer): void {
+    const acknowledge = (answer: unknown) => this.#toClient.send({ requestId, answer: jsonCopy(answer) });
+    this.#node.node.dispatch(this.peer, event, [payload, acknowledge]);
   }
 
   #newPeer(): TestPeer {
@@ -177,7 +177,7 @@ export class MemoryConnection {
       get connected() {
         return isUp();
       },
-      emit: (event, ...[payload]) => this.#isUp && this.#toClient.send({ event, payload: copyOf(payload) }),
+      emit: (event, ...[payload]) => this.#isUp && this.#toClient.send({ event, payload: jsonCopy(payload) }),
       join: (channel) => channels.add(channel),
       leave: (channel) => channels.delete(channel),
       end: (reason) => this.end(reason),
@@ -186,4 +186,4 @@ export class MemoryConnection {
 }
 
 /** As it would come over a wire. */
-const copyOf = (payload: unknown): unknown => (payload === undefined ? undefined : (JSON.parse(JSON.stringify(payload)) as unknown));
+const jsonCopy = (payload: unknown): unknown => (payload === undefined ? undefined : (JSON.parse(JSON.stringify(payload)) as unknown));

@@ -1,5 +1,5 @@
 import type { Faults } from './faults.ts';
-import { between, type Random } from './random.ts';
+import { type Random, randomBetween } from './random.ts';
 
 const encoder = new TextEncoder();
 
@@ -8,10 +8,10 @@ export class Pipe<Packet> {
   readonly #faults: () => Faults;
   readonly #random: Random;
   readonly #deliver: (packet: Packet) => void;
-  readonly #onTheirWay = new Set<ReturnType<typeof setTimeout>>();
+  readonly #inFlight = new Set<ReturnType<typeof setTimeout>>();
   #lastArrival = 0;
   /** When what was sent before is through a line that takes so many bytes a second. */
-  #throughAt = 0;
+  #lineFreeAt = 0;
 
   constructor({ faults, random, deliver }: { faults: () => Faults; random: Random; deliver: (packet: Packet) => void }) {
     this.#faults = faults;
@@ -28,23 +28,23 @@ export class Pipe<Packet> {
 
   /** What is on its way never arrives. */
   cut(): void {
-    for (const timer of this.#onTheirWay) clearTimeout(timer);
-    this.#onTheirWay.clear();
+    for (const timer of this.#inFlight) clearTimeout(timer);
+    this.#inFlight.clear();
   }
 
   #sendOne(packet: Packet): void {
     const { delayMs, reorder, bytesPerSecond = Infinity } = this.#faults();
     const now = Date.now();
-    const isOvertaken = this.#random() < reorder;
-    const takes = bytesPerSecond < Infinity ? (1_000 * encoder.encode(JSON.stringify(packet)).length) / bytesPerSecond : 0;
-    this.#throughAt = Math.max(now, this.#throughAt) + takes;
-    const soonest = this.#throughAt + between(this.#random, delayMs);
-    const arrival = isOvertaken ? soonest + between(this.#random, [1, 1 + 2 * delayMs[1]]) : Math.max(soonest, this.#lastArrival);
-    if (!isOvertaken) this.#lastArrival = arrival;
+    const isReordered = this.#random() < reorder;
+    const transmitMs = bytesPerSecond < Infinity ? (1_000 * encoder.encode(JSON.stringify(packet)).length) / bytesPerSecond : 0;
+    this.#lineFreeAt = Math.max(now, this.#lineFreeAt) + transmitMs;
+    const earliest = this.#lineFreeAt + randomBetween(this.#random, delayMs);
+    const arrival = isReordered ? earliest + randomBetween(this.#random, [1, 1 + 2 * delayMs[1]]) : Math.max(earliest, this.#lastArrival);
+    if (!isReordered) this.#lastArrival = arrival;
     const timer = setTimeout(() => {
-      this.#onTheirWay.delete(timer);
+      this.#inFlight.delete(timer);
       this.#deliver(packet);
     }, arrival - now);
-    this.#onTheirWay.add(timer);
+    this.#inFlight.add(timer);
   }
 }

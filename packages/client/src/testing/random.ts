@@ -12,4 +12,4 @@ export function randomFrom(seed: number): Random {
   };
 }
 
-export const between = (random: Random, [least, most]: readonly [number, number]): number => least + random() * (most - least);
+export const randomBetween = (random: Random, [min, max]: readonly [number, number]): number => min + random() * (max - min);

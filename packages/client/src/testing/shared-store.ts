@@ -1,4 +1,4 @@
-import { type Append, type Listener, type MemoryStore, openMemory, type Store, type Told } from '@engawa/server';
+import { type AppendNotice, type AppendRequest, type Listener, type MemoryStore, openMemory, type Store } from '@engawa/server';
 import type { Faults } from './faults.ts';
 import { Pipe } from './pipe.ts';
 import type { Random } from './random.ts';
@@ -6,7 +6,7 @@ import type { Random } from './random.ts';
 interface Subscription {
   room: string;
   listener: Listener;
-  leave: () => void;
+  unsubscribe: () => void;
 }
 
 /** The store that all nodes share, with a copy that lags behind, as a replica does. */
@@ -31,18 +31,18 @@ export class SharedStore {
   }
 
   async subscribe(room: string, listener: Listener): Promise<() => void> {
-    const subscription: Subscription = { room, listener, leave: () => undefined };
+    const subscription: Subscription = { room, listener, unsubscribe: () => undefined };
     this.#subscriptions.add(subscription);
     await this.#attach(subscription);
     return () => {
       this.#subscriptions.delete(subscription);
-      subscription.leave();
+      subscription.unsubscribe();
     };
   }
 
   async #attach(subscription: Subscription): Promise<void> {
-    subscription.leave();
-    subscription.leave = await this.#primary.subscribe(subscription.room, subscription.listener);
+    subscription.unsubscribe();
+    subscription.unsubscribe = await this.#primary.subscribe(subscription.room, subscription.listener);
   }
 }
 
@@ -55,64 +55,64 @@ interface NodeStoreOptions {
 }
 
 /** The shared store as one node sees it: at once what it appends itself, what others append over a network. */
-export function nodeStore({ shared, faults, random, isAlive }: NodeStoreOptions): Store {
-  const own = new Set<string>();
+export function createNodeStore({ shared, faults, random, isAlive }: NodeStoreOptions): Store {
+  const ownEntryIds = new Set<string>();
   const never = new Promise<never>(() => undefined);
   const whileAlive = async <Result>(operate: () => Promise<Result>): Promise<Result> => {
     if (!isAlive()) return never;
-    await passTime(random, faults());
+    await simulateLatency(random, faults());
     if (!isAlive()) return never;
     const result = await operate();
-    await passTime(random, faults());
+    await simulateLatency(random, faults());
     return isAlive() ? result : never;
   };
 
   return new Proxy(shared.primary, {
     get(_, name: keyof Store) {
-      if (name === 'writable') return isAlive();
+      if (name === 'isWritable') return isAlive();
       if (name === 'subscribe') {
         return (room: string, listener: Listener) =>
-          whileAlive(() => shared.subscribe(room, overNetwork({ listener, own, faults, random, isAlive })));
+          whileAlive(() => shared.subscribe(room, overFaultyNetwork({ listener, ownEntryIds, faults, random, isAlive })));
       }
       return (...args: never[]) =>
         whileAlive(async () => {
-          const appends = name === 'append' ? (args[1] as unknown as Append).drafts : [];
-          for (const { id } of appends) own.add(id);
+          const appends = name === 'append' ? (args[1] as unknown as AppendRequest).drafts : [];
+          for (const { id } of appends) ownEntryIds.add(id);
           const operation = shared.primary[name] as (...args: never[]) => Promise<unknown>;
           return operation.apply(shared.primary, args).finally(() => {
-            for (const { id } of appends) own.delete(id);
+            for (const { id } of appends) ownEntryIds.delete(id);
           });
         });
     },
   });
 }
 
-function overNetwork({
+function overFaultyNetwork({
   listener,
-  own,
+  ownEntryIds,
   faults,
   random,
   isAlive,
-}: { listener: Listener; own: Set<string> } & Omit<NodeStoreOptions, 'shared'>): Listener {
+}: { listener: Listener; ownEntryIds: Set<string> } & Omit<NodeStoreOptions, 'shared'>): Listener {
   const pipe = new Pipe<() => void>({ faults, random, deliver: (tell) => isAlive() && tell() });
-  const isOwn = ({ entries }: Told): boolean => entries.some(({ id }) => own.has(id));
+  const isOwn = ({ entries }: AppendNotice): boolean => entries.some(({ id }) => ownEntryIds.has(id));
   return {
-    appended(told) {
+    onAppend(told) {
       if (!isAlive()) return;
-      if (isOwn(told)) listener.appended(told);
-      else pipe.send(() => listener.appended(structuredClone(told)));
+      if (isOwn(told)) listener.onAppend(told);
+      else pipe.send(() => listener.onAppend(structuredClone(told)));
     },
-    announced(signal) {
-      pipe.send(() => listener.announced(signal));
+    onPublish(signal) {
+      pipe.send(() => listener.onPublish(signal));
     },
-    missed() {
-      if (isAlive()) listener.missed();
+    onGap() {
+      if (isAlive()) listener.onGap();
     },
   };
 }
 
 /** Operations of a real store take time, so that others come between. */
-function passTime(random: Random, { delayMs: [, most] }: Faults): Promise<void> {
-  if (most === 0) return Promise.resolve();
-  return new Promise((resolve) => setTimeout(resolve, random() * Math.min(most, 5)));
+function simulateLatency(random: Random, { delayMs: [, maxMs] }: Faults): Promise<void> {
+  if (maxMs === 0) return Promise.resolve();
+  return new Promise((resolve) => setTimeout(resolve, random() * Math.min(maxMs, 5)));
 }

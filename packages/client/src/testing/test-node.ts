@@ -1,8 +1,8 @@
 import { LIMITS } from '@engawa/protocol';
-import { Node, type Peer, type Wire } from '@engawa/server';
+import { ChatNode, type Peer, type Transport } from '@engawa/server';
 import type { Faults } from './faults.ts';
 import type { Random } from './random.ts';
-import { nodeStore, type SharedStore } from './shared-store.ts';
+import { createNodeStore, type SharedStore } from './shared-store.ts';
 
 /** The server's side of a connection in this process. */
 export interface TestPeer extends Peer {
@@ -22,17 +22,17 @@ interface TestNodeOptions {
 /** A server process, without the process: everything of it but the sockets is real. */
 export class TestNode {
   readonly peers = new Set<TestPeer>();
-  readonly node: Node;
+  readonly node: ChatNode;
   #isAlive = true;
 
-  constructor({ shared, faults, random, grace, absence, largeRoom = LIMITS.largeRoom }: TestNodeOptions) {
-    const store = nodeStore({ shared, faults, random, isAlive: () => this.#isAlive });
-    this.node = new Node({
+  constructor({ shared, faults, random, grace: graceMs, absence: absenceMs, largeRoom = LIMITS.largeRoom }: TestNodeOptions) {
+    const store = createNodeStore({ shared, faults, random, isAlive: () => this.#isAlive });
+    this.node = new ChatNode({
       store,
-      wire: this.#wire(),
+      transport: this.#createTransport(),
       limits: { ...LIMITS, largeRoom },
-      ...(grace !== undefined && { grace }),
-      ...(absence !== undefined && { absence }),
+      ...(graceMs !== undefined && { graceMs }),
+      ...(absenceMs !== undefined && { absenceMs }),
     });
   }
 
@@ -43,43 +43,43 @@ export class TestNode {
   connect(peer: TestPeer, auth: unknown): void {
     this.node.admit(peer, auth);
     this.peers.add(peer);
-    this.node.connected(peer);
+    this.node.addPeer(peer);
   }
 
   disconnect(peer: TestPeer): void {
-    if (this.peers.delete(peer) && this.#isAlive) void this.node.disconnected(peer);
+    if (this.peers.delete(peer) && this.#isAlive) void this.node.removePeer(peer);
   }
 
   /** As by SIGKILL: nobody is told, nothing is finished. */
   kill(): void {
     this.#isAlive = false;
-    this.node.services.leases.stop();
-    void this.node.retention.close();
-    this.node.services.fanOut.close();
+    this.node.context.leaseManager.stop();
+    void this.node.retentionJob.close();
+    this.node.context.roomRegistry.close();
     for (const peer of [...this.peers]) peer.end('the server was killed');
   }
 
   /** As by SIGTERM. */
   async stop(): Promise<void> {
-    await this.node.settle();
+    await this.node.drain();
     for (const peer of [...this.peers]) peer.end('the server stopped');
     await this.node.close();
     this.#isAlive = false;
   }
 
-  #wire(): Wire {
+  #createTransport(): Transport {
     return {
       to: (channel) => ({
         emit: (event, ...args) => {
           for (const peer of this.peers) if (peer.channels.has(channel)) peer.emit(event, ...args);
         },
       }),
-      sent: () => undefined,
-      isFull: () => false,
-      drained: () => Promise.resolve(),
-      readTo: () => undefined,
-      dismiss: (peer) => (peer as TestPeer).end('the server ended the connection'),
-      end: (peer) => (peer as TestPeer).end('the server ended the connection'),
+      enforceBufferLimit: () => undefined,
+      isOverSoftLimit: () => false,
+      waitForDrain: () => Promise.resolve(),
+      waitUntilRead: () => undefined,
+      disconnectAfterDrain: (peer) => (peer as TestPeer).end('the server ended the connection'),
+      disconnect: (peer) => (peer as TestPeer).end('the server ended the connection'),
     };
   }
 }

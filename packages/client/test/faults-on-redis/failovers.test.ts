@@ -1,11 +1,11 @@
 /** Primaries that die and are replaced by replicas that lag: what was acknowledged is there, or everybody is told. */
 import { expect, test } from 'vitest';
-import { faultsOfFork } from '../../../server/test/helpers/history.ts';
+import { findForkFaults } from '../../../server/test/helpers/history.ts';
 import { readEntries, readRoom } from '../../../server/test/helpers/recording.ts';
 import type { RedisServer } from '../../../server/test/helpers/redis-servers.ts';
-import { cutOffReplicas, newCluster, newSentinel, slotOfRoom, startNode, storeAt } from '../helpers/on-redis.ts';
+import { detachReplicas, newCluster, newSentinel, openRedisStore, slotOfRoom, startNode } from '../helpers/on-redis.ts';
 import { ROOM } from '../helpers/people.ts';
-import { Throng } from '../helpers/throng.ts';
+import { LargeActorGroup } from '../helpers/throng.ts';
 
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
@@ -40,28 +40,28 @@ test.each(kinds)(
   async (_, start) => {
     const { url, primary, waitUntilOk } = await start();
     const nodes = [await startNode(url), await startNode(url)];
-    const throng = await Throng.gather(nodes.map((node) => node.url));
-    const { scene, sdk } = throng;
-    await scene.untilAcknowledged(200);
+    const throng = await LargeActorGroup.start(nodes.map((node) => node.url));
+    const { checker, sdk } = throng;
+    await checker.waitForAcknowledged(200);
     const former = await primary();
-    await cutOffReplicas(former);
-    await scene.untilAcknowledged(100);
+    await detachReplicas(former);
+    await checker.waitForAcknowledged(100);
     const leaver = sdk[0]!;
-    await leaver.say(5, ' for the last time');
-    throng.loses(leaver);
+    await leaver.sendChats(5, ' for the last time');
+    throng.removeActor(leaver);
     await pause(500);
 
     await former.kill();
     const killed = performance.now();
-    await scene.untilAcknowledged(1);
+    await checker.waitForAcknowledged(1);
     console.log(`failovers: fast, acknowledges again after ${Math.round(performance.now() - killed)} ms`);
-    await throng.untilAllAreTold();
+    await throng.waitUntilAllAreReset();
     await former.start();
-    await scene.untilAcknowledged(200);
-    throng.hush();
+    await checker.waitForAcknowledged(200);
+    throng.stopSending();
     await waitUntilOk();
-    const store = await storeAt(url);
-    await throng.endsWellInFork(store);
+    const store = await openRedisStore(url);
+    await throng.expectConsistentAfterFork(store);
     const said = JSON.stringify((await readEntries(store, ROOM)).map(({ body }) => body));
     expect(said, 'nobody was there to say it again').not.toContain('for the last time');
   },
@@ -79,27 +79,27 @@ test.each([
   async (_, durability, start) => {
     const { url, primary, waitUntilOk } = await start(durability === 'fsync' ? { appendfsync: 'always' } : {});
     const nodes = [await startNode(url, { durability }), await startNode(url, { durability })];
-    const throng = await Throng.gather(nodes.map((node) => node.url));
-    const { scene } = throng;
-    await scene.untilAcknowledged(200);
+    const throng = await LargeActorGroup.start(nodes.map((node) => node.url));
+    const { checker } = throng;
+    await checker.waitForAcknowledged(200);
     const former = await primary();
-    await cutOffReplicas(former);
+    await detachReplicas(former);
     await pause(3_000);
-    const open = scene.open;
+    const open = checker.unansweredCount;
 
     await former.kill();
     const killed = performance.now();
     // Who is left has no replica, and may acknowledge nothing.
     await pause(4_000);
     await former.start();
-    await scene.untilAcknowledged(1);
+    await checker.waitForAcknowledged(1);
     console.log(`failovers: ${durability}, acknowledges again after ${Math.round(performance.now() - killed)} ms`);
-    await scene.untilAcknowledged(200);
-    throng.hush();
-    await scene.calm();
+    await checker.waitForAcknowledged(200);
+    throng.stopSending();
+    await checker.waitUntilConsistent();
     await waitUntilOk();
     expect(open, 'what only the primary had was not acknowledged').toBeGreaterThan(throng.all.length / 2);
-    const store = await storeAt(url);
-    expect(faultsOfFork(scene.history, await readRoom(store, ROOM, scene.history.sent))).toEqual([]);
+    const store = await openRedisStore(url);
+    expect(findForkFaults(checker.history, await readRoom(store, ROOM, checker.history.sent))).toEqual([]);
   },
 );

@@ -2,14 +2,14 @@
 import type { Socket } from 'socket.io-client';
 import { expect, test } from 'vitest';
 import type { ClusterNode, RedisCluster } from '../../../server/test/helpers/redis-servers.ts';
-import { ask, connect, done, hearing, until } from '../../../server/test/helpers/server.ts';
+import { collectEvents, connect, requestOk, sendRequest, until } from '../../../server/test/helpers/server.ts';
 import { startBalancer } from '../helpers/balancer.ts';
-import { cutOffReplicas, newCluster, roomOn, slotOfLobby, slotOfRoom, startNode, storeAt } from '../helpers/on-redis.ts';
+import { detachReplicas, findRoomOn, globalKeysSlot, newCluster, openRedisStore, slotOfRoom, startNode } from '../helpers/on-redis.ts';
 import { ServerProcess } from '../helpers/server-process.ts';
 
 const timeout = 90_000;
 /** Longer than a failover takes, and no longer than must be. */
-const grace = 6_000;
+const graceMs = 6_000;
 const portOf = (url: string): number => Number(new URL(url).port);
 
 /** Another has its slots. */
@@ -20,90 +20,93 @@ async function replace(cluster: RedisCluster, primary: ClusterNode): Promise<voi
 }
 
 const namesIn = async (socket: Socket): Promise<string[]> =>
-  (await done(socket, 'list:rooms', { limit: 50 })).rooms.map(({ roomId }) => roomId);
+  (await requestOk(socket, 'list:rooms', { limit: 50 })).rooms.map(({ roomId }) => roomId);
 
 test('F9: rooms and leases that the primary of the lobby took last are listed and let go all the same', { timeout }, async () => {
   const cluster = await newCluster({ nodeTimeout: 1_000 });
-  const lobby = await cluster.primaryOf(slotOfLobby);
-  const [early, late] = [await roomOn(cluster, (primary) => primary === lobby), await roomOn(cluster, (primary) => primary !== lobby)];
-  const node = await startNode(cluster.url, { grace });
-  const other = await ServerProcess.start(cluster.url, { brisk: { grace, absence: 0 } });
+  const lobby = await cluster.primaryOf(globalKeysSlot);
+  const [early, late] = [
+    await findRoomOn(cluster, (primary) => primary === lobby),
+    await findRoomOn(cluster, (primary) => primary !== lobby),
+  ];
+  const node = await startNode(cluster.url, { grace: graceMs });
+  const other = await ServerProcess.start(cluster.url, { fastTimers: { graceMs, absenceMs: 0 } });
   const [aya, ben, chiyo] = [await connect(node.url), await connect(node.url), await connect(other.url)];
-  await done(chiyo, 'create:room', { roomId: early, username: 'chiyo' });
-  await done(aya, 'add:member', { roomId: early, username: 'aya' });
+  await requestOk(chiyo, 'create:room', { roomId: early, username: 'chiyo' });
+  await requestOk(aya, 'add:member', { roomId: early, username: 'aya' });
   // Both nodes are known, and known to be in that partition.
   await new Promise((resolve) => setTimeout(resolve, 1_000));
 
-  await cutOffReplicas(lobby);
-  await done(aya, 'create:room', { roomId: late, username: 'aya' });
-  await done(ben, 'add:member', { roomId: late, username: 'ben' });
-  await done(chiyo, 'add:member', { roomId: late, username: 'chiyo' });
+  await detachReplicas(lobby);
+  await requestOk(aya, 'create:room', { roomId: late, username: 'aya' });
+  await requestOk(ben, 'add:member', { roomId: late, username: 'ben' });
+  await requestOk(chiyo, 'add:member', { roomId: late, username: 'chiyo' });
   ben.disconnect();
-  await until(async () => (await lobby.cli('KEYS', '*:due')) !== '', 'it is written down that he has gone');
-  const removed = hearing(aya, 'remove:member:success');
+  await until(async () => (await lobby.runCommand('KEYS', '*:due')) !== '', 'it is written down that he has gone');
+  const removed = collectEvents(aya, 'remove:member:success');
   await replace(cluster, lobby);
 
   await until(async () => (await namesIn(aya)).includes(late), 'the room is listed', 5_000);
-  await until(() => removed.some(({ username }) => username === 'ben'), 'the name of who left is free', 3 * grace);
+  await until(() => removed.some(({ username }) => username === 'ben'), 'the name of who left is free', 3 * graceMs);
   await other.kill();
   await until(
     () => removed.some(({ username, roomId }) => username === 'chiyo' && roomId === late),
     'the guest of who was killed is let go',
-    3 * grace,
+    3 * graceMs,
   );
 });
 
 test('F9: who came to another node, which the primary of his room took last, keeps his name', { timeout }, async () => {
   const cluster = await newCluster({ nodeTimeout: 1_000 });
-  const lobby = await cluster.primaryOf(slotOfLobby);
-  const room = await roomOn(cluster, (primary) => primary !== lobby);
+  const lobby = await cluster.primaryOf(globalKeysSlot);
+  const room = await findRoomOn(cluster, (primary) => primary !== lobby);
   const primary = await cluster.primaryOf(slotOfRoom(room));
   const [killed, node] = [
-    await ServerProcess.start(cluster.url, { brisk: { grace, absence: 0 } }),
-    await startNode(cluster.url, { grace }),
+    await ServerProcess.start(cluster.url, { fastTimers: { graceMs, absenceMs: 0 } }),
+    await startNode(cluster.url, { grace: graceMs }),
   ];
   const balancer = await startBalancer([killed.port]);
   const aya = await connect(node.url);
   const dan = await connect(balancer.url, { reconnection: true, reconnectionDelay: 100, reconnectionDelayMax: 200 });
-  await done(aya, 'create:room', { roomId: room, username: 'aya' });
-  await done(dan, 'add:member', { roomId: room, username: 'dan' });
-  await done(aya, 'create:chat', { roomId: room, username: 'aya', message: 'hello' });
+  await requestOk(aya, 'create:room', { roomId: room, username: 'aya' });
+  await requestOk(dan, 'add:member', { roomId: room, username: 'dan' });
+  await requestOk(aya, 'create:chat', { roomId: room, username: 'aya', message: 'hello' });
 
-  await cutOffReplicas(primary);
+  await detachReplicas(primary);
   balancer.ports = [portOf(node.url)];
   await killed.kill();
   await until(() => dan.connected && dan.recovered, 'he is on the other node');
-  const store = await storeAt(cluster.url);
-  await until(async () => (await store.lapsed(10)).length === 0, 'the other holds his name');
-  const removed = hearing(aya, 'remove:member:success');
+  const store = await openRedisStore(cluster.url);
+  await until(async () => (await store.listExpiredLeases(10)).length === 0, 'the other holds his name');
+  const removed = collectEvents(aya, 'remove:member:success');
   await replace(cluster, primary);
 
-  const end = performance.now() + grace + 1_000;
-  await until(() => removed.length > 0 || performance.now() > end, 'the grace is over', 2 * grace);
+  const end = performance.now() + graceMs + 1_000;
+  await until(() => removed.length > 0 || performance.now() > end, 'the grace is over', 2 * graceMs);
   expect(removed).toEqual([]);
-  expect(await ask(dan, 'create:chat', { roomId: room, username: 'dan', message: 'still here' })).toMatchObject({ ok: true });
+  expect(await sendRequest(dan, 'create:chat', { roomId: room, username: 'dan', message: 'still here' })).toMatchObject({ ok: true });
 });
 
 test('F9: a stock client whose place the primary took last is recovered', { timeout }, async () => {
   const cluster = await newCluster({ nodeTimeout: 1_000 });
-  const [node, other] = [await startNode(cluster.url, { grace }), await startNode(cluster.url, { grace })];
+  const [node, other] = [await startNode(cluster.url, { grace: graceMs }), await startNode(cluster.url, { grace: graceMs })];
   const balancer = await startBalancer([portOf(node.url)]);
   const dan = await connect(balancer.url, { reconnection: true, reconnectionDelay: 100, reconnectionDelayMax: 200 });
   const aya = await connect(other.url);
-  await done(dan, 'create:room', { roomId: 'den', username: 'dan' });
+  await requestOk(dan, 'create:room', { roomId: 'den', username: 'dan' });
   const primaries = cluster.nodes.slice(0, 3);
-  const having = await Promise.all(primaries.map((primary) => primary.cli('KEYS', '*:places:*')));
+  const having = await Promise.all(primaries.map((primary) => primary.runCommand('KEYS', '*:places:*')));
   const primary = primaries[having.findIndex((keys) => keys !== '')]!;
-  await done(dan, 'remove:member', { roomId: 'den', username: 'dan' });
-  const room = await roomOn(cluster, (each) => each !== primary);
-  await done(aya, 'create:room', { roomId: room, username: 'aya' });
+  await requestOk(dan, 'remove:member', { roomId: 'den', username: 'dan' });
+  const room = await findRoomOn(cluster, (each) => each !== primary);
+  await requestOk(aya, 'create:room', { roomId: room, username: 'aya' });
 
-  await cutOffReplicas(primary);
-  await done(dan, 'add:member', { roomId: room, username: 'dan' });
-  await done(aya, 'create:chat', { roomId: room, username: 'aya', message: 'hello' });
-  await until(async () => (await primary.cli('KEYS', '*:places:*')) !== '', 'his place is written down');
+  await detachReplicas(primary);
+  await requestOk(dan, 'add:member', { roomId: room, username: 'dan' });
+  await requestOk(aya, 'create:chat', { roomId: room, username: 'aya', message: 'hello' });
+  await until(async () => (await primary.runCommand('KEYS', '*:places:*')) !== '', 'his place is written down');
   await replace(cluster, primary);
-  await done(aya, 'create:chat', { roomId: room, username: 'aya', message: 'still there?' });
+  await requestOk(aya, 'create:chat', { roomId: room, username: 'aya', message: 'still there?' });
   await new Promise((resolve) => setTimeout(resolve, 2_000));
 
   const dropped = new Promise((resolve) => dan.once('disconnect', resolve));

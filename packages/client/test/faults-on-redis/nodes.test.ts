@@ -2,13 +2,13 @@
 import type { Entry } from '@engawa/server';
 import { expect, test } from 'vitest';
 import { readEntries } from '../../../server/test/helpers/recording.ts';
-import { ask, connect, done, until } from '../../../server/test/helpers/server.ts';
+import { connect, requestOk, sendRequest, until } from '../../../server/test/helpers/server.ts';
 import { startBalancer } from '../helpers/balancer.ts';
-import { newRedis, startNode, storeAt } from '../helpers/on-redis.ts';
+import { newRedis, openRedisStore, startNode } from '../helpers/on-redis.ts';
 import { ROOM } from '../helpers/people.ts';
-import { Scene } from '../helpers/scene.ts';
+import { ConsistencyChecker } from '../helpers/scene.ts';
 import { ServerProcess } from '../helpers/server-process.ts';
-import { Throng } from '../helpers/throng.ts';
+import { LargeActorGroup } from '../helpers/throng.ts';
 
 const portsOf = (nodes: ServerProcess[]): number[] => nodes.map(({ port }) => port);
 
@@ -16,21 +16,21 @@ test('F2, F3: nodes that are killed while all talk lose nothing: who was on them
   const { url } = await newRedis();
   const nodes = await Promise.all([1, 2, 3].map(() => ServerProcess.start(url)));
   const balancer = await startBalancer(portsOf(nodes));
-  const throng = await Throng.gather([balancer.url]);
-  const { scene, all, stock } = throng;
+  const throng = await LargeActorGroup.start([balancer.url]);
+  const { checker, all, socketIo } = throng;
   for (let kills = 1; kills <= 2; kills += 1) {
-    await scene.untilAcknowledged(200);
+    await checker.waitForAcknowledged(200);
     const before = throng.drops;
     await nodes.shift()?.kill();
     await until(() => throng.drops >= before + all.length / 3, 'those who were on it dropped');
-    await throng.untilAllAreHere();
+    await throng.waitUntilAllAreLive();
     expect(throng.drops - before, 'on a node that is left nobody dropped').toBe(all.length / (4 - kills));
     balancer.ports = portsOf(nodes);
   }
-  await scene.untilAcknowledged(200);
-  throng.hush();
-  await scene.endsWell(await storeAt(url));
-  for (const { returns, recovered } of stock) expect(recovered).toBe(returns);
+  await checker.waitForAcknowledged(200);
+  throng.stopSending();
+  await checker.expectConsistent(await openRedisStore(url));
+  for (const { reconnects, recoveries } of socketIo) expect(recoveries).toBe(reconnects);
 });
 
 test('F19: a rolling deploy of three nodes under load, through a plain TCP balancer, loses nothing and says nothing twice', {
@@ -39,36 +39,38 @@ test('F19: a rolling deploy of three nodes under load, through a plain TCP balan
   const { url } = await newRedis();
   let nodes = await Promise.all([1, 2, 3].map(() => ServerProcess.start(url)));
   const balancer = await startBalancer(portsOf(nodes));
-  const throng = await Throng.gather([balancer.url]);
-  const { scene, all, sdk, stock } = throng;
+  const throng = await LargeActorGroup.start([balancer.url]);
+  const { checker, all, sdk, socketIo } = throng;
   for (const old of nodes) {
-    await scene.untilAcknowledged(200);
+    await checker.waitForAcknowledged(200);
     const next = await ServerProcess.start(url);
     nodes = [...nodes.filter((node) => node !== old), next];
     balancer.ports = portsOf(nodes);
     expect(await old.stop()).toBe(0);
-    await throng.untilAllAreHere();
+    await throng.waitUntilAllAreLive();
   }
-  await scene.untilAcknowledged(200);
-  throng.hush();
-  await scene.endsWell(await storeAt(url));
-  for (const { drops, returnAfter } of all) expect(drops, 'each was told to come back').toBe(returnAfter.length);
+  await checker.waitForAcknowledged(200);
+  throng.stopSending();
+  await checker.expectConsistent(await openRedisStore(url));
+  for (const { drops, reconnectDelays } of all) expect(drops, 'each was told to come back').toBe(reconnectDelays.length);
   expect(throng.drops).toBeGreaterThanOrEqual(all.length);
   for (const { errors, resets } of sdk) expect([errors, resets]).toEqual([[], []]);
-  for (const { returns, recovered } of stock) expect(recovered).toBe(returns);
+  for (const { reconnects, recoveries } of socketIo) expect(recoveries).toBe(reconnects);
 });
 
 test('two nodes are asked for the same name, or the same room, at the same moment, 1,000 times: one has it each time', async () => {
   const { url } = await newRedis();
   const [one, other] = [await startNode(url), await startNode(url)];
   const sockets = [await connect(one.url), await connect(other.url)];
-  await done(sockets[0]!, 'create:room', { roomId: ROOM, username: 'owner' });
+  await requestOk(sockets[0]!, 'create:room', { roomId: ROOM, username: 'owner' });
   const winners = [0, 0];
   for (let turn = 0; turn < 1_000; turn += 1) {
     const username = `name ${turn}`;
     const isRoom = turn % 4 === 3;
     const asks = sockets.map((socket) =>
-      isRoom ? ask(socket, 'create:room', { roomId: username, username }) : ask(socket, 'add:member', { roomId: ROOM, username }),
+      isRoom
+        ? sendRequest(socket, 'create:room', { roomId: username, username })
+        : sendRequest(socket, 'add:member', { roomId: ROOM, username }),
     );
     const answers = await Promise.all(turn % 2 ? asks : asks.reverse());
     const refusals = answers.flatMap((answer) => (answer.ok ? [] : [answer.error.code]));
@@ -77,10 +79,10 @@ test('two nodes are asked for the same name, or the same room, at the same momen
     winners[winner]! += 1;
     // A connection has a hundred names in a room at most.
     const joined = turn % 2 ? winner : 1 - winner;
-    if (!isRoom) await done(sockets[joined]!, 'remove:member', { roomId: ROOM, username });
+    if (!isRoom) await requestOk(sockets[joined]!, 'remove:member', { roomId: ROOM, username });
   }
   expect(Math.min(...winners), 'neither has it always').toBeGreaterThan(0);
-  const log = await readEntries(await storeAt(url), ROOM);
+  const log = await readEntries(await openRedisStore(url), ROOM);
   const names = log.filter(({ kind }) => kind === 'add:member').map(({ by }) => by);
   expect(names).toHaveLength(751);
   expect(new Set(names).size).toBe(751);
@@ -88,22 +90,25 @@ test('two nodes are asked for the same name, or the same room, at the same momen
 
 test("the guests of a node that was killed are let go by any other, once, and their names are others'", async () => {
   const { url } = await newRedis();
-  const grace = 1_200;
-  const [killed, ...others] = await Promise.all([1, 2, 3].map(() => ServerProcess.start(url, { brisk: { grace, absence: 0 } })));
+  const graceMs = 1_200;
+  const [killed, ...others] = await Promise.all([1, 2, 3].map(() => ServerProcess.start(url, { fastTimers: { graceMs, absenceMs: 0 } })));
   const [there, here] = [await connect(killed!.url), await connect(others[0]!.url)];
-  await done(here, 'create:room', { roomId: ROOM, username: 'owner' });
+  await requestOk(here, 'create:room', { roomId: ROOM, username: 'owner' });
   const guests = Array.from({ length: 30 }, (_, number) => `guest ${number}`);
-  for (const username of guests) await done(there, 'add:member', { roomId: ROOM, username });
-  const store = await storeAt(url);
+  for (const username of guests) await requestOk(there, 'add:member', { roomId: ROOM, username });
+  const store = await openRedisStore(url);
   const gone = async () => (await readEntries(store, ROOM)).filter(({ kind }) => kind === 'remove:member');
   await killed!.kill();
   const since = performance.now();
-  expect(await ask(here, 'add:member', { roomId: ROOM, username: 'guest 7' })).toMatchObject({ ok: false, error: { code: 'name_taken' } });
+  expect(await sendRequest(here, 'add:member', { roomId: ROOM, username: 'guest 7' })).toMatchObject({
+    ok: false,
+    error: { code: 'name_taken' },
+  });
   await until(async () => (await gone()).length >= guests.length, 'their names are free');
-  expect(performance.now() - since, 'not before the grace').toBeGreaterThan(grace * 0.8);
+  expect(performance.now() - since, 'not before the grace').toBeGreaterThan(graceMs * 0.8);
   const [elsewhere] = [await connect(others[1]!.url)];
-  for (const username of guests) await done(elsewhere, 'add:member', { roomId: ROOM, username });
-  await until(async () => (await store.lapsed(100)).length === 0, 'nothing is left to be let go');
+  for (const username of guests) await requestOk(elsewhere, 'add:member', { roomId: ROOM, username });
+  await until(async () => (await store.listExpiredLeases(100)).length === 0, 'nothing is left to be let go');
   expect((await gone()).map(({ by, body }: Entry) => [by, body?.reason])).toEqual(
     expect.arrayContaining(guests.map((username) => [username, 'gone'])),
   );
@@ -117,35 +122,35 @@ test('F23: a node that stood still wakes as a stranger: its guests were let go, 
   timeout: freezeSeconds * 1_000 + 60_000,
 }, async () => {
   const { url } = await newRedis();
-  const options = freezeSeconds > 0 ? {} : { brisk: { grace: 1_500, absence: 0, pingInterval: 1_000, pingTimeout: 1_000 } };
+  const options = freezeSeconds > 0 ? {} : { fastTimers: { grace: 1_500, absence: 0, pingInterval: 1_000, pingTimeout: 1_000 } };
   const [zombie, other] = [await ServerProcess.start(url, options), await ServerProcess.start(url, options)];
-  const scene = new Scene();
-  const aya = await scene.enter('aya', other.url);
-  const [ben, chiyo] = [await scene.enter('ben', zombie.url), await scene.enter('chiyo', zombie.url)];
-  const dan = await scene.enterStock('dan', zombie.url);
-  const hushes = [aya, ben, chiyo, dan].map((person) => person.talk('', 20));
-  await scene.untilAcknowledged(60);
+  const scene = new ConsistencyChecker();
+  const aya = await scene.addSdkActor('aya', other.url);
+  const [ben, chiyo] = [await scene.addSdkActor('ben', zombie.url), await scene.addSdkActor('chiyo', zombie.url)];
+  const dan = await scene.addSocketIoActor('dan', zombie.url);
+  const hushes = [aya, ben, chiyo, dan].map((person) => person.startSending('', 20));
+  await scene.waitForAcknowledged(60);
 
   zombie.freeze();
   const thawing = pause(freezeSeconds * 1_000);
-  const store = await storeAt(url);
+  const store = await openRedisStore(url);
   const removals = async () => (await readEntries(store, ROOM)).filter(({ kind }) => kind === 'remove:member');
   await until(async () => (await removals()).length === 3, 'its guests are let go', 45_000);
-  expect(scene.open, 'they wait for an answer').toBeGreaterThanOrEqual(3);
+  expect(scene.unansweredCount, 'they wait for an answer').toBeGreaterThanOrEqual(3);
   const thief = await connect(other.url);
-  const taking = scene.pen('ben').asked('add:member', { roomId: ROOM, username: 'ben' });
-  scene.pen('ben').answered(taking, await done(thief, 'add:member', { roomId: ROOM, username: 'ben' }));
-  await scene.untilAcknowledged(60);
+  const taking = scene.clientLogOf('ben').recordRequest('add:member', { roomId: ROOM, username: 'ben' });
+  scene.clientLogOf('ben').recordAnswer(taking, await requestOk(thief, 'add:member', { roomId: ROOM, username: 'ben' }));
+  await scene.waitForAcknowledged(60);
   await thawing;
   zombie.thaw();
 
-  await until(() => ben.room.state === 'ended' && chiyo.isHere && dan.isHere, 'they know where they are', 30_000);
+  await until(() => ben.room.state === 'ended' && chiyo.isLive && dan.isLive, 'they know where they are', 30_000);
   expect(ben.room.ending).toMatchObject({ reason: 'refused', error: { code: 'name_taken' } });
-  await scene.untilAcknowledged(60);
+  await scene.waitForAcknowledged(60);
   for (const hush of hushes) hush();
-  await scene.endsWell(store);
+  await scene.expectConsistent(store);
   expect((await removals()).map(({ by }) => by).toSorted()).toEqual(['ben', 'chiyo', 'dan']);
-  expect(dan.recovered).toBe(dan.returns);
+  expect(dan.recoveries).toBe(dan.reconnects);
 });
 
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));

@@ -2,25 +2,25 @@
 import { expect, test } from 'vitest';
 import type { ClusterNode, RedisCluster } from '../../../server/test/helpers/redis-servers.ts';
 import { until } from '../../../server/test/helpers/server.ts';
-import { newCluster, slotOfLobby, slotOfRoom, startNode, storeAt } from '../helpers/on-redis.ts';
+import { globalKeysSlot, newCluster, openRedisStore, slotOfRoom, startNode } from '../helpers/on-redis.ts';
 import { ROOM } from '../helpers/people.ts';
-import { Throng } from '../helpers/throng.ts';
+import { LargeActorGroup } from '../helpers/throng.ts';
 
 const timeout = 60_000;
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-async function talkingOnCluster(): Promise<{ cluster: RedisCluster; throng: Throng }> {
+async function talkingOnCluster(): Promise<{ cluster: RedisCluster; throng: LargeActorGroup }> {
   const cluster = await newCluster();
   const nodes = [await startNode(cluster.url), await startNode(cluster.url)];
-  const throng = await Throng.gather(nodes.map(({ url }) => url));
-  await throng.scene.untilAcknowledged(100);
+  const throng = await LargeActorGroup.start(nodes.map(({ url }) => url));
+  await throng.checker.waitForAcknowledged(100);
   return { cluster, throng };
 }
 
-async function endsWell(cluster: RedisCluster, throng: Throng): Promise<void> {
-  await throng.scene.untilAcknowledged(100);
-  throng.hush();
-  await throng.scene.endsWell(await storeAt(cluster.url));
+async function endsWell(cluster: RedisCluster, throng: LargeActorGroup): Promise<void> {
+  await throng.checker.waitForAcknowledged(100);
+  throng.stopSending();
+  await throng.checker.expectConsistent(await openRedisStore(cluster.url));
   expect(throng.drops).toBe(0);
   for (const { resets } of throng.sdk) expect(resets).toEqual([]);
 }
@@ -28,13 +28,13 @@ async function endsWell(cluster: RedisCluster, throng: Throng): Promise<void> {
 test('F13: the slot of a busy room, and that of the lobby, are moved again and again', { timeout }, async () => {
   const { cluster, throng } = await talkingOnCluster();
   const primaries = cluster.nodes.slice(0, 3);
-  for (const slot of [slotOfRoom(ROOM), slotOfLobby, slotOfRoom(ROOM), slotOfRoom(ROOM)]) {
+  for (const slot of [slotOfRoom(ROOM), globalKeysSlot, slotOfRoom(ROOM), slotOfRoom(ROOM)]) {
     const from = await cluster.primaryOf(slot);
     const to = primaries[(primaries.indexOf(from) + 1) % primaries.length] as ClusterNode;
     await cluster.moveSlot(slot, to, async () => void (await pause(500)));
-    await throng.scene.untilAcknowledged(100);
+    await throng.checker.waitForAcknowledged(100);
   }
-  const { head } = await (await storeAt(cluster.url)).read(ROOM, {});
+  const { head } = await (await openRedisStore(cluster.url)).read(ROOM, {});
   // Who is subscribed where the room is hears all at once, and not when it is checked.
   await until(() => throng.sdk.every(({ room }) => room.position.seq >= head), 'all are told', 1_000);
   await endsWell(cluster, throng);
@@ -43,13 +43,13 @@ test('F13: the slot of a busy room, and that of the lobby, are moved again and a
 test('F18: scripts are forgotten (SCRIPT FLUSH), and primaries step down for replicas that never knew them', { timeout }, async () => {
   const { cluster, throng } = await talkingOnCluster();
   for (let turn = 0; turn < 20; turn += 1) {
-    await Promise.all(cluster.nodes.slice(0, 3).map((node) => node.cli('SCRIPT', 'FLUSH')));
-    await throng.scene.untilAcknowledged(10);
+    await Promise.all(cluster.nodes.slice(0, 3).map((node) => node.runCommand('SCRIPT', 'FLUSH')));
+    await throng.checker.waitForAcknowledged(10);
   }
   for (let turn = 0; turn < 2; turn += 1) {
     await cluster.failover(await cluster.replicaOf(await cluster.primaryOf(slotOfRoom(ROOM))));
     await cluster.waitUntilOk();
-    await throng.scene.untilAcknowledged(100);
+    await throng.checker.waitForAcknowledged(100);
   }
   await endsWell(cluster, throng);
 });

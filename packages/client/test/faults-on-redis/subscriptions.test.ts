@@ -4,35 +4,35 @@ import { startProxy } from '../../../server/test/helpers/proxy.ts';
 import type { RedisServer } from '../../../server/test/helpers/redis-servers.ts';
 import { until } from '../../../server/test/helpers/server.ts';
 import { newRedis, startNode } from '../helpers/on-redis.ts';
-import { Scene } from '../helpers/scene.ts';
+import { ConsistencyChecker } from '../helpers/scene.ts';
 
 /** A room is compared with its log every five seconds. */
 const CHECKED_MS = 7_000;
 
 test('F14: what a node is not told by a subscription that is half open it finds in the log, within its check', async () => {
   const { redis, scene, aya, others, store, proxy } = await twoNodes();
-  await aya.say(5);
+  await aya.sendChats(5);
   await until(() => others.every(({ texts }) => texts.length === 5), 'they hear her');
   const before = await subscribers(redis);
-  expect(proxy.hang(before)).toBe(1);
+  expect(proxy.blackhole(before)).toBe(1);
   for (const said of [55, 105]) {
-    await aya.say(50);
+    await aya.sendChats(50);
     await until(() => others.every(({ texts }) => texts.length === said), 'it was found', CHECKED_MS);
   }
   expect(await subscribers(redis), 'nobody noticed that a subscription is dead').toEqual(before);
-  await scene.endsWell(store);
+  await scene.expectConsistent(store);
 });
 
 test('F14: subscriptions that Redis ends (CLIENT KILL TYPE pubsub) while all talk are there again, and nothing is missing', async () => {
   const { redis, scene, aya, others, store } = await twoNodes();
-  const hushes = [aya, ...others].map((person) => person.talk());
+  const hushes = [aya, ...others].map((person) => person.startSending());
   for (let kills = 0; kills < 10; kills += 1) {
-    await scene.untilAcknowledged(50);
-    await until(async () => Number(await redis.cli('CLIENT', 'KILL', 'TYPE', 'pubsub')) === 2, 'both were there, and are ended');
+    await scene.waitForAcknowledged(50);
+    await until(async () => Number(await redis.runCommand('CLIENT', 'KILL', 'TYPE', 'pubsub')) === 2, 'both were there, and are ended');
   }
-  await scene.untilAcknowledged(50);
+  await scene.waitForAcknowledged(50);
   for (const hush of hushes) hush();
-  await scene.endsWell(store);
+  await scene.expectConsistent(store);
 });
 
 /** Aya is on a node of her own; the others' node has its Redis behind a proxy. */
@@ -40,14 +40,14 @@ async function twoNodes() {
   const redis = await newRedis();
   const proxy = await startProxy({ port: redis.port });
   const [direct, behind] = [await startNode(redis.url), await startNode(proxy.url.replace('http', 'redis'))];
-  const scene = new Scene();
-  const aya = await scene.enter('aya', direct.url);
-  const others = [await scene.enter('ben', behind.url), await scene.enterStock('chiyo', behind.url)];
+  const scene = new ConsistencyChecker();
+  const aya = await scene.addSdkActor('aya', direct.url);
+  const others = [await scene.addSdkActor('ben', behind.url), await scene.addSocketIoActor('chiyo', behind.url)];
   return { redis, scene, aya, others, store: direct.store, proxy };
 }
 
 /** The ports that subscribers have at their ends. */
 async function subscribers(redis: RedisServer): Promise<number[]> {
-  const list = await redis.cli('CLIENT', 'LIST', 'TYPE', 'pubsub');
+  const list = await redis.runCommand('CLIENT', 'LIST', 'TYPE', 'pubsub');
   return [...list.matchAll(/ addr=[^ ]*:(\d+)/g)].map(([, port]) => Number(port));
 }

@@ -6,19 +6,19 @@ import type { RedisServer } from '../../../server/test/helpers/redis-servers.ts'
 import { until } from '../../../server/test/helpers/server.ts';
 import { newRedis, startNode } from '../helpers/on-redis.ts';
 import { ROOM } from '../helpers/people.ts';
-import { Scene } from '../helpers/scene.ts';
+import { ConsistencyChecker } from '../helpers/scene.ts';
 import { ServerProcess } from '../helpers/server-process.ts';
 
 /** The names of a room's keys and of its channel. */
 async function namesIn(redis: RedisServer): Promise<(kind: string) => string> {
-  const [name = ''] = (await redis.call('KEYS', `*:room:${ROOM}`)) as string[];
+  const [name = ''] = (await redis.runRaw('KEYS', `*:room:${ROOM}`)) as string[];
   return (kind) => name.replace(':room:', `:${kind}:`);
 }
 
 /** What a node does that has one more field wherever there are fields, and a kind of entry that is not known here. */
 async function appendAsAnother(redis: RedisServer, kind: string, body: object): Promise<void> {
   const name = await namesIn(redis);
-  const [epoch, head, prev, at, tick] = (await redis.call('HMGET', name('room'), 'epoch', 'head', 'tail', 'at', 'tick')) as string[];
+  const [epoch, head, prev, at, tick] = (await redis.runRaw('HMGET', name('room'), 'epoch', 'head', 'tail', 'at', 'tick')) as string[];
   const [seq, id] = [Number(head) + 1, randomUUID()];
   const entry = [
     id,
@@ -32,9 +32,9 @@ async function appendAsAnother(redis: RedisServer, kind: string, body: object): 
     'of a later version',
     { more: true },
   ];
-  await redis.cli('HSET', name('log'), seq, `${JSON.stringify(entry)}\n${JSON.stringify(body)}`);
-  if (kind === 'create:chat') await redis.cli('SETBIT', name('listed'), seq - 1, 1);
-  await redis.cli(
+  await redis.runCommand('HSET', name('log'), seq, `${JSON.stringify(entry)}\n${JSON.stringify(body)}`);
+  if (kind === 'create:chat') await redis.runCommand('SETBIT', name('listed'), seq - 1, 1);
+  await redis.runCommand(
     'HSET',
     name('room'),
     'head',
@@ -49,32 +49,36 @@ async function appendAsAnother(redis: RedisServer, kind: string, body: object): 
     'blue',
   );
   const told = [epoch, seq, 0, [[entry, body, 'seen']], { region: 'north' }];
-  await redis.cli('PUBLISH', name('news'), JSON.stringify(['a later node', [told], null, { version: 9 }]));
+  await redis.runCommand('PUBLISH', name('news'), JSON.stringify(['a later node', [told], null, { version: 9 }]));
 }
 
 test('F20: entries of a later version, of unknown kinds and with unknown fields, are told as they are, and the room goes on', async () => {
   const redis = await newRedis();
   const [one, other] = [await startNode(redis.url), await startNode(redis.url)];
-  const scene = new Scene();
-  const people = [await scene.enter('aya', one.url), await scene.enter('ben', other.url), await scene.enterStock('chiyo', other.url)];
+  const scene = new ConsistencyChecker();
+  const people = [
+    await scene.addSdkActor('aya', one.url),
+    await scene.addSdkActor('ben', other.url),
+    await scene.addSocketIoActor('chiyo', other.url),
+  ];
   const name = await namesIn(redis);
   for (let round = 1; round <= 3; round += 1) {
     await appendAsAnother(redis, 'create:poll', { question: 'tea?', options: [{ text: 'yes', votes: null }] });
     await appendAsAnother(redis, 'create:chat', { message: `hello ${round}`, thread: { of: 1 }, colour: 'blue' });
-    await Promise.all(people.map((person) => person.say(3)));
+    await Promise.all(people.map((person) => person.sendChats(3)));
   }
   for (const {
-    hearing: { heard },
+    receivedLog: { entries },
   } of people) {
-    await until(() => heard.filter(({ kind }) => kind === 'create:chat').length === 30, 'all is heard');
-    expect(heard.filter(({ kind }) => kind === 'create:poll')).toHaveLength(3);
-    expect(heard.find(({ message }) => message === 'hello 2')).toMatchObject({ thread: { of: 1 }, colour: 'blue' });
+    await until(() => entries.filter(({ kind }) => kind === 'create:chat').length === 30, 'all is heard');
+    expect(entries.filter(({ kind }) => kind === 'create:poll')).toHaveLength(3);
+    expect(entries.find(({ message }) => message === 'hello 2')).toMatchObject({ thread: { of: 1 }, colour: 'blue' });
   }
-  expect(await redis.cli('HGET', name('room'), 'colour'), 'what is not known is kept').toBe('blue');
+  expect(await redis.runCommand('HGET', name('room'), 'colour'), 'what is not known is kept').toBe('blue');
   const log = await readEntries(one.store, ROOM);
   for (const { seqs } of people) expect(seqs).toEqual(log.slice(-seqs.length).map(({ seq }) => seq));
   // Who comes later, and who pages, sees the same.
-  const dan = await scene.enter('dan', one.url);
+  const dan = await scene.addSdkActor('dan', one.url);
   expect(dan.room.timeline.chats.map(({ message }) => message)).toEqual(
     (people[0] as typeof dan).room.timeline.chats.map(({ message }) => message),
   );
@@ -83,8 +87,8 @@ test('F20: entries of a later version, of unknown kinds and with unknown fields,
 test('F20: news that nobody here understands end no process, and what they may have been about is read from the log', async () => {
   const redis = await newRedis();
   const node = await ServerProcess.start(redis.url);
-  const scene = new Scene();
-  const [aya, ben] = [await scene.enter('aya', node.url), await scene.enterStock('ben', node.url)];
+  const scene = new ConsistencyChecker();
+  const [aya, ben] = [await scene.addSdkActor('aya', node.url), await scene.addSocketIoActor('ben', node.url)];
   const name = await namesIn(redis);
   const since = await subscribedSince(redis);
   const strange = [
@@ -105,14 +109,14 @@ test('F20: news that nobody here understands end no process, and what they may h
     '["a later node",null,{"event":"wave"}]',
   ];
   for (const news of [...strange, ...half]) {
-    await redis.cli('PUBLISH', name('news'), news);
-    await aya.say(1);
+    await redis.runCommand('PUBLISH', name('news'), news);
+    await aya.sendChats(1);
   }
   await until(() => ben.texts.length === strange.length + half.length, 'he hears her');
   expect(await subscribedSince(redis), 'nor do they cost the subscription').toEqual(since);
   expect([aya.drops, ben.drops]).toEqual([0, 0]);
-  await scene.endsWell((await startNode(redis.url)).store);
+  await scene.expectConsistent((await startNode(redis.url)).store);
 });
 
 const subscribedSince = async (redis: RedisServer): Promise<string[]> =>
-  [...(await redis.cli('CLIENT', 'LIST', 'TYPE', 'pubsub')).matchAll(/^id=\d+/gm)].map(String);
+  [...(await redis.runCommand('CLIENT', 'LIST', 'TYPE', 'pubsub')).matchAll(/^id=\d+/gm)].map(String);

@@ -1,13 +1,13 @@
 /** Many at once, and one who holds up: nobody else notices. */
-import type { FanOutAdapter } from '@engawa/fan-out';
+import type { CoalescingAdapter } from '@engawa/fan-out';
 import type { Store } from '@engawa/server';
 import { Server } from 'socket.io';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { startProxy } from '../../../server/test/helpers/proxy.ts';
-import { type Running, startServer, until, withFault } from '../../../server/test/helpers/server.ts';
+import { type RunningServer, startServer, until, withOverrides } from '../../../server/test/helpers/server.ts';
 import { newStore } from '../../../server/test/helpers/stores.ts';
-import type { SdkPerson } from '../helpers/people.ts';
-import { Scene } from '../helpers/scene.ts';
+import type { SdkActor } from '../helpers/people.ts';
+import { ConsistencyChecker } from '../helpers/scene.ts';
 
 const portOf = (url: string) => ({ port: Number(new URL(url).port) });
 
@@ -17,27 +17,31 @@ const MAX_WAITING = 256 * 1024 + 1024 * 1024;
 test('F21: who does not read is told it later, in order, and put out only when he reads nothing for long; all others talk on', {
   timeout: 60_000,
 }, async () => {
-  const { url, store, io } = await startWatched(await newStore(), { stuckAfter: 3_000 });
-  const adapter = io.of('/').adapter as FanOutAdapter;
+  const { url, store, io } = await startWatched(await newStore(), { stallTimeoutMs: 3_000 });
+  const adapter = io.of('/').adapter as CoalescingAdapter;
   // Clients that take offsets have a channel of their own.
   const hearers = () => [...adapter.rooms].reduce((sum, [room, ids]) => (/^(room|plain):/.test(room) ? sum + ids.size : sum), 0);
   const proxy = await startProxy(portOf(url));
-  const scene = new Scene();
-  const others = [await scene.enter('aya', url), await scene.enterStock('ben', url), await scene.enterStock('chiyo', url)];
-  const sleepers = [await scene.enter('dan', proxy.url), await scene.enterStock('emi', proxy.url)];
+  const scene = new ConsistencyChecker();
+  const others = [
+    await scene.addSdkActor('aya', url),
+    await scene.addSocketIoActor('ben', url),
+    await scene.addSocketIoActor('chiyo', url),
+  ];
+  const sleepers = [await scene.addSdkActor('dan', proxy.url), await scene.addSocketIoActor('emi', proxy.url)];
   const all = others.length + sleepers.length;
   let waiting = 0;
   const watching = setInterval(
-    () => (waiting = Math.max(waiting, ...[...io.sockets.sockets.keys()].map((id) => adapter.waitingFor(id)))),
+    () => (waiting = Math.max(waiting, ...[...io.sockets.sockets.keys()].map((id) => adapter.bufferedBytesOf(id)))),
     5,
   );
   onTestFinished(() => clearInterval(watching));
 
-  await others[0]?.say(1);
+  await others[0]?.sendChats(1);
   await until(() => new Set([...others, ...sleepers].map(({ seqs }) => seqs.at(-1))).size === 1, 'all have heard the same');
   proxy.stall(true);
   const before = sleepers.map(({ seqs }) => seqs.length);
-  const hushes = others.map((person) => person.talk('😀'.repeat(3_900)));
+  const hushes = others.map((person) => person.startSending('😀'.repeat(3_900)));
   await until(() => hearers() === others.length, 'the room is not pushed to them any more', 30_000);
   expect(
     sleepers.map(({ seqs }) => seqs.length),
@@ -49,21 +53,21 @@ test('F21: who does not read is told it later, in order, and put out only when h
   for (const { drops } of [...others, ...sleepers]) expect(drops).toBe(0);
 
   proxy.stall(true);
-  const hushesAgain = others.map((person) => person.talk('😀'.repeat(3_900)));
+  const hushesAgain = others.map((person) => person.startSending('😀'.repeat(3_900)));
   await until(() => io.engine.clientsCount === others.length, 'they are put out', 30_000);
   for (const hush of hushesAgain) hush();
-  await others[0]?.say(1);
+  await others[0]?.sendChats(1);
   for (const { drops } of others) expect(drops).toBe(0);
   expect(waiting, 'as much waited for them as may').toBeGreaterThan(MAX_WAITING / 6);
   expect(waiting).toBeLessThan(MAX_WAITING);
 
   proxy.stall(false);
-  await scene.endsWell(store);
+  await scene.expectConsistent(store);
   for (const sleeper of sleepers) expect(sleeper.drops).toBe(1);
-  console.log(`F21: ${scene.acknowledged} chats, at most ${(waiting / 2 ** 10).toFixed(0)} KiB waited`);
+  console.log(`F21: ${scene.acknowledgedCount} chats, at most ${(waiting / 2 ** 10).toFixed(0)} KiB waited`);
 });
 
-async function startWatched(store: Store, options: Parameters<typeof startServer>[0]): Promise<Running & { io: Server }> {
+async function startWatched(store: Store, options: Parameters<typeof startServer>[0]): Promise<RunningServer & { io: Server }> {
   const using = vi.spyOn(Server.prototype, 'use');
   const running = await startServer({ store, limits: 'off', ...options });
   const io = using.mock.contexts[0] as Server;
@@ -75,33 +79,33 @@ test('F29: when hundreds come back at once, most of what they missed is read onc
   const MEMBERS = 300;
   let pages = 0;
   const rooms = await newStore();
-  const page: Store['page'] = async (...asked) => {
+  const readPage: Store['readPage'] = async (...asked) => {
     pages += 1;
-    return rooms.page(...asked);
+    return rooms.readPage(...asked);
   };
-  const { url } = await startServer({ store: withFault(rooms, { page }), limits: 'off' });
+  const { url } = await startServer({ store: withOverrides(rooms, { readPage }), limits: 'off' });
   const proxy = await startProxy(portOf(url));
-  const scene = new Scene();
-  const aya = await scene.enter('aya', url);
-  const members: SdkPerson[] = [];
+  const scene = new ConsistencyChecker();
+  const aya = await scene.addSdkActor('aya', url);
+  const members: SdkActor[] = [];
   while (members.length < MEMBERS) {
-    const next = Array.from({ length: 30 }, (_, place) => scene.enter(`m${members.length + place}`, proxy.url));
+    const next = Array.from({ length: 30 }, (_, place) => scene.addSdkActor(`m${members.length + place}`, proxy.url));
     members.push(...(await Promise.all(next)));
   }
-  await aya.say(10);
+  await aya.sendChats(10);
   await until(() => members.every(({ texts }) => texts.length === 10), 'all heard the first', 20_000);
   proxy.refuse(true);
   proxy.cut();
   await until(() => members.every(({ drops }) => drops === 1), 'all dropped', 20_000);
-  await aya.say(50);
+  await aya.sendChats(50);
 
   const before = pages;
   const began = performance.now();
   proxy.refuse(false);
   const waits: number[] = [];
-  while (!members.every(({ isHere }) => isHere)) {
+  while (!members.every(({ isLive }) => isLive)) {
     const asked = performance.now();
-    await aya.say(1);
+    await aya.sendChats(1);
     waits.push(performance.now() - asked);
     await new Promise((resolve) => setTimeout(resolve, 250));
     if (performance.now() - began > 30_000) throw new Error('not all came back');
@@ -114,5 +118,5 @@ test('F29: when hundreds come back at once, most of what they missed is read onc
   expect(members.every(({ drops }) => drops === 1)).toBe(true);
   expect(read, 'pages read').toBeLessThan(MEMBERS / 3);
   await until(() => members.every(({ texts }) => texts.length === 60 + waits.length), 'all heard all', 20_000);
-  expect(await scene.faults(rooms)).toEqual([]);
+  expect(await scene.findFaults(rooms)).toEqual([]);
 });

@@ -2,84 +2,88 @@
 import { expect, test } from 'vitest';
 import { startProxy } from '../../../server/test/helpers/proxy.ts';
 import { startServer, until } from '../../../server/test/helpers/server.ts';
-import { durableStore } from '../../../server/test/helpers/stores.ts';
-import { memory } from '../helpers/clients.ts';
-import { Scene } from '../helpers/scene.ts';
+import { newDurableStore } from '../../../server/test/helpers/stores.ts';
+import { memoryStorage } from '../helpers/clients.ts';
+import { ConsistencyChecker } from '../helpers/scene.ts';
 
 const portOf = (url: string) => ({ port: Number(new URL(url).port) });
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 const kinds = [
-  ['with the SDK', 'enter'],
-  ['with stock Socket.IO', 'enterStock'],
+  ['with the SDK', 'addSdkActor'],
+  ['with stock Socket.IO', 'addSocketIoActor'],
 ] as const;
 
 test.each(kinds)('F1: a client that drops, %s, is told what it missed, once and in order, before anything newer', async (_, enter) => {
-  const { url, store } = await startServer({ store: await durableStore(), limits: 'off' });
+  const { url, store } = await startServer({ store: await newDurableStore(), limits: 'off' });
   const proxy = await startProxy(portOf(url));
-  const scene = new Scene();
-  const aya = await scene.enter('aya', url);
+  const scene = new ConsistencyChecker();
+  const aya = await scene.addSdkActor('aya', url);
   const ben = await scene[enter]('ben', proxy.url);
   for (let round = 1; round <= 3; round += 1) {
-    await aya.say(5);
+    await aya.sendChats(5);
     proxy.refuse(true);
     proxy.cut();
     await until(() => ben.drops === round, 'he dropped');
     const heard = ben.seqs.length;
-    void ben.say(3);
-    await aya.say(100);
+    void ben.sendChats(3);
+    await aya.sendChats(100);
     expect(ben.seqs, 'he missed it all').toHaveLength(heard);
-    const hush = aya.talk();
+    const hush = aya.startSending();
     proxy.refuse(false);
     await until(() => ben.seqs.length > heard + 100, 'he is told what he missed');
     hush();
   }
   expect(ben.drops).toBe(3);
   if ('recovered' in ben) expect(ben).toMatchObject({ returns: 3, recovered: 3 });
-  await scene.endsWell(store);
+  await scene.expectConsistent(store);
 });
 
 test('F1: a client that drops again and again, in the middle of whatever it does, sees one whole room in the end', async () => {
-  const { url, store } = await startServer({ store: await durableStore(), limits: 'off' });
+  const { url, store } = await startServer({ store: await newDurableStore(), limits: 'off' });
   const proxy = await startProxy(portOf(url));
-  const scene = new Scene();
-  const people = [await scene.enter('aya', url), await scene.enter('ben', proxy.url), await scene.enterStock('chiyo', proxy.url)];
-  const hushes = people.map((person) => person.talk());
+  const scene = new ConsistencyChecker();
+  const people = [
+    await scene.addSdkActor('aya', url),
+    await scene.addSdkActor('ben', proxy.url),
+    await scene.addSocketIoActor('chiyo', proxy.url),
+  ];
+  const hushes = people.map((person) => person.startSending());
   proxy.flap(700);
   await until(() => people.slice(1).every(({ drops }) => drops >= 4), 'they dropped', 20_000);
   proxy.flap(0);
   for (const hush of hushes) hush();
-  await scene.endsWell(store);
+  await scene.expectConsistent(store);
 });
 
 test('F30: a page that dies before it wrote down where it was is told some again, none too few, and says nothing twice', async () => {
-  const { url, store } = await startServer({ store: await durableStore(), limits: 'off' });
+  const { url, store } = await startServer({ store: await newDurableStore(), limits: 'off' });
   const proxy = await startProxy(portOf(url));
-  const scene = new Scene();
-  const disk = memory();
+  const scene = new ConsistencyChecker();
+  const disk = memoryStorage();
   let isDying = false;
   const write = (key: string, value: string) => (isDying ? undefined : disk.setItem(key, value));
-  const aya = await scene.enter('aya', url);
-  const ben = await scene.enter('ben', proxy.url, { storage: { ...disk, setItem: write } });
-  await aya.say(20);
+  const aya = await scene.addSdkActor('aya', url);
+  const ben = await scene.addSdkActor('ben', proxy.url, { storage: { ...disk, setItem: write } });
+  await aya.sendChats(20);
   await until(() => ben.seqs.length === 20, 'he is told');
   proxy.refuse(true);
   proxy.cut();
   await until(() => ben.drops === 1, 'he dropped');
-  const said = ben.say(3);
-  await until(() => Object.values(disk.kept).some((kept) => kept.includes('ben 3')), 'his chats are written down');
+  const said = ben.sendChats(3);
+  await until(() => Object.values(disk.items).some((kept) => kept.includes('ben 3')), 'his chats are written down');
   const { id } = ben.room.position;
-  await until(() => Object.values(disk.kept).some((kept) => kept.includes(String(id))), 'where he is is written down');
+  await until(() => Object.values(disk.items).some((kept) => kept.includes(String(id))), 'where he is is written down');
   isDying = true;
   const written = ben.room.position.seq;
   proxy.refuse(false);
-  await Promise.all([said, aya.say(20)]);
+  await Promise.all([said, aya.sendChats(20)]);
   await until(() => ben.seqs.length >= 43, 'he is told more');
   void ben.client.close();
 
-  const again = await scene.enter('ben', proxy.url, { storage: disk });
-  await scene.endsWell(store);
-  const log = (await store.page('veranda', { limit: 500 })).entries;
+  const again = await scene.addSdkActor('ben', proxy.url, { storage: disk });
+  await scene.expectConsistent(store);
+  const log = (await store.readPage('veranda', { limit: 500 })).entries;
   expect(again.seqs, 'from where he was, as far as he knew').toEqual(log.map(({ seq }) => seq).slice(written));
   expect(
     ben.seqs.filter((seq) => again.seqs.includes(seq)),
@@ -89,53 +93,57 @@ test('F30: a page that dies before it wrote down where it was is told some again
 });
 
 test('F31: a far and lossy network only takes longer', async () => {
-  const { url, store } = await startServer({ store: await durableStore(), limits: 'off' });
+  const { url, store } = await startServer({ store: await newDurableStore(), limits: 'off' });
   const proxy = await startProxy(portOf(url));
-  const scene = new Scene();
+  const scene = new ConsistencyChecker();
   proxy.delay(150, 30);
   proxy.stutter({ share: 0.05, ms: 400 });
-  const people = [await scene.enter('aya', proxy.url), await scene.enter('ben', proxy.url), await scene.enterStock('chiyo', proxy.url)];
+  const people = [
+    await scene.addSdkActor('aya', proxy.url),
+    await scene.addSdkActor('ben', proxy.url),
+    await scene.addSocketIoActor('chiyo', proxy.url),
+  ];
   const began = performance.now();
-  await Promise.all(people.map((person) => person.say(5)));
+  await Promise.all(people.map((person) => person.sendChats(5)));
   expect(performance.now() - began, 'five times there and back').toBeGreaterThan(5 * 300);
-  await scene.endsWell(store);
+  await scene.expectConsistent(store);
 });
 
 test('F31: a way that goes dead without a word is found out and left for another', async () => {
-  const { url, store } = await startServer({ store: await durableStore(), limits: 'off', pingInterval: 300, pingTimeout: 300 });
+  const { url, store } = await startServer({ store: await newDurableStore(), limits: 'off', pingInterval: 300, pingTimeout: 300 });
   const [wifi, mobile] = [await startProxy(portOf(url)), await startProxy(portOf(url))];
   // The client knows one address; what is behind it is what its network makes of it.
   const way = await startProxy(portOf(wifi.url));
-  const scene = new Scene();
-  const aya = await scene.enter('aya', url);
-  const people = [await scene.enter('ben', way.url), await scene.enterStock('chiyo', way.url)];
-  const hushes = [aya, ...people].map((person) => person.talk());
-  await scene.untilAcknowledged(30);
+  const scene = new ConsistencyChecker();
+  const aya = await scene.addSdkActor('aya', url);
+  const people = [await scene.addSdkActor('ben', way.url), await scene.addSocketIoActor('chiyo', way.url)];
+  const hushes = [aya, ...people].map((person) => person.startSending());
+  await scene.waitForAcknowledged(30);
   wifi.stall(true);
   way.retarget(portOf(mobile.url).port);
   expect(wifi.connections, 'nobody was told').toBe(2);
   await until(() => people.every(({ drops }) => drops === 1), 'they noticed');
   await until(() => mobile.connections === 2, 'they come the other way');
-  await scene.untilAcknowledged(30);
+  await scene.waitForAcknowledged(30);
   // What was on its way arrives after all.
   wifi.stall(false);
-  await scene.untilAcknowledged(30);
+  await scene.waitForAcknowledged(30);
   for (const hush of hushes) hush();
-  await scene.endsWell(store);
+  await scene.expectConsistent(store);
 });
 
 test.each([
   ['stay, where the server pings more often', 150, 0],
   ['come back and miss nothing, where it does not', 60_000, 1],
 ])('F32: clients behind a proxy that cuts silent connections %s', async (_, pingInterval, drops) => {
-  const { url, store } = await startServer({ store: await durableStore(), limits: 'off', pingInterval });
+  const { url, store } = await startServer({ store: await newDurableStore(), limits: 'off', pingInterval });
   const proxy = await startProxy(portOf(url));
   proxy.cutAfter({ idleMs: 500 });
-  const scene = new Scene();
-  const aya = await scene.enter('aya', url);
-  const people = [await scene.enter('ben', proxy.url), await scene.enterStock('chiyo', proxy.url)];
+  const scene = new ConsistencyChecker();
+  const aya = await scene.addSdkActor('aya', url);
+  const people = [await scene.addSdkActor('ben', proxy.url), await scene.addSocketIoActor('chiyo', proxy.url)];
   for (let round = 0; round < 3; round += 1) {
-    await aya.say(5);
+    await aya.sendChats(5);
     await pause(900);
   }
   for (const person of people) {
@@ -143,5 +151,5 @@ test.each([
     else expect(person.drops, 'the proxy cut it').toBeGreaterThanOrEqual(drops);
   }
   proxy.cutAfter({});
-  await scene.endsWell(store);
+  await scene.expectConsistent(store);
 });

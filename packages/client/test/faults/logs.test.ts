@@ -2,74 +2,76 @@
 import type { Draft, Store } from '@engawa/server';
 import { describe, expect, test } from 'vitest';
 import { startProxy } from '../../../server/test/helpers/proxy.ts';
-import { connect, done, startServer, until } from '../../../server/test/helpers/server.ts';
-import { durableStore, stores } from '../../../server/test/helpers/stores.ts';
-import { away, ROOM } from '../helpers/people.ts';
-import { Scene } from '../helpers/scene.ts';
+import { connect, requestOk, startServer, until } from '../../../server/test/helpers/server.ts';
+import { newDurableStore, storeKinds } from '../../../server/test/helpers/stores.ts';
+import { disconnectAll, ROOM } from '../helpers/people.ts';
+import { ConsistencyChecker } from '../helpers/scene.ts';
 
 const portOf = (url: string) => ({ port: Number(new URL(url).port) });
 
 test('F27: who comes back after more than is kept is told so, sees the newest chats, and hears all from then on', async () => {
-  const { url, store } = await startServer({ store: await durableStore(), limits: 'off', trimEvery: 50 });
+  const { url, store } = await startServer({ store: await newDurableStore(), limits: 'off', trimIntervalMs: 50 });
   const proxy = await startProxy(portOf(url));
-  const scene = new Scene();
-  const aya = await scene.enter('aya', url);
-  const ben = await scene.enter('ben', proxy.url);
-  const chiyo = await scene.enterStock('chiyo', proxy.url);
-  await aya.say(10);
+  const scene = new ConsistencyChecker();
+  const aya = await scene.addSdkActor('aya', url);
+  const ben = await scene.addSdkActor('ben', proxy.url);
+  const chiyo = await scene.addSocketIoActor('chiyo', proxy.url);
+  await aya.sendChats(10);
   await until(() => [ben, chiyo].every(({ texts }) => texts.length === 10), 'they heard the first');
   const [{ epoch }, held] = [await store.read(ROOM, {}), ben.room.position];
-  const comeBack = await away(proxy, ben, chiyo);
-  await aya.say(100);
+  const comeBack = await disconnectAll(proxy, ben, chiyo);
+  await aya.sendChats(100);
   expect(await aya.room.setRetention({ maxCount: 55 })).toMatchObject({ ok: true });
-  await until(async () => (await store.page(ROOM, { limit: 1 })).oldest > 50, 'the log is trimmed');
+  await until(async () => (await store.readPage(ROOM, { limit: 1 })).oldest > 50, 'the log is trimmed');
   expect(aya.room.retention).toEqual({ maxCount: 55 });
   await aya.room.setRetention({});
   comeBack();
-  await until(() => ben.resets.length > 0 && ben.isHere && chiyo.returns === 1, 'they are back');
+  await until(() => ben.resets.length > 0 && ben.isLive && chiyo.reconnects === 1, 'they are back');
   expect(ben.resets).toEqual(['too_old']);
-  expect(chiyo.recovered, 'what a stock client missed is not there any more').toBe(0);
+  expect(chiyo.recoveries, 'what a stock client missed is not there any more').toBe(0);
 
-  await aya.say(10);
+  await aya.sendChats(10);
   await until(() => ben.texts.length === 10, 'he hears the last');
-  const { head, oldest } = await store.page(ROOM, { limit: 1 });
+  const { head, oldest } = await store.readPage(ROOM, { limit: 1 });
   expect(ben.seqs).toEqual(Array.from({ length: 10 }, (_, place) => head - 9 + place));
   expect(ben.room.timeline.chats).toEqual(aya.room.timeline.chats.slice(-ben.room.timeline.chats.length));
   expect(ben.room.timeline.chats.length).toBeGreaterThan(40);
 
   // Clients in other languages ask, and are answered how far back the log goes.
   const dan = await connect(url);
-  await done(dan, 'add:member', { roomId: ROOM, username: 'dan' });
-  const { rooms } = await done(dan, 'resume:rooms', { rooms: [{ roomId: ROOM, username: 'dan', epoch: String(epoch), seq: held.seq }] });
+  await requestOk(dan, 'add:member', { roomId: ROOM, username: 'dan' });
+  const { rooms } = await requestOk(dan, 'resume:rooms', {
+    rooms: [{ roomId: ROOM, username: 'dan', epoch: String(epoch), seq: held.seq }],
+  });
   const who = { username: 'dan', role: 'member', members: 4, topic: '' };
   expect(rooms).toMatchObject([{ outcome: 'too_old', oldest, seq: head + 1, ...who, page: { more: { after: false } } }]);
 });
 
-describe.each(stores)('on the %s store', (_, open) => {
+describe.each(storeKinds)('on the %s store', (_, open) => {
   test('F34: an entry that nobody understands takes its place and harms nobody: not who hears it, nor who missed it, nor who pages', async () => {
     const { url, store } = await startServer({ store: await open(), limits: 'off' });
     const proxy = await startProxy(portOf(url));
-    const scene = new Scene();
-    const aya = await scene.enter('aya', url);
-    const ben = await scene.enter('ben', proxy.url);
-    const chiyo = await scene.enterStock('chiyo', proxy.url);
-    await aya.say(5);
+    const scene = new ConsistencyChecker();
+    const aya = await scene.addSdkActor('aya', url);
+    const ben = await scene.addSdkActor('ben', proxy.url);
+    const chiyo = await scene.addSocketIoActor('chiyo', proxy.url);
+    await aya.sendChats(5);
     await until(() => [ben, chiyo].every(({ texts }) => texts.length === 5), 'they are here');
     await poison(store);
-    await aya.say(5);
+    await aya.sendChats(5);
     await until(() => [ben, chiyo].every(({ texts }) => texts.length >= 10), 'they hear what is said after it');
-    const comeBack = await away(proxy, ben, chiyo);
+    const comeBack = await disconnectAll(proxy, ben, chiyo);
     await poison(store);
-    await aya.say(5);
+    await aya.sendChats(5);
     comeBack();
-    await until(() => [ben, chiyo].every((each) => each.isHere && each.texts.length >= 15), 'they are told what they missed');
+    await until(() => [ben, chiyo].every((each) => each.isLive && each.texts.length >= 15), 'they are told what they missed');
 
     const { head } = await store.read(ROOM, {});
     for (const person of [ben, chiyo])
       expect(person.seqs).toEqual(Array.from(person.seqs, (__, place) => head - person.seqs.length + 1 + place));
     for (const { room } of [aya, ben]) expect(room).toMatchObject({ state: 'live', position: { seq: head } });
-    expect([ben.resets, ben.errors, chiyo.recovered]).toEqual([[], [], 1]);
-    const dan = await scene.enter('dan', url);
+    expect([ben.resets, ben.errors, chiyo.recoveries]).toEqual([[], [], 1]);
+    const dan = await scene.addSdkActor('dan', url);
     const page = await dan.room.history({ limit: 500 });
     const said = page.ok
       ? page.chats.flatMap(({ message }) => (typeof message === 'string' && message.startsWith('aya ') ? [message] : []))
@@ -107,20 +109,20 @@ async function poison(store: Store): Promise<void> {
       body,
       listed: kind === 'create:chat' || kind === '',
     };
-    await store.append(ROOM, { epoch, given: [], drafts: [draft] });
+    await store.append(ROOM, { epoch, expectedVersions: [], drafts: [draft] });
   }
 }
 
 test('F35: chats that were edited, deleted and reacted to while somebody was away are for him as for who opens the room anew', async () => {
-  const { url } = await startServer({ store: await durableStore(), limits: 'off' });
+  const { url } = await startServer({ store: await newDurableStore(), limits: 'off' });
   const proxy = await startProxy(portOf(url));
-  const scene = new Scene();
-  const aya = await scene.enter('aya', url);
-  const ben = await scene.enter('ben', proxy.url);
-  await Promise.all([aya.say(10), ben.say(10)]);
+  const scene = new ConsistencyChecker();
+  const aya = await scene.addSdkActor('aya', url);
+  const ben = await scene.addSdkActor('ben', proxy.url);
+  await Promise.all([aya.sendChats(10), ben.sendChats(10)]);
   await until(() => [aya, ben].every(({ texts }) => texts.length === 20), 'both heard all');
-  const comeBack = await away(proxy, ben);
-  await aya.say(5);
+  const comeBack = await disconnectAll(proxy, ben);
+  await aya.sendChats(5);
   const own = aya.room.timeline.chats.filter(({ username }) => username === 'aya').map(({ seq }) => Number(seq));
   for (const [place, seq] of own.entries()) {
     await aya.room.edit(seq, 'once');
@@ -132,11 +134,11 @@ test('F35: chats that were edited, deleted and reacted to while somebody was awa
   }
   const heard = ben.seqs.length;
   comeBack();
-  await until(() => ben.isHere, 'he is back');
+  await until(() => ben.isLive, 'he is back');
   expect(ben.resets, 'he was told each change, not the result').toEqual([]);
   expect(ben.seqs.length - heard).toBe(5 + own.length * 4 + Math.floor(own.length / 2) + Math.ceil(own.length / 3));
-  const told = new Set(ben.hearing.heard.slice(heard).map(({ kind }) => kind));
+  const told = new Set(ben.receivedLog.entries.slice(heard).map(({ kind }) => kind));
   expect([...told].toSorted()).toEqual(['add:reaction', 'create:chat', 'delete:chat', 'remove:reaction', 'update:chat']);
-  await scene.calm();
+  await scene.waitUntilConsistent();
   expect(ben.room.timeline.chats.filter(({ message }) => message === null)).toHaveLength(Math.ceil(own.length / 3));
 });

@@ -3,22 +3,22 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { readEntries } from '../../../server/test/helpers/recording.ts';
 import { seed } from '../../../server/test/helpers/seed.ts';
 import { startServer, until } from '../../../server/test/helpers/server.ts';
-import { stores } from '../../../server/test/helpers/stores.ts';
-import { memory } from '../helpers/clients.ts';
-import { ROOM, talkAll } from '../helpers/people.ts';
-import { Scene } from '../helpers/scene.ts';
+import { storeKinds } from '../../../server/test/helpers/stores.ts';
+import { memoryStorage } from '../helpers/clients.ts';
+import { ROOM, startAllSending } from '../helpers/people.ts';
+import { ConsistencyChecker } from '../helpers/scene.ts';
 import { startTwoServers } from '../helpers/two-servers.ts';
 
 const HOUR = 3_600_000;
 
 test('F8: what people say on two servers is heard in one order by all, and in the order of each who says it', async () => {
   const { servers, store } = await startTwoServers(seed);
-  const scene = new Scene();
-  const people = await scene.enterBoth(servers);
-  const hush = talkAll(people);
-  await scene.untilAcknowledged(300);
+  const scene = new ConsistencyChecker();
+  const people = await scene.addActorsOnBoth(servers);
+  const hush = startAllSending(people);
+  await scene.waitForAcknowledged(300);
   hush();
-  await scene.endsWell(store);
+  await scene.expectConsistent(store);
   const log = (await readEntries(store, ROOM)).map(({ seq }) => seq);
   for (const { seqs } of people) expect(seqs).toEqual(log.slice(-seqs.length));
   const speakers = (await readEntries(store, ROOM)).map(({ by }) => by);
@@ -26,65 +26,65 @@ test('F8: what people say on two servers is heard in one order by all, and in th
   expect(turns.length, 'they talked at the same time').toBeGreaterThan(50);
 });
 
-describe.each(stores)('on the %s store', (_, open) => {
+describe.each(storeKinds)('on the %s store', (_, open) => {
   test('F22: clocks that jump by hours, of the server and of its clients, change neither order nor who is there', async () => {
     const began = performance.now();
     const now = Date.now();
     let ahead = 0;
     const { url, store } = await startServer({
       store: await open({ clock: () => Math.round(now + performance.now() - began + ahead) }),
-      grace: 2_000,
+      graceMs: 2_000,
       limits: 'off',
     });
     vi.useFakeTimers({ toFake: ['Date'] });
     onTestFinished(() => void vi.useRealTimers());
-    const scene = new Scene();
-    const people = [await scene.enter('aya', url), await scene.enter('ben', url), await scene.enterStock('chiyo', url)];
-    const hush = talkAll(people);
+    const scene = new ConsistencyChecker();
+    const people = [await scene.addSdkActor('aya', url), await scene.addSdkActor('ben', url), await scene.addSocketIoActor('chiyo', url)];
+    const hush = startAllSending(people);
     for (const hours of [1, -1, -1, 1, 1, -1]) {
-      await scene.untilAcknowledged(40);
+      await scene.waitForAcknowledged(40);
       // Socket.IO's client takes a leap of its clock for a sleep, and connects anew.
-      await until(() => people.every(({ isHere }) => isHere), 'all are here');
+      await until(() => people.every(({ isLive }) => isLive), 'all are here');
       ahead += hours * HOUR;
       vi.setSystemTime(now - 20 * ahead);
       // The server looks several times who is gone.
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
     hush();
-    await scene.endsWell(store);
+    await scene.expectConsistent(store);
     const log = await readEntries(store, ROOM);
     const steps = log.map(({ at }, place) => at - (log[place - 1]?.at ?? at));
     expect(Math.min(...steps), 'time never goes back').toBe(0);
     expect(Math.max(...steps), 'the clock jumped').toBeGreaterThan(HOUR / 2);
     expect(log.filter(({ kind }) => kind === 'remove:member')).toEqual([]);
-    expect(people.every(({ isHere }) => isHere)).toBe(true);
+    expect(people.every(({ isLive }) => isLive)).toBe(true);
   });
 });
 
 test('F26: who is removed while all talk, on another server than the remover, neither says nor hears anything after it', async () => {
   const { servers, store } = await startTwoServers(seed);
   const [first, second] = servers.map(({ url }) => url) as [string, string];
-  const scene = new Scene();
-  const people = [await scene.enter('aya', first), await scene.enter('ben', second)];
+  const scene = new ConsistencyChecker();
+  const people = [await scene.addSdkActor('aya', first), await scene.addSdkActor('ben', second)];
   const [aya] = people as [(typeof people)[0]];
-  const hush = talkAll(people);
-  const storage = memory();
+  const hush = startAllSending(people);
+  const storage = memoryStorage();
   /** The newest entry that he heard in each round. */
   const heard: number[] = [];
   for (let round = 0; round < 12; round += 1) {
-    const dan = await scene.enter('dan', second, { storage });
-    const hushDan = dan.talk();
+    const dan = await scene.addSdkActor('dan', second, { storage });
+    const hushDan = dan.startSending();
     await until(() => dan.chats.filter(({ state }) => state === 'sent').length >= round % 4, 'he said something');
-    const others = [aya.say(2), aya.room.remove('dan'), aya.say(2)];
+    const others = [aya.sendChats(2), aya.room.remove('dan'), aya.sendChats(2)];
     await until(() => dan.room.state === 'ended', 'he is removed');
     hushDan();
     await Promise.all(others);
     expect(dan.room.ending?.reason).toBe('removed');
     void dan.client.close();
-    heard.push(Math.max(dan.begin, ...dan.seqs));
+    heard.push(Math.max(dan.startSeq, ...dan.seqs));
   }
   hush();
-  await scene.endsWell(store);
+  await scene.expectConsistent(store);
   const log = await readEntries(store, ROOM);
   const removals = log.filter(({ kind }) => kind === 'remove:member').map(({ seq }) => seq);
   expect(removals).toHaveLength(heard.length);

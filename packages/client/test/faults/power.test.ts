@@ -4,23 +4,23 @@ import { copyFileSync, existsSync, statSync, truncateSync, writeFileSync } from 
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { startProxy } from '../../../server/test/helpers/proxy.ts';
-import { newFolder } from '../../../server/test/helpers/server.ts';
+import { createTempFolder } from '../../../server/test/helpers/server.ts';
 import { ServerProcess } from '../helpers/server-process.ts';
-import { areBack, endsWell, talkingCrowd } from '../helpers/talking-crowd.ts';
+import { expectConsistent, startActorGroup, waitUntilReconnected } from '../helpers/talking-crowd.ts';
 
 test('F5: a server whose power fails while all talk has everything that it acknowledged', async () => {
-  const [power, disk] = [newFolder(), join(newFolder(), 'disk')];
+  const [power, disk] = [createTempFolder(), join(createTempFolder(), 'disk')];
   const folder = mountedDisk(disk);
   const server = await ServerProcess.start(folder);
   const proxy = await startProxy(server);
-  const crowd = await talkingCrowd(proxy);
-  await crowd.scene.untilAcknowledged(300);
+  const crowd = await startActorGroup(proxy);
+  await crowd.checker.waitForAcknowledged(300);
   writeFileSync(join(folder, 'unsynced'), 'x'.repeat(100_000));
-  await crowd.scene.untilAcknowledged(20);
+  await crowd.checker.waitForAcknowledged(20);
 
   // What is in the memory of this machine does not come along: only what the disk was given.
   server.freeze();
-  const acknowledged = crowd.scene.acknowledged;
+  const acknowledged = crowd.checker.acknowledgedCount;
   copyFileSync(disk, join(power, 'disk'));
   await server.kill();
   expect(statSync(join(folder, 'unsynced')).size).toBe(100_000);
@@ -30,16 +30,16 @@ test('F5: a server whose power fails while all talk has everything that it ackno
 
   const again = await ServerProcess.start(left);
   proxy.retarget(again.port);
-  await areBack(crowd, 1);
-  for (const { recovered } of crowd.stock) expect(recovered).toBe(1);
-  await crowd.scene.untilAcknowledged(100);
+  await waitUntilReconnected(crowd, 1);
+  for (const { recoveries } of crowd.socketIo) expect(recoveries).toBe(1);
+  await crowd.checker.waitForAcknowledged(100);
   expect(acknowledged).toBeGreaterThan(300);
-  await endsWell(crowd, again, left);
+  await expectConsistent(crowd, again, left);
 });
 
 /** A file as a disk, with a file system that waits for it as on any machine. */
 function mountedDisk(file: string, { isNew = true } = {}): string {
-  const folder = newFolder();
+  const folder = createTempFolder();
   if (isNew) {
     writeFileSync(file, '');
     truncateSync(file, 64 * 1024 * 1024);

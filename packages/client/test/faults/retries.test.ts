@@ -1,20 +1,20 @@
 /** What is sent again, because nobody knows what became of it, is kept once. */
 
-import type { Answer } from '@engawa/protocol';
-import type { Appended, Store } from '@engawa/server';
+import type { Ack } from '@engawa/protocol';
+import type { AppendResult, Store } from '@engawa/server';
 import { expect, test } from 'vitest';
 import { startProxy } from '../../../server/test/helpers/proxy.ts';
-import { connect, startServer, until, withFault, within } from '../../../server/test/helpers/server.ts';
-import { anotherFor, newStore } from '../../../server/test/helpers/stores.ts';
+import { connect, startServer, until, withOverrides, withTimeout } from '../../../server/test/helpers/server.ts';
+import { newStore, storeForAnotherServer } from '../../../server/test/helpers/stores.ts';
 import { ROOM } from '../helpers/people.ts';
-import { Scene } from '../helpers/scene.ts';
+import { ConsistencyChecker } from '../helpers/scene.ts';
 
 const HOUR = 3_600_000;
 const portOf = (url: string) => ({ port: Number(new URL(url).port) });
 
 /** Two servers on the same rooms, and how the appends of chats went; `before` is called as soon as one is about to be kept. */
 async function startBoth(rooms: Store, before: () => void = () => undefined) {
-  const outcomes: Appended[] = [];
+  const outcomes: AppendResult[] = [];
   const start = async (store: Store) => {
     const append: Store['append'] = async (room, ask) => {
       const isChat = ask.drafts.some(({ kind }) => kind === 'create:chat');
@@ -23,12 +23,12 @@ async function startBoth(rooms: Store, before: () => void = () => undefined) {
       if (isChat) outcomes.push(outcome);
       return outcome;
     };
-    return startServer({ store: withFault(store, { append }), limits: 'off', absence: 0 });
+    return startServer({ store: withOverrides(store, { append }), limits: 'off', absenceMs: 0 });
   };
-  return { first: await start(rooms), second: await start(await anotherFor(rooms)), outcomes };
+  return { first: await start(rooms), second: await start(await storeForAnotherServer(rooms)), outcomes };
 }
 
-const placeOf = (outcome: Appended | undefined) => (outcome && outcome.outcome !== 'stale' ? outcome.entries[0] : undefined);
+const placeOf = (outcome: AppendResult | undefined) => (outcome && outcome.outcome !== 'stale' ? outcome.entries[0] : undefined);
 
 test.each([
   ['to the same server', 'same'],
@@ -41,10 +41,10 @@ test.each([
     let cut: (() => void) | undefined;
     const rooms = await newStore({ clock: () => Date.now() + ahead });
     const { first, second, outcomes } = await startBoth(rooms, () => cut?.());
-    const scene = new Scene();
+    const scene = new ConsistencyChecker();
     const proxy = await startProxy(portOf(first.url));
-    await scene.enter('aya', second.url);
-    for (const ben of [await scene.enter('ben', proxy.url), await scene.enterStock('chiyo', proxy.url)]) {
+    await scene.addSdkActor('aya', second.url);
+    for (const ben of [await scene.addSdkActor('ben', proxy.url), await scene.addSocketIoActor('chiyo', proxy.url)]) {
       const [before, drops] = [outcomes.length, ben.drops];
       // The chat is with the server, and no answer can reach its sender any more.
       cut = () => {
@@ -52,9 +52,9 @@ test.each([
         proxy.refuse(true);
         proxy.cut();
       };
-      const said = ben.say();
+      const said = ben.sendChats();
       await until(() => outcomes.length > before && ben.drops > drops, 'it is kept and he dropped');
-      expect(scene.open, 'nobody told him').toBe(1);
+      expect(scene.unansweredCount, 'nobody told him').toBe(1);
 
       if (where === 'other') proxy.retarget(portOf(second.url).port);
       if (where === 'later') {
@@ -62,27 +62,27 @@ test.each([
         await until(async () => (await rooms.read(ROOM, { keys: [`member/${ben.name}`] })).keys.size === 0, 'his name lapsed');
       }
       proxy.refuse(false);
-      await within(said, 'the answer', 20_000);
+      await withTimeout(said, 'the answer', 20_000);
       await until(() => outcomes.length > before + 1, 'it was sent again');
       expect(outcomes.slice(before).map(({ outcome }) => outcome)).toEqual(['appended', 'repeated']);
       expect(placeOf(outcomes.at(-1))).toEqual(placeOf(outcomes[before]));
       proxy.retarget(portOf(first.url).port);
     }
-    await scene.endsWell(rooms);
+    await scene.expectConsistent(rooms);
   },
 );
 
 test('F7: a chat that is sent over three connections to two servers at the same time is kept once, with three equal answers', async () => {
   const rooms = await newStore();
   const { first, second, outcomes } = await startBoth(rooms);
-  const scene = new Scene();
-  await scene.enter('aya', first.url);
-  const pen = scene.pen('ben');
+  const scene = new ConsistencyChecker();
+  await scene.addSdkActor('aya', first.url);
+  const pen = scene.clientLogOf('ben');
   const auth = { session: 'b'.repeat(32) };
   const sockets = await Promise.all([first, second, first].map(({ url }) => connect(url, { auth })));
   for (const socket of sockets) {
     const payload = { roomId: ROOM, username: 'ben' };
-    pen.answered(pen.asked('add:member', payload), (await socket.emitWithAck('add:member', payload)) as Answer<'add:member'>);
+    pen.recordAnswer(pen.recordRequest('add:member', payload), (await socket.emitWithAck('add:member', payload)) as Ack<'add:member'>);
   }
   const chats = Array.from({ length: 100 }, (_, number) => ({
     roomId: ROOM,
@@ -91,13 +91,13 @@ test('F7: a chat that is sent over three connections to two servers at the same 
     clientId: `once ${number}`,
   }));
   for (const chat of chats) {
-    const sent = pen.asked('create:chat', chat);
-    const answers = (await Promise.all(sockets.map((socket) => socket.emitWithAck('create:chat', chat)))) as Answer<'create:chat'>[];
-    for (const answer of answers) pen.answered(sent, answer);
+    const sent = pen.recordRequest('create:chat', chat);
+    const answers = (await Promise.all(sockets.map((socket) => socket.emitWithAck('create:chat', chat)))) as Ack<'create:chat'>[];
+    for (const answer of answers) pen.recordAnswer(sent, answer);
     expect(answers[0]?.ok).toBe(true);
     expect(answers.slice(1)).toEqual([answers[0], answers[0]]);
   }
   expect(outcomes.filter(({ outcome }) => outcome === 'appended')).toHaveLength(chats.length);
   expect(outcomes.filter(({ outcome }) => outcome === 'repeated')).toHaveLength(2 * chats.length);
-  await scene.endsWell(rooms);
+  await scene.expectConsistent(rooms);
 });

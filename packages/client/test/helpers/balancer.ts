@@ -13,9 +13,9 @@ export async function startBalancer(ports: number[]): Promise<Balancer> {
 export class Balancer {
   /** Where the servers are, from now on; connections stay where they are. */
   ports: number[];
-  readonly #server = createServer((client) => this.#send(client, this.ports.length));
+  readonly #server = createServer((client) => this.#forward(client, this.ports.length));
   readonly #clients = new Set<Socket>();
-  #turn = 0;
+  #nextIndex = 0;
 
   constructor(ports: number[]) {
     this.ports = ports;
@@ -34,14 +34,14 @@ export class Balancer {
     for (const client of this.#clients) client.destroy();
   }
 
-  #send(client: Socket, attempts: number): void {
+  #forward(client: Socket, attempts: number): void {
     this.#clients.add(client);
     client.once('close', () => this.#clients.delete(client)).on('error', () => undefined);
-    this.#turn += 1;
-    const server = createConnection(this.ports[this.#turn % this.ports.length] as number, '127.0.0.1');
-    const refused = () => (attempts > 1 ? this.#send(client, attempts - 1) : client.resetAndDestroy());
-    server.once('error', refused).once('connect', () => {
-      server.off('error', refused).on('error', () => undefined);
+    this.#nextIndex += 1;
+    const server = createConnection(this.ports[this.#nextIndex % this.ports.length] as number, '127.0.0.1');
+    const retryNext = () => (attempts > 1 ? this.#forward(client, attempts - 1) : client.resetAndDestroy());
+    server.once('error', retryNext).once('connect', () => {
+      server.off('error', retryNext).on('error', () => undefined);
       server.once('close', () => client.destroy());
       client.once('close', () => server.destroy());
       client.pipe(server).pipe(client);

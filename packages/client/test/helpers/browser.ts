@@ -1,22 +1,22 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { type BrowserContext, chromium } from 'playwright-core';
 import { onTestFinished } from 'vitest';
-import { newFolder, within } from '../../../server/test/helpers/server.ts';
+import { createTempFolder, withTimeout } from '../../../server/test/helpers/server.ts';
 
 const CHROMIUM = '/usr/bin/chromium';
-const QUIET = ['--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+const NO_BACKGROUND_TRAFFIC = ['--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 // A tab of its own that is still opening when the driver comes would keep the driver waiting for good.
-const SWITCHES = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-startup-window', ...QUIET];
+const SWITCHES = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-startup-window', ...NO_BACKGROUND_TRAFFIC];
 
 /** Names that lead here, and are not `localhost` to a browser. */
-const NAMES = '--host-resolver-rules=MAP chat.test 127.0.0.1';
+const HOST_RULES = '--host-resolver-rules=MAP chat.test 127.0.0.1';
 
 /** Debian's Chromium on an empty profile. It is left as it is: what is started by a driver takes every page to be looked at. */
 export async function openBrowser(): Promise<BrowserContext> {
-  const profile = `--user-data-dir=${newFolder()}`;
-  const process = spawn(CHROMIUM, [...SWITCHES, '--remote-debugging-port=0', NAMES, profile], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const profile = `--user-data-dir=${createTempFolder()}`;
+  const process = spawn(CHROMIUM, [...SWITCHES, '--remote-debugging-port=0', HOST_RULES, profile], { stdio: ['ignore', 'ignore', 'pipe'] });
   const closed = new Promise((resolve) => void process.once('close', resolve));
-  onTestFinished(() => ended(process, closed));
+  onTestFinished(() => waitForExit(process, closed));
   const browser = await chromium.connectOverCDP(await addressOf(process), { noDefaults: true });
   const [context] = browser.contexts();
   if (!context) throw new Error('The browser has no profile.');
@@ -36,12 +36,12 @@ async function addressOf(process: ChildProcess): Promise<string> {
     process.once('error', reject);
     process.once('close', () => reject(new Error(`${CHROMIUM} ended:\n${text}`)));
   });
-  return within(found, `${CHROMIUM} to start`, 20_000);
+  return withTimeout(found, `${CHROMIUM} to start`, 20_000);
 }
 
 /** Until its last process has ended: each of them may yet write into the profile, which is taken away then. */
-async function ended(process: ChildProcess, closed: Promise<unknown>): Promise<void> {
+async function waitForExit(process: ChildProcess, closed: Promise<unknown>): Promise<void> {
   if (process.pid === undefined) return;
   process.kill();
-  await within(closed, `${CHROMIUM} to end`).finally(() => process.kill('SIGKILL'));
+  await withTimeout(closed, `${CHROMIUM} to end`).finally(() => process.kill('SIGKILL'));
 }

@@ -2,11 +2,11 @@ import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { newFolder } from '../../../server/test/helpers/server.ts';
+import { createTempFolder } from '../../../server/test/helpers/server.ts';
 
 /** A certificate that no authority has signed, for a name that is not that of the server. */
-export async function selfSigned(): Promise<{ key: Buffer; cert: Buffer }> {
-  const folder = newFolder();
+export async function createSelfSignedCertificate(): Promise<{ key: Buffer; cert: Buffer }> {
+  const folder = createTempFolder();
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', 'key.pem'];
   const args = ['req', '-x509', ...key, '-out', 'cert.pem', '-subj', '/CN=elsewhere.example', '-days', '2'];
   await promisify(execFile)('openssl', args, { cwd: folder });

@@ -1,97 +1,97 @@
 /** People in one room, over real sockets: with the SDK, or with a stock client of Socket.IO. */
 import { type Client, type ClientOptions, connect, type OutgoingChat, type Room } from '@engawa/client';
-import type { Answer, CommandName, Notice, WireError } from '@engawa/protocol';
+import type { Ack, CommandName, ErrorPayload, ServerNotice } from '@engawa/protocol';
 import { io, type Socket } from 'socket.io-client';
 import { onTestFinished } from 'vitest';
-import { socketLink } from '#socket-link.js';
-import type { Heard, Hearing } from '../../../server/test/helpers/history.ts';
+import { createSocketIoTransport } from '#socket-link.js';
+import type { ReceivedEntry, ReceivedLog } from '../../../server/test/helpers/history.ts';
 import type { FaultyProxy } from '../../../server/test/helpers/proxy.ts';
-import { recordHeard } from '../../../server/test/helpers/recording.ts';
+import { recordReceived } from '../../../server/test/helpers/recording.ts';
 import { until } from '../../../server/test/helpers/waiting.ts';
-import type { Pen } from './recorder.ts';
+import type { ClientRequestLog } from './recorder.ts';
 
 export const ROOM = 'veranda';
 
-const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 /** What a talker leaves between two chats, so that those who listen have a turn. */
-const BREATH_MS = 2;
+const SEND_PAUSE_MS = 2;
 
 /** What both kinds have in common. */
-export abstract class Person {
+export abstract class ChatActor {
   readonly name: string;
-  readonly hearing: Hearing;
+  readonly receivedLog: ReceivedLog;
   /** Connections that were lost. */
   drops = 0;
   /** When the server told him to come back. */
-  readonly returnAfter: number[] = [];
-  #said = 0;
-  #isTalking = false;
+  readonly reconnectDelays: number[] = [];
+  #sentCount = 0;
+  #isSending = false;
 
   constructor(name: string) {
     this.name = name;
-    this.hearing = { client: name, heard: [], acked: 0 };
+    this.receivedLog = { client: name, entries: [], lastAcknowledged: 0 };
   }
 
   /** Connected, and told everything as it happens. */
-  abstract get isHere(): boolean;
+  abstract get isLive(): boolean;
 
   get seqs(): number[] {
-    return this.hearing.heard.map(({ seq }) => seq);
+    return this.receivedLog.entries.map(({ seq }) => seq);
   }
 
   get texts(): unknown[] {
-    return this.hearing.heard.filter(({ kind }) => kind === 'create:chat').map(({ message }) => message);
+    return this.receivedLog.entries.filter(({ kind }) => kind === 'create:chat').map(({ message }) => message);
   }
 
   /** Says so many things; resolves when all are kept. */
-  async say(count = 1, text = ''): Promise<void> {
-    await Promise.all(Array.from({ length: count }, () => this.send(this.#next(text))));
+  async sendChats(count = 1, text = ''): Promise<void> {
+    await Promise.all(Array.from({ length: count }, () => this.send(this.#nextText(text))));
   }
 
   /** Says one thing after the other, as fast as they are kept or with longer pauses, until what this returns is called. */
-  talk(text = '', breathMs = BREATH_MS): () => void {
-    this.#isTalking = true;
-    void this.#talkOn(text, breathMs);
-    return () => (this.#isTalking = false);
+  startSending(text = '', pauseMs = SEND_PAUSE_MS): () => void {
+    this.#isSending = true;
+    void this.#sendLoop(text, pauseMs);
+    return () => (this.#isSending = false);
   }
 
   protected abstract send(message: string): Promise<unknown>;
 
-  async #talkOn(text: string, breathMs: number): Promise<void> {
-    while (this.#isTalking) {
-      await this.send(this.#next(text));
-      await pause(breathMs);
+  async #sendLoop(text: string, pauseMs: number): Promise<void> {
+    while (this.#isSending) {
+      await this.send(this.#nextText(text));
+      await sleep(pauseMs);
     }
   }
 
-  #next(text: string): string {
-    this.#said += 1;
-    return `${this.name} ${this.#said}${text}`;
+  #nextText(text: string): string {
+    this.#sentCount += 1;
+    return `${this.name} ${this.#sentCount}${text}`;
   }
 }
 
 /** With the SDK. */
-export class SdkPerson extends Person {
+export class SdkActor extends ChatActor {
   readonly client: Client;
   readonly chats: OutgoingChat[] = [];
   /** What the server refused. */
-  readonly errors: WireError[] = [];
+  readonly errors: ErrorPayload[] = [];
   readonly resets: string[] = [];
   /** Where his hearing begins. */
-  begin = 0;
+  startSeq = 0;
   #room: Room | undefined;
 
-  constructor(name: string, url: string, { pen, ...options }: ClientOptions & { pen: Pen }) {
+  constructor(name: string, url: string, { requestLog, ...options }: ClientOptions & { requestLog: ClientRequestLog }) {
     super(name);
-    const link = pen.link((to, listeners) => {
-      const heard = (event: string, payload: unknown) => {
-        if (event === 'close:connection') this.returnAfter.push((payload as Notice<'close:connection'>).returnAfter);
-        listeners.heard(event, payload);
+    const createTransport = requestLog.wrapTransport((to, listeners) => {
+      const onEvent = (event: string, payload: unknown) => {
+        if (event === 'close:connection') this.reconnectDelays.push((payload as ServerNotice<'close:connection'>).returnAfter);
+        listeners.onEvent(event, payload);
       };
-      return socketLink(to, { ...listeners, up: () => listeners.up(), heard });
+      return createSocketIoTransport(to, { ...listeners, onConnect: () => listeners.onConnect(), onEvent });
     });
-    this.client = connect(url, { link, ...options });
+    this.client = connect(url, { createTransport, ...options });
     this.client.on('error', (error) => {
       if (error.address === undefined) this.errors.push(error);
     });
@@ -101,7 +101,7 @@ export class SdkPerson extends Person {
     onTestFinished(() => this.client.close());
   }
 
-  override get isHere(): boolean {
+  override get isLive(): boolean {
     return this.#room?.state === 'live';
   }
 
@@ -113,12 +113,12 @@ export class SdkPerson extends Person {
   async join(): Promise<void> {
     const room = await this.client.join(ROOM, { username: this.name, create: true });
     this.#room = room;
-    this.begin = room.position.seq;
-    room.on('entry', (entry) => this.hearing.heard.push(entry as unknown as Heard));
+    this.startSeq = room.position.seq;
+    room.on('entry', (entry) => this.receivedLog.entries.push(entry as unknown as ReceivedEntry));
     room.on('reset', ({ reason }) => {
       this.resets.push(reason);
-      this.hearing.heard.splice(0);
-      this.begin = room.position.seq;
+      this.receivedLog.entries.splice(0);
+      this.startSeq = room.position.seq;
     });
   }
 
@@ -130,19 +130,19 @@ export class SdkPerson extends Person {
 }
 
 /** With Socket.IO's own client as it is, which retries and comes back by itself. */
-export class StockPerson extends Person {
+export class SocketIoActor extends ChatActor {
   readonly socket: Socket;
   /** Times that he came back, and that he was recovered. */
-  returns = 0;
-  recovered = 0;
-  waiting = 0;
+  reconnects = 0;
+  recoveries = 0;
+  unanswered = 0;
   /** Times that he was told that the log is another one. */
   resets = 0;
-  readonly #pen: Pen;
+  readonly #requestLog: ClientRequestLog;
 
-  constructor(name: string, url: string, pen: Pen) {
+  constructor(name: string, url: string, requestLog: ClientRequestLog) {
     super(name);
-    this.#pen = pen;
+    this.#requestLog = requestLog;
     this.socket = io(url, {
       forceNew: true,
       transports: ['websocket'],
@@ -151,62 +151,62 @@ export class StockPerson extends Person {
       retries: 1_000,
       ackTimeout: 10_000,
     });
-    recordHeard(this.socket, () => this.hearing);
-    this.socket.on('reset:room', ({ seq }: Notice<'reset:room'>) => {
+    recordReceived(this.socket, () => this.receivedLog);
+    this.socket.on('reset:room', ({ seq }: ServerNotice<'reset:room'>) => {
       this.resets += 1;
-      this.hearing.heard.splice(0, Infinity, ...this.hearing.heard.filter((heard) => heard.seq <= seq));
+      this.receivedLog.entries.splice(0, Infinity, ...this.receivedLog.entries.filter((heard) => heard.seq <= seq));
     });
-    this.socket.on('close:connection', ({ returnAfter }: Notice<'close:connection'>) => this.returnAfter.push(returnAfter));
+    this.socket.on('close:connection', ({ returnAfter }: ServerNotice<'close:connection'>) => this.reconnectDelays.push(returnAfter));
     this.socket.on('disconnect', () => {
       this.drops += 1;
     });
     this.socket.on('connect', () => {
-      if (this.drops > 0) this.returns += 1;
-      if (this.socket.recovered) this.#isRecovered();
+      if (this.drops > 0) this.reconnects += 1;
+      if (this.socket.recovered) this.#onRecovered();
     });
     onTestFinished(() => void this.socket.disconnect());
   }
 
-  override get isHere(): boolean {
+  override get isLive(): boolean {
     return this.socket.connected;
   }
 
   async join(): Promise<void> {
-    await this.#ask('add:member', {});
+    await this.#request('add:member', {});
   }
 
   protected override send(message: string): Promise<unknown> {
-    return this.#ask('create:chat', { message, clientId: message });
+    return this.#request('create:chat', { message, clientId: message });
   }
 
   /** A guest whose name lapsed joins by coming back. */
-  #isRecovered(): void {
-    this.recovered += 1;
-    this.#pen.asked('add:member', { roomId: ROOM, username: this.name });
+  #onRecovered(): void {
+    this.recoveries += 1;
+    this.#requestLog.recordRequest('add:member', { roomId: ROOM, username: this.name });
   }
 
-  async #ask(event: CommandName, fields: object): Promise<void> {
+  async #request(event: CommandName, fields: object): Promise<void> {
     const payload = { roomId: ROOM, username: this.name, ...fields };
-    const sent = this.#pen.asked(event, payload);
-    this.waiting += 1;
-    this.#pen.answered(sent, (await this.socket.emitWithAck(event, payload)) as Answer<CommandName>);
-    this.waiting -= 1;
+    const sent = this.#requestLog.recordRequest(event, payload);
+    this.unanswered += 1;
+    this.#requestLog.recordAnswer(sent, (await this.socket.emitWithAck(event, payload)) as Ack<CommandName>);
+    this.unanswered -= 1;
   }
 }
 
 /** Nobody behind the proxy is connected until what this returns is called. */
-export async function away(proxy: FaultyProxy, ...people: Person[]): Promise<() => void> {
-  const before = people.map(({ drops }) => drops);
+export async function disconnectAll(proxy: FaultyProxy, ...actors: ChatActor[]): Promise<() => void> {
+  const before = actors.map(({ drops }) => drops);
   proxy.refuse(true);
   proxy.cut();
-  await until(() => people.every(({ drops }, place) => drops > (before[place] ?? 0)), 'they dropped');
+  await until(() => actors.every(({ drops }, place) => drops > (before[place] ?? 0)), 'they dropped');
   return () => proxy.refuse(false);
 }
 
 /** All talk until what this returns is called. */
-export function talkAll(people: Person[]): () => void {
-  const hushes = people.map((person) => person.talk());
+export function startAllSending(actors: ChatActor[]): () => void {
+  const stops = actors.map((person) => person.startSending());
   return () => {
-    for (const hush of hushes) hush();
+    for (const stop of stops) stop();
   };
 }

@@ -6,9 +6,9 @@ import { onTestFinished } from 'vitest';
 
 /** Debian's, for which its packages are. */
 const PYTHON = '/usr/bin/python3';
-const LISTENER = fileURLToPath(new URL('listener.py', import.meta.url));
+const SCRIPT = fileURLToPath(new URL('listener.py', import.meta.url));
 
-interface Line {
+interface OutputLine {
   connected?: boolean;
   joined?: boolean;
   chat?: string;
@@ -16,11 +16,11 @@ interface Line {
   arguments?: number;
 }
 
-interface Listener {
+interface PythonClient {
   /** What it has said so far. */
-  lines: Line[];
+  lines: OutputLine[];
   /** What Python complained of: exceptions, above all. */
-  complaints: () => string;
+  stderr: () => string;
 }
 
 interface Options {
@@ -31,16 +31,16 @@ interface Options {
 }
 
 /** A Python client in the room `veranda`; ends with the test. */
-export function startPython({ kind, url, transports, auth = {} }: Options): Listener {
-  const child = spawn(PYTHON, [LISTENER, kind, url, transports, JSON.stringify(auth)], { stdio: ['ignore', 'pipe', 'pipe'] });
-  const lines: Line[] = [];
+export function startPython({ kind, url, transports, auth = {} }: Options): PythonClient {
+  const child = spawn(PYTHON, [SCRIPT, kind, url, transports, JSON.stringify(auth)], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const lines: OutputLine[] = [];
   let complaints = '';
-  createInterface({ input: child.stdout }).on('line', (line) => lines.push(JSON.parse(line) as Line));
+  createInterface({ input: child.stdout }).on('line', (line) => lines.push(JSON.parse(line) as OutputLine));
   child.stderr.on('data', (text: Buffer) => (complaints += String(text)));
   onTestFinished(async () => {
     if (child.exitCode !== null) return;
     child.kill('SIGKILL');
     await once(child, 'exit');
   });
-  return { lines, complaints: () => complaints };
+  return { lines, stderr: () => complaints };
 }

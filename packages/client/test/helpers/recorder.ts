@@ -1,126 +1,126 @@
-import type { LinkFactory } from '@engawa/client';
-import { type Answer, type Ask, type CommandName, events } from '@engawa/protocol';
-import type { RoomHistory, Sent } from '../../../server/test/helpers/history.ts';
+import type { TransportFactory } from '@engawa/client';
+import { type Ack, type CommandName, events, type RequestInput } from '@engawa/protocol';
+import type { RoomHistory, SentCommand } from '../../../server/test/helpers/history.ts';
 
-const isCommand = (event: string): event is CommandName => event in events && 'told' in events[event as CommandName];
+const isCommand = (event: string): event is CommandName => event in events && 'broadcast' in events[event as CommandName];
 
 /** Writes down what clients ask, however often they do, and what they are answered: with one clock for all of them. */
-export class Recorder {
+export class RequestLog {
   readonly rooms: ReadonlyMap<string, RoomHistory>;
-  readonly #lastAsked = new Map<Sent, number>();
-  #tick = 0;
+  readonly #lastRequested = new Map<SentCommand, number>();
+  #sequence = 0;
 
   constructor(roomIds: string[]) {
-    this.rooms = new Map(roomIds.map((roomId) => [roomId, { sent: [], hearings: [] }]));
+    this.rooms = new Map(roomIds.map((roomId) => [roomId, { sent: [], receivedLogs: [] }]));
   }
 
   /** To be called at every asking; `known` when it was asked before. */
-  asked(client: string, event: CommandName, payload: Sent['payload'], known?: Sent): Sent {
-    const sent = known ?? { client, event, payload, sentAt: this.#next(), acks: [] };
-    if (!known) this.rooms.get(payload.roomId)?.sent.push(sent);
+  recordRequest(client: string, event: CommandName, payload: SentCommand['payload'], existing?: SentCommand): SentCommand {
+    const sent = existing ?? { client, event, payload, sentSequence: this.#nextSequence(), acks: [] };
+    if (!existing) this.rooms.get(payload.roomId)?.sent.push(sent);
     // What is asked again was not refused for good.
     delete sent.refusal;
-    this.#lastAsked.set(sent, Date.now());
+    this.#lastRequested.set(sent, Date.now());
     return sent;
   }
 
   /** Who is refused because he is away, and accepted when he is back, was not refused. */
-  answered(sent: Sent, answer: Answer<CommandName>): void {
-    const tick = this.#next();
+  recordAnswer(sent: SentCommand, answer: Ack<CommandName>): void {
+    const sequence = this.#nextSequence();
     if (!answer.ok) {
       if (!answer.error.retryable && sent.acks.length === 0) sent.refusal = answer.error.code;
       return;
     }
     delete sent.refusal;
     const { epoch, seq, id } = answer;
-    sent.acks.push({ tick, epoch, seq, ...(id !== undefined && { id }) });
+    sent.acks.push({ sequence, epoch, seq, ...(id !== undefined && { id }) });
   }
 
   /** When it was asked the last time, by the clock of this machine. */
-  lastAskedAt(sent: Sent): number {
-    return this.#lastAsked.get(sent) ?? 0;
+  lastRequestedAt(sent: SentCommand): number {
+    return this.#lastRequested.get(sent) ?? 0;
   }
 
   /** For what one client asks, over however many connections and pages. */
-  pen(client: string): Pen {
-    return new Pen(this, client);
+  forClient(client: string): ClientRequestLog {
+    return new ClientRequestLog(this, client);
   }
 
-  #next(): number {
-    this.#tick += 1;
-    return this.#tick;
+  #nextSequence(): number {
+    this.#sequence += 1;
+    return this.#sequence;
   }
 }
 
 /** Writes for one client, and knows a retry by its client id. */
-export class Pen {
-  readonly #recorder: Recorder;
+export class ClientRequestLog {
+  readonly #log: RequestLog;
   readonly #client: string;
-  readonly #byClientId = new Map<string, Sent>();
-  readonly #packets = new Map<string, Map<Sent, number>>();
+  readonly #byClientId = new Map<string, SentCommand>();
+  readonly #packets = new Map<string, Map<SentCommand, number>>();
 
-  constructor(recorder: Recorder, client: string) {
-    this.#recorder = recorder;
+  constructor(log: RequestLog, client: string) {
+    this.#log = log;
     this.#client = client;
   }
 
   /** Nothing when it is no command. */
-  asked(event: string, payload: object, page = 1): Sent | undefined {
+  recordRequest(event: string, payload: object, page = 1): SentCommand | undefined {
     if (!isCommand(event)) return undefined;
-    const { clientId } = payload as Ask<CommandName>;
-    const known = clientId === undefined ? undefined : this.#byClientId.get(clientId);
-    const sent = this.#recorder.asked(this.#client, event, payload as Sent['payload'], known);
-    if (!known) sent.page = page;
+    const { clientId } = payload as RequestInput<CommandName>;
+    const existing = clientId === undefined ? undefined : this.#byClientId.get(clientId);
+    const sent = this.#log.recordRequest(this.#client, event, payload as SentCommand['payload'], existing);
+    if (!existing) sent.page = page;
     // Alone it may be answered as the first of a packet that has its name.
     if (sent.packet?.clientId !== clientId) delete sent.packet;
     if (clientId !== undefined) this.#byClientId.set(clientId, sent);
     return sent;
   }
 
-  answered(sent: Sent | undefined, answer: Answer<CommandName>): void {
-    if (sent) this.#recorder.answered(sent, answer);
+  recordAnswer(sent: SentCommand | undefined, answer: Ack<CommandName>): void {
+    if (sent) this.#log.recordAnswer(sent, answer);
   }
 
   /** A packet that was kept before, with fewer chats, has no place for the others; of one with more, this is what is left. */
-  #answeredInPacket(sent: Sent | undefined, answer: Answer<'create:chats'>, { index, of }: { index: number; of: number }): void {
+  #recordPacketAnswer(sent: SentCommand | undefined, answer: Ack<'create:chats'>, { index, of }: { index: number; of: number }): void {
     if (!sent) return;
     if (!answer.ok) {
-      this.answered(sent, answer);
+      this.recordAnswer(sent, answer);
       return;
     }
-    const place = answer.chats[answer.chats.length === of ? index : (sent.packet?.index ?? index)];
-    if (place) this.answered(sent, { ...answer, ...place });
+    const entryRef = answer.chats[answer.chats.length === of ? index : (sent.packet?.index ?? index)];
+    if (entryRef) this.recordAnswer(sent, { ...answer, ...entryRef });
   }
 
   /** The place in a packet is that of the first try of it. */
-  #indexIn(packet: string, sent: Sent, index: number): number {
-    const places = this.#packets.get(packet) ?? new Map<Sent, number>();
-    this.#packets.set(packet, places);
-    if (!places.has(sent)) places.set(sent, index);
-    return places.get(sent) ?? index;
+  #indexInPacket(packet: string, sent: SentCommand, index: number): number {
+    const indexes = this.#packets.get(packet) ?? new Map<SentCommand, number>();
+    this.#packets.set(packet, indexes);
+    if (!indexes.has(sent)) indexes.set(sent, index);
+    return indexes.get(sent) ?? index;
   }
 
-  #severalAsked({ roomId, username, chats, clientId = '' }: Ask<'create:chats'>, page: number): (Sent | undefined)[] {
+  #recordPacket({ roomId, username, chats, clientId = '' }: RequestInput<'create:chats'>, page: number): (SentCommand | undefined)[] {
     return chats.map((chat, index) => {
-      const sent = this.asked('create:chat', { roomId, username, ...chat }, page);
-      if (sent) sent.packet = { clientId, index: this.#indexIn(clientId, sent, index) };
+      const sent = this.recordRequest('create:chat', { roomId, username, ...chat }, page);
+      if (sent) sent.packet = { clientId, index: this.#indexInPacket(clientId, sent, index) };
       return sent;
     });
   }
 
   /** The link of a page, with what goes through it written down. */
-  link(factory: LinkFactory, page = 1): LinkFactory {
+  wrapTransport(factory: TransportFactory, page = 1): TransportFactory {
     return (url, listeners) => {
       const link = factory(url, listeners);
       return {
         open: (auth) => link.open(auth),
         close: () => link.close(),
-        ask: async (event, payload, timeoutMs) => {
-          const several = event === 'create:chats' ? this.#severalAsked(payload as Ask<'create:chats'>, page) : [];
-          const sent = this.asked(event, payload, page);
-          const answer = (await link.ask(event, payload, timeoutMs)) as Answer<'create:chats'>;
-          for (const [index, each] of several.entries()) this.#answeredInPacket(each, answer, { index, of: several.length });
-          this.answered(sent, answer);
+        request: async (event, payload, timeoutMs) => {
+          const packet = event === 'create:chats' ? this.#recordPacket(payload as RequestInput<'create:chats'>, page) : [];
+          const sent = this.recordRequest(event, payload, page);
+          const answer = (await link.request(event, payload, timeoutMs)) as Ack<'create:chats'>;
+          for (const [index, each] of packet.entries()) this.#recordPacketAnswer(each, answer, { index, of: packet.length });
+          this.recordAnswer(sent, answer);
           return answer;
         },
       };

@@ -2,146 +2,150 @@ import { type Random, randomFrom } from '@engawa/client/testing';
 import type { ClusterNode, RedisCluster } from '../../../server/test/helpers/redis-servers.ts';
 import { until } from '../../../server/test/helpers/waiting.ts';
 import { type Balancer, startBalancer } from './balancer.ts';
-import { type Account, Crowd } from './crowd.ts';
-import { cutOffReplicas, newCluster, slotOfLobby, slotOfRoom } from './on-redis.ts';
+import { RandomActorGroup, type RunReport } from './crowd.ts';
+import { detachReplicas, globalKeysSlot, newCluster, slotOfRoom } from './on-redis.ts';
 import { ServerProcess } from './server-process.ts';
-import type { StockTalker } from './talkers.ts';
+import type { SocketIoRandomActor } from './talkers.ts';
 
 /** Rounds that the same clients live through; after them it is calm, everything is checked, and others come. */
 const ROUNDS_PER_CHAPTER = 10;
 const NODES = 3;
 const ROOMS = 5;
-const CROWD = { sdk: 24, stock: 12, delays: { firstMs: 40, lastMs: 500, openMs: 3_000 }, isShaky: true, isBalanced: true };
+const GROUP = { sdk: 24, socketIo: 12, delays: { firstMs: 40, lastMs: 500, openMs: 3_000 }, isShaky: true, isBalanced: true };
 /** Before each fault. */
-const TALK_MS = [200, 1_500] as const;
-const BACK_MS = 60_000;
+const BEFORE_FAULT_MS = [200, 1_500] as const;
+const RECOVERY_TIMEOUT_MS = 60_000;
 /** In a room, after a fault: some were on their way before. */
-const ACKED = 5;
+const REQUIRED_ACKS = 5;
 /** A room that is lost as a whole is another one afterwards. */
 const REPLICATED_MS = 1_000;
 
 export type Durability = 'fast' | 'replicated';
 
-interface RedisRounds {
+interface RedisRoundsOptions {
   rounds: number;
   seed: number;
   durability: Durability;
-  onChapter?: (figures: Figures) => void;
+  onChapter?: (figures: RedisReport) => void;
 }
 
-export interface Figures extends Account {
+export interface RedisReport extends RunReport {
   rounds: number;
   /** Faults, by what they were. */
-  struck: Record<string, number>;
+  faultCounts: Record<string, number>;
   /** Milliseconds from a fault on until chats were acknowledged in all rooms, of each kind the longest. */
-  longest: Record<string, number>;
+  maxRecoveryMs: Record<string, number>;
   /** How often clients were told that a log is another one. */
   resets: number;
   /** Of the connections that stock clients made again. */
-  stock: StockTalker['comebacks'];
+  socketIo: SocketIoRandomActor['reconnections'];
 }
 
-interface Stage {
+interface RoundContext {
   cluster: RedisCluster;
   nodes: ServerProcess[];
   balancer: Balancer;
   random: Random;
-  figures: Figures;
+  report: RedisReport;
   durability: Durability;
 }
 
 /** Nodes and servers of a cluster are killed, frozen and moved about under clients that stay, until a fault is found. */
-export async function strikeAgainAndAgain({ rounds, seed, durability, onChapter }: RedisRounds): Promise<Figures> {
+export async function runRedisRounds({ rounds, seed, durability, onChapter }: RedisRoundsOptions): Promise<RedisReport> {
   const stage = await setUp(seed, durability);
-  const { figures } = stage;
-  while (figures.rounds < rounds && figures.faults.length === 0) {
-    await playChapter(stage, Math.min(ROUNDS_PER_CHAPTER, rounds - figures.rounds));
-    onChapter?.(figures);
+  const { report } = stage;
+  while (report.rounds < rounds && report.faults.length === 0) {
+    await playChapter(stage, Math.min(ROUNDS_PER_CHAPTER, rounds - report.rounds));
+    onChapter?.(report);
   }
-  return figures;
+  return report;
 }
 
-async function setUp(seed: number, durability: Durability): Promise<Stage> {
+async function setUp(seed: number, durability: Durability): Promise<RoundContext> {
   const cluster = await newCluster();
   const nodes = await Promise.all(Array.from({ length: NODES }, () => ServerProcess.start(cluster.url, { durability })));
   const balancer = await startBalancer(nodes.map(({ port }) => port));
-  return { cluster, nodes, balancer, random: randomFrom(seed), figures: newFigures(), durability };
+  return { cluster, nodes, balancer, random: randomFrom(seed), report: newFigures(), durability };
 }
 
-const newFigures = (): Figures => ({
+const newFigures = (): RedisReport => ({
   rounds: 0,
-  struck: {},
-  longest: {},
-  acked: 0,
+  faultCounts: {},
+  maxRecoveryMs: {},
+  acknowledged: 0,
   repeated: 0,
   entries: 0,
-  heard: 0,
+  received: 0,
   resets: 0,
-  stock: { recovered: 0, newcomers: 0, strangers: 0 },
+  socketIo: { recovered: 0, newcomers: 0, strangers: 0 },
   faults: [],
 });
 
-async function playChapter(stage: Stage, rounds: number): Promise<void> {
-  const { figures, random, balancer, cluster, durability } = stage;
-  const roomIds = Array.from({ length: ROOMS }, (_, index) => `room/${figures.rounds}-${index}`);
-  const crowd = new Crowd({ ...CROWD, url: balancer.url, roomIds, random });
+async function playChapter(stage: RoundContext, rounds: number): Promise<void> {
+  const { report, random, balancer, cluster, durability } = stage;
+  const roomIds = Array.from({ length: ROOMS }, (_, index) => `room/${report.rounds}-${index}`);
+  const group = new RandomActorGroup({ ...GROUP, url: balancer.url, roomIds, random });
   try {
-    await until(() => crowd.talkers.every(({ isThere }) => isThere), 'all are there', BACK_MS);
+    await until(() => group.actors.every(({ isLive }) => isLive), 'all are there', RECOVERY_TIMEOUT_MS);
     await sleep(REPLICATED_MS);
-    for (let round = 0; round < rounds; round += 1) await playRound(stage, crowd, roomIds);
-    figures.faults.push(...(await crowd.calm()));
-    const { faults, ...counts } = await crowd.account(cluster.url, { stockMayLose: durability === 'fast' });
-    figures.faults.push(...faults);
-    for (const [name, count] of Object.entries(counts)) figures[name as keyof typeof counts] += count;
-    countReturns(figures, crowd);
+    for (let round = 0; round < rounds; round += 1) await playRound(stage, group, roomIds);
+    report.faults.push(...(await group.waitUntilConsistent()));
+    const { faults, ...counts } = await group.report(cluster.url, { stockMayLose: durability === 'fast' });
+    report.faults.push(...faults);
+    for (const [name, count] of Object.entries(counts)) report[name as keyof typeof counts] += count;
+    addReconnects(report, group);
   } finally {
-    crowd.close();
+    group.close();
   }
 }
 
-function countReturns(figures: Figures, { talkers, stock }: Crowd): void {
-  for (const { resets } of talkers) figures.resets += resets;
-  for (const { comebacks } of stock) {
-    for (const [name, count] of Object.entries(comebacks)) figures.stock[name as keyof typeof comebacks] += count;
+function addReconnects(figures: RedisReport, { actors, socketIo }: RandomActorGroup): void {
+  for (const { resets } of actors) figures.resets += resets;
+  for (const { reconnections } of socketIo) {
+    for (const [name, count] of Object.entries(reconnections)) figures.socketIo[name as keyof typeof reconnections] += count;
   }
 }
 
-async function playRound(stage: Stage, crowd: Crowd, roomIds: string[]): Promise<void> {
-  const { random, figures } = stage;
-  const [least, most] = TALK_MS;
+async function playRound(stage: RoundContext, group: RandomActorGroup, roomIds: string[]): Promise<void> {
+  const { random, report } = stage;
+  const [least, most] = BEFORE_FAULT_MS;
   await sleep(least + random() * (most - least));
-  const [name, strike] = anyOf(random, Object.entries(STRIKES));
-  const slot = anyOf(random, [slotOfLobby, ...roomIds.map(slotOfRoom)]);
-  const enough = new Map(roomIds.map((roomId) => [roomId, crowd.ackedIn(roomId) + ACKED]));
-  const begun = performance.now();
-  await strike(stage, slot);
-  await until(() => [...enough].every(([roomId, acked]) => crowd.ackedIn(roomId) >= acked), `all rooms go on after: ${name}`, BACK_MS);
-  figures.rounds += 1;
-  figures.struck[name] = (figures.struck[name] ?? 0) + 1;
-  figures.longest[name] = Math.max(figures.longest[name] ?? 0, Math.round(performance.now() - begun));
+  const [name, injectFault] = pickRandom(random, Object.entries(FAULTS));
+  const slot = pickRandom(random, [globalKeysSlot, ...roomIds.map(slotOfRoom)]);
+  const required = new Map(roomIds.map((roomId) => [roomId, group.acknowledgedIn(roomId) + REQUIRED_ACKS]));
+  const startedAt = performance.now();
+  await injectFault(stage, slot);
+  await until(
+    () => [...required].every(([roomId, acked]) => group.acknowledgedIn(roomId) >= acked),
+    `all rooms go on after: ${name}`,
+    RECOVERY_TIMEOUT_MS,
+  );
+  report.rounds += 1;
+  report.faultCounts[name] = (report.faultCounts[name] ?? 0) + 1;
+  report.maxRecoveryMs[name] = Math.max(report.maxRecoveryMs[name] ?? 0, Math.round(performance.now() - startedAt));
 }
 
-type Strike = (stage: Stage, slot: number) => Promise<void>;
+type Fault = (stage: RoundContext, slot: number) => Promise<void>;
 
-const STRIKES: Record<string, Strike> = {
+const FAULTS: Record<string, Fault> = {
   'a node is killed': async (stage) => {
-    const killed = anyOf(stage.random, stage.nodes);
+    const killed = pickRandom(stage.random, stage.nodes);
     await killed.kill();
     const next = await ServerProcess.start(stage.cluster.url, { durability: stage.durability });
     stage.nodes = [...stage.nodes.filter((node) => node !== killed), next];
     stage.balancer.ports = stage.nodes.map(({ port }) => port);
   },
   'a node stands still': async ({ nodes, random }) => {
-    const node = anyOf(random, nodes);
+    const node = pickRandom(random, nodes);
     node.freeze();
     await sleep(random() * 3_000);
     node.thaw();
   },
-  'a primary is killed': async ({ cluster }, slot) => replace(cluster, slot),
+  'a primary is killed': async ({ cluster }, slot) => failOverAndRestart(cluster, slot),
   'a primary is killed behind which its replica lags': async ({ cluster, random }, slot) => {
-    await cutOffReplicas(await cluster.primaryOf(slot));
+    await detachReplicas(await cluster.primaryOf(slot));
     await sleep(random() * 500);
-    await replace(cluster, slot);
+    await failOverAndRestart(cluster, slot);
   },
   'a primary is started anew': async ({ cluster }, slot) => {
     const primary = await cluster.primaryOf(slot);
@@ -151,9 +155,9 @@ const STRIKES: Record<string, Strike> = {
   },
   'a primary stands still': async ({ cluster, random }, slot) => {
     const primary = await cluster.primaryOf(slot);
-    primary.stop();
+    primary.freeze();
     await sleep(random() * 4_000);
-    primary.cont();
+    primary.thaw();
     await cluster.waitUntilOk();
   },
   'a primary steps down': async ({ cluster }, slot) => {
@@ -169,20 +173,20 @@ const STRIKES: Record<string, Strike> = {
   'a slot is moved': async ({ cluster, random }, slot) => {
     const [from, primaries] = [await cluster.primaryOf(slot), await primariesOf(cluster)];
     const others = primaries.filter((node) => node !== from);
-    await cluster.moveSlot(slot, anyOf(random, others), () => sleep(random() * 500));
+    await cluster.moveSlot(slot, pickRandom(random, others), () => sleep(random() * 500));
     await cluster.waitUntilOk();
   },
-  'subscriptions are ended': async ({ cluster }) => onAll(cluster, 'CLIENT', 'KILL', 'TYPE', 'pubsub'),
-  'connections are ended': async ({ cluster }) => onAll(cluster, 'CLIENT', 'KILL', 'TYPE', 'normal'),
-  'scripts are forgotten': async ({ cluster }) => onAll(cluster, 'SCRIPT', 'FLUSH'),
+  'subscriptions are ended': async ({ cluster }) => runOnAllPrimaries(cluster, 'CLIENT', 'KILL', 'TYPE', 'pubsub'),
+  'connections are ended': async ({ cluster }) => runOnAllPrimaries(cluster, 'CLIENT', 'KILL', 'TYPE', 'normal'),
+  'scripts are forgotten': async ({ cluster }) => runOnAllPrimaries(cluster, 'SCRIPT', 'FLUSH'),
 };
 
 /** By its replica; then it is there again, and follows. */
-async function replace(cluster: RedisCluster, slot: number): Promise<void> {
+async function failOverAndRestart(cluster: RedisCluster, slot: number): Promise<void> {
   const primary = await cluster.primaryOf(slot);
   const replica = await cluster.replicaOf(primary);
   await primary.kill();
-  await until(() => replica.isPrimary(), 'another is the primary', BACK_MS);
+  await until(() => replica.isPrimary(), 'another is the primary', RECOVERY_TIMEOUT_MS);
   await primary.start();
   await cluster.waitUntilOk();
 }
@@ -192,10 +196,10 @@ async function primariesOf(cluster: RedisCluster): Promise<ClusterNode[]> {
   return cluster.nodes.filter((_, index) => are[index]);
 }
 
-async function onAll(cluster: RedisCluster, ...command: string[]): Promise<void> {
-  await Promise.all((await primariesOf(cluster)).map((node) => node.cli(...command)));
+async function runOnAllPrimaries(cluster: RedisCluster, ...command: string[]): Promise<void> {
+  await Promise.all((await primariesOf(cluster)).map((node) => node.runCommand(...command)));
 }
 
-const anyOf = <Item>(random: Random, items: Item[]): Item => items[Math.floor(random() * items.length)] as Item;
+const pickRandom = <Item>(random: Random, items: Item[]): Item => items[Math.floor(random() * items.length)] as Item;
 
 const sleep = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));

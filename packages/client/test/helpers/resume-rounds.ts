@@ -1,9 +1,9 @@
 import { type Random, randomFrom } from '@engawa/client/testing';
 import { type FaultyProxy, startProxy } from '../../../server/test/helpers/proxy.ts';
-import { STARTED_WITHIN_MS, until, within } from '../../../server/test/helpers/server.ts';
+import { STARTED_WITHIN_MS, until, withTimeout } from '../../../server/test/helpers/server.ts';
 import { ServerProcess } from '../../../server/test/helpers/server-process.ts';
-import { type Account, Crowd } from './crowd.ts';
-import type { StockTalker } from './talkers.ts';
+import { RandomActorGroup, type RunReport } from './crowd.ts';
+import type { SocketIoRandomActor } from './talkers.ts';
 
 /** Rounds that the same clients live through; after them it is calm, everything is checked, and others come. */
 const ROUNDS_PER_CHAPTER = 50;
@@ -11,153 +11,156 @@ const ROOMS = 5;
 /** In every other chapter, beginning with the first: most joins are quiet there. */
 const LARGE_ROOM = ['--large-room', '3'];
 /** They come back sooner than those of an application, so that there is time for many rounds. */
-const CROWD = { sdk: 50, stock: 20, delays: { firstMs: 40, lastMs: 250, openMs: 3_000 } };
+const GROUP = { sdk: 50, socketIo: 20, delays: { firstMs: 40, lastMs: 250, openMs: 3_000 } };
 /** Of a hundred rounds, so many begin with a start that is killed within the time that a start takes. */
 const KILLED_STARTS = 10;
 const START_MS = 300;
 /** A kill strikes so many milliseconds after a share of the clients is back. */
-const SHARE_BACK = [0.4, 1] as const;
+const RECONNECTED_SHARE = [0.4, 1] as const;
 const KILL_DELAY_MS = 150;
 /** If they are not back by then it strikes all the same; sooner in weather that lasts. */
-const PATIENCE_MS = 3_000;
-const LASTING_MS = 700;
-const LASTING_WEATHER = 0.3;
-const WEATHER_AFTER_MS = 200;
-const WEATHER_MS = 400;
+const RECONNECT_TIMEOUT_MS = 3_000;
+const PERSISTENT_FAULT_TIMEOUT_MS = 700;
+const PERSISTENT_FAULT_SHARE = 0.3;
+const FAULT_DELAY_MS = 200;
+const FAULT_DURATION_MS = 400;
 
-export interface ResumeRounds {
+export interface ResumeRoundsOptions {
   rounds: number;
   seed: number;
   /** Where every server keeps its rooms. */
-  place: string;
-  onChapter?: (figures: Figures) => void;
+  storeLocation: string;
+  onChapter?: (figures: ResumeReport) => void;
 }
 
-export interface Figures extends Account {
+export interface ResumeReport extends RunReport {
   rounds: number;
   kills: number;
   /** Of the kills, those of servers that did not listen yet. */
   killedStarts: number;
   /** Rounds in which the network failed, too, by how it did. */
-  weather: Record<string, number>;
+  networkFaults: Record<string, number>;
   /** Kills that did not wait any longer for the clients to be back. */
-  impatient: number;
+  timedOutWaits: number;
   /** How often clients came back, to where they are told everything. */
-  returns: number;
+  arrivals: number;
   /** Of the rounds of a chapter, the share in which the unluckiest client came back. */
-  leastShare: number;
+  minReconnectShare: number;
   /** Of the connections that stock clients made again. */
-  stock: StockTalker['comebacks'];
+  socketIo: SocketIoRandomActor['reconnections'];
   /** Most bytes that a server took up, and what this process does. */
   memory: { server: number; here: number };
 }
 
 /** Kills a server and starts it again, under clients that stay, on a network that fails, until a fault is found. */
-export async function resumeAgainAndAgain({ rounds, seed, place, onChapter }: ResumeRounds): Promise<Figures> {
+export async function runResumeRounds({ rounds, seed, storeLocation, onChapter }: ResumeRoundsOptions): Promise<ResumeReport> {
   const figures = newFigures();
   const random = randomFrom(seed);
   const proxy = await startProxy({ port: 1 }, { random });
   proxy.refuse(true);
   while (figures.rounds < rounds && figures.faults.length === 0) {
-    const chapter = openChapter({ proxy, random, figures, place }, Math.min(ROUNDS_PER_CHAPTER, rounds - figures.rounds));
+    const chapter = openChapter({ proxy, random, figures, storeLocation }, Math.min(ROUNDS_PER_CHAPTER, rounds - figures.rounds));
     try {
       for (let round = 0; round < chapter.rounds; round += 1) await playRound(chapter);
       figures.rounds += chapter.rounds;
       await checkChapter(chapter);
     } finally {
-      chapter.crowd.close();
+      chapter.group.close();
     }
     onChapter?.(figures);
   }
   return figures;
 }
 
-const newFigures = (): Figures => ({
+const newFigures = (): ResumeReport => ({
   rounds: 0,
   kills: 0,
   killedStarts: 0,
-  weather: {},
-  impatient: 0,
-  acked: 0,
+  networkFaults: {},
+  timedOutWaits: 0,
+  acknowledged: 0,
   repeated: 0,
   entries: 0,
-  heard: 0,
-  returns: 0,
-  leastShare: 1,
-  stock: { recovered: 0, newcomers: 0, strangers: 0 },
+  received: 0,
+  arrivals: 0,
+  minReconnectShare: 1,
+  socketIo: { recovered: 0, newcomers: 0, strangers: 0 },
   memory: { server: 0, here: 0 },
   faults: [],
 });
 
-interface Surroundings {
+interface RoundContext {
   proxy: FaultyProxy;
   random: Random;
-  figures: Figures;
-  place: string;
+  figures: ResumeReport;
+  storeLocation: string;
 }
 
-interface Chapter extends Surroundings {
+interface Chapter extends RoundContext {
   rounds: number;
-  crowd: Crowd;
+  group: RandomActorGroup;
   flags: string[];
 }
 
-function openChapter(surroundings: Surroundings, rounds: number): Chapter {
-  const { proxy, random, figures } = surroundings;
+function openChapter(context: RoundContext, rounds: number): Chapter {
+  const { proxy, random, figures } = context;
   const roomIds = Array.from({ length: ROOMS }, (_, index) => `room/${figures.rounds}-${index}`);
   const flags = (figures.rounds / ROUNDS_PER_CHAPTER) % 2 === 0 ? LARGE_ROOM : [];
-  return { ...surroundings, rounds, flags, crowd: new Crowd({ ...CROWD, url: proxy.url, roomIds, random }) };
+  return { ...context, rounds, flags, group: new RandomActorGroup({ ...GROUP, url: proxy.url, roomIds, random }) };
 }
 
 async function playRound(chapter: Chapter): Promise<void> {
-  const { random, figures, place } = chapter;
+  const { random, figures, storeLocation } = chapter;
   if (random() * 100 < KILLED_STARTS) {
-    const unlucky = new ServerProcess(place);
+    const killedServer = new ServerProcess(storeLocation);
     await sleep(random() * START_MS);
-    await unlucky.kill();
+    await killedServer.kill();
     figures.killedStarts += 1;
     figures.kills += 1;
   }
   const server = await startServer(chapter);
   try {
-    await letThemBack(chapter);
+    await waitForReconnects(chapter);
     await sleep(random() * KILL_DELAY_MS);
-    figures.memory.server = Math.max(figures.memory.server, server.memory);
+    figures.memory.server = Math.max(figures.memory.server, server.memoryBytes);
   } finally {
     await kill(server, chapter);
   }
 }
 
 /** Clients find it where its forerunner was. */
-async function startServer({ proxy, place, flags }: Chapter): Promise<ServerProcess> {
-  const server = new ServerProcess(place, flags);
-  const url = await within(server.listening, 'a server to listen', STARTED_WITHIN_MS);
+async function startServer({ proxy, storeLocation, flags }: Chapter): Promise<ServerProcess> {
+  const server = new ServerProcess(storeLocation, flags);
+  const url = await withTimeout(server.listening, 'a server to listen', STARTED_WITHIN_MS);
   proxy.retarget(Number(new URL(url).port));
-  clear(proxy);
+  clearNetworkFaults(proxy);
   return server;
 }
 
-async function kill(server: ServerProcess, { proxy, figures }: Surroundings): Promise<void> {
+async function kill(server: ServerProcess, { proxy, figures }: RoundContext): Promise<void> {
   await server.kill();
   proxy.refuse(true);
   figures.kills += 1;
 }
 
 /** Through whatever weather there is, until enough of them are back. */
-async function letThemBack(chapter: Chapter): Promise<void> {
-  const { random, figures, crowd } = chapter;
-  const { talkers } = crowd;
-  const isLasting = random() < LASTING_WEATHER;
-  const [least, most] = SHARE_BACK;
-  const enough = Math.floor(talkers.length * (least + random() * (most - least)));
-  const before = talkers.map(({ returns }) => returns);
-  const areBack = () => talkers.filter(({ returns }, index) => returns > (before[index] ?? 0)).length >= enough;
-  const deadline = performance.now() + (isLasting ? LASTING_MS : PATIENCE_MS);
-  await Promise.all([until(() => areBack() || performance.now() > deadline, 'enough of them are back'), haveWeather(chapter, isLasting)]);
-  if (!areBack()) figures.impatient += 1;
+async function waitForReconnects(chapter: Chapter): Promise<void> {
+  const { random, figures, group } = chapter;
+  const { actors } = group;
+  const isPersistent = random() < PERSISTENT_FAULT_SHARE;
+  const [least, most] = RECONNECTED_SHARE;
+  const required = Math.floor(actors.length * (least + random() * (most - least)));
+  const before = actors.map(({ arrivals }) => arrivals);
+  const areBack = () => actors.filter(({ arrivals }, index) => arrivals > (before[index] ?? 0)).length >= required;
+  const deadline = performance.now() + (isPersistent ? PERSISTENT_FAULT_TIMEOUT_MS : RECONNECT_TIMEOUT_MS);
+  await Promise.all([
+    until(() => areBack() || performance.now() > deadline, 'enough of them are back'),
+    injectNetworkFault(chapter, isPersistent),
+  ]);
+  if (!areBack()) figures.timedOutWaits += 1;
 }
 
-const WEATHER: Record<string, (proxy: FaultyProxy, random: Random) => void> = {
+const NETWORK_FAULTS: Record<string, (proxy: FaultyProxy, random: Random) => void> = {
   fair: () => undefined,
   'all are cut': (proxy) => proxy.cut(),
   'some are cut': (proxy) => proxy.cut(0.3),
@@ -171,18 +174,18 @@ const WEATHER: Record<string, (proxy: FaultyProxy, random: Random) => void> = {
 };
 
 /** What lasts is there until the next server is. */
-async function haveWeather({ proxy, random, figures }: Surroundings, isLasting: boolean): Promise<void> {
-  const names = Object.keys(WEATHER);
+async function injectNetworkFault({ proxy, random, figures }: RoundContext, isPersistent: boolean): Promise<void> {
+  const names = Object.keys(NETWORK_FAULTS);
   const name = names[Math.floor(random() * names.length)] as string;
-  await sleep(random() * WEATHER_AFTER_MS);
-  WEATHER[name]?.(proxy, random);
-  figures.weather[name] = (figures.weather[name] ?? 0) + 1;
-  if (isLasting) return;
-  await sleep(random() * WEATHER_MS);
-  clear(proxy);
+  await sleep(random() * FAULT_DELAY_MS);
+  NETWORK_FAULTS[name]?.(proxy, random);
+  figures.networkFaults[name] = (figures.networkFaults[name] ?? 0) + 1;
+  if (isPersistent) return;
+  await sleep(random() * FAULT_DURATION_MS);
+  clearNetworkFaults(proxy);
 }
 
-function clear(proxy: FaultyProxy): void {
+function clearNetworkFaults(proxy: FaultyProxy): void {
   proxy.flap(0);
   proxy.refuse(false);
   proxy.cutAfter({});
@@ -193,26 +196,26 @@ function clear(proxy: FaultyProxy): void {
 }
 
 async function checkChapter(chapter: Chapter): Promise<void> {
-  const { crowd, figures, place } = chapter;
+  const { group, figures, storeLocation } = chapter;
   const server = await startServer(chapter);
   try {
-    figures.faults.push(...(await crowd.calm()));
-    figures.memory.server = Math.max(figures.memory.server, server.memory);
+    figures.faults.push(...(await group.waitUntilConsistent()));
+    figures.memory.server = Math.max(figures.memory.server, server.memoryBytes);
   } finally {
     await kill(server, chapter);
   }
-  const { faults, ...counts } = await crowd.account(place);
+  const { faults, ...counts } = await group.report(storeLocation);
   figures.faults.push(...faults);
   for (const [name, count] of Object.entries(counts)) figures[name as keyof typeof counts] += count;
-  countReturns(chapter);
+  addReconnects(chapter);
 }
 
-function countReturns({ crowd: { talkers, stock }, figures, rounds }: Chapter): void {
-  const returns = talkers.map((talker) => talker.returns);
-  figures.returns += returns.reduce((sum, each) => sum + each, 0);
-  figures.leastShare = Math.min(figures.leastShare, ...returns.map((each) => each / rounds));
-  for (const { comebacks } of stock) {
-    for (const [name, count] of Object.entries(comebacks)) figures.stock[name as keyof typeof comebacks] += count;
+function addReconnects({ group: { actors, socketIo }, figures, rounds }: Chapter): void {
+  const returns = actors.map((talker) => talker.arrivals);
+  figures.arrivals += returns.reduce((sum, each) => sum + each, 0);
+  figures.minReconnectShare = Math.min(figures.minReconnectShare, ...returns.map((each) => each / rounds));
+  for (const { reconnections } of socketIo) {
+    for (const [name, count] of Object.entries(reconnections)) figures.socketIo[name as keyof typeof reconnections] += count;
   }
   figures.memory.here = process.memoryUsage().rss;
 }

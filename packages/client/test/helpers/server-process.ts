@@ -4,20 +4,20 @@ import { fileURLToPath } from 'node:url';
 import type { ServerOptions, StoreOptions } from '@engawa/server';
 import { onTestFinished } from 'vitest';
 
-import type { Place } from '../../../server/test/helpers/island.ts';
+import type { NetworkPlace } from '../../../server/test/helpers/island.ts';
 
-import { flagsFor } from '../../../server/test/helpers/stores.ts';
-import { STARTED_WITHIN_MS, within } from '../../../server/test/helpers/waiting.ts';
+import { storeFlags } from '../../../server/test/helpers/stores.ts';
+import { STARTED_WITHIN_MS, withTimeout } from '../../../server/test/helpers/waiting.ts';
 
 const ENGAWA = [fileURLToPath(new URL('../../../engawa/bin/engawa.js', import.meta.url)), 'serve', '--port', '0'];
-const BRISK = [fileURLToPath(new URL('../../../server/test/helpers/brisk-server.js', import.meta.url))];
+const FAST_TIMERS = [fileURLToPath(new URL('../../../server/test/helpers/brisk-server.js', import.meta.url))];
 
 interface Options {
   /** Its clients notice within a second when it says nothing; or what else of a server is to be as no operator sets it. */
-  brisk?: boolean | Pick<ServerOptions, 'grace' | 'absence' | 'pingInterval' | 'pingTimeout'>;
+  fastTimers?: boolean | Pick<ServerOptions, 'graceMs' | 'absenceMs' | 'pingInterval' | 'pingTimeout'>;
   durability?: StoreOptions['durability'];
   /** Where it stands, if not on this machine and in its network. */
-  place?: Place;
+  networkPlace?: NetworkPlace;
 }
 
 /** A server as an operator starts it, in a process of its own, which ends with the test. */
@@ -35,26 +35,29 @@ export class ServerProcess {
   }
 
   /** On a folder, or on the Redis of a URL. */
-  static async start(where: string, { brisk = false, durability = 'fast', place }: Options = {}): Promise<ServerProcess> {
+  static async start(
+    storeLocation: string,
+    { fastTimers = false, durability = 'fast', networkPlace }: Options = {},
+  ): Promise<ServerProcess> {
     const env = { ...process.env, ENGAWA_LIMITS: 'off', ENGAWA_LOG: 'error', ENGAWA_DURABILITY: durability };
-    const args = brisk === false ? [...ENGAWA, ...flagsFor(where)] : [...BRISK, where];
-    if (typeof brisk === 'object') args.push(JSON.stringify(brisk));
-    const [program = '', ...rest] = [...(place?.within ?? []), process.execPath, ...args];
+    const args = fastTimers === false ? [...ENGAWA, ...storeFlags(storeLocation)] : [...FAST_TIMERS, storeLocation];
+    if (typeof fastTimers === 'object') args.push(JSON.stringify(fastTimers));
+    const [program = '', ...rest] = [...(networkPlace?.commandPrefix ?? []), process.execPath, ...args];
     const child = spawn(program, rest, { env, stdio: ['ignore', 'pipe', 'pipe'] });
     onTestFinished(() => void child.kill('SIGKILL'));
     const exited = once(child, 'exit') as ServerProcess['exited'];
-    let said = '';
+    let output = '';
     const listening = new Promise<string>((resolve, reject) => {
-      for (const stream of [child.stdout, child.stderr]) stream.on('data', (text: Buffer) => hear(String(text)));
-      function hear(text: string): void {
-        said += text;
-        const url = /listening on (\S+)\n/.exec(said)?.[1];
+      for (const stream of [child.stdout, child.stderr]) stream.on('data', (text: Buffer) => onOutput(String(text)));
+      function onOutput(chunk: string): void {
+        output += chunk;
+        const url = /listening on (\S+)\n/.exec(output)?.[1];
         if (url !== undefined) resolve(url);
       }
-      void exited.then(() => reject(new Error(`The server ended before it listened: ${said}`)));
+      void exited.then(() => reject(new Error(`The server ended before it listened: ${output}`)));
     });
-    const url = new URL(await within(listening, 'a server to listen', STARTED_WITHIN_MS));
-    if (place) url.hostname = place.host;
+    const url = new URL(await withTimeout(listening, 'a server to listen', STARTED_WITHIN_MS));
+    if (networkPlace) url.hostname = networkPlace.host;
     return new ServerProcess(child, exited, url.origin);
   }
 
@@ -70,7 +73,7 @@ export class ServerProcess {
   /** As a deploy does; its exit code. */
   async stop(): Promise<number | null> {
     this.#child.kill('SIGTERM');
-    return (await within(this.#exited, 'a server to stop', 30_000))[0];
+    return (await withTimeout(this.#exited, 'a server to stop', 30_000))[0];
   }
 
   freeze(): void {

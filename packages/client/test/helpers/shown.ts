@@ -2,31 +2,31 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Chat, Room } from '@engawa/client';
 
 /** In what the timeline, wherever its window is moved, is another than who opens the room anew would see; empty when it is not. */
-export async function faultsOfTimeline(room: Room): Promise<string[]> {
+export async function findTimelineFaults(room: Room): Promise<string[]> {
   const { timeline } = room;
   while (timeline.hasOlder) {
     const older = await timeline.loadOlder(500);
     if (!older.ok) return [`${room.username} is refused what is older: ${older.error.code}`];
   }
   const all = await freshLoad(room);
-  const faults = faultsOfWindow(room, all);
+  const faults = findWindowFaults(room, all);
   if (!timeline.hasNewer) return faults;
   await timeline.around(room.position.seq);
-  return [...faults, ...faultsOfWindow(room, all), ...(room.timeline.hasNewer ? [`${room.username} is not back at the newest`] : [])];
+  return [...faults, ...findWindowFaults(room, all), ...(room.timeline.hasNewer ? [`${room.username} is not back at the newest`] : [])];
 }
 
-function faultsOfWindow({ username, timeline }: Room, all: Chat[]): string[] {
+function findWindowFaults({ username, timeline }: Room, all: Chat[]): string[] {
   const { chats, hasOlder, hasNewer } = timeline;
   const shown = chats.filter(({ state }) => state === undefined);
   const isSending = chats.some(({ state }) => state === 'sending');
   const first = hasOlder ? all.findIndex(({ seq }) => seq === shown[0]?.seq) : 0;
   const fresh = all.slice(first, hasNewer ? first + shown.length : undefined);
-  const at = Array.from({ length: Math.max(shown.length, fresh.length) }, (_, index) => index).find(
+  const index = Array.from({ length: Math.max(shown.length, fresh.length) }, (_, index) => index).find(
     (index) => !isDeepStrictEqual(shown[index], fresh[index]),
   );
   return [
     ...(isSending ? [`${username} has chats on their way`] : []),
-    ...(at === undefined ? [] : [`${username} is shown ${JSON.stringify(shown[at])} and not ${JSON.stringify(fresh[at])}`]),
+    ...(index === undefined ? [] : [`${username} is shown ${JSON.stringify(shown[index])} and not ${JSON.stringify(fresh[index])}`]),
   ];
 }
 
@@ -36,11 +36,11 @@ async function freshLoad(room: Room): Promise<Chat[]> {
   for (let before: number | undefined, more = true; more; before = pages.at(-1)?.[0]?.seq) {
     const page = await room.history({ limit: 500, ...(before !== undefined && { before }) });
     if (!page.ok) throw new Error(`The history is refused: ${page.error.code}`);
-    pages.push(page.chats.map(arranged));
+    pages.push(page.chats.map(sortReactions));
     more = page.more.before;
   }
   return pages.toReversed().flat();
 }
 
-const arranged = (chat: Chat): Chat =>
+const sortReactions = (chat: Chat): Chat =>
   chat.reactions ? { ...chat, reactions: chat.reactions.toSorted((one, other) => (one.reaction < other.reaction ? -1 : 1)) } : chat;

@@ -28,25 +28,25 @@ export async function startSilentProxy(server: number): Promise<SilentProxy> {
     client.on('error', () => undefined).on('close', () => sockets.delete(client));
     client.once('data', (head: Buffer) => {
       const isUpgrade = /^upgrade: websocket/im.test(head.toString('latin1'));
-      if (isUpgrade && !silent.passes && silent.refuses)
+      if (isUpgrade && !state.passes && state.refuses)
         client.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
-      if (isUpgrade && !silent.passes) return;
+      if (isUpgrade && !state.passes) return;
       if (isUpgrade) webSockets.add(client);
-      const to = createConnection({ port: server, host: '127.0.0.1' });
-      to.pipe(client);
-      const pass = () => {
-        to.write(head);
-        client.pipe(to);
+      const upstream = createConnection({ port: server, host: '127.0.0.1' });
+      upstream.pipe(client);
+      const forward = () => {
+        upstream.write(head);
+        client.pipe(upstream);
       };
-      if (isUpgrade && silent.cutsUpgrades) {
+      if (isUpgrade && state.cutsUpgrades) {
         // Not before a poll waits for what comes next: until its answer the client is between both.
-        setTimeout(pass, POLL_MS);
-        to.on('data', (data: Buffer) => data.includes('3probe') && setImmediate(() => client.destroy()));
-      } else pass();
-      to.on('error', () => client.destroy()).on('close', () => client.destroy());
+        setTimeout(forward, POLL_MS);
+        upstream.on('data', (data: Buffer) => data.includes('3probe') && setImmediate(() => client.destroy()));
+      } else forward();
+      upstream.on('error', () => client.destroy()).on('close', () => client.destroy());
       client.on('close', () => {
         webSockets.delete(client);
-        to.destroy();
+        upstream.destroy();
       });
     });
   });
@@ -59,7 +59,7 @@ export async function startSilentProxy(server: number): Promise<SilentProxy> {
     cut();
   });
   const { port } = proxy.address() as AddressInfo;
-  const silent = {
+  const state = {
     url: `http://127.0.0.1:${port}`,
     passes: false,
     refuses: false,
@@ -67,5 +67,5 @@ export async function startSilentProxy(server: number): Promise<SilentProxy> {
     webSockets: () => webSockets.size,
     cut,
   };
-  return silent;
+  return state;
 }

@@ -1,10 +1,10 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
-import { bundled } from './bundle.ts';
+import { bundleSdk } from './bundle.ts';
 
 /** A page as an application would write it: chats with their states, and, apart, what was told since it was loaded. */
-const PAGE = `<!doctype html>
+const DEMO_PAGE = `<!doctype html>
 <meta charset="utf-8">
 <link rel="icon" href="data:,">
 <h1></h1>
@@ -44,11 +44,11 @@ const PAGE = `<!doctype html>
 `;
 
 /** Serves the page and the SDK. The application gets what is in the query of its URL: `server` and `username`. */
-export async function startSite(): Promise<{ port: number }> {
-  const client = await bundled();
+export async function startDemoPage(): Promise<{ port: number }> {
+  const client = await bundleSdk();
   const server = createServer(({ url = '' }, response) => {
     const isClient = url.endsWith('.js');
-    response.setHeader('content-type', isClient ? 'text/javascript' : 'text/html').end(isClient ? client : PAGE);
+    response.setHeader('content-type', isClient ? 'text/javascript' : 'text/html').end(isClient ? client : DEMO_PAGE);
   });
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => {

@@ -1,39 +1,43 @@
 import type { Store } from '@engawa/server';
 import { expect } from 'vitest';
-import { faultsOfFork } from '../../../server/test/helpers/history.ts';
+import { findForkFaults } from '../../../server/test/helpers/history.ts';
 import { readRoom } from '../../../server/test/helpers/recording.ts';
 import { until } from '../../../server/test/helpers/server.ts';
-import { type Person, ROOM, type SdkPerson, type StockPerson } from './people.ts';
-import { Scene } from './scene.ts';
+import { type ChatActor, ROOM, type SdkActor, type SocketIoActor } from './people.ts';
+import { ConsistencyChecker } from './scene.ts';
 
-interface Gathering {
+interface LargeActorGroupOptions {
   sdk?: number;
-  stock?: number;
+  socketIo?: number;
   /** Milliseconds between two chats of one of them. */
-  breathMs?: number;
+  pauseMs?: number;
 }
 
 const BACK_MS = 30_000;
 
 /** A few dozen people of both kinds, who all talk in one room. */
-export class Throng {
-  readonly scene = new Scene();
-  readonly sdk: SdkPerson[] = [];
-  readonly stock: StockPerson[] = [];
-  #hushes: (() => void)[] = [];
+export class LargeActorGroup {
+  readonly checker = new ConsistencyChecker();
+  readonly sdk: SdkActor[] = [];
+  readonly socketIo: SocketIoActor[] = [];
+  #stops: (() => void)[] = [];
 
   /** Spread over the servers in turn. */
-  static async gather(urls: string[], { sdk = 16, stock = 8, breathMs = 100 }: Gathering = {}): Promise<Throng> {
-    const throng = new Throng();
+  static async start(
+    urls: string[],
+    { sdk = 16, socketIo: socketIoCount = 8, pauseMs = 100 }: LargeActorGroupOptions = {},
+  ): Promise<LargeActorGroup> {
+    const group = new LargeActorGroup();
     const urlOf = (index: number) => urls[index % urls.length] as string;
-    for (let index = 0; index < sdk; index += 1) throng.sdk.push(await throng.scene.enter(`sdk ${index}`, urlOf(index)));
-    for (let index = 0; index < stock; index += 1) throng.stock.push(await throng.scene.enterStock(`stock ${index}`, urlOf(index)));
-    throng.#hushes = throng.all.map((person) => person.talk('', breathMs));
-    return throng;
+    for (let index = 0; index < sdk; index += 1) group.sdk.push(await group.checker.addSdkActor(`sdk ${index}`, urlOf(index)));
+    for (let index = 0; index < socketIoCount; index += 1)
+      group.socketIo.push(await group.checker.addSocketIoActor(`stock ${index}`, urlOf(index)));
+    group.#stops = group.all.map((person) => person.startSending('', pauseMs));
+    return group;
   }
 
-  get all(): Person[] {
-    return [...this.sdk, ...this.stock];
+  get all(): ChatActor[] {
+    return [...this.sdk, ...this.socketIo];
   }
 
   /** Connections that were lost. */
@@ -42,36 +46,36 @@ export class Throng {
   }
 
   /** Those who are there and told everything. */
-  async untilAllAreHere(): Promise<void> {
-    await until(() => this.all.every(({ isHere }) => isHere), 'all are here', BACK_MS);
+  async waitUntilAllAreLive(): Promise<void> {
+    await until(() => this.all.every(({ isLive }) => isLive), 'all are here', BACK_MS);
   }
 
-  hush(): void {
-    for (const hush of this.#hushes) hush();
+  stopSending(): void {
+    for (const stop of this.#stops) stop();
   }
 
   /** Somebody of them leaves for good. */
-  loses(person: SdkPerson): void {
+  removeActor(person: SdkActor): void {
     void person.client.close();
     this.sdk.splice(this.sdk.indexOf(person), 1);
-    this.scene.history.hearings.splice(this.scene.history.hearings.indexOf(person.hearing), 1);
+    this.checker.history.receivedLogs.splice(this.checker.history.receivedLogs.indexOf(person.receivedLog), 1);
   }
 
-  async untilAllAreTold(): Promise<void> {
-    const areTold = () => this.sdk.every(({ resets }) => resets.length > 0) && this.stock.every(({ resets }) => resets > 0);
-    await until(areTold, 'all are told that the log is another one', BACK_MS);
+  async waitUntilAllAreReset(): Promise<void> {
+    const areReset = () => this.sdk.every(({ resets }) => resets.length > 0) && this.socketIo.every(({ resets }) => resets > 0);
+    await until(areReset, 'all are told that the log is another one', BACK_MS);
   }
 
   /**
    * The log has lost its end. Who is here with the SDK has said again what he was acknowledged and it lost; and what anybody
    * heard since he was told of it is a run of the log.
    */
-  async endsWellInFork(store: Store): Promise<void> {
-    this.hush();
-    await this.scene.calm();
-    const { hearings, sent } = this.scene.history;
-    const canRepeat = new Set(this.sdk.map(({ name }) => name));
-    const history = { hearings, sent: sent.filter(({ client }) => canRepeat.has(client)) };
-    expect(faultsOfFork(history, await readRoom(store, ROOM, sent))).toEqual([]);
+  async expectConsistentAfterFork(store: Store): Promise<void> {
+    this.stopSending();
+    await this.checker.waitUntilConsistent();
+    const { receivedLogs, sent } = this.checker.history;
+    const resenders = new Set(this.sdk.map(({ name }) => name));
+    const history = { receivedLogs, sent: sent.filter(({ client }) => resenders.has(client)) };
+    expect(findForkFaults(history, await readRoom(store, ROOM, sent))).toEqual([]);
   }
 }

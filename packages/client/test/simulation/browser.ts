@@ -3,46 +3,46 @@
  * is killed does nothing more, and lets go of its locks.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { ClientStorage, LinkAuth, LinkFactory } from '@engawa/client';
+import type { ClientStorage, TransportAuth, TransportFactory } from '@engawa/client';
 
 /** Milliseconds that a storage takes; without it, it is one that answers at once, as `localStorage`. */
-export interface StorageTimes {
+export interface StorageLatency {
   read: number;
   write: number;
 }
 
-interface Holder {
+interface LockHolder {
   page: Page;
   run: () => void;
 }
 
 /** The page whose code runs: locks and channels are its. */
-const running = new AsyncLocalStorage<Page>();
+const currentPage = new AsyncLocalStorage<Page>();
 const CHANNEL_MS = 1;
 
 export class Browser {
-  readonly kept = new Map<string, string>();
+  readonly storedItems = new Map<string, string>();
   /** Every key that was ever written: what was to be sent and is under one may not get lost. */
-  readonly written = new Set<string>();
+  readonly writtenKeys = new Set<string>();
   readonly channels = new Set<Channel>();
-  readonly #locks = new Map<string, Holder[]>();
-  readonly #times: StorageTimes | undefined;
+  readonly #locks = new Map<string, LockHolder[]>();
+  readonly #latency: StorageLatency | undefined;
 
-  constructor(times?: StorageTimes) {
-    this.#times = times;
+  constructor(latency?: StorageLatency) {
+    this.#latency = latency;
   }
 
   open(): Page {
-    return new Page(this, this.#times);
+    return new Page(this, this.#latency);
   }
 
   /** Held by one page at a time, in the order in which they ask. */
   lock<Result>(page: Page, name: string, step: () => Promise<Result>): Promise<Result> {
     return new Promise((resolve) => {
       const run = () => {
-        const result = running.run(page, step);
+        const result = currentPage.run(page, step);
         resolve(result);
-        void result.then(() => this.#letGo(name, holder));
+        void result.then(() => this.#releaseLock(name, holder));
       };
       const holder = { page, run };
       const line = this.#locks.get(name) ?? [];
@@ -51,12 +51,12 @@ export class Browser {
     });
   }
 
-  killed(page: Page): void {
-    for (const [name, line] of this.#locks) for (const holder of line) if (holder.page === page) this.#letGo(name, holder);
+  onPageKilled(page: Page): void {
+    for (const [name, line] of this.#locks) for (const holder of line) if (holder.page === page) this.#releaseLock(name, holder);
     for (const channel of this.channels) if (channel.page === page) channel.close();
   }
 
-  #letGo(name: string, holder: Holder): void {
+  #releaseLock(name: string, holder: LockHolder): void {
     const line = this.#locks.get(name) ?? [];
     const rest = line.filter((each) => each !== holder);
     this.#locks.set(name, rest);
@@ -68,47 +68,47 @@ export class Browser {
 export class Page {
   isAlive = true;
   isAsleep = false;
-  #cut: () => void = () => undefined;
-  #open: () => void = () => undefined;
+  #dropConnection: () => void = () => undefined;
+  #reopenConnection: () => void = () => undefined;
   readonly browser: Browser;
   readonly storage: ClientStorage;
 
-  constructor(browser: Browser, times: StorageTimes | undefined) {
+  constructor(browser: Browser, times: StorageLatency | undefined) {
     this.browser = browser;
     this.storage = times ? this.#slowStorage(times) : this.#storage();
   }
 
   /** Runs code as this page. */
   run<Result>(step: () => Result): Result {
-    return running.run(this, step);
+    return currentPage.run(this, step);
   }
 
   /**
    * What a page is told runs in it, and not in what told it; a page that was killed is told nothing. What it asks leaves the page:
    * a server goes on when a page is killed. While its machine sleeps there is no connection.
    */
-  link(factory: LinkFactory): LinkFactory {
+  wrapTransport(factory: TransportFactory): TransportFactory {
     return (url, listeners) => {
-      const tell = (listen: () => void) => {
+      const deliver = (listen: () => void) => {
         if (this.isAlive && !this.isAsleep) this.run(listen);
       };
-      const link = running.exit(() =>
+      const link = currentPage.exit(() =>
         factory(url, {
-          up: () => tell(() => listeners.up()),
-          down: (reason) => tell(() => listeners.down(reason)),
-          refused: (error) => tell(() => listeners.refused(error)),
-          failed: (error) => tell(() => listeners.failed(error)),
-          heard: (event, payload) => tell(() => listeners.heard(event, payload)),
+          onConnect: () => deliver(() => listeners.onConnect()),
+          onDisconnect: (reason) => deliver(() => listeners.onDisconnect(reason)),
+          onRejected: (error) => deliver(() => listeners.onRejected(error)),
+          onConnectError: (error) => deliver(() => listeners.onConnectError(error)),
+          onEvent: (event, payload) => deliver(() => listeners.onEvent(event, payload)),
         }),
       );
-      let auth: LinkAuth | undefined;
-      const openNow = () => auth && this.isAlive && !this.isAsleep && running.exit(() => link.open(auth as LinkAuth));
-      const closeNow = () => running.exit(() => link.close());
-      this.#cut = () => {
+      let auth: TransportAuth | undefined;
+      const openNow = () => auth && this.isAlive && !this.isAsleep && currentPage.exit(() => link.open(auth as TransportAuth));
+      const closeNow = () => currentPage.exit(() => link.close());
+      this.#dropConnection = () => {
         closeNow();
-        tell(() => listeners.down('the machine sleeps'));
+        deliver(() => listeners.onDisconnect('the machine sleeps'));
       };
-      this.#open = openNow;
+      this.#reopenConnection = openNow;
       return {
         open: (shown) => {
           auth = shown;
@@ -118,56 +118,56 @@ export class Page {
           auth = undefined;
           closeNow();
         },
-        ask: (...asked) => running.exit(() => link.ask(...asked)),
+        request: (...asked) => currentPage.exit(() => link.request(...asked)),
       };
     };
   }
 
   sleep(): void {
     if (this.isAsleep) return;
-    this.#cut();
+    this.#dropConnection();
     this.isAsleep = true;
   }
 
   wake(): void {
     this.isAsleep = false;
-    this.#open();
+    this.#reopenConnection();
   }
 
   /** As when its process is ended: nothing is said, and nothing that it waits for comes. */
   kill(): void {
     this.isAlive = false;
-    this.#cut();
-    this.browser.killed(this);
+    this.#dropConnection();
+    this.browser.onPageKilled(this);
   }
 
   #storage(): ClientStorage {
-    const { kept, written } = this.browser;
+    const { storedItems, writtenKeys } = this.browser;
     return {
       get length() {
-        return kept.size;
+        return storedItems.size;
       },
-      key: (index) => [...kept.keys()][index] ?? null,
-      getItem: (key) => kept.get(key) ?? null,
+      key: (index) => [...storedItems.keys()][index] ?? null,
+      getItem: (key) => storedItems.get(key) ?? null,
       setItem: (key, value) => {
         if (!this.isAlive) return;
-        kept.set(key, value);
-        written.add(key);
+        storedItems.set(key, value);
+        writtenKeys.add(key);
       },
       removeItem: (key) => {
-        if (this.isAlive) kept.delete(key);
+        if (this.isAlive) storedItems.delete(key);
       },
     };
   }
 
-  #slowStorage({ read, write }: StorageTimes): ClientStorage {
+  #slowStorage({ read, write }: StorageLatency): ClientStorage {
     const storage = this.#storage();
-    const after = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+    const delay = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
     return {
-      getItem: (key) => after(read).then(() => storage.getItem(key)),
-      setItem: (key, value) => after(write).then(() => storage.setItem(key, value)),
-      removeItem: (key) => after(write).then(() => storage.removeItem(key)),
-      getAllKeys: () => after(read).then(() => [...this.browser.kept.keys()]),
+      getItem: (key) => delay(read).then(() => storage.getItem(key)),
+      setItem: (key, value) => delay(write).then(() => storage.setItem(key, value)),
+      removeItem: (key) => delay(write).then(() => storage.removeItem(key)),
+      getAllKeys: () => delay(read).then(() => [...this.browser.storedItems.keys()]),
     };
   }
 }
@@ -175,7 +175,7 @@ export class Page {
 class Channel {
   onmessage: ((event: { data: unknown }) => void) | null = null;
   readonly name: string;
-  readonly page: Page | undefined = running.getStore();
+  readonly page: Page | undefined = currentPage.getStore();
 
   constructor(name: string) {
     this.name = name;
@@ -197,11 +197,11 @@ class Channel {
   }
 }
 
-const GLOBALS = {
+const BROWSER_GLOBALS = {
   navigator: {
     locks: {
       request: <Result>(name: string, step: () => Promise<Result>): Promise<Result> => {
-        const page = running.getStore();
+        const page = currentPage.getStore();
         return page ? page.browser.lock(page, name, step) : step();
       },
     },
@@ -210,9 +210,9 @@ const GLOBALS = {
 };
 
 /** Gives this process what browsers have; returns what takes it away again. */
-export function install(): () => void {
-  const before = Object.keys(GLOBALS).map((name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)] as const);
-  for (const [name, value] of Object.entries(GLOBALS))
+export function installBrowserGlobals(): () => void {
+  const before = Object.keys(BROWSER_GLOBALS).map((name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)] as const);
+  for (const [name, value] of Object.entries(BROWSER_GLOBALS))
     Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
   return () => {
     for (const [name, descriptor] of before) {
@@ -223,8 +223,8 @@ export function install(): () => void {
 }
 
 /** For timers: what they run later runs in the page that set them. */
-export const inSamePage = (run: () => void): (() => void) => {
-  const page = running.getStore();
+export const bindToCurrentPage = (run: () => void): (() => void) => {
+  const page = currentPage.getStore();
   return page
     ? () => {
         if (page.isAlive) page.run(run);

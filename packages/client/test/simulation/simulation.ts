@@ -1,28 +1,35 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type Client, connect, type LinkFactory, type OutgoingChat, type Room, type SendOptions } from '@engawa/client';
+import { type Client, connect, type OutgoingChat, type Room, type SendOptions, type TransportFactory } from '@engawa/client';
 import { type Faults, type Random, randomFrom, startTestServer, type TestServer } from '@engawa/client/testing';
 import type { Store } from '@engawa/server';
-import { faultsOf, faultsOfFork, type Heard, type Hearing, type RoomHistory, type RoomLog } from '../../../server/test/helpers/history.ts';
+import {
+  findFaults,
+  findForkFaults,
+  type ReceivedEntry,
+  type ReceivedLog,
+  type RoomHistory,
+  type RoomLog,
+} from '../../../server/test/helpers/history.ts';
 import { readRoom } from '../../../server/test/helpers/recording.ts';
-import { type Pen, Recorder } from '../helpers/recorder.ts';
-import { faultsOfTimeline } from '../helpers/shown.ts';
-import { Browser, install, type Page } from './browser.ts';
-import { type VirtualTime, virtualTime } from './virtual-time.ts';
+import { type ClientRequestLog, RequestLog } from '../helpers/recorder.ts';
+import { findTimelineFaults } from '../helpers/shown.ts';
+import { Browser, installBrowserGlobals, type Page } from './browser.ts';
+import { startVirtualTime, type VirtualTime } from './virtual-time.ts';
 
 const ROOMS = ['lobby', 'den::{*}'];
 const NAMES = ['aya', 'Ben', 'chiyo', 'dan'];
 const REACTIONS = ['👍', '/', '%'];
-const STORM_MS = 20_000;
+const FAULT_PHASE_MS = 20_000;
 const ACTIONS = 160;
 /** Long enough for every wait, every grace and every retry to end. */
-const CALM_MS = 40_000;
+const RECOVERY_PHASE_MS = 40_000;
 const GRACE_MS = 3_000;
 /** How long the absent stay members, in one run after the other. */
-const ABSENCES_MS = [0, 4_000, 24 * 3_600_000];
+const ABSENCE_CHOICES_MS = [0, 4_000, 24 * 3_600_000];
 /** In every other run, so that most joins and leaves are quiet there. */
 const LARGE_ROOM = 2;
 
-export interface Outcome {
+export interface SimulationResult {
   seed: number;
   /** What is wrong; empty when all is well. */
   faults: string[];
@@ -34,71 +41,71 @@ export interface Outcome {
 }
 
 /** A mistake to be made on purpose: in the store that all share, or in what each client is told. */
-export interface Plant {
+export interface InjectedBug {
   store?: (store: Store) => void;
-  link?: (factory: LinkFactory) => LinkFactory;
+  transport?: (factory: TransportFactory) => TransportFactory;
 }
 
 /** One run: people talk while everything fails; then it is calm, and everything must be right. */
-export async function simulate(seed: number, plant: Plant = {}): Promise<Outcome> {
+export async function simulate(seed: number, injectedBug: InjectedBug = {}): Promise<SimulationResult> {
   const random = randomFrom(seed);
-  const time = virtualTime(random);
-  const uninstall = install();
+  const time = startVirtualTime(random);
+  const uninstall = installBrowserGlobals();
   const nodes = 1 + Math.floor(random() * 3);
   const server = startTestServer({
     seed,
     nodes,
-    faults: faultsFrom(random),
+    faults: randomFaults(random),
     grace: GRACE_MS,
-    absence: ABSENCES_MS[seed % ABSENCES_MS.length] as number,
+    absence: ABSENCE_CHOICES_MS[seed % ABSENCE_CHOICES_MS.length] as number,
     ...(seed % 2 === 0 && { largeRoom: LARGE_ROOM }),
   });
   const { lose } = server.faults;
-  plant.store?.(server.store);
-  const recorder = new Recorder(ROOMS);
-  const link = plant.link?.(server.link) ?? server.link;
-  const people = NAMES.map((name) => new Person(name, { link, recorder, random }));
-  const failsOver = random() < 0.25;
-  const nightAt = random() < 0.3 ? Math.floor(random() * ACTIONS) : undefined;
+  injectedBug.store?.(server.store);
+  const requestLog = new RequestLog(ROOMS);
+  const createTransport = injectedBug.transport?.(server.createTransport) ?? server.createTransport;
+  const users = NAMES.map((name) => new SimulatedUser(name, { createTransport, requestLog, random }));
+  const hasFailovers = random() < 0.25;
+  const outageAt = random() < 0.3 ? Math.floor(random() * ACTIONS) : undefined;
   try {
     for (let action = 0; action < ACTIONS; action += 1) {
-      people[Math.floor(random() * people.length)]?.act();
-      if (failsOver) await failOverSometimes(server, random);
-      if (action === nightAt) await haveNight(server, nodes, time);
-      await time.pass(random() * 2 * (STORM_MS / ACTIONS));
+      users[Math.floor(random() * users.length)]?.act();
+      if (hasFailovers) await maybeFailOver(server, random);
+      if (action === outageAt) await takeServersDown(server, nodes, time);
+      await time.advance(random() * 2 * (FAULT_PHASE_MS / ACTIONS));
     }
-    server.calm();
-    for (const person of people) person.calm();
-    await time.pass(CALM_MS);
+    server.clearFaults();
+    for (const person of users) person.wakeAll();
+    await time.advance(RECOVERY_PHASE_MS);
     // What never arrived at the end is missed by nobody: whoever lost that learns of it when he asks, as after a sleep.
-    if (lose > 0) for (const { client } of speakersOf(people)) client.sync();
-    await time.pass(CALM_MS);
-    const found = await verdict(people, { server, recorder, failsOver }, (promise) => finished(promise, time));
-    return { seed, ...found, drops: people.reduce((sum, { drops }) => sum + drops, 0) };
+    if (lose > 0) for (const { client } of pageClientsOf(users)) client.sync();
+    await time.advance(RECOVERY_PHASE_MS);
+    const found = await checkRun(users, { server, requestLog, hasFailovers }, (promise) => runToCompletion(promise, time));
+    return { seed, ...found, drops: users.reduce((sum, { drops }) => sum + drops, 0) };
   } finally {
-    for (const { client } of speakersOf(people)) void client.close();
-    await finished(server.close(), time);
+    for (const { client } of pageClientsOf(users)) void client.close();
+    await runToCompletion(server.close(), time);
     uninstall();
-    time.end();
+    time.restore();
   }
 }
 
-const speakersOf = (people: Person[]): Speaker[] => people.flatMap(({ speakers }) => speakers);
+const pageClientsOf = (people: SimulatedUser[]): PageClient[] => people.flatMap(({ pageClients }) => pageClients);
 
 /** A replica that lags behind becomes the primary. */
-async function failOverSometimes(server: TestServer, random: Random): Promise<void> {
+async function maybeFailOver(server: TestServer, random: Random): Promise<void> {
   if (random() < 0.2) server.replicate();
   if (random() < 0.02) await server.failOver();
 }
 
 /** Nobody is connected until every lease has lapsed. */
-async function haveNight(server: TestServer, nodes: number, time: VirtualTime): Promise<void> {
+async function takeServersDown(server: TestServer, nodes: number, time: VirtualTime): Promise<void> {
   for (let node = 0; node < nodes; node += 1) server.kill(node);
-  await time.pass(2 * GRACE_MS);
+  await time.advance(2 * GRACE_MS);
   server.start();
 }
 
-function faultsFrom(random: Random): Faults {
+function randomFaults(random: Random): Faults {
   const sometimes = (most: number) => (random() < 0.5 ? 0 : random() * most);
   return {
     delayMs: [0, random() * 80],
@@ -112,94 +119,97 @@ function faultsFrom(random: Random): Faults {
 }
 
 /** Lets time pass until it is done. */
-async function finished<Result>(promise: Promise<Result>, time: { pass: (milliseconds: number) => Promise<void> }): Promise<Result> {
+async function runToCompletion<Result>(
+  promise: Promise<Result>,
+  time: { advance: (milliseconds: number) => Promise<void> },
+): Promise<Result> {
   const done = { yet: false };
   promise.then(
     () => (done.yet = true),
     () => (done.yet = true),
   );
-  for (let waited = 0; !done.yet && waited < 1_000; waited += 1) await time.pass(100);
+  for (let waited = 0; !done.yet && waited < 1_000; waited += 1) await time.advance(100);
   return promise;
 }
 
 type Finish = <Result>(promise: Promise<Result>) => Promise<Result>;
 
-async function verdict(
-  people: Person[],
-  { server, recorder, failsOver }: { server: TestServer; recorder: Recorder; failsOver: boolean },
+async function checkRun(
+  people: SimulatedUser[],
+  { server, requestLog, hasFailovers }: { server: TestServer; requestLog: RequestLog; hasFailovers: boolean },
   finish: Finish,
-): Promise<Pick<Outcome, 'faults' | 'trace' | 'entries'>> {
+): Promise<Pick<SimulationResult, 'faults' | 'trace' | 'entries'>> {
   const faults: string[] = [];
   const trace: unknown[] = [];
   let entries = 0;
-  for (const [roomId, seen] of recorder.rooms) {
+  for (const [roomId, seen] of requestLog.rooms) {
     const log = await readRoom(server.store, roomId, seen.sent);
     if (log.epoch === null) continue;
-    const speakers = speakersOf(people);
-    if (!failsOver) for (const speaker of speakers) speaker.note(roomId, log);
-    const found = failsOver ? faultsOfFork(stayersOnly(seen, roomId, people), log) : faultsOf(seen, log);
-    for (const speaker of speakers) found.push(...(await speaker.faultsIn(roomId, log, finish)));
-    if (!failsOver) for (const person of people) found.push(...person.wordsLostIn(roomId, log));
+    const speakers = pageClientsOf(people);
+    if (!hasFailovers) for (const speaker of speakers) speaker.recordAcknowledged(roomId, log);
+    const found = hasFailovers ? findForkFaults(onlyRemaining(seen, roomId, people), log) : findFaults(seen, log);
+    for (const speaker of speakers) found.push(...(await speaker.findFaults(roomId, log, finish)));
+    if (!hasFailovers) for (const person of people) found.push(...person.findLostChats(roomId, log));
     faults.push(...found.map((fault) => `${roomId}: ${fault}`));
     entries += log.head;
     trace.push(log.entries.map(({ seq, by, kind, at }) => [seq, by, kind, at]));
-    trace.push(seen.hearings.map(({ client, heard }) => [client, heard.map(({ seq }) => seq)]));
+    trace.push(seen.receivedLogs.map(({ client, entries }) => [client, entries.map(({ seq }) => seq)]));
   }
   return { faults, entries, trace: JSON.stringify(trace) };
 }
 
 /** Who has left is not told that what was heard was withdrawn, and does not say again what was lost; nor does a page that is gone. */
-function stayersOnly({ sent, hearings }: RoomHistory, roomId: string, people: Person[]): RoomHistory {
+function onlyRemaining({ sent, receivedLogs }: RoomHistory, roomId: string, people: SimulatedUser[]): RoomHistory {
   const stayers = new Set(people.filter((person) => person.hasStayed(roomId)).map(({ name }) => name));
   return {
     sent: sent.filter(({ client }) => stayers.has(client)),
-    hearings: hearings.filter(({ client }) => stayers.has(client)),
+    receivedLogs: receivedLogs.filter(({ client }) => stayers.has(client)),
   };
 }
 
-interface Surroundings {
-  link: LinkFactory;
-  recorder: Recorder;
+interface UserOptions {
+  createTransport: TransportFactory;
+  requestLog: RequestLog;
   random: Random;
 }
 
 /** Something that somebody wrote, with the page where they did. */
-interface Word {
+interface WrittenChat {
   chat: OutgoingChat;
-  speaker: Speaker;
+  pageClient: PageClient;
 }
 
 /** Who is in up to two pages of a browser, which they open, close, and lose; or in one page for good that keeps nothing. */
-class Person {
+class SimulatedUser {
   readonly name: string;
-  speakers: Speaker[] = [];
+  pageClients: PageClient[] = [];
   drops = 0;
   /** Rooms to be in, and what was written there since it was joined. */
-  readonly rooms = new Map<string, Word[]>();
-  readonly #surroundings: Surroundings;
-  readonly #pen: Pen;
+  readonly rooms = new Map<string, WrittenChat[]>();
+  readonly #options: UserOptions;
+  readonly #requestLog: ClientRequestLog;
   readonly #browser: Browser | undefined;
   /** Of rooms where a page was lost, or which somebody was no member of any more. */
-  readonly #gone = new Set<string>();
+  readonly #departedRooms = new Set<string>();
   #pages = 0;
-  #said = 0;
+  #sentCount = 0;
 
-  constructor(name: string, surroundings: Surroundings) {
-    const { recorder, random } = surroundings;
+  constructor(name: string, options: UserOptions) {
+    const { requestLog, random } = options;
     this.name = name;
-    this.#surroundings = surroundings;
-    this.#pen = recorder.pen(name);
+    this.#options = options;
+    this.#requestLog = requestLog.forClient(name);
     const dice = random();
     if (dice > 0.3) this.#browser = new Browser(dice > 0.7 ? { read: 5, write: 50 } : undefined);
     this.#open();
   }
 
   act(): void {
-    const { random } = this.#surroundings;
-    const speaker = this.speakers[Math.floor(random() * this.speakers.length)];
+    const { random } = this.#options;
+    const speaker = this.pageClients[Math.floor(random() * this.pageClients.length)];
     if (!speaker) this.#open();
     else if (this.#browser && random() < 0.05) this.#changePages(speaker);
-    else if (this.#browser && random() < 0.02) speaker.nod();
+    else if (this.#browser && random() < 0.02) speaker.toggleSleep();
     else speaker.act();
   }
 
@@ -207,106 +217,106 @@ class Person {
    * No machine sleeps, and another page is opened: what a page wrote in the last moment before it was killed no other page has
    * heard of, but the next one finds it.
    */
-  calm(): void {
+  wakeAll(): void {
     if (this.#browser) this.#open();
-    for (const { page } of this.speakers) page?.wake();
+    for (const { page } of this.pageClients) page?.wake();
   }
 
-  nextWord(): number {
-    this.#said += 1;
-    return this.#said;
+  nextNumber(): number {
+    this.#sentCount += 1;
+    return this.#sentCount;
   }
 
-  ended(roomId: string): void {
+  onRoomEnded(roomId: string): void {
     this.rooms.delete(roomId);
-    this.#gone.add(roomId);
+    this.#departedRooms.add(roomId);
   }
 
   hasStayed(roomId: string): boolean {
-    return !this.#gone.has(roomId);
+    return !this.#departedRooms.has(roomId);
   }
 
   /** What was written and kept, or sent, and is neither in the room nor told as failed nor thrown away. */
-  wordsLostIn(roomId: string, { recalled }: RoomLog): string[] {
-    const rooms = this.speakers.flatMap((speaker) => speaker.roomOf(roomId) ?? []);
+  findLostChats(roomId: string, { storedResults }: RoomLog): string[] {
+    const rooms = this.pageClients.flatMap((speaker) => speaker.roomOf(roomId) ?? []);
     if (rooms.length === 0) return [];
-    const kept = new Set([...recalled].flatMap(([{ payload }, places]) => (places.length > 0 ? [payload.clientId] : [])));
+    const kept = new Set([...storedResults].flatMap(([{ payload }, places]) => (places.length > 0 ? [payload.clientId] : [])));
     const shown = new Map(rooms.flatMap(({ timeline }) => timeline.chats.map((chat) => [chat.clientId, chat.state])));
-    return (this.rooms.get(roomId) ?? []).flatMap(({ chat: { clientId, message, state }, speaker }) => {
+    return (this.rooms.get(roomId) ?? []).flatMap(({ chat: { clientId, message, state }, pageClient }) => {
       if (kept.has(clientId) || shown.get(clientId) === 'failed') return [];
-      if (this.speakers.includes(speaker) && state === 'failed') return [];
+      if (this.pageClients.includes(pageClient) && state === 'failed') return [];
       if (shown.get(clientId) === 'sending') return [`${this.name} keeps '${message}' unsent`];
-      const isKept = [...(this.#browser?.written ?? [])].some((key) => key.endsWith(`:${clientId}`));
+      const isKept = [...(this.#browser?.writtenKeys ?? [])].some((key) => key.endsWith(`:${clientId}`));
       return isKept ? [`${this.name} lost '${message}'`] : [];
     });
   }
 
-  #changePages(speaker: Speaker): void {
-    const { random } = this.#surroundings;
-    if (this.speakers.length === 1 && random() < 0.5) {
+  #changePages(speaker: PageClient): void {
+    const { random } = this.#options;
+    if (this.pageClients.length === 1 && random() < 0.5) {
       this.#open();
       return;
     }
-    this.speakers = this.speakers.filter((each) => each !== speaker);
-    for (const roomId of this.rooms.keys()) this.#gone.add(roomId);
+    this.pageClients = this.pageClients.filter((each) => each !== speaker);
+    for (const roomId of this.rooms.keys()) this.#departedRooms.add(roomId);
     // What a slow storage has not written by then is lost with its page.
     if (random() < 0.5) speaker.page?.kill();
     else void speaker.page?.run(() => speaker.client.close());
   }
 
   #open(): void {
-    const { link, recorder, random } = this.#surroundings;
+    const { createTransport, requestLog, random } = this.#options;
     const page = this.#browser?.open();
     this.#pages += 1;
-    const written = this.#pen.link(link, this.#pages);
-    const inPage = page?.link(written) ?? written;
-    const connected = () => connect('test:', { link: inPage, ...(page && { storage: page.storage }) });
-    const speaker = new Speaker(this, { client: page ? page.run(connected) : connected(), page, recorder, random });
+    const written = this.#requestLog.wrapTransport(createTransport, this.#pages);
+    const inPage = page?.wrapTransport(written) ?? written;
+    const connected = () => connect('test:', { createTransport: inPage, ...(page && { storage: page.storage }) });
+    const speaker = new PageClient(this, { client: page ? page.run(connected) : connected(), page, requestLog, random });
     speaker.client.on('state', (state) => {
       if (state === 'reconnecting') this.drops += 1;
     });
-    this.speakers = [...this.speakers, speaker];
+    this.pageClients = [...this.pageClients, speaker];
     for (const roomId of this.rooms.keys()) speaker.join(roomId);
   }
 }
 
-interface SpeakerOptions {
+interface PageClientOptions {
   client: Client;
   page: Page | undefined;
-  recorder: Recorder;
+  requestLog: RequestLog;
   random: Random;
 }
 
 /** Somebody in one page, who does whatever comes to mind. */
-class Speaker {
+class PageClient {
   readonly client: Client;
   readonly page: Page | undefined;
   readonly name: string;
-  readonly #person: Person;
+  readonly #user: SimulatedUser;
   readonly #random: Random;
-  readonly #recorder: Recorder;
+  readonly #requestLog: RequestLog;
   readonly #rooms = new Map<string, Room>();
   readonly #joining = new Set<string>();
-  readonly #hearings = new Map<Room, { hearing: Hearing; begin: number }>();
+  readonly #receivedLogs = new Map<Room, { receivedLog: ReceivedLog; startSeq: number }>();
 
-  constructor(person: Person, { client, page, recorder, random }: SpeakerOptions) {
-    this.#person = person;
-    this.name = person.name;
+  constructor(user: SimulatedUser, { client, page, requestLog, random }: PageClientOptions) {
+    this.#user = user;
+    this.name = user.name;
     this.client = client;
     this.page = page;
     this.#random = random;
-    this.#recorder = recorder;
+    this.#requestLog = requestLog;
   }
 
   act(): void {
-    const roomId = this.#anyOf(ROOMS) as string;
+    const roomId = this.#pickRandom(ROOMS) as string;
     const room = this.#rooms.get(roomId);
     if (!room) this.join(roomId);
     else this.#inPage(() => this.#actIn(room));
   }
 
   /** Its machine falls asleep, or wakes up. */
-  nod(): void {
+  toggleSleep(): void {
     if (this.page?.isAsleep) this.page.wake();
     else this.page?.sleep();
   }
@@ -316,17 +326,17 @@ class Speaker {
   }
 
   /** The newest entry that each hearing was acknowledged to have added, and that was told. */
-  note(roomId: string, log: RoomLog): void {
-    const { sent } = this.#recorder.rooms.get(roomId) as RoomHistory;
-    for (const [room, { hearing, begin }] of this.#hearings) {
+  recordAcknowledged(roomId: string, log: RoomLog): void {
+    const { sent } = this.#requestLog.rooms.get(roomId) as RoomHistory;
+    for (const [room, { receivedLog, startSeq }] of this.#receivedLogs) {
       if (room.id !== roomId || room.state !== 'live') continue;
       const own = sent.filter(({ client }) => client === this.name).flatMap(({ acks: [ack] }) => (ack?.id === undefined ? [] : [ack.seq]));
-      hearing.acked = Math.max(0, ...own.filter((seq) => seq > begin && log.entries[seq - 1]?.quiet === false));
+      receivedLog.lastAcknowledged = Math.max(0, ...own.filter((seq) => seq > startSeq && log.entries[seq - 1]?.quiet === false));
     }
   }
 
   /** What he sees is what is there, and as who opens the room anew would see it. */
-  async faultsIn(roomId: string, log: RoomLog, finish: Finish): Promise<string[]> {
+  async findFaults(roomId: string, log: RoomLog, finish: Finish): Promise<string[]> {
     const room = this.#rooms.get(roomId);
     if (!room) return this.#joining.has(roomId) ? [`${this.name} is still joining`] : [];
     if (room.state !== 'live') return [`${this.name} is not live but ${room.state}`];
@@ -335,10 +345,10 @@ class Speaker {
     if (seq > log.head || seq < (newest?.seq ?? 0)) return [`${this.name} is at ${seq}, the head is ${log.head}`];
     if (room.members !== log.counts.get('member')) return [`${this.name} counts ${room.members} members`];
     if (epoch !== log.epoch || id !== newest?.id) return [`${this.name} is at ${seq} of another log`];
-    return [...this.#faultsOfFacts(room, log), ...(await finish(faultsOfTimeline(room)))];
+    return [...this.#findInfoFaults(room, log), ...(await finish(findTimelineFaults(room)))];
   }
 
-  #faultsOfFacts({ topic, members, role }: Room, { keys, counts }: RoomLog): string[] {
+  #findInfoFaults({ topic, members, role }: Room, { keys, counts }: RoomLog): string[] {
     const settings = keys.get('settings')?.value as { owner: string; topic: string } | undefined;
     const member = keys.get(`member/${this.name.toLowerCase()}`)?.value as { author: string } | undefined;
     if (!member) return [`${this.name} is live, and no member`];
@@ -354,7 +364,7 @@ class Speaker {
       (room) => {
         this.#joining.delete(roomId);
         this.#rooms.set(roomId, room);
-        if (!this.#person.rooms.has(roomId)) this.#person.rooms.set(roomId, []);
+        if (!this.#user.rooms.has(roomId)) this.#user.rooms.set(roomId, []);
         this.#listen(room);
       },
       () => this.#joining.delete(roomId),
@@ -366,49 +376,49 @@ class Speaker {
   }
 
   #listen(room: Room): void {
-    const hearing: Hearing = { client: this.name, heard: [], acked: 0, hasOtherPages: this.page !== undefined };
-    this.#hearings.set(room, { hearing, begin: room.position.seq });
-    this.#recorder.rooms.get(room.id)?.hearings.push(hearing);
-    room.on('entry', (entry) => hearing.heard.push(entry as unknown as Heard));
+    const receivedLog: ReceivedLog = { client: this.name, entries: [], lastAcknowledged: 0, hasOtherPages: this.page !== undefined };
+    this.#receivedLogs.set(room, { receivedLog, startSeq: room.position.seq });
+    this.#requestLog.rooms.get(room.id)?.receivedLogs.push(receivedLog);
+    room.on('entry', (entry) => receivedLog.entries.push(entry as unknown as ReceivedEntry));
     room.on('ended', ({ reason }) => {
       this.#rooms.delete(room.id);
-      if (reason !== 'closed') this.#person.ended(room.id);
+      if (reason !== 'closed') this.#user.onRoomEnded(room.id);
     });
-    room.on('reset', () => hearing.heard.splice(0));
+    room.on('reset', () => receivedLog.entries.splice(0));
   }
 
   #actIn(room: Room): void {
     const dice = this.#random();
     const { chats } = room.timeline;
-    const chat = this.#anyOf(chats.filter(({ state }) => state === undefined));
+    const chat = this.#pickRandom(chats.filter(({ state }) => state === undefined));
     const seq = chat?.seq;
     if (dice < 0.03) void room.leave();
-    else if (dice < 0.06 && room.role === 'owner') void room.remove(this.#anyOf(NAMES) as string);
-    else if (dice < 0.1 && room.role === 'owner') void room.setTopic(this.#words());
-    else if (dice < 0.2 && seq !== undefined && chat?.username === this.name) void room.edit(seq, this.#words());
+    else if (dice < 0.06 && room.role === 'owner') void room.remove(this.#pickRandom(NAMES) as string);
+    else if (dice < 0.1 && room.role === 'owner') void room.setTopic(this.#nextText());
+    else if (dice < 0.2 && seq !== undefined && chat?.username === this.name) void room.edit(seq, this.#nextText());
     else if (dice < 0.25 && seq !== undefined && chat?.username === this.name) void room.delete(seq);
-    else if (dice < 0.35 && seq !== undefined) void room.react(seq, this.#anyOf(REACTIONS) as string);
-    else if (dice < 0.4 && seq !== undefined) void room.unreact(seq, this.#anyOf(REACTIONS) as string);
-    else if (dice < 0.45) this.#signal(room);
-    else if (dice < 0.6 && seq !== undefined) this.#say(room, { replyTo: seq });
-    else this.#say(room);
+    else if (dice < 0.35 && seq !== undefined) void room.react(seq, this.#pickRandom(REACTIONS) as string);
+    else if (dice < 0.4 && seq !== undefined) void room.unreact(seq, this.#pickRandom(REACTIONS) as string);
+    else if (dice < 0.45) this.#sendEphemeral(room);
+    else if (dice < 0.6 && seq !== undefined) this.#sendChat(room, { replyTo: seq });
+    else this.#sendChat(room);
   }
 
-  #say(room: Room, options: SendOptions = {}): void {
-    const chat = room.send(this.#words(), options);
-    this.#person.rooms.get(room.id)?.push({ chat, speaker: this });
+  #sendChat(room: Room, options: SendOptions = {}): void {
+    const chat = room.send(this.#nextText(), options);
+    this.#user.rooms.get(room.id)?.push({ chat, pageClient: this });
   }
 
-  #signal(room: Room): void {
+  #sendEphemeral(room: Room): void {
     if (this.#random() < 0.5) room.typing();
     else room.markRead();
   }
 
-  #words(): string {
-    return `${this.name} ${this.#person.nextWord()}`;
+  #nextText(): string {
+    return `${this.name} ${this.#user.nextNumber()}`;
   }
 
-  #anyOf<Item>(items: readonly Item[]): Item | undefined {
+  #pickRandom<Item>(items: readonly Item[]): Item | undefined {
     return items[Math.floor(this.#random() * items.length)];
   }
 }

@@ -1,4 +1,4 @@
-import { inSamePage } from './browser.ts';
+import { bindToCurrentPage } from './browser.ts';
 
 /**
  * Time that passes only when it is told to. Everything that waits, in the client and in the server, waits by these
@@ -8,9 +8,9 @@ export interface VirtualTime {
   /** Milliseconds since it began. */
   readonly now: number;
   /** Lets so many milliseconds pass. */
-  pass(milliseconds: number): Promise<void>;
+  advance(milliseconds: number): Promise<void>;
   /** Gives the real time back. */
-  end(): void;
+  restore(): void;
 }
 
 interface Timer {
@@ -22,59 +22,60 @@ interface Timer {
 const EPOCH_MS = 1_700_000_000_000;
 const realSetImmediate = setImmediate;
 
-export function virtualTime(random: () => number): VirtualTime {
+export function startVirtualTime(random: () => number): VirtualTime {
   const real = { setTimeout, clearTimeout, setInterval, clearInterval };
   const { now: realNow } = Date;
   const { random: realRandom } = Math;
   const timers = new Map<number, Timer>();
   let now = 0;
-  let made = 0;
+  let lastId = 0;
 
-  const add = (run: () => void, milliseconds = 0, every?: number) => {
+  const addTimer = (run: () => void, milliseconds = 0, every?: number) => {
     const wait = Number.isFinite(milliseconds) ? Math.max(milliseconds, 0) : 0;
-    made += 1;
-    timers.set(made, { at: now + wait, every, run: inSamePage(run) });
-    const timer = made;
+    lastId += 1;
+    timers.set(lastId, { at: now + wait, every, run: bindToCurrentPage(run) });
+    const timer = lastId;
     return { unref: () => timer, ref: () => timer, [Symbol.toPrimitive]: () => timer };
   };
-  const remove = (timer: unknown) => {
+  const removeTimer = (timer: unknown) => {
     if (timer !== undefined && timer !== null) timers.delete(Number(timer));
   };
   Object.assign(globalThis, {
-    setTimeout: (run: (...args: unknown[]) => void, milliseconds?: number, ...args: unknown[]) => add(() => run(...args), milliseconds),
-    setInterval: (run: () => void, milliseconds = 1) => add(run, milliseconds, Math.max(milliseconds, 1)),
-    clearTimeout: remove,
-    clearInterval: remove,
+    setTimeout: (run: (...args: unknown[]) => void, milliseconds?: number, ...args: unknown[]) =>
+      addTimer(() => run(...args), milliseconds),
+    setInterval: (run: () => void, milliseconds = 1) => addTimer(run, milliseconds, Math.max(milliseconds, 1)),
+    clearTimeout: removeTimer,
+    clearInterval: removeTimer,
   });
   Date.now = () => EPOCH_MS + Math.floor(now);
   performance.now = () => now;
   Math.random = random;
 
   /** Of timers for the same moment the one that was made first. */
-  function next(until: number): [number, Timer] | undefined {
-    let soonest: [number, Timer] | undefined;
-    for (const entry of timers) if (entry[1].at <= until && (!soonest || entry[1].at < soonest[1].at)) soonest = entry;
-    return soonest;
+  function nextTimer(until: number): [number, Timer] | undefined {
+    let earliest: [number, Timer] | undefined;
+    for (const entry of timers) if (entry[1].at <= until && (!earliest || entry[1].at < earliest[1].at)) earliest = entry;
+    return earliest;
   }
 
   return {
     get now() {
       return now;
     },
-    async pass(milliseconds) {
+    async advance(milliseconds) {
       const until = now + milliseconds;
-      await settled();
-      for (let due = next(until); due; due = next(until)) {
+      await runMicrotasks();
+      for (let due = nextTimer(until); due; due = nextTimer(until)) {
         const [id, timer] = due;
         now = Math.max(now, timer.at);
         if (timer.every === undefined) timers.delete(id);
         else timer.at = now + timer.every;
         timer.run();
-        await settled();
+        await runMicrotasks();
       }
       now = until;
     },
-    end() {
+    restore() {
       Object.assign(globalThis, real);
       Date.now = realNow;
       Math.random = realRandom;
@@ -85,4 +86,4 @@ export function virtualTime(random: () => number): VirtualTime {
 }
 
 /** Resolves when every promise that could go on has. */
-const settled = (): Promise<void> => new Promise((resolve) => realSetImmediate(resolve));
+const runMicrotasks = (): Promise<void> => new Promise((resolve) => realSetImmediate(resolve));

@@ -2,31 +2,33 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
-import { until, within } from '../../../server/test/helpers/server.ts';
+import { until, withTimeout } from '../../../server/test/helpers/server.ts';
 
 const ENGAWA = fileURLToPath(new URL('../../bin/engawa.js', import.meta.url));
 
 const WITHOUT_IPV6 = fileURLToPath(new URL('without-ipv6.py', import.meta.url));
 
 /** The command as a process, which ends with the test. */
-export const run = (...args: string[]) => start([process.execPath, ENGAWA, ...args]);
+export const runEngawa = (...args: string[]) => startProcess([process.execPath, ENGAWA, ...args]);
 
 /** The same on a machine that has no IPv6. */
-export const runWithoutIpv6 = (...args: string[]) => start(['/usr/bin/python3', WITHOUT_IPV6, process.execPath, ENGAWA, ...args]);
+export const runEngawaWithoutIpv6 = (...args: string[]) =>
+  startProcess(['/usr/bin/python3', WITHOUT_IPV6, process.execPath, ENGAWA, ...args]);
 
-function start([program = '', ...args]: string[]) {
+function startProcess([program = '', ...args]: string[]) {
   const child = spawn(program, args, { env: { ...process.env, ENGAWA_LOG: 'silent' } });
   onTestFinished(() => void child.kill('SIGKILL'));
   let text = '';
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
   const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
-  return { child, screen: () => text, exit: async () => (await within(exited, 'exit', 60_000))[0] };
+  return { child, screen: () => text, exit: async () => (await withTimeout(exited, 'exit', 60_000))[0] };
 }
 
 /** `engawa serve`, once it listens. */
-export const serve = (folder: string, ...args: string[]) => listening(run('serve', '--port', '0', '--data-dir', folder, ...args));
+export const startEngawaServer = (folder: string, ...args: string[]) =>
+  waitUntilListening(runEngawa('serve', '--port', '0', '--data-dir', folder, ...args));
 
-export async function listening(server: ReturnType<typeof run>) {
+export async function waitUntilListening(server: ReturnType<typeof runEngawa>) {
   await until(() => server.screen().includes('stop '), `the server is up, which says: ${server.screen()}`);
   const url = /http:\S+/.exec(server.screen())?.[0] ?? '';
   return { ...server, url };

@@ -2,7 +2,7 @@ import { onTestFinished } from 'vitest';
 import { type RedisServer, startRedis } from '../../../server/test/helpers/redis-servers.ts';
 
 /** A real Redis, which ends with the test. */
-export async function newRedis(...[options]: Parameters<typeof startRedis>): Promise<RedisServer> {
+export async function startTestRedis(...[options]: Parameters<typeof startRedis>): Promise<RedisServer> {
   const server = await startRedis(options);
   onTestFinished(() => server.close());
   return server;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import type { Server, Socket } from 'socket.io';
-import { join, type Pair, pairOf, type Running, settled, until } from './server.ts';
+import { type ClientPair, connectPair, pairOf, type RunningServer, until, waitUntilDelivered } from './server.ts';
 
 /** How the clients of every program are connected. The last one has a second namespace on its connection. */
 const CLIENTS = [
@@ -13,7 +13,7 @@ const ROOMS = ['den', 'hall', 'porch'];
 const OTHER = '/other';
 
 const room = fc.constantFrom(...ROOMS);
-const who = fc.nat(CLIENTS.length - 1);
+const clientIndex = fc.nat(CLIENTS.length - 1);
 const text = fc.oneof(
   { weight: 8, arbitrary: fc.string({ unit: 'binary', maxLength: 20 }) },
   { weight: 2, arbitrary: fc.constantFrom(...[121, 122, 123, 124, 125, 126, 300].map((length) => 'x'.repeat(length))) },
@@ -26,63 +26,66 @@ export const step = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant('everybody' as const), text }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('other namespace' as const), room, text }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('two rooms' as const, 'except' as const), room, second: room, text }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('from' as const), who, room, text }) },
-  { weight: 4, arbitrary: fc.record({ do: fc.constantFrom('direct' as const, 'direct with answer' as const), who, text }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('from' as const), who: clientIndex, room, text }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constantFrom('direct' as const, 'direct with answer' as const), who: clientIndex, text }) },
   {
     weight: 2,
     arbitrary: fc.record({ do: fc.constantFrom('with answers' as const, 'binary' as const, 'compressed' as const), room, text }),
   },
-  { weight: 5, arbitrary: fc.record({ do: fc.constantFrom('join' as const, 'leave' as const), who, room }) },
+  { weight: 5, arbitrary: fc.record({ do: fc.constantFrom('join' as const, 'leave' as const), who: clientIndex, room }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('all join' as const, 'all leave' as const), room, second: room }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('leave all' as const), who }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('ask' as const, 'client disconnects' as const, 'connect' as const), who }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('disconnect' as const), who, close: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('leave all' as const), who: clientIndex }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constantFrom('ask' as const, 'client disconnects' as const, 'connect' as const), who: clientIndex }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('disconnect' as const), who: clientIndex, close: fc.boolean() }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('wait' as const), milliseconds: fc.nat(6) }) },
 );
 type Step = typeof step extends fc.Arbitrary<infer Value> ? Value : never;
 
 /** Runs the program on a server with stock clients; what each of them heard, and what they answered. */
-export async function run(running: Running, steps: Step[]): Promise<string[][]> {
+export async function runProgram(running: RunningServer, steps: Step[]): Promise<string[][]> {
   running.io.of(OTHER).on('connection', (socket) => void socket.join(ROOMS));
-  const pairs = await Promise.all(CLIENTS.map((options) => join(running, options)));
+  const pairs = await Promise.all(CLIENTS.map((options) => connectPair(running, options)));
   const other = await openOther(running.io, pairs.at(-1)!);
   const all = [...pairs];
   const answers: Promise<string>[] = [];
   for (const [at, { socket }] of pairs.entries()) void socket.join(ROOMS.slice(0, at));
-  for (const each of steps) await new Doing(running, pairs, { all, answers }).take(each);
+  for (const each of steps) await new ProgramRunner(running, pairs, { all, answers }).perform(each);
   // Its connection may be there for the second namespace alone.
-  await ended(other);
-  for (const pair of all) await ended(pair);
+  await waitForEnd(other);
+  for (const pair of all) await waitForEnd(pair);
   const answered = await Promise.all(answers);
   // Whether somebody's answer is in time when his end is near is for either server to see.
   const isEnded = steps.some((each) => each.do === 'disconnect' || each.do === 'client disconnects');
-  return [...all.map(({ heard }) => [...heard]), isEnded ? [] : answered];
+  return [...all.map(({ received }) => [...received]), isEnded ? [] : answered];
 }
 
 /** The second namespace on the connection: what is heard there is written down with the rest. */
-async function openOther(io: Server, { client, heard }: Pair): Promise<Pair> {
+async function openOther(io: Server, { client, received }: ClientPair): Promise<ClientPair> {
   const other = await pairOf(io, client.io.socket(OTHER), OTHER);
-  other.client.onAny((...args: unknown[]) => heard.push(`other: ${JSON.stringify(args)}`));
+  other.client.onAny((...args: unknown[]) => received.push(`other: ${JSON.stringify(args)}`));
   return other;
 }
 
-async function ended(pair: Pair): Promise<void> {
-  if (pair.socket.connected) await settled(pair);
+async function waitForEnd(pair: ClientPair): Promise<void> {
+  if (pair.socket.connected) await waitUntilDelivered(pair);
   else await until(() => pair.client.disconnected, 'a client heard of its end');
 }
 
-class Doing {
-  readonly #running: Running;
-  readonly #pairs: Pair[];
-  readonly #kept: { all: Pair[]; answers: Promise<string>[] };
+class ProgramRunner {
+  readonly #running: RunningServer;
+  readonly #pairs: ClientPair[];
+  readonly #results: { all: ClientPair[]; answers: Promise<string>[] };
 
-  constructor(running: Running, pairs: Pair[], kept: { all: Pair[]; answers: Promise<string>[] }) {
+  constructor(running: RunningServer, pairs: ClientPair[], results: { all: ClientPair[]; answers: Promise<string>[] }) {
     this.#running = running;
     this.#pairs = pairs;
-    this.#kept = kept;
+    this.#results = results;
   }
 
-  async take(step: Step): Promise<void> {
+  async perform(step: Step): Promise<void> {
     const { io } = this.#running;
     switch (step.do) {
       case 'room':
@@ -100,10 +103,10 @@ class Doing {
       case 'direct':
         return void this.#socket(step.who).emit('direct', step.text);
       case 'direct with answer':
-        if (this.#socket(step.who).connected) this.#keep(this.#socket(step.who).timeout(1_000).emitWithAck('asked', step.text));
+        if (this.#socket(step.who).connected) this.#recordAnswer(this.#socket(step.who).timeout(1_000).emitWithAck('asked', step.text));
         return;
       case 'with answers':
-        return this.#keep(io.to(step.room).timeout(1_000).emitWithAck('asked', step.text));
+        return this.#recordAnswer(io.to(step.room).timeout(1_000).emitWithAck('asked', step.text));
       case 'binary':
         return void io.to(step.room).emit('binary', Buffer.from(step.text), { and: step.text });
       case 'compressed':
@@ -119,7 +122,7 @@ class Doing {
       case 'leave all':
         return (this.#socket(step.who) as unknown as { leaveAll(): void }).leaveAll();
       case 'ask':
-        return this.#ask(this.#pairs[step.who]!);
+        return this.#roundTrip(this.#pairs[step.who]!);
       case 'connect':
         return this.#connect(step.who);
       case 'client disconnects':
@@ -137,8 +140,8 @@ class Doing {
   }
 
   /** Broken off where somebody leaves before he answers, on either server. */
-  #keep(answer: Promise<unknown>): void {
-    this.#kept.answers.push(
+  #recordAnswer(answer: Promise<unknown>): void {
+    this.#results.answers.push(
       answer.then(
         (given) => JSON.stringify(given),
         () => 'none',
@@ -146,27 +149,27 @@ class Doing {
     );
   }
 
-  async #ask(pair: Pair): Promise<void> {
-    if (pair.socket.connected) await settled(pair);
+  async #roundTrip(pair: ClientPair): Promise<void> {
+    if (pair.socket.connected) await waitUntilDelivered(pair);
   }
 
   async #connect(who: number): Promise<void> {
-    await ended(this.#pairs[who]!);
-    const pair = await join(this.#running, CLIENTS[who]);
+    await waitForEnd(this.#pairs[who]!);
+    const pair = await connectPair(this.#running, CLIENTS[who]);
     this.#pairs[who] = pair;
-    this.#kept.all.push(pair);
+    this.#results.all.push(pair);
     await pair.socket.join(ROOMS[0]!);
   }
 
   /** An answer for a namespace that is closed ends the connection, at whatever moment: so there is none under way. */
-  async #disconnect(pair: Pair, close: boolean): Promise<void> {
-    if (pair.client.io === this.#pairs.at(-1)?.client.io) for (let times = 0; times < 2; times += 1) await this.#ask(pair);
+  async #disconnect(pair: ClientPair, close: boolean): Promise<void> {
+    if (pair.client.io === this.#pairs.at(-1)?.client.io) for (let times = 0; times < 2; times += 1) await this.#roundTrip(pair);
     pair.socket.disconnect(close);
   }
 
   /** Whatever is under way to a client that hangs up may be heard or not: so it hears all before. */
-  async #disconnectClient(pair: Pair): Promise<void> {
-    await ended(pair);
+  async #disconnectClient(pair: ClientPair): Promise<void> {
+    await waitForEnd(pair);
     pair.client.disconnect();
     await until(() => pair.socket.disconnected, 'the server heard of the end');
   }

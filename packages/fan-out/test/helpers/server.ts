@@ -5,14 +5,14 @@ import { Server, type ServerOptions, type Socket } from 'socket.io';
 import { type Socket as Client, io as connect, type ManagerOptions, type SocketOptions } from 'socket.io-client';
 import { onTestFinished } from 'vitest';
 
-export interface Running {
+export interface RunningServer {
   io: Server;
   url: string;
   close: () => Promise<void>;
 }
 
 /** A real Socket.IO server on a free port. */
-export async function startServer(options: Partial<ServerOptions>): Promise<Running> {
+export async function startServer(options: Partial<ServerOptions>): Promise<RunningServer> {
   const http = createServer();
   const io = new Server(http, { serveClient: false, ...options });
   http.listen(0, '127.0.0.1');
@@ -24,50 +24,50 @@ export async function startServer(options: Partial<ServerOptions>): Promise<Runn
 }
 
 /** A stock client and the server's socket to it. */
-export interface Pair {
+export interface ClientPair {
   client: Client;
   socket: Socket;
   /** Everything that the client received, in order, acknowledgements as well. */
-  heard: string[];
+  received: string[];
 }
 
 /** A stock client that writes down whatever it hears. */
-export async function join(
-  { io, url }: Running,
+export async function connectPair(
+  { io, url }: RunningServer,
   { namespace = '/', ...options }: Partial<ManagerOptions & SocketOptions> & { namespace?: string } = {},
-): Promise<Pair> {
+): Promise<ClientPair> {
   const client = connect(url + namespace, { forceNew: true, reconnection: false, ...options });
   onTestFinished(() => void client.disconnect());
   return pairOf(io, client, namespace);
 }
 
 /** The pair once the client is connected. */
-export async function pairOf(io: Server, client: Client, namespace: string): Promise<Pair> {
-  const heard: string[] = [];
+export async function pairOf(io: Server, client: Client, namespace: string): Promise<ClientPair> {
+  const received: string[] = [];
   client.onAny((...args: unknown[]) => {
     const answer = args.at(-1);
-    heard.push(written(args.filter((arg) => typeof arg !== 'function')));
+    received.push(serialize(args.filter((arg) => typeof arg !== 'function')));
     if (typeof answer === 'function') (answer as (text: string) => void)('heard');
   });
-  client.on('disconnect', (reason) => heard.push(`disconnect: ${reason}`));
-  await within(new Promise<void>((resolve, reject) => client.once('connect', resolve).once('connect_error', reject)), 'connect');
+  client.on('disconnect', (reason) => received.push(`disconnect: ${reason}`));
+  await withTimeout(new Promise<void>((resolve, reject) => client.once('connect', resolve).once('connect_error', reject)), 'connect');
   const socket = io.of(namespace).sockets.get(String(client.id));
   if (!socket) throw new Error('The server does not know its client.');
   socket.on('ask', (text: string, answer: (text: string) => void) => answer(text));
-  return { client, socket, heard };
+  return { client, socket, received };
 }
 
-const written = (value: unknown): string =>
+const serialize = (value: unknown): string =>
   JSON.stringify(value, (_, part: unknown) => (ArrayBuffer.isView(part) ? Buffer.from(part as Uint8Array).toString('hex') : part));
 
 /** Resolves when the client was told everything that was sent to it so far. */
-export async function settled({ client, heard }: Pair, text = 'settled'): Promise<void> {
-  const answer = await within(client.emitWithAck('ask', text) as Promise<string>, 'an answer');
-  heard.push(`answer: ${answer}`);
+export async function waitUntilDelivered({ client, received }: ClientPair, text = 'settled'): Promise<void> {
+  const answer = await withTimeout(client.emitWithAck('ask', text) as Promise<string>, 'an answer');
+  received.push(`answer: ${answer}`);
 }
 
 /** Fails with a name instead of hanging. */
-export async function within<Result>(promise: Promise<Result>, what: string, milliseconds = 10_000): Promise<Result> {
+export async function withTimeout<Result>(promise: Promise<Result>, what: string, milliseconds = 10_000): Promise<Result> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`waited in vain for ${what}`)), milliseconds);

@@ -1,29 +1,29 @@
 import { randomUUID } from 'node:crypto';
-import { ChatError, type CommandName, type Payload } from '@engawa/protocol';
-import type { Append, Facts, Kept, Store } from '../store/store.ts';
-import type { Caller, Decided, Rule } from './rule.ts';
+import { ChatError, type CommandName, type RequestPayload } from '@engawa/protocol';
+import type { AppendReceipt, AppendRequest, RoomFacts, Store } from '../store/store.ts';
+import type { Caller, CommandRule, DraftEntry } from './rule.ts';
 
 /** How often a decision is taken again when others keep moving what it rests on. */
-const ATTEMPTS = 50;
+const MAX_ATTEMPTS = 50;
 
 /** Where a command ended: `appended` now, `repeated` from the first time, or `unchanged`, for nothing had to change. */
-export interface Outcome {
+export interface CommandResult {
   outcome: 'appended' | 'repeated' | 'unchanged';
   epoch: string;
   seq: number;
   id?: string;
   at?: number;
   /** All that was kept, of which what stands above is the last; none when nothing had to change. */
-  entries: Kept['entries'];
+  entries: AppendReceipt['entries'];
 }
 
-interface Commit<E extends CommandName> {
+interface CommandExecution<E extends CommandName> {
   store: Store;
-  rule: Rule<E>;
-  command: Payload<E>;
+  rule: CommandRule<E>;
+  command: RequestPayload<E>;
   caller: Caller;
   /** With others of its run. */
-  shared?: SharedReads | undefined;
+  factsCache?: FactsCache | undefined;
 }
 
 /**
@@ -32,69 +32,72 @@ interface Commit<E extends CommandName> {
  * they are asked, and what has moved stays moved: so once one of them is stale, those after it are, too, and each has its
  * next try after the one before it. Those that come later have their first try on the facts that were read last.
  */
-export class SharedReads {
+export class FactsCache {
   /** Read for those before these: what moved since makes an append stale. */
-  kept: Facts | undefined;
-  #newest: Facts | undefined;
-  #facts: Promise<Facts>[] = [];
+  previous: RoomFacts | undefined;
+  #latest: RoomFacts | undefined;
+  #factsByAttempt: Promise<RoomFacts>[] = [];
 
-  async read(attempt: number, read: () => Promise<Facts>): Promise<Facts> {
-    const facts = this.#facts[attempt] ?? read();
-    this.#facts[attempt] = facts;
-    this.#newest = await facts;
+  async read(attempt: number, read: () => Promise<RoomFacts>): Promise<RoomFacts> {
+    const facts = this.#factsByAttempt[attempt] ?? read();
+    this.#factsByAttempt[attempt] = facts;
+    this.#latest = await facts;
     return facts;
   }
 
   /** All of them are done; others follow. */
-  beginAgain(): void {
-    this.kept = this.#newest;
-    this.#facts = [];
+  startNextBatch(): void {
+    this.previous = this.#latest;
+    this.#factsByAttempt = [];
   }
 }
 
 /** Reads what the rule rests on, decides, and appends on the condition that none of it has moved; else once more. */
-export async function commit<E extends CommandName>({
+export async function executeCommand<E extends CommandName>({
   store,
   rule,
   command,
   caller,
-  shared = new SharedReads(),
-}: Commit<E>): Promise<Outcome> {
+  factsCache = new FactsCache(),
+}: CommandExecution<E>): Promise<CommandResult> {
   const { roomId, clientId } = command as { roomId: string; clientId?: string };
-  const once = clientId === undefined ? undefined : `${caller.author}:${clientId}`;
-  const rests = rule.rests(command, caller);
-  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-    const kept = attempt === 0 ? shared.kept : undefined;
-    const facts = kept ?? (await shared.read(attempt, () => readAll(store, { rule, command, caller })));
-    const { drafts, refusal } = decide(() => rule.decide(facts, command, caller));
+  const idempotencyKey = clientId === undefined ? undefined : `${caller.author}:${clientId}`;
+  const dependencies = rule.dependencies(command, caller);
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
+    const cached = attempt === 0 ? factsCache.previous : undefined;
+    const facts = cached ?? (await factsCache.read(attempt, () => readFacts(store, { rule, command, caller })));
+    const { drafts, refusal } = tryDecide(() => rule.decide(facts, command, caller));
     if (drafts.length > 0) {
       await rule.beforeAppend?.(store, command, caller);
-      const append = resting(drafts, facts, [...rests.keys, ...(rule.leadsTo?.(facts, command, caller) ?? [])]);
-      if (once !== undefined) append.once = once;
-      if (rests.bytesBelow !== undefined) append.bytesBelow = rests.bytesBelow;
+      const append = conditionalAppend(drafts, facts, [...dependencies.keys, ...(rule.derivedKeys?.(facts, command, caller) ?? [])]);
+      if (idempotencyKey !== undefined) append.idempotencyKey = idempotencyKey;
+      if (dependencies.bytesBelow !== undefined) append.bytesBelow = dependencies.bytesBelow;
       const appended = await store.append(roomId, append);
-      if (appended.outcome !== 'stale') return outcomeOf(appended.outcome, appended);
-    } else if (!kept) {
+      if (appended.outcome !== 'stale') return toResult(appended.outcome, appended);
+    } else if (!cached) {
       // Only an append says whether kept facts are still so.
-      return (await recalled(store, roomId, once)) ?? unchanged(facts, refusal);
+      return (await findPreviousResult(store, roomId, idempotencyKey)) ?? toUnchangedResult(facts, refusal);
     }
   }
   throw new ChatError('busy');
 }
 
 /** In one moment, with the keys to which others lead. */
-async function readAll<E extends CommandName>(store: Store, { rule, command, caller }: Omit<Commit<E>, 'store'>): Promise<Facts> {
+async function readFacts<E extends CommandName>(
+  store: Store,
+  { rule, command, caller }: Omit<CommandExecution<E>, 'store'>,
+): Promise<RoomFacts> {
   const { roomId } = command as { roomId: string };
-  const rests = rule.rests(command, caller);
-  for (let keys = rests.keys; ; ) {
-    const facts = await store.read(roomId, { ...rests, keys });
-    const others = (rule.leadsTo?.(facts, command, caller) ?? []).filter((key) => !keys.includes(key));
-    if (others.length === 0) return facts;
-    keys = [...rests.keys, ...others];
+  const dependencies = rule.dependencies(command, caller);
+  for (let keys = dependencies.keys; ; ) {
+    const facts = await store.read(roomId, { ...dependencies, keys });
+    const derivedKeys = (rule.derivedKeys?.(facts, command, caller) ?? []).filter((key) => !keys.includes(key));
+    if (derivedKeys.length === 0) return facts;
+    keys = [...dependencies.keys, ...derivedKeys];
   }
 }
 
-function decide(decideNow: () => Decided[]): { drafts: Decided[]; refusal?: Error } {
+function tryDecide(decideNow: () => DraftEntry[]): { drafts: DraftEntry[]; refusal?: Error } {
   try {
     return { drafts: decideNow() };
   } catch (error) {
@@ -106,29 +109,29 @@ function decide(decideNow: () => Decided[]): { drafts: Decided[]; refusal?: Erro
  * A retry is answered as the first time, whatever happened since: somebody who said a last word and was removed before
  * he heard the answer is told that it was kept, and so is who finds nothing to change because his first try changed it.
  */
-async function recalled(store: Store, roomId: string, once: string | undefined): Promise<Outcome | undefined> {
-  const kept = once === undefined ? null : await store.recall(roomId, once);
-  return kept ? outcomeOf('repeated', kept) : undefined;
+async function findPreviousResult(store: Store, roomId: string, idempotencyKey: string | undefined): Promise<CommandResult | undefined> {
+  const receipt = idempotencyKey === undefined ? null : await store.findByIdempotencyKey(roomId, idempotencyKey);
+  return receipt ? toResult('repeated', receipt) : undefined;
 }
 
-function unchanged({ epoch, head }: Facts, refusal: Error | undefined): Outcome {
+function toUnchangedResult({ epoch, head }: RoomFacts, refusal: Error | undefined): CommandResult {
   if (refusal) throw refusal;
   return { outcome: 'unchanged', epoch: String(epoch), seq: head, entries: [] };
 }
 
 /** The append of what was decided, on the condition that the keys are as they were, and the entries the same. */
-export function resting(decided: Decided[], facts: Facts, keys: string[]): Append {
-  const lapsed = decided.find((each) => each.lapsed !== undefined)?.lapsed;
+export function conditionalAppend(draftEntries: DraftEntry[], facts: RoomFacts, keys: string[]): AppendRequest {
+  const requireExpiredLease = draftEntries.find((each) => each.requireExpiredLease !== undefined)?.requireExpiredLease;
   return {
-    drafts: decided.map(({ lapsed: _, ...each }) => ({ ...each, id: randomUUID() })),
-    ...(lapsed !== undefined && { lapsed }),
+    drafts: draftEntries.map(({ requireExpiredLease: _, ...each }) => ({ ...each, id: randomUUID() })),
+    ...(requireExpiredLease !== undefined && { requiredExpiredLease: requireExpiredLease }),
     epoch: facts.epoch,
-    given: keys.map((key) => [key, facts.keys.get(key)?.seq ?? 0]),
-    entries: Array.from(facts.entries, ([seq, { id }]) => [seq, id]),
+    expectedVersions: keys.map((key) => [key, facts.keys.get(key)?.seq ?? 0]),
+    expectedEntries: Array.from(facts.entries, ([seq, { id }]) => [seq, id]),
   };
 }
 
-function outcomeOf(outcome: Outcome['outcome'], { epoch, entries }: Kept): Outcome {
+function toResult(outcome: CommandResult['outcome'], { epoch, entries }: AppendReceipt): CommandResult {
   const last = entries.at(-1);
   if (!last) throw new Error('An append has one entry at least.');
   return { outcome, epoch, seq: last.seq, id: last.id, at: last.at, entries };

@@ -11,53 +11,54 @@ const IGNORABLE = /\p{Default_Ignorable_Code_Point}/gu;
  * The others, where they differ from it, are how it looks as it was written, where a capital I is like an l, and how it
  * looks once it is folded. Most names have the first alone.
  */
-export function comparisonForms(text: string): Forms {
+export function comparisonForms(text: string): ComparisonForms {
   if (!AMBIGUOUS.test(text)) return [foldName(text)];
-  const known = recent.get(text);
-  if (known) return known;
-  if (recent.size >= RECENT_TEXTS) recent.clear();
-  const forms = formsOf(text);
-  recent.set(text, forms);
+  const cached = recentForms.get(text);
+  if (cached) return cached;
+  if (recentForms.size >= MAX_RECENT_TEXTS) recentForms.clear();
+  const forms = computeForms(text);
+  recentForms.set(text, forms);
   return forms;
 }
 
-type Forms = readonly [folded: string, ...looks: string[]];
+type ComparisonForms = readonly [folded: string, ...skeletons: string[]];
 /** One command asks for the forms of one name several times. */
-const recent = new Map<string, Forms>();
-const RECENT_TEXTS = 1_000;
+const recentForms = new Map<string, ComparisonForms>();
+const MAX_RECENT_TEXTS = 1_000;
 
-function formsOf(text: string): Forms {
+function computeForms(text: string): ComparisonForms {
   const folded = foldName(text);
-  const looks = new Set([lookOf(folded)]);
-  if (text !== folded) looks.add(lookOf(text));
-  looks.delete(folded);
-  return [folded, ...looks];
+  const skeletons = new Set([foldedSkeleton(folded)]);
+  if (text !== folded) skeletons.add(foldedSkeleton(text));
+  skeletons.delete(folded);
+  return [folded, ...skeletons];
 }
 
 /** The skeleton, folded, since its prototypes are of either case. That of `m` is `rn`: most names need no key beside their own if it is `m`. */
-const lookOf = (text: string): string => foldName(foldName(skeletonOf(text)).replaceAll('rn', 'm'));
+const foldedSkeleton = (text: string): string => foldName(foldName(skeletonOf(text)).replaceAll('rn', 'm'));
 
 const skeletonOf = (text: string): string => Array.from(text.replace(IGNORABLE, '').normalize('NFD'), prototypeOf).join('');
 
 /** What is not in the table as it is may be there once it is decomposed further, as full-width letters are. */
 function prototypeOf(character: string): string {
-  const prototype = prototypes().get(character);
+  const prototype = loadPrototypes().get(character);
   if (prototype !== undefined) return prototype;
-  const further = character.normalize('NFKD');
-  return further === character ? character : Array.from(further, (each) => prototypes().get(each) ?? each).join('');
+  const decomposed = character.normalize('NFKD');
+  return decomposed === character ? character : Array.from(decomposed, (each) => loadPrototypes().get(each) ?? each).join('');
 }
 
-let parsed: Map<string, string> | undefined;
+let parsedPrototypes: Map<string, string> | undefined;
 
 /** Read when a name needs it: many servers never meet one. */
-function prototypes(): Map<string, string> {
-  parsed ??= new Map(CONFUSABLES.trim().split('\n').flatMap(entriesOf));
-  return parsed;
+function loadPrototypes(): Map<string, string> {
+  parsedPrototypes ??= new Map(CONFUSABLES.trim().split('\n').flatMap(parseLine));
+  return parsedPrototypes;
 }
 
-function entriesOf(line: string): [source: string, prototype: string][] {
+function parseLine(line: string): [source: string, prototype: string][] {
   const [prototype = '', sources = ''] = line.split(': ');
-  return sources.split(' ').map((source) => [textOf(source), textOf(prototype)]);
+  return sources.split(' ').map((source) => [parseCodePoints(source), parseCodePoints(prototype)]);
 }
 
-const textOf = (codePoints: string): string => String.fromCodePoint(...codePoints.split('+').map((each) => Number.parseInt(each, 16)));
+const parseCodePoints = (codePoints: string): string =>
+  String.fromCodePoint(...codePoints.split('+').map((each) => Number.parseInt(each, 16)));

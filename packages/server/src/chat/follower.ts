@@ -1,21 +1,21 @@
-import { after, type Position, stepTo } from '@engawa/protocol';
-import type { Entry, Json, Listener, Page, Store, Told } from '../store/store.ts';
-import { ANSWER_BYTES } from './budget.ts';
-import { pageToTell } from './telling.ts';
+import { advancePosition, classifyEntry, type Position } from '@engawa/protocol';
+import type { AppendNotice, Entry, Json, Listener, Page, Store } from '../store/store.ts';
+import { MAX_RESPONSE_BYTES } from './budget.ts';
+import { readRestoredPage } from './telling.ts';
 
-const PAGE = { limit: 500, bytes: ANSWER_BYTES };
+const PAGE_LIMITS = { limit: 500, bytes: MAX_RESPONSE_BYTES };
 /** Newest told entries that are remembered by their ids: so far back it is known where a fork began. */
-const REMEMBERED = 32;
-const AGAIN_MS = 1_000;
+const MAX_RECENT_IDS = 32;
+const RETRY_DELAY_MS = 1_000;
 
-export interface Following {
+export interface LogFollowerOptions {
   store: Store;
   room: string;
   /** Every entry of the log, once and in order. */
-  tell: (told: Told) => void;
+  onEntry: (notice: AppendNotice) => void;
   /** The log is another one than what was told before; up to `seq` both are the same. Without an epoch it is gone. */
-  reset: (to: { epoch: string | null; seq: number }) => void;
-  announced: (signal: Json) => void;
+  onReset: (position: { epoch: string | null; seq: number }) => void;
+  onPublish: (message: Json) => void;
   onError: (error: unknown) => undefined;
 }
 
@@ -23,27 +23,27 @@ export interface Following {
  * Follows the log of one room on any store. What a subscription says is only a hint that there is something: it may be
  * late, twice, out of order, or missing. Whatever does not come next is read from the log, so what is told is the log.
  */
-export class Follower implements Listener {
-  readonly #following: Following;
+export class LogFollower implements Listener {
+  readonly #options: LogFollowerOptions;
   /** Null while there is no such room. */
   #position: Position | null = null;
-  #remembered: { seq: number; id: string }[] = [];
+  #recentIds: { seq: number; id: string }[] = [];
   #state: 'opening' | 'open' | 'closed' = 'opening';
-  #reading: Promise<void> | undefined;
-  #readAgain = false;
+  #catchingUp: Promise<void> | undefined;
+  #needsRead = false;
   #retry: NodeJS.Timeout | undefined;
   #unsubscribe: () => void = () => undefined;
 
-  constructor(following: Following) {
-    this.#following = following;
+  constructor(options: LogFollowerOptions) {
+    this.#options = options;
   }
 
   /** Follows from the newest entry on: subscribed first, then read, so nothing falls between. */
   async open(): Promise<void> {
-    const { store, room } = this.#following;
+    const { store, room } = this.#options;
     this.#unsubscribe = await store.subscribe(room, this);
     try {
-      this.#beginAt(await store.page(room, { limit: 1 }));
+      this.#startAt(await store.readPage(room, { limit: 1 }));
     } catch (error) {
       this.close();
       throw error;
@@ -55,31 +55,31 @@ export class Follower implements Listener {
     return this.#position;
   }
 
-  appended({ epoch, entries, ended }: Told): void {
-    if (this.#state === 'opening') this.#readAgain = true;
+  onAppend({ epoch, entries, ended }: AppendNotice): void {
+    if (this.#state === 'opening') this.#needsRead = true;
     if (this.#state !== 'open') return;
-    const isTold = entries.every((entry) => this.#position !== null && this.#meet(epoch, entry, ended && entry === entries.at(-1)));
-    if (!isTold) this.#readOn();
+    const isContiguous = entries.every((entry) => this.#position !== null && this.#accept(epoch, entry, ended && entry === entries.at(-1)));
+    if (!isContiguous) this.#catchUpInBackground();
   }
 
-  announced(signal: Json): void {
-    if (this.#state === 'open') this.#following.announced(signal);
+  onPublish(message: Json): void {
+    if (this.#state === 'open') this.#options.onPublish(message);
   }
 
-  missed(): void {
-    if (this.#state === 'opening') this.#readAgain = true;
-    else if (this.#state === 'open') this.#readOn();
+  onGap(): void {
+    if (this.#state === 'opening') this.#needsRead = true;
+    else if (this.#state === 'open') this.#catchUpInBackground();
   }
 
   /** Resolves when everything that is in the log by now was told. */
   async catchUp(): Promise<void> {
-    if (this.#reading) this.#readAgain = true;
-    this.#reading ??= this.#readToTheHead().finally(() => (this.#reading = undefined));
-    await this.#reading;
+    if (this.#catchingUp) this.#needsRead = true;
+    this.#catchingUp ??= this.#readToHead().finally(() => (this.#catchingUp = undefined));
+    await this.#catchingUp;
   }
 
   /** Resolves when this entry was told, or its life of the log is over. */
-  async reached({ epoch, seq }: { epoch: string; seq: number }): Promise<void> {
+  async waitFor({ epoch, seq }: { epoch: string; seq: number }): Promise<void> {
     if (this.#position?.epoch !== epoch || this.#position.seq < seq) await this.catchUp();
   }
 
@@ -89,93 +89,93 @@ export class Follower implements Listener {
     this.#unsubscribe();
   }
 
-  #beginAt({ epoch, head, tail, entries }: Page): void {
-    if (epoch !== null) this.#position = { epoch, seq: head, id: tail };
-    this.#remembered = entries.filter(({ quiet }) => !quiet).map(({ seq, id }) => ({ seq, id }));
+  #startAt({ epoch, head, lastBroadcastId, entries }: Page): void {
+    if (epoch !== null) this.#position = { epoch, seq: head, id: lastBroadcastId };
+    this.#recentIds = entries.filter(({ quiet }) => !quiet).map(({ seq, id }) => ({ seq, id }));
     if (this.#state === 'opening') this.#state = 'open';
-    if (this.#readAgain) this.#readOn();
+    if (this.#needsRead) this.#catchUpInBackground();
   }
 
   /** Tells what comes next and passes over what is known; false for anything else, which the log has to explain. */
-  #meet(epoch: string, entry: Entry, ended: boolean): boolean {
+  #accept(epoch: string, entry: Entry, ended: boolean): boolean {
     const position = this.#position ?? { epoch, seq: 0, id: null };
     const { seq, id, prev, quiet } = entry;
-    const placed = { epoch, seq, id, prev, quiet };
-    const step = stepTo(position, placed);
-    if (step === 'known') return !this.#contradicts(entry);
-    if (step !== 'next' || seq !== position.seq + 1) return false;
-    this.#position = ended ? null : after(position, placed);
+    const entryPosition = { epoch, seq, id, prev, quiet };
+    const relation = classifyEntry(position, entryPosition);
+    if (relation === 'known') return !this.#hasConflictingId(entry);
+    if (relation !== 'next' || seq !== position.seq + 1) return false;
+    this.#position = ended ? null : advancePosition(position, entryPosition);
     this.#remember(entry, ended);
-    this.#following.tell({ epoch, entries: [entry], ended });
+    this.#options.onEntry({ epoch, entries: [entry], ended });
     return true;
   }
 
-  #contradicts({ seq, id }: Entry): boolean {
-    return this.#remembered.some((told) => told.seq === seq && told.id !== id);
+  #hasConflictingId({ seq, id }: Entry): boolean {
+    return this.#recentIds.some((recent) => recent.seq === seq && recent.id !== id);
   }
 
   #remember({ seq, id, quiet }: Entry, ended: boolean): void {
-    if (ended) this.#remembered = [];
+    if (ended) this.#recentIds = [];
     else if (quiet) return;
-    else if (this.#remembered.push({ seq, id }) === 2 * REMEMBERED) this.#remembered.splice(0, REMEMBERED);
+    else if (this.#recentIds.push({ seq, id }) === 2 * MAX_RECENT_IDS) this.#recentIds.splice(0, MAX_RECENT_IDS);
   }
 
   /** Reads on without anybody waiting for it, until it succeeds. */
-  #readOn(): void {
+  #catchUpInBackground(): void {
     this.catchUp().catch((error: unknown) => {
-      this.#following.onError(error);
+      this.#options.onError(error);
       clearTimeout(this.#retry);
-      if (this.#state === 'open') this.#retry = setTimeout(() => this.#readOn(), AGAIN_MS);
+      if (this.#state === 'open') this.#retry = setTimeout(() => this.#catchUpInBackground(), RETRY_DELAY_MS);
     });
   }
 
-  async #readToTheHead(): Promise<void> {
+  async #readToHead(): Promise<void> {
     do {
-      this.#readAgain = false;
-      const { store, room } = this.#following;
-      const asked = this.#position;
+      this.#needsRead = false;
+      const { store, room } = this.#options;
+      const startPosition = this.#position;
       // The entry that we have is read once more: if it is another one, the log was forked.
-      const page = await pageToTell(store, room, { after: Math.max((asked?.seq ?? 0) - 1, 0), ...PAGE });
+      const page = await readRestoredPage(store, room, { after: Math.max((startPosition?.seq ?? 0) - 1, 0), ...PAGE_LIMITS });
       if (this.#state !== 'open') return;
-      if (this.#position?.epoch !== asked?.epoch) this.#readAgain = true;
-      else await this.#take(page, asked);
-    } while (this.#readAgain);
+      if (this.#position?.epoch !== startPosition?.epoch) this.#needsRead = true;
+      else await this.#applyPage(page, startPosition);
+    } while (this.#needsRead);
   }
 
-  async #take(page: Page, asked: Position | null): Promise<void> {
+  async #applyPage(page: Page, startPosition: Position | null): Promise<void> {
     const { epoch, oldest } = page;
-    const isOtherLife = epoch !== (asked?.epoch ?? epoch);
+    const isOtherEpoch = epoch !== (startPosition?.epoch ?? epoch);
     const isTrimmed = oldest > (this.#position?.seq ?? 0) + 1;
-    if (isOtherLife || isTrimmed) await this.#startAnew(page);
-    else if (epoch !== null && !this.#tellPage(epoch, page, asked)) await this.#fork(epoch);
-    else this.#readAgain ||= page.more;
+    if (isOtherEpoch || isTrimmed) await this.#restart(page);
+    else if (epoch !== null && !this.#acceptPage(epoch, page, startPosition)) await this.#startNewEpoch(epoch);
+    else this.#needsRead ||= page.more;
   }
 
   /** False when the page cannot be of the log that we have followed. More may have been told since it was asked for. */
-  #tellPage(epoch: string, { head, entries }: Page, asked: Position | null): boolean {
-    return head >= (asked?.seq ?? 0) && entries.every((entry) => this.#meet(epoch, entry, false));
+  #acceptPage(epoch: string, { head, entries }: Page, startPosition: Position | null): boolean {
+    return head >= (startPosition?.seq ?? 0) && entries.every((entry) => this.#accept(epoch, entry, false));
   }
 
   /** What others appended since rests on the new life; what we told beyond the fork is withdrawn. */
-  async #fork(epoch: string): Promise<void> {
-    await this.#following.store.fork(this.#following.room, epoch);
-    this.#readAgain = true;
+  async #startNewEpoch(epoch: string): Promise<void> {
+    await this.#options.store.startNewEpoch(this.#options.room, epoch);
+    this.#needsRead = true;
   }
 
-  async #startAnew({ epoch, head, tail }: Page): Promise<void> {
-    const common = epoch === null ? undefined : await this.#newestCommon();
+  async #restart({ epoch, head, lastBroadcastId }: Page): Promise<void> {
+    const common = epoch === null ? undefined : await this.#findNewestCommonEntry();
     if (this.#state !== 'open') return;
     if (epoch === null) this.#position = null;
-    else this.#position = { epoch, ...(common ?? { seq: head, id: tail }) };
-    this.#remembered = this.#remembered.filter(({ seq }) => seq <= (common?.seq ?? 0));
-    this.#following.reset({ epoch, seq: common?.seq ?? 0 });
-    this.#readAgain = true;
+    else this.#position = { epoch, ...(common ?? { seq: head, id: lastBroadcastId }) };
+    this.#recentIds = this.#recentIds.filter(({ seq }) => seq <= (common?.seq ?? 0));
+    this.#options.onReset({ epoch, seq: common?.seq ?? 0 });
+    this.#needsRead = true;
   }
 
   /** The newest entry that we told and that the log has still. */
-  async #newestCommon(): Promise<{ seq: number; id: string } | undefined> {
-    const { store, room } = this.#following;
-    const { entries } = await store.read(room, { seqs: this.#remembered.map(({ seq }) => seq) });
-    return this.#remembered.findLast(({ seq, id }) => entries.get(seq)?.id === id);
+  async #findNewestCommonEntry(): Promise<{ seq: number; id: string } | undefined> {
+    const { store, room } = this.#options;
+    const { entries } = await store.read(room, { seqs: this.#recentIds.map(({ seq }) => seq) });
+    return this.#recentIds.findLast(({ seq, id }) => entries.get(seq)?.id === id);
   }
 }

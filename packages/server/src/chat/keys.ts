@@ -2,7 +2,7 @@
 import type { Retention } from '@engawa/protocol';
 
 /** `settings`: set when the room is created. */
-export interface Settings {
+export interface RoomSettings {
   /** The author who created the room. */
   owner: string;
   topic: string;
@@ -20,7 +20,7 @@ export interface MemberValue {
 }
 
 /** A ticket for a member's key, by which a client comes back after a drop: the name that its session had in a room. */
-export interface TicketValue {
+export interface MembershipRecord {
   username: string;
   /** By the owner: so they do not come back unless they ask to. */
   removed?: true;
@@ -43,7 +43,7 @@ export interface ReaderValue {
 export type ChatValue = { message: string; replyTo?: number } | { deleted: true };
 
 /** `entry/<seq>/reaction/<reaction>/<author>`: present while given; the counts of the families are what a page shows. */
-export const GIVEN = true;
+export const REACTION_VALUE = true;
 
 /** `imported`: how far an import into this room is (see `tutorial/`). */
 export interface ImportedValue {
@@ -54,8 +54,8 @@ export interface ImportedValue {
 }
 
 /** Slashes divide keys, so they and the escape itself are escaped; everything else stands as it is. */
-const part = (text: string): string => text.replace(/[%/]/g, encodeURIComponent);
-const keyOf = (...parts: string[]): string => parts.map(part).join('/');
+const escapePart = (text: string): string => text.replace(/[%/]/g, encodeURIComponent);
+const joinParts = (...parts: string[]): string => parts.map(escapePart).join('/');
 
 /** Letters of which nothing but their case is folded. */
 const ASCII = /^[ -~]*$/;
@@ -80,15 +80,15 @@ export const settingsKey = 'settings';
 export const importedKey = 'imported';
 export const memberFamily = 'member';
 /** A member's name as the family has it. */
-export const memberName = (username: string): string => part(foldName(username));
-export const memberKey = (username: string): string => `${memberFamily}/${memberName(username)}`;
+export const memberKeyPart = (username: string): string => escapePart(foldName(username));
+export const memberKey = (username: string): string => `${memberFamily}/${memberKeyPart(username)}`;
 export const readerFamily = 'reader';
-export const readerKey = (author: string): string => keyOf(readerFamily, author);
-export const skeletonKey = (form: string): string => keyOf('skeleton', form);
+export const readerKey = (author: string): string => joinParts(readerFamily, author);
+export const skeletonKey = (form: string): string => joinParts('skeleton', form);
 /** Keys that go with an entry when it is trimmed. */
-const beneath = (seq: number, ...parts: string[]): string => keyOf('entry', String(seq), ...parts);
-export const chatKey = (seq: number): string => beneath(seq, 'chat');
-export const reactionsOf = (seq: number): string => beneath(seq, 'reaction');
-export const reactionKey = (seq: number, reaction: string, author: string): string => beneath(seq, 'reaction', reaction, author);
+const entryKey = (seq: number, ...parts: string[]): string => joinParts('entry', String(seq), ...parts);
+export const chatKey = (seq: number): string => entryKey(seq, 'chat');
+export const reactionFamily = (seq: number): string => entryKey(seq, 'reaction');
+export const reactionKey = (seq: number, reaction: string, author: string): string => entryKey(seq, 'reaction', reaction, author);
 /** The name of a family of reactions, as the counts have it. */
-export const reactionOfFamily = (family: string): string => family.replace(/%2F|%25/g, decodeURIComponent);
+export const decodeReaction = (family: string): string => family.replace(/%2F|%25/g, decodeURIComponent);

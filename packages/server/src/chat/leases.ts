@@ -1,31 +1,31 @@
-import type { Facts, Store } from '../store/store.ts';
-import { resting } from './commit.ts';
+import type { RoomFacts, Store } from '../store/store.ts';
+import { conditionalAppend } from './commit.ts';
 import type { MemberValue } from './keys.ts';
-import { lapse } from './members.ts';
-import { isLarge, memberCount } from './rule.ts';
+import { draftExpiry } from './members.ts';
+import { isLargeRoom, memberCount } from './rule.ts';
 
 /** How long a guest's name stays his after his connection, or the whole node, is gone. */
 export const GRACE_MS = 30_000;
 /** How long they stay a member after that, as long as nobody joins under the name. */
 export const ABSENCE_MS = 24 * 3_600_000;
 /** How often in that time a node says that it is here, and looks who is not. Where nobody is connected, it only looks, once. */
-const BEATS = 4;
+const HEARTBEATS_PER_GRACE = 4;
 /** Names that are freed at a time. */
-const FREED_NAMES = 500;
+const MAX_EXPIRED_PER_ROUND = 500;
 
-interface LeaseKeeping {
+interface LeaseManagerOptions {
   store: Store;
   node: string;
   /** Milliseconds. */
-  grace: number;
+  graceMs: number;
   /** Milliseconds. */
-  absence: number;
+  absenceMs: number;
   /** Members from which on a room is large. */
-  largeRoom: number;
+  largeRoomThreshold: number;
   /** Whether somebody on this node holds a name; without, nothing is written. */
-  isNeeded: () => boolean;
+  hasLocalMembers: () => boolean;
   /** The room is to hear that a member is gone, whose node could not say so. */
-  tellGone: (room: string, username: string) => Promise<unknown>;
+  announceOffline: (room: string, username: string) => Promise<unknown>;
   onError: (error: unknown) => undefined;
 }
 
@@ -33,25 +33,25 @@ interface LeaseKeeping {
  * Keeps the names of this node's guests, and lets those of guests lapse who are gone, whichever node they were on. No
  * disconnect is trusted to be heard: a node that was killed stops beating, and any other sees it.
  */
-export class LeaseKeeper {
-  readonly #keeping: LeaseKeeping;
-  readonly #beatEvery: number;
+export class LeaseManager {
+  readonly #options: LeaseManagerOptions;
+  readonly #heartbeatIntervalMs: number;
   readonly #timer: NodeJS.Timeout;
-  #lastBeat = -Infinity;
-  #isAtIt = false;
-  #turn = 0;
+  #lastHeartbeatAt = -Infinity;
+  #isRunning = false;
+  #round = 0;
   /** Before, those that seem to be gone may have been cut off from the store as this node was. */
-  #mayFreeFrom = -Infinity;
+  #expireNotBefore = -Infinity;
 
-  constructor(keeping: LeaseKeeping) {
-    this.#keeping = keeping;
-    this.#beatEvery = keeping.grace / BEATS;
-    this.#timer = setInterval(() => void this.#beatAndFree(), this.#beatEvery);
+  constructor(options: LeaseManagerOptions) {
+    this.#options = options;
+    this.#heartbeatIntervalMs = options.graceMs / HEARTBEATS_PER_GRACE;
+    this.#timer = setInterval(() => void this.#runRound(), this.#heartbeatIntervalMs);
   }
 
   /** Before this node takes a name: others must know that it is alive. */
-  async awake(): Promise<void> {
-    if (performance.now() - this.#lastBeat > 2 * this.#beatEvery) await this.#beat();
+  async ensureHeartbeat(): Promise<void> {
+    if (performance.now() - this.#lastHeartbeatAt > 2 * this.#heartbeatIntervalMs) await this.#heartbeat();
   }
 
   stop(): void {
@@ -63,74 +63,74 @@ export class LeaseKeeper {
    * take its own guests for gone. A store that failed is written to even if nobody is here: else nobody would learn that
    * it works again.
    */
-  async #beatAndFree(): Promise<void> {
-    if (this.#isAtIt) return;
-    this.#isAtIt = true;
-    const { store, isNeeded, onError } = this.#keeping;
-    this.#turn += 1;
-    const begun = performance.now();
+  async #runRound(): Promise<void> {
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    const { store, hasLocalMembers, onError } = this.#options;
+    this.#round += 1;
+    const startedAt = performance.now();
     try {
-      if (isNeeded() || !store.writable) await this.#beat();
-      if (isNeeded() || this.#turn % BEATS === 0) await this.#free(begun);
+      if (hasLocalMembers() || !store.isWritable) await this.#heartbeat();
+      if (hasLocalMembers() || this.#round % HEARTBEATS_PER_GRACE === 0) await this.#expireLeases(startedAt);
     } catch (error) {
-      this.#mayFreeFrom = Infinity;
+      this.#expireNotBefore = Infinity;
       onError(error);
     }
-    this.#isAtIt = false;
+    this.#isRunning = false;
   }
 
-  async #free(begun: number): Promise<void> {
-    const { store, grace, isNeeded, onError } = this.#keeping;
-    const lapsed = await store.lapsed(FREED_NAMES);
+  async #expireLeases(startedAt: number): Promise<void> {
+    const { store, graceMs, hasLocalMembers, onError } = this.#options;
+    const expired = await store.listExpiredLeases(MAX_EXPIRED_PER_ROUND);
     const now = performance.now();
-    if (this.#mayFreeFrom === Infinity || now - begun > grace / 2) this.#mayFreeFrom = now + grace / 4;
-    if (now < this.#mayFreeFrom) return;
+    if (this.#expireNotBefore === Infinity || now - startedAt > graceMs / 2) this.#expireNotBefore = now + graceMs / 4;
+    if (now < this.#expireNotBefore) return;
     // These may be our own, if the clock jumped in between: who is back by the append that frees him is not freed.
-    if (lapsed.length > 0 && isNeeded()) await this.#beat();
-    await Promise.all(lapsed.map((lease) => letLapse(lease, this.#keeping).catch(onError)));
+    if (expired.length > 0 && hasLocalMembers()) await this.#heartbeat();
+    await Promise.all(expired.map((lease) => expireLease(lease, this.#options).catch(onError)));
   }
 
-  async #beat(): Promise<void> {
-    const { store, node, grace } = this.#keeping;
-    const sent = performance.now();
-    await store.beat(node, grace);
-    this.#lastBeat = sent;
+  async #heartbeat(): Promise<void> {
+    const { store, node, graceMs } = this.#options;
+    const sentAt = performance.now();
+    await store.heartbeat(node, graceMs);
+    this.#lastHeartbeatAt = sentAt;
   }
 }
 
 /** Of the members of a large room so many may be such as are long gone. */
-const ABSENT_SHARE = 0.5;
+const MAX_ABSENT_SHARE = 0.5;
 
-type Lapsing = Pick<LeaseKeeping, 'store' | 'grace' | 'absence' | 'largeRoom' | 'tellGone'>;
+type ExpireLeaseOptions = Pick<LeaseManagerOptions, 'store' | 'graceMs' | 'absenceMs' | 'largeRoomThreshold' | 'announceOffline'>;
 
 /**
  * Whose connection does not come back for longer than the grace is a member still, but for who wants the name: a phone that sleeps
  * is no news. They leave when they are away for too long, and where so many members are that the absent would make a room large.
  */
-async function letLapse(
+async function expireLease(
   { room, key }: { room: string; key: string },
-  { store, grace, absence, largeRoom, tellGone }: Lapsing,
+  { store, graceMs, absenceMs, largeRoomThreshold, announceOffline }: ExpireLeaseOptions,
 ): Promise<void> {
   const facts = await store.read(room, { keys: [key], counts: [''] });
-  const known = facts.keys.get(key);
-  if (!known) return;
+  const leasedKey = facts.keys.get(key);
+  if (!leasedKey) return;
   // It has not run out again where another node set it aside in this moment.
-  if (known.lease === 'lapsed' && !(await store.setAside(room, key, grace))) return;
-  const member = known.value as unknown as MemberValue;
-  const mayStay = known.lease !== 'lapsed' && absence > 0 && memberCount(facts) < ABSENT_SHARE * largeRoom;
-  if (!mayStay) await free(store, { room, key, member, facts, largeRoom });
-  else if ((await store.setAside(room, key, absence)) && known.lease === 'held') await tellGone(room, member.username);
+  if (leasedKey.lease === 'expired' && !(await store.expireLease(room, key, graceMs))) return;
+  const member = leasedKey.value as unknown as MemberValue;
+  const canStayMember = leasedKey.lease !== 'expired' && absenceMs > 0 && memberCount(facts) < MAX_ABSENT_SHARE * largeRoomThreshold;
+  if (!canStayMember) await removeExpiredMember(store, { room, key, member, facts, largeRoomThreshold });
+  else if ((await store.expireLease(room, key, absenceMs)) && leasedKey.lease === 'held') await announceOffline(room, member.username);
 }
 
-interface Freeing {
+interface ExpiredMember {
   room: string;
   key: string;
   member: MemberValue;
-  facts: Facts;
-  largeRoom: number;
+  facts: RoomFacts;
+  largeRoomThreshold: number;
 }
 
 /** Stale means that somebody came back, or left, in this moment; if the name is still to be freed, the next look sees it. */
-async function free(store: Store, { room, key, member, facts, largeRoom }: Freeing): Promise<void> {
-  await store.append(room, resting([lapse(key, member, isLarge(facts, largeRoom))], facts, [key]));
+async function removeExpiredMember(store: Store, { room, key, member, facts, largeRoomThreshold }: ExpiredMember): Promise<void> {
+  await store.append(room, conditionalAppend([draftExpiry(key, member, isLargeRoom(facts, largeRoomThreshold))], facts, [key]));
 }

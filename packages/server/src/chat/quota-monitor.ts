@@ -4,17 +4,17 @@ import type { Store } from '../store/store.ts';
 import type { Headroom } from './quotas.ts';
 
 /** How soon after somebody asked the store is looked at again, in milliseconds. */
-const REFRESH_MS = 2_000;
+const REFRESH_DELAY_MS = 2_000;
 
-type Write = (fields: object, message: string) => void;
+type LogWrite = (fields: object, message: string) => void;
 
-interface QuotaMonitoring {
+interface QuotaMonitorOptions {
   store: Store;
   quotas: Quotas;
   /** Milliseconds. */
-  every?: number | undefined;
+  refreshDelayMs?: number | undefined;
   /** What the operator reads. */
-  log: { info: Write; warn: Write; error: Write };
+  log: { info: LogWrite; warn: LogWrite; error: LogWrite };
   onError: (error: unknown) => undefined;
 }
 
@@ -23,31 +23,31 @@ interface QuotaMonitoring {
  * nobody asks nothing is read; what is written meanwhile may exceed a quota by what fits into that time.
  */
 export class QuotaMonitor {
-  readonly #monitoring: QuotaMonitoring;
+  readonly #options: QuotaMonitorOptions;
   readonly #rooms: QuotaGauge;
   readonly #bytes: QuotaGauge;
   /** Rooms that were opened on this node since the store was last asked. */
-  #opened = 0;
+  #openedRooms = 0;
   #timer: NodeJS.Timeout | undefined;
   #isOpen = true;
 
-  constructor(monitoring: QuotaMonitoring) {
-    const { quotas, log } = monitoring;
-    this.#monitoring = monitoring;
+  constructor(options: QuotaMonitorOptions) {
+    const { quotas, log } = options;
+    this.#options = options;
     this.#rooms = new QuotaGauge({ setting: '--quota-rooms', quota: quotas.rooms, log });
     this.#bytes = new QuotaGauge({ setting: '--quota-total-bytes', quota: quotas.totalBytes, log });
-    if (this.#isNeeded) void this.#refresh();
+    if (this.#hasQuota) void this.#refresh();
   }
 
-  headroom({ mayOpenRooms, mayAddIn }: { mayOpenRooms: boolean; mayAddIn: number }): Headroom {
-    this.#refreshSoon();
-    const { roomsPerSession, roomBytes } = this.#monitoring.quotas;
-    const noRoom = this.#rooms.usedWith(this.#opened) >= 1 ? 'rooms' : mayOpenRooms ? undefined : 'roomsPerAddress';
-    return { mayAddIn, roomsPerSession, roomBytes, noRoom, storage: this.#bytes.used };
+  headroom({ canOpenRooms, writeRetryAfterMs }: { canOpenRooms: boolean; writeRetryAfterMs: number }): Headroom {
+    this.#scheduleRefresh();
+    const { roomsPerSession, roomBytes } = this.#options.quotas;
+    const exceededRoomQuota = this.#rooms.usedWith(this.#openedRooms) >= 1 ? 'rooms' : canOpenRooms ? undefined : 'roomsPerAddress';
+    return { writeRetryAfterMs, roomsPerSession, roomBytes, exceededRoomQuota, storageShare: this.#bytes.used };
   }
 
-  roomOpened(): void {
-    this.#opened += 1;
+  countOpenedRoom(): void {
+    this.#openedRooms += 1;
   }
 
   close(): void {
@@ -55,23 +55,26 @@ export class QuotaMonitor {
     clearTimeout(this.#timer);
   }
 
-  get #isNeeded(): boolean {
-    const { rooms, totalBytes } = this.#monitoring.quotas;
+  get #hasQuota(): boolean {
+    const { rooms, totalBytes } = this.#options.quotas;
     return rooms !== null || totalBytes !== null;
   }
 
-  #refreshSoon(): void {
-    if (this.#timer || !this.#isOpen || !this.#isNeeded) return;
-    this.#timer = setTimeout(() => void this.#refresh().finally(() => (this.#timer = undefined)), this.#monitoring.every ?? REFRESH_MS);
+  #scheduleRefresh(): void {
+    if (this.#timer || !this.#isOpen || !this.#hasQuota) return;
+    this.#timer = setTimeout(
+      () => void this.#refresh().finally(() => (this.#timer = undefined)),
+      this.#options.refreshDelayMs ?? REFRESH_DELAY_MS,
+    );
   }
 
   async #refresh(): Promise<void> {
-    const { store, onError } = this.#monitoring;
-    const before = this.#opened;
+    const { store, onError } = this.#options;
+    const before = this.#openedRooms;
     try {
       const { rooms, bytes } = await store.usage();
       if (!this.#isOpen) return;
-      this.#opened -= before;
+      this.#openedRooms -= before;
       this.#rooms.set(rooms);
       this.#bytes.set(bytes);
     } catch (error) {
@@ -82,21 +85,21 @@ export class QuotaMonitor {
 }
 
 /** Parts of a quota at which the operator is warned, and by how much usage must fall before the next warning. */
-const NEAR = 0.8;
-const FULL = 1;
-const HYSTERESIS = 0.05;
+const NEAR_SHARE = 0.8;
+const FULL_SHARE = 1;
+const HYSTERESIS_SHARE = 0.05;
 
 interface GaugeOptions {
   setting: string;
   quota: number | null;
-  log: QuotaMonitoring['log'];
+  log: QuotaMonitorOptions['log'];
 }
 
 /** How much of one quota is used. */
 class QuotaGauge {
   readonly #options: GaugeOptions;
   #value = 0;
-  #told: 0 | typeof NEAR | typeof FULL = 0;
+  #reportedLevel: 0 | typeof NEAR_SHARE | typeof FULL_SHARE = 0;
 
   constructor(options: GaugeOptions) {
     this.#options = options;
@@ -107,26 +110,27 @@ class QuotaGauge {
     return this.usedWith(0);
   }
 
-  usedWith(more: number): number {
+  usedWith(added: number): number {
     const { quota } = this.#options;
-    return quota === null ? 0 : (this.#value + more) / quota;
+    return quota === null ? 0 : (this.#value + added) / quota;
   }
 
   set(value: number): void {
     this.#value = value;
     const { used } = this;
-    if (used >= FULL && this.#told < FULL) this.#tell(FULL);
-    else if (used >= NEAR && this.#told < NEAR) this.#tell(NEAR);
-    else if (this.#told === FULL && used < FULL - HYSTERESIS) this.#tell(used >= NEAR - HYSTERESIS ? NEAR : 0);
-    else if (this.#told === NEAR && used < NEAR - HYSTERESIS) this.#tell(0);
+    if (used >= FULL_SHARE && this.#reportedLevel < FULL_SHARE) this.#report(FULL_SHARE);
+    else if (used >= NEAR_SHARE && this.#reportedLevel < NEAR_SHARE) this.#report(NEAR_SHARE);
+    else if (this.#reportedLevel === FULL_SHARE && used < FULL_SHARE - HYSTERESIS_SHARE)
+      this.#report(used >= NEAR_SHARE - HYSTERESIS_SHARE ? NEAR_SHARE : 0);
+    else if (this.#reportedLevel === NEAR_SHARE && used < NEAR_SHARE - HYSTERESIS_SHARE) this.#report(0);
   }
 
-  #tell(level: 0 | typeof NEAR | typeof FULL): void {
+  #report(level: 0 | typeof NEAR_SHARE | typeof FULL_SHARE): void {
     const { setting, quota, log } = this.#options;
     const fields = { setting, used: this.#value, quota, percent: Math.floor(100 * this.used) };
-    if (level < this.#told) log.info(fields, 'a quota has space again');
-    else if (level === FULL) log.error(fields, 'a quota is used up: what would exceed it is refused');
+    if (level < this.#reportedLevel) log.info(fields, 'a quota has space again');
+    else if (level === FULL_SHARE) log.error(fields, 'a quota is used up: what would exceed it is refused');
     else log.warn(fields, 'a quota is nearly used up');
-    this.#told = level;
+    this.#reportedLevel = level;
   }
 }

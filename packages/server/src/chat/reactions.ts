@@ -1,50 +1,50 @@
 import { ChatError, LIMITS } from '@engawa/protocol';
-import type { Facts } from '../store/store.ts';
-import { chatKey, GIVEN, memberKey, reactionKey, reactionOfFamily, reactionsOf } from './keys.ts';
-import { mustFit } from './quotas.ts';
-import { type Caller, chatAt, draft, isDeleted, type Rule, speaker } from './rule.ts';
+import type { RoomFacts } from '../store/store.ts';
+import { chatKey, decodeReaction, memberKey, REACTION_VALUE, reactionFamily, reactionKey } from './keys.ts';
+import { requireHeadroom } from './quotas.ts';
+import { type Caller, type CommandRule, draftEntry, isDeleted, requireChat, requireMember } from './rule.ts';
 
-interface Reacting {
+interface ReactionInput {
   username: string;
   chatSeq: number;
   reaction: string;
 }
 
-const rests = ({ username, chatSeq, reaction }: Reacting, { author }: Caller) => ({
+const dependencies = ({ username, chatSeq, reaction }: ReactionInput, { author }: Caller) => ({
   keys: [memberKey(username), chatKey(chatSeq), reactionKey(chatSeq, reaction, author)],
   seqs: [chatSeq],
-  counts: [reactionsOf(chatSeq)],
+  counts: [reactionFamily(chatSeq)],
 });
 
-export const addReaction: Rule<'add:reaction'> = {
-  rests,
-  decide(facts, reacting, caller) {
-    const { member, key, isGiven } = reactionTo(facts, reacting, caller);
-    if (isGiven) return [];
-    mustFit(facts, caller.headroom);
-    mustHaveRoomFor(facts, reacting);
-    const { chatSeq, reaction } = reacting;
-    return [draft('add:reaction', member, { chatSeq, reaction }, { sets: [[key, GIVEN]] })];
+export const addReaction: CommandRule<'add:reaction'> = {
+  dependencies,
+  decide(facts, input, caller) {
+    const { member, key, isPresent } = prepareReaction(facts, input, caller);
+    if (isPresent) return [];
+    requireHeadroom(facts, caller.headroom);
+    requireReactionSlot(facts, input);
+    const { chatSeq, reaction } = input;
+    return [draftEntry('add:reaction', member, { chatSeq, reaction }, { keyUpdates: [[key, REACTION_VALUE]] })];
   },
 };
 
-export const removeReaction: Rule<'remove:reaction'> = {
-  rests,
-  decide(facts, reacting, caller) {
-    const { member, key, isGiven } = reactionTo(facts, reacting, caller);
-    const { chatSeq, reaction } = reacting;
-    return isGiven ? [draft('remove:reaction', member, { chatSeq, reaction }, { sets: [[key, null]] })] : [];
+export const removeReaction: CommandRule<'remove:reaction'> = {
+  dependencies,
+  decide(facts, input, caller) {
+    const { member, key, isPresent } = prepareReaction(facts, input, caller);
+    const { chatSeq, reaction } = input;
+    return isPresent ? [draftEntry('remove:reaction', member, { chatSeq, reaction }, { keyUpdates: [[key, null]] })] : [];
   },
 };
 
-function reactionTo(facts: Facts, { username, chatSeq, reaction }: Reacting, caller: Caller) {
-  const member = speaker(facts, username, caller);
-  if (isDeleted(chatAt(facts, chatSeq).became)) throw new ChatError('chat_not_found');
+function prepareReaction(facts: RoomFacts, { username, chatSeq, reaction }: ReactionInput, caller: Caller) {
+  const member = requireMember(facts, username, caller);
+  if (isDeleted(requireChat(facts, chatSeq).state)) throw new ChatError('chat_not_found');
   const key = reactionKey(chatSeq, reaction, caller.author);
-  return { member, key, isGiven: facts.keys.has(key) };
+  return { member, key, isPresent: facts.keys.has(key) };
 }
 
-function mustHaveRoomFor(facts: Facts, { chatSeq, reaction }: Reacting): void {
-  const families = [...(facts.counts.get(reactionsOf(chatSeq))?.keys() ?? [])].map(reactionOfFamily);
-  if (families.length >= LIMITS.reactionsPerChat && !families.includes(reaction)) throw new ChatError('too_many_reactions');
+function requireReactionSlot(facts: RoomFacts, { chatSeq, reaction }: ReactionInput): void {
+  const kinds = [...(facts.counts.get(reactionFamily(chatSeq))?.keys() ?? [])].map(decodeReaction);
+  if (kinds.length >= LIMITS.reactionsPerChat && !kinds.includes(reaction)) throw new ChatError('too_many_reactions');
 }

@@ -1,37 +1,37 @@
-import { ChatError, LIMITS, type Missed, type Payload, type Resumed } from '@engawa/protocol';
+import { ChatError, LIMITS, type MissedEntry, type RequestPayload, type ResumeResult } from '@engawa/protocol';
 import type { Entry, Store } from '../store/store.ts';
-import { type AnswerBudget, CHAT_BYTES, jsonBytes } from './budget.ts';
-import { chatsAsTheyStand } from './chat-pages.ts';
+import { jsonByteLength, MAX_CHAT_BYTES, type ResponseBudget } from './budget.ts';
+import { readChatPage } from './chat-pages.ts';
 import { describeMembership } from './members.ts';
-import { type AskAfter, type ToldPage, toldId } from './telling.ts';
+import { broadcastIdOf, type ReplayPage, type ReplayQuery } from './telling.ts';
 
-export type Held = Payload<'resume:rooms'>['rooms'][number];
+export type ClientPosition = RequestPayload<'resume:rooms'>['rooms'][number];
 /** What somebody has of a room. */
-type Having = Omit<Held, 'username'>;
+type LogPosition = Omit<ClientPosition, 'username'>;
 
 /** What a room must have left of an answer to be begun: any two entries, and all that is said beside them. */
-const ROOM_BYTES = 2 * LIMITS.frameBytes + CHAT_BYTES;
+const MIN_ROOM_BYTES = 2 * LIMITS.frameBytes + MAX_CHAT_BYTES;
 
 /** A room that has a place has one step at least. */
-const PAGE_STEP_BYTES = 128 * 1024;
+const PAGE_ROUNDING_BYTES = 128 * 1024;
 
-interface Resume {
+interface ResumeOptions {
   store: Store;
-  held: Held;
+  position: ClientPosition;
   /** Who asks. */
   author: string;
   /** The entry that the asker has, and what comes after it. */
-  page: ToldPage;
+  page: ReplayPage;
   /** How many members are connected. */
   online: number;
-  budget: AnswerBudget;
+  budget: ResponseBudget;
 }
 
 /** Whether there are bytes left for what a room may have to say. */
-export const hasPlace = (budget: AnswerBudget): boolean => budget.has(ROOM_BYTES);
+export const hasSpaceForRoom = (budget: ResponseBudget): boolean => budget.hasBytes(MIN_ROOM_BYTES);
 
 /** For a room that has no place in the answer: the client asks again, from where it is. */
-export const deferred = ({ roomId, epoch, seq, id }: Held): Resumed => ({
+export const toDeferredResult = ({ roomId, epoch, seq, id }: ClientPosition): ResumeResult => ({
   outcome: 'more',
   roomId,
   epoch,
@@ -44,60 +44,63 @@ export const deferred = ({ roomId, epoch, seq, id }: Held): Resumed => ({
  * The page of the log that `resumed` decides on. Its bytes are rounded: thousands who come back at once ask for the same
  * page then, whatever is left of their answers.
  */
-export const pageFor = ({ seq }: Having, limit: number, { left }: AnswerBudget): AskAfter => ({
+export const resumePageQuery = ({ seq }: LogPosition, limit: number, { remaining }: ResponseBudget): ReplayQuery => ({
   after: Math.max(seq - 1, 0),
   limit: limit + 1,
-  bytes: Math.max(Math.floor(left / PAGE_STEP_BYTES), 1) * PAGE_STEP_BYTES,
+  bytes: Math.max(Math.floor(remaining / PAGE_ROUNDING_BYTES), 1) * PAGE_ROUNDING_BYTES,
 });
 
 /** What a member who was away missed, or why that cannot be told. He hears the room already. */
-export async function resumed(resume: Resume): Promise<Resumed> {
-  const missed = missedIn(resume.page, resume.held, resume.budget);
-  return 'entries' in missed ? missed : startAnew(resume, missed);
+export async function buildResumeResult(options: ResumeOptions): Promise<ResumeResult> {
+  const result = collectMissed(options.page, options.position, options.budget);
+  return 'entries' in result ? result : buildResetResult(options, result);
 }
 
-type Missing = Omit<Extract<Resumed, { entries: unknown }>, 'counted'>;
-type Why = { outcome: 'reset' } | { outcome: 'too_old'; oldest: number };
+type MissedResult = Omit<Extract<ResumeResult, { entries: unknown }>, 'counted'>;
+type ResetReason = { outcome: 'reset' } | { outcome: 'too_old'; oldest: number };
 
 /** What a page of the log says to somebody who has this of it, as much as there are bytes left for; or why they are to begin anew. */
-export function missedIn(page: ToldPage, having: Having, budget: AnswerBudget): Missing | Why {
+export function collectMissed(page: ReplayPage, clientPosition: LogPosition, budget: ResponseBudget): MissedResult | ResetReason {
   const { epoch, oldest, entries } = page;
-  const held = asTold(having, entries[0]?.entry);
+  const position = toBroadcastPosition(clientPosition, entries[0]?.entry);
   if (epoch === null) throw new ChatError('room_not_found');
-  if (!isOnLog(held, page)) return { outcome: 'reset' };
-  if (held.seq + 1 < oldest) return { outcome: 'too_old', oldest };
-  const after = entries.filter(({ entry }) => entry.seq > held.seq);
-  const fitting = budget.fill(after, ({ bytes }) => bytes);
-  const isWhole = !page.more && fitting.length === after.length;
+  if (!isOnSameLog(position, page)) return { outcome: 'reset' };
+  if (position.seq + 1 < oldest) return { outcome: 'too_old', oldest };
+  const newer = entries.filter(({ entry }) => entry.seq > position.seq);
+  const fitting = budget.takeFitting(newer, ({ bytes }) => bytes);
+  const isComplete = !page.more && fitting.length === newer.length;
   return {
-    outcome: isWhole ? 'caught_up' : 'more',
-    roomId: held.roomId,
+    outcome: isComplete ? 'caught_up' : 'more',
+    roomId: position.roomId,
     epoch,
-    seq: fitting.at(-1)?.entry.seq ?? held.seq,
-    id: fitting.findLast(({ told }) => told)?.entry.id ?? held.id ?? after[0]?.entry.prev ?? null,
-    entries: fitting.flatMap(({ told }): Missed[] => (told ? [told] : [])),
-    ...(!isWhole && { head: page.head }),
+    seq: fitting.at(-1)?.entry.seq ?? position.seq,
+    id: fitting.findLast(({ payload }) => payload)?.entry.id ?? position.id ?? newer[0]?.entry.prev ?? null,
+    entries: fitting.flatMap(({ payload }): MissedEntry[] => (payload ? [payload] : [])),
+    ...(!isComplete && { head: page.head }),
   };
 }
 
 /** By the entry at its seq, when the page begins with that. */
-const asTold = (held: Having, first: Entry | undefined): Having =>
-  held.id && first?.seq === held.seq ? { ...held, id: toldId(first, held.id) } : held;
+const toBroadcastPosition = (position: LogPosition, first: Entry | undefined): LogPosition =>
+  position.id && first?.seq === position.seq ? { ...position, id: broadcastIdOf(first, position.id) } : position;
 
 /** Whether what the asker has can be of this log. Somebody who does not know the id of his last entry is believed. */
-function isOnLog(held: Having, { epoch, head, entries }: ToldPage): boolean {
+function isOnSameLog(position: LogPosition, { epoch, head, entries }: ReplayPage): boolean {
   const first = entries[0]?.entry;
-  if (held.epoch !== epoch || held.seq > head) return false;
-  if (held.id === undefined || held.id === null || first === undefined) return true;
-  if (first.seq === held.seq) return (first.quiet ? first.prev : first.id) === held.id;
-  return first.seq !== held.seq + 1 || first.prev === held.id;
+  if (position.epoch !== epoch || position.seq > head) return false;
+  if (position.id === undefined || position.id === null || first === undefined) return true;
+  if (first.seq === position.seq) return (first.quiet ? first.prev : first.id) === position.id;
+  return first.seq !== position.seq + 1 || first.prev === position.id;
 }
 
 /** All that he would learn if he joined now. He is told it here: to find it out he need not ask to be a member. */
-async function startAnew({ store, held: { roomId, username }, author, online, budget }: Resume, why: Why): Promise<Resumed> {
-  const ask = { roomId, limit: LIMITS.pageDefault };
-  const { epoch, seq, tail, ...page } = await chatsAsTheyStand(store, ask, { author, budget });
+async function buildResetResult(
+  { store, position: { roomId, username }, author, online, budget }: ResumeOptions,
+  reason: ResetReason,
+): Promise<ResumeResult> {
+  const request = { roomId, limit: LIMITS.pageDefault };
+  const { epoch, seq, tail, ...page } = await readChatPage(store, request, { author, budget });
   const membership = await describeMembership(store, roomId, { username, author, budget });
-  budget.take(jsonBytes(membership));
-  return { ...why, roomId, epoch, seq, id: tail, ...membership, online, page };
+  budget.take(jsonByteLength(membership));
+  return { ...reason, roomId, epoch, seq, id: tail, ...membership, online, page };
 }

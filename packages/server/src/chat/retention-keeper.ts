@@ -1,39 +1,39 @@
 import type { Retention } from '@engawa/protocol';
-import type { ListedRoom, RoomHead, Store } from '../store/store.ts';
+import type { RoomHead, RoomSummary, Store } from '../store/store.ts';
 import { settingsKey } from './keys.ts';
-import { hasLimit, judge, pause, policyIn, policyOf } from './retention.ts';
-import { endIfAbandoned, endsRooms, type RoomLifetimes } from './room-lifetimes.ts';
+import { effectiveRetention, hasLimit, planTrim, readEffectiveRetention, sleep } from './retention.ts';
+import { deleteIfAbandoned, hasRoomLifetime, type RoomLifetimes } from './room-lifetimes.ts';
 import { memberCount } from './rule.ts';
 
 /** How often the rooms are looked at that somebody of this node is in, in milliseconds. */
-export const ROUND_MS = 60_000;
+export const SWEEP_INTERVAL_MS = 60_000;
 /** All rooms are looked at every so many rounds, where something says that any of them may have to be trimmed, and where nothing does. */
-const WALK_ROUNDS = 60;
-const IDLE_WALK_ROUNDS = 24 * WALK_ROUNDS;
+const SCAN_ROUNDS = 60;
+const IDLE_SCAN_ROUNDS = 24 * SCAN_ROUNDS;
 /** Which part of the time until the next round one may go on with the first, and then with all; the next takes up what it left. */
-const BUDGET = 1 / 3;
+const TIME_BUDGET_SHARE = 1 / 3;
 /** Entries that are trimmed from one room before others have their turn. */
-const TURN_ENTRIES = 5_000;
+const MAX_ENTRIES_PER_TRIM = 5_000;
 /** Rooms of one step of that walk, and the pause after it. */
-const STEP_ROOMS = 100;
-const PAUSE_MS = 100;
+const SCAN_PAGE_ROOMS = 100;
+const SCAN_PAUSE_MS = 100;
 /** Rooms of which it is remembered that there is nothing to do. */
-const REMEMBERED_ROOMS = 10_000;
+const MAX_SETTLED_ROOMS = 10_000;
 
-type Place = Pick<RoomHead, 'room' | 'epoch' | 'head'> & {
+type SweptRoom = Pick<RoomHead, 'room' | 'epoch' | 'head'> & {
   /** What is to be kept, where that is known. */
   policy?: Retention;
 };
 
-interface RetentionKeeping {
+interface RetentionJobOptions {
   store: Store;
   /** What is kept of any room at most. */
   bounds: Retention;
   lifetimes: RoomLifetimes;
   /** The rooms that somebody of this node is in, and how far they are. */
-  followed: () => Promise<Place[]>;
+  readLocalRooms: () => Promise<SweptRoom[]>;
   /** Milliseconds. */
-  every: number;
+  intervalMs: number;
   onError: (error: unknown) => undefined;
 }
 
@@ -42,29 +42,29 @@ interface RetentionKeeping {
  * it once. Rooms that somebody is in are looked at every minute, if something was added since; all others by a slow walk. Of
  * a room in which nothing is added it is known until when there is nothing to do, and nothing is read.
  */
-export class RetentionKeeper {
-  readonly #keeping: RetentionKeeping;
+export class RetentionJob {
+  readonly #options: RetentionJobOptions;
   readonly #timer: NodeJS.Timeout;
   /** Nothing goes of these until then, unless something is added; never for long, since the store has a clock of its own. */
-  readonly #settled = new Map<string, Place & { until: number }>();
+  readonly #settled = new Map<string, SweptRoom & { until: number }>();
   #isOpen = true;
   #round: Promise<void> | undefined;
   /** Rooms that are still to be looked at, before the next look at who is here. */
-  #pending: Place[] = [];
+  #pending: SweptRoom[] = [];
   /** Some room may have to be trimmed, or to end. */
-  #isNeeded: boolean;
-  #walkAt: number;
+  #mayHaveWork: boolean;
+  #nextScanAt: number;
   /** The room that the walk has come to. */
-  #walkedTo: string | undefined;
+  #scanCursor: string | undefined;
 
-  constructor(keeping: RetentionKeeping) {
-    this.#keeping = keeping;
-    this.#isNeeded = hasLimit(keeping.bounds) || endsRooms(keeping.lifetimes);
+  constructor(options: RetentionJobOptions) {
+    this.#options = options;
+    this.#mayHaveWork = hasLimit(options.bounds) || hasRoomLifetime(options.lifetimes);
     // What owners want is not known before the first walk.
-    this.#walkAt = performance.now() + Math.random() * WALK_ROUNDS * keeping.every;
+    this.#nextScanAt = performance.now() + Math.random() * SCAN_ROUNDS * options.intervalMs;
     this.#timer = setInterval(() => {
-      this.#round ??= this.#goRound().finally(() => (this.#round = undefined));
-    }, keeping.every);
+      this.#round ??= this.#runRound().finally(() => (this.#round = undefined));
+    }, options.intervalMs);
   }
 
   /** Resolves when nothing is done any more. */
@@ -75,52 +75,52 @@ export class RetentionKeeper {
   }
 
   /** One room after the other: so none is trimmed twice at once. */
-  async #goRound(): Promise<void> {
-    const { followed, every } = this.#keeping;
+  async #runRound(): Promise<void> {
+    const { readLocalRooms, intervalMs } = this.#options;
     try {
-      if (this.#pending.length === 0) this.#pending = await followed();
-      await this.#sweepPending(performance.now() + BUDGET * every);
-      if (performance.now() >= this.#walkAt) await this.#walk(performance.now() + BUDGET * every);
+      if (this.#pending.length === 0) this.#pending = await readLocalRooms();
+      await this.#sweepPending(performance.now() + TIME_BUDGET_SHARE * intervalMs);
+      if (performance.now() >= this.#nextScanAt) await this.#scanRooms(performance.now() + TIME_BUDGET_SHARE * intervalMs);
     } catch (error) {
       this.#report(error);
     }
   }
 
   async #sweepPending(until: number): Promise<void> {
-    while (this.#mayGoOn(until)) {
-      const place = this.#pending.shift();
-      if (!place) return;
-      if (!(await this.#sweep(place))) this.#pending.push(place);
+    while (this.#hasTimeLeft(until)) {
+      const room = this.#pending.shift();
+      if (!room) return;
+      if (!(await this.#sweep(room))) this.#pending.push(room);
     }
   }
 
-  async #walk(until: number): Promise<void> {
-    const { store } = this.#keeping;
-    const ask = { limit: STEP_ROOMS, keys: [settingsKey], counts: [''] };
-    for (let more = true; more; await pause(PAUSE_MS)) {
-      const page = await store.rooms({ ...ask, ...(this.#walkedTo !== undefined && { after: this.#walkedTo }) });
+  async #scanRooms(until: number): Promise<void> {
+    const { store } = this.#options;
+    const query = { limit: SCAN_PAGE_ROOMS, keys: [settingsKey], counts: [''] };
+    for (let more = true; more; await sleep(SCAN_PAUSE_MS)) {
+      const page = await store.listRooms({ ...query, ...(this.#scanCursor !== undefined && { after: this.#scanCursor }) });
       for (const listed of page.rooms) {
         let isDone = false;
-        while (!isDone && this.#mayGoOn(until)) isDone = await this.#lookAt(listed);
+        while (!isDone && this.#hasTimeLeft(until)) isDone = await this.#sweepListed(listed);
         if (!isDone) return;
-        this.#walkedTo = listed.room;
+        this.#scanCursor = listed.room;
       }
       ({ more } = page);
     }
-    this.#walkedTo = undefined;
-    this.#walkAgain();
+    this.#scanCursor = undefined;
+    this.#scheduleScan();
   }
 
   /** False when more is to go. What could not be done is done by a later walk. */
-  async #lookAt(listed: ListedRoom): Promise<boolean> {
-    const { store, bounds, lifetimes } = this.#keeping;
+  async #sweepListed(listed: RoomSummary): Promise<boolean> {
+    const { store, bounds, lifetimes } = this.#options;
     const { room, epoch, head } = listed;
-    const place = { room, epoch, head, policy: policyIn(listed, bounds) };
-    if (this.#isSettled(place) || (memberCount(listed) > 0 && !hasLimit(place.policy))) return true;
-    const asked = performance.now();
+    const sweptRoom = { room, epoch, head, policy: effectiveRetention(listed, bounds) };
+    if (this.#isSettled(sweptRoom) || (memberCount(listed) > 0 && !hasLimit(sweptRoom.policy))) return true;
+    const startedAt = performance.now();
     try {
-      const lasts = await endIfAbandoned(store, listed, lifetimes);
-      return lasts === 0 || (await this.#sweep(place, asked + lasts));
+      const validForMs = await deleteIfAbandoned(store, listed, lifetimes);
+      return validForMs === 0 || (await this.#sweep(sweptRoom, startedAt + validForMs));
     } catch (error) {
       this.#report(error);
       return true;
@@ -128,63 +128,63 @@ export class RetentionKeeper {
   }
 
   /** Not all nodes at once. */
-  #walkAgain(): void {
-    const rounds = this.#isNeeded ? WALK_ROUNDS : IDLE_WALK_ROUNDS;
-    this.#walkAt = performance.now() + rounds * this.#keeping.every * (0.75 + Math.random() / 2);
+  #scheduleScan(): void {
+    const rounds = this.#mayHaveWork ? SCAN_ROUNDS : IDLE_SCAN_ROUNDS;
+    this.#nextScanAt = performance.now() + rounds * this.#options.intervalMs * (0.75 + Math.random() / 2);
   }
 
-  #mayGoOn(until: number): boolean {
+  #hasTimeLeft(until: number): boolean {
     return this.#isOpen && performance.now() < until;
   }
 
   /** False when more is to go. What could not be done is done by a later round. */
-  async #sweep(place: Place, until = Infinity): Promise<boolean> {
-    if (this.#isSettled(place)) return true;
+  async #sweep(room: SweptRoom, until = Infinity): Promise<boolean> {
+    if (this.#isSettled(room)) return true;
     try {
       // A store that answers at once would keep everybody else waiting for all rooms.
-      await pause();
-      return await this.#trim(place, until);
+      await sleep();
+      return await this.#trim(room, until);
     } catch (error) {
       this.#report(error);
       return true;
     }
   }
 
-  #isSettled({ room, epoch, head }: Place): boolean {
+  #isSettled({ room, epoch, head }: SweptRoom): boolean {
     const settled = this.#settled.get(room);
     return settled?.epoch === epoch && settled.head === head && performance.now() < settled.until;
   }
 
   /** When nothing goes it is settled until something may, or until then. */
-  async #trim(place: Place, until: number): Promise<boolean> {
-    const { store, bounds, every } = this.#keeping;
-    const { room } = place;
-    const asked = performance.now();
-    const policy = place.policy ?? (await policyOf(store, room, bounds));
-    if (hasLimit(policy) && !this.#isNeeded) {
-      this.#isNeeded = true;
-      this.#walkAgain();
+  async #trim(sweptRoom: SweptRoom, until: number): Promise<boolean> {
+    const { store, bounds, intervalMs } = this.#options;
+    const { room } = sweptRoom;
+    const startedAt = performance.now();
+    const policy = sweptRoom.policy ?? (await readEffectiveRetention(store, room, bounds));
+    if (hasLimit(policy) && !this.#mayHaveWork) {
+      this.#mayHaveWork = true;
+      this.#scheduleScan();
     }
-    const verdict = hasLimit(policy) ? await judge(store, room, policy, TURN_ENTRIES) : null;
-    const goes = verdict ? verdict.stays - verdict.oldest : 0;
-    if (verdict && goes > 0) await store.trim(room, { epoch: verdict.epoch, below: verdict.stays });
+    const plan = hasLimit(policy) ? await planTrim(store, room, policy, MAX_ENTRIES_PER_TRIM) : null;
+    const trimCount = plan ? plan.keepFrom - plan.oldest : 0;
+    if (plan && trimCount > 0) await store.trim(room, { epoch: plan.epoch, below: plan.keepFrom });
     // As it was before it was looked at: whatever was added meanwhile, a new policy perhaps, is looked at again.
-    else this.#settle(place, Math.min(until, asked + Math.min(verdict?.lasts ?? Infinity, IDLE_WALK_ROUNDS * every)));
-    return goes < TURN_ENTRIES;
+    else this.#settle(sweptRoom, Math.min(until, startedAt + Math.min(plan?.validForMs ?? Infinity, IDLE_SCAN_ROUNDS * intervalMs)));
+    return trimCount < MAX_ENTRIES_PER_TRIM;
   }
 
-  #settle({ room, epoch, head }: Place, until: number): void {
+  #settle({ room, epoch, head }: SweptRoom, until: number): void {
     this.#settled.delete(room);
     this.#settled.set(room, { room, epoch, head, until });
-    if (this.#settled.size <= REMEMBERED_ROOMS) return;
-    for (const longest of this.#settled.keys()) {
-      this.#settled.delete(longest);
+    if (this.#settled.size <= MAX_SETTLED_ROOMS) return;
+    for (const oldest of this.#settled.keys()) {
+      this.#settled.delete(oldest);
       return;
     }
   }
 
   /** Who closes the node may close the store at the same time. */
   #report(error: unknown): void {
-    if (this.#isOpen) this.#keeping.onError(error);
+    if (this.#isOpen) this.#options.onError(error);
   }
 }

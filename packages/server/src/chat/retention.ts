@@ -1,11 +1,11 @@
 import type { Retention } from '@engawa/protocol';
-import type { Entry, Facts, Store } from '../store/store.ts';
-import { type Settings, settingsKey } from './keys.ts';
+import type { Entry, RoomFacts, Store } from '../store/store.ts';
+import { type RoomSettings, settingsKey } from './keys.ts';
 
 /** Entries of one page, when the log is walked. */
 const PAGE_ENTRIES = 500;
 /** Entries that are looked at in one read, when the log is searched. */
-const PROBES = 16;
+const PROBES_PER_READ = 16;
 
 /**
  * What a policy says of a log, by one moment's look at it: the entries from `oldest` on and below `stays` go.
@@ -18,26 +18,26 @@ const PROBES = 16;
  * too old, or what was said last is too large. What happens to the log while it is looked at makes less go, never more: the
  * next look takes the rest.
  */
-export interface Verdict {
+export interface TrimPlan {
   epoch: string;
   oldest: number;
-  stays: number;
+  keepFrom: number;
   head: number;
   /** Of all bodies that the log has. */
   bytes: number;
   /** Milliseconds until more goes though nothing is added; 0 when something goes now. */
-  lasts: number;
+  validForMs: number;
 }
 
 export const hasLimit = (policy: Retention): boolean => Object.values(policy).some((limit) => limit !== undefined);
 
 /** What the operator and the owner of the room want to be kept of it. */
-export const policyOf = async (store: Store, room: string, bounds: Retention): Promise<Retention> =>
-  policyIn(await store.read(room, { keys: [settingsKey] }), bounds);
+export const readEffectiveRetention = async (store: Store, room: string, bounds: Retention): Promise<Retention> =>
+  effectiveRetention(await store.read(room, { keys: [settingsKey] }), bounds);
 
 /** The same, of what was read with the room's settings. */
-export function policyIn({ keys }: Pick<Facts, 'keys'>, bounds: Retention): Retention {
-  const settings = keys.get(settingsKey)?.value as Settings | undefined;
+export function effectiveRetention({ keys }: Pick<RoomFacts, 'keys'>, bounds: Retention): Retention {
+  const settings = keys.get(settingsKey)?.value as RoomSettings | undefined;
   return strictest(bounds, settings?.retention ?? {});
 }
 
@@ -45,37 +45,37 @@ export function policyIn({ keys }: Pick<Facts, 'keys'>, bounds: Retention): Rete
  * Null where there is no room, or another one while it is looked at. Reads a page, for `maxAge` the logarithm of what goes,
  * for `maxBytes` what goes. Of what goes it names `limit` entries at most.
  */
-export async function judge(store: Store, room: string, policy: Retention, limit = Infinity): Promise<Verdict | null> {
-  const { epoch, head, oldest, bytes, now, entries } = await store.page(room, { after: 0, limit: 1 });
+export async function planTrim(store: Store, room: string, policy: Retention, limit = Infinity): Promise<TrimPlan | null> {
+  const { epoch, head, oldest, bytes, now, entries } = await store.readPage(room, { after: 0, limit: 1 });
   if (epoch === null) return null;
-  const log: Log = { store, room, epoch, oldest, end: Math.min(head + 1, oldest + limit) };
+  const log: LogSnapshot = { store, room, epoch, oldest, end: Math.min(head + 1, oldest + limit) };
   const { maxAge, maxCount, maxBytes } = policy;
-  const eldest = entries[0];
+  const oldestEntry = entries[0];
   const byCount = maxCount === undefined ? oldest : head + 1 - maxCount;
-  const byAge = maxAge === undefined || !eldest || now - eldest.at <= maxAge ? oldest : await firstSince(log, now - maxAge);
-  const byBytes = maxBytes === undefined || bytes <= maxBytes ? oldest : await firstOfTheLast(log, maxBytes);
+  const byAge = maxAge === undefined || !oldestEntry || now - oldestEntry.at <= maxAge ? oldest : await findFirstSince(log, now - maxAge);
+  const byBytes = maxBytes === undefined || bytes <= maxBytes ? oldest : await findFirstWithinBytes(log, maxBytes);
   if (byAge === null || byBytes === null) return null;
-  const stays = Math.min(Math.max(oldest, byCount, byAge, byBytes), log.end);
-  const lasts = stays > oldest ? 0 : maxAge === undefined || !eldest ? Infinity : eldest.at + maxAge + 1 - now;
-  return { epoch, oldest, stays, head, bytes, lasts };
+  const keepFrom = Math.min(Math.max(oldest, byCount, byAge, byBytes), log.end);
+  const validForMs = keepFrom > oldest ? 0 : maxAge === undefined || !oldestEntry ? Infinity : oldestEntry.at + maxAge + 1 - now;
+  return { epoch, oldest, keepFrom, head, bytes, validForMs };
 }
 
 /** What is left when both are followed: the stricter of each limit. */
 function strictest(one: Retention, other: Retention): Retention {
-  const least = (a = Infinity, b = Infinity) => (Math.min(a, b) === Infinity ? undefined : Math.min(a, b));
+  const minimum = (a = Infinity, b = Infinity) => (Math.min(a, b) === Infinity ? undefined : Math.min(a, b));
   return {
-    maxAge: least(one.maxAge, other.maxAge),
-    maxCount: least(one.maxCount, other.maxCount),
-    maxBytes: least(one.maxBytes, other.maxBytes),
+    maxAge: minimum(one.maxAge, other.maxAge),
+    maxCount: minimum(one.maxCount, other.maxCount),
+    maxBytes: minimum(one.maxBytes, other.maxBytes),
   };
 }
 
-export const pause = (milliseconds = 0): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
+export const sleep = (milliseconds = 0): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-export const bytesOf = ({ body }: Entry): number => (body === null ? 0 : Buffer.byteLength(JSON.stringify(body)));
+export const bodyBytes = ({ body }: Entry): number => (body === null ? 0 : Buffer.byteLength(JSON.stringify(body)));
 
 /** A log as it was when the judging began. */
-interface Log {
+interface LogSnapshot {
   store: Store;
   room: string;
   epoch: string;
@@ -85,12 +85,12 @@ interface Log {
 }
 
 /** The first entry that is not from before `since`: `at` never goes back inside a room. */
-async function firstSince({ store, room, epoch, oldest, end }: Log, since: number): Promise<number | null> {
+async function findFirstSince({ store, room, epoch, oldest, end }: LogSnapshot, since: number): Promise<number | null> {
   // The oldest is from before.
   let [before, after] = [oldest, end];
   while (after - before > 1) {
-    const step = Math.max(1, Math.ceil((after - before) / (PROBES + 1)));
-    const seqs = Array.from({ length: PROBES }, (_, index) => before + step * (index + 1)).filter((seq) => seq < after);
+    const step = Math.max(1, Math.ceil((after - before) / (PROBES_PER_READ + 1)));
+    const seqs = Array.from({ length: PROBES_PER_READ }, (_, index) => before + step * (index + 1)).filter((seq) => seq < after);
     const facts = await store.read(room, { seqs });
     if (facts.epoch !== epoch) return null;
     // What is not there any more was trimmed by another node.
@@ -103,19 +103,19 @@ async function firstSince({ store, room, epoch, oldest, end }: Log, since: numbe
 }
 
 /** The first of the newest entries that together have so many bytes at most. */
-async function firstOfTheLast({ store, room, epoch, oldest, end }: Log, maxBytes: number): Promise<number | null> {
+async function findFirstWithinBytes({ store, room, epoch, oldest, end }: LogSnapshot, maxBytes: number): Promise<number | null> {
   let seq = oldest;
-  let passed = 0;
+  let passedBytes = 0;
   for (;;) {
-    const page = await store.page(room, { after: seq - 1, limit: PAGE_ENTRIES });
+    const page = await store.readPage(room, { after: seq - 1, limit: PAGE_ENTRIES });
     if (page.epoch !== epoch) return null;
     for (const entry of page.entries) {
       // What was passed may be erased or trimmed by now: then less goes than could.
-      if (page.bytes - passed <= maxBytes || seq >= end) return seq;
-      passed += bytesOf(entry);
+      if (page.bytes - passedBytes <= maxBytes || seq >= end) return seq;
+      passedBytes += bodyBytes(entry);
       seq = entry.seq + 1;
     }
     if (!page.more) return seq;
-    await pause();
+    await sleep();
   }
 }

@@ -1,28 +1,28 @@
-import { ChatError, type Payload, type Reply } from '@engawa/protocol';
-import type { DraftTicket, Json, ListedRoom, Store } from '../store/store.ts';
-import { AnswerBudget } from './budget.ts';
+import { ChatError, type RequestPayload, type ResponsePayload } from '@engawa/protocol';
+import type { DraftTicket, Json, RoomSummary, Store } from '../store/store.ts';
+import { ResponseBudget } from './budget.ts';
 import { comparisonForms } from './confusables.ts';
-import { type MemberValue, memberKey, type ReaderValue, readerKey, type Settings, settingsKey } from './keys.ts';
-import { joining } from './members.ts';
-import { reservationOf } from './names.ts';
-import { ADDITION, mustFit, mustHaveRoom, quotaExceeded, UPKEEP } from './quotas.ts';
-import { readBy } from './readers.ts';
-import { draft, memberCount, mustBeOwner, type Rule, settingsOf, speaker } from './rule.ts';
+import { type MemberValue, memberKey, type ReaderValue, type RoomSettings, readerKey, settingsKey } from './keys.ts';
+import { draftJoin } from './members.ts';
+import { reserveName } from './names.ts';
+import { CONTENT_QUOTA_FACTOR, quotaExceeded, requireHeadroom, requireRoomQuota, UPKEEP_QUOTA_FACTOR } from './quotas.ts';
+import { readSeqOf } from './readers.ts';
+import { type CommandRule, draftEntry, memberCount, requireMember, requireOwner, requireSettings } from './rule.ts';
 import { countUnread } from './unread.ts';
 
-export const createRoom: Rule<'create:room'> = {
-  rests: () => ({ keys: [settingsKey] }),
+export const createRoom: CommandRule<'create:room'> = {
+  dependencies: () => ({ keys: [settingsKey] }),
   decide(facts, { roomId, username, topic }, { author, node, headroom }) {
     if (facts.epoch !== null) throw new ChatError('room_exists');
-    mustHaveRoom(headroom);
+    requireRoomQuota(headroom);
     const owner = { username, author };
-    const settings = { owner: author, topic: topic ?? '' } satisfies Settings;
-    const sets: [string, Json][] = [[settingsKey, settings], ...reservationOf(owner)];
+    const settings = { owner: author, topic: topic ?? '' } satisfies RoomSettings;
+    const keyUpdates: [string, Json][] = [[settingsKey, settings], ...reserveName(owner)];
     const member = { username, author } satisfies MemberValue;
     return [
-      draft('create:room', owner, { topic }, { sets, tickets: [ownerTicket(author), ...skeletonTickets(roomId)] }),
+      draftEntry('create:room', owner, { topic }, { keyUpdates, tickets: [ownerTicket(author), ...skeletonTickets(roomId)] }),
       // Its look-alikes are reserved.
-      joining(
+      draftJoin(
         {
           member,
           sets: [
@@ -34,112 +34,118 @@ export const createRoom: Rule<'create:room'> = {
       ),
     ];
   },
-  async beforeAppend(store, { roomId }, { author, headroom: { roomsPerSession: most } }) {
+  async beforeAppend(store, { roomId }, { author, headroom: { roomsPerSession: maxRooms } }) {
     const [owned, isConfusable] = await Promise.all([
-      most === null ? 0 : inTime(countOwned(store, author, most), 0),
-      inTime(hasLookAlike(store, roomId), false),
+      maxRooms === null ? 0 : withTimeout(countOwnedRooms(store, author, maxRooms), 0),
+      withTimeout(hasConfusableRoom(store, roomId), false),
     ]);
-    if (most !== null && owned >= most) throw quotaExceeded('roomsPerSession');
+    if (maxRooms !== null && owned >= maxRooms) throw quotaExceeded('roomsPerSession');
     if (isConfusable) throw new ChatError('room_confusable');
   },
 };
 
 /** Milliseconds. A part of the store that stands still keeps nobody from rooms that are elsewhere. */
-const LOOKUP_MS = 500;
+const LOOKUP_TIMEOUT_MS = 500;
 
 /** What is found in time. What cannot be read now may not be where the room is; if it is, the append fails. */
-async function inTime<Found>(lookup: Promise<Found>, otherwise: Found): Promise<Found> {
+async function withTimeout<Result>(lookup: Promise<Result>, fallback: Result): Promise<Result> {
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<Found>((resolve) => (timer = setTimeout(resolve, LOOKUP_MS, otherwise)));
+  const timeout = new Promise<Result>((resolve) => (timer = setTimeout(resolve, LOOKUP_TIMEOUT_MS, fallback)));
   try {
-    return await Promise.race([lookup.catch(() => otherwise), late]);
+    return await Promise.race([lookup.catch(() => fallback), timeout]);
   } finally {
     clearTimeout(timer);
   }
 }
 
 /** Holds a ticket for each room that the author opened. No author has a slash. */
-const ownerHolder = (author: string): string => `owner/${author}`;
+const ownerTicketHolder = (author: string): string => `owner/${author}`;
 
-const countOwned = async (store: Store, author: string, most: number): Promise<number> =>
-  (await store.tickets(ownerHolder(author), most)).length;
+const countOwnedRooms = async (store: Store, author: string, limit: number): Promise<number> =>
+  (await store.listTickets(ownerTicketHolder(author), limit)).length;
 
 /** By these the rooms of an author are counted. A ticket ends with its room. */
-const ownerTicket = (author: string): DraftTicket => ({ holder: ownerHolder(author), key: settingsKey, value: true });
+const ownerTicket = (author: string): DraftTicket => ({ holder: ownerTicketHolder(author), key: settingsKey, value: true });
 
 /** Holds the tickets of the rooms that look like a form. No author has a slash. */
-const holderOf = (form: string): string => `room-skeleton/${form}`;
+const skeletonTicketHolder = (form: string): string => `room-skeleton/${form}`;
 
 /** By these a room is found whose id is not what it looks like. They end with the room. */
 export const skeletonTickets = (roomId: string): DraftTicket[] =>
   comparisonForms(roomId)
     .filter((form) => form !== roomId)
-    .map((form) => ({ holder: holderOf(form), key: 'room', value: true }));
+    .map((form) => ({ holder: skeletonTicketHolder(form), key: 'room', value: true }));
 
 /** Whether another room's id looks like this one. Those of earlier versions have no tickets: they are found where they are what they look like. */
-async function hasLookAlike(store: Store, roomId: string): Promise<boolean> {
-  return (await Promise.all(comparisonForms(roomId).map((form) => isFound(store, roomId, form)))).includes(true);
+async function hasConfusableRoom(store: Store, roomId: string): Promise<boolean> {
+  return (await Promise.all(comparisonForms(roomId).map((form) => isFormTaken(store, roomId, form)))).includes(true);
 }
 
-async function isFound(store: Store, roomId: string, form: string): Promise<boolean> {
+async function isFormTaken(store: Store, roomId: string, form: string): Promise<boolean> {
   // Two, for one may be its own.
-  const tickets = store.tickets(holderOf(form), 2).then((found) => found.some(({ room }) => room !== roomId));
+  const isTicketed = store.listTickets(skeletonTicketHolder(form), 2).then((found) => found.some(({ room }) => room !== roomId));
   const isRoom = form !== roomId && store.read(form, {}).then(({ epoch }) => epoch !== null);
-  return (await Promise.all([tickets, isRoom])).includes(true);
+  return (await Promise.all([isTicketed, isRoom])).includes(true);
 }
 
-export const updateRoom: Rule<'update:room'> = {
-  rests: ({ username }) => ({ keys: [settingsKey, memberKey(username)] }),
+export const updateRoom: CommandRule<'update:room'> = {
+  dependencies: ({ username }) => ({ keys: [settingsKey, memberKey(username)] }),
   decide(facts, { username, topic, retention }, caller) {
-    const member = speaker(facts, username, caller);
-    mustBeOwner(facts, member);
+    const member = requireMember(facts, username, caller);
+    requireOwner(facts, member);
     // To keep less is how an owner frees space.
-    mustFit(facts, caller.headroom, retention && topic === undefined ? UPKEEP : ADDITION);
+    requireHeadroom(facts, caller.headroom, retention && topic === undefined ? UPKEEP_QUOTA_FACTOR : CONTENT_QUOTA_FACTOR);
     const changes = { ...(topic !== undefined && { topic }), ...(retention && { retention }) };
-    const settings = { ...settingsOf(facts), ...changes } satisfies Settings as unknown as Json;
-    return [draft('update:room', member, changes, { sets: [[settingsKey, settings]] })];
+    const settings = { ...requireSettings(facts), ...changes } satisfies RoomSettings as unknown as Json;
+    return [draftEntry('update:room', member, changes, { keyUpdates: [[settingsKey, settings]] })];
   },
 };
 
-export const deleteRoom: Rule<'delete:room'> = {
-  rests: ({ username }) => ({ keys: [settingsKey, memberKey(username)] }),
+export const deleteRoom: CommandRule<'delete:room'> = {
+  dependencies: ({ username }) => ({ keys: [settingsKey, memberKey(username)] }),
   decide(facts, { username }, caller) {
-    const member = speaker(facts, username, caller);
-    mustBeOwner(facts, member);
-    return [draft('delete:room', member, {}, { ends: true })];
+    const member = requireMember(facts, username, caller);
+    requireOwner(facts, member);
+    return [draftEntry('delete:room', member, {}, { endsRoom: true })];
   },
 };
 
 /** Who asks for a list. */
-interface Lister {
+interface ListRoomsContext {
   author: string;
   /** Reads when its turn has come. */
-  inTurn: <Found>(read: () => Promise<Found>) => Promise<Found>;
+  enqueue: <Result>(read: () => Promise<Result>) => Promise<Result>;
   /** Whether it may be counted once more what they have not read in a room. */
-  mayCount: () => boolean;
+  tryTakeCountToken: () => boolean;
 }
 
-export async function listRooms(store: Store, ask: Payload<'list:rooms'>, lister: Lister): Promise<Reply<'list:rooms'>> {
-  const keys = [settingsKey, readerKey(lister.author)];
-  const { rooms, more } = await lister.inTurn(() => store.rooms({ ...pageAfter(ask), keys, counts: [''] }));
-  const described = await Promise.all(rooms.map(async (room) => ({ ...describe(room), ...(await readingOf(store, room, lister)) })));
-  const fitting = new AnswerBudget().fill(described);
+export async function listRooms(
+  store: Store,
+  request: RequestPayload<'list:rooms'>,
+  context: ListRoomsContext,
+): Promise<ResponsePayload<'list:rooms'>> {
+  const keys = [settingsKey, readerKey(context.author)];
+  const { rooms, more } = await context.enqueue(() => store.listRooms({ ...toPageQuery(request), keys, counts: [''] }));
+  const described = await Promise.all(
+    rooms.map(async (room) => ({ ...toRoomSummary(room), ...(await readStateOf(store, room, context)) })),
+  );
+  const fitting = new ResponseBudget().takeFitting(described);
   return { rooms: fitting, more: more || fitting.length < rooms.length };
 }
 
 /** How far the asker has read in a room that they were in, and what is unread. */
-async function readingOf(store: Store, { room, head, keys }: ListedRoom, { author, inTurn, mayCount }: Lister) {
+async function readStateOf(store: Store, { room, head, keys }: RoomSummary, { author, enqueue, tryTakeCountToken }: ListRoomsContext) {
   const reader = keys.get(readerKey(author));
   if (!reader) return {};
-  const read = readBy(reader);
+  const read = readSeqOf(reader);
   const { username } = reader.value as unknown as ReaderValue;
   if (read >= head) return { read, unread: 0, mentions: 0 };
-  return mayCount() ? { read, ...(await inTurn(() => countUnread(store, room, { author, username, read, head }))) } : { read };
+  return tryTakeCountToken() ? { read, ...(await enqueue(() => countUnread(store, room, { author, username, read, head }))) } : { read };
 }
 
-function describe(listed: ListedRoom): Reply<'list:rooms'>['rooms'][number] {
-  const settings = listed.keys.get(settingsKey)?.value as Settings | undefined;
+function toRoomSummary(listed: RoomSummary): ResponsePayload<'list:rooms'>['rooms'][number] {
+  const settings = listed.keys.get(settingsKey)?.value as RoomSettings | undefined;
   return { roomId: listed.room, topic: settings?.topic ?? '', members: memberCount(listed), seq: listed.head, at: listed.at };
 }
 
-const pageAfter = ({ after, limit }: Payload<'list:rooms'>) => (after === undefined ? { limit } : { after, limit });
+const toPageQuery = ({ after, limit }: RequestPayload<'list:rooms'>) => (after === undefined ? { limit } : { after, limit });

@@ -1,16 +1,16 @@
-import { ChatError, type EntryFields, type Missed } from '@engawa/protocol';
-import type { Entry, Facts, Json, Page, PageAsk, Store } from '../store/store.ts';
-import { AnswerBudget, CHAT_BYTES, jsonBytes } from './budget.ts';
+import { ChatError, type EntryFields, type MissedEntry } from '@engawa/protocol';
+import type { Entry, Json, Page, PageQuery, RoomFacts, Store } from '../store/store.ts';
+import { jsonByteLength, MAX_CHAT_BYTES, ResponseBudget } from './budget.ts';
 import { type ChatValue, chatKey } from './keys.ts';
 
 /** Where an entry was appended. */
-interface Life {
+interface RoomEpoch {
   roomId: string;
   epoch: string;
 }
 
 /** An entry as the room hears it. Whatever its body says, its place is what the log says. */
-export const heard = ({ roomId, epoch }: Life, { seq, id, prev, at, by, body, quiet }: Entry): EntryFields => ({
+export const toBroadcast = ({ roomId, epoch }: RoomEpoch, { seq, id, prev, at, by, body, quiet }: Entry): EntryFields => ({
   username: by,
   ...body,
   roomId,
@@ -24,43 +24,43 @@ export const heard = ({ roomId, epoch }: Life, { seq, id, prev, at, by, body, qu
 });
 
 /** An entry as it is told to somebody who was away. */
-export interface ToldEntry {
+export interface ReplayEntry {
   entry: Entry;
   /** Undefined when it is quiet. */
-  told: Missed | undefined;
+  payload: MissedEntry | undefined;
   /** What that takes as JSON. */
   bytes: number;
 }
 
 /** What a position at this entry has as its `id`: that of a quiet entry stands for the entry that was told before it. */
-export const toldId = ({ id, prev, quiet }: Entry, shown: string): string | null => (quiet && shown === id ? prev : shown);
+export const broadcastIdOf = ({ id, prev, quiet }: Entry, knownId: string): string | null => (quiet && knownId === id ? prev : knownId);
 
 /** A page of the log as it is told to somebody who was away. */
-export interface ToldPage extends Omit<Page, 'entries'> {
-  entries: ToldEntry[];
+export interface ReplayPage extends Omit<Page, 'entries'> {
+  entries: ReplayEntry[];
 }
 
-export async function toldPage(store: Store, roomId: string, ask: AskAfter): Promise<ToldPage> {
-  const { entries, ...page } = await pageToTell(store, roomId, ask);
-  const life = { roomId, epoch: String(page.epoch) };
-  return { ...page, entries: entries.map((entry) => toldIn(life, entry)) };
+export async function readReplayPage(store: Store, roomId: string, query: ReplayQuery): Promise<ReplayPage> {
+  const { entries, ...page } = await readRestoredPage(store, roomId, query);
+  const roomEpoch = { roomId, epoch: String(page.epoch) };
+  return { ...page, entries: entries.map((entry) => toReplayEntry(roomEpoch, entry)) };
 }
 
-function toldIn(life: Life, entry: Entry): ToldEntry {
-  if (entry.quiet) return { entry, told: undefined, bytes: 0 };
-  const told = { ...heard(life, entry), kind: entry.kind } as Missed;
-  return { entry, told, bytes: jsonBytes(told) };
+function toReplayEntry(roomEpoch: RoomEpoch, entry: Entry): ReplayEntry {
+  if (entry.quiet) return { entry, payload: undefined, bytes: 0 };
+  const payload = { ...toBroadcast(roomEpoch, entry), kind: entry.kind } as MissedEntry;
+  return { entry, payload, bytes: jsonByteLength(payload) };
 }
 
-export type AskAfter = Required<Pick<PageAsk, 'after' | 'limit' | 'bytes'>>;
+export type ReplayQuery = Required<Pick<PageQuery, 'after' | 'limit' | 'bytes'>>;
 
 /**
  * A page of the log, fit to be told. A chat whose text was replaced since has the text that it has now: the edit comes later
  * and says so, but nobody shall see an empty chat until then. Costs one more read, and only if something was erased.
  */
-export async function pageToTell(store: Store, roomId: string, ask: AskAfter): Promise<Page> {
-  const page = await store.page(roomId, ask);
-  const entries = await refilled(store, roomId, page.entries, ask.bytes);
+export async function readRestoredPage(store: Store, roomId: string, query: ReplayQuery): Promise<Page> {
+  const page = await store.readPage(roomId, query);
+  const entries = await restoreErasedBodies(store, roomId, page.entries, query.bytes);
   return { ...page, entries, more: page.more || entries.length < page.entries.length };
 }
 
@@ -68,27 +68,27 @@ export async function pageToTell(store: Store, roomId: string, ask: AskAfter): P
  * The present texts are not in the bytes of the page: so they have as many of their own, and are read as many at a time as
  * will fit however large they are. The page ends before the first for which there are none left.
  */
-async function refilled(store: Store, roomId: string, entries: Entry[], bytes: number): Promise<Entry[]> {
-  const shells = entries.filter(({ body }) => body === null);
+async function restoreErasedBodies(store: Store, roomId: string, entries: Entry[], bytes: number): Promise<Entry[]> {
+  const erased = entries.filter(({ body }) => body === null);
   const bodies = new Map<number, Record<string, Json>>();
-  const budget = new AnswerBudget(bytes);
-  while (bodies.size < shells.length && (bodies.size === 0 || budget.left >= CHAT_BYTES)) {
-    const some = shells.slice(bodies.size, bodies.size + Math.max(1, Math.floor(budget.left / CHAT_BYTES)));
-    const seqs = some.map(({ seq }) => seq);
+  const budget = new ResponseBudget(bytes);
+  while (bodies.size < erased.length && (bodies.size === 0 || budget.remaining >= MAX_CHAT_BYTES)) {
+    const batch = erased.slice(bodies.size, bodies.size + Math.max(1, Math.floor(budget.remaining / MAX_CHAT_BYTES)));
+    const seqs = batch.map(({ seq }) => seq);
     const facts = await store.read(roomId, { keys: seqs.map(chatKey), seqs });
-    for (const shell of some) bodies.set(shell.seq, instead(shell, facts));
-    for (const { seq } of some) budget.take(jsonBytes(bodies.get(seq)));
+    for (const entry of batch) bodies.set(entry.seq, replacementBody(entry, facts));
+    for (const { seq } of batch) budget.take(jsonByteLength(bodies.get(seq)));
   }
-  const end = shells[bodies.size]?.seq ?? Infinity;
+  const end = erased[bodies.size]?.seq ?? Infinity;
   return entries.filter(({ seq }) => seq < end).map((entry) => (entry.body ? entry : { ...entry, body: bodies.get(entry.seq) ?? null }));
 }
 
-function instead({ kind, seq, id }: Entry, facts: Facts): Record<string, Json> {
-  const now = facts.entries.get(seq);
+function replacementBody({ kind, seq, id }: Entry, facts: RoomFacts): Record<string, Json> {
+  const current = facts.entries.get(seq);
   // The log was forked between both reads, and is to be read again.
-  if (now?.id !== id || now.body !== null) throw new ChatError('busy');
+  if (current?.id !== id || current.body !== null) throw new ChatError('busy');
   if (kind !== 'create:chat') return { erased: true };
-  const became = facts.keys.get(chatKey(seq));
-  const value = became?.value as ChatValue | undefined;
-  return value && 'message' in value ? { ...value, edited: became?.seq ?? seq } : { message: '', deleted: true };
+  const state = facts.keys.get(chatKey(seq));
+  const value = state?.value as ChatValue | undefined;
+  return value && 'message' in value ? { ...value, edited: state?.seq ?? seq } : { message: '', deleted: true };
 }

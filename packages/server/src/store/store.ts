@@ -31,7 +31,7 @@ export interface Entry {
    * Grows inside a room, and orders entries of different rooms: an entry that is told after one of another room has a
    * tick that is larger, but for `tickSkew`. Who reads on from a tick less that may meet an entry again, and misses none.
    */
-  tick: number;
+  hlc: number;
   /** Who did it, as others see it. */
   by: string;
   /** Opaque identity of who did it. Never leaves the server. */
@@ -55,9 +55,9 @@ export interface Draft {
   quiet?: boolean;
   listed?: boolean;
   /** Keys and their new values; null removes a key. Of two drafts of one append that set the same key the later counts. */
-  sets?: [key: string, value: Json][];
+  keyUpdates?: [key: string, value: Json][];
   /** Seqs whose bodies are erased, for real: nothing of them stays on the disk once the engine came to rest. Unknown seqs are passed over. */
-  erases?: number[];
+  eraseSeqs?: number[];
   /** Leases a key that this draft gives a value: it is `node`'s to keep (see `hold`). A later value keeps the lease. */
   lease?: { key: string; node: string };
   /**
@@ -66,7 +66,7 @@ export interface Draft {
    */
   tickets?: DraftTicket[];
   /** On the last draft: the room ends with it. Listeners hear it, then log and keys are gone, and the name is free for a new epoch. */
-  ends?: boolean;
+  endsRoom?: boolean;
 }
 
 export interface DraftTicket {
@@ -76,7 +76,7 @@ export interface DraftTicket {
   ttl?: number;
 }
 
-export interface Key {
+export interface KeyState {
   value: Json;
   /** The entry that set it. */
   seq: number;
@@ -86,11 +86,11 @@ export interface Key {
    * Absent without a lease; `held` until it is released, even when its node is gone: what has run out says the operation
    * `lapsed`. `lapsed` once it was set aside.
    */
-  lease?: 'held' | 'released' | 'lapsed';
+  lease?: 'held' | 'released' | 'expired';
 }
 
 /** What a decision rests on. */
-export interface Facts {
+export interface RoomFacts {
   /** Null when there is no such room. */
   epoch: string | null;
   /** The newest entry; 0 when there is no such room. */
@@ -98,14 +98,14 @@ export interface Facts {
   /** UTF-8 bytes of all bodies that the log has, as JSON; 0 when there is no such room. */
   bytes: number;
   /** The asked keys that have a value. Values are the caller's to keep, not to change. */
-  keys: Map<string, Key>;
+  keys: Map<string, KeyState>;
   /** The asked entries that exist. */
   entries: Map<number, Entry>;
   /** For each asked parent the families directly beneath it, and how many keys each has. */
   counts: Map<string, Map<string, number>>;
 }
 
-export interface Ask {
+export interface ReadQuery {
   keys?: string[];
   seqs?: number[];
   /**
@@ -115,31 +115,31 @@ export interface Ask {
   counts?: string[];
 }
 
-export interface Append {
+export interface AppendRequest {
   drafts: Draft[];
   /** The life of the room that was decided on; null: the room must not exist, and this opens it. */
   epoch: string | null;
   /** Keys that the decision rests on, with the seq that each had; 0: it had no value. */
-  given: [key: string, seq: number][];
+  expectedVersions: [key: string, seq: number][];
   /** The newest entry that the decision rests on: stale when the log has gone on. Without it only the rest is looked at. */
-  head?: number;
+  expectedHead?: number;
   /** Stale when the bodies of the log have so many bytes or more, before these drafts. */
   bytesBelow?: number;
   /** Entries that the decision rests on, by their ids: stale when the log has something else there, as it may after a fork. */
-  entries?: [seq: number, id: string][];
+  expectedEntries?: [seq: number, id: string][];
   /**
    * Names this append. When an append with this name was kept before in this room, nothing is written and the answer
    * is that of the first time, whatever happened since: it is looked at before all conditions. Remembered for 24
    * hours at least, in the room's log: who opens or ends a room by name may do so again once it has ended, and an append
    * of which an entry was trimmed was never kept. After a `fork` the answer has the new epoch: that is where it stands.
    */
-  once?: string;
+  idempotencyKey?: string;
   /** A key whose lease must have run out, or was set aside; the append is stale while somebody holds it, and when it has no lease. */
-  lapsed?: string;
+  requiredExpiredLease?: string;
 }
 
 /** Where an append stands. */
-export interface Kept {
+export interface AppendReceipt {
   epoch: string;
   entries: { seq: number; id: string; at: number }[];
 }
@@ -149,7 +149,7 @@ export interface Kept {
  * `repeated`: it was kept before (`once`); these are its entries.
  * `stale`: nothing was written; read again and decide again.
  */
-export type Appended = ({ outcome: 'appended' | 'repeated' } & Kept) | { outcome: 'stale' };
+export type AppendResult = ({ outcome: 'appended' | 'repeated' } & AppendReceipt) | { outcome: 'stale' };
 
 /** Entries in the order of their seqs. */
 export interface Page {
@@ -158,9 +158,9 @@ export interface Page {
   /** The newest entry of the room, read in the same moment; 0 when there is none. */
   head: number;
   /** The `id` of the newest entry that was not quiet, read in the same moment. */
-  tail: string | null;
+  lastBroadcastId: string | null;
   /** The tick of the newest entry, read in the same moment, trimmed or not; 0 without a room. */
-  tick: number;
+  hlc: number;
   /** The oldest entry that the log still has, or would have: one more than the head when all were trimmed; 0 without a room. */
   oldest: number;
   /** UTF-8 bytes of all bodies that the log has, as JSON, read in the same moment. */
@@ -181,10 +181,10 @@ export interface RoomHead {
 }
 
 /** A room of a list, with the asked keys and counts as `read` answers them, all of one moment. */
-export type ListedRoom = RoomHead & Pick<Facts, 'keys' | 'counts'>;
+export type RoomSummary = RoomHead & Pick<RoomFacts, 'keys' | 'counts'>;
 
 /** What was appended to a room; `ended` when the room's log ended with it. */
-export interface Told {
+export interface AppendNotice {
   epoch: string;
   entries: Entry[];
   ended: boolean;
@@ -192,11 +192,11 @@ export interface Told {
 
 /** Hears what happens in a room. It never throws. */
 export interface Listener {
-  appended(told: Told): void;
+  onAppend(notice: AppendNotice): void;
   /** What somebody announced: not kept, and perhaps late, twice, or not at all. */
-  announced(signal: Json): void;
+  onPublish(message: Json): void;
   /** The engine knows that something may have been missed, for a connection was cut perhaps: only the log can tell. */
-  missed(): void;
+  onGap(): void;
 }
 
 /** How much a store holds. */
@@ -220,15 +220,15 @@ export interface Ticket {
  * A room on its way to another store, in parts; JSON can say it. A lease comes without its node: it has run out where it
  * arrives.
  */
-export interface Parcel {
+export interface RoomChunk {
   room: string;
   /** The room as it is as a whole, the same in all its parcels unless it was written to meanwhile. */
-  head: { epoch: string; head: number; tail: string | null; at: number; tick: number; oldest: number };
+  head: { epoch: string; head: number; lastBroadcastId: string | null; at: number; hlc: number; oldest: number };
   entries: Entry[];
-  keys: [key: string, of: Key][];
+  keys: [key: string, state: KeyState][];
   tickets: (Omit<Ticket, 'room'> & { holder: string; until: number | null })[];
   /** Named appends (see `once`): the name, the seq of the first entry, and how many there are. */
-  onces: [once: string, first: number, count: number][];
+  idempotencyKeys: [idempotencyKey: string, first: number, count: number][];
   /** What to ask for the next part; null with the last. */
   next: string | null;
 }
@@ -254,10 +254,10 @@ export class StoreError extends Error {
 export type Durability = 'memory' | 'fast' | 'replicated' | 'fsync';
 
 /** The epoch of a fork: what stands before the dot is the same in all forks of a log, so that a reader knows the room again. */
-export const forkOf = (epoch: string): string => `${epoch.split('.', 1)[0]}.${randomUUID().slice(0, 13)}`;
+export const nextEpoch = (epoch: string): string => `${epoch.split('.', 1)[0]}.${randomUUID().slice(0, 13)}`;
 
 /** What is asked of the log as a page. */
-export interface PageAsk {
+export interface PageQuery {
   before?: number;
   after?: number;
   listed?: boolean;
@@ -268,52 +268,54 @@ export interface PageAsk {
 }
 
 /** UTF-8 bytes of bodies that any page holds at most. */
-export const PAGE_BYTES = 1024 * 1024;
+export const MAX_PAGE_BYTES = 1024 * 1024;
 
 /** UTF-8 bytes of bodies that this page holds at most. */
-export const pageBytes = ({ bytes = PAGE_BYTES }: PageAsk): number => Math.min(bytes, PAGE_BYTES);
+export const pageByteLimit = ({ bytes = MAX_PAGE_BYTES }: PageQuery): number => Math.min(bytes, MAX_PAGE_BYTES);
 
 /** Entries, keys, tickets and named appends that a parcel holds at most, together. */
-export const PARCEL_ITEMS = 1_000;
+export const MAX_CHUNK_ITEMS = 1_000;
 /** UTF-8 bytes of the same as JSON; it has one at least. */
-export const PARCEL_BYTES = 1024 * 1024;
+export const MAX_CHUNK_BYTES = 1024 * 1024;
 
 /** Every operation may reject with a `StoreError`, and with nothing else. */
 export interface Store {
   /** What is asked of a room, all of one moment. Costs what is asked, whatever the room's length and size. */
-  read(room: string, ask: Ask): Promise<Facts>;
+  read(room: string, query: ReadQuery): Promise<RoomFacts>;
 
   /**
    * Adds all drafts of one append, or none. Appends to a room are kept in the order in which the engine took them,
    * and one node's appends are taken in the order in which it asked. Every draft list has one draft at least.
    */
-  append(room: string, append: Append): Promise<Appended>;
+  append(room: string, request: AppendRequest): Promise<AppendResult>;
 
   /** What an append of this name was answered the first time, or null: `once` for somebody who may no longer append. */
-  recall(room: string, once: string): Promise<Kept | null>;
+  findByIdempotencyKey(room: string, idempotencyKey: string): Promise<AppendReceipt | null>;
 
   /**
    * A page of the log: the `limit` entries nearest to `before` (below it) or to `after` (above it), the newest
    * without either; only listed ones with `listed`. It ends early, with `more`, before the entry whose body would be beyond
    * `bytes`; the nearest entry is in it however large it is. Costs the page, whatever the room's length.
    */
-  page(room: string, ask: PageAsk): Promise<Page>;
+  readPage(room: string, query: PageQuery): Promise<Page>;
 
   /**
    * The keys of a family (`member` has `member/aya`, not `member/a/b`) in the order of their names' UTF-8 bytes, after
    * the named one; `limit` at most. Names come without the family. Costs the page.
    */
-  family(
+  listKeys(
     room: string,
     family: string,
-    ask: { after?: string; limit: number },
-  ): Promise<{ keys: [name: string, key: Key][]; more: boolean }>;
+    query: { after?: string; limit: number },
+  ): Promise<{ keys: [name: string, key: KeyState][]; more: boolean }>;
 
   /**
    * Rooms in the order of their names' UTF-8 bytes, after the named one, each with what is asked of it. Costs the page,
    * and no question more for each room.
    */
-  rooms(ask: { after?: string; limit: number } & Pick<Ask, 'keys' | 'counts'>): Promise<{ rooms: ListedRoom[]; more: boolean }>;
+  listRooms(
+    query: { after?: string; limit: number } & Pick<ReadQuery, 'keys' | 'counts'>,
+  ): Promise<{ rooms: RoomSummary[]; more: boolean }>;
 
   /** How much the store holds, perhaps as of a few seconds ago. Costs the same whatever it holds. */
   usage(): Promise<Usage>;
@@ -327,20 +329,20 @@ export interface Store {
   subscribe(room: string, listener: Listener): Promise<() => void>;
 
   /** Tells the listeners of the room, on every node, what is not kept. Resolves when those of this node have heard it. */
-  announce(room: string, signal: Json): Promise<void>;
+  publish(room: string, message: Json): Promise<void>;
 
   /**
    * Moves a key's mark to a seq; it never goes back, and ends with its key. Answers where it is then, null without such
    * a key. A mark is no entry: nobody is told.
    */
-  mark(room: string, key: string, seq: number): Promise<number | null>;
+  advanceMark(room: string, key: string, seq: number): Promise<number | null>;
 
   /**
    * Begins another life of a log that was found to be forked: a new epoch for what is there (`forkOf` the named one),
    * unless it has another one than that already. Answers the epoch in force, null without a room. Tickets keep the epoch that they were left
    * in. Nobody is told; who follows the log finds out.
    */
-  fork(room: string, epoch: string): Promise<string | null>;
+  startNewEpoch(room: string, epoch: string): Promise<string | null>;
 
   /**
    * The entries below a seq leave this life of the log, and with each the keys beneath it (`entry/7/a`): nobody reads them
@@ -351,7 +353,7 @@ export interface Store {
   trim(room: string, to: { epoch: string; below: number }): Promise<void>;
 
   /** The holder's tickets that have not run out, in the order of their rooms' and keys' UTF-8 bytes, `limit` at most. A ticket ends with its room. */
-  tickets(holder: string, limit: number): Promise<Ticket[]>;
+  listTickets(holder: string, limit: number): Promise<Ticket[]>;
 
   /**
    * Leases. A leased key is kept by a node for somebody who is connected to it, and runs out when the node lets go of
@@ -360,29 +362,29 @@ export interface Store {
    */
 
   /** The node is alive, and for `ttl` milliseconds more by the store's clock; what it holds runs out then. */
-  beat(node: string, ttl: number): Promise<void>;
+  heartbeat(node: string, ttl: number): Promise<void>;
 
   /** The lease is `node`'s from now on, until it releases it or is gone. False when the key is not of this `seq` or has no lease. */
-  hold(room: string, key: { name: string; seq: number }, node: string): Promise<boolean>;
+  acquireLease(room: string, key: { name: string; seq: number }, node: string): Promise<boolean>;
 
   /** The lease runs out in `ttl` milliseconds, unless somebody holds it again. Nothing happens when another node holds it. */
-  release(room: string, key: string, node: string, ttl: number): Promise<void>;
+  releaseLease(room: string, key: string, node: string, ttl: number): Promise<void>;
 
   /**
    * A lease that has run out is nobody's, and is listed again only after `ttl` milliseconds. Until somebody holds it an append
    * with `lapsed` passes. False, and nothing happens, when it has not run out.
    */
-  setAside(room: string, key: string, ttl: number): Promise<boolean>;
+  expireLease(room: string, key: string, ttl: number): Promise<boolean>;
 
   /** Leases that have run out, `limit` at most. Asking changes nothing. */
-  lapsed(limit: number): Promise<{ room: string; key: string }[]>;
+  listExpiredLeases(limit: number): Promise<{ room: string; key: string }[]>;
 
   /**
    * A part of the room, as it is, of `PARCEL_ITEMS` and `PARCEL_BYTES` at most; null without a room. `next` of one part
    * asks for the following one, null for the first. The entries come first, in the order of their seqs, then the rest, in
    * whatever order; each once, unless the room is written to meanwhile. Tickets that have run out may be left out.
    */
-  pack(room: string, next: string | null): Promise<Parcel | null>;
+  exportChunk(room: string, next: string | null): Promise<RoomChunk | null>;
 
   /**
    * Puts what was packed into this store, as it is: epoch, seqs, ticks and all; later ticks are larger. Parts are put in
@@ -390,7 +392,7 @@ export interface Store {
    * appends are remembered for 24 hours at least from then on. Nobody is told, and nobody may write to the room until all
    * of it is there.
    */
-  unpack(parcel: Parcel): Promise<void>;
+  importChunk(chunk: RoomChunk): Promise<void>;
 
   /**
    * What `appended` says has been survived: `memory`: nothing; `fast`: the end of this process; `replicated`: the loss of
@@ -402,13 +404,13 @@ export interface Store {
    * By how many ticks (microseconds) an entry may seem to be older than one of another room that was told before it; 0
    * where there is one clock, and one way by which everything is told.
    */
-  readonly tickSkew: number;
+  readonly maxClockSkewUs: number;
 
   /** By how many milliseconds the news of other nodes came later than they may, the last time; 0 where there is one process. */
-  readonly lag: number;
+  readonly notifyLagMs: number;
 
   /** Whether it can be written to, as far as is known without writing. */
-  readonly writable: boolean;
+  readonly isWritable: boolean;
 
   /** Finishes what was asked, then lets go of everything. Later operations reject as `closed`. */
   close(): Promise<void>;

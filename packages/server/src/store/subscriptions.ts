@@ -1,4 +1,4 @@
-import type { Json, Listener, Told } from './store.ts';
+import type { AppendNotice, Json, Listener } from './store.ts';
 
 /** The listeners of each room, for engines that hear everything in their own process. */
 export class Subscriptions {
@@ -8,30 +8,30 @@ export class Subscriptions {
     return this.#listeners.has(room);
   }
 
-  tell(room: string, told: Told): void {
-    for (const listener of this.#listeners.get(room) ?? []) listener.appended(told);
+  notifyAppend(room: string, notice: AppendNotice): void {
+    for (const listener of this.#listeners.get(room) ?? []) listener.onAppend(notice);
   }
 
-  announce(room: string, signal: Json): void {
-    for (const listener of this.#listeners.get(room) ?? []) listener.announced(signal);
+  notifyPublish(room: string, message: Json): void {
+    for (const listener of this.#listeners.get(room) ?? []) listener.onPublish(message);
   }
 
-  missed(room: string): void {
-    for (const listener of this.#listeners.get(room) ?? []) listener.missed();
+  notifyGap(room: string): void {
+    for (const listener of this.#listeners.get(room) ?? []) listener.onGap();
   }
 
   /** Answers how to stop listening. */
   add(room: string, listener: Listener): () => void {
     const listeners = this.#listeners.get(room) ?? new Set();
     // One listener may subscribe twice, and is then told twice.
-    const ours: Listener = {
-      appended: (told) => listener.appended(told),
-      announced: (signal) => listener.announced(signal),
-      missed: () => listener.missed(),
+    const subscription: Listener = {
+      onAppend: (notice) => listener.onAppend(notice),
+      onPublish: (message) => listener.onPublish(message),
+      onGap: () => listener.onGap(),
     };
-    this.#listeners.set(room, listeners.add(ours));
+    this.#listeners.set(room, listeners.add(subscription));
     return () => {
-      listeners.delete(ours);
+      listeners.delete(subscription);
       if (listeners.size === 0 && this.#listeners.get(room) === listeners) this.#listeners.delete(room);
     };
   }

@@ -1,16 +1,16 @@
 /** Counts what each network address uses of this node, and refuses what is too much. */
-import { type AddressLimits, ChatError, type Rate } from '@engawa/protocol';
+import { type AddressLimits, ChatError, type RateLimit } from '@engawa/protocol';
 import { AddressBudgets } from './address-budgets.ts';
 import { networkOf } from './ip-address.ts';
 import { KnownSessions } from './known-sessions.ts';
 import { Networks } from './networks.ts';
-import { Bucket } from './rates.ts';
+import { TokenBucket } from './rates.ts';
 
-const FORGET_MS = 10_000;
+const FORGET_INTERVAL_MS = 10_000;
 /** Idle addresses that are remembered at most. Those that use something are as many as there are connections. */
-const MOST_IDLE = 20_000;
+const MAX_IDLE_ADDRESSES = 20_000;
 /** Addresses that are looked at when a new one needs room. */
-const LOOKED_AT = 8;
+const MAX_EVICTION_CHECKS = 8;
 
 export const UNLIMITED: AddressLimits = {
   sockets: null,
@@ -30,66 +30,67 @@ export const UNLIMITED: AddressLimits = {
 };
 
 /** What one network address uses. A limit that the operator has lifted has no bucket. */
-export class Address {
+export class AddressLimiter {
   readonly name: string;
   /** TCP connections. */
-  sockets = 0;
+  socketCount = 0;
   /** Connections of Socket.IO, also those that are not let in. */
-  connections = 0;
+  connectionCount = 0;
   /** Handshakes in the admission queue. */
-  waiting = 0;
-  readonly requests: Bucket | undefined;
-  readonly connects: Bucket | undefined;
-  readonly packets: Bucket | undefined;
+  queuedHandshakes = 0;
+  readonly requests: TokenBucket | undefined;
+  readonly connects: TokenBucket | undefined;
+  readonly packets: TokenBucket | undefined;
   /** What its connections use once they are in. */
   readonly budgets: AddressBudgets;
   readonly #limits: AddressLimits;
   readonly #sessions: KnownSessions | undefined;
   /** Handshakes that get a connection, be it only to be told why they are not let in. */
-  readonly #handshakes: Bucket | undefined;
-  readonly #buckets: Bucket[] = [];
+  readonly #handshakes: TokenBucket | undefined;
+  readonly #buckets: TokenBucket[] = [];
 
   constructor(name: string, limits: AddressLimits) {
     this.name = name;
     this.#limits = limits;
     this.#sessions = limits.connections === null ? undefined : new KnownSessions();
-    this.requests = this.#bucket(limits.requests);
-    this.connects = this.#bucket(limits.connects);
-    this.packets = this.#bucket(limits.packets);
+    this.requests = this.#createBucket(limits.requests);
+    this.connects = this.#createBucket(limits.connects);
+    this.packets = this.#createBucket(limits.packets);
     this.budgets = new AddressBudgets(limits);
-    this.#handshakes = this.#bucket(limits.connects && twice(limits.connects));
+    this.#handshakes = this.#createBucket(limits.connects && doubleRate(limits.connects));
   }
 
   /** Takes one more TCP connection, which must be released. False: there are too many, or no request is left to it. */
-  takeSocket(): boolean {
-    if (this.sockets >= (this.#limits.sockets ?? Infinity) || this.requests?.has() === false) return false;
-    this.sockets += 1;
+  tryTakeSocket(): boolean {
+    if (this.socketCount >= (this.#limits.sockets ?? Infinity) || this.requests?.hasTokens() === false) return false;
+    this.socketCount += 1;
     return true;
   }
 
-  get countsSockets(): boolean {
+  get hasSocketLimit(): boolean {
     return this.#limits.sockets !== null;
   }
 
   releaseSocket(): void {
-    this.sockets -= 1;
+    this.socketCount -= 1;
   }
 
   /**
    * Why a handshake is not even answered by a connection that says why. Up to twice its limits an address is told politely,
    * which costs as much as letting it in.
    */
-  refuseHandshake(): ChatError | undefined {
+  takeHandshakeToken(): ChatError | undefined {
     const { connections } = this.#limits;
-    if (connections !== null && this.connections + this.waiting >= 2 * connections) return new ChatError('too_many_connections');
-    return this.#handshakes?.refusal();
+    if (connections !== null && this.connectionCount + this.queuedHandshakes >= 2 * connections)
+      return new ChatError('too_many_connections');
+    return this.#handshakes?.takeOrError();
   }
 
   /** Takes one more connection, which must be `disconnected` once, also when it is refused. Answers why it may not come in. */
-  connected(): ChatError | undefined {
-    this.connections += 1;
-    if (this.connections > (this.#limits.connections ?? Infinity)) return new ChatError('too_many_connections');
-    return this.connects?.refusal();
+  addConnection(): ChatError | undefined {
+    this.connectionCount += 1;
+    if (this.connectionCount > (this.#limits.connections ?? Infinity)) return new ChatError('too_many_connections');
+    return this.connects?.takeOrError();
   }
 
   /**
@@ -97,105 +98,105 @@ export class Address {
    * only those come in who have another connection here.
    */
   admit(author: string, refusal: ChatError | undefined): ChatError | undefined {
-    const isBeyond = refusal?.code === 'too_many_connections' && this.#sessions?.mayExceed(author) === true;
-    const reason = isBeyond ? this.connects?.refusal() : refusal;
-    if (!reason) this.#sessions?.came(author, isBeyond);
+    const isOverLimit = refusal?.code === 'too_many_connections' && this.#sessions?.canExceedLimit(author) === true;
+    const reason = isOverLimit ? this.connects?.takeOrError() : refusal;
+    if (!reason) this.#sessions?.add(author, isOverLimit);
     return reason;
   }
 
   /** `author` is whose it was, when it was let in. */
-  disconnected(author?: string): void {
-    this.connections -= 1;
-    if (author !== undefined) this.#sessions?.left(author);
+  removeConnection(author?: string): void {
+    this.connectionCount -= 1;
+    if (author !== undefined) this.#sessions?.remove(author);
   }
 
-  get isUsed(): boolean {
-    return this.sockets + this.connections + this.waiting > 0;
+  get isInUse(): boolean {
+    return this.socketCount + this.connectionCount + this.queuedHandshakes > 0;
   }
 
   /** Forgetting it changes nothing. */
   get isIdle(): boolean {
-    return !this.isUsed && this.budgets.isIdle && this.#buckets.every((bucket) => bucket.isFull());
+    return !this.isInUse && this.budgets.isIdle && this.#buckets.every((bucket) => bucket.isFull());
   }
 
-  #bucket(rate: Rate | null): Bucket | undefined {
+  #createBucket(rate: RateLimit | null): TokenBucket | undefined {
     if (rate === null) return undefined;
-    const bucket = new Bucket(rate);
+    const bucket = new TokenBucket(rate);
     this.#buckets.push(bucket);
     return bucket;
   }
 }
 
-const ADDRESS = Symbol('address');
-type Addressed = { [ADDRESS]?: Address };
+const ADDRESS_LIMITER = Symbol('address');
+type WithAddressLimiter = { [ADDRESS_LIMITER]?: AddressLimiter };
 
 /** The address of a request, or of a TCP connection that is one client's; undefined before it is counted. */
-export const addressOf = (from: object): Address | undefined => (from as Addressed)[ADDRESS];
+export const addressLimiterOf = (from: object): AddressLimiter | undefined => (from as WithAddressLimiter)[ADDRESS_LIMITER];
 
-export function setAddress(from: object, address: Address): void {
-  (from as Addressed)[ADDRESS] = address;
+export function setAddressLimiter(from: object, limiter: AddressLimiter): void {
+  (from as WithAddressLimiter)[ADDRESS_LIMITER] = limiter;
 }
 
-const twice = ({ burst, perSecond }: Rate): Rate => ({ burst: 2 * burst, perSecond: 2 * perSecond });
+const doubleRate = ({ burst, perSecond }: RateLimit): RateLimit => ({ burst: 2 * burst, perSecond: 2 * perSecond });
 
-interface AddressesOptions {
+interface RegistryOptions {
   limits: AddressLimits;
   /** Networks that have no limits. */
-  exempt?: readonly string[];
-  mostIdle?: number;
+  exemptNetworks?: readonly string[];
+  maxIdle?: number;
 }
 
 /** What each network address does here, as far as it is limited. */
-export class Addresses {
+export class AddressLimiterRegistry {
   readonly #limits: AddressLimits;
-  readonly #exempt: Networks;
+  readonly #exemptNetworks: Networks;
   /** One for all that have no limits. */
-  readonly #unlimited = new Address('exempt', UNLIMITED);
-  readonly #mostIdle: number;
-  readonly #known = new Map<string, Address>();
-  readonly #timer = setInterval(() => this.#forgetIdle(), FORGET_MS);
+  readonly #unlimited = new AddressLimiter('exempt', UNLIMITED);
+  readonly #maxIdle: number;
+  readonly #limiters = new Map<string, AddressLimiter>();
+  readonly #timer = setInterval(() => this.#forgetIdle(), FORGET_INTERVAL_MS);
 
-  constructor({ limits, exempt = [], mostIdle = MOST_IDLE }: AddressesOptions) {
+  constructor({ limits, exemptNetworks = [], maxIdle = MAX_IDLE_ADDRESSES }: RegistryOptions) {
     this.#limits = limits;
-    this.#exempt = new Networks(exempt);
-    this.#mostIdle = mostIdle;
+    this.#exemptNetworks = new Networks(exemptNetworks);
+    this.#maxIdle = maxIdle;
   }
 
   /** Of an IP address. */
-  of(ip: string): Address {
-    if (this.#exempt.has(ip)) return this.#unlimited;
+  get(ip: string): AddressLimiter {
+    if (this.#exemptNetworks.has(ip)) return this.#unlimited;
     const name = networkOf(ip);
-    return this.#known.get(name) ?? this.#meet(name);
+    return this.#limiters.get(name) ?? this.#create(name);
   }
 
   get size(): number {
-    return this.#known.size;
+    return this.#limiters.size;
   }
 
   close(): void {
     clearInterval(this.#timer);
   }
 
-  #meet(name: string): Address {
-    if (this.#known.size >= this.#mostIdle) this.#makeRoom();
-    const address = new Address(name, this.#limits);
-    this.#known.set(name, address);
-    return address;
+  #create(name: string): AddressLimiter {
+    if (this.#limiters.size >= this.#maxIdle) this.#evictOne();
+    const limiter = new AddressLimiter(name, this.#limits);
+    this.#limiters.set(name, limiter);
+    return limiter;
   }
 
   /** Forgets the one that was met first and uses nothing now. Those that use something move to the end. */
-  #makeRoom(): void {
-    for (let looked = 0; looked < LOOKED_AT; looked += 1) {
-      const [first] = this.#known;
+  #evictOne(): void {
+    for (let checked = 0; checked < MAX_EVICTION_CHECKS; checked += 1) {
+      const [first] = this.#limiters;
       if (!first) return;
-      const [name, address] = first;
-      this.#known.delete(name);
-      if (!address.isUsed) return;
-      this.#known.set(name, address);
+      const [name, limiter] = first;
+      this.#limiters.delete(name);
+      if (!limiter.isInUse) return;
+      this.#limiters.set(name, limiter);
     }
   }
 
   #forgetIdle(): void {
-    for (const [name, address] of this.#known) if (address.isIdle) this.#known.delete(name);
+    for (const [name, limiter] of this.#limiters) if (limiter.isIdle) this.#limiters.delete(name);
   }
 }

@@ -1,44 +1,44 @@
 /** Which handshakes become connections, and when. */
-import type { Address } from './addresses.ts';
+import type { AddressLimiter } from './addresses.ts';
 import { type HttpRefusal, rateRefusal, refusals } from './http-refusals.ts';
 import type { MemoryPressure } from './memory-pressure.ts';
-import type { Turnstile } from './turnstile.ts';
+import type { AdmissionQueue } from './turnstile.ts';
 
 /** Handshakes that wait, of all addresses together: more than pass before clients give up. */
-const MOST_WAITING = 20_000;
+const MAX_WAITING_HANDSHAKES = 20_000;
 
-interface AdmissionOptions {
-  queue: Turnstile;
+interface HandshakeGateOptions {
+  queue: AdmissionQueue;
   memory: Pick<MemoryPressure, 'isHigh'>;
   isClosing: () => boolean;
 }
 
 /** The admission queue. A handshake that is refused here costs no session. */
-export class Admission {
-  readonly #queue: Turnstile;
+export class HandshakeGate {
+  readonly #queue: AdmissionQueue;
   readonly #memory: Pick<MemoryPressure, 'isHigh'>;
   readonly #isClosing: () => boolean;
 
-  constructor({ queue, memory, isClosing }: AdmissionOptions) {
+  constructor({ queue, memory, isClosing }: HandshakeGateOptions) {
     this.#queue = queue;
     this.#memory = memory;
     this.#isClosing = isClosing;
   }
 
   /** Resolves when the handshake has its turn, or with why it gets none. */
-  async pass(address: Address): Promise<HttpRefusal | undefined> {
-    const refusal = this.#refusal(address);
+  async admit(address: AddressLimiter): Promise<HttpRefusal | undefined> {
+    const refusal = this.#findRefusal(address);
     if (refusal) return refusal;
-    address.waiting += 1;
-    await this.#queue.pass();
-    address.waiting -= 1;
+    address.queuedHandshakes += 1;
+    await this.#queue.waitForTurn();
+    address.queuedHandshakes -= 1;
     return this.#isClosing() ? refusals.notReady : undefined;
   }
 
-  #refusal(address: Address): HttpRefusal | undefined {
+  #findRefusal(address: AddressLimiter): HttpRefusal | undefined {
     if (this.#memory.isHigh) return refusals.memory;
-    if (this.#queue.waiting >= MOST_WAITING) return refusals.busy;
-    const refusal = address.refuseHandshake();
+    if (this.#queue.queuedCount >= MAX_WAITING_HANDSHAKES) return refusals.busy;
+    const refusal = address.takeHandshakeToken();
     if (refusal?.code === 'rate_limited') return rateRefusal(refusal.retryAfter);
     return refusal && refusals.tooManyConnections;
   }

@@ -5,35 +5,35 @@ import { ByteBudget } from './byte-budget.ts';
 
 const MIB = 1024 * 1024;
 /** Of a node: a quarter of what its heap may be, within these. */
-const NODE_BYTES = { least: 16 * MIB, most: 128 * MIB };
+const NODE_LIMIT_BYTES = { min: 16 * MIB, max: 128 * MIB };
 /** While somebody waits for memory, an answer that has been unread for so long goes, one each second. */
-const UNREAD_MS = 30_000;
-const LOOK_EVERY_MS = 1_000;
+const MAX_UNREAD_MS = 30_000;
+const CHECK_INTERVAL_MS = 1_000;
 
-export interface Holder {
-  address: AddressBudgets | undefined;
+export interface ReservationOwner {
+  budgets: AddressBudgets | undefined;
   /** Ends the connection that it is held for. */
-  end: () => void;
+  disconnect: () => void;
 }
 
 /** What is held until it is released, once. */
-export class Hold {
-  readonly holder: Holder;
+export class MemoryReservation {
+  readonly owner: ReservationOwner;
   /** When it was sent, since when it waits for the client to read it. */
-  unreadSince = Infinity;
-  readonly #release: (hold: Hold) => void;
+  sentAt = Infinity;
+  readonly #onRelease: (reservation: MemoryReservation) => void;
 
-  constructor(holder: Holder, release: (hold: Hold) => void) {
-    this.holder = holder;
-    this.#release = release;
+  constructor(owner: ReservationOwner, onRelease: (reservation: MemoryReservation) => void) {
+    this.owner = owner;
+    this.#onRelease = onRelease;
   }
 
   /** `read`: when the client has read it; undefined when that is so already. */
-  releaseOnce(read: Promise<void> | undefined): void {
-    if (read) {
-      this.unreadSince = performance.now();
-      void read.then(() => this.#release(this));
-    } else this.#release(this);
+  releaseAfter(whenRead: Promise<void> | undefined): void {
+    if (whenRead) {
+      this.sentAt = performance.now();
+      void whenRead.then(() => this.#onRelease(this));
+    } else this.#onRelease(this);
   }
 }
 
@@ -42,57 +42,58 @@ export class Hold {
  * node may. Meanwhile the oldest answer goes that has been unread for long, with its connection: of the same address, or of the
  * one that holds most. A reader who takes a byte now and then would else hold it for ever.
  */
-export class AnswerMemory {
-  readonly #node: ByteBudget;
-  readonly #unreadMs: number;
+export class ResponseMemory {
+  readonly #nodeBudget: ByteBudget;
+  readonly #maxUnreadMs: number;
   /** The oldest first. */
-  readonly #holds = new Set<Hold>();
+  readonly #reservations = new Set<MemoryReservation>();
 
   /** `unreadMs`: how long an answer may be unread while others wait. */
-  constructor({ bytes = bytesOfNode(), unreadMs = UNREAD_MS } = {}) {
-    this.#node = new ByteBudget(bytes);
-    this.#unreadMs = unreadMs;
+  constructor({ bytes = computeNodeLimit(), unreadMs = MAX_UNREAD_MS } = {}) {
+    this.#nodeBudget = new ByteBudget(bytes);
+    this.#maxUnreadMs = unreadMs;
   }
 
-  get held(): number {
-    return this.#node.held;
+  get usedBytes(): number {
+    return this.#nodeBudget.usedBytes;
   }
 
-  async take(holder: Holder, bytes: number): Promise<Hold> {
-    const { address } = holder;
-    await this.#patiently(address?.answers?.take(bytes), () => address);
-    await this.#patiently(this.#node.take(bytes), () => this.#largestHolder());
-    const hold = new Hold(holder, () => {
-      if (!this.#holds.delete(hold)) return;
-      this.#node.giveBack(bytes);
-      address?.answers?.giveBack(bytes);
+  async reserve(owner: ReservationOwner, bytes: number): Promise<MemoryReservation> {
+    const { budgets } = owner;
+    await this.#waitWithEviction(budgets?.responseBytes?.take(bytes), () => budgets);
+    await this.#waitWithEviction(this.#nodeBudget.take(bytes), () => this.#findLargestOwner());
+    const reservation = new MemoryReservation(owner, () => {
+      if (!this.#reservations.delete(reservation)) return;
+      this.#nodeBudget.release(bytes);
+      budgets?.responseBytes?.release(bytes);
     });
-    this.#holds.add(hold);
-    return hold;
+    this.#reservations.add(reservation);
+    return reservation;
   }
 
-  async #patiently(taken: Promise<void> | undefined, whose: () => AddressBudgets | undefined): Promise<void> {
-    if (!taken) return;
-    const timer = setInterval(() => this.#endOldest(whose()), Math.min(LOOK_EVERY_MS, this.#unreadMs));
-    await taken;
+  async #waitWithEviction(pending: Promise<void> | undefined, chooseVictim: () => AddressBudgets | undefined): Promise<void> {
+    if (!pending) return;
+    const timer = setInterval(() => this.#disconnectOldestUnread(chooseVictim()), Math.min(CHECK_INTERVAL_MS, this.#maxUnreadMs));
+    await pending;
     clearInterval(timer);
   }
 
-  #endOldest(address: AddressBudgets | undefined): void {
-    const before = performance.now() - this.#unreadMs;
-    for (const { holder, unreadSince } of this.#holds) {
-      if (unreadSince > before || holder.address !== address) continue;
-      holder.end();
+  #disconnectOldestUnread(budgets: AddressBudgets | undefined): void {
+    const before = performance.now() - this.#maxUnreadMs;
+    for (const { owner, sentAt } of this.#reservations) {
+      if (sentAt > before || owner.budgets !== budgets) continue;
+      owner.disconnect();
       return;
     }
   }
 
-  #largestHolder(): AddressBudgets | undefined {
+  #findLargestOwner(): AddressBudgets | undefined {
     const counts = new Map<AddressBudgets | undefined, number>();
-    for (const { holder } of this.#holds) counts.set(holder.address, (counts.get(holder.address) ?? 0) + 1);
+    for (const { owner } of this.#reservations) counts.set(owner.budgets, (counts.get(owner.budgets) ?? 0) + 1);
     const [largest] = [...counts].sort(([, one], [, other]) => other - one);
     return largest?.[0];
   }
 }
 
-const bytesOfNode = (): number => Math.min(NODE_BYTES.most, Math.max(NODE_BYTES.least, getHeapStatistics().heap_size_limit / 4));
+const computeNodeLimit = (): number =>
+  Math.min(NODE_LIMIT_BYTES.max, Math.max(NODE_LIMIT_BYTES.min, getHeapStatistics().heap_size_limit / 4));

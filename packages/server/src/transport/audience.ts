@@ -1,55 +1,55 @@
 /** Everybody who hears a room. */
-import type { Peer, Wire } from './wire.ts';
+import type { Peer, Transport } from './wire.ts';
 
 /** Socket.IO gives every socket a room of its own id: these keep ours from being one of those. */
-const WITH_OFFSETS = 'room:';
-const WITHOUT_OFFSETS = 'plain:';
+const OFFSET_CHANNEL_PREFIX = 'room:';
+const PLAIN_CHANNEL_PREFIX = 'plain:';
 
 /** Of a connection: whether its client knows what to do with the offset of an entry. */
-interface Hearer {
-  readonly takesOffset: boolean;
+interface OffsetSupport {
+  readonly canUseOffsets: boolean;
 }
 
-type Channel = ReturnType<Wire['to']>;
+type Channel = ReturnType<Transport['to']>;
 
 /**
  * What a room is told is the same bytes for everybody, but for the offset of an entry. So those who are told none have a
  * channel of their own, and a text is made twice only while there are both kinds.
  */
-export class Audience {
-  readonly #wire: Wire;
+export class RoomBroadcaster {
+  readonly #transport: Transport;
   readonly #roomId: string;
-  #withOffsets: Channel | undefined;
-  #withoutOffsets: Channel | undefined;
+  #offsetChannel: Channel | undefined;
+  #plainChannel: Channel | undefined;
 
-  constructor(wire: Wire, roomId: string) {
-    this.#wire = wire;
+  constructor(transport: Transport, roomId: string) {
+    this.#transport = transport;
     this.#roomId = roomId;
   }
 
-  add(peer: Peer, hearer: Hearer): void {
-    const channel = this.#channelOf(hearer);
-    if (hearer.takesOffset) this.#withOffsets ??= this.#wire.to(channel);
-    else this.#withoutOffsets ??= this.#wire.to(channel);
+  add(peer: Peer, client: OffsetSupport): void {
+    const channel = this.#channelOf(client);
+    if (client.canUseOffsets) this.#offsetChannel ??= this.#transport.to(channel);
+    else this.#plainChannel ??= this.#transport.to(channel);
     void peer.join(channel);
   }
 
-  remove(peer: Peer, hearer: Hearer): void {
-    void peer.leave(this.#channelOf(hearer));
+  remove(peer: Peer, client: OffsetSupport): void {
+    void peer.leave(this.#channelOf(client));
   }
 
-  tell(event: string, payload: object): void {
-    this.#withOffsets?.emit(event, payload);
-    this.#withoutOffsets?.emit(event, payload);
+  broadcast(event: string, payload: object): void {
+    this.#offsetChannel?.emit(event, payload);
+    this.#plainChannel?.emit(event, payload);
   }
 
   /** `offset`: what a client that knows it comes back with, as the last argument of the event. */
-  tellEntry(event: string, payload: object, offset: string): void {
-    this.#withOffsets?.emit(event, payload, offset);
-    this.#withoutOffsets?.emit(event, payload);
+  broadcastEntry(event: string, payload: object, offset: string): void {
+    this.#offsetChannel?.emit(event, payload, offset);
+    this.#plainChannel?.emit(event, payload);
   }
 
-  #channelOf({ takesOffset }: Hearer): string {
-    return (takesOffset ? WITH_OFFSETS : WITHOUT_OFFSETS) + this.#roomId;
+  #channelOf({ canUseOffsets }: OffsetSupport): string {
+    return (canUseOffsets ? OFFSET_CHANNEL_PREFIX : PLAIN_CHANNEL_PREFIX) + this.#roomId;
   }
 }

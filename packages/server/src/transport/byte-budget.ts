@@ -1,35 +1,35 @@
 /** Bytes that may be held at the same time. */
 export class ByteBudget {
-  readonly #most: number;
-  readonly #line: { bytes: number; go: () => void }[] = [];
-  #held = 0;
+  readonly #maxBytes: number;
+  readonly #queue: { bytes: number; resolve: () => void }[] = [];
+  #usedBytes = 0;
 
-  constructor(most: number) {
-    this.#most = most;
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
   }
 
-  get held(): number {
-    return this.#held;
+  get usedBytes(): number {
+    return this.#usedBytes;
   }
 
   /** Takes them if they are there. */
   tryTake(bytes: number): boolean {
-    if (this.#line.length > 0 || this.#held + bytes > this.#most) return false;
-    this.#held += bytes;
+    if (this.#queue.length > 0 || this.#usedBytes + bytes > this.#maxBytes) return false;
+    this.#usedBytes += bytes;
     return true;
   }
 
   /** Undefined when they are taken at once; else waits in line for them, and resolves when they are. Never more than there are at all. */
   take(bytes: number): Promise<void> | undefined {
-    return this.tryTake(bytes) ? undefined : new Promise((go) => this.#line.push({ bytes, go }));
+    return this.tryTake(bytes) ? undefined : new Promise((resolve) => this.#queue.push({ bytes, resolve }));
   }
 
-  giveBack(bytes: number): void {
-    this.#held -= bytes;
-    for (let next = this.#line[0]; next && this.#held + next.bytes <= this.#most; next = this.#line[0]) {
-      this.#line.shift();
-      this.#held += next.bytes;
-      next.go();
+  release(bytes: number): void {
+    this.#usedBytes -= bytes;
+    for (let next = this.#queue[0]; next && this.#usedBytes + next.bytes <= this.#maxBytes; next = this.#queue[0]) {
+      this.#queue.shift();
+      this.#usedBytes += next.bytes;
+      next.resolve();
     }
   }
 }

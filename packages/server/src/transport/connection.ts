@@ -1,198 +1,198 @@
-import { ChatError, type EventName, events, type Limits, type Rate } from '@engawa/protocol';
-import { SharedReads } from '../chat/commit.ts';
+import { ChatError, type EventName, events, type Limits, type RateLimit } from '@engawa/protocol';
+import { FactsCache } from '../chat/commit.ts';
 import { memberKey } from '../chat/keys.ts';
-import { storedBytesOf } from '../chat/stored-bytes.ts';
+import { estimateStoredBytes } from '../chat/stored-bytes.ts';
 import type { AddressBudgets } from './address-budgets.ts';
 import type { Identity } from './authenticate.ts';
 import type { ByteBudget } from './byte-budget.ts';
-import type { CatchUp } from './catch-up.ts';
-import { Bucket } from './rates.ts';
+import type { BacklogDelivery } from './catch-up.ts';
+import { TokenBucket } from './rates.ts';
 import { SmallMap } from './small-map.ts';
 import type { Peer } from './wire.ts';
 
-interface Seat {
-  room: Heard;
+interface RoomMembership {
+  room: JoinedRoom;
   /** Names that this connection has in the room, by their keys. */
   readonly usernames: SmallMap<string, string>;
 }
 
-interface Place {
+interface MemberRef {
   roomId: string;
   username: string;
 }
 
 /** A room, as far as a connection hears it. */
-interface Heard {
+interface JoinedRoom {
   readonly roomId: string;
-  fallBehind(peer: Peer, catchUp: CatchUp): void;
+  switchToBacklog(peer: Peer, delivery: BacklogDelivery): void;
 }
 
 /** Asks of one connection that are begun together: more would keep others waiting. */
-const MOST_IN_A_RUN = 32;
+const MAX_BATCH_SIZE = 32;
 
-interface Asked {
-  task: (shared: SharedReads) => Promise<void>;
-  run: string | undefined;
+interface QueuedTask {
+  task: (factsCache: FactsCache) => Promise<void>;
+  batchKey: string | undefined;
   /** What it takes while it waits; nothing when it does not. */
   bytes: number;
 }
 
-interface Ask {
+interface EnqueueOptions {
   /** Of those that may be begun together. */
-  run?: string | undefined;
+  batchKey?: string | undefined;
   payload?: unknown;
 }
 
 /** What the connections of an address have in common. */
-interface Shared {
+interface ConnectionAddress {
   /** For the log. */
   readonly name?: string;
-  readonly packets: Bucket | undefined;
+  readonly packets: TokenBucket | undefined;
   readonly budgets: AddressBudgets;
 }
 
-interface Surroundings {
+interface ConnectionOptions {
   limits: Limits;
   /** What its network address uses, all of its connections together; undefined where addresses are not limited. */
-  address: Shared | undefined;
+  address: ConnectionAddress | undefined;
   /** What all connections of the node have asked and is not begun. */
-  waiting: ByteBudget;
+  nodeQueuedBytes: ByteBudget;
   /** Whether its client knows what to do with the offset of an entry. */
-  takesOffset?: boolean;
+  canUseOffsets?: boolean;
 }
 
 /** One client's connection: who it is, where it sits, how much it may still ask, and what it asked so far. */
 export class Connection {
   readonly identity: Identity;
-  readonly address: Shared | undefined;
-  readonly takesOffset: boolean;
-  readonly seats = new SmallMap<string, Seat>();
+  readonly address: ConnectionAddress | undefined;
+  readonly canUseOffsets: boolean;
+  readonly memberships = new SmallMap<string, RoomMembership>();
   /** Set while it is told from the logs what happens in its rooms, and hears none of them. */
-  catchUp: CatchUp | undefined;
+  backlogDelivery: BacklogDelivery | undefined;
   /** It is about to end: what it asks now is not heard. */
-  isDismissed = false;
+  isClosing = false;
   readonly #limits: Limits;
-  readonly #nodeWaiting: ByteBudget;
-  #packets: Bucket | undefined;
-  #resumes: Bucket | undefined;
-  #signals: Bucket | undefined;
-  #joins: Bucket | undefined;
-  #refusals: Bucket | undefined;
-  #waiting: Asked[] | undefined;
-  #waitingBytes = 0;
-  #going: Promise<void> | undefined;
+  readonly #nodeQueuedBytes: ByteBudget;
+  #packets: TokenBucket | undefined;
+  #resumes: TokenBucket | undefined;
+  #ephemerals: TokenBucket | undefined;
+  #joins: TokenBucket | undefined;
+  #refusals: TokenBucket | undefined;
+  #queue: QueuedTask[] | undefined;
+  #queuedBytes = 0;
+  #processing: Promise<void> | undefined;
   /** Asks that are waiting or being done. */
-  #asked = 0;
+  #pendingCount = 0;
   /** What was read for those who were last begun together, and which run that was. */
-  #last: { run: string | undefined; shared: SharedReads } | undefined;
+  #lastBatch: { batchKey: string | undefined; factsCache: FactsCache } | undefined;
 
-  constructor(identity: Identity, { limits, address, waiting, takesOffset = false }: Surroundings) {
+  constructor(identity: Identity, { limits, address, nodeQueuedBytes, canUseOffsets = false }: ConnectionOptions) {
     this.identity = identity;
     this.address = address;
-    this.takesOffset = takesOffset;
+    this.canUseOffsets = canUseOffsets;
     this.#limits = limits;
-    this.#nodeWaiting = waiting;
+    this.#nodeQueuedBytes = nodeQueuedBytes;
   }
 
-  mayAsk(event: string): void {
+  takeRequestToken(event: string): void {
     const { rates } = this.#limits;
-    if (RESUMES.has(event)) {
-      this.mayResume(1);
+    if (RESUME_EVENTS.has(event)) {
+      this.takeResumeTokens(1);
       return;
     }
-    if (SIGNALS.has(event)) this.#signals = taken(this.#signals, rates?.signals);
-    else this.#packets = taken(this.#packets, rates?.packets);
-    this.address?.packets?.take();
+    if (EPHEMERAL_EVENTS.has(event)) this.#ephemerals = takeTokens(this.#ephemerals, rates?.signals);
+    else this.#packets = takeTokens(this.#packets, rates?.packets);
+    this.address?.packets?.takeOrThrow();
   }
 
   /**
    * Coming back is no fault of the client: it does not use up what else they may ask, nor is it refused when they have asked
    * much. But it costs, room by room.
    */
-  mayResume(rooms: number): void {
-    this.#resumes = taken(this.#resumes, this.#limits.rates?.resumes, rooms);
-    const refusal = this.address?.budgets.resumes?.refusal(rooms);
+  takeResumeTokens(rooms: number): void {
+    this.#resumes = takeTokens(this.#resumes, this.#limits.rates?.resumes, rooms);
+    const refusal = this.address?.budgets.resumes?.takeOrError(rooms);
     if (!refusal) return;
-    this.#resumes?.giveBack(rooms);
+    this.#resumes?.refund(rooms);
     throw refusal;
   }
 
   /** Whether it may be counted what is unread in one more room: it costs what it costs to come back to one, and leaves enough for that. */
-  mayCount(): boolean {
+  tryTakeCountToken(): boolean {
     const { rates } = this.#limits;
-    if (rates) this.#resumes ??= new Bucket(rates.resumes);
+    if (rates) this.#resumes ??= new TokenBucket(rates.resumes);
     const buckets = [this.#resumes, this.address?.budgets.resumes];
-    const mayCount = buckets.every((bucket) => bucket?.hasSpare() ?? true);
-    if (mayCount) for (const bucket of buckets) bucket?.spend();
-    return mayCount;
+    const isAllowed = buckets.every((bucket) => bucket?.isOverHalfFull() ?? true);
+    if (isAllowed) for (const bucket of buckets) bucket?.spend();
+    return isAllowed;
   }
 
   /** So many of these rooms were put off, and are asked for again. */
-  resumedLess(rooms: number): void {
-    this.#resumes?.giveBack(rooms);
-    this.address?.budgets.resumes?.giveBack(rooms);
+  refundResumes(rooms: number): void {
+    this.#resumes?.refund(rooms);
+    this.address?.budgets.resumes?.refund(rooms);
   }
 
-  mayJoin(place: Place): void {
-    this.maySit(place);
-    this.#joins = taken(this.#joins, this.#limits.rates?.joins);
-    this.address?.budgets.mayJoin(place.roomId);
+  takeJoinToken(member: MemberRef): void {
+    this.requireLimitsFor(member);
+    this.#joins = takeTokens(this.#joins, this.#limits.rates?.joins);
+    this.address?.budgets.takeJoinToken(member.roomId);
   }
 
-  maySit({ roomId, username }: Place): void {
-    const seat = this.seats.get(roomId);
-    if (seat?.usernames.has(memberKey(username))) return;
-    if (!seat) this.#mayEnter(1);
-    this.#mayName(roomId, 1);
+  requireLimitsFor({ roomId, username }: MemberRef): void {
+    const membership = this.memberships.get(roomId);
+    if (membership?.usernames.has(memberKey(username))) return;
+    if (!membership) this.#requireRoomLimit(1);
+    this.#requireNameLimit(roomId, 1);
   }
 
   /** Comes back to all of these at once. */
-  mayReturn(places: Place[]): void {
+  requireLimitsForAll(members: MemberRef[]): void {
     const names = new Map<string, number>();
-    for (const { roomId } of places) names.set(roomId, (names.get(roomId) ?? 0) + 1);
-    this.#mayEnter(names.size);
-    for (const [roomId, count] of names) this.#mayName(roomId, count);
+    for (const { roomId } of members) names.set(roomId, (names.get(roomId) ?? 0) + 1);
+    this.#requireRoomLimit(names.size);
+    for (const [roomId, count] of names) this.#requireNameLimit(roomId, count);
   }
 
   /** Milliseconds until something more may be kept from its network address. */
-  get mayAddIn(): number {
-    return this.address?.budgets.bytes?.wait() ?? 0;
+  get writeRetryAfterMs(): number {
+    return this.address?.budgets.storedBytes?.msUntilToken() ?? 0;
   }
 
-  get mayOpenRooms(): boolean {
-    return (this.address?.budgets.rooms?.wait() ?? 0) === 0;
+  get canOpenRooms(): boolean {
+    return (this.address?.budgets.roomCreations?.msUntilToken() ?? 0) === 0;
   }
 
   /** What it asked for was kept. */
-  kept(ask: object): void {
-    this.address?.budgets.bytes?.spend(storedBytesOf(ask));
+  spendStoredBytes(request: object): void {
+    this.address?.budgets.storedBytes?.spend(estimateStoredBytes(request));
   }
 
-  roomOpened(): void {
-    this.address?.budgets.rooms?.spend();
+  spendRoomCreation(): void {
+    this.address?.budgets.roomCreations?.spend();
   }
 
   /** The first of his names there. */
   usernameIn(roomId: string): string | undefined {
-    for (const [, username] of this.seats.get(roomId)?.usernames ?? []) return username;
+    for (const [, username] of this.memberships.get(roomId)?.usernames ?? []) return username;
     return undefined;
   }
 
-  sit(room: Heard, key: string, username: string): void {
-    const known = this.seats.get(room.roomId);
-    const seat = known ?? { room, usernames: new SmallMap<string, string>() };
-    if (!seat.usernames.has(key)) this.address?.budgets.sat(room.roomId, known === undefined);
-    seat.usernames.set(key, username);
-    this.seats.set(room.roomId, seat);
+  attach(room: JoinedRoom, key: string, username: string): void {
+    const existing = this.memberships.get(room.roomId);
+    const membership = existing ?? { room, usernames: new SmallMap<string, string>() };
+    if (!membership.usernames.has(key)) this.address?.budgets.addName(room.roomId, existing === undefined);
+    membership.usernames.set(key, username);
+    this.memberships.set(room.roomId, membership);
   }
 
   /** True when this was the connection's last name in the room. */
-  rise(roomId: string, key: string): boolean {
-    const seat = this.seats.get(roomId);
-    if (!seat?.usernames.delete(key)) return false;
-    const isLast = seat.usernames.size === 0;
-    this.address?.budgets.rose(roomId, isLast);
-    return isLast && this.seats.delete(roomId);
+  detach(roomId: string, key: string): boolean {
+    const membership = this.memberships.get(roomId);
+    if (!membership?.usernames.delete(key)) return false;
+    const isLast = membership.usernames.size === 0;
+    this.address?.budgets.removeName(roomId, isLast);
+    return isLast && this.memberships.delete(roomId);
   }
 
   /**
@@ -200,107 +200,107 @@ export class Connection {
    * follow each other with the same `run` are begun together, for they keep it by themselves: they share what they read, and
    * so do those that come later, as long as nothing else was asked between.
    */
-  inTurn(task: Asked['task'], { run, payload }: Ask = {}): void {
-    if (this.#asked >= this.#limits.waitingPerConnection) throw new ChatError('busy');
+  enqueue(task: QueuedTask['task'], { batchKey, payload }: EnqueueOptions = {}): void {
+    if (this.#pendingCount >= this.#limits.waitingPerConnection) throw new ChatError('busy');
     // What is begun at once does not wait.
-    const bytes = this.#going ? ASK_BYTES + memoryOf(payload) : 0;
-    this.#mayWait(bytes);
-    this.#asked += 1;
-    this.#waiting ??= [];
-    this.#waiting.push({ task, run, bytes });
-    this.#going ??= this.#goOn(this.#waiting);
+    const bytes = this.#processing ? QUEUED_TASK_OVERHEAD_BYTES + estimateMemoryBytes(payload) : 0;
+    this.#takeQueuedBytes(bytes);
+    this.#pendingCount += 1;
+    this.#queue ??= [];
+    this.#queue.push({ task, batchKey, bytes });
+    this.#processing ??= this.#processQueue(this.#queue);
   }
 
   /** False when it was refused once too often. */
-  mayBeRefused(): boolean {
+  takeRefusalToken(): boolean {
     const { rates } = this.#limits;
-    if (rates) this.#refusals ??= new Bucket(rates.refusals);
-    this.isDismissed = this.#refusals?.refusal() !== undefined;
-    return !this.isDismissed;
+    if (rates) this.#refusals ??= new TokenBucket(rates.refusals);
+    this.isClosing = this.#refusals?.takeOrError() !== undefined;
+    return !this.isClosing;
   }
 
   /** Resolves when everything that was asked so far is done. */
-  async settled(): Promise<void> {
-    await this.#going;
+  async waitUntilIdle(): Promise<void> {
+    await this.#processing;
   }
 
-  async #goOn(waiting: Asked[]): Promise<void> {
+  async #processQueue(queue: QueuedTask[]): Promise<void> {
     // What came in the same packet comes along.
     await Promise.resolve();
-    while (waiting.length > 0) {
-      const begun = waiting.splice(0, lengthOfRun(waiting));
-      for (const { bytes } of begun) this.#begins(bytes);
-      const [first] = begun as [Asked];
-      const shared = this.#sharedBy(first.run);
-      await (begun.length === 1 ? first.task(shared) : Promise.all(begun.map(({ task }) => task(shared))));
-      this.#asked -= begun.length;
+    while (queue.length > 0) {
+      const batch = queue.splice(0, batchLength(queue));
+      for (const { bytes } of batch) this.#releaseQueuedBytes(bytes);
+      const [first] = batch as [QueuedTask];
+      const factsCache = this.#factsCacheFor(first.batchKey);
+      await (batch.length === 1 ? first.task(factsCache) : Promise.all(batch.map(({ task }) => task(factsCache))));
+      this.#pendingCount -= batch.length;
     }
-    this.#waiting = undefined;
-    this.#going = undefined;
+    this.#queue = undefined;
+    this.#processing = undefined;
   }
 
-  #mayEnter(rooms: number): void {
-    if (this.seats.size + rooms > this.#limits.roomsPerConnection) throw new ChatError('too_many_rooms');
-    this.address?.budgets.mayEnter(rooms);
+  #requireRoomLimit(rooms: number): void {
+    if (this.memberships.size + rooms > this.#limits.roomsPerConnection) throw new ChatError('too_many_rooms');
+    this.address?.budgets.requireRoomLimit(rooms);
   }
 
-  #mayName(roomId: string, names: number): void {
-    const known = this.seats.get(roomId)?.usernames.size ?? 0;
-    if (known + names > this.#limits.namesPerRoom) throw new ChatError('too_many_names');
-    this.address?.budgets.mayName(roomId, names);
+  #requireNameLimit(roomId: string, names: number): void {
+    const current = this.memberships.get(roomId)?.usernames.size ?? 0;
+    if (current + names > this.#limits.namesPerRoom) throw new ChatError('too_many_names');
+    this.address?.budgets.requireNameLimit(roomId, names);
   }
 
-  #mayWait(bytes: number): void {
+  #takeQueuedBytes(bytes: number): void {
     if (bytes === 0) return;
-    if (this.#waitingBytes + bytes > this.#limits.waitingBytesPerConnection) throw new ChatError('busy');
-    if (this.address?.budgets.waiting?.tryTake(bytes) === false) throw new ChatError('busy');
-    if (this.#nodeWaiting.tryTake(bytes)) this.#waitingBytes += bytes;
+    if (this.#queuedBytes + bytes > this.#limits.waitingBytesPerConnection) throw new ChatError('busy');
+    if (this.address?.budgets.queuedBytes?.tryTake(bytes) === false) throw new ChatError('busy');
+    if (this.#nodeQueuedBytes.tryTake(bytes)) this.#queuedBytes += bytes;
     else {
-      this.address?.budgets.waiting?.giveBack(bytes);
+      this.address?.budgets.queuedBytes?.release(bytes);
       throw new ChatError('busy');
     }
   }
 
-  #begins(bytes: number): void {
+  #releaseQueuedBytes(bytes: number): void {
     if (bytes === 0) return;
-    this.#waitingBytes -= bytes;
-    this.address?.budgets.waiting?.giveBack(bytes);
-    this.#nodeWaiting.giveBack(bytes);
+    this.#queuedBytes -= bytes;
+    this.address?.budgets.queuedBytes?.release(bytes);
+    this.#nodeQueuedBytes.release(bytes);
   }
 
-  #sharedBy(run: string | undefined): SharedReads {
-    if (run === undefined || run !== this.#last?.run) this.#last = { run, shared: new SharedReads() };
-    else this.#last.shared.beginAgain();
-    return this.#last.shared;
+  #factsCacheFor(batchKey: string | undefined): FactsCache {
+    if (batchKey === undefined || batchKey !== this.#lastBatch?.batchKey) this.#lastBatch = { batchKey, factsCache: new FactsCache() };
+    else this.#lastBatch.factsCache.startNextBatch();
+    return this.#lastBatch.factsCache;
   }
 }
 
-function lengthOfRun(waiting: Asked[]): number {
-  const { run } = waiting[0] as Asked;
-  if (run === undefined) return 1;
-  const end = waiting.findIndex((asked, index) => asked.run !== run || index === MOST_IN_A_RUN);
-  return end === -1 ? waiting.length : end;
+function batchLength(queue: QueuedTask[]): number {
+  const { batchKey } = queue[0] as QueuedTask;
+  if (batchKey === undefined) return 1;
+  const end = queue.findIndex((queued, index) => queued.batchKey !== batchKey || index === MAX_BATCH_SIZE);
+  return end === -1 ? queue.length : end;
 }
 
 /** Both are told what was missed. */
-const RESUMES = new Set(['resume:rooms', 'list:entries'] satisfies EventName[] as string[]);
-const SIGNALS = new Set(Object.entries(events).flatMap(([event, definition]) => ('signalled' in definition ? [event] : [])));
+const RESUME_EVENTS = new Set(['resume:rooms', 'list:entries'] satisfies EventName[] as string[]);
+const EPHEMERAL_EVENTS = new Set(Object.entries(events).flatMap(([event, definition]) => ('ephemeral' in definition ? [event] : [])));
 
 /** The bucket, made when it is first needed, less so many tokens; or throws the refusal. */
-function taken(bucket: Bucket | undefined, rate: Rate | undefined, tokens = 1): Bucket | undefined {
+function takeTokens(bucket: TokenBucket | undefined, rate: RateLimit | undefined, tokens = 1): TokenBucket | undefined {
   if (!rate) return undefined;
-  const known = bucket ?? new Bucket(rate);
-  known.take(tokens);
-  return known;
+  const existing = bucket ?? new TokenBucket(rate);
+  existing.takeOrThrow(tokens);
+  return existing;
 }
 
 /** Of what a queue keeps of an ask beside its payload. */
-const ASK_BYTES = 512;
+const QUEUED_TASK_OVERHEAD_BYTES = 512;
 const VALUE_BYTES = 16;
 
 /** About how much memory an ask takes: its payload was checked, and is not deep. */
-function memoryOf(payload: unknown): number {
+function estimateMemoryBytes(payload: unknown): number {
   if (typeof payload === 'string') return VALUE_BYTES + 2 * payload.length;
   if (typeof payload !== 'object' || payload === null) return VALUE_BYTES;
-  return Object.values(payload).reduce((sum: number, value) => sum + memoryOf(value), 2 * VALUE_BYTES);
+  return Object.values(payload).reduce((sum: number, value) => sum + estimateMemoryBytes(value), 2 * VALUE_BYTES);
 }

@@ -1,32 +1,32 @@
-import type { Notice } from '@engawa/protocol';
-import { Paced } from './paced.ts';
+import type { ServerNotice } from '@engawa/protocol';
+import { ThrottledTask } from './paced.ts';
 
 /** Others who act in the same moment are told with the first. */
-const SOON_MS = 100;
+const COALESCE_MS = 100;
 /** How often a room is told what became of its members, and who types: the more are to be told, the less often. */
-const MEMBERS_MS = 1_000;
-const TYPING_MS = 3_000;
+const MEMBERS_INTERVAL_MS = 1_000;
+const TYPING_INTERVAL_MS = 3_000;
 /** So one node tells a room at most 10,000 times a second of its members, and 3,334 of who types, all who are told taken together. */
-const MEMBERS_MS_PER_PEER = 0.1;
-const TYPING_MS_PER_PEER = 0.3;
+const MEMBERS_INTERVAL_MS_PER_PEER = 0.1;
+const TYPING_INTERVAL_MS_PER_PEER = 0.3;
 /** Names that are told with a count. */
-const NAMED = 3;
+const MAX_SAMPLE_NAMES = 3;
 /** Who types says so again about every three seconds, and is forgotten after six. */
-const SAID_AGAIN_MS = 2_500;
-const FORGOTTEN_MS = 6_000;
+const TYPING_REFRESH_MS = 2_500;
+const TYPING_EXPIRY_MS = 6_000;
 /** Who types, as far as nodes told each other: enough to know that there are several. */
-const TYPISTS = 50;
+const MAX_TYPING_USERS = 50;
 
-type Told = 'update:members' | 'update:typing';
-type Members = Pick<Notice<'update:members'>, 'epoch' | 'asOf' | 'members' | 'online'>;
+type SummaryNotice = 'update:members' | 'update:typing';
+type MemberCounts = Pick<ServerNotice<'update:members'>, 'epoch' | 'asOf' | 'members' | 'online'>;
 
-interface Surroundings {
+interface LargeRoomSummaryOptions {
   roomId: string;
   /** How many are to be told on this node. */
-  peers: () => number;
+  countPeers: () => number;
   /** What there is to tell of the members; undefined without a room. */
-  count: () => Promise<Members | undefined>;
-  tell: <N extends Told>(event: N, notice: Notice<N>) => unknown;
+  readMemberCounts: () => Promise<MemberCounts | undefined>;
+  broadcast: <N extends SummaryNotice>(event: N, notice: ServerNotice<N>) => unknown;
   onError: (error: unknown) => undefined;
 }
 
@@ -34,90 +34,90 @@ interface Surroundings {
  * A large room, as it is told of itself: counts, now and then, and a few names, whatever happens there. To tell each of n
  * members what each of n members does would be n² messages.
  */
-export class Crowd {
-  readonly #surroundings: Surroundings;
-  readonly #members: Paced;
-  readonly #typing: Paced;
-  #joined: string[] = [];
-  #left: string[] = [];
+export class LargeRoomSummary {
+  readonly #options: LargeRoomSummaryOptions;
+  readonly #membersTask: ThrottledTask;
+  readonly #typingTask: ThrottledTask;
+  #joinedNames: string[] = [];
+  #leftNames: string[] = [];
   /** When each was last heard to type. */
-  readonly #typists = new Map<string, number>();
+  readonly #lastTypedAt = new Map<string, number>();
 
-  constructor(surroundings: Surroundings) {
-    const { peers } = surroundings;
-    this.#surroundings = surroundings;
-    this.#members = new Paced({
-      soon: SOON_MS,
-      every: () => Math.max(MEMBERS_MS, MEMBERS_MS_PER_PEER * peers()),
-      act: () => this.#tellMembers(),
+  constructor(options: LargeRoomSummaryOptions) {
+    const { countPeers } = options;
+    this.#options = options;
+    this.#membersTask = new ThrottledTask({
+      delayMs: COALESCE_MS,
+      minIntervalMs: () => Math.max(MEMBERS_INTERVAL_MS, MEMBERS_INTERVAL_MS_PER_PEER * countPeers()),
+      run: () => this.#broadcastMembers(),
     });
-    this.#typing = new Paced({
-      soon: SOON_MS,
-      every: () => Math.max(TYPING_MS, TYPING_MS_PER_PEER * peers()),
-      act: async () => this.#tellTyping(),
+    this.#typingTask = new ThrottledTask({
+      delayMs: COALESCE_MS,
+      minIntervalMs: () => Math.max(TYPING_INTERVAL_MS, TYPING_INTERVAL_MS_PER_PEER * countPeers()),
+      run: async () => this.#broadcastTyping(),
     });
   }
 
-  joined(username: string): void {
-    this.#joined = [...this.#joined, username].slice(-NAMED);
-    this.#members.want();
+  addJoined(username: string): void {
+    this.#joinedNames = [...this.#joinedNames, username].slice(-MAX_SAMPLE_NAMES);
+    this.#membersTask.request();
   }
 
-  left(username: string): void {
-    this.#left = [...this.#left, username].slice(-NAMED);
-    this.stopped(username);
-    this.#members.want();
+  addLeft(username: string): void {
+    this.#leftNames = [...this.#leftNames, username].slice(-MAX_SAMPLE_NAMES);
+    this.stopTyping(username);
+    this.#membersTask.request();
   }
 
   /** Others than before are online. */
-  changed(): void {
-    this.#members.want();
+  scheduleMembers(): void {
+    this.#membersTask.request();
   }
 
   /** Whether anybody would learn something from hearing that he types: not where several do, as was just said. */
-  isNews(username: string): boolean {
-    const since = performance.now() - SAID_AGAIN_MS;
-    const heard = [...this.#typists].filter(([, at]) => at > since);
-    return heard.length <= NAMED && !heard.some(([name]) => name === username);
+  isNewTyping(username: string): boolean {
+    const since = performance.now() - TYPING_REFRESH_MS;
+    const active = [...this.#lastTypedAt].filter(([, at]) => at > since);
+    return active.length <= MAX_SAMPLE_NAMES && !active.some(([name]) => name === username);
   }
 
-  typing(username: string): void {
-    if (this.#typists.size >= TYPISTS && !this.#typists.has(username)) return;
-    this.#typists.set(username, performance.now());
-    this.#typing.want();
+  startTyping(username: string): void {
+    if (this.#lastTypedAt.size >= MAX_TYPING_USERS && !this.#lastTypedAt.has(username)) return;
+    this.#lastTypedAt.set(username, performance.now());
+    this.#typingTask.request();
   }
 
-  stopped(username: string): void {
-    if (this.#typists.delete(username)) this.#typing.want();
+  stopTyping(username: string): void {
+    if (this.#lastTypedAt.delete(username)) this.#typingTask.request();
   }
 
   isTyping(username: string): boolean {
-    return this.#typists.has(username);
+    return this.#lastTypedAt.has(username);
   }
 
   close(): void {
-    this.#members.close();
-    this.#typing.close();
+    this.#membersTask.close();
+    this.#typingTask.close();
   }
 
-  async #tellMembers(): Promise<void> {
-    const { roomId, count, tell, onError } = this.#surroundings;
-    const [joined, left] = [this.#joined, this.#left];
-    [this.#joined, this.#left] = [[], []];
+  async #broadcastMembers(): Promise<void> {
+    const { roomId, readMemberCounts, broadcast, onError } = this.#options;
+    const [joined, left] = [this.#joinedNames, this.#leftNames];
+    [this.#joinedNames, this.#leftNames] = [[], []];
     try {
-      const counted = await count();
-      if (counted) tell('update:members', { roomId, ...counted, joined, left });
+      const counts = await readMemberCounts();
+      if (counts) broadcast('update:members', { roomId, ...counts, joined, left });
     } catch (error) {
       onError(error);
-      this.#members.want();
+      this.#membersTask.request();
     }
   }
 
-  #tellTyping(): void {
-    const { roomId, tell } = this.#surroundings;
-    const until = performance.now() - FORGOTTEN_MS;
-    for (const [username, at] of this.#typists) if (at <= until) this.#typists.delete(username);
-    const usernames = [...this.#typists.keys()];
-    tell('update:typing', { roomId, usernames: usernames.slice(0, NAMED), several: usernames.length > NAMED });
+  #broadcastTyping(): void {
+    const { roomId, broadcast } = this.#options;
+    const until = performance.now() - TYPING_EXPIRY_MS;
+    for (const [username, at] of this.#lastTypedAt) if (at <= until) this.#lastTypedAt.delete(username);
+    const usernames = [...this.#lastTypedAt.keys()];
+    broadcast('update:typing', { roomId, usernames: usernames.slice(0, MAX_SAMPLE_NAMES), several: usernames.length > MAX_SAMPLE_NAMES });
   }
 }

@@ -10,13 +10,13 @@ export type TrustedProxies = number | readonly string[];
 type Hops = readonly string[];
 
 /** Finds the address of the client that a request comes from. */
-export class ClientAddresses {
+export class ClientIpResolver {
   readonly #isTrusted: (ip: string, hop: number) => boolean;
 
-  constructor(trusted: TrustedProxies) {
-    if (typeof trusted === 'number') this.#isTrusted = (_, hop) => hop < trusted;
+  constructor(trustedProxies: TrustedProxies) {
+    if (typeof trustedProxies === 'number') this.#isTrusted = (_, hop) => hop < trustedProxies;
     else {
-      const networks = new Networks(trusted);
+      const networks = new Networks(trustedProxies);
       this.#isTrusted = (ip) => networks.has(ip);
     }
   }
@@ -27,8 +27,8 @@ export class ClientAddresses {
   }
 
   /** Whether it came through a proxy that is not trusted: all its clients are one address then. */
-  isUnknownProxy({ headers, socket }: IncomingMessage): boolean {
-    return !this.isProxy(parseIp(socket.remoteAddress ?? '') ?? '') && chainsIn(headers).length > 0;
+  isUntrustedProxy({ headers, socket }: IncomingMessage): boolean {
+    return !this.isProxy(parseIp(socket.remoteAddress ?? '') ?? '') && parseChains(headers).length > 0;
   }
 
   /**
@@ -37,55 +37,55 @@ export class ClientAddresses {
    * header that its proxy does not know: where both are there and lead to different addresses, or one cannot be read, all
    * such requests through one proxy count as those of one address, which is nobody else's.
    */
-  of({ headers, socket }: Pick<IncomingMessage, 'headers' | 'socket'>): string {
+  resolve({ headers, socket }: Pick<IncomingMessage, 'headers' | 'socket'>): string {
     const direct = parseIp(socket.remoteAddress ?? '') ?? '';
     if (!this.isProxy(direct)) return direct;
-    const chains = chainsIn(headers);
-    if (chains.includes(undefined)) return unreliable(direct);
-    const [first = direct, ...others] = chains.map((hops) => this.#walk(direct, hops ?? []));
-    return others.every((other) => other === first) ? first : unreliable(direct);
+    const chains = parseChains(headers);
+    if (chains.includes(undefined)) return unreliableAddress(direct);
+    const [first = direct, ...others] = chains.map((hops) => this.#followHops(direct, hops ?? []));
+    return others.every((other) => other === first) ? first : unreliableAddress(direct);
   }
 
-  #walk(direct: string, hops: Hops): string {
+  #followHops(direct: string, hops: Hops): string {
     let address = direct;
     for (let hop = 0; this.#isTrusted(address, hop); hop += 1) {
-      const asker = parseIp(hops.at(-1 - hop) ?? '');
-      if (asker === undefined) return address;
-      address = asker;
+      const previous = parseIp(hops.at(-1 - hop) ?? '');
+      if (previous === undefined) return address;
+      address = previous;
     }
     return address;
   }
 }
 
-const unreliable = (proxy: string): string => `unreliable through ${proxy}`;
+const unreliableAddress = (proxy: string): string => `unreliable through ${proxy}`;
 
-function chainsIn({ 'x-forwarded-for': list, forwarded }: IncomingHttpHeaders): (Hops | undefined)[] {
+function parseChains({ 'x-forwarded-for': list, forwarded }: IncomingHttpHeaders): (Hops | undefined)[] {
   const chains: (Hops | undefined)[] = [];
   if (list !== undefined) chains.push([list].flat().join(',').split(','));
-  if (forwarded !== undefined) chains.push(hopsInForwarded(forwarded));
+  if (forwarded !== undefined) chains.push(parseForwarded(forwarded));
   return chains;
 }
 
 /** Characters of a `Forwarded` header that are read: more than any row of proxies writes. */
-const MOST_READ = 2_048;
+const MAX_HEADER_CHARS = 2_048;
 /** One `name=value` of RFC 7239, or nothing, and what ends it. The value may be quoted. */
-const PAIR = /\s*(?:([\w!#$%&'*+.^`|~-]+)=("(?:[^"\\]|\\.)*"|[^\s",;]*))?\s*([,;]|$)/y;
+const FORWARDED_PAIR = /\s*(?:([\w!#$%&'*+.^`|~-]+)=("(?:[^"\\]|\\.)*"|[^\s",;]*))?\s*([,;]|$)/y;
 
 /**
  * The `for` of each element. Undefined when the header cannot be read to its end: a client may have opened a quotation in
  * which the words of the proxy disappear.
  */
-function hopsInForwarded(header: string): Hops | undefined {
-  if (header.length > MOST_READ) return undefined;
+function parseForwarded(header: string): Hops | undefined {
+  if (header.length > MAX_HEADER_CHARS) return undefined;
   const hops = [''];
-  PAIR.lastIndex = 0;
-  while (PAIR.lastIndex < header.length) {
-    const [, name, value = '', end] = PAIR.exec(header) ?? [];
+  FORWARDED_PAIR.lastIndex = 0;
+  while (FORWARDED_PAIR.lastIndex < header.length) {
+    const [, name, value = '', end] = FORWARDED_PAIR.exec(header) ?? [];
     if (end === undefined) return undefined;
-    if (name?.toLowerCase() === 'for') hops[hops.length - 1] = unquoted(value);
+    if (name?.toLowerCase() === 'for') hops[hops.length - 1] = unquote(value);
     if (end === ',') hops.push('');
   }
   return hops;
 }
 
-const unquoted = (value: string): string => (value.startsWith('"') ? value.slice(1, -1).replace(/\\(.)/g, '$1') : value);
+const unquote = (value: string): string => (value.startsWith('"') ? value.slice(1, -1).replace(/\\(.)/g, '$1') : value);

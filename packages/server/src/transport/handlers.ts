@@ -1,222 +1,253 @@
 import {
   ChatError,
   type CommandName,
+  type EphemeralEventName,
   type EventName,
-  type Payload,
   type Position,
-  type QuestionName,
-  type Reply,
-  type SignalName,
+  type QueryName,
+  type RequestPayload,
+  type ResponsePayload,
 } from '@engawa/protocol';
 import { listChats } from '../chat/chat-pages.ts';
 import { createChat, createChats, deleteChat, updateChat } from '../chat/chats.ts';
-import { commit, type Outcome, type SharedReads } from '../chat/commit.ts';
+import { type CommandResult, executeCommand, type FactsCache } from '../chat/commit.ts';
 import { listEntries } from '../chat/entries.ts';
 import { memberKey } from '../chat/keys.ts';
-import { addMember, describeMembership, listMembers, removeMember, tailAt } from '../chat/members.ts';
+import { addMember, describeMembership, lastBroadcastIdAt, listMembers, removeMember } from '../chat/members.ts';
 import { addReaction, removeReaction } from '../chat/reactions.ts';
-import { markRead as moveMark } from '../chat/readers.ts';
+import { markRead as advanceReadMark } from '../chat/readers.ts';
 import { createRoom, deleteRoom, listRooms, updateRoom } from '../chat/rooms.ts';
-import type { Caller, Rule } from '../chat/rule.ts';
-import { heard } from '../chat/telling.ts';
+import type { Caller, CommandRule } from '../chat/rule.ts';
+import { toBroadcast } from '../chat/telling.ts';
 import { countUnread } from '../chat/unread.ts';
 import type { Store } from '../store/store.ts';
 import type { Connection } from './connection.ts';
 import { connectionOf } from './local-room.ts';
-import { tellPosition } from './position-notice.ts';
+import { emitPosition } from './position-notice.ts';
 import { resumeRooms } from './resume.ts';
-import { callerFor, type Services } from './services.ts';
-import type { Signal } from './signals.ts';
+import { type AppContext, createCaller } from './services.ts';
+import type { EphemeralEvent } from './signals.ts';
 import type { Peer } from './wire.ts';
 
-const NOT_TOLD = 'an entry could not be told to who added it';
+const EMIT_FAILED = 'an entry could not be told to who added it';
 
-type Ask = { roomId: string; username: string };
-type Handler<E extends EventName> = (services: Services, peer: Peer, ask: Payload<E>, shared?: SharedReads) => Promise<Reply<E>>;
+type MemberRef = { roomId: string; username: string };
+type Handler<E extends EventName> = (
+  context: AppContext,
+  peer: Peer,
+  request: RequestPayload<E>,
+  factsCache?: FactsCache,
+) => Promise<ResponsePayload<E>>;
 
-const placeOf = ({ seq, id, at }: Outcome['entries'][number]) => ({ seq, id, at });
+const entryPosition = ({ seq, id, at }: CommandResult['entries'][number]) => ({ seq, id, at });
 
 /** Every event and what does it. */
 export const handlers: { [E in EventName]: Handler<E> } = {
-  'create:room': joining('create:room', createRoom),
-  'add:member': joining('add:member', addMember),
-  'remove:member': command('remove:member', removeMember),
+  'create:room': joinHandler('create:room', createRoom),
+  'add:member': joinHandler('add:member', addMember),
+  'remove:member': commandHandler('remove:member', removeMember),
   // One that was kept in a packet of this name was its first.
-  'create:chat': chatting(command('create:chat', createChat, ({ entries: [first] }) => (first ? placeOf(first) : {}))),
-  'create:chats': chatting(command('create:chats', createChats, ({ entries }) => ({ chats: entries.map(placeOf) }))),
-  'update:chat': chatting(command('update:chat', updateChat)),
-  'delete:chat': command('delete:chat', deleteChat),
-  'add:reaction': command('add:reaction', addReaction),
-  'remove:reaction': command('remove:reaction', removeReaction),
-  'update:room': command('update:room', updateRoom),
-  'delete:room': command('delete:room', deleteRoom),
-  'list:rooms': roomList,
-  'list:members': withPresence(question(listMembers)),
-  'list:chats': question(listChats),
-  'list:entries': question(listEntries),
+  'create:chat': withChatRate(commandHandler('create:chat', createChat, ({ entries: [first] }) => (first ? entryPosition(first) : {}))),
+  'create:chats': withChatRate(commandHandler('create:chats', createChats, ({ entries }) => ({ chats: entries.map(entryPosition) }))),
+  'update:chat': withChatRate(commandHandler('update:chat', updateChat)),
+  'delete:chat': commandHandler('delete:chat', deleteChat),
+  'add:reaction': commandHandler('add:reaction', addReaction),
+  'remove:reaction': commandHandler('remove:reaction', removeReaction),
+  'update:room': commandHandler('update:room', updateRoom),
+  'delete:room': commandHandler('delete:room', deleteRoom),
+  'list:rooms': listRoomsHandler,
+  'list:members': withPresence(queryHandler(listMembers)),
+  'list:chats': queryHandler(listChats),
+  'list:entries': queryHandler(listEntries),
   'resume:rooms': resumeRooms,
-  'start:typing': signal('start:typing'),
-  'stop:typing': signal('stop:typing'),
-  'update:presence': present,
+  'start:typing': ephemeralHandler('start:typing'),
+  'stop:typing': ephemeralHandler('stop:typing'),
+  'update:presence': updatePresence,
   'mark:read': markRead,
 };
 
 /** A command that adds to the log of a room that the caller is in; `more` is what its answer says beside where that is. */
-function command<E extends CommandName>(event: E, rule: Rule<E>, more: (outcome: Outcome) => object = () => ({})): Handler<E> {
-  return async (services, peer, ask, shared) => {
-    const { store } = services;
-    const { roomId } = ask as Ask;
+function commandHandler<E extends CommandName>(
+  event: E,
+  rule: CommandRule<E>,
+  extraFields: (result: CommandResult) => object = () => ({}),
+): Handler<E> {
+  return async (context, peer, request, factsCache) => {
+    const { store } = context;
+    const { roomId } = request as MemberRef;
     const connection = connectionOf(peer);
-    const wasThere = connection.seats.has(roomId);
-    const outcome = await commit({ store, rule, command: ask, caller: callerOf(services, peer, roomId), shared });
-    if (outcome.outcome === 'appended') {
-      countKept(services, connection, { event, ask });
+    const wasAttached = connection.memberships.has(roomId);
+    const result = await executeCommand({ store, rule, command: request, caller: callerOf(context, peer, roomId), factsCache });
+    if (result.outcome === 'appended') {
+      countAppended(context, connection, { event, request });
       // What was kept is acknowledged, whether this can be read now or not.
-      if (!wasThere)
-        await tellAbsent(store, peer, { roomId, ...outcome }).catch((error: unknown) => services.log.error({ err: error }, NOT_TOLD));
+      if (!wasAttached)
+        await emitToCaller(store, peer, { roomId, ...result }).catch((error: unknown) => context.log.error({ err: error }, EMIT_FAILED));
     }
-    return { ...placed(roomId, outcome), durability: store.durability, ...more(outcome) } as Reply<E>;
+    return { ...positionFields(roomId, result), durability: store.durability, ...extraFields(result) } as ResponsePayload<E>;
   };
 }
 
-function countKept({ quotas }: Services, connection: Connection, { event, ask }: { event: CommandName; ask: object }): void {
-  connection.kept(ask);
+function countAppended(
+  { quotaMonitor }: AppContext,
+  connection: Connection,
+  { event, request }: { event: CommandName; request: object },
+): void {
+  connection.spendStoredBytes(request);
   if (event !== 'create:room') return;
-  connection.roomOpened();
-  quotas.roomOpened();
+  connection.spendRoomCreation();
+  quotaMonitor.countOpenedRoom();
 }
 
 /** Chats that may be under way together: of one member, for they rest on that he is one, and on nothing else but what they answer. */
-export const runOf = <E extends EventName>(event: E, ask: Payload<E>): string | undefined => {
+export const batchKeyOf = <E extends EventName>(event: E, request: RequestPayload<E>): string | undefined => {
   if (event !== 'create:chat' && event !== 'create:chats') return undefined;
-  const { roomId, username } = ask as Ask;
-  const answered = chatsIn(ask).flatMap(({ replyTo }) => replyTo ?? []);
+  const { roomId, username } = request as MemberRef;
+  const repliedSeqs = chatsOf(request).flatMap(({ replyTo }) => replyTo ?? []);
   // No id has a line break.
-  return `${roomId}\n${username}\n${answered.join()}`;
+  return `${roomId}\n${username}\n${repliedSeqs.join()}`;
 };
 
-type Chatting = 'create:chat' | 'create:chats' | 'update:chat';
-const chatsIn = (ask: object): { replyTo?: number }[] => (ask as Partial<Payload<'create:chats'>>).chats ?? [ask];
+type ChatCommand = 'create:chat' | 'create:chats' | 'update:chat';
+const chatsOf = (request: object): { replyTo?: number }[] => (request as Partial<RequestPayload<'create:chats'>>).chats ?? [request];
 
 /** Texts have a rate of their own, of their author in the room: over however many connections, and whether these joined or not. */
-function chatting<E extends Chatting>(say: Handler<E>): Handler<E> {
-  return (services, peer, ask, shared) => {
+function withChatRate<E extends ChatCommand>(handler: Handler<E>): Handler<E> {
+  return (context, peer, request, factsCache) => {
     const { author } = connectionOf(peer).identity;
-    const { length } = chatsIn(ask);
-    const most = Math.floor(services.limits.rates?.chats?.burst ?? Infinity);
+    const { length } = chatsOf(request);
+    const maxChats = Math.floor(context.limits.rates?.chats?.burst ?? Infinity);
     // To wait would be in vain.
-    if (length > most) throw new ChatError('invalid_payload', { message: `chats: must have at most ${most} items` });
-    const refusal = services.chats?.refusal(`${author}\n${(ask as Ask).roomId}`, length);
+    if (length > maxChats) throw new ChatError('invalid_payload', { message: `chats: must have at most ${maxChats} items` });
+    const refusal = context.chatBuckets?.takeOrError(`${author}\n${(request as MemberRef).roomId}`, length);
     if (refusal) throw refusal;
-    return say(services, peer, ask, shared);
+    return handler(context, peer, request, factsCache);
   };
 }
 
 /** A command that makes the caller a member; answered with what he needs to know of the room. */
-function joining<E extends 'create:room' | 'add:member'>(event: E, rule: Rule<E>): Handler<E> {
-  return async (services, peer, ask) => {
-    const { store, fanOut, leases, limits, questions } = services;
-    const { roomId, username } = ask as Ask;
+function joinHandler<E extends 'create:room' | 'add:member'>(event: E, rule: CommandRule<E>): Handler<E> {
+  return async (context, peer, request) => {
+    const { store, roomRegistry, leaseManager, limits, queryScheduler } = context;
+    const { roomId, username } = request as MemberRef;
     const connection = connectionOf(peer);
-    connection.mayJoin({ roomId, username });
-    await leases.awake();
-    const caller = callerOf(services, peer, roomId);
-    const [outcome, follows] = await fanOut.join(peer, ask, () => commit({ store, rule, command: ask, caller }));
-    if (outcome.outcome === 'appended') countKept(services, connection, { event, ask });
+    connection.takeJoinToken({ roomId, username });
+    await leaseManager.ensureHeartbeat();
+    const caller = callerOf(context, peer, roomId);
+    const [result, livePosition] = await roomRegistry.join(peer, request, () => executeCommand({ store, rule, command: request, caller }));
+    if (result.outcome === 'appended') countAppended(context, connection, { event, request });
     // Counts what is unread, which reads as much as a page.
-    const membership = await questions.run(() => describeMembership(store, roomId, { username, author: caller.author }));
+    const membership = await queryScheduler.run(() => describeMembership(store, roomId, { username, author: caller.author }));
     // Who came back is seated by now: he hears all that is after this seq, which an earlier one would not promise.
-    const isBack = outcome.outcome === 'unchanged' && follows !== null;
-    const position = isBack ? { ...outcome, epoch: follows.epoch, seq: follows.seq } : outcome;
-    if (outcome.outcome !== 'appended') connection.address?.budgets.joinedNothing(roomId);
-    if (isBack) await tellPosition(services, peer, roomId);
+    const isReattached = result.outcome === 'unchanged' && livePosition !== null;
+    const position = isReattached ? { ...result, epoch: livePosition.epoch, seq: livePosition.seq } : result;
+    if (result.outcome !== 'appended') connection.address?.budgets.refundJoin(roomId);
+    if (isReattached) await emitPosition(context, peer, roomId);
     const { session } = connection.identity;
-    const online = (await fanOut.find(roomId))?.signals.online ?? 0;
-    const tail = isSamePlace(follows, position) ? follows.id : await tailAt(store, roomId, position);
+    const online = (await roomRegistry.get(roomId))?.ephemeralEvents.online ?? 0;
+    const tail = isSamePosition(livePosition, position) ? livePosition.id : await lastBroadcastIdAt(store, roomId, position);
     const { durability } = store;
-    return { ...placed(roomId, position), durability, tail, ...membership, online, session, limits } as Reply<E>;
+    return { ...positionFields(roomId, position), durability, tail, ...membership, online, session, limits } as ResponsePayload<E>;
   };
 }
 
 /** Tells the room what is not kept; only who is seated there under that name may. */
-function signal<E extends SignalName>(event: E): Handler<E> {
-  return async ({ fanOut }, peer, ask) => {
-    const { roomId } = ask;
-    mustBeSeated(peer, ask);
-    await (await fanOut.find(roomId))?.signals.announce({ event, signal: ask } as Signal);
-    return { roomId } as Reply<E>;
+function ephemeralHandler<E extends EphemeralEventName>(event: E): Handler<E> {
+  return async ({ roomRegistry }, peer, request) => {
+    const { roomId } = request;
+    requireAttached(peer, request);
+    await (await roomRegistry.get(roomId))?.ephemeralEvents.publish({ event, signal: request } as EphemeralEvent);
+    return { roomId } as ResponsePayload<E>;
   };
 }
 
-async function present({ fanOut }: Services, peer: Peer, ask: Payload<'update:presence'>): Promise<Reply<'update:presence'>> {
-  mustBeSeated(peer, ask);
-  await (await fanOut.find(ask.roomId))?.present(peer, ask);
-  return { roomId: ask.roomId };
+async function updatePresence(
+  { roomRegistry }: AppContext,
+  peer: Peer,
+  request: RequestPayload<'update:presence'>,
+): Promise<ResponsePayload<'update:presence'>> {
+  requireAttached(peer, request);
+  await (await roomRegistry.get(request.roomId))?.updatePresence(peer, request);
+  return { roomId: request.roomId };
 }
 
-async function markRead({ store, fanOut, questions }: Services, peer: Peer, ask: Payload<'mark:read'>): Promise<Reply<'mark:read'>> {
-  const { roomId, username, seq } = ask;
-  mustBeSeated(peer, ask);
-  const room = await fanOut.find(roomId);
+async function markRead(
+  { store, roomRegistry, queryScheduler }: AppContext,
+  peer: Peer,
+  request: RequestPayload<'mark:read'>,
+): Promise<ResponsePayload<'mark:read'>> {
+  const { roomId, username, seq } = request;
+  requireAttached(peer, request);
+  const room = await roomRegistry.get(roomId);
   // A page may have shown what this node was not told yet.
   if (seq > (room?.position?.seq ?? 0)) await room?.follower.catchUp();
   const head = room?.position?.seq ?? 0;
   if (seq > head) throw new ChatError('invalid_payload', { message: 'seq: is after the newest entry' });
   const { author } = connectionOf(peer).identity;
-  const read = await moveMark(store, ask, author);
+  const read = await advanceReadMark(store, request, author);
   if (read === null) throw new ChatError('not_a_member');
-  if (read === seq) await room?.signals.announce({ event: 'mark:read', signal: { roomId, username, read } });
-  const counted = await questions.run(() => countUnread(store, roomId, { author, username, read, head }));
-  return { roomId, read, ...counted, asOf: head };
+  if (read === seq) await room?.ephemeralEvents.publish({ event: 'mark:read', signal: { roomId, username, read } });
+  const counts = await queryScheduler.run(() => countUnread(store, roomId, { author, username, read, head }));
+  return { roomId, read, ...counts, asOf: head };
 }
 
-function mustBeSeated(peer: Peer, { roomId, username }: Ask): void {
-  if (!connectionOf(peer).seats.get(roomId)?.usernames.has(memberKey(username))) throw new ChatError('not_a_member');
+function requireAttached(peer: Peer, { roomId, username }: MemberRef): void {
+  if (!connectionOf(peer).memberships.get(roomId)?.usernames.has(memberKey(username))) throw new ChatError('not_a_member');
 }
 
 /** The store knows who is connected; who of them looks is only known to those who heard it. */
 function withPresence(list: Handler<'list:members'>): Handler<'list:members'> {
-  return async (services, peer, ask) => {
-    const reply = await list(services, peer, ask);
-    const signals = (await services.fanOut.find(ask.roomId))?.signals;
-    const members = reply.members.map((member) =>
-      member.presence === 'online' && signals ? { ...member, presence: signals.presenceOf(member.username) } : member,
+  return async (context, peer, request) => {
+    const response = await list(context, peer, request);
+    const ephemeralEvents = (await context.roomRegistry.get(request.roomId))?.ephemeralEvents;
+    const members = response.members.map((member) =>
+      member.presence === 'online' && ephemeralEvents ? { ...member, presence: ephemeralEvents.presenceOf(member.username) } : member,
     );
-    return { ...reply, members };
+    return { ...response, members };
   };
 }
 
-function roomList({ store, questions }: Services, peer: Peer, asked: Payload<'list:rooms'>): Promise<Reply<'list:rooms'>> {
+function listRoomsHandler(
+  { store, queryScheduler }: AppContext,
+  peer: Peer,
+  request: RequestPayload<'list:rooms'>,
+): Promise<ResponsePayload<'list:rooms'>> {
   const connection = connectionOf(peer);
   const { author } = connection.identity;
-  return listRooms(store, asked, { author, inTurn: (read) => questions.run(read), mayCount: () => connection.mayCount() });
+  return listRooms(store, request, {
+    author,
+    enqueue: (read) => queryScheduler.run(read),
+    tryTakeCountToken: () => connection.tryTakeCountToken(),
+  });
 }
 
-function question<E extends QuestionName>(ask: (store: Store, asked: Payload<E>, caller: Caller) => Promise<Reply<E>>): Handler<E> {
-  return (services, peer, asked) => {
-    const caller = callerOf(services, peer, (asked as Partial<Ask>).roomId);
-    return services.questions.run(() => ask(services.store, asked, caller));
+function queryHandler<E extends QueryName>(
+  query: (store: Store, request: RequestPayload<E>, caller: Caller) => Promise<ResponsePayload<E>>,
+): Handler<E> {
+  return (context, peer, request) => {
+    const caller = callerOf(context, peer, (request as Partial<MemberRef>).roomId);
+    return context.queryScheduler.run(() => query(context.store, request, caller));
   };
 }
 
-function callerOf(services: Services, peer: Peer, roomId: string | undefined): Caller {
+function callerOf(context: AppContext, peer: Peer, roomId: string | undefined): Caller {
   const connection = connectionOf(peer);
-  return callerFor(services, connection, roomId === undefined ? undefined : connection.usernameIn(roomId));
+  return createCaller(context, connection, roomId === undefined ? undefined : connection.usernameIn(roomId));
 }
 
-const isSamePlace = (follows: Position | null, { epoch, seq }: Outcome): follows is Position =>
-  follows?.epoch === epoch && follows.seq === seq;
+const isSamePosition = (livePosition: Position | null, { epoch, seq }: CommandResult): livePosition is Position =>
+  livePosition?.epoch === epoch && livePosition.seq === seq;
 
-function placed(roomId: string, { epoch, seq, id, at }: Outcome) {
+function positionFields(roomId: string, { epoch, seq, id, at }: CommandResult) {
   return id === undefined ? { roomId, epoch, seq } : { roomId, epoch, seq, id, at };
 }
 
 /** The caller added to a room that this connection does not hear: it is told that as the room is, but for what ended it. */
-async function tellAbsent(store: Store, peer: Peer, { roomId, epoch, entries }: Outcome & { roomId: string }): Promise<void> {
+async function emitToCaller(store: Store, peer: Peer, { roomId, epoch, entries }: CommandResult & { roomId: string }): Promise<void> {
   const facts = await store.read(roomId, { seqs: entries.map(({ seq }) => seq) });
   if (facts.epoch !== epoch) return;
   for (const { seq, id } of entries) {
     const entry = facts.entries.get(seq);
-    if (entry?.id === id) peer.emit(`${entry.kind}:success`, heard({ roomId, epoch }, entry));
+    if (entry?.id === id) peer.emit(`${entry.kind}:success`, toBroadcast({ roomId, epoch }, entry));
   }
 }

@@ -1,8 +1,8 @@
 /** Connections are pinged in so many portions, one after the other, once around in each interval. */
-const PORTIONS = 50;
+const PORTIONS_PER_INTERVAL = 50;
 
 /** What is used of a connection of Engine.IO, some of which it calls private. */
-export interface Pinged {
+export interface PingedConnection {
   readonly protocol: number;
   readonly readyState: string;
   readonly transport: { readonly name: string };
@@ -10,7 +10,7 @@ export interface Pinged {
   pingTimeoutTimer: NodeJS.Timeout | null;
   sendPacket(type: 'ping'): void;
   onClose(reason: string): void;
-  on(event: 'packet' | 'close' | 'upgrade', listener: (this: Pinged, packet: { type: string }) => void): unknown;
+  on(event: 'packet' | 'close' | 'upgrade', listener: (this: PingedConnection, packet: { type: string }) => void): unknown;
 }
 
 /**
@@ -20,31 +20,31 @@ export interface Pinged {
  */
 export class Heartbeat {
   readonly #timeout: number;
-  readonly #portions: Set<Pinged>[] = Array.from({ length: PORTIONS }, () => new Set());
+  readonly #portions: Set<PingedConnection>[] = Array.from({ length: PORTIONS_PER_INTERVAL }, () => new Set());
   /** Who has yet to answer, and until when: those whose time is over first come first. */
-  readonly #asked = new Map<Pinged, number>();
+  readonly #awaitingPong = new Map<PingedConnection, number>();
   /** Those of them who were given more time. */
-  readonly #excused = new Set<Pinged>();
+  readonly #extended = new Set<PingedConnection>();
   readonly #timer: NodeJS.Timeout;
   readonly #portionMs: number;
-  readonly #begun = performance.now();
-  #turns = 0;
+  readonly #startedAt = performance.now();
+  #pingedPortions = 0;
 
   /** Milliseconds. */
   constructor({ interval, timeout }: { interval: number; timeout: number }) {
     this.#timeout = timeout;
-    this.#portionMs = interval / PORTIONS;
-    this.#timer = setInterval(() => this.#beat(), this.#portionMs);
+    this.#portionMs = interval / PORTIONS_PER_INTERVAL;
+    this.#timer = setInterval(() => this.#pingDuePortions(), this.#portionMs);
   }
 
   /** Pings the connection from now on, instead of its own timers; one that is built otherwise than we know keeps those. */
-  take(connection: Pinged): void {
-    if (!isKnown(connection)) return;
+  add(connection: PingedConnection): void {
+    if (!isSupported(connection)) return;
     clearTimeout(connection.pingIntervalTimer ?? undefined);
     // Without it Engine.IO pings no more, and without a ping it waits for no answer.
     connection.pingIntervalTimer = null;
     // The portion that was pinged last comes after a whole interval.
-    this.#portions[this.#turns % PORTIONS]?.add(connection);
+    this.#portions[this.#pingedPortions % PORTIONS_PER_INTERVAL]?.add(connection);
     connection.on('packet', this.#onPacket);
     connection.on('close', this.#onClose);
     // The answer may have gone with the old transport; the library does not wait for it either.
@@ -56,68 +56,69 @@ export class Heartbeat {
   }
 
   /** A timer that comes late is not late for all that follow: what should have had its turn by now has it. */
-  #beat(): void {
+  #pingDuePortions(): void {
     const now = performance.now();
-    this.#giveUp(now);
-    const due = Math.floor((now - this.#begun) / this.#portionMs);
+    this.#closeTimedOut(now);
+    const due = Math.floor((now - this.#startedAt) / this.#portionMs);
     // After a standstill of more than an interval nobody is pinged twice.
-    this.#turns = Math.max(this.#turns, due - PORTIONS);
-    for (; this.#turns < due; this.#turns += 1) this.#ping(this.#portions[(this.#turns + 1) % PORTIONS] ?? [], now + this.#timeout);
+    this.#pingedPortions = Math.max(this.#pingedPortions, due - PORTIONS_PER_INTERVAL);
+    for (; this.#pingedPortions < due; this.#pingedPortions += 1)
+      this.#pingPortion(this.#portions[(this.#pingedPortions + 1) % PORTIONS_PER_INTERVAL] ?? [], now + this.#timeout);
   }
 
-  #ping(portion: Iterable<Pinged>, until: number): void {
+  #pingPortion(portion: Iterable<PingedConnection>, until: number): void {
     for (const connection of portion) {
-      if (this.#asked.has(connection)) continue;
-      this.#asked.set(connection, until);
+      if (this.#awaitingPong.has(connection)) continue;
+      this.#awaitingPong.set(connection, until);
       connection.sendPacket('ping');
     }
   }
 
-  #giveUp(now: number): void {
-    for (const [connection, until] of this.#asked) {
+  #closeTimedOut(now: number): void {
+    for (const [connection, until] of this.#awaitingPong) {
       if (until > now) return;
       connection.onClose('ping timeout');
     }
   }
 
-  #forget(connection: Pinged): void {
-    this.#asked.delete(connection);
-    this.#excused.delete(connection);
+  #clearPending(connection: PingedConnection): void {
+    this.#awaitingPong.delete(connection);
+    this.#extended.delete(connection);
   }
 
-  #heard(connection: Pinged, type: string): void {
-    if (!this.#asked.has(connection)) return;
-    if (type === 'pong') this.#forget(connection);
-    else if (!this.#excused.has(connection)) {
-      this.#excused.add(connection);
-      this.#asked.delete(connection);
-      this.#asked.set(connection, performance.now() + this.#timeout);
+  #handlePacket(connection: PingedConnection, type: string): void {
+    if (!this.#awaitingPong.has(connection)) return;
+    if (type === 'pong') this.#clearPending(connection);
+    else if (!this.#extended.has(connection)) {
+      this.#extended.add(connection);
+      this.#awaitingPong.delete(connection);
+      this.#awaitingPong.set(connection, performance.now() + this.#timeout);
     }
   }
 
-  #lose(connection: Pinged): void {
-    this.#forget(connection);
+  #remove(connection: PingedConnection): void {
+    this.#clearPending(connection);
     for (const portion of this.#portions) portion.delete(connection);
   }
 
   // One function for all connections, each `this` in its turn.
-  readonly #onPacket = ofThis(({ connection, packet }) => this.#heard(connection, packet.type));
-  readonly #onClose = ofThis(({ connection }) => this.#lose(connection));
-  readonly #onUpgrade = ofThis(({ connection }) => this.#forget(connection));
+  readonly #onPacket = withConnection(({ connection, packet }) => this.#handlePacket(connection, packet.type));
+  readonly #onClose = withConnection(({ connection }) => this.#remove(connection));
+  readonly #onUpgrade = withConnection(({ connection }) => this.#clearPending(connection));
 }
 
-interface Heard {
-  connection: Pinged;
+interface ReceivedPacket {
+  connection: PingedConnection;
   packet: { type: string };
 }
 
-const ofThis = (hear: (heard: Heard) => void) =>
-  function (this: Pinged, packet: { type: string }): void {
-    hear({ connection: this, packet });
+const withConnection = (handle: (received: ReceivedPacket) => void) =>
+  function (this: PingedConnection, packet: { type: string }): void {
+    handle({ connection: this, packet });
   };
 
 /** In version 3 of the protocol clients ping. Of one that has ended already no end would be heard. */
-const isKnown = (connection: Pinged): boolean =>
+const isSupported = (connection: PingedConnection): boolean =>
   connection.readyState === 'open' &&
   connection.protocol === 4 &&
   connection.pingIntervalTimer instanceof Object &&

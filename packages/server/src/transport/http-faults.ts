@@ -1,7 +1,7 @@
 /** What goes wrong below HTTP requests: bytes that are none, requests that do not end, connections that find no descriptor. */
 import type { Server } from 'node:http';
 import type { DropArgument, Socket } from 'node:net';
-import { addressOf } from './addresses.ts';
+import { addressLimiterOf } from './addresses.ts';
 import type { RateLimitedLog } from './rate-limited-log.ts';
 
 const STATUS_LINES: Record<string, string> = {
@@ -10,19 +10,19 @@ const STATUS_LINES: Record<string, string> = {
   HPE_CHUNK_EXTENSIONS_OVERFLOW: '413 Payload Too Large',
 };
 /** What comes of a client that is gone, and of requests behind one that was refused. */
-const ORDINARY = new Set(['ECONNRESET', 'EPIPE', 'HPE_PAUSED_UPGRADE']);
+const EXPECTED_CODES = new Set(['ECONNRESET', 'EPIPE', 'HPE_PAUSED_UPGRADE']);
 
-export function logFaults(http: Server, log: RateLimitedLog): void {
+export function handleHttpFaults(http: Server, log: RateLimitedLog): void {
   http.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const { code = '' } = error;
     // Browsers open connections that they may not need.
     if ((socket as Socket).bytesRead === 0) return void socket.destroy();
-    const address = addressOf(socket);
-    if (!ORDINARY.has(code)) {
+    const address = addressLimiterOf(socket);
+    if (!EXPECTED_CODES.has(code)) {
       address?.requests?.tryTake();
       log.info({ code, address: address?.name }, 'a request was ended that could not be read');
     }
-    answerUnread(socket as Socket, STATUS_LINES[code] ?? '400 Bad Request');
+    respondIfUnanswered(socket as Socket, STATUS_LINES[code] ?? '400 Bad Request');
   });
   http.on('drop', (dropped?: DropArgument) => {
     const fields = { address: dropped?.remoteAddress, connections: http.maxConnections };
@@ -34,7 +34,7 @@ export function logFaults(http: Server, log: RateLimitedLog): void {
 }
 
 /** Where nothing was answered before. Else it might get into the midst of another answer. */
-function answerUnread(socket: Socket, status: string): void {
+function respondIfUnanswered(socket: Socket, status: string): void {
   if (socket.writable && socket.bytesWritten === 0) socket.write(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);
   socket.destroy();
 }

@@ -2,20 +2,20 @@
 import { type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type Address, type Addresses, addressOf, setAddress } from './addresses.ts';
-import type { Admission } from './admission.ts';
-import type { ClientAddresses } from './forwarded.ts';
+import { type AddressLimiter, type AddressLimiterRegistry, addressLimiterOf, setAddressLimiter } from './addresses.ts';
+import type { HandshakeGate } from './admission.ts';
+import type { ClientIpResolver } from './forwarded.ts';
 import { pages, type Readiness, sendPage } from './http.ts';
-import { logFaults } from './http-faults.ts';
+import { handleHttpFaults } from './http-faults.ts';
 import { type HttpRefusal, methodRefusal, rateRefusal, refusals, refuseRequest, refuseUpgrade } from './http-refusals.ts';
 import { parseIp } from './ip-address.ts';
-import { unheard } from './lean.ts';
+import { ignoreError } from './lean.ts';
 import type { RateLimitedLog } from './rate-limited-log.ts';
 import type { RefusalLog } from './refusal-log.ts';
-import { type Check, checksOf, SOCKET_IO, type Target, targetOf } from './request-checks.ts';
+import { createRequestCheck, parseTarget, type RequestCheck, type RequestTarget, SOCKET_IO_PATH } from './request-checks.ts';
 
 /** Milliseconds in which something of a response must be read. A poll waits for the next ping, which is half as long. */
-const SILENCE_MS = 60_000;
+const SOCKET_TIMEOUT_MS = 60_000;
 
 /** Socket.IO's side of HTTP. */
 interface Engine {
@@ -23,9 +23,9 @@ interface Engine {
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
 }
 
-export interface GateOptions {
-  addresses: Addresses;
-  clients: ClientAddresses;
+export interface HttpGateOptions {
+  limiters: AddressLimiterRegistry;
+  ipResolver: ClientIpResolver;
   origins: readonly string[];
   /** What the paths of requests may begin with, as `/chat`. */
   path?: string | undefined;
@@ -33,80 +33,80 @@ export interface GateOptions {
   logRefusal: RefusalLog;
   readiness: () => Readiness;
   /** Not there before the store is open. */
-  chat?: { engine: Engine; admission: Admission };
+  chat?: { engine: Engine; admission: HandshakeGate };
 }
 
 /** A request or an upgrade. Each is answered in its own way. */
-interface Asked {
+interface GateRequest {
   request: IncomingMessage;
   refuse: (refusal: HttpRefusal) => void;
   forward: (engine: Engine) => void;
 }
 
-export function guardHttp(http: Server, options: GateOptions): void {
+export function installHttpGate(http: Server, options: HttpGateOptions): void {
   const gate = new HttpGate(options);
   http
     .on('connection', (socket: Socket) => gate.connect(socket))
     .on('request', (request, response) => gate.request(request, response))
     .on('checkExpectation', (request, response) => gate.request(request, response, refusals.expectation))
     .on('upgrade', (request, socket, head) => gate.upgrade(request, socket, head));
-  logFaults(http, options.log);
+  handleHttpFaults(http, options.log);
 }
 
 class HttpGate {
-  readonly #options: GateOptions;
-  readonly #check: Check;
+  readonly #options: HttpGateOptions;
+  readonly #check: RequestCheck;
 
-  constructor(options: GateOptions) {
+  constructor(options: HttpGateOptions) {
     this.#options = options;
-    this.#check = checksOf(options.origins);
+    this.#check = createRequestCheck(options.origins);
   }
 
   connect(socket: Socket): void {
-    const { addresses, clients, log } = this.#options;
+    const { limiters, ipResolver, log } = this.#options;
     const ip = parseIp(socket.remoteAddress ?? '');
     if (ip === undefined) return void socket.destroy();
     // It carries the requests of many clients.
-    if (clients.isProxy(ip)) return;
-    const address = addresses.of(ip);
-    if (address.takeSocket()) {
-      setAddress(socket, address);
+    if (ipResolver.isProxy(ip)) return;
+    const address = limiters.get(ip);
+    if (address.tryTakeSocket()) {
+      setAddressLimiter(socket, address);
       // A listener is 200 bytes that stay.
-      if (address.countsSockets) socket.on('close', releaseSocket);
+      if (address.hasSocketLimit) socket.on('close', releaseSocket);
     } else {
       log.info({ address: address.name }, 'a TCP connection is refused: too_many_sockets');
       socket.destroy();
     }
   }
 
-  request(request: IncomingMessage, response: ServerResponse, unmet?: HttpRefusal): void {
-    const asked: Asked = {
+  request(request: IncomingMessage, response: ServerResponse, presetRefusal?: HttpRefusal): void {
+    const gateRequest: GateRequest = {
       request,
       refuse: (refusal) => refuseRequest(request, response, refusal),
       forward: (engine) => engine.handleRequest(request, response),
     };
-    request.socket.setTimeout(SILENCE_MS);
-    const target = this.#admit(asked, unmet);
+    request.socket.setTimeout(SOCKET_TIMEOUT_MS);
+    const target = this.#admit(gateRequest, presetRefusal);
     const page = target && pages.get(target.path);
     if (page) sendPage(response, page(this.#options.readiness));
-    else if (target) this.#ask(asked, target);
+    else if (target) this.#forwardToEngine(gateRequest, target);
   }
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    socket.on('error', unheard);
+    socket.on('error', ignoreError);
     if (request.headers.upgrade?.toLowerCase() === 'websocket') this.#upgradeToWebSocket(request, socket, head);
     else this.#declineUpgrade(request, socket);
   }
 
   #upgradeToWebSocket(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const asked: Asked = {
+    const gateRequest: GateRequest = {
       request,
       refuse: (refusal) => refuseUpgrade(socket, refusal),
       forward: (engine) => engine.handleUpgrade(request, socket, head),
     };
-    const target = this.#admit(asked, request.method === 'GET' ? undefined : methodRefusal('GET'));
-    if (target?.path === SOCKET_IO) this.#ask(asked, target);
-    else if (target) asked.refuse(refusals.notFound);
+    const target = this.#admit(gateRequest, request.method === 'GET' ? undefined : methodRefusal('GET'));
+    if (target?.path === SOCKET_IO_PATH) this.#forwardToEngine(gateRequest, target);
+    else if (target) gateRequest.refuse(refusals.notFound);
   }
 
   /**
@@ -123,43 +123,43 @@ class HttpGate {
   }
 
   /** Counts and checks. Undefined when it was refused, or its client is gone. */
-  #admit(asked: Asked, unmet?: HttpRefusal): Target | undefined {
-    const { request } = asked;
+  #admit(gateRequest: GateRequest, presetRefusal?: HttpRefusal): RequestTarget | undefined {
+    const { request } = gateRequest;
     if (request.socket.destroyed) return undefined;
-    const address = this.#addressOf(request);
-    setAddress(request, address);
-    const mayAsk = address.requests?.tryTake() ?? true;
-    const target = mayAsk ? targetOf(request, this.#options.path) : undefined;
-    const refusal = target ? (this.#check(request, target) ?? unmet) : rateRefusal();
+    const address = this.#limiterOf(request);
+    setAddressLimiter(request, address);
+    const isWithinRate = address.requests?.tryTake() ?? true;
+    const target = isWithinRate ? parseTarget(request, this.#options.path) : undefined;
+    const refusal = target ? (this.#check(request, target) ?? presetRefusal) : rateRefusal();
     if (!refusal) return target;
-    this.#refuse(asked, refusal);
+    this.#refuse(gateRequest, refusal);
     return undefined;
   }
 
-  #addressOf(request: IncomingMessage): Address {
-    return addressOf(request.socket) ?? this.#options.addresses.of(this.#options.clients.of(request));
+  #limiterOf(request: IncomingMessage): AddressLimiter {
+    return addressLimiterOf(request.socket) ?? this.#options.limiters.get(this.#options.ipResolver.resolve(request));
   }
 
   /** Of Socket.IO: a handshake waits for its turn. */
-  #ask(asked: Asked, { query }: Target): void {
+  #forwardToEngine(gateRequest: GateRequest, { query }: RequestTarget): void {
     const { chat } = this.#options;
     // Engine.IO takes what is here for the query.
-    (asked.request as IncomingMessage & { _query?: object })._query = query;
-    if (!chat) this.#refuse(asked, refusals.notReady);
-    else if (query.sid || asked.request.method !== 'GET') asked.forward(chat.engine);
-    else void this.#shakeHands(asked, chat);
+    (gateRequest.request as IncomingMessage & { _query?: object })._query = query;
+    if (!chat) this.#refuse(gateRequest, refusals.notReady);
+    else if (query.sid || gateRequest.request.method !== 'GET') gateRequest.forward(chat.engine);
+    else void this.#admitHandshake(gateRequest, chat);
   }
 
-  async #shakeHands(asked: Asked, { engine, admission }: NonNullable<GateOptions['chat']>): Promise<void> {
-    const { request } = asked;
-    const refusal = await admission.pass(addressOf(request) as Address);
+  async #admitHandshake(gateRequest: GateRequest, { engine, admission }: NonNullable<HttpGateOptions['chat']>): Promise<void> {
+    const { request } = gateRequest;
+    const refusal = await admission.admit(addressLimiterOf(request) as AddressLimiter);
     // Its client gave up meanwhile: a session would have nobody.
     if (request.socket.destroyed) return;
-    if (refusal) this.#refuse(asked, refusal);
-    else asked.forward(engine);
+    if (refusal) this.#refuse(gateRequest, refusal);
+    else gateRequest.forward(engine);
   }
 
-  #refuse({ request, refuse }: Asked, refusal: HttpRefusal): void {
+  #refuse({ request, refuse }: GateRequest, refusal: HttpRefusal): void {
     this.#options.logRefusal(refusal.code, request);
     refuse(refusal);
   }
@@ -167,5 +167,5 @@ class HttpGate {
 
 /** One function for all TCP connections, each `this` in its turn. */
 function releaseSocket(this: Socket): void {
-  addressOf(this)?.releaseSocket();
+  addressLimiterOf(this)?.releaseSocket();
 }

@@ -10,7 +10,7 @@ export interface HttpRefusal {
   headers?: Readonly<Record<string, string>>;
 }
 
-const SOON = { 'retry-after': '5' };
+const RETRY_SOON = { 'retry-after': '5' };
 
 export const refusals = {
   notFound: { status: 404, code: 'not_found', message: 'There is nothing here.' },
@@ -25,10 +25,15 @@ export const refusals = {
   upgrade: { status: 400, code: 'upgrade_not_taken', message: 'Only WebSocket is offered as an upgrade.' },
   origin: { status: 403, code: 'origin_not_allowed', message: 'Pages of this origin may not connect.' },
   jsonp: { status: 400, code: 'jsonp_not_allowed', message: 'JSONP is not offered.' },
-  tooManyConnections: { status: 429, code: 'too_many_connections', message: 'Too many connections from this address.', headers: SOON },
-  memory: { status: 503, code: 'memory_low', message: 'The server has no memory for more connections.', headers: SOON },
-  busy: { status: 503, code: 'busy', message: 'The server is busy, please try again.', headers: SOON },
-  notReady: { status: 503, code: 'not_ready', message: 'The server is starting or about to stop.', headers: SOON },
+  tooManyConnections: {
+    status: 429,
+    code: 'too_many_connections',
+    message: 'Too many connections from this address.',
+    headers: RETRY_SOON,
+  },
+  memory: { status: 503, code: 'memory_low', message: 'The server has no memory for more connections.', headers: RETRY_SOON },
+  busy: { status: 503, code: 'busy', message: 'The server is busy, please try again.', headers: RETRY_SOON },
+  notReady: { status: 503, code: 'not_ready', message: 'The server is starting or about to stop.', headers: RETRY_SOON },
 } as const satisfies Record<string, HttpRefusal>;
 
 export const methodRefusal = (allowed: string): HttpRefusal => ({
@@ -76,7 +81,7 @@ export function refuseUpgrade(socket: Duplex, refusal: HttpRefusal): void {
 }
 
 /** Of Node's parser, which is not documented: what takes a request, and says 2 for what is no HTTP from there on. */
-interface Parsed {
+interface SocketWithParser {
   parser?: { onIncoming?: unknown } | null;
 }
 
@@ -85,6 +90,6 @@ interface Parsed {
  * microseconds each. With a parser that is built otherwise they cost that much.
  */
 function dropPipelined({ socket }: IncomingMessage): void {
-  const { parser } = socket as Parsed;
+  const { parser } = socket as SocketWithParser;
   if (typeof parser?.onIncoming === 'function') parser.onIncoming = () => 2;
 }

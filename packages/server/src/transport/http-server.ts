@@ -1,21 +1,21 @@
 /** The HTTP server of a node: what it counts and checks, and how long it waits for clients that do not go on. */
 import { createServer, type Server } from 'node:http';
 import type { AddressLimits } from '@engawa/protocol';
-import { Addresses } from './addresses.ts';
-import { ClientAddresses, type TrustedProxies } from './forwarded.ts';
-import { type GateOptions, guardHttp } from './http-gate.ts';
-import { mostConnections } from './open-files.ts';
-import { type RefusalLog, refusalLog } from './refusal-log.ts';
+import { AddressLimiterRegistry } from './addresses.ts';
+import { ClientIpResolver, type TrustedProxies } from './forwarded.ts';
+import { type HttpGateOptions, installHttpGate } from './http-gate.ts';
+import { computeMaxConnections } from './open-files.ts';
+import { createRefusalLog, type RefusalLog } from './refusal-log.ts';
 
 /** Milliseconds. */
 const HEADERS_TIMEOUT_MS = 10_000;
 /** A body has 64 KiB at most. */
 const REQUEST_TIMEOUT_MS = 30_000;
-const CHECK_EVERY_MS = 1_000;
+const CHECK_INTERVAL_MS = 1_000;
 /** Longer than proxies keep their connections, or they would ask on one that is just being closed. */
 const KEEP_ALIVE_MS = 65_000;
 
-interface HttpServerOptions extends Pick<GateOptions, 'origins' | 'path' | 'log' | 'readiness' | 'chat'> {
+interface HttpServerOptions extends Pick<HttpGateOptions, 'origins' | 'path' | 'log' | 'readiness' | 'chat'> {
   perAddress: AddressLimits;
   trustedProxies: TrustedProxies;
   /** Networks without limits per address. */
@@ -26,33 +26,33 @@ export interface HttpServer {
   http: Server;
   logRefusal: RefusalLog;
   /** Resolves when every connection has ended. Those that stay whatever they are told are cut after `linger` milliseconds. */
-  close(linger: number): Promise<void>;
+  close(forceCloseAfterMs: number): Promise<void>;
 }
 
 export function createHttpServer({ perAddress, trustedProxies, limitsExempt, ...options }: HttpServerOptions): HttpServer {
-  const clients = new ClientAddresses(trustedProxies);
-  const addresses = new Addresses({ limits: perAddress, exempt: limitsExempt });
-  const logRefusal = refusalLog(options.log, clients);
+  const ipResolver = new ClientIpResolver(trustedProxies);
+  const limiters = new AddressLimiterRegistry({ limits: perAddress, exemptNetworks: limitsExempt });
+  const logRefusal = createRefusalLog(options.log, ipResolver);
   const http = createServer({
     headersTimeout: HEADERS_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
-    connectionsCheckingInterval: CHECK_EVERY_MS,
+    connectionsCheckingInterval: CHECK_INTERVAL_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     // The gate looks after it, so that such a request counts like any other.
     requireHostHeader: false,
   });
-  const most = mostConnections();
-  if (most !== undefined) http.maxConnections = most;
-  guardHttp(http, { ...options, clients, addresses, logRefusal });
+  const maxConnections = computeMaxConnections();
+  if (maxConnections !== undefined) http.maxConnections = maxConnections;
+  installHttpGate(http, { ...options, ipResolver, limiters, logRefusal });
   return {
     http,
     logRefusal,
-    async close(linger) {
-      addresses.close();
+    async close(forceCloseAfterMs) {
+      limiters.close();
       if (!http.listening) return;
-      const lingering = setTimeout(() => http.closeAllConnections(), linger);
+      const forceCloseTimer = setTimeout(() => http.closeAllConnections(), forceCloseAfterMs);
       await new Promise((resolve) => http.close(resolve));
-      clearTimeout(lingering);
+      clearTimeout(forceCloseTimer);
     },
   };
 }

@@ -4,7 +4,7 @@ import { isIP, isIPv4, isIPv6 } from 'node:net';
 /** RFC 7239 has IPv6 in brackets; a port, which may be made up, follows either kind. */
 const BRACKETED = /^\[([^\]]*)\](?::[\w.-]+)?$/;
 const IPV4_AND_PORT = /^([\d.]+):[\w.-]+$/;
-const MAPPED = [0, 0, 0, 0, 0, 0xffff];
+const MAPPED_IPV4_PREFIX = [0, 0, 0, 0, 0, 0xffff];
 
 /** The address in a text that may have a port, brackets or a zone; IPv4 also where it is written as IPv6. Undefined when it is none. */
 export function parseIp(text: string): string | undefined {
@@ -24,7 +24,7 @@ export function networkOf(ip: string): string {
 function mappedIPv4(ip: string): string | undefined {
   if (!ip.startsWith('::') && !ip.startsWith('0')) return undefined;
   const groups = groupsOf(ip);
-  if (!MAPPED.every((group, index) => groups[index] === group)) return undefined;
+  if (!MAPPED_IPV4_PREFIX.every((group, index) => groups[index] === group)) return undefined;
   return groups
     .slice(6)
     .flatMap((group) => [group >> 8, group & 0xff])
@@ -33,16 +33,16 @@ function mappedIPv4(ip: string): string | undefined {
 
 /** The eight numbers of an IPv6 address. */
 function groupsOf(ip: string): number[] {
-  const [front = '', back] = withoutDots(ip).split('::');
-  const [head, tail] = [numbersIn(front), numbersIn(back ?? '')];
+  const [front = '', back] = expandEmbeddedIPv4(ip).split('::');
+  const [head, tail] = [parseGroups(front), parseGroups(back ?? '')];
   const zeros = Array.from({ length: 8 - head.length - tail.length }, () => 0);
   return [...head, ...zeros, ...tail];
 }
 
-const numbersIn = (groups: string): number[] => (groups === '' ? [] : groups.split(':').map((group) => Number.parseInt(group, 16)));
+const parseGroups = (groups: string): number[] => (groups === '' ? [] : groups.split(':').map((group) => Number.parseInt(group, 16)));
 
 /** The last two groups may be written as IPv4. */
-function withoutDots(ip: string): string {
+function expandEmbeddedIPv4(ip: string): string {
   if (!ip.includes('.')) return ip;
   const at = ip.lastIndexOf(':') + 1;
   const [a = 0, b = 0, c = 0, d = 0] = ip.slice(at).split('.').map(Number);

@@ -1,20 +1,20 @@
-interface Bounds {
-  levels: number;
+interface JsonLimits {
+  maxLevels: number;
   /** Of numbers, texts, arrays, objects and so on, all levels together. */
-  values: number;
+  maxValues: number;
 }
 
 /**
  * Whether a value that came as JSON nests deeper or has more values in it; looks no further than that itself. Checking a
  * value against a schema, and saying what is wrong with it, costs far more. What is binary has nothing within.
  */
-export function isLargerThan({ levels, values }: Bounds, value: unknown): boolean {
-  let left = values;
-  function isTooLarge(inner: unknown, deeper: number): boolean {
-    left -= 1;
-    if (left < 0) return true;
+export function exceedsJsonLimits({ maxLevels, maxValues }: JsonLimits, value: unknown): boolean {
+  let remaining = maxValues;
+  function isTooLarge(inner: unknown, levelsLeft: number): boolean {
+    remaining -= 1;
+    if (remaining < 0) return true;
     if (typeof inner !== 'object' || inner === null || ArrayBuffer.isView(inner)) return false;
-    return deeper === 0 || Object.values(inner).some((each) => isTooLarge(each, deeper - 1));
+    return levelsLeft === 0 || Object.values(inner).some((each) => isTooLarge(each, levelsLeft - 1));
   }
-  return isTooLarge(value, levels);
+  return isTooLarge(value, maxLevels);
 }

@@ -1,22 +1,22 @@
-import type { ChatError, Rate } from '@engawa/protocol';
-import { Bucket } from './rates.ts';
+import type { ChatError, RateLimit } from '@engawa/protocol';
+import { TokenBucket } from './rates.ts';
 
 /** From so many on full buckets are looked for. */
-const FEW = 256;
+const MIN_PRUNE_SIZE = 256;
 
 /**
  * Token buckets by name, of one rate. Full ones are forgotten, which changes nothing; and when there are too many that are
  * not, those that were made first.
  */
-export class KeyedBuckets {
-  readonly #rate: Rate;
-  readonly #most: number;
-  readonly #buckets = new Map<string, Bucket>();
-  #pruneAt = FEW;
+export class KeyedTokenBuckets {
+  readonly #rate: RateLimit;
+  readonly #maxBuckets: number;
+  readonly #buckets = new Map<string, TokenBucket>();
+  #pruneAt = MIN_PRUNE_SIZE;
 
-  constructor(rate: Rate, most: number) {
+  constructor(rate: RateLimit, maxBuckets: number) {
     this.#rate = rate;
-    this.#most = most;
+    this.#maxBuckets = maxBuckets;
   }
 
   get size(): number {
@@ -24,25 +24,25 @@ export class KeyedBuckets {
   }
 
   /** Takes the tokens, or says why not. */
-  refusal(name: string, tokens = 1): ChatError | undefined {
-    return (this.#buckets.get(name) ?? this.#make(name)).refusal(tokens);
+  takeOrError(name: string, tokens = 1): ChatError | undefined {
+    return (this.#buckets.get(name) ?? this.#create(name)).takeOrError(tokens);
   }
 
   /** A token that was taken and not used. */
-  giveBack(name: string): void {
-    this.#buckets.get(name)?.giveBack(1);
+  refund(name: string): void {
+    this.#buckets.get(name)?.refund(1);
   }
 
   /** Forgetting all of them changes nothing. */
-  areFull(): boolean {
+  areAllFull(): boolean {
     this.#prune();
     return this.size === 0;
   }
 
-  #make(name: string): Bucket {
+  #create(name: string): TokenBucket {
     if (this.size >= this.#pruneAt) this.#prune();
-    if (this.size >= this.#most) this.#forgetFirst();
-    const bucket = new Bucket(this.#rate);
+    if (this.size >= this.#maxBuckets) this.#evictFirst();
+    const bucket = new TokenBucket(this.#rate);
     this.#buckets.set(name, bucket);
     return bucket;
   }
@@ -50,10 +50,10 @@ export class KeyedBuckets {
   /** Next when they are twice as many: so each costs a look or two, however many there are. */
   #prune(): void {
     for (const [name, bucket] of this.#buckets) if (bucket.isFull()) this.#buckets.delete(name);
-    this.#pruneAt = Math.max(FEW, 2 * this.size);
+    this.#pruneAt = Math.max(MIN_PRUNE_SIZE, 2 * this.size);
   }
 
-  #forgetFirst(): void {
+  #evictFirst(): void {
     for (const name of this.#buckets.keys()) {
       this.#buckets.delete(name);
       return;

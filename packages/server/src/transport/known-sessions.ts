@@ -1,10 +1,10 @@
 import { SmallMap } from './small-map.ts';
 
-interface Open {
+interface SessionCounts {
   /** Connections that were let in. */
   count: number;
   /** Those of them that came in beyond the limit, each in the place of another one. */
-  beyond: number;
+  overLimit: number;
 }
 
 /**
@@ -12,24 +12,24 @@ interface Open {
  * dead, and nobody knows that yet: each of those lets one more of the same author in. So there are never more than twice as many.
  */
 export class KnownSessions {
-  readonly #open = new SmallMap<string, Open>();
+  readonly #sessions = new SmallMap<string, SessionCounts>();
 
-  mayExceed(author: string): boolean {
-    const { count, beyond } = this.#open.get(author) ?? NONE;
-    return beyond < count - beyond;
+  canExceedLimit(author: string): boolean {
+    const { count, overLimit } = this.#sessions.get(author) ?? NO_CONNECTIONS;
+    return overLimit < count - overLimit;
   }
 
-  came(author: string, isBeyond: boolean): void {
-    const { count, beyond } = this.#open.get(author) ?? NONE;
-    this.#open.set(author, { count: count + 1, beyond: beyond + Number(isBeyond) });
+  add(author: string, isOverLimit: boolean): void {
+    const { count, overLimit } = this.#sessions.get(author) ?? NO_CONNECTIONS;
+    this.#sessions.set(author, { count: count + 1, overLimit: overLimit + Number(isOverLimit) });
   }
 
   /** Whichever of them it was, its place is now that of one that had come in beyond the limit. */
-  left(author: string): void {
-    const { count, beyond } = this.#open.get(author) ?? NONE;
-    if (count > 1) this.#open.set(author, { count: count - 1, beyond: Math.max(0, beyond - 1) });
-    else this.#open.delete(author);
+  remove(author: string): void {
+    const { count, overLimit } = this.#sessions.get(author) ?? NO_CONNECTIONS;
+    if (count > 1) this.#sessions.set(author, { count: count - 1, overLimit: Math.max(0, overLimit - 1) });
+    else this.#sessions.delete(author);
   }
 }
 
-const NONE: Open = { count: 0, beyond: 0 };
+const NO_CONNECTIONS: SessionCounts = { count: 0, overLimit: 0 };

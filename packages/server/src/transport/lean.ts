@@ -14,7 +14,7 @@ interface WebSocketTransport extends EventEmitter {
 }
 
 /** A connection of Engine.IO. */
-interface Connection extends EventEmitter {
+interface EngineConnection extends EventEmitter {
   request: IncomingMessage | null;
   transport: WebSocketTransport;
   cleanupFn: unknown;
@@ -22,58 +22,58 @@ interface Connection extends EventEmitter {
 }
 
 /** A socket of Socket.IO. */
-interface Connected extends EventEmitter {
+interface SocketInternals extends EventEmitter {
   pid: string | undefined;
   acks: unknown;
   _anyListeners: unknown;
-  conn: Connection;
+  conn: EngineConnection;
   client: { decoder?: { _callbacks?: { $decoded?: unknown } } };
 }
 
 /** While an upgrade waits nobody else listens to its socket, and what is reset unheard ends the process. */
-export const unheard = (): void => undefined;
+export const ignoreError = (): void => undefined;
 
 /**
  * Once it is open and everybody listens to it. Nobody asks for its request any more: Socket.IO copies parts of it into its
  * `handshake`, and does without where there is none, as with WebTransport.
  */
-export function lighten(conn: Socket['conn']): void {
-  const connection = conn as unknown as Connection;
+export function releaseHandshakeRequest(conn: Socket['conn']): void {
+  const connection = conn as unknown as EngineConnection;
   connection.request = null;
-  lightenTransport.call(connection);
-  connection.on('upgrade', lightenTransport);
-  tightenEvents(connection);
+  compactTransport.call(connection);
+  connection.on('upgrade', compactTransport);
+  compactListeners(connection);
 }
 
 /** Listeners that waited for the opening hold the request, too. Each is known by its name or its text. */
-function lightenTransport(this: Connection): void {
+function compactTransport(this: EngineConnection): void {
   const { transport } = this;
   const { socket: webSocket } = transport;
   if (!webSocket) return;
   // The headers of responses: a WebSocket has no more of them.
   transport.removeAllListeners('headers');
   // From now on errors are the transport's.
-  remove(webSocket, 'error', ({ name }) => name === 'onUpgradeError');
+  removeListeners(webSocket, 'error', ({ name }) => name === 'onUpgradeError');
   const { _socket: tcpSocket } = webSocket;
   if (tcpSocket) {
-    tcpSocket.off('error', unheard);
+    tcpSocket.off('error', ignoreError);
     // Tells the middlewares of the handshake, of which there are none, that its response is done.
-    remove(tcpSocket, 'close', (listener) => listener.name === '' && String(listener) === '() => this.emit("close")');
+    removeListeners(tcpSocket, 'close', (listener) => listener.name === '' && String(listener) === '() => this.emit("close")');
   }
-  tightenEvents(transport);
-  tightenEvents(webSocket);
-  this.cleanupFn = tight(this.cleanupFn);
-  if (webSocket._receiver) webSocket._receiver._buffers = roomForOne(webSocket._receiver._buffers);
+  compactListeners(transport);
+  compactListeners(webSocket);
+  this.cleanupFn = compactArray(this.cleanupFn);
+  if (webSocket._receiver) webSocket._receiver._buffers = compactEmptyArray(webSocket._receiver._buffers);
 }
 
-function remove(emitter: EventEmitter, event: string, isMeant: (listener: Listener) => boolean): void {
-  for (const listener of emitter.listeners(event) as Listener[]) if (isMeant(listener)) emitter.off(event, listener);
+function removeListeners(emitter: EventEmitter, event: string, matches: (listener: Listener) => boolean): void {
+  for (const listener of emitter.listeners(event) as Listener[]) if (matches(listener)) emitter.off(event, listener);
 }
 
 const NO_HANDSHAKE = Object.freeze({ auth: Object.freeze({}) }) as unknown as Socket['handshake'];
 
 /** What the client showed was looked at: up to a frame of whatever it sent. */
-export function forgetHandshake(socket: Socket): void {
+export function clearHandshake(socket: Socket): void {
   (socket as { handshake: Socket['handshake'] }).handshake = NO_HANDSHAKE;
 }
 
@@ -86,51 +86,51 @@ class NoAcknowledgements extends Map<number, Listener> {
 const NO_ACKNOWLEDGEMENTS = new NoAcknowledgements();
 
 /** Once the client has come in, and everybody listens to it. */
-export function tighten(socket: Socket): void {
-  const connected = socket as unknown as Connected;
+export function compactSocket(socket: Socket): void {
+  const internals = socket as unknown as SocketInternals;
   // It was sent to the client, who will show it; by then there is another socket.
-  connected.pid = undefined;
-  if (connected.acks instanceof Map && connected.acks.size === 0) connected.acks = NO_ACKNOWLEDGEMENTS;
-  connected._anyListeners = tight(connected._anyListeners);
-  const { _callbacks: decoded } = connected.client.decoder ?? {};
-  connected.conn.sentCallbackFn = roomForOne(connected.conn.sentCallbackFn);
-  if (decoded?.$decoded) decoded.$decoded = tight(decoded.$decoded);
-  tightenEvents(connected);
+  internals.pid = undefined;
+  if (internals.acks instanceof Map && internals.acks.size === 0) internals.acks = NO_ACKNOWLEDGEMENTS;
+  internals._anyListeners = compactArray(internals._anyListeners);
+  const { _callbacks: callbacks } = internals.client.decoder ?? {};
+  internals.conn.sentCallbackFn = compactEmptyArray(internals.conn.sentCallbackFn);
+  if (callbacks?.$decoded) callbacks.$decoded = compactArray(callbacks.$decoded);
+  compactListeners(internals);
 }
 
 /** An array that grew by `push` has room for sixteen more. */
-const tight = <Of>(array: Of): Of => (Array.isArray(array) ? (array.slice() as Of) : array);
+const compactArray = <Of>(array: Of): Of => (Array.isArray(array) ? (array.slice() as Of) : array);
 
 /** An empty one with room for one item, which is all that comes and goes in it while little happens. */
-function roomForOne<Of>(array: Of): Of {
+function compactEmptyArray<Of>(array: Of): Of {
   if (!Array.isArray(array) || array.length > 0) return array;
-  const room = [undefined];
-  room.pop();
-  return room as Of;
+  const compact = [undefined];
+  compact.pop();
+  return compact as Of;
 }
 
-const NOTHING = Object.freeze(Object.create(null) as object);
+const EMPTY_PROTOTYPE = Object.freeze(Object.create(null) as object);
 
 /**
  * The listeners of an emitter by their events. Node keeps them in an object without a prototype, which is a hash table in
  * V8; the same with an empty one takes a quarter. Events have names that clients choose: nothing may be found but listeners.
  */
-function tightenEvents(emitter: EventEmitter): void {
-  const listened = emitter as unknown as { _events?: Record<string, unknown> };
-  const { _events: events } = listened;
+function compactListeners(emitter: EventEmitter): void {
+  const withEvents = emitter as unknown as { _events?: Record<string, unknown> };
+  const { _events: events } = withEvents;
   if (!events || Object.getPrototypeOf(events) !== null) return;
-  const tightened = Object.create(NOTHING) as typeof events;
+  const compacted = Object.create(EMPTY_PROTOTYPE) as typeof events;
   for (const [event, listeners] of Object.entries(events)) {
-    const kept = event === 'close' || event === 'error' ? unwrapped : same;
-    tightened[event] = Array.isArray(listeners) ? (listeners as unknown[]).map(kept) : kept(listeners);
+    const transform = event === 'close' || event === 'error' ? unwrapOnce : identity;
+    compacted[event] = Array.isArray(listeners) ? (listeners as unknown[]).map(transform) : transform(listeners);
   }
-  listened._events = tightened;
+  withEvents._events = compacted;
 }
 
-const same = (listener: unknown): unknown => listener;
+const identity = (listener: unknown): unknown => listener;
 
 /**
  * Who listens once is wrapped in three objects. Nothing is closed twice, and what failed is closed: there is no second
  * time. Whoever takes his listener away finds it as before.
  */
-const unwrapped = (listener: unknown): unknown => (listener as { listener?: unknown }).listener ?? listener;
+const unwrapOnce = (listener: unknown): unknown => (listener as { listener?: unknown }).listener ?? listener;

@@ -1,55 +1,55 @@
-import type { EntryFields, Position, Presence, Told as Said } from '@engawa/protocol';
-import { Follower } from '../chat/follower.ts';
+import type { EntryFields, Position, Presence, BroadcastFields as Said } from '@engawa/protocol';
+import { LogFollower } from '../chat/follower.ts';
 import { type MemberValue, memberKey } from '../chat/keys.ts';
-import { countMembers, isAway } from '../chat/members.ts';
-import { type AskAfter, heard, type ToldPage, toldId, toldPage } from '../chat/telling.ts';
-import type { Entry, Key, Store, Told } from '../store/store.ts';
-import { Audience } from './audience.ts';
-import { Backlog, type CatchUp, PAGE_ENTRIES } from './catch-up.ts';
+import { countMembers, isDisconnected } from '../chat/members.ts';
+import { broadcastIdOf, type ReplayPage, type ReplayQuery, readReplayPage, toBroadcast } from '../chat/telling.ts';
+import type { AppendNotice, Entry, KeyState, Store } from '../store/store.ts';
+import { RoomBroadcaster } from './audience.ts';
+import { type BacklogDelivery, MAX_PAGE_ENTRIES, RoomBacklog } from './catch-up.ts';
 import type { Connection } from './connection.ts';
-import { Crowd } from './crowd.ts';
-import { Pace } from './pace.ts';
+import { LargeRoomSummary } from './crowd.ts';
+import { ReconcileInterval } from './pace.ts';
 import type { PageCache } from './page-cache.ts';
-import { type Connected, Signals } from './signals.ts';
-import type { Peer, Wire } from './wire.ts';
+import { type ConnectedPresence, EphemeralEvents } from './signals.ts';
+import type { Peer, Transport } from './wire.ts';
 
 /** Places in a room that are asked for at the same time, and remembered for whoever asks next. */
-const SHARED_PLACES = 16;
+const MAX_CACHED_LOOKUPS = 16;
 
 /** Kinds of entries that make somebody a member; who creates a room hears of its creation, too. */
-const SEATING = new Set(['create:room', 'add:member']);
+const JOINING_KINDS = new Set(['create:room', 'add:member']);
 
 export const connectionOf = (peer: Peer): Connection => (peer.data as { connection: Connection }).connection;
 
 /** A stock client that was told an entry may show this to come back from there. */
-const offsetOf = ({ tick }: Entry): string => String(tick);
+const offsetOf = ({ hlc }: Entry): string => String(hlc);
 
 /** Somebody who is about to join: seated in the moment his own entry is told, so he hears that and all after. */
-export interface Arrival {
+export interface PendingJoin {
   peer: Peer;
   key: string;
   username: string;
   /** The entry that removed him before he was seated, if there was one. */
-  removedBy?: number;
+  removedAtSeq?: number;
   /** Once he is seated: he hears everything after this. */
-  follows?: Position;
+  livePosition?: Position;
 }
 
-interface Surroundings {
+interface LocalRoomOptions {
   roomId: string;
-  wire: Wire;
+  transport: Transport;
   store: Store;
-  pages: PageCache;
+  pageCache: PageCache;
   node: string;
   /** Members from which on a room is large. */
-  largeRoom: number;
+  largeRoomThreshold: number;
   onError: (error: unknown) => undefined;
   /** The member is connected to this node. */
-  hold: (key: string) => Promise<unknown>;
+  acquireLease: (key: string) => Promise<unknown>;
   /** The member has no connection to this node any more, or came too late to have one. */
-  letGo: (key: string) => void;
+  onMemberDetached: (key: string) => void;
   /** Perhaps nobody is here any more. */
-  left: (room: LocalRoom) => void;
+  onMaybeEmpty: (room: LocalRoom) => void;
 }
 
 /**
@@ -58,68 +58,68 @@ interface Surroundings {
  */
 export class LocalRoom {
   readonly roomId: string;
-  readonly follower: Follower;
-  readonly signals: Signals;
+  readonly follower: LogFollower;
+  readonly ephemeralEvents: EphemeralEvents;
   /** How often it is compared with its log. */
-  readonly pace = new Pace();
+  readonly reconcileInterval = new ReconcileInterval();
   /** False once it was left by all: whoever comes later opens another. */
   isOpen = true;
-  readonly #surroundings: Surroundings;
-  readonly #everybody: Audience;
+  readonly #options: LocalRoomOptions;
+  readonly #broadcaster: RoomBroadcaster;
   /** The peers of each member, by the member's key. */
-  readonly #seats = new Map<string, Set<Peer>>();
+  readonly #peersByMember = new Map<string, Set<Peer>>();
   /** Seated before the log was found to be another one: whether they are members in that, too, is not known yet. */
-  readonly #doubted = new WeakSet<Peer>();
+  readonly #unverified = new WeakSet<Peer>();
   /** Those of them at which nobody looks, as they say. */
-  readonly #away = new Map<string, Set<Peer>>();
+  readonly #awayPeers = new Map<string, Set<Peer>>();
   /** By the member's key, too: for each of ten thousand entries one look, not ten thousand. */
-  readonly #arriving = new Map<string, Set<Arrival>>();
-  readonly #crowd: Crowd;
+  readonly #pendingJoins = new Map<string, Set<PendingJoin>>();
+  readonly #summary: LargeRoomSummary;
   /** Of the newest entry that was told here; 0 before the first. */
-  tick = 0;
+  latestHlc = 0;
   /** The entry that was told next after one, by the id of that. */
-  readonly #nexts = new Map<string, Promise<number | undefined>>();
+  readonly #nextBroadcastSeqs = new Map<string, Promise<number | undefined>>();
 
-  private constructor(surroundings: Surroundings) {
-    const { roomId, wire, store, node, largeRoom, onError } = surroundings;
-    this.#surroundings = surroundings;
+  private constructor(options: LocalRoomOptions) {
+    const { roomId, transport, store, node, largeRoomThreshold, onError } = options;
+    this.#options = options;
     this.roomId = roomId;
-    this.#everybody = new Audience(wire, roomId);
-    this.#crowd = new Crowd({
+    this.#broadcaster = new RoomBroadcaster(transport, roomId);
+    this.#summary = new LargeRoomSummary({
       roomId,
-      peers: () => this.#seats.size,
-      count: () => this.#count(),
-      tell: (event, notice) => this.#everybody.tell(event, notice),
+      countPeers: () => this.#peersByMember.size,
+      readMemberCounts: () => this.#readMemberCounts(),
+      broadcast: (event, notice) => this.#broadcaster.broadcast(event, notice),
       onError,
     });
-    this.signals = new Signals({
+    this.ephemeralEvents = new EphemeralEvents({
       node,
-      largeRoom,
-      crowd: this.#crowd,
-      onlineHere: () => this.#seats.size,
-      presenceHere: (username) => this.#presenceHere(memberKey(username)),
-      insist: async (username, presence) => {
+      largeRoomThreshold,
+      summary: this.#summary,
+      countLocalOnline: () => this.#peersByMember.size,
+      localPresence: (username) => this.#localPresence(memberKey(username)),
+      reassertPresence: async (username, presence) => {
         // The node that said so may have let go of the lease.
-        await this.#surroundings.hold(memberKey(username));
-        this.#announcePresence(username, presence);
+        await this.#options.acquireLease(memberKey(username));
+        this.#publishPresence(username, presence);
       },
-      tell: (event, signal) => this.#everybody.tell(event, signal),
-      tellMember: (key, event, signal) => this.#tellMember(key, event, signal),
-      announce: (announced) => store.announce(roomId, announced),
+      broadcast: (event, signal) => this.#broadcaster.broadcast(event, signal),
+      emitToMember: (key, event, signal) => this.#emitToMember(key, event, signal),
+      publish: (message) => store.publish(roomId, message),
       onError,
     });
-    this.follower = new Follower({
+    this.follower = new LogFollower({
       store,
       room: roomId,
-      tell: (told) => this.#tell(told),
-      reset: (to) => this.#reset(to),
-      announced: (signal) => this.signals.hear(signal),
+      onEntry: (notice) => this.#handleEntries(notice),
+      onReset: (position) => this.#handleReset(position),
+      onPublish: (message) => this.ephemeralEvents.receive(message),
       onError,
     });
   }
 
-  static async open(surroundings: Surroundings): Promise<LocalRoom> {
-    const room = new LocalRoom(surroundings);
+  static async open(options: LocalRoomOptions): Promise<LocalRoom> {
+    const room = new LocalRoom(options);
     await room.follower.open();
     return room;
   }
@@ -130,292 +130,292 @@ export class LocalRoom {
   }
 
   get isEmpty(): boolean {
-    return this.#seats.size === 0 && this.#arriving.size === 0;
+    return this.#peersByMember.size === 0 && this.#pendingJoins.size === 0;
   }
 
-  hasSeat(key: string): boolean {
-    return this.#seats.has(key);
+  isAttached(key: string): boolean {
+    return this.#peersByMember.has(key);
   }
 
   /** Somebody is about to join, until he is dismissed. */
-  expect(arrival: Arrival): void {
-    this.#arriving.set(arrival.key, (this.#arriving.get(arrival.key) ?? new Set()).add(arrival));
+  addPendingJoin(pendingJoin: PendingJoin): void {
+    this.#pendingJoins.set(pendingJoin.key, (this.#pendingJoins.get(pendingJoin.key) ?? new Set()).add(pendingJoin));
   }
 
-  dismiss(arrival: Arrival): void {
-    const expected = this.#arriving.get(arrival.key);
-    if (expected?.delete(arrival) && expected.size === 0) this.#arriving.delete(arrival.key);
+  removePendingJoin(pendingJoin: PendingJoin): void {
+    const pendingJoins = this.#pendingJoins.get(pendingJoin.key);
+    if (pendingJoins?.delete(pendingJoin) && pendingJoins.size === 0) this.#pendingJoins.delete(pendingJoin.key);
   }
 
   /** Seats somebody who is a member, as the store has him; false when he was removed since. */
-  async seatMember(arrival: Arrival, member: Key): Promise<boolean> {
+  async attachMember(pendingJoin: PendingJoin, member: KeyState): Promise<boolean> {
     // What the log says of him up to here is past; what it says later, also while we asked, counts.
-    await this.follower.reached({ epoch: String(this.follower.position?.epoch), seq: member.seq });
-    if ((arrival.removedBy ?? 0) > member.seq) return false;
+    await this.follower.waitFor({ epoch: String(this.follower.position?.epoch), seq: member.seq });
+    if ((pendingJoin.removedAtSeq ?? 0) > member.seq) return false;
     // Of whom nobody was told that he is gone, nobody need be told that he is back: so a restart is no storm of news.
-    const elsewhere = isAway(member) ? 'gone' : this.signals.presenceOf(arrival.username);
-    const before = this.#presenceHere(arrival.key) ?? elsewhere;
-    this.#seat(arrival, this.position?.seq ?? 0);
-    if (before !== 'online') this.#announcePresence(arrival.username, 'online');
+    const presenceElsewhere = isDisconnected(member) ? 'gone' : this.ephemeralEvents.presenceOf(pendingJoin.username);
+    const before = this.#localPresence(pendingJoin.key) ?? presenceElsewhere;
+    this.#attach(pendingJoin, this.position?.seq ?? 0);
+    if (before !== 'online') this.#publishPresence(pendingJoin.username, 'online');
     return true;
   }
 
   /** Seats him so that he hears nothing of the room until he is told what came after an entry: see `CatchUp`. */
-  async seatAfter(arrival: Arrival, seq: number, seat: () => Promise<boolean>): Promise<boolean> {
-    const { catchUp } = connectionOf(arrival.peer);
-    if (!catchUp || catchUp.of(this.roomId)) return seat();
-    catchUp.add(this.roomId, new Backlog(this, seq));
-    const isSeated = await seat();
-    if (!isSeated) catchUp.drop(this.roomId);
-    return isSeated;
+  async attachFrom(pendingJoin: PendingJoin, seq: number, attach: () => Promise<boolean>): Promise<boolean> {
+    const { backlogDelivery } = connectionOf(pendingJoin.peer);
+    if (!backlogDelivery || backlogDelivery.get(this.roomId)) return attach();
+    backlogDelivery.add(this.roomId, new RoomBacklog(this, seq));
+    const isAttached = await attach();
+    if (!isAttached) backlogDelivery.remove(this.roomId);
+    return isAttached;
   }
 
   /** What the room is told reaches him no more: from here on he is told the log, until he hears it again. */
-  fallBehind(peer: Peer, catchUp: CatchUp): void {
-    this.#everybody.remove(peer, connectionOf(peer));
-    catchUp.add(this.roomId, new Backlog(this, this.position?.seq ?? 0));
+  switchToBacklog(peer: Peer, delivery: BacklogDelivery): void {
+    this.#broadcaster.remove(peer, connectionOf(peer));
+    delivery.add(this.roomId, new RoomBacklog(this, this.position?.seq ?? 0));
   }
 
-  hearAgain(peer: Peer): void {
+  resumeLive(peer: Peer): void {
     const connection = connectionOf(peer);
-    if (connection.seats.has(this.roomId)) this.#everybody.add(peer, connection);
+    if (connection.memberships.has(this.roomId)) this.#broadcaster.add(peer, connection);
   }
 
   /** Somebody looks, or nobody, at one connection of a member: they are away when that is so of all. */
-  async present(peer: Peer, { username, presence }: { username: string; presence: Connected }): Promise<void> {
+  async updatePresence(peer: Peer, { username, presence }: { username: string; presence: ConnectedPresence }): Promise<void> {
     const key = memberKey(username);
     // It may have gone since it said so.
-    if (!this.#seats.get(key)?.has(peer)) return;
-    const away = this.#away.get(key) ?? new Set();
-    if (presence === 'away') this.#away.set(key, away.add(peer));
-    else if (away.delete(peer) && away.size === 0) this.#away.delete(key);
-    if (this.#presenceHere(key) === presence)
-      await this.signals.announce({ event: 'update:presence', signal: { roomId: this.roomId, username, presence } });
+    if (!this.#peersByMember.get(key)?.has(peer)) return;
+    const away = this.#awayPeers.get(key) ?? new Set();
+    if (presence === 'away') this.#awayPeers.set(key, away.add(peer));
+    else if (away.delete(peer) && away.size === 0) this.#awayPeers.delete(key);
+    if (this.#localPresence(key) === presence)
+      await this.ephemeralEvents.publish({ event: 'update:presence', signal: { roomId: this.roomId, username, presence } });
   }
 
   /** The connection is gone. */
-  rise(peer: Peer, key: string, username: string): void {
-    const peers = this.#seats.get(key);
-    const before = this.#presenceHere(key);
+  detach(peer: Peer, key: string, username: string): void {
+    const peers = this.#peersByMember.get(key);
+    const before = this.#localPresence(key);
     if (!peers?.delete(peer)) return;
-    this.#away.get(key)?.delete(peer);
-    const presence = this.#presenceHere(key);
-    if (presence && presence !== before) this.#announcePresence(username, presence);
+    this.#awayPeers.get(key)?.delete(peer);
+    const presence = this.#localPresence(key);
+    if (presence && presence !== before) this.#publishPresence(username, presence);
     if (presence) return;
-    this.#seats.delete(key);
-    this.#away.delete(key);
-    this.#announcePresence(username, 'gone');
-    this.#surroundings.left(this);
-    this.#surroundings.letGo(key);
+    this.#peersByMember.delete(key);
+    this.#awayPeers.delete(key);
+    this.#publishPresence(username, 'gone');
+    this.#options.onMaybeEmpty(this);
+    this.#options.onMemberDetached(key);
   }
 
   /**
    * From where on to read for who was told up to an entry: past the quiet ones after it. In a large room they may be
    * thousands, and of thousands who come back each may have joined with another of them as his last.
    */
-  async pastQuiet<Held extends { seq: number; id?: string | null | undefined }>(held: Held): Promise<Held> {
+  async skipUnbroadcast<Held extends { seq: number; id?: string | null | undefined }>(clientPosition: Held): Promise<Held> {
     const { position } = this.follower;
-    if (!position || !held.id || position.seq - held.seq <= PAGE_ENTRIES) return held;
-    const newest = await this.#surroundings.store.page(this.roomId, { limit: 1 });
-    if (newest.tail === held.id) return { ...held, seq: newest.head };
-    const id = await this.#toldBefore(held.seq, held.id);
-    if (newest.tail === id) return { ...held, seq: newest.head, id };
+    if (!position || !clientPosition.id || position.seq - clientPosition.seq <= MAX_PAGE_ENTRIES) return clientPosition;
+    const newest = await this.#options.store.readPage(this.roomId, { limit: 1 });
+    if (newest.lastBroadcastId === clientPosition.id) return { ...clientPosition, seq: newest.head };
+    const id = await this.#broadcastIdBefore(clientPosition.seq, clientPosition.id);
+    if (newest.lastBroadcastId === id) return { ...clientPosition, seq: newest.head, id };
     const name = JSON.stringify([position.epoch, id]);
-    const next = await shared(this.#nexts, name, () => this.#toldAfter(held.seq, id));
-    if (next !== undefined) return { ...held, seq: next - 1, id };
-    this.#nexts.delete(name);
-    return held;
+    const next = await memoize(this.#nextBroadcastSeqs, name, () => this.#findNextBroadcast(clientPosition.seq, id));
+    if (next !== undefined) return { ...clientPosition, seq: next - 1, id };
+    this.#nextBroadcastSeqs.delete(name);
+    return clientPosition;
   }
 
   /** The same for who was told what is told up to there. */
-  async pastQuietAfter(seq: number): Promise<number> {
-    if ((this.position?.seq ?? 0) - seq <= PAGE_ENTRIES) return seq;
-    return (await this.pastQuiet({ seq, id: await this.#toldUpTo(seq) })).seq;
+  async skipUnbroadcastAfter(seq: number): Promise<number> {
+    if ((this.position?.seq ?? 0) - seq <= MAX_PAGE_ENTRIES) return seq;
+    return (await this.skipUnbroadcast({ seq, id: await this.#broadcastIdUpTo(seq) })).seq;
   }
 
   /**
    * A page of the log, as it is told. When thousands come back at once, most ask for the same: it is read once until something
    * is told; quiet entries that come meanwhile are nothing that they would learn of from it.
    */
-  async page(ask: AskAfter): Promise<ToldPage> {
-    const { store, pages } = this.#surroundings;
+  async readPage(query: ReplayQuery): Promise<ReplayPage> {
+    const { store, pageCache } = this.#options;
     const { epoch, seq, id } = this.follower.position ?? { seq: 0 };
-    const read = () => toldPage(store, this.roomId, ask);
+    const read = () => readReplayPage(store, this.roomId, query);
     // What is asked for by who is ahead of the log says nothing to who gets there later.
-    if (ask.after >= seq) return read();
-    return pages.get(JSON.stringify([this.roomId, epoch, id, ask.after, ask.limit, ask.bytes]), ask.bytes, read);
+    if (query.after >= seq) return read();
+    return pageCache.get(JSON.stringify([this.roomId, epoch, id, query.after, query.limit, query.bytes]), query.bytes, read);
   }
 
   close(): void {
     this.isOpen = false;
     this.follower.close();
-    this.signals.close();
-    this.#crowd.close();
+    this.ephemeralEvents.close();
+    this.#summary.close();
   }
 
-  #tell({ epoch, entries, ended }: Told): void {
-    const { left, onError } = this.#surroundings;
-    this.pace.hasten();
+  #handleEntries({ epoch, entries, ended }: AppendNotice): void {
+    const { onMaybeEmpty, onError } = this.#options;
+    this.reconcileInterval.reset();
     for (const entry of entries) {
       try {
-        this.#tellEntry(epoch, entry);
+        this.#broadcastEntry(epoch, entry);
       } catch (error) {
         // Another version may have written what is not understood here: it keeps its place, and the room goes on.
         onError(error);
       }
     }
-    if (ended) this.#end(epoch, entries.at(-1));
-    left(this);
+    if (ended) this.#handleRoomEnd(epoch, entries.at(-1));
+    onMaybeEmpty(this);
   }
 
-  #tellEntry(epoch: string, entry: Entry): void {
-    this.tick = entry.tick;
-    if (SEATING.has(entry.kind)) this.#seatArrivals(entry);
+  #broadcastEntry(epoch: string, entry: Entry): void {
+    this.latestHlc = entry.hlc;
+    if (JOINING_KINDS.has(entry.kind)) this.#attachPendingJoins(entry);
     const event = `${entry.kind}:success`;
-    const told = heard({ roomId: this.roomId, epoch }, entry);
-    if (entry.quiet) this.#tellQuietly(event, told, entry);
-    else this.#everybody.tellEntry(event, told, offsetOf(entry));
-    if (entry.kind === 'create:chat') this.signals.said(entry.by);
-    if (entry.kind === 'remove:member') this.#remove(memberKey((entry.body as Said<'remove:member'>).username), entry.seq);
+    const payload = toBroadcast({ roomId: this.roomId, epoch }, entry);
+    if (entry.quiet) this.#handleUnbroadcastEntry(event, payload, entry);
+    else this.#broadcaster.broadcastEntry(event, payload, offsetOf(entry));
+    if (entry.kind === 'create:chat') this.ephemeralEvents.clearTyping(entry.by);
+    if (entry.kind === 'remove:member') this.#removeMember(memberKey((entry.body as Said<'remove:member'>).username), entry.seq);
   }
 
   /** There is no log any more that could tell who is behind of its end. */
-  #end(epoch: string, last: Entry | undefined): void {
-    for (const [key, peers] of [...this.#seats]) {
+  #handleRoomEnd(epoch: string, last: Entry | undefined): void {
+    for (const [key, peers] of [...this.#peersByMember]) {
       for (const peer of peers)
-        if (last && this.#backlogOf(peer)) peer.emit(`${last.kind}:success`, heard({ roomId: this.roomId, epoch }, last));
-      this.#unseat(key);
+        if (last && this.#backlogOf(peer)) peer.emit(`${last.kind}:success`, toBroadcast({ roomId: this.roomId, epoch }, last));
+      this.#detachMember(key);
     }
   }
 
   /** The room hears a count; he himself, that he joined or left. */
-  #tellQuietly(event: string, told: EntryFields, entry: Entry): void {
-    this.#tellMember(memberKey(entry.by), event, told, offsetOf(entry));
-    if (entry.kind === 'add:member') this.#crowd.joined(entry.by);
-    if (entry.kind === 'remove:member') this.#crowd.left(told.username);
+  #handleUnbroadcastEntry(event: string, payload: EntryFields, entry: Entry): void {
+    this.#emitToMember(memberKey(entry.by), event, payload, offsetOf(entry));
+    if (entry.kind === 'add:member') this.#summary.addJoined(entry.by);
+    if (entry.kind === 'remove:member') this.#summary.addLeft(payload.username);
   }
 
   /** Who is still told what he missed, and drops before its end, must not come back from after it: he is given no offset. */
-  #tellMember(key: string, event: string, payload: object, ...offset: string[]): void {
-    for (const peer of this.#seats.get(key) ?? []) {
-      const { catchUp, takesOffset } = connectionOf(peer);
-      peer.emit(event, payload, ...(takesOffset && !catchUp ? offset : []));
+  #emitToMember(key: string, event: string, payload: object, ...offset: string[]): void {
+    for (const peer of this.#peersByMember.get(key) ?? []) {
+      const { backlogDelivery, canUseOffsets } = connectionOf(peer);
+      peer.emit(event, payload, ...(canUseOffsets && !backlogDelivery ? offset : []));
     }
   }
 
-  async #count() {
-    const { epoch, ...counted } = await countMembers(this.#surroundings.store, this.roomId);
-    return epoch === null ? undefined : { epoch, ...counted, online: this.signals.tellOnline() };
+  async #readMemberCounts() {
+    const { epoch, ...counts } = await countMembers(this.#options.store, this.roomId);
+    return epoch === null ? undefined : { epoch, ...counts, online: this.ephemeralEvents.takeOnlineCount() };
   }
 
   /** The room has another log than its peers know. Who is a member in that one, too, stays. */
-  #reset({ epoch, seq }: { epoch: string | null; seq: number }): void {
-    this.tick = 0;
-    this.#everybody.tell('reset:room', { roomId: this.roomId, epoch, seq });
-    for (const peers of this.#seats.values()) for (const peer of peers) this.#doubted.add(peer);
-    this.#keepMembers().catch(this.#surroundings.onError);
+  #handleReset({ epoch, seq }: { epoch: string | null; seq: number }): void {
+    this.latestHlc = 0;
+    this.#broadcaster.broadcast('reset:room', { roomId: this.roomId, epoch, seq });
+    for (const peers of this.#peersByMember.values()) for (const peer of peers) this.#unverified.add(peer);
+    this.#verifyMembers().catch(this.#options.onError);
   }
 
-  async #keepMembers(): Promise<void> {
-    const { store, left } = this.#surroundings;
-    const { keys } = await store.read(this.roomId, { keys: [...this.#seats.keys()] });
-    for (const [key, peers] of this.#seats) {
+  async #verifyMembers(): Promise<void> {
+    const { store, onMaybeEmpty } = this.#options;
+    const { keys } = await store.read(this.roomId, { keys: [...this.#peersByMember.keys()] });
+    for (const [key, peers] of this.#peersByMember) {
       const author = (keys.get(key)?.value as MemberValue | undefined)?.author;
-      const strangers = [...peers].filter((peer) => this.#doubted.has(peer) && connectionOf(peer).identity.author !== author);
-      this.#unseat(key, { peers: strangers });
+      const nonMembers = [...peers].filter((peer) => this.#unverified.has(peer) && connectionOf(peer).identity.author !== author);
+      this.#detachMember(key, { peers: nonMembers });
     }
-    left(this);
+    onMaybeEmpty(this);
   }
 
-  #seatArrivals({ seq, by, author }: Entry): void {
-    for (const arrival of this.#arriving.get(memberKey(by)) ?? []) {
-      if (connectionOf(arrival.peer).identity.author !== author) continue;
-      this.#seat(arrival, seq - 1);
-      this.#announcePresence(arrival.username, 'online');
+  #attachPendingJoins({ seq, by, author }: Entry): void {
+    for (const pendingJoin of this.#pendingJoins.get(memberKey(by)) ?? []) {
+      if (connectionOf(pendingJoin.peer).identity.author !== author) continue;
+      this.#attach(pendingJoin, seq - 1);
+      this.#publishPresence(pendingJoin.username, 'online');
     }
   }
 
   /** He hears what comes after an entry. */
-  #seat(arrival: Arrival, after: number): void {
-    const { peer, key, username } = arrival;
+  #attach(pendingJoin: PendingJoin, after: number): void {
+    const { peer, key, username } = pendingJoin;
     if (!peer.connected) {
-      this.#surroundings.letGo(key);
+      this.#options.onMemberDetached(key);
       return;
     }
-    this.#seats.set(key, (this.#seats.get(key) ?? new Set()).add(peer));
-    this.#doubted.delete(peer);
-    connectionOf(peer).sit(this, key, username);
-    if (this.follower.position) arrival.follows = this.follower.position;
-    this.signals.countSoon();
-    this.#hear(peer, after);
+    this.#peersByMember.set(key, (this.#peersByMember.get(key) ?? new Set()).add(peer));
+    this.#unverified.delete(peer);
+    connectionOf(peer).attach(this, key, username);
+    if (this.follower.position) pendingJoin.livePosition = this.follower.position;
+    this.ephemeralEvents.scheduleCount();
+    this.#startDelivery(peer, after);
   }
 
-  #hear(peer: Peer, after: number): void {
+  #startDelivery(peer: Peer, after: number): void {
     const connection = connectionOf(peer);
-    const { catchUp } = connection;
-    const backlog = catchUp?.of(this.roomId);
-    if (backlog) backlog.goOn(after);
-    else if (catchUp) catchUp.add(this.roomId, new Backlog(this, after));
-    else this.#everybody.add(peer, connection);
+    const { backlogDelivery } = connection;
+    const backlog = backlogDelivery?.get(this.roomId);
+    if (backlog) backlog.extend(after);
+    else if (backlogDelivery) backlogDelivery.add(this.roomId, new RoomBacklog(this, after));
+    else this.#broadcaster.add(peer, connection);
   }
 
-  #backlogOf(peer: Peer): Backlog | undefined {
-    return connectionOf(peer).catchUp?.of(this.roomId);
+  #backlogOf(peer: Peer): RoomBacklog | undefined {
+    return connectionOf(peer).backlogDelivery?.get(this.roomId);
   }
 
-  #remove(key: string, seq: number): void {
-    for (const arrival of this.#arriving.get(key) ?? []) arrival.removedBy = seq;
-    this.#unseat(key, { seq });
+  #removeMember(key: string, seq: number): void {
+    for (const pendingJoin of this.#pendingJoins.get(key) ?? []) pendingJoin.removedAtSeq = seq;
+    this.#detachMember(key, { seq });
   }
 
   /** Who is still being told what he missed is told up to the entry (`seq`) that removed him. */
-  #unseat(key: string, { peers = [...(this.#seats.get(key) ?? [])], seq = 0 } = {}): void {
-    const seated = this.#seats.get(key);
+  #detachMember(key: string, { peers = [...(this.#peersByMember.get(key) ?? [])], seq = 0 } = {}): void {
+    const attached = this.#peersByMember.get(key);
     for (const peer of peers) {
-      seated?.delete(peer);
-      this.#away.get(key)?.delete(peer);
+      attached?.delete(peer);
+      this.#awayPeers.get(key)?.delete(peer);
       const connection = connectionOf(peer);
-      if (!connection.rise(this.roomId, key)) continue;
+      if (!connection.detach(this.roomId, key)) continue;
       const backlog = this.#backlogOf(peer);
-      if (backlog) backlog.end(seq);
-      else this.#everybody.remove(peer, connection);
+      if (backlog) backlog.truncateAt(seq);
+      else this.#broadcaster.remove(peer, connection);
     }
-    if (seated && seated.size > 0) return;
-    this.#seats.delete(key);
-    this.#away.delete(key);
-    this.signals.forget(key);
-    this.signals.countSoon();
+    if (attached && attached.size > 0) return;
+    this.#peersByMember.delete(key);
+    this.#awayPeers.delete(key);
+    this.ephemeralEvents.forgetMember(key);
+    this.ephemeralEvents.scheduleCount();
   }
 
-  #presenceHere(key: string): Connected | undefined {
-    const seated = this.#seats.get(key)?.size ?? 0;
-    if (seated === 0) return undefined;
-    return this.#away.get(key)?.size === seated ? 'away' : 'online';
+  #localPresence(key: string): ConnectedPresence | undefined {
+    const peerCount = this.#peersByMember.get(key)?.size ?? 0;
+    if (peerCount === 0) return undefined;
+    return this.#awayPeers.get(key)?.size === peerCount ? 'away' : 'online';
   }
 
-  #announcePresence(username: string, presence: Presence): void {
+  #publishPresence(username: string, presence: Presence): void {
     const signal = { roomId: this.roomId, username, presence };
-    this.signals.announce({ event: 'update:presence', signal }).catch(this.#surroundings.onError);
+    this.ephemeralEvents.publish({ event: 'update:presence', signal }).catch(this.#options.onError);
   }
 
   /** The `id` of the newest entry up to there that was told, if the log still says so. */
-  async #toldUpTo(seq: number): Promise<string | undefined> {
-    const entry = (await this.#surroundings.store.read(this.roomId, { seqs: [seq] })).entries.get(seq);
+  async #broadcastIdUpTo(seq: number): Promise<string | undefined> {
+    const entry = (await this.#options.store.read(this.roomId, { seqs: [seq] })).entries.get(seq);
     return (entry?.quiet ? entry.prev : entry?.id) ?? undefined;
   }
 
   /** A client may show the `id` of the quiet entry by which it joined: that of the entry told before it, then. */
-  async #toldBefore(seq: number, id: string): Promise<string | null> {
-    const entry = (await this.#surroundings.store.read(this.roomId, { seqs: [seq] })).entries.get(seq);
-    return entry ? toldId(entry, id) : id;
+  async #broadcastIdBefore(seq: number, id: string): Promise<string | null> {
+    const entry = (await this.#options.store.read(this.roomId, { seqs: [seq] })).entries.get(seq);
+    return entry ? broadcastIdOf(entry, id) : id;
   }
 
   /** Where the log goes on with what is told, if what was told before that is the named one. */
-  async #toldAfter(seq: number, id: string | null): Promise<number | undefined> {
+  async #findNextBroadcast(seq: number, id: string | null): Promise<number | undefined> {
     for (let after = seq; ; ) {
-      const { entries, more } = await this.#surroundings.store.page(this.roomId, { after, limit: PAGE_ENTRIES });
-      const told = entries.find(({ quiet }) => !quiet);
-      if (told) return told.prev === id ? told.seq : undefined;
+      const { entries, more } = await this.#options.store.readPage(this.roomId, { after, limit: MAX_PAGE_ENTRIES });
+      const broadcast = entries.find(({ quiet }) => !quiet);
+      if (broadcast) return broadcast.prev === id ? broadcast.seq : undefined;
       after = entries.at(-1)?.seq ?? after;
       if (!more) return undefined;
     }
@@ -423,12 +423,12 @@ export class LocalRoom {
 }
 
 /** Asked once for all who want to know it while it is remembered. */
-function shared<Answer>(known: Map<string, Promise<Answer>>, name: string, ask: () => Promise<Answer>): Promise<Answer> {
-  const before = known.get(name);
-  if (before) return before;
-  if (known.size >= SHARED_PLACES) known.clear();
-  const answer = ask();
-  known.set(name, answer);
-  answer.catch(() => known.delete(name));
-  return answer;
+function memoize<Result>(cache: Map<string, Promise<Result>>, name: string, load: () => Promise<Result>): Promise<Result> {
+  const cached = cache.get(name);
+  if (cached) return cached;
+  if (cache.size >= MAX_CACHED_LOOKUPS) cache.clear();
+  const result = load();
+  cache.set(name, result);
+  result.catch(() => cache.delete(name));
+  return result;
 }

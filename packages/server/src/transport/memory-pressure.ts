@@ -5,11 +5,11 @@ import { getHeapSpaceStatistics, getHeapStatistics } from 'node:v8';
 import type { RateLimitedLog } from './rate-limited-log.ts';
 
 /** Shares of a limit: pressure begins at the one and ends at the other, so that it does not come and go. */
-const BEGINS = 0.85;
-const ENDS = 0.75;
+const HIGH_SHARE = 0.85;
+const LOW_SHARE = 0.75;
 /** An allocator keeps what was freed: resident memory counts only where so much of the limit is really in use. */
-const IN_USE = 0.5;
-const EVERY_MS = { look: 1_000, collect: 10_000 };
+const MIN_USED_SHARE = 0.5;
+const INTERVALS_MS = { check: 1_000, collect: 10_000 };
 
 /** What V8 takes for the young generation besides the limit that ends the process: three semi-spaces, the size of which it does not tell. */
 const YOUNG_SPACES = new Set(['new_space', 'new_large_object_space']);
@@ -21,15 +21,15 @@ export class MemoryPressure {
   readonly #heapLimit = oldGenerationLimit();
   readonly #processLimit = processLimit();
   readonly #timer: NodeJS.Timeout;
-  readonly #collectEvery: number;
+  readonly #collectIntervalMs: number;
   #collectAt = Infinity;
   #isHigh = false;
 
   /** Milliseconds. */
-  constructor(log: RateLimitedLog, { look, collect } = EVERY_MS) {
+  constructor(log: RateLimitedLog, { check, collect } = INTERVALS_MS) {
     this.#log = log;
-    this.#collectEvery = collect;
-    this.#timer = setInterval(() => this.#look(), look).unref();
+    this.#collectIntervalMs = collect;
+    this.#timer = setInterval(() => this.#check(), check).unref();
   }
 
   get isHigh(): boolean {
@@ -40,31 +40,31 @@ export class MemoryPressure {
     clearInterval(this.#timer);
   }
 
-  #look(): void {
-    const share = this.#share();
+  #check(): void {
+    const share = this.#usedShare();
     if (share === undefined) return;
-    if (!this.#isHigh && share >= BEGINS) this.#begin(share);
-    else if (this.#isHigh && share < ENDS) this.#end();
+    if (!this.#isHigh && share >= HIGH_SHARE) this.#enterPressure(share);
+    else if (this.#isHigh && share < LOW_SHARE) this.#leavePressure();
     else if (performance.now() >= this.#collectAt) this.#collect();
   }
 
   /** Undefined when it cannot be seen now: it is in a file, which cannot be opened while descriptors are used up. */
-  #share(): number | undefined {
+  #usedShare(): number | undefined {
     const usage = memoryUsage();
     if (!usage) return undefined;
     const { heapUsed, external, rss } = usage;
-    const isInUse = heapUsed + external >= IN_USE * this.#processLimit;
+    const isInUse = heapUsed + external >= MIN_USED_SHARE * this.#processLimit;
     return Math.max(oldGenerationUsed() / this.#heapLimit, isInUse ? rss / this.#processLimit : 0);
   }
 
-  #begin(share: number): void {
+  #enterPressure(share: number): void {
     this.#isHigh = true;
-    this.#collectAt = performance.now() + this.#collectEvery;
+    this.#collectAt = performance.now() + this.#collectIntervalMs;
     const fields = { used: `${Math.round(100 * share)} %`, heapLimit: this.#heapLimit, processLimit: this.#processLimit };
     this.#log.warn(fields, 'memory is nearly used up: new connections are refused until some is free');
   }
 
-  #end(): void {
+  #leavePressure(): void {
     this.#isHigh = false;
     this.#collectAt = Infinity;
     this.#log.info({}, 'there is memory again: new connections are taken');
@@ -72,7 +72,7 @@ export class MemoryPressure {
 
   /** V8 collects when something is allocated. After all clients have left nothing is, and their memory would count for ever. */
   #collect(): void {
-    this.#collectAt = performance.now() + this.#collectEvery;
+    this.#collectAt = performance.now() + this.#collectIntervalMs;
     const session = new Session();
     session.connect();
     // Not from within its own answer, which is still being given.

@@ -1,7 +1,7 @@
 /** Networks as an operator names them: `10.0.0.0/8`, `2001:db8::/32`, or one address. */
 import { BlockList, isIP } from 'node:net';
 
-const BITS = { 4: 32, 6: 128 };
+const ADDRESS_BITS = { 4: 32, 6: 128 };
 
 /** A set of networks. */
 export class Networks {
@@ -12,7 +12,7 @@ export class Networks {
   constructor(texts: readonly string[]) {
     this.#isEmpty = texts.length === 0;
     for (const text of texts) {
-      const [address, bits] = partsOf(text);
+      const [address, bits] = parseNetwork(text);
       this.#list.addSubnet(address, bits, familyOf(address));
     }
   }
@@ -24,14 +24,14 @@ export class Networks {
 }
 
 export function isNetwork(text: string): boolean {
-  const [address, bits] = partsOf(text);
+  const [address, bits] = parseNetwork(text);
   const version = isIP(address);
-  return (version === 4 || version === 6) && /^[^/%]+(\/\d{1,3})?$/.test(text) && bits <= BITS[version];
+  return (version === 4 || version === 6) && /^[^/%]+(\/\d{1,3})?$/.test(text) && bits <= ADDRESS_BITS[version];
 }
 
 const familyOf = (address: string): 'ipv4' | 'ipv6' => (isIP(address) === 4 ? 'ipv4' : 'ipv6');
 
-function partsOf(text: string): [address: string, bits: number] {
+function parseNetwork(text: string): [address: string, bits: number] {
   const [address = '', bits] = text.split('/');
-  return [address, bits === undefined ? BITS[isIP(address) === 4 ? 4 : 6] : Number(bits)];
+  return [address, bits === undefined ? ADDRESS_BITS[isIP(address) === 4 ? 4 : 6] : Number(bits)];
 }

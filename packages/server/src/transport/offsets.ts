@@ -6,7 +6,7 @@
 import type { IncomingMessage } from 'node:http';
 
 /** Browsers, Node by XMLHttpRequest and by `fetch`, Deno and Bun. A WebSocket of Node says no name. */
-const RUNTIMES = /^(?:Mozilla\/|node-XMLHttpRequest$|node$|undici$|Deno\/|Bun\/)/;
+const JAVASCRIPT_USER_AGENT = /^(?:Mozilla\/|node-XMLHttpRequest$|node$|undici$|Deno\/|Bun\/)/;
 
 /** As Engine.IO has the query of a request. */
 type Handshake = Pick<IncomingMessage, 'headers'> & { _query?: object };
@@ -15,14 +15,14 @@ type Handshake = Pick<IncomingMessage, 'headers'> & { _query?: object };
  * Whether a client is the one in JavaScript, as far as its first request tells: that writes `EIO` before `transport`, where
  * the one in Python writes it after, and the one in Dart says its name.
  */
-export function isJavaScript({ _query: query = {}, headers }: Handshake): boolean {
+export function isJavaScriptClient({ _query: query = {}, headers }: Handshake): boolean {
   const names = Object.keys(query);
   const { 'user-agent': agent } = headers;
-  return names.indexOf('EIO') < names.indexOf('transport') && (agent === undefined || RUNTIMES.test(agent));
+  return names.indexOf('EIO') < names.indexOf('transport') && (agent === undefined || JAVASCRIPT_USER_AGENT.test(agent));
 }
 
 /** What a client says itself, as `auth.recovery`, counts more than what its handshake looks like. */
-export function wantsOffsets(auth: unknown, looksSo = false): boolean {
+export function canUseOffsets(auth: unknown, isJavaScript = false): boolean {
   const { recovery } = (auth ?? {}) as { recovery?: unknown };
-  return typeof recovery === 'boolean' ? recovery : looksSo;
+  return typeof recovery === 'boolean' ? recovery : isJavaScript;
 }

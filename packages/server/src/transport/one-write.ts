@@ -6,7 +6,7 @@ import type { Server, Socket } from 'socket.io';
  * What waits for one client goes in one write to the kernel, however many packets it is: acknowledgements of chats that were
  * kept by the same wait for the disk, above all. Engine.IO hands them to its transport one by one, between these two events.
  */
-export function inOneWrite(engine: Server['engine']): void {
+export function corkWrites(engine: Server['engine']): void {
   let corked: TcpSocket | undefined;
   engine.on('flush', (conn: Socket['conn'], packets: unknown[]) => {
     if (packets.length < 2 || corked) return;

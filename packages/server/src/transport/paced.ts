@@ -1,20 +1,20 @@
 /** Does something soon, and then not again for a while, however often it is wanted. */
-export class Paced {
-  readonly #pacing: { soon: number; every: () => number; act: () => Promise<void> };
+export class ThrottledTask {
+  readonly #options: { delayMs: number; minIntervalMs: () => number; run: () => Promise<void> };
   /** While it waits, and while it is at it. */
   #timer: NodeJS.Timeout | undefined;
-  #isWanted = false;
+  #isRequested = false;
   #isClosed = false;
-  #last = -Infinity;
+  #lastRunAt = -Infinity;
 
   /** Milliseconds: `soon`, when it was not done lately; `every`, from one time to the next at least. `act` never rejects. */
-  constructor(pacing: { soon: number; every: () => number; act: () => Promise<void> }) {
-    this.#pacing = pacing;
+  constructor(options: { delayMs: number; minIntervalMs: () => number; run: () => Promise<void> }) {
+    this.#options = options;
   }
 
-  want(): void {
-    this.#isWanted = true;
-    this.#arrange();
+  request(): void {
+    this.#isRequested = true;
+    this.#schedule();
   }
 
   close(): void {
@@ -22,17 +22,17 @@ export class Paced {
     this.#isClosed = true;
   }
 
-  #arrange(): void {
-    if (!this.#isWanted || this.#timer || this.#isClosed) return;
-    const { soon, every } = this.#pacing;
-    this.#timer = setTimeout(() => void this.#act(), Math.max(soon, this.#last + every() - performance.now()));
+  #schedule(): void {
+    if (!this.#isRequested || this.#timer || this.#isClosed) return;
+    const { delayMs, minIntervalMs } = this.#options;
+    this.#timer = setTimeout(() => void this.#run(), Math.max(delayMs, this.#lastRunAt + minIntervalMs() - performance.now()));
   }
 
-  async #act(): Promise<void> {
-    this.#isWanted = false;
-    this.#last = performance.now();
-    await this.#pacing.act();
+  async #run(): Promise<void> {
+    this.#isRequested = false;
+    this.#lastRunAt = performance.now();
+    await this.#options.run();
     this.#timer = undefined;
-    this.#arrange();
+    this.#schedule();
   }
 }

@@ -1,28 +1,28 @@
 /** Pages of logs that many ask for at the same time, all rooms of a node together. */
-import type { ToldPage } from '../chat/telling.ts';
+import type { ReplayPage } from '../chat/telling.ts';
 
-const MOST_BYTES = 32 * 1024 * 1024;
+const MAX_CACHE_BYTES = 32 * 1024 * 1024;
 /** Many ask for a page at the same moment, or nobody does again: a cache that is not used for so long is emptied. */
-const UNUSED_MS = 300;
+const CLEAR_AFTER_IDLE_MS = 300;
 /** What a page takes beside its entries, and one that is still being read beside what it was asked for. */
-const PAGE_OVERHEAD = 1_024;
+const PAGE_OVERHEAD_BYTES = 1_024;
 
-interface Kept {
-  page: Promise<ToldPage>;
+interface CachedPage {
+  page: Promise<ReplayPage>;
   bytes: number;
 }
 
 /** An LRU cache that is bounded in bytes. A page is read once for all who ask while it is there. */
 export class PageCache {
-  readonly #mostBytes: number;
+  readonly #maxBytes: number;
   /** The least recently used first. */
-  readonly #pages = new Map<string, Kept>();
+  readonly #pages = new Map<string, CachedPage>();
   #bytes = 0;
   #isUsed = false;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(mostBytes = MOST_BYTES) {
-    this.#mostBytes = mostBytes;
+  constructor(maxBytes = MAX_CACHE_BYTES) {
+    this.#maxBytes = maxBytes;
   }
 
   /** What all pages take, those included that are being read. */
@@ -31,56 +31,56 @@ export class PageCache {
   }
 
   /** `bytes`: what the page takes at most. */
-  get(name: string, bytes: number, read: () => Promise<ToldPage>): Promise<ToldPage> {
+  get(key: string, bytes: number, read: () => Promise<ReplayPage>): Promise<ReplayPage> {
     this.#isUsed = true;
-    this.#timer ??= setInterval(() => this.#emptyUnused(), UNUSED_MS).unref();
-    const known = this.#pages.get(name);
-    if (known) {
-      this.#pages.delete(name);
-      this.#pages.set(name, known);
-      return known.page;
+    this.#timer ??= setInterval(() => this.#clearIfUnused(), CLEAR_AFTER_IDLE_MS).unref();
+    const existing = this.#pages.get(key);
+    if (existing) {
+      this.#pages.delete(key);
+      this.#pages.set(key, existing);
+      return existing.page;
     }
-    const kept = { page: read(), bytes: 0 };
-    this.#pages.set(name, kept);
-    this.#count(kept, bytes);
-    kept.page.then(
+    const cachedPage = { page: read(), bytes: 0 };
+    this.#pages.set(key, cachedPage);
+    this.#setSize(cachedPage, bytes);
+    cachedPage.page.then(
       ({ entries }) =>
-        this.#settle(
-          name,
-          kept,
+        this.#updateSize(
+          key,
+          cachedPage,
           entries.reduce((sum, entry) => sum + entry.bytes, 0),
         ),
-      () => this.#forget(name, kept),
+      () => this.#remove(key, cachedPage),
     );
-    return kept.page;
+    return cachedPage.page;
   }
 
-  #emptyUnused(): void {
+  #clearIfUnused(): void {
     if (!this.#isUsed) {
-      for (const [name, kept] of this.#pages) this.#forget(name, kept);
+      for (const [name, cachedPage] of this.#pages) this.#remove(name, cachedPage);
       clearInterval(this.#timer);
       this.#timer = undefined;
     }
     this.#isUsed = false;
   }
 
-  #settle(name: string, kept: Kept, bytes: number): void {
-    if (this.#pages.get(name) === kept) this.#count(kept, bytes);
+  #updateSize(key: string, cachedPage: CachedPage, bytes: number): void {
+    if (this.#pages.get(key) === cachedPage) this.#setSize(cachedPage, bytes);
   }
 
-  #count(kept: Kept, bytes: number): void {
-    const counted = bytes + PAGE_OVERHEAD;
-    this.#bytes += counted - kept.bytes;
-    kept.bytes = counted;
+  #setSize(cachedPage: CachedPage, bytes: number): void {
+    const size = bytes + PAGE_OVERHEAD_BYTES;
+    this.#bytes += size - cachedPage.bytes;
+    cachedPage.bytes = size;
     for (const [name, oldest] of this.#pages) {
-      if (this.#bytes <= this.#mostBytes) return;
-      this.#forget(name, oldest);
+      if (this.#bytes <= this.#maxBytes) return;
+      this.#remove(name, oldest);
     }
   }
 
-  #forget(name: string, kept: Kept): void {
-    if (this.#pages.get(name) !== kept) return;
-    this.#pages.delete(name);
-    this.#bytes -= kept.bytes;
+  #remove(key: string, cachedPage: CachedPage): void {
+    if (this.#pages.get(key) !== cachedPage) return;
+    this.#pages.delete(key);
+    this.#bytes -= cachedPage.bytes;
   }
 }

@@ -1,6 +1,6 @@
 /** Bounds the packets in the answer to one poll, for clients that may have this limit. */
 import type { Server, Socket } from 'socket.io';
-import { isJavaScript } from './offsets.ts';
+import { isJavaScriptClient } from './offsets.ts';
 
 /**
  * Clients by python-engineio drop an answer of more packets as a whole, and the connection with it: its decoder has this
@@ -17,20 +17,20 @@ interface EngineConnection {
   flush(): void;
 }
 
-export function boundPollAnswers(engine: Server['engine']): void {
+export function limitPollResponses(engine: Server['engine']): void {
   engine.on('connection', (connection: Socket['conn']) => {
     const { transport, request } = connection;
-    const isBounded = transport.name === 'polling' && !isJavaScript(request);
-    if (isBounded) (connection as unknown as EngineConnection).flush = flushSome;
+    const isLimited = transport.name === 'polling' && !isJavaScriptClient(request);
+    if (isLimited) (connection as unknown as EngineConnection).flush = flushLimited;
   });
 }
 
 /** A connection that closes waits for one flush only, so all goes out with that one. After an upgrade nothing is held back. */
-function flushSome(this: EngineConnection): void {
+function flushLimited(this: EngineConnection): void {
   const engine = Object.getPrototypeOf(this) as EngineConnection;
   const { transport, readyState } = this;
-  const isBounded = transport.name === 'polling' && transport.writable && readyState === 'open';
-  const rest = isBounded ? this.writeBuffer.splice(MAX_POLL_PACKETS) : [];
+  const isLimited = transport.name === 'polling' && transport.writable && readyState === 'open';
+  const rest = isLimited ? this.writeBuffer.splice(MAX_POLL_PACKETS) : [];
   engine.flush.call(this);
   // Whatever was sent meanwhile comes after the rest.
   if (rest.length > 0) this.writeBuffer = [...rest, ...this.writeBuffer];

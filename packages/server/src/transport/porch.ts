@@ -1,25 +1,25 @@
 /** Stands in for the server before it has a store: whoever asks is told that this process lives, and is not ready. */
 import type { Logger } from 'pino';
-import { limitsIn } from '../limits.ts';
+import { limitsFromSettings } from '../limits.ts';
 import type { Settings } from '../settings.ts';
 import { createHttpServer } from './http-server.ts';
 import { RateLimitedLog } from './rate-limited-log.ts';
 
-export function createPorch(settings: Settings, given: Logger) {
-  const log = RateLimitedLog.over(given);
+export function createStartupServer(settings: Settings, logger: Logger) {
+  const log = RateLimitedLog.wrap(logger);
   const { origins, path, trustedProxies, limitsExempt } = settings;
-  const { perAddress } = limitsIn(settings);
+  const { perAddress } = limitsFromSettings(settings);
   const readiness = () => ({ ready: false, lag: 0 });
-  const front = createHttpServer({ origins, path, trustedProxies, limitsExempt, perAddress, log, readiness });
+  const httpServer = createHttpServer({ origins, path, trustedProxies, limitsExempt, perAddress, log, readiness });
   return {
     async open(): Promise<void> {
-      const { http } = front;
+      const { http } = httpServer;
       if (http.listening) return;
       const { port, host } = settings;
       await new Promise<void>((resolve, reject) => http.once('error', reject).listen({ port, host }, resolve));
     },
     async close(): Promise<void> {
-      await front.close(0);
+      await httpServer.close(0);
       log.close();
     },
   };

@@ -1,7 +1,7 @@
 /** Milliseconds after which no further question is begun in the same turn of the event loop. */
 const SLICE_MS = 5;
 /** Begun together: enough for a store across a network to read for all of them in one round trip. */
-const MOST_UNDER_WAY = 64;
+const MAX_CONCURRENT_QUERIES = 64;
 
 /**
  * Begins questions in the order in which they came, in slices of time: between two slices all else that the event loop has
@@ -9,49 +9,49 @@ const MOST_UNDER_WAY = 64;
  * without slices, a hundred pages that are asked for together would silence the server for a second. What waits here is
  * bounded by the memory that each question has taken for its answer before.
  */
-export class QuestionQueue {
-  #waiting: (() => void)[] = [];
-  #underWay = 0;
-  #isTurnDue = false;
+export class QueryScheduler {
+  #queue: (() => void)[] = [];
+  #runningCount = 0;
+  #isSliceScheduled = false;
 
-  get waiting(): number {
-    return this.#waiting.length;
+  get queuedCount(): number {
+    return this.#queue.length;
   }
 
   /** Settles as `ask` does, which is called when its turn has come. */
-  run<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+  run<Result>(query: () => Promise<Result>): Promise<Result> {
     return new Promise((resolve) => {
-      this.#waiting.push(() => resolve(this.#begin(ask)));
-      this.#turnSoon();
+      this.#queue.push(() => resolve(this.#start(query)));
+      this.#scheduleSlice();
     });
   }
 
-  async #begin<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
-    this.#underWay += 1;
+  async #start<Result>(query: () => Promise<Result>): Promise<Result> {
+    this.#runningCount += 1;
     try {
-      return await ask();
+      return await query();
     } finally {
-      this.#underWay -= 1;
-      this.#turnSoon();
+      this.#runningCount -= 1;
+      this.#scheduleSlice();
     }
   }
 
-  #turnSoon(): void {
-    if (this.#isTurnDue || this.#waiting.length === 0 || this.#underWay === MOST_UNDER_WAY) return;
-    this.#isTurnDue = true;
-    setImmediate(() => this.#turn());
+  #scheduleSlice(): void {
+    if (this.#isSliceScheduled || this.#queue.length === 0 || this.#runningCount === MAX_CONCURRENT_QUERIES) return;
+    this.#isSliceScheduled = true;
+    setImmediate(() => this.#runSlice());
   }
 
   /** Begins one question at least, whatever the clock says. */
-  #turn(): void {
-    this.#isTurnDue = false;
+  #runSlice(): void {
+    this.#isSliceScheduled = false;
     const end = performance.now() + SLICE_MS;
-    let begun = 0;
+    let started = 0;
     do {
-      this.#waiting[begun]?.();
-      begun += 1;
-    } while (begun < this.#waiting.length && this.#underWay < MOST_UNDER_WAY && performance.now() < end);
-    this.#waiting = this.#waiting.slice(begun);
-    this.#turnSoon();
+      this.#queue[started]?.();
+      started += 1;
+    } while (started < this.#queue.length && this.#runningCount < MAX_CONCURRENT_QUERIES && performance.now() < end);
+    this.#queue = this.#queue.slice(started);
+    this.#scheduleSlice();
   }
 }

@@ -1,10 +1,10 @@
 /** A log that clients cannot fill: of each kind of line the first is written, then one a second with a count. */
 import type { Logger } from 'pino';
 
-const EVERY_MS = 1_000;
+const COUNT_INTERVAL_MS = 1_000;
 /** Kinds that are told apart at once. Messages are constant, so there are far fewer. */
 const MOST_KINDS = 200;
-const OTHERS = 'more kinds of lines than are told apart';
+const OVERFLOW_MESSAGE = 'more kinds of lines than are told apart';
 
 type Level = 'debug' | 'info' | 'warn' | 'error';
 
@@ -21,18 +21,18 @@ interface Kind {
  */
 export class RateLimitedLog {
   readonly #log: Logger;
-  readonly #every: number;
+  readonly #intervalMs: number;
   readonly #kinds = new Map<string, Kind>();
   #timer: NodeJS.Timeout | undefined;
 
-  private constructor(log: Logger, every: number) {
+  private constructor(log: Logger, intervalMs: number) {
     this.#log = log;
-    this.#every = every;
+    this.#intervalMs = intervalMs;
   }
 
   /** One that is limited already stays as it is. */
-  static over(log: Logger | RateLimitedLog, every = EVERY_MS): RateLimitedLog {
-    return log instanceof RateLimitedLog ? log : new RateLimitedLog(log, every);
+  static wrap(log: Logger | RateLimitedLog, intervalMs = COUNT_INTERVAL_MS): RateLimitedLog {
+    return log instanceof RateLimitedLog ? log : new RateLimitedLog(log, intervalMs);
   }
 
   debug(fields: object, message: string): void {
@@ -52,7 +52,7 @@ export class RateLimitedLog {
   }
 
   /** The log beneath, for what the server says of itself and no client can make it say again and again. */
-  get beneath(): Logger {
+  get unlimited(): Logger {
     return this.#log;
   }
 
@@ -65,14 +65,14 @@ export class RateLimitedLog {
 
   #write(level: Level, fields: object, message: string): void {
     if (!this.#log.isLevelEnabled(level)) return;
-    const name = this.#kinds.has(message) || this.#kinds.size < MOST_KINDS ? message : OTHERS;
+    const name = this.#kinds.has(message) || this.#kinds.size < MOST_KINDS ? message : OVERFLOW_MESSAGE;
     const known = this.#kinds.get(name);
     if (known) {
       known.count += 1;
       return;
     }
     this.#kinds.set(name, { level, message: name, count: 0 });
-    if (this.#kinds.size === 1) this.#timer = setInterval(() => this.#writeCounts(), this.#every).unref();
+    if (this.#kinds.size === 1) this.#timer = setInterval(() => this.#writeCounts(), this.#intervalMs).unref();
     this.#log[level](fields, message);
   }
 

@@ -1,41 +1,41 @@
-import type { Payload } from '@engawa/protocol';
-import { commit } from '../chat/commit.ts';
-import type { TicketValue } from '../chat/keys.ts';
+import type { RequestPayload } from '@engawa/protocol';
+import { executeCommand } from '../chat/commit.ts';
+import type { MembershipRecord } from '../chat/keys.ts';
 import { addMember } from '../chat/members.ts';
 import { nameKeys, nameRefusal } from '../chat/names.ts';
-import { type Headroom, mustFit, UPKEEP } from '../chat/quotas.ts';
-import { memberNamed } from '../chat/rule.ts';
+import { type Headroom, requireHeadroom, UPKEEP_QUOTA_FACTOR } from '../chat/quotas.ts';
+import { findMember } from '../chat/rule.ts';
 import type { Store, Ticket } from '../store/store.ts';
 import type { Connection } from './connection.ts';
 import { connectionOf } from './local-room.ts';
-import { callerFor, type Services } from './services.ts';
+import { type AppContext, createCaller } from './services.ts';
 import type { Peer } from './wire.ts';
 
-const OFFSET = /^\d{1,16}$/;
+const OFFSET_PATTERN = /^\d{1,16}$/;
 
 /** Where somebody comes back to, and what he has of it. */
-interface Place {
+interface RecoverableRoom {
   roomId: string;
   username: string;
   /** The newest entry that he was told. */
   seq: number;
   /** This entry is the one whose tick he shows. */
-  isShown: boolean;
+  isOffsetEntry: boolean;
   /** He is a member no more, and to become one again. */
-  hasLapsed: boolean;
+  hasExpired: boolean;
 }
 
 /** Everything that a stock client comes back to: all of its places, each whole, or it does not come back. */
-export interface Return {
-  places: Place[];
+export interface RecoverableSession {
+  rooms: RecoverableRoom[];
 }
 
 /** Who comes back, and what they show for it. */
-interface Returning {
+interface RecoveryRequest {
   connection: Connection;
   /** What stock clients call `offset`: it came with the last entry that they were told, and is the tick of that entry. */
   offset: string;
-  isGone: () => boolean;
+  isDisconnected: () => boolean;
 }
 
 /**
@@ -43,30 +43,30 @@ interface Returning {
  * are searched in slices, and the search ends with the first that it cannot come back to. Who calls this has passed the
  * turnstile.
  */
-export async function findReturn(
-  { store, limits, turnstile, quotas }: Pick<Services, 'store' | 'limits' | 'turnstile' | 'quotas'>,
-  { connection, offset, isGone }: Returning,
-): Promise<Return | undefined> {
-  if (!OFFSET.test(offset)) return undefined;
+export async function findRecoverableSession(
+  { store, limits, admissionQueue, quotaMonitor }: Pick<AppContext, 'store' | 'limits' | 'admissionQueue' | 'quotaMonitor'>,
+  { connection, offset, isDisconnected }: RecoveryRequest,
+): Promise<RecoverableSession | undefined> {
+  if (!OFFSET_PATTERN.test(offset)) return undefined;
   const { author } = connection.identity;
-  const tickets = await store.tickets(author, limits.roomsPerConnection + 1);
+  const tickets = await store.listTickets(author, limits.roomsPerConnection + 1);
   if (tickets.length === 0 || tickets.length > limits.roomsPerConnection) return undefined;
-  connection.mayResume(tickets.length);
-  const seeking = { author, tick: Number(offset), headroom: quotas.headroom(connection) };
-  const find = async (ticket: Ticket) => (isGone() ? undefined : findPlace(store, ticket, seeking));
-  const places = await turnstile.each(tickets, find, (place) => place === undefined);
-  if (!isWhole(places)) return undefined;
-  connection.mayReturn(places);
-  for (const { roomId, hasLapsed } of places) if (hasLapsed) connection.address?.budgets.mayRejoin(roomId);
+  connection.takeResumeTokens(tickets.length);
+  const search = { author, hlc: Number(offset), headroom: quotaMonitor.headroom(connection) };
+  const find = async (ticket: Ticket) => (isDisconnected() ? undefined : findRecoverableRoom(store, ticket, search));
+  const rooms = await admissionQueue.mapInTurns(tickets, find, (room) => room === undefined);
+  if (!isComplete(rooms)) return undefined;
+  connection.requireLimitsForAll(rooms);
+  for (const { roomId, hasExpired } of rooms) if (hasExpired) connection.address?.budgets.takeRejoinToken(roomId);
   // A tick that no entry has is of a log that lost its end: what they were told there is to be unsaid, and so they join anew.
-  return places.some(({ isShown }) => isShown) ? { places } : undefined;
+  return rooms.some(({ isOffsetEntry }) => isOffsetEntry) ? { rooms } : undefined;
 }
 
-const isWhole = (places: (Place | undefined)[]): places is Place[] => places.every((place) => place !== undefined);
+const isComplete = (rooms: (RecoverableRoom | undefined)[]): rooms is RecoverableRoom[] => rooms.every((room) => room !== undefined);
 
-interface Seeking {
+interface RoomSearch {
   author: string;
-  tick: number;
+  hlc: number;
   headroom: Headroom;
 }
 
@@ -75,64 +75,76 @@ interface Seeking {
  * now, or looks like one. Throws what a join anew would be refused with, which the client is then told when it asks for it:
  * one that was recovered first would be disconnected, and recovered, again and again.
  */
-async function findPlace(store: Store, ticket: Ticket, { author, tick, headroom }: Seeking): Promise<Place | undefined> {
+async function findRecoverableRoom(
+  store: Store,
+  ticket: Ticket,
+  { author, hlc, headroom }: RoomSearch,
+): Promise<RecoverableRoom | undefined> {
   const { room: roomId, epoch } = ticket;
-  const { username, removed } = ticket.value as unknown as TicketValue;
+  const { username, removed } = ticket.value as unknown as MembershipRecord;
   const facts = await store.read(roomId, { keys: nameKeys(username) });
   if (removed || facts.epoch !== epoch || nameRefusal(facts, { username, author })) return undefined;
-  const hasLapsed = memberNamed(facts, username)?.author !== author;
-  if (hasLapsed) mustFit(facts, headroom, UPKEEP);
-  const found = await newestUpTo(store, roomId, tick);
-  return found && { roomId, username, hasLapsed, ...found };
+  const hasExpired = findMember(facts, username)?.author !== author;
+  if (hasExpired) requireHeadroom(facts, headroom, UPKEEP_QUOTA_FACTOR);
+  const found = await findPositionAt(store, roomId, hlc);
+  return found && { roomId, username, hasExpired, ...found };
 }
 
 /**
  * The entry of that tick, or, when it is one of another room, the newest that was surely told before it; undefined when
  * that was trimmed, also meanwhile, and more with it perhaps.
  */
-async function newestUpTo(store: Store, roomId: string, tick: number): Promise<Pick<Place, 'seq' | 'isShown'> | undefined> {
-  const { head, tick: newest, oldest } = await store.page(roomId, { limit: 1 });
-  const tickAt = async (seq: number) => (await store.read(roomId, { seqs: [seq] })).entries.get(seq)?.tick;
-  const search = async (upTo: number): Promise<number | undefined> => {
-    if (newest <= upTo) return head;
+async function findPositionAt(
+  store: Store,
+  roomId: string,
+  hlc: number,
+): Promise<Pick<RecoverableRoom, 'seq' | 'isOffsetEntry'> | undefined> {
+  const { head, hlc: latestHlc, oldest } = await store.readPage(roomId, { limit: 1 });
+  const hlcAt = async (seq: number) => (await store.read(roomId, { seqs: [seq] })).entries.get(seq)?.hlc;
+  const search = async (maxHlc: number): Promise<number | undefined> => {
+    if (latestHlc <= maxHlc) return head;
     let [below, above] = [oldest - 1, head];
     while (above - below > 1) {
       const middle = Math.floor((below + above) / 2);
-      const found = await tickAt(middle);
+      const found = await hlcAt(middle);
       if (found === undefined) return undefined;
-      if (found > upTo) above = middle;
+      if (found > maxHlc) above = middle;
       else below = middle;
     }
     return below < oldest && oldest > 1 ? undefined : below;
   };
-  const seq = await search(tick);
-  const isShown = seq !== undefined && (seq === head ? newest : await tickAt(seq)) === tick;
-  if (isShown) return { seq, isShown };
-  const sure = store.tickSkew === 0 ? seq : await search(tick - store.tickSkew);
-  return sure === undefined ? undefined : { seq: sure, isShown };
+  const seq = await search(hlc);
+  const isOffsetEntry = seq !== undefined && (seq === head ? latestHlc : await hlcAt(seq)) === hlc;
+  if (isOffsetEntry) return { seq, isOffsetEntry };
+  const safeSeq = store.maxClockSkewUs === 0 ? seq : await search(hlc - store.maxClockSkewUs);
+  return safeSeq === undefined ? undefined : { seq: safeSeq, isOffsetEntry };
 }
 
 /** Seats him everywhere again; what he missed is told before anything new. */
-export async function comeBack(services: Services, peer: Peer, { places }: Return): Promise<void> {
-  await services.leases.awake();
-  const catchUp = services.fanOut.catchUp(peer);
-  const told = new Set<string>();
-  for (const [index, place] of places.entries()) {
-    if (index > 0) await services.turnstile.pass();
+export async function restoreSession(context: AppContext, peer: Peer, { rooms }: RecoverableSession): Promise<void> {
+  await context.leaseManager.ensureHeartbeat();
+  const backlogDelivery = context.roomRegistry.createBacklogDelivery(peer);
+  const restoredRoomIds = new Set<string>();
+  for (const [index, room] of rooms.entries()) {
+    if (index > 0) await context.admissionQueue.waitForTurn();
     if (!peer.connected) return;
-    await rejoin(services, connectionOf(peer), place);
+    await rejoinIfExpired(context, connectionOf(peer), room);
     // Under his other names there he need only be seated.
-    if (told.has(place.roomId)) await services.fanOut.comeBack(peer, place);
-    else await services.fanOut.comeBackAfter(peer, place);
-    told.add(place.roomId);
+    if (restoredRoomIds.has(room.roomId)) await context.roomRegistry.reattach(peer, room);
+    else await context.roomRegistry.reattachFrom(peer, room);
+    restoredRoomIds.add(room.roomId);
   }
-  void catchUp.tell();
+  void backlogDelivery.deliver();
 }
 
 /** A guest whose name lapsed while he was away joins anew; for who is still a member nothing changes. */
-export async function rejoin(services: Services, connection: Connection, { roomId, username }: Payload<'add:member'>): Promise<void> {
-  const { store } = services;
+export async function rejoinIfExpired(
+  context: AppContext,
+  connection: Connection,
+  { roomId, username }: RequestPayload<'add:member'>,
+): Promise<void> {
+  const { store } = context;
   const command = { roomId, username };
-  const { outcome } = await commit({ store, rule: addMember, command, caller: callerFor(services, connection, undefined) });
-  if (outcome === 'appended') connection.kept(command);
+  const { outcome } = await executeCommand({ store, rule: addMember, command, caller: createCaller(context, connection, undefined) });
+  if (outcome === 'appended') connection.spendStoredBytes(command);
 }

@@ -1,42 +1,42 @@
 import type { Limits } from '@engawa/protocol';
-import type { LeaseKeeper } from '../chat/leases.ts';
+import type { LeaseManager } from '../chat/leases.ts';
 import type { QuotaMonitor } from '../chat/quota-monitor.ts';
 import type { Caller } from '../chat/rule.ts';
 import type { Store } from '../store/store.ts';
-import type { AnswerMemory } from './answer-memory.ts';
+import type { ResponseMemory } from './answer-memory.ts';
 import type { Connection } from './connection.ts';
-import type { FanOut } from './fan-out.ts';
-import type { KeyedBuckets } from './keyed-buckets.ts';
-import type { QuestionQueue } from './question-queue.ts';
+import type { RoomRegistry } from './fan-out.ts';
+import type { KeyedTokenBuckets } from './keyed-buckets.ts';
+import type { QueryScheduler } from './question-queue.ts';
 import type { RateLimitedLog } from './rate-limited-log.ts';
-import type { Turnstile } from './turnstile.ts';
-import type { Wire } from './wire.ts';
+import type { AdmissionQueue } from './turnstile.ts';
+import type { Transport } from './wire.ts';
 
 /** What a node has to answer with. */
-export interface Services {
+export interface AppContext {
   store: Store;
-  wire: Wire;
-  fanOut: FanOut;
-  leases: LeaseKeeper;
+  transport: Transport;
+  roomRegistry: RoomRegistry;
+  leaseManager: LeaseManager;
   /** Passed by whoever comes back. */
-  turnstile: Turnstile;
+  admissionQueue: AdmissionQueue;
   /** Where questions wait for their turn to be read for. */
-  questions: QuestionQueue;
+  queryScheduler: QueryScheduler;
   /** What large answers and pages may take. */
-  memory: AnswerMemory;
+  responseMemory: ResponseMemory;
   /** How often each author may still say something in each room; undefined where rates are lifted. */
-  chats: KeyedBuckets | undefined;
+  chatBuckets: KeyedTokenBuckets | undefined;
   limits: Limits;
-  quotas: QuotaMonitor;
+  quotaMonitor: QuotaMonitor;
   node: string;
   log: RateLimitedLog;
 }
 
 /** A connection as the rules see it, under its name in the room where it has one. */
-export const callerFor = ({ node, limits, quotas }: Services, connection: Connection, username: string | undefined): Caller => ({
+export const createCaller = ({ node, limits, quotaMonitor }: AppContext, connection: Connection, username: string | undefined): Caller => ({
   author: connection.identity.author,
   node,
   username,
-  largeRoom: limits.largeRoom,
-  headroom: quotas.headroom(connection),
+  largeRoomThreshold: limits.largeRoom,
+  headroom: quotaMonitor.headroom(connection),
 });

@@ -1,66 +1,66 @@
-import type { FanOutAdapter } from '@engawa/fan-out';
+import type { CoalescingAdapter } from '@engawa/fan-out';
 import type { Server } from 'socket.io';
-import { type Conn, Unread } from './unread.ts';
-import type { Peer, Wire } from './wire.ts';
+import { type EngineConn, UnreadTracker } from './unread.ts';
+import type { Peer, Transport } from './wire.ts';
 
 /** What may wait for a client that does not read, whatever it is. */
-export const UNREAD = { frames: 4_096, bytes: 8 * 1024 * 1024 };
+export const HARD_LIMIT = { frames: 4_096, bytes: 8 * 1024 * 1024 };
 /** Every connection is looked after so often, or more often where patience is shorter. */
-const LOOK_EVERY_MS = 1_000;
+const CHECK_INTERVAL_MS = 1_000;
 /** Who is waited for is looked after so often; the more they are, the less often. */
-const LOOK_AFTER_MS = 20;
-const LOOKS_PER_MS = 50;
+const DRAIN_POLL_MS = 20;
+const DRAIN_WAITS_PER_MS = 50;
 
 /** Who is dismissed has so long to read why. */
-const DISMISSED_MS = 3_000;
+const DISCONNECT_TIMEOUT_MS = 3_000;
 
-export interface Patience {
+export interface BufferLimits {
   /** Bytes that may wait for a client before it is told from the logs what happens in its rooms. */
-  waiting: number;
+  softLimitBytes: number;
   /** Milliseconds in which a client that something waits for must have read something. */
-  stuck: number;
+  stallTimeoutMs: number;
 }
 
-interface Wait {
+interface DrainWait {
   peer: Peer;
   /** Until no more than so many wait for it. */
   bytes: number;
   resolve: () => void;
 }
 
-interface Behind {
+interface SlowConsumer {
   progress: number;
   /** In so many looks after each other it was the same. */
-  looks: number;
+  checks: number;
 }
 
-const connTo = (peer: Peer): Conn => (peer as unknown as { conn: Conn }).conn;
+const connOf = (peer: Peer): EngineConn => (peer as unknown as { conn: EngineConn }).conn;
 
 /** Socket.IO, as a node needs it. */
-export class SocketIoWire implements Wire {
+export class SocketIoTransport implements Transport {
   readonly #io: Server;
-  readonly #patience: Patience;
-  readonly #unread: Unread;
+  readonly #limits: BufferLimits;
+  readonly #unreadTracker: UnreadTracker;
   readonly #timer: NodeJS.Timeout;
-  readonly #mostLooks: number;
+  readonly #maxStalledChecks: number;
   /** Who had not read all when they were last looked after, and how far they had read. */
-  #behind = new Map<Conn, Behind>();
+  #slowConsumers = new Map<EngineConn, SlowConsumer>();
   /** Those that are to end once they have read what they were sent, and until when they may take. */
-  readonly #dismissed = new Map<Conn, number>();
-  readonly #waits = new Set<Wait>();
-  #looking: NodeJS.Timeout | undefined;
+  readonly #disconnecting = new Map<EngineConn, number>();
+  readonly #drainWaits = new Set<DrainWait>();
+  #drainTimer: NodeJS.Timeout | undefined;
 
-  constructor(io: Server, patience: Patience) {
+  constructor(io: Server, limits: BufferLimits) {
     this.#io = io;
-    this.#patience = patience;
-    this.#unread = new Unread(io.engine);
-    const every = Math.min(LOOK_EVERY_MS, patience.stuck / 4);
+    this.#limits = limits;
+    this.#unreadTracker = new UnreadTracker(io.engine);
+    const intervalMs = Math.min(CHECK_INTERVAL_MS, limits.stallTimeoutMs / 4);
     // Not by the clock: while the server stands still, nobody can read what it does not write.
-    this.#mostLooks = patience.stuck / every;
-    this.#timer = setInterval(() => this.#lookAfterAll(), every);
+    this.#maxStalledChecks = limits.stallTimeoutMs / intervalMs;
+    this.#timer = setInterval(() => this.#checkAllConnections(), intervalMs);
   }
 
-  to(channel: string): ReturnType<Wire['to']> {
+  to(channel: string): ReturnType<Transport['to']> {
     return this.#io.to(channel);
   }
 
@@ -68,93 +68,94 @@ export class SocketIoWire implements Wire {
    * Ends the connection of a client for whom more would have to be kept: memory is for those who read. It may come back and
    * read on from where it was.
    */
-  sent(peer: Peer): void {
-    const conn = connTo(peer);
-    if (isTooMuch(conn, this.waitingFor(peer))) conn.close(true);
+  enforceBufferLimit(peer: Peer): void {
+    const conn = connOf(peer);
+    if (isOverHardLimit(conn, this.unreadBytes(peer))) conn.close(true);
   }
 
-  isFull(peer: Peer): boolean {
-    return this.waitingFor(peer) > this.#patience.waiting;
+  isOverSoftLimit(peer: Peer): boolean {
+    return this.unreadBytes(peer) > this.#limits.softLimitBytes;
   }
 
-  async drained(peer: Peer): Promise<void> {
-    await this.readTo(peer, this.#patience.waiting / 2);
+  async waitForDrain(peer: Peer): Promise<void> {
+    await this.waitUntilRead(peer, this.#limits.softLimitBytes / 2);
   }
 
-  readTo(peer: Peer, bytes: number): Promise<void> | undefined {
-    if (this.#hasRead(peer, bytes)) return undefined;
+  waitUntilRead(peer: Peer, bytes: number): Promise<void> | undefined {
+    if (this.#isDrainedTo(peer, bytes)) return undefined;
     return new Promise((resolve) => {
-      this.#waits.add({ peer, bytes, resolve });
-      this.#lookSoon();
+      this.#drainWaits.add({ peer, bytes, resolve });
+      this.#scheduleDrainCheck();
     });
   }
 
-  dismiss(peer: Peer): void {
-    const conn = connTo(peer);
+  disconnectAfterDrain(peer: Peer): void {
+    const conn = connOf(peer);
     conn.close();
-    this.#dismissed.set(conn, performance.now() + DISMISSED_MS);
+    this.#disconnecting.set(conn, performance.now() + DISCONNECT_TIMEOUT_MS);
   }
 
-  end(peer: Peer): void {
-    connTo(peer).close(true);
+  disconnect(peer: Peer): void {
+    connOf(peer).close(true);
   }
 
   close(): void {
     clearInterval(this.#timer);
-    clearTimeout(this.#looking);
-    for (const { resolve } of this.#waits) resolve();
-    this.#waits.clear();
+    clearTimeout(this.#drainTimer);
+    for (const { resolve } of this.#drainWaits) resolve();
+    this.#drainWaits.clear();
   }
 
   /** Bytes that the system has not taken yet of what was sent to the peer. */
-  waitingFor(peer: Peer): number {
-    return (this.#io.of('/').adapter as FanOutAdapter).waitingFor(peer.id) + this.#unread.polledBytes(connTo(peer));
+  unreadBytes(peer: Peer): number {
+    return (this.#io.of('/').adapter as CoalescingAdapter).bufferedBytesOf(peer.id) + this.#unreadTracker.unreadPollBytes(connOf(peer));
   }
 
-  #hasRead(peer: Peer, bytes: number): boolean {
-    return connTo(peer).readyState !== 'open' || this.waitingFor(peer) <= bytes;
+  #isDrainedTo(peer: Peer, bytes: number): boolean {
+    return connOf(peer).readyState !== 'open' || this.unreadBytes(peer) <= bytes;
   }
 
   /** One timer for all, while somebody is waited for. */
-  #lookSoon(): void {
-    this.#looking ??= setTimeout(() => this.#look(), LOOK_AFTER_MS + this.#waits.size / LOOKS_PER_MS);
+  #scheduleDrainCheck(): void {
+    this.#drainTimer ??= setTimeout(() => this.#checkDrainWaits(), DRAIN_POLL_MS + this.#drainWaits.size / DRAIN_WAITS_PER_MS);
   }
 
-  #look(): void {
-    this.#looking = undefined;
-    for (const wait of this.#waits) {
-      if (!this.#hasRead(wait.peer, wait.bytes)) continue;
-      this.#waits.delete(wait);
+  #checkDrainWaits(): void {
+    this.#drainTimer = undefined;
+    for (const wait of this.#drainWaits) {
+      if (!this.#isDrainedTo(wait.peer, wait.bytes)) continue;
+      this.#drainWaits.delete(wait);
       wait.resolve();
     }
-    if (this.#waits.size > 0) this.#lookSoon();
+    if (this.#drainWaits.size > 0) this.#scheduleDrainCheck();
   }
 
   /** Those, too, who ask nothing, and are only told what happens in their rooms. */
-  #lookAfterAll(): void {
-    const behind = new Map<Conn, Behind>();
+  #checkAllConnections(): void {
+    const slowConsumers = new Map<EngineConn, SlowConsumer>();
     for (const socket of this.#io.sockets.sockets.values()) {
-      const waiting = this.waitingFor(socket);
-      if (waiting === 0) continue;
-      const conn = connTo(socket);
-      const progress = this.#unread.progressOf(conn);
-      const before = this.#behind.get(conn);
-      const looks = before?.progress === progress ? before.looks + 1 : 0;
-      if (looks > this.#mostLooks || isTooMuch(conn, waiting)) conn.close(true);
-      else behind.set(conn, { progress, looks });
+      const unreadBytes = this.unreadBytes(socket);
+      if (unreadBytes === 0) continue;
+      const conn = connOf(socket);
+      const progress = this.#unreadTracker.readProgressOf(conn);
+      const before = this.#slowConsumers.get(conn);
+      const checks = before?.progress === progress ? before.checks + 1 : 0;
+      if (checks > this.#maxStalledChecks || isOverHardLimit(conn, unreadBytes)) conn.close(true);
+      else slowConsumers.set(conn, { progress, checks });
     }
-    this.#behind = behind;
-    this.#endDismissed();
+    this.#slowConsumers = slowConsumers;
+    this.#closeDisconnecting();
   }
 
-  #endDismissed(): void {
+  #closeDisconnecting(): void {
     const now = performance.now();
-    for (const [conn, until] of this.#dismissed) {
+    for (const [conn, until] of this.#disconnecting) {
       if (conn.readyState !== 'closed' && now < until) continue;
-      this.#dismissed.delete(conn);
+      this.#disconnecting.delete(conn);
       conn.close(true);
     }
   }
 }
 
-const isTooMuch = ({ writeBuffer }: Conn, waiting: number): boolean => writeBuffer.length > UNREAD.frames || waiting > UNREAD.bytes;
+const isOverHardLimit = ({ writeBuffer }: EngineConn, unreadBytes: number): boolean =>
+  writeBuffer.length > HARD_LIMIT.frames || unreadBytes > HARD_LIMIT.bytes;

@@ -13,7 +13,7 @@ interface TcpHandle {
 }
 
 /** A connection of Engine.IO. */
-export interface Conn {
+export interface EngineConn {
   readonly readyState: string;
   readonly writeBuffer: readonly { data?: string | Buffer }[];
   readonly transport: {
@@ -27,44 +27,44 @@ export interface Conn {
 }
 
 /** The answer to the last poll of a connection. To Engine.IO it is gone once it was written, whether anybody reads it or not. */
-interface PollAnswer {
+interface PollResponse {
   response: ServerResponse;
   bytes: number;
   /** How many came before it. */
-  number: number;
+  precedingCount: number;
 }
 
-export class Unread {
-  readonly #polls = new WeakMap<Conn, PollAnswer>();
+export class UnreadTracker {
+  readonly #lastResponses = new WeakMap<EngineConn, PollResponse>();
 
   constructor(engine: Server['engine']) {
-    engine.on('flush', (conn: Conn, packets: Conn['writeBuffer']) => {
+    engine.on('flush', (conn: EngineConn, packets: EngineConn['writeBuffer']) => {
       const { res } = conn.transport;
-      if (conn.transport.name === 'polling' && res) this.#answer(conn, res, packets);
+      if (conn.transport.name === 'polling' && res) this.#trackPollResponse(conn, res, packets);
     });
   }
 
   /** Bytes of an answer to a poll that the system has not taken. */
-  polledBytes(conn: Conn): number {
-    const answer = this.#polls.get(conn);
+  unreadPollBytes(conn: EngineConn): number {
+    const answer = this.#lastResponses.get(conn);
     return !answer || answer.response.writableFinished || answer.response.destroyed ? 0 : answer.bytes;
   }
 
   /** Changes whenever the system took something of what waits for the client: it takes as much as the client reads. */
-  progressOf(conn: Conn): number {
-    const answer = this.#polls.get(conn);
-    if (conn.transport.name !== 'polling' || !answer) return takenFrom(conn.transport.socket?._socket?._handle);
-    return answer.number + takenFrom((answer.response.socket as { _handle?: TcpHandle | null } | null)?._handle);
+  readProgressOf(conn: EngineConn): number {
+    const answer = this.#lastResponses.get(conn);
+    if (conn.transport.name !== 'polling' || !answer) return bytesTakenFrom(conn.transport.socket?._socket?._handle);
+    return answer.precedingCount + bytesTakenFrom((answer.response.socket as { _handle?: TcpHandle | null } | null)?._handle);
   }
 
   /** A client polls again when it has read the answer before: one that does not read them must not have many. */
-  #answer(conn: Conn, response: ServerResponse, packets: Conn['writeBuffer']): void {
-    const before = this.#polls.get(conn);
+  #trackPollResponse(conn: EngineConn, response: ServerResponse, packets: EngineConn['writeBuffer']): void {
+    const before = this.#lastResponses.get(conn);
     // Not now: Engine.IO is about to write this one.
-    if (this.polledBytes(conn) > 0) process.nextTick(() => conn.close(true));
+    if (this.unreadPollBytes(conn) > 0) process.nextTick(() => conn.close(true));
     const bytes = packets.reduce((sum, { data }) => sum + (data?.length ?? 0), 0);
-    this.#polls.set(conn, { response, bytes, number: (before?.number ?? 0) + 1 });
+    this.#lastResponses.set(conn, { response, bytes, precedingCount: (before?.precedingCount ?? 0) + 1 });
   }
 }
 
-const takenFrom = (handle: TcpHandle | null | undefined): number => (handle?.bytesWritten ?? 0) - (handle?.writeQueueSize ?? 0);
+const bytesTakenFrom = (handle: TcpHandle | null | undefined): number => (handle?.bytesWritten ?? 0) - (handle?.writeQueueSize ?? 0);

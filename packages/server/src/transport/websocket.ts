@@ -3,9 +3,9 @@ import type { Duplex } from 'node:stream';
 import { type RawData, type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
 
 /** Of one connection, so many bytes are read in a turn of the event loop, and what came in the same chunk as the last of them. */
-const TURN_BYTES = 32 * 1024;
+const MAX_BYTES_PER_TURN = 32 * 1024;
 /** Of those that send more than that, so many are read on in one turn. */
-const CONNECTIONS_A_TURN = 4;
+const RESUMED_PER_TURN = 4;
 
 /**
  * The WebSocket server that Engine.IO uses, with limits for chat: Engine.IO passes the size of a message on, but a
@@ -15,16 +15,16 @@ const CONNECTIONS_A_TURN = 4;
  */
 export class ChatWebSocketServer extends WebSocketServer {
   /** Connections that have more to say, in the order in which they are read on. */
-  #waiting: TurnTaking[] = [];
+  #paused: ThrottledWebSocket[] = [];
   /** One listener for all: a closure for each connection costs more than a number on it. */
-  readonly #takeTurns: (this: TurnTaking, message: RawData) => void;
+  readonly #countMessage: (this: ThrottledWebSocket, message: RawData) => void;
 
   constructor(options: ServerOptions) {
     super({ ...options, maxFragments: 64, maxBufferedChunks: 1_024, maxPendingAutoPongs: 10, closeTimeout: 3_000 } as ServerOptions);
-    const wait = (client: TurnTaking) => this.#wait(client);
-    this.#takeTurns = function takeTurns(message) {
-      this.readInTurn = (this.readInTurn ?? 0) + (message as Buffer).length;
-      if (this.readInTurn >= TURN_BYTES && !this.isPaused) wait(this);
+    const pause = (client: ThrottledWebSocket) => this.#pauseClient(client);
+    this.#countMessage = function takeTurns(message) {
+      this.bytesReadInTurn = (this.bytesReadInTurn ?? 0) + (message as Buffer).length;
+      if (this.bytesReadInTurn >= MAX_BYTES_PER_TURN && !this.isPaused) pause(this);
     };
   }
 
@@ -32,27 +32,27 @@ export class ChatWebSocketServer extends WebSocketServer {
     request: IncomingMessage,
     socket: Duplex,
     head: Buffer,
-    upgraded: (client: TurnTaking, request: IncomingMessage) => void,
+    onUpgraded: (client: ThrottledWebSocket, request: IncomingMessage) => void,
   ): void {
     super.handleUpgrade(request, socket, head, (client: WebSocket) => {
-      client.on('message', this.#takeTurns);
-      upgraded(client, request);
+      client.on('message', this.#countMessage);
+      onUpgraded(client, request);
     });
   }
 
-  #wait(client: TurnTaking): void {
-    client.readInTurn = 0;
+  #pauseClient(client: ThrottledWebSocket): void {
+    client.bytesReadInTurn = 0;
     client.pause();
-    if (this.#waiting.push(client) === 1) setImmediate(() => this.#turn());
+    if (this.#paused.push(client) === 1) setImmediate(() => this.#resumeNext());
   }
 
-  #turn(): void {
-    for (const client of this.#waiting.splice(0, CONNECTIONS_A_TURN)) client.resume();
-    if (this.#waiting.length > 0) setImmediate(() => this.#turn());
+  #resumeNext(): void {
+    for (const client of this.#paused.splice(0, RESUMED_PER_TURN)) client.resume();
+    if (this.#paused.length > 0) setImmediate(() => this.#resumeNext());
   }
 }
 
-interface TurnTaking extends WebSocket {
+interface ThrottledWebSocket extends WebSocket {
   /** Bytes that were read since it last waited for its turn. */
-  readInTurn?: number;
+  bytesReadInTurn?: number;
 }

@@ -1,8 +1,8 @@
-import { ChatError, type ErrorCode, events, isEventName, type WireError } from '@engawa/protocol';
+import { ChatError, type ErrorCode, type ErrorPayload, events, isEventName } from '@engawa/protocol';
 import { StoreError } from '../store/store.ts';
 import type { RateLimitedLog } from './rate-limited-log.ts';
 
-const codeOfStoreError: Record<StoreError['reason'], ErrorCode> = {
+const storeErrorCodes: Record<StoreError['reason'], ErrorCode> = {
   full: 'storage_full',
   failed: 'storage_failed',
   busy: 'busy',
@@ -11,10 +11,10 @@ const codeOfStoreError: Record<StoreError['reason'], ErrorCode> = {
 };
 
 /** What the client is told. What went wrong inside stays in the log. */
-export function toWireError(error: unknown, event: string, log: RateLimitedLog): WireError {
-  if (error instanceof ChatError) return error.toWire();
+export function toErrorPayload(error: unknown, event: string, log: RateLimitedLog): ErrorPayload {
+  if (error instanceof ChatError) return error.toPayload();
   log.error({ err: error, event }, 'a request failed');
-  const code = error instanceof StoreError ? codeOfStoreError[error.reason] : 'internal';
+  const code = error instanceof StoreError ? storeErrorCodes[error.reason] : 'internal';
   const definition = isEventName(event) ? (events[event] as { failure?: string }) : {};
-  return new ChatError(code, definition.failure === undefined ? {} : { message: definition.failure }).toWire();
+  return new ChatError(code, definition.failure === undefined ? {} : { message: definition.failure }).toPayload();
 }

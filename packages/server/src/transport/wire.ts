@@ -10,19 +10,19 @@ export interface Peer {
 }
 
 /** What carries events to peers. */
-export interface Wire {
+export interface Transport {
   /** Everybody who joined the channel. */
   to(channel: string): { emit(event: string, ...args: unknown[]): unknown };
   /** Something was sent to the peer: ends connections that never read. */
-  sent(peer: Peer): void;
+  enforceBufferLimit(peer: Peer): void;
   /** Whether as much of what its rooms are told waits for the peer as may. */
-  isFull(peer: Peer): boolean;
+  isOverSoftLimit(peer: Peer): boolean;
   /** Resolves when the peer has read so much that it may be told more, or is gone. */
-  drained(peer: Peer): Promise<void>;
+  waitForDrain(peer: Peer): Promise<void>;
   /** Undefined when no more than so many bytes wait for the peer; else resolves when that is so, or when it is gone. */
-  readTo(peer: Peer, bytes: number): Promise<void> | undefined;
+  waitUntilRead(peer: Peer, bytes: number): Promise<void> | undefined;
   /** Ends the connection once the client has read what was sent to it, or soon in any case. */
-  dismiss(peer: Peer): void;
+  disconnectAfterDrain(peer: Peer): void;
   /** Ends the connection; a client may come back. */
-  end(peer: Peer): void;
+  disconnect(peer: Peer): void;
 }

@@ -1,15 +1,15 @@
-import { quoted } from '../words.ts';
+import { quoteForTerminal } from '../words.ts';
 
 /** What became of everything that an import came upon. */
-export interface Report {
-  rooms: Fate;
-  chats: Fate;
+export interface ImportReport {
+  rooms: ImportCounts;
+  chats: ImportCounts;
   /** `room::user` in the set of members: names, which are free to be taken again. */
   members: number;
   remarks: Map<Remark, { count: number; examples: string[] }>;
 }
 
-interface Fate {
+interface ImportCounts {
   found: number;
   imported: number;
   /** Taken by an earlier run, whether anything came of them or not. */
@@ -17,7 +17,7 @@ interface Fate {
 }
 
 /** Everything that is not imported as it was, or not at all; in this order it is told. */
-export const remarks = {
+export const remarkTexts = {
   roomNotUtf8: 'left out: rooms whose names are not UTF-8',
   roomNotVisible: 'left out: rooms whose names are not allowed here, nor anything like them',
   roomNameTaken: 'left out: rooms whose names are not allowed here, and the nearest is that of another room',
@@ -36,23 +36,24 @@ export const remarks = {
   memberNoRoom: 'members of rooms that are not in the set "rooms"',
   roomUnknown: 'rooms that are not in the set "rooms", but have chats, and are imported',
 } as const;
-export type Remark = keyof typeof remarks;
+export type Remark = keyof typeof remarkTexts;
 
-const EXAMPLES = 3;
-const EXAMPLE_LENGTH = 60;
+const MAX_EXAMPLES = 3;
+const MAX_EXAMPLE_LENGTH = 60;
 
-export const newReport = (): Report => ({
+export const newReport = (): ImportReport => ({
   rooms: { found: 0, imported: 0, before: 0 },
   chats: { found: 0, imported: 0, before: 0 },
   members: 0,
   remarks: new Map(),
 });
 
-export function remarkOn({ remarks: all }: Report, remark: Remark, example: string): void {
-  const noted = all.get(remark) ?? { count: 0, examples: [] };
-  noted.count += 1;
-  if (noted.examples.length < EXAMPLES) noted.examples.push(`  ${shown(example)}`);
-  all.set(remark, noted);
+export function addRemark({ remarks: all }: ImportReport, remark: Remark, example: string): void {
+  const recorded = all.get(remark) ?? { count: 0, examples: [] };
+  recorded.count += 1;
+  if (recorded.examples.length < MAX_EXAMPLES) recorded.examples.push(`  ${quoteShortened(example)}`);
+  all.set(remark, recorded);
 }
 
-const shown = (text: string): string => quoted(text.length > EXAMPLE_LENGTH ? `${text.slice(0, EXAMPLE_LENGTH)}…` : text);
+const quoteShortened = (text: string): string =>
+  quoteForTerminal(text.length > MAX_EXAMPLE_LENGTH ? `${text.slice(0, MAX_EXAMPLE_LENGTH)}…` : text);

@@ -1,17 +1,26 @@
 import type { Store } from '@engawa/server';
-import { withFault } from './server.ts';
+import { withOverrides } from './server.ts';
 
-type Counted = 'read' | 'page' | 'tickets' | 'append';
+type CountedOperation = 'read' | 'readPage' | 'listTickets' | 'append';
 
 /** The store, and how often it was asked. */
-export function counting(store: Store): { store: Store; asked: Record<Counted, number>; reset: () => void } {
-  const asked = { read: 0, page: 0, tickets: 0, append: 0 };
+export function createCountingStore(store: Store): { store: Store; calls: Record<CountedOperation, number>; reset: () => void } {
+  const calls = { read: 0, readPage: 0, listTickets: 0, append: 0 };
   const count =
-    <Name extends Counted>(name: Name) =>
+    <Name extends CountedOperation>(name: Name) =>
     (...args: Parameters<Store[Name]>) => {
-      asked[name] += 1;
+      calls[name] += 1;
       return (store[name] as (...all: Parameters<Store[Name]>) => ReturnType<Store[Name]>)(...args);
     };
-  const faults = { read: count('read'), page: count('page'), tickets: count('tickets'), append: count('append') } as Partial<Store>;
-  return { store: withFault(store, faults), asked, reset: () => void Object.assign(asked, { read: 0, page: 0, tickets: 0, append: 0 }) };
+  const faults = {
+    read: count('read'),
+    readPage: count('readPage'),
+    listTickets: count('listTickets'),
+    append: count('append'),
+  } as Partial<Store>;
+  return {
+    store: withOverrides(store, faults),
+    calls,
+    reset: () => void Object.assign(calls, { read: 0, readPage: 0, listTickets: 0, append: 0 }),
+  };
 }

@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net';
 
 /** What a network does at present, to its old connections and to new ones. */
-export class Faults {
+export class NetworkFaults {
   readonly random: () => number;
   refused = false;
   stalled = false;
@@ -15,7 +15,7 @@ export class Faults {
   }
 
   /** Milliseconds that a chunk is under way. */
-  travel(): number {
+  randomDelayMs(): number {
     const { delay, stutter, random } = this;
     const stutters = stutter.share > 0 && random() < stutter.share;
     return delay.ms + (delay.jitter > 0 ? delay.jitter * random() : 0) + (stutters ? stutter.ms : 0);
@@ -23,94 +23,94 @@ export class Faults {
 }
 
 /** How the sender ended: after all that he said, or in the middle of it. */
-type End = 'finished' | 'reset';
+type EndKind = 'finished' | 'reset';
 
-interface Waiting {
-  what: Buffer | End;
+interface QueuedChunk {
+  data: Buffer | EndKind;
   due: number;
 }
 
 /** Bytes that wait before their sender has to. */
-const WAITING_BYTES = 256 * 1024;
+const MAX_QUEUED_BYTES = 256 * 1024;
 /** A throttled way gives out at a time what so many milliseconds allow. */
 const SLICE_MS = 20;
 
 /** Hands on what comes in at `from`, in its order, when it is due; the end of `from` takes its turn as its bytes do. */
-export class FaultyWay {
+export class FaultyPipe {
   readonly #from: Socket;
   readonly #to: Socket;
-  readonly #faults: Faults;
-  readonly #handOn: (bytes: Buffer, to: Socket) => boolean;
-  readonly #waiting: Waiting[] = [];
-  #waitingBytes = 0;
+  readonly #faults: NetworkFaults;
+  readonly #forward: (bytes: Buffer, to: Socket) => boolean;
+  readonly #chunks: QueuedChunk[] = [];
+  #queuedBytes = 0;
   #lastDue = 0;
   #isFull = false;
-  #isHanging = false;
+  #isBlackholed = false;
   #timer: NodeJS.Timeout | undefined;
 
   /** `handOn` writes, and tells whether `to` takes more. */
-  constructor(from: Socket, to: Socket, faults: Faults, handOn: (bytes: Buffer, to: Socket) => boolean) {
+  constructor(from: Socket, to: Socket, faults: NetworkFaults, forward: (bytes: Buffer, to: Socket) => boolean) {
     this.#from = from;
     this.#to = to;
     this.#faults = faults;
-    this.#handOn = handOn;
-    from.on('data', (bytes: Buffer) => this.#take(bytes));
-    from.on('end', () => this.#queue('finished', faults.travel()));
-    from.on('close', () => from.readableEnded || this.#queue('reset', faults.travel()));
-    to.on('drain', () => this.#carryOn(false));
+    this.#forward = forward;
+    from.on('data', (bytes: Buffer) => this.#onData(bytes));
+    from.on('end', () => this.#enqueue('finished', faults.randomDelayMs()));
+    from.on('close', () => from.readableEnded || this.#enqueue('reset', faults.randomDelayMs()));
+    to.on('drain', () => this.#flush(false));
     to.on('close', () => clearTimeout(this.#timer));
   }
 
   /** Nothing goes out any more. */
-  hang(): void {
-    this.#isHanging = true;
+  blackhole(): void {
+    this.#isBlackholed = true;
   }
 
   /** What was stalled goes on. */
-  carryOn(): void {
-    this.#carryOn(this.#isFull);
+  resume(): void {
+    this.#flush(this.#isFull);
   }
 
-  #take(bytes: Buffer): void {
+  #onData(bytes: Buffer): void {
     const { bytesPerSecond } = this.#faults;
     const slice = Math.max(1, Math.min(bytes.length, Math.floor((bytesPerSecond * SLICE_MS) / 1000)));
-    const travel = this.#faults.travel();
+    const travel = this.#faults.randomDelayMs();
     for (let at = 0; at < bytes.length; at += slice) {
       const part = bytes.subarray(at, at + slice);
-      this.#queue(part, travel, (part.length / bytesPerSecond) * 1000);
+      this.#enqueue(part, travel, (part.length / bytesPerSecond) * 1000);
     }
-    if (this.#waitingBytes > WAITING_BYTES) this.#from.pause();
+    if (this.#queuedBytes > MAX_QUEUED_BYTES) this.#from.pause();
   }
 
   /** Nothing is due before what came before it. */
-  #queue(what: Buffer | End, travel: number, spacing = 0): void {
+  #enqueue(data: Buffer | EndKind, travel: number, spacing = 0): void {
     this.#lastDue = Math.max(performance.now() + travel, this.#lastDue) + spacing;
-    this.#waiting.push({ what, due: this.#lastDue });
-    if (typeof what !== 'string') this.#waitingBytes += what.length;
-    this.carryOn();
+    this.#chunks.push({ data, due: this.#lastDue });
+    if (typeof data !== 'string') this.#queuedBytes += data.length;
+    this.resume();
   }
 
-  #carryOn(isFull: boolean): void {
+  #flush(isFull: boolean): void {
     this.#isFull = isFull;
     clearTimeout(this.#timer);
-    let next = this.#waiting[0];
+    let next = this.#chunks[0];
     while (next && this.#isOpen && next.due <= performance.now()) {
-      this.#waiting.shift();
-      this.#deliver(next.what);
-      next = this.#waiting[0];
+      this.#chunks.shift();
+      this.#deliver(next.data);
+      next = this.#chunks[0];
     }
-    if (next && this.#isOpen) this.#timer = setTimeout(() => this.carryOn(), Math.ceil(next.due - performance.now()));
+    if (next && this.#isOpen) this.#timer = setTimeout(() => this.resume(), Math.ceil(next.due - performance.now()));
   }
 
   get #isOpen(): boolean {
-    return !this.#isFull && !this.#isHanging && !this.#faults.stalled && !this.#to.destroyed;
+    return !this.#isFull && !this.#isBlackholed && !this.#faults.stalled && !this.#to.destroyed;
   }
 
-  #deliver(what: Buffer | End): void {
+  #deliver(what: Buffer | EndKind): void {
     if (what === 'finished') return void this.#to.end();
     if (what === 'reset') return void this.#to.resetAndDestroy();
-    this.#waitingBytes -= what.length;
-    this.#isFull = !this.#handOn(what, this.#to);
-    if (this.#waitingBytes <= WAITING_BYTES) this.#from.resume();
+    this.#queuedBytes -= what.length;
+    this.#isFull = !this.#forward(what, this.#to);
+    if (this.#queuedBytes <= MAX_QUEUED_BYTES) this.#from.resume();
   }
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 
 /** It goes with the test. */
-export function newFolder(): string {
+export function createTempFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'engawa-test-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   return folder;

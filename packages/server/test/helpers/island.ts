@@ -3,58 +3,58 @@ import { execFileSync } from 'node:child_process';
 import { onTestFinished } from 'vitest';
 
 /** Where a server stands. */
-export interface Place {
+export interface NetworkPlace {
   /** How tests reach it, whatever is cut off. */
   host: string;
   /** How servers reach each other. */
-  address: string;
+  peerAddress: string;
   /** Begins the command that starts it. */
-  within: string[];
+  commandPrefix: string[];
 }
 
 const ip = (...args: string[]): void => void execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'inherit'] });
 
 /** Two cables lead there: one for servers, which can be cut, and one for tests and clients, which stays. It ends with the test. */
-export class Island {
-  readonly island: Place;
-  readonly mainland: Place;
+export class NetworkNamespace {
+  readonly inside: NetworkPlace;
+  readonly outside: NetworkPlace;
   readonly #name: string;
-  readonly #cable: string;
+  readonly #peerInterface: string;
 
   constructor() {
     const number = Math.floor(Math.random() * 250) + 1;
     this.#name = `engawa-${process.pid}-${number}`;
-    const [cable, door] = [`ew${number}c`, `ew${number}d`];
-    this.#cable = `${cable}i`;
-    const inside = (...args: string[]) => ip('-n', this.#name, ...args);
+    const [peerLink, testLink] = [`ew${number}c`, `ew${number}d`];
+    this.#peerInterface = `${peerLink}i`;
+    const ipInside = (...args: string[]) => ip('-n', this.#name, ...args);
     const net = (kind: number, host: number) => `10.${kind}.${number}.${host}`;
-    this.island = { host: net(78, 2), address: net(77, 2), within: ['ip', 'netns', 'exec', this.#name] };
-    this.mainland = { host: '127.0.0.1', address: net(77, 1), within: [] };
+    this.inside = { host: net(78, 2), peerAddress: net(77, 2), commandPrefix: ['ip', 'netns', 'exec', this.#name] };
+    this.outside = { host: '127.0.0.1', peerAddress: net(77, 1), commandPrefix: [] };
 
     ip('netns', 'add', this.#name);
     onTestFinished(() => ip('netns', 'del', this.#name));
     for (const [name, kind] of [
-      [cable, 77],
-      [door, 78],
+      [peerLink, 77],
+      [testLink, 78],
     ] as const) {
       ip('link', 'add', name, 'type', 'veth', 'peer', 'name', `${name}i`, 'netns', this.#name);
       onTestFinished(() => ip('link', 'del', name));
       ip('addr', 'add', `${net(kind, 1)}/30`, 'dev', name);
       ip('link', 'set', name, 'up');
-      inside('addr', 'add', `${net(kind, 2)}/30`, 'dev', `${name}i`);
-      inside('link', 'set', `${name}i`, 'up');
+      ipInside('addr', 'add', `${net(kind, 2)}/30`, 'dev', `${name}i`);
+      ipInside('link', 'set', `${name}i`, 'up');
     }
-    inside('link', 'set', 'lo', 'up');
+    ipInside('link', 'set', 'lo', 'up');
     // So that those on the island reach each other when the cable is cut.
-    inside('addr', 'add', `${this.island.address}/32`, 'dev', 'lo');
+    ipInside('addr', 'add', `${this.inside.peerAddress}/32`, 'dev', 'lo');
   }
 
   /** Nothing gets across, and nobody is told. */
-  cut(): void {
-    ip('-n', this.#name, 'link', 'set', this.#cable, 'down');
+  partition(): void {
+    ip('-n', this.#name, 'link', 'set', this.#peerInterface, 'down');
   }
 
-  mend(): void {
-    ip('-n', this.#name, 'link', 'set', this.#cable, 'up');
+  heal(): void {
+    ip('-n', this.#name, 'link', 'set', this.#peerInterface, 'up');
   }
 }

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
-import type { Answer, CommandName } from '@engawa/protocol';
+import type { Ack, CommandName } from '@engawa/protocol';
 import { io, type Socket } from 'socket.io-client';
 import type { Entry } from '#store/store.js';
-import { faultsOf, type Hearing, type RoomHistory, type Sent } from './history.ts';
-import { readEntries, readRoom, recordHeard } from './recording.ts';
-import { STARTED_WITHIN_MS, until, within } from './server.ts';
+import { findFaults, type ReceivedLog, type RoomHistory, type SentCommand } from './history.ts';
+import { readEntries, readRoom, recordReceived } from './recording.ts';
+import { STARTED_WITHIN_MS, until, withTimeout } from './server.ts';
 import { ServerProcess } from './server-process.ts';
-import { openAt } from './stores.ts';
+import { openStoreAt } from './stores.ts';
 
 /** Rounds that share their rooms; after them everything is checked, and new rooms are opened. */
 const ROUNDS_PER_CHAPTER = 20;
@@ -22,26 +22,26 @@ const KILL_DELAY_MS = 60;
 const KILLED_STARTS = 10;
 const START_MS = 300;
 
-export interface KillRounds {
+export interface KillRoundsOptions {
   rounds: number;
   seed: number;
   /** Where every server keeps its rooms. */
-  place: string;
-  onChapter?: (figures: Figures) => void;
+  storeLocation: string;
+  onChapter?: (figures: KillReport) => void;
 }
 
-export interface Figures {
+export interface KillReport {
   rounds: number;
   /** Servers that were killed before they listened. */
   killedStarts: number;
   /** Acknowledged commands, by event. */
-  acked: Record<string, number>;
+  acknowledged: Record<string, number>;
   /** By event and code. */
   refused: Record<string, number>;
   /** Commands whose answer was lost: kept before the kill, sent again after it, answered then. */
   repeated: number;
   /** Commands that the kill forestalled: sent again after it, and kept then. */
-  keptLater: number;
+  storedOnRetry: number;
   /** Commands that were sent again although they were acknowledged long ago. */
   retried: number;
   entries: number;
@@ -49,52 +49,52 @@ export interface Figures {
 }
 
 /** Starts a server, lets clients talk, kills it with SIGKILL, and all that again on the same place, until a fault is found. */
-export async function killAgainAndAgain({ rounds, seed, place, onChapter }: KillRounds): Promise<Figures> {
-  const figures: Figures = {
+export async function runKillRounds({ rounds, seed, storeLocation, onChapter }: KillRoundsOptions): Promise<KillReport> {
+  const figures: KillReport = {
     rounds: 0,
     killedStarts: 0,
-    acked: {},
+    acknowledged: {},
     refused: {},
     repeated: 0,
-    keptLater: 0,
+    storedOnRetry: 0,
     retried: 0,
     entries: 0,
     faults: [],
   };
   const random = randomFrom(seed);
-  const seals: Seal[] = [];
+  const seals: RoomDigest[] = [];
   while (figures.rounds < rounds && figures.faults.length === 0) {
     const chapter = openChapter(seed, figures);
     const last = Math.min(rounds, figures.rounds + ROUNDS_PER_CHAPTER);
-    for (; figures.rounds < last; figures.rounds += 1) await playRound(chapter.speakers, { place, random, figures });
-    seals.push(...(await checkChapter(chapter, place, figures)));
+    for (; figures.rounds < last; figures.rounds += 1) await playRound(chapter.speakers, { place: storeLocation, random, figures });
+    seals.push(...(await checkChapter(chapter, storeLocation, figures)));
     onChapter?.(figures);
   }
-  figures.faults.push(...(await brokenSeals(seals, place)));
+  figures.faults.push(...(await findChangedRooms(seals, storeLocation)));
   return figures;
 }
 
 interface Chapter {
   rooms: Map<string, RoomHistory>;
-  speakers: Speaker[];
+  speakers: ScriptedMember[];
 }
 
-function openChapter(seed: number, figures: Figures): Chapter {
+function openChapter(seed: number, figures: KillReport): Chapter {
   const roomIds = Array.from({ length: ROOMS }, (_, index) => `room/${figures.rounds}-${index}`);
-  const rooms = new Map(roomIds.map((roomId): [string, RoomHistory] => [roomId, { sent: [], hearings: [] }]));
+  const rooms = new Map(roomIds.map((roomId): [string, RoomHistory] => [roomId, { sent: [], receivedLogs: [] }]));
   let tick = 0;
   const clock = () => (tick += 1);
   const speakers = NAMES.map((name, index) => {
     const session = createHash('sha256').update(`${seed} ${name}`).digest('base64url').slice(0, 32);
     const random = randomFrom(seed + figures.rounds * NAMES.length + index);
-    return new Speaker({ name, session, rooms, figures, random, clock });
+    return new ScriptedMember({ name, session, rooms, figures, random, clock });
   });
   return { rooms, speakers };
 }
 
 async function playRound(
-  speakers: Speaker[],
-  { place, random, figures }: { place: string; random: Random; figures: Figures },
+  speakers: ScriptedMember[],
+  { place, random, figures }: { place: string; random: Random; figures: KillReport },
 ): Promise<void> {
   if (random(100) < KILLED_STARTS) {
     const unlucky = new ServerProcess(place);
@@ -104,39 +104,39 @@ async function playRound(
   }
   const server = new ServerProcess(place);
   try {
-    const url = await within(server.listening, 'a server to listen', STARTED_WITHIN_MS);
+    const url = await withTimeout(server.listening, 'a server to listen', STARTED_WITHIN_MS);
     const enough = answersOf(figures) + random(KILL_AFTER_ANSWERS);
     let cutOff = 0;
     const gone = speakers.map(async (speaker) => {
-      await speaker.talk(url);
+      await speaker.run(url);
       cutOff += 1;
     });
     await until(() => cutOff > 0 || answersOf(figures) >= enough, 'enough was answered');
-    if (cutOff > 0) throw new Error(`A connection was lost before the kill. ${server.complaints}`);
+    if (cutOff > 0) throw new Error(`A connection was lost before the kill. ${server.stderr}`);
     await sleep(random(KILL_DELAY_MS));
     await server.kill();
-    await within(Promise.all(gone), 'the connections to close');
+    await withTimeout(Promise.all(gone), 'the connections to close');
   } finally {
     await server.kill();
   }
 }
 
 const sum = (counts: Record<string, number>): number => Object.values(counts).reduce((total, count) => total + count, 0);
-const answersOf = ({ acked, refused }: Figures): number => sum(acked) + sum(refused);
+const answersOf = ({ acknowledged, refused }: KillReport): number => sum(acknowledged) + sum(refused);
 const sleep = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 /** A room as one speaker knows it. */
-interface Place {
+interface SpeakerRoom {
   roomId: string;
   history: RoomHistory;
-  opening: Sent;
-  hearing: Hearing;
+  createCommand: SentCommand;
+  receivedLog: ReceivedLog;
   /** The head that his join of this connection was answered with. */
   head: number | undefined;
   isOwner: boolean;
   /** His chats that are acknowledged and that he has not deleted. */
-  own: number[];
-  given: { chatSeq: number; reaction: string }[];
+  ownChats: number[];
+  reactions: { chatSeq: number; reaction: string }[];
 }
 
 type Acknowledged = { epoch: string; seq: number; id?: string; role?: string };
@@ -145,59 +145,59 @@ interface SpeakerOptions {
   name: string;
   session: string;
   rooms: Map<string, RoomHistory>;
-  figures: Figures;
+  figures: KillReport;
   random: Random;
   clock: () => number;
 }
 
 /** One client with one name in all rooms, which keeps its session and what was not answered from one connection to the next. */
-class Speaker {
+class ScriptedMember {
   readonly #options: SpeakerOptions;
-  readonly #places: Map<string, Place>;
+  readonly #rooms: Map<string, SpeakerRoom>;
   /** Sent and not answered, in the order of sending. */
-  readonly #outbox = new Set<Sent>();
+  readonly #outbox = new Set<SentCommand>();
   /** What of it was sent again on this connection. */
-  #sentAgain = new Set<Sent>();
-  readonly #acknowledged: Sent[] = [];
-  #made = 0;
+  #sentAgain = new Set<SentCommand>();
+  readonly #acknowledged: SentCommand[] = [];
+  #commandCount = 0;
   #socket: Socket | undefined;
 
   constructor(options: SpeakerOptions) {
     this.#options = options;
-    this.#places = new Map([...options.rooms].map(([roomId, history]) => [roomId, this.#placeIn(roomId, history)]));
+    this.#rooms = new Map([...options.rooms].map(([roomId, history]) => [roomId, this.#placeIn(roomId, history)]));
   }
 
   /** Talks as fast as it is answered; resolves when the connection is gone. */
-  async talk(url: string): Promise<void> {
+  async run(url: string): Promise<void> {
     const { name, session } = this.#options;
     const socket = io(url, { forceNew: true, reconnection: false, transports: ['websocket'], auth: { session } });
     this.#socket = socket;
-    for (const place of this.#places.values()) {
+    for (const place of this.#rooms.values()) {
       place.head = undefined;
-      place.hearing = { client: name, heard: [], acked: 0 };
-      place.history.hearings.push(place.hearing);
+      place.receivedLog = { client: name, entries: [], lastAcknowledged: 0 };
+      place.history.receivedLogs.push(place.receivedLog);
     }
-    recordHeard(socket, (roomId) => this.#places.get(roomId)?.hearing);
+    recordReceived(socket, (roomId) => this.#rooms.get(roomId)?.receivedLog);
     socket.on('connect', () => this.#begin());
     await new Promise((resolve) => socket.once('disconnect', resolve).once('connect_error', resolve));
     socket.close();
   }
 
   #begin(): void {
-    for (const place of this.#places.values()) {
-      this.#send(place.opening);
-      this.#send(this.#make('add:member', place));
+    for (const place of this.#rooms.values()) {
+      this.#send(place.createCommand);
+      this.#send(this.#create('add:member', place));
     }
     this.#sentAgain = new Set(this.#outbox);
     for (const sent of this.#outbox) this.#send(sent);
-    const acknowledged = this.#anyOf(this.#acknowledged);
+    const acknowledged = this.#pickRandom(this.#acknowledged);
     if (acknowledged) this.#send(acknowledged);
-    this.#goOn();
+    this.#fillPipeline();
   }
 
-  #goOn(): void {
+  #fillPipeline(): void {
     while (this.#socket?.connected && this.#outbox.size < IN_FLIGHT) {
-      for (const sent of this.#somethingToSay()) {
+      for (const sent of this.#nextCommands()) {
         this.#outbox.add(sent);
         this.#send(sent);
       }
@@ -205,85 +205,85 @@ class Speaker {
   }
 
   /** Chats for the most part; leaving and coming back go together, so that nothing is said in between. */
-  #somethingToSay(): Sent[] {
-    const place = this.#anyOf([...this.#places.values()]) as Place;
-    const message = `${this.#made} ${'…'.repeat(this.#options.random(80))}`;
+  #nextCommands(): SentCommand[] {
+    const place = this.#pickRandom([...this.#rooms.values()]) as SpeakerRoom;
+    const message = `${this.#commandCount} ${'…'.repeat(this.#options.random(80))}`;
     const dice = this.#options.random(100);
-    if (dice < 3) return [this.#makeNamed('remove:member', place), this.#makeNamed('add:member', place)];
-    if (dice < 8 && place.isOwner) return [this.#makeNamed('update:room', place, { topic: message })];
-    const chatSeq = this.#anyOf(place.own);
-    if (dice < 16 && chatSeq !== undefined) return [this.#makeNamed('update:chat', place, { chatSeq, message })];
+    if (dice < 3) return [this.#createWithClientId('remove:member', place), this.#createWithClientId('add:member', place)];
+    if (dice < 8 && place.isOwner) return [this.#createWithClientId('update:room', place, { topic: message })];
+    const chatSeq = this.#pickRandom(place.ownChats);
+    if (dice < 16 && chatSeq !== undefined) return [this.#createWithClientId('update:chat', place, { chatSeq, message })];
     if (dice < 20 && chatSeq !== undefined) return [this.#deletion(place, chatSeq)];
-    if (dice < 34) return [this.#reaction(place, dice < 29) ?? this.#makeNamed('create:chat', place, { message })];
-    return [this.#makeNamed('create:chat', place, { message })];
+    if (dice < 34) return [this.#reaction(place, dice < 29) ?? this.#createWithClientId('create:chat', place, { message })];
+    return [this.#createWithClientId('create:chat', place, { message })];
   }
 
-  #deletion(place: Place, chatSeq: number): Sent {
-    place.own = place.own.filter((own) => own !== chatSeq);
-    return this.#makeNamed('delete:chat', place, { chatSeq });
+  #deletion(place: SpeakerRoom, chatSeq: number): SentCommand {
+    place.ownChats = place.ownChats.filter((own) => own !== chatSeq);
+    return this.#createWithClientId('delete:chat', place, { chatSeq });
   }
 
-  #reaction(place: Place, isGiving: boolean): Sent | undefined {
-    const heard = this.#anyOf(place.hearing.heard);
-    const reaction = this.#anyOf(REACTIONS) as string;
-    const given = isGiving ? heard?.kind === 'create:chat' && { chatSeq: heard.seq, reaction } : place.given.shift();
+  #reaction(place: SpeakerRoom, isGiving: boolean): SentCommand | undefined {
+    const heard = this.#pickRandom(place.receivedLog.entries);
+    const reaction = this.#pickRandom(REACTIONS) as string;
+    const given = isGiving ? heard?.kind === 'create:chat' && { chatSeq: heard.seq, reaction } : place.reactions.shift();
     if (!given) return undefined;
-    if (isGiving) place.given.push(given);
-    return this.#makeNamed(isGiving ? 'add:reaction' : 'remove:reaction', place, given);
+    if (isGiving) place.reactions.push(given);
+    return this.#createWithClientId(isGiving ? 'add:reaction' : 'remove:reaction', place, given);
   }
 
-  #makeNamed(event: CommandName, place: Place, fields: object = {}): Sent {
-    this.#made += 1;
-    return this.#make(event, place, { clientId: `${this.#options.name} ${this.#made}`, ...fields });
+  #createWithClientId(event: CommandName, place: SpeakerRoom, fields: object = {}): SentCommand {
+    this.#commandCount += 1;
+    return this.#create(event, place, { clientId: `${this.#options.name} ${this.#commandCount}`, ...fields });
   }
 
-  #make(event: CommandName, { roomId, history }: Pick<Place, 'roomId' | 'history'>, fields: object = {}): Sent {
+  #create(event: CommandName, { roomId, history }: Pick<SpeakerRoom, 'roomId' | 'history'>, fields: object = {}): SentCommand {
     const { name, clock } = this.#options;
-    const sent: Sent = { client: name, event, payload: { roomId, username: name, ...fields }, sentAt: clock(), acks: [] };
+    const sent: SentCommand = { client: name, event, payload: { roomId, username: name, ...fields }, sentSequence: clock(), acks: [] };
     history.sent.push(sent);
     return sent;
   }
 
-  #placeIn(roomId: string, history: RoomHistory): Place {
-    const opening = this.#make('create:room', { roomId, history }, { clientId: `${this.#options.name} opens` });
-    const hearing = { client: this.#options.name, heard: [], acked: 0 };
-    return { roomId, history, opening, hearing, head: undefined, isOwner: false, own: [], given: [] };
+  #placeIn(roomId: string, history: RoomHistory): SpeakerRoom {
+    const createCommand = this.#create('create:room', { roomId, history }, { clientId: `${this.#options.name} opens` });
+    const receivedLog = { client: this.#options.name, entries: [], lastAcknowledged: 0 };
+    return { roomId, history, createCommand, receivedLog, head: undefined, isOwner: false, ownChats: [], reactions: [] };
   }
 
-  #send(sent: Sent): void {
-    this.#socket?.emit(sent.event, sent.payload, (answer: Answer<CommandName>) => {
+  #send(sent: SentCommand): void {
+    this.#socket?.emit(sent.event, sent.payload, (answer: Ack<CommandName>) => {
       this.#outbox.delete(sent);
       if (answer.ok) this.#acknowledge(sent, answer);
       else {
         sent.refusal = answer.error.code;
         count(this.#options.figures.refused, `${sent.event} ${answer.error.code}`);
       }
-      this.#goOn();
+      this.#fillPipeline();
     });
   }
 
-  #acknowledge(sent: Sent, { epoch, seq, id, role }: Acknowledged): void {
-    const place = this.#places.get(sent.payload.roomId) as Place;
+  #acknowledge(sent: SentCommand, { epoch, seq, id, role }: Acknowledged): void {
+    const place = this.#rooms.get(sent.payload.roomId) as SpeakerRoom;
     const isFirst = sent.acks.length === 0;
-    sent.acks.push({ tick: this.#options.clock(), epoch, seq, ...(id !== undefined && { id }) });
+    sent.acks.push({ sequence: this.#options.clock(), epoch, seq, ...(id !== undefined && { id }) });
     if (role !== undefined && sent.payload.clientId === undefined) Object.assign(place, { head: seq, isOwner: role === 'owner' });
     if (!isFirst) this.#options.figures.retried += 1;
-    else this.#learn(sent, place, id === undefined ? undefined : seq);
+    else this.#recordResult(sent, place, id === undefined ? undefined : seq);
   }
 
   /** What is not above the head that this connection began at was kept before it. */
-  #learn(sent: Sent, place: Place, seq: number | undefined): void {
+  #recordResult(sent: SentCommand, place: SpeakerRoom, seq: number | undefined): void {
     const { figures } = this.#options;
-    count(figures.acked, sent.event);
+    count(figures.acknowledged, sent.event);
     if (seq === undefined || place.head === undefined) return;
     const isKeptBefore = seq <= place.head;
-    if (!isKeptBefore) place.hearing.acked = seq;
-    if (this.#sentAgain.has(sent)) figures[isKeptBefore ? 'repeated' : 'keptLater'] += 1;
+    if (!isKeptBefore) place.receivedLog.lastAcknowledged = seq;
+    if (this.#sentAgain.has(sent)) figures[isKeptBefore ? 'repeated' : 'storedOnRetry'] += 1;
     if (sent.payload.clientId !== undefined) this.#acknowledged.push(sent);
-    if (sent.event === 'create:chat') place.own.push(seq);
+    if (sent.event === 'create:chat') place.ownChats.push(seq);
   }
 
-  #anyOf<Item>(items: Item[]): Item | undefined {
+  #pickRandom<Item>(items: Item[]): Item | undefined {
     return items[Math.floor(this.#options.random(items.length))];
   }
 }
@@ -293,18 +293,18 @@ function count(counts: Record<string, number>, name: string): void {
 }
 
 /** A checked room: what it had then, it must have in the end. */
-interface Seal {
+interface RoomDigest {
   roomId: string;
   head: number;
   digest: string;
 }
 
-async function checkChapter({ rooms }: Chapter, place: string, figures: Figures): Promise<Seal[]> {
-  const store = await openAt(place);
-  const seals: Seal[] = [];
+async function checkChapter({ rooms }: Chapter, place: string, figures: KillReport): Promise<RoomDigest[]> {
+  const store = await openStoreAt(place);
+  const seals: RoomDigest[] = [];
   for (const [roomId, history] of rooms) {
     const log = await readRoom(store, roomId, history.sent);
-    figures.faults.push(...faultsOf(history, log).map((fault) => `${roomId}: ${fault}`));
+    figures.faults.push(...findFaults(history, log).map((fault) => `${roomId}: ${fault}`));
     figures.entries += log.head;
     seals.push({ roomId, head: log.head, digest: digestOf(log.entries) });
   }
@@ -312,8 +312,8 @@ async function checkChapter({ rooms }: Chapter, place: string, figures: Figures)
   return seals;
 }
 
-async function brokenSeals(seals: Seal[], place: string): Promise<string[]> {
-  const store = await openAt(place);
+async function findChangedRooms(seals: RoomDigest[], place: string): Promise<string[]> {
+  const store = await openStoreAt(place);
   const faults: string[] = [];
   for (const { roomId, head, digest } of seals) {
     const entries = await readEntries(store, roomId);

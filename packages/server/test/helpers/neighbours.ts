@@ -2,66 +2,69 @@
 import { Server } from 'socket.io';
 import type { Socket } from 'socket.io-client';
 import { expect, onTestFinished, vi } from 'vitest';
-import { connect, done, hearing, type Running, startServer, until } from './server.ts';
+import { collectEvents, connect, type RunningServer, requestOk, startServer, until } from './server.ts';
 
 export const ROOM = 'veranda';
 
 /** Network addresses, for a server that believes one proxy. */
-export const from = (address: string): Record<string, string> => ({ 'x-forwarded-for': address });
-const HOME = from('192.0.2.1');
-export const ATTACKER = from('203.0.113.7');
+export const forwardedFor = (address: string): Record<string, string> => ({ 'x-forwarded-for': address });
+const HOME_ADDRESS = forwardedFor('192.0.2.1');
+export const ATTACKER_HEADERS = forwardedFor('203.0.113.7');
 
-export interface Scene extends Running {
+export interface BystanderScenario extends RunningServer {
   /** The Socket.IO server within. */
   io: Server;
   /** The owner of the room. */
   aya: Socket;
   ben: Socket;
   /** They talk again, on the connections that they had, and the process met no fault. */
-  unharmed: () => Promise<void>;
+  expectUnharmed: () => Promise<void>;
 }
 
 /** A server on which two neighbours have talked. */
-export async function startScene(options: Parameters<typeof startServer>[0] = {}): Promise<Scene> {
-  const faults = watchFaults();
-  const using = vi.spyOn(Server.prototype, 'use');
+export async function startWithBystanders(options: Parameters<typeof startServer>[0] = {}): Promise<BystanderScenario> {
+  const faults = recordProcessErrors();
+  const useSpy = vi.spyOn(Server.prototype, 'use');
   const running = await startServer({ trustedProxies: 1, ...options });
-  const io = using.mock.contexts[0] as Server;
-  using.mockRestore();
+  const io = useSpy.mock.contexts[0] as Server;
+  useSpy.mockRestore();
 
-  const [aya, ben] = [await connect(running.url, { extraHeaders: HOME }), await connect(running.url, { extraHeaders: HOME })];
-  await done(aya, 'create:room', { roomId: ROOM, username: 'aya' });
-  await done(ben, 'add:member', { roomId: ROOM, username: 'ben' });
+  const [aya, ben] = [
+    await connect(running.url, { extraHeaders: HOME_ADDRESS }),
+    await connect(running.url, { extraHeaders: HOME_ADDRESS }),
+  ];
+  await requestOk(aya, 'create:room', { roomId: ROOM, username: 'aya' });
+  await requestOk(ben, 'add:member', { roomId: ROOM, username: 'ben' });
   const sockets = [aya.id, ben.id];
   const drops: string[] = [];
   for (const socket of [aya, ben]) socket.on('disconnect', (reason) => drops.push(reason));
 
-  await talk(aya, ben);
-  const unharmed = async () => {
-    await talk(aya, ben);
+  await exchangeChats(aya, ben);
+  const expectUnharmed = async () => {
+    await exchangeChats(aya, ben);
     expect(drops).toEqual([]);
     expect([aya.id, ben.id]).toEqual(sockets);
     expect(faults).toEqual([]);
   };
-  return { ...running, io, aya, ben, unharmed };
+  return { ...running, io, aya, ben, expectUnharmed };
 }
 
-async function talk(aya: Socket, ben: Socket): Promise<void> {
-  await says(aya, 'aya', ben);
-  await says(ben, 'ben', aya);
+async function exchangeChats(aya: Socket, ben: Socket): Promise<void> {
+  await sendAndExpect(aya, 'aya', ben);
+  await sendAndExpect(ben, 'ben', aya);
 }
 
-async function says(speaker: Socket, username: string, listener: Socket): Promise<void> {
+async function sendAndExpect(speaker: Socket, username: string, listener: Socket): Promise<void> {
   const message = `${username} says ${Math.random()}`;
-  const chats = hearing(listener, 'create:chat:success');
-  await done(speaker, 'create:chat', { roomId: ROOM, username, message });
-  const told = () => chats.find((chat) => chat.message === message);
-  await until(() => told() !== undefined, `${username} is heard`);
-  expect(told()).toMatchObject({ roomId: ROOM, username });
+  const chats = collectEvents(listener, 'create:chat:success');
+  await requestOk(speaker, 'create:chat', { roomId: ROOM, username, message });
+  const delivered = () => chats.find((chat) => chat.message === message);
+  await until(() => delivered() !== undefined, `${username} is heard`);
+  expect(delivered()).toMatchObject({ roomId: ROOM, username });
 }
 
 /** What would have ended a process of its own. */
-function watchFaults(): unknown[] {
+function recordProcessErrors(): unknown[] {
   const faults: unknown[] = [];
   const note = (fault: unknown) => void faults.push(fault);
   process.on('uncaughtException', note).on('unhandledRejection', note);
@@ -70,7 +73,7 @@ function watchFaults(): unknown[] {
 }
 
 /** What grows with clients: when they are gone, it is as before. */
-export const census = ({ io }: Scene) => ({
+export const countResources = ({ io }: BystanderScenario) => ({
   connections: io.engine.clientsCount,
   sockets: io.sockets.sockets.size,
   channels: io.sockets.adapter.rooms.size,

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
-import { Faults, FaultyWay } from './faulty-way.ts';
+import { FaultyPipe, NetworkFaults } from './faulty-way.ts';
 
 interface Target {
   port: number;
@@ -11,7 +11,7 @@ interface Target {
 
 /** On a free port; ends with the test. What happens by chance is chosen by `random`. */
 export async function startProxy(target: Target, { random = Math.random } = {}): Promise<FaultyProxy> {
-  const proxy = new FaultyProxy(target, new Faults(random));
+  const proxy = new FaultyProxy(target, new NetworkFaults(random));
   onTestFinished(() => proxy.stop());
   await proxy.listen();
   return proxy;
@@ -20,15 +20,15 @@ export async function startProxy(target: Target, { random = Math.random } = {}):
 export class FaultyProxy {
   readonly #host: string;
   #ports: number[];
-  readonly #faults: Faults;
+  readonly #faults: NetworkFaults;
   readonly #server = createServer({ allowHalfOpen: true }, (client) => this.#accept(client));
-  readonly #links = new Set<Link>();
+  readonly #links = new Set<ProxiedConnection>();
   #limits: Limits = NO_LIMITS;
   /** What was handed on, both ways of all connections together. */
   bytes = 0;
   #flapping: NodeJS.Timeout | undefined;
 
-  constructor({ host = '127.0.0.1', port }: Target, faults: Faults) {
+  constructor({ host = '127.0.0.1', port }: Target, faults: NetworkFaults) {
     this.#host = host;
     this.#ports = [port];
     this.#faults = faults;
@@ -69,13 +69,13 @@ export class FaultyProxy {
   /** Nothing arrives, not even that the other side is gone, and nobody is told; once it is over, what was sent arrives. */
   stall(on: boolean): void {
     this.#faults.stalled = on;
-    for (const link of this.#links) link.carryOn();
+    for (const link of this.#links) link.resume();
   }
 
   /** Present connections carry nothing any more, and nobody is told: all, or those that the server has from these ports. Answers how many. */
-  hang(ports?: number[]): number {
+  blackhole(ports?: number[]): number {
     const links = [...this.#links].filter(({ port }) => !ports || (port !== undefined && ports.includes(port)));
-    for (const link of links) link.hang();
+    for (const link of links) link.blackhole();
     return links.length;
   }
 
@@ -100,7 +100,7 @@ export class FaultyProxy {
    */
   cutAfter(limits: Partial<Limits>): void {
     this.#limits = { ...NO_LIMITS, ...limits };
-    for (const link of this.#links) link.watch();
+    for (const link of this.#links) link.restartIdleTimer();
   }
 
   /** Everything is cut again and again; 0 ends it. */
@@ -119,14 +119,14 @@ export class FaultyProxy {
   #accept(client: Socket): void {
     if (this.#faults.refused) return void client.on('error', () => undefined).resetAndDestroy();
     const server = createConnection({ host: this.#host, port: this.#nextPort(), allowHalfOpen: true });
-    const link = new Link([client, server], this.#faults, {
+    const link = new ProxiedConnection([client, server], this.#faults, {
       limits: () => this.#limits,
-      passed: (bytes) => {
+      onBytes: (bytes) => {
         this.bytes += bytes;
       },
     });
     this.#links.add(link);
-    link.onceClosed(() => this.#links.delete(link));
+    link.onClosed(() => this.#links.delete(link));
   }
 
   #nextPort(): number {
@@ -146,30 +146,30 @@ interface Limits {
 const NO_LIMITS: Limits = { bytes: Number.POSITIVE_INFINITY, idleMs: 0, ageMs: 0 };
 
 /** One connection: both its sockets, and the two ways between them. */
-class Link {
+class ProxiedConnection {
   readonly #sockets: Socket[];
-  readonly #ways: FaultyWay[];
+  readonly #pipes: FaultyPipe[];
   readonly #limits: () => Limits;
-  readonly #count: (bytes: number) => void;
-  #passed = 0;
-  #silence: NodeJS.Timeout | undefined;
-  readonly #old: NodeJS.Timeout | undefined;
+  readonly #onBytes: (bytes: number) => void;
+  #bytesPassed = 0;
+  #idleTimer: NodeJS.Timeout | undefined;
+  readonly #ageTimer: NodeJS.Timeout | undefined;
 
   constructor(
     [client, server]: [Socket, Socket],
-    faults: Faults,
-    { limits, passed }: { limits: () => Limits; passed: (bytes: number) => void },
+    faults: NetworkFaults,
+    { limits, onBytes }: { limits: () => Limits; onBytes: (bytes: number) => void },
   ) {
-    const handOn = (bytes: Buffer, to: Socket) => this.#handOn(bytes, to);
+    const forward = (bytes: Buffer, to: Socket) => this.#forward(bytes, to);
     this.#sockets = [client, server];
-    this.#ways = [new FaultyWay(client, server, faults, handOn), new FaultyWay(server, client, faults, handOn)];
+    this.#pipes = [new FaultyPipe(client, server, faults, forward), new FaultyPipe(server, client, faults, forward)];
     this.#limits = limits;
-    this.#count = passed;
+    this.#onBytes = onBytes;
     // An error is followed by 'close', which is handed on as a reset.
     for (const socket of this.#sockets) socket.setNoDelay().on('error', () => undefined);
-    this.watch();
+    this.restartIdleTimer();
     const { ageMs } = limits();
-    if (ageMs > 0) this.#old = setTimeout(() => this.cut(), ageMs);
+    if (ageMs > 0) this.#ageTimer = setTimeout(() => this.cut(), ageMs);
   }
 
   /** Of ours, as the server sees it. */
@@ -181,40 +181,40 @@ class Link {
     for (const socket of this.#sockets) socket.resetAndDestroy();
   }
 
-  hang(): void {
-    for (const way of this.#ways) way.hang();
+  blackhole(): void {
+    for (const way of this.#pipes) way.blackhole();
   }
 
-  carryOn(): void {
-    for (const way of this.#ways) way.carryOn();
+  resume(): void {
+    for (const way of this.#pipes) way.resume();
   }
 
   /** The silence that is allowed begins now. */
-  watch(): void {
-    clearTimeout(this.#silence);
+  restartIdleTimer(): void {
+    clearTimeout(this.#idleTimer);
     const { idleMs } = this.#limits();
-    if (idleMs > 0) this.#silence = setTimeout(() => this.cut(), idleMs);
+    if (idleMs > 0) this.#idleTimer = setTimeout(() => this.cut(), idleMs);
   }
 
-  onceClosed(then: () => void): void {
+  onClosed(then: () => void): void {
     let open = this.#sockets.length;
-    const closed = () => {
+    const onSocketClosed = () => {
       open -= 1;
       if (open > 0) return;
-      clearTimeout(this.#silence);
-      clearTimeout(this.#old);
+      clearTimeout(this.#idleTimer);
+      clearTimeout(this.#ageTimer);
       then();
     };
-    for (const socket of this.#sockets) socket.once('close', closed);
+    for (const socket of this.#sockets) socket.once('close', onSocketClosed);
   }
 
-  #handOn(bytes: Buffer, to: Socket): boolean {
-    const allowed = this.#limits().bytes - this.#passed;
-    this.#passed += bytes.length;
-    this.#count(bytes.length);
-    this.watch();
-    const takesMore = to.write(bytes.subarray(0, Math.max(allowed, 0)));
-    if (bytes.length >= allowed) this.cut();
+  #forward(bytes: Buffer, to: Socket): boolean {
+    const remaining = this.#limits().bytes - this.#bytesPassed;
+    this.#bytesPassed += bytes.length;
+    this.#onBytes(bytes.length);
+    this.restartIdleTimer();
+    const takesMore = to.write(bytes.subarray(0, Math.max(remaining, 0)));
+    if (bytes.length >= remaining) this.cut();
     return takesMore;
   }
 }

@@ -5,21 +5,21 @@ import { createConnection } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { onTestFinished } from 'vitest';
 import WebSocket from 'ws';
-import { within } from './server.ts';
+import { withTimeout } from './server.ts';
 
 export type Frame = string | Buffer;
 
 /** `closed`: the server ended the sender's connection. Else the codes of its refusals, none where all was well or of no effect. */
-export type Outcome = 'closed' | string[];
+export type AttackOutcome = 'closed' | string[];
 
 /** A client under attack orders: over either transport the same. */
-export interface Raw {
+export interface RawClient {
   /** Sends packets as they are, all in one breath. */
   send(...frames: Frame[]): Promise<void>;
   /** Every text packet that came so far. */
-  readonly heard: string[];
+  readonly received: string[];
   /** The first packet of this form, be it here or to come. */
-  packet(form: RegExp): Promise<string>;
+  waitForPacket(form: RegExp): Promise<string>;
   /** Resolves when the server has ended the connection. */
   readonly closed: Promise<void>;
 }
@@ -30,78 +30,78 @@ interface RawOptions {
 }
 
 /** Numbers of acknowledgements that no attack uses. */
-let probe = 987_654_321;
+let lastProbeId = 987_654_321;
 const SEPARATOR = '\x1e';
 
-export interface RawWebSocket extends Raw {
+export interface RawWebSocket extends RawClient {
   readonly socket: WebSocket;
   /** The code that the server closed with. */
   readonly code: Promise<number>;
 }
 
-export async function rawWebSocket(url: string, { headers = {}, query = '' }: RawOptions = {}): Promise<RawWebSocket> {
+export async function openRawWebSocket(url: string, { headers = {}, query = '' }: RawOptions = {}): Promise<RawWebSocket> {
   const socket = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket${query}`, { headers });
   onTestFinished(() => socket.terminate());
   const inbox = new Inbox();
   const code = new Promise<number>((resolve) => socket.on('close', resolve));
   socket.on('message', (data, isBinary) => void (isBinary || inbox.put((data as Buffer).toString())));
-  await within(new Promise((resolve, reject) => socket.on('open', resolve).on('error', reject)), 'a WebSocket');
+  await withTimeout(new Promise((resolve, reject) => socket.on('open', resolve).on('error', reject)), 'a WebSocket');
   return {
     socket,
     code,
     closed: code.then(() => undefined),
-    heard: inbox.heard,
-    packet: (form) => inbox.find(form),
+    received: inbox.received,
+    waitForPacket: (form) => inbox.waitFor(form),
     send: async (...frames) => {
       for (const frame of frames) socket.send(frame, () => undefined);
     },
   };
 }
 
-export interface RawPolling extends Raw {
+export interface RawPolling extends RawClient {
   /** The address of the session. */
   readonly address: string;
   /** One POST of this body; its status, or 0 where the server cut it off. */
-  post(body: string, headers?: Record<string, string>): Promise<number>;
+  postBody(body: string, headers?: Record<string, string>): Promise<number>;
 }
 
 /** A client over HTTP; with `reads: false` it never fetches what it is told. */
-export async function rawPolling(
+export async function openRawPolling(
   url: string,
-  { headers = {}, query = '', reads = true }: RawOptions & { reads?: boolean } = {},
+  { headers = {}, query = '', polls = true }: RawOptions & { polls?: boolean } = {},
 ): Promise<RawPolling> {
   const base = `${url}/socket.io/?EIO=4&transport=polling${query}`;
   const agent = new Agent({ keepAlive: true });
   onTestFinished(() => agent.destroy());
-  const opened = await ask(base, { agent, headers });
+  const opened = await fetchText(base, { agent, headers });
   const address = `${base}&sid=${(JSON.parse(opened.body.slice(1)) as { sid: string }).sid}`;
   const inbox = new Inbox();
 
   const poll = async (): Promise<boolean> => {
-    const { status, body } = await ask(address, { agent, headers });
+    const { status, body } = await fetchText(address, { agent, headers });
     if (status === 200) for (const packet of body.split(SEPARATOR)) inbox.put(packet);
     return status === 200;
   };
-  const pollOn = async () => {
+  const pollLoop = async () => {
     while (await poll());
   };
-  const post = async (body: string, more: Record<string, string> = {}) =>
-    (await ask(address, { agent, method: 'POST', headers: { ...headers, ...more } }, body)).status;
+  const postBody = async (body: string, more: Record<string, string> = {}) =>
+    (await fetchText(address, { agent, method: 'POST', headers: { ...headers, ...more } }, body)).status;
   return {
     address,
-    post,
-    heard: inbox.heard,
-    packet: (form) => inbox.find(form),
-    closed: reads ? pollOn() : new Promise(() => undefined),
+    postBody,
+    received: inbox.received,
+    waitForPacket: (form) => inbox.waitFor(form),
+    closed: polls ? pollLoop() : new Promise(() => undefined),
     send: async (...frames) => {
       if (frames.length > 0)
-        await post(frames.map((frame) => (typeof frame === 'string' ? frame : `b${frame.toString('base64')}`)).join(SEPARATOR));
+        await postBody(frames.map((frame) => (typeof frame === 'string' ? frame : `b${frame.toString('base64')}`)).join(SEPARATOR));
     },
   };
 }
 
 /** The answer to one request; status 0 where the server cut it off. */
-function ask(address: string, options: RequestOptions, body = ''): Promise<{ status: number; body: string }> {
+function fetchText(address: string, options: RequestOptions, body = ''): Promise<{ status: number; body: string }> {
   return new Promise((resolve) => {
     const cutOff = () => resolve({ status: 0, body: '' });
     request(address, options, (response) => {
@@ -113,20 +113,20 @@ function ask(address: string, options: RequestOptions, body = ''): Promise<{ sta
 }
 
 /** Socket.IO's CONNECT, with whatever is given for `auth`. */
-export async function connectRaw<R extends Raw>(raw: R, auth = ''): Promise<R> {
+export async function connectRaw<R extends RawClient>(raw: R, auth = ''): Promise<R> {
   await raw.send(`40${auth}`);
-  await raw.packet(/^40\{/);
+  await raw.waitForPacket(/^40\{/);
   return raw;
 }
 
 /** What the packets lead to. After them the same client asks a plain question: either it is answered, or he is out. */
-export async function attack(raw: Raw, frames: Frame[]): Promise<Outcome> {
-  const before = raw.heard.length;
-  probe += 1;
+export async function attack(raw: RawClient, frames: Frame[]): Promise<AttackOutcome> {
+  const before = raw.received.length;
+  lastProbeId += 1;
   await raw.send(...frames);
-  await raw.send(`42${probe}["list:rooms",{}]`);
-  const end = await within(Promise.race([raw.packet(new RegExp(`^43${probe}\\[`)), raw.closed]), 'the end of the attack');
-  return end === undefined ? 'closed' : raw.heard.slice(before).flatMap(refusalsIn);
+  await raw.send(`42${lastProbeId}["list:rooms",{}]`);
+  const end = await withTimeout(Promise.race([raw.waitForPacket(new RegExp(`^43${lastProbeId}\\[`)), raw.closed]), 'the end of the attack');
+  return end === undefined ? 'closed' : raw.received.slice(before).flatMap(errorCodesIn);
 }
 
 interface RawAnswer {
@@ -134,7 +134,7 @@ interface RawAnswer {
 }
 
 /** The code of the refusal that a packet is, as an acknowledgement or as an `error` event; none when it is none. */
-function refusalsIn(packet: string): string[] {
+function errorCodesIn(packet: string): string[] {
   const json = /^4(?:3[^[]*|2)(\[.*)$/.exec(packet)?.[1];
   if (json === undefined) return [];
   const [first, second] = JSON.parse(json) as [RawAnswer | string, RawAnswer['error']];
@@ -143,35 +143,35 @@ function refusalsIn(packet: string): string[] {
 }
 
 /** One HTTP request, written by hand; what is answered until the connection ends. */
-export async function rawRequest(url: string, wish: string): Promise<string> {
+export async function rawRequest(url: string, requestText: string): Promise<string> {
   const { hostname, port } = new URL(url);
-  const socket = createConnection(Number(port), hostname, () => socket.write(wish));
+  const socket = createConnection(Number(port), hostname, () => socket.write(requestText));
   onTestFinished(() => void socket.destroy());
   const chunks: Buffer[] = [];
   socket.on('data', (chunk) => chunks.push(chunk)).on('error', () => undefined);
-  await within(once(socket, 'close'), 'the end of the request');
+  await withTimeout(once(socket, 'close'), 'the end of the request');
   return Buffer.concat(chunks).toString();
 }
 
 class Inbox {
-  readonly heard: string[] = [];
-  readonly #looking = new Set<() => void>();
+  readonly received: string[] = [];
+  readonly #waiters = new Set<() => void>();
 
   put(packet: string): void {
-    this.heard.push(packet);
-    for (const look of this.#looking) look();
+    this.received.push(packet);
+    for (const look of this.#waiters) look();
   }
 
-  find(form: RegExp): Promise<string> {
+  waitFor(form: RegExp): Promise<string> {
     return new Promise((resolve) => {
-      const look = () => {
-        const found = this.heard.find((packet) => form.test(packet));
+      const check = () => {
+        const found = this.received.find((packet) => form.test(packet));
         if (found === undefined) return;
-        this.#looking.delete(look);
+        this.#waiters.delete(check);
         resolve(found);
       };
-      this.#looking.add(look);
-      look();
+      this.#waiters.add(check);
+      check();
     });
   }
 }

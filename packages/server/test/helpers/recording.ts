@@ -1,21 +1,21 @@
 import type { Socket } from 'socket.io-client';
-import type { Entry, Key, Store } from '#store/store.js';
-import type { Heard, Hearing, RoomLog, Sent } from './history.ts';
+import type { Entry, KeyState, Store } from '#store/store.js';
+import type { ReceivedEntry, ReceivedLog, RoomLog, SentCommand } from './history.ts';
 
 /**
  * Writes down what the socket hears, each room in its own hearing. What repeats an answer to the one who asked is no
  * entry that the room is told, and has no `prev`.
  */
-export function recordHeard(socket: Socket, hearingOf: (roomId: string) => Hearing | undefined): void {
-  socket.onAny((event: string, payload: Omit<Heard, 'kind'> & { roomId: string; prev?: string | null }) => {
-    const { roomId, ...told } = payload;
-    if (told.prev === undefined) return;
-    hearingOf(roomId)?.heard.push({ ...told, kind: event.replace(/:success$/, '') } as Heard);
+export function recordReceived(socket: Socket, receivedLogOf: (roomId: string) => ReceivedLog | undefined): void {
+  socket.onAny((event: string, payload: Omit<ReceivedEntry, 'kind'> & { roomId: string; prev?: string | null }) => {
+    const { roomId, ...fields } = payload;
+    if (fields.prev === undefined) return;
+    receivedLogOf(roomId)?.entries.push({ ...fields, kind: event.replace(/:success$/, '') } as ReceivedEntry);
   });
 }
 
 /** Everything that the store has of a room, for comparison with what its clients saw. */
-export async function readRoom(store: Store, room: string, sent: Sent[]): Promise<RoomLog> {
+export async function readRoom(store: Store, room: string, sent: SentCommand[]): Promise<RoomLog> {
   const entries = await readEntries(store, room);
   const { epoch, head } = await store.read(room, {});
   const counts = await readCounts(store, room, entries);
@@ -25,14 +25,14 @@ export async function readRoom(store: Store, room: string, sent: Sent[]): Promis
     entries,
     counts,
     keys: await readKeys(store, room, counts),
-    recalled: await readRecalled(store, room, entries, sent),
+    storedResults: await readStoredResults(store, room, entries, sent),
   };
 }
 
 export async function readEntries(store: Store, room: string): Promise<Entry[]> {
   const entries: Entry[] = [];
   for (let more = true; more; ) {
-    const page = await store.page(room, { after: entries.at(-1)?.seq ?? 0, limit: 500 });
+    const page = await store.readPage(room, { after: entries.at(-1)?.seq ?? 0, limit: 500 });
     entries.push(...page.entries);
     more = page.more;
   }
@@ -50,7 +50,7 @@ async function readCounts(store: Store, room: string, entries: Entry[]): Promise
   );
 }
 
-async function readKeys(store: Store, room: string, counts: Map<string, number>): Promise<Map<string, Key>> {
+async function readKeys(store: Store, room: string, counts: Map<string, number>): Promise<Map<string, KeyState>> {
   const { keys } = await store.read(room, { keys: ['settings'] });
   for (const family of counts.keys()) {
     for (const [name, key] of await readFamily(store, room, family)) keys.set(`${family}/${name}`, key);
@@ -59,30 +59,32 @@ async function readKeys(store: Store, room: string, counts: Map<string, number>)
   return new Map([...keys].map(([name, { value, seq }]) => [name, { value, seq }]));
 }
 
-async function readFamily(store: Store, room: string, family: string): Promise<[name: string, key: Key][]> {
-  const keys: [string, Key][] = [];
+async function readFamily(store: Store, room: string, family: string): Promise<[name: string, key: KeyState][]> {
+  const keys: [string, KeyState][] = [];
   for (let more = true; more; ) {
     const after = keys.at(-1)?.[0];
-    const page = await store.family(room, family, after === undefined ? { limit: 500 } : { after, limit: 500 });
+    const page = await store.listKeys(room, family, after === undefined ? { limit: 500 } : { after, limit: 500 });
     keys.push(...page.keys);
     more = page.more;
   }
   return keys;
 }
 
-async function readRecalled(store: Store, room: string, entries: Entry[], sent: Sent[]): Promise<RoomLog['recalled']> {
+async function readStoredResults(store: Store, room: string, entries: Entry[], sent: SentCommand[]): Promise<RoomLog['storedResults']> {
   // A name may have been somebody else's before.
   const authors = new Map<string, Set<string>>();
   for (const { by, author } of entries) authors.set(by, (authors.get(by) ?? new Set()).add(author));
-  const recalled: RoomLog['recalled'] = new Map();
+  const storedResults: RoomLog['storedResults'] = new Map();
   for (const each of sent) {
     const clientId = each.packet?.clientId ?? each.payload.clientId;
     if (clientId === undefined) continue;
-    const kept = await Promise.all([...(authors.get(each.client) ?? [])].map((author) => store.recall(room, `${author}:${clientId}`)));
-    recalled.set(
+    const found = await Promise.all(
+      [...(authors.get(each.client) ?? [])].map((author) => store.findByIdempotencyKey(room, `${author}:${clientId}`)),
+    );
+    storedResults.set(
       each,
-      kept.flatMap((one) => one?.entries ?? []).filter((_, index) => each.packet === undefined || index === each.packet.index),
+      found.flatMap((one) => one?.entries ?? []).filter((_, index) => each.packet === undefined || index === each.packet.index),
     );
   }
-  return recalled;
+  return storedResults;
 }

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { within } from './waiting.ts';
+import { withTimeout } from './waiting.ts';
 
 /** Integers come as text; an error is one only inside of a list, at the top it is thrown. */
 export type Reply = string | null | Error | Reply[];
@@ -15,14 +15,14 @@ interface Address {
 }
 
 /** Rejects with what the server refused, or with what the connection failed with. */
-export async function call(address: Address, args: (string | number)[], milliseconds = 5000): Promise<Reply> {
+export async function sendRedisCommand(address: Address, args: (string | number)[], milliseconds = 5000): Promise<Reply> {
   const { username, password } = new URL(address.url);
   const login = password ? [['AUTH', decodeURIComponent(username) || 'default', decodeURIComponent(password)]] : [];
   const commands = [...login, args];
-  const socket = connect(address);
+  const socket = openSocket(address);
   socket.write(commands.map(encode).join(''));
   try {
-    const replies = await within(repliesOf(socket, commands.length), `an answer of ${address.url} to ${args[0]}`, milliseconds);
+    const replies = await withTimeout(readReplies(socket, commands.length), `an answer of ${address.url} to ${args[0]}`, milliseconds);
     const refusal = replies.find((reply) => reply instanceof Error);
     if (refusal) throw new Error(refusal.message);
     return replies.at(-1) ?? null;
@@ -32,21 +32,21 @@ export async function call(address: Address, args: (string | number)[], millisec
 }
 
 /** As `redis-cli` prints it: lists line by line, nothing as nothing. */
-export function textOf(reply: Reply): string {
-  if (Array.isArray(reply)) return reply.map(textOf).join('\n');
+export function formatReply(reply: Reply): string {
+  if (Array.isArray(reply)) return reply.map(formatReply).join('\n');
   return reply instanceof Error ? reply.message : (reply ?? '');
 }
 
-function connect({ url, ca }: Address): Socket {
+function openSocket({ url, ca }: Address): Socket {
   const { protocol, hostname, port } = new URL(url);
-  const to = { host: hostname, port: Number(port) };
-  return protocol === 'rediss:' ? connectTls({ ...to, ...(ca !== undefined && { ca: readFileSync(ca) }) }) : connectTcp(to);
+  const target = { host: hostname, port: Number(port) };
+  return protocol === 'rediss:' ? connectTls({ ...target, ...(ca !== undefined && { ca: readFileSync(ca) }) }) : connectTcp(target);
 }
 
 const encode = (args: (string | number)[]): string =>
   [`*${args.length}\r\n`, ...args.map((arg) => `$${Buffer.byteLength(String(arg))}\r\n${arg}\r\n`)].join('');
 
-function repliesOf(socket: Socket, count: number): Promise<Reply[]> {
+function readReplies(socket: Socket, count: number): Promise<Reply[]> {
   let bytes: Buffer = Buffer.alloc(0);
   return new Promise((resolve, reject) => {
     socket.on('data', (chunk: Buffer) => {

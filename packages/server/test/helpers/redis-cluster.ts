@@ -1,14 +1,14 @@
 /** A real Redis Cluster: primaries with replicas, each in a process of its own. */
-import type { Place } from './island.ts';
-import { Ground, onFreePorts, type RedisOptions } from './redis-ground.ts';
+import type { NetworkPlace } from './island.ts';
+import { RedisFixture, type RedisOptions, withFreePorts } from './redis-ground.ts';
 import { RedisServer } from './redis-server.ts';
 import { until } from './waiting.ts';
 
 const SLOTS = 16_384;
-const OK_MS = 50_000;
+const READY_TIMEOUT_MS = 50_000;
 const MIGRATE_MS = 5000;
-const KEYS_AT_A_TIME = 100;
-const OUT_OF_REACH = ['handshake', 'noaddr', 'disconnected', 'fail', 'fail?'];
+const MIGRATE_BATCH = 100;
+const UNREACHABLE_FLAGS = ['handshake', 'noaddr', 'disconnected', 'fail', 'fail?'];
 
 export interface ClusterOptions extends RedisOptions {
   primaries?: number;
@@ -17,7 +17,7 @@ export interface ClusterOptions extends RedisOptions {
   /** Milliseconds of silence after which a node counts as failed. */
   nodeTimeout?: number;
   /** Where the nodes stand that are primaries at first, and the replicas: on this machine, when not given. */
-  places?: (Place | undefined)[];
+  networkPlaces?: (NetworkPlace | undefined)[];
 }
 
 /** Resolves when all slots are served, all nodes agree on it, and all replicas follow. */
@@ -25,10 +25,10 @@ export async function startCluster({
   primaries = 3,
   replicas = 1,
   nodeTimeout = 2000,
-  places = [],
+  networkPlaces = [],
   ...options
 }: ClusterOptions = {}): Promise<RedisCluster> {
-  const ground = await Ground.prepare(options);
+  const fixture = await RedisFixture.create(options);
   const settings = {
     'cluster-enabled': 'yes',
     'cluster-node-timeout': nodeTimeout,
@@ -36,16 +36,22 @@ export async function startCluster({
     'cluster-allow-replica-migration': 'no',
   };
   const startNode =
-    (place?: Place) =>
+    (networkPlace?: NetworkPlace) =>
     async ([port = 0, busPort = 0]: number[]) => {
-      const at = place && { bind: `${place.host} ${place.address}`, 'cluster-announce-ip': place.address, 'protected-mode': 'no' };
-      return ground.start(new ClusterNode({ ...ground.server(port, { ...settings, ...at, 'cluster-port': busPort }), place }));
+      const networkSettings = networkPlace && {
+        bind: `${networkPlace.host} ${networkPlace.peerAddress}`,
+        'cluster-announce-ip': networkPlace.peerAddress,
+        'protected-mode': 'no',
+      };
+      return fixture.start(
+        new ClusterNode({ ...fixture.serverSetup(port, { ...settings, ...networkSettings, 'cluster-port': busPort }), networkPlace }),
+      );
     };
-  return ground.orNothing(async () => {
-    const starting = Array.from({ length: primaries * (1 + replicas) }, (_, index) => onFreePorts(2, startNode(places[index])));
+  return fixture.cleanUpOnError(async () => {
+    const starting = Array.from({ length: primaries * (1 + replicas) }, (_, index) => withFreePorts(2, startNode(networkPlaces[index])));
     const nodes = await Promise.all(starting);
-    await introduce(nodes, primaries);
-    const cluster = new RedisCluster(ground, nodes, primaries);
+    await formCluster(nodes, primaries);
+    const cluster = new RedisCluster(fixture, nodes, primaries);
     await cluster.waitUntilOk();
     return cluster;
   });
@@ -53,22 +59,22 @@ export async function startCluster({
 
 export class ClusterNode extends RedisServer {
   id(): Promise<string> {
-    return this.cli('CLUSTER', 'MYID');
+    return this.runCommand('CLUSTER', 'MYID');
   }
 
   /** In its own eyes. */
   async isPrimary(): Promise<boolean> {
-    return (await this.cli('ROLE')).startsWith('master');
+    return (await this.runCommand('ROLE')).startsWith('master');
   }
 
   /** A replica has its data from its primary, and hears what is new. */
   async isLinked(): Promise<boolean> {
-    return (await this.cli('INFO', 'replication')).includes('master_link_status:up');
+    return (await this.runCommand('INFO', 'replication')).includes('master_link_status:up');
   }
 
   /** Where clients, and its replicas, are told to find it: at the port of a proxy perhaps; 0: where it is. */
   async announce(port: number): Promise<void> {
-    await this.cli('CONFIG', 'SET', this.ca === undefined ? 'cluster-announce-port' : 'cluster-announce-tls-port', port);
+    await this.runCommand('CONFIG', 'SET', this.ca === undefined ? 'cluster-announce-port' : 'cluster-announce-tls-port', port);
   }
 }
 
@@ -77,35 +83,35 @@ export class RedisCluster {
   readonly url: string;
   /** First those that were primaries at first, then the replicas of each in their order. */
   readonly nodes: ClusterNode[];
-  readonly #ground: Ground;
+  readonly #fixture: RedisFixture;
 
-  constructor(ground: Ground, nodes: ClusterNode[], primaries: number) {
-    this.#ground = ground;
+  constructor(fixture: RedisFixture, nodes: ClusterNode[], primaries: number) {
+    this.#fixture = fixture;
     this.nodes = nodes;
-    this.url = ground.urlOf(nodes.slice(0, primaries), 'redis+cluster');
+    this.url = fixture.urlOf(nodes.slice(0, primaries), 'redis+cluster');
   }
 
   async slotOf(key: string): Promise<number> {
-    return Number(await found(this.#running[0], 'running node').cli('CLUSTER', 'KEYSLOT', key));
+    return Number(await required(this.#running[0], 'running node').runCommand('CLUSTER', 'KEYSLOT', key));
   }
 
   /** Of several that say so the one that was elected last. */
   async primaryOf(slot: number): Promise<ClusterNode> {
-    const selves = await this.#selves();
+    const selves = await this.#ownViews();
     const owners = selves.filter(({ self }) => self.slots.some(([first, last]) => first <= slot && slot <= last));
-    return found(owners.sort((a, b) => b.self.epoch - a.self.epoch)[0], `primary of slot ${slot}`).node;
+    return required(owners.sort((a, b) => b.self.epoch - a.self.epoch)[0], `primary of slot ${slot}`).node;
   }
 
   async replicaOf(primary: ClusterNode): Promise<ClusterNode> {
-    const [id, selves] = [await primary.id(), await this.#selves()];
+    const [id, selves] = [await primary.id(), await this.#ownViews()];
     const replica = selves.find(({ self }) => self.primary === id);
-    return found(replica, `replica of ${primary.address}`).node;
+    return required(replica, `replica of ${primary.address}`).node;
   }
 
   /** `FORCE`: without asking the primary; `TAKEOVER`: without asking anybody. Resolves when the replica is the primary. */
   async failover(replica: ClusterNode, how?: 'FORCE' | 'TAKEOVER'): Promise<void> {
-    await replica.cli('CLUSTER', 'FAILOVER', ...(how ? [how] : []));
-    await until(() => replica.isPrimary(), 'the replica is a primary', OK_MS);
+    await replica.runCommand('CLUSTER', 'FAILOVER', ...(how ? [how] : []));
+    await until(() => replica.isPrimary(), 'the replica is a primary', READY_TIMEOUT_MS);
   }
 
   /**
@@ -116,79 +122,81 @@ export class RedisCluster {
     const from = await this.primaryOf(slot);
     const [fromId, toId] = [await from.id(), await to.id()];
     if (fromId === toId) return;
-    await to.cli('CLUSTER', 'SETSLOT', slot, 'IMPORTING', fromId);
-    await from.cli('CLUSTER', 'SETSLOT', slot, 'MIGRATING', toId);
-    const count = Number(await from.cli('CLUSTER', 'COUNTKEYSINSLOT', slot));
+    await to.runCommand('CLUSTER', 'SETSLOT', slot, 'IMPORTING', fromId);
+    await from.runCommand('CLUSTER', 'SETSLOT', slot, 'MIGRATING', toId);
+    const count = Number(await from.runCommand('CLUSTER', 'COUNTKEYSINSLOT', slot));
     await this.#moveKeys(slot, from, to, Math.ceil(count / 2));
     await midway();
-    while (await this.#moveKeys(slot, from, to, KEYS_AT_A_TIME));
+    while (await this.#moveKeys(slot, from, to, MIGRATE_BATCH));
     // The new owner first, so that there is one at any moment.
     for (const node of new Set([to, from, ...this.#running]))
-      if (await node.isPrimary()) await node.cli('CLUSTER', 'SETSLOT', slot, 'NODE', toId);
+      if (await node.isPrimary()) await node.runCommand('CLUSTER', 'SETSLOT', slot, 'NODE', toId);
   }
 
   /** Every slot has a primary that is running, all running nodes agree on it, and all running replicas follow. */
   async waitUntilOk(): Promise<void> {
     try {
-      await until(() => this.#isOk().catch(() => false), 'the cluster is ok', OK_MS);
+      await until(() => this.#isOk().catch(() => false), 'the cluster is ok', READY_TIMEOUT_MS);
     } catch (error) {
-      const views = await Promise.all(this.#running.map((node) => node.cli('CLUSTER', 'NODES').catch(String)));
+      const views = await Promise.all(this.#running.map((node) => node.runCommand('CLUSTER', 'NODES').catch(String)));
       throw new Error(`${(error as Error).message}. Its nodes say:\n${views.join('\n')}`, { cause: error });
     }
   }
 
   /** Ends all nodes and deletes their folders. */
   close(): Promise<void> {
-    return this.#ground.close();
+    return this.#fixture.close();
   }
 
   get #running(): ClusterNode[] {
     return this.nodes.filter(({ isRunning }) => isRunning);
   }
 
-  async #selves(): Promise<{ node: ClusterNode; self: View }[]> {
-    return Promise.all(this.#running.map(async (node) => ({ node, self: found((await viewsOf(node)).find(isSelf), 'view of itself') })));
+  async #ownViews(): Promise<{ node: ClusterNode; self: NodeView }[]> {
+    return Promise.all(
+      this.#running.map(async (node) => ({ node, self: required((await readViews(node)).find(isSelf), 'view of itself') })),
+    );
   }
 
   /** Whether there were any. */
   async #moveKeys(slot: number, from: ClusterNode, to: ClusterNode, count: number): Promise<boolean> {
-    const keys = (await from.call('CLUSTER', 'GETKEYSINSLOT', slot, count)) as string[];
-    const login = this.#ground.password && ['AUTH', this.#ground.password];
-    if (keys.length > 0) await from.cli('MIGRATE', '127.0.0.1', to.port, '', 0, MIGRATE_MS, ...login, 'KEYS', ...keys);
+    const keys = (await from.runRaw('CLUSTER', 'GETKEYSINSLOT', slot, count)) as string[];
+    const login = this.#fixture.password && ['AUTH', this.#fixture.password];
+    if (keys.length > 0) await from.runCommand('MIGRATE', '127.0.0.1', to.port, '', 0, MIGRATE_MS, ...login, 'KEYS', ...keys);
     return keys.length > 0;
   }
 
   async #isOk(): Promise<boolean> {
     const nodes = this.#running;
-    const views = await Promise.all(nodes.map(viewsOf));
-    const selves = views.map((view) => found(view.find(isSelf), 'view of itself'));
+    const views = await Promise.all(nodes.map(readViews));
+    const selves = views.map((view) => required(view.find(isSelf), 'view of itself'));
     const served = selves.flatMap(({ slots }) => slots).reduce((sum, [first, last]) => sum + last - first + 1, 0);
-    const agree = views.every((view) => selves.every((self) => view.some((seen) => isKnown(seen) && seen.gist === self.gist)));
-    return served === SLOTS && agree && (await Promise.all(nodes.map(isServing))).every(Boolean);
+    const doAllAgree = views.every((view) => selves.every((self) => view.some((seen) => isKnown(seen) && seen.gist === self.gist)));
+    return served === SLOTS && doAllAgree && (await Promise.all(nodes.map(isServing))).every(Boolean);
   }
 }
 
 /** The nodes meet, all with all, since news of others takes them seconds; then each takes its part. */
-async function introduce(nodes: ClusterNode[], primaries: number): Promise<void> {
+async function formCluster(nodes: ClusterNode[], primaries: number): Promise<void> {
   const share = Math.ceil(SLOTS / primaries);
   for (const [index, node] of nodes.entries()) {
-    await node.cli('CLUSTER', 'SET-CONFIG-EPOCH', index + 1);
-    if (index < primaries) await node.cli('CLUSTER', 'ADDSLOTSRANGE', index * share, Math.min((index + 1) * share, SLOTS) - 1);
-    const busPorts = await Promise.all(nodes.slice(0, index).map((other) => other.cli('CONFIG', 'GET', 'cluster-port')));
+    await node.runCommand('CLUSTER', 'SET-CONFIG-EPOCH', index + 1);
+    if (index < primaries) await node.runCommand('CLUSTER', 'ADDSLOTSRANGE', index * share, Math.min((index + 1) * share, SLOTS) - 1);
+    const busPorts = await Promise.all(nodes.slice(0, index).map((other) => other.runCommand('CONFIG', 'GET', 'cluster-port')));
     for (const [at, busPort] of busPorts.entries()) {
-      const { place, port } = nodes[at]!;
-      await node.cli('CLUSTER', 'MEET', place.address, port, busPort.split('\n')[1]!);
+      const { networkPlace, port } = nodes[at]!;
+      await node.runCommand('CLUSTER', 'MEET', networkPlace.peerAddress, port, busPort.split('\n')[1]!);
     }
   }
-  const haveMet = async () => (await Promise.all(nodes.map(viewsOf))).every((views) => views.filter(isKnown).length === nodes.length);
-  await until(haveMet, 'all nodes have met', OK_MS);
+  const haveAllMet = async () => (await Promise.all(nodes.map(readViews))).every((views) => views.filter(isKnown).length === nodes.length);
+  await until(haveAllMet, 'all nodes have met', READY_TIMEOUT_MS);
   for (const [index, node] of nodes.entries()) {
-    if (index >= primaries) await node.cli('CLUSTER', 'REPLICATE', await nodes[index % primaries]!.id());
+    if (index >= primaries) await node.runCommand('CLUSTER', 'REPLICATE', await nodes[index % primaries]!.id());
   }
 }
 
 /** What a node knows of another one, or of itself. */
-interface View {
+interface NodeView {
   id: string;
   /** With the state of the link to it. */
   flags: string[];
@@ -200,8 +208,8 @@ interface View {
   gist: string;
 }
 
-async function viewsOf(node: ClusterNode): Promise<View[]> {
-  const lines = (await node.cli('CLUSTER', 'NODES')).trimEnd().split('\n');
+async function readViews(node: ClusterNode): Promise<NodeView[]> {
+  const lines = (await node.runCommand('CLUSTER', 'NODES')).trimEnd().split('\n');
   return lines.map((line) => {
     const [id = '', address = '', flags = '', primary = '', , , epoch, link = '', ...rest] = line.split(' ');
     // In brackets are slots that are on their way.
@@ -216,15 +224,15 @@ function rangeOf(slots: string): [number, number] {
   return [first!, last!];
 }
 
-const isSelf = ({ flags }: View): boolean => flags.includes('myself');
-const isKnown = ({ flags }: View): boolean => !OUT_OF_REACH.some((flag) => flags.includes(flag));
+const isSelf = ({ flags }: NodeView): boolean => flags.includes('myself');
+const isKnown = ({ flags }: NodeView): boolean => !UNREACHABLE_FLAGS.some((flag) => flags.includes(flag));
 
 async function isServing(node: ClusterNode): Promise<boolean> {
-  const isOk = (await node.cli('CLUSTER', 'INFO')).includes('cluster_state:ok');
+  const isOk = (await node.runCommand('CLUSTER', 'INFO')).includes('cluster_state:ok');
   return isOk && ((await node.isPrimary()) || node.isLinked());
 }
 
-function found<Sought>(sought: Sought | undefined, what: string): Sought {
-  if (sought === undefined) throw new Error(`There is no ${what}.`);
-  return sought;
+function required<Value>(value: Value | undefined, what: string): Value {
+  if (value === undefined) throw new Error(`There is no ${what}.`);
+  return value;
 }

@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { RedisServer, Setup } from './redis-server.ts';
+import type { RedisServer, RedisSetup } from './redis-server.ts';
 
 export interface RedisOptions {
   /** Lines of redis.conf besides, or instead of, what tests have by default: `{ appendfsync: 'always', maxmemory: '3mb' }`. */
@@ -37,7 +37,7 @@ process.on('exit', () => {
 });
 
 /** One server stands here, or all those of a group. */
-export class Ground {
+export class RedisFixture {
   readonly folder = mkdtempSync(join(tmpdir(), 'engawa-redis-'));
   readonly #options: RedisOptions;
   readonly #servers: RedisServer[] = [];
@@ -47,10 +47,10 @@ export class Ground {
     folders.push(this.folder);
   }
 
-  static async prepare(options: RedisOptions): Promise<Ground> {
-    const ground = new Ground(options);
-    if (options.tls === true) await makeCertificates(ground.folder);
-    return ground;
+  static async create(options: RedisOptions): Promise<RedisFixture> {
+    const fixture = new RedisFixture(options);
+    if (options.tls === true) await makeCertificates(fixture.folder);
+    return fixture;
   }
 
   async start<Server extends RedisServer>(server: Server): Promise<Server> {
@@ -60,7 +60,7 @@ export class Ground {
   }
 
   /** Leaves nothing when not all of it could be started. */
-  async orNothing<Started>(start: () => Promise<Started>): Promise<Started> {
+  async cleanUpOnError<Started>(start: () => Promise<Started>): Promise<Started> {
     try {
       return await start();
     } catch (error) {
@@ -79,15 +79,15 @@ export class Ground {
   }
 
   /** What a server needs that keeps data. */
-  server(port: number, more: Record<string, string | number> = {}): Setup {
+  serverSetup(port: number, more: Record<string, string | number> = {}): RedisSetup {
     const { config, users = [] } = this.#options;
     const login = this.password ? { masterauth: this.password } : {};
     const settings = Object.entries({ ...DEFAULTS, ...login, ...more, ...config });
-    return this.#setup(port, [...settings.map(([name, value]) => `${name} ${value === '' ? '""' : value}`), ...users]);
+    return this.#createSetup(port, [...settings.map(([name, value]) => `${name} ${value === '' ? '""' : value}`), ...users]);
   }
 
-  sentinel(port: number, lines: string[]): Setup {
-    return { ...this.#setup(port, [`bind ${DEFAULTS.bind}`, ...lines]), password: '', args: ['--sentinel'] };
+  sentinelSetup(port: number, lines: string[]): RedisSetup {
+    return { ...this.#createSetup(port, [`bind ${DEFAULTS.bind}`, ...lines]), password: '', args: ['--sentinel'] };
   }
 
   /** `scheme` is `redis+cluster`, or how else several servers have one URL. */
@@ -96,7 +96,7 @@ export class Ground {
     return `${this.#options.tls === true ? scheme.replace('redis', 'rediss') : scheme}://${login}${servers.map(({ address }) => address).join()}`;
   }
 
-  #setup(port: number, lines: string[]): Setup {
+  #createSetup(port: number, lines: string[]): RedisSetup {
     const dir = join(this.folder, String(port));
     const file = (name: string) => join(this.folder, name);
     const setup = { dir, port, password: this.password };
@@ -108,7 +108,7 @@ export class Ground {
 }
 
 /** Starts what takes so many ports: on others when somebody else was quicker. */
-export async function onFreePorts<Started>(count: number, start: (ports: number[]) => Promise<Started>): Promise<Started> {
+export async function withFreePorts<Started>(count: number, start: (ports: number[]) => Promise<Started>): Promise<Started> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await start(await freePorts(count));

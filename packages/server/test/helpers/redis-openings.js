@@ -9,11 +9,11 @@ for (const options of process.argv.slice(2)) {
     const store = await openRedis(JSON.parse(options));
     const { outcome } = await store.append('veranda', {
       epoch: null,
-      given: [],
+      expectedVersions: [],
       drafts: [{ id: '1', by: 'aya', author: 'aya', kind: 'chat', body: {} }],
     });
     await store.close();
-    console.log(JSON.stringify({ outcome, kind: store.findings.kind }));
+    console.log(JSON.stringify({ outcome, kind: store.serverInfo.kind }));
   } catch ({ name, reason, message }) {
     console.log(JSON.stringify({ name, reason, message }));
   }

@@ -2,15 +2,15 @@
 import type { TestProject } from 'vitest/node';
 import { startCluster, startRedis, startSentinel } from './redis-servers.ts';
 
-const kinds: Record<string, () => Promise<{ url: string; close: () => Promise<void> }>> = {
+const starters: Record<string, () => Promise<{ url: string; close: () => Promise<void> }>> = {
   Redis: startRedis,
   // No server is to be taken for dead here, however long it takes to answer.
   'Redis Cluster': () => startCluster({ nodeTimeout: 15_000 }),
   'Redis Sentinel': () => startSentinel({ downAfter: 60_000 }),
 };
 
-export default async function start({ name, provide }: TestProject): Promise<() => Promise<void>> {
-  const redis = await kinds[name]!();
+export default async function startProjectRedis({ name, provide }: TestProject): Promise<() => Promise<void>> {
+  const redis = await starters[name]!();
   provide('redis', { name, url: redis.url });
   return () => redis.close();
 }

@@ -1,10 +1,10 @@
 /** A real Redis primary with replicas, under sentinels that replace it when it fails. */
-import { Ground, onFreePorts, type RedisOptions } from './redis-ground.ts';
+import { RedisFixture, type RedisOptions, withFreePorts } from './redis-ground.ts';
 import { RedisServer } from './redis-server.ts';
 import { until } from './waiting.ts';
 
 const NAME = 'mymaster';
-const OK_MS = 50_000;
+const READY_TIMEOUT_MS = 50_000;
 
 export interface SentinelOptions extends RedisOptions {
   sentinels?: number;
@@ -20,23 +20,23 @@ export async function startSentinel({
   downAfter = 1000,
   ...options
 }: SentinelOptions = {}): Promise<RedisSentinel> {
-  const ground = await Ground.prepare(options);
+  const fixture = await RedisFixture.create(options);
   const startServer = (settings: Record<string, string> = {}) =>
-    onFreePorts(1, ([port = 0]) => ground.start(new RedisServer(ground.server(port, settings))));
-  return ground.orNothing(async () => {
+    withFreePorts(1, ([port = 0]) => fixture.start(new RedisServer(fixture.serverSetup(port, settings))));
+  return fixture.cleanUpOnError(async () => {
     const primary = await startServer();
     const startReplica = () => startServer({ replicaof: `127.0.0.1 ${primary.port}` });
-    const lines = linesOf({ port: primary.port, password: ground.password, quorum: Math.floor(sentinels / 2) + 1, downAfter });
-    const startOne = ([port = 0]: number[]) => ground.start(new Sentinel(ground.sentinel(port, lines)));
-    const followers = await Promise.all(Array.from({ length: replicas }, startReplica));
-    const watchers = await Promise.all(Array.from({ length: sentinels }, () => onFreePorts(1, startOne)));
-    const group = new RedisSentinel(ground, [primary, ...followers], watchers);
+    const config = sentinelConfig({ port: primary.port, password: fixture.password, quorum: Math.floor(sentinels / 2) + 1, downAfter });
+    const startOne = ([port = 0]: number[]) => fixture.start(new Sentinel(fixture.sentinelSetup(port, config)));
+    const replicaServers = await Promise.all(Array.from({ length: replicas }, startReplica));
+    const sentinelServers = await Promise.all(Array.from({ length: sentinels }, () => withFreePorts(1, startOne)));
+    const group = new RedisSentinel(fixture, [primary, ...replicaServers], sentinelServers);
     await group.waitUntilOk();
     return group;
   });
 }
 
-const linesOf = (of: { port: number; password: string; quorum: number; downAfter: number }): string[] => [
+const sentinelConfig = (of: { port: number; password: string; quorum: number; downAfter: number }): string[] => [
   `sentinel monitor ${NAME} 127.0.0.1 ${of.port} ${of.quorum}`,
   `sentinel down-after-milliseconds ${NAME} ${of.downAfter}`,
   `sentinel failover-timeout ${NAME} 5000`,
@@ -47,7 +47,7 @@ const linesOf = (of: { port: number; password: string; quorum: number; downAfter
 class Sentinel extends RedisServer {
   override async start(): Promise<void> {
     await super.start();
-    await this.cli('SENTINEL', 'DEBUG', 'info-period', 1000, 'publish-period', 200, 'ask-period', 200, 'tilt-period', 3000);
+    await this.runCommand('SENTINEL', 'DEBUG', 'info-period', 1000, 'publish-period', 200, 'ask-period', 200, 'tilt-period', 3000);
   }
 }
 
@@ -57,18 +57,18 @@ export class RedisSentinel {
   /** The primary and its replicas: at first the first one is the primary. */
   readonly servers: RedisServer[];
   readonly sentinels: RedisServer[];
-  readonly #ground: Ground;
+  readonly #fixture: RedisFixture;
 
-  constructor(ground: Ground, servers: RedisServer[], sentinels: RedisServer[]) {
-    this.#ground = ground;
+  constructor(fixture: RedisFixture, servers: RedisServer[], sentinels: RedisServer[]) {
+    this.#fixture = fixture;
     this.servers = servers;
     this.sentinels = sentinels;
-    this.url = `${ground.urlOf(sentinels, 'redis+sentinel')}/${NAME}`;
+    this.url = `${fixture.urlOf(sentinels, 'redis+sentinel')}/${NAME}`;
   }
 
   /** As the sentinel says that has the newest news. */
   async primary(): Promise<RedisServer> {
-    const views = await Promise.all(this.#running(this.sentinels).map(viewOf));
+    const views = await Promise.all(this.#running(this.sentinels).map(readView));
     const newest = views.sort((a, b) => b.epoch - a.epoch)[0];
     const server = this.servers.find(({ port }) => port === newest?.port);
     if (!server) throw new Error('No sentinel runs that knows the primary.');
@@ -78,18 +78,18 @@ export class RedisSentinel {
   /** As an operator asks for it; resolves when another server is the primary. What follows may need `waitUntilOk`. */
   async failover(): Promise<void> {
     const before = await this.primary();
-    await this.#running(this.sentinels)[0]?.cli('SENTINEL', 'FAILOVER', NAME);
-    await until(async () => (await this.primary()) !== before, 'another server is the primary', OK_MS);
+    await this.#running(this.sentinels)[0]?.runCommand('SENTINEL', 'FAILOVER', NAME);
+    await until(async () => (await this.primary()) !== before, 'another server is the primary', READY_TIMEOUT_MS);
   }
 
   /** All running sentinels agree on a primary, which runs; all other running servers follow it, and could replace it. */
   async waitUntilOk(): Promise<void> {
-    await until(() => this.#isOk().catch(() => false), 'the sentinels have a primary with replicas', OK_MS);
+    await until(() => this.#isOk().catch(() => false), 'the sentinels have a primary with replicas', READY_TIMEOUT_MS);
   }
 
   /** Ends servers and sentinels, and deletes their folders. */
   close(): Promise<void> {
-    return this.#ground.close();
+    return this.#fixture.close();
   }
 
   #running(servers: RedisServer[]): RedisServer[] {
@@ -99,14 +99,14 @@ export class RedisSentinel {
   async #isOk(): Promise<boolean> {
     const [primary, running, sentinels] = [await this.primary(), this.#running(this.servers), this.#running(this.sentinels)];
     const following = running.filter((server) => server !== primary);
-    const views = await Promise.all(sentinels.map(viewOf));
-    const isSettled = ({ port, flags, ...view }: View, at: number) =>
+    const views = await Promise.all(sentinels.map(readView));
+    const isSettled = ({ port, flags, ...view }: SentinelView, index: number) =>
       port === primary.port &&
       flags === 'master' &&
       following.every((replica) => view.replicas.includes(replica.port)) &&
-      sentinels.every((other, index) => index === at || view.sentinels.includes(other.port));
+      sentinels.every((other, otherIndex) => otherIndex === index || view.sentinels.includes(other.port));
     if (!running.includes(primary) || !views.every(isSettled)) return false;
-    const replications = await Promise.all(running.map((server) => server.cli('INFO', 'replication')));
+    const replications = await Promise.all(running.map((server) => server.runCommand('INFO', 'replication')));
     return replications.every((replication, at) =>
       running[at] === primary
         ? replication.includes('role:master')
@@ -116,7 +116,7 @@ export class RedisSentinel {
 }
 
 /** What a sentinel knows. */
-interface View {
+interface SentinelView {
   port: number;
   epoch: number;
   flags: string;
@@ -126,10 +126,10 @@ interface View {
   replicas: number[];
 }
 
-async function viewOf(sentinel: RedisServer): Promise<View> {
-  const listOf = async (what: string) => ((await sentinel.call('SENTINEL', what, NAME)) as string[][]).map(fieldsOf);
+async function readView(sentinel: RedisServer): Promise<SentinelView> {
+  const listOf = async (what: string) => ((await sentinel.runRaw('SENTINEL', what, NAME)) as string[][]).map(fieldsOf);
   const [primary, replicas, sentinels] = [
-    fieldsOf((await sentinel.call('SENTINEL', 'MASTER', NAME)) as string[]),
+    fieldsOf((await sentinel.runRaw('SENTINEL', 'MASTER', NAME)) as string[]),
     await listOf('REPLICAS'),
     await listOf('SENTINELS'),
   ];

@@ -3,21 +3,21 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Place } from './island.ts';
-import { call, type Reply, textOf } from './redis-call.ts';
+import type { NetworkPlace } from './island.ts';
+import { formatReply, type Reply, sendRedisCommand } from './redis-call.ts';
 import { until } from './waiting.ts';
 
 /** On Linux the kernel ends a server whose parent is gone, even if that was killed. */
 const PROGRAM = existsSync('/usr/bin/setpriv') ? ['/usr/bin/setpriv', '--pdeathsig', 'KILL', 'redis-server'] : ['redis-server'];
-const HERE: Place = { host: '127.0.0.1', address: '127.0.0.1', within: [] };
+const LOCALHOST: NetworkPlace = { host: '127.0.0.1', peerAddress: '127.0.0.1', commandPrefix: [] };
 const START_MS = 10_000;
 const LOG_LINES = 20;
 
-export interface Setup {
+export interface RedisSetup {
   /** Its own folder, made here. */
   dir: string;
   /** On this machine and in its network, when not given. */
-  place?: Place | undefined;
+  networkPlace?: NetworkPlace | undefined;
   port: number;
   /** Its configuration, line by line. */
   lines: string[];
@@ -27,9 +27,9 @@ export interface Setup {
   ca: string | undefined;
 }
 
-const running = new Set<ChildProcess>();
+const runningChildren = new Set<ChildProcess>();
 process.on('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
+  for (const child of runningChildren) child.kill('SIGKILL');
 });
 // Who ran the tests was ended: nobody is left to end them.
 process.once('disconnect', () => process.exit());
@@ -41,14 +41,14 @@ export class RedisServer {
   readonly url: string;
   /** The file of the authority to trust, if it speaks TLS. */
   readonly ca: string | undefined;
-  readonly place: Place;
+  readonly networkPlace: NetworkPlace;
   readonly #args: string[];
   #child: ChildProcess | undefined;
   #exited: Promise<unknown> = Promise.resolve();
   #isPaused = false;
 
-  constructor({ dir, place = HERE, port, lines, args = [], password, ca }: Setup) {
-    this.place = place;
+  constructor({ dir, networkPlace = LOCALHOST, port, lines, args = [], password, ca }: RedisSetup) {
+    this.networkPlace = networkPlace;
     this.port = port;
     this.dir = dir;
     this.ca = ca;
@@ -59,7 +59,7 @@ export class RedisServer {
   }
 
   get address(): string {
-    return `${this.place.host}:${this.port}`;
+    return `${this.networkPlace.host}:${this.port}`;
   }
 
   /** Its process is there and not paused, so it can be asked. */
@@ -75,26 +75,26 @@ export class RedisServer {
   async start(): Promise<void> {
     if (this.#hasProcess) throw new Error(`Redis on port ${this.port} is running already.`);
     const log = openSync(this.#log, 'a');
-    const [program = '', ...args] = [...this.place.within, ...PROGRAM, ...this.#args];
+    const [program = '', ...args] = [...this.networkPlace.commandPrefix, ...PROGRAM, ...this.#args];
     const child = spawn(program, args, { cwd: this.dir, stdio: ['ignore', log, log] });
     closeSync(log);
-    running.add(child);
+    runningChildren.add(child);
     this.#child = child;
     this.#isPaused = false;
     this.#exited = once(child, 'exit')
       .catch((error: Error) => writeFileSync(this.#log, error.message, { flag: 'a' }))
-      .finally(() => running.delete(child));
-    await this.#untilItAnswers();
+      .finally(() => runningChildren.delete(child));
+    await this.#waitUntilReady();
   }
 
   /** As `redis-cli` prints it; rejects with what the server refused, `NOPERM …` for example. Every call is a connection of its own. */
-  async cli(...args: (string | number)[]): Promise<string> {
-    return textOf(await this.call(...args));
+  async runCommand(...args: (string | number)[]): Promise<string> {
+    return formatReply(await this.runRaw(...args));
   }
 
   /** The same, as it is. */
-  async call(...args: (string | number)[]): Promise<Reply> {
-    return call(this, args);
+  async runRaw(...args: (string | number)[]): Promise<Reply> {
+    return sendRedisCommand(this, args);
   }
 
   /** SIGKILL; resolves when it is gone. */
@@ -108,13 +108,13 @@ export class RedisServer {
   }
 
   /** SIGSTOP: connections stay, nothing is answered. */
-  stop(): void {
+  freeze(): void {
     this.#signal('SIGSTOP');
     this.#isPaused = true;
   }
 
   /** SIGCONT */
-  cont(): void {
+  thaw(): void {
     this.#signal('SIGCONT');
     this.#isPaused = false;
   }
@@ -136,12 +136,12 @@ export class RedisServer {
   }
 
   get #hasProcess(): boolean {
-    return this.#child !== undefined && running.has(this.#child);
+    return this.#child !== undefined && runningChildren.has(this.#child);
   }
 
-  async #untilItAnswers(): Promise<void> {
+  async #waitUntilReady(): Promise<void> {
     try {
-      await until(async () => !this.#hasProcess || (await this.#answers()), 'it answered', START_MS);
+      await until(async () => !this.#hasProcess || (await this.#isReady()), 'it answered', START_MS);
       if (!this.#hasProcess) throw new Error('its process ended');
     } catch (error) {
       throw new Error(`Redis on port ${this.port} did not start: ${(error as Error).message}\n${this.#logTail()}`, { cause: error });
@@ -149,8 +149,8 @@ export class RedisServer {
   }
 
   /** A refusal is an answer too, unless it says that the data are not there yet. */
-  async #answers(): Promise<boolean> {
-    return this.cli('PING').then(
+  async #isReady(): Promise<boolean> {
+    return this.runCommand('PING').then(
       () => true,
       ({ message }: Error) => /^(?:NOAUTH|NOPERM|WRONGPASS)/.test(message),
     );

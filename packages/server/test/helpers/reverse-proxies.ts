@@ -5,11 +5,11 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createConnection, createServer } from 'node:net';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { newFolder, until } from './server.ts';
+import { createTempFolder, until } from './server.ts';
 
 export type ProxyName = 'nginx' | 'haproxy' | 'apache2' | 'caddy';
 
-export interface Way {
+export interface ProxyRoute {
   /** Of the server behind. */
   server: number;
   /** Under which path it is reached, as `/chat`. */
@@ -20,21 +20,22 @@ export interface Way {
   upgrades?: boolean;
 }
 
-interface Site extends Required<Way> {
+interface ProxyConfig extends Required<ProxyRoute> {
   port: number;
   folder: string;
 }
 
-interface Recipe {
+interface ProxyKind {
   args: (file: string) => string[];
-  config: (site: Site) => string;
+  config: (site: ProxyConfig) => string;
 }
 
-const UPGRADES = 'proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;';
+const NGINX_UPGRADE_HEADERS =
+  'proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;';
 
 const APACHE_MODULES = ['mpm_event', 'authz_core', 'proxy', 'proxy_http', 'proxy_wstunnel'];
 
-const recipes: Record<ProxyName, Recipe> = {
+const proxyKinds: Record<ProxyName, ProxyKind> = {
   nginx: {
     args: (file) => ['-c', file],
     config: ({ port, server, prefix, strips, upgrades, folder }) => `
@@ -56,7 +57,7 @@ const recipes: Record<ProxyName, Recipe> = {
           location ${prefix}/ {
             proxy_pass http://127.0.0.1:${server}${strips ? '/' : ''};
             proxy_set_header Host $host;
-            ${upgrades ? UPGRADES : ''}
+            ${upgrades ? NGINX_UPGRADE_HEADERS : ''}
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
           }
         }
@@ -111,32 +112,35 @@ backend chat
 };
 
 /** On Linux the kernel ends a proxy whose parent is gone, even if that was killed. */
-const TIED = existsSync('/usr/bin/setpriv') ? ['/usr/bin/setpriv', '--pdeathsig', 'TERM'] : [];
+const DIE_WITH_PARENT = existsSync('/usr/bin/setpriv') ? ['/usr/bin/setpriv', '--pdeathsig', 'TERM'] : [];
 
 /** The address behind which the server is: its prefix is in it. Ends with the test. */
-export async function startReverseProxy(name: ProxyName, { server, prefix = '', strips = false, upgrades = true }: Way): Promise<string> {
-  const { args, config } = recipes[name];
-  const way = { server, prefix, strips, upgrades };
-  const folder = newFolder();
+export async function startReverseProxy(
+  name: ProxyName,
+  { server, prefix = '', strips = false, upgrades = true }: ProxyRoute,
+): Promise<string> {
+  const { args, config } = proxyKinds[name];
+  const route = { server, prefix, strips, upgrades };
+  const folder = createTempFolder();
   const port = await freePort();
   const file = join(folder, 'config');
-  writeFileSync(file, config({ ...way, port, folder }));
-  const [program, ...before] = [...TIED, name];
-  const child = spawn(program, [...before, ...args(file)], {
+  writeFileSync(file, config({ ...route, port, folder }));
+  const [program, ...prefixArgs] = [...DIE_WITH_PARENT, name];
+  const child = spawn(program, [...prefixArgs, ...args(file)], {
     env: { ...process.env, HOME: folder, XDG_CONFIG_HOME: folder, XDG_DATA_HOME: folder },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  onTestFinished(() => end(child));
-  let said = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  onTestFinished(() => terminate(child));
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
   await until(async () => {
-    if (child.exitCode !== null) throw new Error(`${name} ended:\n${said}`);
-    return takes(port);
+    if (child.exitCode !== null) throw new Error(`${name} ended:\n${output}`);
+    return acceptsConnections(port);
   }, `${name} takes connections`);
-  return `http://127.0.0.1:${port}${way.prefix}`;
+  return `http://127.0.0.1:${port}${route.prefix}`;
 }
 
-async function end(child: ChildProcess): Promise<void> {
+async function terminate(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = once(child, 'exit');
   child.kill('SIGTERM');
@@ -153,7 +157,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-const takes = (port: number): Promise<boolean> =>
+const acceptsConnections = (port: number): Promise<boolean> =>
   new Promise((resolve) => {
     const socket = createConnection({ port, host: '127.0.0.1' });
     socket

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { flagsFor } from './stores.ts';
+import { storeFlags } from './stores.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../../engawa/bin/engawa.js', import.meta.url));
 
@@ -11,22 +11,22 @@ const PROGRAM = fileURLToPath(new URL('../../../engawa/bin/engawa.js', import.me
 export class ServerProcess {
   /** Resolves with the address once it takes connections. */
   readonly listening: Promise<string>;
-  complaints = '';
+  stderr = '';
   readonly #child: ChildProcess;
   readonly #exited: Promise<[code: number | null, signal: NodeJS.Signals | null]>;
 
-  constructor(place: string, flags: string[] = []) {
-    const args = [PROGRAM, 'serve', '--port', '0', '--host', '127.0.0.1', ...flagsFor(place), ...flags];
+  constructor(storeLocation: string, flags: string[] = []) {
+    const args = [PROGRAM, 'serve', '--port', '0', '--host', '127.0.0.1', ...storeFlags(storeLocation), ...flags];
     const env = { ...process.env, ENGAWA_LIMITS: 'off', ENGAWA_LOG: 'silent' };
     this.#child = spawn(process.execPath, args, { cwd: tmpdir(), env, stdio: ['ignore', 'pipe', 'pipe'] });
     this.#exited = once(this.#child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
-    this.#child.stderr?.on('data', (text: Buffer) => (this.complaints += String(text)));
-    this.listening = this.#untilItListens();
+    this.#child.stderr?.on('data', (text: Buffer) => (this.stderr += String(text)));
+    this.listening = this.#waitForUrl();
     this.listening.catch(() => undefined);
   }
 
   /** Bytes of memory that it takes up; 0 once it has ended. */
-  get memory(): number {
+  get memoryBytes(): number {
     try {
       const status = readFileSync(`/proc/${this.#child.pid}/status`, 'utf8');
       return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
@@ -38,7 +38,7 @@ export class ServerProcess {
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL');
     const [, signal] = await this.#exited;
-    if (signal !== 'SIGKILL') throw new Error(`The server ended by itself. ${this.complaints}`);
+    if (signal !== 'SIGKILL') throw new Error(`The server ended by itself. ${this.stderr}`);
   }
 
   /** Told to stop; resolves with its exit code. */
@@ -48,15 +48,15 @@ export class ServerProcess {
     return code;
   }
 
-  #untilItListens(): Promise<string> {
-    let said = '';
+  #waitForUrl(): Promise<string> {
+    let output = '';
     return new Promise((resolve, reject) => {
       this.#child.stdout?.on('data', (text: Buffer) => {
-        said += String(text);
-        const url = /Engawa is listening on (\S+)\n/.exec(said)?.[1];
+        output += String(text);
+        const url = /Engawa is listening on (\S+)\n/.exec(output)?.[1];
         if (url !== undefined) resolve(url);
       });
-      this.#child.once('exit', () => reject(new Error(`The server ended before it listened. ${this.complaints}`)));
+      this.#child.once('exit', () => reject(new Error(`The server ended before it listened. ${this.stderr}`)));
     });
   }
 }

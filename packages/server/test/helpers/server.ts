@@ -1,15 +1,15 @@
-import type { Answer, Ask, EventName, WireError } from '@engawa/protocol';
+import type { Ack, ErrorPayload, EventName, RequestInput } from '@engawa/protocol';
 import { createServer, type ServerOptions, type Store } from '@engawa/server';
 import { pino } from 'pino';
 import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client';
 import { onTestFinished } from 'vitest';
 import { newStore } from './stores.ts';
-import { within } from './waiting.ts';
+import { withTimeout } from './waiting.ts';
 
-export { newFolder } from './folders.ts';
-export { STARTED_WITHIN_MS, until, within } from './waiting.ts';
+export { createTempFolder } from './folders.ts';
+export { STARTED_WITHIN_MS, until, withTimeout } from './waiting.ts';
 
-export interface Running {
+export interface RunningServer {
   url: string;
   store: Store;
   /** Ends this server and leaves its store open. */
@@ -18,7 +18,10 @@ export interface Running {
 
 type Options = Partial<ServerOptions['settings']> &
   Partial<
-    Pick<ServerOptions, 'store' | 'grace' | 'absence' | 'trimEvery' | 'usageEvery' | 'log' | 'pingInterval' | 'pingTimeout' | 'stuckAfter'>
+    Pick<
+      ServerOptions,
+      'store' | 'graceMs' | 'absenceMs' | 'trimIntervalMs' | 'usageRefreshMs' | 'log' | 'pingInterval' | 'pingTimeout' | 'stallTimeoutMs'
+    >
   >;
 
 /**
@@ -26,29 +29,29 @@ type Options = Partial<ServerOptions['settings']> &
  * grace is wants to see members leave after it.
  */
 export async function startServer({
-  store: given,
+  store: existingStore,
   log = pino({ level: 'silent' }),
-  grace,
-  absence = grace === undefined ? undefined : 0,
-  trimEvery,
-  usageEvery,
+  graceMs,
+  absenceMs = graceMs === undefined ? undefined : 0,
+  trimIntervalMs,
+  usageRefreshMs,
   pingInterval,
   pingTimeout,
-  stuckAfter,
+  stallTimeoutMs,
   ...settings
-}: Options = {}): Promise<Running> {
-  const store = given ?? (await newStore());
+}: Options = {}): Promise<RunningServer> {
+  const store = existingStore ?? (await newStore());
   const server = createServer({
     store,
     settings: { port: 0, host: '127.0.0.1', origins: ['*'], limits: 'on', trustedProxies: 0, ...settings },
     log,
-    ...(grace !== undefined && { grace }),
-    ...(absence !== undefined && { absence }),
-    ...(trimEvery !== undefined && { trimEvery }),
-    ...(usageEvery !== undefined && { usageEvery }),
+    ...(graceMs !== undefined && { graceMs }),
+    ...(absenceMs !== undefined && { absenceMs }),
+    ...(trimIntervalMs !== undefined && { trimIntervalMs }),
+    ...(usageRefreshMs !== undefined && { usageRefreshMs }),
     ...(pingInterval !== undefined && { pingInterval }),
     ...(pingTimeout !== undefined && { pingTimeout }),
-    ...(stuckAfter !== undefined && { stuckAfter }),
+    ...(stallTimeoutMs !== undefined && { stallTimeoutMs }),
   });
   const port = await server.listen();
   let stopping: Promise<void> | undefined;
@@ -61,10 +64,10 @@ export async function startServer({
 }
 
 /** The store, with an operation that fails as a real one may. */
-export const withFault = (store: Store, fault: Partial<Store>): Store =>
+export const withOverrides = (store: Store, overrides: Partial<Store>): Store =>
   new Proxy(store, {
     get(target, name: keyof Store) {
-      const operation = fault[name] ?? target[name];
+      const operation = overrides[name] ?? target[name];
       return typeof operation === 'function' ? operation.bind(target) : operation;
     },
   });
@@ -72,7 +75,7 @@ export const withFault = (store: Store, fault: Partial<Store>): Store =>
 /** A stock client, connected. */
 export async function connect(url: string, options: Partial<ManagerOptions & SocketOptions> = {}): Promise<Socket> {
   const socket = newClient(url, options);
-  await within(
+  await withTimeout(
     new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve).once('connect_error', reject);
       // Who is refused for now is not told so.
@@ -91,33 +94,37 @@ export function newClient(url: string, options: Partial<ManagerOptions & SocketO
 }
 
 /** What the server answers; the acknowledgement, whole. */
-export function ask<E extends EventName>(socket: Socket, event: E, payload: Ask<E>): Promise<Answer<E>> {
-  return askAnything(socket, event, payload) as Promise<Answer<E>>;
+export function sendRequest<E extends EventName>(socket: Socket, event: E, payload: RequestInput<E>): Promise<Ack<E>> {
+  return sendAny(socket, event, payload) as Promise<Ack<E>>;
 }
 
-export const askAnything = (socket: Socket, event: string, ...payload: unknown[]): Promise<unknown> =>
-  within(socket.emitWithAck(event, ...payload) as Promise<unknown>, `answer to ${event}`);
+export const sendAny = (socket: Socket, event: string, ...payload: unknown[]): Promise<unknown> =>
+  withTimeout(socket.emitWithAck(event, ...payload) as Promise<unknown>, `answer to ${event}`);
 
 /** The answer of an ask that must succeed. */
-export async function done<E extends EventName>(socket: Socket, event: E, payload: Ask<E>): Promise<Extract<Answer<E>, { ok: true }>> {
-  const answer = await ask(socket, event, payload);
+export async function requestOk<E extends EventName>(
+  socket: Socket,
+  event: E,
+  payload: RequestInput<E>,
+): Promise<Extract<Ack<E>, { ok: true }>> {
+  const answer = await sendRequest(socket, event, payload);
   if (!answer.ok) throw new Error(`${event} was refused: ${answer.error.code}`);
   return answer;
 }
 
 /** The error of an ask that must be refused. */
-export async function refused<E extends EventName>(socket: Socket, event: E, payload: Ask<E>): Promise<WireError> {
-  const answer = await ask(socket, event, payload);
+export async function requestError<E extends EventName>(socket: Socket, event: E, payload: RequestInput<E>): Promise<ErrorPayload> {
+  const answer = await sendRequest(socket, event, payload);
   if (answer.ok) throw new Error(`${event} was not refused`);
   return answer.error;
 }
 
 /** The next event of this name; ask for it before you do what makes it happen. */
-export const heard = (socket: Socket, event: string): Promise<Record<string, unknown>> =>
-  within(new Promise((resolve) => socket.once(event, resolve)), event);
+export const nextEvent = (socket: Socket, event: string): Promise<Record<string, unknown>> =>
+  withTimeout(new Promise((resolve) => socket.once(event, resolve)), event);
 
 /** Everything of this name that the socket hears from now on. */
-export function hearing(socket: Socket, event: string): Record<string, unknown>[] {
+export function collectEvents(socket: Socket, event: string): Record<string, unknown>[] {
   const all: Record<string, unknown>[] = [];
   socket.on(event, (payload: Record<string, unknown>) => all.push(payload));
   return all;

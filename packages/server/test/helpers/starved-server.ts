@@ -3,60 +3,60 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
-import { newFolder } from './folders.ts';
-import { within } from './waiting.ts';
+import { createTempFolder } from './folders.ts';
+import { withTimeout } from './waiting.ts';
 
 const PROGRAM = fileURLToPath(new URL('starved-server.js', import.meta.url));
 
 export interface StarvedServer {
   url: string;
   /** What it has logged so far, whole lines. */
-  logged: () => { msg: string; count?: number }[];
+  logLines: () => { msg: string; count?: number }[];
   /** Makes it hold so many megabytes on its heap. */
-  hold: (megabytes: number) => Promise<void>;
+  allocate: (megabytes: number) => Promise<void>;
   exitCode: () => number | null;
 }
 
-interface Scarcity {
+interface ResourceLimits {
   /** Descriptors. */
   files?: number;
   /** Megabytes of heap. */
   heap?: number;
 }
 
-export async function startStarved({ files = 1_024, heap = 512 }: Scarcity): Promise<StarvedServer> {
-  const node = `exec "${process.execPath}" --max-old-space-size=${heap} "${PROGRAM}" "${newFolder()}"`;
+export async function startStarvedServer({ files = 1_024, heap = 512 }: ResourceLimits): Promise<StarvedServer> {
+  const node = `exec "${process.execPath}" --max-old-space-size=${heap} "${PROGRAM}" "${createTempFolder()}"`;
   const child = spawn('sh', ['-c', `ulimit -n ${files}; ${node}`], { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] });
   onTestFinished(() => end(child));
-  let said = '';
-  child.stdout?.on('data', (text: Buffer) => (said += String(text)));
-  const url = await within(
-    urlIn(child, () => said),
+  let output = '';
+  child.stdout?.on('data', (text: Buffer) => (output += String(text)));
+  const url = await withTimeout(
+    waitForUrl(child, () => output),
     'a server that listens',
     30_000,
   );
   return {
     url,
-    logged: () =>
-      said
+    logLines: () =>
+      output
         .split('\n')
         .slice(0, -1)
         .filter((line) => line.startsWith('{'))
         .map((line) => JSON.parse(line) as { msg: string }),
-    hold: async (megabytes) => {
+    allocate: async (megabytes) => {
       const done = once(child, 'message');
       child.send(megabytes);
-      await within(done, 'the memory is held');
+      await withTimeout(done, 'the memory is held');
     },
     exitCode: () => child.exitCode,
   };
 }
 
-async function urlIn(child: ChildProcess, said: () => string): Promise<string> {
+async function waitForUrl(child: ChildProcess, getOutput: () => string): Promise<string> {
   for (;;) {
-    const url = /listening on (\S+)\n/.exec(said())?.[1];
+    const url = /listening on (\S+)\n/.exec(getOutput())?.[1];
     if (url !== undefined) return url;
-    if (child.exitCode !== null) throw new Error(`The server ended before it listened: ${said()}`);
+    if (child.exitCode !== null) throw new Error(`The server ended before it listened: ${getOutput()}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

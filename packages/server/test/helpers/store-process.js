@@ -14,18 +14,18 @@ const tasks = {
 
   /** Leaves a room behind. */
   async fill(store) {
-    await store.append('den', { epoch: null, given: [], drafts: [draft('opens')] });
+    await store.append('den', { epoch: null, expectedVersions: [], drafts: [draft('opens')] });
     await store.close();
     say('filled');
   },
 
   /** Appends without end, and says each seq once it is answered. */
   async write(store) {
-    const { epoch } = await store.append('den', { epoch: null, given: [], drafts: [draft('opens')] });
+    const { epoch } = await store.append('den', { epoch: null, expectedVersions: [], drafts: [draft('opens')] });
     const write = async (writer) => {
       for (let turn = 0; ; turn += 1) {
-        const drafts = [draft('one'), draft('two', { sets: [[`last/${writer}`, turn]] })];
-        const { entries } = await store.append('den', { epoch, given: [], once: `${writer}:${turn}`, drafts });
+        const drafts = [draft('one'), draft('two', { keyUpdates: [[`last/${writer}`, turn]] })];
+        const { entries } = await store.append('den', { epoch, expectedVersions: [], idempotencyKey: `${writer}:${turn}`, drafts });
         say(`${writer}:${turn} ${entries.map(({ seq }) => seq).join(' ')}`);
       }
     };
@@ -34,8 +34,8 @@ const tasks = {
 
   /** Appends until it may not, then says how it went on. */
   async fail(store) {
-    const { epoch } = await store.append('den', { epoch: null, given: [], drafts: [draft('opens')] });
-    const append = () => store.append('den', { epoch, given: [], drafts: [draft('x'.repeat(5_000))] });
+    const { epoch } = await store.append('den', { epoch: null, expectedVersions: [], drafts: [draft('opens')] });
+    const append = () => store.append('den', { epoch, expectedVersions: [], drafts: [draft('x'.repeat(5_000))] });
     let kept = 1;
     try {
       for (;;) {
@@ -47,20 +47,20 @@ const tasks = {
     }
     await append().catch((error) => say(`${error.reason} ${error.message}`));
     const { head } = await store.read('den', {});
-    say(`${store.writable ? 'writable' : 'not writable'}, ${kept} kept, ${head} read`);
+    say(`${store.isWritable ? 'writable' : 'not writable'}, ${kept} kept, ${head} read`);
     await store.close();
   },
 
   /** Ends the hard way in the moment in which the erasing is answered. */
   async erase(store) {
-    const { epoch } = await store.append('den', { epoch: null, given: [], drafts: [draft('erased secret')] });
-    await store.append('den', { epoch, given: [], drafts: [draft('erases', { erases: [1] })] });
+    const { epoch } = await store.append('den', { epoch: null, expectedVersions: [], drafts: [draft('erased secret')] });
+    await store.append('den', { epoch, expectedVersions: [], drafts: [draft('erases', { eraseSeqs: [1] })] });
     process.kill(process.pid, 'SIGKILL');
   },
 
   /** Ends the hard way in the moment in which the trimming is answered. */
   async trim(store) {
-    const { epoch } = await store.append('den', { epoch: null, given: [], drafts: [draft('erased secret'), draft('stays')] });
+    const { epoch } = await store.append('den', { epoch: null, expectedVersions: [], drafts: [draft('erased secret'), draft('stays')] });
     await store.trim('den', { epoch, below: 2 });
     process.kill(process.pid, 'SIGKILL');
   },

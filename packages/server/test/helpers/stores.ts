@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { openEmbedded, openMemory, type Store } from '@engawa/server';
 import { inject, onTestFinished } from 'vitest';
 import { openRedis } from '#store/redis/redis.js';
-import { newFolder } from './folders.ts';
+import { createTempFolder } from './folders.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -16,48 +16,51 @@ interface Options {
 }
 
 /** Opens a new and empty store, which is closed with the test. */
-type Open = (options?: Options) => Promise<Store>;
+type OpenStore = (options?: Options) => Promise<Store>;
 
 const redis = inject('redis');
-const openings = new WeakMap<Store, () => Promise<Store>>();
+const reopeners = new WeakMap<Store, () => Promise<Store>>();
 
 export const isOnRedis = redis !== undefined;
 
 /** A folder, or a URL of Redis with a prefix that nobody else has. */
-export const newPlace = (): string => (redis ? `${redis.url}?prefix=${randomUUID()}` : newFolder());
+export const newStoreLocation = (): string => (redis ? `${redis.url}?prefix=${randomUUID()}` : createTempFolder());
 
 /** What `engawa serve` has to be told to keep its rooms there. */
-export const flagsFor = (place: string): string[] => [place.startsWith('redis') ? '--redis-url' : '--data-dir', place];
+export const storeFlags = (storeLocation: string): string[] => [
+  storeLocation.startsWith('redis') ? '--redis-url' : '--data-dir',
+  storeLocation,
+];
 
 /** On Redis as often as is wanted, in a folder by one at a time. */
-export async function openAt(place: string, options: Options = {}): Promise<Store> {
-  const store = await (place.startsWith('redis')
-    ? openRedis({ url: place, onError: console.error, ...options })
-    : openEmbedded({ folder: place, ...options }));
+export async function openStoreAt(storeLocation: string, options: Options = {}): Promise<Store> {
+  const store = await (storeLocation.startsWith('redis')
+    ? openRedis({ url: storeLocation, onError: console.error, ...options })
+    : openEmbedded({ folder: storeLocation, ...options }));
   onTestFinished(() => store.close());
-  openings.set(store, () => openAt(place, options));
+  reopeners.set(store, () => openStoreAt(storeLocation, options));
   return store;
 }
 
 /** In a folder, or on Redis. */
-export const durableStore: Open = (options) => openAt(newPlace(), options);
+export const newDurableStore: OpenStore = (options) => openStoreAt(newStoreLocation(), options);
 
-export const stores: [name: string, open: Open][] = redis
-  ? [[redis.name, durableStore]]
+export const storeKinds: [name: string, open: OpenStore][] = redis
+  ? [[redis.name, newDurableStore]]
   : [
       ['memory', async (options) => openMemory(options)],
-      ['embedded', durableStore],
+      ['embedded', newDurableStore],
     ];
 
 /** In memory, or on Redis. */
-export const newStore: Open = (options) => stores[0]![1](options);
+export const newStore: OpenStore = (options) => storeKinds[0]![1](options);
 
 /** For another server on the same rooms: on Redis it has a store of its own. */
-export const anotherFor = async (store: Store): Promise<Store> => (isOnRedis ? (openings.get(store) as Open)() : store);
+export const storeForAnotherServer = async (store: Store): Promise<Store> => (isOnRedis ? (reopeners.get(store) as OpenStore)() : store);
 
 /** The same rooms after their server has ended. */
-export async function reopened(store: Store): Promise<Store> {
-  const open = openings.get(store);
+export async function reopenStore(store: Store): Promise<Store> {
+  const open = reopeners.get(store);
   if (!open) return store;
   await store.close();
   return open();

@@ -5,23 +5,25 @@ import { LIMITS } from '@engawa/protocol';
 import { Server } from 'socket.io';
 import { onTestFinished } from 'vitest';
 
-interface Stub {
+interface StubServer {
   url: string;
   /** From now on nobody is let in, and is told so. */
-  shut: (error: object) => void;
+  refuseConnections: (error: object) => void;
 }
 
 /** Answers every ask as it is told to, on a free port; ends with the test. */
-export async function startStub(answering: (event: string) => object): Promise<Stub> {
+export async function startStubServer(answerTo: (event: string) => object): Promise<StubServer> {
   const http = createServer();
   const server = new Server(http);
   server.on('connection', (peer) => {
-    peer.onAny((event: string, _: object, answer?: (answered: object) => void) => answer?.({ limits: LIMITS, ...answering(event) }));
+    peer.onAny((event: string, _: object, acknowledge?: (answered: object) => void) =>
+      acknowledge?.({ limits: LIMITS, ...answerTo(event) }),
+    );
   });
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => void server.close());
   return {
     url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
-    shut: (error) => void server.use((_, next) => next(Object.assign(new Error('shut'), { data: error }))),
+    refuseConnections: (error) => void server.use((_, next) => next(Object.assign(new Error('shut'), { data: error }))),
   };
 }

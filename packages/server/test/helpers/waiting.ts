@@ -1,10 +1,10 @@
 /** Fails with a name instead of hanging. */
-export async function within<Result>(promise: Promise<Result>, what: string, milliseconds = 10_000): Promise<Result> {
+export async function withTimeout<Result>(promise: Promise<Result>, what: string, milliseconds = 10_000): Promise<Result> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
+  const timeout = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`waited in vain for ${what}`)), milliseconds);
   });
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+  return Promise.race([promise, timeout]).finally(() => clearTimeout(timer));
 }
 
 /** Resolves when the condition holds. */

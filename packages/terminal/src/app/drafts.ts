@@ -4,7 +4,7 @@ import { RoomStore } from './room-store.ts';
 import type { Composing, Tab } from './tab.ts';
 
 /** What a kill may lose of it. */
-const REST_MS = 250;
+const SAVE_DELAY_MS = 250;
 
 interface Draft {
   text: string;
@@ -15,24 +15,24 @@ interface Draft {
 export class Drafts {
   readonly #store: RoomStore<Draft>;
   /** As they were written last. */
-  readonly #written = new Map<string, Draft>();
+  readonly #saved = new Map<string, Draft>();
 
   constructor(storage: ClientStorage, server: string) {
-    this.#store = new RoomStore({ storage, prefix: `engawa:${server}:draft:`, parse: draftIn, restMs: REST_MS });
+    this.#store = new RoomStore({ storage, prefix: `engawa:${server}:draft:`, parse: parseDraft, saveDelayMs: SAVE_DELAY_MS });
   }
 
   /** To be called after every key. */
-  keep(tab: Tab): void {
-    const draft = draftOf(tab);
-    const before = this.#written.get(tab.id);
+  save(tab: Tab): void {
+    const draft = toDraft(tab);
+    const before = this.#saved.get(tab.id);
     // Until the room is joined nobody knows whether the text is still an answer or an edit.
     const isSame = draft?.text === before?.text && (!tab.room || draft?.composing?.chat === before?.composing?.chat);
     if (isSame) return;
     if (draft) {
-      this.#written.set(tab.id, draft);
+      this.#saved.set(tab.id, draft);
       this.#store.write(tab.id, draft);
     } else {
-      this.#written.delete(tab.id);
+      this.#saved.delete(tab.id);
       // At once: what was sent must not come back as a draft.
       this.#store.remove(tab.id);
     }
@@ -42,20 +42,20 @@ export class Drafts {
   async restore(tab: Tab): Promise<void> {
     const draft = await this.#store.read(tab.id);
     if (!draft || tab.editor.text !== '') return;
-    this.#written.set(tab.id, draft);
-    tab.editor.replace(draft.text);
-    this.resume(tab);
+    this.#saved.set(tab.id, draft);
+    tab.editor.setText(draft.text);
+    this.restoreComposing(tab);
   }
 
   /** Goes on with an answer or an edit, once the room says that its log is still the same. */
-  resume(tab: Tab): void {
-    const draft = this.#written.get(tab.id);
+  restoreComposing(tab: Tab): void {
+    const draft = this.#saved.get(tab.id);
     const { room, editor } = tab;
     if (!draft?.composing || tab.composing || !room || editor.text !== draft.text) return;
     const { epoch, ...composing } = draft.composing;
     if (epoch === room.position.epoch) tab.composing = composing;
     // Nothing that was typed is thrown away with what it belonged to.
-    else if (composing.kind === 'edit' && composing.draft !== '') editor.replace(`${draft.text}\n${composing.draft}`);
+    else if (composing.kind === 'edit' && composing.draft !== '') editor.setText(`${draft.text}\n${composing.draft}`);
   }
 
   flush(): void {
@@ -64,13 +64,13 @@ export class Drafts {
 }
 
 /** Nothing where nobody typed anything. */
-function draftOf({ editor: { text }, composing, room }: Tab): Draft | undefined {
+function toDraft({ editor: { text }, composing, room }: Tab): Draft | undefined {
   const isUntouched = composing?.kind === 'edit' ? text === composing.chat.message && composing.draft === '' : text === '';
   if (isUntouched) return undefined;
   return { text, ...(composing && room && { composing: { ...composing, epoch: room.position.epoch } }) };
 }
 
-function draftIn(read: unknown): Draft | undefined {
+function parseDraft(read: unknown): Draft | undefined {
   const draft = read as Partial<Draft> | null;
   if (typeof draft?.text !== 'string') return undefined;
   return isComposing(draft.composing) ? { text: draft.text, composing: draft.composing } : { text: draft.text };

@@ -18,13 +18,13 @@ thumbsup 👍 tired 😫 tomato 🍅 tools 🛠️ train 🚆 tree 🌳 trophy �
 watch ⌚ wave 👋 weary 😩 whale 🐳 white_check_mark ✅ wink 😉 wrench 🔧 x ❌ yellow_heart 💛 yum 😋 zap ⚡ zzz 💤
 `;
 
-const words = NAMES.trim().split(/\s+/);
+const tokens = NAMES.trim().split(/\s+/);
 const byName = new Map<string, string>();
-for (let at = 0; at + 1 < words.length; at += 2) byName.set(words[at] as string, words[at + 1] as string);
+for (let at = 0; at + 1 < tokens.length; at += 2) byName.set(tokens[at] as string, tokens[at + 1] as string);
 
 /** The emoji of a short name, with colons or without; nothing when there is none. */
-export const emojiOf = (name: string): string | undefined => byName.get(name.replace(/^:|:$/g, '').toLowerCase());
+export const findEmoji = (name: string): string | undefined => byName.get(name.replace(/^:|:$/g, '').toLowerCase());
 
 /** Emoji whose short names begin like this, those that are it first. */
-export const emojiBeginning = (start: string): { name: string; emoji: string }[] =>
+export const emojiStartingWith = (start: string): { name: string; emoji: string }[] =>
   [...byName].filter(([name]) => name.startsWith(start.toLowerCase())).map(([name, emoji]) => ({ name, emoji }));

@@ -5,11 +5,11 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const FALLBACK = 'vi';
+const DEFAULT_EDITOR = 'vi';
 /** Of a text that is read back; what is longer stays in its file. */
-const MOST_BYTES = 1024 * 1024;
+const MAX_BYTES = 1024 * 1024;
 
-export type Written =
+export type EditorResult =
   | { text: string }
   /** It could not be started, or ended with another code than 0: the text is to stay as it was. */
   | { failed: string }
@@ -17,22 +17,22 @@ export type Written =
   | { tooLong: string };
 
 /** Resolves when the editor has ended, which has the terminal meanwhile. `fits` says whether the text may be taken. */
-export async function writeInEditor(text: string, env: NodeJS.ProcessEnv, fits: (text: string) => boolean): Promise<Written> {
-  const command = [env.VISUAL, env.EDITOR].find((each) => each !== undefined && each.trim() !== '') ?? FALLBACK;
+export async function editExternally(text: string, env: NodeJS.ProcessEnv, fits: (text: string) => boolean): Promise<EditorResult> {
+  const command = [env.VISUAL, env.EDITOR].find((each) => each !== undefined && each.trim() !== '') ?? DEFAULT_EDITOR;
   // For the user alone, whatever the umask.
   const folder = mkdtempSync(join(tmpdir(), 'engawa-'));
   const path = join(folder, 'chat.txt');
-  const forget = () => rmSync(folder, { recursive: true, force: true });
+  const removeFolder = () => rmSync(folder, { recursive: true, force: true });
   try {
     writeFileSync(path, text, { mode: 0o600 });
     const code = await run(command, path, env);
-    const isShort = statSync(path).size <= MOST_BYTES;
-    const written = isShort ? readFileSync(path, 'utf8').replace(/\r?\n$/, '') : '';
-    if (code === 0 && !(isShort && fits(written))) return { tooLong: path };
-    forget();
-    return code === 0 ? { text: written } : { failed: command };
+    const isShort = statSync(path).size <= MAX_BYTES;
+    const edited = isShort ? readFileSync(path, 'utf8').replace(/\r?\n$/, '') : '';
+    if (code === 0 && !(isShort && fits(edited))) return { tooLong: path };
+    removeFolder();
+    return code === 0 ? { text: edited } : { failed: command };
   } catch {
-    forget();
+    removeFolder();
     return { failed: command };
   }
 }

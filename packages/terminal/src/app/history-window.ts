@@ -1,10 +1,10 @@
-import type { Chat, HistoryRange, Missed, Room, ShownChat } from '@engawa/client';
+import type { Chat, HistoryRange, MissedEntry, Room, TimelineChat } from '@engawa/client';
 
 /** As much of a room as the window reads. */
 export type HistorySource = Pick<Room, 'history' | 'position'> & { timeline: Pick<Room['timeline'], 'chats' | 'hasOlder'> };
 
 /** A chat of the past, as it stood at an entry. */
-interface Held {
+interface VersionedChat {
   chat: Chat;
   asOf: number;
 }
@@ -16,18 +16,18 @@ interface Change {
   seq: number;
 }
 
-interface Sizes {
+interface WindowLimits {
   /** Chats of a page. */
-  page: number;
+  pageSize: number;
   /** What is held of the past at most, beside the timeline: the end that is farther from the reader is forgotten. */
-  held: number;
+  maxLoaded: number;
   /** Milliseconds in which changes gather before they are read. */
-  rest: number;
+  debounceMs: number;
 }
 
-const SIZES: Sizes = { page: 100, held: 2_000, rest: 100 };
+const DEFAULT_LIMITS: WindowLimits = { pageSize: 100, maxLoaded: 2_000, debounceMs: 100 };
 /** Changes that a page which is on its way may not have yet. */
-const MOST_CHANGES = 1_000;
+const MAX_RECENT_CHANGES = 1_000;
 
 /**
  * The chats of a room around the place where somebody reads, in order and without a hole. Who reads the newest reads the
@@ -36,219 +36,219 @@ const MOST_CHANGES = 1_000;
  */
 export class HistoryWindow {
   readonly #source: HistorySource;
-  readonly #changed: () => void;
-  readonly #sizes: Sizes;
-  #held: Held[] = [];
+  readonly #onChange: () => void;
+  readonly #limits: WindowLimits;
+  #loaded: VersionedChat[] = [];
   #hasOlder = false;
   /** Chats of the stretch that are others by now, and by which entry. */
   readonly #stale = new Map<number, number>();
-  #recent: Change[] = [];
-  #settling: ReturnType<typeof setTimeout> | undefined;
+  #recentChanges: Change[] = [];
+  #refreshTimer: ReturnType<typeof setTimeout> | undefined;
   #loading: Promise<boolean> | undefined;
   /** Which stretch it is: a page for another one is of no use. */
-  #stretch = 0;
-  #shown: { of: readonly ShownChat[]; chats: readonly ShownChat[] } | undefined;
+  #generation = 0;
+  #merged: { timeline: readonly TimelineChat[]; chats: readonly TimelineChat[] } | undefined;
 
-  constructor(source: HistorySource, changed: () => void, sizes: Sizes = SIZES) {
+  constructor(source: HistorySource, onChange: () => void, limits: WindowLimits = DEFAULT_LIMITS) {
     this.#source = source;
-    this.#changed = changed;
-    this.#sizes = sizes;
+    this.#onChange = onChange;
+    this.#limits = limits;
   }
 
   /** The same array until something changes. */
-  get chats(): readonly ShownChat[] {
-    const of = this.#source.timeline.chats;
-    if (this.#held.length === 0) return of;
-    if (this.#shown?.of !== of) this.#shown = { of, chats: this.#together(of) };
-    return this.#shown.chats;
+  get chats(): readonly TimelineChat[] {
+    const timeline = this.#source.timeline.chats;
+    if (this.#loaded.length === 0) return timeline;
+    if (this.#merged?.timeline !== timeline) this.#merged = { timeline, chats: this.#merge(timeline) };
+    return this.#merged.chats;
   }
 
   /** The newest chats are among those that are shown. */
   get isNewest(): boolean {
-    const last = this.#held.at(-1)?.chat.seq;
+    const last = this.#loaded.at(-1)?.chat.seq;
     const first = this.#source.timeline.chats[0];
-    return last === undefined || (first !== undefined && isTold(first) && first.seq <= last);
+    return last === undefined || (first !== undefined && isConfirmed(first) && first.seq <= last);
   }
 
   get hasOlder(): boolean {
-    return this.#held.length === 0 ? this.#source.timeline.hasOlder : this.#hasOlder;
+    return this.#loaded.length === 0 ? this.#source.timeline.hasOlder : this.#hasOlder;
   }
 
   /** What is shown stays, whatever is said from now on. */
-  hold(): void {
-    if (this.#held.length > 0) return;
+  pin(): void {
+    if (this.#loaded.length > 0) return;
     const { chats, hasOlder } = this.#source.timeline;
     const asOf = this.#source.position.seq;
-    this.#begin(
-      chats.filter(isTold).map((chat) => ({ chat, asOf })),
+    this.#replaceLoaded(
+      chats.filter(isConfirmed).map((chat) => ({ chat, asOf })),
       hasOlder,
     );
   }
 
   /** Back to the newest. */
-  follow(): void {
-    if (this.#held.length > 0) this.#begin([], false);
+  followNewest(): void {
+    if (this.#loaded.length > 0) this.#replaceLoaded([], false);
   }
 
   /** The chats are of another log, or others than before. */
   reset(): void {
-    this.#recent = [];
-    this.#begin([], false);
+    this.#recentChanges = [];
+    this.#replaceLoaded([], false);
   }
 
   /** Resolves with whether there is more than before. Waits for the connection as long as it takes. */
-  older(): Promise<boolean> {
+  loadOlder(): Promise<boolean> {
     return this.#load(async () => {
-      this.hold();
+      this.pin();
       if (!this.#hasOlder) return false;
-      const before = this.#held[0]?.chat.seq ?? this.#source.position.seq + 1;
-      const page = await this.#read({ before, limit: this.#sizes.page });
+      const before = this.#loaded[0]?.chat.seq ?? this.#source.position.seq + 1;
+      const page = await this.#readPage({ before, limit: this.#limits.pageSize });
       if (!page) return false;
-      this.#hasOlder = page.before;
-      this.#held = [...page.held, ...this.#held];
-      if (this.#held.length > this.#sizes.held) this.#held.length = this.#sizes.held;
-      return this.#put(page.held);
+      this.#hasOlder = page.hasOlder;
+      this.#loaded = [...page.chats, ...this.#loaded];
+      if (this.#loaded.length > this.#limits.maxLoaded) this.#loaded.length = this.#limits.maxLoaded;
+      return this.#onPageLoaded(page.chats);
     });
   }
 
-  newer(): Promise<boolean> {
+  loadNewer(): Promise<boolean> {
     return this.#load(async () => {
-      const after = this.#held.at(-1)?.chat.seq;
+      const after = this.#loaded.at(-1)?.chat.seq;
       if (after === undefined || this.isNewest) return false;
-      const page = await this.#read({ after, limit: this.#sizes.page });
+      const page = await this.#readPage({ after, limit: this.#limits.pageSize });
       if (!page) return false;
-      this.#held.push(...page.held);
-      if (this.#held.length > this.#sizes.held) {
-        this.#held = this.#held.slice(-this.#sizes.held);
+      this.#loaded.push(...page.chats);
+      if (this.#loaded.length > this.#limits.maxLoaded) {
+        this.#loaded = this.#loaded.slice(-this.#limits.maxLoaded);
         this.#hasOlder = true;
       }
-      return this.#put(page.held);
+      return this.#onPageLoaded(page.chats);
     });
   }
 
   /** Goes to where this chat is, or was, and resolves with whether that could be read. */
-  async around(seq: number): Promise<boolean> {
-    return this.#goTo({ around: seq, limit: this.#sizes.page });
+  async loadAround(seq: number): Promise<boolean> {
+    return this.#goTo({ around: seq, limit: this.#limits.pageSize });
   }
 
   /** Goes to the first chats that are kept. The first entry of a room is not a chat. */
-  async oldest(): Promise<boolean> {
-    return this.#goTo({ after: 1, limit: this.#sizes.page });
+  async loadOldest(): Promise<boolean> {
+    return this.#goTo({ after: 1, limit: this.#limits.pageSize });
   }
 
   /** An entry of the room was told. */
-  told(entry: Missed): void {
+  onEntry(entry: MissedEntry): void {
     const { chatSeq } = entry as { chatSeq?: unknown };
     if (typeof chatSeq !== 'number') return;
     const change = { chatSeq, seq: entry.seq };
-    this.#recent.push(change);
-    if (this.#recent.length > 2 * MOST_CHANGES) this.#recent = this.#recent.slice(-MOST_CHANGES);
-    this.#note(change);
+    this.#recentChanges.push(change);
+    if (this.#recentChanges.length > 2 * MAX_RECENT_CHANGES) this.#recentChanges = this.#recentChanges.slice(-MAX_RECENT_CHANGES);
+    this.#markStale(change);
   }
 
   /** Nothing is read any more. */
   close(): void {
-    clearTimeout(this.#settling);
-    this.#stretch += 1;
+    clearTimeout(this.#refreshTimer);
+    this.#generation += 1;
     // A page that is on its way brings nothing up to date any more, nor has another one read.
     this.#stale.clear();
   }
 
-  #together(timeline: readonly ShownChat[]): readonly ShownChat[] {
+  #merge(timeline: readonly TimelineChat[]): readonly TimelineChat[] {
     const first = timeline[0];
-    const isOne = first !== undefined && isTold(first) && first.seq <= (this.#held.at(-1)?.chat.seq ?? 0);
-    if (!isOne) return this.#held.map(({ chat }) => chat);
-    return [...this.#held.filter(({ chat }) => chat.seq < first.seq).map(({ chat }) => chat), ...timeline];
+    const isContiguous = first !== undefined && isConfirmed(first) && first.seq <= (this.#loaded.at(-1)?.chat.seq ?? 0);
+    if (!isContiguous) return this.#loaded.map(({ chat }) => chat);
+    return [...this.#loaded.filter(({ chat }) => chat.seq < first.seq).map(({ chat }) => chat), ...timeline];
   }
 
   async #goTo(range: HistoryRange): Promise<boolean> {
     await this.#loading;
     return this.#load(async () => {
-      const page = await this.#read(range);
-      if (!page || page.held.length === 0) return false;
-      this.#begin(page.held, page.before);
-      return this.#put(page.held);
+      const page = await this.#readPage(range);
+      if (!page || page.chats.length === 0) return false;
+      this.#replaceLoaded(page.chats, page.hasOlder);
+      return this.#onPageLoaded(page.chats);
     });
   }
 
-  #begin(held: Held[], hasOlder: boolean): void {
-    this.#stretch += 1;
-    this.#held = held;
+  #replaceLoaded(loaded: VersionedChat[], hasOlder: boolean): void {
+    this.#generation += 1;
+    this.#loaded = loaded;
     this.#hasOlder = hasOlder;
     this.#stale.clear();
-    this.#shown = undefined;
+    this.#merged = undefined;
   }
 
   /** One at a time: a page is put where the stretch ends when it comes. */
   #load(load: () => Promise<boolean>): Promise<boolean> {
     this.#loading ??= load().finally(() => {
       this.#loading = undefined;
-      this.#changed();
+      this.#onChange();
     });
     return this.#loading;
   }
 
   /** Nothing when it is of no use any more. */
-  async #read(range: HistoryRange): Promise<{ held: Held[]; before: boolean } | undefined> {
-    const stretch = this.#stretch;
+  async #readPage(range: HistoryRange): Promise<{ chats: VersionedChat[]; hasOlder: boolean } | undefined> {
+    const generation = this.#generation;
     const page = await this.#source.history(range);
-    if (!page.ok || stretch !== this.#stretch || page.epoch !== this.#source.position.epoch) return undefined;
-    return { held: page.chats.map((chat) => ({ chat, asOf: page.asOf })), before: page.more.before };
+    if (!page.ok || generation !== this.#generation || page.epoch !== this.#source.position.epoch) return undefined;
+    return { chats: page.chats.map((chat) => ({ chat, asOf: page.asOf })), hasOlder: page.more.before };
   }
 
   /** What was told while the page was on its way may not be in it. */
-  #put(added: Held[]): boolean {
-    this.#shown = undefined;
-    for (const change of this.#recent) this.#note(change);
+  #onPageLoaded(added: VersionedChat[]): boolean {
+    this.#merged = undefined;
+    for (const change of this.#recentChanges) this.#markStale(change);
     return added.length > 0;
   }
 
-  #note({ chatSeq, seq }: Change): void {
-    const held = this.#held[this.#indexOf(chatSeq)];
-    if (held?.chat.seq !== chatSeq || seq <= held.asOf) return;
+  #markStale({ chatSeq, seq }: Change): void {
+    const loaded = this.#loaded[this.#indexOf(chatSeq)];
+    if (loaded?.chat.seq !== chatSeq || seq <= loaded.asOf) return;
     this.#stale.set(chatSeq, Math.max(seq, this.#stale.get(chatSeq) ?? 0));
-    this.#settling ??= setTimeout(() => void this.#settle(), this.#sizes.rest);
+    this.#refreshTimer ??= setTimeout(() => void this.#refreshStale(), this.#limits.debounceMs);
   }
 
   /** Brings the stretch up to date: from the timeline where it has the chat, else by a page that begins at the first one. */
-  async #settle(): Promise<void> {
+  async #refreshStale(): Promise<void> {
     const { chats } = this.#source.timeline;
     const asOf = this.#source.position.seq;
-    this.#renew(chats.filter(isTold).map((chat) => ({ chat, asOf })));
+    this.#replaceStale(chats.filter(isConfirmed).map((chat) => ({ chat, asOf })));
     const first = Math.min(...this.#stale.keys());
     if (Number.isFinite(first)) {
-      const page = await this.#read({ after: Math.max(1, first - 1), limit: this.#sizes.page });
-      if (page) this.#renew(page.held);
+      const page = await this.#readPage({ after: Math.max(1, first - 1), limit: this.#limits.pageSize });
+      if (page) this.#replaceStale(page.chats);
       // It is not there any more.
-      if (page && page.held[0]?.chat.seq !== first) this.#stale.delete(first);
+      if (page && page.chats[0]?.chat.seq !== first) this.#stale.delete(first);
     }
-    this.#settling = this.#stale.size > 0 ? setTimeout(() => void this.#settle(), this.#sizes.rest) : undefined;
-    this.#shown = undefined;
-    this.#changed();
+    this.#refreshTimer = this.#stale.size > 0 ? setTimeout(() => void this.#refreshStale(), this.#limits.debounceMs) : undefined;
+    this.#merged = undefined;
+    this.#onChange();
   }
 
-  #renew(fresh: Held[]): void {
+  #replaceStale(fresh: VersionedChat[]): void {
     if (this.#stale.size === 0) return;
     for (const each of fresh) {
       const { seq } = each.chat;
       const changedBy = this.#stale.get(seq);
       if (changedBy === undefined || each.asOf < changedBy) continue;
       this.#stale.delete(seq);
-      this.#held[this.#indexOf(seq)] = each;
+      this.#loaded[this.#indexOf(seq)] = each;
     }
   }
 
   /** Where the chat is, or would be. */
   #indexOf(seq: number): number {
-    return indexOfSeq(this.#held, ({ chat }) => chat.seq, seq);
+    return findSeqIndex(this.#loaded, ({ chat }) => chat.seq, seq);
   }
 }
 
 /** A chat that the room has told: one on its way has a `state`. */
-export const isTold = (chat: ShownChat): chat is Chat & { state?: undefined } => chat.state === undefined;
+export const isConfirmed = (chat: TimelineChat): chat is Chat & { state?: undefined } => chat.state === undefined;
 
 /** Where the item with this seq is, or would be, among items in the order of their seqs. */
-export function indexOfSeq<Item>(items: readonly Item[], seqOf: (item: Item) => number, seq: number): number {
+export function findSeqIndex<Item>(items: readonly Item[], seqOf: (item: Item) => number, seq: number): number {
   let low = 0;
   let high = items.length;
   while (low < high) {

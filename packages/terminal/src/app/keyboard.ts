@@ -1,123 +1,123 @@
-import { LONGEST_LINE } from '../input/editor.ts';
-import type { Key } from '../screen/key.ts';
+import { MAX_LINE_LENGTH } from '../input/editor.ts';
+import type { InputEvent } from '../screen/key.ts';
 import type { App } from './app.ts';
-import { completionOf } from './completion.ts';
-import { AppHost } from './host.ts';
-import { type Action, actionOf } from './keys.ts';
+import { findCompletion } from './completion.ts';
+import { TuiCommandContext } from './host.ts';
+import { actionForKey, type KeyAction } from './keys.ts';
 
-import { choicesOf, chosenIn } from './room-choices.ts';
-import { asksForName, editorOf, purposeOf, type State } from './state.ts';
+import { chosenIndex, roomChoices } from './room-choices.ts';
+import { activeEditor, inputPurpose, isNameProblem, type State } from './state.ts';
 
 import { Submitter } from './submitter.ts';
 import type { Composing, Tab } from './tab.ts';
 
 const WHEEL_ROWS = 3;
 /** What is done while help, or who is here, stays open. */
-const WITH_PANEL = new Set<Action>([
+const ACTIONS_KEEPING_PANEL = new Set<KeyAction>([
   ...(['up', 'down', 'pageUp', 'pageDown', 'oldest', 'newest'] as const),
   ...(['roomList', 'redraw', 'suspend', 'escape', 'clear', 'end'] as const),
 ]);
 
 /** What somebody does at the terminal, as what it does to the app. */
-export class Keyboard {
+export class KeyHandler {
   readonly #app: App;
-  readonly #host: AppHost;
+  readonly #context: TuiCommandContext;
   readonly #submitter: Submitter;
   /** Ctrl+C was the last key. */
   #isQuitting = false;
   /** What Ctrl+C cleared, while no other key came: who quits by it wants to quit, and not to lose it. */
-  #cleared: { tab: Tab; text: string; composing: Composing | undefined } | undefined;
+  #clearedInput: { tab: Tab; text: string; composing: Composing | undefined } | undefined;
 
   constructor(app: App) {
     this.#app = app;
-    this.#host = new AppHost(app);
-    this.#submitter = new Submitter(app, this.#host);
+    this.#context = new TuiCommandContext(app);
+    this.#submitter = new Submitter(app, this.#context);
   }
 
-  press(key: Key): void {
+  handle(key: InputEvent): void {
     if (key.kind === 'focus') {
-      this.#app.focus(key.focused);
+      this.#app.focus(key.isFocused);
       return;
     }
     if (key.kind === 'mouse') {
-      this.#mouse(key);
+      this.#handleMouse(key);
       return;
     }
-    this.#press(key, actionOf(key));
+    this.#dispatch(key, actionForKey(key));
     const { active } = this.#app.state;
-    if (active) this.#app.drafts.keep(active);
+    if (active) this.#app.drafts.save(active);
     this.#app.draw();
   }
 
-  #press(key: Key, action: Action | undefined): void {
-    if (this.#answer(key, action) || this.#closePanel(action)) return;
+  #dispatch(key: InputEvent, action: KeyAction | undefined): void {
+    if (this.#answerNotice(key, action) || this.#closePanel(action)) return;
     if (action !== 'complete' && action !== 'completeBack' && action !== 'escape') this.#app.state.completion = undefined;
-    const isDone = (key.kind === 'text' && this.#letter(key.text)) || (action !== undefined && this.#act(action));
-    if (!isDone) this.#type(key);
+    const isHandled = (key.kind === 'text' && this.#handleLetter(key.text)) || (action !== undefined && this.#perform(action));
+    if (!isHandled) this.#editText(key);
     if (action === 'clear') return;
     this.#isQuitting = false;
-    this.#cleared = undefined;
+    this.#clearedInput = undefined;
   }
 
   /** To a question, when there is one. True when the key meant no more than that. */
-  #answer(key: Key, action: Action | undefined): boolean {
+  #answerNotice(key: InputEvent, action: KeyAction | undefined): boolean {
     const { state } = this.#app;
     const { notice } = state;
     state.notice = undefined;
-    if (!notice?.confirm) return false;
-    if (key.kind === 'text' && notice.typed !== undefined) editorOf(state).insert(notice.typed);
+    if (!notice?.onConfirm) return false;
+    if (key.kind === 'text' && notice.typedLetter !== undefined) activeEditor(state).insert(notice.typedLetter);
     if (action !== 'send' && action !== 'escape') return false;
-    if (action === 'send') notice.confirm();
+    if (action === 'send') notice.onConfirm();
     return true;
   }
 
   /** What is typed is seen: help, and who is here, do not stay over it. True when the key meant no more than that. */
-  #closePanel(action: Action | undefined): boolean {
+  #closePanel(action: KeyAction | undefined): boolean {
     const { state } = this.#app;
-    if (!state.panel || state.panel.kind === 'rooms' || (action !== undefined && WITH_PANEL.has(action))) return false;
+    if (!state.panel || state.panel.kind === 'rooms' || (action !== undefined && ACTIONS_KEEPING_PANEL.has(action))) return false;
     state.panel = undefined;
     return action === 'send';
   }
 
-  #mouse({ action, at }: Extract<Key, { kind: 'mouse' }>): void {
+  #handleMouse({ action, position }: Extract<InputEvent, { kind: 'mouse' }>): void {
     if (action === 'wheel-up' || action === 'wheel-down') {
       const rows = action === 'wheel-up' ? WHEEL_ROWS : -WHEEL_ROWS;
-      if (at.column < (this.#app.composition?.list.columns ?? 0)) this.#app.scrollList(-rows);
-      else if (!this.#choose(-rows)) this.#app.scroll(rows);
+      if (position.column < (this.#app.composition?.list.columns ?? 0)) this.#app.scrollList(-rows);
+      else if (!this.#moveChoice(-rows)) this.#app.scroll(rows);
       this.#app.draw();
       return;
     }
     if (action !== 'press') return;
     // Who clicks on something else is not asked any more.
     this.#app.state.notice = undefined;
-    const target = this.#app.composition?.targetAt(at.column, at.row);
+    const target = this.#app.composition?.targetAt(position.column, position.row);
     if (target?.kind === 'tab') this.#app.activate(target.tab);
-    if (target?.kind === 'chat') this.#host.selectKey(target.key);
+    if (target?.kind === 'chat') this.#context.toggleSelection(target.key);
     if (target?.kind === 'room') this.#submitter.join(target.roomId);
   }
 
   /** What single letters do, in an empty line, to a chat that was selected by keys. */
-  #letter(letter: string): boolean {
+  #handleLetter(letter: string): boolean {
     const { active } = this.#app.state;
-    if (!active?.takesLetters || active.selected === undefined || !this.#isIdle(active)) return false;
+    if (!active?.takesLetters || active.selected === undefined || !this.#isInputEmpty(active)) return false;
     const command = { r: 'reply', e: 'edit', d: 'delete', c: 'copy' }[letter];
-    if (command !== undefined) this.#submitter.run(`/${command}`);
-    else if (letter === '+') active.editor.replace('/react :');
+    if (command !== undefined) this.#submitter.runCommand(`/${command}`);
+    else if (letter === '+') active.editor.setText('/react :');
     else return false;
     const { notice } = this.#app.state;
-    if (notice?.confirm) notice.typed = letter;
+    if (notice?.onConfirm) notice.typedLetter = letter;
     return true;
   }
 
   /** Nothing is typed, nor being answered or edited. */
-  #isIdle({ editor, composing }: Tab): boolean {
-    return purposeOf(this.#app.state) === 'chat' && editor.text === '' && composing === undefined;
+  #isInputEmpty({ editor, composing }: Tab): boolean {
+    return inputPurpose(this.#app.state) === 'chat' && editor.text === '' && composing === undefined;
   }
 
   /** False when the key is for the text. */
-  #act(action: Action): boolean {
+  #perform(action: KeyAction): boolean {
     const { state } = this.#app;
-    const isEmpty = editorOf(state).text === '';
+    const isEmpty = activeEditor(state).text === '';
     const page = Math.max(1, this.#app.size.rows - 6);
     if (action.startsWith('room') && action !== 'roomList') return this.#switchTo(state.tabs[Number(action.slice(4))]);
     switch (action) {
@@ -136,37 +136,37 @@ export class Keyboard {
         this.#app.nextUnread();
         return true;
       case 'pageUp':
-        if (!this.#choose(-page)) this.#app.scroll(page);
+        if (!this.#moveChoice(-page)) this.#app.scroll(page);
         return true;
       case 'pageDown':
-        if (!this.#choose(page)) this.#app.scroll(-page);
+        if (!this.#moveChoice(page)) this.#app.scroll(-page);
         return true;
       case 'editor':
-        if (purposeOf(state) === 'chat') this.#host.openEditor('');
+        if (inputPurpose(state) === 'chat') this.#context.openEditor('');
         return true;
       case 'goToRoom':
         this.#app.showRooms();
         return true;
       case 'oldest':
         if (this.#scrollPanel(Number.POSITIVE_INFINITY)) return true;
-        if (isEmpty) void this.#app.reader.toOldest();
+        if (isEmpty) void this.#app.scroller.scrollToOldest();
         return isEmpty;
       case 'newest':
         if (this.#scrollPanel(Number.NEGATIVE_INFINITY)) return true;
-        if (isEmpty) this.#app.reader.toNewest({ whole: true });
+        if (isEmpty) this.#app.scroller.scrollToNewest({ whole: true });
         return isEmpty;
       case 'selectOlder':
-        this.#host.select(-1);
+        this.#context.moveSelection(-1);
         return true;
       case 'selectNewer':
-        this.#host.select(1);
+        this.#context.moveSelection(1);
         return true;
       case 'up':
-        return this.#choose(-1) || this.#scrollPanel(1) || this.#searchOn(1) || this.#editLast();
+        return this.#moveChoice(-1) || this.#scrollPanel(1) || this.#moveInSearch(1) || this.#editLast();
       case 'down':
-        return this.#choose(1) || this.#scrollPanel(-1) || this.#searchOn(-1);
+        return this.#moveChoice(1) || this.#scrollPanel(-1) || this.#moveInSearch(-1);
       case 'roomList':
-        state.listsRooms = !(state.listsRooms ?? (this.#app.composition?.list.columns ?? 0) > 0);
+        state.isRoomListShown = !(state.isRoomListShown ?? (this.#app.composition?.list.columns ?? 0) > 0);
         return true;
       case 'redraw':
         this.#app.redraw();
@@ -178,7 +178,7 @@ export class Keyboard {
         this.#escape();
         return true;
       case 'clear':
-        this.#clear();
+        this.#clearOrQuit();
         return true;
       case 'end':
         if (isEmpty) this.#app.quit();
@@ -188,27 +188,28 @@ export class Keyboard {
     }
   }
 
-  #type(key: Key): void {
+  #editText(key: InputEvent): void {
     const { state } = this.#app;
-    const editor = editorOf(state);
+    const editor = activeEditor(state);
     const before = editor.text;
-    const isTaken = key.kind === 'text' ? editor.insert(key.text) : key.kind === 'paste' ? !key.isCut && editor.paste(key.text) : true;
-    if (!isTaken) this.#host.complain(this.#host.words.noSpace(LONGEST_LINE));
-    if (key.kind === 'key') editor.takes(key);
+    const isInserted =
+      key.kind === 'text' ? editor.insert(key.text) : key.kind === 'paste' ? !key.isTruncated && editor.paste(key.text) : true;
+    if (!isInserted) this.#context.warn(this.#context.messages.noSpace(MAX_LINE_LENGTH));
+    if (key.kind === 'key') editor.handleKey(key);
     if (editor.text === before) return;
     if (state.panel?.kind === 'rooms') state.panel.chosen = undefined;
-    if (key.kind !== 'paste') this.#offer();
-    if (purposeOf(state) !== 'chat' || !state.active) return;
+    if (key.kind !== 'paste') this.#updateCompletion();
+    if (inputPurpose(state) !== 'chat' || !state.active) return;
     if (editor.text !== '' && !editor.text.startsWith('/')) state.active.room?.typing();
     else state.active.room?.stopTyping();
   }
 
   /** In the list of rooms. */
-  #choose(by: number): boolean {
+  #moveChoice(by: number): boolean {
     const { state } = this.#app;
     if (state.panel?.kind !== 'rooms') return false;
-    const choices = choicesOf(state);
-    const choice = choices[Math.max(0, Math.min(chosenIn(choices, state) + by, choices.length - 1))];
+    const choices = roomChoices(state);
+    const choice = choices[Math.max(0, Math.min(chosenIndex(choices, state) + by, choices.length - 1))];
     state.panel.chosen = choice && { roomId: choice.roomId, isNew: choice.isNew ?? false };
     return true;
   }
@@ -222,62 +223,65 @@ export class Keyboard {
   }
 
   /** In an empty line, to what else was found. */
-  #searchOn(by: 1 | -1): boolean {
+  #moveInSearch(by: 1 | -1): boolean {
     const { active } = this.#app.state;
-    if (!active?.search || !this.#isIdle(active)) return false;
-    this.#host.searchOn(by);
+    if (!active?.search || !this.#isInputEmpty(active)) return false;
+    this.#context.moveInSearch(by);
     return true;
   }
 
   /** In an empty line the newest own chat; once more the history of what was typed. */
   #editLast(): boolean {
     const { active } = this.#app.state;
-    if (!active?.room || purposeOf(this.#app.state) !== 'chat') return false;
+    if (!active?.room || inputPurpose(this.#app.state) !== 'chat') return false;
     const { composing, editor } = active;
     if (composing?.kind === 'edit' && editor.text === composing.chat.message) {
-      this.#host.escapeComposing();
+      this.#context.cancelComposing();
       return false;
     }
     if (editor.text !== '' || composing) return false;
     active.selected = undefined;
-    const chat = this.#host.target('mine');
+    const chat = this.#context.targetChat('mine');
     if (!chat) return false;
-    this.#host.compose('edit', chat);
+    this.#context.compose('edit', chat);
     return true;
   }
 
   #complete(by: 1 | -1): boolean {
     const { state } = this.#app;
-    const editor = editorOf(state);
-    if (purposeOf(state) !== 'chat') return true;
-    state.completion ??= this.#completion();
+    const editor = activeEditor(state);
+    if (inputPurpose(state) !== 'chat') return true;
+    state.completion ??= this.#findCompletion();
     if (!state.completion) return true;
     const { options, at, start } = state.completion;
     const next = at === undefined ? (by > 0 ? 0 : options.length - 1) : (at + by + options.length) % options.length;
-    editor.complete(editor.before.length - start, options[next]?.text ?? '');
+    editor.replaceBeforeCursor(editor.textBeforeCursor.length - start, options[next]?.insertText ?? '');
     state.completion = options.length > 1 ? { ...state.completion, at: next } : undefined;
     return true;
   }
 
   /** What is typed may be completed: it is seen without a key. */
-  #offer(): void {
+  #updateCompletion(): void {
     const { state } = this.#app;
-    if (purposeOf(state) !== 'chat') return;
-    const completion = this.#completion();
-    state.completion = completion?.isOffered ? completion : undefined;
+    if (inputPurpose(state) !== 'chat') return;
+    const completion = this.#findCompletion();
+    state.completion = completion?.isAutomatic ? completion : undefined;
   }
 
-  #completion(): State['completion'] {
+  #findCompletion(): State['completion'] {
     const { state } = this.#app;
     const rooms = state.tabs.map(({ id }) => id);
-    const completion = completionOf(editorOf(state).before, { rooms, names: (start) => this.#namesBeginning(start) });
+    const completion = findCompletion(activeEditor(state).textBeforeCursor, {
+      rooms,
+      namesStartingWith: (start) => this.#namesStartingWith(start),
+    });
     return completion && { ...completion, at: undefined };
   }
 
   /** Oneself comes last. */
-  #namesBeginning(start: string): string[] {
+  #namesStartingWith(start: string): string[] {
     const { active } = this.#app.state;
-    const names = active?.names.beginning(start) ?? [];
+    const names = active?.names.startingWith(start) ?? [];
     const isMe = (name: string) => name === active?.username;
     return [...names.filter((name) => !isMe(name)), ...names.filter(isMe)];
   }
@@ -298,32 +302,33 @@ export class Keyboard {
     const { active } = state;
     if (state.completion) state.completion = undefined;
     else if (state.panel && state.tabs.length > 0) state.panel = undefined;
-    else if (active && asksForName(active.problem?.code)) this.#app.close(active);
-    else if (active?.composing) this.#host.escapeComposing();
+    else if (active && isNameProblem(active.problem?.code)) this.#app.close(active);
+    else if (active?.composing) this.#context.cancelComposing();
     else if (active?.selected !== undefined || active?.search) Object.assign(active, { selected: undefined, search: undefined });
-    else this.#app.reader.toNewest({ whole: true });
+    else this.#app.scroller.scrollToNewest({ whole: true });
   }
 
-  #clear(): void {
+  #clearOrQuit(): void {
     const { active } = this.#app.state;
-    const editor = editorOf(this.#app.state);
+    const editor = activeEditor(this.#app.state);
     if (this.#isQuitting) {
       this.#restoreCleared();
       this.#app.quit();
       return;
     }
-    if (editor.text !== '' && editor === active?.editor) this.#cleared = { tab: active, text: editor.text, composing: active.composing };
-    if (editor.text === '') this.#host.say(this.#host.words.quitAgain);
+    if (editor.text !== '' && editor === active?.editor)
+      this.#clearedInput = { tab: active, text: editor.text, composing: active.composing };
+    if (editor.text === '') this.#context.info(this.#context.messages.quitAgain);
     else editor.submit();
-    this.#host.escapeComposing();
+    this.#context.cancelComposing();
     this.#isQuitting = editor.text === '' && this.#app.state.notice !== undefined;
   }
 
   #restoreCleared(): void {
-    if (!this.#cleared) return;
-    const { tab, text, composing } = this.#cleared;
-    tab.editor.replace(text);
+    if (!this.#clearedInput) return;
+    const { tab, text, composing } = this.#clearedInput;
+    tab.editor.setText(text);
     tab.composing = composing;
-    this.#app.drafts.keep(tab);
+    this.#app.drafts.save(tab);
   }
 }

@@ -1,8 +1,8 @@
-import type { Key } from '../screen/key.ts';
-import type { Words } from '../words/words.ts';
+import type { InputEvent } from '../screen/key.ts';
+import type { Messages } from '../words/words.ts';
 
 /** What a key may do beside typing. */
-export type Action =
+export type KeyAction =
   | 'send'
   | 'newline'
   | 'complete'
@@ -28,47 +28,50 @@ export type Action =
   | 'clear'
   | 'end';
 
-interface Binding {
-  /** As {@link nameOf} names them. */
-  keys: Record<string, Action>;
+interface KeyBinding {
+  /** As {@link keyChord} names them. */
+  keys: Record<string, KeyAction>;
   /** As people read them. */
-  shown: string;
-  what: keyof Words['keys'];
+  label: string;
+  messageKey: keyof Messages['keys'];
 }
 
-const numbered = Object.fromEntries(Array.from({ length: 9 }, (_, at) => [`alt+${at + 1}`, `room${at}`])) as Record<string, Action>;
+const numberedRoomKeys = Object.fromEntries(Array.from({ length: 9 }, (_, at) => [`alt+${at + 1}`, `room${at}`])) as Record<
+  string,
+  KeyAction
+>;
 
 /** All keys but those of the line that is typed; `/help` and the page of the manual are made of it. */
-export const bindings: readonly Binding[] = [
-  { keys: { enter: 'send' }, shown: 'Enter', what: 'send' },
+export const keyBindings: readonly KeyBinding[] = [
+  { keys: { enter: 'send' }, label: 'Enter', messageKey: 'send' },
   {
     keys: { 'alt+enter': 'newline', 'shift+enter': 'newline', 'ctrl+enter': 'newline', 'ctrl+j': 'newline' },
-    shown: 'Alt+Enter, Ctrl+J',
-    what: 'newline',
+    label: 'Alt+Enter, Ctrl+J',
+    messageKey: 'newline',
   },
-  { keys: { 'alt+e': 'editor', f4: 'editor' }, shown: 'Alt+E, F4', what: 'editor' },
-  { keys: { tab: 'complete', 'shift+tab': 'completeBack' }, shown: 'Tab', what: 'complete' },
-  { keys: { 'ctrl+n': 'nextRoom', 'ctrl+p': 'previousRoom' }, shown: 'Ctrl+N, Ctrl+P', what: 'nextRoom' },
-  { keys: { 'alt+a': 'nextUnread', f3: 'nextUnread' }, shown: 'Alt+A, F3', what: 'nextUnread' },
-  { keys: { 'alt+g': 'goToRoom', 'ctrl+g': 'goToRoom' }, shown: 'Alt+G, Ctrl+G', what: 'goToRoom' },
-  { keys: numbered, shown: 'Alt+1 … Alt+9', what: 'numberedRoom' },
-  { keys: { pageup: 'pageUp', pagedown: 'pageDown' }, shown: 'PageUp, PageDown', what: 'scroll' },
-  { keys: { home: 'oldest', end: 'newest', 'ctrl+home': 'oldest', 'ctrl+end': 'newest' }, shown: 'Home, End', what: 'ends' },
-  { keys: { 'alt+up': 'selectOlder', 'alt+down': 'selectNewer' }, shown: 'Alt+Up, Alt+Down', what: 'select' },
-  { keys: {}, shown: 'r, e, d, +, c, Enter', what: 'selected' },
-  { keys: { up: 'up', down: 'down' }, shown: 'Up, Down', what: 'editLast' },
-  { keys: { f2: 'roomList', 'alt+r': 'roomList' }, shown: 'F2', what: 'roomList' },
-  { keys: { 'ctrl+l': 'redraw' }, shown: 'Ctrl+L', what: 'redraw' },
-  { keys: { 'ctrl+z': 'suspend' }, shown: 'Ctrl+Z', what: 'suspend' },
-  { keys: { escape: 'escape' }, shown: 'Esc', what: 'escape' },
-  { keys: { 'ctrl+c': 'clear' }, shown: 'Ctrl+C', what: 'clear' },
-  { keys: { 'ctrl+d': 'end' }, shown: 'Ctrl+D', what: 'end' },
+  { keys: { 'alt+e': 'editor', f4: 'editor' }, label: 'Alt+E, F4', messageKey: 'editor' },
+  { keys: { tab: 'complete', 'shift+tab': 'completeBack' }, label: 'Tab', messageKey: 'complete' },
+  { keys: { 'ctrl+n': 'nextRoom', 'ctrl+p': 'previousRoom' }, label: 'Ctrl+N, Ctrl+P', messageKey: 'nextRoom' },
+  { keys: { 'alt+a': 'nextUnread', f3: 'nextUnread' }, label: 'Alt+A, F3', messageKey: 'nextUnread' },
+  { keys: { 'alt+g': 'goToRoom', 'ctrl+g': 'goToRoom' }, label: 'Alt+G, Ctrl+G', messageKey: 'goToRoom' },
+  { keys: numberedRoomKeys, label: 'Alt+1 … Alt+9', messageKey: 'numberedRoom' },
+  { keys: { pageup: 'pageUp', pagedown: 'pageDown' }, label: 'PageUp, PageDown', messageKey: 'scroll' },
+  { keys: { home: 'oldest', end: 'newest', 'ctrl+home': 'oldest', 'ctrl+end': 'newest' }, label: 'Home, End', messageKey: 'ends' },
+  { keys: { 'alt+up': 'selectOlder', 'alt+down': 'selectNewer' }, label: 'Alt+Up, Alt+Down', messageKey: 'select' },
+  { keys: {}, label: 'r, e, d, +, c, Enter', messageKey: 'selected' },
+  { keys: { up: 'up', down: 'down' }, label: 'Up, Down', messageKey: 'editLast' },
+  { keys: { f2: 'roomList', 'alt+r': 'roomList' }, label: 'F2', messageKey: 'roomList' },
+  { keys: { 'ctrl+l': 'redraw' }, label: 'Ctrl+L', messageKey: 'redraw' },
+  { keys: { 'ctrl+z': 'suspend' }, label: 'Ctrl+Z', messageKey: 'suspend' },
+  { keys: { escape: 'escape' }, label: 'Esc', messageKey: 'escape' },
+  { keys: { 'ctrl+c': 'clear' }, label: 'Ctrl+C', messageKey: 'clear' },
+  { keys: { 'ctrl+d': 'end' }, label: 'Ctrl+D', messageKey: 'end' },
 ];
 
-const actions = new Map(bindings.flatMap(({ keys }) => Object.entries(keys)));
+const actions = new Map(keyBindings.flatMap(({ keys }) => Object.entries(keys)));
 
-export const actionOf = (key: Key): Action | undefined => (key.kind === 'key' ? actions.get(nameOf(key)) : undefined);
+export const actionForKey = (key: InputEvent): KeyAction | undefined => (key.kind === 'key' ? actions.get(keyChord(key)) : undefined);
 
 /** `ctrl+n`, `alt+up`, `enter`. */
-const nameOf = ({ name, ctrl, alt, shift }: Extract<Key, { kind: 'key' }>): string =>
+const keyChord = ({ name, ctrl, alt, shift }: Extract<InputEvent, { kind: 'key' }>): string =>
   `${ctrl ? 'ctrl+' : ''}${alt ? 'alt+' : ''}${shift ? 'shift+' : ''}${name}`;

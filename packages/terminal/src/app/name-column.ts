@@ -1,27 +1,27 @@
-import type { ShownChat } from '@engawa/client';
-import { columnsOf, measure } from '../text/columns.ts';
-import { safeLine } from '../text/safe.ts';
+import type { TimelineChat } from '@engawa/client';
+import { displayWidth, widthMode } from '../text/columns.ts';
+import { sanitizeLine } from '../text/safe.ts';
 
 /** Names that are remembered as measured. */
-const MOST = 1_000;
+const MAX_MEASURED_NAMES = 1_000;
 
 /** How wide the names of a room's authors are: as wide as the widest that was shown, so that texts do not move back and forth. */
-export class NameColumn {
-  readonly #measured = new Set<string>();
-  #chats: readonly ShownChat[] | undefined;
-  #measure = '';
-  #columns = 0;
+export class NameColumnWidth {
+  readonly #measuredNames = new Set<string>();
+  #chats: readonly TimelineChat[] | undefined;
+  #widthMode = '';
+  #width = 0;
 
-  columnsOf(chats: readonly ShownChat[]): number {
-    if (chats === this.#chats && this.#measure === measure()) return this.#columns;
-    if (this.#measure !== measure() || this.#measured.size > MOST) this.#measured.clear();
+  widthFor(chats: readonly TimelineChat[]): number {
+    if (chats === this.#chats && this.#widthMode === widthMode()) return this.#width;
+    if (this.#widthMode !== widthMode() || this.#measuredNames.size > MAX_MEASURED_NAMES) this.#measuredNames.clear();
     this.#chats = chats;
-    this.#measure = measure();
+    this.#widthMode = widthMode();
     for (const { username } of chats) {
-      if (this.#measured.has(username)) continue;
-      this.#measured.add(username);
-      this.#columns = Math.max(this.#columns, columnsOf(safeLine(username)));
+      if (this.#measuredNames.has(username)) continue;
+      this.#measuredNames.add(username);
+      this.#width = Math.max(this.#width, displayWidth(sanitizeLine(username)));
     }
-    return this.#columns;
+    return this.#width;
   }
 }

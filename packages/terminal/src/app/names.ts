@@ -1,65 +1,66 @@
-import { alikes } from '../text/alike.ts';
-import type { AuthorInk } from '../text/span.ts';
-import { INKS, inkNumberOf } from './author.ts';
+import { findConfusables } from '../text/alike.ts';
+import type { AuthorColor } from '../text/span.ts';
+import { AUTHOR_COLOR_COUNT, authorColorIndex } from './author.ts';
 
-const MOST = 1_000;
+const MAX_NAMES = 1_000;
 
 /** The names that were seen in a room, the latest last, their inks, and which of them people may take for another one. */
-export class Names {
+export class KnownNames {
   readonly #names = new Set<string>();
   /** As long as the name is known it keeps its own. */
-  readonly #inks = new Map<string, number>();
-  #alike: Set<string> | undefined;
+  readonly #colors = new Map<string, number>();
+  #confusables: Set<string> | undefined;
 
   /** Somebody did something. */
-  seen(username: string): void {
+  recordActivity(username: string): void {
     if (!this.#names.delete(username)) {
-      this.#alike = undefined;
-      this.#inks.set(username, this.#freeInk(username));
+      this.#confusables = undefined;
+      this.#colors.set(username, this.#freeColor(username));
     }
     this.#names.add(username);
-    if (this.#names.size <= MOST) return;
+    if (this.#names.size <= MAX_NAMES) return;
     const [oldest] = this.#names;
     if (oldest === undefined) return;
     this.#names.delete(oldest);
-    this.#inks.delete(oldest);
-    this.#alike = undefined;
+    this.#colors.delete(oldest);
+    this.#confusables = undefined;
   }
 
   /** Somebody did something a while ago. */
-  learned(username: string): void {
-    if (!this.#names.has(username)) this.seen(username);
+  addIfUnknown(username: string): void {
+    if (!this.#names.has(username)) this.recordActivity(username);
   }
 
-  inkOf(username: string): AuthorInk {
-    return `author${this.#inks.get(username) ?? inkNumberOf(username)}`;
+  colorOf(username: string): AuthorColor {
+    return `author${this.#colors.get(username) ?? authorColorIndex(username)}`;
   }
 
-  isAlike(username: string): boolean {
-    return this.#found.has(username);
+  isConfusable(username: string): boolean {
+    return this.#confusableNames.has(username);
   }
 
   /** Some of them. */
-  get areAlike(): boolean {
-    return this.#found.size > 0;
+  get hasConfusables(): boolean {
+    return this.#confusableNames.size > 0;
   }
 
-  get #found(): Set<string> {
-    this.#alike ??= alikes(this.#names);
-    return this.#alike;
+  get #confusableNames(): Set<string> {
+    this.#confusables ??= findConfusables(this.#names);
+    return this.#confusables;
   }
 
   /** Those that begin like this, whatever the case, the latest first. */
-  beginning(start: string): string[] {
+  startingWith(start: string): string[] {
     const folded = start.toLowerCase();
     return [...this.#names].reverse().filter((name) => name.toLowerCase().startsWith(folded));
   }
 
   /** That of its letters, or the next one that nobody has who was seen lately. */
-  #freeInk(username: string): number {
-    const taken = new Set([...this.#names].slice(1 - INKS).map((name) => this.#inks.get(name)));
-    const first = inkNumberOf(username);
-    for (let ink = first; ink < first + INKS; ink += 1) if (!taken.has(ink % INKS)) return ink % INKS;
+  #freeColor(username: string): number {
+    const taken = new Set([...this.#names].slice(1 - AUTHOR_COLOR_COUNT).map((name) => this.#colors.get(name)));
+    const first = authorColorIndex(username);
+    for (let color = first; color < first + AUTHOR_COLOR_COUNT; color += 1)
+      if (!taken.has(color % AUTHOR_COLOR_COUNT)) return color % AUTHOR_COLOR_COUNT;
     return first;
   }
 }

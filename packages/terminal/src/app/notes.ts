@@ -1,8 +1,8 @@
-import type { Missed } from '@engawa/client';
-import { indexOfSeq } from './history-window.ts';
+import type { MissedEntry } from '@engawa/client';
+import { findSeqIndex } from './history-window.ts';
 
 /** What happened in a room beside chats, at its place. */
-export interface Note {
+export interface SystemNote {
   seq: number;
   at: number;
   kind: 'joined' | 'left' | 'gone' | 'removed' | 'topic';
@@ -11,17 +11,17 @@ export interface Note {
   topic?: string;
 }
 
-const MOST = 500;
+const MAX_NOTES = 500;
 
 /** The latest notes of a room, in their order. */
-export class Notes {
-  #notes: Note[] = [];
+export class SystemNotes {
+  #notes: SystemNote[] = [];
 
-  told(entry: Missed, me: string): void {
-    const note = noteOf(entry, me);
+  addEntry(entry: MissedEntry, me: string): void {
+    const note = toSystemNote(entry, me);
     if (!note) return;
     this.#notes.push(note);
-    if (this.#notes.length > 2 * MOST) this.#notes = this.#notes.slice(-MOST);
+    if (this.#notes.length > 2 * MAX_NOTES) this.#notes = this.#notes.slice(-MAX_NOTES);
   }
 
   reset(): void {
@@ -29,15 +29,15 @@ export class Notes {
   }
 
   /** Those after one seq and before another. */
-  between(after: number, before: number): readonly Note[] {
-    const start = indexOfSeq(this.#notes, ({ seq }) => seq, after + 1);
-    const end = indexOfSeq(this.#notes, ({ seq }) => seq, before);
+  between(after: number, before: number): readonly SystemNote[] {
+    const start = findSeqIndex(this.#notes, ({ seq }) => seq, after + 1);
+    const end = findSeqIndex(this.#notes, ({ seq }) => seq, before);
     return start < end ? this.#notes.slice(start, end) : [];
   }
 }
 
 /** Of one's own coming and going only others are told. */
-export function noteOf(entry: Missed, me: string): Note | undefined {
+export function toSystemNote(entry: MissedEntry, me: string): SystemNote | undefined {
   if (entry.erased) return undefined;
   const { seq, at, by } = entry;
   if (entry.kind === 'add:member' && entry.username !== me) return { seq, at, by, username: entry.username, kind: 'joined' };

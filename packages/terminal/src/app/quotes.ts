@@ -1,47 +1,47 @@
 import type { Chat, Room } from '@engawa/client';
-import { type HistoryWindow, indexOfSeq, isTold } from './history-window.ts';
+import { findSeqIndex, type HistoryWindow, isConfirmed } from './history-window.ts';
 
-const MOST = 200;
+const MAX_CACHED_CHATS = 200;
 
 /** The chats that others answer: those that are shown, and, read one by one, a few of those that are not. */
-export class Quotes {
+export class ReplyQuotes {
   readonly #source: Pick<Room, 'history' | 'position'>;
-  readonly #changed: () => void;
+  readonly #onChange: () => void;
   /** By seq; `undefined` while it is read, and when there is none. */
-  readonly #read = new Map<number, Chat | undefined>();
+  readonly #loaded = new Map<number, Chat | undefined>();
 
-  constructor(source: Pick<Room, 'history' | 'position'>, changed: () => void) {
+  constructor(source: Pick<Room, 'history' | 'position'>, invalidate: () => void) {
     this.#source = source;
-    this.#changed = changed;
+    this.#onChange = invalidate;
   }
 
-  of(seq: number, { chats }: Pick<HistoryWindow, 'chats'>): Chat | undefined {
-    const found = chats[indexOfSeq(chats, (chat) => (isTold(chat) ? chat.seq : Number.POSITIVE_INFINITY), seq)];
-    return found && isTold(found) && found.seq === seq ? found : this.#read.get(seq);
+  find(seq: number, { chats }: Pick<HistoryWindow, 'chats'>): Chat | undefined {
+    const found = chats[findSeqIndex(chats, (chat) => (isConfirmed(chat) ? chat.seq : Number.POSITIVE_INFINITY), seq)];
+    return found && isConfirmed(found) && found.seq === seq ? found : this.#loaded.get(seq);
   }
 
   /** Reads it once, if it is not there. */
-  want(seq: number, shown: Pick<HistoryWindow, 'chats'>): void {
-    if (this.#read.has(seq) || this.of(seq, shown)) return;
-    if (this.#read.size >= MOST) this.#read.clear();
-    this.#read.set(seq, undefined);
-    void this.#ask(seq);
+  load(seq: number, history: Pick<HistoryWindow, 'chats'>): void {
+    if (this.#loaded.has(seq) || this.find(seq, history)) return;
+    if (this.#loaded.size >= MAX_CACHED_CHATS) this.#loaded.clear();
+    this.#loaded.set(seq, undefined);
+    void this.#fetch(seq);
   }
 
   /** That chat is another now. */
-  changed(seq: number): void {
-    this.#read.delete(seq);
+  invalidate(seq: number): void {
+    this.#loaded.delete(seq);
   }
 
   reset(): void {
-    this.#read.clear();
+    this.#loaded.clear();
   }
 
-  async #ask(seq: number): Promise<void> {
+  async #fetch(seq: number): Promise<void> {
     const page = await this.#source.history({ around: seq, limit: 1 });
     const chat = page.ok && page.epoch === this.#source.position.epoch ? page.chats.find((each) => each.seq === seq) : undefined;
-    if (!chat || !this.#read.has(seq)) return;
-    this.#read.set(seq, chat);
-    this.#changed();
+    if (!chat || !this.#loaded.has(seq)) return;
+    this.#loaded.set(seq, chat);
+    this.#onChange();
   }
 }

@@ -2,23 +2,23 @@
 import type { ClientStorage, Room } from '@engawa/client';
 import { RoomStore } from './room-store.ts';
 
-const REST_MS = 500;
+const SAVE_DELAY_MS = 500;
 
 /** The last entry that was read, of one log. */
-export interface Mark {
+export interface ReadMark {
   epoch: string;
   seq: number;
 }
 
 export class ReadMarks {
-  readonly #store: RoomStore<Mark>;
+  readonly #store: RoomStore<ReadMark>;
 
   constructor(storage: ClientStorage, server: string) {
-    this.#store = new RoomStore({ storage, prefix: `engawa:${server}:read:`, parse: markIn, restMs: REST_MS });
+    this.#store = new RoomStore({ storage, prefix: `engawa:${server}:read:`, parse: parseReadMark, saveDelayMs: SAVE_DELAY_MS });
   }
 
   /** Nothing when it is not known; chats are then counted as the server does. */
-  read(roomId: string): Promise<Mark | undefined> {
+  read(roomId: string): Promise<ReadMark | undefined> {
     return this.#store.read(roomId);
   }
 
@@ -31,7 +31,7 @@ export class ReadMarks {
   }
 }
 
-function markIn(read: unknown): Mark | undefined {
-  const mark = read as Partial<Mark> | null;
-  return typeof mark?.epoch === 'string' && Number.isSafeInteger(mark.seq) ? (mark as Mark) : undefined;
+function parseReadMark(read: unknown): ReadMark | undefined {
+  const mark = read as Partial<ReadMark> | null;
+  return typeof mark?.epoch === 'string' && Number.isSafeInteger(mark.seq) ? (mark as ReadMark) : undefined;
 }

@@ -1,5 +1,5 @@
 /** The rooms that one may go to: those that are open, those of the server, and a new one, narrowed by what is typed. */
-import { unreadOf } from './room-order.ts';
+import { unreadTabs } from './room-order.ts';
 import type { ListedRoom, State } from './state.ts';
 import type { Tab } from './tab.ts';
 
@@ -8,22 +8,22 @@ export interface RoomChoice {
   /** It is open. */
   tab?: Tab | undefined;
   /** What the server says of it. */
-  listed?: ListedRoom | undefined;
+  listedRoom?: ListedRoom | undefined;
   /** There is none of this name, as far as is known. */
   isNew?: true;
 }
 
 /** Open rooms first, with the active one at their end, then the others by how lately something happened there; better matches before others. */
-export function choicesOf(state: State): RoomChoice[] {
-  const { panel, field } = state;
+export function roomChoices(state: State): RoomChoice[] {
+  const { panel, prompt } = state;
   if (panel?.kind !== 'rooms') return [];
-  const typed = field.text
+  const typed = prompt.text
     .replace(/^[#＃]/, '')
     .trim()
     .normalize();
-  const wanted = folded(typed);
-  const ranked = knownRooms(state, panel.rooms ?? []).flatMap((choice) => {
-    const rank = rankOf(choice, wanted);
+  const query = foldText(typed);
+  const ranked = allChoices(state, panel.rooms ?? []).flatMap((choice) => {
+    const rank = matchRank(choice, query);
     return rank === undefined ? [] : [{ choice, rank }];
   });
   const choices = ranked.sort((one, other) => one.rank - other.rank).map(({ choice }) => choice);
@@ -31,7 +31,7 @@ export function choicesOf(state: State): RoomChoice[] {
 }
 
 /** The index of the one that was chosen: the first when that is gone. */
-export function chosenIn(choices: readonly RoomChoice[], state: State): number {
+export function chosenIndex(choices: readonly RoomChoice[], state: State): number {
   const chosen = state.panel?.kind === 'rooms' ? state.panel.chosen : undefined;
   if (!chosen) return 0;
   return Math.max(
@@ -40,31 +40,31 @@ export function chosenIn(choices: readonly RoomChoice[], state: State): number {
   );
 }
 
-function knownRooms(state: State, rooms: readonly ListedRoom[]): RoomChoice[] {
+function allChoices(state: State, rooms: readonly ListedRoom[]): RoomChoice[] {
   const { tabs, active } = state;
   const byId = new Map(rooms.map((room) => [room.roomId, room]));
-  const unread = unreadOf(state);
+  const unread = unreadTabs(state);
   const read = tabs.filter((tab) => tab !== active && !unread.includes(tab));
   const open = [...unread, ...read, ...(active ? [active] : [])];
   const isOpen = new Set(open.map(({ id }) => id));
   const others = rooms.filter(({ roomId }) => !isOpen.has(roomId)).sort((one, other) => other.at - one.at);
   return [
-    ...open.map((tab): RoomChoice => ({ roomId: tab.id, tab, listed: byId.get(tab.id) })),
-    ...others.map((listed): RoomChoice => ({ roomId: listed.roomId, listed })),
+    ...open.map((tab): RoomChoice => ({ roomId: tab.id, tab, listedRoom: byId.get(tab.id) })),
+    ...others.map((listedRoom): RoomChoice => ({ roomId: listedRoom.roomId, listedRoom })),
   ];
 }
 
 /** The less the better: the name, its beginning, a part of it, its topic, its letters in their order. Nothing when it does not match. */
-function rankOf({ roomId, listed }: RoomChoice, wanted: string): number | undefined {
-  const name = folded(roomId);
-  if (wanted === '' || name === wanted) return 0;
-  if (name.startsWith(wanted)) return 1;
-  if (name.includes(wanted)) return 2;
-  if (folded(listed?.topic ?? '').includes(wanted)) return 3;
-  return hasInOrder(name, wanted) ? 4 : undefined;
+function matchRank({ roomId, listedRoom }: RoomChoice, query: string): number | undefined {
+  const name = foldText(roomId);
+  if (query === '' || name === query) return 0;
+  if (name.startsWith(query)) return 1;
+  if (name.includes(query)) return 2;
+  if (foldText(listedRoom?.topic ?? '').includes(query)) return 3;
+  return isSubsequence(name, query) ? 4 : undefined;
 }
 
-function hasInOrder(name: string, letters: string): boolean {
+function isSubsequence(name: string, letters: string): boolean {
   let at = 0;
   for (const letter of letters) {
     const found = name.indexOf(letter, at);
@@ -74,4 +74,4 @@ function hasInOrder(name: string, letters: string): boolean {
   return true;
 }
 
-const folded = (text: string): string => text.normalize('NFKC').toLowerCase();
+const foldText = (text: string): string => text.normalize('NFKC').toLowerCase();

@@ -8,13 +8,13 @@ interface RoomStoreOptions<Value> {
   /** Nothing of what was read but is no such value. */
   parse: (read: unknown) => Value | undefined;
   /** Milliseconds in which changes gather: what a kill may lose. */
-  restMs: number;
+  saveDelayMs: number;
 }
 
 export class RoomStore<Value extends object> {
   readonly #options: RoomStoreOptions<Value>;
   /** What is to be written; nothing takes the value away. */
-  readonly #late = new Map<string, Value | undefined>();
+  readonly #pending = new Map<string, Value | undefined>();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: RoomStoreOptions<Value>) {
@@ -32,24 +32,24 @@ export class RoomStore<Value extends object> {
   }
 
   write(roomId: string, value: Value): void {
-    this.#late.set(roomId, value);
-    this.#timer ??= setTimeout(() => this.flush(), this.#options.restMs);
+    this.#pending.set(roomId, value);
+    this.#timer ??= setTimeout(() => this.flush(), this.#options.saveDelayMs);
   }
 
   /** At once. */
   remove(roomId: string): void {
-    this.#late.set(roomId, undefined);
+    this.#pending.set(roomId, undefined);
     this.flush();
   }
 
   flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    for (const [roomId, value] of this.#late) void this.#put(roomId, value);
-    this.#late.clear();
+    for (const [roomId, value] of this.#pending) void this.#save(roomId, value);
+    this.#pending.clear();
   }
 
-  async #put(roomId: string, value: Value | undefined): Promise<void> {
+  async #save(roomId: string, value: Value | undefined): Promise<void> {
     const { storage, prefix } = this.#options;
     try {
       if (value === undefined) await storage.removeItem(prefix + roomId);

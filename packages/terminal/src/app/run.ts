@@ -1,6 +1,6 @@
 import type { Screen, ScreenListener } from '../screen/screen.ts';
 import { App, type AppOptions } from './app.ts';
-import { Keyboard } from './keyboard.ts';
+import { KeyHandler } from './keyboard.ts';
 
 export interface RunOptions extends AppOptions {
   /** The room to begin with; those of last time when not given. */
@@ -12,6 +12,6 @@ export interface RunOptions extends AppOptions {
 /** Runs the full-screen client, and resolves with the exit code. */
 export function runApp({ room, open, ...options }: RunOptions): Promise<number> {
   const app = new App(options);
-  const keyboard = new Keyboard(app);
-  return app.run(room, (listener) => open({ ...listener, key: (key) => keyboard.press(key) }));
+  const keyboard = new KeyHandler(app);
+  return app.run(room, (listener) => open({ ...listener, onInput: (key) => keyboard.handle(key) }));
 }

@@ -1,12 +1,12 @@
 import type { Client } from '@engawa/client';
 import type { Editor } from '../input/editor.ts';
-import type { Ink } from '../text/span.ts';
-import type { Words } from '../words/words.ts';
+import type { Color } from '../text/span.ts';
+import type { Messages } from '../words/words.ts';
 import type { Completion } from './completion.ts';
 import type { Tab } from './tab.ts';
 
 /** Somebody who is here, as he was when it was asked. */
-interface Here {
+interface PanelMember {
   username: string;
   role: 'owner' | 'member';
   presence: 'online' | 'away' | 'gone';
@@ -23,7 +23,7 @@ export interface ListedRoom {
 /** What is open over the timeline. */
 export type Panel =
   | { kind: 'help'; scroll: number }
-  | { kind: 'who'; scroll: number; members?: readonly Here[]; count: number; more: boolean }
+  | { kind: 'who'; scroll: number; members?: readonly PanelMember[]; count: number; more: boolean }
   | {
       kind: 'rooms';
       scroll: number;
@@ -34,16 +34,16 @@ export type Panel =
 /** Said to the one at the screen, until the next key. */
 interface Notice {
   text: string;
-  ink: Ink;
+  color: Color;
   /** It is a question: Enter does this, and every other key is a no. */
-  confirm?: () => void;
+  onConfirm?: () => void;
   /** The letter that led to the question: text after all, when text follows it. */
-  typed?: string;
+  typedLetter?: string;
 }
 
 /** What of the screen the SDK does not know. Views only read it. */
 export interface State {
-  readonly words: Words;
+  readonly messages: Messages;
   readonly client: Pick<Client, 'state'>;
   readonly server: string;
   /** The name that is taken into rooms. */
@@ -53,15 +53,15 @@ export interface State {
   active: Tab | undefined;
   panel: Panel | undefined;
   /** What is typed where it is no chat: a room to join, another name. */
-  readonly field: Editor;
+  readonly prompt: Editor;
   notice: Notice | undefined;
   /** Why there is no connection, with the address and what to do. */
-  trouble: string | undefined;
+  connectionError: string | undefined;
   completion: (Completion & { at: number | undefined }) | undefined;
   /** The terminal's window is the one that is looked at. */
   isFocused: boolean;
   /** Whether the rooms are listed; as there is room for them, when nobody chose. */
-  listsRooms: boolean | undefined;
+  isRoomListShown: boolean | undefined;
   /** How many rooms were scrolled out above the list of rooms; nothing while it shows the active one. */
   listFirst: number | undefined;
   /** Since when there is no connection, once it is told: a drop that is over soon is no reason to tell the time. */
@@ -69,14 +69,15 @@ export interface State {
 }
 
 /** What the line that is typed is for. */
-export type Purpose = 'chat' | 'room' | 'name';
+export type InputPurpose = 'chat' | 'room' | 'name';
 
-export function purposeOf({ panel, active }: State): Purpose {
+export function inputPurpose({ panel, active }: State): InputPurpose {
   if (panel?.kind === 'rooms') return 'room';
-  return asksForName(active?.problem?.code) ? 'name' : 'chat';
+  return isNameProblem(active?.problem?.code) ? 'name' : 'chat';
 }
 
 /** Whether a refusal is of the name: another one may do. */
-export const asksForName = (code: string | undefined): boolean => code === 'name_taken' || code === 'name_confusable';
+export const isNameProblem = (code: string | undefined): boolean => code === 'name_taken' || code === 'name_confusable';
 
-export const editorOf = (state: State): Editor => (purposeOf(state) === 'chat' ? (state.active?.editor ?? state.field) : state.field);
+export const activeEditor = (state: State): Editor =>
+  inputPurpose(state) === 'chat' ? (state.active?.editor ?? state.prompt) : state.prompt;

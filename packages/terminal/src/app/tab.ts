@@ -1,12 +1,12 @@
-import type { Chat, Room, ShownChat } from '@engawa/client';
+import type { Chat, Room, TimelineChat } from '@engawa/client';
 import { Editor } from '../input/editor.ts';
-import { type Alerts, USUAL } from './alerts.ts';
+import { type Alerts, DEFAULT_ALERTS } from './alerts.ts';
 import { HistoryWindow } from './history-window.ts';
-import { NameColumn } from './name-column.ts';
-import { Names } from './names.ts';
-import { Notes } from './notes.ts';
-import { Quotes } from './quotes.ts';
-import { type Unread, unreadOf } from './unread.ts';
+import { NameColumnWidth } from './name-column.ts';
+import { KnownNames } from './names.ts';
+import { SystemNotes } from './notes.ts';
+import { ReplyQuotes } from './quotes.ts';
+import { countUnread, type Unread } from './unread.ts';
 import type { Anchor } from './view/timeline.ts';
 
 /** What the text that is being typed will be. */
@@ -19,24 +19,24 @@ export interface Composing {
 
 /** A search in the chats that are loaded, and which of those found one is at. */
 export interface Search {
-  words: string;
-  at: number;
-  all: number;
+  query: string;
+  index: number;
+  count: number;
 }
 
-const NOTHING: Unread = { count: 0, more: false, mentions: 0 };
+const NO_UNREAD: Unread = { count: 0, more: false, mentions: 0 };
 
 /** A room as it is looked at: what the SDK does not know of it. */
 export class Tab {
   readonly id: string;
   username: string;
   readonly editor = new Editor();
-  readonly names = new Names();
-  readonly nameColumn = new NameColumn();
-  readonly notes = new Notes();
-  readonly #changed: () => void;
+  readonly names = new KnownNames();
+  readonly nameColumn = new NameColumnWidth();
+  readonly notes = new SystemNotes();
+  readonly #onChange: () => void;
   /** Nothing until it is joined. */
-  joined: { room: Room; history: HistoryWindow; quotes: Quotes; unlisten: () => void } | undefined;
+  joined: { room: Room; history: HistoryWindow; quotes: ReplyQuotes; unsubscribe: () => void } | undefined;
   /** Why it could not be joined, or is over; `name_taken` and `name_confusable` ask for another name. */
   problem: { code: string; text: string } | undefined;
   /** Nothing while the newest is looked at. */
@@ -46,37 +46,37 @@ export class Tab {
   takesLetters = false;
   composing: Composing | undefined;
   search: Search | undefined;
-  alerts: Alerts = USUAL;
+  alerts: Alerts = DEFAULT_ALERTS;
   /** Up to this seq it was read. */
-  readTo = 0;
+  readSeq = 0;
   /** Where the new began when it was last looked at. */
   newAfter: number | undefined;
-  #counted: { of: readonly ShownChat[]; readTo: number; unread: Unread } | undefined;
+  #unreadCache: { chats: readonly TimelineChat[]; readSeq: number; unread: Unread } | undefined;
 
-  constructor(id: string, username: string, changed: () => void) {
+  constructor(id: string, username: string, onChange: () => void) {
     this.id = id;
     this.username = username;
-    this.#changed = changed;
+    this.#onChange = onChange;
   }
 
   get room(): Room | undefined {
     return this.joined?.room;
   }
 
-  get chats(): readonly ShownChat[] {
+  get chats(): readonly TimelineChat[] {
     return this.joined?.history.chats ?? [];
   }
 
-  begin(room: Room, unlisten: () => void): void {
+  attachRoom(room: Room, unsubscribe: () => void): void {
     this.username = room.username;
-    this.joined = { room, history: new HistoryWindow(room, this.#changed), quotes: new Quotes(room, this.#changed), unlisten };
-    for (const { username } of room.timeline.chats) this.names.seen(username);
-    this.names.seen(room.username);
+    this.joined = { room, history: new HistoryWindow(room, this.#onChange), quotes: new ReplyQuotes(room, this.#onChange), unsubscribe };
+    for (const { username } of room.timeline.chats) this.names.recordActivity(username);
+    this.names.recordActivity(room.username);
   }
 
   /** Nothing of the room is heard any more. */
-  end(): void {
-    this.joined?.unlisten();
+  detachRoom(): void {
+    this.joined?.unsubscribe();
     this.joined?.room.close();
     this.joined?.history.close();
     Object.assign(this, { joined: undefined, problem: undefined, anchor: undefined, selected: undefined, search: undefined });
@@ -87,28 +87,28 @@ export class Tab {
     this.notes.reset();
     this.joined?.history.reset();
     this.joined?.quotes.reset();
-    this.readTo = Math.min(this.readTo, this.room?.position.seq ?? 0);
+    this.readSeq = Math.min(this.readSeq, this.room?.position.seq ?? 0);
     Object.assign(this, { anchor: undefined, selected: undefined, search: undefined, newAfter: undefined });
   }
 
   get unread(): Unread {
-    if (!this.room) return NOTHING;
-    const { chats: of, hasOlder } = this.room.timeline;
-    const { readTo, username: me } = this;
-    if (this.#counted?.of !== of || this.#counted.readTo !== readTo) {
-      this.#counted = { of, readTo, unread: unreadOf(of, { readTo, me, hasOlder }) };
+    if (!this.room) return NO_UNREAD;
+    const { chats, hasOlder } = this.room.timeline;
+    const { readSeq, username: me } = this;
+    if (this.#unreadCache?.chats !== chats || this.#unreadCache.readSeq !== readSeq) {
+      this.#unreadCache = { chats, readSeq, unread: countUnread(chats, { readSeq, me, hasOlder }) };
     }
-    return this.#counted.unread;
+    return this.#unreadCache.unread;
   }
 
   /** What of the unread counts as new, where rooms are counted together. */
-  get news(): Unread {
+  get alertingUnread(): Unread {
     const { unread } = this;
     return this.alerts.isMuted ? { count: unread.mentions, more: false, mentions: unread.mentions } : unread;
   }
 
   /** Own chats that the server has yet to keep. */
-  get waiting(): number {
+  get pendingCount(): number {
     const chats = this.room?.timeline.chats ?? [];
     let count = 0;
     for (let at = chats.length - 1; at >= 0 && chats[at]?.state !== undefined; at -= 1) if (chats[at]?.state === 'sending') count += 1;

@@ -1,40 +1,40 @@
-import type { Place } from '../screen/frame.ts';
-import type { Key } from '../screen/key.ts';
-import { columnsOf, graphemes, segments } from '../text/columns.ts';
-import { lengthOf } from '../text/length.ts';
-import { REPLACEMENT, safeLine } from '../text/safe.ts';
+import type { ScreenPosition } from '../screen/frame.ts';
+import type { InputEvent } from '../screen/key.ts';
+import { displayWidth, graphemesOf, measureGraphemes } from '../text/columns.ts';
+import { codePointLength } from '../text/length.ts';
+import { REPLACEMENT, sanitizeLine } from '../text/safe.ts';
 import type { Row } from '../text/span.ts';
-import { type Piece, rowStarts } from '../text/wrap.ts';
+import { findRowStarts, type WrapUnit } from '../text/wrap.ts';
 
 /** Code points of a line: several chats, and so many that a key is still answered at once. */
-export const LONGEST_LINE = 40_000;
+export const MAX_LINE_LENGTH = 40_000;
 /** What was typed or undone before, in number and in code units together. */
-const HISTORY = 200;
-const UNDOS = 100;
-const KEPT_UNITS = 400_000;
+const MAX_HISTORY_ENTRIES = 200;
+const MAX_UNDO_STEPS = 100;
+const MAX_REMEMBERED_UNITS = 400_000;
 /** A tab is text: tables and code are pasted with it. It is shown as spaces. */
 const CONTROLS = /(?![\n\t])\p{Cc}/gu;
 const LINE_BREAK = /\r\n|[\r\u0085\u2028\u2029]/g;
-const words = new Intl.Segmenter(undefined, { granularity: 'word' });
+const wordSegmenter = new Intl.Segmenter(undefined, { granularity: 'word' });
 
 /** A text and where in it one types, in UTF-16 code units, always between graphemes. */
-interface Written {
+interface Snapshot {
   text: string;
   cursor: number;
 }
 
 /** A grapheme as it is shown, and how long it is in the text. */
-interface ShownPiece extends Piece {
+interface DisplayUnit extends WrapUnit {
   length: number;
 }
 
 /** A row of the screen: the pieces of the text from `start` on. */
-interface LaidOutRow {
+interface EditorRow {
   start: number;
-  pieces: ShownPiece[];
+  units: DisplayUnit[];
 }
 
-type Doing = 'typing' | 'killing' | 'moving' | 'replacing' | undefined;
+type EditKind = 'typing' | 'killing' | 'moving' | 'replacing' | undefined;
 
 /** The text that is being typed: its cursor, its history, what was undone and what was cut. Does no I/O. */
 export class Editor {
@@ -42,21 +42,21 @@ export class Editor {
   #text = '';
   #cursor = 0;
   /** How wide it was last shown: what is above the cursor depends on it. */
-  #columns = 80;
+  #width = 80;
   /** What the last key did: some go on with it. */
-  #doing: Doing;
+  #lastEdit: EditKind;
   /** The column that up and down keep to, through shorter rows. */
-  #column = 0;
-  #undos: Written[] = [];
-  #killed = '';
+  #goalColumn = 0;
+  #undoStack: Snapshot[] = [];
+  #killBuffer = '';
   readonly #history: string[] = [];
   /** Where in the history one is; its length at the draft. */
-  #at = 0;
+  #historyIndex = 0;
   /** What was typed into the history, and the draft while one looks into the past. */
-  readonly #changed = new Map<number, string>();
+  readonly #historyEdits = new Map<number, string>();
 
   /** `limit` in code points. */
-  constructor({ limit = LONGEST_LINE }: { limit?: number } = {}) {
+  constructor({ limit = MAX_LINE_LENGTH }: { limit?: number } = {}) {
     this.#limit = limit;
   }
 
@@ -65,7 +65,7 @@ export class Editor {
   }
 
   /** The text up to the cursor: what a completion completes. */
-  get before(): string {
+  get textBeforeCursor(): string {
     return this.#text.slice(0, this.#cursor);
   }
 
@@ -80,19 +80,19 @@ export class Editor {
   }
 
   /** Puts text in the place of so many code units before the cursor. */
-  complete(length: number, text: string): boolean {
+  replaceBeforeCursor(length: number, text: string): boolean {
     const before = this.#text.slice(0, Math.max(0, this.#cursor - length));
     const after = this.#text.slice(this.#cursor);
-    if (lengthOf(before) + lengthOf(text) + lengthOf(after) > this.#limit) return false;
-    this.#remember();
-    this.#put(before, after);
+    if (codePointLength(before) + codePointLength(text) + codePointLength(after) > this.#limit) return false;
+    this.#pushUndo();
+    this.#setAroundCursor(before, after);
     return this.#insert(text, 'replacing');
   }
 
   /** Another text in its place, with the cursor at the end; can be undone. */
-  replace(text: string): void {
-    this.#remember();
-    this.#put('', '');
+  setText(text: string): void {
+    this.#pushUndo();
+    this.#setAroundCursor('', '');
     this.#insert(text.replace(LINE_BREAK, '\n'), 'replacing');
   }
 
@@ -100,43 +100,43 @@ export class Editor {
   submit(): string {
     const text = this.#text;
     if (text !== '' && text !== this.#history.at(-1)) this.#history.push(text);
-    forgetOldest(this.#history, HISTORY, (each) => each.length);
-    this.#at = this.#history.length;
-    this.#changed.clear();
-    this.#undos = [];
-    this.#doing = undefined;
-    this.#put('', '');
+    dropOldest(this.#history, MAX_HISTORY_ENTRIES, (each) => each.length);
+    this.#historyIndex = this.#history.length;
+    this.#historyEdits.clear();
+    this.#undoStack = [];
+    this.#lastEdit = undefined;
+    this.#setAroundCursor('', '');
     return text;
   }
 
   /** Does what the key means, or answers false: it is not for a text, or there is nowhere to go. */
-  takes(key: Key): boolean {
+  handleKey(key: InputEvent): boolean {
     if (key.kind === 'text') this.insert(key.text);
     else if (key.kind === 'paste') this.paste(key.text);
-    else if (key.kind === 'key') return this.#takesChord(chordOf(key));
+    else if (key.kind === 'key') return this.#handleChord(chordOf(key));
     else return false;
     return true;
   }
 
   /** As it is shown in so many columns, safe, at least one row; the last column is the cursor's. */
-  rows(columns: number): { rows: Row[]; cursor: Place } {
-    this.#columns = columns;
-    const rows = this.#laidOut();
+  rows(columns: number): { rows: Row[]; cursor: ScreenPosition } {
+    this.#width = columns;
+    const rows = this.#layOut();
     const row = this.#rowOfCursor(rows);
     return {
-      rows: rows.map(({ pieces }) => shown(pieces, columns)),
-      cursor: { row, column: Math.max(0, Math.min(this.#columnOfCursor(rows[row] as LaidOutRow), columns - 1)) },
+      rows: rows.map(({ units }) => visibleRow(units, columns)),
+      cursor: { row, column: Math.max(0, Math.min(this.#columnOfCursor(rows[row] as EditorRow), columns - 1)) },
     };
   }
 
-  #takesChord(chord: string): boolean {
-    const action = Object.hasOwn(ACTIONS, chord) ? ACTIONS[chord] : undefined;
+  #handleChord(chord: string): boolean {
+    const action = Object.hasOwn(ACTIONS_BY_CHORD, chord) ? ACTIONS_BY_CHORD[chord] : undefined;
     if (!action) return false;
     switch (action) {
       case 'left':
-        return this.#move(this.#cursor - this.#lengthBefore());
+        return this.#move(this.#cursor - this.#graphemeLengthBefore());
       case 'right':
-        return this.#move(this.#cursor + this.#lengthAfter());
+        return this.#move(this.#cursor + this.#graphemeLengthAfter());
       case 'word-left':
         return this.#move(this.#wordStart());
       case 'word-right':
@@ -146,13 +146,13 @@ export class Editor {
       case 'line-end':
         return this.#move(this.#lineEnd());
       case 'up':
-        return this.#moveRows(-1) || this.#recall(-1);
+        return this.#moveRows(-1) || this.#moveInHistory(-1);
       case 'down':
-        return this.#moveRows(1) || this.#recall(1);
+        return this.#moveRows(1) || this.#moveInHistory(1);
       case 'erase-before':
-        return this.#cut(this.#cursor - this.#lengthBefore(), this.#cursor);
+        return this.#cut(this.#cursor - this.#graphemeLengthBefore(), this.#cursor);
       case 'erase-after':
-        return this.#text !== '' && this.#cut(this.#cursor, this.#cursor + this.#lengthAfter());
+        return this.#text !== '' && this.#cut(this.#cursor, this.#cursor + this.#graphemeLengthAfter());
       case 'kill-word-before':
         return this.#kill(this.#wordStart(), this.#cursor);
       case 'kill-word-after':
@@ -163,7 +163,7 @@ export class Editor {
         // At the end of a line the break itself.
         return this.#kill(this.#cursor, Math.max(this.#lineEnd(), Math.min(this.#cursor + 1, this.#text.length)));
       case 'yank':
-        this.#insert(this.#killed, undefined);
+        this.#insert(this.#killBuffer, undefined);
         return true;
       case 'undo':
         return this.#undo();
@@ -173,99 +173,99 @@ export class Editor {
     }
   }
 
-  #insert(text: string, doing: Doing): boolean {
+  #insert(text: string, kind: EditKind): boolean {
     const clean = text.toWellFormed().replace(CONTROLS, '');
     // All or nothing: what is not taken is still where it came from.
-    if (lengthOf(clean) > this.#limit - lengthOf(this.#text)) return false;
+    if (codePointLength(clean) > this.#limit - codePointLength(this.#text)) return false;
     if (clean !== '') {
       // One undo takes back a word.
-      if (doing !== 'replacing' && (doing !== 'typing' || this.#doing !== 'typing' || clean.startsWith(' '))) this.#remember();
-      this.#put(this.before + clean, this.#text.slice(this.#cursor));
+      if (kind !== 'replacing' && (kind !== 'typing' || this.#lastEdit !== 'typing' || clean.startsWith(' '))) this.#pushUndo();
+      this.#setAroundCursor(this.textBeforeCursor + clean, this.#text.slice(this.#cursor));
     }
-    this.#doing = doing;
+    this.#lastEdit = kind;
     return true;
   }
 
-  #remember(): void {
-    this.#undos.push({ text: this.#text, cursor: this.#cursor });
-    forgetOldest(this.#undos, UNDOS, ({ text }) => text.length);
+  #pushUndo(): void {
+    this.#undoStack.push({ text: this.#text, cursor: this.#cursor });
+    dropOldest(this.#undoStack, MAX_UNDO_STEPS, ({ text }) => text.length);
   }
 
   #undo(): boolean {
-    const last = this.#undos.pop();
-    if (last) this.#put(last.text.slice(0, last.cursor), last.text.slice(last.cursor));
-    this.#doing = undefined;
+    const last = this.#undoStack.pop();
+    if (last) this.#setAroundCursor(last.text.slice(0, last.cursor), last.text.slice(last.cursor));
+    this.#lastEdit = undefined;
     return true;
   }
 
-  #put(before: string, after: string): void {
+  #setAroundCursor(before: string, after: string): void {
     this.#text = before + after;
     this.#cursor = before.length;
     // What was typed may have become one grapheme with what follows.
-    if (after !== '') this.#cursor = boundaryFrom(this.#text, this.#cursor);
+    if (after !== '') this.#cursor = nextGraphemeBoundary(this.#text, this.#cursor);
   }
 
   #move(to: number): boolean {
     this.#cursor = to;
-    this.#doing = undefined;
+    this.#lastEdit = undefined;
     return true;
   }
 
   #cut(from: number, to: number): boolean {
     if (from < to) {
-      this.#remember();
-      this.#put(this.#text.slice(0, from), this.#text.slice(to));
+      this.#pushUndo();
+      this.#setAroundCursor(this.#text.slice(0, from), this.#text.slice(to));
     }
-    this.#doing = undefined;
+    this.#lastEdit = undefined;
     return true;
   }
 
   #kill(from: number, to: number): boolean {
     const killed = this.#text.slice(from, to);
-    const goesOn = this.#doing === 'killing';
-    if (!goesOn && killed !== '') this.#killed = killed;
-    else this.#killed = to === this.#cursor && from < to ? killed + this.#killed : this.#killed + killed;
+    const continuesKill = this.#lastEdit === 'killing';
+    if (!continuesKill && killed !== '') this.#killBuffer = killed;
+    else this.#killBuffer = to === this.#cursor && from < to ? killed + this.#killBuffer : this.#killBuffer + killed;
     this.#cut(from, to);
-    this.#doing = 'killing';
+    this.#lastEdit = 'killing';
     return true;
   }
 
   /** False at the first or the last row. */
   #moveRows(by: -1 | 1): boolean {
-    const rows = this.#laidOut();
+    const rows = this.#layOut();
     const row = this.#rowOfCursor(rows);
     const target = rows[row + by];
     if (!target) return false;
-    if (this.#doing !== 'moving') this.#column = this.#columnOfCursor(rows[row] as LaidOutRow);
-    this.#cursor = positionAt(target, this.#column, rows[row + by + 1]);
-    this.#doing = 'moving';
+    if (this.#lastEdit !== 'moving') this.#goalColumn = this.#columnOfCursor(rows[row] as EditorRow);
+    this.#cursor = positionAtColumn(target, this.#goalColumn, rows[row + by + 1]);
+    this.#lastEdit = 'moving';
     return true;
   }
 
-  #recall(by: -1 | 1): boolean {
-    const at = this.#at + by;
+  #moveInHistory(by: -1 | 1): boolean {
+    const at = this.#historyIndex + by;
     if (at < 0 || at > this.#history.length) return false;
-    this.#changed.set(this.#at, this.#text);
-    this.#at = at;
-    this.#undos = [];
-    this.#doing = undefined;
-    this.#put(this.#changed.get(at) ?? this.#history[at] ?? '', '');
+    this.#historyEdits.set(this.#historyIndex, this.#text);
+    this.#historyIndex = at;
+    this.#undoStack = [];
+    this.#lastEdit = undefined;
+    this.#setAroundCursor(this.#historyEdits.get(at) ?? this.#history[at] ?? '', '');
     return true;
   }
 
-  #lengthBefore(): number {
+  #graphemeLengthBefore(): number {
     let last = '';
-    for (const each of segments(this.before)) last = each;
+    for (const each of graphemesOf(this.textBeforeCursor)) last = each;
     return last.length;
   }
 
-  #lengthAfter(): number {
-    for (const first of segments(this.#text.slice(this.#cursor))) return first.length;
+  #graphemeLengthAfter(): number {
+    for (const first of graphemesOf(this.#text.slice(this.#cursor))) return first.length;
     return 0;
   }
 
   #lineStart(): number {
-    return this.before.lastIndexOf('\n') + 1;
+    return this.textBeforeCursor.lastIndexOf('\n') + 1;
   }
 
   #lineEnd(): number {
@@ -275,42 +275,42 @@ export class Editor {
 
   #wordStart(): number {
     let start = 0;
-    for (const { index, isWordLike } of words.segment(this.before)) if (isWordLike) start = index;
+    for (const { index, isWordLike } of wordSegmenter.segment(this.textBeforeCursor)) if (isWordLike) start = index;
     return start;
   }
 
   #wordEnd(): number {
-    for (const { index, segment, isWordLike } of words.segment(this.#text.slice(this.#cursor)))
+    for (const { index, segment, isWordLike } of wordSegmenter.segment(this.#text.slice(this.#cursor)))
       if (isWordLike) return this.#cursor + index + segment.length;
     return this.#text.length;
   }
 
-  #laidOut(): LaidOutRow[] {
-    const rows: LaidOutRow[] = [];
-    const width = Math.max(1, this.#columns - 1);
+  #layOut(): EditorRow[] {
+    const rows: EditorRow[] = [];
+    const width = Math.max(1, this.#width - 1);
     let start = 0;
     for (const line of this.#text.split('\n')) {
-      const pieces = piecesOf(line, width);
-      const starts = rowStarts(pieces, width);
+      const pieces = toDisplayUnits(line, width);
+      const starts = findRowStarts(pieces, width);
       let position = start;
       for (const [at, from] of starts.entries()) {
         const own = pieces.slice(from, starts[at + 1]);
-        rows.push({ start: position, pieces: own });
-        position += pieceLength(own);
+        rows.push({ start: position, units: own });
+        position += textLength(own);
       }
       start += line.length + 1;
     }
     return rows;
   }
 
-  #rowOfCursor(rows: LaidOutRow[]): number {
+  #rowOfCursor(rows: EditorRow[]): number {
     return rows.findLastIndex(({ start }) => start <= this.#cursor);
   }
 
-  #columnOfCursor({ start, pieces }: LaidOutRow): number {
+  #columnOfCursor({ start, units }: EditorRow): number {
     let column = 0;
     let position = start;
-    for (const { length, columns } of pieces) {
+    for (const { length, columns } of units) {
       if (position >= this.#cursor) break;
       position += length;
       column += columns;
@@ -319,7 +319,7 @@ export class Editor {
   }
 }
 
-type Action =
+type EditAction =
   | 'left'
   | 'right'
   | 'word-left'
@@ -339,7 +339,7 @@ type Action =
   | 'newline';
 
 /** The keys of Emacs and readline beside those of everybody. */
-const ACTIONS: Record<string, Action> = {
+const ACTIONS_BY_CHORD: Record<string, EditAction> = {
   left: 'left',
   'ctrl+b': 'left',
   right: 'right',
@@ -380,20 +380,20 @@ const ACTIONS: Record<string, Action> = {
   'ctrl+j': 'newline',
 };
 
-const chordOf = ({ name, ctrl, alt, shift }: Extract<Key, { kind: 'key' }>): string =>
+const chordOf = ({ name, ctrl, alt, shift }: Extract<InputEvent, { kind: 'key' }>): string =>
   `${ctrl ? 'ctrl+' : ''}${alt ? 'alt+' : ''}${shift ? 'shift+' : ''}${name}`;
 
-function forgetOldest<Item>(items: Item[], most: number, unitsOf: (item: Item) => number): void {
+function dropOldest<Item>(items: Item[], maxItems: number, unitsOf: (item: Item) => number): void {
   let units = items.reduce((sum, item) => sum + unitsOf(item), 0);
-  while (items.length > most || units > KEPT_UNITS) units -= unitsOf(items.shift() as Item);
+  while (items.length > maxItems || units > MAX_REMEMBERED_UNITS) units -= unitsOf(items.shift() as Item);
 }
 
-const pieceLength = (pieces: readonly ShownPiece[]): number => pieces.reduce((sum, { length }) => sum + length, 0);
+const textLength = (pieces: readonly DisplayUnit[]): number => pieces.reduce((sum, { length }) => sum + length, 0);
 
 /** The first place between graphemes from here on. */
-function boundaryFrom(text: string, position: number): number {
+function nextGraphemeBoundary(text: string, position: number): number {
   let end = 0;
-  for (const each of segments(text)) {
+  for (const each of graphemesOf(text)) {
     if (end >= position) break;
     end += each.length;
   }
@@ -401,16 +401,16 @@ function boundaryFrom(text: string, position: number): number {
 }
 
 /** What somebody pasted may hold what must not reach the terminal either. */
-function piecesOf(line: string, width: number): ShownPiece[] {
-  const isSafe = safeLine(line) === line;
-  return graphemes(line).map(({ text, columns }) => {
-    const piece = isSafe ? { text, columns } : { text: safeLine(text), columns: columnsOf(safeLine(text)) };
+function toDisplayUnits(line: string, width: number): DisplayUnit[] {
+  const isSafe = sanitizeLine(line) === line;
+  return measureGraphemes(line).map(({ text, columns }) => {
+    const piece = isSafe ? { text, columns } : { text: sanitizeLine(text), columns: displayWidth(sanitizeLine(text)) };
     return { ...(piece.columns > width ? { text: REPLACEMENT, columns: 1 } : piece), length: text.length };
   });
 }
 
 /** Without the spaces that hang over the edge. */
-function shown(pieces: readonly ShownPiece[], columns: number): Row {
+function visibleRow(pieces: readonly DisplayUnit[], columns: number): Row {
   let used = 0;
   const visible = pieces.filter((piece) => {
     used += piece.columns;
@@ -420,12 +420,12 @@ function shown(pieces: readonly ShownPiece[], columns: number): Row {
 }
 
 /** The place in a row that is nearest to a column from the left. */
-function positionAt({ start, pieces }: LaidOutRow, column: number, next: LaidOutRow | undefined): number {
+function positionAtColumn({ start, units }: EditorRow, column: number, next: EditorRow | undefined): number {
   // Where a row is broken, its end is already the beginning of the next.
-  const isBroken = next?.start === start + pieceLength(pieces);
+  const isWrapped = next?.start === start + textLength(units);
   let position = start;
   let used = 0;
-  for (const { columns, length } of isBroken ? pieces.slice(0, -1) : pieces) {
+  for (const { columns, length } of isWrapped ? units.slice(0, -1) : units) {
     used += columns;
     if (used > column) break;
     position += length;

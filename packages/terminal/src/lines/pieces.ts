@@ -1,73 +1,73 @@
 import { fittingLength, type TextLimit } from '@engawa/protocol/text';
 
 /** A line, or a part of one that is too long to be whole. */
-export interface Piece {
+export interface LinePart {
   /** Of the input, from 1. */
   line: number;
   text: string;
   /** 0 for the first. */
   part: number;
   /** There are more parts of this line than one. */
-  isLong: boolean;
+  isSplit: boolean;
 }
 
 /** Splits a stream of text into lines, and lines into pieces that a chat takes: in memory there is never more than a chunk and a piece. */
-export class Pieces {
-  readonly #most: TextLimit;
+export class LineSplitter {
+  readonly #limit: TextLimit;
   #rest = '';
   #line = 1;
   #part = 0;
 
-  constructor(most: TextLimit) {
-    this.#most = most;
+  constructor(limit: TextLimit) {
+    this.#limit = limit;
   }
 
-  *take(chunk: string): Generator<Piece> {
+  *push(chunk: string): Generator<LinePart> {
     const lines = (this.#rest + chunk).split('\n');
     this.#rest = lines.pop() ?? '';
-    for (const line of lines) yield* this.#end(line);
-    yield* this.#cutRest();
+    for (const line of lines) yield* this.#endLine(line);
+    yield* this.#emitFullParts();
   }
 
   /** What follows the last line break. */
-  *end(): Generator<Piece> {
+  *flush(): Generator<LinePart> {
     const rest = this.#rest;
     this.#rest = '';
-    if (rest !== '') yield* this.#end(rest);
+    if (rest !== '') yield* this.#endLine(rest);
   }
 
-  *#end(line: string): Generator<Piece> {
+  *#endLine(line: string): Generator<LinePart> {
     let rest = line.endsWith('\r') ? line.slice(0, -1) : line;
-    for (let cut = fittingLength(rest, this.#most); cut < rest.length; cut = fittingLength(rest, this.#most)) {
-      yield this.#piece(rest.slice(0, cut), true);
+    for (let cut = fittingLength(rest, this.#limit); cut < rest.length; cut = fittingLength(rest, this.#limit)) {
+      yield this.#createPart(rest.slice(0, cut), true);
       rest = rest.slice(cut);
     }
-    if (rest !== '') yield this.#piece(rest, this.#part > 0);
+    if (rest !== '') yield this.#createPart(rest, this.#part > 0);
     this.#line += 1;
     this.#part = 0;
   }
 
   /** A line break or the end may follow: one character more is kept. */
-  *#cutRest(): Generator<Piece> {
-    for (let cut = fittingLength(this.#rest, this.#most); cut + 1 < this.#rest.length; cut = fittingLength(this.#rest, this.#most)) {
-      yield this.#piece(this.#rest.slice(0, cut), true);
+  *#emitFullParts(): Generator<LinePart> {
+    for (let cut = fittingLength(this.#rest, this.#limit); cut + 1 < this.#rest.length; cut = fittingLength(this.#rest, this.#limit)) {
+      yield this.#createPart(this.#rest.slice(0, cut), true);
       this.#rest = this.#rest.slice(cut);
     }
   }
 
-  #piece(text: string, isLong: boolean): Piece {
+  #createPart(text: string, isSplit: boolean): LinePart {
     const part = this.#part;
     this.#part += 1;
-    return { line: this.#line, text, part, isLong };
+    return { line: this.#line, text, part, isSplit };
   }
 }
 
 /** A text in pieces, line breaks and all. */
-export function piecesOf(text: string, most: TextLimit): string[] {
+export function splitText(text: string, limit: TextLimit): string[] {
   const pieces: string[] = [];
   let rest = text;
   while (rest !== '') {
-    const cut = fittingLength(rest, most);
+    const cut = fittingLength(rest, limit);
     pieces.push(rest.slice(0, cut));
     rest = rest.slice(cut);
   }

@@ -16,26 +16,26 @@ interface Handle {
 type Binding = (name: string) => { TCP: new (type: number) => Handle; constants: { SOCKET: number } };
 
 /** Calls back once, when the last reader of the pipe has gone; never where that cannot be known. Keeps no process from ending. */
-export function onReaderGone(stream: Writable, gone: () => void): void {
+export function onPipeReaderClosed(stream: Writable, onClosed: () => void): void {
   const { fd } = stream as { fd?: unknown };
   try {
     if (!CAN_POLL || typeof fd !== 'number' || !fstatSync(fd).isFIFO()) return;
-    poll(fd, gone);
+    pollPipe(fd, onClosed);
   } catch {
     // Then the next line that is written finds it out.
   }
 }
 
 /** Through a descriptor of its own, so that the stream's stays as it is. Reading fails as soon as the poll has an event: it has no other one. */
-function poll(fd: number, gone: () => void): void {
+function pollPipe(fd: number, onClosed: () => void): void {
   const { TCP, constants } = (process as unknown as { binding: Binding }).binding('tcp_wrap');
-  const own = openSync(`/proc/self/fd/${fd}`, 'w');
+  const ownFd = openSync(`/proc/self/fd/${fd}`, 'w');
   const handle = new TCP(constants.SOCKET);
-  if (handle.open(own) !== 0) {
-    closeSync(own);
+  if (handle.open(ownFd) !== 0) {
+    closeSync(ownFd);
     return;
   }
   const socket = new Socket({ handle } as unknown as ConstructorParameters<typeof Socket>[0]);
-  socket.on('error', () => undefined).once('close', gone);
+  socket.on('error', () => undefined).once('close', onClosed);
   socket.resume().unref();
 }

@@ -3,7 +3,7 @@ import { randomFillSync } from 'node:crypto';
 const POOL_BYTES = 4_096;
 
 /** Random bytes of the system, taken many at a time: to ask for the sixteen of each chat's id alone is a tenth of what sending it takes. */
-export function pooledRandom(): (count: number) => Uint8Array {
+export function createRandomPool(): (count: number) => Uint8Array {
   let pool = new Uint8Array(0);
   let used = 0;
   return (count) => {

@@ -1,57 +1,69 @@
-import type { Chat, Missed, Position } from '@engawa/client';
-import { Failure } from '../failure.ts';
+import type { Chat, MissedEntry, Position } from '@engawa/client';
+import { CliError } from '../failure.ts';
 import { type Arguments, UsageError } from '../subcommand.ts';
-import type { FollowOptions, Told } from './follow.ts';
-import { chatLine, chatRecord, entryLine, entryRecord, jsonLine } from './formats.ts';
-import { Mark } from './mark.ts';
-import type { Program } from './program.ts';
+import type { FollowedEntry, FollowOptions } from './follow.ts';
+import { formatChat, formatEntry, toChatRecord, toEntryRecord, toJsonLine } from './formats.ts';
+import { CursorFile } from './mark.ts';
+import type { CommandSession } from './program.ts';
 import type { ReplyTarget } from './reply-targets.ts';
-import { type Since, sinceOf } from './times.ts';
+import { parseSince, type Since } from './times.ts';
 
 /** Prints entries of a room, and moves the mark, if there is one, once they were taken. */
-export class Printer {
-  readonly #program: Program;
+export class ChatPrinter {
+  readonly #session: CommandSession;
   readonly #roomId: string;
   readonly #isJson: boolean;
   readonly #since: Since | undefined;
-  readonly #mark: Mark | undefined;
+  readonly #cursorFile: CursorFile | undefined;
 
-  constructor(program: Program, asked: Arguments, roomId: string) {
-    this.#program = program;
+  constructor(session: CommandSession, args: Arguments, roomId: string) {
+    this.#session = session;
     this.#roomId = roomId;
-    this.#isJson = asked.has('json');
-    const since = asked.get('since');
-    const path = asked.get('mark');
+    this.#isJson = args.has('json');
+    const since = args.get('since');
+    const path = args.get('mark');
     if (path !== undefined && since !== undefined && since !== 'mark') throw new UsageError('--mark FILE goes with --since mark');
-    this.#since = path !== undefined ? { kind: 'mark' } : since === undefined ? undefined : sinceOf(since);
-    if (this.#since?.kind === 'mark') this.#mark = this.#openMark(path);
+    this.#since = path !== undefined ? { kind: 'mark' } : since === undefined ? undefined : parseSince(since);
+    if (this.#since?.kind === 'mark') this.#cursorFile = this.#openCursorFile(path);
   }
 
   /** Where the command line says to begin. */
-  get from(): FollowOptions['from'] | undefined {
+  get startPosition(): FollowOptions['from'] | undefined {
     if (this.#since?.kind !== 'mark') return this.#since;
-    return this.#mark?.position ?? { kind: 'seq', seq: 0 };
+    return this.#cursorFile?.position ?? { kind: 'seq', seq: 0 };
   }
 
-  async print(told: Told): Promise<void> {
-    const line = told.chat ? this.#chat({ ...told, replyTarget: await told.target() }) : this.#entry(told.entry);
-    if (line !== undefined) this.#program.out.put(line, () => this.#mark?.move(told.position));
+  async print(followed: FollowedEntry): Promise<void> {
+    const line = followed.chat
+      ? this.#formatChat({ ...followed, replyTarget: await followed.target() })
+      : this.#formatEntry(followed.entry);
+    if (line !== undefined) this.#session.output.writeLine(line, () => this.#cursorFile?.advance(followed.position));
   }
 
-  #chat({ chat, position: { epoch }, replyTarget }: { chat: Chat; position: Position; replyTarget: ReplyTarget | undefined }): string {
-    return this.#isJson ? jsonLine(chatRecord(chat, { room: this.#roomId, epoch, replyTarget })) : chatLine(chat, replyTarget);
+  #formatChat({
+    chat,
+    position: { epoch },
+    replyTarget,
+  }: {
+    chat: Chat;
+    position: Position;
+    replyTarget: ReplyTarget | undefined;
+  }): string {
+    return this.#isJson ? toJsonLine(toChatRecord(chat, { room: this.#roomId, epoch, replyTarget })) : formatChat(chat, replyTarget);
   }
 
-  #entry(entry: Missed): string | undefined {
-    return this.#isJson ? jsonLine(entryRecord(entry)) : entryLine(entry);
+  #formatEntry(entry: MissedEntry): string | undefined {
+    return this.#isJson ? toJsonLine(toEntryRecord(entry)) : formatEntry(entry);
   }
 
-  #openMark(given: string | undefined): Mark {
-    const program = this.#program;
-    const path = given ?? program.profile.markFile(this.#roomId);
-    if (path === undefined) throw new Failure('no mark can be kept there; name a file by --mark FILE');
-    const mark = new Mark(path, { server: program.profile.server, room: this.#roomId }, (failure) => program.fail(failure));
-    program.atEnd(() => mark.flush());
-    return mark;
+  #openCursorFile(path: string | undefined): CursorFile {
+    const session = this.#session;
+    const cursorPath = path ?? session.profile.cursorPath(this.#roomId);
+    if (cursorPath === undefined) throw new CliError('no mark can be kept there; name a file by --mark FILE');
+    const cursorFile = new CursorFile(cursorPath, { server: session.profile.server, room: this.#roomId }, (failure) =>
+      session.fail(failure),
+    );
+    session.addCleanup(() => cursorFile.flush());
+    return cursorFile;
   }
 }

@@ -1,107 +1,107 @@
 import { constants } from 'node:os';
 import { type Client, connect, JoinError, type JoinOptions, type Room } from '@engawa/client';
-import { Failure } from '../failure.ts';
+import { CliError } from '../failure.ts';
 import { openProfile, type Profile } from '../profile/profile.ts';
 import { type Arguments, UsageError } from '../subcommand.ts';
-import type { Surroundings } from '../surroundings.ts';
+import type { ProcessIO } from '../surroundings.ts';
 import { warn } from '../warn.ts';
-import { ChatRate } from './chat-rate.ts';
-import { Outlet } from './outlet.ts';
-import { pooledRandom } from './pooled-random.ts';
-import { Questions } from './questions.ts';
-import { durationOf } from './times.ts';
+import { ChatRateMonitor } from './chat-rate.ts';
+import { BackpressuredOutput } from './outlet.ts';
+import { createRandomPool } from './pooled-random.ts';
+import { QueryClient } from './questions.ts';
+import { parseDuration } from './times.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** After that a connection is said to be missing. */
-const NOTE_MS = 1_000;
-const LEAVE_MS = 3_000;
+const DISCONNECT_NOTE_DELAY_MS = 1_000;
+const LEAVE_TIMEOUT_MS = 3_000;
 /** What is kept in memory of a room: nobody looks at it. */
-const MAX_CHATS = 100;
+const MAX_CACHED_CHATS = 100;
 
-interface ProgramOptions {
+interface SessionOptions {
   /** How long it does without a connection, when the command line does not say; 0 is for ever. */
-  connectMs: number;
+  connectTimeoutMs: number;
   /** Whether it joins a room, and so cannot do without a name; it does when that is not said. */
   needsName?: boolean;
 }
 
 /** One run of a subcommand on a server: who asks, what ends it before it is done, and what it says meanwhile. */
-export class Program {
+export class CommandSession {
   readonly profile: Profile;
-  readonly out: Outlet;
-  readonly questions = new Questions();
-  readonly chatRate = new ChatRate();
+  readonly output: BackpressuredOutput;
+  readonly queries = new QueryClient();
+  readonly chatRate = new ChatRateMonitor();
   readonly #stderr: NodeJS.WriteStream;
   readonly #isQuiet: boolean;
-  readonly #connectMs: number;
+  readonly #connectTimeoutMs: number;
   #client: Client | undefined;
   #room: Room | undefined;
-  #unconnected: NodeJS.Timeout | undefined;
-  #noted: NodeJS.Timeout | undefined;
+  #connectTimeout: NodeJS.Timeout | undefined;
+  #disconnectNoteTimer: NodeJS.Timeout | undefined;
   #isLost = false;
   #exitCode = 0;
   #isStopping = false;
-  #stopping: () => Promise<void> = () => Promise.resolve();
-  readonly #atEnd: (() => void)[] = [];
+  #beforeStop: () => Promise<void> = () => Promise.resolve();
+  readonly #cleanups: (() => void)[] = [];
   /** Why the server would not have the connection. */
-  #refusal = '';
+  #refusalText = '';
   /** Why there is none, and what of that was told. */
-  #reason = '';
-  #toldReason = '';
-  #end: (failure: Failure) => void = () => undefined;
+  #disconnectReason = '';
+  #notedReason = '';
+  #abort: (failure: CliError) => void = () => undefined;
   /** Rejects when it is over before it is done. */
-  readonly #over: Promise<never> = new Promise((_, reject) => {
-    this.#end = reject;
+  readonly #aborted: Promise<never> = new Promise((_, reject) => {
+    this.#abort = reject;
   });
 
-  private constructor(asked: Arguments, { stdout, stderr, env }: Surroundings, { connectMs, needsName }: ProgramOptions) {
-    const [as, server, profile] = [asked.get('as'), asked.get('server'), asked.get('profile')];
+  private constructor(args: Arguments, { stdout, stderr, env }: ProcessIO, { connectTimeoutMs, needsName }: SessionOptions) {
+    const [as, server, profile] = [args.get('as'), args.get('server'), args.get('profile')];
     this.profile = openProfile({ as, server, profile, ...(needsName !== undefined && { needsName }) }, env);
-    this.out = new Outlet(stdout);
+    this.output = new BackpressuredOutput(stdout);
     this.#stderr = stderr;
-    this.#isQuiet = asked.has('quiet');
-    const given = asked.get('connect-timeout');
-    this.#connectMs = given === undefined ? connectMs : durationOf(given, '--connect-timeout');
-    this.#over.catch(() => undefined);
-    this.out.broken.catch((failure: Failure) => this.#end(failure));
+    this.#isQuiet = args.has('quiet');
+    const timeoutText = args.get('connect-timeout');
+    this.#connectTimeoutMs = timeoutText === undefined ? connectTimeoutMs : parseDuration(timeoutText, '--connect-timeout');
+    this.#aborted.catch(() => undefined);
+    this.output.broken.catch((failure: CliError) => this.#abort(failure));
     // Whoever has closed it does not want to hear.
     stderr.on('error', () => undefined);
-    for (const notice of this.profile.notices) this.note(notice);
+    for (const notice of this.profile.notices) this.info(notice);
     for (const signal of SIGNALS) process.on(signal, this.#stop);
   }
 
   /** Runs `main`, and ends the connection whatever comes of it. */
   static async run(
-    asked: Arguments,
-    surroundings: Surroundings,
-    { main, ...options }: ProgramOptions & { main: (program: Program) => Promise<void> },
+    args: Arguments,
+    io: ProcessIO,
+    { main, ...options }: SessionOptions & { main: (session: CommandSession) => Promise<void> },
   ): Promise<number> {
-    const program = new Program(asked, surroundings, options);
+    const session = new CommandSession(args, io, options);
     try {
-      await program.unlessOver(main(program));
-      await program.unlessOver(program.out.drained());
+      await session.unlessAborted(main(session));
+      await session.unlessAborted(session.output.waitForDrain());
     } catch (error) {
-      await program.#finish();
-      if (error instanceof Stopped) await endedBy(error.signal);
+      await session.#finish();
+      if (error instanceof StoppedBySignal) await endBySignal(error.signal);
       throw error;
     }
-    await program.#finish();
-    return program.#exitCode;
+    await session.#finish();
+    return session.#exitCode;
   }
 
   /** Called whatever ends the program. */
-  atEnd(act: () => void): void {
-    this.#atEnd.push(act);
+  addCleanup(cleanup: () => void): void {
+    this.#cleanups.push(cleanup);
   }
 
   /** Goes on, but something failed. */
-  failLater(text: string): void {
+  reportFailure(text: string): void {
     this.warn(text);
     this.#exitCode = 1;
   }
 
   /** Says something to people, of the connection or of what they asked for. */
-  note(text: string): void {
+  info(text: string): void {
     if (!this.#isQuiet) this.warn(text);
   }
 
@@ -110,34 +110,34 @@ export class Program {
   }
 
   /** What the work comes to, unless the program has to end before. */
-  unlessOver<Value>(work: Promise<Value>): Promise<Value> {
-    return Promise.race([work, this.#over]);
+  unlessAborted<Value>(work: Promise<Value>): Promise<Value> {
+    return Promise.race([work, this.#aborted]);
   }
 
   /** Ends it: also what is being waited for. */
-  fail(failure: Failure): void {
-    this.#end(failure);
+  fail(failure: CliError): void {
+    this.#abort(failure);
   }
 
   connect(): Client {
     const { server, session } = this.profile;
-    const link = this.chatRate.over(this.questions.link);
-    const client = connect(server, { storage: session, maxChats: MAX_CHATS, link, random: pooledRandom() });
+    const createTransport = this.chatRate.wrapTransport(this.queries.createTransport);
+    const client = connect(server, { storage: session, maxChats: MAX_CACHED_CHATS, createTransport, random: createRandomPool() });
     this.#client = client;
-    this.questions.over(client);
+    this.queries.attach(client);
     this.#watchConnection(true);
     client.on('state', (state) => {
       if (client !== this.#client) return;
-      if (state === 'online') this.#found();
+      if (state === 'online') this.#onConnected();
       if (state === 'reconnecting') this.#watchConnection(true);
-      if (state === 'closed' && this.#refusal !== '') this.fail(new Failure(this.#refusal));
+      if (state === 'closed' && this.#refusalText !== '') this.fail(new CliError(this.#refusalText));
     });
     client.on('error', ({ code, message, retryable, address }) => {
-      if (address !== undefined && retryable) this.#trouble(message);
-      else if (!retryable) this.#refusal = message;
+      if (address !== undefined && retryable) this.#onConnectionError(message);
+      else if (!retryable) this.#refusalText = message;
       // Nothing but the session is kept there, and it still is in memory.
-      else if (code === 'storage_failed') this.note(message);
-      else this.#lose(`${message} Trying again.`);
+      else if (code === 'storage_failed') this.info(message);
+      else this.#onConnectionLost(`${message} Trying again.`);
     });
     return client;
   }
@@ -146,23 +146,23 @@ export class Program {
   async join(roomId: string, options: Omit<JoinOptions, 'username'>): Promise<Room> {
     try {
       const client = this.connect();
-      const room = await this.unlessOver(client.join(roomId, { username: this.profile.username, ...options }));
+      const room = await this.unlessAborted(client.join(roomId, { username: this.profile.username, ...options }));
       this.#room = room;
       room.on('ended', ({ reason, by, error }) => {
         if (reason === 'left' || reason === 'closed') return;
         const why = error?.message ?? (reason === 'removed' ? `${by ?? 'somebody'} removed you` : 'the room was deleted');
-        this.fail(new Failure(`${roomId}: ${why}`));
+        this.fail(new CliError(`${roomId}: ${why}`));
       });
       return room;
     } catch (error) {
-      if (error instanceof JoinError) throw new Failure(`${roomId}: ${this.#refusal || error.message}`, 1, { cause: error });
+      if (error instanceof JoinError) throw new CliError(`${roomId}: ${this.#refusalText || error.message}`, 1, { cause: error });
       throw error;
     }
   }
 
   /** What there is to do before a signal ends it. */
-  onStop(act: () => Promise<void>): void {
-    this.#stopping = act;
+  onStop(beforeStop: () => Promise<void>): void {
+    this.#beforeStop = beforeStop;
   }
 
   /** Leaves the room, unless another program of the profile is there, and ends the connection. */
@@ -170,62 +170,65 @@ export class Program {
     const client = this.#client;
     const room = this.#room;
     this.#watchConnection(false);
-    for (const act of this.#atEnd) act();
-    if (client?.state === 'online' && room && !room.ending && this.profile.isAlone(room.id)) {
-      const late = setTimeout(() => void client.close(), LEAVE_MS);
+    for (const cleanup of this.#cleanups) cleanup();
+    if (client?.state === 'online' && room && !room.ending && this.profile.isOnlyProcess(room.id)) {
+      const timer = setTimeout(() => void client.close(), LEAVE_TIMEOUT_MS);
       await room.leave();
-      clearTimeout(late);
+      clearTimeout(timer);
     }
     await client?.close();
     for (const signal of SIGNALS) process.off(signal, this.#stop);
   }
 
-  #found(): void {
+  #onConnected(): void {
     this.#watchConnection(false);
-    if (this.#isLost) this.note('connected');
+    if (this.#isLost) this.info('connected');
     this.#isLost = false;
   }
 
-  #lose(why: string): void {
-    if (!this.#isLost) this.note(why);
+  #onConnectionLost(reason: string): void {
+    if (!this.#isLost) this.info(reason);
     this.#isLost = true;
-    this.#tellReason();
+    this.#noteReason();
   }
 
   /** Why there is no connection is told once that is told itself. */
-  #trouble(reason: string): void {
-    this.#reason = reason;
-    if (this.#isLost || this.#client?.state === 'online') this.#tellReason();
+  #onConnectionError(reason: string): void {
+    this.#disconnectReason = reason;
+    if (this.#isLost || this.#client?.state === 'online') this.#noteReason();
   }
 
-  #tellReason(): void {
-    if (this.#reason !== this.#toldReason) this.note(this.#reason);
-    this.#toldReason = this.#reason;
+  #noteReason(): void {
+    if (this.#disconnectReason !== this.#notedReason) this.info(this.#disconnectReason);
+    this.#notedReason = this.#disconnectReason;
   }
 
   #watchConnection(isMissing: boolean): void {
-    clearTimeout(this.#noted);
-    clearTimeout(this.#unconnected);
+    clearTimeout(this.#disconnectNoteTimer);
+    clearTimeout(this.#connectTimeout);
     if (!isMissing) return;
     const { server } = this.profile;
-    this.#noted = setTimeout(() => this.#lose(`no connection to ${server}; trying again`), NOTE_MS);
+    this.#disconnectNoteTimer = setTimeout(
+      () => this.#onConnectionLost(`no connection to ${server}; trying again`),
+      DISCONNECT_NOTE_DELAY_MS,
+    );
     // Whatever was told of an earlier loss.
-    this.#reason = '';
-    this.#toldReason = '';
-    const failure = () => new Failure(`no connection to ${this.#reason || server}`, 3);
-    if (this.#connectMs > 0) this.#unconnected = setTimeout(() => this.fail(failure()), this.#connectMs);
+    this.#disconnectReason = '';
+    this.#notedReason = '';
+    const failure = () => new CliError(`no connection to ${this.#disconnectReason || server}`, 3);
+    if (this.#connectTimeoutMs > 0) this.#connectTimeout = setTimeout(() => this.fail(failure()), this.#connectTimeoutMs);
   }
 
   /** The second signal ends the process at once, whatever it is in the middle of. */
   readonly #stop = (signal: NodeJS.Signals): void => {
-    if (this.#isStopping) void endedBy(signal);
+    if (this.#isStopping) void endBySignal(signal);
     this.#isStopping = true;
-    void this.#stopping().finally(() => this.fail(new Stopped(signal)));
+    void this.#beforeStop().finally(() => this.fail(new StoppedBySignal(signal)));
   };
 }
 
 /** Told by a signal to end. */
-class Stopped extends Failure {
+class StoppedBySignal extends CliError {
   readonly signal: NodeJS.Signals;
 
   constructor(signal: NodeJS.Signals) {
@@ -235,16 +238,16 @@ class Stopped extends Failure {
 }
 
 /** As if the signal had not been caught: so whoever started the program sees what ended it, and nothing that still waits keeps it. */
-async function endedBy(signal: NodeJS.Signals): Promise<void> {
+async function endBySignal(signal: NodeJS.Signals): Promise<void> {
   process.removeAllListeners(signal);
   process.kill(process.pid, signal);
-  await new Promise((resolve) => setTimeout(resolve, LEAVE_MS));
+  await new Promise((resolve) => setTimeout(resolve, LEAVE_TIMEOUT_MS));
 }
 
 /** The one word that says which room. */
-export function roomIn({ words }: Arguments): string {
-  const [room = '', ...rest] = words;
+export function roomArgument({ positionals }: Arguments): string {
+  const [room = '', ...rest] = positionals;
   if (room === '') throw new UsageError('which room?');
-  if (rest.length > 0) throw new UsageError(`one room, not ${words.length}`);
+  if (rest.length > 0) throw new UsageError(`one room, not ${positionals.length}`);
   return room;
 }

@@ -1,28 +1,28 @@
 /** Questions that a program asks its server as often as it takes, for what the SDK asks only in rooms that were joined. */
 import type { Client } from '@engawa/client';
-import { socketLink } from '@engawa/client/link';
-import type { Answer, Ask, QuestionName, Reply, WireError } from '@engawa/protocol';
+import { createSocketIoTransport } from '@engawa/client/link';
+import type { Ack, ErrorPayload, QueryName, RequestInput, ResponsePayload } from '@engawa/protocol';
 
 /** What is answered where nothing is refused. */
-export type Done<E extends QuestionName> = { ok: true } & Reply<E>;
+export type QuerySuccess<E extends QueryName> = { ok: true } & ResponsePayload<E>;
 
-type Link = ReturnType<typeof socketLink>;
+type Transport = ReturnType<typeof createSocketIoTransport>;
 
-const ANSWER_MS = 10_000;
-const RETRY_MS = 1_000;
+const QUERY_TIMEOUT_MS = 10_000;
+const RETRY_DELAY_MS = 1_000;
 
 /** A link as the client makes it, and what asks over it. */
-export class Questions {
-  #link: Link | undefined;
+export class QueryClient {
+  #transport: Transport | undefined;
   #client: Client | undefined;
 
-  readonly link: typeof socketLink = (url, listeners, options) => {
-    this.#link = socketLink(url, listeners, options);
-    return this.#link;
+  readonly createTransport: typeof createSocketIoTransport = (url, listeners, options) => {
+    this.#transport = createSocketIoTransport(url, listeners, options);
+    return this.#transport;
   };
 
   /** Over this client, whose link this is. */
-  over(client: Client): void {
+  attach(client: Client): void {
     this.#client = client;
   }
 
@@ -30,16 +30,16 @@ export class Questions {
    * Asks, over as many connections as it takes, until there is a definitive answer. A page that does not come in time is asked
    * for in halves: the line may be slow.
    *
-   * @throws {Refused} with what the server said.
+   * @throws {QueryRefusedError} with what the server said.
    */
-  async ask<E extends QuestionName>(event: E, asked: Ask<E> & { limit?: number }): Promise<Done<E>> {
-    for (let { limit } = asked; ; ) {
-      await this.#connected();
-      const payload = limit === undefined ? asked : { ...asked, limit };
-      const answer = (await this.#link?.ask(event, payload, ANSWER_MS).catch(() => undefined)) as Answer<E> | undefined;
+  async query<E extends QueryName>(event: E, request: RequestInput<E> & { limit?: number }): Promise<QuerySuccess<E>> {
+    for (let { limit } = request; ; ) {
+      await this.#waitForConnection();
+      const payload = limit === undefined ? request : { ...request, limit };
+      const answer = (await this.#transport?.request(event, payload, QUERY_TIMEOUT_MS).catch(() => undefined)) as Ack<E> | undefined;
       if (answer?.ok) return answer;
-      if (answer && !answer.error.retryable) throw new Refused(answer.error);
-      if (answer) await pause(answer.error.retryAfter ?? RETRY_MS);
+      if (answer && !answer.error.retryable) throw new QueryRefusedError(answer.error);
+      if (answer) await sleep(answer.error.retryAfter ?? RETRY_DELAY_MS);
       else if (this.#client?.state === 'online') {
         limit &&= Math.max(1, Math.floor(limit / 2));
         // It may be dead without having said so.
@@ -49,7 +49,7 @@ export class Questions {
   }
 
   /** Never resolves once the client is closed for good: those who wait are ended by what closed it. */
-  async #connected(): Promise<void> {
+  async #waitForConnection(): Promise<void> {
     if (this.#client?.state === 'online') return;
     await new Promise<void>((resolve) => {
       const end = this.#client?.on('state', (state) => {
@@ -61,13 +61,13 @@ export class Questions {
   }
 }
 
-export class Refused extends Error {
-  readonly code: WireError['code'];
+export class QueryRefusedError extends Error {
+  readonly code: ErrorPayload['code'];
 
-  constructor({ code, message }: WireError) {
+  constructor({ code, message }: ErrorPayload) {
     super(message);
     this.code = code;
   }
 }
 
-export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -1,28 +1,28 @@
 import type { Arguments } from '../subcommand.ts';
-import type { Surroundings } from '../surroundings.ts';
-import { follow } from './follow.ts';
-import { Printer } from './printing.ts';
-import { Program, roomIn } from './program.ts';
-import { countOf } from './times.ts';
+import type { ProcessIO } from '../surroundings.ts';
+import { followRoom } from './follow.ts';
+import { ChatPrinter } from './printing.ts';
+import { CommandSession, roomArgument } from './program.ts';
+import { parseCount } from './times.ts';
 
-const CONNECT_MS = 10_000;
+const CONNECT_TIMEOUT_MS = 10_000;
 
 /** `engawa read`: resolves with the exit code, when all that is there was taken. */
-export function read(asked: Arguments, surroundings: Surroundings): Promise<number> {
-  const roomId = roomIn(asked);
-  const given = asked.get('limit');
-  const limit = given === undefined ? undefined : countOf(given, '--limit');
-  return Program.run(asked, surroundings, {
-    connectMs: CONNECT_MS,
+export function read(args: Arguments, io: ProcessIO): Promise<number> {
+  const roomId = roomArgument(args);
+  const limitText = args.get('limit');
+  const limit = limitText === undefined ? undefined : parseCount(limitText, '--limit');
+  return CommandSession.run(args, io, {
+    connectTimeoutMs: CONNECT_TIMEOUT_MS,
     needsName: false,
-    async main(program) {
-      const printer = new Printer(program, asked, roomId);
-      const from = printer.from ?? (limit === undefined ? { kind: 'seq', seq: 0 } : { kind: 'newest', count: limit });
-      const tell: Parameters<typeof follow>[0]['tell'] = async (told) => {
-        await printer.print(told);
+    async main(session) {
+      const printer = new ChatPrinter(session, args, roomId);
+      const from = printer.startPosition ?? (limit === undefined ? { kind: 'seq', seq: 0 } : { kind: 'newest', count: limit });
+      const onEntry: Parameters<typeof followRoom>[0]['onEntry'] = async (followed) => {
+        await printer.print(followed);
         return false;
       };
-      await follow({ program, roomId, from, isEndless: false, limit, isAll: false, tell });
+      await followRoom({ session, roomId, from, isContinuous: false, limit, includesAllKinds: false, onEntry });
     },
   });
 }

@@ -1,22 +1,22 @@
 import type { HistoryRange, MemberRange, Position } from '@engawa/client';
-import type { Ask, QuestionName } from '@engawa/protocol';
-import { Failure } from '../failure.ts';
-import type { Program } from './program.ts';
-import { type Done, pause, Refused } from './questions.ts';
+import type { QueryName, RequestInput } from '@engawa/protocol';
+import { CliError } from '../failure.ts';
+import type { CommandSession } from './program.ts';
+import { QueryRefusedError, type QuerySuccess, sleep } from './questions.ts';
 
 /** Entries of one question. */
-const MOST_ENTRIES = 500;
+const MAX_ENTRIES = 500;
 /** A room that is not there any more is asked for once more: it may be opened anew. */
-const SECOND_TRY_MS = 1_000;
+const RETRY_DELAY_MS = 1_000;
 
 /** A room that is looked at and not joined: nobody there learns of it. What is refused ends the program. */
 export class RoomView {
   readonly id: string;
-  readonly #program: Program;
-  #wasThere = false;
+  readonly #session: CommandSession;
+  #hasExisted = false;
 
-  constructor(program: Program, id: string) {
-    this.#program = program;
+  constructor(session: CommandSession, id: string) {
+    this.#session = session;
     this.id = id;
   }
 
@@ -26,32 +26,32 @@ export class RoomView {
     return { epoch, seq, id: tail };
   }
 
-  history(range: HistoryRange): Promise<Done<'list:chats'>> {
-    return this.#ask('list:chats', { roomId: this.id, ...range });
+  history(range: HistoryRange): Promise<QuerySuccess<'list:chats'>> {
+    return this.#query('list:chats', { roomId: this.id, ...range });
   }
 
-  members(range: MemberRange): Promise<Done<'list:members'>> {
-    return this.#ask('list:members', { roomId: this.id, ...range });
+  members(range: MemberRange): Promise<QuerySuccess<'list:members'>> {
+    return this.#query('list:members', { roomId: this.id, ...range });
   }
 
   /** What it was told after a position. */
-  entries({ epoch, seq, id }: Position): Promise<Done<'list:entries'>> {
-    return this.#ask('list:entries', { roomId: this.id, epoch, seq, id, limit: MOST_ENTRIES });
+  entries({ epoch, seq, id }: Position): Promise<QuerySuccess<'list:entries'>> {
+    return this.#query('list:entries', { roomId: this.id, epoch, seq, id, limit: MAX_ENTRIES });
   }
 
-  async #ask<E extends QuestionName>(event: E, asked: Ask<E>, isSecondTry = false): Promise<Done<E>> {
+  async #query<E extends QueryName>(event: E, request: RequestInput<E>, isRetry = false): Promise<QuerySuccess<E>> {
     try {
-      const answer = await this.#program.unlessOver(this.#program.questions.ask(event, asked));
-      this.#wasThere = true;
+      const answer = await this.#session.unlessAborted(this.#session.queries.query(event, request));
+      this.#hasExisted = true;
       return answer;
     } catch (error) {
-      if (!(error instanceof Refused)) throw error;
-      const isGone = this.#wasThere && error.code === 'room_not_found';
-      if (isGone && !isSecondTry) {
-        await this.#program.unlessOver(pause(SECOND_TRY_MS));
-        return this.#ask(event, asked, true);
+      if (!(error instanceof QueryRefusedError)) throw error;
+      const isGone = this.#hasExisted && error.code === 'room_not_found';
+      if (isGone && !isRetry) {
+        await this.#session.unlessAborted(sleep(RETRY_DELAY_MS));
+        return this.#query(event, request, true);
       }
-      throw new Failure(`${this.id}: ${isGone ? 'the room was deleted' : error.message}`, 1, { cause: error });
+      throw new CliError(`${this.id}: ${isGone ? 'the room was deleted' : error.message}`, 1, { cause: error });
     }
   }
 }

@@ -1,141 +1,143 @@
 import type { OutgoingChat, Room } from '@engawa/client';
 import { CHAT_TEXT } from '@engawa/protocol/text';
-import { Failure } from '../failure.ts';
+import { CliError } from '../failure.ts';
 import { type Arguments, UsageError } from '../subcommand.ts';
-import type { Surroundings } from '../surroundings.ts';
-import { slowed } from './chat-rate.ts';
-import { jsonLine } from './formats.ts';
-import { type Piece, Pieces, piecesOf } from './pieces.ts';
-import { Program } from './program.ts';
-import { linesOfStdin } from './stdin-lines.ts';
+import type { ProcessIO } from '../surroundings.ts';
+import { rateLimitMessage } from './chat-rate.ts';
+import { toJsonLine } from './formats.ts';
+import { type LinePart, LineSplitter, splitText } from './pieces.ts';
+import { CommandSession } from './program.ts';
+import { countStdinLines } from './stdin-lines.ts';
 
 /** Of a chat, in words. */
-const LONGEST = `${CHAT_TEXT.codePoints.toLocaleString('en')} characters, or ${CHAT_TEXT.bytes.toLocaleString('en')} bytes as JSON`;
+const CHAT_LIMIT_TEXT = `${CHAT_TEXT.codePoints.toLocaleString('en')} characters, or ${CHAT_TEXT.bytes.toLocaleString('en')} bytes as JSON`;
 /** Two packets: while one is on its way the next one is read. */
-const WAITING_CHATS = 200;
+const MAX_IN_FLIGHT_CHATS = 200;
 /** Half of what an outbox holds. */
-const WAITING_BYTES = 512 * 1024;
+const MAX_IN_FLIGHT_BYTES = 512 * 1024;
 /** Of a character of JavaScript as JSON. */
-const CHARACTER_BYTES = 6;
+const MAX_BYTES_PER_UNIT = 6;
 /** Of a standard input that is to be one chat. */
-const MOST_CHARACTERS = 1024 * 1024;
+const MAX_MESSAGE_UNITS = 1024 * 1024;
 /** How long a signal leaves to what is on its way. */
-const STOPPING_MS = 5_000;
+const STOP_TIMEOUT_MS = 5_000;
 
 /** `engawa send`: resolves with the exit code, when the server has kept, or refused, all of it. */
-export async function send(asked: Arguments, surroundings: Surroundings): Promise<number> {
-  const [roomId, ...words] = asked.words;
+export async function send(args: Arguments, io: ProcessIO): Promise<number> {
+  const [roomId, ...texts] = args.positionals;
   if (roomId === undefined || roomId === '') throw new UsageError('which room?');
-  if (words.length > 0 && asked.has('message')) throw new UsageError('--message is for the standard input; there is TEXT, too');
+  if (texts.length > 0 && args.has('message')) throw new UsageError('--message is for the standard input; there is TEXT, too');
   try {
-    return await Program.run(asked, surroundings, {
-      connectMs: 0,
-      async main(program) {
-        const sender = new Sender(program, { isJson: asked.has('json'), maySplit: !asked.has('no-split') });
-        const room = await program.join(roomId, { from: 'newest', create: asked.has('create') });
-        const { stdin } = surroundings;
-        program.chatRate.onSlowed(async (rate) => program.note(slowed(rate, await sender.toGo(() => linesOfStdin(stdin)))));
-        const pieces = words.length > 0 ? inPieces(words.join(' ')) : piecesIn(stdin, asked.has('message'));
+    return await CommandSession.run(args, io, {
+      connectTimeoutMs: 0,
+      async main(session) {
+        const sender = new Sender(session, { isJson: args.has('json'), canSplit: !args.has('no-split') });
+        const room = await session.join(roomId, { from: 'newest', create: args.has('create') });
+        const { stdin } = io;
+        session.chatRate.onRateLimited(async (rate) =>
+          session.info(rateLimitMessage(rate, await sender.countRemaining(() => countStdinLines(stdin)))),
+        );
+        const pieces = texts.length > 0 ? splitIntoParts(texts.join(' ')) : readParts(stdin, args.has('message'));
         await sender.sendAll(room, pieces);
       },
     });
   } finally {
     // It would be waited for.
-    surroundings.stdin.destroy();
+    io.stdin.destroy();
   }
 }
 
-async function* piecesIn(stdin: NodeJS.ReadStream, isOne: boolean): AsyncGenerator<Piece> {
+async function* readParts(stdin: NodeJS.ReadStream, isSingleChat: boolean): AsyncGenerator<LinePart> {
   stdin.setEncoding('utf8');
-  const pieces = new Pieces(CHAT_TEXT);
+  const splitter = new LineSplitter(CHAT_TEXT);
   let whole = '';
   for await (const chunk of stdin as AsyncIterable<string>) {
-    if (!isOne) yield* pieces.take(chunk);
+    if (!isSingleChat) yield* splitter.push(chunk);
     else whole += chunk;
-    if (whole.length > MOST_CHARACTERS) throw new Failure('the standard input is too long for one chat');
+    if (whole.length > MAX_MESSAGE_UNITS) throw new CliError('the standard input is too long for one chat');
   }
-  yield* isOne ? inPieces(whole.replace(/(\r?\n)+$/, '')) : pieces.end();
+  yield* isSingleChat ? splitIntoParts(whole.replace(/(\r?\n)+$/, '')) : splitter.flush();
 }
 
-function* inPieces(text: string): Generator<Piece> {
-  const pieces = piecesOf(text, CHAT_TEXT);
-  for (const [part, piece] of pieces.entries()) yield { line: 1, text: piece, part, isLong: pieces.length > 1 };
+function* splitIntoParts(text: string): Generator<LinePart> {
+  const pieces = splitText(text, CHAT_TEXT);
+  for (const [part, piece] of pieces.entries()) yield { line: 1, text: piece, part, isSplit: pieces.length > 1 };
 }
 
 /** At most. */
-const bytesOf = ({ text }: Piece): number => Math.min(CHARACTER_BYTES * text.length, CHAT_TEXT.bytes);
+const maxJsonBytes = ({ text }: LinePart): number => Math.min(MAX_BYTES_PER_UNIT * text.length, CHAT_TEXT.bytes);
 
 class Sender {
-  readonly #program: Program;
+  readonly #session: CommandSession;
   readonly #isJson: boolean;
-  readonly #maySplit: boolean;
-  #onTheWay: Promise<void>[] = [];
-  #unsettled = 0;
+  readonly #canSplit: boolean;
+  #inFlight: Promise<void>[] = [];
+  #unacknowledged = 0;
   /** The newest that was read, and whether there are no more. */
-  #line = 0;
-  #isRead = false;
-  #bytes = 0;
+  #lastLine = 0;
+  #isInputRead = false;
+  #inFlightBytes = 0;
   #isStopping = false;
-  #stopped: () => void = () => undefined;
+  #resolveStopped: () => void = () => undefined;
 
-  constructor(program: Program, { isJson, maySplit }: { isJson: boolean; maySplit: boolean }) {
-    this.#program = program;
+  constructor(session: CommandSession, { isJson, canSplit }: { isJson: boolean; canSplit: boolean }) {
+    this.#session = session;
     this.#isJson = isJson;
-    this.#maySplit = maySplit;
-    program.onStop(() => this.#stop());
+    this.#canSplit = canSplit;
+    session.onStop(() => this.#stop());
   }
 
-  async sendAll(room: Room, pieces: Iterable<Piece> | AsyncIterable<Piece>): Promise<void> {
-    const stopping = new Promise<void>((resolve) => {
-      this.#stopped = resolve;
+  async sendAll(room: Room, pieces: Iterable<LinePart> | AsyncIterable<LinePart>): Promise<void> {
+    const stopped = new Promise<void>((resolve) => {
+      this.#resolveStopped = resolve;
     });
     for await (const piece of pieces) {
-      if (this.#isStopping) return stopping;
-      this.#line = piece.line;
-      if (piece.text.trim() === '' || !this.#takes(piece)) continue;
-      this.#unsettled += 1;
-      this.#bytes += bytesOf(piece);
-      this.#onTheWay.push(this.#settled(room, piece, room.send(piece.text)));
-      while (this.#onTheWay.length >= WAITING_CHATS || this.#bytes > WAITING_BYTES) await this.#onTheWay.shift();
+      if (this.#isStopping) return stopped;
+      this.#lastLine = piece.line;
+      if (piece.text.trim() === '' || !this.#accepts(piece)) continue;
+      this.#unacknowledged += 1;
+      this.#inFlightBytes += maxJsonBytes(piece);
+      this.#inFlight.push(this.#waitForAck(room, piece, room.send(piece.text)));
+      while (this.#inFlight.length >= MAX_IN_FLIGHT_CHATS || this.#inFlightBytes > MAX_IN_FLIGHT_BYTES) await this.#inFlight.shift();
     }
-    this.#isRead = true;
-    await Promise.all(this.#onTheWay);
+    this.#isInputRead = true;
+    await Promise.all(this.#inFlight);
   }
 
   /** Lines that the server has not kept yet; `count` says how many there are to read, if that can be known. */
-  async toGo(count: () => Promise<number | undefined>): Promise<number | undefined> {
-    const all = this.#isRead ? this.#line : await count();
-    return all === undefined ? undefined : this.#unsettled + Math.max(0, all - this.#line);
+  async countRemaining(count: () => Promise<number | undefined>): Promise<number | undefined> {
+    const all = this.#isInputRead ? this.#lastLine : await count();
+    return all === undefined ? undefined : this.#unacknowledged + Math.max(0, all - this.#lastLine);
   }
 
-  #takes({ line, part, isLong }: Piece): boolean {
-    if (!isLong) return true;
-    const what = `line ${line} has more than ${LONGEST}`;
-    if (part === 0 && this.#maySplit) this.#program.note(`${what}: it becomes several chats`);
-    if (part === 0 && !this.#maySplit) this.#program.failLater(`${what}: not sent`);
-    return this.#maySplit;
+  #accepts({ line, part, isSplit }: LinePart): boolean {
+    if (!isSplit) return true;
+    const what = `line ${line} has more than ${CHAT_LIMIT_TEXT}`;
+    if (part === 0 && this.#canSplit) this.#session.info(`${what}: it becomes several chats`);
+    if (part === 0 && !this.#canSplit) this.#session.reportFailure(`${what}: not sent`);
+    return this.#canSplit;
   }
 
-  async #settled(room: Room, piece: Piece, chat: OutgoingChat): Promise<void> {
+  async #waitForAck(room: Room, piece: LinePart, chat: OutgoingChat): Promise<void> {
     const { line } = piece;
     const answer = await chat.settled;
-    this.#bytes -= bytesOf(piece);
+    this.#inFlightBytes -= maxJsonBytes(piece);
     // Whoever closed the room says why.
     if (!answer.ok && answer.error.code === 'closed') return;
-    this.#unsettled -= 1;
-    if (!answer.ok) this.#program.failLater(`line ${line} was not sent: ${answer.error.message}`);
+    this.#unacknowledged -= 1;
+    if (!answer.ok) this.#session.reportFailure(`line ${line} was not sent: ${answer.error.message}`);
     else if (this.#isJson) {
-      this.#program.out.put(jsonLine({ room: room.id, line, seq: answer.seq, clientId: chat.clientId }));
-      await this.#program.out.drained(WAITING_CHATS);
+      this.#session.output.writeLine(toJsonLine({ room: room.id, line, seq: answer.seq, clientId: chat.clientId }));
+      await this.#session.output.waitForDrain(MAX_IN_FLIGHT_CHATS);
     }
   }
 
   async #stop(): Promise<void> {
     this.#isStopping = true;
-    let late: NodeJS.Timeout | undefined;
-    await Promise.race([Promise.all(this.#onTheWay), new Promise((resolve) => (late = setTimeout(resolve, STOPPING_MS)))]);
-    clearTimeout(late);
-    if (this.#unsettled > 0) this.#program.warn(`${this.#unsettled} were not acknowledged; they may or may not have been kept`);
-    this.#stopped();
+    let timer: NodeJS.Timeout | undefined;
+    await Promise.race([Promise.all(this.#inFlight), new Promise((resolve) => (timer = setTimeout(resolve, STOP_TIMEOUT_MS)))]);
+    clearTimeout(timer);
+    if (this.#unacknowledged > 0) this.#session.warn(`${this.#unacknowledged} were not acknowledged; they may or may not have been kept`);
+    this.#resolveStopped();
   }
 }

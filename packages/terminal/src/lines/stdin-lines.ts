@@ -3,7 +3,7 @@ import { createReadStream, fstatSync } from 'node:fs';
 const LINE_BREAK = 0x0a;
 
 /** How many lines the standard input has, when it is a file; of a pipe nobody knows. What is read of it elsewhere stays as it is. */
-export async function linesOfStdin(stdin: NodeJS.ReadStream): Promise<number | undefined> {
+export async function countStdinLines(stdin: NodeJS.ReadStream): Promise<number | undefined> {
   const { fd } = stdin as { fd?: unknown };
   try {
     if (typeof fd !== 'number' || !fstatSync(fd).isFile()) return undefined;

@@ -1,27 +1,27 @@
 import type { Arguments } from '../subcommand.ts';
-import type { Surroundings } from '../surroundings.ts';
-import { follow } from './follow.ts';
-import { Printer } from './printing.ts';
-import { Program, roomIn } from './program.ts';
-import { countOf } from './times.ts';
+import type { ProcessIO } from '../surroundings.ts';
+import { followRoom } from './follow.ts';
+import { ChatPrinter } from './printing.ts';
+import { CommandSession, roomArgument } from './program.ts';
+import { parseCount } from './times.ts';
 
 /** `engawa tail`: resolves with the exit code, when it is ended. */
-export function tail(asked: Arguments, surroundings: Surroundings): Promise<number> {
-  const roomId = roomIn(asked);
-  const lines = countOf(asked.get('lines') ?? '10', '--lines');
-  return Program.run(asked, surroundings, {
-    connectMs: 0,
+export function tail(args: Arguments, io: ProcessIO): Promise<number> {
+  const roomId = roomArgument(args);
+  const lines = parseCount(args.get('lines') ?? '10', '--lines');
+  return CommandSession.run(args, io, {
+    connectTimeoutMs: 0,
     needsName: false,
-    async main(program) {
-      const printer = new Printer(program, asked, roomId);
-      await follow({
-        program,
+    async main(session) {
+      const printer = new ChatPrinter(session, args, roomId);
+      await followRoom({
+        session,
         roomId,
-        from: printer.from ?? { kind: 'newest', count: lines },
-        isEndless: true,
-        isAll: asked.has('all'),
-        async tell(told) {
-          await printer.print(told);
+        from: printer.startPosition ?? { kind: 'newest', count: lines },
+        isContinuous: true,
+        includesAllKinds: args.has('all'),
+        async onEntry(followed) {
+          await printer.print(followed);
           return false;
         },
       });

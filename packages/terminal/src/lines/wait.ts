@@ -1,41 +1,42 @@
 import type { Chat } from '@engawa/client';
-import { Failure } from '../failure.ts';
+import { CliError } from '../failure.ts';
 import { type Arguments, UsageError } from '../subcommand.ts';
-import type { Surroundings } from '../surroundings.ts';
-import { follow } from './follow.ts';
-import { Printer } from './printing.ts';
-import { Program, roomIn } from './program.ts';
-import { durationOf } from './times.ts';
+import type { ProcessIO } from '../surroundings.ts';
+import { followRoom } from './follow.ts';
+import { ChatPrinter } from './printing.ts';
+import { CommandSession, roomArgument } from './program.ts';
+import { parseDuration } from './times.ts';
 
-const TIMED_OUT = 124;
+const TIMED_OUT_EXIT_CODE = 124;
 /** No chat has more; what is longer is not looked at beyond. */
-const MOST_UNITS = 8_000;
+const MAX_MATCHED_UNITS = 8_000;
 
 /** `engawa wait`: resolves with the exit code, when a chat matched. */
-export function wait(asked: Arguments, surroundings: Surroundings): Promise<number> {
-  const roomId = roomIn(asked);
-  const matches = matcherOf(asked.get('match'));
-  const author = asked.get('from')?.normalize();
-  const given = asked.get('timeout');
-  const timeout = given === undefined ? undefined : durationOf(given, '--timeout');
-  return Program.run(asked, surroundings, {
-    connectMs: 0,
+export function wait(args: Arguments, io: ProcessIO): Promise<number> {
+  const roomId = roomArgument(args);
+  const matches = createMatcher(args.get('match'));
+  const author = args.get('from')?.normalize();
+  const timeoutText = args.get('timeout');
+  const timeoutMs = timeoutText === undefined ? undefined : parseDuration(timeoutText, '--timeout');
+  return CommandSession.run(args, io, {
+    connectTimeoutMs: 0,
     needsName: false,
-    async main(program) {
-      const failure = new Failure(`${roomId}: it did not come within ${given ?? ''}`, TIMED_OUT);
-      const late = timeout === undefined ? undefined : setTimeout(() => program.fail(failure), timeout);
-      program.atEnd(() => clearTimeout(late));
-      const printer = new Printer(program, asked, roomId);
-      await follow({
-        program,
+    async main(session) {
+      const failure = new CliError(`${roomId}: it did not come within ${timeoutText ?? ''}`, TIMED_OUT_EXIT_CODE);
+      const timer = timeoutMs === undefined ? undefined : setTimeout(() => session.fail(failure), timeoutMs);
+      session.addCleanup(() => clearTimeout(timer));
+      const printer = new ChatPrinter(session, args, roomId);
+      await followRoom({
+        session,
         roomId,
-        from: printer.from ?? { kind: 'now' },
-        isEndless: true,
-        isAll: false,
-        async tell(told) {
-          const isIt = told.chat !== undefined && (author === undefined || told.chat.username === author) && matches(told.chat);
-          if (isIt) await printer.print(told);
-          return isIt;
+        from: printer.startPosition ?? { kind: 'now' },
+        isContinuous: true,
+        includesAllKinds: false,
+        async onEntry(followed) {
+          const isMatch =
+            followed.chat !== undefined && (author === undefined || followed.chat.username === author) && matches(followed.chat);
+          if (isMatch) await printer.print(followed);
+          return isMatch;
         },
       });
     },
@@ -43,18 +44,18 @@ export function wait(asked: Arguments, surroundings: Surroundings): Promise<numb
 }
 
 /** Text as it is, or a regular expression between slashes. */
-function matcherOf(given: string | undefined): (chat: Chat) => boolean {
-  const [, source, flags = ''] = /^\/([\s\S]+)\/([a-z]*)$/.exec(given ?? '') ?? [];
-  const textOf = ({ message }: Chat) => message?.slice(0, MOST_UNITS);
-  if (source === undefined) return (chat) => textOf(chat)?.includes(given ?? '') ?? false;
-  const expression = expressionOf(source, flags);
+function createMatcher(pattern: string | undefined): (chat: Chat) => boolean {
+  const [, source, flags = ''] = /^\/([\s\S]+)\/([a-z]*)$/.exec(pattern ?? '') ?? [];
+  const textOf = ({ message }: Chat) => message?.slice(0, MAX_MATCHED_UNITS);
+  if (source === undefined) return (chat) => textOf(chat)?.includes(pattern ?? '') ?? false;
+  const expression = compilePattern(source, flags);
   return (chat) => {
     const text = textOf(chat);
     return text !== undefined && expression.test(text);
   };
 }
 
-function expressionOf(source: string, flags: string): RegExp {
+function compilePattern(source: string, flags: string): RegExp {
   try {
     // With g and y it would go on where it was.
     return new RegExp(source, flags.replace(/[gy]/g, ''));

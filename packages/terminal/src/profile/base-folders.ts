@@ -8,25 +8,27 @@ export interface BaseFolders {
   config: string | undefined;
   state: string | undefined;
   /** Says to people which variables are ignored, and what is used instead. */
-  ignored: string[];
+  warnings: string[];
 }
 
-export function baseFolders(env: NodeJS.ProcessEnv): BaseFolders {
-  const home = homeOf(env);
-  const config = absolute(env.XDG_CONFIG_HOME) ?? (home && join(home, '.config'));
-  const state = absolute(env.XDG_STATE_HOME) ?? (home && join(home, '.local', 'state'));
-  const used = Object.entries({ HOME: home, XDG_CONFIG_HOME: config, XDG_STATE_HOME: state });
-  const ignored = used.filter(([variable]) => isIgnored(variable, env[variable])).map(([variable, folder]) => ignoring(variable, folder));
-  return { config, state, ignored };
+export function resolveBaseFolders(env: NodeJS.ProcessEnv): BaseFolders {
+  const home = resolveHome(env);
+  const config = absolutePath(env.XDG_CONFIG_HOME) ?? (home && join(home, '.config'));
+  const state = absolutePath(env.XDG_STATE_HOME) ?? (home && join(home, '.local', 'state'));
+  const resolved = Object.entries({ HOME: home, XDG_CONFIG_HOME: config, XDG_STATE_HOME: state });
+  const warnings = resolved
+    .filter(([variable]) => isIgnored(variable, env[variable]))
+    .map(([variable, folder]) => ignoredWarning(variable, folder));
+  return { config, state, warnings };
 }
 
 /** A home that does not exist is never made: those who set one, as package builders do, want nothing to be kept. */
-function homeOf({ HOME }: NodeJS.ProcessEnv): string | undefined {
-  const home = absolute(HOME) ?? absolute(homeOfAccount());
+function resolveHome({ HOME }: NodeJS.ProcessEnv): string | undefined {
+  const home = absolutePath(HOME) ?? absolutePath(accountHome());
   return home !== undefined && existsSync(home) ? home : undefined;
 }
 
-function homeOfAccount(): string | undefined {
+function accountHome(): string | undefined {
   try {
     return userInfo().homedir;
   } catch {
@@ -35,11 +37,11 @@ function homeOfAccount(): string | undefined {
   }
 }
 
-const absolute = (path: string | undefined): string | undefined => (path !== undefined && isAbsolute(path) ? path : undefined);
+const absolutePath = (path: string | undefined): string | undefined => (path !== undefined && isAbsolute(path) ? path : undefined);
 
 /** The specification takes an empty XDG variable for one that is not set, which is nothing to mention. */
 const isIgnored = (variable: string, value: string | undefined): boolean =>
   value !== undefined && !isAbsolute(value) && (value !== '' || variable === 'HOME');
 
-const ignoring = (variable: string, folder: string | undefined): string =>
+const ignoredWarning = (variable: string, folder: string | undefined): string =>
   `${variable} is not an absolute path and is ignored; ${folder === undefined ? 'there is no other home' : `${folder} is used`}`;

@@ -1,8 +1,8 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { Failure } from '../failure.ts';
-import { baseFolders } from './base-folders.ts';
-import { codeOf, makePrivateFolder, readPrivate, writePrivate } from './private-files.ts';
+import { CliError } from '../failure.ts';
+import { resolveBaseFolders } from './base-folders.ts';
+import { errorCode, makePrivateFolder, readPrivateFile, writePrivateFile } from './private-files.ts';
 
 /** What the config file says of one profile. */
 export interface ProfileSettings {
@@ -17,7 +17,7 @@ export interface Config {
 }
 
 /** What the command line, the environment or the config file says cannot be used; the message says why, to people. */
-export class ProfileError extends Failure {
+export class ProfileError extends CliError {
   override readonly name = 'ProfileError';
 
   constructor(message: string, options?: ErrorOptions) {
@@ -26,22 +26,22 @@ export class ProfileError extends Failure {
 }
 
 /** A name is a folder's, too, on disks that know no case. */
-const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
+const NAME_PATTERN = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 
 /** Undefined where there is no home. */
 export function configPath(env: NodeJS.ProcessEnv): string | undefined {
-  const { config } = baseFolders(env);
+  const { config } = resolveBaseFolders(env);
   return config && join(config, 'engawa', 'config.json');
 }
 
 /** The folder of a profile; undefined where there is no home. */
-export function statePath(env: NodeJS.ProcessEnv, name: string): string | undefined {
-  const { state } = baseFolders(env);
+export function stateFolder(env: NodeJS.ProcessEnv, name: string): string | undefined {
+  const { state } = resolveBaseFolders(env);
   return state && join(state, 'engawa', name);
 }
 
-export function checkName(name: string): string {
-  if (NAME.test(name)) return name;
+export function validateProfileName(name: string): string {
+  if (NAME_PATTERN.test(name)) return name;
   throw new ProfileError(`"${name}" is no name for a profile: up to 63 of a-z, 0-9, - and _`);
 }
 
@@ -49,18 +49,18 @@ export function checkName(name: string): string {
 export function readConfig(env: NodeJS.ProcessEnv): Config {
   const path = configPath(env);
   const text = path === undefined ? undefined : readText(path);
-  return path === undefined || text === undefined ? { profiles: new Map() } : checked(path, parsed(path, text));
+  return path === undefined || text === undefined ? { profiles: new Map() } : validateConfig(path, parseJson(path, text));
 }
 
 /** @throws {ProfileError} when it cannot be written. */
-export function writeConfig(env: NodeJS.ProcessEnv, { default: standard, profiles }: Config): void {
+export function writeConfig(env: NodeJS.ProcessEnv, { default: defaultName, profiles }: Config): void {
   const path = configPath(env);
   if (path === undefined) throw new ProfileError('there is no home folder to keep profiles in');
-  const text = JSON.stringify({ default: standard, profiles: Object.fromEntries(profiles) }, null, 2);
+  const text = JSON.stringify({ default: defaultName, profiles: Object.fromEntries(profiles) }, null, 2);
   try {
     makePrivateFolder(dirname(path));
     // Some keep theirs elsewhere, and a link here.
-    writePrivate(existsSync(path) ? realpathSync(path) : path, `${text}\n`, { durable: true });
+    writePrivateFile(existsSync(path) ? realpathSync(path) : path, `${text}\n`, { durable: true });
   } catch (error) {
     throw new ProfileError((error as Error).message, { cause: error });
   }
@@ -68,23 +68,23 @@ export function writeConfig(env: NodeJS.ProcessEnv, { default: standard, profile
 
 function readText(path: string): string | undefined {
   try {
-    return readPrivate(realpathSync(path));
+    return readPrivateFile(realpathSync(path));
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes(codeOf(error))) return undefined;
+    if (['ENOENT', 'ENOTDIR'].includes(errorCode(error))) return undefined;
     throw new ProfileError((error as Error).message, { cause: error });
   }
 }
 
-function parsed(path: string, text: string): unknown {
+function parseJson(path: string, text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new ProfileError(`${path}:${lineOfFault(text)}: is not JSON (${reasonIn(error as Error)})`, { cause: error });
+    throw new ProfileError(`${path}:${lineOfSyntaxError(text)}: is not JSON (${syntaxErrorReason(error as Error)})`, { cause: error });
   }
 }
 
 /** The first line with which it could not go on to be JSON. */
-function lineOfFault(text: string): number {
+function lineOfSyntaxError(text: string): number {
   const lines = text.split('\n');
   for (let count = 1; count < lines.length; count += 1) {
     const beginning = lines.slice(0, count).join('\n');
@@ -100,22 +100,22 @@ function lineOfFault(text: string): number {
 }
 
 /** Without the piece of the file that may be in it. */
-const reasonIn = ({ message }: Error): string => message.replace(/,? \.{0,3}"[\s\S]*$/, '').replace(/ in JSON at .*$/, '');
+const syntaxErrorReason = ({ message }: Error): string => message.replace(/,? \.{0,3}"[\s\S]*$/, '').replace(/ in JSON at .*$/, '');
 
-function checked(path: string, value: unknown): Config {
-  const wrong = (what: string) => new ProfileError(`${path}: ${what}`);
-  if (!isObject(value)) throw wrong('must be an object');
-  const { default: standard, profiles = {} } = value;
-  if (standard !== undefined && typeof standard !== 'string') throw wrong('default must be the name of a profile');
-  if (!isObject(profiles)) throw wrong('profiles must be an object');
+function validateConfig(path: string, value: unknown): Config {
+  const invalid = (what: string) => new ProfileError(`${path}: ${what}`);
+  if (!isObject(value)) throw invalid('must be an object');
+  const { default: defaultName, profiles = {} } = value;
+  if (defaultName !== undefined && typeof defaultName !== 'string') throw invalid('default must be the name of a profile');
+  if (!isObject(profiles)) throw invalid('profiles must be an object');
   const entries = Object.entries(profiles).map(([name, settings]): [string, ProfileSettings] => {
-    if (!NAME.test(name)) throw wrong(`"${name}" is no name for a profile: up to 63 of a-z, 0-9, - and _`);
-    if (!isObject(settings)) throw wrong(`profiles.${name} must be an object`);
+    if (!NAME_PATTERN.test(name)) throw invalid(`"${name}" is no name for a profile: up to 63 of a-z, 0-9, - and _`);
+    if (!isObject(settings)) throw invalid(`profiles.${name} must be an object`);
     for (const [field, content] of Object.entries(settings))
-      if (typeof content !== 'string') throw wrong(`profiles.${name}.${field} must be a text`);
+      if (typeof content !== 'string') throw invalid(`profiles.${name}.${field} must be a text`);
     return [name, settings];
   });
-  return { default: standard, profiles: new Map(entries) };
+  return { default: defaultName, profiles: new Map(entries) };
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -1,10 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { createPrivate, makePrivateFolder, readPrivate, writePrivate } from './private-files.ts';
+import { createPrivateFile, makePrivateFolder, readPrivateFile, writePrivateFile } from './private-files.ts';
 
 /** A `ClientStorage` that answers at once. */
-export interface Storage {
+export interface SyncStorage {
   getItem(key: string): string | null;
   setItem(key: string, value: string): void;
   removeItem(key: string): void;
@@ -13,19 +13,19 @@ export interface Storage {
 /** More than a full outbox takes. */
 const MAX_VALUE_CHARACTERS = 8 * 1024 * 1024;
 /** Of rooms. The one that was written longest ago goes first. What waits to be sent never goes: the outbox has its own bounds. */
-const MAX_FILES = 2_000;
-const FILE = '.json';
-const UNSENT = '.unsent';
+const MAX_ROOM_FILES = 2_000;
+const FILE_SUFFIX = '.json';
+const UNSENT_SUFFIX = '.unsent';
 const SESSION_BYTES = 24;
 
 /** The name of a file for anything: none leaves its folder, and no two differ only by case. */
-export const fileNameOf = (key: string): string => createHash('sha256').update(key).digest('hex').slice(0, 40);
+export const hashedFileName = (key: string): string => createHash('sha256').update(key).digest('hex').slice(0, 40);
 
 /**
  * A storage of one file a key. Written at once and never half, so that whatever ends the program it goes on from there.
  * The session is made here: of two programs that start at once, both have the same.
  */
-export class FileStorage implements Storage {
+export class FileStorage implements SyncStorage {
   readonly #folder: string;
 
   constructor(folder: string) {
@@ -34,19 +34,19 @@ export class FileStorage implements Storage {
   }
 
   getItem(key: string): string | null {
-    const found = valueIn(readPrivate(this.#path(key)), key);
-    if (found !== undefined || !isSession(key)) return found ?? null;
+    const found = decodeValue(readPrivateFile(this.#path(key)), key);
+    if (found !== undefined || !isSessionKey(key)) return found ?? null;
     const session = JSON.stringify(randomBytes(SESSION_BYTES).toString('base64url'));
     // What is there and cannot be read is no session of anybody.
     rmSync(this.#path(key), { force: true });
-    return valueIn(createPrivate(this.#path(key), asText(key, session)), key) ?? null;
+    return decodeValue(createPrivateFile(this.#path(key), encodeValue(key, session)), key) ?? null;
   }
 
   setItem(key: string, value: string): void {
     if (value.length > MAX_VALUE_CHARACTERS) throw new Error('It is more than a file of the profile may hold.');
     const path = this.#path(key);
-    if (!existsSync(path)) this.#makeRoom();
-    writePrivate(path, asText(key, value), { durable: isSession(key) });
+    if (!existsSync(path)) this.#evictOldest();
+    writePrivateFile(path, encodeValue(key, value), { durable: isSessionKey(key) });
   }
 
   removeItem(key: string): void {
@@ -54,20 +54,20 @@ export class FileStorage implements Storage {
   }
 
   #path(key: string): string {
-    const kind = isSession(key) ? '.session' : key.includes(':unsent:') ? UNSENT : FILE;
-    return join(this.#folder, `${fileNameOf(key)}${kind}`);
+    const kind = isSessionKey(key) ? '.session' : key.includes(':unsent:') ? UNSENT_SUFFIX : FILE_SUFFIX;
+    return join(this.#folder, `${hashedFileName(key)}${kind}`);
   }
 
-  #makeRoom(): void {
-    const files = readdirSync(this.#folder).filter((name) => name.endsWith(FILE));
-    if (files.length < MAX_FILES) return;
-    const byAge = files.map((name) => ({ name, at: writtenAt(join(this.#folder, name)) })).sort((one, other) => one.at - other.at);
-    for (const { name } of byAge.slice(0, files.length - MAX_FILES + 1)) rmSync(join(this.#folder, name), { force: true });
+  #evictOldest(): void {
+    const files = readdirSync(this.#folder).filter((name) => name.endsWith(FILE_SUFFIX));
+    if (files.length < MAX_ROOM_FILES) return;
+    const byAge = files.map((name) => ({ name, at: modifiedAt(join(this.#folder, name)) })).sort((one, other) => one.at - other.at);
+    for (const { name } of byAge.slice(0, files.length - MAX_ROOM_FILES + 1)) rmSync(join(this.#folder, name), { force: true });
   }
 }
 
 /** What a room is known by is kept nowhere: for who has his place from elsewhere, or shares the room with another program. */
-export class MemoryStorage implements Storage {
+export class MemoryStorage implements SyncStorage {
   readonly #values = new Map<string, string>();
 
   getItem(key: string): string | null {
@@ -87,12 +87,12 @@ export class MemoryStorage implements Storage {
   }
 }
 
-export const isSession = (key: string): boolean => key.endsWith(':session');
+export const isSessionKey = (key: string): boolean => key.endsWith(':session');
 
-const asText = (key: string, value: string): string => JSON.stringify({ key, value });
+const encodeValue = (key: string, value: string): string => JSON.stringify({ key, value });
 
 /** What was broken, or is of another key, is as good as nothing. */
-function valueIn(text: string | undefined, key: string): string | undefined {
+function decodeValue(text: string | undefined, key: string): string | undefined {
   try {
     const found = JSON.parse(text ?? 'null') as { key?: unknown; value?: unknown } | null;
     return found?.key === key && typeof found.value === 'string' ? found.value : undefined;
@@ -101,7 +101,7 @@ function valueIn(text: string | undefined, key: string): string | undefined {
   }
 }
 
-function writtenAt(path: string): number {
+function modifiedAt(path: string): number {
   try {
     return statSync(path).mtimeMs;
   } catch {

@@ -21,54 +21,58 @@ import { dirname } from 'node:path';
 
 const FOLDER_MODE = 0o700;
 const FILE_MODE = 0o600;
-const OTHERS = 0o077;
+const OTHERS_MASK = 0o077;
 
-export const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'unknown';
+export const errorCode = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'unknown';
 
 /** A folder that nobody else may look into, made if it is not there. */
 export function makePrivateFolder(path: string): void {
   makeFolder(path);
-  keepPrivate(path, statSync(path));
+  ensurePrivate(path, statSync(path));
 }
 
 /**
  * Nothing when there is no such file. What others could read is closed to them first. A link is not followed, and what
  * another user owns is not believed: somebody else may have put it there.
  */
-export function readPrivate(path: string): string | undefined {
+export function readPrivateFile(path: string): string | undefined {
   try {
-    const found = lstatSync(path);
-    if (!found.isFile()) throw new Error(`${path} is not a regular file`);
-    keepPrivate(path, found);
+    const stats = lstatSync(path);
+    if (!stats.isFile()) throw new Error(`${path} is not a regular file`);
+    ensurePrivate(path, stats);
     return readFileSync(path, 'utf8');
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined;
+    if (errorCode(error) === 'ENOENT') return undefined;
     throw error;
   }
 }
 
 /** Whole, or as it was before. A `durable` file outlives the loss of power, others only the end of the program. */
-export function writePrivate(path: string, text: string, { durable = false } = {}): void {
-  replacing(path, { text, durable }, (written) => renameSync(written, path));
+export function writePrivateFile(path: string, text: string, { durable = false } = {}): void {
+  writeTemporaryFile(path, { text, durable }, (temporaryPath) => renameSync(temporaryPath, path));
 }
 
 /** The file as it is there after this: of several programs that create it at once, one has its text kept. */
-export function createPrivate(path: string, text: string): string {
-  replacing(path, { text, durable: true }, (written) => {
+export function createPrivateFile(path: string, text: string): string {
+  writeTemporaryFile(path, { text, durable: true }, (temporaryPath) => {
     try {
-      linkSync(written, path);
+      linkSync(temporaryPath, path);
     } catch (error) {
       // Some file systems have no links.
-      if (codeOf(error) !== 'EEXIST') renameSync(written, path);
+      if (errorCode(error) !== 'EEXIST') renameSync(temporaryPath, path);
     }
   });
-  return readPrivate(path) ?? text;
+  return readPrivateFile(path) ?? text;
 }
 
-function replacing(path: string, { text, durable }: { text: string; durable: boolean }, place: (written: string) => void): void {
-  const written = `${path}.${process.pid}.${randomBytes(4).toString('hex')}.new`;
+function writeTemporaryFile(
+  path: string,
+  { text, durable }: { text: string; durable: boolean },
+  moveIntoPlace: (temporaryPath: string) => void,
+): void {
+  const temporaryPath = `${path}.${process.pid}.${randomBytes(4).toString('hex')}.new`;
   try {
-    const file = openSync(written, 'wx', FILE_MODE);
+    const file = openSync(temporaryPath, 'wx', FILE_MODE);
     try {
       fchmodSync(file, FILE_MODE);
       writeFileSync(file, text);
@@ -76,9 +80,9 @@ function replacing(path: string, { text, durable }: { text: string; durable: boo
     } finally {
       closeSync(file);
     }
-    place(written);
+    moveIntoPlace(temporaryPath);
   } finally {
-    rmSync(written, { force: true });
+    rmSync(temporaryPath, { force: true });
   }
 }
 
@@ -96,9 +100,9 @@ function makeFolder(path: string): void {
   }
 }
 
-function keepPrivate(path: string, { mode, uid }: Stats): void {
+function ensurePrivate(path: string, { mode, uid }: Stats): void {
   // Windows has other permissions, which keep a home to its owner.
   if (process.platform === 'win32') return;
   if (uid !== process.getuid?.()) throw new Error(`${path} is another user's`);
-  if ((mode & OTHERS) !== 0) chmodSync(path, mode & ~OTHERS & 0o777);
+  if ((mode & OTHERS_MASK) !== 0) chmodSync(path, mode & ~OTHERS_MASK & 0o777);
 }

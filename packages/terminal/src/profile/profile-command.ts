@@ -1,38 +1,38 @@
 import { type Arguments, UsageError } from '../subcommand.ts';
-import type { Surroundings } from '../surroundings.ts';
-import { safeLine } from '../text/safe.ts';
+import type { ProcessIO } from '../surroundings.ts';
+import { sanitizeLine } from '../text/safe.ts';
 import { warn } from '../warn.ts';
-import { baseFolders } from './base-folders.ts';
-import { type Config, checkName, configPath, ProfileError, type ProfileSettings, readConfig, writeConfig } from './config.ts';
-import { DEFAULT_NAME, forgetState, openProfile, serverOf } from './profile.ts';
+import { resolveBaseFolders } from './base-folders.ts';
+import { type Config, configPath, ProfileError, type ProfileSettings, readConfig, validateProfileName, writeConfig } from './config.ts';
+import { DEFAULT_PROFILE, deleteState, openProfile, parseServerUrl } from './profile.ts';
 
 /** `engawa profile`: shows and changes the config file. Resolves with the exit code. */
-export function profileCommand(asked: Arguments, { stdout, stderr, env }: Surroundings): number {
-  for (const notice of baseFolders(env).ignored) warn(stderr, notice);
-  for (const line of answer(asked, env)) stdout.write(`${safeLine(line)}\n`);
+export function profileCommand(args: Arguments, { stdout, stderr, env }: ProcessIO): number {
+  for (const notice of resolveBaseFolders(env).warnings) warn(stderr, notice);
+  for (const line of execute(args, env)) stdout.write(`${sanitizeLine(line)}\n`);
   return 0;
 }
 
-function answer({ words, get }: Arguments, env: NodeJS.ProcessEnv): string[] {
-  const [act = 'list', name, ...rest] = words;
-  if (rest.length > 0) throw wrong();
+function execute({ positionals, get }: Arguments, env: NodeJS.ProcessEnv): string[] {
+  const [action = 'list', name, ...rest] = positionals;
+  if (rest.length > 0) throw usageError();
   const config = readConfig(env);
-  if (act === 'list' && name === undefined) return list(config);
-  if (act === 'show') return show(name, env);
-  if (name === undefined) throw wrong();
-  if (act === 'set') return set(config, { name, server: get('server'), username: get('as') }, env);
-  mustHave(config, name);
-  if (act === 'use') return change({ ...config, default: name }, env);
-  if (act === 'remove') return remove(config, name, env);
-  throw wrong();
+  if (action === 'list' && name === undefined) return list(config);
+  if (action === 'show') return show(name, env);
+  if (name === undefined) throw usageError();
+  if (action === 'set') return set(config, { name, server: get('server'), username: get('as') }, env);
+  requireProfile(config, name);
+  if (action === 'use') return saveConfig({ ...config, default: name }, env);
+  if (action === 'remove') return remove(config, name, env);
+  throw usageError();
 }
 
-const wrong = () => new UsageError('list, show [NAME], set NAME, use NAME or remove NAME?');
+const usageError = () => new UsageError('list, show [NAME], set NAME, use NAME or remove NAME?');
 
 /** The one that is there without being set comes first. */
-const list = ({ default: standard = DEFAULT_NAME, profiles }: Config): string[] =>
-  [...new Map([[DEFAULT_NAME, {}], ...profiles])].map(([name, { server = '', username = '' }]: [string, ProfileSettings]) =>
-    `${name === standard ? '*' : ' '} ${name}  ${username}  ${server}`.trimEnd(),
+const list = ({ default: defaultName = DEFAULT_PROFILE, profiles }: Config): string[] =>
+  [...new Map([[DEFAULT_PROFILE, {}], ...profiles])].map(([name, { server = '', username = '' }]: [string, ProfileSettings]) =>
+    `${name === defaultName ? '*' : ' '} ${name}  ${username}  ${server}`.trimEnd(),
   );
 
 function show(name: string | undefined, env: NodeJS.ProcessEnv): string[] {
@@ -47,30 +47,30 @@ function show(name: string | undefined, env: NodeJS.ProcessEnv): string[] {
   ];
 }
 
-function set(config: Config, given: { name: string; server: string | undefined; username: string | undefined }, env: NodeJS.ProcessEnv) {
-  const name = checkName(given.name);
+function set(config: Config, settings: { name: string; server: string | undefined; username: string | undefined }, env: NodeJS.ProcessEnv) {
+  const name = validateProfileName(settings.name);
   const before = config.profiles.get(name);
-  const server = given.server === undefined ? before?.server : serverOf(given.server);
-  const username = given.username ?? before?.username;
+  const server = settings.server === undefined ? before?.server : parseServerUrl(settings.server);
+  const username = settings.username ?? before?.username;
   const profiles = new Map(config.profiles).set(name, { ...before, server, username });
   const isFirst = config.default === undefined && before === undefined && config.profiles.size === 0;
-  change({ default: isFirst ? name : config.default, profiles }, env);
+  saveConfig({ default: isFirst ? name : config.default, profiles }, env);
   return isFirst ? [`${name} is used from now on where no other profile is named`] : [];
 }
 
 function remove(config: Config, name: string, env: NodeJS.ProcessEnv): string[] {
   const profiles = new Map(config.profiles);
   profiles.delete(name);
-  const changed = change({ default: config.default === name ? undefined : config.default, profiles }, env);
-  forgetState(name, env);
+  const changed = saveConfig({ default: config.default === name ? undefined : config.default, profiles }, env);
+  deleteState(name, env);
   return changed;
 }
 
-function change(config: Config, env: NodeJS.ProcessEnv): string[] {
+function saveConfig(config: Config, env: NodeJS.ProcessEnv): string[] {
   writeConfig(env, config);
   return [];
 }
 
-function mustHave({ profiles }: Config, name: string): void {
-  if (name !== DEFAULT_NAME && !profiles.has(name)) throw new ProfileError(`there is no profile "${name}"`);
+function requireProfile({ profiles }: Config, name: string): void {
+  if (name !== DEFAULT_PROFILE && !profiles.has(name)) throw new ProfileError(`there is no profile "${name}"`);
 }

@@ -1,16 +1,16 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { makePrivateFolder, writePrivate } from './private-files.ts';
+import { makePrivateFolder, writePrivateFile } from './private-files.ts';
 
 /**
  * Which programs of this profile are in which room, as files that name the process. A program that was killed leaves its
  * file behind, which counts for nothing. Should its number be another program's by now, the room only seems taken.
  */
-export class Seats {
+export class RoomPidFiles {
   readonly #folder: string;
-  readonly #taken = new Set<string>();
-  readonly #close = (): void => {
-    for (const room of this.#taken) {
+  readonly #claimed = new Set<string>();
+  readonly #releaseAll = (): void => {
+    for (const room of this.#claimed) {
       try {
         this.release(room);
       } catch {
@@ -25,34 +25,36 @@ export class Seats {
   }
 
   /** True when no other program was there. Of two that come at once each may see the other. */
-  take(room: string): boolean {
-    if (this.#taken.size === 0) process.once('exit', this.#close);
-    if (!this.#taken.has(room)) writePrivate(this.#own(room), '');
-    this.#taken.add(room);
-    return this.isAlone(room);
+  claim(room: string): boolean {
+    if (this.#claimed.size === 0) process.once('exit', this.#releaseAll);
+    if (!this.#claimed.has(room)) writePrivateFile(this.#ownPath(room), '');
+    this.#claimed.add(room);
+    return this.isOnlyProcess(room);
   }
 
   release(room: string): void {
-    if (this.#taken.delete(room)) rmSync(this.#own(room), { force: true });
-    if (this.#taken.size === 0) process.off('exit', this.#close);
+    if (this.#claimed.delete(room)) rmSync(this.#ownPath(room), { force: true });
+    if (this.#claimed.size === 0) process.off('exit', this.#releaseAll);
   }
 
   /** False also when it cannot be known. */
-  isAlone(room: string): boolean {
+  isOnlyProcess(room: string): boolean {
     const prefix = `${room}.`;
     try {
-      const others = readdirSync(this.#folder).filter((name) => name.startsWith(prefix) && join(this.#folder, name) !== this.#own(room));
-      return !others.some((name) => this.#isHeld(name, Number(name.slice(prefix.length))));
+      const others = readdirSync(this.#folder).filter(
+        (name) => name.startsWith(prefix) && join(this.#folder, name) !== this.#ownPath(room),
+      );
+      return !others.some((name) => this.#isProcessAlive(name, Number(name.slice(prefix.length))));
     } catch {
       return false;
     }
   }
 
-  #own(room: string): string {
+  #ownPath(room: string): string {
     return join(this.#folder, `${room}.${process.pid}`);
   }
 
-  #isHeld(name: string, pid: number): boolean {
+  #isProcessAlive(name: string, pid: number): boolean {
     // What is being written has a name that ends otherwise.
     if (!Number.isSafeInteger(pid)) return false;
     try {

@@ -7,7 +7,7 @@ export interface Size {
 }
 
 /** A place on the screen, from 0 at the top left. */
-export interface Place {
+export interface ScreenPosition {
   column: number;
   row: number;
 }
@@ -17,5 +17,5 @@ export interface Frame {
   /** From the top; what lacks is empty. */
   rows: readonly Row[];
   /** Where one types, and an input method opens its window; hidden without. */
-  cursor?: Place | undefined;
+  cursor?: ScreenPosition | undefined;
 }

@@ -1,4 +1,4 @@
-import type { Place } from './frame.ts';
+import type { ScreenPosition } from './frame.ts';
 
 export type KeyName =
   | 'enter'
@@ -18,13 +18,13 @@ export type KeyName =
   | `f${number}`;
 
 /** What somebody did at the terminal. */
-export type Key =
+export type InputEvent =
   /** Characters as they were typed or composed; never a control character. */
   | { kind: 'text'; text: string }
   /** Pasted, in one piece: may hold newlines. `isCut`: it was longer than a terminal may hand over, and the rest is lost. */
-  | { kind: 'paste'; text: string; isCut?: boolean }
+  | { kind: 'paste'; text: string; isTruncated?: boolean }
   /** A named key, or a letter held with ctrl or alt, which is its own name: `c` for ctrl+c. */
   | { kind: 'key'; name: KeyName | (string & {}); ctrl?: boolean; alt?: boolean; shift?: boolean }
-  | { kind: 'mouse'; action: 'press' | 'release' | 'wheel-up' | 'wheel-down'; at: Place }
+  | { kind: 'mouse'; action: 'press' | 'release' | 'wheel-up' | 'wheel-down'; position: ScreenPosition }
   /** Whether the terminal's window is the one that is looked at. */
-  | { kind: 'focus'; focused: boolean };
+  | { kind: 'focus'; isFocused: boolean };

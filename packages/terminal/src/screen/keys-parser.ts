@@ -1,53 +1,53 @@
-import type { Key, KeyName } from './key.ts';
+import type { InputEvent, KeyName } from './key.ts';
 
 /** Bytes of one paste. */
-const MOST_PASTED = 1 << 20;
+const MAX_PASTE_BYTES = 1 << 20;
 /** Characters of one escape sequence of a key; of one answer of the terminal. */
-const LONGEST_SEQUENCE = 64;
-const LONGEST_ANSWER = 1_024;
+const MAX_SEQUENCE_LENGTH = 64;
+const MAX_REPLY_LENGTH = 1_024;
 /** Milliseconds until what looks like the begin of a sequence is taken for the key that it also is; until a paste ends unsaid. */
-const SEQUENCE_MS = 40;
-const PASTE_MS = 1_000;
+const SEQUENCE_TIMEOUT_MS = 40;
+const PASTE_TIMEOUT_MS = 1_000;
 
 const ESC = '\u001b';
 const PASTE_END = `${ESC}[201~`;
 
 /** Key sequences of xterm and its likes, rxvt, the Linux console and the kitty protocol. */
 const CSI = /\u001b\[([<=>?]?)([\d;:]*)([ -/]*)([@-~])/y;
-const CSI_BEGUN = /\u001b\[[<=>?]?[\d;:]*[ -/]*$/y;
+const PARTIAL_CSI = /\u001b\[[<=>?]?[\d;:]*[ -/]*$/y;
 const RXVT_SHIFTED = /\u001b\[(\d+)\$/y;
 const LINUX_F = /\u001b\[\[([A-E])/y;
 const SS3 = /\u001bO(\d?)([A-Za-z])/y;
-const SS3_BEGUN = /\u001bO\d?$/y;
+const PARTIAL_SS3 = /\u001bO\d?$/y;
 /** Answers of the terminal, which people do not type. */
-const STRING = /\u001b[\]P_^X]([^\u0007\u001b\u009c]*)(?:\u0007|\u001b\\|\u009c)/y;
-const STRING_BEGUN = /\u001b[\]P_^X][^\u0007\u001b\u009c]*\u001b?$/y;
+const STRING_REPLY = /\u001b[\]P_^X]([^\u0007\u001b\u009c]*)(?:\u0007|\u001b\\|\u009c)/y;
+const PARTIAL_STRING_REPLY = /\u001b[\]P_^X][^\u0007\u001b\u009c]*\u001b?$/y;
 const TEXT = /[^\p{Cc}]+/uy;
 
-export interface KeysListener {
-  key: (key: Key) => void;
+export interface KeyParserListener {
+  onInput: (key: InputEvent) => void;
   /** What the terminal was asked: the body of an OSC, or a control sequence from its `[` on. */
-  answer: (body: string) => void;
+  onReply: (body: string) => void;
 }
 
 /** From what a terminal sends to keys, in pieces as they come. What it does not know it drops. */
-export class KeysParser {
-  readonly #listener: KeysListener;
+export class KeyParser {
+  readonly #listener: KeyParserListener;
   readonly #decoder = new TextDecoder();
   #pending = '';
   /** What of a paste has come, its bytes, and whether more came than is kept. */
-  #paste: { parts: string[]; bytes: number; isCut: boolean } | undefined;
+  #paste: { parts: string[]; bytes: number; isTruncated: boolean } | undefined;
   /** Inside of an answer that is too long. */
-  #isSkipping = false;
+  #isSkippingReply = false;
 
-  constructor(listener: KeysListener) {
+  constructor(listener: KeyParserListener) {
     this.#listener = listener;
   }
 
   /** Milliseconds after which `flush` is to be called when nothing more came; undefined when nothing is waited for. */
-  get patience(): number | undefined {
-    if (this.#paste) return PASTE_MS;
-    return this.#pending === '' && !this.#isSkipping ? undefined : SEQUENCE_MS;
+  get flushDelayMs(): number | undefined {
+    if (this.#paste) return PASTE_TIMEOUT_MS;
+    return this.#pending === '' && !this.#isSkippingReply ? undefined : SEQUENCE_TIMEOUT_MS;
   }
 
   push(bytes: Uint8Array): void {
@@ -57,32 +57,32 @@ export class KeysParser {
 
   /** What has not become a sequence will not: an escape is the key itself. */
   flush(): void {
-    this.#isSkipping = false;
+    this.#isSkippingReply = false;
     if (this.#paste) {
-      this.#takePasted(this.#pending);
+      this.#appendPaste(this.#pending);
       this.#pending = '';
       this.#endPaste();
     } else if (this.#pending !== '') {
       const rest = this.#pending;
       this.#pending = '';
-      this.#tellBroken(rest);
+      this.#emitIncomplete(rest);
     }
   }
 
   #parse(): void {
     for (let isMore = true; isMore && this.#pending !== ''; ) {
-      if (this.#paste) isMore = this.#goOnPasting();
-      else if (this.#isSkipping) isMore = this.#goOnSkipping();
-      else isMore = this.#takeKeys();
+      if (this.#paste) isMore = this.#continuePaste();
+      else if (this.#isSkippingReply) isMore = this.#skipReply();
+      else isMore = this.#parseKeys();
     }
   }
 
   /** Up to where something is not complete, or of another kind. */
-  #takeKeys(): boolean {
+  #parseKeys(): boolean {
     const all = this.#pending;
     let at = 0;
-    while (at < all.length && !this.#paste && !this.#isSkipping) {
-      const end = this.#take(all, at);
+    while (at < all.length && !this.#paste && !this.#isSkippingReply) {
+      const end = this.#parseOne(all, at);
       if (end === at) break;
       at = end;
     }
@@ -91,153 +91,153 @@ export class KeysParser {
   }
 
   /** Answers where it ends; `at` when more has to come. */
-  #take(all: string, at: number): number {
-    const text = matched(TEXT, all, at);
+  #parseOne(all: string, at: number): number {
+    const text = matchAt(TEXT, all, at);
     if (text) {
-      this.#listener.key({ kind: 'text', text: text[0] });
+      this.#listener.onInput({ kind: 'text', text: text[0] });
       return at + text[0].length;
     }
-    if (all[at] === ESC) return this.#takeSequence(all, at, false);
-    this.#tell(controlKey(all.charCodeAt(at)));
+    if (all[at] === ESC) return this.#parseSequence(all, at, false);
+    this.#emit(controlKey(all.charCodeAt(at)));
     return at + 1;
   }
 
-  #takeSequence(all: string, at: number, alt: boolean): number {
+  #parseSequence(all: string, at: number, alt: boolean): number {
     const next = all[at + 1];
     if (next === undefined) return at;
-    if (next === ESC) return this.#takeTwoEscapes(all, at, alt);
-    if (next === '[') return this.#takeCsi(all, at, alt);
-    if (next === 'O') return this.#takeSs3(all, at, alt);
-    if (']P_^X'.includes(next)) return this.#takeString(all, at);
+    if (next === ESC) return this.#parseTwoEscapes(all, at, alt);
+    if (next === '[') return this.#parseCsi(all, at, alt);
+    if (next === 'O') return this.#parseSs3(all, at, alt);
+    if (']P_^X'.includes(next)) return this.#parseStringReply(all, at);
     const character = String.fromCodePoint(all.codePointAt(at + 1) as number);
-    this.#tell(withAlt(typedKey(character)));
+    this.#emit(withAlt(characterKey(character)));
     return at + 1 + character.length;
   }
 
   /** Alt with a key that has a sequence, in rxvt; else an escape, and whatever comes. */
-  #takeTwoEscapes(all: string, at: number, alt: boolean): number {
+  #parseTwoEscapes(all: string, at: number, alt: boolean): number {
     const after = all[at + 2];
     if (after === undefined) return at;
     if (alt || (after !== '[' && after !== 'O')) {
-      this.#tell({ kind: 'key', name: 'escape' });
+      this.#emit({ kind: 'key', name: 'escape' });
       return at + 1;
     }
-    const end = this.#takeSequence(all, at + 1, true);
+    const end = this.#parseSequence(all, at + 1, true);
     return end === at + 1 ? at : end;
   }
 
-  #takeCsi(all: string, at: number, alt: boolean): number {
-    const linux = matched(LINUX_F, all, at);
+  #parseCsi(all: string, at: number, alt: boolean): number {
+    const linux = matchAt(LINUX_F, all, at);
     if (linux) {
-      this.#tell({ kind: 'key', name: `f${(linux[1] as string).charCodeAt(0) - 64}` });
+      this.#emit({ kind: 'key', name: `f${(linux[1] as string).charCodeAt(0) - 64}` });
       return at + linux[0].length;
     }
-    const found = matched(CSI, all, at);
+    const found = matchAt(CSI, all, at);
     if (found) {
       const [whole, prefix = '', parameters = '', between = '', final = ''] = found;
       // X10 reports of a mouse: three characters more, of no use.
       if (final === 'M' && prefix === '' && parameters === '') return all.length < at + 6 ? at : at + 6;
-      if (prefix === '' && parameters === '200' && final === '~') this.#paste = { parts: [], bytes: 0, isCut: false };
-      else if (prefix === '?' || between !== '' || 'cnty'.includes(final)) this.#listener.answer(whole.slice(1));
-      else this.#tell(prefix === '<' ? mouseKey(parameters, final) : csiKey(parameters, final, alt));
+      if (prefix === '' && parameters === '200' && final === '~') this.#paste = { parts: [], bytes: 0, isTruncated: false };
+      else if (prefix === '?' || between !== '' || 'cnty'.includes(final)) this.#listener.onReply(whole.slice(1));
+      else this.#emit(prefix === '<' ? mouseKey(parameters, final) : csiKey(parameters, final, alt));
       return at + whole.length;
     }
-    const shifted = matched(RXVT_SHIFTED, all, at);
+    const shifted = matchAt(RXVT_SHIFTED, all, at);
     if (shifted) {
-      this.#tell(csiKey(`${shifted[1]};2`, '~', alt));
+      this.#emit(csiKey(`${shifted[1]};2`, '~', alt));
       return at + shifted[0].length;
     }
-    if (matched(CSI_BEGUN, all, at) || all.slice(at) === `${ESC}[[`) return all.length - at > LONGEST_SEQUENCE ? all.length : at;
-    return at + brokenLength(all, at);
+    if (matchAt(PARTIAL_CSI, all, at) || all.slice(at) === `${ESC}[[`) return all.length - at > MAX_SEQUENCE_LENGTH ? all.length : at;
+    return at + invalidSequenceLength(all, at);
   }
 
-  #takeSs3(all: string, at: number, alt: boolean): number {
-    const found = matched(SS3, all, at);
+  #parseSs3(all: string, at: number, alt: boolean): number {
+    const found = matchAt(SS3, all, at);
     if (found) {
-      this.#tell(ss3Key(found[1] as string, found[2] as string, alt));
+      this.#emit(ss3Key(found[1] as string, found[2] as string, alt));
       return at + found[0].length;
     }
-    return matched(SS3_BEGUN, all, at) ? at : at + 2;
+    return matchAt(PARTIAL_SS3, all, at) ? at : at + 2;
   }
 
-  #takeString(all: string, at: number): number {
-    const found = matched(STRING, all, at);
+  #parseStringReply(all: string, at: number): number {
+    const found = matchAt(STRING_REPLY, all, at);
     if (found) {
-      if (all[at + 1] === ']' && found[0].length <= LONGEST_ANSWER) this.#listener.answer(found[1] as string);
+      if (all[at + 1] === ']' && found[0].length <= MAX_REPLY_LENGTH) this.#listener.onReply(found[1] as string);
       return at + found[0].length;
     }
-    if (!matched(STRING_BEGUN, all, at)) return at + brokenLength(all, at);
-    if (all.length - at <= LONGEST_ANSWER) return at;
-    this.#isSkipping = true;
+    if (!matchAt(PARTIAL_STRING_REPLY, all, at)) return at + invalidSequenceLength(all, at);
+    if (all.length - at <= MAX_REPLY_LENGTH) return at;
+    this.#isSkippingReply = true;
     return all.length;
   }
 
-  #goOnSkipping(): boolean {
+  #skipReply(): boolean {
     const end = this.#pending.search(/[\u0007\u001b\u009c]/);
-    if (end >= 0) this.#isSkipping = false;
+    if (end >= 0) this.#isSkippingReply = false;
     const isTerminated = end >= 0 && this.#pending[end] !== ESC;
     this.#pending = end < 0 ? '' : this.#pending.slice(isTerminated ? end + 1 : end);
     return end >= 0;
   }
 
-  #goOnPasting(): boolean {
+  #continuePaste(): boolean {
     const end = this.#pending.indexOf(PASTE_END);
     // Its end may have come in part.
     const upTo = end < 0 ? this.#pending.length - (PASTE_END.length - 1) : end;
-    if (upTo > 0) this.#takePasted(this.#pending.slice(0, upTo));
+    if (upTo > 0) this.#appendPaste(this.#pending.slice(0, upTo));
     this.#pending = this.#pending.slice(end < 0 ? Math.max(0, upTo) : end + PASTE_END.length);
     if (end >= 0) this.#endPaste();
     return end >= 0;
   }
 
-  #takePasted(text: string): void {
+  #appendPaste(text: string): void {
     const paste = this.#paste;
     if (!paste || text === '') return;
     const bytes = Buffer.byteLength(text);
-    if (paste.isCut || paste.bytes + bytes > MOST_PASTED) {
-      const room = paste.isCut ? 0 : MOST_PASTED - paste.bytes;
-      paste.isCut = true;
+    if (paste.isTruncated || paste.bytes + bytes > MAX_PASTE_BYTES) {
+      const remainingBytes = paste.isTruncated ? 0 : MAX_PASTE_BYTES - paste.bytes;
+      paste.isTruncated = true;
       // A code unit has three bytes at most.
-      if (room > 0) paste.parts.push(text.slice(0, Math.floor(room / 3)));
+      if (remainingBytes > 0) paste.parts.push(text.slice(0, Math.floor(remainingBytes / 3)));
     } else paste.parts.push(text);
     paste.bytes += bytes;
   }
 
   #endPaste(): void {
-    const { parts, isCut } = this.#paste ?? { parts: [], isCut: false };
+    const { parts, isTruncated } = this.#paste ?? { parts: [], isTruncated: false };
     this.#paste = undefined;
     const text = parts.join('').replace(/\r\n?/g, '\n').toWellFormed();
-    if (text !== '') this.#listener.key({ kind: 'paste', text, ...(isCut && { isCut }) });
+    if (text !== '') this.#listener.onInput({ kind: 'paste', text, ...(isTruncated && { isTruncated }) });
   }
 
   /** A sequence that goes on no more: the keys that send its begin, or nothing anybody knows. */
-  #tellBroken(rest: string): void {
+  #emitIncomplete(rest: string): void {
     const end = rest.startsWith(ESC + ESC) ? 1 : rest.length;
-    if (rest === ESC || end === 1) this.#tell({ kind: 'key', name: 'escape' });
-    else if (rest.length === 2) this.#tell(withAlt(typedKey(rest[1] as string)));
-    if (end < rest.length) this.#tellBroken(rest.slice(end));
+    if (rest === ESC || end === 1) this.#emit({ kind: 'key', name: 'escape' });
+    else if (rest.length === 2) this.#emit(withAlt(characterKey(rest[1] as string)));
+    if (end < rest.length) this.#emitIncomplete(rest.slice(end));
   }
 
-  #tell(key: Key | undefined): void {
-    if (key) this.#listener.key(key);
+  #emit(key: InputEvent | undefined): void {
+    if (key) this.#listener.onInput(key);
   }
 }
 
-function matched(pattern: RegExp, text: string, at: number): RegExpExecArray | null {
+function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | null {
   pattern.lastIndex = at;
   return pattern.exec(text);
 }
 
 /** Up to what cannot belong to it, which is a key of its own. */
-function brokenLength(all: string, at: number): number {
-  const end = all.slice(at + 1, at + 1 + LONGEST_SEQUENCE).search(/[^ -~]/);
-  return 1 + (end < 0 ? Math.min(LONGEST_SEQUENCE, all.length - at - 1) : end);
+function invalidSequenceLength(all: string, at: number): number {
+  const end = all.slice(at + 1, at + 1 + MAX_SEQUENCE_LENGTH).search(/[^ -~]/);
+  return 1 + (end < 0 ? Math.min(MAX_SEQUENCE_LENGTH, all.length - at - 1) : end);
 }
 
-type Held = { ctrl?: boolean; alt?: boolean; shift?: boolean };
-type PressedKey = Extract<Key, { kind: 'key' }>;
+type Modifiers = { ctrl?: boolean; alt?: boolean; shift?: boolean };
+type KeyPress = Extract<InputEvent, { kind: 'key' }>;
 
-const pressed = (name: PressedKey['name'], { ctrl, alt, shift }: Held = {}): PressedKey => ({
+const keyPress = (name: KeyPress['name'], { ctrl, alt, shift }: Modifiers = {}): KeyPress => ({
   kind: 'key',
   name,
   ...(ctrl && { ctrl }),
@@ -245,27 +245,27 @@ const pressed = (name: PressedKey['name'], { ctrl, alt, shift }: Held = {}): Pre
   ...(shift && { shift }),
 });
 
-const withAlt = (key: PressedKey): PressedKey => ({ ...key, alt: true });
+const withAlt = (key: KeyPress): KeyPress => ({ ...key, alt: true });
 
 /** A character that is not text by itself. */
-function typedKey(character: string): PressedKey {
+function characterKey(character: string): KeyPress {
   const code = character.codePointAt(0) as number;
-  if (code < 0x20 || (code >= 0x7f && code < 0xa0)) return controlKey(code) ?? pressed('escape');
+  if (code < 0x20 || (code >= 0x7f && code < 0xa0)) return controlKey(code) ?? keyPress('escape');
   const letter = character.toLowerCase();
-  return pressed(letter, { shift: letter !== character });
+  return keyPress(letter, { shift: letter !== character });
 }
 
-function controlKey(code: number): PressedKey | undefined {
-  if (code === 0x0d) return pressed('enter');
-  if (code === 0x09) return pressed('tab');
-  if (code === 0x7f) return pressed('backspace');
-  if (code === 0x1b) return pressed('escape');
-  if (code === 0) return pressed('space', { ctrl: true });
+function controlKey(code: number): KeyPress | undefined {
+  if (code === 0x0d) return keyPress('enter');
+  if (code === 0x09) return keyPress('tab');
+  if (code === 0x7f) return keyPress('backspace');
+  if (code === 0x1b) return keyPress('escape');
+  if (code === 0) return keyPress('space', { ctrl: true });
   // The rest of C1 comes from no keyboard.
-  return code > 0x1f ? undefined : pressed(String.fromCharCode(code + 0x40).toLowerCase(), { ctrl: true });
+  return code > 0x1f ? undefined : keyPress(String.fromCharCode(code + 0x40).toLowerCase(), { ctrl: true });
 }
 
-const BY_LETTER: Record<string, KeyName> = {
+const KEYS_BY_LETTER: Record<string, KeyName> = {
   A: 'up',
   B: 'down',
   C: 'right',
@@ -278,7 +278,7 @@ const BY_LETTER: Record<string, KeyName> = {
   S: 'f4',
 };
 
-const BY_NUMBER: Record<string, KeyName> = {
+const KEYS_BY_NUMBER: Record<string, KeyName> = {
   1: 'home',
   2: 'insert',
   3: 'delete',
@@ -291,53 +291,54 @@ const BY_NUMBER: Record<string, KeyName> = {
 };
 
 /** The parameter of modifiers: one more than shift, alt and ctrl together. */
-const heldOf = (parameter: string | undefined): Held => {
+const parseModifiers = (parameter: string | undefined): Modifiers => {
   const bits = Number(parameter || 1) - 1;
   return { shift: (bits & 1) !== 0, alt: (bits & 2) !== 0, ctrl: (bits & 4) !== 0 };
 };
 
-function csiKey(parameters: string, final: string, alt: boolean): Key | undefined {
+function csiKey(parameters: string, final: string, alt: boolean): InputEvent | undefined {
   const [first = '', second = '', third = ''] = parameters.split(';');
-  const [modifiers, event] = second.split(':');
-  const held = { ...heldOf(modifiers), ...(alt && { alt }) };
+  const [modifierParameter, event] = second.split(':');
+  const modifiers = { ...parseModifiers(modifierParameter), ...(alt && { alt }) };
   // Let go; or held with a key of the window system.
-  if (event === '3' || ((Number(modifiers || 1) - 1) & 0b111000) !== 0) return undefined;
-  if (final === 'u') return codeKey(first, held, third);
-  if (final === '~' && first === '27') return codeKey(third, held, '');
-  if (final === 'I' || final === 'O') return { kind: 'focus', focused: final === 'I' };
-  if (final === 'Z') return pressed('tab', { ...held, shift: true });
+  if (event === '3' || ((Number(modifierParameter || 1) - 1) & 0b111000) !== 0) return undefined;
+  if (final === 'u') return codeKey(first, modifiers, third);
+  if (final === '~' && first === '27') return codeKey(third, modifiers, '');
+  if (final === 'I' || final === 'O') return { kind: 'focus', isFocused: final === 'I' };
+  if (final === 'Z') return keyPress('tab', { ...modifiers, shift: true });
   // The shifted arrows of rxvt, and what it does to the others.
-  if ('abcd'.includes(final)) return pressed(BY_LETTER[final.toUpperCase()] as KeyName, { ...held, shift: true });
-  const name = '~^@'.includes(final) ? own(BY_NUMBER, first) : own(BY_LETTER, final);
-  if (final === '^' || final === '@') Object.assign(held, { ctrl: true, shift: final === '@' });
-  return name && pressed(name, held);
+  if ('abcd'.includes(final)) return keyPress(KEYS_BY_LETTER[final.toUpperCase()] as KeyName, { ...modifiers, shift: true });
+  const name = '~^@'.includes(final) ? lookUp(KEYS_BY_NUMBER, first) : lookUp(KEYS_BY_LETTER, final);
+  if (final === '^' || final === '@') Object.assign(modifiers, { ctrl: true, shift: final === '@' });
+  return name && keyPress(name, modifiers);
 }
 
-const own = (names: Record<string, KeyName>, key: string): KeyName | undefined => (Object.hasOwn(names, key) ? names[key] : undefined);
+const lookUp = (names: Record<string, KeyName>, key: string): KeyName | undefined => (Object.hasOwn(names, key) ? names[key] : undefined);
 
 /** A key by its code point: of the kitty protocol, and of xterm's modifyOtherKeys. */
-function codeKey(codes: string, held: Held, text: string): Key | undefined {
+function codeKey(codes: string, modifiers: Modifiers, text: string): InputEvent | undefined {
   const [code, shifted] = codes.split(':').map(Number);
   if (!code || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) return undefined;
   // Keys that have no character stand among the private ones.
-  if (code >= 57_344 && code <= 63_743) return keypadKey(code, held);
-  const key = typedKey(String.fromCodePoint(code));
+  if (code >= 57_344 && code <= 63_743) return keypadKey(code, modifiers);
+  const key = characterKey(String.fromCodePoint(code));
   const isCharacter = code >= 0x20 && code !== 0x7f && !(code >= 0x80 && code < 0xa0);
-  if (!isCharacter) return pressed(key.name, { ...held, ctrl: held.ctrl === true || (key.ctrl === true && code !== 0x7f) });
-  if (held.ctrl || held.alt) return pressed(key.name === ' ' ? 'space' : key.name, { ...held, shift: held.shift === true });
-  const typed = text !== '' ? textOf(text) : String.fromCodePoint(held.shift && isScalar(shifted) ? shifted : code);
+  if (!isCharacter) return keyPress(key.name, { ...modifiers, ctrl: modifiers.ctrl === true || (key.ctrl === true && code !== 0x7f) });
+  if (modifiers.ctrl || modifiers.alt)
+    return keyPress(key.name === ' ' ? 'space' : key.name, { ...modifiers, shift: modifiers.shift === true });
+  const typed = text !== '' ? textOf(text) : String.fromCodePoint(modifiers.shift && isScalar(shifted) ? shifted : code);
   return typed === '' ? undefined : { kind: 'text', text: typed };
 }
 
 const KEYPAD_TEXT = '0123456789./*-+';
 const KEYPAD_KEYS: KeyName[] = ['left', 'right', 'up', 'down', 'pageup', 'pagedown', 'home', 'end', 'insert', 'delete'];
 
-function keypadKey(code: number, held: Held): Key | undefined {
+function keypadKey(code: number, modifiers: Modifiers): InputEvent | undefined {
   const text = KEYPAD_TEXT[code - 57_399];
   if (text !== undefined) return { kind: 'text', text };
-  if (code === 57_414) return pressed('enter', held);
+  if (code === 57_414) return keyPress('enter', modifiers);
   const name = KEYPAD_KEYS[code - 57_417];
-  return name && pressed(name, held);
+  return name && keyPress(name, modifiers);
 }
 
 const isScalar = (code: number | undefined): code is number =>
@@ -345,26 +346,26 @@ const isScalar = (code: number | undefined): code is number =>
 
 const textOf = (codes: string): string => String.fromCodePoint(...codes.split(':').map(Number).filter(isScalar));
 
-function ss3Key(modifier: string, letter: string, alt: boolean): Key | undefined {
-  const held = { ...heldOf(modifier), ...(alt && { alt }) };
-  const name = own(BY_LETTER, letter);
-  if (name) return pressed(name, held);
-  if ('abcd'.includes(letter)) return pressed(BY_LETTER[letter.toUpperCase()] as KeyName, { ...held, ctrl: true });
-  if (letter === 'M') return pressed('enter', held);
-  if (letter === 'I') return pressed('tab', held);
+function ss3Key(modifier: string, letter: string, alt: boolean): InputEvent | undefined {
+  const modifiers = { ...parseModifiers(modifier), ...(alt && { alt }) };
+  const name = lookUp(KEYS_BY_LETTER, letter);
+  if (name) return keyPress(name, modifiers);
+  if ('abcd'.includes(letter)) return keyPress(KEYS_BY_LETTER[letter.toUpperCase()] as KeyName, { ...modifiers, ctrl: true });
+  if (letter === 'M') return keyPress('enter', modifiers);
+  if (letter === 'I') return keyPress('tab', modifiers);
   const keypad = '*+,-./0123456789'['jklmnopqrstuvwxy'.indexOf(letter)];
   return keypad === undefined ? undefined : { kind: 'text', text: keypad };
 }
 
 /** SGR reports; of the buttons only the first, and no movements. */
-function mouseKey(parameters: string, final: string): Key | undefined {
+function mouseKey(parameters: string, final: string): InputEvent | undefined {
   const [code = '', column, row] = parameters.split(';');
-  const at = { column: Number(column) - 1, row: Number(row) - 1 };
-  if (code === '' || !(at.column >= 0) || !(at.row >= 0)) return undefined;
+  const position = { column: Number(column) - 1, row: Number(row) - 1 };
+  if (code === '' || !(position.column >= 0) || !(position.row >= 0)) return undefined;
   // Without what is held meanwhile.
   const button = Number(code) & ~0b11100;
-  if (button === 64) return { kind: 'mouse', action: 'wheel-up', at };
-  if (button === 65) return { kind: 'mouse', action: 'wheel-down', at };
+  if (button === 64) return { kind: 'mouse', action: 'wheel-up', position };
+  if (button === 65) return { kind: 'mouse', action: 'wheel-down', position };
   if (button !== 0) return undefined;
-  return { kind: 'mouse', action: final === 'm' ? 'release' : 'press', at };
+  return { kind: 'mouse', action: final === 'm' ? 'release' : 'press', position };
 }

@@ -1,12 +1,12 @@
 import { writeSync } from 'node:fs';
-import { fitted, takeAmbiguousAsWide } from '../text/columns.ts';
-import { safeLine } from '../text/safe.ts';
+import { setAmbiguousWide, truncate } from '../text/columns.ts';
+import { sanitizeLine } from '../text/safe.ts';
 import type { Frame, Size } from './frame.ts';
-import type { Key } from './key.ts';
-import { KeysParser } from './keys-parser.ts';
-import { painted } from './painter.ts';
+import type { InputEvent } from './key.ts';
+import { KeyParser } from './keys-parser.ts';
+import { renderDiff } from './painter.ts';
 import type { Screen, ScreenListener } from './screen.ts';
-import { backgroundOf, type Theme, themeOf } from './theme.ts';
+import { parseBackgroundReply, selectTheme, type Theme } from './theme.ts';
 
 interface Streams {
   stdin: NodeJS.ReadStream;
@@ -15,33 +15,33 @@ interface Streams {
 }
 
 /** Between two frames; and before one that shows what a key did, for which somebody waits. */
-const FRAME_MS = 1_000 / 30;
-const ECHO_MS = 1_000 / 120;
+const FRAME_INTERVAL_MS = 1_000 / 30;
+const ECHO_INTERVAL_MS = 1_000 / 120;
 /** For what a terminal says of itself. */
-const ANSWER_MS = 120;
+const QUERY_TIMEOUT_MS = 120;
 /** Keys pressed before anybody could listen. */
-const MOST_EARLY_KEYS = 1_000;
+const MAX_EARLY_INPUTS = 1_000;
 const TITLE_COLUMNS = 80;
 /** For a terminal that is slow to take what is written last: of a process that dies, and of one that has been left. */
-const LAST_WRITE_MS = 500;
-const LEAVE_MS = 3_000;
+const FINAL_WRITE_TIMEOUT_MS = 500;
+const FORCE_CLOSE_AFTER_MS = 3_000;
 
 /** Another screen than the shell's, marked pastes, focus; clicks and the wheel, which `ENGAWA_MOUSE=off` leaves to the terminal. */
-const MODES = ['?1049', '?2004', '?1004'];
-const MOUSE = ['?1000', '?1006'];
-const switched = (on: 'h' | 'l', modes: readonly string[]): string => modes.map((mode) => `\u001b[${mode}${on}`).join('');
+const SCREEN_MODES = ['?1049', '?2004', '?1004'];
+const MOUSE_MODES = ['?1000', '?1006'];
+const modeCodes = (on: 'h' | 'l', modes: readonly string[]): string => modes.map((mode) => `\u001b[${mode}${on}`).join('');
 /** No wrapping, however wide it takes a character to be; plain cursor keys and keypad. */
-const BEGIN = '\u001b[?7l\u001b[?25l\u001b[?1l\u001b>';
+const ENTER_CODES = '\u001b[?7l\u001b[?25l\u001b[?1l\u001b>';
 /** Also out of a frame that was written in part. */
-const END = '\u001b[?2026l\u001b]8;;\u001b\\\u001b[0m\u001b[?7h\u001b[?25h';
+const LEAVE_CODES = '\u001b[?2026l\u001b]8;;\u001b\\\u001b[0m\u001b[?7h\u001b[?25h';
 /** The title is put aside; keys that have no code of their own, as shift+enter, get one from terminals that can (kitty protocol). */
-const BEGIN_EXTRAS = '\u001b[22;2t\u001b[>1u';
-const END_EXTRAS = '\u001b[<u\u001b[23;2t';
+const ENTER_EXTRA_CODES = '\u001b[22;2t\u001b[>1u';
+const LEAVE_EXTRA_CODES = '\u001b[<u\u001b[23;2t';
 /**
  * How wide it takes an ambiguous character to be; its background; and what it is, which every terminal answers: so those that
  * do not know the others keep nobody waiting.
  */
-const ASK = '\u001b[H…\u001b[?6n\u001b[H\u001b[K\u001b]11;?\u001b\\\u001b[c';
+const TERMINAL_QUERIES = '\u001b[H…\u001b[?6n\u001b[H\u001b[K\u001b]11;?\u001b\\\u001b[c';
 const END_SIGNALS = ['SIGHUP', 'SIGINT', 'SIGTERM'] as const;
 
 /**
@@ -60,31 +60,31 @@ class TerminalScreen implements Screen {
   readonly #stdout: NodeJS.WriteStream;
   readonly #env: NodeJS.ProcessEnv;
   readonly #listener: ScreenListener;
-  readonly #parser: KeysParser;
+  readonly #parser: KeyParser;
   #theme: Theme;
-  #earlyKeys: Key[] | undefined = [];
-  #patience: NodeJS.Timeout | undefined;
-  #isReady: () => void = () => undefined;
+  #earlyInputs: InputEvent[] | undefined = [];
+  #flushTimer: NodeJS.Timeout | undefined;
+  #resolveReady: () => void = () => undefined;
   #size: Size;
-  #view: ((size: Size) => Frame) | undefined;
+  #render: ((size: Size) => Frame) | undefined;
   /** Whether what is shown may differ from the view. */
-  #isDue = false;
+  #isDirty = false;
   /** What the terminal shows; nothing that we know of, when absent. */
-  #shown: Frame | undefined;
-  #shownAt = Number.NEGATIVE_INFINITY;
+  #lastFrame: Frame | undefined;
+  #lastFrameAt = Number.NEGATIVE_INFINITY;
   #frameTimer: NodeJS.Timeout | undefined;
   /** Keys came since the last frame. */
-  #isAwaited = false;
-  #soon: NodeJS.Immediate | undefined;
+  #hasNewInput = false;
+  #frameImmediate: NodeJS.Immediate | undefined;
   /** A write that the terminal has not taken yet. */
   #isWriting = false;
   /** Title, clipboard and bell, with the next write. */
   #title: string | undefined;
-  #copied: string | undefined;
-  #hasBell = false;
+  #clipboardText: string | undefined;
+  #isBellPending = false;
   #isSuspended = false;
   /** Another program has the terminal. */
-  #isLent = false;
+  #isReleased = false;
   #isGone = false;
   #isClosed = false;
 
@@ -93,18 +93,18 @@ class TerminalScreen implements Screen {
     this.#stdout = stdout;
     this.#env = env;
     this.#listener = listener;
-    this.#theme = themeOf(env);
-    this.#size = sizeOf(stdout);
-    this.#parser = new KeysParser({ key: (key) => this.#tellKey(key), answer: (body) => this.#hear(body) });
+    this.#theme = selectTheme(env);
+    this.#size = terminalSize(stdout);
+    this.#parser = new KeyParser({ onInput: (key) => this.#emitInput(key), onReply: (body) => this.#handleReply(body) });
     this.ready = new Promise((resolve) => {
-      this.#isReady = resolve;
+      this.#resolveReady = resolve;
     });
     this.#listen();
     this.#enter();
-    if (this.#isConsole) this.#start();
+    if (this.#isLinuxConsole) this.#markReady();
     else {
-      this.#write(ASK);
-      setTimeout(() => this.#start(), ANSWER_MS).unref();
+      this.#write(TERMINAL_QUERIES);
+      setTimeout(() => this.#markReady(), QUERY_TIMEOUT_MS).unref();
     }
   }
 
@@ -112,45 +112,45 @@ class TerminalScreen implements Screen {
     return this.#size;
   }
 
-  draw(view: (size: Size) => Frame): void {
-    this.#view = view;
-    this.#isDue = true;
+  draw(render: (size: Size) => Frame): void {
+    this.#render = render;
+    this.#isDirty = true;
     this.#schedule();
   }
 
   redraw(): void {
-    this.#shown = undefined;
-    this.#isDue = this.#view !== undefined;
-    if (this.#isDue) this.#schedule();
+    this.#lastFrame = undefined;
+    this.#isDirty = this.#render !== undefined;
+    if (this.#isDirty) this.#schedule();
   }
 
-  title(text: string): void {
-    if (!this.#isConsole) this.#title = fitted(safeLine(text), TITLE_COLUMNS);
+  setTitle(text: string): void {
+    if (!this.#isLinuxConsole) this.#title = truncate(sanitizeLine(text), TITLE_COLUMNS);
     this.#schedule();
   }
 
   bell(): void {
-    this.#hasBell = true;
+    this.#isBellPending = true;
     this.#schedule();
   }
 
-  copy(text: string): boolean {
-    if (this.#isConsole) return false;
-    this.#copied = text;
+  copyToClipboard(text: string): boolean {
+    if (this.#isLinuxConsole) return false;
+    this.#clipboardText = text;
     this.#schedule();
     return true;
   }
 
-  async lend(use: () => Promise<unknown>): Promise<void> {
-    if (this.#isSilent) return;
+  async releaseWhile(use: () => Promise<unknown>): Promise<void> {
+    if (this.#isPaused) return;
     this.#leave();
-    this.#isLent = true;
+    this.#isReleased = true;
     setReading(this.#stdin, false);
     try {
-      await this.#written();
+      await this.#waitForWrites();
       await use();
     } finally {
-      this.#takeBack();
+      this.#reacquire();
     }
   }
 
@@ -164,41 +164,41 @@ class TerminalScreen implements Screen {
     this.#leave(isDying);
     this.#isClosed = true;
     clearTimeout(this.#frameTimer);
-    clearImmediate(this.#soon);
-    clearTimeout(this.#patience);
+    clearImmediate(this.#frameImmediate);
+    clearTimeout(this.#flushTimer);
     this.#stopListening();
-    this.#start();
+    this.#markReady();
     // What a terminal that has stopped does not take would keep the process from ending.
-    if (this.#isWriting) setTimeout(() => this.#isWriting && handleOf(this.#stdout)?.close?.(), LEAVE_MS);
+    if (this.#isWriting) setTimeout(() => this.#isWriting && handleOf(this.#stdout)?.close?.(), FORCE_CLOSE_AFTER_MS);
   }
 
-  readonly #closeAtEnd = () => this.#close(true);
+  readonly #onProcessExit = () => this.#close(true);
   readonly #onData = (bytes: Buffer) => {
-    clearTimeout(this.#patience);
-    this.#await();
+    clearTimeout(this.#flushTimer);
+    this.#expediteFrame();
     this.#parser.push(bytes);
-    const { patience } = this.#parser;
-    if (patience !== undefined) this.#patience = setTimeout(() => this.#parser.flush(), patience);
+    const { flushDelayMs } = this.#parser;
+    if (flushDelayMs !== undefined) this.#flushTimer = setTimeout(() => this.#parser.flush(), flushDelayMs);
   };
   readonly #onResize = () => {
-    this.#size = sizeOf(this.#stdout);
-    this.#listener.resized(this.#size);
+    this.#size = terminalSize(this.#stdout);
+    this.#listener.onResize(this.#size);
     this.redraw();
   };
-  readonly #onGone = (why?: unknown) => {
+  readonly #onTerminalClosed = (why?: unknown) => {
     // Ctrl+C is for the program that has the terminal.
-    if (this.#isLent && why === 'SIGINT') return;
+    if (this.#isReleased && why === 'SIGINT') return;
     if (this.#isGone || this.#isClosed) return;
     this.#isGone = true;
-    this.#listener.gone();
+    this.#listener.onClosed();
   };
   readonly #onStop = () => {
-    if (!this.#isLent) this.#leave();
-    this.#isSuspended = !this.#isLent;
+    if (!this.#isReleased) this.#leave();
+    this.#isSuspended = !this.#isReleased;
     process.kill(process.pid, 'SIGSTOP');
   };
   readonly #onContinue = () => {
-    if (this.#isLent) return;
+    if (this.#isReleased) return;
     // Else somebody stopped it who asked nobody, and may have left the terminal in any state.
     if (!this.#isSuspended) this.#leave();
     this.#isSuspended = false;
@@ -207,74 +207,78 @@ class TerminalScreen implements Screen {
   };
 
   #listen(): void {
-    this.#stdin.on('data', this.#onData).on('end', this.#onGone).on('close', this.#onGone).on('error', this.#onGone);
+    this.#stdin
+      .on('data', this.#onData)
+      .on('end', this.#onTerminalClosed)
+      .on('close', this.#onTerminalClosed)
+      .on('error', this.#onTerminalClosed);
     // Stays: what is written last may fail after the end.
-    this.#stdout.on('error', this.#onGone);
+    this.#stdout.on('error', this.#onTerminalClosed);
     this.#stdout.on('resize', this.#onResize);
-    for (const signal of END_SIGNALS) process.on(signal, this.#onGone);
+    for (const signal of END_SIGNALS) process.on(signal, this.#onTerminalClosed);
     process.on('SIGTSTP', this.#onStop).on('SIGCONT', this.#onContinue);
-    process.on('exit', this.#closeAtEnd).on('uncaughtExceptionMonitor', this.#closeAtEnd);
+    process.on('exit', this.#onProcessExit).on('uncaughtExceptionMonitor', this.#onProcessExit);
   }
 
   #stopListening(): void {
-    this.#stdin.off('data', this.#onData).off('end', this.#onGone).off('close', this.#onGone).pause();
+    this.#stdin.off('data', this.#onData).off('end', this.#onTerminalClosed).off('close', this.#onTerminalClosed).pause();
     this.#stdout.off('resize', this.#onResize);
-    for (const signal of END_SIGNALS) process.off(signal, this.#onGone);
+    for (const signal of END_SIGNALS) process.off(signal, this.#onTerminalClosed);
     process.off('SIGTSTP', this.#onStop).off('SIGCONT', this.#onContinue);
-    process.off('exit', this.#closeAtEnd).off('uncaughtExceptionMonitor', this.#closeAtEnd);
+    process.off('exit', this.#onProcessExit).off('uncaughtExceptionMonitor', this.#onProcessExit);
   }
 
   #enter(): void {
-    setRaw(this.#stdin, true);
+    setRawMode(this.#stdin, true);
     this.#stdin.resume();
     // Or a terminal that has stopped would stop the whole program.
     setBlocking(this.#stdout, false);
-    this.#shown = undefined;
-    this.#stdout.write(switched('h', this.#modes) + BEGIN + (this.#isConsole ? '' : BEGIN_EXTRAS));
+    this.#lastFrame = undefined;
+    this.#stdout.write(modeCodes('h', this.#modes) + ENTER_CODES + (this.#isLinuxConsole ? '' : ENTER_EXTRA_CODES));
   }
 
   #leave(isDying = false): void {
-    if (this.#isSuspended || this.#isLent) return;
-    const codes = (this.#isConsole ? '' : END_EXTRAS) + END + switched('l', this.#modes.toReversed());
-    if (this.#isWriting && isDying) writeNow(this.#stdout, codes);
+    if (this.#isSuspended || this.#isReleased) return;
+    const codes = (this.#isLinuxConsole ? '' : LEAVE_EXTRA_CODES) + LEAVE_CODES + modeCodes('l', this.#modes.toReversed());
+    if (this.#isWriting && isDying) writeUntilDeadline(this.#stdout, codes);
     else {
       // Nothing is lost then when the process ends; but where the terminal has stopped it would never.
       if (!this.#isWriting) setBlocking(this.#stdout, true);
       this.#stdout.write(codes);
     }
-    setRaw(this.#stdin, false);
+    setRawMode(this.#stdin, false);
   }
 
   /** The theme is known, or will not be: whoever waits may draw, and hears the keys that were pressed meanwhile. */
-  #start(): void {
-    const early = this.#earlyKeys;
+  #markReady(): void {
+    const early = this.#earlyInputs;
     if (!early) return;
-    this.#isReady();
+    this.#resolveReady();
     setImmediate(() => {
-      this.#earlyKeys = undefined;
-      for (const key of early) this.#tellKey(key);
+      this.#earlyInputs = undefined;
+      for (const key of early) this.#emitInput(key);
     });
   }
 
-  #tellKey(key: Key): void {
+  #emitInput(key: InputEvent): void {
     if (this.#isClosed) return;
-    if (!this.#earlyKeys) this.#listener.key(key);
-    else if (this.#earlyKeys.length < MOST_EARLY_KEYS) this.#earlyKeys.push(key);
+    if (!this.#earlyInputs) this.#listener.onInput(key);
+    else if (this.#earlyInputs.length < MAX_EARLY_INPUTS) this.#earlyInputs.push(key);
   }
 
-  #hear(answer: string): void {
-    const background = backgroundOf(answer);
+  #handleReply(answer: string): void {
+    const background = parseBackgroundReply(answer);
     const [, column] = /^\[\?1;(\d+)(?:;\d+)?R$/.exec(answer) ?? [];
-    if (background) this.#theme = themeOf(this.#env, background);
-    if (column !== undefined) takeAmbiguousAsWide(column === '3');
+    if (background) this.#theme = selectTheme(this.#env, background);
+    if (column !== undefined) setAmbiguousWide(column === '3');
     if (background || column !== undefined) this.redraw();
-    if (/^\[\?.*c$/.test(answer)) this.#start();
+    if (/^\[\?.*c$/.test(answer)) this.#markReady();
   }
 
   /** A frame that is to come comes sooner. */
-  #await(): void {
-    if (this.#isAwaited) return;
-    this.#isAwaited = true;
+  #expediteFrame(): void {
+    if (this.#hasNewInput) return;
+    this.#hasNewInput = true;
     if (!this.#frameTimer) return;
     clearTimeout(this.#frameTimer);
     this.#frameTimer = undefined;
@@ -283,62 +287,62 @@ class TerminalScreen implements Screen {
 
   /** With what else happens at this moment, or when a frame may come again; what is written meanwhile calls again. */
   #schedule(): void {
-    if (this.#frameTimer || this.#soon || this.#isWriting || this.#isSilent) return;
-    const wait = this.#shownAt + (this.#isAwaited ? ECHO_MS : FRAME_MS) - performance.now();
-    if (wait > 0) this.#frameTimer = setTimeout(() => this.#show(), wait);
-    else this.#soon = setImmediate(() => this.#show());
+    if (this.#frameTimer || this.#frameImmediate || this.#isWriting || this.#isPaused) return;
+    const wait = this.#lastFrameAt + (this.#hasNewInput ? ECHO_INTERVAL_MS : FRAME_INTERVAL_MS) - performance.now();
+    if (wait > 0) this.#frameTimer = setTimeout(() => this.#writeFrame(), wait);
+    else this.#frameImmediate = setImmediate(() => this.#writeFrame());
   }
 
   /** Of Linux: it has no title and no background to tell, and versions of it print what they do not know. */
-  get #isConsole(): boolean {
+  get #isLinuxConsole(): boolean {
     return this.#env.TERM === 'linux';
   }
 
   get #modes(): string[] {
-    return this.#env.ENGAWA_MOUSE === 'off' ? MODES : [...MODES, ...MOUSE];
+    return this.#env.ENGAWA_MOUSE === 'off' ? SCREEN_MODES : [...SCREEN_MODES, ...MOUSE_MODES];
   }
 
-  get #isSilent(): boolean {
-    return this.#isClosed || this.#isGone || this.#isSuspended || this.#isLent;
+  get #isPaused(): boolean {
+    return this.#isClosed || this.#isGone || this.#isSuspended || this.#isReleased;
   }
 
-  #show(): void {
+  #writeFrame(): void {
     this.#frameTimer = undefined;
-    this.#soon = undefined;
-    if (this.#isSilent || this.#isWriting) return;
-    const codes = this.#takeExtras() + (this.#isDue && this.#view ? this.#paint(this.#view(this.#size)) : '');
-    this.#shownAt = performance.now();
-    this.#isAwaited = false;
+    this.#frameImmediate = undefined;
+    if (this.#isPaused || this.#isWriting) return;
+    const codes = this.#takePendingCodes() + (this.#isDirty && this.#render ? this.#renderFrame(this.#render(this.#size)) : '');
+    this.#lastFrameAt = performance.now();
+    this.#hasNewInput = false;
     if (codes !== '') this.#write(codes);
   }
 
-  #takeExtras(): string {
+  #takePendingCodes(): string {
     const title = this.#title === undefined ? '' : `\u001b]2;${this.#title}\u001b\\`;
-    const clipboard = this.#copied === undefined ? '' : `\u001b]52;c;${Buffer.from(this.#copied).toString('base64')}\u001b\\`;
-    const codes = title + clipboard + (this.#hasBell ? '\u0007' : '');
+    const clipboard = this.#clipboardText === undefined ? '' : `\u001b]52;c;${Buffer.from(this.#clipboardText).toString('base64')}\u001b\\`;
+    const codes = title + clipboard + (this.#isBellPending ? '\u0007' : '');
     this.#title = undefined;
-    this.#copied = undefined;
-    this.#hasBell = false;
+    this.#clipboardText = undefined;
+    this.#isBellPending = false;
     return codes;
   }
 
-  #paint(frame: Frame): string {
-    this.#isDue = false;
-    const codes = painted(this.#shown, frame, { size: this.#size, theme: this.#theme });
-    this.#shown = frame;
+  #renderFrame(frame: Frame): string {
+    this.#isDirty = false;
+    const codes = renderDiff(this.#lastFrame, frame, { size: this.#size, theme: this.#theme });
+    this.#lastFrame = frame;
     return codes;
   }
 
-  #takeBack(): void {
-    this.#isLent = false;
-    if (this.#isSilent) return;
+  #reacquire(): void {
+    this.#isReleased = false;
+    if (this.#isPaused) return;
     setReading(this.#stdin, true);
     this.#enter();
     this.#onResize();
   }
 
   /** Resolves when the terminal has taken all that was written. */
-  async #written(): Promise<void> {
+  async #waitForWrites(): Promise<void> {
     await new Promise<void>((resolve) => this.#stdout.write('', () => resolve()));
   }
 
@@ -346,15 +350,15 @@ class TerminalScreen implements Screen {
     this.#isWriting = true;
     this.#stdout.write(codes, () => {
       this.#isWriting = false;
-      if (this.#isDue || this.#title !== undefined || this.#copied !== undefined || this.#hasBell) this.#schedule();
+      if (this.#isDirty || this.#title !== undefined || this.#clipboardText !== undefined || this.#isBellPending) this.#schedule();
     });
   }
 }
 
 /** A terminal that does not say has the size of the first ones. */
-const sizeOf = ({ columns, rows }: NodeJS.WriteStream): Size => ({ columns: columns || 80, rows: rows || 24 });
+const terminalSize = ({ columns, rows }: NodeJS.WriteStream): Size => ({ columns: columns || 80, rows: rows || 24 });
 
-function setRaw(stdin: NodeJS.ReadStream, isRaw: boolean): void {
+function setRawMode(stdin: NodeJS.ReadStream, isRaw: boolean): void {
   try {
     if (stdin.isTTY) stdin.setRawMode(isRaw);
   } catch {
@@ -378,8 +382,8 @@ const handleOf = (stdout: NodeJS.WriteStream) =>
   (stdout as unknown as { _handle?: { setBlocking?: (isBlocking: boolean) => unknown; close?: () => void } | null })._handle;
 
 /** As far as the terminal takes it: one that has stopped must not keep a process from ending. */
-function writeNow(stdout: NodeJS.WriteStream & { fd?: number }, text: string): void {
-  const deadline = performance.now() + LAST_WRITE_MS;
+function writeUntilDeadline(stdout: NodeJS.WriteStream & { fd?: number }, text: string): void {
+  const deadline = performance.now() + FINAL_WRITE_TIMEOUT_MS;
   for (let rest = Buffer.from(text); rest.length > 0 && performance.now() < deadline; ) {
     try {
       rest = rest.subarray(writeSync(stdout.fd ?? 1, rest));

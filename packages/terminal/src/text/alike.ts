@@ -72,38 +72,38 @@ const CONFUSABLES: readonly (readonly [looks: string, alike: string])[] = [
   ['ぺ', 'ペ'],
 ];
 
-const looks = new Map(CONFUSABLES.flatMap(([prototype, alike]) => Array.from(alike, (each) => [each, prototype] as const)));
+const prototypes = new Map(CONFUSABLES.flatMap(([prototype, alike]) => Array.from(alike, (each) => [each, prototype] as const)));
 const ASCII = /^[ -~]*$/;
 
 /** Those of the names that people may take for another one of them. */
-export function alikes(names: Iterable<string>): Set<string> {
-  const alike = new Set<string>();
-  const firsts = new Map<string, string>();
+export function findConfusables(names: Iterable<string>): Set<string> {
+  const confusable = new Set<string>();
+  const firstBySkeleton = new Map<string, string>();
   for (const name of new Set(names)) {
-    for (const look of looksOf(name)) {
-      const other = firsts.get(look);
-      if (other === undefined) firsts.set(look, name);
-      else if (other !== name) alike.add(name).add(other);
+    for (const look of skeletons(name)) {
+      const other = firstBySkeleton.get(look);
+      if (other === undefined) firstBySkeleton.set(look, name);
+      else if (other !== name) confusable.add(name).add(other);
     }
   }
-  return alike;
+  return confusable;
 }
 
 /** Whether text that is not Latin, or not all, looks as if it were. */
-export const looksLatin = (text: string): boolean => !ASCII.test(text) && looksOf(text).some((look) => ASCII.test(look));
+export const looksLatin = (text: string): boolean => !ASCII.test(text) && skeletons(text).some((look) => ASCII.test(look));
 
 /** As it is written, where `I` is `l`; and in small letters, where it is `i`. */
-function looksOf(name: string): [string, string] {
-  const seen = folded(name);
-  return [drawn(seen).toLowerCase(), drawn(seen.toLowerCase())];
+function skeletons(name: string): [string, string] {
+  const normalized = normalizeName(name);
+  return [replaceConfusables(normalized).toLowerCase(), replaceConfusables(normalized.toLowerCase())];
 }
 
 /** Without what nobody sees. */
-const folded = (name: string): string =>
+const normalizeName = (name: string): string =>
   name
     .normalize('NFKC')
     .replace(/\p{Default_Ignorable_Code_Point}/gu, '')
     .replace(/[\s\u2800]+/g, ' ')
     .trim();
 
-const drawn = (text: string): string => Array.from(text, (each) => looks.get(each) ?? each).join('');
+const replaceConfusables = (text: string): string => Array.from(text, (each) => prototypes.get(each) ?? each).join('');

@@ -1,5 +1,5 @@
 /** In code points, as people count and limits are said. */
-export function lengthOf(text: string): number {
+export function codePointLength(text: string): number {
   let count = 0;
   for (const _ of text) count += 1;
   return count;

@@ -4,24 +4,24 @@ import { REPLACEMENT } from './safe.ts';
 import type { Row, Span } from './span.ts';
 
 /** Longer ones are shown, but not linked. */
-const LONGEST_URL = 2_000;
+const MAX_URL_LENGTH = 2_000;
 
 const URL_LIKE = /\bhttps?:\/\/[^\s\\<>"'`{}|^\u3001\u3002\u300c-\u3011\uff08\uff09\uff0c\u2018-\u201f\u2026\ufffd]+/giu;
 /** What ends a sentence, not an address. */
-const AFTER_URL = /[.,:;!?*_~、。，！？]+$/u;
+const TRAILING_PUNCTUATION = /[.,:;!?*_~、。，！？]+$/u;
 /** Text that goes on after the host without a space, as Japanese does: `https://example.com を` without its space. */
-const AFTER_ASCII_HOST = /^(https?:\/\/(?:[a-z0-9-]+\.)+[a-z0-9-]+(?::\d+)?)[^\x00-\x7f].*$/isu;
+const TEXT_AFTER_HOST = /^(https?:\/\/(?:[a-z0-9-]+\.)+[a-z0-9-]+(?::\d+)?)[^\x00-\x7f].*$/isu;
 /** Written from right to left, an address shows its parts in another order than they count. */
 const RIGHT_TO_LEFT = /[\p{scx=Hebr}\p{scx=Arab}\p{scx=Syrc}\p{scx=Thaa}\p{scx=Nkoo}]/u;
 const VISIBLE_ASCII = /^[!-~]+$/;
 
 /** Safe text with its http and https addresses as links; where an address shows other than it leads, it is shown as it leads. */
-export function linked(text: string): Row {
+export function linkifyUrls(text: string): Row {
   const row: Span[] = [];
   let end = 0;
   for (const { 0: found, index } of text.matchAll(URL_LIKE)) {
-    const raw = trimmed(found);
-    const span = spanOf(raw);
+    const raw = trimUrl(found);
+    const span = linkSpan(raw);
     if (!span) continue;
     if (index > end) row.push({ text: text.slice(end, index) });
     row.push(span);
@@ -32,36 +32,37 @@ export function linked(text: string): Row {
 }
 
 /** Without the sentence around it: a closing bracket belongs to it only when one was opened in it. */
-function trimmed(found: string): string {
-  let raw = found.slice(0, LONGEST_URL + 1).replace(AFTER_ASCII_HOST, '$1');
+function trimUrl(found: string): string {
+  let raw = found.slice(0, MAX_URL_LENGTH + 1).replace(TEXT_AFTER_HOST, '$1');
   for (let length = Number.POSITIVE_INFINITY; raw.length < length; ) {
     length = raw.length;
-    raw = raw.replace(AFTER_URL, '');
-    if ((raw.endsWith(')') && isClosedTooOften(raw, '(', ')')) || (raw.endsWith(']') && isClosedTooOften(raw, '[', ']')))
+    raw = raw.replace(TRAILING_PUNCTUATION, '');
+    if ((raw.endsWith(')') && hasExtraClosing(raw, '(', ')')) || (raw.endsWith(']') && hasExtraClosing(raw, '[', ']')))
       raw = raw.slice(0, -1);
   }
   return raw;
 }
 
-const isClosedTooOften = (text: string, open: string, close: string): boolean => text.split(close).length > text.split(open).length;
+const hasExtraClosing = (text: string, open: string, close: string): boolean => text.split(close).length > text.split(open).length;
 
-function spanOf(raw: string): Span | undefined {
-  if (raw.length > LONGEST_URL || !URL.canParse(raw)) return undefined;
+function linkSpan(raw: string): Span | undefined {
+  if (raw.length > MAX_URL_LENGTH || !URL.canParse(raw)) return undefined;
   const url = new URL(raw);
   // What stands before an @ is taken for the host.
   if (url.username !== '' || url.password !== '' || !VISIBLE_ASCII.test(url.href)) return undefined;
-  return { text: shownAs(raw, url), link: url.href, underline: true };
+  return { text: urlDisplayText(raw, url), link: url.href, underline: true };
 }
 
-function shownAs(raw: string, url: URL): string {
+function urlDisplayText(raw: string, url: URL): string {
   if (RIGHT_TO_LEFT.test(raw) || raw.includes(REPLACEMENT)) return url.href;
   const [, scheme = '', host = '', rest = ''] = /^(https?:\/\/)([^/?#:]*)(.*)$/isu.exec(raw) ?? [];
-  const typed = host.toLowerCase().normalize('NFC');
-  const isHonest = typed === url.hostname || (typed === domainToUnicode(url.hostname) && typed.split('.').every(isOneScript));
-  return isHonest ? raw : scheme + url.hostname + rest;
+  const hostAsTyped = host.toLowerCase().normalize('NFC');
+  const isHostAsShown =
+    hostAsTyped === url.hostname || (hostAsTyped === domainToUnicode(url.hostname) && hostAsTyped.split('.').every(isSingleScript));
+  return isHostAsShown ? raw : scheme + url.hostname + rest;
 }
 
-const ONE_SCRIPT = [
+const SINGLE_SCRIPT_PATTERNS = [
   /^[\p{scx=Latn}\p{Script=Common}\p{M}]*$/u,
   // As Japanese and Korean are written.
   /^[\p{scx=Hani}\p{scx=Hira}\p{scx=Kana}\p{Script=Common}a-z]*$/u,
@@ -72,4 +73,4 @@ const ONE_SCRIPT = [
   /^[\p{scx=Thai}\p{Script=Common}\p{M}]*$/u,
 ];
 /** A label of one script that is not taken for a Latin one. */
-const isOneScript = (label: string): boolean => ONE_SCRIPT.some((script) => script.test(label)) && !looksLatin(label);
+const isSingleScript = (label: string): boolean => SINGLE_SCRIPT_PATTERNS.some((script) => script.test(label)) && !looksLatin(label);

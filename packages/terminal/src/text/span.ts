@@ -1,16 +1,16 @@
 /** What a piece of text means to whoever looks; a theme says how that looks. */
-export type Ink = 'muted' | 'accent' | 'good' | 'warning' | 'bad' | 'mention' | AuthorInk;
+export type Color = 'muted' | 'accent' | 'good' | 'warning' | 'bad' | 'mention' | AuthorColor;
 /** Colours that tell people apart; how many there are, a theme decides by the remainder. */
-export type AuthorInk = `author${number}`;
+export type AuthorColor = `author${number}`;
 
 /** What a piece of text stands on. */
-export type Ground = 'bar' | 'selected' | 'mention';
+export type Background = 'bar' | 'selected' | 'mention';
 
 /** A piece of one row, in one style. Its text is safe to show: see `safe.ts`. */
 export interface Span {
   text: string;
-  ink?: Ink | undefined;
-  on?: Ground | undefined;
+  color?: Color | undefined;
+  background?: Background | undefined;
   bold?: boolean | undefined;
   underline?: boolean | undefined;
   /** A URL that the terminal may open. */

@@ -1,33 +1,40 @@
-import type { ConnectionError, Refusal } from '@engawa/client';
+import type { ConnectionError, ErrorInfo } from '@engawa/client';
 import { CHAT_TEXT } from '@engawa/protocol/text';
-import type { Bell } from '../app/alerts.ts';
-import type { Note } from '../app/notes.ts';
+import type { BellMode } from '../app/alerts.ts';
+import type { SystemNote } from '../app/notes.ts';
 import { isToday } from './days.ts';
 
 const day = new Intl.DateTimeFormat('en', { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
 const shortDay = new Intl.DateTimeFormat('en', { day: 'numeric', month: 'short' });
-const MOST_NAMES = 3;
-const counted = (count: number): string => count.toLocaleString('en');
+const MAX_NAMES = 3;
+const formatCount = (count: number): string => count.toLocaleString('en');
 
-function listed(names: readonly string[]): string {
-  const shown = names.slice(0, MOST_NAMES);
+function joinNames(names: readonly string[]): string {
+  const shown = names.slice(0, MAX_NAMES);
   const rest = names.length - shown.length;
   if (rest > 0) return `${shown.join(', ')} and ${rest} more`;
   return shown.length < 2 ? shown.join('') : `${shown.slice(0, -1).join(', ')} and ${shown.at(-1)}`;
 }
 
 /** What happened between two chats, in one line. */
-function notes(all: readonly Note[], safe: (text: string) => string): string[] {
-  const of = (kind: Note['kind']) => [...new Set(all.filter((note) => note.kind === kind).map(({ username }) => safe(username)))];
-  const said = (kind: Note['kind'], what: string) => (of(kind).length > 0 ? [`${listed(of(kind))} ${what}`] : []);
+function describeNotes(all: readonly SystemNote[], safe: (text: string) => string): string[] {
+  const usernamesOf = (kind: SystemNote['kind']) => [
+    ...new Set(all.filter((note) => note.kind === kind).map(({ username }) => safe(username))),
+  ];
+  const phrase = (kind: SystemNote['kind'], what: string) =>
+    usernamesOf(kind).length > 0 ? [`${joinNames(usernamesOf(kind))} ${what}`] : [];
   const removed = all.filter(({ kind }) => kind === 'removed').map(({ by, username }) => `${safe(by)} removed ${safe(username)}`);
   const topics = all.filter(({ kind }) => kind === 'topic').slice(-1);
   const topic = topics.map(({ by, topic = '' }) =>
     topic === '' ? `${safe(by)} took the topic away` : `${safe(by)} set the topic: ${safe(topic)}`,
   );
-  const line = [...said('joined', 'joined'), ...said('left', 'left'), ...said('gone', 'left (connection gone)'), ...removed, ...topic].join(
-    ' · ',
-  );
+  const line = [
+    ...phrase('joined', 'joined'),
+    ...phrase('left', 'left'),
+    ...phrase('gone', 'left (connection gone)'),
+    ...removed,
+    ...topic,
+  ].join(' · ');
   return line === '' ? [] : [line];
 }
 
@@ -35,7 +42,7 @@ export const en = {
   language: 'en' as 'en' | 'ja',
   clock: (at: number): string => new Date(at).toTimeString().slice(0, 5),
   day: (at: number): string => day.format(at),
-  notes,
+  notes: describeNotes,
 
   deleted: '(deleted)',
   edited: '(edited)',
@@ -44,9 +51,9 @@ export const en = {
   moreBelow: 'newer chats below',
   moreAbove: 'older chats above',
   newChats: 'new',
-  refusal: (error: Refusal | undefined): string => error?.message ?? 'it was refused.',
+  refusal: (error: ErrorInfo | undefined): string => error?.message ?? 'it was refused.',
 
-  trouble: (error: ConnectionError): string => error.message,
+  connectionError: (error: ConnectionError): string => error.message,
 
   connecting: 'connecting',
   online: 'connected',
@@ -58,13 +65,13 @@ export const en = {
   sending: (waiting: number): string => `sending ${waiting}`,
 
   rooms: 'Rooms',
-  here: (online: number, members: number): string => (online === members ? `${members} here` : `${online} of ${members} here`),
+  membersOnline: (online: number, members: number): string => (online === members ? `${members} here` : `${online} of ${members} here`),
   unreadElsewhere: (count: number): string => `${count} new in other rooms`,
-  below: (count: string): string => `↓ ${count} new (End)`,
-  belowNone: '↓ newest (End)',
+  unreadBelow: (count: string): string => `↓ ${count} new (End)`,
+  newestBelow: '↓ newest (End)',
   typing: (names: readonly string[], several: boolean): string => {
-    if (several || names.length > MOST_NAMES) return 'several people are typing…';
-    return `${listed(names)} ${names.length === 1 ? 'is' : 'are'} typing…`;
+    if (several || names.length > MAX_NAMES) return 'several people are typing…';
+    return `${joinNames(names)} ${names.length === 1 ? 'is' : 'are'} typing…`;
   },
   replyingTo: (name: string, text: string): string => `reply to ${name}: ${text}`,
   editing: (text: string): string => `edit: ${text}`,
@@ -87,8 +94,8 @@ export const en = {
     '2. Then type to talk: Enter sends, Tab completes names, rooms and commands.',
     '3. /help lists all that you can do; Ctrl+C twice quits.',
   ],
-  openRoom: 'open',
-  when: (at: number): string => (isToday(at) ? en.clock(at) : shortDay.format(at)),
+  roomIsOpen: 'open',
+  activityTime: (at: number): string => (isToday(at) ? en.clock(at) : shortDay.format(at)),
   chooserNew: (id: string): string => `new room: ${id}`,
   members: (count: number): string => (count === 1 ? '1 member' : `${count} members`),
   nameTaken: (room: string, name: string): string =>
@@ -112,64 +119,65 @@ export const en = {
   panelScrolls: (first: number, last: number, all: number): string => `${first}–${last} of ${all} · ↑ ↓ scroll · Esc closes`,
 
   quitAgain: 'Press Ctrl+C again to quit. You stay a member; what you typed is kept.',
-  reset: 'Too much was missed, or the server lost its end: these are the newest chats.',
+  historyReset: 'Too much was missed, or the server lost its end: these are the newest chats.',
   unknownCommand: (name: string, nearest: string | undefined): string =>
     `There is no /${name}.${nearest === undefined ? '' : ` Did you mean /${nearest}?`} Begin with // to send a slash.`,
   usage: (usage: string): string => `Usage: ${usage}`,
   needsRoom: 'Open a room first: /join ROOM',
-  notFound: (words: string): string => `“${words}” is in none of the chats that are loaded. Scroll back to load more.`,
-  found: (at: number, all: number): string => `${at} of ${all} · ↑ older · ↓ newer · Esc`,
+  notFound: (query: string): string => `“${query}” is in none of the chats that are loaded. Scroll back to load more.`,
+  searchPosition: (at: number, all: number): string => `${at} of ${all} · ↑ older · ↓ newer · Esc`,
   nothingToEdit: 'Nothing of yours to edit or delete here.',
   confirmDeletion: (text: string): string => `Delete “${text}”? Enter deletes it, any other key keeps it.`,
   nothingSelected: 'Select a chat first: Alt+Up, or click on it.',
   copied: (text: string): string => `To the clipboard, if your terminal allows it: “${text}”`,
   noClipboard: 'This terminal has no clipboard.',
-  noFailed: 'Nothing has failed.',
+  nothingFailed: 'Nothing has failed.',
   notYetSent: 'The room is not joined yet. What you typed stays here.',
-  noSpace: (most: number): string => `Not inserted: a line holds ${counted(most)} characters. For more: engawa send ROOM < FILE`,
+  noSpace: (most: number): string => `Not inserted: a line holds ${formatCount(most)} characters. For more: engawa send ROOM < FILE`,
   lengthOfLine: (length: number, chats: number): string => {
-    const part = `${counted(length)}/${counted(CHAT_TEXT.codePoints)}`;
+    const part = `${formatCount(length)}/${formatCount(CHAT_TEXT.codePoints)}`;
     return chats > 1 ? `${part} · ${chats} chats` : part;
   },
-  splits: (length: number, chats: number): string =>
-    `${counted(length)} characters make ${chats} chats. Enter sends them, any other key goes on typing.`,
-  hasToFit: (length: number): string => `This has to fit one chat: ${counted(length)} of ${counted(CHAT_TEXT.codePoints)} characters.`,
-  left: (room: string): string => `You left ${room}.`,
-  removed: (name: string): string => `${name} is removed.`,
-  notDone: (why: string): string => `Not done: ${why}`,
-  topicIs: (topic: string): string => (topic === '' ? 'There is no topic.' : `Topic: ${topic}`),
+  confirmSplit: (length: number, chats: number): string =>
+    `${formatCount(length)} characters make ${chats} chats. Enter sends them, any other key goes on typing.`,
+  mustFitOneChat: (length: number): string =>
+    `This has to fit one chat: ${formatCount(length)} of ${formatCount(CHAT_TEXT.codePoints)} characters.`,
+  leftRoom: (room: string): string => `You left ${room}.`,
+  memberRemoved: (name: string): string => `${name} is removed.`,
+  actionRefused: (why: string): string => `Not done: ${why}`,
+  currentTopic: (topic: string): string => (topic === '' ? 'There is no topic.' : `Topic: ${topic}`),
   editorFailed: (command: string): string => `The editor failed: ${command}. VISUAL or EDITOR says which it is; the line is as it was.`,
-  editorTooLong: (most: number, path: string): string => `A line holds ${counted(most)} characters. What you wrote is in ${path}`,
+  editorTooLong: (most: number, path: string): string => `A line holds ${formatCount(most)} characters. What you wrote is in ${path}`,
   isMuted: 'muted',
   muted: (room: string): string => `${room} is muted: it rings for nothing, and only what names you counts as new. /mute ends that.`,
   unmuted: (room: string): string => `${room} is muted no more.`,
-  bellIs: (bell: Bell): string =>
+  bellSetting: (bell: BellMode): string =>
     ({
       all: 'The bell rings for every chat of others, where you do not look.',
       mentions: 'The bell rings for chats that name you.',
       off: 'The bell rings for nothing here.',
     })[bell],
   allRead: 'Everything is read.',
-  hereAre: (count: number, names: string, more: boolean): string => `${count} here: ${names}${more ? ', and more' : ''}`,
+  memberList: (count: number, names: string, more: boolean): string => `${count} here: ${names}${more ? ', and more' : ''}`,
   historyFailed: 'These chats cannot be read now.',
-  storage: (why: string): string => `What you type is kept in memory only: ${why}`,
+  storageFailed: (why: string): string => `What you type is kept in memory only: ${why}`,
 
-  plainNeedsRoom: 'Say which room: engawa chat ROOM',
+  lineModeNeedsRoom: 'Say which room: engawa chat ROOM',
 
   // Plain lines.
   noConnection: 'no connection.',
-  tryingAgain: (server: string, why: string): string => `${server}: ${why} Trying again; what you type is kept.`,
+  retryingConnection: (server: string, why: string): string => `${server}: ${why} Trying again; what you type is kept.`,
   heading: (room: string, topic: string, members: number): string =>
     `${room}${topic && `: ${topic}`} — ${members} here; /help lists what you can type`,
-  startsAnew: 'too much was missed, or the server lost its end; the newest chats now:',
+  historyResetLine: 'too much was missed, or the server lost its end; the newest chats now:',
   editedTo: (name: string, text: string): string => `${name} edited: ${text}`,
-  deletedOne: (name: string): string => `${name} deleted a chat`,
+  chatDeleted: (name: string): string => `${name} deleted a chat`,
   reacted: (name: string, reaction: string): string => `${name} reacted ${reaction}`,
   changedRoom: (name: string): string => `${name} changed what is kept here`,
   confirmDeletionLine: (text: string): string => `delete “${text}”? Type /delete again to delete it.`,
   /** Without a text it is the name of something else. */
   replyLine: (name: string, text: string | undefined): string => `(to ${name}${text === undefined ? '' : `, “${text}”`})`,
-  splitLine: (length: number, chats: number): string => `${counted(length)} characters: sent as ${chats} chats`,
+  splitLine: (length: number, chats: number): string => `${formatCount(length)} characters: sent as ${chats} chats`,
   notSentLine: (why: string, text: string): string => `not sent: ${why} (${text})`,
 
   commands: {
@@ -195,7 +203,7 @@ export const en = {
     bell: 'for what it rings in this room: every chat, chats that name you (at first), nothing',
     read: 'mark all rooms as read',
     quit: 'end the program; you stay a member until the server lets your name go',
-    quitPlain: 'leave the room',
+    quitLineMode: 'leave the room',
   },
   keys: {
     send: 'send',

@@ -1,23 +1,26 @@
-import type { ConnectionErrorCode, Refusal } from '@engawa/client';
+import type { ConnectionErrorCode, ErrorInfo } from '@engawa/client';
 import { CHAT_TEXT } from '@engawa/protocol/text';
-import type { Note } from '../app/notes.ts';
+import type { SystemNote } from '../app/notes.ts';
 import { isToday } from './days.ts';
 import type { en } from './en.ts';
 
 const day = new Intl.DateTimeFormat('ja', { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
 const shortDay = new Intl.DateTimeFormat('ja', { day: 'numeric', month: 'short' });
-const MOST_NAMES = 3;
-const counted = (count: number): string => count.toLocaleString('ja');
+const MAX_NAMES = 3;
+const formatCount = (count: number): string => count.toLocaleString('ja');
 
-function listed(names: readonly string[]): string {
-  const shown = names.slice(0, MOST_NAMES).map((name) => `${name} さん`);
+function joinNames(names: readonly string[]): string {
+  const shown = names.slice(0, MAX_NAMES).map((name) => `${name} さん`);
   const rest = names.length - shown.length;
   return rest > 0 ? `${shown.join('、')}、ほか ${rest} 人` : shown.join('、');
 }
 
-function notes(all: readonly Note[], safe: (text: string) => string): string[] {
-  const of = (kind: Note['kind']) => [...new Set(all.filter((note) => note.kind === kind).map(({ username }) => safe(username)))];
-  const said = (kind: Note['kind'], what: string) => (of(kind).length > 0 ? [`${listed(of(kind))}が${what}`] : []);
+function describeNotes(all: readonly SystemNote[], safe: (text: string) => string): string[] {
+  const usernamesOf = (kind: SystemNote['kind']) => [
+    ...new Set(all.filter((note) => note.kind === kind).map(({ username }) => safe(username))),
+  ];
+  const phrase = (kind: SystemNote['kind'], what: string) =>
+    usernamesOf(kind).length > 0 ? [`${joinNames(usernamesOf(kind))}が${what}`] : [];
   const removed = all
     .filter(({ kind }) => kind === 'removed')
     .map(({ by, username }) => `${safe(by)} さんが ${safe(username)} さんを退室させました`);
@@ -26,9 +29,9 @@ function notes(all: readonly Note[], safe: (text: string) => string): string[] {
     topic === '' ? `${safe(by)} さんが話題を消しました` : `${safe(by)} さんが話題を決めました: ${safe(topic)}`,
   );
   const line = [
-    ...said('joined', '入室しました'),
-    ...said('left', '退室しました'),
-    ...said('gone', '席を離れました'),
+    ...phrase('joined', '入室しました'),
+    ...phrase('left', '退室しました'),
+    ...phrase('gone', '席を離れました'),
     ...removed,
     ...topic,
   ].join(' · ');
@@ -36,7 +39,7 @@ function notes(all: readonly Note[], safe: (text: string) => string): string[] {
 }
 
 /** Servers say why in English. */
-const refusals: Partial<Record<Refusal['code'], string>> = {
+const refusals: Partial<Record<ErrorInfo['code'], string>> = {
   room_not_found: '部屋がありません。',
   room_exists: '部屋はもうあります。',
   name_taken: 'その名前は使われています。',
@@ -56,7 +59,7 @@ const refusals: Partial<Record<Refusal['code'], string>> = {
 };
 
 /** What to do about each. */
-const troubles: Record<ConnectionErrorCode, string> = {
+const connectionAdvice: Record<ConnectionErrorCode, string> = {
   invalid_url: 'アドレスは http:// か https:// で始まります。',
   unreachable: 'サーバーが動いているか、アドレスが正しいか確かめてください。',
   websocket_failed: 'WebSocket が通らないため、ポーリングで接続します。',
@@ -69,7 +72,7 @@ export const ja: typeof en = {
   language: 'ja',
   clock: (at) => new Date(at).toTimeString().slice(0, 5),
   day: (at) => day.format(at),
-  notes,
+  notes: describeNotes,
 
   deleted: '（削除されました）',
   edited: '（編集済み）',
@@ -78,9 +81,10 @@ export const ja: typeof en = {
   moreBelow: '下に新しい発言があります',
   moreAbove: '上に古い発言があります',
   newChats: 'ここから新着',
-  refusal: (error: Refusal | undefined) => (error && refusals[error.code]) ?? error?.message ?? '断られました。',
+  refusal: (error: ErrorInfo | undefined) => (error && refusals[error.code]) ?? error?.message ?? '断られました。',
 
-  trouble: ({ address, cause, code, message }) => (cause instanceof Error ? `${address}: ${cause.message} — ${troubles[code]}` : message),
+  connectionError: ({ address, cause, code, message }) =>
+    cause instanceof Error ? `${address}: ${cause.message} — ${connectionAdvice[code]}` : message,
 
   connecting: '接続中',
   online: '接続済み',
@@ -92,11 +96,11 @@ export const ja: typeof en = {
   sending: (waiting) => `送信中 ${waiting} 件`,
 
   rooms: '部屋',
-  here: (online, members) => (online === members ? `${members} 人` : `${members} 人中 ${online} 人が接続中`),
+  membersOnline: (online, members) => (online === members ? `${members} 人` : `${members} 人中 ${online} 人が接続中`),
   unreadElsewhere: (count) => `ほかの部屋に新着 ${count} 件`,
-  below: (count) => `↓ 新着 ${count} 件 (End)`,
-  belowNone: '↓ 最新へ (End)',
-  typing: (names, several) => (several || names.length > MOST_NAMES ? '何人かが入力中…' : `${listed(names)}が入力中…`),
+  unreadBelow: (count) => `↓ 新着 ${count} 件 (End)`,
+  newestBelow: '↓ 最新へ (End)',
+  typing: (names, several) => (several || names.length > MAX_NAMES ? '何人かが入力中…' : `${joinNames(names)}が入力中…`),
   replyingTo: (name, text) => `${name} さんへの返信: ${text}`,
   editing: (text) => `編集: ${text}`,
   escape: 'Esc: やめる',
@@ -118,8 +122,8 @@ export const ja: typeof en = {
     '2. あとは入力するだけ: Enter で送信、Tab で名前・部屋・コマンドを補完。',
     '3. /help でできることの一覧、Ctrl+C 2 回で終了。',
   ],
-  openRoom: '入室中',
-  when: (at) => (isToday(at) ? ja.clock(at) : shortDay.format(at)),
+  roomIsOpen: '入室中',
+  activityTime: (at) => (isToday(at) ? ja.clock(at) : shortDay.format(at)),
   chooserNew: (id) => `新しい部屋: ${id}`,
   members: (count) => `${count} 人`,
   nameTaken: (room, name) => `${room} では ${name} という名前は使われています。別の名前を入力して Enter。Esc でやめます。`,
@@ -145,56 +149,56 @@ export const ja: typeof en = {
   panelScrolls: (first, last, all) => `${all} 行中 ${first}–${last} · ↑ ↓ · Esc で閉じる`,
 
   quitAgain: 'もう一度 Ctrl+C で終わります。部屋には入ったまま、入力も残ります。',
-  reset: '見逃した分が多すぎるか、サーバーが末尾を失いました。最新の発言を表示します。',
+  historyReset: '見逃した分が多すぎるか、サーバーが末尾を失いました。最新の発言を表示します。',
   unknownCommand: (name, nearest) =>
     `/${name} というコマンドはありません。${nearest === undefined ? '' : `/${nearest} ですか? `}/ で始まる文は // で送れます。`,
   usage: (usage) => `使い方: ${usage}`,
   needsRoom: '先に部屋を開いてください: /join 部屋',
   notFound: (words) => `読み込んだ発言に「${words}」はありません。さかのぼると増えます。`,
-  found: (at, all) => `${all} 件中 ${at} 件目 · ↑ 古い方へ · ↓ 新しい方へ · Esc`,
+  searchPosition: (at, all) => `${all} 件中 ${at} 件目 · ↑ 古い方へ · ↓ 新しい方へ · Esc`,
   nothingToEdit: '編集・削除できる自分の発言がありません。',
   confirmDeletion: (text) => `「${text}」を削除しますか? Enter で削除、ほかのキーでやめます。`,
   nothingSelected: '先に発言を選んでください: Alt+↑ またはクリック。',
   copied: (text) => `端末が許せばクリップボードへ: 「${text}」`,
   noClipboard: 'この端末にはクリップボードがありません。',
-  noFailed: '送れなかったものはありません。',
+  nothingFailed: '送れなかったものはありません。',
   notYetSent: 'まだ入室していません。入力したものは残っています。',
-  noSpace: (most) => `挿入していません: 1 行は ${counted(most)} 文字までです。もっと長い文は engawa send 部屋 < ファイル`,
-  lengthOfLine: (length, chats) => `${counted(length)}/${counted(CHAT_TEXT.codePoints)}${chats > 1 ? ` · ${chats} 件の発言` : ''}`,
-  splits: (length, chats) => `${counted(length)} 文字は ${chats} 件の発言になります。Enter で送信、ほかのキーで続けて入力。`,
-  hasToFit: (length) => `1 件の発言に収めてください: ${counted(length)}/${counted(CHAT_TEXT.codePoints)} 文字`,
-  left: (room) => `${room} を退室しました。`,
-  removed: (name) => `${name} さんを退室させました。`,
-  notDone: (why) => `できませんでした: ${why}`,
-  topicIs: (topic) => (topic === '' ? '話題は決まっていません。' : `話題: ${topic}`),
+  noSpace: (most) => `挿入していません: 1 行は ${formatCount(most)} 文字までです。もっと長い文は engawa send 部屋 < ファイル`,
+  lengthOfLine: (length, chats) => `${formatCount(length)}/${formatCount(CHAT_TEXT.codePoints)}${chats > 1 ? ` · ${chats} 件の発言` : ''}`,
+  confirmSplit: (length, chats) => `${formatCount(length)} 文字は ${chats} 件の発言になります。Enter で送信、ほかのキーで続けて入力。`,
+  mustFitOneChat: (length) => `1 件の発言に収めてください: ${formatCount(length)}/${formatCount(CHAT_TEXT.codePoints)} 文字`,
+  leftRoom: (room) => `${room} を退室しました。`,
+  memberRemoved: (name) => `${name} さんを退室させました。`,
+  actionRefused: (why) => `できませんでした: ${why}`,
+  currentTopic: (topic) => (topic === '' ? '話題は決まっていません。' : `話題: ${topic}`),
   editorFailed: (command) => `エディターが失敗しました: ${command}。VISUAL か EDITOR で指定します。行は元のままです。`,
-  editorTooLong: (most, path) => `1 行は ${counted(most)} 文字までです。書いたものは ${path} にあります。`,
+  editorTooLong: (most, path) => `1 行は ${formatCount(most)} 文字までです。書いたものは ${path} にあります。`,
   isMuted: 'ミュート中',
   muted: (room) => `${room} をミュートしました。ベルは鳴らず、自分の名前が出た発言だけを新着に数えます。/mute で戻します。`,
   unmuted: (room) => `${room} のミュートをやめました。`,
-  bellIs: (bell) =>
+  bellSetting: (bell) =>
     ({
       all: '見ていない間、ほかの人のすべての発言でベルが鳴ります。',
       mentions: '自分の名前が出た発言でベルが鳴ります。',
       off: 'この部屋ではベルは鳴りません。',
     })[bell],
   allRead: 'すべて既読です。',
-  hereAre: (count, names, more) => `${count} 人: ${names}${more ? '、ほか' : ''}`,
+  memberList: (count, names, more) => `${count} 人: ${names}${more ? '、ほか' : ''}`,
   historyFailed: '今は読めません。',
-  storage: (why) => `入力したものはメモリーにだけ残ります: ${why}`,
+  storageFailed: (why) => `入力したものはメモリーにだけ残ります: ${why}`,
 
-  plainNeedsRoom: '部屋を指定してください: engawa chat 部屋',
+  lineModeNeedsRoom: '部屋を指定してください: engawa chat 部屋',
   noConnection: '接続できません。',
-  tryingAgain: (server, why) => `${server}: ${why} もう一度試します。入力したものは残ります。`,
+  retryingConnection: (server, why) => `${server}: ${why} もう一度試します。入力したものは残ります。`,
   heading: (room, topic, members) => `${room}${topic && `: ${topic}`} — ${members} 人、/help でコマンドの一覧`,
-  startsAnew: '見逃した分が多すぎるか、サーバーが末尾を失いました。最新の発言:',
+  historyResetLine: '見逃した分が多すぎるか、サーバーが末尾を失いました。最新の発言:',
   editedTo: (name, text) => `${name} さんが編集しました: ${text}`,
-  deletedOne: (name) => `${name} さんが発言を削除しました`,
+  chatDeleted: (name) => `${name} さんが発言を削除しました`,
   reacted: (name, reaction) => `${name} さんのリアクション: ${reaction}`,
   changedRoom: (name) => `${name} さんが保存の設定を変えました`,
   confirmDeletionLine: (text) => `「${text}」を削除しますか? もう一度 /delete と入力すると削除します。`,
   replyLine: (name, text) => (text === undefined ? `（${name}への返信）` : `（${name} さんの「${text}」への返信）`),
-  splitLine: (length, chats) => `${counted(length)} 文字: ${chats} 件の発言に分けて送ります`,
+  splitLine: (length, chats) => `${formatCount(length)} 文字: ${chats} 件の発言に分けて送ります`,
   notSentLine: (why, text) => `送れませんでした: ${why} (${text})`,
 
   commands: {
@@ -220,7 +224,7 @@ export const ja: typeof en = {
     bell: 'この部屋で何にベルを鳴らすか: すべての発言、自分の名前が出た発言（初め）、鳴らさない',
     read: 'すべての部屋を既読にする',
     quit: '終わる。サーバーが名前を手放すまで部屋に入ったまま',
-    quitPlain: '部屋を退室する',
+    quitLineMode: '部屋を退室する',
   },
   keys: {
     send: '送る',

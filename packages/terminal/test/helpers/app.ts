@@ -1,23 +1,23 @@
-import { type Client, type ClientOptions, connect, type LinkFactory } from '@engawa/client';
+import { type Client, type ClientOptions, connect, type TransportFactory } from '@engawa/client';
 import { startTestServer, type TestServer } from '@engawa/client/testing';
 import { onTestFinished } from 'vitest';
 import { runApp } from '#app/run.js';
 import type { OpenRooms } from '#profile/profile.js';
 import type { Frame, Size } from '#screen/frame.js';
-import type { Key } from '#screen/key.js';
+import type { InputEvent } from '#screen/key.js';
 import type { Screen, ScreenListener } from '#screen/screen.js';
-import { columnsOf } from '#text/columns.js';
-import { wordsOf } from '#words/words.js';
+import { displayWidth } from '#text/columns.js';
+import { messagesFor } from '#words/words.js';
 import { until } from '../../../server/test/helpers/waiting.ts';
 
 /** A screen on paper: it draws at once, and what it shows can be read. */
-class PaperScreen implements Screen {
+class FakeScreen implements Screen {
   size: Size;
   listener: ScreenListener | undefined;
   frame: Frame = { rows: [] };
-  name = '';
+  titleText = '';
   bells = 0;
-  copied = '';
+  clipboardText = '';
   isClosed = false;
   #view: ((size: Size) => Frame) | undefined;
 
@@ -33,20 +33,20 @@ class PaperScreen implements Screen {
 
   redraw(): void {}
 
-  title(text: string): void {
-    this.name = text;
+  setTitle(text: string): void {
+    this.titleText = text;
   }
 
   bell(): void {
     this.bells += 1;
   }
 
-  async lend(use: () => Promise<unknown>): Promise<void> {
+  async releaseWhile(use: () => Promise<unknown>): Promise<void> {
     await use();
   }
 
-  copy(text: string): boolean {
-    this.copied = text;
+  copyToClipboard(text: string): boolean {
+    this.clipboardText = text;
     return true;
   }
 
@@ -61,23 +61,23 @@ class PaperScreen implements Screen {
   }
 }
 
-export interface Opened {
+export interface TestApp {
   client: Client;
-  screen: PaperScreen;
-  ended: Promise<number>;
+  screen: FakeScreen;
+  exited: Promise<number>;
   /** `enter`, `alt+up`: keys by their names. */
   press: (...keys: string[]) => void;
   type: (text: string) => void;
-  key: (key: Key) => void;
+  key: (key: InputEvent) => void;
   resize: (columns: number, rows: number) => void;
   /** Each row as it reads, without spaces at its end. */
   rows: () => string[];
   text: () => string;
-  shows: (text: string | RegExp) => Promise<void>;
-  hides: (text: string) => Promise<void>;
+  waitForText: (text: string | RegExp) => Promise<void>;
+  waitForNoText: (text: string) => Promise<void>;
 }
 
-export interface Options {
+export interface TestAppOptions {
   room?: string;
   username?: string;
   columns?: number;
@@ -89,24 +89,25 @@ export interface Options {
 }
 
 /** Where rooms are. */
-export interface Place {
+export interface ServerAddress {
   url: string;
-  link?: LinkFactory;
+  link?: TransportFactory;
 }
 
 /** A server in this process, whose network fails as it is told. */
-export function newServer(): TestServer & Place {
+export function startInProcessServer(): TestServer & ServerAddress {
   const server = startTestServer();
   onTestFinished(() => server.close());
   return Object.assign(server, { url: 'test:' });
 }
 
-export const connectTo = ({ url, link }: Place, options: ClientOptions = {}): Client => connect(url, { ...options, ...(link && { link }) });
+export const connectTo = ({ url, link: transport }: ServerAddress, options: ClientOptions = {}): Client =>
+  connect(url, { ...options, ...(transport && { createTransport: transport }) });
 
 /** The client as somebody sees it, on a server in this process. */
-export function openApp(place: Place, options: Options = {}): Opened {
+export function openApp(server: ServerAddress, options: TestAppOptions = {}): TestApp {
   const { room, username = 'aya', columns = 80, rows = 24, lang = 'en', storage = new Map<string, string>(), maxChats = 2_000 } = options;
-  const kept = {
+  const clientStorage = {
     getItem: (key: string) => storage.get(key) ?? null,
     setItem: (key: string, value: string) => void storage.set(key, value),
     removeItem: (key: string) => void storage.delete(key),
@@ -114,8 +115,8 @@ export function openApp(place: Place, options: Options = {}): Opened {
   let lastRooms: OpenRooms = { open: options.lastRooms ?? [] };
   const profile = {
     username,
-    server: place.url,
-    storage: kept,
+    server: server.url,
+    storage: clientStorage,
     problem: undefined,
     rooms: {
       read: () => lastRooms,
@@ -124,40 +125,46 @@ export function openApp(place: Place, options: Options = {}): Opened {
       },
     },
   };
-  const client = connectTo(place, { storage: kept, maxChats });
-  const paper = new PaperScreen({ columns, rows });
+  const client = connectTo(server, { storage: clientStorage, maxChats });
+  const screen = new FakeScreen({ columns, rows });
   const open = async (listener: ScreenListener) => {
-    paper.listener = listener;
-    return paper;
+    screen.listener = listener;
+    return screen;
   };
-  const ended = runApp({ client, profile, words: wordsOf(lang, {}), room, open, write: async () => ({ failed: 'none' }) });
-  onTestFinished(() => paper.listener?.gone());
-  const text = () => rowsOf(paper.frame).join('\n');
+  const exited = runApp({ client, profile, messages: messagesFor(lang, {}), room, open, editExternally: async () => ({ failed: 'none' }) });
+  onTestFinished(() => screen.listener?.onClosed());
+  const text = () => rowsOf(screen.frame).join('\n');
   const press = (name: string) => {
     const parts = name === '+' ? ['+'] : name.split('+');
-    const held = new Set(parts.slice(0, -1));
-    paper.listener?.key({ kind: 'key', name: parts.at(-1) ?? '', ctrl: held.has('ctrl'), alt: held.has('alt'), shift: held.has('shift') });
+    const modifiers = new Set(parts.slice(0, -1));
+    screen.listener?.onInput({
+      kind: 'key',
+      name: parts.at(-1) ?? '',
+      ctrl: modifiers.has('ctrl'),
+      alt: modifiers.has('alt'),
+      shift: modifiers.has('shift'),
+    });
   };
-  const waits = (isMet: () => boolean, what: string) =>
+  const waitUntil = (isMet: () => boolean, what: string) =>
     until(isMet, what).catch((error: Error) => {
       throw new Error(`${error.message}; it shows:\n${text()}`);
     });
   return {
     client,
-    screen: paper,
-    ended,
+    screen: screen,
+    exited,
     press: (...keys) => keys.forEach(press),
-    type: (typed) => paper.listener?.key({ kind: 'text', text: typed }),
-    key: (key) => paper.listener?.key(key),
+    type: (typed) => screen.listener?.onInput({ kind: 'text', text: typed }),
+    key: (key) => screen.listener?.onInput(key),
     resize(toColumns, toRows) {
-      paper.size = { columns: toColumns, rows: toRows };
-      paper.listener?.resized(paper.size);
+      screen.size = { columns: toColumns, rows: toRows };
+      screen.listener?.onResize(screen.size);
     },
-    rows: () => rowsOf(paper.frame),
+    rows: () => rowsOf(screen.frame),
     text,
-    shows: (wanted) =>
-      waits(() => (typeof wanted === 'string' ? text().includes(wanted) : wanted.test(text())), `the screen shows ${wanted}`),
-    hides: (unwanted) => waits(() => !text().includes(unwanted), `the screen does not show ${unwanted}`),
+    waitForText: (wanted) =>
+      waitUntil(() => (typeof wanted === 'string' ? text().includes(wanted) : wanted.test(text())), `the screen shows ${wanted}`),
+    waitForNoText: (unwanted) => waitUntil(() => !text().includes(unwanted), `the screen does not show ${unwanted}`),
   };
 }
 
@@ -170,4 +177,4 @@ const rowsOf = ({ rows }: Frame): string[] =>
   );
 
 /** The columns that each row of a frame takes. */
-export const widthsOf = ({ rows }: Frame): number[] => rows.map((row) => row.reduce((sum, { text }) => sum + columnsOf(text), 0));
+export const widthsOf = ({ rows }: Frame): number[] => rows.map((row) => row.reduce((sum, { text }) => sum + displayWidth(text), 0));

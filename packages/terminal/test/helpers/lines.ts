@@ -3,24 +3,24 @@ import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
-import { newFolder, until, within } from '../../../server/test/helpers/server.ts';
-import { currentFolder } from './current-folder.ts';
+import { createTempFolder, until, withTimeout } from '../../../server/test/helpers/server.ts';
+import { emptyWorkingFolder } from './current-folder.ts';
 
 export const ENGAWA: string = fileURLToPath(new URL('../../../engawa/bin/engawa.js', import.meta.url));
 
-export interface Run {
+export interface CommandRun {
   process: ChildProcessByStdio<Writable, Readable, Readable>;
   /** All lines that are whole so far. */
   lines: () => string[];
   stderr: () => string;
-  says: (text: string) => Promise<void>;
-  prints: (count: number) => Promise<void>;
+  waitForStderr: (text: string) => Promise<void>;
+  waitForLines: (count: number) => Promise<void>;
   /** How it ended: its code, or the signal. */
-  ended: (timeout?: number) => Promise<number | NodeJS.Signals | null>;
+  waitForExit: (timeout?: number) => Promise<number | NodeJS.Signals | null>;
 }
 
 /** A home of its own, in which profiles are kept. */
-export const newHome = (): NodeJS.ProcessEnv => ({ PATH: process.env.PATH, HOME: newFolder(), USER: 'aya' });
+export const newHome = (): NodeJS.ProcessEnv => ({ PATH: process.env.PATH, HOME: createTempFolder(), USER: 'aya' });
 
 interface RunOptions {
   env?: NodeJS.ProcessEnv;
@@ -34,11 +34,14 @@ interface RunOptions {
 }
 
 /** The command as a process with pipes. */
-export function engawa(args: string[], { env = newHome(), cwd = currentFolder(), input = '', stdin, setUp }: RunOptions = {}): Run {
+export function runEngawa(
+  args: string[],
+  { env = newHome(), cwd = emptyWorkingFolder(), input = '', stdin, setUp }: RunOptions = {},
+): CommandRun {
   const command = [process.execPath, ENGAWA, ...args];
   const [program = '', ...words] =
     setUp === undefined ? command : ['unshare', '--mount', 'sh', '-ec', `${setUp}; exec "$@"`, 'sh', ...command];
-  const child = spawn(program, words, { stdio: [stdin ?? 'pipe', 'pipe', 'pipe'], env, cwd }) as Run['process'];
+  const child = spawn(program, words, { stdio: [stdin ?? 'pipe', 'pipe', 'pipe'], env, cwd }) as CommandRun['process'];
   onTestFinished(() => void child.kill('SIGKILL'));
   let stdout = '';
   let stderr = '';
@@ -50,32 +53,32 @@ export function engawa(args: string[], { env = newHome(), cwd = currentFolder(),
   }
   const closed = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
   const lines = () => stdout.split('\n').slice(0, -1);
-  const told = () => `; it printed ${lines().length} lines, and said:\n${stderr}`;
+  const outputSummary = () => `; it printed ${lines().length} lines, and said:\n${stderr}`;
   return {
     process: child,
     lines,
     stderr: () => stderr,
-    says: (text) => until(() => stderr.includes(text), `it says ${text}${told()}`),
-    prints: (count) =>
+    waitForStderr: (text) => until(() => stderr.includes(text), `it says ${text}${outputSummary()}`),
+    waitForLines: (count) =>
       until(() => lines().length >= count, `it prints ${count} lines`, 50_000).catch((error: Error) => {
-        throw new Error(`${error.message}${told()}`);
+        throw new Error(`${error.message}${outputSummary()}`);
       }),
-    async ended(timeout = 50_000) {
-      const [code, signal] = await within(closed, `the end${told()}`, timeout);
+    async waitForExit(timeout = 50_000) {
+      const [code, signal] = await withTimeout(closed, `the end${outputSummary()}`, timeout);
       return signal ?? code;
     },
   };
 }
 
 /** What a run printed, once it has ended well. */
-export async function output(run: Run): Promise<string[]> {
-  const code = await run.ended();
+export async function outputLines(run: CommandRun): Promise<string[]> {
+  const code = await run.waitForExit();
   if (code !== 0) throw new Error(`it ended with ${code}: ${run.stderr()}`);
   return run.lines();
 }
 
 /** The texts of JSON lines. */
-export const messages = (lines: string[]): unknown[] => lines.map((line) => (JSON.parse(line) as { message: unknown }).message);
+export const messageTexts = (lines: string[]): unknown[] => lines.map((line) => (JSON.parse(line) as { message: unknown }).message);
 
 /** Lines as they come from the reader of the command. */
 export const withoutTimes = (lines: string[]): string[] => lines.map((line) => line.replace(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d /, ''));

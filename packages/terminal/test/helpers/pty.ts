@@ -2,22 +2,22 @@
 import { spawn } from '@lydell/node-pty';
 import type xterm from '@xterm/headless';
 import { onTestFinished } from 'vitest';
-import type { Place, Size } from '#screen/frame.js';
+import type { ScreenPosition, Size } from '#screen/frame.js';
 import { until } from '../../../server/test/helpers/waiting.ts';
-import { currentFolder } from './current-folder.ts';
-import { type Picture, type PictureCell, svgOf } from './svg.ts';
-import { type Counting, EMPTY, openModel, rowsOf } from './terminal-model.ts';
+import { emptyWorkingFolder } from './current-folder.ts';
+import { type Picture, type PictureCell, renderSvg } from './svg.ts';
+import { EMPTY, openTerminalModel, rowsOf, type WidthMode } from './terminal-model.ts';
 
 export interface PtyOptions extends Partial<Size> {
   env?: NodeJS.ProcessEnv;
   cwd?: string;
   /** What the terminal answers when it is asked for its background, such as `rgb:ffff/ffff/ffff`; nothing without. */
   background?: string;
-  counting?: Counting;
+  widthMode?: WidthMode;
 }
 
 /** What a program has switched on. */
-interface Modes {
+interface TerminalModes {
   alternateScreen: boolean;
   bracketedPaste: boolean;
   mouse: boolean;
@@ -33,32 +33,32 @@ export interface Pty {
   press: (...keys: string[]) => void;
   /** As a terminal does, marked when the program asked for it. */
   paste: (text: string) => void;
-  click: (at: Place) => void;
-  wheel: (direction: 'up' | 'down', at: Place) => void;
+  click: (at: ScreenPosition) => void;
+  wheel: (direction: 'up' | 'down', at: ScreenPosition) => void;
   resize: (size: Size) => void;
   /** The rows from the top, without the spaces at their ends. */
   screen: () => string[];
-  cell: (at: Place) => PictureCell;
-  cursor: () => Place;
-  modes: () => Modes;
+  cell: (at: ScreenPosition) => PictureCell;
+  cursor: () => ScreenPosition;
+  modes: () => TerminalModes;
   title: () => string;
   /** The targets of links since the begin. */
   links: () => string[];
   /** Bytes that the program wrote so far. */
-  written: () => number;
+  bytesWritten: () => number;
   /** All that it wrote so far, as it came. */
   output: () => string;
   bells: () => number;
   /** What was handed to it. */
   clipboard: () => string;
   /** Resolves when the screen shows it; fails with what it shows. */
-  shows: (wanted: string | RegExp, milliseconds?: number) => Promise<void>;
-  hides: (unwanted: string | RegExp, milliseconds?: number) => Promise<void>;
+  waitForText: (wanted: string | RegExp, milliseconds?: number) => Promise<void>;
+  waitForNoText: (unwanted: string | RegExp, milliseconds?: number) => Promise<void>;
   /** Resolves when the program has ended. */
   exited: Promise<{ code: number; signal: number | undefined }>;
   /** The terminal reads no more until it does again. */
-  stop: () => void;
-  goOn: () => void;
+  pauseReading: () => void;
+  resumeReading: () => void;
   /** A signal for the program; without one the terminal is closed, as with its window. */
   kill: (signal?: NodeJS.Signals) => void;
   picture: (title?: string) => Picture;
@@ -66,30 +66,39 @@ export interface Pty {
 
 /** Opens it, until the test is over. */
 export function openPty(command: string, args: readonly string[], options: PtyOptions = {}): Pty {
-  const { columns = 80, rows = 24, cwd = currentFolder() } = options;
+  const { columns = 80, rows = 24, cwd = emptyWorkingFolder() } = options;
   const env = { PATH: process.env.PATH, HOME: process.env.HOME, LANG: 'C.UTF-8', TERM: 'xterm-256color', ...options.env };
   const child = spawn(command, [...args], { name: env.TERM, cols: columns, rows, cwd, env });
-  const terminal = openModel({ columns, rows, counting: options.counting });
-  const seen = { title: '', links: [] as string[], written: 0, output: '', bells: 0, clipboard: '', isCursorVisible: true, isEnded: false };
-  listen(terminal, seen, options.background, (answer) => child.write(answer));
+  const terminal = openTerminalModel({ columns, rows, widthMode: options.widthMode });
+  const observed = {
+    title: '',
+    links: [] as string[],
+    written: 0,
+    output: '',
+    bells: 0,
+    clipboard: '',
+    isCursorVisible: true,
+    isEnded: false,
+  };
+  listen(terminal, observed, options.background, (answer) => child.write(answer));
   child.onData((data) => {
-    seen.written += Buffer.byteLength(data);
-    seen.output += data;
+    observed.written += Buffer.byteLength(data);
+    observed.output += data;
     terminal.write(data);
   });
   terminal.onData((answer) => child.write(answer));
   const exited = new Promise<{ code: number; signal: number | undefined }>((resolve) => {
     child.onExit(({ exitCode, signal }) => {
-      seen.isEnded = true;
+      observed.isEnded = true;
       // What it wrote last may still be on the way into the model.
       setTimeout(() => terminal.write('', () => resolve({ code: exitCode, signal })), 20);
     });
   });
   onTestFinished(() => {
-    if (!seen.isEnded) child.kill('SIGKILL');
+    if (!observed.isEnded) child.kill('SIGKILL');
     terminal.dispose();
   });
-  const screen = () => rowsOf(terminal).map((row) => textOf(row).trimEnd());
+  const screen = () => rowsOf(terminal).map((row) => rowText(row).trimEnd());
   const has = (wanted: string | RegExp) => {
     const text = screen().join('\n');
     return typeof wanted === 'string' ? text.includes(wanted) : wanted.test(text);
@@ -101,7 +110,7 @@ export function openPty(command: string, args: readonly string[], options: PtyOp
   return {
     pid: child.pid,
     type: send,
-    press: (...keys) => send(keys.map(bytesOf).join('')),
+    press: (...keys) => send(keys.map(keyBytes).join('')),
     paste: (text) => send(terminal.modes.bracketedPasteMode ? `\u001b[200~${text}\u001b[201~` : text),
     click: ({ column, row }) => send(`\u001b[<0;${column + 1};${row + 1}M\u001b[<0;${column + 1};${row + 1}m`),
     wheel: (direction, { column, row }) => send(`\u001b[<${direction === 'up' ? 64 : 65};${column + 1};${row + 1}M`),
@@ -118,60 +127,61 @@ export function openPty(command: string, args: readonly string[], options: PtyOp
       mouse: terminal.modes.mouseTrackingMode !== 'none',
       focus: terminal.modes.sendFocusMode,
       wraps: terminal.modes.wraparoundMode,
-      cursorVisible: seen.isCursorVisible,
+      cursorVisible: observed.isCursorVisible,
     }),
-    title: () => seen.title,
-    links: () => [...seen.links],
-    written: () => seen.written,
-    output: () => seen.output,
-    bells: () => seen.bells,
-    clipboard: () => seen.clipboard,
-    shows: (wanted, milliseconds) => until(() => has(wanted), `the screen shows ${wanted}`, milliseconds).catch(failWithScreen),
-    hides: (unwanted, milliseconds) => until(() => !has(unwanted), `the screen hides ${unwanted}`, milliseconds).catch(failWithScreen),
+    title: () => observed.title,
+    links: () => [...observed.links],
+    bytesWritten: () => observed.written,
+    output: () => observed.output,
+    bells: () => observed.bells,
+    clipboard: () => observed.clipboard,
+    waitForText: (wanted, milliseconds) => until(() => has(wanted), `the screen shows ${wanted}`, milliseconds).catch(failWithScreen),
+    waitForNoText: (unwanted, milliseconds) =>
+      until(() => !has(unwanted), `the screen hides ${unwanted}`, milliseconds).catch(failWithScreen),
     exited,
-    stop: () => child.pause(),
-    goOn: () => child.resume(),
+    pauseReading: () => child.pause(),
+    resumeReading: () => child.resume(),
     kill(signal) {
       if (signal) process.kill(child.pid, signal);
       else (child as unknown as { destroy: () => void }).destroy();
     },
-    picture: (title = seen.title) => ({
+    picture: (title = observed.title) => ({
       title,
       columns: terminal.cols,
       rows: rowsOf(terminal),
-      cursor: seen.isCursorVisible ? { column: terminal.buffer.active.cursorX, row: terminal.buffer.active.cursorY } : undefined,
+      cursor: observed.isCursorVisible ? { column: terminal.buffer.active.cursorX, row: terminal.buffer.active.cursorY } : undefined,
     }),
   };
 }
 
 /** What is on the screen, as an SVG. */
 export const screenshot = (pty: Pty, look: { title?: string; background?: 'dark' | 'light' } = {}): string =>
-  svgOf(pty.picture(look.title), look.background);
+  renderSvg(pty.picture(look.title), look.background);
 
 function listen(
   terminal: xterm.Terminal,
-  seen: { title: string; links: string[]; bells: number; clipboard: string; isCursorVisible: boolean },
+  observed: { title: string; links: string[]; bells: number; clipboard: string; isCursorVisible: boolean },
   background: string | undefined,
   answer: (text: string) => void,
 ): void {
   terminal.onTitleChange((title) => {
-    seen.title = title;
+    observed.title = title;
   });
   terminal.onBell(() => {
-    seen.bells += 1;
+    observed.bells += 1;
   });
   for (const final of ['h', 'l'])
     terminal.parser.registerCsiHandler({ prefix: '?', final }, (parameters) => {
-      if (parameters.includes(25)) seen.isCursorVisible = final === 'h';
+      if (parameters.includes(25)) observed.isCursorVisible = final === 'h';
       return false;
     });
   terminal.parser.registerOscHandler(8, (data) => {
     const target = data.slice(data.indexOf(';') + 1);
-    if (target !== '') seen.links.push(target);
+    if (target !== '') observed.links.push(target);
     return false;
   });
   terminal.parser.registerOscHandler(52, (data) => {
-    seen.clipboard = Buffer.from(data.replace(/^c;/, ''), 'base64').toString();
+    observed.clipboard = Buffer.from(data.replace(/^c;/, ''), 'base64').toString();
     return true;
   });
   terminal.parser.registerOscHandler(11, (data) => {
@@ -180,9 +190,9 @@ function listen(
   });
 }
 
-const textOf = (row: readonly PictureCell[]): string => row.map(({ text }) => text).join('');
+const rowText = (row: readonly PictureCell[]): string => row.map(({ text }) => text).join('');
 
-const NAMED: Record<string, string> = {
+const KEY_SEQUENCES: Record<string, string> = {
   enter: '\r',
   tab: '\t',
   'shift+tab': '\u001b[Z',
@@ -209,13 +219,13 @@ const NAMED: Record<string, string> = {
 };
 
 /** As xterm sends a key. */
-function bytesOf(key: string): string {
-  const named = NAMED[key];
+function keyBytes(key: string): string {
+  const named = KEY_SEQUENCES[key];
   if (named !== undefined) return named;
-  const [, held = '', name = ''] = /^((?:(?:ctrl|alt|shift)\+)*)(.+)$/.exec(key) ?? [];
-  const sequence = NAMED[name];
-  const modifier = 1 + (held.includes('shift') ? 1 : 0) + (held.includes('alt') ? 2 : 0) + (held.includes('ctrl') ? 4 : 0);
+  const [, modifiers = '', name = ''] = /^((?:(?:ctrl|alt|shift)\+)*)(.+)$/.exec(key) ?? [];
+  const sequence = KEY_SEQUENCES[name];
+  const modifier = 1 + (modifiers.includes('shift') ? 1 : 0) + (modifiers.includes('alt') ? 2 : 0) + (modifiers.includes('ctrl') ? 4 : 0);
   if (sequence?.startsWith('\u001b[')) return sequence.replace(/\[(\d*)/, (_, number: string) => `[${number || 1};${modifier}`);
-  const plain = held.includes('ctrl') && name.length === 1 ? String.fromCharCode(name.charCodeAt(0) & 0x1f) : (sequence ?? name);
-  return held.includes('alt') ? `\u001b${plain}` : plain;
+  const plain = modifiers.includes('ctrl') && name.length === 1 ? String.fromCharCode(name.charCodeAt(0) & 0x1f) : (sequence ?? name);
+  return modifiers.includes('alt') ? `\u001b${plain}` : plain;
 }

@@ -4,8 +4,8 @@
 import { writeFileSync } from 'node:fs';
 import { Editor } from '#input/editor.js';
 import { openScreen } from '#screen/terminal-screen.js';
-import { linked } from '#text/linked.js';
-import { safeLine } from '#text/safe.js';
+import { linkifyUrls } from '#text/linked.js';
+import { sanitizeLine } from '#text/safe.js';
 
 const editor = new Editor();
 const notes = [];
@@ -14,24 +14,24 @@ let tick = 0;
 let isFlooding = false;
 
 const listener = {
-  key(key) {
+  onInput(key) {
     if (key.kind === 'key' && key.name === 'c' && key.ctrl) return end(0);
     if (key.kind === 'key' && key.name === 'enter') run(editor.submit());
-    else if (!editor.takes(key)) note(JSON.stringify(key));
+    else if (!editor.handleKey(key)) note(JSON.stringify(key));
     if (key.kind === 'paste') note(`pasted ${key.text.length}`);
     show();
   },
-  resized(size) {
+  onResize(size) {
     note(`size ${size.columns}x${size.rows}`);
     show();
   },
-  gone() {
+  onClosed() {
     end(7);
   },
 };
 
 const screen = await openScreen(process, listener);
-screen.title('縁側\u001b]0;evil\u0007');
+screen.setTitle('縁側\u001b]0;evil\u0007');
 note('ready');
 show();
 
@@ -79,12 +79,12 @@ function show() {
     frames += 1;
     tick += 1;
     const { rows, cursor } = editor.rows(size.columns - 2);
-    const flood = isFlooding ? Array.from({ length: 20 }, () => [{ text: `${tick} `.repeat(40), ink: 'muted' }]) : [];
+    const flood = isFlooding ? Array.from({ length: 20 }, () => [{ text: `${tick} `.repeat(40), color: 'muted' }]) : [];
     return {
       rows: [
-        [{ text: ' bar '.padEnd(size.columns), on: 'bar' }],
-        ...rows.map((row) => [{ text: '> ', ink: 'accent' }, ...row]),
-        ...notes.map((text) => linked(safeLine(text))),
+        [{ text: ' bar '.padEnd(size.columns), background: 'bar' }],
+        ...rows.map((row) => [{ text: '> ', color: 'accent' }, ...row]),
+        ...notes.map((text) => linkifyUrls(sanitizeLine(text))),
         ...flood,
       ],
       cursor: { row: cursor.row + 1, column: cursor.column + 2 },

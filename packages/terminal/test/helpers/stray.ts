@@ -1,5 +1,5 @@
 /** All that the full-screen client may tell a terminal beside text. */
-const OWN = new RegExp(
+const ALLOWED_SEQUENCES = new RegExp(
   [
     // The place, erasing, colours; nothing blinks, hides or is reversed in more than one way.
     String.raw`\u001b\[\d+;\d+H`,
@@ -17,13 +17,13 @@ const OWN = new RegExp(
 );
 
 /** Cannot be seen, or changes what is seen beside it; joiners and selectors may belong to an emoji. */
-const UNSEEN =
+const INVISIBLE =
   /[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}\p{Cs}\u00ad\u115f\u1160\u2060-\u206f\u200b\u3164\ufeff\uffa0\ufff9-\ufffb]|(?:\p{M}|\u200d){6,}/gu;
 
 /** Controls in what was written to a terminal that are none of ours, and text that nobody sees as it is; empty when it is clean. */
-export function strays(output: string): string[] {
-  const rest = output.replace(OWN, '');
-  return [...rest.matchAll(UNSEEN)].map(({ 0: found, index }) =>
+export function findUnsafeOutput(output: string): string[] {
+  const rest = output.replace(ALLOWED_SEQUENCES, '');
+  return [...rest.matchAll(INVISIBLE)].map(({ 0: found, index }) =>
     JSON.stringify(rest.slice(Math.max(0, index - 10), index + found.length + 10)),
   );
 }

@@ -1,5 +1,5 @@
 /** Pictures of a screen for people: an SVG in which every character stands in its column. */
-import type { Place } from '#screen/frame.js';
+import type { ScreenPosition } from '#screen/frame.js';
 
 /** One of 256 colours, or the terminal's own two. */
 type Color = number | 'foreground' | 'background';
@@ -18,7 +18,7 @@ export interface Picture {
   title: string;
   columns: number;
   rows: readonly (readonly PictureCell[])[];
-  cursor: Place | undefined;
+  cursor: ScreenPosition | undefined;
 }
 
 const WIDTH = 8.4;
@@ -28,7 +28,7 @@ const FONT = 14;
 const MARGIN = 12;
 const BAR = 30;
 
-const LOOKS = {
+const SVG_THEMES = {
   dark: { foreground: '#d8dee9', background: '#1e1e1e', bar: '#2d2d2d', edge: '#3c3c3c', title: '#a8a8a8' },
   light: { foreground: '#2e3440', background: '#fdfdfb', bar: '#ececec', edge: '#cfcfcf', title: '#5c5c5c' },
 };
@@ -40,44 +40,44 @@ const SIXTEEN =
 const LEVELS = [0, 95, 135, 175, 215, 255];
 
 /** The picture in a window with its title. */
-export function svgOf({ title, columns, rows, cursor }: Picture, background: keyof typeof LOOKS = 'dark'): string {
-  const look = LOOKS[background];
+export function renderSvg({ title, columns, rows, cursor }: Picture, background: keyof typeof SVG_THEMES = 'dark'): string {
+  const theme = SVG_THEMES[background];
   const width = round(columns * WIDTH + 2 * MARGIN);
   const height = rows.length * HEIGHT + BAR + 2 * MARGIN;
-  const screen = rows.map((row, at) => groundsOf(row, at, look) + textsOf(row, at, look)).join('');
-  const caret = cursor === undefined ? '' : rect(cursor.column * WIDTH, cursor.row * HEIGHT, 2, { height: HEIGHT, fill: look.foreground });
+  const screen = rows.map((row, at) => renderBackgrounds(row, at, theme) + renderTexts(row, at, theme)).join('');
+  const caret = cursor === undefined ? '' : rect(cursor.column * WIDTH, cursor.row * HEIGHT, 2, { height: HEIGHT, fill: theme.foreground });
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escaped(title)}">`,
-    `<rect x="0.5" y="0.5" width="${width - 1}" height="${height - 1}" rx="8" fill="${look.background}" stroke="${look.edge}"/>`,
-    `<path d="M1 ${BAR}V9a8 8 0 0 1 8-8H${width - 9}a8 8 0 0 1 8 8V${BAR}z" fill="${look.bar}"/>`,
+    `<rect x="0.5" y="0.5" width="${width - 1}" height="${height - 1}" rx="8" fill="${theme.background}" stroke="${theme.edge}"/>`,
+    `<path d="M1 ${BAR}V9a8 8 0 0 1 8-8H${width - 9}a8 8 0 0 1 8 8V${BAR}z" fill="${theme.bar}"/>`,
     ...['#ff5f57', '#febc2e', '#28c840'].map((color, at) => `<circle cx="${18 + at * 18}" cy="${BAR / 2}" r="5.5" fill="${color}"/>`),
-    `<text x="${round(width / 2)}" y="${BAR / 2 + 4.5}" text-anchor="middle" font-family="system-ui,sans-serif" font-size="12.5" fill="${look.title}">${escaped(title)}</text>`,
+    `<text x="${round(width / 2)}" y="${BAR / 2 + 4.5}" text-anchor="middle" font-family="system-ui,sans-serif" font-size="12.5" fill="${theme.title}">${escaped(title)}</text>`,
     `<g transform="translate(${MARGIN} ${BAR + MARGIN})" font-family="ui-monospace,'Cascadia Mono',Menlo,Consolas,'DejaVu Sans Mono','Noto Sans Mono CJK JP','Noto Color Emoji',monospace" font-size="${FONT}" xml:space="preserve">`,
     `${screen}${caret}</g>`,
     '</svg>\n',
   ].join('\n');
 }
 
-type Look = (typeof LOOKS)['dark'];
+type SvgTheme = (typeof SVG_THEMES)['dark'];
 
 /** Backgrounds that are not the window's, in runs. */
-function groundsOf(row: readonly PictureCell[], at: number, look: Look): string {
-  return runs(row, ({ background }) => background)
+function renderBackgrounds(row: readonly PictureCell[], at: number, theme: SvgTheme): string {
+  return groupRuns(row, ({ background }) => background)
     .filter(({ cells }) => cells[0]?.background !== undefined)
     .map(({ from, cells }) => {
-      const fill = colorOf(cells[0]?.background, look.background, look);
+      const fill = colorOf(cells[0]?.background, theme.background, theme);
       return rect(from * WIDTH, at * HEIGHT, cells.length * WIDTH, { height: HEIGHT, fill });
     })
     .join('');
 }
 
 /** ASCII in runs as wide as their columns; every other character by itself. */
-function textsOf(row: readonly PictureCell[], at: number, look: Look): string {
-  return runs(row, (cell) => `${cell.foreground}/${cell.bold}/${cell.underline}`)
-    .flatMap((run) => piecesOf(run))
+function renderTexts(row: readonly PictureCell[], at: number, theme: SvgTheme): string {
+  return groupRuns(row, (cell) => `${cell.foreground}/${cell.bold}/${cell.underline}`)
+    .flatMap((run) => splitRun(run))
     .filter(({ text }) => text.trim() !== '')
     .map(({ from, columns, text, cell }) => {
-      const fill = colorOf(cell.foreground, look.foreground, look);
+      const fill = colorOf(cell.foreground, theme.foreground, theme);
       const style = (cell.bold ? ' font-weight="bold"' : '') + (cell.underline ? ' text-decoration="underline"' : '');
       const length = round(columns * WIDTH);
       return `<text x="${round(from * WIDTH)}" y="${round(at * HEIGHT + BASELINE)}" textLength="${length}" lengthAdjust="spacingAndGlyphs" fill="${fill}"${style}>${escaped(text)}</text>`;
@@ -90,7 +90,7 @@ interface Run {
   cells: PictureCell[];
 }
 
-function runs(row: readonly PictureCell[], keyOf: (cell: PictureCell) => unknown): Run[] {
+function groupRuns(row: readonly PictureCell[], keyOf: (cell: PictureCell) => unknown): Run[] {
   const all: Run[] = [];
   for (const [from, cell] of row.entries()) {
     const last = all.at(-1);
@@ -108,7 +108,7 @@ interface TextPiece {
   cell: PictureCell;
 }
 
-function piecesOf({ from, cells }: Run): TextPiece[] {
+function splitRun({ from, cells }: Run): TextPiece[] {
   const pieces: TextPiece[] = [];
   for (const [at, cell] of cells.entries()) {
     if (cell.columns === 0) continue;
@@ -129,9 +129,9 @@ function withoutOuterSpaces({ from, columns, text, cell }: TextPiece): TextPiece
 
 const isAscii = (text: string): boolean => /^[ -~]+$/.test(text);
 
-function colorOf(color: Color | undefined, own: string, look: Look): string {
+function colorOf(color: Color | undefined, own: string, theme: SvgTheme): string {
   if (color === undefined) return own;
-  if (typeof color === 'string') return look[color];
+  if (typeof color === 'string') return theme[color];
   if (color < 16) return SIXTEEN[color] as string;
   if (color >= 232) return `#${hex(8 + 10 * (color - 232)).repeat(3)}`;
   const place = color - 16;

@@ -2,16 +2,20 @@
 import xterm from '@xterm/headless';
 import stringWidth from 'string-width';
 import type { Size } from '#screen/frame.js';
-import { graphemes } from '#text/columns.js';
+import { measureGraphemes } from '#text/columns.js';
 import type { PictureCell } from './svg.ts';
 
 /** What it gives columns to: graphemes, as those of today; the parts of joined emoji; characters of ambiguous width as if they were wide. */
-export type Counting = 'graphemes' | 'parts' | 'ambiguous as wide';
+export type WidthMode = 'graphemes' | 'parts' | 'ambiguous as wide';
 
-export function openModel({ columns, rows, counting = 'graphemes' }: Size & { counting?: Counting | undefined }): xterm.Terminal {
+export function openTerminalModel({
+  columns,
+  rows,
+  widthMode = 'graphemes',
+}: Size & { widthMode?: WidthMode | undefined }): xterm.Terminal {
   const terminal = new xterm.Terminal({ cols: columns, rows, allowProposedApi: true, scrollback: 0 });
   // By itself the model knows only how wide single characters were in 2003.
-  if (counting !== 'parts') countGraphemes(terminal, counting === 'graphemes');
+  if (widthMode !== 'parts') countGraphemes(terminal, widthMode === 'graphemes');
   return terminal;
 }
 
@@ -41,7 +45,7 @@ function countGraphemes(terminal: xterm.Terminal, ambiguousIsNarrow: boolean): v
     charProperties(codePoint, preceding) {
       const character = String.fromCodePoint(codePoint);
       const before = texts.get(preceding >> 3);
-      const isJoined = before !== undefined && graphemes(before + character).length === 1;
+      const isJoined = before !== undefined && measureGraphemes(before + character).length === 1;
       const text = isJoined ? before + character : character;
       return (idOf(text) << 3) | (widthOf(text) << 1) | (isJoined ? 1 : 0);
     },

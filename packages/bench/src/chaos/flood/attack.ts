@@ -1,7 +1,7 @@
 /** What an attack is, and what it is given: clients whose requests are counted, and a budget that ends it. */
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Answer, Ask, EventName } from '@engawa/protocol';
+import type { Ack, EventName, RequestInput } from '@engawa/protocol';
 import { type HttpRequest, type HttpResponse, httpRequest, openTcp } from '../http-client.ts';
 import { type OpenOptions, SocketIoClient, type Target } from '../socketio-client.ts';
 
@@ -133,7 +133,7 @@ export class AttackContext {
   }
 
   /** An event, whose success counts as accepted. */
-  async ask<E extends EventName>(client: SocketIoClient, event: E, payload: Ask<E>): Promise<Answer<E>> {
+  async ask<E extends EventName>(client: SocketIoClient, event: E, payload: RequestInput<E>): Promise<Ack<E>> {
     const answer = await client.ask(event, payload);
     if (answer.ok) this.budget.accept();
     return answer;

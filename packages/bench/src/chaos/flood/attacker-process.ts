@@ -1,7 +1,7 @@
 /** Carries out one attack, within its budget. Its connections end with it: at the latest some time after the attack. */
 import { setPriority } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { followOrders } from '../../worker.ts';
+import { handleCommands } from '../../worker.ts';
 import type { Target } from '../socketio-client.ts';
 import { AttackContext, type AttackReport, Budget } from './attack.ts';
 import { attacks } from './attacks.ts';
@@ -19,7 +19,7 @@ const PRIORITY = 10;
 
 process.on('unhandledRejection', () => undefined);
 
-followOrders<AttackOrder>(async ({ name, target, seconds }): Promise<AttackReport> => {
+handleCommands<AttackOrder>(async ({ name, target, seconds }): Promise<AttackReport> => {
   const attack = attacks.find((each) => each.name === name);
   if (!attack) throw new Error(`There is no attack "${name}".`);
   setPriority(PRIORITY);

@@ -1,6 +1,6 @@
 /** Runs attacks one after the other, each against a fresh server, with bystanders measured beside it. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { withFolder } from '../../clean-up.ts';
+import { withTempFolder } from '../../clean-up.ts';
 import { withWorker } from '../../worker.ts';
 import { type BystanderReport, Bystanders } from '../bystanders.ts';
 import { isMemoryBack, type MemorySample, type ServerUnderTest, withServerUnderTest } from '../server-under-test.ts';
@@ -51,7 +51,7 @@ export function failuresOf({ server, memoryBackAfter, bystanders, report }: Floo
 }
 
 export const floodWith = (attack: Attack, options: FloodOptions): Promise<FloodResult> =>
-  withFolder(options.folder, async (folder) => {
+  withTempFolder(options.folder, async (folder) => {
     if (attack.prepare) await prepare(attack.prepare, folder);
     const { args, descriptors } = attack;
     return withServerUnderTest({ folder, ...(args && { args }), ...(descriptors && { descriptors }) }, async (server) => {

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LIMITS } from '@engawa/protocol';
 import type { SocketIoClient } from '../socketio-client.ts';
-import { frame, OPCODE } from '../websocket-frame.ts';
+import { buildFrame, OPCODE } from '../websocket-frame.ts';
 import { type Attack, type AttackContext, atMost, sessionOf } from './attack.ts';
 
 const LOOPS = 20;
@@ -12,33 +12,36 @@ const { text, binary, continuation, close, ping, pong } = OPCODE;
 const closeFrame = (code: number, reason: Buffer | string = ''): Buffer => {
   const head = Buffer.alloc(2);
   head.writeUInt16BE(code);
-  return frame({ opcode: close, payload: Buffer.concat([head, Buffer.from(reason)]) });
+  return buildFrame({ opcode: close, payload: Buffer.concat([head, Buffer.from(reason)]) });
 };
 
-const MEANINGLESS: readonly Buffer[] = [frame({ opcode: pong }), ...['3', '6', '43[]', '41/x,'].map((payload) => frame({ payload }))];
+const MEANINGLESS: readonly Buffer[] = [
+  buildFrame({ opcode: pong }),
+  ...['3', '6', '43[]', '41/x,'].map((payload) => buildFrame({ payload })),
+];
 
 /** Each must end its own connection and nothing else. */
 const MALFORMED_FRAMES: readonly Buffer[] = [
-  ...[4, 2, 1].map((rsv) => frame({ payload: '40', rsv })),
-  ...[0x3, 0x4, 0x5, 0x6, 0x7, 0xb, 0xc, 0xd, 0xe, 0xf].map((opcode) => frame({ opcode })),
-  frame({ payload: '40', masked: false }),
-  frame({ opcode: ping, payload: Buffer.alloc(126) }),
-  frame({ opcode: ping, fin: false }),
-  frame({ opcode: continuation, payload: '40' }),
-  Buffer.concat([frame({ payload: '4', fin: false }), frame({ payload: '40' })]),
-  ...[[0xc0, 0x80], [0xed, 0xa0, 0x80], [0xf5], [0xe3, 0x81]].map((bytes) => frame({ opcode: text, payload: Buffer.from(bytes) })),
+  ...[4, 2, 1].map((rsv) => buildFrame({ payload: '40', rsv })),
+  ...[0x3, 0x4, 0x5, 0x6, 0x7, 0xb, 0xc, 0xd, 0xe, 0xf].map((opcode) => buildFrame({ opcode })),
+  buildFrame({ payload: '40', masked: false }),
+  buildFrame({ opcode: ping, payload: Buffer.alloc(126) }),
+  buildFrame({ opcode: ping, fin: false }),
+  buildFrame({ opcode: continuation, payload: '40' }),
+  Buffer.concat([buildFrame({ payload: '4', fin: false }), buildFrame({ payload: '40' })]),
+  ...[[0xc0, 0x80], [0xed, 0xa0, 0x80], [0xf5], [0xe3, 0x81]].map((bytes) => buildFrame({ opcode: text, payload: Buffer.from(bytes) })),
   ...[0, 999, 1004, 1005, 1006, 1015, 5_000, 65_535].map((code) => closeFrame(code)),
-  frame({ opcode: close, payload: Buffer.from([3]) }),
+  buildFrame({ opcode: close, payload: Buffer.from([3]) }),
   closeFrame(1000, Buffer.from([0xff, 0xfe])),
 ];
 
 const OVERSIZED_FRAMES: readonly Buffer[] = [
-  frame({ length: 2n ** 63n - 1n }),
-  frame({ length: 2n ** 63n }),
-  frame({ length: 2n ** 32n }),
-  frame({ length: LIMITS.frameBytes }),
-  frame({ length: LIMITS.frameBytes + 1 }),
-  frame({ opcode: binary, length: LIMITS.frameBytes + 1 }),
+  buildFrame({ length: 2n ** 63n - 1n }),
+  buildFrame({ length: 2n ** 63n }),
+  buildFrame({ length: 2n ** 32n }),
+  buildFrame({ length: LIMITS.frameBytes }),
+  buildFrame({ length: LIMITS.frameBytes + 1 }),
+  buildFrame({ opcode: binary, length: LIMITS.frameBytes + 1 }),
 ];
 
 /** Opens a connection, writes to it, and waits until the server has ended it. */
@@ -98,8 +101,8 @@ export const frameAttacks: readonly Attack[] = [
     run: (context) =>
       context.repeat(LOOPS, async (loop) => {
         const client = await context.open();
-        client.write(frame({ payload: '4', fin: false }));
-        const fragment = frame({ opcode: continuation, payload: loop % 2 === 0 ? '2' : '', fin: false });
+        client.write(buildFrame({ payload: '4', fin: false }));
+        const fragment = buildFrame({ opcode: continuation, payload: loop % 2 === 0 ? '2' : '', fin: false });
         await pour(context, client, Buffer.concat(Array.from({ length: 1_000 }, () => fragment)));
         client.end();
       }),
@@ -111,7 +114,7 @@ export const frameAttacks: readonly Attack[] = [
     run: (context) =>
       context.repeat(LOOPS, async () => {
         const client = await context.open();
-        const bytes = frame({ payload: `4${'2'.repeat(LIMITS.frameBytes - 1)}` });
+        const bytes = buildFrame({ payload: `4${'2'.repeat(LIMITS.frameBytes - 1)}` });
         for (let at = 0; at < bytes.length && client.closeReason === undefined && !context.budget.isSpent; at += 1) {
           client.write(bytes.subarray(at, at + 1));
           await sleep(0);
@@ -134,7 +137,11 @@ export const frameAttacks: readonly Attack[] = [
       context.repeat(LOOPS, async () => {
         const client = await context.open();
         client.stopReading();
-        await pour(context, client, Buffer.concat(Array.from({ length: 500 }, () => frame({ opcode: ping, payload: Buffer.alloc(125) }))));
+        await pour(
+          context,
+          client,
+          Buffer.concat(Array.from({ length: 500 }, () => buildFrame({ opcode: ping, payload: Buffer.alloc(125) }))),
+        );
         client.end();
       }),
   },
@@ -157,7 +164,7 @@ export const frameAttacks: readonly Attack[] = [
     run: (context) =>
       context.repeat(LOOPS, async () => {
         const client = await context.open({ headers: DEFLATE });
-        client.write(frame({ rsv: 4, payload: Buffer.alloc(60_000, 0x55) }));
+        client.write(buildFrame({ rsv: 4, payload: Buffer.alloc(60_000, 0x55) }));
         await atMost(client.closed, 1_000);
         client.end();
       }),

@@ -1,7 +1,7 @@
 /** Attacks with packets of Engine.IO and Socket.IO: malformed, out of turn, and such that bring a client back. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LIMITS } from '@engawa/protocol';
-import { frame, OPCODE } from '../websocket-frame.ts';
+import { buildFrame, OPCODE } from '../websocket-frame.ts';
 import { type Attack, type AttackContext, atMost, sessionOf } from './attack.ts';
 
 const LOOPS = 20;
@@ -122,7 +122,7 @@ export const packetAttacks: readonly Attack[] = [
       context.repeat(LOOPS, async (_, round) => {
         const client = await context.connect();
         client.send(ATTACHMENT_HEADERS[round % ATTACHMENT_HEADERS.length] ?? '');
-        for (let each = 0; each < 9; each += 1) client.write(frame({ opcode: OPCODE.binary, payload: Buffer.alloc(60_000) }));
+        for (let each = 0; each < 9; each += 1) client.write(buildFrame({ opcode: OPCODE.binary, payload: Buffer.alloc(60_000) }));
         await atMost(client.closed, 500);
         client.end();
       }),

@@ -1,7 +1,7 @@
 /** Attacks with the payloads of valid packets: depth, breadth, wrong types, and text that costs more than it says. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LIMITS } from '@engawa/protocol';
-import { frame, OPCODE } from '../websocket-frame.ts';
+import { buildFrame, OPCODE } from '../websocket-frame.ts';
 import { type Attack, type AttackContext, addressOf } from './attack.ts';
 
 const LOOPS = 20;
@@ -86,7 +86,7 @@ export const payloadAttacks: readonly Attack[] = [
     run: (context) =>
       context.repeat(LOOPS, async (loop) => {
         const client = await context.connect({ localAddress: addressOf(loop) });
-        const attachment = frame({ opcode: OPCODE.binary, payload: Buffer.alloc(30_000, loop) });
+        const attachment = buildFrame({ opcode: OPCODE.binary, payload: Buffer.alloc(30_000, loop) });
         while (client.closeReason === undefined && !context.budget.isSpent) {
           client.send(`451-7["create:chat",{"roomId":{"_placeholder":true,"num":0}}]`);
           client.write(attachment);

@@ -1,6 +1,6 @@
 /** Sends mutated packets to one server, case after case, while two bystanders chat, and says what the server must not have done. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { withFolder } from '../../clean-up.ts';
+import { withTempFolder } from '../../clean-up.ts';
 import { Bystanders } from '../bystanders.ts';
 import { isMemoryBack, type MemorySample, type ServerUnderTest, withServerUnderTest } from '../server-under-test.ts';
 import { type FuzzCase, makeCase } from './fuzz-case.ts';
@@ -33,7 +33,7 @@ const WATCH_EVERY_MS = 200;
 const RECOVERY_MS = 90_000;
 
 export const fuzz = (options: FuzzOptions): Promise<FuzzReport> =>
-  withFolder(options.folder, (folder) =>
+  withTempFolder(options.folder, (folder) =>
     withServerUnderTest({ folder, limits: options.limits }, async (server) => {
       const bystanders = await Bystanders.join(server.target);
       try {

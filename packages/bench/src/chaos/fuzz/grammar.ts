@@ -1,5 +1,5 @@
 /** Valid requests: every event of the protocol, about a few rooms, names and entries that many cases share. */
-import { type Ask, type EventName, events, LIMITS } from '@engawa/protocol';
+import { type EventName, events, LIMITS, type RequestInput } from '@engawa/protocol';
 import { BYSTANDER_NAMES, BYSTANDER_ROOM } from '../bystanders.ts';
 import type { Random } from './random.ts';
 
@@ -38,7 +38,7 @@ function heldPosition(random: Random) {
   };
 }
 
-const makers: { [Name in EventName]: (random: Random) => Ask<Name> } = {
+const makers: { [Name in EventName]: (random: Random) => RequestInput<Name> } = {
   'create:room': (random) => ({ ...member(random), ...(random.chance(0.3) && { topic: 'topic' }), ...withKey(random) }),
   'add:member': (random) => ({ roomId: roomIdFrom(random), username: anyName(random), ...withKey(random) }),
   'remove:member': (random) => ({ ...member(random), ...withKey(random) }),

@@ -1,5 +1,5 @@
 /** One packet of a case as data, and the bytes that it becomes on a WebSocket. */
-import { frame, OPCODE } from '../websocket-frame.ts';
+import { buildFrame, OPCODE } from '../websocket-frame.ts';
 
 export interface Packet {
   /** A text packet, or the bytes of an attachment. */
@@ -30,14 +30,14 @@ export function expectedAck({ data, brokenFrame }: Packet): number | undefined {
 export function toFrames({ data, fragments, brokenFrame }: Packet): Buffer {
   const opcode = typeof data === 'string' ? OPCODE.text : OPCODE.binary;
   const payload = typeof data === 'string' ? Buffer.from(data) : data;
-  if (brokenFrame) return frame({ opcode, payload, ...brokenFrame });
-  if (!fragments) return frame({ opcode, payload });
+  if (brokenFrame) return buildFrame({ opcode, payload, ...brokenFrame });
+  if (!fragments) return buildFrame({ opcode, payload });
   const frames: Buffer[] = [];
   let at = 0;
   for (const [index, length] of fragments.entries()) {
-    frames.push(frame({ opcode: index === 0 ? opcode : OPCODE.continuation, payload: payload.subarray(at, at + length), fin: false }));
+    frames.push(buildFrame({ opcode: index === 0 ? opcode : OPCODE.continuation, payload: payload.subarray(at, at + length), fin: false }));
     at += length;
   }
-  frames.push(frame({ opcode: OPCODE.continuation, payload: payload.subarray(at) }));
+  frames.push(buildFrame({ opcode: OPCODE.continuation, payload: payload.subarray(at) }));
   return Buffer.concat(frames);
 }

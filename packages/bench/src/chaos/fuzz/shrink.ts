@@ -1,5 +1,5 @@
 /** Finds the case that is to blame for a fault, and as few of its packets as still show it. */
-import { withFolder } from '../../clean-up.ts';
+import { withTempFolder } from '../../clean-up.ts';
 import { withServerUnderTest } from '../server-under-test.ts';
 import type { FuzzOptions } from './fuzz.ts';
 import type { FuzzCase, Visit } from './fuzz-case.ts';
@@ -11,7 +11,7 @@ const MAX_TRIALS = 60;
 
 /** The fault that a case causes on a fresh server when nothing else runs; undefined when there is none. */
 export const faultOf = (each: FuzzCase, { folder, limits }: Place): Promise<string | undefined> =>
-  withFolder(folder, (data) =>
+  withTempFolder(folder, (data) =>
     withServerUnderTest({ folder: data, limits }, async (server) => {
       const { fault } = await runCase(server.target, each);
       const isHealthy = await server.isHealthy();

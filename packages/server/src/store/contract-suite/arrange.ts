@@ -1,44 +1,51 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import type { Append, Appended, Draft, Entry, Json, Kept, Parcel, Store, Told } from '../store.ts';
+import type { AppendNotice, AppendReceipt, AppendRequest, AppendResult, Draft, Entry, Json, RoomChunk, Store } from '../store.ts';
 
-export type Test = (name: string, run: () => Promise<void>) => unknown;
+export type RegisterTest = (name: string, run: () => Promise<void>) => unknown;
 
-export type Open = (options?: { clock?: () => number }) => Promise<Store>;
+export type OpenStore = (options?: { clock?: () => number }) => Promise<Store>;
 
 /** Tests one sentence on a store of its own, and others if it asks for them, by a clock that stands still until it is moved. */
-export type Check = (sentence: string, run: (store: Store, clock: Clock, openAnother: () => Promise<Store>) => Promise<void>) => void;
+export type DefineTest = (
+  title: string,
+  run: (store: Store, clock: ManualClock, openAnother: () => Promise<Store>) => Promise<void>,
+) => void;
 
-export class Clock {
+export class ManualClock {
   now = 1_700_000_000_000;
-  pass(milliseconds: number): void {
+  advance(milliseconds: number): void {
     this.now += milliseconds;
   }
 }
 
-export const ALL = 10_000;
+export const NO_LIMIT = 10_000;
 
 export function draft(text: string, more: Partial<Draft> = {}): Draft {
   return { id: randomUUID(), by: 'aya', author: 'user:aya', kind: 'chat', body: { text }, ...more };
 }
 
-export const sets = (...values: [key: string, value: Json][]): Draft => draft('sets', { sets: values });
+export const keyDraft = (...values: [key: string, value: Json][]): Draft => draft('sets', { keyUpdates: values });
 
 /** Appends, which must not be stale. */
-export async function add(store: Store, room: string, append: Partial<Append> & { drafts: Draft[]; epoch: string | null }): Promise<Kept> {
-  const appended = await store.append(room, { given: [], ...append });
+export async function appendOk(
+  store: Store,
+  room: string,
+  append: Partial<AppendRequest> & { drafts: Draft[]; epoch: string | null },
+): Promise<AppendReceipt> {
+  const appended = await store.append(room, { expectedVersions: [], ...append });
   assert.equal(appended.outcome, 'appended', `an append to ${JSON.stringify(room)}`);
-  return keptOf(appended);
+  return receiptOf(appended);
 }
 
-export const openRoom = (store: Store, room: string, ...drafts: Draft[]): Promise<Kept> =>
-  add(store, room, { epoch: null, drafts: drafts.length > 0 ? drafts : [draft('opens')] });
+export const openRoom = (store: Store, room: string, ...drafts: Draft[]): Promise<AppendReceipt> =>
+  appendOk(store, room, { epoch: null, drafts: drafts.length > 0 ? drafts : [draft('opens')] });
 
 /** Ends the room, which must be there, and not be there afterwards. */
 export async function endRoom(store: Store, room: string): Promise<void> {
   const { epoch } = await store.read(room, {});
   assert.notEqual(epoch, null);
-  await add(store, room, { epoch, drafts: [draft('ends', { ends: true })] });
+  await appendOk(store, room, { epoch, drafts: [draft('ends', { endsRoom: true })] });
   assert.equal((await store.read(room, {})).epoch, null);
 }
 
@@ -48,68 +55,77 @@ export async function trim(store: Store, room: string, below: number): Promise<v
   await store.trim(room, { epoch: String(epoch), below });
 }
 
-export function keptOf(appended: Appended): Kept {
-  assert.notEqual(appended.outcome, 'stale');
-  const { epoch, entries } = appended as Kept;
+export function receiptOf(result: AppendResult): AppendReceipt {
+  assert.notEqual(result.outcome, 'stale');
+  const { epoch, entries } = result as AppendReceipt;
   return { epoch, entries: entries.map(({ seq, id, at }) => ({ seq, id, at })) };
 }
 
-export async function recall(store: Store, room: string, once: string): Promise<Kept | null> {
-  const kept = await store.recall(room, once);
-  return kept && keptOf({ outcome: 'repeated', ...kept });
+export async function findReceipt(store: Store, room: string, idempotencyKey: string): Promise<AppendReceipt | null> {
+  const receipt = await store.findByIdempotencyKey(room, idempotencyKey);
+  return receipt && receiptOf({ outcome: 'repeated', ...receipt });
 }
 
 export async function listRooms(store: Store, ask: { after?: string; limit?: number } = {}) {
-  const { rooms: found, more } = await store.rooms({ limit: ALL, ...ask });
+  const { rooms: found, more } = await store.listRooms({ limit: NO_LIMIT, ...ask });
   return { rooms: found.map(({ room, epoch, head, at }) => ({ room, epoch, head, at })), more };
 }
 
-export const listLapsed = async (store: Store) => (await store.lapsed(ALL)).map(({ room, key }) => ({ room, key }));
+export const listExpired = async (store: Store) => (await store.listExpiredLeases(NO_LIMIT)).map(({ room, key }) => ({ room, key }));
 
 /** All that can be seen of what an append might have changed. */
-async function picture(store: Store, room: string, { drafts, given, once, lapsed }: Append) {
+async function snapshot(
+  store: Store,
+  room: string,
+  { drafts, expectedVersions, idempotencyKey, requiredExpiredLease: expired }: AppendRequest,
+) {
   const holders = drafts.flatMap(({ tickets = [] }) => tickets.map(({ holder }) => holder));
-  const named = [...given, ...drafts.flatMap((each) => each.sets ?? [])].map(([key]) => key);
+  const keys = [...expectedVersions, ...drafts.flatMap((each) => each.keyUpdates ?? [])].map(([key]) => key);
   return {
-    facts: await store.read(room, { keys: lapsed === undefined ? named : [...named, lapsed], counts: ['', 'member'] }),
-    page: await store.page(room, { limit: ALL }),
-    kept: once === undefined ? null : await recall(store, room, once),
+    facts: await store.read(room, { keys: expired === undefined ? keys : [...keys, expired], counts: ['', 'member'] }),
+    page: await store.readPage(room, { limit: NO_LIMIT }),
+    receipt: idempotencyKey === undefined ? null : await findReceipt(store, room, idempotencyKey),
     rooms: await listRooms(store),
-    lapsed: await listLapsed(store),
-    tickets: await Promise.all(holders.map((holder) => store.tickets(holder, ALL))),
+    expired: await listExpired(store),
+    tickets: await Promise.all(holders.map((holder) => store.listTickets(holder, NO_LIMIT))),
   };
 }
 
 /** Appends, and nothing must come of it but the expected outcome. */
-export async function appendsNothing(store: Store, room: string, outcome: 'stale' | 'repeated', more: Partial<Append>): Promise<Appended> {
-  const append: Append = { drafts: [draft('in vain')], epoch: null, given: [], ...more };
+export async function assertNothingAppended(
+  store: Store,
+  room: string,
+  outcome: 'stale' | 'repeated',
+  more: Partial<AppendRequest>,
+): Promise<AppendResult> {
+  const append: AppendRequest = { drafts: [draft('in vain')], epoch: null, expectedVersions: [], ...more };
   const { heard, signals, leave } = await listen(store, room);
-  const before = await picture(store, room, append);
+  const before = await snapshot(store, room, append);
   const appended = await store.append(room, append);
   assert.equal(appended.outcome, outcome);
-  assert.deepEqual(await picture(store, room, append), before);
+  assert.deepEqual(await snapshot(store, room, append), before);
   assert.deepEqual([heard, signals], [[], []]);
   leave();
   return appended;
 }
 
-export const isStale = async (store: Store, room: string, more: Partial<Append>): Promise<void> => {
-  await appendsNothing(store, room, 'stale', more);
+export const assertStale = async (store: Store, room: string, more: Partial<AppendRequest>): Promise<void> => {
+  await assertNothingAppended(store, room, 'stale', more);
 };
 
 export async function listen(store: Store, room: string) {
-  const heard: Told[] = [];
-  const signals: Json[] = [];
-  const leave = await store.subscribe(room, {
-    appended: (told) => heard.push(told),
-    announced: (signal) => signals.push(signal),
-    missed() {},
+  const notices: AppendNotice[] = [];
+  const published: Json[] = [];
+  const unsubscribe = await store.subscribe(room, {
+    onAppend: (told) => notices.push(told),
+    onPublish: (signal) => published.push(signal),
+    onGap() {},
   });
-  return { heard, signals, leave, seqs: () => heard.flatMap(({ entries }) => seqsOf(entries)) };
+  return { heard: notices, signals: published, leave: unsubscribe, seqs: () => notices.flatMap(({ entries }) => seqsOf(entries)) };
 }
 
 export async function entriesOf(store: Store, room: string): Promise<Entry[]> {
-  const { entries, more } = await store.page(room, { after: 0, limit: ALL });
+  const { entries, more } = await store.readPage(room, { after: 0, limit: NO_LIMIT });
   assert.equal(more, false);
   return entries;
 }
@@ -125,11 +141,11 @@ export async function countsOf(store: Store, room: string, parent: string): Prom
 }
 
 export const namesOf = async (store: Store, room: string, family: string): Promise<string[]> =>
-  (await store.family(room, family, { limit: ALL })).keys.map(([name]) => name);
+  (await store.listKeys(room, family, { limit: NO_LIMIT })).keys.map(([name]) => name);
 
 /** The keys of the rooms that somebody has tickets for. */
 export const ticketsOf = async (store: Store, holder: string): Promise<string[]> =>
-  (await store.tickets(holder, ALL)).map(({ room, key }) => `${room} ${key}`);
+  (await store.listTickets(holder, NO_LIMIT)).map(({ room, key }) => `${room} ${key}`);
 
 export const seqsOf = (entries: { seq: number }[]): number[] => entries.map(({ seq }) => seq);
 
@@ -137,15 +153,15 @@ export const textsOf = (entries: Entry[]): unknown[] => entries.map(({ body }) =
 
 export const upTo = (last: number): number[] => Array.from({ length: last }, (_, index) => index + 1);
 
-export const times = <Result>(count: number, make: (index: number) => Result): Result[] =>
+export const repeat = <Result>(count: number, make: (index: number) => Result): Result[] =>
   Array.from({ length: count }, (_, index) => make(index));
 
-export const byBytes = (names: string[]): string[] => names.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+export const sortByUtf8 = (names: string[]): string[] => names.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
 
 export async function walkFamily(store: Store, room: string, family: string, limit: number): Promise<string[]> {
   const names: string[] = [];
   for (let more = true; more; ) {
-    const page = await store.family(room, family, { limit, ...(names.length > 0 && { after: names.at(-1) }) });
+    const page = await store.listKeys(room, family, { limit, ...(names.length > 0 && { after: names.at(-1) }) });
     assert.ok(page.keys.length === limit || !page.more, 'a page with more to come is full');
     assert.ok(page.keys.length > 0, 'there was more');
     names.push(...page.keys.map(([name]) => name));
@@ -155,14 +171,14 @@ export async function walkFamily(store: Store, room: string, family: string, lim
 }
 
 /** All parts of a room, as they travel: as JSON. */
-export async function packAll(store: Store, room: string): Promise<Parcel[]> {
-  const parcels: Parcel[] = [];
-  for (let next: string | null = null; parcels.length === 0 || next !== null; next = parcels.at(-1)?.next ?? null) {
-    const parcel = await store.pack(room, next);
-    assert.ok(parcel, `a part of ${JSON.stringify(room)}`);
-    parcels.push(JSON.parse(JSON.stringify(parcel)) as Parcel);
+export async function exportAll(store: Store, room: string): Promise<RoomChunk[]> {
+  const chunks: RoomChunk[] = [];
+  for (let next: string | null = null; chunks.length === 0 || next !== null; next = chunks.at(-1)?.next ?? null) {
+    const chunk = await store.exportChunk(room, next);
+    assert.ok(chunk, `a part of ${JSON.stringify(room)}`);
+    chunks.push(JSON.parse(JSON.stringify(chunk)) as RoomChunk);
   }
-  return parcels;
+  return chunks;
 }
 
 export async function walkRooms(store: Store, limit: number): Promise<string[]> {

@@ -3,59 +3,59 @@
  * network) is tested beside that engine.
  */
 import type { Store } from '../store.ts';
-import { appends, epochs, givens, onces } from './appends.ts';
-import { type Check, Clock, type Open, type Test } from './arrange.ts';
-import { bytes } from './bytes.ts';
-import { forks } from './forks.ts';
-import { counts, families, keys } from './keys.ts';
-import { leases } from './leases.ts';
-import { marks } from './marks.ts';
-import { moves } from './moves.ts';
-import { erases, pages } from './pages.ts';
-import { closing, ends, rooms } from './rooms.ts';
-import { strings } from './strings.ts';
-import { announcements, subscriptions } from './subscriptions.ts';
-import { tickets } from './tickets.ts';
-import { ticks } from './ticks.ts';
-import { trims } from './trims.ts';
-import { usage } from './usage.ts';
+import { appendTests, epochTests, expectedVersionTests, idempotencyKeyTests } from './appends.ts';
+import { type DefineTest, ManualClock, type OpenStore, type RegisterTest } from './arrange.ts';
+import { byteCountTests } from './bytes.ts';
+import { newEpochTests } from './forks.ts';
+import { countTests, familyTests, keyTests } from './keys.ts';
+import { leaseTests } from './leases.ts';
+import { markTests } from './marks.ts';
+import { exportImportTests } from './moves.ts';
+import { eraseTests, pageTests } from './pages.ts';
+import { closeTests, roomEndTests, roomListTests } from './rooms.ts';
+import { stringSafetyTests } from './strings.ts';
+import { publishTests, subscriptionTests } from './subscriptions.ts';
+import { ticketTests } from './tickets.ts';
+import { clockOrderTests } from './ticks.ts';
+import { trimTests } from './trims.ts';
+import { usageTests } from './usage.ts';
 
 /** Registers the whole contract with `test`; `open` answers a new and empty store each time. */
-export function testStore({ open, test }: { open: Open; test: Test }): void {
-  for (const [noun, sentences] of Object.entries(nouns)) {
-    sentences((sentence, run) => void test(`${noun}: ${sentence}`, () => onStore(open, run)));
+export function testStore({ open, test }: { open: OpenStore; test: RegisterTest }): void {
+  for (const [topic, defineTests] of Object.entries(TOPICS)) {
+    defineTests((title, run) => void test(`${topic}: ${title}`, () => withStore(open, run)));
   }
 }
 
-const nouns: Record<string, (check: Check) => void> = {
-  append: appends,
-  tick: ticks,
-  epoch: epochs,
-  given: givens,
-  once: onces,
-  keys,
-  family: families,
-  counts,
-  page: pages,
-  bytes,
-  erases,
-  trim: trims,
-  fork: forks,
-  ends,
-  rooms,
-  usage,
-  subscribe: subscriptions,
-  announce: announcements,
-  mark: marks,
-  lease: leases,
-  ticket: tickets,
-  move: moves,
-  strings,
-  close: closing,
+const TOPICS: Record<string, (check: DefineTest) => void> = {
+  append: appendTests,
+  tick: clockOrderTests,
+  epoch: epochTests,
+  given: expectedVersionTests,
+  once: idempotencyKeyTests,
+  keys: keyTests,
+  family: familyTests,
+  counts: countTests,
+  page: pageTests,
+  bytes: byteCountTests,
+  erases: eraseTests,
+  trim: trimTests,
+  fork: newEpochTests,
+  ends: roomEndTests,
+  rooms: roomListTests,
+  usage: usageTests,
+  subscribe: subscriptionTests,
+  announce: publishTests,
+  mark: markTests,
+  lease: leaseTests,
+  ticket: ticketTests,
+  move: exportImportTests,
+  strings: stringSafetyTests,
+  close: closeTests,
 };
 
-async function onStore(open: Open, run: Parameters<Check>[1]): Promise<void> {
-  const clock = new Clock();
+async function withStore(open: OpenStore, run: Parameters<DefineTest>[1]): Promise<void> {
+  const clock = new ManualClock();
   const opened: Store[] = [];
   const openAnother = async (): Promise<Store> => {
     const store = await open({ clock: () => clock.now });

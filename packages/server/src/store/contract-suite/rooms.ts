@@ -1,36 +1,36 @@
 import assert from 'node:assert/strict';
-import { type Append, type Parcel, StoreError } from '../store.ts';
+import { type AppendRequest, type RoomChunk, StoreError } from '../store.ts';
 import {
-  add,
-  byBytes,
-  type Check,
+  appendOk,
+  assertStale,
   countsOf,
+  type DefineTest,
   draft,
   endRoom,
   entriesOf,
-  isStale,
+  exportAll,
+  keyDraft,
+  listExpired,
   listen,
-  listLapsed,
   listRooms,
   namesOf,
   openRoom,
-  packAll,
+  repeat,
   seqsOf,
-  sets,
+  sortByUtf8,
   textsOf,
-  times,
   upTo,
   walkRooms,
 } from './arrange.ts';
 
-export function rooms(check: Check): void {
+export function roomListTests(check: DefineTest): void {
   check('they are listed with their life, their newest entry and its time', async (store, clock) => {
     const start = clock.now;
     assert.deepEqual(await listRooms(store), { rooms: [], more: false });
     const attic = await openRoom(store, 'attic', draft('one'), draft('two'));
     const den = await openRoom(store, 'den');
-    clock.pass(1_000);
-    await add(store, 'attic', { epoch: attic.epoch, drafts: [draft('three', { quiet: true })] });
+    clock.advance(1_000);
+    await appendOk(store, 'attic', { epoch: attic.epoch, drafts: [draft('three', { quiet: true })] });
     assert.deepEqual(await listRooms(store), {
       rooms: [
         { room: 'attic', epoch: attic.epoch, head: 3, at: start + 1_000 },
@@ -42,9 +42,9 @@ export function rooms(check: Check): void {
 
   check('they are in the order of their UTF-8 bytes, page by page, each once', async (store) => {
     const names = ['b', 'B', 'aa', 'a', '10', '9', 'é', 'ｱ', '\uffff', '😀', '𠮷', ' '];
-    assert.notDeepEqual(byBytes(names), names.toSorted(), 'the order of UTF-16 is another one');
+    assert.notDeepEqual(sortByUtf8(names), names.toSorted(), 'the order of UTF-16 is another one');
     await Promise.all(names.map((name) => openRoom(store, name)));
-    for (const limit of [1, 5, 11, 12, 13]) assert.deepEqual(await walkRooms(store, limit), byBytes(names));
+    for (const limit of [1, 5, 11, 12, 13]) assert.deepEqual(await walkRooms(store, limit), sortByUtf8(names));
     assert.deepEqual(
       (await listRooms(store, { after: 'ab', limit: 1 })).rooms.map(({ room }) => room),
       ['b'],
@@ -54,16 +54,21 @@ export function rooms(check: Check): void {
 
   check('each comes with what is asked of it, as it is read by itself', async (store) => {
     const ask = { keys: ['settings', 'member/aya', 'none', 'a/b/c'], counts: ['', 'a', 'entry/1/reaction', 'none'] };
-    const joins = draft('joins', { sets: [['member/aya', { is: 'here' }]], lease: { key: 'member/aya', node: 'n1' } });
-    await openRoom(store, 'attic', sets(['settings', 'of the attic'], ['a/b/c', 1], ['a/b/d', 2], ['entry/1/reaction/x/aya', true]), joins);
+    const joins = draft('joins', { keyUpdates: [['member/aya', { is: 'here' }]], lease: { key: 'member/aya', node: 'n1' } });
+    await openRoom(
+      store,
+      'attic',
+      keyDraft(['settings', 'of the attic'], ['a/b/c', 1], ['a/b/d', 2], ['entry/1/reaction/x/aya', true]),
+      joins,
+    );
     await openRoom(store, 'bare');
-    await openRoom(store, 'den', sets(['settings', 'of the den'], ['member/ben', 1]), joins);
-    await store.mark('den', 'member/aya', 2);
-    await store.release('den', 'member/aya', 'n1', 1_000);
+    await openRoom(store, 'den', keyDraft(['settings', 'of the den'], ['member/ben', 1]), joins);
+    await store.advanceMark('den', 'member/aya', 2);
+    await store.releaseLease('den', 'member/aya', 'n1', 1_000);
     await openRoom(store, 'ended', joins);
     await endRoom(store, 'ended');
 
-    const { rooms: listed, more } = await store.rooms({ limit: 3, ...ask });
+    const { rooms: listed, more } = await store.listRooms({ limit: 3, ...ask });
     assert.equal(more, false);
     assert.deepEqual(
       listed.map(({ room }) => room),
@@ -75,30 +80,30 @@ export function rooms(check: Check): void {
     }
     assert.deepEqual([...(listed[2]?.keys.keys() ?? [])], ['settings', 'member/aya']);
 
-    const page = await store.rooms({ after: 'attic', limit: 1, ...ask });
+    const page = await store.listRooms({ after: 'attic', limit: 1, ...ask });
     assert.deepEqual([page.rooms.map(({ room }) => room), page.more], [['bare'], true]);
     assert.deepEqual(page.rooms[0]?.counts, new Map(ask.counts.map((parent) => [parent, new Map()])));
-    const plain = await store.rooms({ limit: 1 });
+    const plain = await store.listRooms({ limit: 1 });
     assert.deepEqual([plain.rooms[0]?.keys, plain.rooms[0]?.counts], [new Map(), new Map()]);
   });
 }
 
-export function ends(check: Check): void {
+export function roomEndTests(check: DefineTest): void {
   check('listeners hear the last entry, then nothing is left', async (store, clock) => {
     const member = draft('joins', {
-      sets: [
+      keyUpdates: [
         ['member/aya', 1],
         ['settings', 1],
       ],
       lease: { key: 'member/aya', node: 'n1' },
       listed: true,
     });
-    const { epoch } = await add(store, 'den', { epoch: null, once: 'aya:1', drafts: [member] });
-    assert.deepEqual(await listLapsed(store), [{ room: 'den', key: 'member/aya' }]);
+    const { epoch } = await appendOk(store, 'den', { epoch: null, idempotencyKey: 'aya:1', drafts: [member] });
+    assert.deepEqual(await listExpired(store), [{ room: 'den', key: 'member/aya' }]);
     assert.deepEqual(await countsOf(store, 'den', ''), { member: 1 });
     const { heard } = await listen(store, 'den');
-    const last = draft('farewell', { ends: true });
-    await add(store, 'den', { epoch, drafts: [draft('see you'), last] });
+    const last = draft('farewell', { endsRoom: true });
+    await appendOk(store, 'den', { epoch, drafts: [draft('see you'), last] });
 
     assert.deepEqual(heard.map(({ ended }) => ended).at(-1), true);
     assert.deepEqual(
@@ -107,11 +112,11 @@ export function ends(check: Check): void {
     );
     const facts = await store.read('den', { keys: ['member/aya', 'settings'], seqs: [1, 2], counts: [''] });
     assert.deepEqual(facts, { epoch: null, head: 0, bytes: 0, keys: new Map(), entries: new Map(), counts: new Map([['', new Map()]]) });
-    assert.deepEqual(await store.page('den', { limit: 5 }), {
+    assert.deepEqual(await store.readPage('den', { limit: 5 }), {
       epoch: null,
       head: 0,
-      tail: null,
-      tick: 0,
+      lastBroadcastId: null,
+      hlc: 0,
       oldest: 0,
       bytes: 0,
       now: clock.now,
@@ -120,16 +125,16 @@ export function ends(check: Check): void {
     });
     assert.deepEqual(await namesOf(store, 'den', 'member'), []);
     assert.deepEqual((await listRooms(store)).rooms, []);
-    clock.pass(1_000);
-    assert.deepEqual(await listLapsed(store), []);
-    assert.equal(await store.hold('den', { name: 'member/aya', seq: 1 }, 'n1'), false);
-    await isStale(store, 'den', { epoch });
+    clock.advance(1_000);
+    assert.deepEqual(await listExpired(store), []);
+    assert.equal(await store.acquireLease('den', { name: 'member/aya', seq: 1 }, 'n1'), false);
+    await assertStale(store, 'den', { epoch });
   });
 
   check('the name is free for a new life, which has nothing of the one before', async (store) => {
     const lives = new Set<string>();
-    for (const life of times(10, String)) {
-      const { epoch, entries } = await openRoom(store, 'den', draft(life, { sets: [[`of/${life}`, 1]] }));
+    for (const life of repeat(10, String)) {
+      const { epoch, entries } = await openRoom(store, 'den', draft(life, { keyUpdates: [[`of/${life}`, 1]] }));
       assert.deepEqual(seqsOf(entries), [1]);
       assert.deepEqual(
         (await entriesOf(store, 'den')).map(({ body, prev }) => [body?.text, prev]),
@@ -144,19 +149,19 @@ export function ends(check: Check): void {
   });
 
   check('a lease of the life before is no lease of the key of the same name', async (store) => {
-    await openRoom(store, 'den', draft('joins', { sets: [['member/aya', 1]], lease: { key: 'member/aya', node: 'n1' } }));
-    assert.equal(await store.hold('den', { name: 'member/aya', seq: 1 }, 'n1'), true);
+    await openRoom(store, 'den', draft('joins', { keyUpdates: [['member/aya', 1]], lease: { key: 'member/aya', node: 'n1' } }));
+    assert.equal(await store.acquireLease('den', { name: 'member/aya', seq: 1 }, 'n1'), true);
     await endRoom(store, 'den');
-    await openRoom(store, 'den', sets(['member/aya', 1]));
-    assert.equal(await store.hold('den', { name: 'member/aya', seq: 1 }, 'n1'), false);
-    assert.deepEqual(await listLapsed(store), []);
+    await openRoom(store, 'den', keyDraft(['member/aya', 1]));
+    assert.equal(await store.acquireLease('den', { name: 'member/aya', seq: 1 }, 'n1'), false);
+    assert.deepEqual(await listExpired(store), []);
   });
 
   check('other rooms go on', async (store) => {
-    await openRoom(store, 'den', sets(['a/b', 1]));
-    const { epoch } = await openRoom(store, 'attic', sets(['a/b', 1]));
+    await openRoom(store, 'den', keyDraft(['a/b', 1]));
+    const { epoch } = await openRoom(store, 'attic', keyDraft(['a/b', 1]));
     await endRoom(store, 'den');
-    await add(store, 'attic', { epoch, given: [['a/b', 1]], drafts: [draft('still here')] });
+    await appendOk(store, 'attic', { epoch, expectedVersions: [['a/b', 1]], drafts: [draft('still here')] });
     assert.deepEqual(await countsOf(store, 'attic', ''), { a: 1 });
     assert.deepEqual(
       (await listRooms(store)).rooms.map(({ room }) => room),
@@ -166,14 +171,14 @@ export function ends(check: Check): void {
 
   check('of many that end it at once one does, and what comes behind it is stale', async (store) => {
     const { epoch } = await openRoom(store, 'den');
-    const last = (): Append => ({ epoch, given: [], drafts: [draft('ends', { ends: true })] });
-    const outcomes = (await Promise.all(times(20, () => store.append('den', last())))).map(({ outcome }) => outcome);
-    assert.deepEqual(outcomes, ['appended', ...times(19, () => 'stale')]);
+    const last = (): AppendRequest => ({ epoch, expectedVersions: [], drafts: [draft('ends', { endsRoom: true })] });
+    const outcomes = (await Promise.all(repeat(20, () => store.append('den', last())))).map(({ outcome }) => outcome);
+    assert.deepEqual(outcomes, ['appended', ...repeat(19, () => 'stale')]);
   });
 
   check('a room may open and end in one append', async (store) => {
     const { heard } = await listen(store, 'den');
-    await openRoom(store, 'den', draft('brief', { ends: true, sets: [['a/b', 1]] }));
+    await openRoom(store, 'den', draft('brief', { endsRoom: true, keyUpdates: [['a/b', 1]] }));
     assert.deepEqual(
       heard.map(({ ended, entries }) => [ended, textsOf(entries)]),
       [[true, ['brief']]],
@@ -184,10 +189,10 @@ export function ends(check: Check): void {
   });
 }
 
-export function closing(check: Check): void {
+export function closeTests(check: DefineTest): void {
   check('what was asked before is finished', async (store) => {
     const { epoch } = await openRoom(store, 'den');
-    const asked = times(2_500, () => add(store, 'den', { epoch, drafts: [draft('last words')] }));
+    const asked = repeat(2_500, () => appendOk(store, 'den', { epoch, drafts: [draft('last words')] }));
     await store.close();
     assert.deepEqual(
       (await Promise.all(asked)).flatMap(({ entries }) => seqsOf(entries)),
@@ -196,31 +201,31 @@ export function closing(check: Check): void {
   });
 
   check('what is asked afterwards is refused as closed', async (store) => {
-    const { epoch } = await openRoom(store, 'den', draft('joins', { sets: [['a', 1]], lease: { key: 'a', node: 'n1' } }));
-    const [parcel] = await packAll(store, 'den');
-    assert.equal(store.writable, true);
+    const { epoch } = await openRoom(store, 'den', draft('joins', { keyUpdates: [['a', 1]], lease: { key: 'a', node: 'n1' } }));
+    const [parcel] = await exportAll(store, 'den');
+    assert.equal(store.isWritable, true);
     await store.close();
-    assert.equal(store.writable, false);
+    assert.equal(store.isWritable, false);
     const asked: (() => Promise<unknown>)[] = [
       () => store.read('den', {}),
-      () => store.append('den', { epoch, given: [], drafts: [draft('too late')] }),
-      () => store.recall('den', 'aya:1'),
-      () => store.page('den', { limit: 1 }),
-      () => store.family('den', 'a', { limit: 1 }),
-      () => store.rooms({ limit: 1 }),
+      () => store.append('den', { epoch, expectedVersions: [], drafts: [draft('too late')] }),
+      () => store.findByIdempotencyKey('den', 'aya:1'),
+      () => store.readPage('den', { limit: 1 }),
+      () => store.listKeys('den', 'a', { limit: 1 }),
+      () => store.listRooms({ limit: 1 }),
       () => store.usage(),
-      () => store.subscribe('den', { appended: () => {}, announced: () => {}, missed: () => {} }),
-      () => store.announce('den', 'too late'),
-      () => store.mark('den', 'a', 1),
-      () => store.fork('den', epoch),
+      () => store.subscribe('den', { onAppend: () => {}, onPublish: () => {}, onGap: () => {} }),
+      () => store.publish('den', 'too late'),
+      () => store.advanceMark('den', 'a', 1),
+      () => store.startNewEpoch('den', epoch),
       () => store.trim('den', { epoch, below: 1 }),
-      () => store.tickets('aya', 1),
-      () => store.beat('n1', 1_000),
-      () => store.hold('den', { name: 'a', seq: 1 }, 'n1'),
-      () => store.release('den', 'a', 'n1', 0),
-      () => store.lapsed(1),
-      () => store.pack('den', null),
-      () => store.unpack(parcel as Parcel),
+      () => store.listTickets('aya', 1),
+      () => store.heartbeat('n1', 1_000),
+      () => store.acquireLease('den', { name: 'a', seq: 1 }, 'n1'),
+      () => store.releaseLease('den', 'a', 'n1', 0),
+      () => store.listExpiredLeases(1),
+      () => store.exportChunk('den', null),
+      () => store.importChunk(parcel as RoomChunk),
     ];
     for (const ask of asked) await assert.rejects(ask, (error) => error instanceof StoreError && error.reason === 'closed', String(ask));
   });

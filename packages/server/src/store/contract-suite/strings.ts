@@ -1,20 +1,20 @@
 import assert from 'node:assert/strict';
 import type { Draft, Json } from '../store.ts';
 import {
-  ALL,
-  add,
-  byBytes,
-  type Check,
+  appendOk,
   countsOf,
+  type DefineTest,
   draft,
   entriesOf,
+  findReceipt,
+  keyDraft,
   keyOf,
+  listExpired,
   listen,
-  listLapsed,
+  NO_LIMIT,
   openRoom,
-  recall,
   seqsOf,
-  sets,
+  sortByUtf8,
   textsOf,
   walkFamily,
   walkRooms,
@@ -84,12 +84,12 @@ export const oddStrings = [
   `${'x'.repeat(9_999)}y`,
 ];
 
-export function strings(check: Check): void {
+export function stringSafetyTests(check: DefineTest): void {
   check('any name is a room, and never another one', async (store) => {
     const heard = await Promise.all(
       [...oddStrings, '/', '//', '/a', 'a/', 'a/b'].map(async (name) => ({ name, ...(await listen(store, name)) })),
     );
-    for (const { name } of heard) await openRoom(store, name, draft(name, { sets: [['name', name]] }));
+    for (const { name } of heard) await openRoom(store, name, draft(name, { keyUpdates: [['name', name]] }));
     for (const { name, heard: told } of heard) {
       assert.deepEqual(textsOf(await entriesOf(store, name)), [name]);
       assert.equal((await keyOf(store, name, 'name'))?.value, name);
@@ -98,26 +98,32 @@ export function strings(check: Check): void {
         [name],
       );
     }
-    assert.deepEqual(await walkRooms(store, 7), byBytes(heard.map(({ name }) => name)));
+    assert.deepEqual(await walkRooms(store, 7), sortByUtf8(heard.map(({ name }) => name)));
   });
 
   check('any name is a key, and never another one', async (store) => {
     const names = [...oddStrings, 'a/b', 'a/b/c', 'b/a'];
-    const { epoch } = await openRoom(store, 'den', sets(...names.map((name): [string, Json] => [name, name])));
+    const { epoch } = await openRoom(store, 'den', keyDraft(...names.map((name): [string, Json] => [name, name])));
     const { keys: found } = await store.read('den', { keys: names });
     assert.deepEqual(found, new Map(names.map((name) => [name, { value: name, seq: 1 }])));
     for (const name of names)
-      await add(store, 'den', { epoch, given: names.map((each) => [each, found.has(each) ? 1 : 0]), drafts: [sets([name, null])] }).then(
-        () => found.delete(name),
-      );
+      await appendOk(store, 'den', {
+        epoch,
+        expectedVersions: names.map((each) => [each, found.has(each) ? 1 : 0]),
+        drafts: [keyDraft([name, null])],
+      }).then(() => found.delete(name));
     assert.equal((await store.read('den', { keys: names })).keys.size, 0);
   });
 
   check('any name is a name in a family, and a family', async (store) => {
-    await openRoom(store, 'den', ...oddStrings.map((name) => sets([`member/${name}`, name], [`${name}/x`, name], [`r/${name}/x`, name])));
-    assert.deepEqual(await walkFamily(store, 'den', 'member', 7), byBytes(oddStrings));
+    await openRoom(
+      store,
+      'den',
+      ...oddStrings.map((name) => keyDraft([`member/${name}`, name], [`${name}/x`, name], [`r/${name}/x`, name])),
+    );
+    assert.deepEqual(await walkFamily(store, 'den', 'member', 7), sortByUtf8(oddStrings));
     for (const family of oddStrings) {
-      const { keys: found } = await store.family('den', family, { limit: ALL });
+      const { keys: found } = await store.listKeys('den', family, { limit: NO_LIMIT });
       assert.deepEqual(
         found.map(([name, { value }]) => [name, value]),
         [['x', family]],
@@ -128,9 +134,9 @@ export function strings(check: Check): void {
 
   check('any name names an append', async (store) => {
     const { epoch } = await openRoom(store, 'den');
-    for (const once of oddStrings) await add(store, 'den', { epoch, once, drafts: [draft(once)] });
+    for (const idempotencyKey of oddStrings) await appendOk(store, 'den', { epoch, idempotencyKey, drafts: [draft(idempotencyKey)] });
     for (const [index, once] of oddStrings.entries())
-      assert.deepEqual(seqsOf((await recall(store, 'den', once))?.entries ?? []), [index + 2]);
+      assert.deepEqual(seqsOf((await findReceipt(store, 'den', once))?.entries ?? []), [index + 2]);
   });
 
   check('any name is an id, a kind, and somebody', async (store) => {
@@ -149,52 +155,52 @@ export function strings(check: Check): void {
     const { epoch } = await openRoom(
       store,
       'den',
-      ...oddStrings.map((name) => draft('joins', { sets: [[name, 1]], lease: { key: name, node: name } })),
+      ...oddStrings.map((key) => draft('joins', { keyUpdates: [[key, 1]], lease: { key, node: key } })),
     );
     const left = new Set(oddStrings);
-    assert.deepEqual(new Set((await listLapsed(store)).map(({ key }) => key)), left);
+    assert.deepEqual(new Set((await listExpired(store)).map(({ key }) => key)), left);
     for (const name of oddStrings) {
-      await store.beat(name, 1_000);
+      await store.heartbeat(name, 1_000);
       left.delete(name);
     }
-    assert.deepEqual(await listLapsed(store), []);
-    for (const name of oddStrings) await store.release('den', name, name, 0);
-    assert.deepEqual(new Set((await listLapsed(store)).map(({ key }) => key)), new Set(oddStrings));
-    for (const name of oddStrings) await add(store, 'den', { epoch, lapsed: name, drafts: [sets([name, null])] });
-    assert.deepEqual(await listLapsed(store), []);
+    assert.deepEqual(await listExpired(store), []);
+    for (const name of oddStrings) await store.releaseLease('den', name, name, 0);
+    assert.deepEqual(new Set((await listExpired(store)).map(({ key }) => key)), new Set(oddStrings));
+    for (const name of oddStrings) await appendOk(store, 'den', { epoch, requiredExpiredLease: name, drafts: [keyDraft([name, null])] });
+    assert.deepEqual(await listExpired(store), []);
   });
 
   check('any name is a holder of tickets, a key and a room of one', async (store) => {
     for (const room of oddStrings) await openRoom(store, room);
-    const leaves = (name: string): Draft => draft('leaves', { tickets: [{ holder: name, key: name, value: name }] });
+    const leaves = (key: string): Draft => draft('leaves', { tickets: [{ holder: key, key, value: key }] });
     await openRoom(store, 'den', ...oddStrings.map(leaves));
     for (const room of oddStrings) {
       const { epoch } = await store.read(room, {});
-      await add(store, room, { epoch, drafts: [draft('leaves', { tickets: [{ holder: 'everywhere', key: room, value: room }] })] });
+      await appendOk(store, room, { epoch, drafts: [draft('leaves', { tickets: [{ holder: 'everywhere', key: room, value: room }] })] });
     }
     for (const name of oddStrings) {
-      const found = await store.tickets(name, ALL);
+      const found = await store.listTickets(name, NO_LIMIT);
       assert.deepEqual(
         found.map(({ room, key, value }) => [room, key, value]),
         [['den', name, name]],
       );
     }
-    const everywhere = (await store.tickets('everywhere', ALL)).map(({ room, key, value }) => [room, key, value]);
+    const everywhere = (await store.listTickets('everywhere', NO_LIMIT)).map(({ room, key, value }) => [room, key, value]);
     assert.deepEqual(
       everywhere,
-      byBytes(oddStrings).map((name) => [name, name, name]),
+      sortByUtf8(oddStrings).map((name) => [name, name, name]),
     );
   });
 
   check('any name is announced to as a room, and never another one', async (store) => {
     const heard = await Promise.all(oddStrings.map(async (name) => ({ name, ...(await listen(store, name)) })));
-    for (const { name } of heard) await store.announce(name, name);
+    for (const { name } of heard) await store.publish(name, name);
     for (const { name, signals } of heard) assert.deepEqual(signals, [name]);
   });
 
   check('any name is a marked key', async (store) => {
-    await openRoom(store, 'den', sets(...oddStrings.map((name): [string, Json] => [name, name])));
-    for (const [index, name] of oddStrings.entries()) assert.equal(await store.mark('den', name, index + 1), index + 1);
+    await openRoom(store, 'den', keyDraft(...oddStrings.map((name): [string, Json] => [name, name])));
+    for (const [index, name] of oddStrings.entries()) assert.equal(await store.advanceMark('den', name, index + 1), index + 1);
     for (const [index, name] of oddStrings.entries())
       assert.deepEqual(await keyOf(store, 'den', name), { value: name, seq: 1, mark: index + 1 });
   });

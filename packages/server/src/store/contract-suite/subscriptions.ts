@@ -1,13 +1,26 @@
 import assert from 'node:assert/strict';
 import type { Json, Listener } from '../store.ts';
-import { ALL, add, type Check, draft, endRoom, entriesOf, listen, listRooms, openRoom, seqsOf, times, upTo } from './arrange.ts';
+import {
+  appendOk,
+  type DefineTest,
+  draft,
+  endRoom,
+  entriesOf,
+  listen,
+  listRooms,
+  NO_LIMIT,
+  openRoom,
+  repeat,
+  seqsOf,
+  upTo,
+} from './arrange.ts';
 
-export function subscriptions(check: Check): void {
+export function subscriptionTests(check: DefineTest): void {
   check('an append is heard before it resolves, as it will be read', async (store) => {
     const { heard, seqs } = await listen(store, 'den');
     const { epoch } = await openRoom(store, 'den', draft('opens', { listed: true }));
     assert.deepEqual(seqs(), [1]);
-    await add(store, 'den', { epoch, drafts: [draft('quiet', { quiet: true }), draft('two')] });
+    await appendOk(store, 'den', { epoch, drafts: [draft('quiet', { quiet: true }), draft('two')] });
     assert.deepEqual(
       heard.flatMap(({ entries }) => entries),
       await entriesOf(store, 'den'),
@@ -19,10 +32,10 @@ export function subscriptions(check: Check): void {
     const { epoch } = await openRoom(store, 'den');
     const { seqs } = await listen(store, 'den');
     const append = async (): Promise<void> => {
-      const { entries } = await add(store, 'den', { epoch, drafts: [draft('one'), draft('two')] });
+      const { entries } = await appendOk(store, 'den', { epoch, drafts: [draft('one'), draft('two')] });
       assert.ok(seqs().includes(entries[1]?.seq ?? 0), 'heard before it resolves');
     };
-    await Promise.all(times(100, append));
+    await Promise.all(repeat(100, append));
     assert.deepEqual(seqs(), upTo(201).slice(1));
   });
 
@@ -41,29 +54,29 @@ export function subscriptions(check: Check): void {
     const { epoch } = await openRoom(store, 'den');
     first.leave();
     first.leave();
-    await add(store, 'den', { epoch, drafts: [draft('two')] });
+    await appendOk(store, 'den', { epoch, drafts: [draft('two')] });
     assert.deepEqual([first.seqs(), second.seqs()], [[1], [1, 2]]);
     second.leave();
     const third = await listen(store, 'den');
-    await add(store, 'den', { epoch, drafts: [draft('three')] });
+    await appendOk(store, 'den', { epoch, drafts: [draft('three')] });
     assert.deepEqual([first.seqs(), second.seqs(), third.seqs()], [[1], [1, 2], [3]]);
   });
 
   check('a listener of two subscriptions hears until it has left both', async (store) => {
     const seqs = new Set<number>();
     const listener: Listener = {
-      appended({ entries }) {
+      onAppend({ entries }) {
         for (const { seq } of entries) seqs.add(seq);
       },
-      announced() {},
-      missed() {},
+      onPublish() {},
+      onGap() {},
     };
     const [leaveFirst, leaveSecond] = [await store.subscribe('den', listener), await store.subscribe('den', listener)];
     const { epoch } = await openRoom(store, 'den');
     leaveFirst();
-    await add(store, 'den', { epoch, drafts: [draft('two')] });
+    await appendOk(store, 'den', { epoch, drafts: [draft('two')] });
     leaveSecond();
-    await add(store, 'den', { epoch, drafts: [draft('three')] });
+    await appendOk(store, 'den', { epoch, drafts: [draft('three')] });
     assert.deepEqual([...seqs], [1, 2]);
   });
 
@@ -73,10 +86,10 @@ export function subscriptions(check: Check): void {
       heard.push('once');
       leave();
     };
-    const leave = await store.subscribe('den', { appended: once, announced() {}, missed() {} });
-    await store.subscribe('den', { appended: () => heard.push('always'), announced() {}, missed() {} });
+    const leave = await store.subscribe('den', { onAppend: once, onPublish() {}, onGap() {} });
+    await store.subscribe('den', { onAppend: () => heard.push('always'), onPublish() {}, onGap() {} });
     const { epoch } = await openRoom(store, 'den');
-    await add(store, 'den', { epoch, drafts: [draft('two')] });
+    await appendOk(store, 'den', { epoch, drafts: [draft('two')] });
     assert.deepEqual(heard.sort(), ['always', 'always', 'once']);
   });
 
@@ -96,12 +109,12 @@ export function subscriptions(check: Check): void {
   });
 }
 
-export function announcements(check: Check): void {
+export function publishTests(check: DefineTest): void {
   check('all who listen to the room have heard it once it resolves, and nobody else', async (store) => {
     const [first, second] = [await listen(store, 'den'), await listen(store, 'den')];
     const similar = ['Den', 'den ', 'de', 'denn', 'den/den', 'den*', '*'];
     const others = await Promise.all(similar.map((room) => listen(store, room)));
-    await store.announce('den', { typing: 'aya' });
+    await store.publish('den', { typing: 'aya' });
     assert.deepEqual([first.signals, second.signals], [[{ typing: 'aya' }], [{ typing: 'aya' }]]);
     assert.deepEqual(
       others.flatMap(({ signals }) => signals),
@@ -112,30 +125,30 @@ export function announcements(check: Check): void {
   check('nothing of it is kept, and it is no entry', async (store) => {
     const { epoch } = await openRoom(store, 'den');
     const { heard, signals } = await listen(store, 'den');
-    const before = { page: await store.page('den', { limit: ALL }), rooms: await listRooms(store) };
-    await store.announce('den', 'one');
-    await store.announce('nowhere', 'two');
-    assert.deepEqual({ page: await store.page('den', { limit: ALL }), rooms: await listRooms(store) }, before);
+    const before = { page: await store.readPage('den', { limit: NO_LIMIT }), rooms: await listRooms(store) };
+    await store.publish('den', 'one');
+    await store.publish('nowhere', 'two');
+    assert.deepEqual({ page: await store.readPage('den', { limit: NO_LIMIT }), rooms: await listRooms(store) }, before);
     const late = await listen(store, 'den');
-    await add(store, 'den', { epoch, drafts: [draft('two')] });
+    await appendOk(store, 'den', { epoch, drafts: [draft('two')] });
     assert.deepEqual([signals, late.signals, seqsOf(heard.flatMap(({ entries }) => entries))], [['one'], [], [2]]);
   });
 
   check('a room needs not be, and its listeners last over its lives', async (store) => {
     const { signals } = await listen(store, 'den');
-    await store.announce('den', 'before');
+    await store.publish('den', 'before');
     await openRoom(store, 'den');
-    await store.announce('den', 'meanwhile');
+    await store.publish('den', 'meanwhile');
     await endRoom(store, 'den');
-    await store.announce('den', 'afterwards');
+    await store.publish('den', 'afterwards');
     assert.deepEqual(signals, ['before', 'meanwhile', 'afterwards']);
   });
 
   check('who stops listening hears no more, and the others do', async (store) => {
     const [first, second] = [await listen(store, 'den'), await listen(store, 'den')];
-    await store.announce('den', 1);
+    await store.publish('den', 1);
     first.leave();
-    await store.announce('den', 2);
+    await store.publish('den', 2);
     assert.deepEqual([first.signals, second.signals], [[1], [1, 2]]);
   });
 
@@ -144,7 +157,7 @@ export function announcements(check: Check): void {
     const all = JSON.parse(
       '[null, false, 0, "", [], {}, "\\u0000 \\u2028", {"__proto__": {"deep": [[1e21]]}, "constructor": null}]',
     ) as Json[];
-    for (const signal of all) await store.announce('den', signal);
+    for (const signal of all) await store.publish('den', signal);
     assert.equal(JSON.stringify(signals), JSON.stringify(all));
     assert.equal(signals.length, 8);
   });

@@ -1,8 +1,20 @@
 import assert from 'node:assert/strict';
 import type { Draft, DraftTicket, Json } from '../store.ts';
-import { ALL, add, appendsNothing, type Check, draft, endRoom, isStale, openRoom, sets, ticketsOf, trim } from './arrange.ts';
+import {
+  appendOk,
+  assertNothingAppended,
+  assertStale,
+  type DefineTest,
+  draft,
+  endRoom,
+  keyDraft,
+  NO_LIMIT,
+  openRoom,
+  ticketsOf,
+  trim,
+} from './arrange.ts';
 
-export function tickets(check: Check): void {
+export function ticketTests(check: DefineTest): void {
   const key = 'member/aya';
   const leaves = (...tickets: Partial<DraftTicket>[]): Draft =>
     draft('leaves', { tickets: (tickets.length > 0 ? tickets : [{}]).map((ticket) => ({ holder: 'aya', key, value: 'here', ...ticket })) });
@@ -10,23 +22,23 @@ export function tickets(check: Check): void {
   check('a draft leaves one, which says what was left, where, and by which entry', async (store) => {
     const value: Json = { epoch: 'e', seqs: [1, null], '': '\u0000' };
     const { epoch } = await openRoom(store, 'den', draft('one'), leaves({ value }), draft('three'));
-    assert.deepEqual(await store.tickets('aya', ALL), [{ room: 'den', key, value, seq: 2, epoch }]);
+    assert.deepEqual(await store.listTickets('aya', NO_LIMIT), [{ room: 'den', key, value, seq: 2, epoch }]);
   });
 
   check('a later one of the same key replaces it, also in one append', async (store) => {
     const { epoch } = await openRoom(store, 'den', leaves({ value: 1 }), leaves({ value: 2 }));
-    assert.deepEqual(await store.tickets('aya', ALL), [{ room: 'den', key, value: 2, seq: 2, epoch }]);
-    await add(store, 'den', { epoch, drafts: [leaves({ value: false })] });
-    assert.deepEqual(await store.tickets('aya', ALL), [{ room: 'den', key, value: false, seq: 3, epoch }]);
+    assert.deepEqual(await store.listTickets('aya', NO_LIMIT), [{ room: 'den', key, value: 2, seq: 2, epoch }]);
+    await appendOk(store, 'den', { epoch, drafts: [leaves({ value: false })] });
+    assert.deepEqual(await store.listTickets('aya', NO_LIMIT), [{ room: 'den', key, value: false, seq: 3, epoch }]);
   });
 
   check('one draft leaves several, of one holder or of many, and of the same holder and key the later counts', async (store, clock) => {
     const { epoch } = await openRoom(store, 'den', leaves({ value: 1 }, { key: 'a', ttl: 500 }, { holder: 'ben', value: 2 }, { value: 3 }));
     assert.deepEqual(await ticketsOf(store, 'aya'), ['den a', 'den member/aya']);
-    assert.deepEqual((await store.tickets('aya', ALL))[1], { room: 'den', key, value: 3, seq: 1, epoch });
-    assert.deepEqual(await store.tickets('ben', ALL), [{ room: 'den', key, value: 2, seq: 1, epoch }]);
-    clock.pass(501);
-    await add(store, 'den', { epoch, drafts: [leaves({ value: null }, { key: 'b' }), { ...leaves(), tickets: [] }] });
+    assert.deepEqual((await store.listTickets('aya', NO_LIMIT))[1], { room: 'den', key, value: 3, seq: 1, epoch });
+    assert.deepEqual(await store.listTickets('ben', NO_LIMIT), [{ room: 'den', key, value: 2, seq: 1, epoch }]);
+    clock.advance(501);
+    await appendOk(store, 'den', { epoch, drafts: [leaves({ value: null }, { key: 'b' }), { ...leaves(), tickets: [] }] });
     assert.deepEqual([await ticketsOf(store, 'aya'), await ticketsOf(store, 'ben')], [['den b'], ['den member/aya']]);
     await endRoom(store, 'den');
     assert.deepEqual([await ticketsOf(store, 'aya'), await ticketsOf(store, 'ben')], [[], []]);
@@ -36,12 +48,12 @@ export function tickets(check: Check): void {
     const { epoch } = await openRoom(store, 'den', leaves());
     assert.deepEqual(await ticketsOf(store, 'aya'), ['den member/aya']);
     for (const _ of [1, 2]) {
-      await add(store, 'den', { epoch, drafts: [leaves({ value: null })] });
-      assert.deepEqual(await store.tickets('aya', ALL), []);
+      await appendOk(store, 'den', { epoch, drafts: [leaves({ value: null })] });
+      assert.deepEqual(await store.listTickets('aya', NO_LIMIT), []);
     }
-    await add(store, 'den', { epoch, drafts: [leaves(), leaves({ value: null })] });
-    assert.deepEqual(await store.tickets('aya', ALL), []);
-    await add(store, 'den', { epoch, drafts: [leaves({ value: null }), leaves()] });
+    await appendOk(store, 'den', { epoch, drafts: [leaves(), leaves({ value: null })] });
+    assert.deepEqual(await store.listTickets('aya', NO_LIMIT), []);
+    await appendOk(store, 'den', { epoch, drafts: [leaves({ value: null }), leaves()] });
     assert.deepEqual(await ticketsOf(store, 'aya'), ['den member/aya']);
   });
 
@@ -55,54 +67,54 @@ export function tickets(check: Check): void {
       leaves({ key: 'd', ttl: 0 }),
     );
     assert.deepEqual(await ticketsOf(store, 'aya'), ['den a', 'den b', 'den c']);
-    clock.pass(499);
+    clock.advance(499);
     assert.deepEqual(await ticketsOf(store, 'aya'), ['den a', 'den b', 'den c']);
-    clock.pass(2);
+    clock.advance(2);
     assert.deepEqual(await ticketsOf(store, 'aya'), ['den b', 'den c']);
-    clock.pass(100 * 365 * 24 * 60 * 60 * 1_000);
+    clock.advance(100 * 365 * 24 * 60 * 60 * 1_000);
     assert.deepEqual(await ticketsOf(store, 'aya'), ['den c']);
   });
 
   check('left anew it has its new time', async (store, clock) => {
     const { epoch } = await openRoom(store, 'den', leaves({ ttl: 500 }));
-    clock.pass(400);
-    await add(store, 'den', { epoch, drafts: [leaves({ ttl: 500 })] });
-    clock.pass(400);
+    clock.advance(400);
+    await appendOk(store, 'den', { epoch, drafts: [leaves({ ttl: 500 })] });
+    clock.advance(400);
     assert.deepEqual(await ticketsOf(store, 'aya'), ['den member/aya']);
-    await add(store, 'den', { epoch, drafts: [leaves()] });
-    clock.pass(101);
+    await appendOk(store, 'den', { epoch, drafts: [leaves()] });
+    clock.advance(101);
     assert.deepEqual(await ticketsOf(store, 'aya'), ['den member/aya']);
-    await add(store, 'den', { epoch, drafts: [leaves({ ttl: 500 })] });
-    clock.pass(501);
+    await appendOk(store, 'den', { epoch, drafts: [leaves({ ttl: 500 })] });
+    clock.advance(501);
     assert.deepEqual(await ticketsOf(store, 'aya'), []);
-    await add(store, 'den', { epoch, drafts: [leaves()] });
+    await appendOk(store, 'den', { epoch, drafts: [leaves()] });
     assert.deepEqual(await ticketsOf(store, 'aya'), ['den member/aya']);
   });
 
   check('it lasts while the engine rests, whatever other clocks say', async (store, clock) => {
-    clock.pass(-10 * 365 * 24 * 60 * 60 * 1_000);
+    clock.advance(-10 * 365 * 24 * 60 * 60 * 1_000);
     const { epoch } = await openRoom(store, 'den', leaves({ ttl: 1_000 }));
     await new Promise((resolve) => setTimeout(resolve, 600));
-    await add(store, 'den', { epoch, drafts: [draft('something else')] });
+    await appendOk(store, 'den', { epoch, drafts: [draft('something else')] });
     assert.deepEqual(await ticketsOf(store, 'aya'), ['den member/aya']);
   });
 
   check('each holder has his own, for the same key too', async (store) => {
     const { epoch } = await openRoom(store, 'den', leaves({ value: 1 }), leaves({ holder: 'ben', value: 2 }));
-    assert.deepEqual(await store.tickets('ben', ALL), [{ room: 'den', key, value: 2, seq: 2, epoch }]);
-    await add(store, 'den', { epoch, drafts: [leaves({ value: null })] });
+    assert.deepEqual(await store.listTickets('ben', NO_LIMIT), [{ room: 'den', key, value: 2, seq: 2, epoch }]);
+    await appendOk(store, 'den', { epoch, drafts: [leaves({ value: null })] });
     assert.deepEqual([await ticketsOf(store, 'aya'), await ticketsOf(store, 'ben')], [[], ['den member/aya']]);
-    for (const stranger of ['nobody', 'be', 'ben ', 'Ben', '*', '']) assert.deepEqual(await store.tickets(stranger, ALL), []);
+    for (const stranger of ['nobody', 'be', 'ben ', 'Ben', '*', '']) assert.deepEqual(await store.listTickets(stranger, NO_LIMIT), []);
   });
 
   check('each room has its own, and what happens in another one is nothing to it', async (store) => {
     const den = await openRoom(store, 'den', leaves({ value: 'den' }));
     const attic = await openRoom(store, 'attic', draft('one'), leaves({ value: 'attic' }));
-    assert.deepEqual(await store.tickets('aya', ALL), [
+    assert.deepEqual(await store.listTickets('aya', NO_LIMIT), [
       { room: 'attic', key, value: 'attic', seq: 2, epoch: attic.epoch },
       { room: 'den', key, value: 'den', seq: 1, epoch: den.epoch },
     ]);
-    await add(store, 'attic', { epoch: attic.epoch, drafts: [leaves({ value: null })] });
+    await appendOk(store, 'attic', { epoch: attic.epoch, drafts: [leaves({ value: null })] });
     assert.deepEqual(await ticketsOf(store, 'aya'), ['den member/aya']);
   });
 
@@ -116,16 +128,16 @@ export function tickets(check: Check): void {
     assert.deepEqual(await ticketsOf(store, 'aya'), all);
     for (const limit of [1, 8, 10, 36, 37])
       assert.deepEqual(
-        (await store.tickets('aya', limit)).map(({ room, key: each }) => `${room} ${each}`),
+        (await store.listTickets('aya', limit)).map(({ room, key: each }) => `${room} ${each}`),
         all.slice(0, limit),
       );
   });
 
   check('those that have run out take no place of others', async (store, clock) => {
     await openRoom(store, 'den', leaves({ key: 'a', ttl: 500 }), leaves({ key: 'b' }));
-    clock.pass(501);
+    clock.advance(501);
     assert.deepEqual(
-      (await store.tickets('aya', 1)).map(({ key: each }) => each),
+      (await store.listTickets('aya', 1)).map(({ key: each }) => each),
       ['b'],
     );
   });
@@ -138,13 +150,13 @@ export function tickets(check: Check): void {
     assert.deepEqual(await ticketsOf(store, 'aya'), ['attic member/aya']);
     const { epoch } = await openRoom(store, 'den');
     assert.deepEqual(await ticketsOf(store, 'aya'), ['attic member/aya']);
-    await add(store, 'den', { epoch, drafts: [{ ...leaves(), ends: true }] });
+    await appendOk(store, 'den', { epoch, drafts: [{ ...leaves(), endsRoom: true }] });
     assert.deepEqual(await ticketsOf(store, 'aya'), ['attic member/aya']);
   });
 
   check('it needs no key of its name, and outlives it', async (store) => {
-    const { epoch } = await openRoom(store, 'den', sets([key, 1]));
-    await add(store, 'den', { epoch, drafts: [{ ...leaves(), sets: [[key, null]] }, leaves({ key: 'never/set' })] });
+    const { epoch } = await openRoom(store, 'den', keyDraft([key, 1]));
+    await appendOk(store, 'den', { epoch, drafts: [{ ...leaves(), keyUpdates: [[key, null]] }, leaves({ key: 'never/set' })] });
     assert.deepEqual(await ticketsOf(store, 'aya'), ['den member/aya', 'den never/set']);
     assert.equal((await store.read('den', { keys: [key, 'never/set'] })).keys.size, 0);
   });
@@ -152,16 +164,16 @@ export function tickets(check: Check): void {
   check('it outlives the entry that left it', async (store) => {
     const { epoch } = await openRoom(store, 'den', leaves());
     await trim(store, 'den', 2);
-    assert.equal((await store.page('den', { limit: 1 })).entries.length, 0);
-    assert.deepEqual(await store.tickets('aya', ALL), [{ room: 'den', key, value: 'here', seq: 1, epoch }]);
+    assert.equal((await store.readPage('den', { limit: 1 })).entries.length, 0);
+    assert.deepEqual(await store.listTickets('aya', NO_LIMIT), [{ room: 'den', key, value: 'here', seq: 1, epoch }]);
   });
 
   check('a stale or repeated append leaves none and takes none away', async (store) => {
-    const once = 'aya:1';
-    const { epoch } = await add(store, 'den', { epoch: null, once, drafts: [leaves({ value: 1 })] });
+    const idempotencyKey = 'aya:1';
+    const { epoch } = await appendOk(store, 'den', { epoch: null, idempotencyKey, drafts: [leaves({ value: 1 })] });
     const drafts = [leaves({ key: 'another' }), leaves({ value: null })];
-    await isStale(store, 'den', { epoch, given: [['a', 1]], drafts });
-    await appendsNothing(store, 'den', 'repeated', { epoch, once, drafts });
-    assert.deepEqual(await store.tickets('aya', ALL), [{ room: 'den', key, value: 1, seq: 1, epoch }]);
+    await assertStale(store, 'den', { epoch, expectedVersions: [['a', 1]], drafts });
+    await assertNothingAppended(store, 'den', 'repeated', { epoch, idempotencyKey, drafts });
+    assert.deepEqual(await store.listTickets('aya', NO_LIMIT), [{ room: 'den', key, value: 1, seq: 1, epoch }]);
   });
 }

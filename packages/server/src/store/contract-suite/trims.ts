@@ -1,39 +1,39 @@
 import assert from 'node:assert/strict';
 import type { Draft, Store } from '../store.ts';
 import {
-  ALL,
-  add,
-  appendsNothing,
-  type Check,
+  appendOk,
+  assertNothingAppended,
+  assertStale,
   countsOf,
+  type DefineTest,
   draft,
   endRoom,
   entriesOf,
-  isStale,
-  keptOf,
+  findReceipt,
+  keyDraft,
   keyOf,
+  listExpired,
   listen,
-  listLapsed,
+  NO_LIMIT,
   namesOf,
   openRoom,
-  recall,
+  receiptOf,
+  repeat,
   seqsOf,
-  sets,
   textsOf,
-  times,
   trim,
   upTo,
 } from './arrange.ts';
 
-export function trims(check: Check): void {
-  const twelve = times(12, (index) => draft(String(index + 1), { listed: (index + 1) % 3 === 0, quiet: index === 11 }));
-  const ask = async (store: Store, question: Partial<Parameters<Store['page']>[1]>) => {
-    const { entries, more } = await store.page('den', { limit: 3, ...question });
+export function trimTests(check: DefineTest): void {
+  const twelve = repeat(12, (index) => draft(String(index + 1), { listed: (index + 1) % 3 === 0, quiet: index === 11 }));
+  const readPage = async (store: Store, question: Partial<Parameters<Store['readPage']>[1]>) => {
+    const { entries, more } = await store.readPage('den', { limit: 3, ...question });
     return { seqs: seqsOf(entries), more };
   };
   const edges = async (store: Store, room = 'den') => {
-    const { head, tail, oldest } = await store.page(room, { limit: 1 });
-    return { head, tail, oldest };
+    const { head, lastBroadcastId, oldest } = await store.readPage(room, { limit: 1 });
+    return { head, tail: lastBroadcastId, oldest };
   };
   const tail = twelve[10]?.id ?? null;
 
@@ -51,29 +51,29 @@ export function trims(check: Check): void {
   check('pages end where the log begins, in both directions', async (store) => {
     await openRoom(store, 'den', ...twelve);
     await trim(store, 'den', 5);
-    assert.deepEqual(await ask(store, {}), { seqs: [10, 11, 12], more: true });
-    assert.deepEqual(await ask(store, { limit: 8 }), { seqs: [5, 6, 7, 8, 9, 10, 11, 12], more: false });
-    assert.deepEqual(await ask(store, { before: 9 }), { seqs: [6, 7, 8], more: true });
-    assert.deepEqual(await ask(store, { before: 8 }), { seqs: [5, 6, 7], more: false });
-    assert.deepEqual(await ask(store, { before: 7 }), { seqs: [5, 6], more: false });
-    for (const before of [5, 3, 1, 0]) assert.deepEqual(await ask(store, { before }), { seqs: [], more: false });
-    for (const after of [0, 2, 4]) assert.deepEqual(await ask(store, { after }), { seqs: [5, 6, 7], more: true });
-    assert.deepEqual(await ask(store, { after: 5 }), { seqs: [6, 7, 8], more: true });
-    assert.deepEqual(await ask(store, { after: 9 }), { seqs: [10, 11, 12], more: false });
-    assert.deepEqual(await ask(store, { listed: true }), { seqs: [6, 9, 12], more: false });
-    assert.deepEqual(await ask(store, { listed: true, before: 6 }), { seqs: [], more: false });
-    assert.deepEqual(await ask(store, { listed: true, after: 0, limit: 1 }), { seqs: [6], more: true });
+    assert.deepEqual(await readPage(store, {}), { seqs: [10, 11, 12], more: true });
+    assert.deepEqual(await readPage(store, { limit: 8 }), { seqs: [5, 6, 7, 8, 9, 10, 11, 12], more: false });
+    assert.deepEqual(await readPage(store, { before: 9 }), { seqs: [6, 7, 8], more: true });
+    assert.deepEqual(await readPage(store, { before: 8 }), { seqs: [5, 6, 7], more: false });
+    assert.deepEqual(await readPage(store, { before: 7 }), { seqs: [5, 6], more: false });
+    for (const before of [5, 3, 1, 0]) assert.deepEqual(await readPage(store, { before }), { seqs: [], more: false });
+    for (const after of [0, 2, 4]) assert.deepEqual(await readPage(store, { after }), { seqs: [5, 6, 7], more: true });
+    assert.deepEqual(await readPage(store, { after: 5 }), { seqs: [6, 7, 8], more: true });
+    assert.deepEqual(await readPage(store, { after: 9 }), { seqs: [10, 11, 12], more: false });
+    assert.deepEqual(await readPage(store, { listed: true }), { seqs: [6, 9, 12], more: false });
+    assert.deepEqual(await readPage(store, { listed: true, before: 6 }), { seqs: [], more: false });
+    assert.deepEqual(await readPage(store, { listed: true, after: 0, limit: 1 }), { seqs: [6], more: true });
   });
 
   check('other keys, marks, counts and leases stay, and appends go on where they were', async (store) => {
-    const member = draft('joins', { sets: [['member/aya', 1]], lease: { key: 'member/aya', node: 'n1' } });
+    const member = draft('joins', { keyUpdates: [['member/aya', 1]], lease: { key: 'member/aya', node: 'n1' } });
     const { epoch } = await openRoom(store, 'den', member, ...twelve);
-    await store.mark('den', 'member/aya', 2);
+    await store.advanceMark('den', 'member/aya', 2);
     await trim(store, 'den', 8);
     assert.deepEqual(await keyOf(store, 'den', 'member/aya'), { value: 1, seq: 1, mark: 2, lease: 'held' });
     assert.deepEqual(await countsOf(store, 'den', ''), { member: 1 });
-    assert.equal(await store.hold('den', { name: 'member/aya', seq: 1 }, 'n2'), true);
-    const next = await add(store, 'den', { epoch, given: [['member/aya', 1]], drafts: [draft('next')] });
+    assert.equal(await store.acquireLease('den', { name: 'member/aya', seq: 1 }, 'n2'), true);
+    const next = await appendOk(store, 'den', { epoch, expectedVersions: [['member/aya', 1]], drafts: [draft('next')] });
     assert.deepEqual(seqsOf(next.entries), [14]);
     assert.equal((await entriesOf(store, 'den')).at(-1)?.prev, tail);
     assert.deepEqual(await edges(store), { head: 14, tail: next.entries[0]?.id, oldest: 8 });
@@ -81,12 +81,18 @@ export function trims(check: Check): void {
 
   check('keys beneath an entry go with it, whatever is in them, and those of the others stay', async (store) => {
     const beneath = (seq: number): Draft =>
-      sets([`entry/${seq}`, 1], [`entry/${seq}/a`, { b: 1 }], [`entry/${seq}/c/d/e`, 1], [`entry/${seq}/c/d/f`, 1], [`other/${seq}/a`, 1]);
+      keyDraft(
+        [`entry/${seq}`, 1],
+        [`entry/${seq}/a`, { b: 1 }],
+        [`entry/${seq}/c/d/e`, 1],
+        [`entry/${seq}/c/d/f`, 1],
+        [`other/${seq}/a`, 1],
+      );
     const seqs = [1, 2, 3, 10, 11, 20];
-    const leased = draft('leases', { sets: [['entry/2/leased', 1]], lease: { key: 'entry/2/leased', node: 'n1' } });
-    const { epoch } = await openRoom(store, 'den', ...times(20, (index) => draft(String(index + 1))), ...seqs.map(beneath), leased);
+    const leased = draft('leases', { keyUpdates: [['entry/2/leased', 1]], lease: { key: 'entry/2/leased', node: 'n1' } });
+    const { epoch } = await openRoom(store, 'den', ...repeat(20, (index) => draft(String(index + 1))), ...seqs.map(beneath), leased);
     await openRoom(store, 'attic', beneath(1), beneath(2));
-    await store.mark('den', 'entry/10/a', 3);
+    await store.advanceMark('den', 'entry/10/a', 3);
     const look = async (room: string) => ({
       keys: (
         await Promise.all(
@@ -98,19 +104,19 @@ export function trims(check: Check): void {
     });
     const [before, attic] = [await look('den'), await look('attic')];
     assert.deepEqual(before.entry, { 1: 1, 2: 2, 3: 1, 10: 1, 11: 1, 20: 1 });
-    assert.equal((await listLapsed(store)).length, 1);
+    assert.equal((await listExpired(store)).length, 1);
     await store.trim('den', { epoch, below: 10 });
     assert.deepEqual(await look('den'), {
       keys: ['a', 'a', 'a', 'a', 'a', 'e', 'f', 'a', 'a', 'e', 'f', 'a', 'a', 'e', 'f'],
       entry: { 10: 1, 11: 1, 20: 1 },
       beneath: [{}, {}, {}, { d: 2 }, { d: 2 }, { d: 2 }],
     });
-    assert.deepEqual(await listLapsed(store), []);
+    assert.deepEqual(await listExpired(store), []);
     assert.equal(await keyOf(store, 'den', 'entry/2/a'), undefined);
     assert.deepEqual(await keyOf(store, 'den', 'entry/10/a'), { value: { b: 1 }, seq: 24, mark: 3 });
     assert.deepEqual(await keyOf(store, 'den', 'entry/2'), { value: 1, seq: 22 }, 'it is not beneath');
     assert.deepEqual(await look('attic'), attic);
-    await isStale(store, 'den', { epoch, given: [['entry/2/a', 22]] });
+    await assertStale(store, 'den', { epoch, expectedVersions: [['entry/2/a', 22]] });
     await store.trim('den', { epoch, below: 21 });
     assert.deepEqual(await countsOf(store, 'den', 'entry'), {});
     assert.deepEqual(await countsOf(store, 'den', ''), { entry: 6 });
@@ -118,14 +124,17 @@ export function trims(check: Check): void {
 
   check('more entries and keys than go at once go all the same', async (store) => {
     const many = (seq: number, names: number): Draft =>
-      sets(...times(names, (index): [string, number] => [`entry/${seq}/${seq % 2}/${index}`, 1]));
-    const { epoch } = await openRoom(store, 'den', ...times(1_500, (index) => draft(String(index + 1))));
-    await add(store, 'den', { epoch, drafts: [many(2, 1_200), many(3, 1), many(4, 700), many(1_001, 3), many(1_499, 2), many(1_500, 2)] });
+      keyDraft(...repeat(names, (index): [string, number] => [`entry/${seq}/${seq % 2}/${index}`, 1]));
+    const { epoch } = await openRoom(store, 'den', ...repeat(1_500, (index) => draft(String(index + 1))));
+    await appendOk(store, 'den', {
+      epoch,
+      drafts: [many(2, 1_200), many(3, 1), many(4, 700), many(1_001, 3), many(1_499, 2), many(1_500, 2)],
+    });
     await store.trim('den', { epoch, below: 1_500 });
     assert.deepEqual(await edges(store).then(({ head, oldest }) => [head, oldest]), [1_506, 1_500]);
     assert.deepEqual(
       seqsOf(await entriesOf(store, 'den')),
-      times(7, (index) => 1_500 + index),
+      repeat(7, (index) => 1_500 + index),
     );
     assert.deepEqual(await countsOf(store, 'den', ''), {});
     for (const seq of [2, 3, 4, 1_001, 1_499]) assert.deepEqual(await namesOf(store, 'den', `entry/${seq}/${seq % 2}`), []);
@@ -134,7 +143,7 @@ export function trims(check: Check): void {
 
   check('another life of the room than the one that is meant stays as it is', async (store) => {
     const { epoch } = await openRoom(store, 'den', ...twelve);
-    const forked = await store.fork('den', epoch);
+    const forked = await store.startNewEpoch('den', epoch);
     await store.trim('den', { epoch, below: 6 });
     assert.equal((await edges(store)).oldest, 1);
     await store.trim('den', { epoch: String(forked), below: 3 });
@@ -155,7 +164,7 @@ export function trims(check: Check): void {
       assert.deepEqual(await entriesOf(store, room), []);
       assert.deepEqual(await edges(store, room), { head: 12, tail, oldest: 13 });
       assert.equal((await store.read(room, {})).head, 12);
-      const { entries } = await add(store, room, { epoch, drafts: [draft('next'), draft('one more')] });
+      const { entries } = await appendOk(store, room, { epoch, drafts: [draft('next'), draft('one more')] });
       assert.deepEqual(
         (await entriesOf(store, room)).map(({ seq, prev }) => [seq, prev]),
         [
@@ -178,11 +187,11 @@ export function trims(check: Check): void {
 
   check('below the first entry, and where there is no room, it does nothing', async (store) => {
     await openRoom(store, 'den', ...twelve);
-    const before = await store.page('den', { limit: ALL });
+    const before = await store.readPage('den', { limit: NO_LIMIT });
     assert.equal(before.entries.length, 12);
     for (const below of [1, 0, -1]) await trim(store, 'den', below);
     await trim(store, 'nowhere', 5);
-    assert.deepEqual(await store.page('den', { limit: ALL }), before);
+    assert.deepEqual(await store.readPage('den', { limit: NO_LIMIT }), before);
     assert.equal((await store.read('nowhere', {})).epoch, null);
   });
 
@@ -198,24 +207,30 @@ export function trims(check: Check): void {
   check('an append of which an entry was trimmed is no longer remembered, and may be made again', async (store) => {
     const { epoch } = await openRoom(store, 'den');
     const kept = [];
-    for (const once of ['whole', 'half', 'none'])
-      kept.push(await add(store, 'den', { epoch, once, drafts: [draft(once), draft(once), draft(once)] }));
-    assert.deepEqual(await recall(store, 'den', 'whole'), kept[0]);
+    for (const idempotencyKey of ['whole', 'half', 'none'])
+      kept.push(
+        await appendOk(store, 'den', {
+          epoch,
+          idempotencyKey,
+          drafts: [draft(idempotencyKey), draft(idempotencyKey), draft(idempotencyKey)],
+        }),
+      );
+    assert.deepEqual(await findReceipt(store, 'den', 'whole'), kept[0]);
     await trim(store, 'den', 6);
     assert.deepEqual(textsOf(await entriesOf(store, 'den')), ['half', 'half', 'none', 'none', 'none']);
-    for (const once of ['whole', 'half']) {
-      assert.equal(await recall(store, 'den', once), null);
-      const again = await add(store, 'den', { epoch, once, drafts: [draft('again')] });
-      assert.deepEqual(await recall(store, 'den', once), again);
+    for (const idempotencyKey of ['whole', 'half']) {
+      assert.equal(await findReceipt(store, 'den', idempotencyKey), null);
+      const again = await appendOk(store, 'den', { epoch, idempotencyKey, drafts: [draft('again')] });
+      assert.deepEqual(await findReceipt(store, 'den', idempotencyKey), again);
     }
-    assert.deepEqual(await recall(store, 'den', 'none'), kept[2]);
-    assert.deepEqual(keptOf(await appendsNothing(store, 'den', 'repeated', { epoch, once: 'none' })), kept[2]);
+    assert.deepEqual(await findReceipt(store, 'den', 'none'), kept[2]);
+    assert.deepEqual(receiptOf(await assertNothingAppended(store, 'den', 'repeated', { epoch, idempotencyKey: 'none' })), kept[2]);
   });
 
   check('what is trimmed is passed over by who erases', async (store) => {
     const { epoch } = await openRoom(store, 'den', ...twelve);
     await trim(store, 'den', 6);
-    await add(store, 'den', { epoch, drafts: [draft('erases', { erases: [1, 5, 6] })] });
+    await appendOk(store, 'den', { epoch, drafts: [draft('erases', { eraseSeqs: [1, 5, 6] })] });
     assert.deepEqual(textsOf(await entriesOf(store, 'den')), [undefined, '7', '8', '9', '10', '11', '12', 'erases']);
   });
 
@@ -223,15 +238,15 @@ export function trims(check: Check): void {
     await openRoom(store, 'den', ...twelve);
     await trim(store, 'den', 10);
     await endRoom(store, 'den');
-    await openRoom(store, 'den', sets(['a', 1]));
+    await openRoom(store, 'den', keyDraft(['a', 1]));
     assert.deepEqual(seqsOf(await entriesOf(store, 'den')), [1]);
     assert.equal((await edges(store)).oldest, 1);
   });
 
   check('a log that is trimmed while many append has all that is above', async (store) => {
     const { epoch } = await openRoom(store, 'den');
-    const append = (index: number) => add(store, 'den', { epoch, once: String(index), drafts: [draft(String(index))] });
-    const asked = times(120, (index) => [append(index), ...(index % 10 === 0 ? [store.trim('den', { epoch, below: index + 1 })] : [])]);
+    const append = (index: number) => appendOk(store, 'den', { epoch, idempotencyKey: String(index), drafts: [draft(String(index))] });
+    const asked = repeat(120, (index) => [append(index), ...(index % 10 === 0 ? [store.trim('den', { epoch, below: index + 1 })] : [])]);
     await Promise.all(asked.flat());
     assert.deepEqual(await edges(store).then(({ head, oldest }) => [head, oldest]), [121, 111]);
     assert.deepEqual(seqsOf(await entriesOf(store, 'den')), upTo(121).slice(110));

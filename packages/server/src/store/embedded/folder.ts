@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync, mkdirSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { StoreError } from '../store.ts';
-import { type Database, openDatabase, type Trouble, troubleOf } from './sqlite.ts';
+import { classifySqliteError, type Database, openDatabase, type SqliteErrorKind } from './sqlite.ts';
 
 /** f_type of file systems whose locks and memory maps cannot be trusted over a network (statfs(2)). */
 const NETWORK_FILE_SYSTEMS = new Map([
@@ -22,14 +22,14 @@ export function networkFileSystemOf(folder: string): string | undefined {
  * Makes the folder ours until the returned lock is closed or the process ends, however it ends: the lock is an open
  * transaction on a file beside the data, which the operating system releases.
  */
-export function claimFolder(folder: string): Database {
+export function lockDataDirectory(folder: string): Database {
   try {
-    makeFolder(folder);
+    createFolder(folder);
   } catch (error) {
     throw new StoreError('failed', `The data folder ${folder} cannot be made: ${(error as Error).message}`, error);
   }
-  mustBeWritable(folder);
-  return explaining(folder, () => {
+  assertWritable(folder);
+  return withOperatorError(folder, () => {
     const lock = openDatabase(join(folder, 'engawa.lock'));
     lock.exec('PRAGMA busy_timeout = 0; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
     return lock;
@@ -37,9 +37,9 @@ export function claimFolder(folder: string): Database {
 }
 
 /** One folder at a time: Node's `recursive` never returns where the system refuses a folder by ENOENT, as in /proc. */
-function makeFolder(path: string): void {
+function createFolder(path: string): void {
   if (isFolder(path)) return;
-  if (path !== dirname(path)) makeFolder(dirname(path));
+  if (path !== dirname(path)) createFolder(dirname(path));
   try {
     mkdirSync(path, { mode: 0o700 });
   } catch (error) {
@@ -51,16 +51,16 @@ function makeFolder(path: string): void {
 const isFolder = (path: string): boolean => existsSync(path) && statSync(path).isDirectory();
 
 /** SQLite would open what cannot be written to for reading only, and then not even lock it. */
-function mustBeWritable(folder: string): void {
+function assertWritable(folder: string): void {
   try {
     for (const path of [folder, join(folder, 'engawa.db'), join(folder, 'engawa.lock')])
       if (existsSync(path)) accessSync(path, constants.W_OK);
   } catch (error) {
-    throw new StoreError('failed', `The data folder ${folder} ${explanations.readonly} (${(error as Error).message}).`, error);
+    throw new StoreError('failed', `The data folder ${folder} ${ERROR_TEXTS.readonly} (${(error as Error).message}).`, error);
   }
 }
 
-const explanations: Record<Trouble, string> = {
+const ERROR_TEXTS: Record<SqliteErrorKind, string> = {
   busy: 'is in use by another server; stop it first, or choose another folder',
   readonly: 'cannot be written to; check its owner and permissions',
   full: 'has no space left',
@@ -70,13 +70,13 @@ const explanations: Record<Trouble, string> = {
 };
 
 /** Runs `open`, and says of its failure what an operator can do about it. */
-export function explaining<Result>(folder: string, open: () => Result): Result {
+export function withOperatorError<Result>(folder: string, open: () => Result): Result {
   try {
     return open();
   } catch (error) {
     if (error instanceof StoreError) throw error;
-    const trouble = troubleOf(error);
-    const reason = trouble === 'full' ? 'full' : 'failed';
-    throw new StoreError(reason, `The data folder ${folder} ${explanations[trouble]} (${(error as Error).message}).`, error);
+    const errorKind = classifySqliteError(error);
+    const reason = errorKind === 'full' ? 'full' : 'failed';
+    throw new StoreError(reason, `The data folder ${folder} ${ERROR_TEXTS[errorKind]} (${(error as Error).message}).`, error);
   }
 }

@@ -1,29 +1,29 @@
 import { readFileSync } from 'node:fs';
 
 /** Hosts that begin every instance with the files of its image alone, by a variable that they set. */
-const HOSTS = [
-  { variable: 'K_SERVICE', name: 'Cloud Run', cure: 'There is no disk to be had: set REDIS_URL.' },
-  { variable: 'RENDER', name: 'Render', cure: 'Attach a disk with this mount path, or set REDIS_URL.' },
-  { variable: 'FLY_APP_NAME', name: 'fly.io', cure: 'Mount a volume there, or set REDIS_URL.' },
+const EPHEMERAL_PLATFORMS = [
+  { variable: 'K_SERVICE', name: 'Cloud Run', remedy: 'There is no disk to be had: set REDIS_URL.' },
+  { variable: 'RENDER', name: 'Render', remedy: 'Attach a disk with this mount path, or set REDIS_URL.' },
+  { variable: 'FLY_APP_NAME', name: 'fly.io', remedy: 'Mount a volume there, or set REDIS_URL.' },
 ] as const;
 
 /** What is mounted, but is memory, or a bucket that has no locks. */
-const NO_DISK = /^(tmpfs|ramfs|fuse.*)$/;
+const VOLATILE_FILE_SYSTEM = /^(tmpfs|ramfs|fuse.*)$/;
 
-interface Surroundings {
+interface HostEnvironment {
   env: NodeJS.ProcessEnv;
   /** As /proc/self/mounts has them. */
   mounts: string;
 }
 
 /** What an operator should know when the folder, given as its real path, will not outlive this instance, as far as can be known. */
-export function warningOfHost(folder: string, { env, mounts } = surroundings()): string | undefined {
-  const host = HOSTS.find(({ variable }) => (env[variable] ?? '') !== '');
-  if (!host || isOnDisk(folder, mounts)) return undefined;
-  return `${folder} is gone when this instance of ${host.name} ends, with all rooms, and other instances have other rooms. ${host.cure}`;
+export function ephemeralDiskWarning(folder: string, { env, mounts } = readHostEnvironment()): string | undefined {
+  const host = EPHEMERAL_PLATFORMS.find(({ variable }) => (env[variable] ?? '') !== '');
+  if (!host || isOnMountedDisk(folder, mounts)) return undefined;
+  return `${folder} is gone when this instance of ${host.name} ends, with all rooms, and other instances have other rooms. ${host.remedy}`;
 }
 
-function surroundings(): Surroundings {
+function readHostEnvironment(): HostEnvironment {
   try {
     return { env: process.env, mounts: readFileSync('/proc/self/mounts', 'utf8') };
   } catch {
@@ -32,16 +32,20 @@ function surroundings(): Surroundings {
 }
 
 /** The folder, or one above it but for the topmost, is mounted from a disk. */
-function isOnDisk(folder: string, mounts: string): boolean {
-  const above = mounts
+function isOnMountedDisk(folder: string, mounts: string): boolean {
+  const parentMounts = mounts
     .split('\n')
     .map((line) => line.split(' '))
-    .map(([, path = '', type = '']) => ({ path: unescaped(path), type }))
+    .map(([, path = '', type = '']) => ({ path: unescapeMountPath(path), type }))
     .filter(({ path }) => path !== '' && `${folder}/`.startsWith(path.replace(/\/*$/, '/')));
   // Of two mounts of one path the later counts.
-  const nearest = above.reduceRight((found, mount) => (mount.path.length > found.path.length ? mount : found), { path: '/', type: '' });
-  return nearest.path !== '/' && !NO_DISK.test(nearest.type);
+  const nearest = parentMounts.reduceRight((found, mount) => (mount.path.length > found.path.length ? mount : found), {
+    path: '/',
+    type: '',
+  });
+  return nearest.path !== '/' && !VOLATILE_FILE_SYSTEM.test(nearest.type);
 }
 
 /** Blanks and the like are three octal digits. */
-const unescaped = (path: string): string => path.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(parseInt(digits, 8)));
+const unescapeMountPath = (path: string): string =>
+  path.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(parseInt(digits, 8)));

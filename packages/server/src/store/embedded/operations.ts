@@ -1,42 +1,42 @@
-import type { Append, Draft, Key, Parcel } from '../store.ts';
+import type { AppendRequest, Draft, KeyState, RoomChunk } from '../store.ts';
 
 /** What the main thread asks of the writer, and what it is answered. Bodies cross as text: they are stored so. */
 
 type DraftRow = Omit<Draft, 'body'> & { body: string };
 
-export type AppendOperation = Omit<Append, 'drafts'> & { do: 'append'; room: string; drafts: DraftRow[] };
+export type AppendOperation = Omit<AppendRequest, 'drafts'> & { do: 'append'; room: string; drafts: DraftRow[] };
 
 /** A parcel whose bodies and values are text. */
-export interface UnpackOperation {
-  do: 'unpack';
+export interface ImportOperation {
+  do: 'importChunk';
   room: string;
-  head: Parcel['head'];
-  entries: (Omit<Parcel['entries'][number], 'body'> & { body: string | null })[];
-  keys: [key: string, of: Omit<Key, 'value'> & { value: string }][];
-  tickets: (Omit<Parcel['tickets'][number], 'value'> & { value: string })[];
-  onces: Parcel['onces'];
+  head: RoomChunk['head'];
+  entries: (Omit<RoomChunk['entries'][number], 'body'> & { body: string | null })[];
+  keys: [key: string, state: Omit<KeyState, 'value'> & { value: string }][];
+  tickets: (Omit<RoomChunk['tickets'][number], 'value'> & { value: string })[];
+  idempotencyKeys: RoomChunk['idempotencyKeys'];
 }
 
 export type Operation =
   | AppendOperation
-  | UnpackOperation
-  | { do: 'beat'; node: string; ttl: number }
-  | { do: 'hold'; room: string; key: string; seq: number; node: string }
-  | { do: 'release'; room: string; key: string; node: string; ttl: number }
-  | { do: 'setAside'; room: string; key: string; ttl: number }
-  | { do: 'mark'; room: string; key: string; seq: number }
-  | { do: 'fork'; room: string; epoch: string; newEpoch: string }
+  | ImportOperation
+  | { do: 'heartbeat'; node: string; ttl: number }
+  | { do: 'acquireLease'; room: string; key: string; seq: number; node: string }
+  | { do: 'releaseLease'; room: string; key: string; node: string; ttl: number }
+  | { do: 'expireLease'; room: string; key: string; ttl: number }
+  | { do: 'advanceMark'; room: string; key: string; seq: number }
+  | { do: 'startNewEpoch'; room: string; epoch: string; newEpoch: string }
   | { do: 'trim'; room: string; epoch: string; below: number };
 
-export interface PlacedEntry {
+export interface AppendedEntry {
   seq: number;
   id: string;
   at: number;
-  tick: number;
+  hlc: number;
   prev: string | null;
 }
 
-export type AppendAnswer = { outcome: 'appended' | 'repeated'; epoch: string; entries: PlacedEntry[] } | { outcome: 'stale' };
+export type AppendOperationResult = { outcome: 'appended' | 'repeated'; epoch: string; entries: AppendedEntry[] } | { outcome: 'stale' };
 
 interface Failure {
   failed: 'full' | 'failed';
@@ -45,7 +45,7 @@ interface Failure {
 
 /** A mark is answered with where it is, a fork with the epoch in force, a trim with whether it is done, an unpack with whether it
  * opened the room; beat and release with true. */
-export type OperationAnswer = AppendAnswer | boolean | number | string | null | Failure;
+export type OperationResult = AppendOperationResult | boolean | number | string | null | Failure;
 
 export interface Batch {
   /** The store's clock when the batch was sent, milliseconds since 1970. */
@@ -54,12 +54,12 @@ export interface Batch {
 }
 
 /** To the writer; `close` finishes what was sent before it. */
-export type ToWriter = Batch | 'close';
+export type WriterRequest = Batch | 'close';
 /** Of the writer, once: it is open. `wasRestored`: its database is an older one than was here before. */
-export interface Opened {
+export interface WriterReady {
   opened: true;
   wasRestored: boolean;
 }
 
 /** From the writer: once when it is open (or could not open), then the answers of each batch, in its order. */
-export type FromWriter = Opened | Failure | OperationAnswer[];
+export type WriterMessage = WriterReady | Failure | OperationResult[];

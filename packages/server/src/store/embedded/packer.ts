@@ -1,15 +1,15 @@
-import { type Item, Packing, type Section } from '../parcels.ts';
-import type { Json, Parcel } from '../store.ts';
-import { ENTRY_COLUMNS, KEY_COLUMNS, toEntry, toKey } from './rows.ts';
-import { type Database, eachRow, type Row, type Statement, type Value } from './sqlite.ts';
+import { ChunkBuilder, type ChunkItem, type ChunkSection } from '../parcels.ts';
+import type { Json, RoomChunk } from '../store.ts';
+import { ENTRY_COLUMNS, KEY_COLUMNS, toEntry, toKeyState } from './rows.ts';
+import { type Database, iterateRows, type Row, type Statement, type Value } from './sqlite.ts';
 
-type RoomRow = Parcel['head'] & { room: number };
+type RoomRow = RoomChunk['head'] & { room: number };
 
 /** The rows of a section, asked with the room, its oldest entry, and the place after which they begin. */
-interface Rows<Of extends Section = Section> {
+interface SectionRows<Of extends ChunkSection = ChunkSection> {
   section: Of;
   select: Statement;
-  toItem: (row: Row) => Item<Of>;
+  toItem: (row: Row) => ChunkItem<Of>;
   /** The columns by which they are ordered. */
   order: string[];
   /** Below all of them. */
@@ -17,52 +17,54 @@ interface Rows<Of extends Section = Section> {
 }
 
 /** Packs rooms section by section, each in the order of an index, so that a part costs the part. */
-export class Packer {
+export class RoomExporter {
   readonly #findRoom: Statement;
-  readonly #sections: Rows[];
+  readonly #sections: SectionRows[];
 
   constructor(database: Database) {
-    this.#findRoom = database.prepare('SELECT room, epoch, head, tail, at, tick, oldest FROM rooms WHERE name = ?');
-    this.#sections = sectionsOf((sql) => database.prepare(sql));
+    this.#findRoom = database.prepare(
+      'SELECT room, epoch, head, tail AS lastBroadcastId, at, tick AS hlc, oldest FROM rooms WHERE name = ?',
+    );
+    this.#sections = prepareSections((sql) => database.prepare(sql));
   }
 
   /** `next` is the number of a section, and the place in it after which the part begins. */
-  pack(name: string, next: string | null): Parcel | null {
-    const found = this.#findRoom.get(name) as RoomRow | undefined;
-    if (!found) return null;
-    const { room, ...head } = found;
-    const packing = new Packing(name, head);
-    let [number, ...place] = next === null ? [0] : (JSON.parse(next) as [number, ...Value[]]);
+  exportChunk(name: string, next: string | null): RoomChunk | null {
+    const roomRow = this.#findRoom.get(name) as RoomRow | undefined;
+    if (!roomRow) return null;
+    const { room, ...head } = roomRow;
+    const builder = new ChunkBuilder(name, head);
+    let [number, ...cursor] = next === null ? [0] : (JSON.parse(next) as [number, ...Value[]]);
     for (const { section, select, toItem, order, start } of this.#sections.slice(number)) {
-      if (place.length === 0) place = start;
-      for (const row of eachRow(select.iterate(room, head.oldest, ...place))) {
-        if (!packing.takes(section, toItem(row))) return packing.close(JSON.stringify([number, ...place]));
-        place = order.map((column) => row[column] as Value);
+      if (cursor.length === 0) cursor = start;
+      for (const row of iterateRows(select.iterate(room, head.oldest, ...cursor))) {
+        if (!builder.tryAdd(section, toItem(row))) return builder.build(JSON.stringify([number, ...cursor]));
+        cursor = order.map((column) => row[column] as Value);
       }
       number += 1;
-      place = [];
+      cursor = [];
     }
-    return packing.close(null);
+    return builder.build(null);
   }
 }
 
 /** INDEXED BY where SQLite, which has no statistics of ours, would rather go through a whole room. */
-function sectionsOf(sql: (text: string) => Statement): Rows[] {
-  const entries: Rows<'entries'> = {
+function prepareSections(sql: (text: string) => Statement): SectionRows[] {
+  const entries: SectionRows<'entries'> = {
     section: 'entries',
     select: sql(`SELECT ${ENTRY_COLUMNS} FROM entries WHERE room = ?1 AND seq > max(?2 - 1, ?3) ORDER BY seq`),
     toItem: toEntry,
     order: ['seq'],
     start: [0],
   };
-  const keys: Rows<'keys'> = {
+  const keys: SectionRows<'keys'> = {
     section: 'keys',
     select: sql(`SELECT family, ${KEY_COLUMNS} FROM keys WHERE room = ?1 AND (family, name) > (?3, ?4) ORDER BY family, name`),
-    toItem: (row) => [`${row.family}${row.name}`, toKey(row)],
+    toItem: (row) => [`${row.family}${row.name}`, toKeyState(row)],
     order: ['family', 'name'],
     start: ['', ''],
   };
-  const tickets: Rows<'tickets'> = {
+  const tickets: SectionRows<'tickets'> = {
     section: 'tickets',
     select: sql(
       `SELECT holder, family, name, value, epoch, seq, until FROM tickets INDEXED BY tickets_of_rooms
@@ -79,8 +81,8 @@ function sectionsOf(sql: (text: string) => Statement): Rows[] {
     order: ['holder', 'family', 'name'],
     start: ['', '', ''],
   };
-  const onces: Rows<'onces'> = {
-    section: 'onces',
+  const idempotencyKeys: SectionRows<'idempotencyKeys'> = {
+    section: 'idempotencyKeys',
     select: sql(
       `SELECT once, min(seq) AS first, count(*) AS count FROM entries INDEXED BY named_appends
        WHERE room = ?1 AND once > ?3 AND seq >= ?2 GROUP BY once ORDER BY once`,
@@ -89,5 +91,5 @@ function sectionsOf(sql: (text: string) => Statement): Rows[] {
     order: ['once'],
     start: [''],
   };
-  return [entries, keys, tickets, onces];
+  return [entries, keys, tickets, idempotencyKeys];
 }

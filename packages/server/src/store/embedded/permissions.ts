@@ -4,11 +4,11 @@ import { join } from 'node:path';
 
 const FOLDER_MODE = 0o700;
 const FILE_MODE = 0o600;
-const OTHERS = 0o077;
+const OTHER_USERS_MASK = 0o077;
 /** Marks a folder that several users share, as /tmp is. */
-const STICKY = 0o1000;
+const STICKY_BIT = 0o1000;
 
-const OUR_FILES = new Set([
+const STORE_FILES = new Set([
   'engawa.db',
   'engawa.db-wal',
   'engawa.db-shm',
@@ -38,19 +38,19 @@ export function createPrivate(path: string): void {
 /** Closes our files to other users, and the folder too, unless it holds files that are not ours. */
 export function makePrivate(folder: string): void {
   const names = readdirSync(folder);
-  for (const name of names) if (OUR_FILES.has(name)) restrict(join(folder, name), FILE_MODE);
-  if (names.every((name) => OUR_FILES.has(name) || MOUNT_FILES.has(name))) restrict(folder, FOLDER_MODE);
+  for (const name of names) if (STORE_FILES.has(name)) restrict(join(folder, name), FILE_MODE);
+  if (names.every((name) => STORE_FILES.has(name) || MOUNT_FILES.has(name))) restrict(folder, FOLDER_MODE);
 }
 
 /** Whether other users of the machine may read or write what the database holds. */
-export const isOpenToOthers = (folder: string): boolean =>
-  process.platform !== 'win32' && [folder, join(folder, 'engawa.db')].every((path) => (statSync(path).mode & OTHERS) !== 0);
+export const isAccessibleToOthers = (folder: string): boolean =>
+  process.platform !== 'win32' && [folder, join(folder, 'engawa.db')].every((path) => (statSync(path).mode & OTHER_USERS_MASK) !== 0);
 
 /** A file system without modes, or an owner who is not this user, is no reason not to start. */
 function restrict(path: string, mode: number): void {
   try {
     const found = statSync(path).mode;
-    if ((found & 0o777) !== mode && (found & STICKY) === 0) chmodSync(path, mode);
+    if ((found & 0o777) !== mode && (found & STICKY_BIT) === 0) chmodSync(path, mode);
   } catch {
     // `isOpenToOthers` tells the operator, where it matters.
   }

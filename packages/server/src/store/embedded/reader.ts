@@ -1,23 +1,23 @@
 import {
-  type Ask,
+  type AppendReceipt,
   type Entry,
-  type Facts,
   type Json,
-  type Kept,
-  type Key,
-  type ListedRoom,
+  type KeyState,
   type Page,
-  type PageAsk,
-  type Parcel,
-  pageBytes,
+  type PageQuery,
+  pageByteLimit,
+  type ReadQuery,
+  type RoomChunk,
+  type RoomFacts,
   type RoomHead,
+  type RoomSummary,
   type Store,
   type Ticket,
 } from '../store.ts';
-import { Packer } from './packer.ts';
-import { ENTRY_COLUMNS, KEY_COLUMNS, toEntry, toKey } from './rows.ts';
+import { RoomExporter } from './packer.ts';
+import { ENTRY_COLUMNS, KEY_COLUMNS, toEntry, toKeyState } from './rows.ts';
 import { splitKey } from './schema.ts';
-import { type Database, eachRow, type Row, type Statement } from './sqlite.ts';
+import { type Database, iterateRows, type Row, type Statement } from './sqlite.ts';
 
 interface RoomRow {
   room: number;
@@ -32,72 +32,86 @@ interface RoomRow {
 /** The questions of the store contract, answered on the main thread by a connection that only reads. */
 export class Reader {
   readonly #database: Database;
-  readonly #sql: ReturnType<typeof prepareAll>;
-  readonly #listings = new Map<string, Statement>();
-  readonly #packer: Packer;
+  readonly #sql: ReturnType<typeof prepareStatements>;
+  readonly #listingStatements = new Map<string, Statement>();
+  readonly #exporter: RoomExporter;
 
   constructor(database: Database) {
     this.#database = database;
-    this.#sql = prepareAll(database);
-    this.#packer = new Packer(database);
+    this.#sql = prepareStatements(database);
+    this.#exporter = new RoomExporter(database);
   }
 
-  read(name: string, { keys = [], seqs = [], counts = [] }: Ask): Facts {
-    return this.#inOneMoment(() => {
-      const facts: Facts = { epoch: null, head: 0, bytes: 0, keys: new Map(), entries: new Map(), counts: new Map() };
+  read(name: string, { keys = [], seqs = [], counts = [] }: ReadQuery): RoomFacts {
+    return this.#inTransaction(() => {
+      const facts: RoomFacts = { epoch: null, head: 0, bytes: 0, keys: new Map(), entries: new Map(), counts: new Map() };
       for (const parent of counts) facts.counts.set(parent, new Map());
       const room = this.#room(name);
       if (!room) return facts;
       for (const key of keys) {
         const row = this.#sql.key.get(room.room, ...splitKey(key)) as Row | undefined;
-        if (row) facts.keys.set(key, toKey(row));
+        if (row) facts.keys.set(key, toKeyState(row));
       }
       for (const seq of seqs) {
         const row = this.#sql.entry.get(room.room, seq) as Row | undefined;
         if (row) facts.entries.set(seq, toEntry(row));
       }
       for (const parent of counts) {
-        const rows = this.#sql.counts.all(room.room, parentOf(parent)) as { family: string; count: number }[];
+        const rows = this.#sql.counts.all(room.room, parentPrefix(parent)) as { family: string; count: number }[];
         facts.counts.set(parent, new Map(rows.map(({ family, count }) => [family, count])));
       }
       return { ...facts, epoch: room.epoch, head: room.head, bytes: room.bytes };
     });
   }
 
-  recall(name: string, once: string): Kept | null {
-    return this.#inOneMoment(() => {
+  findByIdempotencyKey(name: string, idempotencyKey: string): AppendReceipt | null {
+    return this.#inTransaction(() => {
       const room = this.#room(name);
-      const entries = room ? (this.#sql.recall.all(room.room, once) as Kept['entries']) : [];
+      const entries = room ? (this.#sql.byIdempotencyKey.all(room.room, idempotencyKey) as AppendReceipt['entries']) : [];
       return room && entries.length > 0 ? { epoch: room.epoch, entries } : null;
     });
   }
 
-  page(name: string, ask: PageAsk, now: number): Page {
-    const { before, after, listed = false, limit } = ask;
-    return this.#inOneMoment(() => {
+  readPage(name: string, query: PageQuery, now: number): Page {
+    const { before, after, listed = false, limit } = query;
+    return this.#inTransaction(() => {
       const room = this.#room(name);
-      if (!room) return { epoch: null, head: 0, tail: null, tick: 0, oldest: 0, bytes: 0, now, entries: [], more: false };
+      if (!room) return { epoch: null, head: 0, lastBroadcastId: null, hlc: 0, oldest: 0, bytes: 0, now, entries: [], more: false };
       const { up, down } = listed ? this.#sql.listed : this.#sql.all;
       const { epoch, head, tail, tick, oldest, bytes } = room;
       const rows =
         after === undefined
           ? down.iterate(room.room, before ?? Number.MAX_SAFE_INTEGER, limit + 1)
           : up.iterate(room.room, after, limit + 1);
-      const { entries, more } = takePage(eachRow(rows), { limit, bytes: pageBytes(ask) });
-      return { epoch, head, tail, tick, oldest, bytes, now, entries: after === undefined ? entries.reverse() : entries, more };
+      const { entries, more } = takePage(iterateRows(rows), { limit, bytes: pageByteLimit(query) });
+      return {
+        epoch,
+        head,
+        lastBroadcastId: tail,
+        hlc: tick,
+        oldest,
+        bytes,
+        now,
+        entries: after === undefined ? entries.reverse() : entries,
+        more,
+      };
     });
   }
 
-  family(name: string, family: string, { after = '', limit }: { after?: string; limit: number }): { keys: [string, Key][]; more: boolean } {
+  listKeys(
+    name: string,
+    family: string,
+    { after = '', limit }: { after?: string; limit: number },
+  ): { keys: [string, KeyState][]; more: boolean } {
     const room = this.#room(name);
     const rows = room ? (this.#sql.family.all(room.room, `${family}/`, after, limit + 1) as Row[]) : [];
-    return { keys: rows.slice(0, limit).map((row) => [String(row.name), toKey(row)]), more: rows.length > limit };
+    return { keys: rows.slice(0, limit).map((row) => [String(row.name), toKeyState(row)]), more: rows.length > limit };
   }
 
-  rooms({ after = '', limit, keys = [], counts = [] }: Parameters<Store['rooms']>[0]): { rooms: ListedRoom[]; more: boolean } {
-    const statement = this.#listing(keys.length, counts.length);
-    const rows = statement.all(...keys.flatMap(splitKey), ...counts.map(parentOf), after, limit + 1) as ListedRow[];
-    return { rooms: rows.slice(0, limit).map((row) => toListed(row, { keys, counts })), more: rows.length > limit };
+  listRooms({ after = '', limit, keys = [], counts = [] }: Parameters<Store['listRooms']>[0]): { rooms: RoomSummary[]; more: boolean } {
+    const statement = this.#listingStatement(keys.length, counts.length);
+    const rows = statement.all(...keys.flatMap(splitKey), ...counts.map(parentPrefix), after, limit + 1) as RoomSummaryRow[];
+    return { rooms: rows.slice(0, limit).map((row) => toRoomSummary(row, { keys, counts })), more: rows.length > limit };
   }
 
   countRooms(): number {
@@ -110,7 +124,7 @@ export class Reader {
     return (pages - free) * size;
   }
 
-  tickets(holder: string, now: number, limit: number): Ticket[] {
+  listTickets(holder: string, now: number, limit: number): Ticket[] {
     const rows = this.#sql.tickets.all(holder, now, limit) as Row[];
     return rows.map(({ room, family, name, value, seq, epoch }) => ({
       room: String(room),
@@ -121,20 +135,20 @@ export class Reader {
     }));
   }
 
-  lapsed(now: number, limit: number): { room: string; key: string }[] {
-    const rows = this.#sql.lapsed.all(now, now, limit) as { room: string; family: string; name: string }[];
+  listExpiredLeases(now: number, limit: number): { room: string; key: string }[] {
+    const rows = this.#sql.expiredLeases.all(now, now, limit) as { room: string; family: string; name: string }[];
     return rows.map(({ room, family, name }) => ({ room, key: family + name }));
   }
 
-  pack(name: string, next: string | null): Parcel | null {
-    return this.#inOneMoment(() => this.#packer.pack(name, next));
+  exportChunk(name: string, next: string | null): RoomChunk | null {
+    return this.#inTransaction(() => this.#exporter.exportChunk(name, next));
   }
 
   /** The statement that lists rooms with so many keys and counts; few are ever asked for. */
-  #listing(keys: number, counts: number): Statement {
+  #listingStatement(keys: number, counts: number): Statement {
     const name = `${keys} ${counts}`;
-    const statement = this.#listings.get(name) ?? this.#database.prepare(listingSql(keys, counts));
-    this.#listings.set(name, statement);
+    const statement = this.#listingStatements.get(name) ?? this.#database.prepare(listingSql(keys, counts));
+    this.#listingStatements.set(name, statement);
     return statement;
   }
 
@@ -143,7 +157,7 @@ export class Reader {
   }
 
   /** One snapshot for several statements: the writer commits beside us at any time. */
-  #inOneMoment<Result>(read: () => Result): Result {
+  #inTransaction<Result>(read: () => Result): Result {
     this.#database.exec('BEGIN');
     try {
       const result = read();
@@ -157,7 +171,7 @@ export class Reader {
 }
 
 /** A key as `[value, seq, mark, held]`, counts as a list of pairs: a row with few columns is read faster. */
-type ListedRow = RoomHead & Record<`key${number}` | `counts${number}`, string | null>;
+type RoomSummaryRow = RoomHead & Record<`key${number}` | `counts${number}`, string | null>;
 
 function listingSql(keys: number, counts: number): string {
   const columns = (name: string, count: number, sql: string) =>
@@ -168,35 +182,35 @@ function listingSql(keys: number, counts: number): string {
     FROM rooms WHERE name > ? ORDER BY name LIMIT ?`;
 }
 
-function toListed(row: ListedRow, asked: { keys: string[]; counts: string[] }): ListedRoom {
+function toRoomSummary(row: RoomSummaryRow, query: { keys: string[]; counts: string[] }): RoomSummary {
   const { room, epoch, head, at } = row;
-  const listed: ListedRoom = { room, epoch, head, at, keys: new Map(), counts: new Map() };
-  for (const [index, name] of asked.keys.entries()) {
+  const summary: RoomSummary = { room, epoch, head, at, keys: new Map(), counts: new Map() };
+  for (const [index, name] of query.keys.entries()) {
     const key = row[`key${index}`];
     if (typeof key !== 'string') continue;
     const [value, seq, mark, held] = JSON.parse(key) as [string, number, number | null, 0 | 1 | 2 | null];
-    listed.keys.set(name, toKey({ value, seq, mark, held }));
+    summary.keys.set(name, toKeyState({ value, seq, mark, held }));
   }
-  for (const [index, parent] of asked.counts.entries())
-    listed.counts.set(parent, new Map(JSON.parse(row[`counts${index}`] ?? '[]') as [string, number][]));
-  return listed;
+  for (const [index, parent] of query.counts.entries())
+    summary.counts.set(parent, new Map(JSON.parse(row[`counts${index}`] ?? '[]') as [string, number][]));
+  return summary;
 }
 
-const parentOf = (parent: string): string => (parent === '' ? '' : `${parent}/`);
+const parentPrefix = (parent: string): string => (parent === '' ? '' : `${parent}/`);
 
-function takePage(rows: Iterable<Row>, { limit, bytes: most }: { limit: number; bytes: number }): Pick<Page, 'entries' | 'more'> {
+function takePage(rows: Iterable<Row>, { limit, bytes: maxBytes }: { limit: number; bytes: number }): Pick<Page, 'entries' | 'more'> {
   const entries: Entry[] = [];
   let bytes = 0;
   for (const row of rows) {
     bytes += row.body === null ? 0 : Buffer.byteLength(String(row.body));
-    if (entries.length === limit || (bytes > most && entries.length > 0)) return { entries, more: true };
+    if (entries.length === limit || (bytes > maxBytes && entries.length > 0)) return { entries, more: true };
     entries.push(toEntry(row));
   }
   return { entries, more: false };
 }
 
 /** INDEXED BY and CROSS JOIN where SQLite, which has no statistics of ours, would rather go through a whole room. */
-function prepareAll(database: Database) {
+function prepareStatements(database: Database) {
   const sql = (text: string) => database.prepare(text);
   const pages = (entries: string, where = '') => ({
     up: sql(`SELECT ${ENTRY_COLUMNS} FROM ${entries} WHERE room = ? AND seq > ? ${where} ORDER BY seq LIMIT ?`),
@@ -206,7 +220,7 @@ function prepareAll(database: Database) {
     room: sql('SELECT room, epoch, head, tail, tick, oldest, bytes FROM rooms WHERE name = ?'),
     key: sql(`SELECT ${KEY_COLUMNS} FROM keys WHERE room = ? AND family = ? AND name = ?`),
     entry: sql(`SELECT ${ENTRY_COLUMNS} FROM entries WHERE room = ? AND seq = ?`),
-    recall: sql('SELECT seq, id, at FROM entries INDEXED BY named_appends WHERE room = ? AND once = ? ORDER BY seq'),
+    byIdempotencyKey: sql('SELECT seq, id, at FROM entries INDEXED BY named_appends WHERE room = ? AND once = ? ORDER BY seq'),
     all: pages('entries'),
     listed: pages('entries INDEXED BY listed_entries', 'AND listed = 1'),
     family: sql(`SELECT ${KEY_COLUMNS} FROM keys WHERE room = ? AND family = ? AND name > ? ORDER BY name LIMIT ?`),
@@ -219,7 +233,7 @@ function prepareAll(database: Database) {
       `SELECT rooms.name AS room, tickets.epoch, family, tickets.name, value, seq FROM tickets CROSS JOIN rooms USING (room)
        WHERE holder = ? AND coalesce(until, 9e18) > ? AND rooms.name IS NOT NULL ORDER BY rooms.name, family || tickets.name LIMIT ?`,
     ),
-    lapsed: sql(
+    expiredLeases: sql(
       `SELECT rooms.name AS room, family, lapsed.name FROM (
          SELECT room, family, name FROM leases WHERE until <= ?
          UNION ALL

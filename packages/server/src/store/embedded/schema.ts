@@ -70,9 +70,9 @@ UPDATE keys SET family = 'entry/' || substr(family, 10, instr(substr(family, 10)
   substr(family, 10 + instr(substr(family, 10), '/')) WHERE family GLOB 'reaction/*';`,
 ];
 
-const pathIn = (folder: string): string => join(folder, 'engawa.db');
+const databasePath = (folder: string): string => join(folder, 'engawa.db');
 
-export const holdsDatabase = (folder: string): boolean => existsSync(pathIn(folder));
+export const hasDatabase = (folder: string): boolean => existsSync(databasePath(folder));
 
 const pragma = (database: Database, name: string): unknown => Object.values(database.prepare(`PRAGMA ${name}`).get() as object)[0];
 
@@ -81,11 +81,11 @@ const pragma = (database: Database, name: string): unknown => Object.values(data
  * erased, so that no deleted text stays in the file. Modes are changed last: a folder that is refused stays as it is.
  */
 export function openForWriting(folder: string): Database {
-  createPrivate(pathIn(folder));
-  const database = openDatabase(pathIn(folder));
+  createPrivate(databasePath(folder));
+  const database = openDatabase(databasePath(folder));
   try {
     const isNew = pragma(database, 'schema_version') === 0 && pragma(database, 'application_id') === 0;
-    const format = isNew ? 0 : formatOf(folder, database);
+    const format = isNew ? 0 : readFormat(folder, database);
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA journal_size_limit = 67108864');
     if (format < FORMATS.length)
       database.exec(`BEGIN IMMEDIATE; ${FORMATS.slice(format).join('\n')} PRAGMA user_version = ${FORMATS.length}; COMMIT`);
@@ -97,18 +97,18 @@ export function openForWriting(folder: string): Database {
   }
 }
 
-export const openForReading = (folder: string): Database => openDatabase(pathIn(folder), { readOnly: true });
+export const openForReading = (folder: string): Database => openDatabase(databasePath(folder), { readOnly: true });
 
 /** Refuses what is not ours, or of a later version. */
-function formatOf(folder: string, database: Database): number {
+function readFormat(folder: string, database: Database): number {
   if (pragma(database, 'application_id') !== APPLICATION_ID) {
-    throw new StoreError('failed', `The file ${pathIn(folder)} is a database of another program; nothing was changed.`);
+    throw new StoreError('failed', `The file ${databasePath(folder)} is a database of another program; nothing was changed.`);
   }
   const format = Number(pragma(database, 'user_version'));
   if (format < 1 || format > FORMATS.length) {
     throw new StoreError(
       'failed',
-      `The file ${pathIn(folder)} has format ${format}, this version of Engawa knows ${FORMATS.length}; nothing was changed.`,
+      `The file ${databasePath(folder)} has format ${format}, this version of Engawa knows ${FORMATS.length}; nothing was changed.`,
     );
   }
   return format;

@@ -33,9 +33,9 @@ const CORRUPT = 11;
 const CANTOPEN = 14;
 const NOTADB = 26;
 
-export type Trouble = 'full' | 'busy' | 'readonly' | 'io' | 'damaged' | 'unknown';
+export type SqliteErrorKind = 'full' | 'busy' | 'readonly' | 'io' | 'damaged' | 'unknown';
 
-const troubles = new Map<number, Trouble>([
+const KINDS_BY_CODE = new Map<number, SqliteErrorKind>([
   [FULL, 'full'],
   [BUSY, 'busy'],
   [READONLY, 'readonly'],
@@ -46,9 +46,9 @@ const troubles = new Map<number, Trouble>([
 ]);
 
 /** What an error of SQLite means here; extended result codes keep the primary one in their low byte. */
-export function troubleOf(error: unknown): Trouble {
+export function classifySqliteError(error: unknown): SqliteErrorKind {
   const { errcode } = error as { errcode?: number };
-  return (errcode !== undefined && troubles.get(errcode & 0xff)) || 'unknown';
+  return (errcode !== undefined && KINDS_BY_CODE.get(errcode & 0xff)) || 'unknown';
 }
 
 export function openDatabase(path: string, options: { readOnly?: boolean } = {}): Database {
@@ -59,7 +59,7 @@ export function openDatabase(path: string, options: { readOnly?: boolean } = {})
 }
 
 /** Rows one by one; after an error the statement is ready for its next question, which it else answers with the same error. */
-export function* eachRow(rows: IterableIterator<unknown>): Iterable<Row> {
+export function* iterateRows(rows: IterableIterator<unknown>): Iterable<Row> {
   try {
     for (const row of rows) yield row as Row;
   } catch (error) {

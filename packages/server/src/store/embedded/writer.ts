@@ -4,27 +4,27 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { StoreError } from '../store.ts';
-import { claimFolder, explaining } from './folder.ts';
-import type { Batch, FromWriter, Operation, OperationAnswer, ToWriter } from './operations.ts';
+import { lockDataDirectory, withOperatorError } from './folder.ts';
+import type { Batch, Operation, OperationResult, WriterMessage, WriterRequest } from './operations.ts';
 import { openForWriting } from './schema.ts';
-import { type Database, troubleOf } from './sqlite.ts';
-import { Tables } from './tables.ts';
-import { Witness } from './witness.ts';
+import { classifySqliteError, type Database } from './sqlite.ts';
+import { WriteOperations } from './tables.ts';
+import { RestoreDetector } from './witness.ts';
 
 /** How long nothing must have been written before tidying up. */
-const REST_MS = 250;
+const IDLE_BEFORE_CLEANUP_MS = 250;
 /** How often something is tidied up though there is no rest, so that space becomes free on a server that always writes. */
-const TIDY_EVERY_MS = 1_000;
+const CLEANUP_INTERVAL_MS = 1_000;
 
 class Writer {
   readonly #lock: Database;
   readonly #database: Database;
-  readonly #tables: Tables;
-  readonly #witness: Witness;
+  readonly #operations: WriteOperations;
+  readonly #restoreDetector: RestoreDetector;
   /** The database is an older one than was here before. */
   readonly wasRestored: boolean;
-  #resting: NodeJS.Timeout | undefined;
-  #tidiedAt = 0;
+  #idleTimer: NodeJS.Timeout | undefined;
+  #cleanedUpAt = 0;
   /**
    * After a failed fsync nobody knows what the disk holds, and asking again answers a false yes: no more is written
    * until a restart has read the file anew.
@@ -32,37 +32,37 @@ class Writer {
   #mediumFailed = false;
 
   constructor(folder: string) {
-    this.#lock = claimFolder(folder);
-    this.#witness = new Witness(folder);
+    this.#lock = lockDataDirectory(folder);
+    this.#restoreDetector = new RestoreDetector(folder);
     try {
-      this.#database = explaining(folder, () => openForWriting(folder));
-      this.#tables = new Tables(this.#database);
-      this.wasRestored = this.#witness.hasSeenMoreThan(this.#tables.newestTick());
-      if (this.wasRestored) this.#tables.forkAll();
+      this.#database = withOperatorError(folder, () => openForWriting(folder));
+      this.#operations = new WriteOperations(this.#database);
+      this.wasRestored = this.#restoreDetector.isAheadOf(this.#operations.newestHlc());
+      if (this.wasRestored) this.#operations.startNewEpochs();
     } catch (error) {
       this.#lock.close();
       throw error;
     }
-    this.#rest(0);
+    this.#scheduleCleanup(0);
   }
 
-  write({ operations, now }: Batch): OperationAnswer[] {
-    const answers = this.#commitOrExplain(operations, now);
-    if (this.#witness.isDue) this.#witness.see(this.#tables.newestTick());
-    this.#rest(now);
-    return answers;
+  write({ operations, now }: Batch): OperationResult[] {
+    const results = this.#commitOrFail(operations, now);
+    if (this.#restoreDetector.isDue) this.#restoreDetector.record(this.#operations.newestHlc());
+    this.#scheduleCleanup(now);
+    return results;
   }
 
   /** After a batch was answered. */
-  tidyIfDue(now: number): void {
-    if (performance.now() - this.#tidiedAt > TIDY_EVERY_MS) this.#tidy(() => this.#tables.removeSome(now));
+  cleanUpIfDue(now: number): void {
+    if (performance.now() - this.#cleanedUpAt > CLEANUP_INTERVAL_MS) this.#cleanUp(() => this.#operations.removeGarbage(now));
   }
 
   close(): void {
-    clearTimeout(this.#resting);
+    clearTimeout(this.#idleTimer);
     try {
-      if (!this.#mediumFailed) this.#tables.emptyLog();
-      this.#witness.see(this.#tables.newestTick());
+      if (!this.#mediumFailed) this.#operations.truncateWal();
+      this.#restoreDetector.record(this.#operations.newestHlc());
     } catch {
       // It stays beside the database, which is whole only with it.
     }
@@ -70,28 +70,28 @@ class Writer {
     this.#lock.close();
   }
 
-  #commitOrExplain(operations: Operation[], now: number): OperationAnswer[] {
-    if (this.#mediumFailed) return failing(operations, 'failed', 'The disk failed before; restart the server once it is mended.');
+  #commitOrFail(operations: Operation[], now: number): OperationResult[] {
+    if (this.#mediumFailed) return failedResults(operations, 'failed', 'The disk failed before; restart the server once it is mended.');
     try {
       return this.#commit(operations, now);
     } catch (error) {
-      const trouble = troubleOf(error);
-      this.#mediumFailed ||= trouble === 'io';
+      const errorKind = classifySqliteError(error);
+      this.#mediumFailed ||= errorKind === 'io';
       // One operation that cannot be kept fails alone: the others of its batch are tried without it.
-      if (operations.length > 1 && trouble === 'unknown') return operations.flatMap((each) => this.#commitOrExplain([each], now));
-      return failing(operations, trouble === 'full' ? 'full' : 'failed', (error as Error).message);
+      if (operations.length > 1 && errorKind === 'unknown') return operations.flatMap((each) => this.#commitOrFail([each], now));
+      return failedResults(operations, errorKind === 'full' ? 'full' : 'failed', (error as Error).message);
     }
   }
 
-  #commit(operations: Operation[], now: number): OperationAnswer[] {
+  #commit(operations: Operation[], now: number): OperationResult[] {
     this.#database.exec('BEGIN IMMEDIATE');
     try {
-      const answers = operations.map((operation) => this.#tables.apply(operation, now));
-      this.#tables.flush();
+      const results = operations.map((operation) => this.#operations.apply(operation, now));
+      this.#operations.writeHeads();
       this.#database.exec('COMMIT');
-      return answers;
+      return results;
     } catch (error) {
-      this.#tables.forget();
+      this.#operations.discardCache();
       this.#rollBack();
       throw error;
     }
@@ -106,52 +106,52 @@ class Writer {
   }
 
   /** `now` is the store's clock as it was last heard of: what runs out later waits for the next batch. */
-  #rest(now: number): void {
-    clearTimeout(this.#resting);
-    this.#resting = setTimeout(() => {
-      this.#tidy(() => {
-        this.#witness.see(this.#tables.newestTick());
-        if (this.#tables.tidy(now) === 'more') this.#rest(now);
+  #scheduleCleanup(now: number): void {
+    clearTimeout(this.#idleTimer);
+    this.#idleTimer = setTimeout(() => {
+      this.#cleanUp(() => {
+        this.#restoreDetector.record(this.#operations.newestHlc());
+        if (this.#operations.collectGarbage(now) === 'more') this.#scheduleCleanup(now);
       });
-    }, REST_MS);
+    }, IDLE_BEFORE_CLEANUP_MS);
   }
 
   /** What fails is tried again after the next batch; what could not be removed yet harms nobody. */
-  #tidy(tidy: () => void): void {
+  #cleanUp(run: () => void): void {
     if (this.#mediumFailed) return;
-    this.#tidiedAt = performance.now();
+    this.#cleanedUpAt = performance.now();
     try {
-      tidy();
+      run();
     } catch {
       this.#rollBack();
     }
   }
 }
 
-function failing(operations: Operation[], failed: 'full' | 'failed', message: string): OperationAnswer[] {
+function failedResults(operations: Operation[], failed: 'full' | 'failed', message: string): OperationResult[] {
   return operations.map(() => ({ failed, message }));
 }
 
-function run(folder: string): void {
+function startWriter(folder: string): void {
   const port = parentPort;
   if (!port) throw new Error('The writer runs in a worker thread.');
-  const say = (message: FromWriter): void => port.postMessage(message);
+  const post = (message: WriterMessage): void => port.postMessage(message);
   try {
     const writer = new Writer(folder);
-    port.on('message', (message: ToWriter) => {
+    port.on('message', (message: WriterRequest) => {
       if (message !== 'close') {
-        say(writer.write(message));
-        return writer.tidyIfDue(message.now);
+        post(writer.write(message));
+        return writer.cleanUpIfDue(message.now);
       }
       writer.close();
       port.close();
     });
-    say({ opened: true, wasRestored: writer.wasRestored });
+    post({ opened: true, wasRestored: writer.wasRestored });
   } catch (error) {
     const reason = error instanceof StoreError && error.reason === 'full' ? 'full' : 'failed';
-    say({ failed: reason, message: (error as Error).message });
+    post({ failed: reason, message: (error as Error).message });
     port.close();
   }
 }
 
-run((workerData as { folder: string }).folder);
+startWriter((workerData as { folder: string }).folder);

@@ -5,7 +5,7 @@ import { partitionOf, tags } from './partitions.ts';
  * a node, a holder) comes last and is never a pattern. The rooms' own keys are the truth; the lobby's are hints of where to
  * look for it, because what is asked of all rooms cannot be written in one step with one of them.
  */
-export class Keys {
+export class KeyNames {
   readonly #prefix: string;
 
   constructor(prefix: string) {
@@ -14,80 +14,80 @@ export class Keys {
 
   room(room: string) {
     const partition = partitionOf(room);
-    const base = this.#base(partition);
-    const named = (kind: string) => `${base}${kind}:${room}`;
+    const base = this.#prefixOf(partition);
+    const keyName = (kind: string) => `${base}${kind}:${room}`;
     return {
       partition,
       /** Hash: epoch, head, tail, at, tick, oldest, bytes, listedFrom, onceAt, onceIn. */
-      room: named('room'),
+      room: keyName('room'),
       /** Hash: seq → `[id,prev,at,tick,by,author,kind,flags]`, a line feed, and the body; erased without those two. */
-      log: named('log'),
+      log: keyName('log'),
       /** Bitmap: which entries from `listedFrom` on are listed. */
-      listed: named('listed'),
+      listed: keyName('listed'),
       /** Hash: key → its seq, a space, and its value. */
-      keys: named('keys'),
+      keys: keyName('keys'),
       /** Sorted set, by bytes: the family with its slash, U+0000, and the name, of every key. */
-      order: named('order'),
+      sortedKeys: keyName('order'),
       /** Hash: key → seq. */
-      marks: named('marks'),
+      marks: keyName('marks'),
       /** Hash: key → the node, U+0000, and until when; nothing there while it is held. No node when it was set aside. */
-      leases: named('leases'),
+      leases: keyName('leases'),
       /** Hash: holder, U+0000, key → until when, or nothing; a space; `[seq,epoch,value]`. */
-      tickets: named('tickets'),
+      tickets: keyName('tickets'),
       /** Sorted set: the fields of tickets by when they run out. */
-      endings: named('endings'),
+      ticketExpiries: keyName('endings'),
       /** Two hashes: the name of an append → its first seq and how many. One is written for a day, while the other is only read. */
-      onces: [named('once-a'), named('once-b')] as const,
+      idempotencyKeys: [keyName('once-a'), keyName('once-b')] as const,
       /** Sets of leases, room U+0000 key, by the node whose name follows. */
-      held: `${base}held:`,
+      nodeLeasesPrefix: `${base}held:`,
       /** Channel. */
-      news: named('news'),
+      channel: keyName('news'),
     };
   }
 
   /** Leases of a node in a partition: set of room, U+0000, key. */
-  held(partition: number, node: string): string {
-    return `${this.#base(partition)}held:${node}`;
+  nodeLeases(partition: number, node: string): string {
+    return `${this.#prefixOf(partition)}held:${node}`;
   }
 
   /** Where a holder may have tickets: sorted set of room, U+0000, key, by when that was said. */
-  places(holder: string): { partition: number; key: string } {
+  ticketIndex(holder: string): { partition: number; key: string } {
     const partition = partitionOf(holder);
-    return { partition, key: `${this.#base(partition)}places:${holder}` };
+    return { partition, key: `${this.#prefixOf(partition)}places:${holder}` };
   }
 
   /** What is asked of all rooms at once. */
-  get lobby() {
-    const base = this.#base(LOBBY);
+  get globalKeys() {
+    const base = this.#prefixOf(GLOBAL_PARTITION);
     return {
-      partition: LOBBY,
+      partition: GLOBAL_PARTITION,
       /** Sorted set, by bytes: names of rooms. */
       rooms: `${base}rooms`,
       /** Sorted set: nodes by when they are gone. */
-      nodes: `${base}nodes`,
+      nodeExpiries: `${base}nodes`,
       /** Sorted set: released leases, room U+0000 key, by when they run out. */
-      due: `${base}due`,
+      leaseExpiries: `${base}due`,
       /** Sets of partitions in which a node has leases, by the node whose name follows. */
-      leased: `${base}leased:`,
+      nodePartitionsPrefix: `${base}leased:`,
       /** Channel to which nobody listens. */
-      nobody: `${base}nobody`,
+      probeChannel: `${base}nobody`,
     };
   }
 
-  #base(partition: number): string {
+  #prefixOf(partition: number): string {
     return `${this.#prefix}:{${tags[partition]}}:`;
   }
 }
 
-export type RoomKeys = ReturnType<Keys['room']>;
+export type RoomKeyNames = ReturnType<KeyNames['room']>;
 
-const LOBBY = 0;
+const GLOBAL_PARTITION = 0;
 const NUL = '\0';
 
 /** Two names as one member of a set: no name holds U+0000. */
-export const pair = (one: string, two: string): string => one + NUL + two;
+export const joinPair = (first: string, second: string): string => first + NUL + second;
 
-export function unpair(member: string): [string, string] {
+export function splitPair(member: string): [string, string] {
   const at = member.indexOf(NUL);
   return [member.slice(0, at), member.slice(at + 1)];
 }

@@ -1,49 +1,49 @@
 /** A failover loses what its replica had not heard yet, a restart the last second or two. */
-const REMEMBERED_MS = 60_000;
-const REMEMBERED = 20_000;
-const AT_ONCE = 500;
+const REPLAY_WINDOW_MS = 60_000;
+const MAX_RECENT_WRITES = 20_000;
+const REPLAY_BATCH_WRITES = 500;
 
-interface Doing {
+interface RecentWrite {
   at: number;
-  again: () => Promise<unknown>;
+  replay: () => Promise<unknown>;
 }
 
 /**
  * Small writes beside the logs: hints, and whose a lease is. Where a log has lost its end its readers find out; nobody
  * finds out that such a write is lost. So what was done lately is done once more when that may be; it does no harm twice.
  */
-export class Lately {
-  readonly #doings = new Map<string, Doing>();
+export class RecentWrites {
+  readonly #writes = new Map<string, RecentWrite>();
 
   /** Of what is done under one name the last counts. */
-  async do<Result>(name: string, doing: () => Promise<Result>, again: () => Promise<unknown> = doing): Promise<Result> {
+  async run<Result>(name: string, write: () => Promise<Result>, replay: () => Promise<unknown> = write): Promise<Result> {
     this.forget(name);
-    this.#doings.set(name, { at: performance.now(), again });
-    this.#forgetSome();
-    return doing();
+    this.#writes.set(name, { at: performance.now(), replay });
+    this.#evictOld();
+    return write();
   }
 
   /** It is not true any more. */
   forget(name: string): void {
-    this.#doings.delete(name);
+    this.#writes.delete(name);
   }
 
-  async again(): Promise<void> {
-    const since = performance.now() - REMEMBERED_MS;
-    const lately = [...this.#doings].filter(([, { at }]) => at >= since);
-    for (let at = 0; at < lately.length; at += AT_ONCE) {
+  async replay(): Promise<void> {
+    const since = performance.now() - REPLAY_WINDOW_MS;
+    const recent = [...this.#writes].filter(([, { at }]) => at >= since);
+    for (let at = 0; at < recent.length; at += REPLAY_BATCH_WRITES) {
       // Meanwhile it may have been done otherwise.
-      const still = lately.slice(at, at + AT_ONCE).filter(([name, doing]) => this.#doings.get(name) === doing);
-      await Promise.all(still.map(([, { again }]) => again()));
+      const current = recent.slice(at, at + REPLAY_BATCH_WRITES).filter(([name, write]) => this.#writes.get(name) === write);
+      await Promise.all(current.map(([, { replay }]) => replay()));
     }
   }
 
   /** They are in the order in which they were done. */
-  #forgetSome(): void {
-    const since = performance.now() - REMEMBERED_MS;
-    for (const [name, { at }] of this.#doings) {
-      if (at >= since && this.#doings.size <= REMEMBERED) return;
-      this.#doings.delete(name);
+  #evictOld(): void {
+    const since = performance.now() - REPLAY_WINDOW_MS;
+    for (const [name, { at }] of this.#writes) {
+      if (at >= since && this.#writes.size <= MAX_RECENT_WRITES) return;
+      this.#writes.delete(name);
     }
   }
 }

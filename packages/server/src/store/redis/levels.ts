@@ -1,49 +1,49 @@
 import { type Durability, StoreError } from '../store.ts';
 import type { Command, Reply } from './connection.ts';
-import { type Findings, isAtLeast } from './findings.ts';
+import { isAtLeast, type ServerInfo } from './findings.ts';
 
 /** Milliseconds that Redis waits for its replicas or its disk. */
-const CONFIRM_MS = 1_000;
+const ACK_TIMEOUT_MS = 1_000;
 
-export interface Level {
+export interface DurabilityLevel {
   durability: Exclude<Durability, 'memory'>;
   /** Asked after a write and on its connection; without, a write is durable enough once it is answered. */
-  command?: Command;
-  isEnough: (reply: Reply) => boolean;
+  ackCommand?: Command;
+  isDurable: (reply: Reply) => boolean;
 }
 
 /** How the wanted durability is had from a Redis of this kind; refuses when it cannot be. */
-export function levelOf(durability: Level['durability'], findings: Findings): Level {
+export function resolveDurability(durability: DurabilityLevel['durability'], serverInfo: ServerInfo): DurabilityLevel {
   switch (durability) {
     case 'fast':
-      return { durability, isEnough: () => true };
+      return { durability, isDurable: () => true };
     case 'replicated':
-      if (findings.replicas === 0) throw refuse(durability, 'no replica is connected');
-      return { durability, ...copied };
+      if (serverInfo.replicas === 0) throw durabilityError(durability, 'no replica is connected');
+      return { durability, ...REPLICATED };
     case 'fsync':
-      return { durability, ...onDisk(findings) };
+      return { durability, ...fsyncRule(serverInfo) };
   }
 }
 
-type Confirmed = Omit<Level, 'durability'>;
+type AckRule = Omit<DurabilityLevel, 'durability'>;
 
-const copied: Confirmed = { command: ['WAIT', '1', String(CONFIRM_MS)], isEnough: (reply) => Number(reply) >= 1 };
+const REPLICATED: AckRule = { ackCommand: ['WAIT', '1', String(ACK_TIMEOUT_MS)], isDurable: (reply) => Number(reply) >= 1 };
 
 /** Where a replica takes over, the disk of its former primary counts no more: it must have a copy, too. */
-function onDisk({ kind, version, appendfsync, replicas }: Findings): Confirmed {
-  const copies = kind !== 'single' && replicas > 0 ? 1 : 0;
+function fsyncRule({ kind, version, appendfsync, replicas }: ServerInfo): AckRule {
+  const requiredReplicas = kind !== 'single' && replicas > 0 ? 1 : 0;
   // Redis waits for its disk before it answers.
-  if (appendfsync === 'always') return copies > 0 ? copied : { isEnough: () => true };
-  if (!isAtLeast(version, 7, 2)) throw refuse('fsync', `Redis ${version} must be set to "appendfsync always"`);
-  if (appendfsync === 'off') throw refuse('fsync', 'it keeps no append-only file');
+  if (appendfsync === 'always') return requiredReplicas > 0 ? REPLICATED : { isDurable: () => true };
+  if (!isAtLeast(version, 7, 2)) throw durabilityError('fsync', `Redis ${version} must be set to "appendfsync always"`);
+  if (appendfsync === 'off') throw durabilityError('fsync', 'it keeps no append-only file');
   return {
-    command: ['WAITAOF', '1', String(copies), String(CONFIRM_MS)],
-    isEnough: (reply) => {
-      const [disks, replicasDisks] = reply as [Reply, Reply];
-      return Number(disks) >= 1 && Number(replicasDisks) >= copies;
+    ackCommand: ['WAITAOF', '1', String(requiredReplicas), String(ACK_TIMEOUT_MS)],
+    isDurable: (reply) => {
+      const [disks, replicaDisks] = reply as [Reply, Reply];
+      return Number(disks) >= 1 && Number(replicaDisks) >= requiredReplicas;
     },
   };
 }
 
-const refuse = (durability: string, why: string): StoreError =>
-  new StoreError('failed', `This Redis cannot keep things with durability "${durability}": ${why}.`);
+const durabilityError = (durability: string, reason: string): StoreError =>
+  new StoreError('failed', `This Redis cannot keep things with durability "${durability}": ${reason}.`);

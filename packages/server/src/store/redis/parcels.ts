@@ -1,185 +1,197 @@
-import { type Item, Packing, type Section } from '../parcels.ts';
-import type { Key, Parcel } from '../store.ts';
+import { ChunkBuilder, type ChunkItem, type ChunkSection } from '../parcels.ts';
+import type { KeyState, RoomChunk } from '../store.ts';
 import type { Reply } from './connection.ts';
-import type { Directory } from './directory.ts';
-import { pair, type RoomKeys, unpair } from './keys.ts';
-import type { Leases } from './leases.ts';
+import type { RoomIndex } from './directory.ts';
+import { joinPair, type RoomKeyNames, splitPair } from './keys.ts';
+import type { LeaseIndex } from './leases.ts';
 import { scripts } from './scripts.ts';
-import type { Surroundings } from './surroundings.ts';
-import { keyOf, pageIn, textOf, ticketIn, ticketText } from './texts.ts';
-import type { Tickets } from './tickets.ts';
+import type { RedisContext } from './surroundings.ts';
+import { decodeKey, decodePage, decodeTicket, encodeEntry, encodeTicket } from './texts.ts';
+import type { TicketIndex } from './tickets.ts';
 
 /** What is read at a time. */
-const CHUNK = 250;
-const CHUNK_BYTES = 1024 * 1024;
+const READ_BATCH = 250;
+const READ_BATCH_BYTES = 1024 * 1024;
 /** Holds the leases that were unpacked. It never beats. */
 const NO_NODE = '';
 
 /** A part of a section: its items, and where the next ones are. */
-interface Chunk {
-  section: Section;
-  items: Item[];
+interface SectionBatch {
+  section: ChunkSection;
+  items: ChunkItem[];
   next: string | null;
 }
 
 /** Reads a section from a place on; the first is `''`. */
-type Source = (from: string) => Promise<Chunk>;
+type SectionReader = (from: string) => Promise<SectionBatch>;
 
 /** Rooms on their way from one store to another. */
-export class Parcels {
-  readonly #surroundings: Surroundings;
-  readonly #hints: { leases: Leases; tickets: Tickets; directory: Directory };
+export class RoomTransfer {
+  readonly #context: RedisContext;
+  readonly #indexes: { leases: LeaseIndex; tickets: TicketIndex; rooms: RoomIndex };
 
-  constructor(surroundings: Surroundings, hints: { leases: Leases; tickets: Tickets; directory: Directory }) {
-    this.#surroundings = surroundings;
-    this.#hints = hints;
+  constructor(context: RedisContext, indexes: { leases: LeaseIndex; tickets: TicketIndex; rooms: RoomIndex }) {
+    this.#context = context;
+    this.#indexes = indexes;
   }
 
   /** `next` is the number of a section, a place in it, and how many items from there on were packed before. */
-  async pack(name: string, next: string | null): Promise<Parcel | null> {
-    const keys = this.#surroundings.keys.room(name);
-    const head = await this.#head(keys);
+  async exportChunk(name: string, next: string | null): Promise<RoomChunk | null> {
+    const keys = this.#context.keys.room(name);
+    const head = await this.#readHead(keys);
     if (!head) return null;
-    const packing = new Packing(name, head);
-    const [first, place, packed] = next === null ? [0, '', 0] : (JSON.parse(next) as [number, string, number]);
-    let [from, skip] = [place as string | null, packed];
-    for (const [number, source] of this.#sources(keys).entries()) {
+    const builder = new ChunkBuilder(name, head);
+    const [first, startCursor, startIndex] = next === null ? [0, '', 0] : (JSON.parse(next) as [number, string, number]);
+    let [from, skip] = [startCursor as string | null, startIndex];
+    for (const [number, readSection] of this.#sectionReaders(keys).entries()) {
       if (number < first) continue;
       for (from ??= ''; from !== null; skip = 0) {
-        const chunk: Chunk = await source(from);
-        for (const [index, item] of chunk.items.entries()) {
-          if (index >= skip && !packing.takes(chunk.section, item)) return packing.close(JSON.stringify([number, from, index]));
+        const batch: SectionBatch = await readSection(from);
+        for (const [index, item] of batch.items.entries()) {
+          if (index >= skip && !builder.tryAdd(batch.section, item)) return builder.build(JSON.stringify([number, from, index]));
         }
-        from = chunk.next;
+        from = batch.next;
       }
     }
-    return packing.close(null);
+    return builder.build(null);
   }
 
-  async unpack({ room, head, entries, keys: values, tickets, onces }: Parcel): Promise<void> {
-    const { nodes, keys, now } = this.#surroundings;
-    const { leases, tickets: places, directory } = this.#hints;
-    const of = keys.room(room);
+  async importChunk({ room, head, entries, keys: values, tickets, idempotencyKeys }: RoomChunk): Promise<void> {
+    const { redis, keys, now } = this.#context;
+    const { leases, tickets: ticketIndex, rooms } = this.#indexes;
+    const names = keys.room(room);
     const isLeased = values.some(([, { lease }]) => lease !== undefined);
     await Promise.all([
-      directory.add([room]),
-      isLeased && leases.willHave(NO_NODE, of.partition),
-      ...tickets.map(({ holder, key }) => places.add(holder, [[room, key]])),
+      rooms.add([room]),
+      isLeased && leases.registerPartition(NO_NODE, names.partition),
+      ...tickets.map(({ holder, key }) => ticketIndex.add(holder, [[room, key]])),
     ]);
     const args = [
       room,
       NO_NODE,
       head.epoch,
       String(head.head),
-      JSON.stringify(head.tail),
+      JSON.stringify(head.lastBroadcastId),
       String(head.at),
-      String(head.tick),
+      String(head.hlc),
       String(head.oldest),
       now(),
     ];
     args.push(String(entries.length));
-    for (const entry of entries) args.push(String(entry.seq), entry.listed ? '1' : '0', textOf(entry));
+    for (const entry of entries) args.push(String(entry.seq), entry.listed ? '1' : '0', encodeEntry(entry));
     args.push(String(values.length));
     for (const [key, { value, seq, mark, lease }] of values)
       args.push(key, `${seq} ${JSON.stringify(value)}`, mark === undefined ? '' : String(mark), lease ?? '');
     args.push(String(tickets.length));
     for (const { holder, key, ...ticket } of tickets)
-      args.push(pair(holder, key), ticketText(ticket), ticket.until === null ? '' : String(ticket.until));
-    args.push(String(onces.length));
-    for (const [once, first, count] of onces) args.push(once, `${first}:${count}`);
-    await nodes.run(scripts.unpack, {
-      partition: of.partition,
-      keys: [of.room, of.log, of.listed, of.keys, of.order, of.marks, of.leases, of.tickets, of.endings, of.onces[0], of.held],
+      args.push(joinPair(holder, key), encodeTicket(ticket), ticket.until === null ? '' : String(ticket.until));
+    args.push(String(idempotencyKeys.length));
+    for (const [idempotencyKey, first, count] of idempotencyKeys) args.push(idempotencyKey, `${first}:${count}`);
+    await redis.runScript(scripts.importChunk, {
+      partition: names.partition,
+      keys: [
+        names.room,
+        names.log,
+        names.listed,
+        names.keys,
+        names.sortedKeys,
+        names.marks,
+        names.leases,
+        names.tickets,
+        names.ticketExpiries,
+        names.idempotencyKeys[0],
+        names.nodeLeasesPrefix,
+      ],
       args,
-      mayRepeat: true,
+      isRepeatable: true,
     });
-    await directory.add([room]);
+    await rooms.add([room]);
   }
 
-  async #head({ partition, room }: RoomKeys): Promise<Parcel['head'] | undefined> {
+  async #readHead({ partition, room }: RoomKeyNames): Promise<RoomChunk['head'] | undefined> {
     const names = ['epoch', 'head', 'tail', 'at', 'tick', 'oldest'];
-    const [epoch, head, tail, at, tick, oldest] = (await this.#surroundings.nodes.command(partition, ['HMGET', room, ...names])) as Reply[];
+    const [epoch, head, tail, at, tick, oldest] = (await this.#context.redis.send(partition, ['HMGET', room, ...names])) as Reply[];
     if (epoch === null) return undefined;
     return {
       epoch: String(epoch),
       head: Number(head),
-      tail: JSON.parse(String(tail)) as string | null,
+      lastBroadcastId: JSON.parse(String(tail)) as string | null,
       at: Number(at),
-      tick: Number(tick),
+      hlc: Number(tick),
       oldest: Number(oldest),
     };
   }
 
-  #sources(keys: RoomKeys): Source[] {
+  #sectionReaders(keys: RoomKeyNames): SectionReader[] {
     return [
-      (from) => this.#entries(keys, from),
-      (from) => this.#keys(keys, from),
-      (from) => this.#tickets(keys, from),
-      ...keys.onces.map(
-        (once): Source =>
+      (from) => this.#readEntries(keys, from),
+      (from) => this.#readKeys(keys, from),
+      (from) => this.#readTickets(keys, from),
+      ...keys.idempotencyKeys.map(
+        (hashKey): SectionReader =>
           (from) =>
-            this.#onces(keys, once, from),
+            this.#readIdempotencyKeys(keys, hashKey, from),
       ),
     ];
   }
 
-  async #entries({ partition, room, log, listed }: RoomKeys, from: string): Promise<Chunk> {
-    const args = [this.#surroundings.now(), 'up', String(Number(from) + 1), '0', String(CHUNK), String(CHUNK_BYTES)];
-    const reply = await this.#surroundings.nodes.run(scripts.page, { partition, keys: [room, log, listed], args, mayRepeat: true });
-    const { entries, more } = pageIn(reply as Reply[]);
+  async #readEntries({ partition, room, log, listed }: RoomKeyNames, from: string): Promise<SectionBatch> {
+    const args = [this.#context.now(), 'up', String(Number(from) + 1), '0', String(READ_BATCH), String(READ_BATCH_BYTES)];
+    const reply = await this.#context.redis.runScript(scripts.readPage, { partition, keys: [room, log, listed], args, isRepeatable: true });
+    const { entries, more } = decodePage(reply as Reply[]);
     return { section: 'entries', items: entries, next: more ? String(entries.at(-1)?.seq) : null };
   }
 
-  async #keys({ partition, keys, order, marks, leases }: RoomKeys, from: string): Promise<Chunk> {
-    const args = [from === '' ? '-' : `(${from}`, '+', String(CHUNK)];
-    const reply = await this.#surroundings.nodes.run(scripts.family, {
+  async #readKeys({ partition, keys, sortedKeys, marks, leases }: RoomKeyNames, from: string): Promise<SectionBatch> {
+    const args = [from === '' ? '-' : `(${from}`, '+', String(READ_BATCH)];
+    const reply = await this.#context.redis.runScript(scripts.listKeys, {
       partition,
-      keys: [keys, order, marks, leases],
+      keys: [keys, sortedKeys, marks, leases],
       args,
-      mayRepeat: true,
+      isRepeatable: true,
     });
-    const items = keysIn(reply as Reply[]);
-    return { section: 'keys', items, next: items.length < CHUNK ? null : placeOf(String(items.at(-1)?.[0])) };
+    const items = decodeKeys(reply as Reply[]);
+    return { section: 'keys', items, next: items.length < READ_BATCH ? null : sortedKeyOf(String(items.at(-1)?.[0])) };
   }
 
-  async #tickets({ partition, tickets }: RoomKeys, from: string): Promise<Chunk> {
-    const { fields, next } = await this.#scan(partition, tickets, from);
-    const items = fields.map(([field, text]): Item<'tickets'> => {
-      const [holder, key] = unpair(field);
-      return { holder, key, ...ticketIn(text) };
+  async #readTickets({ partition, tickets }: RoomKeyNames, from: string): Promise<SectionBatch> {
+    const { fields, next } = await this.#scanHash(partition, tickets, from);
+    const items = fields.map(([field, text]): ChunkItem<'tickets'> => {
+      const [holder, key] = splitPair(field);
+      return { holder, key, ...decodeTicket(text) };
     });
     return { section: 'tickets', items, next };
   }
 
-  async #onces({ partition }: RoomKeys, once: string, from: string): Promise<Chunk> {
-    const { fields, next } = await this.#scan(partition, once, from);
-    const items = fields.map(([name, place]): Item<'onces'> => {
-      const [first, count] = place.split(':').map(Number) as [number, number];
+  async #readIdempotencyKeys({ partition }: RoomKeyNames, hashKey: string, from: string): Promise<SectionBatch> {
+    const { fields, next } = await this.#scanHash(partition, hashKey, from);
+    const items = fields.map(([name, range]): ChunkItem<'idempotencyKeys'> => {
+      const [first, count] = range.split(':').map(Number) as [number, number];
       return [name, first, count];
     });
-    return { section: 'onces', items, next };
+    return { section: 'idempotencyKeys', items, next };
   }
 
-  async #scan(partition: number, key: string, from: string): Promise<{ fields: [string, string][]; next: string | null }> {
-    const scanned = await this.#surroundings.nodes.command(partition, ['HSCAN', key, from || '0', 'COUNT', String(CHUNK)]);
-    const [cursor, list] = scanned as [string, string[]];
-    const fields = Array.from({ length: list.length / 2 }, (_, index): [string, string] => [
-      String(list[2 * index]),
-      String(list[2 * index + 1]),
+  async #scanHash(partition: number, key: string, from: string): Promise<{ fields: [string, string][]; next: string | null }> {
+    const scanned = await this.#context.redis.send(partition, ['HSCAN', key, from || '0', 'COUNT', String(READ_BATCH)]);
+    const [cursor, flatFields] = scanned as [string, string[]];
+    const fields = Array.from({ length: flatFields.length / 2 }, (_, index): [string, string] => [
+      String(flatFields[2 * index]),
+      String(flatFields[2 * index + 1]),
     ]);
     return { fields, next: cursor === '0' ? null : cursor };
   }
 }
 
 /** What `family.lua` answers. */
-export function keysIn(rows: Reply[]): [key: string, of: Key][] {
-  const keys: [string, Key][] = [];
+export function decodeKeys(rows: Reply[]): [key: string, state: KeyState][] {
+  const keys: [string, KeyState][] = [];
   for (let index = 0; index < rows.length; index += 4) {
-    const key = keyOf(rows.slice(index + 1, index + 4) as [Reply, Reply, Reply]);
+    const key = decodeKey(rows.slice(index + 1, index + 4) as [Reply, Reply, Reply]);
     if (key) keys.push([String(rows[index]), key]);
   }
   return keys;
 }
 
 /** Where a key stands in the order. */
-const placeOf = (key: string): string => pair(key.slice(0, key.lastIndexOf('/') + 1), key.slice(key.lastIndexOf('/') + 1));
+const sortedKeyOf = (key: string): string => joinPair(key.slice(0, key.lastIndexOf('/') + 1), key.slice(key.lastIndexOf('/') + 1));

@@ -1,60 +1,60 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import {
-  type Append,
-  type Appended,
-  type Ask,
+  type AppendNotice,
+  type AppendReceipt,
+  type AppendRequest,
+  type AppendResult,
   type Durability,
-  type Facts,
-  forkOf,
   type Json,
-  type Kept,
-  type Key,
+  type KeyState,
   type Listener,
+  nextEpoch,
   type Page,
-  type PageAsk,
-  type Parcel,
-  pageBytes,
+  type PageQuery,
+  pageByteLimit,
+  type ReadQuery,
+  type RoomChunk,
+  type RoomFacts,
   type Store,
   StoreError,
   type Ticket,
-  type Told,
   type Usage,
 } from '../store.ts';
 import { Subscriptions } from '../subscriptions.ts';
-import { Appends } from './appends.ts';
-import { Confirmations } from './confirmations.ts';
-import type { Dialling, Link, Reply } from './connection.ts';
-import { Directory } from './directory.ts';
-import { type Findings, inspect, isAtLeast, usedMemory } from './findings.ts';
-import { Keys, type RoomKeys } from './keys.ts';
-import { Lately } from './lately.ts';
-import { Leases } from './leases.ts';
-import { type Level, levelOf } from './levels.ts';
-import { Nodes } from './nodes.ts';
-import { keysIn, Parcels } from './parcels.ts';
+import { AppendQueue } from './appends.ts';
+import { ReplicationAcks } from './confirmations.ts';
+import type { ConnectionSession, ConnectOptions, Reply } from './connection.ts';
+import { RoomIndex } from './directory.ts';
+import { inspectServers, isAtLeast, type ServerInfo, usedMemory } from './findings.ts';
+import { KeyNames, type RoomKeyNames } from './keys.ts';
+import { RecentWrites } from './lately.ts';
+import { LeaseIndex } from './leases.ts';
+import { type DurabilityLevel, resolveDurability } from './levels.ts';
+import { RedisClient } from './nodes.ts';
+import { decodeKeys, RoomTransfer } from './parcels.ts';
 import { readFacts } from './reads.ts';
 import { type Script, scripts } from './scripts.ts';
-import { Subscriber } from './subscriber.ts';
-import type { Surroundings } from './surroundings.ts';
-import { parseTarget, prefixIn } from './target.ts';
-import { keptIn, type News, pageIn, toldIn } from './texts.ts';
-import { Tickets } from './tickets.ts';
+import { ChannelSubscriber } from './subscriber.ts';
+import type { RedisContext } from './surroundings.ts';
+import { parsePrefix, parseRedisUrl } from './target.ts';
+import { type ChannelMessage, decodeNotice, decodePage, decodeReceipt } from './texts.ts';
+import { TicketIndex } from './tickets.ts';
 
 /** Rooms that are told at a time that something may have been missed, so that not all read at once. */
-const MISSED_AT_ONCE = 200;
-const MISSED_EVERY_MS = 20;
-const AGAIN_MS = 1_000;
+const GAP_BATCH_ROOMS = 200;
+const GAP_BATCH_INTERVAL_MS = 20;
+const RETRY_DELAY_MS = 1_000;
 /** How long an append waits for its hints. */
-const HINT_MS = 500;
+const HINT_DEADLINE_MS = 500;
 /** Servers whose clocks differ, and news that were lost until somebody looked into the log. */
-const TICK_SKEW_MS = 90_000;
+const MAX_CLOCK_SKEW_MS = 90_000;
 /** Entries, and keys beneath them, that one call of the script takes away. */
-const TRIM_ROWS = 500;
+const MAX_TRIM_ROWS = 500;
 
-export { describe, evicts, warningsOf } from './findings.ts';
+export { describeServer, mayEvictKeys, warningsOf } from './findings.ts';
 
-export type RedisDurability = Level['durability'];
+export type RedisDurability = DurabilityLevel['durability'];
 
 export interface RedisOptions {
   url: string;
@@ -70,7 +70,7 @@ export interface RedisOptions {
 
 export interface RedisStore extends Store {
   /** What kind of Redis it is, and what of it may lose data. */
-  readonly findings: Findings;
+  readonly serverInfo: ServerInfo;
 }
 
 /** The Redis engine: see keys.ts for what is kept where. Rejects when there is no Redis, or one that cannot be used. */
@@ -82,154 +82,154 @@ export async function openRedis({
   clock,
   onError = () => undefined,
 }: RedisOptions): Promise<RedisStore> {
-  const target = parseTarget(url);
-  const dialling: Dialling = { target, ca, onError };
-  const nodes = await Nodes.open(dialling);
+  const target = parseRedisUrl(url);
+  const connectOptions: ConnectOptions = { target, ca, onError };
+  const redis = await RedisClient.open(connectOptions);
   try {
-    const findings = await inspect(nodes, dialling);
-    const level = levelOf(durability, findings);
-    const keys = new Keys(target.prefix ?? prefixIn(prefix));
-    const isSharded = nodes.isCluster && isAtLeast(findings.version, 7, 0);
-    await tryOut(nodes, keys, isSharded);
-    const writes = level.command ? await Nodes.open(dialling) : nodes;
+    const serverInfo = await inspectServers(redis, connectOptions);
+    const level = resolveDurability(durability, serverInfo);
+    const keys = new KeyNames(target.prefix ?? parsePrefix(prefix));
+    const isSharded = redis.isCluster && isAtLeast(serverInfo.version, 7, 0);
+    await checkPermissions(redis, keys, isSharded);
+    const writeRedis = level.ackCommand ? await RedisClient.open(connectOptions) : redis;
     return new Redis({
-      nodes,
-      writes,
-      dialling,
+      redis,
+      writeRedis,
+      connectOptions,
       keys,
       isSharded,
-      findings,
+      serverInfo,
       level,
       now: () => (clock ? String(clock()) : ''),
     });
   } catch (error) {
-    await nodes.close();
+    await redis.close();
     throw error;
   }
 }
 
 /** Rights that lack would show in the middle of an append, when some of it is written. */
-async function tryOut(nodes: Nodes, keys: Keys, isSharded: boolean): Promise<void> {
-  const { partition, nodes: beating } = keys.lobby;
-  await nodes.run(scripts.gone, { partition, keys: [beating], args: ['0', ''], mayRepeat: true });
-  await nodes.command(partition, [isSharded ? 'SPUBLISH' : 'PUBLISH', keys.lobby.nobody, '']);
+async function checkPermissions(redis: RedisClient, keys: KeyNames, isSharded: boolean): Promise<void> {
+  const { partition, nodeExpiries } = keys.globalKeys;
+  await redis.runScript(scripts.isNodeGone, { partition, keys: [nodeExpiries], args: ['0', ''], isRepeatable: true });
+  await redis.send(partition, [isSharded ? 'SPUBLISH' : 'PUBLISH', keys.globalKeys.probeChannel, '']);
 }
 
-interface Opened {
-  nodes: Nodes;
-  writes: Nodes;
-  dialling: Dialling;
-  keys: Keys;
+interface RedisParts {
+  redis: RedisClient;
+  writeRedis: RedisClient;
+  connectOptions: ConnectOptions;
+  keys: KeyNames;
   /** Channels are of the server that has their partition. */
   isSharded: boolean;
-  findings: Findings;
-  level: Level;
+  serverInfo: ServerInfo;
+  level: DurabilityLevel;
   now: () => string;
 }
 
 class Redis implements RedisStore {
-  readonly findings: Findings;
+  readonly serverInfo: ServerInfo;
   readonly durability: Durability;
-  readonly tickSkew = TICK_SKEW_MS * 1000;
-  readonly #nodes: Nodes;
-  readonly #writes: Nodes;
-  readonly #keys: Keys;
-  readonly #surroundings: Surroundings;
+  readonly maxClockSkewUs = MAX_CLOCK_SKEW_MS * 1000;
+  readonly #redis: RedisClient;
+  readonly #writeRedis: RedisClient;
+  readonly #keys: KeyNames;
+  readonly #context: RedisContext;
   readonly #now: () => string;
   readonly #onError: (error: unknown) => void;
   readonly #publish: 'PUBLISH' | 'SPUBLISH';
   readonly #publisher = randomUUID();
   /** How news of ours begin. */
-  readonly #own = `[${JSON.stringify(this.#publisher)},`;
+  readonly #ownPrefix = `[${JSON.stringify(this.#publisher)},`;
   readonly #subscriptions = new Subscriptions();
-  readonly #subscriber: Subscriber;
-  readonly #lately = new Lately();
-  readonly #appends: Appends;
-  readonly #directory: Directory;
-  readonly #leases: Leases;
-  readonly #tickets: Tickets;
-  readonly #parcels: Parcels;
+  readonly #subscriber: ChannelSubscriber;
+  readonly #recentWrites = new RecentWrites();
+  readonly #appendQueue: AppendQueue;
+  readonly #roomIndex: RoomIndex;
+  readonly #leaseIndex: LeaseIndex;
+  readonly #ticketIndex: TicketIndex;
+  readonly #roomTransfer: RoomTransfer;
   /** The room of every channel that is subscribed. */
-  readonly #roomOf = new Map<string, string>();
-  readonly #missed = new Set<string>();
-  #tellingMissed: NodeJS.Timeout | undefined;
+  readonly #roomByChannel = new Map<string, string>();
+  readonly #roomsWithGap = new Set<string>();
+  #gapTimer: NodeJS.Timeout | undefined;
   /** Milliseconds from the clock of Redis, when an entry was added, to ours, when it was heard: the least ever, and the last. */
-  #delay = { least: Infinity, last: 0 };
+  #delay = { min: Infinity, last: 0 };
   /** What was written down beside the logs may be lost. */
-  #isBehind = false;
-  #isWritingDown = false;
+  #needsRewrite = false;
+  #isRewriting = false;
   #isOpen = true;
   /** How the last write went: all that can be known of the next one. */
   #hasFailed = false;
 
-  constructor({ nodes, writes, dialling, keys, isSharded, findings, level, now }: Opened) {
-    this.#nodes = nodes;
-    this.#writes = writes;
+  constructor({ redis, writeRedis, connectOptions, keys, isSharded, serverInfo, level, now }: RedisParts) {
+    this.#redis = redis;
+    this.#writeRedis = writeRedis;
     this.#keys = keys;
     this.#now = now;
-    this.#onError = dialling.onError;
-    this.findings = findings;
+    this.#onError = connectOptions.onError;
+    this.serverInfo = serverInfo;
     this.durability = level.durability;
     this.#publish = isSharded ? 'SPUBLISH' : 'PUBLISH';
-    const surroundings = { nodes, keys, now };
-    this.#surroundings = surroundings;
-    this.#directory = new Directory(surroundings);
-    this.#leases = new Leases(surroundings, this.#lately);
-    this.#tickets = new Tickets(surroundings);
-    this.#parcels = new Parcels(surroundings, { leases: this.#leases, tickets: this.#tickets, directory: this.#directory });
-    nodes.onChanged(() => this.#writeDownAgain());
-    this.#subscriber = new Subscriber({
-      nodes,
-      dialling,
+    const context = { redis, keys, now };
+    this.#context = context;
+    this.#roomIndex = new RoomIndex(context);
+    this.#leaseIndex = new LeaseIndex(context, this.#recentWrites);
+    this.#ticketIndex = new TicketIndex(context);
+    this.#roomTransfer = new RoomTransfer(context, { leases: this.#leaseIndex, tickets: this.#ticketIndex, rooms: this.#roomIndex });
+    redis.onTopologyChange(() => this.#scheduleRewrite());
+    this.#subscriber = new ChannelSubscriber({
+      redis,
+      connectOptions,
       isSharded,
-      heard: (channel, message) => this.#hear(channel, message),
-      missed: (channels) => this.#haveMissed(channels.flatMap((channel) => this.#roomOf.get(channel) ?? [])),
+      onMessage: (channel, message) => this.#onMessage(channel, message),
+      onGap: (channels) => this.#reportGap(channels.flatMap((channel) => this.#roomByChannel.get(channel) ?? [])),
     });
-    this.#appends = new Appends({
-      ...surroundings,
-      writes,
-      confirmations: confirmationsOf(level),
+    this.#appendQueue = new AppendQueue({
+      ...context,
+      writeRedis,
+      acks: replicationAcksFor(level),
       publish: this.#publish,
       publisher: this.#publisher,
-      prepare: (room, append) => this.#prepare(room, append),
-      tell: (room, told) => {
-        if (told.ended) this.#directory.strikeOut([room]).catch(this.#onError);
-        else if (told.entries[0]?.seq === 1) this.#directory.add([room]).catch(this.#onError);
-        this.#subscriptions.tell(room, told);
+      writeHints: (room, request) => this.#writeHints(room, request),
+      notifySubscribers: (room, notice) => {
+        if (notice.ended) this.#roomIndex.removeStale([room]).catch(this.#onError);
+        else if (notice.entries[0]?.seq === 1) this.#roomIndex.add([room]).catch(this.#onError);
+        this.#subscriptions.notifyAppend(room, notice);
       },
-      missed: (room) => this.#haveMissed([room]),
-      ticketsAreGone: (room, fields) => void this.#tickets.remove(room, fields).catch(this.#onError),
-      settled: (error) => (this.#hasFailed = error !== undefined),
+      onGap: (room) => this.#reportGap([room]),
+      onTicketsRemoved: (room, fields) => void this.#ticketIndex.remove(room, fields).catch(this.#onError),
+      onSettled: (error) => (this.#hasFailed = error !== undefined),
     });
   }
 
-  get writable(): boolean {
-    return this.#isOpen && !this.#hasFailed && this.#nodes.isReady;
+  get isWritable(): boolean {
+    return this.#isOpen && !this.#hasFailed && this.#redis.isReady;
   }
 
-  get lag(): number {
-    return Math.max(this.#delay.last - this.#delay.least, 0);
+  get notifyLagMs(): number {
+    return Math.max(this.#delay.last - this.#delay.min, 0);
   }
 
-  async append(room: string, append: Append): Promise<Appended> {
-    this.#mustBeOpen();
-    return this.#appends.append(room, append);
+  async append(room: string, request: AppendRequest): Promise<AppendResult> {
+    this.#assertOpen();
+    return this.#appendQueue.append(room, request);
   }
 
-  async read(room: string, ask: Ask): Promise<Facts> {
-    this.#mustBeOpen();
-    return readFacts(this.#surroundings, room, ask);
+  async read(room: string, query: ReadQuery): Promise<RoomFacts> {
+    this.#assertOpen();
+    return readFacts(this.#context, room, query);
   }
 
-  async recall(room: string, once: string): Promise<Kept | null> {
-    const kept = await this.#run(room, scripts.recall, ['room', 'log', 'onces'], [once]);
-    if (kept === null) return null;
-    await this.#appends.confirm(room);
-    return keptIn(kept as Reply[]);
+  async findByIdempotencyKey(room: string, idempotencyKey: string): Promise<AppendReceipt | null> {
+    const reply = await this.#runRoomScript(room, scripts.findByIdempotencyKey, ['room', 'log', 'idempotencyKeys'], [idempotencyKey]);
+    if (reply === null) return null;
+    await this.#appendQueue.confirmDurability(room);
+    return decodeReceipt(reply as Reply[]);
   }
 
-  async page(room: string, ask: PageAsk): Promise<Page> {
-    const { before, after, listed = false, limit } = ask;
+  async readPage(room: string, query: PageQuery): Promise<Page> {
+    const { before, after, listed = false, limit } = query;
     const from = after === undefined ? Math.min(before ?? Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER) - 1 : after + 1;
     const args = [
       this.#now(),
@@ -237,229 +237,238 @@ class Redis implements RedisStore {
       String(from),
       listed ? '1' : '0',
       String(limit),
-      String(pageBytes(ask)),
+      String(pageByteLimit(query)),
     ];
-    const page = pageIn((await this.#run(room, scripts.page, ['room', 'log', 'listed'], args)) as Reply[]);
+    const page = decodePage((await this.#runRoomScript(room, scripts.readPage, ['room', 'log', 'listed'], args)) as Reply[]);
     return after === undefined ? { ...page, entries: page.entries.reverse() } : page;
   }
 
-  async family(room: string, family: string, { after, limit }: { after?: string; limit: number }) {
-    const place = `${family}/\0`;
-    const args = [after === undefined ? `[${place}` : `(${place}${after}`, `(${family}/\u0001`, String(limit + 1)];
-    const rows = (await this.#run(room, scripts.family, ['keys', 'order', 'marks', 'leases'], args)) as Reply[];
-    const keys = keysIn(rows).map(([key, value]): [string, Key] => [key.slice(family.length + 1), value]);
+  async listKeys(room: string, family: string, { after, limit }: { after?: string; limit: number }) {
+    const prefix = `${family}/\0`;
+    const args = [after === undefined ? `[${prefix}` : `(${prefix}${after}`, `(${family}/\u0001`, String(limit + 1)];
+    const rows = (await this.#runRoomScript(room, scripts.listKeys, ['keys', 'sortedKeys', 'marks', 'leases'], args)) as Reply[];
+    const keys = decodeKeys(rows).map(([key, value]): [string, KeyState] => [key.slice(family.length + 1), value]);
     return { keys: keys.slice(0, limit), more: keys.length > limit };
   }
 
-  async rooms(ask: Parameters<Store['rooms']>[0]) {
-    this.#mustBeOpen();
-    return this.#directory.list(ask);
+  async listRooms(query: Parameters<Store['listRooms']>[0]) {
+    this.#assertOpen();
+    return this.#roomIndex.list(query);
   }
 
   async usage(): Promise<Usage> {
-    this.#mustBeOpen();
-    const [rooms, bytes] = await Promise.all([this.#directory.count(), usedMemory(this.#nodes)]);
+    this.#assertOpen();
+    const [rooms, bytes] = await Promise.all([this.#roomIndex.count(), usedMemory(this.#redis)]);
     return { rooms, bytes };
   }
 
   async subscribe(room: string, listener: Listener): Promise<() => void> {
-    this.#mustBeOpen();
-    const { news, partition } = this.#keys.room(room);
+    this.#assertOpen();
+    const { channel, partition } = this.#keys.room(room);
     const stop = this.#subscriptions.add(room, listener);
-    const leave = () => {
+    const unsubscribe = () => {
       stop();
       if (this.#subscriptions.has(room)) return;
-      this.#roomOf.delete(news);
-      this.#subscriber.unsubscribe(news);
+      this.#roomByChannel.delete(channel);
+      this.#subscriber.unsubscribe(channel);
     };
-    this.#roomOf.set(news, room);
+    this.#roomByChannel.set(channel, room);
     try {
-      await this.#subscriber.subscribe(news, partition);
+      await this.#subscriber.subscribe(channel, partition);
     } catch (error) {
-      leave();
+      unsubscribe();
       throw error;
     }
-    return leave;
+    return unsubscribe;
   }
 
-  async announce(room: string, signal: Json): Promise<void> {
-    this.#mustBeOpen();
-    this.#subscriptions.announce(room, structuredClone(signal));
-    const { news, partition } = this.#keys.room(room);
-    const message = JSON.stringify([this.#publisher, null, signal] satisfies News);
-    this.#nodes.say(partition, [this.#publish, news, message]);
+  async publish(room: string, message: Json): Promise<void> {
+    this.#assertOpen();
+    this.#subscriptions.notifyPublish(room, structuredClone(message));
+    const { channel, partition } = this.#keys.room(room);
+    const text = JSON.stringify([this.#publisher, null, message] satisfies ChannelMessage);
+    this.#redis.sendAndForget(partition, [this.#publish, channel, text]);
   }
 
-  async mark(room: string, key: string, seq: number): Promise<number | null> {
-    const mark = await this.#run(room, scripts.mark, ['keys', 'marks'], [key, String(seq)]);
+  async advanceMark(room: string, key: string, seq: number): Promise<number | null> {
+    const mark = await this.#runRoomScript(room, scripts.advanceMark, ['keys', 'marks'], [key, String(seq)]);
     return mark === null ? null : Number(mark);
   }
 
-  async fork(room: string, epoch: string): Promise<string | null> {
-    return (await this.#run(room, scripts.fork, ['room'], [epoch, forkOf(epoch)])) as string | null;
+  async startNewEpoch(room: string, epoch: string): Promise<string | null> {
+    return (await this.#runRoomScript(room, scripts.newEpoch, ['room'], [epoch, nextEpoch(epoch)])) as string | null;
   }
 
   async trim(room: string, { epoch, below }: { epoch: string; below: number }): Promise<void> {
-    await this.#appends.settled(room);
-    const args = [room, epoch, String(below), String(TRIM_ROWS)];
+    await this.#appendQueue.waitForRoom(room);
+    const args = [room, epoch, String(below), String(MAX_TRIM_ROWS)];
     let more: Reply = 1;
     while (more === 1)
-      more = await this.#run(room, scripts.trim, ['room', 'log', 'listed', 'keys', 'order', 'marks', 'leases', 'held'], args);
+      more = await this.#runRoomScript(
+        room,
+        scripts.trim,
+        ['room', 'log', 'listed', 'keys', 'sortedKeys', 'marks', 'leases', 'nodeLeasesPrefix'],
+        args,
+      );
   }
 
-  async tickets(holder: string, limit: number): Promise<Ticket[]> {
-    this.#mustBeOpen();
-    return this.#tickets.list(holder, limit);
+  async listTickets(holder: string, limit: number): Promise<Ticket[]> {
+    this.#assertOpen();
+    return this.#ticketIndex.list(holder, limit);
   }
 
-  async beat(node: string, ttl: number): Promise<void> {
-    this.#mustBeOpen();
-    if (await this.#leases.beat(node, ttl)) this.#writeDownAgain();
+  async heartbeat(node: string, ttl: number): Promise<void> {
+    this.#assertOpen();
+    if (await this.#leaseIndex.heartbeat(node, ttl)) this.#scheduleRewrite();
     // A node that beats without anybody writing learns here that it may be written again.
     this.#hasFailed = false;
   }
 
-  async hold(room: string, key: { name: string; seq: number }, node: string): Promise<boolean> {
-    this.#mustBeOpen();
-    return this.#leases.hold(room, key, node);
+  async acquireLease(room: string, key: { name: string; seq: number }, node: string): Promise<boolean> {
+    this.#assertOpen();
+    return this.#leaseIndex.acquireLease(room, key, node);
   }
 
-  async release(room: string, key: string, node: string, ttl: number): Promise<void> {
-    this.#mustBeOpen();
-    await this.#leases.release(room, key, node, ttl);
+  async releaseLease(room: string, key: string, node: string, ttl: number): Promise<void> {
+    this.#assertOpen();
+    await this.#leaseIndex.releaseLease(room, key, node, ttl);
   }
 
-  async setAside(room: string, key: string, ttl: number): Promise<boolean> {
-    this.#mustBeOpen();
-    return this.#leases.setAside(room, key, ttl);
+  async expireLease(room: string, key: string, ttl: number): Promise<boolean> {
+    this.#assertOpen();
+    return this.#leaseIndex.expireLease(room, key, ttl);
   }
 
-  async lapsed(limit: number): Promise<{ room: string; key: string }[]> {
-    this.#mustBeOpen();
-    return this.#leases.lapsed(limit);
+  async listExpiredLeases(limit: number): Promise<{ room: string; key: string }[]> {
+    this.#assertOpen();
+    return this.#leaseIndex.listExpiredLeases(limit);
   }
 
-  async pack(room: string, next: string | null): Promise<Parcel | null> {
-    this.#mustBeOpen();
-    return this.#parcels.pack(room, next);
+  async exportChunk(room: string, next: string | null): Promise<RoomChunk | null> {
+    this.#assertOpen();
+    return this.#roomTransfer.exportChunk(room, next);
   }
 
-  async unpack(parcel: Parcel): Promise<void> {
-    this.#mustBeOpen();
-    await this.#parcels.unpack(parcel);
+  async importChunk(chunk: RoomChunk): Promise<void> {
+    this.#assertOpen();
+    await this.#roomTransfer.importChunk(chunk);
   }
 
   async close(): Promise<void> {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    clearTimeout(this.#tellingMissed);
-    await this.#appends.drained();
-    await Promise.all([this.#nodes.close(), this.#writes.close()]);
+    clearTimeout(this.#gapTimer);
+    await this.#appendQueue.drain();
+    await Promise.all([this.#redis.close(), this.#writeRedis.close()]);
     this.#subscriber.close();
   }
 
-  async #run(room: string, script: Script, kinds: (keyof RoomKeys)[], args: string[]): Promise<Reply> {
-    this.#mustBeOpen();
+  async #runRoomScript(room: string, script: Script, kinds: (keyof RoomKeyNames)[], args: string[]): Promise<Reply> {
+    this.#assertOpen();
     const keys = this.#keys.room(room);
     const names = kinds.flatMap((kind) => keys[kind] as string | string[]);
-    return this.#nodes.run(script, { partition: keys.partition, keys: names, args, mayRepeat: true });
+    return this.#redis.runScript(script, { partition: keys.partition, keys: names, args, isRepeatable: true });
   }
 
   /**
    * Hints come before what they hint at (see directory.ts, leases.ts, tickets.ts). But they stand elsewhere: when it takes
    * long there, nobody waits here, and they come when they can.
    */
-  #prepare(room: string, { drafts, epoch, lapsed }: Append): Promise<string | undefined> | undefined {
+  #writeHints(room: string, { drafts, epoch, requiredExpiredLease }: AppendRequest): Promise<string | undefined> | undefined {
     const hints: Promise<unknown>[] = [];
-    if (epoch === null) hints.push(this.#lately.do(room, async () => this.#directory.add([room])));
+    if (epoch === null) hints.push(this.#recentWrites.run(room, async () => this.#roomIndex.add([room])));
     for (const { lease, tickets = [] } of drafts) {
-      if (lease) hints.push(this.#leases.willTake(room, lease));
-      for (const { holder, key, value } of tickets) if (value !== null) hints.push(this.#leave(holder, [room, key]));
+      if (lease) hints.push(this.#leaseIndex.prepareLease(room, lease));
+      for (const { holder, key, value } of tickets) if (value !== null) hints.push(this.#addTicketHint(holder, [room, key]));
     }
-    if (hints.length === 0 && lapsed === undefined) return undefined;
-    const gone = lapsed === undefined ? undefined : this.#leases.goneHolderOf(room, lapsed);
-    return this.#inTime(Promise.all([gone, ...hints]).then(([node]) => node));
+    if (hints.length === 0 && requiredExpiredLease === undefined) return undefined;
+    const goneNode = requiredExpiredLease === undefined ? undefined : this.#leaseIndex.findGoneHolder(room, requiredExpiredLease);
+    return this.#withDeadline(Promise.all([goneNode, ...hints]).then(([node]) => node));
   }
 
-  async #inTime<Prepared>(prepared: Promise<Prepared>): Promise<Prepared | undefined> {
-    const isInTime = await Promise.race([prepared.then(() => true), pause(HINT_MS, false, { ref: false })]);
-    if (isInTime) return prepared;
-    prepared.catch(() => this.#writeDownAgain());
+  async #withDeadline<Result>(work: Promise<Result>): Promise<Result | undefined> {
+    const isInTime = await Promise.race([work.then(() => true), pause(HINT_DEADLINE_MS, false, { ref: false })]);
+    if (isInTime) return work;
+    work.catch(() => this.#scheduleRewrite());
     return undefined;
   }
 
-  async #leave(holder: string, place: [room: string, key: string]): Promise<void> {
-    await this.#lately.do([holder, ...place].join('\0'), async () => this.#tickets.add(holder, [place]));
+  async #addTicketHint(holder: string, location: [room: string, key: string]): Promise<void> {
+    await this.#recentWrites.run([holder, ...location].join('\0'), async () => this.#ticketIndex.add(holder, [location]));
   }
 
   /** What a failover, a restart or an operator has taken away beside the logs: tried until it is done. */
-  #writeDownAgain(): void {
-    this.#isBehind = true;
-    if (!this.#isWritingDown) void this.#writeDown();
+  #scheduleRewrite(): void {
+    this.#needsRewrite = true;
+    if (!this.#isRewriting) void this.#rewriteHints();
   }
 
-  async #writeDown(): Promise<void> {
-    this.#isWritingDown = true;
-    while (this.#isBehind && this.#isOpen) {
-      this.#isBehind = false;
+  async #rewriteHints(): Promise<void> {
+    this.#isRewriting = true;
+    while (this.#needsRewrite && this.#isOpen) {
+      this.#needsRewrite = false;
       try {
-        await Promise.all([this.#directory.add([...this.#roomOf.values()]), this.#leases.writeDownAgain(), this.#lately.again()]);
+        await Promise.all([
+          this.#roomIndex.add([...this.#roomByChannel.values()]),
+          this.#leaseIndex.rewritePartitions(),
+          this.#recentWrites.replay(),
+        ]);
       } catch (error) {
         this.#onError(error);
-        this.#isBehind = true;
-        await pause(AGAIN_MS, undefined, { ref: false });
+        this.#needsRewrite = true;
+        await pause(RETRY_DELAY_MS, undefined, { ref: false });
       }
     }
-    this.#isWritingDown = false;
+    this.#isRewriting = false;
   }
 
-  #hear(channel: string, message: string): void {
-    const room = this.#roomOf.get(channel);
+  #onMessage(channel: string, message: string): void {
+    const room = this.#roomByChannel.get(channel);
     // What is ours was told when it was answered.
-    if (room === undefined || message.startsWith(this.#own)) return;
+    if (room === undefined || message.startsWith(this.#ownPrefix)) return;
     try {
-      this.#hearNews(room, JSON.parse(message) as News);
+      this.#deliver(room, JSON.parse(message) as ChannelMessage);
     } catch (error) {
       // Another version may say what is not understood here; what it is about stands in the log.
       this.#onError(error);
-      this.#haveMissed([room]);
+      this.#reportGap([room]);
     }
   }
 
-  #hearNews(room: string, [, told, announced]: News): void {
-    if (told === null) this.#subscriptions.announce(room, announced ?? null);
-    else if (told.length === 0) this.#subscriptions.missed(room);
-    else for (const each of told) this.#tell(room, toldIn(each));
+  #deliver(room: string, [, notices, published]: ChannelMessage): void {
+    if (notices === null) this.#subscriptions.notifyPublish(room, published ?? null);
+    else if (notices.length === 0) this.#subscriptions.notifyGap(room);
+    else for (const each of notices) this.#notifyRemoteAppend(room, decodeNotice(each));
   }
 
-  #tell(room: string, told: Told): void {
-    const delay = Date.now() - (told.entries.at(-1)?.at ?? 0);
-    this.#delay = { least: Math.min(this.#delay.least, delay), last: delay };
-    this.#appends.heard(told);
-    this.#subscriptions.tell(room, told);
+  #notifyRemoteAppend(room: string, notice: AppendNotice): void {
+    const delay = Date.now() - (notice.entries.at(-1)?.at ?? 0);
+    this.#delay = { min: Math.min(this.#delay.min, delay), last: delay };
+    this.#appendQueue.observeHlc(notice);
+    this.#subscriptions.notifyAppend(room, notice);
   }
 
-  #haveMissed(rooms: string[]): void {
-    for (const room of rooms) this.#missed.add(room);
-    this.#tellingMissed ??= setTimeout(() => this.#tellMissed(), 0);
+  #reportGap(rooms: string[]): void {
+    for (const room of rooms) this.#roomsWithGap.add(room);
+    this.#gapTimer ??= setTimeout(() => this.#flushGaps(), 0);
   }
 
-  #tellMissed(): void {
-    const rooms = [...this.#missed].slice(0, MISSED_AT_ONCE);
+  #flushGaps(): void {
+    const rooms = [...this.#roomsWithGap].slice(0, GAP_BATCH_ROOMS);
     for (const room of rooms) {
-      this.#missed.delete(room);
-      this.#subscriptions.missed(room);
+      this.#roomsWithGap.delete(room);
+      this.#subscriptions.notifyGap(room);
     }
-    this.#tellingMissed = this.#missed.size > 0 && this.#isOpen ? setTimeout(() => this.#tellMissed(), MISSED_EVERY_MS) : undefined;
+    this.#gapTimer = this.#roomsWithGap.size > 0 && this.#isOpen ? setTimeout(() => this.#flushGaps(), GAP_BATCH_INTERVAL_MS) : undefined;
   }
 
-  #mustBeOpen(): void {
+  #assertOpen(): void {
     if (!this.#isOpen) throw new StoreError('closed', 'The store is closed.');
   }
 }
 
-function confirmationsOf({ command, isEnough }: Level) {
-  if (!command) return undefined;
-  const confirmations = new Confirmations(command);
-  return { ask: (link: Link) => confirmations.ask(link), isEnough };
+function replicationAcksFor({ ackCommand, isDurable }: DurabilityLevel) {
+  if (!ackCommand) return undefined;
+  const acks = new ReplicationAcks(ackCommand);
+  return { request: (session: ConnectionSession) => acks.request(session), isDurable };
 }

@@ -7,26 +7,26 @@ export interface Script {
   sha: string;
 }
 
-function load(name: string): Script {
+function loadScript(name: string): Script {
   const source = readFileSync(new URL(`../../../lua/${name}.lua`, import.meta.url), 'utf8');
   return { source, sha: createHash('sha1').update(source).digest('hex') };
 }
 
 export const scripts = {
-  append: load('append'),
-  read: load('read'),
-  page: load('page'),
-  family: load('family'),
-  recall: load('recall'),
-  mark: load('mark'),
-  fork: load('fork'),
-  trim: load('trim'),
-  unpack: load('unpack'),
-  hold: load('hold'),
-  release: load('release'),
-  setAside: load('set-aside'),
-  beat: load('beat'),
-  lapsed: load('lapsed'),
-  strikeOut: load('strike-out'),
-  gone: load('gone'),
+  append: loadScript('append'),
+  read: loadScript('read'),
+  readPage: loadScript('page'),
+  listKeys: loadScript('family'),
+  findByIdempotencyKey: loadScript('recall'),
+  advanceMark: loadScript('mark'),
+  newEpoch: loadScript('fork'),
+  trim: loadScript('trim'),
+  importChunk: loadScript('unpack'),
+  acquireLease: loadScript('hold'),
+  releaseLease: loadScript('release'),
+  expireLease: loadScript('set-aside'),
+  heartbeat: loadScript('beat'),
+  findExpiredLeases: loadScript('lapsed'),
+  removeStaleHints: loadScript('strike-out'),
+  isNodeGone: loadScript('gone'),
 };

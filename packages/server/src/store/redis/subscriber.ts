@@ -1,38 +1,38 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { StoreError } from '../store.ts';
-import { type Dialling, dial } from './connection.ts';
-import type { Nodes } from './nodes.ts';
+import { type ConnectOptions, createConnection } from './connection.ts';
+import type { RedisClient } from './nodes.ts';
 
 /** How long somebody who subscribes waits. */
-const PATIENCE_MS = 5_000;
-const AGAIN_MS = 200;
+const SUBSCRIBE_TIMEOUT_MS = 5_000;
+const RETRY_DELAY_MS = 200;
 /** A server that takes longer to answer is given up, for it may be dead without having said so. */
-const ANSWER_MS = 3_000;
+const REPLY_TIMEOUT_MS = 3_000;
 /** Channels of one SUBSCRIBE. */
-const BATCH = 500;
+const MAX_BATCH_CHANNELS = 500;
 /** A connection that nobody listens on is kept for so long, since it costs a PING now and then. */
-const UNUSED_MS = 30_000;
+const IDLE_TIMEOUT_MS = 30_000;
 
-interface Subscribing {
-  nodes: Nodes;
-  dialling: Dialling;
+interface SubscriberOptions {
+  redis: RedisClient;
+  connectOptions: ConnectOptions;
   /** Sharded channels stay on the server that has their partition. */
   isSharded: boolean;
-  heard: (channel: string, message: string) => void;
+  onMessage: (channel: string, message: string) => void;
   /** What was said in these channels until now may not have been heard. */
-  missed: (channels: string[]) => void;
+  onGap: (channels: string[]) => void;
 }
 
-interface Wanted {
+interface DesiredSubscription {
   partition: number;
-  whenThere: Set<() => void>;
+  waiters: Set<() => void>;
   /** It was subscribed before. */
-  isAgain: boolean;
+  wasSubscribed: boolean;
 }
 
-interface Line {
-  client: ReturnType<typeof dial>;
-  opened: Promise<unknown>;
+interface SubscriberConnection {
+  client: ReturnType<typeof createConnection>;
+  connecting: Promise<unknown>;
 }
 
 /** What one server is to be asked. */
@@ -46,74 +46,74 @@ interface Batch {
  * Keeps what is subscribed as it is wanted: one connection to each server, apart from those for commands. Whether
  * somebody asks for a channel, a connection was lost, or a partition has moved: there is one way to come there.
  */
-export class Subscriber {
-  readonly #subscribing: Subscribing;
-  readonly #wanted = new Map<string, Wanted>();
+export class ChannelSubscriber {
+  readonly #options: SubscriberOptions;
+  readonly #desired = new Map<string, DesiredSubscription>();
   /** Where each channel is subscribed. */
   readonly #actual = new Map<string, string>();
   /** Channels of which one may not be like the other. */
   readonly #dirty = new Set<string>();
-  readonly #lines = new Map<string, Line>();
+  readonly #connections = new Map<string, SubscriberConnection>();
   /** Servers that have not answered yet. Each is asked by itself: one that stands still keeps nobody from the others. */
-  readonly #asked = new Set<string>();
-  readonly #hear = (message: string, channel: string) => this.#subscribing.heard(channel, message);
-  #unused: NodeJS.Timeout | undefined;
-  #isDue = false;
+  readonly #pendingServers = new Set<string>();
+  readonly #onMessage = (message: string, channel: string) => this.#options.onMessage(channel, message);
+  #idleTimer: NodeJS.Timeout | undefined;
+  #isScheduled = false;
   #isClosed = false;
 
-  constructor(subscribing: Subscribing) {
-    this.#subscribing = subscribing;
-    subscribing.nodes.onChanged(() => this.#settle(this.#wanted.keys()));
+  constructor(options: SubscriberOptions) {
+    this.#options = options;
+    options.redis.onTopologyChange(() => this.#scheduleReconcile(this.#desired.keys()));
   }
 
   /** Resolves once messages of the channel are heard. */
   async subscribe(channel: string, partition: number): Promise<void> {
-    const wanted = this.#wanted.get(channel) ?? { partition, whenThere: new Set(), isAgain: false };
-    this.#wanted.set(channel, wanted);
+    const desired = this.#desired.get(channel) ?? { partition, waiters: new Set(), wasSubscribed: false };
+    this.#desired.set(channel, desired);
     if (this.#actual.has(channel)) return;
     await new Promise<void>((resolve, reject) => {
-      const isThere = () => {
+      const onSubscribed = () => {
         clearTimeout(timer);
         resolve();
       };
       const timer = setTimeout(() => {
-        wanted.whenThere.delete(isThere);
+        desired.waiters.delete(onSubscribed);
         reject(new StoreError('busy', 'Redis cannot be subscribed to now.'));
-      }, PATIENCE_MS);
-      wanted.whenThere.add(isThere);
-      this.#settle([channel]);
+      }, SUBSCRIBE_TIMEOUT_MS);
+      desired.waiters.add(onSubscribed);
+      this.#scheduleReconcile([channel]);
     });
   }
 
   unsubscribe(channel: string): void {
-    if (this.#wanted.delete(channel)) this.#settle([channel]);
-    if (this.#wanted.size > 0) return;
-    clearTimeout(this.#unused);
-    this.#unused = setTimeout(() => this.#wanted.size === 0 && this.#hangUpAll(), UNUSED_MS).unref();
+    if (this.#desired.delete(channel)) this.#scheduleReconcile([channel]);
+    if (this.#desired.size > 0) return;
+    clearTimeout(this.#idleTimer);
+    this.#idleTimer = setTimeout(() => this.#desired.size === 0 && this.#disconnectAll(), IDLE_TIMEOUT_MS).unref();
   }
 
   close(): void {
     this.#isClosed = true;
-    clearTimeout(this.#unused);
-    this.#hangUpAll();
+    clearTimeout(this.#idleTimer);
+    this.#disconnectAll();
   }
 
-  #hangUpAll(): void {
-    for (const address of [...this.#lines.keys()]) this.#hangUp(address);
+  #disconnectAll(): void {
+    for (const address of [...this.#connections.keys()]) this.#disconnect(address);
   }
 
   /** What is asked for in the same turn goes in one command. */
-  #settle(channels: Iterable<string>): void {
+  #scheduleReconcile(channels: Iterable<string>): void {
     for (const channel of channels) this.#dirty.add(channel);
-    if (this.#isDue || this.#isClosed) return;
-    this.#isDue = true;
+    if (this.#isScheduled || this.#isClosed) return;
+    this.#isScheduled = true;
     queueMicrotask(() => {
-      this.#isDue = false;
+      this.#isScheduled = false;
       const batches = this.#takeBatches();
-      for (const to of new Set(batches.map(({ address }) => address)))
-        void this.#ask(
-          to,
-          batches.filter(({ address }) => address === to),
+      for (const server of new Set(batches.map(({ address }) => address)))
+        void this.#reconcileServer(
+          server,
+          batches.filter(({ address }) => address === server),
         );
     });
   }
@@ -122,53 +122,53 @@ export class Subscriber {
   #takeBatches(): Batch[] {
     const batches = new Map<string, Batch>();
     const add = (verb: Batch['verb'], address: string, channel: string, partition: number | undefined): boolean => {
-      if (this.#asked.has(address)) return false;
-      const name = `${verb} ${address} ${this.#subscribing.isSharded ? partition : ''}`;
+      if (this.#pendingServers.has(address)) return false;
+      const name = `${verb} ${address} ${this.#options.isSharded ? partition : ''}`;
       const batch = batches.get(name) ?? { verb, address, channels: [] };
-      if (batch.channels.push(channel) === BATCH) batches.set(`${name} ${batches.size}`, batch).delete(name);
+      if (batch.channels.push(channel) === MAX_BATCH_CHANNELS) batches.set(`${name} ${batches.size}`, batch).delete(name);
       else batches.set(name, batch);
       return true;
     };
     for (const channel of this.#dirty) {
-      const [wanted, actual] = [this.#wanted.get(channel), this.#actual.get(channel)];
-      const address = wanted && this.#subscribing.nodes.addressOf(wanted.partition);
-      const isLeft = actual === undefined || actual === address || add('unsubscribe', actual, channel, undefined);
-      const isTaken = address === undefined || actual === address || add('subscribe', address, channel, wanted?.partition);
-      if (wanted && actual !== undefined && actual === address) this.#isThere(wanted);
-      if (isLeft && isTaken) this.#dirty.delete(channel);
+      const [desired, actual] = [this.#desired.get(channel), this.#actual.get(channel)];
+      const address = desired && this.#options.redis.addressOf(desired.partition);
+      const isOldHandled = actual === undefined || actual === address || add('unsubscribe', actual, channel, undefined);
+      const isNewHandled = address === undefined || actual === address || add('subscribe', address, channel, desired?.partition);
+      if (desired && actual !== undefined && actual === address) this.#resolveWaiters(desired);
+      if (isOldHandled && isNewHandled) this.#dirty.delete(channel);
     }
     return [...batches.values()];
   }
 
-  async #ask(address: string, batches: Batch[]): Promise<void> {
-    this.#asked.add(address);
-    const failures = (await Promise.all(batches.map((batch) => this.#apply(batch)))).filter(Boolean);
+  async #reconcileServer(address: string, batches: Batch[]): Promise<void> {
+    this.#pendingServers.add(address);
+    const failures = (await Promise.all(batches.map((batch) => this.#applyBatch(batch)))).filter(Boolean);
     // What we cut off ourselves at the end is no failure.
     if (failures.length > 0 && !this.#isClosed) {
-      this.#subscribing.dialling.onError(failures[0]);
-      this.#hangUp(address);
-      await pause(AGAIN_MS);
-      await this.#subscribing.nodes.look().catch(() => undefined);
+      this.#options.connectOptions.onError(failures[0]);
+      this.#disconnect(address);
+      await pause(RETRY_DELAY_MS);
+      await this.#options.redis.refreshTopology().catch(() => undefined);
     }
-    this.#asked.delete(address);
-    this.#settle([]);
+    this.#pendingServers.delete(address);
+    this.#scheduleReconcile([]);
   }
 
   /** Answers what went wrong. */
-  async #apply({ verb, address, channels }: Batch): Promise<unknown> {
-    const { isSharded } = this.#subscribing;
+  async #applyBatch({ verb, address, channels }: Batch): Promise<unknown> {
+    const { isSharded } = this.#options;
     try {
       if (verb === 'unsubscribe') {
         for (const channel of channels) if (this.#actual.get(channel) === address) this.#actual.delete(channel);
-        const client = this.#lines.get(address)?.client;
-        if (client?.isReady) await answered(isSharded ? client.sUnsubscribe(channels) : client.unsubscribe(channels));
+        const client = this.#connections.get(address)?.client;
+        if (client?.isReady) await withReplyTimeout(isSharded ? client.sUnsubscribe(channels) : client.unsubscribe(channels));
         return undefined;
       }
-      const { client, opened } = this.#lineTo(address);
-      await answered(opened);
-      await answered(isSharded ? client.sSubscribe(channels, this.#hear) : client.subscribe(channels, this.#hear));
+      const { client, connecting } = this.#connectionFor(address);
+      await withReplyTimeout(connecting);
+      await withReplyTimeout(isSharded ? client.sSubscribe(channels, this.#onMessage) : client.subscribe(channels, this.#onMessage));
       if (!client.isOpen) throw new Error(`The connection to ${address} was lost.`);
-      this.#areThere(channels, address);
+      this.#markSubscribed(channels, address);
       return undefined;
     } catch (error) {
       // To stop hearing what nobody wants is worth no second try.
@@ -177,65 +177,65 @@ export class Subscriber {
     }
   }
 
-  #areThere(channels: string[], address: string): void {
-    const again: string[] = [];
+  #markSubscribed(channels: string[], address: string): void {
+    const resubscribed: string[] = [];
     for (const channel of channels) {
       // Meanwhile it may be subscribed elsewhere, where it has moved to.
       if (this.#actual.has(channel)) this.#dirty.add(channel);
       this.#actual.set(channel, address);
-      const wanted = this.#wanted.get(channel);
-      if (!wanted) {
+      const desired = this.#desired.get(channel);
+      if (!desired) {
         this.#dirty.add(channel);
         continue;
       }
-      if (wanted.isAgain) again.push(channel);
-      wanted.isAgain = true;
-      this.#isThere(wanted);
+      if (desired.wasSubscribed) resubscribed.push(channel);
+      desired.wasSubscribed = true;
+      this.#resolveWaiters(desired);
     }
-    if (again.length > 0) this.#subscribing.missed(again);
+    if (resubscribed.length > 0) this.#options.onGap(resubscribed);
   }
 
-  #isThere({ whenThere }: Wanted): void {
-    for (const tell of whenThere) tell();
-    whenThere.clear();
+  #resolveWaiters({ waiters }: DesiredSubscription): void {
+    for (const resolve of waiters) resolve();
+    waiters.clear();
   }
 
-  #lineTo(address: string): Line {
-    const known = this.#lines.get(address);
+  #connectionFor(address: string): SubscriberConnection {
+    const known = this.#connections.get(address);
     if (known) return known;
-    const client = dial({ ...this.#subscribing.dialling, isOnce: true, isListening: true }, address);
-    const line: Line = { client, opened: client.connect() };
-    this.#lines.set(address, line);
-    const isLost = () => {
-      if (this.#lines.get(address) === line) this.#hangUp(address);
+    const client = createConnection({ ...this.#options.connectOptions, isSingleUse: true, isSubscriber: true }, address);
+    const connection: SubscriberConnection = { client, connecting: client.connect() };
+    this.#connections.set(address, connection);
+    const onLost = () => {
+      if (this.#connections.get(address) === connection) this.#disconnect(address);
     };
-    client.once('error', isLost).once('end', isLost).once('terminated', isLost);
+    client.once('error', onLost).once('end', onLost).once('terminated', onLost);
     client.on('sharded-channel-moved', (channel: string) => {
       if (this.#actual.get(channel) === address) this.#actual.delete(channel);
-      void this.#subscribing.nodes
-        .look()
-        .catch(this.#subscribing.dialling.onError)
-        .finally(() => this.#settle([channel]));
+      void this.#options.redis
+        .refreshTopology()
+        .catch(this.#options.connectOptions.onError)
+        .finally(() => this.#scheduleReconcile([channel]));
     });
-    line.opened.catch(isLost);
-    return line;
+    connection.connecting.catch(onLost);
+    return connection;
   }
 
   /** All its channels are to be subscribed again. */
-  #hangUp(address: string): void {
-    const client = this.#lines.get(address)?.client;
-    this.#lines.delete(address);
+  #disconnect(address: string): void {
+    const client = this.#connections.get(address)?.client;
+    this.#connections.delete(address);
     if (client?.isOpen) client.destroy();
     const channels = [...this.#actual].flatMap(([channel, at]) => (at === address ? [channel] : []));
     for (const channel of channels) this.#actual.delete(channel);
-    this.#settle(channels);
+    this.#scheduleReconcile(channels);
   }
 }
 
-async function answered<Answer>(answer: Promise<Answer>): Promise<Answer> {
+async function withReplyTimeout<Result>(reply: Promise<Result>): Promise<Result> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error('A Redis that is to be listened to does not answer.')), ANSWER_MS);
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('A Redis that is to be listened to does not answer.')), REPLY_TIMEOUT_MS);
   });
-  return Promise.race([answer, late]).finally(() => clearTimeout(timer));
+  return Promise.race([reply, timeout]).finally(() => clearTimeout(timer));
 }

@@ -1,9 +1,9 @@
-import type { Keys } from './keys.ts';
-import type { Nodes } from './nodes.ts';
+import type { KeyNames } from './keys.ts';
+import type { RedisClient } from './nodes.ts';
 
-export interface Surroundings {
-  nodes: Nodes;
-  keys: Keys;
+export interface RedisContext {
+  redis: RedisClient;
+  keys: KeyNames;
   /** Milliseconds since 1970, or '' for the clock of the server that is asked. */
   now: () => string;
 }

@@ -1,7 +1,7 @@
 import { StoreError } from '../store.ts';
 
 /** Where a Redis is, and how to be let in. */
-export interface Target {
+export interface RedisTarget {
   kind: 'single' | 'cluster' | 'sentinel';
   tls: boolean;
   /** `host:port`: the server, or the servers or sentinels that are asked first where the others are. */
@@ -22,40 +22,41 @@ const URL_PARTS = /^(rediss?)(?:\+(cluster|sentinel))?:\/\/(?:([^:@/]*)(?::([^@/
  * `redis+sentinel://…host[:port],host[:port]…/name`; each with `rediss` for TLS, and with `?prefix=…` at the end. A plain
  * URL may lead to a cluster, too. What is wrong is said without the password.
  */
-export function parseTarget(url: string): Target {
+export function parseRedisUrl(url: string): RedisTarget {
   const [, scheme, kind = 'single', username, password, hosts, path = '', prefix] = URL_PARTS.exec(url.trim()) ?? [];
   if (hosts === undefined)
-    throw wrong('it must be like redis://:password@host:6379, redis+cluster://host,host or redis+sentinel://host,host/name');
-  const seeds = hosts.split(',').map((host) => addressIn(host, kind === 'sentinel' ? 26_379 : 6379));
-  const target: Target = { kind: kind as Target['kind'], tls: scheme === 'rediss', seeds };
+    throw invalidUrl('it must be like redis://:password@host:6379, redis+cluster://host,host or redis+sentinel://host,host/name');
+  const seeds = hosts.split(',').map((host) => parseAddress(host, kind === 'sentinel' ? 26_379 : 6379));
+  const target: RedisTarget = { kind: kind as RedisTarget['kind'], tls: scheme === 'rediss', seeds };
   if (username) target.username = decodeURIComponent(username);
   if (password) target.password = decodeURIComponent(password);
-  if (prefix) target.prefix = prefixIn(decodeURIComponent(prefix));
-  if (kind === 'single' && seeds.length > 1) throw wrong('several hosts are a cluster (redis+cluster://) or sentinels (redis+sentinel://)');
+  if (prefix) target.prefix = parsePrefix(decodeURIComponent(prefix));
+  if (kind === 'single' && seeds.length > 1)
+    throw invalidUrl('several hosts are a cluster (redis+cluster://) or sentinels (redis+sentinel://)');
   if (kind === 'sentinel') target.primary = path === '' ? 'mymaster' : decodeURIComponent(path);
-  else if (path !== '') target.database = databaseIn(path, target);
+  else if (path !== '') target.database = parseDatabase(path, target);
   return target;
 }
 
-function addressIn(host: string, port: number): string {
-  const [, name, given = String(port)] = /^(\[[0-9a-f:.]+\]|[^:[\]]+)(?::(\d{1,5}))?$/i.exec(host.trim()) ?? [];
-  if (name === undefined || Number(given) > 65_535) throw wrong(`${JSON.stringify(host)} is no host and port`);
-  return `${name}:${given}`;
+function parseAddress(host: string, port: number): string {
+  const [, name, portText = String(port)] = /^(\[[0-9a-f:.]+\]|[^:[\]]+)(?::(\d{1,5}))?$/i.exec(host.trim()) ?? [];
+  if (name === undefined || Number(portText) > 65_535) throw invalidUrl(`${JSON.stringify(host)} is no host and port`);
+  return `${name}:${portText}`;
 }
 
-function databaseIn(path: string, { kind }: Target): number {
-  if (!/^\d{1,5}$/.test(path)) throw wrong(`${JSON.stringify(path)} is no number of a database`);
-  if (kind === 'cluster' && path !== '0') throw wrong('a cluster has only database 0');
+function parseDatabase(path: string, { kind }: RedisTarget): number {
+  if (!/^\d{1,5}$/.test(path)) throw invalidUrl(`${JSON.stringify(path)} is no number of a database`);
+  if (kind === 'cluster' && path !== '0') throw invalidUrl('a cluster has only database 0');
   return Number(path);
 }
 
 /** Braces would be taken for the tag of a partition. */
-export function prefixIn(text: string): string {
-  if (!/^[\w.:-]{1,64}$/.test(text)) throw wrong(`${JSON.stringify(text)} is no prefix; it is made of letters, digits and . : _ -`);
+export function parsePrefix(text: string): string {
+  if (!/^[\w.:-]{1,64}$/.test(text)) throw invalidUrl(`${JSON.stringify(text)} is no prefix; it is made of letters, digits and . : _ -`);
   return text;
 }
 
-const wrong = (why: string): StoreError => new StoreError('failed', `The Redis URL cannot be used: ${why}.`);
+const invalidUrl = (reason: string): StoreError => new StoreError('failed', `The Redis URL cannot be used: ${reason}.`);
 
 export function hostAndPort(address: string): { host: string; port: number } {
   const at = address.lastIndexOf(':');

@@ -1,158 +1,164 @@
 import type { Frame, Size } from '../../screen/frame.ts';
 import type { Row } from '../../text/span.ts';
-import { wrapped } from '../../text/wrap.ts';
+import { wrapRow } from '../../text/wrap.ts';
 import type { State } from '../state.ts';
 import type { Tab } from '../tab.ts';
-import { exactly } from './cells.ts';
-import { replyTo } from './chat-rows.ts';
+import { fitRow } from './cells.ts';
+import { replySeqOf } from './chat-rows.ts';
 import { hintRow, inputRows } from './input.ts';
 import { panelRows } from './panels.ts';
 import { roomRows } from './rooms.ts';
 import { statusRow, titleRow } from './status.ts';
 import { suggestionRows } from './suggestions.ts';
-import { type PlacedRow, type Shown, TimelineRows } from './timeline.ts';
+import { TimelineLayout, type TimelineRow, type VisibleRows } from './timeline.ts';
 
 /** What somebody may click on. */
-type Target = { kind: 'tab'; tab: Tab } | { kind: 'chat'; key: string } | { kind: 'room'; roomId: string };
+type ClickTarget = { kind: 'tab'; tab: Tab } | { kind: 'chat'; key: string } | { kind: 'room'; roomId: string };
 
 /** A frame, and what is where in it. */
 export interface Composition {
   frame: Frame;
-  targetAt: (column: number, row: number) => Target | undefined;
+  targetAt: (column: number, row: number) => ClickTarget | undefined;
   /** What of the timeline is shown; nothing when none is. */
-  shown: Shown | undefined;
+  visible: VisibleRows | undefined;
   /** Rows of the panel that may be scrolled away at most. */
-  mostScroll: number;
+  maxScroll: number;
   /** The list of rooms: its columns, 0 when it is hidden, and how many rooms are scrolled out of it. */
   list: { columns: number; above: number; below: number };
 }
 
-const LEAST: Size = { columns: 20, rows: 5 };
+const MIN_SIZE: Size = { columns: 20, rows: 5 };
 /** From so many columns on the rooms are listed beside the timeline, unless somebody chose otherwise. */
-const LISTS_ROOMS_FROM = 72;
+const ROOM_LIST_MIN_COLUMNS = 72;
 /** With fewer rows what is told stands in the place of the status. */
-const HINTS_FROM = 8;
+const HINT_MIN_ROWS = 8;
 
-interface Geometry {
+interface Layout {
   /** With the line beside it; none is 0. */
-  list: number;
-  main: number;
-  body: number;
+  roomListColumns: number;
+  mainColumns: number;
+  bodyRows: number;
   input: ReturnType<typeof inputRows>;
   hasHint: boolean;
 }
 
 /** All that the screen shows: from the state and the size alone. */
 export function compose(state: State, size: Size): Composition {
-  if (size.columns < LEAST.columns || size.rows < LEAST.rows) return tooSmall(state, size);
-  const { list, main, body, input, hasHint } = geometryOf(state, size);
-  const middle = middleOf(state, main, body);
-  const rooms = list === 0 ? { rows: [], tabs: [], above: 0, below: 0 } : roomRows(state, list - 1, body);
-  const beside = (row: Row, at: number): Row => (list === 0 ? row : [...(rooms.rows[at] ?? []), { text: '│ ', ink: 'muted' }, ...row]);
-  const suggestions = suggestionRows(state, main, body);
-  const told = suggestions.length > 0 ? { ...state, completion: undefined } : state;
-  const isTold = told.notice !== undefined || told.completion !== undefined;
-  const status = !hasHint && isTold ? hintRow(told, size.columns) : statusRow(state, size.columns);
+  if (size.columns < MIN_SIZE.columns || size.rows < MIN_SIZE.rows) return tooSmallComposition(state, size);
+  const { roomListColumns, mainColumns, bodyRows, input, hasHint } = computeLayout(state, size);
+  const mainArea = composeMainArea(state, mainColumns, bodyRows);
+  const rooms = roomListColumns === 0 ? { rows: [], tabs: [], above: 0, below: 0 } : roomRows(state, roomListColumns - 1, bodyRows);
+  const withRoomList = (row: Row, at: number): Row =>
+    roomListColumns === 0 ? row : [...(rooms.rows[at] ?? []), { text: '│ ', color: 'muted' }, ...row];
+  const suggestions = suggestionRows(state, mainColumns, bodyRows);
+  const hintState = suggestions.length > 0 ? { ...state, completion: undefined } : state;
+  const hasHintContent = hintState.notice !== undefined || hintState.completion !== undefined;
+  const status = !hasHint && hasHintContent ? hintRow(hintState, size.columns) : statusRow(state, size.columns);
   const rows = [
     titleRow(state, size.columns),
-    ...middle.rows.map(({ row }, at) => beside(suggestions[at - body + suggestions.length] ?? exactly(row, main), at)),
-    ...(hasHint ? [hintRow(told, size.columns)] : []),
+    ...mainArea.rows.map(({ row }, at) => withRoomList(suggestions[at - bodyRows + suggestions.length] ?? fitRow(row, mainColumns), at)),
+    ...(hasHint ? [hintRow(hintState, size.columns)] : []),
     ...input.rows,
     status,
   ];
-  const cursor = { row: 1 + body + (hasHint ? 1 : 0) + input.cursor.row, column: Math.min(input.cursor.column, size.columns - 1) };
+  const cursor = { row: 1 + bodyRows + (hasHint ? 1 : 0) + input.cursor.row, column: Math.min(input.cursor.column, size.columns - 1) };
   return {
     frame: { rows, cursor },
-    shown: middle.shown,
-    mostScroll: middle.mostScroll ?? 0,
-    list: { columns: list, above: rooms.above, below: rooms.below },
+    visible: mainArea.visible,
+    maxScroll: mainArea.maxScroll ?? 0,
+    list: { columns: roomListColumns, above: rooms.above, below: rooms.below },
     targetAt(column, row) {
       const tab = rooms.tabs[row - 1];
-      if (row < 1 || row > body) return undefined;
-      if (column < list) return tab && { kind: 'tab', tab };
-      return row > body - suggestions.length ? undefined : middle.targets[row - 1];
+      if (row < 1 || row > bodyRows) return undefined;
+      if (column < roomListColumns) return tab && { kind: 'tab', tab };
+      return row > bodyRows - suggestions.length ? undefined : mainArea.targets[row - 1];
     },
   };
 }
 
 /** The rows of the timeline, to move in it; nothing when none is shown. */
-export function timelineOf(state: State, size: Size): TimelineRows | undefined {
-  const { main, body } = geometryOf(state, size);
-  return state.active && rowsOf(state, state.active, main, body);
+export function timelineLayout(state: State, size: Size): TimelineLayout | undefined {
+  const { mainColumns, bodyRows } = computeLayout(state, size);
+  return state.active && createTimelineLayout(state, state.active, mainColumns, bodyRows);
 }
 
 /** The chats that the shown ones answer. */
-export function answeredIn({ active }: State, { above, rows }: Shown): number[] {
+export function repliedSeqs({ active }: State, { firstBlock, rows }: VisibleRows): number[] {
   if (!active) return [];
-  return active.chats.slice(above, above + rows.length).flatMap((chat) => replyTo(chat) ?? []);
+  return active.chats.slice(firstBlock, firstBlock + rows.length).flatMap((chat) => replySeqOf(chat) ?? []);
 }
 
-function geometryOf(state: State, { columns, rows }: Size): Geometry {
-  const isListed = state.listsRooms ?? (columns >= LISTS_ROOMS_FROM && state.tabs.length > 0);
-  const wanted = columns >= 100 ? 24 : columns >= LISTS_ROOMS_FROM ? 19 : Math.min(16, Math.floor(columns * 0.4));
-  const list = isListed ? wanted : 0;
-  const hasHint = rows >= HINTS_FROM;
+function computeLayout(state: State, { columns, rows }: Size): Layout {
+  const isRoomListShown = state.isRoomListShown ?? (columns >= ROOM_LIST_MIN_COLUMNS && state.tabs.length > 0);
+  const listColumns = columns >= 100 ? 24 : columns >= ROOM_LIST_MIN_COLUMNS ? 19 : Math.min(16, Math.floor(columns * 0.4));
+  const roomListColumns = isRoomListShown ? listColumns : 0;
+  const hasHint = rows >= HINT_MIN_ROWS;
   const input = inputRows(state, columns, Math.max(1, Math.floor(rows / 3)));
-  const body = Math.max(1, rows - 2 - input.rows.length - (hasHint ? 1 : 0));
-  return { list, main: columns - (list === 0 ? 0 : list + 1), body, input, hasHint };
+  const bodyRows = Math.max(1, rows - 2 - input.rows.length - (hasHint ? 1 : 0));
+  return { roomListColumns, mainColumns: columns - (roomListColumns === 0 ? 0 : roomListColumns + 1), bodyRows, input, hasHint };
 }
 
-interface Middle {
-  mostScroll?: number;
-  rows: PlacedRow[];
-  targets: (Target | undefined)[];
-  shown: Shown | undefined;
+interface MainArea {
+  maxScroll?: number;
+  rows: TimelineRow[];
+  targets: (ClickTarget | undefined)[];
+  visible: VisibleRows | undefined;
 }
 
-function middleOf(state: State, columns: number, height: number): Middle {
-  const { panel, active, words } = state;
+function composeMainArea(state: State, columns: number, height: number): MainArea {
+  const { panel, active, messages } = state;
   if (panel) {
-    const { rows, rooms, mostScroll } = panelRows(state, panel, columns, height);
-    const targets = rooms.map((roomId): Target | undefined => (roomId === undefined ? undefined : { kind: 'room', roomId }));
-    return { rows: rows.map((row) => ({ row })), targets, shown: undefined, mostScroll };
+    const { rows, rooms, maxScroll } = panelRows(state, panel, columns, height);
+    const targets = rooms.map((roomId): ClickTarget | undefined => (roomId === undefined ? undefined : { kind: 'room', roomId }));
+    return { rows: rows.map((row) => ({ row })), targets, visible: undefined, maxScroll };
   }
-  if (!active) return told(words.noRoom, columns, height);
-  if (!active.joined) return told(active.problem?.text ?? state.trouble ?? `${words.joining} #${active.id}…`, columns, height);
+  if (!active) return messageArea(messages.noRoom, columns, height);
+  if (!active.joined)
+    return messageArea(active.problem?.text ?? state.connectionError ?? `${messages.joining} #${active.id}…`, columns, height);
   const problem = active.problem
-    ? wrapped([{ text: `${active.problem.text} ${words.endedHint}`, ink: 'bad' }], columns).slice(0, height)
+    ? wrapRow([{ text: `${active.problem.text} ${messages.endedHint}`, color: 'bad' }], columns).slice(0, height)
     : [];
-  const shown = rowsOf(state, active, columns, height - problem.length)?.show(active.anchor);
-  const rows = [...(shown?.rows ?? []), ...problem.map((row) => ({ row }))];
+  const visible = createTimelineLayout(state, active, columns, height - problem.length)?.layOut(active.anchor);
+  const rows = [...(visible?.rows ?? []), ...problem.map((row) => ({ row }))];
   while (rows.length < height) rows.unshift({ row: [] });
-  return { rows, targets: rows.map(({ key }: PlacedRow) => (key === undefined ? undefined : { kind: 'chat', key })), shown };
+  return {
+    rows,
+    targets: rows.map(({ chatKey }: TimelineRow) => (chatKey === undefined ? undefined : { kind: 'chat', key: chatKey })),
+    visible,
+  };
 }
 
-function rowsOf({ words }: State, tab: Tab, columns: number, height: number): TimelineRows | undefined {
+function createTimelineLayout({ messages }: State, tab: Tab, columns: number, height: number): TimelineLayout | undefined {
   if (!tab.joined) return undefined;
   const { history, quotes, room } = tab.joined;
-  return new TimelineRows({
+  return new TimelineLayout({
     columns,
     height,
-    words,
+    messages,
     me: room.username,
     chats: history.chats,
     notes: tab.notes,
-    isWhole: !history.hasOlder,
+    isStartLoaded: !history.hasOlder,
     isNewest: history.isNewest,
     newAfter: tab.newAfter,
     selected: tab.selected,
     // With room for the mark of one that looks like another.
-    nameColumns: tab.nameColumn.columnsOf(history.chats) + (tab.names.areAlike ? 1 : 0),
-    inkOf: (username) => tab.names.inkOf(username),
-    isAlike: (username) => tab.names.isAlike(username),
-    quoted: (seq) => quotes.of(seq, history),
+    nameWidth: tab.nameColumn.widthFor(history.chats) + (tab.names.hasConfusables ? 1 : 0),
+    colorOf: (username) => tab.names.colorOf(username),
+    isConfusable: (username) => tab.names.isConfusable(username),
+    quotedChat: (seq) => quotes.find(seq, history),
   });
 }
 
-function told(text: string, columns: number, height: number): Middle {
-  const rows: PlacedRow[] = wrapped([{ text, ink: 'muted' }], columns - 2)
+function messageArea(text: string, columns: number, height: number): MainArea {
+  const rows: TimelineRow[] = wrapRow([{ text, color: 'muted' }], columns - 2)
     .slice(0, height)
     .map((row) => ({ row: [{ text: ' ' }, ...row] }));
   while (rows.length < height) rows.push({ row: [] });
-  return { rows, targets: [], shown: undefined };
+  return { rows, targets: [], visible: undefined };
 }
 
-function tooSmall({ words }: State, { columns, rows }: Size): Composition {
-  const lines = wrapped([{ text: words.tooSmall, ink: 'muted' }], Math.max(1, columns)).slice(0, Math.max(0, rows));
-  return { frame: { rows: lines }, shown: undefined, mostScroll: 0, list: { columns: 0, above: 0, below: 0 }, targetAt: () => undefined };
+function tooSmallComposition({ messages }: State, { columns, rows }: Size): Composition {
+  const lines = wrapRow([{ text: messages.tooSmall, color: 'muted' }], Math.max(1, columns)).slice(0, Math.max(0, rows));
+  return { frame: { rows: lines }, visible: undefined, maxScroll: 0, list: { columns: 0, above: 0, below: 0 }, targetAt: () => undefined };
 }
