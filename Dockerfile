@@ -2,9 +2,10 @@ FROM node:24-bookworm-slim AS manifests
 WORKDIR /engawa
 COPY package.json package-lock.json ./
 COPY packages/protocol/package.json packages/protocol/
-COPY packages/fan-out/package.json packages/fan-out/
+COPY packages/coalescing-adapter/package.json packages/coalescing-adapter/
 COPY packages/client/package.json packages/client/
 COPY packages/server/package.json packages/server/
+COPY packages/store-conformance/package.json packages/store-conformance/
 COPY packages/terminal/package.json packages/terminal/
 COPY packages/engawa/package.json packages/engawa/
 COPY packages/bench/package.json packages/bench/
@@ -24,7 +25,7 @@ ENV NODE_ENV=production ENGAWA_DATA_DIR=/data
 WORKDIR /engawa
 COPY --from=production /engawa/node_modules node_modules
 COPY --from=build /engawa/packages/protocol packages/protocol
-COPY --from=build /engawa/packages/fan-out packages/fan-out
+COPY --from=build /engawa/packages/coalescing-adapter packages/coalescing-adapter
 COPY --from=build /engawa/packages/client packages/client
 COPY --from=build /engawa/packages/server packages/server
 COPY --from=build /engawa/packages/terminal packages/terminal

@@ -1,5 +1,5 @@
 import { defineConfig } from 'vitest/config';
-import onRedis from './scripts/on-redis.json' with { type: 'json' };
+import onRedis from './scripts/redis-test-files.json' with { type: 'json' };
 
 export default defineConfig({
   test: {

@@ -1,5 +1,5 @@
 // `npm run bench -- [--markdown] [--json FILE] [SCENARIO ...]`: measures this machine; see docs/benchmarks.md.
-import { install, run } from './set-up.js';
+import { install, run } from './install.js';
 
 install('test');
 const args = process.argv.slice(2).map((argument) => JSON.stringify(argument));

@@ -1,5 +1,5 @@
 // `npm run chaos -- flood`: attacks a server and measures what it survives; `-- fuzz` sends it mutated packets.
-import { install, run } from './set-up.js';
+import { install, run } from './install.js';
 
 install('test');
 const args = process.argv.slice(2).map((argument) => JSON.stringify(argument));

@@ -1,5 +1,5 @@
 /**
- * Writes packages/server/src/chat/confusables-data.ts from the confusables of Unicode UTS 39, as the npm package unhomoglyph has
+ * Writes packages/server/src/domain/confusables-data.ts from the confusables of Unicode UTS 39, as the npm package unhomoglyph has
  * them. Run it by hand when that has a newer version; `npm install` puts it into a folder of its own, which goes again.
  */
 import { execFileSync } from 'node:child_process';
@@ -10,7 +10,7 @@ import { join } from 'node:path';
 const PACKAGE = 'unhomoglyph@1.0.6';
 /** The version that the package's README names. */
 const UNICODE = '13.0.0';
-const FILE = new URL('../packages/server/src/chat/confusables-data.ts', import.meta.url);
+const FILE = new URL('../packages/server/src/domain/confusables-data.ts', import.meta.url);
 
 const table = new Map(Object.entries(download()));
 const prototypeOf = (text) => Array.from(text, (each) => table.get(each) ?? each).join('');

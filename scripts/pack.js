@@ -1,7 +1,7 @@
 // `npm run pack`: builds, and writes the packages that `npm install` takes into the folder `packed`.
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { install, root, run, stop } from './set-up.js';
+import { install, root, run, stop } from './install.js';
 
 const FOLDER = 'packed';
 

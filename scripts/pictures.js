@@ -1,6 +1,6 @@
 // `npm run pictures` draws the screens that README and docs show, from the client itself, into docs/pictures.
 import { join } from 'node:path';
-import { install, root, run } from './set-up.js';
+import { install, root, run } from './install.js';
 
 install('test');
 process.env.ENGAWA_PICTURES = join(root, 'docs/pictures');

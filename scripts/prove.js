@@ -1,4 +1,4 @@
-import { install, run } from './set-up.js';
+import { install, run } from './install.js';
 
 /** Runs a test as often as the command line says, and from another seed each time; `SEED=n` gives the choices of a former run. */
 export function prove(test, variable, times) {

@@ -9,7 +9,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { root } from './set-up.js';
+import { root } from './install.js';
 
 const MINUTE = 60_000;
 const PORT = 3000;

@@ -1,5 +1,5 @@
 // `npm run soak -- [--minutes N]`: people come and go for so long, and nothing may grow.
-import { install, run } from './set-up.js';
+import { install, run } from './install.js';
 
 install('test');
 const args = process.argv.slice(2).map((argument) => JSON.stringify(argument));

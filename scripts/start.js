@@ -1,7 +1,7 @@
 // `npm start`: installs and builds what is missing, then becomes the server.
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { install, root, run, stop } from './set-up.js';
+import { install, root, run, stop } from './install.js';
 
 /** The shell of npm, which ends when npm is told to stop, and tells nobody. */
 const shell = process.ppid;

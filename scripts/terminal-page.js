@@ -3,14 +3,15 @@
  * and fails when the page says something else. What stands outside the markers is written by hand.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { commands, usageWithAliases } from '../packages/terminal/dist/app/commands.js';
-import { keyBindings } from '../packages/terminal/dist/app/keys.js';
-import { en } from '../packages/terminal/dist/words/en.js';
+import { commands, usageWithAliases } from '../packages/terminal/dist/commands/slash-commands.js';
+import { en } from '../packages/terminal/dist/i18n/en.js';
+import { keyBindings } from '../packages/terminal/dist/tui/key-bindings.js';
 
 const PAGE = new URL('../docs/terminal.md', import.meta.url);
 
 const table = (head, rows) => `| ${head} | | |\n|---|---|---|\n${rows.join('\n')}\n`;
 
+const sources = { commands: 'commands/slash-commands.ts', keys: 'tui/key-bindings.ts' };
 const sections = {
   commands: () =>
     table(
@@ -28,7 +29,7 @@ const sections = {
 /** The page with every marked section made anew. */
 function render(page) {
   return Object.entries(sections).reduce((text, [name, make]) => {
-    const [begin, end] = [`<!-- ${name}: made from packages/terminal/src/app/${name}.ts -->\n`, `<!-- end of ${name} -->`];
+    const [begin, end] = [`<!-- ${name}: made from packages/terminal/src/${sources[name]} -->\n`, `<!-- end of ${name} -->`];
     const [before, rest] = text.split(begin);
     if (rest === undefined) throw new Error(`docs/terminal.md lacks the marker of ${name}`);
     return `${before}${begin}\n${make()}\n${end}${rest.split(end)[1]}`;

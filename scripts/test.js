@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
-import { install, root, run } from './set-up.js';
+import { install, root, run } from './install.js';
 
 const published = readdirSync(join(root, 'packages'))
   .map((name) => ({ path: `packages/${name}`, ...readJson(`packages/${name}/package.json`) }))
@@ -14,7 +14,7 @@ const floors = { 'engine.io': '6.6.9', 'socket.io-parser': '4.2.7', ws: '8.21.3'
 const belowFloor = Object.entries(floors).map(([name, version]) => `[name='${name}']:not(:semver(>=${version}))`);
 
 /** Test files that run on real Redis, too, as often as there are kinds of it for them (see vitest.config.ts). */
-const onRedis = Object.values(readJson('scripts/on-redis.json')).flat();
+const onRedis = Object.values(readJson('scripts/redis-test-files.json')).flat();
 const redisTests = [...onRedis, ...testFiles().filter((path) => /from '.*\/redis/.test(readFileSync(join(root, path), 'utf8')))];
 
 const withProxies = testFiles().filter((path) => /from '.*\/reverse-proxies\.ts'/.test(readFileSync(join(root, path), 'utf8')));

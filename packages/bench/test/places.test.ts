@@ -8,7 +8,7 @@ const FRAMES = {
   collector: ['(garbage collector)', ''],
   stream: ['Writable.write', 'node:internal/streams/writable'],
   write: ['writeLatin1String', ''],
-  telling: ['tell', 'file:///somewhere/packages/server/dist/chat/telling.js'],
+  telling: ['tell', 'file:///somewhere/packages/server/dist/domain/entry-payloads.js'],
   sort: ['sort', ''],
   parser: ['onevent', 'file:///somewhere/node_modules/socket.io-parser/build/cjs/index.js'],
   logger: ['f', 'file:///somewhere/node_modules/pino/pino.js'],
@@ -38,7 +38,7 @@ test('every place has its share of the time at work, by what was running and not
     profileOf(['idle', 900], ['write', 100], ['telling', 50], ['idle', 500], ['collector', 50], ['stream', 100], ['telling', 100]),
   );
   expect(shares.get('writing to sockets')).toBe(0.25);
-  expect(shares.get('chat')).toBe(0.375);
+  expect(shares.get('domain')).toBe(0.375);
   expect(shares.get('garbage collector')).toBe(0.125);
   expect(shares.get("Node's JavaScript")).toBe(0.25);
   expect([...shares.values()].reduce((sum, share) => sum + share)).toBe(1);
@@ -46,7 +46,7 @@ test('every place has its share of the time at work, by what was running and not
 
 test('a native function without a place is its caller, and what nobody knows is other', () => {
   const shares = cpuShares(profileOf(['sort', 100], ['logger', 100], ['parser', 200]));
-  expect(shares.get('chat')).toBe(0.25);
+  expect(shares.get('domain')).toBe(0.25);
   expect(shares.get('other')).toBe(0.25);
   expect(shares.get('Socket.IO')).toBe(0.5);
 });

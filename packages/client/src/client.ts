@@ -1,20 +1,20 @@
 import type { ErrorPayload, RequestInput, ServerNotice } from '@engawa/protocol';
 import type { Position } from '@engawa/protocol/position';
-import { ResumeBatcher } from './catch-up.ts';
-import { type ClientState, Connection } from './connection.ts';
-import type { ConnectionError } from './connection-error.ts';
-import { Emitter } from './emitter.ts';
-import { parseEntry } from './entry.ts';
-import type { RoomEnding } from './follower.ts';
-import { isSession, newClientId, newSession, platformRandom, type RandomBytes } from './ids.ts';
-import { readPosition } from './keeper.ts';
-import type { TransportFactory, TransportOptions } from './link.ts';
-import { RoomController } from './open-room.ts';
-import { failedResult, JoinError, type Result } from './result.ts';
-import type { Room } from './room.ts';
-import { createSocketIoTransport } from './socket-link.ts';
-import { type ClientStorage, SafeStorage } from './storage.ts';
-import { detectWake } from './wake.ts';
+import { type ClientState, Connection } from './connection/connection.ts';
+import type { ConnectionError } from './connection/connection-error.ts';
+import { Emitter } from './connection/emitter.ts';
+import { isSession, newClientId, newSession, platformRandom, type RandomBytes } from './connection/ids.ts';
+import { failedResult, JoinError, type Result } from './connection/result.ts';
+import { createSocketIoTransport } from './connection/socketio-transport.ts';
+import type { TransportFactory, TransportOptions } from './connection/transport.ts';
+import { detectWake } from './connection/wake-detector.ts';
+import { ResumeBatcher } from './room/resume-batcher.ts';
+import type { Room } from './room/room.ts';
+import { RoomController } from './room/room-controller.ts';
+import { readPosition } from './room/room-persistence.ts';
+import type { RoomEnding } from './room/room-sync.ts';
+import { type ClientStorage, SafeStorage } from './storage/storage.ts';
+import { parseEntry } from './timeline/entry.ts';
 
 export interface ClientOptions extends TransportOptions {
   /** Where session, positions and unsent chats outlive the page: `localStorage`, or anything like it. Nothing is kept without. */

@@ -1,8 +1,8 @@
 import type { ClientStorage } from '@engawa/client';
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { advanceTime, joinRoom, memoryStorage, messages, newClient, slowStorage, unsentIn, useFakeTime } from './helpers/clients.ts';
-import { ScriptedServer } from './helpers/hall.ts';
 import { ROOM } from './helpers/log.ts';
+import { ScriptedServer } from './helpers/scripted-server.ts';
 
 beforeEach(useFakeTime);
 

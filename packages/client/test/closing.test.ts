@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { createTempFolder } from '../../server/test/helpers/server.ts';
-import { withTimeout } from '../../server/test/helpers/waiting.ts';
+import { withTimeout } from '../../server/test/helpers/wait-for.ts';
 import { ServerProcess } from './helpers/server-process.ts';
 
 const SDK = fileURLToPath(new URL('../dist/index.js', import.meta.url));

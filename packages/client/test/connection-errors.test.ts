@@ -10,7 +10,7 @@ import { startProxy } from '../../server/test/helpers/proxy.ts';
 import { startServer, until, withTimeout } from '../../server/test/helpers/server.ts';
 import { openBrowser } from './helpers/browser.ts';
 import { createSelfSignedCertificate } from './helpers/certificates.ts';
-import { startDemoPage } from './helpers/site.ts';
+import { startDemoPage } from './helpers/demo-page.ts';
 
 type Told = ClientEvents['error'];
 

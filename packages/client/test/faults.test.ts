@@ -3,8 +3,8 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { seed } from '../../server/test/helpers/seed.ts';
 import { advanceTime, joinRoom, memoryStorage, newClient, useFakeTime } from './helpers/clients.ts';
-import { ScriptedServer } from './helpers/hall.ts';
 import { ROOM } from './helpers/log.ts';
+import { ScriptedServer } from './helpers/scripted-server.ts';
 
 beforeEach(useFakeTime);
 

@@ -1,8 +1,8 @@
 import { beforeEach, expect, test } from 'vitest';
-import { MAX_OUTBOX_BYTES, MAX_OUTBOX_ITEMS } from '#outbox.js';
+import { MAX_OUTBOX_BYTES, MAX_OUTBOX_ITEMS } from '#room/outbox.js';
 import { advanceTime, joinRoom, memoryStorage, messages, newClient, unsentIn, useFakeTime } from './helpers/clients.ts';
-import { ScriptedServer } from './helpers/hall.ts';
 import { ModelLog, ROOM } from './helpers/log.ts';
+import { ScriptedServer } from './helpers/scripted-server.ts';
 
 beforeEach(useFakeTime);
 

@@ -8,8 +8,8 @@ import { openEmbedded } from '@engawa/server';
 import { expect, onTestFinished, test } from 'vitest';
 import { startProxy } from '../../server/test/helpers/proxy.ts';
 import { createTempFolder, type RunningServer, startServer, until } from '../../server/test/helpers/server.ts';
+import { ConsistencyChecker } from './helpers/consistency-checker.ts';
 import { disconnectAll, ROOM } from './helpers/people.ts';
-import { ConsistencyChecker } from './helpers/scene.ts';
 
 const portOf = (url: string) => ({ port: Number(new URL(url).port) });
 

@@ -1,7 +1,7 @@
 /** The SDK through real reverse proxies, with and without a path of their own, and through such as let no WebSocket through. */
 import { type Client, type ClientEvents, type ClientOptions, connect } from '@engawa/client';
 import { expect, onTestFinished, test } from 'vitest';
-import { createSocketIoTransportFactory } from '#socket-link.js';
+import { createSocketIoTransportFactory } from '#connection/socketio-transport.js';
 import { type ProxyName, startReverseProxy } from '../../server/test/helpers/reverse-proxies.ts';
 import { startServer, until, withTimeout } from '../../server/test/helpers/server.ts';
 import { startSilentProxy } from './helpers/silent-proxy.ts';

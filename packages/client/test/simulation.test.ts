@@ -5,8 +5,8 @@
 import type { TransportFactory } from '@engawa/client';
 import type { AppendRequest, AppendResult, Store } from '@engawa/server';
 import { expect, test } from 'vitest';
-import { OutboxStore } from '#unsent.js';
-import { LogFollower } from '../../server/dist/chat/follower.js';
+import { OutboxStore } from '#storage/outbox-store.js';
+import { LogFollower } from '../../server/dist/rooms/log-follower.js';
 import { seed as first } from '../../server/test/helpers/seed.ts';
 import { type InjectedBug, simulate } from './simulation/simulation.ts';
 

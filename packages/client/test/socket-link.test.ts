@@ -4,8 +4,8 @@ import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { Server } from 'socket.io';
 import { expect, onTestFinished, test } from 'vitest';
-import type { Transport } from '#link.js';
-import { createSocketIoTransport, createSocketIoTransportFactory } from '#socket-link.js';
+import { createSocketIoTransport, createSocketIoTransportFactory } from '#connection/socketio-transport.js';
+import type { Transport } from '#connection/transport.js';
 
 interface Told {
   link: Transport;

@@ -4,7 +4,7 @@ import { expect, test, vi } from 'vitest';
 import { startProxy } from '../../server/test/helpers/proxy.ts';
 import { connect, requestOk, startServer, until } from '../../server/test/helpers/server.ts';
 import { openBrowser } from './helpers/browser.ts';
-import { startDemoPage } from './helpers/site.ts';
+import { startDemoPage } from './helpers/demo-page.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 

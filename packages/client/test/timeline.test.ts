@@ -1,8 +1,8 @@
 import type { Chat, ChatPage } from '@engawa/protocol';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type Entry, parseEntry } from '#entry.js';
-import { ChatWindow, type PageDirection } from '#timeline.js';
+import { ChatWindow, type PageDirection } from '#timeline/chat-window.js';
+import { type Entry, parseEntry } from '#timeline/entry.js';
 import { seed } from '../../server/test/helpers/seed.ts';
 import { type EntryInput, ModelLog, type PageRange } from './helpers/log.ts';
 

@@ -2,7 +2,7 @@
 import { connect, type Room } from '@engawa/client';
 import { expect, onTestFinished, test } from 'vitest';
 import { startServer, until } from '../../server/test/helpers/server.ts';
-import { findTimelineFaults } from './helpers/shown.ts';
+import { findTimelineFaults } from './helpers/timeline-check.ts';
 
 const CHATS = 260;
 const MAX_CHATS = 100;

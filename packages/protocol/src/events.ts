@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { ErrorCode, ErrorPayload } from './errors.ts';
 import { LIMITS } from './limits.ts';
-import * as model from './model.ts';
+import * as model from './schemas.ts';
 
 /** One wire event: what a client asks, what it is answered, what the room hears of it. */
 interface EventDefinition {

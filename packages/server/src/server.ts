@@ -1,25 +1,25 @@
 /** The server: one node of the chat domain behind HTTP and Socket.IO. */
 import type { AddressInfo } from 'node:net';
-import { createAdapter } from '@engawa/fan-out';
+import { createAdapter } from '@engawa/coalescing-adapter';
 import { Server as Engine } from 'engine.io';
 import type { Logger } from 'pino';
 import { Server, type Socket } from 'socket.io';
-import { limitsFromSettings } from './limits.ts';
-import { ChatNode } from './node.ts';
-import { DEFAULT_MAX_SEND_BUFFER_BYTES, lifetimesFromSettings, type Settings } from './settings.ts';
-import type { Store } from './store/store.ts';
-import { HandshakeGate } from './transport/admission.ts';
-import { installHandshake } from './transport/door.ts';
-import { createHttpServer } from './transport/http-server.ts';
-import { compactSocket } from './transport/lean.ts';
-import { MemoryPressure } from './transport/memory-pressure.ts';
-import { corkWrites } from './transport/one-write.ts';
-import { limitPollResponses } from './transport/poll-answers.ts';
-import { RateLimitedLog } from './transport/rate-limited-log.ts';
-import { installSessionRecovery, restoreOnConnect } from './transport/session-recovery.ts';
-import { HARD_LIMIT, SocketIoTransport } from './transport/socket-io-wire.ts';
-import { AdmissionQueue } from './transport/turnstile.ts';
-import { ChatWebSocketServer } from './transport/websocket.ts';
+import { ChatNode } from './chat-node.ts';
+import { limitsFromSettings } from './config/limits.ts';
+import { DEFAULT_MAX_SEND_BUFFER_BYTES, lifetimesFromSettings, type Settings } from './config/settings.ts';
+import { HandshakeGate } from './http/handshake-gate.ts';
+import { createHttpServer } from './http/http-server.ts';
+import { AdmissionQueue } from './limits/admission-queue.ts';
+import { MemoryPressure } from './limits/memory-pressure.ts';
+import { RateLimitedLog } from './logging/rate-limited-log.ts';
+import { corkWrites } from './socketio/cork-writes.ts';
+import { installHandshake } from './socketio/handshake.ts';
+import { limitPollResponses } from './socketio/poll-response-limit.ts';
+import { installSessionRecovery, restoreOnConnect } from './socketio/recovery-adapter.ts';
+import { compactSocket } from './socketio/socket-memory.ts';
+import { HARD_LIMIT, SocketIoTransport } from './socketio/socketio-transport.ts';
+import { ChatWebSocketServer } from './socketio/websocket-server.ts';
+import type { Store } from './store/contract.ts';
 
 /** Milliseconds in which a connection must ask for something, before it is closed. */
 const CONNECT_TIMEOUT_MS = 10_000;

@@ -2,7 +2,7 @@
 import type { Store } from '@engawa/server';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
-import { memberKey } from '#chat/keys.js';
+import { memberKey } from '#domain/room-keys.js';
 import { collectEvents, connect, requestError, requestOk, startServer, until, withOverrides } from './helpers/server.ts';
 import { storeKinds } from './helpers/stores.ts';
 

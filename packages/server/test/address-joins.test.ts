@@ -2,8 +2,8 @@
 import { LIMITS, type RequestPayload } from '@engawa/protocol';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
-import { AddressBudgets } from '#transport/address-budgets.js';
-import { ATTACKER_HEADERS, forwardedFor, ROOM, startWithBystanders } from './helpers/neighbours.ts';
+import { AddressBudgets } from '#limits/address-budgets.js';
+import { ATTACKER_HEADERS, forwardedFor, ROOM, startWithBystanders } from './helpers/bystanders.ts';
 import { connectRaw, openRawWebSocket } from './helpers/raw.ts';
 import { connect, requestError, requestOk, sendRequest, startServer, until } from './helpers/server.ts';
 import { newStore } from './helpers/stores.ts';

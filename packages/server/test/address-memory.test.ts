@@ -6,10 +6,10 @@ import { fileURLToPath } from 'node:url';
 import { LIMITS } from '@engawa/protocol';
 import { type Draft, type Json, openEmbedded } from '@engawa/server';
 import { expect, onTestFinished, test } from 'vitest';
-import { deriveAuthor } from '#transport/authenticate.js';
+import { deriveAuthor } from '#connections/identity.js';
 import { createTempFolder } from './helpers/folders.ts';
 import { connectRaw, openRawWebSocket, type RawWebSocket } from './helpers/raw.ts';
-import { until } from './helpers/waiting.ts';
+import { until } from './helpers/wait-for.ts';
 
 const SERVER = fileURLToPath(new URL('./helpers/measured-server.js', import.meta.url));
 const MIB = 1024 * 1024;

@@ -2,10 +2,10 @@
 import { createConnection } from 'node:net';
 import { LIMITS } from '@engawa/protocol';
 import { expect, onTestFinished, test } from 'vitest';
-import { AddressLimiter, UNLIMITED } from '#transport/addresses.js';
-import { HandshakeGate } from '#transport/admission.js';
-import { AdmissionQueue } from '#transport/turnstile.js';
-import { ATTACKER_HEADERS, countResources, forwardedFor, startWithBystanders } from './helpers/neighbours.ts';
+import { HandshakeGate } from '#http/handshake-gate.js';
+import { AddressLimiter, UNLIMITED } from '#limits/address-limiter.js';
+import { AdmissionQueue } from '#limits/admission-queue.js';
+import { ATTACKER_HEADERS, countResources, forwardedFor, startWithBystanders } from './helpers/bystanders.ts';
 import { connectRaw, openRawWebSocket } from './helpers/raw.ts';
 import { connect, startServer, until } from './helpers/server.ts';
 

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import { LIMITS } from '@engawa/protocol';
 import { describe, expect, test } from 'vitest';
-import { ATTACKER_HEADERS, countResources, startWithBystanders } from './helpers/neighbours.ts';
+import { ATTACKER_HEADERS, countResources, startWithBystanders } from './helpers/bystanders.ts';
 import { attack, connectRaw, openRawWebSocket, type RawWebSocket } from './helpers/raw.ts';
 import { until, withTimeout } from './helpers/server.ts';
 

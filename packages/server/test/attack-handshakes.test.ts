@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { ATTACKER_HEADERS, countResources, startWithBystanders } from './helpers/neighbours.ts';
+import { ATTACKER_HEADERS, countResources, startWithBystanders } from './helpers/bystanders.ts';
 import { attack, connectRaw, openRawPolling, rawRequest } from './helpers/raw.ts';
 import { until, withTimeout } from './helpers/server.ts';
 

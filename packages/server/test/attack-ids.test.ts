@@ -2,7 +2,7 @@
 import type { Store } from '@engawa/server';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
-import { ATTACKER_HEADERS, type BystanderScenario, ROOM, startWithBystanders } from './helpers/neighbours.ts';
+import { ATTACKER_HEADERS, type BystanderScenario, ROOM, startWithBystanders } from './helpers/bystanders.ts';
 import { collectEvents, connect, nextEvent, requestError, requestOk, sendAny, until } from './helpers/server.ts';
 import { storeKinds } from './helpers/stores.ts';
 

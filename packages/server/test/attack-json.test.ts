@@ -1,7 +1,7 @@
 /** Hostile JSON and types (attack list, groups 38 to 44): refused as what they are, kept never, and nobody else notices. */
 import { type EventName, events } from '@engawa/protocol';
 import { describe, expect, test } from 'vitest';
-import { ATTACKER_HEADERS, type BystanderScenario, ROOM, startWithBystanders } from './helpers/neighbours.ts';
+import { ATTACKER_HEADERS, type BystanderScenario, ROOM, startWithBystanders } from './helpers/bystanders.ts';
 import { attack, connectRaw, openRawWebSocket, type RawWebSocket } from './helpers/raw.ts';
 import { collectEvents, connect, requestOk, sendAny, until, withTimeout } from './helpers/server.ts';
 import { storeKinds } from './helpers/stores.ts';

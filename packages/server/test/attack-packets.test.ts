@@ -4,7 +4,7 @@ import { LIMITS } from '@engawa/protocol';
 import { createServer, openMemory } from '@engawa/server';
 import { pino } from 'pino';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { ATTACKER_HEADERS, countResources, ROOM, startWithBystanders } from './helpers/neighbours.ts';
+import { ATTACKER_HEADERS, countResources, ROOM, startWithBystanders } from './helpers/bystanders.ts';
 import {
   type AttackOutcome,
   attack,

@@ -2,7 +2,7 @@
 import { LIMITS, type ResumeResult } from '@engawa/protocol';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
-import { ATTACKER_HEADERS, type BystanderScenario, ROOM, startWithBystanders } from './helpers/neighbours.ts';
+import { ATTACKER_HEADERS, type BystanderScenario, ROOM, startWithBystanders } from './helpers/bystanders.ts';
 import { collectEvents, connect, nextEvent, requestOk, sendAny } from './helpers/server.ts';
 
 const SECRET = 'for members only';

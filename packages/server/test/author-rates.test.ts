@@ -2,7 +2,7 @@
 import { LIMITS } from '@engawa/protocol';
 import type { Socket } from 'socket.io-client';
 import { expect, test } from 'vitest';
-import { KeyedTokenBuckets } from '#transport/keyed-buckets.js';
+import { KeyedTokenBuckets } from '#limits/keyed-token-buckets.js';
 import { connect, requestOk, sendRequest, startServer } from './helpers/server.ts';
 import { newStore } from './helpers/stores.ts';
 

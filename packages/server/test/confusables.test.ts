@@ -1,8 +1,8 @@
 /** What is taken for what, and what is not. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { comparisonForms } from '#chat/confusables.js';
-import { foldName } from '#chat/keys.js';
+import { comparisonForms } from '#domain/confusables.js';
+import { foldName } from '#domain/room-keys.js';
 import { seed } from './helpers/seed.ts';
 
 const areConfusable = (one: string, other: string): boolean => comparisonForms(one).some((form) => comparisonForms(other).includes(form));

@@ -6,7 +6,7 @@ import { openStore } from '@engawa/server';
 import { parse as parseToml } from 'smol-toml';
 import { expect, onTestFinished, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
-import { loadSettings } from '#settings.js';
+import { loadSettings } from '#config/settings.js';
 import { startRedis } from './helpers/redis-servers.ts';
 import { startServer } from './helpers/server.ts';
 

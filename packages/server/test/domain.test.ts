@@ -3,15 +3,15 @@ import { ChatError, type CommandName, type RequestPayload, type Retention } from
 import type { AppendRequest, AppendResult, Entry, Store } from '@engawa/server';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { listChats } from '#chat/chat-pages.js';
-import { createChat, createChats, deleteChat, updateChat } from '#chat/chats.js';
-import { executeCommand } from '#chat/commit.js';
-import { comparisonForms } from '#chat/confusables.js';
-import { chatKey, foldName, memberFamily, memberKey, reactionKey, settingsKey, skeletonKey } from '#chat/keys.js';
-import { addMember, listMembers, removeMember } from '#chat/members.js';
-import { addReaction, removeReaction } from '#chat/reactions.js';
-import { createRoom, deleteRoom, updateRoom } from '#chat/rooms.js';
-import type { CommandRule } from '#chat/rule.js';
+import { listChats } from '#domain/chat-pages.js';
+import { createChat, createChats, deleteChat, updateChat } from '#domain/chats.js';
+import type { CommandRule } from '#domain/command.js';
+import { comparisonForms } from '#domain/confusables.js';
+import { executeCommand } from '#domain/execute-command.js';
+import { addMember, listMembers, removeMember } from '#domain/members.js';
+import { addReaction, removeReaction } from '#domain/reactions.js';
+import { chatKey, foldName, memberFamily, memberKey, reactionKey, settingsKey, skeletonKey } from '#domain/room-keys.js';
+import { createRoom, deleteRoom, updateRoom } from '#domain/rooms.js';
 import { seed } from './helpers/seed.ts';
 import { isOnRedis, newStore } from './helpers/stores.ts';
 

@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { testStore } from '@engawa/store-conformance';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { testStore } from '#store/contract-suite/index.js';
-import { openEmbedded } from '#store/embedded/embedded.js';
-import { openDatabase } from '#store/embedded/sqlite.js';
-import { type AppendNotice, type AppendReceipt, type AppendResult, type Draft, type Store, StoreError } from '#store/store.js';
+import { type AppendNotice, type AppendReceipt, type AppendResult, type Draft, type Store, StoreError } from '#store/contract.js';
+import { openEmbedded } from '#store/embedded/embedded-store.js';
+import { openDatabase } from '#store/embedded/sqlite-driver.js';
 
 testStore({ open: (options) => open(newFolder(), options), test });
 

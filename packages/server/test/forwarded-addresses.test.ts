@@ -2,10 +2,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { LIMITS } from '@engawa/protocol';
 import { describe, expect, test } from 'vitest';
-import { AddressLimiterRegistry } from '#transport/addresses.js';
-import { ClientIpResolver, type TrustedProxies } from '#transport/forwarded.js';
-import { networkOf, parseIp } from '#transport/ip-address.js';
-import { isNetwork, Networks } from '#transport/networks.js';
+import { AddressLimiterRegistry } from '#limits/address-limiter.js';
+import { ClientIpResolver, type TrustedProxies } from '#network/client-ip-resolver.js';
+import { networkOf, parseIp } from '#network/ip-address.js';
+import { isNetwork, Networks } from '#network/ip-networks.js';
 import { connectRaw, openRawWebSocket } from './helpers/raw.ts';
 import { startServer } from './helpers/server.ts';
 

@@ -2,7 +2,7 @@
 import { LIMITS } from '@engawa/protocol';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { ATTACKER_HEADERS, startWithBystanders } from './helpers/neighbours.ts';
+import { ATTACKER_HEADERS, startWithBystanders } from './helpers/bystanders.ts';
 import { connectRaw, openRawPolling, openRawWebSocket } from './helpers/raw.ts';
 import { withTimeout } from './helpers/server.ts';
 

@@ -1,6 +1,6 @@
 import type { CommandName } from '@engawa/protocol';
 import { describe, expect, test } from 'vitest';
-import type { Entry, Json } from '#store/store.js';
+import type { Entry, Json } from '#store/contract.js';
 import { findFaults, findForkFaults, type ReceivedLog, type RoomHistory, type RoomLog, type SentCommand } from './helpers/history.ts';
 
 /** A small room that all is well with, and what it takes to spoil it. */

@@ -5,7 +5,7 @@ import { createConnection, type Socket as TcpSocket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { LIMITS } from '@engawa/protocol';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { ATTACKER_HEADERS, startWithBystanders } from './helpers/neighbours.ts';
+import { ATTACKER_HEADERS, startWithBystanders } from './helpers/bystanders.ts';
 import { attack, connectRaw, openRawPolling, openRawWebSocket, rawRequest } from './helpers/raw.ts';
 import { startServer, until, withTimeout } from './helpers/server.ts';
 

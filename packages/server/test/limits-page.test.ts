@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { LIMITS } from '@engawa/protocol';
 import { expect, test } from 'vitest';
-import { limitsFromSettings } from '#limits.js';
-import { loadSettings, settingOptions } from '#settings.js';
+import { limitsFromSettings } from '#config/limits.js';
+import { loadSettings, settingOptions } from '#config/settings.js';
 
 const page = (name: string): string => readFileSync(new URL(`../../../docs/${name}.md`, import.meta.url), 'utf8');
 const flagsIn = (text: string): string[] => [...text.matchAll(/`--([a-z-]+)/g)].map(([, flag]) => String(flag));

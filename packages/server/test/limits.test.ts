@@ -6,7 +6,7 @@ import type { Store } from '@engawa/server';
 import { pino } from 'pino';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
-import { ATTACKER_HEADERS, forwardedFor, ROOM, startWithBystanders } from './helpers/neighbours.ts';
+import { ATTACKER_HEADERS, forwardedFor, ROOM, startWithBystanders } from './helpers/bystanders.ts';
 import { attack, connectRaw, openRawPolling, openRawWebSocket } from './helpers/raw.ts';
 import {
   collectEvents,

@@ -1,12 +1,12 @@
 import { LIMITS } from '@engawa/protocol';
 import { openMemory, type RoomFacts, type Store } from '@engawa/server';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { ByteBudget } from '#transport/byte-budget.js';
-import { Connection } from '#transport/connection.js';
-import { LocalRoom } from '#transport/local-room.js';
-import { PageCache } from '#transport/page-cache.js';
-import type { Peer } from '#transport/wire.js';
-import { until } from './helpers/waiting.ts';
+import { Connection } from '#connections/connection.js';
+import type { Peer } from '#connections/peer.js';
+import { ByteBudget } from '#limits/byte-budget.js';
+import { LocalRoom } from '#rooms/local-room.js';
+import { PageCache } from '#rooms/page-cache.js';
+import { until } from './helpers/wait-for.ts';
 
 const ROOM = 'veranda';
 const transport = {

@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { pino } from 'pino';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { RateLimitedLog } from '#transport/rate-limited-log.js';
+import { RateLimitedLog } from '#logging/rate-limited-log.js';
 import { attack, connectRaw, openRawPolling, openRawWebSocket, rawRequest } from './helpers/raw.ts';
 import { startServer, until, withOverrides } from './helpers/server.ts';
 import { newStore } from './helpers/stores.ts';

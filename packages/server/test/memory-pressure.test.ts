@@ -41,8 +41,8 @@ const BUFFERS = 'Array.from({ length: 180 }, () => Buffer.alloc(2 ** 20, 1))';
 const takes = (what: string) => `
   process.constrainedMemory = () => 256 * 2 ** 20;
   const { pino } = await import('pino');
-  const { MemoryPressure } = await import('#transport/memory-pressure.js');
-  const { RateLimitedLog } = await import('#transport/rate-limited-log.js');
+  const { MemoryPressure } = await import('#limits/memory-pressure.js');
+  const { RateLimitedLog } = await import('#logging/rate-limited-log.js');
   const pressure = new MemoryPressure(RateLimitedLog.over(pino({ level: 'silent' })), { look: 50, collect: 300 });
   const untilIt = async (isHigh) => { while (pressure.isHigh !== isHigh) await new Promise((done) => setTimeout(done, 50)); };
   let held = ${what};
@@ -66,8 +66,8 @@ test.each([
 test('where memory cannot be seen, since descriptors are used up, the process goes on, and sees it later', async () => {
   const script = `
     const { pino } = await import('pino');
-    const { MemoryPressure } = await import('#transport/memory-pressure.js');
-    const { RateLimitedLog } = await import('#transport/rate-limited-log.js');
+    const { MemoryPressure } = await import('#limits/memory-pressure.js');
+    const { RateLimitedLog } = await import('#logging/rate-limited-log.js');
     const { closeSync, openSync } = await import('node:fs');
     new MemoryPressure(RateLimitedLog.over(pino({ level: 'silent' })), { look: 20, collect: 300 });
     const open = [];

@@ -1,5 +1,5 @@
+import { testStore } from '@engawa/store-conformance';
 import { test } from 'vitest';
-import { testStore } from '#store/contract-suite/index.js';
-import { openMemory } from '#store/memory/memory.js';
+import { openMemory } from '#store/memory/memory-store.js';
 
 testStore({ open: async (options) => openMemory(options), test });

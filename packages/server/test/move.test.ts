@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Draft, openEmbedded, openMemory, type RoomChunk, type Store } from '@engawa/server';
 import { expect, test } from 'vitest';
-import { compareRooms, migrateRooms, planMigration } from '#store/move.js';
+import { compareRooms, migrateRooms, planMigration } from '#store/migrate.js';
 import { createTempFolder, withOverrides } from './helpers/server.ts';
 
 const draft = (text: string, more: Partial<Draft> = {}): Draft => ({

@@ -1,7 +1,7 @@
 /** The name of a room's owner is nobody else's while the room is there. */
 import type { Store } from '@engawa/server';
 import { describe, expect, test } from 'vitest';
-import { skeletonKey } from '#chat/keys.js';
+import { skeletonKey } from '#domain/room-keys.js';
 import { connect, requestError, requestOk, sendRequest, startServer, until } from './helpers/server.ts';
 import { storeKinds } from './helpers/stores.ts';
 

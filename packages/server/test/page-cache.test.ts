@@ -1,7 +1,7 @@
 /** Pages that many ask for at the same time. */
 import { expect, onTestFinished, test, vi } from 'vitest';
-import type { ReplayPage } from '#chat/telling.js';
-import { PageCache } from '#transport/page-cache.js';
+import type { ReplayPage } from '#domain/entry-payloads.js';
+import { PageCache } from '#rooms/page-cache.js';
 
 const KIB = 1024;
 

@@ -2,7 +2,7 @@
 import { openMemory } from '@engawa/server';
 import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
-import { QuotaMonitor } from '#chat/quota-monitor.js';
+import { QuotaMonitor } from '#background/quota-monitor.js';
 import { until, withOverrides } from './helpers/server.ts';
 
 const caller = { canOpenRooms: true, writeRetryAfterMs: 0 };

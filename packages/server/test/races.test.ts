@@ -1,7 +1,7 @@
 import type { Ack, CommandName } from '@engawa/protocol';
 import type { Socket } from 'socket.io-client';
 import { expect, test } from 'vitest';
-import type { AppendResult, Store } from '#store/store.js';
+import type { AppendResult, Store } from '#store/contract.js';
 import { findFaults, type ReceivedLog, type RoomHistory, type SentCommand } from './helpers/history.ts';
 import { readEntries, readRoom, recordReceived } from './helpers/recording.ts';
 import { connect, requestOk, sendRequest, startServer, until } from './helpers/server.ts';

@@ -1,7 +1,7 @@
 /** A reaction belongs to who gave it, and to no name. */
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
-import { reactionKey } from '#chat/keys.js';
+import { reactionKey } from '#domain/room-keys.js';
 import { connect, requestOk, startServer, until } from './helpers/server.ts';
 import { storeKinds } from './helpers/stores.ts';
 

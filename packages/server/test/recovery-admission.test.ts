@@ -2,8 +2,8 @@
 import { LIMITS } from '@engawa/protocol';
 import type { Store } from '@engawa/server';
 import { describe, expect, test } from 'vitest';
+import { ATTACKER_HEADERS, startWithBystanders } from './helpers/bystanders.ts';
 import { createCountingStore } from './helpers/counting.ts';
-import { ATTACKER_HEADERS, startWithBystanders } from './helpers/neighbours.ts';
 import { connectRaw, openRawWebSocket, type RawWebSocket } from './helpers/raw.ts';
 import { connect, newClient, startServer, until } from './helpers/server.ts';
 import { newStore, storeKinds } from './helpers/stores.ts';

@@ -5,7 +5,7 @@
 import type { RoomChunk, Store } from '@engawa/server';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
-import { memberKey } from '#chat/keys.js';
+import { memberKey } from '#domain/room-keys.js';
 import { collectEvents, connect, requestError, requestOk, sendRequest, startServer, until, withTimeout } from './helpers/server.ts';
 import { isOnRedis, newStore, reopenStore, storeKinds } from './helpers/stores.ts';
 

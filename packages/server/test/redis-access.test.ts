@@ -6,11 +6,11 @@ import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createConnection, createServer, type Server, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
-import { openRedis, type RedisOptions } from '#store/redis/redis.js';
+import { openRedis, type RedisOptions } from '#store/redis/redis-store.js';
 import { type RedisServer, startCluster, startRedis, startSentinel } from './helpers/redis-servers.ts';
-import { withTimeout } from './helpers/waiting.ts';
+import { withTimeout } from './helpers/wait-for.ts';
 
-const OPENINGS = fileURLToPath(new URL('./helpers/redis-openings.js', import.meta.url));
+const OPENINGS = fileURLToPath(new URL('./helpers/open-redis-repeatedly.js', import.meta.url));
 
 /** What each may not do is what one forgets easily. */
 const rights = '~engawa:* &engawa:* +@all -@dangerous +info';

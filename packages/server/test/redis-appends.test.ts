@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import type { AppendRequest, Store } from '@engawa/server';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { KeyNames } from '#store/redis/keys.js';
-import { openRedis, type RedisOptions } from '#store/redis/redis.js';
+import { KeyNames } from '#store/redis/key-names.js';
+import { openRedis, type RedisOptions } from '#store/redis/redis-store.js';
 import { readEntries } from './helpers/recording.ts';
 import { type RedisServer, startRedis } from './helpers/redis-servers.ts';
 

@@ -2,12 +2,12 @@
 import { randomUUID } from 'node:crypto';
 import type { AppendRequest, Store } from '@engawa/server';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import type { ServerInfo } from '#store/redis/findings.js';
-import { resolveDurability } from '#store/redis/levels.js';
-import { mayEvictKeys, openRedis, type RedisOptions, type RedisStore, warningsOf } from '#store/redis/redis.js';
+import { resolveDurability } from '#store/redis/durability.js';
+import { mayEvictKeys, openRedis, type RedisOptions, type RedisStore, warningsOf } from '#store/redis/redis-store.js';
+import type { ServerInfo } from '#store/redis/server-info.js';
 import { readEntries } from './helpers/recording.ts';
 import { type RedisServer, startCluster, startRedis } from './helpers/redis-servers.ts';
-import { until } from './helpers/waiting.ts';
+import { until } from './helpers/wait-for.ts';
 
 const room = 'veranda';
 

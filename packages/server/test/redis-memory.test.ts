@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { type AppendRequest, openMemory, type Store, type StoreError } from '@engawa/server';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { KeyNames } from '#store/redis/keys.js';
-import { openRedis } from '#store/redis/redis.js';
+import { KeyNames } from '#store/redis/key-names.js';
+import { openRedis } from '#store/redis/redis-store.js';
 import { AYA, exceeded, KB, sendUntilRefused } from './helpers/quotas.ts';
 import { readEntries } from './helpers/recording.ts';
 import { type RedisServer, startRedis } from './helpers/redis-servers.ts';

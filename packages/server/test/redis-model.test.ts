@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { type AppendNotice, type AppendRequest, type Draft, type Json, openMemory, type Store } from '@engawa/server';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { openRedis } from '#store/redis/redis.js';
+import { openRedis } from '#store/redis/redis-store.js';
 import { type RedisServer, startRedis } from './helpers/redis-servers.ts';
 
 const RUNS = 60;

@@ -3,10 +3,10 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { AppendResult, Listener, Store, StoreError } from '@engawa/server';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { openRedis } from '#store/redis/redis.js';
+import { openRedis } from '#store/redis/redis-store.js';
 import { readEntries } from './helpers/recording.ts';
 import { type RedisServer, startRedis } from './helpers/redis-servers.ts';
-import { until } from './helpers/waiting.ts';
+import { until } from './helpers/wait-for.ts';
 
 const ROOMS = ['one', '{two}', 'three:*'];
 const WRITERS = 5;

@@ -2,7 +2,7 @@
 import { LIMITS } from '@engawa/protocol';
 import type { Socket } from 'socket.io-client';
 import { expect, test } from 'vitest';
-import { ATTACKER_HEADERS, ROOM, startWithBystanders } from './helpers/neighbours.ts';
+import { ATTACKER_HEADERS, ROOM, startWithBystanders } from './helpers/bystanders.ts';
 import { connectRaw, openRawPolling, openRawWebSocket } from './helpers/raw.ts';
 import { collectEvents, connect, requestOk, sendAny, sendRequest, until, withOverrides, withTimeout } from './helpers/server.ts';
 import { newStore } from './helpers/stores.ts';

@@ -3,11 +3,11 @@ import { LIMITS, type RequestPayload } from '@engawa/protocol';
 import type { Store } from '@engawa/server';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
-import { AddressBudgets } from '#transport/address-budgets.js';
-import { ByteBudget } from '#transport/byte-budget.js';
-import { Connection } from '#transport/connection.js';
+import { Connection } from '#connections/connection.js';
+import { AddressBudgets } from '#limits/address-budgets.js';
+import { ByteBudget } from '#limits/byte-budget.js';
+import { ATTACKER_HEADERS, startWithBystanders } from './helpers/bystanders.ts';
 import { createCountingStore } from './helpers/counting.ts';
-import { ATTACKER_HEADERS, startWithBystanders } from './helpers/neighbours.ts';
 import { connect, requestOk, sendRequest, startServer, until } from './helpers/server.ts';
 import { storeKinds } from './helpers/stores.ts';
 

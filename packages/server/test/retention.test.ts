@@ -4,7 +4,7 @@ import type { Retention } from '@engawa/protocol';
 import { type Draft, openMemory, type Store } from '@engawa/server';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { bodyBytes, planTrim, readEffectiveRetention } from '#chat/retention.js';
+import { bodyBytes, planTrim, readEffectiveRetention } from '#domain/retention.js';
 import { withOverrides } from './helpers/server.ts';
 
 const ROOM = 'den';

@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { openMemory, type Store } from '@engawa/server';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { RetentionJob } from '#chat/retention-keeper.js';
-import type { RoomLifetimes } from '#chat/room-lifetimes.js';
+import { RetentionJob } from '#background/retention-job.js';
+import type { RoomLifetimes } from '#domain/room-expiry.js';
 import { connect, nextEvent, requestOk, sendRequest, startServer, until, withOverrides } from './helpers/server.ts';
 import { storeKinds } from './helpers/stores.ts';
 

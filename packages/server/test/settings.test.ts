@@ -2,8 +2,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LIMITS } from '@engawa/protocol';
 import { expect, test } from 'vitest';
-import { limitsFromSettings } from '#limits.js';
-import { describeSettings, lifetimesFromSettings, loadSettings, SettingsError } from '#settings.js';
+import { limitsFromSettings } from '#config/limits.js';
+import { describeSettings, lifetimesFromSettings, loadSettings, SettingsError } from '#config/settings.js';
 import { createTempFolder } from './helpers/server.ts';
 
 function settingsFile(content: unknown): string {

@@ -1,7 +1,7 @@
 /** `create:chats`: several chats in one packet are kept next to each other and in order, once, or none of them is. */
 import { LIMITS, type RequestPayload } from '@engawa/protocol';
 import { describe, expect, test } from 'vitest';
-import { estimateStoredBytes } from '#chat/stored-bytes.js';
+import { estimateStoredBytes } from '#domain/stored-bytes.js';
 import { collectEvents, connect, requestError, requestOk, sendAny, sendRequest, startServer, until } from './helpers/server.ts';
 import { storeKinds } from './helpers/stores.ts';
 

@@ -2,8 +2,8 @@
 import { LIMITS } from '@engawa/protocol';
 import type { Store } from '@engawa/server';
 import { expect, test } from 'vitest';
-import { MAX_RESPONSE_BYTES } from '#chat/budget.js';
-import { ATTACKER_HEADERS, type BystanderScenario, forwardedFor, ROOM, startWithBystanders } from './helpers/neighbours.ts';
+import { MAX_RESPONSE_BYTES } from '#domain/response-budget.js';
+import { ATTACKER_HEADERS, type BystanderScenario, forwardedFor, ROOM, startWithBystanders } from './helpers/bystanders.ts';
 import { connectRaw, openRawPolling, openRawWebSocket, type RawWebSocket } from './helpers/raw.ts';
 import { connect, requestOk, startServer, until, withOverrides } from './helpers/server.ts';
 import { newStore } from './helpers/stores.ts';

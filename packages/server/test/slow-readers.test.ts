@@ -1,5 +1,5 @@
 /** Who reads more slowly than his rooms speak: what waits for him is bounded, he misses nothing, and nobody else notices. */
-import type { CoalescingAdapter } from '@engawa/fan-out';
+import type { CoalescingAdapter } from '@engawa/coalescing-adapter';
 import { LIMITS, type RequestPayload } from '@engawa/protocol';
 import { openMemory, type Store } from '@engawa/server';
 import { Server } from 'socket.io';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { SmallMap } from '#transport/small-map.js';
+import { SmallMap } from '#limits/small-map.js';
 
 test('a small map is what a map is, however many entries come and go', () => {
   const step = fc.record({

@@ -4,8 +4,8 @@ import { createServer, type IncomingMessage, request, type ServerResponse } from
 import type { AddressInfo } from 'node:net';
 import type { Server } from 'socket.io';
 import { expect, onTestFinished, test } from 'vitest';
-import { type EngineConn, UnreadTracker } from '#transport/unread.js';
-import { until } from './helpers/waiting.ts';
+import { type EngineConn, UnreadTracker } from '#socketio/unread-tracker.js';
+import { until } from './helpers/wait-for.ts';
 
 /** More than the system takes for one connection. */
 const LARGE = 'x'.repeat(32 * 1024 * 1024);

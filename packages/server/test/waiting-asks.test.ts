@@ -1,10 +1,10 @@
 /** What is asked and cannot be begun yet: bounded in bytes, of a connection, of an address and of the node. */
 import { LIMITS } from '@engawa/protocol';
 import { expect, test } from 'vitest';
-import { AddressBudgets } from '#transport/address-budgets.js';
-import { ByteBudget } from '#transport/byte-budget.js';
-import { Connection } from '#transport/connection.js';
-import { ATTACKER_HEADERS, ROOM, startWithBystanders } from './helpers/neighbours.ts';
+import { Connection } from '#connections/connection.js';
+import { AddressBudgets } from '#limits/address-budgets.js';
+import { ByteBudget } from '#limits/byte-budget.js';
+import { ATTACKER_HEADERS, ROOM, startWithBystanders } from './helpers/bystanders.ts';
 import { connect, until, withOverrides } from './helpers/server.ts';
 import { newStore } from './helpers/stores.ts';
 

@@ -3,8 +3,8 @@ import type { Store } from '@engawa/server';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { type MemberValue, memberKey } from '#chat/keys.js';
-import { draftExpiry as lapseOf } from '#chat/members.js';
+import { draftExpiry as lapseOf } from '#domain/members.js';
+import { type MemberValue, memberKey } from '#domain/room-keys.js';
 import {
   collectEvents,
   connect,

@@ -1,10 +1,10 @@
-export { didYouMean } from './nearest.ts';
-export type { CliOption, CliOptions, Subcommand } from './subcommand.ts';
-export { defineSubcommand, subcommandUsage } from './subcommand.ts';
+export type { ProcessIO } from './command-line/process-io.ts';
+export type { CliOption, CliOptions, Subcommand } from './command-line/subcommand.ts';
+export { defineSubcommand, subcommandUsage } from './command-line/subcommand.ts';
 export { subcommands } from './subcommands.ts';
-export type { ProcessIO } from './surroundings.ts';
+export { didYouMean } from './text/did-you-mean.ts';
 
 /** Names that can be completed without asking a server. */
 export async function completionValues(kind: 'profiles' | 'rooms', env: NodeJS.ProcessEnv): Promise<string[]> {
-  return (await import('./profile/known.ts')).completionValues(kind, env);
+  return (await import('./profile/completion-values.ts')).completionValues(kind, env);
 }

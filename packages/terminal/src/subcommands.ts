@@ -1,4 +1,4 @@
-import { type CliOptions, defineSubcommand, type Subcommand } from './subcommand.ts';
+import { type CliOptions, defineSubcommand, type Subcommand } from './command-line/subcommand.ts';
 
 /** Who, and where. */
 const IDENTITY_OPTIONS: CliOptions = {
@@ -82,7 +82,7 @@ export const subcommands: readonly Subcommand[] = [
       },
       completes: 'rooms',
     },
-    async (args, io) => (await import('./chat.ts')).chat(args, io),
+    async (args, io) => (await import('./chat-command.ts')).chat(args, io),
   ),
   defineSubcommand(
     {
@@ -111,7 +111,7 @@ export const subcommands: readonly Subcommand[] = [
       environment: ENVIRONMENT,
       completes: 'rooms',
     },
-    async (args, io) => (await import('./lines/send.ts')).send(args, io),
+    async (args, io) => (await import('./scripting/send.ts')).send(args, io),
   ),
   defineSubcommand(
     {
@@ -138,7 +138,7 @@ export const subcommands: readonly Subcommand[] = [
       environment: ENVIRONMENT,
       completes: 'rooms',
     },
-    async (args, io) => (await import('./lines/read.ts')).read(args, io),
+    async (args, io) => (await import('./scripting/read.ts')).read(args, io),
   ),
   defineSubcommand(
     {
@@ -167,7 +167,7 @@ export const subcommands: readonly Subcommand[] = [
       environment: ENVIRONMENT,
       completes: 'rooms',
     },
-    async (args, io) => (await import('./lines/tail.ts')).tail(args, io),
+    async (args, io) => (await import('./scripting/tail.ts')).tail(args, io),
   ),
   defineSubcommand(
     {
@@ -196,7 +196,7 @@ export const subcommands: readonly Subcommand[] = [
       environment: ENVIRONMENT,
       completes: 'rooms',
     },
-    async (args, io) => (await import('./lines/wait.ts')).wait(args, io),
+    async (args, io) => (await import('./scripting/wait.ts')).wait(args, io),
   ),
   defineSubcommand(
     {
@@ -209,7 +209,7 @@ export const subcommands: readonly Subcommand[] = [
       exitCodes: { ...EXIT_DONE, ...EXIT_FAILED, ...EXIT_USAGE, ...EXIT_NO_CONNECTION, ...EXIT_SIGNAL, ...EXIT_BROKEN_PIPE },
       environment: ENVIRONMENT,
     },
-    async (args, io) => (await import('./lines/lists.ts')).listRooms(args, io),
+    async (args, io) => (await import('./scripting/list-commands.ts')).listRooms(args, io),
   ),
   defineSubcommand(
     {
@@ -226,7 +226,7 @@ export const subcommands: readonly Subcommand[] = [
       environment: ENVIRONMENT,
       completes: 'rooms',
     },
-    async (args, io) => (await import('./lines/lists.ts')).listMembers(args, io),
+    async (args, io) => (await import('./scripting/list-commands.ts')).listMembers(args, io),
   ),
   defineSubcommand(
     {

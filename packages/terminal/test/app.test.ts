@@ -1,7 +1,7 @@
 /** The full-screen client on paper, with real rooms of a server in this process. */
 import type { Client, Room } from '@engawa/client';
 import { expect, onTestFinished, test } from 'vitest';
-import { commands } from '#app/commands.js';
+import { commands } from '#commands/slash-commands.js';
 import { startServer, until } from '../../server/test/helpers/server.ts';
 import { connectTo, openApp, type ServerAddress, startInProcessServer, type TestApp, widthsOf } from './helpers/app.ts';
 

@@ -2,10 +2,10 @@
 import { CHAT_TEXT, fitsLimit } from '@engawa/protocol/text';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { splitIntoChats } from '#app/long-text.js';
 import { Editor } from '#input/editor.js';
 import type { InputEvent } from '#screen/key.js';
-import { displayWidth } from '#text/columns.js';
+import { displayWidth } from '#text/display-width.js';
+import { splitIntoChats } from '#view-model/split-long-text.js';
 import { seed } from '../../server/test/helpers/seed.ts';
 
 /** `ctrl+k`, `left`; anything else is typed. */

@@ -2,7 +2,7 @@
 import type { Chat, MissedEntry, TimelineChat } from '@engawa/client';
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
-import { HistoryWindow } from '#app/history-window.js';
+import { HistoryWindow } from '#view-model/history-window.js';
 import { seed } from '../../server/test/helpers/seed.ts';
 
 const WINDOW_LIMITS = { pageSize: 5, maxLoaded: 12, debounceMs: 0 };

@@ -15,7 +15,7 @@ import {
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { connect, createTempFolder, requestOk, startServer } from '../../server/test/helpers/server.ts';
-import { runEngawa } from './helpers/lines.ts';
+import { runEngawa } from './helpers/scripting.ts';
 
 const NOTHING_IS_KEPT = 'session and unsent chats end with this program';
 const OTHER_USER = 65_534;

@@ -3,8 +3,8 @@ import { expect, test } from 'vitest';
 import { createTempFolder } from '../../server/test/helpers/folders.ts';
 import { startStubServer } from '../../server/test/helpers/stub-server.ts';
 import { ENGAWA, openChat, typeLine } from './helpers/chat.ts';
+import { findUnsafeOutput } from './helpers/escape-sequence-check.ts';
 import { openPty } from './helpers/pty.ts';
-import { findUnsafeOutput } from './helpers/stray.ts';
 
 const EVIL = 'evil\u001b]52;c;cm0=\u0007\u001b[3J\u009b5m\u0090x\u009c\nnext\r\u202eline\u2066\u200b\u0000\b\u007f\ud800 漢';
 const EPOCH = 'an-epoch';

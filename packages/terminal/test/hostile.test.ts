@@ -4,8 +4,8 @@ import { newUsername } from '@engawa/protocol';
 import { expect, test } from 'vitest';
 import { startServer } from '../../server/test/helpers/server.ts';
 import { joinRooms, joinVeranda, openChat, sendChat, typeLine } from './helpers/chat.ts';
+import { findUnsafeOutput } from './helpers/escape-sequence-check.ts';
 import type { Pty } from './helpers/pty.ts';
-import { findUnsafeOutput } from './helpers/stray.ts';
 
 const ATTACKS = {
   'sequences of 7 bits': '\u001b[3J\u001bc\u001b[?1049l\u001b[?25l\u001b[5;8mhidden\u001b(0qqq\u001b[10;1H',

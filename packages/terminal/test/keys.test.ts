@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { InputEvent } from '#screen/key.js';
-import { KeyParser } from '#screen/keys-parser.js';
+import { KeyParser } from '#screen/key-parser.js';
 import { seed } from '../../server/test/helpers/seed.ts';
 
 function parse(...chunks: (string | Uint8Array)[]): { keys: InputEvent[]; answers: string[]; parser: KeyParser } {

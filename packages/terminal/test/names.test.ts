@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { AUTHOR_COLOR_COUNT } from '#app/author.js';
-import { KnownNames } from '#app/names.js';
+import { AUTHOR_COLOR_COUNT } from '#view-model/author-color.js';
+import { KnownNames } from '#view-model/known-names.js';
 
 const people = (count: number, from = 0): string[] => Array.from({ length: count }, (_, at) => `somebody ${from + at}`);
 

@@ -2,11 +2,11 @@
 import fc from 'fast-check';
 import stringWidth from 'string-width';
 import { expect, test } from 'vitest';
-import { findConfusables } from '#text/alike.js';
-import { displayWidth, isSimpleText, measureGraphemes, truncate } from '#text/columns.js';
-import { linkifyUrls } from '#text/linked.js';
-import { sanitizeLine, sanitizeLines } from '#text/safe.js';
-import type { Row } from '#text/span.js';
+import { findConfusables } from '#text/confusables.js';
+import { displayWidth, isSimpleText, measureGraphemes, truncate } from '#text/display-width.js';
+import { linkifyUrls } from '#text/hyperlinks.js';
+import { sanitizeLine, sanitizeLines } from '#text/sanitize.js';
+import type { Row } from '#text/styled-span.js';
 import { wrapRow } from '#text/wrap.js';
 import { seed } from '../../server/test/helpers/seed.ts';
 

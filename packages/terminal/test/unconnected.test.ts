@@ -7,7 +7,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { createSelfSignedCertificate } from '../../client/test/helpers/certificates.ts';
 import { startServer, withTimeout } from '../../server/test/helpers/server.ts';
 import { openChat } from './helpers/chat.ts';
-import { runEngawa } from './helpers/lines.ts';
+import { runEngawa } from './helpers/scripting.ts';
 
 async function portOf(server: Server): Promise<number> {
   await once(server.listen(0, '127.0.0.1'), 'listening');

@@ -3,7 +3,7 @@
  * its rooms through our adapter.
  */
 import { createServer } from 'node:http';
-import { createAdapter } from '@engawa/fan-out';
+import { createAdapter } from '@engawa/coalescing-adapter';
 import { Server } from 'socket.io';
 import { listen, serveRooms } from '../peer-rooms.ts';
 

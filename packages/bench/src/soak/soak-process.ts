@@ -13,7 +13,7 @@ import type { SoakCommand } from './soak.ts';
 import type { Sample } from './verdict.ts';
 
 /** What takes its time in the long run is done in seconds here. */
-const QUICKLY = { grace: 300, absence: 0, trimEvery: 2_000, pingInterval: 1_000 };
+const QUICKLY = { graceMs: 300, absenceMs: 0, trimIntervalMs: 2_000, pingInterval: 1_000 };
 /** So that a log has a size, and is trimmed. */
 const MAX_COUNT = 2_000;
 

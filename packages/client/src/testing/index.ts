@@ -1,7 +1,7 @@
 import type { Store } from '@engawa/server';
-import type { TransportFactory } from '../link.ts';
+import type { TransportFactory } from '../connection/transport.ts';
 import { type Faults, NO_FAULTS } from './faults.ts';
-import { type MemoryConnection, MemoryTransport } from './memory-link.ts';
+import { type MemoryConnection, MemoryTransport } from './memory-transport.ts';
 import { randomFrom } from './random.ts';
 import { SharedStore } from './shared-store.ts';
 import { TestNode } from './test-node.ts';

@@ -4,9 +4,9 @@ import { expect, test } from 'vitest';
 import { readEntries } from '../../../server/test/helpers/recording.ts';
 import { connect, requestOk, sendRequest, until } from '../../../server/test/helpers/server.ts';
 import { startBalancer } from '../helpers/balancer.ts';
+import { ConsistencyChecker } from '../helpers/consistency-checker.ts';
 import { newRedis, openRedisStore, startNode } from '../helpers/on-redis.ts';
 import { ROOM } from '../helpers/people.ts';
-import { ConsistencyChecker } from '../helpers/scene.ts';
 import { ServerProcess } from '../helpers/server-process.ts';
 import { LargeActorGroup } from '../helpers/throng.ts';
 

@@ -1,7 +1,7 @@
 /** A primary that is cut off, with a node and its clients, from all the others, who replace it: then the network is mended. */
 import { expect, test } from 'vitest';
 import { findForkFaults } from '../../../server/test/helpers/history.ts';
-import { NetworkNamespace } from '../../../server/test/helpers/island.ts';
+import { NetworkNamespace } from '../../../server/test/helpers/network-namespace.ts';
 import { readRoom } from '../../../server/test/helpers/recording.ts';
 import { until } from '../../../server/test/helpers/server.ts';
 import { newCluster, openRedisStore, slotOfRoom, startNode } from '../helpers/on-redis.ts';

@@ -3,8 +3,8 @@ import { expect, test } from 'vitest';
 import { startProxy } from '../../../server/test/helpers/proxy.ts';
 import type { RedisServer } from '../../../server/test/helpers/redis-servers.ts';
 import { until } from '../../../server/test/helpers/server.ts';
+import { ConsistencyChecker } from '../helpers/consistency-checker.ts';
 import { newRedis, startNode } from '../helpers/on-redis.ts';
-import { ConsistencyChecker } from '../helpers/scene.ts';
 
 /** A room is compared with its log every five seconds. */
 const CHECKED_MS = 7_000;

@@ -4,9 +4,9 @@ import { expect, test } from 'vitest';
 import { readEntries } from '../../../server/test/helpers/recording.ts';
 import type { RedisServer } from '../../../server/test/helpers/redis-servers.ts';
 import { until } from '../../../server/test/helpers/server.ts';
+import { ConsistencyChecker } from '../helpers/consistency-checker.ts';
 import { newRedis, startNode } from '../helpers/on-redis.ts';
 import { ROOM } from '../helpers/people.ts';
-import { ConsistencyChecker } from '../helpers/scene.ts';
 import { ServerProcess } from '../helpers/server-process.ts';
 
 /** The names of a room's keys and of its channel. */

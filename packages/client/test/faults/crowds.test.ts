@@ -1,13 +1,13 @@
 /** Many at once, and one who holds up: nobody else notices. */
-import type { CoalescingAdapter } from '@engawa/fan-out';
+import type { CoalescingAdapter } from '@engawa/coalescing-adapter';
 import type { Store } from '@engawa/server';
 import { Server } from 'socket.io';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { startProxy } from '../../../server/test/helpers/proxy.ts';
 import { type RunningServer, startServer, until, withOverrides } from '../../../server/test/helpers/server.ts';
 import { newStore } from '../../../server/test/helpers/stores.ts';
+import { ConsistencyChecker } from '../helpers/consistency-checker.ts';
 import type { SdkActor } from '../helpers/people.ts';
-import { ConsistencyChecker } from '../helpers/scene.ts';
 
 const portOf = (url: string) => ({ port: Number(new URL(url).port) });
 

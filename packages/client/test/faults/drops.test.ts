@@ -4,7 +4,7 @@ import { startProxy } from '../../../server/test/helpers/proxy.ts';
 import { startServer, until } from '../../../server/test/helpers/server.ts';
 import { newDurableStore } from '../../../server/test/helpers/stores.ts';
 import { memoryStorage } from '../helpers/clients.ts';
-import { ConsistencyChecker } from '../helpers/scene.ts';
+import { ConsistencyChecker } from '../helpers/consistency-checker.ts';
 
 const portOf = (url: string) => ({ port: Number(new URL(url).port) });
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));

@@ -4,8 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { startProxy } from '../../../server/test/helpers/proxy.ts';
 import { connect, requestOk, startServer, until } from '../../../server/test/helpers/server.ts';
 import { newDurableStore, storeKinds } from '../../../server/test/helpers/stores.ts';
+import { ConsistencyChecker } from '../helpers/consistency-checker.ts';
 import { disconnectAll, ROOM } from '../helpers/people.ts';
-import { ConsistencyChecker } from '../helpers/scene.ts';
 
 const portOf = (url: string) => ({ port: Number(new URL(url).port) });
 

@@ -5,8 +5,8 @@ import { seed } from '../../../server/test/helpers/seed.ts';
 import { startServer, until } from '../../../server/test/helpers/server.ts';
 import { storeKinds } from '../../../server/test/helpers/stores.ts';
 import { memoryStorage } from '../helpers/clients.ts';
+import { ConsistencyChecker } from '../helpers/consistency-checker.ts';
 import { ROOM, startAllSending } from '../helpers/people.ts';
-import { ConsistencyChecker } from '../helpers/scene.ts';
 import { startTwoServers } from '../helpers/two-servers.ts';
 
 const HOUR = 3_600_000;

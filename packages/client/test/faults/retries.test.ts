@@ -6,8 +6,8 @@ import { expect, test } from 'vitest';
 import { startProxy } from '../../../server/test/helpers/proxy.ts';
 import { connect, startServer, until, withOverrides, withTimeout } from '../../../server/test/helpers/server.ts';
 import { newStore, storeForAnotherServer } from '../../../server/test/helpers/stores.ts';
+import { ConsistencyChecker } from '../helpers/consistency-checker.ts';
 import { ROOM } from '../helpers/people.ts';
-import { ConsistencyChecker } from '../helpers/scene.ts';
 
 const HOUR = 3_600_000;
 const portOf = (url: string) => ({ port: Number(new URL(url).port) });

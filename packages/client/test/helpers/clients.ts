@@ -1,8 +1,8 @@
 import { type Client, type ClientOptions, connect, type JoinOptions, type Room } from '@engawa/client';
 import { onTestFinished, vi } from 'vitest';
-import type { ClientStorage } from '#storage.js';
-import type { ScriptedServer } from './hall.ts';
+import type { ClientStorage } from '#storage/storage.js';
 import { ROOM } from './log.ts';
+import type { ScriptedServer } from './scripted-server.ts';
 
 /** Time passes only when a test says so. */
 export function useFakeTime(): void {

@@ -9,10 +9,10 @@ import {
 } from '../../../server/test/helpers/history.ts';
 import { readRoom } from '../../../server/test/helpers/recording.ts';
 import { openStoreAt } from '../../../server/test/helpers/stores.ts';
-import { until } from '../../../server/test/helpers/waiting.ts';
-import { RequestLog } from './recorder.ts';
-import { findTimelineFaults } from './shown.ts';
+import { until } from '../../../server/test/helpers/wait-for.ts';
+import { RequestLog } from './request-log.ts';
 import { type RandomActor, type RandomActorOptions, SdkRandomActor, SocketIoRandomActor } from './talkers.ts';
+import { findTimelineFaults } from './timeline-check.ts';
 
 const SETTLE_TIMEOUT_MS = 60_000;
 /**

@@ -1,8 +1,8 @@
 /** Servers on one Redis, which all end with the test. */
 import { openStore, type Store, type StoreOptions } from '@engawa/server';
 import { onTestFinished } from 'vitest';
+import { deriveAuthor } from '../../../server/dist/connections/identity.js';
 import { partitionOf, slotOf, tags } from '../../../server/dist/store/redis/partitions.js';
-import { deriveAuthor } from '../../../server/dist/transport/authenticate.js';
 import {
   type ClusterNode,
   type RedisCluster,

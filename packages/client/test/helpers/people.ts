@@ -3,12 +3,12 @@ import { type Client, type ClientOptions, connect, type OutgoingChat, type Room 
 import type { Ack, CommandName, ErrorPayload, ServerNotice } from '@engawa/protocol';
 import { io, type Socket } from 'socket.io-client';
 import { onTestFinished } from 'vitest';
-import { createSocketIoTransport } from '#socket-link.js';
+import { createSocketIoTransport } from '#connection/socketio-transport.js';
 import type { ReceivedEntry, ReceivedLog } from '../../../server/test/helpers/history.ts';
 import type { FaultyProxy } from '../../../server/test/helpers/proxy.ts';
 import { recordReceived } from '../../../server/test/helpers/recording.ts';
-import { until } from '../../../server/test/helpers/waiting.ts';
-import type { ClientRequestLog } from './recorder.ts';
+import { until } from '../../../server/test/helpers/wait-for.ts';
+import type { ClientRequestLog } from './request-log.ts';
 
 export const ROOM = 'veranda';
 

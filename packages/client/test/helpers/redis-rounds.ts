@@ -1,6 +1,6 @@
 import { type Random, randomFrom } from '@engawa/client/testing';
 import type { ClusterNode, RedisCluster } from '../../../server/test/helpers/redis-servers.ts';
-import { until } from '../../../server/test/helpers/waiting.ts';
+import { until } from '../../../server/test/helpers/wait-for.ts';
 import { type Balancer, startBalancer } from './balancer.ts';
 import { RandomActorGroup, type RunReport } from './crowd.ts';
 import { detachReplicas, globalKeysSlot, newCluster, slotOfRoom } from './on-redis.ts';

@@ -4,13 +4,13 @@ import { fileURLToPath } from 'node:url';
 import type { ServerOptions, StoreOptions } from '@engawa/server';
 import { onTestFinished } from 'vitest';
 
-import type { NetworkPlace } from '../../../server/test/helpers/island.ts';
+import type { NetworkPlace } from '../../../server/test/helpers/network-namespace.ts';
 
 import { storeFlags } from '../../../server/test/helpers/stores.ts';
-import { STARTED_WITHIN_MS, withTimeout } from '../../../server/test/helpers/waiting.ts';
+import { STARTED_WITHIN_MS, withTimeout } from '../../../server/test/helpers/wait-for.ts';
 
 const ENGAWA = [fileURLToPath(new URL('../../../engawa/bin/engawa.js', import.meta.url)), 'serve', '--port', '0'];
-const FAST_TIMERS = [fileURLToPath(new URL('../../../server/test/helpers/brisk-server.js', import.meta.url))];
+const FAST_TIMERS = [fileURLToPath(new URL('../../../server/test/helpers/fast-timers-server.js', import.meta.url))];
 
 interface Options {
   /** Its clients notice within a second when it says nothing; or what else of a server is to be as no operator sets it. */

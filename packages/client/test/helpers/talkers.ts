@@ -2,10 +2,10 @@ import { type Client, connect, type Room, type RoomState } from '@engawa/client'
 import type { Random } from '@engawa/client/testing';
 import type { Ack, CommandName, ErrorPayload, ServerNotice } from '@engawa/protocol';
 import { io, type Socket } from 'socket.io-client';
-import { createSocketIoTransportFactory } from '#socket-link.js';
+import { createSocketIoTransportFactory } from '#connection/socketio-transport.js';
 import type { ReceivedEntry, ReceivedLog, SentCommand } from '../../../server/test/helpers/history.ts';
 import { recordReceived } from '../../../server/test/helpers/recording.ts';
-import type { RequestLog } from './recorder.ts';
+import type { RequestLog } from './request-log.ts';
 
 const REACTIONS = ['👍', '/', '%', '縁'];
 /** A talker does something so often, if he has not yet so much on its way. */

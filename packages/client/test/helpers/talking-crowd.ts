@@ -2,9 +2,9 @@
 import { expect } from 'vitest';
 import type { FaultyProxy } from '../../../server/test/helpers/proxy.ts';
 import { openStoreAt } from '../../../server/test/helpers/stores.ts';
-import { until } from '../../../server/test/helpers/waiting.ts';
+import { until } from '../../../server/test/helpers/wait-for.ts';
+import { ConsistencyChecker } from './consistency-checker.ts';
 import type { ChatActor, SdkActor, SocketIoActor } from './people.ts';
-import { ConsistencyChecker } from './scene.ts';
 import type { ServerProcess } from './server-process.ts';
 
 export interface ActorGroup {

@@ -3,8 +3,8 @@ import { expect } from 'vitest';
 import { findForkFaults } from '../../../server/test/helpers/history.ts';
 import { readRoom } from '../../../server/test/helpers/recording.ts';
 import { until } from '../../../server/test/helpers/server.ts';
+import { ConsistencyChecker } from './consistency-checker.ts';
 import { type ChatActor, ROOM, type SdkActor, type SocketIoActor } from './people.ts';
-import { ConsistencyChecker } from './scene.ts';
 
 interface LargeActorGroupOptions {
   sdk?: number;

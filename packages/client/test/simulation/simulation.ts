@@ -11,8 +11,8 @@ import {
   type RoomLog,
 } from '../../../server/test/helpers/history.ts';
 import { readRoom } from '../../../server/test/helpers/recording.ts';
-import { type ClientRequestLog, RequestLog } from '../helpers/recorder.ts';
-import { findTimelineFaults } from '../helpers/shown.ts';
+import { type ClientRequestLog, RequestLog } from '../helpers/request-log.ts';
+import { findTimelineFaults } from '../helpers/timeline-check.ts';
 import { Browser, installBrowserGlobals, type Page } from './browser.ts';
 import { startVirtualTime, type VirtualTime } from './virtual-time.ts';
 

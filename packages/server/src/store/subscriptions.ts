@@ -1,4 +1,4 @@
-import type { AppendNotice, Json, Listener } from './store.ts';
+import type { AppendNotice, Json, Listener } from './contract.ts';
 
 /** The listeners of each room, for engines that hear everything in their own process. */
 export class Subscriptions {

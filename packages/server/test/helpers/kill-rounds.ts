@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Ack, CommandName } from '@engawa/protocol';
 import { io, type Socket } from 'socket.io-client';
-import type { Entry } from '#store/store.js';
+import type { Entry } from '#store/contract.js';
 import { findFaults, type ReceivedLog, type RoomHistory, type SentCommand } from './history.ts';
 import { readEntries, readRoom, recordReceived } from './recording.ts';
 import { STARTED_WITHIN_MS, until, withTimeout } from './server.ts';

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
-import { FaultyPipe, NetworkFaults } from './faulty-way.ts';
+import { FaultyPipe, NetworkFaults } from './faulty-pipe.ts';
 
 interface Target {
   port: number;

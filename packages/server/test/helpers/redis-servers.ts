@@ -1,5 +1,5 @@
 /** Real Redis for tests, from Debian's `redis-server`: one server, a cluster, or a primary under sentinels. */
-import { RedisFixture, type RedisOptions, withFreePorts } from './redis-ground.ts';
+import { RedisFixture, type RedisOptions, withFreePorts } from './redis-config.ts';
 import { RedisServer } from './redis-server.ts';
 
 export { sendRedisCommand } from './redis-call.ts';

@@ -4,10 +4,10 @@ import { pino } from 'pino';
 import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client';
 import { onTestFinished } from 'vitest';
 import { newStore } from './stores.ts';
-import { withTimeout } from './waiting.ts';
+import { withTimeout } from './wait-for.ts';
 
 export { createTempFolder } from './folders.ts';
-export { STARTED_WITHIN_MS, until, withTimeout } from './waiting.ts';
+export { STARTED_WITHIN_MS, until, withTimeout } from './wait-for.ts';
 
 export interface RunningServer {
   url: string;

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import { createTempFolder } from './folders.ts';
-import { withTimeout } from './waiting.ts';
+import { withTimeout } from './wait-for.ts';
 
 const PROGRAM = fileURLToPath(new URL('starved-server.js', import.meta.url));
 

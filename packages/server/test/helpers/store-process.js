@@ -1,7 +1,7 @@
 /* oxlint-disable typescript/no-unsafe-assignment, typescript/no-unsafe-call, typescript/no-unsafe-member-access, typescript/no-unsafe-return --
    plain JavaScript, because Node runs it as it is, and that has no types */
 // A process of its own that holds a store: `node store-process.js <folder> <what to do>`. It says what it did, line by line.
-import { openEmbedded } from '#store/embedded/embedded.js';
+import { openEmbedded } from '#store/embedded/embedded-store.js';
 
 const [folder, task] = process.argv.slice(2);
 const say = (line) => process.stdout.write(`${line}\n`);

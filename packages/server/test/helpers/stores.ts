@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { openEmbedded, openMemory, type Store } from '@engawa/server';
 import { inject, onTestFinished } from 'vitest';
-import { openRedis } from '#store/redis/redis.js';
+import { openRedis } from '#store/redis/redis-store.js';
 import { createTempFolder } from './folders.ts';
 
 declare module 'vitest' {

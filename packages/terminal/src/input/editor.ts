@@ -1,9 +1,9 @@
 import type { ScreenPosition } from '../screen/frame.ts';
 import type { InputEvent } from '../screen/key.ts';
-import { displayWidth, graphemesOf, measureGraphemes } from '../text/columns.ts';
+import { displayWidth, graphemesOf, measureGraphemes } from '../text/display-width.ts';
 import { codePointLength } from '../text/length.ts';
-import { REPLACEMENT, sanitizeLine } from '../text/safe.ts';
-import type { Row } from '../text/span.ts';
+import { REPLACEMENT, sanitizeLine } from '../text/sanitize.ts';
+import type { Row } from '../text/styled-span.ts';
 import { findRowStarts, type WrapUnit } from '../text/wrap.ts';
 
 /** Code points of a line: several chats, and so many that a key is still answered at once. */

@@ -1,8 +1,8 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { CliError } from '../failure.ts';
-import { resolveBaseFolders } from './base-folders.ts';
+import { CliError } from '../command-line/cli-error.ts';
 import { errorCode, makePrivateFolder, readPrivateFile, writePrivateFile } from './private-files.ts';
+import { resolveBaseFolders } from './xdg-directories.ts';
 
 /** What the config file says of one profile. */
 export interface ProfileSettings {

@@ -1,10 +1,10 @@
-import { type Arguments, UsageError } from '../subcommand.ts';
-import type { ProcessIO } from '../surroundings.ts';
-import { sanitizeLine } from '../text/safe.ts';
-import { warn } from '../warn.ts';
-import { resolveBaseFolders } from './base-folders.ts';
+import type { ProcessIO } from '../command-line/process-io.ts';
+import { type Arguments, UsageError } from '../command-line/subcommand.ts';
+import { warn } from '../command-line/warn.ts';
+import { sanitizeLine } from '../text/sanitize.ts';
 import { type Config, configPath, ProfileError, type ProfileSettings, readConfig, validateProfileName, writeConfig } from './config.ts';
 import { DEFAULT_PROFILE, deleteState, openProfile, parseServerUrl } from './profile.ts';
+import { resolveBaseFolders } from './xdg-directories.ts';
 
 /** `engawa profile`: shows and changes the config file. Resolves with the exit code. */
 export function profileCommand(args: Arguments, { stdout, stderr, env }: ProcessIO): number {

@@ -1,12 +1,12 @@
 import { rmSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
-import { didYouMean } from '../nearest.ts';
-import { resolveBaseFolders } from './base-folders.ts';
+import { didYouMean } from '../text/did-you-mean.ts';
 import { type Config, ProfileError, readConfig, stateFolder, validateProfileName } from './config.ts';
 import { FileStorage, hashedFileName, isSessionKey, MemoryStorage, type SyncStorage } from './file-storage.ts';
 import { makePrivateFolder, readPrivateFile, writePrivateFile } from './private-files.ts';
-import { RoomPidFiles } from './seats.ts';
+import { RoomPidFiles } from './room-pid-files.ts';
+import { resolveBaseFolders } from './xdg-directories.ts';
 
 /** Who somebody is, and where: what the command line, the environment and the config file say together. */
 export interface Profile {

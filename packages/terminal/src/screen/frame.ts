@@ -1,4 +1,4 @@
-import type { Row } from '../text/span.ts';
+import type { Row } from '../text/styled-span.ts';
 
 /** In columns and rows of characters. */
 export interface Size {

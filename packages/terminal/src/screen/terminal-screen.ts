@@ -1,10 +1,10 @@
 import { writeSync } from 'node:fs';
-import { setAmbiguousWide, truncate } from '../text/columns.ts';
-import { sanitizeLine } from '../text/safe.ts';
+import { setAmbiguousWide, truncate } from '../text/display-width.ts';
+import { sanitizeLine } from '../text/sanitize.ts';
+import { renderDiff } from './diff-renderer.ts';
 import type { Frame, Size } from './frame.ts';
 import type { InputEvent } from './key.ts';
-import { KeyParser } from './keys-parser.ts';
-import { renderDiff } from './painter.ts';
+import { KeyParser } from './key-parser.ts';
 import type { Screen, ScreenListener } from './screen.ts';
 import { parseBackgroundReply, selectTheme, type Theme } from './theme.ts';
 

@@ -1,4 +1,4 @@
-import type { Background, Color, Span } from '../text/span.ts';
+import type { Background, Color, Span } from '../text/styled-span.ts';
 
 type Brightness = 'dark' | 'light';
 /** How something looks: what a span says beside its text. */

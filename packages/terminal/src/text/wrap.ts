@@ -1,6 +1,6 @@
-import { displayWidth, type Grapheme, measureGraphemes } from './columns.ts';
-import { REPLACEMENT } from './safe.ts';
-import type { Row, Span } from './span.ts';
+import { displayWidth, type Grapheme, measureGraphemes } from './display-width.ts';
+import { REPLACEMENT } from './sanitize.ts';
+import type { Row, Span } from './styled-span.ts';
 
 /** What stands in for a character that is wider than a row. */
 const TOO_WIDE_REPLACEMENT: Grapheme = { text: REPLACEMENT, columns: 1 };

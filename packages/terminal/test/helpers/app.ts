@@ -1,14 +1,14 @@
 import { type Client, type ClientOptions, connect, type TransportFactory } from '@engawa/client';
 import { startTestServer, type TestServer } from '@engawa/client/testing';
 import { onTestFinished } from 'vitest';
-import { runApp } from '#app/run.js';
+import { messagesFor } from '#i18n/messages.js';
 import type { OpenRooms } from '#profile/profile.js';
 import type { Frame, Size } from '#screen/frame.js';
 import type { InputEvent } from '#screen/key.js';
 import type { Screen, ScreenListener } from '#screen/screen.js';
-import { displayWidth } from '#text/columns.js';
-import { messagesFor } from '#words/words.js';
-import { until } from '../../../server/test/helpers/waiting.ts';
+import { displayWidth } from '#text/display-width.js';
+import { runApp } from '#tui/run.js';
+import { until } from '../../../server/test/helpers/wait-for.ts';
 
 /** A screen on paper: it draws at once, and what it shows can be read. */
 class FakeScreen implements Screen {
@@ -91,7 +91,7 @@ export interface TestAppOptions {
 /** Where rooms are. */
 export interface ServerAddress {
   url: string;
-  link?: TransportFactory;
+  createTransport?: TransportFactory;
 }
 
 /** A server in this process, whose network fails as it is told. */
@@ -101,8 +101,8 @@ export function startInProcessServer(): TestServer & ServerAddress {
   return Object.assign(server, { url: 'test:' });
 }
 
-export const connectTo = ({ url, link: transport }: ServerAddress, options: ClientOptions = {}): Client =>
-  connect(url, { ...options, ...(transport && { createTransport: transport }) });
+export const connectTo = ({ url, createTransport }: ServerAddress, options: ClientOptions = {}): Client =>
+  connect(url, { ...options, ...(createTransport && { createTransport }) });
 
 /** The client as somebody sees it, on a server in this process. */
 export function openApp(server: ServerAddress, options: TestAppOptions = {}): TestApp {

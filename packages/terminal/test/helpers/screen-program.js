@@ -4,8 +4,8 @@
 import { writeFileSync } from 'node:fs';
 import { Editor } from '#input/editor.js';
 import { openScreen } from '#screen/terminal-screen.js';
-import { linkifyUrls } from '#text/linked.js';
-import { sanitizeLine } from '#text/safe.js';
+import { linkifyUrls } from '#text/hyperlinks.js';
+import { sanitizeLine } from '#text/sanitize.js';
 
 const editor = new Editor();
 const notes = [];

@@ -2,7 +2,7 @@
 import xterm from '@xterm/headless';
 import stringWidth from 'string-width';
 import type { Size } from '#screen/frame.js';
-import { measureGraphemes } from '#text/columns.js';
+import { measureGraphemes } from '#text/display-width.js';
 import type { PictureCell } from './svg.ts';
 
 /** What it gives columns to: graphemes, as those of today; the parts of joined emoji; characters of ambiguous width as if they were wide. */

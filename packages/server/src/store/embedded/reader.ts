@@ -13,11 +13,11 @@ import {
   type RoomSummary,
   type Store,
   type Ticket,
-} from '../store.ts';
-import { RoomExporter } from './packer.ts';
-import { ENTRY_COLUMNS, KEY_COLUMNS, toEntry, toKeyState } from './rows.ts';
+} from '../contract.ts';
+import { RoomExporter } from './room-export.ts';
+import { ENTRY_COLUMNS, KEY_COLUMNS, toEntry, toKeyState } from './row-mapping.ts';
 import { splitKey } from './schema.ts';
-import { type Database, iterateRows, type Row, type Statement } from './sqlite.ts';
+import { type Database, iterateRows, type Row, type Statement } from './sqlite-driver.ts';
 
 interface RoomRow {
   room: number;

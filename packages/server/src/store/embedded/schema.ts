@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { StoreError } from '../store.ts';
-import { createPrivate, makePrivate } from './permissions.ts';
-import { type Database, openDatabase } from './sqlite.ts';
+import { StoreError } from '../contract.ts';
+import { createPrivate, makePrivate } from './file-permissions.ts';
+import { type Database, openDatabase } from './sqlite-driver.ts';
 
 /** "Enga" in ASCII: `file` and we ourselves know our databases by it. */
 const APPLICATION_ID = 0x456e6761;

@@ -8,25 +8,25 @@ export interface Script {
 }
 
 function loadScript(name: string): Script {
-  const source = readFileSync(new URL(`../../../lua/${name}.lua`, import.meta.url), 'utf8');
+  const source = readFileSync(new URL(`../../../src/store/redis/lua/${name}.lua`, import.meta.url), 'utf8');
   return { source, sha: createHash('sha1').update(source).digest('hex') };
 }
 
 export const scripts = {
   append: loadScript('append'),
-  read: loadScript('read'),
-  readPage: loadScript('page'),
-  listKeys: loadScript('family'),
-  findByIdempotencyKey: loadScript('recall'),
-  advanceMark: loadScript('mark'),
-  newEpoch: loadScript('fork'),
+  read: loadScript('read-keys'),
+  readPage: loadScript('read-page'),
+  listKeys: loadScript('list-keys'),
+  findByIdempotencyKey: loadScript('find-by-idempotency-key'),
+  advanceMark: loadScript('advance-mark'),
+  newEpoch: loadScript('new-epoch'),
   trim: loadScript('trim'),
-  importChunk: loadScript('unpack'),
-  acquireLease: loadScript('hold'),
-  releaseLease: loadScript('release'),
-  expireLease: loadScript('set-aside'),
-  heartbeat: loadScript('beat'),
-  findExpiredLeases: loadScript('lapsed'),
-  removeStaleHints: loadScript('strike-out'),
-  isNodeGone: loadScript('gone'),
+  importChunk: loadScript('import-chunk'),
+  acquireLease: loadScript('acquire-lease'),
+  releaseLease: loadScript('release-lease'),
+  expireLease: loadScript('expire-lease'),
+  heartbeat: loadScript('heartbeat'),
+  findExpiredLeases: loadScript('find-expired-leases'),
+  removeStaleHints: loadScript('remove-stale-hints'),
+  isNodeGone: loadScript('is-node-gone'),
 };

@@ -1,0 +1,128 @@
+import type { ErrorPayload, RequestInput, ResumeResult } from '@engawa/protocol';
+import { MAX_FRAME_BYTES, MAX_ROOMS_PER_RESUME } from '@engawa/protocol/bounds';
+import type { Position } from '@engawa/protocol/position';
+import { backoff } from '../connection/backoff.ts';
+import { jsonByteLength } from '../connection/byte-size.ts';
+import type { Connection } from '../connection/connection.ts';
+
+const RESUME_TIMEOUT_MS = 20_000;
+const PROBE_TIMEOUT_MS = 5_000;
+
+/** A room that has fallen behind. */
+export interface ResumableRoom {
+  readonly roomId: string;
+  readonly username: string;
+  /** What it has of the room. */
+  readonly heldPosition: Position | undefined;
+  onResumeResult(outcome: ResumeResult): void;
+  /** It is to be asked for again, unless it has ended. */
+  requestResume(): void;
+}
+
+/** A room, and what it was asked with; nothing where it has no position yet. */
+interface PendingResume {
+  room: ResumableRoom;
+  requestRooms: RequestInput<'resume:rooms'>['rooms'];
+}
+
+/** Asks for what rooms missed: one question at a time, for all that are behind together, until none is. */
+export class ResumeBatcher {
+  readonly #connection: Connection;
+  readonly #onError: (error: ErrorPayload) => void;
+  readonly #pendingRooms = new Set<ResumableRoom>();
+  #isRunning = false;
+  #isRequesting = false;
+  #timeoutMs = RESUME_TIMEOUT_MS;
+
+  constructor(connection: Connection, onError: (error: ErrorPayload) => void) {
+    this.#connection = connection;
+    this.#onError = onError;
+  }
+
+  add(room: ResumableRoom): void {
+    this.#pendingRooms.add(room);
+    if (!this.#isRunning) void this.#run();
+  }
+
+  /** The connection is gone, and each room comes again with the next. */
+  clear(): void {
+    this.#pendingRooms.clear();
+  }
+
+  /** The connection may be dead without anybody having noticed: it is given up sooner. */
+  async probe(): Promise<void> {
+    this.#timeoutMs = PROBE_TIMEOUT_MS;
+    if (this.#pendingRooms.size > 0 && !this.#isRequesting) return;
+    const { generation } = this.#connection;
+    const answer = await this.#connection.request('list:rooms', { limit: 1 }, PROBE_TIMEOUT_MS);
+    if (!answer && generation === this.#connection.generation) this.#connection.reconnect();
+  }
+
+  async #run(): Promise<void> {
+    this.#isRunning = true;
+    // Rooms that are added in the same moment go together.
+    await Promise.resolve();
+    for (let failures = 0; this.#pendingRooms.size > 0 && this.#connection.isUp; ) {
+      const delayMs = await this.#requestBatch(failures);
+      failures = delayMs === 0 ? 0 : failures + 1;
+      if (delayMs > 0) await this.#connection.timers.sleep(delayMs);
+    }
+    this.#isRunning = false;
+  }
+
+  /** Milliseconds after which it is to be asked again, if it is to be. */
+  async #requestBatch(failures: number): Promise<number> {
+    const batch = this.#takeBatch();
+    const rooms = [...batch.values()].flatMap(({ requestRooms }) => requestRooms);
+    if (rooms.length === 0) return 0;
+    const { generation } = this.#connection;
+    this.#isRequesting = true;
+    const timeoutMs = this.#timeoutMs;
+    this.#timeoutMs = RESUME_TIMEOUT_MS;
+    const answer = await this.#connection.request('resume:rooms', { rooms }, timeoutMs);
+    this.#isRequesting = false;
+    if (generation !== this.#connection.generation) return 0;
+    if (answer?.ok) return this.#deliverResults(batch, answer.rooms) ? 0 : backoff(failures);
+    if (answer) {
+      if (!answer.error.retryable) this.#onError(answer.error);
+      for (const { room } of batch.values()) room.requestResume();
+    } else this.#connection.reconnect();
+    return answer?.error.retryAfter ?? backoff(failures);
+  }
+
+  /** As many rooms as one question may have, by count and by bytes. */
+  #takeBatch(): Map<string, PendingResume> {
+    const batch = new Map<string, PendingResume>();
+    let bytes = 0;
+    for (const room of this.#pendingRooms) {
+      // A room that was closed and joined again may be behind twice; it is named once.
+      if (batch.has(room.roomId)) continue;
+      const { roomId, username } = room;
+      const requestRooms = room.heldPosition ? [{ roomId, username, ...room.heldPosition }] : [];
+      bytes += jsonByteLength(requestRooms);
+      if (batch.size === MAX_ROOMS_PER_RESUME || (batch.size > 0 && bytes > MAX_FRAME_BYTES / 2)) break;
+      batch.set(roomId, { room, requestRooms });
+      this.#pendingRooms.delete(room);
+    }
+    return batch;
+  }
+
+  /** A room for which there was no place in the answer comes with the next question. False when that is so of all. */
+  #deliverResults(batch: Map<string, PendingResume>, results: ResumeResult[]): boolean {
+    let hasDelivered = false;
+    for (const result of results) {
+      const pending = batch.get(result.roomId);
+      if (!pending) continue;
+      if (isDeferred(result, pending)) pending.room.requestResume();
+      else {
+        hasDelivered = true;
+        pending.room.onResumeResult(result);
+      }
+    }
+    return hasDelivered;
+  }
+}
+
+/** It says neither what the room missed, nor that it missed nothing. */
+const isDeferred = (outcome: ResumeResult, { requestRooms: [held] }: PendingResume): boolean =>
+  outcome.outcome === 'more' && outcome.entries.length === 0 && outcome.epoch === held?.epoch && outcome.seq === held.seq;

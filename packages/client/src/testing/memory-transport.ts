@@ -1,0 +1,189 @@
+import { ChatError } from '@engawa/protocol';
+import { type Transport, type TransportAuth, TransportError, type TransportListeners } from '../connection/transport.ts';
+import type { Faults } from './faults.ts';
+import { Pipe } from './pipe.ts';
+import { type Random, randomBetween } from './random.ts';
+import type { TestNode, TestPeer } from './test-node.ts';
+
+/** How soon a link tries again: milliseconds, at least and at most. */
+const RECONNECT_DELAY_MS = [20, 500] as const;
+
+interface MemoryTransportOptions {
+  faults: () => Faults;
+  random: Random;
+  /** A node that is alive, if there is one. */
+  pickNode: () => TestNode | undefined;
+  onOpen: (connection: MemoryConnection) => void;
+}
+
+type ToClient = { event: string; payload: unknown } | { requestId: number; answer: unknown };
+interface ToServer {
+  requestId: number;
+  event: string;
+  payload: unknown;
+}
+
+/** A link to a node in this process. */
+export class MemoryTransport implements Transport {
+  readonly #options: MemoryTransportOptions;
+  readonly #listeners: TransportListeners;
+  #connection: MemoryConnection | undefined;
+  #connecting: ReturnType<typeof setTimeout> | undefined;
+  #isOpen = false;
+  #auth: TransportAuth = { session: '' };
+
+  constructor(options: MemoryTransportOptions, listeners: TransportListeners) {
+    this.#options = options;
+    this.#listeners = listeners;
+  }
+
+  open(auth: TransportAuth): void {
+    this.#auth = auth;
+    if (this.#isOpen) return;
+    this.#isOpen = true;
+    this.#connectIn(randomBetween(this.#options.random, this.#options.faults().delayMs));
+  }
+
+  close(): void {
+    this.#isOpen = false;
+    clearTimeout(this.#connecting);
+    this.#connection?.end('closed by the client');
+    this.#connection = undefined;
+  }
+
+  async request(event: string, payload: object, timeoutMs: number): Promise<unknown> {
+    if (!this.#connection) throw new TransportError('There is no connection.');
+    return this.#connection.request(event, payload, timeoutMs);
+  }
+
+  #connectIn(milliseconds: number): void {
+    clearTimeout(this.#connecting);
+    this.#connecting = setTimeout(() => this.#connect(), milliseconds);
+  }
+
+  #connect(): void {
+    const node = this.#options.pickNode();
+    if (!node) {
+      this.#reconnect();
+      return;
+    }
+    const connection = new MemoryConnection(node, this.#options, {
+      onEvent: (event, payload) => this.#listeners.onEvent(event, payload),
+      onEnd: (reason) => this.#onEnd(connection, reason),
+    });
+    try {
+      node.connect(connection.peer, { ...this.#auth });
+    } catch (error) {
+      this.#isOpen = false;
+      this.#listeners.onRejected((error instanceof ChatError ? error : new ChatError('internal')).toPayload());
+      return;
+    }
+    this.#connection = connection;
+    this.#options.onOpen(connection);
+    this.#listeners.onConnect();
+  }
+
+  #reconnect(): void {
+    this.#connectIn(randomBetween(this.#options.random, RECONNECT_DELAY_MS));
+  }
+
+  #onEnd(connection: MemoryConnection, reason: string): void {
+    if (this.#connection !== connection) return;
+    this.#connection = undefined;
+    if (!this.#isOpen) return;
+    this.#reconnect();
+    this.#listeners.onDisconnect(reason);
+  }
+}
+
+/** One connection: two pipes, what is being asked, and the peer that the node knows. */
+export class MemoryConnection {
+  readonly peer: TestPeer;
+  readonly #toServer: Pipe<ToServer>;
+  readonly #toClient: Pipe<ToClient>;
+  readonly #pendingRequests = new Map<number, (answer: unknown) => void>();
+  readonly #node: TestNode;
+  readonly #onEnd: (reason: string) => void;
+  #lastRequestId = 0;
+  #isUp = true;
+
+  constructor(
+    node: TestNode,
+    { faults, random }: MemoryTransportOptions,
+    { onEvent, onEnd }: { onEvent: (event: string, payload: unknown) => void; onEnd: (reason: string) => void },
+  ) {
+    this.#node = node;
+    this.#onEnd = onEnd;
+    // What is asked comes once and in order, as over any connection; what a server tells may come as it comes from others.
+    this.#toServer = new Pipe({
+      faults: () => ({ ...faults(), duplicate: 0, reorder: 0 }),
+      random,
+      deliver: (packet) => this.#receive(packet),
+    });
+    this.#toClient = new Pipe({
+      faults,
+      random,
+      deliver: (packet) => {
+        if ('event' in packet) onEvent(packet.event, packet.payload);
+        else this.#pendingRequests.get(packet.requestId)?.(packet.answer);
+      },
+    });
+    this.peer = this.#newPeer();
+  }
+
+  get isUp(): boolean {
+    return this.#isUp;
+  }
+
+  request(event: string, payload: object, timeoutMs: number): Promise<unknown> {
+    this.#lastRequestId += 1;
+    const requestId = this.#lastRequestId;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => settle(undefined), timeoutMs);
+      const settle = (answer: unknown) => {
+        clearTimeout(timer);
+        this.#pendingRequests.delete(requestId);
+        if (answer === undefined) reject(new TransportError('There was no answer.'));
+        else resolve(answer);
+      };
+      this.#pendingRequests.set(requestId, settle);
+      this.#toServer.send({ requestId, event, payload: jsonCopy(payload) });
+    });
+  }
+
+  /** Both ends learn of it, and what is on its way is lost. */
+  end(reason: string): void {
+    if (!this.#isUp) return;
+    this.#isUp = false;
+    this.#toServer.cut();
+    this.#toClient.cut();
+    for (const settle of [...this.#pendingRequests.values()]) settle(undefined);
+    this.#node.disconnect(this.peer);
+    this.#onEnd(reason);
+  }
+
+  #receive({ requestId, event, payload }: ToServer): void {
+    const acknowledge = (answer: unknown) => this.#toClient.send({ requestId, answer: jsonCopy(answer) });
+    this.#node.node.dispatch(this.peer, event, [payload, acknowledge]);
+  }
+
+  #newPeer(): TestPeer {
+    const channels = new Set<string>();
+    const isUp = () => this.#isUp;
+    return {
+      id: '',
+      data: undefined,
+      channels,
+      get connected() {
+        return isUp();
+      },
+      emit: (event, ...[payload]) => this.#isUp && this.#toClient.send({ event, payload: jsonCopy(payload) }),
+      join: (channel) => channels.add(channel),
+      leave: (channel) => channels.delete(channel),
+      end: (reason) => this.end(reason),
+    };
+  }
+}
+
+/** As it would come over a wire. */
+const jsonCopy = (payload: unknown): unknown => (payload === undefined ? undefined : (JSON.parse(JSON.stringify(payload)) as unknown));

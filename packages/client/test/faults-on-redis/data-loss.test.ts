@@ -1,0 +1,126 @@
+/** A Redis that comes back without its newest data, with old data, or with none: everybody is told, and nothing is mixed up. */
+import { cpSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import type { RedisServer } from '../../../server/test/helpers/redis-servers.ts';
+import { connect, createTempFolder, requestOk, until } from '../../../server/test/helpers/server.ts';
+import { startBalancer } from '../helpers/balancer.ts';
+import { ConsistencyChecker } from '../helpers/consistency-checker.ts';
+import { newRedis, openRedisStore, startNode } from '../helpers/on-redis.ts';
+import { ROOM } from '../helpers/people.ts';
+import { LargeActorGroup } from '../helpers/throng.ts';
+
+const timeout = 60_000;
+const portOf = (url: string): number => Number(new URL(url).port);
+
+/** The append-only files. */
+const filesOf = ({ dir }: RedisServer): string => join(dir, 'appendonlydir');
+const newestOf = (redis: RedisServer): string =>
+  join(filesOf(redis), readdirSync(filesOf(redis)).find((name) => name.endsWith('.incr.aof'))!);
+
+test('F11: a Redis that is started again without the end of its file, fast: all are told, and what was lost is said again', {
+  timeout,
+}, async () => {
+  const redis = await newRedis();
+  const nodes = [await startNode(redis.url), await startNode(redis.url)];
+  const throng = await LargeActorGroup.start(nodes.map(({ url }) => url));
+  const { checker } = throng;
+  await checker.waitForAcknowledged(200);
+  const { size } = statSync(newestOf(redis));
+  await checker.waitForAcknowledged(100);
+  await redis.kill();
+  // In the middle of a command, too: what is torn is cut off.
+  truncateSync(newestOf(redis), size - 7);
+  await redis.start();
+  await throng.waitUntilAllAreReset();
+  await checker.waitForAcknowledged(200);
+  await throng.expectConsistentAfterFork(await openRedisStore(redis.url));
+});
+
+test('F11: a Redis that waits for its disk and is killed again and again, fsync: it has all that was acknowledged, once', {
+  timeout,
+}, async () => {
+  const redis = await newRedis({ config: { appendfsync: 'always' } });
+  const nodes = [await startNode(redis.url, { durability: 'fsync' }), await startNode(redis.url, { durability: 'fsync' })];
+  const throng = await LargeActorGroup.start(
+    nodes.map(({ url }) => url),
+    { pauseMs: 5 },
+  );
+  const { checker } = throng;
+  for (let kills = 0; kills < 5; kills += 1) {
+    await checker.waitForAcknowledged(200);
+    await redis.kill();
+    expect(checker.unansweredCount, 'chats are on their way').toBeGreaterThan(0);
+    await redis.start();
+  }
+  await checker.waitForAcknowledged(200);
+  throng.stopSending();
+  await checker.expectConsistent(await openRedisStore(redis.url));
+  for (const { resets } of throng.sdk) expect(resets).toEqual([]);
+});
+
+test.each([
+  ['nodes that were there', true],
+  ['nodes that never knew more', false],
+])('F12: an old copy of the data is put back, under %s: all are told, and what it lacks is said again', { timeout }, async (_, areSame) => {
+  const [redis, copy] = [await newRedis(), createTempFolder()];
+  let nodes = [await startNode(redis.url), await startNode(redis.url)];
+  const balancer = await startBalancer(nodes.map(({ url }) => portOf(url)));
+  const throng = await LargeActorGroup.start([balancer.url], { socketIo: areSame ? 8 : 0 });
+  const { checker } = throng;
+  await checker.waitForAcknowledged(200);
+  cpSync(filesOf(redis), copy, { recursive: true });
+  await checker.waitForAcknowledged(300);
+  await redis.kill();
+  if (!areSame) await Promise.all(nodes.map(({ stop }) => stop()));
+  rmSync(filesOf(redis), { recursive: true });
+  cpSync(copy, filesOf(redis), { recursive: true });
+  await redis.start();
+  if (!areSame) nodes = [await startNode(redis.url), await startNode(redis.url)];
+  balancer.ports = nodes.map(({ url }) => portOf(url));
+  await throng.waitUntilAllAreReset();
+  await checker.waitForAcknowledged(200);
+  await throng.expectConsistentAfterFork(await openRedisStore(redis.url));
+});
+
+test('F12: everything is gone (FLUSHALL): all are told that the room is no more, and may open it again', { timeout }, async () => {
+  const redis = await newRedis();
+  const nodes = [await startNode(redis.url), await startNode(redis.url)];
+  const throng = await LargeActorGroup.start(nodes.map(({ url }) => url));
+  const { sdk, socketIo, checker } = throng;
+  await checker.waitForAcknowledged(100);
+  const notices: unknown[] = [];
+  for (const { socket } of socketIo) socket.on('reset:room', (notice: unknown) => notices.push(notice));
+  await redis.runCommand('FLUSHALL');
+  await until(() => sdk.every(({ room }) => room.state === 'ended') && notices.length === socketIo.length, 'all are told', 10_000);
+  for (const { room } of sdk) expect(room.ending?.reason).toBe('deleted');
+  expect(notices).toEqual(socketIo.map(() => ({ roomId: ROOM, epoch: null, seq: 0 })));
+  throng.stopSending();
+
+  const again = await LargeActorGroup.start(nodes.map(({ url }) => url));
+  await again.checker.waitForAcknowledged(100);
+  again.stopSending();
+  await again.checker.expectConsistent(await openRedisStore(redis.url));
+});
+
+test('F12: everything is gone, and another opens the room before anybody noticed: all are told, and who joins that one mixes nothing up', {
+  timeout,
+}, async () => {
+  const redis = await newRedis();
+  const nodes = [await startNode(redis.url), await startNode(redis.url)];
+  const scene = new ConsistencyChecker();
+  const people = [await scene.addSdkActor('aya', nodes[0]!.url), await scene.addSdkActor('ben', nodes[1]!.url)];
+  await Promise.all(people.map((person) => person.sendChats(20)));
+  const stranger = await connect(nodes[1]!.url);
+  await redis.runCommand('FLUSHALL');
+  await requestOk(stranger, 'create:room', { roomId: ROOM, username: 'stranger' });
+  // What has the id of a room that is gone is another room: nobody joins it by themselves.
+  await until(() => people.every(({ room }) => room.state === 'ended'), 'their room is gone');
+  for (const person of people) {
+    person.receivedLog.entries.splice(0);
+    await person.join();
+  }
+  await Promise.all(people.map((person) => person.sendChats(5)));
+  await until(() => people.every(({ texts }) => texts.length === 10), 'both heard all');
+  for (const { room, texts } of people) expect(room.timeline.chats.map(({ message }) => message)).toEqual(texts);
+});

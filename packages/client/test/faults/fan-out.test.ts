@@ -1,0 +1,24 @@
+/** A store that tells badly what is appended: here one in memory, so that it is bad enough. */
+import { expect, test } from 'vitest';
+import { ConsistencyChecker } from '../helpers/consistency-checker.ts';
+import { ROOM, startAllSending } from '../helpers/people.ts';
+import { deliveryFaults, startServersWithFaults } from '../helpers/two-servers.ts';
+
+const seed = Number(process.env.SEED || Math.floor(Math.random() * 1e9));
+
+test(`F15: what the store tells late, twice, out of order or not at all is told to people as it is (SEED=${seed})`, async () => {
+  const { servers, notifications, store } = await startServersWithFaults(seed, { lose: 0.15, duplicate: 0.15, reorder: 0.15 });
+  const scene = new ConsistencyChecker();
+  const people = await scene.addActorsOnBoth(servers);
+  const hush = startAllSending(people);
+  await scene.waitForAcknowledged(400);
+  hush();
+  await scene.expectConsistent(store);
+  const { head } = await store.read(ROOM, {});
+  for (const telling of notifications) {
+    const { lost, doubled, overtaken } = deliveryFaults(telling, head);
+    expect(lost, 'entries that a server was never told').toBeGreaterThan(5);
+    expect(doubled, 'entries that it was told twice').toBeGreaterThan(5);
+    expect(overtaken, 'entries that others overtook').toBeGreaterThan(5);
+  }
+});

@@ -1,0 +1,42 @@
+import type { Limits } from '@engawa/protocol';
+import type { LeaseManager } from '../background/lease-manager.ts';
+import type { QuotaMonitor } from '../background/quota-monitor.ts';
+import type { Connection } from '../connections/connection.ts';
+import type { Transport } from '../connections/peer.ts';
+import type { Caller } from '../domain/command.ts';
+import type { AdmissionQueue } from '../limits/admission-queue.ts';
+import type { KeyedTokenBuckets } from '../limits/keyed-token-buckets.ts';
+import type { ResponseMemory } from '../limits/response-memory.ts';
+import type { RateLimitedLog } from '../logging/rate-limited-log.ts';
+import type { RoomRegistry } from '../rooms/room-registry.ts';
+import type { Store } from '../store/contract.ts';
+import type { QueryScheduler } from './query-scheduler.ts';
+
+/** What a node has to answer with. */
+export interface AppContext {
+  store: Store;
+  transport: Transport;
+  roomRegistry: RoomRegistry;
+  leaseManager: LeaseManager;
+  /** Passed by whoever comes back. */
+  admissionQueue: AdmissionQueue;
+  /** Where questions wait for their turn to be read for. */
+  queryScheduler: QueryScheduler;
+  /** What large answers and pages may take. */
+  responseMemory: ResponseMemory;
+  /** How often each author may still say something in each room; undefined where rates are lifted. */
+  chatBuckets: KeyedTokenBuckets | undefined;
+  limits: Limits;
+  quotaMonitor: QuotaMonitor;
+  node: string;
+  log: RateLimitedLog;
+}
+
+/** A connection as the rules see it, under its name in the room where it has one. */
+export const createCaller = ({ node, limits, quotaMonitor }: AppContext, connection: Connection, username: string | undefined): Caller => ({
+  author: connection.identity.author,
+  node,
+  username,
+  largeRoomThreshold: limits.largeRoom,
+  headroom: quotaMonitor.headroom(connection),
+});

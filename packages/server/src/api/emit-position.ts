@@ -1,0 +1,35 @@
+/**
+ * Socket.IO's client shows the offset of the last entry that it was told when it comes back. Who is a member already and joins
+ * again, as after a reload, is answered and told no entry, and could not be recovered before somebody says something.
+ */
+
+import type { Peer } from '../connections/peer.ts';
+import { connectionOf, type LocalRoom } from '../rooms/local-room.ts';
+import type { AppContext } from './context.ts';
+
+/** Gives the peer an offset for where it stands: not before what it was told in any of its rooms, nor after what it is owed. */
+export async function emitPosition(
+  { roomRegistry, store }: Pick<AppContext, 'roomRegistry' | 'store'>,
+  peer: Peer,
+  roomId: string,
+): Promise<void> {
+  const { canUseOffsets, memberships } = connectionOf(peer);
+  if (!canUseOffsets) return;
+  const rooms = (await Promise.all([...memberships].map(([id]) => roomRegistry.get(id)))).filter((room) => room !== undefined);
+  const room = rooms.find((each) => each.roomId === roomId);
+  if (!room) return;
+  await loadLatestHlc(room, store);
+  const { position } = room;
+  // While it is told what it missed, the offsets of that count.
+  if (!position || connectionOf(peer).backlogDelivery) return;
+  const latestHlc = Math.max(...rooms.map((each) => each.latestHlc));
+  if (latestHlc > 0) peer.emit('update:position', { roomId, epoch: position.epoch, seq: position.seq }, String(latestHlc));
+}
+
+/** Nothing was told here since the room was opened: the log knows. */
+async function loadLatestHlc(room: LocalRoom, store: AppContext['store']): Promise<void> {
+  const { position, roomId } = room;
+  if (room.latestHlc > 0 || !position) return;
+  const { epoch, entries } = await store.read(roomId, { seqs: [position.seq] });
+  if (epoch === room.position?.epoch) room.latestHlc = Math.max(room.latestHlc, entries.get(position.seq)?.hlc ?? 0);
+}

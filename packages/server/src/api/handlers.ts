@@ -1,0 +1,253 @@
+import {
+  ChatError,
+  type CommandName,
+  type EphemeralEventName,
+  type EventName,
+  type Position,
+  type QueryName,
+  type RequestPayload,
+  type ResponsePayload,
+} from '@engawa/protocol';
+import type { Connection } from '../connections/connection.ts';
+import type { Peer } from '../connections/peer.ts';
+import { listChats } from '../domain/chat-pages.ts';
+import { createChat, createChats, deleteChat, updateChat } from '../domain/chats.ts';
+import type { Caller, CommandRule } from '../domain/command.ts';
+import { toBroadcast } from '../domain/entry-payloads.ts';
+import { type CommandResult, executeCommand, type FactsCache } from '../domain/execute-command.ts';
+import { listEntries } from '../domain/list-entries.ts';
+import { addMember, describeMembership, lastBroadcastIdAt, listMembers, removeMember } from '../domain/members.ts';
+import { addReaction, removeReaction } from '../domain/reactions.ts';
+import { markRead as advanceReadMark } from '../domain/read-marks.ts';
+import { memberKey } from '../domain/room-keys.ts';
+import { createRoom, deleteRoom, listRooms, updateRoom } from '../domain/rooms.ts';
+import { countUnread } from '../domain/unread-count.ts';
+import type { EphemeralEvent } from '../rooms/ephemeral-events.ts';
+import { connectionOf } from '../rooms/local-room.ts';
+import type { Store } from '../store/contract.ts';
+import { type AppContext, createCaller } from './context.ts';
+import { emitPosition } from './emit-position.ts';
+import { resumeRooms } from './resume-rooms.ts';
+
+const EMIT_FAILED = 'an entry could not be told to who added it';
+
+type MemberRef = { roomId: string; username: string };
+type Handler<E extends EventName> = (
+  context: AppContext,
+  peer: Peer,
+  request: RequestPayload<E>,
+  factsCache?: FactsCache,
+) => Promise<ResponsePayload<E>>;
+
+const entryPosition = ({ seq, id, at }: CommandResult['entries'][number]) => ({ seq, id, at });
+
+/** Every event and what does it. */
+export const handlers: { [E in EventName]: Handler<E> } = {
+  'create:room': joinHandler('create:room', createRoom),
+  'add:member': joinHandler('add:member', addMember),
+  'remove:member': commandHandler('remove:member', removeMember),
+  // One that was kept in a packet of this name was its first.
+  'create:chat': withChatRate(commandHandler('create:chat', createChat, ({ entries: [first] }) => (first ? entryPosition(first) : {}))),
+  'create:chats': withChatRate(commandHandler('create:chats', createChats, ({ entries }) => ({ chats: entries.map(entryPosition) }))),
+  'update:chat': withChatRate(commandHandler('update:chat', updateChat)),
+  'delete:chat': commandHandler('delete:chat', deleteChat),
+  'add:reaction': commandHandler('add:reaction', addReaction),
+  'remove:reaction': commandHandler('remove:reaction', removeReaction),
+  'update:room': commandHandler('update:room', updateRoom),
+  'delete:room': commandHandler('delete:room', deleteRoom),
+  'list:rooms': listRoomsHandler,
+  'list:members': withPresence(queryHandler(listMembers)),
+  'list:chats': queryHandler(listChats),
+  'list:entries': queryHandler(listEntries),
+  'resume:rooms': resumeRooms,
+  'start:typing': ephemeralHandler('start:typing'),
+  'stop:typing': ephemeralHandler('stop:typing'),
+  'update:presence': updatePresence,
+  'mark:read': markRead,
+};
+
+/** A command that adds to the log of a room that the caller is in; `more` is what its answer says beside where that is. */
+function commandHandler<E extends CommandName>(
+  event: E,
+  rule: CommandRule<E>,
+  extraFields: (result: CommandResult) => object = () => ({}),
+): Handler<E> {
+  return async (context, peer, request, factsCache) => {
+    const { store } = context;
+    const { roomId } = request as MemberRef;
+    const connection = connectionOf(peer);
+    const wasAttached = connection.memberships.has(roomId);
+    const result = await executeCommand({ store, rule, command: request, caller: callerOf(context, peer, roomId), factsCache });
+    if (result.outcome === 'appended') {
+      countAppended(context, connection, { event, request });
+      // What was kept is acknowledged, whether this can be read now or not.
+      if (!wasAttached)
+        await emitToCaller(store, peer, { roomId, ...result }).catch((error: unknown) => context.log.error({ err: error }, EMIT_FAILED));
+    }
+    return { ...positionFields(roomId, result), durability: store.durability, ...extraFields(result) } as ResponsePayload<E>;
+  };
+}
+
+function countAppended(
+  { quotaMonitor }: AppContext,
+  connection: Connection,
+  { event, request }: { event: CommandName; request: object },
+): void {
+  connection.spendStoredBytes(request);
+  if (event !== 'create:room') return;
+  connection.spendRoomCreation();
+  quotaMonitor.countOpenedRoom();
+}
+
+/** Chats that may be under way together: of one member, for they rest on that he is one, and on nothing else but what they answer. */
+export const batchKeyOf = <E extends EventName>(event: E, request: RequestPayload<E>): string | undefined => {
+  if (event !== 'create:chat' && event !== 'create:chats') return undefined;
+  const { roomId, username } = request as MemberRef;
+  const repliedSeqs = chatsOf(request).flatMap(({ replyTo }) => replyTo ?? []);
+  // No id has a line break.
+  return `${roomId}\n${username}\n${repliedSeqs.join()}`;
+};
+
+type ChatCommand = 'create:chat' | 'create:chats' | 'update:chat';
+const chatsOf = (request: object): { replyTo?: number }[] => (request as Partial<RequestPayload<'create:chats'>>).chats ?? [request];
+
+/** Texts have a rate of their own, of their author in the room: over however many connections, and whether these joined or not. */
+function withChatRate<E extends ChatCommand>(handler: Handler<E>): Handler<E> {
+  return (context, peer, request, factsCache) => {
+    const { author } = connectionOf(peer).identity;
+    const { length } = chatsOf(request);
+    const maxChats = Math.floor(context.limits.rates?.chats?.burst ?? Infinity);
+    // To wait would be in vain.
+    if (length > maxChats) throw new ChatError('invalid_payload', { message: `chats: must have at most ${maxChats} items` });
+    const refusal = context.chatBuckets?.takeOrError(`${author}\n${(request as MemberRef).roomId}`, length);
+    if (refusal) throw refusal;
+    return handler(context, peer, request, factsCache);
+  };
+}
+
+/** A command that makes the caller a member; answered with what he needs to know of the room. */
+function joinHandler<E extends 'create:room' | 'add:member'>(event: E, rule: CommandRule<E>): Handler<E> {
+  return async (context, peer, request) => {
+    const { store, roomRegistry, leaseManager, limits, queryScheduler } = context;
+    const { roomId, username } = request as MemberRef;
+    const connection = connectionOf(peer);
+    connection.takeJoinToken({ roomId, username });
+    await leaseManager.ensureHeartbeat();
+    const caller = callerOf(context, peer, roomId);
+    const [result, livePosition] = await roomRegistry.join(peer, request, () => executeCommand({ store, rule, command: request, caller }));
+    if (result.outcome === 'appended') countAppended(context, connection, { event, request });
+    // Counts what is unread, which reads as much as a page.
+    const membership = await queryScheduler.run(() => describeMembership(store, roomId, { username, author: caller.author }));
+    // Who came back is seated by now: he hears all that is after this seq, which an earlier one would not promise.
+    const isReattached = result.outcome === 'unchanged' && livePosition !== null;
+    const position = isReattached ? { ...result, epoch: livePosition.epoch, seq: livePosition.seq } : result;
+    if (result.outcome !== 'appended') connection.address?.budgets.refundJoin(roomId);
+    if (isReattached) await emitPosition(context, peer, roomId);
+    const { session } = connection.identity;
+    const online = (await roomRegistry.get(roomId))?.ephemeralEvents.online ?? 0;
+    const tail = isSamePosition(livePosition, position) ? livePosition.id : await lastBroadcastIdAt(store, roomId, position);
+    const { durability } = store;
+    return { ...positionFields(roomId, position), durability, tail, ...membership, online, session, limits } as ResponsePayload<E>;
+  };
+}
+
+/** Tells the room what is not kept; only who is seated there under that name may. */
+function ephemeralHandler<E extends EphemeralEventName>(event: E): Handler<E> {
+  return async ({ roomRegistry }, peer, request) => {
+    const { roomId } = request;
+    requireAttached(peer, request);
+    await (await roomRegistry.get(roomId))?.ephemeralEvents.publish({ event, signal: request } as EphemeralEvent);
+    return { roomId } as ResponsePayload<E>;
+  };
+}
+
+async function updatePresence(
+  { roomRegistry }: AppContext,
+  peer: Peer,
+  request: RequestPayload<'update:presence'>,
+): Promise<ResponsePayload<'update:presence'>> {
+  requireAttached(peer, request);
+  await (await roomRegistry.get(request.roomId))?.updatePresence(peer, request);
+  return { roomId: request.roomId };
+}
+
+async function markRead(
+  { store, roomRegistry, queryScheduler }: AppContext,
+  peer: Peer,
+  request: RequestPayload<'mark:read'>,
+): Promise<ResponsePayload<'mark:read'>> {
+  const { roomId, username, seq } = request;
+  requireAttached(peer, request);
+  const room = await roomRegistry.get(roomId);
+  // A page may have shown what this node was not told yet.
+  if (seq > (room?.position?.seq ?? 0)) await room?.follower.catchUp();
+  const head = room?.position?.seq ?? 0;
+  if (seq > head) throw new ChatError('invalid_payload', { message: 'seq: is after the newest entry' });
+  const { author } = connectionOf(peer).identity;
+  const read = await advanceReadMark(store, request, author);
+  if (read === null) throw new ChatError('not_a_member');
+  if (read === seq) await room?.ephemeralEvents.publish({ event: 'mark:read', signal: { roomId, username, read } });
+  const counts = await queryScheduler.run(() => countUnread(store, roomId, { author, username, read, head }));
+  return { roomId, read, ...counts, asOf: head };
+}
+
+function requireAttached(peer: Peer, { roomId, username }: MemberRef): void {
+  if (!connectionOf(peer).memberships.get(roomId)?.usernames.has(memberKey(username))) throw new ChatError('not_a_member');
+}
+
+/** The store knows who is connected; who of them looks is only known to those who heard it. */
+function withPresence(list: Handler<'list:members'>): Handler<'list:members'> {
+  return async (context, peer, request) => {
+    const response = await list(context, peer, request);
+    const ephemeralEvents = (await context.roomRegistry.get(request.roomId))?.ephemeralEvents;
+    const members = response.members.map((member) =>
+      member.presence === 'online' && ephemeralEvents ? { ...member, presence: ephemeralEvents.presenceOf(member.username) } : member,
+    );
+    return { ...response, members };
+  };
+}
+
+function listRoomsHandler(
+  { store, queryScheduler }: AppContext,
+  peer: Peer,
+  request: RequestPayload<'list:rooms'>,
+): Promise<ResponsePayload<'list:rooms'>> {
+  const connection = connectionOf(peer);
+  const { author } = connection.identity;
+  return listRooms(store, request, {
+    author,
+    enqueue: (read) => queryScheduler.run(read),
+    tryTakeCountToken: () => connection.tryTakeCountToken(),
+  });
+}
+
+function queryHandler<E extends QueryName>(
+  query: (store: Store, request: RequestPayload<E>, caller: Caller) => Promise<ResponsePayload<E>>,
+): Handler<E> {
+  return (context, peer, request) => {
+    const caller = callerOf(context, peer, (request as Partial<MemberRef>).roomId);
+    return context.queryScheduler.run(() => query(context.store, request, caller));
+  };
+}
+
+function callerOf(context: AppContext, peer: Peer, roomId: string | undefined): Caller {
+  const connection = connectionOf(peer);
+  return createCaller(context, connection, roomId === undefined ? undefined : connection.usernameIn(roomId));
+}
+
+const isSamePosition = (livePosition: Position | null, { epoch, seq }: CommandResult): livePosition is Position =>
+  livePosition?.epoch === epoch && livePosition.seq === seq;
+
+function positionFields(roomId: string, { epoch, seq, id, at }: CommandResult) {
+  return id === undefined ? { roomId, epoch, seq } : { roomId, epoch, seq, id, at };
+}
+
+/** The caller added to a room that this connection does not hear: it is told that as the room is, but for what ended it. */
+async function emitToCaller(store: Store, peer: Peer, { roomId, epoch, entries }: CommandResult & { roomId: string }): Promise<void> {
+  const facts = await store.read(roomId, { seqs: entries.map(({ seq }) => seq) });
+  if (facts.epoch !== epoch) return;
+  for (const { seq, id } of entries) {
+    const entry = facts.entries.get(seq);
+    if (entry?.id === id) peer.emit(`${entry.kind}:success`, toBroadcast({ roomId, epoch }, entry));
+  }
+}

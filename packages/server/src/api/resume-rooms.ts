@@ -1,0 +1,166 @@
+import { ChatError, type RequestPayload, type ResponsePayload, type ResumeResult } from '@engawa/protocol';
+import type { Peer } from '../connections/peer.ts';
+import { findMember, requireMember, requireRoom } from '../domain/command.ts';
+import { countMembers } from '../domain/members.ts';
+import { jsonByteLength, ResponseBudget } from '../domain/response-budget.ts';
+import { buildResumeResult, type ClientPosition, hasSpaceForRoom, resumePageQuery, toDeferredResult } from '../domain/resume.ts';
+import { type MembershipRecord, memberKey } from '../domain/room-keys.ts';
+import { connectionOf, type LocalRoom } from '../rooms/local-room.ts';
+import type { Store } from '../store/contract.ts';
+import type { AppContext } from './context.ts';
+import { toErrorPayload } from './error-payload.ts';
+import { MembershipRecords } from './membership-records.ts';
+import { rejoinIfExpired } from './session-recovery.ts';
+
+/**
+ * Everything that a client missed in its rooms, as far as there is place for it in one answer: it is seated first, then the
+ * log is read, so nothing falls between. The first room is told at least something, whatever it has.
+ */
+export async function resumeRooms(
+  context: AppContext,
+  peer: Peer,
+  { rooms, limit, bytes }: RequestPayload<'resume:rooms'>,
+): Promise<ResponsePayload<'resume:rooms'>> {
+  const connection = connectionOf(peer);
+  connection.takeResumeTokens(rooms.length);
+  await context.admissionQueue.waitForTurn();
+  await context.leaseManager.ensureHeartbeat();
+  const targets = await attachAll(context, peer, rooms);
+  const total = new ResponseBudget();
+  for (const position of rooms) total.take(jsonByteLength(toDeferredResult(position)));
+  const budget = total.limitedTo(bytes);
+  const results: ResumeResult[] = [];
+  for (const [index, target] of targets.entries()) {
+    if (index > 0) await context.admissionQueue.waitForTurn();
+    const isDeferred = index > 0 && 'room' in target && !hasSpaceForRoom(budget);
+    if (isDeferred) connection.refundResumes(1);
+    results.push(isDeferred ? toDeferredResult(target.position) : await resumeRoom(context, peer, { target, limit, budget }));
+  }
+  return { rooms: results };
+}
+
+/** Where the client sits again, or why it does not. */
+type ResumeTarget = { position: ClientPosition } & ({ room: LocalRoom } | { refusal: unknown });
+
+/** It is looked up first where it is a member: a room that is not its own is not opened, and its tickets are read once. */
+async function attachAll(context: AppContext, peer: Peer, rooms: ClientPosition[]): Promise<ResumeTarget[]> {
+  const { store, limits, admissionQueue } = context;
+  const { author } = connectionOf(peer).identity;
+  const membershipChecks = await Promise.allSettled(rooms.map((position) => isMember(store, author, position)));
+  const records = new MembershipRecords(store, author, limits.roomsPerConnection);
+  const claims = rooms.map(
+    (position, index): AttachRequest => ({ position, membershipCheck: membershipChecks[index] as PromiseSettledResult<boolean>, records }),
+  );
+  return admissionQueue.mapInTurns(claims, async (claim) => {
+    const { position } = claim;
+    return attach(context, peer, claim).then(
+      (room) => ({ position, room }),
+      (refusal: unknown) => ({ position, refusal }),
+    );
+  });
+}
+
+async function isMember(store: Store, author: string, { roomId, username }: ClientPosition): Promise<boolean> {
+  const facts = await store.read(roomId, { keys: [memberKey(username)] });
+  requireRoom(facts);
+  return findMember(facts, username)?.author === author;
+}
+
+interface AttachRequest {
+  position: ClientPosition;
+  membershipCheck: PromiseSettledResult<boolean>;
+  records: MembershipRecords;
+}
+
+/** A guest whose name lapsed while they were away joins anew. */
+async function attach(context: AppContext, peer: Peer, { position, membershipCheck, records }: AttachRequest): Promise<LocalRoom> {
+  const connection = connectionOf(peer);
+  if (membershipCheck.status === 'rejected') throw membershipCheck.reason;
+  if (!peer.connected) throw new ChatError('busy');
+  connection.requireLimitsFor(position);
+  if (!membershipCheck.value) {
+    requireExpiredMembership(await records.get(position));
+    connection.address?.budgets.takeRejoinToken(position.roomId);
+    await rejoinIfExpired(context, connection, position);
+  }
+  return context.roomRegistry.reattach(peer, position).catch(async (error: unknown) => {
+    throw await explainRefusal(context, peer, position, error);
+  });
+}
+
+/** Who was removed is told so: they are not to come back by themselves. */
+function requireExpiredMembership(record: MembershipRecord | undefined): void {
+  if (record?.removed) throw new ChatError('removed');
+  if (!record) throw new ChatError('not_a_member');
+}
+
+interface ResumeRoomOptions {
+  target: ResumeTarget;
+  /** Entries at most. */
+  limit: number;
+  budget: ResponseBudget;
+}
+
+async function resumeRoom(context: AppContext, peer: Peer, { target, limit, budget }: ResumeRoomOptions): Promise<ResumeResult> {
+  const { position } = target;
+  if ('refusal' in target) return toRefusedResult(context, position, target.refusal);
+  try {
+    const { author } = connectionOf(peer).identity;
+    const result = await readMissed(context, target.room, { position, author, limit, budget });
+    await requireStillMember(context, peer, position);
+    return result;
+  } catch (error) {
+    return toRefusedResult(context, position, await explainRefusal(context, peer, position, error));
+  }
+}
+
+const toRefusedResult = ({ log }: AppContext, { roomId }: ClientPosition, refusal: unknown): ResumeResult => ({
+  outcome: 'refused',
+  roomId,
+  error: toErrorPayload(refusal, 'resume:rooms', log),
+});
+
+type MissedResult = Extract<ResumeResult, { entries: unknown }>;
+
+interface ReadMissedOptions extends Omit<ResumeRoomOptions, 'target'> {
+  position: ClientPosition;
+  author: string;
+}
+
+async function readMissed(
+  { store }: AppContext,
+  room: LocalRoom,
+  { position, author, limit, budget }: ReadMissedOptions,
+): Promise<ResumeResult> {
+  const start = await room.skipUnbroadcast(position);
+  const page = await room.readPage(resumePageQuery(start, limit, budget));
+  const result = await buildResumeResult({ store, position: start, author, page, online: room.ephemeralEvents.online, budget });
+  return 'entries' in result ? withMemberCounts(store, room, { position, result }) : result;
+}
+
+/** Who was not told of all that happened was not told of quiet joins and leaves. */
+async function withMemberCounts(
+  store: Store,
+  room: LocalRoom,
+  { position, result }: { position: ClientPosition; result: MissedResult },
+): Promise<ResumeResult> {
+  if (result.seq - position.seq === result.entries.length) return result;
+  const { asOf, members } = await countMembers(store, position.roomId);
+  return { ...result, counted: { asOf, members, online: room.ephemeralEvents.online } };
+}
+
+/** After the reading: what was read may be from after his removal, which this node has perhaps not heard of yet. */
+async function requireStillMember({ store }: AppContext, peer: Peer, { roomId, username }: ClientPosition): Promise<void> {
+  const facts = await store.read(roomId, { keys: [memberKey(username)] });
+  requireMember(facts, username, connectionOf(peer).identity);
+}
+
+/** Why somebody who was a member when they asked is none any more: it happened since, so their tickets are read anew. */
+async function explainRefusal({ store, limits }: AppContext, peer: Peer, position: ClientPosition, error: unknown): Promise<unknown> {
+  if (!(error instanceof ChatError && error.code === 'not_a_member')) return error;
+  const records = new MembershipRecords(store, connectionOf(peer).identity.author, limits.roomsPerConnection);
+  return records.get(position).then(
+    (record) => (record?.removed ? new ChatError('removed') : error),
+    (failure: unknown) => failure,
+  );
+}

@@ -1,0 +1,163 @@
+import { randomUUID } from 'node:crypto';
+import { LIMITS, type Limits, type ServerNotice } from '@engawa/protocol';
+import { type Logger, pino } from 'pino';
+import type { AppContext } from './api/context.ts';
+import { dispatch } from './api/dispatch.ts';
+import { QueryScheduler } from './api/query-scheduler.ts';
+import { ABSENCE_MS, GRACE_MS, LeaseManager } from './background/lease-manager.ts';
+import { QuotaMonitor } from './background/quota-monitor.ts';
+import { RetentionJob, SWEEP_INTERVAL_MS } from './background/retention-job.ts';
+import { Connection } from './connections/connection.ts';
+import { authenticate } from './connections/identity.ts';
+import type { Peer, Transport } from './connections/peer.ts';
+import { DEFAULT_ROOM_LIFETIMES, type RoomLifetimes } from './domain/room-expiry.ts';
+import type { AddressLimiter } from './limits/address-limiter.ts';
+import { AdmissionQueue } from './limits/admission-queue.ts';
+import { ByteBudget } from './limits/byte-budget.ts';
+import { KeyedTokenBuckets } from './limits/keyed-token-buckets.ts';
+import { ResponseMemory } from './limits/response-memory.ts';
+import { RateLimitedLog } from './logging/rate-limited-log.ts';
+import { connectionOf } from './rooms/local-room.ts';
+import { RoomRegistry } from './rooms/room-registry.ts';
+import type { Store } from './store/contract.ts';
+
+/** Milliseconds for what was asked to be done and answered, when the node closes. */
+const DRAIN_TIMEOUT_MS = 10_000;
+/** Authors in rooms who said something lately, as far as that is remembered. */
+const MAX_TRACKED_AUTHORS = 100_000;
+/** Of what was asked and is not begun, all connections together. */
+const MAX_QUEUED_BYTES = 64 * 1024 * 1024;
+/** Clients that are told to come back in one millisecond. */
+const RECONNECTS_PER_MS = 1;
+
+export interface ChatNodeOptions {
+  store: Store;
+  transport: Transport;
+  /** Silent when not given. */
+  log?: Logger | RateLimitedLog;
+  limits?: Limits;
+  /** Milliseconds that a guest's name stays his after his connection is gone. */
+  graceMs?: number;
+  /** Milliseconds that they stay a member after that, as long as nobody joins under the name. */
+  absenceMs?: number;
+  /** Milliseconds after which it is looked again what of the logs is not to be kept. */
+  trimIntervalMs?: number;
+  /** Milliseconds after which the usage of the store is read again. */
+  usageRefreshMs?: number;
+  lifetimes?: RoomLifetimes;
+}
+
+/** What the wire knows of a peer that arrives. */
+interface PeerInfo {
+  address?: AddressLimiter | undefined;
+  /** Whether its client knows what to do with the offset of an entry: see `offsets.ts`. */
+  canUseOffsets?: boolean;
+}
+
+/** The domain bound to a store and to those who are connected, whatever connects them. */
+export class ChatNode {
+  readonly context: AppContext;
+  readonly retentionJob: RetentionJob;
+  /** What all connections have asked and is not begun. */
+  readonly #queuedBytes = new ByteBudget(MAX_QUEUED_BYTES);
+  readonly #peers = new Set<Peer>();
+
+  constructor({
+    store,
+    transport,
+    log: logger = pino({ level: 'silent' }),
+    limits = LIMITS,
+    graceMs = GRACE_MS,
+    absenceMs = ABSENCE_MS,
+    trimIntervalMs = SWEEP_INTERVAL_MS,
+    usageRefreshMs,
+    lifetimes = DEFAULT_ROOM_LIFETIMES,
+  }: ChatNodeOptions) {
+    const node = randomUUID();
+    const log = RateLimitedLog.wrap(logger);
+    const onError = (error: unknown): undefined => {
+      log.error({ err: error }, 'a task in the background failed');
+    };
+    const { largeRoom: largeRoomThreshold } = limits;
+    const responseMemory = new ResponseMemory();
+    const chatBuckets = limits.rates?.chats ? new KeyedTokenBuckets(limits.rates.chats, MAX_TRACKED_AUTHORS) : undefined;
+    const roomRegistry = new RoomRegistry({ transport, store, responseMemory, node, graceMs, largeRoomThreshold, onError });
+    const hasLocalMembers = () => roomRegistry.hasRooms;
+    const announceOffline = (room: string, username: string) => roomRegistry.announceOffline(room, username);
+    const leaseManager = new LeaseManager({
+      store,
+      node,
+      graceMs,
+      absenceMs,
+      largeRoomThreshold,
+      hasLocalMembers,
+      announceOffline,
+      onError,
+    });
+    const readLocalRooms = () => roomRegistry.readPositions();
+    this.retentionJob = new RetentionJob({
+      store,
+      bounds: limits.retention,
+      lifetimes,
+      readLocalRooms,
+      intervalMs: trimIntervalMs,
+      onError,
+    });
+    const quotaMonitor = new QuotaMonitor({ store, quotas: limits.quotas, refreshDelayMs: usageRefreshMs, log: log.unlimited, onError });
+    const [admissionQueue, queryScheduler] = [new AdmissionQueue(), new QueryScheduler()];
+    this.context = {
+      store,
+      transport,
+      roomRegistry,
+      leaseManager,
+      quotaMonitor,
+      admissionQueue,
+      queryScheduler,
+      responseMemory,
+      chatBuckets,
+      limits,
+      node,
+      log,
+    };
+  }
+
+  /** Gives the peer an identity, from what it shows of itself; refuses with a `ChatError`. Not connected yet. */
+  admit(peer: Peer, auth: unknown, { address, canUseOffsets }: PeerInfo = {}): void {
+    const { limits } = this.context;
+    peer.data = { connection: new Connection(authenticate(auth), { limits, address, nodeQueuedBytes: this.#queuedBytes, canUseOffsets }) };
+  }
+
+  addPeer(peer: Peer): void {
+    this.#peers.add(peer);
+  }
+
+  /** Something that the peer sent: the event's name, what it carries, and last the acknowledgement, if there is one. */
+  dispatch(peer: Peer, event: unknown, args: unknown[]): void {
+    dispatch(this.context, peer, event, args);
+  }
+
+  async removePeer(peer: Peer): Promise<void> {
+    this.#peers.delete(peer);
+    await this.context.roomRegistry.detachPeer(peer);
+  }
+
+  /** Does and answers what was asked, and tells everybody when to come back. Resolves when their connections may be closed. */
+  async drain(): Promise<void> {
+    const peers = [...this.#peers];
+    for (const peer of peers) {
+      const returnAfter = Math.round((Math.random() * peers.length) / RECONNECTS_PER_MS);
+      peer.emit('close:connection', { returnAfter } satisfies ServerNotice<'close:connection'>);
+    }
+    const timeout = new Promise((resolve) => setTimeout(resolve, DRAIN_TIMEOUT_MS).unref());
+    await Promise.race([timeout, Promise.all(peers.map((peer) => connectionOf(peer).waitUntilIdle()))]);
+  }
+
+  /** Lets go of every name, and of everything else; the store stays open. */
+  async close(): Promise<void> {
+    this.context.leaseManager.stop();
+    this.context.quotaMonitor.close();
+    await Promise.all([this.retentionJob.close(), ...[...this.#peers].map((peer) => this.removePeer(peer))]);
+    this.context.roomRegistry.close();
+    this.context.log.close();
+  }
+}

@@ -1,0 +1,26 @@
+/** Stands in for the server before it has a store: whoever asks is told that this process lives, and is not ready. */
+import type { Logger } from 'pino';
+import { limitsFromSettings } from '../config/limits.ts';
+import type { Settings } from '../config/settings.ts';
+import { createHttpServer } from '../http/http-server.ts';
+import { RateLimitedLog } from '../logging/rate-limited-log.ts';
+
+export function createStartupServer(settings: Settings, logger: Logger) {
+  const log = RateLimitedLog.wrap(logger);
+  const { origins, path, trustedProxies, limitsExempt } = settings;
+  const { perAddress } = limitsFromSettings(settings);
+  const readiness = () => ({ ready: false, lag: 0 });
+  const httpServer = createHttpServer({ origins, path, trustedProxies, limitsExempt, perAddress, log, readiness });
+  return {
+    async open(): Promise<void> {
+      const { http } = httpServer;
+      if (http.listening) return;
+      const { port, host } = settings;
+      await new Promise<void>((resolve, reject) => http.once('error', reject).listen({ port, host }, resolve));
+    },
+    async close(): Promise<void> {
+      await httpServer.close(0);
+      log.close();
+    },
+  };
+}

@@ -1,0 +1,306 @@
+import { ChatError, type EventName, events, type Limits, type RateLimit } from '@engawa/protocol';
+import { FactsCache } from '../domain/execute-command.ts';
+import { memberKey } from '../domain/room-keys.ts';
+import { estimateStoredBytes } from '../domain/stored-bytes.ts';
+import type { AddressBudgets } from '../limits/address-budgets.ts';
+import type { ByteBudget } from '../limits/byte-budget.ts';
+import { SmallMap } from '../limits/small-map.ts';
+import { TokenBucket } from '../limits/token-bucket.ts';
+import type { BacklogDelivery } from './backlog.ts';
+import type { Identity } from './identity.ts';
+import type { Peer } from './peer.ts';
+
+interface RoomMembership {
+  room: JoinedRoom;
+  /** Names that this connection has in the room, by their keys. */
+  readonly usernames: SmallMap<string, string>;
+}
+
+interface MemberRef {
+  roomId: string;
+  username: string;
+}
+
+/** A room, as far as a connection hears it. */
+interface JoinedRoom {
+  readonly roomId: string;
+  switchToBacklog(peer: Peer, delivery: BacklogDelivery): void;
+}
+
+/** Asks of one connection that are begun together: more would keep others waiting. */
+const MAX_BATCH_SIZE = 32;
+
+interface QueuedTask {
+  task: (factsCache: FactsCache) => Promise<void>;
+  batchKey: string | undefined;
+  /** What it takes while it waits; nothing when it does not. */
+  bytes: number;
+}
+
+interface EnqueueOptions {
+  /** Of those that may be begun together. */
+  batchKey?: string | undefined;
+  payload?: unknown;
+}
+
+/** What the connections of an address have in common. */
+interface ConnectionAddress {
+  /** For the log. */
+  readonly name?: string;
+  readonly packets: TokenBucket | undefined;
+  readonly budgets: AddressBudgets;
+}
+
+interface ConnectionOptions {
+  limits: Limits;
+  /** What its network address uses, all of its connections together; undefined where addresses are not limited. */
+  address: ConnectionAddress | undefined;
+  /** What all connections of the node have asked and is not begun. */
+  nodeQueuedBytes: ByteBudget;
+  /** Whether its client knows what to do with the offset of an entry. */
+  canUseOffsets?: boolean;
+}
+
+/** One client's connection: who it is, where it sits, how much it may still ask, and what it asked so far. */
+export class Connection {
+  readonly identity: Identity;
+  readonly address: ConnectionAddress | undefined;
+  readonly canUseOffsets: boolean;
+  readonly memberships = new SmallMap<string, RoomMembership>();
+  /** Set while it is told from the logs what happens in its rooms, and hears none of them. */
+  backlogDelivery: BacklogDelivery | undefined;
+  /** It is about to end: what it asks now is not heard. */
+  isClosing = false;
+  readonly #limits: Limits;
+  readonly #nodeQueuedBytes: ByteBudget;
+  #packets: TokenBucket | undefined;
+  #resumes: TokenBucket | undefined;
+  #ephemerals: TokenBucket | undefined;
+  #joins: TokenBucket | undefined;
+  #refusals: TokenBucket | undefined;
+  #queue: QueuedTask[] | undefined;
+  #queuedBytes = 0;
+  #processing: Promise<void> | undefined;
+  /** Asks that are waiting or being done. */
+  #pendingCount = 0;
+  /** What was read for those who were last begun together, and which run that was. */
+  #lastBatch: { batchKey: string | undefined; factsCache: FactsCache } | undefined;
+
+  constructor(identity: Identity, { limits, address, nodeQueuedBytes, canUseOffsets = false }: ConnectionOptions) {
+    this.identity = identity;
+    this.address = address;
+    this.canUseOffsets = canUseOffsets;
+    this.#limits = limits;
+    this.#nodeQueuedBytes = nodeQueuedBytes;
+  }
+
+  takeRequestToken(event: string): void {
+    const { rates } = this.#limits;
+    if (RESUME_EVENTS.has(event)) {
+      this.takeResumeTokens(1);
+      return;
+    }
+    if (EPHEMERAL_EVENTS.has(event)) this.#ephemerals = takeTokens(this.#ephemerals, rates?.signals);
+    else this.#packets = takeTokens(this.#packets, rates?.packets);
+    this.address?.packets?.takeOrThrow();
+  }
+
+  /**
+   * Coming back is no fault of the client: it does not use up what else they may ask, nor is it refused when they have asked
+   * much. But it costs, room by room.
+   */
+  takeResumeTokens(rooms: number): void {
+    this.#resumes = takeTokens(this.#resumes, this.#limits.rates?.resumes, rooms);
+    const refusal = this.address?.budgets.resumes?.takeOrError(rooms);
+    if (!refusal) return;
+    this.#resumes?.refund(rooms);
+    throw refusal;
+  }
+
+  /** Whether it may be counted what is unread in one more room: it costs what it costs to come back to one, and leaves enough for that. */
+  tryTakeCountToken(): boolean {
+    const { rates } = this.#limits;
+    if (rates) this.#resumes ??= new TokenBucket(rates.resumes);
+    const buckets = [this.#resumes, this.address?.budgets.resumes];
+    const isAllowed = buckets.every((bucket) => bucket?.isOverHalfFull() ?? true);
+    if (isAllowed) for (const bucket of buckets) bucket?.spend();
+    return isAllowed;
+  }
+
+  /** So many of these rooms were put off, and are asked for again. */
+  refundResumes(rooms: number): void {
+    this.#resumes?.refund(rooms);
+    this.address?.budgets.resumes?.refund(rooms);
+  }
+
+  takeJoinToken(member: MemberRef): void {
+    this.requireLimitsFor(member);
+    this.#joins = takeTokens(this.#joins, this.#limits.rates?.joins);
+    this.address?.budgets.takeJoinToken(member.roomId);
+  }
+
+  requireLimitsFor({ roomId, username }: MemberRef): void {
+    const membership = this.memberships.get(roomId);
+    if (membership?.usernames.has(memberKey(username))) return;
+    if (!membership) this.#requireRoomLimit(1);
+    this.#requireNameLimit(roomId, 1);
+  }
+
+  /** Comes back to all of these at once. */
+  requireLimitsForAll(members: MemberRef[]): void {
+    const names = new Map<string, number>();
+    for (const { roomId } of members) names.set(roomId, (names.get(roomId) ?? 0) + 1);
+    this.#requireRoomLimit(names.size);
+    for (const [roomId, count] of names) this.#requireNameLimit(roomId, count);
+  }
+
+  /** Milliseconds until something more may be kept from its network address. */
+  get writeRetryAfterMs(): number {
+    return this.address?.budgets.storedBytes?.msUntilToken() ?? 0;
+  }
+
+  get canOpenRooms(): boolean {
+    return (this.address?.budgets.roomCreations?.msUntilToken() ?? 0) === 0;
+  }
+
+  /** What it asked for was kept. */
+  spendStoredBytes(request: object): void {
+    this.address?.budgets.storedBytes?.spend(estimateStoredBytes(request));
+  }
+
+  spendRoomCreation(): void {
+    this.address?.budgets.roomCreations?.spend();
+  }
+
+  /** The first of his names there. */
+  usernameIn(roomId: string): string | undefined {
+    for (const [, username] of this.memberships.get(roomId)?.usernames ?? []) return username;
+    return undefined;
+  }
+
+  attach(room: JoinedRoom, key: string, username: string): void {
+    const existing = this.memberships.get(room.roomId);
+    const membership = existing ?? { room, usernames: new SmallMap<string, string>() };
+    if (!membership.usernames.has(key)) this.address?.budgets.addName(room.roomId, existing === undefined);
+    membership.usernames.set(key, username);
+    this.memberships.set(room.roomId, membership);
+  }
+
+  /** True when this was the connection's last name in the room. */
+  detach(roomId: string, key: string): boolean {
+    const membership = this.memberships.get(roomId);
+    if (!membership?.usernames.delete(key)) return false;
+    const isLast = membership.usernames.size === 0;
+    this.address?.budgets.removeName(roomId, isLast);
+    return isLast && this.memberships.delete(roomId);
+  }
+
+  /**
+   * What one connection asks is done in its order, one after the other: so a sender's own chats keep his order. Those that
+   * follow each other with the same `run` are begun together, for they keep it by themselves: they share what they read, and
+   * so do those that come later, as long as nothing else was asked between.
+   */
+  enqueue(task: QueuedTask['task'], { batchKey, payload }: EnqueueOptions = {}): void {
+    if (this.#pendingCount >= this.#limits.waitingPerConnection) throw new ChatError('busy');
+    // What is begun at once does not wait.
+    const bytes = this.#processing ? QUEUED_TASK_OVERHEAD_BYTES + estimateMemoryBytes(payload) : 0;
+    this.#takeQueuedBytes(bytes);
+    this.#pendingCount += 1;
+    this.#queue ??= [];
+    this.#queue.push({ task, batchKey, bytes });
+    this.#processing ??= this.#processQueue(this.#queue);
+  }
+
+  /** False when it was refused once too often. */
+  takeRefusalToken(): boolean {
+    const { rates } = this.#limits;
+    if (rates) this.#refusals ??= new TokenBucket(rates.refusals);
+    this.isClosing = this.#refusals?.takeOrError() !== undefined;
+    return !this.isClosing;
+  }
+
+  /** Resolves when everything that was asked so far is done. */
+  async waitUntilIdle(): Promise<void> {
+    await this.#processing;
+  }
+
+  async #processQueue(queue: QueuedTask[]): Promise<void> {
+    // What came in the same packet comes along.
+    await Promise.resolve();
+    while (queue.length > 0) {
+      const batch = queue.splice(0, batchLength(queue));
+      for (const { bytes } of batch) this.#releaseQueuedBytes(bytes);
+      const [first] = batch as [QueuedTask];
+      const factsCache = this.#factsCacheFor(first.batchKey);
+      await (batch.length === 1 ? first.task(factsCache) : Promise.all(batch.map(({ task }) => task(factsCache))));
+      this.#pendingCount -= batch.length;
+    }
+    this.#queue = undefined;
+    this.#processing = undefined;
+  }
+
+  #requireRoomLimit(rooms: number): void {
+    if (this.memberships.size + rooms > this.#limits.roomsPerConnection) throw new ChatError('too_many_rooms');
+    this.address?.budgets.requireRoomLimit(rooms);
+  }
+
+  #requireNameLimit(roomId: string, names: number): void {
+    const current = this.memberships.get(roomId)?.usernames.size ?? 0;
+    if (current + names > this.#limits.namesPerRoom) throw new ChatError('too_many_names');
+    this.address?.budgets.requireNameLimit(roomId, names);
+  }
+
+  #takeQueuedBytes(bytes: number): void {
+    if (bytes === 0) return;
+    if (this.#queuedBytes + bytes > this.#limits.waitingBytesPerConnection) throw new ChatError('busy');
+    if (this.address?.budgets.queuedBytes?.tryTake(bytes) === false) throw new ChatError('busy');
+    if (this.#nodeQueuedBytes.tryTake(bytes)) this.#queuedBytes += bytes;
+    else {
+      this.address?.budgets.queuedBytes?.release(bytes);
+      throw new ChatError('busy');
+    }
+  }
+
+  #releaseQueuedBytes(bytes: number): void {
+    if (bytes === 0) return;
+    this.#queuedBytes -= bytes;
+    this.address?.budgets.queuedBytes?.release(bytes);
+    this.#nodeQueuedBytes.release(bytes);
+  }
+
+  #factsCacheFor(batchKey: string | undefined): FactsCache {
+    if (batchKey === undefined || batchKey !== this.#lastBatch?.batchKey) this.#lastBatch = { batchKey, factsCache: new FactsCache() };
+    else this.#lastBatch.factsCache.startNextBatch();
+    return this.#lastBatch.factsCache;
+  }
+}
+
+function batchLength(queue: QueuedTask[]): number {
+  const { batchKey } = queue[0] as QueuedTask;
+  if (batchKey === undefined) return 1;
+  const end = queue.findIndex((queued, index) => queued.batchKey !== batchKey || index === MAX_BATCH_SIZE);
+  return end === -1 ? queue.length : end;
+}
+
+/** Both are told what was missed. */
+const RESUME_EVENTS = new Set(['resume:rooms', 'list:entries'] satisfies EventName[] as string[]);
+const EPHEMERAL_EVENTS = new Set(Object.entries(events).flatMap(([event, definition]) => ('ephemeral' in definition ? [event] : [])));
+
+/** The bucket, made when it is first needed, less so many tokens; or throws the refusal. */
+function takeTokens(bucket: TokenBucket | undefined, rate: RateLimit | undefined, tokens = 1): TokenBucket | undefined {
+  if (!rate) return undefined;
+  const existing = bucket ?? new TokenBucket(rate);
+  existing.takeOrThrow(tokens);
+  return existing;
+}
+
+/** Of what a queue keeps of an ask beside its payload. */
+const QUEUED_TASK_OVERHEAD_BYTES = 512;
+const VALUE_BYTES = 16;
+
+/** About how much memory an ask takes: its payload was checked, and is not deep. */
+function estimateMemoryBytes(payload: unknown): number {
+  if (typeof payload === 'string') return VALUE_BYTES + 2 * payload.length;
+  if (typeof payload !== 'object' || payload === null) return VALUE_BYTES;
+  return Object.values(payload).reduce((sum: number, value) => sum + estimateMemoryBytes(value), 2 * VALUE_BYTES);
+}

@@ -1,0 +1,182 @@
+/** Pages of chats as they stand now, each within the bytes of an answer. */
+import { type Chat, ChatError, type RequestPayload, type ResponsePayload } from '@engawa/protocol';
+import type { Entry, Page, RoomFacts, Store } from '../store/contract.ts';
+import { replyField } from './chats.ts';
+import type { Caller } from './command.ts';
+import { requireReadAccess } from './read-access.ts';
+import { MAX_CHAT_BYTES, ResponseBudget } from './response-budget.ts';
+import { type ChatValue, chatKey, decodeReaction, reactionFamily, reactionKey } from './room-keys.ts';
+
+export async function listChats(
+  store: Store,
+  request: RequestPayload<'list:chats'>,
+  caller: Caller,
+): Promise<ResponsePayload<'list:chats'>> {
+  const page = await readChatPage(store, request, { author: caller.author, budget: new ResponseBudget().limitedTo(request.bytes) });
+  await requireReadAccess(store, request.roomId, caller);
+  return page;
+}
+
+/** For whom chats are read, and what they may take. */
+interface ReadChatPageOptions {
+  /** Whose reactions are theirs. */
+  author: string;
+  budget: ResponseBudget;
+}
+
+/**
+ * For somebody who may read them: the chats nearest to what is asked for, as many as there are bytes left for, and
+ * one in any case. Read again when the room became another one between the page and what became of it.
+ */
+export async function readChatPage(
+  store: Store,
+  request: RequestPayload<'list:chats'>,
+  { author, budget }: ReadChatPageOptions,
+): Promise<ResponsePayload<'list:chats'>> {
+  const { roomId } = request;
+  for (;;) {
+    const page = await readChatEntries(store, request, budget.remaining);
+    const { epoch, head: seq, lastBroadcastId, older, newer, more } = page;
+    if (epoch === null) throw new ChatError('room_not_found');
+    const stateReader = new ChatStateReader(store, { roomId, epoch, author });
+    const olderBudget = request.around === undefined ? budget : budget.takeHalf();
+    const before = older.length === 0 && newer.length > 0 ? [] : await stateReader.read(older.toReversed(), olderBudget);
+    const after = await stateReader.read(newer, budget);
+    if (stateReader.snapshot?.epoch !== epoch) continue;
+    const chats = [...before.toReversed(), ...after];
+    const hasMore = { before: more.before || before.length < older.length, after: more.after || after.length < newer.length };
+    return { roomId, epoch, seq, tail: lastBroadcastId, chats, asOf: stateReader.snapshot.head, more: hasMore };
+  }
+}
+
+/** Entries at both sides of what is asked for. */
+interface ChatEntryPage extends Omit<Page, 'entries' | 'more'> {
+  older: Entry[];
+  newer: Entry[];
+  more: { before: boolean; after: boolean };
+}
+
+async function readChatEntries(store: Store, request: RequestPayload<'list:chats'>, bytes: number): Promise<ChatEntryPage> {
+  const { roomId, before, after, around, limit } = request;
+  if (around !== undefined) return readEntriesAround(store, roomId, { around, limit, bytes });
+  if (after !== undefined) {
+    const { entries, more, ...page } = await store.readPage(roomId, { after, limit, bytes, listed: true });
+    return { ...page, older: [], newer: entries, more: { before: await hasChatsBefore(store, roomId, after + 1), after: more } };
+  }
+  const { entries, more, ...page } = await store.readPage(roomId, { limit, bytes, listed: true, ...(before !== undefined && { before }) });
+  const hasNewer = before !== undefined && (await hasChatsAfter(store, roomId, before - 1));
+  return { ...page, older: entries, newer: [], more: { before: more, after: hasNewer } };
+}
+
+interface AroundQuery {
+  around: number;
+  limit: number;
+  bytes: number;
+}
+
+async function readEntriesAround(store: Store, roomId: string, { around, limit, bytes }: AroundQuery): Promise<ChatEntryPage> {
+  const half = { bytes: Math.floor(bytes / 2), listed: true };
+  const older = await store.readPage(roomId, { before: around + 1, limit: Math.ceil(limit / 2), ...half });
+  const { entries, more, ...page } = await store.readPage(roomId, { after: around, limit: Math.max(Math.floor(limit / 2), 1), ...half });
+  return { ...page, older: older.entries, newer: entries, more: { before: older.more, after: more } };
+}
+
+const hasChatsBefore = async (store: Store, roomId: string, before: number): Promise<boolean> =>
+  (await store.readPage(roomId, { before, limit: 1, listed: true })).entries.length > 0;
+const hasChatsAfter = async (store: Store, roomId: string, after: number): Promise<boolean> =>
+  (await store.readPage(roomId, { after, limit: 1, listed: true })).entries.length > 0;
+
+/** Chats of one read: each may have reactions, which are in no page's bytes. */
+const MAX_CHATS_PER_READ = 100;
+
+/**
+ * What became of the chats of a page. Their present texts are not in the bytes of the page: so as many are read at a time as
+ * will fit however large they are. All of it is of one moment: when the room moves on between two reads, the first was the last.
+ */
+class ChatStateReader {
+  readonly #store: Store;
+  readonly #scope: { roomId: string; epoch: string; author: string };
+  snapshot: Snapshot | undefined;
+  #isExhausted = false;
+
+  constructor(store: Store, scope: { roomId: string; epoch: string; author: string }) {
+    this.#store = store;
+    this.#scope = scope;
+  }
+
+  /** Those that fit, from the first on. The very first is read in any case. */
+  async read(entries: Entry[], budget: ResponseBudget): Promise<Chat[]> {
+    const result: Chat[] = [];
+    while (!this.snapshot || (!this.#isExhausted && result.length < entries.length && budget.remaining >= MAX_CHAT_BYTES)) {
+      const batch = takeBatch(entries.slice(result.length), budget.remaining);
+      const { chats, snapshot } = await this.#loadChatStates(batch);
+      this.snapshot ??= snapshot;
+      const isSameSnapshot = snapshot.epoch === this.#scope.epoch && snapshot.head === this.snapshot.head;
+      const fitting = isSameSnapshot ? budget.takeFitting(chats) : [];
+      this.#isExhausted = !isSameSnapshot || fitting.length < batch.length;
+      result.push(...fitting);
+    }
+    return result;
+  }
+
+  /** Two reads, however many they are: what became of them, and what the author gave. */
+  async #loadChatStates(entries: Entry[]): Promise<{ snapshot: Snapshot; chats: Chat[] }> {
+    const seqs = entries.map(({ seq }) => seq);
+    const facts = await this.#store.read(this.#scope.roomId, { keys: seqs.map(chatKey), counts: seqs.map(reactionFamily) });
+    const reactions = new Map(seqs.map((seq) => [seq, reactionCountsOf(facts, seq)]));
+    const isMine = await this.#findOwnReactions(reactions);
+    const chats = entries.map((entry) => {
+      const counts = (reactions.get(entry.seq) ?? []).map((each) => ({ ...each, ...(isMine(entry.seq, each) && { mine: true as const }) }));
+      return toChat(entry, facts, counts);
+    });
+    return { snapshot: facts, chats };
+  }
+
+  /** Which of the reactions the author gave. */
+  async #findOwnReactions(reactions: Map<number, ReactionCount[]>): Promise<(seq: number, reaction: ReactionCount) => boolean> {
+    const keyOf = (seq: number, { reaction }: ReactionCount) => reactionKey(seq, reaction, this.#scope.author);
+    const keys = [...reactions].flatMap(([seq, counted]) => counted.map((each) => keyOf(seq, each)));
+    const ownKeys = keys.length > 0 ? (await this.#store.read(this.#scope.roomId, { keys })).keys : new Map<string, unknown>();
+    return (seq, reaction) => ownKeys.has(keyOf(seq, reaction));
+  }
+}
+
+type Snapshot = Pick<RoomFacts, 'epoch' | 'head'>;
+
+/** So many of the entries that what became of them fits, whatever it is: a text that was replaced may be of any size. */
+function takeBatch(entries: Entry[], bytes: number): Entry[] {
+  const maxErased = Math.max(1, Math.floor(bytes / MAX_CHAT_BYTES));
+  const erased = entries.filter(({ body }) => body === null);
+  const end = erased[maxErased]?.seq;
+  const batch =
+    end === undefined
+      ? entries
+      : entries.slice(
+          0,
+          entries.findIndex(({ seq }) => seq === end),
+        );
+  return batch.slice(0, MAX_CHATS_PER_READ);
+}
+
+interface ReactionCount {
+  reaction: string;
+  count: number;
+}
+
+function reactionCountsOf(facts: RoomFacts, seq: number): ReactionCount[] {
+  return [...(facts.counts.get(reactionFamily(seq)) ?? [])].map(([family, count]) => ({ reaction: decodeReaction(family), count }));
+}
+
+function toChat(entry: Entry, facts: RoomFacts, reactions: NonNullable<Chat['reactions']>): Chat {
+  const { seq, id, at, by: username, body } = entry;
+  const state = facts.keys.get(chatKey(seq));
+  const position = { seq, id, at, username };
+  if (!state) {
+    const { message, clientId } = (body ?? {}) as { message?: string; clientId?: string };
+    const content = { message: message ?? null, ...(clientId !== undefined && { clientId }), ...replyField(body) };
+    return { ...position, ...content, ...(reactions.length > 0 && { reactions }) };
+  }
+  const value = state.value as unknown as ChatValue;
+  if ('deleted' in value) return { ...position, message: null, deleted: true };
+  return { ...position, ...value, edited: state.seq, ...(reactions.length > 0 && { reactions }) };
+}

@@ -1,0 +1,88 @@
+import { ChatError, type RequestPayload } from '@engawa/protocol';
+import type { RoomFacts } from '../store/contract.ts';
+import { type Caller, type CommandRule, type DraftEntry, draftEntry, isDeleted, isOwner, requireChat, requireMember } from './command.ts';
+import { requireHeadroom } from './quotas.ts';
+import { type ChatValue, chatKey, memberKey, settingsKey } from './room-keys.ts';
+
+type ChatInput = Pick<RequestPayload<'create:chat'>, 'message' | 'clientId' | 'replyTo'>;
+type CreateChatsInput = { username: string; chats: ChatInput[] };
+
+/** A chat that answers none costs no more for those that do. Chats are decided on what was read for others, too (`SharedReads`). */
+function chatDependencies({ username, chats }: CreateChatsInput, { headroom: { roomBytes } }: Caller) {
+  const seqs = chats.flatMap(({ replyTo }) => replyTo ?? []);
+  return { keys: [memberKey(username)], ...(seqs.length > 0 && { seqs }), ...(roomBytes !== null && { bytesBelow: roomBytes }) };
+}
+
+function decideChats(facts: RoomFacts, { username, chats }: CreateChatsInput, caller: Caller): DraftEntry[] {
+  const member = requireMember(facts, username, caller);
+  requireHeadroom(facts, caller.headroom);
+  return chats.map(({ message, clientId, replyTo }) => {
+    // A deleted one may be answered: its place is still there.
+    if (replyTo !== undefined) requireChat(facts, replyTo);
+    return draftEntry('create:chat', member, { message, clientId, replyTo }, { listed: true });
+  });
+}
+
+export const createChats: CommandRule<'create:chats'> = { dependencies: chatDependencies, decide: decideChats };
+
+export const createChat: CommandRule<'create:chat'> = {
+  dependencies: (chat, caller) => chatDependencies({ username: chat.username, chats: [chat] }, caller),
+  decide: (facts, chat, caller) => decideChats(facts, { username: chat.username, chats: [chat] }, caller),
+};
+
+/** What a chat answers: its body says it, and what became of it. */
+export const replyField = (body: unknown): { replyTo?: number } => {
+  const { replyTo } = (body ?? {}) as { replyTo?: number };
+  return replyTo === undefined ? {} : { replyTo };
+};
+
+type ChatTarget = { username: string; chatSeq: number };
+const chatTargetDependencies = ({ username, chatSeq }: ChatTarget) => ({
+  keys: [settingsKey, memberKey(username), chatKey(chatSeq)],
+  seqs: [chatSeq],
+});
+
+/** Only the newest text of a chat is kept, so that a deletion has two bodies to erase and never more. */
+export const updateChat: CommandRule<'update:chat'> = {
+  dependencies: chatTargetDependencies,
+  decide(facts, { username, chatSeq, message }, caller) {
+    const { member, entry, state, changedBy } = requireChangeableChat(facts, { username, chatSeq }, caller);
+    if (isDeleted(state)) throw new ChatError('chat_not_found');
+    requireHeadroom(facts, caller.headroom);
+    // The body goes with the text that is erased, but not what it answers.
+    const value = { message, ...replyField(state ?? entry.body) } satisfies ChatValue;
+    return [
+      draftEntry(
+        'update:chat',
+        member,
+        { chatSeq, message },
+        { keyUpdates: [[chatKey(chatSeq), value]], eraseSeqs: [changedBy ?? chatSeq] },
+      ),
+    ];
+  },
+};
+
+export const deleteChat: CommandRule<'delete:chat'> = {
+  dependencies: chatTargetDependencies,
+  decide(facts, { username, chatSeq }, caller) {
+    const { member, state, changedBy } = requireChangeableChat(facts, { username, chatSeq }, caller);
+    if (isDeleted(state)) return [];
+    const value = { deleted: true } satisfies ChatValue;
+    return [
+      draftEntry(
+        'delete:chat',
+        member,
+        { chatSeq },
+        { keyUpdates: [[chatKey(chatSeq), value]], eraseSeqs: [chatSeq, changedBy ?? chatSeq] },
+      ),
+    ];
+  },
+};
+
+/** A chat that the caller may change: an own one, or any for the owner of the room. */
+function requireChangeableChat(facts: RoomFacts, { username, chatSeq }: ChatTarget, caller: Caller) {
+  const member = requireMember(facts, username, caller);
+  const chat = requireChat(facts, chatSeq);
+  if (chat.entry.author !== caller.author && !isOwner(facts, member)) throw new ChatError('not_allowed');
+  return { member, ...chat };
+}

@@ -1,0 +1,169 @@
+import { ChatError, isSameLineage, type Member, type RequestPayload, type ResponsePayload } from '@engawa/protocol';
+import type { KeyState, RoomFacts, Store } from '../store/contract.ts';
+import {
+  type Caller,
+  type CommandRule,
+  callerMemberKeys,
+  type DraftEntry,
+  draftEntry,
+  findMember,
+  isLargeRoom,
+  isOwner,
+  memberCount,
+  requireMember,
+  requireOwner,
+  requireRoom,
+  requireSettings,
+} from './command.ts';
+import type { CommandResult } from './execute-command.ts';
+import { claimName, expiredNamesake, nameKeys, nameRefusal, namesakeKeys } from './member-names.ts';
+import { requireHeadroom, UPKEEP_QUOTA_FACTOR } from './quotas.ts';
+import { requireReadAccess } from './read-access.ts';
+import { readerKeyValues, readSeqOf } from './read-marks.ts';
+import type { ResponseBudget } from './response-budget.ts';
+import { type MembershipRecord, type MemberValue, memberFamily, memberKey, memberKeyPart, readerKey, settingsKey } from './room-keys.ts';
+import { countUnread } from './unread-count.ts';
+
+export const addMember: CommandRule<'add:member'> = {
+  dependencies: ({ username }, { author }) => ({ keys: [...nameKeys(username), readerKey(author)], counts: [''] }),
+  derivedKeys: (facts, { username }, { author }) => namesakeKeys(facts, { username, author }),
+  decide(facts, { username, epoch }, { author, node, largeRoomThreshold, headroom }) {
+    requireRoom(facts);
+    if (epoch !== undefined && !isSameLineage(epoch, facts.epoch ?? '')) throw new ChatError('room_not_found');
+    const refusal = nameRefusal(facts, { username, author });
+    if (refusal) throw refusal;
+    if (findMember(facts, username)?.author === author) return [];
+    requireHeadroom(facts, headroom, UPKEEP_QUOTA_FACTOR);
+    const quiet = isLargeRoom(facts, largeRoomThreshold);
+    const expiredKey = expiredNamesake(facts, { username, author });
+    const removals =
+      expiredKey === undefined ? [] : [draftExpiry(expiredKey, facts.keys.get(expiredKey)?.value as unknown as MemberValue, quiet)];
+    const remainingFacts = factsAfter(facts, removals);
+    const { member, sets } = claimName(remainingFacts, { username, author });
+    return [...removals, draftJoin({ member, sets: [...sets, ...readerKeyValues(remainingFacts, member)] }, { node, quiet })];
+  },
+};
+
+/** The facts as they are after these. */
+function factsAfter(facts: RoomFacts, removals: DraftEntry[]): RoomFacts {
+  const keys = new Map(facts.keys);
+  for (const { keyUpdates = [] } of removals) for (const [key] of keyUpdates) keys.delete(key);
+  return { ...facts, keys };
+}
+
+export const removeMember: CommandRule<'remove:member'> = {
+  dependencies: ({ username }, caller) => ({
+    keys: [settingsKey, memberKey(username), ...callerMemberKeys(caller.username)],
+    counts: [''],
+  }),
+  decide(facts, { username }, caller) {
+    requireRoom(facts);
+    const leaving = findMember(facts, username);
+    if (!leaving) return [];
+    const key = memberKey(username);
+    if (leaving.author === caller.author)
+      return [draftLeave(key, leaving, { by: leaving, reason: 'left', quiet: isLargeRoom(facts, caller.largeRoomThreshold) })];
+    const owner = requireMember(facts, caller.username, caller);
+    requireOwner(facts, owner);
+    return [draftLeave(key, leaving, { by: owner, reason: 'removed', quiet: false })];
+  },
+};
+
+/** How long somebody who is a member no more is remembered, in case he comes back. */
+const MEMBERSHIP_RECORD_TTL_MS = 7 * 24 * 3_600_000;
+
+export function draftJoin(
+  { member, sets: keyUpdates }: ReturnType<typeof claimName>,
+  { node, quiet }: { node: string; quiet: boolean },
+): DraftEntry {
+  const { author: holder, username } = member;
+  const key = memberKey(username);
+  const value = { username } satisfies MembershipRecord;
+  return draftEntry('add:member', member, {}, { keyUpdates, lease: { key, node }, tickets: [{ holder, key, value }], quiet });
+}
+
+/** A guest whose connection did not come back in time; it is not kept if it has by then. The key is the one that lapsed: an earlier version may have folded the name otherwise. */
+export const draftExpiry = (key: string, member: MemberValue, quiet: boolean): DraftEntry => ({
+  ...draftLeave(key, member, { by: member, reason: 'gone', quiet }),
+  requireExpiredLease: key,
+});
+
+interface LeaveOptions {
+  by: MemberValue;
+  reason: 'left' | 'removed' | 'gone';
+  quiet: boolean;
+}
+
+function draftLeave(
+  key: string,
+  { username, author: holder, skeletons = [] }: MemberValue,
+  { by, reason, quiet }: LeaveOptions,
+): DraftEntry {
+  const keyUpdates = [key, ...skeletons].map((each): [string, null] => [each, null]);
+  const value: MembershipRecord = reason === 'removed' ? { username, removed: true } : { username };
+  const ticket = { holder, key, ...(reason === 'left' ? { value: null } : { value: { ...value }, ttl: MEMBERSHIP_RECORD_TTL_MS }) };
+  return draftEntry('remove:member', by, { username, reason }, { keyUpdates, tickets: [ticket], quiet });
+}
+
+/** What a member who has come needs to know of the room. */
+export async function describeMembership(
+  store: Store,
+  roomId: string,
+  { username, author, budget }: { username: string; author: string; budget?: ResponseBudget },
+) {
+  const facts = await store.read(roomId, { keys: [settingsKey, memberKey(username), readerKey(author)], counts: [''] });
+  const member = findMember(facts, username);
+  const settings = facts.epoch === null ? undefined : requireSettings(facts);
+  const read = readSeqOf(facts.keys.get(readerKey(author)), facts.keys.get(memberKey(username)));
+  return {
+    username: member?.username ?? username,
+    role: roleOf(member !== undefined && isOwner(facts, member)),
+    topic: settings?.topic ?? '',
+    retention: settings?.retention ?? {},
+    members: memberCount(facts),
+    asOf: facts.head,
+    read,
+    ...(await countUnread(store, roomId, { author, username, read, head: facts.head, budget })),
+  };
+}
+
+/** How many members a room has; without an epoch there is none. */
+export async function countMembers(store: Store, roomId: string) {
+  const facts = await store.read(roomId, { counts: [''] });
+  return { epoch: facts.epoch, asOf: facts.head, members: memberCount(facts) };
+}
+
+/** The newest entry that was told up to where an outcome stands, to go on from; null, which makes the asker ask, when that is not known any more. */
+export async function lastBroadcastIdAt(store: Store, roomId: string, { seq, id }: CommandResult): Promise<string | null> {
+  const entry = (await store.read(roomId, { seqs: [seq] })).entries.get(seq);
+  if (!entry || entry.id !== (id ?? entry.id)) return null;
+  return entry.quiet ? entry.prev : entry.id;
+}
+
+export async function listMembers(
+  store: Store,
+  { roomId, after, limit }: RequestPayload<'list:members'>,
+  caller: Caller,
+): Promise<ResponsePayload<'list:members'>> {
+  const facts = await store.read(roomId, { keys: [settingsKey], counts: [''] });
+  requireRoom(facts);
+  const { keys, more } = await store.listKeys(
+    roomId,
+    memberFamily,
+    after === undefined ? { limit } : { after: memberKeyPart(after), limit },
+  );
+  const readers = await store.read(roomId, { keys: keys.map(([, key]) => readerKey((key.value as unknown as MemberValue).author)) });
+  const members = keys.map(([, key]): Member => {
+    const member = key.value as unknown as MemberValue;
+    const presence = isDisconnected(key) ? 'gone' : 'online';
+    const read = readSeqOf(readers.keys.get(readerKey(member.author)), key);
+    return { username: member.username, role: roleOf(isOwner(facts, member)), since: key.seq, presence, read };
+  });
+  await requireReadAccess(store, roomId, caller);
+  return { roomId, epoch: String(facts.epoch), seq: facts.head, members, count: memberCount(facts), more };
+}
+
+/** Nobody is connected as this member. */
+export const isDisconnected = ({ lease }: KeyState): boolean => lease === 'released' || lease === 'expired';
+
+const roleOf = (isRoomOwner: boolean): Member['role'] => (isRoomOwner ? 'owner' : 'member');

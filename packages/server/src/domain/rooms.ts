@@ -1,0 +1,151 @@
+import { ChatError, type RequestPayload, type ResponsePayload } from '@engawa/protocol';
+import type { DraftTicket, Json, RoomSummary, Store } from '../store/contract.ts';
+import { type CommandRule, draftEntry, memberCount, requireMember, requireOwner, requireSettings } from './command.ts';
+import { comparisonForms } from './confusables.ts';
+import { reserveName } from './member-names.ts';
+import { draftJoin } from './members.ts';
+import { CONTENT_QUOTA_FACTOR, quotaExceeded, requireHeadroom, requireRoomQuota, UPKEEP_QUOTA_FACTOR } from './quotas.ts';
+import { readSeqOf } from './read-marks.ts';
+import { ResponseBudget } from './response-budget.ts';
+import { type MemberValue, memberKey, type ReaderValue, type RoomSettings, readerKey, settingsKey } from './room-keys.ts';
+import { countUnread } from './unread-count.ts';
+
+export const createRoom: CommandRule<'create:room'> = {
+  dependencies: () => ({ keys: [settingsKey] }),
+  decide(facts, { roomId, username, topic }, { author, node, headroom }) {
+    if (facts.epoch !== null) throw new ChatError('room_exists');
+    requireRoomQuota(headroom);
+    const owner = { username, author };
+    const settings = { owner: author, topic: topic ?? '' } satisfies RoomSettings;
+    const keyUpdates: [string, Json][] = [[settingsKey, settings], ...reserveName(owner)];
+    const member = { username, author } satisfies MemberValue;
+    return [
+      draftEntry('create:room', owner, { topic }, { keyUpdates, tickets: [ownerTicket(author), ...skeletonTickets(roomId)] }),
+      // Its look-alikes are reserved.
+      draftJoin(
+        {
+          member,
+          sets: [
+            [memberKey(username), member],
+            [readerKey(author), { username }],
+          ],
+        },
+        { node, quiet: false },
+      ),
+    ];
+  },
+  async beforeAppend(store, { roomId }, { author, headroom: { roomsPerSession: maxRooms } }) {
+    const [owned, isConfusable] = await Promise.all([
+      maxRooms === null ? 0 : withTimeout(countOwnedRooms(store, author, maxRooms), 0),
+      withTimeout(hasConfusableRoom(store, roomId), false),
+    ]);
+    if (maxRooms !== null && owned >= maxRooms) throw quotaExceeded('roomsPerSession');
+    if (isConfusable) throw new ChatError('room_confusable');
+  },
+};
+
+/** Milliseconds. A part of the store that stands still keeps nobody from rooms that are elsewhere. */
+const LOOKUP_TIMEOUT_MS = 500;
+
+/** What is found in time. What cannot be read now may not be where the room is; if it is, the append fails. */
+async function withTimeout<Result>(lookup: Promise<Result>, fallback: Result): Promise<Result> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const timeout = new Promise<Result>((resolve) => (timer = setTimeout(resolve, LOOKUP_TIMEOUT_MS, fallback)));
+  try {
+    return await Promise.race([lookup.catch(() => fallback), timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Holds a ticket for each room that the author opened. No author has a slash. */
+const ownerTicketHolder = (author: string): string => `owner/${author}`;
+
+const countOwnedRooms = async (store: Store, author: string, limit: number): Promise<number> =>
+  (await store.listTickets(ownerTicketHolder(author), limit)).length;
+
+/** By these the rooms of an author are counted. A ticket ends with its room. */
+const ownerTicket = (author: string): DraftTicket => ({ holder: ownerTicketHolder(author), key: settingsKey, value: true });
+
+/** Holds the tickets of the rooms that look like a form. No author has a slash. */
+const skeletonTicketHolder = (form: string): string => `room-skeleton/${form}`;
+
+/** By these a room is found whose id is not what it looks like. They end with the room. */
+export const skeletonTickets = (roomId: string): DraftTicket[] =>
+  comparisonForms(roomId)
+    .filter((form) => form !== roomId)
+    .map((form) => ({ holder: skeletonTicketHolder(form), key: 'room', value: true }));
+
+/** Whether another room's id looks like this one. Those of earlier versions have no tickets: they are found where they are what they look like. */
+async function hasConfusableRoom(store: Store, roomId: string): Promise<boolean> {
+  return (await Promise.all(comparisonForms(roomId).map((form) => isFormTaken(store, roomId, form)))).includes(true);
+}
+
+async function isFormTaken(store: Store, roomId: string, form: string): Promise<boolean> {
+  // Two, for one may be its own.
+  const isTicketed = store.listTickets(skeletonTicketHolder(form), 2).then((found) => found.some(({ room }) => room !== roomId));
+  const isRoom = form !== roomId && store.read(form, {}).then(({ epoch }) => epoch !== null);
+  return (await Promise.all([isTicketed, isRoom])).includes(true);
+}
+
+export const updateRoom: CommandRule<'update:room'> = {
+  dependencies: ({ username }) => ({ keys: [settingsKey, memberKey(username)] }),
+  decide(facts, { username, topic, retention }, caller) {
+    const member = requireMember(facts, username, caller);
+    requireOwner(facts, member);
+    // To keep less is how an owner frees space.
+    requireHeadroom(facts, caller.headroom, retention && topic === undefined ? UPKEEP_QUOTA_FACTOR : CONTENT_QUOTA_FACTOR);
+    const changes = { ...(topic !== undefined && { topic }), ...(retention && { retention }) };
+    const settings = { ...requireSettings(facts), ...changes } satisfies RoomSettings as unknown as Json;
+    return [draftEntry('update:room', member, changes, { keyUpdates: [[settingsKey, settings]] })];
+  },
+};
+
+export const deleteRoom: CommandRule<'delete:room'> = {
+  dependencies: ({ username }) => ({ keys: [settingsKey, memberKey(username)] }),
+  decide(facts, { username }, caller) {
+    const member = requireMember(facts, username, caller);
+    requireOwner(facts, member);
+    return [draftEntry('delete:room', member, {}, { endsRoom: true })];
+  },
+};
+
+/** Who asks for a list. */
+interface ListRoomsContext {
+  author: string;
+  /** Reads when its turn has come. */
+  enqueue: <Result>(read: () => Promise<Result>) => Promise<Result>;
+  /** Whether it may be counted once more what they have not read in a room. */
+  tryTakeCountToken: () => boolean;
+}
+
+export async function listRooms(
+  store: Store,
+  request: RequestPayload<'list:rooms'>,
+  context: ListRoomsContext,
+): Promise<ResponsePayload<'list:rooms'>> {
+  const keys = [settingsKey, readerKey(context.author)];
+  const { rooms, more } = await context.enqueue(() => store.listRooms({ ...toPageQuery(request), keys, counts: [''] }));
+  const described = await Promise.all(
+    rooms.map(async (room) => ({ ...toRoomSummary(room), ...(await readStateOf(store, room, context)) })),
+  );
+  const fitting = new ResponseBudget().takeFitting(described);
+  return { rooms: fitting, more: more || fitting.length < rooms.length };
+}
+
+/** How far the asker has read in a room that they were in, and what is unread. */
+async function readStateOf(store: Store, { room, head, keys }: RoomSummary, { author, enqueue, tryTakeCountToken }: ListRoomsContext) {
+  const reader = keys.get(readerKey(author));
+  if (!reader) return {};
+  const read = readSeqOf(reader);
+  const { username } = reader.value as unknown as ReaderValue;
+  if (read >= head) return { read, unread: 0, mentions: 0 };
+  return tryTakeCountToken() ? { read, ...(await enqueue(() => countUnread(store, room, { author, username, read, head }))) } : { read };
+}
+
+function toRoomSummary(listed: RoomSummary): ResponsePayload<'list:rooms'>['rooms'][number] {
+  const settings = listed.keys.get(settingsKey)?.value as RoomSettings | undefined;
+  return { roomId: listed.room, topic: settings?.topic ?? '', members: memberCount(listed), seq: listed.head, at: listed.at };
+}
+
+const toPageQuery = ({ after, limit }: RequestPayload<'list:rooms'>) => (after === undefined ? { limit } : { after, limit });

@@ -1,0 +1,173 @@
+/** The one way in: every TCP connection, HTTP request and upgrade is counted and checked here before anything answers it. */
+import { type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { type AddressLimiter, type AddressLimiterRegistry, addressLimiterOf, setAddressLimiter } from '../limits/address-limiter.ts';
+import type { RateLimitedLog } from '../logging/rate-limited-log.ts';
+import type { ClientIpResolver } from '../network/client-ip-resolver.ts';
+import { parseIp } from '../network/ip-address.ts';
+import type { HandshakeGate } from './handshake-gate.ts';
+import { handleHttpFaults } from './http-errors.ts';
+import { type HttpRefusal, methodRefusal, rateRefusal, refusals, refuseRequest, refuseUpgrade } from './http-refusals.ts';
+import type { RefusalLog } from './refusal-log.ts';
+import { createRequestCheck, parseTarget, type RequestCheck, type RequestTarget, SOCKET_IO_PATH } from './request-checks.ts';
+import { pages, type Readiness, sendPage } from './routes.ts';
+
+/** Milliseconds in which something of a response must be read. A poll waits for the next ping, which is half as long. */
+const SOCKET_TIMEOUT_MS = 60_000;
+
+/** Until an upgrade completes nothing else handles 'error' on its socket, and an unhandled ECONNRESET would end the process. */
+export const ignoreError = (): void => undefined;
+
+/** Socket.IO's side of HTTP. */
+interface Engine {
+  handleRequest(request: IncomingMessage, response: ServerResponse): void;
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+}
+
+export interface HttpGateOptions {
+  limiters: AddressLimiterRegistry;
+  ipResolver: ClientIpResolver;
+  origins: readonly string[];
+  /** What the paths of requests may begin with, as `/chat`. */
+  path?: string | undefined;
+  log: RateLimitedLog;
+  logRefusal: RefusalLog;
+  readiness: () => Readiness;
+  /** Not there before the store is open. */
+  chat?: { engine: Engine; admission: HandshakeGate };
+}
+
+/** A request or an upgrade. Each is answered in its own way. */
+interface GateRequest {
+  request: IncomingMessage;
+  refuse: (refusal: HttpRefusal) => void;
+  forward: (engine: Engine) => void;
+}
+
+export function installHttpGate(http: Server, options: HttpGateOptions): void {
+  const gate = new HttpGate(options);
+  http
+    .on('connection', (socket: Socket) => gate.connect(socket))
+    .on('request', (request, response) => gate.request(request, response))
+    .on('checkExpectation', (request, response) => gate.request(request, response, refusals.expectation))
+    .on('upgrade', (request, socket, head) => gate.upgrade(request, socket, head));
+  handleHttpFaults(http, options.log);
+}
+
+class HttpGate {
+  readonly #options: HttpGateOptions;
+  readonly #check: RequestCheck;
+
+  constructor(options: HttpGateOptions) {
+    this.#options = options;
+    this.#check = createRequestCheck(options.origins);
+  }
+
+  connect(socket: Socket): void {
+    const { limiters, ipResolver, log } = this.#options;
+    const ip = parseIp(socket.remoteAddress ?? '');
+    if (ip === undefined) return void socket.destroy();
+    // It carries the requests of many clients.
+    if (ipResolver.isProxy(ip)) return;
+    const address = limiters.get(ip);
+    if (address.tryTakeSocket()) {
+      setAddressLimiter(socket, address);
+      // A listener is 200 bytes that stay.
+      if (address.hasSocketLimit) socket.on('close', releaseSocket);
+    } else {
+      log.info({ address: address.name }, 'a TCP connection is refused: too_many_sockets');
+      socket.destroy();
+    }
+  }
+
+  request(request: IncomingMessage, response: ServerResponse, presetRefusal?: HttpRefusal): void {
+    const gateRequest: GateRequest = {
+      request,
+      refuse: (refusal) => refuseRequest(request, response, refusal),
+      forward: (engine) => engine.handleRequest(request, response),
+    };
+    request.socket.setTimeout(SOCKET_TIMEOUT_MS);
+    const target = this.#admit(gateRequest, presetRefusal);
+    const page = target && pages.get(target.path);
+    if (page) sendPage(response, page(this.#options.readiness));
+    else if (target) this.#forwardToEngine(gateRequest, target);
+  }
+
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on('error', ignoreError);
+    if (request.headers.upgrade?.toLowerCase() === 'websocket') this.#upgradeToWebSocket(request, socket, head);
+    else this.#declineUpgrade(request, socket);
+  }
+
+  #upgradeToWebSocket(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const gateRequest: GateRequest = {
+      request,
+      refuse: (refusal) => refuseUpgrade(socket, refusal),
+      forward: (engine) => engine.handleUpgrade(request, socket, head),
+    };
+    const target = this.#admit(gateRequest, request.method === 'GET' ? undefined : methodRefusal('GET'));
+    if (target?.path === SOCKET_IO_PATH) this.#forwardToEngine(gateRequest, target);
+    else if (target) gateRequest.refuse(refusals.notFound);
+  }
+
+  /**
+   * Clients offer HTTP/2 by `Upgrade: h2c`, and proxies pass that on (see findings/upgrade-to-http2.sh): the request is answered
+   * as if it offered nothing. Node gives it no response of its own, and reads nothing behind its head, so it has no body.
+   */
+  #declineUpgrade(request: IncomingMessage, socket: Duplex): void {
+    const response = new ServerResponse(request);
+    response.shouldKeepAlive = false;
+    response.assignSocket(socket as Socket);
+    response.on('finish', () => socket.end());
+    socket.on('timeout', () => socket.destroy());
+    this.request(request, response, request.method === 'POST' ? refusals.upgrade : undefined);
+  }
+
+  /** Counts and checks. Undefined when it was refused, or its client is gone. */
+  #admit(gateRequest: GateRequest, presetRefusal?: HttpRefusal): RequestTarget | undefined {
+    const { request } = gateRequest;
+    if (request.socket.destroyed) return undefined;
+    const address = this.#limiterOf(request);
+    setAddressLimiter(request, address);
+    const isWithinRate = address.requests?.tryTake() ?? true;
+    const target = isWithinRate ? parseTarget(request, this.#options.path) : undefined;
+    const refusal = target ? (this.#check(request, target) ?? presetRefusal) : rateRefusal();
+    if (!refusal) return target;
+    this.#refuse(gateRequest, refusal);
+    return undefined;
+  }
+
+  #limiterOf(request: IncomingMessage): AddressLimiter {
+    return addressLimiterOf(request.socket) ?? this.#options.limiters.get(this.#options.ipResolver.resolve(request));
+  }
+
+  /** Of Socket.IO: a handshake waits for its turn. */
+  #forwardToEngine(gateRequest: GateRequest, { query }: RequestTarget): void {
+    const { chat } = this.#options;
+    // Engine.IO takes what is here for the query.
+    (gateRequest.request as IncomingMessage & { _query?: object })._query = query;
+    if (!chat) this.#refuse(gateRequest, refusals.notReady);
+    else if (query.sid || gateRequest.request.method !== 'GET') gateRequest.forward(chat.engine);
+    else void this.#admitHandshake(gateRequest, chat);
+  }
+
+  async #admitHandshake(gateRequest: GateRequest, { engine, admission }: NonNullable<HttpGateOptions['chat']>): Promise<void> {
+    const { request } = gateRequest;
+    const refusal = await admission.admit(addressLimiterOf(request) as AddressLimiter);
+    // Its client gave up meanwhile: a session would have nobody.
+    if (request.socket.destroyed) return;
+    if (refusal) this.#refuse(gateRequest, refusal);
+    else gateRequest.forward(engine);
+  }
+
+  #refuse({ request, refuse }: GateRequest, refusal: HttpRefusal): void {
+    this.#options.logRefusal(refusal.code, request);
+    refuse(refusal);
+  }
+}
+
+/** One function for all TCP connections, each `this` in its turn. */
+function releaseSocket(this: Socket): void {
+  addressLimiterOf(this)?.releaseSocket();
+}

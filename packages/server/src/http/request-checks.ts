@@ -1,0 +1,55 @@
+/** What is checked of an HTTP request or an upgrade by its head alone. */
+import type { IncomingMessage } from 'node:http';
+import { type HttpRefusal, methodRefusal, refusals } from './http-refusals.ts';
+import { pages } from './routes.ts';
+
+export const SOCKET_IO_PATH = '/socket.io/';
+
+const ALLOWED_METHODS = new Map([[SOCKET_IO_PATH, 'GET, POST, OPTIONS'], ...[...pages.keys()].map((path) => [path, 'GET, HEAD'] as const)]);
+
+/** Where servers of Socket.IO have its client by default, whole or small, with its source map. */
+const CLIENT_LIBRARY = /^socket\.io\.[\w.]*js(?:\.map)?$/;
+
+/** Where a request goes. Of parameters that are there twice the last counts. */
+export interface RequestTarget {
+  path: string;
+  query: Record<string, string>;
+}
+
+/** Behind a prefix, as `/chat`, everything is where it is without: proxies may take the prefix off, or leave it. */
+export function parseTarget({ url = '' }: IncomingMessage, prefix = ''): RequestTarget {
+  const end = url.indexOf('?');
+  const path = end === -1 ? url : url.slice(0, end);
+  const query = end === -1 ? {} : Object.fromEntries(new URLSearchParams(url.slice(end)));
+  if (path === prefix) return { path: '/', query };
+  return { path: path.startsWith(`${prefix}/`) ? path.slice(prefix.length) : path, query };
+}
+
+/** Undefined where nothing is wrong. */
+export type RequestCheck = (request: IncomingMessage, target: RequestTarget) => HttpRefusal | undefined;
+
+/** Pages of other origins than these may ask for nothing; `*` allows all. */
+export function createRequestCheck(origins: readonly string[]): RequestCheck {
+  const isAnyOriginAllowed = origins.includes('*');
+  const isForeignOrigin = ({ headers }: IncomingMessage, path: string): boolean => {
+    const origin = headers.origin ?? headers['sec-websocket-origin'];
+    if (origin !== undefined) return !origins.includes(String(origin));
+    return path === SOCKET_IO_PATH && isCrossSite(headers['sec-fetch-site']);
+  };
+  return (request, { path, query }) => {
+    const methods = ALLOWED_METHODS.get(path);
+    if (methods === undefined) return isClientLibrary(path) ? refusals.noLibrary : refusals.notFound;
+    if (!methods.split(', ').includes(request.method ?? '')) return methodRefusal(methods);
+    if (request.httpVersion === '1.1' && request.headers.host === undefined) return refusals.noHost;
+    if (!isAnyOriginAllowed && isForeignOrigin(request, path)) return refusals.origin;
+    // A script of any page may read what is answered in this form.
+    if (path === SOCKET_IO_PATH && Object.hasOwn(query, 'j')) return refusals.jsonp;
+    return undefined;
+  };
+}
+
+const isClientLibrary = (path: string): boolean =>
+  path.startsWith(SOCKET_IO_PATH) && CLIENT_LIBRARY.test(path.slice(SOCKET_IO_PATH.length));
+
+/** Browsers do not tell the origin of a page that loads a script, an image or a frame; they tell this. */
+const isCrossSite = (site: string | string[] | undefined): boolean => site === 'cross-site' || site === 'same-site';

@@ -1,0 +1,126 @@
+/** The only file that names an engine. */
+import { realpathSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Settings, SettingsError } from './config/settings.ts';
+import type { Store } from './store/contract.ts';
+import { networkFileSystemOf } from './store/embedded/data-directory.ts';
+import { openEmbedded } from './store/embedded/embedded-store.ts';
+import { ephemeralDiskWarning } from './store/embedded/ephemeral-disk-warning.ts';
+import { isAccessibleToOthers } from './store/embedded/file-permissions.ts';
+import { hasDatabase } from './store/embedded/schema.ts';
+import { openMemory } from './store/memory/memory-store.ts';
+import type { RedisDurability } from './store/redis/redis-store.ts';
+
+export { type EmbeddedStore, openEmbedded } from './store/embedded/embedded-store.ts';
+export { type MemoryStore, openMemory } from './store/memory/memory-store.ts';
+
+/** A store that is open, and what an operator should know of it. */
+export interface OpenedStore {
+  store: Store;
+  /** Where it is and of what engine, for people: no password is in it. */
+  name: string;
+  /** Flags with which `engawa serve` uses it. */
+  flags: string;
+  /** Nobody else can be using it. */
+  isExclusive: boolean;
+  warnings: string[];
+}
+
+export interface StoreOptions {
+  /** What to do where no folder is: `empty` answers an empty store that keeps nothing. */
+  ifMissing?: 'create' | 'refuse' | 'empty';
+  /** Begins the names of all keys in Redis. */
+  prefix?: string;
+  /** How safe in Redis what was acknowledged is. */
+  durability?: RedisDurability;
+  /** Redis may throw parts of logs away when its memory is full. */
+  allowEviction?: boolean;
+  onError?: (error: unknown) => void;
+}
+
+/** As `engawa serve` opens it here. */
+export const storeOptionsFrom = ({ redisPrefix: prefix, durability, mayEvict }: Settings): StoreOptions => ({
+  prefix,
+  durability,
+  allowEviction: mayEvict === 'yes',
+});
+
+/** Opens the store of a URL: `redis:…` and its like, or a folder, by its path or as `file:…`. Throws what an operator can mend. */
+export async function openStore(url: string, { ifMissing = 'create', ...options }: StoreOptions = {}): Promise<OpenedStore> {
+  const scheme = schemeOf(url);
+  if (scheme?.startsWith('redis')) return openRedisStore(url, options);
+  if (scheme !== undefined && scheme !== 'file') throw new SettingsError(`There is no store for ${scheme}: URLs; name a folder.`);
+  return openEmbeddedStore(folderFromUrl(url), ifMissing);
+}
+
+/** Whether both URLs name one store, whether it is there or not. */
+export const isSameStore = (first: string, second: string): boolean =>
+  first === second || (isFolderUrl(first) && isFolderUrl(second) && realPathOf(first) === realPathOf(second));
+
+/** Redis is loaded only when it is asked for. */
+async function openRedisStore(url: string, { allowEviction = false, ...options }: StoreOptions): Promise<OpenedStore> {
+  const { describeServer, mayEvictKeys, openRedis, warningsOf } = await import('./store/redis/redis-store.ts');
+  const store = await openRedis({ url, ...options });
+  if (mayEvictKeys(store.serverInfo) && !allowEviction) {
+    await store.close();
+    throw new SettingsError(
+      `Redis would throw away parts of rooms when its memory is full (maxmemory-policy ${store.serverInfo.evictionPolicy}). Set it to "noeviction", or say --may-evict yes.`,
+    );
+  }
+  const name = url.replace(/\/\/[^@/]*@/, '//');
+  return {
+    store,
+    name: `${name} (${describeServer(store.serverInfo)})`,
+    flags: `--redis-url ${name}`,
+    isExclusive: false,
+    warnings: warningsOf(store.serverInfo),
+  };
+}
+
+async function openEmbeddedStore(folder: string, ifMissing: NonNullable<StoreOptions['ifMissing']>): Promise<OpenedStore> {
+  const description = { name: `${folder} (embedded store)`, flags: `--data-dir ${folder}`, isExclusive: true };
+  if (ifMissing !== 'create' && !hasDatabase(folder)) {
+    if (ifMissing === 'refuse') throw new SettingsError(`There is no store in ${folder}.`);
+    return { ...description, store: openMemory(), warnings: [] };
+  }
+  const store = await openEmbedded({ folder });
+  const networkFileSystem = networkFileSystemOf(folder);
+  const diskWarning = ephemeralDiskWarning(realpathSync(folder));
+  const warnings = [
+    ...(diskWarning === undefined ? [] : [diskWarning]),
+    ...(networkFileSystem === undefined
+      ? []
+      : [`${folder} is on ${networkFileSystem}, a network file system: chats may be lost or damaged. Use a local disk.`]),
+    ...(isAccessibleToOthers(folder)
+      ? [`Other users of this machine can read ${folder}, and its permissions cannot be changed: give the folder to the server's user.`]
+      : []),
+    ...(store.wasRestored ? ['The database is older than the one that was here before: clients are told that rooms were set back.'] : []),
+  ];
+  return { ...description, store, warnings };
+}
+
+/** Of `redis://host` it is `redis`; a path has none, `C:\data` neither. */
+const schemeOf = (url: string): string | undefined =>
+  /^(?:([a-z][a-z0-9+.-]*):\/\/|(file):)/i.exec(url)?.slice(1).find(Boolean)?.toLowerCase();
+
+const isFolderUrl = (url: string): boolean => [undefined, 'file'].includes(schemeOf(url));
+
+const folderFromUrl = (url: string): string => resolve(pathFromUrl(url));
+
+function realPathOf(url: string): string {
+  try {
+    return realpathSync(folderFromUrl(url));
+  } catch {
+    return folderFromUrl(url);
+  }
+}
+
+function pathFromUrl(url: string): string {
+  if (schemeOf(url) !== 'file') return url;
+  try {
+    return url.startsWith('file://') ? fileURLToPath(url) : url.slice('file:'.length);
+  } catch (error) {
+    throw new SettingsError(`${url} names no folder: ${(error as Error).message}`);
+  }
+}

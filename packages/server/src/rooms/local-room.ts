@@ -1,0 +1,434 @@
+import type { EntryFields, Position, Presence, BroadcastFields as Said } from '@engawa/protocol';
+import { type BacklogDelivery, MAX_PAGE_ENTRIES, RoomBacklog } from '../connections/backlog.ts';
+import type { Connection } from '../connections/connection.ts';
+import type { Peer, Transport } from '../connections/peer.ts';
+import { broadcastIdOf, type ReplayPage, type ReplayQuery, readReplayPage, toBroadcast } from '../domain/entry-payloads.ts';
+import { countMembers, isDisconnected } from '../domain/members.ts';
+import { type MemberValue, memberKey } from '../domain/room-keys.ts';
+import type { AppendNotice, Entry, KeyState, Store } from '../store/contract.ts';
+import { type ConnectedPresence, EphemeralEvents } from './ephemeral-events.ts';
+import { LargeRoomSummary } from './large-room-summary.ts';
+import { LogFollower } from './log-follower.ts';
+import type { PageCache } from './page-cache.ts';
+import { ReconcileInterval } from './reconcile-interval.ts';
+import { RoomBroadcaster } from './room-broadcaster.ts';
+
+/** Places in a room that are asked for at the same time, and remembered for whoever asks next. */
+const MAX_CACHED_LOOKUPS = 16;
+
+/** Kinds of entries that make somebody a member; who creates a room hears of its creation, too. */
+const JOINING_KINDS = new Set(['create:room', 'add:member']);
+
+export const connectionOf = (peer: Peer): Connection => (peer.data as { connection: Connection }).connection;
+
+/** A stock client that was told an entry may show this to come back from there. */
+const offsetOf = ({ hlc }: Entry): string => String(hlc);
+
+/** Somebody who is about to join: seated in the moment his own entry is told, so he hears that and all after. */
+export interface PendingJoin {
+  peer: Peer;
+  key: string;
+  username: string;
+  /** The entry that removed him before he was seated, if there was one. */
+  removedAtSeq?: number;
+  /** Once he is seated: he hears everything after this. */
+  livePosition?: Position;
+}
+
+interface LocalRoomOptions {
+  roomId: string;
+  transport: Transport;
+  store: Store;
+  pageCache: PageCache;
+  node: string;
+  /** Members from which on a room is large. */
+  largeRoomThreshold: number;
+  onError: (error: unknown) => undefined;
+  /** The member is connected to this node. */
+  acquireLease: (key: string) => Promise<unknown>;
+  /** The member has no connection to this node any more, or came too late to have one. */
+  onMemberDetached: (key: string) => void;
+  /** Perhaps nobody is here any more. */
+  onMaybeEmpty: (room: LocalRoom) => void;
+}
+
+/**
+ * A room as far as it has peers on this node. It is told what happens by the log, and who joins and who leaves takes the
+ * same road: so nobody hears what was said before he came or after he was removed.
+ */
+export class LocalRoom {
+  readonly roomId: string;
+  readonly follower: LogFollower;
+  readonly ephemeralEvents: EphemeralEvents;
+  /** How often it is compared with its log. */
+  readonly reconcileInterval = new ReconcileInterval();
+  /** False once it was left by all: whoever comes later opens another. */
+  isOpen = true;
+  readonly #options: LocalRoomOptions;
+  readonly #broadcaster: RoomBroadcaster;
+  /** The peers of each member, by the member's key. */
+  readonly #peersByMember = new Map<string, Set<Peer>>();
+  /** Seated before the log was found to be another one: whether they are members in that, too, is not known yet. */
+  readonly #unverified = new WeakSet<Peer>();
+  /** Those of them at which nobody looks, as they say. */
+  readonly #awayPeers = new Map<string, Set<Peer>>();
+  /** By the member's key, too: for each of ten thousand entries one look, not ten thousand. */
+  readonly #pendingJoins = new Map<string, Set<PendingJoin>>();
+  readonly #summary: LargeRoomSummary;
+  /** Of the newest entry that was told here; 0 before the first. */
+  latestHlc = 0;
+  /** The entry that was told next after one, by the id of that. */
+  readonly #nextBroadcastSeqs = new Map<string, Promise<number | undefined>>();
+
+  private constructor(options: LocalRoomOptions) {
+    const { roomId, transport, store, node, largeRoomThreshold, onError } = options;
+    this.#options = options;
+    this.roomId = roomId;
+    this.#broadcaster = new RoomBroadcaster(transport, roomId);
+    this.#summary = new LargeRoomSummary({
+      roomId,
+      countPeers: () => this.#peersByMember.size,
+      readMemberCounts: () => this.#readMemberCounts(),
+      broadcast: (event, notice) => this.#broadcaster.broadcast(event, notice),
+      onError,
+    });
+    this.ephemeralEvents = new EphemeralEvents({
+      node,
+      largeRoomThreshold,
+      summary: this.#summary,
+      countLocalOnline: () => this.#peersByMember.size,
+      localPresence: (username) => this.#localPresence(memberKey(username)),
+      reassertPresence: async (username, presence) => {
+        // The node that said so may have let go of the lease.
+        await this.#options.acquireLease(memberKey(username));
+        this.#publishPresence(username, presence);
+      },
+      broadcast: (event, signal) => this.#broadcaster.broadcast(event, signal),
+      emitToMember: (key, event, signal) => this.#emitToMember(key, event, signal),
+      publish: (message) => store.publish(roomId, message),
+      onError,
+    });
+    this.follower = new LogFollower({
+      store,
+      room: roomId,
+      onEntry: (notice) => this.#handleEntries(notice),
+      onReset: (position) => this.#handleReset(position),
+      onPublish: (message) => this.ephemeralEvents.receive(message),
+      onError,
+    });
+  }
+
+  static async open(options: LocalRoomOptions): Promise<LocalRoom> {
+    const room = new LocalRoom(options);
+    await room.follower.open();
+    return room;
+  }
+
+  /** How far it was told. */
+  get position(): Position | null {
+    return this.follower.position;
+  }
+
+  get isEmpty(): boolean {
+    return this.#peersByMember.size === 0 && this.#pendingJoins.size === 0;
+  }
+
+  isAttached(key: string): boolean {
+    return this.#peersByMember.has(key);
+  }
+
+  /** Somebody is about to join, until he is dismissed. */
+  addPendingJoin(pendingJoin: PendingJoin): void {
+    this.#pendingJoins.set(pendingJoin.key, (this.#pendingJoins.get(pendingJoin.key) ?? new Set()).add(pendingJoin));
+  }
+
+  removePendingJoin(pendingJoin: PendingJoin): void {
+    const pendingJoins = this.#pendingJoins.get(pendingJoin.key);
+    if (pendingJoins?.delete(pendingJoin) && pendingJoins.size === 0) this.#pendingJoins.delete(pendingJoin.key);
+  }
+
+  /** Seats somebody who is a member, as the store has him; false when he was removed since. */
+  async attachMember(pendingJoin: PendingJoin, member: KeyState): Promise<boolean> {
+    // What the log says of him up to here is past; what it says later, also while we asked, counts.
+    await this.follower.waitFor({ epoch: String(this.follower.position?.epoch), seq: member.seq });
+    if ((pendingJoin.removedAtSeq ?? 0) > member.seq) return false;
+    // Of whom nobody was told that he is gone, nobody need be told that he is back: so a restart is no storm of news.
+    const presenceElsewhere = isDisconnected(member) ? 'gone' : this.ephemeralEvents.presenceOf(pendingJoin.username);
+    const before = this.#localPresence(pendingJoin.key) ?? presenceElsewhere;
+    this.#attach(pendingJoin, this.position?.seq ?? 0);
+    if (before !== 'online') this.#publishPresence(pendingJoin.username, 'online');
+    return true;
+  }
+
+  /** Seats him so that he hears nothing of the room until he is told what came after an entry: see `CatchUp`. */
+  async attachFrom(pendingJoin: PendingJoin, seq: number, attach: () => Promise<boolean>): Promise<boolean> {
+    const { backlogDelivery } = connectionOf(pendingJoin.peer);
+    if (!backlogDelivery || backlogDelivery.get(this.roomId)) return attach();
+    backlogDelivery.add(this.roomId, new RoomBacklog(this, seq));
+    const isAttached = await attach();
+    if (!isAttached) backlogDelivery.remove(this.roomId);
+    return isAttached;
+  }
+
+  /** What the room is told reaches him no more: from here on he is told the log, until he hears it again. */
+  switchToBacklog(peer: Peer, delivery: BacklogDelivery): void {
+    this.#broadcaster.remove(peer, connectionOf(peer));
+    delivery.add(this.roomId, new RoomBacklog(this, this.position?.seq ?? 0));
+  }
+
+  resumeLive(peer: Peer): void {
+    const connection = connectionOf(peer);
+    if (connection.memberships.has(this.roomId)) this.#broadcaster.add(peer, connection);
+  }
+
+  /** Somebody looks, or nobody, at one connection of a member: they are away when that is so of all. */
+  async updatePresence(peer: Peer, { username, presence }: { username: string; presence: ConnectedPresence }): Promise<void> {
+    const key = memberKey(username);
+    // It may have gone since it said so.
+    if (!this.#peersByMember.get(key)?.has(peer)) return;
+    const away = this.#awayPeers.get(key) ?? new Set();
+    if (presence === 'away') this.#awayPeers.set(key, away.add(peer));
+    else if (away.delete(peer) && away.size === 0) this.#awayPeers.delete(key);
+    if (this.#localPresence(key) === presence)
+      await this.ephemeralEvents.publish({ event: 'update:presence', signal: { roomId: this.roomId, username, presence } });
+  }
+
+  /** The connection is gone. */
+  detach(peer: Peer, key: string, username: string): void {
+    const peers = this.#peersByMember.get(key);
+    const before = this.#localPresence(key);
+    if (!peers?.delete(peer)) return;
+    this.#awayPeers.get(key)?.delete(peer);
+    const presence = this.#localPresence(key);
+    if (presence && presence !== before) this.#publishPresence(username, presence);
+    if (presence) return;
+    this.#peersByMember.delete(key);
+    this.#awayPeers.delete(key);
+    this.#publishPresence(username, 'gone');
+    this.#options.onMaybeEmpty(this);
+    this.#options.onMemberDetached(key);
+  }
+
+  /**
+   * From where on to read for who was told up to an entry: past the quiet ones after it. In a large room they may be
+   * thousands, and of thousands who come back each may have joined with another of them as his last.
+   */
+  async skipUnbroadcast<Held extends { seq: number; id?: string | null | undefined }>(clientPosition: Held): Promise<Held> {
+    const { position } = this.follower;
+    if (!position || !clientPosition.id || position.seq - clientPosition.seq <= MAX_PAGE_ENTRIES) return clientPosition;
+    const newest = await this.#options.store.readPage(this.roomId, { limit: 1 });
+    if (newest.lastBroadcastId === clientPosition.id) return { ...clientPosition, seq: newest.head };
+    const id = await this.#broadcastIdBefore(clientPosition.seq, clientPosition.id);
+    if (newest.lastBroadcastId === id) return { ...clientPosition, seq: newest.head, id };
+    const name = JSON.stringify([position.epoch, id]);
+    const next = await memoize(this.#nextBroadcastSeqs, name, () => this.#findNextBroadcast(clientPosition.seq, id));
+    if (next !== undefined) return { ...clientPosition, seq: next - 1, id };
+    this.#nextBroadcastSeqs.delete(name);
+    return clientPosition;
+  }
+
+  /** The same for who was told what is told up to there. */
+  async skipUnbroadcastAfter(seq: number): Promise<number> {
+    if ((this.position?.seq ?? 0) - seq <= MAX_PAGE_ENTRIES) return seq;
+    return (await this.skipUnbroadcast({ seq, id: await this.#broadcastIdUpTo(seq) })).seq;
+  }
+
+  /**
+   * A page of the log, as it is told. When thousands come back at once, most ask for the same: it is read once until something
+   * is told; quiet entries that come meanwhile are nothing that they would learn of from it.
+   */
+  async readPage(query: ReplayQuery): Promise<ReplayPage> {
+    const { store, pageCache } = this.#options;
+    const { epoch, seq, id } = this.follower.position ?? { seq: 0 };
+    const read = () => readReplayPage(store, this.roomId, query);
+    // What is asked for by who is ahead of the log says nothing to who gets there later.
+    if (query.after >= seq) return read();
+    return pageCache.get(JSON.stringify([this.roomId, epoch, id, query.after, query.limit, query.bytes]), query.bytes, read);
+  }
+
+  close(): void {
+    this.isOpen = false;
+    this.follower.close();
+    this.ephemeralEvents.close();
+    this.#summary.close();
+  }
+
+  #handleEntries({ epoch, entries, ended }: AppendNotice): void {
+    const { onMaybeEmpty, onError } = this.#options;
+    this.reconcileInterval.reset();
+    for (const entry of entries) {
+      try {
+        this.#broadcastEntry(epoch, entry);
+      } catch (error) {
+        // Another version may have written what is not understood here: it keeps its place, and the room goes on.
+        onError(error);
+      }
+    }
+    if (ended) this.#handleRoomEnd(epoch, entries.at(-1));
+    onMaybeEmpty(this);
+  }
+
+  #broadcastEntry(epoch: string, entry: Entry): void {
+    this.latestHlc = entry.hlc;
+    if (JOINING_KINDS.has(entry.kind)) this.#attachPendingJoins(entry);
+    const event = `${entry.kind}:success`;
+    const payload = toBroadcast({ roomId: this.roomId, epoch }, entry);
+    if (entry.quiet) this.#handleUnbroadcastEntry(event, payload, entry);
+    else this.#broadcaster.broadcastEntry(event, payload, offsetOf(entry));
+    if (entry.kind === 'create:chat') this.ephemeralEvents.clearTyping(entry.by);
+    if (entry.kind === 'remove:member') this.#removeMember(memberKey((entry.body as Said<'remove:member'>).username), entry.seq);
+  }
+
+  /** There is no log any more that could tell who is behind of its end. */
+  #handleRoomEnd(epoch: string, last: Entry | undefined): void {
+    for (const [key, peers] of [...this.#peersByMember]) {
+      for (const peer of peers)
+        if (last && this.#backlogOf(peer)) peer.emit(`${last.kind}:success`, toBroadcast({ roomId: this.roomId, epoch }, last));
+      this.#detachMember(key);
+    }
+  }
+
+  /** The room hears a count; he himself, that he joined or left. */
+  #handleUnbroadcastEntry(event: string, payload: EntryFields, entry: Entry): void {
+    this.#emitToMember(memberKey(entry.by), event, payload, offsetOf(entry));
+    if (entry.kind === 'add:member') this.#summary.addJoined(entry.by);
+    if (entry.kind === 'remove:member') this.#summary.addLeft(payload.username);
+  }
+
+  /** Who is still told what he missed, and drops before its end, must not come back from after it: he is given no offset. */
+  #emitToMember(key: string, event: string, payload: object, ...offset: string[]): void {
+    for (const peer of this.#peersByMember.get(key) ?? []) {
+      const { backlogDelivery, canUseOffsets } = connectionOf(peer);
+      peer.emit(event, payload, ...(canUseOffsets && !backlogDelivery ? offset : []));
+    }
+  }
+
+  async #readMemberCounts() {
+    const { epoch, ...counts } = await countMembers(this.#options.store, this.roomId);
+    return epoch === null ? undefined : { epoch, ...counts, online: this.ephemeralEvents.takeOnlineCount() };
+  }
+
+  /** The room has another log than its peers know. Who is a member in that one, too, stays. */
+  #handleReset({ epoch, seq }: { epoch: string | null; seq: number }): void {
+    this.latestHlc = 0;
+    this.#broadcaster.broadcast('reset:room', { roomId: this.roomId, epoch, seq });
+    for (const peers of this.#peersByMember.values()) for (const peer of peers) this.#unverified.add(peer);
+    this.#verifyMembers().catch(this.#options.onError);
+  }
+
+  async #verifyMembers(): Promise<void> {
+    const { store, onMaybeEmpty } = this.#options;
+    const { keys } = await store.read(this.roomId, { keys: [...this.#peersByMember.keys()] });
+    for (const [key, peers] of this.#peersByMember) {
+      const author = (keys.get(key)?.value as MemberValue | undefined)?.author;
+      const nonMembers = [...peers].filter((peer) => this.#unverified.has(peer) && connectionOf(peer).identity.author !== author);
+      this.#detachMember(key, { peers: nonMembers });
+    }
+    onMaybeEmpty(this);
+  }
+
+  #attachPendingJoins({ seq, by, author }: Entry): void {
+    for (const pendingJoin of this.#pendingJoins.get(memberKey(by)) ?? []) {
+      if (connectionOf(pendingJoin.peer).identity.author !== author) continue;
+      this.#attach(pendingJoin, seq - 1);
+      this.#publishPresence(pendingJoin.username, 'online');
+    }
+  }
+
+  /** He hears what comes after an entry. */
+  #attach(pendingJoin: PendingJoin, after: number): void {
+    const { peer, key, username } = pendingJoin;
+    if (!peer.connected) {
+      this.#options.onMemberDetached(key);
+      return;
+    }
+    this.#peersByMember.set(key, (this.#peersByMember.get(key) ?? new Set()).add(peer));
+    this.#unverified.delete(peer);
+    connectionOf(peer).attach(this, key, username);
+    if (this.follower.position) pendingJoin.livePosition = this.follower.position;
+    this.ephemeralEvents.scheduleCount();
+    this.#startDelivery(peer, after);
+  }
+
+  #startDelivery(peer: Peer, after: number): void {
+    const connection = connectionOf(peer);
+    const { backlogDelivery } = connection;
+    const backlog = backlogDelivery?.get(this.roomId);
+    if (backlog) backlog.extend(after);
+    else if (backlogDelivery) backlogDelivery.add(this.roomId, new RoomBacklog(this, after));
+    else this.#broadcaster.add(peer, connection);
+  }
+
+  #backlogOf(peer: Peer): RoomBacklog | undefined {
+    return connectionOf(peer).backlogDelivery?.get(this.roomId);
+  }
+
+  #removeMember(key: string, seq: number): void {
+    for (const pendingJoin of this.#pendingJoins.get(key) ?? []) pendingJoin.removedAtSeq = seq;
+    this.#detachMember(key, { seq });
+  }
+
+  /** Who is still being told what he missed is told up to the entry (`seq`) that removed him. */
+  #detachMember(key: string, { peers = [...(this.#peersByMember.get(key) ?? [])], seq = 0 } = {}): void {
+    const attached = this.#peersByMember.get(key);
+    for (const peer of peers) {
+      attached?.delete(peer);
+      this.#awayPeers.get(key)?.delete(peer);
+      const connection = connectionOf(peer);
+      if (!connection.detach(this.roomId, key)) continue;
+      const backlog = this.#backlogOf(peer);
+      if (backlog) backlog.truncateAt(seq);
+      else this.#broadcaster.remove(peer, connection);
+    }
+    if (attached && attached.size > 0) return;
+    this.#peersByMember.delete(key);
+    this.#awayPeers.delete(key);
+    this.ephemeralEvents.forgetMember(key);
+    this.ephemeralEvents.scheduleCount();
+  }
+
+  #localPresence(key: string): ConnectedPresence | undefined {
+    const peerCount = this.#peersByMember.get(key)?.size ?? 0;
+    if (peerCount === 0) return undefined;
+    return this.#awayPeers.get(key)?.size === peerCount ? 'away' : 'online';
+  }
+
+  #publishPresence(username: string, presence: Presence): void {
+    const signal = { roomId: this.roomId, username, presence };
+    this.ephemeralEvents.publish({ event: 'update:presence', signal }).catch(this.#options.onError);
+  }
+
+  /** The `id` of the newest entry up to there that was told, if the log still says so. */
+  async #broadcastIdUpTo(seq: number): Promise<string | undefined> {
+    const entry = (await this.#options.store.read(this.roomId, { seqs: [seq] })).entries.get(seq);
+    return (entry?.quiet ? entry.prev : entry?.id) ?? undefined;
+  }
+
+  /** A client may show the `id` of the quiet entry by which it joined: that of the entry told before it, then. */
+  async #broadcastIdBefore(seq: number, id: string): Promise<string | null> {
+    const entry = (await this.#options.store.read(this.roomId, { seqs: [seq] })).entries.get(seq);
+    return entry ? broadcastIdOf(entry, id) : id;
+  }
+
+  /** Where the log goes on with what is told, if what was told before that is the named one. */
+  async #findNextBroadcast(seq: number, id: string | null): Promise<number | undefined> {
+    for (let after = seq; ; ) {
+      const { entries, more } = await this.#options.store.readPage(this.roomId, { after, limit: MAX_PAGE_ENTRIES });
+      const broadcast = entries.find(({ quiet }) => !quiet);
+      if (broadcast) return broadcast.prev === id ? broadcast.seq : undefined;
+      after = entries.at(-1)?.seq ?? after;
+      if (!more) return undefined;
+    }
+  }
+}
+
+/** Asked once for all who want to know it while it is remembered. */
+function memoize<Result>(cache: Map<string, Promise<Result>>, name: string, load: () => Promise<Result>): Promise<Result> {
+  const cached = cache.get(name);
+  if (cached) return cached;
+  if (cache.size >= MAX_CACHED_LOOKUPS) cache.clear();
+  const result = load();
+  cache.set(name, result);
+  result.catch(() => cache.delete(name));
+  return result;
+}

@@ -1,0 +1,241 @@
+import { ChatError, type Position } from '@engawa/protocol';
+import { BacklogDelivery } from '../connections/backlog.ts';
+import type { Peer, Transport } from '../connections/peer.ts';
+import type { CommandResult } from '../domain/execute-command.ts';
+import { type MemberValue, memberKey } from '../domain/room-keys.ts';
+import type { ResponseMemory } from '../limits/response-memory.ts';
+import { type KeyState, type Store, StoreError } from '../store/contract.ts';
+import type { EphemeralEvent } from './ephemeral-events.ts';
+import { connectionOf, LocalRoom, type PendingJoin } from './local-room.ts';
+import { PageCache } from './page-cache.ts';
+import { MIN_RECONCILE_INTERVAL_MS } from './reconcile-interval.ts';
+
+const RELEASE_RETRY_MS = 1_000;
+/** Rooms are compared with their logs a few at a time: once around all of them takes so many portions. */
+const RECONCILE_PORTIONS = 50;
+
+interface RoomRegistryOptions {
+  transport: Transport;
+  store: Store;
+  responseMemory: ResponseMemory;
+  node: string;
+  graceMs: number;
+  /** Members from which on a room is large. */
+  largeRoomThreshold: number;
+  onError: (error: unknown) => undefined;
+}
+
+interface MemberRef {
+  roomId: string;
+  username: string;
+}
+
+/** The rooms that have peers on this node: opened for the first who comes, closed after the last who leaves. */
+export class RoomRegistry {
+  readonly #options: RoomRegistryOptions;
+  readonly #store: Store;
+  readonly #pageCache = new PageCache();
+  readonly #rooms = new Map<string, Promise<LocalRoom>>();
+  readonly #reconcileTimer: NodeJS.Timeout;
+  #roomsToReconcile: Promise<LocalRoom>[] = [];
+  #portion = 0;
+
+  constructor(options: RoomRegistryOptions) {
+    this.#options = options;
+    this.#store = options.store;
+    this.#reconcileTimer = setInterval(() => this.#reconcilePortion(), MIN_RECONCILE_INTERVAL_MS / RECONCILE_PORTIONS);
+  }
+
+  get hasRooms(): boolean {
+    return this.#rooms.size > 0;
+  }
+
+  /** The room, if somebody of this node is there. */
+  async get(roomId: string): Promise<LocalRoom | undefined> {
+    return this.#rooms.get(roomId)?.catch(() => undefined);
+  }
+
+  /** The rooms that somebody of this node is in, and how far they were told. */
+  async readPositions(): Promise<{ room: string; epoch: string; head: number }[]> {
+    const rooms = await Promise.all([...this.#rooms.keys()].map((roomId) => this.get(roomId)));
+    return rooms.flatMap((room) => {
+      const position = room?.follower.position;
+      return room && position ? [{ room: room.roomId, epoch: position.epoch, head: position.seq }] : [];
+    });
+  }
+
+  /** Seats the peer as the member that `join` makes it, or finds it to be already; answers from where on it hears the room. */
+  async join(peer: Peer, member: MemberRef, execute: () => Promise<CommandResult>): Promise<[CommandResult, Position | null]> {
+    return this.#withPendingJoin(peer, member, async (room, pendingJoin) => {
+      const result = await execute();
+      if (result.outcome === 'appended') await room.follower.waitFor(result);
+      else if (!(await this.#reattachMember(room, pendingJoin)) && result.outcome === 'unchanged') throw new ChatError('busy');
+      return [result, pendingJoin.livePosition ?? room.follower.position];
+    });
+  }
+
+  /** Seats a member who was away, and still is one; answers the room, of which he hears everything from now on. */
+  async reattach(peer: Peer, member: MemberRef): Promise<LocalRoom> {
+    return this.#withPendingJoin(peer, member, async (room, pendingJoin) => {
+      if (!(await this.#reattachMember(room, pendingJoin))) throw new ChatError(room.follower.position ? 'not_a_member' : 'room_not_found');
+      return room;
+    });
+  }
+
+  /** From now on the peer hears nothing of the rooms that it is seated in, until it was told what is put down here. */
+  createBacklogDelivery(peer: Peer): BacklogDelivery {
+    const { transport, responseMemory, onError } = this.#options;
+    const connection = connectionOf(peer);
+    const owner = { budgets: connection.address?.budgets, disconnect: () => transport.disconnect(peer) };
+    const reserve = (bytes: number) => responseMemory.reserve(owner, bytes);
+    const onCaughtUp = () => (connection.backlogDelivery = undefined);
+    connection.backlogDelivery = new BacklogDelivery(peer, {
+      transport,
+      reserve,
+      onError,
+      onCaughtUp,
+      canUseOffsets: connection.canUseOffsets,
+    });
+    return connection.backlogDelivery;
+  }
+
+  /** More waits for the peer than it reads: it is told from the logs what happens in its rooms, as fast as it does read. */
+  switchToBacklog(peer: Peer): void {
+    const connection = connectionOf(peer);
+    if (connection.backlogDelivery) return;
+    const delivery = this.createBacklogDelivery(peer);
+    for (const [, { room }] of connection.memberships) room.switchToBacklog(peer, delivery);
+    void delivery.deliver();
+  }
+
+  /** Seats a member who was away, and puts down that he is to be told what came after an entry. */
+  async reattachFrom(peer: Peer, { seq, ...member }: MemberRef & { seq: number }): Promise<void> {
+    await this.#withPendingJoin(peer, member, async (room, pendingJoin) => {
+      if (!(await room.attachFrom(pendingJoin, seq, () => this.#reattachMember(room, pendingJoin)))) throw new ChatError('not_a_member');
+    });
+  }
+
+  /** The connection is gone: its names stay taken for the grace. */
+  async detachPeer(peer: Peer): Promise<void> {
+    const connection = connectionOf(peer);
+    const memberships = [...connection.memberships].map(([roomId, { usernames }]) => ({ roomId, usernames: [...usernames] }));
+    for (const { roomId, usernames } of memberships) for (const [key] of usernames) connection.detach(roomId, key);
+    for (const { roomId, usernames } of memberships) {
+      const room = await this.get(roomId);
+      for (const [key, username] of usernames) room?.detach(peer, key, username);
+    }
+  }
+
+  /** A member is gone, whose node could not say so. */
+  async announceOffline(roomId: string, username: string): Promise<void> {
+    const event: EphemeralEvent = { event: 'update:presence', signal: { roomId, username, presence: 'gone' } };
+    const room = await this.get(roomId);
+    if (room) await room.ephemeralEvents.publish(event);
+    // Members who are connected hear it from their own nodes.
+    else await this.#store.publish(roomId, { node: this.#options.node, online: 0, said: event });
+  }
+
+  close(): void {
+    clearInterval(this.#reconcileTimer);
+  }
+
+  async #withPendingJoin<Result>(
+    peer: Peer,
+    { roomId, username }: MemberRef,
+    attach: (room: LocalRoom, pendingJoin: PendingJoin) => Promise<Result>,
+  ) {
+    const pendingJoin: PendingJoin = { peer, key: memberKey(username), username };
+    const room = await this.#openFor(roomId, pendingJoin);
+    try {
+      return await attach(room, pendingJoin);
+    } finally {
+      room.removePendingJoin(pendingJoin);
+      this.#closeIfEmpty(room);
+    }
+  }
+
+  async #openFor(roomId: string, pendingJoin: PendingJoin): Promise<LocalRoom> {
+    for (;;) {
+      const opening = this.#rooms.get(roomId) ?? this.#createRoom(roomId);
+      this.#rooms.set(roomId, opening);
+      const room = await opening.catch((error: unknown) => {
+        this.#rooms.delete(roomId);
+        throw error;
+      });
+      if (!room.isOpen) continue;
+      room.addPendingJoin(pendingJoin);
+      return room;
+    }
+  }
+
+  #createRoom(roomId: string): Promise<LocalRoom> {
+    const { transport, store, node, largeRoomThreshold, onError } = this.#options;
+    const onMemberDetached = (key: string) => void this.#releaseLease(roomId, key);
+    return LocalRoom.open({
+      roomId,
+      transport,
+      store,
+      pageCache: this.#pageCache,
+      node,
+      largeRoomThreshold,
+      onError,
+      acquireLease: (key) => this.#acquireLease(roomId, key),
+      onMemberDetached,
+      onMaybeEmpty: (room) => this.#closeIfEmpty(room),
+    });
+  }
+
+  #closeIfEmpty(room: LocalRoom): void {
+    if (!room.isOpen || !room.isEmpty) return;
+    this.#rooms.delete(room.roomId);
+    room.close();
+  }
+
+  /** He is a member already, on another connection or from before a drop; false when he is one no more. */
+  async #reattachMember(room: LocalRoom, pendingJoin: PendingJoin): Promise<boolean> {
+    const { author } = connectionOf(pendingJoin.peer).identity;
+    const member = await this.#acquireLease(room.roomId, pendingJoin.key, author);
+    return member !== undefined && room.attachMember(pendingJoin, member);
+  }
+
+  /** The member as they were before, if they are one, of this author if one is named. */
+  async #acquireLease(roomId: string, key: string, author?: string): Promise<KeyState | undefined> {
+    const member = (await this.#store.read(roomId, { keys: [key] })).keys.get(key);
+    const isExpectedAuthor = author === undefined || (member?.value as MemberValue | undefined)?.author === author;
+    if (!member || !isExpectedAuthor) return undefined;
+    return (await this.#store.acquireLease(roomId, { name: key, seq: member.seq }, this.#options.node)) ? member : undefined;
+  }
+
+  /** Tried until it is kept: a name that is not let go of would be taken for as long as this node lives. */
+  async #releaseLease(roomId: string, key: string): Promise<void> {
+    const { node, graceMs, onError } = this.#options;
+    while (!(await this.get(roomId))?.isAttached(key)) {
+      try {
+        return await this.#store.releaseLease(roomId, key, node, graceMs);
+      } catch (error) {
+        if (error instanceof StoreError && error.reason === 'closed') return;
+        onError(error);
+      }
+      await new Promise((resolve) => setTimeout(resolve, RELEASE_RETRY_MS));
+    }
+  }
+
+  #reconcilePortion(): void {
+    if (this.#portion === 0) this.#roomsToReconcile = [...this.#rooms.values()];
+    for (const opening of this.#roomsToReconcile.splice(
+      0,
+      Math.ceil(this.#roomsToReconcile.length / (RECONCILE_PORTIONS - this.#portion)),
+    )) {
+      opening.then((room) => this.#reconcileRoom(room)).catch(this.#options.onError);
+    }
+    this.#portion = (this.#portion + 1) % RECONCILE_PORTIONS;
+  }
+
+  /** Other nodes learn here, too, that this one still is what it last said, and this one which of them are not heard any more. */
+  async #reconcileRoom(room: LocalRoom): Promise<void> {
+    if (!room.isOpen || !room.reconcileInterval.isDue()) return;
+    await room.follower.catchUp();
+    await room.ephemeralEvents.publish();
+    room.ephemeralEvents.refreshCount();
+  }
+}

@@ -1,0 +1,132 @@
+/** Connections over Socket.IO: each is counted at its address, and each that is let in has an identity. */
+import type { IncomingMessage } from 'node:http';
+import { ChatError } from '@engawa/protocol';
+import type { Server, Socket } from 'socket.io';
+import type { ChatNode } from '../chat-node.ts';
+import { createPid } from '../connections/identity.ts';
+import type { RefusalLog } from '../http/refusal-log.ts';
+import { type AddressLimiter, addressLimiterOf } from '../limits/address-limiter.ts';
+import type { RateLimitedLog } from '../logging/rate-limited-log.ts';
+import { connectionOf } from '../rooms/local-room.ts';
+import { limitFrames } from './frame-limit.ts';
+import { Heartbeat, type PingedConnection } from './heartbeat.ts';
+import { canUseOffsets, isJavaScriptClient } from './recovery-offsets.ts';
+import { releaseHandshakeRequest } from './socket-memory.ts';
+
+/** Of Engine.IO's errors: who polls names a session that is not here. */
+const UNKNOWN_SID_CODE = 1;
+/** CONNECT packets of one connection: one is enough, and each is answered, also when it is refused. */
+const MAX_CONNECT_PACKETS = 10;
+
+interface HandshakeState {
+  address: AddressLimiter;
+  /** Why this connection may not come in, unless its session is known here. */
+  refusal: { reason: ChatError; request: IncomingMessage } | undefined;
+  /** Who came in by it. */
+  author?: string;
+  isJavaScript: boolean;
+}
+
+const HANDSHAKE_STATE = Symbol('handshake state');
+const CONNECT_COUNT = Symbol('connect count');
+const IS_ADMITTED = Symbol('admitted');
+
+/** What is counted of a connection stands on it, and its listeners are the same functions for all: a closure costs more than a number. */
+type HandshakeConn = Socket['conn'] & { [HANDSHAKE_STATE]?: HandshakeState; [CONNECT_COUNT]?: number; [IS_ADMITTED]?: true };
+
+interface HandshakeOptions {
+  node: ChatNode;
+  log: RateLimitedLog;
+  logRefusal: RefusalLog;
+}
+
+/**
+ * Every connection is counted at its address from its first byte to its last; whoever comes in has a `Connection` of a
+ * known identity.
+ */
+export function installHandshake(io: Server, { node, log, logRefusal }: HandshakeOptions): { close: () => void } {
+  const { pingInterval: interval, pingTimeout: timeout } = (io.engine as { opts: { pingInterval: number; pingTimeout: number } }).opts;
+  const heartbeat = new Heartbeat({ interval, timeout });
+  const { rates } = node.context.limits;
+  const watchFrames =
+    rates &&
+    limitFrames(rates.frames, (conn: HandshakeConn) =>
+      log.info({ address: conn[HANDSHAKE_STATE]?.address.name }, 'a connection is closed: it sends too many frames'),
+    );
+
+  io.engine.on('connection', (conn: HandshakeConn) => {
+    // Its client may be gone again. Then no 'close' comes any more, and what waits for one stays for ever.
+    if (conn.readyState !== 'open') return;
+    conn.on('data', limitConnects);
+    const { request } = conn as unknown as { request: IncomingMessage };
+    const address = addressLimiterOf(request);
+    if (address) {
+      const reason = address.addConnection();
+      conn[HANDSHAKE_STATE] = { address, refusal: reason && { reason, request }, isJavaScript: isJavaScriptClient(request) };
+      conn.on('close', releaseAddress);
+    }
+    watchFrames?.(conn);
+    heartbeat.add(conn as unknown as PingedConnection);
+    releaseHandshakeRequest(conn);
+  });
+  io.engine.on('connection_error', ({ code, message, req }: { code: number; message: string; req?: IncomingMessage }) => {
+    const logMessage =
+      code === UNKNOWN_SID_CODE
+        ? 'somebody polls who is not known here: since a restart, or because the balancer is not sticky'
+        : 'a connection was refused';
+    log.info({ code, message, address: req && addressLimiterOf(req)?.name }, logMessage);
+  });
+  io.use((socket, next) => {
+    const conn: HandshakeConn = socket.conn;
+    const { auth } = socket.handshake;
+    try {
+      const state = conn[HANDSHAKE_STATE];
+      node.admit(socket, auth, { address: state?.address, canUseOffsets: canUseOffsets(auth, state?.isJavaScript) });
+      const { session, author } = connectionOf(socket).identity;
+      if (state && conn.readyState === 'open') admit(state, author);
+      conn[IS_ADMITTED] = true;
+      // What stock clients show by themselves when they come back.
+      (socket as unknown as { pid: string }).pid = createPid(session, socket.id);
+      next();
+    } catch (error) {
+      const refusal = error instanceof ChatError ? error : new ChatError('internal', { cause: error });
+      if (refusal !== error) log.error({ err: error }, 'a connection could not be let in');
+      // For a stock client the answer would be final, while it connects again by itself after a connection that was closed.
+      if (refusal.retryable && !canRetryItself(auth)) conn.close();
+      next(toConnectError(refusal));
+    }
+  });
+
+  /** Throws the refusal. */
+  function admit(state: HandshakeState, author: string): void {
+    if (state.author !== undefined) return;
+    const { address, refusal } = state;
+    const reason = address.admit(author, refusal?.reason);
+    if (reason && refusal) logRefusal(reason.code, refusal.request);
+    if (reason) throw reason;
+    state.author = author;
+    state.refusal = undefined;
+  }
+
+  return { close: () => heartbeat.close() };
+}
+
+/** Who was let in is not let in again here: rates are those of a connection, and would begin anew. */
+function limitConnects(this: HandshakeConn, data: unknown): void {
+  if (typeof data !== 'string' || !data.startsWith('0')) return;
+  this[CONNECT_COUNT] = (this[CONNECT_COUNT] ?? 0) + 1;
+  // Those to other namespaces begin with the name.
+  if (this[CONNECT_COUNT] > MAX_CONNECT_PACKETS || (this[IS_ADMITTED] && data[1] !== '/')) this.close(true);
+}
+
+function releaseAddress(this: HandshakeConn): void {
+  const state = this[HANDSHAKE_STATE];
+  state?.address.removeConnection(state.author);
+}
+
+/** Whether a client that is refused for now reads why, and comes back by itself when it may. */
+const canRetryItself = (auth: unknown): boolean => (auth as { retries?: unknown } | undefined)?.retries === true;
+
+/** Socket.IO sends the `data` of an error that a middleware refuses a connection with. */
+const toConnectError = (refusal: ChatError): Error & { data: object } =>
+  Object.assign(new Error(refusal.message), { data: refusal.toPayload() });

@@ -1,0 +1,84 @@
+import type { ReadQuery, RoomSummary, Store } from '../contract.ts';
+import type { RedisContext } from './context.ts';
+import { readRoomSummary } from './read-facts.ts';
+
+/** Rooms of one command. */
+const MAX_BATCH_ROOMS = 500;
+
+/**
+ * Which rooms there are. They live in different slots, so a list of them cannot be written in one step with any: it holds
+ * hints, written before the room is opened, and what is answered is read from the rooms.
+ */
+export class RoomIndex {
+  readonly #context: RedisContext;
+
+  constructor(context: RedisContext) {
+    this.#context = context;
+  }
+
+  /** Before a room is opened, and once more afterwards: meanwhile its hint may have been taken for an old one. */
+  async add(rooms: string[]): Promise<void> {
+    const { redis, keys } = this.#context;
+    for (let at = 0; at < rooms.length; at += MAX_BATCH_ROOMS) {
+      const members = rooms.slice(at, at + MAX_BATCH_ROOMS).flatMap((room) => ['0', room]);
+      await redis.send(keys.globalKeys.partition, ['ZADD', keys.globalKeys.rooms, ...members]);
+    }
+  }
+
+  /**
+   * In the order of the names' UTF-8 bytes. Of each room one script answers all; the scripts of a page go to each server
+   * together, since what is asked in one turn of the event loop is written at once.
+   */
+  async list({
+    after,
+    limit,
+    keys = [],
+    counts = [],
+  }: Parameters<Store['listRooms']>[0]): Promise<{ rooms: RoomSummary[]; more: boolean }> {
+    const rooms: RoomSummary[] = [];
+    for (let from = after; rooms.length <= limit; ) {
+      const names = await this.#listNames(from, limit + 1 - rooms.length);
+      if (names.length === 0) break;
+      const found = await this.#readRooms(names, { keys, counts });
+      rooms.push(...found.filter((room) => room !== undefined));
+      await this.removeStale(names.filter((_, index) => found[index] === undefined));
+      from = names.at(-1);
+    }
+    return { rooms: rooms.slice(0, limit), more: rooms.length > limit };
+  }
+
+  /** Rooms that have ended are counted until they are found out. */
+  async count(): Promise<number> {
+    const { redis, keys } = this.#context;
+    return Number(await redis.send(keys.globalKeys.partition, ['ZCARD', keys.globalKeys.rooms]));
+  }
+
+  async #listNames(after: string | undefined, limit: number): Promise<string[]> {
+    const { redis, keys } = this.#context;
+    const from = after === undefined ? '-' : `(${after}`;
+    const names = await redis.send(keys.globalKeys.partition, [
+      'ZRANGEBYLEX',
+      keys.globalKeys.rooms,
+      from,
+      '+',
+      'LIMIT',
+      '0',
+      String(limit),
+    ]);
+    return names as string[];
+  }
+
+  #readRooms(names: string[], query: ReadQuery): Promise<(RoomSummary | undefined)[]> {
+    return Promise.all(names.map((name) => readRoomSummary(this.#context, name, query)));
+  }
+
+  /** Rooms that have ended, unless they were opened again in this moment. */
+  async removeStale(names: string[]): Promise<void> {
+    if (names.length === 0) return;
+    const { redis, keys } = this.#context;
+    await redis.send(keys.globalKeys.partition, ['ZREM', keys.globalKeys.rooms, ...names]);
+    const found = await this.#readRooms(names, {});
+    const opened = names.filter((_, index) => found[index] !== undefined);
+    if (opened.length > 0) await this.add(opened);
+  }
+}

@@ -1,0 +1,22 @@
+import { expect, test } from 'vitest';
+import { AdmissionQueue } from '#limits/admission-queue.js';
+
+test('a crowd passes in its order, and others come between', async () => {
+  const turnstile = new AdmissionQueue();
+  const passed: number[] = [];
+  let turns = 0;
+  const turn = () => {
+    turns += 1;
+    if (passed.length < 100) setImmediate(turn);
+  };
+  setImmediate(turn);
+  await Promise.all(Array.from({ length: 100 }, (_, each) => turnstile.waitForTurn().then(() => passed.push(each))));
+  expect(passed).toEqual(Array.from({ length: 100 }, (_, each) => each));
+  expect(turns).toBeGreaterThan(5);
+});
+
+test('who comes alone passes at once', async () => {
+  const turnstile = new AdmissionQueue();
+  await turnstile.waitForTurn();
+  await turnstile.waitForTurn();
+});

@@ -1,0 +1,186 @@
+/** Chats of one member that are under way together. */
+import type { Ack } from '@engawa/protocol';
+import type { AppendRequest, ReadQuery, Store } from '@engawa/server';
+import { describe, expect, test } from 'vitest';
+import { conditionalAppend } from '#domain/execute-command.js';
+import { claimName } from '#domain/member-names.js';
+import { draftJoin } from '#domain/members.js';
+import { type MemberValue, memberKey } from '#domain/room-keys.js';
+import { connect, requestError, requestOk, sendRequest, startServer, withOverrides } from './helpers/server.ts';
+import { newStore } from './helpers/stores.ts';
+
+const ROOM = 'veranda';
+const [AYA, BEN] = ['aya', 'ben'];
+/** More than begin together. */
+const MANY = 80;
+
+const isChat = ({ drafts }: AppendRequest): boolean => drafts[0]?.kind === 'create:chat';
+const texts = Array.from({ length: MANY }, (_, index) => `chat ${index}`);
+
+/** A store that does `before` ahead of each append of a chat, and takes appends in the order in which they are asked. */
+function withBefore(store: Store, before: (count: number) => Promise<void>): Store {
+  let count = 0;
+  let turn: Promise<unknown> = Promise.resolve();
+  return withOverrides(store, {
+    append(room, append) {
+      const appended = turn.then(async () => {
+        if (isChat(append)) {
+          count += 1;
+          await before(count);
+        }
+        return store.append(room, append);
+      });
+      turn = appended.catch(() => undefined);
+      return appended;
+    },
+  });
+}
+
+async function start(store: Store) {
+  const { url } = await startServer({ store, limits: 'off' });
+  const [aya, ben] = [await connect(url), await connect(url)];
+  await requestOk(aya, 'create:room', { roomId: ROOM, username: AYA });
+  await requestOk(ben, 'add:member', { roomId: ROOM, username: BEN });
+  const heard: unknown[] = [];
+  ben.on('create:chat:success', ({ message }: { message: string }) => heard.push(message));
+  const say = (message: string): Promise<Ack<'create:chat'>> => sendRequest(aya, 'create:chat', { roomId: ROOM, username: AYA, message });
+  const kept = async (): Promise<unknown[]> =>
+    (await requestOk(ben, 'list:chats', { roomId: ROOM, limit: 500 })).chats.map(({ message }) => message);
+  return { aya, ben, say, heard, kept };
+}
+
+const seqsOf = (answers: Ack<'create:chat'>[]): number[] => answers.flatMap((answer) => (answer.ok ? [answer.seq] : []));
+
+test('they are kept, told and answered in the order in which they were said', async () => {
+  const store = await newStore();
+  let [under, most] = [0, 0];
+  const counting = withOverrides(store, {
+    append(room, append) {
+      under += 1;
+      most = Math.max(most, under);
+      return store.append(room, append).finally(() => (under -= 1));
+    },
+  });
+  const { say, heard, kept } = await start(counting);
+  const answered: string[] = [];
+  const answers = await Promise.all(texts.map((text) => say(text).finally(() => answered.push(text))));
+  expect(most, 'they are under way together').toBeGreaterThan(1);
+  expect(seqsOf(answers)).toHaveLength(MANY);
+  expect(seqsOf(answers)).toEqual(seqsOf(answers).toSorted((a, b) => a - b));
+  expect(answered).toEqual(texts);
+  expect(await kept()).toEqual(texts);
+  expect(heard).toEqual(texts);
+});
+
+test('also when what they rest on moves beneath them, again and again', async () => {
+  const store = await newStore();
+  const moveMember = async () => {
+    const key = memberKey(AYA);
+    const facts = await store.read(ROOM, { keys: [key] });
+    const member = facts.keys.get(key)?.value as unknown as MemberValue;
+    await store.append(ROOM, conditionalAppend([draftJoin(claimName(facts, member), { node: 'node', quiet: false })], facts, [key]));
+  };
+  let moves = 0;
+  const moving = withBefore(store, async (count) => {
+    if (count % 7 !== 3 || moves === 20) return;
+    moves += 1;
+    await moveMember();
+  });
+  const { say, heard, kept } = await start(moving);
+  const answers = await Promise.all(texts.map(say));
+  expect(moves).toBeGreaterThan(5);
+  expect(seqsOf(answers)).toHaveLength(MANY);
+  expect(await kept()).toEqual(texts);
+  expect(heard).toEqual(texts);
+});
+
+test('one that cannot be kept is refused alone, and the others keep their order', async () => {
+  const store = await newStore();
+  const failing = withBefore(store, async (count) => {
+    if (count === 5) throw new Error('not this one');
+  });
+  const { say, kept } = await start(failing);
+  const answers = await Promise.all(texts.map(say));
+  expect(answers.map(({ ok }) => ok)).toEqual(texts.map((_, index) => index !== 4));
+  expect(await kept()).toEqual(texts.filter((_, index) => index !== 4));
+});
+
+test('what is asked between them waits for those before it, and those after it wait', async () => {
+  const { aya, say, kept } = await start(await newStore());
+  const before = texts.slice(0, 10).map(say);
+  const leaving = sendRequest(aya, 'remove:member', { roomId: ROOM, username: AYA });
+  const after = texts.slice(10, 20).map(say);
+  expect((await Promise.all(before)).every(({ ok }) => ok)).toBe(true);
+  expect(await leaving).toMatchObject({ ok: true });
+  for (const answer of await Promise.all(after)) expect(answer).toMatchObject({ ok: false, error: { code: 'not_a_member' } });
+  expect(await kept()).toEqual(texts.slice(0, 10));
+});
+
+test('the same chat twice among them is kept once', async () => {
+  const { aya, kept } = await start(await newStore());
+  const twice = { roomId: ROOM, username: AYA, message: 'once', clientId: 'c-1' };
+  const [first, second] = await Promise.all([sendRequest(aya, 'create:chat', twice), sendRequest(aya, 'create:chat', twice)]);
+  expect(first).toMatchObject({ ok: true });
+  expect(second).toEqual(first);
+  expect(await kept()).toEqual(['once']);
+});
+
+describe('what was read for those before them', () => {
+  const CHAT = { roomId: ROOM, username: BEN, message: 'hello' };
+  const SESSION = { session: 'ben-'.padEnd(32, 's') };
+  const isOfBen = ({ keys }: ReadQuery): boolean => keys?.join() === memberKey(BEN);
+
+  async function start() {
+    let reads = 0;
+    const store = await newStore();
+    const counting = withOverrides(store, {
+      read(room, asked) {
+        if (isOfBen(asked)) reads += 1;
+        return store.read(room, asked);
+      },
+    });
+    const { url } = await startServer({ store: counting, limits: 'off' });
+    const [aya, joined, ben] = [await connect(url), await connect(url, { auth: SESSION }), await connect(url, { auth: SESSION })];
+    await requestOk(aya, 'create:room', { roomId: ROOM, username: AYA });
+    await requestOk(joined, 'add:member', { roomId: ROOM, username: BEN });
+    const readsOf = async (asked: Promise<unknown>): Promise<number> => {
+      const before = reads;
+      await asked;
+      return reads - before;
+    };
+    expect(await readsOf(requestOk(ben, 'create:chat', { ...CHAT, clientId: 'c-1' }))).toBe(1);
+    return { aya, joined, ben, readsOf };
+  }
+
+  test('is enough as long as it stands', async () => {
+    const { ben, readsOf } = await start();
+    expect(await readsOf(requestOk(ben, 'create:chat', CHAT))).toBe(0);
+    await requestOk(ben, 'list:rooms', {});
+    expect(await readsOf(requestOk(ben, 'create:chat', CHAT)), 'after something else').toBe(1);
+  });
+
+  test('lets nobody speak who was removed since, and nobody else under his name', async () => {
+    const { aya, ben } = await start();
+    await requestOk(aya, 'remove:member', { roomId: ROOM, username: BEN });
+    expect(await requestError(ben, 'create:chat', CHAT)).toMatchObject({ code: 'not_a_member' });
+    expect(await requestOk(ben, 'create:chat', { ...CHAT, clientId: 'c-1' }), 'kept before').toMatchObject({ seq: 4 });
+    await requestOk(aya, 'add:member', { roomId: ROOM, username: BEN });
+    expect(await requestError(ben, 'create:chat', CHAT)).toMatchObject({ code: 'not_a_member' });
+  });
+
+  test('does not keep out who has come back', async () => {
+    const { aya, joined, ben, readsOf } = await start();
+    await requestOk(aya, 'remove:member', { roomId: ROOM, username: BEN });
+    expect(await requestError(ben, 'create:chat', CHAT)).toMatchObject({ code: 'not_a_member' });
+    await requestOk(joined, 'add:member', { roomId: ROOM, username: BEN });
+    expect(await readsOf(requestOk(ben, 'create:chat', CHAT))).toBe(1);
+  });
+
+  test('is of one life of the room', async () => {
+    const { aya, ben } = await start();
+    await requestOk(aya, 'delete:room', { roomId: ROOM, username: AYA });
+    expect(await requestError(ben, 'create:chat', CHAT)).toMatchObject({ code: 'room_not_found' });
+    await requestOk(aya, 'create:room', { roomId: ROOM, username: BEN });
+    expect(await requestError(ben, 'create:chat', CHAT)).toMatchObject({ code: 'not_a_member' });
+  });
+});

@@ -1,0 +1,21 @@
+import type { Socket as TcpSocket } from 'node:net';
+import { expect, test } from 'vitest';
+import { startWithBystanders } from './helpers/bystanders.ts';
+import { openRawWebSocket } from './helpers/raw.ts';
+
+test('the answer to an upgrade waits for the packet that opens the connection, and both go together', async () => {
+  const { url, io, expectUnharmed } = await startWithBystanders();
+  const arriving = new Promise<{ tcpSocket: TcpSocket; waiting: number }>((resolve) => {
+    io.engine.once('connection', ({ transport }: { transport: { socket: { _socket: TcpSocket } } }) => {
+      const { _socket: tcpSocket } = transport.socket;
+      resolve({ tcpSocket, waiting: tcpSocket.writableLength });
+    });
+  });
+  const client = await openRawWebSocket(url);
+  const opening = await client.waitForPacket(/^0/);
+  const { tcpSocket, waiting } = await arriving;
+  expect(waiting).toBe(tcpSocket.bytesWritten);
+  expect(waiting).toBeGreaterThan('HTTP/1.1 101'.length + opening.length);
+  expect(tcpSocket).toMatchObject({ writableCorked: 0, writableLength: 0 });
+  await expectUnharmed();
+});

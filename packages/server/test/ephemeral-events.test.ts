@@ -1,0 +1,408 @@
+/** What happens in a room and is not kept: who types, who is here, who has read how far. */
+import { LIMITS } from '@engawa/protocol';
+import { openMemory } from '@engawa/server';
+import type { Socket } from 'socket.io-client';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { Connection } from '#connections/connection.js';
+import { ByteBudget } from '#limits/byte-budget.js';
+import { EphemeralEvents } from '#rooms/ephemeral-events.js';
+import { collectEvents, connect, requestError, requestOk, sendRequest, startServer, until, withOverrides } from './helpers/server.ts';
+import { ServerProcess } from './helpers/server-process.ts';
+import { newStoreLocation, storeForAnotherServer, storeKinds } from './helpers/stores.ts';
+
+const roomId = 'veranda';
+
+async function startRoom(options: Parameters<typeof startServer>[0] = {}) {
+  const { url, store } = await startServer({ limits: 'off', ...options });
+  const [aya, ben] = [await connect(url), await connect(url)];
+  await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+  const { session } = await requestOk(ben, 'add:member', { roomId, username: 'ben' });
+  return { url, store, aya, ben, session };
+}
+
+const say = (socket: Socket, username: string, message: string) => requestOk(socket, 'create:chat', { roomId, username, message });
+const drop = (socket: Socket): void => void socket.io.engine.close();
+const memberNamed = async (socket: Socket, name: string) =>
+  (await requestOk(socket, 'list:members', { roomId })).members.find(({ username }) => username === name);
+
+test('what a page has shown is read, though the node was not told of it yet', async () => {
+  const store = withOverrides(openMemory(), { subscribe: async () => () => undefined });
+  const { aya, ben } = await startRoom({ store });
+  await say(aya, 'aya', 'hello');
+  const { seq } = await requestOk(ben, 'list:chats', { roomId });
+  expect(await requestOk(ben, 'mark:read', { roomId, username: 'ben', seq })).toMatchObject({ read: seq, unread: 0 });
+  expect((await requestError(ben, 'mark:read', { roomId, username: 'ben', seq: seq + 1 })).code).toBe('invalid_payload');
+});
+
+test('who types is told to the room, and no entry', async () => {
+  const { store, aya, ben } = await startRoom();
+  const { head } = await store.read(roomId, {});
+  const [started, stopped] = [collectEvents(aya, 'start:typing:success'), collectEvents(aya, 'stop:typing:success')];
+  await requestOk(ben, 'start:typing', { roomId, username: 'ben' });
+  await until(() => started.length === 1, 'she sees him type');
+  await requestOk(ben, 'stop:typing', { roomId, username: 'ben' });
+  await until(() => stopped.length === 1, 'she sees that he stopped');
+  expect([...started, ...stopped]).toEqual([
+    { roomId, username: 'ben' },
+    { roomId, username: 'ben' },
+  ]);
+  expect((await store.read(roomId, {})).head).toBe(head);
+});
+
+test('of many signals of one member only the latest is told', async () => {
+  const { aya, ben } = await startRoom();
+  const heard: string[] = [];
+  aya.onAny((event: string) => heard.push(event));
+  for (let times = 0; times < 200; times += 1) {
+    ben.emit('start:typing', { roomId, username: 'ben' });
+    ben.emit('stop:typing', { roomId, username: 'ben' });
+  }
+  await until(() => heard.includes('stop:typing:success'), 'she hears the last');
+  await say(aya, 'aya', 'enough');
+  expect(heard.filter((event) => event.includes('typing')).length).toBeLessThan(20);
+});
+
+test.each([
+  ['in a small room', {}],
+  ['in a large room', { largeRoom: 2 }],
+])('a chat ends what it was typed with, %s, also where that was not told yet', async (_, settings) => {
+  const { store, aya, ben } = await startRoom(settings);
+  const far = await connect((await startServer({ limits: 'off', ...settings, store: await storeForAnotherServer(store) })).url);
+  await requestOk(far, 'add:member', { roomId, username: 'far' });
+  const typing = [aya, far].map((socket) => {
+    const names = new Set<unknown>();
+    socket.on('start:typing:success', ({ username }: { username: string }) => names.add(username));
+    socket.on('stop:typing:success', ({ username }: { username: string }) => names.delete(username));
+    socket.on('create:chat:success', ({ username }: { username: string }) => names.delete(username));
+    socket.on('update:typing', ({ usernames }: { usernames: string[] }) => {
+      names.clear();
+      for (const username of usernames) names.add(username);
+    });
+    return names;
+  });
+  const chats = collectEvents(far, 'create:chat:success');
+  const slowly = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+  for (const wait of [0, 10, 40]) {
+    ben.emit('start:typing', { roomId, username: 'ben' });
+    await slowly(wait);
+    await say(ben, 'ben', `typed within ${wait} ms`);
+    await slowly(400);
+    expect(typing.map((names) => [...names])).toEqual([[], []]);
+  }
+  expect(chats).toHaveLength(3);
+  await requestOk(ben, 'start:typing', { roomId, username: 'ben' });
+  await until(() => typing.every((names) => names.has('ben')), 'what is typed next is seen');
+});
+
+test('signals have a rate of their own, and take nothing from chats', async () => {
+  const { ben } = await startRoom({ limits: 'on' });
+  const answers = await Promise.all(Array.from({ length: 80 }, () => sendRequest(ben, 'start:typing', { roomId, username: 'ben' })));
+  expect(answers.filter((answer) => !answer.ok && answer.error.code === 'rate_limited').length).toBeGreaterThan(0);
+  await say(ben, 'ben', 'still heard');
+});
+
+describe('presence', () => {
+  test('a member is online, away when he says so, gone when he dropped, and online when he is back', async () => {
+    const { url, aya, ben, session } = await startRoom();
+    const told = collectEvents(aya, 'update:presence:success');
+    expect(await memberNamed(aya, 'ben')).toMatchObject({ presence: 'online' });
+    await requestOk(ben, 'update:presence', { roomId, username: 'ben', presence: 'away' });
+    await until(() => told.at(-1)?.presence === 'away', 'she sees that he is away');
+    expect(await memberNamed(aya, 'ben')).toMatchObject({ presence: 'away' });
+    drop(ben);
+    await until(() => told.at(-1)?.presence === 'gone', 'she sees that he is gone');
+    expect(told.at(-1)).toEqual({ roomId, username: 'ben', presence: 'gone', online: 1 });
+    await until(async () => (await memberNamed(aya, 'ben'))?.presence === 'gone', 'the list says so, too');
+    const back = await connect(url, { auth: { session } });
+    expect(await requestOk(back, 'add:member', { roomId, username: 'ben' })).toMatchObject({ online: 2 });
+    await until(() => told.at(-1)?.presence === 'online', 'she sees that he is back');
+    expect(told.at(-1)).toMatchObject({ online: 2 });
+  });
+
+  test('a member is away only when all their connections are, and gone with the last of them', async () => {
+    const { url, aya, ben, session } = await startRoom();
+    const told: unknown[] = [];
+    aya.on('update:presence:success', ({ username, presence }: { username: string; presence: string }) => {
+      if (username === 'ben') told.push(presence);
+    });
+    const second = await connect(url, { auth: { session } });
+    await requestOk(second, 'add:member', { roomId, username: 'ben' });
+    await until(() => told.length > 0, 'she sees that he came');
+    const say = (socket: Socket, presence: 'online' | 'away') =>
+      requestOk(socket, 'update:presence', { roomId, username: 'ben', presence });
+    const is = async (presence: string) => {
+      // Longer than signals are gathered: what is wrong would be told by now.
+      await new Promise((resolve) => setTimeout(resolve, 150));
+      expect([await memberNamed(aya, 'ben'), told.at(-1)]).toMatchObject([{ presence }, presence]);
+    };
+    await say(ben, 'away');
+    await is('online');
+    await say(second, 'away');
+    await is('away');
+    await say(ben, 'online');
+    await is('online');
+    drop(ben);
+    await is('away');
+    const third = await connect(url, { auth: { session } });
+    await requestOk(third, 'add:member', { roomId, username: 'ben' });
+    await is('online');
+    drop(third);
+    await is('away');
+    drop(second);
+    await is('gone');
+    expect(told).toEqual(['online', 'away', 'online', 'away', 'online', 'away', 'gone']);
+  });
+
+  test('a member on two servers is as present as on the more present of them', async () => {
+    const one = await startServer({ limits: 'off' });
+    const two = await startServer({ limits: 'off', store: await storeForAnotherServer(one.store) });
+    const [aya, ben] = [await connect(one.url), await connect(one.url)];
+    await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+    const { session } = await requestOk(ben, 'add:member', { roomId, username: 'ben' });
+    const [far, other] = [await connect(two.url, { auth: { session } }), await connect(two.url)];
+    await requestOk(far, 'add:member', { roomId, username: 'ben' });
+    await requestOk(other, 'add:member', { roomId, username: 'other' });
+    const say = (socket: Socket, presence: 'online' | 'away') =>
+      requestOk(socket, 'update:presence', { roomId, username: 'ben', presence });
+    const told = [collectEvents(aya, 'update:presence:success'), collectEvents(other, 'update:presence:success')];
+    const are = async (presence: string) => {
+      await until(async () => (await memberNamed(aya, 'ben'))?.presence === presence, `one server says ${presence}`);
+      await until(async () => (await memberNamed(other, 'ben'))?.presence === presence, `the other says ${presence}`);
+      await new Promise((resolve) => setTimeout(resolve, 150));
+      const last = told.map((all) => all.findLast(({ username }) => username === 'ben')?.presence);
+      expect(last).toEqual([presence, presence]);
+    };
+    await say(ben, 'online');
+    await are('online');
+    await say(far, 'away');
+    await are('online');
+    await say(ben, 'away');
+    await are('away');
+    await say(far, 'online');
+    await are('online');
+    drop(far);
+    await are('away');
+  });
+
+  test('a phone that sleeps for 40 seconds is a member still, on servers that let its name go after an absence or a minute; else it has left', async () => {
+    const servers: [flags: string[], hasLapsed: boolean][] = [
+      [[], false],
+      [['--absence', '0'], true],
+      [['--absence', '0', '--grace', '1m'], false],
+    ];
+    // At the same time, since most of it is waiting.
+    const outcomes = await Promise.all(servers.map(async ([flags]) => sleepAndComeBack(flags)));
+    for (const [index, [, hasLapsed]] of servers.entries()) {
+      const told = hasLapsed ? [[{ username: 'phone' }], [{ username: 'phone', reason: 'gone' }]] : [[], []];
+      expect(outcomes[index], servers[index]?.[0].join(' ')).toMatchObject(told);
+    }
+
+    /** Which joins and leaves of the phone others were told; where none were, it is seen to be online again. */
+    async function sleepAndComeBack(flags: string[]): Promise<unknown[][]> {
+      const server = new ServerProcess(newStoreLocation(), flags);
+      onTestFinished(async () => void (await server.stop()));
+      const url = await server.listening;
+      const [aya, phone] = [await connect(url), await connect(url)];
+      await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+      const joined = collectEvents(aya, 'add:member:success');
+      const { session, epoch, seq, tail } = await requestOk(phone, 'add:member', { roomId, username: 'phone' });
+      await until(() => joined.length === 1, 'it is told');
+      const comings = [collectEvents(aya, 'add:member:success'), collectEvents(aya, 'remove:member:success')];
+      const presences = collectEvents(aya, 'update:presence:success');
+      drop(phone);
+      await until(() => presences.at(-1)?.presence === 'gone', 'it is seen that it is gone');
+      await new Promise((resolve) => setTimeout(resolve, 40_000));
+      const back = await connect(url, { auth: { session } });
+      const { rooms } = await requestOk(back, 'resume:rooms', { rooms: [{ roomId, username: 'phone', epoch, seq, id: tail }] });
+      expect(rooms[0]).toMatchObject({ outcome: 'caught_up' });
+      await until(() => comings.flat().length > 0 || presences.at(-1)?.presence === 'online', 'it is seen that it is back');
+      return comings;
+    }
+  });
+
+  test('those who come back after a kill -9 know within a second how many are back', async () => {
+    const place = newStoreLocation();
+    const killed = new ServerProcess(place);
+    onTestFinished(() => killed.kill().catch(() => undefined));
+    const names = ['aya', 'ben', 'chiyo'];
+    const sessions: string[] = [];
+    const url = await killed.listening;
+    for (const username of names) {
+      const joined = await requestOk(await connect(url), username === 'aya' ? 'create:room' : 'add:member', { roomId, username });
+      sessions.push(joined.session);
+    }
+    await killed.kill();
+    const started = new ServerProcess(place);
+    onTestFinished(async () => void (await started.stop()));
+    const again = await started.listening;
+    const online: number[] = [];
+    for (const [index, username] of names.entries()) {
+      const socket = await connect(again, { auth: { session: sessions[index] } });
+      for (const event of ['update:members', 'update:presence:success'])
+        socket.on(event, (told: { online: number }) => (online[index] = told.online));
+      const [room] = (await requestOk(socket, 'resume:rooms', { rooms: [{ roomId, username, epoch: '', seq: 0 }] })).rooms;
+      if (room?.outcome !== 'reset') throw new Error(`It is ${room?.outcome}.`);
+      online[index] = room.online;
+    }
+    expect(online).toEqual([1, 2, 3]);
+    await until(() => online.every((count) => count === 3), 'all know how many are back', 1_000);
+  });
+
+  test('members on several servers are counted together', async () => {
+    const one = await startServer();
+    const two = await startServer({ store: await storeForAnotherServer(one.store) });
+    const [aya, ben] = [await connect(one.url), await connect(two.url)];
+    await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+    const told = collectEvents(aya, 'update:presence:success');
+    await requestOk(ben, 'add:member', { roomId, username: 'ben' });
+    await until(() => told.some(({ username }) => username === 'ben'), 'she sees him');
+    await until(async () => {
+      await requestOk(aya, 'update:presence', { roomId, username: 'aya', presence: 'online' });
+      return told.at(-1)?.online === 2;
+    }, 'both are counted');
+  });
+});
+
+describe.each(storeKinds)('read marks on the %s store', (_, open) => {
+  const mark = (socket: Socket, username: string, seq: number) => requestOk(socket, 'mark:read', { roomId, username, seq });
+  const listed = async (socket: Socket) => (await requestOk(socket, 'list:rooms', {})).rooms.find((room) => room.roomId === roomId);
+  const reaction = { roomId, reaction: '👍' };
+
+  test('a mark only goes forward, the rest is unread, and the room hears it', async () => {
+    const { aya, ben } = await startRoom({ store: await open() });
+    const told = collectEvents(aya, 'mark:read:success');
+    const seqs = [await say(aya, 'aya', '1'), await say(aya, 'aya', '2'), await say(aya, 'aya', '3')].map(({ seq }) => seq);
+    const [first, second, third] = seqs as [number, number, number];
+    expect(await memberNamed(aya, 'ben')).toMatchObject({ since: 3, read: 3 });
+    expect(await mark(ben, 'ben', second)).toMatchObject({ read: second, unread: 1, mentions: 0, asOf: third });
+    expect(await mark(ben, 'ben', first)).toMatchObject({ read: second, unread: 1 });
+    expect(await mark(ben, 'ben', third)).toMatchObject({ read: third, unread: 0 });
+    await until(() => told.at(-1)?.read === third, 'she sees how far he is');
+    expect(told.every(({ read }) => read === second || read === third)).toBe(true);
+    await say(aya, 'aya', '4');
+    expect(await memberNamed(aya, 'ben')).toMatchObject({ read: third });
+    expect(await requestOk(ben, 'add:member', { roomId, username: 'ben' })).toMatchObject({ read: third, seq: third + 1, unread: 1 });
+  });
+
+  test('who comes back after a night finds unread what others said, in rooms that are not joined yet, too', async () => {
+    const { url, aya, ben, session } = await startRoom({ store: await open(), graceMs: 100 });
+    const { seq } = await say(aya, 'aya', 'good night');
+    await mark(ben, 'ben', seq);
+    drop(ben);
+    await until(async () => (await memberNamed(aya, 'ben')) === undefined, 'his name lapsed');
+    for (const text of ['1', '2', 'ben?', '4', '5']) await say(aya, 'aya', text);
+    const back = await connect(url, { auth: { session } });
+    const unread = { read: seq, unread: 5, mentions: 1 };
+    expect(await listed(back)).toMatchObject(unread);
+    expect(await listed(await connect(url))).not.toHaveProperty('unread');
+    const joined = await requestOk(back, 'add:member', { roomId, username: 'ben' });
+    expect(joined).toMatchObject(unread);
+    expect(await memberNamed(aya, 'ben')).toMatchObject({ read: seq });
+    const resumed = await requestOk(back, 'resume:rooms', { rooms: [{ roomId, username: 'ben', epoch: 'another', seq: 0 }] });
+    expect(resumed.rooms[0]).toMatchObject({ outcome: 'reset', ...unread });
+    expect(await mark(back, 'ben', joined.seq)).toMatchObject({ read: joined.seq, unread: 0, mentions: 0 });
+    expect(await listed(back)).toMatchObject({ read: joined.seq, unread: 0, mentions: 0 });
+  });
+
+  test('a mark is of the person, under whatever name, and whoever has the name since', async () => {
+    const { aya, ben, url } = await startRoom({ store: await open() });
+    const { seq } = await say(aya, 'aya', '1');
+    await mark(ben, 'ben', seq);
+    await requestOk(ben, 'remove:member', { roomId, username: 'ben' });
+    await say(aya, 'aya', '2');
+    const other = await connect(url);
+    await requestOk(other, 'add:member', { roomId, username: 'ben' });
+    expect(await memberNamed(aya, 'ben')).toMatchObject({ read: seq + 3 });
+    expect(await listed(ben)).toMatchObject({ read: seq, unread: 1 });
+    await requestOk(ben, 'add:member', { roomId, username: 'benjamin' });
+    expect(await memberNamed(aya, 'benjamin')).toMatchObject({ read: seq });
+    await say(aya, 'aya', 'benjamin!');
+    expect(await listed(ben)).toMatchObject({ unread: 2, mentions: 1 });
+    await requestOk(aya, 'remove:member', { roomId, username: 'benjamin' });
+    expect(await listed(ben)).toMatchObject({ read: seq, unread: 2, mentions: 1 });
+  });
+
+  test('unread are the chats of others as they stand, and nothing else', async () => {
+    const { url, aya, ben } = await startRoom({ store: await open(), graceMs: 100 });
+    const { seq: chatSeq } = await say(aya, 'aya', 'read');
+    await mark(ben, 'ben', chatSeq);
+    const own = await say(ben, 'ben', 'mine, says ben');
+    await requestOk(ben, 'update:chat', { roomId, username: 'ben', chatSeq: own.seq, message: 'still mine' });
+    await requestOk(ben, 'add:reaction', { ...reaction, username: 'ben', chatSeq });
+    await requestOk(aya, 'add:reaction', { ...reaction, username: 'aya', chatSeq });
+    await requestOk(aya, 'update:room', { roomId, username: 'aya', topic: 'tea' });
+    for (const name of ['phone', 'telephone']) {
+      const napping = await connect(url);
+      await requestOk(napping, 'add:member', { roomId, username: name });
+      drop(napping);
+      await until(async () => (await memberNamed(aya, name)) === undefined, 'its name lapsed');
+    }
+    const count = async () => {
+      const { unread, mentions } = await requestOk(ben, 'add:member', { roomId, username: 'ben' });
+      return [unread, mentions];
+    };
+    expect(await count()).toEqual([0, 0]);
+    const first = await say(aya, 'aya', 'hello');
+    const second = await say(aya, 'aya', 'what do you think, @Ben?');
+    await say(aya, 'aya', 'bench, benefit, reuben');
+    expect(await count()).toEqual([3, 1]);
+    await requestOk(aya, 'update:chat', { roomId, username: 'aya', chatSeq: first.seq, message: 'hello ben' });
+    expect(await count()).toEqual([3, 2]);
+    await requestOk(aya, 'delete:chat', { roomId, username: 'aya', chatSeq: second.seq });
+    expect(await count()).toEqual([2, 1]);
+  });
+
+  test('a hundred are as many or more', async () => {
+    const { aya, ben } = await startRoom({ store: await open() });
+    await Promise.all(Array.from({ length: 130 }, (__, number) => say(aya, 'aya', `${number} for ben`)));
+    expect(await listed(ben)).toMatchObject({ unread: 100, mentions: 100 });
+    const { seq } = await requestOk(ben, 'list:chats', { roomId, limit: 1 });
+    expect(await mark(ben, 'ben', seq - 99)).toMatchObject({ unread: 99, mentions: 99 });
+  });
+});
+
+test('what is unread is counted as often as leaves enough to come back with, and then left out', async () => {
+  const { aya, ben } = await startRoom({ limits: 'on' });
+  await say(aya, 'aya', 'unread');
+  const { rooms } = await requestOk(ben, 'list:rooms', {});
+  expect(rooms).toMatchObject([{ read: 3, unread: 1 }]);
+  const rates = { ...LIMITS.rates, resumes: { burst: 4, perSecond: 0.001 } };
+  const connection = new Connection(
+    { session: 's', author: 'a' },
+    { limits: { ...LIMITS, rates }, address: undefined, nodeQueuedBytes: new ByteBudget(1) },
+  );
+  expect(Array.from({ length: 5 }, () => connection.tryTakeCountToken())).toEqual([true, true, true, false, false]);
+  connection.takeResumeTokens(1);
+});
+
+test('nobody marks what is not there yet, or speaks for somebody else', async () => {
+  const { aya, ben } = await startRoom();
+  expect((await requestError(ben, 'mark:read', { roomId, username: 'ben', seq: 10_000 })).code).toBe('invalid_payload');
+  expect((await requestError(ben, 'mark:read', { roomId, username: 'aya', seq: 1 })).code).toBe('not_a_member');
+  expect((await requestError(ben, 'start:typing', { roomId, username: 'aya' })).code).toBe('not_a_member');
+  await requestOk(aya, 'remove:member', { roomId, username: 'ben' });
+  expect((await requestError(ben, 'start:typing', { roomId, username: 'ben' })).code).toBe('not_a_member');
+});
+
+test('signals and counts that come when the room has ended here are told to nobody', async () => {
+  const told: string[] = [];
+  const announced: object[] = [];
+  const signals = new EphemeralEvents({
+    node: 'here',
+    largeRoomThreshold: 200,
+    summary: {} as never,
+    countLocalOnline: () => 1,
+    localPresence: () => 'online',
+    reassertPresence: async () => undefined,
+    broadcast: (event) => told.push(event),
+    emitToMember: () => undefined,
+    publish: async (said) => void announced.push(said),
+    onError: () => undefined,
+  });
+  signals.close();
+  const before = announced.length;
+  signals.receive({ node: 'there', online: 1, said: { event: 'start:typing', signal: { roomId, username: 'ben' } } });
+  signals.scheduleCount();
+  await new Promise((resolve) => setTimeout(resolve, 1_200));
+  expect([told, announced.length]).toEqual([[], before]);
+});

@@ -1,0 +1,64 @@
+/** Connections take turns: however much one sends, the others are heard between. */
+import { expect, test, vi } from 'vitest';
+import { exceedsJsonLimits } from '#api/json-size.js';
+import { ATTACKER_HEADERS, startWithBystanders } from './helpers/bystanders.ts';
+import { connectRaw, openRawWebSocket } from './helpers/raw.ts';
+import { until } from './helpers/server.ts';
+
+const MESSAGE = `42["no:such",{"text":"${'x'.repeat(60_000)}"}]`;
+const MESSAGES = 200;
+const SENDERS = 16;
+const FEW_MESSAGES = 30;
+
+test('of a client that sends megabytes at once, a few messages are read in each turn of the event loop, and all of them', async () => {
+  const { url, io, expectUnharmed } = await startWithBystanders({ limits: 'off' });
+  const raw = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
+  const [socket] = [...io.sockets.sockets.values()].slice(-1);
+  let turn = 0;
+  const turns: number[] = [];
+  socket?.conn.on('packet', () => turns.push(turn));
+  const next = () => {
+    turn += 1;
+    if (turns.length < MESSAGES) setImmediate(next);
+  };
+  setImmediate(next);
+  // As much as the system takes lies ready before anything of it is read.
+  await raw.send(...Array.from({ length: MESSAGES }, () => MESSAGE));
+  await until(() => turns.length === MESSAGES, 'all are read');
+  const counts = new Map<number, number>();
+  for (const each of turns) counts.set(each, (counts.get(each) ?? 0) + 1);
+  expect(Math.max(...counts.values())).toBeLessThanOrEqual(4);
+  await expectUnharmed();
+});
+
+test('of many that send megabytes, a few are read on in each turn of the event loop, and all in the end', async () => {
+  const { url, io, expectUnharmed } = await startWithBystanders({ limits: 'off' });
+  const senders = await Promise.all(
+    Array.from({ length: SENDERS }, async () => connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }))),
+  );
+  let turn = 0;
+  const turns: number[] = [];
+  for (const socket of [...io.sockets.sockets.values()].slice(-SENDERS)) socket.conn.on('packet', () => turns.push(turn));
+  const next = () => {
+    turn += 1;
+    if (turns.length < SENDERS * FEW_MESSAGES) setImmediate(next);
+  };
+  setImmediate(next);
+  for (const raw of senders) void raw.send(...Array.from({ length: FEW_MESSAGES }, () => MESSAGE));
+  await until(() => turns.length === SENDERS * FEW_MESSAGES, 'all are read');
+  const counts = new Map<number, number>();
+  for (const each of turns) counts.set(each, (counts.get(each) ?? 0) + 1);
+  // Until all of them wait, each is read once.
+  const later = [...counts.values()].slice(3);
+  expect(Math.max(...later)).toBeLessThanOrEqual(8);
+  await expectUnharmed();
+});
+
+test('binary data in a payload is not looked through, byte by byte', () => {
+  const looking = vi.spyOn(Object, 'values');
+  expect(exceedsJsonLimits({ maxLevels: 3, maxValues: 10 }, { a: [Buffer.alloc(64)] })).toBe(false);
+  const looked = looking.mock.calls.length;
+  looking.mockRestore();
+  expect(looked).toBe(2);
+  expect(exceedsJsonLimits({ maxLevels: 2, maxValues: 10 }, { a: [[1]] })).toBe(true);
+});

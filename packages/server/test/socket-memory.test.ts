@@ -1,0 +1,65 @@
+/**
+ * What an idle connection keeps. It fails when a new version of engine.io, socket.io or ws keeps it elsewhere: the server
+ * runs as well then, only in more memory.
+ */
+import type { EventEmitter } from 'node:events';
+import { expect, test } from 'vitest';
+import { startWithBystanders } from './helpers/bystanders.ts';
+import { connectRaw, openRawWebSocket } from './helpers/raw.ts';
+import { connect, sendRequest, until } from './helpers/server.ts';
+
+type Emitter = EventEmitter & { _events: object };
+
+interface Inside {
+  id: string;
+  handshake: object;
+  pid: unknown;
+  acks: Map<number, unknown>;
+  conn: Emitter & { request: unknown; pingIntervalTimer: unknown; transport: Emitter & { name: string; socket: WebSocket } };
+}
+type WebSocket = Emitter & { _socket: Emitter };
+
+const names = (emitter: EventEmitter, event: string): string[] => emitter.listeners(event).map(({ name }) => name);
+
+function expectLean(socket: Inside): void {
+  const { conn } = socket;
+  const { transport } = conn;
+  const webSocket = transport.socket;
+  expect({ request: conn.request, timer: conn.pingIntervalTimer, pid: socket.pid }).toEqual({ request: null, timer: null, pid: undefined });
+  expect(socket.handshake).toEqual({ auth: {} });
+  expect(names(webSocket, 'error')).toEqual(['bound onError']);
+  expect(names(webSocket._socket, 'error')).toEqual(['socketOnError']);
+  expect(names(webSocket._socket, 'close')).toEqual(['socketOnClose']);
+  expect(names(transport, 'headers')).toEqual([]);
+  for (const emitter of [socket as unknown as Emitter, conn, transport, webSocket]) {
+    const { _events: events } = emitter;
+    expect(Object.getPrototypeOf(events), 'it is no hash table').not.toBeNull();
+    for (const event of ['constructor', '__proto__', 'toString', 'hasOwnProperty']) expect(emitter.listeners(event)).toEqual([]);
+  }
+}
+
+test('a connection that came in keeps nothing of its opening', async () => {
+  const { url, io, expectUnharmed } = await startWithBystanders();
+  const known = new Set(io.sockets.sockets.keys());
+  await connectRaw(await openRawWebSocket(url));
+  const stranger = [...io.sockets.sockets.values()].find(({ id }) => !known.has(id));
+  expectLean(stranger as unknown as Inside);
+  await expectUnharmed();
+});
+
+test('nor does one that came in by polling and changed', async () => {
+  const { url, io, expectUnharmed } = await startWithBystanders();
+  const client = await connect(url, { transports: ['polling', 'websocket'] });
+  await until(() => client.io.engine.transport.name === 'websocket', 'he has changed');
+  expect(await sendRequest(client, 'list:rooms', {})).toMatchObject({ ok: true });
+  expectLean(io.sockets.sockets.get(client.id ?? '') as unknown as Inside);
+  await expectUnharmed();
+});
+
+test('acknowledgements that nobody waits for are none, and asking for one is a mistake', async () => {
+  const { url, io, expectUnharmed } = await startWithBystanders();
+  const client = await connect(url);
+  const socket = io.sockets.sockets.get(client.id ?? '') as unknown as Inside & { emit: (...args: unknown[]) => void };
+  expect(() => socket.emit('x', () => undefined)).toThrow('asked for no acknowledgements');
+  await expectUnharmed();
+});

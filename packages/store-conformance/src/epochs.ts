@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import {
+  appendOk,
+  assertNothingAppended,
+  assertStale,
+  type DefineTest,
+  draft,
+  findReceipt,
+  keyOf,
+  listen,
+  listRooms,
+  NO_LIMIT,
+  openRoom,
+  receiptOf,
+  repeat,
+} from './fixtures.ts';
+
+export function newEpochTests(check: DefineTest): void {
+  const joins = draft('joins', { keyUpdates: [['member/aya', 1]], lease: { key: 'member/aya', node: 'n1' } });
+
+  check('it begins another life, in which everything is as it was', async (store) => {
+    const { epoch } = await openRoom(store, 'den', joins, draft('two', { listed: true }), draft('three', { quiet: true }));
+    await store.advanceMark('den', 'member/aya', 2);
+    const look = async () => ({
+      page: await store.readPage('den', { limit: NO_LIMIT }),
+      facts: await store.read('den', { keys: ['member/aya'], seqs: [1, 2, 3], counts: [''] }),
+      rooms: await listRooms(store),
+    });
+    const before = await look();
+    const forked = await store.startNewEpoch('den', epoch);
+    assert.ok(forked !== null && forked !== epoch);
+    assert.equal(forked.split('.')[0], epoch.split('.')[0], 'the room is known again');
+    assert.deepEqual(await look(), {
+      page: { ...before.page, epoch: forked },
+      facts: { ...before.facts, epoch: forked },
+      rooms: { rooms: before.rooms.rooms.map((room) => ({ ...room, epoch: forked })), more: false },
+    });
+  });
+
+  check('it happens once: who names a life that is over gets the one in force', async (store) => {
+    const { epoch } = await openRoom(store, 'den');
+    const answers = await Promise.all(repeat(20, () => store.startNewEpoch('den', epoch)));
+    assert.equal(new Set(answers).size, 1);
+    const [forked] = answers;
+    assert.ok(forked && forked !== epoch);
+    for (const named of [epoch, 'no such life', '']) assert.equal(await store.startNewEpoch('den', named), forked);
+    const again = await store.startNewEpoch('den', forked);
+    assert.ok(again !== null && again !== forked && again !== epoch);
+    assert.equal((await store.read('den', {})).epoch, again);
+  });
+
+  check('without a room it is null, and makes none; other rooms keep their life', async (store) => {
+    const { epoch } = await openRoom(store, 'den');
+    assert.equal(await store.startNewEpoch('nowhere', epoch), null);
+    assert.deepEqual(await listRooms(store).then(({ rooms }) => rooms.map((room) => [room.room, room.epoch])), [['den', epoch]]);
+  });
+
+  check('an append that was decided on the life before is stale, and one on the new life goes on', async (store) => {
+    const { epoch } = await openRoom(store, 'den', joins);
+    const forked = await store.startNewEpoch('den', epoch);
+    await assertStale(store, 'den', { epoch });
+    await assertStale(store, 'den', { epoch: null });
+    const next = await appendOk(store, 'den', { epoch: forked, expectedVersions: [['member/aya', 1]], drafts: [draft('two')] });
+    assert.deepEqual([next.epoch, next.entries[0]?.seq], [forked, 2]);
+    assert.equal((await store.readPage('den', { limit: 1 })).entries[0]?.prev, joins.id);
+  });
+
+  check('what was kept before is still repeated, as of the life in which it stands now', async (store) => {
+    const idempotencyKey = 'aya:1';
+    const first = await appendOk(store, 'den', { epoch: null, idempotencyKey, drafts: [draft('one'), draft('two')] });
+    const forked = await store.startNewEpoch('den', first.epoch);
+    assert.notEqual(forked, first.epoch);
+    const now = { ...first, epoch: forked };
+    assert.deepEqual(await findReceipt(store, 'den', idempotencyKey), now);
+    for (const epoch of [null, first.epoch, forked])
+      assert.deepEqual(receiptOf(await assertNothingAppended(store, 'den', 'repeated', { epoch, idempotencyKey })), now);
+  });
+
+  check('leases go on', async (store) => {
+    const { epoch } = await openRoom(store, 'den', joins);
+    const forked = await store.startNewEpoch('den', epoch);
+    assert.equal(await store.acquireLease('den', { name: 'member/aya', seq: 1 }, 'n2'), true);
+    assert.equal((await keyOf(store, 'den', 'member/aya'))?.lease, 'held');
+    await appendOk(store, 'den', { epoch: forked, requiredExpiredLease: 'member/aya', drafts: [draft('nobody beats')] });
+  });
+
+  check('tickets keep the life that they were left in', async (store) => {
+    const leaves = (key: string) => draft('leaves', { tickets: [{ holder: 'aya', key, value: 1 }] });
+    const { epoch } = await openRoom(store, 'den', leaves('a'));
+    const forked = await store.startNewEpoch('den', epoch);
+    assert.notEqual(forked, epoch);
+    await appendOk(store, 'den', { epoch: forked, drafts: [leaves('b')] });
+    assert.deepEqual(
+      (await store.listTickets('aya', NO_LIMIT)).map((ticket) => [ticket.key, ticket.seq, ticket.epoch]),
+      [
+        ['a', 1, epoch],
+        ['b', 2, forked],
+      ],
+    );
+  });
+
+  check('nobody is told, and what follows is told as of the new life', async (store) => {
+    const { epoch } = await openRoom(store, 'den');
+    const { heard, signals } = await listen(store, 'den');
+    const forked = await store.startNewEpoch('den', epoch);
+    assert.deepEqual([heard, signals], [[], []]);
+    await appendOk(store, 'den', { epoch: forked, drafts: [draft('two')] });
+    assert.deepEqual(
+      heard.map((told) => told.epoch),
+      [forked],
+    );
+  });
+}

@@ -1,0 +1,70 @@
+/**
+ * The contract of store.ts as tests, for any engine and any test runner. What an engine alone promises (its disk, its
+ * network) is tested beside that engine.
+ */
+import type { Store } from '@engawa/server';
+import { appendTests, epochTests, expectedVersionTests, idempotencyKeyTests } from './appends.ts';
+import { clockOrderTests } from './clock-order.ts';
+import { newEpochTests } from './epochs.ts';
+import { exportImportTests } from './export-import.ts';
+import { type DefineTest, ManualClock, type OpenStore, type RegisterTest } from './fixtures.ts';
+import { countTests, familyTests, keyTests } from './keys.ts';
+import { leaseTests } from './leases.ts';
+import { markTests } from './marks.ts';
+import { eraseTests, pageTests } from './pages.ts';
+import { closeTests, roomEndTests, roomListTests } from './rooms.ts';
+import { byteCountTests } from './size-accounting.ts';
+import { stringSafetyTests } from './string-safety.ts';
+import { publishTests, subscriptionTests } from './subscriptions.ts';
+import { ticketTests } from './tickets.ts';
+import { trimTests } from './trims.ts';
+import { usageTests } from './usage.ts';
+
+/** Registers the whole contract with `test`; `open` answers a new and empty store each time. */
+export function testStore({ open, test }: { open: OpenStore; test: RegisterTest }): void {
+  for (const [topic, defineTests] of Object.entries(TOPICS)) {
+    defineTests((title, run) => void test(`${topic}: ${title}`, () => withStore(open, run)));
+  }
+}
+
+const TOPICS: Record<string, (check: DefineTest) => void> = {
+  append: appendTests,
+  tick: clockOrderTests,
+  epoch: epochTests,
+  given: expectedVersionTests,
+  once: idempotencyKeyTests,
+  keys: keyTests,
+  family: familyTests,
+  counts: countTests,
+  page: pageTests,
+  bytes: byteCountTests,
+  erases: eraseTests,
+  trim: trimTests,
+  fork: newEpochTests,
+  ends: roomEndTests,
+  rooms: roomListTests,
+  usage: usageTests,
+  subscribe: subscriptionTests,
+  announce: publishTests,
+  mark: markTests,
+  lease: leaseTests,
+  ticket: ticketTests,
+  move: exportImportTests,
+  strings: stringSafetyTests,
+  close: closeTests,
+};
+
+async function withStore(open: OpenStore, run: Parameters<DefineTest>[1]): Promise<void> {
+  const clock = new ManualClock();
+  const opened: Store[] = [];
+  const openAnother = async (): Promise<Store> => {
+    const store = await open({ clock: () => clock.now });
+    opened.push(store);
+    return store;
+  };
+  try {
+    await run(await openAnother(), clock, openAnother);
+  } finally {
+    for (const store of opened) await store.close();
+  }
+}

@@ -1,0 +1,274 @@
+import assert from 'node:assert/strict';
+import { type Entry, MAX_PAGE_BYTES, type Page, type Store } from '@engawa/server';
+import { appendOk, type DefineTest, draft, entriesOf, keyOf, NO_LIMIT, openRoom, repeat, seqsOf, textsOf, trim, upTo } from './fixtures.ts';
+
+export function pageTests(check: DefineTest): void {
+  const everyThird = repeat(12, (index) => draft(String(index + 1), { listed: (index + 1) % 3 === 0, quiet: index % 2 === 0 }));
+  const readPage = async (store: Store, question: Partial<Parameters<Store['readPage']>[1]>) => {
+    const { entries, more } = await store.readPage('den', { limit: 3, ...question });
+    return { seqs: seqsOf(entries), more };
+  };
+
+  check('it has the newest entries, in the order of their seqs, quiet ones too', async (store) => {
+    const { epoch } = await openRoom(store, 'den', ...everyThird);
+    const page = await store.readPage('den', { limit: 3 });
+    assert.deepEqual([page.epoch, page.head, seqsOf(page.entries), page.more], [epoch, 12, [10, 11, 12], true]);
+    assert.deepEqual(await readPage(store, { limit: 12 }), { seqs: upTo(12), more: false });
+    assert.deepEqual(await readPage(store, { limit: 100 }), { seqs: upTo(12), more: false });
+  });
+
+  check('before and after name what is next to it', async (store) => {
+    await openRoom(store, 'den', ...everyThird);
+    assert.deepEqual(await readPage(store, { before: 9 }), { seqs: [6, 7, 8], more: true });
+    assert.deepEqual(await readPage(store, { before: 4 }), { seqs: [1, 2, 3], more: false });
+    assert.deepEqual(await readPage(store, { before: 1 }), { seqs: [], more: false });
+    assert.deepEqual(await readPage(store, { before: 1_000 }), { seqs: [10, 11, 12], more: true });
+    assert.deepEqual(await readPage(store, { after: 0 }), { seqs: [1, 2, 3], more: true });
+    assert.deepEqual(await readPage(store, { after: 8 }), { seqs: [9, 10, 11], more: true });
+    assert.deepEqual(await readPage(store, { after: 9 }), { seqs: [10, 11, 12], more: false });
+    assert.deepEqual(await readPage(store, { after: 12 }), { seqs: [], more: false });
+    assert.deepEqual(await readPage(store, { after: 1_000 }), { seqs: [], more: false });
+  });
+
+  check('listed leaves the others out, also of more', async (store) => {
+    const { epoch } = await openRoom(store, 'den', ...everyThird);
+    await appendOk(store, 'den', { epoch, drafts: [draft('not listed')] });
+    assert.deepEqual(await readPage(store, { listed: true }), { seqs: [6, 9, 12], more: true });
+    assert.deepEqual(await readPage(store, { listed: true, limit: 4 }), { seqs: [3, 6, 9, 12], more: false });
+    assert.deepEqual(await readPage(store, { listed: true, before: 9, limit: 1 }), { seqs: [6], more: true });
+    assert.deepEqual(await readPage(store, { listed: true, before: 6 }), { seqs: [3], more: false });
+    assert.deepEqual(await readPage(store, { listed: true, after: 3, limit: 2 }), { seqs: [6, 9], more: true });
+    assert.deepEqual(await readPage(store, { listed: true, after: 3 }), { seqs: [6, 9, 12], more: false });
+    assert.deepEqual(await readPage(store, { listed: true, after: 12 }), { seqs: [], more: false });
+    assert.equal((await store.readPage('den', { listed: true, limit: 1 })).head, 13);
+  });
+
+  check('page by page the whole log is met, each entry once, in both directions', async (store) => {
+    await openRoom(store, 'den', ...everyThird);
+    for (const limit of [1, 5, 11, 12, 13]) {
+      assert.deepEqual(seqsOf(await walk(store, { direction: 'up', limit })), upTo(12));
+      assert.deepEqual(seqsOf(await walk(store, { direction: 'down', limit })), upTo(12));
+    }
+  });
+
+  check('where there is no room there is none', async (store, clock) => {
+    await openRoom(store, 'den');
+    for (const question of [{}, { before: 5 }, { after: 0 }, { listed: true }]) {
+      const page = await store.readPage('nowhere', { limit: 3, ...question });
+      assert.deepEqual(page, {
+        epoch: null,
+        head: 0,
+        lastBroadcastId: null,
+        hlc: 0,
+        oldest: 0,
+        bytes: 0,
+        now: clock.now,
+        entries: [],
+        more: false,
+      });
+    }
+  });
+
+  check('its tail is the newest entry that was not quiet, whatever the page shows', async (store) => {
+    const { epoch } = await openRoom(store, 'den', draft('quiet', { quiet: true }), draft('quiet too', { quiet: true }));
+    const tailOf = async (question: Partial<Parameters<Store['readPage']>[1]>) =>
+      (await store.readPage('den', { limit: 1, ...question })).lastBroadcastId;
+    assert.equal(await tailOf({}), null);
+    const [told, listed] = [draft('told'), draft('told and listed', { listed: true })];
+    for (const [each, tail] of [
+      [told, told],
+      [draft('quiet', { quiet: true }), told],
+      [listed, listed],
+      [draft('quiet and listed', { quiet: true, listed: true }), listed],
+    ] as const) {
+      await appendOk(store, 'den', { epoch, drafts: [each] });
+      for (const question of [{}, { before: 2 }, { after: 0 }, { after: 1_000 }, { listed: true }])
+        assert.equal(await tailOf(question), tail.id);
+    }
+    assert.equal((await store.readPage('den', { limit: 1 })).entries[0]?.quiet, true);
+  });
+
+  check('its tick is that of the newest entry, whatever the page shows, and when all are trimmed', async (store, clock) => {
+    const { epoch } = await openRoom(store, 'den', ...everyThird);
+    await openRoom(store, 'attic');
+    clock.advance(-60_000);
+    await appendOk(store, 'den', { epoch, drafts: [draft('told'), draft('quiet', { quiet: true })] });
+    const newest = (await entriesOf(store, 'den')).at(-1)?.hlc;
+    assert.ok(Number(newest) > 0);
+    const look = async () => {
+      for (const question of [{}, { before: 2 }, { after: 0 }, { after: 1_000 }, { listed: true }])
+        assert.equal((await store.readPage('den', { limit: 1, ...question })).hlc, newest);
+    };
+    await look();
+    await trim(store, 'den', 15);
+    assert.deepEqual(await entriesOf(store, 'den'), []);
+    await look();
+    await store.startNewEpoch('den', epoch);
+    await look();
+  });
+
+  check("its now is the store's clock, by which the newest entry has its at", async (store, clock) => {
+    const { epoch } = await openRoom(store, 'den');
+    for (const step of [0, 5_000, 3_600_000]) {
+      clock.advance(step);
+      const { entries } = await appendOk(store, 'den', { epoch, drafts: [draft('next')] });
+      assert.deepEqual([entries[0]?.at, (await store.readPage('den', { limit: 1 })).now], [clock.now, clock.now]);
+    }
+    clock.advance(1);
+    assert.equal((await store.readPage('den', { limit: 1, before: 2 })).now, clock.now);
+  });
+
+  check('its oldest is the first entry', async (store) => {
+    await openRoom(store, 'den', ...everyThird);
+    for (const question of [{}, { before: 5 }, { after: 9 }, { listed: true }])
+      assert.equal((await store.readPage('den', { limit: 1, ...question })).oldest, 1);
+  });
+
+  check('its head and tail are of the same moment', async (store) => {
+    const { epoch } = await openRoom(store, 'den');
+    const look = async (): Promise<void> => {
+      const { head, lastBroadcastId, entries } = await store.readPage('den', { limit: 2 });
+      assert.deepEqual([entries.at(-1)?.seq, entries.at(-1)?.id], [head, lastBroadcastId]);
+    };
+    await Promise.all(repeat(200, () => [appendOk(store, 'den', { epoch, drafts: [draft('next')] }), look()]).flat());
+    assert.equal((await store.readPage('den', { limit: 1 })).head, 201);
+  });
+
+  check('one that ended early does not hold back what is read next', async (store) => {
+    const { epoch } = await openRoom(store, 'den', ...everyThird);
+    for (const seq of [13, 14, 15]) {
+      assert.equal((await store.readPage('den', { after: 0, limit: 1 })).more, true);
+      await appendOk(store, 'den', { epoch, drafts: [draft('next')] });
+      assert.deepEqual(seqsOf((await store.readPage('den', { limit: 1 })).entries), [seq]);
+    }
+  });
+
+  for (const [letters, letter] of [
+    ['letters of one byte', 'x'],
+    ['letters of three bytes', 'あ'],
+  ] as const) {
+    check(`its bodies are bounded in bytes, also with ${letters}`, async (store) => {
+      const size = 90_000;
+      const { epoch } = await openRoom(store, 'den');
+      for (const _ of upTo(30))
+        await appendOk(store, 'den', { epoch, drafts: [draft(letter.repeat(size / Buffer.byteLength(letter)), { listed: true })] });
+      for (const direction of ['up', 'down'] as const) {
+        for (const bytes of [undefined, MAX_PAGE_BYTES / 4, 3 * MAX_PAGE_BYTES]) {
+          const bound = Math.min(bytes ?? MAX_PAGE_BYTES, MAX_PAGE_BYTES);
+          const met = await walk(store, { direction, limit: NO_LIMIT, bytes }, (page) => isBounded(page, { bound, largest: size + 100 }));
+          assert.deepEqual(seqsOf(met), upTo(31));
+        }
+      }
+    });
+  }
+
+  check('bodies that have just as many bytes as are asked for are on it, with one byte less they are not', async (store) => {
+    const { epoch } = await openRoom(store, 'den');
+    const listed = repeat(4, () => draft('x'.repeat(1_000), { listed: true }));
+    for (const each of listed) await appendOk(store, 'den', { epoch, drafts: [each] });
+    const size = bytesOf((await entriesOf(store, 'den'))[1] as Entry);
+    for (const question of [{}, { listed: true }]) {
+      const asked = (bytes: number) => readPage(store, { ...question, limit: NO_LIMIT, bytes });
+      assert.deepEqual(await asked(3 * size), { seqs: [3, 4, 5], more: true });
+      assert.deepEqual(await asked(3 * size - 1), { seqs: [4, 5], more: true });
+      assert.deepEqual(await readPage(store, { ...question, after: 1, limit: NO_LIMIT, bytes: 3 * size }), { seqs: [2, 3, 4], more: true });
+      assert.deepEqual(await readPage(store, { ...question, after: 1, limit: NO_LIMIT, bytes: 3 * size - 1 }), {
+        seqs: [2, 3],
+        more: true,
+      });
+    }
+  });
+
+  check('the nearest entry is on it, however few bytes are asked for', async (store) => {
+    await openRoom(store, 'den', ...repeat(3, () => draft('x'.repeat(1_000))));
+    for (const bytes of [1, 500]) {
+      assert.deepEqual(await readPage(store, { bytes }), { seqs: [3], more: true });
+      assert.deepEqual(await readPage(store, { after: 0, bytes }), { seqs: [1], more: true });
+      assert.deepEqual(await readPage(store, { after: 2, bytes }), { seqs: [3], more: false });
+    }
+  });
+
+  check('a single entry that is larger is a page by itself', async (store) => {
+    const large = draft('x'.repeat(MAX_PAGE_BYTES + 1));
+    await openRoom(store, 'den', draft('small'), large, draft('small'));
+    assert.deepEqual(await readPage(store, { before: 3 }), { seqs: [2], more: true });
+    assert.deepEqual(await readPage(store, { after: 1 }), { seqs: [2], more: true });
+    assert.deepEqual(seqsOf(await walk(store, { direction: 'up', limit: NO_LIMIT })), [1, 2, 3]);
+  });
+}
+
+const bytesOf = ({ body }: Entry): number => Buffer.byteLength(JSON.stringify(body));
+
+/** Full, or as full as it may be. */
+function isBounded({ entries, more }: Page, { bound, largest }: { bound: number; largest: number }): void {
+  const bytes = entries.reduce((sum, entry) => sum + bytesOf(entry), 0);
+  assert.ok(bytes <= bound, `${bytes} bytes in ${entries.length} entries`);
+  assert.ok(!more || bytes > bound - largest, 'it does not end earlier than it must');
+}
+
+interface Walk {
+  direction: 'up' | 'down';
+  limit: number;
+  bytes?: number | undefined;
+}
+
+/** All entries of the den, page by page. */
+async function walk(store: Store, { direction, limit, bytes }: Walk, look?: (page: Page) => void): Promise<Entry[]> {
+  let found: Entry[] = [];
+  for (let more = true; more; ) {
+    const edge = direction === 'up' ? (found.at(-1)?.seq ?? 0) : (found[0]?.seq ?? Number.MAX_SAFE_INTEGER);
+    const bound = bytes === undefined ? {} : { bytes };
+    const page = await store.readPage('den', { limit, ...bound, [direction === 'up' ? 'after' : 'before']: edge });
+    if (page.entries.length > 0) look?.(page);
+    found = direction === 'up' ? [...found, ...page.entries] : [...page.entries, ...found];
+    assert.ok(page.entries.length > 0 || !page.more, 'a page has one entry at least');
+    more = page.more;
+  }
+  return found;
+}
+
+export function eraseTests(check: DefineTest): void {
+  check('the body is gone, and the rest of the entry stays', async (store) => {
+    const { epoch } = await openRoom(
+      store,
+      'den',
+      draft('one'),
+      draft('secret', { listed: true, keyUpdates: [['a', 1]] }),
+      draft('secret', { quiet: true }),
+    );
+    const before = await entriesOf(store, 'den');
+    assert.deepEqual(textsOf(before), ['one', 'secret', 'secret']);
+    const eraser = draft('erases', { eraseSeqs: [2, 3] });
+    await appendOk(store, 'den', { epoch, drafts: [eraser] });
+
+    const [first, second, third, fourth] = await entriesOf(store, 'den');
+    assert.deepEqual([first, second, third], [before[0], { ...before[1], body: null }, { ...before[2], body: null }]);
+    assert.deepEqual(fourth?.prev, before[1]?.id);
+    assert.deepEqual((await store.read('den', { seqs: [2] })).entries.get(2), { ...before[1], body: null });
+    assert.deepEqual(seqsOf((await store.readPage('den', { listed: true, limit: 5 })).entries), [2]);
+    assert.deepEqual(await keyOf(store, 'den', 'a'), { value: 1, seq: 2 });
+  });
+
+  check('unknown seqs are passed over, and stay unharmed when they come', async (store) => {
+    const { epoch } = await openRoom(store, 'den', draft('one'));
+    await appendOk(store, 'den', { epoch, drafts: [draft('two', { eraseSeqs: [0, -1, 3, 1_000] })] });
+    await appendOk(store, 'den', { epoch, drafts: [draft('three')] });
+    assert.deepEqual(textsOf(await entriesOf(store, 'den')), ['one', 'two', 'three']);
+  });
+
+  check('what is erased may be erased again, and the same seq of another room is another', async (store) => {
+    const { epoch } = await openRoom(store, 'den', draft('one'));
+    await openRoom(store, 'attic', draft('one'));
+    for (const erased of [[1], [1, 1]]) await appendOk(store, 'den', { epoch, drafts: [draft('erases', { eraseSeqs: erased })] });
+    assert.equal((await entriesOf(store, 'den'))[0]?.body, null);
+    assert.deepEqual(textsOf(await entriesOf(store, 'attic')), ['one']);
+  });
+
+  check('erased bodies take no room in a page', async (store) => {
+    const { epoch } = await openRoom(store, 'den');
+    for (const _ of upTo(15)) await appendOk(store, 'den', { epoch, drafts: [draft('x'.repeat(100_000))] });
+    assert.equal((await store.readPage('den', { limit: NO_LIMIT })).more, true);
+    await appendOk(store, 'den', { epoch, drafts: [draft('erases', { eraseSeqs: upTo(16) })] });
+    assert.deepEqual(seqsOf(await entriesOf(store, 'den')), upTo(17));
+  });
+}

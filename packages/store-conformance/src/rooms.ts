@@ -1,0 +1,237 @@
+import assert from 'node:assert/strict';
+import { type AppendRequest, type RoomChunk, StoreError } from '@engawa/server';
+import {
+  appendOk,
+  assertStale,
+  countsOf,
+  type DefineTest,
+  draft,
+  endRoom,
+  entriesOf,
+  exportAll,
+  keyDraft,
+  listExpired,
+  listen,
+  listRooms,
+  namesOf,
+  openRoom,
+  repeat,
+  seqsOf,
+  sortByUtf8,
+  textsOf,
+  upTo,
+  walkRooms,
+} from './fixtures.ts';
+
+export function roomListTests(check: DefineTest): void {
+  check('they are listed with their life, their newest entry and its time', async (store, clock) => {
+    const start = clock.now;
+    assert.deepEqual(await listRooms(store), { rooms: [], more: false });
+    const attic = await openRoom(store, 'attic', draft('one'), draft('two'));
+    const den = await openRoom(store, 'den');
+    clock.advance(1_000);
+    await appendOk(store, 'attic', { epoch: attic.epoch, drafts: [draft('three', { quiet: true })] });
+    assert.deepEqual(await listRooms(store), {
+      rooms: [
+        { room: 'attic', epoch: attic.epoch, head: 3, at: start + 1_000 },
+        { room: 'den', epoch: den.epoch, head: 1, at: start },
+      ],
+      more: false,
+    });
+  });
+
+  check('they are in the order of their UTF-8 bytes, page by page, each once', async (store) => {
+    const names = ['b', 'B', 'aa', 'a', '10', '9', 'é', 'ｱ', '\uffff', '😀', '𠮷', ' '];
+    assert.notDeepEqual(sortByUtf8(names), names.toSorted(), 'the order of UTF-16 is another one');
+    await Promise.all(names.map((name) => openRoom(store, name)));
+    for (const limit of [1, 5, 11, 12, 13]) assert.deepEqual(await walkRooms(store, limit), sortByUtf8(names));
+    assert.deepEqual(
+      (await listRooms(store, { after: 'ab', limit: 1 })).rooms.map(({ room }) => room),
+      ['b'],
+    );
+    assert.deepEqual(await listRooms(store, { after: '\u{10ffff}' }), { rooms: [], more: false });
+  });
+
+  check('each comes with what is asked of it, as it is read by itself', async (store) => {
+    const ask = { keys: ['settings', 'member/aya', 'none', 'a/b/c'], counts: ['', 'a', 'entry/1/reaction', 'none'] };
+    const joins = draft('joins', { keyUpdates: [['member/aya', { is: 'here' }]], lease: { key: 'member/aya', node: 'n1' } });
+    await openRoom(
+      store,
+      'attic',
+      keyDraft(['settings', 'of the attic'], ['a/b/c', 1], ['a/b/d', 2], ['entry/1/reaction/x/aya', true]),
+      joins,
+    );
+    await openRoom(store, 'bare');
+    await openRoom(store, 'den', keyDraft(['settings', 'of the den'], ['member/ben', 1]), joins);
+    await store.advanceMark('den', 'member/aya', 2);
+    await store.releaseLease('den', 'member/aya', 'n1', 1_000);
+    await openRoom(store, 'ended', joins);
+    await endRoom(store, 'ended');
+
+    const { rooms: listed, more } = await store.listRooms({ limit: 3, ...ask });
+    assert.equal(more, false);
+    assert.deepEqual(
+      listed.map(({ room }) => room),
+      ['attic', 'bare', 'den'],
+    );
+    for (const { room, epoch, head, keys, counts } of listed) {
+      const facts = await store.read(room, ask);
+      assert.deepEqual({ epoch, head, keys, counts }, { epoch: facts.epoch, head: facts.head, keys: facts.keys, counts: facts.counts });
+    }
+    assert.deepEqual([...(listed[2]?.keys.keys() ?? [])], ['settings', 'member/aya']);
+
+    const page = await store.listRooms({ after: 'attic', limit: 1, ...ask });
+    assert.deepEqual([page.rooms.map(({ room }) => room), page.more], [['bare'], true]);
+    assert.deepEqual(page.rooms[0]?.counts, new Map(ask.counts.map((parent) => [parent, new Map()])));
+    const plain = await store.listRooms({ limit: 1 });
+    assert.deepEqual([plain.rooms[0]?.keys, plain.rooms[0]?.counts], [new Map(), new Map()]);
+  });
+}
+
+export function roomEndTests(check: DefineTest): void {
+  check('listeners hear the last entry, then nothing is left', async (store, clock) => {
+    const member = draft('joins', {
+      keyUpdates: [
+        ['member/aya', 1],
+        ['settings', 1],
+      ],
+      lease: { key: 'member/aya', node: 'n1' },
+      listed: true,
+    });
+    const { epoch } = await appendOk(store, 'den', { epoch: null, idempotencyKey: 'aya:1', drafts: [member] });
+    assert.deepEqual(await listExpired(store), [{ room: 'den', key: 'member/aya' }]);
+    assert.deepEqual(await countsOf(store, 'den', ''), { member: 1 });
+    const { heard } = await listen(store, 'den');
+    const last = draft('farewell', { endsRoom: true });
+    await appendOk(store, 'den', { epoch, drafts: [draft('see you'), last] });
+
+    assert.deepEqual(heard.map(({ ended }) => ended).at(-1), true);
+    assert.deepEqual(
+      heard.flatMap(({ entries }) => textsOf(entries)),
+      ['see you', 'farewell'],
+    );
+    const facts = await store.read('den', { keys: ['member/aya', 'settings'], seqs: [1, 2], counts: [''] });
+    assert.deepEqual(facts, { epoch: null, head: 0, bytes: 0, keys: new Map(), entries: new Map(), counts: new Map([['', new Map()]]) });
+    assert.deepEqual(await store.readPage('den', { limit: 5 }), {
+      epoch: null,
+      head: 0,
+      lastBroadcastId: null,
+      hlc: 0,
+      oldest: 0,
+      bytes: 0,
+      now: clock.now,
+      entries: [],
+      more: false,
+    });
+    assert.deepEqual(await namesOf(store, 'den', 'member'), []);
+    assert.deepEqual((await listRooms(store)).rooms, []);
+    clock.advance(1_000);
+    assert.deepEqual(await listExpired(store), []);
+    assert.equal(await store.acquireLease('den', { name: 'member/aya', seq: 1 }, 'n1'), false);
+    await assertStale(store, 'den', { epoch });
+  });
+
+  check('the name is free for a new life, which has nothing of the one before', async (store) => {
+    const lives = new Set<string>();
+    for (const life of repeat(10, String)) {
+      const { epoch, entries } = await openRoom(store, 'den', draft(life, { keyUpdates: [[`of/${life}`, 1]] }));
+      assert.deepEqual(seqsOf(entries), [1]);
+      assert.deepEqual(
+        (await entriesOf(store, 'den')).map(({ body, prev }) => [body?.text, prev]),
+        [[life, null]],
+      );
+      assert.deepEqual(await namesOf(store, 'den', 'of'), [life]);
+      assert.deepEqual(await countsOf(store, 'den', ''), { of: 1 });
+      lives.add(epoch);
+      await endRoom(store, 'den');
+    }
+    assert.equal(lives.size, 10);
+  });
+
+  check('a lease of the life before is no lease of the key of the same name', async (store) => {
+    await openRoom(store, 'den', draft('joins', { keyUpdates: [['member/aya', 1]], lease: { key: 'member/aya', node: 'n1' } }));
+    assert.equal(await store.acquireLease('den', { name: 'member/aya', seq: 1 }, 'n1'), true);
+    await endRoom(store, 'den');
+    await openRoom(store, 'den', keyDraft(['member/aya', 1]));
+    assert.equal(await store.acquireLease('den', { name: 'member/aya', seq: 1 }, 'n1'), false);
+    assert.deepEqual(await listExpired(store), []);
+  });
+
+  check('other rooms go on', async (store) => {
+    await openRoom(store, 'den', keyDraft(['a/b', 1]));
+    const { epoch } = await openRoom(store, 'attic', keyDraft(['a/b', 1]));
+    await endRoom(store, 'den');
+    await appendOk(store, 'attic', { epoch, expectedVersions: [['a/b', 1]], drafts: [draft('still here')] });
+    assert.deepEqual(await countsOf(store, 'attic', ''), { a: 1 });
+    assert.deepEqual(
+      (await listRooms(store)).rooms.map(({ room }) => room),
+      ['attic'],
+    );
+  });
+
+  check('of many that end it at once one does, and what comes behind it is stale', async (store) => {
+    const { epoch } = await openRoom(store, 'den');
+    const last = (): AppendRequest => ({ epoch, expectedVersions: [], drafts: [draft('ends', { endsRoom: true })] });
+    const outcomes = (await Promise.all(repeat(20, () => store.append('den', last())))).map(({ outcome }) => outcome);
+    assert.deepEqual(outcomes, ['appended', ...repeat(19, () => 'stale')]);
+  });
+
+  check('a room may open and end in one append', async (store) => {
+    const { heard } = await listen(store, 'den');
+    await openRoom(store, 'den', draft('brief', { endsRoom: true, keyUpdates: [['a/b', 1]] }));
+    assert.deepEqual(
+      heard.map(({ ended, entries }) => [ended, textsOf(entries)]),
+      [[true, ['brief']]],
+    );
+    assert.equal((await store.read('den', {})).epoch, null);
+    await openRoom(store, 'den');
+    assert.deepEqual(await countsOf(store, 'den', ''), {});
+  });
+}
+
+export function closeTests(check: DefineTest): void {
+  check('what was asked before is finished', async (store) => {
+    const { epoch } = await openRoom(store, 'den');
+    const asked = repeat(2_500, () => appendOk(store, 'den', { epoch, drafts: [draft('last words')] }));
+    await store.close();
+    assert.deepEqual(
+      (await Promise.all(asked)).flatMap(({ entries }) => seqsOf(entries)),
+      upTo(2_501).slice(1),
+    );
+  });
+
+  check('what is asked afterwards is refused as closed', async (store) => {
+    const { epoch } = await openRoom(store, 'den', draft('joins', { keyUpdates: [['a', 1]], lease: { key: 'a', node: 'n1' } }));
+    const [parcel] = await exportAll(store, 'den');
+    assert.equal(store.isWritable, true);
+    await store.close();
+    assert.equal(store.isWritable, false);
+    const asked: (() => Promise<unknown>)[] = [
+      () => store.read('den', {}),
+      () => store.append('den', { epoch, expectedVersions: [], drafts: [draft('too late')] }),
+      () => store.findByIdempotencyKey('den', 'aya:1'),
+      () => store.readPage('den', { limit: 1 }),
+      () => store.listKeys('den', 'a', { limit: 1 }),
+      () => store.listRooms({ limit: 1 }),
+      () => store.usage(),
+      () => store.subscribe('den', { onAppend: () => {}, onPublish: () => {}, onGap: () => {} }),
+      () => store.publish('den', 'too late'),
+      () => store.advanceMark('den', 'a', 1),
+      () => store.startNewEpoch('den', epoch),
+      () => store.trim('den', { epoch, below: 1 }),
+      () => store.listTickets('aya', 1),
+      () => store.heartbeat('n1', 1_000),
+      () => store.acquireLease('den', { name: 'a', seq: 1 }, 'n1'),
+      () => store.releaseLease('den', 'a', 'n1', 0),
+      () => store.listExpiredLeases(1),
+      () => store.exportChunk('den', null),
+      () => store.importChunk(parcel as RoomChunk),
+    ];
+    for (const ask of asked) await assert.rejects(ask, (error) => error instanceof StoreError && error.reason === 'closed', String(ask));
+  });
+
+  check('it may be asked again', async (store) => {
+    await Promise.all([store.close(), store.close()]);
+    await store.close();
+  });
+}

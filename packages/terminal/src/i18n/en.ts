@@ -1,0 +1,229 @@
+import type { ConnectionError, ErrorInfo } from '@engawa/client';
+import { CHAT_TEXT } from '@engawa/protocol/text';
+import type { BellMode } from '../view-model/alerts.ts';
+import type { SystemNote } from '../view-model/system-notes.ts';
+import { isToday } from './days.ts';
+
+const day = new Intl.DateTimeFormat('en', { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
+const shortDay = new Intl.DateTimeFormat('en', { day: 'numeric', month: 'short' });
+const MAX_NAMES = 3;
+const formatCount = (count: number): string => count.toLocaleString('en');
+
+function joinNames(names: readonly string[]): string {
+  const shown = names.slice(0, MAX_NAMES);
+  const rest = names.length - shown.length;
+  if (rest > 0) return `${shown.join(', ')} and ${rest} more`;
+  return shown.length < 2 ? shown.join('') : `${shown.slice(0, -1).join(', ')} and ${shown.at(-1)}`;
+}
+
+/** What happened between two chats, in one line. */
+function describeNotes(all: readonly SystemNote[], safe: (text: string) => string): string[] {
+  const usernamesOf = (kind: SystemNote['kind']) => [
+    ...new Set(all.filter((note) => note.kind === kind).map(({ username }) => safe(username))),
+  ];
+  const phrase = (kind: SystemNote['kind'], what: string) =>
+    usernamesOf(kind).length > 0 ? [`${joinNames(usernamesOf(kind))} ${what}`] : [];
+  const removed = all.filter(({ kind }) => kind === 'removed').map(({ by, username }) => `${safe(by)} removed ${safe(username)}`);
+  const topics = all.filter(({ kind }) => kind === 'topic').slice(-1);
+  const topic = topics.map(({ by, topic = '' }) =>
+    topic === '' ? `${safe(by)} took the topic away` : `${safe(by)} set the topic: ${safe(topic)}`,
+  );
+  const line = [
+    ...phrase('joined', 'joined'),
+    ...phrase('left', 'left'),
+    ...phrase('gone', 'left (connection gone)'),
+    ...removed,
+    ...topic,
+  ].join(' · ');
+  return line === '' ? [] : [line];
+}
+
+export const en = {
+  language: 'en' as 'en' | 'ja',
+  clock: (at: number): string => new Date(at).toTimeString().slice(0, 5),
+  day: (at: number): string => day.format(at),
+  notes: describeNotes,
+
+  deleted: '(deleted)',
+  edited: '(edited)',
+  unknownChat: 'an earlier chat',
+  notSent: (why: string): string => `✗ not sent: ${why} — /retry or /discard`,
+  moreBelow: 'newer chats below',
+  moreAbove: 'older chats above',
+  newChats: 'new',
+  refusal: (error: ErrorInfo | undefined): string => error?.message ?? 'it was refused.',
+
+  connectionError: (error: ConnectionError): string => error.message,
+
+  connecting: 'connecting',
+  online: 'connected',
+  reconnecting: (waiting: number): string => `reconnecting${waiting > 0 ? `, ${waiting} waiting to send` : ''}`,
+  offlineSince: (clock: string, waiting: number): string => `offline since ${clock}${waiting > 0 ? `, ${waiting} waiting to send` : ''}`,
+  catchingUp: 'catching up',
+  joining: 'joining',
+  closed: 'closed',
+  sending: (waiting: number): string => `sending ${waiting}`,
+
+  rooms: 'Rooms',
+  membersOnline: (online: number, members: number): string => (online === members ? `${members} here` : `${online} of ${members} here`),
+  unreadElsewhere: (count: number): string => `${count} new in other rooms`,
+  unreadBelow: (count: string): string => `↓ ${count} new (End)`,
+  newestBelow: '↓ newest (End)',
+  typing: (names: readonly string[], several: boolean): string => {
+    if (several || names.length > MAX_NAMES) return 'several people are typing…';
+    return `${joinNames(names)} ${names.length === 1 ? 'is' : 'are'} typing…`;
+  },
+  replyingTo: (name: string, text: string): string => `reply to ${name}: ${text}`,
+  editing: (text: string): string => `edit: ${text}`,
+  escape: 'Esc cancels',
+  letters: { reply: 'r reply', edit: 'e edit', delete: 'd delete', react: '+ react', copy: 'c copy', jump: 'Enter: what it answers' },
+  escapeHint: 'Esc',
+  selectedByMouse: 'selected: /reply, /edit, /delete, /react or /copy · Esc',
+  tooSmall: 'The window is too small: 20 columns and 5 rows are enough.',
+  helpHint: '/help',
+
+  placeholder: 'Say something',
+  noRoom: 'No room is open. /join ROOM opens one.',
+  chooserTitle: 'Go to a room',
+  chooserHint: '↑ ↓ choose, Enter joins; type a part of a name, or the name of a new room.',
+  chooserEmpty: 'There is no room yet: type a name and press Enter to open one.',
+  chooserLoading: 'asking for the rooms…',
+  welcome: (name: string, server: string): string => `You are ${name} on ${server} (--as NAME and --server URL change that).`,
+  firstSteps: (hint: string): string[] => [
+    `1. ${hint}`,
+    '2. Then type to talk: Enter sends, Tab completes names, rooms and commands.',
+    '3. /help lists all that you can do; Ctrl+C twice quits.',
+  ],
+  roomIsOpen: 'open',
+  activityTime: (at: number): string => (isToday(at) ? en.clock(at) : shortDay.format(at)),
+  chooserNew: (id: string): string => `new room: ${id}`,
+  members: (count: number): string => (count === 1 ? '1 member' : `${count} members`),
+  nameTaken: (room: string, name: string): string =>
+    `In ${room} the name ${name} is taken by somebody else. Type another one and press Enter; Esc: not now.`,
+  nameConfusable: (room: string, name: string): string =>
+    `In ${room} the name ${name} looks like that of somebody else. Type another one and press Enter; Esc: not now.`,
+  namePrompt: 'name',
+  roomPrompt: 'room',
+  ending: (reason: string, by: string | undefined): string =>
+    reason === 'removed' ? `${by ?? 'The owner'} removed you.` : reason === 'deleted' ? 'The room was deleted.' : 'The room has ended.',
+  endedHint: '/close takes it away, /join comes back.',
+
+  helpTitle: 'Help',
+  helpCommands: 'Commands',
+  helpKeys: 'Keys',
+  whoTitle: (count: number): string => `Who is here: ${count}`,
+  andMore: 'and more',
+  presence: { online: 'here', away: 'away', gone: 'not connected' },
+  owner: 'owner',
+  panelHint: 'Esc closes',
+  panelScrolls: (first: number, last: number, all: number): string => `${first}–${last} of ${all} · ↑ ↓ scroll · Esc closes`,
+
+  quitAgain: 'Press Ctrl+C again to quit. You stay a member; what you typed is kept.',
+  historyReset: 'Too much was missed, or the server lost its end: these are the newest chats.',
+  unknownCommand: (name: string, nearest: string | undefined): string =>
+    `There is no /${name}.${nearest === undefined ? '' : ` Did you mean /${nearest}?`} Begin with // to send a slash.`,
+  usage: (usage: string): string => `Usage: ${usage}`,
+  needsRoom: 'Open a room first: /join ROOM',
+  notFound: (query: string): string => `“${query}” is in none of the chats that are loaded. Scroll back to load more.`,
+  searchPosition: (at: number, all: number): string => `${at} of ${all} · ↑ older · ↓ newer · Esc`,
+  nothingToEdit: 'Nothing of yours to edit or delete here.',
+  confirmDeletion: (text: string): string => `Delete “${text}”? Enter deletes it, any other key keeps it.`,
+  nothingSelected: 'Select a chat first: Alt+Up, or click on it.',
+  copied: (text: string): string => `To the clipboard, if your terminal allows it: “${text}”`,
+  noClipboard: 'This terminal has no clipboard.',
+  nothingFailed: 'Nothing has failed.',
+  notYetSent: 'The room is not joined yet. What you typed stays here.',
+  noSpace: (most: number): string => `Not inserted: a line holds ${formatCount(most)} characters. For more: engawa send ROOM < FILE`,
+  lengthOfLine: (length: number, chats: number): string => {
+    const part = `${formatCount(length)}/${formatCount(CHAT_TEXT.codePoints)}`;
+    return chats > 1 ? `${part} · ${chats} chats` : part;
+  },
+  confirmSplit: (length: number, chats: number): string =>
+    `${formatCount(length)} characters make ${chats} chats. Enter sends them, any other key goes on typing.`,
+  mustFitOneChat: (length: number): string =>
+    `This has to fit one chat: ${formatCount(length)} of ${formatCount(CHAT_TEXT.codePoints)} characters.`,
+  leftRoom: (room: string): string => `You left ${room}.`,
+  memberRemoved: (name: string): string => `${name} is removed.`,
+  actionRefused: (why: string): string => `Not done: ${why}`,
+  currentTopic: (topic: string): string => (topic === '' ? 'There is no topic.' : `Topic: ${topic}`),
+  editorFailed: (command: string): string => `The editor failed: ${command}. VISUAL or EDITOR says which it is; the line is as it was.`,
+  editorTooLong: (most: number, path: string): string => `A line holds ${formatCount(most)} characters. What you wrote is in ${path}`,
+  isMuted: 'muted',
+  muted: (room: string): string => `${room} is muted: it rings for nothing, and only what names you counts as new. /mute ends that.`,
+  unmuted: (room: string): string => `${room} is muted no more.`,
+  bellSetting: (bell: BellMode): string =>
+    ({
+      all: 'The bell rings for every chat of others, where you do not look.',
+      mentions: 'The bell rings for chats that name you.',
+      off: 'The bell rings for nothing here.',
+    })[bell],
+  allRead: 'Everything is read.',
+  memberList: (count: number, names: string, more: boolean): string => `${count} here: ${names}${more ? ', and more' : ''}`,
+  historyFailed: 'These chats cannot be read now.',
+  storageFailed: (why: string): string => `What you type is kept in memory only: ${why}`,
+
+  lineModeNeedsRoom: 'Say which room: engawa chat ROOM',
+
+  // Plain lines.
+  noConnection: 'no connection.',
+  retryingConnection: (server: string, why: string): string => `${server}: ${why} Trying again; what you type is kept.`,
+  heading: (room: string, topic: string, members: number): string =>
+    `${room}${topic && `: ${topic}`} — ${members} here; /help lists what you can type`,
+  historyResetLine: 'too much was missed, or the server lost its end; the newest chats now:',
+  editedTo: (name: string, text: string): string => `${name} edited: ${text}`,
+  chatDeleted: (name: string): string => `${name} deleted a chat`,
+  reacted: (name: string, reaction: string): string => `${name} reacted ${reaction}`,
+  changedRoom: (name: string): string => `${name} changed what is kept here`,
+  confirmDeletionLine: (text: string): string => `delete “${text}”? Type /delete again to delete it.`,
+  /** Without a text it is the name of something else. */
+  replyLine: (name: string, text: string | undefined): string => `(to ${name}${text === undefined ? '' : `, “${text}”`})`,
+  splitLine: (length: number, chats: number): string => `${formatCount(length)} characters: sent as ${chats} chats`,
+  notSentLine: (why: string, text: string): string => `not sent: ${why} (${text})`,
+
+  commands: {
+    help: 'this list',
+    join: 'join a room, or open a new one',
+    leave: 'leave this room: your name in it is free again',
+    close: 'take this room off the list; you stay a member',
+    rooms: 'the rooms of the server, to choose one',
+    who: 'who is here',
+    topic: 'show the topic, or set it (the owner)',
+    reply: 'answer the selected chat, or the newest of somebody else',
+    edit: 'replace the text of the selected chat, or of your newest',
+    delete: 'delete the selected chat, or your newest, once you confirm',
+    react: 'react to the selected chat, or the newest, with an emoji',
+    unreact: 'take your reaction back',
+    copy: 'copy the text of the selected chat, or the newest, to the clipboard of your terminal',
+    retry: 'send again what was not sent',
+    discard: 'take away what was not sent',
+    search: 'look for words in the chats that are loaded; then Up and Down',
+    remove: 'remove somebody from the room (the owner)',
+    editor: 'write in your editor (VISUAL, EDITOR); what you save comes into the line',
+    mute: 'mute this room, or no more: no bell, and only what names you counts as new',
+    bell: 'for what it rings in this room: every chat, chats that name you (at first), nothing',
+    read: 'mark all rooms as read',
+    quit: 'end the program; you stay a member until the server lets your name go',
+    quitLineMode: 'leave the room',
+  },
+  keys: {
+    send: 'send',
+    newline: 'a new line',
+    editor: 'go on writing in your editor; Enter sends what comes back',
+    complete: 'complete a command, a name after @, a room after #, an emoji after :',
+    nextRoom: 'the next room, the one before',
+    nextUnread: 'the next room with something new, mentions first',
+    goToRoom: 'go to a room by a part of its name, or join one',
+    numberedRoom: 'the first room, the second …',
+    scroll: 'scroll back and forth; also the mouse wheel, and in the help Up and Down',
+    ends: 'the beginning of the room, the newest',
+    select: 'select a chat; also a click',
+    selected: 'with a chat selected by Alt+Up: reply, edit, delete, react, copy, go to what it answers',
+    editLast: 'in an empty line: edit your newest chat; after /search: what else was found',
+    roomList: 'show or hide the list of rooms',
+    redraw: 'draw the screen anew',
+    suspend: 'put the program into the background; fg brings it back',
+    escape: 'close what is open; back to the newest',
+    clear: 'clear the line; twice: quit',
+    end: 'in an empty line: quit',
+  },
+};

@@ -1,0 +1,30 @@
+import type { ProcessIO } from '../command-line/process-io.ts';
+import type { Arguments } from '../command-line/subcommand.ts';
+import { ChatPrinter } from './chat-printer.ts';
+import { CommandSession, roomArgument } from './command-session.ts';
+import { followRoom } from './follow-room.ts';
+import { parseCount } from './parse-time.ts';
+
+/** `engawa tail`: resolves with the exit code, when it is ended. */
+export function tail(args: Arguments, io: ProcessIO): Promise<number> {
+  const roomId = roomArgument(args);
+  const lines = parseCount(args.get('lines') ?? '10', '--lines');
+  return CommandSession.run(args, io, {
+    connectTimeoutMs: 0,
+    needsName: false,
+    async main(session) {
+      const printer = new ChatPrinter(session, args, roomId);
+      await followRoom({
+        session,
+        roomId,
+        from: printer.startPosition ?? { kind: 'newest', count: lines },
+        isContinuous: true,
+        includesAllKinds: args.has('all'),
+        async onEntry(followed) {
+          await printer.print(followed);
+          return false;
+        },
+      });
+    },
+  });
+}

@@ -1,0 +1,117 @@
+import type { Chat, Room, TimelineChat } from '@engawa/client';
+import { Editor } from '../input/editor.ts';
+import { type Alerts, DEFAULT_ALERTS } from '../view-model/alerts.ts';
+import { HistoryWindow } from '../view-model/history-window.ts';
+import { KnownNames } from '../view-model/known-names.ts';
+import { NameColumnWidth } from '../view-model/name-column.ts';
+import { ReplyQuotes } from '../view-model/reply-quotes.ts';
+import { SystemNotes } from '../view-model/system-notes.ts';
+import { countUnread, type Unread } from '../view-model/unread.ts';
+import type { Anchor } from './view/timeline.ts';
+
+/** What the text that is being typed will be. */
+export interface Composing {
+  kind: 'reply' | 'edit';
+  chat: Chat;
+  /** What was being typed before. */
+  draft: string;
+}
+
+/** A search in the chats that are loaded, and which of those found one is at. */
+export interface Search {
+  query: string;
+  index: number;
+  count: number;
+}
+
+const NO_UNREAD: Unread = { count: 0, more: false, mentions: 0 };
+
+/** A room as it is looked at: what the SDK does not know of it. */
+export class Tab {
+  readonly id: string;
+  username: string;
+  readonly editor = new Editor();
+  readonly names = new KnownNames();
+  readonly nameColumn = new NameColumnWidth();
+  readonly notes = new SystemNotes();
+  readonly #onChange: () => void;
+  /** Nothing until it is joined. */
+  joined: { room: Room; history: HistoryWindow; quotes: ReplyQuotes; unsubscribe: () => void } | undefined;
+  /** Why it could not be joined, or is over; `name_taken` and `name_confusable` ask for another name. */
+  problem: { code: string; text: string } | undefined;
+  /** Nothing while the newest is looked at. */
+  anchor: Anchor | undefined;
+  selected: string | undefined;
+  /** The selected chat was selected by keys, so that single letters act on it; after a click they are text. */
+  takesLetters = false;
+  composing: Composing | undefined;
+  search: Search | undefined;
+  alerts: Alerts = DEFAULT_ALERTS;
+  /** Up to this seq it was read. */
+  readSeq = 0;
+  /** Where the new began when it was last looked at. */
+  newAfter: number | undefined;
+  #unreadCache: { chats: readonly TimelineChat[]; readSeq: number; unread: Unread } | undefined;
+
+  constructor(id: string, username: string, onChange: () => void) {
+    this.id = id;
+    this.username = username;
+    this.#onChange = onChange;
+  }
+
+  get room(): Room | undefined {
+    return this.joined?.room;
+  }
+
+  get chats(): readonly TimelineChat[] {
+    return this.joined?.history.chats ?? [];
+  }
+
+  attachRoom(room: Room, unsubscribe: () => void): void {
+    this.username = room.username;
+    this.joined = { room, history: new HistoryWindow(room, this.#onChange), quotes: new ReplyQuotes(room, this.#onChange), unsubscribe };
+    for (const { username } of room.timeline.chats) this.names.recordActivity(username);
+    this.names.recordActivity(room.username);
+  }
+
+  /** Nothing of the room is heard any more. */
+  detachRoom(): void {
+    this.joined?.unsubscribe();
+    this.joined?.room.close();
+    this.joined?.history.close();
+    Object.assign(this, { joined: undefined, problem: undefined, anchor: undefined, selected: undefined, search: undefined });
+  }
+
+  /** The chats are others than before. */
+  reset(): void {
+    this.notes.reset();
+    this.joined?.history.reset();
+    this.joined?.quotes.reset();
+    this.readSeq = Math.min(this.readSeq, this.room?.position.seq ?? 0);
+    Object.assign(this, { anchor: undefined, selected: undefined, search: undefined, newAfter: undefined });
+  }
+
+  get unread(): Unread {
+    if (!this.room) return NO_UNREAD;
+    const { chats, hasOlder } = this.room.timeline;
+    const { readSeq, username: me } = this;
+    if (this.#unreadCache?.chats !== chats || this.#unreadCache.readSeq !== readSeq) {
+      this.#unreadCache = { chats, readSeq, unread: countUnread(chats, { readSeq, me, hasOlder }) };
+    }
+    return this.#unreadCache.unread;
+  }
+
+  /** What of the unread counts as new, where rooms are counted together. */
+  get alertingUnread(): Unread {
+    const { unread } = this;
+    return this.alerts.isMuted ? { count: unread.mentions, more: false, mentions: unread.mentions } : unread;
+  }
+
+  /** Own chats that the server has yet to keep. */
+  get pendingCount(): number {
+    const chats = this.room?.timeline.chats ?? [];
+    let count = 0;
+    for (let at = chats.length - 1; at >= 0 && chats[at]?.state !== undefined; at -= 1) if (chats[at]?.state === 'sending') count += 1;
+    return count;
+  }
+}

@@ -1,4 +1,0 @@
-/** A line on the standard error, for people. */
-import { sanitizeLine } from './text/safe.ts';
-
-export const warn = (stderr: NodeJS.WriteStream, text: string): void => void stderr.write(`engawa: ${sanitizeLine(text)}\n`);
