@@ -50,7 +50,7 @@ async function fill(folder: string, sessions: string[], rooms: number): Promise<
   const draft = (author: string, kind: string, body = {}) => ({ id: randomUUID(), by: author, author, kind, body });
   const open = (room: string, member: Partial<Draft> = {}) => {
     const settings = { owner: 'x', topic: '' };
-    const opening = { ...draft('x', 'create:room'), sets: [['settings', settings] as [string, Json]] };
+    const opening = { ...draft('x', 'create:room'), keyUpdates: [['settings', settings] as [string, Json]] };
     return store.append(room, { epoch: null, expectedVersions: [], drafts: [opening, { ...draft('x', 'add:member'), ...member }] });
   };
   await open('hall');

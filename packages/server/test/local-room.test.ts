@@ -49,7 +49,7 @@ async function becomeMember(store: Store, name: string): Promise<void> {
   const { epoch } = await store.read(ROOM, {});
   const key = `member/${name}`;
   const draft = { id: `${name} joins`, by: name, author: name, kind: 'add:member', body: {} };
-  const made = { ...draft, sets: [[key, { username: name, author: name }]] as [string, { username: string; author: string }][] };
+  const made = { ...draft, keyUpdates: [[key, { username: name, author: name }]] as [string, { username: string; author: string }][] };
   await store.append(ROOM, { epoch, expectedVersions: [], drafts: [{ ...made, lease: { key, node: 'node' } }] });
 }
 

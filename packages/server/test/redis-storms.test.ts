@@ -30,7 +30,7 @@ const draft = (id: string) => ({
   author: 'aya',
   kind: 'chat',
   body: { text: id },
-  sets: [[`last/${id}`, id] as [string, string]],
+  keyUpdates: [[`last/${id}`, id] as [string, string]],
 });
 
 /** What was asked, and how it was answered in the end; with a name it is asked until it is answered. */

@@ -122,7 +122,7 @@ test('F23: a node that stood still wakes as a stranger: its guests were let go, 
   timeout: freezeSeconds * 1_000 + 60_000,
 }, async () => {
   const { url } = await newRedis();
-  const options = freezeSeconds > 0 ? {} : { fastTimers: { grace: 1_500, absence: 0, pingInterval: 1_000, pingTimeout: 1_000 } };
+  const options = freezeSeconds > 0 ? {} : { fastTimers: { graceMs: 1_500, absenceMs: 0, pingInterval: 1_000, pingTimeout: 1_000 } };
   const [zombie, other] = [await ServerProcess.start(url, options), await ServerProcess.start(url, options)];
   const scene = new ConsistencyChecker();
   const aya = await scene.addSdkActor('aya', other.url);
