@@ -431,8 +431,9 @@ function findEntryFaults(hearing: ReceivedLog, index: number, visible: Entry[], 
   const isEnd = before?.kind === 'remove:member' && before.username === client && before.reason !== 'gone';
   const hadLeft = isEnd && !hearing.hasOtherPages;
   const isBack = now.kind === 'add:member' && now.by === client && now.seq > (before?.seq ?? 0);
-  const between = visible.slice((indexes.get(before?.id ?? '') ?? index) + 1, index);
-  const isLater = index > (indexes.get(before?.id ?? '') ?? index);
+  const previousIndex = indexes.get(before?.id ?? '') ?? logIndex;
+  const between = visible.slice(previousIndex + 1, logIndex);
+  const isLater = logIndex > previousIndex;
   const isNext =
     before === undefined || (isLater && between.every((entry) => entry.quiet || (hearing.omitsErasedEdits && isErasedEdit(entry))));
   return [
