@@ -1,6 +1,33 @@
-// `npm run chaos -- flood`: attacks a server and measures what it survives; `-- fuzz` sends it mutated packets.
-import { install, run } from './install.js';
+/**
+ * Faults on purpose, each for as long as the command line says: `npm run chaos -- flood` and `-- fuzz` attack a server; the others
+ * repeat a test of `npm test` many times, from another seed each time (`SEED=n` repeats the choices of a former run).
+ */
+import { install, run, stop } from './install.js';
+
+/** The test, the variable that says how often, and how often where nothing is said. */
+const tests = {
+  kill: { test: 'packages/server/test/kill.test.ts', variable: 'ROUNDS', times: '10000' },
+  load: { test: 'packages/client/test/full-load.test.ts', variable: 'KILLS', times: '100' },
+  redis: { test: 'packages/client/test/redis-rounds.test.ts', variable: 'ROUNDS', times: '1000', durability: 'replicated,fast' },
+  resume: { test: 'packages/client/test/resume-rounds.test.ts', variable: 'ROUNDS', times: '10000' },
+  simulation: { test: 'packages/client/test/simulation.test.ts', variable: 'SEEDS', times: '20000' },
+};
+
+const [name = 'help', ...args] = process.argv.slice(2);
+const repeated = Object.hasOwn(tests, name) ? tests[name] : undefined;
+if (!repeated && !['flood', 'fuzz'].includes(name)) stop(`npm run chaos -- ${['flood', 'fuzz', ...Object.keys(tests)].join('|')} [TIMES]`);
 
 install('test');
-const args = process.argv.slice(2).map((argument) => JSON.stringify(argument));
-process.exitCode = run(`tsc -b tsconfig.build.json && node packages/bench/dist/chaos/main.js ${args.join(' ')}`) ? 0 : 1;
+process.exitCode = (repeated ? repeat(repeated) : attack()) ? 0 : 1;
+
+function attack() {
+  const quoted = [name, ...args].map((argument) => JSON.stringify(argument));
+  return run(`tsc -b tsconfig.build.json && node packages/bench/dist/chaos/main.js ${quoted.join(' ')}`);
+}
+
+function repeat({ test, variable, times, durability }) {
+  process.env[variable] = args[0] ?? times;
+  process.env.SEED ||= String(Math.floor(Math.random() * 1e9));
+  if (durability) process.env.DURABILITY ||= durability;
+  return run(`tsc -b tsconfig.build.json && vitest run ${test} --project "in this process"`);
+}

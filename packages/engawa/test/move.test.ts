@@ -23,7 +23,11 @@ async function fill(folder: string): Promise<void> {
     listed: true,
   });
   for (const room of ODD_NAMES) {
-    const joins = { ...chat(room), keyUpdates: [[`member/${room}`, room]] as [string, string][], lease: { key: `member/${room}`, node: 'n1' } };
+    const joins = {
+      ...chat(room),
+      keyUpdates: [[`member/${room}`, room]] as [string, string][],
+      lease: { key: `member/${room}`, node: 'n1' },
+    };
     await store.append(room, { epoch: null, expectedVersions: [], idempotencyKey: room, drafts: [joins, chat('hello')] });
   }
   const opened = await store.append('large', { epoch: null, expectedVersions: [], drafts: [chat('opens')] });
