@@ -1,3 +1,4 @@
+/** The client: one user's connection to a server, with the rooms they have joined. */
 import type { ErrorPayload, RequestInput, ServerNotice } from '@engawa/protocol';
 import type { Position } from '@engawa/protocol/position';
 import { type ClientState, Connection } from './connection/connection.ts';
@@ -17,47 +18,51 @@ import { type ClientStorage, SafeStorage } from './storage/storage.ts';
 import { parseEntry } from './timeline/entry.ts';
 
 export interface ClientOptions extends TransportOptions {
-  /** Where session, positions and unsent chats outlive the page: `localStorage`, or anything like it. Nothing is kept without. */
+  /**
+   * Where the session, positions and unsent chats are stored: `localStorage`, or any storage with the same methods. Without it
+   * nothing outlives the page.
+   */
   storage?: ClientStorage;
-  /** Chats that a timeline holds at most; 5,000 when not given. */
+  /** The largest number of chats in a timeline; 5,000 by default. */
   maxChats?: number;
-  /** Makes so many random bytes that nobody can guess, where there is no `crypto.getRandomValues`. */
+  /** Returns this many cryptographically secure random bytes. Required where there is no `crypto.getRandomValues`. */
   random?: RandomBytes;
-  /** Another connection than Socket.IO's, for tests. */
+  /** Replaces the transport over Socket.IO, for tests. */
   createTransport?: TransportFactory;
 }
 
 export interface JoinOptions {
-  /** The name to have in the room. */
+  /** The member's name in the room. */
   username: string;
-  /** Whether to open the room when there is none. */
+  /** Whether to create the room if it does not exist. */
   create?: boolean;
-  /** What the room is about, if this opens it. */
+  /** The topic, if this creates the room. */
   topic?: string;
   /**
-   * Where to begin. `stored`, the default: where this client was, as far as its storage knows, so that entries that were
-   * missed are told; else, and for `newest`, at the newest. Or a position that the application kept itself.
+   * The position after which entries are delivered. `stored`, the default: the position in this client's storage, so that missed
+   * entries are delivered; without one, the newest. `newest`: only entries after the join. Or a position that the application
+   * stored itself.
    */
   from?: 'stored' | 'newest' | Position;
 }
 
-/** Which rooms are asked for: those after an id, and how many at most. */
+/** A range of rooms: those after an id, and the largest number to return. */
 export type RoomRange = RequestInput<'list:rooms'>;
 
-/** What a client tells, and with what. */
+/** The events of a client, with their payloads. */
 export interface ClientEvents {
   state: ClientState;
-  /** `state` or `rooms` is another than before. */
+  /** `state` or `rooms` has changed. */
   change: undefined;
   /**
-   * Why there is no connection yet, after every try; what was refused to the connection itself, or to a room that is being joined
-   * or caught up. What is retryable is tried again; after any other error of a connection the client is closed. And, once, a
-   * storage that fails: then with the code `storage_failed`.
+   * One of: why a connection attempt failed, after each attempt; why the server rejected the connection, a join or a resume;
+   * once, that the storage failed, with the code `storage_failed`. The client retries after a retryable error. After any other
+   * error of the connection it is closed.
    */
   error: (ErrorPayload & { roomId?: string; address?: undefined }) | (ConnectionError & { roomId?: undefined });
 }
 
-/** A room that was joined, by how many who have not closed it. */
+/** A joined room. `refCount`: the calls of `join` that no `close` has followed yet. */
 interface RoomHandle {
   username: string;
   room: Promise<Room>;
@@ -67,7 +72,7 @@ interface RoomHandle {
 const DEFAULT_MAX_CHATS = 5_000;
 const SUCCESS_SUFFIX = ':success';
 
-/** One person's connection to a server, with the rooms that he is in. */
+/** One user's connection to a server, with the rooms they have joined. */
 export class Client {
   readonly #options: ClientOptions;
   readonly #random: RandomBytes;
@@ -89,14 +94,14 @@ export class Client {
     this.#random = random;
     this.#storage = new SafeStorage(options.storage, `engawa:${url}:`, (cause) => {
       const message = `The storage failed: ${String(cause)}`;
-      // It may fail before anybody could listen.
+      // It may fail before the application can add a listener.
       queueMicrotask(() => this.#emitter.emit('error', { code: 'storage_failed', message, retryable: true }));
     });
     const { createTransport = createSocketIoTransport } = options;
     this.#connection = new Connection((listeners) => createTransport(url, listeners, options), {
       onStateChange: (state) => this.#onStateChange(state),
       onError: (error) => {
-        // Another one is made the next time.
+        // The next client creates a new session.
         if (error.code === 'invalid_session') void this.#storage.write('session');
         this.#emitter.emit('error', error);
       },
@@ -115,25 +120,25 @@ export class Client {
     return this.#cachedRooms;
   }
 
-  /** Calls the listener when `state` or `rooms` is another; for `useSyncExternalStore` and its like. */
+  /** Calls the listener after each change of `state` or `rooms`; for `useSyncExternalStore` and similar APIs. */
   readonly subscribe = (listener: () => void): (() => void) => this.on('change', listener);
 
-  /** Returns what ends the listening. */
+  /** Returns a function that removes the listener. */
   on<Name extends keyof ClientEvents>(name: Name, listener: (payload: ClientEvents[Name]) => void): () => void {
     void this.#start();
     return this.#emitter.on(name, listener);
   }
 
   /**
-   * Joins a room, and resolves when its newest chats are there; waits for the connection as long as it takes. A room
-   * that was joined already is the same one. Listeners that are added as soon as it resolves are told every entry after
-   * the position where it begins.
+   * Joins a room. Resolves when its newest chats are loaded; waits for the connection without a time limit. A room that is
+   * already joined is returned again. Listeners that are added as soon as it resolves receive every entry after the position
+   * where it starts.
    *
-   * @throws {JoinError} with the code of the refusal: `name_taken`, `name_confusable`, `room_not_found`, `room_confusable`,
+   * @throws {JoinError} with the code of the error: `name_taken`, `name_confusable`, `room_not_found`, `room_confusable`,
    * `too_many_rooms`, `too_many_names`, `quota_exceeded`, `invalid_payload`, `removed`, `closed`.
    */
   async join(roomId: string, options: JoinOptions): Promise<Room> {
-    // As the server compares and says them.
+    // The server compares and returns names in NFC.
     const id = roomId.normalize();
     const username = options.username.normalize();
     const existing = this.#handles.get(id);
@@ -144,7 +149,9 @@ export class Client {
     return handle.room;
   }
 
-  /** Asks now whether anything was missed, and connects anew when there is no answer; without a connection it is tried now. */
+  /**
+   * Checks now whether entries were missed, and reconnects if there is no answer. Without a connection, it tries to connect now.
+   */
   sync(): void {
     void this.#start();
     this.#connection.reconnectNow();
@@ -153,15 +160,15 @@ export class Client {
     void this.#resumeBatcher.probe();
   }
 
-  /** A page of the rooms of the server, in the order of their ids; waits for the connection as long as it takes. */
+  /** A page of the server's rooms, ordered by id. Waits for the connection without a time limit. */
   listRooms(range: RoomRange = {}): Promise<Result<'list:rooms'>> {
     void this.#start();
     return this.#connection.requestUntilAnswered('list:rooms', range);
   }
 
   /**
-   * Ends the connection for good, at once. What was not sent is kept in the storage, and sent after the next `join`.
-   * Resolves when the storage has written all; never rejects.
+   * Closes the connection for good, at once. Unsent chats stay in the storage, and are sent after the next `join`. Resolves when
+   * the storage has finished its writes; never rejects.
    */
   async close(): Promise<void> {
     this.#connection.close();
@@ -205,7 +212,7 @@ export class Client {
     return controller.room;
   }
 
-  /** There is no connection and no timer before somebody wants to know or do something: not on a server that renders a page. */
+  /** No connection and no timer before the first call or listener: a client costs nothing on a server that renders a page. */
   #start(): Promise<void> | undefined {
     if (this.#connecting || this.state === 'closed') return this.#connecting;
     this.#stopWakeDetector = detectWake({
@@ -247,7 +254,7 @@ export class Client {
     this.#forEachRoom(({ roomSync }) => (state === 'online' ? roomSync.onConnect() : roomSync.onDisconnect()));
   }
 
-  /** Why its rooms are over. */
+  /** Why the rooms of a closed client have ended. */
   get #roomEnding(): RoomEnding {
     const { closeError: error } = this.#connection;
     return { reason: 'closed', ...(error && { error }) };

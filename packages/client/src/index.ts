@@ -1,3 +1,5 @@
+/** The public API of @engawa/client. */
+
 export type { Chat, ChatPage, ErrorCode, ErrorPayload, MissedEntry, Presence, Retention } from '@engawa/protocol';
 export type { Position } from '@engawa/protocol/position';
 export type { Client, ClientEvents, ClientOptions, JoinOptions, RoomRange } from './client.ts';

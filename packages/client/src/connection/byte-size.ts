@@ -1,4 +1,5 @@
+/** The size of a value as JSON, in bytes. */
+
 const encoder = new TextEncoder();
 
-/** Bytes that something takes as JSON. */
 export const jsonByteLength = (value: unknown): number => encoder.encode(JSON.stringify(value)).length;

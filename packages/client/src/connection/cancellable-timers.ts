@@ -1,4 +1,6 @@
-/** Waits that all end at once when it is closed. */
+/** Timers that all end at once when they are cancelled. */
+
+/** After `close`, every pending `sleep` resolves, and later ones resolve at once. */
 export class CancellableTimers {
   readonly #pending = new Map<() => void, ReturnType<typeof setTimeout>>();
   #isClosed = false;

@@ -1,6 +1,5 @@
-/** Why a connection cannot be had: what the transports say of it, in codes. */
+/** Connection errors: classifies what the transports report, with a code and advice for each. */
 
-/** What to do about each. */
 const ADVICE = {
   invalid_url: 'It begins with http:// or https://.',
   unreachable: 'Is the server running there?',
@@ -12,29 +11,29 @@ const ADVICE = {
 
 export type ConnectionErrorCode = keyof typeof ADVICE;
 
-/** Why there is no connection, or not the best one. */
+/** Why there is no connection, or not the preferred transport. */
 export interface ConnectionError {
   /**
-   * `invalid_url`: nothing can be at this address. `unreachable`: no answer, or that of a proxy whose server is away.
-   * `websocket_failed`: no WebSocket comes through; it goes on by polling. `tls_failed`: the certificate is wrong, or there is
-   * no TLS. `origin_not_allowed`: the server does not let this page in. `not_a_chat_server`: something else answered.
+   * `invalid_url`: not the URL of a server. `unreachable`: no answer, or a proxy answered that its server is down.
+   * `websocket_failed`: no WebSocket connects; the client uses polling. `tls_failed`: the certificate is not valid, or there is
+   * no TLS. `origin_not_allowed`: the server refuses this page's origin. `not_a_chat_server`: something else answered.
    */
   code: ConnectionErrorCode;
-  /** English, for people: address, reason and advice. */
+  /** English text for users: address, reason and advice. */
   message: string;
-  /** Whether it is tried again by itself. Once a server was reached, everything is. */
+  /** Whether the client retries. After the first successful connection every error is retryable. */
   retryable: boolean;
-  /** Where it was tried. */
+  /** The address of the attempt. */
   address: string;
-  /** What to do about it; English, for people. */
+  /** English text for users: what to do about it. */
   advice: string;
-  /** What the transport said: in Node with its `code`, as `ECONNREFUSED`; browsers tell nothing. */
+  /** The error of the transport. In Node it has a `code`, such as `ECONNREFUSED`; browsers give no details. */
   cause?: unknown;
 }
 
-/** An error as `connect_error` has it. */
+/** An error of `connect_error`. */
 export interface SocketIoConnectError extends Error {
-  /** Of Node's errors. */
+  /** Set by Node. */
   code?: unknown;
   /** The HTTP status of a poll, or the event of a WebSocket. */
   description?: unknown;
@@ -42,7 +41,7 @@ export interface SocketIoConnectError extends Error {
   context?: unknown;
 }
 
-/** What an Engawa or a Socket.IO server says of a refused request: the latter with a number as its code. */
+/** The body of a refused request, from Engawa or from Socket.IO. The `code` of Socket.IO is a number. */
 interface ErrorBody {
   error?: string;
   message?: string;
@@ -50,7 +49,7 @@ interface ErrorBody {
 }
 
 const TLS_ERROR_CODE = /CERT|SIGN|ISSUER|SSL|TLS|EPROTO/;
-/** What HTTP says of a URL, not of a moment. */
+/** HTTP statuses for which a retry of the same URL is pointless. */
 const PERMANENT_STATUS = /^(3|4(?!08|25|29))/;
 
 export const createConnectionError = (code: ConnectionErrorCode, address: string, reason: string, cause?: unknown): ConnectionError => ({
@@ -62,11 +61,11 @@ export const createConnectionError = (code: ConnectionErrorCode, address: string
   cause,
 });
 
-/** What became of a try that ended with this fault; `isUpgrade` where it was by WebSocket. */
+/** Classifies the error of a failed attempt. `isUpgrade`: the attempt was a WebSocket. */
 export function classifyConnectError(error: SocketIoConnectError, address: string, isUpgrade: boolean): ConnectionError {
   const description = Object(error.description) as { error?: unknown };
   const context = Object(error.context) as { statusText?: unknown; responseText?: unknown };
-  // In Node the error is there; its request takes it for the text of a status.
+  // In Node the error is in `description.error`, or XMLHttpRequest has it as the status text.
   const cause = [description.error, context.statusText].find((each): each is SocketIoConnectError => each instanceof Error) ?? error;
   const status = Number(error.description) || 0;
   const body = parseBody(context.responseText);
@@ -81,7 +80,7 @@ function codeOf(
   if (body.error === 'origin_not_allowed') return body.error;
   const code = String(cause.code);
   if (TLS_ERROR_CODE.test(code)) return 'tls_failed';
-  // What is no HTTP, and what is no packet.
+  // The answer is not HTTP, or not an Engine.IO packet.
   if (/^(HPE|parser)/.test(code)) return 'not_a_chat_server';
   if (PERMANENT_STATUS.test(String(status)) && typeof body.code !== 'number') return 'not_a_chat_server';
   return isUpgrade && cause.code === undefined ? 'websocket_failed' : 'unreachable';

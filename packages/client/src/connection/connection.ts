@@ -1,3 +1,4 @@
+/** The connection of a client: reconnects after every loss, and never throws. */
 import type { Ack, ErrorPayload, EventName, QueryName, RequestInput, ServerNotice } from '@engawa/protocol';
 import { MAX_FRAME_BYTES } from '@engawa/protocol/bounds';
 import { backoff } from './backoff.ts';
@@ -7,19 +8,22 @@ import type { ConnectionError } from './connection-error.ts';
 import { closedResult, type ErrorInfo, failedResult, type Result } from './result.ts';
 import type { Transport, TransportListeners } from './transport.ts';
 
-/** `connecting` until the first connection, `reconnecting` after each that was lost, `closed` for good. */
+/** `connecting` until the first connection, `reconnecting` after each loss, `closed` for good. */
 export type ClientState = 'connecting' | 'online' | 'reconnecting' | 'closed';
 
 const REQUEST_TIMEOUT_MS = 10_000;
-/** After a loss nobody is told for so long that there is no answer. */
+/** Milliseconds after a loss in which `unreachable` is not reported. */
 const SUPPRESS_UNREACHABLE_MS = 30_000;
-/** Some of a frame is Socket.IO's. */
+/** Socket.IO needs a part of the frame. */
 const MAX_REQUEST_BYTES = MAX_FRAME_BYTES - 1024;
-/** Of a page, or of what was missed: as many at first, so that a slow line takes seconds; a quarter when there was no answer in time. */
+/**
+ * Page sizes: for pages, and for missed entries. The first size takes seconds on a slow network; after a time-out a quarter is
+ * requested.
+ */
 const INITIAL_PAGE_BYTES = 64 * 1024;
 const MIN_PAGE_BYTES = 4 * 1024;
 const MAX_PAGE_BYTES = 1024 * 1024;
-/** After an answer that was large and took no longer twice as many are asked for. */
+/** A large answer within this time doubles the page size. */
 const FAST_RESPONSE_MS = 1_000;
 
 interface ConnectionListeners {
@@ -28,24 +32,24 @@ interface ConnectionListeners {
   onEvent(event: string, payload: unknown): void;
 }
 
-/** The one connection of a client: comes back after every loss, and never throws. */
+/** The only connection of a client. It reconnects after every loss, and never throws. */
 export class Connection {
   readonly #transport: Transport;
   readonly #listeners: ConnectionListeners;
   readonly timers = new CancellableTimers();
   session = '';
   state: ClientState = 'connecting';
-  /** Counts connections: who waited for something knows by it whether it is still the same one. */
+  /** Changes with each connection and each loss: after an `await`, compare it to see whether the connection is still the same. */
   generation = 0;
   #attempts = 0;
   #pageBytes = INITIAL_PAGE_BYTES;
   #suppressUnreachableUntil = 0;
   #reopenTimer: ReturnType<typeof setTimeout> | undefined;
   #reconnectAt: number | undefined;
-  /** Until it is up, or closed. */
+  /** They resolve at the next change of the state. */
   #stateWaiters: (() => void)[] = [];
   readonly #rateLimitQueues = new Map<EventName, Promise<void>>();
-  /** Why it is closed, when nobody closed it. */
+  /** Why the connection is closed, unless `close` was called by the application. */
   closeError: ErrorInfo | undefined;
 
   constructor(createTransport: (listeners: TransportListeners) => Transport, listeners: ConnectionListeners) {
@@ -70,9 +74,9 @@ export class Connection {
         else this.close();
       },
       onConnectError: (error) => {
-        // Whoever is away for a moment need not say so.
+        // A server that restarts is not an error to report.
         if (this.state === 'closed' || (error.code === 'unreachable' && Date.now() < this.#suppressUnreachableUntil)) return;
-        // What was reached once may come back, whatever is in its place now.
+        // An address that once had a server may have it again: never give up on it.
         const retryable = error.retryable || this.generation > 0;
         this.#listeners.onError({ ...error, retryable });
         if (!retryable) this.close(error);
@@ -99,28 +103,28 @@ export class Connection {
     this.timers.close();
   }
 
-  /** The connection does not answer: another one. */
+  /** Replaces a connection that does not answer. */
   reconnect(): void {
     this.#onConnectionLost();
     this.#reopenIn(0);
   }
 
-  /** Who looks again need not wait for the next try; a time that the server gave is kept to. */
+  /** Ends a back-off. A delay that the server gave still applies. */
   reconnectNow(): void {
     if (this.state === 'reconnecting' && this.#reopenTimer === undefined) this.#reopenIn(0);
   }
 
-  /** Until it is hastened. */
+  /** Closes the transport until `reconnectNow`. */
   suspend(): void {
     if (!this.isUp) return;
     this.#transport.close();
     this.#onConnectionLost();
   }
 
-  /** Nothing when there was no answer: what became of the ask is not known. */
+  /** Undefined without an answer: then the outcome is unknown. */
   async request<E extends EventName>(event: E, payload: RequestInput<E>, timeoutMs = REQUEST_TIMEOUT_MS): Promise<Ack<E> | undefined> {
     if (!this.isUp) return undefined;
-    // It would end the connection, and the next, and the next.
+    // The server would close the connection, and the retry would close the next one.
     if (jsonByteLength(payload) > MAX_REQUEST_BYTES) return failedResult('invalid_payload', 'It is larger than a frame may be.') as Ack<E>;
     const pageBytes = this.#pageBytes;
     const startedAt = Date.now();
@@ -135,7 +139,7 @@ export class Connection {
     return isAnswer<E>(answer) ? answer : undefined;
   }
 
-  /** Asks, over as many connections as it takes, until there is a definitive answer. */
+  /** Repeats the request, over as many connections as necessary, until there is a definitive answer. */
   async requestUntilAnswered<E extends QueryName>(event: E, payload: RequestInput<E>): Promise<Result<E>> {
     for (let attempt = 0; ; attempt += 1) {
       while (this.state !== 'closed' && !this.isUp) await new Promise<void>((resolve) => this.#stateWaiters.push(resolve));
@@ -147,8 +151,8 @@ export class Connection {
   }
 
   /**
-   * Who is asked to slow down waits in line with the others of this event: else all would ask again at the same time, and
-   * again. Resolves when those before have left, with what leaves.
+   * Queues the rate-limited requests of one event: otherwise all would retry at the same time, again and again. Resolves when the
+   * previous ones have been released, with the function that releases this one.
    */
   async waitInRateLimitQueue(event: EventName): Promise<() => void> {
     const previous = this.#rateLimitQueues.get(event);
@@ -176,16 +180,16 @@ export class Connection {
       this.#listeners.onEvent(event, payload);
       return;
     }
-    // What is being asked may still be answered; then the server ends the connection, or it is left when the time has come.
+    // Requests in progress can still be answered before the server ends the connection. If it does not, the timer does.
     const returnAfter = Number((payload as Partial<ServerNotice<'close:connection'>> | undefined)?.returnAfter) || 0;
     this.#reconnectAt = Date.now() + returnAfter;
     clearTimeout(this.#reopenTimer);
     this.#reopenTimer = setTimeout(() => this.reconnect(), returnAfter);
   }
 
-  /** The link comes back only then: until that time it is kept from trying by itself. */
+  /** Opens the transport after this time. Until then it stays closed, so that it does not reconnect by itself. */
   #reopenIn(milliseconds: number): void {
-    // A listener that was just told may have closed the client.
+    // A listener may have closed the client just before.
     if (this.state === 'closed') return;
     clearTimeout(this.#reopenTimer);
     this.#reconnectAt = undefined;

@@ -1,17 +1,19 @@
-/** Events by name, each with what it carries. */
+/** A typed event emitter. */
+
+/** `Events`: the payloads by event name. */
 export class Emitter<Events> {
   readonly #listeners = new Set<{ name: keyof Events; listener: (payload: never) => void }>();
 
-  /** Returns what ends the listening. */
+  /** Returns a function that removes the listener. */
   on<Name extends keyof Events>(name: Name, listener: (payload: Events[Name]) => void): () => void {
     const subscription = { name, listener };
     this.#listeners.add(subscription);
     return () => void this.#listeners.delete(subscription);
   }
 
-  /** What a listener throws is the application's: it is thrown where nothing of ours is in the middle of something. */
+  /** An error of a listener is rethrown in a microtask: it must not interrupt the SDK's own code. */
   emit<Name extends keyof Events>(name: Name, payload: Events[Name]): void {
-    // Who begins to listen meanwhile hears the next.
+    // A copy: a listener that is added meanwhile does not receive this event.
     for (const subscription of [...this.#listeners]) {
       if (subscription.name !== name) continue;
       try {

@@ -1,19 +1,20 @@
+/** Results of requests, and the error that join() throws. */
 import type { ErrorCode, EventName, ResponsePayload } from '@engawa/protocol';
 import type { ConnectionErrorCode } from './connection-error.ts';
 
-/** Why something was refused. */
+/** Why a request failed. */
 export interface ErrorInfo {
   /**
-   * One of the server's codes, or `closed`: the client was closed, or the room left, before there was an answer; or
-   * `room_replaced`: it was written for a room that is gone, and another one has its id; or `no_random`: `connect` found no
-   * random numbers; or why there can be no connection.
+   * One of the server's codes; or `closed`: the client was closed, or the room was left, before an answer; or `room_replaced`:
+   * the request was for a room that is deleted, and its id belongs to a new room; or `no_random`: `connect` found no source of
+   * random bytes; or the code of a connection error.
    */
   code: ErrorCode | 'closed' | 'room_replaced' | 'no_random' | ConnectionErrorCode;
-  /** English, for people; branch on the code. */
+  /** English text for users. Branch on the code instead. */
   message: string;
-  /** Whether the same may succeed later, unchanged. */
+  /** Whether the same request may succeed later. */
   retryable: boolean;
-  /** Milliseconds after which it may. */
+  /** Milliseconds to wait before a retry. */
   retryAfter?: number;
 }
 
@@ -22,10 +23,12 @@ export interface FailedResult {
   error: ErrorInfo;
 }
 
-/** What came of a command or a question. Nothing is thrown. */
+/** The result of a command or a query. It is returned, never thrown. */
 export type Result<E extends EventName> = ({ ok: true } & ResponsePayload<E>) | FailedResult;
 
-/** Thrown by `join`, where there is no room to return, and by `connect`, with the code `no_random`, where there can be no client. */
+/**
+ * Thrown by `join` when there is no room to return, and by `connect`, with the code `no_random`, when no client can be created.
+ */
 export class JoinError extends Error {
   override readonly name = 'JoinError';
   readonly code: ErrorInfo['code'];

@@ -1,3 +1,4 @@
+/** The transport over Socket.IO: WebSocket, or HTTP polling where no WebSocket connects. */
 import type { ErrorPayload } from '@engawa/protocol';
 import { io, type ManagerOptions, type Socket } from 'socket.io-client';
 import { type ConnectionError, classifyConnectError, createConnectionError, type SocketIoConnectError } from './connection-error.ts';
@@ -11,18 +12,18 @@ import {
 } from './transport.ts';
 
 const FORCE_CLOSE_AFTER_MS = 1_000;
-/** An upgrade that failed is tried again after so many times the patience with a connection. */
+/** A failed upgrade is retried after this many times `openMs`. */
 const UPGRADE_RETRY_FACTOR = 3;
 
 interface ConnectDelays {
-  /** Before it is tried again: for the first time, and at most; by chance anything up to twice that. */
+  /** The first and the largest delay before a retry. Jitter makes each of them anything from 0 to twice the value. */
   firstMs: number;
   lastMs: number;
-  /** Until a try is given up; half of that before the server was reached for the first time. */
+  /** The time limit of an attempt; half of it before the first successful connection. */
   openMs: number;
 }
 
-/** A link over Socket.IO: WebSocket, or polling where that does not come through. */
+/** A transport over Socket.IO: WebSocket, or polling where no WebSocket connects. */
 export const createSocketIoTransportFactory =
   (delays: ConnectDelays): TransportFactory =>
   (url, listeners, options = {}) =>
@@ -30,27 +31,33 @@ export const createSocketIoTransportFactory =
 
 export const createSocketIoTransport = createSocketIoTransportFactory({ firstMs: 500, lastMs: 5_000, openMs: 10_000 });
 
-/** So often a WebSocket is tried, where one came through before, until polling is. */
+/** After a WebSocket connected once, polling is tried only after this many failed WebSocket attempts. */
 const MAX_WEBSOCKET_ATTEMPTS = 4;
 
-/** A WebSocket as Node has it, not browsers. */
+/** A WebSocket of Node; those of browsers have no `terminate`. */
 interface TerminableWebSocket {
   terminate?: () => void;
 }
 
-/** What Engine.IO does once a connection, and has no public name for. */
+/** Private members of an Engine.IO socket. */
 interface EngineInternals {
   _probe?: (transport: 'websocket') => void;
   upgrading?: boolean;
   _onClose?: (reason: string) => void;
 }
 
-/** The other end may be gone: Node would wait for its goodbye for half a minute, and not end before. Where it answers, nobody waits. */
+/**
+ * If the server is gone, Node waits 30 s for its close frame, and the process does not exit before. A server that answers closes
+ * sooner.
+ */
 function terminateSoon(ws: TerminableWebSocket | undefined): void {
   if (ws?.terminate) setTimeout(() => ws.terminate?.(), FORCE_CLOSE_AFTER_MS).unref();
 }
 
-/** The server of a URL, and where its Socket.IO is: the path of the URL is a prefix. Undefined where no server can be. */
+/**
+ * The server of a URL and the path of its Socket.IO, which is below the URL's path. Undefined if the URL is not valid for a
+ * server.
+ */
 function parseServerUrl(url: string, path: string | undefined): { uri: string; path: string } | undefined {
   if (!URL.canParse(url)) return undefined;
   const { protocol, origin, pathname, search } = new URL(url);
@@ -67,12 +74,12 @@ class SocketIoTransport implements Transport {
   readonly #transports: readonly string[];
   #auth: TransportAuth | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** Tries of this round that failed. */
+  /** Failed attempts in this round. */
   #failures = 0;
-  /** Tries of a round, of which the last is by the other transport. */
+  /** Attempts in a round; the last one uses the other transport. */
   #attemptsPerRound = 2;
   #hasConnected = false;
-  /** Why there was no WebSocket, of a try that another transport follows. */
+  /** Why no WebSocket connected. It is reported only if polling connects and cannot upgrade. */
   #websocketError: ConnectionError | undefined;
 
   constructor(
@@ -91,10 +98,10 @@ class SocketIoTransport implements Transport {
       forceNew: true,
       reconnectionDelay: delays.firstMs,
       reconnectionDelayMax: delays.lastMs,
-      // All that lies between no delay and twice the delay: clients of one server must not come back at once.
+      // Any delay from none to twice the value: the clients of one server must not reconnect at the same time.
       randomizationFactor: 1,
-      // The room logs bring back what was missed; Socket.IO's own recovery would tell it a second time.
-      // It reads why it is refused, and when to come back.
+      // The room logs deliver missed entries; Socket.IO's session recovery would deliver them twice. `retries`: this client reads
+      // the reason and the delay of a rejection.
       auth: (send) => send({ ...this.#auth, recovery: false, retries: true, pid: undefined, offset: undefined }),
     });
     this.#prepareNextAttempt();
@@ -109,14 +116,14 @@ class SocketIoTransport implements Transport {
 
   close(): void {
     clearTimeout(this.#timer);
-    // There is none before it was opened, whatever its type says.
+    // Undefined before the first `open`, although the type does not say so.
     const engine = this.#socket.io.engine as unknown as { transport: { ws?: TerminableWebSocket } } | undefined;
     this.#socket.disconnect();
     terminateSoon(engine?.transport.ws);
   }
 
   async request(event: string, payload: object, timeoutMs: number): Promise<unknown> {
-    // Socket.IO would keep it for the next connection, where it would come before the rooms are resumed.
+    // Socket.IO would buffer the request, and send it on the next connection before the rooms are resumed.
     if (!this.#socket.connected) throw new TransportError('There is no connection.');
     try {
       return (await this.#socket.timeout(timeoutMs).emitWithAck(event, payload)) as unknown;
@@ -126,15 +133,15 @@ class SocketIoTransport implements Transport {
   }
 
   /**
-   * The next try: by the first transport, else by the other one. Only polling is told why it is refused, and it upgrades to a
-   * WebSocket when one comes through. Where one did before, it is rather the server that is away: polling takes more of it to
-   * come back, so a WebSocket is tried more often first.
+   * Chooses the transport of the next attempt: the first one, or in the last attempt of a round the other one. Only polling
+   * learns why it is refused, and it upgrades when a WebSocket connects. If a WebSocket connected before, the server is probably
+   * down: a reconnect by polling costs the server more, so try WebSocket more often first.
    */
   #prepareNextAttempt(): void {
     const { io } = this.#socket;
     const usesFallback = this.#failures >= this.#attemptsPerRound - 1;
     io.opts.transports = (usesFallback ? [...this.#transports].reverse() : [...this.#transports]) as ManagerOptions['transports'];
-    // Socket.IO overlooks a connection that ends before it has opened, as in a kill, and waits for it that long.
+    // Socket.IO does not notice a connection that ends while it opens, as when a server is killed: it waits for the time-out.
     io.timeout(this.#hasConnected ? this.#delays.openMs : this.#delays.openMs / 2);
   }
 
@@ -149,7 +156,7 @@ class SocketIoTransport implements Transport {
       clearTimeout(this.#timer);
       if (this.#transportName === 'websocket') this.#attemptsPerRound = MAX_WEBSOCKET_ATTEMPTS + 1;
       if (reason === 'io client disconnect') return;
-      // Socket.IO takes it as final when the server ends a connection.
+      // Socket.IO does not reconnect after the server has ended a connection.
       if (reason === 'io server disconnect') this.#timer = setTimeout(() => this.#socket.connect(), Math.random() * this.#delays.firstMs);
       this.#listeners.onDisconnect(reason);
     });
@@ -167,7 +174,7 @@ class SocketIoTransport implements Transport {
     this.#listeners.onConnect();
   }
 
-  /** Socket.IO tries an upgrade once a connection, and waits for ever where it is not answered. */
+  /** Socket.IO tries to upgrade once in a connection, and has no time-out for it. */
   #watchUpgrade(): void {
     const { engine } = this.#socket.io;
     const { openMs } = this.#delays;
@@ -180,7 +187,7 @@ class SocketIoTransport implements Transport {
       const internals = engine as unknown as EngineInternals;
       clearTimeout(this.#timer);
       if (engine.readyState !== 'open') return;
-      // Polling has paused for it: without this nothing is heard or sent until the ping is over, 45 s later.
+      // Polling is paused during an upgrade: without this nothing is sent or received until the ping time-out, 45 s later.
       if (internals.upgrading) return internals._onClose?.('transport error');
       reportWebsocketError();
       this.#timer = setTimeout(() => internals._probe?.('websocket'), UPGRADE_RETRY_FACTOR * openMs);
@@ -189,7 +196,7 @@ class SocketIoTransport implements Transport {
 
   #onConnectError(fault: SocketIoConnectError): void {
     const error = classifyConnectError(fault, this.#url, this.#transportName === 'websocket');
-    // Where nothing answers it is rather the way.
+    // A time-out is probably caused by the network path: switch to the other transport at once.
     const failures = this.#failures + (fault.message === 'timeout' ? this.#attemptsPerRound : 1);
     this.#failures = this.#failures >= this.#attemptsPerRound - 1 ? 0 : failures;
     this.#prepareNextAttempt();

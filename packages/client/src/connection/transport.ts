@@ -1,49 +1,50 @@
+/** The transport interface: what the SDK needs of a connection to a server. */
 import type { ErrorPayload } from '@engawa/protocol';
 import type { ConnectionError } from './connection-error.ts';
 
-/** What a connection shows of itself. */
+/** How a connection authenticates. */
 export interface TransportAuth {
   session: string;
 }
 
-/** How a server is reached. */
+/** How to reach a server. */
 export interface TransportOptions {
   /**
-   * In the order in which they are tried: `['websocket', 'polling']` when not given. A connection by polling becomes a WebSocket
-   * by itself when one comes through, unless polling is all that is named.
+   * The transports in the order in which they are tried; `['websocket', 'polling']` by default. A polling connection upgrades to
+   * WebSocket when one connects, unless only `polling` is given.
    */
   transports?: readonly ('websocket' | 'polling')[] | undefined;
-  /** Where Socket.IO is on the server; when not given, `socket.io/` behind the path of the URL: `/chat/socket.io/`. */
+  /** The path of Socket.IO on the server. By default `socket.io/` below the path of the URL: `/chat/socket.io/`. */
   path?: string | undefined;
 }
 
-/** What a connection tells. Never called from inside `open`, `close` or `ask`. */
+/** The callbacks of a transport. They are never called from inside `open`, `close` or `request`. */
 export interface TransportListeners {
-  /** There is a connection, and it may be asked. */
+  /** There is a connection, and requests may be sent. */
   onConnect(): void;
-  /** The connection was lost; not told after `close`. The link tries to come back by itself. */
+  /** The connection was lost; not called after `close`. The transport reconnects by itself. */
   onDisconnect(reason: string): void;
-  /** The server would not have the connection. The link waits to be opened again. */
+  /** The server rejected the connection. The transport waits for the next `open`. */
   onRejected(error: ErrorPayload): void;
-  /** A try to connect failed, or it is not connected as well as it might. The link goes on by itself until it is closed. */
+  /** An attempt failed, or the connection does not use the preferred transport. The transport retries until it is closed. */
   onConnectError(error: ConnectionError): void;
-  /** An event, with the first of what it carried. */
+  /** An event, with its first argument. */
   onEvent(event: string, payload: unknown): void;
 }
 
-/** The little that the SDK needs of a connection. */
+/** A connection to a server. */
 export interface Transport {
-  /** Connects, and connects again after every drop. Does nothing when it is open already. */
+  /** Connects, and reconnects after every drop. Does nothing when it is already open. */
   open(auth: TransportAuth): void;
-  /** Ends the connection and every attempt at one. It may be opened again. */
+  /** Ends the connection and all attempts. The transport can be opened again. */
   close(): void;
-  /** Resolves with the acknowledgement. Rejects with a `LinkError` when there was none: what became of the ask is not known. */
+  /** Resolves with the acknowledgement. Rejects with a `TransportError` without one: then the outcome is unknown. */
   request(event: string, payload: object, timeoutMs: number): Promise<unknown>;
 }
 
 export type TransportFactory = (url: string, listeners: TransportListeners, options?: TransportOptions) => Transport;
 
-/** No answer came: there was no connection, it dropped, or the time was over. */
+/** There was no answer: no connection, a drop, or a time-out. */
 export class TransportError extends Error {
   override readonly name = 'LinkError';
 }

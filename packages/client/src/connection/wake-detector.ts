@@ -1,3 +1,5 @@
+/** The wake detector: notices sleep and page life-cycle changes. */
+
 const CHECK_INTERVAL_MS = 5_000;
 const SLEEP_THRESHOLD_MS = 10_000;
 
@@ -10,15 +12,15 @@ interface BrowserGlobals extends Target {
 }
 
 interface WakeListeners {
-  /** It may have slept: what is shown may be behind without anybody having noticed. */
+  /** The computer or page may have slept: the connection may be dead without a close event. */
   onWake: () => void;
   /** The page may never run again. */
   onHide: () => void;
-  /** It was left, and is kept to be shown again: frozen, while the browser answers the pings of its connection. */
+  /** The page is in the back/forward cache: it is frozen, but the browser still answers the pings of its connection. */
   onFreeze: () => void;
 }
 
-/** Notices sleep and leave, by what a browser tells and by a clock that has jumped. Returns what ends the watch. */
+/** Detects sleep and page changes, by browser events and by a clock that jumps. Returns a function that stops it. */
 export function detectWake({ onWake, onHide, onFreeze }: WakeListeners): () => void {
   const page = globalThis as BrowserGlobals;
   const abort = new AbortController();
