@@ -1,16 +1,17 @@
+/** The lease manager: renews the leases of this node's members and expires those of members who are offline. */
 import { isLargeRoom, memberCount } from '../domain/command.ts';
 import { conditionalAppend } from '../domain/execute-command.ts';
 import { draftExpiry } from '../domain/members.ts';
 import type { MemberValue } from '../domain/room-keys.ts';
 import type { RoomFacts, Store } from '../store/contract.ts';
 
-/** How long a guest's name stays his after his connection, or the whole node, is gone. */
+/** How long a guest's name stays reserved after the connection, or the whole node, is lost. Milliseconds. */
 export const GRACE_MS = 30_000;
-/** How long they stay a member after that, as long as nobody joins under the name. */
+/** How long the guest stays a member after that, unless another client joins under the name. Milliseconds. */
 export const ABSENCE_MS = 24 * 3_600_000;
-/** How often in that time a node says that it is here, and looks who is not. Where nobody is connected, it only looks, once. */
+/** Heartbeats of a node in each grace period. A node without members only looks for expired leases, once in that time. */
 const HEARTBEATS_PER_GRACE = 4;
-/** Names that are freed at a time. */
+/** Leases that are expired in one round. */
 const MAX_EXPIRED_PER_ROUND = 500;
 
 interface LeaseManagerOptions {
@@ -20,18 +21,18 @@ interface LeaseManagerOptions {
   graceMs: number;
   /** Milliseconds. */
   absenceMs: number;
-  /** Members from which on a room is large. */
+  /** Rooms with at least this many members are large. */
   largeRoomThreshold: number;
-  /** Whether somebody on this node holds a name; without, nothing is written. */
+  /** Whether this node has members; without them, it writes no heartbeats. */
   hasLocalMembers: () => boolean;
-  /** The room is to hear that a member is gone, whose node could not say so. */
+  /** Announces that a member is offline whose own node could not announce it. */
   announceOffline: (room: string, username: string) => Promise<unknown>;
   onError: (error: unknown) => undefined;
 }
 
 /**
- * Keeps the names of this node's guests, and lets those of guests lapse who are gone, whichever node they were on. No
- * disconnect is trusted to be heard: a node that was killed stops beating, and any other sees it.
+ * Renews the leases of the guests of this node, and expires the leases of guests who are offline, on any node. It does not depend
+ * on disconnect events: a node that was killed sends no heartbeats, and every other node can see that.
  */
 export class LeaseManager {
   readonly #options: LeaseManagerOptions;
@@ -40,7 +41,10 @@ export class LeaseManager {
   #lastHeartbeatAt = -Infinity;
   #isRunning = false;
   #round = 0;
-  /** Before, those that seem to be gone may have been cut off from the store as this node was. */
+  /**
+   * Before this time, leases that look expired may belong to nodes that could not reach the store, like this one. Milliseconds of
+   * `performance.now()`.
+   */
   #expireNotBefore = -Infinity;
 
   constructor(options: LeaseManagerOptions) {
@@ -49,7 +53,7 @@ export class LeaseManager {
     this.#timer = setInterval(() => void this.#runRound(), this.#heartbeatIntervalMs);
   }
 
-  /** Before this node takes a name: others must know that it is alive. */
+  /** Call this before this node acquires a lease: other nodes must see that it is alive. */
   async ensureHeartbeat(): Promise<void> {
     if (performance.now() - this.#lastHeartbeatAt > 2 * this.#heartbeatIntervalMs) await this.#heartbeat();
   }
@@ -59,9 +63,9 @@ export class LeaseManager {
   }
 
   /**
-   * In this order: a node that could not write, was stopped, or saw the clock jump for longer than the grace would else
-   * take its own guests for gone. A store that failed is written to even if nobody is here: else nobody would learn that
-   * it works again.
+   * The order matters. A node that could not write, was suspended, or saw the clock jump by more than the grace period would
+   * otherwise expire the leases of its own guests. The heartbeat is written to a store that failed even if this node has no
+   * members: otherwise nothing would detect that the store works again.
    */
   async #runRound(): Promise<void> {
     if (this.#isRunning) return;
@@ -85,7 +89,7 @@ export class LeaseManager {
     const now = performance.now();
     if (this.#expireNotBefore === Infinity || now - startedAt > graceMs / 2) this.#expireNotBefore = now + graceMs / 4;
     if (now < this.#expireNotBefore) return;
-    // These may be our own, if the clock jumped in between: who is back by the append that frees him is not freed.
+    // These leases may be our own, if the clock jumped in between. A heartbeat renews them: the conditional append then fails.
     if (expired.length > 0 && hasLocalMembers()) await this.#heartbeat();
     await Promise.all(expired.map((lease) => expireLease(lease, this.#options).catch(onError)));
   }
@@ -98,14 +102,15 @@ export class LeaseManager {
   }
 }
 
-/** Of the members of a large room so many may be such as are long gone. */
+/** In a large room, at most this share of the members may be absent ones. */
 const MAX_ABSENT_SHARE = 0.5;
 
 type ExpireLeaseOptions = Pick<LeaseManagerOptions, 'store' | 'graceMs' | 'absenceMs' | 'largeRoomThreshold' | 'announceOffline'>;
 
 /**
- * Whose connection does not come back for longer than the grace is a member still, but for who wants the name: a phone that sleeps
- * is no news. They leave when they are away for too long, and where so many members are that the absent would make a room large.
+ * A member whose connection does not return within the grace period stays a member, but another client may take the name: a phone
+ * that sleeps is not worth an announcement to the room. The member is removed after too long an absence, or if absent members
+ * would make the room large.
  */
 async function expireLease(
   { room, key }: { room: string; key: string },
@@ -114,7 +119,7 @@ async function expireLease(
   const facts = await store.read(room, { keys: [key], counts: [''] });
   const leasedKey = facts.keys.get(key);
   if (!leasedKey) return;
-  // It has not run out again where another node set it aside in this moment.
+  // If another node expired the lease at the same moment, it is not expired again.
   if (leasedKey.lease === 'expired' && !(await store.expireLease(room, key, graceMs))) return;
   const member = leasedKey.value as unknown as MemberValue;
   const canStayMember = leasedKey.lease !== 'expired' && absenceMs > 0 && memberCount(facts) < MAX_ABSENT_SHARE * largeRoomThreshold;
@@ -130,7 +135,10 @@ interface ExpiredMember {
   largeRoomThreshold: number;
 }
 
-/** Stale means that somebody came back, or left, in this moment; if the name is still to be freed, the next look sees it. */
+/**
+ * If the append is stale, the member returned or left at the same moment. If the name is still to be freed, the next round does
+ * it.
+ */
 async function removeExpiredMember(store: Store, { room, key, member, facts, largeRoomThreshold }: ExpiredMember): Promise<void> {
   await store.append(room, conditionalAppend([draftExpiry(key, member, isLargeRoom(facts, largeRoomThreshold))], facts, [key]));
 }

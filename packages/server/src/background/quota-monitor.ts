@@ -1,9 +1,9 @@
-/** Watches how much the store holds, and warns the operator before a quota is used up. */
+/** The quota monitor: tracks how much of each quota is used, and warns the operator before it is used up. */
 import type { Quotas } from '@engawa/protocol';
 import type { Headroom } from '../domain/quotas.ts';
 import type { Store } from '../store/contract.ts';
 
-/** How soon after somebody asked the store is looked at again, in milliseconds. */
+/** Delay between a request for the usage and the next read of the store, in milliseconds. */
 const REFRESH_DELAY_MS = 2_000;
 
 type LogWrite = (fields: object, message: string) => void;
@@ -13,20 +13,20 @@ interface QuotaMonitorOptions {
   quotas: Quotas;
   /** Milliseconds. */
   refreshDelayMs?: number | undefined;
-  /** What the operator reads. */
+  /** The operator's log. */
   log: { info: LogWrite; warn: LogWrite; error: LogWrite };
   onError: (error: unknown) => undefined;
 }
 
 /**
- * The usage of the store as of a moment ago, for rules that cannot wait. Whoever asks makes it be read again soon, so while
- * nobody asks nothing is read; what is written meanwhile may exceed a quota by what fits into that time.
+ * The recent usage of the store, for rules that cannot wait for a read. Each request schedules a new read, so an idle server
+ * reads nothing. Writes between two reads may exceed a quota.
  */
 export class QuotaMonitor {
   readonly #options: QuotaMonitorOptions;
   readonly #rooms: QuotaGauge;
   readonly #bytes: QuotaGauge;
-  /** Rooms that were opened on this node since the store was last asked. */
+  /** Rooms that were created on this node since the last read of the store. */
   #openedRooms = 0;
   #timer: NodeJS.Timeout | undefined;
   #isOpen = true;
@@ -78,13 +78,13 @@ export class QuotaMonitor {
       this.#rooms.set(rooms);
       this.#bytes.set(bytes);
     } catch (error) {
-      // What was known last still counts.
+      // The last known usage still counts.
       if (this.#isOpen) onError(error);
     }
   }
 }
 
-/** Parts of a quota at which the operator is warned, and by how much usage must fall before the next warning. */
+/** Shares of a quota at which the operator is warned, and how far usage must fall before the next warning. */
 const NEAR_SHARE = 0.8;
 const FULL_SHARE = 1;
 const HYSTERESIS_SHARE = 0.05;
@@ -95,7 +95,7 @@ interface GaugeOptions {
   log: QuotaMonitorOptions['log'];
 }
 
-/** How much of one quota is used. */
+/** Tracks how much of one quota is used. */
 class QuotaGauge {
   readonly #options: GaugeOptions;
   #value = 0;
@@ -105,7 +105,7 @@ class QuotaGauge {
     this.#options = options;
   }
 
-  /** As a part of the quota; 0 without one. */
+  /** Share of the quota that is used; 0 without a quota. */
   get used(): number {
     return this.usedWith(0);
   }

@@ -1,3 +1,4 @@
+/** The retention job: trims logs and deletes abandoned rooms in the background. */
 import type { Retention } from '@engawa/protocol';
 import { memberCount } from '../domain/command.ts';
 import { effectiveRetention, hasLimit, planTrim, readEffectiveRetention, sleep } from '../domain/retention.ts';
@@ -5,32 +6,35 @@ import { deleteIfAbandoned, hasRoomLifetime, type RoomLifetimes } from '../domai
 import { settingsKey } from '../domain/room-keys.ts';
 import type { RoomHead, RoomSummary, Store } from '../store/contract.ts';
 
-/** How often the rooms are looked at that somebody of this node is in, in milliseconds. */
+/** Interval of the rounds that check the rooms with members on this node, in milliseconds. */
 export const SWEEP_INTERVAL_MS = 60_000;
-/** All rooms are looked at every so many rounds, where something says that any of them may have to be trimmed, and where nothing does. */
+/** Rounds between two scans of all rooms: if any room may have to be trimmed or deleted, and if none may. */
 const SCAN_ROUNDS = 60;
 const IDLE_SCAN_ROUNDS = 24 * SCAN_ROUNDS;
-/** Which part of the time until the next round one may go on with the first, and then with all; the next takes up what it left. */
+/**
+ * Share of the interval that a round may spend on the rooms of this node, and again on the scan. The next round continues where
+ * it stopped.
+ */
 const TIME_BUDGET_SHARE = 1 / 3;
-/** Entries that are trimmed from one room before others have their turn. */
+/** Entries that are trimmed from one room before the next room is trimmed. */
 const MAX_ENTRIES_PER_TRIM = 5_000;
-/** Rooms of one step of that walk, and the pause after it. */
+/** Rooms of one page of the scan, and the pause after it in milliseconds. */
 const SCAN_PAGE_ROOMS = 100;
 const SCAN_PAUSE_MS = 100;
-/** Rooms of which it is remembered that there is nothing to do. */
+/** Rooms that are remembered as having nothing to trim. */
 const MAX_SETTLED_ROOMS = 10_000;
 
 type SweptRoom = Pick<RoomHead, 'room' | 'epoch' | 'head'> & {
-  /** What is to be kept, where that is known. */
+  /** The effective retention, if it is known. */
   policy?: Retention;
 };
 
 interface RetentionJobOptions {
   store: Store;
-  /** What is kept of any room at most. */
+  /** The operator's retention, which applies to every room. */
   bounds: Retention;
   lifetimes: RoomLifetimes;
-  /** The rooms that somebody of this node is in, and how far they are. */
+  /** The rooms with members on this node, and their heads. */
   readLocalRooms: () => Promise<SweptRoom[]>;
   /** Milliseconds. */
   intervalMs: number;
@@ -38,43 +42,46 @@ interface RetentionJobOptions {
 }
 
 /**
- * Trims what is not to be kept, and ends rooms that nobody visits, on every node by itself: two that do the same to a room do
- * it once. Rooms that somebody is in are looked at every minute, if something was added since; all others by a slow walk. Of
- * a room in which nothing is added it is known until when there is nothing to do, and nothing is read.
+ * Trims entries beyond the retention, and deletes rooms that have no visitors. Each node does so independently: if two nodes do
+ * the same to a room, it happens once. Rooms with members on this node are checked every minute if entries were added; all others
+ * by a slow scan. For a room without new entries the job remembers until when there is nothing to do, and reads nothing.
  */
 export class RetentionJob {
   readonly #options: RetentionJobOptions;
   readonly #timer: NodeJS.Timeout;
-  /** Nothing goes of these until then, unless something is added; never for long, since the store has a clock of its own. */
+  /**
+   * Rooms with nothing to trim until that time, unless entries are added. The time is never far ahead, because the store has its
+   * own clock.
+   */
   readonly #settled = new Map<string, SweptRoom & { until: number }>();
   #isOpen = true;
   #round: Promise<void> | undefined;
-  /** Rooms that are still to be looked at, before the next look at who is here. */
+  /** Rooms of the current pass that are still to be checked. */
   #pending: SweptRoom[] = [];
-  /** Some room may have to be trimmed, or to end. */
+  /** Whether any room may have to be trimmed or deleted. */
   #mayHaveWork: boolean;
   #nextScanAt: number;
-  /** The room that the walk has come to. */
+  /** The room at which the scan continues. */
   #scanCursor: string | undefined;
 
   constructor(options: RetentionJobOptions) {
     this.#options = options;
     this.#mayHaveWork = hasLimit(options.bounds) || hasRoomLifetime(options.lifetimes);
-    // What owners want is not known before the first walk.
+    // The retention that owners chose is unknown until the first scan.
     this.#nextScanAt = performance.now() + Math.random() * SCAN_ROUNDS * options.intervalMs;
     this.#timer = setInterval(() => {
       this.#round ??= this.#runRound().finally(() => (this.#round = undefined));
     }, options.intervalMs);
   }
 
-  /** Resolves when nothing is done any more. */
+  /** Resolves when the running round has ended. */
   async close(): Promise<void> {
     this.#isOpen = false;
     clearInterval(this.#timer);
     await this.#round;
   }
 
-  /** One room after the other: so none is trimmed twice at once. */
+  /** Handles one room after the other, so that no room is trimmed twice at the same time. */
   async #runRound(): Promise<void> {
     const { readLocalRooms, intervalMs } = this.#options;
     try {
@@ -111,7 +118,7 @@ export class RetentionJob {
     this.#scheduleScan();
   }
 
-  /** False when more is to go. What could not be done is done by a later walk. */
+  /** Returns false if more is to be trimmed. After an error, a later scan tries again. */
   async #sweepListed(listed: RoomSummary): Promise<boolean> {
     const { store, bounds, lifetimes } = this.#options;
     const { room, epoch, head } = listed;
@@ -127,7 +134,7 @@ export class RetentionJob {
     }
   }
 
-  /** Not all nodes at once. */
+  /** Randomized, so that the nodes do not scan at the same time. */
   #scheduleScan(): void {
     const rounds = this.#mayHaveWork ? SCAN_ROUNDS : IDLE_SCAN_ROUNDS;
     this.#nextScanAt = performance.now() + rounds * this.#options.intervalMs * (0.75 + Math.random() / 2);
@@ -137,11 +144,11 @@ export class RetentionJob {
     return this.#isOpen && performance.now() < until;
   }
 
-  /** False when more is to go. What could not be done is done by a later round. */
+  /** Returns false if more is to be trimmed. After an error, a later round tries again. */
   async #sweep(room: SweptRoom, until = Infinity): Promise<boolean> {
     if (this.#isSettled(room)) return true;
     try {
-      // A store that answers at once would keep everybody else waiting for all rooms.
+      // Yield to the event loop: a store that answers synchronously would block it for all rooms.
       await sleep();
       return await this.#trim(room, until);
     } catch (error) {
@@ -155,7 +162,10 @@ export class RetentionJob {
     return settled?.epoch === epoch && settled.head === head && performance.now() < settled.until;
   }
 
-  /** When nothing goes it is settled until something may, or until then. */
+  /**
+   * Trims the room. If there is nothing to trim, the room is settled until `until`, or until its retention applies to the next
+   * entry.
+   */
   async #trim(sweptRoom: SweptRoom, until: number): Promise<boolean> {
     const { store, bounds, intervalMs } = this.#options;
     const { room } = sweptRoom;
@@ -168,7 +178,7 @@ export class RetentionJob {
     const plan = hasLimit(policy) ? await planTrim(store, room, policy, MAX_ENTRIES_PER_TRIM) : null;
     const trimCount = plan ? plan.keepFrom - plan.oldest : 0;
     if (plan && trimCount > 0) await store.trim(room, { epoch: plan.epoch, below: plan.keepFrom });
-    // As it was before it was looked at: whatever was added meanwhile, a new policy perhaps, is looked at again.
+    // Settle the head from before the check: entries that were added since, which may change the policy, cause another check.
     else this.#settle(sweptRoom, Math.min(until, startedAt + Math.min(plan?.validForMs ?? Infinity, IDLE_SCAN_ROUNDS * intervalMs)));
     return trimCount < MAX_ENTRIES_PER_TRIM;
   }
@@ -183,7 +193,7 @@ export class RetentionJob {
     }
   }
 
-  /** Who closes the node may close the store at the same time. */
+  /** Errors after `close` are ignored: the store may be closed at the same time. */
   #report(error: unknown): void {
     if (this.#isOpen) this.#options.onError(error);
   }

@@ -1,4 +1,4 @@
-/** Pages of chats as they stand now, each within the bytes of an answer. */
+/** Reads pages of chats in their current state, each page within the byte budget of a response. */
 import { type Chat, ChatError, type RequestPayload, type ResponsePayload } from '@engawa/protocol';
 import type { Entry, Page, RoomFacts, Store } from '../store/contract.ts';
 import { replyField } from './chats.ts';
@@ -17,16 +17,16 @@ export async function listChats(
   return page;
 }
 
-/** For whom chats are read, and what they may take. */
+/** For whom chats are read, and the byte budget. */
 interface ReadChatPageOptions {
-  /** Whose reactions are theirs. */
+  /** The author whose reactions are marked as their own. */
   author: string;
   budget: ResponseBudget;
 }
 
 /**
- * For somebody who may read them: the chats nearest to what is asked for, as many as there are bytes left for, and
- * one in any case. Read again when the room became another one between the page and what became of it.
+ * Reads the chats nearest to the requested position, as many as fit into the budget, but at least one. It does not check access.
+ * It reads again if the room got a new epoch between the two reads.
  */
 export async function readChatPage(
   store: Store,
@@ -49,7 +49,7 @@ export async function readChatPage(
   }
 }
 
-/** Entries at both sides of what is asked for. */
+/** Entries on both sides of the requested position. */
 interface ChatEntryPage extends Omit<Page, 'entries' | 'more'> {
   older: Entry[];
   newer: Entry[];
@@ -86,12 +86,13 @@ const hasChatsBefore = async (store: Store, roomId: string, before: number): Pro
 const hasChatsAfter = async (store: Store, roomId: string, after: number): Promise<boolean> =>
   (await store.readPage(roomId, { after, limit: 1, listed: true })).entries.length > 0;
 
-/** Chats of one read: each may have reactions, which are in no page's bytes. */
+/** Chats of one read. Their reactions are not part of the page's byte limit. */
 const MAX_CHATS_PER_READ = 100;
 
 /**
- * What became of the chats of a page. Their present texts are not in the bytes of the page: so as many are read at a time as
- * will fit however large they are. All of it is of one moment: when the room moves on between two reads, the first was the last.
+ * Reads the current state of the chats of a page. The current texts are not part of the page's byte limit, so each read asks only
+ * for as many chats as fit if all of them have the maximum size. The result is one snapshot: if the room changes between two
+ * reads, only the chats of the first are returned.
  */
 class ChatStateReader {
   readonly #store: Store;
@@ -104,7 +105,7 @@ class ChatStateReader {
     this.#scope = scope;
   }
 
-  /** Those that fit, from the first on. The very first is read in any case. */
+  /** Returns the chats that fit, from the first one. The first read returns at least one chat. */
   async read(entries: Entry[], budget: ResponseBudget): Promise<Chat[]> {
     const result: Chat[] = [];
     while (!this.snapshot || (!this.#isExhausted && result.length < entries.length && budget.remaining >= MAX_CHAT_BYTES)) {
@@ -119,7 +120,7 @@ class ChatStateReader {
     return result;
   }
 
-  /** Two reads, however many they are: what became of them, and what the author gave. */
+  /** Two reads for any number of chats: their states, and the author's own reactions. */
   async #loadChatStates(entries: Entry[]): Promise<{ snapshot: Snapshot; chats: Chat[] }> {
     const seqs = entries.map(({ seq }) => seq);
     const facts = await this.#store.read(this.#scope.roomId, { keys: seqs.map(chatKey), counts: seqs.map(reactionFamily) });
@@ -132,7 +133,7 @@ class ChatStateReader {
     return { snapshot: facts, chats };
   }
 
-  /** Which of the reactions the author gave. */
+  /** Finds which of the reactions are the author's own. */
   async #findOwnReactions(reactions: Map<number, ReactionCount[]>): Promise<(seq: number, reaction: ReactionCount) => boolean> {
     const keyOf = (seq: number, { reaction }: ReactionCount) => reactionKey(seq, reaction, this.#scope.author);
     const keys = [...reactions].flatMap(([seq, counted]) => counted.map((each) => keyOf(seq, each)));
@@ -143,7 +144,7 @@ class ChatStateReader {
 
 type Snapshot = Pick<RoomFacts, 'epoch' | 'head'>;
 
-/** So many of the entries that what became of them fits, whatever it is: a text that was replaced may be of any size. */
+/** Takes as many entries as fit whatever their current state is: a text that replaced another may have any size. */
 function takeBatch(entries: Entry[], bytes: number): Entry[] {
   const maxErased = Math.max(1, Math.floor(bytes / MAX_CHAT_BYTES));
   const erased = entries.filter(({ body }) => body === null);

@@ -1,3 +1,4 @@
+/** The rules of the commands that create, update and delete chats. */
 import { ChatError, type RequestPayload } from '@engawa/protocol';
 import type { RoomFacts } from '../store/contract.ts';
 import { type Caller, type CommandRule, type DraftEntry, draftEntry, isDeleted, isOwner, requireChat, requireMember } from './command.ts';
@@ -7,7 +8,9 @@ import { type ChatValue, chatKey, memberKey, settingsKey } from './room-keys.ts'
 type ChatInput = Pick<RequestPayload<'create:chat'>, 'message' | 'clientId' | 'replyTo'>;
 type CreateChatsInput = { username: string; chats: ChatInput[] };
 
-/** A chat that answers none costs no more for those that do. Chats are decided on what was read for others, too (`SharedReads`). */
+/**
+ * Reads `seqs` only for replies, so that other chats cost no more. Several chats may be decided on the same facts (`FactsCache`).
+ */
 function chatDependencies({ username, chats }: CreateChatsInput, { headroom: { roomBytes } }: Caller) {
   const seqs = chats.flatMap(({ replyTo }) => replyTo ?? []);
   return { keys: [memberKey(username)], ...(seqs.length > 0 && { seqs }), ...(roomBytes !== null && { bytesBelow: roomBytes }) };
@@ -17,7 +20,7 @@ function decideChats(facts: RoomFacts, { username, chats }: CreateChatsInput, ca
   const member = requireMember(facts, username, caller);
   requireHeadroom(facts, caller.headroom);
   return chats.map(({ message, clientId, replyTo }) => {
-    // A deleted one may be answered: its place is still there.
+    // A deleted chat may be replied to: its entry still exists.
     if (replyTo !== undefined) requireChat(facts, replyTo);
     return draftEntry('create:chat', member, { message, clientId, replyTo }, { listed: true });
   });
@@ -30,7 +33,7 @@ export const createChat: CommandRule<'create:chat'> = {
   decide: (facts, chat, caller) => decideChats(facts, { username: chat.username, chats: [chat] }, caller),
 };
 
-/** What a chat answers: its body says it, and what became of it. */
+/** The `replyTo` of a chat, from its body or its current state. */
 export const replyField = (body: unknown): { replyTo?: number } => {
   const { replyTo } = (body ?? {}) as { replyTo?: number };
   return replyTo === undefined ? {} : { replyTo };
@@ -42,14 +45,14 @@ const chatTargetDependencies = ({ username, chatSeq }: ChatTarget) => ({
   seqs: [chatSeq],
 });
 
-/** Only the newest text of a chat is kept, so that a deletion has two bodies to erase and never more. */
+/** A chat stores only its newest text, so a deletion never has more than two bodies to erase. */
 export const updateChat: CommandRule<'update:chat'> = {
   dependencies: chatTargetDependencies,
   decide(facts, { username, chatSeq, message }, caller) {
     const { member, entry, state, changedBy } = requireChangeableChat(facts, { username, chatSeq }, caller);
     if (isDeleted(state)) throw new ChatError('chat_not_found');
     requireHeadroom(facts, caller.headroom);
-    // The body goes with the text that is erased, but not what it answers.
+    // The body is erased with the text; `replyTo` must be copied.
     const value = { message, ...replyField(state ?? entry.body) } satisfies ChatValue;
     return [
       draftEntry(
@@ -79,7 +82,7 @@ export const deleteChat: CommandRule<'delete:chat'> = {
   },
 };
 
-/** A chat that the caller may change: an own one, or any for the owner of the room. */
+/** Returns a chat that the caller may change: their own, or any chat if they own the room. */
 function requireChangeableChat(facts: RoomFacts, { username, chatSeq }: ChatTarget, caller: Caller) {
   const member = requireMember(facts, username, caller);
   const chat = requireChat(facts, chatSeq);

@@ -1,44 +1,48 @@
+/** The interface of a command rule, and the checks that rules share. */
 import { type BroadcastFields, ChatError, type CommandName, type EntryKind, type RequestPayload } from '@engawa/protocol';
 import type { Draft, Entry, Json, RoomFacts, Store } from '../store/contract.ts';
 import type { Headroom } from './quotas.ts';
 import { type ChatValue, chatKey, type MemberValue, memberFamily, memberKey, type RoomSettings, settingsKey } from './room-keys.ts';
 
-/** Who asks. */
+/** The client that sent a command or query, and what rules need to know about it. */
 export interface Caller {
-  /** Opaque identity: the same for one client across its connections, and nobody else's. */
+  /** Opaque identity: the same for one client across its connections, and unique to it. */
   author: string;
   /** The node that the caller is connected to. */
   node: string;
-  /** A name that the caller's connection has in the room, where the command does not say who speaks. */
+  /** A name that the caller's connection has in the room, for commands that do not name the member. */
   username: string | undefined;
-  /** Members from which on a room is large. */
+  /** Rooms with at least this many members are large. */
   largeRoomThreshold: number;
   headroom: Headroom;
 }
 
-/** `lapsed`: a key whose lease must have run out, or nothing is kept. */
+/** `requireExpiredLease`: the append fails unless the lease of this key has expired. */
 export type DraftEntry = Omit<Draft, 'id'> & { requireExpiredLease?: string };
 
 /**
- * How one command is decided. Pure: the same facts, command and caller give the same drafts. No drafts mean that
- * nothing has to change; a refusal is a thrown `ChatError`.
+ * How one command is decided. Pure: the same facts, command and caller give the same drafts. No drafts mean that nothing has to
+ * change. A rule refuses by throwing a `ChatError`.
  */
 export interface CommandRule<E extends CommandName> {
-  /** What the decision rests on; it is taken again when one of the keys has moved, or the room has not fewer bytes than that. */
+  /**
+   * The facts that the decision depends on. If one of the keys changed before the append, or the room has `bytesBelow` bytes or
+   * more, the rule decides again.
+   */
   dependencies(command: RequestPayload<E>, caller: Caller): { keys: string[]; seqs?: number[]; counts?: string[]; bytesBelow?: number };
-  /** Keys that it rests on, too, as the others say. */
+  /** More keys that the decision depends on, derived from the facts of the first ones. */
   derivedKeys?(facts: RoomFacts, command: RequestPayload<E>, caller: Caller): string[];
   decide(facts: RoomFacts, command: RequestPayload<E>, caller: Caller): DraftEntry[];
   /**
-   * Refuses what other rooms stand against, when there is something to append. The append does not rest on it: of two in
-   * the same moment both may pass.
+   * Runs before an append, and refuses it if other rooms forbid it. The append is not conditional on this check: of two
+   * concurrent commands both may pass.
    */
   beforeAppend?(store: Store, command: RequestPayload<E>, caller: Caller): Promise<void>;
 }
 
 type EntryEffects = Pick<Draft, 'keyUpdates' | 'eraseSeqs' | 'lease' | 'tickets' | 'listed' | 'quiet' | 'endsRoom'>;
 
-/** A draft of this kind, as the protocol has it. */
+/** Builds a draft of this kind, with the fields that the protocol defines. */
 export function draftEntry<E extends EntryKind>(
   kind: E,
   by: MemberValue,
@@ -60,20 +64,20 @@ export function requireSettings(facts: RoomFacts): RoomSettings {
 
 export const findMember = (facts: RoomFacts, username: string): MemberValue | undefined => valueAt(facts, memberKey(username));
 
-/** Of facts that were asked with the counts of the families at the top. */
+/** The facts must include the top-level counts (`counts: ['']`). */
 export const memberCount = (facts: Pick<RoomFacts, 'counts'>): number => facts.counts.get('')?.get(memberFamily) ?? 0;
 
-/** In a large room joins and leaves are kept quietly: to tell each of n members of each of n others is n² messages. */
+/** Joins and leaves in a large room are not broadcast: to send each of n joins to n members takes n² messages. */
 export const isLargeRoom = (facts: RoomFacts, threshold: number): boolean => memberCount(facts) >= threshold;
 
 export function requireRoom(facts: RoomFacts): void {
   if (facts.epoch === null) throw new ChatError('room_not_found');
 }
 
-/** What `speaker` rests on. */
+/** The keys that `requireMember` reads. */
 export const callerMemberKeys = (username: string | undefined): string[] => (username === undefined ? [] : [memberKey(username)]);
 
-/** The member under this name, when it is the caller who joined under it. */
+/** Returns the member under this name if the caller joined under it. */
 export function requireMember(facts: RoomFacts, username: string | undefined, caller: Pick<Caller, 'author'>): MemberValue {
   requireRoom(facts);
   const member = username === undefined ? undefined : findMember(facts, username);
@@ -87,7 +91,7 @@ export function requireOwner(facts: RoomFacts, member: MemberValue): void {
   if (!isOwner(facts, member)) throw new ChatError('not_allowed');
 }
 
-/** The entry of a chat with what became of it. */
+/** Returns the entry of a chat with its current state. `changedBy` is the seq of the entry that last changed it. */
 export function requireChat(facts: RoomFacts, seq: number): { entry: Entry; state: ChatValue | undefined; changedBy: number | undefined } {
   const entry = facts.entries.get(seq);
   if (entry?.kind !== 'create:chat') throw new ChatError('chat_not_found');

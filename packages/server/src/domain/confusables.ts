@@ -1,15 +1,15 @@
-/** Which texts people take for one another: the skeletons of Unicode UTS 39. */
+/** Detects confusable texts by the skeletons of Unicode UTS 39. */
 import { CONFUSABLES } from './confusables-data.ts';
 import { foldName } from './room-keys.ts';
 
-/** Without any of these a text looks like itself alone, but for its case: the table is not asked. */
+/** A text that does not match is confusable only with itself in another case: the table is not needed. */
 const AMBIGUOUS = /[^ -~]|[01I|%"`]|[Rr][Nn]/;
 const IGNORABLE = /\p{Default_Ignorable_Code_Point}/gu;
 
 /**
- * What a text is compared by: two texts are confusable when they have one of these in common. The first is the text, folded.
- * The others, where they differ from it, are how it looks as it was written, where a capital I is like an l, and how it
- * looks once it is folded. Most names have the first alone.
+ * The forms by which a text is compared: two texts are confusable if they share a form. The first form is the folded text. The
+ * others, if they differ from it, are the skeleton of the text as written, where a capital I looks like an l, and the skeleton of
+ * the folded text. Most names have only the first form.
  */
 export function comparisonForms(text: string): ComparisonForms {
   if (!AMBIGUOUS.test(text)) return [foldName(text)];
@@ -22,7 +22,7 @@ export function comparisonForms(text: string): ComparisonForms {
 }
 
 type ComparisonForms = readonly [folded: string, ...skeletons: string[]];
-/** One command asks for the forms of one name several times. */
+/** One command compares the same name several times. */
 const recentForms = new Map<string, ComparisonForms>();
 const MAX_RECENT_TEXTS = 1_000;
 
@@ -34,12 +34,15 @@ function computeForms(text: string): ComparisonForms {
   return [folded, ...skeletons];
 }
 
-/** The skeleton, folded, since its prototypes are of either case. That of `m` is `rn`: most names need no key beside their own if it is `m`. */
+/**
+ * The folded skeleton, since prototypes have either case. The skeleton of `m` is `rn`; it is mapped back to `m`, so that most
+ * names with an `m` need no second key.
+ */
 const foldedSkeleton = (text: string): string => foldName(foldName(skeletonOf(text)).replaceAll('rn', 'm'));
 
 const skeletonOf = (text: string): string => Array.from(text.replace(IGNORABLE, '').normalize('NFD'), prototypeOf).join('');
 
-/** What is not in the table as it is may be there once it is decomposed further, as full-width letters are. */
+/** A character that is not in the table may be there in its compatibility decomposition, as full-width letters are. */
 function prototypeOf(character: string): string {
   const prototype = loadPrototypes().get(character);
   if (prototype !== undefined) return prototype;
@@ -49,7 +52,7 @@ function prototypeOf(character: string): string {
 
 let parsedPrototypes: Map<string, string> | undefined;
 
-/** Read when a name needs it: many servers never meet one. */
+/** Parsed on first use: many servers never need it. */
 function loadPrototypes(): Map<string, string> {
   parsedPrototypes ??= new Map(CONFUSABLES.trim().split('\n').flatMap(parseLine));
   return parsedPrototypes;

@@ -1,15 +1,16 @@
+/** Converts log entries to broadcast payloads, and reads pages of entries that a client missed. */
 import { ChatError, type EntryFields, type MissedEntry } from '@engawa/protocol';
 import type { Entry, Json, Page, PageQuery, RoomFacts, Store } from '../store/contract.ts';
 import { jsonByteLength, MAX_CHAT_BYTES, ResponseBudget } from './response-budget.ts';
 import { type ChatValue, chatKey } from './room-keys.ts';
 
-/** Where an entry was appended. */
+/** The log that an entry belongs to. */
 interface RoomEpoch {
   roomId: string;
   epoch: string;
 }
 
-/** An entry as the room hears it. Whatever its body says, its place is what the log says. */
+/** The broadcast payload of an entry. The position fields come last, so that the body cannot override them. */
 export const toBroadcast = ({ roomId, epoch }: RoomEpoch, { seq, id, prev, at, by, body, quiet }: Entry): EntryFields => ({
   username: by,
   ...body,
@@ -23,19 +24,21 @@ export const toBroadcast = ({ roomId, epoch }: RoomEpoch, { seq, id, prev, at, b
   ...(quiet && { quiet }),
 });
 
-/** An entry as it is told to somebody who was away. */
+/** An entry as it is replayed to a client that missed it. */
 export interface ReplayEntry {
   entry: Entry;
-  /** Undefined when it is quiet. */
+  /** Undefined if the entry is not broadcast. */
   payload: MissedEntry | undefined;
-  /** What that takes as JSON. */
+  /** Size of the payload as JSON. */
   bytes: number;
 }
 
-/** What a position at this entry has as its `id`: that of a quiet entry stands for the entry that was told before it. */
+/**
+ * The `id` of a position at this entry. For an entry that is not broadcast it is the id of the last broadcast entry before it.
+ */
 export const broadcastIdOf = ({ id, prev, quiet }: Entry, knownId: string): string | null => (quiet && knownId === id ? prev : knownId);
 
-/** A page of the log as it is told to somebody who was away. */
+/** A page of the log as it is replayed to a client that missed it. */
 export interface ReplayPage extends Omit<Page, 'entries'> {
   entries: ReplayEntry[];
 }
@@ -55,8 +58,8 @@ function toReplayEntry(roomEpoch: RoomEpoch, entry: Entry): ReplayEntry {
 export type ReplayQuery = Required<Pick<PageQuery, 'after' | 'limit' | 'bytes'>>;
 
 /**
- * A page of the log, fit to be told. A chat whose text was replaced since has the text that it has now: the edit comes later
- * and says so, but nobody shall see an empty chat until then. Costs one more read, and only if something was erased.
+ * Reads a page of the log with all bodies restored. A chat whose text was replaced gets its current text: the edit follows later
+ * in the log, but the client must not show an empty chat until then. This costs another read only if bodies were erased.
  */
 export async function readRestoredPage(store: Store, roomId: string, query: ReplayQuery): Promise<Page> {
   const page = await store.readPage(roomId, query);
@@ -65,8 +68,8 @@ export async function readRestoredPage(store: Store, roomId: string, query: Repl
 }
 
 /**
- * The present texts are not in the bytes of the page: so they have as many of their own, and are read as many at a time as
- * will fit however large they are. The page ends before the first for which there are none left.
+ * The current texts are not part of the page's byte limit. They have a budget of the same size, and each read asks only for as
+ * many as fit if all of them have the maximum size. The page ends before the first entry that does not fit.
  */
 async function restoreErasedBodies(store: Store, roomId: string, entries: Entry[], bytes: number): Promise<Entry[]> {
   const erased = entries.filter(({ body }) => body === null);
@@ -85,7 +88,7 @@ async function restoreErasedBodies(store: Store, roomId: string, entries: Entry[
 
 function replacementBody({ kind, seq, id }: Entry, facts: RoomFacts): Record<string, Json> {
   const current = facts.entries.get(seq);
-  // The log was forked between both reads, and is to be read again.
+  // The log got a new epoch between the two reads; the client must read again.
   if (current?.id !== id || current.body !== null) throw new ChatError('busy');
   if (kind !== 'create:chat') return { erased: true };
   const state = facts.keys.get(chatKey(seq));

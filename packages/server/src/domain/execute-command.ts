@@ -1,19 +1,20 @@
+/** Executes a command: reads the facts it depends on, decides, appends conditionally, and retries on conflict. */
 import { randomUUID } from 'node:crypto';
 import { ChatError, type CommandName, type RequestPayload } from '@engawa/protocol';
 import type { AppendReceipt, AppendRequest, RoomFacts, Store } from '../store/contract.ts';
 import type { Caller, CommandRule, DraftEntry } from './command.ts';
 
-/** How often a decision is taken again when others keep moving what it rests on. */
+/** Attempts before a command fails with `busy`, when other commands keep changing the keys that it depends on. */
 const MAX_ATTEMPTS = 50;
 
-/** Where a command ended: `appended` now, `repeated` from the first time, or `unchanged`, for nothing had to change. */
+/** The result of a command: `appended` now, `repeated` from an earlier append with the same idempotency key, or `unchanged`. */
 export interface CommandResult {
   outcome: 'appended' | 'repeated' | 'unchanged';
   epoch: string;
   seq: number;
   id?: string;
   at?: number;
-  /** All that was kept, of which what stands above is the last; none when nothing had to change. */
+  /** All appended entries; the fields above describe the last one. Empty if nothing had to change. */
   entries: AppendReceipt['entries'];
 }
 
@@ -22,18 +23,18 @@ interface CommandExecution<E extends CommandName> {
   rule: CommandRule<E>;
   command: RequestPayload<E>;
   caller: Caller;
-  /** With others of its run. */
+  /** Shared with the other commands of the batch. */
   factsCache?: FactsCache | undefined;
 }
 
 /**
- * Commands of one caller that rest on the same keys and set none of them may be under way together, and are kept in the
- * order in which they began: each try of theirs is decided on the same facts. A store takes appends in the order in which
- * they are asked, and what has moved stays moved: so once one of them is stale, those after it are, too, and each has its
- * next try after the one before it. Those that come later have their first try on the facts that were read last.
+ * Shares facts among the commands of a batch. Commands of one caller that read the same keys and write none of them can run
+ * concurrently, and are appended in the order in which they began: attempt n of each is decided on the same facts. A store
+ * applies appends in the order of the calls, and a changed key stays changed. So if one append is stale, all later ones are stale
+ * too, and each command retries after the one before it. The next batch makes its first attempt on the facts that were read last.
  */
 export class FactsCache {
-  /** Read for those before these: what moved since makes an append stale. */
+  /** Facts of the previous batch. If they are outdated, the append is stale. */
   previous: RoomFacts | undefined;
   #latest: RoomFacts | undefined;
   #factsByAttempt: Promise<RoomFacts>[] = [];
@@ -45,14 +46,17 @@ export class FactsCache {
     return facts;
   }
 
-  /** All of them are done; others follow. */
+  /** Call this when all commands of the batch are done. */
   startNextBatch(): void {
     this.previous = this.#latest;
     this.#factsByAttempt = [];
   }
 }
 
-/** Reads what the rule rests on, decides, and appends on the condition that none of it has moved; else once more. */
+/**
+ * Reads the facts that the rule depends on, decides, and appends on the condition that none of them changed. Retries if the
+ * append is stale.
+ */
 export async function executeCommand<E extends CommandName>({
   store,
   rule,
@@ -75,14 +79,14 @@ export async function executeCommand<E extends CommandName>({
       const appended = await store.append(roomId, append);
       if (appended.outcome !== 'stale') return toResult(appended.outcome, appended);
     } else if (!cached) {
-      // Only an append says whether kept facts are still so.
+      // Only an append proves that cached facts are still current.
       return (await findPreviousResult(store, roomId, idempotencyKey)) ?? toUnchangedResult(facts, refusal);
     }
   }
   throw new ChatError('busy');
 }
 
-/** In one moment, with the keys to which others lead. */
+/** Reads the facts, including the derived keys, as one snapshot. */
 async function readFacts<E extends CommandName>(
   store: Store,
   { rule, command, caller }: Omit<CommandExecution<E>, 'store'>,
@@ -106,8 +110,8 @@ function tryDecide(decideNow: () => DraftEntry[]): { drafts: DraftEntry[]; refus
 }
 
 /**
- * A retry is answered as the first time, whatever happened since: somebody who said a last word and was removed before
- * he heard the answer is told that it was kept, and so is who finds nothing to change because his first try changed it.
+ * A retry is answered like the first attempt, whatever happened since. Examples: the member was removed before the first answer
+ * arrived, or nothing is to change because the first attempt changed it.
  */
 async function findPreviousResult(store: Store, roomId: string, idempotencyKey: string | undefined): Promise<CommandResult | undefined> {
   const receipt = idempotencyKey === undefined ? null : await store.findByIdempotencyKey(roomId, idempotencyKey);
@@ -119,7 +123,7 @@ function toUnchangedResult({ epoch, head }: RoomFacts, refusal: Error | undefine
   return { outcome: 'unchanged', epoch: String(epoch), seq: head, entries: [] };
 }
 
-/** The append of what was decided, on the condition that the keys are as they were, and the entries the same. */
+/** Builds an append that requires the keys and entries of the facts to be unchanged. */
 export function conditionalAppend(draftEntries: DraftEntry[], facts: RoomFacts, keys: string[]): AppendRequest {
   const requireExpiredLease = draftEntries.find((each) => each.requireExpiredLease !== undefined)?.requireExpiredLease;
   return {

@@ -1,3 +1,4 @@
+/** The query list:entries: the entries of a room after a position, for callers that need not be members. */
 import type { RequestPayload, ResponsePayload } from '@engawa/protocol';
 import type { Store } from '../store/contract.ts';
 import type { Caller } from './command.ts';
@@ -6,7 +7,6 @@ import { requireReadAccess } from './read-access.ts';
 import { ResponseBudget } from './response-budget.ts';
 import { collectMissed, resumePageQuery } from './resume.ts';
 
-/** What a room was told after a position, for somebody who need not be there. */
 export async function listEntries(
   store: Store,
   request: RequestPayload<'list:entries'>,

@@ -1,4 +1,4 @@
-/** Whether a name may be given to a member of a room, and the keys that keep it. */
+/** The checks whether a member may take a name in a room, and the keys that reserve the name. */
 import { ChatError, newUsername } from '@engawa/protocol';
 import type { Json, RoomFacts } from '../store/contract.ts';
 import { findMember } from './command.ts';
@@ -13,22 +13,25 @@ interface NameClaim {
 type KeyValues = [key: string, value: Json][];
 
 /**
- * What decides over a name: whoever is given one that looks like it sets one of these keys, so of two who ask in the same
- * moment, on whatever nodes, one is decided again.
+ * The keys that decide whether a name is free. A member with a confusable name sets one of them, so of two concurrent joins, on
+ * any nodes, one is decided again.
  */
 export const nameKeys = (username: string): string[] => comparisonForms(username).flatMap((form) => [memberKey(form), skeletonKey(form)]);
 
-/** Keys of members whose names look like this one, as its `nameKeys` say: what becomes of it rests on them, too. */
+/** Keys of the members with confusable names, derived from the `nameKeys`. The decision depends on them, too. */
 export const namesakeKeys = (facts: RoomFacts, claim: NameClaim): string[] => findNameHolders(facts, claim).flatMap(({ key }) => key ?? []);
 
-/** Why the author may not have this name in a room that exists, by its `nameKeys` and `namesakeKeys`; nothing when they may, or have it. */
+/**
+ * Why the author may not take this name in an existing room, by its `nameKeys` and `namesakeKeys`. Undefined if they may, or
+ * already have it.
+ */
 export function nameRefusal(facts: RoomFacts, claim: NameClaim): ChatError | undefined {
   const { username, author } = claim;
   const member = findMember(facts, username);
   if (member?.author === author) return undefined;
   const isFree = !member || hasExpired(facts, memberKey(username));
   if (!isFree) return new ChatError('name_taken');
-  // A name of an earlier version may be in use; none of its kind is given any more.
+  // A name of an earlier version may be in use, but is not assigned again.
   const { error } = newUsername.safeParse(username);
   if (error) return new ChatError('invalid_payload', { message: `username: ${error.issues[0]?.message ?? 'is not valid'}` });
   const holders = findNameHolders(facts, claim);
@@ -36,7 +39,10 @@ export function nameRefusal(facts: RoomFacts, claim: NameClaim): ChatError | und
   return new ChatError(holders.some((other) => foldName(other.username) === foldName(username)) ? 'name_taken' : 'name_confusable');
 }
 
-/** Who leaves when the author joins under this name, by their key: the only one who has it, or one like it, and is long gone. */
+/**
+ * The key of the member that is removed when the author joins under this name: the only member with this or a confusable name, if
+ * the lease has expired.
+ */
 export function expiredNamesake(facts: RoomFacts, claim: NameClaim): string | undefined {
   const [holder, ...others] = findNameHolders(facts, claim);
   return others.length === 0 && holder?.key !== undefined && hasExpired(facts, holder.key) ? holder.key : undefined;
@@ -44,14 +50,14 @@ export function expiredNamesake(facts: RoomFacts, claim: NameClaim): string | un
 
 const hasExpired = (facts: RoomFacts, key: string): boolean => facts.keys.get(key)?.lease === 'expired';
 
-/** Whose name stands against another one. */
+/** A name that conflicts with another one. */
 interface NameHolder {
   username: string;
-  /** Of the member; undefined for whom it is reserved, there or not. */
+  /** Key of the member; undefined if the name is reserved for its author, who may be absent. */
   key: string | undefined;
 }
 
-/** Of all forms of a name, but for what is reserved for the author. */
+/** Finds the holders of all forms of a name, except what is reserved for the author. */
 function findNameHolders(facts: RoomFacts, { username, author }: NameClaim): NameHolder[] {
   const holders = new Map<string | undefined, NameHolder>();
   for (const form of comparisonForms(username)) {
@@ -65,7 +71,7 @@ function findNameHolders(facts: RoomFacts, { username, author }: NameClaim): Nam
   return [...holders.values()];
 }
 
-/** What a member sets by joining. Keys that are reserved for the author stay as they are, whoever joins and leaves. */
+/** The keys that a join sets. Keys that are reserved for the author do not change when members join and leave. */
 export function claimName(facts: RoomFacts, { username, author }: NameClaim): { member: MemberValue; sets: KeyValues } {
   const [, ...skeletonForms] = comparisonForms(username);
   const skeletons = skeletonForms.map(skeletonKey).filter((key) => !findSkeleton(facts, key));
@@ -73,7 +79,7 @@ export function claimName(facts: RoomFacts, { username, author }: NameClaim): { 
   return { member, sets: [[memberKey(username), { ...member }], ...skeletons.map((key): [string, Json] => [key, { username }])] };
 }
 
-/** What keeps a name for its author for as long as the room is there. */
+/** The keys that reserve a name for its author as long as the room exists. */
 export function reserveName({ username, author }: NameClaim): KeyValues {
   const value = { username, reservedFor: author } satisfies SkeletonValue;
   return comparisonForms(username).map((form) => [skeletonKey(form), value]);

@@ -1,3 +1,4 @@
+/** The rules of the commands that add and remove members, and the queries about members. */
 import { ChatError, isSameLineage, type Member, type RequestPayload, type ResponsePayload } from '@engawa/protocol';
 import type { KeyState, RoomFacts, Store } from '../store/contract.ts';
 import {
@@ -44,7 +45,7 @@ export const addMember: CommandRule<'add:member'> = {
   },
 };
 
-/** The facts as they are after these. */
+/** The facts as they are once these drafts are appended. */
 function factsAfter(facts: RoomFacts, removals: DraftEntry[]): RoomFacts {
   const keys = new Map(facts.keys);
   for (const { keyUpdates = [] } of removals) for (const [key] of keyUpdates) keys.delete(key);
@@ -69,7 +70,7 @@ export const removeMember: CommandRule<'remove:member'> = {
   },
 };
 
-/** How long somebody who is a member no more is remembered, in case he comes back. */
+/** How long the membership record of a former member is stored, for session recovery. Milliseconds. */
 const MEMBERSHIP_RECORD_TTL_MS = 7 * 24 * 3_600_000;
 
 export function draftJoin(
@@ -82,7 +83,10 @@ export function draftJoin(
   return draftEntry('add:member', member, {}, { keyUpdates, lease: { key, node }, tickets: [{ holder, key, value }], quiet });
 }
 
-/** A guest whose connection did not come back in time; it is not kept if it has by then. The key is the one that lapsed: an earlier version may have folded the name otherwise. */
+/**
+ * Removes a guest whose lease has expired; the append fails if the guest returned. `key` is the key whose lease expired: an
+ * earlier version may have folded the name differently.
+ */
 export const draftExpiry = (key: string, member: MemberValue, quiet: boolean): DraftEntry => ({
   ...draftLeave(key, member, { by: member, reason: 'gone', quiet }),
   requireExpiredLease: key,
@@ -105,7 +109,7 @@ function draftLeave(
   return draftEntry('remove:member', by, { username, reason }, { keyUpdates, tickets: [ticket], quiet });
 }
 
-/** What a member who has come needs to know of the room. */
+/** What a new member needs to know about the room. */
 export async function describeMembership(
   store: Store,
   roomId: string,
@@ -127,13 +131,15 @@ export async function describeMembership(
   };
 }
 
-/** How many members a room has; without an epoch there is none. */
+/** Counts the members of a room. `epoch` is null if the room does not exist. */
 export async function countMembers(store: Store, roomId: string) {
   const facts = await store.read(roomId, { counts: [''] });
   return { epoch: facts.epoch, asOf: facts.head, members: memberCount(facts) };
 }
 
-/** The newest entry that was told up to where an outcome stands, to go on from; null, which makes the asker ask, when that is not known any more. */
+/**
+ * The id of the last broadcast entry at the position of a result. Null if it is not known any more: then the client must resume.
+ */
 export async function lastBroadcastIdAt(store: Store, roomId: string, { seq, id }: CommandResult): Promise<string | null> {
   const entry = (await store.read(roomId, { seqs: [seq] })).entries.get(seq);
   if (!entry || entry.id !== (id ?? entry.id)) return null;
@@ -163,7 +169,7 @@ export async function listMembers(
   return { roomId, epoch: String(facts.epoch), seq: facts.head, members, count: memberCount(facts), more };
 }
 
-/** Nobody is connected as this member. */
+/** True if no client is connected as this member. */
 export const isDisconnected = ({ lease }: KeyState): boolean => lease === 'released' || lease === 'expired';
 
 const roleOf = (isRoomOwner: boolean): Member['role'] => (isRoomOwner ? 'owner' : 'member');

@@ -1,25 +1,28 @@
-/** Quotas as the rules apply them: how much may be kept, and the refusal of what would exceed it. */
+/** Quota checks of commands: how much may still be stored, and the errors if it is too much. */
 import { ChatError, type Quotas } from '@engawa/protocol';
 import type { RoomFacts } from '../store/contract.ts';
 
-/** What the quotas leave to a caller when a command is decided. */
+/** What the quotas leave to a caller at the time of a command. */
 export interface Headroom {
-  /** Milliseconds until something more may be kept from the caller's network address. */
+  /** Milliseconds until the caller's network address may store more. */
   writeRetryAfterMs: number;
   roomsPerSession: Quotas['roomsPerSession'];
   roomBytes: Quotas['roomBytes'];
   /** The quota that one more room would exceed. */
   exceededRoomQuota: 'rooms' | 'roomsPerAddress' | undefined;
-  /** Which part of the store's quota is used: 1 when all of it is, 0 without a quota. */
+  /** Share of the store's byte quota that is used: 1 if all of it is, 0 without a quota. */
   storageShare: number;
 }
 
-/** How far a command may go beyond a quota. */
+/** The factor by which a command may exceed a quota. */
 type QuotaFactor = typeof CONTENT_QUOTA_FACTOR | typeof UPKEEP_QUOTA_FACTOR;
 
-/** What is said in rooms ends at the quota. */
+/** Chats and other content end at the quota. */
 export const CONTENT_QUOTA_FACTOR = 1;
-/** Joins, and what an owner does to free space, may use a tenth more: members can come back and read when the quota is used up. */
+/**
+ * Joins, and changes by which an owner frees space, may exceed the quota by a tenth: members can return and read when it is used
+ * up.
+ */
 export const UPKEEP_QUOTA_FACTOR = 1.1;
 
 const messages = {
@@ -32,7 +35,7 @@ const messages = {
 
 export const quotaExceeded = (quota: keyof typeof messages): ChatError => new ChatError('quota_exceeded', { message: messages[quota] });
 
-/** Refuses an addition to a room that is there. */
+/** Refuses a command that adds to an existing room. */
 export function requireHeadroom(
   { bytes }: RoomFacts,
   { writeRetryAfterMs, roomBytes, storageShare }: Headroom,
@@ -43,7 +46,7 @@ export function requireHeadroom(
   if (storageShare >= factor) throw quotaExceeded('totalBytes');
 }
 
-/** Refuses one more room. */
+/** Refuses a command that creates a room. */
 export function requireRoomQuota({ writeRetryAfterMs, exceededRoomQuota, storageShare }: Headroom): void {
   throwIfRateLimited(writeRetryAfterMs);
   if (exceededRoomQuota) throw quotaExceeded(exceededRoomQuota);

@@ -1,3 +1,4 @@
+/** The rules of the commands that add and remove reactions. */
 import { ChatError, LIMITS } from '@engawa/protocol';
 import type { RoomFacts } from '../store/contract.ts';
 import { type Caller, type CommandRule, draftEntry, isDeleted, requireChat, requireMember } from './command.ts';

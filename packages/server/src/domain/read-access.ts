@@ -1,11 +1,12 @@
+/** The check whether a caller may read a room. */
 import { ChatError, LIMITS } from '@engawa/protocol';
 import type { Store } from '../store/contract.ts';
 import { type Caller, callerMemberKeys, findMember, requireRoom } from './command.ts';
 import type { MembershipRecord } from './room-keys.ts';
 
 /**
- * Refuses those who may not read a room. Rooms are open: all others may, members or not, but not those whom the owner removed
- * until they have joined again. To be asked after the reading: what was read may be from after a removal.
+ * Refuses callers who may not read a room. Rooms are open to members and others alike, except to members whom the owner removed,
+ * until they join again. Check after reading: the data may be newer than a removal.
  */
 export async function requireReadAccess(
   store: Store,

@@ -1,11 +1,14 @@
-/** How far people have read: a mark for each author, as long as the room is there. */
+/** Read marks: how far each author has read, stored as long as the room exists. */
 import type { Json, KeyState, RoomFacts, Store } from '../store/contract.ts';
 import { type MemberValue, memberKey, type ReaderValue, readerFamily, readerKey } from './room-keys.ts';
 
-/** Readers of one room whose marks outlive their membership. Those who come when there are so many have theirs while they are members. */
+/**
+ * Readers of one room whose marks outlive their membership. Once there are this many, the marks of new members end with the
+ * membership.
+ */
 const MAX_READERS = 20_000;
 
-/** What somebody sets by joining, of facts with their `reader` key and the counts of the families at the top. */
+/** The keys that a join sets. The facts must include the `reader` key and the top-level counts. */
 export function readerKeyValues(facts: RoomFacts, { username, author }: MemberValue): [key: string, value: Json][] {
   const key = readerKey(author);
   const reader = facts.keys.get(key)?.value as ReaderValue | undefined;
@@ -14,11 +17,11 @@ export function readerKeyValues(facts: RoomFacts, { username, author }: MemberVa
   return [[key, { username } satisfies ReaderValue]];
 }
 
-/** Who told nothing has read what was there before they first came. */
+/** Without a read mark, everything before the first join counts as read. */
 export const readSeqOf = (reader: KeyState | undefined, member?: KeyState): number =>
   reader?.mark ?? member?.mark ?? reader?.seq ?? member?.seq ?? 1;
 
-/** Answers where the mark is then; null when they are neither a reader nor a member. */
+/** Returns the resulting mark; null if the author is neither a reader nor a member. */
 export async function markRead(
   store: Store,
   { roomId, username, seq }: { roomId: string; username: string; seq: number },

@@ -1,20 +1,20 @@
-/** The bytes that one answer may take as JSON, all of its parts together. */
+/** The byte budget of one response: how many bytes all of its parts may take as JSON together. */
 import { LIMITS } from '@engawa/protocol';
 
-/** Of the frame of an answer: Python's `websockets`, by default, ends a connection over a larger one. */
+/** Largest frame of a response: Python's `websockets`, by default, closes the connection if a frame is larger. */
 const MAX_FRAME_BYTES = 1024 * 1024;
-/** For what an answer says beside its parts. */
+/** Reserved for the fields of a response beside its parts. */
 const ENVELOPE_BYTES = 16 * 1024;
 
-/** Known before anything is read: whatever a question asks for, its answer takes no more memory. */
+/** A fixed limit: whatever a query asks for, its response takes no more memory than this. */
 export const MAX_RESPONSE_BYTES = MAX_FRAME_BYTES - ENVELOPE_BYTES;
 
-/** A chat at most, as JSON: its text, its reactions, and all else that is said of it. */
+/** Largest size of a chat as JSON: its text, its reactions, and its other fields. */
 export const MAX_CHAT_BYTES = LIMITS.textBytes + 8 * 1024;
 
 export const jsonByteLength = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));
 
-/** What is left of an answer, from its first part to its last. */
+/** The bytes that remain for the parts of a response. */
 export class ResponseBudget {
   #remaining: number;
   readonly #total: number;
@@ -24,7 +24,7 @@ export class ResponseBudget {
     this.#remaining = bytes;
   }
 
-  /** Whether so much is left, or half of what there was. */
+  /** Whether this many bytes remain, or half of the total. */
   hasBytes(bytes: number): boolean {
     return this.#remaining >= Math.min(bytes, this.#total / 2);
   }
@@ -37,19 +37,21 @@ export class ResponseBudget {
     this.#remaining -= bytes;
   }
 
-  /** What is left, or less where less was asked for. */
+  /** A budget of at most `bytes`. */
   limitedTo(bytes = this.#remaining): ResponseBudget {
     return new ResponseBudget(Math.min(bytes, this.#remaining));
   }
 
-  /** Half of what is left, for parts that must not take all of it. What is not used of it is lost. */
+  /**
+   * Splits off half of the remaining bytes, for parts that must not take all of them. Unused bytes of that half are not returned.
+   */
   takeHalf(): ResponseBudget {
     const half = new ResponseBudget(Math.floor(this.#remaining / 2));
     this.take(half.remaining);
     return half;
   }
 
-  /** As many of the items as there are bytes left for, in their order, and the first in any case; what they take is taken. */
+  /** Takes items in order as long as they fit, but at least the first, and subtracts their bytes. */
   takeFitting<Item>(items: Item[], bytesOf: (item: Item) => number = jsonByteLength): Item[] {
     for (const [index, item] of items.entries()) {
       const bytes = bytesOf(item);

@@ -1,3 +1,4 @@
+/** Builds the result of resuming one room: the missed entries, or a snapshot if those cannot be sent. */
 import { ChatError, LIMITS, type MissedEntry, type RequestPayload, type ResumeResult } from '@engawa/protocol';
 import type { Entry, Store } from '../store/contract.ts';
 import { readChatPage } from './chat-pages.ts';
@@ -6,31 +7,31 @@ import { describeMembership } from './members.ts';
 import { jsonByteLength, MAX_CHAT_BYTES, type ResponseBudget } from './response-budget.ts';
 
 export type ClientPosition = RequestPayload<'resume:rooms'>['rooms'][number];
-/** What somebody has of a room. */
+/** The position of a client in a room. */
 type LogPosition = Omit<ClientPosition, 'username'>;
 
-/** What a room must have left of an answer to be begun: any two entries, and all that is said beside them. */
+/** Bytes that must remain before a room is begun: any two entries, and the other fields of its result. */
 const MIN_ROOM_BYTES = 2 * LIMITS.frameBytes + MAX_CHAT_BYTES;
 
-/** A room that has a place has one step at least. */
+/** Rounding step of the byte limit. A room for which there is space gets at least one step. */
 const PAGE_ROUNDING_BYTES = 128 * 1024;
 
 interface ResumeOptions {
   store: Store;
   position: ClientPosition;
-  /** Who asks. */
+  /** The author that resumes. */
   author: string;
-  /** The entry that the asker has, and what comes after it. */
+  /** The entry at the client's position, and the entries after it. */
   page: ReplayPage;
-  /** How many members are connected. */
+  /** Connected members of the room. */
   online: number;
   budget: ResponseBudget;
 }
 
-/** Whether there are bytes left for what a room may have to say. */
+/** Whether enough bytes remain for the result of one room. */
 export const hasSpaceForRoom = (budget: ResponseBudget): boolean => budget.hasBytes(MIN_ROOM_BYTES);
 
-/** For a room that has no place in the answer: the client asks again, from where it is. */
+/** The result of a room for which there is no space: the client asks again, from the same position. */
 export const toDeferredResult = ({ roomId, epoch, seq, id }: ClientPosition): ResumeResult => ({
   outcome: 'more',
   roomId,
@@ -41,8 +42,8 @@ export const toDeferredResult = ({ roomId, epoch, seq, id }: ClientPosition): Re
 });
 
 /**
- * The page of the log that `resumed` decides on. Its bytes are rounded: thousands who come back at once ask for the same
- * page then, whatever is left of their answers.
+ * The query of the page that `collectMissed` reads. Its byte limit is rounded, so that thousands of clients that return at the
+ * same time request the same page, however much of their budgets remains.
  */
 export const resumePageQuery = ({ seq }: LogPosition, limit: number, { remaining }: ResponseBudget): ReplayQuery => ({
   after: Math.max(seq - 1, 0),
@@ -50,7 +51,10 @@ export const resumePageQuery = ({ seq }: LogPosition, limit: number, { remaining
   bytes: Math.max(Math.floor(remaining / PAGE_ROUNDING_BYTES), 1) * PAGE_ROUNDING_BYTES,
 });
 
-/** What a member who was away missed, or why that cannot be told. He hears the room already. */
+/**
+ * Returns the entries that a member missed, or a snapshot if those cannot be sent. The connection must already receive the room's
+ * broadcasts.
+ */
 export async function buildResumeResult(options: ResumeOptions): Promise<ResumeResult> {
   const result = collectMissed(options.page, options.position, options.budget);
   return 'entries' in result ? result : buildResetResult(options, result);
@@ -59,7 +63,7 @@ export async function buildResumeResult(options: ResumeOptions): Promise<ResumeR
 type MissedResult = Omit<Extract<ResumeResult, { entries: unknown }>, 'counted'>;
 type ResetReason = { outcome: 'reset' } | { outcome: 'too_old'; oldest: number };
 
-/** What a page of the log says to somebody who has this of it, as much as there are bytes left for; or why they are to begin anew. */
+/** Returns the entries of a page after the client's position, as many as fit; or the reason why the client must reset. */
 export function collectMissed(page: ReplayPage, clientPosition: LogPosition, budget: ResponseBudget): MissedResult | ResetReason {
   const { epoch, oldest, entries } = page;
   const position = toBroadcastPosition(clientPosition, entries[0]?.entry);
@@ -80,11 +84,11 @@ export function collectMissed(page: ReplayPage, clientPosition: LogPosition, bud
   };
 }
 
-/** By the entry at its seq, when the page begins with that. */
+/** Normalizes the position by the entry at its seq, if the page begins with it. */
 const toBroadcastPosition = (position: LogPosition, first: Entry | undefined): LogPosition =>
   position.id && first?.seq === position.seq ? { ...position, id: broadcastIdOf(first, position.id) } : position;
 
-/** Whether what the asker has can be of this log. Somebody who does not know the id of his last entry is believed. */
+/** Whether the client's position can be on this log. A position without the id of its last entry is accepted. */
 function isOnSameLog(position: LogPosition, { epoch, head, entries }: ReplayPage): boolean {
   const first = entries[0]?.entry;
   if (position.epoch !== epoch || position.seq > head) return false;
@@ -93,7 +97,7 @@ function isOnSameLog(position: LogPosition, { epoch, head, entries }: ReplayPage
   return first.seq !== position.seq + 1 || first.prev === position.id;
 }
 
-/** All that he would learn if he joined now. He is told it here: to find it out he need not ask to be a member. */
+/** Everything that a join would return. The client gets it here, so that it need not join again. */
 async function buildResetResult(
   { store, position: { roomId, username }, author, online, budget }: ResumeOptions,
   reason: ResetReason,

@@ -1,49 +1,50 @@
+/** Plans what a retention policy trims from the log of a room. */
 import type { Retention } from '@engawa/protocol';
 import type { Entry, RoomFacts, Store } from '../store/contract.ts';
 import { type RoomSettings, settingsKey } from './room-keys.ts';
 
-/** Entries of one page, when the log is walked. */
+/** Entries of one page when the log is read in order. */
 const PAGE_ENTRIES = 500;
-/** Entries that are looked at in one read, when the log is searched. */
+/** Entries of one read of the binary search. */
 const PROBES_PER_READ = 16;
 
 /**
- * What a policy says of a log, by one moment's look at it: the entries from `oldest` on and below `stays` go.
+ * What a policy trims, from one snapshot of the log: the entries from `oldest` on and below `keepFrom`.
  *
- * - `maxCount` n: the newest n entries stay, of whatever kind, and no other.
- * - `maxAge`: an entry goes once it is older than that by the store's own clock, which wrote its `at`; no younger one does.
- * - `maxBytes` n: the oldest go, one by one, until all bodies together have n bytes at most, and not one more.
+ * - `maxCount` n: the newest n entries stay, of whatever kind, and no others.
+ * - `maxAge`: an entry is trimmed once it is older than that by the store's clock, which also wrote its `at`.
+ * - `maxBytes` n: the oldest entries are trimmed, one by one, until all bodies together have at most n bytes.
  *
- * Of several, each is asked for itself, and the one that takes most is followed. So all of a log may go, when all of it is
- * too old, or what was said last is too large. What happens to the log while it is looked at makes less go, never more: the
- * next look takes the rest.
+ * If there are several limits, each is evaluated separately, and the one that trims most applies. So a whole log may be trimmed
+ * if all of it is too old, or its last entry is too large. Changes during the reads can only reduce what is trimmed; the next
+ * plan trims the rest.
  */
 export interface TrimPlan {
   epoch: string;
   oldest: number;
   keepFrom: number;
   head: number;
-  /** Of all bodies that the log has. */
+  /** Total size of all bodies of the log. */
   bytes: number;
-  /** Milliseconds until more goes though nothing is added; 0 when something goes now. */
+  /** Milliseconds until more is to be trimmed even if nothing is added; 0 if something is to be trimmed now. */
   validForMs: number;
 }
 
 export const hasLimit = (policy: Retention): boolean => Object.values(policy).some((limit) => limit !== undefined);
 
-/** What the operator and the owner of the room want to be kept of it. */
+/** The effective retention of a room: the limits of the operator and of its owner combined. */
 export const readEffectiveRetention = async (store: Store, room: string, bounds: Retention): Promise<Retention> =>
   effectiveRetention(await store.read(room, { keys: [settingsKey] }), bounds);
 
-/** The same, of what was read with the room's settings. */
+/** The same, from facts that include the room's settings. */
 export function effectiveRetention({ keys }: Pick<RoomFacts, 'keys'>, bounds: Retention): Retention {
   const settings = keys.get(settingsKey)?.value as RoomSettings | undefined;
   return strictest(bounds, settings?.retention ?? {});
 }
 
 /**
- * Null where there is no room, or another one while it is looked at. Reads a page, for `maxAge` the logarithm of what goes,
- * for `maxBytes` what goes. Of what goes it names `limit` entries at most.
+ * Returns null if the room does not exist or gets a new epoch during the reads. Reads one page; for `maxAge` also a number of
+ * entries logarithmic in what is trimmed; for `maxBytes` all that is trimmed. The plan trims at most `limit` entries.
  */
 export async function planTrim(store: Store, room: string, policy: Retention, limit = Infinity): Promise<TrimPlan | null> {
   const { epoch, head, oldest, bytes, now, entries } = await store.readPage(room, { after: 0, limit: 1 });
@@ -60,7 +61,7 @@ export async function planTrim(store: Store, room: string, policy: Retention, li
   return { epoch, oldest, keepFrom, head, bytes, validForMs };
 }
 
-/** What is left when both are followed: the stricter of each limit. */
+/** Combines two policies: the stricter of each limit. */
 function strictest(one: Retention, other: Retention): Retention {
   const minimum = (a = Infinity, b = Infinity) => (Math.min(a, b) === Infinity ? undefined : Math.min(a, b));
   return {
@@ -74,26 +75,26 @@ export const sleep = (milliseconds = 0): Promise<void> => new Promise((resolve) 
 
 export const bodyBytes = ({ body }: Entry): number => (body === null ? 0 : Buffer.byteLength(JSON.stringify(body)));
 
-/** A log as it was when the judging began. */
+/** A log as it was when planning began. */
 interface LogSnapshot {
   store: Store;
   room: string;
   epoch: string;
   oldest: number;
-  /** Judged are the entries below. */
+  /** Only entries below this seq are considered. */
   end: number;
 }
 
-/** The first entry that is not from before `since`: `at` never goes back inside a room. */
+/** The first entry whose time is not before `since`. `at` never decreases within a room. */
 async function findFirstSince({ store, room, epoch, oldest, end }: LogSnapshot, since: number): Promise<number | null> {
-  // The oldest is from before.
+  // The oldest entry is known to be before `since`.
   let [before, after] = [oldest, end];
   while (after - before > 1) {
     const step = Math.max(1, Math.ceil((after - before) / (PROBES_PER_READ + 1)));
     const seqs = Array.from({ length: PROBES_PER_READ }, (_, index) => before + step * (index + 1)).filter((seq) => seq < after);
     const facts = await store.read(room, { seqs });
     if (facts.epoch !== epoch) return null;
-    // What is not there any more was trimmed by another node.
+    // A missing entry was trimmed by another node.
     const isBefore = (seq: number): boolean => (facts.entries.get(seq)?.at ?? -Infinity) < since;
     const first = seqs.find((seq) => !isBefore(seq));
     before = seqs.findLast(isBefore) ?? before;
@@ -102,7 +103,7 @@ async function findFirstSince({ store, room, epoch, oldest, end }: LogSnapshot, 
   return after;
 }
 
-/** The first of the newest entries that together have so many bytes at most. */
+/** The first of the newest entries that together have at most this many bytes. */
 async function findFirstWithinBytes({ store, room, epoch, oldest, end }: LogSnapshot, maxBytes: number): Promise<number | null> {
   let seq = oldest;
   let passedBytes = 0;
@@ -110,7 +111,7 @@ async function findFirstWithinBytes({ store, room, epoch, oldest, end }: LogSnap
     const page = await store.readPage(room, { after: seq - 1, limit: PAGE_ENTRIES });
     if (page.epoch !== epoch) return null;
     for (const entry of page.entries) {
-      // What was passed may be erased or trimmed by now: then less goes than could.
+      // Entries that were passed may be erased or trimmed by now: then less is trimmed than possible.
       if (page.bytes - passedBytes <= maxBytes || seq >= end) return seq;
       passedBytes += bodyBytes(entry);
       seq = entry.seq + 1;

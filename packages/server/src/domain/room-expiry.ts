@@ -1,31 +1,31 @@
-/** Ends rooms that nobody visits any more. */
+/** Deletes abandoned rooms: rooms without members for longer than their lifetime. */
 import { randomUUID } from 'node:crypto';
 import type { RoomSummary, Store } from '../store/contract.ts';
 import { draftEntry, memberCount } from './command.ts';
 
-/** Milliseconds from the newest entry of a room without members until the room ends; null: it does not. */
+/** Milliseconds from the newest entry of a room without members to its deletion; null: it is not deleted. */
 export interface RoomLifetimes {
-  /** Of a room in which nothing was ever said. */
+  /** For a room without any chats. */
   emptyMs: number | null;
-  /** Of any room. */
+  /** For any room. */
   unvisitedMs: number | null;
 }
 
 export const DEFAULT_ROOM_LIFETIMES: RoomLifetimes = { emptyMs: 86_400_000, unvisitedMs: null };
 
-/** As whom the server ends a room. Nobody is there to hear of it. */
+/** The author of the deletion. The room has no members that could receive it. */
 const SERVER_MEMBER = { username: '', author: '' };
 
 /**
- * Ends the room if nobody has visited it for too long: every visit is an entry, since it begins with a join. Answers the
- * milliseconds until it may have to end, 0 when it has ended. Whoever joins at the same moment makes the append stale.
+ * Deletes the room if it has been abandoned for too long: every visit begins with a join, which is an entry. Returns the
+ * milliseconds until the room may have to be deleted, or 0 if it was deleted. A join at the same moment makes the append stale.
  */
 export async function deleteIfAbandoned(store: Store, listed: RoomSummary, lifetimes: RoomLifetimes): Promise<number> {
   if (memberCount(listed) > 0 || !hasRoomLifetime(lifetimes)) return Infinity;
   const { room, epoch, head: expectedHead, at } = listed;
   const page = await store.readPage(room, { listed: true, limit: 1 });
   if (page.epoch !== epoch || page.head !== expectedHead) return Infinity;
-  // What was trimmed may have been chats.
+  // Trimmed entries may have been chats.
   const wasUsed = page.entries.length > 0 || page.oldest > 1;
   const { empty, unvisited } = nullToInfinity(lifetimes);
   const remainingMs = at + (wasUsed ? unvisited : Math.min(empty, unvisited)) - page.now;

@@ -1,4 +1,4 @@
-/** The keys of a room, and what each holds. Every key name is made here. */
+/** The keys of a room in the store, and the type of the value that each key stores. All key names are built here. */
 import type { Retention } from '@engawa/protocol';
 
 /** `settings`: set when the room is created. */
@@ -6,63 +6,64 @@ export interface RoomSettings {
   /** The author who created the room. */
   owner: string;
   topic: string;
-  /** What the owner wants to be kept. */
+  /** The retention that the owner chose. */
   retention?: Retention;
 }
 
-/** `member/<name>`: a member, leased to the node that he is connected to. */
+/** `member/<name>`: a member. The key has a lease of the node that the member is connected to. */
 export interface MemberValue {
-  /** As he typed it. */
+  /** As the member wrote it. */
   username: string;
   author: string;
-  /** The `skeleton` keys that go with the member. */
+  /** The `skeleton` keys that are removed with the member. */
   skeletons?: string[];
 }
 
-/** A ticket for a member's key, by which a client comes back after a drop: the name that its session had in a room. */
+/** Value of the ticket of a member's key: the name that the author had in a room. Session recovery begins with it. */
 export interface MembershipRecord {
   username: string;
-  /** By the owner: so they do not come back unless they ask to. */
+  /** Removed by the owner: do not rejoin automatically. */
   removed?: true;
 }
 
-/** `skeleton/<form>`: a name that is in use here, and looks like this (see `confusables.ts`). */
+/** `skeleton/<form>`: a name in use in the room that has this form (see `confusables.ts`). */
 export interface SkeletonValue {
   username: string;
-  /** The author that the name is reserved for, for as long as the room is there: its owner. */
+  /** The author that the name is reserved for as long as the room exists: the owner. */
   reservedFor?: string;
 }
 
-/** `reader/<author>`: somebody who is, or was, a member; its mark is how far they have read. */
+/** `reader/<author>`: a present or former member; its mark is how far they have read. */
 export interface ReaderValue {
-  /** As they last joined. */
+  /** The name under which they last joined. */
   username: string;
 }
 
-/** `entry/<seq>/chat`: what became of a chat; absent while it stands as it was said. Set by the edit or the deletion. */
+/** `entry/<seq>/chat`: the current state of a chat, set by an edit or a deletion; absent if the chat was never changed. */
 export type ChatValue = { message: string; replyTo?: number } | { deleted: true };
 
-/** `entry/<seq>/reaction/<reaction>/<author>`: present while given; the counts of the families are what a page shows. */
+/** `entry/<seq>/reaction/<reaction>/<author>`: exists as long as the reaction does. Pages show the counts of these families. */
 export const REACTION_VALUE = true;
 
-/** `imported`: how far an import into this room is (see `tutorial/`). */
+/** `imported`: the progress of an import into this room (see `import-tutorial/`). */
 export interface ImportedValue {
-  /** The name of the room where it comes from. */
+  /** The name of the source room. */
   from: string;
-  /** How many of its chats were taken, the oldest first. */
+  /** How many of its chats were imported, oldest first. */
   chats: number;
 }
 
-/** Slashes divide keys, so they and the escape itself are escaped; everything else stands as it is. */
+/** Slashes separate the parts of a key. Only slashes and the escape character are escaped. */
 const escapePart = (text: string): string => text.replace(/[%/]/g, encodeURIComponent);
 const joinParts = (...parts: string[]): string => parts.map(escapePart).join('/');
 
-/** Letters of which nothing but their case is folded. */
+/** Texts that are folded by case and spaces alone. */
 const ASCII = /^[ -~]*$/;
 
 /**
- * Names that people cannot tell apart by eye or by ear are one name: compatibility forms, case, invisible characters and the
- * number and width of spaces do not count (Unicode NFKC, Default_Ignorable_Code_Point; to upper case and back, as ß and ς ask for).
+ * Folds a name. Names that people cannot tell apart by eye or by ear are one name: compatibility forms, case, invisible
+ * characters and the number and width of spaces are ignored (Unicode NFKC, Default_Ignorable_Code_Point; to upper case and back,
+ * as ß and ς need).
  */
 export function foldName(username: string): string {
   if (ASCII.test(username)) return username.toLowerCase().replace(/ {2,}/g, ' ');
@@ -79,16 +80,16 @@ export function foldName(username: string): string {
 export const settingsKey = 'settings';
 export const importedKey = 'imported';
 export const memberFamily = 'member';
-/** A member's name as the family has it. */
+/** The part of a member's key after the family. */
 export const memberKeyPart = (username: string): string => escapePart(foldName(username));
 export const memberKey = (username: string): string => `${memberFamily}/${memberKeyPart(username)}`;
 export const readerFamily = 'reader';
 export const readerKey = (author: string): string => joinParts(readerFamily, author);
 export const skeletonKey = (form: string): string => joinParts('skeleton', form);
-/** Keys that go with an entry when it is trimmed. */
+/** Keys that are removed when their entry is trimmed. */
 const entryKey = (seq: number, ...parts: string[]): string => joinParts('entry', String(seq), ...parts);
 export const chatKey = (seq: number): string => entryKey(seq, 'chat');
 export const reactionFamily = (seq: number): string => entryKey(seq, 'reaction');
 export const reactionKey = (seq: number, reaction: string, author: string): string => entryKey(seq, 'reaction', reaction, author);
-/** The name of a family of reactions, as the counts have it. */
+/** Decodes the name of a reaction family, as the counts return it. */
 export const decodeReaction = (family: string): string => family.replace(/%2F|%25/g, decodeURIComponent);

@@ -1,3 +1,4 @@
+/** The rules of the commands that create, update and delete rooms, and the query list:rooms. */
 import { ChatError, type RequestPayload, type ResponsePayload } from '@engawa/protocol';
 import type { DraftTicket, Json, RoomSummary, Store } from '../store/contract.ts';
 import { type CommandRule, draftEntry, memberCount, requireMember, requireOwner, requireSettings } from './command.ts';
@@ -21,7 +22,7 @@ export const createRoom: CommandRule<'create:room'> = {
     const member = { username, author } satisfies MemberValue;
     return [
       draftEntry('create:room', owner, { topic }, { keyUpdates, tickets: [ownerTicket(author), ...skeletonTickets(roomId)] }),
-      // Its look-alikes are reserved.
+      // The confusable forms of the name are already reserved.
       draftJoin(
         {
           member,
@@ -44,10 +45,10 @@ export const createRoom: CommandRule<'create:room'> = {
   },
 };
 
-/** Milliseconds. A part of the store that stands still keeps nobody from rooms that are elsewhere. */
+/** Milliseconds. A partition of the store that does not answer must not block rooms of other partitions. */
 const LOOKUP_TIMEOUT_MS = 500;
 
-/** What is found in time. What cannot be read now may not be where the room is; if it is, the append fails. */
+/** Returns the fallback on timeout or error. If the room's own partition does not answer, the append fails anyway. */
 async function withTimeout<Result>(lookup: Promise<Result>, fallback: Result): Promise<Result> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const timeout = new Promise<Result>((resolve) => (timer = setTimeout(resolve, LOOKUP_TIMEOUT_MS, fallback)));
@@ -58,31 +59,34 @@ async function withTimeout<Result>(lookup: Promise<Result>, fallback: Result): P
   }
 }
 
-/** Holds a ticket for each room that the author opened. No author has a slash. */
+/** Holder of one ticket for each room that the author owns. An author contains no slash. */
 const ownerTicketHolder = (author: string): string => `owner/${author}`;
 
 const countOwnedRooms = async (store: Store, author: string, limit: number): Promise<number> =>
   (await store.listTickets(ownerTicketHolder(author), limit)).length;
 
-/** By these the rooms of an author are counted. A ticket ends with its room. */
+/** The ticket by which the rooms of an author are counted. It is removed with its room. */
 const ownerTicket = (author: string): DraftTicket => ({ holder: ownerTicketHolder(author), key: settingsKey, value: true });
 
-/** Holds the tickets of the rooms that look like a form. No author has a slash. */
+/** Holder of the tickets of rooms with this form. An author contains no slash. */
 const skeletonTicketHolder = (form: string): string => `room-skeleton/${form}`;
 
-/** By these a room is found whose id is not what it looks like. They end with the room. */
+/** The tickets by which confusable rooms are found, for forms that differ from the room id. They are removed with the room. */
 export const skeletonTickets = (roomId: string): DraftTicket[] =>
   comparisonForms(roomId)
     .filter((form) => form !== roomId)
     .map((form) => ({ holder: skeletonTicketHolder(form), key: 'room', value: true }));
 
-/** Whether another room's id looks like this one. Those of earlier versions have no tickets: they are found where they are what they look like. */
+/**
+ * Whether the id of another room is confusable with this one. Rooms of earlier versions have no tickets: they are found only if
+ * their id equals one of the forms.
+ */
 async function hasConfusableRoom(store: Store, roomId: string): Promise<boolean> {
   return (await Promise.all(comparisonForms(roomId).map((form) => isFormTaken(store, roomId, form)))).includes(true);
 }
 
 async function isFormTaken(store: Store, roomId: string, form: string): Promise<boolean> {
-  // Two, for one may be its own.
+  // Limit 2, because one of them may be the room's own.
   const isTicketed = store.listTickets(skeletonTicketHolder(form), 2).then((found) => found.some(({ room }) => room !== roomId));
   const isRoom = form !== roomId && store.read(form, {}).then(({ epoch }) => epoch !== null);
   return (await Promise.all([isTicketed, isRoom])).includes(true);
@@ -93,7 +97,7 @@ export const updateRoom: CommandRule<'update:room'> = {
   decide(facts, { username, topic, retention }, caller) {
     const member = requireMember(facts, username, caller);
     requireOwner(facts, member);
-    // To keep less is how an owner frees space.
+    // An owner frees space by a stricter retention.
     requireHeadroom(facts, caller.headroom, retention && topic === undefined ? UPKEEP_QUOTA_FACTOR : CONTENT_QUOTA_FACTOR);
     const changes = { ...(topic !== undefined && { topic }), ...(retention && { retention }) };
     const settings = { ...requireSettings(facts), ...changes } satisfies RoomSettings as unknown as Json;
@@ -110,12 +114,12 @@ export const deleteRoom: CommandRule<'delete:room'> = {
   },
 };
 
-/** Who asks for a list. */
+/** The caller of a list. */
 interface ListRoomsContext {
   author: string;
-  /** Reads when its turn has come. */
+  /** Schedules a read of the store. */
   enqueue: <Result>(read: () => Promise<Result>) => Promise<Result>;
-  /** Whether it may be counted once more what they have not read in a room. */
+  /** Takes a token for counting what is unread in one room; false if none is left. */
   tryTakeCountToken: () => boolean;
 }
 
@@ -133,7 +137,7 @@ export async function listRooms(
   return { rooms: fitting, more: more || fitting.length < rooms.length };
 }
 
-/** How far the asker has read in a room that they were in, and what is unread. */
+/** How far the caller has read in a room that they joined before, and how much is unread. */
 async function readStateOf(store: Store, { room, head, keys }: RoomSummary, { author, enqueue, tryTakeCountToken }: ListRoomsContext) {
   const reader = keys.get(readerKey(author));
   if (!reader) return {};

@@ -1,13 +1,13 @@
-/** What a command adds to the store, about: measured on the embedded one, rounded up. */
+/** Estimates how many bytes a command adds to the store: measured on the embedded store, rounded up. */
 
-/** Of an entry, with the keys that it sets and the tickets that it leaves. */
+/** Size of an entry with its keys and tickets, without its texts. */
 const ENTRY_OVERHEAD_BYTES = 256;
-/** Names and ids stand in several tables and indexes, a text in one. */
+/** Names and ids are stored in several tables and indexes, a text in one. */
 const NAME_COPIES = 6;
 
 export function estimateStoredBytes(request: object): number {
   const { chats, ...common } = request as { chats?: object[] };
-  // Each costs as if it came alone.
+  // Each chat costs as much as if it came in its own request.
   return (chats ?? [{}]).reduce((sum, chat) => sum + entryBytes({ ...common, ...chat }), 0);
 }
 

@@ -1,21 +1,21 @@
-/** Counts what somebody has yet to read of a room. */
+/** Counts the chats and mentions that a member has not read in a room. */
 import { LIMITS, mentions } from '@engawa/protocol';
 import type { Entry, Store } from '../store/contract.ts';
 import { jsonByteLength, type ResponseBudget } from './response-budget.ts';
 import { chatKey } from './room-keys.ts';
 
-/** Chats that are looked at, own ones and deleted ones among them: the oldest that are unread. */
+/** Chats that are read for a count, oldest unread ones first; including own and deleted ones. */
 const MAX_SCANNED_CHATS = 2 * LIMITS.unreadMax;
 const PAGE_BYTES = 256 * 1024;
 
 interface UnreadQuery {
   author: string;
-  /** The name that mentions them. */
+  /** The name whose mentions are counted. */
   username: string;
   read: number;
   /** The newest entry of the room. */
   head: number;
-  /** Of an answer about many rooms: what is read for it counts as if it were said. */
+  /** The budget of a response about many rooms: bytes that are read for the count are taken from it. */
   budget?: ResponseBudget | undefined;
 }
 
@@ -24,7 +24,7 @@ export interface UnreadCounts {
   mentions: number;
 }
 
-/** Costs nothing where all is read, else the chats after that, as far as they are counted. */
+/** Reads nothing if everything is read; otherwise the unread chats, up to the limit. */
 export async function countUnread(
   store: Store,
   roomId: string,
@@ -51,7 +51,7 @@ export async function countUnread(
   return counts;
 }
 
-/** As they are now, without those that were deleted. */
+/** The current texts, without deleted chats. */
 async function readCurrentTexts(store: Store, roomId: string, entries: Entry[]): Promise<string[]> {
   const erased = entries.filter(({ body }) => body === null).map(({ seq }) => chatKey(seq));
   const states = erased.length > 0 ? (await store.read(roomId, { keys: erased })).keys : undefined;
