@@ -1,3 +1,4 @@
+/** A Socket.IO adapter that coalesces the messages of a room into one write for each socket. */
 import type { Namespace, Socket } from 'socket.io';
 import { Adapter, type BroadcastOptions, type Room as RoomName, type SocketId } from 'socket.io-adapter';
 import { ConnectionWriter, frameCounter } from './connection-writer.ts';
@@ -5,26 +6,26 @@ import { RoomBatch } from './room-batch.ts';
 import { encodeTextFrame, type Frame, type Packet } from './websocket-frame.ts';
 
 export interface CoalescingAdapterOptions {
-  /** Who is sent more than he reads. Without it he is sent everything, up to `mostWaiting`. */
+  /** Handling of slow consumers. Without it everything is sent, up to `maxBufferedBytes`. */
   slowConsumer?: {
-    /** Bytes that wait for one socket before it is slow. */
+    /** Buffered bytes of one socket above which it is slow. */
     thresholdBytes: number;
     /**
-     * Called after everything that was emitted so far went out to the socket, whenever something emitted to the room did and
-     * too much waits. Whoever takes the socket out of the room here knows exactly what it was sent.
+     * Called after a message to the room was written to the socket, if too many bytes are buffered. Everything that was emitted
+     * so far has been written by then: a listener that removes the socket from the room here knows exactly what it was sent.
      */
     onSlow: (socket: Socket, room: string) => void;
   };
-  /** Bytes that wait for one socket before its connection is closed. */
+  /** Buffered bytes of one socket above which its connection is closed; 16 MiB by default. */
   maxBufferedBytes?: number;
 }
 
 const DEFAULT_MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
-/** The room of all sockets. */
+/** Stands for all sockets of the namespace. */
 const ALL_SOCKETS = Symbol('everybody');
 type RoomKey = RoomName | typeof ALL_SOCKETS;
 
-/** An adapter for `io.adapter`. */
+/** Creates an adapter for the option `adapter` of a Socket.IO server. */
 export const createAdapter = (options: CoalescingAdapterOptions = {}): typeof CoalescingAdapter =>
   class extends CoalescingAdapter {
     constructor(namespace: Namespace) {
@@ -33,15 +34,15 @@ export const createAdapter = (options: CoalescingAdapterOptions = {}): typeof Co
   };
 
 /**
- * Socket.IO's in-memory adapter, whose messages to a room wait for each other a moment and go to each socket together. What
- * a client receives is the same, event by event and in order.
+ * Socket.IO's in-memory adapter, except that messages to a room wait for each other for a moment and are written to each socket
+ * together. Each client receives the same events in the same order.
  */
 export class CoalescingAdapter extends Adapter {
   declare readonly nsp: Namespace;
   readonly #options: CoalescingAdapterOptions;
   readonly #batches = new Map<RoomKey, RoomBatch>();
   readonly #writers = new Map<SocketId, ConnectionWriter>();
-  /** Lines of connections that were not seen yet to announce what they send. As long as there is one, nothing waits. */
+  /** Writers whose connections have not emitted `packetCreate` yet. While there is one, nothing is coalesced. */
   readonly #unverified = new Set<ConnectionWriter>();
 
   constructor(namespace: Namespace, options: CoalescingAdapterOptions = {}) {
@@ -72,7 +73,7 @@ export class CoalescingAdapter extends Adapter {
 
   override broadcast(packet: Packet, options: BroadcastOptions): void {
     const key = this.#roomKeyOf(options);
-    // A room that nobody is in costs nothing.
+    // A room without sockets needs no encoding.
     if (key !== undefined && key !== ALL_SOCKETS && !this.rooms.has(key)) return;
     const frame = key !== undefined && this.#canCoalesce() ? this.#encodeFrame(packet, options) : undefined;
     if (key === undefined || !frame) super.broadcast(packet, options);
@@ -83,12 +84,12 @@ export class CoalescingAdapter extends Adapter {
     for (const writer of this.#writers.values()) writer.flush();
   }
 
-  /** Bytes that wait for a socket: in Engine.IO, in ws and in the stream below. */
+  /** Bytes that are buffered for a socket: in Engine.IO, in ws and in the stream below it. */
   bufferedBytesOf(id: SocketId): number {
     return this.#writers.get(id)?.bufferedBytes ?? 0;
   }
 
-  /** Undefined where it takes the ordinary path. */
+  /** Undefined if the message takes Socket.IO's own path. */
   #roomKeyOf({ rooms, except, flags }: BroadcastOptions): RoomKey | undefined {
     if (rooms.size > 1 || (except && except.size > 0) || flags?.volatile) return undefined;
     for (const room of rooms) return this.nsp.sockets.has(room) ? undefined : room;
@@ -103,7 +104,7 @@ export class CoalescingAdapter extends Adapter {
     return true;
   }
 
-  /** Undefined when there is more to it than text. */
+  /** Undefined if the packet has attachments. */
   #encodeFrame(packet: Packet, { flags }: BroadcastOptions): Frame | undefined {
     packet.nsp = this.nsp.name;
     const [text, ...attachments] = encoderOf(this.nsp).encode(packet);
@@ -139,7 +140,7 @@ export class CoalescingAdapter extends Adapter {
     if (socket) onSlow(socket, room);
   }
 
-  /** As the ordinary adapter, which sends to nobody before he is connected. */
+  /** Undefined until the socket is connected: the original adapter sends it nothing before either. */
   #writerFor(id: SocketId): ConnectionWriter | undefined {
     const existing = this.#writers.get(id);
     const socket = this.nsp.sockets.get(id);
@@ -169,5 +170,5 @@ interface Encoder {
   encode(packet: Packet): (string | Buffer)[];
 }
 
-/** What Socket.IO was told to encode with. */
+/** The encoder that the Socket.IO server was configured with. */
 const encoderOf = (namespace: Namespace): Encoder => (namespace.server as unknown as { encoder: Encoder }).encoder;

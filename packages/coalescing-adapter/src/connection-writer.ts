@@ -1,3 +1,4 @@
+/** The connection writer: flushes pending room messages to one connection, in order. */
 import type { Socket } from 'socket.io';
 import {
   createFrameWriter,
@@ -10,23 +11,23 @@ import {
 import { concatFrames, type RoomBatch } from './room-batch.ts';
 import type { Frame } from './websocket-frame.ts';
 
-/** What a packet takes in Engine.IO's buffer beside its text. */
+/** An estimate of a packet's memory in Engine.IO's buffer, without its text. */
 const PACKET_OVERHEAD_BYTES = 256;
 
 /** Numbers the messages to rooms. */
 export const frameCounter = { last: 0 };
 
-/** A socket of one namespace on the line. */
+/** The socket of one namespace on the connection. */
 interface NamespaceSocket {
   id: string;
   socket: Socket;
-  /** Its rooms that have something newer to write. */
+  /** Its rooms with messages after this number. */
   batchesAfter: (number: number) => RoomBatch[];
 }
 
 const writers = new WeakMap<EngineConnection, ConnectionWriter>();
 
-/** Before anything else is sent over a connection, what was emitted to its rooms goes out. */
+/** Keeps the order: pending room messages are written before any other packet of the connection. */
 function flushBeforePacket(this: EngineConnection): void {
   const writer = writers.get(this);
   if (!writer) return;
@@ -34,22 +35,22 @@ function flushBeforePacket(this: EngineConnection): void {
   writer.flush();
 }
 
-/** Nor is it lost when the server ends the connection. */
+/** Pending room messages are also written before the server closes the connection. */
 function flushAndClose(this: EngineConnection, discard?: boolean): void {
   writers.get(this)?.flush();
   (Object.getPrototypeOf(this) as EngineConnection).close.call(this, discard);
 }
 
 /**
- * The way to one client. Everything that was emitted to its rooms up to a number is written, and nothing after: so whatever
- * else happens to it (another packet, a join, a leave) need only have it flushed before, and all order is kept.
+ * Writes to one client. All messages to its rooms up to `#lastFlushed` are written, and none after it. So the order is preserved
+ * if it is flushed before anything else happens to the connection: another packet, a join, a leave.
  */
 export class ConnectionWriter {
-  /** Whether the connection was seen to announce a packet before it sends it. */
+  /** Whether the connection has emitted `packetCreate` before a packet: only then is flushing in time certain. */
   announcesPackets = false;
   readonly #client: SocketIoClient;
   readonly #connection: EngineConnection;
-  /** Nearly always one. */
+  /** Almost always one. */
   readonly #sockets: NamespaceSocket[] = [];
   #lastFlushed = frameCounter.last;
   #transport: EngineConnection['transport'] | undefined;
@@ -78,7 +79,7 @@ export class ConnectionWriter {
     return bytes;
   }
 
-  /** What was emitted before is not for this socket. */
+  /** Messages that were emitted before are not for this socket. */
   addSocket(socket: NamespaceSocket): void {
     this.flush();
     this.#sockets.push(socket);
@@ -93,7 +94,7 @@ export class ConnectionWriter {
     this.#connection.close(true);
   }
 
-  /** Writes what was emitted to its rooms since it was flushed last. */
+  /** Writes the messages to its rooms since the last flush. */
   flush(): void {
     const after = this.#lastFlushed;
     if (after === frameCounter.last) return;
@@ -113,7 +114,10 @@ export class ConnectionWriter {
     else writer.write(concatFrames(framesOf(batches, after)));
   }
 
-  /** Undefined where the ordinary path must be taken: what waits in Engine.IO goes first, and an upgrade changes the transport. */
+  /**
+   * Undefined if Socket.IO's own path must be taken: packets wait in Engine.IO's buffer and go first, or an upgrade replaces the
+   * transport.
+   */
   #usableFrameWriter(): FrameWriter | undefined {
     const { transport, readyState, upgrading, writeBuffer } = this.#connection;
     const writer = this.#frameWriterFor(transport);
@@ -154,7 +158,7 @@ interface OutgoingListener {
 
 const NO_LISTENERS: OutgoingListener[] = [];
 
-/** What was emitted to the rooms since, in the order in which it was. */
+/** The frames of all batches after the number, in the order in which they were emitted. */
 function framesOf(batches: RoomBatch[], after: number): Frame[] {
   const frames = batches.flatMap((room) => room.framesAfter(after));
   return batches.length > 1 ? frames.sort((a, b) => a.number - b.number) : frames;

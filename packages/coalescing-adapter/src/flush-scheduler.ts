@@ -1,23 +1,26 @@
+/** The flush scheduler: writes room batches in time slices that share the event loop. */
 import { type EventLoopUtilization, performance } from 'node:perf_hooks';
 
-/** In one turn of the event loop rooms are written for about so long: then whatever else waits has its turn. */
+/** The time for rooms in one turn of the event loop, so that other work gets its turn. */
 const SLICE_MS = 2;
-/** How busy the event loop is, is looked at over so long. */
+/** The period over which the load of the event loop is measured. */
 const LOAD_SAMPLE_MS = 50;
 
 interface Flushable {
-  /** True when it is done. */
+  /** Returns true when everything is written. */
   flushUntil(deadline: number): boolean;
 }
 
-/** Rooms that have something to write, one after the other; who is not done when the turn is over waits behind the others. */
+/**
+ * Flushes the pending batches one after the other. A batch that is not done at the end of a slice goes to the end of the queue.
+ */
 class FlushScheduler {
   readonly #pending = new Set<Flushable>();
   #isScheduled = false;
   #lastSample = { at: performance.now(), loop: performance.eventLoopUtilization() };
   #load = 0;
 
-  /** The share of its time that the event loop was busy of late. */
+  /** The share of recent time in which the event loop was busy, from 0 to 1. */
   get load(): number {
     const now = performance.now();
     if (now - this.#lastSample.at >= LOAD_SAMPLE_MS) this.#sampleLoad(now, performance.eventLoopUtilization());
@@ -55,5 +58,5 @@ class FlushScheduler {
   }
 }
 
-/** One for the process: there is one event loop to share. */
+/** One for the process: all adapters share its event loop. */
 export const flushScheduler = new FlushScheduler();

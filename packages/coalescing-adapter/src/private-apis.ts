@@ -1,52 +1,52 @@
 /**
- * Everything that this package takes for granted of Socket.IO, Engine.IO and ws beyond what they document. Nothing else
- * of theirs is touched. What is not found as it is described here is not used: the ordinary path sends instead.
+ * The private APIs of Socket.IO, Engine.IO and ws that this package uses, checked before use. No other file depends on
+ * undocumented behaviour. If an API does not have the shape described here, Socket.IO's own path is used instead.
  */
 import type { EventEmitter } from 'node:events';
 import type { Socket } from 'socket.io';
 import type { Packet, PacketOptions } from './websocket-frame.ts';
 
 /**
- * Engine.IO's connection. `packetCreate` is documented: it is emitted before anything at all is sent over the connection,
- * be it an event, an acknowledgement or a ping. That it is, is seen by the first packet of every connection: see `Line`.
+ * The connection of Engine.IO. `packetCreate` is documented: it is emitted before any packet is sent: an event, an
+ * acknowledgement, a ping. `ConnectionWriter` does not rely on it until the connection has emitted one.
  */
 export interface EngineConnection extends EventEmitter {
   readonly readyState: string;
   readonly upgrading: boolean;
-  /** What waits until the transport takes more. */
+  /** Packets that wait until the transport accepts more. */
   readonly writeBuffer: readonly { data?: string | Buffer }[];
   readonly transport: EngineTransport;
-  /** Documented; made to flush before, which is all that is changed of any object of theirs. */
+  /** Documented. It is replaced by a method that flushes first: the only change to an object of Engine.IO. */
   close: (discard?: boolean) => void;
 }
 
 interface EngineTransport {
   readonly name: string;
-  /** Set where messages are compressed: their frames are not the same for everybody. */
+  /** Set if messages are compressed: then the frames differ between clients. */
   readonly perMessageDeflate?: unknown;
-  /** Of a WebSocket transport: the connection of ws. */
+  /** The ws connection of a WebSocket transport. */
   readonly socket?: Partial<WebSocketConnection>;
 }
 
-/** A connection of ws, versions 8. */
+/** A connection of ws 8. */
 interface WebSocketConnection {
   readonly readyState: number;
-  /** Bytes that wait for the system to take them. */
+  /** Bytes that wait for the operating system. */
   readonly bufferedAmount: number;
-  /** Engine.IO sends frames that were made before by this, too. A list of one is one write. */
+  /** Engine.IO uses it too, for pre-encoded frames. A list with one buffer is one write. */
   readonly _sender: { sendFrame(list: [Buffer]): void };
 }
 
-/** Socket.IO's adapters send by this. */
+/** Adapters of Socket.IO send with `writeToEngine`. */
 export interface SocketIoClient {
   readonly conn: EngineConnection;
   writeToEngine(encoded: [string], options: PacketOptions): void;
 }
 
-/** Bytes that are frames already go out here. */
+/** Writes bytes that are WebSocket frames already. */
 export interface FrameWriter {
   readonly bufferedAmount: number;
-  /** False when this may not be written to now. */
+  /** False if it must not be written to now. */
   readonly isOpen: boolean;
   write(frames: Buffer): void;
 }
@@ -55,12 +55,12 @@ const OPEN = 1;
 
 export const socketIoClientOf = (socket: Socket): SocketIoClient => socket.client as unknown as SocketIoClient;
 
-/** The listeners to what is sent to a socket, told as Socket.IO's adapter would. */
+/** Calls the socket's `onAnyOutgoing` listeners, as the adapter of Socket.IO does. */
 export function notifyOutgoing(socket: Socket, packet: Packet): void {
   (socket as unknown as { notifyOutgoingListeners(packet: Packet): void }).notifyOutgoingListeners(packet);
 }
 
-/** Undefined for whatever is not a plain WebSocket as it is known here. */
+/** Undefined if the transport is not a plain WebSocket of the expected shape. */
 export function createFrameWriter({ name, perMessageDeflate, socket }: EngineTransport): FrameWriter | undefined {
   if (name !== 'websocket' || perMessageDeflate || !socket || !hasExpectedShape(socket)) return undefined;
   return new WsWriter(socket);

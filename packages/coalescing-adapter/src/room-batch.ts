@@ -1,31 +1,33 @@
+/** The batch of a room: messages emitted to it that are not written to all of its sockets yet. */
 import { flushScheduler } from './flush-scheduler.ts';
 import type { Frame } from './websocket-frame.ts';
 
-/** After what it took to write to everybody, a room is left alone for so many times as long: on a busy event loop for longer. */
+/** After a flush the room waits for this many times as long as the flush took; longer on a busy event loop. */
 const COOLDOWN_FACTOR = 4;
 /**
- * Where the event loop has no time left, rooms wait for each other, as long as it takes for all of them to fit in: a rest
- * would only come on top of that. Up to there it leaves time to others, and a client hears of nothing much later for it.
+ * The limit of that wait. On a saturated event loop the rooms wait for each other anyway, and a longer wait would only add to it.
+ * Below that, 10 ms leave time for other work, and clients hardly notice them.
  */
 const MAX_COOLDOWN_MS = 10;
-/** What waits for a room: with more it is written at once. */
+/** With more than this, a room is flushed at once. */
 const MAX_PENDING = { frames: 4_096, bytes: 1024 * 1024 };
-/** Sockets that are written to before the clock is looked at. */
+/** Sockets between two reads of the clock. */
 const SOCKETS_PER_CLOCK_CHECK = 16;
 
 interface RoomBatchOptions {
-  /** Whoever is there now; who comes later while they are written to may be among them, who goes is not. */
+  /**
+   * The sockets in the room. Iterated during a flush: sockets that join meanwhile may be included, sockets that leave are not.
+   */
   getSocketIds: () => Iterable<string>;
-  /** Sends a member what was emitted to its rooms so far. */
+  /** Writes to a socket everything that was emitted to its rooms so far. */
   flushSocket: (id: string) => void;
 }
 
-/** What was emitted to a room and is not written to everybody yet. */
 export class RoomBatch {
   readonly #options: RoomBatchOptions;
   #frames: Frame[] = [];
   #bytes = 0;
-  /** The frames after a number, as the last socket was sent them: mostly the next is sent the same. */
+  /** The result of the last `bytesAfter`: most sockets of a room need the same one. */
   #cachedBytes: { after: number; upTo: number; bytes: Buffer } | undefined;
   #flushPass: { socketIds: Iterator<string>; upTo: number; cost: number } | undefined;
   #isScheduled = false;
@@ -35,7 +37,7 @@ export class RoomBatch {
     this.#options = options;
   }
 
-  /** The newest frame's number. */
+  /** The number of the newest frame. */
   get lastNumber(): number {
     return this.#frames.at(-1)?.number ?? 0;
   }
@@ -51,7 +53,7 @@ export class RoomBatch {
     return this.#frames.slice(this.#indexAfter(number));
   }
 
-  /** One buffer, which most members share. */
+  /** One buffer, which most sockets share. */
   bytesAfter(number: number): Buffer {
     const { lastNumber } = this;
     if (this.#cachedBytes?.after === number && this.#cachedBytes.upTo === lastNumber) return this.#cachedBytes.bytes;
@@ -61,8 +63,8 @@ export class RoomBatch {
   }
 
   /**
-   * Writes to one member after the other until that time, and goes on where it stopped when it is called again; true when
-   * everybody was written to. Who comes late is sent what was emitted meanwhile, too.
+   * Writes to one socket after the other until the deadline, and continues there in the next call. Returns true when all sockets
+   * are written. The last ones also receive what was emitted during the flush.
    */
   flushUntil(deadline: number): boolean {
     if (this.#frames.length === 0) return true;
@@ -99,7 +101,7 @@ export class RoomBatch {
     else setTimeout(() => flushScheduler.schedule(this), Math.ceil(cooldownMs));
   }
 
-  /** What a pass that has begun does not reach any more, another one does. */
+  /** A flush that is under way may have passed some sockets already: another one reaches them. */
   #flushAll(): void {
     while (this.#frames.length > 0) this.flushUntil(Infinity);
   }
@@ -110,7 +112,6 @@ export class RoomBatch {
   }
 }
 
-/** Frames as they follow each other on the line. */
 export function concatFrames(frames: Frame[]): Buffer {
   const [only] = frames;
   return frames.length === 1 && only ? only.bytes : Buffer.concat(frames.map(({ bytes }) => bytes));

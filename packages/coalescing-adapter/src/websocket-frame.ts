@@ -1,13 +1,14 @@
-/** A message to a room, as it travels. */
+/** A message to a room, encoded once as a WebSocket frame and as an Engine.IO packet. */
+
 export interface Frame {
-  /** Messages to rooms are numbered over all rooms of the process. */
+  /** Increases over all rooms of the process. */
   readonly number: number;
-  /** A whole WebSocket frame. What a server sends is not masked: so it is the same for everybody. */
+  /** A complete WebSocket frame. Servers do not mask their frames, so all clients get the same bytes. */
   readonly bytes: Buffer;
-  /** What Socket.IO's encoder made of it, for connections that take no frames. */
+  /** The packet of Socket.IO's encoder, for connections that do not accept frames. */
   readonly encoded: [string];
   readonly options: PacketOptions;
-  /** For whoever listens to what a socket is sent. */
+  /** For the listeners of outgoing packets. */
   readonly packet: Packet;
 }
 
@@ -19,19 +20,19 @@ export interface Packet {
 export interface PacketOptions {
   preEncoded: true;
   compress: boolean | undefined;
-  /** Engine.IO sends this as it is where it may. */
+  /** Engine.IO sends this buffer unchanged where it can. */
   wsPreEncodedFrame: [Buffer];
 }
 
-/** RFC 6455, section 5.2: the last frame of a message, which is text. */
+/** RFC 6455, section 5.2: the final frame of a text message. */
 const FINAL_TEXT = 0x81;
-/** Longer messages have their length in two bytes, or in eight. */
+/** Values of the length field that announce an extended length of two or eight bytes. */
 const LENGTH_IN_TWO_BYTES = 126;
 const LENGTH_IN_EIGHT_BYTES = 127;
-/** Engine.IO puts this before every message. */
+/** Engine.IO's prefix of every message. */
 const ENGINE_IO_MESSAGE = '4'.charCodeAt(0);
 
-/** Header and payload in one buffer: so it is one write, and needs no copy until more is sent with it. */
+/** Header and payload are in one buffer: one write, and no copy unless other frames are written with it. */
 export function encodeTextFrame(text: string): Buffer {
   const length = Buffer.byteLength(text);
   const payload = length + 1;

@@ -1,9 +1,10 @@
+/** Read marks and unread counts of a room. */
 import type { Ack } from '@engawa/protocol';
 import type { Entry, EntryOf } from '../timeline/entry.ts';
 
 const MARK_INTERVAL_MS = 500;
 
-/** What a server counted: chats by others after the mark, up to an entry. */
+/** Counts from the server: chats by others after the read mark, up to the entry `asOf`. */
 interface UnreadCounts {
   read: number;
   unread: number;
@@ -13,26 +14,27 @@ interface UnreadCounts {
 
 interface ReadMarksOptions {
   getUsername: () => string;
-  /** Nothing when there was no answer. */
+  /** Undefined without an answer. */
   sendMark: (seq: number) => Promise<Ack<'mark:read'> | undefined>;
   sleep: (milliseconds: number) => Promise<void>;
   onChange: () => void;
 }
 
 /**
- * How far everybody has read, and what is unread: as much as the server counted, and what was told since. Where that does
- * not say, the server is asked once more, by a mark. The own mark is told at most every half second; only the latest counts.
+ * How far each member has read, and how much is unread: the server's counts, plus the entries since. Where the entries are not
+ * enough, it asks the server to count again, by sending a mark. It sends its own mark at most every half second, and only the
+ * latest one.
  */
 export class ReadMarks {
   readonly #options: ReadMarksOptions;
-  /** Another map after each change. */
+  /** Replaced after each change, never mutated. */
   others: ReadonlyMap<string, number> = new Map();
   own = 0;
   unread = 0;
   mentions = 0;
   /** Chats up to this entry are counted. */
   #asOf = 0;
-  /** As far as the server was told; less than that, and it is to count anew. */
+  /** The mark that the server knows. If it is less than `own`, the server has to count again. */
   #reportedSeq = 0;
   #isReporting = false;
 
@@ -40,7 +42,7 @@ export class ReadMarks {
     this.#options = options;
   }
 
-  /** A mark never goes back. */
+  /** A mark never moves back. */
   markRead(seq: number): void {
     if (seq <= this.own) return;
     this.own = seq;
@@ -48,7 +50,6 @@ export class ReadMarks {
     void this.report();
   }
 
-  /** The server's own knowledge. */
   onServerCounts({ read, unread, mentions: mentionCount, asOf }: UnreadCounts): void {
     this.#reportedSeq = read;
     this.#asOf = asOf;
@@ -64,21 +65,21 @@ export class ReadMarks {
     const { kind, username, message } = entry as Partial<EntryOf<'create:chat'>>;
     const isUnread = kind === 'create:chat' && username !== me && entry.seq > this.own;
     if (isUnread) this.unread += 1;
-    // Whether that names the reader, and what became of others, the server says.
+    // Only the server knows whether a chat that may mention the reader does, and which chats an edit or a deletion leaves.
     if (isUnread ? foldCase(message).includes(foldCase(me)) : this.unread > 0 && /^(upda|dele)te:chat/.test(String(kind))) {
       this.#reportedSeq = 0;
       void this.report();
     }
   }
 
-  /** The seqs of another log mean nothing in this one. */
+  /** The seqs of another log have no meaning in this one. */
   reset(): void {
     this.others = new Map();
     this.own = this.#reportedSeq = this.#asOf = 0;
     this.#setCounts(0, 0);
   }
 
-  /** Returns whether it is news. Oneself may have read on another device. */
+  /** Returns whether the mark has moved. An own mark can come from another device. */
   onReadMark(username: string, seq: number): boolean {
     const isOwn = username === this.#options.getUsername();
     if (seq <= (isOwn ? this.own : (this.others.get(username) ?? 0))) return false;
@@ -87,7 +88,7 @@ export class ReadMarks {
     return true;
   }
 
-  /** To be called again whenever the room is live: what could not be told is told then. */
+  /** Call it whenever the room becomes live: it sends what could not be sent before. */
   async report(): Promise<void> {
     if (this.#isReporting) return;
     this.#isReporting = true;
@@ -96,7 +97,7 @@ export class ReadMarks {
       const seq = this.own;
       const answer = await this.#options.sendMark(seq);
       if (!answer?.ok) break;
-      // What was told while it counted is not in it: then it counts once more.
+      // Entries that arrived while the server counted are not in its counts: it counts again.
       if (seq === this.own && answer.asOf >= this.#asOf) this.onServerCounts(answer);
       else if (this.unread === 0) this.#reportedSeq = seq;
       this.#options.onChange();

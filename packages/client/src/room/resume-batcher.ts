@@ -1,3 +1,4 @@
+/** The resume batcher: asks in shared requests for the entries that rooms have missed. */
 import type { ErrorPayload, RequestInput, ResumeResult } from '@engawa/protocol';
 import { MAX_FRAME_BYTES, MAX_ROOMS_PER_RESUME } from '@engawa/protocol/bounds';
 import type { Position } from '@engawa/protocol/position';
@@ -8,24 +9,24 @@ import type { Connection } from '../connection/connection.ts';
 const RESUME_TIMEOUT_MS = 20_000;
 const PROBE_TIMEOUT_MS = 5_000;
 
-/** A room that has fallen behind. */
+/** A room that can miss entries. */
 export interface ResumableRoom {
   readonly roomId: string;
   readonly username: string;
-  /** What it has of the room. */
+  /** The position that it has received. */
   readonly heldPosition: Position | undefined;
   onResumeResult(outcome: ResumeResult): void;
-  /** It is to be asked for again, unless it has ended. */
+  /** Adds the room to the batcher again, unless the room has ended. */
   requestResume(): void;
 }
 
-/** A room, and what it was asked with; nothing where it has no position yet. */
+/** A room, and what is requested for it: nothing if it has no position yet. */
 interface PendingResume {
   room: ResumableRoom;
   requestRooms: RequestInput<'resume:rooms'>['rooms'];
 }
 
-/** Asks for what rooms missed: one question at a time, for all that are behind together, until none is. */
+/** Sends one request at a time, for all rooms that miss entries, until no room does. */
 export class ResumeBatcher {
   readonly #connection: Connection;
   readonly #onError: (error: ErrorPayload) => void;
@@ -44,12 +45,12 @@ export class ResumeBatcher {
     if (!this.#isRunning) void this.#run();
   }
 
-  /** The connection is gone, and each room comes again with the next. */
+  /** For a lost connection: each room is added again on the next one. */
   clear(): void {
     this.#pendingRooms.clear();
   }
 
-  /** The connection may be dead without anybody having noticed: it is given up sooner. */
+  /** Checks whether the connection is still alive, with a shorter time-out than usual. */
   async probe(): Promise<void> {
     this.#timeoutMs = PROBE_TIMEOUT_MS;
     if (this.#pendingRooms.size > 0 && !this.#isRequesting) return;
@@ -60,7 +61,7 @@ export class ResumeBatcher {
 
   async #run(): Promise<void> {
     this.#isRunning = true;
-    // Rooms that are added in the same moment go together.
+    // Rooms that are added in the same tick share a request.
     await Promise.resolve();
     for (let failures = 0; this.#pendingRooms.size > 0 && this.#connection.isUp; ) {
       const delayMs = await this.#requestBatch(failures);
@@ -70,7 +71,7 @@ export class ResumeBatcher {
     this.#isRunning = false;
   }
 
-  /** Milliseconds after which it is to be asked again, if it is to be. */
+  /** Returns the milliseconds to wait before the next request; 0 for none. */
   async #requestBatch(failures: number): Promise<number> {
     const batch = this.#takeBatch();
     const rooms = [...batch.values()].flatMap(({ requestRooms }) => requestRooms);
@@ -90,12 +91,12 @@ export class ResumeBatcher {
     return answer?.error.retryAfter ?? backoff(failures);
   }
 
-  /** As many rooms as one question may have, by count and by bytes. */
+  /** As many rooms as fit into one request, by count and by bytes. */
   #takeBatch(): Map<string, PendingResume> {
     const batch = new Map<string, PendingResume>();
     let bytes = 0;
     for (const room of this.#pendingRooms) {
-      // A room that was closed and joined again may be behind twice; it is named once.
+      // A room that was closed and joined again may be pending twice; the request names it once.
       if (batch.has(room.roomId)) continue;
       const { roomId, username } = room;
       const requestRooms = room.heldPosition ? [{ roomId, username, ...room.heldPosition }] : [];
@@ -107,7 +108,7 @@ export class ResumeBatcher {
     return batch;
   }
 
-  /** A room for which there was no place in the answer comes with the next question. False when that is so of all. */
+  /** A room that did not fit into the answer is requested again. Returns false if no room fitted. */
   #deliverResults(batch: Map<string, PendingResume>, results: ResumeResult[]): boolean {
     let hasDelivered = false;
     for (const result of results) {
@@ -123,6 +124,6 @@ export class ResumeBatcher {
   }
 }
 
-/** It says neither what the room missed, nor that it missed nothing. */
+/** The answer has neither entries of the room nor its end. */
 const isDeferred = (outcome: ResumeResult, { requestRooms: [held] }: PendingResume): boolean =>
   outcome.outcome === 'more' && outcome.entries.length === 0 && outcome.epoch === held?.epoch && outcome.seq === held.seq;

@@ -1,3 +1,4 @@
+/** The room controller: connects the parts of one joined room, and emits its events. */
 import type { Ack, EphemeralEventName, ErrorPayload, MissedEntry, Presence, RequestInput, ServerNotice } from '@engawa/protocol';
 import { Emitter } from '../connection/emitter.ts';
 import { JoinError } from '../connection/result.ts';
@@ -18,11 +19,11 @@ interface RoomControllerOptions extends Omit<RoomSyncOptions, 'listeners'> {
   storage: SafeStorage;
   onRetryableError: (error: ErrorPayload) => void;
   onEnd: () => void;
-  /** Whoever joined the room closes it; whether nobody has it any more. */
+  /** Called for each `close` of the room. Returns whether it was the last one. */
   releaseHandle: () => boolean;
 }
 
-/** A room, and the side of it that the client holds: each part does one thing, and this is where they meet. */
+/** One joined room: each part does one thing, and this class connects them. */
 export class RoomController {
   readonly room: Room;
   readonly roomSync: RoomSync;
@@ -48,7 +49,7 @@ export class RoomController {
   readonly #timeline: RoomTimeline;
   #resolveReady: () => void = () => undefined;
   #rejectReady: (error: JoinError) => void = () => undefined;
-  /** Resolves when the room may be handed out, rejects when it has ended before. */
+  /** Resolves when `join` may return the room; rejects if the room ends before. */
   readonly ready = new Promise<void>((resolve, reject) => {
     this.#resolveReady = resolve;
     this.#rejectReady = reject;
@@ -120,7 +121,7 @@ export class RoomController {
     });
   }
 
-  /** To be done before anything is told. */
+  /** Call it before any entry is delivered. */
   async load(): Promise<void> {
     this.#outbox.addStored(await this.#outboxStore.load());
   }
@@ -142,7 +143,7 @@ export class RoomController {
     }
   }
 
-  /** What a large room says of all who are there. */
+  /** The member counts of a large room. */
   onMemberCounts(notice: ServerNotice<'update:members'>): void {
     if (typeof notice.members !== 'number' || typeof notice.online !== 'number') return;
     this.#roomInfo.onMemberCounts(notice);
@@ -157,7 +158,7 @@ export class RoomController {
     this.#typing.onSummary(others, several);
   }
 
-  /** Only the latest signal counts: one that cannot be said now is not said later. */
+  /** Ephemeral events are never sent late: only the latest state matters. */
   async #sendEphemeral<E extends EphemeralEventName>(
     event: E,
     fields: Omit<RequestInput<E>, 'roomId' | 'username'>,
@@ -190,7 +191,7 @@ export class RoomController {
     const { reason } = ending;
     const { endedResult } = this.roomSync;
     this.#typing.close();
-    // Whoever is refused now may come back under another name, or to what another page is in.
+    // The user may join again under another name, and other tabs may still be in the room.
     const keepsPosition = reason === 'closed' || reason === 'refused';
     if (keepsPosition) this.persistence.close();
     this.#outbox.close(endedResult, reason === 'left');
@@ -200,7 +201,7 @@ export class RoomController {
     this.#options.onEnd();
   }
 
-  /** Told once for all that changes in one go. */
+  /** Emits one `change` for all changes of the same tick. */
   #scheduleChange(): void {
     this.#timeline.invalidate();
     this.persistence.scheduleSave();

@@ -1,18 +1,19 @@
+/** Room info: topic, retention, role and member counts, kept up to date by entries. */
 import type { ResponsePayload, Retention, ServerNotice } from '@engawa/protocol';
 import { type Entry, isKind } from '../timeline/entry.ts';
 
 const MAX_RECENT_ENTRIES = 100;
 
-/** What a room says of itself to a member. */
+/** What a join returns about the room. */
 export type Membership = Pick<
   ResponsePayload<'add:member'>,
   'role' | 'topic' | 'retention' | 'members' | 'online' | 'read' | 'unread' | 'mentions' | 'epoch' | 'asOf'
 >;
 
-/** How many there are, as of an entry. */
+/** The numbers of members, as of an entry. */
 export type MemberCounts = Pick<ServerNotice<'update:members'>, 'epoch' | 'asOf' | 'members' | 'online'>;
 
-/** What a room is beside its chats, as of what it said of itself and what was told since. */
+/** Everything about a room except its chats: the answer to the join, plus the entries since. */
 export class RoomInfo {
   topic = '';
   retention: Retention = {};
@@ -22,7 +23,7 @@ export class RoomInfo {
   #asOf: { epoch: string; seq: number } | undefined;
   /** Joins and leaves up to this entry are counted. */
   #membersAsOf = 0;
-  /** Entries may be told before the answer that does not have them yet. */
+  /** An entry can arrive before an answer that does not include it yet: entries are applied again after the answer. */
   #recentEntries: Entry[] = [];
 
   onJoin({ topic, retention, members, online, role, epoch, asOf }: Membership): void {
@@ -32,7 +33,7 @@ export class RoomInfo {
     for (const entry of this.#recentEntries) this.#apply(entry);
   }
 
-  /** What a large room says of its members; it may be older than what is known. */
+  /** The member counts of a large room. They may be older than the current ones. */
   onMemberCounts({ epoch, asOf, members, online }: MemberCounts): void {
     this.online = online;
     if (epoch !== this.#asOf?.epoch || asOf < this.#membersAsOf) return;
@@ -41,7 +42,7 @@ export class RoomInfo {
     for (const entry of this.#recentEntries) this.#countMember(entry);
   }
 
-  /** What was told belongs to another log. */
+  /** The entries so far belong to another log. */
   reset(): void {
     this.#recentEntries = [];
   }

@@ -1,16 +1,16 @@
+/** Room persistence: saves the position of a room a few times a second. */
 import type { Position } from '@engawa/protocol/position';
 import type { SafeStorage } from '../storage/storage.ts';
 import { areStrings } from '../timeline/entry.ts';
 
 const SAVE_INTERVAL_MS = 250;
 
-/** What of a room outlives a page, beside what waits to be sent. */
+/** What the storage has of a room, besides its outbox. */
 export interface PersistedRoom {
   username: string;
   position?: Position | undefined;
 }
 
-/** Writes down where a room is, a few times a second. */
 export class RoomPersistence {
   readonly #storage: SafeStorage;
   readonly #key: string;
@@ -29,11 +29,11 @@ export class RoomPersistence {
     if (!this.#isClosed) this.#timer ??= setTimeout(() => this.flush(), SAVE_INTERVAL_MS);
   }
 
-  /** Only what the application was told is written: a position is never ahead of its listeners. */
+  /** The stored position is never ahead of what the application has received. */
   flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    // However slow the storage is, one writing waits.
+    // At most one write waits, however slow the storage is.
     if (this.#isClosed || this.#isWriteQueued) return;
     this.#isWriteQueued = true;
     void this.#storage.write(this.#key, () => {
@@ -54,7 +54,7 @@ export class RoomPersistence {
   }
 }
 
-/** What was written by another version, another name or another program is as good as nothing. */
+/** Ignores values of another version, another username or another program. */
 export async function readPosition(storage: SafeStorage, roomId: string, username: string): Promise<Position | undefined> {
   const stored = (await storage.read(storageKey(roomId))) as Partial<PersistedRoom> | null | undefined;
   return stored?.username === username && isPosition(stored.position) ? stored.position : undefined;

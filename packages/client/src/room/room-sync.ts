@@ -1,3 +1,4 @@
+/** Room sync: follows the log of one room across connections, and delivers each entry once, in order. */
 import type { Ack, Chat, ChatPage, CommandName, ErrorPayload, EventName, RequestInput, ResumeResult, ServerNotice } from '@engawa/protocol';
 import { isSameLineage, type Position } from '@engawa/protocol/position';
 import { backoff } from '../connection/backoff.ts';
@@ -11,37 +12,37 @@ import type { ResumableRoom, ResumeBatcher } from './resume-batcher.ts';
 import type { MemberCounts, Membership } from './room-info.ts';
 
 /**
- * `joining` until the room was joined and its newest chats are there; `live`: what is shown is what is; `catching up`
- * after a drop or a gap; `offline` without a connection; `ended` for good.
+ * `joining`: until the room is joined and its newest chats are loaded. `live`: up to date. `catching up`: after a drop or a gap.
+ * `offline`: without a connection. `ended`: for good.
  */
 export type RoomState = 'joining' | 'live' | 'catching up' | 'offline' | 'ended';
 
-/** Why a room is over. */
+/** Why a room has ended. */
 export interface RoomEnding {
-  /** `refused`: it could not be joined (again), and `error` says why. `closed`: it was closed, or the client was. */
+  /** `refused`: a join failed, `error` says why. `closed`: the room or the client was closed. */
   reason: 'left' | 'removed' | 'deleted' | 'refused' | 'closed';
-  /** Who removed one, or deleted the room; not known when one was away. */
+  /** The member who removed this one, or deleted the room. Undefined if it happened while this client was away. */
   by?: string;
   error?: ErrorInfo;
 }
 
-/** The chats are others than before: `too_old`, too much was missed; `reset`, the log of the room was set back or replaced. */
+/** The timeline was replaced. `too_old`: too many entries were missed. `reset`: the log was set back or replaced. */
 export interface RoomReset {
   reason: 'too_old' | 'reset';
 }
 
 interface RoomSyncListeners {
-  /** Again when it may have changed unheard. */
+  /** Called again after each rejoin and each reset. */
   onJoin(membership: Membership): void;
   onMemberCounts(counts: MemberCounts): void;
-  /** The room may be handed out: nothing is told before. */
+  /** `join` may return the room. No entry is delivered before. */
   onReady(): void;
   onEntry(entry: Entry): void;
   onPosition(position: Position): void;
-  /** `isLost`: which own chats the new log may not have. */
+  /** `isLost`: whether the new log may lack an own chat. */
   onReset(reset: RoomReset, isLost: (place: EntryRef) => boolean): void;
   onStateChange(state: RoomState): void;
-  /** Something was refused that is asked again by itself. */
+  /** A join or page was refused, and is retried. */
   onRetryableError(error: ErrorPayload): void;
   onEnd(ending: RoomEnding): void;
 }
@@ -54,20 +55,20 @@ export interface RoomSyncOptions {
   create: boolean;
   topic: string | undefined;
   maxChats: number;
-  /** Where to go on; from the head when not given. */
+  /** The position after which entries are delivered; the newest if undefined. */
   from: Position | undefined;
   newId: () => string;
   listeners: RoomSyncListeners;
 }
 
 const INITIAL_CHATS = 50;
-/** A position that no log has. */
+/** A position that is in no log. */
 export const UNKNOWN_POSITION: Position = { epoch: '', seq: 0, id: null };
 const MAX_RESUME_ROUNDS = 5;
-/** Refusals `not_a_member` in a row of one who is a member as far as the room says. */
+/** After so many `not_a_member` in a row the error is returned, although the room counts this client as a member. */
 const MAX_DENIALS = 5;
 
-/** Follows the log of one room over connections that come and go, so that each entry is told once, in order, with none missing. */
+/** Follows the log of one room across connections. Each entry is delivered once, in order, without gaps. */
 export class RoomSync implements ResumableRoom {
   readonly #options: RoomSyncOptions;
   readonly #connection: Connection;
@@ -81,19 +82,19 @@ export class RoomSync implements ResumableRoom {
   username: string;
   #hasInitialChats = false;
   #isReady = false;
-  /** What is shown once it is joined may be behind, and is to be asked for. */
+  /** The room was found to be behind before it was joined: resume as soon as it is. */
   #needsResume = false;
   #hasRejoined = false;
-  /** The log did not say what became of the position. */
+  /** The log does not contain the position. */
   #hasDiverged = false;
   #isLeaving = false;
-  /** The epoch of the last answer to a join. */
+  /** The epoch of the last successful join. */
   #joinedEpoch: string | undefined;
-  /** How far it is, in entries, while what was missed comes in several answers. */
+  /** Progress in entries, while the missed entries need several answers. */
   catchUpProgress: { readonly done: number; readonly total: number } | undefined;
-  /** Rounds of catching up that brought no end. */
+  /** Rounds of resuming without progress. */
   #resumeRounds = 0;
-  /** Until the room is live, or has ended. */
+  /** Resolved when the room is live or has ended. */
   #liveWaiters: (() => void)[] = [];
 
   constructor(options: RoomSyncOptions) {
@@ -104,12 +105,12 @@ export class RoomSync implements ResumableRoom {
     this.roomId = options.roomId;
   }
 
-  /** Those that the room has told. */
+  /** The chats that the room has delivered. */
   get chats(): readonly Chat[] {
     return this.chatWindow?.chats ?? [];
   }
 
-  /** Up to where it is told. */
+  /** The last delivered entry. */
   get position(): Position | undefined {
     return this.chatWindow?.position;
   }
@@ -118,7 +119,6 @@ export class RoomSync implements ResumableRoom {
     return this.#hasDiverged ? UNKNOWN_POSITION : this.position;
   }
 
-  /** There is a connection. */
   onConnect(): void {
     if (!this.ending) void this.#start();
   }
@@ -129,9 +129,9 @@ export class RoomSync implements ResumableRoom {
     if (!this.ending) this.#setState(this.#hasInitialChats ? 'offline' : 'joining');
   }
 
-  /** What is shown may be behind: asks. */
+  /** Requests missed entries: the room may be behind. */
   requestResume(): void {
-    // Who is still joining asks when he has.
+    // While joining it only takes note: the join resumes at its end.
     if (!this.#hasInitialChats) this.#needsResume = true;
     if (this.ending || !this.#hasInitialChats || !this.#connection.isUp) return;
     this.#setState('catching up');
@@ -150,7 +150,7 @@ export class RoomSync implements ResumableRoom {
     else if (epoch !== this.position?.epoch) this.requestResume();
   }
 
-  /** The log does not say what became of the position: the newest chats, then, and an open word that it is so. */
+  /** The log does not contain the position: load the newest chats instead, and emit `reset`. */
   resyncFromNewest(): void {
     this.#hasDiverged = true;
     this.requestResume();
@@ -172,7 +172,10 @@ export class RoomSync implements ResumableRoom {
     this.#listeners.onEnd(ending);
   }
 
-  /** Asks, over as many connections as it takes, until there is a definitive answer. What is asked, if anything, may change with the log. */
+  /**
+   * Repeats the request, over as many connections as necessary, until there is a definitive answer. A function returns the
+   * payload for the current log, or the error to return.
+   */
   async requestUntilAnswered<E extends EventName>(
     event: E,
     payload: RequestInput<E> | (() => RequestInput<E> | FailedResult),
@@ -191,13 +194,13 @@ export class RoomSync implements ResumableRoom {
     }
   }
 
-  /** Does something as the member that this is, once. */
+  /** Sends a command as this member. Retries have the same client id, so it takes effect once. */
   sendCommand<E extends CommandName>(event: E, fields: object): Promise<Result<E>> {
     const { roomId, username } = this;
     return this.requestUntilAnswered(event, { roomId, username, clientId: this.#options.newId(), ...fields } as unknown as RequestInput<E>);
   }
 
-  /** Who leaves and finds that he has left is not to come back. */
+  /** The member may be removed before the answer arrives: a leaving member must not rejoin. */
   async leave(): Promise<{ ok: true } | FailedResult> {
     this.#isLeaving = true;
     const result = await this.sendCommand('remove:member', {});
@@ -206,7 +209,7 @@ export class RoomSync implements ResumableRoom {
     return result.ok || this.ending?.reason === 'left' ? { ok: true } : result;
   }
 
-  /** What is answered once it has ended. */
+  /** The result of all requests after the end. */
   get endedResult(): FailedResult {
     const { reason, error } = this.ending ?? { reason: 'closed' };
     if (error) return { ok: false, error };
@@ -221,7 +224,7 @@ export class RoomSync implements ResumableRoom {
     await this.#loadInitialChats();
     if (generation !== this.#connection.generation || this.ending) return;
     this.#hasInitialChats = true;
-    // Nothing is told before the next turn, so that whoever waited for the room hears all of it.
+    // Deliver nothing before the next tick, so that the caller of `join` can add listeners before the first entry.
     const isUpToDate = !this.#needsResume && this.position !== undefined && this.#reorderBuffer.hasNothingNewFor(this.position);
     this.#setState(isUpToDate ? 'live' : 'catching up');
     this.#listeners.onReady();
@@ -232,7 +235,7 @@ export class RoomSync implements ResumableRoom {
     else this.#drainBuffer();
   }
 
-  /** Entries are told as they are heard. */
+  /** Whether live entries are delivered at once. */
   get #canDeliver(): boolean {
     return this.state === 'live' && this.#isReady;
   }
@@ -261,7 +264,7 @@ export class RoomSync implements ResumableRoom {
     return hasErrorCode(created, 'room_exists') ? this.#requestWhileConnected('add:member', { roomId, username }) : created;
   }
 
-  /** The chats before the position. Without them the room goes on all the same: they can be loaded as older ones. */
+  /** Loads the chats before the position. If that fails the room continues without them: they can be loaded as older ones. */
   async #loadInitialChats(): Promise<void> {
     const chatWindow = this.chatWindow;
     if (!chatWindow) return;
@@ -270,11 +273,11 @@ export class RoomSync implements ResumableRoom {
     const limit = Math.min(INITIAL_CHATS, chatWindow.maxChats);
     const page = await this.#requestWhileConnected('list:chats', { roomId: this.roomId, before: edge, limit });
     if (page?.ok) chatWindow.insertPage(page, 'before', edge);
-    // An own name may be a member no more, and after a drop something was told since the joining: resuming finds out.
+    // The member may have expired, and entries may have been missed since the join: a resume finds out.
     else this.#needsResume = true;
   }
 
-  /** Takes the entry in if it is the next, and says whether nothing is missing. */
+  /** Applies the entry if it is the next one. Returns false if entries before it are missing. */
   #deliver(entry: Entry, isLive = true): boolean {
     const relation = this.chatWindow?.applyEntry(entry);
     if (relation !== 'next') return relation === 'known';
@@ -284,7 +287,7 @@ export class RoomSync implements ResumableRoom {
     return true;
   }
 
-  /** Only an entry of now: in what was missed there may be an end that is long past. */
+  /** Only for live entries: a missed entry may remove a member who has rejoined since. */
   #endIfTerminal(entry: Entry): void {
     if (isKind(entry, 'delete:room')) this.end({ reason: 'deleted', by: entry.by });
     if (!isKind(entry, 'remove:member') || entry.username !== this.username) return;
@@ -316,13 +319,13 @@ export class RoomSync implements ResumableRoom {
     if (head > seq) this.catchUpProgress = { done, total: done + head - seq };
     this.#listeners.onPosition(this.position);
     if (this.position.seq !== previousSeq) this.#resumeRounds = 0;
-    // It was joined in a log that was lost again: what the room said of itself there is not so here.
+    // The join was in a log that was lost: what it returned does not apply to this one.
     if (epoch !== this.#joinedEpoch) void this.#rejoin();
     else if (outcome === 'caught_up') this.#drainBuffer();
     else void this.#retryResume();
   }
 
-  /** All up to the position is told: what was heard meanwhile follows, and if that is whole, the room is live. */
+  /** Everything up to the position is delivered: deliver the buffered entries, and go live if none is missing. */
   #drainBuffer(): void {
     const { entries, isComplete } = this.#reorderBuffer.takeAll();
     const missing = entries.filter((entry) => !this.ending && !this.#deliver(entry) && this.#shouldRequestGap(entry));
@@ -335,7 +338,10 @@ export class RoomSync implements ResumableRoom {
     this.#wakeWaiters();
   }
 
-  /** The log has what was heard before it was asked, or never will: an entry of another log, or of an end that was lost. */
+  /**
+   * Request the gap before an entry only once. If it is still there, the entry is of another log, or of a part of the log that
+   * was lost.
+   */
   #shouldRequestGap(entry: Entry): boolean {
     const isNew = !this.#requestedEntries.has(entry);
     this.#requestedEntries.add(entry);
@@ -370,9 +376,9 @@ export class RoomSync implements ResumableRoom {
   }
 
   /**
-   * A room that was opened anew did not lose what was said in the former one. A forked one may have lost whatever its
-   * newest page does not show: what it has is known there by its client id, and not said a second time. Only if a chat of
-   * the page was shown before, it has all that came before it, too: no two logs have one entry with different pasts.
+   * A room that was deleted and created again lost no chats of the former one. A forked log may have lost every chat that is not
+   * on its newest page. Its own chats it knows by their client ids, so a resend is stored once. If the page has a chat that was
+   * shown before, the log also has all chats before that one: no two logs share an entry and differ before it.
    */
   #lostChatsAfter({ chats }: ChatPage, epoch: string): (place: EntryRef) => boolean {
     const presentIds = new Set(chats.map(({ id }) => id));
@@ -394,8 +400,8 @@ export class RoomSync implements ResumableRoom {
   }
 
   /**
-   * The name lapsed while he was away. However often it is asked he joins once: he may be removed before he hears the answer.
-   * Another room that has the id now is none that he wanted to join.
+   * The membership expired during an absence. Rejoin once, even if asked again: the member may be removed before the answer
+   * arrives. The epoch prevents a join of a new room with the same id.
    */
   async #rejoin(): Promise<void> {
     if (this.#hasRejoined) await this.#connection.timers.sleep(backoff(++this.#resumeRounds));
@@ -409,7 +415,7 @@ export class RoomSync implements ResumableRoom {
     this.requestResume();
   }
 
-  /** Nothing when the connection went: whatever it was, it begins again with the next. */
+  /** Undefined if the connection was lost: the caller starts again on the next one. */
   async #requestWhileConnected<E extends EventName>(event: E, payload: RequestInput<E>): Promise<Ack<E> | undefined> {
     const { generation } = this.#connection;
     let releaseQueue: (() => void) | undefined;

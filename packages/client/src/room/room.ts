@@ -1,3 +1,4 @@
+/** A joined room: what an application reads of it, and does in it. */
 import type { Chat, MissedEntry, Presence, RequestInput, Retention } from '@engawa/protocol';
 import type { Position } from '@engawa/protocol/position';
 import type { Emitter } from '../connection/emitter.ts';
@@ -10,41 +11,41 @@ import { type RoomEnding, type RoomReset, type RoomState, type RoomSync, UNKNOWN
 import type { RoomTimeline } from './timeline.ts';
 import type { Typing } from './typing.ts';
 
-/** What a room tells, and with what. */
+/** The events of a room, with their payloads. */
 export interface RoomEvents {
-  /** The timeline, or anything else that the room shows, is another than before; told once for all that changed together. */
+  /** The timeline or any getter of the room has changed; once for all changes of the same tick. */
   change: undefined;
-  /** A new chat. Told also of chats that were missed, never twice. */
+  /** A new chat, live or missed. Each chat once. */
   chat: Chat;
-  /** Each entry once, in order, with none missing between two; a `reset` says when that could not be. */
+  /** Each entry once, in order, without gaps. After a gap that cannot be filled there is a `reset`. */
   entry: MissedEntry;
-  /** Who is typing now, without oneself; see also `severalAreTyping`. */
+  /** The other members who are typing; see also `hasMoreTypingUsers`. */
   typing: readonly string[];
   presence: { username: string; presence: Presence; online: number };
   /**
-   * How many there are, and some who joined or left: in a large room instead of `presence` and of entries of joins and leaves, in
-   * any room when another number is online than was told.
+   * The numbers of members, and a sample of those who joined or left. In a large room it replaces `presence` and the entries of
+   * joins and leaves. In any room it follows when `online` was not up to date.
    */
   members: { members: number; online: number; joined: string[]; left: string[] };
-  /** Somebody has read up to this seq. */
+  /** A member has read up to this seq. */
   read: { username: string; read: number };
   reset: RoomReset;
-  /** A chat, an edit, a deletion or a reaction was refused for good, and `error` says why; it may have been written before a reload. */
+  /** A chat, edit, deletion or reaction failed for good; its `error` says why. It may be from before a reload. */
   failed: OutgoingRequest;
   ended: RoomEnding;
   state: RoomState;
 }
 
-/** What a chat is beside its text. */
+/** Options of a chat. */
 export interface SendOptions {
-  /** The seq of the chat that it answers. */
+  /** The seq of the chat that this one replies to. */
   replyTo?: number;
 }
 
-/** What of a history is asked for; the newest chats when no seq is named. */
+/** A range of chats; the newest ones if no seq is given. */
 export type HistoryRange = Pick<RequestInput<'list:chats'>, 'before' | 'after' | 'around' | 'limit'>;
 
-/** Which members are asked for: those after a name, and how many at most. */
+/** A range of members: those after a name, and the largest number to return. */
 export type MemberRange = Pick<RequestInput<'list:members'>, 'after' | 'limit'>;
 
 /** @internal */
@@ -61,11 +62,11 @@ export interface RoomParts {
 }
 
 /**
- * A room that was joined. It stays joined over drops, sleeps and restarts, until it has `ended`. Commands wait for the
- * connection as long as it takes, and resolve with a result; they never throw.
+ * A joined room. It stays joined across drops, sleep and restarts of the server, until it has `ended`. Commands wait for the
+ * connection without a time limit and resolve with a result; they never throw.
  */
 export class Room {
-  /** The chats, as they are to be shown. */
+  /** The chats to show. */
   readonly timeline: RoomTimeline;
   readonly #parts: RoomParts;
 
@@ -88,20 +89,17 @@ export class Room {
     return this.#parts.roomSync.ending;
   }
 
-  /** What is shown may be behind. */
+  /** The timeline may be behind the room. */
   get isStale(): boolean {
     return this.state !== 'live';
   }
 
-  /**
-   * How many entries of those that were missed were told, and how many there are, while it catches up in several answers, as on a
-   * slow line.
-   */
+  /** Progress in entries, while the missed entries need several answers, as on a slow network. */
   get catchUpProgress(): { readonly done: number; readonly total: number } | undefined {
     return this.#parts.roomSync.catchUpProgress;
   }
 
-  /** One's own name here. */
+  /** The own name in this room. */
   get username(): string {
     return this.#parts.roomSync.username;
   }
@@ -114,82 +112,85 @@ export class Room {
     return this.#parts.roomInfo.topic;
   }
 
-  /** What is kept of the room's log, by its owner's wish; the server may keep less. */
+  /** How much of the log the owner wants to retain; the server may retain less. */
   get retention(): Retention {
     return this.#parts.roomInfo.retention;
   }
 
-  /** How many members. */
+  /** The number of members. */
   get members(): number {
     return this.#parts.roomInfo.members;
   }
 
-  /** How many of them are connected, as far as it was heard. */
+  /** The number of connected members, as of the last event. */
   get online(): number {
     return this.#parts.roomInfo.online;
   }
 
-  /** Up to where everything was told to the listeners. To be given to `join` as `from`, by who keeps it himself. */
+  /** The last entry that was delivered to the listeners. Applications that store it themselves pass it to `join` as `from`. */
   get position(): Position {
     return this.#parts.roomSync.position ?? UNKNOWN_POSITION;
   }
 
-  /** How far oneself has read: the seq of an entry. It is kept for the session as long as the room is there. */
+  /** The own read mark: the seq of an entry. The server stores it for the session until the room is deleted. */
   get lastReadSeq(): number {
     return this.#parts.readMarks.own;
   }
 
   /**
-   * How many chats by others there are after that, without those that were deleted. Of what was there at the join the server
-   * counts a hundred at most (`limits.unreadMax`).
+   * The number of chats by others after the read mark, without deleted ones. At a join the server counts at most a hundred
+   * (`limits.unreadMax`).
    */
   get unread(): number {
     return this.#parts.readMarks.unread;
   }
 
-  /** How many of those name oneself. */
+  /** The number of unread chats that mention this member. */
   get mentions(): number {
     return this.#parts.readMarks.mentions;
   }
 
-  /** How far others have read, as far as it was heard: seqs by username. */
+  /** The read marks of the other members, as of the last events: seqs by username. */
   get readMarks(): ReadonlyMap<string, number> {
     return this.#parts.readMarks.others;
   }
 
-  /** More are typing than `whoIsTyping` names, as they may in a large room. */
+  /** More members are typing than `typingUsers` has; only in a large room. */
   get hasMoreTypingUsers(): boolean {
     return this.#parts.typing.hasMore;
   }
 
-  /** Who is typing, without oneself. */
+  /** The other members who are typing. */
   get typingUsers(): readonly string[] {
     return this.#parts.typing.others;
   }
 
   /**
-   * Calls the listener after every change, as `change` does; for `useSyncExternalStore` and its like. What a getter returns stays
-   * the same, by `===`, until it is another.
+   * Calls the listener after each change, as `change` does; for `useSyncExternalStore` and similar APIs. A getter returns the
+   * same value, by `===`, until it changes.
    */
   readonly subscribe = (listener: () => void): (() => void) => this.on('change', listener);
 
-  /** Returns what ends the listening. */
+  /** Returns a function that removes the listener. */
   on<Name extends keyof RoomEvents>(name: Name, listener: (payload: RoomEvents[Name]) => void): () => void {
     return this.#parts.emitter.on(name, listener);
   }
 
-  /** Says something. It is shown at once, and sent in order, once, as soon as that can be. */
+  /** Sends a chat. It is shown at once, and delivered once, in order, as soon as there is a connection. */
   send(message: string, { replyTo }: SendOptions = {}): OutgoingChat {
     this.#parts.typing.reset();
     return this.#parts.outbox.send('create:chat', { message, ...(replyTo !== undefined && { replyTo }) });
   }
 
-  /** Replaces the text of an own chat; the owner may replace any. Shown at once, and kept and sent like a chat, as are the next three. */
+  /**
+   * Replaces the text of an own chat; the owner may edit any chat. Like `delete`, `react` and `unreact` it is shown at once, and
+   * stored and sent as chats are.
+   */
   edit(seq: number, message: string): Promise<Result<'update:chat'>> {
     return this.#sendChange('update:chat', { chatSeq: seq, message });
   }
 
-  /** Deletes an own chat; the owner may delete any. */
+  /** Deletes an own chat; the owner may delete any chat. */
   delete(seq: number): Promise<Result<'delete:chat'>> {
     return this.#sendChange('delete:chat', { chatSeq: seq });
   }
@@ -202,53 +203,59 @@ export class Room {
     return this.#sendChange('remove:reaction', { chatSeq: seq, reaction: emoji });
   }
 
-  /** For the owner. */
+  /** Only for the owner. */
   setTopic(topic: string): Promise<Result<'update:room'>> {
     return this.#parts.roomSync.sendCommand('update:room', { topic });
   }
 
-  /** For the owner: what is kept of the log from now on; all of it with `{}`. What exceeds it goes for good, the oldest entries first. */
+  /**
+   * Only for the owner: how much of the log to retain; everything with `{}`. Entries beyond it are removed for good, the oldest
+   * first.
+   */
   setRetention(retention: Retention): Promise<Result<'update:room'>> {
     return this.#parts.roomSync.sendCommand('update:room', { retention });
   }
 
-  /** For the owner: somebody is a member no more. Who removes himself leaves. */
+  /** Only for the owner: removes a member. One's own name leaves the room. */
   remove(username: string): Promise<{ ok: true } | FailedResult> {
     const name = username.normalize();
     return name === this.username ? this.leave() : this.#parts.roomSync.sendCommand('remove:member', { username: name });
   }
 
-  /** The name is free again, and the room has ended. */
+  /** Frees the name and ends the room. */
   leave(): Promise<{ ok: true } | FailedResult> {
     return this.#parts.roomSync.leave();
   }
 
   /**
-   * To be called once for each `join` of the room: the last one ends it. Then it follows the room no more, and stays a member as who drops does. What was not sent, and where one was, is kept in the
-   * storage, for the next `join`.
+   * Call it once for each `join` of the room; the last call ends it. The room receives nothing more, and the member stays as
+   * after a drop. The position and unsent chats stay in the storage for the next `join`.
    */
   close(): void {
     this.#parts.close();
   }
 
-  /** For the owner: the room is gone, with all that was said in it. */
+  /** Only for the owner: deletes the room and its log. */
   async deleteRoom(): Promise<Result<'delete:room'>> {
     const result = await this.#parts.roomSync.sendCommand('delete:room', {});
     if (result.ok) this.#parts.roomSync.end({ reason: 'deleted' });
     return result;
   }
 
-  /** A page of chats, oldest first, which has nothing to do with the timeline. */
+  /** A page of chats, oldest first, independent of the timeline. */
   history(range: HistoryRange = {}): Promise<Result<'list:chats'>> {
     return this.#parts.roomSync.requestUntilAnswered('list:chats', { roomId: this.id, ...range });
   }
 
-  /** A page of the members, in the order of their names. */
+  /** A page of members, ordered by name. */
   listMembers(range: MemberRange = {}): Promise<Result<'list:members'>> {
     return this.#parts.roomSync.requestUntilAnswered('list:members', { roomId: this.id, ...range });
   }
 
-  /** To be called at every key: the room hears it every three seconds, and that it is over five seconds after the last. */
+  /**
+   * Call it at every key press. The room is notified every three seconds, and five seconds after the last call that typing has
+   * stopped.
+   */
   typing(): void {
     this.#parts.typing.start();
   }
@@ -261,7 +268,7 @@ export class Room {
     this.#parts.setPresence(presence);
   }
 
-  /** Everything up to here was read; up to the newest when no seq is given. A mark never goes back. */
+  /** Marks everything up to this seq as read; up to the newest entry without one. A mark never moves back. */
   markRead(seq: number = this.position.seq): void {
     this.#parts.readMarks.markRead(Math.min(seq, this.position.seq));
   }

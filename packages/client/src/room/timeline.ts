@@ -1,3 +1,4 @@
+/** The public timeline of a room: a window of chats that pages can extend or move. */
 import type { RequestInput } from '@engawa/protocol';
 import type { ErrorInfo, FailedResult } from '../connection/result.ts';
 import { runSequentially } from '../storage/tabs.ts';
@@ -6,27 +7,27 @@ import type { EpochChatPage, PageDirection } from '../timeline/chat-window.ts';
 import type { Outbox, OutgoingChat, OutgoingState } from './outbox.ts';
 import type { RoomSync } from './room-sync.ts';
 
-/** An own chat that the room has not told yet. */
+/** An own chat that the room has not delivered yet. */
 export interface PendingChat {
   readonly clientId: string;
   readonly username: string;
   readonly message: string;
-  /** The seq of the chat that it answers. */
+  /** The seq of the chat that it replies to. */
   readonly replyTo: number | undefined;
-  /** When it was written, by the clock of this machine: milliseconds since 1970. */
+  /** When it was written, by this machine's clock: milliseconds since 1970. */
   readonly at: number;
   readonly state: OutgoingState;
   /** Why it failed. */
   readonly error: ErrorInfo | undefined;
-  /** Only once it is sent. */
+  /** Set when it is sent. */
   readonly seq: number | undefined;
-  /** To `retry()` or `discard()` it. */
+  /** For `retry()` and `discard()`. */
   readonly outgoing: OutgoingChat;
 }
 
 /**
- * What a timeline shows: chats of the room, then own ones on their way, which have a `state`. A chat is `pending` when an own edit,
- * deletion or reaction, which it shows, is on its way.
+ * The chats of the room, then the own pending ones, which have a `state`. A chat is `pending` while an own edit, deletion or
+ * reaction, which it already shows, is not acknowledged.
  */
 export type TimelineChat = (OptimisticChat & { readonly state?: undefined }) | PendingChat;
 
@@ -36,8 +37,8 @@ type PageRequest = Omit<RequestInput<'list:chats'>, 'roomId'>;
 type LoadResult = { ok: true; added: number } | FailedResult;
 
 /**
- * Chats of a room as they stand: in order, with no hole, edits, deletions and reactions applied. It is a window of up to `maxChats`,
- * which ends with the newest chat until it is moved.
+ * The current chats of a room, in order, without gaps, with edits, deletions and reactions applied. It is a window of up to
+ * `maxChats`, which ends with the newest chat until it is moved.
  */
 export class RoomTimeline {
   readonly #roomSync: RoomSync;
@@ -53,7 +54,7 @@ export class RoomTimeline {
     this.#onChange = onChange;
   }
 
-  /** The same array until something changes; what it holds never changes. */
+  /** The same array until it changes; its items are never mutated. */
   get chats(): readonly TimelineChat[] {
     this.#cachedChats ??= [...this.#outbox.applyPendingChanges(this.#roomSync.chats), ...(this.hasNewer ? [] : this.#pending())];
     return this.#cachedChats;
@@ -64,26 +65,26 @@ export class RoomTimeline {
     return this.#roomSync.chatWindow?.hasOlder ?? false;
   }
 
-  /** Whether there are chats after the last one: the window was moved, and shows neither new chats nor own ones on their way. */
+  /** Whether there are chats after the last one: the window was moved, and shows neither new nor pending chats. */
   get hasNewer(): boolean {
     return this.#roomSync.chatWindow?.hasNewer ?? false;
   }
 
   /**
-   * Puts older chats before those that are shown; `added` says how many. Past `maxChats` as many leave at the other end. Waits for
-   * the connection as long as it takes.
+   * Loads chats before the first one; `added` is their number. Beyond `maxChats` it drops as many at the other end. Waits for the
+   * connection without a time limit.
    */
   loadOlder(limit: number = DEFAULT_PAGE_CHATS): Promise<LoadResult> {
     return this.#load('before', limit);
   }
 
-  /** Puts newer chats after those that are shown, as `loadOlder` does before them. */
+  /** Loads chats after the last one, as `loadOlder` does before the first one. */
   loadNewer(limit: number = DEFAULT_PAGE_CHATS): Promise<LoadResult> {
     return this.#load('after', limit);
   }
 
   /**
-   * Shows the chats around an entry instead: `around(room.position.seq)` is back at the newest. `added` says how many are shown.
+   * Replaces the window by the chats around an entry; `added` is their number. `around(room.position.seq)` returns to the newest.
    */
   around(seq: number, limit: number = DEFAULT_PAGE_CHATS): Promise<LoadResult> {
     return runSequentially(this, () => this.#moveTo({ around: seq, limit }));
@@ -94,7 +95,10 @@ export class RoomTimeline {
     this.#cachedChats = undefined;
   }
 
-  /** Pages are read one after the other: each begins where the last one left the window. Asked again before its answer, it is the same one. */
+  /**
+   * Pages are loaded one after the other, since each starts at an edge of the window. A call during a load in the same direction
+   * returns the same promise.
+   */
   #load(direction: PageDirection, limit: number): Promise<LoadResult> {
     const isLoading = this.#loading.get(direction);
     if (isLoading) return isLoading;
@@ -115,7 +119,7 @@ export class RoomTimeline {
     return (await this.#readPage(request, (page) => chatWindow.insertPage(page, direction, edge))) ?? this.#extend(direction, limit);
   }
 
-  /** Nothing where the page does not fit any more. */
+  /** Undefined if the page does not fit any more. */
   async #readPage(request: PageRequest, insert: (page: EpochChatPage) => number | undefined): Promise<LoadResult | undefined> {
     const { roomId, chatWindow } = this.#roomSync;
     chatWindow?.beginLoad();

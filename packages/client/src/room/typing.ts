@@ -1,22 +1,24 @@
+/** Typing indicators of a room, one's own included. */
+
 const RESEND_INTERVAL_MS = 3_000;
 const IDLE_TIMEOUT_MS = 5_000;
 const EXPIRY_MS = 6_000;
 
 interface TypingOptions {
   send: (event: 'start:typing' | 'stop:typing') => void;
-  /** Somebody began or stopped. */
+  /** The set of typing members has changed. */
   onChange: (usernames: readonly string[]) => void;
 }
 
 type Timer = ReturnType<typeof setTimeout>;
 
-/** Who is typing, oneself included: said again while it lasts, and forgotten when it is not. */
+/** Who is typing. The own state is sent again while it lasts; the others' states expire. */
 export class Typing {
   readonly #options: TypingOptions;
   readonly #others = new Map<string, Timer>();
-  /** More than are named, as a large room says. */
+  /** Set while more members are typing than are named, in a large room. */
   #moreTimer: Timer | undefined;
-  /** The names of all, until somebody begins or stops. */
+  /** All names, until they change. */
   #cachedNames: readonly string[] | undefined;
   #lastSentAt = Number.NEGATIVE_INFINITY;
   #idleTimer: Timer | undefined;
@@ -48,7 +50,7 @@ export class Typing {
     this.#options.send('stop:typing');
   }
 
-  /** A chat says by itself that he who sent it types no more. */
+  /** A chat ends its author's typing without an event of its own. */
   reset(): void {
     clearTimeout(this.#idleTimer);
     this.#idleTimer = undefined;
@@ -62,7 +64,7 @@ export class Typing {
     if (isNew) this.#notify();
   }
 
-  /** A large room says at once of everybody who types, by some names. */
+  /** All typing members of a large room, with a sample of their names. */
   onSummary(usernames: string[], hasMore: boolean): void {
     const before = String([this.hasMore, ...this.others]);
     this.#clear();

@@ -1,18 +1,19 @@
+/** Client storage: the interface, and a wrapper that never fails its caller. */
 import { runSequentially, waitForStorageSync, withLock } from './tabs.ts';
 
-/** Where a client keeps its session, its positions and what it has yet to send: `localStorage`, or anything like it. */
+/** Stores the session, positions and unsent requests of a client: `localStorage`, or a storage with the same methods. */
 export interface ClientStorage {
   getItem(key: string): string | null | Promise<string | null>;
   setItem(key: string, value: string): void | Promise<void>;
   removeItem(key: string): void | Promise<void>;
-  /** How its keys are listed: as `localStorage` does it, */
+  /** Lists the keys, as `localStorage` does, */
   readonly length?: number;
   key?(index: number): string | null;
-  /** or as the `AsyncStorage` of React Native. Where it cannot be done, a list of what waits is kept beside it. */
+  /** or as the `AsyncStorage` of React Native does. With neither, an index of the unsent requests is stored as well. */
   getAllKeys?(): Promise<readonly string[]>;
 }
 
-/** A storage, if there is one, that never fails the one who chats: what it throws is told once. */
+/** Wraps an optional storage. Its methods never reject; the first error is reported once. */
 export class SafeStorage {
   readonly backend: ClientStorage | undefined;
   readonly #prefix: string;
@@ -25,20 +26,22 @@ export class SafeStorage {
     this.#onError = onError;
   }
 
-  /** Nothing when there is nothing, or nothing that can be read. */
+  /** Undefined if the key does not exist or its value cannot be parsed. */
   read(key: string): Promise<unknown> {
     return this.#runInTurn(() => this.#get(key));
   }
 
   /**
-   * What is written is asked for when its turn comes; without it, what is there is taken away. A storage that writes at once has
-   * written when this returns, unless others wait.
+   * Calls `value` when its turn comes, so that the newest state is written; without a value it removes the key. With a
+   * synchronous storage the write is done when this returns, unless other operations wait.
    */
   write(key: string, value?: () => unknown): Promise<unknown> {
     return this.#runInTurn(() => this.#set(key, value?.()));
   }
 
-  /** What is there if it passes, else what is made: of all who find nothing at the same time each gets the one that stays. */
+  /**
+   * Returns the stored value if it is valid, else stores the fallback. Concurrent callers, in other tabs too, get the same value.
+   */
   async getOrCreate<Value>(key: string, isValid: (found: unknown) => found is Value, fallback: Value): Promise<Value> {
     const make = async () => {
       if (!isValid(await this.#get(key))) {
@@ -51,17 +54,17 @@ export class SafeStorage {
     return isValid(stored) ? stored : fallback;
   }
 
-  /** The values of a group, each under its own key. */
+  /** All values of a group; each has its own key. */
   async list(group: string): Promise<unknown[]> {
     return (await this.#runInTurn(async () => Promise.all((await this.#listIds(group)).map((id) => this.#get(group + id))))) ?? [];
   }
 
-  /** One of a group, taken away when there is no value. */
+  /** Writes one value of a group, or removes it. */
   put(group: string, id: string, value?: object): Promise<unknown> {
     return this.#runInTurn(() => Promise.all([this.#set(group + id, value), this.#updateIndex(group, id, value)]));
   }
 
-  /** Resolves when all that was put is there, as far as it can be. */
+  /** Resolves when all previous operations are done. */
   drain(): Promise<unknown> {
     return this.#runInTurn(() => undefined);
   }
@@ -76,7 +79,7 @@ export class SafeStorage {
     if (!this.#canList) return this.#readIndex(group);
     const start = this.#prefix + group;
     const keys = (await backend?.getAllKeys?.()) ?? Array.from({ length: backend?.length ?? 0 }, (_, index) => backend?.key?.(index) ?? '');
-    // The group of another room may begin with the same text.
+    // The name of another room's group may start with the same text.
     return keys.filter((key) => key.startsWith(start) && !key.includes(':', start.length)).map((key) => key.slice(start.length));
   }
 
@@ -97,7 +100,7 @@ export class SafeStorage {
     try {
       text = await this.backend?.getItem(this.#prefix + key);
     } catch (error) {
-      // What cannot be read is replaced, and keeps nobody from what else there is.
+      // A value that cannot be read counts as missing, and is replaced.
       this.#reportError(error);
     }
     try {
@@ -117,7 +120,10 @@ export class SafeStorage {
     return value === undefined ? this.backend?.removeItem(name) : this.backend?.setItem(name, JSON.stringify(value));
   }
 
-  /** Whichever client does it, it is done one after the other: who reads finds what was written before. */
+  /**
+   * Runs the operations on one storage one after the other, even those of several clients, so that a read sees all earlier
+   * writes.
+   */
   #runInTurn<Done>(operation: () => Done | Promise<Done>): Promise<Done | undefined> {
     return runSequentially(this.backend ?? this, async () => {
       try {

@@ -1,4 +1,4 @@
-/** What the tabs of one browser have in common beside their storage; nothing of it in Node. */
+/** What the tabs of one browser share: locks, channels, and a sequential queue for each key. */
 
 interface Channel<Note> {
   onmessage: ((event: { data: Note }) => void) | null;
@@ -18,7 +18,7 @@ const STORAGE_SYNC_MS = 200;
 
 const queues = new Map<unknown, Promise<unknown>>();
 
-/** What is done under one key, in this process, is done one after the other; none of it may fail. */
+/** Runs the operations of one key one after the other, in this process. They must not reject. */
 export function runSequentially<Result>(key: unknown, operation: () => Promise<Result>): Promise<Result> {
   const previous = queues.get(key);
   const done = previous ? previous.then(operation) : operation();
@@ -27,17 +27,17 @@ export function runSequentially<Result>(key: unknown, operation: () => Promise<R
   return done;
 }
 
-/** Whether the clients that share a storage take turns. Pages that were not loaded over HTTPS cannot. */
+/** Whether the tabs that share a storage can use locks. Browsers have none in pages that were loaded without HTTPS. */
 export const canCoordinate = (): boolean => !browser.document || browser.navigator?.locks !== undefined;
 
-/** While no other tab does something under this name, where they can agree on that; else no other client of this page. */
+/** Runs the operation under a lock over all tabs; without locks, only over the clients of this page. */
 export function withLock<Result>(name: string, operation: () => Promise<Result>): Promise<Result> {
   const { locks } = browser.navigator ?? {};
-  // A page in a sandbox may have no locks although they are there.
+  // In a sandboxed page `locks` may exist and reject every request.
   return locks ? locks.request(name, operation).catch(operation) : runSequentially(name, operation);
 }
 
-/** Tabs that write at the same time may each see what they wrote themselves. Resolves when all see the same. */
+/** After concurrent writes each tab may first read its own value. Resolves when all tabs read the same one. */
 export const waitForStorageSync = (): Promise<unknown> | undefined =>
   browser.document && new Promise((resolve) => setTimeout(resolve, STORAGE_SYNC_MS));
 

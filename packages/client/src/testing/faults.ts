@@ -1,16 +1,21 @@
-/** What goes wrong, and how often. */
+/** The faults that a test server can inject, with their rates. */
+
+/** The faults, with their rates. */
 export interface Faults {
-  /** How long a packet is on its way, in milliseconds: at least, and at most. */
+  /** The range of a packet's delay, in milliseconds. */
   delayMs: readonly [least: number, most: number];
-  /** Shares of packets, from 0 to 1: that never arrive; and of what servers say, that arrive twice, or after later ones. */
+  /**
+   * Shares of packets, from 0 to 1. `lose`: never arrive. `duplicate`, `reorder`: arrive twice, or after later ones; only events
+   * of the server.
+   */
   lose: number;
   duplicate: number;
   reorder: number;
-  /** Bytes of JSON that each direction of a connection takes in a second; `Infinity` when nothing is said. */
+  /** The bandwidth of each direction of a connection, in bytes of JSON; `Infinity` by default. */
   bytesPerSecond?: number;
-  /** How often each connection drops. What is on its way then is lost. */
+  /** The rate at which each connection drops. Packets in flight are lost. */
   dropsPerSecond: number;
-  /** How often a server process is killed, as by `kill -9`. It starts again within two seconds. */
+  /** The rate at which a server process is killed, as by `kill -9`. It restarts within two seconds. */
   killsPerSecond: number;
 }
 

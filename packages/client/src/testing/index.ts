@@ -1,3 +1,4 @@
+/** An in-process test server with injected faults, for tests of front ends. */
 import type { Store } from '@engawa/server';
 import type { TransportFactory } from '../connection/transport.ts';
 import { type Faults, NO_FAULTS } from './faults.ts';
@@ -10,42 +11,45 @@ export { type Faults, NO_FAULTS } from './faults.ts';
 export { type Random, randomFrom } from './random.ts';
 
 export interface TestServerOptions {
-  /** What all choices come from. The same seed, faults and course of your program give the same faults again. */
+  /** The seed of all random choices. The same seed, faults and sequence of calls give the same faults. */
   seed?: number;
-  /** Server processes that share one store; each client is on any of them. */
+  /** The number of server processes, which share one store. Each connection picks one of them at random. */
   nodes?: number;
-  /** None, when not given. */
+  /** No faults by default. */
   faults?: Partial<Faults>;
-  /** Milliseconds that a name is kept for somebody who dropped; 30,000 when not given. */
+  /** Milliseconds for which the name of a disconnected member stays reserved; 30,000 by default. */
   grace?: number;
-  /** Milliseconds that they stay a member after that, as long as nobody else joins under the name; a day when not given. */
+  /** Milliseconds after that in which they stay a member, unless another user joins under the name; a day by default. */
   absence?: number;
-  /** Members from which on a room is large; 200 when not given. */
+  /** Members from which on a room is large; 200 by default. */
   largeRoom?: number;
 }
 
-/** A server in this process, on a store in memory, and connections that fail as you wish. */
+/** A server in this process, with a store in memory, and connections with injected faults. */
 export interface TestServer {
-  /** For `connect(url, { link: server.link })`; the URL says nothing. */
+  /** For `connect(url, { createTransport: server.createTransport })`; the URL has no effect. */
   readonly createTransport: TransportFactory;
-  /** What goes wrong from now on. */
+  /** The faults from now on. */
   faults: Faults;
-  /** The store, to look into. */
+  /** The store, for inspection. */
   readonly store: Store;
-  /** Drops every connection now. */
+  /** Drops every connection. */
   cut(): void;
-  /** Kills a process as by `kill -9`, any that is alive when it is not said which; it stays down until it is started. */
+  /** Kills a process as `kill -9` does; a random one if no index is given. It stays down until `start`. */
   kill(node?: number): void;
-  /** Stops a process as a deploy does: it answers what was asked, and says when to come back. */
+  /** Stops a process as a deploy does: it answers the pending requests, and tells clients when to reconnect. */
   stop(node?: number): Promise<void>;
   /** Starts every process that is down. */
   start(): void;
-  /** Remembers what is in the store, and forgets all that came after: what a replica does that becomes the primary too early. */
+  /**
+   * `replicate` takes a copy of the store; `failOver` returns to it and loses all later writes, as a failover to a replica that
+   * lags behind.
+   */
   replicate(): void;
   failOver(): Promise<void>;
-  /** Nothing goes wrong any more, and every process is up. */
+  /** Ends all faults, and starts every process. */
   clearFaults(): void;
-  /** Ends everything. */
+  /** Stops the server. */
   close(): Promise<void>;
 }
 

@@ -1,3 +1,4 @@
+/** The in-memory transport to a test node. */
 import { ChatError } from '@engawa/protocol';
 import { type Transport, type TransportAuth, TransportError, type TransportListeners } from '../connection/transport.ts';
 import type { Faults } from './faults.ts';
@@ -5,13 +6,13 @@ import { Pipe } from './pipe.ts';
 import { type Random, randomBetween } from './random.ts';
 import type { TestNode, TestPeer } from './test-node.ts';
 
-/** How soon a link tries again: milliseconds, at least and at most. */
+/** The range of the delay before a reconnect, in milliseconds. */
 const RECONNECT_DELAY_MS = [20, 500] as const;
 
 interface MemoryTransportOptions {
   faults: () => Faults;
   random: Random;
-  /** A node that is alive, if there is one. */
+  /** A node that is alive; undefined if there is none. */
   pickNode: () => TestNode | undefined;
   onOpen: (connection: MemoryConnection) => void;
 }
@@ -23,7 +24,6 @@ interface ToServer {
   payload: unknown;
 }
 
-/** A link to a node in this process. */
 export class MemoryTransport implements Transport {
   readonly #options: MemoryTransportOptions;
   readonly #listeners: TransportListeners;
@@ -96,7 +96,7 @@ export class MemoryTransport implements Transport {
   }
 }
 
-/** One connection: two pipes, what is being asked, and the peer that the node knows. */
+/** One connection: two pipes, the pending requests, and the node's peer. */
 export class MemoryConnection {
   readonly peer: TestPeer;
   readonly #toServer: Pipe<ToServer>;
@@ -114,7 +114,8 @@ export class MemoryConnection {
   ) {
     this.#node = node;
     this.#onEnd = onEnd;
-    // What is asked comes once and in order, as over any connection; what a server tells may come as it comes from others.
+    // Requests arrive once and in order, as over any connection. Only events can be duplicated or reordered, as events from other
+    // nodes are.
     this.#toServer = new Pipe({
       faults: () => ({ ...faults(), duplicate: 0, reorder: 0 }),
       random,
@@ -151,7 +152,7 @@ export class MemoryConnection {
     });
   }
 
-  /** Both ends learn of it, and what is on its way is lost. */
+  /** Closes both ends. Packets in flight are lost. */
   end(reason: string): void {
     if (!this.#isUp) return;
     this.#isUp = false;
@@ -185,5 +186,5 @@ export class MemoryConnection {
   }
 }
 
-/** As it would come over a wire. */
+/** A copy, as after serialization. */
 const jsonCopy = (payload: unknown): unknown => (payload === undefined ? undefined : (JSON.parse(JSON.stringify(payload)) as unknown));

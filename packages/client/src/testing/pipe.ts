@@ -1,16 +1,17 @@
+/** One direction of an in-memory connection, which delays, loses, repeats and reorders packets. */
 import type { Faults } from './faults.ts';
 import { type Random, randomBetween } from './random.ts';
 
 const encoder = new TextEncoder();
 
-/** One direction of a connection. Packets keep their order, but for those that are to be overtaken. */
+/** Packets arrive in order, except those that `reorder` selects. */
 export class Pipe<Packet> {
   readonly #faults: () => Faults;
   readonly #random: Random;
   readonly #deliver: (packet: Packet) => void;
   readonly #inFlight = new Set<ReturnType<typeof setTimeout>>();
   #lastArrival = 0;
-  /** When what was sent before is through a line that takes so many bytes a second. */
+  /** When the bandwidth limit lets the next packet start. */
   #lineFreeAt = 0;
 
   constructor({ faults, random, deliver }: { faults: () => Faults; random: Random; deliver: (packet: Packet) => void }) {
@@ -26,7 +27,7 @@ export class Pipe<Packet> {
     if (this.#random() < duplicate) this.#sendOne(packet);
   }
 
-  /** What is on its way never arrives. */
+  /** Drops the packets in flight. */
   cut(): void {
     for (const timer of this.#inFlight) clearTimeout(timer);
     this.#inFlight.clear();

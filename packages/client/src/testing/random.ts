@@ -1,4 +1,6 @@
-/** A number from 0 up to, not including, 1. */
+/** A seeded pseudo-random number generator. */
+
+/** Returns a number from 0 up to, not including, 1. */
 export type Random = () => number;
 
 /** mulberry32: the same seed gives the same numbers. */

@@ -1,3 +1,4 @@
+/** The store that test nodes share, with a replica that lags behind and a faulty network. */
 import { type AppendNotice, type AppendRequest, type Listener, type MemoryStore, openMemory, type Store } from '@engawa/server';
 import type { Faults } from './faults.ts';
 import { Pipe } from './pipe.ts';
@@ -9,7 +10,7 @@ interface Subscription {
   unsubscribe: () => void;
 }
 
-/** The store that all nodes share, with a copy that lags behind, as a replica does. */
+/** The store of all nodes, and a replica that is copied on demand. */
 export class SharedStore {
   #primary: MemoryStore = openMemory();
   #replica: MemoryStore = openMemory();
@@ -19,12 +20,12 @@ export class SharedStore {
     return this.#primary;
   }
 
-  /** The replica has everything that the primary has. */
+  /** Brings the replica up to date with the primary. */
   replicate(): void {
     this.#replica = this.#primary.copy();
   }
 
-  /** The primary is gone, and with it what was not replicated: nobody is told. */
+  /** The replica becomes the primary. Writes that were not replicated are lost, and no node is notified. */
   async failOver(): Promise<void> {
     this.#primary = this.#replica.copy();
     for (const subscription of this.#subscriptions) await this.#attach(subscription);
@@ -50,11 +51,11 @@ interface NodeStoreOptions {
   shared: SharedStore;
   faults: () => Faults;
   random: Random;
-  /** A process that was killed does nothing more, and is answered nothing. */
+  /** A killed process does nothing more: its operations never resolve. */
   isAlive: () => boolean;
 }
 
-/** The shared store as one node sees it: at once what it appends itself, what others append over a network. */
+/** The shared store as one node sees it: its own appends at once, those of other nodes over a faulty network. */
 export function createNodeStore({ shared, faults, random, isAlive }: NodeStoreOptions): Store {
   const ownEntryIds = new Set<string>();
   const never = new Promise<never>(() => undefined);
@@ -111,7 +112,7 @@ function overFaultyNetwork({
   };
 }
 
-/** Operations of a real store take time, so that others come between. */
+/** Operations of a real store take time, so that others run in between. */
 function simulateLatency(random: Random, { delayMs: [, maxMs] }: Faults): Promise<void> {
   if (maxMs === 0) return Promise.resolve();
   return new Promise((resolve) => setTimeout(resolve, random() * Math.min(maxMs, 5)));

@@ -1,10 +1,11 @@
+/** A chat node in this process: everything of a server but its sockets. */
 import { LIMITS } from '@engawa/protocol';
 import { ChatNode, type Peer, type Transport } from '@engawa/server';
 import type { Faults } from './faults.ts';
 import type { Random } from './random.ts';
 import { createNodeStore, type SharedStore } from './shared-store.ts';
 
-/** The server's side of a connection in this process. */
+/** The server's side of an in-memory connection. */
 export interface TestPeer extends Peer {
   readonly channels: Set<string>;
   end(reason: string): void;
@@ -19,7 +20,7 @@ interface TestNodeOptions {
   largeRoom: number | undefined;
 }
 
-/** A server process, without the process: everything of it but the sockets is real. */
+/** Runs the real chat node, without a process and without sockets. */
 export class TestNode {
   readonly peers = new Set<TestPeer>();
   readonly node: ChatNode;
@@ -50,7 +51,7 @@ export class TestNode {
     if (this.peers.delete(peer) && this.#isAlive) void this.node.removePeer(peer);
   }
 
-  /** As by SIGKILL: nobody is told, nothing is finished. */
+  /** As SIGKILL: no notification, and pending work is not finished. */
   kill(): void {
     this.#isAlive = false;
     this.node.context.leaseManager.stop();
@@ -59,7 +60,7 @@ export class TestNode {
     for (const peer of [...this.peers]) peer.end('the server was killed');
   }
 
-  /** As by SIGTERM. */
+  /** As SIGTERM. */
   async stop(): Promise<void> {
     await this.node.drain();
     for (const peer of [...this.peers]) peer.end('the server stopped');

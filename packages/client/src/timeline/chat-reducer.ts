@@ -1,12 +1,13 @@
+/** The chat reducer: chats from entries, with edits, deletions and reactions applied. */
 import type { Chat } from '@engawa/protocol';
 import { type Entry, type EntryOf, isKind } from './entry.ts';
 
-/** A chat, or what it will be once changes of one's own, which are on their way, are done. */
+/** A chat with the own pending changes applied. */
 export type OptimisticChat = Chat & { readonly pending?: true };
 
 type Reactions = NonNullable<Chat['reactions']>;
 
-/** The chat that an entry made; nothing when it is another entry, or says no text. */
+/** The chat that an entry creates. Undefined if it is not a chat. */
 export function chatFromEntry(entry: Entry): Chat | undefined {
   if (!isKind(entry, 'create:chat')) return undefined;
   const { seq, id, at, username, message, clientId, replyTo, edited, deleted } = entry;
@@ -23,7 +24,10 @@ export function targetSeqOf(entry: Entry): number | undefined {
   return typeof chatSeq === 'number' ? chatSeq : undefined;
 }
 
-/** The chat after an entry that changes it, as a page would show it. `me` is whose reactions are `mine`. */
+/**
+ * Applies an entry to the chat that it changes; the result equals the chat of a page. `me` is the member whose reactions are
+ * `mine`.
+ */
 export function applyChange(entry: Entry, chat: Chat, me: string): Chat {
   if (chat.deleted) return chat;
   if (isKind(entry, 'delete:chat')) return deletedChat(chat);
@@ -33,7 +37,7 @@ export function applyChange(entry: Entry, chat: Chat, me: string): Chat {
   return chat;
 }
 
-/** The chat as it will be once an own change is done. */
+/** Applies an own pending change. */
 export function applyOptimisticChange(
   chat: OptimisticChat,
   { event: kind, fields }: { event: string; fields: object },
@@ -42,12 +46,12 @@ export function applyOptimisticChange(
   const { reaction } = fields as { reaction?: string };
   const isMine = chat.reactions?.some((each) => each.reaction === reaction && each.mine) === true;
   const isDone = kind === 'add:reaction' ? isMine : kind === 'remove:reaction' && !isMine;
-  // No entry has replaced its text yet.
+  // `edited` must stay the same until the entry of the edit arrives.
   const entry = { ...fields, kind, username: me, seq: chat.edited ?? chat.seq } as unknown as Entry;
   return isDone ? chat : { ...applyChange(entry, chat, me), pending: true };
 }
 
-/** A chat of a page, its reactions in the one order. */
+/** Pages and entries must give the same order of reactions. */
 export const sortReactions = (chat: Chat): Chat => (chat.reactions ? { ...chat, reactions: [...chat.reactions].sort(byReaction) } : chat);
 
 const deletedChat = ({ seq, id, at, username }: Pick<Chat, 'seq' | 'id' | 'at' | 'username'>): Chat => ({
@@ -59,10 +63,10 @@ const deletedChat = ({ seq, id, at, username }: Pick<Chat, 'seq' | 'id' | 'at' |
   deleted: true,
 });
 
-/** An edit that was itself replaced says no text any more. */
+/** An edit has no text if a later edit replaced it. */
 function applyEdit(chat: Chat, { seq, message }: { seq: number; message?: unknown }): Chat {
   if (typeof message !== 'string') return chat;
-  // Pages tell no client id of a chat that was edited.
+  // Chats of pages have no client id after an edit.
   const { clientId: _, ...rest } = chat;
   return { ...rest, message, edited: Math.max(seq, chat.edited ?? 0) };
 }

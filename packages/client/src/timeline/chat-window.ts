@@ -1,44 +1,45 @@
+/** The chat window: a contiguous run of a room's chats, with all changes applied. */
 import type { Chat, ChatPage } from '@engawa/protocol';
 import { advancePosition, classifyEntry, type EntryRelation, type Position } from '@engawa/protocol/position';
 import { applyChange, chatFromEntry, sortReactions, targetSeqOf } from './chat-reducer.ts';
 import type { Entry } from './entry.ts';
 
-/** Entries told while a page is read. */
+/** The limit for entries that are delivered during the load of a page. */
 const MAX_BUFFERED_ENTRIES = 1_000;
 
 interface VersionedChat {
   chat: Chat;
-  /** Every change up to this entry is in the chat. */
+  /** The chat includes every change up to this entry. */
   asOf: number;
 }
 
-/** Where a page is put: before the chats, or after them. */
+/** Where to add a page: before the chats, or after them. */
 export type PageDirection = 'before' | 'after';
 
-/** An answer to `list:chats`. */
+/** A response of `list:chats`. */
 export type EpochChatPage = ChatPage & { epoch: string };
 
 /**
- * A window on the chats of a room, without a hole, as a fresh load would show them. It ends with the newest one, unless it was
- * moved: then chats that are told are not shown, and changes are. Whether a chat came on a page or as an entry, one rule holds:
- * an entry changes it only when it is later than what the chat is `asOf`.
+ * A contiguous run of a room's chats, equal to a fresh load. It ends with the newest chat, unless it was moved: then new chats
+ * are not added, but changes are applied. One rule covers chats of pages and of entries: an entry changes a chat only if its seq
+ * is greater than the chat's `asOf`.
  */
 export class ChatWindow {
   readonly #me: string;
   readonly maxChats: number;
-  /** Up to where everything was told, as entries or the server say. */
+  /** The last entry that was delivered, or that the server reported. */
   position: Position;
   #versionedChats: VersionedChat[] = [];
   hasOlder: boolean;
   hasNewer = false;
-  /** While a page is read: what was told meanwhile, which may not be in it. */
+  /** Set during the load of a page: entries that the page may not include. */
   #entriesDuringLoad: Entry[] | undefined;
 
   constructor({ me, position, maxChats }: { me: string; position: Position; maxChats: number }) {
     this.#me = me;
     this.position = position;
     this.maxChats = maxChats;
-    // Until a page tells otherwise.
+    // An assumption until the first page arrives.
     this.hasOlder = position.seq > 0;
   }
 
@@ -46,14 +47,14 @@ export class ChatWindow {
     return this.#versionedChats.map(({ chat }) => chat);
   }
 
-  /** Before this seq the older chats are, or after it the newer ones. */
+  /** The seq before which older chats are, or after which newer ones are. */
   edge(direction: PageDirection): number {
     return direction === 'before'
       ? (this.#versionedChats[0]?.chat.seq ?? this.position.seq + 1)
       : (this.#versionedChats.at(-1)?.chat.seq ?? 0);
   }
 
-  /** Takes an entry in when it is the next one, whatever it says; else changes nothing. */
+  /** Applies an entry of any kind if it is the next one; otherwise changes nothing. */
   applyEntry(entry: Entry): EntryRelation {
     const relation = classifyEntry(this.position, entry);
     if (relation !== 'next') return relation;
@@ -63,19 +64,22 @@ export class ChatWindow {
     return relation;
   }
 
-  /** What was shown belongs to another log, or is too far behind: begins anew. */
+  /** Starts again with a page: the chats belong to another log, or are too far behind. */
   reset(page: ChatPage, position: Position): void {
     this.position = position;
     this.#entriesDuringLoad = undefined;
     this.#replaceAll(page);
   }
 
-  /** To be called before a page is asked for. */
+  /** Call it before the request of a page. */
   beginLoad(): void {
     this.#entriesDuringLoad = [];
   }
 
-  /** Puts a page where it was asked for. Returns how many were added, or nothing when it does not fit: then it is to be asked for again. */
+  /**
+   * Adds a page at the edge for which it was requested. Returns the number of chats added. Undefined if the page does not fit:
+   * request it again.
+   */
   insertPage(page: EpochChatPage, direction: PageDirection, edge: number): number | undefined {
     return this.#finishLoad(edge === this.edge(direction) && page, () => {
       const fitting = this.#versionedChatsOf(page).filter(({ chat }) => (direction === 'before' ? chat.seq < edge : chat.seq > edge));
@@ -85,7 +89,7 @@ export class ChatWindow {
     });
   }
 
-  /** Shows a page instead of what it shows. Returns nothing when it is to be asked for again. */
+  /** Replaces all chats by a page. Returns undefined if the page has to be requested again. */
   showPage(page: EpochChatPage): number | undefined {
     return this.#finishLoad(page, () => this.#replaceAll(page));
   }
@@ -99,7 +103,7 @@ export class ChatWindow {
     return count;
   }
 
-  /** What is past the position will come as entries. */
+  /** Chats beyond the position are left out: they arrive as entries. */
   #versionedChatsOf({ chats, asOf }: ChatPage): VersionedChat[] {
     return chats.filter(({ seq }) => seq <= this.position.seq).map((chat) => ({ chat: sortReactions(chat), asOf }));
   }

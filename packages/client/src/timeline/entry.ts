@@ -1,10 +1,11 @@
+/** Parsing of log entries that come from the server. */
 import type { MissedEntry } from '@engawa/protocol';
 import type { EntryPosition } from '@engawa/protocol/position';
 
-/** An entry as it came, known only to be at some place of a log; what it says may be of a kind that is not known here. */
+/** An entry as it was received. Only its position is checked: it may be of an unknown kind. */
 export type Entry = EntryPosition & { roomId: string; kind: string };
 
-/** The entries of a kind. Their fields may be missing when a server misbehaves: each use must bear that. */
+/** The entries of a kind. If a server misbehaves, fields are missing: check each one before use. */
 export type EntryOf<Kind extends MissedEntry['kind']> = Extract<MissedEntry, { kind: Kind }>;
 
 export const isKind = <Kind extends MissedEntry['kind']>(entry: { kind: string }, kind: Kind): entry is EntryOf<Kind> =>
@@ -12,7 +13,7 @@ export const isKind = <Kind extends MissedEntry['kind']>(entry: { kind: string }
 
 export const areStrings = (...values: unknown[]): boolean => values.every((value) => typeof value === 'string');
 
-/** Anything as an entry, when it has what gives it its place. */
+/** Undefined if the fields have no valid position. */
 export function parseEntry(kind: string, fields: unknown): Entry | undefined {
   const entry = { ...(fields as Partial<Entry> | undefined), kind };
   const { roomId, epoch, seq, id, prev } = entry;
