@@ -301,7 +301,12 @@ function scheduled(store: Store, scheduler: fc.Scheduler, outcomes: Record<Appen
     outcomes[appended.outcome] += 1;
     return appended;
   });
-  return { read, append, recall: store.findByIdempotencyKey.bind(store), tickets: store.listTickets.bind(store) } as unknown as Store;
+  return {
+    read,
+    append,
+    findByIdempotencyKey: store.findByIdempotencyKey.bind(store),
+    listTickets: store.listTickets.bind(store),
+  } as unknown as Store;
 }
 
 /** Folds the log anew, by its entries alone, and compares every key that the store has. */

@@ -15,6 +15,6 @@ export function toErrorPayload(error: unknown, event: string, log: RateLimitedLo
   if (error instanceof ChatError) return error.toPayload();
   log.error({ err: error, event }, 'a request failed');
   const code = error instanceof StoreError ? storeErrorCodes[error.reason] : 'internal';
-  const definition = isEventName(event) ? (events[event] as { failure?: string }) : {};
-  return new ChatError(code, definition.failure === undefined ? {} : { message: definition.failure }).toPayload();
+  const definition = isEventName(event) ? (events[event] as { failureMessage?: string }) : {};
+  return new ChatError(code, definition.failureMessage === undefined ? {} : { message: definition.failureMessage }).toPayload();
 }

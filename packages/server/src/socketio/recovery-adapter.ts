@@ -39,8 +39,7 @@ async function recoverSession(context: AppContext, socket: Socket, { pid, offset
     await context.admissionQueue.waitForTurn();
     const isDisconnected = () => socket.conn.readyState !== 'open';
     const recoveredSession = await findRecoverableSession(context, { connection: connectionOf(socket), offset, isDisconnected });
-    if (recoveredSession)
-      Object.assign(socket, { pid, recovered: true, data: { ...(socket.data as object), comesBack: recoveredSession } });
+    if (recoveredSession) Object.assign(socket, { pid, recovered: true, data: { ...(socket.data as object), recoveredSession } });
   } catch (error) {
     // What is refused is not worth a line: anybody may have it refused.
     if (!(error instanceof ChatError)) context.log.error({ err: error }, 'session recovery failed');
