@@ -1,6 +1,5 @@
 /** The faults that a test server can inject, with their rates. */
 
-/** The faults, with their rates. */
 export interface Faults {
   /** The range of a packet's delay, in milliseconds. */
   delayMs: readonly [least: number, most: number];
