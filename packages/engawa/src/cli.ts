@@ -1,3 +1,4 @@
+// Entry point of the `engawa` command: finds the subcommand and runs it.
 import { help, reportUnknownCommand } from './help.ts';
 import { exitWithNpmShell } from './npm-shell.ts';
 import { subcommands } from './subcommands.ts';
@@ -20,13 +21,13 @@ async function run({ name, run: runSubcommand }: (typeof subcommands)[number], a
   return runSubcommand(args, process);
 }
 
-/** What comes after `--` is not the command's. */
+/** Arguments after `--` are not options. */
 function isHelpRequested(args: string[]): boolean {
   const ownArgs = args.includes('--') ? args.slice(0, args.indexOf('--')) : args;
   return ownArgs.includes('--help') || ownArgs.includes('-h');
 }
 
-/** Nobody foresaw it: the stack is for who wants to report it. */
+/** For unexpected errors. With `ENGAWA_LOG=debug` it prints the stack, for a bug report. */
 function reportCrash(error: unknown): number {
   const { message, stack } = error instanceof Error ? error : new Error(String(error));
   console.error(`engawa: ${process.env.ENGAWA_LOG === 'debug' ? stack : message}`);

@@ -1,8 +1,9 @@
+// Shell completion scripts for bash, zsh and fish.
 import type { CliOptions, Subcommand } from '@engawa/terminal';
 
 /**
- * Scripts for shells. Names of profiles and rooms come from the command itself while completing. A room's name was made by
- * somebody else: no script hands one to anything that would expand it.
+ * The scripts ask the command itself for the names of profiles and rooms. Room names are untrusted: no script passes one to an
+ * expansion of the shell.
  */
 export const completions: ReadonlyMap<string, (subcommands: readonly Subcommand[]) => Promise<string>> = new Map([
   ['bash', bash],
@@ -72,7 +73,7 @@ complete -F _engawa engawa
 `;
 }
 
-/** Text between single quotes, for zsh and fish. */
+/** Quotes a text in single quotes, for zsh and fish. */
 const shellQuote = (text: string): string => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "'\\''")}'`;
 
 async function zsh(subcommands: readonly Subcommand[]): Promise<string> {
@@ -136,7 +137,7 @@ async function fish(subcommands: readonly Subcommand[]): Promise<string> {
   return `# Completion of engawa for fish.\ncomplete -c engawa -f\n${lines.join('\n')}\n`;
 }
 
-/** What an option takes: nothing, a file, or something that cannot be completed. */
+/** Completion of the value of an option: none, a file, or nothing to offer. */
 function argumentFlags(value: string | undefined): string {
   if (value === undefined) return '';
   return PATH_VALUES.has(value) ? ' -r -F' : ' -x';

@@ -1,9 +1,10 @@
+// The texts of `engawa help`.
 import { type CliOptions, didYouMean, type Subcommand, subcommandUsage } from '@engawa/terminal';
 import { packageVersion } from './version.ts';
 
 const WIDTH = 80;
 
-/** Prints what there is, or all about one subcommand, and answers the exit code. */
+/** Prints the overview or the help of one subcommand, and returns the exit code. */
 export async function help(subcommands: readonly Subcommand[], name?: string): Promise<number> {
   if (name === undefined) {
     console.log(overview(subcommands));
@@ -15,7 +16,7 @@ export async function help(subcommands: readonly Subcommand[], name?: string): P
   return 0;
 }
 
-/** Says that there is no such subcommand, and answers the exit code. */
+/** Reports an unknown subcommand, and returns the exit code. */
 export function reportUnknownCommand(subcommands: readonly Subcommand[], name: string): number {
   const names = subcommands.map((each) => each.name);
   console.error(`engawa: there is no ${JSON.stringify(name)}${didYouMean(name, names)}\n\n${overview(subcommands)}`);
@@ -52,7 +53,7 @@ async function helpPage(subcommand: Subcommand): Promise<string> {
 
 const section = (title: string, lines: string[]): string[] => (lines.length === 0 ? [] : [`${title}\n${lines.join('\n')}`]);
 
-/** Options as people type them. */
+/** The options as users type them, with their descriptions. */
 export async function describeOptions(options: Subcommand['options']): Promise<Record<string, string>> {
   const all: CliOptions = typeof options === 'function' ? await options() : options;
   const entries = Object.entries(all).map(([name, { short, value, what }]) => {

@@ -1,8 +1,9 @@
+// Generates the man page engawa(1).
 import { type Subcommand, subcommandUsage } from '@engawa/terminal';
 import { describeOptions } from './help.ts';
 import { packageVersion } from './version.ts';
 
-/** The page of the manual, in roff: made of the same table as the help. */
+/** The man page in roff. It has the same source as the help. */
 export async function manPage(subcommands: readonly Subcommand[]): Promise<string> {
   const sections = await Promise.all(subcommands.map(subcommandSection));
   return `${[
@@ -45,7 +46,7 @@ const definitionSection = (title: string, entries: Record<string, string>): stri
 const definitionList = (entries: Record<string, string>): string[] =>
   Object.entries(entries).flatMap(([name, what]) => ['.TP', `.B ${escapeRoff(name)}`, roffText(what)]);
 
-/** A line that begins with a dot or a quote would be a request. */
+/** In roff, a line that begins with a dot or a quote is a request. */
 const roffText = (line: string): string => escapeRoff(line).replace(/^(?=[.'])/, '\\&');
 
 const escapeRoff = (line: string): string => line.replaceAll('\\', '\\e').replaceAll('-', '\\-');

@@ -1,11 +1,11 @@
-/** Ends the command when npm, which runs it in a shell, is told to stop. */
+// Ends the process when the shell that npm started it in has ended.
 
 const POLL_INTERVAL_MS = 500;
 
 /**
- * npm passes SIGTERM on to its shell. Some shells, dash among them, end of it and tell nobody; the command would live on
- * without its parent. It is sent the signal here instead, and ends as it always does. A shell that had ended before, since
- * it put the command into the background, is none to wait for.
+ * npm sends SIGTERM to its shell. Some shells, such as dash, end without passing it on, and this process would continue as an
+ * orphan. When the shell ends, this function sends SIGTERM to the process, which ends as usual. If the shell has ended before,
+ * because the command was started in the background, nothing is watched.
  */
 export function exitWithNpmShell({ npm_lifecycle_event: npmScript }: NodeJS.ProcessEnv): void {
   if (npmScript === undefined) return;

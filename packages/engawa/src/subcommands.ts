@@ -1,3 +1,4 @@
+// All subcommands of `engawa`: the server's, the terminal's and its own.
 import { type CliOptions, completionValues, defineSubcommand, type Subcommand, subcommands as terminal } from '@engawa/terminal';
 import { help } from './help.ts';
 import { packageVersion } from './version.ts';
@@ -10,7 +11,7 @@ const SETTINGS_HELP =
 
 const settingOptions = async (): Promise<CliOptions> => (await import('@engawa/server')).settingOptions();
 
-/** Each side of the program is loaded only when it is asked for. */
+/** Server code is loaded only when one of these runs. */
 const serverSubcommands: readonly Subcommand[] = [
   {
     name: 'serve',
@@ -140,7 +141,6 @@ const ownSubcommands: readonly Subcommand[] = [
   ),
 ];
 
-/** Everything that the command can do. */
 export const subcommands: readonly Subcommand[] = [
   ...serverSubcommands.slice(0, 1),
   ...terminal,

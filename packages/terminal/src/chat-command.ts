@@ -1,3 +1,4 @@
+// The `engawa chat` command: chooses the full-screen client or line mode and connects.
 import { type Client, connect } from '@engawa/client';
 import type { ProcessIO } from './command-line/process-io.ts';
 import { type Arguments, UsageError } from './command-line/subcommand.ts';
@@ -5,13 +6,13 @@ import { warn } from './command-line/warn.ts';
 import { type Messages, messagesFor } from './i18n/messages.ts';
 import { openProfile, type Profile } from './profile/profile.ts';
 
-/** Chats that the timeline of a room holds; older ones are read when somebody scrolls there. */
+/** Chats that the timeline of a room caches. Older ones are loaded when the user scrolls to them. */
 const MAX_CACHED_CHATS = 2_000;
 
 /**
- * `engawa chat`: full-screen on a terminal, else plain lines. Resolves with the exit code.
+ * Runs `engawa chat`: full-screen on a terminal, otherwise in line mode. Resolves with the exit code.
  *
- * @throws {Failure} when what is asked for cannot be.
+ * @throws {CliError} when the arguments or the profile are invalid.
  */
 export async function chat(args: Arguments, io: ProcessIO): Promise<number> {
   const { env } = io;
@@ -32,7 +33,7 @@ interface ChatOptions {
   messages: Messages;
 }
 
-/** When all is there that listens: who is refused may be told at once. */
+/** Call it only after all listeners are ready: a refusal may be reported at once. */
 const connectProfile = ({ server, storage }: Profile): Client => connect(server, { storage, maxChats: MAX_CACHED_CHATS });
 
 async function runInLineMode(options: ChatOptions & { room: string }, io: ProcessIO): Promise<number> {

@@ -1,4 +1,5 @@
-/** What ends a subcommand: told to people in one line, unless it is empty, and to scripts by the exit code. */
+// Error that ends a subcommand with a message for the user and an exit code.
+/** The message is printed as one line, unless it is empty. */
 export class CliError extends Error {
   override readonly name: string = 'Failure';
   readonly exitCode: number;

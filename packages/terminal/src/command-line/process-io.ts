@@ -1,4 +1,5 @@
-/** The streams and surroundings of the program; `process` is one. */
+// The standard streams and environment of the process, passed in so that tests can replace them.
+/** `process` has this shape. */
 export interface ProcessIO {
   stdin: NodeJS.ReadStream;
   stdout: NodeJS.WriteStream;

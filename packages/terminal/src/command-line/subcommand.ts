@@ -1,49 +1,50 @@
+// Declares a subcommand (options, help, exit codes) and parses its command line.
 import { parseArgs } from 'node:util';
 import { didYouMean } from '../text/did-you-mean.ts';
 import { CliError } from './cli-error.ts';
 import type { ProcessIO } from './process-io.ts';
 
-/** An option of a subcommand, by its long name. */
+/** An option of a subcommand. The key in `CliOptions` is its long name. */
 export interface CliOption {
   short?: string;
-  /** What its value is, as `NAME`; without, it is a switch. */
+  /** Placeholder of the value, such as `NAME`. An option without it is a switch. */
   value?: string;
   what: string;
 }
 
 export type CliOptions = Readonly<Record<string, CliOption>>;
 
-/** One thing that the command does: its help, its completion and its page in the manual come from here, too. */
+/** A subcommand. Its help, its shell completion and its section of the man page are generated from this. */
 export interface Subcommand {
   name: string;
-  /** What may follow its name, as `ROOM [TEXT...]`. */
+  /** The arguments after the name, such as `ROOM [TEXT...]`. */
   usage: string;
-  /** In one line. */
+  /** One line. */
   summary: string;
-  /** Paragraphs that teach it. */
+  /** Paragraphs of the help text. */
   details: readonly string[];
   options: CliOptions | (() => Promise<CliOptions>);
-  /** What to type, and what that does. */
+  /** Command lines, each with an explanation. */
   examples: readonly (readonly [command: string, what: string])[];
-  /** Exit codes that it may end with, and what each says. */
+  /** Possible exit codes, each with its meaning. */
   exitCodes: Readonly<Record<number, string>>;
-  /** Environment variables that it reads. */
+  /** Environment variables that it reads, each with its meaning. */
   environment: Readonly<Record<string, string>>;
-  /** What its first word is, when that can be completed. */
+  /** What shell completion offers for the first argument, if anything. */
   completes?: 'rooms' | readonly string[];
   run: (args: string[], io: ProcessIO) => number | Promise<number>;
 }
 
-/** What was typed after the name of a subcommand, as its options say. */
+/** The parsed arguments of a subcommand. */
 export interface Arguments {
   positionals: string[];
-  /** Whether a switch is on. */
+  /** Whether the switch is given. */
   has: (option: string) => boolean;
-  /** The value of an option. */
+  /** The value of the option; undefined when it is not given. */
   get: (option: string) => string | undefined;
 }
 
-/** The command line is wrong; the message says how. */
+/** The command line is invalid. The message explains why. Exit code 2. */
 export class UsageError extends CliError {
   override readonly name: string = 'UsageError';
 
@@ -54,7 +55,7 @@ export class UsageError extends CliError {
 
 export const subcommandUsage = ({ name, usage }: Pick<Subcommand, 'name' | 'usage'>): string => `engawa ${name} ${usage}`.trim();
 
-/** A subcommand whose arguments are read by its options. What it throws as a `Failure` is told to people, and is its exit code. */
+/** Creates a subcommand that parses its arguments. It prints a thrown `CliError` and returns its exit code. */
 export function defineSubcommand(
   subcommand: Omit<Subcommand, 'run' | 'options'> & { options: CliOptions },
   run: (args: Arguments, io: ProcessIO) => number | Promise<number>,
@@ -75,7 +76,7 @@ export function defineSubcommand(
   };
 }
 
-/** @throws {UsageError} for an option that there is not, or that lacks its value. */
+/** @throws {UsageError} for an unknown option or an option without its value. */
 function parseArguments(options: CliOptions, args: string[]): Arguments {
   const types = Object.entries(options).map(([option, { short, value }]) => {
     const type: 'string' | 'boolean' = value === undefined ? 'boolean' : 'string';

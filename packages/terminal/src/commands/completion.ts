@@ -1,36 +1,40 @@
+// Tab completion of commands, names, rooms and emoji.
 import { UNSPACED } from '@engawa/protocol/mentions';
 import { BELL_MODES } from '../view-model/alerts.ts';
 import { emojiStartingWith } from '../view-model/emoji-shortcodes.ts';
 import { type Command, commands } from './slash-commands.ts';
 
-/** Where completion looks. */
+/** The rooms and names that completion offers. */
 export interface CompletionSources {
   rooms: readonly string[];
-  /** Names that begin like this, the likeliest first. */
+  /** Names with this prefix, the most likely first. */
   namesStartingWith: (start: string) => string[];
 }
 
 interface CompletionOption {
   label: string;
   insertText: string;
-  /** The command that it is a name of. */
+  /** The command, if the option completes the name of one. */
   command?: Command;
 }
 
-/** What may stand in place of the end of a text. */
+/** Options that may replace the end of a text. */
 export interface Completion {
-  /** Where what is replaced begins, in UTF-16 code units; it goes to the end of the text. */
+  /** Start of the replaced part, in UTF-16 code units. It reaches to the end of the text. */
   start: number;
   options: CompletionOption[];
-  /** It shows itself while one types: a plain word may be no name. */
+  /** Whether the list opens while the user types. False for a plain word, which may not be a name. */
   isAutomatic: boolean;
 }
 
 const MAX_OPTIONS = 50;
-/** A mark that begins a name, also as input methods leave it: not inside a word, as in an address, but right after a script without spaces. */
+/**
+ * A trigger character, also in its full-width form from an input method. It counts after a script without spaces, but not inside
+ * a word, such as in an email address.
+ */
 const TRIGGER_PATTERN = new RegExp(`(?<!(?![${UNSPACED}])[\\p{L}\\p{M}\\p{N}_])([@＠#＃:：])([^\\s@＠#＃:：]*)$`, 'u');
 
-/** What the text before the cursor may go on as; nothing when nothing fits. */
+/** Finds completions for the text before the cursor; undefined when nothing fits. */
 export function findCompletion(before: string, sources: CompletionSources): Completion | undefined {
   const [word = ''] = /\S*$/.exec(before) ?? [];
   const triggerMatch = TRIGGER_PATTERN.exec(before);
@@ -44,10 +48,10 @@ export function findCompletion(before: string, sources: CompletionSources): Comp
   return options.length > 0 ? { start, options, isAutomatic } : undefined;
 }
 
-/** One letter after a colon is hardly an emoji yet. */
+/** A colon with at most one letter is more likely a smiley than an emoji name. */
 const isProbablySmiley = ([, mark = '', start = '']: RegExpExecArray): boolean => ':：'.includes(mark) && start.length < 2;
 
-/** Nothing where no command is typed that takes something. */
+/** Undefined unless the cursor is in a command name or in an argument that can be completed. */
 function commandLineOptions(before: string, word: string, sources: CompletionSources): Completion['options'] | undefined {
   if (/^\/\S*$/.test(before)) return commandsStartingWith(word.slice(1));
   const completes = argumentKind(before);
@@ -63,7 +67,7 @@ function triggerOptions(trigger: string, start: string, sources: CompletionSourc
   return /^[\w+-]/.test(start) ? emojiOptions(start) : [];
 }
 
-/** A name at the beginning is somebody who is spoken to. */
+/** A name at the start of a chat addresses that member: a colon follows it. */
 const addresseeOptions = (before: string, word: string, sources: CompletionSources): Completion['options'] =>
   word !== '' && before === word ? sources.namesStartingWith(word).map((name) => ({ label: name, insertText: `${name}: ` })) : [];
 
@@ -71,14 +75,14 @@ const commandOption = (name: string, command: Command): CompletionOption => ({ l
 const byName = commands.map((command) => commandOption(command.name, command));
 const byAlias = commands.flatMap((command) => (command.aliases ?? []).map((alias) => commandOption(alias, command)));
 
-/** By what it is known as elsewhere only where no name begins so. */
+/** Aliases count only if no command name has the prefix. */
 function commandsStartingWith(start: string): CompletionOption[] {
   const found = (all: CompletionOption[]) => all.filter(({ label }) => label.toLowerCase().startsWith(`/${start.toLowerCase()}`));
   const names = found(byName);
   return names.length > 0 ? names : found(byAlias);
 }
 
-/** What a command takes, when the cursor is in its argument. */
+/** What the argument at the cursor is completed with. */
 function argumentKind(before: string): Command['completes'] {
   const [, name = ''] = /^\/(\S+) /.exec(before) ?? [];
   return commands.find((each) => each.name === name || each.aliases?.includes(name))?.completes;

@@ -1,3 +1,4 @@
+// The slash commands of the chat client, for full-screen and line mode.
 import type { Chat, FailedResult, OutgoingChat, Room } from '@engawa/client';
 import type { Messages } from '../i18n/messages.ts';
 import { findClosest } from '../text/did-you-mean.ts';
@@ -5,35 +6,35 @@ import { sanitizeLine } from '../text/sanitize.ts';
 import { type BellMode, isBellMode } from '../view-model/alerts.ts';
 import { findEmoji } from '../view-model/emoji-shortcodes.ts';
 
-/** What a command may do and know of, on a screen or in lines. */
+/** What a command can use in both modes. */
 export interface CommandContext {
   readonly messages: Messages;
-  /** The room that is looked at. */
+  /** The current room. */
   readonly room: Room | undefined;
   info(text: string): void;
   warn(text: string): void;
   show(panel: 'help' | 'who' | 'rooms'): void | Promise<void>;
-  /** Acts once it is confirmed that this chat is to be deleted. */
+  /** Calls `deleteChat` once the user has confirmed the deletion of this chat. */
   confirmDeletion(chat: Chat, deleteChat: () => Promise<unknown>): Promise<void>;
-  /** The selected chat, or else the newest of these authors; `mine` are those that one may edit and delete. */
+  /** The selected chat, or else the newest one by these authors. `mine` are chats that the user may edit and delete. */
   targetChat(whose: 'mine' | 'others' | 'anybody'): Chat | undefined;
-  /** An own chat that was not sent: the selected one, or else the newest. */
+  /** A chat of the user that could not be sent: the selected one, or else the newest. */
   failedChat(): OutgoingChat | undefined;
   quit(): void;
 }
 
-/** What only a screen can. */
+/** What a command can use only in the full-screen client. */
 export interface ScreenCommandContext extends CommandContext {
   join(roomId: string): void;
   leave(): Promise<void>;
   close(): void;
   compose(what: 'reply' | 'edit', chat: Chat): void;
   copy(chat: Chat): void;
-  /** What is typed there, or this text, in an editor of its own. */
+  /** Opens the external editor with this text, or with the current input if it is empty. */
   openEditor(text: string): void;
-  /** The room that is looked at, or no more. */
+  /** Mutes or unmutes the current room. */
   toggleMute(): void;
-  /** Without one it is told for what it rings. */
+  /** Without an argument it shows the current setting. */
   showOrSetBell(bell: BellMode | undefined): void;
   search(query: string): void;
   markAllRead(): void;
@@ -43,24 +44,24 @@ type CompletionKind = 'command' | 'room' | 'name' | 'emoji' | 'bell';
 
 interface CommandInfo {
   name: keyof Messages['commands'];
-  /** What people know it as from elsewhere. */
+  /** Names of the command in other chat clients. */
   aliases?: readonly string[];
-  /** What follows the name: `[…]` may be left out. */
+  /** The arguments after the name; `[…]` is optional. */
   args?: string;
-  /** What is completed after it. */
+  /** What the argument is completed with. */
   completes?: CompletionKind;
-  /** It is about the room that is looked at. */
+  /** Whether it needs a current room. */
   needsRoom?: true;
 }
 
-/** A command of the full-screen client alone, or of both: then `lines` is told, and it asks for no more than lines can. */
+/** A command for the full-screen client, or for both modes if `inLineMode` is true. */
 export type Command = CommandInfo &
   (
     | { inLineMode: true; run: (context: CommandContext, rest: string) => void | Promise<void> }
     | { inLineMode?: never; run: (context: ScreenCommandContext, rest: string) => void | Promise<void> }
   );
 
-/** All that can be typed beside chats: `/help`, completion and the page of the manual are made of it. */
+/** All slash commands: `/help`, completion and the man page are generated from this. */
 export const commands: readonly Command[] = [
   { name: 'help', aliases: ['h', '?'], inLineMode: true, run: (context) => context.show('help') },
   { name: 'join', aliases: ['j'], args: 'ROOM', completes: 'room', run: join },
@@ -91,7 +92,7 @@ export const commands: readonly Command[] = [
   { name: 'quit', aliases: ['q', 'exit'], inLineMode: true, run: (context) => context.quit() },
 ];
 
-/** All that it is called, with what follows the first. */
+/** The usage of a command, followed by its aliases. */
 export const usageWithAliases = (command: Command): string[] => [
   commandUsage(command),
   ...(command.aliases ?? []).map((alias) => `/${alias}`),
@@ -102,15 +103,15 @@ export const commandUsage = ({ name, args }: Command): string => `/${name}${args
 export type ParsedInput =
   | { kind: 'chat'; text: string }
   | { kind: 'command'; command: Command; rest: string }
-  /** Never sent: it was not meant for others. `nearest` is what was probably meant, where anything is near. */
+  /** Never sent as a chat: it was meant as a command. `suggestion` is the closest command, if one is close enough. */
   | { kind: 'unknown'; name: string; suggestion: string | undefined };
 
-/** Letters that a slip of the finger gets wrong at most. */
+/** Largest edit distance of a suggestion. */
 const MAX_TYPOS = 2;
 
 /**
- * What somebody typed: a command begins with a slash, and `//` is a slash that is said. Input methods leave a full-width
- * slash, which people also draw faces with: that one begins only a command that there is.
+ * Tells commands from chats. A command begins with a slash; `//` begins a chat with a slash. Input methods produce a full-width
+ * slash, which also occurs in kaomoji (`／人◕‿‿◕人＼`): it begins a command only if the command exists.
  */
 export function parseInput(text: string, known: readonly Command[] = commands): ParsedInput {
   const [, slashes = '', name = '', rest = ''] = /^(\/\/|[/／])(\S*)\s*(.*)$/s.exec(text) ?? [];
@@ -123,7 +124,7 @@ export function parseInput(text: string, known: readonly Command[] = commands): 
   return { kind: 'unknown', name, suggestion: suggestCommand(word, known) };
 }
 
-/** Not for a word of which nothing would be left. */
+/** A suggestion shares at least one letter with the input. */
 function suggestCommand(word: string, known: readonly Command[]): string | undefined {
   const { name, distance } = findClosest(
     word,

@@ -1,3 +1,4 @@
+// English message catalogue of the terminal client.
 import type { ConnectionError, ErrorInfo } from '@engawa/client';
 import { CHAT_TEXT } from '@engawa/protocol/text';
 import type { BellMode } from '../view-model/alerts.ts';
@@ -16,7 +17,7 @@ function joinNames(names: readonly string[]): string {
   return shown.length < 2 ? shown.join('') : `${shown.slice(0, -1).join(', ')} and ${shown.at(-1)}`;
 }
 
-/** What happened between two chats, in one line. */
+/** Describes the events between two chats. */
 function describeNotes(all: readonly SystemNote[], safe: (text: string) => string): string[] {
   const usernamesOf = (kind: SystemNote['kind']) => [
     ...new Set(all.filter((note) => note.kind === kind).map(({ username }) => safe(username))),
@@ -164,7 +165,7 @@ export const en = {
 
   lineModeNeedsRoom: 'Say which room: engawa chat ROOM',
 
-  // Plain lines.
+  // Line mode.
   noConnection: 'no connection.',
   retryingConnection: (server: string, why: string): string => `${server}: ${why} Trying again; what you type is kept.`,
   heading: (room: string, topic: string, members: number): string =>
@@ -175,7 +176,7 @@ export const en = {
   reacted: (name: string, reaction: string): string => `${name} reacted ${reaction}`,
   changedRoom: (name: string): string => `${name} changed what is kept here`,
   confirmDeletionLine: (text: string): string => `delete “${text}”? Type /delete again to delete it.`,
-  /** Without a text it is the name of something else. */
+  /** Without a text, `name` is the placeholder for an unknown chat. */
   replyLine: (name: string, text: string | undefined): string => `(to ${name}${text === undefined ? '' : `, “${text}”`})`,
   splitLine: (length: number, chats: number): string => `${formatCount(length)} characters: sent as ${chats} chats`,
   notSentLine: (why: string, text: string): string => `not sent: ${why} (${text})`,

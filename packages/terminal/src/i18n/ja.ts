@@ -1,3 +1,4 @@
+// Japanese message catalogue of the terminal client.
 import type { ConnectionErrorCode, ErrorInfo } from '@engawa/client';
 import { CHAT_TEXT } from '@engawa/protocol/text';
 import type { SystemNote } from '../view-model/system-notes.ts';
@@ -38,7 +39,7 @@ function describeNotes(all: readonly SystemNote[], safe: (text: string) => strin
   return line === '' ? [] : [line];
 }
 
-/** Servers say why in English. */
+/** Error messages of a server are in English. */
 const refusals: Partial<Record<ErrorInfo['code'], string>> = {
   room_not_found: '部屋がありません。',
   room_exists: '部屋はもうあります。',
@@ -58,7 +59,7 @@ const refusals: Partial<Record<ErrorInfo['code'], string>> = {
   room_replaced: '書いた部屋はもうありません。同じ ID の別の部屋です。',
 };
 
-/** What to do about each. */
+/** Advice for each connection error. */
 const connectionAdvice: Record<ConnectionErrorCode, string> = {
   invalid_url: 'アドレスは http:// か https:// で始まります。',
   unreachable: 'サーバーが動いているか、アドレスが正しいか確かめてください。',

@@ -1,3 +1,4 @@
+// The line editor: text, cursor, undo, kill buffer and input history; no I/O.
 import type { ScreenPosition } from '../screen/frame.ts';
 import type { InputEvent } from '../screen/key.ts';
 import { displayWidth, graphemesOf, measureGraphemes } from '../text/display-width.ts';
@@ -6,29 +7,29 @@ import { REPLACEMENT, sanitizeLine } from '../text/sanitize.ts';
 import type { Row } from '../text/styled-span.ts';
 import { findRowStarts, type WrapUnit } from '../text/wrap.ts';
 
-/** Code points of a line: several chats, and so many that a key is still answered at once. */
+/** In code points. Enough for several chats, and small enough that each key is still handled at once. */
 export const MAX_LINE_LENGTH = 40_000;
-/** What was typed or undone before, in number and in code units together. */
+/** Limits of the input history and the undo stack: entries, and code units of all together. */
 const MAX_HISTORY_ENTRIES = 200;
 const MAX_UNDO_STEPS = 100;
 const MAX_REMEMBERED_UNITS = 400_000;
-/** A tab is text: tables and code are pasted with it. It is shown as spaces. */
+/** A tab is text, because pasted tables and code contain tabs. It is displayed as spaces. */
 const CONTROLS = /(?![\n\t])\p{Cc}/gu;
 const LINE_BREAK = /\r\n|[\r\u0085\u2028\u2029]/g;
 const wordSegmenter = new Intl.Segmenter(undefined, { granularity: 'word' });
 
-/** A text and where in it one types, in UTF-16 code units, always between graphemes. */
+/** A text and its cursor position, in UTF-16 code units. The cursor is always between graphemes. */
 interface Snapshot {
   text: string;
   cursor: number;
 }
 
-/** A grapheme as it is shown, and how long it is in the text. */
+/** A grapheme as it is displayed, with its length in the text. */
 interface DisplayUnit extends WrapUnit {
   length: number;
 }
 
-/** A row of the screen: the pieces of the text from `start` on. */
+/** A row of the screen; its text begins at `start`. */
 interface EditorRow {
   start: number;
   units: DisplayUnit[];
@@ -36,26 +37,25 @@ interface EditorRow {
 
 type EditKind = 'typing' | 'killing' | 'moving' | 'replacing' | undefined;
 
-/** The text that is being typed: its cursor, its history, what was undone and what was cut. Does no I/O. */
 export class Editor {
   readonly #limit: number;
   #text = '';
   #cursor = 0;
-  /** How wide it was last shown: what is above the cursor depends on it. */
+  /** Columns of the last layout: up and down keys depend on it. */
   #width = 80;
-  /** What the last key did: some go on with it. */
+  /** Kind of the last edit: consecutive edits of one kind are merged. */
   #lastEdit: EditKind;
-  /** The column that up and down keep to, through shorter rows. */
+  /** The column that up and down keep, even across shorter rows. */
   #goalColumn = 0;
   #undoStack: Snapshot[] = [];
   #killBuffer = '';
   readonly #history: string[] = [];
-  /** Where in the history one is; its length at the draft. */
+  /** Index in the history; the length of the history stands for the draft. */
   #historyIndex = 0;
-  /** What was typed into the history, and the draft while one looks into the past. */
+  /** Edits of history entries, and the draft while the user browses the history. */
   readonly #historyEdits = new Map<number, string>();
 
-  /** `limit` in code points. */
+  /** `limit` is in code points. */
   constructor({ limit = MAX_LINE_LENGTH }: { limit?: number } = {}) {
     this.#limit = limit;
   }
@@ -64,22 +64,22 @@ export class Editor {
     return this.#text;
   }
 
-  /** The text up to the cursor: what a completion completes. */
+  /** The text before the cursor, which completion works on. */
   get textBeforeCursor(): string {
     return this.#text.slice(0, this.#cursor);
   }
 
-  /** Inserts characters where the cursor is; control characters are dropped. Answers false, and inserts none, when not all have room. */
+  /** Inserts text at the cursor, without control characters. If it would exceed the limit, inserts nothing and returns false. */
   insert(text: string): boolean {
     return this.#insert(text.replace(/\p{Cc}/gu, ''), 'typing');
   }
 
-  /** The same with line breaks and tabs, which are kept. */
+  /** Like `insert`, but keeps line breaks and tabs. */
   paste(text: string): boolean {
     return this.#insert(text.replace(LINE_BREAK, '\n'), undefined);
   }
 
-  /** Puts text in the place of so many code units before the cursor. */
+  /** Replaces `length` code units before the cursor. */
   replaceBeforeCursor(length: number, text: string): boolean {
     const before = this.#text.slice(0, Math.max(0, this.#cursor - length));
     const after = this.#text.slice(this.#cursor);
@@ -89,14 +89,14 @@ export class Editor {
     return this.#insert(text, 'replacing');
   }
 
-  /** Another text in its place, with the cursor at the end; can be undone. */
+  /** Replaces the whole text and moves the cursor to its end. It can be undone. */
   setText(text: string): void {
     this.#pushUndo();
     this.#setAroundCursor('', '');
     this.#insert(text.replace(LINE_BREAK, '\n'), 'replacing');
   }
 
-  /** Takes the text out, into the history. */
+  /** Returns the text, moves it to the history and clears the editor. */
   submit(): string {
     const text = this.#text;
     if (text !== '' && text !== this.#history.at(-1)) this.#history.push(text);
@@ -109,7 +109,7 @@ export class Editor {
     return text;
   }
 
-  /** Does what the key means, or answers false: it is not for a text, or there is nowhere to go. */
+  /** Handles a key. Returns false if the key does not edit, or the cursor cannot move. */
   handleKey(key: InputEvent): boolean {
     if (key.kind === 'text') this.insert(key.text);
     else if (key.kind === 'paste') this.paste(key.text);
@@ -118,7 +118,7 @@ export class Editor {
     return true;
   }
 
-  /** As it is shown in so many columns, safe, at least one row; the last column is the cursor's. */
+  /** Lays out the sanitized text in at least one row. The last column is reserved for the cursor. */
   rows(columns: number): { rows: Row[]; cursor: ScreenPosition } {
     this.#width = columns;
     const rows = this.#layOut();
@@ -160,7 +160,7 @@ export class Editor {
       case 'kill-to-start':
         return this.#kill(this.#lineStart(), this.#cursor);
       case 'kill-to-end':
-        // At the end of a line the break itself.
+        // At the end of a line, the line break.
         return this.#kill(this.#cursor, Math.max(this.#lineEnd(), Math.min(this.#cursor + 1, this.#text.length)));
       case 'yank':
         this.#insert(this.#killBuffer, undefined);
@@ -175,10 +175,10 @@ export class Editor {
 
   #insert(text: string, kind: EditKind): boolean {
     const clean = text.toWellFormed().replace(CONTROLS, '');
-    // All or nothing: what is not taken is still where it came from.
+    // All or nothing: a rejected text stays where it came from.
     if (codePointLength(clean) > this.#limit - codePointLength(this.#text)) return false;
     if (clean !== '') {
-      // One undo takes back a word.
+      // Undo works word by word.
       if (kind !== 'replacing' && (kind !== 'typing' || this.#lastEdit !== 'typing' || clean.startsWith(' '))) this.#pushUndo();
       this.#setAroundCursor(this.textBeforeCursor + clean, this.#text.slice(this.#cursor));
     }
@@ -201,7 +201,7 @@ export class Editor {
   #setAroundCursor(before: string, after: string): void {
     this.#text = before + after;
     this.#cursor = before.length;
-    // What was typed may have become one grapheme with what follows.
+    // The inserted text may form one grapheme with the text after it.
     if (after !== '') this.#cursor = nextGraphemeBoundary(this.#text, this.#cursor);
   }
 
@@ -230,7 +230,7 @@ export class Editor {
     return true;
   }
 
-  /** False at the first or the last row. */
+  /** Returns false at the first or the last row. */
   #moveRows(by: -1 | 1): boolean {
     const rows = this.#layOut();
     const row = this.#rowOfCursor(rows);
@@ -338,7 +338,7 @@ type EditAction =
   | 'undo'
   | 'newline';
 
-/** The keys of Emacs and readline beside those of everybody. */
+/** Emacs and readline keys, and the usual ones. */
 const ACTIONS_BY_CHORD: Record<string, EditAction> = {
   left: 'left',
   'ctrl+b': 'left',
@@ -390,7 +390,7 @@ function dropOldest<Item>(items: Item[], maxItems: number, unitsOf: (item: Item)
 
 const textLength = (pieces: readonly DisplayUnit[]): number => pieces.reduce((sum, { length }) => sum + length, 0);
 
-/** The first place between graphemes from here on. */
+/** The first grapheme boundary at or after the position. */
 function nextGraphemeBoundary(text: string, position: number): number {
   let end = 0;
   for (const each of graphemesOf(text)) {
@@ -400,7 +400,7 @@ function nextGraphemeBoundary(text: string, position: number): number {
   return Math.max(end, position);
 }
 
-/** What somebody pasted may hold what must not reach the terminal either. */
+/** Pasted text may contain sequences that must not reach the terminal. */
 function toDisplayUnits(line: string, width: number): DisplayUnit[] {
   const isSafe = sanitizeLine(line) === line;
   return measureGraphemes(line).map(({ text, columns }) => {
@@ -409,7 +409,7 @@ function toDisplayUnits(line: string, width: number): DisplayUnit[] {
   });
 }
 
-/** Without the spaces that hang over the edge. */
+/** Without trailing spaces beyond the edge. */
 function visibleRow(pieces: readonly DisplayUnit[], columns: number): Row {
   let used = 0;
   const visible = pieces.filter((piece) => {
@@ -419,9 +419,9 @@ function visibleRow(pieces: readonly DisplayUnit[], columns: number): Row {
   return [{ text: visible.map(({ text }) => text).join('') }];
 }
 
-/** The place in a row that is nearest to a column from the left. */
+/** The text position closest to a column of a row. */
 function positionAtColumn({ start, units }: EditorRow, column: number, next: EditorRow | undefined): number {
-  // Where a row is broken, its end is already the beginning of the next.
+  // The end of a wrapped row is the start of the next one.
   const isWrapped = next?.start === start + textLength(units);
   let position = start;
   let used = 0;

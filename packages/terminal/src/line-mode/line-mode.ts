@@ -1,3 +1,4 @@
+// Line mode of `engawa chat`: chatting in plain lines, for pipes and screen readers.
 import { createInterface, type Interface } from 'node:readline';
 import type { Chat, Client, MissedEntry, OutgoingChat, Room, RoomEnding, TimelineChat } from '@engawa/client';
 import type { ProcessIO } from '../command-line/process-io.ts';
@@ -17,7 +18,7 @@ import { toSystemNote } from '../view-model/system-notes.ts';
 interface LineOutput {
   messages: Messages;
   print: (line: string) => void;
-  /** Says why it is over. */
+  /** Prints the reason and ends with exit code 1. */
   fail: (reason: string) => void;
 }
 
@@ -31,19 +32,16 @@ export interface LineModeOptions {
 type LineCommand = Extract<Command, { inLineMode: true }>;
 
 const HISTORY_CHAT_COUNT = 20;
-/** Fewer than an outbox holds, however long they are: a pipe waits rather than that a line is refused. */
+/** Less than the capacity of an outbox, whatever the line lengths: so a pipe waits instead of having lines refused. */
 const MAX_IN_FLIGHT_LINES = 40;
 const CONNECT_NOTICE_DELAY_MS = 1_000;
 const LEAVE_TIMEOUT_MS = 5_000;
 const MAX_LISTED_ROOMS = 100;
 
-/** Those that need no screen. */
+/** Commands that need no screen. */
 const lineCommands = commands.filter((command): command is LineCommand => command.inLineMode === true);
 
-/**
- * Talking in plain lines, for pipes and screen readers: resolves with the exit code, when the room was left or the input
- * ended.
- */
+/** Runs line mode until the user leaves the room or the input ends. Resolves with the exit code. */
 export async function runLineMode(
   { room, profile, messages, client }: LineModeOptions,
   { stdin, stdout, stderr }: ProcessIO,
@@ -69,7 +67,7 @@ export async function runLineMode(
   return exitCode;
 }
 
-/** Joins or opens the room, and shows what is said and done there; nothing when it cannot be had. */
+/** Joins or creates the room and prints its chats and events. Undefined if that fails; the reason is printed. */
 async function joinRoom(
   client: Client,
   { server, room: roomId, username }: { server: string; room: string; username: string },
@@ -94,7 +92,7 @@ async function joinRoom(
     if (!error.retryable) return fail(error.address === undefined ? error.message : messages.connectionError(error));
     if (error.address === undefined) return onConnectionLost(error.message);
     const text = sanitizeLine(messages.connectionError(error));
-    // Each reason is told once; the first with the line that says that there is no connection.
+    // Print each reason once, and the first one only after the line that says the connection was lost.
     if (!printedErrors.has(text)) connectionError = text;
     printedErrors.add(text);
     if (isDisconnected || client.state === 'online') printConnectionError();
@@ -119,7 +117,7 @@ async function joinRoom(
 function printRoom(room: Room, { print, fail, messages }: LineOutput): void {
   const targets = new ReplyTargets();
   let lastPrint = Promise.resolve();
-  // In order, though a reply may have to wait for what it replies to.
+  // Keep the order, although the target of a reply may have to be loaded first.
   const printChat = (chat: Chat) => {
     const line = formatChat(chat, { messages, target: findReplyTarget(chat, { room, epoch: room.position.epoch, targets }) });
     targets.add(chat, room.position.epoch);
@@ -148,7 +146,7 @@ function printRoom(room: Room, { print, fail, messages }: LineOutput): void {
   });
 }
 
-/** Resolves when the input has ended and the server has kept, or refused, all of it. */
+/** Resolves when the input has ended and the server has acknowledged or refused every chat. */
 async function processInput(
   lines: Interface,
   joining: Promise<Room | undefined>,
@@ -166,10 +164,10 @@ async function processInput(
   await Promise.all(inFlight);
 }
 
-/** What those lines asked for that outlives them. */
+/** State shared by all lines of the input. */
 interface LineState {
   isQuitting: boolean;
-  /** The seq of a chat that is deleted when the next line says so again. */
+  /** The chat that the next `/delete` deletes; a first `/delete` only asks for confirmation. */
   pendingDeletionSeq: number | undefined;
 }
 
@@ -192,7 +190,7 @@ async function sendText(text: string, { room, messages, info }: LineCommandConte
   );
 }
 
-/** What commands do in lines. */
+/** What slash commands do in line mode. */
 class LineCommandContext implements CommandContext {
   readonly room: Room;
   readonly messages: Messages;
@@ -267,7 +265,7 @@ class LineCommandContext implements CommandContext {
   }
 }
 
-/** Unless another program of the profile is there under the name. Without a connection the name lapses by itself. */
+/** Leaves the room unless another process of the profile is in it. Without a connection, the lease on the name expires. */
 async function leaveRoom(client: Client, room: Room | undefined, profile: Pick<Profile, 'isOnlyProcess'>): Promise<void> {
   const timer = setTimeout(() => void client.close(), LEAVE_TIMEOUT_MS);
   if (client.state === 'online' && room && profile.isOnlyProcess(room.id)) await room.leave();
@@ -275,7 +273,7 @@ async function leaveRoom(client: Client, room: Room | undefined, profile: Pick<P
   await client.close();
 }
 
-/** Prints above the line that is being typed. */
+/** On a terminal, prints above the line that the user is typing. */
 function createPrinter(lines: Interface, stdout: NodeJS.WriteStream, isTerminal: boolean): (line: string) => void {
   if (!isTerminal) return (line) => void stdout.write(`${line}\n`);
   return (line) => {
@@ -301,7 +299,7 @@ function formatReply(messages: Messages, target: ReplyTarget | undefined): strin
   return messages.replyLine(sanitizeLine(target.username), target.message === null ? messages.deleted : excerpt(target.message));
 }
 
-/** Of one's own coming and going others are told. */
+/** Own joins and leaves are not printed. */
 function describeEntry(entry: MissedEntry, me: string, messages: Messages): string[] {
   if (entry.erased) return [];
   const who = sanitizeLine(entry.by);

@@ -1,8 +1,9 @@
+// Profile and room names for shell completion.
 import { sanitizeLine } from '../text/sanitize.ts';
 import { readConfig } from './config.ts';
 import { DEFAULT_PROFILE, openProfile } from './profile.ts';
 
-/** Of rooms, those that were open last. Only what can stand in a line as it is. */
+/** Rooms are those of the last run. Skips names that would need quoting in a shell. */
 export function completionValues(kind: 'profiles' | 'rooms', env: NodeJS.ProcessEnv): string[] {
   const names =
     kind === 'profiles'

@@ -1,22 +1,23 @@
+// Reads and writes the config file with the profiles.
 import { existsSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { CliError } from '../command-line/cli-error.ts';
 import { errorCode, makePrivateFolder, readPrivateFile, writePrivateFile } from './private-files.ts';
 import { resolveBaseFolders } from './xdg-directories.ts';
 
-/** What the config file says of one profile. */
+/** The settings of one profile in the config file. */
 export interface ProfileSettings {
   server?: string | undefined;
   username?: string | undefined;
 }
 
-/** The config file: profiles by their names, and which is meant when none is named. */
+/** The config file: profiles by name, and the default profile. */
 export interface Config {
   default?: string | undefined;
   profiles: ReadonlyMap<string, ProfileSettings>;
 }
 
-/** What the command line, the environment or the config file says cannot be used; the message says why, to people. */
+/** An invalid setting in the command line, the environment or the config file. The message is for the user. */
 export class ProfileError extends CliError {
   override readonly name = 'ProfileError';
 
@@ -25,16 +26,16 @@ export class ProfileError extends CliError {
   }
 }
 
-/** A name is a folder's, too, on disks that know no case. */
+/** A profile name is also a folder name, and some file systems ignore case. */
 const NAME_PATTERN = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 
-/** Undefined where there is no home. */
+/** Undefined when there is no home directory. */
 export function configPath(env: NodeJS.ProcessEnv): string | undefined {
   const { config } = resolveBaseFolders(env);
   return config && join(config, 'engawa', 'config.json');
 }
 
-/** The folder of a profile; undefined where there is no home. */
+/** The state folder of a profile; undefined when there is no home directory. */
 export function stateFolder(env: NodeJS.ProcessEnv, name: string): string | undefined {
   const { state } = resolveBaseFolders(env);
   return state && join(state, 'engawa', name);
@@ -45,21 +46,21 @@ export function validateProfileName(name: string): string {
   throw new ProfileError(`"${name}" is no name for a profile: up to 63 of a-z, 0-9, - and _`);
 }
 
-/** @throws {ProfileError} with the file and the line. A file that is not there is empty. */
+/** A missing file counts as empty. @throws {ProfileError} with the path and the line of the error. */
 export function readConfig(env: NodeJS.ProcessEnv): Config {
   const path = configPath(env);
   const text = path === undefined ? undefined : readText(path);
   return path === undefined || text === undefined ? { profiles: new Map() } : validateConfig(path, parseJson(path, text));
 }
 
-/** @throws {ProfileError} when it cannot be written. */
+/** @throws {ProfileError} when the file cannot be written. */
 export function writeConfig(env: NodeJS.ProcessEnv, { default: defaultName, profiles }: Config): void {
   const path = configPath(env);
   if (path === undefined) throw new ProfileError('there is no home folder to keep profiles in');
   const text = JSON.stringify({ default: defaultName, profiles: Object.fromEntries(profiles) }, null, 2);
   try {
     makePrivateFolder(dirname(path));
-    // Some keep theirs elsewhere, and a link here.
+    // The config file may be a symbolic link, for example to a dotfiles repository.
     writePrivateFile(existsSync(path) ? realpathSync(path) : path, `${text}\n`, { durable: true });
   } catch (error) {
     throw new ProfileError((error as Error).message, { cause: error });
@@ -83,7 +84,7 @@ function parseJson(path: string, text: string): unknown {
   }
 }
 
-/** The first line with which it could not go on to be JSON. */
+/** The first line up to which the text is no prefix of valid JSON. */
 function lineOfSyntaxError(text: string): number {
   const lines = text.split('\n');
   for (let count = 1; count < lines.length; count += 1) {
@@ -99,7 +100,7 @@ function lineOfSyntaxError(text: string): number {
   return lines.length;
 }
 
-/** Without the piece of the file that may be in it. */
+/** Removes the quoted part of the file from the message, because it may contain secrets. */
 const syntaxErrorReason = ({ message }: Error): string => message.replace(/,? \.{0,3}"[\s\S]*$/, '').replace(/ in JSON at .*$/, '');
 
 function validateConfig(path: string, value: unknown): Config {

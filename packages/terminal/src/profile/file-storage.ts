@@ -1,29 +1,30 @@
+// Synchronous client storage: one private file for each key, or in memory.
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createPrivateFile, makePrivateFolder, readPrivateFile, writePrivateFile } from './private-files.ts';
 
-/** A `ClientStorage` that answers at once. */
+/** A `ClientStorage` whose methods return values and not promises. */
 export interface SyncStorage {
   getItem(key: string): string | null;
   setItem(key: string, value: string): void;
   removeItem(key: string): void;
 }
 
-/** More than a full outbox takes. */
+/** More than a full outbox needs. */
 const MAX_VALUE_CHARACTERS = 8 * 1024 * 1024;
-/** Of rooms. The one that was written longest ago goes first. What waits to be sent never goes: the outbox has its own bounds. */
+/** Limit for room files; the least recently written is removed first. The outbox is never removed: it has its own limits. */
 const MAX_ROOM_FILES = 2_000;
 const FILE_SUFFIX = '.json';
 const UNSENT_SUFFIX = '.unsent';
 const SESSION_BYTES = 24;
 
-/** The name of a file for anything: none leaves its folder, and no two differ only by case. */
+/** A file name for any key: it cannot leave the folder, and no two names differ only in case. */
 export const hashedFileName = (key: string): string => createHash('sha256').update(key).digest('hex').slice(0, 40);
 
 /**
- * A storage of one file a key. Written at once and never half, so that whatever ends the program it goes on from there.
- * The session is made here: of two programs that start at once, both have the same.
+ * A storage with one file for each key. Each write is synchronous and atomic, so that the state is valid however the process
+ * ends. It also creates the session: two processes that start at once get the same one.
  */
 export class FileStorage implements SyncStorage {
   readonly #folder: string;
@@ -37,7 +38,7 @@ export class FileStorage implements SyncStorage {
     const found = decodeValue(readPrivateFile(this.#path(key)), key);
     if (found !== undefined || !isSessionKey(key)) return found ?? null;
     const session = JSON.stringify(randomBytes(SESSION_BYTES).toString('base64url'));
-    // What is there and cannot be read is no session of anybody.
+    // An unreadable session is useless: replace it.
     rmSync(this.#path(key), { force: true });
     return decodeValue(createPrivateFile(this.#path(key), encodeValue(key, session)), key) ?? null;
   }
@@ -66,7 +67,7 @@ export class FileStorage implements SyncStorage {
   }
 }
 
-/** What a room is known by is kept nowhere: for who has his place from elsewhere, or shares the room with another program. */
+/** Stores nothing on disk: for processes that keep their own position, or share a room with another process. */
 export class MemoryStorage implements SyncStorage {
   readonly #values = new Map<string, string>();
 
@@ -91,7 +92,7 @@ export const isSessionKey = (key: string): boolean => key.endsWith(':session');
 
 const encodeValue = (key: string, value: string): string => JSON.stringify({ key, value });
 
-/** What was broken, or is of another key, is as good as nothing. */
+/** Undefined if the file is damaged or belongs to another key. */
 function decodeValue(text: string | undefined, key: string): string | undefined {
   try {
     const found = JSON.parse(text ?? 'null') as { key?: unknown; value?: unknown } | null;

@@ -1,4 +1,4 @@
-/** Files and folders that are the user's own, and that nobody else may read. */
+// Files and folders that only the user may read, written atomically.
 import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
@@ -25,15 +25,15 @@ const OTHERS_MASK = 0o077;
 
 export const errorCode = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'unknown';
 
-/** A folder that nobody else may look into, made if it is not there. */
+/** Creates the folder if it is missing, and makes it accessible to the user only. */
 export function makePrivateFolder(path: string): void {
   makeFolder(path);
   ensurePrivate(path, statSync(path));
 }
 
 /**
- * Nothing when there is no such file. What others could read is closed to them first. A link is not followed, and what
- * another user owns is not believed: somebody else may have put it there.
+ * Reads a file; undefined if it does not exist. Removes read permission of other users first. Does not follow symbolic links and
+ * rejects files of another owner, because an attacker may have put them there.
  */
 export function readPrivateFile(path: string): string | undefined {
   try {
@@ -47,18 +47,18 @@ export function readPrivateFile(path: string): string | undefined {
   }
 }
 
-/** Whole, or as it was before. A `durable` file outlives the loss of power, others only the end of the program. */
+/** Writes atomically. A `durable` file survives a power loss; others survive only the end of the process. */
 export function writePrivateFile(path: string, text: string, { durable = false } = {}): void {
   writeTemporaryFile(path, { text, durable }, (temporaryPath) => renameSync(temporaryPath, path));
 }
 
-/** The file as it is there after this: of several programs that create it at once, one has its text kept. */
+/** Creates the file and returns its content. If several processes create it at once, all get the content of one of them. */
 export function createPrivateFile(path: string, text: string): string {
   writeTemporaryFile(path, { text, durable: true }, (temporaryPath) => {
     try {
       linkSync(temporaryPath, path);
     } catch (error) {
-      // Some file systems have no links.
+      // Some file systems have no hard links.
       if (errorCode(error) !== 'EEXIST') renameSync(temporaryPath, path);
     }
   });
@@ -86,22 +86,22 @@ function writeTemporaryFile(
   }
 }
 
-/** One folder at a time: Node's `recursive` never returns where the system refuses a folder by ENOENT, as in /proc. */
+/** Creates one folder at a time: Node's `recursive` never returns if the system answers ENOENT, as in /proc. */
 function makeFolder(path: string): void {
   if (existsSync(path)) return;
   if (path !== dirname(path)) makeFolder(dirname(path));
   try {
     mkdirSync(path, { mode: FOLDER_MODE });
-    // The umask may have taken more from the mode than it should.
+    // The umask may have removed permissions of the owner.
     chmodSync(path, FOLDER_MODE);
   } catch (error) {
-    // Another program may have been first.
+    // Another process may have created it.
     if (!existsSync(path)) throw error;
   }
 }
 
 function ensurePrivate(path: string, { mode, uid }: Stats): void {
-  // Windows has other permissions, which keep a home to its owner.
+  // Windows has other permissions, which protect the home directory.
   if (process.platform === 'win32') return;
   if (uid !== process.getuid?.()) throw new Error(`${path} is another user's`);
   if ((mode & OTHERS_MASK) !== 0) chmodSync(path, mode & ~OTHERS_MASK & 0o777);

@@ -1,3 +1,4 @@
+// The `engawa profile` command: lists, shows and changes profiles.
 import type { ProcessIO } from '../command-line/process-io.ts';
 import { type Arguments, UsageError } from '../command-line/subcommand.ts';
 import { warn } from '../command-line/warn.ts';
@@ -6,7 +7,7 @@ import { type Config, configPath, ProfileError, type ProfileSettings, readConfig
 import { DEFAULT_PROFILE, deleteState, openProfile, parseServerUrl } from './profile.ts';
 import { resolveBaseFolders } from './xdg-directories.ts';
 
-/** `engawa profile`: shows and changes the config file. Resolves with the exit code. */
+/** Runs `engawa profile` and returns the exit code. */
 export function profileCommand(args: Arguments, { stdout, stderr, env }: ProcessIO): number {
   for (const notice of resolveBaseFolders(env).warnings) warn(stderr, notice);
   for (const line of execute(args, env)) stdout.write(`${sanitizeLine(line)}\n`);
@@ -29,7 +30,7 @@ function execute({ positionals, get }: Arguments, env: NodeJS.ProcessEnv): strin
 
 const usageError = () => new UsageError('list, show [NAME], set NAME, use NAME or remove NAME?');
 
-/** The one that is there without being set comes first. */
+/** The default profile exists even if it is not in the file, and comes first. */
 const list = ({ default: defaultName = DEFAULT_PROFILE, profiles }: Config): string[] =>
   [...new Map([[DEFAULT_PROFILE, {}], ...profiles])].map(([name, { server = '', username = '' }]: [string, ProfileSettings]) =>
     `${name === defaultName ? '*' : ' '} ${name}  ${username}  ${server}`.trimEnd(),

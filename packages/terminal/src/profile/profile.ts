@@ -1,3 +1,4 @@
+// Resolves the profile of a run: server, username, session storage and open rooms.
 import { rmSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -8,60 +9,60 @@ import { makePrivateFolder, readPrivateFile, writePrivateFile } from './private-
 import { RoomPidFiles } from './room-pid-files.ts';
 import { resolveBaseFolders } from './xdg-directories.ts';
 
-/** Who somebody is, and where: what the command line, the environment and the config file say together. */
+/** The server and the identity of a run, resolved from the command line, the environment and the config file. */
 export interface Profile {
-  /** `default` when none is named. */
+  /** `default` unless another profile is chosen. */
   name: string;
-  /** The server's URL. */
+  /** URL. */
   server: string;
-  /** Empty only where it is not needed and nothing says it. */
+  /** Empty only if the command needs no name and none is set. */
   username: string;
-  /** What said them, in words for people. */
+  /** Where each setting comes from, for messages. */
   sources: { server: string; username: string };
   /**
-   * Session, positions and unsent chats, in a folder of its own that nobody else may read. Where it cannot be written they
-   * are kept in memory, and `problem` says why. Of several programs that are in one room, the first keeps what is of the
-   * room there; the others have the same session, and keep the rest in memory.
+   * Session, positions and unsent chats, in a private folder. If the folder cannot be written, they are kept in memory and
+   * `problem` says why. If several processes are in one room, the first one stores the state of the room; the others share the
+   * session and keep the rest in memory.
    */
   storage: SyncStorage;
-  /** The same session, and nothing else that outlives the program: for who keeps his place himself. */
+  /** Stores only the session: for commands that keep their own position. */
   session: SyncStorage;
   problem: string | undefined;
-  /** Said to people once, as the program begins: variables that are ignored, and the `problem`. */
+  /** Warnings to print once at the start: ignored variables, and the `problem`. */
   notices: readonly string[];
-  /** What the full-screen client had open when it was left. */
+  /** The rooms that the full-screen client had open at its end. */
   rooms: { read(): OpenRooms; write(rooms: OpenRooms): void };
   /**
-   * Whether no other program of this profile is in the room. A name is the session's, not the connection's: who leaves takes
-   * all of them out, so only the last one is to leave.
+   * Whether no other process of this profile is in the room. A membership belongs to the session and not to the connection: a
+   * leave ends it for all processes, so only the last one may leave.
    */
   isOnlyProcess(roomId: string): boolean;
-  /** Where a program that reads the room may keep how far it came; nothing when nothing can be kept. */
+  /** The default cursor file for a room; undefined if nothing can be stored. */
   cursorPath(roomId: string): string | undefined;
 }
 
 export interface OpenRooms {
-  /** Their ids, in their order. */
+  /** Room ids, in display order. */
   open: readonly string[];
-  /** The one that was looked at. */
+  /** The current room. */
   active?: string | undefined;
 }
 
-/** What the command line says. */
+/** Command-line options that choose the profile. */
 export interface ProfileOptions {
   profile?: string | undefined;
   server?: string | undefined;
   as?: string | undefined;
-  /** Whether it cannot do without a name; it cannot when that is not said. */
+  /** Whether the command needs a username and fails without one. */
   needsName?: boolean;
 }
 
-/** The profile when none is named; it need not be in the config file. */
+/** Used when no profile is named. It need not be in the config file. */
 export const DEFAULT_PROFILE = 'default';
 const DEFAULT_SERVER = 'http://localhost:3000';
 const MAX_OPEN_ROOMS = 200;
 
-/** @throws {ProfileError} when what is said cannot be used. A folder that cannot be written is only a `problem`. */
+/** A folder that cannot be written only sets `problem`. @throws {ProfileError} for an invalid setting. */
 export function openProfile(options: ProfileOptions, env: NodeJS.ProcessEnv): Profile {
   const config = readConfig(env);
   const name = resolveProfileName(options, env, config);
@@ -80,13 +81,13 @@ export function openProfile(options: ProfileOptions, env: NodeJS.ProcessEnv): Pr
   return { name, server, username: usernameChoice?.value ?? '', sources, notices, ...state };
 }
 
-/** The first that is set, and to more than nothing. */
+/** The first value that is set and not empty. */
 function firstNonEmpty(...all: [source: string, value: string | undefined][]): { source: string; value: string } | undefined {
   const [source, value] = all.find(([, each]) => nonEmpty(each) !== undefined) ?? [];
   return source === undefined || value === undefined ? undefined : { source, value };
 }
 
-/** As the system knows the account: services, containers and cron jobs have no USER. */
+/** From the account database: services, containers and cron jobs have no USER variable. */
 function accountName(): string | undefined {
   try {
     return userInfo().username;
@@ -95,7 +96,7 @@ function accountName(): string | undefined {
   }
 }
 
-/** Lets go of its session, positions, marks and what was not sent. */
+/** Deletes the session, positions, cursors and unsent chats of a profile. */
 export function deleteState(name: string, env: NodeJS.ProcessEnv): void {
   const folder = stateFolder(env, validateProfileName(name));
   if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
@@ -114,7 +115,7 @@ function resolveProfileName(options: ProfileOptions, env: NodeJS.ProcessEnv, { d
   throw new ProfileError(`there is no profile "${named}"${didYouMean(named, [...profiles.keys()])}`);
 }
 
-/** A variable that is set to nothing is not set. */
+/** An empty variable counts as unset. */
 const nonEmpty = (text: string | undefined): string | undefined => (text === '' ? undefined : text);
 
 type ProfileState = Pick<Profile, 'storage' | 'session' | 'problem' | 'rooms' | 'isOnlyProcess' | 'cursorPath'>;
@@ -142,7 +143,7 @@ function fileState(folder: string, server: string): ProfileState {
   const pidFiles = new RoomPidFiles(join(folder, 'seats'));
   const cursorFolder = join(folder, 'marks');
   makePrivateFolder(cursorFolder);
-  // Fails here rather than in the middle of something.
+  // Detects an unwritable folder now and not in the middle of a run.
   writePrivateFile(join(folder, 'version'), '1\n');
   const roomKeyOf = (roomId: string) => hashedFileName(`${server} ${roomId}`);
   return {
@@ -161,7 +162,7 @@ interface ProfileStorageOptions {
   server: string;
 }
 
-/** Keeps the session alone; and others know that this program is in a room, from when it asks for its position until it leaves. */
+/** Stores only the session. Other processes see this one in a room from its first read of the position until it leaves. */
 class SessionOnlyStorage extends MemoryStorage {
   readonly #options: ProfileStorageOptions;
 
@@ -196,14 +197,14 @@ class SessionOnlyStorage extends MemoryStorage {
   }
 }
 
-/** Who asks for what is kept of a room is about to join it. */
+/** A read of the state of a room means that this process is about to join it. */
 class SharedProfileStorage implements SyncStorage {
   readonly #options: ProfileStorageOptions;
   readonly #roomPrefix: string;
   readonly #draftPrefix: string;
   readonly #unsentPrefix: string;
   readonly #memory = new MemoryStorage();
-  /** Seats in rooms of which this program keeps what there is. */
+  /** Keys of the rooms whose state this process stores. */
   readonly #ownedRooms = new Set<string>();
 
   constructor(options: ProfileStorageOptions) {
@@ -223,10 +224,10 @@ class SharedProfileStorage implements SyncStorage {
     this.#storageOf(key).setItem(key, value);
   }
 
-  /** What the client keeps of a room it removes only when the room was left, or is gone. */
+  /** The client removes the state of a room only when the room was left or has ended. */
   removeItem(key: string): void {
     this.#storageOf(key).removeItem(key);
-    // What somebody discards in a room that has ended is in the files, whichever program has the room now.
+    // Chats that the user discards in a room that has ended are in the files, whichever process owns the room now.
     if (key.startsWith(this.#unsentPrefix) && !key.endsWith(':')) this.#options.files.removeItem(key);
     const roomKey = this.#roomKeyOf(key);
     if (roomKey === undefined || !key.startsWith(this.#roomPrefix)) return;
@@ -243,19 +244,19 @@ class SharedProfileStorage implements SyncStorage {
     const prefix = [this.#roomPrefix, this.#draftPrefix, this.#unsentPrefix].find((each) => key.startsWith(each));
     if (prefix === undefined) return undefined;
     const rest = key.slice(prefix.length);
-    // The client keeps a list under `<room>:`, and each of what it lists under `<room>:<id>`.
+    // The client stores a list under `<room>:` and each item of it under `<room>:<id>`.
     const roomId = prefix === this.#unsentPrefix ? rest.slice(0, rest.lastIndexOf(':')) : rest;
     return hashedFileName(`${this.#options.server} ${roomId}`);
   }
 }
 
-/** What cannot be read or written is only a convenience less. */
+/** Errors are ignored: the list of open rooms is only a convenience. */
 function createOpenRoomsFile(path: string): Profile['rooms'] {
   return {
     read() {
       try {
         const stored = JSON.parse(readPrivateFile(path) ?? '{}') as { open?: unknown; active?: unknown };
-        // Earlier builds kept the ids alone.
+        // Earlier versions stored only the ids.
         const ids: unknown = Array.isArray(stored) ? stored : stored.open;
         const open = Array.isArray(ids) ? ids.filter((room) => typeof room === 'string').slice(0, MAX_OPEN_ROOMS) : [];
         return { open, active: typeof stored.active === 'string' ? stored.active : undefined };
@@ -267,7 +268,7 @@ function createOpenRoomsFile(path: string): Profile['rooms'] {
       try {
         writePrivateFile(path, JSON.stringify({ open: open.slice(0, MAX_OPEN_ROOMS), active }));
       } catch {
-        // They are opened by hand the next time.
+        // The user opens the rooms by hand the next time.
       }
     },
   };

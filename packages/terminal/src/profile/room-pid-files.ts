@@ -1,10 +1,11 @@
+// PID files that say which processes of a profile are in a room.
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { makePrivateFolder, writePrivateFile } from './private-files.ts';
 
 /**
- * Which programs of this profile are in which room, as files that name the process. A program that was killed leaves its
- * file behind, which counts for nothing. Should its number be another program's by now, the room only seems taken.
+ * Each file names a room and a process. The file of a killed process is ignored. If its PID has been reused, the room only seems
+ * to be in use.
  */
 export class RoomPidFiles {
   readonly #folder: string;
@@ -14,7 +15,7 @@ export class RoomPidFiles {
       try {
         this.release(room);
       } catch {
-        // As good as killed.
+        // The stale file counts as one of a killed process.
       }
     }
   };
@@ -24,7 +25,7 @@ export class RoomPidFiles {
     makePrivateFolder(folder);
   }
 
-  /** True when no other program was there. Of two that come at once each may see the other. */
+  /** Returns true if no other process was in the room. Two processes that claim it at once may each see the other. */
   claim(room: string): boolean {
     if (this.#claimed.size === 0) process.once('exit', this.#releaseAll);
     if (!this.#claimed.has(room)) writePrivateFile(this.#ownPath(room), '');
@@ -37,7 +38,7 @@ export class RoomPidFiles {
     if (this.#claimed.size === 0) process.off('exit', this.#releaseAll);
   }
 
-  /** False also when it cannot be known. */
+  /** False also if it cannot be determined. */
   isOnlyProcess(room: string): boolean {
     const prefix = `${room}.`;
     try {
@@ -55,7 +56,7 @@ export class RoomPidFiles {
   }
 
   #isProcessAlive(name: string, pid: number): boolean {
-    // What is being written has a name that ends otherwise.
+    // A file that is being written has another suffix.
     if (!Number.isSafeInteger(pid)) return false;
     try {
       process.kill(pid, 0);

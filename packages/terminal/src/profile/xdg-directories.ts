@@ -1,13 +1,13 @@
-/** Where the client keeps its files: the base directories of the XDG specification, never the current folder. */
+// The XDG base directories for configuration and state; never the current directory.
 import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 
 export interface BaseFolders {
-  /** An absolute path, of a folder that may not exist yet; undefined where there is no home. */
+  /** An absolute path that may not exist yet; undefined when there is no home directory. */
   config: string | undefined;
   state: string | undefined;
-  /** Says to people which variables are ignored, and what is used instead. */
+  /** Warnings for the user: which variables are ignored, and what is used instead. */
   warnings: string[];
 }
 
@@ -22,7 +22,7 @@ export function resolveBaseFolders(env: NodeJS.ProcessEnv): BaseFolders {
   return { config, state, warnings };
 }
 
-/** A home that does not exist is never made: those who set one, as package builders do, want nothing to be kept. */
+/** A missing home is not created: package builders set such a home so that nothing is stored. */
 function resolveHome({ HOME }: NodeJS.ProcessEnv): string | undefined {
   const home = absolutePath(HOME) ?? absolutePath(accountHome());
   return home !== undefined && existsSync(home) ? home : undefined;
@@ -32,14 +32,14 @@ function accountHome(): string | undefined {
   try {
     return userInfo().homedir;
   } catch {
-    // A container may run as a user that has no account.
+    // In a container, the user may have no account.
     return undefined;
   }
 }
 
 const absolutePath = (path: string | undefined): string | undefined => (path !== undefined && isAbsolute(path) ? path : undefined);
 
-/** The specification takes an empty XDG variable for one that is not set, which is nothing to mention. */
+/** By the XDG specification an empty variable counts as unset, so it needs no warning. */
 const isIgnored = (variable: string, value: string | undefined): boolean =>
   value !== undefined && !isAbsolute(value) && (value !== '' || variable === 'HOME');
 

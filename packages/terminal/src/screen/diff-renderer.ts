@@ -1,3 +1,4 @@
+// Computes the escape codes that turn the previous frame into the next one.
 import { displayWidth, isSimpleText, measureGraphemes, simpleCharWidth, toNarrowSymbol } from '../text/display-width.ts';
 import { REPLACEMENT } from '../text/sanitize.ts';
 import type { Row, Span } from '../text/styled-span.ts';
@@ -7,7 +8,7 @@ import type { Theme } from './theme.ts';
 const CSI = '\u001b[';
 const HIDE_CURSOR = `${CSI}?25l`;
 const SHOW_CURSOR = `${CSI}?25h`;
-/** The terminal shows what is between at once, if it knows how. */
+/** Synchronized output: the terminal shows the update at once, if it supports that. */
 const BEGIN_SYNCHRONIZED_UPDATE = `${CSI}?2026h`;
 const END_SYNCHRONIZED_UPDATE = `${CSI}?2026l`;
 const CLEAR_SCREEN = `${CSI}0m${CSI}2J`;
@@ -16,15 +17,15 @@ const CLEAR_TO_END = `${CSI}K`;
 const LINK_CHARACTERS = /^[!-~]+$/;
 const CONTROL = /\p{Cc}/u;
 
-/** For whom it is painted. */
+/** The terminal to render for. */
 export interface RenderTarget {
   size: Size;
   theme: Theme;
 }
 
 /**
- * What to write to a terminal that shows the previous frame, of the same size, so that it shows the next: empty when nothing
- * changed. Without a previous frame all of the screen is written. The terminal must not wrap.
+ * The bytes that turn the previous frame into the next one of the same size; empty if nothing changed. Without a previous frame,
+ * the whole screen is written. Line wrapping must be off in the terminal.
  */
 export function renderDiff(previous: Frame | undefined, next: Frame, target: RenderTarget): string {
   const { size } = target;
@@ -63,13 +64,13 @@ const hasSameStyle = (one: Span, other: Span): boolean =>
   one.link === other.link;
 
 /**
- * Up to which column both rows look the same, and what of the second is beyond. Where terminals do not agree how wide a
- * character is, only all of a row is known to be right.
+ * The width of the common prefix of two rows, and the rest of the second row. If a row has characters of ambiguous width, the
+ * whole row is written, because terminals disagree about the columns.
  */
 function skipCommonPrefix(before: Row, after: Row, target: RenderTarget): { column: number; rest: Row } {
   if (![...before, ...after].every(({ text }) => isSimpleText(text))) return { column: 0, rest: after };
   const { columns } = target.size;
-  // Further to the right one of them may be cut.
+  // Near the right edge one of the rows may be cut.
   let remainingColumns = Math.max(0, columns - 2);
   for (const [at, span] of after.entries()) {
     const other = before[at];
@@ -84,7 +85,7 @@ function skipCommonPrefix(before: Row, after: Row, target: RenderTarget): { colu
   return { column: Math.max(0, columns - 2) - remainingColumns, rest: [] };
 }
 
-/** What two plain texts have in common from their begin, in so many columns. */
+/** Common prefix of two simple texts, up to a number of columns. */
 function commonPrefix(one: string, other: string, columns: number): string {
   let end = 0;
   for (let left = columns; end < one.length && one[end] === other[end]; end += 1) {
@@ -94,7 +95,7 @@ function commonPrefix(one: string, other: string, columns: number): string {
   return one.slice(0, end);
 }
 
-/** From a column to the end of the row, cut with `…` where it is longer. Begins and ends in plain style. */
+/** Renders a row from a column on, cut with `…` if it is too long. Starts and ends in the default style. */
 function renderSpans(spans: Row, from: number, target: RenderTarget): string {
   const { columns } = target.size;
   const widths = spans.map(({ text }) => displayWidth(text));
@@ -126,13 +127,13 @@ function renderText(span: Span, text: string, { theme }: RenderTarget): string {
   return span.link !== undefined && LINK_CHARACTERS.test(span.link) ? linkCode(span.link) + styledText + linkCode(undefined) : styledText;
 }
 
-/** Columns of what a terminal may take to be wider or not as wide are emptied, and what follows begins where it should. */
+/** Clears the columns of characters whose width terminals disagree about, and places the following text at its exact column. */
 function alignGraphemes(text: string, from: number): string {
   if (isSimpleText(text)) return text;
   let code = '';
   let column = from;
   for (const each of measureGraphemes(text)) {
-    // Safe text has no control characters; if it had, here they would end.
+    // Safe text has no control characters. If one is left, it ends here.
     const character = toNarrowSymbol(CONTROL.test(each.text) ? REPLACEMENT : each.text);
     column += each.columns;
     code += isSimpleText(character) ? character : `${CSI}${Math.max(1, each.columns)}X${character}${CSI}${column + 1}G`;
@@ -140,7 +141,7 @@ function alignGraphemes(text: string, from: number): string {
   return code;
 }
 
-/** As much of a text as has so many columns. */
+/** The longest prefix that fits the columns. */
 function prefixOfWidth(text: string, columns: number): string {
   let left = columns;
   let part = '';
@@ -152,7 +153,7 @@ function prefixOfWidth(text: string, columns: number): string {
   return part;
 }
 
-/** The id joins the pieces of one link on several rows. */
+/** The id connects the parts of a link that is wrapped over several rows. */
 const linkCode = (link: string | undefined): string =>
   link === undefined ? '\u001b]8;;\u001b\\' : `\u001b]8;id=${checksum(link)};${link}\u001b\\`;
 

@@ -1,21 +1,22 @@
+// Types of a screen frame: its size, its rows and the cursor position.
 import type { Row } from '../text/styled-span.ts';
 
-/** In columns and rows of characters. */
+/** In character cells. */
 export interface Size {
   columns: number;
   rows: number;
 }
 
-/** A place on the screen, from 0 at the top left. */
+/** Zero-based, from the top left. */
 export interface ScreenPosition {
   column: number;
   row: number;
 }
 
-/** All that a screen shows. */
+/** The content of the whole screen. */
 export interface Frame {
-  /** From the top; what lacks is empty. */
+  /** From the top; missing rows are empty. */
   rows: readonly Row[];
-  /** Where one types, and an input method opens its window; hidden without. */
+  /** Where the user types and an input method opens its window. Undefined hides the cursor. */
   cursor?: ScreenPosition | undefined;
 }

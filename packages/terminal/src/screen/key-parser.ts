@@ -1,50 +1,50 @@
+// Parses the bytes of a terminal into key, paste, mouse and focus events.
 import type { InputEvent, KeyName } from './key.ts';
 
-/** Bytes of one paste. */
 const MAX_PASTE_BYTES = 1 << 20;
-/** Characters of one escape sequence of a key; of one answer of the terminal. */
+/** Characters of the sequence of a key, and of a reply of the terminal. */
 const MAX_SEQUENCE_LENGTH = 64;
 const MAX_REPLY_LENGTH = 1_024;
-/** Milliseconds until what looks like the begin of a sequence is taken for the key that it also is; until a paste ends unsaid. */
+/** After this time an incomplete sequence counts as the Escape key; and a paste without an end mark ends. */
 const SEQUENCE_TIMEOUT_MS = 40;
 const PASTE_TIMEOUT_MS = 1_000;
 
 const ESC = '\u001b';
 const PASTE_END = `${ESC}[201~`;
 
-/** Key sequences of xterm and its likes, rxvt, the Linux console and the kitty protocol. */
+/** Key sequences of xterm and compatible terminals, rxvt, the Linux console and the kitty protocol. */
 const CSI = /\u001b\[([<=>?]?)([\d;:]*)([ -/]*)([@-~])/y;
 const PARTIAL_CSI = /\u001b\[[<=>?]?[\d;:]*[ -/]*$/y;
 const RXVT_SHIFTED = /\u001b\[(\d+)\$/y;
 const LINUX_F = /\u001b\[\[([A-E])/y;
 const SS3 = /\u001bO(\d?)([A-Za-z])/y;
 const PARTIAL_SS3 = /\u001bO\d?$/y;
-/** Answers of the terminal, which people do not type. */
+/** Replies of the terminal, which are not keys. */
 const STRING_REPLY = /\u001b[\]P_^X]([^\u0007\u001b\u009c]*)(?:\u0007|\u001b\\|\u009c)/y;
 const PARTIAL_STRING_REPLY = /\u001b[\]P_^X][^\u0007\u001b\u009c]*\u001b?$/y;
 const TEXT = /[^\p{Cc}]+/uy;
 
 export interface KeyParserListener {
   onInput: (key: InputEvent) => void;
-  /** What the terminal was asked: the body of an OSC, or a control sequence from its `[` on. */
+  /** A reply to a query: the body of an OSC, or a control sequence from its `[` on. */
   onReply: (body: string) => void;
 }
 
-/** From what a terminal sends to keys, in pieces as they come. What it does not know it drops. */
+/** Parses the input of a terminal in chunks of any size. Unknown sequences are dropped. */
 export class KeyParser {
   readonly #listener: KeyParserListener;
   readonly #decoder = new TextDecoder();
   #pending = '';
-  /** What of a paste has come, its bytes, and whether more came than is kept. */
+  /** The paste so far, its bytes, and whether a part of it was dropped. */
   #paste: { parts: string[]; bytes: number; isTruncated: boolean } | undefined;
-  /** Inside of an answer that is too long. */
+  /** Inside a reply that is too long. */
   #isSkippingReply = false;
 
   constructor(listener: KeyParserListener) {
     this.#listener = listener;
   }
 
-  /** Milliseconds after which `flush` is to be called when nothing more came; undefined when nothing is waited for. */
+  /** Milliseconds after which to call `flush` if no input arrives; undefined if nothing is pending. */
   get flushDelayMs(): number | undefined {
     if (this.#paste) return PASTE_TIMEOUT_MS;
     return this.#pending === '' && !this.#isSkippingReply ? undefined : SEQUENCE_TIMEOUT_MS;
@@ -55,7 +55,7 @@ export class KeyParser {
     this.#parse();
   }
 
-  /** What has not become a sequence will not: an escape is the key itself. */
+  /** Treats incomplete input as final: an escape becomes the Escape key. */
   flush(): void {
     this.#isSkippingReply = false;
     if (this.#paste) {
@@ -77,7 +77,7 @@ export class KeyParser {
     }
   }
 
-  /** Up to where something is not complete, or of another kind. */
+  /** Parses until the input is incomplete or of another kind. */
   #parseKeys(): boolean {
     const all = this.#pending;
     let at = 0;
@@ -90,7 +90,7 @@ export class KeyParser {
     return at > 0;
   }
 
-  /** Answers where it ends; `at` when more has to come. */
+  /** Returns the end of the parsed part; `at` if more input is needed. */
   #parseOne(all: string, at: number): number {
     const text = matchAt(TEXT, all, at);
     if (text) {
@@ -114,7 +114,7 @@ export class KeyParser {
     return at + 1 + character.length;
   }
 
-  /** Alt with a key that has a sequence, in rxvt; else an escape, and whatever comes. */
+  /** In rxvt, Alt with a key that has a sequence; otherwise Escape, and then another key. */
   #parseTwoEscapes(all: string, at: number, alt: boolean): number {
     const after = all[at + 2];
     if (after === undefined) return at;
@@ -135,7 +135,7 @@ export class KeyParser {
     const found = matchAt(CSI, all, at);
     if (found) {
       const [whole, prefix = '', parameters = '', between = '', final = ''] = found;
-      // X10 reports of a mouse: three characters more, of no use.
+      // X10 mouse reports: three more bytes, ignored.
       if (final === 'M' && prefix === '' && parameters === '') return all.length < at + 6 ? at : at + 6;
       if (prefix === '' && parameters === '200' && final === '~') this.#paste = { parts: [], bytes: 0, isTruncated: false };
       else if (prefix === '?' || between !== '' || 'cnty'.includes(final)) this.#listener.onReply(whole.slice(1));
@@ -182,7 +182,7 @@ export class KeyParser {
 
   #continuePaste(): boolean {
     const end = this.#pending.indexOf(PASTE_END);
-    // Its end may have come in part.
+    // The end mark may have arrived in part.
     const upTo = end < 0 ? this.#pending.length - (PASTE_END.length - 1) : end;
     if (upTo > 0) this.#appendPaste(this.#pending.slice(0, upTo));
     this.#pending = this.#pending.slice(end < 0 ? Math.max(0, upTo) : end + PASTE_END.length);
@@ -197,7 +197,7 @@ export class KeyParser {
     if (paste.isTruncated || paste.bytes + bytes > MAX_PASTE_BYTES) {
       const remainingBytes = paste.isTruncated ? 0 : MAX_PASTE_BYTES - paste.bytes;
       paste.isTruncated = true;
-      // A code unit has three bytes at most.
+      // A code unit has at most three bytes in UTF-8.
       if (remainingBytes > 0) paste.parts.push(text.slice(0, Math.floor(remainingBytes / 3)));
     } else paste.parts.push(text);
     paste.bytes += bytes;
@@ -210,7 +210,7 @@ export class KeyParser {
     if (text !== '') this.#listener.onInput({ kind: 'paste', text, ...(isTruncated && { isTruncated }) });
   }
 
-  /** A sequence that goes on no more: the keys that send its begin, or nothing anybody knows. */
+  /** A sequence that ended early: either the keys that send its beginning, or an unknown sequence. */
   #emitIncomplete(rest: string): void {
     const end = rest.startsWith(ESC + ESC) ? 1 : rest.length;
     if (rest === ESC || end === 1) this.#emit({ kind: 'key', name: 'escape' });
@@ -228,7 +228,7 @@ function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | n
   return pattern.exec(text);
 }
 
-/** Up to what cannot belong to it, which is a key of its own. */
+/** Length up to the first character that cannot belong to the sequence; that character is a new key. */
 function invalidSequenceLength(all: string, at: number): number {
   const end = all.slice(at + 1, at + 1 + MAX_SEQUENCE_LENGTH).search(/[^ -~]/);
   return 1 + (end < 0 ? Math.min(MAX_SEQUENCE_LENGTH, all.length - at - 1) : end);
@@ -247,7 +247,7 @@ const keyPress = (name: KeyPress['name'], { ctrl, alt, shift }: Modifiers = {}):
 
 const withAlt = (key: KeyPress): KeyPress => ({ ...key, alt: true });
 
-/** A character that is not text by itself. */
+/** The key of a control character. */
 function characterKey(character: string): KeyPress {
   const code = character.codePointAt(0) as number;
   if (code < 0x20 || (code >= 0x7f && code < 0xa0)) return controlKey(code) ?? keyPress('escape');
@@ -261,7 +261,7 @@ function controlKey(code: number): KeyPress | undefined {
   if (code === 0x7f) return keyPress('backspace');
   if (code === 0x1b) return keyPress('escape');
   if (code === 0) return keyPress('space', { ctrl: true });
-  // The rest of C1 comes from no keyboard.
+  // No keyboard sends the rest of C1.
   return code > 0x1f ? undefined : keyPress(String.fromCharCode(code + 0x40).toLowerCase(), { ctrl: true });
 }
 
@@ -290,7 +290,7 @@ const KEYS_BY_NUMBER: Record<string, KeyName> = {
   ...Object.fromEntries([11, 12, 13, 14, 15, 17, 18, 19, 20, 21, 23, 24].map((code, at) => [code, `f${at + 1}` as KeyName])),
 };
 
-/** The parameter of modifiers: one more than shift, alt and ctrl together. */
+/** The modifier parameter is one more than the bits of shift, alt and ctrl. */
 const parseModifiers = (parameter: string | undefined): Modifiers => {
   const bits = Number(parameter || 1) - 1;
   return { shift: (bits & 1) !== 0, alt: (bits & 2) !== 0, ctrl: (bits & 4) !== 0 };
@@ -300,13 +300,13 @@ function csiKey(parameters: string, final: string, alt: boolean): InputEvent | u
   const [first = '', second = '', third = ''] = parameters.split(';');
   const [modifierParameter, event] = second.split(':');
   const modifiers = { ...parseModifiers(modifierParameter), ...(alt && { alt }) };
-  // Let go; or held with a key of the window system.
+  // Key release, or a modifier of the window system is held.
   if (event === '3' || ((Number(modifierParameter || 1) - 1) & 0b111000) !== 0) return undefined;
   if (final === 'u') return codeKey(first, modifiers, third);
   if (final === '~' && first === '27') return codeKey(third, modifiers, '');
   if (final === 'I' || final === 'O') return { kind: 'focus', isFocused: final === 'I' };
   if (final === 'Z') return keyPress('tab', { ...modifiers, shift: true });
-  // The shifted arrows of rxvt, and what it does to the others.
+  // Shifted arrow keys of rxvt, and its variants of the other keys.
   if ('abcd'.includes(final)) return keyPress(KEYS_BY_LETTER[final.toUpperCase()] as KeyName, { ...modifiers, shift: true });
   const name = '~^@'.includes(final) ? lookUp(KEYS_BY_NUMBER, first) : lookUp(KEYS_BY_LETTER, final);
   if (final === '^' || final === '@') Object.assign(modifiers, { ctrl: true, shift: final === '@' });
@@ -315,11 +315,11 @@ function csiKey(parameters: string, final: string, alt: boolean): InputEvent | u
 
 const lookUp = (names: Record<string, KeyName>, key: string): KeyName | undefined => (Object.hasOwn(names, key) ? names[key] : undefined);
 
-/** A key by its code point: of the kitty protocol, and of xterm's modifyOtherKeys. */
+/** A key by its code point: kitty protocol and modifyOtherKeys of xterm. */
 function codeKey(codes: string, modifiers: Modifiers, text: string): InputEvent | undefined {
   const [code, shifted] = codes.split(':').map(Number);
   if (!code || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) return undefined;
-  // Keys that have no character stand among the private ones.
+  // Keys without a character have private-use code points.
   if (code >= 57_344 && code <= 63_743) return keypadKey(code, modifiers);
   const key = characterKey(String.fromCodePoint(code));
   const isCharacter = code >= 0x20 && code !== 0x7f && !(code >= 0x80 && code < 0xa0);
@@ -357,12 +357,12 @@ function ss3Key(modifier: string, letter: string, alt: boolean): InputEvent | un
   return keypad === undefined ? undefined : { kind: 'text', text: keypad };
 }
 
-/** SGR reports; of the buttons only the first, and no movements. */
+/** SGR mouse reports. Only the first button counts; movements are ignored. */
 function mouseKey(parameters: string, final: string): InputEvent | undefined {
   const [code = '', column, row] = parameters.split(';');
   const position = { column: Number(column) - 1, row: Number(row) - 1 };
   if (code === '' || !(position.column >= 0) || !(position.row >= 0)) return undefined;
-  // Without what is held meanwhile.
+  // Ignore modifiers.
   const button = Number(code) & ~0b11100;
   if (button === 64) return { kind: 'mouse', action: 'wheel-up', position };
   if (button === 65) return { kind: 'mouse', action: 'wheel-down', position };

@@ -1,3 +1,4 @@
+// Types of terminal input: keys, text, pastes, mouse and focus events.
 import type { ScreenPosition } from './frame.ts';
 
 export type KeyName =
@@ -17,14 +18,13 @@ export type KeyName =
   | 'pagedown'
   | `f${number}`;
 
-/** What somebody did at the terminal. */
 export type InputEvent =
-  /** Characters as they were typed or composed; never a control character. */
+  /** Typed or composed characters; never a control character. */
   | { kind: 'text'; text: string }
-  /** Pasted, in one piece: may hold newlines. `isCut`: it was longer than a terminal may hand over, and the rest is lost. */
+  /** One paste; may contain line breaks. `isTruncated`: it exceeded the limit, and the rest was dropped. */
   | { kind: 'paste'; text: string; isTruncated?: boolean }
-  /** A named key, or a letter held with ctrl or alt, which is its own name: `c` for ctrl+c. */
+  /** A named key, or a letter with ctrl or alt, whose name is the letter: `c` for ctrl+c. */
   | { kind: 'key'; name: KeyName | (string & {}); ctrl?: boolean; alt?: boolean; shift?: boolean }
   | { kind: 'mouse'; action: 'press' | 'release' | 'wheel-up' | 'wheel-down'; position: ScreenPosition }
-  /** Whether the terminal's window is the one that is looked at. */
+  /** Whether the window of the terminal has the focus. */
   | { kind: 'focus'; isFocused: boolean };

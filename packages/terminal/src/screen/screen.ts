@@ -1,30 +1,30 @@
+// The interface of a screen that is drawn frame by frame.
 import type { Frame, Size } from './frame.ts';
 import type { InputEvent } from './key.ts';
 
 export interface ScreenListener {
   onInput: (key: InputEvent) => void;
   onResize: (size: Size) => void;
-  /** The terminal is gone, or the program was told to end: what follows is not shown to anybody. */
+  /** The terminal is gone, or the process received a signal to end. Nothing is drawn after this. */
   onClosed: () => void;
 }
 
-/** A terminal that is drawn upon as a whole. */
 export interface Screen {
   readonly size: Size;
   /**
-   * Asks for a drawing. Whatever asks how often, `view` is called for at most thirty frames a second, and not before the terminal has
-   * taken the last one: at once when nothing was drawn for a while, and soon after a key, so that an echo waits for nobody.
+   * Requests a frame. `render` is called at most 30 times a second, and not before the terminal has taken the previous frame. The
+   * first frame after a pause comes at once. A frame after a key comes sooner, so that typed text appears without delay.
    */
   draw: (render: (size: Size) => Frame) => void;
-  /** Draws anew all that is shown, whatever the terminal shows by now. */
+  /** Draws the whole screen, whatever the terminal shows now. */
   redraw: () => void;
-  /** What the window or the tab is called; safe text. */
+  /** Sets the title of the window or tab. The text must be sanitized. */
   setTitle: (text: string) => void;
   bell: () => void;
-  /** Hands a text to the clipboard of the terminal, which may do nothing with it; false where it is known that there is none. */
+  /** Sends a text to the clipboard through the terminal, which may ignore it. False if the terminal is known to have none. */
   copyToClipboard: (text: string) => boolean;
-  /** Leaves the terminal to another program until this resolves, and takes it again; reads and draws nothing meanwhile. */
+  /** Gives the terminal to another program until the promise of `use` settles. Reads and draws nothing during that time. */
   releaseWhile: (use: () => Promise<unknown>) => Promise<void>;
-  /** Leaves the terminal as it was; may be called twice. */
+  /** Restores the terminal; may be called twice. */
   close: () => void;
 }

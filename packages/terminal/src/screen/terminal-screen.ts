@@ -1,3 +1,4 @@
+// A screen on a real terminal: modes, frame rate, signals and restoring the terminal at the end.
 import { writeSync } from 'node:fs';
 import { setAmbiguousWide, truncate } from '../text/display-width.ts';
 import { sanitizeLine } from '../text/sanitize.ts';
@@ -14,39 +15,39 @@ interface Streams {
   env: NodeJS.ProcessEnv;
 }
 
-/** Between two frames; and before one that shows what a key did, for which somebody waits. */
+/** Time between two frames; shorter after a key, because the user waits for the result. */
 const FRAME_INTERVAL_MS = 1_000 / 30;
 const ECHO_INTERVAL_MS = 1_000 / 120;
-/** For what a terminal says of itself. */
+/** Deadline for replies of the terminal to queries. */
 const QUERY_TIMEOUT_MS = 120;
-/** Keys pressed before anybody could listen. */
+/** Limit for keys that were pressed before the screen is ready. */
 const MAX_EARLY_INPUTS = 1_000;
 const TITLE_COLUMNS = 80;
-/** For a terminal that is slow to take what is written last: of a process that dies, and of one that has been left. */
+/** Deadlines for a slow terminal to take the last output: when the process dies, and after a normal end. */
 const FINAL_WRITE_TIMEOUT_MS = 500;
 const FORCE_CLOSE_AFTER_MS = 3_000;
 
-/** Another screen than the shell's, marked pastes, focus; clicks and the wheel, which `ENGAWA_MOUSE=off` leaves to the terminal. */
+/** Alternate screen, bracketed paste, focus events; mouse clicks and wheel, unless `ENGAWA_MOUSE=off`. */
 const SCREEN_MODES = ['?1049', '?2004', '?1004'];
 const MOUSE_MODES = ['?1000', '?1006'];
 const modeCodes = (on: 'h' | 'l', modes: readonly string[]): string => modes.map((mode) => `\u001b[${mode}${on}`).join('');
-/** No wrapping, however wide it takes a character to be; plain cursor keys and keypad. */
+/** No line wrapping, because terminals disagree about widths; normal cursor keys and keypad. */
 const ENTER_CODES = '\u001b[?7l\u001b[?25l\u001b[?1l\u001b>';
-/** Also out of a frame that was written in part. */
+/** Also ends a frame that was written in part. */
 const LEAVE_CODES = '\u001b[?2026l\u001b]8;;\u001b\\\u001b[0m\u001b[?7h\u001b[?25h';
-/** The title is put aside; keys that have no code of their own, as shift+enter, get one from terminals that can (kitty protocol). */
+/** Saves the title. Enables the kitty protocol, so that keys such as shift+enter have their own codes. */
 const ENTER_EXTRA_CODES = '\u001b[22;2t\u001b[>1u';
 const LEAVE_EXTRA_CODES = '\u001b[<u\u001b[23;2t';
 /**
- * How wide it takes an ambiguous character to be; its background; and what it is, which every terminal answers: so those that
- * do not know the others keep nobody waiting.
+ * Queries: the width of an ambiguous character, the background color, and the device attributes. Every terminal answers the last
+ * one, so no timeout is needed for terminals that ignore the others.
  */
 const TERMINAL_QUERIES = '\u001b[H…\u001b[?6n\u001b[H\u001b[K\u001b]11;?\u001b\\\u001b[c';
 const END_SIGNALS = ['SIGHUP', 'SIGINT', 'SIGTERM'] as const;
 
 /**
- * Takes the terminal over, until it is closed: also when the process ends, or dies of an error, which is printed then as
- * without a screen. To put the program into the background send SIGTSTP to its group: `process.kill(0, 'SIGTSTP')`.
+ * Takes over the terminal until the screen is closed. It is also restored when the process ends or crashes; the error is then
+ * printed to the normal screen. To suspend the program, send SIGTSTP to its process group: `process.kill(0, 'SIGTSTP')`.
  */
 export async function openScreen(streams: Streams, listener: ScreenListener): Promise<Screen> {
   const screen = new TerminalScreen(streams, listener);
@@ -67,23 +68,23 @@ class TerminalScreen implements Screen {
   #resolveReady: () => void = () => undefined;
   #size: Size;
   #render: ((size: Size) => Frame) | undefined;
-  /** Whether what is shown may differ from the view. */
+  /** Whether the terminal may show an outdated frame. */
   #isDirty = false;
-  /** What the terminal shows; nothing that we know of, when absent. */
+  /** What the terminal shows; undefined if unknown. */
   #lastFrame: Frame | undefined;
   #lastFrameAt = Number.NEGATIVE_INFINITY;
   #frameTimer: NodeJS.Timeout | undefined;
-  /** Keys came since the last frame. */
+  /** Whether keys arrived since the last frame. */
   #hasNewInput = false;
   #frameImmediate: NodeJS.Immediate | undefined;
-  /** A write that the terminal has not taken yet. */
+  /** Whether the terminal has not taken the last write yet. */
   #isWriting = false;
-  /** Title, clipboard and bell, with the next write. */
+  /** Sent with the next write, as are the clipboard text and the bell. */
   #title: string | undefined;
   #clipboardText: string | undefined;
   #isBellPending = false;
   #isSuspended = false;
-  /** Another program has the terminal. */
+  /** Whether another program uses the terminal. */
   #isReleased = false;
   #isGone = false;
   #isClosed = false;
@@ -158,7 +159,7 @@ class TerminalScreen implements Screen {
     this.#close(false);
   }
 
-  /** Of a process that ends at once nothing is written that waits. */
+  /** When the process is dying, only synchronous writes are possible. */
   #close(isDying: boolean): void {
     if (this.#isClosed) return;
     this.#leave(isDying);
@@ -168,7 +169,7 @@ class TerminalScreen implements Screen {
     clearTimeout(this.#flushTimer);
     this.#stopListening();
     this.#markReady();
-    // What a terminal that has stopped does not take would keep the process from ending.
+    // A stopped terminal never takes its output, which would prevent the process from ending.
     if (this.#isWriting) setTimeout(() => this.#isWriting && handleOf(this.#stdout)?.close?.(), FORCE_CLOSE_AFTER_MS);
   }
 
@@ -186,7 +187,7 @@ class TerminalScreen implements Screen {
     this.redraw();
   };
   readonly #onTerminalClosed = (why?: unknown) => {
-    // Ctrl+C is for the program that has the terminal.
+    // Ctrl+C is for the program that uses the terminal now.
     if (this.#isReleased && why === 'SIGINT') return;
     if (this.#isGone || this.#isClosed) return;
     this.#isGone = true;
@@ -199,7 +200,7 @@ class TerminalScreen implements Screen {
   };
   readonly #onContinue = () => {
     if (this.#isReleased) return;
-    // Else somebody stopped it who asked nobody, and may have left the terminal in any state.
+    // Not suspended by this program: SIGSTOP may have left the terminal in any state.
     if (!this.#isSuspended) this.#leave();
     this.#isSuspended = false;
     this.#enter();
@@ -212,7 +213,7 @@ class TerminalScreen implements Screen {
       .on('end', this.#onTerminalClosed)
       .on('close', this.#onTerminalClosed)
       .on('error', this.#onTerminalClosed);
-    // Stays: what is written last may fail after the end.
+    // This listener stays: the last write may fail after the end.
     this.#stdout.on('error', this.#onTerminalClosed);
     this.#stdout.on('resize', this.#onResize);
     for (const signal of END_SIGNALS) process.on(signal, this.#onTerminalClosed);
@@ -231,7 +232,7 @@ class TerminalScreen implements Screen {
   #enter(): void {
     setRawMode(this.#stdin, true);
     this.#stdin.resume();
-    // Or a terminal that has stopped would stop the whole program.
+    // In blocking mode a stopped terminal would block the whole process.
     setBlocking(this.#stdout, false);
     this.#lastFrame = undefined;
     this.#stdout.write(modeCodes('h', this.#modes) + ENTER_CODES + (this.#isLinuxConsole ? '' : ENTER_EXTRA_CODES));
@@ -242,14 +243,14 @@ class TerminalScreen implements Screen {
     const codes = (this.#isLinuxConsole ? '' : LEAVE_EXTRA_CODES) + LEAVE_CODES + modeCodes('l', this.#modes.toReversed());
     if (this.#isWriting && isDying) writeUntilDeadline(this.#stdout, codes);
     else {
-      // Nothing is lost then when the process ends; but where the terminal has stopped it would never.
+      // Blocking mode loses nothing when the process ends. But on a stopped terminal the write would hang.
       if (!this.#isWriting) setBlocking(this.#stdout, true);
       this.#stdout.write(codes);
     }
     setRawMode(this.#stdin, false);
   }
 
-  /** The theme is known, or will not be: whoever waits may draw, and hears the keys that were pressed meanwhile. */
+  /** The theme is known, or the query timed out: draws the first frame and delivers the keys pressed before. */
   #markReady(): void {
     const early = this.#earlyInputs;
     if (!early) return;
@@ -275,7 +276,7 @@ class TerminalScreen implements Screen {
     if (/^\[\?.*c$/.test(answer)) this.#markReady();
   }
 
-  /** A frame that is to come comes sooner. */
+  /** Brings a scheduled frame forward after a key. */
   #expediteFrame(): void {
     if (this.#hasNewInput) return;
     this.#hasNewInput = true;
@@ -285,7 +286,7 @@ class TerminalScreen implements Screen {
     this.#schedule();
   }
 
-  /** With what else happens at this moment, or when a frame may come again; what is written meanwhile calls again. */
+  /** Schedules a frame for the end of this turn or of the frame interval. The end of a write calls this again. */
   #schedule(): void {
     if (this.#frameTimer || this.#frameImmediate || this.#isWriting || this.#isPaused) return;
     const wait = this.#lastFrameAt + (this.#hasNewInput ? ECHO_INTERVAL_MS : FRAME_INTERVAL_MS) - performance.now();
@@ -293,7 +294,7 @@ class TerminalScreen implements Screen {
     else this.#frameImmediate = setImmediate(() => this.#writeFrame());
   }
 
-  /** Of Linux: it has no title and no background to tell, and versions of it print what they do not know. */
+  /** The Linux console has no title and reports no background color. Some versions print sequences that they do not know. */
   get #isLinuxConsole(): boolean {
     return this.#env.TERM === 'linux';
   }
@@ -341,7 +342,7 @@ class TerminalScreen implements Screen {
     this.#onResize();
   }
 
-  /** Resolves when the terminal has taken all that was written. */
+  /** Resolves when the terminal has taken all output. */
   async #waitForWrites(): Promise<void> {
     await new Promise<void>((resolve) => this.#stdout.write('', () => resolve()));
   }
@@ -355,18 +356,18 @@ class TerminalScreen implements Screen {
   }
 }
 
-/** A terminal that does not say has the size of the first ones. */
+/** A terminal that reports no size is assumed to have 80 columns and 24 rows. */
 const terminalSize = ({ columns, rows }: NodeJS.WriteStream): Size => ({ columns: columns || 80, rows: rows || 24 });
 
 function setRawMode(stdin: NodeJS.ReadStream, isRaw: boolean): void {
   try {
     if (stdin.isTTY) stdin.setRawMode(isRaw);
   } catch {
-    // The terminal is gone; there is nothing to set.
+    // The terminal is gone.
   }
 }
 
-/** A stream that is paused still takes what comes next, which would be the first keys of another program. */
+/** A paused stream still reads one more chunk, which would take the first keys from another program. */
 function setReading(stdin: NodeJS.ReadStream, isReading: boolean): void {
   const { _handle: handle } = stdin as unknown as { _handle?: { readStart?: () => unknown; readStop?: () => unknown } | null };
   if (isReading) handle?.readStart?.();
@@ -377,11 +378,11 @@ function setBlocking(stdout: NodeJS.WriteStream, isBlocking: boolean): void {
   handleOf(stdout)?.setBlocking?.(isBlocking);
 }
 
-/** Node writes to terminals in blocking mode and never closes them, and has no public way to do otherwise. */
+/** Node uses terminals in blocking mode, never closes them, and has no public API to change that. */
 const handleOf = (stdout: NodeJS.WriteStream) =>
   (stdout as unknown as { _handle?: { setBlocking?: (isBlocking: boolean) => unknown; close?: () => void } | null })._handle;
 
-/** As far as the terminal takes it: one that has stopped must not keep a process from ending. */
+/** Writes as much as the terminal takes before the deadline: a stopped terminal must not prevent the process from ending. */
 function writeUntilDeadline(stdout: NodeJS.WriteStream & { fd?: number }, text: string): void {
   const deadline = performance.now() + FINAL_WRITE_TIMEOUT_MS;
   for (let rest = Buffer.from(text); rest.length > 0 && performance.now() < deadline; ) {

@@ -1,11 +1,12 @@
+// Color themes: SGR codes for dark, light, 16-color and colorless terminals.
 import type { Background, Color, Span } from '../text/styled-span.ts';
 
 type Brightness = 'dark' | 'light';
-/** How something looks: what a span says beside its text. */
+/** The style of a span: everything except text and link. */
 type Style = Omit<Span, 'text' | 'link'>;
 
 export interface Theme {
-  /** The parameters of SGR for a look, from a state without any; empty when it is plain. */
+  /** The SGR parameters of a style, relative to the default style; empty for plain text. */
   sgr: (look: Style) => string;
 }
 
@@ -15,14 +16,14 @@ interface Palette {
   colors: Record<SemanticColor, string>;
   authorColors: readonly string[];
   backgrounds: Record<Background, string>;
-  /** Of text without an ink on a ground: what the terminal has as its own is not known. */
+  /** Foreground of text without a color on a colored background, because the default foreground is unknown. */
   defaultOnBackground: string;
 }
 
 const foregroundCode = (color: number): string => `38;5;${color}`;
 const backgroundCode = (color: number): string => `48;5;${color}`;
 
-/** Of the fixed part of the 256 colours, so that contrast can be known: 4.5:1 at least on the grounds and on usual backgrounds. */
+/** Colors from the fixed part of the 256-color palette, so that the contrast is known: at least 4.5:1. */
 const DARK: Palette = {
   colors: {
     muted: foregroundCode(248),
@@ -51,7 +52,7 @@ const LIGHT: Palette = {
   defaultOnBackground: foregroundCode(235),
 };
 
-/** Of 16 colours nobody knows what they are: grounds are the terminal's own two, swapped. */
+/** The 16 colors vary among terminals: backgrounds are the default colors, swapped. */
 const BASIC_BACKGROUNDS = { bar: '7', selected: '7', mention: '1' };
 
 const DARK_16: Palette = {
@@ -75,10 +76,10 @@ const COLORLESS: Palette = {
   defaultOnBackground: '',
 };
 
-/** Terminals that have no more; all others have 256 colours. */
+/** Terminals with at most 16 colors; all others are assumed to have 256. */
 const FEW_COLORS = /^(?:ansi|cons\d.*|cygwin|linux|rxvt|screen|vt\d.*|xterm-color|.*-16color)$/;
 
-/** The theme of a terminal whose background was found out, or not. */
+/** The theme for the reported background brightness, if it is known. */
 export function selectTheme(env: NodeJS.ProcessEnv, reported?: Brightness): Theme {
   if (isColorless(env)) return createTheme(COLORLESS);
   const brightness = configuredBrightness(env) ?? reported ?? brightnessFromEnvironment(env) ?? 'dark';
@@ -87,7 +88,7 @@ export function selectTheme(env: NodeJS.ProcessEnv, reported?: Brightness): Them
   return createTheme(hasFew ? DARK_16 : DARK);
 }
 
-/** From an answer to OSC 11, such as `11;rgb:1e1e/1e1e/1e1e`; undefined when it is another one. */
+/** Parses a reply to OSC 11, such as `11;rgb:1e1e/1e1e/1e1e`; undefined for another reply. */
 export function parseBackgroundReply(answer: string): Brightness | undefined {
   const [, ...parts] = /^11;rgba?:([\da-f]{1,4})\/([\da-f]{1,4})\/([\da-f]{1,4})/i.exec(answer) ?? [];
   if (parts.length < 3) return undefined;
@@ -103,7 +104,7 @@ function isColorless(env: NodeJS.ProcessEnv): boolean {
 const configuredBrightness = ({ ENGAWA_THEME: chosen }: NodeJS.ProcessEnv): Brightness | undefined =>
   chosen === 'dark' || chosen === 'light' ? chosen : undefined;
 
-/** By rxvt and others: foreground and background as numbers of 16 colours. It may be old, from another terminal. */
+/** COLORFGBG of rxvt and others: foreground and background as numbers of 16 colors. It may be inherited from another terminal. */
 function brightnessFromEnvironment({ COLORFGBG }: NodeJS.ProcessEnv): Brightness | undefined {
   const [, color] = /;(\d+)$/.exec(COLORFGBG ?? '') ?? [];
   if (color === undefined) return undefined;

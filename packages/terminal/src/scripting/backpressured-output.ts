@@ -1,21 +1,21 @@
+// Line output with back-pressure: tells when the reader of standard output is slow or gone.
 import type { Writable } from 'node:stream';
 import { CliError } from '../command-line/cli-error.ts';
 import { onPipeReaderClosed } from './closed-pipe.ts';
 
-/** What waits for a reader that is slow: more than one answer of a server brings, and less than anybody's memory. */
+/** Buffer limits for a slow reader: more than one page of a server, and small compared to the memory of a machine. */
 const MAX_BUFFERED_BYTES = 4 * 1024 * 1024;
 const MAX_BUFFERED_LINES = 5_000;
-/** The exit code when nobody reads any more: 128 and SIGPIPE. */
+/** Exit code when the reader of the output is gone: 128 + SIGPIPE. */
 const BROKEN_PIPE_EXIT_CODE = 141;
 
-/** Lines on their way to the standard output. */
 export class BackpressuredOutput {
   readonly #stream: Writable;
   #bufferedBytes = 0;
   #bufferedLines = 0;
   #drainWaiters: { lines: number; resolve: () => void }[] = [];
   #rejectBroken: (failure: CliError) => void = () => undefined;
-  /** Rejects when nobody reads any more, or nothing can be written. */
+  /** Rejects when the reader is gone or a write fails. */
   readonly broken: Promise<never> = new Promise((_, reject) => {
     this.#rejectBroken = reject;
   });
@@ -29,12 +29,12 @@ export class BackpressuredOutput {
     onPipeReaderClosed(stream, () => this.#rejectBroken(new CliError('', BROKEN_PIPE_EXIT_CODE)));
   }
 
-  /** Whether so much waits that nothing more is to be fetched. */
+  /** Whether the buffer is full, so that no more should be fetched. */
   get isFull(): boolean {
     return this.#bufferedBytes > MAX_BUFFERED_BYTES || this.#bufferedLines > MAX_BUFFERED_LINES;
   }
 
-  /** `taken` is called once whoever reads has it, or the system that keeps it for him. */
+  /** `onWritten` is called once the reader, or the operating system for it, has taken the line. */
   writeLine(line: string, onWritten?: () => void): void {
     const text = `${line}\n`;
     const size = Buffer.byteLength(text);
@@ -51,7 +51,7 @@ export class BackpressuredOutput {
     });
   }
 
-  /** Resolves when no more than so many lines wait. */
+  /** Resolves when at most `lines` lines are buffered. */
   async waitForDrain(lines = 0): Promise<void> {
     if (this.#bufferedLines > lines) await new Promise<void>((resolve) => this.#drainWaiters.push({ lines, resolve }));
   }

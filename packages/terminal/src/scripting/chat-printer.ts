@@ -1,3 +1,4 @@
+// Prints the chats and entries of a room, and advances the cursor file once they are written.
 import type { Chat, MissedEntry, Position } from '@engawa/client';
 import { CliError } from '../command-line/cli-error.ts';
 import { type Arguments, UsageError } from '../command-line/subcommand.ts';
@@ -8,7 +9,6 @@ import { formatChat, formatEntry, toChatRecord, toEntryRecord, toJsonLine } from
 import { parseSince, type Since } from './parse-time.ts';
 import type { ReplyTarget } from './reply-targets.ts';
 
-/** Prints entries of a room, and moves the mark, if there is one, once they were taken. */
 export class ChatPrinter {
   readonly #session: CommandSession;
   readonly #roomId: string;
@@ -27,7 +27,7 @@ export class ChatPrinter {
     if (this.#since?.kind === 'mark') this.#cursorFile = this.#openCursorFile(path);
   }
 
-  /** Where the command line says to begin. */
+  /** Where to start, by the command line. */
   get startPosition(): FollowOptions['from'] | undefined {
     if (this.#since?.kind !== 'mark') return this.#since;
     return this.#cursorFile?.position ?? { kind: 'seq', seq: 0 };

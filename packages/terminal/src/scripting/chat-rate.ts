@@ -1,4 +1,4 @@
-/** How fast a server takes chats, as it says itself, so that `send` can say why many lines take so long. */
+// Watches acknowledgements for rate limiting, so that `send` can explain delays.
 import type { TransportFactory } from '@engawa/client';
 import type { Limits, RateLimit } from '@engawa/protocol';
 
@@ -11,12 +11,12 @@ interface AckFields {
 const JOIN_EVENTS = new Set(['add:member', 'create:room']);
 const CHAT_EVENTS = new Set(['create:chat', 'create:chats']);
 
-/** Sees what is asked over the links that it makes, and what is answered. */
+/** Observes the requests and responses of the transports that it creates. */
 export class ChatRateMonitor {
   #rate: RateLimit | undefined;
   #rateLimitListener: ((rate: RateLimit | undefined) => unknown) | undefined;
 
-  /** Called once, when chats are asked to come more slowly: with the rate at which they are taken, where the server has said it. */
+  /** The listener is called once, at the first rate-limited response; with the rate, if the server has announced one. */
   onRateLimited(listener: (rate: RateLimit | undefined) => unknown): void {
     this.#rateLimitListener = listener;
   }
@@ -44,7 +44,7 @@ export class ChatRateMonitor {
   }
 }
 
-/** What `send` says of it; `toGo`: how many lines are not kept yet, where that is known. */
+/** The message of `send` about the rate limit. `remainingLines` is undefined if unknown. */
 export function rateLimitMessage(rate: RateLimit | undefined, remainingLines: number | undefined): string {
   const lines =
     remainingLines === undefined ? '' : `; ${remainingLines.toLocaleString('en')} ${remainingLines === 1 ? 'line' : 'lines'} to go`;
@@ -58,7 +58,7 @@ export function rateLimitMessage(rate: RateLimit | undefined, remainingLines: nu
 
 const pluralize = (count: number, what: string): string => `${count.toLocaleString('en')} ${what}${count === 1 ? '' : 's'}`;
 
-/** Seconds as people say them, by the two largest units. */
+/** Formats seconds in the two largest units. */
 function formatDuration(seconds: number): string {
   const whole = Math.max(1, Math.round(seconds));
   const [days, hours, minutes] = [Math.floor(whole / 86_400), Math.floor(whole / 3_600) % 24, Math.floor(whole / 60) % 60];

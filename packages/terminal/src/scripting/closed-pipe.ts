@@ -1,32 +1,30 @@
-/**
- * Notices that nobody reads a pipe any more although nothing is written to it, as `tail -f` does: in a quiet room
- * `engawa tail ROOM | head -3` would else wait for the next chat.
- */
+// Detects that the reader of an output pipe is gone while nothing is written (Linux only).
+// Without it, `engawa tail ROOM | head -3` in a quiet room would wait for the next chat before it ends. `tail -f` does the same.
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 
-/** Linux tells who polls the writing end of a pipe when its last reader has gone. Node polls what it may read, and no other system was tried. */
+/** On Linux, a poll on the write end of a pipe reports that its last reader is gone. Other systems are untested. */
 const CAN_POLL = process.platform === 'linux';
 
-/** A handle of Node's own: its public streams refuse to read what was opened for writing alone, and so never poll it. */
+/** An internal handle of Node: its public streams refuse to read a write-only descriptor, and so never poll it. */
 interface Handle {
   open(fd: number): number;
 }
 type Binding = (name: string) => { TCP: new (type: number) => Handle; constants: { SOCKET: number } };
 
-/** Calls back once, when the last reader of the pipe has gone; never where that cannot be known. Keeps no process from ending. */
+/** Calls `onClosed` once, when the last reader is gone; never if that cannot be detected. Does not keep the process alive. */
 export function onPipeReaderClosed(stream: Writable, onClosed: () => void): void {
   const { fd } = stream as { fd?: unknown };
   try {
     if (!CAN_POLL || typeof fd !== 'number' || !fstatSync(fd).isFIFO()) return;
     pollPipe(fd, onClosed);
   } catch {
-    // Then the next line that is written finds it out.
+    // The next write will detect it.
   }
 }
 
-/** Through a descriptor of its own, so that the stream's stays as it is. Reading fails as soon as the poll has an event: it has no other one. */
+/** Opens its own descriptor, so that the stream's keeps its flags. The poll has only this event, at which a read fails. */
 function pollPipe(fd: number, onClosed: () => void): void {
   const { TCP, constants } = (process as unknown as { binding: Binding }).binding('tcp_wrap');
   const ownFd = openSync(`/proc/self/fd/${fd}`, 'w');

@@ -1,3 +1,4 @@
+// One run of a scripting command: connection, signals, timeouts, warnings and exit code.
 import { constants } from 'node:os';
 import { type Client, connect, JoinError, type JoinOptions, type Room } from '@engawa/client';
 import { CliError } from '../command-line/cli-error.ts';
@@ -12,20 +13,19 @@ import { QueryClient } from './query-client.ts';
 import { createRandomPool } from './random-pool.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-/** After that a connection is said to be missing. */
+/** A missing connection is reported after this time. */
 const DISCONNECT_NOTE_DELAY_MS = 1_000;
 const LEAVE_TIMEOUT_MS = 3_000;
-/** What is kept in memory of a room: nobody looks at it. */
+/** Small, because nothing reads the cached chats of a room. */
 const MAX_CACHED_CHATS = 100;
 
 interface SessionOptions {
-  /** How long it does without a connection, when the command line does not say; 0 is for ever. */
+  /** Time without a connection before the command gives up, unless the command line sets it. 0 means no limit. */
   connectTimeoutMs: number;
-  /** Whether it joins a room, and so cannot do without a name; it does when that is not said. */
+  /** Whether the command joins a room, and so needs a username. */
   needsName?: boolean;
 }
 
-/** One run of a subcommand on a server: who asks, what ends it before it is done, and what it says meanwhile. */
 export class CommandSession {
   readonly profile: Profile;
   readonly output: BackpressuredOutput;
@@ -43,13 +43,13 @@ export class CommandSession {
   #isStopping = false;
   #beforeStop: () => Promise<void> = () => Promise.resolve();
   readonly #cleanups: (() => void)[] = [];
-  /** Why the server would not have the connection. */
+  /** Why the server refused the connection. */
   #refusalText = '';
-  /** Why there is none, and what of that was told. */
+  /** Why there is no connection, and the last reason that was reported. */
   #disconnectReason = '';
   #notedReason = '';
   #abort: (failure: CliError) => void = () => undefined;
-  /** Rejects when it is over before it is done. */
+  /** Rejects when the command must end early. */
   readonly #aborted: Promise<never> = new Promise((_, reject) => {
     this.#abort = reject;
   });
@@ -64,13 +64,13 @@ export class CommandSession {
     this.#connectTimeoutMs = timeoutText === undefined ? connectTimeoutMs : parseDuration(timeoutText, '--connect-timeout');
     this.#aborted.catch(() => undefined);
     this.output.broken.catch((failure: CliError) => this.#abort(failure));
-    // Whoever has closed it does not want to hear.
+    // The reader of standard error is gone: nobody can be warned.
     stderr.on('error', () => undefined);
     for (const notice of this.profile.notices) this.info(notice);
     for (const signal of SIGNALS) process.on(signal, this.#stop);
   }
 
-  /** Runs `main`, and ends the connection whatever comes of it. */
+  /** Runs `main` and always closes the connection. */
   static async run(
     args: Arguments,
     io: ProcessIO,
@@ -89,18 +89,18 @@ export class CommandSession {
     return session.#exitCode;
   }
 
-  /** Called whatever ends the program. */
+  /** `cleanup` is called at the end, however the command ends. */
   addCleanup(cleanup: () => void): void {
     this.#cleanups.push(cleanup);
   }
 
-  /** Goes on, but something failed. */
+  /** Prints an error and continues; the exit code becomes 1. */
   reportFailure(text: string): void {
     this.warn(text);
     this.#exitCode = 1;
   }
 
-  /** Says something to people, of the connection or of what they asked for. */
+  /** Prints a message unless `--quiet` is set. */
   info(text: string): void {
     if (!this.#isQuiet) this.warn(text);
   }
@@ -109,12 +109,12 @@ export class CommandSession {
     warn(this.#stderr, text);
   }
 
-  /** What the work comes to, unless the program has to end before. */
+  /** Settles with the work, or rejects if the command must end first. */
   unlessAborted<Value>(work: Promise<Value>): Promise<Value> {
     return Promise.race([work, this.#aborted]);
   }
 
-  /** Ends it: also what is being waited for. */
+  /** Ends the command early, and rejects everything that waits. */
   fail(failure: CliError): void {
     this.#abort(failure);
   }
@@ -135,14 +135,14 @@ export class CommandSession {
     client.on('error', ({ code, message, retryable, address }) => {
       if (address !== undefined && retryable) this.#onConnectionError(message);
       else if (!retryable) this.#refusalText = message;
-      // Nothing but the session is kept there, and it still is in memory.
+      // The storage holds only the session, which is also in memory.
       else if (code === 'storage_failed') this.info(message);
       else this.#onConnectionLost(`${message} Trying again.`);
     });
     return client;
   }
 
-  /** Joins the room that the program is about. */
+  /** Joins the room of the command. */
   async join(roomId: string, options: Omit<JoinOptions, 'username'>): Promise<Room> {
     try {
       const client = this.connect();
@@ -160,12 +160,12 @@ export class CommandSession {
     }
   }
 
-  /** What there is to do before a signal ends it. */
+  /** Work to do after a signal, before the end. */
   onStop(beforeStop: () => Promise<void>): void {
     this.#beforeStop = beforeStop;
   }
 
-  /** Leaves the room, unless another program of the profile is there, and ends the connection. */
+  /** Leaves the room, unless another process of the profile is in it, and closes the connection. */
   async #finish(): Promise<void> {
     const client = this.#client;
     const room = this.#room;
@@ -192,7 +192,7 @@ export class CommandSession {
     this.#noteReason();
   }
 
-  /** Why there is no connection is told once that is told itself. */
+  /** The reason is reported once, after the loss of the connection itself was reported. */
   #onConnectionError(reason: string): void {
     this.#disconnectReason = reason;
     if (this.#isLost || this.#client?.state === 'online') this.#noteReason();
@@ -212,14 +212,14 @@ export class CommandSession {
       () => this.#onConnectionLost(`no connection to ${server}; trying again`),
       DISCONNECT_NOTE_DELAY_MS,
     );
-    // Whatever was told of an earlier loss.
+    // The next loss is reported anew.
     this.#disconnectReason = '';
     this.#notedReason = '';
     const failure = () => new CliError(`no connection to ${this.#disconnectReason || server}`, 3);
     if (this.#connectTimeoutMs > 0) this.#connectTimeout = setTimeout(() => this.fail(failure()), this.#connectTimeoutMs);
   }
 
-  /** The second signal ends the process at once, whatever it is in the middle of. */
+  /** A second signal ends the process at once. */
   readonly #stop = (signal: NodeJS.Signals): void => {
     if (this.#isStopping) void endBySignal(signal);
     this.#isStopping = true;
@@ -227,7 +227,7 @@ export class CommandSession {
   };
 }
 
-/** Told by a signal to end. */
+/** A signal ended the command. */
 class StoppedBySignal extends CliError {
   readonly signal: NodeJS.Signals;
 
@@ -237,14 +237,14 @@ class StoppedBySignal extends CliError {
   }
 }
 
-/** As if the signal had not been caught: so whoever started the program sees what ended it, and nothing that still waits keeps it. */
+/** Ends as if the signal had not been caught: the parent process sees the signal, and pending work does not delay the end. */
 async function endBySignal(signal: NodeJS.Signals): Promise<void> {
   process.removeAllListeners(signal);
   process.kill(process.pid, signal);
   await new Promise((resolve) => setTimeout(resolve, LEAVE_TIMEOUT_MS));
 }
 
-/** The one word that says which room. */
+/** The single argument: the room. */
 export function roomArgument({ positionals }: Arguments): string {
   const [room = '', ...rest] = positionals;
   if (room === '') throw new UsageError('which room?');

@@ -1,3 +1,4 @@
+// A cursor file: the position up to which the output of a command was consumed.
 import { readFileSync, statSync } from 'node:fs';
 import type { Position } from '@engawa/client';
 import { CliError } from '../command-line/cli-error.ts';
@@ -5,13 +6,12 @@ import { errorCode, writePrivateFile } from '../profile/private-files.ts';
 
 const SAVE_DELAY_MS = 250;
 
-/** What a mark is of. */
+/** The room that a cursor belongs to. */
 interface CursorScope {
   server: string;
   room: string;
 }
 
-/** A file with the place up to which the output was taken. */
 export class CursorFile {
   readonly #path: string;
   readonly #scope: CursorScope;
@@ -20,9 +20,9 @@ export class CursorFile {
   #timer: NodeJS.Timeout | undefined;
 
   /**
-   * `failed` is called when it cannot be written.
+   * `onFailure` is called when the file cannot be written.
    *
-   * @throws {CliError} when what is there is no mark of this room.
+   * @throws {CliError} when the file is not a cursor of this room.
    */
   constructor(path: string, scope: CursorScope, onFailure: (failure: CliError) => void) {
     this.#path = path;
@@ -35,7 +35,7 @@ export class CursorFile {
     return this.#position;
   }
 
-  /** Written a few times a second. */
+  /** Writes are delayed and merged: a few a second. */
   advance(position: Position): void {
     this.#position = position;
     this.#timer ??= setTimeout(() => this.flush(), SAVE_DELAY_MS);
@@ -65,7 +65,7 @@ export class CursorFile {
 
   #readText(): string | undefined {
     try {
-      // What is no file, such as a device, must not be replaced by one.
+      // Never replace a device or a pipe by a file.
       if (!statSync(this.#path).isFile()) throw new Error(`${this.#path} is no file`);
       return readFileSync(this.#path, 'utf8');
     } catch (error) {

@@ -1,3 +1,4 @@
+// Reads the entries of a room in order, and polls for new ones without joining it.
 import type { Chat, MissedEntry, Position } from '@engawa/client';
 import type { CommandSession } from './command-session.ts';
 import type { Since } from './parse-time.ts';
@@ -6,17 +7,17 @@ import { findReplyTarget, type ReplyTarget, ReplyTargets } from './reply-targets
 import { RoomView } from './room-view.ts';
 import { fetchServerTime } from './server-time.ts';
 
-/** Of one question. */
+/** Chats of one request. */
 const PAGE_SIZE = 500;
-/** Lines that may wait while the next page is asked for. */
+/** Lines that may be buffered while the next page is requested. */
 const MAX_BUFFERED_LINES = 1_000;
-/** Between two questions for what is new: short after there was something, longer while there is nothing. */
+/** Poll interval: short after new entries, longer while the room is quiet. */
 const MIN_POLL_INTERVAL_MS = 250;
 const MAX_POLL_INTERVAL_MS = 1_000;
-/** What is told again when the end of a log was lost, and with it the place of the mark. */
+/** Chats that are printed again when the end of the log was lost, and the cursor position with it. */
 const REPLAYED_CHATS = 500;
 
-/** An entry, and where whoever has it goes on. A chat is as it stands, others as they were told. */
+/** An entry, and the position after it. A chat has its current state; other entries are as they were broadcast. */
 export type FollowedEntry = { position: Position } & (
   | {
       chat: Chat;
@@ -29,24 +30,24 @@ export type FollowedEntry = { position: Position } & (
 export interface FollowOptions {
   session: CommandSession;
   roomId: string;
-  /** Where to begin. */
+  /** Where to start. */
   from: Position | Exclude<Since, { kind: 'mark' }> | { kind: 'newest'; count: number } | { kind: 'now' };
-  /** Whether to go on with what comes, or to end with what is there. */
+  /** Whether to follow new entries, or to end after the existing ones. */
   isContinuous: boolean;
-  /** Of what is there; all when not given. */
+  /** Limit for existing chats; no limit if undefined. */
   limit?: number | undefined;
-  /** Entries other than chats, too. */
+  /** Whether to deliver entries other than chats. */
   includesAllKinds: boolean;
-  /** Resolves when it is told, with true when that is enough. One at a time. */
+  /** Called for one entry at a time. Resolves with true to stop. */
   onEntry: (followed: FollowedEntry) => Promise<boolean>;
 }
 
-/** As it is passed on: the options, and the chats that replies may be to. */
+/** The options, and the chats that replies may refer to. */
 type FollowContext = FollowOptions & { replyTargets: ReplyTargets; room: RoomView };
 
 /**
- * Tells the entries of a room, each once and in order: first what is there, page by page as fast as it is taken, then what
- * comes. The room is asked for that, once a second while it is quiet, and not before what was told is taken.
+ * Delivers the entries of a room, each once and in order: first the existing ones, page by page as fast as they are consumed,
+ * then new ones. It polls once a second while the room is quiet, and never before the delivered entries are consumed.
  */
 export async function followRoom(options: FollowOptions): Promise<void> {
   const { session, from, isContinuous } = options;
@@ -74,7 +75,7 @@ export async function followRoom(options: FollowOptions): Promise<void> {
   }
 }
 
-/** True when one of them was enough. */
+/** Returns true if `onEntry` stopped it. */
 async function deliverNewEntries(
   { session, room, replyTargets, includesAllKinds, onEntry }: FollowContext,
   entries: MissedEntry[],
@@ -97,12 +98,12 @@ async function deliverNewEntries(
 }
 
 interface ReadOutcome {
-  /** The newest that was told, or else where the room was before it was read. */
+  /** The newest delivered position, or else the position of the room before it was read. */
   position: Position;
   isDone: boolean;
 }
 
-/** Tells the chats that are there. */
+/** Delivers the existing chats. */
 async function readExisting(context: FollowContext): Promise<ReadOutcome> {
   const { session, room, replyTargets, limit = Number.POSITIVE_INFINITY } = context;
   const head = await room.position();
@@ -127,7 +128,7 @@ async function readExisting(context: FollowContext): Promise<ReadOutcome> {
   return { position: position ?? head, isDone: false };
 }
 
-/** The seq after which there is what was asked for. */
+/** The seq after which delivery starts. */
 async function resolveStart({ room, session, from, limit }: FollowContext, head: Position): Promise<number> {
   if (!('kind' in from)) return startAfterCursor(room, session, from);
   switch (from.kind) {
@@ -144,7 +145,7 @@ async function resolveStart({ room, session, from, limit }: FollowContext, head:
   }
 }
 
-/** The mark may be of another log than the one that is there now. */
+/** The cursor may belong to an earlier epoch of the log. */
 async function startAfterCursor(room: RoomView, session: CommandSession, cursor: Position): Promise<number> {
   const page = await room.history({ around: Math.max(1, cursor.seq), limit: 1 });
   if (page.epoch === cursor.epoch || page.chats.some(({ id }) => id === cursor.id)) return cursor.seq;
@@ -153,7 +154,7 @@ async function startAfterCursor(room: RoomView, session: CommandSession, cursor:
   return isFork ? Math.max(0, cursor.seq - REPLAYED_CHATS) : 0;
 }
 
-/** Chats are in the order of their times: the first one not before it is found by halves. */
+/** Binary search for the first chat at or after a time: chats are ordered by time. */
 async function findSeqAtTime(room: RoomView, head: Position, at: number): Promise<number> {
   let low = 0;
   let high = head.seq;
@@ -166,7 +167,7 @@ async function findSeqAtTime(room: RoomView, head: Position, at: number): Promis
   return low;
 }
 
-/** Pages go back only a few hundred at a time. */
+/** Goes back page by page, because the size of a page is limited. */
 async function findSeqBeforeNewest(room: RoomView, head: Position, count: number): Promise<number> {
   let before: number | undefined;
   for (let remaining = count; remaining > 0; ) {
@@ -178,7 +179,7 @@ async function findSeqBeforeNewest(room: RoomView, head: Position, count: number
   return before === undefined ? head.seq : before - 1;
 }
 
-/** The chat that an entry made. One that was deleted before it was told has no text. */
+/** The chat that an entry created. A chat that was deleted in the meantime has no text. */
 function chatFromEntry(entry: MissedEntry): Chat | undefined {
   if (entry.kind !== 'create:chat') return undefined;
   const { seq, id, at, username } = entry;

@@ -1,17 +1,18 @@
+// Splits a stream of text into lines, and long lines into parts that fit one chat.
 import { fittingLength, type TextLimit } from '@engawa/protocol/text';
 
-/** A line, or a part of one that is too long to be whole. */
+/** A line, or a part of a line that is too long for one chat. */
 export interface LinePart {
-  /** Of the input, from 1. */
+  /** Line number in the input, from 1. */
   line: number;
   text: string;
-  /** 0 for the first. */
+  /** 0 for the first part. */
   part: number;
-  /** There are more parts of this line than one. */
+  /** Whether the line has more than one part. */
   isSplit: boolean;
 }
 
-/** Splits a stream of text into lines, and lines into pieces that a chat takes: in memory there is never more than a chunk and a piece. */
+/** Buffers at most one chunk of input and one part. */
 export class LineSplitter {
   readonly #limit: TextLimit;
   #rest = '';
@@ -29,7 +30,7 @@ export class LineSplitter {
     yield* this.#emitFullParts();
   }
 
-  /** What follows the last line break. */
+  /** Emits the text after the last line break. */
   *flush(): Generator<LinePart> {
     const rest = this.#rest;
     this.#rest = '';
@@ -47,7 +48,7 @@ export class LineSplitter {
     this.#part = 0;
   }
 
-  /** A line break or the end may follow: one character more is kept. */
+  /** Keeps at least one character back, because a line break or the end may follow. */
   *#emitFullParts(): Generator<LinePart> {
     for (let cut = fittingLength(this.#rest, this.#limit); cut + 1 < this.#rest.length; cut = fittingLength(this.#rest, this.#limit)) {
       yield this.#createPart(this.#rest.slice(0, cut), true);
@@ -62,7 +63,7 @@ export class LineSplitter {
   }
 }
 
-/** A text in pieces, line breaks and all. */
+/** Splits a text into parts and keeps its line breaks. */
 export function splitText(text: string, limit: TextLimit): string[] {
   const pieces: string[] = [];
   let rest = text;

@@ -1,3 +1,4 @@
+// The `engawa rooms` and `engawa who` commands: print all pages of a list.
 import { CliError } from '../command-line/cli-error.ts';
 import type { ProcessIO } from '../command-line/process-io.ts';
 import { type Arguments, UsageError } from '../command-line/subcommand.ts';
@@ -16,7 +17,7 @@ interface ListOptions<Item extends object> {
   print: (item: Item) => void;
 }
 
-/** `engawa rooms`: resolves with the exit code. */
+/** Runs `engawa rooms` and resolves with the exit code. */
 export function listRooms(args: Arguments, io: ProcessIO): Promise<number> {
   if (args.positionals.length > 0) throw new UsageError('it lists all rooms, and takes none');
   return CommandSession.run(args, io, {
@@ -40,7 +41,7 @@ export function listRooms(args: Arguments, io: ProcessIO): Promise<number> {
   });
 }
 
-/** `engawa who`: resolves with the exit code. */
+/** Runs `engawa who` and resolves with the exit code. */
 export function listMembers(args: Arguments, io: ProcessIO): Promise<number> {
   const roomId = roomArgument(args);
   return CommandSession.run(args, io, {
@@ -66,7 +67,7 @@ export function listMembers(args: Arguments, io: ProcessIO): Promise<number> {
   });
 }
 
-/** Page by page, as fast as it is taken. */
+/** Requests a page when the one before is written. */
 async function printAllPages<Item extends object>({ session, fetchPage, nameOf, print }: ListOptions<Item>): Promise<void> {
   for (let after: string | undefined, more = true; more; ) {
     const answer = await session.unlessAborted(fetchPage(after));

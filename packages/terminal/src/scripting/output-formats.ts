@@ -1,12 +1,13 @@
+// Output formats of the scripting commands: JSON lines and plain text lines.
 import type { Chat, MissedEntry } from '@engawa/client';
 import { excerpt } from '../text/excerpt.ts';
 import { sanitizeLine } from '../text/sanitize.ts';
 import type { ReplyTarget } from './reply-targets.ts';
 
-/** Controls that JSON leaves as they are, what reorders a line, what nobody sees, and halves of characters. */
+/** Characters that JSON does not escape: control, bidirectional and invisible characters, and lone surrogates. */
 const UNSAFE_IN_JSON = /[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Default_Ignorable_Code_Point}]/gu;
 
-/** One line of JSON that does nothing to a terminal, and says the same to a parser. */
+/** JSON on one line that is safe on a terminal and equal for a parser. */
 export const toJsonLine = (value: object): string => JSON.stringify(value).replace(UNSAFE_IN_JSON, escapeUnits);
 
 const escapeUnits = (character: string): string =>
@@ -15,7 +16,7 @@ const escapeUnits = (character: string): string =>
     .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
     .join('');
 
-/** A chat as a line of JSON has it, whether it comes from the history or as it is said. */
+/** The JSON object of a chat; the same for chats of the history and for new ones. */
 export function toChatRecord(
   chat: Chat,
   { room, epoch, replyTarget }: { room: string; epoch: string; replyTarget?: ReplyTarget | undefined },
@@ -26,7 +27,7 @@ export function toChatRecord(
   return JSON.parse(JSON.stringify(record)) as object;
 }
 
-/** Any other entry: all that it says. */
+/** The JSON object of any other entry: all its fields. */
 export const toEntryRecord = ({ roomId: room, ...entry }: MissedEntry): object => ({ room, ...entry });
 
 export function formatChat({ at, username, message, edited, replyTo }: Chat, replyTarget?: ReplyTarget): string {
@@ -40,7 +41,7 @@ function formatReplyTarget(target: ReplyTarget | undefined): string {
   return `${sanitizeLine(target.username)}, ${target.message === null ? 'deleted' : `“${excerpt(target.message)}”`}`;
 }
 
-/** What happened beside a chat; nothing of what nobody has to know. */
+/** A text line for an entry other than a chat; undefined for kinds that are not printed. */
 export function formatEntry(entry: MissedEntry): string | undefined {
   const what = describeEntry(entry);
   return what === undefined ? undefined : `${formatTime(entry.at)} * ${what}`;
@@ -69,7 +70,7 @@ function describeEntry(entry: MissedEntry): string | undefined {
   }
 }
 
-/** Local, to the second, and in the order of time. */
+/** Local time in seconds; sorts by time. */
 function formatTime(at: number): string {
   const local = new Date(at - new Date(at).getTimezoneOffset() * 60_000);
   return Number.isNaN(local.getTime()) ? '-' : local.toISOString().slice(0, 19).replace('T', ' ');

@@ -1,3 +1,4 @@
+// Parses durations, counts and `--since` values of the command line.
 import { UsageError } from '../command-line/subcommand.ts';
 
 const UNIT_MS = new Map([
@@ -7,10 +8,10 @@ const UNIT_MS = new Map([
   ['h', 3_600_000],
   ['d', 86_400_000],
 ]);
-/** Longer ones a timer takes for none. */
+/** `setTimeout` fires at once for a longer delay. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** Milliseconds of a text such as `90s`, `10m` or `1h30m`; a number alone is seconds. */
+/** Milliseconds of a duration such as `90s`, `10m` or `1h30m`; a bare number is seconds. */
 export function parseDuration(text: string, option: string): number {
   const milliseconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1_000 : sumDurationParts(text);
   if (milliseconds === undefined) throw new UsageError(`${option} must be a time such as 90s, 10m or 1h30m (given: ${text})`);
@@ -23,7 +24,7 @@ function sumDurationParts(text: string): number | undefined {
   return [...parts].reduce((sum, [, count, unit = '']) => sum + Number(count) * (UNIT_MS.get(unit) ?? 0), 0);
 }
 
-/** Where to begin: after the mark, after a seq, at a time in milliseconds since 1970, or so many milliseconds ago by the server's clock. */
+/** Where to start: after the cursor, after a seq, at a time in ms since 1970, or `ms` milliseconds ago (clock of the server). */
 export type Since = { kind: 'mark' } | { kind: 'seq'; seq: number } | { kind: 'time'; at: number } | { kind: 'age'; ms: number };
 
 export function parseSince(text: string): Since {

@@ -1,9 +1,9 @@
-/** Questions that a program asks its server as often as it takes, for what the SDK asks only in rooms that were joined. */
+// Sends queries to the server without joining a room, and retries until one is answered.
 import type { Client } from '@engawa/client';
 import { createSocketIoTransport } from '@engawa/client/transport';
 import type { Ack, ErrorPayload, QueryName, RequestInput, ResponsePayload } from '@engawa/protocol';
 
-/** What is answered where nothing is refused. */
+/** The response to a query that was not refused. */
 export type QuerySuccess<E extends QueryName> = { ok: true } & ResponsePayload<E>;
 
 type Transport = ReturnType<typeof createSocketIoTransport>;
@@ -11,7 +11,7 @@ type Transport = ReturnType<typeof createSocketIoTransport>;
 const QUERY_TIMEOUT_MS = 10_000;
 const RETRY_DELAY_MS = 1_000;
 
-/** A link as the client makes it, and what asks over it. */
+/** Sends queries over the transport of a client. */
 export class QueryClient {
   #transport: Transport | undefined;
   #client: Client | undefined;
@@ -21,16 +21,16 @@ export class QueryClient {
     return this.#transport;
   };
 
-  /** Over this client, whose link this is. */
+  /** Uses the transport of this client. */
   attach(client: Client): void {
     this.#client = client;
   }
 
   /**
-   * Asks, over as many connections as it takes, until there is a definitive answer. A page that does not come in time is asked
-   * for in halves: the line may be slow.
+   * Repeats a query, over several connections if necessary, until the server answers it. Halves the page size after a timeout,
+   * because the network may be slow.
    *
-   * @throws {QueryRefusedError} with what the server said.
+   * @throws {QueryRefusedError} with the error of the server.
    */
   async query<E extends QueryName>(event: E, request: RequestInput<E> & { limit?: number }): Promise<QuerySuccess<E>> {
     for (let { limit } = request; ; ) {
@@ -42,13 +42,13 @@ export class QueryClient {
       if (answer) await sleep(answer.error.retryAfter ?? RETRY_DELAY_MS);
       else if (this.#client?.state === 'online') {
         limit &&= Math.max(1, Math.floor(limit / 2));
-        // It may be dead without having said so.
+        // The connection may be dead without a close event.
         this.#client.sync();
       }
     }
   }
 
-  /** Never resolves once the client is closed for good: those who wait are ended by what closed it. */
+  /** Never resolves after the client has closed for good: the caller is ended by the failure that closed the client. */
   async #waitForConnection(): Promise<void> {
     if (this.#client?.state === 'online') return;
     await new Promise<void>((resolve) => {

@@ -1,3 +1,4 @@
+// The `engawa read` command: prints the existing chats of a room and ends.
 import type { ProcessIO } from '../command-line/process-io.ts';
 import type { Arguments } from '../command-line/subcommand.ts';
 import { ChatPrinter } from './chat-printer.ts';
@@ -7,7 +8,7 @@ import { parseCount } from './parse-time.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** `engawa read`: resolves with the exit code, when all that is there was taken. */
+/** Runs `engawa read`. Resolves with the exit code when all chats are written. */
 export function read(args: Arguments, io: ProcessIO): Promise<number> {
   const roomId = roomArgument(args);
   const limitText = args.get('limit');

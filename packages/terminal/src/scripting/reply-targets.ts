@@ -1,31 +1,31 @@
-/** The chats that others reply to, for lines that say so: those that were told lately, and, asked for one by one, those that were not. */
+// Cache of chats that others reply to, so that a printed reply can quote its target.
 import type { Chat, HistoryRange, MissedEntry, Result } from '@engawa/client';
 
-/** What a reply answers, as it stands. */
+/** The chat that a reply refers to, in its current state. */
 export interface ReplyTarget {
   seq: number;
   username: string;
-  /** Null when it was deleted. */
+  /** Null if the chat was deleted. */
   message: string | null;
 }
 
-/** What is remembered, in chats and in code units of their texts. */
+/** Limits of the cache: chats, and code units of their texts. */
 const MAX_CACHED_CHATS = 1_000;
 const MAX_CACHED_UNITS = 500_000;
 
-/** The room that a chat is of, and the life of its log. */
+/** A room and the epoch of its log. */
 interface RoomLog {
   room: { history(range: HistoryRange): Promise<Result<'list:chats'>> };
   epoch: string;
 }
 
 export class ReplyTargets {
-  /** By seq, the latest last. */
+  /** By seq, the most recent last. */
   readonly #cache = new Map<number, ReplyTarget>();
   #units = 0;
   #epoch = '';
 
-  /** A chat was told. */
+  /** Adds a chat that was delivered. */
   add({ seq, username, message }: Chat, epoch: string): void {
     if (epoch !== this.#epoch) this.#reset(epoch);
     this.#forget(seq);
@@ -37,12 +37,12 @@ export class ReplyTargets {
     }
   }
 
-  /** An entry that is about a chat: it may be another one now. */
+  /** Forgets the chat that an entry has changed. */
   invalidate(entry: MissedEntry): void {
     if ('chatSeq' in entry && typeof entry.chatSeq === 'number') this.#forget(entry.chatSeq);
   }
 
-  /** Nothing when the room has it no more. */
+  /** Undefined if the room no longer has the chat. */
   async find(seq: number, { room, epoch }: RoomLog): Promise<ReplyTarget | undefined> {
     const known = epoch === this.#epoch ? this.#cache.get(seq) : undefined;
     if (known) return known;
@@ -64,7 +64,7 @@ export class ReplyTargets {
   }
 }
 
-/** What the chat replies to, if it does and the room has that. */
+/** The chat that this one replies to; undefined if it is no reply or the target is unknown. */
 export async function findReplyTarget(
   { replyTo }: Chat,
   { targets, ...of }: RoomLog & { targets: ReplyTargets },

@@ -1,15 +1,16 @@
+// Read-only access to a room that was not joined.
 import type { HistoryRange, MemberRange, Position } from '@engawa/client';
 import type { QueryName, RequestInput } from '@engawa/protocol';
 import { CliError } from '../command-line/cli-error.ts';
 import type { CommandSession } from './command-session.ts';
 import { QueryRefusedError, type QuerySuccess, sleep } from './query-client.ts';
 
-/** Entries of one question. */
+/** Entries of one request. */
 const MAX_ENTRIES = 500;
-/** A room that is not there any more is asked for once more: it may be opened anew. */
+/** A missing room is requested once more after this time: it may be created again. */
 const RETRY_DELAY_MS = 1_000;
 
-/** A room that is looked at and not joined: nobody there learns of it. What is refused ends the program. */
+/** Reads a room without joining it, so that its members do not notice. A refusal ends the command. */
 export class RoomView {
   readonly id: string;
   readonly #session: CommandSession;
@@ -20,7 +21,7 @@ export class RoomView {
     this.id = id;
   }
 
-  /** Where the room is. */
+  /** The current position of the room. */
   async position(): Promise<Position> {
     const { epoch, seq, tail } = await this.history({ limit: 1 });
     return { epoch, seq, id: tail };
@@ -34,7 +35,7 @@ export class RoomView {
     return this.#query('list:members', { roomId: this.id, ...range });
   }
 
-  /** What it was told after a position. */
+  /** Entries that were broadcast after a position. */
   entries({ epoch, seq, id }: Position): Promise<QuerySuccess<'list:entries'>> {
     return this.#query('list:entries', { roomId: this.id, epoch, seq, id, limit: MAX_ENTRIES });
   }

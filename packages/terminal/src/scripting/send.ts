@@ -1,3 +1,4 @@
+// The `engawa send` command: sends its arguments or standard input as chats.
 import type { OutgoingChat, Room } from '@engawa/client';
 import { CHAT_TEXT } from '@engawa/protocol/text';
 import { CliError } from '../command-line/cli-error.ts';
@@ -9,20 +10,20 @@ import { type LinePart, LineSplitter, splitText } from './line-splitter.ts';
 import { toJsonLine } from './output-formats.ts';
 import { countStdinLines } from './stdin-lines.ts';
 
-/** Of a chat, in words. */
+/** The limit of a chat, as text. */
 const CHAT_LIMIT_TEXT = `${CHAT_TEXT.codePoints.toLocaleString('en')} characters, or ${CHAT_TEXT.bytes.toLocaleString('en')} bytes as JSON`;
-/** Two packets: while one is on its way the next one is read. */
+/** Two packets: the next one is read while one is in flight. */
 const MAX_IN_FLIGHT_CHATS = 200;
-/** Half of what an outbox holds. */
+/** Half of the capacity of an outbox. */
 const MAX_IN_FLIGHT_BYTES = 512 * 1024;
-/** Of a character of JavaScript as JSON. */
+/** Largest JSON size of one UTF-16 code unit. */
 const MAX_BYTES_PER_UNIT = 6;
-/** Of a standard input that is to be one chat. */
+/** Limit of standard input that becomes one chat. */
 const MAX_MESSAGE_UNITS = 1024 * 1024;
-/** How long a signal leaves to what is on its way. */
+/** Deadline for chats in flight after a signal. */
 const STOP_TIMEOUT_MS = 5_000;
 
-/** `engawa send`: resolves with the exit code, when the server has kept, or refused, all of it. */
+/** Runs `engawa send`. Resolves with the exit code when the server has acknowledged or refused every chat. */
 export async function send(args: Arguments, io: ProcessIO): Promise<number> {
   const [roomId, ...texts] = args.positionals;
   if (roomId === undefined || roomId === '') throw new UsageError('which room?');
@@ -42,7 +43,7 @@ export async function send(args: Arguments, io: ProcessIO): Promise<number> {
       },
     });
   } finally {
-    // It would be waited for.
+    // An open stream would keep the process alive.
     io.stdin.destroy();
   }
 }
@@ -64,7 +65,7 @@ function* splitIntoParts(text: string): Generator<LinePart> {
   for (const [part, piece] of pieces.entries()) yield { line: 1, text: piece, part, isSplit: pieces.length > 1 };
 }
 
-/** At most. */
+/** Upper bound of the JSON size. */
 const maxJsonBytes = ({ text }: LinePart): number => Math.min(MAX_BYTES_PER_UNIT * text.length, CHAT_TEXT.bytes);
 
 class Sender {
@@ -73,7 +74,7 @@ class Sender {
   readonly #canSplit: boolean;
   #inFlight: Promise<void>[] = [];
   #unacknowledged = 0;
-  /** The newest that was read, and whether there are no more. */
+  /** The last line that was read, and whether the input has ended. */
   #lastLine = 0;
   #isInputRead = false;
   #inFlightBytes = 0;
@@ -104,7 +105,7 @@ class Sender {
     await Promise.all(this.#inFlight);
   }
 
-  /** Lines that the server has not kept yet; `count` says how many there are to read, if that can be known. */
+  /** Lines without an acknowledgement. `count` counts the lines of the input, if that is possible. */
   async countRemaining(count: () => Promise<number | undefined>): Promise<number | undefined> {
     const all = this.#isInputRead ? this.#lastLine : await count();
     return all === undefined ? undefined : this.#unacknowledged + Math.max(0, all - this.#lastLine);
@@ -122,7 +123,7 @@ class Sender {
     const { line } = piece;
     const answer = await chat.settled;
     this.#inFlightBytes -= maxJsonBytes(piece);
-    // Whoever closed the room says why.
+    // What closed the room reports the reason.
     if (!answer.ok && answer.error.code === 'closed') return;
     this.#unacknowledged -= 1;
     if (!answer.ok) this.#session.reportFailure(`line ${line} was not sent: ${answer.error.message}`);

@@ -1,10 +1,11 @@
-/** What time it is for a server: the clock here may be hours off, and chats have the times of the server's. */
+// Reads the clock of the server from the Date header of an HTTP response.
+// Chats carry the time of the server, and the local clock may be hours off.
 
 const REQUEST_TIMEOUT_MS = 3_000;
 
 /**
- * Milliseconds since 1970, at most a second late: so what is asked for since then is at least what was meant. Any answer over
- * HTTP has the time, whatever its status. Where none can be had it is the time here.
+ * Milliseconds since 1970, at most a second late: a query from this time on returns at least what was meant. Any HTTP response
+ * has the header, whatever its status. Falls back to the local clock.
  */
 export async function fetchServerTime(server: string): Promise<number> {
   try {

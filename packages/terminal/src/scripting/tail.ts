@@ -1,3 +1,4 @@
+// The `engawa tail` command: prints the last chats of a room and follows new ones.
 import type { ProcessIO } from '../command-line/process-io.ts';
 import type { Arguments } from '../command-line/subcommand.ts';
 import { ChatPrinter } from './chat-printer.ts';
@@ -5,7 +6,7 @@ import { CommandSession, roomArgument } from './command-session.ts';
 import { followRoom } from './follow-room.ts';
 import { parseCount } from './parse-time.ts';
 
-/** `engawa tail`: resolves with the exit code, when it is ended. */
+/** Runs `engawa tail` until it is ended. Resolves with the exit code. */
 export function tail(args: Arguments, io: ProcessIO): Promise<number> {
   const roomId = roomArgument(args);
   const lines = parseCount(args.get('lines') ?? '10', '--lines');

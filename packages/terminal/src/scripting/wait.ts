@@ -1,3 +1,4 @@
+// The `engawa wait` command: waits for a matching chat, prints it and ends.
 import type { Chat } from '@engawa/client';
 import { CliError } from '../command-line/cli-error.ts';
 import type { ProcessIO } from '../command-line/process-io.ts';
@@ -8,10 +9,10 @@ import { followRoom } from './follow-room.ts';
 import { parseDuration } from './parse-time.ts';
 
 const TIMED_OUT_EXIT_CODE = 124;
-/** No chat has more; what is longer is not looked at beyond. */
+/** Matching considers only this many code units: no valid chat is longer. */
 const MAX_MATCHED_UNITS = 8_000;
 
-/** `engawa wait`: resolves with the exit code, when a chat matched. */
+/** Runs `engawa wait`. Resolves with the exit code when a chat matched. */
 export function wait(args: Arguments, io: ProcessIO): Promise<number> {
   const roomId = roomArgument(args);
   const matches = createMatcher(args.get('match'));
@@ -43,7 +44,7 @@ export function wait(args: Arguments, io: ProcessIO): Promise<number> {
   });
 }
 
-/** Text as it is, or a regular expression between slashes. */
+/** Literal text, or a regular expression between slashes. */
 function createMatcher(pattern: string | undefined): (chat: Chat) => boolean {
   const [, source, flags = ''] = /^\/([\s\S]+)\/([a-z]*)$/.exec(pattern ?? '') ?? [];
   const textOf = ({ message }: Chat) => message?.slice(0, MAX_MATCHED_UNITS);
@@ -57,7 +58,7 @@ function createMatcher(pattern: string | undefined): (chat: Chat) => boolean {
 
 function compilePattern(source: string, flags: string): RegExp {
   try {
-    // With g and y it would go on where it was.
+    // The flags g and y would continue at the end of the last match.
     return new RegExp(source, flags.replace(/[gy]/g, ''));
   } catch (error) {
     throw new UsageError(`--match: ${(error as Error).message}`, { cause: error });

@@ -1,7 +1,8 @@
+// Finds names that look like other names (Unicode UTS #39 confusables).
 /**
- * What is taken for what: of the confusables of Unicode UTS 39 (confusables.txt) those of Latin, Cyrillic, Greek, Armenian,
- * Cherokee, kana and digits that keyboards and copied text bring. Forms of compatibility (full width, mathematical, circled)
- * are folded by NFKC beforehand. First what they look like, then what looks like it.
+ * A part of the confusables of Unicode UTS #39 (confusables.txt): Latin, Cyrillic, Greek, Armenian, Cherokee, kana and digits, as
+ * they come from keyboards and copied text. NFKC folds compatibility forms (full width, mathematical, circled) before. Each pair
+ * is a prototype and the characters that look like it.
  */
 const CONFUSABLES: readonly (readonly [looks: string, alike: string])[] = [
   ['a', 'аɑα⍺'],
@@ -75,7 +76,7 @@ const CONFUSABLES: readonly (readonly [looks: string, alike: string])[] = [
 const prototypes = new Map(CONFUSABLES.flatMap(([prototype, alike]) => Array.from(alike, (each) => [each, prototype] as const)));
 const ASCII = /^[ -~]*$/;
 
-/** Those of the names that people may take for another one of them. */
+/** The names among these that look like another one of them. */
 export function findConfusables(names: Iterable<string>): Set<string> {
   const confusable = new Set<string>();
   const firstBySkeleton = new Map<string, string>();
@@ -89,16 +90,16 @@ export function findConfusables(names: Iterable<string>): Set<string> {
   return confusable;
 }
 
-/** Whether text that is not Latin, or not all, looks as if it were. */
+/** Whether text with non-Latin characters looks like Latin text. */
 export const looksLatin = (text: string): boolean => !ASCII.test(text) && skeletons(text).some((look) => ASCII.test(look));
 
-/** As it is written, where `I` is `l`; and in small letters, where it is `i`. */
+/** Two skeletons: as written, where `I` looks like `l`; and in lower case, where it is `i`. */
 function skeletons(name: string): [string, string] {
   const normalized = normalizeName(name);
   return [replaceConfusables(normalized).toLowerCase(), replaceConfusables(normalized.toLowerCase())];
 }
 
-/** Without what nobody sees. */
+/** Without invisible characters. */
 const normalizeName = (name: string): string =>
   name
     .normalize('NFKC')

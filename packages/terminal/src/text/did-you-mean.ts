@@ -1,17 +1,18 @@
-/** What was probably meant, as the end of a sentence: `; did you mean "send"?`, or nothing when nothing is near. */
+// Suggests the closest known name for a mistyped one.
+/** The end of a sentence, such as `; did you mean "send"?`; empty if no name is close. */
 export function didYouMean(input: string, known: readonly string[]): string {
   const { name, distance } = findClosest(input, known);
   const isNear = distance <= Math.max(1, Math.floor(input.length / 3)) || name.startsWith(input);
   return isNear && input !== '' ? `; did you mean "${name}"?` : '';
 }
 
-/** The one that it takes the fewest letters to get to, however many those are; the first of several. */
+/** The name with the smallest edit distance, however large; the first of several. */
 export function findClosest(input: string, known: readonly string[]): { name: string; distance: number } {
   const ranked = known.map((name) => ({ name, distance: editDistance(input.slice(0, 64), name) }));
   return ranked.reduce((best, each) => (each.distance < best.distance ? each : best), { name: '', distance: Number.POSITIVE_INFINITY });
 }
 
-/** Letters to put in, leave out, replace, or swap with the next one. */
+/** Counts insertions, deletions, substitutions and swaps of neighbours (Damerau-Levenshtein). */
 function editDistance(one: string, other: string): number {
   let before: number[] = [];
   let row = Array.from({ length: other.length + 1 }, (_, at) => at);

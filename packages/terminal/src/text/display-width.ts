@@ -1,54 +1,53 @@
+// Measures how many terminal columns text takes, grapheme by grapheme.
 import stringWidth from 'string-width';
 
-/** What people see as one character, and how many columns of a terminal it takes. */
+/** A grapheme and its width in columns. */
 export interface Grapheme {
   text: string;
   columns: number;
 }
 
-/** Graphemes whose columns are remembered; when there are more, all are forgotten. */
+/** Limit of the cache. When it is full, it is cleared. */
 const MAX_CACHED_GRAPHEMES = 4_096;
-/** Longer ones are measured each time: nobody writes them, and they would fill the memory. */
+/** Longer graphemes are not cached: they are rare and would fill the memory. */
 const MAX_CACHED_LENGTH = 32;
 
 const ASCII = /^[ -~]*$/;
-/** Characters that stand alone and are always seen: each code unit is one grapheme. */
+/** Characters that never combine and are always visible: each code unit is one grapheme. */
 const SIMPLE_TEXT =
   /^[ -~\u00a1-\u00ac\u00ae-\u02ff\u0391-\u03a1\u03a3-\u0482\u048a-\u052f\u1e00-\u1eff\u2010-\u2027\u2030-\u205e\u2190-\u21ff\u23ce\u2500-\u25fc\u2713-\u2718\u3000-\u3029\u3030-\u303f\u3041-\u3096\u309b-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff01-\uff9d]*$/;
 
-/** Of plain text what is neither ASCII nor East Asian: some of it is of ambiguous width. */
+/** Simple text that is neither ASCII nor East Asian: some of it has ambiguous width. */
 const MAYBE_AMBIGUOUS = /[\u0080-\u2fff]/;
-/**
- * What stands for our own marks where they would take two columns, so that all that is laid out with them is as anywhere.
- */
+/** Substitutes for symbols of this program where these would take two columns, so that the layout stays the same. */
 const NARROW_SYMBOLS = new Map(
   Object.entries({ '│': '|', '─': '-', '…': '.', '●': '*', '○': 'o', '↑': '^', '↓': 'v', '·': '-', '≈': '~', '—': '-', '\ufffd': '?' }),
 );
 
 let isAmbiguousWide = false;
 
-/** How wide the terminal takes a character of ambiguous width to be: narrow, if it is not told. What was measured before is void. */
+/** Sets the width of ambiguous characters in this terminal; narrow by default. Clears the cache. */
 export function setAmbiguousWide(isWide: boolean): void {
   if (isWide !== isAmbiguousWide) widthCache.clear();
   isAmbiguousWide = isWide;
 }
 
-/** Differs when texts are of another width than before. */
+/** Changes when widths change; part of the keys of layout caches. */
 export const widthMode = (): string => (isAmbiguousWide ? 'wide' : 'narrow');
 
-/** What the terminal has to be told for a character of safe text. */
+/** The character to write to the terminal for a character of safe text. */
 export const toNarrowSymbol = (text: string): string => (isAmbiguousWide ? (NARROW_SYMBOLS.get(text) ?? text) : text);
 
-/** Code units that are segmented at once: of much longer texts the time grows with the square of the length. */
+/** Code units that are segmented at once: the time of the segmenter grows with the square of the length. */
 const SEGMENT_CHUNK_UNITS = 8_192;
 const segmenter = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
 const widthCache = new Map<string, number>();
 
-/** Whether it needs no cleaning and no segmentation. */
+/** Whether the text needs no sanitizing and no segmentation. */
 export const isSimpleText = (text: string): boolean =>
   ASCII.test(text) || (SIMPLE_TEXT.test(text) && !(isAmbiguousWide && MAYBE_AMBIGUOUS.test(text)));
 
-/** The graphemes of any text, from left to right. */
+/** The graphemes of any text, in order. */
 export function* graphemesOf(text: string): Generator<string> {
   for (let start = 0; start < text.length; ) {
     let end = start + SEGMENT_CHUNK_UNITS;
@@ -60,7 +59,7 @@ export function* graphemesOf(text: string): Generator<string> {
 
 const isLowSurrogate = (unit: number): boolean => unit >= 0xdc00 && unit <= 0xdfff;
 
-/** The graphemes of safe text, from left to right. */
+/** The graphemes of safe text with their widths, in order. */
 export function measureGraphemes(text: string): Grapheme[] {
   const parts: Grapheme[] = [];
   if (isSimpleText(text)) for (const each of text) parts.push({ text: each, columns: simpleCharWidth(each.charCodeAt(0)) });
@@ -68,7 +67,7 @@ export function measureGraphemes(text: string): Grapheme[] {
   return parts;
 }
 
-/** How many columns safe text takes; characters of ambiguous width as the terminal has them. */
+/** Columns of safe text; ambiguous characters have the width that the terminal gives them. */
 export function displayWidth(text: string): number {
   if (ASCII.test(text)) return text.length;
   let columns = 0;
@@ -77,7 +76,7 @@ export function displayWidth(text: string): number {
   return columns;
 }
 
-/** As much of safe text as these columns hold, with `…` where it was cut; never half a character. */
+/** Cuts safe text to a number of columns and marks the cut with `…`; never splits a grapheme. */
 export function truncate(text: string, columns: number): string {
   if (displayWidth(text) <= columns) return text;
   let left = columns - 1;
@@ -91,7 +90,7 @@ export function truncate(text: string, columns: number): string {
   return `${cut}…`;
 }
 
-/** Of one code unit of plain text. */
+/** Columns of one code unit of simple text. */
 export const simpleCharWidth = (unit: number): number => (unit < 0x3000 || unit === 0x303f || unit > 0xff60 ? 1 : 2);
 
 function graphemeWidth(grapheme: string): number {

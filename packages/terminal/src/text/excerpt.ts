@@ -1,8 +1,9 @@
+// Shortens a text to one safe line, to quote it in messages.
 import { truncate } from './display-width.ts';
 import { sanitizeLine } from './sanitize.ts';
 
-/** Code units of a text that are looked at: of most a column shows one or none. */
+/** Code units considered for each column: most graphemes have one or two. */
 const UNITS_PER_COLUMN = 4;
 
-/** The beginning of somebody's text, to name it by: one line that is safe to show. */
+/** The beginning of a text, sanitized. */
 export const excerpt = (text: string, columns = 40): string => truncate(sanitizeLine(text.slice(0, UNITS_PER_COLUMN * columns)), columns);

@@ -1,21 +1,22 @@
+// Turns the http and https URLs of a text into terminal hyperlinks.
 import { domainToUnicode } from 'node:url';
 import { looksLatin } from './confusables.ts';
 import { REPLACEMENT } from './sanitize.ts';
 import type { Row, Span } from './styled-span.ts';
 
-/** Longer ones are shown, but not linked. */
+/** Longer URLs are displayed but not linked. */
 const MAX_URL_LENGTH = 2_000;
 
 const URL_LIKE = /\bhttps?:\/\/[^\s\\<>"'`{}|^\u3001\u3002\u300c-\u3011\uff08\uff09\uff0c\u2018-\u201f\u2026\ufffd]+/giu;
-/** What ends a sentence, not an address. */
+/** Punctuation that ends a sentence and not a URL. */
 const TRAILING_PUNCTUATION = /[.,:;!?*_~、。，！？]+$/u;
-/** Text that goes on after the host without a space, as Japanese does: `https://example.com を` without its space. */
+/** Text that follows the host without a space, as in Japanese: `https://example.comを`. */
 const TEXT_AFTER_HOST = /^(https?:\/\/(?:[a-z0-9-]+\.)+[a-z0-9-]+(?::\d+)?)[^\x00-\x7f].*$/isu;
-/** Written from right to left, an address shows its parts in another order than they count. */
+/** In right-to-left scripts, the displayed order of the parts of a URL differs from the logical one. */
 const RIGHT_TO_LEFT = /[\p{scx=Hebr}\p{scx=Arab}\p{scx=Syrc}\p{scx=Thaa}\p{scx=Nkoo}]/u;
 const VISIBLE_ASCII = /^[!-~]+$/;
 
-/** Safe text with its http and https addresses as links; where an address shows other than it leads, it is shown as it leads. */
+/** Safe text with its URLs as links. If a URL looks like another one than its target, the target is displayed. */
 export function linkifyUrls(text: string): Row {
   const row: Span[] = [];
   let end = 0;
@@ -31,7 +32,7 @@ export function linkifyUrls(text: string): Row {
   return row;
 }
 
-/** Without the sentence around it: a closing bracket belongs to it only when one was opened in it. */
+/** Removes the surrounding sentence. A closing bracket belongs to the URL only if it has an opening one. */
 function trimUrl(found: string): string {
   let raw = found.slice(0, MAX_URL_LENGTH + 1).replace(TEXT_AFTER_HOST, '$1');
   for (let length = Number.POSITIVE_INFINITY; raw.length < length; ) {
@@ -48,7 +49,7 @@ const hasExtraClosing = (text: string, open: string, close: string): boolean => 
 function linkSpan(raw: string): Span | undefined {
   if (raw.length > MAX_URL_LENGTH || !URL.canParse(raw)) return undefined;
   const url = new URL(raw);
-  // What stands before an @ is taken for the host.
+  // Readers would take the user information before an @ for the host.
   if (url.username !== '' || url.password !== '' || !VISIBLE_ASCII.test(url.href)) return undefined;
   return { text: urlDisplayText(raw, url), link: url.href, underline: true };
 }
@@ -64,7 +65,7 @@ function urlDisplayText(raw: string, url: URL): string {
 
 const SINGLE_SCRIPT_PATTERNS = [
   /^[\p{scx=Latn}\p{Script=Common}\p{M}]*$/u,
-  // As Japanese and Korean are written.
+  // Mixed scripts of Japanese and Korean.
   /^[\p{scx=Hani}\p{scx=Hira}\p{scx=Kana}\p{Script=Common}a-z]*$/u,
   /^[\p{scx=Hani}\p{scx=Hang}\p{Script=Common}a-z]*$/u,
   /^[\p{scx=Cyrl}\p{Script=Common}\p{M}]*$/u,
@@ -72,5 +73,5 @@ const SINGLE_SCRIPT_PATTERNS = [
   /^[\p{scx=Deva}\p{Script=Common}\p{M}]*$/u,
   /^[\p{scx=Thai}\p{Script=Common}\p{M}]*$/u,
 ];
-/** A label of one script that is not taken for a Latin one. */
+/** Whether a label of the host has one script, and does not look like a Latin one. */
 const isSingleScript = (label: string): boolean => SINGLE_SCRIPT_PATTERNS.some((script) => script.test(label)) && !looksLatin(label);

@@ -1,27 +1,28 @@
+// Sanitizes untrusted text, so that it can only print characters and not control the terminal.
 import { graphemesOf, isSimpleText } from './display-width.ts';
 
-/** What stands for characters that may not be shown. */
+/** Replaces characters that must not be displayed. */
 export const REPLACEMENT = '\ufffd';
 
-/** Marks on one letter, and UTF-16 code units of one grapheme: no language and no emoji needs more. */
+/** Limits for combining marks on a character and for UTF-16 code units of a grapheme: no language and no emoji needs more. */
 const MAX_COMBINING_MARKS = 4;
 const MAX_GRAPHEME_UNITS = 32;
 
 const LINE_BREAK = /\r\n|[\n\r\u0085\u2028\u2029]/;
-/** Has no letter to stand on: it would change what stands before the text. */
+/** A mark at the start of the text would combine with the character before the text. */
 const MARK_WITHOUT_BASE = /^(?=[\p{M}\p{Emoji_Modifier}\uff9e\uff9f])/u;
 const DOTTED_CIRCLE = '\u25cc';
-/** Forms of one ideograph: the ideograph itself says as much. */
+/** Variants of an ideograph: the ideograph alone is enough. */
 const IDEOGRAPHIC_VARIATION = /(?<=\p{Ideographic})[\ufe00-\ufe02\u{e0100}-\u{e01ef}]/gu;
 const TOO_MANY_MARKS = new RegExp(`(\\p{M}{${MAX_COMBINING_MARKS}})\\p{M}+`, 'gu');
 /**
- * Commands to the terminal, what reorders a line, what nobody sees, and what has no meaning yet or a private one. Joiners,
- * selectors and tags are judged where they stand.
+ * Control, bidirectional, invisible, unassigned and private-use characters. Joiners, variation selectors and tags are allowed or
+ * rejected by their context.
  */
 const UNSAFE_CHARACTERS =
   /(?:(?!\u200c|\u200d|\ufe0e|\ufe0f|[\u{e0020}-\u{e007f}])[\p{Cc}\p{Cf}\p{Cn}\p{Co}\p{Zl}\p{Zp}\u2800\p{Default_Ignorable_Code_Point}])+/gu;
 
-/** Pictures and their families; keycaps; flags of countries; the three of them that are made of tags. */
+/** Emoji and emoji sequences; keycaps; flags of countries; the three flags made of tags. */
 const EMOJI = new RegExp(
   [
     String.raw`^\p{Extended_Pictographic}[\ufe0e\ufe0f]?\p{Emoji_Modifier}?(?:\u200d\p{Extended_Pictographic}\ufe0f?\p{Emoji_Modifier}?){0,4}$`,
@@ -32,15 +33,15 @@ const EMOJI = new RegExp(
   'u',
 );
 const SELECTOR = /[\ufe0e\ufe0f\u{e0020}-\u{e007f}]+/gu;
-/** Letters and marks that have another shape beside a joiner. */
+/** Letters and marks whose shape changes beside a joiner. */
 const JOINING_LETTER =
   '[\\p{L}\\p{M}](?<=[\\p{scx=Arab}\\p{scx=Syrc}\\p{scx=Mong}\\p{scx=Nkoo}\\p{scx=Deva}\\p{scx=Beng}\\p{scx=Guru}\\p{scx=Gujr}\\p{scx=Orya}\\p{scx=Taml}\\p{scx=Telu}\\p{scx=Knda}\\p{scx=Mlym}\\p{scx=Sinh}\\p{scx=Khmr}\\p{scx=Mymr}\\p{scx=Tibt}])';
 const USELESS_JOINER = new RegExp(`(?<!${JOINING_LETTER})[\\u200c\\u200d]|[\\u200c\\u200d](?!${JOINING_LETTER})`, 'gu');
 
-/** Somebody's text as one line of characters that do nothing but show; line breaks are seen as `⏎`. */
+/** One line of printable characters; line breaks become `⏎`. */
 export const sanitizeLine = (text: string): string => (isSimpleText(text) ? text : sanitizeLines(text).join(' ⏎ '));
 
-/** The same, line by line; at least one. */
+/** Like `sanitizeLine`, but returns the lines; at least one. */
 export const sanitizeLines = (text: string): string[] => text.toWellFormed().split(LINE_BREAK).map(sanitizeOneLine);
 
 function sanitizeOneLine(line: string): string {
@@ -69,7 +70,7 @@ function sanitizeGrapheme(grapheme: string, follower: number | undefined): strin
   return joined.replace(USELESS_JOINER, REPLACEMENT).slice(0, joined.length - after.length);
 }
 
-/** Cut between characters. */
+/** Cuts between code points. */
 function truncateGrapheme(grapheme: string): string {
   return grapheme.slice(0, MAX_GRAPHEME_UNITS).replace(/[\ud800-\udbff]$/, '') + REPLACEMENT;
 }

@@ -1,12 +1,13 @@
-/** What a piece of text means to whoever looks; a theme says how that looks. */
+// Types of styled text: a row of spans with semantic colors.
+/** The meaning of a text; the theme maps it to a color. */
 export type Color = 'muted' | 'accent' | 'good' | 'warning' | 'bad' | 'mention' | AuthorColor;
-/** Colours that tell people apart; how many there are, a theme decides by the remainder. */
+/** Colors that distinguish authors. The theme takes the number modulo the count of its colors. */
 export type AuthorColor = `author${number}`;
 
-/** What a piece of text stands on. */
+/** The meaning of a background. */
 export type Background = 'bar' | 'selected' | 'mention';
 
-/** A piece of one row, in one style. Its text is safe to show: see `safe.ts`. */
+/** A part of a row in one style. Its text must be sanitized: see `sanitize.ts`. */
 export interface Span {
   text: string;
   color?: Color | undefined;
@@ -17,5 +18,5 @@ export interface Span {
   link?: string | undefined;
 }
 
-/** One row of the screen, from its left edge. What is longer than the screen is cut off. */
+/** One row of the screen, from the left edge. It is cut if it is wider than the screen. */
 export type Row = readonly Span[];

@@ -1,22 +1,23 @@
+// Wraps rows of styled text at word boundaries, also for Japanese and Chinese text.
 import { displayWidth, type Grapheme, measureGraphemes } from './display-width.ts';
 import { REPLACEMENT } from './sanitize.ts';
 import type { Row, Span } from './styled-span.ts';
 
-/** What stands in for a character that is wider than a row. */
+/** Replaces a character that is wider than a row. */
 const TOO_WIDE_REPLACEMENT: Grapheme = { text: REPLACEMENT, columns: 1 };
 
-/** Marks that no row begins or ends with, as Japanese is set. */
+/** Characters that must not begin or end a row, by the Japanese line breaking rules (kinsoku). */
 const NO_LINE_START = new Set('、。，．・：；？！」』）］｝〉》】〕〟’”…‥ーゝゞ々｡､｣ｰ,.!?:;)]}%');
 const NO_LINE_END = new Set('「『（［｛〈《【〔〝‘“｢([{');
-/** Written with spaces between the words. */
+/** Korean is written with spaces between words. */
 const HANGUL = /\p{Script=Hangul}/u;
 
-/** A grapheme of a text that is laid out, and what it belongs to: no row ends inside of one whole. */
+/** A grapheme to lay out. No row ends inside an unbreakable group. */
 export interface WrapUnit extends Grapheme {
   unbreakableGroup?: unknown;
 }
 
-/** The row in rows of so many columns, those after the first indented by `indent`. Spaces where a row ends are left out. */
+/** Wraps a row. Rows after the first are indented. Trailing spaces of each row are dropped. */
 export function wrapRow(row: Row, columns: number, { indent = 0 }: { indent?: number } = {}): Row[] {
   if (row.reduce((sum, { text }) => sum + displayWidth(text), 0) <= columns) return [row];
   const indentWidth = Math.max(0, Math.min(indent, columns - 2));
@@ -29,7 +30,7 @@ export function wrapRow(row: Row, columns: number, { indent = 0 }: { indent?: nu
   });
 }
 
-/** Where rows begin, the first at 0: after spaces, beside characters of East Asia, else, where it must be, anywhere. */
+/** Start indexes of the rows, the first one 0. Breaks after spaces and beside East Asian characters, or anywhere if necessary. */
 export function findRowStarts(pieces: readonly WrapUnit[], firstWidth: number, otherWidth = firstWidth): number[] {
   const starts = [0];
   let start = 0;
@@ -40,7 +41,7 @@ export function findRowStarts(pieces: readonly WrapUnit[], firstWidth: number, o
     if (at > start && canBreakBetween(pieces[at - 1] as WrapUnit, piece)) lastBreak = at;
     used += piece.columns;
     const width = start === 0 ? firstWidth : otherWidth;
-    // Spaces at the end of a row take no room.
+    // Trailing spaces take no columns.
     if (used <= width || piece.text === ' ' || at === start) continue;
     start = lastBreak > start ? lastBreak : at;
     starts.push(start);
@@ -71,7 +72,7 @@ const toWrapUnits = (span: Span, columns: number): SpanUnit[] =>
     ...(span.link && { whole: span }),
   }));
 
-/** Spaces beyond these columns. */
+/** Drops trailing spaces beyond the columns. */
 function trimEndSpaces(pieces: SpanUnit[], columns: number): SpanUnit[] {
   let used = pieces.reduce((sum, piece) => sum + piece.columns, 0);
   let end = pieces.length;

@@ -1,3 +1,4 @@
+// The full-screen client: connects rooms, state and screen.
 import { type Chat, type Client, type ConnectionError, JoinError, type MissedEntry, type Room, type RoomEnding } from '@engawa/client';
 import { mentions } from '@engawa/protocol/mentions';
 import { CliError } from '../command-line/cli-error.ts';
@@ -24,13 +25,13 @@ export interface AppOptions {
   client: Client;
   profile: Pick<Profile, 'username' | 'server' | 'storage' | 'rooms' | 'problem'>;
   messages: Messages;
-  /** Has somebody write a text in a program of theirs, which has the terminal meanwhile. */
+  /** Opens the text in the external editor of the user, which has the terminal until it ends. */
   editExternally: (text: string, fits: (text: string) => boolean) => Promise<EditorResult>;
 }
 
 const OFFLINE_NOTICE_DELAY_MS = 30_000;
 const BELL_INTERVAL_MS = 2_000;
-/** The full-screen client: rooms and keys change the state, and the state is drawn. */
+/** Rooms and keys change the state, and the state is drawn. */
 export class App {
   readonly state: State;
   readonly client: Client;
@@ -87,7 +88,7 @@ export class App {
     this.#subscribeToClient();
   }
 
-  /** Takes the screen, opens the rooms, or asks which, and resolves with the exit code when the program is to end. */
+  /** Opens the screen, then the rooms or the room list. Resolves with the exit code at the end. */
   async run(roomId: string | undefined, open: (listener: Omit<ScreenListener, 'onInput'>) => Promise<Screen>): Promise<number> {
     this.#screen = await open({ onResize: () => this.draw(), onClosed: () => this.quit() });
     this.#reopen(roomId);
@@ -97,7 +98,7 @@ export class App {
     return this.#exited;
   }
 
-  /** The rooms of last time; the one that is asked for, or was looked at then, is joined before the others, of which a server lets in only a few at once. */
+  /** Opens the rooms of the last run. Joins the requested or last active one first: a server limits the rate of joins. */
   #reopen(roomId: string | undefined): void {
     const { open, active } = this.#profile.rooms.read();
     const tabs = open.map((id) => this.#createTab(id));
@@ -111,7 +112,7 @@ export class App {
     for (const tab of tabs) if (tab !== first) void this.#joinRoom(tab, { create: false });
   }
 
-  /** The last composition is what somebody clicks on. */
+  /** The last composition, which maps a click to what was clicked. */
   get composition(): Composition | undefined {
     return this.#composition;
   }
@@ -133,18 +134,18 @@ export class App {
     this.draw();
   }
 
-  /** Does something that cannot be undone when the next key is Enter. */
+  /** Asks for confirmation: `onConfirm` runs if the next key is Enter. */
   confirm(text: string, onConfirm: () => void): void {
     this.state.notice = { text, color: 'warning', onConfirm };
     this.draw();
   }
 
-  /** False where the terminal has no clipboard. */
+  /** False if the terminal has no clipboard. */
   copy(text: string): boolean {
     return this.#screen?.copyToClipboard(text) ?? false;
   }
 
-  /** The line of the room in the editor that somebody is used to: sent is nothing of it before Enter. */
+  /** Opens the input of a room in the external editor. Nothing is sent before Enter. */
   async openExternalEditor(tab: Tab): Promise<void> {
     const { messages } = this.state;
     await this.#screen?.releaseWhile(async () => {
@@ -157,16 +158,16 @@ export class App {
     this.draw();
   }
 
-  /** Goes to the room, joining it when it is not open yet. */
+  /** Activates the room, and joins it if it is not open. */
   join(roomId: string): void {
     const id = roomId.normalize();
     const open = this.state.tabs.find((tab) => tab.id === id);
-    // Once more, when it was refused or has ended.
+    // Try again if the join was refused or the room has ended.
     if (open?.problem && !isNameProblem(open.problem.code)) void this.#joinRoom(open, { create: true });
     this.activate(open ?? this.#openTab(id, { create: true }));
   }
 
-  /** Under another name than one that is taken; the SDK sends under this one what waits. */
+  /** Joins under another name. The SDK sends the pending chats under that name. */
   joinAs(tab: Tab, username: string): void {
     tab.username = username;
     void this.#joinRoom(tab, { create: true });
@@ -182,7 +183,7 @@ export class App {
     this.draw();
   }
 
-  /** Takes a room off the list. */
+  /** Closes a room without leaving it. */
   close(tab: Tab): void {
     const { tabs } = this.state;
     const at = tabs.indexOf(tab);
@@ -195,7 +196,7 @@ export class App {
     else this.showRooms();
   }
 
-  /** To the next room in which something is new, those first in which one is mentioned. */
+  /** Activates the next room with unread chats; rooms with mentions come first. */
   nextUnread(): void {
     const next = nextUnreadTab(this.state);
     if (next) this.activate(next);
@@ -210,7 +211,7 @@ export class App {
     this.#panelLoader.showMembers();
   }
 
-  /** With the failure, if there is one, told where the screen was. */
+  /** Ends the client. A failure is printed after the screen is closed. */
   quit(failure?: CliError): void {
     this.#saveOpenRooms();
     this.#readMarks.flush();
@@ -231,12 +232,12 @@ export class App {
     this.draw();
   }
 
-  /** Rows up, or down when it is less than zero. */
+  /** Scrolls up by rows; down if negative. */
   scroll(by: number): void {
     this.scroller.scrollBy(by, this.#composition?.maxScroll ?? 0);
   }
 
-  /** Rows down, or up when it is less than zero. */
+  /** Scrolls the room list down by rows; up if negative. */
   scrollList(by: number): void {
     const { above = 0, below = 0 } = this.#composition?.list ?? {};
     this.state.listFirst = Math.max(0, Math.min((this.state.listFirst ?? above) + by, above + below));
@@ -265,7 +266,7 @@ export class App {
     const tab = new Tab(id, this.state.username, () => this.draw());
     void this.drafts.restore(tab).then(() => this.draw());
     void this.#alerts.read(id).then((alerts) => {
-      // What was said meanwhile is newer.
+      // A setting that was made in the meantime is newer than the stored one.
       if (tab.alerts === DEFAULT_ALERTS) tab.alerts = alerts ?? DEFAULT_ALERTS;
       this.draw();
     });
@@ -290,7 +291,7 @@ export class App {
   #onJoined(tab: Tab, room: Room, mark: ReadMark | undefined): void {
     tab.attachRoom(room, this.#subscribe(tab, room));
     this.drafts.restoreComposing(tab);
-    // Where that is not known here, the server knows it of who is still a member.
+    // Without a local read mark, the server knows it if the user is still a member.
     tab.readSeq = mark?.epoch === room.position.epoch ? mark.seq : room.lastReadSeq;
     if (tab.unread.count > 0) tab.newAfter = tab.readSeq;
     if (room.state === 'live') void this.scroller.scrollToFirstUnread(tab);
@@ -306,7 +307,7 @@ export class App {
     return sanitizeLine(messages.refusal({ code, message } as Parameters<Messages['refusal']>[0]));
   }
 
-  /** For completion, and to know look-alikes before they speak. */
+  /** For completion, and to detect confusable names before their first chat. */
   async #loadMemberNames(tab: Tab, room: Room): Promise<void> {
     const answer = await room.listMembers({ limit: 500 });
     if (!answer.ok) return;
@@ -314,7 +315,7 @@ export class App {
     this.draw();
   }
 
-  /** Returns what ends the listening. */
+  /** Returns a function that ends the subscription. */
   #subscribe(tab: Tab, room: Room): () => void {
     const unsubscribers = [
       room.on('change', () => this.draw()),
@@ -356,7 +357,7 @@ export class App {
     this.#screen?.bell();
   }
 
-  /** For what does not name them only where they do not look. */
+  /** Chats without a mention ring only if the user is not looking at the room. */
   #shouldRing(tab: Tab, isMention: boolean): boolean {
     const { bell, isMuted } = tab.alerts;
     if (isMuted || bell === 'off') return false;
@@ -399,7 +400,7 @@ export class App {
       if (error.address !== undefined) return this.#onConnectionError(error);
       const { code, roomId } = error;
       const text = sanitizeLine(state.messages.refusal(error));
-      // The SDK waits its turn, and the list of rooms shows which are not joined yet.
+      // The SDK retries by itself, and the room list shows the rooms that are not joined yet.
       if (code === 'rate_limited' && roomId !== undefined) return;
       if (code === 'storage_failed') this.showNotice(state.messages.storageFailed(text), 'warning');
       else this.showNotice(roomId === undefined ? text : `#${sanitizeLine(roomId)}: ${text}`, error.retryable ? 'warning' : 'bad');
@@ -415,10 +416,10 @@ export class App {
     this.draw();
   }
 
-  /** What is on the screen is read: before it is drawn, when it is the newest, so that it is never counted. */
+  /** Marks the newest chats as read before they are drawn, so that visible chats are never counted as unread. */
   readonly #render = (size: Size) => {
     const { active, panel, isFocused } = this.state;
-    // What was missed is looked at once it is all there.
+    // While catching up, the missed chats are not complete.
     const isSeen = isFocused && !panel && active?.room !== undefined && active.room.state !== 'catching up';
     if (isSeen && active.anchor === undefined && active.joined?.history.isNewest)
       this.#markRead(active, active.room, active.room.position.seq);

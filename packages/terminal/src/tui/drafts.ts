@@ -1,31 +1,31 @@
-/** What is being typed in each room and was not sent, so that it outlives the program however that ends. */
+// Saves unsent text of each room, so that it survives a restart.
 import type { Chat, ClientStorage } from '@engawa/client';
 import { RoomStore } from '../view-model/room-store.ts';
 import type { Composing, Tab } from './tab.ts';
 
-/** What a kill may lose of it. */
+/** A kill loses at most this much of the input. */
 const SAVE_DELAY_MS = 250;
 
 interface Draft {
   text: string;
-  /** What the text was to be, if not a new chat. The chat's seq says nothing in a log of another epoch. */
+  /** The reply or edit that the text belongs to, if any. Its seq is valid only in the same epoch. */
   composing?: Composing & { epoch: string };
 }
 
 export class Drafts {
   readonly #store: RoomStore<Draft>;
-  /** As they were written last. */
+  /** The last saved state. */
   readonly #saved = new Map<string, Draft>();
 
   constructor(storage: ClientStorage, server: string) {
     this.#store = new RoomStore({ storage, prefix: `engawa:${server}:draft:`, parse: parseDraft, saveDelayMs: SAVE_DELAY_MS });
   }
 
-  /** To be called after every key. */
+  /** Call it after each key. */
   save(tab: Tab): void {
     const draft = toDraft(tab);
     const before = this.#saved.get(tab.id);
-    // Until the room is joined nobody knows whether the text is still an answer or an edit.
+    // Until the room is joined, it is unknown whether the text is still a reply or an edit.
     const isSame = draft?.text === before?.text && (!tab.room || draft?.composing?.chat === before?.composing?.chat);
     if (isSame) return;
     if (draft) {
@@ -33,12 +33,12 @@ export class Drafts {
       this.#store.write(tab.id, draft);
     } else {
       this.#saved.delete(tab.id);
-      // At once: what was sent must not come back as a draft.
+      // Remove it at once: sent text must not come back as a draft.
       this.#store.remove(tab.id);
     }
   }
 
-  /** Puts the text back into the line, if nothing was typed there since. */
+  /** Puts the draft into the editor, unless the user has typed in the meantime. */
   async restore(tab: Tab): Promise<void> {
     const draft = await this.#store.read(tab.id);
     if (!draft || tab.editor.text !== '') return;
@@ -47,14 +47,14 @@ export class Drafts {
     this.restoreComposing(tab);
   }
 
-  /** Goes on with an answer or an edit, once the room says that its log is still the same. */
+  /** Resumes a reply or an edit, once the room is joined and has the same epoch. */
   restoreComposing(tab: Tab): void {
     const draft = this.#saved.get(tab.id);
     const { room, editor } = tab;
     if (!draft?.composing || tab.composing || !room || editor.text !== draft.text) return;
     const { epoch, ...composing } = draft.composing;
     if (epoch === room.position.epoch) tab.composing = composing;
-    // Nothing that was typed is thrown away with what it belonged to.
+    // The target is gone: keep both texts.
     else if (composing.kind === 'edit' && composing.draft !== '') editor.setText(`${draft.text}\n${composing.draft}`);
   }
 
@@ -63,7 +63,7 @@ export class Drafts {
   }
 }
 
-/** Nothing where nobody typed anything. */
+/** Undefined if nothing was typed. */
 function toDraft({ editor: { text }, composing, room }: Tab): Draft | undefined {
   const isUntouched = composing?.kind === 'edit' ? text === composing.chat.message && composing.draft === '' : text === '';
   if (isUntouched) return undefined;

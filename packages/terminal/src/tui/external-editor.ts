@@ -1,4 +1,4 @@
-/** The editor that somebody is used to, for a text that is longer than one likes to type in a line. */
+// Edits a text in the external editor of the user (VISUAL or EDITOR).
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -6,20 +6,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const DEFAULT_EDITOR = 'vi';
-/** Of a text that is read back; what is longer stays in its file. */
+/** Limit of the text that is read back. A longer one stays in its file. */
 const MAX_BYTES = 1024 * 1024;
 
 export type EditorResult =
   | { text: string }
-  /** It could not be started, or ended with another code than 0: the text is to stay as it was. */
+  /** The editor could not be started or ended with an exit code other than 0. The text stays unchanged. */
   | { failed: string }
-  /** What was written does not fit. It is in this file. */
+  /** The text is too long. It stays in this file. */
   | { tooLong: string };
 
-/** Resolves when the editor has ended, which has the terminal meanwhile. `fits` says whether the text may be taken. */
+/** Resolves when the editor has ended; until then it has the terminal. `fits` checks the length of the text. */
 export async function editExternally(text: string, env: NodeJS.ProcessEnv, fits: (text: string) => boolean): Promise<EditorResult> {
   const command = [env.VISUAL, env.EDITOR].find((each) => each !== undefined && each.trim() !== '') ?? DEFAULT_EDITOR;
-  // For the user alone, whatever the umask.
+  // mkdtemp creates it for the user only, whatever the umask.
   const folder = mkdtempSync(join(tmpdir(), 'engawa-'));
   const path = join(folder, 'chat.txt');
   const removeFolder = () => rmSync(folder, { recursive: true, force: true });
@@ -37,7 +37,7 @@ export async function editExternally(text: string, env: NodeJS.ProcessEnv, fits:
   }
 }
 
-/** As a shell would: the variable may have options of the editor in it. */
+/** Runs the command in a shell, because the variable may contain options. */
 async function run(command: string, path: string, env: NodeJS.ProcessEnv): Promise<unknown> {
   const child = spawn('sh', ['-c', `${command} "$1"`, 'sh', path], { stdio: 'inherit', env });
   const [code] = (await once(child, 'close')) as [unknown];

@@ -1,7 +1,8 @@
+// Key bindings of the full-screen client.
 import type { Messages } from '../i18n/messages.ts';
 import type { InputEvent } from '../screen/key.ts';
 
-/** What a key may do beside typing. */
+/** The actions of keys, beside editing. */
 export type KeyAction =
   | 'send'
   | 'newline'
@@ -29,9 +30,9 @@ export type KeyAction =
   | 'end';
 
 interface KeyBinding {
-  /** As {@link keyChord} names them. */
+  /** By the names of {@link keyChord}. */
   keys: Record<string, KeyAction>;
-  /** As people read them. */
+  /** For the help text. */
   label: string;
   messageKey: keyof Messages['keys'];
 }
@@ -41,7 +42,7 @@ const numberedRoomKeys = Object.fromEntries(Array.from({ length: 9 }, (_, at) =>
   KeyAction
 >;
 
-/** All keys but those of the line that is typed; `/help` and the page of the manual are made of it. */
+/** All key bindings except those of the line editor. `/help` and the man page are generated from this. */
 export const keyBindings: readonly KeyBinding[] = [
   { keys: { enter: 'send' }, label: 'Enter', messageKey: 'send' },
   {
@@ -72,6 +73,6 @@ const actions = new Map(keyBindings.flatMap(({ keys }) => Object.entries(keys)))
 
 export const actionForKey = (key: InputEvent): KeyAction | undefined => (key.kind === 'key' ? actions.get(keyChord(key)) : undefined);
 
-/** `ctrl+n`, `alt+up`, `enter`. */
+/** Such as `ctrl+n`, `alt+up`, `enter`. */
 const keyChord = ({ name, ctrl, alt, shift }: Extract<InputEvent, { kind: 'key' }>): string =>
   `${ctrl ? 'ctrl+' : ''}${alt ? 'alt+' : ''}${shift ? 'shift+' : ''}${name}`;

@@ -1,3 +1,4 @@
+// Handles keys: edits the input, runs actions, moves in panels and search results.
 import { findCompletion } from '../commands/completion.ts';
 import { MAX_LINE_LENGTH } from '../input/editor.ts';
 import type { InputEvent } from '../screen/key.ts';
@@ -10,20 +11,19 @@ import type { Composing, Tab } from './tab.ts';
 import { TuiCommandContext } from './tui-command-context.ts';
 
 const WHEEL_ROWS = 3;
-/** What is done while help, or who is here, stays open. */
+/** Actions that do not close the help or the member list. */
 const ACTIONS_KEEPING_PANEL = new Set<KeyAction>([
   ...(['up', 'down', 'pageUp', 'pageDown', 'oldest', 'newest'] as const),
   ...(['roomList', 'redraw', 'suspend', 'escape', 'clear', 'end'] as const),
 ]);
 
-/** What somebody does at the terminal, as what it does to the app. */
 export class KeyHandler {
   readonly #app: App;
   readonly #context: TuiCommandContext;
   readonly #submitter: Submitter;
-  /** Ctrl+C was the last key. */
+  /** Whether the last key was Ctrl+C. */
   #isQuitting = false;
-  /** What Ctrl+C cleared, while no other key came: who quits by it wants to quit, and not to lose it. */
+  /** The input that Ctrl+C cleared. A second Ctrl+C quits, and must save the input as a draft. */
   #clearedInput: { tab: Tab; text: string; composing: Composing | undefined } | undefined;
 
   constructor(app: App) {
@@ -57,7 +57,7 @@ export class KeyHandler {
     this.#clearedInput = undefined;
   }
 
-  /** To a question, when there is one. True when the key meant no more than that. */
+  /** Answers a pending confirmation. Returns true if the key has no other effect. */
   #answerNotice(key: InputEvent, action: KeyAction | undefined): boolean {
     const { state } = this.#app;
     const { notice } = state;
@@ -69,7 +69,7 @@ export class KeyHandler {
     return true;
   }
 
-  /** What is typed is seen: help, and who is here, do not stay over it. True when the key meant no more than that. */
+  /** Closes help and member list before typing, so that the input is visible. Returns true if the key has no other effect. */
   #closePanel(action: KeyAction | undefined): boolean {
     const { state } = this.#app;
     if (!state.panel || state.panel.kind === 'rooms' || (action !== undefined && ACTIONS_KEEPING_PANEL.has(action))) return false;
@@ -86,7 +86,7 @@ export class KeyHandler {
       return;
     }
     if (action !== 'press') return;
-    // Who clicks on something else is not asked any more.
+    // A click cancels a pending confirmation.
     this.#app.state.notice = undefined;
     const target = this.#app.composition?.targetAt(position.column, position.row);
     if (target?.kind === 'tab') this.#app.activate(target.tab);
@@ -94,7 +94,7 @@ export class KeyHandler {
     if (target?.kind === 'room') this.#submitter.join(target.roomId);
   }
 
-  /** What single letters do, in an empty line, to a chat that was selected by keys. */
+  /** Single letters act on a chat that was selected by keys, if the input is empty. */
   #handleLetter(letter: string): boolean {
     const { active } = this.#app.state;
     if (!active?.takesLetters || active.selected === undefined || !this.#isInputEmpty(active)) return false;
@@ -107,12 +107,12 @@ export class KeyHandler {
     return true;
   }
 
-  /** Nothing is typed, nor being answered or edited. */
+  /** Whether the input is empty and no reply or edit is in progress. */
   #isInputEmpty({ editor, composing }: Tab): boolean {
     return inputPurpose(this.#app.state) === 'chat' && editor.text === '' && composing === undefined;
   }
 
-  /** False when the key is for the text. */
+  /** Returns false if the key belongs to the editor. */
   #perform(action: KeyAction): boolean {
     const { state } = this.#app;
     const isEmpty = activeEditor(state).text === '';
@@ -202,7 +202,7 @@ export class KeyHandler {
     else state.active.room?.stopTyping();
   }
 
-  /** In the list of rooms. */
+  /** Moves in the room chooser. */
   #moveChoice(by: number): boolean {
     const { state } = this.#app;
     if (state.panel?.kind !== 'rooms') return false;
@@ -212,7 +212,7 @@ export class KeyHandler {
     return true;
   }
 
-  /** Rows up, or down when it is less than zero, of help or of who is here. */
+  /** Scrolls the help or member list up by rows; down if negative. */
   #scrollPanel(by: number): boolean {
     const { panel } = this.#app.state;
     if (!panel || panel.kind === 'rooms') return false;
@@ -220,7 +220,7 @@ export class KeyHandler {
     return true;
   }
 
-  /** In an empty line, to what else was found. */
+  /** With an empty input, moves to another search result. */
   #moveInSearch(by: 1 | -1): boolean {
     const { active } = this.#app.state;
     if (!active?.search || !this.#isInputEmpty(active)) return false;
@@ -228,7 +228,7 @@ export class KeyHandler {
     return true;
   }
 
-  /** In an empty line the newest own chat; once more the history of what was typed. */
+  /** With an empty input, edits the newest own chat; the next time it moves in the input history. */
   #editLast(): boolean {
     const { active } = this.#app.state;
     if (!active?.room || inputPurpose(this.#app.state) !== 'chat') return false;
@@ -258,7 +258,7 @@ export class KeyHandler {
     return true;
   }
 
-  /** What is typed may be completed: it is seen without a key. */
+  /** Updates the completion list after each key. */
   #updateCompletion(): void {
     const { state } = this.#app;
     if (inputPurpose(state) !== 'chat') return;
@@ -276,7 +276,7 @@ export class KeyHandler {
     return completion && { ...completion, at: undefined };
   }
 
-  /** Oneself comes last. */
+  /** The user's own name comes last. */
   #namesStartingWith(start: string): string[] {
     const { active } = this.#app.state;
     const names = active?.names.startingWith(start) ?? [];

@@ -1,14 +1,14 @@
+// Loads the data of panels: the room list and the member list.
 import type { Client } from '@engawa/client';
 import { sanitizeLine } from '../text/sanitize.ts';
 import type { Panel, State } from './state.ts';
 import type { Tab } from './tab.ts';
 
 const MEMBERS_REFRESH_MS = 1_000;
-/** While rooms are chosen from. */
+/** Refresh interval while the room chooser is open. */
 const ROOMS_REFRESH_MS = 3_000;
 const MAX_ITEMS = 500;
 
-/** What panels show that has to be asked for: the rooms of the server, and who is in a room. */
 export class PanelLoader {
   readonly #client: Client;
   readonly #state: State;
@@ -37,7 +37,7 @@ export class PanelLoader {
     void this.#loadMembers(panel, active);
   }
 
-  /** Somebody came or went: who looks at the list sees it, once a second at most. */
+  /** Refreshes the member list after a join or leave, at most once a second. */
   onMembersChanged(tab: Tab): void {
     const { panel, active } = this.#state;
     if (panel?.kind !== 'who' || tab !== active) return;

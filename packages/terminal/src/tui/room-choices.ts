@@ -1,19 +1,19 @@
-/** The rooms that one may go to: those that are open, those of the server, and a new one, narrowed by what is typed. */
+// The choices of the room chooser, ranked by what is typed.
 import { unreadTabs } from './room-order.ts';
 import type { ListedRoom, State } from './state.ts';
 import type { Tab } from './tab.ts';
 
 export interface RoomChoice {
   roomId: string;
-  /** It is open. */
+  /** If the room is open. */
   tab?: Tab | undefined;
-  /** What the server says of it. */
+  /** If the server lists the room. */
   listedRoom?: ListedRoom | undefined;
-  /** There is none of this name, as far as is known. */
+  /** No room with this name is known. */
   isNew?: true;
 }
 
-/** Open rooms first, with the active one at their end, then the others by how lately something happened there; better matches before others. */
+/** Open rooms first, the active one last of them; then other rooms by recent activity. Better matches come first. */
 export function roomChoices(state: State): RoomChoice[] {
   const { panel, prompt } = state;
   if (panel?.kind !== 'rooms') return [];
@@ -30,7 +30,7 @@ export function roomChoices(state: State): RoomChoice[] {
   return typed === '' || choices.some(({ roomId }) => roomId === typed) ? choices : [...choices, { roomId: typed, isNew: true }];
 }
 
-/** The index of the one that was chosen: the first when that is gone. */
+/** The index of the chosen room; 0 if it is no longer listed. */
 export function chosenIndex(choices: readonly RoomChoice[], state: State): number {
   const chosen = state.panel?.kind === 'rooms' ? state.panel.chosen : undefined;
   if (!chosen) return 0;
@@ -54,7 +54,7 @@ function allChoices(state: State, rooms: readonly ListedRoom[]): RoomChoice[] {
   ];
 }
 
-/** The less the better: the name, its beginning, a part of it, its topic, its letters in their order. Nothing when it does not match. */
+/** Smaller is better: exact name, prefix, part of the name, topic, letters in order. Undefined if it does not match. */
 function matchRank({ roomId, listedRoom }: RoomChoice, query: string): number | undefined {
   const name = foldText(roomId);
   if (query === '' || name === query) return 0;

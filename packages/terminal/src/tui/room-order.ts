@@ -1,31 +1,31 @@
-/** In which order rooms are listed, and which one comes next. */
+// The order of rooms in the room list, and the next unread room.
 import type { State } from './state.ts';
 import type { Tab } from './tab.ts';
 
 type RoomListState = Pick<State, 'tabs' | 'active'>;
 
-/** The rooms other than the active one in which something is new: those with mentions first, else in their own order. */
+/** Rooms with unread chats, except the active one: those with mentions first, otherwise in list order. */
 export function unreadTabs({ tabs, active }: RoomListState): Tab[] {
   const unread = tabs.filter((tab) => tab !== active && tab.alertingUnread.count > 0);
   const isMentioned = (tab: Tab) => tab.alertingUnread.mentions > 0;
   return [...unread.filter(isMentioned), ...unread.filter((tab) => !isMentioned(tab))];
 }
 
-/** After the active one where none has a mention, so that one gets around. */
+/** Without mentions, the next one after the active room, so that repeated calls visit all rooms. */
 export function nextUnreadTab({ tabs, active }: RoomListState): Tab | undefined {
   const at = active ? tabs.indexOf(active) : -1;
   return unreadTabs({ tabs: [...tabs.slice(at + 1), ...tabs.slice(0, at + 1)], active })[0];
 }
 
 export interface VisibleRooms {
-  /** Those in sight, from the top. */
+  /** The visible rooms, from the top. */
   tabs: readonly Tab[];
-  /** How many are above and below the part that scrolls. */
+  /** Rooms above and below the scrolled part. */
   above: number;
   below: number;
 }
 
-/** The rooms in so many rows: all in their own order where they fit, else the unread ones first, and a part of the others around the active one. */
+/** The rooms that fit: all in list order if possible; otherwise unread ones first, and some others around the active one. */
 export function visibleRooms(rooms: RoomListState & Pick<State, 'listFirst'>, height: number): VisibleRooms {
   const { tabs, active, listFirst } = rooms;
   if (tabs.length <= height) return { tabs, above: 0, below: 0 };

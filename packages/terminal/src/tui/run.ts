@@ -1,15 +1,15 @@
+// Starts the full-screen client and resolves with its exit code.
 import type { Screen, ScreenListener } from '../screen/screen.ts';
 import { App, type AppOptions } from './app.ts';
 import { KeyHandler } from './key-handler.ts';
 
 export interface RunOptions extends AppOptions {
-  /** The room to begin with; those of last time when not given. */
+  /** The first room; undefined reopens the rooms of the last run. */
   room: string | undefined;
-  /** Takes the terminal. */
+  /** Takes over the terminal. */
   open: (listener: ScreenListener) => Promise<Screen>;
 }
 
-/** Runs the full-screen client, and resolves with the exit code. */
 export function runApp({ room, open, ...options }: RunOptions): Promise<number> {
   const app = new App(options);
   const keyboard = new KeyHandler(app);

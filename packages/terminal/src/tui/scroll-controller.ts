@@ -1,3 +1,4 @@
+// Scrolling in a room: keeps the anchor and loads the chats around it.
 import type { Size } from '../screen/frame.ts';
 import type { State } from './state.ts';
 import type { Tab } from './tab.ts';
@@ -5,15 +6,14 @@ import { type Composition, repliedSeqs, timelineLayout } from './view/compose.ts
 import { chatKey } from './view/timeline.ts';
 
 const RETRY_DELAY_MS = 2_000;
-/** So many chats before the edge the next page is asked for. */
+/** The next page is requested this many chats before the edge. */
 const PREFETCH_CHATS = 20;
 
-/** Where in the room that is looked at somebody reads, and what is loaded around that. */
 export class ScrollController {
   readonly #state: State;
   readonly #size: () => Size;
   readonly #onChange: () => void;
-  /** When a page could not be had: it is not asked for again at once. */
+  /** Time of the last failed page: it is not requested again at once. */
   #lastFailureAt = 0;
 
   constructor(state: State, size: () => Size, onChange: () => void) {
@@ -22,17 +22,17 @@ export class ScrollController {
     this.#onChange = onChange;
   }
 
-  /** Reading begins where the new does, when it does not fit on the screen; that may be before what is loaded. */
+  /** Scrolls to the first unread chat, if the unread chats exceed the screen. Loads it if necessary. */
   async scrollToFirstUnread(tab: Tab): Promise<void> {
     const { newAfter, joined } = tab;
     if (tab !== this.#state.active || !joined || tab.anchor || newAfter === undefined || tab.unread.count === 0) return;
     const isLoaded = this.#anchorAfter(tab, newAfter) > 0 || !joined.history.hasOlder;
-    // Somebody may look at another room by then: that one is then read on from where it was.
+    // If the user has changed rooms during the load, this room keeps its position.
     if (!isLoaded && (await joined.history.loadAround(newAfter)) && tab === this.#state.active) this.#anchorAfter(tab, newAfter);
     this.#onChange();
   }
 
-  /** Puts the first chat after a seq at the top, and answers which that is of those that are loaded. */
+  /** Puts the first chat after a seq at the top of the screen, and returns its index in the loaded chats. */
   #anchorAfter(tab: Tab, after: number): number {
     const first = tab.chats.findIndex((chat) => chat.state === undefined && chat.seq > after);
     if (first === -1) return first;
@@ -41,7 +41,7 @@ export class ScrollController {
     return first;
   }
 
-  /** Rows up, or down when it is less than zero. */
+  /** Scrolls up by rows; down if negative. */
   scrollBy(by: number, maxScroll: number): void {
     const { active, panel } = this.#state;
     if (panel) panel.scroll = Math.max(0, Math.min(panel.scroll - by, maxScroll));
@@ -54,7 +54,7 @@ export class ScrollController {
     this.#onChange();
   }
 
-  /** As far down as is loaded, or all the way when that is the newest. */
+  /** Scrolls to the end of the loaded chats; to the newest if `whole` is true or if they end with it. */
   scrollToNewest({ whole = false } = {}): void {
     const { active } = this.#state;
     if (!active?.joined) return;
@@ -75,7 +75,7 @@ export class ScrollController {
     this.#onChange();
   }
 
-  /** To a chat that may be far from what is loaded. */
+  /** Scrolls to a chat, and loads it if necessary. */
   async scrollToChat(seq: number): Promise<void> {
     const { active } = this.#state;
     if (!active?.joined) return;
@@ -86,7 +86,7 @@ export class ScrollController {
     else this.revealChat(findIndex());
   }
 
-  /** Selects a chat of those that are loaded, and scrolls as far as it takes to see it. */
+  /** Selects a loaded chat and scrolls just enough to show it. */
   revealChat(index: number): void {
     const { active } = this.#state;
     const chat = active?.chats[index];
@@ -98,7 +98,7 @@ export class ScrollController {
     this.#onChange();
   }
 
-  /** What is nearly in sight, and what is answered there. */
+  /** Loads the chats near the visible ones, and the targets of visible replies. */
   loadVisible({ visible }: Composition): void {
     const { active } = this.#state;
     if (!visible || !active?.joined || active.room?.state === 'ended') return;

@@ -1,3 +1,4 @@
+// The state of the full-screen client that the views draw.
 import type { Client } from '@engawa/client';
 import type { Completion } from '../commands/completion.ts';
 import type { Messages } from '../i18n/messages.ts';
@@ -5,7 +6,7 @@ import type { Editor } from '../input/editor.ts';
 import type { Color } from '../text/styled-span.ts';
 import type { Tab } from './tab.ts';
 
-/** Somebody who is here, as he was when it was asked. */
+/** A member at the time of the query. */
 interface PanelMember {
   username: string;
   role: 'owner' | 'member';
@@ -16,11 +17,11 @@ export interface ListedRoom {
   roomId: string;
   topic: string;
   members: number;
-  /** When the newest entry was added, by the server's clock. */
+  /** Time of the newest entry, by the clock of the server. */
   at: number;
 }
 
-/** What is open over the timeline. */
+/** An overlay on the timeline. */
 export type Panel =
   | { kind: 'help'; scroll: number }
   | { kind: 'who'; scroll: number; members?: readonly PanelMember[]; count: number; more: boolean }
@@ -31,44 +32,44 @@ export type Panel =
       chosen?: { roomId: string; isNew: boolean } | undefined;
     };
 
-/** Said to the one at the screen, until the next key. */
+/** A message to the user, shown until the next key. */
 interface Notice {
   text: string;
   color: Color;
-  /** It is a question: Enter does this, and every other key is a no. */
+  /** If set, the notice asks for confirmation: Enter calls it, any other key cancels. */
   onConfirm?: () => void;
-  /** The letter that led to the question: text after all, when text follows it. */
+  /** The letter that opened the confirmation: it is inserted as text if more text follows. */
   typedLetter?: string;
 }
 
-/** What of the screen the SDK does not know. Views only read it. */
+/** The state that the SDK does not have. Views only read it. */
 export interface State {
   readonly messages: Messages;
   readonly client: Pick<Client, 'state'>;
   readonly server: string;
-  /** The name that is taken into rooms. */
+  /** The name for joining rooms. */
   username: string;
-  /** In the order in which they are listed. */
+  /** In list order. */
   tabs: Tab[];
   active: Tab | undefined;
   panel: Panel | undefined;
-  /** What is typed where it is no chat: a room to join, another name. */
+  /** Input that is not a chat: a room to join, or another name. */
   readonly prompt: Editor;
   notice: Notice | undefined;
-  /** Why there is no connection, with the address and what to do. */
+  /** Why there is no connection, with the address and advice. */
   connectionError: string | undefined;
   completion: (Completion & { at: number | undefined }) | undefined;
-  /** The terminal's window is the one that is looked at. */
+  /** Whether the terminal window has the focus. */
   isFocused: boolean;
-  /** Whether the rooms are listed; as there is room for them, when nobody chose. */
+  /** Whether the room list is shown; undefined decides by the screen width. */
   isRoomListShown: boolean | undefined;
-  /** How many rooms were scrolled out above the list of rooms; nothing while it shows the active one. */
+  /** Number of rooms scrolled out at the top of the room list; undefined keeps the active room visible. */
   listFirst: number | undefined;
-  /** Since when there is no connection, once it is told: a drop that is over soon is no reason to tell the time. */
+  /** Since when the connection is lost, once that is reported: short drops are not. */
   offlineSince: number | undefined;
 }
 
-/** What the line that is typed is for. */
+/** What the input is for. */
 export type InputPurpose = 'chat' | 'room' | 'name';
 
 export function inputPurpose({ panel, active }: State): InputPurpose {
@@ -76,7 +77,7 @@ export function inputPurpose({ panel, active }: State): InputPurpose {
   return isNameProblem(active?.problem?.code) ? 'name' : 'chat';
 }
 
-/** Whether a refusal is of the name: another one may do. */
+/** Whether another name may solve the problem. */
 export const isNameProblem = (code: string | undefined): boolean => code === 'name_taken' || code === 'name_confusable';
 
 export const activeEditor = (state: State): Editor =>

@@ -1,4 +1,4 @@
-/** What Enter does with what is typed: a chat, a command, a room to join, another name. */
+// Handles Enter: sends a chat, runs a command, joins a room or takes another name.
 import { CHAT_TEXT, fitsLimit } from '@engawa/protocol/text';
 import { type ParsedInput, parseInput } from '../commands/slash-commands.ts';
 import { codePointLength } from '../text/length.ts';
@@ -27,12 +27,12 @@ export class Submitter {
     else this.#submitLine();
   }
 
-  /** A command, as if it had been typed. */
+  /** Runs a command as if it had been typed. */
   runCommand(text: string): void {
     this.#execute(parseInput(text));
   }
 
-  /** Whatever was typed to find it. */
+  /** Joins a room and clears what was typed to find it. */
   join(roomId: string): void {
     if (roomId === '') return;
     this.#app.state.prompt.submit();
@@ -61,7 +61,7 @@ export class Submitter {
     }
     const input = parseInput(trimEndNewlines(editor.text));
     if (input.kind === 'chat') this.#send(input.text, active?.composing?.chat.seq);
-    // What is no command stays, to be put right.
+    // An unknown command stays in the input, so that the user can correct it.
     else if (input.kind === 'unknown') this.#execute(input);
     else if (this.#fitsOneChat(input.rest)) {
       editor.submit();
@@ -78,7 +78,7 @@ export class Submitter {
     else void command.run(this.#context, rest);
   }
 
-  /** What cannot be sent stays where it was typed; what takes several chats is sent once that is confirmed. */
+  /** Text that cannot be sent stays in the input. Text for several chats needs confirmation. */
   #send(text: string, replyTo?: number): void {
     const { active } = this.#app.state;
     const { messages } = this.#context;
@@ -92,7 +92,7 @@ export class Submitter {
     }
   }
 
-  /** Only the first of them is the answer. What the outbox has no room for stays in the line. */
+  /** Only the first chat is the reply. Chats that do not fit the outbox stay in the input. */
   #sendAll(tab: Tab, chats: readonly string[], replyTo: number | undefined): void {
     for (const [at, text] of chats.entries()) {
       const outgoing = tab.room?.send(text, at > 0 || replyTo === undefined ? {} : { replyTo });
@@ -117,14 +117,14 @@ export class Submitter {
     if (text !== chat.message) void this.#edit(tab, chat.seq, text);
   }
 
-  /** What has to be one chat stays in the line until it is. */
+  /** Returns false, and leaves the input, if the text does not fit one chat. */
   #fitsOneChat(text: string): boolean {
     const isShort = fitsLimit(text, CHAT_TEXT);
     if (!isShort) this.#context.warn(this.#context.messages.mustFitOneChat(codePointLength(text)));
     return isShort;
   }
 
-  /** Told when it is refused; the text is in the history of what was typed. */
+  /** Reports a refusal; the text is in the input history. */
   async #edit({ room }: Tab, seq: number, text: string): Promise<void> {
     const answer = await room?.edit(seq, text);
     if (answer && !answer.ok)
@@ -146,5 +146,5 @@ export class Submitter {
   }
 }
 
-/** What is pasted mostly ends with a line break, which would be an empty row of the chat. */
+/** Pasted text often ends with a line break, which would become an empty row. */
 const trimEndNewlines = (text: string): string => text.replace(/\n+$/, '');

@@ -1,3 +1,4 @@
+// One open room of the full-screen client: editor, scroll position, unread count.
 import type { Chat, Room, TimelineChat } from '@engawa/client';
 import { Editor } from '../input/editor.ts';
 import { type Alerts, DEFAULT_ALERTS } from '../view-model/alerts.ts';
@@ -9,15 +10,15 @@ import { SystemNotes } from '../view-model/system-notes.ts';
 import { countUnread, type Unread } from '../view-model/unread.ts';
 import type { Anchor } from './view/timeline.ts';
 
-/** What the text that is being typed will be. */
+/** The reply or edit in progress. */
 export interface Composing {
   kind: 'reply' | 'edit';
   chat: Chat;
-  /** What was being typed before. */
+  /** The input before the reply or edit began. */
   draft: string;
 }
 
-/** A search in the chats that are loaded, and which of those found one is at. */
+/** A search in the loaded chats, and the current result. */
 export interface Search {
   query: string;
   index: number;
@@ -26,7 +27,7 @@ export interface Search {
 
 const NO_UNREAD: Unread = { count: 0, more: false, mentions: 0 };
 
-/** A room as it is looked at: what the SDK does not know of it. */
+/** The state of a room that the SDK does not have. */
 export class Tab {
   readonly id: string;
   username: string;
@@ -35,21 +36,21 @@ export class Tab {
   readonly nameColumn = new NameColumnWidth();
   readonly notes = new SystemNotes();
   readonly #onChange: () => void;
-  /** Nothing until it is joined. */
+  /** Undefined until the room is joined. */
   joined: { room: Room; history: HistoryWindow; quotes: ReplyQuotes; unsubscribe: () => void } | undefined;
-  /** Why it could not be joined, or is over; `name_taken` and `name_confusable` ask for another name. */
+  /** Why the room could not be joined or has ended; `name_taken` and `name_confusable` need another name. */
   problem: { code: string; text: string } | undefined;
-  /** Nothing while the newest is looked at. */
+  /** Undefined while the newest chats are shown. */
   anchor: Anchor | undefined;
   selected: string | undefined;
-  /** The selected chat was selected by keys, so that single letters act on it; after a click they are text. */
+  /** Whether the chat was selected by keys, so that letters act on it. After a click, letters are text. */
   takesLetters = false;
   composing: Composing | undefined;
   search: Search | undefined;
   alerts: Alerts = DEFAULT_ALERTS;
-  /** Up to this seq it was read. */
+  /** Chats up to this seq are read. */
   readSeq = 0;
-  /** Where the new began when it was last looked at. */
+  /** Position of the "new" line: the last read seq when the room was last activated. */
   newAfter: number | undefined;
   #unreadCache: { chats: readonly TimelineChat[]; readSeq: number; unread: Unread } | undefined;
 
@@ -74,7 +75,7 @@ export class Tab {
     this.names.recordActivity(room.username);
   }
 
-  /** Nothing of the room is heard any more. */
+  /** Ends the subscription to the room. */
   detachRoom(): void {
     this.joined?.unsubscribe();
     this.joined?.room.close();
@@ -82,7 +83,7 @@ export class Tab {
     Object.assign(this, { joined: undefined, problem: undefined, anchor: undefined, selected: undefined, search: undefined });
   }
 
-  /** The chats are others than before. */
+  /** The chats were replaced. */
   reset(): void {
     this.notes.reset();
     this.joined?.history.reset();
@@ -101,13 +102,13 @@ export class Tab {
     return this.#unreadCache.unread;
   }
 
-  /** What of the unread counts as new, where rooms are counted together. */
+  /** The unread chats that count towards the totals of other rooms. */
   get alertingUnread(): Unread {
     const { unread } = this;
     return this.alerts.isMuted ? { count: unread.mentions, more: false, mentions: unread.mentions } : unread;
   }
 
-  /** Own chats that the server has yet to keep. */
+  /** Own chats without an acknowledgement. */
   get pendingCount(): number {
     const chats = this.room?.timeline.chats ?? [];
     let count = 0;

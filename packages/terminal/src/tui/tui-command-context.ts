@@ -1,3 +1,4 @@
+// What slash commands do in the full-screen client.
 import type { Chat, OutgoingChat, TimelineChat } from '@engawa/client';
 import type { ScreenCommandContext } from '../commands/slash-commands.ts';
 import { excerpt } from '../text/excerpt.ts';
@@ -9,7 +10,6 @@ import type { App } from './app.ts';
 import { replySeqOf } from './view/chat-rows.ts';
 import { chatKey } from './view/timeline.ts';
 
-/** What commands do on the screen. */
 export class TuiCommandContext implements ScreenCommandContext {
   readonly #app: App;
 
@@ -101,7 +101,7 @@ export class TuiCommandContext implements ScreenCommandContext {
     this.#app.draw();
   }
 
-  /** Back to what was being typed before. */
+  /** Cancels a reply or edit and restores the input before it. */
   cancelComposing(): void {
     const tab = this.#tab;
     if (!tab?.composing) return;
@@ -121,7 +121,7 @@ export class TuiCommandContext implements ScreenCommandContext {
     this.#reveal(matches.at(-1) as TimelineChat);
   }
 
-  /** To an older one that was found, or a newer one when it is less than zero. */
+  /** Moves to an older search result; to a newer one if negative. */
   moveInSearch(by: number): void {
     const tab = this.#tab;
     if (!tab?.search) return;
@@ -164,7 +164,7 @@ export class TuiCommandContext implements ScreenCommandContext {
     this.info(this.messages.allRead);
   }
 
-  /** Selects the chat before or after the selected one, for letters to act on; beyond the newest none. */
+  /** Selects the chat before or after the selected one, so that letters act on it. After the newest one, selects none. */
   moveSelection(by: -1 | 1): void {
     const tab = this.#tab;
     if (!tab) return;
@@ -177,13 +177,13 @@ export class TuiCommandContext implements ScreenCommandContext {
     this.#app.draw();
   }
 
-  /** By the mouse, which does no more than that. */
+  /** A click only selects; letters stay text. */
   toggleSelection(key: string): void {
     if (this.#tab) Object.assign(this.#tab, { selected: this.#tab.selected === key ? undefined : key, takesLetters: false });
     this.#app.draw();
   }
 
-  /** Where the reader is. */
+  /** The last visible chat. */
   #lastVisibleIndex(): number {
     const tab = this.#tab;
     if (!tab?.anchor) return (tab?.chats.length ?? 0) - 1;
@@ -211,7 +211,7 @@ export class TuiCommandContext implements ScreenCommandContext {
     this.#app.scroller.revealChat(this.#tab?.chats.indexOf(chat) ?? -1);
   }
 
-  /** To the chat that the selected one answers; false when it answers none. */
+  /** Scrolls to the chat that the selected one replies to; returns false if it is no reply. */
   goToReplyTarget(): boolean {
     const targetSeq = this.#selected && replySeqOf(this.#selected);
     if (targetSeq !== undefined) void this.#app.scroller.scrollToChat(targetSeq);

@@ -1,22 +1,22 @@
-/** How much of a room its reader wants to be told of, kept for each room. */
+// Notification settings of a room: bell mode and mute.
 import type { ClientStorage } from '@engawa/client';
 import { RoomStore } from './room-store.ts';
 
 const SAVE_DELAY_MS = 250;
 
-/** For what it rings: each chat of others, those that name the reader, or nothing. */
+/** The bell rings for each chat of others, only for mentions, or never. */
 export const BELL_MODES = ['all', 'mentions', 'off'] as const;
 export type BellMode = (typeof BELL_MODES)[number];
 
 export interface Alerts {
   bell: BellMode;
-  /** It never rings, and only what names the reader counts as new. */
+  /** A muted room never rings, and only mentions count as unread. */
   isMuted: boolean;
 }
 
 export const DEFAULT_ALERTS: Alerts = { bell: 'mentions', isMuted: false };
 
-/** Nothing is read where it was never said. */
+/** Without a stored setting, `read` returns undefined. */
 export const createAlertStore = (storage: ClientStorage, server: string): RoomStore<Alerts> =>
   new RoomStore({ storage, prefix: `engawa:${server}:alerts:`, parse: parseAlerts, saveDelayMs: SAVE_DELAY_MS });
 

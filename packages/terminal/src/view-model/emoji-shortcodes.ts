@@ -1,4 +1,5 @@
-/** Short names of emoji that people know, as chats elsewhere have them. */
+// Emoji short names such as `:tada:`.
+/** The usual short names of other chat services. */
 const NAMES = `
 +1 👍 -1 👎 100 💯 alarm_clock ⏰ alien 👽 angel 😇 angry 😠 apple 🍎 art 🎨 astonished 😲 baby 👶 balloon 🎈 beer 🍺 beers 🍻
 bell 🔔 bicycle 🚲 bike 🚴 birthday 🎂 blossom 🌼 blush 😊 bomb 💣 book 📖 boom 💥 bow 🙇 bread 🍞 broken_heart 💔 bug 🐛
@@ -22,9 +23,9 @@ const tokens = NAMES.trim().split(/\s+/);
 const byName = new Map<string, string>();
 for (let at = 0; at + 1 < tokens.length; at += 2) byName.set(tokens[at] as string, tokens[at + 1] as string);
 
-/** The emoji of a short name, with colons or without; nothing when there is none. */
+/** Finds an emoji by its short name, with or without colons. */
 export const findEmoji = (name: string): string | undefined => byName.get(name.replace(/^:|:$/g, '').toLowerCase());
 
-/** Emoji whose short names begin like this, those that are it first. */
+/** Emoji whose short names have this prefix; exact matches come first. */
 export const emojiStartingWith = (start: string): { name: string; emoji: string }[] =>
   [...byName].filter(([name]) => name.startsWith(start.toLowerCase())).map(([name, emoji]) => ({ name, emoji }));

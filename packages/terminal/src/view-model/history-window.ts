@@ -1,38 +1,39 @@
+// The chats around the scroll position: loads pages, keeps them current, joins them with the timeline.
 import type { Chat, HistoryRange, MissedEntry, Room, TimelineChat } from '@engawa/client';
 
-/** As much of a room as the window reads. */
+/** The part of a room that the window uses. */
 export type HistorySource = Pick<Room, 'history' | 'position'> & { timeline: Pick<Room['timeline'], 'chats' | 'hasOlder'> };
 
-/** A chat of the past, as it stood at an entry. */
+/** A loaded chat, in its state at an entry. */
 interface VersionedChat {
   chat: Chat;
   asOf: number;
 }
 
 interface Change {
-  /** The chat that it is about. */
+  /** Seq of the chat that changed. */
   chatSeq: number;
-  /** The entry that changed it. */
+  /** Seq of the entry that changed it. */
   seq: number;
 }
 
 interface WindowLimits {
-  /** Chats of a page. */
+  /** Chats in one page. */
   pageSize: number;
-  /** What is held of the past at most, beside the timeline: the end that is farther from the reader is forgotten. */
+  /** Limit for loaded chats, beside the timeline. The end farther from the reader is dropped. */
   maxLoaded: number;
-  /** Milliseconds in which changes gather before they are read. */
+  /** Changes are collected for this many milliseconds before they are fetched. */
   debounceMs: number;
 }
 
 const DEFAULT_LIMITS: WindowLimits = { pageSize: 100, maxLoaded: 2_000, debounceMs: 100 };
-/** Changes that a page which is on its way may not have yet. */
+/** Changes that a page in flight may lack. */
 const MAX_RECENT_CHANGES = 1_000;
 
 /**
- * The chats of a room around the place where somebody reads, in order and without a hole. Who reads the newest reads the
- * SDK's timeline. Who scrolls back holds a stretch of the past beside it, so that what he reads stays when the timeline
- * forgets it, and pages are put before and after the stretch. Where it touches the timeline both are shown as one.
+ * The chats around the scroll position, in order and without gaps. At the newest chat the window is the timeline of the SDK.
+ * When the user scrolls back, the window holds a contiguous range of loaded chats, so that the visible ones stay when the
+ * timeline drops them. Pages extend the range at both ends. Where the range touches the timeline, both are shown as one.
  */
 export class HistoryWindow {
   readonly #source: HistorySource;
@@ -40,12 +41,12 @@ export class HistoryWindow {
   readonly #limits: WindowLimits;
   #loaded: VersionedChat[] = [];
   #hasOlder = false;
-  /** Chats of the stretch that are others by now, and by which entry. */
+  /** Loaded chats that have changed, and the seq of the changing entry. */
   readonly #stale = new Map<number, number>();
   #recentChanges: Change[] = [];
   #refreshTimer: ReturnType<typeof setTimeout> | undefined;
   #loading: Promise<boolean> | undefined;
-  /** Which stretch it is: a page for another one is of no use. */
+  /** Incremented when the range is replaced: pages for an older range are ignored. */
   #generation = 0;
   #merged: { timeline: readonly TimelineChat[]; chats: readonly TimelineChat[] } | undefined;
 
@@ -55,7 +56,7 @@ export class HistoryWindow {
     this.#limits = limits;
   }
 
-  /** The same array until something changes. */
+  /** Returns the same array until something changes. */
   get chats(): readonly TimelineChat[] {
     const timeline = this.#source.timeline.chats;
     if (this.#loaded.length === 0) return timeline;
@@ -63,7 +64,7 @@ export class HistoryWindow {
     return this.#merged.chats;
   }
 
-  /** The newest chats are among those that are shown. */
+  /** Whether the newest chats are in the window. */
   get isNewest(): boolean {
     const last = this.#loaded.at(-1)?.chat.seq;
     const first = this.#source.timeline.chats[0];
@@ -74,7 +75,7 @@ export class HistoryWindow {
     return this.#loaded.length === 0 ? this.#source.timeline.hasOlder : this.#hasOlder;
   }
 
-  /** What is shown stays, whatever is said from now on. */
+  /** Keeps the visible chats when new ones arrive. */
   pin(): void {
     if (this.#loaded.length > 0) return;
     const { chats, hasOlder } = this.#source.timeline;
@@ -85,18 +86,18 @@ export class HistoryWindow {
     );
   }
 
-  /** Back to the newest. */
+  /** Returns to the newest chats. */
   followNewest(): void {
     if (this.#loaded.length > 0) this.#replaceLoaded([], false);
   }
 
-  /** The chats are of another log, or others than before. */
+  /** The chats were replaced, for example in a new epoch. */
   reset(): void {
     this.#recentChanges = [];
     this.#replaceLoaded([], false);
   }
 
-  /** Resolves with whether there is more than before. Waits for the connection as long as it takes. */
+  /** Resolves with whether chats were added. Waits for the connection without a time limit. */
   loadOlder(): Promise<boolean> {
     return this.#load(async () => {
       this.pin();
@@ -126,17 +127,17 @@ export class HistoryWindow {
     });
   }
 
-  /** Goes to where this chat is, or was, and resolves with whether that could be read. */
+  /** Moves to this chat, or its former position. Resolves with whether it could be loaded. */
   async loadAround(seq: number): Promise<boolean> {
     return this.#goTo({ around: seq, limit: this.#limits.pageSize });
   }
 
-  /** Goes to the first chats that are kept. The first entry of a room is not a chat. */
+  /** Moves to the oldest stored chats. The first entry of a room is not a chat. */
   async loadOldest(): Promise<boolean> {
     return this.#goTo({ after: 1, limit: this.#limits.pageSize });
   }
 
-  /** An entry of the room was told. */
+  /** An entry was broadcast. */
   onEntry(entry: MissedEntry): void {
     const { chatSeq } = entry as { chatSeq?: unknown };
     if (typeof chatSeq !== 'number') return;
@@ -146,11 +147,11 @@ export class HistoryWindow {
     this.#markStale(change);
   }
 
-  /** Nothing is read any more. */
+  /** Stops all loading. */
   close(): void {
     clearTimeout(this.#refreshTimer);
     this.#generation += 1;
-    // A page that is on its way brings nothing up to date any more, nor has another one read.
+    // Pages in flight must not start further requests.
     this.#stale.clear();
   }
 
@@ -179,7 +180,7 @@ export class HistoryWindow {
     this.#merged = undefined;
   }
 
-  /** One at a time: a page is put where the stretch ends when it comes. */
+  /** Loads one page at a time, because each page extends the range at its end. */
   #load(load: () => Promise<boolean>): Promise<boolean> {
     this.#loading ??= load().finally(() => {
       this.#loading = undefined;
@@ -188,7 +189,7 @@ export class HistoryWindow {
     return this.#loading;
   }
 
-  /** Nothing when it is of no use any more. */
+  /** Undefined if the range was replaced in the meantime. */
   async #readPage(range: HistoryRange): Promise<{ chats: VersionedChat[]; hasOlder: boolean } | undefined> {
     const generation = this.#generation;
     const page = await this.#source.history(range);
@@ -196,7 +197,7 @@ export class HistoryWindow {
     return { chats: page.chats.map((chat) => ({ chat, asOf: page.asOf })), hasOlder: page.more.before };
   }
 
-  /** What was told while the page was on its way may not be in it. */
+  /** Changes that were broadcast while the page was in flight may be missing in it. */
   #onPageLoaded(added: VersionedChat[]): boolean {
     this.#merged = undefined;
     for (const change of this.#recentChanges) this.#markStale(change);
@@ -210,7 +211,7 @@ export class HistoryWindow {
     this.#refreshTimer ??= setTimeout(() => void this.#refreshStale(), this.#limits.debounceMs);
   }
 
-  /** Brings the stretch up to date: from the timeline where it has the chat, else by a page that begins at the first one. */
+  /** Updates changed chats: from the timeline if it has them, otherwise by a page that begins with the first one. */
   async #refreshStale(): Promise<void> {
     const { chats } = this.#source.timeline;
     const asOf = this.#source.position.seq;
@@ -219,7 +220,7 @@ export class HistoryWindow {
     if (Number.isFinite(first)) {
       const page = await this.#readPage({ after: Math.max(1, first - 1), limit: this.#limits.pageSize });
       if (page) this.#replaceStale(page.chats);
-      // It is not there any more.
+      // The chat no longer exists.
       if (page && page.chats[0]?.chat.seq !== first) this.#stale.delete(first);
     }
     this.#refreshTimer = this.#stale.size > 0 ? setTimeout(() => void this.#refreshStale(), this.#limits.debounceMs) : undefined;
@@ -238,16 +239,16 @@ export class HistoryWindow {
     }
   }
 
-  /** Where the chat is, or would be. */
+  /** Index of the chat, or where it would be. */
   #indexOf(seq: number): number {
     return findSeqIndex(this.#loaded, ({ chat }) => chat.seq, seq);
   }
 }
 
-/** A chat that the room has told: one on its way has a `state`. */
+/** A chat that the server has acknowledged. A pending one has a `state`. */
 export const isConfirmed = (chat: TimelineChat): chat is Chat & { state?: undefined } => chat.state === undefined;
 
-/** Where the item with this seq is, or would be, among items in the order of their seqs. */
+/** Binary search by seq: index of the item, or where it would be. */
 export function findSeqIndex<Item>(items: readonly Item[], seqOf: (item: Item) => number, seq: number): number {
   let low = 0;
   let high = items.length;

@@ -1,17 +1,18 @@
+// The usernames seen in a room: completion, colors and confusable names.
 import { findConfusables } from '../text/confusables.ts';
 import type { AuthorColor } from '../text/styled-span.ts';
 import { AUTHOR_COLOR_COUNT, authorColorIndex } from './author-color.ts';
 
 const MAX_NAMES = 1_000;
 
-/** The names that were seen in a room, the latest last, their inks, and which of them people may take for another one. */
+/** Ordered by the last activity. */
 export class KnownNames {
   readonly #names = new Set<string>();
-  /** As long as the name is known it keeps its own. */
+  /** A name keeps its color while it is known. */
   readonly #colors = new Map<string, number>();
   #confusables: Set<string> | undefined;
 
-  /** Somebody did something. */
+  /** Records current activity of a member. */
   recordActivity(username: string): void {
     if (!this.#names.delete(username)) {
       this.#confusables = undefined;
@@ -26,7 +27,7 @@ export class KnownNames {
     this.#confusables = undefined;
   }
 
-  /** Somebody did something a while ago. */
+  /** Records past activity. */
   addIfUnknown(username: string): void {
     if (!this.#names.has(username)) this.recordActivity(username);
   }
@@ -39,7 +40,7 @@ export class KnownNames {
     return this.#confusableNames.has(username);
   }
 
-  /** Some of them. */
+  /** Whether any name is confusable with another. */
   get hasConfusables(): boolean {
     return this.#confusableNames.size > 0;
   }
@@ -49,13 +50,13 @@ export class KnownNames {
     return this.#confusables;
   }
 
-  /** Those that begin like this, whatever the case, the latest first. */
+  /** Names with this prefix, ignoring case; the most recent first. */
   startingWith(start: string): string[] {
     const folded = start.toLowerCase();
     return [...this.#names].reverse().filter((name) => name.toLowerCase().startsWith(folded));
   }
 
-  /** That of its letters, or the next one that nobody has who was seen lately. */
+  /** The color of the name's hash, or the next one that no recently seen name has. */
   #freeColor(username: string): number {
     const taken = new Set([...this.#names].slice(1 - AUTHOR_COLOR_COUNT).map((name) => this.#colors.get(name)));
     const first = authorColorIndex(username);

@@ -1,10 +1,11 @@
-/** How far each room was read, beside what the server keeps for a session: one that is lost, or of an earlier server, has no mark. */
+// Saves how far each room was read on this machine.
+// The server has read marks only for the current session; a lost session or a reinstalled server has none.
 import type { ClientStorage, Room } from '@engawa/client';
 import { RoomStore } from './room-store.ts';
 
 const SAVE_DELAY_MS = 500;
 
-/** The last entry that was read, of one log. */
+/** The last read entry, in one epoch. */
 export interface ReadMark {
   epoch: string;
   seq: number;
@@ -17,7 +18,7 @@ export class ReadMarks {
     this.#store = new RoomStore({ storage, prefix: `engawa:${server}:read:`, parse: parseReadMark, saveDelayMs: SAVE_DELAY_MS });
   }
 
-  /** Nothing when it is not known; chats are then counted as the server does. */
+  /** Undefined if unknown; the read mark of the server is used then. */
   read(roomId: string): Promise<ReadMark | undefined> {
     return this.#store.read(roomId);
   }

@@ -1,11 +1,12 @@
+// Width of the name column of a room; it grows and never shrinks.
 import type { TimelineChat } from '@engawa/client';
 import { displayWidth, widthMode } from '../text/display-width.ts';
 import { sanitizeLine } from '../text/sanitize.ts';
 
-/** Names that are remembered as measured. */
+/** Limit for names that are remembered as measured. */
 const MAX_MEASURED_NAMES = 1_000;
 
-/** How wide the names of a room's authors are: as wide as the widest that was shown, so that texts do not move back and forth. */
+/** The width of the widest name shown so far, so that texts do not move back and forth. */
 export class NameColumnWidth {
   readonly #measuredNames = new Set<string>();
   #chats: readonly TimelineChat[] | undefined;

@@ -1,13 +1,13 @@
+// The chats that replies quote, loaded one by one when needed.
 import type { Chat, Room } from '@engawa/client';
 import { findSeqIndex, type HistoryWindow, isConfirmed } from './history-window.ts';
 
 const MAX_CACHED_CHATS = 200;
 
-/** The chats that others answer: those that are shown, and, read one by one, a few of those that are not. */
 export class ReplyQuotes {
   readonly #source: Pick<Room, 'history' | 'position'>;
   readonly #onChange: () => void;
-  /** By seq; `undefined` while it is read, and when there is none. */
+  /** By seq. `undefined` while loading, or if the chat does not exist. */
   readonly #loaded = new Map<number, Chat | undefined>();
 
   constructor(source: Pick<Room, 'history' | 'position'>, invalidate: () => void) {
@@ -20,7 +20,7 @@ export class ReplyQuotes {
     return found && isConfirmed(found) && found.seq === seq ? found : this.#loaded.get(seq);
   }
 
-  /** Reads it once, if it is not there. */
+  /** Loads a chat once, if the history does not have it. */
   load(seq: number, history: Pick<HistoryWindow, 'chats'>): void {
     if (this.#loaded.has(seq) || this.find(seq, history)) return;
     if (this.#loaded.size >= MAX_CACHED_CHATS) this.#loaded.clear();
@@ -28,7 +28,7 @@ export class ReplyQuotes {
     void this.#fetch(seq);
   }
 
-  /** That chat is another now. */
+  /** The chat has changed. */
   invalidate(seq: number): void {
     this.#loaded.delete(seq);
   }

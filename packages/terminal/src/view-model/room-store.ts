@@ -1,19 +1,19 @@
-/** Values that are kept for each room in the profile's storage, written a little after they change. */
+// Stores one value for each room in the profile, with delayed writes.
 import type { ClientStorage } from '@engawa/client';
 
 interface RoomStoreOptions<Value> {
   storage: ClientStorage;
-  /** What the keys begin with; the room's id follows. */
+  /** Prefix of the keys; the room id follows. */
   prefix: string;
-  /** Nothing of what was read but is no such value. */
+  /** Validates a stored value; undefined if it is invalid. */
   parse: (read: unknown) => Value | undefined;
-  /** Milliseconds in which changes gather: what a kill may lose. */
+  /** Changes are collected for this many milliseconds; a kill may lose them. */
   saveDelayMs: number;
 }
 
 export class RoomStore<Value extends object> {
   readonly #options: RoomStoreOptions<Value>;
-  /** What is to be written; nothing takes the value away. */
+  /** Values to write; undefined removes the value. */
   readonly #pending = new Map<string, Value | undefined>();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -21,7 +21,7 @@ export class RoomStore<Value extends object> {
     this.#options = options;
   }
 
-  /** Nothing when it is not known. */
+  /** Undefined if nothing is stored. */
   async read(roomId: string): Promise<Value | undefined> {
     const { storage, prefix, parse } = this.#options;
     try {
@@ -36,7 +36,7 @@ export class RoomStore<Value extends object> {
     this.#timer ??= setTimeout(() => this.flush(), this.#options.saveDelayMs);
   }
 
-  /** At once. */
+  /** Removes without delay. */
   remove(roomId: string): void {
     this.#pending.set(roomId, undefined);
     this.flush();
@@ -55,7 +55,7 @@ export class RoomStore<Value extends object> {
       if (value === undefined) await storage.removeItem(prefix + roomId);
       else await storage.setItem(prefix + roomId, JSON.stringify(value));
     } catch {
-      // A storage that fails is told by the SDK, and the program goes on without.
+      // The SDK reports storage failures; the client continues without the value.
     }
   }
 }

@@ -1,11 +1,11 @@
-/** A text that may be longer than one chat. */
+// Splits a text that is too long for one chat into several chats.
 import { CHAT_TEXT, fitsLimit, fittingLength } from '@engawa/protocol/text';
 import { graphemesOf } from '../text/display-width.ts';
 
-/** Code units before the limit in which the end of a grapheme is looked for: most have one or two. */
+/** Code units before the limit that are searched for a grapheme boundary: most graphemes have one or two. */
 const GRAPHEME_SEARCH_UNITS = 256;
 
-/** The chats that it takes: more than one only where it must be, cut after a line or a word where there is one. */
+/** Splits only if necessary: at line breaks or spaces if possible. */
 export function splitIntoChats(text: string): string[] {
   const chats: string[] = [];
   let rest = text;
@@ -17,7 +17,7 @@ export function splitIntoChats(text: string): string[] {
   return [...chats, rest].filter((chat) => chat.trim() !== '');
 }
 
-/** In the second half of what fits, or else between two graphemes. */
+/** A break in the second half of the part, or else a grapheme boundary. */
 function findSplitPoint(text: string): number {
   const limit = fittingLength(text, CHAT_TEXT);
   for (const separator of ['\n', ' ']) {

@@ -1,7 +1,8 @@
+// System notes between chats: who joined or left, topic changes.
 import type { MissedEntry } from '@engawa/client';
 import { findSeqIndex } from './history-window.ts';
 
-/** What happened in a room beside chats, at its place. */
+/** An event of a room, at its position. */
 export interface SystemNote {
   seq: number;
   at: number;
@@ -13,7 +14,7 @@ export interface SystemNote {
 
 const MAX_NOTES = 500;
 
-/** The latest notes of a room, in their order. */
+/** The most recent notes of a room, in order. */
 export class SystemNotes {
   #notes: SystemNote[] = [];
 
@@ -28,7 +29,7 @@ export class SystemNotes {
     this.#notes = [];
   }
 
-  /** Those after one seq and before another. */
+  /** Notes between two seqs, both exclusive. */
   between(after: number, before: number): readonly SystemNote[] {
     const start = findSeqIndex(this.#notes, ({ seq }) => seq, after + 1);
     const end = findSeqIndex(this.#notes, ({ seq }) => seq, before);
@@ -36,7 +37,7 @@ export class SystemNotes {
   }
 }
 
-/** Of one's own coming and going only others are told. */
+/** Own joins and leaves are not shown. */
 export function toSystemNote(entry: MissedEntry, me: string): SystemNote | undefined {
   if (entry.erased) return undefined;
   const { seq, at, by } = entry;

@@ -1,21 +1,22 @@
+// Counts the unread chats and mentions of a room.
 import type { TimelineChat } from '@engawa/client';
 import { mentions } from '@engawa/protocol/mentions';
 import { isConfirmed } from './history-window.ts';
 
-/** What somebody has yet to read of a room: chats of others, not who came and went. */
+/** Unread chats of other members; system notes do not count. */
 export interface Unread {
   count: number;
-  /** There are more than were counted. */
+  /** Whether there are more than the counted ones. */
   more: boolean;
   mentions: number;
 }
 
-/** As many are told apart; beyond it is `999+`. */
+/** A larger count is displayed as `999+`. */
 const MAX_COUNT = 999;
 
 const mentionCache = new WeakMap<TimelineChat, boolean>();
 
-/** Counted from the newest back to the last that was read, at most {@link MAX_COUNT}. */
+/** Counts from the newest chat back to the last read one, at most {@link MAX_COUNT}. */
 export function countUnread(
   chats: readonly TimelineChat[],
   { readSeq, me, hasOlder }: { readSeq: number; me: string; hasOlder: boolean },

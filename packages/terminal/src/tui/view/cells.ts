@@ -1,9 +1,10 @@
+// Fits rows of styled text to an exact width.
 import { displayWidth, measureGraphemes } from '../../text/display-width.ts';
 import type { Background, Row, Span } from '../../text/styled-span.ts';
 
 export const rowWidth = (row: Row): number => row.reduce((sum, { text }) => sum + displayWidth(text), 0);
 
-/** Cut and filled up to exactly so many columns. */
+/** Cuts or pads a row to exactly this many columns. */
 export function fitRow(row: Row, columns: number, background?: Background): Row {
   const cut: Span[] = [];
   let left = columns;
@@ -18,7 +19,7 @@ export function fitRow(row: Row, columns: number, background?: Background): Row 
   return cut;
 }
 
-/** One row with something at each end; where both do not fit, the right end goes. */
+/** One row with text at both ends. If both do not fit, the right one is dropped. */
 export function alignEnds(left: Row, right: Row, columns: number, background?: Background): Row {
   const space = columns - rowWidth(left) - rowWidth(right);
   return space < 1 ? fitRow(left, columns, background) : fitRow([...left, { text: ' '.repeat(space) }, ...right], columns, background);

@@ -1,3 +1,4 @@
+// Lays out one chat as rows: time, name, text, quote and reactions.
 import type { Chat, TimelineChat } from '@engawa/client';
 import { mentions } from '@engawa/protocol/mentions';
 import type { Messages } from '../../i18n/messages.ts';
@@ -9,28 +10,28 @@ import { wrapRow } from '../../text/wrap.ts';
 import { isConfirmed } from '../../view-model/history-window.ts';
 import { fitRow, rowWidth } from './cells.ts';
 
-/** How one chat is to look. */
+/** How to display one chat. */
 export interface ChatRowOptions {
   columns: number;
   me: string;
   messages: Messages;
-  /** The author's. */
+  /** Color of the author. */
   authorColor: AuthorColor;
-  /** That the widest name of the room takes. */
+  /** Columns of the widest name in the room. */
   nameWidth: number;
-  /** Somebody else in the room has a name that looks like the author's. */
+  /** Whether another name in the room looks like the author's. */
   isConfusable: boolean;
   isSelected: boolean;
-  /** The chat that it answers: nothing when that is not loaded. */
+  /** The chat that this one replies to; undefined while it is not loaded. */
   quotedChat?: Chat | undefined;
 }
 
-/** From so many columns on times and names stand in columns of their own. */
+/** From this width on, time and name have their own columns. */
 const WIDE_LAYOUT_COLUMNS = 60;
-/** Of a name at least, and at most: so that the text has more than half of a screen of 80 columns. */
+/** Limits for the name column. They leave the text more than half of a screen of 80 columns. */
 const MIN_NAME_COLUMNS = 3;
 const maxNameColumns = (columns: number): number => (columns < 70 ? 10 : 14);
-/** `12:03 ` and ` │ `. */
+/** Columns of `12:03 ` and ` │ `. */
 const TIME_COLUMNS = 6;
 const BAR_COLUMNS = 3;
 
@@ -42,7 +43,7 @@ interface CachedRows {
 
 const rowCache = new WeakMap<TimelineChat, CachedRows>();
 
-/** A chat in rows of the width; laid out once for each way to look. */
+/** The rows of a chat at this width. Layouts are cached. */
 export function chatRows(chat: TimelineChat, options: ChatRowOptions): readonly Row[] {
   const { columns, me, messages, authorColor, nameWidth, isConfusable, isSelected, quotedChat } = options;
   const key = `${columns} ${widthMode()} ${messages.language} ${authorColor} ${nameWidth} ${isConfusable} ${isSelected} ${me}`;
@@ -57,7 +58,7 @@ function layOutChat(chat: TimelineChat, options: ChatRowOptions): Row[] {
   return options.columns >= WIDE_LAYOUT_COLUMNS ? layOutWide(chat, options) : layOutNarrow(chat, options);
 }
 
-/** `12:03         aya │ hello` */
+/** Such as `12:03         aya │ hello`. */
 function layOutWide(chat: TimelineChat, options: ChatRowOptions): Row[] {
   const nameColumns = Math.max(MIN_NAME_COLUMNS, Math.min(options.nameWidth, maxNameColumns(options.columns)));
   const gutter = TIME_COLUMNS + nameColumns + BAR_COLUMNS;
@@ -70,7 +71,7 @@ function layOutWide(chat: TimelineChat, options: ChatRowOptions): Row[] {
   return rows.map((row, at) => (at === 0 ? [time, space, shown, bar, ...row] : [{ text: ' '.repeat(gutter - BAR_COLUMNS) }, bar, ...row]));
 }
 
-/** `12:03 aya: hello`, what follows indented. */
+/** Such as `12:03 aya: hello`; the following rows are indented. */
 function layOutNarrow(chat: TimelineChat, options: ChatRowOptions): Row[] {
   const { columns } = options;
   const indent = columns > 12 ? 2 : 0;
@@ -97,7 +98,7 @@ function headSpans(chat: TimelineChat, { me, messages, authorColor, isConfusable
   return [time, isMention ? { ...name, background: 'mention', bold: true } : name];
 }
 
-/** Its lines, not wrapped yet. */
+/** The lines of the chat, not wrapped. */
 function bodyRows(chat: TimelineChat, options: ChatRowOptions, columns: number): Row[] {
   const { messages } = options;
   const quoteRows = replySeqOf(chat) === undefined ? [] : [quoteRow(options, columns)];
@@ -114,7 +115,7 @@ function quoteRow({ quotedChat, messages }: ChatRowOptions, columns: number): Ro
   return [{ text: truncate(`↪ ${text}`, columns), color: 'muted' }];
 }
 
-/** A quote is one line: no more of a long text is looked at. */
+/** A quote is one line, so only the start of a long text is used. */
 const quoteText = (message: string): string => sanitizeLine(message.slice(0, 400));
 
 function statusMarks(chat: TimelineChat, { messages }: ChatRowOptions): Row {
@@ -136,7 +137,7 @@ function rowsBelow(chat: TimelineChat, { messages }: ChatRowOptions): Row[] {
 
 export const replySeqOf = (chat: TimelineChat): number | undefined => (chat as { replyTo?: number }).replyTo;
 
-/** The whole row on the ground of what is selected. */
+/** Gives the whole row the background of a selection. */
 function highlightRow(row: Row, columns: number): Row {
   return fitRow(row, columns, 'selected');
 }

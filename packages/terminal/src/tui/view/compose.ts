@@ -1,3 +1,4 @@
+// Composes a whole frame from the state and the screen size.
 import type { Frame, Size } from '../../screen/frame.ts';
 import type { Row } from '../../text/styled-span.ts';
 import { wrapRow } from '../../text/wrap.ts';
@@ -12,29 +13,29 @@ import { statusRow, titleRow } from './status-bar.ts';
 import { suggestionRows } from './suggestions.ts';
 import { TimelineLayout, type TimelineRow, type VisibleRows } from './timeline.ts';
 
-/** What somebody may click on. */
+/** What a click can hit. */
 type ClickTarget = { kind: 'tab'; tab: Tab } | { kind: 'chat'; key: string } | { kind: 'room'; roomId: string };
 
-/** A frame, and what is where in it. */
+/** A frame, and what is at each position of it. */
 export interface Composition {
   frame: Frame;
   targetAt: (column: number, row: number) => ClickTarget | undefined;
-  /** What of the timeline is shown; nothing when none is. */
+  /** The visible part of the timeline; undefined while no timeline is shown. */
   visible: VisibleRows | undefined;
-  /** Rows of the panel that may be scrolled away at most. */
+  /** How far the panel can be scrolled, in rows. */
   maxScroll: number;
-  /** The list of rooms: its columns, 0 when it is hidden, and how many rooms are scrolled out of it. */
+  /** The room list: its columns, 0 if hidden, and the rooms that are scrolled out. */
   list: { columns: number; above: number; below: number };
 }
 
 const MIN_SIZE: Size = { columns: 20, rows: 5 };
-/** From so many columns on the rooms are listed beside the timeline, unless somebody chose otherwise. */
+/** From this width on the room list is shown, unless the user has chosen otherwise. */
 const ROOM_LIST_MIN_COLUMNS = 72;
-/** With fewer rows what is told stands in the place of the status. */
+/** With fewer rows, a hint replaces the status row. */
 const HINT_MIN_ROWS = 8;
 
 interface Layout {
-  /** With the line beside it; none is 0. */
+  /** Columns of the room list with its border; 0 if hidden. */
   roomListColumns: number;
   mainColumns: number;
   bodyRows: number;
@@ -42,7 +43,7 @@ interface Layout {
   hasHint: boolean;
 }
 
-/** All that the screen shows: from the state and the size alone. */
+/** The whole screen as a function of state and size. */
 export function compose(state: State, size: Size): Composition {
   if (size.columns < MIN_SIZE.columns || size.rows < MIN_SIZE.rows) return tooSmallComposition(state, size);
   const { roomListColumns, mainColumns, bodyRows, input, hasHint } = computeLayout(state, size);
@@ -76,13 +77,13 @@ export function compose(state: State, size: Size): Composition {
   };
 }
 
-/** The rows of the timeline, to move in it; nothing when none is shown. */
+/** The layout of the timeline, for scrolling; undefined while no timeline is shown. */
 export function timelineLayout(state: State, size: Size): TimelineLayout | undefined {
   const { mainColumns, bodyRows } = computeLayout(state, size);
   return state.active && createTimelineLayout(state, state.active, mainColumns, bodyRows);
 }
 
-/** The chats that the shown ones answer. */
+/** Seqs of the chats that visible chats reply to. */
 export function repliedSeqs({ active }: State, { firstBlock, rows }: VisibleRows): number[] {
   if (!active) return [];
   return active.chats.slice(firstBlock, firstBlock + rows.length).flatMap((chat) => replySeqOf(chat) ?? []);
@@ -142,7 +143,7 @@ function createTimelineLayout({ messages }: State, tab: Tab, columns: number, he
     isNewest: history.isNewest,
     newAfter: tab.newAfter,
     selected: tab.selected,
-    // With room for the mark of one that looks like another.
+    // Leaves room for the mark of confusable names.
     nameWidth: tab.nameColumn.widthFor(history.chats) + (tab.names.hasConfusables ? 1 : 0),
     colorOf: (username) => tab.names.colorOf(username),
     isConfusable: (username) => tab.names.isConfusable(username),

@@ -1,3 +1,4 @@
+// Lays out the input row, the reply or edit row above it and the hint row.
 import type { Room } from '@engawa/client';
 import { CHAT_TEXT } from '@engawa/protocol/text';
 import type { Messages } from '../../i18n/messages.ts';
@@ -14,10 +15,10 @@ import { alignEnds, fitRow, rowWidth } from './cells.ts';
 import { replySeqOf } from './chat-rows.ts';
 import { chatKey } from './timeline.ts';
 
-/** Code points from which on the length of a line is shown. */
+/** The length of the input is shown from this many code points on. */
 const COUNTER_THRESHOLD = 0.8 * CHAT_TEXT.codePoints;
 
-/** The line that is typed, what it will be, and where in it one types. */
+/** The input, its purpose and the cursor. */
 export function inputRows(state: State, columns: number, maxRows: number): { rows: Row[]; cursor: { row: number; column: number } } {
   const { messages, active } = state;
   const purpose = inputPurpose(state);
@@ -54,7 +55,7 @@ function composingRow({ messages }: State, { composing }: Tab, columns: number):
   );
 }
 
-/** The row above it: what may be completed, what was just told, who is typing, how much is below. */
+/** The row above the input: completion, notice, typing users, or rows below the visible part. */
 export function hintRow(state: State, columns: number): Row {
   const { active, completion, notice } = state;
   if (completion) return fitRow(completionRow(completion, columns), columns);
@@ -66,7 +67,7 @@ export function hintRow(state: State, columns: number): Row {
   return alignEnds([{ text: truncate(hintText(state, active, active.joined.room), Math.max(0, space)), color: 'muted' }], right, columns);
 }
 
-/** How long the text is, once it is nearly or more than one chat. */
+/** The length of the text, if it is close to the limit of one chat or above. */
 function lengthCounter(state: State): Row {
   const { text } = activeEditor(state);
   if (inputPurpose(state) !== 'chat' || text.length < COUNTER_THRESHOLD) return [];
@@ -89,13 +90,13 @@ function hintText({ messages, client }: State, tab: Tab, room: Room): string {
   const { search, selected, composing } = tab;
   if (search) return messages.searchPosition(search.index + 1, search.count);
   if (selected !== undefined && !composing) return selectionHint(messages, tab, room);
-  // Without a connection nobody knows.
+  // Offline, typing users are unknown.
   if (client.state !== 'online') return '';
   const { typingUsers, hasMoreTypingUsers } = room;
   return typingUsers.length > 0 || hasMoreTypingUsers ? messages.typing(typingUsers.map(sanitizeLine), hasMoreTypingUsers) : '';
 }
 
-/** What can be done to the selected chat: by letters only where they are not text, and only what the server would allow. */
+/** Actions for the selected chat that the user is allowed. Keys are named only if letters act on the chat. */
 function selectionHint(messages: Messages, { chats, selected, takesLetters, editor }: Tab, { role, username }: Room): string {
   if (!takesLetters || editor.text !== '') return messages.selectedByMouse;
   const chat = chats.findLast((each) => chatKey(each) === selected);

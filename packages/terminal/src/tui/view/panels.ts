@@ -1,3 +1,4 @@
+// Lays out the panels: help, member list and room chooser.
 import { commands, usageWithAliases } from '../../commands/slash-commands.ts';
 import type { Messages } from '../../i18n/messages.ts';
 import { displayWidth, truncate } from '../../text/display-width.ts';
@@ -15,11 +16,11 @@ import { ruleRow } from './timeline.ts';
 interface PanelRows {
   rows: Row[];
   rooms: (string | undefined)[];
-  /** Rows that may be scrolled away at most. */
+  /** How far the panel can be scrolled, in rows. */
   maxScroll: number;
 }
 
-/** A panel in exactly so many rows, and which room of the server is in each. */
+/** A panel of exactly this height, and the room in each row. */
 export function panelRows(state: State, panel: Panel, columns: number, height: number): PanelRows {
   const { messages } = state;
   const { title, body, rooms = [], focusedRow } = panelContent(state, panel, columns);
@@ -42,7 +43,7 @@ interface PanelContent {
   title: string;
   body: Row[];
   rooms?: (string | undefined)[];
-  /** The row that is to be seen. */
+  /** The row that must be visible. */
   focusedRow?: number;
 }
 
@@ -99,7 +100,7 @@ function memberRows({ messages, active }: State, { members = [], more }: Extract
   return more ? [...rows, [{ text: `   ${messages.andMore}`, color: 'muted' }]] : rows;
 }
 
-/** Open rooms, those of the server, and a new one; who has none open yet is told what to do. */
+/** Open rooms, rooms of the server, and a new room. Without an open room it also shows an introduction. */
 function roomChooser(state: State, panel: Extract<Panel, { kind: 'rooms' }>, columns: number): PanelContent {
   const { messages } = state;
   const choices = roomChoices(state);
@@ -151,7 +152,7 @@ function choiceRow({ messages }: State, choice: RoomChoice, { columns, isChosen 
   );
 }
 
-/** What is new in an open room; when something happened last in another one. */
+/** Unread chats of an open room, or the last activity of another one. */
 function roomStatus(messages: Messages, tab: Tab | undefined, listedRoom: ListedRoom | undefined): Row {
   if (!tab) return listedRoom ? [{ text: `${messages.activityTime(listedRoom.at)} `, color: 'muted' }] : [];
   const { unread } = tab;

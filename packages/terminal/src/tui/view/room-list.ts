@@ -1,3 +1,4 @@
+// Lays out the room list beside the timeline.
 import { truncate } from '../../text/display-width.ts';
 import { sanitizeLine } from '../../text/sanitize.ts';
 import type { Color, Row } from '../../text/styled-span.ts';
@@ -11,12 +12,12 @@ interface RoomRows {
   rows: Row[];
   /** The room in each row. */
   tabs: (Tab | undefined)[];
-  /** How many rooms are scrolled out. */
+  /** Rooms that are scrolled out above and below. */
   above: number;
   below: number;
 }
 
-/** The open rooms, the one that is looked at among them, and which room is in each row. */
+/** The open rooms with the active one highlighted, and the room in each row. */
 export function roomRows(state: State, columns: number, height: number): RoomRows {
   const { tabs, active, messages } = state;
   const { tabs: shown, above, below } = visibleRooms(state, height - 1);

@@ -1,14 +1,15 @@
+// Lays out the title row and the status row.
 import { truncate } from '../../text/display-width.ts';
 import { sanitizeLine } from '../../text/sanitize.ts';
 import type { Color, Row, Span } from '../../text/styled-span.ts';
 import type { State } from '../state.ts';
 import { alignEnds, rowWidth } from './cells.ts';
 
-/** The top row: the room, its topic, how many are there. */
+/** The top row: room, topic, member counts. */
 export function titleRow({ active, messages }: State, columns: number): Row {
   if (!active) return alignEnds([{ text: ' Engawa', bold: true }], [], columns, 'bar');
   const { room } = active;
-  // How many are connected is heard a little later than who left.
+  // The online count may lag behind a leave, so cap it at the member count.
   const muted = active.alerts.isMuted ? `${messages.isMuted} · ` : '';
   const here: Row = room ? [{ text: `${muted}${messages.membersOnline(Math.min(room.online, room.members), room.members)} ` }] : [];
   const name: Span = { text: truncate(` #${sanitizeLine(active.id)}`, columns - 1), bold: true };
@@ -17,7 +18,7 @@ export function titleRow({ active, messages }: State, columns: number): Row {
   return alignEnds([name, ...topic], here, columns, 'bar');
 }
 
-/** The last row: the connection as it is, who one is, and what else there is to read. */
+/** The bottom row: connection, username, unread chats of other rooms. */
 export function statusRow(state: State, columns: number): Row {
   const { messages, active } = state;
   const { mark, color, text } = connectionStatus(state);
@@ -44,7 +45,7 @@ export function statusRow(state: State, columns: number): Row {
   return alignEnds(left, right, columns, 'bar');
 }
 
-/** No better than it is: what waits is told, and since when nothing is heard. */
+/** Shows pending chats, and since when the connection is lost. */
 function connectionStatus({ client, messages, tabs, active, offlineSince }: State): { mark: string; color: Color; text: string } {
   const pending = tabs.reduce((sum, tab) => sum + tab.pendingCount, 0);
   const { state } = client;

@@ -1,3 +1,4 @@
+// Lays out the completion list over the timeline.
 import { commandUsage } from '../../commands/slash-commands.ts';
 import { displayWidth, truncate } from '../../text/display-width.ts';
 import { sanitizeLine } from '../../text/sanitize.ts';
@@ -5,18 +6,18 @@ import type { Row } from '../../text/styled-span.ts';
 import type { State } from '../state.ts';
 import { alignEnds } from './cells.ts';
 
-/** Rows of them at most, and the least that are worth a list. */
+/** Limits for the height of the list. */
 const MAX_ROWS = 7;
 const MIN_ROWS = 2;
 
-/** What may be completed, each with what it is: a list over the end of the timeline; nothing where there is no room for one. */
+/** The completion options with descriptions, over the end of the timeline; empty if there is no space. */
 export function suggestionRows({ completion, messages }: State, columns: number, space: number): Row[] {
   const maxRows = Math.min(MAX_ROWS, Math.floor(space / 2));
   if (!completion || maxRows < MIN_ROWS) return [];
   const { options, at } = completion;
   const first = Math.max(0, Math.min((at ?? 0) - Math.floor(maxRows / 2), options.length - maxRows));
   const shown = options.slice(first, first + maxRows).map(({ label: name, command }) => ({
-    // Of one that is known by another name elsewhere, that name.
+    // For an alias, shows the alias.
     term: sanitizeLine(command && `/${command.name}` === name ? commandUsage(command) : name),
     about: command ? messages.commands[command.name] : '',
   }));

@@ -1,3 +1,4 @@
+// Lays out the visible part of a timeline, from the scroll anchor upwards.
 import type { Chat, TimelineChat } from '@engawa/client';
 import type { Messages } from '../../i18n/messages.ts';
 import { displayWidth } from '../../text/display-width.ts';
@@ -8,7 +9,7 @@ import { findSeqIndex, isConfirmed } from '../../view-model/history-window.ts';
 import type { SystemNotes } from '../../view-model/system-notes.ts';
 import { chatRows, replySeqOf } from './chat-rows.ts';
 
-/** All that the rows of a timeline are made of. */
+/** All inputs of the layout. */
 export interface TimelineOptions {
   columns: number;
   height: number;
@@ -16,21 +17,21 @@ export interface TimelineOptions {
   me: string;
   chats: readonly TimelineChat[];
   notes: SystemNotes;
-  /** The first chat is the first one that there is. */
+  /** Whether the first chat is the first one of the room. */
   isStartLoaded: boolean;
-  /** The last chat is the newest one. */
+  /** Whether the last chat is the newest one of the room. */
   isNewest: boolean;
-  /** What comes after this seq is new to the reader. */
+  /** Chats after this seq are below the "new" line. */
   newAfter: number | undefined;
   selected: string | undefined;
-  /** That the widest name takes. */
+  /** Columns of the widest name. */
   nameWidth: number;
   colorOf: (username: string) => AuthorColor;
   isConfusable: (username: string) => boolean;
   quotedChat: (seq: number) => Chat | undefined;
 }
 
-/** What stands in the last row of the screen: a chat, and how many of its rows are below. Nothing: the newest. */
+/** The chat in the last row of the screen, and how many of its rows are below. Without an anchor the newest is shown. */
 export interface Anchor {
   key: string;
   seq: number;
@@ -39,32 +40,32 @@ export interface Anchor {
 
 export interface TimelineRow {
   row: Row;
-  /** The chat that it belongs to. */
+  /** The chat of the row. */
   chatKey?: string | undefined;
 }
 
-/** What of a timeline is on the screen. */
+/** The visible part of a timeline. */
 export interface VisibleRows {
-  /** From the top; fewer than the height when there are no more. */
+  /** From the top; fewer than the height if there are no more. */
   rows: TimelineRow[];
-  /** Blocks above the first that is shown. */
+  /** Index of the first visible block. */
   firstBlock: number;
-  /** The last chat that is seen, at least its end. */
+  /** Seq of the last chat of which at least the end is visible. */
   lastVisibleSeq: number;
 }
 
-/** The place of a row: blocks are chats with what stands before them, and after all of them one more. */
+/** Position of a row. A block is a chat with the rows before it; there is one more block after the last chat. */
 interface RowPosition {
   block: number;
   row: number;
 }
 
-/** What names a chat, told or on its way. */
+/** Identifies a confirmed or pending chat. */
 export const chatKey = (chat: TimelineChat): string => (chat.state === undefined ? `${chat.seq}` : chat.clientId);
 
 const seqOf = (chat: TimelineChat): number => (isConfirmed(chat) ? chat.seq : Number.POSITIVE_INFINITY);
 
-/** Lays out as much as is seen, beginning where the reader is: what it costs does not depend on how many chats there are. */
+/** Lays out only the visible part, from the anchor on: the cost does not depend on the number of chats. */
 export class TimelineLayout {
   readonly #options: TimelineOptions;
   readonly #blocks = new Map<number, TimelineRow[]>();
@@ -85,18 +86,18 @@ export class TimelineLayout {
     return { rows, firstBlock: block + 1, lastVisibleSeq: this.#lastVisibleSeq(bottom) };
   }
 
-  /** Rows up, or down when it is less than zero. */
+  /** Scrolls up by rows; down if negative. */
   anchorMovedBy(anchor: Anchor | undefined, by: number): Anchor | undefined {
     const from = this.#fillScreen(this.#rowPositionOf(anchor));
     return this.#anchorAt(this.#fillScreen(by > 0 ? this.#moveUp(from, by) : this.#moveDown(from, -by)));
   }
 
-  /** With this chat, and what stands before it, at the top of the screen. */
+  /** Puts this chat, with the rows before it, at the top of the screen. */
   anchorStartingAt(index: number): Anchor | undefined {
     return this.#anchorAt(this.#fillScreen(this.#moveDown({ block: index, row: 0 }, this.#options.height - 1)));
   }
 
-  /** Moved no more than it takes to see this chat. */
+  /** Scrolls just enough to show this chat. */
   anchorRevealing(anchor: Anchor | undefined, index: number): Anchor | undefined {
     const bottom = this.#fillScreen(this.#rowPositionOf(anchor));
     const end: RowPosition = { block: index, row: this.#blockRows(index).length - 1 };
@@ -125,7 +126,7 @@ export class TimelineLayout {
     return { block, row: Math.max(0, this.#blockRows(block).length - 1 - anchor.rowsBelow) };
   }
 
-  /** One that is gone is where it would be. */
+  /** A chat that is gone keeps its position. */
   #indexOf({ key, seq }: Anchor): number {
     const { chats } = this.#options;
     if (Number.isFinite(seq)) return findSeqIndex(chats, seqOf, seq);
@@ -136,7 +137,7 @@ export class TimelineLayout {
   #anchorAt(position: RowPosition): Anchor | undefined {
     const end = this.#end;
     if (position.block > end.block || (position.block === end.block && position.row >= end.row)) return undefined;
-    // The last block may be empty: then the end of the last chat is the end of all.
+    // If the last block is empty, the end of the last chat is the end of the timeline.
     if (end.row < 0 && position.block === this.#lastBlock - 1 && position.row >= this.#blockRows(position.block).length - 1)
       return undefined;
     const chat = this.#options.chats[position.block];
@@ -164,7 +165,7 @@ export class TimelineLayout {
     return { block: at, row: Math.min(inside, this.#blockRows(at).length - 1) };
   }
 
-  /** No emptier than it must be: what is above the first chat is not shown while there is something below. */
+  /** Avoids empty rows: no space is shown above the first chat while there are chats below. */
   #fillScreen(bottom: RowPosition): RowPosition {
     let missing = this.#options.height;
     for (let { block, row } = bottom; missing > 0 && block >= 0; block -= 1) {
@@ -206,7 +207,7 @@ export class TimelineLayout {
     }));
   }
 
-  /** Where the room begins, the day, what else happened, and where the new begins. */
+  /** Rows before a chat: start of the room, date, system notes, and the "new" line. */
   #rowsBefore(index: number): TimelineRow[] {
     const { chats, columns, messages, isStartLoaded, newAfter } = this.#options;
     const chat = chats[index];
@@ -234,7 +235,7 @@ export class TimelineLayout {
 
 const dayOf = (at: number): string => new Date(at).toDateString();
 
-/** `── text ────────` */
+/** Such as `── text ────────`. */
 export function ruleRow(text: string, columns: number, color: Color): Row {
   const head = `── ${text} `;
   return [{ text: head + '─'.repeat(Math.max(0, columns - displayWidth(head))), color }];
