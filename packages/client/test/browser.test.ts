@@ -73,7 +73,7 @@ async function kept(ben: Socket): Promise<string[]> {
 const sent = (texts: string[]): string[] => texts.map((text) => `${text}, sent`);
 const sending = (texts: string[]): string[] => texts.map((text) => `${text}, sending`);
 
-test('a page that is reloaded while it is cut off comes back under its name, is told what it missed once, and sends what it had not', async () => {
+test('a page that is reloaded while disconnected rejoins under its name, receives missed entries once, and sends its pending chats', async () => {
   const { page, errors, proxy, ben } = await setUp('localhost');
   const comings = [collectEvents(ben, 'add:member:success'), collectEvents(ben, 'remove:member:success')];
   await say(ben, 'seen');
@@ -98,7 +98,7 @@ test('a page that is reloaded while it is cut off comes back under its name, is 
   expect(errors).toEqual([]);
 });
 
-test('a page that is cut off for a while shows its chats as sending, then as sent, in order and never twice', async () => {
+test('a page that is disconnected for a while shows its chats as sending, then as sent, in order and once', async () => {
   const { page, errors, proxy, ben } = await setUp('localhost');
   const texts = ['one', 'two', 'three'].map((text) => `aya: ${text}`);
   proxy.refuse(true);
@@ -119,7 +119,7 @@ test('a page that is cut off for a while shows its chats as sending, then as sen
   expect(errors).toEqual([]);
 });
 
-test('a tab that was behind another asks at once when it is shown, and leaves a connection that is dead', async () => {
+test('a background tab resumes at once when it is shown, and replaces a dead connection', async () => {
   const { page, errors, proxy, ben } = await setUp('localhost');
   await putBehindAnother(page);
   proxy.stall(true);
@@ -136,7 +136,7 @@ test('a tab that was behind another asks at once when it is shown, and leaves a 
   expect(errors).toEqual([]);
 });
 
-test('a tab that was frozen shows what it missed as soon as it runs again', async () => {
+test('a frozen tab shows the missed entries as soon as it runs again', async () => {
   const { page, errors, ben } = await setUp('localhost');
   const devtools = await page.context().newCDPSession(page);
   await putBehindAnother(page);
@@ -170,7 +170,7 @@ test.each([
   ['a few seconds', 5_000, 300],
   ['a minute', 60_000, 300],
 ])(
-  'a page that is left by a link is gone within a second, and live at once when it is come back to after %s',
+  'a page that is left by a link is offline within a second, and live at once when it is shown again after %s',
   {
     timeout: 150_000,
   },
@@ -196,7 +196,7 @@ test.each([
   },
 );
 
-test('a page that is no secure context joins, says and hears', async () => {
+test('a page without a secure context joins, sends and receives', async () => {
   const { page, errors, ben } = await setUp('chat.test');
   expect(await page.evaluate('[isSecureContext, typeof crypto.randomUUID]')).toEqual([false, 'undefined']);
   await type(page, 'hello');

@@ -26,7 +26,7 @@ const PYTHONS = (['sync', 'asyncio'] as const).flatMap((kind) =>
   ['polling,websocket', 'polling', 'websocket'].map((transports) => ({ kind, transports })),
 );
 
-test.each(PYTHONS)('Python, $kind over $transports, is told each event with one argument', async ({ kind, transports }) => {
+test.each(PYTHONS)('Python, $kind over $transports, receives each event with one argument', async ({ kind, transports }) => {
   const { url, aya, say } = await startRoom();
   const python = startPython({ kind, url, transports });
   await until(() => python.lines.some(({ joined }) => joined === true), 'it joined', 20_000);
@@ -46,7 +46,7 @@ test.each(PYTHONS)('Python, $kind over $transports, is told each event with one 
   expect(python.stderr()).toBe('');
 });
 
-test('Python in a large room is told of its own join with one argument', async () => {
+test('Python in a large room receives its own join with one argument', async () => {
   const { url } = await startRoom({ largeRoom: 1 });
   const python = startPython({ kind: 'sync', url, transports: 'websocket' });
   await until(() => python.lines.some(({ joined }) => joined === true), 'it joined', 20_000);
@@ -54,7 +54,7 @@ test('Python in a large room is told of its own join with one argument', async (
   expect(python.stderr()).toBe('');
 });
 
-test('Python that asks for the offset is given it', async () => {
+test('Python receives the offset if it asks for it', async () => {
   const { url, aya, say } = await startRoom();
   const python = startPython({ kind: 'sync', url, transports: 'websocket', auth: { recovery: true } });
   await until(() => python.lines.some(({ joined }) => joined === true), 'it joined', 20_000);
@@ -117,7 +117,7 @@ async function drop(socket: AnySocket): Promise<void> {
 }
 
 test.each(JAVASCRIPT)(
-  'socket.io-client $version over $transports hears all, and recovers: $recovers',
+  'socket.io-client $version over $transports receives everything, and recovers: $recovers',
   async ({ open, recovers, transports }) => {
     const { url, say } = await startRoom();
     const socket = open(url, { forceNew: true, reconnection: false, transports });
@@ -135,7 +135,7 @@ test.each(JAVASCRIPT)(
   },
 );
 
-test('a client that wants no recovery is given no offset, and is not recovered', async () => {
+test('a client that turns recovery off receives no offset, and is not recovered', async () => {
   const { url, say } = await startRoom();
   const socket: AnySocket = io48(url, { forceNew: true, reconnection: false, transports: ['websocket'], auth: { recovery: false } });
   const heard = await join(socket);

@@ -14,7 +14,7 @@ function slowMemory(): { kept: Record<string, string>; slow: ClientStorage } {
   return { kept: storage.items, slow: slowStorage(storage, { read: 0, write: 100 }) };
 }
 
-test('a client is connecting, online, reconnecting and closed', async () => {
+test('the state of a client is connecting, online, reconnecting and closed', async () => {
   const hall = new ScriptedServer();
   const client = newClient(hall);
   const states = [client.state];
@@ -28,7 +28,7 @@ test('a client is connecting, online, reconnecting and closed', async () => {
   expect(states).toEqual(['connecting', 'online', 'reconnecting', 'online', 'closed']);
 });
 
-test('its session is a secret of its own making, and the same after a reload', async () => {
+test('a client creates its own session secret, and has the same one after a reload', async () => {
   const hall = new ScriptedServer();
   const storage = memoryStorage();
   for (let load = 0; load < 2; load += 1) {
@@ -50,7 +50,7 @@ test.each([
   '"short"',
   '{"username":"aya","position":{"epoch":1},"outbox":[null,{"clientId":7}]}',
   '{"username":"aya","outbox":"x"}',
-])('what is stored and cannot be read is as good as nothing: %s', async (text) => {
+])('a stored value that cannot be read counts as missing: %s', async (text) => {
   const hall = new ScriptedServer();
   const storage = memoryStorage({ 'engawa:http://hall:session': text, [KEY]: text });
   const { room } = await joinRoom(newClient(hall, { storage }));
@@ -66,7 +66,7 @@ test.each([
     },
   },
   { how: 'rejects', fail: () => Promise.reject(new Error('full')) },
-])('a storage that $how is told once and keeps nobody from chatting', async ({ fail }) => {
+])('a storage that $how is reported once, and chats are still sent', async ({ fail }) => {
   const hall = new ScriptedServer();
   const client = newClient(hall, { storage: { getItem: fail, setItem: fail, removeItem: fail } });
   const errors: string[] = [];
@@ -78,7 +78,7 @@ test.each([
   expect(errors).toEqual(['storage_failed']);
 });
 
-test('a room that is closed is followed no more, leaves nobody, and goes on where it was when it is joined again', async () => {
+test('a closed room receives nothing more, stays joined, and resumes at its position after the next join', async () => {
   const hall = new ScriptedServer();
   const client = newClient(hall, { storage: memoryStorage() });
   const { room, events } = await joinRoom(client);
@@ -100,7 +100,7 @@ test('a room that is closed is followed no more, leaves nobody, and goes on wher
   expect(hall.requestsOf('create:chat')).toMatchObject([{ message: 'kept for later' }]);
 });
 
-test('a slow storage is written in order, and before a chat is asked', async () => {
+test('a slow storage is written in order, and before a chat is sent', async () => {
   const hall = new ScriptedServer();
   const { kept: items, slow } = slowMemory();
   const joining = newClient(hall, { storage: slow }).join(ROOM, { username: 'aya' });
@@ -115,7 +115,7 @@ test('a slow storage is written in order, and before a chat is asked', async () 
   expect(JSON.parse(items[KEY] ?? '')).toMatchObject({ position: { seq: 2 } });
 });
 
-test('a client is closed when a slow storage has written all', async () => {
+test('close() resolves when a slow storage has finished its writes', async () => {
   const hall = new ScriptedServer();
   const { kept: items, slow } = slowMemory();
   const client = newClient(hall, { storage: slow });
@@ -140,7 +140,7 @@ test('a client is closed when a slow storage has written all', async () => {
   ]);
 });
 
-test('the rooms are listed as soon as there is a connection, over as many as it takes, or never', async () => {
+test('listRooms waits for a connection, over as many as necessary, and fails when the client is closed', async () => {
   const hall = new ScriptedServer();
   hall.isOpen = false;
   const client = newClient(hall);
@@ -166,7 +166,7 @@ test('the rooms are listed as soon as there is a connection, over as many as it 
   expect(await client.listRooms()).toMatchObject({ ok: false, error: { code: 'closed' } });
 });
 
-test('a position is written only after the listeners were told, a few times a second, and at the close', async () => {
+test('a position is stored after the listeners were called, a few times a second, and at the close', async () => {
   const hall = new ScriptedServer();
   const storage = memoryStorage();
   const client = newClient(hall, { storage });
@@ -186,7 +186,7 @@ test('a position is written only after the listeners were told, a few times a se
   expect(seq()).toBe(5);
 });
 
-test('a refusal that may pass is told, and tried again when it may', async () => {
+test('a retryable rejection is reported, and retried after its delay', async () => {
   const hall = new ScriptedServer();
   hall.isOpen = false;
   const client = newClient(hall);
@@ -202,7 +202,7 @@ test('a refusal that may pass is told, and tried again when it may', async () =>
   expect(errors).toEqual(['rate_limited']);
 });
 
-test('a refusal for good closes the client', async () => {
+test('a final rejection closes the client', async () => {
   const hall = new ScriptedServer();
   const client = newClient(hall);
   const { room } = await joinRoom(client);
@@ -213,7 +213,7 @@ test('a refusal for good closes the client', async () => {
   await expect(client.join(ROOM, { username: 'aya' })).rejects.toMatchObject({ code: 'closed' });
 });
 
-test('a client that is closed when it hears of a refusal stays closed', async () => {
+test('a client that is closed by its error listener stays closed', async () => {
   const hall = new ScriptedServer();
   const client = newClient(hall);
   await joinRoom(client);
@@ -226,7 +226,7 @@ test('a client that is closed when it hears of a refusal stays closed', async ()
   expect(hall.sessions).toHaveLength(1);
 });
 
-test('a server that is about to stop is left without an error, and come back to at the time it gives', async () => {
+test('a server that announces its shutdown is left without an error, and rejoined at the announced time', async () => {
   const hall = new ScriptedServer();
   const client = newClient(hall);
   const { room } = await joinRoom(client);
@@ -244,7 +244,7 @@ test('a server that is about to stop is left without an error, and come back to 
   expect(errors).toEqual([]);
 });
 
-test('a server that says it stops and does not is left at that time', async () => {
+test('a server that announces its shutdown and does not stop is left at the announced time', async () => {
   const hall = new ScriptedServer();
   const client = newClient(hall);
   await joinRoom(client);
@@ -254,7 +254,7 @@ test('a server that says it stops and does not is left at that time', async () =
   expect(hall.sessions).toHaveLength(2);
 });
 
-test('after a sleep the rooms are asked for, and a connection that does not answer is replaced', async () => {
+test('after sleep the rooms resume, and a connection that does not answer is replaced', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   vi.setSystemTime(Date.now() + 60_000);
@@ -267,7 +267,7 @@ test('after a sleep the rooms are asked for, and a connection that does not answ
   expect(room.state).toBe('live');
 });
 
-test('a client that wakes without a connection does not wait for the next try, but for a time that the server gave', async () => {
+test('after sleep a client without a connection reconnects at once, except for a delay from the server', async () => {
   const hall = new ScriptedServer();
   const client = newClient(hall);
   const { room } = await joinRoom(client);
@@ -288,7 +288,7 @@ test('a client that wakes without a connection does not wait for the next try, b
   expect(client.state).toBe('online');
 });
 
-test('a question that is open when the client wakes does not make it wait', async () => {
+test('a request that is pending at the wake-up does not delay the resume', async () => {
   const hall = new ScriptedServer();
   const client = newClient(hall);
   const { room } = await joinRoom(client);
@@ -304,7 +304,7 @@ test('a question that is open when the client wakes does not make it wait', asyn
   expect(room.state).toBe('live');
 });
 
-test('a stored position outlives a client that never got so far as to join', async () => {
+test('a stored position survives a client that is closed before it joins', async () => {
   const hall = new ScriptedServer();
   const storage = memoryStorage();
   const first = newClient(hall, { storage });
@@ -319,7 +319,7 @@ test('a stored position outlives a client that never got so far as to join', asy
   expect(JSON.parse(storage.items[KEY] ?? '')).toMatchObject({ position: { epoch: 'e1', seq: 1 } });
 });
 
-test('a client without rooms finds out, too, whether its connection answers', async () => {
+test('a client without rooms also checks its connection after sleep', async () => {
   const hall = new ScriptedServer();
   const client = newClient(hall);
   client.sync();
@@ -330,7 +330,7 @@ test('a client without rooms finds out, too, whether its connection answers', as
   expect(hall.sessions).toHaveLength(2);
 });
 
-test('a page that is shown again asks, and one that is left writes down where it is', async () => {
+test('a page resumes when it is shown, and stores its position when it is hidden', async () => {
   const page = new EventTarget();
   const document = Object.assign(new EventTarget(), { visibilityState: 'hidden' });
   vi.stubGlobal('document', document);
@@ -351,7 +351,7 @@ test('a page that is shown again asks, and one that is left writes down where it
   expect(hall.requestsOf('resume:rooms')).toHaveLength(1);
 });
 
-test('a room is joined once, and under one name', async () => {
+test('a second join of a room returns the same room, and fails under another name', async () => {
   const hall = new ScriptedServer();
   const client = newClient(hall);
   const { room } = await joinRoom(client);
@@ -361,7 +361,7 @@ test('a room is joined once, and under one name', async () => {
   expect(hall.requestsOf('add:member')).toHaveLength(1);
 });
 
-test('a join that is refused for now says why, and is asked again', async () => {
+test('a join that is refused with a retryable error is reported and retried', async () => {
   const hall = new ScriptedServer();
   const client = newClient(hall);
   const errors: unknown[] = [];
@@ -373,7 +373,7 @@ test('a join that is refused for now says why, and is asked again', async () => 
   expect(errors).toEqual([['storage_full', ROOM]]);
 });
 
-test('a join waits for its connection', async () => {
+test('a join waits for the connection', async () => {
   const hall = new ScriptedServer();
   hall.isOpen = false;
   const joining = joinRoom(newClient(hall));
@@ -383,7 +383,7 @@ test('a join waits for its connection', async () => {
   expect((await joining).room.state).toBe('live');
 });
 
-test('an own position is where a room begins', async () => {
+test('a join with a position delivers the entries after it', async () => {
   const hall = new ScriptedServer();
   for (const message of ['one', 'two', 'three']) hall.addEntry({ kind: 'create:chat', by: 'ben', message });
   const { room, events } = await joinRoom(newClient(hall), { from: hall.log?.positionAt(1) ?? 'newest' });
@@ -392,7 +392,7 @@ test('an own position is where a room begins', async () => {
   expect(messages(room)).toEqual(['one', 'two', 'three']);
 });
 
-test('a listener that throws is not heard of by the client', async () => {
+test('an error of a listener does not affect the client', async () => {
   const hall = new ScriptedServer();
   const { room, events } = await joinRoom(newClient(hall));
   const thrown = new Promise((resolve) => process.prependOnceListener('uncaughtException', resolve));

@@ -48,13 +48,13 @@ const IN_A_ROOM = `
 
 test.each([
   ['before it is connected', ''],
-  ['in a room, with a chat on its way', IN_A_ROOM],
-])('a program ends that closes its client %s', async (_, course) => {
+  ['in a room, with a pending chat', IN_A_ROOM],
+])('a program that closes its client %s exits', async (_, course) => {
   const server = await ServerProcess.start(createTempFolder());
   await (await start(server.url, course)).endsSoon();
 });
 
-test('also when the server answers no more, or is gone', async () => {
+test('a program exits when the server does not answer, or is gone', async () => {
   const server = await ServerProcess.start(createTempFolder());
   const [frozen, gone] = [await start(server.url, IN_A_ROOM), await start(server.url, '')];
   server.freeze();

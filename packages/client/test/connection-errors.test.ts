@@ -58,7 +58,7 @@ const closedPort = async (): Promise<number> => {
 /** Longer than any of the delays after a first try. */
 const PAUSE_MS = 3_000;
 
-test('a closed port is told, with its address, its cause and what to do, and tried again', async () => {
+test('a closed port is reported with address, cause and advice, and retried', async () => {
   const port = await closedPort();
   const address = `http://127.0.0.1:${port}`;
   const { client, errors, first } = open(address);
@@ -68,26 +68,29 @@ test('a closed port is told, with its address, its cause and what to do, and tri
   expect(client.state).toBe('connecting');
 });
 
-test('a server that takes connections and says nothing is told', async () => {
+test('a server that accepts connections and does not answer is reported', async () => {
   const port = await listening(createTcpServer());
   const { first } = open(`http://127.0.0.1:${port}`);
   expect(await first).toMatchObject({ code: 'unreachable', cause: { message: 'timeout' } });
 });
 
-test.each(['', 'nonsense', 'localhost:3000', 'ftp://127.0.0.1', '//127.0.0.1', 'http://'])('%j is told as no address', async (url) => {
-  const { client, first } = open(url);
-  const joining = client.join('veranda', { username: 'aya' });
-  await expect(withTimeout(joining, 'the join to be refused')).rejects.toMatchObject({ code: 'invalid_url', retryable: false });
-  expect(await first).toMatchObject({
-    code: 'invalid_url',
-    retryable: false,
-    address: `'${url}'`,
-    advice: 'It begins with http:// or https://.',
-  });
-  expect(client.state).toBe('closed');
-  await expect(client.join('veranda', { username: 'aya' })).rejects.toMatchObject({ code: 'invalid_url' });
-  expect(await client.listRooms()).toMatchObject({ ok: false, error: { code: 'invalid_url' } });
-});
+test.each(['', 'nonsense', 'localhost:3000', 'ftp://127.0.0.1', '//127.0.0.1', 'http://'])(
+  '%j is reported as an invalid URL',
+  async (url) => {
+    const { client, first } = open(url);
+    const joining = client.join('veranda', { username: 'aya' });
+    await expect(withTimeout(joining, 'the join to be refused')).rejects.toMatchObject({ code: 'invalid_url', retryable: false });
+    expect(await first).toMatchObject({
+      code: 'invalid_url',
+      retryable: false,
+      address: `'${url}'`,
+      advice: 'It begins with http:// or https://.',
+    });
+    expect(client.state).toBe('closed');
+    await expect(client.join('veranda', { username: 'aya' })).rejects.toMatchObject({ code: 'invalid_url' });
+    expect(await client.listRooms()).toMatchObject({ ok: false, error: { code: 'invalid_url' } });
+  },
+);
 
 const answering = (listener: RequestListener) => createServer(listener);
 const others: [string, () => TcpServer, RegExp][] = [
@@ -102,7 +105,7 @@ const others: [string, () => TcpServer, RegExp][] = [
   ],
 ];
 
-test.each(others)('a server that %s is told as another one, and left alone', async (_, make, reason) => {
+test.each(others)('a server that %s is reported as not a chat server, and not retried', async (_, make, reason) => {
   const { port, count } = await counted(make());
   const { client, errors, first } = open(`http://127.0.0.1:${port}/chat`);
   expect(await first).toMatchObject({ code: 'not_a_chat_server', retryable: false, address: `http://127.0.0.1:${port}/chat` });
@@ -113,7 +116,7 @@ test.each(others)('a server that %s is told as another one, and left alone', asy
   expect([errors.length, count() - before]).toEqual([1, 0]);
 });
 
-test('a certificate that is wrong, and a port without TLS, are told and left alone', async () => {
+test('a certificate that is not valid, and a port without TLS, are reported and not retried', async () => {
   const wrong = await counted(createTlsServer(await createSelfSignedCertificate()));
   const none = await counted(createServer());
   for (const { port, count } of [wrong, none]) {
@@ -128,7 +131,7 @@ test('a certificate that is wrong, and a port without TLS, are told and left alo
   }
 });
 
-test('a proxy whose server is away, and a server that is starting, are tried again', async () => {
+test('a proxy whose server is down, and a server that is starting, are retried', async () => {
   const { port } = await counted(answering((_, response) => response.writeHead(502).end('Bad gateway')));
   const { client, errors, first } = open(`http://127.0.0.1:${port}`);
   expect(await first).toMatchObject({ code: 'unreachable', retryable: true });
@@ -137,7 +140,7 @@ test('a proxy whose server is away, and a server that is starting, are tried aga
   expect(client.state).toBe('connecting');
 });
 
-test('where there was a server once, nothing keeps a client from coming back', async () => {
+test('after the first connection every error is retried', async () => {
   const { url } = await startServer();
   const proxy = await startProxy({ port: Number(new URL(url).port) });
   const { client, errors } = open(proxy.url);
@@ -150,7 +153,7 @@ test('where there was a server once, nothing keeps a client from coming back', a
   await until(() => client.state === 'online', 'it is back', 20_000);
 });
 
-test('a page of a forbidden origin is told so, and does not try again', async () => {
+test('a page with a forbidden origin is reported, and does not retry', async () => {
   const { url } = await startServer({ origins: ['https://chat.example.org'] });
   const proxy = await startProxy({ port: Number(new URL(url).port) });
   const [context, site] = await Promise.all([openBrowser(), startDemoPage()]);

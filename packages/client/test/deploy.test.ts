@@ -13,7 +13,7 @@ const TALK_MS = 1_000;
 /** What Cloud Run leaves an instance between SIGTERM and SIGKILL. */
 const NOTICE_MS = 10_000;
 
-test('an instance is told to stop while Redis says nothing, and killed ten seconds later: nothing is lost or comes twice', {
+test('an instance that is stopped while Redis does not answer, and killed ten seconds later, loses and duplicates nothing', {
   timeout: 120_000,
 }, async () => {
   const { redis, proxy, crowd } = await scene();
@@ -32,7 +32,7 @@ test('an instance is told to stop while Redis says nothing, and killed ten secon
   await endsWell('killed after its notice', { redis, crowd, servers: [second.server] });
 });
 
-test('a proxy cuts every connection at a certain age, as a request time-out does: nothing is lost or comes twice', {
+test('a proxy that closes every connection at a certain age, as a request time-out does, loses and duplicates nothing', {
   timeout: 120_000,
 }, async () => {
   const { redis, proxy, crowd } = await scene();
@@ -45,7 +45,7 @@ test('a proxy cuts every connection at a certain age, as a request time-out does
   await endsWell('cut at an age', { redis, crowd, servers: [server] });
 });
 
-test('of two instances behind a balancer one is replaced and the other killed: nothing is lost or comes twice', {
+test('of two instances behind a load balancer one is replaced and the other killed: nothing is lost or duplicated', {
   timeout: 120_000,
 }, async () => {
   const { redis, proxy, crowd } = await scene({ isBalanced: true });

@@ -21,27 +21,30 @@ function giveUp(socket: Socket): void {
 test.each([
   { limit: 'the default limit', settings: {} },
   { limit: 'a limit of 30', settings: { connectionsPerAddress: 30 } },
-])('30 stock clients of an address whose uplink fails over are all back within seconds, with $limit', async ({ settings }) => {
-  const { url } = await startServer(settings);
-  const proxy = await startProxy({ port: portOf(url) });
-  const clients = await Promise.all(upTo(30).map(() => connect(proxy.url, RETURNS)));
-  const [first, ...others] = clients as [Socket, ...Socket[]];
-  await requestOk(first, 'create:room', { roomId: 'office', username: 'aya' });
-  await Promise.all(others.map((client, each) => requestOk(client, 'add:member', { roomId: 'office', username: `name ${each}` })));
-  const errors: unknown[] = [];
-  for (const client of clients) client.on('connect_error', (error) => errors.push(error));
-  expect(proxy.blackhole()).toBe(30);
-  for (const client of clients) giveUp(client);
-  await until(() => clients.every((client) => !client.connected), 'all are away');
-  await until(() => clients.every((client) => client.connected), 'all are back', 10_000);
-  expect(clients.every((client) => client.recovered)).toBe(true);
-  expect(errors).toEqual([]);
-  // Nobody has noticed that the former ones are dead.
-  expect(proxy.connections).toBe(60);
-});
+])(
+  '30 plain Socket.IO clients of one address, whose uplink fails over, are all reconnected within seconds, with $limit',
+  async ({ settings }) => {
+    const { url } = await startServer(settings);
+    const proxy = await startProxy({ port: portOf(url) });
+    const clients = await Promise.all(upTo(30).map(() => connect(proxy.url, RETURNS)));
+    const [first, ...others] = clients as [Socket, ...Socket[]];
+    await requestOk(first, 'create:room', { roomId: 'office', username: 'aya' });
+    await Promise.all(others.map((client, each) => requestOk(client, 'add:member', { roomId: 'office', username: `name ${each}` })));
+    const errors: unknown[] = [];
+    for (const client of clients) client.on('connect_error', (error) => errors.push(error));
+    expect(proxy.blackhole()).toBe(30);
+    for (const client of clients) giveUp(client);
+    await until(() => clients.every((client) => !client.connected), 'all are away');
+    await until(() => clients.every((client) => client.connected), 'all are back', 10_000);
+    expect(clients.every((client) => client.recovered)).toBe(true);
+    expect(errors).toEqual([]);
+    // Nobody has noticed that the former ones are dead.
+    expect(proxy.connections).toBe(60);
+  },
+);
 
 test.each(['websocket', 'polling'] as const)(
-  'a stock client that is refused for now connects again by itself, over %s',
+  'a plain Socket.IO client that is refused for now reconnects by itself, over %s',
   async (transport) => {
     const { url } = await startServer({ connectionsPerAddress: 2 });
     const [first] = [await connect(url), await connect(url)];
@@ -57,7 +60,7 @@ test.each(['websocket', 'polling'] as const)(
   },
 );
 
-test('Python that finds its place taken connects again by itself', async () => {
+test('a Python client that is refused over the limit reconnects by itself', async () => {
   const { url } = await startServer({ connectionsPerAddress: 2 });
   const proxy = await startProxy({ port: portOf(url) });
   const aya = await connect(url);
@@ -75,7 +78,7 @@ test('Python that finds its place taken connects again by itself', async () => {
   await until(() => connects() === 2, 'it is back', 20_000);
 });
 
-test('the SDK is told why it is refused for now, and comes in when there is a place', async () => {
+test('the SDK reports why it is refused for now, and connects as soon as the limit allows it', async () => {
   const { url } = await startServer({ connectionsPerAddress: 1 });
   const first = await connect(url);
   const client = connectSdk(url);
@@ -88,7 +91,7 @@ test('the SDK is told why it is refused for now, and comes in when there is a pl
   await until(() => client.state === 'online', 'it is in');
 });
 
-test('each connection lets one more of its session in beyond the limit, and never a stranger', async () => {
+test('each connection admits one more of its own session beyond the limit, and never one of another session', async () => {
   const { url } = await startServer({ connectionsPerAddress: 2 });
   const shown = async (session: string) => {
     const raw = await openRawWebSocket(url);
@@ -125,7 +128,7 @@ async function shownOnce(url: string, session: string): Promise<'in' | 'out'> {
   return isIn ? 'in' : 'out';
 }
 
-test('who sends CONNECT several times in one breath is one connection', async () => {
+test('several CONNECT packets in one write are one connection', async () => {
   const { url } = await startServer({ connectionsPerAddress: 1 });
   const raw = await openRawWebSocket(url);
   await raw.send(...upTo(5).map(() => `40${authOf('aya')}`));

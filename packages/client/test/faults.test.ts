@@ -24,7 +24,7 @@ const step = fc.oneof(
 
 type Step = { do: string; ms?: number; fault?: string; event?: string };
 
-test('whatever happens, every chat is there once and in order, every entry is told once and in order, and what is shown is a fresh load', async () => {
+test('under random faults every chat is stored once and in order, every entry is delivered once and in order, and timelines equal a fresh load', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 40, size: 'max' }), async (steps) => {
       const hall = new ScriptedServer();

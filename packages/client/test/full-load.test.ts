@@ -14,7 +14,7 @@ const DELAYS = { firstMs: 40, lastMs: 250, openMs: 3_000 };
 /** Far less than is said; what may wait for them is soon full. */
 const SLOW = { bytesPerSecond: 20_000, maxWaiting: '16kb' };
 
-test(`${kills} kills under full load, with slow readers: none misses anything, nor is told it twice`, {
+test(`${kills} kills under full load, with slow readers: no client misses an entry or receives it twice`, {
   timeout: kills * 30_000 + 180_000,
 }, async () => {
   vi.stubEnv('ENGAWA_MAX_WAITING', SLOW.maxWaiting);

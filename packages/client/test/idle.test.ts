@@ -58,14 +58,14 @@ function counting(store: Store): Map<string, number> {
   return asked;
 }
 
-test('a server on which nobody is connected asks its store twice a minute', async () => {
+test('a server without connections sends two requests a minute to its store', async () => {
   const { time, server } = start(1);
   const asked = counting(server.store);
   await time.advance(10 * MINUTE_MS);
   expect(Object.fromEntries(asked)).toEqual({ listExpiredLeases: 20 });
 });
 
-test('where members are and nobody speaks, it beats, looks who is gone, and asks once a minute for each room', async () => {
+test('with members and no chats a server sends heartbeats, looks for expired leases, and checks each room once a minute', async () => {
   const { time, server, enter } = start(1);
   for (const name of ['aya', 'ben', 'chiyo']) await enter(name);
   await time.advance(5 * MINUTE_MS);
@@ -74,7 +74,7 @@ test('where members are and nobody speaks, it beats, looks who is gone, and asks
   expect(Object.fromEntries(asked)).toEqual({ listExpiredLeases: 80, heartbeat: 80, readPage: 10, publish: 10 });
 });
 
-test('where somebody speaks, a room is compared with its log every five seconds again', async () => {
+test('with chats a server compares a room with its log every five seconds again', async () => {
   const { time, server, enter } = start(1);
   const room = await enter('aya');
   await time.advance(5 * MINUTE_MS);
@@ -86,7 +86,7 @@ test('where somebody speaks, a room is compared with its log every five seconds 
   expect(asked.get('readPage')).toBeGreaterThanOrEqual(11);
 });
 
-test('what a dead subscription did not bring is found after about as long as it was silent', async () => {
+test('entries that a dead subscription did not deliver are found after about as long as it was silent', async () => {
   const { time, server, enter } = start(2);
   const [subscribe, isDead] = [server.store.subscribe.bind(server.store), { yet: false }];
   Object.assign(server.store, {
@@ -126,7 +126,7 @@ async function sayAsNobody(store: Store): Promise<{ seq: number }> {
   return { seq: Number(appended.entries[0]?.seq) };
 }
 
-test('servers know how many are online on the others: after hours of silence, when one leaves, and when one is killed', async () => {
+test('servers know the online members of the others: after hours without events, after a leave, and after a kill', async () => {
   const { time, server, enter } = start(2);
   const nodes = new Set<Json>();
   const announce = server.store.publish.bind(server.store);
@@ -160,7 +160,7 @@ test('servers know how many are online on the others: after hours of silence, wh
 });
 
 test.each([false, true])(
-  'the members of a killed server have lapsed after the grace and a beat (with members on others: %s)',
+  'the members of a killed server expire after the grace and a heartbeat (with members on others: %s)',
   async (hasOthers) => {
     const { time, server, clients, enter } = start(2);
     server.kill(1);

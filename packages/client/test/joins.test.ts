@@ -8,7 +8,7 @@ const { burst, perSecond } = LIMITS.rates.joins;
 const OVER = 6;
 const rooms = Array.from({ length: burst + OVER }, (_, index) => `room ${index}`);
 
-test('all are joined as fast as the rates allow, in their order, and hardly asked for in vain', async () => {
+test('many joins at once finish as fast as the rate limit allows, in order, with few refused requests', async () => {
   const { url } = await startServer();
   const owners = [await connectStock(url), await connectStock(url)];
   for (const [index, roomId] of rooms.entries())

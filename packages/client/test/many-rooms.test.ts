@@ -11,7 +11,7 @@ const ROOMS = 20;
 const MISSED = 30;
 const LONG = '部'.repeat(LIMITS.textCodePoints);
 
-test('it is told all of it, once, in order and room by room, and loses its place in none', async () => {
+test('a member of many rooms receives every missed entry once and in order, and keeps its place in each room', async () => {
   const store = await newStore();
   const { url } = await startServer({ store, limits: 'off' });
   const storage = memoryStorage();
@@ -47,7 +47,9 @@ test('it is told all of it, once, in order and room by room, and loses its place
   for (const name of names) expect(told.get(name)).toEqual(numbers);
 });
 
-test('a member of 200 rooms that all have another log comes to an end on a line of a megabyte a second', { timeout: 120_000 }, async () => {
+test('a member of 200 rooms, all with a new log, finishes its resume on a network of a megabyte a second', {
+  timeout: 120_000,
+}, async () => {
   const store = await newStore();
   const { url } = await startServer({ store, limits: 'off' });
   const proxy = await startProxy({ port: Number(new URL(url).port) });

@@ -6,7 +6,7 @@ import { memoryStorage } from './helpers/clients.ts';
 
 const replies = (room: Room) => room.timeline.chats.map(({ message, replyTo }) => [message, replyTo]);
 
-test('who is there, who was away and who comes later see which chat each one answers, also once it was edited', async () => {
+test('present, returning and new members see which chat each reply is to, also after an edit', async () => {
   const { url } = await startServer({ limits: 'off' });
   const open = (storage = memoryStorage()): Client => {
     const client = connect(url, { storage });
@@ -47,7 +47,7 @@ test('who is there, who was away and who comes later see which chat each one ans
   expect(await ben.send('still here').settled).toMatchObject({ ok: true });
 });
 
-test('the rooms of the server are listed page by page', async () => {
+test('the rooms of a server are listed page by page', async () => {
   const { url } = await startServer({ limits: 'off' });
   const client = connect(url);
   onTestFinished(() => client.close());
@@ -63,7 +63,7 @@ test('the rooms of the server are listed page by page', async () => {
   expect(await client.listRooms({ after: 'b' })).toMatchObject({ ok: true, more: false, rooms: [{ roomId: 'c' }] });
 });
 
-test('a session that is there twice: each hears what the other says, and who leaves in one has left in both', async () => {
+test('two clients with one session receive each other’s chats, and a leave of one is a leave of both', async () => {
   const { url } = await startServer({ limits: 'off', graceMs: 200 });
   const storage = memoryStorage();
   const open = (options: ClientOptions): Client => {

@@ -8,7 +8,7 @@ beforeEach(useFakeTime);
 
 const asked = (hall: ScriptedServer) => hall.requestsOf('create:chat').map(({ message }) => message);
 
-test('a chat is shown at once, and never twice or not at all until the room tells it', async () => {
+test('a chat is shown at once, and exactly once until the room delivers it', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   const shown: number[] = [];
@@ -36,7 +36,7 @@ test('an acknowledged chat is shown as sent while its entry is missing', async (
   expect(room.timeline.chats[0]).not.toHaveProperty('state');
 });
 
-test('an acknowledged chat in whose place another is told was lost by the log, and is sent again', async () => {
+test('an acknowledged chat is sent again if another entry is delivered at its seq', async () => {
   const hall = new ScriptedServer();
   const { room, events } = await joinRoom(newClient(hall));
   hall.failNext('create:chat', { roomId: ROOM, epoch: 'e1', seq: 2, id: 'lost-2' });
@@ -51,7 +51,7 @@ test('an acknowledged chat in whose place another is told was lost by the log, a
   expect(events).toMatchObject({ seqs: [2, 3], resets: [] });
 });
 
-test('what is acknowledged in another log than the one that is told is found out, and sent again if this one lacks it', async () => {
+test('a chat that is acknowledged in another log is detected, and sent again if the current log lacks it', async () => {
   const hall = new ScriptedServer();
   const { room, events } = await joinRoom(newClient(hall));
   hall.failNext('create:chat', { roomId: ROOM, epoch: 'e1.2', seq: 2, id: 'lost-2' });
@@ -63,7 +63,7 @@ test('what is acknowledged in another log than the one that is told is found out
   expect(hall.log?.head).toBe(2);
 });
 
-test('an acknowledged chat that is told with a later text, and without its client id, is not taken for lost', async () => {
+test('an acknowledged chat that is delivered with a later text, without its client id, does not count as lost', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   hall.failNext('create:chat', { roomId: ROOM, epoch: 'e1', seq: 2, id: 'e1-2' });
@@ -75,7 +75,7 @@ test('an acknowledged chat that is told with a later text, and without its clien
   expect(asked(hall)).toEqual(['hello']);
 });
 
-test('a chat of another with the same client id is not taken for an own one', async () => {
+test('a chat of another member with the same client id does not count as an own one', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   hall.failNext('create:chat', 'never');
@@ -86,7 +86,7 @@ test('a chat of another with the same client id is not taken for an own one', as
   expect(sent.state).toBe('sending');
 });
 
-test('chats go one after the other, in the order in which they were written', async () => {
+test('chats are sent one after the other, in the order of writing', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   hall.failNext('create:chat', { code: 'rate_limited', retryable: true, retryAfter: 5_000 });
@@ -98,7 +98,7 @@ test('chats go one after the other, in the order in which they were written', as
   expect(messages(room)).toEqual(['one', 'two', 'three']);
 });
 
-test('what was kept but not acknowledged is sent again under the same id, and there once', async () => {
+test('a chat that was stored but not acknowledged is sent again under the same client id, and is there once', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   hall.failNext('create:chat', 'lost');
@@ -116,7 +116,7 @@ test('what was kept but not acknowledged is sent again under the same id, and th
   expect(hall.log?.head).toBe(3);
 });
 
-test('an ask without an answer is asked again, for as long as it takes', async () => {
+test('a request without an answer is repeated without a limit', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   for (let count = 0; count < 5; count += 1) hall.failNext('create:chat', 'never');
@@ -126,7 +126,7 @@ test('an ask without an answer is asked again, for as long as it takes', async (
   expect(new Set(hall.requestsOf('create:chat').map(({ clientId }) => clientId))).toEqual(new Set([sent.clientId]));
 });
 
-test('a refused chat has failed with its error, stays until it is discarded, and keeps none from going on', async () => {
+test('a refused chat has failed with its error, stays until it is discarded, and does not block others', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   hall.failNext('create:chat', { code: 'invalid_payload' });
@@ -141,7 +141,7 @@ test('a refused chat has failed with its error, stays until it is discarded, and
   expect(messages(room)).toEqual(['good']);
 });
 
-test('a failed chat may be sent again', async () => {
+test('a failed chat can be retried', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   hall.failNext('create:chat', { code: 'not_allowed' });
@@ -156,7 +156,7 @@ test('a failed chat may be sent again', async () => {
   expect(messages(room)).toEqual(['again']);
 });
 
-test('who is a member no more is one again before his chat goes on', async () => {
+test('an expired member rejoins before their chat is sent', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   hall.members.delete('aya');
@@ -166,7 +166,7 @@ test('who is a member no more is one again before his chat goes on', async () =>
   expect(room.state).toBe('live');
 });
 
-test('a chat that no frame could carry fails, and the connection stays', async () => {
+test('a chat that is larger than a frame fails, and the connection stays', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   const sent = room.send('x'.repeat(70_000));
@@ -178,7 +178,7 @@ test('a chat that no frame could carry fails, and the connection stays', async (
 test.each([
   { what: 'chats', count: MAX_OUTBOX_ITEMS, message: 'x' },
   { what: 'bytes', count: 16, message: 'x'.repeat(MAX_OUTBOX_BYTES / 16 - '{"message":""}'.length) },
-])('more $what than the outbox may hold are busy', async ({ count, message }) => {
+])('more $what than the outbox can hold are refused with busy', async ({ count, message }) => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   hall.drop();
@@ -188,7 +188,7 @@ test.each([
   expect(room.timeline.chats).toHaveLength(count);
 });
 
-test('what was not sent outlives its client, is written down before it is asked, and sent once', async () => {
+test('a pending chat outlives its client, is stored before it is sent, and is sent once', async () => {
   const hall = new ScriptedServer();
   const storage = memoryStorage();
   const first = newClient(hall, { storage });
@@ -211,7 +211,7 @@ test('what was not sent outlives its client, is written down before it is asked,
   expect(unsentIn(storage)).toEqual([]);
 });
 
-test('a reply says what it answers while it is on its way, in every try, after a reload, and in the room', async () => {
+test('a reply has its replyTo while it is pending, in every attempt, after a reload, and in the room', async () => {
   const hall = new ScriptedServer();
   const storage = memoryStorage();
   const first = newClient(hall, { storage });
@@ -245,7 +245,7 @@ test('a reply says what it answers while it is on its way, in every try, after a
   ]);
 });
 
-test('a reply that waits while the log is set back answers no chat of that one', async () => {
+test('a reply that is pending while the log is set back replies to no chat of the new log', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   const { seq } = hall.addEntry({ kind: 'create:chat', by: 'ben', message: 'tea?' });
@@ -260,7 +260,7 @@ test('a reply that waits while the log is set back answers no chat of that one',
   expect(hall.requestsOf('create:chat')).toEqual([expect.not.objectContaining({ replyTo: seq })]);
 });
 
-test('a leave whose answer is lost is a leave', async () => {
+test('a leave whose answer is lost ends the room as left', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   hall.failNext('remove:member', 'lost');
@@ -277,7 +277,7 @@ const packets = (hall: ScriptedServer) =>
   hall.requestsOf('create:chats').map(({ chats }) => (chats as { message: string }[]).map(({ message }) => message));
 const numbered = (from: number, to: number): string[] => Array.from({ length: to - from + 1 }, (_, index) => `${from + index}`);
 
-test('chats that wait travel together, in packets that grow while each is taken at once, and are there in order', async () => {
+test('pending chats are sent together, in packets that grow while each is accepted at once, and arrive in order', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   const sent = numbered(1, 20).map((message) => room.send(message));
@@ -288,7 +288,7 @@ test('chats that wait travel together, in packets that grow while each is taken 
   expect(messages(room)).toEqual(numbered(1, 20));
 });
 
-test('a packet is no larger than one chat may be, and a hundred chats at most', async () => {
+test('a packet is no larger than one chat may be, and has at most a hundred chats', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   for (const _ of numbered(1, 20)) room.send('x'.repeat(4_000));
@@ -302,7 +302,7 @@ test('a packet is no larger than one chat may be, and a hundred chats at most', 
 });
 
 test.each(['lost', 'never'] as const)(
-  'a packet that was tried, and its answer was %s, is the same packet after a reload',
+  'a packet that was tried, and whose answer was %s, is the same packet after a reload',
   async (fault) => {
     const hall = new ScriptedServer();
     const storage = memoryStorage();
@@ -331,7 +331,7 @@ test.each(['lost', 'never'] as const)(
   },
 );
 
-test('what is left of a packet after a crash is answered from the log, each with its own place', async () => {
+test('the rest of a packet after a crash is answered from the log, each chat with its own seq', async () => {
   const hall = new ScriptedServer();
   const storage = memoryStorage();
   const before = newClient(hall, { storage });
@@ -349,7 +349,7 @@ test('what is left of a packet after a crash is answered from the log, each with
   expect(unsentIn(kept)).toEqual([]);
 });
 
-test('one that is refused takes none of its packet with it', async () => {
+test('a refused chat does not prevent the others of its packet from being sent', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   hall.onRequest = () => {
@@ -363,7 +363,7 @@ test('one that is refused takes none of its packet with it', async () => {
   expect(hall.log?.chats('aya').map(({ message }) => message)).toEqual(['1', '2', '3', '4', '6', '7', '8']);
 });
 
-test('of two clients with one storage each sends what it wrote, and the other one what was left behind, once', async () => {
+test('of two clients with one storage each sends its own chats, and the other one those left behind, once', async () => {
   const hall = new ScriptedServer();
   const storage = memoryStorage();
   const [one, other] = [newClient(hall, { storage }), newClient(hall, { storage })];

@@ -42,28 +42,25 @@ async function logOf(room: Room): Promise<(string | null)[]> {
   return page.ok ? page.chats.map(({ message }) => message) : [];
 }
 
-test.each(KINDS)(
-  'words of a room that is closed while it is offline are sent once after the next join, with a storage %s',
-  async (_, make) => {
-    const { proxy, open } = await setUp();
-    const items = {};
-    const client = open({ storage: make(items) });
-    const room = await client.join('veranda', { username: 'aya', create: true });
-    await goOffline(proxy, room);
-    room.send('one');
-    room.send('two');
-    room.close();
-    const joining = client.join('veranda', { username: 'aya' });
-    proxy.refuse(false);
-    const again = await joining;
-    await until(() => again.timeline.chats.length === 2 && areSent(again), 'it is sent');
-    expect(await logOf(again)).toEqual(['one', 'two']);
-    await client.close();
-    expect(unsentIn({ items })).toEqual([]);
-  },
-);
+test.each(KINDS)('chats of a room that is closed offline are sent once after the next join, with a storage %s', async (_, make) => {
+  const { proxy, open } = await setUp();
+  const items = {};
+  const client = open({ storage: make(items) });
+  const room = await client.join('veranda', { username: 'aya', create: true });
+  await goOffline(proxy, room);
+  room.send('one');
+  room.send('two');
+  room.close();
+  const joining = client.join('veranda', { username: 'aya' });
+  proxy.refuse(false);
+  const again = await joining;
+  await until(() => again.timeline.chats.length === 2 && areSent(again), 'it is sent');
+  expect(await logOf(again)).toEqual(['one', 'two']);
+  await client.close();
+  expect(unsentIn({ items })).toEqual([]);
+});
 
-test.each(KINDS)('what one client wrote waits beside what another wrote, and each is sent once, with a storage %s', async (_, make) => {
+test.each(KINDS)('pending chats of two clients are stored side by side, and each is sent once, with a storage %s', async (_, make) => {
   const { proxy, open } = await setUp();
   const items = {};
   const storage = make(items);
@@ -94,7 +91,7 @@ function stubLocks(): void {
   onTestFinished(() => void vi.unstubAllGlobals());
 }
 
-test('a page that begins while the other one strikes out what was sent does not show it as waiting for ever', async () => {
+test('a page that starts while another one removes sent chats does not show them as pending for ever', async () => {
   stubLocks();
   const { open } = await setUp();
   const items = {};
@@ -109,7 +106,7 @@ test('a page that begins while the other one strikes out what was sent does not 
   expect(texts(second)).toEqual(['hello']);
 });
 
-test.each(KINDS)('two clients that begin at once on one empty storage are one person, with a storage %s', async (_, make) => {
+test.each(KINDS)('two clients that start at the same time on one empty storage are one user, with a storage %s', async (_, make) => {
   const { open } = await setUp();
   const storage = make({});
   await open().join('veranda', { username: 'ben', create: true });
@@ -119,7 +116,7 @@ test.each(KINDS)('two clients that begin at once on one empty storage are one pe
   expect(rooms[1]?.members).toBe(2);
 });
 
-test('clients that begin at once on storages of their own over one localStorage are one person', async () => {
+test('clients that start at the same time with separate wrappers of one localStorage are one user', async () => {
   const { open } = await setUp();
   const kept = {};
   const rooms = await Promise.all(
@@ -128,7 +125,7 @@ test('clients that begin at once on storages of their own over one localStorage 
   expect(rooms.map(({ members }) => members)).toEqual([1, 1, 1]);
 });
 
-test('words of one whose name was taken meanwhile are kept, and sent under the next name', async () => {
+test('pending chats of a member whose name was taken are kept, and sent under the next name', async () => {
   const { url, proxy, open } = await setUp();
   const items = {};
   const first = open({ storage: memoryStorage(items) });
@@ -155,7 +152,7 @@ test('words of one whose name was taken meanwhile are kept, and sent under the n
   ]);
 });
 
-test('an edit, a deletion and reactions that are made offline are shown, outlive the client, and are done once', async () => {
+test('an edit, a deletion and reactions that are made offline are shown, outlive the client, and are applied once', async () => {
   const { proxy, open } = await setUp();
   const ben = await open().join('veranda', { username: 'ben', create: true });
   const items = {};
@@ -194,7 +191,7 @@ test('an edit, a deletion and reactions that are made offline are shown, outlive
   await until(() => unsentIn({ items }).length === 0, 'nothing waits');
 });
 
-test('a change that is refused after a reload is told as failed, and shown no more', async () => {
+test('a change that is refused after a reload is reported as failed, and no longer shown', async () => {
   const { proxy, open } = await setUp();
   const ben = await open().join('veranda', { username: 'ben', create: true });
   await ben.send('his').settled;
@@ -219,7 +216,7 @@ test('a change that is refused after a reload is told as failed, and shown no mo
   expect(unsentIn({ items })).toEqual([]);
 });
 
-test('a chat that failed is there after a reload, until it is discarded', async () => {
+test('a failed chat is still there after a reload, until it is discarded', async () => {
   const { open } = await setUp();
   const items = {};
   const first = open({ storage: memoryStorage(items) });
@@ -234,7 +231,7 @@ test('a chat that failed is there after a reload, until it is discarded', async 
   expect(unsentIn({ items })).toEqual([]);
 });
 
-test('words for a room that is gone are not sent to another one with its id, but told as failed, and their owner decides', async () => {
+test('chats for a deleted room are not sent to a new one with its id, but fail, and the user decides', async () => {
   const { url, proxy, open } = await setUp();
   const kept = {};
   const first = open({ storage: memoryStorage(kept) });
@@ -287,7 +284,7 @@ test('a client that was away while its room was replaced does not join the new o
   expect(comings).toEqual([]);
 });
 
-test('a room and a name are the same in each of their Unicode forms', async () => {
+test('a room id and a username are equal in all of their Unicode forms', async () => {
   const { url, open } = await setUp();
   const [id, name] = ['cafe\u0301', 'Ame\u0301lie'];
   const client = open({ storage: memoryStorage() });
@@ -307,7 +304,7 @@ test('a room and a name are the same in each of their Unicode forms', async () =
   expect(room.ending).toEqual({ reason: 'left' });
 });
 
-test('without random numbers a client is refused at once, unless they are given', async () => {
+test('connect fails without a source of random bytes, unless one is passed', async () => {
   const { open } = await setUp();
   const { crypto } = globalThis;
   const random = (count: number) => crypto.getRandomValues(new Uint8Array(count));

@@ -7,7 +7,7 @@ const rounds = Number(process.env.ROUNDS || 6);
 const levels = (process.env.DURABILITY || 'replicated').split(',') as Durability[];
 
 test.each(levels)(
-  `${rounds} faults of nodes and of a Redis Cluster, %s: nothing is lost but what everybody is told of, and nothing comes twice`,
+  `${rounds} faults of nodes and of a Redis Cluster, %s: no entry is lost without a reset, and none is delivered twice`,
   {
     timeout: rounds * 60_000 + 180_000,
   },

@@ -13,7 +13,7 @@ import { disconnectAll, ROOM } from './helpers/people.ts';
 
 const portOf = (url: string) => ({ port: Number(new URL(url).port) });
 
-test('after a restore clients load anew, and what the backup lacks of theirs is said again, once', { timeout: 60_000 }, async () => {
+test('after a restore clients reload, and send the chats that the backup lacks again, once', { timeout: 60_000 }, async () => {
   const folder = createTempFolder();
   const backup = join(createTempFolder(), 'backup.db');
   const first = await startServer({ store: await openEmbedded({ folder }), limits: 'off' });
@@ -56,7 +56,7 @@ test('after a restore clients load anew, and what the backup lacks of theirs is 
   expect(isSameLineage(room.position.epoch, epoch)).toBe(true);
 });
 
-test('a folder that was only closed, killed or copied whole is no restored one', async () => {
+test('a data folder that was only closed, killed or copied whole does not count as restored', async () => {
   const folder = createTempFolder();
   for (const turn of [1, 2, 3]) {
     const store = await openEmbedded({ folder });
@@ -80,7 +80,7 @@ test.each([
   ['is behind them', 0],
   ['has gone on since', 30],
 ])(
-  'F28: who comes back to a log that was restored from an old copy, and %s, is told so; what he said and it lost is said again',
+  'F28: a client of a log that was restored from an old copy, and %s, receives a reset, and sends its lost chats again',
   async (_, meanwhile) => {
     const [folder, copy] = [createTempFolder(), createTempFolder()];
     const first = await on(folder);

@@ -5,7 +5,7 @@ import { type ResumeReport, runResumeRounds } from './helpers/resume-rounds.ts';
 
 const rounds = Number(process.env.ROUNDS || (isOnRedis ? 20 : 50));
 
-test(`${rounds} rounds of kill -9 under clients that stay: none misses anything, nor is told it twice`, {
+test(`${rounds} rounds of kill -9 under clients that stay: none misses an entry or receives it twice`, {
   timeout: rounds * 10_000 + 120_000,
 }, async () => {
   console.log(`resume: ${rounds} rounds, SEED=${seed}`);

@@ -37,7 +37,7 @@ async function talk(client: Client, username: string): Promise<void> {
   expect(sent.state).toBe('sent');
 }
 
-test.each(CASES)('clients talk through $proxy $name, by WebSocket and by polling', async ({ proxy, path, strips }) => {
+test.each(CASES)('clients chat through $proxy $name, by WebSocket and by polling', async ({ proxy, path, strips }) => {
   const { url } = await startServer({ path: strips ? '' : path });
   const address = await startReverseProxy(proxy, { server: portOf(url), prefix: path, strips });
   const told = [
@@ -49,7 +49,7 @@ test.each(CASES)('clients talk through $proxy $name, by WebSocket and by polling
   expect(told.flatMap(({ errors }) => errors)).toEqual([]);
 });
 
-test('a client polls where WebSocket upgrades are refused, and says why', async () => {
+test('a client polls where WebSocket upgrades are refused, and reports why', async () => {
   const { url } = await startServer();
   const address = await startReverseProxy('nginx', { server: portOf(url), upgrades: false });
   const { client, errors } = open(address);
@@ -64,7 +64,7 @@ test('a client polls where WebSocket upgrades are refused, and says why', async 
   expect(client.state).toBe('online');
 });
 
-test('a client polls where WebSocket upgrades are never answered, and takes a WebSocket once one comes through', async () => {
+test('a client polls where WebSocket upgrades are never answered, and upgrades as soon as one is', async () => {
   const { url } = await startServer();
   const proxy = await startSilentProxy(portOf(url));
   const { client, errors } = open(proxy.url);
@@ -80,7 +80,7 @@ test('a client polls where WebSocket upgrades are never answered, and takes a We
   await talk(client, 'aya');
 });
 
-test('a client that polls takes a WebSocket once one comes through, without a drop', async () => {
+test('a polling client upgrades to WebSocket as soon as it can, without a drop', async () => {
   const { url } = await startServer();
   const proxy = await startSilentProxy(portOf(url));
   proxy.refuses = true;
@@ -98,7 +98,7 @@ test('a client that polls takes a WebSocket once one comes through, without a dr
   expect(states).toEqual([]);
 });
 
-test('a client that had a WebSocket polls where none comes through any more', async () => {
+test('a client that had a WebSocket polls where none connects any more', async () => {
   const { url } = await startServer();
   const proxy = await startSilentProxy(portOf(url));
   proxy.passes = true;
@@ -112,7 +112,7 @@ test('a client that had a WebSocket polls where none comes through any more', as
   expect(proxy.webSockets()).toBe(0);
 });
 
-test('a client whose WebSocket is cut while it leaves polling for it is back at once', async () => {
+test('a client whose WebSocket is cut during the upgrade from polling reconnects at once', async () => {
   const { url } = await startServer();
   const proxy = await startSilentProxy(portOf(url));
   Object.assign(proxy, { passes: true, cutsUpgrades: true });

@@ -18,7 +18,7 @@ function fork(hall: ScriptedServer, epoch: string, seq: number): void {
   hall.emit('reset:room', { roomId: ROOM, epoch, seq });
 }
 
-test('who joins sees the newest chats and hears what follows', async () => {
+test('a new member sees the newest chats and receives what follows', async () => {
   const hall = new ScriptedServer();
   for (let count = 1; count <= 60; count += 1) hall.addEntry(chat(`${count}`));
   const { room, events } = await joinRoom(newClient(hall));
@@ -30,7 +30,7 @@ test('who joins sees the newest chats and hears what follows', async () => {
   expect(room.unread).toBe(60);
 });
 
-test('older chats come before those that are shown, until there are none', async () => {
+test('loadOlder adds older chats before those that are shown, until there are none', async () => {
   const hall = new ScriptedServer();
   for (let count = 1; count <= 130; count += 1) hall.addEntry(chat(`${count}`));
   const { room } = await joinRoom(newClient(hall));
@@ -42,7 +42,7 @@ test('older chats come before those that are shown, until there are none', async
   expect(await room.timeline.loadOlder()).toEqual({ ok: true, added: 0 });
 });
 
-test('entries that are heard before the room is read are told once, in order', async () => {
+test('entries that arrive before the room is loaded are delivered once, in order', async () => {
   const hall = new ScriptedServer();
   hall.onRequest = (event) => {
     if (event === 'list:chats') hall.addEntry(chat('meanwhile'));
@@ -53,7 +53,7 @@ test('entries that are heard before the room is read are told once, in order', a
   expect(room.position).toEqual(hall.log?.positionAt(2));
 });
 
-test('what was missed in a drop is told in order, with none missing and none twice', async () => {
+test('entries that were missed in a drop are delivered once, in order, without gaps', async () => {
   const hall = new ScriptedServer();
   const { room, events } = await joinRoom(newClient(hall));
   hall.addEntry(chat('before'));
@@ -71,7 +71,7 @@ test('what was missed in a drop is told in order, with none missing and none twi
   expect(hall.requestsOf('resume:rooms')).toHaveLength(3);
 });
 
-test('a room for which there is no place in an answer is asked for again, as often as it takes, and keeps its place', async () => {
+test('a room that does not fit into an answer is requested again, as often as necessary, and keeps its position', async () => {
   const hall = new ScriptedServer();
   const { room, events } = await joinRoom(newClient(hall));
   hall.drop();
@@ -89,7 +89,7 @@ test('a room for which there is no place in an answer is asked for again, as oft
   expect(messages(room)).toEqual(['missed']);
 });
 
-test('who is told how long to wait before it may resume waits so long', async () => {
+test('a resume that is refused with a delay is retried after that delay', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   hall.drop();
@@ -102,7 +102,7 @@ test('who is told how long to wait before it may resume waits so long', async ()
   expect(room.state).toBe('live');
 });
 
-test('a gap between live entries is asked for, once', async () => {
+test('a gap between live entries is requested once', async () => {
   const hall = new ScriptedServer();
   const { room, events } = await joinRoom(newClient(hall));
   hall.log?.add(chat('unheard'));
@@ -115,7 +115,7 @@ test('a gap between live entries is asked for, once', async () => {
   expect(hall.requestsOf('resume:rooms')).toHaveLength(1);
 });
 
-test('more early entries than may be held are read from the log instead', async () => {
+test('early entries beyond the limit of the buffer are read from the log instead', async () => {
   const hall = new ScriptedServer();
   const { events } = await joinRoom(newClient(hall));
   hall.onAnswer = (event) => {
@@ -129,7 +129,7 @@ test('more early entries than may be held are read from the log instead', async 
   expect(hall.requestsOf('resume:rooms').length).toBeGreaterThan(1);
 });
 
-test('early entries are told in the order of the log, in whatever order they came', async () => {
+test('early entries are delivered in log order, whatever the order of their arrival', async () => {
   const hall = new ScriptedServer();
   const { room, events } = await joinRoom(newClient(hall));
   hall.onAnswer = (event) => {
@@ -145,7 +145,7 @@ test('early entries are told in the order of the log, in whatever order they cam
   expect(hall.requestsOf('resume:rooms')).toHaveLength(1);
 });
 
-test('quiet entries leave no gap', async () => {
+test('entries that are not broadcast leave no gap', async () => {
   const hall = new ScriptedServer();
   const { room, events } = await joinRoom(newClient(hall));
   hall.log?.add({ kind: 'add:member', by: 'cho', quiet: true });
@@ -154,7 +154,7 @@ test('quiet entries leave no gap', async () => {
   expect(room.state).toBe('live');
 });
 
-test('a large room says how many there are, and what was told before it counts once', async () => {
+test('the member counts of a large room include the earlier entries once', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   const told: unknown[] = [];
@@ -181,7 +181,7 @@ test('a large room says how many there are, and what was told before it counts o
   expect(room.members).toBe(400);
 });
 
-test('who comes back over quiet entries is told the count with the answer', async () => {
+test('a client that resumes over entries that are not broadcast receives the counts with the answer', async () => {
   const hall = new ScriptedServer();
   const { room, events } = await joinRoom(newClient(hall));
   hall.drop();
@@ -198,7 +198,7 @@ test('who comes back over quiet entries is told the count with the answer', asyn
   expect(events.seqs).toEqual([4]);
 });
 
-test('of who types a large room gives some names and says that there are more, for six seconds', async () => {
+test('a large room names some typing members and says that there are more, for six seconds', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   const told: (readonly string[])[] = [];
@@ -218,7 +218,7 @@ test('of who types a large room gives some names and says that there are more, f
   expect(told.at(-1)).toEqual([]);
 });
 
-test('another log is told openly: what was shown goes, the newest chats come, and it goes on from there', async () => {
+test('another log emits a reset: the newest chats replace the shown ones, and entries follow from there', async () => {
   const hall = new ScriptedServer();
   const { room, events } = await joinRoom(newClient(hall));
   hall.addEntry(chat('lost'));
@@ -233,7 +233,7 @@ test('another log is told openly: what was shown goes, the newest chats come, an
   expect(room.position).toEqual(hall.log.positionAt(2));
 });
 
-test('a room that is joined in a log that is lost again is as the log says that came back', async () => {
+test('a room that was joined in a log that is lost takes its info from the log that replaces it', async () => {
   const hall = new ScriptedServer();
   const storage = memoryStorage();
   const before = newClient(hall, { storage });
@@ -251,7 +251,7 @@ test('a room that is joined in a log that is lost again is as the log says that 
   expect(room).toMatchObject({ state: 'live', topic: 'cake', position: log.positionAt(log.head) });
 });
 
-test('a log that was forked at a known place is found out after a drop', async () => {
+test('a log that was forked at a known position is detected after a drop', async () => {
   const hall = new ScriptedServer();
   const { room, events } = await joinRoom(newClient(hall));
   hall.addEntry(chat('lost'));
@@ -266,7 +266,7 @@ test('a log that was forked at a known place is found out after a drop', async (
   expect(messages(room)).toEqual(['instead']);
 });
 
-test.each(['add:member', 'list:chats'])('a reset before the answer to %s of who is joining is not missed', async (event) => {
+test.each(['add:member', 'list:chats'])('a reset before the answer to %s of a joining client is not missed', async (event) => {
   const hall = new ScriptedServer();
   hall.addEntry(chat('kept'));
   hall.onAnswer = (answered) => {
@@ -280,7 +280,7 @@ test.each(['add:member', 'list:chats'])('a reset before the answer to %s of who 
   expect(messages(room)).toEqual(['kept']);
 });
 
-test('own chats that a fork lost are sent again under the same id, and stay shown', async () => {
+test('own chats that a fork lost are sent again under the same client id, and stay shown', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   const kept = room.send('kept');
@@ -294,7 +294,7 @@ test('own chats that a fork lost are sent again under the same id, and stay show
   expect(sent(hall)).toEqual([kept, lost, lost].map(({ clientId, message }) => ({ clientId, message })));
 });
 
-test('what a fork lost is shown once, though another page says first that it sends it again', async () => {
+test('an own chat that a fork lost is shown once, even if another page announces first that it sends it again', async () => {
   const notes: { clientId: string; request?: object }[] = [];
   let hear: (note: object) => void = () => undefined;
   class Channel {
@@ -320,7 +320,7 @@ test('what a fork lost is shown once, though another page says first that it sen
   expect(room.timeline.chats.map(({ message, state }) => [message, state])).toEqual([['lost', undefined]]);
 });
 
-test('of what a fork lost the newest thousand chats are sent again, in their order', async () => {
+test('at most the newest thousand chats that a fork lost are sent again, in order', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   for (let count = 0; count <= MAX_OUTBOX_ITEMS; count += 1) {
@@ -334,7 +334,7 @@ test('of what a fork lost the newest thousand chats are sent again, in their ord
   expect(hall.log?.head).toBe(MAX_OUTBOX_ITEMS + 1);
 });
 
-test('of long chats that a fork lost no more are sent again than a megabyte', async () => {
+test('at most a megabyte of the chats that a fork lost is sent again', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   const message = 'x'.repeat(MAX_OUTBOX_BYTES / 64 - '{"message":""}'.length);
@@ -347,7 +347,7 @@ test('of long chats that a fork lost no more are sent again than a megabyte', as
   expect(sent(hall)).toHaveLength(70 + 64);
 });
 
-test('of several forks in a row, of which only the last is seen, what any of them lost is sent again', async () => {
+test('after several forks in a row, of which only the last is noticed, the chats that any of them lost are sent again', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   room.send('lost');
@@ -361,7 +361,7 @@ test('of several forks in a row, of which only the last is seen, what any of the
   expect(sent(hall).map(({ message }) => message)).toEqual(['lost', 'lost']);
 });
 
-test('what stands before a page that shows known chats was not lost, and is not sent again', async () => {
+test('chats before a page that has known chats are not lost, and are not sent again', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   room.send('long ago');
@@ -375,7 +375,7 @@ test('what stands before a page that shows known chats was not lost, and is not 
   expect(sent(hall).map(({ message }) => message)).toEqual(['long ago', 'lost', 'lost']);
 });
 
-test('a room that was opened anew does not get what was said in the former one', async () => {
+test('a room that was created again does not receive the chats of the former one', async () => {
   const hall = new ScriptedServer();
   const { room, events } = await joinRoom(newClient(hall));
   room.send('in the former room');
@@ -391,7 +391,7 @@ test('a room that was opened anew does not get what was said in the former one',
   expect(messages(room)).toEqual([]);
 });
 
-test('a removal that is long past ends nothing', async () => {
+test('a removal in the missed entries, followed by a rejoin, does not end the room', async () => {
   const hall = new ScriptedServer();
   const { room, events } = await joinRoom(newClient(hall));
   hall.drop();
@@ -403,7 +403,7 @@ test('a removal that is long past ends nothing', async () => {
   expect(events.seqs).toEqual([2, 3]);
 });
 
-test('an early entry of an end that the log has lost is asked about, and left alone', async () => {
+test('an early entry of a part of the log that was lost is requested once, and then dropped', async () => {
   const hall = new ScriptedServer();
   const { room, events } = await joinRoom(newClient(hall));
   hall.emit('create:chat:success', { ...new ModelLog('e1', 'lost').add(chat('lost')), seq: 3, prev: 'lost-2' });
@@ -414,7 +414,7 @@ test('an early entry of an end that the log has lost is asked about, and left al
   expect(hall.requestsOf('resume:rooms').length).toBeLessThanOrEqual(2);
 });
 
-test('who is removed in the moment of a reset does not come back by himself', async () => {
+test('a member who is removed at the moment of a reset does not rejoin by itself', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   hall.addEntry(chat('lost'));
@@ -431,7 +431,7 @@ test('who is removed in the moment of a reset does not come back by himself', as
   expect(hall.requestsOf('add:member')).toHaveLength(1);
 });
 
-test('a log that contradicts itself is begun anew where it stands, and goes on from there', async () => {
+test('a log that contradicts itself is loaded anew, and entries follow from there', async () => {
   const hall = new ScriptedServer();
   const { room, events } = await joinRoom(newClient(hall));
   hall.log?.add(chat('missed'));
@@ -445,7 +445,7 @@ test('a log that contradicts itself is begun anew where it stands, and goes on f
   expect(events.seqs).toEqual([4]);
 });
 
-test('an entry of a former log that comes late is asked about, and left alone', async () => {
+test('a late entry of a former log is requested once, and then dropped', async () => {
   const hall = new ScriptedServer();
   const { room, events } = await joinRoom(newClient(hall));
   const late = { ...new ModelLog('e0').add(chat('late')), seq: 9 };
@@ -456,7 +456,7 @@ test('an entry of a former log that comes late is asked about, and left alone', 
   expect(hall.requestsOf('resume:rooms').length).toBeLessThanOrEqual(2);
 });
 
-test('who comes while the members are counted anew is counted, too', async () => {
+test('a member who joins during a new count of the members is counted', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   hall.log = new ModelLog('e1.2');
@@ -469,7 +469,7 @@ test('who comes while the members are counted anew is counted, too', async () =>
   expect(room.members).toBe(2);
 });
 
-test('who was counted in what a room says of itself is not counted again when he is told', async () => {
+test('a member who is in the answer to the join is not counted again by the entry', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   hall.log?.add({ kind: 'add:member', by: 'ben' });
@@ -482,7 +482,7 @@ test('who was counted in what a room says of itself is not counted again when he
   expect(room.members).toBe(2);
 });
 
-test('who came in an end that the log has lost is not counted', async () => {
+test('a member who joined in a part of the log that was lost is not counted', async () => {
   const hall = new ScriptedServer();
   const { room, events } = await joinRoom(newClient(hall));
   hall.addEntry({ kind: 'add:member', by: 'ben' });
@@ -512,7 +512,7 @@ test('topic, retention and members follow the entries, each counted once', async
   expect(room).toMatchObject({ topic: 'coffee', retention: { maxCount: 100 } });
 });
 
-test('a name that lapsed is taken back silently, and what was missed is told', async () => {
+test('an expired member rejoins without an event, and receives the missed entries', async () => {
   const hall = new ScriptedServer();
   const { room, events } = await joinRoom(newClient(hall));
   hall.drop();
@@ -526,7 +526,7 @@ test('a name that lapsed is taken back silently, and what was missed is told', a
   expect(events.states).toEqual(['offline', 'catching up', 'live']);
 });
 
-test('a name is taken back once, however often that is asked', async () => {
+test('an expired member rejoins once, however often a resume asks for it', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   hall.drop();
@@ -552,7 +552,7 @@ test.each([
     ending: { reason: 'removed', code: 'removed' },
   },
   { what: 'without its room', happen: (hall: ScriptedServer) => hall.close(), ending: { reason: 'deleted', code: 'room_not_found' } },
-])('a name that is found $what after a drop ends the room and says why', async ({ happen, ending }) => {
+])('a name that is $what after a drop ends the room, with the reason', async ({ happen, ending }) => {
   const hall = new ScriptedServer();
   const client = newClient(hall);
   const { room } = await joinRoom(client);
@@ -569,7 +569,7 @@ test.each([
 test.each([
   { deed: { kind: 'delete:room', by: 'ben' }, reason: 'deleted' },
   { deed: { kind: 'remove:member', by: 'ben', username: 'aya', reason: 'removed' }, reason: 'removed' },
-])('$deed.kind ends the room of the one it is about, and says who did it', async ({ deed, reason }) => {
+])('$deed.kind ends the room of the member it names, and says who did it', async ({ deed, reason }) => {
   const hall = new ScriptedServer();
   const { room, events } = await joinRoom(newClient(hall));
   hall.addEntry({ ...deed });
@@ -577,7 +577,7 @@ test.each([
   expect(events.seqs).toEqual([2]);
 });
 
-test('who leaves has left, and nothing of the room stays in the storage', async () => {
+test('a leave ends the room, and removes it from the storage', async () => {
   const hall = new ScriptedServer();
   const storage = memoryStorage();
   const { room } = await joinRoom(newClient(hall, { storage }));
@@ -588,7 +588,7 @@ test('who leaves has left, and nothing of the room stays in the storage', async 
   expect(Object.keys(storage.items)).toEqual(['engawa:http://hall:session']);
 });
 
-test('a command that is not answered is asked again under the same id until it is', async () => {
+test('a command without an answer is repeated under the same client id until it is answered', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   hall.addEntry(chat('x'));
@@ -604,7 +604,7 @@ test('a command that is not answered is asked again under the same id until it i
   expect(room.timeline.chats[0]).toMatchObject({ reactions: [{ reaction: '👍', count: 1, mine: true }] });
 });
 
-test('members are listed by whoever asks', async () => {
+test('members can be listed by every member', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   hall.failNext('list:members', { members: [{ username: 'aya' }], count: 1, more: false });
@@ -612,14 +612,14 @@ test('members are listed by whoever asks', async () => {
   expect(hall.requestsOf('list:members')).toEqual([{ roomId: ROOM, after: 'a', limit: 7 }]);
 });
 
-test('a refusal is a result', async () => {
+test('a refused command resolves with its error', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   hall.failNext('update:chat', { code: 'not_allowed' });
   expect(await room.edit(1, 'x')).toMatchObject({ ok: false, error: { code: 'not_allowed', retryable: false } });
 });
 
-test('a room is opened by who wants it so, and refused else', async () => {
+test('a room is created if the option says so, and the join fails otherwise', async () => {
   const hall = new ScriptedServer();
   hall.log = undefined;
   const client = newClient(hall);
@@ -630,7 +630,7 @@ test('a room is opened by who wants it so, and refused else', async () => {
   expect(room.state).toBe('live');
 });
 
-test('a client that comes again goes on from its stored position, with the chats before it', async () => {
+test('a client starts at its stored position, with the chats before it', async () => {
   const hall = new ScriptedServer();
   const storage = memoryStorage();
   hall.addEntry(chat('old'));
@@ -648,7 +648,7 @@ test('a client that comes again goes on from its stored position, with the chats
   expect(new Set(hall.sessions).size).toBe(1);
 });
 
-test('read marks are told as the latest only, and again when they were not answered', async () => {
+test('only the latest read mark is sent, and again if it was not answered', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   for (let count = 0; count < 5; count += 1) {
@@ -671,7 +671,7 @@ test('read marks are told as the latest only, and again when they were not answe
   expect(hall.requestsOf('mark:read').at(-1)).toMatchObject({ seq: 7 });
 });
 
-test('typing is said every three seconds while it lasts, and that it is over when it is', async () => {
+test('typing is sent every three seconds while it lasts, and its end once', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   for (let key = 0; key < 8; key += 1) {
@@ -684,7 +684,7 @@ test('typing is said every three seconds while it lasts, and that it is over whe
   expect(hall.requestsOf('stop:typing')).toHaveLength(1);
 });
 
-test('who types is known for six seconds, or until a chat of his', async () => {
+test('a typing member is shown for six seconds, or until their next chat', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   const types = (username: string) => hall.emit('start:typing:success', { roomId: ROOM, username });
@@ -700,7 +700,7 @@ test('who types is known for six seconds, or until a chat of his', async () => {
   expect(room.typingUsers).toEqual([]);
 });
 
-test('signals tell presence and how far others have read; their repetition as answers is no entry', async () => {
+test('ephemeral events report presence and read marks; their repetition as answers is no entry', async () => {
   const hall = new ScriptedServer();
   const { room, events } = await joinRoom(newClient(hall));
   hall.emit('update:presence:success', { roomId: ROOM, username: 'ben', presence: 'gone', online: 7 });
@@ -720,7 +720,7 @@ test.each([
   [{ roomId: ROOM }],
   [{ roomId: ROOM, prev: null, epoch: 1, seq: 'x', id: {} }],
   [{ roomId: ROOM, username: {} }],
-])('what makes no sense is not heard: %j', async (payload) => {
+])('a malformed event is ignored: %j', async (payload) => {
   const hall = new ScriptedServer();
   const { room, events } = await joinRoom(newClient(hall));
   for (const event of ['create:chat:success', 'start:typing:success', 'mark:read:success', 'reset:room', 'close:connection', 'x']) {
@@ -731,7 +731,7 @@ test.each([
   expect(events.seqs).toEqual([]);
 });
 
-test('changes are told once for all that changed together', async () => {
+test('one change is emitted for all changes of the same tick', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   await advanceTime();

@@ -32,7 +32,7 @@ function rendering(code: string) {
   return { child, shown: () => shown };
 }
 
-test('a process that connects and reads what there is ends by itself, and the server hears nothing of it', async () => {
+test('a process that connects and reads getters exits by itself, and opens no connection', async () => {
   const { url, connections } = await listening();
   const { child, shown } = rendering(page(url));
   const [code] = (await once(child, 'close')) as [number];
@@ -40,7 +40,7 @@ test('a process that connects and reads what there is ends by itself, and the se
 }, 10_000);
 
 test.each(["client.on('error', () => {})", 'client.subscribe(() => {})', 'void client.listRooms()', 'client.sync()'])(
-  'the connection begins with %s',
+  'the connection starts with %s',
   async (more) => {
     const { url, connections } = await listening();
     rendering(page(url, more));
@@ -49,7 +49,7 @@ test.each(["client.on('error', () => {})", 'client.subscribe(() => {})', 'void c
   10_000,
 );
 
-test('a client that was closed before it began keeps no process alive, whatever it is asked then', async () => {
+test('a client that was closed before it started keeps no process alive, whatever is called then', async () => {
   const { url, connections } = await listening();
   const { child } = rendering(page(url, "await client.close(); client.on('error', () => {}); client.sync();"));
   const [code] = (await once(child, 'close')) as [number];

@@ -12,7 +12,7 @@ import { type InjectedBug, simulate } from './simulation/simulation.ts';
 
 const seeds = Number(process.env.SEEDS || 500);
 
-test(`${seeds} storms end in calm`, { timeout: seeds * 1_000 + 60_000 }, async () => {
+test(`${seeds} simulations end consistent`, { timeout: seeds * 1_000 + 60_000 }, async () => {
   console.log(`simulation: ${seeds} seeds from SEED=${first}`);
   const started = performance.now();
   let [entries, drops] = [0, 0];
@@ -26,7 +26,7 @@ test(`${seeds} storms end in calm`, { timeout: seeds * 1_000 + 60_000 }, async (
   expect(drops, 'connections dropped').toBeGreaterThan(seeds);
 });
 
-test('the same seed is the same course of events, and another one is another', async () => {
+test('the same seed gives the same run, and another seed another one', async () => {
   const [once, again, other] = [await simulate(first), await simulate(first), await simulate(first + 1)];
   expect(again.trace).toBe(once.trace);
   expect(other.trace).not.toBe(once.trace);
@@ -35,12 +35,12 @@ test('the same seed is the same course of events, and another one is another', a
 /** Mistakes that a server or a client might make, and what is found of each. */
 const plants: [mistake: string, plant: () => { plant: InjectedBug; remove?: () => void }, found: RegExp][] = [
   ['a gap is not filled', notFillingGaps, /is at \d+, the head is|is still joining|chats on their way/],
-  ['an append is acknowledged before it is kept', () => ({ plant: { store: acknowledgingEarly } }), /was acknowledged/],
-  ['`prev` is forgotten', () => ({ plant: { transport: forgettingPrev } }), /heard \d+ right after|is shown/],
-  ['a page does not read what another one has left behind', notLoading, /lost '/],
+  ['an append is acknowledged before it is stored', () => ({ plant: { store: acknowledgingEarly } }), /was acknowledged/],
+  ['`prev` is missing', () => ({ plant: { transport: forgettingPrev } }), /heard \d+ right after|is shown/],
+  ['a page does not load the pending chats of another one', notLoading, /lost '/],
 ];
 
-test.each(plants)('it is found when %s', { timeout: 120_000 }, async (_, make, found) => {
+test.each(plants)('the simulation detects when %s', { timeout: 120_000 }, async (_, make, found) => {
   const { plant, remove } = make();
   try {
     const faults: string[] = [];

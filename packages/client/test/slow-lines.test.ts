@@ -44,7 +44,7 @@ const upTo = (count: number): number[] => Array.from({ length: count }, (_, inde
 const waited = async (isDone: () => boolean): Promise<void> => expect.poll(isDone, { timeout: 120_000, interval: 20 }).toBe(true);
 
 test.each(LINES)(
-  '500 chats of 500 characters that were missed come once, in order, and it is seen how far it is: %o',
+  '500 missed chats of 500 characters are delivered once, in order, with progress: %o',
   async (options) => {
     const { proxy, join, say } = await line(options);
     const room = await join('aya');
@@ -75,7 +75,7 @@ test.each(LINES)(
 );
 
 test.each(LINES)(
-  'a room whose last 50 chats have 4,000 characters each is joined, and all of them can be loaded: %o',
+  'a room whose last 50 chats have 4,000 characters each can be joined, and all of them can be loaded: %o',
   async (options) => {
     const { proxy, join, say } = await line(options);
     await say(50, 4_000);
@@ -90,7 +90,7 @@ test.each(LINES)(
   180_000,
 );
 
-test('after an answer that did not come in time less is asked for', async () => {
+test('after a time-out less is requested', async () => {
   const { proxy, join, say } = await line({ transports: ['websocket'] });
   await say(30, 4_000);
   proxy.throttle(4 * 1024);

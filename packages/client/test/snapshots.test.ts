@@ -42,14 +42,14 @@ async function startRoom(largeRoom?: number) {
 
 const snapshot = (room: Room) => [...GETTERS.map((name) => room[name]), room.timeline.chats, room.timeline.hasOlder];
 
-test('every getter of a room is known to this test', async () => {
+test('this test covers every getter of a room', async () => {
   const { aya } = await startRoom();
   const { prototype } = aya.constructor as { prototype: Room };
   const getters = Object.entries(Object.getOwnPropertyDescriptors(prototype)).filter(([, each]) => typeof each.get === 'function');
   expect(new Set([...getters.map(([name]) => name), 'timeline'])).toEqual(new Set(GETTERS));
 });
 
-test('each getter returns the same, by identity, while nothing changes, and a change is told to who subscribed', async () => {
+test('each getter returns the identical value while nothing changes, and subscribers are called after a change', async () => {
   const { aya, ben } = await startRoom();
   let told = 0;
   const stop = aya.subscribe(() => (told += 1));
@@ -74,7 +74,7 @@ test('each getter returns the same, by identity, while nothing changes, and a ch
   expect(told).toBe(count);
 });
 
-test('the rooms of a client are the same list until one comes or goes, and both are told', async () => {
+test('the rooms of a client are the identical list until a room is added or removed, and subscribers are called', async () => {
   const { client, aya } = await startRoom();
   let told = 0;
   client.subscribe(() => (told += 1));
@@ -98,7 +98,7 @@ test('a room that was joined twice ends when it was closed twice', async () => {
   expect(aya.ending).toMatchObject({ reason: 'closed' });
 });
 
-test('an effect that is begun, cleaned up and begun again, as in React’s strict mode, has its room', async () => {
+test('an effect that runs, is cleaned up and runs again, as in React’s strict mode, has its room', async () => {
   const { client, aya } = await startRoom();
   aya.close();
   const begin = () => {

@@ -48,7 +48,7 @@ function newLink(url: string, make = createSocketIoTransport): Told {
   return { link, next };
 }
 
-test('it asks, hears, and shows its session but nothing to recover by', async () => {
+test('the transport sends requests, receives events, and shows its session but no recovery offset', async () => {
   const { io, url } = await newServer();
   const auths: unknown[] = [];
   io.on('connection', (socket) => {
@@ -70,7 +70,7 @@ test('it asks, hears, and shows its session but nothing to recover by', async ()
   ]);
 });
 
-test('an ask without an answer, or without a connection, is a LinkError', async () => {
+test('a request without an answer, or without a connection, rejects with a TransportError', async () => {
   const { url } = await newServer();
   const { link, next } = newLink(url);
   await expect(link.request('early', {}, 1_000)).rejects.toMatchObject({ name: 'LinkError' });
@@ -78,7 +78,7 @@ test('an ask without an answer, or without a connection, is a LinkError', async 
   await expect(link.request('unanswered', {}, 20)).rejects.toMatchObject({ name: 'LinkError' });
 });
 
-test('it comes back when the server itself ended the connection', async () => {
+test('the transport reconnects after the server has ended the connection', async () => {
   const { io, url } = await newServer();
   const { next } = newLink(url);
   await next('up');
@@ -87,7 +87,7 @@ test('it comes back when the server itself ended the connection', async () => {
   await next('up');
 });
 
-test('it comes back when a connection ended before it had opened', async () => {
+test('the transport reconnects after a connection that ended before it was open', async () => {
   const http = createServer().listen(0, '127.0.0.1');
   onTestFinished(() => void http.close());
   await once(http, 'listening');
@@ -102,7 +102,7 @@ test('it comes back when a connection ended before it had opened', async () => {
   await next('up');
 });
 
-test('a refusal is told with its error, and the next try is left to who opens it', async () => {
+test('a rejection is reported with its error, and not retried before the next open', async () => {
   const { io, url } = await newServer();
   const error = { code: 'rate_limited', message: 'Slow down.', retryable: true, retryAfter: 50 };
   let refusals = 1;
@@ -113,7 +113,7 @@ test('a refusal is told with its error, and the next try is left to who opens it
   await next('up');
 });
 
-test('what was closed is not told as lost, and may be opened again', async () => {
+test('a closed transport reports no loss, and can be opened again', async () => {
   const { url } = await newServer();
   const { link, next } = newLink(url);
   await next('up');

@@ -54,7 +54,7 @@ async function type(page: Page, text: string): Promise<void> {
   await page.press('input', 'Enter');
 }
 
-test('tabs that begin in the same moment on an empty storage are one person', async () => {
+test('tabs that start at the same moment on an empty storage are one user', async () => {
   const { context, address, ben } = await setUp('localhost');
   const tabs = await Promise.all([1, 2, 3, 4].map(() => open(context, new URL('/client.js', address).href)));
   const server = new URL(address).searchParams.get('server') ?? '';
@@ -75,35 +75,32 @@ const joiningAt = (at: number, server: string): string => `new Promise(async (re
   resolve(await joined.then(({ username }) => username, ({ code }) => code));
 })`;
 
-test.each(CONTEXTS)(
-  'words of a tab that is closed while it is offline are shown by the other one, which sends them once, %s',
-  async (_, host) => {
-    const { context, address, ben, offline, online, kept } = await setUp(host);
-    const [first, second] = [await open(context, address), await open(context, address)];
-    for (const tab of [first, second]) await heads(tab, 'aya is live');
-    await offline(first, second);
-    await type(first, 'one');
-    await type(first, 'two');
-    await type(second, 'three');
-    for (const tab of [first, second]) await shows(tab, ['aya: one, sending', 'aya: two, sending', 'aya: three, sending']);
-    await first.close();
-    online();
-    await until(async () => (await kept()).length === 3, 'all is sent', PATIENCE_MS);
-    await requestOk(ben, 'create:chat', { roomId: ROOM, username: 'ben', message: 'hello' });
-    const again = await open(context, address);
-    const texts = await kept();
-    expect(texts.toSorted()).toEqual(['hello', 'one', 'three', 'two']);
-    expect(texts.indexOf('one')).toBeLessThan(texts.indexOf('two'));
-    for (const tab of [second, again])
-      await shows(
-        tab,
-        texts.map((text) => `${text === 'hello' ? 'ben' : 'aya'}: ${text}, sent`),
-      );
-    expect(await again.evaluate("Object.keys(localStorage).filter((key) => key.includes(':unsent:'))")).toEqual([]);
-  },
-);
+test.each(CONTEXTS)('chats of a tab that is closed offline are shown by another one, which sends them once, %s', async (_, host) => {
+  const { context, address, ben, offline, online, kept } = await setUp(host);
+  const [first, second] = [await open(context, address), await open(context, address)];
+  for (const tab of [first, second]) await heads(tab, 'aya is live');
+  await offline(first, second);
+  await type(first, 'one');
+  await type(first, 'two');
+  await type(second, 'three');
+  for (const tab of [first, second]) await shows(tab, ['aya: one, sending', 'aya: two, sending', 'aya: three, sending']);
+  await first.close();
+  online();
+  await until(async () => (await kept()).length === 3, 'all is sent', PATIENCE_MS);
+  await requestOk(ben, 'create:chat', { roomId: ROOM, username: 'ben', message: 'hello' });
+  const again = await open(context, address);
+  const texts = await kept();
+  expect(texts.toSorted()).toEqual(['hello', 'one', 'three', 'two']);
+  expect(texts.indexOf('one')).toBeLessThan(texts.indexOf('two'));
+  for (const tab of [second, again])
+    await shows(
+      tab,
+      texts.map((text) => `${text === 'hello' ? 'ben' : 'aya'}: ${text}, sent`),
+    );
+  expect(await again.evaluate("Object.keys(localStorage).filter((key) => key.includes(':unsent:'))")).toEqual([]);
+});
 
-test.each(CONTEXTS)('an edit of a tab that is closed while it is offline is shown and done by the next one, %s', async (_, host) => {
+test.each(CONTEXTS)('an edit of a tab that is closed offline is shown and sent by the next one, %s', async (_, host) => {
   const { context, address, ben, offline, online } = await setUp(host);
   const first = await open(context, address);
   await heads(first, 'aya is live');
@@ -121,7 +118,7 @@ test.each(CONTEXTS)('an edit of a tab that is closed while it is offline is show
   await until(async () => (await edited())[0] === 'the', 'it is done', PATIENCE_MS);
 });
 
-test.each(CONTEXTS)('each of two tabs shows what the other one writes, and shows it no more once it is sent, %s', async (_, host) => {
+test.each(CONTEXTS)('each of two tabs shows the pending chats of the other, until they are sent, %s', async (_, host) => {
   const { context, address, offline, online, kept } = await setUp(host);
   const [first, second] = [await open(context, address), await open(context, address)];
   for (const tab of [first, second]) await heads(tab, 'aya is live');

@@ -49,7 +49,7 @@ function deedOf({
   return { kind: isGiven ? 'remove:reaction' : 'add:reaction', by, chatSeq, reaction };
 }
 
-test('however a log is cut into a page, entries told again and entries told late, the timeline is what a fresh load shows', () => {
+test('the timeline equals a fresh load, however a log is split into a page, repeated entries and late entries', () => {
   fc.assert(
     fc.property(
       fc.array(choice, { maxLength: 60, size: 'max' }),
@@ -79,7 +79,7 @@ test('however a log is cut into a page, entries told again and entries told late
   );
 });
 
-test('older pages that are read while entries are told lose none of what was told meanwhile', () => {
+test('older pages that are loaded while entries arrive lose no change', () => {
   fc.assert(
     fc.property(fc.array(choice, { minLength: 2, maxLength: 60, size: 'max' }), fc.nat(60), fc.nat(60), (choices, start, read) => {
       const whole = logOf(choices);
@@ -108,7 +108,7 @@ const move: fc.Arbitrary<Move> = fc.oneof(
   fc.record({ around: fc.integer({ min: 1, max: 70 }), limit: fc.integer({ min: 1, max: 6 }) }),
 );
 
-test('however the window is moved while entries are told, it has no hole, keeps its size, and shows what a fresh load shows', () => {
+test('a window that is moved while entries arrive has no gap, keeps its size, and equals a fresh load', () => {
   fc.assert(
     fc.property(
       fc.array(choice, { minLength: 5, maxLength: 70, size: 'max' }),
@@ -162,7 +162,7 @@ function expectWindow({ chats, hasOlder, hasNewer, position }: ChatWindow, all: 
   return part;
 }
 
-test('a window that is moved back goes on from there to the newest, and then shows what is told', () => {
+test('a window that was moved back continues to the newest chat, and then shows new ones', () => {
   const log = new ModelLog();
   for (let count = 0; count < 9; count += 1) log.add({ kind: 'create:chat', by: 'ben', message: `${count}` });
   const timeline = new ChatWindow({ me: ME, position: log.positionAt(8), maxChats: 4 });
@@ -185,7 +185,7 @@ test('a window that is moved back goes on from there to the newest, and then sho
   expect([seqs(), timeline.hasOlder, timeline.hasNewer]).toEqual([[1, 2, 3, 4], false, true]);
 });
 
-test('an entry that does not follow changes nothing and says why', () => {
+test('an entry that does not follow changes nothing, and its relation is returned', () => {
   const log = new ModelLog();
   for (const message of ['one', 'two', 'three', 'four']) log.add({ kind: 'create:chat', by: 'ben', message });
   const timeline = new ChatWindow({ me: ME, position: log.positionAt(1), maxChats: 10 });
@@ -208,7 +208,7 @@ test.each([
   { kind: 'add:reaction', chatSeq: {}, reaction: [] },
   { kind: 'delete:chat' },
   { kind: 'toString', chatSeq: null },
-])('an entry that makes no sense moves the position and nothing else: %j', (nonsense) => {
+])('a malformed entry moves the position and changes nothing else: %j', (nonsense) => {
   const log = new ModelLog();
   log.add({ kind: 'create:chat', by: 'ben', message: 'kept' });
   log.add({ ...nonsense, by: 'ben' });
@@ -218,7 +218,7 @@ test.each([
   expect(timeline.position.seq).toBe(2);
 });
 
-test('past its limit the oldest chats leave, and are there to be loaded', () => {
+test('beyond the limit the oldest chats are dropped, and can be loaded again', () => {
   const log = new ModelLog();
   for (let count = 0; count < 5; count += 1) log.add({ kind: 'create:chat', by: 'ben', message: `${count}` });
   const timeline = new ChatWindow({ me: ME, position: log.positionAt(0), maxChats: 3 });
@@ -227,7 +227,7 @@ test('past its limit the oldest chats leave, and are there to be loaded', () => 
   expect(timeline.hasOlder).toBe(true);
 });
 
-test('a chat that was told with a later text stays as it was told until that entry comes', () => {
+test('a chat that was delivered with a later text stays the same until the entry of that edit', () => {
   const log = new ModelLog();
   log.add({ kind: 'create:chat', by: 'ben', message: 'newer', edited: 2 });
   log.add({ kind: 'update:chat', by: 'ben', chatSeq: 1, message: 'newer' });
@@ -245,7 +245,7 @@ test('a chat that was told with a later text stays as it was told until that ent
   ]);
 });
 
-test('a page takes no chat past the position: it is yet to come as an entry', () => {
+test('a chat of a page beyond the position is left out: it arrives as an entry', () => {
   const log = new ModelLog();
   for (const message of ['one', 'two', 'three']) log.add({ kind: 'create:chat', by: 'ben', message });
   const timeline = new ChatWindow({ me: ME, position: log.positionAt(0), maxChats: 9 });
@@ -254,7 +254,7 @@ test('a page takes no chat past the position: it is yet to come as an entry', ()
   expect(timeline.applyEntry(entryOf(log.entries[2]!))).toBe('next');
 });
 
-test('an older page that does not end where the chats begin is not taken', () => {
+test('an older page that does not end at the first chat is not inserted', () => {
   const log = new ModelLog();
   for (let count = 0; count < 3; count += 1) log.add({ kind: 'add:member', by: 'ben' });
   const timeline = new ChatWindow({ me: ME, position: log.positionAt(2), maxChats: 9 });

@@ -28,7 +28,7 @@ type IsLoose<T> =
 type Either<One, Other> = One extends true ? true : Other;
 
 // Checked by the compiler: running it shows only that it compiles.
-test('nothing of the surface is any', () => {
+test('the public API has no type any', () => {
   expectTypeOf<Loose<Client>>().toBeNever();
   expectTypeOf<Loose<Room>>().toBeNever();
   expectTypeOf<Loose<Room['timeline']>>().toBeNever();
@@ -37,7 +37,7 @@ test('nothing of the surface is any', () => {
   expectTypeOf<Loose<{ loose: () => Promise<ReturnType<typeof JSON.parse>> }>>().toEqualTypeOf<'loose'>();
 });
 
-test('each event says what it carries', () => {
+test('each event has the type of its payload', () => {
   type Heard<Name extends keyof RoomEvents> = RoomEvents[Name];
   expectTypeOf<Heard<'chat'>>().toEqualTypeOf<Chat>();
   expectTypeOf<Heard<'entry'>>().toEqualTypeOf<MissedEntry>();
@@ -61,13 +61,13 @@ test('a result is narrowed by its ok, and an error by its code', () => {
   expectTypeOf<ErrorPayload>().toExtend<ErrorInfo>();
 });
 
-test('a pending chat is told from one of the room by its state', () => {
+test('a pending chat is distinguished from a delivered one by its state', () => {
   expectTypeOf<Extract<TimelineChat, { state: string }>['outgoing']>().toEqualTypeOf<OutgoingChat>();
   expectTypeOf<Exclude<TimelineChat, { state: string }>['seq']>().toEqualTypeOf<number>();
   expectTypeOf<Room['timeline']['chats']>().toEqualTypeOf<readonly TimelineChat[]>();
 });
 
-test('what connects and joins is checked', () => {
+test('the arguments of connect and join are checked', () => {
   expectTypeOf<Client['state']>().toEqualTypeOf<ClientState>();
   expectTypeOf<JoinOptions['from']>().toEqualTypeOf<'stored' | 'newest' | Position | undefined>();
   expectTypeOf<Parameters<typeof connect>[0]>().toEqualTypeOf<string>();

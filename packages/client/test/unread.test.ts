@@ -34,7 +34,7 @@ async function has(room: Room, unread: number, mentions: number): Promise<void> 
 
 const reads = (room: Room, seq: number) => until(() => room.position.seq >= seq, 'she was told');
 
-test('after a night the chats of others are unread, also as a list of rooms says before any is joined', async () => {
+test('after a night the chats of others are unread, and the list of rooms counts them before any join', async () => {
   const { open, ben, storage, client, aya } = await setUp({ graceMs: 100 });
   await reads(aya, await say(ben, 'good night'));
   aya.markRead();
@@ -60,7 +60,7 @@ test('after a night the chats of others are unread, also as a list of rooms says
   await has(room, 0, 0);
 });
 
-test('one who says, edits and reacts has nothing unread, whoever comes and goes', async () => {
+test('own chats, edits and reactions, and joins and leaves of others, are not unread', async () => {
   const { open, ben, aya } = await setUp({ graceMs: 100 });
   const seq = await say(ben, 'hello');
   await reads(aya, seq);
@@ -80,7 +80,7 @@ test('one who says, edits and reacts has nothing unread, whoever comes and goes'
   expect([aya.unread, aya.mentions]).toEqual([0, 0]);
 });
 
-test('what is told is counted as it stands: edited, deleted, and read in part, here or elsewhere', async () => {
+test('unread counts follow edits, deletions and partial reads, here or on another device', async () => {
   const { open, ben, storage, aya } = await setUp();
   const first = await say(ben, 'one');
   const second = await say(ben, 'two, aya');

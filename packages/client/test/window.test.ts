@@ -13,7 +13,7 @@ async function join(url: string, username: string): Promise<Room> {
   return client.join('veranda', { username, create: true });
 }
 
-test('a window goes to the first chat and comes to an end, stays live there, jumps, and is back at the newest', async () => {
+test('a window loads back to the first chat and ends there, stays live, jumps, and returns to the newest', async () => {
   const { url } = await startServer({ limits: 'off' });
   const [ben, aya] = [await join(url, 'ben'), await join(url, 'aya')];
   const { timeline } = aya;
@@ -48,7 +48,7 @@ test('a window goes to the first chat and comes to an end, stays live there, jum
   await until(() => texts().at(-1) === 'now', 'what is new is shown again');
 });
 
-test('pages that are asked for together are read one after the other', async () => {
+test('pages that are requested together are loaded one after the other', async () => {
   const { url } = await startServer({ limits: 'off' });
   const room = await join(url, 'aya');
   const { timeline } = room;

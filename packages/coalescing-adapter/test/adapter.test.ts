@@ -30,7 +30,7 @@ const emitMany = ({ io }: RunningServer, count: number): string[] =>
     return JSON.stringify(['number', number]);
   });
 
-test('messages to a room that follow each other go to each socket in one write', async () => {
+test('consecutive messages to a room are written to each socket in one write', async () => {
   const running = await start();
   const pairs = await joinAll(running, 3);
   const writes = pairs.map(({ socket }) => vi.spyOn(transportOf(socket).socket._socket, 'write'));
@@ -51,7 +51,7 @@ test('a message to a quiet room waits for no timer', async () => {
   await until(() => received.length === 1, 'it is heard');
 });
 
-test('while a room is written to often, more goes into one write', async () => {
+test('in a busy room more messages share one write', async () => {
   const running = await start();
   const pairs = await joinAll(running, 20);
   const write = vi.spyOn(transportOf(pairs[0]!.socket).socket._socket, 'write');
@@ -63,7 +63,7 @@ test('while a room is written to often, more goes into one write', async () => {
   expect(write.mock.calls.length).toBeLessThan(100);
 });
 
-test('on an engine that does not announce what it sends, everything takes the ordinary path', async () => {
+test('an engine without packetCreate sends everything on the original path', async () => {
   const running = await start();
   // A version of Engine.IO that emits nothing of this name.
   running.io.engine.on('connection', (conn: Socket['conn']) => {
@@ -79,7 +79,7 @@ test('on an engine that does not announce what it sends, everything takes the or
   expect(write.mock.calls.length).toBeGreaterThanOrEqual(10);
 });
 
-test('on a WebSocket of another kind, everything takes the ordinary path, in order', async () => {
+test('a WebSocket of another kind sends everything on the original path, in order', async () => {
   const running = await start();
   const [{ socket, received }] = (await joinAll(running, 1)) as [ClientPair];
   const { socket: ws } = transportOf(socket) as unknown as { socket: { _sender: { sendFrame: unknown } } };
@@ -95,7 +95,7 @@ test('on a WebSocket of another kind, everything takes the ordinary path, in ord
   expect(ws._sender.sendFrame).toBe(sendFrame);
 });
 
-test('more than may wait for a room is written at once', async () => {
+test('more pending messages than the limit are written at once', async () => {
   const running = await start();
   const [{ socket, received }] = (await joinAll(running, 1)) as [ClientPair];
   const write = vi.spyOn(transportOf(socket).socket._socket, 'write');
@@ -106,7 +106,7 @@ test('more than may wait for a room is written at once', async () => {
   await until(() => received.length === 17 + 4_097, 'all is heard');
 });
 
-test('listeners to what a socket is sent are told of every message', async () => {
+test('onAnyOutgoing listeners are called for every message', async () => {
   const running = await start();
   const [{ socket, received }] = (await joinAll(running, 1)) as [ClientPair];
   const told: string[] = [];
@@ -116,7 +116,7 @@ test('listeners to what a socket is sent are told of every message', async () =>
   expect(told).toEqual(sent);
 });
 
-test('what was emitted before the server closes goes out', async () => {
+test('pending messages are written before the server closes', async () => {
   const running = await start();
   const pairs = await joinAll(running, 3);
   const sent = emitMany(running, 5);
@@ -127,7 +127,7 @@ test('what was emitted before the server closes goes out', async () => {
   }
 });
 
-test('what was emitted before the server ends a connection below Socket.IO goes out', async () => {
+test('pending messages are written before the server ends a connection below Socket.IO', async () => {
   const running = await start();
   const [{ socket, received }] = (await joinAll(running, 1)) as [ClientPair];
   const sent = emitMany(running, 5);
@@ -136,7 +136,7 @@ test('what was emitted before the server ends a connection below Socket.IO goes 
   expect(received.slice(0, 5)).toEqual(sent);
 });
 
-test('volatile messages are dropped for who is busy, and the room may be asked who is there', async () => {
+test('volatile messages are dropped for a busy socket, and fetchSockets of a room works', async () => {
   const running = await start();
   const pairs = await joinAll(running, 3);
   running.io.to('room').volatile.emit('volatile', 1);
@@ -171,7 +171,7 @@ async function talk({ io }: RunningServer, until: () => boolean): Promise<number
   return said;
 }
 
-test('who is sent more than he reads is told of, and taken out of the room knows where he stands', async () => {
+test('a slow consumer is reported, and one that is removed from the room knows what it was sent', async () => {
   let slow: { socket: Socket; room: string } | undefined;
   const running = await start({
     slowConsumer: {
@@ -193,7 +193,7 @@ test('who is sent more than he reads is told of, and taken out of the room knows
   expect(heard.slice(2).map((packet) => /^42\["said",(\d+)/.exec(packet)?.[1])).toEqual(Array.from({ length: said }, (_, n) => `${n}`));
 });
 
-test('who does not read at all is closed, and the others hear on', async () => {
+test('a socket that reads nothing is closed, and the others receive everything', async () => {
   const running = await start({ maxBufferedBytes: 1024 * 1024 });
   const { socket } = await stopped(running);
   const [reader] = (await joinAll(running, 1)) as [ClientPair];

@@ -17,7 +17,7 @@ const servers: [string, Partial<ServerOptions>][] = [
 ];
 
 describe.each(servers)('%s', (_, options) => {
-  test('random programs are heard the same through either adapter', { timeout: 240_000 }, async () => {
+  test('random programs are received identically through either adapter', { timeout: 240_000 }, async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 60, size: 'max' }), async (steps) => {
         const heard = async (adapter: ServerOptions['adapter']): Promise<string[][]> => {

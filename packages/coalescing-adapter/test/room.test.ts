@@ -13,7 +13,7 @@ const frame = (number: number): Frame => {
   };
 };
 
-test('a large room is written to a slice at a time, and who was not reached is sent what came meanwhile, too', () => {
+test('a large room is written in slices, and sockets that are written later also receive newer messages', () => {
   const sent: number[] = [];
   const room: RoomBatch = new RoomBatch({
     getSocketIds: () => Array.from({ length: 40 }, (_, member) => `${member}`),

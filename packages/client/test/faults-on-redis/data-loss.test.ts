@@ -18,7 +18,7 @@ const filesOf = ({ dir }: RedisServer): string => join(dir, 'appendonlydir');
 const newestOf = (redis: RedisServer): string =>
   join(filesOf(redis), readdirSync(filesOf(redis)).find((name) => name.endsWith('.incr.aof'))!);
 
-test('F11: a Redis that is started again without the end of its file, fast: all are told, and what was lost is said again', {
+test('F11: a Redis that restarts without the end of its file, fast: all clients receive a reset, and lost chats are sent again', {
   timeout,
 }, async () => {
   const redis = await newRedis();
@@ -37,7 +37,7 @@ test('F11: a Redis that is started again without the end of its file, fast: all 
   await throng.expectConsistentAfterFork(await openRedisStore(redis.url));
 });
 
-test('F11: a Redis that waits for its disk and is killed again and again, fsync: it has all that was acknowledged, once', {
+test('F11: a Redis with fsync that is killed again and again has everything that it acknowledged, once', {
   timeout,
 }, async () => {
   const redis = await newRedis({ config: { appendfsync: 'always' } });
@@ -62,28 +62,32 @@ test('F11: a Redis that waits for its disk and is killed again and again, fsync:
 test.each([
   ['nodes that were there', true],
   ['nodes that never knew more', false],
-])('F12: an old copy of the data is put back, under %s: all are told, and what it lacks is said again', { timeout }, async (_, areSame) => {
-  const [redis, copy] = [await newRedis(), createTempFolder()];
-  let nodes = [await startNode(redis.url), await startNode(redis.url)];
-  const balancer = await startBalancer(nodes.map(({ url }) => portOf(url)));
-  const throng = await LargeActorGroup.start([balancer.url], { socketIo: areSame ? 8 : 0 });
-  const { checker } = throng;
-  await checker.waitForAcknowledged(200);
-  cpSync(filesOf(redis), copy, { recursive: true });
-  await checker.waitForAcknowledged(300);
-  await redis.kill();
-  if (!areSame) await Promise.all(nodes.map(({ stop }) => stop()));
-  rmSync(filesOf(redis), { recursive: true });
-  cpSync(copy, filesOf(redis), { recursive: true });
-  await redis.start();
-  if (!areSame) nodes = [await startNode(redis.url), await startNode(redis.url)];
-  balancer.ports = nodes.map(({ url }) => portOf(url));
-  await throng.waitUntilAllAreReset();
-  await checker.waitForAcknowledged(200);
-  await throng.expectConsistentAfterFork(await openRedisStore(redis.url));
-});
+])(
+  'F12: an old copy of the data is restored, under %s: all clients receive a reset, and lost chats are sent again',
+  { timeout },
+  async (_, areSame) => {
+    const [redis, copy] = [await newRedis(), createTempFolder()];
+    let nodes = [await startNode(redis.url), await startNode(redis.url)];
+    const balancer = await startBalancer(nodes.map(({ url }) => portOf(url)));
+    const throng = await LargeActorGroup.start([balancer.url], { socketIo: areSame ? 8 : 0 });
+    const { checker } = throng;
+    await checker.waitForAcknowledged(200);
+    cpSync(filesOf(redis), copy, { recursive: true });
+    await checker.waitForAcknowledged(300);
+    await redis.kill();
+    if (!areSame) await Promise.all(nodes.map(({ stop }) => stop()));
+    rmSync(filesOf(redis), { recursive: true });
+    cpSync(copy, filesOf(redis), { recursive: true });
+    await redis.start();
+    if (!areSame) nodes = [await startNode(redis.url), await startNode(redis.url)];
+    balancer.ports = nodes.map(({ url }) => portOf(url));
+    await throng.waitUntilAllAreReset();
+    await checker.waitForAcknowledged(200);
+    await throng.expectConsistentAfterFork(await openRedisStore(redis.url));
+  },
+);
 
-test('F12: everything is gone (FLUSHALL): all are told that the room is no more, and may open it again', { timeout }, async () => {
+test('F12: after FLUSHALL all clients learn that the room is deleted, and can create it again', { timeout }, async () => {
   const redis = await newRedis();
   const nodes = [await startNode(redis.url), await startNode(redis.url)];
   const throng = await LargeActorGroup.start(nodes.map(({ url }) => url));
@@ -103,7 +107,7 @@ test('F12: everything is gone (FLUSHALL): all are told that the room is no more,
   await again.checker.expectConsistent(await openRedisStore(redis.url));
 });
 
-test('F12: everything is gone, and another opens the room before anybody noticed: all are told, and who joins that one mixes nothing up', {
+test('F12: after FLUSHALL and a new room with the same id all clients learn it, and mix nothing up when they join that one', {
   timeout,
 }, async () => {
   const redis = await newRedis();

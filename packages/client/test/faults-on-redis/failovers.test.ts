@@ -33,7 +33,7 @@ const kinds = [
 ] as const;
 
 test.each(kinds)(
-  'F9: a primary of %s is killed before its replicas have all of it, fast: all are told, and what was lost is said again',
+  'F9: a primary of %s is killed before its replicas have everything, fast: all clients receive a reset, and lost chats are sent again',
   {
     timeout,
   },
@@ -72,7 +72,7 @@ test.each([
   ['sentinels', 'replicated', sentinel],
   ['a cluster', 'fsync', cluster],
 ] as const)(
-  'F9: a primary of %s is killed before its replicas have all of it, %s: nothing that was acknowledged is lost',
+  'F9: a primary of %s is killed before its replicas have everything, %s: nothing that was acknowledged is lost',
   {
     timeout,
   },

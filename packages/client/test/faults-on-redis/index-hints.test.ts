@@ -22,7 +22,7 @@ async function replace(cluster: RedisCluster, primary: ClusterNode): Promise<voi
 const namesIn = async (socket: Socket): Promise<string[]> =>
   (await requestOk(socket, 'list:rooms', { limit: 50 })).rooms.map(({ roomId }) => roomId);
 
-test('F9: rooms and leases that the primary of the lobby took last are listed and let go all the same', { timeout }, async () => {
+test('F9: rooms and leases whose hints the primary of the global keys lost are still listed and released', { timeout }, async () => {
   const cluster = await newCluster({ nodeTimeout: 1_000 });
   const lobby = await cluster.primaryOf(globalKeysSlot);
   const [early, late] = [
@@ -56,7 +56,9 @@ test('F9: rooms and leases that the primary of the lobby took last are listed an
   );
 });
 
-test('F9: who came to another node, which the primary of his room took last, keeps his name', { timeout }, async () => {
+test('F9: a member who connects to another node keeps the name when the primary of the room loses the last writes', {
+  timeout,
+}, async () => {
   const cluster = await newCluster({ nodeTimeout: 1_000 });
   const lobby = await cluster.primaryOf(globalKeysSlot);
   const room = await findRoomOn(cluster, (primary) => primary !== lobby);
@@ -87,7 +89,7 @@ test('F9: who came to another node, which the primary of his room took last, kee
   expect(await sendRequest(dan, 'create:chat', { roomId: room, username: 'dan', message: 'still here' })).toMatchObject({ ok: true });
 });
 
-test('F9: a stock client whose place the primary took last is recovered', { timeout }, async () => {
+test('F9: a plain Socket.IO client whose ticket the primary lost is recovered', { timeout }, async () => {
   const cluster = await newCluster({ nodeTimeout: 1_000 });
   const [node, other] = [await startNode(cluster.url, { grace: graceMs }), await startNode(cluster.url, { grace: graceMs })];
   const balancer = await startBalancer([portOf(node.url)]);

@@ -12,7 +12,7 @@ import { LargeActorGroup } from '../helpers/throng.ts';
 
 const portsOf = (nodes: ServerProcess[]): number[] => nodes.map(({ port }) => port);
 
-test('F2, F3: nodes that are killed while all talk lose nothing: who was on them goes on with another, nobody else notices', async () => {
+test('F2, F3: nodes that are killed under load lose nothing: their clients continue on another, and other clients notice nothing', async () => {
   const { url } = await newRedis();
   const nodes = await Promise.all([1, 2, 3].map(() => ServerProcess.start(url)));
   const balancer = await startBalancer(portsOf(nodes));
@@ -33,7 +33,7 @@ test('F2, F3: nodes that are killed while all talk lose nothing: who was on them
   for (const { reconnects, recoveries } of socketIo) expect(recoveries).toBe(reconnects);
 });
 
-test('F19: a rolling deploy of three nodes under load, through a plain TCP balancer, loses nothing and says nothing twice', {
+test('F19: a rolling deploy of three nodes under load, through a plain TCP balancer, loses and duplicates nothing', {
   timeout: 120_000,
 }, async () => {
   const { url } = await newRedis();
@@ -58,7 +58,7 @@ test('F19: a rolling deploy of three nodes under load, through a plain TCP balan
   for (const { reconnects, recoveries } of socketIo) expect(recoveries).toBe(reconnects);
 });
 
-test('two nodes are asked for the same name, or the same room, at the same moment, 1,000 times: one has it each time', async () => {
+test('two nodes that are asked for the same name, or the same room, at the same moment, 1,000 times, give it to one client each time', async () => {
   const { url } = await newRedis();
   const [one, other] = [await startNode(url), await startNode(url)];
   const sockets = [await connect(one.url), await connect(other.url)];
@@ -88,7 +88,7 @@ test('two nodes are asked for the same name, or the same room, at the same momen
   expect(new Set(names).size).toBe(751);
 });
 
-test("the guests of a node that was killed are let go by any other, once, and their names are others'", async () => {
+test('the guests of a killed node are removed by another one, once, and their names are free', async () => {
   const { url } = await newRedis();
   const graceMs = 1_200;
   const [killed, ...others] = await Promise.all([1, 2, 3].map(() => ServerProcess.start(url, { fastTimers: { graceMs, absenceMs: 0 } })));
@@ -118,7 +118,7 @@ test("the guests of a node that was killed are let go by any other, once, and th
 /** `FREEZE=60` freezes, for so many seconds, a server as operators run it; else it is one whose guests are let go sooner. */
 const freezeSeconds = Number(process.env.FREEZE || 0);
 
-test('F23: a node that stood still wakes as a stranger: its guests were let go, one name is taken, and it acknowledges and tells nothing false', {
+test('F23: a node that was frozen until its guests were removed, and a name was taken, acknowledges and delivers nothing stale', {
   timeout: freezeSeconds * 1_000 + 60_000,
 }, async () => {
   const { url } = await newRedis();

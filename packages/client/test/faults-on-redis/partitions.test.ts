@@ -36,7 +36,7 @@ async function twoSides(durability: Durability) {
   return { network, cluster, replica, url, throng, away, acked };
 }
 
-test('F10: a minority that is cut off goes on for the node timeout, fast; when it is back, all are told, and what it said is said again', {
+test('F10: a partitioned minority continues for the node timeout, fast; after the partition all clients receive a reset, and lost chats are sent again', {
   timeout,
 }, async () => {
   const { network, cluster, url, throng, away, acked } = await twoSides('fast');
@@ -62,7 +62,7 @@ test('F10: a minority that is cut off goes on for the node timeout, fast; when i
   await throng.expectConsistentAfterFork(await openRedisStore(url));
 });
 
-test('F10: neither side acknowledges what it has no copy of, replicated; when both have each other again, nothing is lost', {
+test('F10: neither side of a partition acknowledges what has no replica, replicated; after the partition nothing is lost', {
   timeout,
 }, async () => {
   const { network, cluster, replica, url, throng, away, acked } = await twoSides('replicated');

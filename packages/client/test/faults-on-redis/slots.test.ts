@@ -25,7 +25,7 @@ async function endsWell(cluster: RedisCluster, throng: LargeActorGroup): Promise
   for (const { resets } of throng.sdk) expect(resets).toEqual([]);
 }
 
-test('F13: the slot of a busy room, and that of the lobby, are moved again and again', { timeout }, async () => {
+test('F13: the slots of a busy room and of the global keys are migrated again and again, and nothing is lost', { timeout }, async () => {
   const { cluster, throng } = await talkingOnCluster();
   const primaries = cluster.nodes.slice(0, 3);
   for (const slot of [slotOfRoom(ROOM), globalKeysSlot, slotOfRoom(ROOM), slotOfRoom(ROOM)]) {
@@ -40,7 +40,9 @@ test('F13: the slot of a busy room, and that of the lobby, are moved again and a
   await endsWell(cluster, throng);
 });
 
-test('F18: scripts are forgotten (SCRIPT FLUSH), and primaries step down for replicas that never knew them', { timeout }, async () => {
+test('F18: scripts are flushed (SCRIPT FLUSH), and primaries fail over to replicas without them, and nothing is lost', {
+  timeout,
+}, async () => {
   const { cluster, throng } = await talkingOnCluster();
   for (let turn = 0; turn < 20; turn += 1) {
     await Promise.all(cluster.nodes.slice(0, 3).map((node) => node.runCommand('SCRIPT', 'FLUSH')));

@@ -13,7 +13,7 @@ import { LargeActorGroup } from '../helpers/throng.ts';
 
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-test('F16: a Redis that sleeps for a second, and one that stands still for ten, loses nothing and doubles nothing', {
+test('F16: a Redis that sleeps for a second, and one that is frozen for ten, lose and duplicate nothing', {
   timeout: 90_000,
 }, async () => {
   const redis = await newRedis();
@@ -33,7 +33,7 @@ test('F16: a Redis that sleeps for a second, and one that stands still for ten, 
   expect(throng.drops, 'nobody lost his connection').toBe(0);
 });
 
-test('F16: a primary that stands still keeps nobody from rooms that others have', { timeout: 60_000 }, async () => {
+test('F16: a frozen primary does not block the rooms of other primaries', { timeout: 60_000 }, async () => {
   const cluster = await newCluster({ nodeTimeout: 30_000 });
   const [running, frozen, another] = cluster.nodes as [ClusterNode, ClusterNode, ClusterNode];
   const [stuck, free, fresh] = await Promise.all(
@@ -55,7 +55,7 @@ test('F16: a primary that stands still keeps nobody from rooms that others have'
   await until(async () => (await sendRequest(dan!, 'create:room', { roomId: stuck!, username: 'dan' })).ok, 'the other is there again');
 });
 
-test('F16: what waits for a Redis that stands still is bounded; what is too much is refused at once, and the rest is kept in order', async () => {
+test('F16: requests that wait for a frozen Redis are bounded; more are refused at once, and the rest are stored in order', async () => {
   const redis = await newRedis();
   const store = await openRedisStore(redis.url);
   const draft = (text: string): Draft => ({ id: randomUUID(), by: 'aya', author: 'a', kind: 'chat', body: { text } });
@@ -77,7 +77,7 @@ test('F16: what waits for a Redis that stands still is bounded; what is too much
   expect(log.slice(1).map(({ body }) => (body as { text: string }).text.split(' ')[0])).toEqual(kept);
 });
 
-test('F17: connections to Redis that are cut every second, for fifteen, double nothing and lose no acknowledged word', {
+test('F17: connections to Redis that are cut every second, for fifteen seconds, duplicate nothing and lose nothing that was acknowledged', {
   timeout: 60_000,
 }, async () => {
   const redis = await newRedis();
@@ -100,7 +100,7 @@ test('F17: connections to Redis that are cut every second, for fifteen, double n
   expect(throng.drops).toBe(0);
 });
 
-test('F24: a Redis whose memory is full refuses what is said, and is read all the same; then it goes on, and everything is there', {
+test('F24: a Redis whose memory is full refuses chats and is still read; afterwards chats are accepted, and nothing is lost', {
   timeout: 60_000,
 }, async () => {
   const redis = await newRedis();
@@ -131,7 +131,7 @@ test('F24: a Redis whose memory is full refuses what is said, and is read all th
   expect((await fetch(`${nodes[0]!.url}/ready`)).status).toBe(200);
 });
 
-test('F16: a Redis that has too few replicas to write (NOREPLICAS) is waited for, then the answer is busy: nothing was kept', {
+test('F16: a Redis with too few replicas (NOREPLICAS) is retried, then the answer is busy: nothing was stored', {
   timeout: 60_000,
 }, async () => {
   const redis = await newRedis();
@@ -152,7 +152,7 @@ test('F16: a Redis that has too few replicas to write (NOREPLICAS) is waited for
   expect((await readEntries(await openRedisStore(redis.url), 'den')).map(({ kind }) => kind)).toEqual(['create:room', 'add:member']);
 });
 
-test('F16: guests of nodes that could none of them reach Redis, for longer than a name is kept, are not let go', {
+test('F16: guests of nodes that all cannot reach Redis, for longer than the grace, are not removed', {
   timeout: 60_000,
 }, async () => {
   const redis = await newRedis();

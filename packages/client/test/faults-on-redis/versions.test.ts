@@ -52,7 +52,7 @@ async function appendAsAnother(redis: RedisServer, kind: string, body: object): 
   await redis.runCommand('PUBLISH', name('news'), JSON.stringify(['a later node', [told], null, { version: 9 }]));
 }
 
-test('F20: entries of a later version, of unknown kinds and with unknown fields, are told as they are, and the room goes on', async () => {
+test('F20: entries of a later version, of unknown kinds and with unknown fields, are delivered unchanged, and the room continues', async () => {
   const redis = await newRedis();
   const [one, other] = [await startNode(redis.url), await startNode(redis.url)];
   const scene = new ConsistencyChecker();
@@ -84,7 +84,7 @@ test('F20: entries of a later version, of unknown kinds and with unknown fields,
   );
 });
 
-test('F20: news that nobody here understands end no process, and what they may have been about is read from the log', async () => {
+test('F20: notifications that no node here understands crash no process, and the log is read instead', async () => {
   const redis = await newRedis();
   const node = await ServerProcess.start(redis.url);
   const scene = new ConsistencyChecker();

@@ -14,7 +14,7 @@ const portOf = (url: string) => ({ port: Number(new URL(url).port) });
 /** What waits for one client at most: what may, and what its room said in the moment before it was too much. */
 const MAX_WAITING = 256 * 1024 + 1024 * 1024;
 
-test('F21: who does not read is told it later, in order, and put out only when he reads nothing for long; all others talk on', {
+test('F21: a slow consumer receives everything later, in order, and is closed only after reading nothing for long; the others are not delayed', {
   timeout: 60_000,
 }, async () => {
   const { url, store, io } = await startWatched(await newStore(), { stallTimeoutMs: 3_000 });
@@ -75,7 +75,7 @@ async function startWatched(store: Store, options: Parameters<typeof startServer
   return { ...running, io };
 }
 
-test('F29: when hundreds come back at once, most of what they missed is read once for all', { timeout: 60_000 }, async () => {
+test('F29: when hundreds of clients reconnect at once, most missed entries are read once for all', { timeout: 60_000 }, async () => {
   const MEMBERS = 300;
   let pages = 0;
   const rooms = await newStore();

@@ -11,10 +11,10 @@ const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(reso
 
 const kinds = [
   ['with the SDK', 'addSdkActor'],
-  ['with stock Socket.IO', 'addSocketIoActor'],
+  ['with a plain Socket.IO client', 'addSocketIoActor'],
 ] as const;
 
-test.each(kinds)('F1: a client that drops, %s, is told what it missed, once and in order, before anything newer', async (_, enter) => {
+test.each(kinds)('F1: a client that drops, %s, receives the missed entries once and in order, before newer ones', async (_, enter) => {
   const { url, store } = await startServer({ store: await newDurableStore(), limits: 'off' });
   const proxy = await startProxy(portOf(url));
   const scene = new ConsistencyChecker();
@@ -39,7 +39,7 @@ test.each(kinds)('F1: a client that drops, %s, is told what it missed, once and 
   await scene.expectConsistent(store);
 });
 
-test('F1: a client that drops again and again, in the middle of whatever it does, sees one whole room in the end', async () => {
+test('F1: a client that drops again and again, at any moment, has the whole room in the end', async () => {
   const { url, store } = await startServer({ store: await newDurableStore(), limits: 'off' });
   const proxy = await startProxy(portOf(url));
   const scene = new ConsistencyChecker();
@@ -56,7 +56,7 @@ test('F1: a client that drops again and again, in the middle of whatever it does
   await scene.expectConsistent(store);
 });
 
-test('F30: a page that dies before it wrote down where it was is told some again, none too few, and says nothing twice', async () => {
+test('F30: a page that crashes before it has stored its position receives some entries again, misses none, and sends nothing twice', async () => {
   const { url, store } = await startServer({ store: await newDurableStore(), limits: 'off' });
   const proxy = await startProxy(portOf(url));
   const scene = new ConsistencyChecker();
@@ -92,7 +92,7 @@ test('F30: a page that dies before it wrote down where it was is told some again
   expect(log.filter(({ by, kind }) => by === 'ben' && kind === 'create:chat')).toHaveLength(3);
 });
 
-test('F31: a far and lossy network only takes longer', async () => {
+test('F31: a network with delays and losses only takes longer', async () => {
   const { url, store } = await startServer({ store: await newDurableStore(), limits: 'off' });
   const proxy = await startProxy(portOf(url));
   const scene = new ConsistencyChecker();
@@ -109,7 +109,7 @@ test('F31: a far and lossy network only takes longer', async () => {
   await scene.expectConsistent(store);
 });
 
-test('F31: a way that goes dead without a word is found out and left for another', async () => {
+test('F31: a connection that goes dead without a close is detected and replaced', async () => {
   const { url, store } = await startServer({ store: await newDurableStore(), limits: 'off', pingInterval: 300, pingTimeout: 300 });
   const [wifi, mobile] = [await startProxy(portOf(url)), await startProxy(portOf(url))];
   // The client knows one address; what is behind it is what its network makes of it.
@@ -133,8 +133,8 @@ test('F31: a way that goes dead without a word is found out and left for another
 });
 
 test.each([
-  ['stay, where the server pings more often', 150, 0],
-  ['come back and miss nothing, where it does not', 60_000, 1],
+  ['stay if the server pings more often', 150, 0],
+  ['reconnect and miss nothing if it does not', 60_000, 1],
 ])('F32: clients behind a proxy that cuts silent connections %s', async (_, pingInterval, drops) => {
   const { url, store } = await startServer({ store: await newDurableStore(), limits: 'off', pingInterval });
   const proxy = await startProxy(portOf(url));

@@ -6,7 +6,7 @@ import { deliveryFaults, startServersWithFaults } from '../helpers/two-servers.t
 
 const seed = Number(process.env.SEED || Math.floor(Math.random() * 1e9));
 
-test(`F15: what the store tells late, twice, out of order or not at all is told to people as it is (SEED=${seed})`, async () => {
+test(`F15: notifications of the store that are late, repeated, reordered or lost do not change what clients receive (SEED=${seed})`, async () => {
   const { servers, notifications, store } = await startServersWithFaults(seed, { lose: 0.15, duplicate: 0.15, reorder: 0.15 });
   const scene = new ConsistencyChecker();
   const people = await scene.addActorsOnBoth(servers);

@@ -8,7 +8,7 @@ import { createTempFolder } from '../../../server/test/helpers/server.ts';
 import { ServerProcess } from '../helpers/server-process.ts';
 import { expectConsistent, startActorGroup, waitUntilReconnected } from '../helpers/talking-crowd.ts';
 
-test('F5: a server whose power fails while all talk has everything that it acknowledged', async () => {
+test('F5: a server whose power fails under load has everything that it acknowledged', async () => {
   const [power, disk] = [createTempFolder(), join(createTempFolder(), 'disk')];
   const folder = mountedDisk(disk);
   const server = await ServerProcess.start(folder);

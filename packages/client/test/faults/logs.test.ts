@@ -9,7 +9,7 @@ import { disconnectAll, ROOM } from '../helpers/people.ts';
 
 const portOf = (url: string) => ({ port: Number(new URL(url).port) });
 
-test('F27: who comes back after more than is kept is told so, sees the newest chats, and hears all from then on', async () => {
+test('F27: a client that missed more than is retained receives a reset, the newest chats, and all later entries', async () => {
   const { url, store } = await startServer({ store: await newDurableStore(), limits: 'off', trimIntervalMs: 50 });
   const proxy = await startProxy(portOf(url));
   const scene = new ConsistencyChecker();
@@ -48,7 +48,7 @@ test('F27: who comes back after more than is kept is told so, sees the newest ch
 });
 
 describe.each(storeKinds)('on the %s store', (_, open) => {
-  test('F34: an entry that nobody understands takes its place and harms nobody: not who hears it, nor who missed it, nor who pages', async () => {
+  test('F34: an entry of an unknown kind takes its seq and harms no client: not by a broadcast, nor in a resume, nor in a page', async () => {
     const { url, store } = await startServer({ store: await open(), limits: 'off' });
     const proxy = await startProxy(portOf(url));
     const scene = new ConsistencyChecker();
@@ -113,7 +113,7 @@ async function poison(store: Store): Promise<void> {
   }
 }
 
-test('F35: chats that were edited, deleted and reacted to while somebody was away are for him as for who opens the room anew', async () => {
+test('F35: chats that were edited, deleted and reacted to during an absence are equal for returning and for new members', async () => {
   const { url } = await startServer({ store: await newDurableStore(), limits: 'off' });
   const proxy = await startProxy(portOf(url));
   const scene = new ConsistencyChecker();

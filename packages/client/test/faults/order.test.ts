@@ -11,7 +11,7 @@ import { startTwoServers } from '../helpers/two-servers.ts';
 
 const HOUR = 3_600_000;
 
-test('F8: what people say on two servers is heard in one order by all, and in the order of each who says it', async () => {
+test('F8: chats that are sent on two servers are received in one order by all, which preserves the order of each author', async () => {
   const { servers, store } = await startTwoServers(seed);
   const scene = new ConsistencyChecker();
   const people = await scene.addActorsOnBoth(servers);
@@ -27,7 +27,7 @@ test('F8: what people say on two servers is heard in one order by all, and in th
 });
 
 describe.each(storeKinds)('on the %s store', (_, open) => {
-  test('F22: clocks that jump by hours, of the server and of its clients, change neither order nor who is there', async () => {
+  test('F22: clocks of servers and clients that jump by hours change neither the order nor the members', async () => {
     const began = performance.now();
     const now = Date.now();
     let ahead = 0;
@@ -61,7 +61,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
   });
 });
 
-test('F26: who is removed while all talk, on another server than the remover, neither says nor hears anything after it', async () => {
+test('F26: a member who is removed under load, on another server than the owner, neither sends nor receives anything after it', async () => {
   const { servers, store } = await startTwoServers(seed);
   const [first, second] = servers.map(({ url }) => url) as [string, string];
   const scene = new ConsistencyChecker();

@@ -35,7 +35,7 @@ test.each([
   ['to another server', 'other'],
   ['after an hour, when its name had lapsed', 'later'],
 ] as const)(
-  'F6: a chat whose acknowledgement was lost, and that is sent again %s, is kept once and answered as the first time',
+  'F6: a chat whose acknowledgement was lost, and that is sent again %s, is stored once and answered as the first time',
   async (_, where) => {
     let ahead = 0;
     let cut: (() => void) | undefined;
@@ -72,7 +72,7 @@ test.each([
   },
 );
 
-test('F7: a chat that is sent over three connections to two servers at the same time is kept once, with three equal answers', async () => {
+test('F7: a chat that is sent over three connections to two servers at the same time is stored once, with three equal answers', async () => {
   const rooms = await newStore();
   const { first, second, outcomes } = await startBoth(rooms);
   const scene = new ConsistencyChecker();

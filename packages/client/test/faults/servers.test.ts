@@ -11,7 +11,7 @@ import { ServerProcess } from '../helpers/server-process.ts';
 import { expectConsistent, startActorGroup, waitUntilReconnected } from '../helpers/talking-crowd.ts';
 import { createFreezable } from '../helpers/two-servers.ts';
 
-test('F4: a server that is killed while all talk has everything that it acknowledged, once, and all come back and go on', async () => {
+test('F4: a server that is killed under load has everything that it acknowledged, once, and all clients reconnect and continue', async () => {
   const place = newStoreLocation();
   let server = await ServerProcess.start(place);
   const proxy = await startProxy(server);
@@ -31,7 +31,7 @@ test('F4: a server that is killed while all talk has everything that it acknowle
   await expectConsistent(crowd, server, place);
 });
 
-test('F19: a deploy loses nothing: all that was asked is answered or asked again, and all are told when to come back', async () => {
+test('F19: a deploy loses nothing: every request is answered or repeated, and all clients learn when to reconnect', async () => {
   const place = newStoreLocation();
   let server = await ServerProcess.start(place);
   const proxy = await startProxy(server);
@@ -75,7 +75,7 @@ async function halfAsked({ port }: ServerProcess, path: string): Promise<{ finis
   return { finish };
 }
 
-test('F23: a server that froze, and lost its clients meanwhile, acknowledges and tells nothing stale when it wakes', async () => {
+test('F23: a server that was frozen, and lost its clients meanwhile, acknowledges and delivers nothing stale when it continues', async () => {
   const place = newStoreLocation();
   const server = await ServerProcess.start(place, { fastTimers: true });
   const proxy = await startProxy(server);
@@ -94,7 +94,7 @@ test('F23: a server that froze, and lost its clients meanwhile, acknowledges and
   await expectConsistent(crowd, server, place);
 });
 
-test('F23: a server that the others took for dead, and whose guests they let go, finds out when it wakes; all are there again, with all they said', async () => {
+test('F23: a frozen server whose guests the others have removed detects it when it continues; all are members again, with all of their chats', async () => {
   const rooms = await newStore();
   const { store, freeze, thaw } = createFreezable(await storeForAnotherServer(rooms));
   const [zombie, other] = [
