@@ -349,7 +349,7 @@ test('the rest of a packet after a crash is answered from the log, each chat wit
   expect(unsentIn(kept)).toEqual([]);
 });
 
-test('a refused chat does not prevent the others of its packet from being sent', async () => {
+test('one that is refused takes none of its packet with it', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   hall.onRequest = () => {

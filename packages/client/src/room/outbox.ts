@@ -1,3 +1,4 @@
+/** The outbox of a room: chats and changes on their way to the server, in the order of writing. */
 import type { Chat, RequestInput } from '@engawa/protocol';
 import { isSameLineage, type Position } from '@engawa/protocol/position';
 import { jsonByteLength } from '../connection/byte-size.ts';
@@ -8,41 +9,41 @@ import { applyOptimisticChange, type OptimisticChat } from '../timeline/chat-red
 import { type Entry, isKind } from '../timeline/entry.ts';
 import type { RoomSync } from './room-sync.ts';
 
-/** What may wait; and of what was acknowledged as much is remembered. */
+/** Limits of the pending requests, and of the acknowledged chats that are remembered. */
 export const MAX_OUTBOX_ITEMS = 1_000;
 export const MAX_OUTBOX_BYTES = 1024 * 1024;
-/** Of one packet: no more than a single chat may have, so that it takes no longer on a slow line. */
+/** The size limit of a packet, no more than that of a single chat, so that a packet takes no longer on a slow network. */
 const MAX_PACKET_BYTES = 16_000;
-/** What a chat takes there beside its fields. */
+/** An estimate of the bytes of a chat in a packet, without its fields. */
 const CHAT_OVERHEAD_BYTES = 64;
 const MAX_PACKET_CHATS = 100;
 
-/** `sending` until the server has kept it (`sent`) or never will (`failed`). */
+/** `sending` until the server has stored it (`sent`) or refused it for good (`failed`). */
 export type OutgoingState = 'sending' | 'sent' | 'failed';
 
-/** Something of one's own on its way: a chat, or an edit, a deletion or a reaction. */
+/** An own request on its way: a chat, an edit, a deletion or a reaction. */
 export interface OutgoingRequest {
   readonly clientId: string;
   readonly event: OutgoingEvent;
-  /** When it was written, by the clock of this machine: milliseconds since 1970, and later than what was written before it. */
+  /** When it was written, by this machine's clock: milliseconds since 1970. Increases with each request. */
   readonly at: number;
   readonly state: OutgoingState;
   /** Why it failed. */
   readonly error: ErrorInfo | undefined;
-  /** Its place in the room, once it is sent. */
+  /** Its seq in the room, once it is sent. */
   readonly seq: number | undefined;
-  /** Sends again what has failed, as the newest, to the room as it is now. */
+  /** Sends a failed request again, as the newest one, to the current room. */
   retry(): void;
-  /** Takes away what has failed. */
+  /** Removes a failed request. */
   discard(): void;
 }
 
-/** A chat of one's own on its way. */
+/** An own chat on its way. */
 export interface OutgoingChat extends OutgoingRequest {
   readonly message: string;
-  /** The seq of the chat that it answers; nothing any more once the log is another one, where the seq is that of another chat. */
+  /** The seq of the chat that it replies to. Undefined after the log was replaced: there the seq may be another chat's. */
   readonly replyTo: number | undefined;
-  /** Resolves when it is sent or has failed, however long that takes; never rejects. */
+  /** Resolves when it is sent or has failed, without a time limit; never rejects. */
   readonly settled: Promise<{ ok: true; seq: number } | FailedResult>;
 }
 
@@ -59,30 +60,30 @@ interface OutboxOptions {
 type Outcome = ({ ok: true } & EntryRef) | FailedResult;
 
 /**
- * What one says and does in a room, in the order in which it was written: one packet is asked at a time, so that the room has it in
- * that order. Chats that wait travel together. Packets become larger while each is taken at once.
+ * The own requests of a room, in the order of writing. Only one packet is in flight at a time, so that the room stores them in
+ * that order. Pending chats share a packet; packets grow while each is accepted at once.
  */
 export class Outbox {
   readonly #options: OutboxOptions;
   #items = new Requests();
-  /** The last chats that were acknowledged: to be sent again when the log is set back to before them. */
+  /** The last acknowledged chats: they are sent again if the log is set back to before them. */
   readonly #acknowledged = new Requests();
   #latestTimestamp = 0;
   #isSending = false;
   #maxPacketChats = 1;
-  /** Why nothing is sent any more. */
+  /** The result of all requests after the end; nothing is sent any more. */
   #closeResult: FailedResult | undefined;
 
   constructor(options: OutboxOptions) {
     this.#options = options;
   }
 
-  /** Own chats beyond those that the room has told. */
+  /** Own chats that the room has not delivered yet. */
   get pending(): readonly OutgoingChat[] {
     return [...this.#items].filter(({ isChat }) => isChat);
   }
 
-  /** The chats as they will be once what waits is done. */
+  /** Applies the pending changes to the chats. */
   applyPendingChanges(chats: readonly Chat[]): readonly OptimisticChat[] {
     const changes = [...this.#items].filter((request) => !request.isChat && this.#targetsCurrentLog(request));
     if (changes.length === 0) return chats;
@@ -93,7 +94,7 @@ export class Outbox {
     );
   }
 
-  /** A chat, or with a `chatSeq` what changes one. */
+  /** Sends a chat, or a change of the chat at `chatSeq`. */
   send(event: OutgoingEvent, fields: Fields): OutboxItem {
     const { store, newId, roomSync } = this.#options;
     const { username } = roomSync;
@@ -104,7 +105,7 @@ export class Outbox {
     return request;
   }
 
-  /** What waits, as the storage or another page of this person says. */
+  /** Adds requests that are in the storage, or were written by another page of this user. */
   addStored(requests: StoredRequest[]): void {
     for (const stored of requests) {
       const known = this.#items.get(stored.clientId);
@@ -118,18 +119,18 @@ export class Outbox {
     this.#onChange();
   }
 
-  /** What another page of this person says of what waits. */
+  /** An update of the outbox by another page of this user. */
   onStoreUpdate({ clientId, request, place }: OutboxUpdate): void {
     const { store, roomSync } = this.#options;
     const known = this.#items.get(clientId);
-    // What this page sends it hears about by itself.
+    // Only this page knows the state of what it is sending.
     if (known?.state === 'sending' && known.stored.life === store.instanceId) return;
     if (request?.username === roomSync.username) this.addStored([request]);
     else if (known && place) this.#markSent(known, { ok: true, ...place });
     else if (known && !request) this.#remove(known);
   }
 
-  /** An entry of the room: what it says is then told, and pending no more. What was replaced since is told without its client id. */
+  /** The entry of an own request replaces the pending one. An entry has no client id if its text was replaced since. */
   onEntry(entry: Entry): void {
     const isOwn = isKind(entry, 'create:chat') && entry.username === this.#options.roomSync.username;
     const own = isOwn && this.#items.get((entry as { clientId?: string }).clientId);
@@ -140,8 +141,8 @@ export class Outbox {
   }
 
   /**
-   * The room is told up to here. What was sent is pending until it is told, so that it is never shown twice and never
-   * missing. If something else is told in the place of a chat, the log has lost it.
+   * A sent request stays pending until the room delivers its entry, so that a chat is never shown twice and never missing. If the
+   * room has delivered another entry at its seq, the log has lost it.
    */
   onPosition({ epoch, seq }: Position): void {
     const passed: OutboxItem[] = [];
@@ -151,14 +152,17 @@ export class Outbox {
     this.#resend(passed.filter(({ isChat }) => isChat));
   }
 
-  /** The room was begun anew here, where the log may have lost some of what was sent. */
+  /** The log was replaced, and may have lost sent requests. */
   onReset(position: Position, isLost: (place: EntryRef) => boolean): void {
     const lost = [...this.#acknowledged].filter(({ entryRef }) => entryRef && isLost(entryRef));
     for (const request of this.#items) if (request.entryRef && !isAheadOf(request.entryRef, position)) this.#items.delete(request);
     this.#resend(lost);
   }
 
-  /** Nothing is sent any more; what waits is answered with this. It is kept for another time, but not by one who left. */
+  /**
+   * Ends the outbox, and settles the pending requests with this result. They stay in the storage for the next join, but not after
+   * a leave.
+   */
   close(result: FailedResult, hasLeft: boolean): void {
     const { store } = this.#options;
     this.#closeResult = result;
@@ -170,18 +174,18 @@ export class Outbox {
     this.#options.onChange();
   }
 
-  /** Of the log as it is told now. */
+  /** The epoch of the current log. */
   get epoch(): string {
     return this.#options.roomSync.position?.epoch ?? '';
   }
 
-  /** Whatever the clock says, in the order of writing. */
+  /** Strictly increasing, even if the clock is set back: the order of writing. */
   #nextTimestamp(): number {
     this.#latestTimestamp = Math.max(Date.now(), this.#latestTimestamp + 1);
     return this.#latestTimestamp;
   }
 
-  /** Sends again what has failed. What is to be changed is nowhere but in the log that it was written for. */
+  /** Sends a failed request again. A chat moves to the current log; a change applies only to the log that it was written for. */
   retry(failed: OutboxItem): void {
     const { stored } = failed;
     const rebased = failed.isChat && stored.epoch !== this.epoch && this.#rebase(failed);
@@ -197,14 +201,14 @@ export class Outbox {
   }
 
   #add(request: OutboxItem): void {
-    // What has failed is in nobody's way.
+    // Failed requests make room for new ones.
     for (const old of this.#items) {
       if (this.#items.fits(request)) break;
       old.discard();
     }
     const rejection = this.#closeResult ?? (this.#items.fits(request) ? undefined : failedResult('busy', 'Too much waits.', true));
     if (rejection) {
-      // Nor is it shown: what does not fit must not take up more.
+      // It is not shown either: a request beyond the limits must not take up memory.
       request.settle(rejection);
       return;
     }
@@ -222,17 +226,17 @@ export class Outbox {
     this.#options.onChange();
   }
 
-  /** The chat for the log as it is now, where it answers nothing. */
+  /** The chat for the current log, without its reply: `replyTo` is a seq of the former log. */
   #rebase({ message }: OutboxItem): Pick<StoredRequest, 'epoch' | 'fields'> {
     return { epoch: this.epoch, fields: { message } };
   }
 
   /**
-   * The room keeps a packet once, so nothing comes twice: what travelled together does again. It goes without what it answers: the
-   * log may have lost that, too, and what was acknowledged must not be refused.
+   * Sends lost chats again, in the same packets as before: the room stores a packet once, so nothing is duplicated. Without their
+   * replies, since the log may have lost those chats, too, and a chat that was acknowledged must not be refused.
    */
   #resend(lost: OutboxItem[]): void {
-    // Another page may have said that it sends the same again.
+    // Another page may have announced the same request.
     const isLost = ({ packetId }: OutboxItem) => lost.some((each) => each.packetId === packetId);
     const { instanceId } = this.#options.store;
     const resent = [...this.#acknowledged]
@@ -249,7 +253,7 @@ export class Outbox {
     this.#options.onChange();
   }
 
-  /** To be called when there may be more to send, as what another page has left behind. */
+  /** Call it when there may be more to send, such as requests of another page that has ended. */
   async flush(): Promise<void> {
     if (this.#isSending) return;
     this.#isSending = true;
@@ -257,7 +261,7 @@ export class Outbox {
       const packet = this.#nextPacket();
       const [first] = packet;
       if (!first) break;
-      // Written down before it is asked: whatever happens to this page, it is sent once.
+      // Store before sending: if the page crashes, a retry has the same client id and is stored once.
       await Promise.all(packet.map(async ({ persisted }) => persisted));
       let attempts = 0;
       const event = isSingle(packet) ? first.event : 'create:chats';
@@ -274,8 +278,9 @@ export class Outbox {
   }
 
   /**
-   * What was tried before goes in the same packet again; else as many chats as may travel together, or one change. That one was tried
-   * alone may not have been written down: it is older than what its page wrote after it, and so the packet has its name.
+   * The next packet: the same one as before if it was tried, else as many chats as fit, or one change. A chat that was sent alone is
+   * not stored again with its packet id, so after a crash it seems untried. It is the oldest of its page: the next packet has its
+   * client id as idempotency key, and the server recognises it.
    */
   #nextPacket(): OutboxItem[] {
     const { store } = this.#options;
@@ -310,7 +315,10 @@ export class Outbox {
     this.#splitPacket(unplaced);
   }
 
-  /** One of them may be to blame: none was kept, and each is free to go with others. Backwards: what is left by a crash is none that was tried. */
+  /**
+   * One request of the packet may be the reason of the refusal: none was stored, and each can go into another packet. It goes
+   * backwards, so that after a crash no remaining one seems to have been tried.
+   */
   #splitPacket(packet: OutboxItem[]): void {
     for (const each of packet.reverse()) {
       if (each.state !== 'sending') continue;
@@ -330,19 +338,19 @@ export class Outbox {
     return { roomId, username, ...(isSingle(packet) ? chats[0] : { clientId: first.packetId, chats }) } as RequestInput<OutgoingEvent>;
   }
 
-  /** A seq of another log may be that of another chat. */
+  /** In another log the seq may be another chat's. */
   #targetsCurrentLog({ stored: { epoch, chatId, fields } }: Pick<OutboxItem, 'stored'>): boolean {
     if (!fields.chatSeq || epoch === this.epoch) return true;
     return this.#options.roomSync.chats.some(({ seq, id }) => seq === fields.chatSeq && id === chatId);
   }
 
-  /** By its answer or by its entry, whichever comes first. */
+  /** Called for the answer and for the entry, whichever comes first. */
   #markSent(request: OutboxItem, answer: { ok: true } & EntryRef): void {
     const { epoch, seq, id } = answer;
     const { store, roomSync, onChange } = this.#options;
     if (request.state === 'sent') return;
     void store.save({ clientId: request.clientId, place: { epoch, seq, id } });
-    // It may be refused to one page and kept for another.
+    // The same request may be refused to one page and accepted from another.
     if (request.state === 'failed') return;
     request.settle(answer);
     if (request.isChat) this.#acknowledged.push(request);
@@ -365,7 +373,7 @@ export class Outbox {
   }
 }
 
-/** Requests by client id, in the order in which they were added, and how much they take. */
+/** Requests by client id, in insertion order, with their size. */
 class Requests {
   readonly #all = new Map<string | undefined, OutboxItem>();
   #bytes = 0;
@@ -378,13 +386,13 @@ class Requests {
     return this.#all.get(clientId);
   }
 
-  /** In the place of one that has its client id. */
+  /** Replaces a request with the same client id. */
   add(request: OutboxItem): void {
     this.#bytes += request.bytes - (this.#all.get(request.clientId)?.bytes ?? 0);
     this.#all.set(request.clientId, request);
   }
 
-  /** Where there is no room the oldest go. */
+  /** Removes the oldest ones if there is no room. */
   push(request: OutboxItem): void {
     for (const oldest of this) {
       if (this.fits(request)) break;
@@ -401,7 +409,7 @@ class Requests {
     return this.#all.values();
   }
 
-  /** Whether there is room for one more. */
+  /** Whether one more fits. */
   fits({ bytes }: OutboxItem): boolean {
     return this.#all.size < MAX_OUTBOX_ITEMS && this.#bytes + bytes <= MAX_OUTBOX_BYTES;
   }
@@ -409,7 +417,10 @@ class Requests {
 
 const isSingle = ([first, other]: OutboxItem[]): boolean => !other && first?.packetId === first?.clientId;
 
-/** It is yet to be told. Where nothing had to change there is no id, and the place may be that of an entry that nobody is told. */
+/**
+ * Whether its entry is still to be delivered. A request that changed nothing has no id, and its seq may be that of an entry that
+ * is not broadcast.
+ */
 const isAheadOf = (place: EntryRef | undefined, position: Position | undefined): boolean =>
   place?.id !== undefined && place.epoch === position?.epoch && place.seq > position.seq;
 
@@ -420,7 +431,7 @@ class OutboxItem implements OutgoingChat {
   readonly bytes: number;
   #outcome: Outcome | undefined;
   #resolve: ((answer: unknown) => void) | undefined;
-  /** Of a chat its seq, of a change all that the server answers. */
+  /** A chat resolves with its seq, a change with the whole answer. */
   settled!: Promise<never>;
 
   constructor(outbox: Outbox, stored: StoredRequest) {
@@ -441,7 +452,7 @@ class OutboxItem implements OutgoingChat {
     return this.stored.clientId;
   }
 
-  /** The name of the packet in which it was tried, else its own. */
+  /** The id of the packet in which it was tried; without one, its own. */
   get packetId(): string {
     return this.stored.packet ?? this.clientId;
   }
@@ -475,7 +486,7 @@ class OutboxItem implements OutgoingChat {
     return this.#outcome?.ok ? this.#outcome : undefined;
   }
 
-  /** What it is from now on: it waits, or has failed. */
+  /** Sets the current content: pending, or failed. */
   update(stored: StoredRequest): void {
     this.stored = stored;
     if (this.state !== 'sending' || !this.#resolve) {

@@ -1,63 +1,67 @@
+/** The outbox store: what waits to be sent in a room, stored and shared by all tabs of one user. */
 import type { ErrorInfo } from '../connection/result.ts';
 import { areStrings } from '../timeline/entry.ts';
 import type { SafeStorage } from './storage.ts';
 import { openChannel, withLock } from './tabs.ts';
 
-/** Where the room has something. */
+/** The position of an entry in a room. */
 export interface EntryRef {
   epoch: string;
   seq: number;
   id?: string | undefined;
 }
 
-/** What may wait to be sent. */
+/** The commands that can wait in an outbox. */
 export type OutgoingEvent = 'create:chat' | 'update:chat' | 'delete:chat' | 'add:reaction' | 'remove:reaction';
 
-/** As much of a request as outlives a page, under a key of its own. */
+/** A request in the storage, under its own key. */
 export interface StoredRequest {
   event: OutgoingEvent;
   clientId: string;
-  /** What it asks beside room, name and client id. */
+  /** The payload without room, name and client id. */
   fields: { message?: string; replyTo?: number; chatSeq?: number; reaction?: string };
   at: number;
-  /** The log that it was written for; what seqs mean they mean there. */
+  /** The log that it was written for, and that its seqs refer to. */
   epoch: string;
   /** The `id` of the chat that it changes. */
   chatId?: string | undefined;
-  /** Who sends it: one room object of one page. */
+  /** The instance that sends it: one room object of one page. */
   life: string;
   username: string;
-  /** The client id of the packet in which it was tried, which is that of the first chat of it, and its place there. */
+  /** The packet in which it was tried: the client id of its first chat, and the index in it. */
   packet?: string | undefined;
   index?: number;
   /** Why it failed. */
   error?: ErrorInfo | undefined;
 }
 
-/** What one page tells the others of the same person. */
+/** A message to the other pages of the same user. */
 export interface OutboxUpdate {
   clientId: string;
-  /** It waits, or has failed; else it waits no more. */
+  /** Set while the request is pending or failed; without it the request is removed. */
   request?: StoredRequest | undefined;
-  /** It was sent. */
+  /** Set when it was sent. */
   place?: EntryRef | undefined;
 }
 
 interface OutboxStoreOptions {
   storage: SafeStorage;
   roomId: string;
-  /** The person. */
+  /** Identifies the user. */
   session: string;
   instanceId: string;
   onUpdate: (note: OutboxUpdate) => void;
-  /** What another life has left behind may be sent now: as it is in the storage, since its last words may not have been heard. */
+  /**
+   * The requests of an instance that has ended, to be sent by this one. They are read from the storage, since its last messages
+   * may not have arrived.
+   */
   onTakeover: (requests: StoredRequest[]) => void;
 }
 
 /**
- * What waits to be sent in a room, as all pages of one person share it. Each page sends what it wrote itself, and holds a lock
- * while it lives; what a page has left behind is sent by the one that gets its lock next. Without locks all of
- * them send it, each chat alone: the room keeps it once.
+ * The pending requests of a room, shared by all pages of one user. Each instance sends its own requests, and holds a lock while
+ * it exists. When it ends, the next one to get its lock sends the rest. Without locks all instances send them, each chat alone:
+ * the room stores each once.
  */
 export class OutboxStore {
   readonly instanceId: string;
@@ -66,7 +70,7 @@ export class OutboxStore {
   readonly #keyPrefix: string;
   readonly #channel: ReturnType<typeof openChannel<OutboxUpdate>>;
   readonly #lockedInstances = new Map<string, boolean>();
-  /** What was heard to wait no more before all was loaded. */
+  /** Removed by another page before the first load has finished. */
   #removedDuringLoad: Set<string> | undefined = new Set();
   #resolveClosed: () => void = () => undefined;
   readonly #closed = new Promise<void>((resolve) => {
@@ -87,7 +91,7 @@ export class OutboxStore {
       });
   }
 
-  /** All, or what one life has written, in the order in which it was written. */
+  /** All requests, or those of one instance, in the order of writing. */
   async load(instanceId?: string): Promise<StoredRequest[]> {
     const found = (await this.#options.storage.list(this.#keyPrefix)).filter(isStoredRequest);
     const removed = this.#removedDuringLoad;
@@ -97,16 +101,16 @@ export class OutboxStore {
       .sort((one, other) => one.at - other.at);
   }
 
-  /** Writes down what waits, or takes away what waits no more. Resolves when that is done, as far as it can be. */
+  /** Stores or removes a request, then tells the other pages. Resolves when that is done. */
   save(note: OutboxUpdate): Promise<unknown> {
     if (note.request) this.isSenderFor(this.instanceId);
     const saving = this.#options.storage.put(this.#keyPrefix, note.clientId, note.request);
-    // A page that begins now has read it, or hears it. This one may have ended by then.
+    // Notify after the write: a page that starts now reads it or receives the message. The channel may be closed by then.
     saving.then(() => this.#channel?.postMessage(note)).catch(() => undefined);
     return saving;
   }
 
-  /** Whether it is this page that sends what a life has written. If not, it is told when it is. */
+  /** Whether this instance sends the requests of another one. If not yet, `onTakeover` is called when it does. */
   isSenderFor(instanceId: string): boolean {
     const isOwn = instanceId === this.instanceId;
     if (!this.#lockedInstances.has(instanceId)) {
