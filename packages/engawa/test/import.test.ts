@@ -188,15 +188,15 @@ to    ${folder} (embedded store)
                found    imported      before    left out
 rooms             12           7           0           5
 chats             19          16           0           3
-members           10  whose names are free: people take them again by joining
+members           10  whose names are free: users take them again by joining
 left out: rooms whose names are not UTF-8 (1)
   "caf\ufffd"
-left out: rooms whose names are not allowed here, nor anything like them (2)
+left out: rooms whose names are not allowed here, nor any similar name (2)
   ""
   "${'r'.repeat(60)}…"
-left out: rooms whose names are not allowed here, and the nearest is that of another room (1)
+left out: rooms whose names are not allowed here, and the nearest allowed name is taken by another room (1)
   " a"
-left out: rooms whose chats should be a list, and are something else (1)
+left out: rooms whose chats are not a Redis list (1)
   "text"
 left out: chats without "::" (1)
   "nobody said this"
@@ -210,13 +210,13 @@ changed: names of authors that are not allowed here (3)
   "${'n'.repeat(60)}…"
 changed: chats with bytes that are not UTF-8, which became \ufffd (1)
   "aya::caf\ufffd au lait"
-divided: chats longer than 4,000 characters or 16,000 bytes, into several (1)
+split: chats longer than 4,000 characters or 16,000 bytes, into several (1)
   "aya::${'長'.repeat(55)}…"
-in doubt: chats that several members may have written; the longest name is taken (1)
+in doubt: chats that several members may have written; the longest name is used (1)
   "ben::x::by ben::x, or by ben?"
-in doubt: chats with several "::" and no member's name; what is before the first is taken for it (1)
+in doubt: chats with several "::" and no member's name; the part before the first one is used as the name (1)
   "zed::gone::long ago"
-in doubt: members that may be of several rooms (1)
+in doubt: members that may belong to several rooms (1)
   "a::b::c"
 members of rooms that are not in the set "rooms" (1)
   "nowhere::eve"
@@ -322,7 +322,7 @@ test('rooms that are there from elsewhere are left alone', async () => {
   await enter(redis, 'attic');
   const screen = await imports(0, '--from', redis.url, '--to', folder);
   expect(screen).toMatch(/rooms +2 +1 +0 +1\nchats +1 +0 +0 +1\n/);
-  expect(screen).toContain('left out: rooms whose names others have here already (1)\n  "lobby"');
+  expect(screen).toContain('left out: rooms whose names other rooms have here already (1)\n  "lobby"');
   const store = await openEmbedded({ folder });
   expect((await store.readPage('lobby', { limit: 10 })).entries.map(({ kind }) => kind)).toEqual(['create:room', 'add:member']);
   await store.close();

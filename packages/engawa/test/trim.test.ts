@@ -58,24 +58,24 @@ const ALL = { attic: 1, den: 10, veranda: 10 };
 
 test('a dry run says what would go, room by room, and nothing goes; without it goes just that', async () => {
   const folder = await folderOfRooms();
-  const lines = `"den": 5 entries of 10, ${5 * BYTES} bytes of ${10 * BYTES}; the oldest that stays is 6, of 2026-01-06T00:00:00.000Z
-"veranda": 6 entries of 10, ${6 * BYTES} bytes of ${10 * BYTES}; the oldest that stays is 7, of 2026-01-07T00:00:00.000Z
+  const lines = `"den": 5 entries of 10, ${5 * BYTES} bytes of ${10 * BYTES}; the oldest remaining entry is 6, of 2026-01-06T00:00:00.000Z
+"veranda": 6 entries of 10, ${6 * BYTES} bytes of ${10 * BYTES}; the oldest remaining entry is 7, of 2026-01-07T00:00:00.000Z
 `;
   const args = ['--data-dir', folder, '--max-bytes', String(5 * BYTES)];
   const all = `11 entries with ${11 * BYTES} bytes, from 2 of 3 rooms.\n`;
-  expect(await trim('--dry-run', ...args)).toEqual({ code: 0, said: `${lines}Would go in all: ${all}` });
+  expect(await trim('--dry-run', ...args)).toEqual({ code: 0, said: `${lines}Would be trimmed in total: ${all}` });
   expect(await sizesOf(folder)).toEqual(ALL);
-  expect(await trim(...args)).toEqual({ code: 0, said: `${lines}Gone in all: ${all}` });
+  expect(await trim(...args)).toEqual({ code: 0, said: `${lines}Trimmed in total: ${all}` });
   expect(await sizesOf(folder)).toEqual({ attic: 1, den: 5, veranda: 4 });
-  expect(await trim(...args)).toEqual({ code: 0, said: 'Gone in all: 0 entries with 0 bytes, from 0 of 3 rooms.\n' });
+  expect(await trim(...args)).toEqual({ code: 0, said: 'Trimmed in total: 0 entries with 0 bytes, from 0 of 3 rooms.\n' });
 });
 
 test('one room may be named, and what is too old may be all of it', async () => {
   const folder = await folderOfRooms();
   expect(await trim('--data-dir', folder, '--max-age', '1d', '--room', 'den')).toEqual({
     code: 0,
-    said: `"den": 10 entries of 10, ${10 * BYTES} bytes of ${10 * BYTES}; nothing stays
-Gone in all: 10 entries with ${10 * BYTES} bytes, from 1 of 1 room.
+    said: `"den": 10 entries of 10, ${10 * BYTES} bytes of ${10 * BYTES}; no entry remains
+Trimmed in total: 10 entries with ${10 * BYTES} bytes, from 1 of 1 room.
 `,
   });
   expect(await sizesOf(folder)).toEqual({ ...ALL, den: 0 });

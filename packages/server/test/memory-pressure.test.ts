@@ -8,7 +8,7 @@ import { startStarvedServer } from './helpers/starved-server.ts';
 
 const HEAP = 128;
 const BEGINS = 'memory is nearly used up';
-const ENDS = 'there is memory again';
+const ENDS = 'memory is available again';
 
 test('a heap that is nearly full: members go on, newcomers are refused, it is logged once, and it recovers', async () => {
   const { url, logLines, allocate, exitCode } = await startStarvedServer({ heap: HEAP });

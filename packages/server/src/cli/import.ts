@@ -1,3 +1,4 @@
+/** The command `engawa import`: imports the database of the Socket.IO tutorial into a store. */
 import { parseArgs } from 'node:util';
 import { loadSettings, SettingsError } from '../config/settings.ts';
 import { pluralize, withRemainder } from '../format.ts';
@@ -17,11 +18,11 @@ interface ImportArguments {
 
 const USAGE = 'Usage: engawa import tutorial --from REDIS_URL [--to URL] [--dry-run], where the latter URL is a folder, or redis:….';
 
-/** `engawa import tutorial`: what the tutorial's server wrote, into a store. Resolves with the exit code. */
+/** `engawa import tutorial`. Resolves with the exit code. */
 export async function importData(args: string[], env: NodeJS.ProcessEnv): Promise<number> {
   return reportOperatorErrors(async () => {
     const parsed = parseArguments(args, env);
-    // The client for Redis takes 10 MiB, which a server on a folder does without.
+    // Imported lazily: the Redis client takes 10 MiB of memory, which a server on the embedded store does not need.
     const tutorial = await import('../import-tutorial/tutorial-database.ts');
     const database = await tutorial.TutorialDatabase.connect(parsed.from);
     try {
@@ -81,7 +82,7 @@ function reportTable({ rooms, chats, members }: ImportReport): string[] {
     row(['', 'found', 'imported', 'before', 'left out']),
     countRow('rooms', rooms),
     countRow('chats', chats),
-    `${row(['members', members.toLocaleString('en')])}  whose names are free: people take them again by joining`,
+    `${row(['members', members.toLocaleString('en')])}  whose names are free: users take them again by joining`,
   ];
 }
 
@@ -93,5 +94,5 @@ function remarkLines({ remarks: recorded }: ImportReport): string[] {
 }
 
 const nextSteps = ({ flags }: OpenedStore): string =>
-  `The tutorial's database was not changed; asked for again, what it got meanwhile is added.
-next  start your server with ${flags}; clients of the tutorial connect to it as they are.`;
+  `The tutorial's database was not changed; run the import again to add what it received since.
+next  start your server with ${flags}; clients of the tutorial connect to it unchanged.`;

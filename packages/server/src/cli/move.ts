@@ -1,3 +1,4 @@
+/** The command `engawa move`: copies all rooms of one store into another and compares them. */
 import { parseArgs } from 'node:util';
 import { loadSettings, SettingsError } from '../config/settings.ts';
 import { pluralize, quoteForTerminal, withRemainder } from '../format.ts';
@@ -20,7 +21,7 @@ interface MoveArguments {
   isDryRun: boolean;
 }
 
-/** `engawa move`: all rooms of one store into another one. Resolves with the exit code, 0 when both are equal in the end. */
+/** `engawa move`. Resolves with the exit code: 0 if both stores are equal in the end. */
 export async function move(args: string[], env: NodeJS.ProcessEnv): Promise<number> {
   return reportOperatorErrors(async () => {
     const parsed = parseArguments(args);
@@ -74,10 +75,10 @@ function printAndReturn(text: string, exitCode: number): number {
   return exitCode;
 }
 
-/** A server that writes meanwhile is kept out of a store that is ours; elsewhere nobody knows of it. */
+/** An embedded store is locked against servers that write meanwhile; other stores are not. */
 const warningsOf = (...stores: OpenedStore[]): string[] =>
   stores.flatMap(({ name, isExclusive, warnings }) => [
-    ...(isExclusive ? [] : [`Stop every server that uses ${name}; what they write meanwhile makes the comparison fail.`]),
+    ...(isExclusive ? [] : [`Stop every server that uses ${name}; writes during the move make the comparison fail.`]),
     ...warnings,
   ]);
 
@@ -89,12 +90,12 @@ function planText(
   if (rooms === 0) return `There are no rooms in ${source.name}.`;
   const lines = [
     `from  ${source.name}: ${pluralize(rooms, 'room')}, ${pluralize(entries, 'entry', 'entries')}`,
-    `to    ${target.name}: ${alreadyInTarget === 0 ? 'none of them there yet' : `${pluralize(alreadyInTarget, 'room')} of these names there, to be compared`}`,
+    `to    ${target.name}: ${alreadyInTarget === 0 ? 'none of them exists there yet' : `${pluralize(alreadyInTarget, 'room')} with these names there, to be compared`}`,
   ];
   if (onlyInTarget.count > 0) {
     const named = onlyInTarget.samples.map((room) => `  ${quoteForTerminal(room)}`);
     lines.push(
-      `stay  ${pluralize(onlyInTarget.count, 'room')} there that the source has not:`,
+      `stay  ${pluralize(onlyInTarget.count, 'room')} there that the source does not have:`,
       ...withRemainder(named, onlyInTarget.count),
     );
   }
@@ -102,15 +103,15 @@ function planText(
   const named = conflicts.samples.map(({ room, reason }) => `  ${quoteForTerminal(room)} ${reasons[reason]}`);
   return [
     ...lines,
-    `Nothing was written. What cannot be moved: ${pluralize(conflicts.count, 'room')}`,
+    `Nothing was written. Cannot be moved: ${pluralize(conflicts.count, 'room')}`,
     ...withRemainder(named, conflicts.count),
     'Choose an empty store, or delete these rooms there.',
   ].join('\n');
 }
 
 const reasons = {
-  'different epoch': 'is there already, as another room of that name (another epoch)',
-  diverged: 'is there already, and has entries that the source has not',
+  'different epoch': 'exists already, as another room of that name (another epoch)',
+  diverged: 'exists already, and has entries that the source does not have',
 };
 
 const movingText = ({ moved, skipped, entries }: MigrationProgress, { rooms }: MigrationPlan): string =>
@@ -121,12 +122,12 @@ const comparingText = ({ equal, entries, differences: { count } }: Comparison, {
 
 function differingText({ equal, differences: { count, samples } }: Comparison): string {
   return [
-    `${pluralize(count, 'room')} not the same in both, ${equal} the same:`,
+    `${pluralize(count, 'room')} different in the two stores, ${equal} equal:`,
     ...withRemainder(
       samples.map(({ room, sections }) => `  ${quoteForTerminal(room)} in: ${sections.join(', ')}`),
       count,
     ),
-    'Somebody wrote to them meanwhile: stop the servers, then ask for the same again.',
+    'These rooms changed during the move: stop all servers, then run the same command again.',
   ].join('\n');
 }
 
@@ -135,7 +136,7 @@ function doneText(
   source: OpenedStore,
   target: OpenedStore,
 ): string {
-  const before = moved.skipped === 0 ? '' : `; ${pluralize(moved.skipped, 'room')} there already`;
-  return `Moved ${pluralize(moved.moved, 'room')} with ${pluralize(moved.entries, 'entry', 'entries')}${before}. Compared, and equal: ${pluralize(compared.equal, 'room')}.
-next  start your servers with ${target.flags}; keep ${source.name}, which was not changed, until you are content.`;
+  const before = moved.skipped === 0 ? '' : `; ${pluralize(moved.skipped, 'room')} existed already`;
+  return `Moved ${pluralize(moved.moved, 'room')} with ${pluralize(moved.entries, 'entry', 'entries')}${before}. Compared and equal: ${pluralize(compared.equal, 'room')}.
+next  start your servers with ${target.flags}; keep ${source.name}, which was not changed, until you have checked the result.`;
 }

@@ -1,7 +1,8 @@
+/** Reports errors that an operator can fix in one line, and returns the exit code of a command. */
 import { SettingsError } from '../config/settings.ts';
 import { StoreError } from '../store/contract.ts';
 
-/** The exit code of a command; what an operator can mend is said in one line, with code 1. */
+/** Resolves with the exit code of a command. An error that an operator can fix is printed as one line, with exit code 1. */
 export async function reportOperatorErrors(run: () => Promise<number>): Promise<number> {
   try {
     return await run();
@@ -12,7 +13,7 @@ export async function reportOperatorErrors(run: () => Promise<number>): Promise<
   }
 }
 
-/** Errors that somebody who starts a command can mend; others are bugs and show where they came from. */
+/** Errors that the operator can fix. All others are bugs, and are printed with their stack. */
 function isOperatorError(error: unknown): error is Error {
   if (error instanceof SettingsError || error instanceof StoreError) return true;
   const { code } = error as NodeJS.ErrnoException;

@@ -1,9 +1,13 @@
-/** How long a line stands before the next one, where lines stay. */
+/** The progress line of long commands, on stderr. */
+/** Milliseconds between two lines when stderr is not a terminal. */
 const LINE_INTERVAL_MS = 2_000;
-/** The same on a terminal, where it is written over. */
+/** Milliseconds between two updates on a terminal, where the line is overwritten. */
 const TERMINAL_INTERVAL_MS = 100;
 
-/** Where a long command is: on a terminal one line that is written over, else a line now and then. On stderr. */
+/**
+ * Shows the progress of a long command on stderr: on a terminal one line that is overwritten, otherwise a new line from time to
+ * time.
+ */
 export class ProgressLine {
   readonly #isTerminal = process.stderr.isTTY;
   #shownAt = performance.now();
@@ -17,7 +21,7 @@ export class ProgressLine {
     process.stderr.write(this.#isTerminal ? `\r\u001b[K${text}` : `${text}\n`);
   }
 
-  /** Before anything else is printed. */
+  /** Call this before any other output. */
   clear(): void {
     if (this.#isShown && this.#isTerminal) process.stderr.write('\r\u001b[K');
     this.#isShown = false;

@@ -1,3 +1,4 @@
+/** The commands `engawa serve` and `engawa settings`. */
 import { isIPv6 } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
@@ -8,17 +9,17 @@ import { StoreError } from '../store/contract.ts';
 import { reportOperatorErrors } from './operator-errors.ts';
 import { createStartupServer } from './startup-server.ts';
 
-/** Milliseconds between two tries to reach a Redis that is not there. */
+/** Milliseconds between two attempts to connect to an unavailable Redis. */
 const RETRY_MS = { min: 500, max: 8_000 };
-/** Hosts that stand for all addresses of this machine. */
+/** Hosts that mean all addresses of this machine. */
 const WILDCARD_HOSTS = new Set(['', '0.0.0.0', '::']);
 
-/** `engawa serve`: runs until it is told to stop. Resolves with the exit code. */
+/** `engawa serve`: runs until SIGINT or SIGTERM. Resolves with the exit code. */
 export async function serve(args: string[], env: NodeJS.ProcessEnv): Promise<number> {
   return reportOperatorErrors(async () => run(loadSettings(args, env).settings));
 }
 
-/** `engawa settings`: what is in force and where it came from. */
+/** `engawa settings`: prints the settings in force and the source of each. */
 export async function printSettings(args: string[], env: NodeJS.ProcessEnv): Promise<number> {
   return reportOperatorErrors(async () => {
     const loaded: LoadedSettings = loadSettings(args, env);
@@ -33,7 +34,7 @@ async function run(settings: Settings): Promise<number> {
   const opened = await openStoreWithRetry(settings, { log, stopped });
   if (!opened) return 0;
   const { store, name, isExclusive, warnings } = opened;
-  // Redis has its own limit of memory, and others may be using it.
+  // Redis has its own memory limit, and other programs may use the same Redis.
   const quotaTotalBytes = settings.quotaTotalBytes ?? (isExclusive ? undefined : 0);
   const server = createServer({ store, settings: { ...settings, quotaTotalBytes }, log });
   try {
@@ -53,7 +54,10 @@ interface StartupContext {
   stopped: Promise<unknown>;
 }
 
-/** Until Redis is there the server only says that it is alive, and not ready. Answers nothing when it is told to stop before. */
+/**
+ * Retries while Redis is unavailable. Meanwhile a startup server answers health checks: alive, but not ready. Resolves with
+ * undefined if the process is stopped first.
+ */
 async function openStoreWithRetry(settings: Settings, { log, stopped }: StartupContext): Promise<OpenedStore | undefined> {
   const open = async (): Promise<OpenedStore> => {
     const onError = (error: unknown) => log.debug({ err: error }, 'Redis');
@@ -90,15 +94,15 @@ function welcomeText({ host, path }: Settings, port: number, store: string): str
   return `Engawa is listening on ${url}
   data    ${store}
   try     npx engawa chat lobby --as you${port === 3000 && path === '' ? '' : ` --server ${url}`}
-          somebody else on this machine has another profile: npx engawa help profile
+          for a second user on this machine, use another profile: npx engawa help profile
   stop    Ctrl-C`;
 }
 
-/** As the host of a URL. */
+/** Formats a host for a URL. */
 function hostForUrl(host: string): string {
   if (WILDCARD_HOSTS.has(host)) return 'localhost';
   return isIPv6(host) ? `[${host}]` : host;
 }
 
 const warningsOf = ({ limits }: Settings): string[] =>
-  limits === 'off' ? ['ENGAWA_LIMITS=off: anybody may flood this server. For load tests only.'] : [];
+  limits === 'off' ? ['ENGAWA_LIMITS=off: any client can flood this server. For load tests only.'] : [];

@@ -1,4 +1,7 @@
-/** Stands in for the server before it has a store: whoever asks is told that this process lives, and is not ready. */
+/**
+ * The startup server: answers health checks over HTTP until the store is open. It reports that the process is alive, but not
+ * ready.
+ */
 import type { Logger } from 'pino';
 import { limitsFromSettings } from '../config/limits.ts';
 import type { Settings } from '../config/settings.ts';

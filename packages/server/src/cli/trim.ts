@@ -1,3 +1,4 @@
+/** The command `engawa trim`: trims the logs of all rooms now, or shows what would be trimmed. */
 import { retentionFromSettings } from '../config/limits.ts';
 import { loadSettings, type Settings, SettingsError } from '../config/settings.ts';
 import { bodyBytes, planTrim, readEffectiveRetention, type TrimPlan } from '../domain/retention.ts';
@@ -10,12 +11,12 @@ const PAGE_ENTRIES = 500;
 
 interface TrimArguments {
   settings: Settings;
-  /** All rooms when none is named. */
+  /** Undefined for all rooms. */
   room: string | undefined;
   isDryRun: boolean;
 }
 
-/** `engawa trim`: what is not to be kept goes now, or is only told with `--dry-run`. Resolves with the exit code. */
+/** `engawa trim`: with `--dry-run` it only prints what would be trimmed. Resolves with the exit code. */
 export async function trim(args: string[], env: NodeJS.ProcessEnv): Promise<number> {
   return reportOperatorErrors(async () => {
     const { settings, options } = loadSettings(args, env, { 'dry-run': { type: 'boolean' }, room: { type: 'string' } });
@@ -42,7 +43,7 @@ async function run(store: Store, parsed: TrimArguments): Promise<void> {
   }
   const { rooms, trimmed, entries, bytes } = total;
   console.log(
-    `${parsed.isDryRun ? 'Would go' : 'Gone'} in all: ${pluralize(entries, 'entry', 'entries')} with ${pluralize(bytes, 'byte')}, from ${trimmed.toLocaleString('en')} of ${pluralize(rooms, 'room')}.`,
+    `${parsed.isDryRun ? 'Would be trimmed' : 'Trimmed'} in total: ${pluralize(entries, 'entry', 'entries')} with ${pluralize(bytes, 'byte')}, from ${trimmed.toLocaleString('en')} of ${pluralize(rooms, 'room')}.`,
   );
 }
 
@@ -91,5 +92,5 @@ async function trimmedBytes(store: Store, room: string, { oldest, keepFrom }: Tr
 
 async function describeOldestKept(store: Store, room: string, keepFrom: number): Promise<string> {
   const [entry] = (await store.readPage(room, { after: keepFrom - 1, limit: 1 })).entries;
-  return entry ? `the oldest that stays is ${entry.seq}, of ${new Date(entry.at).toISOString()}` : 'nothing stays';
+  return entry ? `the oldest remaining entry is ${entry.seq}, of ${new Date(entry.at).toISOString()}` : 'no entry remains';
 }

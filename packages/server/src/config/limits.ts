@@ -1,4 +1,4 @@
-/** What a server allows, from its settings. */
+/** Computes the limits that a server enforces from its settings. */
 import {
   type AddressLimits,
   DAY_SECONDS,
@@ -13,7 +13,7 @@ import {
 import { UNLIMITED } from '../limits/address-limiter.ts';
 import type { Settings } from './settings.ts';
 
-/** What is not set has its default, 0 is no limit. */
+/** A missing setting means its default, 0 means no limit. */
 type PartialSettings = Partial<Settings>;
 
 export function limitsFromSettings(settings: PartialSettings): Limits {
@@ -28,10 +28,10 @@ export function limitsFromSettings(settings: PartialSettings): Limits {
   };
 }
 
-/** What is kept of any room at most. */
+/** The retention that applies to every room. */
 export const retentionFromSettings = ({ maxAge, maxCount, maxBytes }: PartialSettings): Retention => ({ maxAge, maxCount, maxBytes });
 
-/** How much may be kept. */
+/** The quotas of stored data. */
 function quotasFromSettings(settings: PartialSettings): Quotas {
   const defaults = LIMITS.quotas;
   return {
@@ -69,7 +69,7 @@ function ratePerPeriod(seconds: number, value: number | undefined, defaultRate: 
   return value === 0 ? null : rateLimit(value, seconds);
 }
 
-/** As many seconds of it at once as by default; of less than one a burst nothing would ever pass. */
+/** The burst lasts as many seconds as the default one. It is at least 1: with a smaller burst no request would ever pass. */
 function ratePerSecond(value: number | undefined, defaultRate: RateLimit): RateLimit | null {
   if (value === undefined) return defaultRate;
   return value === 0 ? null : { burst: Math.max(1, (defaultRate.burst / defaultRate.perSecond) * value), perSecond: value };

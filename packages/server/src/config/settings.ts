@@ -1,3 +1,4 @@
+/** The settings of a server: flags, environment variables, settings file and defaults. */
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -12,7 +13,7 @@ import { formatDuration, formatSize, parseDuration, parseSize } from './units.ts
 export const DEFAULT_MAX_SEND_BUFFER_BYTES = 256 * 1024;
 const MAX_PROXIES = 10;
 
-/** Text, or in the file a number, of which `read` makes a whole one of at least `least`. */
+/** Parses a text, or a number from the settings file, with `read`. The result must be at least `min`. */
 const amountSchema = (read: (text: string) => number | undefined, { min, form }: { min: number; form: string }) =>
   z
     .union([z.string(), z.number()])
@@ -24,7 +25,7 @@ const amountSchema = (read: (text: string) => number | undefined, { min, form }:
     })
     .optional();
 
-/** Zero lifts a limit. */
+/** Like `amountSchema`, but 0 removes the limit. */
 const limitSchema = (read: (text: string) => number | undefined, { min, form }: { min: number; form: string }) =>
   amountSchema((text) => (text.trim() === '0' ? 0 : atLeast(read(text), min)), { min: 0, form: `${form}, or 0 for no limit` });
 
@@ -33,7 +34,7 @@ const atLeast = (value: number | undefined, min: number): number | undefined => 
 const NETWORKS_FORM = 'networks, as 10.0.0.0/8,::1';
 const { perAddress, rates } = LIMITS;
 
-/** Divided by commas. */
+/** Parses a list that is separated by commas. */
 const parseNetworks = (text: string): string[] =>
   text
     .split(',')
@@ -45,7 +46,7 @@ const networksSchema = z
   .transform(parseNetworks)
   .refine((list) => list.every(isNetwork), `must be ${NETWORKS_FORM}`);
 
-/** Of reverse proxies: how many, or which. */
+/** Reverse proxies: their number, or their networks. */
 const proxiesSchema = z.union([z.string(), z.number()]).transform((input, context): TrustedProxies => {
   const text = String(input).trim();
   if (/^\d{1,2}$/.test(text) && Number(text) <= MAX_PROXIES) return Number(text);
@@ -55,7 +56,7 @@ const proxiesSchema = z.union([z.string(), z.number()]).transform((input, contex
   return z.NEVER;
 });
 
-/** Of URLs: nothing, or as `/chat`. */
+/** The prefix of URL paths: empty, or like `/chat`. */
 const pathPrefixSchema = z.string().transform((text, context) => {
   const path = text.replace(/\/+$/, '');
   if (path === '' || /^(\/[\w.~-]+)+$/.test(path)) return path;
@@ -63,37 +64,37 @@ const pathPrefixSchema = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
-/** 0 lifts it. */
+/** 0 removes the limit. */
 const countSchema = (defaultValue: number) => z.coerce.number().int().min(0).default(defaultValue);
 const rateSchema = (defaultRate: RateLimit) => z.coerce.number().min(0).default(defaultRate.perSecond);
 
-/** Every setting once: its flag is its name in kebab case, its variable is named here. */
+/** The table of all settings. The flag of a setting is its name in kebab case. */
 const settingTable = {
   port: { variable: 'PORT', schema: z.coerce.number().int().min(0).max(65_535).default(3000), what: 'TCP port; 0 takes a free one' },
-  host: { variable: 'ENGAWA_HOST', schema: z.string().default(''), what: 'address to listen on; nothing: all, over IPv4 and IPv6' },
+  host: { variable: 'ENGAWA_HOST', schema: z.string().default(''), what: 'address to listen on; empty: all addresses, over IPv4 and IPv6' },
   path: {
     variable: 'ENGAWA_PATH',
     schema: pathPrefixSchema.default(''),
-    what: 'what the paths of all requests may begin with, as /chat behind a proxy that leaves it there; nothing: /',
+    what: 'path prefix of all requests, such as /chat, for a proxy that does not strip it; empty: none',
   },
   dataDir: { variable: 'ENGAWA_DATA_DIR', schema: z.string().min(1).default('engawa-data'), what: 'folder of the embedded store' },
   redisUrl: {
     variable: 'REDIS_URL',
     schema: z.string().default(''),
-    what: 'Redis instead of the folder: redis://, redis+cluster:// or redis+sentinel://, with rediss for TLS',
-    // A password is nobody's to see.
+    what: 'Redis instead of the embedded store: redis://, redis+cluster:// or redis+sentinel://, with rediss for TLS',
+    // Passwords are not shown.
     show: (url: string) => url.replace(/\/\/[^@/]*@/, '//***@'),
   },
-  redisPrefix: { variable: 'ENGAWA_REDIS_PREFIX', schema: z.string().default('engawa'), what: 'begins the names of all keys in Redis' },
+  redisPrefix: { variable: 'ENGAWA_REDIS_PREFIX', schema: z.string().default('engawa'), what: 'prefix of the names of all keys in Redis' },
   durability: {
     variable: 'ENGAWA_DURABILITY',
     schema: z.enum(['fast', 'replicated', 'fsync']).default('fast'),
-    what: 'with Redis: when something is acknowledged; the folder has always fsync',
+    what: 'with Redis: when a write is acknowledged; the embedded store always uses fsync',
   },
   mayEvict: {
     variable: 'ENGAWA_MAY_EVICT',
     schema: z.enum(['yes', 'no']).default('no'),
-    what: 'yes takes a Redis, too, that throws data away when its memory is full',
+    what: 'yes: accept a Redis that evicts data when its memory is full',
   },
   origins: {
     variable: 'ENGAWA_ORIGINS',
@@ -106,149 +107,149 @@ const settingTable = {
           z.union([z.literal('*'), z.url().refine((url) => new URL(url).origin === url, 'must be an origin, as https://chat.example.org')]),
         ),
       ),
-    what: 'origins whose pages may connect, divided by commas; * for all',
+    what: 'origins whose pages may connect, separated by commas; * for all',
   },
   limits: {
     variable: 'ENGAWA_LIMITS',
     schema: z.enum(['on', 'off']).default('on'),
-    what: 'off lifts rates and counts per address, for load tests; quotas stay',
+    what: 'off removes rate limits and limits per address, for load tests; quotas remain',
   },
   chatRate: {
     variable: 'ENGAWA_CHAT_RATE',
     schema: rateSchema(rates.chats),
-    what: 'chats and edits of one author in one room a second, twenty seconds of them at once; 0 lifts it',
+    what: 'chats and edits a second of one author in one room, with a burst of twenty seconds; 0: no limit',
   },
   roomsPerAddress: {
     variable: 'ENGAWA_ROOMS_PER_ADDRESS',
     schema: z.coerce.number().int().min(0).default(LIMITS.perAddress.rooms.burst),
-    what: 'rooms that may be opened from one network address at once, and so many more in a day; 0: no limit',
+    what: 'rooms that one network address may create at once, and then in a day; 0: no limit',
   },
   bytesPerAddress: {
     variable: 'ENGAWA_BYTES_PER_ADDRESS',
     schema: limitSchema(parseSize, { min: 1024 * 1024, form: 'a size of 1mb or more' }).default(LIMITS.perAddress.bytes.burst),
-    what: 'bytes that may be kept from one network address at once, and so many more in an hour; 0: no limit',
+    what: 'bytes that one network address may store at once, and then in an hour; 0: no limit',
     show: formatSize,
   },
   quotaRoomsPerSession: {
     variable: 'ENGAWA_QUOTA_ROOMS_PER_SESSION',
     schema: z.coerce.number().int().min(0).optional(),
-    what: `rooms that one session may own; nothing: ${LIMITS.quotas.roomsPerSession}, and with --limits off as many as it likes; 0: no limit`,
+    what: `rooms that one session may own; unset: ${LIMITS.quotas.roomsPerSession}, or no limit with --limits off; 0: no limit`,
   },
   quotaRooms: {
     variable: 'ENGAWA_QUOTA_ROOMS',
     schema: z.coerce.number().int().min(0).default(LIMITS.quotas.rooms),
-    what: 'rooms that there may be; 0: no limit',
+    what: 'rooms of the whole server; 0: no limit',
   },
   quotaRoomBytes: {
     variable: 'ENGAWA_QUOTA_ROOM_BYTES',
     schema: limitSchema(parseSize, { min: 1, form: 'a size, as 1gb or 100mb' }).default(LIMITS.quotas.roomBytes),
-    what: 'bytes of text in one room from which on nothing more may be said there, as 1gb; 0: no limit',
+    what: 'bytes of text in one room, such as 1gb; beyond it chats are refused there; 0: no limit',
     show: formatSize,
   },
   quotaTotalBytes: {
     variable: 'ENGAWA_QUOTA_TOTAL_BYTES',
     schema: limitSchema(parseSize, { min: 1, form: 'a size, as 10gb' }),
-    what: `bytes in the store from which on nothing more may be said, as 50gb; 0: no limit; nothing: ${formatSize(LIMITS.quotas.totalBytes)}, with Redis no limit`,
+    what: `bytes in the store, such as 50gb; beyond it chats are refused; 0: no limit; unset: ${formatSize(LIMITS.quotas.totalBytes)}, or no limit with Redis`,
     show: formatSize,
   },
   connectionsPerAddress: {
     variable: 'ENGAWA_CONNECTIONS_PER_ADDRESS',
     schema: countSchema(perAddress.connections),
-    what: 'connections of one address at once; 0 lifts it',
+    what: 'concurrent connections of one address; 0: no limit',
   },
   connectionRatePerAddress: {
     variable: 'ENGAWA_CONNECTION_RATE_PER_ADDRESS',
     schema: rateSchema(perAddress.connects),
-    what: 'new connections of one address a second, ten seconds of them at once; 0 lifts it',
+    what: 'new connections a second of one address, with a burst of ten seconds; 0: no limit',
   },
   packetRatePerAddress: {
     variable: 'ENGAWA_PACKET_RATE_PER_ADDRESS',
     schema: rateSchema(perAddress.packets),
-    what: 'packets of one address a second, ten seconds of them at once; 0 lifts it',
+    what: 'packets a second of one address, with a burst of ten seconds; 0: no limit',
   },
   requestRatePerAddress: {
     variable: 'ENGAWA_REQUEST_RATE_PER_ADDRESS',
     schema: rateSchema(perAddress.requests),
-    what: 'HTTP requests of one address a second, ten seconds of them at once; 0 lifts it',
+    what: 'HTTP requests a second of one address, with a burst of ten seconds; 0: no limit',
   },
   socketsPerAddress: {
     variable: 'ENGAWA_SOCKETS_PER_ADDRESS',
     schema: countSchema(perAddress.sockets),
-    what: 'TCP connections of one address at once; 0 lifts it',
+    what: 'concurrent TCP connections of one address; 0: no limit',
   },
   joinRatePerAddress: {
     variable: 'ENGAWA_JOIN_RATE_PER_ADDRESS',
     schema: rateSchema(perAddress.joins),
-    what: 'rooms opened or joined from one address a second, ten seconds of them at once; 0 lifts it',
+    what: 'rooms created or joined a second from one address, with a burst of ten seconds; 0: no limit',
   },
   roomJoinRatePerAddress: {
     variable: 'ENGAWA_ROOM_JOIN_RATE_PER_ADDRESS',
     schema: rateSchema(perAddress.roomJoins),
-    what: 'joins of one room from one address a second, a hundred seconds of them at once; 0 lifts it',
+    what: 'joins a second of one room from one address, with a burst of a hundred seconds; 0: no limit',
   },
   roomNamesPerAddress: {
     variable: 'ENGAWA_ROOM_NAMES_PER_ADDRESS',
     schema: countSchema(perAddress.membersPerRoom),
-    what: 'names that one address has in one room at once; 0 lifts it',
+    what: 'names that one address may have in one room at the same time; 0: no limit',
   },
   seatsPerAddress: {
     variable: 'ENGAWA_SEATS_PER_ADDRESS',
     schema: countSchema(perAddress.seats),
-    what: 'rooms that all connections of one address are in, each counted as often; 0 lifts it',
+    what: 'rooms of all connections of one address, counted once for each connection; 0: no limit',
   },
   resumeRatePerAddress: {
     variable: 'ENGAWA_RESUME_RATE_PER_ADDRESS',
     schema: rateSchema(perAddress.resumes),
-    what: 'rooms that clients of one address come back to a second, forty seconds of them at once; 0 lifts it',
+    what: 'rooms resumed a second by clients of one address, with a burst of forty seconds; 0: no limit',
   },
   queuedBytesPerAddress: {
     variable: 'ENGAWA_QUEUED_BYTES_PER_ADDRESS',
     schema: limitSchema(parseSize, { min: 64 * 1024, form: 'a size of 64kb or more' }).default(perAddress.waitingBytes),
-    what: 'bytes of requests of one address that wait for their turn; 0 lifts it',
+    what: 'bytes of queued requests of one address; 0: no limit',
     show: formatSize,
   },
   answerBytesPerAddress: {
     variable: 'ENGAWA_ANSWER_BYTES_PER_ADDRESS',
     schema: limitSchema(parseSize, { min: 2 * 1024 * 1024, form: 'a size of 2mb or more' }).default(perAddress.answerBytes),
-    what: 'bytes of large answers to one address that are not read yet; 0 lifts it',
+    what: 'bytes of large responses to one address that are not read yet; 0: no limit',
     show: formatSize,
   },
   limitsExempt: {
     variable: 'ENGAWA_LIMITS_EXEMPT',
     schema: networksSchema.default([]),
-    what: 'networks without limits per address, as 10.0.0.0/8,::1',
+    what: 'networks without limits per address, such as 10.0.0.0/8,::1',
   },
   largeRoom: {
     variable: 'ENGAWA_LARGE_ROOM',
     schema: z.coerce.number().int().min(1).default(LIMITS.largeRoom),
-    what: 'members from which on a room is told in counts who joins, leaves, comes and goes, and types',
+    what: 'rooms with at least this many members get aggregated presence, join/leave and typing updates',
   },
   trustedProxies: {
     variable: 'ENGAWA_TRUSTED_PROXIES',
     schema: proxiesSchema.default(0),
-    what: 'reverse proxies in front whose X-Forwarded-For or Forwarded is believed: how many, or their networks, as 10.0.0.0/8,::1',
+    what: 'trusted reverse proxies (X-Forwarded-For, Forwarded): how many, or their networks, such as 10.0.0.0/8,::1',
   },
   maxAge: {
     variable: 'ENGAWA_MAX_AGE',
     schema: amountSchema(parseDuration, { min: 60_000, form: 'a time of a minute or more, as 30d, 12h or 90m' }),
-    what: 'entries that are older leave the log of any room, as 30d or 12h; nothing: all are kept',
+    what: 'trim entries of any room that are older, such as 30d or 12h; unset: never',
     show: formatDuration,
   },
   maxCount: {
     variable: 'ENGAWA_MAX_COUNT',
     schema: z.coerce.number().int().min(1).optional(),
-    what: 'entries that the log of any room keeps, the newest; nothing: all are kept',
+    what: 'trim each room to this many of its newest entries; unset: never',
   },
   maxBytes: {
     variable: 'ENGAWA_MAX_BYTES',
     schema: amountSchema(parseSize, { min: 1, form: 'a size, as 100mb or 64kb' }),
-    what: 'bytes of text that the log of any room keeps, the newest, as 100mb; nothing: all are kept',
+    what: 'trim each room to this many bytes of its newest text, such as 100mb; unset: never',
     show: formatSize,
   },
   grace: {
     variable: 'ENGAWA_GRACE',
     schema: amountSchema(parseDuration, { min: 5_000, form: 'a time of five seconds or more, as 30s or 10m' }).default(GRACE_MS),
-    what: 'how long nobody else may have the name of a guest after their connection is gone',
+    what: 'how long the name of a guest stays reserved after their connection is lost',
     show: formatDuration,
   },
   absence: {
@@ -257,7 +258,7 @@ const settingTable = {
       min: 0,
       form: 'a time of a minute or more, as 12h or 7d, or 0',
     }).default(ABSENCE_MS),
-    what: 'how long they stay a member after that, as long as nobody else joins under the name; 0: not at all',
+    what: 'how long a guest stays a member after that, unless another one joins under the name; 0: not at all',
     show: formatDuration,
   },
   emptyRooms: {
@@ -265,13 +266,13 @@ const settingTable = {
     schema: limitSchema(parseDuration, { min: 60_000, form: 'a time of a minute or more, as 1d or 12h' }).default(
       Number(DEFAULT_ROOM_LIFETIMES.emptyMs),
     ),
-    what: 'how long a room that nobody is in stays in which nothing was ever said; 0: for ever',
+    what: 'delete a room without members or chats after this time; 0: never',
     show: formatDuration,
   },
   unvisitedRooms: {
     variable: 'ENGAWA_UNVISITED_ROOMS',
     schema: limitSchema(parseDuration, { min: 60_000, form: 'a time of a minute or more, as 365d' }),
-    what: 'how long any room that nobody is in stays, with all that was said in it; 0 or nothing: for ever',
+    what: 'delete any room without members, with all its chats, after this time; 0 or unset: never',
     show: formatDuration,
   },
   maxWaiting: {
@@ -279,13 +280,13 @@ const settingTable = {
     schema: amountSchema(parseSize, { min: 16 * 1024, form: 'a size of 16kb or more, as 256kb or 1mb' }).default(
       DEFAULT_MAX_SEND_BUFFER_BYTES,
     ),
-    what: 'bytes that wait for one client; with more it is told from the logs what it missed, as fast as it reads',
+    what: 'send buffer of one client in bytes; beyond it, the client is served from the logs, as fast as it reads',
     show: formatSize,
   },
   logLevel: {
     variable: 'ENGAWA_LOG',
     schema: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
-    what: 'least level of log lines',
+    what: 'lowest level of log lines',
   },
 } as const;
 
@@ -295,16 +296,16 @@ export type Settings = { [Name in SettingName]: z.output<SettingTable[Name]['sch
 type OptionTypes = Record<string, { type: 'string' | 'boolean' }>;
 type Source = 'flag' | 'variable' | 'file' | 'default';
 export type LoadedSettings = { settings: Settings; sources: Record<SettingName, Source>; options: Options };
-/** Flags of one command, which are no settings. */
+/** Options of one command that are not settings. */
 type Options = Record<string, string | boolean | undefined>;
 
-/** How long rooms stay that nobody is in. */
+/** How long rooms without members are stored. */
 export const lifetimesFromSettings = ({ emptyRooms, unvisitedRooms }: Partial<Settings>): RoomLifetimes => ({
   emptyMs: (emptyRooms ?? DEFAULT_ROOM_LIFETIMES.emptyMs) || null,
   unvisitedMs: unvisitedRooms || null,
 });
 
-/** A setting that cannot be used; the message says which and why. */
+/** A setting is not valid. The message names the setting and the reason. */
 export class SettingsError extends Error {
   override readonly name = 'SettingsError';
 }
@@ -313,8 +314,8 @@ const settingNames = Object.keys(settingTable) as SettingName[];
 const flagOf = (name: SettingName): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
 /**
- * Flags win over variables, variables over the file (`--config FILE`, else engawa.json where it exists), the file over
- * defaults. A command may have options beside them.
+ * Flags override variables, variables override the file (`--config FILE`, or engawa.json if it exists), and the file overrides
+ * the defaults. `optionTypes` are further options of the command.
  */
 export function loadSettings(args: string[], env: NodeJS.ProcessEnv, optionTypes: OptionTypes = {}): LoadedSettings {
   const options = parseFlags(args, optionTypes);
@@ -341,10 +342,10 @@ export function loadSettings(args: string[], env: NodeJS.ProcessEnv, optionTypes
   return { settings: settings as Settings, sources, options };
 }
 
-/** A variable that is set to nothing is not set. */
+/** An empty variable counts as not set. */
 const nonEmpty = (text: string | undefined): string | undefined => (text === '' ? undefined : text);
 
-/** The flags of `engawa serve`, for its help and its completion. */
+/** The flags of `engawa serve`, for `--help` and shell completion. */
 export function settingOptions(): Record<string, { value: string; what: string }> {
   const flags = settingNames.map(
     (name) => [flagOf(name), { value: 'VALUE', what: `${settingTable[name].what} (${settingTable[name].variable})` }] as const,
@@ -352,7 +353,7 @@ export function settingOptions(): Record<string, { value: string; what: string }
   return { ...Object.fromEntries(flags), config: { value: 'FILE', what: 'a JSON file of settings' } };
 }
 
-/** The settings in force, where each came from, and how to change it. */
+/** A table of the settings in force: flag, variable, value, source and description. */
 export function describeSettings({ settings, sources }: LoadedSettings): string {
   const rows = settingNames.map((name) => [
     `--${flagOf(name)}`,

@@ -1,15 +1,16 @@
+/** Parses and formats durations and sizes. */
 /** Milliseconds of each unit of time. */
 const DURATIONS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 /** Bytes of each unit of size. */
 const SIZES = { b: 1, kb: 2 ** 10, mb: 2 ** 20, gb: 2 ** 30, tb: 2 ** 40 };
 
-/** `90s`, `30m`, `12h` or `30d`, as milliseconds; undefined for anything else. */
+/** Parses `90s`, `30m`, `12h` or `30d` to milliseconds. Undefined for anything else. */
 export const parseDuration = (text: string): number | undefined => parse(text, DURATIONS);
 
-/** `512`, `64kb`, `100mb`, `2gb` or `1tb`, as bytes; undefined for anything else. */
+/** Parses `512`, `64kb`, `100mb`, `2gb` or `1tb` to bytes. Undefined for anything else. */
 export const parseSize = (text: string): number | undefined => parse(/\d$/.test(text) ? `${text}b` : text, SIZES);
 
-/** In the largest unit that needs no fraction. */
+/** Formats in the largest unit that needs no fraction. */
 export const formatDuration = (milliseconds: number): string => formatWhole(milliseconds, DURATIONS);
 export const formatSize = (bytes: number): string => formatWhole(bytes, SIZES);
 

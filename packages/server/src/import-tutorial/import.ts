@@ -1,3 +1,4 @@
+/** Imports every room of the tutorial's database, oldest chats first. */
 import type { DraftEntry } from '../domain/command.ts';
 import type { Store } from '../store/contract.ts';
 import { parseChat } from './parse-chat.ts';
@@ -9,16 +10,19 @@ import type { TutorialDatabase, TutorialRoom } from './tutorial-database.ts';
 interface ImportOptions {
   database: TutorialDatabase;
   store: Store;
-  /** Nothing is written, and the report is of what would be. */
+  /** Nothing is written; the report shows what would be imported. */
   isDryRun: boolean;
   onProgress: (report: ImportReport) => void;
 }
 
 const MAX_CONCURRENT_ROOMS = 16;
-/** Bytes of an append, about. */
+/** Approximate size of one append, in bytes. */
 const MAX_APPEND_BYTES = 1024 * 1024;
 
-/** Every room with its chats, the oldest first, all as of now: the tutorial's server kept no time. Asked for again it goes on. */
+/**
+ * Imports every room with its chats, oldest first. All entries get the present time, because the tutorial's server stores none. A
+ * repeated import continues where the last one ended.
+ */
 export async function importTutorial(options: ImportOptions): Promise<ImportReport> {
   const report = newReport();
   await options.database.assertIsTutorialDatabase();
@@ -53,7 +57,7 @@ async function importRoom(options: ImportOptions, report: ImportReport, { id, is
   }
 }
 
-/** The room of the name that the protocol takes, or why there is none. */
+/** Finds the target room under the sanitized name; otherwise returns the remark that explains why there is none. */
 async function findRoomWriter({ database, store }: ImportOptions, room: string): Promise<RoomWriter | Remark> {
   const roomId = sanitizeRoomId(room);
   if (roomId === undefined) return 'roomNotVisible';
@@ -61,7 +65,7 @@ async function findRoomWriter({ database, store }: ImportOptions, room: string):
   return (await RoomWriter.find(store, roomId, room)) ?? 'roomIsThere';
 }
 
-/** A page of chats, in as many appends as its texts ask for. */
+/** Appends a page of chats, in as many appends as the size of its texts requires. */
 async function appendAll(writer: RoomWriter, parsed: DraftEntry[][]): Promise<void> {
   let [first, bytes] = [0, 0];
   for (const [index, drafts] of parsed.entries()) {

@@ -1,3 +1,4 @@
+/** Converts chats of the tutorial's server to draft entries. */
 import { type DraftEntry, draftEntry } from '../domain/command.ts';
 import { addRemark, type ImportReport, type Remark } from './report.ts';
 import { IMPORT_AUTHOR } from './room-writer.ts';
@@ -7,14 +8,14 @@ import type { TutorialDatabase } from './tutorial-database.ts';
 interface ReadChatContext {
   database: TutorialDatabase;
   report: ImportReport;
-  /** As the tutorial's server named it. */
+  /** The name of the room on the tutorial's server. */
   room: string;
 }
 
-/** The tutorial's Socket.IO took no larger packet. */
+/** The largest packet that the tutorial's Socket.IO server accepted. */
 const MAX_PACKET_BYTES = 1024 * 1024;
 
-/** What becomes of one element of a list: mostly one chat, several when it is long, none when it is left out. */
+/** Converts one list element to drafts: usually one chat, several if it is long, none if it is left out. */
 export async function parseChat(element: Buffer, { database, report, room }: ReadChatContext): Promise<DraftEntry[]> {
   const { text, isRepaired } = decodeUtf8(element);
   const remark = (of: Remark): void => addRemark(report, of, text);

@@ -1,10 +1,11 @@
+/** The report of an import: what was found, imported, changed or left out. */
 import { quoteForTerminal } from '../format.ts';
 
-/** What became of everything that an import came upon. */
+/** Counts and remarks of one import. */
 export interface ImportReport {
   rooms: ImportCounts;
   chats: ImportCounts;
-  /** `room::user` in the set of members: names, which are free to be taken again. */
+  /** `room::user` elements of the set of members. They hold no names in the new store. */
   members: number;
   remarks: Map<Remark, { count: number; examples: string[] }>;
 }
@@ -12,27 +13,27 @@ export interface ImportReport {
 interface ImportCounts {
   found: number;
   imported: number;
-  /** Taken by an earlier run, whether anything came of them or not. */
+  /** Handled by an earlier run, whether imported or left out. */
   before: number;
 }
 
-/** Everything that is not imported as it was, or not at all; in this order it is told. */
+/** Remarks about everything that is left out or changed, in the order of the report. */
 export const remarkTexts = {
   roomNotUtf8: 'left out: rooms whose names are not UTF-8',
-  roomNotVisible: 'left out: rooms whose names are not allowed here, nor anything like them',
-  roomNameTaken: 'left out: rooms whose names are not allowed here, and the nearest is that of another room',
-  roomIsThere: 'left out: rooms whose names others have here already',
-  roomNotList: 'left out: rooms whose chats should be a list, and are something else',
+  roomNotVisible: 'left out: rooms whose names are not allowed here, nor any similar name',
+  roomNameTaken: 'left out: rooms whose names are not allowed here, and the nearest allowed name is taken by another room',
+  roomIsThere: 'left out: rooms whose names other rooms have here already',
+  roomNotList: 'left out: rooms whose chats are not a Redis list',
   chatNoName: 'left out: chats without "::"',
   chatNoText: 'left out: chats without a text',
-  chatTooLarge: "left out: chats larger than 1 MiB, which the tutorial's server never took",
+  chatTooLarge: "left out: chats larger than 1 MiB, which the tutorial's server never accepted",
   roomRenamed: 'changed: names of rooms that are not allowed here',
   chatRenamed: 'changed: names of authors that are not allowed here',
   chatNotUtf8: 'changed: chats with bytes that are not UTF-8, which became \ufffd',
-  chatDivided: 'divided: chats longer than 4,000 characters or 16,000 bytes, into several',
-  chatManyMembers: 'in doubt: chats that several members may have written; the longest name is taken',
-  chatNoMember: 'in doubt: chats with several "::" and no member\'s name; what is before the first is taken for it',
-  memberManyRooms: 'in doubt: members that may be of several rooms',
+  chatDivided: 'split: chats longer than 4,000 characters or 16,000 bytes, into several',
+  chatManyMembers: 'in doubt: chats that several members may have written; the longest name is used',
+  chatNoMember: 'in doubt: chats with several "::" and no member\'s name; the part before the first one is used as the name',
+  memberManyRooms: 'in doubt: members that may belong to several rooms',
   memberNoRoom: 'members of rooms that are not in the set "rooms"',
   roomUnknown: 'rooms that are not in the set "rooms", but have chats, and are imported',
 } as const;

@@ -1,23 +1,27 @@
+/** Writes imported chats into a room, and stores the progress of the import in the room. */
 import { randomUUID } from 'node:crypto';
 import { type DraftEntry, draftEntry } from '../domain/command.ts';
 import { type ImportedValue, importedKey, type RoomSettings, settingsKey } from '../domain/room-keys.ts';
 import { skeletonTickets } from '../domain/rooms.ts';
 import { type Store, StoreError } from '../store/contract.ts';
 
-/** No session has it, for authors are hashes of theirs: what was imported is nobody's to change, and no name is held. */
+/**
+ * The author of imported entries. Authors are hashes of sessions, so no session has this one: nobody can change imported chats,
+ * and no name is reserved.
+ */
 export const IMPORT_AUTHOR = 'imported';
 const IMPORT_MEMBER = { username: 'import', author: IMPORT_AUTHOR };
 
 interface WritePosition {
-  /** Null while there is no such room. */
+  /** Null until the room exists. */
   epoch: string | null;
-  /** The entry that set the key `imported`. */
+  /** The seq of the entry that set the key `imported`. */
   seq: number;
 }
 
 /**
- * A room that is filled from a list. How far it is stands in the room itself, under the key `imported`, which moves in
- * the append that moves it: so whatever ends an import, and however much later it goes on, nothing is there twice.
+ * Fills one room from a list of chats. The key `imported` of the room stores the progress, and changes in the same append as the
+ * chats. So an import that was interrupted can continue at any time without duplicates.
  */
 export class RoomWriter {
   readonly roomId: string;
@@ -34,7 +38,7 @@ export class RoomWriter {
     this.#importedChats = state.chats;
   }
 
-  /** Undefined when the room is there and was not made by an import from this list. Writes nothing yet. */
+  /** Undefined if the room exists and was not created by an import of this source. Writes nothing. */
   static async find(store: Store, roomId: string, source: string): Promise<RoomWriter | undefined> {
     const { epoch, keys } = await store.read(roomId, { keys: [importedKey] });
     const key = keys.get(importedKey);
@@ -47,12 +51,12 @@ export class RoomWriter {
     return this.#position.epoch === null;
   }
 
-  /** How many chats of the list were taken, the oldest first, whether anything came of them or not. */
+  /** How many chats of the list were handled, oldest first, whether imported or left out. */
   get importedChats(): number {
     return this.#importedChats;
   }
 
-  /** False when somebody else was first. */
+  /** Returns false if another client created the room first. */
   async createRoom(): Promise<boolean> {
     const settings = { owner: IMPORT_AUTHOR, topic: '' } satisfies RoomSettings;
     return this.#append([
@@ -60,11 +64,14 @@ export class RoomWriter {
     ]);
   }
 
-  /** Adds what came of the next chats of the list. */
+  /** Appends the drafts of the next chats of the list; `chats` is how many list elements they come from. */
   async appendChats(drafts: DraftEntry[], chats: number): Promise<void> {
     this.#importedChats += chats;
     if (drafts.length === 0 || (await this.#append(drafts))) return;
-    throw new StoreError('failed', `Somebody else imports into the room ${JSON.stringify(this.roomId)}; wait for it, then ask again.`);
+    throw new StoreError(
+      'failed',
+      `Another import into the room ${JSON.stringify(this.roomId)} is running; wait until it ends, then run this again.`,
+    );
   }
 
   async #append(drafts: DraftEntry[]): Promise<boolean> {

@@ -1,12 +1,12 @@
-/** What the tutorial's server put together with `::`, taken apart; both sides may have a `::` of their own. */
+/** Splits the `room::user` and `user::text` values of the tutorial, and sanitizes their names. Either part may contain `::`. */
 import { CHAT_TEXT, fittingLength, LIMITS, newRoomId, newUsername } from '@engawa/protocol';
 
 const SEPARATOR = '::';
-/** A name that is longer, or has more dividers in it, is not looked for. */
+/** Longer names, and names with more separators, are not considered. */
 const MAX_NAME_LENGTH = 500;
 const MAX_SPLITS = 20;
 
-/** Shown as the author where nothing of a name could be shown. */
+/** The author that is shown if nothing of a name can be shown. */
 const FALLBACK_USERNAME = 'nobody';
 
 export interface NameSplit {
@@ -14,7 +14,7 @@ export interface NameSplit {
   rest: string;
 }
 
-/** Every way in which a text may have been put together, the shortest name first. */
+/** All possible splits of a text, shortest name first. */
 export function findSplits(text: string): NameSplit[] {
   const splits: NameSplit[] = [];
   for (let at = text.indexOf(SEPARATOR); at >= 0 && splits.length < MAX_SPLITS; at = text.indexOf(SEPARATOR, at + 1)) {
@@ -24,7 +24,7 @@ export function findSplits(text: string): NameSplit[] {
   return splits;
 }
 
-/** The text that bytes are; what is not UTF-8 in them becomes U+FFFD. */
+/** Decodes UTF-8. Invalid bytes become U+FFFD. */
 export function decodeUtf8(bytes: Buffer): { text: string; isRepaired: boolean } {
   try {
     return { text: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes), isRepaired: false };
@@ -33,18 +33,18 @@ export function decodeUtf8(bytes: Buffer): { text: string; isRepaired: boolean }
   }
 }
 
-/** The name as the protocol takes it; undefined when it takes nothing like it. */
+/** Returns a name that the protocol accepts; undefined if nothing acceptable remains. */
 export function sanitizeRoomId(name: string): string | undefined {
   if (name.length > MAX_NAME_LENGTH) return undefined;
   return newRoomId.safeParse(name).data ?? newRoomId.safeParse(truncateName(stripDisallowed(name))).data;
 }
 
-/** The same for somebody's name, who is shown as nobody rather than not at all. */
+/** The same for a username, with a fallback name. */
 export function sanitizeUsername(name: string): string {
   return newUsername.safeParse(name).data ?? newUsername.safeParse(truncateName(stripDisallowed(name))).data ?? FALLBACK_USERNAME;
 }
 
-/** Texts of a length that the protocol takes, which are the text when put together. */
+/** Splits a text into parts of a length that the protocol accepts. Joined, they are the original text. */
 export function splitText(text: string): string[] {
   const texts: string[] = [];
   let rest = text;
@@ -56,7 +56,7 @@ export function splitText(text: string): string[] {
   return texts;
 }
 
-/** Without the characters that no name may have, and without marks that have no base or too many on it. */
+/** Removes characters that are not allowed in names, and combining marks without a base or beyond the limit. */
 const stripDisallowed = (name: string): string =>
   [...name.slice(0, MAX_NAME_LENGTH).normalize('NFC')]
     .filter((each) => newUsername.safeParse(`a${each}a`).success)

@@ -1,3 +1,4 @@
+/** Reads the Redis database of the tutorial's server. */
 import { createClient, RESP_TYPES } from '@redis/client';
 import { SettingsError } from '../config/settings.ts';
 import { StoreError } from '../store/contract.ts';
@@ -6,25 +7,24 @@ const ROOMS_KEY = 'rooms';
 const MEMBERS_KEY = 'members';
 const CHATS_KEY_PREFIX = 'chat::';
 
-/** Elements that are asked for at once. */
+/** Elements of one read. */
 const SCAN_COUNT = 500;
 const CHATS_PER_PAGE = 100;
 const COMMAND_TIMEOUT_MS = 60_000;
 
-/** A room that the tutorial's server knew, or only has chats of. */
+/** A room of the tutorial's server, or one that only has chats. */
 export interface TutorialRoom {
-  /** As it stands in its key: any bytes. */
+  /** The name as it is stored in the key; it may be any bytes. */
   id: Buffer;
   isListed: boolean;
 }
 
 /**
- * The database of the tutorial's server: a set `rooms`, a set `members` of `room::user`, and for each room a list
- * `chat::room` of `user::text`, newest first. Only commands that write nothing are asked of it. Rejects with a
- * `StoreError` when it cannot be read.
+ * The database of the tutorial's server: a set `rooms`, a set `members` of `room::user`, and for each room a list `chat::room` of
+ * `user::text`, newest first. All commands are read-only. Rejects with a `StoreError` if it cannot be read.
  */
 export class TutorialDatabase {
-  /** Where it is; without a password. */
+  /** The URL of the database, without the password. */
   readonly name: string;
   readonly #client: ReturnType<typeof createRedisClient>;
 
@@ -36,7 +36,7 @@ export class TutorialDatabase {
   static async connect(url: string): Promise<TutorialDatabase> {
     const client = createRedisClient(url);
     const database = new TutorialDatabase(urlWithoutPassword(url), client);
-    // Who asked is told by a rejection.
+    // Each command rejects by itself.
     client.on('error', () => {});
     await database.#wrapErrors(() => client.connect());
     return database;
@@ -46,7 +46,7 @@ export class TutorialDatabase {
     if (this.#client.isOpen) this.#client.destroy();
   }
 
-  /** Throws when what is there is another program's. */
+  /** Throws if the database belongs to another program. */
   async assertIsTutorialDatabase(): Promise<void> {
     for (const key of [ROOMS_KEY, MEMBERS_KEY]) {
       const type = await this.#typeOf(key);
@@ -55,7 +55,9 @@ export class TutorialDatabase {
     }
   }
 
-  /** First those that it knew, then those that there are only chats of; an element may come twice when the database is in use. */
+  /**
+   * First the rooms of the set, then those that only have chats. While the database is in use, an element may be returned twice.
+   */
   async *rooms(): AsyncGenerator<TutorialRoom[]> {
     for await (const ids of this.#scanSet(ROOMS_KEY)) yield ids.map((id) => ({ id, isListed: true }));
     for await (const keys of this.#scanKeys(`${CHATS_KEY_PREFIX}*`)) {
@@ -65,7 +67,7 @@ export class TutorialDatabase {
     }
   }
 
-  /** `room::user`, as it stands there. */
+  /** The `room::user` elements, unchanged. */
   members(): AsyncGenerator<Buffer[]> {
     return this.#scanSet(MEMBERS_KEY);
   }
@@ -74,7 +76,7 @@ export class TutorialDatabase {
     return this.#areSetMembers(ROOMS_KEY, ids);
   }
 
-  /** Whether there is a room of exactly this name, or at least its chats. */
+  /** Whether a room with exactly this name exists, or has chats. */
   async hasRoom(name: string): Promise<boolean> {
     const [isKnown] = await this.areRooms([name]);
     return isKnown === true || (await this.#typeOf(chatsKey(Buffer.from(name)))) !== 'none';
@@ -87,14 +89,14 @@ export class TutorialDatabase {
     );
   }
 
-  /** How many chats; undefined when what should be their list is something else. */
+  /** The number of chats; undefined if the key is not a list. */
   async countChats(room: Buffer): Promise<number | undefined> {
     const type = await this.#typeOf(chatsKey(room));
     if (type !== 'list') return type === 'none' ? 0 : undefined;
     return this.#wrapErrors(() => this.#client.lLen(chatsKey(room)));
   }
 
-  /** `user::text` from the given one on, the oldest is 0: counted from that end, new ones move nothing. */
+  /** The `user::text` elements from index `from` on, where 0 is the oldest: new chats do not change these indexes. */
   async *chats(room: Buffer, from: number): AsyncGenerator<Buffer[]> {
     for (let offset = from, isMore = true; isMore; ) {
       const page = await this.#wrapErrors(() => this.#client.lRange(chatsKey(room), -(offset + CHATS_PER_PAGE), -(offset + 1)));
@@ -122,7 +124,7 @@ export class TutorialDatabase {
     } while (cursor !== '0');
   }
 
-  /** One command each, sent together: older servers know no other way. */
+  /** One command for each element, pipelined: older Redis versions have no command for several. */
   #areSetMembers(key: string, elements: (string | Buffer)[]): Promise<boolean[]> {
     return this.#wrapErrors(async () =>
       (await Promise.all(elements.map((element) => this.#client.sIsMember(key, element)))).map((answer) => answer === 1),

@@ -1,14 +1,15 @@
+/** Budgets that all connections of one network address share: rooms, names, requests and memory. */
 import { type AddressLimits, ChatError, type RateLimit } from '@engawa/protocol';
 import { ByteBudget } from './byte-budget.ts';
 import { KeyedTokenBuckets } from './keyed-token-buckets.ts';
 import { TokenBucket } from './token-bucket.ts';
 
-/** Rooms that an address joined lately, as far as that is remembered. */
+/** Rooms with a token bucket of recent joins, for each address. */
 const MAX_TRACKED_ROOMS = 10_000;
 
 /**
- * What the connections of one network address may use together once they are in: rooms, names in them, and memory. Most
- * addresses have one connection and use little of it: what is not used is not made. A limit that was lifted is no limit.
+ * Budgets that the connections of one network address share once they are admitted. Most addresses have one connection and use
+ * little, so buckets are created on first use. A limit of null is no limit.
  */
 export class AddressBudgets {
   readonly #limits: AddressLimits;
@@ -19,52 +20,52 @@ export class AddressBudgets {
   #storedBytes: TokenBucket | undefined;
   #joins: TokenBucket | undefined;
   #roomJoins: KeyedTokenBuckets | undefined;
-  /** Rooms that its connections are in, each as often as it is in it. */
+  /** Sum of the rooms of each connection: a room counts once for each connection. */
   #membershipCount = 0;
-  /** How many names its connections have in each room. */
+  /** Number of names that the connections have in each room. */
   #nameCounts: Map<string, number> | undefined;
 
   constructor(limits: AddressLimits) {
     this.#limits = limits;
   }
 
-  /** Rooms that are resumed. */
+  /** Limits how many rooms are resumed. */
   get resumes(): TokenBucket | undefined {
     this.#resumes ??= createBucket(this.#limits.resumes);
     return this.#resumes;
   }
 
-  /** Rooms that are opened. */
+  /** Limits how many rooms are created. */
   get roomCreations(): TokenBucket | undefined {
     this.#roomCreations ??= createBucket(this.#limits.rooms);
     return this.#roomCreations;
   }
 
-  /** Bytes that are added to rooms. */
+  /** Limits how many bytes are added to rooms. */
   get storedBytes(): TokenBucket | undefined {
     this.#storedBytes ??= createBucket(this.#limits.bytes);
     return this.#storedBytes;
   }
 
-  /** What its connections have asked and is not begun. */
+  /** Requests that wait to be run. */
   get queuedBytes(): ByteBudget | undefined {
     this.#queuedBytes ??= createBudget(this.#limits.waitingBytes);
     return this.#queuedBytes;
   }
 
-  /** Large answers, until they are read. */
+  /** Large responses, until the client has read them. */
   get responseBytes(): ByteBudget | undefined {
     this.#responseBytes ??= createBudget(this.#limits.answerBytes);
     return this.#responseBytes;
   }
 
-  /** Forgetting it changes nothing. */
+  /** Whether this object can be dropped without losing state. */
   get isIdle(): boolean {
     const areBucketsFull = [this.#resumes, this.#joins, this.#roomCreations, this.#storedBytes].every((bucket) => bucket?.isFull() ?? true);
     return areBucketsFull && (this.#roomJoins?.areAllFull() ?? true) && this.#membershipCount === 0;
   }
 
-  /** Somebody joins a room: of all that join there from here, and of all that join anywhere. */
+  /** Takes tokens for a join: of the address, and of the room at this address. */
   takeJoinToken(roomId: string): void {
     this.#joins ??= createBucket(this.#limits.joins);
     const refusal = this.#joins?.takeOrError();
@@ -77,7 +78,7 @@ export class AddressBudgets {
     }
   }
 
-  /** Whose name has lapsed takes it again: that they resume was counted already. */
+  /** Takes a token for a member whose lease expired and who joins again while resuming. The resume itself was counted before. */
   takeRejoinToken(roomId: string): void {
     const { roomJoins } = this.#limits;
     if (roomJoins) this.#roomJoins ??= new KeyedTokenBuckets(roomJoins, MAX_TRACKED_ROOMS);
@@ -85,19 +86,19 @@ export class AddressBudgets {
     if (refusal) throw refusal;
   }
 
-  /** It was a member already. */
+  /** Returns the tokens: the author was a member already. */
   refundJoin(roomId: string): void {
     this.#joins?.refund(1);
     this.#roomJoins?.refund(roomId);
   }
 
-  /** A connection comes into so many rooms that it is not in yet. */
+  /** Refuses if a connection would join this many more rooms. */
   requireRoomLimit(rooms: number): void {
     const { seats } = this.#limits;
     if (seats !== null && this.#membershipCount + rooms > seats) throw new ChatError('too_many_rooms', { message: TOO_MANY_ROOMS_MESSAGE });
   }
 
-  /** A connection has so many names more in a room. */
+  /** Refuses if a connection would get this many more names in a room. */
   requireNameLimit(roomId: string, names: number): void {
     const { membersPerRoom } = this.#limits;
     if (membersPerRoom !== null && this.nameCount(roomId) + names > membersPerRoom) throw new ChatError('too_many_names');
@@ -107,7 +108,7 @@ export class AddressBudgets {
     return this.#nameCounts?.get(roomId) ?? 0;
   }
 
-  /** A connection has a name more in a room; `isFirst` when it was not there before. */
+  /** Counts one more name of a connection in a room. `isFirst`: it is the connection's first name there. */
   addName(roomId: string, isFirst: boolean): void {
     if (isFirst) this.#membershipCount += 1;
     if (this.#limits.membersPerRoom === null) return;
@@ -115,7 +116,7 @@ export class AddressBudgets {
     this.#nameCounts.set(roomId, this.nameCount(roomId) + 1);
   }
 
-  /** It has a name less there; `isLast` when it is there no more. */
+  /** Counts one name less. `isLast`: it was the connection's last name there. */
   removeName(roomId: string, isLast: boolean): void {
     if (isLast) this.#membershipCount -= 1;
     const remaining = this.nameCount(roomId) - 1;

@@ -1,4 +1,4 @@
-/** Counts what each network address uses of this node, and refuses what is too much. */
+/** Counts what each network address uses of this node, and refuses what exceeds its limits. */
 import { type AddressLimits, ChatError, type RateLimit } from '@engawa/protocol';
 import { networkOf } from '../network/ip-address.ts';
 import { Networks } from '../network/ip-networks.ts';
@@ -7,9 +7,9 @@ import { KnownSessions } from './known-sessions.ts';
 import { TokenBucket } from './token-bucket.ts';
 
 const FORGET_INTERVAL_MS = 10_000;
-/** Idle addresses that are remembered at most. Those that use something are as many as there are connections. */
+/** Largest number of idle addresses in memory. The number of active ones is bounded by the connections. */
 const MAX_IDLE_ADDRESSES = 20_000;
-/** Addresses that are looked at when a new one needs room. */
+/** Addresses that are checked for eviction when a new one needs space. */
 const MAX_EVICTION_CHECKS = 8;
 
 export const UNLIMITED: AddressLimits = {
@@ -29,23 +29,23 @@ export const UNLIMITED: AddressLimits = {
   answerBytes: null,
 };
 
-/** What one network address uses. A limit that the operator has lifted has no bucket. */
+/** The usage of one network address. A limit that the operator removed has no bucket. */
 export class AddressLimiter {
   readonly name: string;
   /** TCP connections. */
   socketCount = 0;
-  /** Connections of Socket.IO, also those that are not let in. */
+  /** Socket.IO connections, including those that will be refused. */
   connectionCount = 0;
   /** Handshakes in the admission queue. */
   queuedHandshakes = 0;
   readonly requests: TokenBucket | undefined;
   readonly connects: TokenBucket | undefined;
   readonly packets: TokenBucket | undefined;
-  /** What its connections use once they are in. */
+  /** Shared budgets of the admitted connections. */
   readonly budgets: AddressBudgets;
   readonly #limits: AddressLimits;
   readonly #sessions: KnownSessions | undefined;
-  /** Handshakes that get a connection, be it only to be told why they are not let in. */
+  /** Handshakes that get a connection, if only to receive an error. */
   readonly #handshakes: TokenBucket | undefined;
   readonly #buckets: TokenBucket[] = [];
 
@@ -60,7 +60,7 @@ export class AddressLimiter {
     this.#handshakes = this.#createBucket(limits.connects && doubleRate(limits.connects));
   }
 
-  /** Takes one more TCP connection, which must be released. False: there are too many, or no request is left to it. */
+  /** Counts one more TCP connection, which must be released later. False if there are too many, or no request token is left. */
   tryTakeSocket(): boolean {
     if (this.socketCount >= (this.#limits.sockets ?? Infinity) || this.requests?.hasTokens() === false) return false;
     this.socketCount += 1;
@@ -76,8 +76,8 @@ export class AddressLimiter {
   }
 
   /**
-   * Why a handshake is not even answered by a connection that says why. Up to twice its limits an address is told politely,
-   * which costs as much as letting it in.
+   * Returns an error if the handshake is refused without a connection. Up to twice its limits, an address gets connections that
+   * only receive the error, which costs as much as admitting them.
    */
   takeHandshakeToken(): ChatError | undefined {
     const { connections } = this.#limits;
@@ -86,7 +86,10 @@ export class AddressLimiter {
     return this.#handshakes?.takeOrError();
   }
 
-  /** Takes one more connection, which must be `disconnected` once, also when it is refused. Answers why it may not come in. */
+  /**
+   * Counts one more connection, also if it is refused; `removeConnection` must be called once for each. Returns the error that
+   * refuses it.
+   */
   addConnection(): ChatError | undefined {
     this.connectionCount += 1;
     if (this.connectionCount > (this.#limits.connections ?? Infinity)) return new ChatError('too_many_connections');
@@ -94,8 +97,8 @@ export class AddressLimiter {
   }
 
   /**
-   * A connection that it has says whose it is, and has been refused so far or not. Answers why it may not come in. Beyond the limit
-   * only those come in who have another connection here.
+   * Admits a counted connection once its author is known. `refusal` is the error of `addConnection`. Beyond the limit, a
+   * connection is admitted only if its author has another one at this address. Returns the error that refuses it.
    */
   admit(author: string, refusal: ChatError | undefined): ChatError | undefined {
     const isOverLimit = refusal?.code === 'too_many_connections' && this.#sessions?.canExceedLimit(author) === true;
@@ -104,7 +107,7 @@ export class AddressLimiter {
     return reason;
   }
 
-  /** `author` is whose it was, when it was let in. */
+  /** `author`: of an admitted connection. */
   removeConnection(author?: string): void {
     this.connectionCount -= 1;
     if (author !== undefined) this.#sessions?.remove(author);
@@ -114,7 +117,7 @@ export class AddressLimiter {
     return this.socketCount + this.connectionCount + this.queuedHandshakes > 0;
   }
 
-  /** Forgetting it changes nothing. */
+  /** Whether this object can be dropped without losing state. */
   get isIdle(): boolean {
     return !this.isInUse && this.budgets.isIdle && this.#buckets.every((bucket) => bucket.isFull());
   }
@@ -130,7 +133,7 @@ export class AddressLimiter {
 const ADDRESS_LIMITER = Symbol('address');
 type WithAddressLimiter = { [ADDRESS_LIMITER]?: AddressLimiter };
 
-/** The address of a request, or of a TCP connection that is one client's; undefined before it is counted. */
+/** The limiter of a request, or of a TCP connection of one client; undefined before it is counted. */
 export const addressLimiterOf = (from: object): AddressLimiter | undefined => (from as WithAddressLimiter)[ADDRESS_LIMITER];
 
 export function setAddressLimiter(from: object, limiter: AddressLimiter): void {
@@ -141,16 +144,16 @@ const doubleRate = ({ burst, perSecond }: RateLimit): RateLimit => ({ burst: 2 *
 
 interface RegistryOptions {
   limits: AddressLimits;
-  /** Networks that have no limits. */
+  /** Networks without limits. */
   exemptNetworks?: readonly string[];
   maxIdle?: number;
 }
 
-/** What each network address does here, as far as it is limited. */
+/** The limiters of all network addresses. */
 export class AddressLimiterRegistry {
   readonly #limits: AddressLimits;
   readonly #exemptNetworks: Networks;
-  /** One for all that have no limits. */
+  /** Shared by all exempt addresses. */
   readonly #unlimited = new AddressLimiter('exempt', UNLIMITED);
   readonly #maxIdle: number;
   readonly #limiters = new Map<string, AddressLimiter>();
@@ -162,7 +165,7 @@ export class AddressLimiterRegistry {
     this.#maxIdle = maxIdle;
   }
 
-  /** Of an IP address. */
+  /** The limiter of an IP address. */
   get(ip: string): AddressLimiter {
     if (this.#exemptNetworks.has(ip)) return this.#unlimited;
     const name = networkOf(ip);
@@ -184,7 +187,7 @@ export class AddressLimiterRegistry {
     return limiter;
   }
 
-  /** Forgets the one that was met first and uses nothing now. Those that use something move to the end. */
+  /** Drops the oldest limiter that is not in use. Limiters in use move to the end. */
   #evictOne(): void {
     for (let checked = 0; checked < MAX_EVICTION_CHECKS; checked += 1) {
       const [first] = this.#limiters;

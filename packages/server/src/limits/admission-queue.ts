@@ -1,15 +1,16 @@
-/** How many pass in one turn of the event loop, at least and at most. */
+/** The admission queue: admits returning clients a few at a time, in order of arrival. */
+/** Bounds of how many waiters are admitted in one turn of the event loop. */
 const MIN_PER_TURN = 4;
 const MAX_PER_TURN = 16;
-/** Where turns are long because much else is done in them, so many pass for each millisecond: who comes must not starve. */
+/** Waiters that are admitted for each millisecond of a turn: when other work makes turns long, the queue must not starve. */
 const ADMITTED_PER_MS = 2;
 
-/** Of what one client asks for, so much is under way together: enough for a store beyond a network to take it in one round. */
+/** Items of one client that are processed concurrently: enough for a remote store to answer them in one round trip. */
 const MAX_CONCURRENT_ITEMS = 4;
 
 /**
- * Lets a crowd through a few at a time, in the order in which they came. After a restart everybody comes back at once:
- * between two turns those who are here are heard, told and answered.
+ * Spreads a reconnect storm over many turns of the event loop. After a restart all clients return at the same time; between two
+ * turns, connected clients are served.
  */
 export class AdmissionQueue {
   #queue: (() => void)[] = [];
@@ -25,8 +26,9 @@ export class AdmissionQueue {
   }
 
   /**
-   * Works through what one client asks for in slices, each item when it passes, so that others have their turn between them.
-   * Who calls this has passed already: the first item need not wait. Ends early, with what is done, once `isOver`.
+   * Processes the items of one client in batches; each item waits for its turn, so that other clients are served in between. The
+   * caller has waited for its own turn already, so the first item does not wait. Stops after a batch with a result for which
+   * `shouldStop` holds, and returns the results so far.
    */
   async mapInTurns<Item, Result>(
     items: Item[],

@@ -1,4 +1,4 @@
-/** Bytes that may be held at the same time. */
+/** A byte budget with a waiting queue: bytes that may be in use at the same time. */
 export class ByteBudget {
   readonly #maxBytes: number;
   readonly #queue: { bytes: number; resolve: () => void }[] = [];
@@ -12,14 +12,17 @@ export class ByteBudget {
     return this.#usedBytes;
   }
 
-  /** Takes them if they are there. */
+  /** Takes the bytes if they are available. */
   tryTake(bytes: number): boolean {
     if (this.#queue.length > 0 || this.#usedBytes + bytes > this.#maxBytes) return false;
     this.#usedBytes += bytes;
     return true;
   }
 
-  /** Undefined when they are taken at once; else waits in line for them, and resolves when they are. Never more than there are at all. */
+  /**
+   * Undefined if the bytes are taken at once; otherwise waits in the queue, and resolves when they are taken. More than the whole
+   * budget counts as the whole budget.
+   */
   take(bytes: number): Promise<void> | undefined {
     return this.tryTake(bytes) ? undefined : new Promise((resolve) => this.#queue.push({ bytes, resolve }));
   }

@@ -1,12 +1,13 @@
+/** Token buckets by key, all with the same rate, with a bound on their number. */
 import type { ChatError, RateLimit } from '@engawa/protocol';
 import { TokenBucket } from './token-bucket.ts';
 
-/** From so many on full buckets are looked for. */
+/** Full buckets are pruned once there are this many. */
 const MIN_PRUNE_SIZE = 256;
 
 /**
- * Token buckets by name, of one rate. Full ones are forgotten, which changes nothing; and when there are too many that are
- * not, those that were made first.
+ * Token buckets by name, all with the same rate. Full buckets are dropped, which loses no state. If too many others remain, the
+ * oldest are dropped.
  */
 export class KeyedTokenBuckets {
   readonly #rate: RateLimit;
@@ -23,17 +24,17 @@ export class KeyedTokenBuckets {
     return this.#buckets.size;
   }
 
-  /** Takes the tokens, or says why not. */
+  /** Takes the tokens, or returns the error that refuses them. */
   takeOrError(name: string, tokens = 1): ChatError | undefined {
     return (this.#buckets.get(name) ?? this.#create(name)).takeOrError(tokens);
   }
 
-  /** A token that was taken and not used. */
+  /** Returns a token that was not used. */
   refund(name: string): void {
     this.#buckets.get(name)?.refund(1);
   }
 
-  /** Forgetting all of them changes nothing. */
+  /** Whether all buckets can be dropped without losing state. */
   areAllFull(): boolean {
     this.#prune();
     return this.size === 0;
@@ -47,7 +48,7 @@ export class KeyedTokenBuckets {
     return bucket;
   }
 
-  /** Next when they are twice as many: so each costs a look or two, however many there are. */
+  /** Prunes again at twice the remaining number: so the cost for each bucket is constant, however many there are. */
   #prune(): void {
     for (const [name, bucket] of this.#buckets) if (bucket.isFull()) this.#buckets.delete(name);
     this.#pruneAt = Math.max(MIN_PRUNE_SIZE, 2 * this.size);

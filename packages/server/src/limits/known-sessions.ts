@@ -1,15 +1,17 @@
+/** Counts the connections of each session at one address, so that a returning client may exceed the limit. */
 import { SmallMap } from './small-map.ts';
 
 interface SessionCounts {
-  /** Connections that were let in. */
+  /** Admitted connections. */
   count: number;
-  /** Those of them that came in beyond the limit, each in the place of another one. */
+  /** Connections that were admitted beyond the limit; each one replaces another connection that is probably dead. */
   overLimit: number;
 }
 
 /**
- * Whose connections one network address has. When its uplink fails over, all come back at once while their former connections are
- * dead, and nobody knows that yet: each of those lets one more of the same author in. So there are never more than twice as many.
+ * Counts the connections of each author at one network address. When the uplink of a network fails over, all its clients
+ * reconnect while their dead connections are still counted. So each counted connection allows one more of the same author, and
+ * there are never more than twice as many as the limit.
  */
 export class KnownSessions {
   readonly #sessions = new SmallMap<string, SessionCounts>();
@@ -24,7 +26,7 @@ export class KnownSessions {
     this.#sessions.set(author, { count: count + 1, overLimit: overLimit + Number(isOverLimit) });
   }
 
-  /** Whichever of them it was, its place is now that of one that had come in beyond the limit. */
+  /** Whichever connection ended, it makes space for one that was admitted beyond the limit. */
   remove(author: string): void {
     const { count, overLimit } = this.#sessions.get(author) ?? NO_CONNECTIONS;
     if (count > 1) this.#sessions.set(author, { count: count - 1, overLimit: Math.max(0, overLimit - 1) });

@@ -1,21 +1,27 @@
-/** Whether this process is about to run out of memory: then newcomers are refused, so that members can go on. */
+/**
+ * Detects that this process is about to run out of memory. New connections are then refused, so that the existing ones can be
+ * served.
+ */
 import { Session } from 'node:inspector';
 import { totalmem } from 'node:os';
 import { getHeapSpaceStatistics, getHeapStatistics } from 'node:v8';
 import type { RateLimitedLog } from '../logging/rate-limited-log.ts';
 
-/** Shares of a limit: pressure begins at the one and ends at the other, so that it does not come and go. */
+/** Shares of a limit at which memory pressure begins and ends. They differ, so that it does not flap. */
 const HIGH_SHARE = 0.85;
 const LOW_SHARE = 0.75;
-/** An allocator keeps what was freed: resident memory counts only where so much of the limit is really in use. */
+/** The allocator may retain freed memory: resident memory counts only if at least this share of the limit is really in use. */
 const MIN_USED_SHARE = 0.5;
 const INTERVALS_MS = { check: 1_000, collect: 10_000 };
 
-/** What V8 takes for the young generation besides the limit that ends the process: three semi-spaces, the size of which it does not tell. */
+/**
+ * The young generation of V8 comes on top of the heap limit that ends the process: three semi-spaces. V8 does not report their
+ * size.
+ */
 const YOUNG_SPACES = new Set(['new_space', 'new_large_object_space']);
 const SEMI_SPACE_MB = Number.parseInt(process.versions.v8, 10) < 13 ? 16 : 64;
 
-/** Looks once a second. While `isHigh`, newcomers are refused. */
+/** Checks memory once a second. While `isHigh`, new connections are refused. */
 export class MemoryPressure {
   readonly #log: RateLimitedLog;
   readonly #heapLimit = oldGenerationLimit();
@@ -25,7 +31,7 @@ export class MemoryPressure {
   #collectAt = Infinity;
   #isHigh = false;
 
-  /** Milliseconds. */
+  /** Intervals in milliseconds. */
   constructor(log: RateLimitedLog, { check, collect } = INTERVALS_MS) {
     this.#log = log;
     this.#collectIntervalMs = collect;
@@ -48,7 +54,7 @@ export class MemoryPressure {
     else if (performance.now() >= this.#collectAt) this.#collect();
   }
 
-  /** Undefined when it cannot be seen now: it is in a file, which cannot be opened while descriptors are used up. */
+  /** Undefined if the value cannot be read: it comes from a file, which cannot be opened if file descriptors are used up. */
   #usedShare(): number | undefined {
     const usage = memoryUsage();
     if (!usage) return undefined;
@@ -67,15 +73,18 @@ export class MemoryPressure {
   #leavePressure(): void {
     this.#isHigh = false;
     this.#collectAt = Infinity;
-    this.#log.info({}, 'there is memory again: new connections are taken');
+    this.#log.info({}, 'memory is available again: new connections are accepted');
   }
 
-  /** V8 collects when something is allocated. After all clients have left nothing is, and their memory would count for ever. */
+  /**
+   * V8 collects garbage only on allocation. After all clients have left, nothing is allocated, and their memory would count
+   * forever.
+   */
   #collect(): void {
     this.#collectAt = performance.now() + this.#collectIntervalMs;
     const session = new Session();
     session.connect();
-    // Not from within its own answer, which is still being given.
+    // Do not disconnect inside the callback: the session is still delivering it.
     session.post('HeapProfiler.collectGarbage', () => void setImmediate(() => session.disconnect()));
   }
 }
@@ -100,7 +109,7 @@ function oldGenerationLimit(): number {
   return getHeapStatistics().heap_size_limit - 3 * semiSpace * 1024 ** 2;
 }
 
-/** Bytes that the container gives this process, or the machine has. Where nothing is set the container's limit is 0 or huge. */
+/** Memory limit of the container or the machine, in bytes. Without a container limit, the value is 0 or huge. */
 function processLimit(): number {
   const constrained = process.constrainedMemory();
   return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();

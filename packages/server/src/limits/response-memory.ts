@@ -1,25 +1,25 @@
-/** The memory of large answers and pages, while they are made and while they wait to be read: of each address and of the node. */
+/** Bounds the memory of large responses and pages, for each address and for the node, until the client has read them. */
 import { getHeapStatistics } from 'node:v8';
 import type { AddressBudgets } from './address-budgets.ts';
 import { ByteBudget } from './byte-budget.ts';
 
 const MIB = 1024 * 1024;
-/** Of a node: a quarter of what its heap may be, within these. */
+/** Limit of a node: a quarter of its largest heap, within these bounds. */
 const NODE_LIMIT_BYTES = { min: 16 * MIB, max: 128 * MIB };
-/** While somebody waits for memory, an answer that has been unread for so long goes, one each second. */
+/** While other requests wait for memory, responses that were unread for this long are dropped, one each second. */
 const MAX_UNREAD_MS = 30_000;
 const CHECK_INTERVAL_MS = 1_000;
 
 export interface ReservationOwner {
   budgets: AddressBudgets | undefined;
-  /** Ends the connection that it is held for. */
+  /** Closes the connection that the reservation is for. */
   disconnect: () => void;
 }
 
-/** What is held until it is released, once. */
+/** Reserved bytes. They are released once. */
 export class MemoryReservation {
   readonly owner: ReservationOwner;
-  /** When it was sent, since when it waits for the client to read it. */
+  /** When the response was sent to the client, which may not have read it yet. */
   sentAt = Infinity;
   readonly #onRelease: (reservation: MemoryReservation) => void;
 
@@ -28,7 +28,7 @@ export class MemoryReservation {
     this.#onRelease = onRelease;
   }
 
-  /** `read`: when the client has read it; undefined when that is so already. */
+  /** `whenRead` resolves when the client has read the response; undefined if it has read it already. */
   releaseAfter(whenRead: Promise<void> | undefined): void {
     if (whenRead) {
       this.sentAt = performance.now();
@@ -38,17 +38,17 @@ export class MemoryReservation {
 }
 
 /**
- * Memory is for those who read. Whoever finds none waits in line, first for what their address may hold and then for what the
- * node may. Meanwhile the oldest answer goes that has been unread for long, with its connection: of the same address, or of the
- * one that holds most. A reader who takes a byte now and then would else hold it for ever.
+ * Reserves memory for responses. A request for which there is no memory waits: first for the budget of its address, then for that
+ * of the node. Meanwhile, the oldest response that has been unread for too long is dropped and its connection closed: one of the
+ * same address, or of the address with the most responses. Otherwise a slow consumer could hold the memory forever.
  */
 export class ResponseMemory {
   readonly #nodeBudget: ByteBudget;
   readonly #maxUnreadMs: number;
-  /** The oldest first. */
+  /** Oldest first. */
   readonly #reservations = new Set<MemoryReservation>();
 
-  /** `unreadMs`: how long an answer may be unread while others wait. */
+  /** `unreadMs`: how long a response may be unread while other requests wait. */
   constructor({ bytes = computeNodeLimit(), unreadMs = MAX_UNREAD_MS } = {}) {
     this.#nodeBudget = new ByteBudget(bytes);
     this.#maxUnreadMs = unreadMs;

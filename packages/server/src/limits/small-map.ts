@@ -1,4 +1,7 @@
-/** A map that mostly has one entry, which it keeps in itself: an empty `Map` takes four times as much. Entries come in the order in which they were set. */
+/**
+ * A map that stores its first entry inline: most maps have one entry, and an empty `Map` takes four times as much memory.
+ * Iterates in insertion order.
+ */
 export class SmallMap<Key, Value> {
   #first: { key: Key; value: Value } | undefined;
   #all: Map<Key, Value> | undefined;

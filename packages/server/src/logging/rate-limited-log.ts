@@ -1,8 +1,8 @@
-/** A log that clients cannot fill: of each kind of line the first is written, then one a second with a count. */
+/** A log that clients cannot flood: one line of each kind a second, then a count. */
 import type { Logger } from 'pino';
 
 const COUNT_INTERVAL_MS = 1_000;
-/** Kinds that are told apart at once. Messages are constant, so there are far fewer. */
+/** Largest number of kinds. Messages are constant, so there are far fewer. */
 const MOST_KINDS = 200;
 const OVERFLOW_MESSAGE = 'more kinds of lines than are told apart';
 
@@ -11,13 +11,13 @@ type Level = 'debug' | 'info' | 'warn' | 'error';
 interface Kind {
   level: Level;
   message: string;
-  /** Lines that were not written since the last one. */
+  /** Lines that were suppressed since the last one. */
   count: number;
 }
 
 /**
- * Everything in the server that a client can cause is logged through one of these. The kind of a line is its message, which
- * must be constant: what differs belongs into the fields.
+ * Every log line that a client can cause goes through such a log. The kind of a line is its message, which must be constant:
+ * variable data belongs in the fields.
  */
 export class RateLimitedLog {
   readonly #log: Logger;
@@ -30,7 +30,7 @@ export class RateLimitedLog {
     this.#intervalMs = intervalMs;
   }
 
-  /** One that is limited already stays as it is. */
+  /** A log that is already limited is returned as it is. */
   static wrap(log: Logger | RateLimitedLog, intervalMs = COUNT_INTERVAL_MS): RateLimitedLog {
     return log instanceof RateLimitedLog ? log : new RateLimitedLog(log, intervalMs);
   }
@@ -51,12 +51,12 @@ export class RateLimitedLog {
     this.#write('error', fields, message);
   }
 
-  /** The log beneath, for what the server says of itself and no client can make it say again and again. */
+  /** The underlying log, for lines that clients cannot cause repeatedly. */
   get unlimited(): Logger {
     return this.#log;
   }
 
-  /** Writes what was counted so far. */
+  /** Writes the remaining counts. */
   close(): void {
     for (const kind of this.#kinds.values()) this.#writeCount(kind);
     this.#kinds.clear();
@@ -76,7 +76,7 @@ export class RateLimitedLog {
     this.#log[level](fields, message);
   }
 
-  /** A kind of which nothing came for so long is forgotten: its next line is a first one. */
+  /** Writes the counts. A kind without lines in this interval is dropped; its next line is written at once. */
   #writeCounts(): void {
     for (const [name, kind] of this.#kinds) {
       if (kind.count === 0) this.#kinds.delete(name);

@@ -1,15 +1,15 @@
-/** The address of the client that a request comes from, where reverse proxies stand in front. */
+/** Finds the client's IP address of a request behind reverse proxies. */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { parseIp } from './ip-address.ts';
 import { Networks } from './ip-networks.ts';
 
-/** The reverse proxies whose word counts: so many in a row before the server, or all in these networks. */
+/** The trusted reverse proxies: how many in a row are in front of the server, or their networks. */
 export type TrustedProxies = number | readonly string[];
 
-/** What the proxies say of the addresses that asked them, the client's first. One may be hidden, or no address. */
+/** The addresses that the proxies report, the client's first. An entry may be obfuscated, or no address. */
 type Hops = readonly string[];
 
-/** Finds the address of the client that a request comes from. */
+/** Finds the IP address of the client that sent a request. */
 export class ClientIpResolver {
   readonly #isTrusted: (ip: string, hop: number) => boolean;
 
@@ -21,21 +21,21 @@ export class ClientIpResolver {
     }
   }
 
-  /** Whether requests on this TCP connection may be those of many clients. */
+  /** Whether requests on this TCP connection may come from many clients. */
   isProxy(ip: string): boolean {
     return this.#isTrusted(ip, 0);
   }
 
-  /** Whether it came through a proxy that is not trusted: all its clients are one address then. */
+  /** Whether the request came through an untrusted proxy: all of its clients then count as one address. */
   isUntrustedProxy({ headers, socket }: IncomingMessage): boolean {
     return !this.isProxy(parseIp(socket.remoteAddress ?? '') ?? '') && parseChains(headers).length > 0;
   }
 
   /**
-   * Each proxy adds the address that it was asked from. So the walk begins at the other end of the TCP connection and goes
-   * back as long as a proxy is trusted; what stands before that, any client may have made up. A client may also add the
-   * header that its proxy does not know: where both are there and lead to different addresses, or one cannot be read, all
-   * such requests through one proxy count as those of one address, which is nobody else's.
+   * Each proxy appends the address of its peer. So the search begins at the TCP connection and goes back as long as a proxy is
+   * trusted: entries before that can be forged by a client. A client may also send the header that its proxy does not use. If
+   * both headers are present and disagree, or one is malformed, all such requests through one proxy count as one separate
+   * address.
    */
   resolve({ headers, socket }: Pick<IncomingMessage, 'headers' | 'socket'>): string {
     const direct = parseIp(socket.remoteAddress ?? '') ?? '';
@@ -66,14 +66,14 @@ function parseChains({ 'x-forwarded-for': list, forwarded }: IncomingHttpHeaders
   return chains;
 }
 
-/** Characters of a `Forwarded` header that are read: more than any row of proxies writes. */
+/** Characters of a `Forwarded` header that are parsed: more than any chain of proxies writes. */
 const MAX_HEADER_CHARS = 2_048;
-/** One `name=value` of RFC 7239, or nothing, and what ends it. The value may be quoted. */
+/** An optional `name=value` pair of RFC 7239, and its separator. The value may be quoted. */
 const FORWARDED_PAIR = /\s*(?:([\w!#$%&'*+.^`|~-]+)=("(?:[^"\\]|\\.)*"|[^\s",;]*))?\s*([,;]|$)/y;
 
 /**
- * The `for` of each element. Undefined when the header cannot be read to its end: a client may have opened a quotation in
- * which the words of the proxy disappear.
+ * The `for` value of each element. Undefined if the header cannot be parsed to its end: an open quote of a client may swallow
+ * what the proxy appended.
  */
 function parseForwarded(header: string): Hops | undefined {
   if (header.length > MAX_HEADER_CHARS) return undefined;

@@ -1,12 +1,15 @@
-/** The text of IP addresses: what is one, and which addresses are one client's. */
+/** Parses IP addresses, and maps an IPv6 address to the /64 network of its client. */
 import { isIP, isIPv4, isIPv6 } from 'node:net';
 
-/** RFC 7239 has IPv6 in brackets; a port, which may be made up, follows either kind. */
+/** RFC 7239 writes IPv6 in brackets. Either kind may have a port, which may be obfuscated. */
 const BRACKETED = /^\[([^\]]*)\](?::[\w.-]+)?$/;
 const IPV4_AND_PORT = /^([\d.]+):[\w.-]+$/;
 const MAPPED_IPV4_PREFIX = [0, 0, 0, 0, 0, 0xffff];
 
-/** The address in a text that may have a port, brackets or a zone; IPv4 also where it is written as IPv6. Undefined when it is none. */
+/**
+ * The address in a text with an optional port, brackets or zone; IPv4-mapped IPv6 becomes IPv4. Undefined if it is not an
+ * address.
+ */
 export function parseIp(text: string): string | undefined {
   const trimmed = text.trim();
   const bare = (BRACKETED.exec(trimmed)?.[1] ?? IPV4_AND_PORT.exec(trimmed)?.[1] ?? trimmed).replace(/%.*$/, '');
@@ -14,7 +17,7 @@ export function parseIp(text: string): string | undefined {
   return isIPv4(bare) ? bare : undefined;
 }
 
-/** Of an IPv6 address the first 64 bits: one client has all addresses that begin so. Any other text stays as it is. */
+/** The /64 network of an IPv6 address: one client has all of its addresses. Any other text is returned unchanged. */
 export function networkOf(ip: string): string {
   if (isIP(ip) !== 6) return ip;
   const network = groupsOf(ip).slice(0, 4);
@@ -31,7 +34,7 @@ function mappedIPv4(ip: string): string | undefined {
     .join('.');
 }
 
-/** The eight numbers of an IPv6 address. */
+/** The eight groups of an IPv6 address. */
 function groupsOf(ip: string): number[] {
   const [front = '', back] = expandEmbeddedIPv4(ip).split('::');
   const [head, tail] = [parseGroups(front), parseGroups(back ?? '')];

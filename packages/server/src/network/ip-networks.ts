@@ -1,4 +1,4 @@
-/** Networks as an operator names them: `10.0.0.0/8`, `2001:db8::/32`, or one address. */
+/** A set of IP networks, as an operator writes them: `10.0.0.0/8`, `2001:db8::/32`, or one address. */
 import { BlockList, isIP } from 'node:net';
 
 const ADDRESS_BITS = { 4: 32, 6: 128 };
@@ -8,7 +8,7 @@ export class Networks {
   readonly #list = new BlockList();
   readonly #isEmpty: boolean;
 
-  /** Texts for which `isNetwork` holds. */
+  /** Each text must be valid by `isNetwork`. */
   constructor(texts: readonly string[]) {
     this.#isEmpty = texts.length === 0;
     for (const text of texts) {
@@ -17,7 +17,7 @@ export class Networks {
     }
   }
 
-  /** Whether the address is in one of them. What is no address is in none. */
+  /** Whether the address is in one of the networks. False for a text that is not an address. */
   has(ip: string): boolean {
     return !this.#isEmpty && isIP(ip) !== 0 && this.#list.check(ip, familyOf(ip));
   }

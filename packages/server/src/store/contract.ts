@@ -1,51 +1,56 @@
 /**
- * THE STORE CONTRACT. An engine keeps logs and knows no chat. The comments here are law; `contract-suite/` checks
- * them against any engine.
+ * The store contract: the interface that every storage engine implements. An engine stores logs and knows nothing about chat. The
+ * comments here are normative; `@engawa/store-conformance` tests them with any engine.
  *
- * A room is one log of entries, numbered from 1 without holes, and a set of keys with their current values. Any
- * number of nodes may use one store at once, so nothing is decided on what was read: every write names what it
- * rests on, and the store refuses it as `stale` when that has moved.
+ * A room is one log of entries, numbered from 1 without gaps, and a set of keys with their current values. Any number of nodes
+ * may use one store at the same time. So no decision is based on a read alone: every write names what it depends on, and the
+ * store refuses it as `stale` if that has changed.
  *
- * Keys beneath `entry/7` (`entry/7/a`, `entry/7/a/b`) belong to the entry 7: they go when it is trimmed. Who sets one rests
- * on that entry (`Append.entries`), so that none is set afterwards. To all else they are keys like any other.
+ * Keys below `entry/7` (`entry/7/a`, `entry/7/a/b`) belong to entry 7 and are removed when it is trimmed. An append that sets
+ * such a key must depend on the entry (`expectedEntries`), so that none is set afterwards. In all other respects they are keys
+ * like any other.
  *
- * Strings are data: rooms, nodes, names of appends, and the parts of a key between its slashes are well-formed Unicode,
- * not empty and without U+0000; none is ever taken for another one.
+ * Strings are data: rooms, nodes, idempotency keys, and the parts of a key between its slashes are well-formed Unicode, not empty
+ * and without U+0000. An engine must never confuse two different strings.
  */
 import { randomUUID } from 'node:crypto';
 
-/** Anything that JSON can say. */
+/** Any JSON value. */
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 
-/** One thing that happened in a room. */
+/** One change of a room. */
 export interface Entry {
-  /** Its place: 1 for the first entry of a room, then one more each. */
+  /** Its number in the room: 1 for the first entry, then consecutive. */
   seq: number;
-  /** Unique name, made by whoever appended it; or by the engine, where it had to ask for a named append once more. */
+  /** Unique id, chosen by the caller of `append`; or by the engine, if it had to retry an append with an idempotency key. */
   id: string;
-  /** The `id` of the entry before it that was not quiet; null when there is none. Who knows it has missed nothing that was told. */
+  /**
+   * The `id` of the last broadcast entry before it (not `quiet`); null if there is none. A reader whose last id equals `prev` has
+   * not missed any broadcast entry.
+   */
   prev: string | null;
-  /** Milliseconds since 1970 by the store's clock; never less than the entry before it. */
+  /** Milliseconds since 1970 by the store's clock; never less than that of the entry before it. */
   at: number;
   /**
-   * Grows inside a room, and orders entries of different rooms: an entry that is told after one of another room has a
-   * tick that is larger, but for `tickSkew`. Who reads on from a tick less that may meet an entry again, and misses none.
+   * Hybrid logical clock value, in microseconds. It increases within a room, and orders entries of different rooms: an entry that
+   * is published after one of another room has a larger value, except for up to `maxClockSkewUs`. A reader that continues from a
+   * value less that skew may receive entries again, but misses none.
    */
   hlc: number;
-  /** Who did it, as others see it. */
+  /** The username of the author, as others see it. */
   by: string;
-  /** Opaque identity of who did it. Never leaves the server. */
+  /** Opaque identity of the author. Never leaves the server. */
   author: string;
   kind: string;
-  /** Null once erased; the rest of the entry stays for ever, so that no reader mistakes it for a gap. */
+  /** Null once erased. The rest of the entry stays, so that readers do not take it for a gap. */
   body: { [name: string]: Json } | null;
-  /** Kept and in order, but not told one by one. */
+  /** In the log and in order, but not broadcast. */
   quiet: boolean;
-  /** Shown by a page of history. */
+  /** Part of the history that pages with `listed` return. */
   listed: boolean;
 }
 
-/** An entry to be, with what it does to the room's keys and to older entries; all of it happens, or nothing. */
+/** A new entry, with its effects on the room's keys and on older entries. They are applied together or not at all. */
 export interface Draft {
   id: string;
   by: string;
@@ -54,18 +59,24 @@ export interface Draft {
   body: { [name: string]: Json };
   quiet?: boolean;
   listed?: boolean;
-  /** Keys and their new values; null removes a key. Of two drafts of one append that set the same key the later counts. */
+  /** Keys and their new values; null removes a key. If two drafts of one append set the same key, the later one counts. */
   keyUpdates?: [key: string, value: Json][];
-  /** Seqs whose bodies are erased, for real: nothing of them stays on the disk once the engine came to rest. Unknown seqs are passed over. */
+  /** Seqs whose bodies are erased. Once the engine is idle, nothing of them remains on disk. Unknown seqs are ignored. */
   eraseSeqs?: number[];
-  /** Leases a key that this draft gives a value: it is `node`'s to keep (see `hold`). A later value keeps the lease. */
+  /**
+   * Gives the key, which this draft must set, a lease of `node` (see `acquireLease`). Later values of the key do not change the
+   * lease.
+   */
   lease?: { key: string; node: string };
   /**
-   * Each leaves the holder's ticket for a key, or takes it away with null (see `tickets`). It runs out after `ttl`
-   * milliseconds, if that is given. Of two with the same holder and key the later counts.
+   * Each sets the holder's ticket for a key, or removes it with null (see `listTickets`). With a `ttl`, the ticket expires after
+   * that many milliseconds. Of two with the same holder and key, the later one counts.
    */
   tickets?: DraftTicket[];
-  /** On the last draft: the room ends with it. Listeners hear it, then log and keys are gone, and the name is free for a new epoch. */
+  /**
+   * On the last draft: the room ends with it. Listeners are notified, then log and keys are removed, and the name is free for a
+   * new epoch.
+   */
   endsRoom?: boolean;
 }
 
@@ -78,30 +89,30 @@ export interface DraftTicket {
 
 export interface KeyState {
   value: Json;
-  /** The entry that set it. */
+  /** The entry that set the key. */
   seq: number;
-  /** Where its mark is (see `mark`); absent before the first. */
+  /** Its mark (see `advanceMark`); absent before the first call. */
   mark?: number;
   /**
-   * Absent without a lease; `held` until it is released, even when its node is gone: what has run out says the operation
-   * `lapsed`. `lapsed` once it was set aside.
+   * Absent without a lease. `held` until it is released, even if its node is gone: only `listExpiredLeases` finds that. `expired`
+   * after `expireLease`.
    */
   lease?: 'held' | 'released' | 'expired';
 }
 
-/** What a decision rests on. */
+/** The facts that a decision depends on. */
 export interface RoomFacts {
-  /** Null when there is no such room. */
+  /** Null if the room does not exist. */
   epoch: string | null;
-  /** The newest entry; 0 when there is no such room. */
+  /** The newest entry; 0 if the room does not exist. */
   head: number;
-  /** UTF-8 bytes of all bodies that the log has, as JSON; 0 when there is no such room. */
+  /** Size of all bodies in the log, in UTF-8 bytes as JSON; 0 if the room does not exist. */
   bytes: number;
-  /** The asked keys that have a value. Values are the caller's to keep, not to change. */
+  /** The requested keys that have a value. Callers may retain values, but must not change them. */
   keys: Map<string, KeyState>;
-  /** The asked entries that exist. */
+  /** The requested entries that exist. */
   entries: Map<number, Entry>;
-  /** For each asked parent the families directly beneath it, and how many keys each has. */
+  /** For each requested parent: the families directly below it, and the number of keys of each. */
   counts: Map<string, Map<string, number>>;
 }
 
@@ -109,66 +120,68 @@ export interface ReadQuery {
   keys?: string[];
   seqs?: number[];
   /**
-   * Parents of families: with the keys `a/b/c` and `a/b/d`, parent `a` is answered `{ b: 2 }`; families at the top have
-   * the parent `''`. Counts are kept, not counted: the cost is one row a family.
+   * Parents of families: with the keys `a/b/c` and `a/b/d`, the result for parent `a` is `{ b: 2 }`. Top-level families have the
+   * parent `''`. Engines maintain the counts: reading them costs one row for each family.
    */
   counts?: string[];
 }
 
 export interface AppendRequest {
   drafts: Draft[];
-  /** The life of the room that was decided on; null: the room must not exist, and this opens it. */
+  /** The epoch that the decision depends on. Null: the room must not exist, and this append creates it. */
   epoch: string | null;
-  /** Keys that the decision rests on, with the seq that each had; 0: it had no value. */
+  /** Keys that the decision depends on, with the seq of each; 0 for a key without a value. */
   expectedVersions: [key: string, seq: number][];
-  /** The newest entry that the decision rests on: stale when the log has gone on. Without it only the rest is looked at. */
+  /** Stale if the newest entry is a different one. Optional: other entries do not matter then. */
   expectedHead?: number;
-  /** Stale when the bodies of the log have so many bytes or more, before these drafts. */
+  /** Stale if the bodies of the log have this many bytes or more, before these drafts. */
   bytesBelow?: number;
-  /** Entries that the decision rests on, by their ids: stale when the log has something else there, as it may after a fork. */
+  /**
+   * Entries that the decision depends on, with their ids. Stale if the log has another entry there, which may happen after a
+   * failover.
+   */
   expectedEntries?: [seq: number, id: string][];
   /**
-   * Names this append. When an append with this name was kept before in this room, nothing is written and the answer
-   * is that of the first time, whatever happened since: it is looked at before all conditions. Remembered for 24
-   * hours at least, in the room's log: who opens or ends a room by name may do so again once it has ended, and an append
-   * of which an entry was trimmed was never kept. After a `fork` the answer has the new epoch: that is where it stands.
+   * Idempotency key. If the room has an append with the same key, nothing is written and the result is that of the first append,
+   * whatever happened since: the key is checked before all conditions. Keys are stored for at least 24 hours, in the room's log:
+   * the append that creates or ends a room may be repeated once the room has ended, and an append with a trimmed entry counts as
+   * unknown. After `startNewEpoch` the result has the new epoch.
    */
   idempotencyKey?: string;
-  /** A key whose lease must have run out, or was set aside; the append is stale while somebody holds it, and when it has no lease. */
+  /** A key whose lease must be expired. The append is stale if the lease is held, or if there is none. */
   requiredExpiredLease?: string;
 }
 
-/** Where an append stands. */
+/** The entries of an append, and the epoch that they belong to. */
 export interface AppendReceipt {
   epoch: string;
   entries: { seq: number; id: string; at: number }[];
 }
 
 /**
- * `appended`: kept as durably as the engine promises, and every later read by anybody sees it.
- * `repeated`: it was kept before (`once`); these are its entries.
- * `stale`: nothing was written; read again and decide again.
+ * `appended`: as durable as the engine promises, and visible to every later read. `repeated`: an append with the same idempotency
+ * key exists; these are its entries. `stale`: nothing was written; read and decide again.
  */
 export type AppendResult = ({ outcome: 'appended' | 'repeated' } & AppendReceipt) | { outcome: 'stale' };
 
-/** Entries in the order of their seqs. */
+/** Entries in ascending order of seq. */
 export interface Page {
-  /** Null when there is no such room. */
+  /** Null if the room does not exist. */
   epoch: string | null;
-  /** The newest entry of the room, read in the same moment; 0 when there is none. */
+  /** The newest entry of the room, from the same snapshot; 0 if there is none. */
   head: number;
-  /** The `id` of the newest entry that was not quiet, read in the same moment. */
+  /** The `id` of the newest broadcast entry, from the same snapshot. */
   lastBroadcastId: string | null;
-  /** The tick of the newest entry, read in the same moment, trimmed or not; 0 without a room. */
+  /** The HLC value of the newest entry, from the same snapshot, trimmed or not; 0 if the room does not exist. */
   hlc: number;
-  /** The oldest entry that the log still has, or would have: one more than the head when all were trimmed; 0 without a room. */
+  /** The oldest entry of the log; head + 1 if all entries were trimmed; 0 if the room does not exist. */
   oldest: number;
-  /** UTF-8 bytes of all bodies that the log has, as JSON, read in the same moment. */
+  /** Size of all bodies in the log, in UTF-8 bytes as JSON, from the same snapshot. */
   bytes: number;
-  /** The store's clock in that moment, by which entries have their `at`: milliseconds since 1970. */
+  /** The store's clock, which also sets `at`: milliseconds since 1970. */
   now: number;
   entries: Entry[];
-  /** Whether there are more in the direction of the question. */
+  /** Whether there are more entries in the direction of the query. */
   more: boolean;
 }
 
@@ -176,72 +189,72 @@ export interface RoomHead {
   room: string;
   epoch: string;
   head: number;
-  /** When its newest entry was added. */
+  /** The time of its newest entry. */
   at: number;
 }
 
-/** A room of a list, with the asked keys and counts as `read` answers them, all of one moment. */
+/** A room of a list, with the requested keys and counts of `read`, as one snapshot. */
 export type RoomSummary = RoomHead & Pick<RoomFacts, 'keys' | 'counts'>;
 
-/** What was appended to a room; `ended` when the room's log ended with it. */
+/** Entries that were appended to a room; `ended` if the room ended with them. */
 export interface AppendNotice {
   epoch: string;
   entries: Entry[];
   ended: boolean;
 }
 
-/** Hears what happens in a room. It never throws. */
+/** Callbacks for the events of a room. They must not throw. */
 export interface Listener {
   onAppend(notice: AppendNotice): void;
-  /** What somebody announced: not kept, and perhaps late, twice, or not at all. */
+  /** A message of `publish`. It may arrive late, twice, or not at all. */
   onPublish(message: Json): void;
-  /** The engine knows that something may have been missed, for a connection was cut perhaps: only the log can tell. */
+  /** Notifications may have been lost, for example because a connection was lost: only the log is complete. */
   onGap(): void;
 }
 
-/** How much a store holds. */
+/** The size of a store. */
 export interface Usage {
   rooms: number;
-  /** What the store takes of its medium, overhead and all. Where others use the same medium, what they take is in it. */
+  /** Space that the store uses on its medium, with all overhead. If other programs share the medium, their space is included. */
   bytes: number;
 }
 
-/** What somebody may come back with: found by who he is, it says where he was. */
+/** An index record, found by its holder over all rooms. */
 export interface Ticket {
   room: string;
   key: string;
   value: Json;
-  /** The entry that left it, and the life of the log that it is in. */
+  /** The entry that set it, and the epoch of that entry's log. */
   seq: number;
   epoch: string;
 }
 
 /**
- * A room on its way to another store, in parts; JSON can say it. A lease comes without its node: it has run out where it
- * arrives.
+ * A part of a room on its way to another store. It can be converted to JSON. A lease is exported without its node, and is expired
+ * in the target.
  */
 export interface RoomChunk {
   room: string;
-  /** The room as it is as a whole, the same in all its parcels unless it was written to meanwhile. */
+  /** The head of the whole room. All chunks have the same one, unless the room changes during the export. */
   head: { epoch: string; head: number; lastBroadcastId: string | null; at: number; hlc: number; oldest: number };
   entries: Entry[];
   keys: [key: string, state: KeyState][];
   tickets: (Omit<Ticket, 'room'> & { holder: string; until: number | null })[];
-  /** Named appends (see `once`): the name, the seq of the first entry, and how many there are. */
+  /** Idempotency keys: the key, the seq of the first entry, and the number of entries. */
   idempotencyKeys: [idempotencyKey: string, first: number, count: number][];
-  /** What to ask for the next part; null with the last. */
+  /** The argument for the next chunk; null with the last one. */
   next: string | null;
 }
 
-/** The engine cannot keep or read something now. Nothing of the operation was written, unless it is `unsure`. */
+/** The engine cannot write or read at present. Nothing of the operation was written, unless the reason is `unsure`. */
 export class StoreError extends Error {
   override readonly name = 'StoreError';
   /**
-   * `full`: no space; reading goes on, and writing as soon as there is space.
-   * `busy`: as much as may wait is waiting.
-   * `failed`: the medium failed or is damaged; reading may go on, writing needs an operator.
-   * `unsure`: it may have been kept or not; asked again with the same `once` it is kept once.
-   * `closed`: the store was closed.
+   * - `full`: no space. Reads work; writes work as soon as there is space.
+   * - `busy`: too many operations are queued.
+   * - `failed`: the medium failed or is damaged. Reads may work; writes need an operator.
+   * - `unsure`: the outcome is unknown. A retry with the same idempotency key writes at most once.
+   * - `closed`: the store was closed.
    */
   readonly reason: 'full' | 'busy' | 'failed' | 'unsure' | 'closed';
 
@@ -253,55 +266,58 @@ export class StoreError extends Error {
 
 export type Durability = 'memory' | 'fast' | 'replicated' | 'fsync';
 
-/** The epoch of a fork: what stands before the dot is the same in all forks of a log, so that a reader knows the room again. */
+/**
+ * The next epoch of a log that was forked. The part before the dot is the same in all of them, so that readers can recognize the
+ * room.
+ */
 export const nextEpoch = (epoch: string): string => `${epoch.split('.', 1)[0]}.${randomUUID().slice(0, 13)}`;
 
-/** What is asked of the log as a page. */
+/** A query for a page of the log. */
 export interface PageQuery {
   before?: number;
   after?: number;
   listed?: boolean;
-  /** Entries at most. */
+  /** Largest number of entries. */
   limit: number;
-  /** UTF-8 bytes of bodies, as JSON, at most: `PAGE_BYTES` when it is not said, and never more. */
+  /** Largest total size of the bodies, in UTF-8 bytes as JSON. `MAX_PAGE_BYTES` by default and at most. */
   bytes?: number;
 }
 
-/** UTF-8 bytes of bodies that any page holds at most. */
+/** Largest total size of the bodies of any page, in UTF-8 bytes. */
 export const MAX_PAGE_BYTES = 1024 * 1024;
 
-/** UTF-8 bytes of bodies that this page holds at most. */
+/** Largest total size of the bodies of this page, in UTF-8 bytes. */
 export const pageByteLimit = ({ bytes = MAX_PAGE_BYTES }: PageQuery): number => Math.min(bytes, MAX_PAGE_BYTES);
 
-/** Entries, keys, tickets and named appends that a parcel holds at most, together. */
+/** Largest number of entries, keys, tickets and idempotency keys of one chunk, together. */
 export const MAX_CHUNK_ITEMS = 1_000;
-/** UTF-8 bytes of the same as JSON; it has one at least. */
+/** Largest size of those as JSON, in UTF-8 bytes. A chunk has at least one item, whatever its size. */
 export const MAX_CHUNK_BYTES = 1024 * 1024;
 
-/** Every operation may reject with a `StoreError`, and with nothing else. */
+/** The operations of a storage engine. They reject only with a `StoreError`. */
 export interface Store {
-  /** What is asked of a room, all of one moment. Costs what is asked, whatever the room's length and size. */
+  /** Reads facts of a room as one snapshot. The cost depends on the query, not on the length and size of the room. */
   read(room: string, query: ReadQuery): Promise<RoomFacts>;
 
   /**
-   * Adds all drafts of one append, or none. Appends to a room are kept in the order in which the engine took them,
-   * and one node's appends are taken in the order in which it asked. Every draft list has one draft at least.
+   * Appends all drafts or none; there is at least one draft. Appends to a room are applied in the order in which the engine
+   * received them, and it receives those of one node in the order of the calls.
    */
   append(room: string, request: AppendRequest): Promise<AppendResult>;
 
-  /** What an append of this name was answered the first time, or null: `once` for somebody who may no longer append. */
+  /** The result of the append with this idempotency key, or null: for callers that may no longer append. */
   findByIdempotencyKey(room: string, idempotencyKey: string): Promise<AppendReceipt | null>;
 
   /**
-   * A page of the log: the `limit` entries nearest to `before` (below it) or to `after` (above it), the newest
-   * without either; only listed ones with `listed`. It ends early, with `more`, before the entry whose body would be beyond
-   * `bytes`; the nearest entry is in it however large it is. Costs the page, whatever the room's length.
+   * A page of the log: the `limit` entries nearest to `before` (below it) or to `after` (above it), or the newest without either;
+   * with `listed` only listed entries. It ends early, with `more`, before an entry whose body would exceed `bytes`; the nearest
+   * entry is returned whatever its size. The cost depends on the page, not on the length of the room.
    */
   readPage(room: string, query: PageQuery): Promise<Page>;
 
   /**
-   * The keys of a family (`member` has `member/aya`, not `member/a/b`) in the order of their names' UTF-8 bytes, after
-   * the named one; `limit` at most. Names come without the family. Costs the page.
+   * The keys of a family (`member` has `member/aya`, not `member/a/b`) in the order of the UTF-8 bytes of their names, after the
+   * given one; at most `limit`. Names are returned without the family. The cost depends on the page.
    */
   listKeys(
     room: string,
@@ -310,108 +326,114 @@ export interface Store {
   ): Promise<{ keys: [name: string, key: KeyState][]; more: boolean }>;
 
   /**
-   * Rooms in the order of their names' UTF-8 bytes, after the named one, each with what is asked of it. Costs the page,
-   * and no question more for each room.
+   * Rooms in the order of the UTF-8 bytes of their names, after the given one, each with the requested facts. The cost depends on
+   * the page, without an extra query for each room.
    */
   listRooms(
     query: { after?: string; limit: number } & Pick<ReadQuery, 'keys' | 'counts'>,
   ): Promise<{ rooms: RoomSummary[]; more: boolean }>;
 
-  /** How much the store holds, perhaps as of a few seconds ago. Costs the same whatever it holds. */
+  /** The size of the store, possibly a few seconds old. The cost does not depend on the size. */
   usage(): Promise<Usage>;
 
   /**
-   * From the moment this resolves, `listener` hears what any node appends to the room. An append of this node is
-   * heard before its own `append` resolves, and appends of one room in the order of their seqs. Appends of other
-   * nodes may come late, twice, out of order or not at all: who must not miss one compares `prev` and asks `page`.
-   * Quiet entries are told too.
+   * Once this resolves, `listener` is notified of all appends to the room by any node. Appends of this node are notified before
+   * their `append` resolves, and in the order of their seqs. Appends of other nodes may be notified late, twice, out of order or
+   * not at all: readers that must not miss entries compare `prev` and read pages. Entries that are not broadcast are notified
+   * too.
    */
   subscribe(room: string, listener: Listener): Promise<() => void>;
 
-  /** Tells the listeners of the room, on every node, what is not kept. Resolves when those of this node have heard it. */
+  /**
+   * Notifies the listeners of the room on every node of a message that is not stored. Resolves when those of this node were
+   * notified.
+   */
   publish(room: string, message: Json): Promise<void>;
 
   /**
-   * Moves a key's mark to a seq; it never goes back, and ends with its key. Answers where it is then, null without such
-   * a key. A mark is no entry: nobody is told.
+   * Advances a key's mark to a seq. It never decreases, and is removed with its key. Returns the resulting mark, or null without
+   * such a key. A mark is not an entry: nobody is notified.
    */
   advanceMark(room: string, key: string, seq: number): Promise<number | null>;
 
   /**
-   * Begins another life of a log that was found to be forked: a new epoch for what is there (`forkOf` the named one),
-   * unless it has another one than that already. Answers the epoch in force, null without a room. Tickets keep the epoch that they were left
-   * in. Nobody is told; who follows the log finds out.
+   * Gives the log of a room a new epoch (`nextEpoch` of the given one), because it was found to be forked; does nothing if the
+   * room has another epoch already. Returns the present epoch, or null without a room. Tickets keep the epoch with which they
+   * were set. Nobody is notified; readers of the log detect it.
    */
   startNewEpoch(room: string, epoch: string): Promise<string | null>;
 
   /**
-   * The entries below a seq leave this life of the log, and with each the keys beneath it (`entry/7/a`): nobody reads them
-   * again, and nothing of them stays on the disk once the engine came to rest, but the id that the next entry has as its
-   * `prev`. All other keys stay, and so do head and tail. Nobody is told. When the room has another life, nothing happens.
-   * It may go in portions, from the oldest entry on, with others between them; after a failure some may be gone.
+   * Removes the entries below a seq, and the keys below each of them (`entry/7/a`). They cannot be read any more, and once the
+   * engine is idle nothing of them remains on disk, except the id that the next entry has as `prev`. All other keys stay, and so
+   * do `head` and `lastBroadcastId`. Nobody is notified. Does nothing if the room has another epoch. Large trims may run in
+   * portions, oldest entries first, interleaved with other operations; after an error, some entries may be removed.
    */
   trim(room: string, to: { epoch: string; below: number }): Promise<void>;
 
-  /** The holder's tickets that have not run out, in the order of their rooms' and keys' UTF-8 bytes, `limit` at most. A ticket ends with its room. */
+  /**
+   * The holder's tickets that have not expired, in the order of the UTF-8 bytes of their rooms and keys; at most `limit`. A
+   * ticket is removed with its room.
+   */
   listTickets(holder: string, limit: number): Promise<Ticket[]>;
 
   /**
-   * Leases. A leased key is kept by a node for somebody who is connected to it, and runs out when the node lets go of
-   * it (`release`) or is gone itself (it stopped to `beat`). The store only says what has run out: what follows is the
-   * domain's to decide, by an append with `lapsed`. A lease ends with its key.
+   * Leases. A node holds the lease of a key for a member who is connected to it. The lease expires when the node releases it, or
+   * is gone itself (no `heartbeat`). The store only reports expired leases; the domain decides what follows, by an append with
+   * `requiredExpiredLease`. A lease is removed with its key.
    */
 
-  /** The node is alive, and for `ttl` milliseconds more by the store's clock; what it holds runs out then. */
+  /** Records that the node is alive for another `ttl` milliseconds by the store's clock; after that, its leases are expired. */
   heartbeat(node: string, ttl: number): Promise<void>;
 
-  /** The lease is `node`'s from now on, until it releases it or is gone. False when the key is not of this `seq` or has no lease. */
+  /** Gives the lease to `node`, until the node releases it or is gone. False if the key has another `seq`, or no lease. */
   acquireLease(room: string, key: { name: string; seq: number }, node: string): Promise<boolean>;
 
-  /** The lease runs out in `ttl` milliseconds, unless somebody holds it again. Nothing happens when another node holds it. */
+  /** Lets the lease expire in `ttl` milliseconds, unless it is acquired again. Does nothing if another node has the lease. */
   releaseLease(room: string, key: string, node: string, ttl: number): Promise<void>;
 
   /**
-   * A lease that has run out is nobody's, and is listed again only after `ttl` milliseconds. Until somebody holds it an append
-   * with `lapsed` passes. False, and nothing happens, when it has not run out.
+   * Takes an expired lease from its node, and does not list it again for `ttl` milliseconds. Until it is acquired again, appends
+   * with `requiredExpiredLease` pass. Returns false and does nothing if the lease has not expired.
    */
   expireLease(room: string, key: string, ttl: number): Promise<boolean>;
 
-  /** Leases that have run out, `limit` at most. Asking changes nothing. */
+  /** Expired leases, at most `limit`. Listing them changes nothing. */
   listExpiredLeases(limit: number): Promise<{ room: string; key: string }[]>;
 
   /**
-   * A part of the room, as it is, of `PARCEL_ITEMS` and `PARCEL_BYTES` at most; null without a room. `next` of one part
-   * asks for the following one, null for the first. The entries come first, in the order of their seqs, then the rest, in
-   * whatever order; each once, unless the room is written to meanwhile. Tickets that have run out may be left out.
+   * A part of the room, of at most `MAX_CHUNK_ITEMS` and `MAX_CHUNK_BYTES`; null if the room does not exist. `next` of one chunk
+   * requests the following one; null the first. Entries come first, in the order of their seqs, then the rest in any order; each
+   * item once, unless the room changes meanwhile. Expired tickets may be left out.
    */
   exportChunk(room: string, next: string | null): Promise<RoomChunk | null>;
 
   /**
-   * Puts what was packed into this store, as it is: epoch, seqs, ticks and all; later ticks are larger. Parts are put in
-   * their order, where there is no such room or only such parts of it; the same part twice is as good as once. Named
-   * appends are remembered for 24 hours at least from then on. Nobody is told, and nobody may write to the room until all
-   * of it is there.
+   * Imports an exported chunk unchanged: epoch, seqs and HLC values too; later HLC values are larger. Chunks are imported in
+   * order, into a store that does not have the room or only chunks of the same export; importing a chunk twice is harmless.
+   * Idempotency keys are stored for at least another 24 hours. Nobody is notified, and nobody may write to the room until all
+   * chunks are imported.
    */
   importChunk(chunk: RoomChunk): Promise<void>;
 
   /**
-   * What `appended` says has been survived: `memory`: nothing; `fast`: the end of this process; `replicated`: the loss of
-   * one machine, with another holding a copy; `fsync`: the loss of power, for it is on a disk.
+   * What an `appended` write survives. `memory`: nothing. `fast`: the end of this process. `replicated`: the loss of one machine,
+   * because another one has a copy. `fsync`: a power failure, because it is on disk.
    */
   readonly durability: Durability;
 
   /**
-   * By how many ticks (microseconds) an entry may seem to be older than one of another room that was told before it; 0
-   * where there is one clock, and one way by which everything is told.
+   * By how many microseconds the HLC value of an entry may be less than that of another room's entry that was published before; 0
+   * with a single clock.
    */
   readonly maxClockSkewUs: number;
 
-  /** By how many milliseconds the news of other nodes came later than they may, the last time; 0 where there is one process. */
+  /** By how many milliseconds the last notification of another node was later than the fastest one; 0 for a single process. */
   readonly notifyLagMs: number;
 
-  /** Whether it can be written to, as far as is known without writing. */
+  /** Whether writes work, as far as is known without writing. */
   readonly isWritable: boolean;
 
-  /** Finishes what was asked, then lets go of everything. Later operations reject as `closed`. */
+  /** Completes pending operations, then releases all resources. Later operations reject as `closed`. */
   close(): Promise<void>;
 }

@@ -1,10 +1,11 @@
+/** Builds the size-limited chunks in which a room is exported. */
 import { MAX_CHUNK_BYTES, MAX_CHUNK_ITEMS, type RoomChunk } from './contract.ts';
 
-/** What a parcel brings, in the order in which it is packed: named appends point at entries, which are there before them. */
+/** The sections of a chunk, in the order of the export: idempotency keys refer to entries, which must be imported before them. */
 export type ChunkSection = 'entries' | 'keys' | 'tickets' | 'idempotencyKeys';
 export type ChunkItem<Of extends ChunkSection = ChunkSection> = RoomChunk[Of][number];
 
-/** A parcel that is being packed. */
+/** A chunk under construction. */
 export class ChunkBuilder {
   readonly #chunk: RoomChunk;
   #itemCount = 0;
@@ -14,7 +15,7 @@ export class ChunkBuilder {
     this.#chunk = { room, head, entries: [], keys: [], tickets: [], idempotencyKeys: [], next: null };
   }
 
-  /** Packs the item, unless the parcel has no more room for it. The first one always has. */
+  /** Adds the item if there is space for it. The first item always fits. */
   tryAdd<Of extends ChunkSection>(section: Of, item: ChunkItem<Of>): boolean {
     const bytes = Buffer.byteLength(JSON.stringify(item));
     if (this.#itemCount === MAX_CHUNK_ITEMS || (this.#itemCount > 0 && this.#bytes + bytes > MAX_CHUNK_BYTES)) return false;
@@ -24,7 +25,7 @@ export class ChunkBuilder {
     return true;
   }
 
-  /** The parcel; `next` asks for what it had no room for. */
+  /** The finished chunk; `next` requests what did not fit. */
   build(next: string | null): RoomChunk {
     return { ...this.#chunk, next };
   }

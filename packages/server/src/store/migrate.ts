@@ -1,4 +1,4 @@
-/** Moves rooms from one store to another one, of whatever engines, by the contract alone. */
+/** Copies rooms from one store to another and compares both, using the contract only. */
 import { createHash, randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { type Page, type RoomChunk, type RoomHead, type Store, StoreError } from './contract.ts';
@@ -11,17 +11,17 @@ export interface StorePair {
 export interface MigrationPlan {
   rooms: number;
   entries: number;
-  /** How many of the rooms are in the target already, whole or not. */
+  /** Rooms that exist in the target already, complete or not. */
   alreadyInTarget: number;
   /** Rooms that only the target has. They stay. */
   onlyInTarget: CountedSample<string>;
-  /** Rooms that cannot be moved: what the target has under their names is not of this source, or has gone on since. */
+  /** Rooms that cannot be moved: the room of the same name in the target is a different one, or has newer entries. */
   conflicts: CountedSample<{ room: string; reason: 'different epoch' | 'diverged' }>;
 }
 
 export interface MigrationProgress {
   moved: number;
-  /** Rooms that were there already, whole and equal. */
+  /** Rooms that existed in the target, complete and equal. */
   skipped: number;
   entries: number;
 }
@@ -29,26 +29,26 @@ export interface MigrationProgress {
 export interface Comparison {
   equal: number;
   entries: number;
-  /** Rooms that are not the same in both, and in what. */
+  /** Rooms that differ, and the sections that differ. */
   differences: CountedSample<{ room: string; sections: DifferingSection[] }>;
 }
 
-/** What a room may differ in. */
+/** The parts of a room that may differ. */
 type DifferingSection = 'head' | 'entries' | 'keys' | 'tickets' | 'named appends';
 
-/** Things of which there may be any number: how many, and the first few. */
+/** The number of items, and the first few of them. */
 interface CountedSample<Item> {
   count: number;
   samples: Item[];
 }
 
-/** Rooms that are under way at once: their parts share the target's waits for its disk. */
+/** Rooms that are copied concurrently: their chunks share the fsyncs of the target. */
 const CONCURRENT_ROOMS = 16;
 const MAX_SAMPLES = 20;
-/** Tickets that run out so soon are not compared: one side may have let go of them, and the other not yet. */
+/** Tickets that expire this soon are not compared: one store may have removed them already. */
 const EXPIRING_TICKET_MARGIN_MS = 3_600_000;
 
-/** What moving would be. Writes nothing. */
+/** Plans a migration. Writes nothing. */
 export async function planMigration({ source, target }: StorePair): Promise<MigrationPlan> {
   const plan: MigrationPlan = { rooms: 0, entries: 0, alreadyInTarget: 0, onlyInTarget: emptySample(), conflicts: emptySample() };
   await forEachRoom(source, async (head) => {
@@ -67,9 +67,9 @@ export async function planMigration({ source, target }: StorePair): Promise<Migr
 }
 
 /**
- * Puts every room of the source into the target. What is there already, whole and equal, is passed over, so that a move
- * that was interrupted goes on when it is asked for again. For stores that nobody writes to meanwhile, and a target in
- * which the survey found no obstacles: what is there of a room and not equal is a part of it, and is put anew.
+ * Copies every room of the source into the target. Rooms that exist there, complete and equal, are skipped, so that an
+ * interrupted migration can be run again. Nobody may write to either store meanwhile, and the plan must have no conflicts: then a
+ * room that differs is an incomplete copy, and is copied again.
  */
 export async function migrateRooms(stores: StorePair, onProgress: (progress: MigrationProgress) => void): Promise<MigrationProgress> {
   const progress: MigrationProgress = { moved: 0, skipped: 0, entries: 0 };
@@ -87,7 +87,7 @@ export async function migrateRooms(stores: StorePair, onProgress: (progress: Mig
   return progress;
 }
 
-/** Packs every room of the source on both sides, and compares what comes. */
+/** Exports every room of the source from both stores, and compares the chunks. */
 export async function compareRooms(stores: StorePair, onProgress: (comparison: Comparison) => void): Promise<Comparison> {
   const comparison: Comparison = { equal: 0, entries: 0, differences: emptySample() };
   await forEachRoom(stores.source, async ({ room }) => {
@@ -112,7 +112,7 @@ async function forEachRoom(store: Store, handle: (head: RoomHead) => Promise<voi
   }
 }
 
-/** The newest entry that the target has must be an entry of the source, and nothing may come behind it there. */
+/** The newest entry of the target must be an entry of the source, and the target must have no entries after it. */
 async function findConflict(
   { room, epoch, head }: RoomHead,
   targetPage: Page,
@@ -140,7 +140,7 @@ async function copyRoom({ source, target }: StorePair, room: string, onEntries: 
     onEntries(chunk.entries.length);
     lastChunk = chunk;
   }
-  // It ended while it was on its way: half a room is nobody's.
+  // The room ended during the copy: an incomplete copy is removed.
   if (lastChunk?.next !== null) await endRoom(target, room);
 }
 
@@ -160,7 +160,7 @@ async function* chunksOf(store: Store, room: string): AsyncGenerator<RoomChunk> 
   }
 }
 
-/** The source may have forgotten appends that the target has just been told of, never the other way round. */
+/** The source may have dropped idempotency keys that the target has just stored, but not the reverse. */
 async function findDifferences(
   { source, target }: StorePair,
   room: string,
@@ -189,7 +189,7 @@ async function hasIdempotencyKeys(store: Store, { room, idempotencyKeys }: RoomC
   );
 }
 
-/** What a room holds, in little space: the same for the same items, in whatever order and parts they come. */
+/** A compact digest of the content of a room: equal for the same items, whatever their order and chunks. */
 class Fingerprint {
   head: RoomChunk['head'] | undefined;
   entries = 0n;
@@ -211,7 +211,7 @@ class Fingerprint {
 
 const hashOf = (item: unknown): bigint => BigInt(`0x${createHash('sha256').update(JSON.stringify(item, sortProperties)).digest('hex')}`);
 
-/** Names of an object in one order: that in which an engine keeps them says nothing. */
+/** Sorts the properties of an object: their order depends on the engine. */
 function sortProperties(_: string, value: unknown): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
   return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));

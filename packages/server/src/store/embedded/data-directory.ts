@@ -1,9 +1,10 @@
+/** Creates and locks the data directory, and explains failures to the operator. */
 import { accessSync, constants, existsSync, mkdirSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { StoreError } from '../contract.ts';
 import { classifySqliteError, type Database, openDatabase, type SqliteErrorKind } from './sqlite-driver.ts';
 
-/** f_type of file systems whose locks and memory maps cannot be trusted over a network (statfs(2)). */
+/** `f_type` of network file systems, whose locks and memory maps are not reliable (statfs(2)). */
 const NETWORK_FILE_SYSTEMS = new Map([
   [0x6969, 'NFS'],
   [0x517b, 'SMB'],
@@ -13,14 +14,14 @@ const NETWORK_FILE_SYSTEMS = new Map([
   [0x00c36400, 'Ceph'],
 ]);
 
-/** The network file system that the folder lies on, if it does. */
+/** The name of the network file system that contains the directory; undefined for a local one. */
 export function networkFileSystemOf(folder: string): string | undefined {
   return NETWORK_FILE_SYSTEMS.get(statfsSync(folder).type);
 }
 
 /**
- * Makes the folder ours until the returned lock is closed or the process ends, however it ends: the lock is an open
- * transaction on a file beside the data, which the operating system releases.
+ * Locks the directory until the returned lock is closed or the process ends. The lock is an open transaction on a file next to
+ * the data; the operating system releases it even after a crash.
  */
 export function lockDataDirectory(folder: string): Database {
   try {
@@ -36,21 +37,21 @@ export function lockDataDirectory(folder: string): Database {
   });
 }
 
-/** One folder at a time: Node's `recursive` never returns where the system refuses a folder by ENOENT, as in /proc. */
+/** Creates one directory at a time: Node's `recursive` option never returns if the system refuses with ENOENT, as in /proc. */
 function createFolder(path: string): void {
   if (isFolder(path)) return;
   if (path !== dirname(path)) createFolder(dirname(path));
   try {
     mkdirSync(path, { mode: 0o700 });
   } catch (error) {
-    // Another process may have been first.
+    // Another process may have created it first.
     if (!isFolder(path)) throw error;
   }
 }
 
 const isFolder = (path: string): boolean => existsSync(path) && statSync(path).isDirectory();
 
-/** SQLite would open what cannot be written to for reading only, and then not even lock it. */
+/** SQLite would open a read-only directory without an error, and without locking it. */
 function assertWritable(folder: string): void {
   try {
     for (const path of [folder, join(folder, 'engawa.db'), join(folder, 'engawa.lock')])
@@ -69,7 +70,7 @@ const ERROR_TEXTS: Record<SqliteErrorKind, string> = {
   unknown: 'cannot be opened',
 };
 
-/** Runs `open`, and says of its failure what an operator can do about it. */
+/** Runs `open`, and converts its errors to messages that tell the operator what to do. */
 export function withOperatorError<Result>(folder: string, open: () => Result): Result {
   try {
     return open();

@@ -1,3 +1,4 @@
+/** The embedded SQLite store: batches operations for the writer thread, and reads on the main thread. */
 import { Worker } from 'node:worker_threads';
 import {
   type AppendRequest,
@@ -26,14 +27,14 @@ import type {
   WriterReady,
 } from './writer-messages.ts';
 
-/** Operations of one transaction: few enough that this thread answers one batch while the writer is at the next. */
+/** Operations of one transaction: few enough that this thread handles the results of one batch while the writer runs the next. */
 const MAX_BATCH_OPERATIONS = 250;
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
-/** What may wait for the writer before `busy`. */
+/** Operations that may be queued before `busy`. */
 const MAX_PENDING_OPERATIONS = 50_000;
 const MAX_PENDING_BYTES = 64 * 1024 * 1024;
 
-/** What the writer allocates lives no longer than a batch: by itself V8 would let that be 48 MiB before it is collected. */
+/** The writer's allocations live no longer than a batch. By default, V8 would let them grow to 48 MiB before it collects them. */
 const WRITER_LIMITS = { maxYoungGenerationSizeMb: 6 };
 
 const NO_DRAFTS: Draft[] = [];
@@ -48,9 +49,9 @@ interface PendingOperation {
 }
 
 /**
- * The embedded engine: one SQLite file in one folder that belongs to one process. All appends that wait are one batch
- * for the writer thread: one transaction, one wait for the disk, then their answers. While a batch is being written the
- * next one gathers, so batches grow with the load by themselves.
+ * Opens the embedded store: one SQLite file in one directory, used by one process. All queued operations form one batch for the
+ * writer thread: one transaction, one fsync, then the results. While a batch is written, the next one collects, so batches grow
+ * with the load.
  */
 export async function openEmbedded({ folder, clock = Date.now }: { folder: string; clock?: () => number }): Promise<EmbeddedStore> {
   const worker = new Worker(new URL('./writer-thread.js', import.meta.url), { workerData: { folder }, resourceLimits: WRITER_LIMITS });
@@ -60,7 +61,7 @@ export async function openEmbedded({ folder, clock = Date.now }: { folder: strin
 }
 
 export interface EmbeddedStore extends Store {
-  /** A backup was put back since it was open the last time: all rooms have new epochs, and clients are told. */
+  /** An older backup was restored since the store was last open: all rooms have new epochs, and clients are notified. */
   readonly wasRestored: boolean;
 }
 
@@ -76,12 +77,12 @@ class Embedded implements EmbeddedStore {
   readonly #subscriptions = new Subscriptions();
   #pending: PendingOperation[] = [];
   #pendingBytes = 0;
-  /** The batch that the writer is at. */
+  /** The batch that the writer is processing. */
   #inFlight: PendingOperation[] = [];
   #state: 'open' | 'closing' | 'closed' = 'open';
-  /** How the last write went: all that can be known of the next one. */
+  /** Whether the last write failed: the best prediction for the next one. */
   #hasFailed = false;
-  /** How many there are: to count them takes as long as there are many. */
+  /** Number of rooms, cached: counting takes time proportional to it. */
   #roomCount: number;
   #writerError: StoreError | undefined;
   #onDrained: (() => void) | undefined;
@@ -233,7 +234,7 @@ class Embedded implements EmbeddedStore {
     if (this.#inFlight.length === 0) this.#onDrained?.();
   }
 
-  /** The writer never throws by itself: this is out of memory, or worse. Reading goes on. */
+  /** The writer catches its own errors: this one means that it ran out of memory, or worse. Reads still work. */
   #onWriterError(error: Error): void {
     this.#hasFailed = true;
     const writerError = new StoreError('failed', `The writer is gone: ${error.message}`, error);
@@ -253,7 +254,7 @@ class Embedded implements EmbeddedStore {
   }
 }
 
-/** How many rooms more there are because of it. */
+/** Change of the number of rooms by this operation. */
 function roomCountChange(operation: Operation, result: OperationResult): number {
   if (operation.do === 'importChunk') return result === true ? 1 : 0;
   if (operation.do !== 'append' || (result as AppendOperationResult).outcome !== 'appended') return 0;
@@ -264,7 +265,7 @@ function toAppendOperation(room: string, request: AppendRequest): AppendOperatio
   return { ...request, do: 'append', room, drafts: request.drafts.map((draft) => ({ ...draft, body: JSON.stringify(draft.body) })) };
 }
 
-/** About what it takes while it waits. */
+/** Approximate memory of a queued operation. */
 function estimateBytes(operation: Operation): number {
   if (operation.do === 'append') return operation.drafts.reduce((sum, draft) => sum + draft.body.length, 200);
   if (operation.do !== 'importChunk') return 100;

@@ -1,22 +1,23 @@
+/** Warns if the data directory is on a hosting platform's ephemeral disk. */
 import { readFileSync } from 'node:fs';
 
-/** Hosts that begin every instance with the files of its image alone, by a variable that they set. */
+/** Platforms with an ephemeral file system, detected by an environment variable. */
 const EPHEMERAL_PLATFORMS = [
   { variable: 'K_SERVICE', name: 'Cloud Run', remedy: 'There is no disk to be had: set REDIS_URL.' },
   { variable: 'RENDER', name: 'Render', remedy: 'Attach a disk with this mount path, or set REDIS_URL.' },
   { variable: 'FLY_APP_NAME', name: 'fly.io', remedy: 'Mount a volume there, or set REDIS_URL.' },
 ] as const;
 
-/** What is mounted, but is memory, or a bucket that has no locks. */
+/** Mounts that are in memory, or in a bucket without locks. */
 const VOLATILE_FILE_SYSTEM = /^(tmpfs|ramfs|fuse.*)$/;
 
 interface HostEnvironment {
   env: NodeJS.ProcessEnv;
-  /** As /proc/self/mounts has them. */
+  /** The content of /proc/self/mounts. */
   mounts: string;
 }
 
-/** What an operator should know when the folder, given as its real path, will not outlive this instance, as far as can be known. */
+/** The warning for a directory, given as its real path, that is lost with this instance, as far as can be detected. */
 export function ephemeralDiskWarning(folder: string, { env, mounts } = readHostEnvironment()): string | undefined {
   const host = EPHEMERAL_PLATFORMS.find(({ variable }) => (env[variable] ?? '') !== '');
   if (!host || isOnMountedDisk(folder, mounts)) return undefined;
@@ -31,14 +32,14 @@ function readHostEnvironment(): HostEnvironment {
   }
 }
 
-/** The folder, or one above it but for the topmost, is mounted from a disk. */
+/** Whether the directory, or one above it except the root, is a mounted disk. */
 function isOnMountedDisk(folder: string, mounts: string): boolean {
   const parentMounts = mounts
     .split('\n')
     .map((line) => line.split(' '))
     .map(([, path = '', type = '']) => ({ path: unescapeMountPath(path), type }))
     .filter(({ path }) => path !== '' && `${folder}/`.startsWith(path.replace(/\/*$/, '/')));
-  // Of two mounts of one path the later counts.
+  // Of two mounts with the same path, the later one counts.
   const nearest = parentMounts.reduceRight((found, mount) => (mount.path.length > found.path.length ? mount : found), {
     path: '/',
     type: '',
@@ -46,6 +47,6 @@ function isOnMountedDisk(folder: string, mounts: string): boolean {
   return nearest.path !== '/' && !VOLATILE_FILE_SYSTEM.test(nearest.type);
 }
 
-/** Blanks and the like are three octal digits. */
+/** Spaces and similar characters are escaped as three octal digits. */
 const unescapeMountPath = (path: string): string =>
   path.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(parseInt(digits, 8)));

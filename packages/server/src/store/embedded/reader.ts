@@ -1,3 +1,4 @@
+/** Read operations of the embedded store, on a read-only connection. */
 import {
   type AppendReceipt,
   type Entry,
@@ -29,7 +30,7 @@ interface RoomRow {
   bytes: number;
 }
 
-/** The questions of the store contract, answered on the main thread by a connection that only reads. */
+/** The read operations of the store contract, on the main thread. */
 export class Reader {
   readonly #database: Database;
   readonly #sql: ReturnType<typeof prepareStatements>;
@@ -118,7 +119,7 @@ export class Reader {
     return (this.#sql.countRooms.get() as { count: number }).count;
   }
 
-  /** Of the pages that hold something; those that are free are used again. */
+  /** Size of the used pages. Free pages are reused. */
   usedBytes(): number {
     const { pages, free, size } = this.#sql.pages.get() as { pages: number; free: number; size: number };
     return (pages - free) * size;
@@ -144,7 +145,7 @@ export class Reader {
     return this.#inTransaction(() => this.#exporter.exportChunk(name, next));
   }
 
-  /** The statement that lists rooms with so many keys and counts; few are ever asked for. */
+  /** The statement that lists rooms with this many keys and counts; only few combinations occur. */
   #listingStatement(keys: number, counts: number): Statement {
     const name = `${keys} ${counts}`;
     const statement = this.#listingStatements.get(name) ?? this.#database.prepare(listingSql(keys, counts));
@@ -156,7 +157,7 @@ export class Reader {
     return this.#sql.room.get(name) as RoomRow | undefined;
   }
 
-  /** One snapshot for several statements: the writer commits beside us at any time. */
+  /** One snapshot for several statements: the writer may commit at any time. */
   #inTransaction<Result>(read: () => Result): Result {
     this.#database.exec('BEGIN');
     try {
@@ -170,7 +171,7 @@ export class Reader {
   }
 }
 
-/** A key as `[value, seq, mark, held]`, counts as a list of pairs: a row with few columns is read faster. */
+/** Each key is `[value, seq, mark, held]`, counts are a list of pairs: rows with few columns are read faster. */
 type RoomSummaryRow = RoomHead & Record<`key${number}` | `counts${number}`, string | null>;
 
 function listingSql(keys: number, counts: number): string {
@@ -209,7 +210,7 @@ function takePage(rows: Iterable<Row>, { limit, bytes: maxBytes }: { limit: numb
   return { entries, more: false };
 }
 
-/** INDEXED BY and CROSS JOIN where SQLite, which has no statistics of ours, would rather go through a whole room. */
+/** INDEXED BY and CROSS JOIN, because SQLite, without statistics of our data, would scan a whole room. */
 function prepareStatements(database: Database) {
   const sql = (text: string) => database.prepare(text);
   const pages = (entries: string, where = '') => ({

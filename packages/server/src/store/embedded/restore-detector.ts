@@ -1,11 +1,12 @@
+/** Detects that an older backup of the database was restored. */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const WRITE_EVERY_MS = 10_000;
 
 /**
- * A note beside the database of how far it was. A database that is behind it is an older one: a backup that was put
- * back. It is written now and then, after what it tells of is kept, so it is never ahead by itself.
+ * A file next to the database that records how far it was (the newest HLC value). If the database is behind it, an older backup
+ * was restored. The file is written from time to time, after the entries are durable, so it is never ahead by itself.
  */
 export class RestoreDetector {
   readonly #path: string;
@@ -16,7 +17,7 @@ export class RestoreDetector {
     this.#path = join(folder, 'engawa.witness');
   }
 
-  /** Whether it has seen more than this tick. */
+  /** Whether the file is ahead of this value. */
   isAheadOf(hlc: number): boolean {
     try {
       return Number(readFileSync(this.#path, 'utf8')) > hlc;
@@ -25,12 +26,12 @@ export class RestoreDetector {
     }
   }
 
-  /** It was not written for long, though there was no rest to do it in. */
+  /** The file was not written for long, because the writer was never idle. */
   get isDue(): boolean {
     return performance.now() - this.#recordedAt > WRITE_EVERY_MS;
   }
 
-  /** Writes a tick down that is kept. What cannot be written is missed at worst by a restore. */
+  /** Records a durable HLC value. If this fails, a restore may go undetected. */
   record(hlc: number): void {
     this.#recordedAt = performance.now();
     if (hlc === this.#recordedHlc) return;
@@ -39,7 +40,7 @@ export class RestoreDetector {
       renameSync(`${this.#path}.new`, this.#path);
       this.#recordedHlc = hlc;
     } catch {
-      // The next one may be.
+      // The next attempt may succeed.
     }
   }
 }

@@ -1,3 +1,4 @@
+/** Exports a room from SQLite in chunks. */
 import type { Json, RoomChunk } from '../contract.ts';
 import { ChunkBuilder, type ChunkItem, type ChunkSection } from '../export-chunk.ts';
 import { ENTRY_COLUMNS, KEY_COLUMNS, toEntry, toKeyState } from './row-mapping.ts';
@@ -5,18 +6,18 @@ import { type Database, iterateRows, type Row, type Statement, type Value } from
 
 type RoomRow = RoomChunk['head'] & { room: number };
 
-/** The rows of a section, asked with the room, its oldest entry, and the place after which they begin. */
+/** Reads the rows of a section. Parameters: the room, its oldest entry, and the values after which the rows begin. */
 interface SectionRows<Of extends ChunkSection = ChunkSection> {
   section: Of;
   select: Statement;
   toItem: (row: Row) => ChunkItem<Of>;
-  /** The columns by which they are ordered. */
+  /** The columns by which the rows are sorted. */
   order: string[];
-  /** Below all of them. */
+  /** Values below all rows. */
   start: Value[];
 }
 
-/** Packs rooms section by section, each in the order of an index, so that a part costs the part. */
+/** Exports rooms section by section, each in the order of an index, so that the cost of a chunk does not depend on the room. */
 export class RoomExporter {
   readonly #findRoom: Statement;
   readonly #sections: SectionRows[];
@@ -28,7 +29,7 @@ export class RoomExporter {
     this.#sections = prepareSections((sql) => database.prepare(sql));
   }
 
-  /** `next` is the number of a section, and the place in it after which the part begins. */
+  /** `next` is the number of a section, and the values of `order` after which the chunk begins. */
   exportChunk(name: string, next: string | null): RoomChunk | null {
     const roomRow = this.#findRoom.get(name) as RoomRow | undefined;
     if (!roomRow) return null;
@@ -48,7 +49,7 @@ export class RoomExporter {
   }
 }
 
-/** INDEXED BY where SQLite, which has no statistics of ours, would rather go through a whole room. */
+/** INDEXED BY, because SQLite, without statistics of our data, would scan a whole room. */
 function prepareSections(sql: (text: string) => Statement): SectionRows[] {
   const entries: SectionRows<'entries'> = {
     section: 'entries',

@@ -1,15 +1,18 @@
-/** Rows as they are selected by every question that reads them. */
+/** Maps SQLite rows to entries and keys, with the columns to select. */
 import type { Entry, Json, KeyState } from '../contract.ts';
 import type { Row } from './sqlite-driver.ts';
 
 export const ENTRY_COLUMNS = 'seq, id, prev, at, tick, by, author, kind, body, quiet, listed';
 
-/** What was set aside is no node's. What was unpacked is, too, but has run out at the time 0, or was set aside before. */
+/**
+ * A lease that was taken from its node has no node. An imported lease has no node either, but has expired at time 0, unless it
+ * was taken before the export.
+ */
 export const IS_MARKED_EXPIRED = `(leases.node = '' AND leases.until > 0)`;
 
 /**
- * `held` is null without a lease, which is found by the name of its key, as it stands in the row that is read; 1 while it is held,
- * 0 when it was released, and 2 when it was set aside.
+ * `held` is null without a lease, 1 for a held lease, 0 for a released one, and 2 for an expired one. The lease is found by the
+ * key of the selected row.
  */
 export const KEY_COLUMNS = `name, value, seq, mark,
     (SELECT CASE WHEN until IS NULL THEN 1 WHEN ${IS_MARKED_EXPIRED} THEN 2 ELSE 0 END FROM leases WHERE leases.room = keys.room AND leases.family = keys.family AND leases.name = keys.name) AS held`;

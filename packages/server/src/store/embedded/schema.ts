@@ -1,19 +1,20 @@
+/** Schema of the SQLite database, its migrations, and how it is opened. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { StoreError } from '../contract.ts';
 import { createPrivate, makePrivate } from './file-permissions.ts';
 import { type Database, openDatabase } from './sqlite-driver.ts';
 
-/** "Enga" in ASCII: `file` and we ourselves know our databases by it. */
+/** "Enga" in ASCII: identifies our databases, also to the command `file`. */
 const APPLICATION_ID = 0x456e6761;
 
 /**
- * What made each format out of the one before it; a new file goes through all of them.
+ * The migrations from each format to the next; a new file runs all of them.
  *
- * A room whose name is null has ended and waits for its rows to be removed. A key `a/b/c` is family `a/b/`, name `c`;
- * `counts` has for parent `a/`, family `b`, how many keys `a/b/` has. A room's `bytes` are those of the bodies in `entries`.
- * Entries of format 1 have tick 0, below whatever was told since. Up to format 2, what became of chats stood in keys
- * that did not belong to their entries, and trimmed entries, below their room's `oldest`, could wait to be removed.
+ * A room whose name is null has ended, and its rows wait for their removal. A key `a/b/c` has the family `a/b/` and the name `c`;
+ * `counts` stores for parent `a/` and family `b` the number of keys of `a/b/`. `bytes` of a room is the size of the bodies in
+ * `entries`. Entries of format 1 have the HLC value 0, below all later ones. Up to format 2, the states of chats were in keys
+ * that did not belong to their entries, and trimmed entries, below `oldest` of their room, could remain to be removed.
  */
 const FORMATS = [
   `CREATE TABLE rooms (
@@ -77,8 +78,8 @@ export const hasDatabase = (folder: string): boolean => existsSync(databasePath(
 const pragma = (database: Database, name: string): unknown => Object.values(database.prepare(`PRAGMA ${name}`).get() as object)[0];
 
 /**
- * The one connection that writes. FULL makes every commit wait for the disk; secure_delete overwrites what is
- * erased, so that no deleted text stays in the file. Modes are changed last: a folder that is refused stays as it is.
+ * Opens the only connection that writes. FULL makes every commit wait for the disk; secure_delete overwrites erased data, so that
+ * no deleted text remains in the file. File modes are changed last: a directory that is refused stays unchanged.
  */
 export function openForWriting(folder: string): Database {
   createPrivate(databasePath(folder));
@@ -99,7 +100,7 @@ export function openForWriting(folder: string): Database {
 
 export const openForReading = (folder: string): Database => openDatabase(databasePath(folder), { readOnly: true });
 
-/** Refuses what is not ours, or of a later version. */
+/** Refuses a database of another program or of a later version. */
 function readFormat(folder: string, database: Database): number {
   if (pragma(database, 'application_id') !== APPLICATION_ID) {
     throw new StoreError('failed', `The file ${databasePath(folder)} is a database of another program; nothing was changed.`);
@@ -114,7 +115,10 @@ function readFormat(folder: string, database: Database): number {
   return format;
 }
 
-/** `a/b/c` is `['a/b/', 'c']`, `settings` is `['', 'settings']`: with its slash no family is mistaken for the lack of one. */
+/**
+ * Splits `a/b/c` into `['a/b/', 'c']` and `settings` into `['', 'settings']`: the final slash distinguishes a family from no
+ * family.
+ */
 export function splitKey(key: string): [family: string, name: string] {
   const slash = key.lastIndexOf('/');
   return [key.slice(0, slash + 1), key.slice(slash + 1)];

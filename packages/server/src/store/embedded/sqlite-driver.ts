@@ -1,4 +1,6 @@
-/** The part of `node:sqlite` that this engine uses; `@photostructure/sqlite` has the same API for Node 20, where it is absent. */
+/**
+ * Typed wrapper around `node:sqlite` and its error codes. On Node 20, which lacks it, `@photostructure/sqlite` has the same API.
+ */
 export interface Database {
   exec(sql: string): void;
   prepare(sql: string): Statement;
@@ -21,7 +23,7 @@ interface Sqlite {
 
 const { DatabaseSync } = ((process.getBuiltinModule('node:sqlite') as unknown) ?? (await import('@photostructure/sqlite'))) as Sqlite;
 
-/** How long a statement waits for another connection. */
+/** Milliseconds that a statement waits for another connection. */
 export const BUSY_TIMEOUT_MS = 5_000;
 
 /** Primary result codes, https://sqlite.org/rescode.html */
@@ -45,7 +47,7 @@ const KINDS_BY_CODE = new Map<number, SqliteErrorKind>([
   [NOTADB, 'damaged'],
 ]);
 
-/** What an error of SQLite means here; extended result codes keep the primary one in their low byte. */
+/** Classifies an SQLite error. Extended result codes have the primary code in their low byte. */
 export function classifySqliteError(error: unknown): SqliteErrorKind {
   const { errcode } = error as { errcode?: number };
   return (errcode !== undefined && KINDS_BY_CODE.get(errcode & 0xff)) || 'unknown';
@@ -53,12 +55,12 @@ export function classifySqliteError(error: unknown): SqliteErrorKind {
 
 export function openDatabase(path: string, options: { readOnly?: boolean } = {}): Database {
   const database = new DatabaseSync(path, options);
-  // First of all: the other connection of this process may hold a lock while it switches to WAL.
+  // This must come first: the other connection of this process may hold a lock while it switches to WAL.
   database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
   return database;
 }
 
-/** Rows one by one; after an error the statement is ready for its next question, which it else answers with the same error. */
+/** Yields rows one by one. After an error it resets the statement, which would otherwise return the same error again. */
 export function* iterateRows(rows: IterableIterator<unknown>): Iterable<Row> {
   try {
     for (const row of rows) yield row as Row;

@@ -1,3 +1,4 @@
+/** Write operations of the embedded store, run inside the writer's transaction. */
 import { randomUUID } from 'node:crypto';
 import type { DraftTicket } from '../contract.ts';
 import { IS_MARKED_EXPIRED } from './row-mapping.ts';
@@ -12,13 +13,13 @@ import type {
   OperationResult,
 } from './writer-messages.ts';
 
-/** Rooms whose heads the writer remembers. */
+/** Rooms whose heads the writer caches. */
 const MAX_CACHED_ROOMS = 10_000;
-/** Has the leases that were unpacked, and those that were set aside. It never beats. */
+/** The node of imported leases, and of leases that were taken from their node. It has no heartbeat. */
 const NO_NODE = '';
-/** Rows that one tidying removes, so that no append waits long behind it. */
+/** Rows that one garbage collection removes, so that appends do not wait long. */
 const MAX_GARBAGE_ROWS = 2_000;
-/** Entries, and keys beneath them, that one portion of a trim removes, for the same reason. */
+/** Entries, and keys below them, that one portion of a trim removes, for the same reason. */
 const MAX_TRIM_ROWS = 500;
 
 interface Room {
@@ -33,17 +34,20 @@ interface Room {
   bytes: number;
 }
 
-/** The writer's view of the tables: applies operations inside the transaction that its caller holds. */
+/** Applies write operations to the tables. The caller manages the transaction. */
 export class WriteOperations {
   readonly #database: Database;
   readonly #sql: ReturnType<typeof prepareStatements>;
-  /** Heads of rooms as this transaction has them. We are the only writer, so they stay true between transactions. */
+  /** Heads of rooms in the present transaction. No other connection writes, so they stay valid between transactions. */
   readonly #rooms = new Map<string, Room>();
-  /** Rooms whose heads moved in this transaction. */
+  /** Rooms whose heads changed in this transaction. */
   readonly #dirtyRooms = new Set<Room>();
-  /** The newest tick of all rooms, those that ended too: microseconds since 1970, or more when the clock went back or entries came faster. */
+  /**
+   * The newest HLC value of all rooms, including those that have ended: microseconds since 1970, or more if the clock went back
+   * or entries came faster.
+   */
   #hlc: number;
-  /** Whether the write-ahead log may hold what was erased; a process that was killed may have left such a one. */
+  /** Whether the write-ahead log may contain erased data. A process that was killed may have left some. */
   #needsWalTruncation = true;
 
   constructor(database: Database) {
@@ -52,12 +56,12 @@ export class WriteOperations {
     this.#hlc = this.newestHlc();
   }
 
-  /** The newest tick that is kept. */
+  /** The newest HLC value in the database. */
   newestHlc(): number {
     return (this.#sql.newestHlc.get() as { newest: number }).newest;
   }
 
-  /** What is here is not what readers knew: every log begins another life (see `forkOf`). */
+  /** The data are older than what readers know: every log gets a new epoch (see `nextEpoch`). */
   startNewEpochs(): void {
     this.#sql.startNewEpochs.run();
   }
@@ -102,7 +106,7 @@ export class WriteOperations {
     }
   }
 
-  /** Writes the heads that moved; before the commit. */
+  /** Writes the changed heads; call this before the commit. */
   writeHeads(): void {
     if (this.#dirtyRooms.size > 0) this.#sql.saveHlc.run(this.#hlc);
     for (const { head, tail, at, tick, oldest, bytes, room } of this.#dirtyRooms)
@@ -110,19 +114,19 @@ export class WriteOperations {
     this.#dirtyRooms.clear();
   }
 
-  /** The transaction failed: what it made us believe is not so. */
+  /** Call this if the transaction failed: the cache may be wrong. */
   discardCache(): void {
     this.#rooms.clear();
     this.#dirtyRooms.clear();
   }
 
-  /** Removes some of what nobody reads any more; once there is no more of it, it leaves the write-ahead log too. */
+  /** Removes some garbage; once there is no more, also truncates the write-ahead log. */
   collectGarbage(now: number): 'more' | 'done' {
     if (!this.removeGarbage(now) && this.#needsWalTruncation) this.#needsWalTruncation = !this.truncateWal();
     return this.#needsWalTruncation ? 'more' : 'done';
   }
 
-  /** Removes some of what nobody reads any more, in one transaction; false when there is nothing. */
+  /** Removes some garbage in one transaction; false if there is none. */
   removeGarbage(now: number): boolean {
     this.#database.exec('BEGIN IMMEDIATE');
     const isRemoved = this.#removeEndedRoom() || this.#removeExpiredTickets(now);
@@ -131,7 +135,9 @@ export class WriteOperations {
     return isRemoved;
   }
 
-  /** Moves the write-ahead log into the database; false while a reader, a backup perhaps, needs it: no append waits for that. */
+  /**
+   * Moves the write-ahead log into the database. False while a reader needs it, such as a backup: appends do not wait for that.
+   */
   truncateWal(): boolean {
     this.#database.exec('PRAGMA busy_timeout = 0');
     try {
@@ -232,7 +238,7 @@ export class WriteOperations {
     return room?.epoch ?? null;
   }
 
-  /** A portion of it; true when that was the last. */
+  /** Trims a portion; true if it was the last one. */
   #trim(room: Room, below: number): boolean {
     const end = Math.min(below, room.head + 1);
     const oldest = this.#removeKeysBelow(room, room.oldest, Math.min(end, room.oldest + MAX_TRIM_ROWS));
@@ -248,8 +254,8 @@ export class WriteOperations {
   }
 
   /**
-   * The keys beneath the entries of a range, as far as one portion goes: answers the first entry that may have some left.
-   * Those of one entry from the last on, so that what became of a chat is there for as long as the chat.
+   * Removes the keys below the entries of a range, up to the limit of one portion. Returns the first entry that may still have
+   * some. The keys of an entry are removed in reverse order, so that the state of a chat exists as long as the chat.
    */
   #removeKeysBelow(room: Room, from: number, to: number): number {
     let remaining = MAX_TRIM_ROWS;
@@ -274,7 +280,7 @@ export class WriteOperations {
       this.#sql.putTicket.run(holder, room.room, ...splitKey(key), value, epoch, seq, until);
     for (const [idempotencyKey, first, count] of idempotencyKeys)
       this.#sql.setIdempotencyKey.run(idempotencyKey, room.room, first, first + count);
-    // A body may have been replaced by nothing.
+    // A body may have been replaced by null.
     this.#needsWalTruncation = true;
     return known === undefined;
   }
@@ -285,7 +291,7 @@ export class WriteOperations {
     this.#sql.putEntry.run(room.room, seq, id, prev, at, hlc, by, author, kind, body, Number(quiet), Number(listed));
   }
 
-  /** A lease that was held says so, though its node is gone; one that was released has run out too. */
+  /** A held lease is imported as held, but its node is gone; a released one is imported as expired. */
   #importKey(room: Room, key: string, { value, seq, mark, lease }: ImportOperation['keys'][number][1]): void {
     this.#setKey(room, key, value, seq);
     this.#sql.putMark.run(mark ?? null, room.room, ...splitKey(key));
@@ -349,7 +355,7 @@ export class WriteOperations {
     this.#rooms.delete(room.name);
   }
 
-  /** Last used is last in the map; a room that moved must stay until its head is written. */
+  /** The map is in the order of use. A changed room must stay until its head is written. */
   #cacheRoom(room: Room): void {
     this.#rooms.delete(room.name);
     this.#rooms.set(room.name, room);
@@ -374,7 +380,7 @@ function prepareStatements(database: Database) {
     saveHlc: sql('UPDATE ticks SET newest = ?'),
     updateHead: sql('UPDATE rooms SET head = ?, tail = ?, at = ?, tick = ?, oldest = ?, bytes = ? WHERE room = ?'),
     setEpoch: sql('UPDATE rooms SET epoch = ? WHERE room = ?'),
-    // An append that is trimmed in its middle.
+    // For an append that is trimmed in its middle.
     clearIdempotencyKey: sql(
       `UPDATE entries INDEXED BY named_appends SET once = NULL
        WHERE room = ?1 AND once = (SELECT once FROM entries WHERE room = ?1 AND seq = ?2 - 1) AND seq >= ?2`,
@@ -394,7 +400,7 @@ function prepareStatements(database: Database) {
     insertEntry: sql(
       'INSERT INTO entries (room, seq, id, prev, at, tick, by, author, kind, body, quiet, listed, once) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
     ),
-    // Without INDEXED BY SQLite, which has no statistics of ours, goes through the whole room.
+    // Without INDEXED BY, SQLite, without statistics of our data, scans the whole room.
     byIdempotencyKey: sql('SELECT seq, id, at, prev FROM entries INDEXED BY named_appends WHERE room = ? AND once = ? ORDER BY seq'),
     bodyBytes: sql('SELECT octet_length(body) AS bytes FROM entries WHERE room = ? AND seq = ? AND body IS NOT NULL'),
     erase: sql('UPDATE entries SET body = NULL WHERE room = ? AND seq = ?'),
@@ -433,7 +439,7 @@ function prepareStatements(database: Database) {
       `UPDATE leases SET node = '', until = ? WHERE room = ? AND family = ? AND name = ?
        AND coalesce(until, (SELECT nodes.until FROM nodes WHERE nodes.node = leases.node), 0) <= ?`,
     ),
-    // A node that never beat is gone: its leases are to be found by its row like those of any other.
+    // A node without a heartbeat is gone: this row makes its leases discoverable like those of any other node.
     registerNode: sql('INSERT OR IGNORE INTO nodes (node, until) VALUES (?, 0)'),
     heartbeat: sql('INSERT OR REPLACE INTO nodes (node, until) VALUES (?, ?)'),
     removeGoneNodes: sql(

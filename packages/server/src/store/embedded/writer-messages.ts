@@ -1,12 +1,13 @@
+/** Messages between the main thread and the writer thread. */
 import type { AppendRequest, Draft, KeyState, RoomChunk } from '../contract.ts';
 
-/** What the main thread asks of the writer, and what it is answered. Bodies cross as text: they are stored so. */
+/** Requests to the writer, and its results. Bodies are sent as text, as they are stored. */
 
 type DraftRow = Omit<Draft, 'body'> & { body: string };
 
 export type AppendOperation = Omit<AppendRequest, 'drafts'> & { do: 'append'; room: string; drafts: DraftRow[] };
 
-/** A parcel whose bodies and values are text. */
+/** A chunk with bodies and values as text. */
 export interface ImportOperation {
   do: 'importChunk';
   room: string;
@@ -43,8 +44,10 @@ interface Failure {
   message: string;
 }
 
-/** A mark is answered with where it is, a fork with the epoch in force, a trim with whether it is done, an unpack with whether it
- * opened the room; beat and release with true. */
+/**
+ * The result of a mark is its new value; of a new epoch, the present epoch; of a trim, whether it is complete; of an import,
+ * whether it created the room; of a heartbeat and a release, true.
+ */
 export type OperationResult = AppendOperationResult | boolean | number | string | null | Failure;
 
 export interface Batch {
@@ -53,13 +56,13 @@ export interface Batch {
   operations: Operation[];
 }
 
-/** To the writer; `close` finishes what was sent before it. */
+/** To the writer; `close` completes what was sent before. */
 export type WriterRequest = Batch | 'close';
-/** Of the writer, once: it is open. `wasRestored`: its database is an older one than was here before. */
+/** From the writer, once: it is open. `wasRestored`: the database is older than the one that was here before. */
 export interface WriterReady {
   opened: true;
   wasRestored: boolean;
 }
 
-/** From the writer: once when it is open (or could not open), then the answers of each batch, in its order. */
+/** From the writer: once when it has opened or failed to open, then the results of each batch, in order. */
 export type WriterMessage = WriterReady | Failure | OperationResult[];

@@ -1,6 +1,6 @@
 /**
- * The writer: a worker thread with the one connection that writes. A batch is one transaction and one wait for the
- * disk, however many operations it holds; its answers are sent after the commit.
+ * The writer thread: the only connection that writes. A batch is one transaction and one fsync, whatever its size; its results
+ * are sent after the commit.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { StoreError } from '../contract.ts';
@@ -11,9 +11,9 @@ import { classifySqliteError, type Database } from './sqlite-driver.ts';
 import { WriteOperations } from './write-operations.ts';
 import type { Batch, Operation, OperationResult, WriterMessage, WriterRequest } from './writer-messages.ts';
 
-/** How long nothing must have been written before tidying up. */
+/** Idle time before garbage is collected, in milliseconds. */
 const IDLE_BEFORE_CLEANUP_MS = 250;
-/** How often something is tidied up though there is no rest, so that space becomes free on a server that always writes. */
+/** Interval of garbage collection on a server that is never idle, in milliseconds, so that space becomes free there, too. */
 const CLEANUP_INTERVAL_MS = 1_000;
 
 class Writer {
@@ -21,13 +21,13 @@ class Writer {
   readonly #database: Database;
   readonly #operations: WriteOperations;
   readonly #restoreDetector: RestoreDetector;
-  /** The database is an older one than was here before. */
+  /** The database is older than the one that was here before. */
   readonly wasRestored: boolean;
   #idleTimer: NodeJS.Timeout | undefined;
   #cleanedUpAt = 0;
   /**
-   * After a failed fsync nobody knows what the disk holds, and asking again answers a false yes: no more is written
-   * until a restart has read the file anew.
+   * After a failed fsync the state of the disk is unknown, and another fsync would report false success. So nothing is written
+   * until a restart has read the file again.
    */
   #mediumFailed = false;
 
@@ -53,7 +53,7 @@ class Writer {
     return results;
   }
 
-  /** After a batch was answered. */
+  /** Call this after the results of a batch were sent. */
   cleanUpIfDue(now: number): void {
     if (performance.now() - this.#cleanedUpAt > CLEANUP_INTERVAL_MS) this.#cleanUp(() => this.#operations.removeGarbage(now));
   }
@@ -64,7 +64,7 @@ class Writer {
       if (!this.#mediumFailed) this.#operations.truncateWal();
       this.#restoreDetector.record(this.#operations.newestHlc());
     } catch {
-      // It stays beside the database, which is whole only with it.
+      // The file remains next to the database, which is complete only with it.
     }
     this.#database.close();
     this.#lock.close();
@@ -77,7 +77,7 @@ class Writer {
     } catch (error) {
       const errorKind = classifySqliteError(error);
       this.#mediumFailed ||= errorKind === 'io';
-      // One operation that cannot be kept fails alone: the others of its batch are tried without it.
+      // One failing operation must not fail the whole batch: the operations run again one by one.
       if (operations.length > 1 && errorKind === 'unknown') return operations.flatMap((each) => this.#commitOrFail([each], now));
       return failedResults(operations, errorKind === 'full' ? 'full' : 'failed', (error as Error).message);
     }
@@ -105,7 +105,7 @@ class Writer {
     }
   }
 
-  /** `now` is the store's clock as it was last heard of: what runs out later waits for the next batch. */
+  /** `now` is the store's clock of the last batch: what expires later waits for the next batch. */
   #scheduleCleanup(now: number): void {
     clearTimeout(this.#idleTimer);
     this.#idleTimer = setTimeout(() => {
@@ -116,7 +116,7 @@ class Writer {
     }, IDLE_BEFORE_CLEANUP_MS);
   }
 
-  /** What fails is tried again after the next batch; what could not be removed yet harms nobody. */
+  /** A failure is retried after the next batch. Garbage that remains is harmless. */
   #cleanUp(run: () => void): void {
     if (this.#mediumFailed) return;
     this.#cleanedUpAt = performance.now();

@@ -1,3 +1,4 @@
+/** In-memory store for tests and simulations; nothing is persisted. */
 import { randomUUID } from 'node:crypto';
 import {
   type AppendReceipt,
@@ -27,13 +28,13 @@ import { Subscriptions } from '../subscriptions.ts';
 
 interface Lease {
   node: string;
-  /** Null while it is held. */
+  /** Null while the lease is held. */
   until: number | null;
 }
 
 interface Room {
   epoch: string;
-  /** Those above the trimmed ones; while a room is being unpacked not yet all of them up to its head. */
+  /** The entries that are not trimmed. During an import, not yet all entries up to the head. */
   entries: Entry[];
   head: number;
   lastBroadcastId: string | null;
@@ -42,11 +43,11 @@ interface Room {
   keys: Map<string, KeyState>;
   receiptsByKey: Map<string, AppendReceipt['entries']>;
   leases: Map<string, Lease>;
-  /** By the key that each is for, then by its holder. */
+  /** By the key of the ticket, then by its holder. */
   tickets: Map<string, Map<string, StoredTicket>>;
   /** How many entries were trimmed. */
   trimmed: number;
-  /** Of the bodies of all entries. */
+  /** Size of the bodies of all entries. */
   bytes: number;
 }
 
@@ -57,7 +58,7 @@ interface StoredTicket {
   until: number;
 }
 
-/** Has the leases that were unpacked, and those that were set aside. It never beats. */
+/** The node of imported leases, and of leases that were taken from their node. It has no heartbeat. */
 const NO_NODE = '';
 
 const compareUtf8 = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
@@ -66,15 +67,15 @@ const nameOf = (key: string): string => key.slice(key.lastIndexOf('/') + 1);
 const bodyBytes = ({ body }: Entry): number => (body === null ? 0 : Buffer.byteLength(JSON.stringify(body)));
 
 /**
- * The memory engine, for tests and simulations: the contract in its plainest form, nothing kept. Several servers in
- * one process may share one. Unlike the others, its lists cost what the room holds.
+ * The in-memory engine: the contract in its simplest form. Several servers in one process may share one store. Unlike in other
+ * engines, lists cost as much as the whole room.
  */
 export function openMemory({ clock = () => Date.now() }: { clock?: () => number } = {}): MemoryStore {
   return new Memory(clock);
 }
 
 export interface MemoryStore extends Store {
-  /** Another store with everything that this one has now, and nobody who listens. */
+  /** Another store with the same data and no listeners. */
   copy(): MemoryStore;
 }
 
@@ -283,7 +284,7 @@ class Memory implements MemoryStore {
       .slice(0, limit);
   }
 
-  /** `next` is the place of an item among all that the room has. */
+  /** `next` is the index of an item among all items of the room. */
   async exportChunk(name: string, next: string | null): Promise<RoomChunk | null> {
     this.#assertOpen();
     const room = this.#rooms.get(name);
@@ -411,7 +412,7 @@ class Memory implements MemoryStore {
 
 const entryAt = (room: Room | undefined, seq: number): Entry | undefined => room?.entries[seq - 1 - room.trimmed];
 
-/** What was unpacked has run out at the time 0, or was set aside before. */
+/** An imported lease has expired at time 0, unless it was taken from its node before. */
 const isMarkedExpired = ({ node, until }: Lease): boolean => node === NO_NODE && until !== null && until > 0;
 
 function leaseState(lease: Lease): NonNullable<KeyState['lease']> {
@@ -419,7 +420,7 @@ function leaseState(lease: Lease): NonNullable<KeyState['lease']> {
   return isMarkedExpired(lease) ? 'expired' : 'released';
 }
 
-/** When a lease that was unpacked in this state has run out. */
+/** When a lease that was imported in this state has expired. */
 const IMPORTED_LEASE_UNTIL = { held: null, released: 0, expired: 1 };
 
 function toKeyState({ leases }: Room, name: string, key: KeyState): KeyState {
@@ -439,7 +440,7 @@ function readKeys(room: Room | undefined, names: string[]): RoomFacts['keys'] {
 const readCounts = (room: Room | undefined, parents: string[]): RoomFacts['counts'] =>
   new Map(parents.map((parent) => [parent, countKeysBelow(room, parent)]));
 
-/** All that the room has, as it is packed. */
+/** All items of the room, in the order of the export. */
 const chunkItemsOf = (room: Room): [ChunkSection, ChunkItem][] => [
   ...room.entries.map((entry): [ChunkSection, ChunkItem] => ['entries', entry]),
   ...[...room.keys].map(([key, state]): [ChunkSection, ChunkItem] => ['keys', [key, toKeyState(room, key, state)]]),

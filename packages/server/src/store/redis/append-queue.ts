@@ -1,3 +1,4 @@
+/** Queue of appends for each room; sends each batch to Redis in one script call. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type AppendNotice, type AppendRequest, type AppendResult, StoreError } from '../contract.ts';
@@ -9,13 +10,13 @@ import type { ConnectionSession, Reply } from './redis-connection.ts';
 import type { ReplicationAcks } from './replication-acks.ts';
 import { scripts } from './scripts.ts';
 
-/** What one call of the script does at most: nobody else is served meanwhile. */
+/** Appends of one script call: Redis serves no other client meanwhile. */
 const MAX_BATCH_APPENDS = 100;
 const MAX_BATCH_BYTES = 1024 * 1024;
-/** What may wait before `busy`. */
+/** Appends that may be queued before `busy`. */
 const MAX_PENDING_APPENDS = 50_000;
 const MAX_PENDING_BYTES = 64 * 1024 * 1024;
-/** How long a named append is tried again whose answer was lost, or which could not be confirmed. */
+/** How long an append with an idempotency key is retried if its reply was lost, or it could not be confirmed. */
 const RETRY_WINDOW_MS = 15_000;
 const RETRY_DELAY_MS = 50;
 
@@ -23,7 +24,7 @@ interface PendingAppend {
   request: AppendRequest;
   args: string[];
   bytes: number;
-  /** What must be written down elsewhere before, if anything. */
+  /** Resolves when the index hints of this append are written, if there are any. */
   hintsWritten: Promise<void> | undefined;
   since: number;
   resolve: (result: AppendResult) => void;
@@ -31,31 +32,34 @@ interface PendingAppend {
 }
 
 interface AppendQueueOptions extends RedisContext {
-  /** The connections that writes go on: the same as for reading, unless writes have to be confirmed. */
+  /** The connections for writes: the same as for reads, unless writes must be confirmed. */
   writeRedis: RedisClient;
-  /** Whether what was written is as durable as it must be; without, it is when the script has answered. */
+  /** Checks whether a write is as durable as required. Undefined if it is once the script has replied. */
   acks: { request: ReplicationAcks['request']; isDurable: (reply: Reply) => boolean } | undefined;
-  /** How news go out: the command, and from whom. */
+  /** The publish command, and the id of this publisher. */
   publish: 'PUBLISH' | 'SPUBLISH';
   publisher: string;
-  /** Before an append is asked, if there is anything to do. Answers the node of the lease that must have run out, if that is gone. */
+  /**
+   * Called before an append is sent; undefined if there are no hints to write. Resolves with the gone node whose lease must have
+   * expired, if any.
+   */
   writeHints: (room: string, request: AppendRequest) => Promise<string | undefined> | undefined;
-  /** Before it resolves. */
+  /** Called before the append resolves. */
   notifySubscribers: (room: string, notice: AppendNotice) => void;
-  /** Something was kept perhaps, of which nobody was told. */
+  /** Entries may have been appended without a notification. */
   onGap: (room: string) => void;
   onTicketsRemoved: (room: string, fields: string[]) => void;
   onSettled: (error: StoreError | undefined) => void;
 }
 
 /**
- * Appends, room by room: while one call is under way the next ones of its room gather, and go in one. So they are kept in
- * the order in which they were asked, and batches grow with the load by themselves.
+ * Batches appends by room: while one script call of a room is running, its next appends collect, and are sent together. So
+ * appends keep the order of the calls, and batches grow with the load.
  */
 export class AppendQueue {
   readonly #options: AppendQueueOptions;
   readonly #rooms = new Map<string, PendingAppend[]>();
-  /** The newest append of each room of those. */
+  /** The newest append of each room with pending appends. */
   readonly #newestAppends = new Map<string, Promise<unknown>>();
   #pendingCount = 0;
   #pendingBytes = 0;
@@ -66,7 +70,7 @@ export class AppendQueue {
     this.#options = options;
   }
 
-  /** No entry of ours gets a smaller tick than one that was told here. */
+  /** Call this for every notice: entries of this node must get larger HLC values than those that were published here. */
   observeHlc({ entries }: AppendNotice): void {
     this.#minHlc = Math.max(this.#minHlc, entries.at(-1)?.hlc ?? 0);
   }
@@ -81,7 +85,7 @@ export class AppendQueue {
     const hintsWritten = this.#options.writeHints(room, request)?.then((goneNode) => {
       if (goneNode !== undefined) args[GONE_NODE_ARGUMENT] = encodeName(goneNode);
     });
-    // It is looked at when its turn comes.
+    // The error is handled when this append is sent.
     hintsWritten?.catch(() => undefined);
     const result = new Promise<AppendResult>((resolve, reject) => {
       const pending: PendingAppend = { request, args, bytes, hintsWritten, since: performance.now(), resolve, reject };
@@ -93,20 +97,20 @@ export class AppendQueue {
     return result;
   }
 
-  /** Resolves once what was asked of the room before is done. */
+  /** Resolves once the pending appends of the room are done. */
   async waitForRoom(room: string): Promise<void> {
     await this.#newestAppends.get(room)?.catch(() => undefined);
   }
 
-  /** Resolves once all that the room has is as safe as it must be. */
+  /** Resolves once all entries of the room are as durable as required. */
   async confirmDurability(room: string): Promise<void> {
     if (!this.#options.acks) return;
-    // Of nothing it is the script that writes a little all the same: what was written before is as safe as that.
+    // An empty batch still writes a little, so that the confirmation covers the earlier writes.
     const { session } = await this.#runScript(room, this.#options.keys.room(room), []);
     await this.#confirmSession(session);
   }
 
-  /** Resolves once nothing waits. */
+  /** Resolves once nothing is pending. */
   async drain(): Promise<void> {
     if (this.#rooms.size > 0) await new Promise<void>((resolve) => (this.#onDrained = resolve));
   }
@@ -130,7 +134,7 @@ export class AppendQueue {
     if (this.#rooms.size === 0) this.#onDrained?.();
   }
 
-  /** Answers those that are to be asked once more. */
+  /** Resolves with the appends that must be retried. */
   async #applyBatch(room: string, keys: RoomKeyNames, batch: PendingAppend[]): Promise<PendingAppend[]> {
     const ready = await waitForHints(batch);
     if (ready.length === 0) return [];
@@ -167,7 +171,7 @@ export class AppendQueue {
         keys.channel,
       ],
       args: [now(), String(this.#minHlc), publishCommand, JSON.stringify(publisher), room, ...batch.flatMap(({ args }) => args)],
-      // It is not to be sent twice as it is (see `asAnother`).
+      // It must not be sent twice unchanged (see `withNewEntryIds`).
       isRepeatable: false,
     });
     return { replies: reply as Reply[], session };
@@ -203,7 +207,7 @@ export class AppendQueue {
       resolve({ outcome: 'appended', epoch: notice.epoch, entries: notice.entries.map(({ seq, id, at }) => ({ seq, id, at })) });
     }
     if (acks) {
-      // Of what was kept by an earlier try nobody was told: who hears that there is nothing new looks into the log.
+      // If an earlier attempt appended the entries, nobody was notified: an empty notice makes listeners read the log.
       const message = JSON.stringify([publisher, notices.map(encodeNotice)] satisfies ChannelMessage);
       writeRedis.sendAndForget(keys.partition, [publish, keys.channel, message]);
       if (notices.length < batch.length) this.#options.onGap(room);
@@ -212,7 +216,7 @@ export class AppendQueue {
     if (fields.length > 0) onTicketsRemoved(room, fields);
   }
 
-  /** What has a name may be asked again, and is kept once; of the rest nobody can say. */
+  /** An append with an idempotency key may be retried without a duplicate; the outcome of the others is unknown. */
   #handleFailure(room: string, batch: PendingAppend[], error: StoreError): PendingAppend[] {
     if (error.reason === 'unsure') this.#options.onGap(room);
     const canRetry = ({ request, since }: PendingAppend) =>
@@ -223,8 +227,8 @@ export class AppendQueue {
 }
 
 /**
- * Its entries have other names when they are asked once more: if the first ones were kept and told, and then lost by a
- * failover, these are others in their place, and whoever has the first finds out.
+ * The entries get new ids for a retry. If the first ones were published and then lost by a failover, others take their places;
+ * readers of the first ones detect that by the ids.
  */
 function withNewEntryIds(pending: PendingAppend): PendingAppend {
   const request = { ...pending.request, drafts: pending.request.drafts.map((draft) => ({ ...draft, id: randomUUID() })) };
@@ -233,7 +237,7 @@ function withNewEntryIds(pending: PendingAppend): PendingAppend {
   return { ...pending, request, args };
 }
 
-/** Those for which all is written down; the others are refused. */
+/** The appends whose hints are written; the others are refused. */
 async function waitForHints(batch: PendingAppend[]): Promise<PendingAppend[]> {
   if (batch.every(({ hintsWritten }) => hintsWritten === undefined)) return batch;
   const settled = await Promise.allSettled(batch.map(({ hintsWritten }) => hintsWritten ?? Promise.resolve()));

@@ -1,25 +1,26 @@
+/** Maintains channel subscriptions across reconnects and slot migrations. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { StoreError } from '../contract.ts';
 import type { RedisClient } from './redis-client.ts';
 import { type ConnectOptions, createConnection } from './redis-connection.ts';
 
-/** How long somebody who subscribes waits. */
+/** How long a call of `subscribe` waits, in milliseconds. */
 const SUBSCRIBE_TIMEOUT_MS = 5_000;
 const RETRY_DELAY_MS = 200;
-/** A server that takes longer to answer is given up, for it may be dead without having said so. */
+/** A server that takes longer to reply is given up: it may be dead without having closed the connection. */
 const REPLY_TIMEOUT_MS = 3_000;
 /** Channels of one SUBSCRIBE. */
 const MAX_BATCH_CHANNELS = 500;
-/** A connection that nobody listens on is kept for so long, since it costs a PING now and then. */
+/** How long a connection without subscriptions stays open, in milliseconds: each costs a PING from time to time. */
 const IDLE_TIMEOUT_MS = 30_000;
 
 interface SubscriberOptions {
   redis: RedisClient;
   connectOptions: ConnectOptions;
-  /** Sharded channels stay on the server that has their partition. */
+  /** Sharded channels are on the server that has their partition. */
   isSharded: boolean;
   onMessage: (channel: string, message: string) => void;
-  /** What was said in these channels until now may not have been heard. */
+  /** Messages of these channels may have been lost until now. */
   onGap: (channels: string[]) => void;
 }
 
@@ -35,7 +36,7 @@ interface SubscriberConnection {
   connecting: Promise<unknown>;
 }
 
-/** What one server is to be asked. */
+/** One command to one server. */
 interface Batch {
   verb: 'subscribe' | 'unsubscribe';
   address: string;
@@ -43,18 +44,18 @@ interface Batch {
 }
 
 /**
- * Keeps what is subscribed as it is wanted: one connection to each server, apart from those for commands. Whether
- * somebody asks for a channel, a connection was lost, or a partition has moved: there is one way to come there.
+ * Reconciles the actual subscriptions with the wanted ones, on one connection to each server, separate from those for commands.
+ * New channels, lost connections and moved partitions are all handled by the same reconciliation.
  */
 export class ChannelSubscriber {
   readonly #options: SubscriberOptions;
   readonly #desired = new Map<string, DesiredSubscription>();
-  /** Where each channel is subscribed. */
+  /** The server on which each channel is subscribed. */
   readonly #actual = new Map<string, string>();
-  /** Channels of which one may not be like the other. */
+  /** Channels that may differ from what is wanted. */
   readonly #dirty = new Set<string>();
   readonly #connections = new Map<string, SubscriberConnection>();
-  /** Servers that have not answered yet. Each is asked by itself: one that stands still keeps nobody from the others. */
+  /** Servers that have not replied yet. Each is handled separately, so that a server that hangs does not block the others. */
   readonly #pendingServers = new Set<string>();
   readonly #onMessage = (message: string, channel: string) => this.#options.onMessage(channel, message);
   #idleTimer: NodeJS.Timeout | undefined;
@@ -66,7 +67,7 @@ export class ChannelSubscriber {
     options.redis.onTopologyChange(() => this.#scheduleReconcile(this.#desired.keys()));
   }
 
-  /** Resolves once messages of the channel are heard. */
+  /** Resolves once messages of the channel are received. */
   async subscribe(channel: string, partition: number): Promise<void> {
     const desired = this.#desired.get(channel) ?? { partition, waiters: new Set(), wasSubscribed: false };
     this.#desired.set(channel, desired);
@@ -102,7 +103,7 @@ export class ChannelSubscriber {
     for (const address of [...this.#connections.keys()]) this.#disconnect(address);
   }
 
-  /** What is asked for in the same turn goes in one command. */
+  /** Batches the requests of one turn of the event loop into one command. */
   #scheduleReconcile(channels: Iterable<string>): void {
     for (const channel of channels) this.#dirty.add(channel);
     if (this.#isScheduled || this.#isClosed) return;
@@ -118,7 +119,7 @@ export class ChannelSubscriber {
     });
   }
 
-  /** Channels of servers that have not answered yet stay dirty. */
+  /** Channels of servers that have not replied yet stay dirty. */
   #takeBatches(): Batch[] {
     const batches = new Map<string, Batch>();
     const add = (verb: Batch['verb'], address: string, channel: string, partition: number | undefined): boolean => {
@@ -143,7 +144,7 @@ export class ChannelSubscriber {
   async #reconcileServer(address: string, batches: Batch[]): Promise<void> {
     this.#pendingServers.add(address);
     const failures = (await Promise.all(batches.map((batch) => this.#applyBatch(batch)))).filter(Boolean);
-    // What we cut off ourselves at the end is no failure.
+    // Connections that `close` ended are not failures.
     if (failures.length > 0 && !this.#isClosed) {
       this.#options.connectOptions.onError(failures[0]);
       this.#disconnect(address);
@@ -154,7 +155,7 @@ export class ChannelSubscriber {
     this.#scheduleReconcile([]);
   }
 
-  /** Answers what went wrong. */
+  /** Resolves with the error, if any. */
   async #applyBatch({ verb, address, channels }: Batch): Promise<unknown> {
     const { isSharded } = this.#options;
     try {
@@ -171,7 +172,7 @@ export class ChannelSubscriber {
       this.#markSubscribed(channels, address);
       return undefined;
     } catch (error) {
-      // To stop hearing what nobody wants is worth no second try.
+      // A failed unsubscribe is not retried.
       if (verb === 'subscribe') for (const channel of channels) this.#dirty.add(channel);
       return error;
     }
@@ -180,7 +181,7 @@ export class ChannelSubscriber {
   #markSubscribed(channels: string[], address: string): void {
     const resubscribed: string[] = [];
     for (const channel of channels) {
-      // Meanwhile it may be subscribed elsewhere, where it has moved to.
+      // The channel may be subscribed on another server meanwhile, because its partition moved.
       if (this.#actual.has(channel)) this.#dirty.add(channel);
       this.#actual.set(channel, address);
       const desired = this.#desired.get(channel);
@@ -221,7 +222,7 @@ export class ChannelSubscriber {
     return connection;
   }
 
-  /** All its channels are to be subscribed again. */
+  /** All channels of this server must be subscribed again. */
   #disconnect(address: string): void {
     const client = this.#connections.get(address)?.client;
     this.#connections.delete(address);
