@@ -349,6 +349,27 @@ test('the rest of a packet after a crash is answered from the log, each chat wit
   expect(unsentIn(kept)).toEqual([]);
 });
 
+test('a chat of a packet whose first chat was kept alone does not get the place of that one', async () => {
+  const hall = new ScriptedServer();
+  const storage = memoryStorage();
+  const before = newClient(hall, { storage });
+  const { room } = await joinRoom(before);
+  hall.failNext('create:chat', 'lost');
+  const first = room.send('1');
+  const second = room.send('2');
+  await advanceTime();
+  // Another page sent both in one packet, was answered with one place, and ended before it had separated them.
+  const entries = Object.entries(storage.items).filter(([key]) => !key.endsWith(first.clientId));
+  const stored = Object.fromEntries(entries);
+  const key = Object.keys(stored).find((each) => each.endsWith(second.clientId))!;
+  stored[key] = JSON.stringify({ ...JSON.parse(stored[key]!), packet: first.clientId, index: 1 });
+  void before.close();
+  hall.isOpen = true;
+  await joinRoom(newClient(hall, { storage: memoryStorage(stored) }), { from: 'newest' });
+  await advanceTime(20_000);
+  expect(hall.log?.chats('aya').map(({ message }) => message)).toEqual(['1', '2']);
+});
+
 test('one that is refused takes none of its packet with it', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
@@ -378,4 +399,23 @@ test('of two clients with one storage each sends its own chats, and the other on
   await advanceTime(20_000);
   expect(hall.log?.chats('aya').map(({ message }) => message)).toEqual(numbered(1, 20));
   expect(unsentIn(storage)).toEqual([]);
+});
+
+test('a page that is offline does not send what another page wrote before its member left', async () => {
+  const [hall, other] = [new ScriptedServer(), new ScriptedServer()];
+  const storage = memoryStorage();
+  const { room } = await joinRoom(newClient(hall, { storage }));
+  const { room: offline } = await joinRoom(newClient(other, { storage }));
+  other.drop();
+  hall.failNext('create:chat', 'never');
+  room.send('before leaving');
+  await advanceTime(100);
+  expect(messages(offline)).toEqual(['before leaving']);
+  await room.leave();
+  await advanceTime(100);
+  expect(messages(offline)).toEqual([]);
+  other.open();
+  await advanceTime(20_000);
+  expect(offline.state).toBe('live');
+  expect(other.requestsOf('create:chat')).toEqual([]);
 });

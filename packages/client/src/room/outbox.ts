@@ -2,7 +2,7 @@
 import type { Chat, RequestInput } from '@engawa/protocol';
 import { isSameLineage, type Position } from '@engawa/protocol/position';
 import { jsonByteLength } from '../connection/byte-size.ts';
-import { type ErrorInfo, type FailedResult, failedResult } from '../connection/result.ts';
+import { closedResult, type ErrorInfo, type FailedResult, failedResult } from '../connection/result.ts';
 import type { EntryRef, OutboxStore, OutboxUpdate, OutgoingEvent, StoredRequest } from '../storage/outbox-store.ts';
 import { canCoordinate } from '../storage/tabs.ts';
 import { applyOptimisticChange, type OptimisticChat } from '../timeline/chat-reducer.ts';
@@ -239,12 +239,17 @@ export class Outbox {
     // Another page may have announced the same request.
     const isLost = ({ packetId }: OutboxItem) => lost.some((each) => each.packetId === packetId);
     const { instanceId } = this.#options.store;
-    const resent = [...this.#acknowledged]
-      .filter(isLost)
-      .map((request) => new OutboxItem(this, { ...request.stored, ...this.#rebase(request), life: instanceId, packet: request.packetId }));
+    const resent = new Requests();
+    for (const request of this.#acknowledged) {
+      if (!isLost(request)) continue;
+      const { stored, packetId } = request;
+      resent.add(new OutboxItem(this, { ...stored, ...this.#rebase(request), life: instanceId, packet: packetId, index: undefined }));
+    }
     for (const request of resent) this.#save(request);
     for (const request of this.#acknowledged) if (isLost(request)) this.#acknowledged.delete(request);
-    this.#items = new Requests([...resent, ...[...this.#items].filter((request) => !isLost(request))]);
+    // What waits for the answer to the same packet still does.
+    for (const request of this.#items) if (!resent.get(request.clientId)) resent.add(request);
+    this.#items = resent;
     this.#onChange();
   }
 
@@ -304,11 +309,15 @@ export class Outbox {
     return packet;
   }
 
-  /** What of a packet is left after a crash is answered with the places of all. */
+  /**
+   * What is left of a packet after a crash is answered with the places of all. A single place may be that of the first chat,
+   * which was tried alone before: it is the place of no other.
+   */
   #onPacketAccepted(packet: OutboxItem[], answer: { ok: true; chats?: Omit<EntryRef, 'epoch'>[] } & EntryRef): void {
     const { chats } = answer;
+    const isComplete = packet.length > 1 && packet.length === chats?.length;
     const unplaced = packet.filter((each, index) => {
-      const place = chats ? chats[chats.length === packet.length ? index : (each.stored.index as number)] : answer;
+      const place = chats ? chats[isComplete ? index : (each.stored.index ?? index)] : answer;
       if (place) this.#markSent(each, { ...answer, ...place });
       return !place;
     });
@@ -321,7 +330,7 @@ export class Outbox {
    */
   #splitPacket(packet: OutboxItem[]): void {
     for (const each of packet.reverse()) {
-      if (each.state !== 'sending') continue;
+      if (!this.#isWaiting(each)) continue;
       each.stored = { ...each.stored, packet: undefined };
       this.#save(each);
     }
@@ -330,6 +339,8 @@ export class Outbox {
   #buildRequest(packet: OutboxItem[]): RequestInput<OutgoingEvent | 'create:chats'> | FailedResult {
     const [first] = packet as [OutboxItem];
     const { epoch } = first.stored;
+    // Another page may have removed them meanwhile: their member left.
+    if (packet.every((each) => each.state === 'sending' && !this.#isWaiting(each))) return closedResult();
     if (epoch && !isSameLineage(epoch, this.epoch)) return failedResult('room_replaced', 'Its room is gone.');
     if (!this.#targetsCurrentLog(first)) return failedResult('chat_not_found', 'Its log was set back.');
     const { roomId, username } = this.#options.roomSync;
@@ -360,9 +371,13 @@ export class Outbox {
     onChange();
   }
 
+  #isWaiting(request: OutboxItem): boolean {
+    return request.state === 'sending' && this.#items.get(request.clientId) === request;
+  }
+
   #markFailed(request: OutboxItem, answer: FailedResult): void {
     // Another page may have sent it meanwhile.
-    if (request.state !== 'sending' || this.#items.get(request.clientId) !== request) return;
+    if (!this.#isWaiting(request)) return;
     request.settle(answer);
     if (request.isChat) {
       request.stored = { ...request.stored, error: answer.error };
@@ -377,10 +392,6 @@ export class Outbox {
 class Requests {
   readonly #all = new Map<string | undefined, OutboxItem>();
   #bytes = 0;
-
-  constructor(requests: OutboxItem[] = []) {
-    for (const request of requests) this.add(request);
-  }
 
   get(clientId: string | undefined): OutboxItem | undefined {
     return this.#all.get(clientId);

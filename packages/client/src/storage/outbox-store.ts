@@ -30,7 +30,7 @@ export interface StoredRequest {
   username: string;
   /** The packet in which it was tried: the client id of its first chat, and the index in it. */
   packet?: string | undefined;
-  index?: number;
+  index?: number | undefined;
   /** Why it failed. */
   error?: ErrorInfo | undefined;
 }
