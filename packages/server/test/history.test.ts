@@ -19,6 +19,10 @@ describe('the checker of histories finds', () => {
     expect(faultsIn(() => undefined)).toEqual([]);
   });
 
+  test('nothing where a client came later, and received the end of the log only', () => {
+    expect(faultsIn(({ ben }) => ben.entries.splice(0, 3))).toEqual([]);
+  });
+
   test.each<[what: string, spoil: (seen: Seen) => unknown, fault: string]>([
     ['a lost chat', ({ log }) => (log.head -= log.entries.splice(10).length), 'a5 of Aya was acknowledged at 11 and is not there'],
     ['another chat in its place', ({ entry }) => (entry(9).id = 'e0'), 'a4 of Aya was acknowledged at 9 and is not there'],
