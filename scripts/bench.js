@@ -1,4 +1,4 @@
-// `npm run bench -- [--markdown] [--json FILE] [SCENARIO ...]`: measures this machine; see docs/benchmarks.md.
+// Runs the benchmarks: `npm run bench -- [--markdown] [--json FILE] [SCENARIO ...]`; see docs/benchmarks.md.
 import { install, run } from './install.js';
 
 install('test');

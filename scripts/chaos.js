@@ -1,10 +1,8 @@
-/**
- * Faults on purpose, each for as long as the command line says: `npm run chaos -- flood` and `-- fuzz` attack a server; the others
- * repeat a test of `npm test` many times, from another seed each time (`SEED=n` repeats the choices of a former run).
- */
+// Causes faults on purpose: `npm run chaos -- flood` and `-- fuzz` attack a server; the others repeat a test of `npm test` many
+// times. Each repetition has a random seed; `SEED=n` repeats the choices of an earlier run.
 import { install, run, stop } from './install.js';
 
-/** The test, the variable that says how often, and how often where nothing is said. */
+/** Each test, the variable for the number of repetitions, and its default. */
 const tests = {
   kill: { test: 'packages/server/test/kill.test.ts', variable: 'ROUNDS', times: '10000' },
   load: { test: 'packages/client/test/full-load.test.ts', variable: 'KILLS', times: '100' },

@@ -1,14 +1,12 @@
-/**
- * Writes packages/server/src/domain/confusables-data.ts from the confusables of Unicode UTS 39, as the npm package unhomoglyph has
- * them. Run it by hand when that has a newer version; `npm install` puts it into a folder of its own, which goes again.
- */
+// Generates packages/server/src/domain/confusables-data.ts from the npm package unhomoglyph (confusables of Unicode UTS #39).
+// Run it by hand when the package has a new version. The package is installed into a temporary folder.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const PACKAGE = 'unhomoglyph@1.0.6';
-/** The version that the package's README names. */
+/** The Unicode version that the package's README names. */
 const UNICODE = '13.0.0';
 const FILE = new URL('../packages/server/src/domain/confusables-data.ts', import.meta.url);
 
@@ -17,7 +15,7 @@ const prototypeOf = (text) => Array.from(text, (each) => table.get(each) ?? each
 const isKana = (text) => /^[\p{scx=Hiragana}\p{scx=Katakana}]/u.test(text) && !isHan(text);
 const isHan = (text) => /^\p{Script=Han}/u.test(text);
 
-/** What looks like one prototype, by that. */
+/** The characters that look like each prototype. */
 const classes = new Map();
 for (const [source, prototype] of table) classes.set(prototype, [...(classes.get(prototype) ?? []), source]);
 
@@ -53,14 +51,14 @@ function download() {
   }
 }
 
-/** Names in kana and in Han that look alike are both real: a class that has both keeps those of its prototype's script. */
+/** Similar names in kana and in Han are both legitimate: a class with both keeps only those of its prototype's script. */
 function withoutMixedJapanese(prototype, sources) {
   const all = [prototype, ...sources];
   if (!all.some(isKana) || !all.some(isHan)) return sources;
   return sources.filter((source) => !(isHan(prototype) ? isKana(source) : isHan(source)));
 }
 
-/** Skeletons are made of decomposed text, and what is not in the table is decomposed further. */
+/** Skeletons consist of decomposed text. A character that is not in the table is decomposed further. */
 function isNeeded(source) {
   if (source !== source.normalize('NFD')) return false;
   const further = source.normalize('NFKD');

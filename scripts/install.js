@@ -1,4 +1,4 @@
-// Runs before anything is installed, so it may use nothing but Node's own modules.
+// Installs the npm packages if necessary. It runs before any package is installed, so it uses only modules of Node.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -8,13 +8,13 @@ import { fileURLToPath } from 'node:url';
 export const root = fileURLToPath(new URL('..', import.meta.url));
 const stampFile = join(root, 'node_modules', '.set-up');
 
-/** What each level installs. Whoever can test can also start. */
+/** The install command of each level, and the levels that it covers. */
 const levels = {
   start: { command: 'npm ci --omit=dev', enoughFor: ['start'] },
   test: { command: 'npm ci --include=dev', enoughFor: ['start', 'test'] },
 };
 
-/** Runs a command line here, with the tools of node_modules at hand; whether it succeeded. */
+/** Runs a command line with the tools of node_modules; returns whether it succeeded. */
 export function run(command) {
   const PATH = join(root, 'node_modules', '.bin') + delimiter + process.env.PATH;
   return spawnSync(command, { cwd: root, env: { ...process.env, PATH }, shell: true, stdio: 'inherit' }).status === 0;
@@ -25,7 +25,7 @@ export function stop(message) {
   process.exit(1);
 }
 
-/** Makes sure that what the level needs is installed; costs nothing when it is. */
+/** Installs the packages of a level; fast if they are installed. */
 export function install(level) {
   checkNode();
   const fingerprint = fingerprintOfInstall();
@@ -46,7 +46,7 @@ function fingerprintOfInstall() {
   return hash.update(`${process.version} ${process.platform} ${process.arch}`).digest('hex');
 }
 
-/** npm empties node_modules before it installs, so a stamp never outlives what it vouches for. */
+/** npm empties node_modules before it installs, so the stamp file cannot survive another install. */
 function isInstalled(level, fingerprint) {
   if (!existsSync(stampFile)) return false;
   const [installed, of] = readFileSync(stampFile, 'utf8').split(' ');

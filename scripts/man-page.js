@@ -1,4 +1,4 @@
-/** Writes the page of the manual from the table of subcommands. A test says when it has to be written again. */
+// Generates the man page from the table of subcommands. A test fails when the page is out of date.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { manPage } from '../packages/engawa/dist/man.js';
 import { subcommands } from '../packages/engawa/dist/subcommands.js';

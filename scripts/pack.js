@@ -1,4 +1,4 @@
-// `npm run pack`: builds, and writes the packages that `npm install` takes into the folder `packed`.
+// Builds and packs the packages for `npm install` into the folder `packed`: `npm run pack`.
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { install, root, run, stop } from './install.js';

@@ -1,4 +1,4 @@
-// `npm run pictures` draws the screens that README and docs show, from the client itself, into docs/pictures.
+// Draws the screens of README and docs into docs/pictures with the real client: `npm run pictures`.
 import { join } from 'node:path';
 import { install, root, run } from './install.js';
 

@@ -1,14 +1,12 @@
-/**
- * Writes the tables of docs/protocol.md from the protocol itself. With --check it writes nothing and fails when the
- * page says something else. What stands outside the markers is written by hand.
- */
+// Generates the tables of docs/protocol.md from the protocol. With --check it writes nothing and fails if the page is outdated.
+// Text outside of the markers is written by hand.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { commonErrors, connectErrors, errors, events, LIMITS, notices } from '@engawa/protocol';
 import { z } from 'zod';
 
 const PAGE = new URL('../docs/protocol.md', import.meta.url);
 
-/** Fields that say the same in so many places are described once, above the events. */
+/** Fields that occur in this many places are described once, above the events. */
 const COMMON = 5;
 
 const typeOf = (schema) => {
@@ -25,7 +23,7 @@ const typeOf = (schema) => {
   return schema.type ?? 'object';
 };
 
-/** Which of several shapes it is, says the field that has one value. */
+/** The field with a single value decides which shape it is. */
 const memberOf = ([name, schema]) => (schema.const === undefined ? name : `${name}: ${typeOf(schema)}`);
 
 function fieldsOf(schema, io) {
@@ -40,7 +38,7 @@ function fieldsOf(schema, io) {
 const rowOf = (name, field) =>
   `| \`${name}\` | ${typeOf(field)}${field.default === undefined ? '' : `, ${field.default} when not given`} | ${field.description ?? ''} |`;
 
-/** What an object has in it, by its way there: `chats[].message`. Several shapes in one place are described together. */
+/** The fields of an object with their paths, such as `chats[].message`. Several shapes in one place are described together. */
 function rowsInside(way, field) {
   if (field.type === 'array') return rowsInside(`${way}[]`, field.items);
   return [field, ...(field.anyOf ?? []), ...(field.oneOf ?? [])].flatMap(({ properties = {} }) =>
@@ -68,7 +66,7 @@ const signature = (fields) => `\`{ ${fields.map(({ name }) => name).join(', ')} 
 function eventSection({ name, summary, payload, reply, heard, broadcastAs: tells, errors: refusals }) {
   const all = [...payload, ...reply, ...(heard ?? [])];
   const outer = all.map(({ row }) => row);
-  // What is said once of a field, in common or beside it, is not said again of the same one deeper in.
+  // A field that is described once is not described again for a deeper occurrence.
   const inner = all.flatMap(({ inside }) => inside).filter(({ leaf }) => !isCommon(leaf) && !outer.includes(leaf));
   const own = new Set([...outer.filter((row) => !isCommon(row)), ...inner.map(({ row }) => row)]);
   const lines = [
@@ -106,7 +104,7 @@ const sections = {
   },
 };
 
-/** A rate or a number. */
+/** A rate limit or a number. */
 function shown(limit) {
   if (typeof limit === 'number') return limit;
   const { burst, perSecond } = limit;
@@ -118,7 +116,7 @@ function shown(limit) {
   return `${burst} at once, ${perSecond * seconds} more a ${unit}`;
 }
 
-/** The page with every marked section made anew. */
+/** The page with all marked sections generated. */
 function render(page) {
   return Object.entries(sections).reduce((text, [name, make]) => {
     const [begin, end] = [`<!-- ${name}: made from packages/protocol/src -->\n`, `<!-- end of ${name} -->`];

@@ -1,7 +1,5 @@
-/**
- * `npm run readme`: does what README.md says, command by command as it is written, in a copy of this checkout and a home
- * that has nothing else. A command that is in README.md and not known here fails. Needs port 3000 and the registry of npm.
- */
+// Executes README.md: runs its commands as written, in a copy of the checkout and a new home: `npm run readme`.
+// An unknown command is a failure. Needs port 3000 and the npm registry.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -24,10 +22,10 @@ const env = { ...inherited, HOME: home, npm_config_cache: cache, npm_config_pref
 const children = new Set();
 let cwd = checkout;
 let server;
-/** Those who talk now. */
+/** The chat clients that are running. */
 let talkers = [];
 
-/** What is done with a line of a shell, by what it says. */
+/** How to run a command line, by its form. */
 const kinds = [
   { form: /^npm start\b|^npx engawa serve\b/, act: serve },
   { form: /npx engawa chat /, act: talk },
@@ -56,7 +54,7 @@ function blocks() {
   return [...text.matchAll(/^```(sh|js)\n(.*?)\n```$/gms)].map(([, language, code]) => ({ language, code }));
 }
 
-/** What git would give to who clones this, changes included that are not committed yet. */
+/** Copies what a clone would contain, with uncommitted changes. */
 function copyCheckout() {
   const { stdout, status } = spawnSync('git', ['ls-files', '-co', '--exclude-standard', '-z'], { cwd: root, encoding: 'utf8' });
   if (status !== 0) throw new Error('What belongs to the checkout is not known: git says nothing.');
@@ -83,7 +81,7 @@ async function doLine(line) {
   await kind.act(line);
 }
 
-/** A command as it is written, in a shell that becomes it where it is one command: so signals reach what was typed. */
+/** Starts a command line in a shell. A single command replaces the shell, so that signals reach the command. */
 function start(line, { becomes = false } = {}) {
   const child = spawn('sh', ['-c', becomes ? `exec ${line}` : line], { cwd, env, stdio: ['pipe', 'pipe', 'pipe'] });
   children.add(child);
@@ -92,7 +90,7 @@ function start(line, { becomes = false } = {}) {
     started.code = code ?? signal;
     return started.code;
   });
-  /** What it said, and once it has ended its exit code or the signal that ended it. */
+  /** The output so far; after the end, the exit code or the signal. */
   const started = { child, exited, text: '', code: undefined };
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (chunk) => (started.text += chunk));
   return started;
@@ -106,7 +104,7 @@ async function until(isTrue, what, started) {
   }
 }
 
-/** What comes to its end. A `cd` stays for the lines after it. */
+/** Runs a command that ends. A `cd` affects the following lines. */
 async function finish(line) {
   const started = start(`${line}\nresult=$?; echo; pwd; exit $result`);
   started.child.stdin.end();
@@ -125,7 +123,7 @@ const fail = (code, line) => {
   throw new Error(`${code}: ${line}\n${server.text}`);
 };
 
-/** npm ends at once, the server soon. */
+/** npm ends at once, the server a little later. */
 async function stopServer() {
   if (!server) return;
   const { child, exited } = server;
@@ -140,7 +138,7 @@ async function stopServer() {
   await until(isGone, 'the server ends by SIGTERM', { text: '' });
 }
 
-/** Whoever talks first says hello; who comes after them answers, and each reads the other. */
+/** The first chat client says hello, the later ones answer, and each reads the other. */
 async function talk(line) {
   const talker = start(line);
   talkers.push(talker);
@@ -162,7 +160,7 @@ async function leave() {
   talkers = [];
 }
 
-/** Others say again and again what it waits for. */
+/** Other members repeat the text that the command waits for. */
 async function waitFor(line) {
   const waiting = start(line);
   const isOver = async () => {
@@ -173,7 +171,7 @@ async function waitFor(line) {
   if (waiting.code !== 0) throw new Error(`${waiting.code}: ${line}\n${waiting.text}`);
 }
 
-/** A program that talks, and reads what it said. */
+/** Runs a program that chats, and waits for its chat. */
 async function runProgram(code) {
   writeFileSync(join(project, 'example.mjs'), code);
   const program = start('node example.mjs', { becomes: true });

@@ -1,4 +1,4 @@
-// `npm run soak -- [--minutes N]`: people come and go for so long, and nothing may grow.
+// Runs the soak test: clients connect and disconnect for MINUTES while memory must not grow: `npm run soak -- [--minutes N]`.
 import { install, run } from './install.js';
 
 install('test');

@@ -1,9 +1,9 @@
-// `npm start`: installs and builds what is missing, then becomes the server.
+// Starts the server in this process, after installing and building what is missing: `npm start`.
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { install, root, run, stop } from './install.js';
 
-/** The shell of npm, which ends when npm is told to stop, and tells nobody. */
+/** The shell of npm. When npm receives a signal the shell ends, but this process gets no signal. */
 const shell = process.ppid;
 
 install('start');
@@ -12,7 +12,7 @@ if (!run('tsc -b packages/engawa')) stop('Engawa could not be built: the compile
 
 if (process.ppid !== shell) stop('Told to stop.');
 
-// In this process, not a child: signals and the exit code need no passing on, and Ctrl-C arrives once.
+// In this process: signals and exit code need not be forwarded, and Ctrl-C arrives only once.
 const command = join(root, 'packages', 'engawa', 'dist', 'cli.js');
 process.argv.splice(1, 1, command, 'serve');
 await import(pathToFileURL(command).href);

@@ -1,7 +1,5 @@
-/**
- * Writes the tables of docs/terminal.md from the commands and keys of the full-screen client. With --check it writes nothing
- * and fails when the page says something else. What stands outside the markers is written by hand.
- */
+// Generates the tables of docs/terminal.md from the commands and keys of the full-screen client. With --check it writes nothing
+// and fails if the page is out of date. Text outside of the markers is written by hand.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { commands, usageWithAliases } from '../packages/terminal/dist/commands/slash-commands.js';
 import { en } from '../packages/terminal/dist/i18n/en.js';
@@ -26,7 +24,7 @@ const sections = {
   keys: () => `| keys | |\n|---|---|\n${keyBindings.map(({ label, messageKey }) => `| ${label} | ${en.keys[messageKey]} |`).join('\n')}\n`,
 };
 
-/** The page with every marked section made anew. */
+/** The page with all marked sections generated. */
 function render(page) {
   return Object.entries(sections).reduce((text, [name, make]) => {
     const [begin, end] = [`<!-- ${name}: made from packages/terminal/src/${sources[name]} -->\n`, `<!-- end of ${name} -->`];

@@ -1,4 +1,4 @@
-// `npm test`: every check there is. `npm test -- NAME` runs only the test files whose path contains NAME.
+// Runs every check: `npm test`. `npm test -- NAME` runs only test files with NAME in their path.
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
@@ -9,11 +9,11 @@ const published = readdirSync(join(root, 'packages'))
   .filter((each) => !each.private);
 const imported = published.filter((each) => each.exports);
 
-/** The oldest versions without known holes, wherever in the tree they are. */
+/** The oldest versions without known vulnerabilities, for any place in the dependency tree. */
 const floors = { 'engine.io': '6.6.9', 'socket.io-parser': '4.2.7', ws: '8.21.3' };
 const belowFloor = Object.entries(floors).map(([name, version]) => `[name='${name}']:not(:semver(>=${version}))`);
 
-/** Test files that run on real Redis, too, as often as there are kinds of it for them (see vitest.config.ts). */
+/** Test files that also run on real Redis, once for each kind of Redis that applies (see vitest.config.ts). */
 const onRedis = Object.values(readJson('scripts/redis-test-files.json')).flat();
 const redisTests = [...onRedis, ...testFiles().filter((path) => /from '.*\/redis/.test(readFileSync(join(root, path), 'utf8')))];
 
@@ -21,7 +21,7 @@ const withProxies = testFiles().filter((path) => /from '.*\/reverse-proxies\.ts'
 const withCertificates = testFiles().filter((path) => /from '.*\/certificates\.ts'/.test(readFileSync(join(root, path), 'utf8')));
 const withBrowser = testFiles().filter((path) => /from '.*\/browser\.ts'/.test(readFileSync(join(root, path), 'utf8')));
 
-/** What tests need beside npm's packages: Debian's package, the program or the module of Python that it brings, and the tests. */
+/** Programs that tests need: the Debian package, its program or Python module, and the tests. */
 const systemPackages = [
   { name: 'chromium', program: '/usr/bin/chromium', neededBy: withBrowser },
   { name: 'redis-server', program: 'redis-server', neededBy: redisTests },
@@ -74,7 +74,7 @@ function pythonPackages(modules) {
   return modules.map((module) => ({ name: `python3-${module}`, module, neededBy }));
 }
 
-/** On Debian and as root; elsewhere it says what is to be installed by hand, and what needs it fails. */
+/** Installs on Debian as root. Otherwise prints what to install, and the tests that need it fail. */
 function installing(names) {
   const aptGet = 'DEBIAN_FRONTEND=noninteractive apt-get -q';
   return `${aptGet} update && ${aptGet} install -y --no-install-recommends ${names} || { echo "Tests need ${names}: please install it."; exit 1; }`;
@@ -87,13 +87,13 @@ function timed(name, count) {
   return { name, ...counts, seconds: (performance.now() - begun) / 1000 };
 }
 
-/** One check, of all its commands: a failure does not keep the next from running. */
+/** Runs all commands of a check. A failure does not stop the following checks. */
 function countChecks(commands) {
   const succeeded = commands.map(run).every(Boolean);
   return { passed: Number(succeeded), failed: Number(!succeeded) };
 }
 
-/** Single tests. One that did not run has failed; so has a file that did not load, and a run that broke off or found nothing. */
+/** Runs single tests. A test that did not run has failed, as has a file that did not load, and an aborted or empty run. */
 function countTests() {
   const file = 'node_modules/.cache/tests.json';
   rmSync(join(root, file), { force: true });
@@ -113,21 +113,21 @@ function countTests() {
   return { passed, failed: Math.max(tests.length - passed + missed.length, Number(broken)) };
 }
 
-/** The beginning of what a test failed with. */
+/** The beginning of the failure message. */
 function firstLine(message) {
   return stripVTControlCharacters(message ?? 'did not run')
     .split('\n', 1)[0]
     .slice(0, 200);
 }
 
-/** Each runs once in this process, and once on each Redis that it is listed for. */
+/** Each file runs once in this process, and once on each Redis that it is listed for. */
 function missedOnRedis(ran) {
   const due = [...new Set(onRedis), ...onRedis].filter(isRun);
   for (const path of ran) if (due.includes(path)) due.splice(due.indexOf(path), 1);
   return due;
 }
 
-/** Failures are repeated at the end, where even the last lines of a long log show them. */
+/** Repeats all failures at the end, where the last lines of a long log show them. */
 function report() {
   console.log();
   for (const failure of failures) console.log(`FAILED  ${failure}`);

@@ -1,4 +1,4 @@
-/** Importing what the tutorial's server wrote, from a real Redis, with the commands that it wrote it with. */
+// Tests of `engawa import tutorial` on a real Redis, written with the commands of the tutorial's server.
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Entry, openEmbedded } from '@engawa/server';
@@ -8,13 +8,13 @@ import { connect, createTempFolder, requestOk, until } from '../../server/test/h
 import { runEngawa, startEngawaServer } from './helpers/command.ts';
 import { startTestRedis } from './helpers/redis.ts';
 
-/** `create:room` and `add:member` of the tutorial. */
+/** As the tutorial's `create:room` and `add:member`. */
 async function enter(redis: RedisServer, roomId: string, ...usernames: string[]): Promise<void> {
   await redis.runRaw('SADD', 'rooms', roomId);
   for (const username of usernames) await redis.runRaw('SADD', 'members', `${roomId}::${username}`);
 }
 
-/** `create:chat` of the tutorial. */
+/** As the tutorial's `create:chat`. */
 async function say(redis: RedisServer, roomId: string, ...chats: [username: string, message: string][]): Promise<void> {
   for (let index = 0; index < chats.length; index += 5_000)
     await redis.runRaw(
@@ -24,17 +24,17 @@ async function say(redis: RedisServer, roomId: string, ...chats: [username: stri
     );
 }
 
-/** Of all that is in it: keys, types, values, and lists in their order. DUMP of a large set changes when it is only read. */
+/** Digest of keys, types and values, with the order of lists. DUMP does not work: that of a large set changes with each read. */
 const digestOf = (redis: RedisServer): Promise<string> => redis.runCommand('DEBUG', 'DIGEST');
 
-/** Runs it to its end; what it printed. */
+/** Runs the import to its end and returns its output. */
 async function imports(code: number, ...args: string[]): Promise<string> {
   const { exit, screen } = runEngawa('import', 'tutorial', ...args);
   expect([await exit(), screen()]).toEqual([code, expect.any(String)]);
   return screen();
 }
 
-/** Who said what in each room, as its log has it. */
+/** Author and text of each chat of each room, in log order. */
 async function chatsIn(folder: string): Promise<Map<string, [by: string, message: unknown][]>> {
   const store = await openEmbedded({ folder });
   const found = new Map<string, [string, unknown][]>();
@@ -56,10 +56,10 @@ async function chatsIn(folder: string): Promise<Map<string, [by: string, message
   return found;
 }
 
-/** Too many characters, then too many bytes as JSON. */
+/** Too many code points, and then too many bytes as JSON. */
 const LONG = `${'長'.repeat(4_000)}${'x'.repeat(4_000)}${'\u0007'.repeat(2_666)}\u0007end`;
 
-/** Names and texts of every sort, and beside them what the tutorial's server never wrote. */
+/** Unusual names and texts, and data that the tutorial's server never writes. */
 async function oddDatabase(redis: RedisServer): Promise<void> {
   await enter(redis, 'lobby', 'aya', 'a::b', 'ben', 'ben::x');
   await say(
@@ -116,12 +116,12 @@ const LOBBY = [
   ['aya', 'caf\ufffd au lait'],
 ];
 
-test('everything is there, the oldest first, and the original is as it was', async () => {
+test('an import brings all rooms and chats, the oldest first, and leaves the source unchanged', async () => {
   const redis = await startTestRedis({ users: ['user reader on >secret ~* resetchannels +@read +@connection'] });
   await oddDatabase(redis);
   const before = await digestOf(redis);
   const folder = createTempFolder();
-  // Somebody who may not write there.
+  // A user without write permission.
   const screen = await imports(0, '--from', redis.urlAs('reader', 'secret'), '--to', folder);
   expect(screen).not.toContain('secret');
   expect(screen).toContain(`next  start your server with --data-dir ${folder}`);
@@ -140,7 +140,7 @@ test('everything is there, the oldest first, and the original is as it was', asy
   expect(await digestOf(redis)).toBe(before);
 });
 
-test('a stock client reads it, and takes a name that was taken', async () => {
+test('a plain Socket.IO client reads the imported rooms and takes a name that was taken', async () => {
   const redis = await startTestRedis();
   await oddDatabase(redis);
   const folder = createTempFolder();
@@ -157,7 +157,7 @@ test('a stock client reads it, and takes a name that was taken', async () => {
   expect(answer).toMatchObject({ ok: false, error: { code: 'not_allowed' } });
 });
 
-test('what no name may have now is left out of names; rooms that look alike come both, and no third one after them', async () => {
+test('invalid names are dropped, and confusable rooms are both imported, but no third one can be created', async () => {
   const redis = await startTestRedis();
   await enter(redis, 'Lobby');
   await enter(redis, 'lobby');
@@ -175,7 +175,7 @@ test('what no name may have now is left out of names; rooms that look alike come
   for (const roomId of ['Lobby', 'lobby', 'hidden']) await requestOk(socket, 'add:member', { roomId, username: 'aya' });
 });
 
-test('a dry run says what it would do, and writes nothing', async () => {
+test('a dry run prints the plan and writes nothing', async () => {
   const redis = await startTestRedis();
   await oddDatabase(redis);
   const before = await digestOf(redis);
@@ -227,7 +227,7 @@ Nothing was written: this was a dry run.
 `);
 });
 
-test('asked for again it adds what is new, and nothing twice, whatever was said here meanwhile', { timeout: 60_000 }, async () => {
+test('a second import adds only what is new, whatever was written to the target in the meantime', { timeout: 60_000 }, async () => {
   const redis = await startTestRedis();
   const folder = createTempFolder();
   const chats = (from: number, count: number) =>
@@ -259,7 +259,7 @@ test('asked for again it adds what is new, and nothing twice, whatever was said 
   await store.close();
 });
 
-test('it goes into Redis as well, into the same one too', async () => {
+test('an import into Redis works, even into the source Redis', async () => {
   const redis = await startTestRedis();
   await oddDatabase(redis);
   const before = (await redis.runRaw('LRANGE', 'chat::lobby', 0, -1)) as string[];
@@ -271,7 +271,7 @@ test('it goes into Redis as well, into the same one too', async () => {
   expect(await redis.runRaw('LRANGE', 'chat::lobby', 0, -1)).toEqual(before);
 });
 
-test('killed in the middle again and again it ends with every chat once, in order', { timeout: 240_000 }, async () => {
+test('an import that is killed repeatedly ends with every chat once, in order', { timeout: 240_000 }, async () => {
   const redis = await startTestRedis();
   const chats = Array.from({ length: 40_000 }, (_, index): [string, string] => [`user ${index % 7}`, `${index} `.padEnd(400, 'x')]);
   await enter(redis, 'large', 'user 0');
@@ -309,7 +309,7 @@ test('killed in the middle again and again it ends with every chat once, in orde
   expect(await digestOf(redis)).toBe(before);
 });
 
-test('rooms that are there from elsewhere are left alone', async () => {
+test('existing rooms from another source are left unchanged', async () => {
   const redis = await startTestRedis();
   const folder = createTempFolder();
   const server = await startEngawaServer(folder);
@@ -328,7 +328,7 @@ test('rooms that are there from elsewhere are left alone', async () => {
   await store.close();
 });
 
-test('what it cannot read it says in a line or two, and makes nothing', { timeout: 60_000 }, async () => {
+test('unreadable sources are reported in a line or two, and nothing is created', { timeout: 60_000 }, async () => {
   const redis = await startTestRedis({ users: ['user locked on >secret ~* resetchannels +@connection'] });
   const folder = join(createTempFolder(), 'target');
   const from = (url: string): string[] => ['--from', url, '--to', folder, '--dry-run'];

@@ -1,4 +1,4 @@
-/** Moving, as an operator does: real processes, real folders, killed in the middle. */
+// Tests of `engawa move` as an operator runs it: real processes and folders, killed in the middle.
 import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { startTestRedis } from './helpers/redis.ts';
 const ODD_NAMES = ['a::b', '{x}*?', '😀', "'; DROP TABLE rooms; --", 'a/b', '%2F', '__proto__', ' '];
 const ENTRIES = 20_000;
 
-/** A large room and odd ones. */
+/** Creates a large room and rooms with unusual names. */
 async function fill(folder: string): Promise<void> {
   const store = await openEmbedded({ folder });
   const chat = (text: string) => ({
@@ -41,7 +41,7 @@ async function fill(folder: string): Promise<void> {
   await store.close();
 }
 
-/** All that a folder holds, part by part: two engines of one kind pack alike. */
+/** The whole content of a folder, as export chunks: two stores of one kind export the same chunks. */
 async function contentsOf(folder: string): Promise<RoomChunk[]> {
   const store = await openEmbedded({ folder });
   const parcels: RoomChunk[] = [];
@@ -66,7 +66,7 @@ const sizeOf = (folder: string): number =>
     ? readdirSync(folder).reduce((sum, name) => sum + (statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0), 0)
     : 0;
 
-test('killed in the middle again and again, it goes on and ends with both equal', { timeout: 240_000 }, async () => {
+test('a move that is killed repeatedly ends with equal stores', { timeout: 240_000 }, async () => {
   const [from, to] = [createTempFolder(), join(createTempFolder(), 'target')];
   await fill(from);
   const [digest, size] = [digestOf(from), sizeOf(from)];
@@ -92,7 +92,7 @@ test('killed in the middle again and again, it goes on and ends with both equal'
   expect(found.reduce((sum, { entries }) => sum + entries.length, 0)).toBe(ENTRIES + 2 * ODD_NAMES.length);
 });
 
-test('to Redis and back everything is the same, though it was killed in the middle', { timeout: 240_000 }, async () => {
+test('a move to Redis and back that was killed in the middle changes nothing', { timeout: 240_000 }, async () => {
   const [from, back, redis] = [createTempFolder(), createTempFolder(), await startTestRedis()];
   await fill(from);
   const usedMemory = async (): Promise<number> => Number(/used_memory:(\d+)/.exec(await redis.runCommand('INFO', 'memory'))?.[1]);
@@ -110,7 +110,7 @@ test('to Redis and back everything is the same, though it was killed in the midd
   expect(await contentsOf(back)).toEqual(await contentsOf(from));
 });
 
-test('moved back it has what was said meanwhile, and rooms that were deleted meanwhile are told of', async () => {
+test('a move back includes later chats and deletions', async () => {
   const [home, away] = [createTempFolder(), createTempFolder()];
   const append = async (folder: string, room: string, endsRoom: boolean): Promise<void> => {
     const store = await openEmbedded({ folder });
@@ -137,7 +137,7 @@ test('moved back it has what was said meanwhile, and rooms that were deleted mea
   ]);
 });
 
-test('people find everything where it moved to', async () => {
+test('clients find all their data in the new store', async () => {
   const [from, to] = [createTempFolder(), createTempFolder()];
   const first = await startEngawaServer(from);
   const aya = await connect(first.url);
@@ -158,7 +158,7 @@ test('people find everything where it moved to', async () => {
   await requestOk(again, 'create:chat', { roomId: 'veranda', username: 'aya', message: 'and on' });
 });
 
-test('a dry run says what it would do, and writes nothing', async () => {
+test('a dry run prints the plan and writes nothing', async () => {
   const [from, to] = [createTempFolder(), join(createTempFolder(), 'target')];
   const server = await startEngawaServer(from);
   await requestOk(await connect(server.url), 'create:room', { roomId: 'veranda', username: 'aya' });
@@ -175,7 +175,7 @@ test('a dry run says what it would do, and writes nothing', async () => {
   expect([existsSync(to), digestOf(from)]).toEqual([false, digest]);
 });
 
-test('a room of the same name that is another one is refused, and nothing is written', async () => {
+test('a different room of the same name is refused, and nothing is written', async () => {
   const [from, to] = [createTempFolder(), createTempFolder()];
   const room = { drafts: [{ id: 'x', by: 'aya', author: 'aya', kind: 'chat', body: {} }], epoch: null, expectedVersions: [] };
   for (const folder of [from, to]) {
@@ -191,7 +191,7 @@ test('a room of the same name that is another one is refused, and nothing is wri
   expect(await contentsOf(to)).toEqual(before);
 });
 
-test('what it cannot do it says in a line or two, and makes nothing', { timeout: 60_000 }, async () => {
+test('impossible moves are reported in a line or two, and nothing is created', { timeout: 60_000 }, async () => {
   const [from, to] = [createTempFolder(), join(createTempFolder(), 'target')];
   const refusals: [args: string[], says: string][] = [
     [[], 'Both --from and --to are needed.\nUsage: engawa move --from URL --to URL'],
@@ -210,7 +210,7 @@ test('what it cannot do it says in a line or two, and makes nothing', { timeout:
   expect([existsSync(to), readdirSync(from)]).toEqual([false, []]);
 });
 
-test('a store without rooms is taken for the wrong one', async () => {
+test('a store without rooms is refused as a probable mistake', async () => {
   const folder = createTempFolder();
   await (await openEmbedded({ folder })).close();
   const { exit, screen } = runEngawa('move', '--from', folder, '--to', createTempFolder());

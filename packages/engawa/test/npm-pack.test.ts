@@ -1,4 +1,4 @@
-/** What would be published, installed into an empty folder and used there. */
+// Tests of the packed packages, installed into an empty folder.
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -36,7 +36,7 @@ test('the packed packages run in an empty folder', { timeout: 180_000 }, async (
   }
 });
 
-/** Of all that is ours, and what debuggers and editors read. */
+/** All files of the packages, and those for debuggers and editors. */
 function filesIn(modules: string): string[] {
   const ours = ['engawa', '@engawa'].flatMap((name) =>
     readdirSync(join(modules, name), { recursive: true, encoding: 'utf8' }).map((path) => join(modules, name, path)),
@@ -44,7 +44,7 @@ function filesIn(modules: string): string[] {
   return ours.filter((path) => /\.[jt]s$/.test(path) && !/node_modules.*node_modules/.test(path));
 }
 
-/** What its source map names, and has not in it. */
+/** Sources that a source map names but does not contain. */
 function missingSources(file: string): string[] {
   const [, name] = /\/\/# sourceMappingURL=(\S+)\s*$/.exec(readFileSync(file, 'utf8')) ?? [];
   if (name === undefined) return [];

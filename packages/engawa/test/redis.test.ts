@@ -1,11 +1,11 @@
-/** The command on Redis: what it says of it, and what it does without it. */
+// Tests of `engawa serve` on Redis: messages, readiness and failures.
 import { expect, test } from 'vitest';
 import type { RedisServer } from '../../server/test/helpers/redis-servers.ts';
 import { connect, requestOk, until } from '../../server/test/helpers/server.ts';
 import { runEngawa } from './helpers/command.ts';
 import { startTestRedis } from './helpers/redis.ts';
 
-/** Somewhere nobody listens yet: the port of a server that is down. */
+/** A Redis that is down: its port is unused. */
 async function missing(): Promise<RedisServer> {
   const server = await startTestRedis();
   await server.shutdown();
@@ -21,7 +21,7 @@ async function serveOn(url: string, ...args: string[]) {
   return { ...server, url: urlIn(server.screen()) };
 }
 
-test('it says which Redis it found, and nothing of the password', async () => {
+test('the start message names the Redis without its password', async () => {
   const { port } = await startTestRedis({ config: { requirepass: 'secret' } });
   const { screen } = await serveOn(`redis://:secret@127.0.0.1:${port}`);
   expect(screen()).toContain(`data    redis://127.0.0.1:${port} (Redis 7`);
@@ -29,7 +29,7 @@ test('it says which Redis it found, and nothing of the password', async () => {
   expect(screen()).not.toContain('secret');
 });
 
-test('what is said on one server is read on another one', async () => {
+test('a chat sent to one server is read on another', async () => {
   const { url } = await startTestRedis();
   const [one, other] = [await serveOn(url), await serveOn(url)];
   const [aya, ben] = [await connect(one.url), await connect(other.url)];
@@ -42,14 +42,14 @@ test('what is said on one server is read on another one', async () => {
   expect(await heard).toMatchObject({ message: 'hello', by: 'aya' });
 });
 
-test('two servers with different prefixes know nothing of each other', async () => {
+test('two servers with different prefixes are isolated', async () => {
   const { url } = await startTestRedis();
   const [one, other] = [await serveOn(url, '--redis-prefix', 'one'), await serveOn(`${url}/0?prefix=other`)];
   await requestOk(await connect(one.url), 'create:room', { roomId: 'veranda', username: 'aya' });
   expect((await requestOk(await connect(other.url), 'list:rooms', {})).rooms).toEqual([]);
 });
 
-test('a Redis that is not there is waited for: alive, and not ready', async () => {
+test('without a reachable Redis the server waits: alive, and not ready', async () => {
   const down = await missing();
   const { screen, child } = runEngawa('serve', '--port', String(await freePort()), '--redis-url', down.url);
   await until(() => screen().includes('Trying again'), 'it says so');
@@ -61,7 +61,7 @@ test('a Redis that is not there is waited for: alive, and not ready', async () =
   await requestOk(await connect(url), 'create:room', { roomId: 'veranda', username: 'aya' });
 });
 
-test('while it waits it ends when it is told to', async () => {
+test('a server that waits for Redis ends on a signal', async () => {
   const down = await missing();
   const { screen, child, exit } = runEngawa('serve', '--port', '0', '--redis-url', down.url);
   await until(() => screen().includes('Trying again'), 'it says so');
@@ -69,7 +69,7 @@ test('while it waits it ends when it is told to', async () => {
   expect(await exit()).toBe(0);
 });
 
-test('a Redis that goes away makes it not ready, and refuses what cannot be kept; it goes on when that is back', async () => {
+test('a lost Redis makes the server not ready and refuses writes, and it recovers when Redis is back', async () => {
   const server = await startTestRedis({ config: { appendfsync: 'always' } });
   const { url } = await serveOn(server.url);
   const aya = await connect(url);
@@ -83,7 +83,7 @@ test('a Redis that goes away makes it not ready, and refuses what cannot be kept
   expect(said.seq).toBe(3);
 });
 
-test('what could lose rooms is refused, or warned of', async () => {
+test('a Redis that could lose rooms is refused or warned about', async () => {
   const evicting = await startTestRedis({ config: { maxmemory: '100mb', 'maxmemory-policy': 'allkeys-lru' } });
   const refused = runEngawa('serve', '--port', '0', '--redis-url', evicting.url);
   expect(await refused.exit()).toBe(1);
@@ -94,7 +94,7 @@ test('what could lose rooms is refused, or warned of', async () => {
   await until(() => screen().includes('WARNING: Redis keeps nothing on a disk'), 'it warns');
 });
 
-test('what it cannot give it does not promise', async () => {
+test('a durability level that Redis cannot provide is refused', async () => {
   const { url } = await startTestRedis();
   for (const [durability, why] of [
     ['replicated', 'no replica is connected'],

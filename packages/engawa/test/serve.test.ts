@@ -1,11 +1,11 @@
-/** The command as a process: what it prints, what it refuses, how it ends. */
+// Tests of `engawa serve` as a process: output, refusals and exit.
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { connect, createTempFolder, nextEvent, requestOk, until } from '../../server/test/helpers/server.ts';
 import { runEngawa, runEngawaWithoutIpv6, startEngawaServer, waitUntilListening } from './helpers/command.ts';
 
-test('it says where it listens, where the data is and what to try', async () => {
+test('serve prints its address, its data folder and what to try', async () => {
   const folder = createTempFolder();
   const { screen, url } = await startEngawaServer(folder);
   expect(screen()).toContain(`Engawa is listening on ${url}`);
@@ -14,7 +14,7 @@ test('it says where it listens, where the data is and what to try', async () => 
   expect(await (await fetch(url)).text()).toContain('Engawa is running');
 });
 
-test.each(['SIGTERM', 'SIGINT'] as const)('on %s it keeps and answers what was asked, and ends with code 0', async (signal) => {
+test.each(['SIGTERM', 'SIGINT'] as const)('on %s pending requests are stored and answered, and the exit code is 0', async (signal) => {
   const folder = createTempFolder();
   const { child, url, exit } = await startEngawaServer(folder);
   const aya = await connect(url);
@@ -30,13 +30,13 @@ test.each(['SIGTERM', 'SIGINT'] as const)('on %s it keeps and answers what was a
   expect((await requestOk(ben, 'list:chats', { roomId: 'veranda' })).chats).toMatchObject([{ message: 'last words' }]);
 });
 
-test('a data folder where the system takes none is refused, and said', async () => {
+test('a data folder that cannot be created is refused with a message', async () => {
   const refused = runEngawa('serve', '--port', '0', '--data-dir', '/proc/engawa/data');
   expect(await refused.exit()).toBe(1);
   expect(refused.screen()).toMatch(/^engawa: The data folder \/proc\/engawa\/data cannot be made: ENOENT[^\n]+\n$/);
 });
 
-test('a second server on the same folder is refused, and the first goes on', async () => {
+test('a second server on the same folder is refused, and the first continues', async () => {
   const folder = createTempFolder();
   const first = await startEngawaServer(folder);
   const second = runEngawa('serve', '--port', '0', '--data-dir', folder);
@@ -53,7 +53,7 @@ const isReached = async (host: string, port: string): Promise<boolean> =>
     () => false,
   );
 
-test('without a host it is reached over IPv4 and over IPv6', async () => {
+test('without a host the server listens on IPv4 and IPv6', async () => {
   const { url } = await startEngawaServer(createTempFolder());
   const { hostname, port } = new URL(url);
   expect(hostname).toBe('localhost');
@@ -61,7 +61,7 @@ test('without a host it is reached over IPv4 and over IPv6', async () => {
   expect(await isReached('[::1]', port)).toBe(true);
 });
 
-test('on a machine without IPv6 it starts, and is reached over IPv4', async () => {
+test('on a machine without IPv6 the server starts and listens on IPv4', async () => {
   const { url } = await waitUntilListening(runEngawaWithoutIpv6('serve', '--port', '0', '--data-dir', createTempFolder()));
   const { port } = new URL(url);
   expect(await isReached('127.0.0.1', port)).toBe(true);
@@ -71,14 +71,14 @@ test('on a machine without IPv6 it starts, and is reached over IPv4', async () =
 test.each([
   ['127.0.0.1', 'http://127.0.0.1:', '[::1]'],
   ['::1', 'http://[::1]:', '127.0.0.1'],
-])('with --host %s it listens there only, and says so', async (host, begin, other) => {
+])('with --host %s the server listens only there and prints it', async (host, begin, other) => {
   const { url } = await startEngawaServer(createTempFolder(), '--host', host);
   expect(url).toContain(begin);
   expect(await isReached(new URL(url).hostname, new URL(url).port)).toBe(true);
   expect(await isReached(other, new URL(url).port)).toBe(false);
 });
 
-test('a port that is taken is told in one line', async () => {
+test('a port in use is reported in one line', async () => {
   const other = createServer().listen(0, '0.0.0.0');
   onTestFinished(() => void other.close());
   await once(other, 'listening');
@@ -88,12 +88,12 @@ test('a port that is taken is told in one line', async () => {
   expect(server.screen()).toMatch(/^engawa: listen EADDRINUSE.*\n$/);
 });
 
-test('lifting the limits is said loudly', async () => {
+test('disabled rate limits are announced with a warning', async () => {
   const { screen } = await startEngawaServer(createTempFolder(), '--limits', 'off');
   await until(() => screen().includes('WARNING: ENGAWA_LIMITS=off'), 'it warns');
 });
 
-test('where the host keeps no disk it says loudly what will be gone', async () => {
+test('a host without a persistent disk is announced with a warning', async () => {
   vi.stubEnv('K_SERVICE', 'chat');
   onTestFinished(() => void vi.unstubAllEnvs());
   const folder = createTempFolder();
@@ -102,7 +102,7 @@ test('where the host keeps no disk it says loudly what will be gone', async () =
   await until(() => screen().includes(warning), 'it warns');
 });
 
-test('what it cannot understand it says, with a code of its own', async () => {
+test('invalid settings are reported with their own exit code', async () => {
   const wrong = runEngawa('sevre');
   expect(await wrong.exit()).toBe(2);
   expect(wrong.screen()).toContain('there is no "sevre"');
@@ -116,7 +116,7 @@ test('what it cannot understand it says, with a code of its own', async () => {
   }
 });
 
-test('settings prints what is in force', async () => {
+test('settings prints the effective values', async () => {
   const settings = runEngawa('settings', '--port', '81');
   expect(await settings.exit()).toBe(0);
   expect(settings.screen()).toMatch(/--port +PORT +81 +flag/);

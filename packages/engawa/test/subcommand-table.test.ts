@@ -1,4 +1,4 @@
-/** What comes from the table of subcommands: help, completion, the page of the manual. */
+// Tests of what is generated from the table of subcommands: help, completion and man page.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ function engawa(args: string[], env: NodeJS.ProcessEnv = {}) {
 
 const isThere = (program: string): boolean => spawnSync(program, ['--version']).error === undefined;
 
-test.each(subcommands.map(({ name }) => name))('help teaches %s', async (name) => {
+test.each(subcommands.map(({ name }) => name))('help explains %s', async (name) => {
   const { code, stdout } = engawa(['help', name]);
   expect(code).toBe(0);
   const { summary, examples } = subcommands.find((each) => each.name === name) ?? { summary: '-', examples: [] };
@@ -27,7 +27,7 @@ test.each(subcommands.map(({ name }) => name))('help teaches %s', async (name) =
   if (name !== 'help') expect(engawa([name, '--help']).stdout).toBe(stdout);
 });
 
-test('what there is not is told with what is near, and the code is 2', () => {
+test('an unknown subcommand is reported with a suggestion and exit code 2', () => {
   expect(engawa(['tial'])).toMatchObject({ code: 2, stdout: '' });
   expect(engawa(['tial']).stderr).toContain('there is no "tial"; did you mean "tail"?');
   expect(engawa(['help', 'raed']).stderr).toContain('did you mean "read"?');
@@ -47,17 +47,17 @@ test('help loads neither the server nor Socket.IO', () => {
   expect(stderr).not.toMatch(/socket\.io|\/server\/dist/);
 });
 
-test('the committed page of the manual is what the table makes', async () => {
+test('the committed man page is up to date', async () => {
   expect(readFileSync(PAGE, 'utf8')).toBe(await manPage(subcommands));
 });
 
-test.skipIf(!isThere('groff'))('the page of the manual is read without a complaint', () => {
+test.skipIf(!isThere('groff'))('groff reads the man page without a warning', () => {
   const { stdout, stderr, status } = spawnSync('groff', ['-man', '-ww', '-Tutf8', PAGE], { encoding: 'utf8' });
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   expect(stdout).toContain('tail -f app.log | engawa send ops');
 });
 
-test.skipIf(!isThere('bash'))('bash completes subcommands, options, profiles and rooms, and runs nothing that a room is called', () => {
+test.skipIf(!isThere('bash'))('bash completes subcommands, options, profiles and rooms, and executes no room name', () => {
   const home = createTempFolder();
   const bin = join(home, 'engawa');
   const room = `$(touch ${home}/pwned) \`x\``;
@@ -89,12 +89,12 @@ test.skipIf(!isThere('bash'))('bash completes subcommands, options, profiles and
   expect(execFileSync('bash', ['-n', '-c', engawa(['completion', 'bash']).stdout], { encoding: 'utf8' })).toBe('');
 });
 
-test('completion names its shells', () => {
+test('completion without a shell lists the shells', () => {
   expect(engawa(['completion', 'csh'])).toMatchObject({ code: 2 });
   for (const shell of ['zsh', 'fish']) expect(engawa(['completion', shell]).stdout).toContain('completion rooms');
 });
 
-test('a wrong option is told with what was probably meant, and how a value is written that begins with -', () => {
+test('an unknown option is reported with a suggestion, and with how to write a value that begins with -', () => {
   const env = { HOME: createTempFolder(), USER: 'aya' };
   expect(engawa(['read', 'ops', '--jsn'], env).stderr).toContain('there is no option --jsn; did you mean "--json"? What begins with -');
   expect(engawa(['read', 'ops', '--limit', '-3'], env).stderr).toContain(
@@ -103,7 +103,7 @@ test('a wrong option is told with what was probably meant, and how a value is wr
   expect(engawa(['read', 'ops', '--limit=-3'], env).stderr).toContain('--limit must be a whole number (given: -3)');
 });
 
-test('profiles are made, shown, meant and removed', () => {
+test('profiles are created, shown, selected and removed', () => {
   const env = { HOME: createTempFolder(), USER: 'aya', XDG_CONFIG_HOME: '', XDG_STATE_HOME: '', ENGAWA_NAME: '', ENGAWA_SERVER: '' };
   expect(engawa(['profile'], env).stdout).toBe('* default\n');
   const first = engawa(['profile', 'set', 'work', '--server', 'https://chat.example', '--as', 'あや'], env);

@@ -1,4 +1,4 @@
-/** `engawa trim` as a process, on the folder of a server that is stopped. */
+// Tests of `engawa trim` as a process on the folder of a stopped server.
 import { randomUUID } from 'node:crypto';
 import { type Draft, openEmbedded } from '@engawa/server';
 import { expect, test } from 'vitest';
@@ -15,7 +15,7 @@ async function trim(...args: string[]): Promise<{ code: number | null; said: str
   return { code: await exit(), said: screen() };
 }
 
-/** Three rooms, in which something is said every day; the owner of one wants little of it to be kept. */
+/** Three rooms with a chat each day; one owner has set a short retention. */
 async function folderOfRooms(): Promise<string> {
   const folder = createTempFolder();
   let now = START;
@@ -56,7 +56,7 @@ async function sizesOf(folder: string): Promise<Record<string, number>> {
 
 const ALL = { attic: 1, den: 10, veranda: 10 };
 
-test('a dry run says what would go, room by room, and nothing goes; without it goes just that', async () => {
+test('a dry run prints what would be removed for each room, and a real run removes exactly that', async () => {
   const folder = await folderOfRooms();
   const lines = `"den": 5 entries of 10, ${5 * BYTES} bytes of ${10 * BYTES}; the oldest remaining entry is 6, of 2026-01-06T00:00:00.000Z
 "veranda": 6 entries of 10, ${6 * BYTES} bytes of ${10 * BYTES}; the oldest remaining entry is 7, of 2026-01-07T00:00:00.000Z
@@ -70,7 +70,7 @@ test('a dry run says what would go, room by room, and nothing goes; without it g
   expect(await trim(...args)).toEqual({ code: 0, said: 'Trimmed in total: 0 entries with 0 bytes, from 0 of 3 rooms.\n' });
 });
 
-test('one room may be named, and what is too old may be all of it', async () => {
+test('trim takes a single room, and may remove all entries of it by age', async () => {
   const folder = await folderOfRooms();
   expect(await trim('--data-dir', folder, '--max-age', '1d', '--room', 'den')).toEqual({
     code: 0,
@@ -81,7 +81,7 @@ Trimmed in total: 10 entries with ${10 * BYTES} bytes, from 1 of 1 room.
   expect(await sizesOf(folder)).toEqual({ ...ALL, den: 0 });
 });
 
-test('what it cannot do it says in one line', async () => {
+test('failures are reported in one line', async () => {
   const folder = await folderOfRooms();
   const refusals: [args: string[], said: RegExp][] = [
     [['--data-dir', folder, '--room', 'nowhere'], /^engawa: There is no room "nowhere"\.\n$/],

@@ -1,4 +1,4 @@
-/** The full-screen client on paper, with real rooms of a server in this process. */
+// Tests of the full-screen client on a fake screen, with real rooms of a server in this process.
 import type { Client, Room } from '@engawa/client';
 import { expect, onTestFinished, test } from 'vitest';
 import { commands } from '#commands/slash-commands.js';
@@ -17,7 +17,7 @@ async function said(room: Room, text: string, replyTo?: number): Promise<number>
   return sent.seq;
 }
 
-/** Types a line and sends it. */
+/** Types a line and presses Enter. */
 function enter(app: TestApp, text: string): void {
   app.type(text);
   app.press('enter');
@@ -25,7 +25,7 @@ function enter(app: TestApp, text: string): void {
 
 const rowWith = (app: TestApp, text: string): string => app.rows().find((row) => row.includes(text)) ?? '';
 
-test('all that a room has is shown, in rows that fit, whatever the size, in both languages', async () => {
+test('a room is shown completely, in rows that fit every screen size, in both languages', async () => {
   const server = startInProcessServer();
   const { room } = await join(server, '縁側', 'たけし');
   await room.setTopic('今日の話 — a topic that is rather long, to be cut');
@@ -66,7 +66,7 @@ test('all that a room has is shown, in rows that fit, whatever the size, in both
   }
 });
 
-test('a reply, an edit, a reaction and a deletion of a selected chat', async () => {
+test('a selected chat is replied to, edited, reacted to and deleted', async () => {
   const server = startInProcessServer();
   const app = openApp(server, { room: 'veranda' });
   await app.waitForText('1 here');
@@ -102,7 +102,7 @@ test('a reply, an edit, a reaction and a deletion of a selected chat', async () 
   await app.waitForText('(deleted)');
 });
 
-test('what begins with a slash is never sent by mistake, nor as an answer', async () => {
+test('text that begins with a slash is never sent by mistake, not even as a reply', async () => {
   const server = startInProcessServer();
   const app = openApp(server, { room: 'veranda' });
   await app.waitForText('1 here');
@@ -129,7 +129,7 @@ test('what begins with a slash is never sent by mistake, nor as an answer', asyn
   expect(other.room.timeline.chats.map(({ message }) => message)).toEqual(['hello', '/usr/bin/env', '/help is how']);
 });
 
-test('help has every command, in every size', async () => {
+test('help lists every command at every screen size', async () => {
   const app = openApp(startInProcessServer(), { room: 'veranda', columns: 40, rows: 10 });
   await app.waitForText('1 here');
   enter(app, '/help');
@@ -146,7 +146,7 @@ test('help has every command, in every size', async () => {
   await app.waitForNoText('Ctrl+D');
 });
 
-test('help that is longer than the screen is scrolled, by every key that scrolls, and says how much there is', async () => {
+test('help that is longer than the screen scrolls with every scroll key and shows its length', async () => {
   const app = openApp(startInProcessServer(), { room: 'veranda' });
   await app.waitForText('1 here');
   enter(app, '/help');
@@ -163,7 +163,7 @@ test('help that is longer than the screen is scrolled, by every key that scrolls
   await app.waitForText(/4–22 of/);
 });
 
-test('text that is typed or pasted over help, or over who is here, closes it, and is not sent unseen', async () => {
+test('text typed or pasted over the help or member list closes it and is not sent unseen', async () => {
   const server = startInProcessServer();
   const { room } = await join(server, 'veranda', 'ben');
   const app = openApp(server, { room: 'veranda' });
@@ -195,7 +195,7 @@ test('text that is typed or pasted over help, or over who is here, closes it, an
   expect(room.timeline.chats).toEqual([]);
 });
 
-test('who scrolls back stays where he reads, is told how much is new, and goes there by End', async () => {
+test('scrolling back keeps the position, shows the unread count, and End returns to the newest chat', async () => {
   const server = await startServer({ limits: 'off' });
   const { room } = await join(server, 'veranda', 'ben');
   for (let each = 0; each < 300; each += 1) await said(room, `chat ${each}.`);
@@ -232,7 +232,7 @@ test('who scrolls back stays where he reads, is told how much is new, and goes t
   await app.waitForText('chat 400.');
 });
 
-test('in a room that is read elsewhere, an edit of what was scrolled back to is seen', async () => {
+test('an edit of a chat that was scrolled back to appears in a room that is also read elsewhere', async () => {
   const server = await startServer({ limits: 'off' });
   const { room } = await join(server, 'veranda', 'ben');
   const first = await said(room, 'chat with a mistkae');
@@ -245,7 +245,7 @@ test('in a room that is read elsewhere, an edit of what was scrolled back to is 
   await app.waitForText('without a mistake (edited)');
 });
 
-test('unread chats are counted, not who comes; a mention rings, and the new begins at a bar', async () => {
+test('unread chats are counted without joins, a mention rings, and a line marks the first unread chat', async () => {
   const server = startInProcessServer();
   const { room } = await join(server, 'other', 'ben');
   const app = openApp(server, { room: 'other' });
@@ -271,18 +271,18 @@ test('unread chats are counted, not who comes; a mention rings, and the new begi
   await until(() => app.screen.titleText === '#other — Engawa', 'what is read with it');
 });
 
-test('a name that looks like another is marked', async () => {
+test('a confusable name is marked', async () => {
   const server = startInProcessServer();
   const { room } = await join(server, 'veranda', 'カメ');
   await join(server, 'veranda', '力メ');
   const app = openApp(server, { room: 'veranda' });
   await app.waitForText('here');
   await said(room, 'it is me');
-  // Who else is here is asked after the room is shown.
+  // The member list is requested after the room is shown.
   await app.waitForText('≈カメ │ it is me');
 });
 
-test('names take no more columns than the widest has, and on 80 columns the text more than half of the screen', async () => {
+test('the name column is as wide as the widest name, and leaves more than half of 80 columns to the text', async () => {
   const server = startInProcessServer();
   const app = openApp(server, { room: 'veranda' });
   await app.waitForText('1 here');
@@ -307,7 +307,7 @@ test('names take no more columns than the widest has, and on 80 columns the text
   await app.waitForText('ben the garde… │ hello');
 });
 
-test('a taken name asks for another one, in place', async () => {
+test('a taken name is answered by a prompt for another name in the same room', async () => {
   const server = startInProcessServer();
   await join(server, 'veranda', 'aya');
   const app = openApp(server, { room: 'veranda' });
@@ -317,7 +317,7 @@ test('a taken name asks for another one, in place', async () => {
   await app.waitForText('aya2 ·');
 });
 
-test('a name that looks like that of a member asks for another one, in place', async () => {
+test('a confusable name is answered by a prompt for another name in the same room', async () => {
   const server = startInProcessServer();
   await join(server, 'veranda', 'аya');
   const app = openApp(server, { room: 'veranda' });
@@ -326,7 +326,7 @@ test('a name that looks like that of a member asks for another one, in place', a
   await app.waitForText('2 here');
 });
 
-test('without a room it says what to do, asks which, and opens a new one by its name', async () => {
+test('without a room the chooser opens with an introduction and creates a room from a new name', async () => {
   const server = startInProcessServer();
   await (await join(server, 'garden', 'ben')).room.setTopic('plants');
   await join(server, 'veranda', 'ben');
@@ -348,7 +348,7 @@ test('without a room it says what to do, asks which, and opens a new one by its 
   await app.waitForText('You left #kitchen.');
 });
 
-test('the chooser is live: rooms that are opened meanwhile come into it, with what is new in those that are open', {
+test('the chooser is updated while it is open: new rooms appear, and unread counts of open rooms', {
   timeout: 30_000,
 }, async () => {
   const server = startInProcessServer();
@@ -370,7 +370,7 @@ test('the chooser is live: rooms that are opened meanwhile come into it, with wh
   await app.waitForText(/^ #garden/);
 });
 
-test('a room is gone to by letters of its name, in their order', async () => {
+test('the chooser finds a room by letters of its name in order', async () => {
   const server = startInProcessServer();
   for (const id of ['release-planning', 'planning', '縁側の話']) await join(server, id, 'ben');
   const app = openApp(server, { room: 'ops' });
@@ -390,7 +390,7 @@ test('a room is gone to by letters of its name, in their order', async () => {
   }
 });
 
-test('the rooms of last time are opened again, and one that is gone is not made anew', async () => {
+test('the rooms of the last run are reopened, and a deleted room is not created again', async () => {
   const server = startInProcessServer();
   await join(server, 'garden', 'ben');
   const app = openApp(server, { lastRooms: ['garden', 'gone'] });
@@ -398,10 +398,10 @@ test('the rooms of last time are opened again, and one that is gone is not made 
   await app.waitForText('✗#gone');
 });
 
-test('more rooms than a server lets in at once are joined one after the other, and nobody is told of it', async () => {
+test('more rooms than the join rate allows are joined one after the other without an error message', async () => {
   const server = startInProcessServer();
   const ids = Array.from({ length: 23 }, (_, at) => `room-${at}`);
-  // Who opens a room asks twice, for a join and for a new one.
+  // Opening a room sends two requests, a join and a creation.
   const owners = ids.map(async (roomId, at) => join(server, roomId, `owner-${at % 4}`));
   await Promise.all(owners);
   const app = openApp(server, { lastRooms: ids, rows: 30 });
@@ -412,7 +412,7 @@ test('more rooms than a server lets in at once are joined one after the other, a
   expect(seen.join('\n')).not.toContain('Too many');
 });
 
-test('what waits is counted, what is refused says why, and can be sent again or taken away', async () => {
+test('pending chats are counted, and a refused chat shows the reason and can be retried or discarded', async () => {
   const server = startInProcessServer();
   const app = openApp(server, { room: 'veranda' });
   await app.waitForText('1 here');
@@ -438,13 +438,13 @@ test('what waits is counted, what is refused says why, and can be sent again or 
   await app.waitForText('Nothing has failed.');
 });
 
-test('tab completes commands, names, rooms and emoji', async () => {
+test('Tab completes commands, names, rooms and emoji', async () => {
   const server = startInProcessServer();
   await join(server, 'veranda', 'benjamin');
   const app = openApp(server, { room: 'veranda' });
   await app.waitForText('2 here');
   await until(() => app.client.rooms.length === 1, 'the room');
-  // Who is here is asked after the room is shown, so it may take more than one try.
+  // The member list is requested after the room is shown, so completion may need more than one try.
   const completed = async (typed: string, wanted: string) => {
     await until(async () => {
       app.press('ctrl+u');
@@ -462,7 +462,7 @@ test('tab completes commands, names, rooms and emoji', async () => {
   await completed('well :rocke', 'well 🚀');
 });
 
-test('several lines are pasted as one chat, and Ctrl+C clears before it quits', async () => {
+test('several pasted lines become one chat, and Ctrl+C clears the input before it quits', async () => {
   const server = startInProcessServer();
   const app = openApp(server, { room: 'veranda' });
   await app.waitForText('1 here');
@@ -480,7 +480,7 @@ test('several lines are pasted as one chat, and Ctrl+C clears before it quits', 
   expect(app.screen.isClosed).toBe(true);
 });
 
-test('search goes through what was found', async () => {
+test('search moves through the results', async () => {
   const server = await startServer({ limits: 'off' });
   const { room } = await join(server, 'veranda', 'ben');
   for (let each = 0; each < 40; each += 1) await said(room, each % 15 === 0 ? `a needle, ${each}.` : `hay ${each}.`);
@@ -524,7 +524,7 @@ test('a click selects a chat or opens a room, and the wheel scrolls', async () =
   await app.waitForText('› #veranda');
 });
 
-test('from an answer one goes to what it answers, however far back that is', async () => {
+test('Enter on a reply scrolls to its target, however old it is', async () => {
   const server = await startServer({ limits: 'off' });
   const { room } = await join(server, 'veranda', 'ben');
   const question = await said(room, 'the question');
@@ -541,7 +541,7 @@ test('from an answer one goes to what it answers, however far back that is', asy
   await app.waitForText('the answer');
 });
 
-test('who was removed is told, and comes back only when he says so', async () => {
+test('a removed member sees the removal and rejoins only on request', async () => {
   const server = startInProcessServer();
   const owner = await join(server, 'veranda', 'ben');
   const app = openApp(server, { room: 'veranda' });
@@ -556,7 +556,7 @@ test('who was removed is told, and comes back only when he says so', async () =>
   await app.waitForNoText('removed you');
 });
 
-test('somebody who takes a room off the list and opens it again hears each chat once', async () => {
+test('a room that is closed and opened again shows each chat once', async () => {
   const server = startInProcessServer();
   const { room } = await join(server, 'veranda', 'ben');
   const app = openApp(server, { room: 'veranda', lastRooms: ['veranda'] });
@@ -575,7 +575,7 @@ test('somebody who takes a room off the list and opens it again hears each chat 
   expect(app.screen.bells).toBe(1);
 });
 
-test('what waited under a name that somebody else took meanwhile is sent under the next one', async () => {
+test('chats pending under a name that was taken in the meantime are sent under the next name', async () => {
   const server = startInProcessServer();
   const storage = new Map<string, string>();
   const first = openApp(server, { room: 'veranda', storage });
@@ -594,7 +594,7 @@ test('what waited under a name that somebody else took meanwhile is sent under t
   await app.waitForText('aya2 │ typed in vain');
 });
 
-test('a room with more that is new than a screen holds is read from where the new begins', async () => {
+test('a room with more unread chats than rows opens at the first unread one', async () => {
   const server = await startServer({ limits: 'off' });
   const { room } = await join(server, 'veranda', 'ben');
   const storage = new Map<string, string>();

@@ -1,4 +1,4 @@
-/** The full-screen client on a real pseudo-terminal, against a real server. */
+// Tests of the full-screen client on a real pseudo-terminal, against a real server.
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { connect, createTempFolder, requestOk, startServer } from '../../server/test/helpers/server.ts';
@@ -10,7 +10,7 @@ function openChat(args: string[], { env, ...options }: PtyOptions = {}): Pty {
   return openPty(process.execPath, [ENGAWA, 'chat', ...args], { ...options, env: { HOME: createTempFolder(), ...env } });
 }
 
-test('two people talk, see who types, and one quits and comes back to what was said', async () => {
+test('two members chat and see each other typing, and one quits and returns to the chats since', async () => {
   const { url } = await startServer();
   const home = createTempFolder();
   const aya = openChat(['veranda', '--as', 'aya', '--server', url], { env: { HOME: home } });
@@ -41,7 +41,7 @@ test('two people talk, see who types, and one quits and comes back to what was s
   await again.waitForText('── new ─');
 });
 
-test('when the server goes it says so and what waits, keeps what is typed, and all comes back in order', async () => {
+test('a lost server is shown with the pending chats, input stays, and all chats arrive in order afterwards', async () => {
   const first = await startServer();
   const aya = openChat(['veranda', '--as', 'aya', '--server', first.url]);
   await aya.waitForText('connected');
@@ -64,7 +64,7 @@ test('when the server goes it says so and what waits, keeps what is typed, and a
   expect(said).toEqual(['one', 'two', 'three']);
 });
 
-test('a closed terminal ends the program, and without one it is plain lines', async () => {
+test('a closed terminal ends the program, and without a terminal line mode is used', async () => {
   const { url } = await startServer();
   const aya = openChat(['veranda', '--as', 'aya', '--server', url]);
   await aya.waitForText('1 here');
@@ -75,7 +75,7 @@ test('a closed terminal ends the program, and without one it is plain lines', as
   expect(dumb.modes().alternateScreen).toBe(false);
 });
 
-test('without a server it says so, asks for the rooms as soon as it can, and ends when it is told to', async () => {
+test('without a server the client reports it, lists the rooms once it is connected, and quits on request', async () => {
   const { url, stop, store } = await startServer();
   await stop();
   const aya = openChat(['--as', 'aya', '--server', url]);
@@ -96,7 +96,7 @@ test('without a server it says so, asks for the rooms as soon as it can, and end
   expect(await aya.exited).toMatchObject({ code: 0 });
 });
 
-test('an error of the command line is told without a screen', async () => {
+test('a usage error is reported without opening the screen', async () => {
   const aya = openChat(['veranda', '--lang', 'xx']);
   await aya.waitForText('--lang is one of en, ja, not "xx"');
   expect(await aya.exited).toMatchObject({ code: 2 });

@@ -1,4 +1,4 @@
-/** The line-mode client as a process of its own, against a real server. */
+// Tests of line mode as a process, against a real server.
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
@@ -22,10 +22,10 @@ const ENGAWA = fileURLToPath(new URL('../../engawa/bin/engawa.js', import.meta.u
 interface Terminal {
   process: ChildProcessByStdio<Writable, Readable, Readable>;
   type: (line: string) => void;
-  /** Everything printed so far. */
+  /** All output so far. */
   screen: () => string;
   shows: (text: string) => Promise<void>;
-  /** Ends the input and answers the exit code. */
+  /** Ends the input and resolves with the exit code. */
   end: () => Promise<number>;
 }
 
@@ -54,7 +54,7 @@ function openTerminal(...args: string[]): Terminal {
 
 const withoutTimes = (screen: string) => screen.replace(/^\d\d:\d\d /gm, '');
 
-test('two people open a room, talk, see who is here, and one leaves', async () => {
+test('two members open a room, chat, list members, and one leaves', async () => {
   const { url } = await startServer();
   const aya = openTerminal('veranda', '--as', 'aya', '--server', url);
   await aya.shows('* veranda — 1 here');
@@ -83,7 +83,7 @@ test('two people open a room, talk, see who is here, and one leaves', async () =
   );
 });
 
-test('/delete deletes when the next line says it again, and not otherwise', async () => {
+test('/delete deletes only if the next line repeats it', async () => {
   const { url } = await startServer();
   const aya = openTerminal('veranda', '--as', 'aya', '--server', url);
   await aya.shows('* veranda — 1 here');
@@ -100,7 +100,7 @@ test('/delete deletes when the next line says it again, and not otherwise', asyn
   expect(await aya.end()).toBe(0);
 });
 
-test('a line says what a reply answers, in English and in Japanese', async () => {
+test('a reply shows what it replies to, in English and in Japanese', async () => {
   const { url } = await startServer({ limits: 'off' });
   const ben = await connect(url);
   const about = { roomId: 'veranda', username: 'ben' };
@@ -120,7 +120,7 @@ test('a line says what a reply answers, in English and in Japanese', async () =>
   expect(lines.indexOf('aya (to ben, “nobody?”): I do.')).toBe(lines.indexOf('ben: thanks') - 1);
 });
 
-test('a line that is longer than one chat is sent as several, which is said', async () => {
+test('a line that is too long for one chat is sent as several, with a notice', async () => {
   const { url } = await startServer();
   const aya = openTerminal('veranda', '--as', 'aya', '--server', url);
   await aya.shows('* veranda — 1 here');
@@ -133,7 +133,7 @@ test('a line that is longer than one chat is sent as several, which is said', as
   expect(chats.map(({ message }) => message).join('')).toBe('word '.repeat(1_400).trimEnd());
 });
 
-test('in a pipe every line is kept, in order, before the program ends', async () => {
+test('every line of a pipe is acknowledged in order before the program ends', async () => {
   const { url } = await startServer({ limits: 'off' });
   const lines = Array.from({ length: 1_200 }, (_, each) => `line ${each}`);
   const pipe = openTerminal('ops', '--as', 'log', '--server', url);
@@ -151,7 +151,7 @@ test('in a pipe every line is kept, in order, before the program ends', async ()
   expect(kept).toEqual(lines);
 });
 
-test('when the server restarts it says so, comes back under its name, and shows and sends what it missed', async () => {
+test('a restart of the server is reported, and the client rejoins, shows missed chats and sends pending ones', async () => {
   const first = await startServer();
   const aya = openTerminal('veranda', '--as', 'aya', '--server', first.url);
   await aya.shows('1 here');
@@ -169,7 +169,7 @@ test('when the server restarts it says so, comes back under its name, and shows 
   expect(await aya.end()).toBe(0);
 });
 
-test('text of others never reaches the terminal as a command', async () => {
+test('escape sequences of other members never reach the terminal', async () => {
   const { url } = await startServer();
   const evil = await connect(url);
   await requestOk(evil, 'create:room', { roomId: 'veranda', username: 'evil' });
@@ -181,7 +181,7 @@ test('text of others never reaches the terminal as a command', async () => {
   expect(aya.screen()).toContain('evil: a\ufffd[2Jb\ufffdc\ufffdd\ufffde ⏎ f ⏎ g\n');
 });
 
-test('a name that is taken, a wrong address and a wrong command line end with a text and a code', async () => {
+test('a taken name, an invalid address and a usage error end the program with a message and an exit code', async () => {
   const { url } = await startServer();
   await requestOk(await connect(url), 'create:room', { roomId: 'veranda', username: 'aya' });
   const taken = openTerminal('veranda', '--as', 'aya', '--server', url);
@@ -192,7 +192,7 @@ test('a name that is taken, a wrong address and a wrong command line end with a 
   expect(await nowhere.end()).toBe(2);
 });
 
-test('somebody who is removed is told, and the program ends', async () => {
+test('a removed member sees the removal, and the program ends', async () => {
   const { url } = await startServer();
   const owner = await connect(url);
   await requestOk(owner, 'create:room', { roomId: 'veranda', username: 'owner' });
@@ -205,7 +205,7 @@ test('somebody who is removed is told, and the program ends', async () => {
   expect(await ben.end()).toBe(1);
 });
 
-test('without a server it says so and waits for one', async () => {
+test('without a server the program reports it and waits', async () => {
   const { url, stop, store } = await startServer();
   await stop();
   const aya = openTerminal('veranda', '--as', 'aya', '--server', url);
@@ -216,7 +216,7 @@ test('without a server it says so and waits for one', async () => {
   expect(await aya.end()).toBe(0);
 });
 
-test('while the server cannot keep a join it says why, and joins as soon as it can', async () => {
+test('a join that fails in the store reports the reason and is retried', async () => {
   const { store, failTwice } = faulty('append');
   const { url } = await startServer({ store });
   failTwice();
@@ -225,7 +225,7 @@ test('while the server cannot keep a join it says why, and joins as soon as it c
   await aya.shows('* veranda — 1 here');
 });
 
-test('while the history cannot be read it says why, and shows it as soon as it can', async () => {
+test('history that cannot be read is reported and shown once it can be read', async () => {
   const { store, failTwice } = faulty('readPage', (_, ask) => (ask as { listed?: boolean }).listed === true);
   const { url } = await startServer({ store });
   const ben = await connect(url);
@@ -239,7 +239,7 @@ test('while the history cannot be read it says why, and shows it as soon as it c
   await aya.shows('aya: typed meanwhile');
 });
 
-/** A store whose operation of this name can be made to fail twice, when it is asked what is meant. */
+/** A store in which this operation can be made to fail twice. */
 function faulty(
   name: 'append' | 'readPage',
   isMeant: (...asked: unknown[]) => boolean = () => true,
@@ -259,7 +259,7 @@ function faulty(
   return { store: withOverrides(store, { [name]: operation }), failTwice };
 }
 
-test('commands of the one table work in lines, too, and in Japanese', async () => {
+test('the slash commands of line mode work, also in Japanese', async () => {
   const { url } = await startServer();
   const aya = openTerminal('veranda', '--as', 'aya', '--server', url);
   await aya.shows('1 here');

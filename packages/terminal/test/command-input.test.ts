@@ -1,4 +1,4 @@
-/** What somebody types, and what it is taken for. */
+// Tests of input parsing, slash commands and completion.
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
@@ -35,12 +35,12 @@ test.each([
   expect(typed.kind === 'command' ? { kind: typed.kind, name: typed.command.name, rest: typed.rest } : typed).toMatchObject(wanted);
 });
 
-test('no two commands have one name', () => {
+test('command names are unique', () => {
   const names = commands.flatMap(({ name, aliases }) => [name, ...(aliases ?? [])]);
   expect(new Set(names).size).toBe(names.length);
 });
 
-test('no text that begins with one slash is a chat, and every other text is one as it is', () => {
+test('text that begins with one slash is never a chat, and any other text is a chat unchanged', () => {
   fc.assert(
     fc.property(fc.string(), (text) => {
       const typed = parseInput(text);
@@ -51,7 +51,7 @@ test('no text that begins with one slash is a chat, and every other text is one 
   );
 });
 
-test('completion offers what fits where it stands', () => {
+test('completion offers what fits the position', () => {
   const known = {
     rooms: ['garden', 'veranda'],
     namesStartingWith: (start: string) => ['ben', 'benjamin', 'aya'].filter((name) => name.startsWith(start)),
@@ -79,7 +79,7 @@ test('completion offers what fits where it stands', () => {
   expect(texts('ねえ＠ay')).toEqual(['@aya ']);
 });
 
-test('every short name is one emoji that is shown as it is', () => {
+test('every short name stands for one emoji of a known width', () => {
   const all = emojiStartingWith('');
   expect(all.length).toBeGreaterThan(150);
   expect(new Set(all.map(({ name }) => name)).size).toBe(all.length);
@@ -93,7 +93,7 @@ test('every short name is one emoji that is shown as it is', () => {
   expect(findEmoji('no such one')).toBeUndefined();
 });
 
-test('the language is the one that is asked for, or that of the environment', () => {
+test('the language is the requested one, or that of the environment', () => {
   expect(messagesFor(undefined, { LANG: 'ja_JP.UTF-8' })).toBe(ja);
   expect(messagesFor(undefined, { LANG: 'ja_JP.UTF-8', LC_ALL: 'C' })).toBe(en);
   expect(messagesFor('ja', { LC_ALL: 'C' })).toBe(ja);
@@ -101,6 +101,6 @@ test('the language is the one that is asked for, or that of the environment', ()
   expect(messagesFor(undefined, {})).toBe(en);
 });
 
-test('docs/terminal.md has the commands and keys that there are', () => {
+test('docs/terminal.md lists the current commands and keys', () => {
   execFileSync(process.execPath, [fileURLToPath(new URL('../../../scripts/terminal-page.js', import.meta.url)), '--check']);
 });

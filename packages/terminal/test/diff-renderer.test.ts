@@ -1,4 +1,4 @@
-/** From frames to what is written, on the model of a terminal; and the colours of it. */
+// Tests of the diff renderer on a terminal model, and of the theme colors.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { renderDiff } from '#screen/diff-renderer.js';
@@ -50,7 +50,7 @@ async function cellsAfter(
 }
 
 test.each<WidthMode>(['graphemes', 'parts', 'ambiguous as wide'])(
-  'what is written for changes leads to the same as writing all, on a terminal that counts %s',
+  'a partial update leads to the same screen as a full one, on a terminal that counts %s',
   async (counting) => {
     await fc.assert(
       fc.asyncProperty(fc.array(frame, { minLength: 2, maxLength: 6 }), size, async (frames, of) => {
@@ -62,7 +62,7 @@ test.each<WidthMode>(['graphemes', 'parts', 'ambiguous as wide'])(
   },
 );
 
-test('every character is in its column, with its look, and the cursor where it is meant to be', async () => {
+test('every character is in its column and style, and the cursor is at its position', async () => {
   const rows: Span[][] = [
     [{ text: 'a縁', color: 'good' }, { text: 'x', bold: true }, { text: '👍🏿!' }],
     [{ text: '', background: 'bar' }],
@@ -76,7 +76,7 @@ test('every character is in its column, with its look, and the cursor where it i
   expect(cursor).toEqual({ row: 2, column: 4 });
 });
 
-test('text that is cut never shows half a character', async () => {
+test('cut text never shows half a character', async () => {
   for (let columns = 1; columns < 9; columns += 1) {
     const { cells } = await cellsAfter([{ rows: [[{ text: '縁側' }, { text: '縁側' }]] }], { columns, rows: 1 });
     const shown = cells[0]?.map(({ text }) => text).join('');
@@ -84,7 +84,7 @@ test('text that is cut never shows half a character', async () => {
   }
 });
 
-test('nothing is written when nothing changed, and little when little did', () => {
+test('an unchanged frame writes nothing, and a small change writes little', () => {
   const of = { size: { columns: 80, rows: 24 }, theme };
   const rows = (middle: string) => Array.from({ length: 24 }, (_, at) => [{ text: `row ${at} ${at === 9 ? middle : ''} end` }]);
   expect(renderDiff({ rows: rows('a') }, { rows: rows('a') }, of)).toBe('');
@@ -95,14 +95,14 @@ test('nothing is written when nothing changed, and little when little did', () =
   expect(renderDiff({ rows: [] }, { rows: [], cursor }, of)).toBe('\u001b[2;2H\u001b[?25h');
 });
 
-test('text that is not safe by mistake does no harm, and a link that is none is left out', () => {
+test('unsafe text does no harm, and an invalid link is left out', () => {
   const rows: Span[][] = [[{ text: 'a\u001b]0;x\u0007é\u009b2J', link: 'https://a.b/\u0007\u001b[2J' }]];
   const code = renderDiff({ rows: [] }, { rows }, { size: { columns: 80, rows: 1 }, theme });
   expect(code).toContain('a');
   expect(code).not.toMatch(/\u0007|\u009b|\u001b\]/);
 });
 
-/** Of WCAG, between two of the 256 colours. */
+/** Contrast of two of the 256 colors, by WCAG. */
 function contrast(one: readonly number[], other: readonly number[]): number {
   const [darker = 0, lighter = 0] = [luminance(one), luminance(other)].sort((a, b) => a - b);
   return (lighter + 0.05) / (darker + 0.05);
@@ -124,7 +124,7 @@ const colorIn = (sgr: string, kind: 38 | 48): number => Number(new RegExp(`\\b${
 test.each([
   ['dark', ['000000', '1e1e1e', '282c34', '002b36', '282a36', '2e3440']],
   ['light', ['ffffff', 'fdf6e3', 'fafafa', 'eeeeee']],
-] as const)('all that is written on a %s background can be read, and authors are told apart', (background, usual) => {
+] as const)('on a %s background all text has enough contrast, and author colors differ', (background, usual) => {
   const { sgr } = selectTheme({ TERM: 'xterm-256color' }, background);
   const authors = Array.from({ length: 12 }, (_, at): Color => `author${at}`);
   expect(new Set(authors.map((color) => sgr({ color }))).size).toBe(12);
@@ -136,7 +136,7 @@ test.each([
   }
 });
 
-test('a terminal that has fewer colours gets them, and one that wants none none', () => {
+test('a terminal with fewer colors gets those, and NO_COLOR gets none', () => {
   expect(selectTheme({ TERM: 'linux' }).sgr({ color: 'author0' })).toBe('96');
   expect(selectTheme({ TERM: 'linux' }, 'light').sgr({ color: 'bad', bold: true })).toBe('1;31');
   expect(selectTheme({ TERM: 'xterm', NO_COLOR: '1' }).sgr({ color: 'author4', underline: true, background: 'bar' })).toBe('4;7');
@@ -151,4 +151,4 @@ test.each([
   ['11;rgba:0000/2b2b/3636/ffff', 'dark'],
   ['10;rgb:0/0/0', undefined],
   ['11;red', undefined],
-])('an answer of %s means %s', (answer, background) => expect(parseBackgroundReply(answer)).toBe(background));
+])('the background reply %s means %s', (answer, background) => expect(parseBackgroundReply(answer)).toBe(background));

@@ -1,4 +1,4 @@
-/** The text that is being typed. */
+// Tests of the line editor.
 import { CHAT_TEXT, fitsLimit } from '@engawa/protocol/text';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -8,7 +8,7 @@ import { displayWidth } from '#text/display-width.js';
 import { splitIntoChats } from '#view-model/split-long-text.js';
 import { seed } from '../../server/test/helpers/seed.ts';
 
-/** `ctrl+k`, `left`; anything else is typed. */
+/** Presses keys by name, such as `ctrl+k` and `left`; anything else is typed. */
 function press(editor: Editor, ...keys: string[]): boolean[] {
   return keys.map((each) => {
     const name = each.split('+').at(-1) ?? '';
@@ -26,7 +26,7 @@ const typed = (...keys: string[]): Editor => {
   press(editor, ...keys);
   return editor;
 };
-/** With a bar where the cursor is. */
+/** The text with a bar at the cursor. */
 const seen = (editor: Editor) => `${editor.textBeforeCursor}|${editor.text.slice(editor.textBeforeCursor.length)}`;
 const shown = (editor: Editor, columns: number) => {
   const { rows, cursor } = editor.rows(columns);
@@ -52,7 +52,7 @@ test.each([
   [['one', 'ctrl+u', 'ctrl+z'], 'one|'],
 ])('%j leaves %s', (keys, left) => expect(seen(typed(...keys))).toBe(left));
 
-test('keys that are not for a text are left to others', () => {
+test('keys that do not edit are not handled', () => {
   const editor = new Editor();
   expect(press(editor, 'enter', 'tab', 'ctrl+c', 'ctrl+d', 'up', 'down', 'alt+1')).not.toContain(true);
   expect(editor.handleKey({ kind: 'mouse', action: 'press', position: { column: 0, row: 0 } })).toBe(false);
@@ -60,7 +60,7 @@ test('keys that are not for a text are left to others', () => {
   expect(press(editor, 'ctrl+d')).toEqual([true]);
 });
 
-test('the history keeps the draft, and what was changed in it', () => {
+test('the input history keeps the draft and edits of its entries', () => {
   const editor = new Editor();
   for (const each of ['first', 'second']) {
     press(editor, each);
@@ -76,7 +76,7 @@ test('the history keeps the draft, and what was changed in it', () => {
   expect(press(editor, 'down')).toEqual([false]);
 });
 
-test('the history is bounded', () => {
+test('the input history has a limit', () => {
   const editor = new Editor();
   for (let each = 0; each < 500; each += 1) {
     press(editor, `${each}`);
@@ -86,7 +86,7 @@ test('the history is bounded', () => {
   expect(editor.text).toBe('300');
 });
 
-test('what is pasted keeps its lines and tabs, and loses its controls', () => {
+test('pasted text keeps its lines and tabs and loses control characters', () => {
   const editor = new Editor();
   expect(editor.paste('a\r\nb\rc\u001b[2J\u0000\td')).toBe(true);
   expect(editor.text).toBe('a\nb\nc[2J\td');
@@ -95,7 +95,7 @@ test('what is pasted keeps its lines and tabs, and loses its controls', () => {
   expect(shown(editor, 20).cursor).toEqual([2, 4]);
 });
 
-test('what has no room is refused as a whole, and changes nothing', () => {
+test('text beyond the limit is refused as a whole', () => {
   const editor = new Editor({ limit: 5 });
   press(editor, 'abc');
   expect(editor.paste('d👍🏿')).toBe(false);
@@ -107,7 +107,7 @@ test('what has no room is refused as a whole, and changes nothing', () => {
   expect(editor.text).toBe('abcdE');
 });
 
-test('a long text is cut into chats after a line, a word or a grapheme, and nothing but the cuts is between them', () => {
+test('a long text is split after a line, a word or a grapheme, and no other character is lost', () => {
   const unit = fc.constantFrom('word ', 'line\n', '縁側', '👩‍👩‍👧‍👦', 'x'.repeat(900), ' ', '"');
   fc.assert(
     fc.property(fc.array(unit, { minLength: 1, maxLength: 4_000 }), (units) => {
@@ -123,7 +123,7 @@ test('a long text is cut into chats after a line, a word or a grapheme, and noth
   expect(splitIntoChats(`${'x'.repeat(3_998)}👩‍👩‍👧‍👦`)[1]).toBe('👩‍👩‍👧‍👦');
 });
 
-test('a completion takes the place of what was begun', () => {
+test('a completion replaces the typed prefix', () => {
   const editor = typed('hi /he');
   expect(editor.replaceBeforeCursor(3, '/help ')).toBe(true);
   expect(seen(editor)).toBe('hi /help |');
@@ -131,7 +131,7 @@ test('a completion takes the place of what was begun', () => {
   expect(editor.text).toBe('hi /he');
 });
 
-test('rows are wrapped, and the cursor stands where one types', () => {
+test('long lines wrap, and the cursor is at the typing position', () => {
   expect(shown(typed(), 10)).toEqual({ rows: [''], cursor: [0, 0] });
   expect(shown(typed('縁側'), 10)).toEqual({ rows: ['縁側'], cursor: [0, 4] });
   expect(shown(typed('縁側でお茶'), 5)).toEqual({ rows: ['縁側', 'でお', '茶'], cursor: [2, 2] });
@@ -141,7 +141,7 @@ test('rows are wrapped, and the cursor stands where one types', () => {
   expect(shown(typed('👍🏿x', 'left'), 5)).toEqual({ rows: ['👍🏿x'], cursor: [0, 2] });
 });
 
-test('up and down keep to their column through shorter rows', () => {
+test('up and down keep their column across shorter rows', () => {
   const editor = typed();
   editor.paste('abcdef\nx\n縁側茶');
   expect(shown(editor, 20).cursor).toEqual([2, 6]);
@@ -153,14 +153,14 @@ test('up and down keep to their column through shorter rows', () => {
   expect(shown(editor, 20).cursor).toEqual([2, 4]);
 });
 
-test('pasted commands to the terminal are shown as what they are not', () => {
+test('pasted escape sequences are displayed as harmless text', () => {
   const editor = typed();
   editor.paste('a\u202eb\u200bc');
   expect(shown(editor, 20).rows).toEqual(['a\ufffdb\ufffdc']);
   expect(editor.text).toBe('a\u202eb\u200bc');
 });
 
-test('whatever is pressed, text and cursor stay whole and in their rows', () => {
+test('any sequence of keys leaves text and cursor valid', () => {
   const chords = ['left', 'right', 'up', 'down', 'home', 'end', 'backspace', 'delete', 'ctrl+w', 'alt+d', 'ctrl+u', 'ctrl+k', 'ctrl+y'];
   const texts = ['a', ' ', '縁側', '👍🏿', '👩', '\u200d', '\u0301', '🇯', '🇵', 'か\u3099', '、', 'http://a.b/cdef', '\u202e', 'ab cd'];
   const key = fc.constantFrom(...chords, 'ctrl+z', 'alt+left', 'alt+right', 'alt+enter', ...texts);

@@ -1,4 +1,4 @@
-/** However it ends, or is started, the terminal is left as it was, and what is said is for people. */
+// Tests of all ways to end and start the client: the terminal is restored and messages are readable.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -13,13 +13,13 @@ const AS_IT_WAS = { alternateScreen: false, bracketedPaste: false, mouse: false,
 const STACK = /^\s+at .*:\d+|node:internal/m;
 
 interface Shell extends Pty {
-  /** Of the client. */
+  /** PID of the client. */
   client: () => number;
-  /** Resolves with what is on the screen, when it has ended with this code and the terminal is set as before. */
+  /** Resolves with the screen once the client has ended with this code and the terminal modes are restored. */
   isLeft: (code: number) => Promise<string>;
 }
 
-/** The client in a shell, which says how it ended and how the terminal is set before and after. */
+/** Runs the client in a shell that prints its exit code and the terminal modes before and after. */
 async function inShell(url: string, { as = 'aya', env = {} }: { as?: string; env?: NodeJS.ProcessEnv } = {}): Promise<Shell> {
   const pid = join(createTempFolder(), 'pid');
   const client = `sh -c 'echo $$ >"$PID"; exec "$NODE" "$ENGAWA" chat veranda --as "$NAME" --server ${url}'`;
@@ -52,7 +52,7 @@ interface Ended {
   complained: string;
 }
 
-/** Without a terminal. */
+/** Runs the client without a terminal. */
 async function inPipe(args: string[], { env = {}, input = '' }: { env?: NodeJS.ProcessEnv; input?: string } = {}): Promise<Ended> {
   const child = spawn(process.execPath, [ENGAWA, 'chat', ...args], {
     env: { PATH: process.env.PATH, HOME: createTempFolder(), ...env },
@@ -67,7 +67,7 @@ async function inPipe(args: string[], { env = {}, input = '' }: { env?: NodeJS.P
   return ended;
 }
 
-test('Ctrl+C twice, Ctrl+D and /quit end it with 0; Ctrl+C once only clears the line', async () => {
+test('Ctrl+C twice, Ctrl+D and /quit end with exit code 0, and Ctrl+C once only clears the input', async () => {
   const { url } = await startServer();
   const byC = await inShell(url, { as: 'cleo' });
   byC.type('a line');
@@ -89,7 +89,7 @@ test('Ctrl+C twice, Ctrl+D and /quit end it with 0; Ctrl+C once only clears the 
   await byWord.isLeft(0);
 });
 
-test('SIGTERM, SIGINT and SIGHUP end it cleanly, also in the middle of a line', async () => {
+test('SIGTERM, SIGINT and SIGHUP end the client cleanly, even with unsent input', async () => {
   const { url } = await startServer();
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     const shell = await inShell(url, { as: signal });
@@ -100,7 +100,7 @@ test('SIGTERM, SIGINT and SIGHUP end it cleanly, also in the middle of a line', 
   }
 });
 
-test('an error inside ends it with 1, and the terminal as it was shows the error', async () => {
+test('an internal error ends with exit code 1 and is printed on the restored terminal', async () => {
   const { url } = await startServer();
   const dying = 'process.on("SIGUSR2", () => setImmediate(() => { throw new Error("a fault inside") }))';
   const shell = await inShell(url, { env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(dying)}` } });
@@ -108,7 +108,7 @@ test('an error inside ends it with 1, and the terminal as it was shows the error
   expect(await shell.isLeft(1)).toContain('a fault inside');
 });
 
-test('the window that is closed takes the program with it, and what waited is sent by the next one', async () => {
+test('closing the window ends the client, and the next run sends the pending chats', async () => {
   const { url, stop, store } = await startServer();
   const env = { HOME: createTempFolder() };
   const aya = openChat(url, { env });
@@ -125,7 +125,7 @@ test('the window that is closed takes the program with it, and what waited is se
   await again.waitForText(/typed before the window was closed$/m, 20_000);
 });
 
-test('into a pipe that breaks it ends without a word', async () => {
+test('a broken pipe ends the client silently', async () => {
   const { url } = await startServer({ limits: 'off' });
   const ben = await joinVeranda(url);
   const child = spawn(
@@ -151,7 +151,7 @@ test('into a pipe that breaks it ends without a word', async () => {
 });
 
 test.each(['a file', 'nothing', 'a folder that takes nothing'])(
-  'with %s for a home it runs, and says that nothing is kept',
+  'with %s as HOME the client runs and warns that nothing is stored',
   async (home) => {
     const { url } = await startServer();
     const file = join(createTempFolder(), 'file');
@@ -171,7 +171,7 @@ test.each(['a file', 'nothing', 'a folder that takes nothing'])(
   },
 );
 
-test('without a terminal it is plain lines: no command to a terminal, and a room has to be named', async () => {
+test('without a terminal line mode is used: no escape sequences, and a room argument is required', async () => {
   const { url } = await startServer();
   const plain = await inPipe(['veranda', '--as', 'aya', '--server', url], { env: { TERM: 'xterm-256color' }, input: 'hello\n/who\n' });
   expect(plain).toMatchObject({ code: 0, complained: '' });

@@ -1,4 +1,4 @@
-/** What somebody reads of a room's past, against the whole of it in an array. */
+// Tests of the history window against a model room.
 import type { Chat, MissedEntry, TimelineChat } from '@engawa/client';
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
@@ -17,7 +17,7 @@ const timelineOf = (room: ArrayRoom) => ({
   },
 });
 
-/** A room whose log is an array: pages come when they are let, and a server that lags answers as of a little before. */
+/** A room whose log is an array. Pages are answered when the test allows it, and `lag` makes the answers outdated. */
 class ArrayRoom {
   #chats: Chat[] = [];
   #past: { seq: number; chats: Chat[] }[] = [];
@@ -57,7 +57,7 @@ class ArrayRoom {
     this.#told({ kind: 'update:chat', seq, chatSeq: chat.seq });
   }
 
-  /** Chats of a range, as of now or a little before, when they are let. */
+  /** A page, answered when the test allows it, and outdated by `lag`. */
   history = (range: { before?: number; after?: number; around?: number; limit?: number }) => {
     const state = this.#past.at(-1 - this.lag) ?? this.#past.at(-1) ?? { seq: 1, chats: [] };
     return new Promise<never>((resolve) => this.waiting.push(() => resolve(pageOf(state, range) as never)));
@@ -107,7 +107,7 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
   { maxLength: 60 },
 );
 
-test('whatever is said, changed, loaded and answered late, what is shown is a stretch of the room as it stands, without a hole', async () => {
+test('any mix of new, changed, loaded and late chats shows a gapless, current range of the room', async () => {
   await fc.assert(
     fc.asyncProperty(fc.nat({ max: 40 }), steps, async (before, all) => {
       const room = new ArrayRoom();
@@ -142,7 +142,7 @@ function take(step: Step, room: ArrayRoom, window: HistoryWindow): void {
   if (step.do === 'answer') room.waiting.shift()?.();
 }
 
-/** The part of the room that the window shows; it is bounded, and nothing is missing inside. */
+/** Expects that the window shows a bounded part of the room without gaps. */
 function expectStretch(room: ArrayRoom, window: HistoryWindow): readonly Chat[] {
   const { chats } = window;
   const first = room.whole.findIndex(({ seq }) => seq === (chats[0] as Chat | undefined)?.seq);
@@ -152,7 +152,7 @@ function expectStretch(room: ArrayRoom, window: HistoryWindow): readonly Chat[] 
   return stretch;
 }
 
-/** All pages have come, and all that changed was read. */
+/** Resolves when all pages have arrived and all changes are loaded. */
 async function settled(room: ArrayRoom): Promise<void> {
   for (let calm = 0; calm < 5; calm += 1) {
     if (room.waiting.length > 0) calm = 0;
@@ -161,7 +161,7 @@ async function settled(room: ArrayRoom): Promise<void> {
   }
 }
 
-test('a window that is closed while it brings itself up to date reads nothing more', async () => {
+test('a window that is closed during an update sends no further request', async () => {
   const room = new ArrayRoom();
   for (let each = 0; each < 30; each += 1) room.say();
   const window = new HistoryWindow(room, () => undefined, WINDOW_LIMITS);
@@ -176,7 +176,7 @@ test('a window that is closed while it brings itself up to date reads nothing mo
   expect(room.waiting).toEqual([]);
 });
 
-test('who scrolls back reaches the first chat, and from there the newest again', async () => {
+test('scrolling back reaches the first chat, and scrolling forward the newest', async () => {
   const room = new ArrayRoom();
   for (let each = 0; each < 100; each += 1) room.say();
   const window = new HistoryWindow(room, () => undefined, WINDOW_LIMITS);

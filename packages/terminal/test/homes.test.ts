@@ -1,4 +1,4 @@
-/** Which folders the command keeps its files in, whatever the environment calls the home. */
+// Tests of the folders for config and state under any environment.
 import {
   chmodSync,
   chownSync,
@@ -23,11 +23,11 @@ const OTHER_USER = 65_534;
 interface Surroundings {
   env: NodeJS.ProcessEnv;
   cwd?: string;
-  /** Shell commands before the command, in a mount namespace of their own. */
+  /** Shell commands to run before the command, in a private mount namespace. */
   setUp?: string | undefined;
 }
 
-/** `engawa send` to a room of its own; resolves with what it said, and under which name the server kept the chat. */
+/** Runs `engawa send` to a new room. Resolves with its stderr, and the name under which the chat was stored. */
 async function send({ env, ...surroundings }: Surroundings): Promise<{ stderr: string; name: string | undefined }> {
   const { url } = await startServer({ limits: 'off' });
   const ben = await connect(url);
@@ -41,12 +41,12 @@ async function send({ env, ...surroundings }: Surroundings): Promise<{ stderr: s
   return { stderr: run.stderr(), name: chats[0]?.username };
 }
 
-/** Paths of all files and folders below, from there. */
+/** Relative paths of all files and folders below a folder. */
 const below = (folder: string): string[] => readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort();
 
 const sessionsIn = (state: string): string[] => below(join(state, 'engawa')).filter((path) => path.endsWith('.session'));
 
-/** A current folder with planted config files, wherever a relative path may lead to. */
+/** A working directory with a planted config file at each place that a relative path may lead to. */
 function plantedFolder(): string {
   const folder = createTempFolder();
   for (const path of ['.config', 'relative/.config', 'relative']) {
@@ -57,16 +57,16 @@ function plantedFolder(): string {
   return folder;
 }
 
-/** Shell commands by which the user of the command has another home, or no account at all. */
+/** Shell commands that give the user of the command another home, or no account. */
 function account(home: string | undefined): string {
   const etc = createTempFolder();
   writeFileSync(join(etc, 'passwd'), home === undefined ? '' : `user:x:${process.getuid?.()}:0::${home}:/bin/sh\n`);
-  // NSS has modules, as systemd's, that know an account of root without the file.
+  // NSS modules such as systemd's know the account of root without the file.
   writeFileSync(join(etc, 'nsswitch.conf'), 'passwd: files\n');
   return `mount --bind ${etc}/passwd /etc/passwd; mount --bind ${etc}/nsswitch.conf /etc/nsswitch.conf`;
 }
 
-test.each(['', '.', 'relative', '~'])('HOME=%j is ignored: the home of the account is used, and the command says so', async (HOME) => {
+test.each(['', '.', 'relative', '~'])('HOME=%j is ignored with a warning, and the home of the account is used', async (HOME) => {
   const [home, cwd] = [createTempFolder(), plantedFolder()];
   const planted = below(cwd);
   const { stderr, name } = await send({ env: { HOME }, cwd, setUp: account(home) });
@@ -76,7 +76,7 @@ test.each(['', '.', 'relative', '~'])('HOME=%j is ignored: the home of the accou
   expect(sessionsIn(join(home, '.local', 'state'))).toHaveLength(1);
 });
 
-test('a relative XDG folder is ignored: that of the home is used, and the command says so; an empty one needs no word', async () => {
+test('a relative XDG folder is ignored with a warning, and an empty one without', async () => {
   const [home, cwd] = [createTempFolder(), plantedFolder()];
   const planted = below(cwd);
   const relative = await send({ env: { HOME: home, XDG_CONFIG_HOME: 'relative', XDG_STATE_HOME: 'relative' }, cwd });
@@ -93,7 +93,7 @@ test('a relative XDG folder is ignored: that of the home is used, and the comman
   expect(sessionsIn(join(home, '.local', 'state'))).toHaveLength(2);
 });
 
-test('an XDG folder that is not there yet is made, for its owner alone', async () => {
+test('a missing XDG folder is created with access for its owner only', async () => {
   const state = join(createTempFolder(), 'a', 'b');
   expect(await send({ env: { HOME: noFolder(), XDG_STATE_HOME: state } })).toMatchObject({ stderr: '' });
   expect(sessionsIn(state)).toHaveLength(1);
@@ -103,7 +103,7 @@ test('an XDG folder that is not there yet is made, for its owner alone', async (
 interface Unusable {
   env: NodeJS.ProcessEnv;
   setUp?: string;
-  /** What the command says beside that nothing is kept. */
+  /** The reason in the warning that nothing is stored. */
   why: string;
 }
 
@@ -130,7 +130,7 @@ test.each<[what: string, unusable: () => Unusable]>([
   ['an empty HOME and no account', () => ({ env: { HOME: '' }, setUp: account(undefined), why: 'there is no other home' })],
   ['an account whose home is relative', () => ({ env: {}, setUp: account('relative'), why: 'there is no home folder' })],
   ['an account whose home does not exist', () => ({ env: {}, setUp: account(noFolder()), why: 'there is no home folder' })],
-])('with %s the command keeps its session in memory, and says so', async (_, unusable) => {
+])('with %s the command keeps its session in memory, with a warning', async (_, unusable) => {
   const { env, setUp, why } = unusable();
   const { HOME = '' } = env;
   const isThere = existsSync(HOME);
@@ -176,7 +176,7 @@ test.each(['000', '022', '777'])('under umask %s files are 0600 and folders 0700
   for (const [path, stats] of modes) expect([path, (stats.mode & 0o777).toString(8)]).toEqual([path, stats.isDirectory() ? '700' : '600']);
 });
 
-/** Two runs on one server; between them `tamper` does something to the file with the session. */
+/** Two runs on one server; `tamper` changes the session file between them. */
 async function sendTwice(tamper: (session: string) => void): Promise<{ session: string; first: string; stderr: string }> {
   const { url } = await startServer();
   await requestOk(await connect(url), 'create:room', { roomId: 'ops', username: 'ben' });
@@ -191,7 +191,7 @@ async function sendTwice(tamper: (session: string) => void): Promise<{ session: 
   return { session, first, stderr: second.stderr() };
 }
 
-test('a session file that is a link is not followed: another session replaces it, and the command says so', async () => {
+test('a session file that is a link is replaced by a new session, with a warning', async () => {
   const target = join(createTempFolder(), 'target');
   const { session, first, stderr } = await sendTwice((path) => {
     renameSync(path, target);
@@ -204,20 +204,20 @@ test('a session file that is a link is not followed: another session replaces it
   expect([readFileSync(target, 'utf8'), statSync(target).mode & 0o777]).toEqual([first, 0o644]);
 });
 
-test("a session file that is another user's is not believed: another session replaces it, and the command says so", async () => {
+test('a session file of another user is replaced by a new session, with a warning', async () => {
   const { session, first, stderr } = await sendTwice((path) => chownSync(path, OTHER_USER, OTHER_USER));
   expect(stderr).toContain(`${session} is another user's\n`);
   expect(statSync(session)).toMatchObject({ mode: 0o100600, uid: process.getuid?.() });
   expect(readFileSync(session, 'utf8')).not.toBe(first);
 });
 
-test('profile set fails with code 2 where there is no home', async () => {
+test('profile set fails with code 2 without a home', async () => {
   const run = runEngawa(['profile', 'set', 'work'], { env: { HOME: noFolder() } });
   expect(await run.waitForExit()).toBe(2);
   expect(run.stderr()).toBe('engawa: there is no home folder to keep profiles in\n');
 });
 
-test('profile and completion read no config of the current folder; profile says which home it took', async () => {
+test('profile and completion ignore a config in the current folder, and profile shows the home in use', async () => {
   const [cwd, setUp] = [plantedFolder(), account(createTempFolder())];
   const list = runEngawa(['profile', 'list'], { env: { PATH: process.env.PATH, HOME: '' }, cwd, setUp });
   expect(await list.waitForExit()).toBe(0);

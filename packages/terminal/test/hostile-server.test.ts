@@ -1,4 +1,4 @@
-/** A server that means harm: what it says is data, too, also where no real one says such a thing. */
+// Tests of a malicious server: all that it sends is displayed as text.
 import { expect, test } from 'vitest';
 import { createTempFolder } from '../../server/test/helpers/folders.ts';
 import { startStubServer } from '../../server/test/helpers/stub-server.ts';
@@ -22,7 +22,7 @@ const answers: Record<string, object> = {
   'add:member': { ...place, ...membership },
 };
 
-test('why it lets nobody in, and why it refuses a room, is shown as text', async () => {
+test('reasons for a refused connection or room are displayed as text', async () => {
   const { url, refuseConnections } = await startStubServer(() => refusal);
   const refused = openChat(url);
   await refused.waitForText('evil');
@@ -33,7 +33,7 @@ test('why it lets nobody in, and why it refuses a room, is shown as text', async
   expect(findUnsafeOutput(late.output())).toEqual([]);
 });
 
-test('names, chats, topics and refusals that no real one would pass on are shown as text', async () => {
+test('names, chats, topics and refusals that no honest server sends are displayed as text', async () => {
   const { url } = await startStubServer((event) => (answers[event] ? { ok: true, ...answers[event] } : refusal));
   const aya = openChat(url);
   await aya.waitForText('evil');
@@ -58,7 +58,7 @@ test('names, chats, topics and refusals that no real one would pass on are shown
 });
 
 test.each([['rooms'], ['who', 'veranda'], ['read', 'veranda'], ['chat', 'veranda', '--plain']])(
-  'nor is it more than text in lines: engawa %s',
+  'engawa %s prints only text from a malicious server',
   async (...args) => {
     const { url } = await startStubServer((event) => (answers[event] ? { ok: true, ...answers[event] } : refusal));
     const env = { HOME: createTempFolder() };
@@ -66,7 +66,7 @@ test.each([['rooms'], ['who', 'veranda'], ['read', 'veranda'], ['chat', 'veranda
     await lines.waitForText('evil');
     if (args[0] === 'chat') lines.press('ctrl+d');
     await lines.exited;
-    // Only what readline needs to edit a line.
+    // Readline needs only these sequences to edit a line.
     expect(findUnsafeOutput(lines.output().replace(/\u001b\[\d*[CDGKJ]|\u001b\[\?2004[hl]|\r\n?|\n/g, ''))).toEqual([]);
   },
 );

@@ -1,4 +1,4 @@
-/** What others write is data: attacks on the terminal through everything of theirs that it shows. */
+// Tests of malicious members: none of their data controls the terminal.
 import type { Room } from '@engawa/client';
 import { newUsername } from '@engawa/protocol';
 import { expect, test } from 'vitest';
@@ -8,16 +8,16 @@ import { findUnsafeOutput } from './helpers/escape-sequence-check.ts';
 import type { Pty } from './helpers/pty.ts';
 
 const ATTACKS = {
-  'sequences of 7 bits': '\u001b[3J\u001bc\u001b[?1049l\u001b[?25l\u001b[5;8mhidden\u001b(0qqq\u001b[10;1H',
-  'sequences of 8 bits': '\u009b3J\u009b?1049l\u009d0;title\u009c\u0090$q\u009c\u0084\u008d',
+  '7-bit sequences': '\u001b[3J\u001bc\u001b[?1049l\u001b[?25l\u001b[5;8mhidden\u001b(0qqq\u001b[10;1H',
+  '8-bit sequences': '\u009b3J\u009b?1049l\u009d0;title\u009c\u0090$q\u009c\u0084\u008d',
   'title and clipboard': '\u001b]0;PWNED\u0007\u001b]2;PWNED\u001b\\\u001b]52;c;cm0gLXJm\u0007\u001b]1337;File=a\u0007',
   'a false link': '\u001b]8;;https://evil.example/\u001b\\https://bank.example/\u001b]8;;\u001b\\',
-  'questions to the terminal': '\u001b[c\u001b[6n\u001b[21t\u001bP+q544e\u001b\\\u0005',
+  'terminal queries': '\u001b[c\u001b[6n\u001b[21t\u001bP+q544e\u001b\\\u0005',
   'half a sequence': 'text\u001b',
   'another half': '\u001b[38;5;',
   'single controls': '\u0000a\u0001b\u0007c\bd\u000be\u000cf\u007fg\u0080h\u009fi',
   'reordered text': 'abc\u202edcba\u202c \u2066x\u2069 \u2067y\u2069 \u200e\u200f\u061c',
-  'what nobody sees': 'a\u200bb\u200cc\u200dd\u2060e\ufefff\u00adg\u3164h\u115fi\uffa0j\u180ek',
+  'invisible characters': 'a\u200bb\u200cc\u200dd\u2060e\ufefff\u00adg\u3164h\u115fi\uffa0j\u180ek',
   tags: `flag\u{e0001}${[...'hidden'].map((each) => String.fromCodePoint(0xe0000 + (each.codePointAt(0) ?? 0))).join('')}\u{e007f}`,
   'line breaks': 'one\ntwo\r\nthree\rfour\u2028five\u2029six\u0085seven\u000beight\u000cnine',
   tabs: 'a\tb\t\tc\t\t\td',
@@ -34,14 +34,14 @@ const ATTACKS = {
   'from right to left': 'שלום العالم abc',
 };
 
-/** As much of an attack as an id may hold: what the server itself refuses in ids is left out. */
+/** The part of an attack that is valid in an id: the server rejects the rest. */
 const idOf = (attack: string): string => {
   let id = '';
   for (const each of attack) if (Buffer.byteLength(id + each) <= 110 && newUsername.safeParse(`${id}${each}.`).success) id += each;
   return id.trim();
 };
 
-/** The line beside the list of rooms, and the one beside names, stand in every row; the title is above, the status below. */
+/** Checks that the borders of the room list and the name column are in every row, with the title above and the status below. */
 function isLaidOut(pty: Pty, { list = 23, rows = 28 } = {}): void {
   const screen = pty.screen();
   expect(screen[0]).toMatch(/^ #veranda/);
@@ -63,7 +63,7 @@ async function attack(ben: Room, pty: Pty, texts: readonly string[]): Promise<vo
 }
 
 test.each(['graphemes', 'parts', 'ambiguous as wide'] as const)(
-  'no chat of others reaches the terminal as a command or breaks its rows, on one that counts %s',
+  'no chat controls the terminal or breaks its rows, on a terminal that counts %s',
   async (widthMode) => {
     const { url } = await startServer({ limits: 'off' });
     const ben = await joinVeranda(url);
@@ -83,7 +83,7 @@ test.each(['graphemes', 'parts', 'ambiguous as wide'] as const)(
   },
 );
 
-test('nor does what else they choose: names, rooms, topics, reactions, answers, who is typing', async () => {
+test('names, rooms, topics, reactions, replies and typing events do not control the terminal', async () => {
   const { url } = await startServer({ limits: 'off' });
   const ben = await joinVeranda(url);
   const ids = [...new Set(Object.values(ATTACKS).map(idOf))].filter((id) => newUsername.safeParse(id).success);
@@ -135,7 +135,7 @@ test('nor does what else they choose: names, rooms, topics, reactions, answers, 
   expect(findUnsafeOutput(aya.output())).toEqual([]);
 });
 
-test('names that look alike are marked, and what only looks like a name of the room is no mention of it', async () => {
+test('confusable names are marked, and a confusable of a name is not a mention of it', async () => {
   const { url } = await startServer({ limits: 'off' });
   const ben = await joinVeranda(url, 'カメ');
   const evil = await joinVeranda(url, '力メ');

@@ -1,4 +1,4 @@
-/** What is typed, in any language and on any terminal: the cursor is right after it, and every key does what people expect of it. */
+// Tests of typing in any language on any terminal: cursor position and keys.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import stringWidth from 'string-width';
@@ -7,7 +7,7 @@ import { createTempFolder, startServer, until } from '../../server/test/helpers/
 import { joinRooms, joinVeranda, openChat, sendChat, typeLine } from './helpers/chat.ts';
 import type { Pty } from './helpers/pty.ts';
 
-/** Each of them is one key, or what an input method puts in at once. */
+/** Each item is one key, or the output of an input method. */
 const TYPED = [
   'a',
   '今',
@@ -32,7 +32,7 @@ const TYPED = [
 
 const inputRow = (pty: Pty): number => pty.screen().findLastIndex((row) => row.startsWith('› '));
 
-/** The cursor is in the row that is typed, behind this text of it. */
+/** Resolves when the cursor is in the input row behind this text. */
 async function isBehind(pty: Pty, text: string): Promise<void> {
   const column = 2 + stringWidth(text);
   await until(() => pty.cursor().column === column && pty.cursor().row >= inputRow(pty), `the cursor is behind ${text}`).catch(
@@ -42,31 +42,28 @@ async function isBehind(pty: Pty, text: string): Promise<void> {
   );
 }
 
-test.each(['graphemes', 'parts'] as const)(
-  'the cursor is right behind each thing that is typed, on a terminal that counts %s',
-  async (widthMode) => {
-    const { url } = await startServer();
-    const ben = await joinVeranda(url);
-    const aya = openChat(url, { widthMode });
-    await aya.waitForText('2 here');
-    let typed = '';
-    for (const each of TYPED) {
-      aya.type(each);
-      typed += each;
-      await isBehind(aya, typed.replace('\u{e0100}', ''));
-    }
-    for (const each of TYPED.toReversed()) {
-      const parts = [...new Intl.Segmenter(undefined, { granularity: 'grapheme' }).segment(each)].length;
-      aya.press(...Array.from({ length: parts }, () => 'left'));
-      typed = typed.slice(0, -each.length);
-      await isBehind(aya, typed.replace('\u{e0100}', ''));
-    }
-    aya.press('end', 'enter');
-    expect(await heard(ben, 1)).toBe(TYPED.join(''));
-  },
-);
+test.each(['graphemes', 'parts'] as const)('the cursor follows each typed character, on a terminal that counts %s', async (widthMode) => {
+  const { url } = await startServer();
+  const ben = await joinVeranda(url);
+  const aya = openChat(url, { widthMode });
+  await aya.waitForText('2 here');
+  let typed = '';
+  for (const each of TYPED) {
+    aya.type(each);
+    typed += each;
+    await isBehind(aya, typed.replace('\u{e0100}', ''));
+  }
+  for (const each of TYPED.toReversed()) {
+    const parts = [...new Intl.Segmenter(undefined, { granularity: 'grapheme' }).segment(each)].length;
+    aya.press(...Array.from({ length: parts }, () => 'left'));
+    typed = typed.slice(0, -each.length);
+    await isBehind(aya, typed.replace('\u{e0100}', ''));
+  }
+  aya.press('end', 'enter');
+  expect(await heard(ben, 1)).toBe(TYPED.join(''));
+});
 
-test('in the middle of what is typed one goes on, takes back, undoes, and comes to what was typed before', async () => {
+test('input can be edited in the middle, undone and recalled from the history', async () => {
   const { url } = await startServer();
   const aya = openChat(url);
   await aya.waitForText('1 here');
@@ -100,7 +97,7 @@ test('in the middle of what is typed one goes on, takes back, undoes, and comes 
   await aya.waitForText('› draft');
 });
 
-test('several lines are typed and pasted, stay until Enter, and are one chat', async () => {
+test('several typed and pasted lines stay in the input until Enter and become one chat', async () => {
   const { url } = await startServer();
   const ben = await joinVeranda(url);
   const aya = openChat(url);
@@ -129,7 +126,7 @@ test('several lines are typed and pasted, stay until Enter, and are one chat', a
   expect(aya.screen()[0]).toMatch(/^ #veranda/);
 });
 
-test('tabs that are pasted are sent and edited as tabs, and shown as spaces; the line break at the end is not', async () => {
+test('pasted tabs are sent and edited as tabs and displayed as spaces, and a final line break is dropped', async () => {
   const { url } = await startServer();
   const ben = await joinVeranda(url);
   const aya = openChat(url);
@@ -147,7 +144,7 @@ test('tabs that are pasted are sent and edited as tabs, and shown as spaces; the
   expect(await heard(ben, 1)).toBe('name\tcount\n茶\t30');
 });
 
-test('of 7,000 characters that are pasted none is thrown away: they are counted, and sent as two chats once that is confirmed', async () => {
+test('7,000 pasted characters are counted and sent as two chats after confirmation', async () => {
   const { url } = await startServer();
   const ben = await joinVeranda(url);
   const aya = openChat(url);
@@ -168,7 +165,7 @@ test('of 7,000 characters that are pasted none is thrown away: they are counted,
   await aya.waitForText('› Say something');
 });
 
-test('an edit and a command that are longer than one chat stay in the line, and so does what a paste of megabytes meets', async () => {
+test('an edit or command that is too long stays in the input, and a paste of megabytes leaves the input unchanged', async () => {
   const { url } = await startServer();
   const ben = await joinVeranda(url);
   const aya = openChat(url);
@@ -234,7 +231,7 @@ test('Tab completes commands, names, rooms and emoji', async () => {
   await aya.waitForText('› /reply');
 });
 
-test('what may be completed shows itself as it is typed, with what it is, and takes no key but Tab and Esc', async () => {
+test('completions appear with descriptions while typing, and take no key but Tab and Esc', async () => {
   const { url } = await startServer();
   const ben = await joinVeranda(url, 'benedikta');
   const aya = openChat(url);
@@ -273,7 +270,7 @@ test('what may be completed shows itself as it is typed, with what it is, and ta
   await aya.waitForText('/reply  /react');
 });
 
-test('the wheel scrolls, and a click selects a chat or goes to a room', async () => {
+test('the wheel scrolls, and a click selects a chat or opens a room', async () => {
   const { url } = await startServer({ limits: 'off' });
   const ben = await joinVeranda(url);
   await joinRooms(url, 'noa', 'kitchen');
@@ -296,7 +293,7 @@ test('the wheel scrolls, and a click selects a chat or goes to a room', async ()
   await aya.waitForText('reply to ben: chat 57 of ben');
 });
 
-test('letters after a click on a chat are text, and no letter deletes anything', async () => {
+test('letters after a click on a chat are text, and no letter deletes a chat', async () => {
   const { url } = await startServer({ limits: 'off' });
   const ben = await joinVeranda(url);
   const aya = openChat(url);
@@ -314,7 +311,7 @@ test('letters after a click on a chat are text, and no letter deletes anything',
   expect(ben.timeline.chats.map(({ message }) => message)).toEqual(['precious', "don't worry", 'even so', 'really', '+1', 'never']);
 });
 
-test('d on a chat that keys selected asks first: Enter deletes it, Esc keeps it, and text that goes on is text', async () => {
+test('d on a chat selected by keys asks first: Enter deletes, Esc cancels, and further text is text', async () => {
   const { url } = await startServer({ limits: 'off' });
   const ben = await joinVeranda(url);
   const aya = openChat(url);
@@ -338,12 +335,12 @@ test('d on a chat that keys selected asks first: Enter deletes it, Esc keeps it,
   await until(() => ben.timeline.chats.at(-1)?.message === null, 'ben hears it');
 });
 
-test('Alt+E and /editor write in the editor, which has every key meanwhile; what is saved comes into the line', async () => {
+test('Alt+E and /editor give the terminal to the external editor, and the saved text becomes the input', async () => {
   const { url } = await startServer();
   const ben = await joinVeranda(url);
   const folder = createTempFolder();
   const script = join(folder, 'edit.sh');
-  // As an editor: it asks at the terminal, and keeps what is typed there.
+  // An editor that prompts on the terminal and saves the answer.
   writeFileSync(
     script,
     'printf "was: %s, go on: " "$(cat "$2")"; read -r more; printf "%s %s\\nsecond line\\n" "$(cat "$2")" "$more" > "$2"; exit $1',
@@ -395,7 +392,7 @@ test('Alt+E and /editor write in the editor, which has every key meanwhile; what
   expect(readFileSync(join(folder, kept, 'chat.txt'), 'utf8')).toHaveLength(50_000);
 });
 
-test('c copies a chat that keys selected, and /copy the newest or the one that was clicked, as it was said but for controls', async () => {
+test('c copies a chat selected by keys, and /copy the clicked or newest one, without control characters', async () => {
   const { url } = await startServer();
   const ben = await joinVeranda(url);
   const aya = openChat(url);
@@ -425,7 +422,7 @@ test('c copies a chat that keys selected, and /copy the newest or the one that w
   expect(console.output()).not.toContain(']52;');
 });
 
-test('to a chat of somebody else only what is allowed is offered, and e and d leave it as it is', async () => {
+test('a chat of another member offers only the allowed actions, and e and d leave it unchanged', async () => {
   const { url } = await startServer({ limits: 'off' });
   const ben = await joinVeranda(url);
   await sendChat(ben, 'mine');
@@ -441,7 +438,7 @@ test('to a chat of somebody else only what is allowed is offered, and e and d le
   }
 });
 
-test('resized from 120 columns to 40 and 20, to less and back, nothing is lost and nothing is left over', async () => {
+test('resizing from 120 columns to 40, 20 and less and back leaves a complete screen', async () => {
   const { url } = await startServer();
   const ben = await joinVeranda(url);
   await sendChat(
@@ -479,7 +476,7 @@ test('resized from 120 columns to 40 and 20, to less and back, nothing is lost a
   await aya.waitForText(/│ a draft 下書き$/m);
 });
 
-test('NO_COLOR leaves no colour, and light and dark differ', async () => {
+test('NO_COLOR removes all colors, and the light and dark themes differ', async () => {
   const { url } = await startServer();
   const ben = await joinVeranda(url);
   await sendChat(ben, '@aya see https://example.org/ 🌸');
@@ -503,7 +500,7 @@ test('NO_COLOR leaves no colour, and light and dark differ', async () => {
   expect(nameOf(chosen).foreground).toBe(nameOf(dark).foreground);
 });
 
-test('in Japanese all that it says is Japanese', async () => {
+test('with LANG=ja all texts are Japanese', async () => {
   const { url, stop } = await startServer();
   const ben = await joinVeranda(url);
   await sendChat(ben, 'おはよう');

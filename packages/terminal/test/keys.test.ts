@@ -1,4 +1,4 @@
-/** From the bytes of a terminal to keys. */
+// Tests of the key parser.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { InputEvent } from '#screen/key.js';
@@ -13,7 +13,7 @@ function parse(...chunks: (string | Uint8Array)[]): { keys: InputEvent[]; answer
   return { keys, answers, parser };
 }
 
-/** `ctrl+alt+left`, `"text"`. */
+/** Describes an event, such as `ctrl+alt+left` or `"text"`. */
 const said = (key: InputEvent): string => {
   if (key.kind === 'text') return JSON.stringify(key.text);
   if (key.kind === 'paste') return `paste ${JSON.stringify(key.text)}`;
@@ -46,7 +46,7 @@ test.each([
   expect(parse(bytes).keys.map(said).join(' ')).toBe(keys);
 });
 
-test('keys may come byte by byte', () => {
+test('keys may arrive byte by byte', () => {
   const bytes = Buffer.from(
     '縁👍🏿\u001b[1;5D\u001bOP\u001b[200~縁\u001b[20\r\u001b[201~\u001b[<0;3;4M\u001bb\u001b]11;rgb:0/0/0\u001b\\x',
   );
@@ -65,7 +65,7 @@ test.each([
   ['\u001b[1;5', ''],
   ['\u001b]11;rgb:', ''],
   ['\u001b[200~abc', 'paste "abc"'],
-])('%j is, when nothing follows for a while, %s', (bytes, keys) => {
+])('%j without further input is %s', (bytes, keys) => {
   const parsed = parse(bytes);
   expect(parsed.keys).toEqual([]);
   expect(parsed.parser.flushDelayMs).toBeGreaterThan(0);
@@ -74,20 +74,20 @@ test.each([
   expect(parsed.parser.flushDelayMs).toBeUndefined();
 });
 
-test('a broken sequence does not swallow the key after it', () => {
+test('a broken sequence does not swallow the next key', () => {
   expect(parse('\u001b[1;\u0003').keys.map(said)).toEqual(['ctrl+c']);
   expect(parse('\u001b]11;x\u0003\u001b[A').keys.map(said)).toContain('up');
   expect(parse(`\u001b[${'1;'.repeat(1_000)}`, '\u0003').keys.map(said)).toContain('ctrl+c');
 });
 
-test('answers of the terminal are not keys', () => {
+test('replies of the terminal are not keys', () => {
   const { keys, answers } = parse('\u001b[?62;22c\u001b]11;rgb:ffff/ffff/ffff\u0007\u001bP1$r0m\u001b\\\u001b[?2026;2$y');
   expect(keys).toEqual([]);
   expect(answers).toEqual(['[?62;22c', '11;rgb:ffff/ffff/ffff', '[?2026;2$y']);
   expect(parse(`\u001b]52;${'x'.repeat(100_000)}`, 'xx\u0007a').keys.map(said)).toEqual(['"a"']);
 });
 
-test('what is pasted beyond a mebibyte is dropped, and said', () => {
+test('a paste beyond a mebibyte is truncated and marked as such', () => {
   const chunk = '縁'.repeat(20_000);
   const { keys } = parse('\u001b[200~', ...Array<string>(40).fill(chunk), '\u001b[201~x');
   const [paste, after] = keys;
@@ -97,7 +97,7 @@ test('what is pasted beyond a mebibyte is dropped, and said', () => {
   expect(after).toEqual({ kind: 'text', text: 'x' });
 });
 
-test('whatever comes, nothing is thrown, nothing sticks, and no text holds a control', () => {
+test('any input is parsed without an exception, a stuck state or control characters in texts', () => {
   const begins = fc.constantFrom(
     '\u001b',
     '\u001b[',
@@ -140,7 +140,7 @@ test('whatever comes, nothing is thrown, nothing sticks, and no text holds a con
       parser.flush();
       expect(parser.flushDelayMs).toBeUndefined();
       for (const key of keys) if (key.kind === 'text') expect(key.text).not.toMatch(/\p{Cc}|^$/u);
-      // A character may have begun.
+      // A character may be incomplete.
       parser.push(Buffer.from(' q'));
       expect(keys.at(-1)).toMatchObject({ kind: 'text' });
       expect((keys.at(-1) as { text: string }).text.endsWith('q')).toBe(true);

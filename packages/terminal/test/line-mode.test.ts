@@ -1,9 +1,9 @@
-/** For screen readers: plain lines on a terminal, without a picture, colours or a moving cursor. */
+// Tests of line mode on a terminal, as for screen readers: no colors, no cursor movement.
 import { expect, test } from 'vitest';
 import { startServer } from '../../server/test/helpers/server.ts';
 import { joinVeranda, openChat, sendChat, typeLine } from './helpers/chat.ts';
 
-test('with --plain it reads line by line: what is said, who comes, what one types', async () => {
+test('with --plain chats, joins and typed lines are read line by line', async () => {
   const { url } = await startServer();
   const ben = await joinVeranda(url);
   await sendChat(ben, 'from before\u001b[31m');
@@ -31,7 +31,7 @@ test('with --plain it reads line by line: what is said, who comes, what one type
     wraps: true,
     cursorVisible: true,
   });
-  // Only what readline needs to edit a line: no colours, no places, no titles.
+  // Readline needs only these sequences to edit a line: no colors, no cursor positions, no titles.
   expect(aya.output().replace(/\u001b\[(?:\d*[CDGKJ]|\?2004[hl])/g, '')).not.toMatch(/[\u001b\u009b\u0007]/);
   typeLine(aya, '/quit');
   expect(await aya.exited).toMatchObject({ code: 0 });

@@ -1,3 +1,4 @@
+// Tests of the line splitter, JSON lines and time arguments.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type LinePart, LineSplitter } from '#scripting/line-splitter.js';
@@ -7,7 +8,7 @@ import { parseDuration, parseSince } from '#scripting/parse-time.js';
 const MOST = { codePoints: 5, bytes: 12 };
 const text = fc.string({ unit: fc.constantFrom('a', '\u001b', '😀', '\n', '\r', 'é', ' ') });
 
-test('however a text comes in, its lines come out, in pieces of the size that a chat may have', () => {
+test('input in any chunks yields its lines, in parts that fit one chat', () => {
   fc.assert(
     fc.property(fc.array(text), (chunks) => {
       const pieces = new LineSplitter(MOST);
@@ -29,7 +30,7 @@ test('however a text comes in, its lines come out, in pieces of the size that a 
   );
 });
 
-test('a line of JSON says what it was made of, in characters that do nothing', () => {
+test('a JSON line parses to its value and contains only safe characters', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (message) => {
       const line = toJsonLine({ message });
@@ -39,7 +40,7 @@ test('a line of JSON says what it was made of, in characters that do nothing', (
   );
 });
 
-test('times are read as people write them', () => {
+test('durations and times are parsed', () => {
   expect([parseDuration('90s', '-'), parseDuration('1h30m', '-'), parseDuration('1.5', '-'), parseDuration('200ms', '-')]).toEqual([
     90_000, 5_400_000, 1_500, 200,
   ]);

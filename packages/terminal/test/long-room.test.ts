@@ -1,4 +1,4 @@
-/** A room of any length: it opens at once, is read from end to end, and what one reads stays where it is. */
+// Tests of long rooms: they open at once and can be read completely, and the view stays at its position.
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type Draft, openMemory, type Store } from '@engawa/server';
@@ -9,17 +9,17 @@ import type { Pty } from './helpers/pty.ts';
 
 const CHATS = 100_000;
 
-/** Bytes of memory that a process takes up. */
+/** Resident memory of a process, in bytes. */
 const memoryOf = (pid: number): number => Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
 
-/** The rows of the timeline, beside the list of rooms. */
+/** The rows of the timeline, without the room list. */
 const body = (pty: Pty): string[] =>
   pty
     .screen()
     .slice(1, -3)
     .map((row) => row.slice(24));
 
-/** The numbers that chats of the room begin with, from the top. */
+/** The numbers at the start of the visible chats, from the top. */
 const numbers = (pty: Pty): number[] =>
   body(pty)
     .flatMap((row) => (/│ (\d+) /.exec(row)?.[1] ?? []) as string)
@@ -27,7 +27,7 @@ const numbers = (pty: Pty): number[] =>
 
 const OWN = { by: 'aya', author: 'author-of-all' };
 
-/** The veranda as the server would have it after so many chats of aya, but written many at a time. */
+/** Writes the room as the server would after this many chats of aya, but in large batches. */
 async function fill(store: Store): Promise<void> {
   const keyUpdates: Draft['keyUpdates'] = [['settings', { owner: OWN.author, topic: '' }]];
   const epoch = await append(store, null, [{ ...OWN, id: randomUUID(), kind: 'create:room', body: {}, keyUpdates }]);
@@ -55,7 +55,7 @@ async function append(store: Store, epoch: string | null, drafts: Draft[]): Prom
 
 const isWithoutHole = (all: number[]): boolean => all.every((each, at) => each === (all[0] ?? 0) + at);
 
-test('a room of 100,000 chats opens like any other, and is read to its begin and back in a steady memory', async () => {
+test('a room of 100,000 chats opens at once and is read to its start and back in bounded memory', async () => {
   const store = openMemory();
   await fill(store);
   const { url } = await startServer({ store, limits: 'off' });
@@ -80,7 +80,7 @@ test('a room of 100,000 chats opens like any other, and is read to its begin and
   expect(memoryOf(aya.pid) - opened).toBeLessThan(64 * 1024 * 1024);
 });
 
-test('who reads what is old is not moved by what is new, and sees there what is edited, deleted and reacted to', async () => {
+test('a reader of old chats is not moved by new ones and sees edits, deletions and reactions there', async () => {
   const { url } = await startServer({ limits: 'off' });
   const ben = await joinVeranda(url);
   const seqs: number[] = [];
@@ -112,7 +112,7 @@ test('who reads what is old is not moved by what is new, and sees there what is 
   await aya.waitForText('│ 0 old');
 });
 
-test('a little scrolled back, new chats do not move it, and End leads to them', async () => {
+test('slightly scrolled back, the view is not moved by new chats, and End leads to them', async () => {
   const { url } = await startServer({ limits: 'off' });
   const ben = await joinVeranda(url);
   for (let each = 0; each < 80; each += 1) await sendChat(ben, `${each} old`);
@@ -124,7 +124,7 @@ test('a little scrolled back, new chats do not move it, and End leads to them', 
   for (let each = 0; each < 3; each += 1) await sendChat(ben, `${each} new\nof\nlines`);
   await aya.waitForText('↓ 3 new (End)');
   expect(body(aya)).toEqual(before);
-  // So many that what one reads is no more among the newest that are held.
+  // So many that the visible chats are dropped from the newest ones in memory.
   for (let from = 0; from < 2_100; from += 100)
     await Promise.all(Array.from({ length: 100 }, (_, each) => sendChat(ben, `${from + each} newer`)));
   await aya.waitForText('↓ 999+ new (End)');
@@ -133,7 +133,7 @@ test('a little scrolled back, new chats do not move it, and End leads to them', 
   await aya.waitForText('│ 2099 newer');
 });
 
-test('a room that is gone is not taken for another one with its id: that one is joined when it is asked for, and begins anew', async () => {
+test('a deleted room is not confused with a new one of the same id: joining it starts anew', async () => {
   const first = await startServer({ limits: 'off' });
   const ben = await joinVeranda(first.url);
   for (let each = 0; each < 60; each += 1) await sendChat(ben, `${each} of the old room`);

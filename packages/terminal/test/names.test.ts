@@ -1,3 +1,4 @@
+// Tests of author colors and known names.
 import { expect, test } from 'vitest';
 import { AUTHOR_COLOR_COUNT } from '#view-model/author-color.js';
 import { KnownNames } from '#view-model/known-names.js';
@@ -10,7 +11,7 @@ function namesOf(all: readonly string[]): KnownNames {
   return names;
 }
 
-test('of those who were seen lately no two have the same colour, and nobody gets another one', () => {
+test('recently seen names have different colors, and no name changes its color', () => {
   const names = namesOf(people(5));
   const before = people(5).map((name) => names.colorOf(name));
   for (const each of people(200, 5)) {
@@ -26,6 +27,6 @@ test('of those who were seen lately no two have the same colour, and nobody gets
   }
 });
 
-test('a colour that is free is the same in every room', () => {
+test('a free color is the same in every room', () => {
   for (const name of people(50)) expect(namesOf([name]).colorOf(name)).toBe(new KnownNames().colorOf(name));
 });

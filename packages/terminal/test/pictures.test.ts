@@ -1,4 +1,4 @@
-/** The main screens, as README and docs show them: `npm run pictures` writes what this looks at into docs/pictures. */
+// Tests of the main screens in README and docs. `npm run pictures` writes them to docs/pictures.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Room } from '@engawa/client';
@@ -16,7 +16,7 @@ function keep(name: string, pty: Pty, background: 'dark' | 'light' = 'dark'): vo
   writeFileSync(join(folder, `${name}.svg`), renderSvg(pty.picture('engawa chat'), background));
 }
 
-/** A house where people talk, and aya's terminal in it. */
+/** A server with several members and the terminal of aya. */
 async function talk(options: PtyOptions = {}): Promise<{ aya: Pty; ben: Room; server: Awaited<ReturnType<typeof startServer>> }> {
   const server = await startServer({ limits: 'off' });
   const [ben, ops] = await joinRooms(server.url, 'ben', 'veranda', 'ops');
@@ -55,34 +55,34 @@ async function talk(options: PtyOptions = {}): Promise<{ aya: Pty; ben: Room; se
   return { aya, ben, server };
 }
 
-test('the main screen, dark', async () => {
+test('main screen in the dark theme', async () => {
   const { aya } = await talk();
   aya.type('ようこそ');
   await aya.waitForText('› ようこそ');
   keep('chat-dark', aya);
 });
 
-test('the main screen, light', async () => {
+test('main screen in the light theme', async () => {
   const { aya } = await talk({ background: 'rgb:ffff/ffff/ffff' });
   aya.type('ようこそ');
   await aya.waitForText('› ようこそ');
   keep('chat-light', aya, 'light');
 });
 
-test('on forty columns', async () => {
+test('main screen on forty columns', async () => {
   const { aya } = await talk({ columns: 40, rows: 24 });
   await aya.waitForText('ありがとう');
   keep('chat-narrow', aya);
 });
 
-test('in Japanese, with the help open', async () => {
+test('main screen in Japanese with the help open', async () => {
   const { aya } = await talk({ env: { LANG: 'ja_JP.UTF-8' } });
   typeLine(aya, '/help');
   await until(() => aya.screen().some((row) => row.includes('/reply')), 'the help');
   keep('chat-japanese', aya);
 });
 
-test('while the server is away', async () => {
+test('main screen while the server is down', async () => {
   const { aya, server } = await talk();
   await server.stop();
   await aya.waitForText('reconnecting');

@@ -1,3 +1,4 @@
+// Tests of profiles: settings, private files, sessions and rooms.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -19,7 +20,7 @@ function allFilesIn(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true }).map(({ parentPath, name }) => join(parentPath, name));
 }
 
-test('the command line is asked first, then the variables, then the profile, then the login', () => {
+test('a setting comes from the command line, then the environment, then the profile, then the account', () => {
   const env = newHome();
   expect(openProfile({}, env)).toMatchObject({ name: 'default', username: 'login', server: 'http://localhost:3000/' });
   writeConfig(env, { default: 'work', profiles: new Map([['work', { server: 'https://chat.example', username: 'aya' }]]) });
@@ -31,10 +32,10 @@ test('the command line is asked first, then the variables, then the profile, the
   expect(openProfile({ profile: 'default' }, env)).toMatchObject({ username: 'login', server: 'http://localhost:3000/' });
 });
 
-test('without USER the name is that of the account, and where it is not needed none has to be said', () => {
+test('without USER the name is that of the account, and a command that needs no name does without', () => {
   const { HOME } = newHome();
   expect(openProfile({}, { HOME, USER: '' })).toMatchObject({ username: userInfo().username, sources: { username: 'your login' } });
-  // An account that is in no file of the system has no name.
+  // A user id without an account has no name.
   const nameless = { uid: 54_321, env: { HOME, PATH: process.env.PATH }, encoding: 'utf8' } as const;
   const PROFILE = new URL('../dist/profile/profile.js', import.meta.url).href;
   const opening = (options: object) =>
@@ -45,7 +46,7 @@ test('without USER the name is that of the account, and where it is not needed n
   expect(opened({ needsName: false })).toBe('""');
 });
 
-test('what cannot be used is said in words for people', () => {
+test('an invalid setting is reported in a readable message', () => {
   const env = newHome();
   writeConfig(env, { profiles: new Map([['work', {}]]) });
   expect(() => openProfile({ profile: 'wrok' }, env)).toThrow('there is no profile "wrok"; did you mean "work"?');
@@ -60,7 +61,7 @@ test.each([
   ['[]', ': must be an object'],
   ['{"profiles": {"../x": {}}}', '"../x" is no name for a profile'],
   ['{"profiles": {"a": {"server": 7}}}', 'profiles.a.server must be a text'],
-])('a config file that is broken is told with its place, and left as it is: %j', (text, said) => {
+])('an invalid config file is reported with its position and left unchanged: %j', (text, said) => {
   const env = newHome();
   const path = configIn(env);
   mkdirSync(join(path, '..'), { recursive: true });
@@ -70,7 +71,7 @@ test.each([
   expect(readFileSync(path, 'utf8')).toBe(text);
 });
 
-test('everything is for its owner alone, also what was there before', () => {
+test('all files are private to their owner, also those that existed before', () => {
   const env = newHome();
   writeConfig(env, { profiles: new Map() });
   chmodSync(configIn(env), 0o644);
@@ -86,7 +87,7 @@ test('everything is for its owner alone, also what was there before', () => {
   expect(existsSync(join(String(env.HOME), '.local', 'state', 'engawa', 'default'))).toBe(false);
 });
 
-test('a config file that is kept elsewhere stays there', () => {
+test('a config file behind a symbolic link stays where it is', () => {
   const env = newHome();
   const elsewhere = join(createTempFolder(), 'kept.json');
   writeFileSync(elsewhere, '{}');
@@ -97,7 +98,7 @@ test('a config file that is kept elsewhere stays there', () => {
   expect(readConfig(env).profiles.has('work')).toBe(true);
 });
 
-test('no key leaves the folder of its profile, and keys that differ by case are two', () => {
+test('no key leaves the folder of its profile, and keys that differ by case are distinct', () => {
   const env = newHome();
   const { storage } = openProfile({}, env);
   const keys = ['../../../x', '/etc/x', 'A', 'a', 'é', 'e\u0301', '', 'CON', 'x'.repeat(5_000), 'a\u0000b', '__proto__'];
@@ -109,7 +110,7 @@ test('no key leaves the folder of its profile, and keys that differ by case are 
   expect(keys.map((key) => storage.getItem(key))).toEqual(keys.map(() => null));
 });
 
-test('what is kept has a limit, by size and by count', () => {
+test('stored values are limited by size and by count', () => {
   const env = newHome();
   const { storage } = openProfile({}, env);
   expect(() => storage.setItem('large', 'x'.repeat(9 * 1024 * 1024))).toThrow('more than a file');
@@ -123,7 +124,7 @@ test('what is kept has a limit, by size and by count', () => {
   expect(storage.getItem('engawa:x:unsent:veranda:1')).toBe('words');
 });
 
-test('without a home that can be written it works, and says that nothing is kept', () => {
+test('without a writable home the profile works and reports that nothing is stored', () => {
   const profile = openProfile({}, { HOME: '/dev/null', USER: 'aya' });
   expect(profile.problem).toMatch(/nothing is kept in \/dev\/null.* \(ENOTDIR\)/);
   profile.storage.setItem('a', 'b');
@@ -131,7 +132,7 @@ test('without a home that can be written it works, and says that nothing is kept
   expect(profile.cursorPath('veranda')).toBeUndefined();
 });
 
-test('profiles and servers know nothing of each other', () => {
+test('profiles and servers are isolated from each other', () => {
   const env = newHome();
   writeConfig(env, { profiles: new Map([['work', {}]]) });
   const session = (profile: string) => openProfile({ profile }, env).storage.getItem('engawa:x:session');
@@ -142,7 +143,7 @@ test('profiles and servers know nothing of each other', () => {
   expect(openProfile({ profile: 'work', server: 'http://other' }, env).rooms.read()).toMatchObject({ open: [] });
 });
 
-test('of many programs that start at once all have one session', async () => {
+test('processes that start at once share one session', async () => {
   const env = newHome();
   const PROFILE = new URL('../dist/profile/profile.js', import.meta.url).href;
   const code = `const { openProfile } = await import(${JSON.stringify(PROFILE)});
@@ -160,7 +161,7 @@ test('of many programs that start at once all have one session', async () => {
   expect(new Set(sessions).size).toBe(1);
 });
 
-test('a second program in the same room neither loses what the first keeps nor throws it out', async () => {
+test('a second process in a room neither loses the state of the first nor makes it leave', async () => {
   const env = newHome();
   const { url } = await startServer();
   const first = openProfile({ server: url, as: 'aya' }, env);
@@ -193,7 +194,7 @@ test('a second program in the same room neither loses what the first keeps nor t
   expect(kept.position.seq).toBe(room.position.seq);
 });
 
-test('a seat of a program that was killed counts for nothing', () => {
+test('the PID file of a killed process is ignored', () => {
   const env = newHome();
   const profile = openProfile({}, env);
   profile.storage.getItem('engawa:http://localhost:3000/:room:veranda');

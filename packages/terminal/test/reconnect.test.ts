@@ -1,4 +1,4 @@
-/** The network goes, the server goes, the client goes: the screen says so, and what was typed comes back in order, once. */
+// Tests of lost networks, servers and clients: the state is shown, and typed text arrives in order, once.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -8,7 +8,7 @@ import { createTempFolder, startServer, until } from '../../server/test/helpers/
 import { joinRooms, joinVeranda, openChat, sendChat, typeLine } from './helpers/chat.ts';
 import type { Pty } from './helpers/pty.ts';
 
-/** What the room has, as somebody reads it who comes now. */
+/** The stored chats of the room, as a new reader sees them. */
 async function kept(url: string): Promise<(string | null)[]> {
   const reader = await joinVeranda(url, `reader ${Math.random()}`);
   const page = await reader.history({ limit: 500 });
@@ -20,7 +20,7 @@ const shown = (pty: Pty): string[] => pty.screen().flatMap((row) => /│ (.+?)(?
 
 const portOf = (url: string): number => Number(new URL(url).port);
 
-test('a cut network is told with what waits; what is typed and half typed stays, and all comes back in order, once', async () => {
+test('a cut network is shown with the pending chats, and all input and chats are there afterwards, in order, once', async () => {
   const { url } = await startServer({ limits: 'off' });
   const proxy = await startProxy({ port: portOf(url) });
   const ben = await joinVeranda(url);
@@ -33,7 +33,7 @@ test('a cut network is told with what waits; what is typed and half typed stays,
   proxy.refuse(true);
   proxy.cut();
   await aya.waitForText('reconnecting');
-  // Nobody knows it any more.
+  // Typing state is unknown while offline.
   expect(aya.screen().join('\n')).not.toContain('is typing');
   await sendChat(ben, 'said meanwhile');
   for (const text of ['one', 'two 二', 'three']) typeLine(aya, text);
@@ -53,7 +53,7 @@ test('a cut network is told with what waits; what is typed and half typed stays,
   expect(await kept(url)).toEqual(['before', 'said meanwhile', 'one', 'two 二', 'three', 'half a thought']);
 });
 
-test('a network that swallows everything is no connection for long, and what was sent into it is there once', async () => {
+test('a network that drops all packets is detected, and chats sent into it arrive once', async () => {
   const { url } = await startServer({ limits: 'off', pingInterval: 300, pingTimeout: 400 });
   const proxy = await startProxy({ port: portOf(url) });
   const aya = openChat(proxy.url);
@@ -71,7 +71,7 @@ test('a network that swallows everything is no connection for long, and what was
   expect(await kept(url)).toEqual(['into the void', 'also this']);
 });
 
-test('a server killed by kill -9 and started again has, and shows, everything once', async () => {
+test('a server that was killed and restarted has and shows every chat once', async () => {
   const folder = createTempFolder();
   const first = await ServerProcess.start(folder);
   const proxy = await startProxy({ port: first.port });
@@ -82,7 +82,7 @@ test('a server killed by kill -9 and started again has, and shows, everything on
   typeLine(aya, 'kept before');
   await ben.waitForText('kept before');
   await aya.waitForText(/│ kept before$/m);
-  // In the middle of it: some are with the server, and some are not.
+  // Some of these are acknowledged when the server is killed, and some are not.
   for (let each = 0; each < 10; each += 1) typeLine(aya, `early ${each}`);
   await first.kill();
   await aya.waitForText('reconnecting');
@@ -100,7 +100,7 @@ test('a server killed by kill -9 and started again has, and shows, everything on
   expect(await kept(proxy.url)).toEqual(all);
 });
 
-test('a client killed by kill -9 with chats waiting sends them, once, when it is opened again', async () => {
+test('a client that was killed with pending chats sends them once in the next run', async () => {
   const { url } = await startServer({ limits: 'off' });
   const proxy = await startProxy({ port: portOf(url) });
   const env = { HOME: createTempFolder() };
@@ -124,15 +124,15 @@ test('a client killed by kill -9 with chats waiting sends them, once, when it is
   expect(shown(again)).toEqual(all.flatMap((text) => text.split('\n')));
 });
 
-/** Resolves when the profile in this home has it on the disk. */
+/** Resolves when the profile in this home has stored the text on disk. */
 async function isKept(home: string, text: string): Promise<void> {
   const folder = join(home, '.local/state/engawa/default/storage');
-  // What is being written has another name for a moment.
+  // A file that is being written has a temporary name.
   const files = () => readdirSync(folder).filter((name) => name.endsWith('.json'));
   await until(() => files().some((name) => readFileSync(join(folder, name), 'utf8').includes(text)), `${text} is kept`);
 }
 
-test('drafts of several rooms, an answer and an edit among them, are there after a kill -9, and what was sent is not', async () => {
+test('drafts of several rooms, with a reply and an edit, survive kill -9, and sent text does not return', async () => {
   const { url } = await startServer({ limits: 'off' });
   const [veranda] = await joinRooms(url, 'ben', 'veranda', 'ops', '茶');
   if (!veranda) throw new Error('nobody there');
@@ -181,7 +181,7 @@ test('drafts of several rooms, an answer and an edit among them, are there after
   await again.waitForText(/^› 二行の\n {2}下書き {2}です$/m);
 });
 
-test('a draft stays when Ctrl+C quits, and when the window is closed', async () => {
+test('a draft survives Ctrl+C and a closed window', async () => {
   const { url } = await startServer();
   const env = { HOME: createTempFolder() };
   const aya = openChat(url, { env });
@@ -212,7 +212,7 @@ test('a draft stays when Ctrl+C quits, and when the window is closed', async () 
   await last.waitForText('› Say something');
 });
 
-test('of two programs in one room the first keeps its draft, whatever the other one types', async () => {
+test('of two processes in one room the first keeps its draft, whatever the other types', async () => {
   const { url } = await startServer();
   const HOME = createTempFolder();
   const first = openChat(url, { env: { HOME } });
@@ -231,7 +231,7 @@ test('of two programs in one room the first keeps its draft, whatever the other 
   await again.waitForText(/^› of the first$/m);
 });
 
-test('opened without a server it says so, keeps what is typed, and joins when there is one', async () => {
+test('a client that starts without a server reports it, keeps the input, and joins when there is one', async () => {
   const { url, stop, store } = await startServer();
   await stop();
   const aya = openChat(url);

@@ -1,4 +1,4 @@
-/** Rooms, what is unread in them, and what is done to chats: by keys and by commands. */
+// Tests of rooms, unread counts and actions on chats, by keys and by commands.
 import type { Room } from '@engawa/client';
 import { expect, test } from 'vitest';
 import { startProxy } from '../../server/test/helpers/proxy.ts';
@@ -6,7 +6,7 @@ import { connect, createTempFolder, nextEvent, requestOk, startServer, until } f
 import { joinRooms, joinVeranda, openChat, sendChat, typeLine } from './helpers/chat.ts';
 import type { Pty } from './helpers/pty.ts';
 
-/** The row of a room in the list of rooms. */
+/** The row of a room in the room list. */
 const listed = (pty: Pty, room: string): string =>
   pty
     .screen()
@@ -19,7 +19,7 @@ const shows = (pty: Pty, room: string, count: RegExp): Promise<void> =>
     throw new Error(`${error.message}:\n${pty.screen().join('\n')}`);
   });
 
-test('what is new in other rooms is counted, mentions ring and are marked, and who looks has read', async () => {
+test('unread chats of other rooms are counted, mentions ring and are marked, and opening a room reads them', async () => {
   const { url } = await startServer();
   const [, ops, tea] = await joinRooms(url, 'ben', 'veranda', 'ops', '茶');
   if (!ops || !tea) throw new Error('nobody there');
@@ -56,7 +56,7 @@ test('what is new in other rooms is counted, mentions ring and are marked, and w
   await aya.waitForText('お茶ですよ');
   await until(() => aya.title() === '#茶 — Engawa', 'all is read');
   expect(aya.screen().at(-1)).not.toContain('new in other');
-  // Back from another window it is read, and not before.
+  // A chat is read only when the window has the focus again.
   aya.type('\u001b[O');
   await sendChat(tea, 'while you look elsewhere');
   await shows(aya, '茶', / 1 $/);
@@ -67,7 +67,7 @@ test('what is new in other rooms is counted, mentions ring and are marked, and w
   await until(() => listed(aya, '茶') === '', 'it is off the list');
 });
 
-test('a muted room rings for nothing and counts only what names one, another rings for all, and both stay so', async () => {
+test('a muted room never rings and counts only mentions, another rings for all, and both settings persist', async () => {
   const { url } = await startServer();
   const [, ops, tea] = await joinRooms(url, 'ben', 'veranda', 'ops', 'tea');
   if (!ops || !tea) throw new Error('nobody there');
@@ -127,7 +127,7 @@ test('a muted room rings for nothing and counts only what names one, another rin
   expect(again.bells()).toBe(rung);
 });
 
-test('of 31 rooms on 24 rows those with something new are in sight, the list scrolls, and a key goes from one to the next', async () => {
+test('of 31 rooms on 24 rows the unread ones are visible, the list scrolls, and a key opens the next one', async () => {
   const { url } = await startServer({ limits: 'off' });
   const ids = Array.from({ length: 31 }, (_, at) => `room-${String(at).padStart(2, '0')}`);
   const rooms = await joinRooms(url, 'ben', ...ids);
@@ -166,7 +166,7 @@ test('of 31 rooms on 24 rows those with something new are in sight, the list scr
   await aya.waitForText(/^ #room-02/);
 });
 
-test('replies, edits, reactions and deletions by keys reach others, and theirs are shown', async () => {
+test('replies, edits, reactions and deletions by keys reach other members, and theirs are shown', async () => {
   const { url } = await startServer({ limits: 'off' });
   const ben = await joinVeranda(url);
   const question = await sendChat(ben, 'Who brings the tea?');
@@ -217,7 +217,7 @@ test('replies, edits, reactions and deletions by keys reach others, and theirs a
   await until(() => ben.timeline.chats.at(-1)?.message === null, 'ben hears it');
 });
 
-test('a chat that is refused says why, and is tried again or thrown away', async () => {
+test('a refused chat shows the reason and can be retried or discarded', async () => {
   const { url } = await startServer();
   const owner = await connect(url);
   await requestOk(owner, 'create:room', { roomId: 'veranda', username: 'owner' });
@@ -232,7 +232,7 @@ test('a chat that is refused says why, and is tried again or thrown away', async
   await aya.waitForText('› am I still here?');
 });
 
-test('what waited is told as not sent to who was removed meanwhile, and is sent again by who comes back', async () => {
+test('chats pending for a removed member are shown as not sent, and are sent after a rejoin', async () => {
   const { url } = await startServer();
   const proxy = await startProxy({ port: Number(new URL(url).port) });
   const owner = await connect(url);

@@ -1,4 +1,4 @@
-/** The screen on a real pseudo-terminal. */
+// Tests of the screen on a real pseudo-terminal.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,7 +19,7 @@ async function open(options: PtyOptions = {}, ...args: string[]): Promise<Pty> {
 
 const ended = async (pty: Pty) => withTimeout(pty.exited, 'the end');
 
-test('it takes the terminal, and leaves it as it was', async () => {
+test('the screen takes over the terminal and restores it', async () => {
   const pty = await open();
   expect(pty.modes()).toEqual(TAKEN);
   expect(pty.title()).toBe('縁側\ufffd]0;evil\ufffd');
@@ -36,7 +36,7 @@ test.each([
   ['a crash', (pty: Pty) => pty.type('crash\r'), 1, 'Error: it crashed'],
   ['a rejection', (pty: Pty) => pty.type('reject\r'), 1, 'Error: it was rejected'],
   ['an exit', (pty: Pty) => pty.type('exit\r'), 3, ''],
-])('after %s the terminal is as it was, and says why below', async (_, end, code, said) => {
+])('after %s the terminal is restored and shows the reason', async (_, end, code, said) => {
   const pty = await open({ rows: 20, columns: 100 });
   end(pty);
   expect(await ended(pty)).toMatchObject({ code });
@@ -45,13 +45,13 @@ test.each([
   expect(pty.screen().join('\n')).not.toContain('ready');
 });
 
-test('when the terminal is closed the program ends', async () => {
+test('a closed terminal ends the program', async () => {
   const pty = await open();
   pty.kill();
   await until(() => !isRunning(pty.pid), 'the program has ended');
 });
 
-test('keys are echoed where the cursor is, in columns of wide characters', async () => {
+test('keys are echoed at the cursor, in columns of wide characters', async () => {
   const pty = await open();
   pty.type('縁側 👨‍👩‍👧‍👦 か\u3099x');
   await pty.waitForText('> 縁側 👨‍👩‍👧‍👦 か\u3099x');
@@ -64,7 +64,7 @@ test('keys are echoed where the cursor is, in columns of wide characters', async
   await until(() => pty.cursor().column === 4, 'the cursor is behind the first character');
 });
 
-test('on a terminal that counts the parts of an emoji what follows stands in its column, too', async () => {
+test('on a terminal that counts the parts of an emoji the following text is in its column', async () => {
   const pty = await open({ widthMode: 'parts' });
   pty.type('a👨‍👩‍👧‍👦b❤️c');
   await until(() => pty.cell({ row: 1, column: 8 }).text === 'c', 'the last character is in its column');
@@ -75,7 +75,7 @@ test('on a terminal that counts the parts of an emoji what follows stands in its
   await pty.waitForText(/^> a$/m);
 });
 
-test('a terminal that takes ambiguous characters to be wide is asked, and each stands in its column', async () => {
+test('a terminal with wide ambiguous characters is detected, and each character is in its column', async () => {
   const pty = await open({ widthMode: 'ambiguous as wide' });
   pty.type('→é…b');
   await until(() => pty.cell({ row: 1, column: 7 }).text === 'b', 'the last character is in its column');
@@ -83,7 +83,7 @@ test('a terminal that takes ambiguous characters to be wide is asked, and each s
   expect(pty.cursor()).toEqual({ row: 1, column: 8 });
 });
 
-test('it follows the size of the window, down to one cell', async () => {
+test('the screen follows the size of the window, down to one cell', async () => {
   const pty = await open();
   pty.type('ab縁側');
   await pty.waitForText('> ab縁側');
@@ -105,7 +105,7 @@ test('it follows the size of the window, down to one cell', async () => {
   expect(pty.cursor()).toEqual({ row: 1, column: 8 });
 });
 
-test('clicks, the wheel, focus and pastes arrive', async () => {
+test('clicks, the wheel, focus changes and pastes arrive', async () => {
   const pty = await open({ columns: 90 });
   pty.click({ column: 3, row: 2 });
   await pty.waitForText('{"kind":"mouse","action":"press","at":{"column":3,"row":2}}');
@@ -120,23 +120,23 @@ test('clicks, the wheel, focus and pastes arrive', async () => {
   await pty.waitForText('"escape"');
   pty.paste('縁'.repeat(400_000));
   pty.press('ctrl+u');
-  // A mebibyte of it.
+  // A mebibyte.
   await pty.waitForText('pasted 349525', 20_000);
 });
 
-test('the mouse can be left to the terminal', async () => {
+test('ENGAWA_MOUSE=off leaves the mouse to the terminal', async () => {
   const pty = await open({ env: { ENGAWA_MOUSE: 'off' } });
   expect(pty.modes()).toEqual({ ...TAKEN, mouse: false });
 });
 
-test('links lead where they say', async () => {
+test('links lead to the displayed address', async () => {
   const pty = await open();
   pty.type('https://example.com/縁\r');
   await pty.waitForText('said https://example.com/縁');
   expect(pty.links()).toContain('https://example.com/%E7%B8%81');
 });
 
-test('however often a drawing is asked for, there are thirty a second at most', async () => {
+test('frames are limited to thirty a second, however many are requested', async () => {
   const pty = await open();
   pty.type('flood\r');
   await pty.waitForText('flooded with');
@@ -147,7 +147,7 @@ test('however often a drawing is asked for, there are thirty a second at most', 
   await until(() => pty.bells() === 1, 'it rings');
 });
 
-test('what did not change is not written again', async () => {
+test('unchanged content is not written again', async () => {
   const pty = await open({ columns: 200, rows: 50 });
   const before = pty.bytesWritten();
   pty.type('x');
@@ -155,22 +155,22 @@ test('what did not change is not written again', async () => {
   expect(pty.bytesWritten() - before).toBeLessThan(60);
 });
 
-test('a terminal that reads no more stops only the drawing', async () => {
+test('a terminal that stops reading stops only the drawing', async () => {
   const pty = await open({ columns: 200, rows: 40 });
   pty.pauseReading();
   pty.type('wait\r');
   await until(() => !isRunning(pty.pid), 'the program has ended by itself');
   pty.resumeReading();
-  // It drew until the terminal took no more, and then waited.
+  // It drew until the terminal was full, and then stopped drawing.
   expect(await ended(pty)).toMatchObject({ code: 5 });
 });
 
-test('a program that is told to end while its terminal has stopped ends', async () => {
+test('a signal ends a program whose terminal has stopped', async () => {
   const pty = await open({ columns: 200, rows: 40 });
   pty.type('draw on\r');
   await pty.waitForText('said draw on');
   pty.pauseReading();
-  // So long that the terminal takes no more.
+  // Until the terminal is full.
   await new Promise((resolve) => setTimeout(resolve, 1_000));
   pty.kill('SIGTERM');
   await until(() => !isRunning(pty.pid), 'the program has ended');
@@ -178,7 +178,7 @@ test('a program that is told to end while its terminal has stopped ends', async 
   expect(await ended(pty)).toMatchObject({ code: 7 });
 });
 
-test('a program that crashes while its terminal is behind leaves it as it was', async () => {
+test('a crash restores a terminal that lags behind', async () => {
   const mark = join(createTempFolder(), 'mark');
   const pty = await open({ columns: 200, rows: 40 }, mark);
   pty.pauseReading();
@@ -189,7 +189,7 @@ test('a program that crashes while its terminal is behind leaves it as it was', 
   expect(pty.modes()).toEqual(AS_BEFORE);
 });
 
-test('it can be put into the background and comes back', async () => {
+test('the program can be suspended and resumed', async () => {
   const pty = await open();
   pty.type('abc');
   await pty.waitForText('> abc');
@@ -217,7 +217,7 @@ test.each([
   expect(pty.cell({ row: 0, column: 0 }).background).toBe(background);
 });
 
-test('a picture of it is a drawing of every character', async () => {
+test('the SVG of a screen draws every character', async () => {
   const pty = await open();
   pty.type('<縁側> & 👍');
   await pty.waitForText('> <縁側> & 👍');

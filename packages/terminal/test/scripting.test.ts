@@ -1,4 +1,4 @@
-/** The command in pipes and scripts: real processes, real pipes, a real server that comes and goes. */
+// Tests of the scripting commands as processes with real pipes and a real server.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, openSync, readFileSync, writeFileSync } from 'node:fs';
@@ -23,7 +23,7 @@ type Socket = Awaited<ReturnType<typeof connect>>;
 
 const numbered = (count: number, from = 0): string[] => Array.from({ length: count }, (_, at) => `line ${from + at}`);
 
-/** Somebody who opens the room, and stays. */
+/** A member that opens the room and stays. */
 async function owner(url: string, roomId = 'ops'): Promise<Socket> {
   const socket = await connect(url);
   await requestOk(socket, 'create:room', { roomId, username: 'owner' });
@@ -36,7 +36,7 @@ async function sayAll(socket: Socket, texts: string[]): Promise<void> {
   for (let at = 0; at < texts.length; at += 100) await Promise.all(texts.slice(at, at + 100).map((text) => say(socket, text)));
 }
 
-/** All that the room has, as the server says. */
+/** All stored chats of the room. */
 async function kept(socket: Socket, username = 'owner'): Promise<(string | null)[]> {
   const all: (string | null)[] = [];
   await sendRequest(socket, 'add:member', { roomId: 'ops', username });
@@ -57,7 +57,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** A server as a process that can be killed, and started again where it was. */
+/** A server process that can be killed and restarted on the same folder. */
 async function killable() {
   const folder = createTempFolder();
   const port = await freePort();
@@ -75,7 +75,7 @@ async function killable() {
   };
 }
 
-test('ten thousand lines of a pipe are kept, in order, none twice', { timeout: 120_000 }, async () => {
+test('ten thousand lines of a pipe are stored in order, none twice', { timeout: 120_000 }, async () => {
   const { url } = await startServer({ limits: 'off' });
   const socket = await owner(url);
   const lines = numbered(10_000);
@@ -85,7 +85,7 @@ test('ten thousand lines of a pipe are kept, in order, none twice', { timeout: 1
   expect(await kept(socket)).toEqual(lines);
 });
 
-test('while a server is killed and comes back, send loses no line, and tail prints each once and in order', async () => {
+test('while a server is killed and restarted, send loses no line, and tail prints each once and in order', async () => {
   const server = await killable();
   await say(await owner(server.url), 'first');
   const tail = runEngawa(['tail', 'ops', '--as', 'reader', '--server', server.url, '--json']);
@@ -106,7 +106,7 @@ test('while a server is killed and comes back, send loses no line, and tail prin
   expect(messageTexts(tail.lines())).toEqual(['first', ...lines]);
 });
 
-test('send says once how fast the server takes chats, and how long that will be where it knows how many there are', async () => {
+test('send reports the rate limit once, and the remaining time if the number of lines is known', async () => {
   const { url } = await startServer({ chatRate: 4 });
   const socket = await owner(url);
   const few = runEngawa(['send', 'ops', '--server', url], { input: numbered(100).join('\n') });
@@ -128,7 +128,7 @@ test('send says once how fast the server takes chats, and how long that will be 
   expect(quiet.stderr()).toBe('');
 });
 
-test('send waits for a server that is not there yet', async () => {
+test('send waits for a server that has not started', async () => {
   const { url, store, stop } = await startServer();
   await owner(url);
   await stop();
@@ -138,7 +138,7 @@ test('send waits for a server that is not there yet', async () => {
   expect(await send.waitForExit()).toBe(0);
 });
 
-test('a mark goes on where the output was taken, over runs', async () => {
+test('a cursor continues where the output was consumed, over several runs', async () => {
   const { url } = await startServer({ limits: 'off' });
   const socket = await owner(url);
   const env = newHome();
@@ -158,7 +158,7 @@ test('a mark goes on where the output was taken, over runs', async () => {
   expect(await outputLines(read())).toEqual([]);
 });
 
-test('a run that is killed while its reader is slow loses nothing: the next one repeats, and misses none', async () => {
+test('a run that is killed with a slow reader loses nothing: the next run repeats some lines and misses none', async () => {
   const { url } = await startServer({ limits: 'off' });
   const socket = await owner(url);
   const mark = join(createTempFolder(), 'mark.json');
@@ -180,7 +180,7 @@ test('a run that is killed while its reader is slow loses nothing: the next one 
   expect(had.length + then.length).toBeGreaterThanOrEqual(texts.length);
 });
 
-test('a mark of another room, or a file that is none, is refused and left as it is', async () => {
+test('a cursor of another room, or a file that is no cursor, is refused and left unchanged', async () => {
   const { url } = await startServer();
   const socket = await owner(url);
   await say(socket, 'hello');
@@ -204,7 +204,7 @@ test('a mark of another room, or a file that is none, is refused and left as it 
   expect(unwritable.stderr()).toMatch(/^engawa: the mark cannot be (read|written): [^\n]+\n$/);
 });
 
-test('when the reader is slow, tail asks for no more than it can keep, and later brings all, once and in order', {
+test('with a slow reader tail requests no more than it can buffer, and delivers all later, once and in order', {
   timeout: 120_000,
 }, async () => {
   const { url } = await startServer({ limits: 'off' });
@@ -215,7 +215,7 @@ test('when the reader is slow, tail asks for no more than it can keep, and later
   tail.process.stdout.pause();
   const texts = Array.from({ length: 2_500 }, (_, at) => `${at} ${'x'.repeat(3_900)}`);
   for (const text of texts) await say(socket, text);
-  // More than a second: it would ask again.
+  // Longer than the poll interval of a second.
   await new Promise((resolve) => setTimeout(resolve, 1_500));
   const status = readFileSync(`/proc/${tail.process.pid}/status`, 'utf8');
   expect(Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1])).toBeLessThan(200 * 1024);
@@ -224,7 +224,7 @@ test('when the reader is slow, tail asks for no more than it can keep, and later
   expect(messageTexts(tail.lines())).toEqual(['begin', ...texts]);
 });
 
-test('Ctrl-C ends it at once also while its reader takes nothing', async () => {
+test('Ctrl-C ends tail at once, even if its reader takes nothing', async () => {
   const { url } = await startServer({ limits: 'off' });
   const socket = await owner(url);
   await sayAll(
@@ -240,7 +240,7 @@ test('Ctrl-C ends it at once also while its reader takes nothing', async () => {
   expect(read.lines().length).toBeLessThan(1_000);
 });
 
-test('tail begins with the newest chats, and with --all prints every kind of entry', async () => {
+test('tail starts with the newest chats, and with --all prints every kind of entry', async () => {
   const { url } = await startServer({ limits: 'off' });
   const socket = await owner(url);
   await sayAll(socket, numbered(30));
@@ -254,7 +254,7 @@ test('tail begins with the newest chats, and with --all prints every kind of ent
   await says('owner: new');
   const about = { roomId: 'ops', username: 'owner', chatSeq: seq };
   await requestOk(socket, 'update:chat', { ...about, message: 'newer' });
-  // The text of an edit is gone with the chat.
+  // Deleting the chat also erases the text of its edits.
   await says('newer');
   await requestOk(socket, 'add:reaction', { ...about, reaction: '👍' });
   await requestOk(socket, 'delete:chat', about);
@@ -268,7 +268,7 @@ test('tail begins with the newest chats, and with --all prints every kind of ent
   ]);
 });
 
-test('read begins where it is asked to: at a seq, at a time, at an age, or with the newest', async () => {
+test('read starts at a seq, a time, an age or the newest chats', async () => {
   const { url } = await startServer({ limits: 'off' });
   const socket = await owner(url);
   await sayAll(socket, numbered(5));
@@ -286,7 +286,7 @@ test('read begins where it is asked to: at a seq, at a time, at an age, or with 
   expect(await read('--since', '2099-01-01')).toEqual([]);
 });
 
-test('read, tail and wait say what a reply answers, also when that is far back, edited or deleted', async () => {
+test('read, tail and wait quote the target of a reply, even if it is old, edited or deleted', async () => {
   const { url } = await startServer({ limits: 'off' });
   const socket = await owner(url);
   const about = { roomId: 'ops', username: 'owner' };
@@ -320,7 +320,7 @@ test('read, tail and wait say what a reply answers, also when that is far back, 
   expect(withoutTimes(await outputLines(wait))).toEqual([replies[0]]);
 });
 
-test('an age is one by the clock of the server, however wrong the clock here is', async () => {
+test('an age refers to the clock of the server, even if the local clock is wrong', async () => {
   const { url } = await startServer({ limits: 'off' });
   await say(await owner(url), 'just now');
   for (const hours of [-3, 3]) {
@@ -334,7 +334,7 @@ test('an age is one by the clock of the server, however wrong the clock here is'
   }
 });
 
-test('when nobody reads any more it ends like any tool in a pipe', async () => {
+test('a command whose reader is gone ends like any tool in a pipe', async () => {
   const { url } = await startServer({ limits: 'off' });
   const socket = await owner(url);
   await sayAll(socket, numbered(2_000));
@@ -354,16 +354,16 @@ function endGroup(pid: number | undefined): void {
   try {
     if (pid !== undefined) process.kill(-pid, 'SIGKILL');
   } catch {
-    // All of it has ended.
+    // All processes have ended.
   }
 }
 
-test('in a quiet room tail and plain lines end when the reader of their pipe has gone, and not before', async () => {
+test('in a quiet room tail and line mode end when the reader of their pipe is gone, and not before', async () => {
   const { url } = await startServer({ limits: 'off' });
   const socket = await owner(url);
   await sayAll(socket, numbered(10));
   const piped = (command: string) => {
-    // A group of its own, so that all of the pipe can be ended.
+    // Its own process group, so that the whole pipeline can be ended.
     const child = spawn('sh', ['-c', command], {
       env: newHome(),
       cwd: emptyWorkingFolder(),
@@ -388,7 +388,7 @@ test('in a quiet room tail and plain lines end when the reader of their pipe has
   await until(() => patient.text().includes('one more'), 'it still reads');
 });
 
-test('wait ends with the chat that matches, or says that it did not come', async () => {
+test('wait ends with the matching chat, or reports that it did not come', async () => {
   const { url } = await startServer({ limits: 'off' });
   const socket = await owner(url);
   const before = await say(socket, 'deploy ok before');
@@ -406,7 +406,7 @@ test('wait ends with the chat that matches, or says that it did not come', async
   expect(await wait('--timeout', 'soon').waitForExit()).toBe(2);
 });
 
-test('rooms and who list what there is', async () => {
+test('rooms and who print their lists', async () => {
   const { url } = await startServer({ limits: 'off' });
   const socket = await owner(url);
   await requestOk(socket, 'update:room', { roomId: 'ops', username: 'owner', topic: 'What runs' });
@@ -418,7 +418,7 @@ test('rooms and who list what there is', async () => {
   expect(JSON.parse(String(first))).toMatchObject({ username: 'aya', role: 'member', presence: 'online' });
 });
 
-test('who looks, reads, waits and follows is not there: no entry, nobody more online, and no name is needed', async () => {
+test('read, tail, wait and who leave no trace in the room and need no name', async () => {
   const { url, store } = await startServer({ limits: 'off' });
   const socket = await owner(url);
   await say(socket, 'before');
@@ -439,14 +439,14 @@ test('who looks, reads, waits and follows is not there: no entry, nobody more on
   expect(told.filter((event) => !event.endsWith(' owner') && !event.startsWith('update:position'))).toEqual([]);
 });
 
-test('tail says that the room was deleted, and goes on in the one that came instead', async () => {
+test('tail reports a deleted room and continues in the one that replaces it', async () => {
   const { url } = await startServer({ limits: 'off' });
   const socket = await owner(url);
   await say(socket, 'old');
   const tail = runEngawa(['tail', 'ops', '--server', url]);
   await tail.waitForLines(1);
   await requestOk(socket, 'delete:room', { roomId: 'ops', username: 'owner' });
-  // So long that it has found out; it asks once more.
+  // Long enough to notice the deletion; then it retries once.
   await new Promise((resolve) => setTimeout(resolve, 700));
   await requestOk(socket, 'create:room', { roomId: 'ops', username: 'owner' });
   await say(socket, 'new');
@@ -458,7 +458,7 @@ test('tail says that the room was deleted, and goes on in the one that came inst
   expect(tail.stderr()).toContain('engawa: ops: the room was deleted\n');
 });
 
-test('what goes wrong has a code and one line', async () => {
+test('each kind of failure has an exit code and one line', async () => {
   const { url } = await startServer();
   const socket = await owner(url);
   await requestOk(socket, 'add:member', { roomId: 'ops', username: 'aya' });
@@ -480,7 +480,7 @@ test('what goes wrong has a code and one line', async () => {
   ]);
 });
 
-test('Ctrl-C leaves time to what is on its way, says how much was not kept, and twice ends at once', async () => {
+test('Ctrl-C waits for chats in flight and reports unacknowledged lines, and a second one ends at once', async () => {
   const { url, stop } = await startServer();
   await owner(url);
   const send = runEngawa(['send', 'ops', '--server', url], { input: null });
@@ -505,7 +505,7 @@ test('Ctrl-C leaves time to what is on its way, says how much was not kept, and 
   expect(send.stderr()).toContain('2 were not acknowledged');
 });
 
-test('a text of others does nothing to a terminal, in plain lines nor in JSON', async () => {
+test('untrusted text does not control the terminal, in plain lines or in JSON', async () => {
   const { url } = await startServer({ limits: 'off' });
   const socket = await owner(url);
   const evil = 'a\u001b[2Jb\u009bc\u202ed\u200be\nf\u{e0041}g\u061ch\u2066i\u007fj';
@@ -517,7 +517,7 @@ test('a text of others does nothing to a terminal, in plain lines nor in JSON', 
   expect((JSON.parse(json) as { message: string }).message).toBe(evil);
 });
 
-test('long lines become several chats or are refused, empty ones are left out', async () => {
+test('long lines become several chats or are refused, and empty lines are skipped', async () => {
   const { url } = await startServer({ limits: 'off' });
   const socket = await owner(url);
   const long = '😀'.repeat(9_000);
@@ -535,7 +535,7 @@ test('long lines become several chats or are refused, empty ones are left out', 
   expect(texts.slice(4)).toEqual(['last', 'after', 'two\nlines']);
 });
 
-test('without a home that can be written the name is free again at once, and it says that nothing is kept', async () => {
+test('without a writable home the name is free again at once, and a warning says that nothing is stored', async () => {
   const { url } = await startServer();
   const socket = await owner(url);
   const env = { ...newHome(), HOME: '/dev/null' };
@@ -550,7 +550,7 @@ test('without a home that can be written the name is free again at once, and it 
   expect(marked.stderr()).toBe('engawa: no mark can be kept there; name a file by --mark FILE\n');
 });
 
-test('beside another program of the same profile, send and read neither throw it out nor lose what it keeps', async () => {
+test('beside another process of the profile, send and read neither make it leave nor lose its state', async () => {
   const { url } = await startServer({ limits: 'off' });
   const socket = await owner(url);
   const env = newHome();
@@ -567,7 +567,7 @@ test('beside another program of the same profile, send and read neither throw it
   expect(left).toMatchObject([{ username: 'aya', reason: 'left' }]);
 });
 
-test('who is removed from the room is told, reads no more of it, and ends with a code', async () => {
+test('a removed member is informed, stops reading, and the command ends with an exit code', async () => {
   const { url } = await startServer();
   const socket = await owner(url);
   const env = newHome();

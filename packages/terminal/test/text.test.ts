@@ -1,4 +1,4 @@
-/** What others wrote: made safe, measured, laid out in rows, and names that look alike. */
+// Tests of sanitizing, measuring, wrapping, links and confusable names.
 import fc from 'fast-check';
 import stringWidth from 'string-width';
 import { expect, test } from 'vitest';
@@ -12,7 +12,7 @@ import { seed } from '../../server/test/helpers/seed.ts';
 
 const FORBIDDEN = /[\p{Cc}\p{Cf}\p{Cn}\p{Co}\p{Cs}\p{Zl}\p{Zp}\u2800\p{Default_Ignorable_Code_Point}]/u;
 const JOINERS = /\u200c|\u200d|\ufe0e|\ufe0f/g;
-/** Of Scotland and her neighbours: made of tags. */
+/** Flags of England, Scotland and Wales, which are made of tags. */
 const TAGGED_FLAG = /🏴[\u{e0061}-\u{e007a}]{5}\u{e007f}/gu;
 
 const spiteful = fc.constantFrom(
@@ -29,7 +29,7 @@ const check = <Value>(value: fc.Arbitrary<Value>, holds: (value: Value) => void)
 
 const bytesOf = (text: string) => Buffer.byteLength(text);
 
-test('nothing that commands, reorders, hides or has no meaning is left in safe text', () => {
+test('safe text has no control, bidirectional, invisible or unassigned characters', () => {
   check(spite, (text) => {
     for (const line of [sanitizeLine(text), ...sanitizeLines(text)]) {
       expect(line.isWellFormed()).toBe(true);
@@ -56,7 +56,7 @@ test.each([
   ['marks without end', `a${'\u0301'.repeat(10_000)}b`, 'a\u0301\u0301\u0301\u0301b'],
   ['a tab', 'a\tb', 'a  b'],
   ['a form of an ideograph', '葛\u{e0100}城', '葛城'],
-])('%s is made visible', (_, text, shown) => expect(sanitizeLine(text)).toBe(shown));
+])('%s is sanitized visibly', (_, text, shown) => expect(sanitizeLine(text)).toBe(shown));
 
 test.each([
   ['Japanese', '縁側でお茶を。ﾊﾝｶｸ'],
@@ -71,14 +71,14 @@ test.each([
   ['a kiss', '👩🏻‍❤️‍💋‍👨🏿'],
   ['flags', '🇯🇵🏳️‍🌈🏴󠁧󠁢󠁳󠁣󠁴󠁿'],
   ['keycaps and presentations', '1️⃣ ❤️ ❤︎'],
-])('%s stays as it is', (_, text) => expect(sanitizeLine(text)).toBe(text));
+])('%s is unchanged', (_, text) => expect(sanitizeLine(text)).toBe(text));
 
 test('one grapheme of ten kilobytes is cut', () => {
   for (const chain of [Array(2_000).fill('👩').join('\u200d'), '\u1100'.repeat(5_000), `👍${'🏿'.repeat(2_000)}`, `क${'्क'.repeat(3_000)}`])
     for (const { text } of measureGraphemes(sanitizeLine(chain))) expect(bytesOf(text)).toBeLessThanOrEqual(100);
 });
 
-test('a hundred kilobytes of anything are made safe in time', { timeout: 10_000 }, () => {
+test('a hundred kilobytes of any text are sanitized in time', { timeout: 10_000 }, () => {
   for (const each of ['\u0301', '\u200d', 'a\u200d', '👩\u200d', '\u001b', 'https://', '(', 'क्'])
     linkifyUrls(sanitizeLine(each.repeat(100_000 / each.length)));
 });
@@ -103,7 +103,7 @@ test.each([
   ['สวัสดี', 4],
 ])('%s takes %i columns', (text, columns) => expect(displayWidth(text)).toBe(columns));
 
-test('the columns of a text are those of its graphemes, which together are the text', () => {
+test('the graphemes of a text add up to the text and to its width', () => {
   check(spite.map(sanitizeLine), (text) => {
     const parts = measureGraphemes(text);
     expect(parts.map((part) => part.text).join('')).toBe(text);
@@ -112,7 +112,7 @@ test('the columns of a text are those of its graphemes, which together are the t
   });
 });
 
-test('what is taken to be plain is: seen, alone in its grapheme, and as wide as it is said to be', () => {
+test('simple text is visible, one grapheme per code unit, and as wide as measured', () => {
   const plain = Array.from({ length: 0x1_0000 }, (_, unit) => String.fromCharCode(unit)).filter(isSimpleText);
   expect(plain.length).toBeGreaterThan(30_000);
   const segmenter = new Intl.Segmenter();
@@ -123,7 +123,7 @@ test('what is taken to be plain is: seen, alone in its grapheme, and as wide as 
   }
 });
 
-test('what is fitted is never wider, and whole when there is room', () => {
+test('fitted text is never wider, and unchanged if it fits', () => {
   check(fc.tuple(spite.map(sanitizeLine), fc.nat(30)), ([text, columns]) => {
     const cut = truncate(text, columns);
     expect(displayWidth(cut)).toBeLessThanOrEqual(columns);
@@ -135,7 +135,7 @@ test('what is fitted is never wider, and whole when there is room', () => {
 const textOf = (row: Row) => row.map(({ text }) => text).join('');
 const rowsOf = (text: string, columns: number) => wrapRow([{ text }], columns).map(textOf);
 
-test('wrapped rows are never wider than asked, and together hold all but spaces', () => {
+test('wrapped rows are never wider than requested, and lose only spaces', () => {
   const asked = fc.record({
     row: fc.array(spite.map(sanitizeLine), { maxLength: 4 }),
     columns: fc.integer({ min: 3, max: 40 }),
@@ -143,7 +143,7 @@ test('wrapped rows are never wider than asked, and together hold all but spaces'
   });
   check(asked, ({ row, columns, indent }) => {
     const spans = row.map((text) => ({ text }));
-    // Characters wider than a row cannot be shown in it.
+    // A row cannot display characters that are wider than itself.
     fc.pre(spans.every(({ text }) => measureGraphemes(text).every((each) => each.columns < 3)));
     const rows = wrapRow(spans, columns, { indent });
     for (const each of rows) expect(displayWidth(textOf(each))).toBeLessThanOrEqual(columns);
@@ -151,7 +151,7 @@ test('wrapped rows are never wider than asked, and together hold all but spaces'
   });
 });
 
-test('rows break at spaces, Japanese anywhere but before what closes and after what opens', () => {
+test('rows break at spaces, and in Japanese anywhere but before closing and after opening marks', () => {
   expect(rowsOf('one two three', 8)).toEqual(['one two', 'three']);
   expect(rowsOf('縁側でお茶', 4)).toEqual(['縁側', 'でお', '茶']);
   expect(rowsOf('縁側。お茶', 4)).toEqual(['縁', '側。', 'お茶']);
@@ -162,7 +162,7 @@ test('rows break at spaces, Japanese anywhere but before what closes and after w
   expect(wrapRow([{ text: 'one two' }], 5, { indent: 2 })).toEqual([[{ text: 'one' }], [{ text: '  ' }, { text: 'two' }]]);
 });
 
-test('an address is broken only when it is longer than a row, and every piece is the link', () => {
+test('a URL is broken only if it is longer than a row, and every part is the link', () => {
   const row = linkifyUrls('see the https://example.com/縁側/a now');
   expect(wrapRow(row, 24).map(textOf)).toEqual(['see the', 'https://example.com/縁側', '/a now']);
   expect(wrapRow(row, 30).map(textOf)).toEqual(['see the', 'https://example.com/縁側/a now']);
@@ -185,7 +185,7 @@ test.each([
   ['http://2130706433/', 'http://127.0.0.1/', 'http://127.0.0.1/'],
   ['https://a.b/\u001b]8;;\u0007', 'https://a.b/', 'https://a.b/'],
   ['https://a.b/אבג', 'https://a.b/%D7%90%D7%91%D7%92', 'https://a.b/%D7%90%D7%91%D7%92'],
-])('%s is shown as it leads', (text, shown, link) => {
+])('%s displays its real target', (text, shown, link) => {
   expect(linkifyUrls(sanitizeLine(text)).filter((span) => span.link)).toEqual([{ text: shown, link, underline: true }]);
 });
 
@@ -194,7 +194,7 @@ test.each(['javascript:alert(1)', 'https://google.com@evil.example/', 'http://',
   (text) => expect(linkifyUrls(text)).toEqual([{ text }]),
 );
 
-test('a link never holds more than visible ASCII, and the text around it is kept', () => {
+test('a link has only visible ASCII, and the text around it is unchanged', () => {
   const parts = fc.array(fc.oneof(unit, fc.constantFrom('https://', 'a.b', '/', '@', '#', '?', ')', '「', 'é.com')), { maxLength: 30 });
   check(parts, (each) => {
     const text = sanitizeLine(each.join(''));
@@ -223,6 +223,6 @@ test.each([
   [['aya', 'aya\u200b', 'a\u2060ya']],
 ])('%s look alike', (names) => expect([...findConfusables([...names, 'somebody', 'else'])].sort()).toEqual([...names].sort()));
 
-test('names that tell apart are not marked', () => {
+test('distinguishable names are not marked', () => {
   expect(findConfusables(['aya', 'ayá', 'ben', 'Ben2', 'ben3', '縁側', '縁', 'user1', 'user2', 'aya'])).toEqual(new Set());
 });

@@ -1,4 +1,4 @@
-/** Without a connection the terminal says where it was tried, why there is none, and what to do. */
+// Tests of a missing connection: the address, the reason and advice are shown.
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
@@ -24,7 +24,7 @@ async function closedPort(): Promise<number> {
 
 const refusedAt = (port: number) => `http://127.0.0.1:${port}/: connect ECONNREFUSED 127.0.0.1:${port}. Is the server running there?`;
 
-/** What can never succeed. */
+/** Servers with which a connection is impossible. */
 async function wrongPlaces(): Promise<[url: string, says: RegExp][]> {
   const tls = await portOf(createTlsServer(await createSelfSignedCertificate()));
   const other = await portOf(createServer((_, response) => response.writeHead(404).end('nothing')));
@@ -34,7 +34,7 @@ async function wrongPlaces(): Promise<[url: string, says: RegExp][]> {
   ];
 }
 
-test('on the screen, while a room is joined and while one is chosen, until there is a server', async () => {
+test('the screen shows why there is no connection, during a join and in the chooser, until a server starts', async () => {
   const port = await closedPort();
   const url = `http://127.0.0.1:${port}`;
   const [aya, ben] = [openChat(url), openChat(url, { room: '', as: 'ben' })];
@@ -46,7 +46,7 @@ test('on the screen, while a room is joined and while one is chosen, until there
   expect(aya.screen().join('\n')).not.toContain('ECONNREFUSED');
 });
 
-test('on a narrow screen, and in Japanese, it is there to its last word', async () => {
+test('on a narrow screen and in Japanese the reason is complete', async () => {
   const port = await closedPort();
   const url = `http://127.0.0.1:${port}`;
   const narrow = openChat(url, { columns: 40, rows: 16 });
@@ -55,7 +55,7 @@ test('on a narrow screen, and in Japanese, it is there to its last word', async 
   await japanese.waitForText('サーバーが動いているか');
 });
 
-test('the screen is left, and the reason said, where there can be no connection', async () => {
+test('the screen closes and prints the reason if a connection is impossible', async () => {
   for (const [url, says] of await wrongPlaces()) {
     const aya = openChat(url, { columns: 200 });
     expect(await withTimeout(aya.exited, 'the end', 20_000)).toMatchObject({ code: 1 });
@@ -64,7 +64,7 @@ test('the screen is left, and the reason said, where there can be no connection'
   }
 });
 
-test('in plain lines, and by each subcommand', async () => {
+test('line mode and each subcommand print why there is no connection', async () => {
   const port = await closedPort();
   const url = `http://127.0.0.1:${port}`;
   const chat = runEngawa(['chat', 'veranda', '--server', url], { input: null });
@@ -76,7 +76,7 @@ test('in plain lines, and by each subcommand', async () => {
   expect([await read.waitForExit(), read.stderr()]).toEqual([3, `engawa: no connection to ${refusedAt(port)}\n`]);
 });
 
-test('plain lines and subcommands end where there can be no connection', async () => {
+test('line mode and subcommands end if a connection is impossible', async () => {
   for (const [url, says] of await wrongPlaces()) {
     for (const args of [['chat', 'veranda'], ['send', 'veranda', 'hello'], ['rooms']]) {
       const run = runEngawa([...args, '--server', url], { input: null });

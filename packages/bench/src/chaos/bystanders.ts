@@ -1,30 +1,30 @@
-/** Two members of one room who chat while the server is attacked, and measure what they notice of it. */
+// Two members that chat during an attack and measure what they notice.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Chat, LIMITS } from '@engawa/protocol';
 import { percentile } from '../statistics.ts';
 import { SocketIoClient, type Target } from './socketio-client.ts';
 
-/** Another address than those that attacks come from. */
+/** A source address that no attack uses. */
 const ADDRESS = '127.0.0.2';
 const NEWCOMER_ADDRESS = '127.0.0.3';
 export const BYSTANDER_ROOM = 'veranda';
 export const BYSTANDER_NAMES = ['aya', 'ben'] as const;
-/** Two chats a second: one of each, which default limits allow for ever. */
+/** One chat each in turn, two a second together: the default rate limit allows this without end. */
 const CHAT_EVERY_MS = 500;
 const NEWCOMER_EVERY_MS = 1_000;
 const NEWCOMER_DEADLINE_MS = 5_000;
-/** For what is still on its way when the measurement ends. */
+/** For chats in flight at the end of the measurement. */
 const DEADLINE_MS = 30_000;
 
 export interface BystanderReport {
-  /** Milliseconds from sending to receiving, and to the acknowledgement; infinite for what never came. */
+  /** Milliseconds from sending to receiving, and to the acknowledgement; infinite if it never came. */
   receiveP50: number;
   receiveP99: number;
   ackP99: number;
   chats: number;
-  /** Newcomers that the server let in, of those that tried, one a second. */
+  /** Newcomers that were admitted, of those that tried, one a second. */
   newcomers: { admitted: number; tried: number };
-  /** What should not have happened to them, each as a sentence. */
+  /** Observed faults, each as a sentence. */
   faults: string[];
 }
 
@@ -35,7 +35,7 @@ interface SentChat {
 }
 
 export class Bystanders {
-  /** Secret of the first of them, who owns the room. */
+  /** Session of the first one, who owns the room. */
   readonly ownerSession: string;
   readonly #target: Target;
   readonly #clients: SocketIoClient[];
@@ -67,13 +67,13 @@ export class Bystanders {
     for (const [index, client] of clients.entries()) this.#watch(client, index);
   }
 
-  /** From now on they chat; the schedule does not wait for a slow server, so that a stall counts for all of its length. */
+  /** Starts to chat. The schedule does not wait for a slow server, so that a stall counts with its full length. */
   start(): void {
     this.#timers.push(setInterval(() => this.#sendNext(), CHAT_EVERY_MS));
     this.#timers.push(setInterval(() => void this.#tryNewcomer(), NEWCOMER_EVERY_MS));
   }
 
-  /** What was before, the start of the server among it, is not reported. */
+  /** Ignores everything before, such as the start of the server. */
   beginMeasurement(): void {
     this.#measuredFrom = this.#sent;
     this.#newcomers = { admitted: 0, tried: 0 };
@@ -99,7 +99,7 @@ export class Bystanders {
     };
   }
 
-  /** What the log of their room has of them that they did not send, lacks of what was acknowledged, or has twice. */
+  /** Checks the log of the room for chats that were not sent, acknowledged chats that are missing, and duplicates. */
   async checkLog({ pageSize = LIMITS.pageMax }: { pageSize?: number } = {}): Promise<string[]> {
     const kept = (await this.#readLog(pageSize)).filter(({ username }) =>
       BYSTANDER_NAMES.includes(username as (typeof BYSTANDER_NAMES)[number]),

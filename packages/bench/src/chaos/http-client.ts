@@ -1,4 +1,4 @@
-/** HTTP requests and raw TCP connections to the server under test; nothing here throws because the server refuses. */
+// HTTP requests and raw TCP connections that report refusals instead of throwing.
 import { Agent, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
@@ -13,13 +13,13 @@ export interface HttpRequest {
 }
 
 export interface HttpResponse {
-  /** 0 when the connection ended before a response. */
+  /** 0 if the connection ended before a response. */
   status: number;
   body: string;
 }
 
 const NO_RESPONSE: HttpResponse = { status: 0, body: '' };
-/** One for all requests of a process: it pools connections by source address. */
+/** Shared by all requests of the process; it pools connections by source address. */
 const agent = new Agent({ keepAlive: true, maxSockets: 256 });
 
 export function httpRequest(
@@ -37,7 +37,7 @@ export function httpRequest(
   });
 }
 
-/** A TCP connection that may fail at any time; resolves when it is open, or has failed. */
+/** Resolves when the connection is open or has failed. It may fail at any later time. */
 export function openTcp({ host, port }: Target, localAddress?: string): Promise<Socket> {
   const socket = connect({ host, port, noDelay: true, ...(localAddress !== undefined && { localAddress }) });
   socket.on('error', () => undefined);

@@ -1,4 +1,4 @@
-/** `npm run chaos`: attacks on a server, and what it survives. */
+// The `npm run chaos` command.
 import { FLOOD_HELP, floodCommand } from './flood/main.ts';
 import { FUZZ_HELP, fuzzCommand } from './fuzz/main.ts';
 

@@ -1,4 +1,4 @@
-/** `engawa serve` in a process of its own, with a heap of a fixed size, and what can be measured of it from outside. */
+// A server process under attack, with memory and log measurements.
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
@@ -14,24 +14,24 @@ import { type Target, targetOf } from './socketio-client.ts';
 
 export interface ServerOptions {
   folder: string;
-  /** Default limits, unless they are lifted. */
+  /** Rate limits; on by default. */
   limits?: 'on' | 'off';
-  /** Flags of `engawa serve` beside host, port and folder. */
+  /** Flags of `engawa serve` besides host, port and folder. */
   args?: readonly string[];
-  /** File descriptors that the process may have open. */
+  /** Limit of open file descriptors of the process. */
   descriptors?: number;
   heapMegabytes?: number;
 }
 
-/** What the process holds after a forced garbage collection. */
+/** Memory of the process after a forced garbage collection. */
 export interface MemorySample {
-  /** Bytes of the heap and of the buffers outside of it. */
+  /** Bytes of the heap and of external buffers. */
   bytes: number;
-  /** TCP sockets that are alive. */
+  /** Live TCP sockets. */
   sockets: number;
 }
 
-/** What may be held beside what was held before: compiled code, caches that have a bound, and sockets of newcomers. */
+/** Allowed growth: compiled code, bounded caches, and sockets of newcomers. */
 const MEMORY_BOUND = { bytes: 12 * 2 ** 20, sockets: 8 };
 
 export const isMemoryBack = (before: MemorySample, after: MemorySample | undefined): boolean =>
@@ -41,10 +41,10 @@ const HEAP_MEGABYTES = 512;
 const START_MS = 20_000;
 const STOP_MS = 4_000;
 const ANSWER_MS = 10_000;
-/** Of the log, what is kept to be shown. */
+/** Characters of the log that are kept. */
 const MAX_TAIL = 4_096;
 const ERROR_LEVEL = 50;
-/** Runs in the server. `queryObjects` collects garbage; what finalizers let go of is collected the second time. */
+/** Runs in the server. `queryObjects` collects garbage; the second call collects what finalizers have released. */
 const SAMPLE = `(() => {
   const { queryObjects } = process.getBuiltinModule('node:v8');
   const sockets = queryObjects(process.getBuiltinModule('node:net').Socket);
@@ -53,11 +53,11 @@ const SAMPLE = `(() => {
   return JSON.stringify({ bytes: heapUsed + external, sockets });
 })()`;
 
-/** What the process wrote to standard error: counted, and only its end kept. */
+/** Measures the log on standard error and keeps its end. */
 export class LogMeter {
   lines = 0;
   bytes = 0;
-  /** The first lines of level error, each cut to a readable length. */
+  /** The first lines of level error, each truncated. */
   readonly errors: string[] = [];
   tail = '';
   #rest = '';
@@ -121,7 +121,7 @@ export class ServerUnderTest {
     return !this.hasExited && Promise.race([answered, sleep(ANSWER_MS, false, { ref: false })]);
   }
 
-  /** Undefined when the process has exited, or does not answer. */
+  /** Undefined if the process has exited or does not answer. */
   async sampleMemory(): Promise<MemorySample | undefined> {
     if (this.hasExited) return undefined;
     const evaluated = withInspector(this.#inspector, (inspect) =>
@@ -132,12 +132,12 @@ export class ServerUnderTest {
     return value === undefined ? undefined : (JSON.parse(value) as MemorySample);
   }
 
-  /** Bytes of memory that it had at most, as the system counts; NaN where it does not tell, or it has exited. */
+  /** Peak resident memory in bytes; NaN if it is unknown or the process has exited. */
   get peakResidentBytes(): number {
     return Number(/^VmHWM:\s+(\d+) kB$/m.exec(readIfThere(`/proc/${this.pid}/status`))?.[1] ?? Number.NaN) * 1024;
   }
 
-  /** Seconds of CPU that it used so far. */
+  /** CPU seconds used so far. */
   get cpuSeconds(): number {
     return cpuUsage(this.pid).cpu;
   }
@@ -147,7 +147,7 @@ export class ServerUnderTest {
     return readdirSync(this.#folder).reduce((sum, name) => sum + sizeOf(join(this.#folder, name)), 0);
   }
 
-  /** Ends it; one that does not stop when it is told to is killed. */
+  /** Stops the process; kills it if it does not stop. */
   async stop(): Promise<void> {
     if (this.hasExited) return;
     const exited = once(this.#child, 'exit');
@@ -172,7 +172,7 @@ export async function withServerUnderTest<Result>(
 
 function spawn({ folder, limits = 'on', args = [], descriptors, heapMegabytes = HEAP_MEGABYTES }: ServerOptions): ChildProcess {
   const node = [process.execPath, `--max-old-space-size=${heapMegabytes}`, '--expose-gc', '--inspect=127.0.0.1:0'];
-  // A process that runs out of memory must not leave a core file.
+  // Running out of memory must not leave a core file.
   const shell = `ulimit -c 0; ${descriptors === undefined ? '' : `ulimit -n ${descriptors};`} exec "$@"`;
   return spawnChild('/bin/sh', ['-c', shell, 'sh', ...node, ...serveArgs(folder), ...args], {
     env: { ...process.env, ENGAWA_LIMITS: limits, ENGAWA_LOG: 'info' },
@@ -180,7 +180,7 @@ function spawn({ folder, limits = 'on', args = [], descriptors, heapMegabytes = 
   });
 }
 
-/** What the pattern takes of the beginning of a stream. */
+/** The first match of the pattern in a stream. */
 function matchIn(stream: Readable | null, pattern: RegExp): Promise<string> {
   let head = '';
   return new Promise((resolve) => {

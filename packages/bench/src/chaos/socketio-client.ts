@@ -1,27 +1,27 @@
-/** A Socket.IO client over a WebSocket that sends whatever packets and bytes it is given, valid or not. */
+// A Socket.IO client that can send invalid packets.
 import type { Ack, EventName, RequestInput } from '@engawa/protocol';
 import { Connection } from '../generator/connection.ts';
 import { type Deferred, deferred } from './deferred.ts';
 import { OPCODE } from './websocket-frame.ts';
 
-/** Where the server listens. */
+/** Address of the server. */
 export interface Target {
   host: string;
   port: number;
 }
 
 export interface OpenOptions {
-  /** The source address; all of 127.0.0.0/8 can be used. */
+  /** Source address; any of 127.0.0.0/8. */
   localAddress?: string | undefined;
-  /** Follows the query of every client: `&sid=…`. */
+  /** Appended to the query of every client: `&sid=…`. */
   query?: string;
-  /** Handshake lines beside the standard ones. */
+  /** Handshake headers besides the standard ones. */
   headers?: readonly string[];
-  /** Is told of every write, in bytes. */
+  /** Called with the size of every write, in bytes. */
   onSend?: (bytes: number) => void;
 }
 
-/** What the server answers CONNECT with. */
+/** The server's response to CONNECT. */
 export interface ConnectedPacket {
   sid: string;
   pid?: string;
@@ -46,13 +46,13 @@ const BRACKET = 0x5b;
 export const targetOf = (url: string): Target => ({ host: new URL(url).hostname, port: Number(new URL(url).port) });
 
 export class SocketIoClient {
-  /** Resolves with the reason, once. */
+  /** Resolves once, with the reason. */
   readonly closed: Promise<string>;
   /** Why it is closed; undefined while it is open. */
   closeReason: string | undefined;
-  /** Is given every event packet, from `42` on. */
+  /** Called with every event packet, from `42` on. */
   onEvent: ((packet: string) => void) | undefined;
-  /** Is given every acknowledgement that no `ask` waits for. */
+  /** Called with every acknowledgement that no `ask` waits for. */
   onAck: ((id: number, packet: string) => void) | undefined;
   readonly #connection: Connection;
   readonly #onSend: ((bytes: number) => void) | undefined;
@@ -62,21 +62,21 @@ export class SocketIoClient {
   #connected: Deferred<ConnectedPacket> | undefined;
   #lastId = 0;
 
-  /** Resolves when Engine.IO has said hello. Rejects when the connection is refused or closed before. */
+  /** Resolves after the Engine.IO handshake. Rejects if the connection is refused or closed before. */
   static async open(target: Target, options: OpenOptions = {}): Promise<SocketIoClient> {
     const client = new SocketIoClient(target, options);
     await client.#opened.promise;
     return client;
   }
 
-  /** Resolves when the WebSocket is open, which a polling session may be going to change to: `query` has its sid. */
+  /** Resolves when the WebSocket is open, before any handshake. For an upgrade, `query` has the sid of the polling session. */
   static async openTransport(target: Target, options: OpenOptions): Promise<SocketIoClient> {
     const client: SocketIoClient = new SocketIoClient(target, options, () => client.#opened.resolve());
     await client.#opened.promise;
     return client;
   }
 
-  /** Takes the polling session over. */
+  /** Upgrades a polling session. */
   static async upgrade(target: Target, options: OpenOptions): Promise<SocketIoClient> {
     const client = await SocketIoClient.openTransport(target, options);
     client.send(PROBE);
@@ -85,7 +85,7 @@ export class SocketIoClient {
     return client;
   }
 
-  /** The same as a client whose CONNECT was accepted. */
+  /** Opens a client and sends CONNECT. */
   static async connect(target: Target, options: OpenOptions & { auth?: object } = {}): Promise<SocketIoClient> {
     const client = await SocketIoClient.open(target, options);
     try {
@@ -108,7 +108,7 @@ export class SocketIoClient {
         onRead: () => undefined,
         onFrame: (bytes, start, end, opcode) => {
           if (opcode === OPCODE.text) this.#receive(bytes, start, end);
-          // The goodbye of the server, which waits for an answer before it closes.
+          // The close frame of the server, which waits for the reply before it closes.
           else if (opcode === OPCODE.close) this.#connection.end();
         },
         onEnd: (why) => {
@@ -119,7 +119,7 @@ export class SocketIoClient {
     );
   }
 
-  /** Sends CONNECT. Rejects with what the server refused it with. */
+  /** Sends CONNECT. Rejects with the reason of a refusal. */
   async connect(auth?: object): Promise<ConnectedPacket> {
     if (this.closeReason !== undefined) throw new ConnectionClosed(this.closeReason);
     this.#connected = deferred();
@@ -127,7 +127,7 @@ export class SocketIoClient {
     return this.#connected.promise;
   }
 
-  /** Resolves with the answer, be it a refusal. Rejects when the connection is closed before. */
+  /** Resolves with the response, which may be a refusal. Rejects if the connection is closed before. */
   async ask<E extends EventName>(event: E, payload: RequestInput<E>): Promise<Ack<E>> {
     this.#lastId += 1;
     const id = this.#lastId;
@@ -146,7 +146,7 @@ export class SocketIoClient {
     this.#connection.send(packet);
   }
 
-  /** Any bytes, as they are. */
+  /** Writes any bytes unchanged. */
   write(bytes: Buffer): void {
     this.#onSend?.(bytes.length);
     this.#connection.write(bytes);

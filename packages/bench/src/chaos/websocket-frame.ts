@@ -1,16 +1,17 @@
-/** Builds single WebSocket frames, valid or not, as a client writes them. */
+// Builds valid and invalid WebSocket frames.
+/** WebSocket opcodes. */
 export const OPCODE = { continuation: 0x0, text: 0x1, binary: 0x2, close: 0x8, ping: 0x9, pong: 0xa } as const;
 
 interface FrameParts {
   opcode?: number;
   payload?: Buffer | string;
-  /** Last frame of its message. */
+  /** Final frame of its message. */
   fin?: boolean;
   /** RSV1, RSV2 and RSV3 as bits 4, 2 and 1. */
   rsv?: number;
   /** Clients must mask; a mask of zeros leaves the payload readable. */
   masked?: boolean;
-  /** Claimed instead of the true length. */
+  /** A false length. */
   length?: number | bigint;
 }
 

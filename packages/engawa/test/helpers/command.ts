@@ -1,3 +1,4 @@
+// Runs the `engawa` command as a process that ends with the test.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -8,10 +9,9 @@ const ENGAWA = fileURLToPath(new URL('../../bin/engawa.js', import.meta.url));
 
 const WITHOUT_IPV6 = fileURLToPath(new URL('without-ipv6.py', import.meta.url));
 
-/** The command as a process, which ends with the test. */
 export const runEngawa = (...args: string[]) => startProcess([process.execPath, ENGAWA, ...args]);
 
-/** The same on a machine that has no IPv6. */
+/** On a machine without IPv6. */
 export const runEngawaWithoutIpv6 = (...args: string[]) =>
   startProcess(['/usr/bin/python3', WITHOUT_IPV6, process.execPath, ENGAWA, ...args]);
 
@@ -24,7 +24,7 @@ function startProcess([program = '', ...args]: string[]) {
   return { child, screen: () => text, exit: async () => (await withTimeout(exited, 'exit', 60_000))[0] };
 }
 
-/** `engawa serve`, once it listens. */
+/** Resolves when the server listens. */
 export const startEngawaServer = (folder: string, ...args: string[]) =>
   waitUntilListening(runEngawa('serve', '--port', '0', '--data-dir', folder, ...args));
 

@@ -1,7 +1,7 @@
+// A Redis server that ends with the test.
 import { onTestFinished } from 'vitest';
 import { type RedisServer, startRedis } from '../../../server/test/helpers/redis-servers.ts';
 
-/** A real Redis, which ends with the test. */
 export async function startTestRedis(...[options]: Parameters<typeof startRedis>): Promise<RedisServer> {
   const server = await startRedis(options);
   onTestFinished(() => server.close());

@@ -1,4 +1,4 @@
-"""Becomes a command for which this machine has no IPv6: the kernel refuses every socket of that kind."""
+"""Runs a command without IPv6: a seccomp filter makes the kernel refuse every IPv6 socket."""
 import ctypes
 import os
 import platform
@@ -11,7 +11,7 @@ EAFNOSUPPORT = 97
 
 LOAD, IF_EQUAL, RETURN = 0x20, 0x15, 0x06
 ALLOW, REFUSE = 0x7FFF0000, 0x00050000
-# Of what seccomp shows: the number of the call, and the lower half of its first argument.
+# Offsets in struct seccomp_data: the system call number, and the lower half of the first argument.
 NUMBER, FIRST = 0, 16
 
 PROGRAM = b''.join(

@@ -1,3 +1,4 @@
+// Runs the full-screen client in the test process, on a fake screen.
 import { type Client, type ClientOptions, connect, type TransportFactory } from '@engawa/client';
 import { startTestServer, type TestServer } from '@engawa/client/testing';
 import { onTestFinished } from 'vitest';
@@ -10,7 +11,7 @@ import { displayWidth } from '#text/display-width.js';
 import { runApp } from '#tui/run.js';
 import { until } from '../../../server/test/helpers/wait-for.ts';
 
-/** A screen on paper: it draws at once, and what it shows can be read. */
+/** A screen that draws at once and whose content can be read. */
 class FakeScreen implements Screen {
   size: Size;
   listener: ScreenListener | undefined;
@@ -65,12 +66,12 @@ export interface TestApp {
   client: Client;
   screen: FakeScreen;
   exited: Promise<number>;
-  /** `enter`, `alt+up`: keys by their names. */
+  /** Keys by name: `enter`, `alt+up`. */
   press: (...keys: string[]) => void;
   type: (text: string) => void;
   key: (key: InputEvent) => void;
   resize: (columns: number, rows: number) => void;
-  /** Each row as it reads, without spaces at its end. */
+  /** The text of each row, without trailing spaces. */
   rows: () => string[];
   text: () => string;
   waitForText: (text: string | RegExp) => Promise<void>;
@@ -88,13 +89,13 @@ export interface TestAppOptions {
   maxChats?: number;
 }
 
-/** Where rooms are. */
+/** URL and options of a server. */
 export interface ServerAddress {
   url: string;
   createTransport?: TransportFactory;
 }
 
-/** A server in this process, whose network fails as it is told. */
+/** A server in this process whose network failures are controlled by the test. */
 export function startInProcessServer(): TestServer & ServerAddress {
   const server = startTestServer();
   onTestFinished(() => server.close());
@@ -104,7 +105,7 @@ export function startInProcessServer(): TestServer & ServerAddress {
 export const connectTo = ({ url, createTransport }: ServerAddress, options: ClientOptions = {}): Client =>
   connect(url, { ...options, ...(createTransport && { createTransport }) });
 
-/** The client as somebody sees it, on a server in this process. */
+/** Opens the client on a server in this process. */
 export function openApp(server: ServerAddress, options: TestAppOptions = {}): TestApp {
   const { room, username = 'aya', columns = 80, rows = 24, lang = 'en', storage = new Map<string, string>(), maxChats = 2_000 } = options;
   const clientStorage = {
@@ -176,5 +177,5 @@ const rowsOf = ({ rows }: Frame): string[] =>
       .trimEnd(),
   );
 
-/** The columns that each row of a frame takes. */
+/** The width of each row of a frame, in columns. */
 export const widthsOf = ({ rows }: Frame): number[] => rows.map((row) => row.reduce((sum, { text }) => sum + displayWidth(text), 0));

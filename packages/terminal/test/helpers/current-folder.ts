@@ -1,9 +1,9 @@
-/** The current folder of a program under test. */
+// A working directory in which the program under test must leave no files.
 import { readdirSync } from 'node:fs';
 import { expect, onTestFinished } from 'vitest';
 import { createTempFolder } from '../../../server/test/helpers/server.ts';
 
-/** An empty folder, in which the program must leave nothing. */
+/** An empty folder; the test fails if the program leaves a file in it. */
 export function emptyWorkingFolder(): string {
   const folder = createTempFolder();
   onTestFinished(() => expect(readdirSync(folder), 'files that the program left in its current folder').toEqual([]));

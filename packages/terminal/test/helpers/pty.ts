@@ -1,4 +1,4 @@
-/** A program on a real pseudo-terminal, and the screen that somebody would see. */
+// Runs a program on a pseudo-terminal and models its screen.
 import { spawn } from '@lydell/node-pty';
 import type xterm from '@xterm/headless';
 import { onTestFinished } from 'vitest';
@@ -11,12 +11,12 @@ import { EMPTY, openTerminalModel, rowsOf, type WidthMode } from './terminal-mod
 export interface PtyOptions extends Partial<Size> {
   env?: NodeJS.ProcessEnv;
   cwd?: string;
-  /** What the terminal answers when it is asked for its background, such as `rgb:ffff/ffff/ffff`; nothing without. */
+  /** The reply to a query of the background color, such as `rgb:ffff/ffff/ffff`; no reply if undefined. */
   background?: string;
   widthMode?: WidthMode;
 }
 
-/** What a program has switched on. */
+/** Modes that the program has enabled. */
 interface TerminalModes {
   alternateScreen: boolean;
   bracketedPaste: boolean;
@@ -29,42 +29,42 @@ interface TerminalModes {
 export interface Pty {
   readonly pid: number;
   type: (text: string) => void;
-  /** `enter`, `left`, `ctrl+c`, `alt+b`, `shift+tab`, `f1`. */
+  /** Keys by name: `enter`, `left`, `ctrl+c`, `alt+b`, `shift+tab`, `f1`. */
   press: (...keys: string[]) => void;
-  /** As a terminal does, marked when the program asked for it. */
+  /** As a terminal does; bracketed if the program has enabled that. */
   paste: (text: string) => void;
   click: (at: ScreenPosition) => void;
   wheel: (direction: 'up' | 'down', at: ScreenPosition) => void;
   resize: (size: Size) => void;
-  /** The rows from the top, without the spaces at their ends. */
+  /** The rows from the top, without trailing spaces. */
   screen: () => string[];
   cell: (at: ScreenPosition) => PictureCell;
   cursor: () => ScreenPosition;
   modes: () => TerminalModes;
   title: () => string;
-  /** The targets of links since the begin. */
+  /** Targets of all links so far. */
   links: () => string[];
-  /** Bytes that the program wrote so far. */
+  /** Bytes that the program has written. */
   bytesWritten: () => number;
-  /** All that it wrote so far, as it came. */
+  /** All output so far, unprocessed. */
   output: () => string;
   bells: () => number;
-  /** What was handed to it. */
+  /** The last text that was copied. */
   clipboard: () => string;
-  /** Resolves when the screen shows it; fails with what it shows. */
+  /** Resolves when the screen shows the text; after the deadline it fails with the screen content. */
   waitForText: (wanted: string | RegExp, milliseconds?: number) => Promise<void>;
   waitForNoText: (unwanted: string | RegExp, milliseconds?: number) => Promise<void>;
   /** Resolves when the program has ended. */
   exited: Promise<{ code: number; signal: number | undefined }>;
-  /** The terminal reads no more until it does again. */
+  /** The terminal stops reading until `resumeReading`. */
   pauseReading: () => void;
   resumeReading: () => void;
-  /** A signal for the program; without one the terminal is closed, as with its window. */
+  /** Sends a signal to the program; without one it closes the terminal. */
   kill: (signal?: NodeJS.Signals) => void;
   picture: (title?: string) => Picture;
 }
 
-/** Opens it, until the test is over. */
+/** Opens a pseudo-terminal that ends with the test. */
 export function openPty(command: string, args: readonly string[], options: PtyOptions = {}): Pty {
   const { columns = 80, rows = 24, cwd = emptyWorkingFolder() } = options;
   const env = { PATH: process.env.PATH, HOME: process.env.HOME, LANG: 'C.UTF-8', TERM: 'xterm-256color', ...options.env };
@@ -90,7 +90,7 @@ export function openPty(command: string, args: readonly string[], options: PtyOp
   const exited = new Promise<{ code: number; signal: number | undefined }>((resolve) => {
     child.onExit(({ exitCode, signal }) => {
       observed.isEnded = true;
-      // What it wrote last may still be on the way into the model.
+      // The last output may not have reached the model yet.
       setTimeout(() => terminal.write('', () => resolve({ code: exitCode, signal })), 20);
     });
   });
@@ -154,7 +154,7 @@ export function openPty(command: string, args: readonly string[], options: PtyOp
   };
 }
 
-/** What is on the screen, as an SVG. */
+/** The screen as SVG. */
 export const screenshot = (pty: Pty, look: { title?: string; background?: 'dark' | 'light' } = {}): string =>
   renderSvg(pty.picture(look.title), look.background);
 
@@ -218,7 +218,7 @@ const KEY_SEQUENCES: Record<string, string> = {
   f4: '\u001bOS',
 };
 
-/** As xterm sends a key. */
+/** The bytes that xterm sends for a key. */
 function keyBytes(key: string): string {
   const named = KEY_SEQUENCES[key];
   if (named !== undefined) return named;

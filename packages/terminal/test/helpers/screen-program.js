@@ -1,6 +1,6 @@
+// A small program for tests of the screen: an input row, and the last event below. Typed words are its commands.
 /* oxlint-disable typescript/no-unsafe-argument, typescript/no-unsafe-assignment, typescript/no-unsafe-member-access --
    plain JavaScript, because Node runs it as it is, and that has no types */
-/** A tiny program on a screen: an input row, and below what came last. Its words say what it does. */
 import { writeFileSync } from 'node:fs';
 import { Editor } from '#input/editor.js';
 import { openScreen } from '#screen/terminal-screen.js';
@@ -51,7 +51,7 @@ function run(word) {
     }, 500);
   }
   if (word === 'wait') {
-    // A stopped terminal must not stop the program: it ends by itself.
+    // A stopped terminal must not block the program: it ends by itself.
     isFlooding = true;
     setTimeout(() => process.exit(frames > 20 ? 9 : 5), 1_000);
   }

@@ -1,3 +1,4 @@
+// Runs the scripting commands as processes with pipes.
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
@@ -10,30 +11,30 @@ export const ENGAWA: string = fileURLToPath(new URL('../../../engawa/bin/engawa.
 
 export interface CommandRun {
   process: ChildProcessByStdio<Writable, Readable, Readable>;
-  /** All lines that are whole so far. */
+  /** All complete lines so far. */
   lines: () => string[];
   stderr: () => string;
   waitForStderr: (text: string) => Promise<void>;
   waitForLines: (count: number) => Promise<void>;
-  /** How it ended: its code, or the signal. */
+  /** The exit code or the signal. */
   waitForExit: (timeout?: number) => Promise<number | NodeJS.Signals | null>;
 }
 
-/** A home of its own, in which profiles are kept. */
+/** Environment with a new home. */
 export const newHome = (): NodeJS.ProcessEnv => ({ PATH: process.env.PATH, HOME: createTempFolder(), USER: 'aya' });
 
 interface RunOptions {
   env?: NodeJS.ProcessEnv;
   cwd?: string;
-  /** Ends at once unless it is kept open by `null`. */
+  /** The whole input; `null` keeps it open. */
   input?: string | null;
   /** A descriptor instead of a pipe. */
   stdin?: number;
-  /** Shell commands before the command, in a mount namespace of their own. */
+  /** Shell commands to run before the command, in a private mount namespace. */
   setUp?: string | undefined;
 }
 
-/** The command as a process with pipes. */
+/** Runs the command as a process with pipes. */
 export function runEngawa(
   args: string[],
   { env = newHome(), cwd = emptyWorkingFolder(), input = '', stdin, setUp }: RunOptions = {},
@@ -70,15 +71,15 @@ export function runEngawa(
   };
 }
 
-/** What a run printed, once it has ended well. */
+/** The output of a run, which must end with exit code 0. */
 export async function outputLines(run: CommandRun): Promise<string[]> {
   const code = await run.waitForExit();
   if (code !== 0) throw new Error(`it ended with ${code}: ${run.stderr()}`);
   return run.lines();
 }
 
-/** The texts of JSON lines. */
+/** The messages of JSON lines. */
 export const messageTexts = (lines: string[]): unknown[] => lines.map((line) => (JSON.parse(line) as { message: unknown }).message);
 
-/** Lines as they come from the reader of the command. */
+/** Removes the times at the start of lines. */
 export const withoutTimes = (lines: string[]): string[] => lines.map((line) => line.replace(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d /, ''));

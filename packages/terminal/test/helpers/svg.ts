@@ -1,11 +1,11 @@
-/** Pictures of a screen for people: an SVG in which every character stands in its column. */
+// Renders a terminal screen as SVG, for the pictures of the docs.
 import type { ScreenPosition } from '#screen/frame.js';
 
-/** One of 256 colours, or the terminal's own two. */
+/** One of the 256 colors, or the default colors of the terminal. */
 type Color = number | 'foreground' | 'background';
 
 export interface PictureCell {
-  /** Empty where a wide character goes on. */
+  /** Empty for the second column of a wide character. */
   text: string;
   columns: number;
   foreground: Color | undefined;
@@ -39,7 +39,7 @@ const SIXTEEN =
   );
 const LEVELS = [0, 95, 135, 175, 215, 255];
 
-/** The picture in a window with its title. */
+/** Draws the screen in a window frame with its title. */
 export function renderSvg({ title, columns, rows, cursor }: Picture, background: keyof typeof SVG_THEMES = 'dark'): string {
   const theme = SVG_THEMES[background];
   const width = round(columns * WIDTH + 2 * MARGIN);
@@ -60,7 +60,7 @@ export function renderSvg({ title, columns, rows, cursor }: Picture, background:
 
 type SvgTheme = (typeof SVG_THEMES)['dark'];
 
-/** Backgrounds that are not the window's, in runs. */
+/** Runs of cells with a background. */
 function renderBackgrounds(row: readonly PictureCell[], at: number, theme: SvgTheme): string {
   return groupRuns(row, ({ background }) => background)
     .filter(({ cells }) => cells[0]?.background !== undefined)
@@ -71,7 +71,7 @@ function renderBackgrounds(row: readonly PictureCell[], at: number, theme: SvgTh
     .join('');
 }
 
-/** ASCII in runs as wide as their columns; every other character by itself. */
+/** ASCII in runs that are stretched to their columns; every other character separately. */
 function renderTexts(row: readonly PictureCell[], at: number, theme: SvgTheme): string {
   return groupRuns(row, (cell) => `${cell.foreground}/${cell.bold}/${cell.underline}`)
     .flatMap((run) => splitRun(run))
@@ -94,7 +94,7 @@ function groupRuns(row: readonly PictureCell[], keyOf: (cell: PictureCell) => un
   const all: Run[] = [];
   for (const [from, cell] of row.entries()) {
     const last = all.at(-1);
-    // What a wide character goes on into is of its run.
+    // The second column of a wide character belongs to its run.
     if (last && (cell.columns === 0 || keyOf(last.cells[0] as PictureCell) === keyOf(cell))) last.cells.push(cell);
     else all.push({ from, cells: [cell] });
   }

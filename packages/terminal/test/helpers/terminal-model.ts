@@ -1,11 +1,11 @@
-/** The model of a terminal: what its cells hold after what was written. */
+// A headless xterm.js that measures graphemes as modern terminals do.
 import xterm from '@xterm/headless';
 import stringWidth from 'string-width';
 import type { Size } from '#screen/frame.js';
 import { measureGraphemes } from '#text/display-width.js';
 import type { PictureCell } from './svg.ts';
 
-/** What it gives columns to: graphemes, as those of today; the parts of joined emoji; characters of ambiguous width as if they were wide. */
+/** How widths are counted: by graphemes; by the parts of joined emoji; or with wide ambiguous characters. */
 export type WidthMode = 'graphemes' | 'parts' | 'ambiguous as wide';
 
 export function openTerminalModel({
@@ -14,7 +14,7 @@ export function openTerminalModel({
   widthMode = 'graphemes',
 }: Size & { widthMode?: WidthMode | undefined }): xterm.Terminal {
   const terminal = new xterm.Terminal({ cols: columns, rows, allowProposedApi: true, scrollback: 0 });
-  // By itself the model knows only how wide single characters were in 2003.
+  // xterm.js itself has only the character widths of an old Unicode version.
   if (widthMode !== 'parts') countGraphemes(terminal, widthMode === 'graphemes');
   return terminal;
 }

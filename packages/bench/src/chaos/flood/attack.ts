@@ -1,4 +1,4 @@
-/** What an attack is, and what it is given: clients whose requests are counted, and a budget that ends it. */
+// Defines an attack and its context: clients whose requests are counted, and a budget.
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Ack, EventName, RequestInput } from '@engawa/protocol';
@@ -6,40 +6,40 @@ import { type HttpRequest, type HttpResponse, httpRequest, openTcp } from '../ht
 import { type OpenOptions, SocketIoClient, type Target } from '../socketio-client.ts';
 
 export interface Attack {
-  /** In kebab case; `--only` takes it. */
+  /** In kebab case, for `--only`. */
   name: string;
-  /** What it does, in one sentence. */
+  /** Describes the attack in one sentence. */
   what: string;
   /** Groups of docs/security-coverage.md that it covers. */
   groups: readonly number[];
-  /** Flags of `engawa serve`, where the defaults would refuse the attack at once. */
+  /** Flags of `engawa serve`, if the attack would be refused at once with the defaults. */
   args?: readonly string[];
-  /** File descriptors of the server, when the attack is to use them up. */
+  /** Limit of file descriptors of the server, if the attack is to exhaust them. */
   descriptors?: number;
-  /** The connections stay open, and silent, until the server has given the memory back by itself. */
+  /** Whether the connections stay open and silent until the server has released the memory by itself. */
   holdsConnections?: boolean;
-  /** What must be there before; the limits are lifted while it runs. */
+  /** Prepares the attack; rate limits are off during this. */
   prepare?: (context: AttackContext) => Promise<void>;
   run: (context: AttackContext) => Promise<void>;
 }
 
 export interface AttackReport {
   requests: number;
-  /** Requests that did what the attacker wanted. */
+  /** Requests that had the effect that the attacker wanted. */
   accepted: number;
   bytes: number;
-  /** What the server must never do, each kind once. */
+  /** Misbehaviour of the server, each kind once. */
   findings: string[];
 }
 
-/** What one attack may send at most, whatever happens. */
+/** Hard limits of one attack. */
 const MAX_REQUESTS = 3_000_000;
 const MAX_BYTES = 2 * 2 ** 30;
 const MAX_FINDINGS = 5;
-/** After a failure, so that a server that is gone is not hammered. */
+/** Delay after a failure, so that a server that is down gets no request storm. */
 const RETRY_DELAY_MS = 20;
 
-/** Ends an attack by time, by number and by bytes. */
+/** Ends an attack by time, requests and bytes. */
 export class Budget {
   readonly #until: number;
   readonly #findings = new Set<string>();
@@ -68,7 +68,7 @@ export class Budget {
     this.#accepted += requests;
   }
 
-  /** Something that must never happen. */
+  /** Reports misbehaviour of the server. */
   report(finding: string): void {
     if (this.#findings.size < MAX_FINDINGS) this.#findings.add(finding);
   }
@@ -87,7 +87,7 @@ export class AttackContext {
     this.budget = budget;
   }
 
-  /** Does it again and again in so many loops side by side, until the budget is spent. A failure delays its own loop only. */
+  /** Repeats an action in parallel loops until the budget is spent. A failure delays only its own loop. */
   async repeat(loops: number, act: (loop: number, round: number) => Promise<unknown>): Promise<void> {
     const runLoop = async (loop: number): Promise<void> => {
       for (let round = 0; !this.budget.isSpent; round += 1) await act(loop, round).catch(() => sleep(RETRY_DELAY_MS));
@@ -95,7 +95,7 @@ export class AttackContext {
     await Promise.all(Array.from({ length: loops }, (_, loop) => runLoop(loop)));
   }
 
-  /** Until the budget is spent. */
+  /** Waits until the budget is spent. */
   async hold(): Promise<void> {
     while (!this.budget.isSpent) await sleep(Math.min(this.budget.millisecondsLeft + 1, 100));
   }
@@ -113,26 +113,26 @@ export class AttackContext {
     return openTcp(this.target, localAddress);
   }
 
-  /** A WebSocket that Engine.IO has greeted. */
+  /** Opens a WebSocket and waits for the Engine.IO handshake. */
   async open(options: OpenOptions = {}): Promise<SocketIoClient> {
     this.budget.spend(0);
     return SocketIoClient.open(this.target, { ...options, onSend: (bytes) => this.budget.spend(bytes) });
   }
 
-  /** A WebSocket that a polling session may be going to change to. */
+  /** Opens a WebSocket for an upgrade of a polling session. */
   async openTransport(options: OpenOptions): Promise<SocketIoClient> {
     this.budget.spend(0);
     return SocketIoClient.openTransport(this.target, { ...options, onSend: (bytes) => this.budget.spend(bytes) });
   }
 
-  /** The same with a Socket.IO connection, of a session of its own unless one is given. */
+  /** Opens a Socket.IO connection, with a new session unless one is given. */
   async connect({ session, ...options }: OpenOptions & { session?: string } = {}): Promise<SocketIoClient> {
     this.budget.spend(0);
     const onSend = (bytes: number): void => this.budget.spend(bytes);
     return SocketIoClient.connect(this.target, { ...options, onSend, ...(session !== undefined && { auth: { session } }) });
   }
 
-  /** An event, whose success counts as accepted. */
+  /** Sends an event; a success counts as accepted. */
   async ask<E extends EventName>(client: SocketIoClient, event: E, payload: RequestInput<E>): Promise<Ack<E>> {
     const answer = await client.ask(event, payload);
     if (answer.ok) this.budget.accept();
@@ -140,12 +140,12 @@ export class AttackContext {
   }
 }
 
-/** The secret of a session that is the same in every run. */
+/** A session secret that is the same in every run. */
 export const sessionOf = (name: string): string => name.padEnd(40, '-');
 
-/** One of 16,000 source addresses that are nobody else's. */
+/** One of 16,000 source addresses that nothing else uses. */
 export const addressOf = (index: number): string => `127.9.${Math.floor(index / 250) % 64}.${(index % 250) + 1}`;
 
-/** Resolves after that time at the latest. */
+/** Resolves after this time at the latest. */
 export const atMost = (promise: Promise<unknown>, milliseconds: number): Promise<unknown> =>
   Promise.race([promise, sleep(milliseconds, undefined, { ref: false })]);

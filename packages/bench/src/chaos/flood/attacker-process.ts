@@ -1,4 +1,4 @@
-/** Carries out one attack, within its budget. Its connections end with it: at the latest some time after the attack. */
+// Worker process of one attack. It keeps the connections after the attack if the attack demands that.
 import { setPriority } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { handleCommands } from '../../worker.ts';
@@ -12,9 +12,9 @@ export interface AttackOrder {
   seconds: number;
 }
 
-/** For an attack that holds its connections until the server has ended them. */
+/** Limit for attacks that keep their connections until the server closes them. */
 const MAX_HOLD_MS = 120_000;
-/** The bystanders, who are measured, come first on the cores that they share with the attacker. */
+/** Lower priority than the bystanders, who are measured on the same cores. */
 const PRIORITY = 10;
 
 process.on('unhandledRejection', () => undefined);

@@ -1,4 +1,4 @@
-/** Every attack of the flood, in the order in which they run. */
+// All attacks of the flood, in the order in which they run.
 import type { Attack } from './attack.ts';
 import { floodAttacks } from './flood-attacks.ts';
 import { frameAttacks } from './frame-attacks.ts';

@@ -1,4 +1,4 @@
-/** Attacks that ask for nothing but what is allowed, as much of it as can be had. */
+// Attacks with valid requests only, as many as possible.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LIMITS } from '@engawa/protocol';
 import { BYSTANDER_ROOM } from '../bystanders.ts';
@@ -9,11 +9,11 @@ const { connections: connectionsPerAddress } = LIMITS.perAddress;
 const LARGE_TEXT = '部'.repeat(LIMITS.textCodePoints);
 const ROOM = 'pages';
 
-/** As many connections as one address may have, less what a server may count otherwise. */
+/** As many connections as one address may have, minus a few that the server may count differently. */
 const connectAll = (context: AttackContext, count = connectionsPerAddress - 4): Promise<SocketIoClient[]> =>
   Promise.all(Array.from({ length: count }, () => context.connect()));
 
-/** Asks in a loop on each connection; one that the server has ended is opened again. */
+/** Sends requests in a loop on each connection, and reopens connections that the server has closed. */
 async function askOnAll(
   context: AttackContext,
   ask: (client: SocketIoClient, loop: number, round: number) => Promise<unknown>,

@@ -1,4 +1,4 @@
-/** Runs attacks one after the other, each against a fresh server, with bystanders measured beside it. */
+// Runs attacks one after the other, each against a new server with bystanders.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { withTempFolder } from '../../clean-up.ts';
 import { withWorker } from '../../worker.ts';
@@ -8,24 +8,24 @@ import { type Attack, AttackContext, type AttackReport, Budget } from './attack.
 import type { AttackOrder } from './attacker-process.ts';
 
 export interface FloodOptions {
-  /** Where data folders are made. */
+  /** Parent folder of the data folders. */
   folder: string;
-  /** Of each attack. */
+  /** Duration of each attack. */
   seconds: number;
-  /** In which the memory must be back after an attack. */
+  /** Deadline for the memory to return to its level after an attack. */
   recoverySeconds: number;
 }
 
 export interface FloodResult {
   attack: Attack;
-  /** `silent`: it runs, and does not answer a health check within ten seconds. */
+  /** `silent`: the process runs and does not answer a health check within ten seconds. */
   server: 'alive' | 'silent' | 'exited';
-  /** Seconds until heap, buffers and sockets were back; infinite when they never were. */
+  /** Seconds until heap, buffers and sockets were back to their level; infinite if they never were. */
   memoryBackAfter: number;
   memoryBefore: MemorySample;
   memoryAfter: MemorySample | undefined;
   peakResidentBytes: number;
-  /** Share of a core that the server used after it had recovered, with two members chatting. */
+  /** CPU share of a core after the recovery, with two members chatting. */
   idleCpu: number;
   bystanders: BystanderReport;
   report: AttackReport;
@@ -39,7 +39,7 @@ const IDLE_MS = 1_000;
 const SAMPLE_EVERY_MS = 1_000;
 const PREPARE_SECONDS = 60;
 
-/** What failed, each as a sentence. Latencies are reported and fail nothing. */
+/** Failures, each as a sentence. Latencies are reported and are no failures. */
 export function failuresOf({ server, memoryBackAfter, bystanders, report }: FloodResult): string[] {
   if (server === 'exited') return ['the server has exited', ...report.findings];
   return [
@@ -105,7 +105,7 @@ async function stateOf(server: ServerUnderTest): Promise<FloodResult['server']> 
 
 type Recovery = Pick<FloodResult, 'memoryBackAfter' | 'memoryAfter'>;
 
-/** The recovery is waited for here only when the attacker is to hold its connections meanwhile; they end with its process. */
+/** Waits for the recovery only if the attacker keeps its connections for that time; they end with its process. */
 const runAttack = (trial: Trial): Promise<{ report: AttackReport; bystanders: BystanderReport; recovery: Recovery | undefined }> =>
   withWorker<AttackOrder, Awaited<ReturnType<typeof runAttack>>>(new URL('./attacker-process.js', import.meta.url), async (give) => {
     const { attack, server, options } = trial;

@@ -1,4 +1,4 @@
-/** Attacks with WebSocket frames: malformed, endless, oversized, compressed, never answered or never read. */
+// Attacks with WebSocket frames: malformed, endless, oversized, compressed, never answered or never read.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LIMITS } from '@engawa/protocol';
 import type { SocketIoClient } from '../socketio-client.ts';
@@ -20,7 +20,7 @@ const MEANINGLESS: readonly Buffer[] = [
   ...['3', '6', '43[]', '41/x,'].map((payload) => buildFrame({ payload })),
 ];
 
-/** Each must end its own connection and nothing else. */
+/** Each must end only its own connection. */
 const MALFORMED_FRAMES: readonly Buffer[] = [
   ...[4, 2, 1].map((rsv) => buildFrame({ payload: '40', rsv })),
   ...[0x3, 0x4, 0x5, 0x6, 0x7, 0xb, 0xc, 0xd, 0xe, 0xf].map((opcode) => buildFrame({ opcode })),
@@ -44,7 +44,7 @@ const OVERSIZED_FRAMES: readonly Buffer[] = [
   buildFrame({ opcode: binary, length: LIMITS.frameBytes + 1 }),
 ];
 
-/** Opens a connection, writes to it, and waits until the server has ended it. */
+/** Opens a connection, writes the bytes and waits until the server closes it. */
 async function provoke(context: AttackContext, bytes: Buffer, milliseconds: number): Promise<void> {
   const client = await context.open();
   client.write(bytes);
@@ -52,7 +52,7 @@ async function provoke(context: AttackContext, bytes: Buffer, milliseconds: numb
   client.end();
 }
 
-/** Writes again and again, as fast as the server reads it. */
+/** Writes repeatedly, as fast as the server reads. */
 async function pour(context: AttackContext, client: SocketIoClient, bytes: Buffer): Promise<void> {
   for (let round = 0; client.closeReason === undefined && !context.budget.isSpent; round += 1) {
     client.write(bytes);
@@ -75,7 +75,7 @@ async function prepareRoom(context: AttackContext): Promise<void> {
   owner.end();
 }
 
-/** Ten speakers, each as fast as a member may. */
+/** Ten members that chat as fast as the rate limit allows. */
 async function keepRoomBusy(context: AttackContext): Promise<void> {
   const speakers = await Promise.all(Array.from({ length: 10 }, (_, each) => joinRoom(context, `speaker-${each}`)));
   const message = '部'.repeat(LIMITS.textCodePoints);

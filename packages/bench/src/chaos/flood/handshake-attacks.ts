@@ -1,4 +1,4 @@
-/** Attacks on who may connect: handshakes by the thousand, foreign origins, forged addresses, reconnects. */
+// Attacks on connection admission: thousands of handshakes, foreign origins, forged addresses, reconnects.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LIMITS } from '@engawa/protocol';
 import { type Attack, addressOf, atMost, sessionOf } from './attack.ts';
@@ -47,7 +47,7 @@ export const handshakeAttacks: readonly Attack[] = [
     async run(context) {
       await context.repeat(100, async (loop, round) => {
         const client = await context.open({ localAddress: addressOf(loop) });
-        // The server closes it after ten seconds; a client that ends before would be no burden.
+        // The server closes it after ten seconds. A client that disconnects before that would be no load.
         if (round % 100 === 99) await client.closed;
       });
     },

@@ -1,4 +1,4 @@
-/** Attacks with HTTP requests: methods, queries, headers and bodies that no client sends, and polling as no client does it. */
+// Attacks with HTTP requests: unusual methods, queries, headers and bodies, and invalid polling.
 import { randomUUID } from 'node:crypto';
 import { type Attack, type AttackContext, atMost } from './attack.ts';
 import { ORIGIN, POLLING, pollingSession, upgradeRequest, WEBSOCKET_KEY, WEBSOCKET_VERSION } from './requests.ts';
@@ -41,7 +41,7 @@ const METHODS: readonly (readonly [method: string, path: string])[] = [
   ['POST', '/ready'],
 ];
 
-/** Writes it and reads what comes until the server ends the connection, or it is given up. */
+/** Writes a request and reads the response until the server closes the connection or the deadline passes. */
 async function exchange(context: AttackContext, request: string | Buffer, milliseconds = 1_000): Promise<string> {
   const socket = await context.tcp();
   let response = '';

@@ -1,4 +1,4 @@
-/** Attacks on who may do what: rooms of others, removals in a race, idempotency keys of others, guessed sessions, hostile ids. */
+// Attacks on authorization: foreign rooms, racing removals, foreign idempotency keys, guessed sessions, hostile ids.
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EventName } from '@engawa/protocol';
@@ -10,7 +10,7 @@ const LOOPS = 20;
 const [victim] = BYSTANDER_NAMES;
 const foreign = { roomId: BYSTANDER_ROOM, username: victim };
 
-/** What a client that is no member asks of a room of others, as one of its members. */
+/** Requests of a non-member, in the name of a member of the room. */
 const TRESPASSES: readonly (readonly [EventName, object])[] = [
   ['create:chat', { ...foreign, message: 'not mine' }],
   ['update:chat', { ...foreign, chatSeq: 3, message: 'not mine' }],

@@ -1,4 +1,4 @@
-/** `npm run chaos -- flood`: what the server and two members of a room survive, attack by attack. */
+// The `npm run chaos -- flood` command.
 import { writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -56,7 +56,7 @@ async function runAll(asked: readonly Attack[], { folder, seconds, recovery }: R
       results.push(result);
       progress.say(failuresOf(result).join('; ') || 'ok');
     } catch (error) {
-      // What could not be measured spoils nothing that could.
+      // An attack that could not be measured does not invalidate the others.
       progress.say(`could not be measured: ${(error as Error).message}`);
     }
   }

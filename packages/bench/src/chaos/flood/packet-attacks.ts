@@ -1,4 +1,4 @@
-/** Attacks with packets of Engine.IO and Socket.IO: malformed, out of turn, and such that bring a client back. */
+// Attacks with Engine.IO and Socket.IO packets: malformed, out of order, and recovery packets.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LIMITS } from '@engawa/protocol';
 import { buildFrame, OPCODE } from '../websocket-frame.ts';
@@ -35,7 +35,7 @@ const ASTRAY_UPGRADES: readonly (readonly string[])[] = [
   ['2probe', '9'],
 ];
 
-/** A client that sends these and waits a moment for what comes of it. */
+/** Sends packets on a new client and waits a moment for their effect. */
 async function provoke(context: AttackContext, packets: readonly string[]): Promise<void> {
   const client = await context.connect();
   for (const packet of packets) client.send(packet);
@@ -47,7 +47,7 @@ const VISITOR = 'visitor';
 const RESUMES_AT_ONCE = 5;
 const roomName = (each: number): string => `room-${each}`;
 
-/** A session that is in so many rooms, each with as many chats. */
+/** Creates a session in this many rooms, each with this many chats. */
 async function joinManyRooms(context: AttackContext, { rooms, chats }: { rooms: number; chats: number }): Promise<void> {
   const client = await context.connect({ session: sessionOf(VISITOR) });
   for (let each = 0; each < rooms; each += 1) {
@@ -60,7 +60,7 @@ async function joinManyRooms(context: AttackContext, { rooms, chats }: { rooms: 
   client.end();
 }
 
-/** A room whose newest page is as large as a page may be. */
+/** Creates a room whose newest page has the maximum size. */
 async function fillOneRoom(context: AttackContext): Promise<void> {
   const client = await context.connect({ session: sessionOf(VISITOR) });
   const roomId = roomName(0);
@@ -70,7 +70,7 @@ async function fillOneRoom(context: AttackContext): Promise<void> {
   client.end();
 }
 
-/** Sends a few in one breath, on as many connections as loops, and waits for the answers before it sends more. */
+/** Sends several resume requests at once on each connection, and waits for the responses before the next ones. */
 async function resumeAgainAndAgain(context: AttackContext, loops: number, rooms: readonly object[]): Promise<void> {
   await context.repeat(loops, async () => {
     const client = await context.connect({ session: sessionOf(VISITOR) });

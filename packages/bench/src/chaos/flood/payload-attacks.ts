@@ -1,4 +1,4 @@
-/** Attacks with the payloads of valid packets: depth, breadth, wrong types, and text that costs more than it says. */
+// Attacks with payloads of valid packets: depth, size, wrong types, and expensive texts.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LIMITS } from '@engawa/protocol';
 import { buildFrame, OPCODE } from '../websocket-frame.ts';
@@ -36,7 +36,7 @@ const WRONG_TYPES: readonly string[] = [
   ...TEXTS.flatMap((text) => ['roomId', 'username', 'message'].map((field) => chat(`"message":"x","${field}":${text}`))),
 ];
 
-/** Names, reactions and chats of characters that nobody sees, or that look like others. */
+/** Names, reactions and chats with invisible or confusable characters. */
 const HOSTILE_TEXTS: readonly string[] = [
   '\u200b',
   ' ',
@@ -49,7 +49,7 @@ const HOSTILE_TEXTS: readonly string[] = [
   '\u001b[2J',
 ];
 
-/** Sends them in turn on connections that last until the server ends them. */
+/** Sends packets in turn, on connections that are replaced when the server closes them. */
 function sendInTurn(context: AttackContext, packets: readonly string[]): Promise<void> {
   return context.repeat(LOOPS, async (loop) => {
     const client = await context.connect({ localAddress: addressOf(loop) });

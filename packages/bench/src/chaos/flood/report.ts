@@ -1,4 +1,4 @@
-/** The results of a flood as a table, one row for each attack. */
+// The results of a flood as a table, one row for each attack.
 import type { Table } from '../../report.ts';
 import { type FloodResult, failuresOf } from './flood.ts';
 

@@ -1,4 +1,4 @@
-/** What attacks over HTTP begin with. */
+// HTTP paths and requests that several attacks share.
 import type { AttackContext } from './attack.ts';
 
 export const ORIGIN = 'https://chat.example.org';
@@ -16,7 +16,7 @@ export const upgradeRequest = (lines: readonly string[]): string =>
     '\r\n',
   ].join('\r\n');
 
-/** The path of a new polling session; undefined when it is refused. */
+/** The path of a new polling session; undefined if it is refused. */
 export async function pollingSession(context: AttackContext): Promise<string | undefined> {
   const { status, body } = await context.http({ path: POLLING });
   return status === 200 ? `${POLLING}&sid=${(JSON.parse(body.slice(1)) as { sid: string }).sid}` : undefined;

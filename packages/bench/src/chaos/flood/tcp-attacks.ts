@@ -1,4 +1,4 @@
-/** Attacks with TCP connections that say little, slowly or nothing, are cut, or say too much at once. */
+// Attacks with TCP connections that send little, slowly, nothing, a part, or too much at once.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Attack, type AttackContext, addressOf, atMost } from './attack.ts';
 import { POLLING, pollingSession, upgradeRequest, WEBSOCKET_KEY, WEBSOCKET_VERSION } from './requests.ts';
@@ -7,7 +7,7 @@ const LOOPS = 50;
 const SLOW_CONNECTIONS = 500;
 const BYTE_EVERY_MS = 1_000;
 
-/** Half of a request, or of an upgrade, and a reset. */
+/** Partial requests and upgrades, followed by a reset. */
 const CUT_REQUESTS = [
   'GET / HT',
   upgradeRequest([WEBSOCKET_KEY]).slice(0, -2),
@@ -15,7 +15,7 @@ const CUT_REQUESTS = [
   `POST ${POLLING} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n40`,
 ];
 
-/** Connections of that many source addresses, each opened as often as one may be, and held. */
+/** Opens and keeps connections from this many source addresses, each with this many. */
 async function holdTcp(context: AttackContext, addresses: number, perAddress: number): Promise<void> {
   for (let each = 0; each < addresses * perAddress && !context.budget.isSpent; each += 1) {
     const socket = await context.tcp(addressOf(each % addresses));
@@ -24,7 +24,7 @@ async function holdTcp(context: AttackContext, addresses: number, perAddress: nu
   await context.hold();
 }
 
-/** Sends the beginning of a request, and then a byte a second of the rest, for as long as the server takes it. */
+/** Sends the beginning of a request, and then a byte a second while the server accepts it. */
 async function drip(context: AttackContext, head: string): Promise<void> {
   const socket = await context.tcp();
   socket.resume();

@@ -1,4 +1,5 @@
-/** A case: one client, whose connections one after the other send valid and mutated packets. The same seed and number make the same case. */
+// Generates fuzz cases: one client with several connections that send valid and mutated packets.
+// The same seed and case number generate the same case.
 import { createHash } from 'node:crypto';
 import { nameFrom, type Request, requestFrom, roomIdFrom } from './grammar.ts';
 import { mutateJson } from './mutate-json.ts';
@@ -6,23 +7,23 @@ import { fragmented, mutateFatally, mutateMildly } from './mutate-packet.ts';
 import type { Packet } from './packet.ts';
 import { Random } from './random.ts';
 
-/** `upgrade` begins over polling. */
+/** `upgrade` starts with polling. */
 type TransportName = 'websocket' | 'polling' | 'upgrade';
 
 /** One connection. */
 export interface Visit {
   transport: TransportName;
-  /** What it shows when it connects; `recover` adds the pid and the offset of the visit before. */
+  /** Credentials of CONNECT; `recover` adds pid and offset of the connection before. */
   auth: { session?: string };
   recover: boolean;
-  /** Sent before the CONNECT that counts. */
+  /** Sent before the valid CONNECT. */
   mutatedConnect: Packet[];
-  /** Sent, and answered, before the packets: so that something is there to be wrong about. */
+  /** Sent and answered before the packets, so that mutated packets refer to existing data. */
   setUp: Request[];
   packets: Packet[];
-  /** How it ends: after a goodbye, by a FIN, or by a reset. */
+  /** How it ends: with a disconnect packet, a FIN, or a reset. */
   ending: 'disconnect' | 'end' | 'reset';
-  /** Packets of one write, or of one POST. */
+  /** Packets in one write or one POST. */
   batch: number;
 }
 

@@ -1,4 +1,4 @@
-/** Sends mutated packets to one server, case after case, while two bystanders chat, and says what the server must not have done. */
+// Sends mutated packets to one server, while two bystanders chat, and reports faults of the server.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { withTempFolder } from '../../clean-up.ts';
 import { Bystanders } from '../bystanders.ts';
@@ -10,7 +10,7 @@ export interface FuzzOptions {
   folder: string;
   seed: number;
   limits: 'on' | 'off';
-  /** Cases are run until one of these is reached. */
+  /** The run ends when one of these limits is reached. */
   packets: number;
   seconds: number;
   onProgress?: (progress: { packets: number; cases: number }) => void;
@@ -19,11 +19,11 @@ export interface FuzzOptions {
 export interface FuzzReport {
   packets: number;
   cases: number;
-  /** Of sending, without the start of the server and the wait for its memory. */
+  /** Sending time, without the start of the server and the wait for its memory. */
   seconds: number;
-  /** What the server must not do, each as a sentence. */
+  /** Faults of the server, each as a sentence. */
   faults: string[];
-  /** The cases that may be to blame: the one that was not answered, or those that ran when the server ended. */
+  /** Cases that may have caused the fault: the unanswered one, or those that ran when the server exited. */
   suspects: FuzzCase[];
 }
 
@@ -62,7 +62,7 @@ class Fuzzer {
     this.#bystanders.start();
     const begun = performance.now();
     const until = begun + this.#options.seconds * 1_000;
-    // The first cases bring code and caches to their size.
+    // Warm up, so that code and caches reach their size.
     await this.#runCases(() => this.#report.cases < WARM_UP_CASES);
     const memoryBefore = await this.#server.sampleMemory();
     const watching = setInterval(() => this.#watch(), WATCH_EVERY_MS);
@@ -74,7 +74,7 @@ class Fuzzer {
     return this.#report;
   }
 
-  /** So many side by side, while the condition holds and nothing is wrong. */
+  /** Runs this many cases in parallel while the condition holds and no fault was found. */
   async #runCases(isWanted: () => boolean): Promise<void> {
     const runNext = async (): Promise<void> => {
       while (isWanted() && this.#report.faults.length === 0) await this.#runCase(makeCase(this.#options.seed, this.#nextCase++));

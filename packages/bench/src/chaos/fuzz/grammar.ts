@@ -1,4 +1,4 @@
-/** Valid requests: every event of the protocol, about a few rooms, names and entries that many cases share. */
+// Generates valid requests for every event, with a few rooms, names and entries that many cases share.
 import { type EventName, events, LIMITS, type RequestInput } from '@engawa/protocol';
 import { BYSTANDER_NAMES, BYSTANDER_ROOM } from '../bystanders.ts';
 import type { Random } from './random.ts';
@@ -8,7 +8,7 @@ export interface Request {
   payload: unknown;
 }
 
-/** Replaced, when a request is sent, by what the case was told of its room. */
+/** Placeholders, replaced at sending by values that the case has received for its room. */
 export const LEARNED = { epoch: '$epoch', entryId: '$entryId' } as const;
 
 const EVENT_NAMES = Object.keys(events) as EventName[];
@@ -25,7 +25,7 @@ const member = (random: Random) => ({ roomId: anyRoom(random), username: anyName
 const seqFrom = (random: Random): number => 1 + random.int(random.chance(0.8) ? 20 : 1_000);
 const limitFrom = (random: Random): number => 1 + random.int(random.chance(0.95) ? 10 : LIMITS.pageMax);
 
-/** Some requests have a key that is used again, so that retries are among them. */
+/** Reuses a key in some requests, so that retries occur. */
 const withKey = (random: Random): { clientId?: string } => (random.chance(0.3) ? { clientId: `key-${random.int(50)}` } : {});
 
 function heldPosition(random: Random) {
@@ -78,7 +78,7 @@ const makers: { [Name in EventName]: (random: Random) => RequestInput<Name> } = 
   'mark:read': (random) => ({ ...member(random), seq: seqFrom(random) }),
 };
 
-/** Chats are half of what clients say. */
+/** Half of the requests are chats, as in real use. */
 export function requestFrom(random: Random): Request {
   const event = random.chance(0.4) ? 'create:chat' : random.pick(EVENT_NAMES);
   return { event, payload: makers[event](random) };

@@ -1,4 +1,4 @@
-/** `npm run chaos -- fuzz`: mutated packets by the million, from a seed. */
+// The `npm run chaos -- fuzz` command.
 import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
 import { progressOn } from '../../progress.ts';

@@ -1,4 +1,4 @@
-/** Changes a JSON value in one place: its type, its number, its text, its keys or its nesting. */
+// Mutates a JSON value in one place: type, number, text, keys or nesting.
 import type { Random } from './random.ts';
 
 type Json = unknown;
@@ -45,12 +45,12 @@ const KEYS = [
   '',
 ];
 
-/** A copy, since it may be changed in its turn. */
+/** A copy, because it may be mutated later. */
 const valueFrom = (random: Random): Json => structuredClone(random.pick(VALUES));
 
 const isContainer = (value: Json): value is Container => typeof value === 'object' && value !== null;
 
-/** One of the arrays and objects in it, itself among them. */
+/** A random array or object inside the value, or the value itself. */
 function anyContainer(random: Random, root: Container): Container {
   let found = root;
   for (;;) {
@@ -61,11 +61,11 @@ function anyContainer(random: Random, root: Container): Container {
 }
 
 const setAt = (container: Container, key: string, value: Json): void => {
-  // A key such as __proto__ is to be a key.
+  // `__proto__` must become an own key.
   Object.defineProperty(container, key, { value, enumerable: true, configurable: true, writable: true });
 };
 
-/** An object may have a `toString` that is no function. */
+/** An object may have a `toString` that is not a function. */
 const asText = (value: Json): string => (isContainer(value) ? JSON.stringify(value) : String(value));
 
 const changes: readonly ((random: Random, container: Container, key: string) => void)[] = [
@@ -81,7 +81,7 @@ const changes: readonly ((random: Random, container: Container, key: string) => 
   (random, container, key) => setAt(container, key, Reflect.get(container, random.pick(Object.keys(container)))),
 ];
 
-/** A text with something in it that it should not have, or a number beside the number. */
+/** A text with an invalid part, or a different number. */
 function twisted(random: Random, value: Json): Json {
   if (typeof value === 'number') return random.pick([-value, value + 0.5, value * 1e9, value - 1, value + 1]);
   if (typeof value !== 'string') return valueFrom(random);
@@ -90,7 +90,7 @@ function twisted(random: Random, value: Json): Json {
   return value.slice(0, at) + piece + value.slice(at);
 }
 
-/** The value itself may be changed, and is not to be used any more. */
+/** May mutate the value itself; do not use it afterwards. */
 export function mutateJson(random: Random, root: Json): Json {
   if (!isContainer(root) || random.chance(0.05)) return valueFrom(random);
   for (let times = 1 + random.int(2); times > 0; times -= 1) {

@@ -1,4 +1,4 @@
-/** Changes a packet below its JSON: type, number, namespace, attachments, single characters, and the frames that carry it. */
+// Mutates a packet below its JSON: type, number, namespace, attachments, single characters, and its frames.
 import type { Packet } from './packet.ts';
 import type { Random } from './random.ts';
 
@@ -10,7 +10,7 @@ const CHARACTERS = ['"', '\\', '{', ']', ',', ':', '\u0000', '\x1e', '\ud83d', '
 type Change = (random: Random, text: string) => Packet[];
 const one = (data: string): Packet[] => [{ data }];
 
-/** They leave the connection as it is, most of the time. */
+/** Mutations that usually keep the connection open. */
 const mild: readonly Change[] = [
   (random, text) => one(text.replace(/^42\d*/, `42${random.pick(IDS.slice(0, 2))}`)),
   (random, text) => one(text.replace(/:\d+/, `:${random.pick(RAW_NUMBERS)}`)),
@@ -21,7 +21,7 @@ const mild: readonly Change[] = [
   (_, text) => attached(text),
 ];
 
-/** They end the connection, most of the time. */
+/** Mutations that usually end the connection. */
 const fatal: readonly Change[] = [
   (random, text) => one(random.pick(TYPES) + text.slice(2)),
   (random, text) => one(text.replace(/^42\d*/, `42${random.pick(IDS)}`)),
@@ -37,7 +37,7 @@ const fatal: readonly Change[] = [
   (random, text) => [{ data: text, brokenFrame: { length: random.pick([0, 1, 125, 126, 65_535, 65_536, 65_537, 2 ** 40]) } }],
 ];
 
-/** The same event as a binary one, whose payload has an attachment somewhere. */
+/** The same event as a binary packet with an attachment at a random place. */
 function attached(text: string): Packet[] {
   const data = text
     .replace(/^42/, '451-')
@@ -53,7 +53,7 @@ function spliced(random: Random, text: string, piece: string): string {
 export const mutateMildly: Change = (random, text) => random.pick(mild)(random, text);
 export const mutateFatally: Change = (random, text) => random.pick(fatal)(random, text);
 
-/** The same packet in fragments, which changes nothing of what it says. */
+/** The same packet in fragments, which does not change its meaning. */
 export function fragmented(random: Random, packet: Packet): Packet {
   const length = Buffer.byteLength(packet.data);
   return { ...packet, fragments: Array.from({ length: 1 + random.int(6) }, () => random.int(Math.ceil(length / 3))) };

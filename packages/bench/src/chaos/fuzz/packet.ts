@@ -1,21 +1,21 @@
-/** One packet of a case as data, and the bytes that it becomes on a WebSocket. */
+// A packet of a fuzz case, and its bytes on a WebSocket.
 import { buildFrame, OPCODE } from '../websocket-frame.ts';
 
 export interface Packet {
   /** A text packet, or the bytes of an attachment. */
   data: string | Buffer;
-  /** Lengths of the fragments that it is sent in; whole when there are none. */
+  /** Lengths of its fragments; unfragmented if undefined. */
   fragments?: readonly number[];
-  /** A frame that is none: bits, opcode, mask or length are wrong. */
+  /** An invalid frame: bits, opcode, mask or length are wrong. */
   brokenFrame?: { rsv?: number; opcode?: number; masked?: boolean; length?: number };
 }
 
 const RESERVED = new Set(['connect', 'connect_error', 'disconnect', 'disconnecting', 'newListener', 'removeListener']);
 
-/** After it the server waits for bytes that never come, so that nobody can say what it has received. */
+/** The server waits for bytes that never come, so it is unknown what it has received. */
 export const isOpenEnded = ({ brokenFrame }: Packet): boolean => brokenFrame?.length !== undefined;
 
-/** The number of the acknowledgement that a server owes for it; undefined when it may do as it likes. */
+/** The id of the acknowledgement that the server must send; undefined if the response is not determined. */
 export function expectedAck({ data, brokenFrame }: Packet): number | undefined {
   const [head, id] = typeof data === 'string' && !brokenFrame ? (/^42(\d{1,15})\[/.exec(data) ?? []) : [];
   if (head === undefined || id === undefined) return undefined;

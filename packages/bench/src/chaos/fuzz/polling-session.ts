@@ -1,4 +1,4 @@
-/** A session of a case over HTTP long-polling. */
+// A session of a fuzz case over HTTP long-polling.
 import { LIMITS } from '@engawa/protocol';
 import { deferred } from '../deferred.ts';
 import { type HttpRequest, type HttpResponse, httpRequest } from '../http-client.ts';
@@ -9,10 +9,10 @@ import type { Session } from './session.ts';
 const POLLING = '/socket.io/?EIO=4&transport=polling';
 const SEPARATOR = '\x1e';
 const DISCONNECT = '41';
-/** Engine.IO's, which ends the session. */
+/** The Engine.IO packet that ends the session. */
 const CLOSE = '1';
 
-/** The path of a new Engine.IO session. Rejects when it is refused. */
+/** The path of a new Engine.IO session. Rejects if it is refused. */
 export async function openEngine(target: Target, localAddress: string): Promise<string> {
   const { status, body } = await request(target, { path: POLLING, localAddress });
   if (status !== 200) throw new ConnectionClosed(`refused with ${status}`);
@@ -21,7 +21,7 @@ export async function openEngine(target: Target, localAddress: string): Promise<
 
 const post = (target: Target, options: HttpRequest): Promise<HttpResponse> => request(target, { ...options, method: 'POST' });
 
-/** A response that says that the server failed is a fault, whatever was asked. */
+/** A response with a server error is a fault, whatever the request was. */
 export class ServerFault extends Error {
   override readonly name = 'ServerFault';
 }
@@ -60,7 +60,7 @@ class PollingSession implements Session {
   readonly isClosed = (): boolean => this.#isClosed;
   readonly offset = (): string | undefined => this.#offset;
 
-  /** Until the server ends it. */
+  /** Polls until the server ends the session. */
   async poll(): Promise<void> {
     while (!this.#isClosed) {
       const { status, body } = await request(this.#target, this.#where).catch(() => ({ status: 0, body: '' }));
@@ -101,7 +101,7 @@ class PollingSession implements Session {
     this.#isClosed = true;
   }
 
-  /** A body that is not taken has ended the session; one that was too large has not, and this side ends it. */
+  /** A rejected body ends the session, except one that was too large: then the client ends it. */
   async #post(body: string): Promise<void> {
     const { status } = await post(this.#target, { ...this.#where, body });
     if (status === 413) await post(this.#target, { ...this.#where, body: CLOSE });

@@ -1,4 +1,5 @@
-/** A stream of random choices that is the same for the same seed and case (mulberry32). */
+// A seeded stream of random choices (mulberry32).
+/** The same seed and case number give the same choices. */
 export class Random {
   #state: number;
 
@@ -6,7 +7,7 @@ export class Random {
     this.#state = Math.imul(seed, 0x9e3779b1) ^ Math.imul(stream + 1, 0x85ebca6b);
   }
 
-  /** From 0 up to, not including, 1. */
+  /** In [0, 1). */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) | 0;
     let bits = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
@@ -14,7 +15,7 @@ export class Random {
     return ((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32;
   }
 
-  /** From 0 up to, not including, `end`. */
+  /** An integer in [0, end). */
   int(end: number): number {
     return Math.floor(this.next() * end);
   }

@@ -1,4 +1,4 @@
-/** Runs one case against a server: whatever is asked is answered, or the connection is closed. */
+// Runs one fuzz case: each request must be answered, or the connection closed.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Target } from '../socketio-client.ts';
 import type { FuzzCase, Visit } from './fuzz-case.ts';
@@ -10,7 +10,7 @@ import { openUpgraded, openWebSocket } from './websocket-session.ts';
 
 export interface CaseResult {
   packets: number;
-  /** What the server must not do, as a sentence. */
+  /** The fault of the server, as a sentence. */
   fault?: string;
 }
 
@@ -25,7 +25,7 @@ const DEADLINE_MS = 30_000;
 const LOOK_EVERY_MS = 5;
 const openers = { websocket: openWebSocket, polling: openPolling, upgrade: openUpgraded } as const;
 
-/** `deadline`: milliseconds without any answer after which there will be none. */
+/** `deadline`: milliseconds without any response after which the missing ones count as a fault. */
 export async function runCase(target: Target, { visits, localAddress }: FuzzCase, { deadline = DEADLINE_MS } = {}): Promise<CaseResult> {
   const learned: Learned = {};
   let packets = 0;
@@ -81,7 +81,7 @@ function learn(learned: Learned, { epoch, id }: { epoch?: string; id?: string | 
   if (id) learned.entryId = id;
 }
 
-/** Sends everything and waits for what is owed. After a frame that does not end nothing is. */
+/** Sends all packets and waits for the acknowledgements. After an open-ended frame none is expected. */
 async function exchange(session: Session, { visit, learned, deadline }: Omit<Stay, 'localAddress'>): Promise<string | undefined> {
   const sent = visit.packets.map((packet) => rendered(packet, learned));
   const owed = new OwedAcks(sent);
@@ -92,7 +92,7 @@ async function exchange(session: Session, { visit, learned, deadline }: Omit<Sta
     () => owed.endProbe(),
     () => undefined,
   );
-  // A slow machine is no fault: only when nothing is answered any more for so long, nothing will be.
+  // A slow machine is no fault: only a time without any response is.
   while (!session.isClosed() && !owed.isEmpty) {
     if (performance.now() - owed.progressAt > deadline) return owed.toString();
     await sleep(LOOK_EVERY_MS);
@@ -100,7 +100,7 @@ async function exchange(session: Session, { visit, learned, deadline }: Omit<Sta
   return undefined;
 }
 
-/** Acknowledgements that the server owes, by their ids, and that of a last request. */
+/** The acknowledgements that are outstanding, by their ids, and that of a final request. */
 class OwedAcks {
   progressAt = performance.now();
   readonly #counts = new Map<number, number>();

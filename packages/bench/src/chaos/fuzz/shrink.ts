@@ -1,4 +1,4 @@
-/** Finds the case that is to blame for a fault, and as few of its packets as still show it. */
+// Finds the case that caused a fault, and reduces it to as few packets as possible.
 import { withTempFolder } from '../../clean-up.ts';
 import { withServerUnderTest } from '../server-under-test.ts';
 import type { FuzzOptions } from './fuzz.ts';
@@ -9,7 +9,7 @@ type Place = Pick<FuzzOptions, 'folder' | 'limits'>;
 
 const MAX_TRIALS = 60;
 
-/** The fault that a case causes on a fresh server when nothing else runs; undefined when there is none. */
+/** The fault that a case causes alone on a new server; undefined if there is none. */
 export const faultOf = (each: FuzzCase, { folder, limits }: Place): Promise<string | undefined> =>
   withTempFolder(folder, (data) =>
     withServerUnderTest({ folder: data, limits }, async (server) => {
@@ -19,7 +19,7 @@ export const faultOf = (each: FuzzCase, { folder, limits }: Place): Promise<stri
     }),
   );
 
-/** The first of the suspects that shows a fault by itself, without the packets that are not needed for it. */
+/** The first suspect that causes a fault alone, without its unnecessary packets. */
 export async function shrink(suspects: readonly FuzzCase[], place: Place): Promise<{ culprit: FuzzCase; fault: string } | undefined> {
   for (const suspect of suspects) {
     const fault = await faultOf(suspect, place);
@@ -28,7 +28,7 @@ export async function shrink(suspects: readonly FuzzCase[], place: Place): Promi
   return undefined;
 }
 
-/** Leaves out halves, quarters and so on of the packets of each connection, as long as the fault stays. */
+/** Removes halves, quarters and so on of the packets of each connection, while the fault persists. */
 async function smallest(found: FuzzCase, place: Place): Promise<FuzzCase> {
   let culprit = found;
   let trials = 0;

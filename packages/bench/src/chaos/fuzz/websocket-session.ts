@@ -1,4 +1,4 @@
-/** A session of a case over a WebSocket, from the start or after an upgrade from polling. */
+// A session of a fuzz case over a WebSocket, from the start or after an upgrade from polling.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EventName } from '@engawa/protocol';
 import { SocketIoClient, type Target } from '../socketio-client.ts';
@@ -10,7 +10,7 @@ export async function openWebSocket(target: Target, localAddress: string): Promi
   return sessionOver(await SocketIoClient.open(target, { localAddress }));
 }
 
-/** Begins over polling. */
+/** Starts with polling and upgrades. */
 export async function openUpgraded(target: Target, localAddress: string): Promise<Session> {
   const path = await openEngine(target, localAddress);
   return sessionOver(await SocketIoClient.upgrade(target, { localAddress, query: path.slice(path.indexOf('&sid=')) }));
