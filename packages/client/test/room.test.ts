@@ -22,7 +22,7 @@ test('a new member sees the newest chats and receives what follows', async () =>
   const hall = new ScriptedServer();
   for (let count = 1; count <= 60; count += 1) hall.addEntry(chat(`${count}`));
   const { room, events } = await joinRoom(newClient(hall));
-  expect(room).toMatchObject({ state: 'live', stale: false, topic: 'tea', members: 1, online: 1, role: 'member', username: 'aya' });
+  expect(room).toMatchObject({ state: 'live', isStale: false, topic: 'tea', members: 1, online: 1, role: 'member', username: 'aya' });
   expect(messages(room)).toEqual(Array.from({ length: 50 }, (_, at) => `${at + 11}`));
   hall.addEntry(chat('news'));
   expect(messages(room).at(-1)).toBe('news');
@@ -58,7 +58,7 @@ test('entries that were missed in a drop are delivered once, in order, without g
   const { room, events } = await joinRoom(newClient(hall));
   hall.addEntry(chat('before'));
   hall.drop();
-  expect(room).toMatchObject({ state: 'offline', stale: true });
+  expect(room).toMatchObject({ state: 'offline', isStale: true });
   for (let count = 0; count < 25; count += 1) hall.log?.add(chat(`missed ${count}`));
   hall.resumePageSize = 10;
   hall.onRequest = (event) => {

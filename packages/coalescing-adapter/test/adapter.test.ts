@@ -44,7 +44,7 @@ test('a message to a quiet room waits for no timer', async () => {
   const running = await start();
   const [{ received }] = (await joinAll(running, 1)) as [ClientPair];
   running.io.to('room').emit('number', 1);
-  // Emitted first, written first: in this turn of the event loop.
+  // Messages are written in the order of the emits, in this turn of the event loop.
   const write = vi.spyOn(transportOf([...running.io.sockets.sockets.values()][0]!).socket._socket, 'write');
   await new Promise(setImmediate);
   expect(write).toHaveBeenCalledTimes(1);
@@ -65,7 +65,7 @@ test('in a busy room more messages share one write', async () => {
 
 test('an engine without packetCreate sends everything on the original path', async () => {
   const running = await start();
-  // A version of Engine.IO that emits nothing of this name.
+  // As a version of Engine.IO that does not emit this event.
   running.io.engine.on('connection', (conn: Socket['conn']) => {
     const emit = conn.emit.bind(conn) as (...args: unknown[]) => boolean;
     (conn as { emit: unknown }).emit = (name: string, ...args: unknown[]) => (name === 'packetCreate' ? false : emit(name, ...args));
@@ -85,7 +85,7 @@ test('a WebSocket of another kind sends everything on the original path, in orde
   const { socket: ws } = transportOf(socket) as unknown as { socket: { _sender: { sendFrame: unknown } } };
   const sendFrame = ws._sender.sendFrame as (...args: unknown[]) => void;
   const created = vi.fn();
-  // As it is looked at when the first message goes out.
+  // The shape is checked when the first message is sent.
   Object.defineProperty(ws, 'bufferedAmount', { value: 'unknown' });
   socket.conn.on('packetCreate', created);
   const sent = emitMany(running, 10);
@@ -145,7 +145,7 @@ test('volatile messages are dropped for a busy socket, and fetchSockets of a roo
   expect((await running.io.in('room').fetchSockets()).map(({ id }) => id).sort()).toEqual(pairs.map(({ socket }) => socket.id).sort());
 });
 
-/** A client of the protocol that stops reading from its connection. */
+/** A raw protocol client that stops reading from its connection. */
 async function stopped({ io, url }: RunningServer): Promise<{ ws: WebSocket; socket: Socket; heard: string[] }> {
   const ws = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`);
   onTestFinished(() => ws.terminate());
@@ -160,7 +160,7 @@ async function stopped({ io, url }: RunningServer): Promise<{ ws: WebSocket; soc
   return { ws, socket, heard };
 }
 
-/** More than the system takes for who does not read. */
+/** Sends more than the operating system buffers for a client that does not read. */
 async function talk({ io }: RunningServer, until: () => boolean): Promise<number> {
   let said = 0;
   for (; !until(); said += 1) {

@@ -1,4 +1,4 @@
-/** What a stock client hears through this adapter is what it hears through Socket.IO's own: event by event, in order. */
+/** Plain Socket.IO clients receive the same through this adapter as through Socket.IO's own: event by event, in order. */
 
 import { createAdapter } from '@engawa/coalescing-adapter';
 import fc from 'fast-check';

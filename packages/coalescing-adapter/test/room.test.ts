@@ -1,3 +1,4 @@
+/** Room batches: flushing in slices. */
 import { expect, test } from 'vitest';
 import { RoomBatch } from '#room-batch.js';
 import { encodeTextFrame, type Frame } from '#websocket-frame.js';
@@ -26,7 +27,7 @@ test('a large room is written in slices, and sockets that are written later also
   expect(room.flushUntil(performance.now())).toBe(false);
   expect(room.flushUntil(Infinity)).toBe(true);
   expect(sent).toEqual(Array.from({ length: 40 }, (_, member) => (member < 16 ? 1 : 2)));
-  // The first are not forgotten.
+  // Sockets that were written first do not miss it.
   expect(room.framesAfter(0).map(({ number }) => number)).toEqual([2]);
   expect(room.flushUntil(Infinity)).toBe(true);
   expect(sent.slice(40)).toEqual(Array.from({ length: 40 }, () => 2));

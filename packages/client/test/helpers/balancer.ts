@@ -1,4 +1,4 @@
-/** A plain TCP balancer, without sticky sessions: each connection goes to the next server that takes it. */
+/** A TCP load balancer without sticky sessions: each connection goes to the next server that accepts it. */
 import { once } from 'node:events';
 import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
@@ -11,7 +11,7 @@ export async function startBalancer(ports: number[]): Promise<Balancer> {
 }
 
 export class Balancer {
-  /** Where the servers are, from now on; connections stay where they are. */
+  /** The ports of the servers, for new connections. */
   ports: number[];
   readonly #server = createServer((client) => this.#forward(client, this.ports.length));
   readonly #clients = new Set<Socket>();

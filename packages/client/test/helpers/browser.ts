@@ -1,3 +1,4 @@
+/** A headless Chromium for tests. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { type BrowserContext, chromium } from 'playwright-core';
 import { onTestFinished } from 'vitest';
@@ -5,13 +6,16 @@ import { createTempFolder, withTimeout } from '../../../server/test/helpers/serv
 
 const CHROMIUM = '/usr/bin/chromium';
 const NO_BACKGROUND_TRAFFIC = ['--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
-// A tab of its own that is still opening when the driver comes would keep the driver waiting for good.
+// Without --no-startup-window the driver could wait for ever for a first tab that is still opening.
 const SWITCHES = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-startup-window', ...NO_BACKGROUND_TRAFFIC];
 
-/** Names that lead here, and are not `localhost` to a browser. */
+/** Host names that resolve to this machine, and are not `localhost` to a browser. */
 const HOST_RULES = '--host-resolver-rules=MAP chat.test 127.0.0.1';
 
-/** Debian's Chromium on an empty profile. It is left as it is: what is started by a driver takes every page to be looked at. */
+/**
+ * Debian's Chromium with an empty profile. Tests attach to it: a browser that a driver starts handles the page life cycle
+ * differently.
+ */
 export async function openBrowser(): Promise<BrowserContext> {
   const profile = `--user-data-dir=${createTempFolder()}`;
   const process = spawn(CHROMIUM, [...SWITCHES, '--remote-debugging-port=0', HOST_RULES, profile], { stdio: ['ignore', 'ignore', 'pipe'] });
@@ -24,7 +28,7 @@ export async function openBrowser(): Promise<BrowserContext> {
   return context;
 }
 
-/** It says on which port it is driven. */
+/** The browser prints the port of its debugger. */
 async function addressOf(process: ChildProcess): Promise<string> {
   let text = '';
   const found = new Promise<string>((resolve, reject) => {
@@ -39,7 +43,7 @@ async function addressOf(process: ChildProcess): Promise<string> {
   return withTimeout(found, `${CHROMIUM} to start`, 20_000);
 }
 
-/** Until its last process has ended: each of them may yet write into the profile, which is taken away then. */
+/** Waits until its last process has ended: until then each can write into the profile, which is deleted afterwards. */
 async function waitForExit(process: ChildProcess, closed: Promise<unknown>): Promise<void> {
   if (process.pid === undefined) return;
   process.kill();

@@ -1,10 +1,11 @@
+/** A self-signed certificate. */
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { createTempFolder } from '../../../server/test/helpers/server.ts';
 
-/** A certificate that no authority has signed, for a name that is not that of the server. */
+/** A certificate that no authority has signed, for another host name than the server's. */
 export async function createSelfSignedCertificate(): Promise<{ key: Buffer; cert: Buffer }> {
   const folder = createTempFolder();
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', 'key.pem'];

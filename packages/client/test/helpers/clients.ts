@@ -1,10 +1,11 @@
+/** SDK clients, storages and fake time for unit tests against the scripted server. */
 import { type Client, type ClientOptions, connect, type JoinOptions, type Room } from '@engawa/client';
 import { onTestFinished, vi } from 'vitest';
 import type { ClientStorage } from '#storage/storage.js';
 import { ROOM } from './log.ts';
 import type { ScriptedServer } from './scripted-server.ts';
 
-/** Time passes only when a test says so. */
+/** Time passes only when a test advances it. */
 export function useFakeTime(): void {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date', 'performance'] });
   onTestFinished(() => void vi.useRealTimers());
@@ -14,12 +15,12 @@ export const advanceTime = (milliseconds = 0): Promise<unknown> => vi.advanceTim
 
 export function newClient(server: ScriptedServer, options: ClientOptions = {}): Client {
   const client = connect('http://hall', { createTransport: server.createTransport, ...options });
-  // Its storage may be waiting for a time that passes no more.
+  // Not awaited: its storage may wait for a timer that no longer runs.
   onTestFinished(() => void client.close());
   return client;
 }
 
-/** A room that is live, with all that it told. */
+/** A live room, with all of its events. */
 export async function joinRoom(client: Client, options: Partial<JoinOptions> = {}): Promise<{ room: Room; events: RecordedEvents }> {
   const joining = client.join(ROOM, { username: 'aya', ...options }).then((room) => ({ room, events: recordEvents(room) }));
   await advanceTime();
@@ -42,11 +43,11 @@ function recordEvents(room: Room): RecordedEvents {
 
 export const messages = (room: Room): (string | null)[] => room.timeline.chats.map(({ message }) => message);
 
-/** What waits to be sent, as it is in a storage. */
+/** The texts of the pending chats in a storage. */
 export const unsentIn = ({ items }: { items: Record<string, string> }): string[] =>
   Object.entries(items).flatMap(([key, value]) => (/:unsent:.*:./.test(key) ? [value] : []));
 
-/** A storage in memory, which can only read and write; `kept` is what is in it. */
+/** A storage in memory that can only read and write; `items` is its content. */
 export function memoryStorage(items: Record<string, string> = {}): ClientStorage & { items: Record<string, string> } {
   return {
     items,
@@ -60,7 +61,7 @@ export function memoryStorage(items: Record<string, string> = {}): ClientStorage
   };
 }
 
-/** The same, which lists its keys as `localStorage` does. */
+/** The same, which also lists its keys as `localStorage` does. */
 export const listableMemoryStorage = (items: Record<string, string> = {}): ReturnType<typeof memoryStorage> => ({
   ...memoryStorage(items),
   get length() {
@@ -69,7 +70,7 @@ export const listableMemoryStorage = (items: Record<string, string> = {}): Retur
   key: (index) => Object.keys(items)[index] ?? null,
 });
 
-/** A storage that takes so many milliseconds to read and to write: what is written is there only then. */
+/** A storage whose reads and writes take these milliseconds; a value can be read only after its write has ended. */
 export function slowStorage(storage: ClientStorage, { read, write }: { read: number; write: number }): ClientStorage {
   const delay = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
   return {

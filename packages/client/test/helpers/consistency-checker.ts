@@ -1,3 +1,4 @@
+/** The consistency checker: actors in one room, and the check that all saw the same log. */
 import type { ClientOptions } from '@engawa/client';
 import type { Store } from '@engawa/server';
 import { expect } from 'vitest';
@@ -10,7 +11,7 @@ import { findTimelineFaults } from './timeline-check.ts';
 
 const SETTLE_TIMEOUT_MS = 20_000;
 
-/** Everybody in a room, and all that they said, were answered and were told; in the end it must be one story. */
+/** All actors of a room, with their requests, answers and received entries. In the end all of it has to agree with one log. */
 export class ConsistencyChecker {
   readonly #requestLog = new RequestLog([ROOM]);
   readonly history = this.#requestLog.rooms.get(ROOM) as RoomHistory;
@@ -18,7 +19,7 @@ export class ConsistencyChecker {
   readonly #socketIo: SocketIoActor[] = [];
   readonly #clientLogs = new Map<string, ClientRequestLog>();
 
-  /** Somebody comes in; under a name that was here before, it is the same person with another page. */
+  /** Adds an actor; with a name that is already here, it is the same user with another page. */
   async addSdkActor(name: string, url: string, options: ClientOptions = {}): Promise<SdkActor> {
     const actor = new SdkActor(name, url, { requestLog: this.clientLogOf(name), ...options });
     await this.#join(actor);
@@ -33,7 +34,7 @@ export class ConsistencyChecker {
     return actor;
   }
 
-  /** On each of two servers one with the SDK, and one without. */
+  /** Adds one actor with the SDK and one without it on each of two servers. */
   async addActorsOnBoth([first, second]: [{ url: string }, { url: string }]): Promise<ChatActor[]> {
     return [
       await this.addSdkActor('aya', first.url),
@@ -43,7 +44,7 @@ export class ConsistencyChecker {
     ];
   }
 
-  /** What writes down what is asked under a name. */
+  /** The request log of a name. */
   clientLogOf(name: string): ClientRequestLog {
     const log = this.#clientLogs.get(name) ?? this.#requestLog.forClient(name);
     this.#clientLogs.set(name, log);
@@ -54,7 +55,7 @@ export class ConsistencyChecker {
     return this.history.sent.filter(({ acks }) => acks.length > 0).length;
   }
 
-  /** Chats that were sent and not yet answered. */
+  /** Chats that were sent and not answered yet. */
   get unansweredCount(): number {
     const chats = this.history.sent.filter(({ event }) => event === 'create:chat');
     return chats.filter(({ acks, refusal }) => acks.length === 0 && refusal === undefined).length;
@@ -65,7 +66,7 @@ export class ConsistencyChecker {
     await until(() => this.acknowledgedCount >= enough, `${more} more are acknowledged`, SETTLE_TIMEOUT_MS);
   }
 
-  /** Resolves when all that was said is kept, and everybody has heard it; fails where somebody sees something else. */
+  /** Resolves when all chats are stored and every actor has received them; fails if an actor sees something else. */
   async waitUntilConsistent(): Promise<void> {
     const present = this.#sdk.filter(({ client, room }) => client.state !== 'closed' && room.state !== 'ended');
     const isSettled = ({ room }: SdkActor) => room.state === 'live' && room.timeline.chats.every(({ state }) => state !== 'sending');
@@ -78,7 +79,7 @@ export class ConsistencyChecker {
       `all stock clients are at ${head}`,
       SETTLE_TIMEOUT_MS,
     );
-    // A log that was forked is found out a moment later.
+    // A forked log is detected a moment later.
     const findTimelineFaultsOfAll = async () => (await Promise.all(present.map(async ({ room }) => findTimelineFaults(room)))).flat();
     await until(async () => (await findTimelineFaultsOfAll()).length === 0, 'all see what is kept', SETTLE_TIMEOUT_MS).catch(
       () => undefined,
@@ -88,12 +89,12 @@ export class ConsistencyChecker {
     for (const actor of this.#socketIo) this.#recordAcknowledged(actor, 0);
   }
 
-  /** Everything in which what people saw, what they were promised and what is kept disagree. */
+  /** Every contradiction between what actors received, what was acknowledged, and the log. */
   async findFaults(store: Store): Promise<string[]> {
     return findFaults(this.history, await readRoom(store, ROOM, this.history.sent));
   }
 
-  /** All is calm, and all is well. */
+  /** Waits until all is consistent, and expects no faults. */
   async expectConsistent(store: Store): Promise<void> {
     await this.waitUntilConsistent();
     expect(await this.findFaults(store)).toEqual([]);
@@ -109,7 +110,7 @@ export class ConsistencyChecker {
     return page?.ok ? page.seq : 0;
   }
 
-  /** The newest entry that he was acknowledged to have added while he listened. */
+  /** The newest acknowledged entry that the actor itself added while it received entries. */
   #recordAcknowledged({ name, receivedLog }: ChatActor, startSeq: number): void {
     const own = this.history.sent.filter(({ client }) => client === name);
     const seqs = own.flatMap(({ acks: [ack] }) => (ack?.id === undefined ? [] : [ack.seq]));

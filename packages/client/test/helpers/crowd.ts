@@ -1,3 +1,4 @@
+/** Groups of random actors in several rooms, and the check of what they did against the log. */
 import { type Random, randomFrom } from '@engawa/client/testing';
 import {
   findFaults,
@@ -16,35 +17,36 @@ import { findTimelineFaults } from './timeline-check.ts';
 
 const SETTLE_TIMEOUT_MS = 60_000;
 /**
- * One in so many stock clients polls. None goes from polling to a WebSocket, as the library does by itself: when its
- * WebSocket is cut in the middle of that, it hears nothing until its ping is over, after 45 s. Then it comes back, too.
+ * One in this many plain Socket.IO clients polls. None upgrades from polling to WebSocket, as the library does by default: if its
+ * WebSocket is cut in the middle of the upgrade, it receives nothing until its ping time-out, after 45 s. Then it reconnects as
+ * well.
  */
 const POLLING_RATIO = 5;
 
 interface RandomActorGroupOptions extends Pick<RandomActorOptions, 'url' | 'delays' | 'isShaky' | 'pauseMs'> {
-  /** One in so many of each kind comes by another way. */
+  /** One in this many of each kind uses another route. */
   alternateRoute?: { url: string; every: number };
   roomIds: string[];
   sdk: number;
   socketIo: number;
   random: Random;
-  /** No stock client polls: it would need to meet the same server with every request. */
+  /** Then no plain client polls: it would need the same server for every request. */
   isBalanced?: boolean;
 }
 
-/** What became of a crowd, as the log of the server has it. */
+/** The outcome of a run, checked against the log. */
 export interface RunReport {
   /** Acknowledged commands. */
   acknowledged: number;
-  /** Of these, asked again although they were kept: their first answer was lost. */
+  /** Of these, commands that were repeated although they were stored, since the first answer was lost. */
   repeated: number;
   entries: number;
-  /** Entries that clients were told. */
+  /** Entries that clients received. */
   received: number;
   faults: string[];
 }
 
-/** Clients of both kinds, spread over rooms, who talk. */
+/** Clients of both kinds, spread over rooms, that act at random. */
 export class RandomActorGroup {
   readonly sdk: SdkRandomActor[];
   readonly socketIo: SocketIoRandomActor[];
@@ -76,14 +78,14 @@ export class RandomActorGroup {
     return this.#requestLog.rooms.get(roomId)?.sent.filter(({ acks }) => acks.length > 0).length ?? 0;
   }
 
-  /** How many entries somebody lacks that others of his room have. */
+  /** The largest number of entries that one actor lacks and others of the same room have. */
   get longestBacklog(): number {
     const newest = (talkers: RandomActor[]) => talkers.map(({ receivedLog }) => receivedLog.entries.at(-1)?.seq ?? 0);
     const ofRoom = (roomId: string) => newest(this.actors.filter((talker) => talker.roomId === roomId));
     return Math.max(...[...this.#requestLog.rooms.keys()].map((roomId) => Math.max(...ofRoom(roomId)) - Math.min(...ofRoom(roomId))));
   }
 
-  /** Nobody begins anything any more. With all of them back and nothing on its way, everybody must have and show the same. */
+  /** Stops all actors. When all are connected and no request is pending, all must have and show the same. */
   async waitUntilConsistent(): Promise<string[]> {
     for (const talker of this.actors) talker.isActive = false;
     const haveAll = async () => (await this.#whyNotCaughtUp()).length === 0;
@@ -94,8 +96,8 @@ export class RandomActorGroup {
   }
 
   /**
-   * When all is done, what they were told and answered must be what is kept in this place. What a fork of a log has lost stock
-   * clients do not say again: it may be missing with `stockMayLose`.
+   * Compares what was received and answered with the log in this store. A plain client does not resend what a fork has lost: with
+   * `stockMayLose` it may be missing.
    */
   async report(storeLocation: string, { stockMayLose = false } = {}): Promise<RunReport> {
     const report = { acknowledged: 0, repeated: 0, entries: 0, received: 0, faults: this.actors.flatMap(({ faults }) => faults) };
@@ -122,7 +124,7 @@ export class RandomActorGroup {
     const waiting = this.actors.map((talker) => talker.whyNotCaughtUp(0)).filter((what) => what !== '');
     if (waiting.length > 0) return waiting;
     const heads = new Map<string, number>();
-    // What was answered need not have been told to anybody yet: only the log knows.
+    // An acknowledged entry need not have been broadcast yet: only the log has it.
     for (const { roomId, room } of this.sdk) {
       const page = heads.has(roomId) ? undefined : await room?.history({ limit: 1 });
       if (page?.ok) heads.set(roomId, page.seq);
@@ -153,25 +155,28 @@ export class RandomActorGroup {
   }
 }
 
-/** What a fork has lost counts no more. */
+/** Entries that a fork has lost do not count. */
 function recordAcknowledged(hearing: ReceivedLog, { sent }: RoomHistory, { begin, log }: { begin: number; log: RoomLog }): void {
   const acks = sent.filter(({ client }) => client === hearing.client).flatMap((each) => each.acks);
   const own = acks.filter(({ seq, id }) => id !== undefined && isBroadcast(log.entries[seq - 1], id)).map(({ seq }) => seq);
   hearing.lastAcknowledged = Math.max(hearing.lastAcknowledged, ...own.filter((seq) => seq > begin));
 }
 
-/** Of quiet entries who is there is told, and nobody else. */
+/** Of entries that are not broadcast, only the member they concern is notified. */
 const isBroadcast = (entry: RoomLog['entries'][number] | undefined, id: string): boolean => entry?.id === id && !entry.quiet;
 
 const seqBeforeFirst = ({ entries }: ReceivedLog): number => (entries[0]?.seq ?? 1) - 1;
 
-/** Who joins hears himself join, first of all. */
+/** The first event of a new member is its own join. */
 const seqBeforeJoin = ({ client }: ReceivedLog, { entries }: RoomLog): number =>
   (entries.find(({ kind, by }) => kind === 'add:member' && by === client)?.seq ?? 1) - 1;
 
-/** All that was told after the beginning, from the first to the last; names that lapse in the last moment may be told to nobody. */
+/**
+ * Everything that was broadcast after the start, from the first to the last entry. Members that expire at the very end may be
+ * missing.
+ */
 function findRangeFaults({ client, entries: all }: ReceivedLog, startSeq: number, { entries }: RoomLog): string[] {
-  // Of quiet ones each hears his own.
+  // Of entries that are not broadcast, each member receives its own.
   const heard = all.filter(({ quiet }) => !quiet);
   const broadcast = entries.filter(({ quiet, seq }) => !quiet && seq > startSeq);
   const last = broadcast.findLast(({ body }) => body?.reason !== 'gone')?.seq ?? 0;

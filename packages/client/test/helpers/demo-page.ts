@@ -1,9 +1,10 @@
+/** A demo page that uses the SDK, served to a browser. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
 import { bundleSdk } from './bundle.ts';
 
-/** A page as an application would write it: chats with their states, and, apart, what was told since it was loaded. */
+/** A page as an application would write it: chats with their states, and separately the entries since it was loaded. */
 const DEMO_PAGE = `<!doctype html>
 <meta charset="utf-8">
 <link rel="icon" href="data:,">
@@ -19,7 +20,7 @@ const DEMO_PAGE = `<!doctype html>
   const { server, username } = Object.fromEntries(new URLSearchParams(location.search));
   window.shown = [];
 
-  // Without an await at the top: a page that has to wait for its room is loaded all the same.
+  // No top-level await: the page has to finish loading even if it waits for its room.
   connect(server, { storage: localStorage }).join('veranda', { username }).then(enter);
 
   function enter(room) {
@@ -43,7 +44,7 @@ const DEMO_PAGE = `<!doctype html>
 </script>
 `;
 
-/** Serves the page and the SDK. The application gets what is in the query of its URL: `server` and `username`. */
+/** Serves the page and the SDK. The query of its URL has `server` and `username`. */
 export async function startDemoPage(): Promise<{ port: number }> {
   const client = await bundleSdk();
   const server = createServer(({ url = '' }, response) => {

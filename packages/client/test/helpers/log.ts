@@ -1,9 +1,10 @@
+/** The model log: a plain reference implementation of one room's log, pages and chats. */
 import type { Chat, ChatPage, MissedEntry } from '@engawa/protocol';
 import type { Position } from '@engawa/protocol/position';
 
 export const ROOM = 'veranda';
 
-/** Which chats of a log; the newest where nothing is said. */
+/** A range of chats; the newest ones by default. */
 export interface PageRange {
   before?: number;
   after?: number;
@@ -11,10 +12,10 @@ export interface PageRange {
   limit?: number;
 }
 
-/** A kind of entry with what it says; who says it is `by`. */
+/** A kind of entry with its fields; `by` is the author. */
 export type EntryInput = { kind: string; by: string; [field: string]: unknown };
 
-/** The log of one room, as a server would keep it. Quiet entries take a place and are told to nobody. */
+/** The log of one room, as a server would have it. Entries that are not broadcast have a seq as well. */
 export class ModelLog {
   readonly entries: (MissedEntry & { quiet?: true })[] = [];
   epoch: string;
@@ -44,7 +45,7 @@ export class ModelLog {
     return entry;
   }
 
-  /** The id of the newest entry up to there that was told. */
+  /** The id of the newest broadcast entry up to this seq. */
   lastBroadcastIdAt(seq: number): string | null {
     return this.entries.findLast((entry) => entry.seq <= seq && !entry.quiet)?.id ?? null;
   }
@@ -57,13 +58,13 @@ export class ModelLog {
     return this.entries.filter((entry) => entry.seq > after && !entry.quiet);
   }
 
-  /** The chats as everything up to an entry has made them; the plainest way to find that out. */
+  /** The chats after all changes up to an entry, computed in the simplest way. */
   chats(me: string, asOf = this.head): Chat[] {
     const past = this.entries.filter(({ seq }) => seq <= asOf);
     return past.flatMap((entry) => (entry.kind === 'create:chat' ? [toChat(entry, past, me)] : []));
   }
 
-  /** As a server reads it that has everything up to an entry. */
+  /** A page as a server returns it that has everything up to an entry. */
   page(me: string, range: PageRange = {}, asOf = this.head): ChatPage {
     const { before, after, around, limit = 50 } = range;
     const all = this.chats(me, asOf);

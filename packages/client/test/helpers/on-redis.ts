@@ -1,4 +1,4 @@
-/** Servers on one Redis, which all end with the test. */
+/** Redis servers, clusters and nodes for client tests, which end with the test. */
 import { openStore, type Store, type StoreOptions } from '@engawa/server';
 import { onTestFinished } from 'vitest';
 import { deriveAuthor } from '../../../server/dist/connections/identity.js';
@@ -27,7 +27,7 @@ export const newCluster = (...options: Parameters<typeof startCluster>): Promise
 export const newSentinel = (...options: Parameters<typeof startSentinel>): Promise<RedisSentinel> =>
   closeWithTest(startSentinel(...options));
 
-/** A server in this process, with connections of its own. */
+/** A server in this process, with its own connections to Redis. */
 export async function startNode(
   url: string,
   { grace: graceMs, ...options }: StoreOptions & { grace?: number } = {},
@@ -36,20 +36,20 @@ export async function startNode(
   return startServer({ store, limits: 'off', ...(graceMs !== undefined && { graceMs }) });
 }
 
-/** The store, to look into. */
+/** The store, for inspection. */
 export async function openRedisStore(url: string, options: StoreOptions = {}): Promise<Store> {
   const { store } = await openStore(url, options);
   onTestFinished(() => store.close());
   return store;
 }
 
-/** The slot of all that a room is. */
+/** The slot of all keys of a room. */
 export const slotOfRoom = (room: string): number => slotOf(tags[partitionOf(room)] as string);
 
-/** The slot of what is asked of all rooms at once. */
+/** The slot of the global keys. */
 export const globalKeysSlot = slotOf(tags[0] as string);
 
-/** A name of a room that such a primary has. */
+/** The id of a room on a primary that matches. */
 export async function findRoomOn(cluster: RedisCluster, matches: (primary: ClusterNode) => boolean): Promise<string> {
   for (let number = 0; ; number += 1) {
     const room = `room ${number}`;
@@ -57,7 +57,7 @@ export async function findRoomOn(cluster: RedisCluster, matches: (primary: Clust
   }
 }
 
-/** A session whose tickets such a primary knows. */
+/** A session whose tickets are on a primary that matches. */
 export async function findSessionOn(cluster: RedisCluster, matches: (primary: ClusterNode) => boolean): Promise<string> {
   for (let number = 0; ; number += 1) {
     const session = String(number).padStart(32, 's');
@@ -65,7 +65,7 @@ export async function findSessionOn(cluster: RedisCluster, matches: (primary: Cl
   }
 }
 
-/** The replicas hear no more of a primary that goes on: what it takes from now on it has alone, until it is ended. */
+/** Disconnects the replicas from a primary that continues: later writes exist only there, until it is killed. */
 export async function detachReplicas(primary: RedisServer): Promise<void> {
   await primary.runCommand('ACL', 'SETUSER', 'default', '-psync', '-sync');
   await primary.runCommand('CLIENT', 'KILL', 'TYPE', 'replica');

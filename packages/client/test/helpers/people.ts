@@ -1,4 +1,4 @@
-/** People in one room, over real sockets: with the SDK, or with a stock client of Socket.IO. */
+/** Actors that chat in one room, over the SDK or over a plain Socket.IO client. */
 import { type Client, type ClientOptions, connect, type OutgoingChat, type Room } from '@engawa/client';
 import type { Ack, CommandName, ErrorPayload, ServerNotice } from '@engawa/protocol';
 import { io, type Socket } from 'socket.io-client';
@@ -14,16 +14,16 @@ export const ROOM = 'veranda';
 
 const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** What a talker leaves between two chats, so that those who listen have a turn. */
+/** Milliseconds between two chats of an actor, so that receivers get their turn. */
 const SEND_PAUSE_MS = 2;
 
-/** What both kinds have in common. */
+/** What both kinds of actors have in common. */
 export abstract class ChatActor {
   readonly name: string;
   readonly receivedLog: ReceivedLog;
   /** Connections that were lost. */
   drops = 0;
-  /** When the server told him to come back. */
+  /** The delays that the server announced for reconnecting. */
   readonly reconnectDelays: number[] = [];
   #sentCount = 0;
   #isSending = false;
@@ -33,7 +33,7 @@ export abstract class ChatActor {
     this.receivedLog = { client: name, entries: [], lastAcknowledged: 0 };
   }
 
-  /** Connected, and told everything as it happens. */
+  /** Connected, and receiving live entries. */
   abstract get isLive(): boolean;
 
   get seqs(): number[] {
@@ -44,12 +44,12 @@ export abstract class ChatActor {
     return this.receivedLog.entries.filter(({ kind }) => kind === 'create:chat').map(({ message }) => message);
   }
 
-  /** Says so many things; resolves when all are kept. */
+  /** Sends this many chats; resolves when all are acknowledged. */
   async sendChats(count = 1, text = ''): Promise<void> {
     await Promise.all(Array.from({ length: count }, () => this.send(this.#nextText(text))));
   }
 
-  /** Says one thing after the other, as fast as they are kept or with longer pauses, until what this returns is called. */
+  /** Sends one chat after the other, each after the acknowledgement or after a longer pause. Returns a function that stops it. */
   startSending(text = '', pauseMs = SEND_PAUSE_MS): () => void {
     this.#isSending = true;
     void this.#sendLoop(text, pauseMs);
@@ -71,14 +71,14 @@ export abstract class ChatActor {
   }
 }
 
-/** With the SDK. */
+/** An actor with the SDK. */
 export class SdkActor extends ChatActor {
   readonly client: Client;
   readonly chats: OutgoingChat[] = [];
-  /** What the server refused. */
+  /** The errors of the client. */
   readonly errors: ErrorPayload[] = [];
   readonly resets: string[] = [];
-  /** Where his hearing begins. */
+  /** The position where the received entries start. */
   startSeq = 0;
   #room: Room | undefined;
 
@@ -129,14 +129,14 @@ export class SdkActor extends ChatActor {
   }
 }
 
-/** With Socket.IO's own client as it is, which retries and comes back by itself. */
+/** An actor with the plain Socket.IO client, which retries and reconnects by itself. */
 export class SocketIoActor extends ChatActor {
   readonly socket: Socket;
-  /** Times that he came back, and that he was recovered. */
+  /** Numbers of reconnects, and of recovered ones. */
   reconnects = 0;
   recoveries = 0;
   unanswered = 0;
-  /** Times that he was told that the log is another one. */
+  /** Number of resets of the log. */
   resets = 0;
   readonly #requestLog: ClientRequestLog;
 
@@ -179,7 +179,7 @@ export class SocketIoActor extends ChatActor {
     return this.#request('create:chat', { message, clientId: message });
   }
 
-  /** A guest whose name lapsed joins by coming back. */
+  /** An expired guest joins again by recovering. */
   #onRecovered(): void {
     this.recoveries += 1;
     this.#requestLog.recordRequest('add:member', { roomId: ROOM, username: this.name });
@@ -194,7 +194,7 @@ export class SocketIoActor extends ChatActor {
   }
 }
 
-/** Nobody behind the proxy is connected until what this returns is called. */
+/** Disconnects all clients behind the proxy. Returns a function that lets them reconnect. */
 export async function disconnectAll(proxy: FaultyProxy, ...actors: ChatActor[]): Promise<() => void> {
   const before = actors.map(({ drops }) => drops);
   proxy.refuse(true);
@@ -203,7 +203,7 @@ export async function disconnectAll(proxy: FaultyProxy, ...actors: ChatActor[]):
   return () => proxy.refuse(false);
 }
 
-/** All talk until what this returns is called. */
+/** All actors send chats. Returns a function that stops them. */
 export function startAllSending(actors: ChatActor[]): () => void {
   const stops = actors.map((person) => person.startSending());
   return () => {

@@ -1,10 +1,11 @@
+/** A python-socketio client in a process of its own. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 
-/** Debian's, for which its packages are. */
+/** Debian's Python, for which the packages are installed. */
 const PYTHON = '/usr/bin/python3';
 const SCRIPT = fileURLToPath(new URL('listener.py', import.meta.url));
 
@@ -17,9 +18,9 @@ interface OutputLine {
 }
 
 interface PythonClient {
-  /** What it has said so far. */
+  /** The output so far. */
   lines: OutputLine[];
-  /** What Python complained of: exceptions, above all. */
+  /** The error output of Python: above all exceptions. */
   stderr: () => string;
 }
 
@@ -30,7 +31,7 @@ interface Options {
   auth?: object;
 }
 
-/** A Python client in the room `veranda`; ends with the test. */
+/** A Python client in the room `veranda`, which ends with the test. */
 export function startPython({ kind, url, transports, auth = {} }: Options): PythonClient {
   const child = spawn(PYTHON, [SCRIPT, kind, url, transports, JSON.stringify(auth)], { stdio: ['ignore', 'pipe', 'pipe'] });
   const lines: OutputLine[] = [];

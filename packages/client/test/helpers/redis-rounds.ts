@@ -1,3 +1,4 @@
+/** Rounds of faults in a Redis Cluster and in nodes under staying clients, until a fault is found. */
 import { type Random, randomFrom } from '@engawa/client/testing';
 import type { ClusterNode, RedisCluster } from '../../../server/test/helpers/redis-servers.ts';
 import { until } from '../../../server/test/helpers/wait-for.ts';
@@ -7,17 +8,17 @@ import { detachReplicas, globalKeysSlot, newCluster, slotOfRoom } from './on-red
 import { ServerProcess } from './server-process.ts';
 import type { SocketIoRandomActor } from './talkers.ts';
 
-/** Rounds that the same clients live through; after them it is calm, everything is checked, and others come. */
+/** Rounds with the same clients. After them all faults end, everything is checked, and new clients start. */
 const ROUNDS_PER_CHAPTER = 10;
 const NODES = 3;
 const ROOMS = 5;
 const GROUP = { sdk: 24, socketIo: 12, delays: { firstMs: 40, lastMs: 500, openMs: 3_000 }, isShaky: true, isBalanced: true };
-/** Before each fault. */
+/** The range of the pause before each fault. */
 const BEFORE_FAULT_MS = [200, 1_500] as const;
 const RECOVERY_TIMEOUT_MS = 60_000;
-/** In a room, after a fault: some were on their way before. */
+/** Acknowledgements to wait for in each room after a fault: some may have been in flight before it. */
 const REQUIRED_ACKS = 5;
-/** A room that is lost as a whole is another one afterwards. */
+/** A room that is lost as a whole is replaced by a new one: wait until rooms are replicated. */
 const REPLICATED_MS = 1_000;
 
 export type Durability = 'fast' | 'replicated';
@@ -31,13 +32,13 @@ interface RedisRoundsOptions {
 
 export interface RedisReport extends RunReport {
   rounds: number;
-  /** Faults, by what they were. */
+  /** Number of faults by kind. */
   faultCounts: Record<string, number>;
-  /** Milliseconds from a fault on until chats were acknowledged in all rooms, of each kind the longest. */
+  /** Milliseconds from a fault until chats were acknowledged in all rooms; the longest for each kind. */
   maxRecoveryMs: Record<string, number>;
-  /** How often clients were told that a log is another one. */
+  /** How often clients received a reset. */
   resets: number;
-  /** Of the connections that stock clients made again. */
+  /** The reconnections of plain Socket.IO clients. */
   socketIo: SocketIoRandomActor['reconnections'];
 }
 
@@ -50,7 +51,7 @@ interface RoundContext {
   durability: Durability;
 }
 
-/** Nodes and servers of a cluster are killed, frozen and moved about under clients that stay, until a fault is found. */
+/** Kills, freezes and moves nodes and servers of a cluster under clients that stay, until a fault is found. */
 export async function runRedisRounds({ rounds, seed, durability, onChapter }: RedisRoundsOptions): Promise<RedisReport> {
   const stage = await setUp(seed, durability);
   const { report } = stage;
@@ -181,7 +182,7 @@ const FAULTS: Record<string, Fault> = {
   'scripts are forgotten': async ({ cluster }) => runOnAllPrimaries(cluster, 'SCRIPT', 'FLUSH'),
 };
 
-/** By its replica; then it is there again, and follows. */
+/** Fails over to the replica; then the old primary restarts and follows. */
 async function failOverAndRestart(cluster: RedisCluster, slot: number): Promise<void> {
   const primary = await cluster.primaryOf(slot);
   const replica = await cluster.replicaOf(primary);

@@ -1,10 +1,11 @@
+/** The request log: every command that clients send, with its acknowledgements, on one clock. */
 import type { TransportFactory } from '@engawa/client';
 import { type Ack, type CommandName, events, type RequestInput } from '@engawa/protocol';
 import type { RoomHistory, SentCommand } from '../../../server/test/helpers/history.ts';
 
 const isCommand = (event: string): event is CommandName => event in events && 'broadcast' in events[event as CommandName];
 
-/** Writes down what clients ask, however often they do, and what they are answered: with one clock for all of them. */
+/** Records the requests of all clients, every attempt, and the answers, on one clock. */
 export class RequestLog {
   readonly rooms: ReadonlyMap<string, RoomHistory>;
   readonly #lastRequested = new Map<SentCommand, number>();
@@ -14,17 +15,17 @@ export class RequestLog {
     this.rooms = new Map(roomIds.map((roomId) => [roomId, { sent: [], receivedLogs: [] }]));
   }
 
-  /** To be called at every asking; `known` when it was asked before. */
+  /** Call it for every attempt; `existing` is the command if it was sent before. */
   recordRequest(client: string, event: CommandName, payload: SentCommand['payload'], existing?: SentCommand): SentCommand {
     const sent = existing ?? { client, event, payload, sentSequence: this.#nextSequence(), acks: [] };
     if (!existing) this.rooms.get(payload.roomId)?.sent.push(sent);
-    // What is asked again was not refused for good.
+    // A command that is repeated was not refused for good.
     delete sent.refusal;
     this.#lastRequested.set(sent, Date.now());
     return sent;
   }
 
-  /** Who is refused because he is away, and accepted when he is back, was not refused. */
+  /** A refusal that is followed by an acceptance does not count. */
   recordAnswer(sent: SentCommand, answer: Ack<CommandName>): void {
     const sequence = this.#nextSequence();
     if (!answer.ok) {
@@ -36,12 +37,12 @@ export class RequestLog {
     sent.acks.push({ sequence, epoch, seq, ...(id !== undefined && { id }) });
   }
 
-  /** When it was asked the last time, by the clock of this machine. */
+  /** The time of the last attempt, by this machine's clock. */
   lastRequestedAt(sent: SentCommand): number {
     return this.#lastRequested.get(sent) ?? 0;
   }
 
-  /** For what one client asks, over however many connections and pages. */
+  /** The log of one client, over all of its connections and pages. */
   forClient(client: string): ClientRequestLog {
     return new ClientRequestLog(this, client);
   }
@@ -52,7 +53,7 @@ export class RequestLog {
   }
 }
 
-/** Writes for one client, and knows a retry by its client id. */
+/** Records the requests of one client, and recognises a retry by its client id. */
 export class ClientRequestLog {
   readonly #log: RequestLog;
   readonly #client: string;
@@ -64,14 +65,14 @@ export class ClientRequestLog {
     this.#client = client;
   }
 
-  /** Nothing when it is no command. */
+  /** Undefined if the event is not a command. */
   recordRequest(event: string, payload: object, page = 1): SentCommand | undefined {
     if (!isCommand(event)) return undefined;
     const { clientId } = payload as RequestInput<CommandName>;
     const existing = clientId === undefined ? undefined : this.#byClientId.get(clientId);
     const sent = this.#log.recordRequest(this.#client, event, payload as SentCommand['payload'], existing);
     if (!existing) sent.page = page;
-    // Alone it may be answered as the first of a packet that has its name.
+    // A chat that is sent alone may be answered as the first of a packet that has its id.
     if (sent.packet?.clientId !== clientId) delete sent.packet;
     if (clientId !== undefined) this.#byClientId.set(clientId, sent);
     return sent;
@@ -81,7 +82,10 @@ export class ClientRequestLog {
     if (sent) this.#log.recordAnswer(sent, answer);
   }
 
-  /** A packet that was kept before, with fewer chats, has no place for the others; of one with more, this is what is left. */
+  /**
+   * A packet that was stored before with fewer chats has no seq for the others; of a packet with more chats, this one is the
+   * rest.
+   */
   #recordPacketAnswer(sent: SentCommand | undefined, answer: Ack<'create:chats'>, { index, of }: { index: number; of: number }): void {
     if (!sent) return;
     if (!answer.ok) {
@@ -92,7 +96,7 @@ export class ClientRequestLog {
     if (entryRef) this.recordAnswer(sent, { ...answer, ...entryRef });
   }
 
-  /** The place in a packet is that of the first try of it. */
+  /** The index in a packet is that of its first attempt. */
   #indexInPacket(packet: string, sent: SentCommand, index: number): number {
     const indexes = this.#packets.get(packet) ?? new Map<SentCommand, number>();
     this.#packets.set(packet, indexes);
@@ -108,7 +112,7 @@ export class ClientRequestLog {
     });
   }
 
-  /** The link of a page, with what goes through it written down. */
+  /** The transport of a page, with everything that passes it recorded. */
   wrapTransport(factory: TransportFactory, page = 1): TransportFactory {
     return (url, listeners) => {
       const link = factory(url, listeners);

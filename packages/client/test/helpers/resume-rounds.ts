@@ -1,3 +1,4 @@
+/** Rounds that kill the server under staying clients on a faulty network, until a fault is found. */
 import { type Random, randomFrom } from '@engawa/client/testing';
 import { type FaultyProxy, startProxy } from '../../../server/test/helpers/proxy.ts';
 import { STARTED_WITHIN_MS, until, withTimeout } from '../../../server/test/helpers/server.ts';
@@ -5,20 +6,20 @@ import { ServerProcess } from '../../../server/test/helpers/server-process.ts';
 import { RandomActorGroup, type RunReport } from './crowd.ts';
 import type { SocketIoRandomActor } from './talkers.ts';
 
-/** Rounds that the same clients live through; after them it is calm, everything is checked, and others come. */
+/** Rounds with the same clients. After them all faults end, everything is checked, and new clients start. */
 const ROUNDS_PER_CHAPTER = 50;
 const ROOMS = 5;
-/** In every other chapter, beginning with the first: most joins are quiet there. */
+/** For every other chapter, from the first on: most of its joins are not broadcast. */
 const LARGE_ROOM = ['--large-room', '3'];
-/** They come back sooner than those of an application, so that there is time for many rounds. */
+/** They reconnect sooner than those of an application, to allow many rounds. */
 const GROUP = { sdk: 50, socketIo: 20, delays: { firstMs: 40, lastMs: 250, openMs: 3_000 } };
-/** Of a hundred rounds, so many begin with a start that is killed within the time that a start takes. */
+/** Of a hundred rounds, this many begin with a server that is killed while it starts. */
 const KILLED_STARTS = 10;
 const START_MS = 300;
-/** A kill strikes so many milliseconds after a share of the clients is back. */
+/** The share of the clients that has to be connected again before a kill. */
 const RECONNECTED_SHARE = [0.4, 1] as const;
 const KILL_DELAY_MS = 150;
-/** If they are not back by then it strikes all the same; sooner in weather that lasts. */
+/** The time after which a kill does not wait any longer; shorter while a network fault persists. */
 const RECONNECT_TIMEOUT_MS = 3_000;
 const PERSISTENT_FAULT_TIMEOUT_MS = 700;
 const PERSISTENT_FAULT_SHARE = 0.3;
@@ -28,7 +29,7 @@ const FAULT_DURATION_MS = 400;
 export interface ResumeRoundsOptions {
   rounds: number;
   seed: number;
-  /** Where every server keeps its rooms. */
+  /** The store of all servers. */
   storeLocation: string;
   onChapter?: (figures: ResumeReport) => void;
 }
@@ -38,21 +39,21 @@ export interface ResumeReport extends RunReport {
   kills: number;
   /** Of the kills, those of servers that did not listen yet. */
   killedStarts: number;
-  /** Rounds in which the network failed, too, by how it did. */
+  /** Rounds with a network fault, by kind. */
   networkFaults: Record<string, number>;
-  /** Kills that did not wait any longer for the clients to be back. */
+  /** Kills that did not wait any longer for the clients. */
   timedOutWaits: number;
-  /** How often clients came back, to where they are told everything. */
+  /** How often clients became live. */
   arrivals: number;
-  /** Of the rounds of a chapter, the share in which the unluckiest client came back. */
+  /** The smallest share of a chapter's rounds in which one client was live again. */
   minReconnectShare: number;
-  /** Of the connections that stock clients made again. */
+  /** The reconnections of plain Socket.IO clients. */
   socketIo: SocketIoRandomActor['reconnections'];
-  /** Most bytes that a server took up, and what this process does. */
+  /** The largest memory of a server, and of this process, in bytes. */
   memory: { server: number; here: number };
 }
 
-/** Kills a server and starts it again, under clients that stay, on a network that fails, until a fault is found. */
+/** Kills a server and restarts it, under clients that stay, on a network with faults, until a fault is found. */
 export async function runResumeRounds({ rounds, seed, storeLocation, onChapter }: ResumeRoundsOptions): Promise<ResumeReport> {
   const figures = newFigures();
   const random = randomFrom(seed);
@@ -128,7 +129,7 @@ async function playRound(chapter: Chapter): Promise<void> {
   }
 }
 
-/** Clients find it where its forerunner was. */
+/** Clients find it at the address of its predecessor. */
 async function startServer({ proxy, storeLocation, flags }: Chapter): Promise<ServerProcess> {
   const server = new ServerProcess(storeLocation, flags);
   const url = await withTimeout(server.listening, 'a server to listen', STARTED_WITHIN_MS);
@@ -143,7 +144,7 @@ async function kill(server: ServerProcess, { proxy, figures }: RoundContext): Pr
   figures.kills += 1;
 }
 
-/** Through whatever weather there is, until enough of them are back. */
+/** Waits, with any network fault, until enough clients are connected again. */
 async function waitForReconnects(chapter: Chapter): Promise<void> {
   const { random, figures, group } = chapter;
   const { actors } = group;
@@ -173,7 +174,7 @@ const NETWORK_FAULTS: Record<string, (proxy: FaultyProxy, random: Random) => voi
   stalled: (proxy) => proxy.stall(true),
 };
 
-/** What lasts is there until the next server is. */
+/** A persistent fault ends when the next server is up. */
 async function injectNetworkFault({ proxy, random, figures }: RoundContext, isPersistent: boolean): Promise<void> {
   const names = Object.keys(NETWORK_FAULTS);
   const name = names[Math.floor(random() * names.length)] as string;

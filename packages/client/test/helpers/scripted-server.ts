@@ -1,3 +1,4 @@
+/** The scripted server: one room over an in-memory transport, which does what a test tells it. */
 import type { ErrorCode, EventName, MissedEntry, RequestInput, ResumeResult } from '@engawa/protocol';
 import { LIMITS } from '@engawa/protocol/limits';
 import {
@@ -10,10 +11,10 @@ import {
 import { type EntryInput, ModelLog, ROOM } from './log.ts';
 
 type AnswerBody = { ok: boolean; [field: string]: unknown };
-/** `lost`: done, and the connection drops before the answer. `never`: not done, and no answer. */
+/** `lost`: applied, and the connection drops before the answer. `never`: not applied, and no answer. */
 type Fault = 'lost' | 'never' | { code: ErrorCode; retryable?: boolean; retryAfter?: number } | Record<string, unknown>;
 
-/** A server with one room, as far as a client can see, that does what a test tells it to. Nothing takes time. */
+/** A server with one room, as far as a client can see. Nothing takes time. */
 export class ScriptedServer {
   log: ModelLog | undefined = new ModelLog();
   readonly requests: { event: string; payload: Record<string, unknown> }[] = [];
@@ -27,12 +28,12 @@ export class ScriptedServer {
   banned = new Set<string>();
   resumePageSize = 500;
   onRequest: (event: string) => void = () => undefined;
-  /** What happens while the answer is on its way. */
+  /** Called between a request and its answer. */
   onAnswer: (event: string) => void = () => undefined;
 
   readonly createTransport: TransportFactory = (_url, listeners) => new ScriptedTransport(this, listeners, this.#transports);
 
-  /** The next ask of this kind meets a fault. */
+  /** The next request of this event fails with this fault. */
   failNext(event: EventName, fault: Fault): void {
     this.#faults.push({ event, fault });
   }
@@ -41,7 +42,7 @@ export class ScriptedServer {
     return this.requests.filter((each) => each.event === event).map(({ payload }) => payload);
   }
 
-  /** All connections are gone; there are none until `open`. */
+  /** Drops all connections; there are none until `open`. */
   drop(): void {
     this.isOpen = false;
     for (const link of this.#transports) link.drop();
@@ -52,7 +53,7 @@ export class ScriptedServer {
     for (const link of this.#transports) link.connect();
   }
 
-  /** There is no room any more. */
+  /** Deletes the room. */
   close(): void {
     this.log = undefined;
   }
@@ -61,7 +62,7 @@ export class ScriptedServer {
     for (const link of this.#transports) link.listeners.onRejected({ message: error.code, ...error });
   }
 
-  /** Somebody else does something. */
+  /** Adds an entry of another member. */
   addEntry(input: EntryInput): MissedEntry {
     const entry = this.log!.add(input);
     this.emit(`${entry.kind}:success`, broadcastOf(entry));
@@ -177,7 +178,7 @@ export class ScriptedServer {
   }
 }
 
-/** When a link tries to come back by itself. */
+/** The delay after which a transport reconnects. */
 const RECONNECT_MS = 500;
 
 class ScriptedTransport implements Transport {
@@ -225,7 +226,7 @@ class ScriptedTransport implements Transport {
     return new Promise((resolve, reject) => {
       const fail = () => reject(new TransportError('No answer.'));
       if (!this.isUp) return fail();
-      // As it would travel: nothing is shared, and what is undefined is not there.
+      // A copy, as after serialization: nothing is shared, and undefined fields are missing.
       const request = JSON.parse(JSON.stringify(payload)) as Record<string, unknown>;
       this.#pendingRequests.add(fail);
       const answer = this.#server.answer(this, event as EventName, request);

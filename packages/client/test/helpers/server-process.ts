@@ -1,3 +1,4 @@
+/** A server in a process of its own, which the test kills, stops or freezes. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -13,10 +14,10 @@ const ENGAWA = [fileURLToPath(new URL('../../../engawa/bin/engawa.js', import.me
 const FAST_TIMERS = [fileURLToPath(new URL('../../../server/test/helpers/fast-timers-server.js', import.meta.url))];
 
 interface Options {
-  /** Its clients notice within a second when it says nothing; or what else of a server is to be as no operator sets it. */
+  /** Clients notice within a second that it does not answer. Or other options that operators cannot set. */
   fastTimers?: boolean | Pick<ServerOptions, 'graceMs' | 'absenceMs' | 'pingInterval' | 'pingTimeout'>;
   durability?: StoreOptions['durability'];
-  /** Where it stands, if not on this machine and in its network. */
+  /** The network that it runs in, if not this machine's. */
   networkPlace?: NetworkPlace;
 }
 
@@ -34,7 +35,7 @@ export class ServerProcess {
     this.port = Number(new URL(url).port);
   }
 
-  /** On a folder, or on the Redis of a URL. */
+  /** On a data folder, or on the Redis of a URL. */
   static async start(
     storeLocation: string,
     { fastTimers = false, durability = 'fast', networkPlace }: Options = {},
@@ -70,7 +71,7 @@ export class ServerProcess {
     await this.#exited;
   }
 
-  /** As a deploy does; its exit code. */
+  /** Stops it as a deploy does. Returns its exit code. */
   async stop(): Promise<number | null> {
     this.#child.kill('SIGTERM');
     return (await withTimeout(this.#exited, 'a server to stop', 30_000))[0];

@@ -1,25 +1,25 @@
+/** A proxy that never answers WebSocket upgrades, as some firewalls do. */
 import { once } from 'node:events';
 import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 
 export interface SilentProxy {
   url: string;
-  /** Whether upgrades are passed on from now on; before, nobody answers them. */
+  /** Whether upgrades are passed on; if not, they are never answered. */
   passes: boolean;
-  /** Whether the others are refused, at once. */
+  /** Whether the other upgrades are refused at once. */
   refuses: boolean;
-  /** Whether a WebSocket is cut once the server has answered its probe: in the middle of an upgrade from polling. */
+  /** Whether a WebSocket is cut after the server has answered its probe: in the middle of an upgrade from polling. */
   cutsUpgrades: boolean;
-  /** WebSockets that it has passed on, and that are open. */
+  /** The number of open WebSockets that it has passed on. */
   webSockets: () => number;
   /** Ends all connections. */
   cut: () => void;
 }
 
-/** Until a client that has just connected polls. */
+/** Milliseconds until a newly connected client polls. */
 const POLL_MS = 300;
 
-/** A proxy that takes upgrades and never answers them, as some firewalls do. */
 export async function startSilentProxy(server: number): Promise<SilentProxy> {
   const sockets = new Set<Socket>();
   const webSockets = new Set<Socket>();
@@ -39,7 +39,7 @@ export async function startSilentProxy(server: number): Promise<SilentProxy> {
         client.pipe(upstream);
       };
       if (isUpgrade && state.cutsUpgrades) {
-        // Not before a poll waits for what comes next: until its answer the client is between both.
+        // Wait until a poll is pending: until its answer the client is between both transports.
         setTimeout(forward, POLL_MS);
         upstream.on('data', (data: Buffer) => data.includes('3probe') && setImmediate(() => client.destroy()));
       } else forward();

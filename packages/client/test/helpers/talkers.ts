@@ -1,3 +1,4 @@
+/** Actors that perform random actions in one room until they are stopped. */
 import { type Client, connect, type Room, type RoomState } from '@engawa/client';
 import type { Random } from '@engawa/client/testing';
 import type { Ack, CommandName, ErrorPayload, ServerNotice } from '@engawa/protocol';
@@ -8,7 +9,7 @@ import { recordReceived } from '../../../server/test/helpers/recording.ts';
 import type { RequestLog } from './request-log.ts';
 
 const REACTIONS = ['👍', '/', '%', '縁'];
-/** A talker does something so often, if he has not yet so much on its way. */
+/** The range of the pause between two actions, if not too many requests are pending. */
 const ACTION_INTERVAL_MS = [20, 320] as const;
 const MAX_IN_FLIGHT = 3;
 const RETRY_DELAY_MS = 100;
@@ -20,33 +21,33 @@ export interface RandomActorOptions {
   requestLog: RequestLog;
   random: Random;
   delays: Parameters<typeof createSocketIoTransportFactory>[0];
-  /** Least and most milliseconds between two things that he does. */
+  /** The range of the pause between two actions, in milliseconds. */
   pauseMs?: readonly [number, number] | undefined;
-  /** What is refused for a while is told as an error, and the log may lose its end, of which he is told, too. */
+  /** The server may refuse requests for a while, and the log may lose its end, with a reset. */
   isShaky?: boolean | undefined;
 }
 
-/** Somebody in one room, who talks until he is told to be quiet, whatever becomes of his connections. */
+/** An actor in one room that acts until it is stopped, whatever happens to its connections. */
 export interface RandomActor {
   readonly roomId: string;
   readonly receivedLog: ReceivedLog;
-  /** How often he has come (back) to where he is told everything. */
+  /** How often it became live. */
   readonly arrivals: number;
-  /** Milliseconds that he was gone from there, each time. */
+  /** Milliseconds that it was not live, each time. */
   readonly downtimesMs: number[];
   readonly isLive: boolean;
   readonly faults: string[];
-  /** How often he was told that the log is another one. */
+  /** How often it received a reset. */
   readonly resets: number;
   isActive: boolean;
-  /** Why he has not everything up to this seq, or not everything said; empty when he has. */
+  /** Why it has not received everything up to this seq, or has pending requests; empty if it has. */
   whyNotCaughtUp(head: number): string;
   close(): void;
 }
 
 const pickRandom = <Item>(random: Random, items: readonly Item[]): Item | undefined => items[Math.floor(random() * items.length)];
 
-/** Calls again and again, with pauses by chance, until it is ended. */
+/** Calls `act` again and again, after random pauses. Returns a function that stops it. */
 function repeatAtRandom({ random, pauseMs = ACTION_INTERVAL_MS }: RandomActorOptions, act: () => void): () => void {
   const [least, most] = pauseMs;
   let timer: NodeJS.Timeout;
@@ -63,17 +64,17 @@ function repeatAtRandom({ random, pauseMs = ACTION_INTERVAL_MS }: RandomActorOpt
   return () => clearTimeout(timer);
 }
 
-/** One who uses the SDK. */
+/** An actor with the SDK. */
 export class SdkRandomActor implements RandomActor {
   readonly name: string;
   readonly roomId: string;
   readonly client: Client;
   readonly receivedLog: ReceivedLog;
   readonly faults: string[] = [];
-  /** States of the room, in the order in which they came. */
+  /** The states of the room, in order. */
   readonly states: string[] = [];
   room: Room | undefined;
-  /** The position at which the hearing began. */
+  /** The position where the received entries start. */
   startSeq = 0;
   arrivals = 0;
   resets = 0;
@@ -93,7 +94,7 @@ export class SdkRandomActor implements RandomActor {
     this.receivedLog = { client: name, entries: [], lastAcknowledged: 0 };
     this.client = connect(url, { createTransport: requestLog.forClient(name).wrapTransport(createSocketIoTransportFactory(delays)) });
     this.client.on('error', ({ code, message, retryable }) => {
-      // It may be there before the server is, and polls where the network lets no WebSocket through in time.
+      // The server may not listen yet, and the network may let no WebSocket through in time.
       if (code === 'unreachable' || code === 'websocket_failed') return;
       if (!retryable || !isShaky) this.faults.push(`${name} was told of an error: ${code}, ${message}`);
     });
@@ -170,8 +171,8 @@ export class SdkRandomActor implements RandomActor {
 }
 
 /**
- * One who uses the client of Socket.IO as a tutorial does: joins at every connect, sends again what was not answered,
- * and knows nothing of logs. If he comes back as nobody he takes another name.
+ * An actor with the plain Socket.IO client, used as in a tutorial: it joins at every connect, sends again what was not answered,
+ * and knows nothing of logs. If its session is lost it takes another name.
  */
 export class SocketIoRandomActor implements RandomActor {
   readonly faults: string[] = [];
@@ -181,9 +182,11 @@ export class SocketIoRandomActor implements RandomActor {
   readonly downtimesMs: number[] = [];
   isActive = true;
   isLive = false;
-  /** He was told that nothing of what he heard need be in the log, and not where he is in it. */
+  /** After a reset without a position, the received entries need not be in the log. */
   hasLostPosition = false;
-  /** Connections that were recovered; of the others: those of who had heard nothing yet, and all else, which must not be. */
+  /**
+   * Recovered connections; and the others: those of clients that had received nothing yet, and all else, which must not occur.
+   */
   readonly reconnections = { recovered: 0, newcomers: 0, strangers: 0 };
   readonly #options: RandomActorOptions;
   readonly #socket: Socket;
@@ -206,7 +209,7 @@ export class SocketIoRandomActor implements RandomActor {
     this.#socket.on('connect', () => this.#onConnect());
     this.#socket.on('disconnect', () => this.#onDisconnect());
     this.#socket.on('reset:room', ({ seq }: ServerNotice<'reset:room'>) => this.#onReset(seq));
-    // A server may let somebody in again, for which he need not ask, and he may not learn of it.
+    // The server may rejoin a member without a request, and the actor may not learn of it.
     this.#socket.io.on('reconnect_attempt', () => void this.#recordRequest('add:member'));
     this.#stopActing = repeatAtRandom(options, () => this.#act());
   }
@@ -215,7 +218,7 @@ export class SocketIoRandomActor implements RandomActor {
     return this.#options.roomId;
   }
 
-  /** What is tried again later would come after what was said meanwhile. */
+  /** One at a time: a retry would come after later chats. */
   get #maxInFlight(): number {
     return this.#options.isShaky ? 1 : MAX_IN_FLIGHT;
   }
@@ -243,13 +246,14 @@ export class SocketIoRandomActor implements RandomActor {
   }
 
   #onDisconnect(): void {
-    // What is asked without a connection Socket.IO asks on the next, by then under a name that is another's perhaps.
+    // Socket.IO buffers requests without a connection, and would send them on the next one, when the name may be another
+    // member's.
     clearTimeout(this.#retryTimer);
     if (this.isLive) this.#leftAt = performance.now();
     this.isLive = false;
   }
 
-  /** The log is another one: what came after that is unsaid, and he joins anew, for his name may be lost with it. */
+  /** The log was replaced: later entries are lost, and it joins again, since its membership may be lost as well. */
   #onReset(seq: number): void {
     if (!this.#options.isShaky) this.faults.push(`The room of ${this.#name} was reset.`);
     this.resets += 1;
@@ -264,7 +268,7 @@ export class SocketIoRandomActor implements RandomActor {
     this.#name += "'";
     this.#outbox.clear();
     this.hasLostPosition = false;
-    // Who is not recovered is told by that, too.
+    // A failed recovery is a sign of it, too.
     if (this.#options.isShaky) this.receivedLog.entries.splice(0);
     this.receivedLog = this.#newReceivedLog();
   }
@@ -306,7 +310,7 @@ export class SocketIoRandomActor implements RandomActor {
     });
   }
 
-  /** His membership may be lost, of which he is told later. */
+  /** Its membership may be lost, which it learns later. */
   #isTolerated({ code, retryable }: ErrorPayload): boolean {
     return this.#options.isShaky === true && (retryable || code === 'not_a_member');
   }

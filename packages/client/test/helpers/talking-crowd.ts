@@ -1,4 +1,4 @@
-/** People of both kinds who talk without a pause, through whatever happens to their server. */
+/** A group of four actors, of both kinds, who send chats without a pause. */
 import { expect } from 'vitest';
 import type { FaultyProxy } from '../../../server/test/helpers/proxy.ts';
 import { openStoreAt } from '../../../server/test/helpers/stores.ts';
@@ -12,7 +12,7 @@ export interface ActorGroup {
   sdk: SdkActor[];
   socketIo: SocketIoActor[];
   all: ChatActor[];
-  /** Ends the talking. */
+  /** Stops the chats. */
   stopSending: () => void;
 }
 
@@ -28,11 +28,11 @@ export async function startActorGroup({ url }: FaultyProxy): Promise<ActorGroup>
   return { checker, sdk, socketIo, all, stopSending };
 }
 
-/** Everybody lost the connection so often, and is here again. */
+/** Waits until every actor has lost its connection this often, and is live again. */
 export const waitUntilReconnected = ({ all }: ActorGroup, drops: number): Promise<void> =>
   until(() => all.every((each) => each.drops >= drops && each.isLive), 'all are back', 20_000);
 
-/** All is calm; then the server stops, and what it leaves is looked at. */
+/** Waits until all is consistent; then stops the server, and checks what it has stored. */
 export async function expectConsistent({ checker, stopSending }: ActorGroup, server: ServerProcess, storeLocation: string): Promise<void> {
   stopSending();
   await checker.waitUntilConsistent();

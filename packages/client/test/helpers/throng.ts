@@ -1,3 +1,4 @@
+/** A group of a few dozen actors who all send chats in one room. */
 import type { Store } from '@engawa/server';
 import { expect } from 'vitest';
 import { findForkFaults } from '../../../server/test/helpers/history.ts';
@@ -9,20 +10,20 @@ import { type ChatActor, ROOM, type SdkActor, type SocketIoActor } from './peopl
 interface LargeActorGroupOptions {
   sdk?: number;
   socketIo?: number;
-  /** Milliseconds between two chats of one of them. */
+  /** Milliseconds between two chats of one actor. */
   pauseMs?: number;
 }
 
 const BACK_MS = 30_000;
 
-/** A few dozen people of both kinds, who all talk in one room. */
+/** A few dozen actors of both kinds in one room. */
 export class LargeActorGroup {
   readonly checker = new ConsistencyChecker();
   readonly sdk: SdkActor[] = [];
   readonly socketIo: SocketIoActor[] = [];
   #stops: (() => void)[] = [];
 
-  /** Spread over the servers in turn. */
+  /** Distributes them over the servers in turn. */
   static async start(
     urls: string[],
     { sdk = 16, socketIo: socketIoCount = 8, pauseMs = 100 }: LargeActorGroupOptions = {},
@@ -45,7 +46,7 @@ export class LargeActorGroup {
     return this.all.reduce((sum, { drops }) => sum + drops, 0);
   }
 
-  /** Those who are there and told everything. */
+  /** Waits until all are live. */
   async waitUntilAllAreLive(): Promise<void> {
     await until(() => this.all.every(({ isLive }) => isLive), 'all are here', BACK_MS);
   }
@@ -54,7 +55,7 @@ export class LargeActorGroup {
     for (const stop of this.#stops) stop();
   }
 
-  /** Somebody of them leaves for good. */
+  /** One of them leaves for good. */
   removeActor(person: SdkActor): void {
     void person.client.close();
     this.sdk.splice(this.sdk.indexOf(person), 1);
@@ -67,8 +68,8 @@ export class LargeActorGroup {
   }
 
   /**
-   * The log has lost its end. Who is here with the SDK has said again what he was acknowledged and it lost; and what anybody
-   * heard since he was told of it is a run of the log.
+   * The log has lost its end. Actors with the SDK have sent their lost chats again; and what each actor received since its reset
+   * is a run of the log.
    */
   async expectConsistentAfterFork(store: Store): Promise<void> {
     this.stopSending();

@@ -1,7 +1,8 @@
+/** Checks that a timeline shows what a fresh load of the room would show. */
 import { isDeepStrictEqual } from 'node:util';
 import type { Chat, Room } from '@engawa/client';
 
-/** In what the timeline, wherever its window is moved, is another than who opens the room anew would see; empty when it is not. */
+/** The differences between the timeline, wherever its window is moved, and a fresh load of the room; empty if there are none. */
 export async function findTimelineFaults(room: Room): Promise<string[]> {
   const { timeline } = room;
   while (timeline.hasOlder) {
@@ -30,7 +31,7 @@ function findWindowFaults({ username, timeline }: Room, all: Chat[]): string[] {
   ];
 }
 
-/** All chats, as pages show them. */
+/** All chats, as pages return them. */
 async function freshLoad(room: Room): Promise<Chat[]> {
   const pages: Chat[][] = [];
   for (let before: number | undefined, more = true; more; before = pages.at(-1)?.[0]?.seq) {

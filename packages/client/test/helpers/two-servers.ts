@@ -1,3 +1,4 @@
+/** Two servers that share a store, optionally with faulty notifications between them. */
 import { type Faults, randomFrom } from '@engawa/client/testing';
 import type { Listener, Store } from '@engawa/server';
 import { NO_FAULTS } from '#testing/faults.js';
@@ -5,18 +6,18 @@ import { createNodeStore, SharedStore } from '#testing/shared-store.js';
 import { type RunningServer, startServer, withOverrides } from '../../../server/test/helpers/server.ts';
 import { isOnRedis, newStore, storeForAnotherServer } from '../../../server/test/helpers/stores.ts';
 
-/** What one server was told of a room by the store that it shares, as it came. */
+/** The notifications of a room that one server received from the shared store, in order. */
 interface Notifications {
   seqs: number[];
 }
 
 interface TwoServers {
   servers: [RunningServer, RunningServer];
-  /** To look into. */
+  /** For inspection. */
   store: Store;
 }
 
-/** Two servers on the same rooms, which are told over a network what the other one appends. */
+/** Two servers with the same rooms, which notify each other over a network. */
 export async function startTwoServers(seed: number): Promise<TwoServers> {
   if (!isOnRedis) return startServersWithFaults(seed);
   const store = await newStore();
@@ -27,7 +28,7 @@ export async function startTwoServers(seed: number): Promise<TwoServers> {
   return { servers: [first, second], store };
 }
 
-/** The same on a store in memory: what one appends is told to the other late, and as badly as the weather is. */
+/** The same with a store in memory, whose notifications to the other server are late and subject to the faults. */
 export async function startServersWithFaults(
   seed: number,
   overrides: Partial<Faults> = {},
@@ -56,7 +57,7 @@ function recordNotifications(store: Store, { seqs }: Notifications): Store {
   return withOverrides(store, { subscribe });
 }
 
-/** How what a server was told differs from the log. */
+/** The differences between a server's notifications and the log. */
 export function deliveryFaults({ seqs }: Notifications, head: number): { lost: number; doubled: number; overtaken: number } {
   const distinct = new Set(seqs);
   let newest = 0;
@@ -68,7 +69,7 @@ export function deliveryFaults({ seqs }: Notifications, head: number): { lost: n
   return { lost: head - Math.min(...seqs) + 1 - distinct.size, doubled: seqs.length - distinct.size, overtaken };
 }
 
-/** The store as a server sees it that stops now and then, as a whole machine does: nothing goes out, nothing comes in. */
+/** The store of a server that freezes now and then, as a whole machine does: nothing goes out, nothing comes in. */
 export function createFreezable(store: Store): { store: Store; freeze: () => void; thaw: () => void } {
   let thawed = Promise.resolve();
   let thaw: () => void = () => undefined;

@@ -1,11 +1,11 @@
 /**
- * One browser of one person in virtual time: its pages share a storage, locks and channels, as those of a real one do. A page that
- * is killed does nothing more, and lets go of its locks.
+ * A simulated browser of one user in virtual time: its pages share a storage, Web Locks and BroadcastChannels, as in a real one.
+ * A page that is killed does nothing more, and releases its locks.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { ClientStorage, TransportAuth, TransportFactory } from '@engawa/client';
 
-/** Milliseconds that a storage takes; without it, it is one that answers at once, as `localStorage`. */
+/** The delays of a storage in milliseconds; without it, the storage is synchronous, as `localStorage`. */
 export interface StorageLatency {
   read: number;
   write: number;
@@ -16,13 +16,13 @@ interface LockHolder {
   run: () => void;
 }
 
-/** The page whose code runs: locks and channels are its. */
+/** The page whose code runs: it owns the locks and channels. */
 const currentPage = new AsyncLocalStorage<Page>();
 const CHANNEL_MS = 1;
 
 export class Browser {
   readonly storedItems = new Map<string, string>();
-  /** Every key that was ever written: what was to be sent and is under one may not get lost. */
+  /** Every key that was ever written: a pending request under one of them must not get lost. */
   readonly writtenKeys = new Set<string>();
   readonly channels = new Set<Channel>();
   readonly #locks = new Map<string, LockHolder[]>();
@@ -36,7 +36,7 @@ export class Browser {
     return new Page(this, this.#latency);
   }
 
-  /** Held by one page at a time, in the order in which they ask. */
+  /** One page at a time, in the order of the requests. */
   lock<Result>(page: Page, name: string, step: () => Promise<Result>): Promise<Result> {
     return new Promise((resolve) => {
       const run = () => {
@@ -84,8 +84,8 @@ export class Page {
   }
 
   /**
-   * What a page is told runs in it, and not in what told it; a page that was killed is told nothing. What it asks leaves the page:
-   * a server goes on when a page is killed. While its machine sleeps there is no connection.
+   * What a page receives runs in that page, not in the sender's context; a killed page receives nothing. Its requests leave its
+   * context: a server continues when a page is killed. While its machine sleeps there is no connection.
    */
   wrapTransport(factory: TransportFactory): TransportFactory {
     return (url, listeners) => {
@@ -134,7 +134,7 @@ export class Page {
     this.#reopenConnection();
   }
 
-  /** As when its process is ended: nothing is said, and nothing that it waits for comes. */
+  /** As if its process was killed: it sends nothing, and nothing that it waits for arrives. */
   kill(): void {
     this.isAlive = false;
     this.#dropConnection();
@@ -209,7 +209,7 @@ const BROWSER_GLOBALS = {
   BroadcastChannel: Channel,
 };
 
-/** Gives this process what browsers have; returns what takes it away again. */
+/** Installs the globals of browsers. Returns a function that removes them. */
 export function installBrowserGlobals(): () => void {
   const before = Object.keys(BROWSER_GLOBALS).map((name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)] as const);
   for (const [name, value] of Object.entries(BROWSER_GLOBALS))
@@ -222,7 +222,7 @@ export function installBrowserGlobals(): () => void {
   };
 }
 
-/** For timers: what they run later runs in the page that set them. */
+/** For timers: their callbacks run in the page that set them. */
 export const bindToCurrentPage = (run: () => void): (() => void) => {
   const page = currentPage.getStore();
   return page

@@ -1,3 +1,4 @@
+/** The simulation: one seeded run of clients, servers and faults in virtual time, and its checks. */
 import { isDeepStrictEqual } from 'node:util';
 import { type Client, connect, type OutgoingChat, type Room, type SendOptions, type TransportFactory } from '@engawa/client';
 import { type Faults, type Random, randomFrom, startTestServer, type TestServer } from '@engawa/client/testing';
@@ -24,29 +25,29 @@ const ACTIONS = 160;
 /** Long enough for every wait, every grace and every retry to end. */
 const RECOVERY_PHASE_MS = 40_000;
 const GRACE_MS = 3_000;
-/** How long the absent stay members, in one run after the other. */
+/** How long absent members stay, in one run after the other. */
 const ABSENCE_CHOICES_MS = [0, 4_000, 24 * 3_600_000];
-/** In every other run, so that most joins and leaves are quiet there. */
+/** In every other run, so that most of its joins and leaves are not broadcast. */
 const LARGE_ROOM = 2;
 
 export interface SimulationResult {
   seed: number;
-  /** What is wrong; empty when all is well. */
+  /** The inconsistencies; empty if there are none. */
   faults: string[];
-  /** What happened, without what is random by name only: the same for the same seed. */
+  /** What happened, without random ids: the same for the same seed. */
   trace: string;
   entries: number;
-  /** How often things went wrong on purpose. */
+  /** The number of injected connection drops. */
   drops: number;
 }
 
-/** A mistake to be made on purpose: in the store that all share, or in what each client is told. */
+/** A bug to inject: in the shared store, or in what each client receives. */
 export interface InjectedBug {
   store?: (store: Store) => void;
   transport?: (factory: TransportFactory) => TransportFactory;
 }
 
-/** One run: people talk while everything fails; then it is calm, and everything must be right. */
+/** One run: actors chat while everything fails; then all faults end, and everything must be consistent. */
 export async function simulate(seed: number, injectedBug: InjectedBug = {}): Promise<SimulationResult> {
   const random = randomFrom(seed);
   const time = startVirtualTime(random);
@@ -77,7 +78,7 @@ export async function simulate(seed: number, injectedBug: InjectedBug = {}): Pro
     server.clearFaults();
     for (const person of users) person.wakeAll();
     await time.advance(RECOVERY_PHASE_MS);
-    // What never arrived at the end is missed by nobody: whoever lost that learns of it when he asks, as after a sleep.
+    // No client can notice that the last packet was lost, unless it asks, as it does after sleep.
     if (lose > 0) for (const { client } of pageClientsOf(users)) client.sync();
     await time.advance(RECOVERY_PHASE_MS);
     const found = await checkRun(users, { server, requestLog, hasFailovers }, (promise) => runToCompletion(promise, time));
@@ -92,13 +93,13 @@ export async function simulate(seed: number, injectedBug: InjectedBug = {}): Pro
 
 const pageClientsOf = (people: SimulatedUser[]): PageClient[] => people.flatMap(({ pageClients }) => pageClients);
 
-/** A replica that lags behind becomes the primary. */
+/** Fails over to a replica that lags behind. */
 async function maybeFailOver(server: TestServer, random: Random): Promise<void> {
   if (random() < 0.2) server.replicate();
   if (random() < 0.02) await server.failOver();
 }
 
-/** Nobody is connected until every lease has lapsed. */
+/** Stops all servers until every lease has expired. */
 async function takeServersDown(server: TestServer, nodes: number, time: VirtualTime): Promise<void> {
   for (let node = 0; node < nodes; node += 1) server.kill(node);
   await time.advance(2 * GRACE_MS);
@@ -118,7 +119,7 @@ function randomFaults(random: Random): Faults {
   };
 }
 
-/** Lets time pass until it is done. */
+/** Lets time pass until the operation is done. */
 async function runToCompletion<Result>(
   promise: Promise<Result>,
   time: { advance: (milliseconds: number) => Promise<void> },
@@ -158,7 +159,7 @@ async function checkRun(
   return { faults, entries, trace: JSON.stringify(trace) };
 }
 
-/** Who has left is not told that what was heard was withdrawn, and does not say again what was lost; nor does a page that is gone. */
+/** A client that has left receives no reset, and does not resend lost chats; nor does a page that is gone. */
 function onlyRemaining({ sent, receivedLogs }: RoomHistory, roomId: string, people: SimulatedUser[]): RoomHistory {
   const stayers = new Set(people.filter((person) => person.hasStayed(roomId)).map(({ name }) => name));
   return {
@@ -173,23 +174,23 @@ interface UserOptions {
   random: Random;
 }
 
-/** Something that somebody wrote, with the page where they did. */
+/** A chat, with the page that wrote it. */
 interface WrittenChat {
   chat: OutgoingChat;
   pageClient: PageClient;
 }
 
-/** Who is in up to two pages of a browser, which they open, close, and lose; or in one page for good that keeps nothing. */
+/** A user with up to two pages of a browser, which they open, close, and lose; or with one page that stores nothing. */
 class SimulatedUser {
   readonly name: string;
   pageClients: PageClient[] = [];
   drops = 0;
-  /** Rooms to be in, and what was written there since it was joined. */
+  /** The rooms to be in, with the chats written there since the join. */
   readonly rooms = new Map<string, WrittenChat[]>();
   readonly #options: UserOptions;
   readonly #requestLog: ClientRequestLog;
   readonly #browser: Browser | undefined;
-  /** Of rooms where a page was lost, or which somebody was no member of any more. */
+  /** Rooms in which a page was lost, or the user was not a member for a while. */
   readonly #departedRooms = new Set<string>();
   #pages = 0;
   #sentCount = 0;
@@ -214,8 +215,8 @@ class SimulatedUser {
   }
 
   /**
-   * No machine sleeps, and another page is opened: what a page wrote in the last moment before it was killed no other page has
-   * heard of, but the next one finds it.
+   * Wakes all machines and opens another page: a page that was killed just after a write may have told no other page, but the
+   * next one finds it in the storage.
    */
   wakeAll(): void {
     if (this.#browser) this.#open();
@@ -236,7 +237,7 @@ class SimulatedUser {
     return !this.#departedRooms.has(roomId);
   }
 
-  /** What was written and kept, or sent, and is neither in the room nor told as failed nor thrown away. */
+  /** Chats that were written and stored, or sent, and are neither in the room nor failed nor discarded. */
   findLostChats(roomId: string, { storedResults }: RoomLog): string[] {
     const rooms = this.pageClients.flatMap((speaker) => speaker.roomOf(roomId) ?? []);
     if (rooms.length === 0) return [];
@@ -287,7 +288,7 @@ interface PageClientOptions {
   random: Random;
 }
 
-/** Somebody in one page, who does whatever comes to mind. */
+/** One page that performs random actions. */
 class PageClient {
   readonly client: Client;
   readonly page: Page | undefined;
@@ -315,7 +316,7 @@ class PageClient {
     else this.#inPage(() => this.#actIn(room));
   }
 
-  /** Its machine falls asleep, or wakes up. */
+  /** Puts its machine to sleep, or wakes it. */
   toggleSleep(): void {
     if (this.page?.isAsleep) this.page.wake();
     else this.page?.sleep();
@@ -325,7 +326,7 @@ class PageClient {
     return this.#rooms.get(roomId);
   }
 
-  /** The newest entry that each hearing was acknowledged to have added, and that was told. */
+  /** The newest acknowledged and broadcast entry of each received log. */
   recordAcknowledged(roomId: string, log: RoomLog): void {
     const { sent } = this.#requestLog.rooms.get(roomId) as RoomHistory;
     for (const [room, { receivedLog, startSeq }] of this.#receivedLogs) {
@@ -335,7 +336,7 @@ class PageClient {
     }
   }
 
-  /** What he sees is what is there, and as who opens the room anew would see it. */
+  /** Compares what it shows with the log, and with a fresh load of the room. */
   async findFaults(roomId: string, log: RoomLog, finish: Finish): Promise<string[]> {
     const room = this.#rooms.get(roomId);
     if (!room) return this.#joining.has(roomId) ? [`${this.name} is still joining`] : [];

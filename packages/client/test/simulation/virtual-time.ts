@@ -1,15 +1,16 @@
+/** Virtual time: replaces timers and clocks, so that time passes only on demand. */
 import { bindToCurrentPage } from './browser.ts';
 
 /**
- * Time that passes only when it is told to. Everything that waits, in the client and in the server, waits by these
- * globals: so a whole run is one order of callbacks, the same every time, and an hour takes as long as what happens in it.
+ * Everything that waits, in the client and in the server, uses these globals. So a run is one sequence of callbacks, the same
+ * every time, and an hour takes only as long as its callbacks.
  */
 export interface VirtualTime {
-  /** Milliseconds since it began. */
+  /** Milliseconds since the start. */
   readonly now: number;
-  /** Lets so many milliseconds pass. */
+  /** Lets this many milliseconds pass. */
   advance(milliseconds: number): Promise<void>;
-  /** Gives the real time back. */
+  /** Restores the real time. */
   restore(): void;
 }
 
@@ -51,7 +52,7 @@ export function startVirtualTime(random: () => number): VirtualTime {
   performance.now = () => now;
   Math.random = random;
 
-  /** Of timers for the same moment the one that was made first. */
+  /** Of several timers for the same moment, the one that was created first. */
   function nextTimer(until: number): [number, Timer] | undefined {
     let earliest: [number, Timer] | undefined;
     for (const entry of timers) if (entry[1].at <= until && (!earliest || entry[1].at < earliest[1].at)) earliest = entry;
@@ -79,11 +80,11 @@ export function startVirtualTime(random: () => number): VirtualTime {
       Object.assign(globalThis, real);
       Date.now = realNow;
       Math.random = realRandom;
-      // It was only covered by ours.
+      // The original is on the prototype.
       Reflect.deleteProperty(performance, 'now');
     },
   };
 }
 
-/** Resolves when every promise that could go on has. */
+/** Resolves when no microtask is left. */
 const runMicrotasks = (): Promise<void> => new Promise((resolve) => realSetImmediate(resolve));

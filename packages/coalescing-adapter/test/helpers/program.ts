@@ -1,3 +1,4 @@
+/** Random programs of server actions, run on a real server with plain Socket.IO clients. */
 import fc from 'fast-check';
 import type { Server, Socket } from 'socket.io';
 import { type ClientPair, connectPair, pairOf, type RunningServer, until, waitUntilDelivered } from './server.ts';
@@ -20,7 +21,7 @@ const text = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom('ü'.repeat(40_000), '\ud800 alone', 'y'.repeat(65_600)) },
 );
 
-/** What a server may do, one thing after the other. */
+/** The actions of a server. */
 export const step = fc.oneof(
   { weight: 12, arbitrary: fc.record({ do: fc.constant('room' as const), room, text }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('everybody' as const), text }) },
@@ -44,7 +45,7 @@ export const step = fc.oneof(
 );
 type Step = typeof step extends fc.Arbitrary<infer Value> ? Value : never;
 
-/** Runs the program on a server with stock clients; what each of them heard, and what they answered. */
+/** Runs the program on a server with plain Socket.IO clients. Returns what each client received and answered. */
 export async function runProgram(running: RunningServer, steps: Step[]): Promise<string[][]> {
   running.io.of(OTHER).on('connection', (socket) => void socket.join(ROOMS));
   const pairs = await Promise.all(CLIENTS.map((options) => connectPair(running, options)));
@@ -53,16 +54,16 @@ export async function runProgram(running: RunningServer, steps: Step[]): Promise
   const answers: Promise<string>[] = [];
   for (const [at, { socket }] of pairs.entries()) void socket.join(ROOMS.slice(0, at));
   for (const each of steps) await new ProgramRunner(running, pairs, { all, answers }).perform(each);
-  // Its connection may be there for the second namespace alone.
+  // Its connection may exist for the second namespace alone.
   await waitForEnd(other);
   for (const pair of all) await waitForEnd(pair);
   const answered = await Promise.all(answers);
-  // Whether somebody's answer is in time when his end is near is for either server to see.
+  // An answer shortly before a disconnect may arrive in time or not, with either adapter.
   const isEnded = steps.some((each) => each.do === 'disconnect' || each.do === 'client disconnects');
   return [...all.map(({ received }) => [...received]), isEnded ? [] : answered];
 }
 
-/** The second namespace on the connection: what is heard there is written down with the rest. */
+/** The second namespace of the connection: its events are recorded with the others. */
 async function openOther(io: Server, { client, received }: ClientPair): Promise<ClientPair> {
   const other = await pairOf(io, client.io.socket(OTHER), OTHER);
   other.client.onAny((...args: unknown[]) => received.push(`other: ${JSON.stringify(args)}`));
@@ -139,7 +140,7 @@ class ProgramRunner {
     return this.#pairs[who]!.socket;
   }
 
-  /** Broken off where somebody leaves before he answers, on either server. */
+  /** Rejected if the client leaves before it answers, with either adapter. */
   #recordAnswer(answer: Promise<unknown>): void {
     this.#results.answers.push(
       answer.then(
@@ -161,13 +162,13 @@ class ProgramRunner {
     await pair.socket.join(ROOMS[0]!);
   }
 
-  /** An answer for a namespace that is closed ends the connection, at whatever moment: so there is none under way. */
+  /** An answer for a closed namespace ends the connection, at an arbitrary time: wait until none is pending. */
   async #disconnect(pair: ClientPair, close: boolean): Promise<void> {
     if (pair.client.io === this.#pairs.at(-1)?.client.io) for (let times = 0; times < 2; times += 1) await this.#roundTrip(pair);
     pair.socket.disconnect(close);
   }
 
-  /** Whatever is under way to a client that hangs up may be heard or not: so it hears all before. */
+  /** Packets in flight to a client that disconnects may arrive or not: wait until it has received all of them. */
   async #disconnectClient(pair: ClientPair): Promise<void> {
     await waitForEnd(pair);
     pair.client.disconnect();

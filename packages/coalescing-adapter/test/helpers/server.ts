@@ -1,3 +1,4 @@
+/** A real Socket.IO server, and clients that record what they receive. */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -23,15 +24,15 @@ export async function startServer(options: Partial<ServerOptions>): Promise<Runn
   return { io, url, close };
 }
 
-/** A stock client and the server's socket to it. */
+/** A plain Socket.IO client, and the server's socket for it. */
 export interface ClientPair {
   client: Client;
   socket: Socket;
-  /** Everything that the client received, in order, acknowledgements as well. */
+  /** Everything that the client received, in order, including acknowledgements. */
   received: string[];
 }
 
-/** A stock client that writes down whatever it hears. */
+/** A plain Socket.IO client that records everything it receives. */
 export async function connectPair(
   { io, url }: RunningServer,
   { namespace = '/', ...options }: Partial<ManagerOptions & SocketOptions> & { namespace?: string } = {},
@@ -41,7 +42,7 @@ export async function connectPair(
   return pairOf(io, client, namespace);
 }
 
-/** The pair once the client is connected. */
+/** Resolves when the client is connected. */
 export async function pairOf(io: Server, client: Client, namespace: string): Promise<ClientPair> {
   const received: string[] = [];
   client.onAny((...args: unknown[]) => {
@@ -60,13 +61,13 @@ export async function pairOf(io: Server, client: Client, namespace: string): Pro
 const serialize = (value: unknown): string =>
   JSON.stringify(value, (_, part: unknown) => (ArrayBuffer.isView(part) ? Buffer.from(part as Uint8Array).toString('hex') : part));
 
-/** Resolves when the client was told everything that was sent to it so far. */
+/** Resolves when the client has received everything that was sent to it so far. */
 export async function waitUntilDelivered({ client, received }: ClientPair, text = 'settled'): Promise<void> {
   const answer = await withTimeout(client.emitWithAck('ask', text) as Promise<string>, 'an answer');
   received.push(`answer: ${answer}`);
 }
 
-/** Fails with a name instead of hanging. */
+/** Fails with a message instead of hanging. */
 export async function withTimeout<Result>(promise: Promise<Result>, what: string, milliseconds = 10_000): Promise<Result> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
