@@ -1,4 +1,4 @@
-/** The SDK in a real browser, against a real server, over a network that fails. */
+/** The SDK in a real browser, against a real server, over a network with faults. */
 import type { Page } from 'playwright-core';
 import type { Socket } from 'socket.io-client';
 import { expect, test, vi } from 'vitest';
@@ -10,14 +10,14 @@ import { startDemoPage } from './helpers/demo-page.ts';
 vi.setConfig({ testTimeout: 60_000 });
 
 const ROOM = 'veranda';
-/** Between tries to connect there may be ten seconds. */
+/** The delay between attempts to connect can be ten seconds. */
 const PATIENCE_MS = 20_000;
 
-/** What the browser itself says of a network that fails. */
+/** Console messages of the browser about a failed network. */
 const OF_THE_NETWORK =
   /^(WebSocket (connection to '[^']+' failed|is already in CLOSING or CLOSED state)|Failed to load resource: net::ERR_)/;
 
-/** Aya has a page, which reaches the server through a network that may fail; Ben is in the room, too. */
+/** Aya has a page that reaches the server through a faulty network; Ben is in the room, too. */
 async function setUp(host: string) {
   const { url } = await startServer();
   const proxy = await startProxy({ port: Number(new URL(url).port) });
@@ -151,7 +151,7 @@ test('a frozen tab shows the missed entries as soon as it runs again', async () 
   expect(errors).toEqual([]);
 });
 
-/** The driver loses a page that the browser stores: what becomes of it, the page itself says in the room. */
+/** The driver loses a page in the back/forward cache, so the page reports in the room how it was shown again. */
 const SAYS_HOW_IT_CAME_BACK = `
   addEventListener('pageshow', ({ persisted }) => {
     const shown = performance.now();

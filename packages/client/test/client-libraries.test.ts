@@ -1,6 +1,5 @@
 /**
- * Libraries that others wrote, on a real server: whoever can come back by the offset of an entry does, and nobody else is
- * given one.
+ * Client libraries of other projects, on a real server: those that can recover by an offset do so, and the others receive none.
  */
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -13,7 +12,7 @@ import { startPython } from './helpers/python.ts';
 
 const roomId = 'veranda';
 
-/** Aya is in a room, and says what others are to hear. */
+/** Aya is in a room, and sends the chats that the others receive. */
 async function startRoom(options: Parameters<typeof startServer>[0] = {}) {
   const { url } = await startServer({ limits: 'off', ...options });
   const aya = await connect(url);
@@ -64,9 +63,9 @@ test('Python receives the offset if it asks for it', async () => {
   expect(python.lines).toContainEqual({ event: 'delete:chat:success', arguments: 2 });
 });
 
-/** As much of a socket as all versions have alike. */
+/** The part of a socket that all versions share. */
 type AnySocket = Pick<Socket, 'connected' | 'connect' | 'disconnect'> & {
-  /** Versions before 4.6 do not know. */
+  /** Missing before version 4.6. */
   recovered?: boolean;
   emit(event: string, ...args: unknown[]): unknown;
   on(event: string, listener: (...args: never[]) => void): unknown;
@@ -83,7 +82,7 @@ interface Options {
 
 type Open = (url: string, options: Options) => AnySocket;
 
-/** Its types are not found by its exports. */
+/** The types of the old versions are not in their exports. */
 const require = createRequire(import.meta.url);
 const { io: io40 } = require('socket.io-client-4.0') as { io: Open };
 
@@ -148,7 +147,7 @@ test('a client that turns recovery off receives no offset, and is not recovered'
 });
 
 const SCRIPT = fileURLToPath(new URL('../../../node_modules/socket.io-client/dist/socket.io.min.js', import.meta.url));
-/** What a page does with the stock client: it goes on after a drop by itself. */
+/** A page with the plain Socket.IO client, which recovers after a drop by itself. */
 const PAGE = `
   window.heard = [];
   window.recovered = [];

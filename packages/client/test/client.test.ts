@@ -1,3 +1,4 @@
+/** The client: session, storage, states, joins and wake-ups, against the scripted server. */
 import type { ClientStorage } from '@engawa/client';
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { advanceTime, joinRoom, memoryStorage, messages, newClient, slowStorage, unsentIn, useFakeTime } from './helpers/clients.ts';
@@ -129,7 +130,7 @@ test('close() resolves when a slow storage has finished its writes', async () =>
   let isClosed = false;
   void client.close().then(() => (isClosed = true));
   expect(client.state).toBe('closed');
-  // Two chats, and where the room is.
+  // Two chats, and the position of the room.
   await advanceTime(240);
   expect(isClosed).toBe(false);
   await advanceTime(20);

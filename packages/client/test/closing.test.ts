@@ -1,4 +1,4 @@
-/** Programs that end: nothing of a closed client keeps Node alive. */
+/** Programs that exit: a closed client does not keep Node alive. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -8,10 +8,10 @@ import { withTimeout } from '../../server/test/helpers/wait-for.ts';
 import { ServerProcess } from './helpers/server-process.ts';
 
 const SDK = fileURLToPath(new URL('../dist/index.js', import.meta.url));
-/** Less than any wait of the SDK and of what is beneath it, but for the goodbye. */
+/** Less than any timer of the SDK and of the libraries below it, except the forced close. */
 const SOON_MS = 4_000;
 
-/** A program that does something with a client, and closes it when it is told to. */
+/** A program that uses a client, and closes it on request. */
 async function start(url: string, course: string): Promise<{ endsSoon: () => Promise<void> }> {
   const program = `
     import { once } from 'node:events';

@@ -1,4 +1,4 @@
-/** Where there can be no connection, a client says why, where, and what to do; and does not go on with what cannot succeed. */
+/** Connection errors: a client reports why, where, and what to do; and does not retry what cannot succeed. */
 import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
@@ -17,7 +17,7 @@ type Told = ClientEvents['error'];
 interface Opened {
   client: Client;
   errors: Told[];
-  /** The first error, when it comes. */
+  /** Resolves with the first error. */
   first: Promise<Told>;
 }
 
@@ -41,7 +41,7 @@ async function listening(server: TcpServer): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** Of the connections that it took. */
+/** Counts the accepted connections. */
 async function counted(server: TcpServer): Promise<{ port: number; count: () => number }> {
   let count = 0;
   server.on('connection', () => (count += 1));
@@ -55,7 +55,7 @@ const closedPort = async (): Promise<number> => {
   return port;
 };
 
-/** Longer than any of the delays after a first try. */
+/** Longer than any delay after a first attempt. */
 const PAUSE_MS = 3_000;
 
 test('a closed port is reported with address, cause and advice, and retried', async () => {
@@ -159,7 +159,7 @@ test('a page with a forbidden origin is reported, and does not retry', async () 
   const [context, site] = await Promise.all([openBrowser(), startDemoPage()]);
   const page = await context.newPage();
   await page.goto(`http://127.0.0.1:${site.port}/client.js`);
-  // As a text: what is compiled for tests does not load modules of pages.
+  // As a string, since compiled test code cannot import modules of the page.
   const told = (await page.evaluate(`import('/client.js').then(async ({ connect }) => {
     const client = connect(${JSON.stringify(proxy.url)});
     const error = await new Promise((resolve) => client.on('error', resolve));

@@ -1,4 +1,4 @@
-/** Pages that send their cookies, by which a balancer brings those who poll to the same server again. */
+/** Pages that send cookies, which a load balancer uses to send polling clients to the same server. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';

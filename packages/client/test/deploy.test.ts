@@ -1,4 +1,4 @@
-/** Servers on one Redis, as platforms run them: replaced, ended the hard way, cut off, and several behind a balancer. */
+/** Servers on one Redis, as platforms run them: replaced, killed, cut off, and several behind a load balancer. */
 import { randomFrom } from '@engawa/client/testing';
 import { expect, onTestFinished, test } from 'vitest';
 import { type FaultyProxy, startProxy } from '../../server/test/helpers/proxy.ts';
@@ -7,10 +7,10 @@ import { until, withTimeout } from '../../server/test/helpers/server.ts';
 import { ServerProcess } from '../../server/test/helpers/server-process.ts';
 import { RandomActorGroup } from './helpers/crowd.ts';
 
-/** They come back sooner than those of an application, so that a test need not last. */
+/** They reconnect sooner than those of an application, to shorten the tests. */
 const DELAYS = { firstMs: 100, lastMs: 1_000, openMs: 5_000 };
 const TALK_MS = 1_000;
-/** What Cloud Run leaves an instance between SIGTERM and SIGKILL. */
+/** The time that Cloud Run gives an instance between SIGTERM and SIGKILL. */
 const NOTICE_MS = 10_000;
 
 test('an instance that is stopped while Redis does not answer, and killed ten seconds later, loses and duplicates nothing', {
@@ -39,7 +39,7 @@ test('a proxy that closes every connection at a certain age, as a request time-o
   const { server, port } = await start(redis);
   proxy.cutAfter({ ageMs: 1_500 });
   proxy.retarget(port);
-  // Of the stock clients some poll, by requests that are too short to be cut.
+  // Some plain Socket.IO clients poll, with requests that are too short to be cut.
   await until(() => crowd.sdk.every(({ arrivals }) => arrivals >= 4), 'everybody was cut three times and came back', 60_000);
   proxy.cutAfter({});
   await endsWell('cut at an age', { redis, crowd, servers: [server] });
@@ -58,7 +58,7 @@ test('of two instances behind a load balancer one is replaced and the other kill
   expect(await one.server.stop()).toBe(0);
   await talk(crowd);
 
-  // A balancer finds out only after a while: until then every second connection leads to nobody.
+  // A load balancer detects it only after a while: until then every second connection fails.
   await two.server.kill();
   await pause(1_000);
   const four = await start(redis);
@@ -73,7 +73,7 @@ interface Scene {
   crowd: RandomActorGroup;
 }
 
-/** A crowd that talks as soon as there is a server behind the proxy. */
+/** A group that sends chats as soon as there is a server behind the proxy. */
 async function scene({ isBalanced = false } = {}): Promise<Scene> {
   const redis = await startRedis();
   onTestFinished(() => redis.close());

@@ -1,4 +1,4 @@
-/** An address that has as many connections as it may: who comes back to it, and how the others wait. */
+/** An address at its connection limit: which clients can reconnect, and how the others wait. */
 import { connect as connectSdk } from '@engawa/client';
 import type { ManagerOptions, Socket, SocketOptions } from 'socket.io-client';
 import { expect, onTestFinished, test } from 'vitest';
@@ -12,7 +12,7 @@ const portOf = (url: string): number => Number(new URL(url).port);
 const RETURNS: Partial<ManagerOptions & SocketOptions> = { reconnection: true, reconnectionDelay: 100, reconnectionDelayMax: 300 };
 const authOf = (session: string) => JSON.stringify({ session: session.padEnd(32, '-'), retries: true });
 
-/** The client finds out that nothing comes any more; what it says of that gets nowhere. */
+/** The client detects that nothing arrives any more; its own close packet does not get through. */
 function giveUp(socket: Socket): void {
   const { ws } = socket.io.engine.transport as unknown as { ws: { terminate: () => void } };
   ws.terminate();
@@ -38,7 +38,7 @@ test.each([
     await until(() => clients.every((client) => client.connected), 'all are back', 10_000);
     expect(clients.every((client) => client.recovered)).toBe(true);
     expect(errors).toEqual([]);
-    // Nobody has noticed that the former ones are dead.
+    // No end has noticed that the old connections are dead.
     expect(proxy.connections).toBe(60);
   },
 );
@@ -111,14 +111,14 @@ test('each connection admits one more of its own session beyond the limit, and n
   const third = await shown('aya');
   expect(third.answer).toEqual(refused);
   third.raw.socket.close();
-  // The place of the dead one is taken by the other, which lets one in again.
+  // The other connection takes the slot of the dead one, which allows one more again.
   first.raw.socket.terminate();
   await until(async () => (await shownOnce(url, 'ben')) === 'in', 'ben may come once more');
   await until(async () => (await shownOnce(url, 'aya')) === 'in', 'aya, too');
   await until(async () => (await shownOnce(url, 'eve')) === 'out', 'eve may not');
 });
 
-/** Whether somebody is let in, who goes again when not. */
+/** Whether a client is admitted; it disconnects if not. */
 async function shownOnce(url: string, session: string): Promise<'in' | 'out'> {
   const raw = await openRawWebSocket(url).catch(() => undefined);
   if (!raw) return 'out';

@@ -1,3 +1,4 @@
+/** Random sequences of faults between a client and the scripted server. */
 import type { Client } from '@engawa/client';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -40,7 +41,7 @@ test('under random faults every chat is stored once and in order, every entry is
       for (const each of steps) await take(each);
       hall.open();
       await advanceTime(200_000);
-      // What was told to nobody is found out by what comes after it.
+      // Entries that were not broadcast are detected by the next one.
       hall.addEntry({ kind: 'create:chat', by: 'ben', message: 'the last' });
       await advanceTime(200_000);
       expect(room.state).toBe('live');
@@ -72,7 +73,7 @@ test('under random faults every chat is stored once and in order, every entry is
         else if (!chat.reactions) hall.addEntry({ kind: 'add:reaction', by: 'ben', chatSeq: chat.seq, reaction: '👍' });
       }
 
-      /** What was told last may be told again after it: the position is written a little later. */
+      /** The last entry may be delivered again afterwards: the position is stored a little later. */
       async function reload(): Promise<void> {
         void client?.close();
         hall.open();

@@ -1,4 +1,4 @@
-/** As much is said as two processes can take, some who listen read slowly, and the server is killed in the midst of it. */
+/** Two processes send as many chats as they can, some clients read slowly, and the server is killed again and again. */
 import { randomFrom } from '@engawa/client/testing';
 import { expect, test, vi } from 'vitest';
 import { startProxy } from '../../server/test/helpers/proxy.ts';
@@ -11,7 +11,7 @@ import { RandomActorGroup } from './helpers/crowd.ts';
 const kills = Number(process.env.KILLS || 4);
 const TALK_MS = 3_000;
 const DELAYS = { firstMs: 40, lastMs: 250, openMs: 3_000 };
-/** Far less than is said; what may wait for them is soon full. */
+/** Far less than is sent; their buffers are soon full. */
 const SLOW = { bytesPerSecond: 20_000, maxWaiting: '16kb' };
 
 test(`${kills} kills under full load, with slow readers: no client misses an entry or receives it twice`, {

@@ -1,4 +1,4 @@
-/** What servers ask their store when nothing happens, and what they know of each other all the same. In virtual time. */
+/** Idle servers in virtual time: the requests that they send to their store, and what they know of each other. */
 import { type Client, connect, type Room } from '@engawa/client';
 import { startTestServer } from '@engawa/client/testing';
 import type { Json, Listener, Store } from '@engawa/server';
@@ -30,7 +30,7 @@ async function settled<Result>(promise: Promise<Result>, time: VirtualTime): Pro
   return promise;
 }
 
-/** How often each operation is asked from now on. */
+/** Counts the calls of each operation from now on. */
 function counting(store: Store): Map<string, number> {
   const asked = new Map<string, number>();
   const operations = [
@@ -154,7 +154,7 @@ test('servers know the online members of the others: after hours without events,
   await settled((others.pop() as Room).leave(), time);
   expect(await online()).toBe(others.length + 1);
   server.kill(0);
-  // Those who were there come back to the other one, and are counted twice until the killed one is not believed any more.
+  // The clients reconnect to the other server, and are counted twice until the killed one is considered gone.
   await time.advance(80_000);
   expect(await online()).toBe(others.length + 1);
 });

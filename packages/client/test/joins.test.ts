@@ -1,4 +1,4 @@
-/** Many rooms at once, against a server that lets only so many be joined. */
+/** Many joins at once, against the rate limit of a server. */
 import { connect } from '@engawa/client';
 import { LIMITS } from '@engawa/protocol/limits';
 import { expect, onTestFinished, test } from 'vitest';

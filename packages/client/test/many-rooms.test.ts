@@ -1,4 +1,4 @@
-/** A client in many rooms that missed more in each than one answer may say. */
+/** A client in many rooms that missed more in each than fits into one answer. */
 import { connect, type Room } from '@engawa/client';
 import { LIMITS } from '@engawa/protocol';
 import { expect, onTestFinished, test } from 'vitest';

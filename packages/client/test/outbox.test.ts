@@ -1,3 +1,4 @@
+/** The outbox: order, retries, packets, failures and storage, against the scripted server. */
 import { beforeEach, expect, test } from 'vitest';
 import { MAX_OUTBOX_BYTES, MAX_OUTBOX_ITEMS } from '#room/outbox.js';
 import { advanceTime, joinRoom, memoryStorage, messages, newClient, unsentIn, useFakeTime } from './helpers/clients.ts';
@@ -312,7 +313,7 @@ test.each(['lost', 'never'] as const)(
     hall.failNext('create:chats', fault);
     await advanceTime();
     expect(packets(hall)).toEqual([['2', '3']]);
-    // The page is gone, and what it has written is there.
+    // The page is gone, and its storage is left.
     const kept = memoryStorage({ ...storage.items });
     hall.drop();
     void before.close();

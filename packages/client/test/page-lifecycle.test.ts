@@ -1,4 +1,4 @@
-/** What is written outlives room objects, clients, names and rooms: on a real server, over a network that fails. */
+/** Pending requests outlive room objects, clients, names and rooms: on a real server, over a network with faults. */
 import { type Client, type ClientOptions, type ClientStorage, connect, JoinError, type Room } from '@engawa/client';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { type FaultyProxy, startProxy } from '../../server/test/helpers/proxy.ts';
@@ -79,7 +79,7 @@ test.each(KINDS)('pending chats of two clients are stored side by side, and each
   expect(unsentIn({ items })).toEqual([]);
 });
 
-/** Web Locks of one browser, as a page has them. */
+/** The Web Locks of one browser, as a page has them. */
 function stubLocks(): void {
   const queues = new Map<string, Promise<unknown>>();
   const request = <Result>(name: string, step: () => Promise<Result>): Promise<Result> => {
@@ -166,7 +166,7 @@ test('an edit, a deletion and reactions that are made offline are shown, outlive
   void room.delete(deleted);
   void room.unreact(liked, '👍');
   void room.react(liked, '🎉');
-  // As one who clicks twice.
+  // A second click.
   void room.react(liked, '🎉');
   const shown = [
     { message: 'edited', pending: true },

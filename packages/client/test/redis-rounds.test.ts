@@ -1,9 +1,10 @@
+/** Rounds of faults in nodes and in a Redis Cluster. */
 import { expect, test } from 'vitest';
 import { seed } from '../../server/test/helpers/seed.ts';
 import { type Durability, type RedisReport, runRedisRounds } from './helpers/redis-rounds.ts';
 
 const rounds = Number(process.env.ROUNDS || 6);
-/** `DURABILITY=replicated,fast` */
+/** For example `DURABILITY=replicated,fast`. */
 const levels = (process.env.DURABILITY || 'replicated').split(',') as Durability[];
 
 test.each(levels)(

@@ -1,4 +1,4 @@
-/** A backup that is put back: what it lacks is found out, told, and said again by those who said it. */
+/** A restored backup: clients detect what it lacks, receive a reset, and send their lost chats again. */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -49,7 +49,7 @@ test('after a restore clients reload, and send the chats that the backup lacks a
   const messages = ({ timeline }: typeof room) => timeline.chats.map(({ message }) => message);
   expect(messages(his)).toEqual(['in the backup', 'lost 1', 'lost 2']);
   expect(messages(room)).toEqual(messages(his));
-  // The seq may be that of another chat now.
+  // The seq may be another chat's now.
   expect(his.timeline.chats.map((chat) => chat.replyTo)).toEqual([undefined, undefined, undefined]);
   expect(resets).toEqual(['reset']);
   expect(room.position.epoch).not.toBe(epoch);
@@ -89,7 +89,7 @@ test.each([
     const [aya, ben] = [await scene.addSdkActor('aya', direct.url), await scene.addSdkActor('ben', proxy.url)];
     await aya.sendChats(5);
     await until(() => ben.texts.length === 5, 'he heard them');
-    // What is in the files at rest is what an operator copies.
+    // An operator copies the files when they are complete.
     const comeBack = await disconnectAll(proxy, ben);
     const ayaComesBack = await disconnectAll(direct, aya);
     await close(first);

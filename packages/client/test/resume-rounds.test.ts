@@ -1,3 +1,4 @@
+/** Rounds of kill -9 under clients that stay. */
 import { expect, test } from 'vitest';
 import { seed } from '../../server/test/helpers/seed.ts';
 import { isOnRedis, newStoreLocation } from '../../server/test/helpers/stores.ts';
@@ -23,7 +24,7 @@ test(`${rounds} rounds of kill -9 under clients that stay: none misses an entry 
   expect(figures.socketIo.strangers, 'stock clients that came back as nobody although they had heard something').toBe(0);
   expect(figures.socketIo.recovered, 'stock clients that were recovered').toBeGreaterThan(figures.socketIo.newcomers);
   expect(figures.repeated, 'commands were kept, their answers lost').toBeGreaterThan(0);
-  // Stock clients that only poll need six round trips with a server that is up for a second.
+  // Plain Socket.IO clients that only poll need six round trips with a server that is up for a second.
   expect(figures.minReconnectShare, 'everybody came back again and again').toBeGreaterThan(0.02);
 });
 

@@ -1,4 +1,4 @@
-/** The SDK through real reverse proxies, with and without a path of their own, and through such as let no WebSocket through. */
+/** The SDK through real reverse proxies, with and without a path prefix, and through some that pass no WebSocket. */
 import { type Client, type ClientEvents, type ClientOptions, connect } from '@engawa/client';
 import { expect, onTestFinished, test } from 'vitest';
 import { createSocketIoTransportFactory } from '#connection/socketio-transport.js';
@@ -29,7 +29,7 @@ function open(url: string, options: ClientOptions = {}): Told {
   return { client, errors };
 }
 
-/** A chat, there and back. */
+/** Sends a chat and receives it. */
 async function talk(client: Client, username: string): Promise<void> {
   const room = await withTimeout(client.join('veranda', { username, create: true }), `${username} to be in the room`);
   const sent = room.send(`I am ${username}`);

@@ -1,3 +1,4 @@
+/** A rolling restart of a server under load. */
 import { randomFrom } from '@engawa/client/testing';
 import { expect, onTestFinished, test } from 'vitest';
 import { startProxy } from '../../server/test/helpers/proxy.ts';
@@ -12,7 +13,7 @@ const TALK_MS = 1_000;
 /** Those of the SDK. */
 const DELAYS = { firstMs: 500, lastMs: 5_000, openMs: 10_000 };
 
-/** States of a room: each time it was gone it read what it had missed before it was live. */
+/** The states of a room: after each `offline` it resumes before it is `live`. */
 const ROLLED = new RegExp(`^(catching up, )?(live, )?((offline, )+(catching up, live, )+){${RESTARTS}}offline$`);
 
 test('a server that restarts under load causes no error, and no client misses an entry or receives it twice', {

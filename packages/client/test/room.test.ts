@@ -1,3 +1,4 @@
+/** Rooms: joins, entries, resets, info, commands and ephemeral events, against the scripted server. */
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { MAX_OUTBOX_BYTES, MAX_OUTBOX_ITEMS } from '#room/outbox.js';
 import { advanceTime, joinRoom, memoryStorage, messages, newClient, useFakeTime } from './helpers/clients.ts';
@@ -10,7 +11,7 @@ const chat = (message: string, by = 'ben') => ({ kind: 'create:chat', by, messag
 
 const sent = (hall: ScriptedServer) => hall.requestsOf('create:chat').map(({ clientId, message }) => ({ clientId, message }));
 
-/** The log loses everything after an entry, and goes on in another epoch. */
+/** The log loses everything after an entry, and continues in another epoch. */
 function fork(hall: ScriptedServer, epoch: string, seq: number): void {
   const log = new ModelLog(epoch);
   for (const entry of hall.log?.entries.slice(0, seq) ?? []) log.entries.push({ ...entry, epoch });
@@ -80,7 +81,7 @@ test('a room that does not fit into an answer is requested again, as often as ne
   hall.log?.add(chat('missed'));
   hall.open();
   await advanceTime(500);
-  // Nothing came of the whole answer: the next question waits longer each time.
+  // No room fitted into the answer: the delay grows with each request.
   expect(hall.requestsOf('resume:rooms').length).toBeLessThan(8);
   await advanceTime(60_000);
   expect(hall.requestsOf('resume:rooms')).toHaveLength(11);
@@ -169,10 +170,10 @@ test('the member counts of a large room include the earlier entries once', async
   expect(told).toEqual([{ members: 300, online: 300, joined: ['cho'], left: [] }]);
   hall.addEntry({ kind: 'remove:member', by: 'ben', username: 'ben', reason: 'removed' });
   expect(room.members).toBe(299);
-  // Older than what is known of members; of who is online nothing else is known.
+  // Older than the known member counts; `online` has no order.
   say(1, 301);
   expect([room.members, room.online]).toEqual([299, 301]);
-  // Read ahead of what was told: the entry is in it already.
+  // The counts include an entry that is delivered later.
   say(4, 400);
   hall.addEntry({ kind: 'add:member', by: 'dan' });
   expect(room.members).toBe(400);
@@ -304,7 +305,7 @@ test('an own chat that a fork lost is shown once, even if another page announces
     postMessage = (note: { clientId: string }) => void notes.push(note);
     close = () => undefined;
   }
-  // The other page lives, and has its lock.
+  // The other page exists, and holds its lock.
   const request = (name: string, step: () => unknown) => (name.endsWith(':other') ? new Promise(() => undefined) : Promise.resolve(step()));
   vi.stubGlobal('BroadcastChannel', Channel);
   vi.stubGlobal('navigator', { locks: { request } });

@@ -1,4 +1,4 @@
-/** A page that is rendered on a server: a module-level `connect()` opens nothing there, and keeps no process alive. */
+/** A page that is rendered on a server: `connect()` at the top of a module opens nothing, and keeps no process alive. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';

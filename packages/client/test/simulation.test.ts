@@ -1,6 +1,6 @@
 /**
- * Clients, nodes, a store and the network between them in virtual time: everything but the sockets and the disk is what
- * ships. `SEED=n` begins at a seed, `SEEDS=n` takes so many.
+ * Clients, nodes, a store and their network in virtual time: everything but the sockets and the disk is real. `SEED=n` sets the
+ * first seed, `SEEDS=n` their number.
  */
 import type { TransportFactory } from '@engawa/client';
 import type { AppendRequest, AppendResult, Store } from '@engawa/server';
@@ -32,7 +32,7 @@ test('the same seed gives the same run, and another seed another one', async () 
   expect(other.trace).not.toBe(once.trace);
 });
 
-/** Mistakes that a server or a client might make, and what is found of each. */
+/** Bugs of a server or a client, and the message by which the simulation detects each. */
 const plants: [mistake: string, plant: () => { plant: InjectedBug; remove?: () => void }, found: RegExp][] = [
   ['a gap is not filled', notFillingGaps, /is at \d+, the head is|is still joining|chats on their way/],
   ['an append is acknowledged before it is stored', () => ({ plant: { store: acknowledgingEarly } }), /was acknowledged/],
@@ -51,7 +51,7 @@ test.each(plants)('the simulation detects when %s', { timeout: 120_000 }, async 
   }
 });
 
-/** A node tells what its subscription brings, and does not look into the log for what is missing. */
+/** A node delivers the notifications of its subscription, and does not read the log for missing ones. */
 function notFillingGaps() {
   const catchUp = Object.getOwnPropertyDescriptor(LogFollower.prototype, 'catchUp') as PropertyDescriptor;
   Object.defineProperty(LogFollower.prototype, 'catchUp', { ...catchUp, value: async () => undefined });
@@ -64,7 +64,7 @@ function notLoading() {
   return { plant: {}, remove: () => Object.defineProperty(OutboxStore.prototype, 'load', load) };
 }
 
-/** Answers as if it were done, and does it a moment later, if it can still be done then. */
+/** Acknowledges an append, and applies it a moment later if it still can be applied. */
 function acknowledgingEarly(store: Store): void {
   const append = store.append.bind(store);
   store.append = async (room: string, asked: AppendRequest): Promise<AppendResult> => {
@@ -76,7 +76,7 @@ function acknowledgingEarly(store: Store): void {
   };
 }
 
-/** Every entry seems to follow the one that was heard before it. */
+/** Every entry seems to follow the one that was received before it. */
 function forgettingPrev(factory: TransportFactory): TransportFactory {
   const newest = new Map<string, string>();
   return (url, listeners) =>

@@ -1,3 +1,4 @@
+/** The size of the SDK. */
 import { gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { bundleSdk } from './helpers/bundle.ts';

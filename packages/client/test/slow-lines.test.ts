@@ -1,4 +1,6 @@
-/** Over a line of 16 KB a second what was missed comes in parts, each in time, and so do the chats of a room that is joined. */
+/**
+ * On a network of 16 KB a second, missed entries arrive in parts, each within its time-out, and so do the chats of a joined room.
+ */
 import { type ClientOptions, connect, type Room } from '@engawa/client';
 import { expect, onTestFinished, test } from 'vitest';
 import { type FaultyProxy, startProxy } from '../../server/test/helpers/proxy.ts';
@@ -11,7 +13,7 @@ const LINES: ClientOptions[] = [{ transports: ['websocket'] }, { transports: ['p
 interface Line {
   proxy: FaultyProxy;
   join: (username: string) => Promise<Room>;
-  /** So many chats of so many characters. */
+  /** Sends `count` chats of `length` characters. */
   say: (count: number, length: number) => Promise<void>;
 }
 

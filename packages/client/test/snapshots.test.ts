@@ -1,4 +1,4 @@
-/** What frameworks read while they draw: the same until it is another, and told by one `subscribe`. */
+/** What frameworks read while they render: values that are identical until they change, with one `subscribe`. */
 import { expect, onTestFinished, test } from 'vitest';
 import { connect, type Room } from '#index.js';
 import { startTestServer } from '#testing/index.js';
@@ -6,7 +6,7 @@ import { until } from '../../server/test/helpers/server.ts';
 
 const ROOM = 'veranda';
 type Getter = keyof { [Name in keyof Room as Room[Name] extends (...args: never[]) => unknown ? never : Name]: true };
-/** All that a room can be asked for. */
+/** Every getter of a room. */
 const GETTERS: Getter[] = [
   'id',
   'state',

@@ -1,3 +1,4 @@
+/** The transport over Socket.IO, against a plain Socket.IO server. */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
@@ -9,11 +10,11 @@ import type { Transport } from '#connection/transport.js';
 
 interface Told {
   link: Transport;
-  /** The next of this name; what was told before counts. */
+  /** The next event of this name; earlier ones count, too. */
   next: (name: string) => Promise<unknown>;
 }
 
-/** A real Socket.IO server with nothing of ours. */
+/** A plain Socket.IO server. */
 async function newServer(): Promise<{ io: Server; url: string }> {
   const http = createServer();
   const io = new Server(http, { connectionStateRecovery: {} });

@@ -1,4 +1,4 @@
-/** Several tabs of one browser, with one localStorage, against a real server, over a network that fails. */
+/** Several tabs of one browser with one localStorage, against a real server, over a network with faults. */
 import type { BrowserContext, Page } from 'playwright-core';
 import { expect, test, vi } from 'vitest';
 import { startProxy } from '../../server/test/helpers/proxy.ts';
@@ -9,10 +9,10 @@ import { startDemoPage } from './helpers/demo-page.ts';
 vi.setConfig({ testTimeout: 60_000 });
 
 const ROOM = 'veranda';
-/** Between tries to connect there may be ten seconds. */
+/** The delay between attempts to connect can be ten seconds. */
 const PATIENCE_MS = 20_000;
 
-/** A page is a secure context, with Web Locks, as `localhost`, and none as `chat.test`. */
+/** On `localhost` a page has a secure context, with Web Locks; on `chat.test` it has none. */
 const CONTEXTS = [
   ['with Web Locks', 'localhost'],
   ['without Web Locks', 'chat.test'],
@@ -66,7 +66,7 @@ test('tabs that start at the same moment on an empty storage are one user', asyn
   }
 });
 
-/** Says under which name it is in the room, or why not. */
+/** Returns the username in the room, or why the join failed. */
 const joiningAt = (at: number, server: string): string => `new Promise(async (resolve) => {
   const { connect } = await import('/client.js');
   while (Date.now() < ${at}) await new Promise((next) => setTimeout(next, 0));

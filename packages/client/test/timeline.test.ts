@@ -1,3 +1,4 @@
+/** The chat window, compared with the model log. */
 import type { Chat, ChatPage } from '@engawa/protocol';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -19,7 +20,7 @@ interface Choice {
 }
 const choice: fc.Arbitrary<Choice> = fc.record({ who: fc.nat(2), what: fc.nat(9), which: fc.nat(1_000), quiet: fc.boolean() });
 
-/** A log as a server could have written it: only what changes something is an entry. */
+/** A log as a server could have written it: every entry changes something. */
 function logOf(choices: Choice[]): ModelLog {
   const log = new ModelLog();
   for (const { who, what, which, quiet } of choices) {
@@ -91,7 +92,7 @@ test('older pages that are loaded while entries arrive lose no change', () => {
       const page = logOf(choices.slice(0, asOf)).page(ME, { before });
       for (const told of whole.broadcastAfter(position)) timeline.applyEntry(entryOf(told));
       const added = timeline.insertPage({ ...page, epoch: 'e1' }, 'before', before);
-      // Entries without a chat move the beginning of an empty timeline: such a page is asked for again.
+      // Entries without a chat move the edge of an empty timeline: such a page is requested again.
       fc.pre(added !== undefined);
       expect(timeline.chats).toEqual(whole.chats(ME));
     }),
@@ -151,7 +152,7 @@ test('a window that is moved while entries arrive has no gap, keeps its size, an
   );
 });
 
-/** The part of all chats that the window shows: nothing is missing inside, and what is said to be beyond it is there. */
+/** The part of all chats that the window shows: it has no gap, and `hasOlder` and `hasNewer` are correct. */
 function expectWindow({ chats, hasOlder, hasNewer, position }: ChatWindow, all: Chat[]): Chat[] {
   const seqs = chats.map(({ seq }) => seq);
   const before = all.filter(({ seq }) => seq < (seqs[0] ?? (hasNewer ? 1 : position.seq + 1)));

@@ -1,3 +1,4 @@
+/** The types of the public API. */
 import type {
   Chat,
   Client,
@@ -20,14 +21,14 @@ import type {
 } from '@engawa/client';
 import { expectTypeOf, test } from 'vitest';
 
-/** The names of what is, or takes, or gives `any`. */
+/** The names of members that are, take or return `any`. */
 type Loose<T> = { [K in keyof T]: IsLoose<T[K]> extends true ? K : never }[keyof T];
 type IsAny<T> = 0 extends 1 & T ? true : false;
 type IsLoose<T> =
   IsAny<T> extends true ? true : T extends (...args: infer A) => infer R ? Either<IsAny<A[number]>, IsAny<Awaited<R>>> : false;
 type Either<One, Other> = One extends true ? true : Other;
 
-// Checked by the compiler: running it shows only that it compiles.
+// Checked by the compiler: the tests only have to compile.
 test('the public API has no type any', () => {
   expectTypeOf<Loose<Client>>().toBeNever();
   expectTypeOf<Loose<Room>>().toBeNever();

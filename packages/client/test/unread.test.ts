@@ -1,4 +1,4 @@
-/** What is unread, on real servers: after a night, on two devices, and in whatever way chats change. */
+/** Unread counts on real servers: after a night, on two devices, and after each kind of change. */
 import { type Client, connect, type Room } from '@engawa/client';
 import { expect, onTestFinished, test } from 'vitest';
 import { startServer, until } from '../../server/test/helpers/server.ts';
@@ -25,7 +25,7 @@ async function say(room: Room, message: string): Promise<number> {
   return sent.seq;
 }
 
-/** Chats and mentions. */
+/** Expects these numbers of unread chats and mentions. */
 async function has(room: Room, unread: number, mentions: number): Promise<void> {
   await until(() => room.unread === unread && room.mentions === mentions, `${unread} are unread, ${mentions} for her`).catch((error) => {
     throw new Error(`${(error as Error).message}: there are ${room.unread} and ${room.mentions}`);
@@ -99,7 +99,7 @@ test('unread counts follow edits, deletions and partial reads, here or on anothe
   await Promise.all([has(aya, 3, 0), has(other, 3, 0)]);
   other.markRead(third);
   await Promise.all([has(aya, 2, 0), has(other, 2, 0)]);
-  // What the server counted when the second came: only the server knows which of them are left.
+  // The server counted them when the second client joined: only the server knows which of them are left.
   const late = await open(storage).join(ROOM, { username: 'aya' });
   await has(late, 2, 0);
   await ben.delete(fifth);

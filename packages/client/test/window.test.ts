@@ -1,4 +1,4 @@
-/** The window of a timeline on a real server: moved through a long past, while others talk and edit. */
+/** The window of a timeline on a real server: moved through a long log, while others send and edit chats. */
 import { connect, type Room } from '@engawa/client';
 import { expect, onTestFinished, test } from 'vitest';
 import { startServer, until } from '../../server/test/helpers/server.ts';

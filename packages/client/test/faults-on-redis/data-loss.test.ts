@@ -1,4 +1,7 @@
-/** A Redis that comes back without its newest data, with old data, or with none: everybody is told, and nothing is mixed up. */
+/**
+ * A Redis that restarts without its newest data, with old data, or with none: all clients receive a reset, and nothing is mixed
+ * up.
+ */
 import { cpSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -29,7 +32,7 @@ test('F11: a Redis that restarts without the end of its file, fast: all clients 
   const { size } = statSync(newestOf(redis));
   await checker.waitForAcknowledged(100);
   await redis.kill();
-  // In the middle of a command, too: what is torn is cut off.
+  // Also in the middle of a command: Redis truncates a torn one.
   truncateSync(newestOf(redis), size - 7);
   await redis.start();
   await throng.waitUntilAllAreReset();
@@ -118,7 +121,7 @@ test('F12: after FLUSHALL and a new room with the same id all clients learn it, 
   const stranger = await connect(nodes[1]!.url);
   await redis.runCommand('FLUSHALL');
   await requestOk(stranger, 'create:room', { roomId: ROOM, username: 'stranger' });
-  // What has the id of a room that is gone is another room: nobody joins it by themselves.
+  // A room with the id of a deleted one is a new room: no client joins it by itself.
   await until(() => people.every(({ room }) => room.state === 'ended'), 'their room is gone');
   for (const person of people) {
     person.receivedLog.entries.splice(0);

@@ -1,4 +1,7 @@
-/** Primaries that die and are replaced by replicas that lag: what was acknowledged is there, or everybody is told. */
+/**
+ * Primaries that die and are replaced by replicas that lag behind: acknowledged entries are there, or all clients receive a
+ * reset.
+ */
 import { expect, test } from 'vitest';
 import { findForkFaults } from '../../../server/test/helpers/history.ts';
 import { readEntries, readRoom } from '../../../server/test/helpers/recording.ts';
@@ -89,7 +92,7 @@ test.each([
 
     await former.kill();
     const killed = performance.now();
-    // Who is left has no replica, and may acknowledge nothing.
+    // The remaining server has no replica, and must acknowledge nothing.
     await pause(4_000);
     await former.start();
     await checker.waitForAcknowledged(1);

@@ -1,4 +1,4 @@
-/** What is written down beside rooms, and is lost where rooms are not: nodes write it down again. */
+/** Hints outside of the rooms' slots that are lost while the rooms are not: nodes write them again. */
 import type { Socket } from 'socket.io-client';
 import { expect, test } from 'vitest';
 import type { ClusterNode, RedisCluster } from '../../../server/test/helpers/redis-servers.ts';
@@ -8,11 +8,11 @@ import { detachReplicas, findRoomOn, globalKeysSlot, newCluster, openRedisStore,
 import { ServerProcess } from '../helpers/server-process.ts';
 
 const timeout = 90_000;
-/** Longer than a failover takes, and no longer than must be. */
+/** Longer than a failover takes, and as short as possible. */
 const graceMs = 6_000;
 const portOf = (url: string): number => Number(new URL(url).port);
 
-/** Another has its slots. */
+/** Another server has its slots. */
 async function replace(cluster: RedisCluster, primary: ClusterNode): Promise<void> {
   const replica = await cluster.replicaOf(primary);
   await primary.kill();
@@ -34,7 +34,7 @@ test('F9: rooms and leases whose hints the primary of the global keys lost are s
   const [aya, ben, chiyo] = [await connect(node.url), await connect(node.url), await connect(other.url)];
   await requestOk(chiyo, 'create:room', { roomId: early, username: 'chiyo' });
   await requestOk(aya, 'add:member', { roomId: early, username: 'aya' });
-  // Both nodes are known, and known to be in that partition.
+  // Both nodes are registered in that partition.
   await new Promise((resolve) => setTimeout(resolve, 1_000));
 
   await detachReplicas(lobby);

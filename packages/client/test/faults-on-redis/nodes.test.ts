@@ -1,4 +1,4 @@
-/** Nodes on one Redis that are killed, deployed anew, frozen, or asked for the same at the same moment. */
+/** Nodes on one Redis that are killed, deployed, frozen, or asked for the same at the same moment. */
 import type { Entry } from '@engawa/server';
 import { expect, test } from 'vitest';
 import { readEntries } from '../../../server/test/helpers/recording.ts';
@@ -77,7 +77,7 @@ test('two nodes that are asked for the same name, or the same room, at the same 
     expect(refusals).toEqual([isRoom ? 'room_exists' : 'name_taken']);
     const winner = answers.findIndex(({ ok }) => ok);
     winners[winner]! += 1;
-    // A connection has a hundred names in a room at most.
+    // A connection may use a hundred names in a room at most.
     const joined = turn % 2 ? winner : 1 - winner;
     if (!isRoom) await requestOk(sockets[joined]!, 'remove:member', { roomId: ROOM, username });
   }
@@ -115,7 +115,7 @@ test('the guests of a killed node are removed by another one, once, and their na
   expect(await gone()).toHaveLength(guests.length);
 });
 
-/** `FREEZE=60` freezes, for so many seconds, a server as operators run it; else it is one whose guests are let go sooner. */
+/** `FREEZE=60` freezes, for this many seconds, a server as operators run it; else it is one with short grace times. */
 const freezeSeconds = Number(process.env.FREEZE || 0);
 
 test('F23: a node that was frozen until its guests were removed, and a name was taken, acknowledges and delivers nothing stale', {

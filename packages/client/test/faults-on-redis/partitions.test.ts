@@ -1,4 +1,6 @@
-/** A primary that is cut off, with a node and its clients, from all the others, who replace it: then the network is mended. */
+/**
+ * A primary that is partitioned, with a node and its clients, from all other servers, which replace it: then the partition ends.
+ */
 import { expect, test } from 'vitest';
 import { findForkFaults } from '../../../server/test/helpers/history.ts';
 import { NetworkNamespace } from '../../../server/test/helpers/network-namespace.ts';
@@ -15,7 +17,7 @@ const timeout = 120_000;
 
 type Durability = 'fast' | 'replicated';
 
-/** A room whose primary can be cut off, with the node of every second of those who talk there, from all other servers. */
+/** A room whose primary can be partitioned, with the node of every second actor, from all other servers. */
 async function twoSides(durability: Durability) {
   const network = new NetworkNamespace();
   const islander = Math.floor((slotOfRoom(ROOM) / SLOTS) * 3);
@@ -71,7 +73,7 @@ test('F10: neither side of a partition acknowledges what has no replica, replica
   const [before, beforeHere] = [acked(true), acked(false)];
   await until(() => replica.isPrimary(), 'another is the primary', 30_000);
   await pause(2_000);
-  // What was on its way.
+  // Requests in flight.
   expect(acked(true) - before).toBeLessThanOrEqual(away.size);
   expect(acked(false) - beforeHere).toBeLessThanOrEqual(throng.all.length - away.size);
   expect(checker.unansweredCount, 'all wait for an answer').toBe(throng.all.length);

@@ -1,4 +1,4 @@
-/** Slots that move, scripts that are forgotten and primaries that step down while all talk: nobody notices. */
+/** Slots that migrate, scripts that are flushed and primaries that fail over under load: clients notice nothing. */
 import { expect, test } from 'vitest';
 import type { ClusterNode, RedisCluster } from '../../../server/test/helpers/redis-servers.ts';
 import { until } from '../../../server/test/helpers/server.ts';
@@ -35,7 +35,7 @@ test('F13: the slots of a busy room and of the global keys are migrated again an
     await throng.checker.waitForAcknowledged(100);
   }
   const { head } = await (await openRedisStore(cluster.url)).read(ROOM, {});
-  // Who is subscribed where the room is hears all at once, and not when it is checked.
+  // A correct subscription delivers everything at once, before the next check of the log.
   await until(() => throng.sdk.every(({ room }) => room.position.seq >= head), 'all are told', 1_000);
   await endsWell(cluster, throng);
 });

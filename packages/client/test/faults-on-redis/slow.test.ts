@@ -1,4 +1,4 @@
-/** A Redis that is slow, stands still, flaps or is full: what waits is bounded, and what was said is kept once and in order. */
+/** A Redis that is slow, frozen, flapping or full: what waits is bounded, and chats are stored once and in order. */
 import { randomUUID } from 'node:crypto';
 import type { Ack } from '@engawa/protocol';
 import type { Draft } from '@engawa/server';
@@ -114,7 +114,7 @@ test('F24: a Redis whose memory is full refuses chats and is still read; afterwa
   await requestOk(stranger, 'create:room', { roomId: 'den', username: 'stranger' });
   await checker.waitForAcknowledged(100);
   await redis.runCommand('CONFIG', 'SET', 'maxmemory', '1mb');
-  // Refused, they try again, each at his time: so not all are waiting at once.
+  // Refused actors retry at different times: so not all of them wait at once.
   await until(async () => {
     const before = checker.acknowledgedCount;
     await pause(300);

@@ -1,4 +1,4 @@
-/** Subscriptions that end, or are dead without anybody having been told: what they did not bring is read from the log. */
+/** Subscriptions that end, or are dead without notice: what they did not deliver is read from the log. */
 import { expect, test } from 'vitest';
 import { startProxy } from '../../../server/test/helpers/proxy.ts';
 import type { RedisServer } from '../../../server/test/helpers/redis-servers.ts';
@@ -35,7 +35,7 @@ test('F14: subscriptions that Redis ends under load (CLIENT KILL TYPE pubsub) ar
   await scene.expectConsistent(store);
 });
 
-/** Aya is on a node of her own; the others' node has its Redis behind a proxy. */
+/** Aya is on a node of her own; the Redis of the others' node is behind a proxy. */
 async function twoNodes() {
   const redis = await newRedis();
   const proxy = await startProxy({ port: redis.port });
@@ -46,7 +46,7 @@ async function twoNodes() {
   return { redis, scene, aya, others, store: direct.store, proxy };
 }
 
-/** The ports that subscribers have at their ends. */
+/** The local ports of subscriber connections. */
 async function subscribers(redis: RedisServer): Promise<number[]> {
   const list = await redis.runCommand('CLIENT', 'LIST', 'TYPE', 'pubsub');
   return [...list.matchAll(/ addr=[^ ]*:(\d+)/g)].map(([, port]) => Number(port));

@@ -1,4 +1,4 @@
-/** Nodes of different versions on one Redis: what one does not understand of the other it passes over and keeps. */
+/** Nodes of different versions on one Redis: each ignores, and preserves, what it does not understand of the other. */
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { readEntries } from '../../../server/test/helpers/recording.ts';
@@ -15,7 +15,7 @@ async function namesIn(redis: RedisServer): Promise<(kind: string) => string> {
   return (kind) => name.replace(':room:', `:${kind}:`);
 }
 
-/** What a node does that has one more field wherever there are fields, and a kind of entry that is not known here. */
+/** Appends as a node does that has one more field everywhere, and a kind of entry that is unknown here. */
 async function appendAsAnother(redis: RedisServer, kind: string, body: object): Promise<void> {
   const name = await namesIn(redis);
   const [epoch, head, prev, at, tick] = (await redis.runRaw('HMGET', name('room'), 'epoch', 'head', 'tail', 'at', 'tick')) as string[];
@@ -77,7 +77,7 @@ test('F20: entries of a later version, of unknown kinds and with unknown fields,
   expect(await redis.runCommand('HGET', name('room'), 'colour'), 'what is not known is kept').toBe('blue');
   const log = await readEntries(one.store, ROOM);
   for (const { seqs } of people) expect(seqs).toEqual(log.slice(-seqs.length).map(({ seq }) => seq));
-  // Who comes later, and who pages, sees the same.
+  // A new member, and a page, return the same.
   const dan = await scene.addSdkActor('dan', one.url);
   expect(dan.room.timeline.chats.map(({ message }) => message)).toEqual(
     (people[0] as typeof dan).room.timeline.chats.map(({ message }) => message),

@@ -1,4 +1,4 @@
-/** Many at once, and one who holds up: nobody else notices. */
+/** Many clients at once, and one slow consumer: the others notice nothing. */
 import type { CoalescingAdapter } from '@engawa/coalescing-adapter';
 import type { Store } from '@engawa/server';
 import { Server } from 'socket.io';
@@ -11,7 +11,7 @@ import type { SdkActor } from '../helpers/people.ts';
 
 const portOf = (url: string) => ({ port: Number(new URL(url).port) });
 
-/** What waits for one client at most: what may, and what its room said in the moment before it was too much. */
+/** The largest buffer of one client: the limit, plus what its room emitted just before it was exceeded. */
 const MAX_WAITING = 256 * 1024 + 1024 * 1024;
 
 test('F21: a slow consumer receives everything later, in order, and is closed only after reading nothing for long; the others are not delayed', {
@@ -19,7 +19,7 @@ test('F21: a slow consumer receives everything later, in order, and is closed on
 }, async () => {
   const { url, store, io } = await startWatched(await newStore(), { stallTimeoutMs: 3_000 });
   const adapter = io.of('/').adapter as CoalescingAdapter;
-  // Clients that take offsets have a channel of their own.
+  // Clients that accept offsets have a channel of their own.
   const hearers = () => [...adapter.rooms].reduce((sum, [room, ids]) => (/^(room|plain):/.test(room) ? sum + ids.size : sum), 0);
   const proxy = await startProxy(portOf(url));
   const scene = new ConsistencyChecker();

@@ -1,4 +1,4 @@
-/** Connections that drop, networks that fail, pages that die: what was missed is told, once and in order. */
+/** Fault tests: dropped connections, faulty networks and killed pages. */
 import { expect, test } from 'vitest';
 import { startProxy } from '../../../server/test/helpers/proxy.ts';
 import { startServer, until } from '../../../server/test/helpers/server.ts';
@@ -112,7 +112,7 @@ test('F31: a network with delays and losses only takes longer', async () => {
 test('F31: a connection that goes dead without a close is detected and replaced', async () => {
   const { url, store } = await startServer({ store: await newDurableStore(), limits: 'off', pingInterval: 300, pingTimeout: 300 });
   const [wifi, mobile] = [await startProxy(portOf(url)), await startProxy(portOf(url))];
-  // The client knows one address; what is behind it is what its network makes of it.
+  // The client knows one address; its network decides what is behind it.
   const way = await startProxy(portOf(wifi.url));
   const scene = new ConsistencyChecker();
   const aya = await scene.addSdkActor('aya', url);
@@ -125,7 +125,7 @@ test('F31: a connection that goes dead without a close is detected and replaced'
   await until(() => people.every(({ drops }) => drops === 1), 'they noticed');
   await until(() => mobile.connections === 2, 'they come the other way');
   await scene.waitForAcknowledged(30);
-  // What was on its way arrives after all.
+  // Packets in flight arrive after all.
   wifi.stall(false);
   await scene.waitForAcknowledged(30);
   for (const hush of hushes) hush();

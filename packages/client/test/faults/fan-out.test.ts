@@ -1,4 +1,4 @@
-/** A store that tells badly what is appended: here one in memory, so that it is bad enough. */
+/** Fault tests: store notifications that are late, duplicated, reordered or lost, by a store in memory. */
 import { expect, test } from 'vitest';
 import { ConsistencyChecker } from '../helpers/consistency-checker.ts';
 import { ROOM, startAllSending } from '../helpers/people.ts';

@@ -1,4 +1,4 @@
-/** The power fails: what was acknowledged is on the disk. */
+/** Fault tests: after a power failure all acknowledged entries are on disk. */
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ test('F5: a server whose power fails under load has everything that it acknowled
   writeFileSync(join(folder, 'unsynced'), 'x'.repeat(100_000));
   await crowd.checker.waitForAcknowledged(20);
 
-  // What is in the memory of this machine does not come along: only what the disk was given.
+  // The copy has only what was written to the disk, not what is in this machine's memory.
   server.freeze();
   const acknowledged = crowd.checker.acknowledgedCount;
   copyFileSync(disk, join(power, 'disk'));
@@ -37,7 +37,7 @@ test('F5: a server whose power fails under load has everything that it acknowled
   await expectConsistent(crowd, again, left);
 });
 
-/** A file as a disk, with a file system that waits for it as on any machine. */
+/** A file as a disk, with a file system that honours fsync as on any machine. */
 function mountedDisk(file: string, { isNew = true } = {}): string {
   const folder = createTempFolder();
   if (isNew) {

@@ -1,4 +1,4 @@
-/** Logs that were trimmed, edited meanwhile, or hold what nobody understands. */
+/** Fault tests: logs that were trimmed, changed during an absence, or hold unknown entries. */
 import type { Draft, Store } from '@engawa/server';
 import { describe, expect, test } from 'vitest';
 import { startProxy } from '../../../server/test/helpers/proxy.ts';
@@ -37,7 +37,7 @@ test('F27: a client that missed more than is retained receives a reset, the newe
   expect(ben.room.timeline.chats).toEqual(aya.room.timeline.chats.slice(-ben.room.timeline.chats.length));
   expect(ben.room.timeline.chats.length).toBeGreaterThan(40);
 
-  // Clients in other languages ask, and are answered how far back the log goes.
+  // Clients in other languages send the query themselves, and learn how far back the log goes.
   const dan = await connect(url);
   await requestOk(dan, 'add:member', { roomId: ROOM, username: 'dan' });
   const { rooms } = await requestOk(dan, 'resume:rooms', {

@@ -1,4 +1,4 @@
-/** One order for all, whatever the servers, the clocks and the removals in between. */
+/** Fault tests: one order for all clients across servers, clock skew and removals. */
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { readEntries } from '../../../server/test/helpers/recording.ts';
 import { seed } from '../../../server/test/helpers/seed.ts';
@@ -43,11 +43,11 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     const hush = startAllSending(people);
     for (const hours of [1, -1, -1, 1, 1, -1]) {
       await scene.waitForAcknowledged(40);
-      // Socket.IO's client takes a leap of its clock for a sleep, and connects anew.
+      // Socket.IO's client takes a jump of its clock for sleep, and reconnects.
       await until(() => people.every(({ isLive }) => isLive), 'all are here');
       ahead += hours * HOUR;
       vi.setSystemTime(now - 20 * ahead);
-      // The server looks several times who is gone.
+      // The server looks for expired leases several times.
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
     hush();
@@ -69,7 +69,7 @@ test('F26: a member who is removed under load, on another server than the owner,
   const [aya] = people as [(typeof people)[0]];
   const hush = startAllSending(people);
   const storage = memoryStorage();
-  /** The newest entry that he heard in each round. */
+  /** The newest entry that the removed member received in each round. */
   const heard: number[] = [];
   for (let round = 0; round < 12; round += 1) {
     const dan = await scene.addSdkActor('dan', second, { storage });
@@ -93,7 +93,7 @@ test('F26: a member who is removed under load, on another server than the owner,
   expect(log.some(({ kind, by }) => kind === 'create:chat' && by === 'dan')).toBe(true);
 });
 
-/** Entries of somebody who was no member then. */
+/** Entries of an author who was not a member at the time. */
 function saidWhileAway(log: Awaited<ReturnType<typeof readEntries>>, name: string): number[] {
   let isThere = false;
   return log.flatMap(({ seq, kind, by, body }) => {

@@ -1,4 +1,4 @@
-/** What is sent again, because nobody knows what became of it, is kept once. */
+/** Fault tests: retried commands are stored once. */
 
 import type { Ack } from '@engawa/protocol';
 import type { AppendResult, Store } from '@engawa/server';
@@ -12,7 +12,9 @@ import { ROOM } from '../helpers/people.ts';
 const HOUR = 3_600_000;
 const portOf = (url: string) => ({ port: Number(new URL(url).port) });
 
-/** Two servers on the same rooms, and how the appends of chats went; `before` is called as soon as one is about to be kept. */
+/**
+ * Two servers with the same rooms, and the results of their appends of chats. `before` is called just before a chat is stored.
+ */
 async function startBoth(rooms: Store, before: () => void = () => undefined) {
   const outcomes: AppendResult[] = [];
   const start = async (store: Store) => {
@@ -46,7 +48,7 @@ test.each([
     await scene.addSdkActor('aya', second.url);
     for (const ben of [await scene.addSdkActor('ben', proxy.url), await scene.addSocketIoActor('chiyo', proxy.url)]) {
       const [before, drops] = [outcomes.length, ben.drops];
-      // The chat is with the server, and no answer can reach its sender any more.
+      // The server has the chat, and no answer can reach the sender any more.
       cut = () => {
         cut = undefined;
         proxy.refuse(true);

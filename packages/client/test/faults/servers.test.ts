@@ -1,4 +1,4 @@
-/** Servers that are killed, deployed anew or freeze: what was acknowledged is there, once. */
+/** Fault tests: killed, redeployed and frozen servers. */
 import { connect as connectTcp } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { startProxy } from '../../../server/test/helpers/proxy.ts';
@@ -62,7 +62,7 @@ test('F19: a deploy loses nothing: every request is answered or repeated, and al
   await expectConsistent(crowd, server, place);
 });
 
-/** A request of which the end is yet to come: its connection stays when a server stops to take others. */
+/** A request without its end: its connection stays when a server stops accepting others. */
 async function halfAsked({ port }: ServerProcess, path: string): Promise<{ finish: () => Promise<string> }> {
   const socket = connectTcp(port, '127.0.0.1');
   onTestFinished(() => void socket.destroy());

@@ -13,8 +13,7 @@ const SWITCHES = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic
 const HOST_RULES = '--host-resolver-rules=MAP chat.test 127.0.0.1';
 
 /**
- * Debian's Chromium with an empty profile. Tests attach to it: a browser that a driver starts handles the page life cycle
- * differently.
+ * Debian's Chromium with an empty profile. The driver attaches with `noDefaults`: its defaults make every page count as visible.
  */
 export async function openBrowser(): Promise<BrowserContext> {
   const profile = `--user-data-dir=${createTempFolder()}`;
