@@ -199,7 +199,7 @@ test('impossible moves are reported in a line or two, and nothing is created', {
     [['--from', from, '--to', to], `There is no store in ${from}.`],
     [['--from', to, '--to', from], `There is no store in ${to}.`],
     [['--from', from, '--to', `file:${from}/.`], 'Both URLs name the same store.'],
-    [['--from', 'postgres://me:secret@localhost/engawa', '--to', to], 'There is no store for postgres: URLs'],
+    [['--from', 'postgres://me:secret@localhost/engawa', '--to', to], 'postgres: URLs are not supported'],
     [['--from', 'file://elsewhere/data', '--to', to], 'file://elsewhere/data names no folder'],
   ];
   for (const [args, says] of refusals) {

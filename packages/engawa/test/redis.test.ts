@@ -91,7 +91,7 @@ test('a Redis that could lose rooms is refused or warned about', async () => {
   expect((await serveOn(evicting.url, '--may-evict', 'yes')).screen()).toContain('allkeys-lru');
   const volatile = await startTestRedis({ config: { appendonly: 'no' } });
   const { screen } = await serveOn(volatile.url);
-  await until(() => screen().includes('WARNING: Redis keeps nothing on a disk'), 'it warns');
+  await until(() => screen().includes('WARNING: Redis has no persistence'), 'it warns');
 });
 
 test('a durability level that Redis cannot provide is refused', async () => {

@@ -33,7 +33,7 @@ test.each(['SIGTERM', 'SIGINT'] as const)('on %s pending requests are stored and
 test('a data folder that cannot be created is refused with a message', async () => {
   const refused = runEngawa('serve', '--port', '0', '--data-dir', '/proc/engawa/data');
   expect(await refused.exit()).toBe(1);
-  expect(refused.screen()).toMatch(/^engawa: The data folder \/proc\/engawa\/data cannot be made: ENOENT[^\n]+\n$/);
+  expect(refused.screen()).toMatch(/^engawa: The data folder \/proc\/engawa\/data cannot be created: ENOENT[^\n]+\n$/);
 });
 
 test('a second server on the same folder is refused, and the first continues', async () => {

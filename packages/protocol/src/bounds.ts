@@ -1,4 +1,4 @@
-/** The limits that every client keeps to by itself, apart from the others: a bundle of the SDK has these alone. */
+/** Limits that every client needs, in a file of their own so that the SDK's bundle contains nothing else. */
 
 export const MAX_FRAME_BYTES = 64 * 1024;
 /** Items of a page. */

@@ -1,14 +1,12 @@
+/** Error codes with their English texts, and the error class that carries them. */
 interface ErrorDefinition {
-  /** English text for people; clients branch on the code, never on this. */
+  /** English text for people. Clients must branch on the code instead. */
   message: string;
   /** Whether the same request may succeed later, unchanged. */
   retryable: boolean;
 }
 
-/**
- * Every refusal once. The first three texts are those that clients of the original tutorial know and compare;
- * they must not change.
- */
+/** The table of all errors. Clients of the original tutorial know and compare the first three texts; they must not change. */
 export const errors = {
   room_exists: { message: 'Room already exist.', retryable: false },
   room_not_found: { message: 'Room does not exist.', retryable: false },
@@ -41,16 +39,16 @@ export const errors = {
 
 export type ErrorCode = keyof typeof errors;
 
-/** A refusal as it travels. */
+/** An error as it is sent to the client. */
 export interface ErrorPayload {
   code: ErrorCode;
   message: string;
   retryable: boolean;
-  /** Milliseconds after which the same request may pass; only with `rate_limited`. */
+  /** Milliseconds after which the same request may succeed; only with `rate_limited`. */
   retryAfter?: number;
 }
 
-/** A refusal as it is thrown. The code decides what a client is told; the cause stays in the server's log. */
+/** An error as it is thrown. The code determines what the client receives; the cause is only logged by the server. */
 export class ChatError extends Error {
   override readonly name = 'ChatError';
   readonly code: ErrorCode;

@@ -1,40 +1,44 @@
+/** The table of all wire events; types, validation, handlers and docs/protocol.md derive from it. */
 import { z } from 'zod';
 import type { ErrorCode, ErrorPayload } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import * as model from './schemas.ts';
 
-/** One wire event: what a client asks, what it is answered, what the room hears of it. */
+/** One wire event: its request, its response, and its broadcast. */
 interface EventDefinition {
   summary: string;
   payload: z.ZodObject;
   /** The acknowledgement, beside `ok: true`. */
   response: z.ZodObject;
-  /** A command: what `<event>:success` carries to the room beside the fields of every entry. */
+  /** Of a command: the fields that `<event>:success` broadcasts to the room, in addition to those of every entry. */
   broadcast?: z.ZodObject;
-  /** A command whose entries are told as those of this other one. */
+  /** Of a command whose entries are broadcast as those of another command. */
   broadcastAs?: string;
-  /** A signal: all that `<event>:success` carries to the room. It is no entry: not kept, and only the latest counts. */
+  /**
+   * Of an ephemeral event: all fields that `<event>:success` broadcasts to the room. It is not stored, and only the latest
+   * counts.
+   */
   ephemeral?: z.ZodObject;
-  /** The refusals of this event, beside those that any event may meet. */
+  /** The errors of this event, in addition to `commonErrors`. */
   errors: readonly ErrorCode[];
-  /** The text when the server itself fails, where the tutorial's clients know one. */
+  /** The text of an internal error, if clients of the tutorial know one. */
   failureMessage?: string;
 }
 
 const { roomId, username, clientId, message, topic, retention, reaction, seq, epoch, at, entryId, tail, presence, durability, replyTo } =
   model;
 
-/** Where a command's entry stands. An answer without `id` says: nothing had to change, the room is at this position. */
+/** The position of a command's entry. A response without `id` means: nothing had to change, the room is at this position. */
 const positionResponse = z.object({ roomId, epoch, seq, id: entryId.optional(), at: at.optional(), durability });
 
-/** What a member needs to know of a room beside its chats. */
+/** What a member needs to know about a room, except its chats. */
 const membershipFields = {
   username,
   role: model.member.shape.role,
   topic,
   retention,
   members: model.room.shape.members,
-  asOf: z.int().describe('Topics, joins and leaves up to this entry are in what is said here; later ones are not.'),
+  asOf: z.int().describe('Topics, joins and leaves up to this entry are included here; later ones are not.'),
   online: z.int().describe('How many members are connected, as far as this server knows.'),
   read: model.member.shape.read,
   unread: model.unread,
@@ -44,56 +48,58 @@ const membershipFields = {
 const joinResponse = positionResponse.extend({
   tail,
   ...membershipFields,
-  session: z.string().describe('Secret of this client: who shows it in `auth.session` at a later connect takes his own names back.'),
+  session: z
+    .string()
+    .describe('The secret of this client. A client that sends it in `auth.session` when it connects again can use its names again.'),
   limits: model.limits,
 });
 
 const sampleNames = z.array(username);
 const chatSeq = seq.describe('The seq of the chat.');
-const edited = seq.describe('Only when told to somebody who was away: the text is already that of this later entry.');
-const deleted = z.literal(true).describe('Only when told to somebody who was away: a later entry deleted the chat.');
-const limit = z.int().min(1).max(LIMITS.pageMax).default(LIMITS.pageDefault).describe('How many at most.');
+const edited = seq.describe('Only for missed entries: the text is already that of this later entry.');
+const deleted = z.literal(true).describe('Only for missed entries: a later entry deleted the chat.');
+const limit = z.int().min(1).max(LIMITS.pageMax).default(LIMITS.pageDefault).describe('Largest number of items.');
 const bytes = z
   .int()
   .min(1)
   .optional()
   .describe(
-    'So many bytes of JSON at most, as for a slow line: fewer items, and `more`. One item comes in any case, and a megabyte at most.',
+    'Largest size of the response in bytes of JSON, for example for a slow connection: then there are fewer items, and `more`. There is always at least one item, and at most a megabyte.',
   );
-const more = z.boolean().describe('Whether there is more in the direction of the question.');
+const more = z.boolean().describe('Whether there is more in the direction of the request.');
 
-/** An entry as a room heard it, told to somebody who was away. */
+/** An entry that a client missed, as it was broadcast. */
 const missedEntry = model.entry
   .extend({
-    kind: z.string().describe('The event: `create:chat` was heard as `create:chat:success`.'),
-    erased: z.literal(true).optional().describe('An edit whose text a later entry replaced: it says no more.'),
+    kind: z.string().describe('The event: `create:chat` was broadcast as `create:chat:success`.'),
+    erased: z.literal(true).optional().describe('An edit whose text a later entry replaced: it has no other fields.'),
   })
   .loose();
 
-/** The position that an asker has. */
+/** The position of the client. */
 const positionFields = {
   epoch: z.string().max(LIMITS.idBytes),
-  seq: z.int().min(0).describe('The newest entry that the asker has; 0 for none.'),
+  seq: z.int().min(0).describe('The newest entry that the client has; 0 for none.'),
   id: z
     .string()
     .max(LIMITS.idBytes)
     .nullish()
-    .describe('The `id` of the newest entry that they were told: with it a log that was forked is found out.'),
+    .describe('The `id` of the newest entry that the client received: it detects a log that was forked.'),
 };
 const heldPosition = z.object({ roomId, username, ...positionFields });
 
 const hasDistinctRooms = (rooms: { roomId: string }[]): boolean => new Set(rooms.map((room) => room.roomId)).size === rooms.length;
 
-/** A position to go on from. */
+/** The position from which to continue. */
 const resumePosition = { roomId, epoch, seq: seq.min(0), id: tail };
-const page = model.chatPage.describe('The newest chats, as they stand.');
-/** How many there are, when some of what was missed were joins and leaves that a large room is not told one by one. */
+const page = model.chatPage.describe('The newest chats in their current state.');
+/** Counts, if the missed entries include joins and leaves that a large room does not broadcast. */
 const memberCounts = z
   .object({ asOf: membershipFields.asOf, members: membershipFields.members, online: membershipFields.online })
   .optional()
-  .describe('When joins and leaves of a large room were left out: how many there are.');
+  .describe('If joins and leaves of a large room were left out: the present counts.');
 const MISSED_ENTRIES_DESCRIPTION =
-  'What was missed, in order: each as it was heard, with the fields of its event, and with its `kind`. Joins and leaves that a large room is not told one by one are left out.';
+  'The missed entries in order: each as it was broadcast, with the fields of its event, and with its `kind`. Joins and leaves that a large room does not broadcast are left out.';
 const resumeResult = z.discriminatedUnion('outcome', [
   z.object({
     outcome: z.literal('caught_up'),
@@ -106,7 +112,7 @@ const resumeResult = z.discriminatedUnion('outcome', [
     ...resumePosition,
     entries: z.array(missedEntry).describe(MISSED_ENTRIES_DESCRIPTION),
     counted: memberCounts,
-    head: seq.optional().describe('The newest entry of the room: how far there is to go. Missing where there was no place left.'),
+    head: seq.optional().describe('The newest entry of the room. Missing if there was no space for entries of this room.'),
   }),
   z.object({
     outcome: z.literal('too_old'),
@@ -116,18 +122,18 @@ const resumeResult = z.discriminatedUnion('outcome', [
     page,
   }),
   z.object({ outcome: z.literal('reset'), ...resumePosition, ...membershipFields, page }),
-  z.object({ outcome: z.literal('refused'), roomId, error: z.custom<ErrorPayload>().describe('As that of a refused event.') }),
+  z.object({ outcome: z.literal('refused'), roomId, error: z.custom<ErrorPayload>().describe('Like the error of a refused event.') }),
 ]);
 
 const joinErrors = ['too_many_rooms', 'too_many_names', 'quota_exceeded'] as const satisfies ErrorCode[];
 const memberErrors = ['room_not_found', 'not_a_member'] as const satisfies ErrorCode[];
 const readerErrors = ['room_not_found', 'removed'] as const satisfies ErrorCode[];
 
-/** Every event once. Types, checks, handlers and docs/protocol.md come from this table. */
+/** The table of all events. Types, validation, handlers and docs/protocol.md derive from it. */
 export const events = {
   'create:room': {
     summary:
-      'Opens a room. The caller becomes its owner and its first member; the room hears `create:room:success`, then `add:member:success`.',
+      'Creates a room. The caller becomes its owner and its first member; the room receives `create:room:success`, then `add:member:success`.',
     payload: z.object({
       roomId: model.newRoomId,
       username: model.newUsername,
@@ -141,7 +147,7 @@ export const events = {
   },
   'add:member': {
     summary:
-      'Joins a room under a name that nobody there has, that looks like no name there, and that is not the name of its owner. Asking again for the own name succeeds and changes nothing.',
+      'Joins a room under a name that no member has, that is not confusable with the name of a member, and that is not the name of the owner. Joining again under the own name succeeds and changes nothing.',
     payload: z.object({
       roomId,
       username,
@@ -149,7 +155,7 @@ export const events = {
       epoch: epoch
         .max(LIMITS.idBytes)
         .optional()
-        .describe('Only the room whose log this is, or was: another one that has its id now is refused as `room_not_found`.'),
+        .describe('Join only the room with this log or a fork of it: another room with the same id is refused as `room_not_found`.'),
     }),
     response: joinResponse,
     broadcast: z.object({}),
@@ -157,25 +163,26 @@ export const events = {
     failureMessage: 'User creation failed.',
   },
   'remove:member': {
-    summary: 'Leaves a room, or, for its owner, removes somebody. Removing who is not there succeeds and changes nothing.',
-    payload: z.object({ roomId, username: username.describe('Who leaves.'), clientId: clientId.optional() }),
+    summary:
+      'Leaves a room; or removes a member, if the caller is the owner. Removing a name that is not a member succeeds and changes nothing.',
+    payload: z.object({ roomId, username: username.describe('The member who leaves.'), clientId: clientId.optional() }),
     response: positionResponse,
     broadcast: z.object({
-      username: username.describe('Who leaves.'),
+      username: username.describe('The member who leaves.'),
       reason: z
         .enum(['left', 'removed', 'gone'])
         .describe(
-          '`left` by their own will, `removed` by the owner, or `gone`: away, and somebody else has joined under the name, or one like it, or for too long.',
+          '`left`: on their own request; `removed`: by the owner; `gone`: offline for too long, or while another client joined under the name or a confusable one.',
         ),
     }),
     errors: [...memberErrors, 'not_allowed'],
   },
   'create:chat': {
-    summary: 'Says something. Acknowledged means kept.',
+    summary: 'Sends a chat. The acknowledgement means that it is stored.',
     payload: z.object({ roomId, username, message, clientId: clientId.optional(), replyTo: replyTo.optional() }),
     response: positionResponse,
     broadcast: z.object({
-      message: message.describe('The text; data, never markup. Empty when the chat was deleted before it was told.'),
+      message: message.describe('The text; data, never markup. Empty if the chat was deleted before it was sent to this client.'),
       clientId: clientId.optional(),
       replyTo: replyTo.optional(),
       edited: edited.optional(),
@@ -185,47 +192,53 @@ export const events = {
   },
   'create:chats': {
     summary:
-      'Says several things at once: all of them are kept, next to each other and in this order, or none. Each is an entry of its own, told as `create:chat`.',
+      'Sends several chats at once: all of them are stored, consecutively and in this order, or none. Each is an entry of its own, broadcast as `create:chat`.',
     payload: z.object({
       roomId,
       username,
       chats: z
-        .array(z.object({ message, clientId: clientId.optional().describe('Names this chat to its author.'), replyTo: replyTo.optional() }))
+        .array(
+          z.object({
+            message,
+            clientId: clientId.optional().describe('Identifies this chat for its author.'),
+            replyTo: replyTo.optional(),
+          }),
+        )
         .min(1)
         .max(LIMITS.chatsPerPacket),
-      clientId: clientId.optional().describe(`${clientId.description} It names all of them together.`),
+      clientId: clientId.optional().describe(`${clientId.description} It identifies all of them together.`),
     }),
     response: positionResponse.extend({
       chats: z
         .array(z.object({ seq, id: entryId, at }))
-        .describe('Where each of them is. What the answer says beside that is of the last.'),
+        .describe('The position of each chat. The other fields of the response belong to the last one.'),
     }),
     broadcastAs: 'create:chat',
     errors: [...memberErrors, 'chat_not_found', 'quota_exceeded'],
   },
   'update:chat': {
-    summary: 'Replaces the text of an own chat; the owner of the room may replace any. The former text is erased from the log.',
+    summary: 'Replaces the text of an own chat; the owner of the room may edit any chat. The former text is erased from the log.',
     payload: z.object({ roomId, username, chatSeq, message, clientId: clientId.optional() }),
     response: positionResponse,
     broadcast: z.object({ chatSeq, message }),
     errors: [...memberErrors, 'not_allowed', 'chat_not_found', 'quota_exceeded'],
   },
   'delete:chat': {
-    summary: 'Deletes an own chat; the owner of the room may delete any. The text is erased from the log, its place stays.',
+    summary: 'Deletes an own chat; the owner of the room may delete any chat. The text is erased from the log; the entry stays.',
     payload: z.object({ roomId, username, chatSeq, clientId: clientId.optional() }),
     response: positionResponse,
     broadcast: z.object({ chatSeq }),
     errors: [...memberErrors, 'not_allowed', 'chat_not_found'],
   },
   'add:reaction': {
-    summary: 'Reacts to a chat. Giving the same reaction again succeeds and changes nothing.',
+    summary: 'Adds a reaction to a chat. Adding the same reaction again succeeds and changes nothing.',
     payload: z.object({ roomId, username, chatSeq, reaction, clientId: clientId.optional() }),
     response: positionResponse,
     broadcast: z.object({ chatSeq, reaction }),
     errors: [...memberErrors, 'chat_not_found', 'too_many_reactions', 'quota_exceeded'],
   },
   'remove:reaction': {
-    summary: 'Takes an own reaction back. Taking back what is not there succeeds and changes nothing.',
+    summary: 'Removes an own reaction. Removing one that does not exist succeeds and changes nothing.',
     payload: z.object({ roomId, username, chatSeq, reaction, clientId: clientId.optional() }),
     response: positionResponse,
     broadcast: z.object({ chatSeq, reaction }),
@@ -233,7 +246,7 @@ export const events = {
   },
   'update:room': {
     summary:
-      "Sets the room's topic, or what is kept of its log, or both; for its owner. What is not said stays as it was; a retention is replaced as a whole, and `{}` lifts it.",
+      "Sets the room's topic, its retention, or both; only for its owner. Missing fields do not change; a retention is replaced as a whole, and `{}` removes it.",
     payload: z
       .object({ roomId, username, topic: topic.optional(), retention: retention.optional(), clientId: clientId.optional() })
       .refine((ask) => ask.topic !== undefined || ask.retention !== undefined, 'takes a topic, a retention, or both'),
@@ -242,7 +255,7 @@ export const events = {
     errors: [...memberErrors, 'not_allowed', 'quota_exceeded'],
   },
   'delete:room': {
-    summary: 'Deletes the room with all that was said in it; for its owner. The id is free again, for a room with a new epoch.',
+    summary: 'Deletes the room with its whole log; only for its owner. The id is then free for a new room, which has a new epoch.',
     payload: z.object({ roomId, username, clientId: clientId.optional() }),
     response: positionResponse,
     broadcast: z.object({}),
@@ -250,26 +263,32 @@ export const events = {
   },
   'list:rooms': {
     summary:
-      'The rooms of this server, in the order of their ids. Of rooms that the asker was in, with the session that is shown, it says how far they have read and what is unread.',
+      'The rooms of this server, in the order of their ids. For rooms that the session of the client has joined, it includes how far they have read and what is unread.',
     payload: z.object({ after: roomId.optional().describe('Continue after this room.'), limit }),
     response: z.object({ rooms: z.array(model.room), more }),
     errors: [],
   },
   'list:members': {
-    summary: 'The members of a room, in the order of their names. One need not be one of them to ask.',
+    summary: 'The members of a room, in the order of their names. The client need not be a member.',
     payload: z.object({ roomId, after: username.optional().describe('Continue after this member.'), limit }),
-    response: z.object({ roomId, epoch, seq, members: z.array(model.member), count: z.int().describe('How many there are in all.'), more }),
+    response: z.object({
+      roomId,
+      epoch,
+      seq,
+      members: z.array(model.member),
+      count: z.int().describe('The total number of members.'),
+      more,
+    }),
     errors: readerErrors,
   },
   'list:chats': {
-    summary:
-      'A page of chats as they stand now, oldest first; the newest when no seq is named. One need not be a member of the room to ask.',
+    summary: 'A page of chats in their current state, oldest first; the newest ones if no seq is given. The client need not be a member.',
     payload: z
       .object({
         roomId,
-        before: seq.optional().describe('Chats before this seq, the nearest.'),
-        after: z.int().min(0).optional().describe('Chats after this seq, the nearest; 0 for the oldest that there are.'),
-        around: seq.optional().describe('Chats on both sides of this seq, itself included.'),
+        before: seq.optional().describe('The chats nearest before this seq.'),
+        after: z.int().min(0).optional().describe('The chats nearest after this seq; 0 for the oldest ones.'),
+        around: seq.optional().describe('Chats on both sides of this seq, including it.'),
         limit,
         bytes,
       })
@@ -288,12 +307,14 @@ export const events = {
   },
   'list:entries': {
     summary:
-      'What a room was told after a position. One need not be a member to ask, and hears nothing for it: who asks again from the position of each answer, once a second or more seldom, follows the room without joining it. Counted with what is resumed (`limits.rates.resumes`).',
+      'The broadcast entries of a room after a position. The client need not be a member, and does not receive broadcasts because of it: a client that asks again from the position of each response, at most once a second, follows the room without joining it. It counts as a resume (`limits.rates.resumes`).',
     payload: z.object({ roomId, ...positionFields, limit: limit.default(LIMITS.pageMax) }),
     response: z.object({
       outcome: z
         .enum(['caught_up', 'more', 'too_old', 'reset'])
-        .describe('As of `resume:rooms`. After `too_old` and `reset` there are no entries, and the position is that of the newest.'),
+        .describe(
+          'Like that of `resume:rooms`. After `too_old` and `reset` there are no entries, and the position is that of the newest one.',
+        ),
       ...resumePosition,
       entries: z.array(missedEntry).describe(MISSED_ENTRIES_DESCRIPTION),
     }),
@@ -301,31 +322,31 @@ export const events = {
   },
   'resume:rooms': {
     summary:
-      'Comes back to rooms that were joined before, with the same session, each at the position that the asker has: he is told everything that he missed, and hears the room from then on. A name that lapsed meanwhile is taken again. It is not counted with what else he asks, but each of the rooms is, each time (`limits.rates.resumes`); those that are put off are not. A refusal concerns one room.',
+      'Resumes rooms that were joined before with the same session, each at the position of the client: the client receives all missed entries, and the broadcasts of the room from then on. If the lease of a name expired meanwhile, the member joins again. The request does not count as a packet; instead each of its rooms counts, each time (`limits.rates.resumes`), except rooms that are deferred. An error concerns one room.',
     payload: z.object({
       rooms: z
         .array(heldPosition)
         .min(1)
         .max(LIMITS.roomsPerResume)
         .refine(hasDistinctRooms, 'each room is named once')
-        .describe('The rooms, each once, and what the asker has of it.'),
-      limit: limit.default(LIMITS.pageMax).describe('How many entries of each room at most.'),
+        .describe('The rooms, each once, with the position of the client.'),
+      limit: limit.default(LIMITS.pageMax).describe('Largest number of entries of each room.'),
       bytes: bytes.describe(
-        'So many bytes of JSON at most, as for a slow line, beside the position of each room: then `more`. The first room has one entry in any case.',
+        'Largest size of the response in bytes of JSON, without the position of each room, for example for a slow connection: then `more`. The first room always gets at least one entry.',
       ),
     }),
-    response: z.object({ rooms: z.array(resumeResult).describe('What became of each room, in the order of the asking.') }),
+    response: z.object({ rooms: z.array(resumeResult).describe('The result of each room, in the order of the request.') }),
     errors: [...memberErrors, 'name_taken', 'name_confusable', 'removed', ...joinErrors],
   },
   'start:typing': {
-    summary: 'Says that somebody is typing: to be said again every few seconds while he does, since it is forgotten after six.',
+    summary: 'Reports that a member is typing. The client repeats it every few seconds, since it expires after six.',
     payload: z.object({ roomId, username }),
     response: z.object({ roomId }),
     ephemeral: z.object({ roomId, username }),
     errors: ['not_a_member'],
   },
   'stop:typing': {
-    summary: 'Says that he types no more. A chat of his says so, too.',
+    summary: 'Reports that a member has stopped typing. A chat of that member implies it.',
     payload: z.object({ roomId, username }),
     response: z.object({ roomId }),
     ephemeral: z.object({ roomId, username }),
@@ -333,7 +354,7 @@ export const events = {
   },
   'update:presence': {
     summary:
-      'Says whether somebody looks at this connection. A member is `away` when that is so of all their connections, and the room hears when it changes; also when a member joins, when their last connection is gone, and when they are back.',
+      'Reports whether the user of this connection is present. A member is `away` if all of their connections are. The room is notified of each change; also when a member joins, when their last connection is lost, and when they return.',
     payload: z.object({ roomId, username, presence: presence.exclude(['gone']) }),
     response: z.object({ roomId }),
     ephemeral: z.object({ roomId, username, presence, online: joinResponse.shape.online }),
@@ -341,65 +362,67 @@ export const events = {
   },
   'mark:read': {
     summary:
-      'Says how far somebody has read. A mark never goes back, and belongs to the person: it is kept as long as the room is there, whatever becomes of the name.',
+      'Reports how far a member has read. A mark never decreases, and belongs to the author: it is stored as long as the room exists, even if the name changes.',
     payload: z.object({ roomId, username, seq }),
     response: z.object({
       roomId,
       read: model.member.shape.read,
       unread: model.unread,
       mentions: model.mentions,
-      asOf: z.int().describe('Chats up to this entry are counted, and what became of them.'),
+      asOf: z.int().describe('Chats up to this entry are counted, in their state at that entry.'),
     }),
     ephemeral: z.object({ roomId, username, read: model.member.shape.read }),
     errors: ['not_a_member'],
   },
 } as const satisfies Record<string, EventDefinition>;
 
-/** What the server says by itself. */
+/** Events that the server sends without a request. */
 export const notices = {
   'reset:room': {
     summary:
-      'The log of a room is another one than before: it was lost, restored or forked. What came after `seq` is to be dropped, the position is as given, and what the reader had sent after `seq` may be sent again under its `clientId`. Without an epoch the room is gone.',
+      'The log of a room has changed: it was lost, restored or forked. The client must drop the entries after `seq` and continue from the given position; it may send its own chats after `seq` again with the same `clientId`. Without an epoch the room does not exist any more.',
     payload: z.object({
       roomId,
       epoch: epoch.nullable(),
-      seq: z.int().min(0).describe('Up to here both logs are the same; 0 when that is not known.'),
+      seq: z.int().min(0).describe('Up to this entry both logs are equal; 0 if that is unknown.'),
     }),
   },
   'update:members': {
     summary:
-      'What became of a large room, instead of one event for each who joins, leaves, is gone or is back: at once when it was calm, then once a second at most. A room of any size hears it when another number is online than was told, as after a restart, when nobody is told who is back.',
+      'The counts of a large room, instead of one event for each member who joins, leaves, disconnects or returns: at once for the first change, then at most once a second. A room of any size receives it if the number of online members differs from the last one sent, for example after a restart, when returning members are not announced one by one.',
     payload: z.object({
       roomId,
       epoch,
-      asOf: z.int().describe('Joins and leaves up to this entry are in `members`; later ones are not.'),
+      asOf: z.int().describe('Joins and leaves up to this entry are included in `members`; later ones are not.'),
       members: model.room.shape.members,
       online: joinResponse.shape.online,
-      joined: sampleNames.describe('Who joined, the latest, a few at most.'),
-      left: sampleNames.describe('Who is a member no more, the latest, a few at most.'),
+      joined: sampleNames.describe('A few of the latest members who joined.'),
+      left: sampleNames.describe('A few of the latest members who left.'),
     }),
   },
   'update:typing': {
     summary:
-      'Who types in a large room, instead of `start:typing:success` and `stop:typing:success`: all who do, every three seconds at most while somebody does. It is forgotten after six.',
+      'The members who are typing in a large room, instead of `start:typing:success` and `stop:typing:success`: at most every three seconds while members are typing. It expires after six.',
     payload: z.object({
       roomId,
-      usernames: sampleNames.describe('Some of them.'),
-      several: z.boolean().describe('Whether there are more than are named.'),
+      usernames: sampleNames.describe('Some of the members who are typing.'),
+      several: z.boolean().describe('Whether more members are typing than `usernames` lists.'),
     }),
   },
   'update:position': {
     summary:
-      'Where a client of Socket.IO stands after an answer that told it where a room is, and no entry: the offset that comes with it is what the library shows when it comes back. For a client that keeps positions itself it says nothing new.',
+      'Gives a plain Socket.IO client its position after a response with the position of a room and no entry: the library sends the offset of this event when it reconnects (session recovery). It contains nothing new for a client that tracks positions itself.',
     payload: z.object({ roomId, epoch, seq: z.int().min(0) }),
   },
   'close:connection': {
-    summary: 'The server is about to stop, and closes the connection: a client comes back by itself, best at the time that it is given.',
-    payload: z.object({ returnAfter: z.int().describe('Milliseconds: another one for each client, so that not all come at once.') }),
+    summary: 'The server is about to stop and closes the connection. The client reconnects by itself, preferably after the given time.',
+    payload: z.object({
+      returnAfter: z.int().describe('Milliseconds. It differs for each client, so that they do not all reconnect at the same time.'),
+    }),
   },
 } as const satisfies Record<string, { summary: string; payload: z.ZodObject }>;
 
-/** What any event may be refused with. */
+/** Errors that any event may return. */
 export const commonErrors = [
   'invalid_payload',
   'unknown_event',
@@ -412,43 +435,43 @@ export const commonErrors = [
   'internal',
 ] as const satisfies ErrorCode[];
 
-/** What a connection may be refused with, as the `data` of Socket.IO's `connect_error`. */
+/** Errors of a refused connection, as the `data` of Socket.IO's `connect_error`. */
 export const connectErrors = ['too_many_connections', 'rate_limited', 'invalid_session'] as const satisfies ErrorCode[];
 
 type Events = typeof events;
 export type EventName = keyof Events;
-/** Kinds of entries, each named after the event that adds it. */
+/** Kinds of entries. Each is named after the event that appends it. */
 export type EntryKind = { [E in EventName]: Events[E] extends { broadcast: z.ZodObject } ? E : never }[EventName];
-/** Events that add to a room's log. */
+/** Events that append to a room's log. */
 export type CommandName = EntryKind | { [E in EventName]: Events[E] extends { broadcastAs: EntryKind } ? E : never }[EventName];
-/** Events that are told and not kept. */
+/** Events that are broadcast and not stored. */
 export type EphemeralEventName = { [E in EventName]: Events[E] extends { ephemeral: z.ZodObject } ? E : never }[EventName];
-/** Events that only the asker is answered. */
+/** Events with a response to the caller only. */
 export type QueryName = Exclude<EventName, CommandName | EphemeralEventName>;
 export type NoticeName = keyof typeof notices;
 
 /** A payload as a client writes it. */
 export type RequestInput<E extends EventName> = z.input<Events[E]['payload']>;
-/** A payload once checked: defaults filled in, unknown fields gone. */
+/** A payload after validation: with defaults, without unknown fields. */
 export type RequestPayload<E extends EventName> = z.output<Events[E]['payload']>;
 export type ResponsePayload<E extends EventName> = z.output<Events[E]['response']>;
 export type Ack<E extends EventName> = ({ ok: true } & ResponsePayload<E>) | { ok: false; error: ErrorPayload };
-/** What an entry of this kind carries beside the fields of every entry. */
+/** The fields of an entry of this kind, in addition to those of every entry. */
 export type BroadcastFields<E extends EntryKind> = z.output<Events[E]['broadcast']>;
-/** What the room hears. An entry that says no more than every entry has a type without any field of its own. */
+/** The broadcast of an entry. For entries without additional fields, the type has no field of its own. */
 export type RoomBroadcast<E extends EntryKind> = string extends keyof BroadcastFields<E>
   ? model.EntryFields
   : model.EntryFields & BroadcastFields<E>;
 
-/** What the room hears of a signal. */
+/** The broadcast of an ephemeral event. */
 export type EphemeralPayload<E extends EphemeralEventName> = z.output<Events[E]['ephemeral']>;
 export type ServerNotice<E extends NoticeName> = z.output<(typeof notices)[E]['payload']>;
-/** An entry as it is told to somebody who was away. One that is `erased` says nothing beside its place. */
+/** An entry that a client missed. An `erased` one has only the position fields. */
 export type MissedEntry = { [E in EntryKind]: { kind: E; erased?: true } & RoomBroadcast<E> }[EntryKind];
-/** What became of one room of a `resume:rooms`. */
+/** The result of one room of a `resume:rooms`. */
 export type ResumeResult = z.output<typeof resumeResult>;
 
-/** For `Server<ClientEvents, ServerEvents>` and its mirror at the client. */
+/** Types for `Server<ClientEvents, ServerEvents>`, and for `Socket<ServerEvents, ClientEvents>` of the client. */
 export type ClientEvents = { [E in EventName]: (payload: RequestInput<E>, acknowledge?: (ack: Ack<E>) => void) => void };
 export type ServerEvents = { [E in EntryKind as `${E}:success`]: (broadcast: RoomBroadcast<E>) => void } & {
   [E in QueryName as `${E}:success`]: (response: ResponsePayload<E>) => void;
@@ -456,7 +479,7 @@ export type ServerEvents = { [E in EntryKind as `${E}:success`]: (broadcast: Roo
   [E in NoticeName]: (notice: ServerNotice<E>) => void;
 } & { error: (error: ErrorPayload & { event?: string }) => void };
 
-/** Whether it adds to a room's log. */
+/** Whether the event appends to a room's log. */
 export const isCommandName = (event: EventName): event is CommandName => 'broadcast' in events[event] || 'broadcastAs' in events[event];
 
 export const isEventName = (name: unknown): name is EventName => typeof name === 'string' && Object.hasOwn(events, name);

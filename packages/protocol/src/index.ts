@@ -1,3 +1,4 @@
+/** Public exports of the protocol package. */
 export * from './errors.ts';
 export * from './events.ts';
 export * from './limits.ts';

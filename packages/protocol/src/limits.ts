@@ -1,3 +1,4 @@
+/** All limits of a server, with their default values. */
 import { MAX_FRAME_BYTES, MAX_PAGE_ITEMS, MAX_ROOMS_PER_RESUME } from './bounds.ts';
 
 /** A token bucket: `burst` at once, refilled at `perSecond`. */
@@ -6,13 +7,16 @@ export interface RateLimit {
   perSecond: number;
 }
 
-/** What one server allows. Every join reply carries the values in force. */
+/** The limits of one server. Every join response contains the limits in force. */
 export interface Limits {
-  /** Bytes of one frame, which ends its connection when it is larger, or of one polling body, which is then refused. */
+  /** Bytes of one frame or polling body. A larger frame closes its connection; a larger body is refused. */
   frameBytes: number;
   /** Unicode code points of a chat's text. */
   textCodePoints: number;
-  /** Bytes of a chat's text as JSON in UTF-8: four a code point are always enough, a control character takes six. */
+  /**
+   * Bytes of a chat's text as JSON in UTF-8: four for each code point are always enough, except that a control character takes
+   * six.
+   */
   textBytes: number;
   /** Unicode code points of a room's topic. */
   topicCodePoints: number;
@@ -20,19 +24,19 @@ export interface Limits {
   topicBytes: number;
   /** UTF-8 bytes of a room id, a username or a client id. */
   idBytes: number;
-  /** Levels of arrays and objects in a payload. */
+  /** Nesting depth of arrays and objects in a payload. */
   jsonDepth: number;
-  /** Values in a payload, all levels together. */
+  /** Values in a payload, on all levels together. */
   jsonValues: number;
   /** Different reactions on one chat. */
   reactionsPerChat: number;
-  /** Items of a page, when the question does not say. */
+  /** Default number of items of a page. */
   pageDefault: number;
-  /** Items of a page at most. */
+  /** Largest number of items of a page. */
   pageMax: number;
-  /** Chats that are counted as unread: so many are as many or more. */
+  /** Largest count of unread chats: it means this many or more. */
   unreadMax: number;
-  /** Rooms that one connection may be in. */
+  /** Rooms that one connection may join. */
   roomsPerConnection: number;
   /** Names that one connection may have in a room. */
   namesPerRoom: number;
@@ -40,89 +44,94 @@ export interface Limits {
   roomsPerResume: number;
   /** Chats of one `create:chats`. */
   chatsPerPacket: number;
-  /** Commands of one connection that may wait for an answer. */
+  /** Commands of one connection that may wait for a response. */
   waitingPerConnection: number;
-  /** Bytes of memory of those that are not begun yet. */
+  /** Memory of queued commands of one connection, in bytes. */
   waitingBytesPerConnection: number;
   /**
-   * Members from which on a room is large: who joins, leaves, comes and goes there is told as counts, and so is who types
-   * once so many are connected.
+   * Rooms with at least this many members are large: joins, leaves and presence are broadcast as counts; typing, too, once this
+   * many members are connected.
    */
   largeRoom: number;
-  /** What is kept of any room's log at most: an owner may keep less of his, not more. */
+  /** Retention that applies to every room. An owner may choose a stricter one. */
   retention: Retention;
-  /** How much may be kept. */
+  /** How much may be stored. */
   quotas: Quotas;
-  /** How often and how many at once; null where the operator has lifted them. */
+  /** Rate limits; null if the operator removed them. */
   rates: RateLimits | null;
   perAddress: AddressLimits;
 }
 
-/** What is kept of a log. What exceeds one of these goes, the oldest entries first; what is not said has no limit. */
+/** What is stored of a log. Entries beyond one of these limits are trimmed, oldest first; a missing field means no limit. */
 export interface Retention {
-  /** Milliseconds from the entry's `at`: older ones go. */
+  /** Milliseconds from the entry's `at`; older entries are trimmed. */
   maxAge?: number | undefined;
-  /** Entries, of whatever kind. */
+  /** Entries of any kind. */
   maxCount?: number | undefined;
-  /** UTF-8 bytes of what the entries say, as JSON. */
+  /** UTF-8 bytes of the bodies of the entries, as JSON. */
   maxBytes?: number | undefined;
 }
 
 export interface RateLimits {
-  /** Packets of any kind but those that have a rate of their own below, per connection. */
+  /** Packets of any kind without a rate of their own below, per connection. */
   packets: RateLimit;
-  /** Rooms that are resumed, or that a stock client comes back to, per connection: each time, and one for each ask. */
+  /**
+   * Rooms that are resumed, or restored by session recovery, per connection. Each request counts one for each room, and one for
+   * itself.
+   */
   resumes: RateLimit;
   /** Typing, presence and read marks, per connection. */
   signals: RateLimit;
-  /** Chats and new texts of chats, per author and room, over all connections to one server; null where the operator has lifted it. */
+  /** Chats and edits, per author and room, over all connections to one server; null if the operator removed the limit. */
   chats: RateLimit | null;
   /** Rooms created or joined, per connection. */
   joins: RateLimit;
-  /** Refusals of whatever kind, per connection: with one more it is closed. */
+  /** Errors of any kind, per connection. With one more, the connection is closed. */
   refusals: RateLimit;
-  /** Frames of one connection, of whatever kind. One that sends more is closed. */
+  /** Frames of any kind, per connection. A connection that sends more is closed. */
   frames: RateLimit;
 }
 
-/** What one network address may use; of IPv6 addresses the first 64 bits count. Null where the operator has lifted it. */
+/** What one network address may use. For IPv6 the /64 network counts. Null if the operator removed the limit. */
 export interface AddressLimits {
-  /** TCP connections at once: a browser opens up to six for one client that polls. */
+  /** Concurrent TCP connections. A browser opens up to six for one client that polls. */
   sockets: number | null;
-  /** HTTP requests. While none is left no TCP connection is taken either. */
+  /** HTTP requests. While no token is left, TCP connections are refused, too. */
   requests: RateLimit | null;
-  /** Connections at once. */
+  /** Concurrent connections. */
   connections: number | null;
   /** New connections. */
   connects: RateLimit | null;
-  /** Packets of any kind but asks to resume. */
+  /** Packets of any kind except requests to resume. */
   packets: RateLimit | null;
-  /** Rooms that are opened. */
+  /** Rooms that are created. */
   rooms: RateLimit | null;
-  /** Bytes of what is added to rooms, as they are kept: names and ids several times. */
+  /** Bytes that are added to rooms, as they are stored: names and ids count several times. */
   bytes: RateLimit | null;
-  /** Rooms that are resumed, or that stock clients come back to. */
+  /** Rooms that are resumed, or restored by session recovery. */
   resumes: RateLimit | null;
   /** Rooms created or joined, and names that are added to any one room. */
   joins: RateLimit | null;
   roomJoins: RateLimit | null;
   /** Names that its connections have in any one room: fewer than half of what makes a room large. */
   membersPerRoom: number | null;
-  /** Rooms that its connections are in, each counted as often as a connection is in it. */
+  /** Rooms of its connections; each counts once for each connection in it. */
   seats: number | null;
-  /** Bytes of memory of what its connections have asked and is not begun yet. */
+  /** Memory of queued requests of its connections, in bytes. */
   waitingBytes: number | null;
-  /** Bytes of large answers that are made at once, or were not read yet: further ones wait for them. */
+  /** Bytes of large responses that are being built or are not read yet. Further ones wait. */
   answerBytes: number | null;
 }
 
-/** How much may be kept. What would exceed one of these is refused as `quota_exceeded`; null where the operator has lifted it. */
+/**
+ * How much may be stored. A request that would exceed a quota is refused as `quota_exceeded`; null if the operator removed it.
+ */
 export interface Quotas {
   /** Rooms that one session may own. */
   roomsPerSession: number | null;
   /** Rooms of the server. */
   rooms: number | null;
-  /** UTF-8 bytes of what the entries of one room say, as JSON. */
+  /** UTF-8 bytes of the bodies of one room's entries, as JSON. */
   roomBytes: number | null;
   /** Bytes that all rooms together take in the store. */
   totalBytes: number | null;
@@ -133,7 +142,7 @@ export const HOUR_SECONDS = 3_600;
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;
 
-/** So many at once, and so many more in the time. */
+/** A rate of `count` at once, and the same number again in `seconds`. */
 export const rateLimit = (count: number, seconds: number): RateLimit => ({ burst: count, perSecond: count / seconds });
 
 export const LIMITS = {

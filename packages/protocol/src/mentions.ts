@@ -1,15 +1,15 @@
-/** Whether a text names somebody: the one rule of servers and clients. */
+/** Detects whether a text mentions a username; servers and clients share the rule. */
 
-/** Written without spaces between the words: a name may stand anywhere in it. */
+/** Scripts that are written without spaces between words: a name may occur anywhere in a text. */
 export const UNSPACED = '\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{Script=Thai}ー';
-/** What a name must not go on with, for it to be that name. */
+/** Characters that must not follow a name, because it would be a longer name. */
 const NAME_CONTINUATION = `(?:(?![${UNSPACED}])[\\p{L}\\p{M}\\p{N}_])`;
 
-/** `@` before the name or not, whatever the case and the width of its letters; not within another word. */
+/** A mention may have an `@`; case and width of letters are ignored. A name inside another word is not a mention. */
 export function mentions(text: string, username: string): boolean {
   const name = foldText(username);
   const literal = name.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
-  // One character of a language without spaces is in many words.
+  // A single character of a script without spaces occurs in many words, so it needs the `@`.
   const needsAt = [...name].length === 1 && new RegExp(`[${UNSPACED}]`, 'u').test(name);
   const beforeName = needsAt ? '@' : `(?<!${NAME_CONTINUATION})`;
   return new RegExp(`${beforeName}${literal}(?!${NAME_CONTINUATION})`, 'u').test(foldText(text));

@@ -1,14 +1,15 @@
-/** Where a reader of a room is. */
+/** A reader's position in a room's log, and how a new entry relates to it (next, known, gap, fork). */
+/** How far a reader has come in a room. */
 export interface Position {
-  /** One life of the room's log; another epoch means another log. What stands before a dot is the same in all forks of a log. */
+  /** One incarnation of the room's log. The part before a dot is the same in all forks of a log. */
   epoch: string;
-  /** The newest entry that he has; 0 before the first. */
+  /** The newest entry that the reader has; 0 before the first. */
   seq: number;
-  /** The `id` of the newest entry up to there that was told to the room; null before the first. */
+  /** The `id` of the newest broadcast entry up to `seq`; null before the first. */
   id: string | null;
 }
 
-/** What of an entry says where it belongs. */
+/** The position fields of an entry. */
 export interface EntryPosition {
   epoch: string;
   seq: number;
@@ -18,15 +19,17 @@ export interface EntryPosition {
 }
 
 /**
- * `next`: nothing that was told lies between. `known`: he has it. `gap`: entries are missing before it.
- * `fork`: it cannot be in the same log as what he has, whatever lies between.
+ * - `next`: no broadcast entry lies in between.
+ * - `known`: the reader has the entry.
+ * - `gap`: entries are missing before it.
+ * - `fork`: it cannot be in the log of the reader, whatever lies in between.
  */
 export type EntryRelation = 'next' | 'known' | 'gap' | 'fork';
 
-/** Whether two logs are, or were once, the same: a room that was deleted and opened again is another. */
+/** Whether two logs are the same or forks of one log. A room that was deleted and created again is a different one. */
 export const isSameLineage = (first: string, second: string): boolean => first.split('.', 1)[0] === second.split('.', 1)[0];
 
-/** What an entry is to a reader: the one rule by which every end of Engawa finds gaps, repeats and forks. */
+/** How an entry relates to the position of a reader. Servers and clients detect gaps, repeats and forks by this rule alone. */
 export function classifyEntry(position: Position, { epoch, seq, id, prev, quiet = false }: EntryPosition): EntryRelation {
   if (epoch !== position.epoch) return 'fork';
   if (seq < position.seq) return 'known';
@@ -35,7 +38,7 @@ export function classifyEntry(position: Position, { epoch, seq, id, prev, quiet 
   return seq === position.seq + 1 ? 'fork' : 'gap';
 }
 
-/** Where the reader is once he has this entry. */
+/** The position after the reader has received this entry. */
 export const advancePosition = (position: Position, { epoch, seq, id, quiet = false }: EntryPosition): Position => ({
   epoch,
   seq,

@@ -1,27 +1,27 @@
-/** Limits of a text: in code points, which people count, and in bytes, which it costs on the wire and on the disk. */
+/** Length limits of a text, in code points and in bytes of its JSON form. */
 import { LIMITS } from './limits.ts';
 
 export interface TextLimit {
   codePoints: number;
-  /** Of the text as JSON in UTF-8, without the quotes. */
+  /** Size of the text as JSON in UTF-8, without the quotes. */
   bytes: number;
 }
 
-/** Of one chat. */
+/** The limit of one chat. */
 export const CHAT_TEXT: TextLimit = { codePoints: LIMITS.textCodePoints, bytes: LIMITS.textBytes };
 export const TOPIC_TEXT: TextLimit = { codePoints: LIMITS.topicCodePoints, bytes: LIMITS.topicBytes };
 
 /** JSON writes a control character as `\u0001`. */
 const CONTROL_CHARACTER = /[\0-\x1f]/;
 const CONTROL_BYTES = 6;
-/** Of a code unit that is no control character, at most. */
+/** Largest size of a code unit that is not a control character. */
 const MAX_CODE_UNIT_BYTES = 3;
-/** What JSON writes in two characters. */
+/** Characters for which JSON has an escape of two characters. */
 const SHORT_ESCAPES = new Set('\b\t\n\f\r"\\');
 
 export const fitsLimit = (text: string, limit: TextLimit): boolean => fittingLength(text, limit) === text.length;
 
-/** The index up to which a text fits, its length when all of it does. It is never inside a character of well-formed text. */
+/** The length of the longest prefix that fits. It never splits a character of well-formed text. */
 export function fittingLength(text: string, { codePoints, bytes }: TextLimit): number {
   const maxUnitBytes = MAX_CODE_UNIT_BYTES * text.length <= bytes && CONTROL_CHARACTER.test(text) ? CONTROL_BYTES : MAX_CODE_UNIT_BYTES;
   if (text.length <= codePoints && maxUnitBytes * text.length <= bytes) return text.length;
@@ -36,7 +36,7 @@ export function fittingLength(text: string, { codePoints, bytes }: TextLimit): n
   return index;
 }
 
-/** Of one code point. */
+/** Size of one code point. */
 function jsonByteLength(character: string): number {
   const code = character.codePointAt(0) ?? 0;
   if (SHORT_ESCAPES.has(character)) return 2;

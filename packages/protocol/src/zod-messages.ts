@@ -1,4 +1,4 @@
-/** What is wrong with a value, in words for people, where its schema has none of its own. */
+/** Turns a Zod validation issue into a sentence for people, if its schema has no message of its own. */
 import type { z } from 'zod';
 
 const TYPES: Record<string, string> = {
@@ -9,7 +9,7 @@ const TYPES: Record<string, string> = {
   object: 'an object',
 };
 
-/** For `safeParse(value, { error: describeZodIssue })`: reads on from the name of the field. */
+/** For `safeParse(value, { error: describeZodIssue })`. The text continues after the name of the field. */
 export function describeZodIssue(issue: z.core.$ZodRawIssue): string {
   switch (issue.code) {
     case 'invalid_type':

@@ -50,7 +50,8 @@ export const storeOptionsFrom = ({ redisPrefix: prefix, durability, mayEvict }: 
 export async function openStore(url: string, { ifMissing = 'create', ...options }: StoreOptions = {}): Promise<OpenedStore> {
   const scheme = schemeOf(url);
   if (scheme?.startsWith('redis')) return openRedisStore(url, options);
-  if (scheme !== undefined && scheme !== 'file') throw new SettingsError(`There is no store for ${scheme}: URLs; name a folder.`);
+  if (scheme !== undefined && scheme !== 'file')
+    throw new SettingsError(`${scheme}: URLs are not supported; give a folder or a Redis URL.`);
   return openEmbeddedStore(folderFromUrl(url), ifMissing);
 }
 
@@ -65,7 +66,7 @@ async function openRedisStore(url: string, { allowEviction = false, ...options }
   if (mayEvictKeys(store.serverInfo) && !allowEviction) {
     await store.close();
     throw new SettingsError(
-      `Redis would throw away parts of rooms when its memory is full (maxmemory-policy ${store.serverInfo.evictionPolicy}). Set it to "noeviction", or say --may-evict yes.`,
+      `Redis would evict parts of rooms when its memory is full (maxmemory-policy ${store.serverInfo.evictionPolicy}). Set it to "noeviction", or use --may-evict yes.`,
     );
   }
   const name = url.replace(/\/\/[^@/]*@/, '//');
@@ -95,7 +96,7 @@ async function openEmbeddedStore(folder: string, ifMissing: NonNullable<StoreOpt
     ...(isAccessibleToOthers(folder)
       ? [`Other users of this machine can read ${folder}, and its permissions cannot be changed: give the folder to the server's user.`]
       : []),
-    ...(store.wasRestored ? ['The database is older than the one that was here before: clients are told that rooms were set back.'] : []),
+    ...(store.wasRestored ? ['The database is older than the one that was here before: clients are notified that rooms were reset.'] : []),
   ];
   return { ...description, store, warnings };
 }
@@ -121,6 +122,6 @@ function pathFromUrl(url: string): string {
   try {
     return url.startsWith('file://') ? fileURLToPath(url) : url.slice('file:'.length);
   } catch (error) {
-    throw new SettingsError(`${url} names no folder: ${(error as Error).message}`);
+    throw new SettingsError(`${url} is not a folder: ${(error as Error).message}`);
   }
 }

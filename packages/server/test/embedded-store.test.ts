@@ -84,8 +84,8 @@ describe('a folder that cannot be used is refused, and left as it is', () => {
   test('a file', async () => {
     const file = join(newFolder(), 'file');
     writeFileSync(file, 'mine');
-    await isRefused(file, 'failed', /cannot be made/);
-    await isRefused(join(file, 'below'), 'failed', /cannot be made/);
+    await isRefused(file, 'failed', /cannot be created/);
+    await isRefused(join(file, 'below'), 'failed', /cannot be created/);
     expect(readFileSync(file, 'utf8')).toBe('mine');
   });
 

@@ -8,11 +8,11 @@ const mountsWith = (...lines: string[]): string =>
 const DISK = '/dev/vdb /data ext4 rw,relatime 0 0';
 
 test.each([
-  ['Cloud Run', { K_SERVICE: 'chat' }, 'There is no disk to be had: set REDIS_URL.'],
+  ['Cloud Run', { K_SERVICE: 'chat' }, 'No persistent disk is available: set REDIS_URL.'],
   ['Render', { RENDER: 'true' }, 'Attach a disk with this mount path, or set REDIS_URL.'],
   ['fly.io', { FLY_APP_NAME: 'chat' }, 'Mount a volume there, or set REDIS_URL.'],
 ])('on %s a folder that is not on a disk of its own is warned of', (name, env, cure) => {
-  const warning = `/data is gone when this instance of ${name} ends, with all rooms, and other instances have other rooms. ${cure}`;
+  const warning = `/data is lost with all rooms when this instance of ${name} ends, and other instances have other rooms. ${cure}`;
   expect(ephemeralDiskWarning('/data', { env, mounts: mountsWith() })).toBe(warning);
   expect(ephemeralDiskWarning('/data', { env, mounts: '' })).toBe(warning);
   expect(ephemeralDiskWarning('/data', { env, mounts: mountsWith(DISK) })).toBe(undefined);

@@ -43,7 +43,7 @@ const takes = (what: string) => `
   const { pino } = await import('pino');
   const { MemoryPressure } = await import('#limits/memory-pressure.js');
   const { RateLimitedLog } = await import('#logging/rate-limited-log.js');
-  const pressure = new MemoryPressure(RateLimitedLog.over(pino({ level: 'silent' })), { look: 50, collect: 300 });
+  const pressure = new MemoryPressure(RateLimitedLog.wrap(pino({ level: 'silent' })), { check: 50, collect: 300 });
   const untilIt = async (isHigh) => { while (pressure.isHigh !== isHigh) await new Promise((done) => setTimeout(done, 50)); };
   let held = ${what};
   await untilIt(true);
@@ -69,7 +69,7 @@ test('where memory cannot be seen, since descriptors are used up, the process go
     const { MemoryPressure } = await import('#limits/memory-pressure.js');
     const { RateLimitedLog } = await import('#logging/rate-limited-log.js');
     const { closeSync, openSync } = await import('node:fs');
-    new MemoryPressure(RateLimitedLog.over(pino({ level: 'silent' })), { look: 20, collect: 300 });
+    new MemoryPressure(RateLimitedLog.wrap(pino({ level: 'silent' })), { check: 20, collect: 300 });
     const open = [];
     try { for (;;) open.push(openSync('/dev/null')); } catch {}
     let failed = false;

@@ -43,8 +43,8 @@ test('the operator is warned at 80 % and at 100 %, and again only after it fell 
   for (const bytes of [100, 799, 800, 850, 760, 820, 749, 800, 999, 1_000, 1_200, 960, 1_000, 949, 1_001, 100, 2_000])
     said.push([bytes, await holds({ bytes })]);
   const near = (percent: number) => [`--quota-total-bytes ${percent} % a quota is nearly used up`];
-  const full = (percent: number) => [`--quota-total-bytes ${percent} % a quota is used up: what would exceed it is refused`];
-  const again = (percent: number) => [`--quota-total-bytes ${percent} % a quota has space again`];
+  const full = (percent: number) => [`--quota-total-bytes ${percent} % a quota is used up: requests that would exceed it are refused`];
+  const again = (percent: number) => [`--quota-total-bytes ${percent} % a quota has free space again`];
   expect(said).toEqual([
     [100, []],
     [799, []],

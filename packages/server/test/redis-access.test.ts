@@ -99,10 +99,10 @@ test('what cannot be used is told in one sentence without a password, and leaves
     [`redis+sentinel://:secret@${server.address}`, 'failed', 'SENTINEL'],
     [at(old), 'failed', 'Redis 6.0.99 is too old: it must be 6.2 or later'],
     [at(web), 'failed', 'RESP'],
-    [at(mute), 'busy', 'It does not answer'],
+    [at(mute), 'busy', 'It does not reply'],
     [at(down.port), 'busy', 'ECONNREFUSED'],
     ['redis://:secret@nowhere.invalid', 'busy', 'nowhere.invalid'],
-    [`rediss://:secret@${server.address}`, 'busy', 'It does not answer'],
+    [`rediss://:secret@${server.address}`, 'busy', 'It does not reply'],
   ];
   const outcomes = await openings(cases.map(([url]) => ({ url })));
   expect(outcomes).toEqual(

@@ -44,7 +44,7 @@ describe('what is found of a Redis', () => {
     ['writes every second', {}, { appendfsync: 'everysec' }, []],
     ['lets the system write', { appendfsync: 'no' }, { appendfsync: 'no' }, ['half a minute']],
     ['only takes snapshots', { appendonly: 'no', save: '900 1' }, { appendfsync: 'off', snapshots: true }, ['snapshots']],
-    ['keeps nothing', { appendonly: 'no' }, { appendfsync: 'off', snapshots: false }, ['keeps nothing']],
+    ['keeps nothing', { appendonly: 'no' }, { appendfsync: 'off', snapshots: false }, ['no persistence']],
     ['has an end', { maxmemory: '200mb' }, { maxmemory: 200 * 2 ** 20, evictionPolicy: 'noeviction' }, ['200 MiB']],
     ['throws away', MEMORY, { evictionPolicy: 'allkeys-lru' }, []],
   ])('that %s', async (_, config, found, warnings) => {
@@ -101,7 +101,7 @@ describe('a level of durability', () => {
     ['replicated', { replicas: 0 }, 'no replica is connected'],
     ['fsync', { version: '7.0.15' }, 'Redis 7.0.15 must be set to "appendfsync always"'],
     ['fsync', { version: '7.0.15', appendfsync: 'unknown' }, 'must be set to'],
-    ['fsync', { appendfsync: 'off' }, 'it keeps no append-only file'],
+    ['fsync', { appendfsync: 'off' }, 'it has no append-only file'],
   ] as const)('%s is not had from %j', (durability, more, why) => {
     expect(() => resolveDurability(durability, { ...found, ...more })).toThrow(why);
   });

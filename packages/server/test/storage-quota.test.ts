@@ -21,7 +21,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     const { seq: chatSeq } = await requestOk(ben, 'create:chat', { ...BEN, message: 'before' });
     const { error } = await sendUntilRefused(aya, 'aya', 11 * KB);
     expect(error).toMatchObject(exceeded(/server keeps as much/));
-    expect(told().slice(-1)).toEqual(['a quota is used up: what would exceed it is refused']);
+    expect(told().slice(-1)).toEqual(['a quota is used up: requests that would exceed it are refused']);
 
     for (const refusal of [
       await requestError(ben, 'create:chat', { ...BEN, message: 'x' }),
@@ -41,9 +41,9 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     await requestOk(aya, 'delete:room', AYA);
     const big = { roomId: 'big', username: 'aya' };
     await until(async () => (await sendRequest(aya, 'create:chat', { ...big, message: 'after' })).ok, 'there is space in the store');
-    await until(() => told().includes('a quota has space again'), 'the operator hears that there is space');
+    await until(() => told().includes('a quota has free space again'), 'the operator hears that there is space');
     const atEnd = told();
-    for (const message of ['a quota is nearly used up', 'a quota is used up: what would exceed it is refused'])
+    for (const message of ['a quota is nearly used up', 'a quota is used up: requests that would exceed it are refused'])
       expect(atEnd.filter((each) => each === message).length, message).toBeLessThanOrEqual(1);
   });
 

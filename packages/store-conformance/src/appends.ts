@@ -1,3 +1,4 @@
+/** Conformance tests of append: order, epochs, expected versions, idempotency keys. */
 import assert from 'node:assert/strict';
 import type { AppendReceipt, AppendRequest, Draft } from '@engawa/server';
 import {

@@ -1,3 +1,4 @@
+/** Conformance tests of the order of hybrid logical clock values. */
 import assert from 'node:assert/strict';
 import type { AppendNotice } from '@engawa/server';
 import { appendOk, type DefineTest, draft, endRoom, entriesOf, openRoom, repeat } from './fixtures.ts';

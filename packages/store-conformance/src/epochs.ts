@@ -1,3 +1,4 @@
+/** Conformance tests of startNewEpoch. */
 import assert from 'node:assert/strict';
 import {
   appendOk,

@@ -1,3 +1,4 @@
+/** Conformance tests of exporting and importing rooms. */
 import assert from 'node:assert/strict';
 import { type Draft, type Json, MAX_CHUNK_BYTES, MAX_CHUNK_ITEMS, type RoomChunk, type Store } from '@engawa/server';
 import { assertIncreasing } from './clock-order.ts';
@@ -334,7 +335,7 @@ async function copyRoom(from: Store, to: Store, room = 'den'): Promise<void> {
   for (const parcel of await exportAll(from, room)) await to.importChunk(parcel);
 }
 
-/** A room in which everything is that a room may have. */
+/** Fills a room with everything that a room can have. */
 async function fillRoom(store: Store, clock: ManualClock): Promise<void> {
   const joins = (name: string, node: string, more: Partial<Draft> = {}): Draft =>
     draft(`${name} joins`, {
@@ -383,7 +384,7 @@ async function fillRoom(store: Store, clock: ManualClock): Promise<void> {
     await store.advanceMark('den', key, seq);
 }
 
-/** All that can be read of it. What is lapsed is another matter: the nodes stay behind. */
+/** All readable data of the store, except expired leases: nodes are not exported. */
 async function snapshot(store: Store) {
   const page = await store.readPage('den', { limit: NO_LIMIT });
   const names = ['settings', 'member/aya', 'member/ben', 'member/cho', 'chat/6', 'reaction/4/0/0', 'reaction/4/0/2', 'reaction/4/1/1'];

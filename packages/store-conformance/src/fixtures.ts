@@ -1,3 +1,4 @@
+/** Fixtures and assertions shared by the conformance tests. */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import type { AppendNotice, AppendReceipt, AppendRequest, AppendResult, Draft, Entry, Json, RoomChunk, Store } from '@engawa/server';
@@ -6,7 +7,7 @@ export type RegisterTest = (name: string, run: () => Promise<void>) => unknown;
 
 export type OpenStore = (options?: { clock?: () => number }) => Promise<Store>;
 
-/** Tests one sentence on a store of its own, and others if it asks for them, by a clock that stands still until it is moved. */
+/** Defines one test, with a new store, more stores on request, and a clock that only moves when the test advances it. */
 export type DefineTest = (
   title: string,
   run: (store: Store, clock: ManualClock, openAnother: () => Promise<Store>) => Promise<void>,
@@ -27,7 +28,7 @@ export function draft(text: string, more: Partial<Draft> = {}): Draft {
 
 export const keyDraft = (...values: [key: string, value: Json][]): Draft => draft('sets', { keyUpdates: values });
 
-/** Appends, which must not be stale. */
+/** Appends; fails if the result is stale. */
 export async function appendOk(
   store: Store,
   room: string,
@@ -41,7 +42,7 @@ export async function appendOk(
 export const openRoom = (store: Store, room: string, ...drafts: Draft[]): Promise<AppendReceipt> =>
   appendOk(store, room, { epoch: null, drafts: drafts.length > 0 ? drafts : [draft('opens')] });
 
-/** Ends the room, which must be there, and not be there afterwards. */
+/** Ends the room. Asserts that it exists before, and not afterwards. */
 export async function endRoom(store: Store, room: string): Promise<void> {
   const { epoch } = await store.read(room, {});
   assert.notEqual(epoch, null);
@@ -49,7 +50,7 @@ export async function endRoom(store: Store, room: string): Promise<void> {
   assert.equal((await store.read(room, {})).epoch, null);
 }
 
-/** Trims the room as it is. */
+/** Trims the room in its present epoch. */
 export async function trim(store: Store, room: string, below: number): Promise<void> {
   const { epoch } = await store.read(room, {});
   await store.trim(room, { epoch: String(epoch), below });
@@ -73,7 +74,7 @@ export async function listRooms(store: Store, ask: { after?: string; limit?: num
 
 export const listExpired = async (store: Store) => (await store.listExpiredLeases(NO_LIMIT)).map(({ room, key }) => ({ room, key }));
 
-/** All that can be seen of what an append might have changed. */
+/** Everything visible that an append may change. */
 async function snapshot(
   store: Store,
   room: string,
@@ -91,7 +92,7 @@ async function snapshot(
   };
 }
 
-/** Appends, and nothing must come of it but the expected outcome. */
+/** Appends, and asserts the expected outcome and that nothing else changed. */
 export async function assertNothingAppended(
   store: Store,
   room: string,
@@ -143,7 +144,7 @@ export async function countsOf(store: Store, room: string, parent: string): Prom
 export const namesOf = async (store: Store, room: string, family: string): Promise<string[]> =>
   (await store.listKeys(room, family, { limit: NO_LIMIT })).keys.map(([name]) => name);
 
-/** The keys of the rooms that somebody has tickets for. */
+/** The keys of a holder's tickets. */
 export const ticketsOf = async (store: Store, holder: string): Promise<string[]> =>
   (await store.listTickets(holder, NO_LIMIT)).map(({ room, key }) => `${room} ${key}`);
 
@@ -170,7 +171,7 @@ export async function walkFamily(store: Store, room: string, family: string, lim
   return names;
 }
 
-/** All parts of a room, as they travel: as JSON. */
+/** All chunks of a room, converted to JSON and back as in a transfer. */
 export async function exportAll(store: Store, room: string): Promise<RoomChunk[]> {
   const chunks: RoomChunk[] = [];
   for (let next: string | null = null; chunks.length === 0 || next !== null; next = chunks.at(-1)?.next ?? null) {

@@ -1,6 +1,6 @@
 /**
- * The contract of store.ts as tests, for any engine and any test runner. What an engine alone promises (its disk, its
- * network) is tested beside that engine.
+ * The store contract as tests, for any engine and any test runner. What only one engine promises (about its disk or network) is
+ * tested with that engine.
  */
 import type { Store } from '@engawa/server';
 import { appendTests, epochTests, expectedVersionTests, idempotencyKeyTests } from './appends.ts';
@@ -20,7 +20,7 @@ import { ticketTests } from './tickets.ts';
 import { trimTests } from './trims.ts';
 import { usageTests } from './usage.ts';
 
-/** Registers the whole contract with `test`; `open` answers a new and empty store each time. */
+/** Registers all conformance tests with `test`; `open` must return a new, empty store each time. */
 export function testStore({ open, test }: { open: OpenStore; test: RegisterTest }): void {
   for (const [topic, defineTests] of Object.entries(TOPICS)) {
     defineTests((title, run) => void test(`${topic}: ${title}`, () => withStore(open, run)));

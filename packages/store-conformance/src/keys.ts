@@ -1,3 +1,4 @@
+/** Conformance tests of keys, key families and counts. */
 import assert from 'node:assert/strict';
 import type { Draft, Json } from '@engawa/server';
 import {
@@ -192,7 +193,7 @@ export function countTests(check: DefineTest): void {
   });
 }
 
-/** The same numbers each time (mulberry32). */
+/** A seeded random number generator (mulberry32). */
 function randomFrom(seed: number): () => number {
   let state = seed;
   return () => {

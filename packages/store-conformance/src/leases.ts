@@ -1,3 +1,4 @@
+/** Conformance tests of leases and heartbeats. */
 import assert from 'node:assert/strict';
 import type { AppendRequest, Draft, Store } from '@engawa/server';
 import { appendOk, assertStale, type DefineTest, draft, keyDraft, keyOf, listExpired, openRoom, repeat } from './fixtures.ts';
@@ -8,7 +9,7 @@ export function leaseTests(check: DefineTest): void {
   const key = 'member/aya';
   const joins = (node: string, name = key): Draft => draft('joins', { keyUpdates: [[name, 1]], lease: { key: name, node } });
   const acquire = (store: Store, node: string, seq = 1): Promise<boolean> => store.acquireLease('den', { name: key, seq }, node);
-  /** Lapsed for who lists it and for who would append. */
+  /** Whether the lease is expired, both in the list and for a conditional append. */
   const hasExpired = async (store: Store): Promise<boolean> => {
     const { epoch } = await store.read('den', {});
     const listed = (await listExpired(store)).some((lease) => lease.room === 'den' && lease.key === key);
@@ -225,7 +226,7 @@ export function leaseTests(check: DefineTest): void {
     clock.advance(1_001);
     assert.equal(await store.expireLease('den', key, 500), true);
     assert.deepEqual(await listExpired(store), []);
-    // It was forgotten, and comes back too late.
+    // The node was removed as gone, and returns too late.
     await store.heartbeat('n1', 1_000);
     await store.releaseLease('den', key, 'n1', 0);
     assert.equal(await leaseOf(store, key), 'expired');

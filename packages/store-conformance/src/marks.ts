@@ -1,3 +1,4 @@
+/** Conformance tests of advanceMark. */
 import assert from 'node:assert/strict';
 import { appendOk, type DefineTest, draft, endRoom, keyDraft, keyOf, listen, NO_LIMIT, openRoom, repeat } from './fixtures.ts';
 

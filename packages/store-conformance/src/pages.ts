@@ -1,3 +1,4 @@
+/** Conformance tests of readPage and of erased bodies. */
 import assert from 'node:assert/strict';
 import { type Entry, MAX_PAGE_BYTES, type Page, type Store } from '@engawa/server';
 import { appendOk, type DefineTest, draft, entriesOf, keyOf, NO_LIMIT, openRoom, repeat, seqsOf, textsOf, trim, upTo } from './fixtures.ts';
@@ -199,7 +200,7 @@ export function pageTests(check: DefineTest): void {
 
 const bytesOf = ({ body }: Entry): number => Buffer.byteLength(JSON.stringify(body));
 
-/** Full, or as full as it may be. */
+/** Whether the page is within its bound, and as full as the bound allows. */
 function isBounded({ entries, more }: Page, { bound, largest }: { bound: number; largest: number }): void {
   const bytes = entries.reduce((sum, entry) => sum + bytesOf(entry), 0);
   assert.ok(bytes <= bound, `${bytes} bytes in ${entries.length} entries`);
@@ -212,7 +213,7 @@ interface Walk {
   bytes?: number | undefined;
 }
 
-/** All entries of the den, page by page. */
+/** Reads all entries of the room, page by page. */
 async function walk(store: Store, { direction, limit, bytes }: Walk, look?: (page: Page) => void): Promise<Entry[]> {
   let found: Entry[] = [];
   for (let more = true; more; ) {

@@ -1,3 +1,4 @@
+/** Conformance tests of listRooms, of ending a room, and of close. */
 import assert from 'node:assert/strict';
 import { type AppendRequest, type RoomChunk, StoreError } from '@engawa/server';
 import {

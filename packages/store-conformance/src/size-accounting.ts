@@ -1,11 +1,12 @@
+/** Conformance tests of the byte count of a room's log. */
 import assert from 'node:assert/strict';
 import type { AppendRequest, Draft, Store } from '@engawa/server';
 import { appendOk, assertStale, type DefineTest, draft, endRoom, openRoom, repeat, trim, upTo } from './fixtures.ts';
 
-/** What the contract says, from the bodies themselves. */
+/** The byte count by the contract, computed from the bodies. */
 const bodyBytes = (...bodies: Draft['body'][]): number => bodies.reduce((sum, body) => sum + Buffer.byteLength(JSON.stringify(body)), 0);
 
-/** As a page and a read tell it. */
+/** The byte count of a page, which must equal that of a read. */
 async function roomBytes(store: Store, room = 'den'): Promise<number> {
   const { bytes: size } = await store.readPage(room, { limit: 1 });
   assert.equal((await store.read(room, {})).bytes, size);
@@ -76,7 +77,7 @@ export function byteCountTests(check: DefineTest): void {
     const all = bodyBytes(...bodies);
     for (const bytesBelow of [0, 1, all - 1, all]) await assertStale(store, 'den', { epoch, bytesBelow });
     await assertStale(store, 'nowhere', { epoch: null, bytesBelow: 0 });
-    // The first of these makes the room too large for the second, not for itself.
+    // The first of these makes the room too large for the second, but not for itself.
     const append = (): AppendRequest => ({ epoch, expectedVersions: [], bytesBelow: all + 1, drafts: [draft('much more than one byte')] });
     const outcomes = await Promise.all([store.append('den', append()), store.append('den', append())]);
     assert.deepEqual(

@@ -1,3 +1,4 @@
+/** Conformance tests that any string is safe as a name. */
 import assert from 'node:assert/strict';
 import type { Draft, Json } from '@engawa/server';
 import {

@@ -1,3 +1,4 @@
+/** Conformance tests of subscribe and publish. */
 import assert from 'node:assert/strict';
 import type { Json, Listener } from '@engawa/server';
 import {

@@ -1,3 +1,4 @@
+/** Conformance tests of tickets. */
 import assert from 'node:assert/strict';
 import type { Draft, DraftTicket, Json } from '@engawa/server';
 import {
@@ -119,7 +120,7 @@ export function ticketTests(check: DefineTest): void {
   });
 
   check('they are in the order of the UTF-8 bytes of rooms, then of keys, up to the limit', async (store) => {
-    // A key is one name here: its slash is a byte like any other.
+    // Keys are sorted as single names here: the slash is a byte like any other.
     const ordered = ['!', 'a', 'a!x', 'a/b', 'a/b/c', 'a/z', 'b', 'ｱ', '😀'];
     const shuffled = ordered.toSorted().reverse();
     assert.notDeepEqual(shuffled.toReversed(), ordered, 'the order of UTF-16 is another one');

@@ -1,3 +1,4 @@
+/** Conformance tests of trim. */
 import assert from 'node:assert/strict';
 import type { Draft, Store } from '@engawa/server';
 import {

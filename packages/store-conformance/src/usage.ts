@@ -1,8 +1,9 @@
+/** Conformance tests of usage. */
 import assert from 'node:assert/strict';
 import type { Usage } from '@engawa/server';
 import { appendOk, type DefineTest, draft, endRoom, exportAll, openRoom, repeat } from './fixtures.ts';
 
-/** How late the usage may be. */
+/** Largest delay of the reported usage, in milliseconds. */
 const MAX_DELAY_MS = 10_000;
 const POLL_INTERVAL_MS = 50;
 const MEGABYTE = 1024 * 1024;

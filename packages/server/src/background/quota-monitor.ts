@@ -128,8 +128,8 @@ class QuotaGauge {
   #report(level: 0 | typeof NEAR_SHARE | typeof FULL_SHARE): void {
     const { setting, quota, log } = this.#options;
     const fields = { setting, used: this.#value, quota, percent: Math.floor(100 * this.used) };
-    if (level < this.#reportedLevel) log.info(fields, 'a quota has space again');
-    else if (level === FULL_SHARE) log.error(fields, 'a quota is used up: what would exceed it is refused');
+    if (level < this.#reportedLevel) log.info(fields, 'a quota has free space again');
+    else if (level === FULL_SHARE) log.error(fields, 'a quota is used up: requests that would exceed it are refused');
     else log.warn(fields, 'a quota is nearly used up');
     this.#reportedLevel = level;
   }

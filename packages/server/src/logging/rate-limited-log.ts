@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 const COUNT_INTERVAL_MS = 1_000;
 /** Largest number of kinds. Messages are constant, so there are far fewer. */
 const MOST_KINDS = 200;
-const OVERFLOW_MESSAGE = 'more kinds of lines than are told apart';
+const OVERFLOW_MESSAGE = 'too many different kinds of log lines';
 
 type Level = 'debug' | 'info' | 'warn' | 'error';
 

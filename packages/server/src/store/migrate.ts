@@ -149,7 +149,11 @@ async function endRoom(store: Store, room: string): Promise<void> {
   if (epoch === null) return;
   const last = { id: randomUUID(), by: 'move', author: 'move', kind: 'ends', body: {}, endsRoom: true };
   const { outcome } = await store.append(room, { epoch, expectedVersions: [], drafts: [last] });
-  if (outcome === 'stale') throw new StoreError('failed', `Somebody writes to the room ${JSON.stringify(room)} in the target meanwhile.`);
+  if (outcome === 'stale')
+    throw new StoreError(
+      'failed',
+      `The room ${JSON.stringify(room)} in the target changes during the move: stop every server that uses it.`,
+    );
 }
 
 async function* chunksOf(store: Store, room: string): AsyncGenerator<RoomChunk> {

@@ -1,6 +1,7 @@
+/** In-process registry of listeners by room. */
 import type { AppendNotice, Json, Listener } from './contract.ts';
 
-/** The listeners of each room, for engines that hear everything in their own process. */
+/** The listeners of each room, for engines that notify all of them in their own process. */
 export class Subscriptions {
   readonly #listeners = new Map<string, Set<Listener>>();
 
@@ -20,10 +21,10 @@ export class Subscriptions {
     for (const listener of this.#listeners.get(room) ?? []) listener.onGap();
   }
 
-  /** Answers how to stop listening. */
+  /** Returns a function that removes the listener. */
   add(room: string, listener: Listener): () => void {
     const listeners = this.#listeners.get(room) ?? new Set();
-    // One listener may subscribe twice, and is then told twice.
+    // The same listener may subscribe twice, and is then called twice.
     const subscription: Listener = {
       onAppend: (notice) => listener.onAppend(notice),
       onPublish: (message) => listener.onPublish(message),

@@ -27,7 +27,7 @@ export function lockDataDirectory(folder: string): Database {
   try {
     createFolder(folder);
   } catch (error) {
-    throw new StoreError('failed', `The data folder ${folder} cannot be made: ${(error as Error).message}`, error);
+    throw new StoreError('failed', `The data folder ${folder} cannot be created: ${(error as Error).message}`, error);
   }
   assertWritable(folder);
   return withOperatorError(folder, () => {
@@ -66,7 +66,7 @@ const ERROR_TEXTS: Record<SqliteErrorKind, string> = {
   readonly: 'cannot be written to; check its owner and permissions',
   full: 'has no space left',
   io: 'cannot be read or written; check the disk',
-  damaged: 'holds a file that is damaged or not a database of Engawa; nothing was changed, restore it from a backup',
+  damaged: 'contains a file that is damaged or not a database of Engawa; nothing was changed, restore it from a backup',
   unknown: 'cannot be opened',
 };
 

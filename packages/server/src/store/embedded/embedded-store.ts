@@ -193,7 +193,7 @@ class Embedded implements EmbeddedStore {
       if (this.#state !== 'open') return reject(new StoreError('closed', 'The store is closed.'));
       if (this.#writerError) return reject(this.#writerError);
       if (this.#pending.length >= MAX_PENDING_OPERATIONS || this.#pendingBytes + bytes > MAX_PENDING_BYTES) {
-        return reject(new StoreError('busy', 'As much as may wait for the disk is waiting.'));
+        return reject(new StoreError('busy', 'Too many operations are queued for the disk.'));
       }
       this.#pending.push({ operation, bytes, drafts, resolve, reject });
       this.#pendingBytes += bytes;
@@ -223,7 +223,7 @@ class Embedded implements EmbeddedStore {
       const result = results[index];
       if (result === undefined || (typeof result === 'object' && result !== null && 'failed' in result)) {
         this.#hasFailed = true;
-        reject(new StoreError(result?.failed ?? 'failed', `The database cannot be written: ${result?.message ?? 'no answer'}`));
+        reject(new StoreError(result?.failed ?? 'failed', `The database cannot be written: ${result?.message ?? 'no result'}`));
       } else {
         this.#hasFailed = false;
         this.#roomCount += roomCountChange(operation, result);
@@ -237,7 +237,7 @@ class Embedded implements EmbeddedStore {
   /** The writer catches its own errors: this one means that it ran out of memory, or worse. Reads still work. */
   #onWriterError(error: Error): void {
     this.#hasFailed = true;
-    const writerError = new StoreError('failed', `The writer is gone: ${error.message}`, error);
+    const writerError = new StoreError('failed', `The writer thread has ended: ${error.message}`, error);
     this.#writerError = writerError;
     const unanswered = [...this.#inFlight, ...this.#pending];
     this.#inFlight = [];

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 
 /** Platforms with an ephemeral file system, detected by an environment variable. */
 const EPHEMERAL_PLATFORMS = [
-  { variable: 'K_SERVICE', name: 'Cloud Run', remedy: 'There is no disk to be had: set REDIS_URL.' },
+  { variable: 'K_SERVICE', name: 'Cloud Run', remedy: 'No persistent disk is available: set REDIS_URL.' },
   { variable: 'RENDER', name: 'Render', remedy: 'Attach a disk with this mount path, or set REDIS_URL.' },
   { variable: 'FLY_APP_NAME', name: 'fly.io', remedy: 'Mount a volume there, or set REDIS_URL.' },
 ] as const;
@@ -21,7 +21,7 @@ interface HostEnvironment {
 export function ephemeralDiskWarning(folder: string, { env, mounts } = readHostEnvironment()): string | undefined {
   const host = EPHEMERAL_PLATFORMS.find(({ variable }) => (env[variable] ?? '') !== '');
   if (!host || isOnMountedDisk(folder, mounts)) return undefined;
-  return `${folder} is gone when this instance of ${host.name} ends, with all rooms, and other instances have other rooms. ${host.remedy}`;
+  return `${folder} is lost with all rooms when this instance of ${host.name} ends, and other instances have other rooms. ${host.remedy}`;
 }
 
 function readHostEnvironment(): HostEnvironment {

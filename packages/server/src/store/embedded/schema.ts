@@ -109,7 +109,7 @@ function readFormat(folder: string, database: Database): number {
   if (format < 1 || format > FORMATS.length) {
     throw new StoreError(
       'failed',
-      `The file ${databasePath(folder)} has format ${format}, this version of Engawa knows ${FORMATS.length}; nothing was changed.`,
+      `The file ${databasePath(folder)} has format ${format}, this version of Engawa supports up to ${FORMATS.length}; nothing was changed.`,
     );
   }
   return format;

@@ -71,7 +71,7 @@ class Writer {
   }
 
   #commitOrFail(operations: Operation[], now: number): OperationResult[] {
-    if (this.#mediumFailed) return failedResults(operations, 'failed', 'The disk failed before; restart the server once it is mended.');
+    if (this.#mediumFailed) return failedResults(operations, 'failed', 'The disk failed before; restart the server once it is repaired.');
     try {
       return this.#commit(operations, now);
     } catch (error) {

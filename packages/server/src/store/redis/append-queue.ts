@@ -79,7 +79,7 @@ export class AppendQueue {
     const args = encodeAppend(request);
     const bytes = args.reduce((sum, arg) => sum + arg.length, 500);
     if (this.#pendingCount >= MAX_PENDING_APPENDS || this.#pendingBytes + bytes > MAX_PENDING_BYTES)
-      throw new StoreError('busy', 'As much as may wait for Redis is waiting.');
+      throw new StoreError('busy', 'Too many operations are queued for Redis.');
     this.#pendingCount += 1;
     this.#pendingBytes += bytes;
     const hintsWritten = this.#options.writeHints(room, request)?.then((goneNode) => {
@@ -145,7 +145,8 @@ export class AppendQueue {
       this.#options.onSettled(undefined);
       return [];
     } catch (error) {
-      const storeError = error instanceof StoreError ? error : new StoreError('failed', 'Redis answered what cannot be understood.', error);
+      const storeError =
+        error instanceof StoreError ? error : new StoreError('failed', 'Redis sent a reply that cannot be decoded.', error);
       this.#options.onSettled(storeError);
       return this.#handleFailure(room, ready, storeError);
     }
@@ -181,9 +182,9 @@ export class AppendQueue {
     const { acks } = this.#options;
     if (!acks) return;
     const reply = await acks.request(session).catch((error: unknown) => {
-      throw new StoreError('unsure', 'Redis could not be asked whether it is safe.', error);
+      throw new StoreError('unsure', 'Redis could not confirm that the write is durable.', error);
     });
-    if (!acks.isDurable(reply)) throw new StoreError('unsure', `It is not as safe as it must be (${JSON.stringify(reply)}).`);
+    if (!acks.isDurable(reply)) throw new StoreError('unsure', `The write is not as durable as required (${JSON.stringify(reply)}).`);
   }
 
   #settleBatch(room: string, keys: RoomKeyNames, batch: PendingAppend[], replies: Reply[]): void {

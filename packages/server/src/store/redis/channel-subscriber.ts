@@ -79,7 +79,7 @@ export class ChannelSubscriber {
       };
       const timer = setTimeout(() => {
         desired.waiters.delete(onSubscribed);
-        reject(new StoreError('busy', 'Redis cannot be subscribed to now.'));
+        reject(new StoreError('busy', 'Redis does not accept subscriptions at present.'));
       }, SUBSCRIBE_TIMEOUT_MS);
       desired.waiters.add(onSubscribed);
       this.#scheduleReconcile([channel]);
@@ -236,7 +236,7 @@ export class ChannelSubscriber {
 async function withReplyTimeout<Result>(reply: Promise<Result>): Promise<Result> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error('A Redis that is to be listened to does not answer.')), REPLY_TIMEOUT_MS);
+    timer = setTimeout(() => reject(new Error('A Redis server does not reply on its subscription connection.')), REPLY_TIMEOUT_MS);
   });
   return Promise.race([reply, timeout]).finally(() => clearTimeout(timer));
 }

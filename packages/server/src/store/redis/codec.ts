@@ -1,9 +1,10 @@
+/** Encodes and decodes entries, keys and tickets as they are stored in Redis. */
 import { randomUUID } from 'node:crypto';
 import type { AppendNotice, AppendReceipt, AppendRequest, Draft, Entry, Json, KeyState, Page } from '../contract.ts';
 import { splitPair } from './key-names.ts';
 import type { Reply } from './redis-connection.ts';
 
-/** How entries, keys and tickets are written in Redis, and read again. The scripts only cut and join these texts. */
+/** The Lua scripts only split and join these texts. */
 
 const QUIET_FLAG = 1;
 const LISTED_FLAG = 2;
@@ -11,10 +12,10 @@ const LISTED_FLAG = 2;
 type EntryHeader = [id: string, prev: string | null, at: number, hlc: number, by: string, author: string, kind: string, flags: number];
 type EntryBody = { [name: string]: Json };
 
-/** What is told of one append: the epoch, the first seq, whether the room ended with it, and the entries. */
+/** The notice of one append: the epoch, the first seq, whether the room ended with it, and the entries. */
 type EncodedNotice = [epoch: string, first: number, ended: 0 | 1, entries: [EntryHeader, EntryBody][]];
 
-/** What a node says in a room's channel: who says it, and what was appended, or what is announced. */
+/** A message of a room's channel: the publisher, and the notices of appends or the message of `publish`. */
 export type ChannelMessage = [publisher: string, notices: EncodedNotice[]] | [publisher: string, notices: null, published: Json];
 
 export const decodeNotice = ([epoch, first, ended, entries]: EncodedNotice): AppendNotice => ({
@@ -33,7 +34,7 @@ function toEntry(seq: number, [id, prev, at, hlc, by, author, kind, flags]: Entr
   return { seq, id, prev, at, hlc, by, author, kind, body, quiet: (flags & QUIET_FLAG) !== 0, listed: (flags & LISTED_FLAG) !== 0 };
 }
 
-/** An entry as the log has it; for what comes from another store. */
+/** Encodes an entry of another store as it is stored in the log. */
 export function encodeEntry({ id, prev, at, hlc, by, author, kind, body, ...entry }: Entry): string {
   const head = JSON.stringify([id, prev, at, hlc, by, author, kind, encodeFlags(entry)]);
   return body === null ? head : `${head}\n${JSON.stringify(body)}`;
@@ -42,7 +43,7 @@ export function encodeEntry({ id, prev, at, hlc, by, author, kind, body, ...entr
 const encodeFlags = ({ quiet = false, listed = false }: { quiet?: boolean; listed?: boolean }): number =>
   (quiet ? QUIET_FLAG : 0) + (listed ? LISTED_FLAG : 0);
 
-/** What an entry has beside its place, as JSON without brackets. */
+/** The fields of an entry except its position, as JSON without brackets. */
 const encodeHeaderRest = (draft: Draft): string => JSON.stringify([draft.by, draft.author, draft.kind, encodeFlags(draft)]).slice(1, -1);
 
 export function decodeKey([value, mark, lease]: [Reply, Reply, Reply]): KeyState | undefined {
@@ -57,17 +58,20 @@ export function decodeKey([value, mark, lease]: [Reply, Reply, Reply]): KeyState
   };
 }
 
-/** What was set aside is no node's. What was unpacked is, too, but has run out at the time 0, or was set aside before. */
+/**
+ * A lease that was taken from its node has no node. An imported lease has no node either, but has expired at time 0, unless it
+ * was taken before the export.
+ */
 function decodeLeaseState(text: string): NonNullable<KeyState['lease']> {
   const [node, until] = splitPair(text);
   if (until === '') return 'held';
   return node === '' && until !== '0' ? 'expired' : 'released';
 }
 
-/** Which of the arguments of an append with `lapsed` is the node that is known to be gone. */
+/** Index of the argument of an append with `requiredExpiredLease` that names the gone node. */
 export const GONE_NODE_ARGUMENT = 4;
 
-/** What `append.lua` takes for one append; a room that this opens gets a new epoch. */
+/** The arguments of one append for `append.lua`. An append that creates a room gets a new epoch. */
 export function encodeAppend(request: AppendRequest): string[] {
   const { drafts, epoch, expectedHead, bytesBelow, expectedVersions, expectedEntries = [], idempotencyKey, requiredExpiredLease } = request;
   const args = ['', epoch ?? '', encodeName(idempotencyKey), encodeName(requiredExpiredLease)];
@@ -99,10 +103,10 @@ function pushDraft(args: string[], draft: Draft): void {
     args.push(holder, key, value === null ? '' : JSON.stringify(value), ttl === undefined ? '' : String(ttl));
 }
 
-/** An empty name is a name. */
+/** Distinguishes an empty name from no name. */
 export const encodeName = (name: string | undefined): string => (name === undefined ? '' : `=${name}`);
 
-/** What `read-page.lua` answers; the entries are in its order. */
+/** Decodes the reply of `read-page.lua`, whose entries are in the direction of the query. */
 export function decodePage([now, epoch, ...rest]: Reply[]): Page {
   if (epoch === null)
     return { epoch, head: 0, lastBroadcastId: null, hlc: 0, oldest: 0, bytes: 0, now: Number(now), entries: [], more: false };
@@ -122,13 +126,13 @@ export function decodePage([now, epoch, ...rest]: Reply[]): Page {
   };
 }
 
-/** What `append.lua` and `find-by-idempotency-key.lua` say of an append that was kept before. */
+/** Decodes the reply of `append.lua` and `find-by-idempotency-key.lua` for a repeated append. */
 export function decodeReceipt([epoch, first, ...texts]: Reply[]): AppendReceipt {
   const entries = texts.map((text, index) => decodeEntry(Number(first) + index, String(text)));
   return { epoch: String(epoch), entries: entries.map(({ seq, id, at }) => ({ seq, id, at })) };
 }
 
-/** What `append.lua` says of an append that was done now. */
+/** Decodes the reply of `append.lua` for a new append. */
 export function noticeOfReply(drafts: Draft[], [epoch, firstSeq, at, firstTick, firstPrev]: Reply[]): AppendNotice {
   let prev = JSON.parse(String(firstPrev)) as string | null;
   const entries = drafts.map((draft, index) => {
@@ -140,7 +144,7 @@ export function noticeOfReply(drafts: Draft[], [epoch, firstSeq, at, firstTick, 
   return { epoch: String(epoch), entries, ended: drafts.some(({ endsRoom }) => endsRoom) };
 }
 
-/** The told as `append.lua` would have published it. */
+/** Encodes a notice as `append.lua` publishes it. */
 export const encodeNotice = ({ epoch, entries, ended }: AppendNotice): EncodedNotice => [
   epoch,
   entries[0]?.seq ?? 0,

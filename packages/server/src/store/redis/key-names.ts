@@ -1,9 +1,10 @@
+/** The names of all Redis keys and channels. */
 import { partitionOf, tags } from './partitions.ts';
 
 /**
- * Every name of a key or channel. All begin with the prefix and the tag of a partition; what somebody else chose (a room,
- * a node, a holder) comes last and is never a pattern. The rooms' own keys are the truth; the lobby's are hints of where to
- * look for it, because what is asked of all rooms cannot be written in one step with one of them.
+ * All names begin with the prefix and the tag of a partition. Names that users choose (rooms, nodes, holders) come last and are
+ * never used as a pattern. The keys of a room are authoritative. Global keys are hints of where to look, because data about all
+ * rooms cannot be written atomically with one of them.
  */
 export class KeyNames {
   readonly #prefix: string;
@@ -18,29 +19,35 @@ export class KeyNames {
     const keyName = (kind: string) => `${base}${kind}:${room}`;
     return {
       partition,
-      /** Hash: epoch, head, tail, at, tick, oldest, bytes, listedFrom, onceAt, onceIn. */
+      /**
+       * Hash: epoch, head, tail (id of the last broadcast entry), at, tick (HLC value), oldest, bytes, listedFrom, onceAt,
+       * onceIn.
+       */
       room: keyName('room'),
-      /** Hash: seq → `[id,prev,at,tick,by,author,kind,flags]`, a line feed, and the body; erased without those two. */
+      /** Hash: seq → `[id,prev,at,tick,by,author,kind,flags]`, a line feed, and the body; without those two if erased. */
       log: keyName('log'),
       /** Bitmap: which entries from `listedFrom` on are listed. */
       listed: keyName('listed'),
       /** Hash: key → its seq, a space, and its value. */
       keys: keyName('keys'),
-      /** Sorted set, by bytes: the family with its slash, U+0000, and the name, of every key. */
+      /** Sorted set, by bytes: family with its slash, U+0000, and name of every key. */
       sortedKeys: keyName('order'),
       /** Hash: key → seq. */
       marks: keyName('marks'),
-      /** Hash: key → the node, U+0000, and until when; nothing there while it is held. No node when it was set aside. */
+      /** Hash: key → node, U+0000, and expiry time; no time while held. No node for a lease that was taken from its node. */
       leases: keyName('leases'),
-      /** Hash: holder, U+0000, key → until when, or nothing; a space; `[seq,epoch,value]`. */
+      /** Hash: holder, U+0000, key → expiry time, or nothing; a space; `[seq,epoch,value]`. */
       tickets: keyName('tickets'),
-      /** Sorted set: the fields of tickets by when they run out. */
+      /** Sorted set: the fields of tickets by expiry time. */
       ticketExpiries: keyName('endings'),
-      /** Two hashes: the name of an append → its first seq and how many. One is written for a day, while the other is only read. */
+      /**
+       * Two hashes: idempotency key → first seq and number of entries. They rotate daily: one is written, while the other is only
+       * read.
+       */
       idempotencyKeys: [keyName('once-a'), keyName('once-b')] as const,
-      /** Sets of leases, room U+0000 key, by the node whose name follows. */
+      /** Sets of leases, room U+0000 key; the name of the node follows. */
       nodeLeasesPrefix: `${base}held:`,
-      /** Channel. */
+      /** Pub/sub channel. */
       channel: keyName('news'),
     };
   }
@@ -50,26 +57,26 @@ export class KeyNames {
     return `${this.#prefixOf(partition)}held:${node}`;
   }
 
-  /** Where a holder may have tickets: sorted set of room, U+0000, key, by when that was said. */
+  /** Hints where a holder has tickets: sorted set of room, U+0000, key, by the time of the hint. */
   ticketIndex(holder: string): { partition: number; key: string } {
     const partition = partitionOf(holder);
     return { partition, key: `${this.#prefixOf(partition)}places:${holder}` };
   }
 
-  /** What is asked of all rooms at once. */
+  /** Keys that concern all rooms. */
   get globalKeys() {
     const base = this.#prefixOf(GLOBAL_PARTITION);
     return {
       partition: GLOBAL_PARTITION,
       /** Sorted set, by bytes: names of rooms. */
       rooms: `${base}rooms`,
-      /** Sorted set: nodes by when they are gone. */
+      /** Sorted set: nodes by the time at which they count as gone. */
       nodeExpiries: `${base}nodes`,
-      /** Sorted set: released leases, room U+0000 key, by when they run out. */
+      /** Sorted set: released leases, room U+0000 key, by expiry time. */
       leaseExpiries: `${base}due`,
-      /** Sets of partitions in which a node has leases, by the node whose name follows. */
+      /** Sets of partitions in which a node has leases; the name of the node follows. */
       nodePartitionsPrefix: `${base}leased:`,
-      /** Channel to which nobody listens. */
+      /** A channel without subscribers. */
       probeChannel: `${base}nobody`,
     };
   }
@@ -84,7 +91,7 @@ export type RoomKeyNames = ReturnType<KeyNames['room']>;
 const GLOBAL_PARTITION = 0;
 const NUL = '\0';
 
-/** Two names as one member of a set: no name holds U+0000. */
+/** Joins two names to one member of a set: names never contain U+0000. */
 export const joinPair = (first: string, second: string): string => first + NUL + second;
 
 export function splitPair(member: string): [string, string] {

@@ -1,24 +1,25 @@
+/** Leases in Redis, and the index by which expired ones are found. */
 import { encodeName } from './codec.ts';
 import type { RedisContext } from './context.ts';
 import { joinPair, splitPair } from './key-names.ts';
 import type { RecentWrites } from './recent-writes.ts';
 import { scripts } from './scripts.ts';
 
-/** Partitions of nodes that are known to be written down; beyond, they are written down once more. */
+/** Registered partitions of nodes that are cached; beyond that, they are registered again. */
 const MAX_CACHED_PARTITIONS = 100_000;
-/** Nodes that are looked after at a time. */
+/** Gone nodes that are handled at a time. */
 const MAX_GONE_NODES = 100;
 
 interface Lease {
   node: string;
-  /** Null while it is held. */
+  /** Null while the lease is held. */
   until: number | null;
 }
 
 /**
- * Leases are kept with their keys. Whose have run out is found by two hints: every node that beats has written down in
- * which partitions it has leases, before it got the first there; and every released lease is written down with its time.
- * So nobody ever looks through rooms, and a node that was killed is found by any other.
+ * Leases are stored with their keys. Expired ones are found by two kinds of hints. Every node registers the partitions in which
+ * it has leases, before it acquires the first lease there. Every released lease is registered with its expiry time. So no scan of
+ * rooms is needed, and the leases of a node that was killed are found by any other node.
  */
 export class LeaseIndex {
   readonly #context: RedisContext;
@@ -31,13 +32,13 @@ export class LeaseIndex {
     this.#recentWrites = recentWrites;
   }
 
-  /** Before a node gets the lease of a key that an append sets. */
+  /** Call this before an append gives a node a lease. */
   async prepareLease(room: string, { key, node }: { key: string; node: string }): Promise<void> {
     this.#recentWrites.forget(joinPair(room, key));
     await this.registerPartition(node, this.#context.keys.room(room).partition);
   }
 
-  /** Before a node gets a lease in a room. */
+  /** Call this before a node acquires a lease in the partition. */
   async registerPartition(node: string, partition: number): Promise<void> {
     if (this.#registeredPartitions.get(node)?.has(partition)) return;
     const replay = async () => this.#addPartitions(node, [partition]);
@@ -50,7 +51,7 @@ export class LeaseIndex {
     this.#registeredPartitions.set(node, (this.#registeredPartitions.get(node) ?? new Set()).add(partition));
   }
 
-  /** Answers whether it is forgotten that the node was here: it was taken for dead, or everything was lost. */
+  /** Returns whether Redis did not know the node: another node removed it as gone, or Redis lost its data. */
   async heartbeat(node: string, ttl: number): Promise<boolean> {
     const { redis, keys, now } = this.#context;
     const { partition, nodeExpiries: key } = keys.globalKeys;
@@ -63,7 +64,7 @@ export class LeaseIndex {
     return isNew === 1 && this.#registeredPartitions.has(node);
   }
 
-  /** Writes down once more in which partitions nodes have leases. Those that live beat by themselves. */
+  /** Registers the partitions of all nodes again. The nodes that are alive send their own heartbeats. */
   async rewritePartitions(): Promise<void> {
     for (const [node, partitions] of this.#registeredPartitions) await this.#addPartitions(node, [...partitions]);
   }
@@ -87,7 +88,7 @@ export class LeaseIndex {
         args: [now(), key, node, String(ttl)],
         isRepeatable: true,
       });
-      // Afterwards: if we are killed in between, the lease is found as one of ours.
+      // After the release: if this process is killed in between, the lease is found as one of this node.
       if (until !== null) await this.#scheduleExpiry(String(until), joinPair(room, key));
     });
   }
@@ -97,7 +98,7 @@ export class LeaseIndex {
     const { partition, leases, nodeLeasesPrefix } = keys.room(room);
     const goneNode = await this.findGoneHolder(room, key);
     this.#recentWrites.forget(joinPair(room, key));
-    // Before: if we are killed in between, it is looked up, and written down with its time.
+    // Before the change: if this process is killed in between, the hint is verified and registered with the right time.
     await redis.send(keys.globalKeys.partition, ['ZADD', keys.globalKeys.leaseExpiries, 'NX', '0', joinPair(room, key)]);
     const args = [now(), room, key, encodeName(goneNode), String(ttl)];
     const until = await redis.runScript(scripts.expireLease, { partition, keys: [leases, nodeLeasesPrefix], args, isRepeatable: true });
@@ -107,8 +108,8 @@ export class LeaseIndex {
   }
 
   /**
-   * The node of a held lease, if that is gone: an append with `lapsed` rests on it. A node that comes back right then
-   * comes too late.
+   * The node of a held lease if it is gone: an append with `requiredExpiredLease` names it. A node that returns right then is too
+   * late.
    */
   async findGoneHolder(room: string, key: string): Promise<string | undefined> {
     const lease = await this.#readLease(room, key);
@@ -194,7 +195,7 @@ export class LeaseIndex {
 
   async #registerNode(node: string, partition: number): Promise<void> {
     const { redis, keys } = this.#context;
-    // A node that never beat is one that is gone.
+    // A node without a heartbeat counts as gone.
     const adding = redis.send(keys.globalKeys.partition, ['ZADD', keys.globalKeys.nodeExpiries, 'NX', '0', node]);
     await Promise.all([adding, this.#addPartitions(node, [partition])]);
   }

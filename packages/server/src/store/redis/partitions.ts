@@ -1,6 +1,6 @@
 /**
- * A room's keys carry the hash tag of its partition, not one of its own: so that subscriptions and pipelines batch, while
- * all keys of a room still stand in one slot. The count is for the life of the data.
+ * The partitions of rooms. The keys of a room have the hash tag of its partition instead of one of its own: so subscriptions and
+ * pipelines can be batched, and all keys of a room are in one slot. The number cannot change as long as there are data.
  */
 export const PARTITIONS = 1024;
 
@@ -13,7 +13,7 @@ export function partitionOf(room: string): number {
   return (hash >>> 0) % PARTITIONS;
 }
 
-/** The slot of a hash tag (CRC-16/XMODEM, as the Redis Cluster specification has it). */
+/** The slot of a hash tag (CRC-16/XMODEM, as the Redis Cluster specification defines it). */
 export function slotOf(tag: string): number {
   let crc = 0;
   for (const byte of Buffer.from(tag)) {
@@ -24,8 +24,8 @@ export function slotOf(tag: string): number {
 }
 
 /**
- * The hash tag of each partition: the first numbers whose slots lie one in the middle of each sixteenth of a thousandth
- * of the slots, so that however a cluster divides its slots, it divides the partitions in the same way.
+ * The hash tag of each partition: the smallest numbers whose slots are each in the middle of an equal part of all slots, so that
+ * however a cluster divides its slots, the partitions are divided in the same proportions.
  */
 export const tags: readonly string[] = (() => {
   const width = SLOTS / PARTITIONS;

@@ -1,4 +1,4 @@
-/** Reads what is asked of a room, in one call of `read-keys.lua`. */
+/** Reads facts of a room in one call of `read-keys.lua`. */
 import type { ReadQuery, RoomFacts, RoomSummary } from '../contract.ts';
 import { decodeEntry, decodeKey } from './codec.ts';
 import type { RedisContext } from './context.ts';
@@ -9,7 +9,7 @@ export async function readFacts(context: RedisContext, room: string, query: Read
   return (await readRoom(context, room, query)).facts;
 }
 
-/** Undefined without such a room. */
+/** Undefined if the room does not exist. */
 export async function readRoomSummary(context: RedisContext, room: string, query: ReadQuery): Promise<RoomSummary | undefined> {
   const { facts, at } = await readRoom(context, room, query);
   const { epoch, head, keys, counts } = facts;
@@ -55,6 +55,6 @@ function decodeFacts(
   return { facts, at: Number(at ?? 0) };
 }
 
-/** A list of names and values, two by two. */
+/** Splits a flat list of names and values into pairs. */
 const toPairs = (list: Reply[]): [string, number][] =>
   Array.from({ length: list.length / 2 }, (_, index) => [String(list[2 * index]), list[2 * index + 1] as number]);

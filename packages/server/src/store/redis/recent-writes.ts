@@ -1,4 +1,5 @@
-/** A failover loses what its replica had not heard yet, a restart the last second or two. */
+/** Remembers recent index writes and repeats them after a failover or restart. */
+/** A failover loses what its replica had not received yet, a restart the last second or two. Milliseconds. */
 const REPLAY_WINDOW_MS = 60_000;
 const MAX_RECENT_WRITES = 20_000;
 const REPLAY_BATCH_WRITES = 500;
@@ -9,13 +10,13 @@ interface RecentWrite {
 }
 
 /**
- * Small writes beside the logs: hints, and whose a lease is. Where a log has lost its end its readers find out; nobody
- * finds out that such a write is lost. So what was done lately is done once more when that may be; it does no harm twice.
+ * Small writes beside the logs: hints and leases. If a log loses its end, its readers detect it; the loss of such a write is not
+ * detected. So recent writes are repeated when they may be lost. They are idempotent.
  */
 export class RecentWrites {
   readonly #writes = new Map<string, RecentWrite>();
 
-  /** Of what is done under one name the last counts. */
+  /** Of several writes with the same name, only the last one is repeated. */
   async run<Result>(name: string, write: () => Promise<Result>, replay: () => Promise<unknown> = write): Promise<Result> {
     this.forget(name);
     this.#writes.set(name, { at: performance.now(), replay });
@@ -23,7 +24,7 @@ export class RecentWrites {
     return write();
   }
 
-  /** It is not true any more. */
+  /** The write is obsolete and must not be repeated. */
   forget(name: string): void {
     this.#writes.delete(name);
   }
@@ -32,13 +33,13 @@ export class RecentWrites {
     const since = performance.now() - REPLAY_WINDOW_MS;
     const recent = [...this.#writes].filter(([, { at }]) => at >= since);
     for (let at = 0; at < recent.length; at += REPLAY_BATCH_WRITES) {
-      // Meanwhile it may have been done otherwise.
+      // Another write of the same name may have replaced it meanwhile.
       const current = recent.slice(at, at + REPLAY_BATCH_WRITES).filter(([name, write]) => this.#writes.get(name) === write);
       await Promise.all(current.map(([, { replay }]) => replay()));
     }
   }
 
-  /** They are in the order in which they were done. */
+  /** The map is in the order of the writes. */
   #evictOld(): void {
     const since = performance.now() - REPLAY_WINDOW_MS;
     for (const [name, { at }] of this.#writes) {

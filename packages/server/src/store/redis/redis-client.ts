@@ -1,3 +1,4 @@
+/** The client that routes commands to the Redis server with the partition: single, Sentinel or Cluster. */
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { ClientOfflineError, ErrorReply } from '@redis/client';
 import { StoreError } from '../contract.ts';
@@ -13,14 +14,14 @@ import {
 import type { Script } from './scripts.ts';
 import { discoverTopology, type Topology } from './topology.ts';
 
-/** How long one operation is tried, over failovers and moves of slots. */
+/** How long one operation is retried across failovers and slot migrations, in milliseconds. */
 const DEADLINE_MS = 10_000;
 const BACKOFF_MS = { min: 20, max: 500 };
 const READY_TIMEOUT_MS = 500;
-/** A cluster is asked so often where its slots are, though nothing seems to have changed. */
+/** Interval at which a cluster is asked for its topology without any sign of a change, in milliseconds. */
 const TOPOLOGY_POLL_MS = 60_000;
 
-/** What to do about an error: ask where the data is now, wait, try again with the source of the script, or give up. */
+/** What to do about an error: refresh the topology, wait, retry with the source of the script, or fail. */
 type ErrorAction = 'refresh' | 'retry' | 'loadScript' | 'replyLost' | 'fail';
 
 const ACTION_BY_ERROR: Record<string, ErrorAction> = {
@@ -39,16 +40,16 @@ export interface ScriptCall {
   partition: number;
   keys: string[];
   args: string[];
-  /** Whether it does no harm when it is done twice: reading, or what the store recognises. */
+  /** Whether the command may be sent twice: reads, and writes that the store recognizes. */
   isRepeatable: boolean;
 }
 
-/** The servers of one Redis, of whatever kind: knows which of them has a partition, and gets an answer from it. */
+/** The servers of one Redis, of any kind. Sends each command to the server with its partition. */
 export class RedisClient {
   readonly #options: ConnectOptions;
   readonly #connections = new Map<string, Connection>();
   readonly #listeners = new Set<() => void>();
-  /** Of the server at the other end of a connection, one from its start to its end. */
+  /** The run id of the server of a connection, which changes with each start. */
   readonly #runIds = new WeakMap<Connection, string | undefined>();
   readonly #timer: NodeJS.Timeout;
   readonly #inFlight = new Set<Promise<unknown>>();
@@ -64,7 +65,7 @@ export class RedisClient {
     for (const address of topology.addresses) this.#connectionFor(address);
   }
 
-  /** Finds out where everything is; rejects when nobody answers. */
+  /** Discovers the topology; rejects if no server replies. */
   static async open(options: ConnectOptions): Promise<RedisClient> {
     try {
       return new RedisClient(options, await discoverTopology(options));
@@ -77,12 +78,12 @@ export class RedisClient {
     return this.#topology.isCluster;
   }
 
-  /** Whether all servers can be reached, as far as is known. */
+  /** Whether all servers are connected, as far as is known. */
   get isReady(): boolean {
     return !this.#isClosed && [...this.#topology.addresses].every((address) => this.#connections.get(address)?.isReady);
   }
 
-  /** Addresses of the servers that are written to. */
+  /** Addresses of the servers that accept writes. */
   get addresses(): string[] {
     return [...this.#topology.addresses];
   }
@@ -91,7 +92,7 @@ export class RedisClient {
     return this.#topology.addressOf(partition);
   }
 
-  /** Calls back whenever partitions have moved to other servers, or a server was started anew: either may have lost what came last. */
+  /** Calls back whenever partitions moved to another server, or a server restarted: either may have lost the latest writes. */
   onTopologyChange(listener: () => void): void {
     this.#listeners.add(listener);
   }
@@ -101,7 +102,7 @@ export class RedisClient {
     return (await this.runScriptOnSession(script, call)).reply;
   }
 
-  /** Runs a script, and answers, too, on which connection that was. */
+  /** Runs a script, and resolves also with the session that it ran on. */
   async runScriptOnSession(
     script: Script,
     { partition, keys, args, isRepeatable }: ScriptCall,
@@ -112,17 +113,17 @@ export class RedisClient {
     return this.#sendTracked(partition, buildCommand, isRepeatable);
   }
 
-  /** One command in a partition, which may be done twice. */
+  /** Sends one command to a partition. It may be sent twice. */
   async send(partition: number, command: Command): Promise<Reply> {
     return (await this.#sendTracked(partition, () => command, true)).reply;
   }
 
-  /** A command that may as well be lost. */
+  /** Sends a command whose loss is harmless. */
   sendAndForget(partition: number, command: Command): void {
     this.#track(this.#sendOnce(this.#topology.addressOf(partition), command, false)).catch(() => undefined);
   }
 
-  /** Asks one server something about itself. */
+  /** Sends a command to one server, about the server itself. */
   async sendTo(address: string, command: Command): Promise<Reply> {
     const connection = this.#connectionFor(address);
     try {
@@ -133,13 +134,13 @@ export class RedisClient {
     }
   }
 
-  /** Asks where everything is now; `isSure` when nothing seems to be wrong. */
+  /** Asks for the topology again; `isRoutine`: without any sign of a change. */
   async refreshTopology({ isRoutine = false } = {}): Promise<void> {
     this.#refreshing ??= this.#discover(isRoutine).finally(() => (this.#refreshing = undefined));
     await this.#refreshing;
   }
 
-  /** Once all that was asked is answered, and what was asked because of that. */
+  /** Closes after all pending commands, and commands that they cause, are done. */
   async close(): Promise<void> {
     while (this.#inFlight.size > 0) {
       await Promise.allSettled(this.#inFlight);
@@ -178,7 +179,7 @@ export class RedisClient {
         redirect = askRedirectOf(error);
         const action = actionFor(error);
         wasReplyLost ||= action === 'replyLost';
-        if (wasReplyLost && !isRepeatable) throw new StoreError('unsure', 'The connection to Redis was lost before it answered.', error);
+        if (wasReplyLost && !isRepeatable) throw new StoreError('unsure', 'The connection to Redis was lost before the reply.', error);
         if (action === 'fail') throw toStoreError(error);
         if (performance.now() > deadline) throw new StoreError(wasReplyLost ? 'unsure' : 'busy', 'Redis cannot be reached.', error);
         if (action === 'loadScript') withSource = true;
@@ -241,11 +242,11 @@ export function unwrapReply(settled: PromiseSettledResult<Reply> | undefined): R
   const reason = settled?.reason as Error;
   if (reason instanceof ErrorReply) throw reason;
   if (reason instanceof ClientOfflineError) throw new NotConnectedError(reason.message);
-  if (reason.message === 'The queue is full') throw new StoreError('busy', 'As much as may wait for Redis is waiting.');
-  throw new ReplyLostError('The connection was lost before the answer.', { cause: reason });
+  if (reason.message === 'The queue is full') throw new StoreError('busy', 'Too many operations are queued for Redis.');
+  throw new ReplyLostError('The connection was lost before the reply.', { cause: reason });
 }
 
-/** The first word of what Redis says is the kind of the error. A script's own errors say it further on. */
+/** The first word of an error reply is its code. Errors of scripts have it after a prefix. */
 const errorCodeOf = (error: ErrorReply): string => /^(?:ERR )?(?:user_script:\d+: )?-?([A-Z]+)/.exec(error.message)?.[1] ?? '';
 
 function actionFor(error: unknown): ErrorAction {
@@ -255,16 +256,16 @@ function actionFor(error: unknown): ErrorAction {
   return askRedirectOf(error) === undefined ? (ACTION_BY_ERROR[errorCodeOf(error)] ?? 'fail') : 'retry';
 }
 
-/** A slot that is being moved sends us for this once to where it goes. */
+/** An ASK redirection: while a slot migrates, this one command must go to the target server. */
 const askRedirectOf = (error: unknown): string | undefined =>
   error instanceof ErrorReply ? /^ASK \d+ (\S+)$/.exec(error.message)?.[1] : undefined;
 
-/** Certificates that are not trusted; the other errors of TLS are the network's. */
+/** Errors of untrusted certificates; other TLS errors are network errors. */
 const CERTIFICATE_ERROR = /^(?:ERR_TLS|CERT|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO)_/;
 
 const isNotRedis = (message: string): boolean => message.includes('RESP type');
 
-/** It may be there later (`busy`), unless somebody has to mend something first. */
+/** Reason `busy` if the server may be available later; `failed` if an operator must fix something first. */
 function unusableError(address: string, error: unknown): StoreError {
   const { message, code = '' } = error as NodeJS.ErrnoException;
   const needsOperator = (error instanceof ErrorReply && actionFor(error) === 'fail') || CERTIFICATE_ERROR.test(code) || isNotRedis(message);
@@ -275,5 +276,5 @@ function toStoreError(error: unknown): StoreError {
   if (error instanceof StoreError) return error;
   const { message } = error as Error;
   const isFull = error instanceof ErrorReply && /\bOOM\b|\bMISCONF\b/.test(message);
-  return new StoreError(isFull ? 'full' : 'failed', `Redis refuses: ${message}`, error);
+  return new StoreError(isFull ? 'full' : 'failed', `Redis refuses the operation: ${message}`, error);
 }

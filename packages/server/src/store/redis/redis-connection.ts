@@ -1,3 +1,4 @@
+/** One connection to one Redis server, with reconnect and liveness check. */
 import { createClient } from '@redis/client';
 import { hostAndPort, type RedisTarget } from './redis-url.ts';
 
@@ -6,29 +7,29 @@ export type Command = string[];
 
 export interface ConnectOptions {
   target: RedisTarget;
-  /** Certificates of authorities to trust beside those that Node knows. */
+  /** CA certificates to trust in addition to those of Node. */
   ca?: string | undefined;
   onError: (error: unknown) => void;
-  /** A connection that does not come back. */
+  /** The connection does not reconnect. */
   isSingleUse?: boolean;
-  /** A connection that only listens: it is asked now and then whether it lives, and is given up when it says nothing. */
+  /** A connection that only receives messages: it is pinged from time to time, and given up if it does not reply. */
   isSubscriber?: boolean;
 }
 
 const CONNECT_TIMEOUT_MS = 3_000;
-/** An answer that takes longer is not waited for: the connection is given up, for it may be dead without having said so. */
+/** If a reply takes longer, the connection is given up: the server may be dead without having closed it. */
 const REPLY_TIMEOUT_MS = 5_000;
 const LIVENESS_CHECK_MS = 1_000;
 const RECONNECT_MS = { min: 50, max: 1_000 };
 const PING_MS = 30_000;
 const SOCKET_TIMEOUT_MS = 75_000;
-/** Commands that wait for their answers on one connection. */
+/** Commands that may wait for their replies on one connection. */
 const MAX_QUEUED_COMMANDS = 20_000;
 
 const reconnectDelay = (attempt: number): number =>
   Math.min(RECONNECT_MS.min * 2 ** attempt, RECONNECT_MS.max) * (0.75 + Math.random() / 2);
 
-/** The connection was cut while a command waited for its answer: it was done, or not. */
+/** The connection was lost while a command waited for its reply. The command may have been executed. */
 export class ReplyLostError extends Error {
   override readonly name = 'ReplyLostError';
 }
@@ -51,7 +52,7 @@ export function createConnection({ target, ca, onError, isSingleUse = false, isS
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
     ...(database !== undefined && { database }),
-    // The older protocol is understood everywhere, and says all that we ask.
+    // All versions support the older protocol, and it is sufficient.
     RESP: 2,
     ...(isSubscriber && { pingInterval: PING_MS }),
     commandsQueueMaxLength: MAX_QUEUED_COMMANDS,
@@ -64,18 +65,21 @@ export function createConnection({ target, ca, onError, isSingleUse = false, isS
   return client;
 }
 
-/** One life of a connection: what is sent on it comes after what was answered on it, or fails. */
+/** One connection between two reconnects: later commands are executed after earlier ones, or fail. */
 export interface ConnectionSession {
   send(command: Command): Promise<PromiseSettledResult<Reply>>;
 }
 
-/** One connection to one server, for commands. It comes back by itself, and never answers what another connection was asked. */
+/**
+ * A connection for commands to one server. It reconnects by itself, and never returns the reply of a command of an earlier
+ * session.
+ */
 export class Connection {
   readonly address: string;
   readonly #options: ConnectOptions;
   #client: ReturnType<typeof createConnection>;
   #session: ConnectionSession = this.#newSession();
-  /** Those who wait until it is ready. */
+  /** Callers that wait until it is ready. */
   readonly #readyWaiters = new Set<(isReady: boolean) => void>();
   #onReady: () => void = () => undefined;
   #inFlight = 0;
@@ -98,7 +102,7 @@ export class Connection {
     return this.#session;
   }
 
-  /** Resolves when it is there, or with false after so many milliseconds. */
+  /** Resolves with true when it is ready, or with false after the timeout. */
   async waitUntilReady(timeoutMs: number): Promise<boolean> {
     if (this.isReady) return true;
     return new Promise((resolve) => {
@@ -112,12 +116,12 @@ export class Connection {
     });
   }
 
-  /** Calls back whenever it is there, or there again. */
+  /** Calls back after each connect. */
   onReady(listener: () => void): void {
     this.#onReady = listener;
   }
 
-  /** Sends the commands one after the other, with nothing between them, and answers each with its reply or its error. */
+  /** Sends the commands in order, with no others in between, and returns the reply or error of each. */
   async send(commands: Command[]): Promise<PromiseSettledResult<Reply>[]> {
     if (!this.#client.isReady) throw new NotConnectedError(`There is no connection to ${this.address}.`);
     if (this.#inFlight === 0) this.#lastReplyAt = performance.now();
@@ -149,7 +153,7 @@ export class Connection {
   #newSession(): ConnectionSession {
     const session: ConnectionSession = {
       send: async (command) => {
-        if (this.#session !== session) throw new ReplyLostError('The connection is another one by now.');
+        if (this.#session !== session) throw new ReplyLostError('The connection was replaced before the reply.');
         return (await this.send([command]))[0] as PromiseSettledResult<Reply>;
       },
     };

@@ -1,3 +1,4 @@
+/** The Redis store: implements the store contract on Redis, Sentinel or Cluster. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import {
@@ -41,15 +42,15 @@ import { type Script, scripts } from './scripts.ts';
 import { inspectServers, isAtLeast, type ServerInfo, usedMemory } from './server-info.ts';
 import { TicketIndex } from './ticket-index.ts';
 
-/** Rooms that are told at a time that something may have been missed, so that not all read at once. */
+/** Rooms that are notified of a possible gap at a time, so that they do not all read at once. */
 const GAP_BATCH_ROOMS = 200;
 const GAP_BATCH_INTERVAL_MS = 20;
 const RETRY_DELAY_MS = 1_000;
-/** How long an append waits for its hints. */
+/** How long an append waits for its hints, in milliseconds. */
 const HINT_DEADLINE_MS = 500;
-/** Servers whose clocks differ, and news that were lost until somebody looked into the log. */
+/** Allowance for clock skew between servers and for lost notifications. */
 const MAX_CLOCK_SKEW_MS = 90_000;
-/** Entries, and keys beneath them, that one call of the script takes away. */
+/** Entries, and keys below them, that one call of the script trims. */
 const MAX_TRIM_ROWS = 500;
 
 export { describeServer, mayEvictKeys, warningsOf } from './server-info.ts';
@@ -58,10 +59,10 @@ export type RedisDurability = DurabilityLevel['durability'];
 
 export interface RedisOptions {
   url: string;
-  /** Begins the name of every key and channel, unless the URL says another one. */
+  /** Prefix of all keys and channels, unless the URL has one. */
   prefix?: string;
   durability?: RedisDurability;
-  /** Certificates of authorities to trust beside those that Node knows. */
+  /** CA certificates to trust in addition to those of Node. */
   ca?: string;
   /** For tests. */
   clock?: () => number;
@@ -69,11 +70,11 @@ export interface RedisOptions {
 }
 
 export interface RedisStore extends Store {
-  /** What kind of Redis it is, and what of it may lose data. */
+  /** The kind of Redis, and which of its settings may lose data. */
   readonly serverInfo: ServerInfo;
 }
 
-/** The Redis engine: see keys.ts for what is kept where. Rejects when there is no Redis, or one that cannot be used. */
+/** Opens the Redis store; see key-names.ts for its data. Rejects if there is no Redis, or it cannot be used. */
 export async function openRedis({
   url,
   prefix = 'engawa',
@@ -108,7 +109,7 @@ export async function openRedis({
   }
 }
 
-/** Rights that lack would show in the middle of an append, when some of it is written. */
+/** Checks permissions now: otherwise a missing one would be detected in the middle of an append, when a part of it is written. */
 async function checkPermissions(redis: RedisClient, keys: KeyNames, isSharded: boolean): Promise<void> {
   const { partition, nodeExpiries } = keys.globalKeys;
   await redis.runScript(scripts.isNodeGone, { partition, keys: [nodeExpiries], args: ['0', ''], isRepeatable: true });
@@ -120,7 +121,7 @@ interface RedisParts {
   writeRedis: RedisClient;
   connectOptions: ConnectOptions;
   keys: KeyNames;
-  /** Channels are of the server that has their partition. */
+  /** Channels are on the server that has their partition. */
   isSharded: boolean;
   serverInfo: ServerInfo;
   level: DurabilityLevel;
@@ -139,7 +140,7 @@ class Redis implements RedisStore {
   readonly #onError: (error: unknown) => void;
   readonly #publish: 'PUBLISH' | 'SPUBLISH';
   readonly #publisher = randomUUID();
-  /** How news of ours begin. */
+  /** The beginning of messages that this node publishes. */
   readonly #ownPrefix = `[${JSON.stringify(this.#publisher)},`;
   readonly #subscriptions = new Subscriptions();
   readonly #subscriber: ChannelSubscriber;
@@ -149,17 +150,19 @@ class Redis implements RedisStore {
   readonly #leaseIndex: LeaseIndex;
   readonly #ticketIndex: TicketIndex;
   readonly #roomTransfer: RoomTransfer;
-  /** The room of every channel that is subscribed. */
+  /** The room of every subscribed channel. */
   readonly #roomByChannel = new Map<string, string>();
   readonly #roomsWithGap = new Set<string>();
   #gapTimer: NodeJS.Timeout | undefined;
-  /** Milliseconds from the clock of Redis, when an entry was added, to ours, when it was heard: the least ever, and the last. */
+  /**
+   * Milliseconds from the time of an entry, by the clock of Redis, until this node received it: the minimum so far, and the last.
+   */
   #delay = { min: Infinity, last: 0 };
-  /** What was written down beside the logs may be lost. */
+  /** Writes beside the logs may have been lost. */
   #needsRewrite = false;
   #isRewriting = false;
   #isOpen = true;
-  /** How the last write went: all that can be known of the next one. */
+  /** Whether the last write failed: the best prediction for the next one. */
   #hasFailed = false;
 
   constructor({ redis, writeRedis, connectOptions, keys, isSharded, serverInfo, level, now }: RedisParts) {
@@ -320,7 +323,7 @@ class Redis implements RedisStore {
   async heartbeat(node: string, ttl: number): Promise<void> {
     this.#assertOpen();
     if (await this.#leaseIndex.heartbeat(node, ttl)) this.#scheduleRewrite();
-    // A node that beats without anybody writing learns here that it may be written again.
+    // A node that only sends heartbeats learns here that writes work again.
     this.#hasFailed = false;
   }
 
@@ -371,8 +374,8 @@ class Redis implements RedisStore {
   }
 
   /**
-   * Hints come before what they hint at (see directory.ts, leases.ts, tickets.ts). But they stand elsewhere: when it takes
-   * long there, nobody waits here, and they come when they can.
+   * Hints are written before the data that they refer to (see room-index.ts, lease-index.ts, ticket-index.ts). But they are on
+   * another server: if it is slow, the append does not wait for long, and the hints are written later.
    */
   #writeHints(room: string, { drafts, epoch, requiredExpiredLease }: AppendRequest): Promise<string | undefined> | undefined {
     const hints: Promise<unknown>[] = [];
@@ -397,7 +400,7 @@ class Redis implements RedisStore {
     await this.#recentWrites.run([holder, ...location].join('\0'), async () => this.#ticketIndex.add(holder, [location]));
   }
 
-  /** What a failover, a restart or an operator has taken away beside the logs: tried until it is done. */
+  /** Writes again what a failover, a restart or an operator may have removed beside the logs, until that succeeds. */
   #scheduleRewrite(): void {
     this.#needsRewrite = true;
     if (!this.#isRewriting) void this.#rewriteHints();
@@ -424,12 +427,12 @@ class Redis implements RedisStore {
 
   #onMessage(channel: string, message: string): void {
     const room = this.#roomByChannel.get(channel);
-    // What is ours was told when it was answered.
+    // Own appends were notified when Redis replied.
     if (room === undefined || message.startsWith(this.#ownPrefix)) return;
     try {
       this.#deliver(room, JSON.parse(message) as ChannelMessage);
     } catch (error) {
-      // Another version may say what is not understood here; what it is about stands in the log.
+      // Another version may send messages that are unknown here; the data are in the log anyway.
       this.#onError(error);
       this.#reportGap([room]);
     }

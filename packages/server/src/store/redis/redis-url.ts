@@ -1,26 +1,27 @@
+/** Parses Redis URLs. */
 import { StoreError } from '../contract.ts';
 
-/** Where a Redis is, and how to be let in. */
+/** The address and credentials of a Redis. */
 export interface RedisTarget {
   kind: 'single' | 'cluster' | 'sentinel';
   tls: boolean;
-  /** `host:port`: the server, or the servers or sentinels that are asked first where the others are. */
+  /** `host:port` of the server, or of the servers or sentinels that know the topology. */
   seeds: string[];
   username?: string;
   password?: string;
   database?: number;
-  /** What the sentinels call the primary. */
+  /** The name of the primary in the sentinels. */
   primary?: string;
-  /** Begins the name of every key and channel. */
+  /** Prefix of all keys and channels. */
   prefix?: string;
 }
 
 const URL_PARTS = /^(rediss?)(?:\+(cluster|sentinel))?:\/\/(?:([^:@/]*)(?::([^@/]*))?@)?([^/?#@]+)(?:\/([^/?#]*))?(?:\?prefix=([^&#]*))?$/;
 
 /**
- * `redis://[[user]:password@]host[:port][/database]`, `redis+cluster://…host[:port],host[:port]…`, and
- * `redis+sentinel://…host[:port],host[:port]…/name`; each with `rediss` for TLS, and with `?prefix=…` at the end. A plain
- * URL may lead to a cluster, too. What is wrong is said without the password.
+ * Parses `redis://[[user]:password@]host[:port][/database]`, `redis+cluster://…host[:port],host[:port]…`, and
+ * `redis+sentinel://…host[:port],host[:port]…/name`; each with `rediss` for TLS, and with an optional `?prefix=…`. A plain URL
+ * may lead to a cluster, too. Error messages do not contain the password.
  */
 export function parseRedisUrl(url: string): RedisTarget {
   const [, scheme, kind = 'single', username, password, hosts, path = '', prefix] = URL_PARTS.exec(url.trim()) ?? [];
@@ -40,19 +41,19 @@ export function parseRedisUrl(url: string): RedisTarget {
 
 function parseAddress(host: string, port: number): string {
   const [, name, portText = String(port)] = /^(\[[0-9a-f:.]+\]|[^:[\]]+)(?::(\d{1,5}))?$/i.exec(host.trim()) ?? [];
-  if (name === undefined || Number(portText) > 65_535) throw invalidUrl(`${JSON.stringify(host)} is no host and port`);
+  if (name === undefined || Number(portText) > 65_535) throw invalidUrl(`${JSON.stringify(host)} is not a host and port`);
   return `${name}:${portText}`;
 }
 
 function parseDatabase(path: string, { kind }: RedisTarget): number {
-  if (!/^\d{1,5}$/.test(path)) throw invalidUrl(`${JSON.stringify(path)} is no number of a database`);
+  if (!/^\d{1,5}$/.test(path)) throw invalidUrl(`${JSON.stringify(path)} is not a database number`);
   if (kind === 'cluster' && path !== '0') throw invalidUrl('a cluster has only database 0');
   return Number(path);
 }
 
-/** Braces would be taken for the tag of a partition. */
+/** Braces would change the hash tag of a partition. */
 export function parsePrefix(text: string): string {
-  if (!/^[\w.:-]{1,64}$/.test(text)) throw invalidUrl(`${JSON.stringify(text)} is no prefix; it is made of letters, digits and . : _ -`);
+  if (!/^[\w.:-]{1,64}$/.test(text)) throw invalidUrl(`${JSON.stringify(text)} is not a valid prefix; use letters, digits and . : _ -`);
   return text;
 }
 

@@ -1,9 +1,10 @@
+/** Asks Redis (WAIT, WAITAOF) whether writes are replicated or on disk; concurrent callers share a call. */
 import { unwrapReply } from './redis-client.ts';
 import type { Command, ConnectionSession, Reply } from './redis-connection.ts';
 
 /**
- * Asks, after a write and on its connection, whether that write is as safe as it must be. Redis answers for all that was
- * written on the connection before, so those who ask meanwhile share the next question.
+ * Asks after a write, on its connection, whether the write is durable enough. The reply covers all earlier writes of the
+ * connection, so callers that come meanwhile share the next command.
  */
 export class ReplicationAcks {
   readonly #command: Command;

@@ -1,3 +1,4 @@
+/** Index of all room names, as hints that are verified against the rooms. */
 import type { ReadQuery, RoomSummary, Store } from '../contract.ts';
 import type { RedisContext } from './context.ts';
 import { readRoomSummary } from './read-facts.ts';
@@ -6,8 +7,8 @@ import { readRoomSummary } from './read-facts.ts';
 const MAX_BATCH_ROOMS = 500;
 
 /**
- * Which rooms there are. They live in different slots, so a list of them cannot be written in one step with any: it holds
- * hints, written before the room is opened, and what is answered is read from the rooms.
+ * The names of all rooms. Rooms are in different slots, so the index cannot be written atomically with them. It contains hints,
+ * written before a room is created; lists are verified by reading the rooms.
  */
 export class RoomIndex {
   readonly #context: RedisContext;
@@ -16,7 +17,7 @@ export class RoomIndex {
     this.#context = context;
   }
 
-  /** Before a room is opened, and once more afterwards: meanwhile its hint may have been taken for an old one. */
+  /** Call this before a room is created, and again afterwards: meanwhile its hint may have been removed as stale. */
   async add(rooms: string[]): Promise<void> {
     const { redis, keys } = this.#context;
     for (let at = 0; at < rooms.length; at += MAX_BATCH_ROOMS) {
@@ -26,8 +27,8 @@ export class RoomIndex {
   }
 
   /**
-   * In the order of the names' UTF-8 bytes. Of each room one script answers all; the scripts of a page go to each server
-   * together, since what is asked in one turn of the event loop is written at once.
+   * Lists rooms in the order of the UTF-8 bytes of their names. One script reads the facts of each room; the scripts of a page
+   * are sent together to each server, because commands of one turn of the event loop are pipelined.
    */
   async list({
     after,
@@ -47,7 +48,7 @@ export class RoomIndex {
     return { rooms: rooms.slice(0, limit), more: rooms.length > limit };
   }
 
-  /** Rooms that have ended are counted until they are found out. */
+  /** Ended rooms are counted until their hints are removed. */
   async count(): Promise<number> {
     const { redis, keys } = this.#context;
     return Number(await redis.send(keys.globalKeys.partition, ['ZCARD', keys.globalKeys.rooms]));
@@ -72,7 +73,7 @@ export class RoomIndex {
     return Promise.all(names.map((name) => readRoomSummary(this.#context, name, query)));
   }
 
-  /** Rooms that have ended, unless they were opened again in this moment. */
+  /** Removes the hints of ended rooms, unless the rooms were created again meanwhile. */
   async removeStale(names: string[]): Promise<void> {
     if (names.length === 0) return;
     const { redis, keys } = this.#context;

@@ -1,3 +1,4 @@
+/** Exports and imports rooms of the Redis store in chunks. */
 import type { KeyState, RoomChunk } from '../contract.ts';
 import { ChunkBuilder, type ChunkItem, type ChunkSection } from '../export-chunk.ts';
 import { decodeKey, decodePage, decodeTicket, encodeEntry, encodeTicket } from './codec.ts';
@@ -9,23 +10,23 @@ import type { RoomIndex } from './room-index.ts';
 import { scripts } from './scripts.ts';
 import type { TicketIndex } from './ticket-index.ts';
 
-/** What is read at a time. */
+/** Items of one read. */
 const READ_BATCH = 250;
 const READ_BATCH_BYTES = 1024 * 1024;
-/** Holds the leases that were unpacked. It never beats. */
+/** The node of imported leases. It has no heartbeat. */
 const NO_NODE = '';
 
-/** A part of a section: its items, and where the next ones are. */
+/** A part of a section: its items, and where the next part begins. */
 interface SectionBatch {
   section: ChunkSection;
   items: ChunkItem[];
   next: string | null;
 }
 
-/** Reads a section from a place on; the first is `''`. */
+/** Reads a section from a cursor on; the first cursor is `''`. */
 type SectionReader = (from: string) => Promise<SectionBatch>;
 
-/** Rooms on their way from one store to another. */
+/** Exports and imports rooms. */
 export class RoomTransfer {
   readonly #context: RedisContext;
   readonly #indexes: { leases: LeaseIndex; tickets: TicketIndex; rooms: RoomIndex };
@@ -35,7 +36,7 @@ export class RoomTransfer {
     this.#indexes = indexes;
   }
 
-  /** `next` is the number of a section, a place in it, and how many items from there on were packed before. */
+  /** `next` is the number of a section, a cursor in it, and how many items after that cursor were exported before. */
   async exportChunk(name: string, next: string | null): Promise<RoomChunk | null> {
     const keys = this.#context.keys.room(name);
     const head = await this.#readHead(keys);
@@ -183,7 +184,7 @@ export class RoomTransfer {
   }
 }
 
-/** What `list-keys.lua` answers. */
+/** Decodes the reply of `list-keys.lua`. */
 export function decodeKeys(rows: Reply[]): [key: string, state: KeyState][] {
   const keys: [string, KeyState][] = [];
   for (let index = 0; index < rows.length; index += 4) {
@@ -193,5 +194,5 @@ export function decodeKeys(rows: Reply[]): [key: string, state: KeyState][] {
   return keys;
 }
 
-/** Where a key stands in the order. */
+/** The position of a key in the sorted set of keys. */
 const sortedKeyOf = (key: string): string => joinPair(key.slice(0, key.lastIndexOf('/') + 1), key.slice(key.lastIndexOf('/') + 1));

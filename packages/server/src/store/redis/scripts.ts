@@ -1,7 +1,8 @@
+/** Loads the Lua scripts. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
-/** One step that Redis does as a whole. Its file says what it takes and answers. */
+/** One atomic operation in Redis. Its file describes the arguments and the reply. */
 export interface Script {
   source: string;
   sha: string;

@@ -1,24 +1,25 @@
+/** Reads a Redis server's version and persistence settings, and derives operator warnings. */
 import { StoreError } from '../contract.ts';
 import type { RedisClient } from './redis-client.ts';
 import type { ConnectOptions } from './redis-connection.ts';
 
-/** What was found of a Redis; of several servers the worst. */
+/** The properties of a Redis; of several servers, the worst of each. */
 export interface ServerInfo {
   kind: 'single' | 'cluster' | 'sentinel';
   version: string;
   servers: number;
-  /** Replicas that are connected to the primary that has least of them. */
+  /** Connected replicas of the primary that has the fewest. */
   replicas: number;
   /** When the append-only file is synced; `off` without one. */
   appendfsync: 'always' | 'everysec' | 'no' | 'off' | 'unknown';
-  /** Whether snapshots are taken; undefined when it does not say. */
+  /** Whether snapshots are taken; undefined if unknown. */
   snapshots: boolean | undefined;
-  /** Bytes; 0 for as much as there is. */
+  /** Bytes; 0 means no limit. */
   maxmemory: number;
   evictionPolicy: string;
 }
 
-/** Lower numbers are the worse. */
+/** From the least to the most durable. */
 const FSYNC_BY_SAFETY = ['off', 'unknown', 'no', 'everysec', 'always'] as const;
 
 export async function inspectServers(redis: RedisClient, { target }: ConnectOptions): Promise<ServerInfo> {
@@ -26,7 +27,7 @@ export async function inspectServers(redis: RedisClient, { target }: ConnectOpti
   const [first] = servers;
   if (!first) throw new StoreError('failed', 'The Redis cluster has no servers.');
   if (!isAtLeast(first.version, 6, 2)) throw new StoreError('failed', `Redis ${first.version} is too old: it must be 6.2 or later.`);
-  // A URL of a cluster may lead to a server that is none.
+  // A cluster URL may lead to a server that is not a cluster.
   const kind = redis.isCluster ? 'cluster' : target.kind === 'sentinel' ? 'sentinel' : 'single';
   return {
     ...first,
@@ -53,13 +54,13 @@ async function inspectServer(redis: RedisClient, address: string): Promise<Omit<
   };
 }
 
-/** Bytes that the primaries use together; 0 where they do not say. */
+/** Sum of the memory of the primaries in bytes; 0 if unknown. */
 export async function usedMemory(redis: RedisClient): Promise<number> {
   const infos = await Promise.all(redis.addresses.map(async (address) => redis.sendTo(address, ['INFO', 'memory'])));
   return infos.reduce<number>((sum, info) => sum + Number(parseInfo(String(info)).get('used_memory') ?? 0), 0);
 }
 
-/** Who rents a Redis may not be allowed to ask. */
+/** Hosted Redis servers may not permit CONFIG. */
 async function readConfig(redis: RedisClient, address: string, name: string): Promise<string[]> {
   return ((await redis.sendTo(address, ['CONFIG', 'GET', name]).catch(() => [])) ?? []) as string[];
 }
@@ -67,31 +68,31 @@ async function readConfig(redis: RedisClient, address: string, name: string): Pr
 const parseInfo = (info: string): Map<string, string> =>
   new Map(info.split(/\r?\n/).flatMap((line) => (line.includes(':') ? [line.split(/:(.*)/s, 2) as [string, string]] : [])));
 
-/** In words for operators. */
+/** A description for operators. */
 export function describeServer({ kind, version, servers, appendfsync, snapshots, evictionPolicy }: ServerInfo): string {
   const persistence =
-    appendfsync !== 'off' ? `append-only file, fsync ${appendfsync}` : snapshots === true ? 'snapshots only' : 'nothing on a disk';
+    appendfsync !== 'off' ? `append-only file, fsync ${appendfsync}` : snapshots === true ? 'snapshots only' : 'no persistence';
   return `Redis ${version}, ${kind === 'cluster' ? `cluster of ${servers}` : kind}, ${persistence}, ${evictionPolicy}`;
 }
 
-/** What may lose data, in words for operators. */
+/** Warnings for operators about settings that may lose data. */
 export function warningsOf({ kind, appendfsync, snapshots, replicas, maxmemory, evictionPolicy }: ServerInfo): string[] {
   const warnings: string[] = [];
   if (appendfsync === 'off' && snapshots !== true)
-    warnings.push('Redis keeps nothing on a disk: when it ends, all rooms are gone. Set "appendonly yes".');
+    warnings.push('Redis has no persistence: when it stops, all rooms are lost. Set "appendonly yes".');
   else if (appendfsync === 'off')
-    warnings.push('Redis only takes snapshots: when it ends, what was said since the last one is gone. Set "appendonly yes".');
+    warnings.push('Redis only takes snapshots: when it stops, all chats since the last one are lost. Set "appendonly yes".');
   if (appendfsync === 'no')
     warnings.push(
-      'Redis leaves it to the system when its file is written ("appendfsync no"): a loss of power takes half a minute with it.',
+      'Redis lets the operating system decide when its file is written ("appendfsync no"): a power failure loses up to half a minute of chats.',
     );
-  if (kind !== 'single' && replicas === 0) warnings.push('Some Redis primary has no replica: when it ends, its rooms cannot be reached.');
+  if (kind !== 'single' && replicas === 0) warnings.push('A Redis primary has no replica: when it stops, its rooms are not available.');
   if (maxmemory > 0 && evictionPolicy === 'noeviction')
-    warnings.push(`Redis may use ${Math.round(maxmemory / 2 ** 20)} MiB; when they are full, nothing more can be said.`);
+    warnings.push(`Redis may use ${Math.round(maxmemory / 2 ** 20)} MiB; when they are full, chats are refused.`);
   return warnings;
 }
 
-/** Redis would throw away parts of logs when its memory is full. */
+/** Whether Redis would evict parts of logs when its memory is full. */
 export const mayEvictKeys = ({ evictionPolicy }: ServerInfo): boolean => evictionPolicy !== 'noeviction' && evictionPolicy !== 'unknown';
 
 export function isAtLeast(version: string, major: number, minor: number): boolean {

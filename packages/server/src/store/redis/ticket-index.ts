@@ -1,3 +1,4 @@
+/** Index of tickets by holder, as hints that are verified against the rooms. */
 import type { Ticket } from '../contract.ts';
 import { decodeTicket } from './codec.ts';
 import type { RedisContext } from './context.ts';
@@ -5,14 +6,14 @@ import { joinPair, splitPair } from './key-names.ts';
 import type { Reply } from './redis-connection.ts';
 import { scripts } from './scripts.ts';
 
-/** A hint that leads nowhere may be of a ticket that is only being left; after so long it is not. */
+/** A hint without a ticket may belong to an append that is still running; once it is older than this, it is stale. */
 const STALE_HINT_MS = 60 * 60 * 1000;
 
 const compareUtf8 = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
 
 /**
- * Where somebody has tickets. They are kept with their rooms, in whatever slots those are; beside its holder's name there
- * are hints, written before the tickets are left.
+ * Where each holder has tickets. Tickets are stored with their rooms, in any slot; the index of a holder contains hints, written
+ * before the tickets are set.
  */
 export class TicketIndex {
   readonly #context: RedisContext;
@@ -21,14 +22,14 @@ export class TicketIndex {
     this.#context = context;
   }
 
-  /** Before tickets are left. */
+  /** Call this before the tickets are set. */
   async add(holder: string, locations: [room: string, key: string][]): Promise<void> {
     const { partition, key } = this.#context.keys.ticketIndex(holder);
     const members = locations.flatMap((location) => [String(Date.now()), joinPair(...location)]);
     await this.#context.redis.send(partition, ['ZADD', key, ...members]);
   }
 
-  /** Tickets that were taken away, ran out, or ended with their room. */
+  /** Removes the hints of tickets that were removed, expired, or ended with their room. */
   async remove(room: string, fields: string[]): Promise<void> {
     await Promise.all(
       fields.map(async (field) => {
@@ -72,7 +73,7 @@ export class TicketIndex {
     return Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000);
   }
 
-  /** Hints that are older than that. */
+  /** Removes hints that are older than `before`. */
   async #removeStale(holder: string, members: string[], before: number): Promise<void> {
     const { redis, keys } = this.#context;
     const { partition, key } = keys.ticketIndex(holder);

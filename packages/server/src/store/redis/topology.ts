@@ -1,15 +1,16 @@
+/** Finds out which Redis server has which partition. */
 import { slotOf, tags } from './partitions.ts';
 import { type ConnectOptions, createConnection, type Reply } from './redis-connection.ts';
 import { hostAndPort } from './redis-url.ts';
 
-/** A server that takes longer to say where things are is passed over. */
+/** A server that takes longer to report the topology is skipped. */
 const DISCOVERY_TIMEOUT_MS = 2_000;
 
 /** Which server has which partition. */
 export class Topology {
   readonly #addressByPartition: (string | undefined)[];
   readonly isCluster: boolean;
-  /** Nothing can change, so nobody need be asked again. */
+  /** The topology cannot change, so it is not requested again. */
   readonly isStatic: boolean;
   readonly addresses: ReadonlySet<string>;
 
@@ -30,8 +31,8 @@ export class Topology {
 }
 
 /**
- * Asks where everything is. Rejects when nobody answers. Where something may be wrong most of the servers are asked, and the
- * newest epoch counts: one that is cut off tells what was true before.
+ * Asks the servers for the topology; rejects if none replies. If something may be wrong, a majority is asked, and the newest
+ * epoch counts: a server behind a network partition reports an old topology.
  */
 export async function discoverTopology(
   options: ConnectOptions,
@@ -50,11 +51,11 @@ interface Discovery {
   epoch: number;
 }
 
-/** What more than half of them answer, or all that do when there are no more. */
+/** Resolves with the replies of a majority, or of all that reply if there are fewer. */
 async function majorityOf<Result>(requests: Promise<Result>[]): Promise<Result[]> {
   const answers: Result[] = [];
   let pendingCount = requests.length;
-  let failure = new Error('There is nobody to ask.');
+  let failure = new Error('No Redis server is configured.');
   return new Promise((resolve, reject) => {
     const settle = () => {
       pendingCount -= 1;
@@ -87,7 +88,7 @@ async function discoverFromCluster(options: ConnectOptions, address: string): Pr
 
 async function discoverFromSentinel(options: ConnectOptions, sentinel: string): Promise<Discovery> {
   const primary = String(options.target.primary);
-  // A sentinel has its own passwords, if any; those of the URL are the servers'.
+  // Sentinels have passwords of their own, if any; those of the URL belong to the servers.
   const { username: _, password: __, database: ___, ...target } = options.target;
   return withTemporaryConnection({ ...options, target }, sentinel, async (send) => {
     const fields = (await send(['SENTINEL', 'MASTER', primary])) as string[];
@@ -122,14 +123,14 @@ async function withTemporaryConnection<Result>(
   let cause: Error | undefined;
   client.once('error', (error: Error) => (cause ??= error));
   const timer = setTimeout(() => {
-    cause ??= new Error('It does not answer.');
+    cause ??= new Error('It does not reply.');
     client.destroy();
   }, DISCOVERY_TIMEOUT_MS);
   try {
     await client.connect();
     return await run((command) => client.sendCommand<Reply>(command));
   } catch (error) {
-    // What ends the connection says more than that it has ended.
+    // The cause says more than the fact that the connection ended.
     throw cause ?? error;
   } finally {
     clearTimeout(timer);

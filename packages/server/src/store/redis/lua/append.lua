@@ -1,25 +1,26 @@
--- Adds what waits for one room, append by append; of each all is done, or nothing.
+-- Applies a batch of appends to one room; each append is atomic.
 --
--- KEYS  1 room, 2 log, 3 listed, 4 keys, 5 order, 6 marks, 7 leases, 8 tickets, 9 endings, 10 and 11 onces, 12 held, 13 news
---       (see keys.ts). Of `held` it is the beginning: the node's name follows.
--- ARGV  now in ms or '' for this server's clock; the least tick; how to publish ('', PUBLISH, SPUBLISH); the publisher, as JSON;
---       the room's name; then each append:
---         how many arguments it has; epoch or ''; '=' and the name (once) or ''; '=' and the key that must have lapsed or '', and
---         with that: '=' and the node that is known to be gone or ''; without an epoch: that to open the room with;
---         the newest entry or '' (head); bytes that the bodies must not have yet or '' (bytesBelow); n, then n times key and seq (given); n, then n times seq and id as JSON (entries);
---         n, then n drafts: id as JSON; `by,author,kind,flags` as JSON without brackets; body as JSON; which it is of the letters
---         q (quiet), l (listed), e (ends); which of the letters s, x, k, t it has, that follow in this order:
+-- KEYS  1 room, 2 log, 3 listed, 4 keys, 5 order, 6 marks, 7 leases, 8 tickets, 9 endings, 10 and 11 idempotency keys,
+--       12 held, 13 news (see key-names.ts). `held` is a prefix: the node's name follows.
+-- ARGV  now in ms or '' for this server's clock; the least HLC value; how to publish ('', PUBLISH, SPUBLISH);
+--       the publisher, as JSON; the room's name; then for each append:
+--         how many arguments it has; epoch or ''; '=' and the idempotency key or '';
+--         '=' and the key whose lease must be expired or '', and with that: '=' and the node that is known to be gone or '';
+--         without an epoch: the epoch of the new room; the expected head or ''; bytesBelow or '';
+--         n, then n times expected key and seq; n, then n times expected seq and id as JSON;
+--         n, then n drafts: id as JSON; `by,author,kind,flags` as JSON without brackets; body as JSON; its letters of
+--         q (quiet), l (listed), e (ends the room); its letters of s, x, k, t, whose arguments follow in this order:
 --           s  n, then n times key and value as JSON or ''
 --           x  n, then n seqs to erase
 --           k  key, node (lease)
 --           t  n, then n times holder, key, value as JSON or '', ttl in ms or '' (tickets)
--- Returns for each append 0 (stale), or {1 (appended), epoch, first seq, at, first tick, prev as JSON}, or
---       {2 (repeated), epoch, first seq, entries...}; and last the fields of tickets that are no more.
+-- Returns for each append 0 (stale), or {1 (appended), epoch, first seq, at, first HLC value, prev as JSON}, or
+--       {2 (repeated), epoch, first seq, entries...}; and last the fields of removed tickets.
 local room, log, listed, keys, order, marks, leases = unpack(KEYS, 1, 7)
 local tickets, endings, held, news = KEYS[8], KEYS[9], KEYS[12], KEYS[13]
 local call, find, format = redis.call, string.find, string.format
 local DAY = 86400000
--- More arguments than this are not unpacked at a time.
+-- `unpack` is limited: commands have at most this many items.
 local CHUNK = 1000
 
 local position = 0
@@ -27,9 +28,9 @@ local function take()
   position = position + 1
   return ARGV[position]
 end
-local function whole(number) return format('%.0f', number) end
--- '=x' is x, '' is nothing: an empty name is a name.
-local function named(text) if text ~= '' then return string.sub(text, 2) end end
+local function formatInteger(number) return format('%.0f', number) end
+-- '=x' is x, '' is nil: this distinguishes an empty name from no name.
+local function decodeName(text) if text ~= '' then return string.sub(text, 2) end end
 
 local now, microseconds = tonumber(take()), 0
 if not now then
@@ -37,8 +38,8 @@ if not now then
   now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
   microseconds = tonumber(time[2]) % 1000
 end
-local nowText = whole(now)
-local leastTick, publish, publisher, name = tonumber(take()), take(), take(), take()
+local nowText = formatInteger(now)
+local minTick, publish, publisher, name = tonumber(take()), take(), take(), take()
 
 local state
 do
@@ -51,12 +52,12 @@ do
   end
 end
 
--- What is written entry by entry goes in one command for all appends: each costs more than what it writes. Until then it is
--- here: new entries by their seqs, where appends of a name are, and (in `known`) the seqs of keys.
+-- Writes that repeat for each entry are collected, and flushed in one command for all appends: the overhead of a command exceeds
+-- its work. Until then these tables have the new entries by seq, the new idempotency keys, and (in `known`) the seqs of keys.
 local entries, newSeqs, newBits, onces, newOnces, known = {}, {}, {}, {}, {}, {}
 local hasOtherOnces
 
-local function forgetPending()
+local function discardPending()
   entries, newSeqs, newBits, onces, newOnces, known, hasOtherOnces = {}, {}, {}, {}, {}, {}, nil
 end
 
@@ -79,31 +80,31 @@ local function placeOfOnce(once)
   return hasOtherOnces and call('HGET', KEYS[21 - state.onceIn], once)
 end
 
-local function repeated(once)
+local function findRepeated(once)
   if not state then return end
   local kept = placeOfOnce(once)
   if not kept then return end
   local first, count = string.match(kept, '(%d+):(%d+)')
   if tonumber(first) < state.oldest then return end
   local answer = { 2, state.epoch, first }
-  for seq = tonumber(first), tonumber(first) + tonumber(count) - 1 do answer[#answer + 1] = entryOf(whole(seq)) end
+  for seq = tonumber(first), tonumber(first) + tonumber(count) - 1 do answer[#answer + 1] = entryOf(formatInteger(seq)) end
   return answer
 end
 
-local function hasLapsed(key, gone)
+local function isLeaseExpired(key, gone)
   local lease = call('HGET', leases, key)
   if not lease then return false end
-  local node, till = string.match(lease, '^([^%z]*)%z(.*)$')
-  if till == '' then return node == gone end
-  -- What was set aside is no node's; what was unpacked is, too, and has run out.
-  return node == '' or tonumber(till) <= now
+  local node, expiresAt = string.match(lease, '^([^%z]*)%z(.*)$')
+  if expiresAt == '' then return node == gone end
+  -- A lease that was taken from its node has no node. Imported leases have none either, and are expired.
+  return node == '' or tonumber(expiresAt) <= now
 end
 
--- Takes the arguments that say what the append rests on, unless it is stale.
-local function isStale(epoch, lapsed, gone)
+-- Takes the arguments with the conditions of the append; returns early if it is stale.
+local function isStale(epoch, requiredExpired, gone)
   if (state and state.epoch or '') ~= epoch then return true end
   local head, bytesBelow = take(), tonumber(take())
-  if head ~= '' and not (state and whole(state.head) == head) then return true end
+  if head ~= '' and not (state and formatInteger(state.head) == head) then return true end
   if bytesBelow and (state and state.bytes or 0) >= bytesBelow then return true end
   for _ = 1, tonumber(take()) do
     local key, seq = take(), take()
@@ -113,7 +114,7 @@ local function isStale(epoch, lapsed, gone)
     local entry, id = entryOf(take()), '[' .. take() .. ','
     if not entry or string.sub(entry, 1, #id) ~= id then return true end
   end
-  return lapsed ~= nil and not hasLapsed(lapsed, gone)
+  return requiredExpired ~= nil and not isLeaseExpired(requiredExpired, gone)
 end
 
 local function remember(once, first, count)
@@ -135,7 +136,7 @@ local function endLease(key)
   call('SREM', held .. string.match(lease, '^[^%z]*'), name .. '\0' .. key)
 end
 
-local function placeOf(key)
+local function sortedMemberOf(key)
   local family, last = string.match(key, '^(.*/)([^/]*)$')
   return family and family .. '\0' .. last or '\0' .. key
 end
@@ -143,9 +144,9 @@ end
 local function setKey(key, value, seq)
   known[key] = value ~= '' and seq or '0'
   if value ~= '' then
-    if call('HSET', keys, key, seq .. ' ' .. value) == 1 then call('ZADD', order, 0, placeOf(key)) end
+    if call('HSET', keys, key, seq .. ' ' .. value) == 1 then call('ZADD', order, 0, sortedMemberOf(key)) end
   elseif call('HDEL', keys, key) == 1 then
-    call('ZREM', order, placeOf(key))
+    call('ZREM', order, sortedMemberOf(key))
     call('HDEL', marks, key)
     endLease(key)
   end
@@ -160,30 +161,30 @@ local function erase(seq)
   state.bytes = state.bytes - (#entry - line)
 end
 
-local goneTickets = {}
+local removedTickets = {}
 
-local function leaveTicket(seq)
+local function setTicket(seq)
   local holder, key, value, ttl = take(), take(), take(), take()
   local field = holder .. '\0' .. key
   call('ZREM', endings, field)
   if value == '' then
-    if call('HDEL', tickets, field) == 1 then goneTickets[#goneTickets + 1] = field end
+    if call('HDEL', tickets, field) == 1 then removedTickets[#removedTickets + 1] = field end
     return
   end
-  local till = ''
+  local expiresAt = ''
   if ttl ~= '' then
-    till = whole(now + tonumber(ttl))
-    call('ZADD', endings, till, field)
+    expiresAt = formatInteger(now + tonumber(ttl))
+    call('ZADD', endings, expiresAt, field)
   end
-  call('HSET', tickets, field, till .. ' [' .. seq .. ',"' .. state.epoch .. '",' .. value .. ']')
+  call('HSET', tickets, field, expiresAt .. ' [' .. seq .. ',"' .. state.epoch .. '",' .. value .. ']')
 end
 
-local function forgetTickets()
+local function removeExpiredTickets()
   local ended = call('ZRANGEBYSCORE', endings, '-inf', nowText, 'LIMIT', 0, 20)
   for _, field in ipairs(ended) do
     call('ZREM', endings, field)
     call('HDEL', tickets, field)
-    goneTickets[#goneTickets + 1] = field
+    removedTickets[#removedTickets + 1] = field
   end
 end
 
@@ -193,7 +194,7 @@ local function lease(key, node)
   call('SADD', held .. node, name .. '\0' .. key)
 end
 
-local function takeParts(parts, seq)
+local function applyEffects(parts, seq)
   if find(parts, 's', 1, true) then
     for _ = 1, tonumber(take()) do setKey(take(), take(), seq) end
   end
@@ -202,29 +203,29 @@ local function takeParts(parts, seq)
   position = position + erased
   if find(parts, 'k', 1, true) then lease(take(), take()) end
   if find(parts, 't', 1, true) then
-    for _ = 1, tonumber(take()) do leaveTicket(seq) end
+    for _ = 1, tonumber(take()) do setTicket(seq) end
   end
   for i = firstErased, firstErased + erased - 1 do erase(ARGV[i]) end
 end
 
-local told = {}
+local notices = {}
 
 -- Takes one draft. Returns whether the room ends with it.
-local function write(separator)
+local function appendDraft(separator)
   local id, rest, body, letters, parts = take(), take(), take(), take(), take()
   state.head = state.head + 1
   state.at = math.max(now, state.at)
-  state.tick = math.max(now * 1000 + microseconds, state.tick + 1, leastTick + 1)
-  leastTick = state.tick
+  state.tick = math.max(now * 1000 + microseconds, state.tick + 1, minTick + 1)
+  minTick = state.tick
   state.bytes = state.bytes + #body
-  local seq, at = whole(state.head), state.at == now and nowText or whole(state.at)
-  local head = '[' .. id .. ',' .. state.tail .. ',' .. at .. ',' .. whole(state.tick) .. ',' .. rest .. ']'
+  local seq, at = formatInteger(state.head), state.at == now and nowText or formatInteger(state.at)
+  local head = '[' .. id .. ',' .. state.tail .. ',' .. at .. ',' .. formatInteger(state.tick) .. ',' .. rest .. ']'
   entries[seq] = head .. '\n' .. body
   newSeqs[#newSeqs + 1] = seq
-  told[#told + 1] = separator .. '[' .. head .. ',' .. body .. ']'
+  notices[#notices + 1] = separator .. '[' .. head .. ',' .. body .. ']'
   if find(letters, 'l', 1, true) then newBits[#newBits + 1] = state.head - state.listedFrom end
   if not find(letters, 'q', 1, true) then state.tail = id end
-  if parts ~= '' then takeParts(parts, seq) end
+  if parts ~= '' then applyEffects(parts, seq) end
   return find(letters, 'e', 1, true) ~= nil
 end
 
@@ -251,9 +252,9 @@ local function flushAll()
 end
 
 local function endRoom()
-  forgetPending()
+  discardPending()
   for _, key in ipairs(call('HKEYS', leases)) do endLease(key) end
-  for _, field in ipairs(call('HKEYS', tickets)) do goneTickets[#goneTickets + 1] = field end
+  for _, field in ipairs(call('HKEYS', tickets)) do removedTickets[#removedTickets + 1] = field end
   call('UNLINK', unpack(KEYS, 1, 11))
   state = nil
 end
@@ -261,11 +262,11 @@ end
 local function apply()
   local size = tonumber(take())
   local last = position + size
-  local epoch, once, lapsed = take(), named(take()), named(take())
-  local gone = lapsed and named(take())
+  local epoch, once, requiredExpired = take(), decodeName(take()), decodeName(take())
+  local gone = requiredExpired and decodeName(take())
   local opens = epoch == '' and take()
-  local before = once and repeated(once)
-  if before or isStale(epoch, lapsed, gone) then
+  local before = once and findRepeated(once)
+  if before or isStale(epoch, requiredExpired, gone) then
     position = last
     return before or 0
   end
@@ -273,16 +274,16 @@ local function apply()
     epoch = opens, head = 0, tail = 'null', at = 0, tick = 0, oldest = 1, bytes = 0, listedFrom = 1, onceAt = now, onceIn = 10,
     isChanged = true,
   }
-  local prev, first, count, ends, firstTick = state.tail, whole(state.head + 1), tonumber(take()), false, nil
-  told[#told + 1] = ''
-  local beginning = #told
+  local prev, first, count, ends, firstTick = state.tail, formatInteger(state.head + 1), tonumber(take()), false, nil
+  notices[#notices + 1] = ''
+  local beginning = #notices
   for i = 1, count do
-    ends = write(i == 1 and '' or ',') or ends
+    ends = appendDraft(i == 1 and '' or ',') or ends
     firstTick = firstTick or state.tick
   end
-  told[beginning] = (beginning == 1 and '' or ',') .. '["' .. state.epoch .. '",' .. first .. ',' .. (ends and 1 or 0) .. ',['
-  told[#told + 1] = ']]'
-  local answer = { 1, state.epoch, first, whole(state.at), whole(firstTick), prev }
+  notices[beginning] = (beginning == 1 and '' or ',') .. '["' .. state.epoch .. '",' .. first .. ',' .. (ends and 1 or 0) .. ',['
+  notices[#notices + 1] = ']]'
+  local answer = { 1, state.epoch, first, formatInteger(state.at), formatInteger(firstTick), prev }
   if once and not ends then remember(once, first, count) end
   if ends then endRoom() end
   return answer
@@ -290,20 +291,21 @@ end
 
 local answers = {}
 while position < #ARGV do answers[#answers + 1] = apply() end
-if #told > 0 then
+if #notices > 0 then
   if state then
     flushAll()
-    call('HSET', room, 'head', whole(state.head), 'tail', state.tail, 'at', whole(state.at), 'tick', whole(state.tick), 'bytes', whole(state.bytes))
+    call('HSET', room, 'head', formatInteger(state.head), 'tail', state.tail, 'at', formatInteger(state.at),
+      'tick', formatInteger(state.tick), 'bytes', formatInteger(state.bytes))
     if state.isChanged then
-      call('HSET', room, 'epoch', state.epoch, 'oldest', whole(state.oldest), 'listedFrom', whole(state.listedFrom),
-        'onceAt', whole(state.onceAt), 'onceIn', state.onceIn)
+      call('HSET', room, 'epoch', state.epoch, 'oldest', formatInteger(state.oldest), 'listedFrom', formatInteger(state.listedFrom),
+        'onceAt', formatInteger(state.onceAt), 'onceIn', state.onceIn)
     end
   end
-  forgetTickets()
-  if publish ~= '' then call(publish, news, '[' .. publisher .. ',[' .. table.concat(told) .. ']]') end
+  removeExpiredTickets()
+  if publish ~= '' then call(publish, news, '[' .. publisher .. ',[' .. table.concat(notices) .. ']]') end
 elseif state and publish == '' then
-  -- Whoever asks whether this connection's writes are safe asks for what an earlier one wrote, too.
+  -- A confirmation covers the writes of this connection only. This write lets it cover those of an earlier one, too.
   call('HSET', room, 'epoch', state.epoch)
 end
-answers[#answers + 1] = goneTickets
+answers[#answers + 1] = removedTickets
 return answers

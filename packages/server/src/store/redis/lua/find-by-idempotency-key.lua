@@ -1,7 +1,7 @@
--- What an append of this name was answered.
+-- Finds an earlier append by its idempotency key.
 --
--- KEYS  1 room, 2 log, 3 and 4 onces
--- ARGV  the name
+-- KEYS  1 room, 2 log, 3 and 4 idempotency keys
+-- ARGV  the idempotency key
 -- Returns {epoch, first seq, entries...}, or nil
 local kept = redis.call('HGET', KEYS[3], ARGV[1]) or redis.call('HGET', KEYS[4], ARGV[1])
 if not kept then return false end

@@ -1,8 +1,8 @@
--- Where leases may have run out: hints, to be looked up in the rooms.
+-- Finds nodes and released leases that may have expired: hints, to be verified in the rooms.
 --
 -- KEYS  1 nodes, 2 due
 -- ARGV  now in ms or '' for this server's clock, how many released leases at most, how many nodes
--- Returns {now, {nodes that are gone}, {released leases, room U+0000 key}}
+-- Returns {now, {gone nodes}, {released leases, room U+0000 key}}
 local now = tonumber(ARGV[1])
 if not now then
   local time = redis.call('TIME')

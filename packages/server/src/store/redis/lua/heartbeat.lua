@@ -1,8 +1,8 @@
--- A node is alive for some time more.
+-- Records a node's heartbeat: it is alive for some more time.
 --
 -- KEYS  1 nodes
 -- ARGV  now in ms or '' for this server's clock, the node, for how many ms
--- Returns 0 when the node was known, 1 when it was not
+-- Returns 0 if the node was known, 1 if it was not
 local now = tonumber(ARGV[1])
 if not now then
   local time = redis.call('TIME')

@@ -1,10 +1,12 @@
--- Puts a part of a room that comes from another store, as it is there. Twice is as good as once.
+-- Imports a chunk of a room from another store unchanged. Idempotent.
 --
--- KEYS  1 room, 2 log, 3 listed, 4 keys, 5 order, 6 marks, 7 leases, 8 tickets, 9 endings, 10 once, 11 held (its beginning)
--- ARGV  the room's name, the node of leases that have run out; epoch, head, tail as JSON, at, tick, oldest;
---       now in ms or '';
---       n, then n times seq, listed (0 or 1), entry; n, then n times key, value, mark or '', lease (held, released, lapsed or '');
---       n, then n times field, ticket, until or ''; n, then n times name, first seq and count
+-- KEYS  1 room, 2 log, 3 listed, 4 keys, 5 order, 6 marks, 7 leases, 8 tickets, 9 endings, 10 idempotency keys,
+--       11 held (a prefix)
+-- ARGV  the room's name, the node of expired leases; epoch, head, tail as JSON, at, tick, oldest;
+--       now in ms or '' for this server's clock;
+--       n, then n times seq, listed (0 or 1), entry; n, then n times key, value, mark or '',
+--       lease (held, released, expired or '');
+--       n, then n times field, ticket, expiry time or ''; n, then n times idempotency key, first seq and count
 local position = 0
 local function take()
   position = position + 1
@@ -31,7 +33,7 @@ for _ = 1, tonumber(take()) do
   redis.call('HSET', KEYS[2], seq, entry)
   if isListed == '1' then redis.call('SETBIT', KEYS[3], tonumber(seq) - listedFrom, 1) end
 end
-local runsOut = { released = '0', expired = '1' }
+local importedExpiry = { released = '0', expired = '1' }
 for _ = 1, tonumber(take()) do
   local key, value, mark, lease = take(), take(), take(), take()
   local family, last = string.match(key, '^(.*/)([^/]*)$')
@@ -39,14 +41,14 @@ for _ = 1, tonumber(take()) do
   redis.call('ZADD', KEYS[5], 0, family and family .. '\0' .. last or '\0' .. key)
   if mark ~= '' then redis.call('HSET', KEYS[6], key, mark) end
   if lease ~= '' then
-    redis.call('HSET', KEYS[7], key, node .. '\0' .. (runsOut[lease] or ''))
+    redis.call('HSET', KEYS[7], key, node .. '\0' .. (importedExpiry[lease] or ''))
     redis.call('SADD', KEYS[11] .. node, name .. '\0' .. key)
   end
 end
 for _ = 1, tonumber(take()) do
-  local field, ticket, till = take(), take(), take()
+  local field, ticket, expiresAt = take(), take(), take()
   redis.call('HSET', KEYS[8], field, ticket)
-  if till ~= '' then redis.call('ZADD', KEYS[9], till, field) end
+  if expiresAt ~= '' then redis.call('ZADD', KEYS[9], expiresAt, field) end
 end
 for _ = 1, tonumber(take()) do
   local once, place = take(), take()

@@ -1,7 +1,7 @@
--- A page of the keys of a family, in the order of their names' bytes.
+-- Lists keys of a family in the byte order of their names.
 --
 -- KEYS  1 keys, 2 order, 3 marks, 4 leases
--- ARGV  from where to where (lexicographic bounds), how many at most
+-- ARGV  lower and upper lexicographic bound, how many at most
 -- Returns {key, value, mark or nil, lease or nil, ...}
 local answer = {}
 for _, member in ipairs(redis.call('ZRANGEBYLEX', KEYS[2], ARGV[1], ARGV[2], 'LIMIT', 0, ARGV[3])) do

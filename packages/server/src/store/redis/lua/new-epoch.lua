@@ -1,8 +1,8 @@
--- Gives a forked log its new epoch, unless it has another one than that already.
+-- Replaces the epoch of a forked log, unless that was done already.
 --
 -- KEYS  1 room
 -- ARGV  the epoch that was found to be forked, the new one
--- Returns the epoch in force, or nil without a room
+-- Returns the present epoch, or nil without a room
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 if epoch ~= ARGV[1] then return epoch end
 redis.call('HSET', KEYS[1], 'epoch', ARGV[2])

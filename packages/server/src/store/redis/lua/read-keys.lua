@@ -1,4 +1,4 @@
--- What is asked of a room, all of one moment.
+-- Reads keys, entries and family counts of a room as one snapshot.
 --
 -- KEYS  1 room, 2 log, 3 keys, 4 order, 5 marks, 6 leases
 -- ARGV  n, then n keys; n, then n seqs; n, then n parents of families, each with its slash, or ''
@@ -11,7 +11,7 @@ local function takeAll()
   return first, position
 end
 
--- The families directly beneath a parent stand together in the order: from one to the next is one step.
+-- The families directly below a parent are contiguous in the sorted set: each step jumps to the next family.
 local function countBeneath(parent)
   local counts, from = {}, '[' .. parent .. '\1'
   while true do

@@ -1,10 +1,10 @@
--- A page of the log, and how far the log goes in the same moment.
+-- Reads a page of the log and the head of the room as one snapshot.
 --
 -- KEYS  1 room, 2 log, 3 listed
--- ARGV  now in ms or '' for this server's clock, the direction (up, down), the seq to go on from, listed (0 or 1),
+-- ARGV  now in ms or '' for this server's clock, the direction (up, down), the seq to begin with, listed (0 or 1),
 --       how many at most, how many bytes of bodies
 -- Returns {now, epoch or nil, head, tail as JSON, tick, oldest, bytes, more (0 or 1), seq, entry, ...}, in the direction of the
---       question
+--   query
 local now, up, from, onlyListed = ARGV[1], ARGV[2] == 'up', tonumber(ARGV[3]), ARGV[4] == '1'
 local limit, limitBytes = tonumber(ARGV[5]), tonumber(ARGV[6])
 if now == '' then
@@ -17,7 +17,7 @@ local state = redis.call('HMGET', KEYS[1], 'epoch', 'head', 'tail', 'tick', 'old
 if not state[1] then return { now, false } end
 local head, oldest, listedFrom = tonumber(state[2]), tonumber(state[5]), tonumber(state[7])
 
--- The bitmap is read by chunks of so many bits; one in which nothing is listed is passed over at once, and so is a byte.
+-- The bitmap is read in chunks of this many bits; empty chunks and empty bytes are skipped.
 local CHUNK = 8192
 local chunk, chunkAt, chunkIsEmpty
 
@@ -34,7 +34,7 @@ local function isListed(seq)
   return math.floor(byte / 2 ^ (7 - bit % 8)) % 2 == 1, 1
 end
 
--- The first seq beyond a stretch of so many bits, of which this one is.
+-- The first seq after the aligned range of `width` bits that contains this one.
 local function beyond(seq, width)
   local first = (seq - listedFrom) - (seq - listedFrom) % width
   return listedFrom + (up and first + width or first - 1)
@@ -45,7 +45,7 @@ local seq = up and math.max(from, oldest) or math.min(from, head)
 while seq >= oldest and seq <= head do
   local isMeant, width = true, 1
   if onlyListed then isMeant, width = isListed(seq) end
-  -- Of a room that is on its way here from another store not everything is there yet.
+  -- While the room is imported from another store, entries may be missing.
   local entry = isMeant and redis.call('HGET', KEYS[2], string.format('%.0f', seq))
   if entry then
     bytes = bytes + #entry - (string.find(entry, '\n', 1, true) or #entry)

@@ -1,6 +1,6 @@
--- Takes members out of a sorted set, those that have a score up to some time: others were written down anew meanwhile.
+-- Removes hints from a sorted set unless they were renewed: only those with a score up to the given time.
 --
--- KEYS  1 the set; and keys that go with them
+-- KEYS  1 the set; and keys to delete with them
 -- ARGV  the time, members
 local gone = 0
 for i = 2, #ARGV do

@@ -1,8 +1,8 @@
--- Takes the oldest entries from the log, and the keys beneath them, so many at a time that nobody waits long.
+-- Removes the oldest entries of a log, with the keys below them, in portions so that other clients do not wait long.
 --
--- KEYS  1 room, 2 log, 3 listed, 4 keys, 5 order, 6 marks, 7 leases, 8 held (its beginning: the node's name follows)
--- ARGV  the room's name, the epoch that is meant, the first seq that stays, how many entries and keys at most
--- Returns 1 when there are more to take, else 0
+-- KEYS  1 room, 2 log, 3 listed, 4 keys, 5 order, 6 marks, 7 leases, 8 held (a prefix: the node's name follows)
+-- ARGV  the room's name, the epoch, the first seq that stays, how many entries and keys at most
+-- Returns 1 if more are to be removed, else 0
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'head', 'oldest', 'bytes', 'listedFrom')
 if state[1] ~= ARGV[2] then return 0 end
 local oldest, bytes, listedFrom = tonumber(state[3]), tonumber(state[4]), tonumber(state[5])
@@ -22,7 +22,7 @@ local function removeKey(member)
   redis.call('SREM', KEYS[8] .. string.match(lease, '^[^%z]*'), ARGV[1] .. '\0' .. key)
 end
 
--- From the end, so that of an entry with many keys what became of it goes last. '0' comes after '/'.
+-- In reverse order, so that the state of a chat is removed last of its keys. '0' is the character after '/'.
 local function removeBeneath(seq)
   local members = redis.call('ZREVRANGEBYLEX', KEYS[5], '(entry/' .. seq .. '0', '[entry/' .. seq .. '/', 'LIMIT', 0, left)
   for _, member in ipairs(members) do removeKey(member) end
@@ -40,7 +40,7 @@ while oldest < goal and left > 0 do
   left = left - 1
 end
 
--- The bitmap begins anew at a whole byte, once there is much to be gained.
+-- Drops the beginning of the bitmap, in whole bytes, once that saves enough.
 local spare = math.floor((oldest - listedFrom) / 8)
 if spare >= 4096 then
   local rest = redis.call('GETRANGE', KEYS[3], spare, -1)
