@@ -350,7 +350,7 @@ test('the rest of a packet after a crash is answered from the log, each chat wit
   expect(unsentIn(kept)).toEqual([]);
 });
 
-test('a chat of a packet whose first chat was kept alone does not get the place of that one', async () => {
+test('a chat of a packet whose first chat was stored alone does not get the seq of that one', async () => {
   const hall = new ScriptedServer();
   const storage = memoryStorage();
   const before = newClient(hall, { storage });
@@ -359,7 +359,7 @@ test('a chat of a packet whose first chat was kept alone does not get the place 
   const first = room.send('1');
   const second = room.send('2');
   await advanceTime();
-  // Another page sent both in one packet, was answered with one place, and ended before it had separated them.
+  // Another page sent both in one packet, got one seq as the answer, and ended before it had split the packet.
   const entries = Object.entries(storage.items).filter(([key]) => !key.endsWith(first.clientId));
   const stored = Object.fromEntries(entries);
   const key = Object.keys(stored).find((each) => each.endsWith(second.clientId))!;
@@ -371,7 +371,7 @@ test('a chat of a packet whose first chat was kept alone does not get the place 
   expect(hall.log?.chats('aya').map(({ message }) => message)).toEqual(['1', '2']);
 });
 
-test('one that is refused takes none of its packet with it', async () => {
+test('a refused chat does not prevent the others of its packet from being sent', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   hall.onRequest = () => {
@@ -402,7 +402,7 @@ test('of two clients with one storage each sends its own chats, and the other on
   expect(unsentIn(storage)).toEqual([]);
 });
 
-test('a page that is offline does not send what another page wrote before its member left', async () => {
+test('an offline page does not send the chats that another page wrote before the member left', async () => {
   const [hall, other] = [new ScriptedServer(), new ScriptedServer()];
   const storage = memoryStorage();
   const { room } = await joinRoom(newClient(hall, { storage }));

@@ -1,3 +1,4 @@
+/** The coalescing adapter: writes, order, limits and slow consumers, on a real Socket.IO server. */
 import { type CoalescingAdapterOptions, createAdapter } from '@engawa/coalescing-adapter';
 import type { Socket } from 'socket.io';
 import { expect, onTestFinished, test, vi } from 'vitest';

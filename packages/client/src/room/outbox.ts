@@ -247,7 +247,7 @@ export class Outbox {
     }
     for (const request of resent) this.#save(request);
     for (const request of this.#acknowledged) if (isLost(request)) this.#acknowledged.delete(request);
-    // What waits for the answer to the same packet still does.
+    // A request that is pending in one of these packets stays in it.
     for (const request of this.#items) if (!resent.get(request.clientId)) resent.add(request);
     this.#items = resent;
     this.#onChange();
@@ -310,8 +310,8 @@ export class Outbox {
   }
 
   /**
-   * What is left of a packet after a crash is answered with the places of all. A single place may be that of the first chat,
-   * which was tried alone before: it is the place of no other.
+   * After a crash only a part of the packet may be left, while the answer has the seqs of all. A single seq may be that of the first
+   * chat, which was tried alone before: then the others have none.
    */
   #onPacketAccepted(packet: OutboxItem[], answer: { ok: true; chats?: Omit<EntryRef, 'epoch'>[] } & EntryRef): void {
     const { chats } = answer;
@@ -339,7 +339,7 @@ export class Outbox {
   #buildRequest(packet: OutboxItem[]): RequestInput<OutgoingEvent | 'create:chats'> | FailedResult {
     const [first] = packet as [OutboxItem];
     const { epoch } = first.stored;
-    // Another page may have removed them meanwhile: their member left.
+    // Another page may have removed them, since the member left.
     if (packet.every((each) => each.state === 'sending' && !this.#isWaiting(each))) return closedResult();
     if (epoch && !isSameLineage(epoch, this.epoch)) return failedResult('room_replaced', 'Its room is gone.');
     if (!this.#targetsCurrentLog(first)) return failedResult('chat_not_found', 'Its log was set back.');
@@ -376,7 +376,7 @@ export class Outbox {
   }
 
   #markFailed(request: OutboxItem, answer: FailedResult): void {
-    // Another page may have sent it meanwhile.
+    // Another page may have sent or removed it meanwhile.
     if (!this.#isWaiting(request)) return;
     request.settle(answer);
     if (request.isChat) {

@@ -124,6 +124,6 @@ export class ResumeBatcher {
   }
 }
 
-/** The answer has neither entries of the room nor its end. */
+/** The answer has no entries of the room, and does not say that the room is up to date. */
 const isDeferred = (outcome: ResumeResult, { requestRooms: [held] }: PendingResume): boolean =>
   outcome.outcome === 'more' && outcome.entries.length === 0 && outcome.epoch === held?.epoch && outcome.seq === held.seq;
