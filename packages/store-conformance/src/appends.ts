@@ -23,7 +23,7 @@ import {
 } from './fixtures.ts';
 
 export function appendTests(check: DefineTest): void {
-  check('the first entry of a room is 1, and each one after it is one more', async (store) => {
+  check('entries of a room are numbered from 1 without gaps', async (store) => {
     const { epoch, entries } = await openRoom(store, 'den', draft('one'), draft('two'));
     const next = await appendOk(store, 'den', { epoch, drafts: [draft('three')] });
     const last = await appendOk(store, 'den', { epoch, drafts: [draft('four'), draft('five')] });
@@ -50,7 +50,7 @@ export function appendTests(check: DefineTest): void {
     );
   });
 
-  check('it answers where each of its drafts stands', async (store) => {
+  check('the result has the seq and id of each draft', async (store) => {
     const drafts = [draft('one'), draft('two', { quiet: true })];
     const { epoch, entries } = await openRoom(store, 'den', ...drafts);
     const found = await entriesOf(store, 'den');
@@ -65,7 +65,7 @@ export function appendTests(check: DefineTest): void {
     assert.equal((await store.read('den', {})).epoch, epoch);
   });
 
-  check('whatever JSON can say comes back as it was said', async (store) => {
+  check('any JSON value is read back unchanged', async (store) => {
     const text =
       '{"__proto__":{"admin":true},"constructor":1,"text":"\\u0000 \\ud83d\\ude00 \\u2028","deep":[[{"a":[]}],null,true,""],"n":[0.1,-1e-7,1e21,9007199254740991]}';
     const body = JSON.parse(text) as Draft['body'];
@@ -76,7 +76,7 @@ export function appendTests(check: DefineTest): void {
     assert.deepEqual(empty?.body, {});
   });
 
-  check('prev is the last entry before it that was not quiet', async (store) => {
+  check('prev is the last broadcast entry before it', async (store) => {
     const drafts = [
       draft('quiet', { quiet: true }),
       draft('a'),
@@ -99,7 +99,7 @@ export function appendTests(check: DefineTest): void {
     );
   });
 
-  check('an entry was added when the clock said so, and never before the one before it', async (store, clock) => {
+  check('an entry has the time of the clock, but never less than the entry before it', async (store, clock) => {
     const start = clock.now;
     const { epoch } = await openRoom(store, 'den');
     clock.advance(1_000);
@@ -116,7 +116,7 @@ export function appendTests(check: DefineTest): void {
     assert.equal((await entriesOf(store, 'another room owes it nothing'))[0]?.at, start - 4_000);
   });
 
-  check('of two drafts that set the same key the later counts', async (store) => {
+  check('of two drafts that set the same key the later one counts', async (store) => {
     await openRoom(store, 'den', keyDraft(['a', 1], ['b', 1], ['c', null]), keyDraft(['a', 2], ['b', null], ['c', 3]));
     const { keys: found } = await store.read('den', { keys: ['a', 'b', 'c'] });
     assert.deepEqual(
@@ -128,7 +128,7 @@ export function appendTests(check: DefineTest): void {
     );
   });
 
-  check('drafts of one append stand together, however many append at once', async (store) => {
+  check('drafts of one append are consecutive, however many appends run concurrently', async (store) => {
     const { epoch } = await openRoom(store, 'den');
     const all = await Promise.all(repeat(60, (index) => appendOk(store, 'den', { epoch, drafts: repeat(3, () => draft(`of ${index}`)) })));
     for (const { entries } of all)
@@ -139,17 +139,17 @@ export function appendTests(check: DefineTest): void {
     assert.deepEqual(seqsOf(await entriesOf(store, 'den')), upTo(181));
   });
 
-  check('appends of one node are kept in the order in which it asked, in every room', async (store) => {
+  check('appends of one node keep the order of the calls, in every room', async (store) => {
     const rooms = repeat(25, (index) => `room ${index}`);
     const opened = await Promise.all(rooms.map(async (room) => ({ room, ...(await openRoom(store, room, draft('0'))) })));
-    const asked = repeat(20, (turn) =>
+    const operations = repeat(20, (turn) =>
       opened.map(({ room, epoch }) => appendOk(store, room, { epoch, drafts: [draft(String(turn + 1))] })),
     );
-    await Promise.all(asked.flat());
+    await Promise.all(operations.flat());
     for (const room of rooms) assert.deepEqual(textsOf(await entriesOf(store, room)), repeat(21, String));
   });
 
-  check('once it is answered, everybody reads it', async (store) => {
+  check('every read after the result sees the entries', async (store) => {
     const { epoch } = await openRoom(store, 'den');
     for (const seq of repeat(20, (index) => index + 2)) {
       await appendOk(store, 'den', { epoch, drafts: [draft('next', { keyUpdates: [['last', seq]] })] });
@@ -159,7 +159,7 @@ export function appendTests(check: DefineTest): void {
     }
   });
 
-  check('a stale one writes nothing at all', async (store, clock) => {
+  check('a stale append writes nothing', async (store, clock) => {
     const leased = draft('leased', {
       keyUpdates: [
         ['member/ben', 1],
@@ -190,14 +190,14 @@ export function appendTests(check: DefineTest): void {
 }
 
 export function epochTests(check: DefineTest): void {
-  check('null opens a room, and is stale where there is one', async (store) => {
+  check('null creates a room, and is stale if the room exists', async (store) => {
     assert.deepEqual((await store.read('den', {})).epoch, null);
     const { epoch } = await openRoom(store, 'den');
     assert.equal((await store.read('den', {})).epoch, epoch);
     await assertStale(store, 'den', { epoch: null });
   });
 
-  check('another life is stale, and so is any where there is no room', async (store) => {
+  check('another epoch is stale, and so is any epoch without a room', async (store) => {
     const { epoch } = await openRoom(store, 'den');
     const other = await openRoom(store, 'attic');
     assert.notEqual(other.epoch, epoch);
@@ -205,7 +205,7 @@ export function epochTests(check: DefineTest): void {
     await assertStale(store, 'nowhere', { epoch });
   });
 
-  check('of many that open the same room at once one does', async (store) => {
+  check('of many concurrent appends that create the same room exactly one succeeds', async (store) => {
     const opened = await Promise.all(
       repeat(100, (index) => store.append('den', { epoch: null, expectedVersions: [], drafts: [draft(`by ${index}`)] })),
     );
@@ -213,7 +213,7 @@ export function epochTests(check: DefineTest): void {
     assert.deepEqual(textsOf(await entriesOf(store, 'den')), [`by ${opened.findIndex(({ outcome }) => outcome === 'appended')}`]);
   });
 
-  check('a decision on one life never reaches the next, though its keys have the same seqs', async (store) => {
+  check('a decision on one epoch is stale in the next, even if its keys have the same seqs', async (store) => {
     const first = await openRoom(store, 'den', keyDraft(['member/aya', 'owner']));
     await endRoom(store, 'den');
     const second = await openRoom(store, 'den', keyDraft(['member/aya', 'member']));
@@ -224,7 +224,7 @@ export function epochTests(check: DefineTest): void {
 }
 
 export function expectedVersionTests(check: DefineTest): void {
-  check('an append that rests on entries is stale when one of them is another, or not there', async (store) => {
+  check('an append is stale if an expected entry is another one or missing', async (store) => {
     const { epoch, entries } = await openRoom(store, 'den', draft('one'), draft('two'));
     const [one, two] = entries.map(({ seq, id }): [number, string] => [seq, id]) as [[number, string], [number, string]];
     await assertStale(store, 'den', { epoch, expectedEntries: [[1, two[1]]] });
@@ -236,7 +236,7 @@ export function expectedVersionTests(check: DefineTest): void {
     await appendOk(store, 'den', { epoch, expectedEntries: [two], drafts: [draft('four')] });
   });
 
-  check('an append that rests on the newest entry is stale once there is a newer one, told or not, or no room', async (store) => {
+  check('an append with an expected head is stale after any newer entry, broadcast or not, and without a room', async (store) => {
     const { epoch } = await openRoom(store, 'den', draft('one'), draft('two'));
     for (const expectedHead of [0, 1, 3]) await assertStale(store, 'den', { epoch, expectedHead });
     await assertStale(store, 'nowhere', { epoch: null, expectedHead: 0 });
@@ -248,7 +248,7 @@ export function expectedVersionTests(check: DefineTest): void {
     await assertStale(store, 'den', { epoch, expectedHead: 5 });
   });
 
-  check('of many appends that rest on one newest entry one is kept, and one that is repeated is answered all the same', async (store) => {
+  check('of many appends with the same expected head one succeeds, and a repeated one gets its first result', async (store) => {
     const { epoch } = await openRoom(store, 'den');
     const append = (index: number): AppendRequest => ({
       epoch,
@@ -262,7 +262,7 @@ export function expectedVersionTests(check: DefineTest): void {
     await assertNothingAppended(store, 'den', 'repeated', append(0));
   });
 
-  check('it passes while no key has moved, whatever else has', async (store) => {
+  check('an append succeeds if no expected key has changed, whatever else has', async (store) => {
     const { epoch } = await openRoom(store, 'den', keyDraft(['member/aya', 1]), keyDraft(['settings', 1]));
     await appendOk(store, 'den', { epoch, drafts: [keyDraft(['member/ben', 1])] });
     const expectedVersions: AppendRequest['expectedVersions'] = [
@@ -273,7 +273,7 @@ export function expectedVersionTests(check: DefineTest): void {
     await appendOk(store, 'den', { epoch, expectedVersions, drafts: [draft('hello')] });
   });
 
-  check('a key that was replaced, removed or set since is stale, and so is one of several', async (store) => {
+  check('an append is stale if one of its expected keys was replaced, removed or set', async (store) => {
     const { epoch } = await openRoom(store, 'den', keyDraft(['a', 1], ['b', 1], ['same', 1]));
     await appendOk(store, 'den', { epoch, drafts: [keyDraft(['a', 1], ['b', null], ['c', 1])] });
     await assertStale(store, 'den', { epoch, expectedVersions: [['a', 1]] });
@@ -298,7 +298,7 @@ export function expectedVersionTests(check: DefineTest): void {
     });
   });
 
-  check('a removed key is absent again, and set anew it is another one', async (store) => {
+  check('a removed key is absent again, and a new value has a new version', async (store) => {
     const { epoch } = await openRoom(store, 'den', keyDraft(['a', 1]));
     await appendOk(store, 'den', { epoch, expectedVersions: [['a', 1]], drafts: [keyDraft(['a', null])] });
     await appendOk(store, 'den', { epoch, expectedVersions: [['a', 0]], drafts: [keyDraft(['a', 1])] });
@@ -307,12 +307,12 @@ export function expectedVersionTests(check: DefineTest): void {
     await appendOk(store, 'den', { epoch, expectedVersions: [['a', 3]], drafts: [draft('hello')] });
   });
 
-  check('where there is no room no key has a value', async (store) => {
+  check('no key has a value without a room', async (store) => {
     await assertStale(store, 'den', { epoch: null, expectedVersions: [['a', 1]] });
     await appendOk(store, 'den', { epoch: null, expectedVersions: [['a', 0]], drafts: [draft('opens')] });
   });
 
-  check('of 200 appends at once that rest on the same absent key one is appended', async (store) => {
+  check('of 200 concurrent appends that expect the same absent key exactly one succeeds', async (store) => {
     const { epoch } = await openRoom(store, 'den');
     const claim = (index: number): AppendRequest => ({
       epoch,
@@ -329,7 +329,7 @@ export function expectedVersionTests(check: DefineTest): void {
     assert.equal((await store.read('den', {})).head, 2);
   });
 
-  check('appends at once that each rest on what they read lose nothing', async (store) => {
+  check('concurrent appends with expected versions lose no update', async (store) => {
     const { epoch } = await openRoom(store, 'den', keyDraft(['count', 0]));
     const increase = async (): Promise<void> => {
       const count = await keyOf(store, 'den', 'count');
@@ -346,7 +346,7 @@ export function expectedVersionTests(check: DefineTest): void {
 export function idempotencyKeyTests(check: DefineTest): void {
   const idempotencyKey = 'aya:c1';
 
-  check('a retry by the same name is answered as the first time, and writes nothing', async (store, clock) => {
+  check('a retry with the same key gets the first result and writes nothing', async (store, clock) => {
     const { epoch } = await openRoom(store, 'den');
     const first = await appendOk(store, 'den', { epoch, idempotencyKey, drafts: [draft('one'), draft('two', { quiet: true })] });
     assert.equal(first.entries.length, 2);
@@ -359,7 +359,7 @@ export function idempotencyKeyTests(check: DefineTest): void {
     assert.deepEqual(receiptOf(retry), first);
   });
 
-  check('a retry by the same name is answered as the first time, even when what it rested on moved', async (store) => {
+  check('a retry with the same key gets the first result even if its expected versions are outdated', async (store) => {
     const { epoch } = await openRoom(store, 'den', keyDraft(['member/aya', 1]));
     const first = await appendOk(store, 'den', {
       epoch,
@@ -369,9 +369,9 @@ export function idempotencyKeyTests(check: DefineTest): void {
     });
     await appendOk(store, 'den', { epoch, drafts: [keyDraft(['member/aya', null], ['name', null])] });
     await assertStale(store, 'den', { epoch, expectedVersions: [['member/aya', 1]] });
-    for (const asked of [epoch, null, 'another life']) {
+    for (const otherEpoch of [epoch, null, 'other epoch']) {
       const retry = await assertNothingAppended(store, 'den', 'repeated', {
-        epoch: asked,
+        epoch: otherEpoch,
         expectedVersions: [['member/aya', 1]],
         idempotencyKey,
       });
@@ -379,12 +379,12 @@ export function idempotencyKeyTests(check: DefineTest): void {
     }
   });
 
-  check('what opened the room is repeated too', async (store) => {
+  check('the append that created the room is repeated, too', async (store) => {
     const first = await appendOk(store, 'den', { epoch: null, idempotencyKey, drafts: [draft('opens')] });
     assert.deepEqual(receiptOf(await assertNothingAppended(store, 'den', 'repeated', { epoch: null, idempotencyKey })), first);
   });
 
-  check('of two at once one is appended and the other is repeated', async (store) => {
+  check('of two concurrent appends one is appended and the other is repeated', async (store) => {
     const { epoch } = await openRoom(store, 'den');
     const twice = await Promise.all(
       repeat(2, () => store.append('den', { epoch, expectedVersions: [], idempotencyKey, drafts: [draft('hello')] })),
@@ -394,14 +394,14 @@ export function idempotencyKeyTests(check: DefineTest): void {
     assert.equal((await store.read('den', {})).head, 2);
   });
 
-  check('what was erased since is still repeated', async (store) => {
+  check('an append with erased entries is still repeated', async (store) => {
     const { epoch } = await openRoom(store, 'den');
     const first = await appendOk(store, 'den', { epoch, idempotencyKey, drafts: [draft('secret')] });
     await appendOk(store, 'den', { epoch, drafts: [draft('erases', { eraseSeqs: [2] })] });
     assert.deepEqual(receiptOf(await assertNothingAppended(store, 'den', 'repeated', { epoch, idempotencyKey })), first);
   });
 
-  check('a day of other appends does not make it forget', async (store, clock) => {
+  check('keys are stored through a day of other appends', async (store, clock) => {
     const { epoch } = await openRoom(store, 'den');
     const first = await appendOk(store, 'den', { epoch, idempotencyKey, drafts: [draft('hello')] });
     await Promise.all(repeat(300, (index) => appendOk(store, 'den', { epoch, idempotencyKey: `ben:${index}`, drafts: [draft('hi')] })));
@@ -409,7 +409,7 @@ export function idempotencyKeyTests(check: DefineTest): void {
     assert.deepEqual(receiptOf(await assertNothingAppended(store, 'den', 'repeated', { epoch, idempotencyKey })), first);
   });
 
-  check('a stale append is not remembered', async (store) => {
+  check('the key of a stale append is not stored', async (store) => {
     const { epoch } = await openRoom(store, 'den');
     await assertStale(store, 'den', { epoch: null, idempotencyKey });
     assert.equal(
@@ -418,7 +418,7 @@ export function idempotencyKeyTests(check: DefineTest): void {
     );
   });
 
-  check('a name says nothing in another room, and no name is no name', async (store) => {
+  check('a key counts in its own room only, and an append without one is never repeated', async (store) => {
     const { epoch } = await appendOk(store, 'den', { epoch: null, idempotencyKey, drafts: [draft('hello')] });
     await appendOk(store, 'attic', { epoch: null, idempotencyKey, drafts: [draft('hello')] });
     await appendOk(store, 'den', { epoch, drafts: [draft('nameless')] });
@@ -427,7 +427,7 @@ export function idempotencyKeyTests(check: DefineTest): void {
     await assertNothingAppended(store, 'den', 'repeated', { epoch, idempotencyKey: '' });
   });
 
-  check('recall answers what the first was answered, and null where there was none', async (store) => {
+  check('findByIdempotencyKey returns the first result, or null', async (store) => {
     const first = await appendOk(store, 'den', { epoch: null, idempotencyKey, drafts: [draft('one'), draft('two')] });
     await openRoom(store, 'attic');
     assert.deepEqual(await findReceipt(store, 'den', idempotencyKey), first);

@@ -4,7 +4,7 @@ import type { AppendNotice } from '@engawa/server';
 import { appendOk, type DefineTest, draft, endRoom, entriesOf, openRoom, repeat } from './fixtures.ts';
 
 export function clockOrderTests(check: DefineTest): void {
-  check('they grow inside a room, also in one append, and when the clock stands still or goes back', async (store, clock) => {
+  check('values grow inside a room, also in one append, and if the clock stops or goes back', async (store, clock) => {
     const { epoch } = await openRoom(store, 'den', draft('one'), draft('two', { quiet: true }));
     await appendOk(store, 'den', { epoch, drafts: repeat(5, () => draft('at once')) });
     clock.advance(-60_000);
@@ -16,48 +16,48 @@ export function clockOrderTests(check: DefineTest): void {
     assertIncreasing(found);
   });
 
-  check('of entries of any rooms the one that is told later has the larger one', async (store, clock) => {
+  check('of entries of any rooms the one that is published later has the larger value', async (store, clock) => {
     const rooms = repeat(5, (index) => `room ${index}`);
-    const told: number[] = [];
-    for (const room of rooms) await store.subscribe(room, { onAppend: (each) => told.push(...hlcsOf(each)), onPublish() {}, onGap() {} });
+    const hlcs: number[] = [];
+    for (const room of rooms) await store.subscribe(room, { onAppend: (each) => hlcs.push(...hlcsOf(each)), onPublish() {}, onGap() {} });
     const opened = await Promise.all(rooms.map((room) => openRoom(store, room)));
     for (const turn of repeat(6, (index) => index)) {
       clock.advance(turn % 2 === 0 ? 1_000 : -3_000);
       const drafts = () => repeat(2, () => draft(String(turn)));
       await Promise.all(rooms.map((room, index) => appendOk(store, room, { epoch: String(opened[index]?.epoch), drafts: drafts() })));
     }
-    assert.equal(told.length, 65);
-    assertIncreasing(told, store.maxClockSkewUs);
+    assert.equal(hlcs.length, 65);
+    assertIncreasing(hlcs, store.maxClockSkewUs);
   });
 
-  check('they grow over the lives of a room', async (store, clock) => {
-    const told: number[] = [];
-    await store.subscribe('den', { onAppend: (each) => told.push(...hlcsOf(each)), onPublish() {}, onGap() {} });
+  check('values grow over the epochs of a room', async (store, clock) => {
+    const hlcs: number[] = [];
+    await store.subscribe('den', { onAppend: (each) => hlcs.push(...hlcsOf(each)), onPublish() {}, onGap() {} });
     for (const _ of [1, 2, 3]) {
       await openRoom(store, 'den');
       await endRoom(store, 'den');
       clock.advance(-1_000);
     }
-    assert.equal(told.length, 6);
-    assertIncreasing(told);
+    assert.equal(hlcs.length, 6);
+    assertIncreasing(hlcs);
   });
 
-  check('an entry is told with the one that it is read with', async (store) => {
-    const told: number[] = [];
-    await store.subscribe('den', { onAppend: (each) => told.push(...hlcsOf(each)), onPublish() {}, onGap() {} });
+  check('an entry is published with the value that is read back', async (store) => {
+    const hlcs: number[] = [];
+    await store.subscribe('den', { onAppend: (each) => hlcs.push(...hlcsOf(each)), onPublish() {}, onGap() {} });
     const { epoch } = await openRoom(store, 'den', draft('one', { quiet: true }), draft('two', { listed: true }));
     await appendOk(store, 'den', { epoch, drafts: [draft('three', { eraseSeqs: [1] })] });
-    assert.equal(told.length, 3);
+    assert.equal(hlcs.length, 3);
     assert.deepEqual(
       (await entriesOf(store, 'den')).map(({ hlc }) => hlc),
-      told,
+      hlcs,
     );
     const { entries } = await store.read('den', { seqs: [1, 2, 3] });
     assert.deepEqual(
       [1, 2, 3].map((seq) => entries.get(seq)?.hlc),
-      told,
+      hlcs,
     );
-    assert.deepEqual((await store.readPage('den', { listed: true, limit: 1 })).entries[0]?.hlc, told[1]);
+    assert.deepEqual((await store.readPage('den', { listed: true, limit: 1 })).entries[0]?.hlc, hlcs[1]);
   });
 }
 

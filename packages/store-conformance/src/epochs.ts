@@ -19,7 +19,7 @@ import {
 export function newEpochTests(check: DefineTest): void {
   const joins = draft('joins', { keyUpdates: [['member/aya', 1]], lease: { key: 'member/aya', node: 'n1' } });
 
-  check('it begins another life, in which everything is as it was', async (store) => {
+  check('the log gets a new epoch and is otherwise unchanged', async (store) => {
     const { epoch } = await openRoom(store, 'den', joins, draft('two', { listed: true }), draft('three', { quiet: true }));
     await store.advanceMark('den', 'member/aya', 2);
     const look = async () => ({
@@ -38,25 +38,25 @@ export function newEpochTests(check: DefineTest): void {
     });
   });
 
-  check('it happens once: who names a life that is over gets the one in force', async (store) => {
+  check('it happens once: an outdated epoch returns the present one', async (store) => {
     const { epoch } = await openRoom(store, 'den');
     const answers = await Promise.all(repeat(20, () => store.startNewEpoch('den', epoch)));
     assert.equal(new Set(answers).size, 1);
     const [forked] = answers;
     assert.ok(forked && forked !== epoch);
-    for (const named of [epoch, 'no such life', '']) assert.equal(await store.startNewEpoch('den', named), forked);
+    for (const named of [epoch, 'no such epoch', '']) assert.equal(await store.startNewEpoch('den', named), forked);
     const again = await store.startNewEpoch('den', forked);
     assert.ok(again !== null && again !== forked && again !== epoch);
     assert.equal((await store.read('den', {})).epoch, again);
   });
 
-  check('without a room it is null, and makes none; other rooms keep their life', async (store) => {
+  check('without a room the result is null and no room is created; other rooms keep their epoch', async (store) => {
     const { epoch } = await openRoom(store, 'den');
     assert.equal(await store.startNewEpoch('nowhere', epoch), null);
     assert.deepEqual(await listRooms(store).then(({ rooms }) => rooms.map((room) => [room.room, room.epoch])), [['den', epoch]]);
   });
 
-  check('an append that was decided on the life before is stale, and one on the new life goes on', async (store) => {
+  check('an append of the former epoch is stale, and one of the new epoch succeeds', async (store) => {
     const { epoch } = await openRoom(store, 'den', joins);
     const forked = await store.startNewEpoch('den', epoch);
     await assertStale(store, 'den', { epoch });
@@ -66,7 +66,7 @@ export function newEpochTests(check: DefineTest): void {
     assert.equal((await store.readPage('den', { limit: 1 })).entries[0]?.prev, joins.id);
   });
 
-  check('what was kept before is still repeated, as of the life in which it stands now', async (store) => {
+  check('earlier appends are still repeated, with the new epoch', async (store) => {
     const idempotencyKey = 'aya:1';
     const first = await appendOk(store, 'den', { epoch: null, idempotencyKey, drafts: [draft('one'), draft('two')] });
     const forked = await store.startNewEpoch('den', first.epoch);
@@ -77,20 +77,20 @@ export function newEpochTests(check: DefineTest): void {
       assert.deepEqual(receiptOf(await assertNothingAppended(store, 'den', 'repeated', { epoch, idempotencyKey })), now);
   });
 
-  check('leases go on', async (store) => {
+  check('leases are unchanged', async (store) => {
     const { epoch } = await openRoom(store, 'den', joins);
     const forked = await store.startNewEpoch('den', epoch);
     assert.equal(await store.acquireLease('den', { name: 'member/aya', seq: 1 }, 'n2'), true);
     assert.equal((await keyOf(store, 'den', 'member/aya'))?.lease, 'held');
-    await appendOk(store, 'den', { epoch: forked, requiredExpiredLease: 'member/aya', drafts: [draft('nobody beats')] });
+    await appendOk(store, 'den', { epoch: forked, requiredExpiredLease: 'member/aya', drafts: [draft('no heartbeat')] });
   });
 
-  check('tickets keep the life that they were left in', async (store) => {
-    const leaves = (key: string) => draft('leaves', { tickets: [{ holder: 'aya', key, value: 1 }] });
-    const { epoch } = await openRoom(store, 'den', leaves('a'));
+  check('tickets keep the epoch with which they were set', async (store) => {
+    const setsTicket = (key: string) => draft('sets a ticket', { tickets: [{ holder: 'aya', key, value: 1 }] });
+    const { epoch } = await openRoom(store, 'den', setsTicket('a'));
     const forked = await store.startNewEpoch('den', epoch);
     assert.notEqual(forked, epoch);
-    await appendOk(store, 'den', { epoch: forked, drafts: [leaves('b')] });
+    await appendOk(store, 'den', { epoch: forked, drafts: [setsTicket('b')] });
     assert.deepEqual(
       (await store.listTickets('aya', NO_LIMIT)).map((ticket) => [ticket.key, ticket.seq, ticket.epoch]),
       [
@@ -100,14 +100,14 @@ export function newEpochTests(check: DefineTest): void {
     );
   });
 
-  check('nobody is told, and what follows is told as of the new life', async (store) => {
+  check('nobody is notified, and later notices have the new epoch', async (store) => {
     const { epoch } = await openRoom(store, 'den');
-    const { heard, signals } = await listen(store, 'den');
+    const { notices, messages } = await listen(store, 'den');
     const forked = await store.startNewEpoch('den', epoch);
-    assert.deepEqual([heard, signals], [[], []]);
+    assert.deepEqual([notices, messages], [[], []]);
     await appendOk(store, 'den', { epoch: forked, drafts: [draft('two')] });
     assert.deepEqual(
-      heard.map((told) => told.epoch),
+      notices.map((notice) => notice.epoch),
       [forked],
     );
   });

@@ -31,7 +31,7 @@ import {
 import { oddStrings } from './string-safety.ts';
 
 export function exportImportTests(check: DefineTest): void {
-  check('what was packed in one store is the same in another one', async (store, clock, openAnother) => {
+  check('an imported room equals the exported one', async (store, clock, openAnother) => {
     await fillRoom(store, clock);
     const another = await openAnother();
     await copyRoom(store, another);
@@ -42,22 +42,22 @@ export function exportImportTests(check: DefineTest): void {
     );
   });
 
-  check('appends go on there as they would have', async (store, clock, openAnother) => {
+  check('appends continue in the target as they would in the source', async (store, clock, openAnother) => {
     await fillRoom(store, clock);
     const another = await openAnother();
     await copyRoom(store, another);
     clock.advance(-60_000);
     const { epoch, head, lastBroadcastId } = await store.readPage('den', { limit: 1 });
     const before = await listRooms(store);
-    const kept = await findReceipt(store, 'den', 'aya:1');
-    assert.ok(epoch && kept && head > 5);
+    const receipt = await findReceipt(store, 'den', 'aya:1');
+    assert.ok(epoch && receipt && head > 5);
 
     await assertStale(another, 'den', { epoch: null });
     await assertStale(another, 'den', { epoch, expectedVersions: [['settings', 1]] });
     await assertStale(another, 'den', { epoch, expectedEntries: [[2, 'another id']] });
     assert.deepEqual(
       receiptOf(await another.append('den', { epoch, idempotencyKey: 'aya:1', expectedVersions: [], drafts: [draft('again')] })),
-      kept,
+      receipt,
     );
     const settings = await keyOf(store, 'den', 'settings');
     const expectedEntries: [number, string][] = (await entriesOf(store, 'den')).map(({ seq, id }) => [seq, id]);
@@ -75,7 +75,7 @@ export function exportImportTests(check: DefineTest): void {
     assert.equal((await store.read('den', {})).head, head);
   });
 
-  check('the same again changes nothing, part by part and as a whole', async (store, clock, openAnother) => {
+  check('importing a chunk or a whole room twice changes nothing', async (store, clock, openAnother) => {
     await fillRoom(store, clock);
     const another = await openAnother();
     const parcels = await exportAll(store, 'den');
@@ -86,7 +86,7 @@ export function exportImportTests(check: DefineTest): void {
     assert.deepEqual(await snapshot(another), once);
   });
 
-  check('a log that is trimmed arrives trimmed, and goes on where it was', async (store, _, openAnother) => {
+  check('a trimmed log is trimmed in the target, and continues there', async (store, _, openAnother) => {
     const another = await openAnother();
     const drafts = repeat(9, (index) => draft(String(index + 1), { listed: index % 2 === 0, quiet: index === 8 }));
     for (const below of [2, 5, 9, 10]) {
@@ -109,7 +109,7 @@ export function exportImportTests(check: DefineTest): void {
     }
   });
 
-  check('a room of many parts is whole, and its parts are of bounded size', async (store, _, openAnother) => {
+  check('a large room is complete, and its chunks are of bounded size', async (store, _, openAnother) => {
     const many = 2 * MAX_CHUNK_ITEMS + 1;
     const { epoch } = await openRoom(store, 'den');
     await store.heartbeat('n1', 1_000_000);
@@ -149,7 +149,7 @@ export function exportImportTests(check: DefineTest): void {
     assert.deepEqual((await exportAll(another, 'den')).flatMap(itemsOf).map(stringify).sort(), all.map(stringify).sort());
   });
 
-  check('large bodies and values make more parts, each with something in it', async (store, _, openAnother) => {
+  check('large bodies and values need more chunks, each with at least one item', async (store, _, openAnother) => {
     const large = (bytes: number): Draft => draft('x'.repeat(bytes), { keyUpdates: [[`large/${bytes}`, 'x'.repeat(bytes)]] });
     await openRoom(store, 'den', ...repeat(12, (index) => large(200_000 + index)), large(2 * MAX_CHUNK_BYTES), large(1));
     const parcels = await exportAll(store, 'den');
@@ -163,7 +163,7 @@ export function exportImportTests(check: DefineTest): void {
     assert.deepEqual(await another.read('den', ask), await store.read('den', ask));
   });
 
-  check('a lease has run out there, says what it was, and may be held again', async (store, clock, openAnother) => {
+  check('a lease is expired in the target, has its former state, and can be acquired again', async (store, clock, openAnother) => {
     const joins = (key: string, node: string): Draft => draft('joins', { keyUpdates: [[key, 1]], lease: { key, node } });
     for (const node of ['n1', 'n2']) await store.heartbeat(node, 1_000_000);
     await openRoom(
@@ -199,7 +199,7 @@ export function exportImportTests(check: DefineTest): void {
     assert.deepEqual((await listExpired(another)).map(({ key }) => key).sort(), ['dai', 'eve', 'member/ben']);
   });
 
-  check('tickets run out there when they would have, and keep the life that they were left in', async (store, clock, openAnother) => {
+  check('tickets expire in the target at the same time, and keep the epoch with which they were set', async (store, clock, openAnother) => {
     const leaves = (key: string, ttl?: number): Draft =>
       draft('leaves', { tickets: [{ holder: 'aya', key, value: { key }, ...(ttl !== undefined && { ttl }) }] });
     const { epoch } = await openRoom(store, 'den', leaves('a'), leaves('b', 1_000), leaves('c', 2_000));
@@ -225,7 +225,7 @@ export function exportImportTests(check: DefineTest): void {
     );
   });
 
-  check('ticks grow on there, whatever the clock says', async (store, clock, openAnother) => {
+  check('HLC values grow in the target, whatever the clock is', async (store, clock, openAnother) => {
     const another = await openAnother();
     clock.advance(3_600_000);
     const { epoch } = await openRoom(store, 'den', draft('one'), draft('two'));
@@ -235,19 +235,19 @@ export function exportImportTests(check: DefineTest): void {
     await endRoom(another, 'den');
     const { epoch: later } = await openRoom(another, 'den', draft('five'));
     assert.notEqual(later, epoch);
-    const told = [...(await entriesOf(store, 'den')), ...(await entriesOf(another, 'den'))].map(({ hlc }) => hlc);
-    assert.equal(told.length, 3);
-    assertIncreasing(told);
+    const published = [...(await entriesOf(store, 'den')), ...(await entriesOf(another, 'den'))].map(({ hlc }) => hlc);
+    assert.equal(published.length, 3);
+    assertIncreasing(published);
   });
 
-  check('nobody is told, neither here nor there, and other rooms keep what they have', async (store, clock, openAnother) => {
+  check('nobody is notified in either store, and other rooms are unchanged', async (store, clock, openAnother) => {
     await fillRoom(store, clock);
     const another = await openAnother();
     await openRoom(another, 'attic', keyDraft(['member/aya', 1]));
     const before = await another.readPage('attic', { limit: NO_LIMIT });
     const listeners = [await listen(store, 'den'), await listen(another, 'den'), await listen(another, 'attic')];
     await copyRoom(store, another);
-    for (const { heard, signals } of listeners) assert.deepEqual([heard, signals], [[], []]);
+    for (const { notices, messages } of listeners) assert.deepEqual([notices, messages], [[], []]);
     assert.deepEqual(await another.readPage('attic', { limit: NO_LIMIT }), before);
     assert.deepEqual(await countsOf(another, 'attic', ''), { member: 1 });
     const { epoch } = await another.read('den', {});
@@ -255,7 +255,7 @@ export function exportImportTests(check: DefineTest): void {
     assert.deepEqual(listeners[1]?.seqs(), seqsOf(entries));
   });
 
-  check('where there is no room there is nothing to pack, and packing makes none', async (store) => {
+  check('without a room the export is null, and creates no room', async (store) => {
     assert.equal(await store.exportChunk('nowhere', null), null);
     await openRoom(store, 'den');
     await endRoom(store, 'den');
@@ -263,7 +263,7 @@ export function exportImportTests(check: DefineTest): void {
     assert.deepEqual(await listRooms(store), { rooms: [], more: false });
   });
 
-  check('a room that has moved ends as any other, and nothing of it is left', async (store, clock, openAnother) => {
+  check('an imported room can be ended, and nothing of it remains', async (store, clock, openAnother) => {
     await fillRoom(store, clock);
     const another = await openAnother();
     await copyRoom(store, another);
@@ -276,7 +276,7 @@ export function exportImportTests(check: DefineTest): void {
     await appendOk(another, 'den', { epoch, idempotencyKey: 'aya:1', drafts: [draft('a new life')] });
   });
 
-  check('a part of a room can be ended, and all of it be put anew', async (store, _, openAnother) => {
+  check('a partly imported room can be ended, and then imported again', async (store, _, openAnother) => {
     const member = draft('joins', { keyUpdates: [['member/aya', 1]], lease: { key: 'member/aya', node: 'n1' } });
     const { epoch } = await openRoom(store, 'den', member, ...repeat(MAX_CHUNK_ITEMS + 1, () => draft('x', { listed: true })));
     const [first, ...others] = await exportAll(store, 'den');
@@ -293,7 +293,7 @@ export function exportImportTests(check: DefineTest): void {
     await appendOk(another, 'den', { epoch, expectedVersions: [['member/aya', 1]], drafts: [draft('next')] });
   });
 
-  check('any name arrives as it is, and never as another one', async (store, _, openAnother) => {
+  check('any name is imported unchanged, and never confused with another one', async (store, _, openAnother) => {
     const another = await openAnother();
     const odd = (key: string): Draft =>
       draft(key, { id: `${key}!`, by: key, author: key, kind: key, keyUpdates: [[key, key]], lease: { key, node: key } });
@@ -405,7 +405,7 @@ async function snapshot(store: Store) {
     repeat(10, (index) => [1, 5].includes(index)),
   );
   assert.deepEqual(
-    found.receipts.map((kept) => kept?.entries.length),
+    found.receipts.map((receipt) => receipt?.entries.length),
     [2, 1, 1, undefined],
   );
   assert.deepEqual(

@@ -100,13 +100,13 @@ export async function assertNothingAppended(
   more: Partial<AppendRequest>,
 ): Promise<AppendResult> {
   const append: AppendRequest = { drafts: [draft('in vain')], epoch: null, expectedVersions: [], ...more };
-  const { heard, signals, leave } = await listen(store, room);
+  const { notices, messages, unsubscribe } = await listen(store, room);
   const before = await snapshot(store, room, append);
   const appended = await store.append(room, append);
   assert.equal(appended.outcome, outcome);
   assert.deepEqual(await snapshot(store, room, append), before);
-  assert.deepEqual([heard, signals], [[], []]);
-  leave();
+  assert.deepEqual([notices, messages], [[], []]);
+  unsubscribe();
   return appended;
 }
 
@@ -118,11 +118,11 @@ export async function listen(store: Store, room: string) {
   const notices: AppendNotice[] = [];
   const published: Json[] = [];
   const unsubscribe = await store.subscribe(room, {
-    onAppend: (told) => notices.push(told),
-    onPublish: (signal) => published.push(signal),
+    onAppend: (notice) => notices.push(notice),
+    onPublish: (message) => published.push(message),
     onGap() {},
   });
-  return { heard: notices, signals: published, leave: unsubscribe, seqs: () => notices.flatMap(({ entries }) => seqsOf(entries)) };
+  return { notices, messages: published, unsubscribe, seqs: () => notices.flatMap(({ entries }) => seqsOf(entries)) };
 }
 
 export async function entriesOf(store: Store, room: string): Promise<Entry[]> {

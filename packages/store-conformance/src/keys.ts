@@ -30,7 +30,7 @@ export function keyTests(check: DefineTest): void {
     assert.deepEqual(await keyOf(store, 'den', 'a'), { value: 'three', seq: 6 });
   });
 
-  check('every value but null is one', async (store) => {
+  check('every value except null is a value', async (store) => {
     const values: [string, Json][] = [
       ['no', false],
       ['zero', 0],
@@ -44,7 +44,7 @@ export function keyTests(check: DefineTest): void {
     assert.deepEqual(found, new Map(values.map(([key, value]) => [key, { value, seq: 1 }])));
   });
 
-  check('only what was asked for is answered, and only what there is', async (store) => {
+  check('the result has exactly the requested keys that exist', async (store) => {
     await openRoom(store, 'den', keyDraft(['a', 1], ['b', 1]), draft('two'));
     const facts = await store.read('den', { keys: ['a', 'c'], seqs: [2, 0, -1, 3, 1_000] });
     assert.deepEqual([...facts.keys.keys()], ['a']);
@@ -52,7 +52,7 @@ export function keyTests(check: DefineTest): void {
     assert.deepEqual(facts.counts, new Map());
   });
 
-  check('where there is no room there is nothing', async (store) => {
+  check('without a room there are no facts', async (store) => {
     await openRoom(store, 'den', keyDraft(['a', 1], ['member/aya', 1]));
     const facts = await store.read('attic', { keys: ['a'], seqs: [1], counts: ['', 'member'] });
     const counts = new Map([
@@ -62,7 +62,7 @@ export function keyTests(check: DefineTest): void {
     assert.deepEqual(facts, { epoch: null, head: 0, bytes: 0, keys: new Map(), entries: new Map(), counts });
   });
 
-  check('what is read together is of one moment', async (store) => {
+  check('facts of one read are one snapshot', async (store) => {
     const { epoch } = await openRoom(store, 'den', keyDraft(['last', 1], ['n/1', 1]));
     const look = async (): Promise<void> => {
       const facts = await store.read('den', { keys: ['last'], seqs: upTo(202), counts: [''] });
@@ -78,7 +78,7 @@ export function keyTests(check: DefineTest): void {
 }
 
 export function familyTests(check: DefineTest): void {
-  check('it has the keys directly in it, with their values and seqs', async (store) => {
+  check('a family has the keys directly below it, with their values and seqs', async (store) => {
     const names = ['member', 'member/aya', 'member/a/b', 'members/cho', 'Member/dai', 'member/ben', 'a/member/eri', 'settings'];
     await openRoom(store, 'den', draft('opens'), keyDraft(...names.map((name): [string, Json] => [name, `value of ${name}`])));
     await openRoom(store, 'attic', keyDraft(['member/fay', 1]));
@@ -95,21 +95,21 @@ export function familyTests(check: DefineTest): void {
     assert.deepEqual(await namesOf(store, 'nowhere', 'member'), []);
   });
 
-  check('a removed key is no longer in it', async (store) => {
+  check('a removed key is not in its family any more', async (store) => {
     const { epoch } = await openRoom(store, 'den', keyDraft(['member/aya', 1], ['member/ben', 1]));
     assert.deepEqual(await namesOf(store, 'den', 'member'), ['aya', 'ben']);
     await appendOk(store, 'den', { epoch, drafts: [keyDraft(['member/aya', null])] });
     assert.deepEqual(await namesOf(store, 'den', 'member'), ['ben']);
   });
 
-  check('its names are in the order of their UTF-8 bytes', async (store) => {
+  check('names are in the order of their UTF-8 bytes', async (store) => {
     const names = ['b', 'B', 'a', 'aa', '10', '9', 'é', 'ｱ', '\uffff', '😀', '𠮷', '\u007f', ' ', '~'];
     assert.notDeepEqual(sortByUtf8(names), names.toSorted(), 'the order of UTF-16 is another one');
     await openRoom(store, 'den', keyDraft(...names.map((name): [string, Json] => [`member/${name}`, 1])));
     assert.deepEqual(await namesOf(store, 'den', 'member'), sortByUtf8(names));
   });
 
-  check('it is read page by page, each name once', async (store) => {
+  check('page by page each name is read once', async (store) => {
     const names = sortByUtf8(repeat(23, (index) => `${['a', 'é', '😀', 'ｱ'][index % 4]}${index}`));
     await openRoom(
       store,
@@ -119,7 +119,7 @@ export function familyTests(check: DefineTest): void {
     for (const limit of [1, 5, 22, 23, 24]) assert.deepEqual(await walkFamily(store, 'den', 'member', limit), names);
   });
 
-  check('a page starts after the named one, whether there is such a name or not', async (store) => {
+  check('a page starts after the given name, whether it exists or not', async (store) => {
     await openRoom(store, 'den', keyDraft(['member/a', 1], ['member/c', 1], ['member/e', 1]));
     const after = async (name: string) => (await store.listKeys('den', 'member', { after: name, limit: 2 })).keys.map(([each]) => each);
     assert.deepEqual(await after('a'), ['c', 'e']);
@@ -130,7 +130,7 @@ export function familyTests(check: DefineTest): void {
 }
 
 export function countTests(check: DefineTest): void {
-  check('they are of the families directly beneath a parent', async (store) => {
+  check('a parent has counts of the families directly below it', async (store) => {
     await openRoom(
       store,
       'den',
@@ -162,7 +162,7 @@ export function countTests(check: DefineTest): void {
     );
   });
 
-  check('they stay exact when keys are set, replaced and removed, and a family without keys is none', async (store) => {
+  check('counts are exact after keys are set, replaced and removed, and a family without keys is absent', async (store) => {
     const { epoch } = await openRoom(store, 'den', keyDraft(['m/aya', 1], ['m/ben', 1]));
     const after = async (...drafts: Draft[]): Promise<Record<string, number>> => {
       await appendOk(store, 'den', { epoch, drafts });
@@ -177,7 +177,7 @@ export function countTests(check: DefineTest): void {
     assert.deepEqual(await after(keyDraft(['m/aya', 1])), { m: 1 });
   });
 
-  check('after hundreds of changes at once they are what there is', async (store) => {
+  check('counts are exact after hundreds of concurrent changes', async (store) => {
     const { epoch } = await openRoom(store, 'den');
     const random = randomFrom(7);
     const pick = (...names: string[]): string => names[Math.floor(random() * names.length)] as string;

@@ -17,13 +17,13 @@ export function leaseTests(check: DefineTest): void {
       epoch,
       expectedVersions: [],
       requiredExpiredLease: key,
-      drafts: [draft('has lapsed')],
+      drafts: [draft('is expired')],
     });
     assert.equal(outcome, listed ? 'appended' : 'stale');
     return listed;
   };
 
-  check('it is held while its node beats, and has run out when the node is gone', async (store, clock) => {
+  check('a lease is held while its node sends heartbeats, and expires when the node is gone', async (store, clock) => {
     await store.heartbeat('n1', 1_000);
     await openRoom(store, 'den', joins('n1'));
     assert.equal(await hasExpired(store), false);
@@ -35,7 +35,7 @@ export function leaseTests(check: DefineTest): void {
     assert.equal(await hasExpired(store), true);
   });
 
-  check('a node that comes back has what nobody took in the meantime', async (store, clock) => {
+  check('a node that returns has the leases that no other node has acquired', async (store, clock) => {
     await store.heartbeat('n1', 1_000);
     await openRoom(store, 'den', joins('n1'));
     clock.advance(1_001);
@@ -45,7 +45,7 @@ export function leaseTests(check: DefineTest): void {
     assert.equal(await hasExpired(store), false);
   });
 
-  check('what a node keeps that never beat has run out', async (store) => {
+  check('the lease of a node without a heartbeat is expired', async (store) => {
     await openRoom(store, 'den', joins('n1'));
     assert.equal(await hasExpired(store), true);
     assert.equal(await acquire(store, 'n2'), true);
@@ -54,7 +54,7 @@ export function leaseTests(check: DefineTest): void {
     assert.equal(await hasExpired(store), false);
   });
 
-  check('an append that names what is held is stale, and passes when it has run out', async (store, clock) => {
+  check('an append that requires an expired lease is stale while it is held, and succeeds once it has expired', async (store, clock) => {
     await store.heartbeat('n1', 1_000);
     const { epoch } = await openRoom(store, 'den', joins('n1'));
     const leaves = {
@@ -71,7 +71,7 @@ export function leaseTests(check: DefineTest): void {
     await assertStale(store, 'den', { ...leaves, expectedVersions: [] });
   });
 
-  check('an append that names what has no lease is stale', async (store) => {
+  check('an append that requires an expired lease is stale if the key has no lease', async (store) => {
     const { epoch } = await openRoom(store, 'den', keyDraft(['settings', 1]), joins('n1'));
     assert.equal(await hasExpired(store), true);
     await assertStale(store, 'den', { epoch, requiredExpiredLease: 'settings' });
@@ -79,7 +79,7 @@ export function leaseTests(check: DefineTest): void {
     await assertStale(store, 'nowhere', { epoch: null, requiredExpiredLease: key });
   });
 
-  check('released it runs out after its time, though the node lives', async (store, clock) => {
+  check('a released lease expires after its delay, though its node is alive', async (store, clock) => {
     await store.heartbeat('n1', 1_000_000);
     await openRoom(store, 'den', joins('n1'));
     await store.releaseLease('den', key, 'n1', 500);
@@ -89,7 +89,7 @@ export function leaseTests(check: DefineTest): void {
     assert.equal(await hasExpired(store), true);
   });
 
-  check('held again it does not run out', async (store, clock) => {
+  check('a lease that is acquired again does not expire', async (store, clock) => {
     await store.heartbeat('n1', 1_000_000);
     await openRoom(store, 'den', joins('n1'));
     await store.releaseLease('den', key, 'n1', 500);
@@ -103,7 +103,7 @@ export function leaseTests(check: DefineTest): void {
     assert.equal(await hasExpired(store), false);
   });
 
-  check('another node takes it over, and what the first does later is nothing', async (store, clock) => {
+  check('another node can acquire it, and the first one then has no effect on it', async (store, clock) => {
     await store.heartbeat('n1', 1_000);
     await store.heartbeat('n2', 3_000);
     await openRoom(store, 'den', joins('n1'));
@@ -116,7 +116,7 @@ export function leaseTests(check: DefineTest): void {
     assert.equal(await hasExpired(store), true);
   });
 
-  check('it goes with the node that took it over', async (store, clock) => {
+  check('it expires with the node that acquired it last', async (store, clock) => {
     await store.heartbeat('n1', 1_000_000);
     await store.heartbeat('n2', 1_000);
     await openRoom(store, 'den', joins('n1'));
@@ -125,7 +125,7 @@ export function leaseTests(check: DefineTest): void {
     assert.equal(await hasExpired(store), true);
   });
 
-  check('an append leases it anew to whom it says', async (store, clock) => {
+  check('an append can give it to another node', async (store, clock) => {
     await store.heartbeat('n2', 1_000_000);
     const { epoch } = await openRoom(store, 'den', joins('n1'));
     await store.releaseLease('den', key, 'n1', 0);
@@ -135,7 +135,7 @@ export function leaseTests(check: DefineTest): void {
     assert.equal(await hasExpired(store), false);
   });
 
-  check('nobody holds a key of another seq, or one without value or lease', async (store, clock) => {
+  check('a key of another seq, without a value or without a lease cannot be acquired', async (store, clock) => {
     await store.heartbeat('n2', 1_000_000);
     const { epoch } = await openRoom(store, 'den', joins('n1'), keyDraft(['settings', 1]));
     await appendOk(store, 'den', { epoch, drafts: [keyDraft([key, 2])] });
@@ -150,7 +150,7 @@ export function leaseTests(check: DefineTest): void {
     assert.equal(await hasExpired(store), false);
   });
 
-  check('to release what is not there is nothing', async (store) => {
+  check('releasing a lease that does not exist does nothing', async (store) => {
     await openRoom(store, 'den', keyDraft([key, 1]));
     await store.releaseLease('den', key, 'n1', 0);
     await store.releaseLease('den', 'member/nobody', 'n1', 0);
@@ -159,7 +159,7 @@ export function leaseTests(check: DefineTest): void {
     assert.deepEqual(await keyOf(store, 'den', key), { value: 1, seq: 1 });
   });
 
-  check('it ends with its key, and a new value leaves it be', async (store) => {
+  check('it is removed with its key, and unchanged by a new value', async (store) => {
     const { epoch } = await openRoom(store, 'den', joins('n1'));
     await appendOk(store, 'den', { epoch, drafts: [keyDraft([key, 'another value'])] });
     assert.deepEqual(await listExpired(store), [{ room: 'den', key }]);
@@ -170,7 +170,7 @@ export function leaseTests(check: DefineTest): void {
     assert.equal(await acquire(store, 'n1', 4), false);
   });
 
-  check('its key says so while it is held or released, alone and in its family', async (store, clock) => {
+  check('its key shows whether it is held or released, when read alone and in its family', async (store, clock) => {
     await store.heartbeat('n1', 1_000_000);
     const { epoch } = await openRoom(store, 'den', joins('n1'), keyDraft(['member/ben', 1]));
     const says = async (lease: 'held' | 'released'): Promise<void> => {
@@ -197,7 +197,7 @@ export function leaseTests(check: DefineTest): void {
     await says('held');
   });
 
-  check('set aside it is nobody’s, and is listed only after its time', async (store, clock) => {
+  check('expireLease takes a released lease from its node, and hides it for some time', async (store, clock) => {
     await store.heartbeat('n1', 1_000_000);
     const { epoch } = await openRoom(store, 'den', joins('n1'));
     assert.equal(await store.expireLease('den', key, 500), false);
@@ -219,7 +219,7 @@ export function leaseTests(check: DefineTest): void {
     assert.deepEqual(await listExpired(store), []);
   });
 
-  check('so is what a node had that is gone', async (store, clock) => {
+  check('expireLease takes the lease of a node that is gone, too', async (store, clock) => {
     await store.heartbeat('n1', 1_000);
     await openRoom(store, 'den', joins('n1'));
     assert.equal(await store.expireLease('den', key, 500), false);
@@ -234,7 +234,7 @@ export function leaseTests(check: DefineTest): void {
     assert.equal(await hasExpired(store), true);
   });
 
-  check('who holds it again has it as before', async (store, clock) => {
+  check('a lease that was expired can be acquired again', async (store, clock) => {
     await store.heartbeat('n2', 1_000_000);
     const { epoch } = await openRoom(store, 'den', joins('n1'));
     assert.equal(await store.expireLease('den', key, 500), true);
@@ -248,7 +248,7 @@ export function leaseTests(check: DefineTest): void {
     assert.equal(await hasExpired(store), true);
   });
 
-  check('one append takes what was set aside away, and leases it to another', async (store, clock) => {
+  check('an append can remove an expired lease and give the key to another node', async (store, clock) => {
     await store.heartbeat('n2', 1_000_000);
     const { epoch } = await openRoom(store, 'den', joins('n1'));
     assert.equal(await store.expireLease('den', key, 500), true);
@@ -263,14 +263,14 @@ export function leaseTests(check: DefineTest): void {
     assert.equal(await hasExpired(store), false);
   });
 
-  check('nothing is set aside that is not there, or has no lease', async (store) => {
+  check('expireLease does nothing without a key or a lease', async (store) => {
     await openRoom(store, 'den', keyDraft([key, 1]));
     assert.equal(await store.expireLease('den', key, 500), false);
     assert.equal(await store.expireLease('den', 'member/nobody', 500), false);
     assert.equal(await store.expireLease('nowhere', key, 500), false);
   });
 
-  check('its key says that it is held though its node is gone, and nothing once the lease has ended', async (store, clock) => {
+  check('its key shows held though its node is gone, and nothing once the lease is removed', async (store, clock) => {
     await store.heartbeat('n1', 1_000);
     const { epoch } = await openRoom(store, 'den', joins('n1'));
     clock.advance(1_001);
@@ -281,7 +281,7 @@ export function leaseTests(check: DefineTest): void {
     assert.deepEqual(await keyOf(store, 'den', key), { value: 1, seq: 4 });
   });
 
-  check('those that have run out are listed up to the limit, and asking changes nothing', async (store) => {
+  check('expired leases are listed up to the limit, and listing changes nothing', async (store) => {
     const names = repeat(7, (index) => `member/${index}`);
     for (const room of ['den', 'attic']) await openRoom(store, room, ...names.map((name) => joins('n1', name)));
     await openRoom(store, 'cellar', joins('n2'));

@@ -5,7 +5,7 @@ import { appendOk, type DefineTest, draft, endRoom, keyDraft, keyOf, listen, NO_
 export function markTests(check: DefineTest): void {
   const key = 'member/aya';
 
-  check('it goes forward, and never back', async (store) => {
+  check('a mark increases, and never decreases', async (store) => {
     await openRoom(store, 'den', keyDraft([key, 1]), draft('two'), draft('three'));
     assert.deepEqual(await keyOf(store, 'den', key), { value: 1, seq: 1 });
     for (const [seq, answer] of [
@@ -20,13 +20,13 @@ export function markTests(check: DefineTest): void {
     }
   });
 
-  check('of many at once the furthest counts', async (store) => {
+  check('of many concurrent marks the largest counts', async (store) => {
     await openRoom(store, 'den', keyDraft([key, 1]), ...repeat(40, () => draft('next')));
     await Promise.all(repeat(40, (index) => store.advanceMark('den', key, ((index * 7) % 41) + 1)));
     assert.equal((await keyOf(store, 'den', key))?.mark, 41);
   });
 
-  check('it is in the family too, each key with its own', async (store) => {
+  check('a family lists each key with its mark', async (store) => {
     await openRoom(store, 'den', keyDraft([key, 1], ['member/ben', 1], ['member/cho', 1]), draft('two'));
     await openRoom(store, 'attic', keyDraft([key, 1]));
     await store.advanceMark('den', key, 1);
@@ -39,14 +39,14 @@ export function markTests(check: DefineTest): void {
     assert.deepEqual(await keyOf(store, 'attic', key), { value: 1, seq: 1 });
   });
 
-  check('a new value of its key leaves it be', async (store) => {
+  check('a new value of its key does not change it', async (store) => {
     const { epoch } = await openRoom(store, 'den', keyDraft([key, 1]), draft('two'));
     await store.advanceMark('den', key, 2);
     await appendOk(store, 'den', { epoch, drafts: [keyDraft([key, 'another value'])] });
     assert.deepEqual(await keyOf(store, 'den', key), { value: 'another value', seq: 3, mark: 2 });
   });
 
-  check('it ends with its key', async (store) => {
+  check('it is removed with its key', async (store) => {
     const { epoch } = await openRoom(store, 'den', keyDraft([key, 1], ['member/ben', 1]), draft('two'));
     for (const each of [key, 'member/ben']) assert.equal(await store.advanceMark('den', each, 2), 2);
     await appendOk(store, 'den', { epoch, drafts: [keyDraft([key, null]), keyDraft(['member/ben', null], ['member/ben', 2])] });
@@ -57,7 +57,7 @@ export function markTests(check: DefineTest): void {
     assert.equal(await store.advanceMark('den', key, 1), 1);
   });
 
-  check('it ends with its room', async (store) => {
+  check('it is removed with its room', async (store) => {
     await openRoom(store, 'den', keyDraft([key, 1]));
     assert.equal(await store.advanceMark('den', key, 1), 1);
     await endRoom(store, 'den');
@@ -66,7 +66,7 @@ export function markTests(check: DefineTest): void {
     assert.deepEqual(await keyOf(store, 'den', key), { value: 1, seq: 1 });
   });
 
-  check('without such a key or room it is null, and makes none', async (store) => {
+  check('without the key or the room the result is null, and nothing is created', async (store) => {
     await openRoom(store, 'den', keyDraft([key, 1]));
     assert.equal(await store.advanceMark('den', 'member/nobody', 1), null);
     assert.equal(await store.advanceMark('den', 'member', 1), null);
@@ -75,13 +75,13 @@ export function markTests(check: DefineTest): void {
     assert.equal((await store.read('nowhere', {})).epoch, null);
   });
 
-  check('it is no entry, nobody is told, and what rests on its key still does', async (store) => {
+  check('it adds no entry, notifies nobody, and does not change the version of its key', async (store) => {
     const { epoch } = await openRoom(store, 'den', keyDraft([key, 1]));
     const before = await store.readPage('den', { limit: NO_LIMIT });
-    const { heard, signals } = await listen(store, 'den');
+    const { notices, messages } = await listen(store, 'den');
     assert.equal(await store.advanceMark('den', key, 1), 1);
     assert.deepEqual(await store.readPage('den', { limit: NO_LIMIT }), before);
-    assert.deepEqual([heard, signals], [[], []]);
+    assert.deepEqual([notices, messages], [[], []]);
     await appendOk(store, 'den', { epoch, expectedVersions: [[key, 1]], drafts: [draft('two')] });
   });
 }

@@ -10,7 +10,7 @@ export function pageTests(check: DefineTest): void {
     return { seqs: seqsOf(entries), more };
   };
 
-  check('it has the newest entries, in the order of their seqs, quiet ones too', async (store) => {
+  check('a page has the newest entries in ascending order, also those that are not broadcast', async (store) => {
     const { epoch } = await openRoom(store, 'den', ...everyThird);
     const page = await store.readPage('den', { limit: 3 });
     assert.deepEqual([page.epoch, page.head, seqsOf(page.entries), page.more], [epoch, 12, [10, 11, 12], true]);
@@ -18,7 +18,7 @@ export function pageTests(check: DefineTest): void {
     assert.deepEqual(await readPage(store, { limit: 100 }), { seqs: upTo(12), more: false });
   });
 
-  check('before and after name what is next to it', async (store) => {
+  check('before and after return the nearest entries', async (store) => {
     await openRoom(store, 'den', ...everyThird);
     assert.deepEqual(await readPage(store, { before: 9 }), { seqs: [6, 7, 8], more: true });
     assert.deepEqual(await readPage(store, { before: 4 }), { seqs: [1, 2, 3], more: false });
@@ -31,7 +31,7 @@ export function pageTests(check: DefineTest): void {
     assert.deepEqual(await readPage(store, { after: 1_000 }), { seqs: [], more: false });
   });
 
-  check('listed leaves the others out, also of more', async (store) => {
+  check('listed leaves out the other entries, also for `more`', async (store) => {
     const { epoch } = await openRoom(store, 'den', ...everyThird);
     await appendOk(store, 'den', { epoch, drafts: [draft('not listed')] });
     assert.deepEqual(await readPage(store, { listed: true }), { seqs: [6, 9, 12], more: true });
@@ -44,7 +44,7 @@ export function pageTests(check: DefineTest): void {
     assert.equal((await store.readPage('den', { listed: true, limit: 1 })).head, 13);
   });
 
-  check('page by page the whole log is met, each entry once, in both directions', async (store) => {
+  check('page by page each entry is read once, in both directions', async (store) => {
     await openRoom(store, 'den', ...everyThird);
     for (const limit of [1, 5, 11, 12, 13]) {
       assert.deepEqual(seqsOf(await walk(store, { direction: 'up', limit })), upTo(12));
@@ -52,7 +52,7 @@ export function pageTests(check: DefineTest): void {
     }
   });
 
-  check('where there is no room there is none', async (store, clock) => {
+  check('without a room the page is empty', async (store, clock) => {
     await openRoom(store, 'den');
     for (const question of [{}, { before: 5 }, { after: 0 }, { listed: true }]) {
       const page = await store.readPage('nowhere', { limit: 3, ...question });
@@ -70,15 +70,15 @@ export function pageTests(check: DefineTest): void {
     }
   });
 
-  check('its tail is the newest entry that was not quiet, whatever the page shows', async (store) => {
+  check('lastBroadcastId is that of the newest broadcast entry, whatever the page contains', async (store) => {
     const { epoch } = await openRoom(store, 'den', draft('quiet', { quiet: true }), draft('quiet too', { quiet: true }));
     const tailOf = async (question: Partial<Parameters<Store['readPage']>[1]>) =>
       (await store.readPage('den', { limit: 1, ...question })).lastBroadcastId;
     assert.equal(await tailOf({}), null);
-    const [told, listed] = [draft('told'), draft('told and listed', { listed: true })];
+    const [published, listed] = [draft('told'), draft('told and listed', { listed: true })];
     for (const [each, tail] of [
-      [told, told],
-      [draft('quiet', { quiet: true }), told],
+      [published, published],
+      [draft('quiet', { quiet: true }), published],
       [listed, listed],
       [draft('quiet and listed', { quiet: true, listed: true }), listed],
     ] as const) {
@@ -89,7 +89,7 @@ export function pageTests(check: DefineTest): void {
     assert.equal((await store.readPage('den', { limit: 1 })).entries[0]?.quiet, true);
   });
 
-  check('its tick is that of the newest entry, whatever the page shows, and when all are trimmed', async (store, clock) => {
+  check('hlc is that of the newest entry, whatever the page contains, and if all are trimmed', async (store, clock) => {
     const { epoch } = await openRoom(store, 'den', ...everyThird);
     await openRoom(store, 'attic');
     clock.advance(-60_000);
@@ -108,7 +108,7 @@ export function pageTests(check: DefineTest): void {
     await look();
   });
 
-  check("its now is the store's clock, by which the newest entry has its at", async (store, clock) => {
+  check('now is the clock of the store, which also sets the time of entries', async (store, clock) => {
     const { epoch } = await openRoom(store, 'den');
     for (const step of [0, 5_000, 3_600_000]) {
       clock.advance(step);
@@ -119,13 +119,13 @@ export function pageTests(check: DefineTest): void {
     assert.equal((await store.readPage('den', { limit: 1, before: 2 })).now, clock.now);
   });
 
-  check('its oldest is the first entry', async (store) => {
+  check('oldest is the first entry', async (store) => {
     await openRoom(store, 'den', ...everyThird);
     for (const question of [{}, { before: 5 }, { after: 9 }, { listed: true }])
       assert.equal((await store.readPage('den', { limit: 1, ...question })).oldest, 1);
   });
 
-  check('its head and tail are of the same moment', async (store) => {
+  check('head and lastBroadcastId are of one snapshot', async (store) => {
     const { epoch } = await openRoom(store, 'den');
     const look = async (): Promise<void> => {
       const { head, lastBroadcastId, entries } = await store.readPage('den', { limit: 2 });
@@ -135,7 +135,7 @@ export function pageTests(check: DefineTest): void {
     assert.equal((await store.readPage('den', { limit: 1 })).head, 201);
   });
 
-  check('one that ended early does not hold back what is read next', async (store) => {
+  check('a page that ended early does not affect later reads', async (store) => {
     const { epoch } = await openRoom(store, 'den', ...everyThird);
     for (const seq of [13, 14, 15]) {
       assert.equal((await store.readPage('den', { after: 0, limit: 1 })).more, true);
@@ -148,7 +148,7 @@ export function pageTests(check: DefineTest): void {
     ['letters of one byte', 'x'],
     ['letters of three bytes', 'あ'],
   ] as const) {
-    check(`its bodies are bounded in bytes, also with ${letters}`, async (store) => {
+    check(`the bodies of a page are within its byte limit, also with ${letters}`, async (store) => {
       const size = 90_000;
       const { epoch } = await openRoom(store, 'den');
       for (const _ of upTo(30))
@@ -163,15 +163,15 @@ export function pageTests(check: DefineTest): void {
     });
   }
 
-  check('bodies that have just as many bytes as are asked for are on it, with one byte less they are not', async (store) => {
+  check('bodies of exactly the requested bytes fit, with one byte less they do not', async (store) => {
     const { epoch } = await openRoom(store, 'den');
     const listed = repeat(4, () => draft('x'.repeat(1_000), { listed: true }));
     for (const each of listed) await appendOk(store, 'den', { epoch, drafts: [each] });
     const size = bytesOf((await entriesOf(store, 'den'))[1] as Entry);
     for (const question of [{}, { listed: true }]) {
-      const asked = (bytes: number) => readPage(store, { ...question, limit: NO_LIMIT, bytes });
-      assert.deepEqual(await asked(3 * size), { seqs: [3, 4, 5], more: true });
-      assert.deepEqual(await asked(3 * size - 1), { seqs: [4, 5], more: true });
+      const readWithin = (bytes: number) => readPage(store, { ...question, limit: NO_LIMIT, bytes });
+      assert.deepEqual(await readWithin(3 * size), { seqs: [3, 4, 5], more: true });
+      assert.deepEqual(await readWithin(3 * size - 1), { seqs: [4, 5], more: true });
       assert.deepEqual(await readPage(store, { ...question, after: 1, limit: NO_LIMIT, bytes: 3 * size }), { seqs: [2, 3, 4], more: true });
       assert.deepEqual(await readPage(store, { ...question, after: 1, limit: NO_LIMIT, bytes: 3 * size - 1 }), {
         seqs: [2, 3],
@@ -180,7 +180,7 @@ export function pageTests(check: DefineTest): void {
     }
   });
 
-  check('the nearest entry is on it, however few bytes are asked for', async (store) => {
+  check('the nearest entry is on the page, however few bytes are requested', async (store) => {
     await openRoom(store, 'den', ...repeat(3, () => draft('x'.repeat(1_000))));
     for (const bytes of [1, 500]) {
       assert.deepEqual(await readPage(store, { bytes }), { seqs: [3], more: true });
@@ -189,7 +189,7 @@ export function pageTests(check: DefineTest): void {
     }
   });
 
-  check('a single entry that is larger is a page by itself', async (store) => {
+  check('a single larger entry is a page by itself', async (store) => {
     const large = draft('x'.repeat(MAX_PAGE_BYTES + 1));
     await openRoom(store, 'den', draft('small'), large, draft('small'));
     assert.deepEqual(await readPage(store, { before: 3 }), { seqs: [2], more: true });
@@ -229,7 +229,7 @@ async function walk(store: Store, { direction, limit, bytes }: Walk, look?: (pag
 }
 
 export function eraseTests(check: DefineTest): void {
-  check('the body is gone, and the rest of the entry stays', async (store) => {
+  check('the body is removed, and the rest of the entry stays', async (store) => {
     const { epoch } = await openRoom(
       store,
       'den',
@@ -250,14 +250,14 @@ export function eraseTests(check: DefineTest): void {
     assert.deepEqual(await keyOf(store, 'den', 'a'), { value: 1, seq: 2 });
   });
 
-  check('unknown seqs are passed over, and stay unharmed when they come', async (store) => {
+  check('unknown seqs are ignored, and such entries are not erased when they are added', async (store) => {
     const { epoch } = await openRoom(store, 'den', draft('one'));
     await appendOk(store, 'den', { epoch, drafts: [draft('two', { eraseSeqs: [0, -1, 3, 1_000] })] });
     await appendOk(store, 'den', { epoch, drafts: [draft('three')] });
     assert.deepEqual(textsOf(await entriesOf(store, 'den')), ['one', 'two', 'three']);
   });
 
-  check('what is erased may be erased again, and the same seq of another room is another', async (store) => {
+  check('erasing twice is harmless, and does not affect the same seq of another room', async (store) => {
     const { epoch } = await openRoom(store, 'den', draft('one'));
     await openRoom(store, 'attic', draft('one'));
     for (const erased of [[1], [1, 1]]) await appendOk(store, 'den', { epoch, drafts: [draft('erases', { eraseSeqs: erased })] });
@@ -265,7 +265,7 @@ export function eraseTests(check: DefineTest): void {
     assert.deepEqual(textsOf(await entriesOf(store, 'attic')), ['one']);
   });
 
-  check('erased bodies take no room in a page', async (store) => {
+  check('erased bodies do not count for the size of a page', async (store) => {
     const { epoch } = await openRoom(store, 'den');
     for (const _ of upTo(15)) await appendOk(store, 'den', { epoch, drafts: [draft('x'.repeat(100_000))] });
     assert.equal((await store.readPage('den', { limit: NO_LIMIT })).more, true);

@@ -25,7 +25,7 @@ import {
 } from './fixtures.ts';
 
 export function roomListTests(check: DefineTest): void {
-  check('they are listed with their life, their newest entry and its time', async (store, clock) => {
+  check('rooms are listed with their epoch, their newest entry and its time', async (store, clock) => {
     const start = clock.now;
     assert.deepEqual(await listRooms(store), { rooms: [], more: false });
     const attic = await openRoom(store, 'attic', draft('one'), draft('two'));
@@ -41,7 +41,7 @@ export function roomListTests(check: DefineTest): void {
     });
   });
 
-  check('they are in the order of their UTF-8 bytes, page by page, each once', async (store) => {
+  check('rooms are in the order of their UTF-8 bytes, and page by page each is listed once', async (store) => {
     const names = ['b', 'B', 'aa', 'a', '10', '9', 'é', 'ｱ', '\uffff', '😀', '𠮷', ' '];
     assert.notDeepEqual(sortByUtf8(names), names.toSorted(), 'the order of UTF-16 is another one');
     await Promise.all(names.map((name) => openRoom(store, name)));
@@ -53,7 +53,7 @@ export function roomListTests(check: DefineTest): void {
     assert.deepEqual(await listRooms(store, { after: '\u{10ffff}' }), { rooms: [], more: false });
   });
 
-  check('each comes with what is asked of it, as it is read by itself', async (store) => {
+  check('each room has the requested facts, equal to those of a read', async (store) => {
     const ask = { keys: ['settings', 'member/aya', 'none', 'a/b/c'], counts: ['', 'a', 'entry/1/reaction', 'none'] };
     const joins = draft('joins', { keyUpdates: [['member/aya', { is: 'here' }]], lease: { key: 'member/aya', node: 'n1' } });
     await openRoom(
@@ -90,7 +90,7 @@ export function roomListTests(check: DefineTest): void {
 }
 
 export function roomEndTests(check: DefineTest): void {
-  check('listeners hear the last entry, then nothing is left', async (store, clock) => {
+  check('listeners are notified of the last entry, then nothing remains', async (store, clock) => {
     const member = draft('joins', {
       keyUpdates: [
         ['member/aya', 1],
@@ -102,13 +102,13 @@ export function roomEndTests(check: DefineTest): void {
     const { epoch } = await appendOk(store, 'den', { epoch: null, idempotencyKey: 'aya:1', drafts: [member] });
     assert.deepEqual(await listExpired(store), [{ room: 'den', key: 'member/aya' }]);
     assert.deepEqual(await countsOf(store, 'den', ''), { member: 1 });
-    const { heard } = await listen(store, 'den');
+    const { notices } = await listen(store, 'den');
     const last = draft('farewell', { endsRoom: true });
     await appendOk(store, 'den', { epoch, drafts: [draft('see you'), last] });
 
-    assert.deepEqual(heard.map(({ ended }) => ended).at(-1), true);
+    assert.deepEqual(notices.map(({ ended }) => ended).at(-1), true);
     assert.deepEqual(
-      heard.flatMap(({ entries }) => textsOf(entries)),
+      notices.flatMap(({ entries }) => textsOf(entries)),
       ['see you', 'farewell'],
     );
     const facts = await store.read('den', { keys: ['member/aya', 'settings'], seqs: [1, 2], counts: [''] });
@@ -132,16 +132,16 @@ export function roomEndTests(check: DefineTest): void {
     await assertStale(store, 'den', { epoch });
   });
 
-  check('the name is free for a new life, which has nothing of the one before', async (store) => {
+  check('the name is free for a new epoch, which has nothing of the former one', async (store) => {
     const lives = new Set<string>();
-    for (const life of repeat(10, String)) {
-      const { epoch, entries } = await openRoom(store, 'den', draft(life, { keyUpdates: [[`of/${life}`, 1]] }));
+    for (const turn of repeat(10, String)) {
+      const { epoch, entries } = await openRoom(store, 'den', draft(turn, { keyUpdates: [[`of/${turn}`, 1]] }));
       assert.deepEqual(seqsOf(entries), [1]);
       assert.deepEqual(
         (await entriesOf(store, 'den')).map(({ body, prev }) => [body?.text, prev]),
-        [[life, null]],
+        [[turn, null]],
       );
-      assert.deepEqual(await namesOf(store, 'den', 'of'), [life]);
+      assert.deepEqual(await namesOf(store, 'den', 'of'), [turn]);
       assert.deepEqual(await countsOf(store, 'den', ''), { of: 1 });
       lives.add(epoch);
       await endRoom(store, 'den');
@@ -149,7 +149,7 @@ export function roomEndTests(check: DefineTest): void {
     assert.equal(lives.size, 10);
   });
 
-  check('a lease of the life before is no lease of the key of the same name', async (store) => {
+  check('a lease of the former epoch is no lease of the same key in the next one', async (store) => {
     await openRoom(store, 'den', draft('joins', { keyUpdates: [['member/aya', 1]], lease: { key: 'member/aya', node: 'n1' } }));
     assert.equal(await store.acquireLease('den', { name: 'member/aya', seq: 1 }, 'n1'), true);
     await endRoom(store, 'den');
@@ -158,7 +158,7 @@ export function roomEndTests(check: DefineTest): void {
     assert.deepEqual(await listExpired(store), []);
   });
 
-  check('other rooms go on', async (store) => {
+  check('other rooms are unchanged', async (store) => {
     await openRoom(store, 'den', keyDraft(['a/b', 1]));
     const { epoch } = await openRoom(store, 'attic', keyDraft(['a/b', 1]));
     await endRoom(store, 'den');
@@ -170,18 +170,18 @@ export function roomEndTests(check: DefineTest): void {
     );
   });
 
-  check('of many that end it at once one does, and what comes behind it is stale', async (store) => {
+  check('of many concurrent appends that end the room one succeeds, and the others are stale', async (store) => {
     const { epoch } = await openRoom(store, 'den');
     const last = (): AppendRequest => ({ epoch, expectedVersions: [], drafts: [draft('ends', { endsRoom: true })] });
     const outcomes = (await Promise.all(repeat(20, () => store.append('den', last())))).map(({ outcome }) => outcome);
     assert.deepEqual(outcomes, ['appended', ...repeat(19, () => 'stale')]);
   });
 
-  check('a room may open and end in one append', async (store) => {
-    const { heard } = await listen(store, 'den');
+  check('a room can be created and ended in one append', async (store) => {
+    const { notices } = await listen(store, 'den');
     await openRoom(store, 'den', draft('brief', { endsRoom: true, keyUpdates: [['a/b', 1]] }));
     assert.deepEqual(
-      heard.map(({ ended, entries }) => [ended, textsOf(entries)]),
+      notices.map(({ ended, entries }) => [ended, textsOf(entries)]),
       [[true, ['brief']]],
     );
     assert.equal((await store.read('den', {})).epoch, null);
@@ -191,23 +191,23 @@ export function roomEndTests(check: DefineTest): void {
 }
 
 export function closeTests(check: DefineTest): void {
-  check('what was asked before is finished', async (store) => {
+  check('pending operations are completed', async (store) => {
     const { epoch } = await openRoom(store, 'den');
-    const asked = repeat(2_500, () => appendOk(store, 'den', { epoch, drafts: [draft('last words')] }));
+    const operations = repeat(2_500, () => appendOk(store, 'den', { epoch, drafts: [draft('last words')] }));
     await store.close();
     assert.deepEqual(
-      (await Promise.all(asked)).flatMap(({ entries }) => seqsOf(entries)),
+      (await Promise.all(operations)).flatMap(({ entries }) => seqsOf(entries)),
       upTo(2_501).slice(1),
     );
   });
 
-  check('what is asked afterwards is refused as closed', async (store) => {
+  check('later operations are refused as closed', async (store) => {
     const { epoch } = await openRoom(store, 'den', draft('joins', { keyUpdates: [['a', 1]], lease: { key: 'a', node: 'n1' } }));
     const [parcel] = await exportAll(store, 'den');
     assert.equal(store.isWritable, true);
     await store.close();
     assert.equal(store.isWritable, false);
-    const asked: (() => Promise<unknown>)[] = [
+    const operations: (() => Promise<unknown>)[] = [
       () => store.read('den', {}),
       () => store.append('den', { epoch, expectedVersions: [], drafts: [draft('too late')] }),
       () => store.findByIdempotencyKey('den', 'aya:1'),
@@ -228,10 +228,11 @@ export function closeTests(check: DefineTest): void {
       () => store.exportChunk('den', null),
       () => store.importChunk(parcel as RoomChunk),
     ];
-    for (const ask of asked) await assert.rejects(ask, (error) => error instanceof StoreError && error.reason === 'closed', String(ask));
+    for (const operation of operations)
+      await assert.rejects(operation, (error) => error instanceof StoreError && error.reason === 'closed', String(operation));
   });
 
-  check('it may be asked again', async (store) => {
+  check('close may be called twice', async (store) => {
     await Promise.all([store.close(), store.close()]);
     await store.close();
   });

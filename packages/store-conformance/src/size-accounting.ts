@@ -17,7 +17,7 @@ export function byteCountTests(check: DefineTest): void {
   const six = repeat(6, (index) => draft(String(index + 1).repeat(10 * (index + 1)), { listed: index % 2 === 0, quiet: index % 3 === 0 }));
   const bodies = six.map(({ body }) => body);
 
-  check('a page tells those of all bodies, quiet and not listed ones too, whatever it shows', async (store) => {
+  check('a page has the size of all bodies of the log, whatever the page contains', async (store) => {
     const { epoch } = await openRoom(store, 'den', ...six.slice(0, 4));
     assert.equal(await roomBytes(store), bodyBytes(...bodies.slice(0, 4)));
     await appendOk(store, 'den', { epoch, drafts: six.slice(4) });
@@ -25,7 +25,7 @@ export function byteCountTests(check: DefineTest): void {
       for (const limit of [1, 3, 100]) assert.equal((await store.readPage('den', { limit, ...question })).bytes, bodyBytes(...bodies));
   });
 
-  check('they are counted in UTF-8, and escaped as JSON escapes', async (store) => {
+  check('bytes are counted in UTF-8, with the escapes of JSON', async (store) => {
     const various: Draft['body'][] = [
       {},
       { text: 'é' },
@@ -38,7 +38,7 @@ export function byteCountTests(check: DefineTest): void {
     assert.equal(await roomBytes(store), bodyBytes(...various));
   });
 
-  check('erased bodies have none, however often they are erased, and unknown ones neither', async (store) => {
+  check('erased bodies count nothing, however often they are erased, and unknown ones neither', async (store) => {
     const { epoch } = await openRoom(store, 'den', ...six);
     const erasing = [draft('one', { eraseSeqs: [2, 3] }), draft('two', { eraseSeqs: [3, 3, 4, 9, 100, 0] })];
     await appendOk(store, 'den', { epoch, drafts: erasing });
@@ -46,7 +46,7 @@ export function byteCountTests(check: DefineTest): void {
     assert.equal(await roomBytes(store), left);
   });
 
-  check('what is trimmed has none, erased or not', async (store) => {
+  check('trimmed entries count nothing, erased or not', async (store) => {
     const { epoch } = await openRoom(store, 'den', ...six);
     await appendOk(store, 'den', { epoch, drafts: [draft('', { body: {}, eraseSeqs: [2, 5] })] });
     const [, , three, four, , last] = bodies as [Draft['body'], Draft['body'], Draft['body'], Draft['body'], Draft['body'], Draft['body']];
@@ -65,14 +65,14 @@ export function byteCountTests(check: DefineTest): void {
     assert.equal(await roomBytes(store), bodyBytes({ text: 'next' }));
   });
 
-  check('appends that are stale or repeated add none', async (store) => {
+  check('stale and repeated appends add nothing', async (store) => {
     const { epoch } = await appendOk(store, 'den', { epoch: null, idempotencyKey: 'aya:1', drafts: six });
     for (const append of [{ idempotencyKey: 'aya:1' }, { expectedVersions: [['a', 1]] as [string, number][] }])
       await store.append('den', { epoch, expectedVersions: [], drafts: [draft('in vain', { eraseSeqs: [1] })], ...append });
     assert.equal(await roomBytes(store), bodyBytes(...bodies));
   });
 
-  check('an append that the room must have fewer for is stale once it has so many', async (store) => {
+  check('an append with bytesBelow is stale once the room has that many bytes', async (store) => {
     const { epoch } = await openRoom(store, 'den', ...six);
     const all = bodyBytes(...bodies);
     for (const bytesBelow of [0, 1, all - 1, all]) await assertStale(store, 'den', { epoch, bytesBelow });
@@ -89,7 +89,7 @@ export function byteCountTests(check: DefineTest): void {
     await appendOk(store, 'attic', { epoch: null, bytesBelow: 1, drafts: [draft('opens')] });
   });
 
-  check('a fork keeps them, other rooms have their own, and the next life begins without', async (store) => {
+  check('a new epoch keeps the size, other rooms have their own, and a room that is created again begins with 0', async (store) => {
     const { epoch } = await openRoom(store, 'den', ...six);
     await openRoom(store, 'attic', draft('', { body: { text: 'attic' } }));
     const forked = await store.startNewEpoch('den', epoch);
@@ -102,7 +102,7 @@ export function byteCountTests(check: DefineTest): void {
     assert.equal(await roomBytes(store), bodyBytes({ b: 2 }));
   });
 
-  check('they are of the same moment as the head', async (store) => {
+  check('the size is of the same snapshot as the head', async (store) => {
     const body = { text: 'as long as all' };
     const { epoch } = await openRoom(store, 'den', draft('', { body }));
     const look = async (): Promise<void> => {

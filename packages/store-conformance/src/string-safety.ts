@@ -86,23 +86,23 @@ export const oddStrings = [
 ];
 
 export function stringSafetyTests(check: DefineTest): void {
-  check('any name is a room, and never another one', async (store) => {
-    const heard = await Promise.all(
+  check('any name can be a room, and is never confused with another one', async (store) => {
+    const notices = await Promise.all(
       [...oddStrings, '/', '//', '/a', 'a/', 'a/b'].map(async (name) => ({ name, ...(await listen(store, name)) })),
     );
-    for (const { name } of heard) await openRoom(store, name, draft(name, { keyUpdates: [['name', name]] }));
-    for (const { name, heard: told } of heard) {
+    for (const { name } of notices) await openRoom(store, name, draft(name, { keyUpdates: [['name', name]] }));
+    for (const { name, notices: published } of notices) {
       assert.deepEqual(textsOf(await entriesOf(store, name)), [name]);
       assert.equal((await keyOf(store, name, 'name'))?.value, name);
       assert.deepEqual(
-        told.flatMap(({ entries }) => textsOf(entries)),
+        published.flatMap(({ entries }) => textsOf(entries)),
         [name],
       );
     }
-    assert.deepEqual(await walkRooms(store, 7), sortByUtf8(heard.map(({ name }) => name)));
+    assert.deepEqual(await walkRooms(store, 7), sortByUtf8(notices.map(({ name }) => name)));
   });
 
-  check('any name is a key, and never another one', async (store) => {
+  check('any name can be a key, and is never confused with another one', async (store) => {
     const names = [...oddStrings, 'a/b', 'a/b/c', 'b/a'];
     const { epoch } = await openRoom(store, 'den', keyDraft(...names.map((name): [string, Json] => [name, name])));
     const { keys: found } = await store.read('den', { keys: names });
@@ -116,7 +116,7 @@ export function stringSafetyTests(check: DefineTest): void {
     assert.equal((await store.read('den', { keys: names })).keys.size, 0);
   });
 
-  check('any name is a name in a family, and a family', async (store) => {
+  check('any name can be a name in a family, and a family', async (store) => {
     await openRoom(
       store,
       'den',
@@ -133,14 +133,14 @@ export function stringSafetyTests(check: DefineTest): void {
     assert.deepEqual(await countsOf(store, 'den', 'r'), Object.fromEntries(oddStrings.map((name) => [name, 1]).sort()));
   });
 
-  check('any name names an append', async (store) => {
+  check('any name can be an idempotency key', async (store) => {
     const { epoch } = await openRoom(store, 'den');
     for (const idempotencyKey of oddStrings) await appendOk(store, 'den', { epoch, idempotencyKey, drafts: [draft(idempotencyKey)] });
     for (const [index, once] of oddStrings.entries())
       assert.deepEqual(seqsOf((await findReceipt(store, 'den', once))?.entries ?? []), [index + 2]);
   });
 
-  check('any name is an id, a kind, and somebody', async (store) => {
+  check('any name can be an id, a kind, and an author', async (store) => {
     const odd = (name: string): Draft => draft('odd', { id: `${name}!`, by: name, author: name, kind: name });
     await openRoom(store, 'den', ...oddStrings.map(odd));
     const found = (await entriesOf(store, 'den')).map(({ id, by, author, kind }) => [id, by, author, kind]);
@@ -152,7 +152,7 @@ export function stringSafetyTests(check: DefineTest): void {
     assert.deepEqual(prevs, [null, ...oddStrings.slice(0, -1).map((name) => `${name}!`)]);
   });
 
-  check('any name is a leased key and a node', async (store) => {
+  check('any name can be a leased key and a node', async (store) => {
     const { epoch } = await openRoom(
       store,
       'den',
@@ -171,7 +171,7 @@ export function stringSafetyTests(check: DefineTest): void {
     assert.deepEqual(await listExpired(store), []);
   });
 
-  check('any name is a holder of tickets, a key and a room of one', async (store) => {
+  check('any name can be a holder of tickets, a key and a room of one', async (store) => {
     for (const room of oddStrings) await openRoom(store, room);
     const leaves = (key: string): Draft => draft('leaves', { tickets: [{ holder: key, key, value: key }] });
     await openRoom(store, 'den', ...oddStrings.map(leaves));
@@ -193,13 +193,13 @@ export function stringSafetyTests(check: DefineTest): void {
     );
   });
 
-  check('any name is announced to as a room, and never another one', async (store) => {
-    const heard = await Promise.all(oddStrings.map(async (name) => ({ name, ...(await listen(store, name)) })));
-    for (const { name } of heard) await store.publish(name, name);
-    for (const { name, signals } of heard) assert.deepEqual(signals, [name]);
+  check('any name can be a room to publish to, and is never confused with another one', async (store) => {
+    const notices = await Promise.all(oddStrings.map(async (name) => ({ name, ...(await listen(store, name)) })));
+    for (const { name } of notices) await store.publish(name, name);
+    for (const { name, messages } of notices) assert.deepEqual(messages, [name]);
   });
 
-  check('any name is a marked key', async (store) => {
+  check('any name can be a key with a mark', async (store) => {
     await openRoom(store, 'den', keyDraft(...oddStrings.map((name): [string, Json] => [name, name])));
     for (const [index, name] of oddStrings.entries()) assert.equal(await store.advanceMark('den', name, index + 1), index + 1);
     for (const [index, name] of oddStrings.entries())

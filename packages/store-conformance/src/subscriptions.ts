@@ -17,30 +17,30 @@ import {
 } from './fixtures.ts';
 
 export function subscriptionTests(check: DefineTest): void {
-  check('an append is heard before it resolves, as it will be read', async (store) => {
-    const { heard, seqs } = await listen(store, 'den');
+  check('an append is notified before it resolves, as it will be read', async (store) => {
+    const { notices, seqs } = await listen(store, 'den');
     const { epoch } = await openRoom(store, 'den', draft('opens', { listed: true }));
     assert.deepEqual(seqs(), [1]);
     await appendOk(store, 'den', { epoch, drafts: [draft('quiet', { quiet: true }), draft('two')] });
     assert.deepEqual(
-      heard.flatMap(({ entries }) => entries),
+      notices.flatMap(({ entries }) => entries),
       await entriesOf(store, 'den'),
     );
-    assert.deepEqual([...new Set(heard.map((told) => `${told.epoch} ${told.ended}`))], [`${epoch} false`]);
+    assert.deepEqual([...new Set(notices.map((published) => `${published.epoch} ${published.ended}`))], [`${epoch} false`]);
   });
 
-  check('appends of many at once are heard in order and whole', async (store) => {
+  check('many concurrent appends are notified completely and in order', async (store) => {
     const { epoch } = await openRoom(store, 'den');
     const { seqs } = await listen(store, 'den');
     const append = async (): Promise<void> => {
       const { entries } = await appendOk(store, 'den', { epoch, drafts: [draft('one'), draft('two')] });
-      assert.ok(seqs().includes(entries[1]?.seq ?? 0), 'heard before it resolves');
+      assert.ok(seqs().includes(entries[1]?.seq ?? 0), 'notified before it resolves');
     };
     await Promise.all(repeat(100, append));
     assert.deepEqual(seqs(), upTo(201).slice(1));
   });
 
-  check('only its own room is heard', async (store) => {
+  check('a listener is notified of its own room only', async (store) => {
     const { seqs } = await listen(store, 'den');
     const similar = ['Den', 'den ', 'de', 'denn', 'den/den', 'den*', '*'];
     for (const room of similar) await openRoom(store, room, draft('elsewhere'));
@@ -49,21 +49,21 @@ export function subscriptionTests(check: DefineTest): void {
     assert.deepEqual(seqs(), [1]);
   });
 
-  check('who stops listening hears no more, and the others do', async (store) => {
+  check('a listener that unsubscribed is not notified any more, and the others are', async (store) => {
     const first = await listen(store, 'den');
     const second = await listen(store, 'den');
     const { epoch } = await openRoom(store, 'den');
-    first.leave();
-    first.leave();
+    first.unsubscribe();
+    first.unsubscribe();
     await appendOk(store, 'den', { epoch, drafts: [draft('two')] });
     assert.deepEqual([first.seqs(), second.seqs()], [[1], [1, 2]]);
-    second.leave();
+    second.unsubscribe();
     const third = await listen(store, 'den');
     await appendOk(store, 'den', { epoch, drafts: [draft('three')] });
     assert.deepEqual([first.seqs(), second.seqs(), third.seqs()], [[1], [1, 2], [3]]);
   });
 
-  check('a listener of two subscriptions hears until it has left both', async (store) => {
+  check('a listener with two subscriptions is notified until it has ended both', async (store) => {
     const seqs = new Set<number>();
     const listener: Listener = {
       onAppend({ entries }) {
@@ -72,35 +72,35 @@ export function subscriptionTests(check: DefineTest): void {
       onPublish() {},
       onGap() {},
     };
-    const [leaveFirst, leaveSecond] = [await store.subscribe('den', listener), await store.subscribe('den', listener)];
+    const [endFirst, endSecond] = [await store.subscribe('den', listener), await store.subscribe('den', listener)];
     const { epoch } = await openRoom(store, 'den');
-    leaveFirst();
+    endFirst();
     await appendOk(store, 'den', { epoch, drafts: [draft('two')] });
-    leaveSecond();
+    endSecond();
     await appendOk(store, 'den', { epoch, drafts: [draft('three')] });
     assert.deepEqual([...seqs], [1, 2]);
   });
 
-  check('who leaves while it hears harms nobody', async (store) => {
-    const heard: string[] = [];
+  check('unsubscribing inside a callback is harmless', async (store) => {
+    const notices: string[] = [];
     const once = (): void => {
-      heard.push('once');
-      leave();
+      notices.push('once');
+      unsubscribe();
     };
-    const leave = await store.subscribe('den', { onAppend: once, onPublish() {}, onGap() {} });
-    await store.subscribe('den', { onAppend: () => heard.push('always'), onPublish() {}, onGap() {} });
+    const unsubscribe = await store.subscribe('den', { onAppend: once, onPublish() {}, onGap() {} });
+    await store.subscribe('den', { onAppend: () => notices.push('always'), onPublish() {}, onGap() {} });
     const { epoch } = await openRoom(store, 'den');
     await appendOk(store, 'den', { epoch, drafts: [draft('two')] });
-    assert.deepEqual(heard.sort(), ['always', 'always', 'once']);
+    assert.deepEqual(notices.sort(), ['always', 'always', 'once']);
   });
 
-  check('one subscription lasts over the lives of a room', async (store) => {
-    const { heard } = await listen(store, 'den');
+  check('a subscription lasts over the epochs of a room', async (store) => {
+    const { notices } = await listen(store, 'den');
     const first = await openRoom(store, 'den');
     await endRoom(store, 'den');
     const second = await openRoom(store, 'den');
     assert.deepEqual(
-      heard.map(({ epoch, entries, ended }) => [epoch, seqsOf(entries), ended]),
+      notices.map(({ epoch, entries, ended }) => [epoch, seqsOf(entries), ended]),
       [
         [first.epoch, [1], false],
         [first.epoch, [2], true],
@@ -111,55 +111,55 @@ export function subscriptionTests(check: DefineTest): void {
 }
 
 export function publishTests(check: DefineTest): void {
-  check('all who listen to the room have heard it once it resolves, and nobody else', async (store) => {
+  check('all listeners of the room, and no others, are notified before publish resolves', async (store) => {
     const [first, second] = [await listen(store, 'den'), await listen(store, 'den')];
     const similar = ['Den', 'den ', 'de', 'denn', 'den/den', 'den*', '*'];
     const others = await Promise.all(similar.map((room) => listen(store, room)));
     await store.publish('den', { typing: 'aya' });
-    assert.deepEqual([first.signals, second.signals], [[{ typing: 'aya' }], [{ typing: 'aya' }]]);
+    assert.deepEqual([first.messages, second.messages], [[{ typing: 'aya' }], [{ typing: 'aya' }]]);
     assert.deepEqual(
-      others.flatMap(({ signals }) => signals),
+      others.flatMap(({ messages }) => messages),
       [],
     );
   });
 
-  check('nothing of it is kept, and it is no entry', async (store) => {
+  check('a message is not stored, and is no entry', async (store) => {
     const { epoch } = await openRoom(store, 'den');
-    const { heard, signals } = await listen(store, 'den');
+    const { notices, messages } = await listen(store, 'den');
     const before = { page: await store.readPage('den', { limit: NO_LIMIT }), rooms: await listRooms(store) };
     await store.publish('den', 'one');
     await store.publish('nowhere', 'two');
     assert.deepEqual({ page: await store.readPage('den', { limit: NO_LIMIT }), rooms: await listRooms(store) }, before);
     const late = await listen(store, 'den');
     await appendOk(store, 'den', { epoch, drafts: [draft('two')] });
-    assert.deepEqual([signals, late.signals, seqsOf(heard.flatMap(({ entries }) => entries))], [['one'], [], [2]]);
+    assert.deepEqual([messages, late.messages, seqsOf(notices.flatMap(({ entries }) => entries))], [['one'], [], [2]]);
   });
 
-  check('a room needs not be, and its listeners last over its lives', async (store) => {
-    const { signals } = await listen(store, 'den');
+  check('the room need not exist, and its listeners last over its epochs', async (store) => {
+    const { messages } = await listen(store, 'den');
     await store.publish('den', 'before');
     await openRoom(store, 'den');
     await store.publish('den', 'meanwhile');
     await endRoom(store, 'den');
     await store.publish('den', 'afterwards');
-    assert.deepEqual(signals, ['before', 'meanwhile', 'afterwards']);
+    assert.deepEqual(messages, ['before', 'meanwhile', 'afterwards']);
   });
 
-  check('who stops listening hears no more, and the others do', async (store) => {
+  check('a listener that unsubscribed gets no more messages, and the others do', async (store) => {
     const [first, second] = [await listen(store, 'den'), await listen(store, 'den')];
     await store.publish('den', 1);
-    first.leave();
+    first.unsubscribe();
     await store.publish('den', 2);
-    assert.deepEqual([first.signals, second.signals], [[1], [1, 2]]);
+    assert.deepEqual([first.messages, second.messages], [[1], [1, 2]]);
   });
 
-  check('it is whatever JSON can say', async (store) => {
-    const { signals } = await listen(store, 'den');
+  check('a message can be any JSON value', async (store) => {
+    const { messages } = await listen(store, 'den');
     const all = JSON.parse(
       '[null, false, 0, "", [], {}, "\\u0000 \\u2028", {"__proto__": {"deep": [[1e21]]}, "constructor": null}]',
     ) as Json[];
     for (const signal of all) await store.publish('den', signal);
-    assert.equal(JSON.stringify(signals), JSON.stringify(all));
-    assert.equal(signals.length, 8);
+    assert.equal(JSON.stringify(messages), JSON.stringify(all));
+    assert.equal(messages.length, 8);
   });
 }

@@ -20,32 +20,39 @@ export function ticketTests(check: DefineTest): void {
   const leaves = (...tickets: Partial<DraftTicket>[]): Draft =>
     draft('leaves', { tickets: (tickets.length > 0 ? tickets : [{}]).map((ticket) => ({ holder: 'aya', key, value: 'here', ...ticket })) });
 
-  check('a draft leaves one, which says what was left, where, and by which entry', async (store) => {
+  check('a draft sets a ticket with its value, room, key and entry', async (store) => {
     const value: Json = { epoch: 'e', seqs: [1, null], '': '\u0000' };
     const { epoch } = await openRoom(store, 'den', draft('one'), leaves({ value }), draft('three'));
     assert.deepEqual(await store.listTickets('aya', NO_LIMIT), [{ room: 'den', key, value, seq: 2, epoch }]);
   });
 
-  check('a later one of the same key replaces it, also in one append', async (store) => {
+  check('a later ticket of the same key replaces it, also in one append', async (store) => {
     const { epoch } = await openRoom(store, 'den', leaves({ value: 1 }), leaves({ value: 2 }));
     assert.deepEqual(await store.listTickets('aya', NO_LIMIT), [{ room: 'den', key, value: 2, seq: 2, epoch }]);
     await appendOk(store, 'den', { epoch, drafts: [leaves({ value: false })] });
     assert.deepEqual(await store.listTickets('aya', NO_LIMIT), [{ room: 'den', key, value: false, seq: 3, epoch }]);
   });
 
-  check('one draft leaves several, of one holder or of many, and of the same holder and key the later counts', async (store, clock) => {
-    const { epoch } = await openRoom(store, 'den', leaves({ value: 1 }, { key: 'a', ttl: 500 }, { holder: 'ben', value: 2 }, { value: 3 }));
-    assert.deepEqual(await ticketsOf(store, 'aya'), ['den a', 'den member/aya']);
-    assert.deepEqual((await store.listTickets('aya', NO_LIMIT))[1], { room: 'den', key, value: 3, seq: 1, epoch });
-    assert.deepEqual(await store.listTickets('ben', NO_LIMIT), [{ room: 'den', key, value: 2, seq: 1, epoch }]);
-    clock.advance(501);
-    await appendOk(store, 'den', { epoch, drafts: [leaves({ value: null }, { key: 'b' }), { ...leaves(), tickets: [] }] });
-    assert.deepEqual([await ticketsOf(store, 'aya'), await ticketsOf(store, 'ben')], [['den b'], ['den member/aya']]);
-    await endRoom(store, 'den');
-    assert.deepEqual([await ticketsOf(store, 'aya'), await ticketsOf(store, 'ben')], [[], []]);
-  });
+  check(
+    'one draft can set several tickets of one or many holders; of the same holder and key the later one counts',
+    async (store, clock) => {
+      const { epoch } = await openRoom(
+        store,
+        'den',
+        leaves({ value: 1 }, { key: 'a', ttl: 500 }, { holder: 'ben', value: 2 }, { value: 3 }),
+      );
+      assert.deepEqual(await ticketsOf(store, 'aya'), ['den a', 'den member/aya']);
+      assert.deepEqual((await store.listTickets('aya', NO_LIMIT))[1], { room: 'den', key, value: 3, seq: 1, epoch });
+      assert.deepEqual(await store.listTickets('ben', NO_LIMIT), [{ room: 'den', key, value: 2, seq: 1, epoch }]);
+      clock.advance(501);
+      await appendOk(store, 'den', { epoch, drafts: [leaves({ value: null }, { key: 'b' }), { ...leaves(), tickets: [] }] });
+      assert.deepEqual([await ticketsOf(store, 'aya'), await ticketsOf(store, 'ben')], [['den b'], ['den member/aya']]);
+      await endRoom(store, 'den');
+      assert.deepEqual([await ticketsOf(store, 'aya'), await ticketsOf(store, 'ben')], [[], []]);
+    },
+  );
 
-  check('null takes it away, also in one append, and where there is none it is nothing', async (store) => {
+  check('null removes it, also in one append, and does nothing if there is none', async (store) => {
     const { epoch } = await openRoom(store, 'den', leaves());
     assert.deepEqual(await ticketsOf(store, 'aya'), ['den member/aya']);
     for (const _ of [1, 2]) {
@@ -58,7 +65,7 @@ export function ticketTests(check: DefineTest): void {
     assert.deepEqual(await ticketsOf(store, 'aya'), ['den member/aya']);
   });
 
-  check('it runs out after its time, and without one it does not', async (store, clock) => {
+  check('it expires after its ttl, and does not without one', async (store, clock) => {
     await openRoom(
       store,
       'den',
@@ -76,7 +83,7 @@ export function ticketTests(check: DefineTest): void {
     assert.deepEqual(await ticketsOf(store, 'aya'), ['den c']);
   });
 
-  check('left anew it has its new time', async (store, clock) => {
+  check('set again it has its new ttl', async (store, clock) => {
     const { epoch } = await openRoom(store, 'den', leaves({ ttl: 500 }));
     clock.advance(400);
     await appendOk(store, 'den', { epoch, drafts: [leaves({ ttl: 500 })] });
@@ -92,7 +99,7 @@ export function ticketTests(check: DefineTest): void {
     assert.deepEqual(await ticketsOf(store, 'aya'), ['den member/aya']);
   });
 
-  check('it lasts while the engine rests, whatever other clocks say', async (store, clock) => {
+  check('it lasts while the engine is idle, whatever other clocks show', async (store, clock) => {
     clock.advance(-10 * 365 * 24 * 60 * 60 * 1_000);
     const { epoch } = await openRoom(store, 'den', leaves({ ttl: 1_000 }));
     await new Promise((resolve) => setTimeout(resolve, 600));
@@ -100,7 +107,7 @@ export function ticketTests(check: DefineTest): void {
     assert.deepEqual(await ticketsOf(store, 'aya'), ['den member/aya']);
   });
 
-  check('each holder has his own, for the same key too', async (store) => {
+  check('each holder has their own ticket, also for the same key', async (store) => {
     const { epoch } = await openRoom(store, 'den', leaves({ value: 1 }), leaves({ holder: 'ben', value: 2 }));
     assert.deepEqual(await store.listTickets('ben', NO_LIMIT), [{ room: 'den', key, value: 2, seq: 2, epoch }]);
     await appendOk(store, 'den', { epoch, drafts: [leaves({ value: null })] });
@@ -108,7 +115,7 @@ export function ticketTests(check: DefineTest): void {
     for (const stranger of ['nobody', 'be', 'ben ', 'Ben', '*', '']) assert.deepEqual(await store.listTickets(stranger, NO_LIMIT), []);
   });
 
-  check('each room has its own, and what happens in another one is nothing to it', async (store) => {
+  check('each room has its own, and other rooms do not affect it', async (store) => {
     const den = await openRoom(store, 'den', leaves({ value: 'den' }));
     const attic = await openRoom(store, 'attic', draft('one'), leaves({ value: 'attic' }));
     assert.deepEqual(await store.listTickets('aya', NO_LIMIT), [
@@ -119,7 +126,7 @@ export function ticketTests(check: DefineTest): void {
     assert.deepEqual(await ticketsOf(store, 'aya'), ['den member/aya']);
   });
 
-  check('they are in the order of the UTF-8 bytes of rooms, then of keys, up to the limit', async (store) => {
+  check('tickets are in the order of the UTF-8 bytes of rooms, then of keys, up to the limit', async (store) => {
     // Keys are sorted as single names here: the slash is a byte like any other.
     const ordered = ['!', 'a', 'a!x', 'a/b', 'a/b/c', 'a/z', 'b', 'ｱ', '😀'];
     const shuffled = ordered.toSorted().reverse();
@@ -134,7 +141,7 @@ export function ticketTests(check: DefineTest): void {
       );
   });
 
-  check('those that have run out take no place of others', async (store, clock) => {
+  check('expired tickets do not count for the limit', async (store, clock) => {
     await openRoom(store, 'den', leaves({ key: 'a', ttl: 500 }), leaves({ key: 'b' }));
     clock.advance(501);
     assert.deepEqual(
@@ -143,7 +150,7 @@ export function ticketTests(check: DefineTest): void {
     );
   });
 
-  check('it ends with its room, and the next life of the name has none', async (store) => {
+  check('it is removed with its room, and a room that is created again has none', async (store) => {
     await openRoom(store, 'den', leaves());
     await openRoom(store, 'attic', leaves());
     assert.deepEqual(await ticketsOf(store, 'aya'), ['attic member/aya', 'den member/aya']);
@@ -162,14 +169,14 @@ export function ticketTests(check: DefineTest): void {
     assert.equal((await store.read('den', { keys: [key, 'never/set'] })).keys.size, 0);
   });
 
-  check('it outlives the entry that left it', async (store) => {
+  check('it outlives the entry that set it', async (store) => {
     const { epoch } = await openRoom(store, 'den', leaves());
     await trim(store, 'den', 2);
     assert.equal((await store.readPage('den', { limit: 1 })).entries.length, 0);
     assert.deepEqual(await store.listTickets('aya', NO_LIMIT), [{ room: 'den', key, value: 'here', seq: 1, epoch }]);
   });
 
-  check('a stale or repeated append leaves none and takes none away', async (store) => {
+  check('a stale or repeated append sets and removes none', async (store) => {
     const idempotencyKey = 'aya:1';
     const { epoch } = await appendOk(store, 'den', { epoch: null, idempotencyKey, drafts: [leaves({ value: 1 })] });
     const drafts = [leaves({ key: 'another' }), leaves({ value: null })];

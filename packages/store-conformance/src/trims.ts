@@ -38,7 +38,7 @@ export function trimTests(check: DefineTest): void {
   };
   const tail = twelve[10]?.id ?? null;
 
-  check('the entries below are gone from pages and reads, and the others are as they were', async (store) => {
+  check('the entries below are removed from pages and reads, and the others are unchanged', async (store) => {
     await openRoom(store, 'den', ...twelve);
     const before = await entriesOf(store, 'den');
     assert.equal(before.length, 12);
@@ -66,7 +66,7 @@ export function trimTests(check: DefineTest): void {
     assert.deepEqual(await readPage(store, { listed: true, after: 0, limit: 1 }), { seqs: [6], more: true });
   });
 
-  check('other keys, marks, counts and leases stay, and appends go on where they were', async (store) => {
+  check('other keys, marks, counts and leases stay, and appends continue', async (store) => {
     const member = draft('joins', { keyUpdates: [['member/aya', 1]], lease: { key: 'member/aya', node: 'n1' } });
     const { epoch } = await openRoom(store, 'den', member, ...twelve);
     await store.advanceMark('den', 'member/aya', 2);
@@ -80,7 +80,7 @@ export function trimTests(check: DefineTest): void {
     assert.deepEqual(await edges(store), { head: 14, tail: next.entries[0]?.id, oldest: 8 });
   });
 
-  check('keys beneath an entry go with it, whatever is in them, and those of the others stay', async (store) => {
+  check('keys below an entry are removed with it, whatever they contain, and those of other entries stay', async (store) => {
     const beneath = (seq: number): Draft =>
       keyDraft(
         [`entry/${seq}`, 1],
@@ -123,7 +123,7 @@ export function trimTests(check: DefineTest): void {
     assert.deepEqual(await countsOf(store, 'den', ''), { entry: 6 });
   });
 
-  check('more entries and keys than go at once go all the same', async (store) => {
+  check('more entries and keys than one portion are removed, too', async (store) => {
     const many = (seq: number, names: number): Draft =>
       keyDraft(...repeat(names, (index): [string, number] => [`entry/${seq}/${seq % 2}/${index}`, 1]));
     const { epoch } = await openRoom(store, 'den', ...repeat(1_500, (index) => draft(String(index + 1))));
@@ -142,7 +142,7 @@ export function trimTests(check: DefineTest): void {
     assert.deepEqual(await namesOf(store, 'den', 'entry/1500/0'), ['0', '1']);
   });
 
-  check('another life of the room than the one that is meant stays as it is', async (store) => {
+  check('a room with another epoch is not trimmed', async (store) => {
     const { epoch } = await openRoom(store, 'den', ...twelve);
     const forked = await store.startNewEpoch('den', epoch);
     await store.trim('den', { epoch, below: 6 });
@@ -151,11 +151,11 @@ export function trimTests(check: DefineTest): void {
     assert.equal((await edges(store)).oldest, 3);
     await endRoom(store, 'den');
     await openRoom(store, 'den', ...twelve);
-    for (const life of [epoch, String(forked), '']) await store.trim('den', { epoch: life, below: 6 });
+    for (const otherEpoch of [epoch, String(forked), '']) await store.trim('den', { epoch: otherEpoch, below: 6 });
     assert.deepEqual(seqsOf(await entriesOf(store, 'den')), upTo(12));
   });
 
-  check('all may be trimmed, more than all is all, and appends go on where they were', async (store) => {
+  check('all entries can be trimmed, and appends continue', async (store) => {
     for (const [room, below] of [
       ['den', 13],
       ['attic', 1_000],
@@ -177,7 +177,7 @@ export function trimTests(check: DefineTest): void {
     }
   });
 
-  check('what is trimmed can be trimmed further, and does not come back', async (store) => {
+  check('a trimmed log can be trimmed further, and trimmed entries do not return', async (store) => {
     await openRoom(store, 'den', ...twelve);
     await trim(store, 'den', 4);
     await trim(store, 'den', 9);
@@ -186,7 +186,7 @@ export function trimTests(check: DefineTest): void {
     assert.equal((await edges(store)).oldest, 9);
   });
 
-  check('below the first entry, and where there is no room, it does nothing', async (store) => {
+  check('it does nothing below the first entry, and without a room', async (store) => {
     await openRoom(store, 'den', ...twelve);
     const before = await store.readPage('den', { limit: NO_LIMIT });
     assert.equal(before.entries.length, 12);
@@ -196,27 +196,27 @@ export function trimTests(check: DefineTest): void {
     assert.equal((await store.read('nowhere', {})).epoch, null);
   });
 
-  check('the other rooms keep what they have, and nobody is told', async (store) => {
+  check('other rooms are unchanged, and nobody is notified', async (store) => {
     for (const room of ['den', 'attic']) await openRoom(store, room, ...twelve);
-    const { heard, signals } = await listen(store, 'den');
+    const { notices, messages } = await listen(store, 'den');
     await trim(store, 'den', 10);
     assert.deepEqual(seqsOf(await entriesOf(store, 'den')), [10, 11, 12]);
     assert.deepEqual(seqsOf(await entriesOf(store, 'attic')), upTo(12));
-    assert.deepEqual([heard, signals], [[], []]);
+    assert.deepEqual([notices, messages], [[], []]);
   });
 
-  check('an append of which an entry was trimmed is no longer remembered, and may be made again', async (store) => {
+  check('the idempotency key of an append with a trimmed entry is forgotten, and may be used again', async (store) => {
     const { epoch } = await openRoom(store, 'den');
-    const kept = [];
+    const receipts = [];
     for (const idempotencyKey of ['whole', 'half', 'none'])
-      kept.push(
+      receipts.push(
         await appendOk(store, 'den', {
           epoch,
           idempotencyKey,
           drafts: [draft(idempotencyKey), draft(idempotencyKey), draft(idempotencyKey)],
         }),
       );
-    assert.deepEqual(await findReceipt(store, 'den', 'whole'), kept[0]);
+    assert.deepEqual(await findReceipt(store, 'den', 'whole'), receipts[0]);
     await trim(store, 'den', 6);
     assert.deepEqual(textsOf(await entriesOf(store, 'den')), ['half', 'half', 'none', 'none', 'none']);
     for (const idempotencyKey of ['whole', 'half']) {
@@ -224,18 +224,18 @@ export function trimTests(check: DefineTest): void {
       const again = await appendOk(store, 'den', { epoch, idempotencyKey, drafts: [draft('again')] });
       assert.deepEqual(await findReceipt(store, 'den', idempotencyKey), again);
     }
-    assert.deepEqual(await findReceipt(store, 'den', 'none'), kept[2]);
-    assert.deepEqual(receiptOf(await assertNothingAppended(store, 'den', 'repeated', { epoch, idempotencyKey: 'none' })), kept[2]);
+    assert.deepEqual(await findReceipt(store, 'den', 'none'), receipts[2]);
+    assert.deepEqual(receiptOf(await assertNothingAppended(store, 'den', 'repeated', { epoch, idempotencyKey: 'none' })), receipts[2]);
   });
 
-  check('what is trimmed is passed over by who erases', async (store) => {
+  check('erasing a trimmed entry does nothing', async (store) => {
     const { epoch } = await openRoom(store, 'den', ...twelve);
     await trim(store, 'den', 6);
     await appendOk(store, 'den', { epoch, drafts: [draft('erases', { eraseSeqs: [1, 5, 6] })] });
     assert.deepEqual(textsOf(await entriesOf(store, 'den')), [undefined, '7', '8', '9', '10', '11', '12', 'erases']);
   });
 
-  check('the next life of the name begins with its first entry', async (store) => {
+  check('a room that is created again begins with its first entry', async (store) => {
     await openRoom(store, 'den', ...twelve);
     await trim(store, 'den', 10);
     await endRoom(store, 'den');
@@ -244,11 +244,14 @@ export function trimTests(check: DefineTest): void {
     assert.equal((await edges(store)).oldest, 1);
   });
 
-  check('a log that is trimmed while many append has all that is above', async (store) => {
+  check('a log that is trimmed during many appends has all entries above', async (store) => {
     const { epoch } = await openRoom(store, 'den');
     const append = (index: number) => appendOk(store, 'den', { epoch, idempotencyKey: String(index), drafts: [draft(String(index))] });
-    const asked = repeat(120, (index) => [append(index), ...(index % 10 === 0 ? [store.trim('den', { epoch, below: index + 1 })] : [])]);
-    await Promise.all(asked.flat());
+    const operations = repeat(120, (index) => [
+      append(index),
+      ...(index % 10 === 0 ? [store.trim('den', { epoch, below: index + 1 })] : []),
+    ]);
+    await Promise.all(operations.flat());
     assert.deepEqual(await edges(store).then(({ head, oldest }) => [head, oldest]), [121, 111]);
     assert.deepEqual(seqsOf(await entriesOf(store, 'den')), upTo(121).slice(110));
   });

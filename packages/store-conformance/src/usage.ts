@@ -9,7 +9,7 @@ const POLL_INTERVAL_MS = 50;
 const MEGABYTE = 1024 * 1024;
 
 export function usageTests(check: DefineTest): void {
-  check('rooms are counted, those that ended no more', async (store, _, openAnother) => {
+  check('existing rooms are counted, and ended ones are not', async (store, _, openAnother) => {
     const counts = async (rooms: number) => waitForRoomCount(() => store.usage(), rooms);
     await counts(0);
     const { epoch } = await openRoom(store, 'den');
@@ -28,7 +28,7 @@ export function usageTests(check: DefineTest): void {
     await waitForRoomCount(() => another.usage(), 1);
   });
 
-  check('bytes grow with what is kept', async (store) => {
+  check('bytes grow with the stored data', async (store) => {
     const before = await store.usage();
     await openRoom(store, 'den', ...repeat(40, () => draft('x'.repeat(MEGABYTE / 10))));
     const { bytes } = await store.usage();
