@@ -1,3 +1,4 @@
+/** One chat node: the domain, bound to a store and to the peers connected to this node. */
 import { randomUUID } from 'node:crypto';
 import { LIMITS, type Limits, type ServerNotice } from '@engawa/protocol';
 import { type Logger, pino } from 'pino';

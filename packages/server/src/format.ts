@@ -1,4 +1,4 @@
-/** What commands say in the same way. */
+/** Text formatting that the commands share. */
 
 export const pluralize = (count: number, noun: string, plural = `${noun}s`): string =>
   `${count.toLocaleString('en')} ${count === 1 ? noun : plural}`;

@@ -1,3 +1,5 @@
+/** The public interface of the server package. */
+
 export { ChatNode, type ChatNodeOptions } from './chat-node.ts';
 export { importData } from './cli/import.ts';
 export { move } from './cli/move.ts';

@@ -1,4 +1,4 @@
-/** The only file that names an engine. */
+/** Opens the store that a URL names: Redis or an embedded database. The only file that names an engine. */
 import { realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';

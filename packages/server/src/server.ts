@@ -1,4 +1,4 @@
-/** The server: one node of the chat domain behind HTTP and Socket.IO. */
+/** The server: one chat node behind HTTP and Socket.IO. */
 import type { AddressInfo } from 'node:net';
 import { createAdapter } from '@engawa/coalescing-adapter';
 import { Server as Engine } from 'engine.io';

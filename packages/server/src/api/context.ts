@@ -1,3 +1,4 @@
+/** The application context: everything that handlers of a node need. */
 import type { Limits } from '@engawa/protocol';
 import type { LeaseManager } from '../background/lease-manager.ts';
 import type { QuotaMonitor } from '../background/quota-monitor.ts';

@@ -1,3 +1,4 @@
+/** Dispatches one packet of a peer to its handler, and sends the response or the error. */
 import {
   ChatError,
   describeZodIssue,

@@ -1,8 +1,9 @@
 /**
- * Socket.IO's client shows the offset of the last entry that it was told when it comes back. Who is a member already and joins
- * again, as after a reload, is answered and told no entry, and could not be recovered before somebody says something.
+ * Sends a rejoining member the offset of their position, so that the session can be recovered.
+ *
+ * Socket.IO's client sends the offset of the last entry that it received when it reconnects. A member who joins again, as after
+ * a reload, is only acknowledged: without this event they could not be recovered before the next entry of the room.
  */
-
 import type { Peer } from '../connections/peer.ts';
 import { connectionOf, type LocalRoom } from '../rooms/local-room.ts';
 import type { AppContext } from './context.ts';

@@ -1,3 +1,4 @@
+/** Converts an error to the payload that the client receives. */
 import { ChatError, type ErrorCode, type ErrorPayload, events, isEventName } from '@engawa/protocol';
 import type { RateLimitedLog } from '../logging/rate-limited-log.ts';
 import { StoreError } from '../store/contract.ts';

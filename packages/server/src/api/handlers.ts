@@ -1,3 +1,4 @@
+/** The table of all client events and the handler of each. */
 import {
   ChatError,
   type CommandName,

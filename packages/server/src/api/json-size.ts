@@ -1,3 +1,5 @@
+/** Checks whether a JSON value has too many levels or values. */
+
 interface JsonLimits {
   maxLevels: number;
   /** Of numbers, texts, arrays, objects and so on, all levels together. */

@@ -1,3 +1,4 @@
+/** The membership records of one author, read once for several lookups. */
 import { type MembershipRecord, memberKey } from '../domain/room-keys.ts';
 import type { Store } from '../store/contract.ts';
 

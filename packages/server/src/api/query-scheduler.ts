@@ -1,3 +1,5 @@
+/** Schedules queries in time slices, so that they do not block the event loop. */
+
 /** Milliseconds after which no further question is begun in the same turn of the event loop. */
 const SLICE_MS = 5;
 /** Begun together: enough for a store across a network to read for all of them in one round trip. */

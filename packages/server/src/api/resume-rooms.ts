@@ -1,3 +1,4 @@
+/** The event resume:rooms: reattaches a returning client to its rooms and sends what it missed. */
 import { ChatError, type RequestPayload, type ResponsePayload, type ResumeResult } from '@engawa/protocol';
 import type { Peer } from '../connections/peer.ts';
 import { findMember, requireMember, requireRoom } from '../domain/command.ts';

@@ -1,3 +1,4 @@
+/** Socket.IO session recovery: finds the rooms that a returning client left, and restores them from the logs. */
 import type { RequestPayload } from '@engawa/protocol';
 import type { Connection } from '../connections/connection.ts';
 import type { Peer } from '../connections/peer.ts';

@@ -1,3 +1,4 @@
+/** Delivers the backlog of a slow or returning peer from the logs, page by page, as fast as it reads. */
 import type { ReplayEntry, ReplayPage, ReplayQuery } from '../domain/entry-payloads.ts';
 import type { MemoryReservation } from '../limits/response-memory.ts';
 import type { Peer, Transport } from './peer.ts';

@@ -1,3 +1,4 @@
+/** One client's connection: its identity, its rooms, its rate limits, and its request queue. */
 import { ChatError, type EventName, events, type Limits, type RateLimit } from '@engawa/protocol';
 import { FactsCache } from '../domain/execute-command.ts';
 import { memberKey } from '../domain/room-keys.ts';

@@ -1,3 +1,4 @@
+/** The identity of a client: its secret session, and the author that is derived from it. */
 import { hash, randomFillSync } from 'node:crypto';
 import { ChatError } from '@engawa/protocol';
 

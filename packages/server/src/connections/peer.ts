@@ -1,3 +1,5 @@
+/** The interfaces Peer (one client connection) and Transport (what carries events to peers). */
+
 /** One connection, as a node needs it. A socket of Socket.IO is one; the test server of the client has others. */
 export interface Peer {
   readonly id: string;

@@ -1,4 +1,4 @@
-/** Which handshakes become connections, and when. */
+/** Decides which handshakes become connections, and when: the admission queue and its refusals. */
 import type { AddressLimiter } from '../limits/address-limiter.ts';
 import type { AdmissionQueue } from '../limits/admission-queue.ts';
 import type { MemoryPressure } from '../limits/memory-pressure.ts';

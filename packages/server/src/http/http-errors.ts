@@ -1,4 +1,4 @@
-/** What goes wrong below HTTP requests: bytes that are none, requests that do not end, connections that find no descriptor. */
+/** Handles failures below HTTP: unreadable requests, timeouts, and dropped connections. */
 import type { Server } from 'node:http';
 import type { DropArgument, Socket } from 'node:net';
 import { addressLimiterOf } from '../limits/address-limiter.ts';

@@ -1,4 +1,4 @@
-/** The one way in: every TCP connection, HTTP request and upgrade is counted and checked here before anything answers it. */
+/** The gate of the HTTP server: every TCP connection, request and upgrade is counted and checked here. */
 import { type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';

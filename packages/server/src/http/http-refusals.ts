@@ -1,4 +1,4 @@
-/** What is refused before anything asks the chat server, and how that is answered. */
+/** The refusals of HTTP requests and upgrades, and how they are answered. */
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 

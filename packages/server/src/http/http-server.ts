@@ -1,4 +1,4 @@
-/** The HTTP server of a node: what it counts and checks, and how long it waits for clients that do not go on. */
+/** Creates the HTTP server of a node with its gate, its timeouts and its connection limit. */
 import { createServer, type Server } from 'node:http';
 import type { AddressLimits } from '@engawa/protocol';
 import { AddressLimiterRegistry } from '../limits/address-limiter.ts';

@@ -1,4 +1,4 @@
-/** How many files and connections the system lets this process have open. */
+/** Computes how many connections the limit of open files allows. */
 import { readdirSync, readFileSync } from 'node:fs';
 
 /** Descriptors that connections leave to the store, to Redis and to what else the process opens. */

@@ -1,4 +1,4 @@
-/** Tells the operator what is refused, and to which address: of each kind the first, then how many. */
+/** Logs refused requests with their address, at a limited rate. */
 import type { IncomingMessage } from 'node:http';
 import { addressLimiterOf } from '../limits/address-limiter.ts';
 import type { RateLimitedLog } from '../logging/rate-limited-log.ts';

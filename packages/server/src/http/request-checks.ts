@@ -1,4 +1,4 @@
-/** What is checked of an HTTP request or an upgrade by its head alone. */
+/** The checks of an HTTP request or upgrade by its head alone: path, method, host and origin. */
 import type { IncomingMessage } from 'node:http';
 import { type HttpRefusal, methodRefusal, refusals } from './http-refusals.ts';
 import { pages } from './routes.ts';

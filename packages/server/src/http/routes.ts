@@ -1,4 +1,4 @@
-/** The pages over HTTP that are not Socket.IO's: is the process alive, may it be sent users, what is this. */
+/** The HTTP pages: welcome, health and readiness. */
 import type { ServerResponse } from 'node:http';
 
 const WELCOME = `Engawa is running.

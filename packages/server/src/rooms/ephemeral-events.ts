@@ -1,3 +1,4 @@
+/** The ephemeral events of one room: typing, presence and read marks, which are not stored. */
 import type { EphemeralEventName, EphemeralPayload, Presence } from '@engawa/protocol';
 import { memberKey } from '../domain/room-keys.ts';
 import type { Json } from '../store/contract.ts';

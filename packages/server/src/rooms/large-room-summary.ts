@@ -1,3 +1,4 @@
+/** The summary of a large room: aggregated member, presence and typing notices instead of single ones. */
 import type { ServerNotice } from '@engawa/protocol';
 import { ThrottledTask } from './throttled-task.ts';
 

@@ -1,3 +1,4 @@
+/** A room as far as it has peers on this node: follows its log, and broadcasts entries to the peers. */
 import type { EntryFields, Position, Presence, BroadcastFields as Said } from '@engawa/protocol';
 import { type BacklogDelivery, MAX_PAGE_ENTRIES, RoomBacklog } from '../connections/backlog.ts';
 import type { Connection } from '../connections/connection.ts';

@@ -1,3 +1,4 @@
+/** Follows the log of one room: delivers every entry once and in order, whatever notifications are lost. */
 import { advancePosition, classifyEntry, type Position } from '@engawa/protocol';
 import { readRestoredPage } from '../domain/entry-payloads.ts';
 import { MAX_RESPONSE_BYTES } from '../domain/response-budget.ts';

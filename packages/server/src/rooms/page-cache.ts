@@ -1,4 +1,4 @@
-/** Pages of logs that many ask for at the same time, all rooms of a node together. */
+/** A cache of log pages that many clients request at the same time, shared by all rooms of a node. */
 import type { ReplayPage } from '../domain/entry-payloads.ts';
 
 const MAX_CACHE_BYTES = 32 * 1024 * 1024;

@@ -1,3 +1,5 @@
+/** The interval at which a room is reconciled with its log: it doubles while the room is silent. */
+
 /** A room is compared with its log after so long. */
 export const MIN_RECONCILE_INTERVAL_MS = 5_000;
 /** And after twice as long each time, as long as nothing is told there; but after so long at the latest. */

@@ -1,4 +1,4 @@
-/** Everybody who hears a room. */
+/** Broadcasts to the peers of one room, with offsets for the clients that can use them. */
 import type { Peer, Transport } from '../connections/peer.ts';
 
 /** Socket.IO gives every socket a room of its own id: these keep ours from being one of those. */

@@ -1,3 +1,4 @@
+/** The registry of the rooms that have peers on this node: opens and closes them, and attaches peers. */
 import { ChatError, type Position } from '@engawa/protocol';
 import { BacklogDelivery } from '../connections/backlog.ts';
 import type { Peer, Transport } from '../connections/peer.ts';

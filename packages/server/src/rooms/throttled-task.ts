@@ -1,3 +1,5 @@
+/** A throttled task: runs soon after a request, and at most once in each interval. */
+
 /** Does something soon, and then not again for a while, however often it is wanted. */
 export class ThrottledTask {
   readonly #options: { delayMs: number; minIntervalMs: () => number; run: () => Promise<void> };

@@ -1,3 +1,4 @@
+/** Corks the TCP socket so that several packets for one client go out in one write. */
 import type { IncomingMessage } from 'node:http';
 import type { Socket as TcpSocket } from 'node:net';
 import type { Server, Socket } from 'socket.io';

@@ -1,4 +1,4 @@
-/** Ends connections that send more frames than any client has a reason to, whatever is in them. */
+/** Closes connections that send more WebSocket frames than the rate limit allows. */
 import type { RateLimit } from '@engawa/protocol';
 import type { Socket } from 'socket.io';
 import type { WebSocket } from 'ws';

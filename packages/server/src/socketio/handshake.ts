@@ -1,4 +1,4 @@
-/** Connections over Socket.IO: each is counted at its address, and each that is let in has an identity. */
+/** The Socket.IO handshake: counts each connection at its address, and gives each client an identity. */
 import type { IncomingMessage } from 'node:http';
 import { ChatError } from '@engawa/protocol';
 import type { Server, Socket } from 'socket.io';

@@ -1,3 +1,5 @@
+/** The heartbeat: one timer pings all connections, and closes those that do not answer. */
+
 /** Connections are pinged in so many portions, one after the other, once around in each interval. */
 const PORTIONS_PER_INTERVAL = 50;
 

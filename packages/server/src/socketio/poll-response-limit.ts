@@ -1,4 +1,4 @@
-/** Bounds the packets in the answer to one poll, for clients that may have this limit. */
+/** Limits the packets in one polling response, for clients that cannot take more. */
 import type { Server, Socket } from 'socket.io';
 import { isJavaScriptClient } from './recovery-offsets.ts';
 

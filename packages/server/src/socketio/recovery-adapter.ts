@@ -1,4 +1,4 @@
-/** Socket.IO's connection state recovery, answered from the log. */
+/** Installs Socket.IO connection state recovery, answered from the log. */
 import { ChatError } from '@engawa/protocol';
 import type { Server, Socket } from 'socket.io';
 import type { AppContext } from '../api/context.ts';

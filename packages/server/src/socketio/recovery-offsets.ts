@@ -1,7 +1,8 @@
 /**
- * Whose client knows what to do with the offset of an entry. Socket.IO's connection state recovery sends it as the last
- * argument of an event, and its client in JavaScript takes it from there, beside the handlers. Other clients hand it to the
- * handler, which has no place for it.
+ * Detects whether a client can use the offset of an entry (Socket.IO connection state recovery).
+ *
+ * The offset is the last argument of an event. Socket.IO's client in JavaScript takes it away before it calls the handlers; other
+ * clients pass it to the handler as one argument too many.
  */
 import type { IncomingMessage } from 'node:http';
 

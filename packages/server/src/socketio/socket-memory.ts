@@ -1,7 +1,8 @@
 /**
- * An open connection may be idle for hours. It keeps nothing that was only for its opening, and what it keeps, it keeps in
- * little space. What is touched here belongs to engine.io 6.6, socket.io 4.8 and ws 8; each is looked at first, and where
- * it is otherwise it is left alone, and costs its memory.
+ * Reduces the memory of idle connections: releases what only the handshake needed, and compacts the rest.
+ *
+ * Connections may be idle for hours. The fields that are changed here are private to engine.io 6.6, socket.io 4.8 and ws 8: each
+ * is checked first, and a connection that looks different is left alone at the price of its memory.
  */
 import type { EventEmitter } from 'node:events';
 import type { IncomingMessage } from 'node:http';

@@ -1,3 +1,4 @@
+/** The Socket.IO transport of a node, with back-pressure and the limits of slow consumers. */
 import type { CoalescingAdapter } from '@engawa/coalescing-adapter';
 import type { Server } from 'socket.io';
 import type { Peer, Transport } from '../connections/peer.ts';

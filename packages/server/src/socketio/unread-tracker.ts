@@ -1,6 +1,8 @@
 /**
- * What a client has not read of what was sent to it, and whether it goes on reading. What is used here of Engine.IO, ws and
- * Node's streams beyond what they document is looked at first; where it is not found, only what waits is known.
+ * Tracks what a client has not read yet of what was sent to it, and whether it makes progress.
+ *
+ * Undocumented fields of Engine.IO, ws and Node's streams are checked before use. Where they are missing, only the bytes in our own
+ * buffers are known.
  */
 import type { ServerResponse } from 'node:http';
 import type { Server } from 'socket.io';

@@ -1,3 +1,4 @@
+/** The WebSocket server of Engine.IO, with limits that keep one client from blocking the others. */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type RawData, type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
