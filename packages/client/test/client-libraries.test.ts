@@ -36,9 +36,9 @@ test.each(PYTHONS)('Python, $kind over $transports, receives each event with one
   await requestOk(aya, 'start:typing', { roomId, username: 'aya' });
   const chats = () => python.lines.flatMap(({ chat }) => chat ?? []);
   const others = () => python.lines.filter(({ event }) => event !== undefined);
-  await until(() => chats().length === 3, 'it heard all that was said');
+  await until(() => chats().length === 3, 'it received every chat');
   for (const name of ['update:chat:success', 'start:typing:success']) {
-    await until(() => others().some(({ event }) => event === name), `it heard ${name}`);
+    await until(() => others().some(({ event }) => event === name), `it received ${name}`);
   }
   expect(chats()).toEqual(['one', 'two', 'three']);
   expect(others().filter((line) => line.arguments !== 1)).toEqual([]);
@@ -59,7 +59,7 @@ test('Python receives the offset if it asks for it', async () => {
   await until(() => python.lines.some(({ joined }) => joined === true), 'it joined', 20_000);
   const { seq: chatSeq } = await say('one');
   await requestOk(aya, 'delete:chat', { roomId, username: 'aya', chatSeq });
-  await until(() => python.lines.some(({ event }) => event === 'delete:chat:success'), 'it heard of it');
+  await until(() => python.lines.some(({ event }) => event === 'delete:chat:success'), 'it received it');
   expect(python.lines).toContainEqual({ event: 'delete:chat:success', arguments: 2 });
 });
 
@@ -122,14 +122,14 @@ test.each(JAVASCRIPT)(
     const socket = open(url, { forceNew: true, reconnection: false, transports });
     const heard = await join(socket);
     await say('one');
-    await until(() => heard.length === 1, 'it heard one');
+    await until(() => heard.length === 1, 'it received one');
     await drop(socket);
     await say('missed');
     await comeBack(socket);
     expect(socket.recovered ?? false).toBe(recovers);
     if (!recovers) return;
     await say('two');
-    await until(() => heard.length === 3, 'it heard all');
+    await until(() => heard.length === 3, 'it received everything');
     expect(heard.map(([message]) => message)).toEqual(['one', 'missed', 'two']);
   },
 );
@@ -139,7 +139,7 @@ test('a client that turns recovery off receives no offset, and is not recovered'
   const socket: AnySocket = io48(url, { forceNew: true, reconnection: false, transports: ['websocket'], auth: { recovery: false } });
   const heard = await join(socket);
   await say('one');
-  await until(() => heard.length === 1, 'it heard one');
+  await until(() => heard.length === 1, 'it received one');
   expect(heard).toEqual([['one']]);
   await drop(socket);
   await comeBack(socket);
@@ -173,7 +173,7 @@ test.each([[['polling', 'websocket']], [['websocket']]])('Chromium over %j recov
   await say('missed');
   await until(() => page.evaluate<boolean>('recovered.length === 2'), 'it is back', 20_000);
   await say('new');
-  await until(async () => (await heard()).at(-1) === 'new', 'it heard what is new');
+  await until(async () => (await heard()).at(-1) === 'new', 'it received the new one');
   expect(await page.evaluate<boolean[]>('recovered')).toEqual([false, true]);
   expect((await heard()).slice(-2)).toEqual(['missed', 'new']);
   expect((await heard()).length).toBeGreaterThanOrEqual(before.length + 2);

@@ -26,7 +26,7 @@ function open(url: string, options: ClientOptions = {}): Opened {
   onTestFinished(() => client.close());
   const errors: Told[] = [];
   client.on('error', (error) => errors.push(error));
-  const first = until(() => errors.length > 0, 'an error is told', 20_000).then(() => errors[0] as Told);
+  const first = until(() => errors.length > 0, 'an error is reported', 20_000).then(() => errors[0] as Told);
   return { client, errors, first };
 }
 

@@ -40,7 +40,7 @@ test('a proxy that closes every connection at a certain age, as a request time-o
   proxy.cutAfter({ ageMs: 1_500 });
   proxy.retarget(port);
   // Some plain Socket.IO clients poll, with requests that are too short to be cut.
-  await until(() => crowd.sdk.every(({ arrivals }) => arrivals >= 4), 'everybody was cut three times and came back', 60_000);
+  await until(() => crowd.sdk.every(({ arrivals }) => arrivals >= 4), 'all were cut three times and reconnected', 60_000);
   proxy.cutAfter({});
   await endsWell('cut at an age', { redis, crowd, servers: [server] });
 });
@@ -98,7 +98,7 @@ async function start({ url }: RedisServer): Promise<{ server: ServerProcess; por
 }
 
 async function talk({ actors }: RandomActorGroup): Promise<void> {
-  await until(() => actors.every(({ isLive }) => isLive), 'everybody is there', 60_000);
+  await until(() => actors.every(({ isLive }) => isLive), 'all are there', 60_000);
   await pause(TALK_MS);
 }
 

@@ -85,7 +85,7 @@ test('the SDK reports why it is refused for now, and connects as soon as the lim
   onTestFinished(() => void client.close());
   const codes: string[] = [];
   client.on('error', ({ code }) => codes.push(code));
-  await until(() => codes.length > 0, 'it is told');
+  await until(() => codes.length > 0, 'it is reported');
   expect(codes[0]).toBe('too_many_connections');
   first.disconnect();
   await until(() => client.state === 'online', 'it is in');

@@ -22,7 +22,7 @@ test('present, returning and new members see which chat each reply is to, also a
 
   const asked = await room.send('tea?').settled;
   const question = asked.ok ? asked.seq : 0;
-  await until(() => ben.position.seq === question, 'he heard it');
+  await until(() => ben.position.seq === question, 'the client received it');
   const first = await ben.send('gladly', { replyTo: question }).settled;
   const second = await ben.send('latr', { replyTo: question }).settled;
   const edited = second.ok ? second.seq : 0;
@@ -39,7 +39,7 @@ test('present, returning and new members see which chat each reply is to, also a
   const late = await open().join('veranda', { username: 'dan' });
   const back = await open(kept).join('veranda', { username: 'cho' });
   for (const each of [room, ben, late, back])
-    await until(() => each.timeline.chats.length === 4 && each.timeline.chats[0]?.message === null, 'all is told');
+    await until(() => each.timeline.chats.length === 4 && each.timeline.chats[0]?.message === null, 'everything is delivered');
   for (const each of [room, ben, late, back]) expect(replies(each)).toEqual(expected);
 
   const nowhere = ben.send('what?', { replyTo: 1 });
@@ -79,7 +79,7 @@ test('two clients with one session receive each other’s chats, and a leave of 
   expect([room.members, same.members, same.online]).toEqual([2, 2, 2]);
 
   await Promise.all([room.send('from one').settled, same.send('from the other').settled]);
-  await until(() => [room, same, hers].every(({ timeline }) => timeline.chats.length === 2), 'all is told');
+  await until(() => [room, same, hers].every(({ timeline }) => timeline.chats.length === 2), 'everything is delivered');
   expect(new Set(same.timeline.chats.map(({ username }) => username))).toEqual(new Set(['aya']));
 
   const third = open({ storage });

@@ -186,7 +186,7 @@ test('an edit, a deletion and reactions that are made offline are shown, outlive
     { message: 'react to me', reactions: [{ reaction: '🎉', count: 1 }] },
   ];
   await until(() => again.timeline.chats.every((chat) => !('pending' in chat)), 'all is done');
-  await until(() => ben.position.seq === again.position.seq, 'he is told');
+  await until(() => ben.position.seq === again.position.seq, 'the client is notified');
   for (const each of [again, ben]) expect(each.timeline.chats).toMatchObject(done);
   await until(() => unsentIn({ items }).length === 0, 'nothing waits');
 });
@@ -208,7 +208,7 @@ test('a change that is refused after a reload is reported as failed, and no long
   const again = await joining;
   const failed: unknown[] = [];
   again.on('failed', ({ event, error }) => failed.push([event, error?.code]));
-  await until(() => failed.length > 0, 'it is told');
+  await until(() => failed.length > 0, 'it is reported');
   expect(failed).toEqual([['update:chat', 'not_allowed']]);
   expect(again.timeline.chats).toMatchObject([{ message: 'his' }]);
   expect(again.timeline.chats[0]).not.toHaveProperty('pending');
@@ -253,7 +253,7 @@ test('chats for a deleted room are not sent to a new one with its id, but fail, 
   const again = await open({ storage: memoryStorage(kept) }).join('veranda', { username: 'aya' });
   const failed: unknown[] = [];
   again.on('failed', ({ event, error }) => failed.push([event, error?.code]));
-  await until(() => failed.length === 2, 'it is told');
+  await until(() => failed.length === 2, 'it is reported');
   expect(failed).toEqual([
     ['create:chat', 'room_replaced'],
     ['add:reaction', 'room_replaced'],
@@ -294,7 +294,7 @@ test('a room id and a username are equal in all of their Unicode forms', async (
   const ben = await connectStock(url);
   await requestOk(ben, 'add:member', { roomId: id, username: 'ben' });
   await requestOk(ben, 'create:chat', { roomId: id, username: 'ben', message: 'hello' });
-  await until(() => room.timeline.chats.length === 1, 'it is heard');
+  await until(() => room.timeline.chats.length === 1, 'it is received');
   const { seq = 0 } = room.timeline.chats[0] ?? {};
   const given = { roomId: id, username: 'ben', chatSeq: seq };
   await requestOk(ben, 'add:reaction', { ...given, reaction: 'e\u0301' });

@@ -33,7 +33,7 @@ test('after a restore clients reload, and send the chats that the backup lacks a
   await copyOf(join(folder, 'engawa.db'), backup);
   const replyTo = room.position.seq;
   for (const word of ['lost 1', 'lost 2']) await room.send(word, { replyTo }).settled;
-  await until(() => his.timeline.chats.length === 3, 'he heard all');
+  await until(() => his.timeline.chats.length === 3, 'the client received everything');
   await first.stop();
   await first.store.close();
 
@@ -44,7 +44,7 @@ test('after a restore clients reload, and send the chats that the backup lacks a
   expect(store.wasRestored).toBe(true);
   await startServer({ store, limits: 'off', port });
 
-  await until(() => resets.length > 0 && his.state === 'live' && room.state === 'live', 'he is told', 20_000);
+  await until(() => resets.length > 0 && his.state === 'live' && room.state === 'live', 'the client is notified', 20_000);
   await until(() => his.timeline.chats.length === 3, 'all is there again', 20_000);
   const messages = ({ timeline }: typeof room) => timeline.chats.map(({ message }) => message);
   expect(messages(his)).toEqual(['in the backup', 'lost 1', 'lost 2']);
@@ -88,7 +88,7 @@ test.each([
     const scene = new ConsistencyChecker();
     const [aya, ben] = [await scene.addSdkActor('aya', direct.url), await scene.addSdkActor('ben', proxy.url)];
     await aya.sendChats(5);
-    await until(() => ben.texts.length === 5, 'he heard them');
+    await until(() => ben.texts.length === 5, 'the client received them');
     // An operator copies the files when they are complete.
     const comeBack = await disconnectAll(proxy, ben);
     const ayaComesBack = await disconnectAll(direct, aya);
@@ -99,7 +99,7 @@ test.each([
     comeBack();
     ayaComesBack();
     await ben.sendChats(20);
-    await until(() => ben.texts.length === 25 && aya.texts.length === 25, 'all heard all');
+    await until(() => ben.texts.length === 25 && aya.texts.length === 25, 'all received everything');
     const before = ben.room.position.seq;
 
     const [benReturns, ayaReturns] = [await disconnectAll(proxy, ben), await disconnectAll(direct, aya)];
@@ -109,10 +109,10 @@ test.each([
     const { head } = await third.store.read(ROOM, {});
     expect(head, 'the log lost its end').toBeLessThan(before);
     ayaReturns();
-    await until(() => aya.resets.length > 0 && aya.isLive, 'aya is told');
+    await until(() => aya.resets.length > 0 && aya.isLive, 'aya is notified');
     await aya.sendChats(meanwhile);
     benReturns();
-    await until(() => ben.resets.length > 0 && ben.isLive, 'ben is told');
+    await until(() => ben.resets.length > 0 && ben.isLive, 'ben is notified');
     await aya.sendChats(1);
     await scene.waitUntilConsistent();
     expect([aya.resets, ben.resets]).toEqual([['reset'], ['reset']]);

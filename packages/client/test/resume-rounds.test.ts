@@ -21,11 +21,11 @@ test(`${rounds} rounds of kill -9 under clients that stay: none misses an entry 
   console.log(`resume: ${elapsed()}`, figures);
 
   expect(figures.faults).toEqual([]);
-  expect(figures.socketIo.strangers, 'stock clients that came back as nobody although they had heard something').toBe(0);
+  expect(figures.socketIo.strangers, 'plain clients that were not recovered although they had received something').toBe(0);
   expect(figures.socketIo.recovered, 'stock clients that were recovered').toBeGreaterThan(figures.socketIo.newcomers);
-  expect(figures.repeated, 'commands were kept, their answers lost').toBeGreaterThan(0);
+  expect(figures.repeated, 'commands were stored, their answers lost').toBeGreaterThan(0);
   // Plain Socket.IO clients that only poll need six round trips with a server that is up for a second.
-  expect(figures.minReconnectShare, 'everybody came back again and again').toBeGreaterThan(0.02);
+  expect(figures.minReconnectShare, 'all reconnected again and again').toBeGreaterThan(0.02);
 });
 
 function sayHowFar({ rounds: done, entries, memory, faults }: ResumeReport): string {

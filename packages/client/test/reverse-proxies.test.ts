@@ -56,7 +56,7 @@ test('a client polls where WebSocket upgrades are refused, and reports why', asy
   const begun = performance.now();
   await talk(client, 'aya');
   expect(performance.now() - begun).toBeLessThan(4_000);
-  await until(() => errors.length > 0, 'it is told');
+  await until(() => errors.length > 0, 'it is reported');
   expect(errors).toMatchObject([
     { code: 'websocket_failed', retryable: true, address, cause: { message: 'Unexpected server response: 400' } },
   ]);
@@ -71,7 +71,7 @@ test('a client polls where WebSocket upgrades are never answered, and upgrades a
   const begun = performance.now();
   await talk(client, 'aya');
   expect(performance.now() - begun).toBeLessThan(8_000);
-  await until(() => errors.length > 0, 'it is told');
+  await until(() => errors.length > 0, 'it is reported');
   expect(errors).toMatchObject([{ code: 'websocket_failed', address: proxy.url, cause: { message: 'timeout' } }]);
   expect(proxy.webSockets()).toBe(0);
   proxy.passes = true;
@@ -88,7 +88,7 @@ test('a polling client upgrades to WebSocket as soon as it can, without a drop',
     createTransport: createSocketIoTransportFactory({ firstMs: 10, lastMs: 100, openMs: 1_000 }),
   });
   await talk(client, 'aya');
-  await until(() => errors.length > 0, 'it is told');
+  await until(() => errors.length > 0, 'it is reported');
   expect([errors.map(({ code }) => code), proxy.webSockets()]).toEqual([['websocket_failed'], 0]);
   proxy.passes = true;
   const states: string[] = [];

@@ -55,7 +55,7 @@ test('a server that restarts under load causes no error, and no client misses an
   }
 
   async function talk(): Promise<void> {
-    await until(() => crowd.actors.every(({ isLive }) => isLive), 'everybody is there', 60_000);
+    await until(() => crowd.actors.every(({ isLive }) => isLive), 'all are there', 60_000);
     await new Promise((resolve) => setTimeout(resolve, TALK_MS));
   }
 });

@@ -62,7 +62,7 @@ test('each getter returns the identical value while nothing changes, and subscri
     const [before, count] = [getter(), told];
     act();
     await until(() => getter() !== before, `${what} is another value`);
-    await until(() => told > count, `${what} is told`);
+    await until(() => told > count, `${what} is reported`);
     const [first, second] = [snapshot(aya), snapshot(aya)];
     for (const [index, value] of first.entries()) expect(value).toBe(second[index]);
   }

@@ -32,7 +32,7 @@ async function has(room: Room, unread: number, mentions: number): Promise<void> 
   });
 }
 
-const reads = (room: Room, seq: number) => until(() => room.position.seq >= seq, 'she was told');
+const reads = (room: Room, seq: number) => until(() => room.position.seq >= seq, 'she was notified');
 
 test('after a night the chats of others are unread, and the list of rooms counts them before any join', async () => {
   const { open, ben, storage, client, aya } = await setUp({ graceMs: 100 });
@@ -43,9 +43,9 @@ test('after a night the chats of others are unread, and the list of rooms counts
     const listed = await ben.listMembers();
     return listed.ok && listed.members.find(({ username }) => username === 'aya')?.read === lastReadSeq;
   };
-  await until(marked, 'her mark is kept');
+  await until(marked, 'her mark is stored');
   await client.close();
-  await until(() => ben.members === 1, 'her name lapsed');
+  await until(() => ben.members === 1, 'her name expired');
   for (const text of ['1', '2', '3', 'aya?', '5']) await say(ben, text);
 
   const morning = open(storage);
@@ -54,7 +54,7 @@ test('after a night the chats of others are unread, and the list of rooms counts
   const room = await morning.join(ROOM, { username: 'aya' });
   await has(room, 5, 1);
   expect(room.lastReadSeq).toBe(lastReadSeq);
-  await until(() => room.state === 'live', 'she was told');
+  await until(() => room.state === 'live', 'she was notified');
   await has(room, 5, 1);
   room.markRead();
   await has(room, 0, 0);
@@ -74,7 +74,7 @@ test('own chats, edits and reactions, and joins and leaves of others, are not un
     await phone.join(ROOM, { username: 'phone' });
     await until(() => ben.members === 3, 'it is there');
     await phone.close();
-    await until(() => ben.members === 2, 'its name lapsed');
+    await until(() => ben.members === 2, 'its name expired');
   }
   await reads(aya, ben.position.seq);
   expect([aya.unread, aya.mentions]).toEqual([0, 0]);

@@ -19,7 +19,7 @@ test('a window loads back to the first chat and ends there, stays live, jumps, a
   const { timeline } = aya;
   const texts = () => timeline.chats.map(({ message }) => message);
   for (let each = 0; each < CHATS; each += 1) ben.send(`${each}`);
-  await until(() => texts().at(-1) === `${CHATS - 1}`, 'all is told');
+  await until(() => texts().at(-1) === `${CHATS - 1}`, 'everything is delivered');
   expect([timeline.chats.length, timeline.hasOlder, timeline.hasNewer]).toEqual([MAX_CHATS, true, false]);
 
   for (let pages = 0; timeline.hasOlder; pages += 1) {
@@ -53,7 +53,10 @@ test('pages that are requested together are loaded one after the other', async (
   const room = await join(url, 'aya');
   const { timeline } = room;
   for (let each = 0; each < CHATS; each += 1) room.send(`${each}`);
-  await until(() => timeline.chats.at(-1)?.state === undefined && timeline.chats.at(-1)?.message === `${CHATS - 1}`, 'all is told');
+  await until(
+    () => timeline.chats.at(-1)?.state === undefined && timeline.chats.at(-1)?.message === `${CHATS - 1}`,
+    'everything is delivered',
+  );
   const { seq } = room.position;
   const asked = [timeline.around(CHATS / 2, 10), timeline.loadOlder(7), timeline.loadOlder(7), timeline.loadNewer(9)];
   expect((await Promise.all(asked)).map((loaded) => loaded.ok && loaded.added)).toEqual([10, 7, 7, 9]);

@@ -36,7 +36,7 @@ test('consecutive messages to a room are written to each socket in one write', a
   const pairs = await joinAll(running, 3);
   const writes = pairs.map(({ socket }) => vi.spyOn(transportOf(socket).socket._socket, 'write'));
   const sent = emitMany(running, 100);
-  await until(() => pairs.every(({ received }) => received.length === 100), 'all is heard');
+  await until(() => pairs.every(({ received }) => received.length === 100), 'everything is received');
   for (const { received } of pairs) expect(received).toEqual(sent);
   for (const write of writes) expect(write).toHaveBeenCalledTimes(1);
 });
@@ -49,7 +49,7 @@ test('a message to a quiet room waits for no timer', async () => {
   const write = vi.spyOn(transportOf([...running.io.sockets.sockets.values()][0]!).socket._socket, 'write');
   await new Promise(setImmediate);
   expect(write).toHaveBeenCalledTimes(1);
-  await until(() => received.length === 1, 'it is heard');
+  await until(() => received.length === 1, 'it is received');
 });
 
 test('in a busy room more messages share one write', async () => {
@@ -60,7 +60,7 @@ test('in a busy room more messages share one write', async () => {
     running.io.to('room').emit('number', number);
     await new Promise(setImmediate);
   }
-  await until(() => pairs.every(({ received }) => received.length === 200), 'all is heard');
+  await until(() => pairs.every(({ received }) => received.length === 200), 'everything is received');
   expect(write.mock.calls.length).toBeLessThan(100);
 });
 
@@ -75,7 +75,7 @@ test('an engine without packetCreate sends everything on the original path', asy
   const write = vi.spyOn(transportOf(socket).socket._socket, 'write');
   const sent = emitMany(running, 10);
   socket.emit('last');
-  await until(() => received.length === 11, 'all is heard');
+  await until(() => received.length === 11, 'everything is received');
   expect(received).toEqual([...sent, '["last"]']);
   expect(write.mock.calls.length).toBeGreaterThanOrEqual(10);
 });
@@ -90,7 +90,7 @@ test('a WebSocket of another kind sends everything on the original path, in orde
   Object.defineProperty(ws, 'bufferedAmount', { value: 'unknown' });
   socket.conn.on('packetCreate', created);
   const sent = emitMany(running, 10);
-  await until(() => received.length === 10, 'all is heard');
+  await until(() => received.length === 10, 'everything is received');
   expect(received).toEqual(sent);
   expect(created).toHaveBeenCalledTimes(10);
   expect(ws._sender.sendFrame).toBe(sendFrame);
@@ -104,7 +104,7 @@ test('more pending messages than the limit are written at once', async () => {
   expect(write).toHaveBeenCalledTimes(1);
   for (let number = 0; number <= 4_096; number += 1) running.io.to('room').emit('short', number);
   expect(write).toHaveBeenCalledTimes(2);
-  await until(() => received.length === 17 + 4_097, 'all is heard');
+  await until(() => received.length === 17 + 4_097, 'everything is received');
 });
 
 test('onAnyOutgoing listeners are called for every message', async () => {
@@ -113,7 +113,7 @@ test('onAnyOutgoing listeners are called for every message', async () => {
   const told: string[] = [];
   socket.onAnyOutgoing((...args: unknown[]) => told.push(JSON.stringify(args)));
   const sent = emitMany(running, 3);
-  await until(() => received.length === 3, 'all is heard');
+  await until(() => received.length === 3, 'everything is received');
   expect(told).toEqual(sent);
 });
 
@@ -123,7 +123,7 @@ test('pending messages are written before the server closes', async () => {
   const sent = emitMany(running, 5);
   await running.close();
   for (const { received } of pairs) {
-    await until(() => received.length >= 6, 'it heard of the end');
+    await until(() => received.length >= 6, 'it noticed the end');
     expect(received.slice(0, 5)).toEqual(sent);
   }
 });
@@ -133,7 +133,7 @@ test('pending messages are written before the server ends a connection below Soc
   const [{ socket, received }] = (await joinAll(running, 1)) as [ClientPair];
   const sent = emitMany(running, 5);
   socket.conn.close();
-  await until(() => received.length === 6, 'it heard of the end');
+  await until(() => received.length === 6, 'it noticed the end');
   expect(received.slice(0, 5)).toEqual(sent);
 });
 
@@ -189,7 +189,7 @@ test('a slow consumer is reported, and one that is removed from the room knows w
   expect(slow).toEqual({ socket, room: 'room' });
   await talk(running, () => reader.received.length > said + 5);
   ws.resume();
-  await until(() => heard.length === said + 2, 'everything until then is heard');
+  await until(() => heard.length === said + 2, 'everything until then is received');
   await new Promise(setImmediate);
   expect(heard.slice(2).map((packet) => /^42\["said",(\d+)/.exec(packet)?.[1])).toEqual(Array.from({ length: said }, (_, n) => `${n}`));
 });

@@ -99,7 +99,7 @@ test('F12: after FLUSHALL all clients learn that the room is deleted, and can cr
   const notices: unknown[] = [];
   for (const { socket } of socketIo) socket.on('reset:room', (notice: unknown) => notices.push(notice));
   await redis.runCommand('FLUSHALL');
-  await until(() => sdk.every(({ room }) => room.state === 'ended') && notices.length === socketIo.length, 'all are told', 10_000);
+  await until(() => sdk.every(({ room }) => room.state === 'ended') && notices.length === socketIo.length, 'all are notified', 10_000);
   for (const { room } of sdk) expect(room.ending?.reason).toBe('deleted');
   expect(notices).toEqual(socketIo.map(() => ({ roomId: ROOM, epoch: null, seq: 0 })));
   throng.stopSending();
@@ -128,6 +128,6 @@ test('F12: after FLUSHALL and a new room with the same id all clients learn it, 
     await person.join();
   }
   await Promise.all(people.map((person) => person.sendChats(5)));
-  await until(() => people.every(({ texts }) => texts.length === 10), 'both heard all');
+  await until(() => people.every(({ texts }) => texts.length === 10), 'both received everything');
   for (const { room, texts } of people) expect(room.timeline.chats.map(({ message }) => message)).toEqual(texts);
 });

@@ -66,7 +66,7 @@ test.each(kinds)(
     const store = await openRedisStore(url);
     await throng.expectConsistentAfterFork(store);
     const said = JSON.stringify((await readEntries(store, ROOM)).map(({ body }) => body));
-    expect(said, 'nobody was there to say it again').not.toContain('for the last time');
+    expect(said, 'no client was there to send it again').not.toContain('for the last time');
   },
 );
 

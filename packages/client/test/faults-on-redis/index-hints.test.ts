@@ -42,7 +42,7 @@ test('F9: rooms and leases whose hints the primary of the global keys lost are s
   await requestOk(ben, 'add:member', { roomId: late, username: 'ben' });
   await requestOk(chiyo, 'add:member', { roomId: late, username: 'chiyo' });
   ben.disconnect();
-  await until(async () => (await lobby.runCommand('KEYS', '*:due')) !== '', 'it is written down that he has gone');
+  await until(async () => (await lobby.runCommand('KEYS', '*:due')) !== '', 'the absence is stored');
   const removed = collectEvents(aya, 'remove:member:success');
   await replace(cluster, lobby);
 
@@ -77,9 +77,9 @@ test('F9: a member who connects to another node keeps the name when the primary 
   await detachReplicas(primary);
   balancer.ports = [portOf(node.url)];
   await killed.kill();
-  await until(() => dan.connected && dan.recovered, 'he is on the other node');
+  await until(() => dan.connected && dan.recovered, 'the client is on the other node');
   const store = await openRedisStore(cluster.url);
-  await until(async () => (await store.listExpiredLeases(10)).length === 0, 'the other holds his name');
+  await until(async () => (await store.listExpiredLeases(10)).length === 0, 'the other node has the lease');
   const removed = collectEvents(aya, 'remove:member:success');
   await replace(cluster, primary);
 
@@ -106,7 +106,7 @@ test('F9: a plain Socket.IO client whose ticket the primary lost is recovered', 
   await detachReplicas(primary);
   await requestOk(dan, 'add:member', { roomId: room, username: 'dan' });
   await requestOk(aya, 'create:chat', { roomId: room, username: 'aya', message: 'hello' });
-  await until(async () => (await primary.runCommand('KEYS', '*:places:*')) !== '', 'his place is written down');
+  await until(async () => (await primary.runCommand('KEYS', '*:places:*')) !== '', 'the ticket is written');
   await replace(cluster, primary);
   await requestOk(aya, 'create:chat', { roomId: room, username: 'aya', message: 'still there?' });
   await new Promise((resolve) => setTimeout(resolve, 2_000));
@@ -114,6 +114,6 @@ test('F9: a plain Socket.IO client whose ticket the primary lost is recovered', 
   const dropped = new Promise((resolve) => dan.once('disconnect', resolve));
   dan.io.engine.close();
   await dropped;
-  await until(() => dan.connected, 'he is back');
+  await until(() => dan.connected, 'the client is back');
   expect(dan.recovered).toBe(true);
 });

@@ -24,7 +24,7 @@ test('F2, F3: nodes that are killed under load lose nothing: their clients conti
     await nodes.shift()?.kill();
     await until(() => throng.drops >= before + all.length / 3, 'those who were on it dropped');
     await throng.waitUntilAllAreLive();
-    expect(throng.drops - before, 'on a node that is left nobody dropped').toBe(all.length / (4 - kills));
+    expect(throng.drops - before, 'no client of a remaining node dropped').toBe(all.length / (4 - kills));
     balancer.ports = portsOf(nodes);
   }
   await checker.waitForAcknowledged(200);
@@ -52,7 +52,7 @@ test('F19: a rolling deploy of three nodes under load, through a plain TCP balan
   await checker.waitForAcknowledged(200);
   throng.stopSending();
   await checker.expectConsistent(await openRedisStore(url));
-  for (const { drops, reconnectDelays } of all) expect(drops, 'each was told to come back').toBe(reconnectDelays.length);
+  for (const { drops, reconnectDelays } of all) expect(drops, 'each learned when to reconnect').toBe(reconnectDelays.length);
   expect(throng.drops).toBeGreaterThanOrEqual(all.length);
   for (const { errors, resets } of sdk) expect([errors, resets]).toEqual([[], []]);
   for (const { reconnects, recoveries } of socketIo) expect(recoveries).toBe(reconnects);

@@ -36,7 +36,7 @@ test('F13: the slots of a busy room and of the global keys are migrated again an
   }
   const { head } = await (await openRedisStore(cluster.url)).read(ROOM, {});
   // A correct subscription delivers everything at once, before the next check of the log.
-  await until(() => throng.sdk.every(({ room }) => room.position.seq >= head), 'all are told', 1_000);
+  await until(() => throng.sdk.every(({ room }) => room.position.seq >= head), 'all are notified', 1_000);
   await endsWell(cluster, throng);
 });
 

@@ -30,7 +30,7 @@ test('F16: a Redis that sleeps for a second, and one that is frozen for ten, los
   await checker.waitForAcknowledged(100);
   throng.stopSending();
   await checker.expectConsistent(await openRedisStore(redis.url));
-  expect(throng.drops, 'nobody lost his connection').toBe(0);
+  expect(throng.drops, 'no client lost the connection').toBe(0);
 });
 
 test('F16: a frozen primary does not block the rooms of other primaries', { timeout: 60_000 }, async () => {
@@ -46,7 +46,7 @@ test('F16: a frozen primary does not block the rooms of other primaries', { time
   frozen.freeze();
   const stranded = dan!.emitWithAck('create:room', { roomId: stuck, username: 'dan' }) as Promise<Ack<'create:room'>>;
   await pause(100);
-  const joined = withTimeout(requestOk(ben!, 'add:member', { roomId: free!, username: 'ben' }), 'he is in', 2_000);
+  const joined = withTimeout(requestOk(ben!, 'add:member', { roomId: free!, username: 'ben' }), 'the client is in', 2_000);
   await withTimeout(requestOk(aya!, 'create:chat', { roomId: free!, username: 'aya', message: 'hello' }), 'others talk', 2_000);
   await joined;
   await withTimeout(requestOk(chiyo!, 'create:room', { roomId: fresh!, username: 'chiyo' }), 'she has a room of her own', 2_000);
@@ -141,7 +141,7 @@ test('F16: a Redis with too few replicas (NOREPLICAS) is retried, then the answe
   const stranger = await connect(node.url);
   await requestOk(stranger, 'create:room', { roomId: 'den', username: 'stranger' });
   await redis.runCommand('CONFIG', 'SET', 'min-replicas-to-write', 1);
-  await until(() => checker.unansweredCount === all.length, 'nobody is answered any more');
+  await until(() => checker.unansweredCount === all.length, 'no client is answered any more');
   const said = { roomId: 'den', username: 'stranger', message: 'hello' };
   const refused = stranger.emitWithAck('create:chat', said) as Promise<unknown>;
   expect(await withTimeout(refused, 'an answer', 15_000)).toMatchObject({ ok: false, error: { code: 'busy', retryable: true } });

@@ -19,7 +19,7 @@ test('F14: entries that a half-open subscription does not deliver are found in t
     await aya.sendChats(50);
     await until(() => others.every(({ texts }) => texts.length === said), 'it was found', CHECKED_MS);
   }
-  expect(await subscribers(redis), 'nobody noticed that a subscription is dead').toEqual(before);
+  expect(await subscribers(redis), 'no end noticed that a subscription is dead').toEqual(before);
   await scene.expectConsistent(store);
 });
 

@@ -70,11 +70,11 @@ test('F20: entries of a later version, of unknown kinds and with unknown fields,
   for (const {
     receivedLog: { entries },
   } of people) {
-    await until(() => entries.filter(({ kind }) => kind === 'create:chat').length === 30, 'all is heard');
+    await until(() => entries.filter(({ kind }) => kind === 'create:chat').length === 30, 'everything is received');
     expect(entries.filter(({ kind }) => kind === 'create:poll')).toHaveLength(3);
     expect(entries.find(({ message }) => message === 'hello 2')).toMatchObject({ thread: { of: 1 }, colour: 'blue' });
   }
-  expect(await redis.runCommand('HGET', name('room'), 'colour'), 'what is not known is kept').toBe('blue');
+  expect(await redis.runCommand('HGET', name('room'), 'colour'), 'unknown fields are preserved').toBe('blue');
   const log = await readEntries(one.store, ROOM);
   for (const { seqs } of people) expect(seqs).toEqual(log.slice(-seqs.length).map(({ seq }) => seq));
   // A new member, and a page, return the same.
@@ -112,7 +112,7 @@ test('F20: notifications that no node here understands crash no process, and the
     await redis.runCommand('PUBLISH', name('news'), news);
     await aya.sendChats(1);
   }
-  await until(() => ben.texts.length === strange.length + half.length, 'he hears her');
+  await until(() => ben.texts.length === strange.length + half.length, 'the client receives her chat');
   expect(await subscribedSince(redis), 'nor do they cost the subscription').toEqual(since);
   expect([aya.drops, ben.drops]).toEqual([0, 0]);
   await scene.expectConsistent((await startNode(redis.url)).store);

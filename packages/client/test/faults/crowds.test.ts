@@ -38,7 +38,7 @@ test('F21: a slow consumer receives everything later, in order, and is closed on
   onTestFinished(() => clearInterval(watching));
 
   await others[0]?.sendChats(1);
-  await until(() => new Set([...others, ...sleepers].map(({ seqs }) => seqs.at(-1))).size === 1, 'all have heard the same');
+  await until(() => new Set([...others, ...sleepers].map(({ seqs }) => seqs.at(-1))).size === 1, 'all received the same');
   proxy.stall(true);
   const before = sleepers.map(({ seqs }) => seqs.length);
   const hushes = others.map((person) => person.startSending('😀'.repeat(3_900)));
@@ -93,7 +93,7 @@ test('F29: when hundreds of clients reconnect at once, most missed entries are r
     members.push(...(await Promise.all(next)));
   }
   await aya.sendChats(10);
-  await until(() => members.every(({ texts }) => texts.length === 10), 'all heard the first', 20_000);
+  await until(() => members.every(({ texts }) => texts.length === 10), 'all received the first', 20_000);
   proxy.refuse(true);
   proxy.cut();
   await until(() => members.every(({ drops }) => drops === 1), 'all dropped', 20_000);
@@ -117,6 +117,6 @@ test('F29: when hundreds of clients reconnect at once, most missed entries are r
   );
   expect(members.every(({ drops }) => drops === 1)).toBe(true);
   expect(read, 'pages read').toBeLessThan(MEMBERS / 3);
-  await until(() => members.every(({ texts }) => texts.length === 60 + waits.length), 'all heard all', 20_000);
+  await until(() => members.every(({ texts }) => texts.length === 60 + waits.length), 'all received everything', 20_000);
   expect(await scene.findFaults(rooms)).toEqual([]);
 });

@@ -24,14 +24,14 @@ test.each(kinds)('F1: a client that drops, %s, receives the missed entries once 
     await aya.sendChats(5);
     proxy.refuse(true);
     proxy.cut();
-    await until(() => ben.drops === round, 'he dropped');
+    await until(() => ben.drops === round, 'the client dropped');
     const heard = ben.seqs.length;
     void ben.sendChats(3);
     await aya.sendChats(100);
-    expect(ben.seqs, 'he missed it all').toHaveLength(heard);
+    expect(ben.seqs, 'the client missed all of it').toHaveLength(heard);
     const hush = aya.startSending();
     proxy.refuse(false);
-    await until(() => ben.seqs.length > heard + 100, 'he is told what he missed');
+    await until(() => ben.seqs.length > heard + 100, 'the client receives the missed entries');
     hush();
   }
   expect(ben.drops).toBe(3);
@@ -66,25 +66,25 @@ test('F30: a page that crashes before it has stored its position receives some e
   const aya = await scene.addSdkActor('aya', url);
   const ben = await scene.addSdkActor('ben', proxy.url, { storage: { ...disk, setItem: write } });
   await aya.sendChats(20);
-  await until(() => ben.seqs.length === 20, 'he is told');
+  await until(() => ben.seqs.length === 20, 'the client is notified');
   proxy.refuse(true);
   proxy.cut();
-  await until(() => ben.drops === 1, 'he dropped');
+  await until(() => ben.drops === 1, 'the client dropped');
   const said = ben.sendChats(3);
-  await until(() => Object.values(disk.items).some((kept) => kept.includes('ben 3')), 'his chats are written down');
+  await until(() => Object.values(disk.items).some((kept) => kept.includes('ben 3')), 'the chats are stored');
   const { id } = ben.room.position;
-  await until(() => Object.values(disk.items).some((kept) => kept.includes(String(id))), 'where he is is written down');
+  await until(() => Object.values(disk.items).some((kept) => kept.includes(String(id))), 'the position is stored');
   isDying = true;
   const written = ben.room.position.seq;
   proxy.refuse(false);
   await Promise.all([said, aya.sendChats(20)]);
-  await until(() => ben.seqs.length >= 43, 'he is told more');
+  await until(() => ben.seqs.length >= 43, 'the client receives more');
   void ben.client.close();
 
   const again = await scene.addSdkActor('ben', proxy.url, { storage: disk });
   await scene.expectConsistent(store);
   const log = (await store.readPage('veranda', { limit: 500 })).entries;
-  expect(again.seqs, 'from where he was, as far as he knew').toEqual(log.map(({ seq }) => seq).slice(written));
+  expect(again.seqs, 'from the stored position').toEqual(log.map(({ seq }) => seq).slice(written));
   expect(
     ben.seqs.filter((seq) => again.seqs.includes(seq)),
     'told again',
@@ -121,7 +121,7 @@ test('F31: a connection that goes dead without a close is detected and replaced'
   await scene.waitForAcknowledged(30);
   wifi.stall(true);
   way.retarget(portOf(mobile.url).port);
-  expect(wifi.connections, 'nobody was told').toBe(2);
+  expect(wifi.connections, 'no client was notified').toBe(2);
   await until(() => people.every(({ drops }) => drops === 1), 'they noticed');
   await until(() => mobile.connections === 2, 'they come the other way');
   await scene.waitForAcknowledged(30);

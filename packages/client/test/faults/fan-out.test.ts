@@ -17,8 +17,8 @@ test(`F15: notifications of the store that are late, repeated, reordered or lost
   const { head } = await store.read(ROOM, {});
   for (const telling of notifications) {
     const { lost, doubled, overtaken } = deliveryFaults(telling, head);
-    expect(lost, 'entries that a server was never told').toBeGreaterThan(5);
-    expect(doubled, 'entries that it was told twice').toBeGreaterThan(5);
+    expect(lost, 'entries of which a server was never notified').toBeGreaterThan(5);
+    expect(doubled, 'entries of which it was notified twice').toBeGreaterThan(5);
     expect(overtaken, 'entries that others overtook').toBeGreaterThan(5);
   }
 });

@@ -17,7 +17,7 @@ test('F27: a client that missed more than is retained receives a reset, the newe
   const ben = await scene.addSdkActor('ben', proxy.url);
   const chiyo = await scene.addSocketIoActor('chiyo', proxy.url);
   await aya.sendChats(10);
-  await until(() => [ben, chiyo].every(({ texts }) => texts.length === 10), 'they heard the first');
+  await until(() => [ben, chiyo].every(({ texts }) => texts.length === 10), 'they received the first');
   const [{ epoch }, held] = [await store.read(ROOM, {}), ben.room.position];
   const comeBack = await disconnectAll(proxy, ben, chiyo);
   await aya.sendChats(100);
@@ -31,7 +31,7 @@ test('F27: a client that missed more than is retained receives a reset, the newe
   expect(chiyo.recoveries, 'what a stock client missed is not there any more').toBe(0);
 
   await aya.sendChats(10);
-  await until(() => ben.texts.length === 10, 'he hears the last');
+  await until(() => ben.texts.length === 10, 'the client receives the last one');
   const { head, oldest } = await store.readPage(ROOM, { limit: 1 });
   expect(ben.seqs).toEqual(Array.from({ length: 10 }, (_, place) => head - 9 + place));
   expect(ben.room.timeline.chats).toEqual(aya.room.timeline.chats.slice(-ben.room.timeline.chats.length));
@@ -59,12 +59,12 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     await until(() => [ben, chiyo].every(({ texts }) => texts.length === 5), 'they are here');
     await poison(store);
     await aya.sendChats(5);
-    await until(() => [ben, chiyo].every(({ texts }) => texts.length >= 10), 'they hear what is said after it');
+    await until(() => [ben, chiyo].every(({ texts }) => texts.length >= 10), 'they receive what follows it');
     const comeBack = await disconnectAll(proxy, ben, chiyo);
     await poison(store);
     await aya.sendChats(5);
     comeBack();
-    await until(() => [ben, chiyo].every((each) => each.isLive && each.texts.length >= 15), 'they are told what they missed');
+    await until(() => [ben, chiyo].every((each) => each.isLive && each.texts.length >= 15), 'they receive the missed entries');
 
     const { head } = await store.read(ROOM, {});
     for (const person of [ben, chiyo])
@@ -120,7 +120,7 @@ test('F35: chats that were edited, deleted and reacted to during an absence are 
   const aya = await scene.addSdkActor('aya', url);
   const ben = await scene.addSdkActor('ben', proxy.url);
   await Promise.all([aya.sendChats(10), ben.sendChats(10)]);
-  await until(() => [aya, ben].every(({ texts }) => texts.length === 20), 'both heard all');
+  await until(() => [aya, ben].every(({ texts }) => texts.length === 20), 'both received everything');
   const comeBack = await disconnectAll(proxy, ben);
   await aya.sendChats(5);
   const own = aya.room.timeline.chats.filter(({ username }) => username === 'aya').map(({ seq }) => Number(seq));
@@ -134,8 +134,8 @@ test('F35: chats that were edited, deleted and reacted to during an absence are 
   }
   const heard = ben.seqs.length;
   comeBack();
-  await until(() => ben.isLive, 'he is back');
-  expect(ben.resets, 'he was told each change, not the result').toEqual([]);
+  await until(() => ben.isLive, 'the client is back');
+  expect(ben.resets, 'the client received each change, not the result').toEqual([]);
   expect(ben.seqs.length - heard).toBe(5 + own.length * 4 + Math.floor(own.length / 2) + Math.ceil(own.length / 3));
   const told = new Set(ben.receivedLog.entries.slice(heard).map(({ kind }) => kind));
   expect([...told].toSorted()).toEqual(['add:reaction', 'create:chat', 'delete:chat', 'remove:reaction', 'update:chat']);

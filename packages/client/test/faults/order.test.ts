@@ -74,9 +74,9 @@ test('F26: a member who is removed under load, on another server than the owner,
   for (let round = 0; round < 12; round += 1) {
     const dan = await scene.addSdkActor('dan', second, { storage });
     const hushDan = dan.startSending();
-    await until(() => dan.chats.filter(({ state }) => state === 'sent').length >= round % 4, 'he said something');
+    await until(() => dan.chats.filter(({ state }) => state === 'sent').length >= round % 4, 'the member sent something');
     const others = [aya.sendChats(2), aya.room.remove('dan'), aya.sendChats(2)];
-    await until(() => dan.room.state === 'ended', 'he is removed');
+    await until(() => dan.room.state === 'ended', 'the member is removed');
     hushDan();
     await Promise.all(others);
     expect(dan.room.ending?.reason).toBe('removed');

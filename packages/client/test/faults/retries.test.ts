@@ -55,13 +55,13 @@ test.each([
         proxy.cut();
       };
       const said = ben.sendChats();
-      await until(() => outcomes.length > before && ben.drops > drops, 'it is kept and he dropped');
-      expect(scene.unansweredCount, 'nobody told him').toBe(1);
+      await until(() => outcomes.length > before && ben.drops > drops, 'it is stored and the client dropped');
+      expect(scene.unansweredCount, 'the client was not notified').toBe(1);
 
       if (where === 'other') proxy.retarget(portOf(second.url).port);
       if (where === 'later') {
         ahead += HOUR;
-        await until(async () => (await rooms.read(ROOM, { keys: [`member/${ben.name}`] })).keys.size === 0, 'his name lapsed');
+        await until(async () => (await rooms.read(ROOM, { keys: [`member/${ben.name}`] })).keys.size === 0, 'the name expired');
       }
       proxy.refuse(false);
       await withTimeout(said, 'the answer', 20_000);

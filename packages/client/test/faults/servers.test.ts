@@ -46,7 +46,7 @@ test('F19: a deploy loses nothing: every request is answered or repeated, and al
     const ready = await halfAsked(server, '/ready');
     const stopping = server.stop();
     await until(() => socketIo.every(({ drops }) => drops === deploys), 'the server ended the connections');
-    expect(await ready.finish(), 'no balancer sends anybody here any more').toMatch(/^HTTP\/1.1 503 /);
+    expect(await ready.finish(), 'no balancer sends clients here any more').toMatch(/^HTTP\/1.1 503 /);
     expect(await stopping).toBe(0);
     server = await ServerProcess.start(place);
     proxy.retarget(server.port);

@@ -81,7 +81,7 @@ export class ConsistencyChecker {
     );
     // A forked log is detected a moment later.
     const findTimelineFaultsOfAll = async () => (await Promise.all(present.map(async ({ room }) => findTimelineFaults(room)))).flat();
-    await until(async () => (await findTimelineFaultsOfAll()).length === 0, 'all see what is kept', SETTLE_TIMEOUT_MS).catch(
+    await until(async () => (await findTimelineFaultsOfAll()).length === 0, 'all see what is stored', SETTLE_TIMEOUT_MS).catch(
       () => undefined,
     );
     expect(await findTimelineFaultsOfAll()).toEqual([]);

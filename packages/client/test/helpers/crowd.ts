@@ -89,7 +89,7 @@ export class RandomActorGroup {
   async waitUntilConsistent(): Promise<string[]> {
     for (const talker of this.actors) talker.isActive = false;
     const haveAll = async () => (await this.#whyNotCaughtUp()).length === 0;
-    await until(haveAll, 'everybody has everything', SETTLE_TIMEOUT_MS).catch(() => undefined);
+    await until(haveAll, 'all have everything', SETTLE_TIMEOUT_MS).catch(() => undefined);
     const faults = await this.#whyNotCaughtUp();
     for (const { room } of this.sdk) if (room?.state === 'live') faults.push(...(await findTimelineFaults(room)));
     return faults;

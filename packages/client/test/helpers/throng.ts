@@ -64,7 +64,7 @@ export class LargeActorGroup {
 
   async waitUntilAllAreReset(): Promise<void> {
     const areReset = () => this.sdk.every(({ resets }) => resets.length > 0) && this.socketIo.every(({ resets }) => resets > 0);
-    await until(areReset, 'all are told that the log is another one', BACK_MS);
+    await until(areReset, 'all received a reset', BACK_MS);
   }
 
   /**

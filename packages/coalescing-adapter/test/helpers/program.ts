@@ -72,7 +72,7 @@ async function openOther(io: Server, { client, received }: ClientPair): Promise<
 
 async function waitForEnd(pair: ClientPair): Promise<void> {
   if (pair.socket.connected) await waitUntilDelivered(pair);
-  else await until(() => pair.client.disconnected, 'a client heard of its end');
+  else await until(() => pair.client.disconnected, 'a client noticed its end');
 }
 
 class ProgramRunner {
@@ -172,6 +172,6 @@ class ProgramRunner {
   async #disconnectClient(pair: ClientPair): Promise<void> {
     await waitForEnd(pair);
     pair.client.disconnect();
-    await until(() => pair.socket.disconnected, 'the server heard of the end');
+    await until(() => pair.socket.disconnected, 'the server noticed the end');
   }
 }
