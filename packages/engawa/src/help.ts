@@ -31,7 +31,7 @@ function overview(subcommands: readonly Subcommand[]): string {
     '',
     ...rows,
     '',
-    'engawa help COMMAND says all about one, with examples.',
+    'engawa help COMMAND explains a command, with examples.',
   ].join('\n');
 }
 

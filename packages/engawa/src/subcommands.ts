@@ -4,10 +4,10 @@ import { help } from './help.ts';
 import { packageVersion } from './version.ts';
 
 const EXIT_DONE = { 0: 'done' };
-const EXIT_FAILED = { 1: 'it failed; the standard error says why' };
-const EXIT_USAGE = { 2: 'the command line is wrong' };
+const EXIT_FAILED = { 1: 'failed; the reason is on standard error' };
+const EXIT_USAGE = { 2: 'the command line is invalid' };
 const SETTINGS_HELP =
-  'Each setting is a flag, else a variable, else a line of the JSON file that --config or ENGAWA_CONFIG names (engawa.json when it is there), else its default. `engawa settings` prints what is in force.';
+  'A setting comes from its flag, or else its environment variable, or else the JSON file that --config or ENGAWA_CONFIG names (engawa.json if it exists), or else its default. `engawa settings` prints the effective values.';
 
 const settingOptions = async (): Promise<CliOptions> => (await import('@engawa/server')).settingOptions();
 
@@ -17,7 +17,7 @@ const serverSubcommands: readonly Subcommand[] = [
     name: 'serve',
     usage: '[--port N] [--data-dir DIR] [...]',
     summary: 'run the chat server; nothing else has to be installed',
-    details: ['Listens until it is told to stop by SIGINT or SIGTERM. Every room is a log in the data folder, or in Redis.', SETTINGS_HELP],
+    details: ['Runs until it receives SIGINT or SIGTERM. Every room is a log in the data folder, or in Redis.', SETTINGS_HELP],
     options: settingOptions,
     examples: [
       ['engawa serve', 'on port 3000, with its data in ./engawa-data'],
@@ -30,10 +30,10 @@ const serverSubcommands: readonly Subcommand[] = [
   {
     name: 'settings',
     usage: '[...]',
-    summary: 'print the settings of serve: flag, variable, value, where it came from',
+    summary: 'print the settings of serve: flag, variable, value and source',
     details: [SETTINGS_HELP],
     options: settingOptions,
-    examples: [['engawa settings', 'what serve would run with']],
+    examples: [['engawa settings', 'the settings that serve would use']],
     exitCodes: { ...EXIT_DONE, ...EXIT_FAILED },
     environment: { ENGAWA_CONFIG: 'the JSON file of settings' },
     run: async (args) => (await import('@engawa/server')).printSettings(args, process.env),
@@ -42,11 +42,11 @@ const serverSubcommands: readonly Subcommand[] = [
     name: 'move',
     usage: '--from URL --to URL [--dry-run]',
     summary: 'move all rooms from one store to another, and compare both',
-    details: ['A store is a folder, or the URL of a Redis. No server may run on either meanwhile.'],
+    details: ['A store is a folder, or the URL of a Redis. No server may use either store during the move.'],
     options: {
       from: { value: 'URL', what: 'the store to read' },
       to: { value: 'URL', what: 'the store to fill' },
-      'dry-run': { what: 'only say what would be done' },
+      'dry-run': { what: 'only print what would be done' },
     },
     examples: [['engawa move --from engawa-data --to redis://localhost', 'to Redis']],
     exitCodes: { ...EXIT_DONE, ...EXIT_FAILED },
@@ -56,14 +56,14 @@ const serverSubcommands: readonly Subcommand[] = [
   {
     name: 'import',
     usage: 'tutorial --from REDIS_URL [--to URL]',
-    summary: "bring in what the tutorial's server wrote; --dry-run says what it would do",
-    details: ['Reads the Redis of the tutorial, and fills rooms with what is there. Done twice, it changes nothing the second time.'],
+    summary: "import the rooms and chats of the tutorial's server",
+    details: ['Reads the Redis of the tutorial and creates its rooms and chats. A second import of the same data changes nothing.'],
     options: {
       from: { value: 'REDIS_URL', what: "the tutorial's Redis" },
-      to: { value: 'URL', what: 'the store to fill; that of serve when not given' },
-      'dry-run': { what: 'only say what would be done' },
+      to: { value: 'URL', what: 'the store to fill; default that of serve' },
+      'dry-run': { what: 'only print what would be done' },
     },
-    examples: [['engawa import tutorial --from redis://localhost --dry-run', 'what there is']],
+    examples: [['engawa import tutorial --from redis://localhost --dry-run', 'print what would be imported']],
     exitCodes: { ...EXIT_DONE, ...EXIT_FAILED },
     environment: {},
     completes: ['tutorial'],
@@ -72,14 +72,14 @@ const serverSubcommands: readonly Subcommand[] = [
   {
     name: 'trim',
     usage: '[--dry-run] [--room ID] [...]',
-    summary: 'let go now of what is not to be kept, or only say what would go',
+    summary: 'remove old entries now, by the retention settings',
     details: ['What is kept say --max-age, --max-count and --max-bytes, and the owners of the rooms.', SETTINGS_HELP],
     options: async () => ({
-      'dry-run': { what: 'only say what would go' },
+      'dry-run': { what: 'only print what would be removed' },
       room: { value: 'ID', what: 'only this room' },
       ...(await settingOptions()),
     }),
-    examples: [['engawa trim --max-age 90d --dry-run', 'what a limit of 90 days would let go']],
+    examples: [['engawa trim --max-age 90d --dry-run', 'what a limit of 90 days would remove']],
     exitCodes: { ...EXIT_DONE, ...EXIT_FAILED },
     environment: { ENGAWA_CONFIG: 'the JSON file of settings' },
     run: async (args) => (await import('@engawa/server')).trim(args, process.env),
@@ -91,10 +91,10 @@ const ownSubcommands: readonly Subcommand[] = [
     {
       name: 'completion',
       usage: 'bash | zsh | fish',
-      summary: 'print what makes a shell complete this command',
+      summary: 'print a completion script for a shell',
       details: [
-        'Completes subcommands, options, profiles, and the rooms that were open last; no server is asked.',
-        'Once it is in force, it goes with the version of the command that printed it.',
+        'Completes subcommands, options, profiles, and the rooms that were open last, without a request to a server.',
+        'The script belongs to the version of the command that printed it.',
       ],
       options: {},
       examples: [
@@ -130,10 +130,10 @@ const ownSubcommands: readonly Subcommand[] = [
     {
       name: 'help',
       usage: '[COMMAND]',
-      summary: 'print this, or all about a command',
+      summary: 'print this list, or the help of a command',
       details: [],
       options: {},
-      examples: [['engawa help send', 'all about send']],
+      examples: [['engawa help send', 'the help of send']],
       exitCodes: { ...EXIT_DONE, ...EXIT_USAGE },
       environment: {},
     },

@@ -1,84 +1,82 @@
 import { type CliOptions, defineSubcommand, type Subcommand } from './command-line/subcommand.ts';
 
-/** Who, and where. */
 const IDENTITY_OPTIONS: CliOptions = {
   as: { value: 'NAME', what: 'your name in the room' },
-  server: { value: 'URL', what: 'the server; http://localhost:3000 when nothing says another' },
-  profile: { value: 'NAME', what: 'the profile that says both; see engawa profile' },
+  server: { value: 'URL', what: 'the URL of the server; default http://localhost:3000' },
+  profile: { value: 'NAME', what: 'the profile with server and name; see engawa profile' },
 };
 
 const SCRIPT_OPTIONS: CliOptions = {
   ...IDENTITY_OPTIONS,
   json: { what: 'print JSON, one object a line' },
-  'connect-timeout': { value: 'TIME', what: 'give up when there is no connection for so long, as 30s or 5m; 0 waits for ever' },
-  quiet: { short: 'q', what: 'say nothing of the connection on the standard error' },
+  'connect-timeout': { value: 'TIME', what: 'give up after this time without a connection, such as 30s or 5m; 0 never gives up' },
+  quiet: { short: 'q', what: 'print only errors on standard error' },
 };
 
 const CURSOR_OPTIONS: CliOptions = {
   since: {
     value: 'WHEN',
-    what: 'only what came after: mark, a seq, a time as 2026-11-24T09:30, or so long ago as 10m or 2d by the clock of the server',
+    what: 'start after mark (the saved position), a seq, a time such as 2026-11-24T09:30, or an age such as 10m or 2d (clock of the server)',
   },
-  mark: { value: 'FILE', what: 'keep the mark in this file instead of the profile; says --since mark, too' },
+  mark: { value: 'FILE', what: 'save the mark in this file instead of the profile; implies --since mark' },
 };
 
 const EXIT_DONE = { 0: 'done' };
-const EXIT_FAILED = { 1: 'the server refused it, or something failed; the standard error says why' };
-const EXIT_USAGE = { 2: 'the command line or the config file is wrong' };
-const EXIT_NO_CONNECTION = { 3: 'there was no connection for as long as --connect-timeout says' };
-const EXIT_SIGNAL = { 130: 'ended by Ctrl-C (128 and the number of the signal)' };
-const EXIT_BROKEN_PIPE = { 141: 'whoever read the output went away' };
+const EXIT_FAILED = { 1: 'failed, or refused by the server; the reason is on standard error' };
+const EXIT_USAGE = { 2: 'the command line or the config file is invalid' };
+const EXIT_NO_CONNECTION = { 3: 'no connection within --connect-timeout' };
+const EXIT_SIGNAL = { 130: 'ended by Ctrl-C (128 + the number of the signal)' };
+const EXIT_BROKEN_PIPE = { 141: 'the reader of the output is gone' };
 
 const ENVIRONMENT = {
-  ENGAWA_NAME: 'your name, where --as does not say it',
-  ENGAWA_SERVER: 'the server, where --server does not say it',
-  ENGAWA_PROFILE: 'the profile, where --profile does not say it',
-  HOME: 'your home; that of your account when it is not set or not an absolute path',
-  XDG_CONFIG_HOME: 'holds engawa/config.json; ~/.config when it is not set or not an absolute path',
-  XDG_STATE_HOME: 'holds engawa/, with sessions and marks; ~/.local/state when it is not set or not an absolute path',
+  ENGAWA_NAME: 'your name, unless --as is given',
+  ENGAWA_SERVER: 'the server, unless --server is given',
+  ENGAWA_PROFILE: 'the profile, unless --profile is given',
+  HOME: 'your home directory; that of your account if unset or relative',
+  XDG_CONFIG_HOME: 'the folder of engawa/config.json; ~/.config if unset or relative',
+  XDG_STATE_HOME: 'the folder of engawa/, with sessions and marks; ~/.local/state if unset or relative',
 };
 
 const MEMBERSHIP_HELP =
-  'Only members talk: the command joins under your name, and leaves at its end unless another program of the same profile, such as an open `engawa chat`, is in the room.';
+  'Only members can chat: the command joins under your name. At its end it leaves, unless another program of the same profile is in the room, such as an open `engawa chat`.';
 const READ_ONLY_HELP =
-  'It looks and does not join: nobody in the room learns of it, and no name is needed. Who was removed by the owner is refused until they have joined again.';
-const POLLING_HELP =
-  'The server is asked for what is new, four times a second while there is something and once a second while there is nothing.';
+  'It reads without joining: members do not notice it, and it needs no name. If the owner has removed you, the server refuses it until you have joined again.';
+const POLLING_HELP = 'It asks the server for new entries four times a second while there are some, and once a second otherwise.';
 const CURSOR_HELP =
-  'A mark is the place up to which the output was taken. It moves only then, so that a run that is cut off loses nothing, and the next one repeats a line at most. Where there is no mark yet, `--since mark` begins with the first chat.';
+  'A mark is the position up to which the output was consumed. It advances only after that, so that an interrupted run loses nothing; the next run may repeat the last lines. Without a saved mark, `--since mark` starts with the first chat.';
 const JSON_HELP =
-  'With --json each line is one object, in plain ASCII where a terminal could be misled. A chat has room, epoch, seq, id, kind ("create:chat"), at (milliseconds since 1970), username and message, and where it applies replyTo, the seq of the chat that it answers, replyToChat with the seq, username and message of that, edited, deleted and reactions. Other kinds are as in the protocol.';
+  'With --json each line is one object, with escapes for characters that could mislead a terminal. A chat has room, epoch, seq, id, kind ("create:chat"), at (milliseconds since 1970), username and message. Where they apply it also has replyTo (the seq of the chat that it replies to), replyToChat (seq, username and message of that chat), edited, deleted and reactions. Other kinds are as in the protocol.';
 
-/** What the terminal side of the command can do. Each part is loaded only when it is asked for. */
+/** Each subcommand loads its module only when it runs. */
 export const subcommands: readonly Subcommand[] = [
   defineSubcommand(
     {
       name: 'chat',
       usage: '[ROOM] [--as NAME] [--server URL]',
-      summary: 'talk: full-screen on a terminal, line by line elsewhere',
+      summary: 'chat: full-screen on a terminal, line by line elsewhere',
       details: [
-        'Joins ROOM, or opens it, and shows what is said there. Without a ROOM it opens those that were open last. Type to talk; /help lists what else can be typed.',
-        'In a pipe, with TERM=dumb or with --plain it is plain lines, which screen readers read well. For scripts there are send, read, tail and wait.',
-        'The full-screen client stays a member when it is quit, until the server lets the name go: of a guest after 30 seconds. What is unread is counted from where you read, on this machine, all the same. /leave leaves a room at once. What you were typing is in its room again the next time.',
+        'Joins ROOM, or creates it, and shows its chats. Without ROOM it reopens the rooms of the last time. Type to chat; /help lists the commands.',
+        'In a pipe, with TERM=dumb or with --plain it uses plain lines, which suit screen readers. For scripts use send, read, tail and wait.',
+        'When you quit the full-screen client you stay a member until the server frees your name, for a guest after 30 seconds. Unread chats are still counted from the last one that you read on this machine. /leave leaves a room at once. Unsent text is saved for the next time.',
       ],
       options: {
         ...IDENTITY_OPTIONS,
-        plain: { what: 'plain lines, also on a terminal' },
-        lang: { value: 'en|ja', what: 'the language; that of LC_ALL or LANG when not given' },
-        theme: { value: 'light|dark|none', what: 'the colours; as the terminal says when not given' },
+        plain: { what: 'plain lines, even on a terminal' },
+        lang: { value: 'en|ja', what: 'the language; default from LC_ALL or LANG' },
+        theme: { value: 'light|dark|none', what: 'the colors; default from the terminal' },
       },
       examples: [
-        ['engawa chat veranda --as aya', 'join the room, or open it'],
-        ['engawa chat', 'go on where you left off'],
+        ['engawa chat veranda --as aya', 'join the room, or create it'],
+        ['engawa chat', 'reopen the rooms of the last time'],
       ],
       exitCodes: { ...EXIT_DONE, ...EXIT_FAILED, ...EXIT_USAGE },
       environment: {
         ...ENVIRONMENT,
         ENGAWA_MOUSE: 'off leaves the mouse to the terminal',
-        ENGAWA_THEME: 'the colours, where --theme does not say them',
-        LANG: 'the language, where --lang does not say it',
-        NO_COLOR: 'when set, no colours',
-        VISUAL: 'the editor for long texts; EDITOR where it is not set, and vi where neither is',
+        ENGAWA_THEME: 'the colors, unless --theme is given',
+        LANG: 'the language, unless --lang is given',
+        NO_COLOR: 'if set, no colors',
+        VISUAL: 'the editor for long texts; default EDITOR, then vi',
       },
       completes: 'rooms',
     },
@@ -88,23 +86,23 @@ export const subcommands: readonly Subcommand[] = [
     {
       name: 'send',
       usage: 'ROOM [TEXT...]',
-      summary: 'say TEXT, or each line of the standard input',
+      summary: 'send TEXT, or each line of standard input',
       details: [
-        'Each line is one chat, in order; empty lines are left out. It ends when the server has kept all of them, and waits as long as that takes: while the server is away, it reads no more than a few lines ahead. It prints nothing, unless with --json, where each chat that was kept is a line with room, line, seq and clientId.',
-        'A server takes so many chats of one author in a room: 1 a second where its operator says nothing else (`engawa serve --chat-rate`), and 20 at once. More of them wait, and the standard error says once how fast they are taken and, where it can be known, how long it will take.',
-        'A line of more than 4,000 characters, or of 16,000 bytes as JSON, becomes several chats, and the standard error says so.',
-        'Ctrl-C waits up to five seconds for what is on its way, and a second one for nothing. The standard error says how many lines were not acknowledged.',
+        'Each line becomes one chat, in order; empty lines are skipped. The command ends when the server has stored all of them, however long that takes. While the server is unreachable, it reads only a few lines ahead. It prints nothing, except with --json: a line for each stored chat, with room, line, seq and clientId.',
+        'A server limits the chats of one author in a room: by default to 1 a second (`engawa serve --chat-rate`), and 20 at once. Further chats wait, and standard error shows once how fast they are accepted and, if it is known, how long it will take.',
+        'A line of more than 4,000 characters, or of 16,000 bytes as JSON, is split into several chats, with a message on standard error.',
+        'Ctrl-C waits up to five seconds for unacknowledged chats; a second Ctrl-C does not wait. Standard error shows how many lines were not acknowledged.',
         MEMBERSHIP_HELP,
       ],
       options: {
         ...SCRIPT_OPTIONS,
-        create: { what: 'open the room if there is none' },
-        message: { short: 'm', what: 'the whole standard input as one chat, without the line breaks at its end' },
-        'no-split': { what: 'refuse what is too long for one chat' },
+        create: { what: 'create the room if it does not exist' },
+        message: { short: 'm', what: 'send all of standard input as one chat, without the line breaks at its end' },
+        'no-split': { what: 'refuse a text that is too long for one chat' },
       },
       examples: [
         ['engawa send ops "deploy of 1.4 began"', 'one chat'],
-        ['tail -f app.log | engawa send ops', 'each line, as it comes'],
+        ['tail -f app.log | engawa send ops', 'each line as it arrives'],
         ['git log -1 | engawa send ops -m', 'several lines as one chat'],
       ],
       exitCodes: { ...EXIT_DONE, ...EXIT_FAILED, ...EXIT_USAGE, ...EXIT_NO_CONNECTION, ...EXIT_SIGNAL },
@@ -117,9 +115,9 @@ export const subcommands: readonly Subcommand[] = [
     {
       name: 'read',
       usage: 'ROOM',
-      summary: 'print the chats that are there, and end',
+      summary: 'print the existing chats of a room',
       details: [
-        'Prints chats as they stand now, oldest first. It gives up without a connection for 10 seconds unless --connect-timeout says otherwise.',
+        'Prints chats in their current state, oldest first. Gives up after 10 seconds without a connection, unless --connect-timeout is given.',
         CURSOR_HELP,
         JSON_HELP,
         READ_ONLY_HELP,
@@ -127,12 +125,12 @@ export const subcommands: readonly Subcommand[] = [
       options: {
         ...SCRIPT_OPTIONS,
         ...CURSOR_OPTIONS,
-        limit: { value: 'N', what: 'at most so many: the newest, or with --since the first of them' },
+        limit: { value: 'N', what: 'at most N chats: the newest, or with --since the first ones' },
       },
       examples: [
         ['engawa read ops --limit 20', 'the newest 20'],
-        ['engawa read ops --since mark --json', 'what came since the last time'],
-        ['engawa read ops --since 1h | grep -i error', 'of the last hour'],
+        ['engawa read ops --since mark --json', 'new chats since the last run'],
+        ['engawa read ops --since 1h | grep -i error', 'errors of the last hour'],
       ],
       exitCodes: { ...EXIT_DONE, ...EXIT_FAILED, ...EXIT_USAGE, ...EXIT_NO_CONNECTION, ...EXIT_SIGNAL, ...EXIT_BROKEN_PIPE },
       environment: ENVIRONMENT,
@@ -144,10 +142,10 @@ export const subcommands: readonly Subcommand[] = [
     {
       name: 'tail',
       usage: 'ROOM',
-      summary: 'print chats as they come, for ever',
+      summary: 'print new chats as they arrive',
       details: [
-        'Prints the last chats, then each new one, once and in order, through drops and restarts of the server. With --all also edits, deletions, reactions, topics, and who joins and leaves.',
-        'A slow reader loses nothing: while much waits for it, nothing more is asked for.',
+        'Prints the last chats, then each new one, once and in order, through lost connections and server restarts. With --all it also prints edits, deletions, reactions, topics, joins and leaves.',
+        'A slow reader loses nothing: while much output is buffered, nothing more is requested.',
         POLLING_HELP,
         CURSOR_HELP,
         JSON_HELP,
@@ -156,12 +154,12 @@ export const subcommands: readonly Subcommand[] = [
       options: {
         ...SCRIPT_OPTIONS,
         ...CURSOR_OPTIONS,
-        lines: { short: 'n', value: 'N', what: 'begin with the newest N chats; 10 when not given' },
-        all: { what: 'every kind of entry, not only chats' },
+        lines: { short: 'n', value: 'N', what: 'start with the newest N chats; default 10' },
+        all: { what: 'all kinds of entries, not only chats' },
       },
       examples: [
         ['engawa tail ops', 'follow the room'],
-        ['engawa tail ops --since mark --json | ./bot', 'go on where the last run ended'],
+        ['engawa tail ops --since mark --json | ./bot', 'continue where the last run ended'],
       ],
       exitCodes: { ...EXIT_FAILED, ...EXIT_USAGE, ...EXIT_NO_CONNECTION, ...EXIT_SIGNAL, ...EXIT_BROKEN_PIPE },
       environment: ENVIRONMENT,
@@ -175,8 +173,8 @@ export const subcommands: readonly Subcommand[] = [
       usage: 'ROOM --match TEXT|/REGEX/',
       summary: 'wait for a chat, print it and end',
       details: [
-        'Ends with the first chat that matches, among those that come from now on, or came since when --since says. Text is looked for as it is; between slashes it is a regular expression, with its flags after it.',
-        'A script that asks and then waits says since when, or an answer that is quicker is missed.',
+        'Ends with the first matching chat: a new one, or with --since one after that position. Text is matched literally; text between slashes is a regular expression, with its flags after the second slash.',
+        'A script that asks a question and then waits should use --since, or it may miss a quick answer.',
         POLLING_HELP,
         JSON_HELP,
         READ_ONLY_HELP,
@@ -184,15 +182,22 @@ export const subcommands: readonly Subcommand[] = [
       options: {
         ...SCRIPT_OPTIONS,
         ...CURSOR_OPTIONS,
-        match: { value: 'WHAT', what: 'text, or a regular expression as /deploy (ok|failed)/i; any chat when not given' },
-        from: { value: 'NAME', what: 'only chats of this name' },
-        timeout: { value: 'TIME', what: 'give up after so long, as 90s or 10m' },
+        match: { value: 'WHAT', what: 'text, or a regular expression such as /deploy (ok|failed)/i; default any chat' },
+        from: { value: 'NAME', what: 'only chats by this name' },
+        timeout: { value: 'TIME', what: 'give up after this time, such as 90s or 10m' },
       },
       examples: [
-        ["engawa wait ops --match '/deploy ok/' --timeout 10m", 'for CI: 0 when it came, 124 when not'],
+        ["engawa wait ops --match '/deploy ok/' --timeout 10m", 'for CI: exit code 0 if it came, otherwise 124'],
         ["engawa send ops 'deploy please' && engawa wait ops --from bot --since 1m --timeout 10m", 'ask, and wait for the answer'],
       ],
-      exitCodes: { 0: 'it came', ...EXIT_FAILED, ...EXIT_USAGE, ...EXIT_NO_CONNECTION, 124: 'it did not come in time', ...EXIT_SIGNAL },
+      exitCodes: {
+        0: 'a chat matched',
+        ...EXIT_FAILED,
+        ...EXIT_USAGE,
+        ...EXIT_NO_CONNECTION,
+        124: 'no chat matched in time',
+        ...EXIT_SIGNAL,
+      },
       environment: ENVIRONMENT,
       completes: 'rooms',
     },
@@ -203,9 +208,11 @@ export const subcommands: readonly Subcommand[] = [
       name: 'rooms',
       usage: '',
       summary: 'list the rooms of the server',
-      details: ['Prints a line for each: its id, how many members it has, and its topic. With --json: roomId, topic, members, seq and at.'],
+      details: [
+        'Prints a line for each room: its id, its number of members and its topic. With --json: roomId, topic, members, seq and at.',
+      ],
       options: SCRIPT_OPTIONS,
-      examples: [['engawa rooms --server https://chat.example', 'all its rooms']],
+      examples: [['engawa rooms --server https://chat.example', 'all rooms of this server']],
       exitCodes: { ...EXIT_DONE, ...EXIT_FAILED, ...EXIT_USAGE, ...EXIT_NO_CONNECTION, ...EXIT_SIGNAL, ...EXIT_BROKEN_PIPE },
       environment: ENVIRONMENT,
     },
@@ -217,11 +224,11 @@ export const subcommands: readonly Subcommand[] = [
       usage: 'ROOM',
       summary: 'list the members of a room',
       details: [
-        'Prints a line for each: the name, whether they are online, away or gone, and whether they own the room. With --json: username, role, since, presence and read.',
+        'Prints a line for each member: the name, online, away or gone (offline), and whether they own the room. With --json: username, role, since, presence and read.',
         READ_ONLY_HELP,
       ],
       options: SCRIPT_OPTIONS,
-      examples: [['engawa who veranda', 'everybody there']],
+      examples: [['engawa who veranda', 'all members of the room']],
       exitCodes: { ...EXIT_DONE, ...EXIT_FAILED, ...EXIT_USAGE, ...EXIT_NO_CONNECTION, ...EXIT_SIGNAL, ...EXIT_BROKEN_PIPE },
       environment: ENVIRONMENT,
       completes: 'rooms',
@@ -232,15 +239,15 @@ export const subcommands: readonly Subcommand[] = [
     {
       name: 'profile',
       usage: '[list | show [NAME] | set NAME | use NAME | remove NAME]',
-      summary: 'servers and names that you need not type again',
+      summary: 'save servers and names as profiles',
       details: [
-        'A profile has a server, your name there, and a folder with the session by which the name is yours. `set` makes or changes one, and the first one is used at once; `use` says which is used when none is named; `default` is always there. `show` says what is in force, and what said it. `remove` also lets its session go, with marks, drafts and unsent chats.',
-        'The config file is for you alone (0600), and so is the folder. Whoever has the session speaks as you.',
+        'A profile has a server, your name there, and a folder with the session that owns the name. `set` creates or changes a profile; the first one is used at once. `use` chooses the profile that is used when none is named; the profile `default` always exists. `show` prints the effective settings and their sources. `remove` also deletes the session, marks, drafts and unsent chats.',
+        'Only you can read the config file (0600) and the folder. Anybody who has the session can act as you.',
       ],
       options: { server: { value: 'URL', what: 'with set: the server' }, as: { value: 'NAME', what: 'with set: your name there' } },
       examples: [
-        ['engawa profile set work --server https://chat.example --as aya', 'make one'],
-        ['engawa profile use work', 'and use it from now on'],
+        ['engawa profile set work --server https://chat.example --as aya', 'create a profile'],
+        ['engawa profile use work', 'use it from now on'],
       ],
       exitCodes: { ...EXIT_DONE, ...EXIT_USAGE },
       environment: ENVIRONMENT,

@@ -156,7 +156,7 @@ test('help that is longer than the screen scrolls with every scroll key and show
   app.press('up');
   await app.waitForText(/1–19 of/);
   app.press('end');
-  await app.waitForText('in an empty line: quit');
+  await app.waitForText('with empty input: quit');
   app.press('home');
   await app.waitForText(/1–19 of/);
   app.key({ kind: 'mouse', action: 'wheel-down', position: { column: 50, row: 10 } });
@@ -435,7 +435,7 @@ test('pending chats are counted, and a refused chat shows the reason and can be 
   enter(app, '/discard');
   await app.waitForNoText('xxx');
   enter(app, '/discard');
-  await app.waitForText('Nothing has failed.');
+  await app.waitForText('No chat has failed.');
 });
 
 test('Tab completes commands, names, rooms and emoji', async () => {
@@ -547,7 +547,7 @@ test('a removed member sees the removal and rejoins only on request', async () =
   const app = openApp(server, { room: 'veranda' });
   await app.waitForText('2 here');
   await owner.room.remove('aya');
-  await app.waitForText('ben removed you. /close takes it away, /join comes back.');
+  await app.waitForText('ben removed you. /close closes it, /join joins it again.');
   enter(app, 'hello?');
   await app.waitForText('› hello?');
   app.press('ctrl+u');

@@ -73,9 +73,9 @@ test('completion offers what fits the position', () => {
   expect(texts('mail aya@ben')).toBeUndefined();
   expect(texts('see http://ve')).toBeUndefined();
   expect(texts('(@aya')).toEqual(['@aya ']);
-  expect(findCompletion('明日は@ben', known)).toMatchObject({ start: 3, options: [{ text: '@ben ' }, { text: '@benjamin ' }] });
-  expect(findCompletion('部屋は＃ve', known)).toMatchObject({ start: 3, options: [{ text: '#veranda ' }] });
-  expect(findCompletion('お祝い：tad', known)).toMatchObject({ start: 3, options: [{ text: '🎉' }] });
+  expect(findCompletion('明日は@ben', known)).toMatchObject({ start: 3, options: [{ insertText: '@ben ' }, { insertText: '@benjamin ' }] });
+  expect(findCompletion('部屋は＃ve', known)).toMatchObject({ start: 3, options: [{ insertText: '#veranda ' }] });
+  expect(findCompletion('お祝い：tad', known)).toMatchObject({ start: 3, options: [{ insertText: '🎉' }] });
   expect(texts('ねえ＠ay')).toEqual(['@aya ']);
 });
 

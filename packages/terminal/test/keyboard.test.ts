@@ -186,7 +186,7 @@ test('an edit or command that is too long stays in the input, and a paste of meg
   aya.press('ctrl+c');
   aya.type('typed');
   aya.paste('x'.repeat(1_200_000));
-  await aya.waitForText('Not inserted: a line holds 40,000 characters.');
+  await aya.waitForText('Not inserted: the input is limited to 40,000 characters.');
   await aya.waitForText(/^› typed$/m);
   expect(ben.timeline.chats.map(({ message }) => message)).toEqual(['short']);
 });
@@ -386,7 +386,7 @@ test('Alt+E and /editor give the terminal to the external editor, and the saved 
   await long.waitForText('meanwhile');
   long.type('short');
   long.press('alt+e');
-  await long.waitForText(`A line holds 40,000 characters. What you wrote is in ${folder}`);
+  await long.waitForText(`The input is limited to 40,000 characters. Your text is in ${folder}`);
   await long.waitForText('› short');
   const [kept = ''] = readdirSync(folder).filter((name) => name !== 'edit.sh');
   expect(readFileSync(join(folder, kept, 'chat.txt'), 'utf8')).toHaveLength(50_000);
@@ -403,7 +403,7 @@ test('c copies a chat selected by keys, and /copy the clicked or newest one, wit
   await sendChat(ben, 'newest');
   await aya.waitForText('newest');
   typeLine(aya, '/copy');
-  await aya.waitForText('To the clipboard, if your terminal allows it: “newest”');
+  await aya.waitForText('Copied to the clipboard, if your terminal allows it: “newest”');
   expect(aya.clipboard()).toBe('newest');
   aya.press('alt+up', 'alt+up');
   await aya.waitForText('c copy');
@@ -432,9 +432,9 @@ test('a chat of another member offers only the allowed actions, and e and d leav
   await aya.waitForText(/^r reply · \+ react · c copy · Esc$/m);
   for (const letter of ['e', 'd']) {
     aya.type(letter);
-    await aya.waitForText('Nothing of yours to edit or delete here.');
+    await aya.waitForText('You have no chat here to edit or delete.');
     aya.press('f1');
-    await aya.waitForNoText('Nothing of yours');
+    await aya.waitForNoText('You have no chat here');
   }
 });
 

@@ -87,7 +87,7 @@ test('a muted room never rings and counts only mentions, another rings for all, 
   aya.press('alt+2');
   await aya.waitForText(/^ #ops/);
   typeLine(aya, '/mute');
-  await aya.waitForText('#ops is muted: it rings for nothing');
+  await aya.waitForText('#ops is muted: the bell never rings');
   await aya.waitForText(/muted · 2 here$/m);
   aya.press('alt+1');
   await aya.waitForText(/^ #veranda/);
@@ -97,7 +97,7 @@ test('a muted room never rings and counts only mentions, another rings for all, 
   expect(aya.title()).toBe('#veranda — Engawa');
   expect(aya.screen().at(-1)).not.toContain('new in other');
   aya.press('alt+a');
-  await aya.waitForText('Everything is read.');
+  await aya.waitForText('All rooms are marked as read.');
   await sendChat(ops, 'for @aya');
   await shows(aya, 'ops', / @2 $/);
   await until(() => aya.title() === '(@1) #veranda — Engawa', 'what names one counts');
@@ -115,9 +115,9 @@ test('a muted room never rings and counts only mentions, another rings for all, 
   again.press('alt+2');
   await again.waitForText(/muted · 2 here$/m);
   typeLine(again, '/mute');
-  await again.waitForText('#ops is muted no more.');
+  await again.waitForText('#ops is no longer muted.');
   typeLine(again, '/bell off');
-  await again.waitForText('The bell rings for nothing here.');
+  await again.waitForText('The bell never rings in this room.');
   again.press('alt+1');
   await again.waitForText(/^ #veranda/);
   const rung = again.bells();
@@ -157,7 +157,7 @@ test('of 31 rooms on 24 rows the unread ones are visible, the list scrolls, and 
   aya.press('f3');
   await aya.waitForText(/^ #room-28/);
   aya.press('alt+a');
-  await aya.waitForText('Everything is read.');
+  await aya.waitForText('All rooms are marked as read.');
   expect(listed(aya, 'room-02')).toBe('');
   for (let turn = 0; turn < 10; turn += 1) aya.wheel('up', { column: 5, row: 10 });
   await until(() => listed(aya, 'room-00') !== '', 'the list is scrolled');
@@ -228,7 +228,7 @@ test('a refused chat shows the reason and can be retried or discarded', async ()
   await removed;
   await aya.waitForText('owner removed you.');
   typeLine(aya, 'am I still here?');
-  await aya.waitForText(/^\/close takes it away, \/join comes back\.$/m);
+  await aya.waitForText(/^\/close closes it, \/join joins it again\.$/m);
   await aya.waitForText('› am I still here?');
 });
 

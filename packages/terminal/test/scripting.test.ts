@@ -452,7 +452,7 @@ test('tail reports a deleted room and continues in the one that replaces it', as
   await say(socket, 'new');
   await tail.waitForLines(2);
   expect(withoutTimes(tail.lines())).toEqual(['owner: old', 'owner: new']);
-  expect(tail.stderr()).toBe('engawa: the room is another one than before; from its beginning\n');
+  expect(tail.stderr()).toBe('engawa: the room was created again; starting from its beginning\n');
   await requestOk(socket, 'delete:room', { roomId: 'ops', username: 'owner' });
   expect(await tail.waitForExit()).toBe(1);
   expect(tail.stderr()).toContain('engawa: ops: the room was deleted\n');
@@ -547,7 +547,7 @@ test('without a writable home the name is free again at once, and a warning says
   expect(await kept(socket)).toEqual(['one', 'two']);
   const marked = runEngawa(['read', 'ops', '--since', 'mark', '--server', url, '-q'], { env });
   expect(await marked.waitForExit()).toBe(1);
-  expect(marked.stderr()).toBe('engawa: no mark can be kept there; name a file by --mark FILE\n');
+  expect(marked.stderr()).toBe('engawa: the mark cannot be saved; name a file with --mark FILE\n');
 });
 
 test('beside another process of the profile, send and read neither make it leave nor lose its state', async () => {

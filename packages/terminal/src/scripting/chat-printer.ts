@@ -59,7 +59,7 @@ export class ChatPrinter {
   #openCursorFile(path: string | undefined): CursorFile {
     const session = this.#session;
     const cursorPath = path ?? session.profile.cursorPath(this.#roomId);
-    if (cursorPath === undefined) throw new CliError('no mark can be kept there; name a file by --mark FILE');
+    if (cursorPath === undefined) throw new CliError('the mark cannot be saved; name a file with --mark FILE');
     const cursorFile = new CursorFile(cursorPath, { server: session.profile.server, room: this.#roomId }, (failure) =>
       session.fail(failure),
     );

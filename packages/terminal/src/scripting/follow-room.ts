@@ -150,7 +150,9 @@ async function startAfterCursor(room: RoomView, session: CommandSession, cursor:
   const page = await room.history({ around: Math.max(1, cursor.seq), limit: 1 });
   if (page.epoch === cursor.epoch || page.chats.some(({ id }) => id === cursor.id)) return cursor.seq;
   const isFork = page.epoch.split('.', 1)[0] === cursor.epoch.split('.', 1)[0];
-  session.info(isFork ? 'the room lost its end; what may be new is told again' : 'the room is another one than before; from its beginning');
+  session.info(
+    isFork ? 'the room lost its newest chats; the last ones are printed again' : 'the room was created again; starting from its beginning',
+  );
   return isFork ? Math.max(0, cursor.seq - REPLAYED_CHATS) : 0;
 }
 

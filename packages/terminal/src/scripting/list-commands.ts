@@ -19,7 +19,7 @@ interface ListOptions<Item extends object> {
 
 /** Runs `engawa rooms` and resolves with the exit code. */
 export function listRooms(args: Arguments, io: ProcessIO): Promise<number> {
-  if (args.positionals.length > 0) throw new UsageError('it lists all rooms, and takes none');
+  if (args.positionals.length > 0) throw new UsageError('it lists all rooms and takes no argument');
   return CommandSession.run(args, io, {
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
     needsName: false,

@@ -27,7 +27,7 @@ const STOP_TIMEOUT_MS = 5_000;
 export async function send(args: Arguments, io: ProcessIO): Promise<number> {
   const [roomId, ...texts] = args.positionals;
   if (roomId === undefined || roomId === '') throw new UsageError('which room?');
-  if (texts.length > 0 && args.has('message')) throw new UsageError('--message is for the standard input; there is TEXT, too');
+  if (texts.length > 0 && args.has('message')) throw new UsageError('--message sends standard input and cannot be used with TEXT');
   try {
     return await CommandSession.run(args, io, {
       connectTimeoutMs: 0,
@@ -138,7 +138,7 @@ class Sender {
     let timer: NodeJS.Timeout | undefined;
     await Promise.race([Promise.all(this.#inFlight), new Promise((resolve) => (timer = setTimeout(resolve, STOP_TIMEOUT_MS)))]);
     clearTimeout(timer);
-    if (this.#unacknowledged > 0) this.#session.warn(`${this.#unacknowledged} were not acknowledged; they may or may not have been kept`);
+    if (this.#unacknowledged > 0) this.#session.warn(`${this.#unacknowledged} were not acknowledged; they may or may not have been stored`);
     this.#resolveStopped();
   }
 }

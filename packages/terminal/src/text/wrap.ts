@@ -69,7 +69,7 @@ const toWrapUnits = (span: Span, columns: number): SpanUnit[] =>
   measureGraphemes(span.text).map((each) => ({
     ...(each.columns > columns ? TOO_WIDE_REPLACEMENT : each),
     span,
-    ...(span.link && { whole: span }),
+    ...(span.link && { unbreakableGroup: span }),
   }));
 
 /** Drops trailing spaces beyond the columns. */
