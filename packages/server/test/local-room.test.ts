@@ -4,8 +4,10 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { Connection } from '#connections/connection.js';
 import type { Peer } from '#connections/peer.js';
 import { ByteBudget } from '#limits/byte-budget.js';
+import { ResponseMemory } from '#limits/response-memory.js';
 import { LocalRoom } from '#rooms/local-room.js';
 import { PageCache } from '#rooms/page-cache.js';
+import { RoomRegistry } from '#rooms/room-registry.js';
 import { until } from './helpers/wait-for.ts';
 
 const ROOM = 'veranda';
@@ -114,6 +116,25 @@ test('who comes while it is looked up who is a member in a forked log too, stays
   await room.follower.catchUp();
   await until(() => !room.isAttached('member/dan'), 'who is not in the log is let go');
   expect(['ben', 'chiyo'].filter((name) => room.isAttached(`member/${name}`))).toEqual(['ben', 'chiyo']);
+});
+
+test('a join that is appended in place of an entry that a fork lost attaches its peer', async () => {
+  const replica = openMemory();
+  await becomeMember(replica, 'aya');
+  const { store, replace } = replaceable(replica.copy());
+  await say(store, 'lost');
+  const responseMemory = new ResponseMemory();
+  const onError = (error: unknown) => expect(error).toBeUndefined() as undefined;
+  const options = { transport, store, responseMemory, node: 'node', graceMs: 1_000, largeRoomThreshold: LIMITS.largeRoom, onError };
+  const registry = new RoomRegistry(options);
+  onTestFinished(() => registry.close());
+  await registry.join(peerOf('ben'), { roomId: ROOM, username: 'ben' }, async () => {
+    replace(replica.copy());
+    await becomeMember(store, 'ben');
+    const { epoch, head } = await store.read(ROOM, {});
+    return { outcome: 'appended', epoch: String(epoch), seq: head, entries: [] };
+  });
+  expect((await registry.get(ROOM))?.isAttached('member/ben')).toBe(true);
 });
 
 test('a connection that is gone before its presence is taken up counts no more', async () => {

@@ -140,7 +140,8 @@ function joinHandler<E extends 'create:room' | 'add:member'>(event: E, rule: Com
     // Counts what is unread, which reads as much as a page.
     const membership = await queryScheduler.run(() => describeMembership(store, roomId, { username, author: caller.author }));
     // Who came back is seated by now: he hears all that is after this seq, which an earlier one would not promise.
-    const isReattached = result.outcome === 'unchanged' && livePosition !== null;
+    const isByEntry = result.outcome === 'repeated' || (result.outcome === 'appended' && livePosition?.epoch === result.epoch);
+    const isReattached = !isByEntry && livePosition !== null;
     const position = isReattached ? { ...result, epoch: livePosition.epoch, seq: livePosition.seq } : result;
     if (result.outcome !== 'appended') connection.address?.budgets.refundJoin(roomId);
     if (isReattached) await emitPosition(context, peer, roomId);

@@ -70,7 +70,9 @@ export class RoomRegistry {
     return this.#withPendingJoin(peer, member, async (room, pendingJoin) => {
       const result = await execute();
       if (result.outcome === 'appended') await room.follower.waitFor(result);
-      else if (!(await this.#reattachMember(room, pendingJoin)) && result.outcome === 'unchanged') throw new ChatError('busy');
+      // Around a fork the entry may be in the log and never be broadcast here: then it attached nobody.
+      const isAttached = result.outcome === 'appended' && pendingJoin.livePosition !== undefined;
+      if (!isAttached && !(await this.#reattachMember(room, pendingJoin)) && result.outcome !== 'repeated') throw new ChatError('busy');
       return [result, pendingJoin.livePosition ?? room.follower.position];
     });
   }
