@@ -215,7 +215,7 @@ test('who writes meanwhile is found out, and nothing is left of a room that ende
 const alterations: [what: string, alter: (parcel: RoomChunk) => void, differs: string[]][] = [
   ['a text', ({ entries }) => (entries[3]!.body = { text: 'another' }), ['entries']],
   ['a time', ({ entries }) => (entries[3]!.at += 1), ['entries']],
-  ['a missing entry', ({ entries }) => entries.pop(), ['entries', 'named appends']],
+  ['a missing entry', ({ entries }) => entries.pop(), ['entries', 'idempotency keys']],
   [
     'two entries that changed places',
     ({ entries }) => ([entries[3]!.body, entries[4]!.body] = [entries[4]!.body, entries[3]!.body]),
@@ -226,8 +226,8 @@ const alterations: [what: string, alter: (parcel: RoomChunk) => void, differs: s
   ['a lease', ({ keys }) => (keys[0]![1].lease = 'released'), ['keys']],
   ['a missing key', ({ keys }) => keys.pop(), ['keys']],
   ['a ticket', ({ tickets }) => (tickets[0]!.seq = 1), ['tickets']],
-  ['the name of an append', ({ idempotencyKeys }) => (idempotencyKeys[0]![0] = 'another'), ['named appends']],
-  ['how many a named append has', ({ idempotencyKeys }) => (idempotencyKeys[0]![2] = 1), ['named appends']],
+  ['the name of an append', ({ idempotencyKeys }) => (idempotencyKeys[0]![0] = 'another'), ['idempotency keys']],
+  ['how many a named append has', ({ idempotencyKeys }) => (idempotencyKeys[0]![2] = 1), ['idempotency keys']],
   ['the head', ({ head }) => (head.at += 1), ['head']],
   ['the tail', ({ head }) => (head.lastBroadcastId = 'another'), ['head']],
 ];

@@ -93,18 +93,18 @@ function planText(
     `to    ${target.name}: ${alreadyInTarget === 0 ? 'none of them exists there yet' : `${pluralize(alreadyInTarget, 'room')} with these names there, to be compared`}`,
   ];
   if (onlyInTarget.count > 0) {
-    const named = onlyInTarget.samples.map((room) => `  ${quoteForTerminal(room)}`);
+    const sampleLines = onlyInTarget.samples.map((room) => `  ${quoteForTerminal(room)}`);
     lines.push(
       `stay  ${pluralize(onlyInTarget.count, 'room')} there that the source does not have:`,
-      ...withRemainder(named, onlyInTarget.count),
+      ...withRemainder(sampleLines, onlyInTarget.count),
     );
   }
   if (conflicts.count === 0) return lines.join('\n');
-  const named = conflicts.samples.map(({ room, reason }) => `  ${quoteForTerminal(room)} ${reasons[reason]}`);
+  const sampleLines = conflicts.samples.map(({ room, reason }) => `  ${quoteForTerminal(room)} ${reasons[reason]}`);
   return [
     ...lines,
     `Nothing was written. Cannot be moved: ${pluralize(conflicts.count, 'room')}`,
-    ...withRemainder(named, conflicts.count),
+    ...withRemainder(sampleLines, conflicts.count),
     'Choose an empty store, or delete these rooms there.',
   ].join('\n');
 }

@@ -101,9 +101,9 @@ async function readFacts<E extends CommandName>(
   }
 }
 
-function tryDecide(decideNow: () => DraftEntry[]): { drafts: DraftEntry[]; refusal?: Error } {
+function tryDecide(decide: () => DraftEntry[]): { drafts: DraftEntry[]; refusal?: Error } {
   try {
-    return { drafts: decideNow() };
+    return { drafts: decide() };
   } catch (error) {
     return { drafts: [], refusal: error as Error };
   }

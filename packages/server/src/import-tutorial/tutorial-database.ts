@@ -148,8 +148,7 @@ export class TutorialDatabase {
 const chatsKey = (room: Buffer): Buffer => Buffer.concat([Buffer.from(CHATS_KEY_PREFIX), room]);
 
 function createRedisClient(url: string) {
-  if (!/^rediss?:\/\//.test(url) || !URL.canParse(url))
-    throw new SettingsError("The tutorial's database is named as redis://… or rediss://….");
+  if (!/^rediss?:\/\//.test(url) || !URL.canParse(url)) throw new SettingsError("Give the tutorial's database as redis://… or rediss://….");
   return createClient({
     url,
     RESP: 2,

@@ -71,9 +71,9 @@ export class ResponseMemory {
     return reservation;
   }
 
-  async #waitWithEviction(pending: Promise<void> | undefined, chooseVictim: () => AddressBudgets | undefined): Promise<void> {
+  async #waitWithEviction(pending: Promise<void> | undefined, chooseOwner: () => AddressBudgets | undefined): Promise<void> {
     if (!pending) return;
-    const timer = setInterval(() => this.#disconnectOldestUnread(chooseVictim()), Math.min(CHECK_INTERVAL_MS, this.#maxUnreadMs));
+    const timer = setInterval(() => this.#disconnectOldestUnread(chooseOwner()), Math.min(CHECK_INTERVAL_MS, this.#maxUnreadMs));
     await pending;
     clearInterval(timer);
   }

@@ -1,6 +1,7 @@
+/** A token bucket in two numbers: the tokens that were left, and when. */
 import { ChatError, type RateLimit } from '@engawa/protocol';
 
-/** A token bucket in two numbers: the tokens that were left, and when. */
+/** Tokens refill continuously at the rate, up to its burst. */
 export class TokenBucket {
   readonly #rate: RateLimit;
   #tokens: number;

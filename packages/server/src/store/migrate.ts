@@ -34,7 +34,7 @@ export interface Comparison {
 }
 
 /** The parts of a room that may differ. */
-type DifferingSection = 'head' | 'entries' | 'keys' | 'tickets' | 'named appends';
+type DifferingSection = 'head' | 'entries' | 'keys' | 'tickets' | 'idempotency keys';
 
 /** The number of items, and the first few of them. */
 interface CountedSample<Item> {
@@ -183,7 +183,7 @@ async function findDifferences(
   const sections = (['head', 'entries', 'keys', 'tickets'] as const).filter(
     (each) => !isDeepStrictEqual(sourceFingerprint[each], targetFingerprint[each]),
   );
-  return hasSameIdempotencyKeys ? sections : [...sections, 'named appends'];
+  return hasSameIdempotencyKeys ? sections : [...sections, 'idempotency keys'];
 }
 
 async function hasIdempotencyKeys(store: Store, { room, idempotencyKeys }: RoomChunk): Promise<boolean> {

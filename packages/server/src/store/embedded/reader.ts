@@ -235,12 +235,12 @@ function prepareStatements(database: Database) {
        WHERE holder = ? AND coalesce(until, 9e18) > ? AND rooms.name IS NOT NULL ORDER BY rooms.name, family || tickets.name LIMIT ?`,
     ),
     expiredLeases: sql(
-      `SELECT rooms.name AS room, family, lapsed.name FROM (
+      `SELECT rooms.name AS room, family, expired.name FROM (
          SELECT room, family, name FROM leases WHERE until <= ?
          UNION ALL
          SELECT leases.room, family, name FROM nodes CROSS JOIN leases INDEXED BY held_leases USING (node)
          WHERE leases.until IS NULL AND nodes.until <= ?
-       ) AS lapsed JOIN rooms USING (room) WHERE rooms.name IS NOT NULL LIMIT ?`,
+       ) AS expired JOIN rooms USING (room) WHERE rooms.name IS NOT NULL LIMIT ?`,
     ),
   };
 }

@@ -43,65 +43,66 @@ local minTick, publish, publisher, name = tonumber(take()), take(), take(), take
 
 local state
 do
-  local kept = call('HMGET', room, 'epoch', 'head', 'tail', 'at', 'tick', 'oldest', 'bytes', 'listedFrom', 'onceAt', 'onceIn')
-  if kept[1] then
+  local stored = call('HMGET', room, 'epoch', 'head', 'tail', 'at', 'tick', 'oldest', 'bytes', 'listedFrom', 'onceAt', 'onceIn')
+  if stored[1] then
     state = {
-      epoch = kept[1], head = tonumber(kept[2]), tail = kept[3], at = tonumber(kept[4]), tick = tonumber(kept[5]),
-      oldest = tonumber(kept[6]), bytes = tonumber(kept[7]), listedFrom = tonumber(kept[8]), onceAt = tonumber(kept[9]), onceIn = tonumber(kept[10]),
+      epoch = stored[1], head = tonumber(stored[2]), tail = stored[3], at = tonumber(stored[4]), tick = tonumber(stored[5]),
+      oldest = tonumber(stored[6]), bytes = tonumber(stored[7]), listedFrom = tonumber(stored[8]),
+      onceAt = tonumber(stored[9]), onceIn = tonumber(stored[10]),
     }
   end
 end
 
 -- Writes that repeat for each entry are collected, and flushed in one command for all appends: the overhead of a command exceeds
--- its work. Until then these tables have the new entries by seq, the new idempotency keys, and (in `known`) the seqs of keys.
-local entries, newSeqs, newBits, onces, newOnces, known = {}, {}, {}, {}, {}, {}
-local hasOtherOnces
+-- its work. Until then these tables have the new entries by seq, the new idempotency keys, and (in `knownSeqs`) the seqs of keys.
+local entries, newSeqs, newBits, keyPlaces, newKeys, knownSeqs = {}, {}, {}, {}, {}, {}
+local hasPreviousHash
 
 local function discardPending()
-  entries, newSeqs, newBits, onces, newOnces, known, hasOtherOnces = {}, {}, {}, {}, {}, {}, nil
+  entries, newSeqs, newBits, keyPlaces, newKeys, knownSeqs, hasPreviousHash = {}, {}, {}, {}, {}, {}, nil
 end
 
 local function entryOf(seq) return entries[seq] or call('HGET', log, seq) end
 
 local function seqOf(key)
-  local seq = known[key]
+  local seq = knownSeqs[key]
   if not seq then
     local value = call('HGET', keys, key)
     seq = value and string.match(value, '^%d+') or '0'
-    known[key] = seq
+    knownSeqs[key] = seq
   end
   return seq
 end
 
-local function placeOfOnce(once)
-  local kept = onces[once] or call('HGET', KEYS[state.onceIn], once)
-  if kept then return kept end
-  if hasOtherOnces == nil then hasOtherOnces = call('EXISTS', KEYS[21 - state.onceIn]) == 1 end
-  return hasOtherOnces and call('HGET', KEYS[21 - state.onceIn], once)
+local function placeOfKey(idempotencyKey)
+  local stored = keyPlaces[idempotencyKey] or call('HGET', KEYS[state.onceIn], idempotencyKey)
+  if stored then return stored end
+  if hasPreviousHash == nil then hasPreviousHash = call('EXISTS', KEYS[21 - state.onceIn]) == 1 end
+  return hasPreviousHash and call('HGET', KEYS[21 - state.onceIn], idempotencyKey)
 end
 
-local function findRepeated(once)
+local function findRepeated(idempotencyKey)
   if not state then return end
-  local kept = placeOfOnce(once)
-  if not kept then return end
-  local first, count = string.match(kept, '(%d+):(%d+)')
+  local stored = placeOfKey(idempotencyKey)
+  if not stored then return end
+  local first, count = string.match(stored, '(%d+):(%d+)')
   if tonumber(first) < state.oldest then return end
   local answer = { 2, state.epoch, first }
   for seq = tonumber(first), tonumber(first) + tonumber(count) - 1 do answer[#answer + 1] = entryOf(formatInteger(seq)) end
   return answer
 end
 
-local function isLeaseExpired(key, gone)
+local function isLeaseExpired(key, goneNode)
   local lease = call('HGET', leases, key)
   if not lease then return false end
   local node, expiresAt = string.match(lease, '^([^%z]*)%z(.*)$')
-  if expiresAt == '' then return node == gone end
+  if expiresAt == '' then return node == goneNode end
   -- A lease that was taken from its node has no node. Imported leases have none either, and are expired.
   return node == '' or tonumber(expiresAt) <= now
 end
 
 -- Takes the arguments with the conditions of the append; returns early if it is stale.
-local function isStale(epoch, requiredExpired, gone)
+local function isStale(epoch, requiredExpired, goneNode)
   if (state and state.epoch or '') ~= epoch then return true end
   local head, bytesBelow = take(), tonumber(take())
   if head ~= '' and not (state and formatInteger(state.head) == head) then return true end
@@ -114,19 +115,19 @@ local function isStale(epoch, requiredExpired, gone)
     local entry, id = entryOf(take()), '[' .. take() .. ','
     if not entry or string.sub(entry, 1, #id) ~= id then return true end
   end
-  return requiredExpired ~= nil and not isLeaseExpired(requiredExpired, gone)
+  return requiredExpired ~= nil and not isLeaseExpired(requiredExpired, goneNode)
 end
 
-local function remember(once, first, count)
+local function remember(idempotencyKey, first, count)
   if now - state.onceAt >= DAY then
     state.onceIn = 21 - state.onceIn
     state.onceAt = now
     state.isChanged = true
-    hasOtherOnces = nil
+    hasPreviousHash = nil
     call('UNLINK', KEYS[state.onceIn])
   end
-  onces[once] = first .. ':' .. count
-  newOnces[#newOnces + 1] = once
+  keyPlaces[idempotencyKey] = first .. ':' .. count
+  newKeys[#newKeys + 1] = idempotencyKey
 end
 
 local function endLease(key)
@@ -142,7 +143,7 @@ local function sortedMemberOf(key)
 end
 
 local function setKey(key, value, seq)
-  known[key] = value ~= '' and seq or '0'
+  knownSeqs[key] = value ~= '' and seq or '0'
   if value ~= '' then
     if call('HSET', keys, key, seq .. ' ' .. value) == 1 then call('ZADD', order, 0, sortedMemberOf(key)) end
   elseif call('HDEL', keys, key) == 1 then
@@ -246,8 +247,8 @@ local function flushAll()
     local n = #args
     args[n + 1], args[n + 2], args[n + 3], args[n + 4] = 'SET', 'u1', bit, 1
   end, newBits)
-  if #newOnces == 0 then return end
-  local added = flush('HSET', KEYS[state.onceIn], function(args, once) args[#args + 1], args[#args + 2] = once, onces[once] end, newOnces)
+  if #newKeys == 0 then return end
+  local added = flush('HSET', KEYS[state.onceIn], function(args, key) args[#args + 1], args[#args + 2] = key, keyPlaces[key] end, newKeys)
   if added > 0 and call('HLEN', KEYS[state.onceIn]) == added then call('PEXPIRE', KEYS[state.onceIn], 2 * DAY + 3600000) end
 end
 
@@ -262,29 +263,30 @@ end
 local function apply()
   local size = tonumber(take())
   local last = position + size
-  local epoch, once, requiredExpired = take(), decodeName(take()), decodeName(take())
-  local gone = requiredExpired and decodeName(take())
-  local opens = epoch == '' and take()
-  local before = once and findRepeated(once)
-  if before or isStale(epoch, requiredExpired, gone) then
+  local epoch, idempotencyKey, requiredExpired = take(), decodeName(take()), decodeName(take())
+  local goneNode = requiredExpired and decodeName(take())
+  local newEpoch = epoch == '' and take()
+  local before = idempotencyKey and findRepeated(idempotencyKey)
+  if before or isStale(epoch, requiredExpired, goneNode) then
     position = last
     return before or 0
   end
   state = state or {
-    epoch = opens, head = 0, tail = 'null', at = 0, tick = 0, oldest = 1, bytes = 0, listedFrom = 1, onceAt = now, onceIn = 10,
+    epoch = newEpoch, head = 0, tail = 'null', at = 0, tick = 0, oldest = 1, bytes = 0, listedFrom = 1, onceAt = now, onceIn = 10,
     isChanged = true,
   }
   local prev, first, count, ends, firstTick = state.tail, formatInteger(state.head + 1), tonumber(take()), false, nil
   notices[#notices + 1] = ''
-  local beginning = #notices
+  local headerIndex = #notices
   for i = 1, count do
     ends = appendDraft(i == 1 and '' or ',') or ends
     firstTick = firstTick or state.tick
   end
-  notices[beginning] = (beginning == 1 and '' or ',') .. '["' .. state.epoch .. '",' .. first .. ',' .. (ends and 1 or 0) .. ',['
+  local separator = headerIndex == 1 and '' or ','
+  notices[headerIndex] = separator .. '["' .. state.epoch .. '",' .. first .. ',' .. (ends and 1 or 0) .. ',['
   notices[#notices + 1] = ']]'
   local answer = { 1, state.epoch, first, formatInteger(state.at), formatInteger(firstTick), prev }
-  if once and not ends then remember(once, first, count) end
+  if idempotencyKey and not ends then remember(idempotencyKey, first, count) end
   if ends then endRoom() end
   return answer
 end
@@ -297,8 +299,8 @@ if #notices > 0 then
     call('HSET', room, 'head', formatInteger(state.head), 'tail', state.tail, 'at', formatInteger(state.at),
       'tick', formatInteger(state.tick), 'bytes', formatInteger(state.bytes))
     if state.isChanged then
-      call('HSET', room, 'epoch', state.epoch, 'oldest', formatInteger(state.oldest), 'listedFrom', formatInteger(state.listedFrom),
-        'onceAt', formatInteger(state.onceAt), 'onceIn', state.onceIn)
+      call('HSET', room, 'epoch', state.epoch, 'oldest', formatInteger(state.oldest),
+        'listedFrom', formatInteger(state.listedFrom), 'onceAt', formatInteger(state.onceAt), 'onceIn', state.onceIn)
     end
   end
   removeExpiredTickets()

@@ -16,8 +16,8 @@ local name, node = take(), take()
 local epoch, head, tail, at, tick, oldest, now = take(), take(), take(), take(), take(), take(), take()
 local DAY = 86400000
 
-local kept = redis.call('HMGET', KEYS[1], 'bytes', 'listedFrom', 'onceAt', 'onceIn')
-local bytes, listedFrom = tonumber(kept[1] or 0), tonumber(kept[2] or oldest)
+local stored = redis.call('HMGET', KEYS[1], 'bytes', 'listedFrom', 'onceAt', 'onceIn')
+local bytes, listedFrom = tonumber(stored[1] or 0), tonumber(stored[2] or oldest)
 if now == '' then
   local time = redis.call('TIME')
   now = string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))
@@ -56,5 +56,5 @@ for _ = 1, tonumber(take()) do
   redis.call('PEXPIRE', KEYS[10], 2 * DAY + 3600000)
 end
 redis.call('HSET', KEYS[1], 'epoch', epoch, 'head', head, 'tail', tail, 'at', at, 'oldest', oldest, 'bytes', string.format('%.0f', bytes),
-  'tick', tick, 'listedFrom', string.format('%.0f', listedFrom), 'onceAt', kept[3] or now, 'onceIn', kept[4] or 10)
+  'tick', tick, 'listedFrom', string.format('%.0f', listedFrom), 'onceAt', stored[3] or now, 'onceIn', stored[4] or 10)
 return 1
