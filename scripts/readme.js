@@ -43,7 +43,7 @@ try {
     await leave();
   }
   await stopServer();
-  console.log('\nREADME.md is as it says.');
+  console.log('\nEvery command of README.md works.');
 } finally {
   for (const child of children) child.kill('SIGKILL');
   rmSync(home, { recursive: true, force: true, maxRetries: 10 });
@@ -57,7 +57,7 @@ function blocks() {
 /** Copies what a clone would contain, with uncommitted changes. */
 function copyCheckout() {
   const { stdout, status } = spawnSync('git', ['ls-files', '-co', '--exclude-standard', '-z'], { cwd: root, encoding: 'utf8' });
-  if (status !== 0) throw new Error('What belongs to the checkout is not known: git says nothing.');
+  if (status !== 0) throw new Error('The files of the checkout are unknown: git ls-files failed.');
   for (const path of stdout.split('\0').filter(Boolean)) {
     mkdirSync(dirname(join(checkout, path)), { recursive: true });
     cpSync(join(root, path), join(checkout, path));
@@ -77,7 +77,7 @@ async function mustBeFree() {
 
 async function doLine(line) {
   const kind = kinds.find(({ form }) => form.test(line));
-  if (!kind) throw new Error(`It is not known how to try: ${line}`);
+  if (!kind) throw new Error(`Unknown command: ${line}`);
   await kind.act(line);
 }
 
@@ -99,7 +99,7 @@ function start(line, { becomes = false } = {}) {
 async function until(isTrue, what, started) {
   const deadline = performance.now() + 10 * MINUTE;
   while (!(await isTrue())) {
-    if (performance.now() > deadline) throw new Error(`In vain: ${what}.\n${started.text}`);
+    if (performance.now() > deadline) throw new Error(`Timed out: ${what}.\n${started.text}`);
     await pause(100);
   }
 }
@@ -155,7 +155,7 @@ async function leave() {
   for (const { child } of talkers) child.stdin.end();
   for (const talker of talkers) {
     const code = await talker.exited;
-    if (code !== 0) throw new Error(`Somebody left with ${code}.\n${talker.text}`);
+    if (code !== 0) throw new Error(`A chat client ended with ${code}.\n${talker.text}`);
   }
   talkers = [];
 }
