@@ -99,9 +99,9 @@ test.each([
 });
 
 test('how long rooms stay that nobody is in is said in units of time, and 0 is for ever', () => {
-  expect(lifetimesFromSettings(loadSettings([], {}).settings)).toEqual({ empty: 86_400_000, unvisited: null });
+  expect(lifetimesFromSettings(loadSettings([], {}).settings)).toEqual({ emptyMs: 86_400_000, unvisitedMs: null });
   const { settings } = loadSettings(['--empty-rooms', '0'], { ENGAWA_UNVISITED_ROOMS: '365d' });
-  expect(lifetimesFromSettings(settings)).toEqual({ empty: null, unvisited: 365 * 86_400_000 });
+  expect(lifetimesFromSettings(settings)).toEqual({ emptyMs: null, unvisitedMs: 365 * 86_400_000 });
 });
 
 test('quotas are said in sizes and numbers, and 0 lifts one', () => {
