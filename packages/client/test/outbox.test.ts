@@ -1,5 +1,5 @@
 /** The outbox: order, retries, packets, failures and storage, against the scripted server. */
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { MAX_OUTBOX_BYTES, MAX_OUTBOX_ITEMS } from '#room/outbox.js';
 import { advanceTime, joinRoom, memoryStorage, messages, newClient, unsentIn, useFakeTime } from './helpers/clients.ts';
 import { ModelLog, ROOM } from './helpers/log.ts';
@@ -419,4 +419,36 @@ test('an offline page does not send the chats that another page wrote before the
   await advanceTime(20_000);
   expect(offline.state).toBe('live');
   expect(other.requestsOf('create:chat')).toEqual([]);
+});
+
+test('a request that another page removes while this page sends it is gone from the storage, too', async () => {
+  let receive: (note: object) => void = () => undefined;
+  class Channel {
+    set onmessage(listener: (event: { data: object }) => void) {
+      receive = (data) => listener({ data });
+    }
+    postMessage = () => undefined;
+    close = () => undefined;
+  }
+  vi.stubGlobal('BroadcastChannel', Channel);
+  vi.stubGlobal('navigator', { locks: { request: async (_: string, step: () => unknown) => step() } });
+  onTestFinished(() => void vi.unstubAllGlobals());
+  const hall = new ScriptedServer();
+  const storage = memoryStorage();
+  const ended = newClient(hall, { storage });
+  const { room } = await joinRoom(ended);
+  hall.drop();
+  const { clientId } = room.send('1');
+  room.send('2');
+  await advanceTime();
+  const stored = memoryStorage({ ...storage.items });
+  void ended.close();
+  hall.open();
+  hall.failNext('create:chat', 'never');
+  await joinRoom(newClient(hall, { storage: stored }));
+  // Its write came first: this page has stored the request again since.
+  receive({ clientId });
+  await advanceTime(60_000);
+  expect(hall.log?.chats('aya').map(({ message }) => message)).toEqual(['2']);
+  expect(unsentIn(stored)).toEqual([]);
 });

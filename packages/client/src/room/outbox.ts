@@ -278,6 +278,9 @@ export class Outbox {
       if (answer.ok) this.#onPacketAccepted(packet, answer);
       else if (packet.length > 1) this.#splitPacket(packet);
       else this.#markFailed(first, answer);
+      // Another page removed it, and this one may have stored it again at the same time.
+      for (const { clientId, state } of packet)
+        if (state === 'sending' && !this.#items.get(clientId)) void this.#options.store.save({ clientId });
     }
     this.#isSending = false;
   }
