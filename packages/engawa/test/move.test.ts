@@ -200,7 +200,7 @@ test('impossible moves are reported in a line or two, and nothing is created', {
     [['--from', to, '--to', from], `There is no store in ${to}.`],
     [['--from', from, '--to', `file:${from}/.`], 'Both URLs name the same store.'],
     [['--from', 'postgres://me:secret@localhost/engawa', '--to', to], 'postgres: URLs are not supported'],
-    [['--from', 'file://elsewhere/data', '--to', to], 'file://elsewhere/data names no folder'],
+    [['--from', 'file://elsewhere/data', '--to', to], 'file://elsewhere/data is not a folder'],
   ];
   for (const [args, says] of refusals) {
     const { exit, screen } = runEngawa('move', ...args);

@@ -237,7 +237,7 @@ class Side {
   /** As JSON says it, with maps and sets in order, without ticks, and with epochs by their order. */
   #plain(answer: unknown): unknown {
     const text = JSON.stringify(answer, (name, each: unknown) => {
-      if (name === 'tick') return undefined;
+      if (name === 'hlc') return undefined;
       if (name === 'epoch' && typeof each === 'string') return this.#number(each);
       if (each instanceof Map || each instanceof Set) return [...(each as Iterable<unknown>)].sort();
       return each;

@@ -179,7 +179,7 @@ test('a second process in a room neither loses the state of the first nor makes 
     const client = connect(profile.server, { storage: profile.storage });
     const room = await client.join('veranda', { username: 'aya' });
     await room.send('from beside').settled;
-    process.stdout.write(String(profile.isAlone('veranda')));
+    process.stdout.write(String(profile.isOnlyProcess('veranda')));
     client.close();`;
   const beside = execFileAsync(process.execPath, ['--input-type=module', '-e', code], env);
   await until(() => room.timeline.chats.some(({ message }) => message === 'from beside'), 'the other one is heard');

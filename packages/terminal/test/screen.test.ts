@@ -108,11 +108,11 @@ test('the screen follows the size of the window, down to one cell', async () => 
 test('clicks, the wheel, focus changes and pastes arrive', async () => {
   const pty = await open({ columns: 90 });
   pty.click({ column: 3, row: 2 });
-  await pty.waitForText('{"kind":"mouse","action":"press","at":{"column":3,"row":2}}');
+  await pty.waitForText('{"kind":"mouse","action":"press","position":{"column":3,"row":2}}');
   pty.wheel('up', { column: 0, row: 0 });
   await pty.waitForText('"wheel-up"');
   pty.type('\u001b[O');
-  await pty.waitForText('{"kind":"focus","focused":false}');
+  await pty.waitForText('{"kind":"focus","isFocused":false}');
   pty.paste('one\r\u001btwo');
   await pty.waitForText('pasted 8');
   await pty.waitForText(/^> one\n> two$/m);
