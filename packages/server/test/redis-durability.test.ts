@@ -145,7 +145,7 @@ describe('replicated', () => {
   test('what is acknowledged is on the replica', async () => {
     const prefix = randomUUID();
     const store = await open({ url: primary.url, prefix, durability: 'replicated' });
-    expect(store).toMatchObject({ durability: 'replicated', findings: { replicas: 1 } });
+    expect(store).toMatchObject({ durability: 'replicated', serverInfo: { replicas: 1 } });
     const epoch = await opened(store);
     for (let turn = 1; turn <= 100; turn += 1) {
       await store.append(room, say(epoch, `${turn}`));
