@@ -131,7 +131,7 @@ test('servers know the online members of the others: after hours without events,
   const nodes = new Set<Json>();
   const announce = server.store.publish.bind(server.store);
   Object.assign(server.store, {
-    announce: (room: string, said: { node: Json }) => {
+    publish: (room: string, said: { node: Json }) => {
       nodes.add(said.node);
       return announce(room, said);
     },

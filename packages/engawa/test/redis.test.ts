@@ -110,8 +110,8 @@ test.each([
   ['redis://', 'it must be like'],
   ['redis://a,b', 'several hosts'],
   ['redis+cluster://:secret@a:1,b:2/3', 'a cluster has only database 0'],
-  ['redis://:secret@host:1234567', 'is no host and port'],
-  ['redis://host?prefix={x}', 'is no prefix'],
+  ['redis://:secret@host:1234567', 'is not a host and port'],
+  ['redis://host?prefix={x}', 'is not a valid prefix'],
   ['redis+other://host', 'it must be like'],
 ])('the URL %s is refused in one line, without its password', async (url, why) => {
   const server = runEngawa('serve', '--port', '0', '--redis-url', url);

@@ -98,7 +98,7 @@ test('a host without a persistent disk is announced with a warning', async () =>
   onTestFinished(() => void vi.unstubAllEnvs());
   const folder = createTempFolder();
   const { screen } = await startEngawaServer(folder);
-  const warning = `WARNING: ${folder} is gone when this instance of Cloud Run ends`;
+  const warning = `WARNING: ${folder} is lost with all rooms when this instance of Cloud Run ends`;
   await until(() => screen().includes(warning), 'it warns');
 });
 
