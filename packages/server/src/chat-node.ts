@@ -37,7 +37,7 @@ export interface ChatNodeOptions {
   /** Silent when not given. */
   log?: Logger | RateLimitedLog;
   limits?: Limits;
-  /** Milliseconds that a guest's name stays his after his connection is gone. */
+  /** Milliseconds for which a guest's name stays reserved after the connection has ended. */
   graceMs?: number;
   /** Milliseconds that they stay a member after that, as long as nobody joins under the name. */
   absenceMs?: number;

@@ -19,7 +19,7 @@ export interface AppContext {
   transport: Transport;
   roomRegistry: RoomRegistry;
   leaseManager: LeaseManager;
-  /** Passed by whoever comes back. */
+  /** Limits how many returning clients are handled at a time. */
   admissionQueue: AdmissionQueue;
   /** Where questions wait for their turn to be read for. */
   queryScheduler: QueryScheduler;

@@ -100,7 +100,7 @@ function countAppended(
   quotaMonitor.countOpenedRoom();
 }
 
-/** Chats that may be under way together: of one member, for they rest on that he is one, and on nothing else but what they answer. */
+/** The key of chats that may run concurrently: they depend on the same membership and reply to the same chats. */
 export const batchKeyOf = <E extends EventName>(event: E, request: RequestPayload<E>): string | undefined => {
   if (event !== 'create:chat' && event !== 'create:chats') return undefined;
   const { roomId, username } = request as MemberRef;
@@ -126,7 +126,7 @@ function withChatRate<E extends ChatCommand>(handler: Handler<E>): Handler<E> {
   };
 }
 
-/** A command that makes the caller a member; answered with what he needs to know of the room. */
+/** A command that makes the caller a member. Its answer describes the room. */
 function joinHandler<E extends 'create:room' | 'add:member'>(event: E, rule: CommandRule<E>): Handler<E> {
   return async (context, peer, request) => {
     const { store, roomRegistry, leaseManager, limits, queryScheduler } = context;
@@ -139,7 +139,7 @@ function joinHandler<E extends 'create:room' | 'add:member'>(event: E, rule: Com
     if (result.outcome === 'appended') countAppended(context, connection, { event, request });
     // Counts what is unread, which reads as much as a page.
     const membership = await queryScheduler.run(() => describeMembership(store, roomId, { username, author: caller.author }));
-    // Who came back is seated by now: he hears all that is after this seq, which an earlier one would not promise.
+    // A reattached member receives all entries after this seq; an earlier seq would promise too much.
     const isByEntry = result.outcome === 'repeated' || (result.outcome === 'appended' && livePosition?.epoch === result.epoch);
     const isReattached = !isByEntry && livePosition !== null;
     const position = isReattached ? { ...result, epoch: livePosition.epoch, seq: livePosition.seq } : result;

@@ -150,13 +150,13 @@ async function withMemberCounts(
   return { ...result, counted: { asOf, members, online: room.ephemeralEvents.online } };
 }
 
-/** After the reading: what was read may be from after his removal, which this node has perhaps not heard of yet. */
+/** Called after the reads: the member may have been removed before them, and this node may not know yet. */
 async function requireStillMember({ store }: AppContext, peer: Peer, { roomId, username }: ClientPosition): Promise<void> {
   const facts = await store.read(roomId, { keys: [memberKey(username)] });
   requireMember(facts, username, connectionOf(peer).identity);
 }
 
-/** Why somebody who was a member when they asked is none any more: it happened since, so their tickets are read anew. */
+/** Why the caller is no longer a member. It happened after the request, so the membership records are read again. */
 async function explainRefusal({ store, limits }: AppContext, peer: Peer, position: ClientPosition, error: unknown): Promise<unknown> {
   if (!(error instanceof ChatError && error.code === 'not_a_member')) return error;
   const records = new MembershipRecords(store, connectionOf(peer).identity.author, limits.roomsPerConnection);

@@ -14,13 +14,13 @@ import { type AppContext, createCaller } from './context.ts';
 
 const OFFSET_PATTERN = /^\d{1,16}$/;
 
-/** Where somebody comes back to, and what he has of it. */
+/** A room that is restored, and how far the client has received it. */
 interface RecoverableRoom {
   roomId: string;
   username: string;
-  /** The newest entry that he was told. */
+  /** The newest entry that the client has received. */
   seq: number;
-  /** This entry is the one whose tick he shows. */
+  /** This entry is the one whose offset the client sent. */
   isOffsetEntry: boolean;
   /** He is a member no more, and to become one again. */
   hasExpired: boolean;
@@ -121,7 +121,7 @@ async function findPositionAt(
   return safeSeq === undefined ? undefined : { seq: safeSeq, isOffsetEntry };
 }
 
-/** Seats him everywhere again; what he missed is told before anything new. */
+/** Attaches the client to all rooms again. Missed entries are sent before new ones. */
 export async function restoreSession(context: AppContext, peer: Peer, { rooms }: RecoverableSession): Promise<void> {
   await context.leaseManager.ensureHeartbeat();
   const backlogDelivery = context.roomRegistry.createBacklogDelivery(peer);
@@ -130,7 +130,7 @@ export async function restoreSession(context: AppContext, peer: Peer, { rooms }:
     if (index > 0) await context.admissionQueue.waitForTurn();
     if (!peer.connected) return;
     await rejoinIfExpired(context, connectionOf(peer), room);
-    // Under his other names there he need only be seated.
+    // For further names in the same room the missed entries are sent already.
     if (restoredRoomIds.has(room.roomId)) await context.roomRegistry.reattach(peer, room);
     else await context.roomRegistry.reattachFrom(peer, room);
     restoredRoomIds.add(room.roomId);
@@ -138,7 +138,7 @@ export async function restoreSession(context: AppContext, peer: Peer, { rooms }:
   void backlogDelivery.deliver();
 }
 
-/** A guest whose name lapsed while he was away joins anew; for who is still a member nothing changes. */
+/** Joins again if the membership expired meanwhile; nothing changes for a client that is still a member. */
 export async function rejoinIfExpired(
   context: AppContext,
   connection: Connection,

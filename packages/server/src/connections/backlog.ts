@@ -9,7 +9,7 @@ const MIN_PAGE_ENTRIES = 8;
 /** And bytes of their bodies. */
 const PAGE_BYTES = 256 * 1024;
 
-/** A room that somebody is behind in. */
+/** A room of which a slow consumer has not received all entries. */
 interface BacklogSource {
   readonly roomId: string;
   /** How far the room was told. */
@@ -33,7 +33,7 @@ export class RoomBacklog {
   readonly #source: BacklogSource;
   readonly #epoch: string | undefined;
   #pageEntries = MAX_PAGE_ENTRIES;
-  /** What is his to hear; more than one stretch when he was removed and came back meanwhile. */
+  /** The entries to send. There is more than one range if the member was removed and joined again meanwhile. */
   readonly #ranges: SeqRange[];
 
   constructor(source: BacklogSource, after: number) {
@@ -42,7 +42,7 @@ export class RoomBacklog {
     this.#ranges = [{ after, until: Infinity, isStarted: false }];
   }
 
-  /** Whether the peer has what is his of all that the room was told. */
+  /** Whether the peer has received everything that the room has broadcast to its member. */
   get isDelivered(): boolean {
     const [first, ...others] = this.#ranges;
     return others.length === 0 && first !== undefined && first.after >= this.#endOf(first);
@@ -59,7 +59,7 @@ export class RoomBacklog {
     if (this.#ranges.at(-1)?.until !== Infinity) this.#ranges.push({ after, until: Infinity, isStarted: false });
   }
 
-  /** Reads on from where he is. What comes of it may be told until the next wait. */
+  /** Reads the next page. Its entries are valid until the next `await`. */
   async readNextPage(): Promise<() => Iterable<ReplayEntry>> {
     const range = this.#currentRange();
     if (!range.isStarted) range.after = await this.#source.skipUnbroadcastAfter(range.after);

@@ -173,7 +173,7 @@ export class Connection {
     this.address?.budgets.roomCreations?.spend();
   }
 
-  /** The first of his names there. */
+  /** The first of the connection's names in the room. */
   usernameIn(roomId: string): string | undefined {
     for (const [, username] of this.memberships.get(roomId)?.usernames ?? []) return username;
     return undefined;

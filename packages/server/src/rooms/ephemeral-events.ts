@@ -20,7 +20,7 @@ const MAX_REMEMBERED = 10_000;
 /** A signal as nodes announce it to each other. How many are online each of them counts for itself. */
 export type EphemeralEvent = { [E in EphemeralEventName]: { event: E; signal: Omit<EphemeralPayload<E>, 'online'> } }[EphemeralEventName];
 
-/** Of somebody who is connected. */
+/** The state of a connected member. */
 export type ConnectedPresence = Exclude<Presence, 'gone'>;
 
 /** Somebody is as present as the most present of their connections. */
@@ -143,7 +143,7 @@ export class EphemeralEvents {
     this.#options.summary.stopTyping(username);
   }
 
-  /** The member is gone for good: nothing is remembered of him. */
+  /** The member has left: nothing is kept about them. */
   forgetMember(key: string): void {
     this.#awayMembers.delete(key);
   }

@@ -75,7 +75,7 @@ export class LargeRoomSummary {
     this.#membersTask.request();
   }
 
-  /** Whether anybody would learn something from hearing that he types: not where several do, as was just said. */
+  /** Whether a typing event is news: not if this member, or more members than are named, typed just now. */
   isNewTyping(username: string): boolean {
     const since = performance.now() - TYPING_REFRESH_MS;
     const active = [...this.#lastTypedAt].filter(([, at]) => at > since);

@@ -14,10 +14,10 @@ import type { PageCache } from './page-cache.ts';
 import { ReconcileInterval } from './reconcile-interval.ts';
 import { RoomBroadcaster } from './room-broadcaster.ts';
 
-/** Places in a room that are asked for at the same time, and remembered for whoever asks next. */
+/** Lookups of one room that are shared by clients that ask at the same time. */
 const MAX_CACHED_LOOKUPS = 16;
 
-/** Kinds of entries that make somebody a member; who creates a room hears of its creation, too. */
+/** Kinds of entries that make a member. The creator of a room receives `create:room`, too. */
 const JOINING_KINDS = new Set(['create:room', 'add:member']);
 
 export const connectionOf = (peer: Peer): Connection => (peer.data as { connection: Connection }).connection;
@@ -25,14 +25,14 @@ export const connectionOf = (peer: Peer): Connection => (peer.data as { connecti
 /** A stock client that was told an entry may show this to come back from there. */
 const offsetOf = ({ hlc }: Entry): string => String(hlc);
 
-/** Somebody who is about to join: seated in the moment his own entry is told, so he hears that and all after. */
+/** A join in progress. The peer is attached when its own entry is broadcast, so it receives that entry and all later ones. */
 export interface PendingJoin {
   peer: Peer;
   key: string;
   username: string;
-  /** The entry that removed him before he was seated, if there was one. */
+  /** The entry that removed the member before the peer was attached, if any. */
   removedAtSeq?: number;
-  /** Once he is seated: he hears everything after this. */
+  /** Set once attached: the peer receives every entry after this position. */
   livePosition?: Position;
 }
 
@@ -63,7 +63,7 @@ export class LocalRoom {
   readonly ephemeralEvents: EphemeralEvents;
   /** How often it is compared with its log. */
   readonly reconcileInterval = new ReconcileInterval();
-  /** False once it was left by all: whoever comes later opens another. */
+  /** False once all peers have left: a later join opens a new LocalRoom. */
   isOpen = true;
   readonly #options: LocalRoomOptions;
   readonly #broadcaster: RoomBroadcaster;
@@ -138,7 +138,7 @@ export class LocalRoom {
     return this.#peersByMember.has(key);
   }
 
-  /** Somebody is about to join, until he is dismissed. */
+  /** Registers a join in progress, until it is removed. */
   addPendingJoin(pendingJoin: PendingJoin): void {
     this.#pendingJoins.set(pendingJoin.key, (this.#pendingJoins.get(pendingJoin.key) ?? new Set()).add(pendingJoin));
   }
@@ -148,12 +148,12 @@ export class LocalRoom {
     if (pendingJoins?.delete(pendingJoin) && pendingJoins.size === 0) this.#pendingJoins.delete(pendingJoin.key);
   }
 
-  /** Seats somebody who is a member, as the store has him; false when he was removed since. */
+  /** Attaches a peer whose member is in the store; false if the member was removed since. */
   async attachMember(pendingJoin: PendingJoin, member: KeyState): Promise<boolean> {
-    // What the log says of him up to here is past; what it says later, also while we asked, counts.
+    // Entries about the member up to here are outdated; later ones count, also those that arrive during the read.
     await this.follower.waitFor({ epoch: String(this.follower.position?.epoch), seq: member.seq });
     if ((pendingJoin.removedAtSeq ?? 0) > member.seq) return false;
-    // Of whom nobody was told that he is gone, nobody need be told that he is back: so a restart is no storm of news.
+    // Announce "online" only if "offline" was announced before, so that a restart causes no presence storm.
     const presenceElsewhere = isDisconnected(member) ? 'gone' : this.ephemeralEvents.presenceOf(pendingJoin.username);
     const before = this.#localPresence(pendingJoin.key) ?? presenceElsewhere;
     this.#attach(pendingJoin, this.position?.seq ?? 0);
@@ -161,7 +161,7 @@ export class LocalRoom {
     return true;
   }
 
-  /** Seats him so that he hears nothing of the room until he is told what came after an entry: see `CatchUp`. */
+  /** Attaches a peer that first receives the entries after a given one: see `BacklogDelivery`. */
   async attachFrom(pendingJoin: PendingJoin, seq: number, attach: () => Promise<boolean>): Promise<boolean> {
     const { backlogDelivery } = connectionOf(pendingJoin.peer);
     if (!backlogDelivery || backlogDelivery.get(this.roomId)) return attach();
@@ -171,7 +171,7 @@ export class LocalRoom {
     return isAttached;
   }
 
-  /** What the room is told reaches him no more: from here on he is told the log, until he hears it again. */
+  /** Stops broadcasts to the peer: it receives the entries from the log until it is live again. */
   switchToBacklog(peer: Peer, delivery: BacklogDelivery): void {
     this.#broadcaster.remove(peer, connectionOf(peer));
     delivery.add(this.roomId, new RoomBacklog(this, this.position?.seq ?? 0));
@@ -289,14 +289,14 @@ export class LocalRoom {
     }
   }
 
-  /** The room hears a count; he himself, that he joined or left. */
+  /** The room receives counts; the member receives their own join or leave. */
   #handleUnbroadcastEntry(event: string, payload: EntryFields, entry: Entry): void {
     this.#emitToMember(memberKey(entry.by), event, payload, offsetOf(entry));
     if (entry.kind === 'add:member') this.#summary.addJoined(entry.by);
     if (entry.kind === 'remove:member') this.#summary.addLeft(payload.username);
   }
 
-  /** Who is still told what he missed, and drops before its end, must not come back from after it: he is given no offset. */
+  /** A peer that drops during its backlog must not resume after it: it gets no offset. */
   #emitToMember(key: string, event: string, payload: object, ...offset: string[]): void {
     for (const peer of this.#peersByMember.get(key) ?? []) {
       const { backlogDelivery, canUseOffsets } = connectionOf(peer);
@@ -369,7 +369,7 @@ export class LocalRoom {
     this.#detachMember(key, { seq });
   }
 
-  /** Who is still being told what he missed is told up to the entry (`seq`) that removed him. */
+  /** Ends the backlog of a removed member at the entry (`seq`) that removed them. */
   #detachMember(key: string, { peers = [...(this.#peersByMember.get(key) ?? [])], seq = 0 } = {}): void {
     const attached = this.#peersByMember.get(key);
     for (const peer of peers) {

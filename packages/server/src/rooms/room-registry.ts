@@ -51,12 +51,12 @@ export class RoomRegistry {
     return this.#rooms.size > 0;
   }
 
-  /** The room, if somebody of this node is there. */
+  /** The room, if a peer of this node is in it. */
   async get(roomId: string): Promise<LocalRoom | undefined> {
     return this.#rooms.get(roomId)?.catch(() => undefined);
   }
 
-  /** The rooms that somebody of this node is in, and how far they were told. */
+  /** The rooms with peers of this node, and their positions. */
   async readPositions(): Promise<{ room: string; epoch: string; head: number }[]> {
     const rooms = await Promise.all([...this.#rooms.keys()].map((roomId) => this.get(roomId)));
     return rooms.flatMap((room) => {
@@ -77,7 +77,7 @@ export class RoomRegistry {
     });
   }
 
-  /** Seats a member who was away, and still is one; answers the room, of which he hears everything from now on. */
+  /** Attaches a returning peer whose member still exists. Returns the room, whose entries it receives from now on. */
   async reattach(peer: Peer, member: MemberRef): Promise<LocalRoom> {
     return this.#withPendingJoin(peer, member, async (room, pendingJoin) => {
       if (!(await this.#reattachMember(room, pendingJoin))) throw new ChatError(room.follower.position ? 'not_a_member' : 'room_not_found');
@@ -111,7 +111,7 @@ export class RoomRegistry {
     void delivery.deliver();
   }
 
-  /** Seats a member who was away, and puts down that he is to be told what came after an entry. */
+  /** Attaches a returning peer, and schedules the entries after a given one. */
   async reattachFrom(peer: Peer, { seq, ...member }: MemberRef & { seq: number }): Promise<void> {
     await this.#withPendingJoin(peer, member, async (room, pendingJoin) => {
       if (!(await room.attachFrom(pendingJoin, seq, () => this.#reattachMember(room, pendingJoin)))) throw new ChatError('not_a_member');
@@ -194,7 +194,7 @@ export class RoomRegistry {
     room.close();
   }
 
-  /** He is a member already, on another connection or from before a drop; false when he is one no more. */
+  /** The member exists already, by another connection or from before a drop; false if no longer. */
   async #reattachMember(room: LocalRoom, pendingJoin: PendingJoin): Promise<boolean> {
     const { author } = connectionOf(pendingJoin.peer).identity;
     const member = await this.#acquireLease(room.roomId, pendingJoin.key, author);

@@ -26,6 +26,6 @@ export function corkWrites(engine: Server['engine']): void {
   });
 }
 
-/** Of a WebSocket, where ws 8 has it; who polls has none of his own. */
+/** The TCP socket of a WebSocket, where ws 8 keeps it; polling has none. */
 const tcpSocketOf = (conn: Socket['conn']): TcpSocket | undefined =>
   (conn as unknown as { transport: { socket?: { _socket?: TcpSocket } } }).transport.socket?._socket;

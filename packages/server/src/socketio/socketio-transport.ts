@@ -116,7 +116,7 @@ export class SocketIoTransport implements Transport {
     return connOf(peer).readyState !== 'open' || this.unreadBytes(peer) <= bytes;
   }
 
-  /** One timer for all, while somebody is waited for. */
+  /** One timer for all peers that are waited for. */
   #scheduleDrainCheck(): void {
     this.#drainTimer ??= setTimeout(() => this.#checkDrainWaits(), DRAIN_POLL_MS + this.#drainWaits.size / DRAIN_WAITS_PER_MS);
   }
