@@ -1,4 +1,4 @@
-import type { Table } from './report.ts';
+import type { Table } from './report/report.ts';
 
 export interface Scenario {
   name: string;

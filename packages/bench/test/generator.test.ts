@@ -3,8 +3,17 @@ import { tmpdir } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { withLoadGenerator } from '#generator/generator.js';
-import { withTestBed } from '#measuring.js';
-import { BASELINE, ENGAWA, SERVER_KINDS, type ServerKind, SOCKET_IO, TUTORIAL, unavailableReason, withServerOf } from '#server-kinds.js';
+import {
+  BASELINE,
+  ENGAWA,
+  SERVER_KINDS,
+  type ServerKind,
+  SOCKET_IO,
+  TUTORIAL,
+  unavailableReason,
+  withServerOf,
+} from '#harness/server-kinds.js';
+import { withTestBed } from '#harness/test-bed.js';
 
 const GROUPS = [
   { name: 'small', rooms: 3, members: 2 },

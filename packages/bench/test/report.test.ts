@@ -1,8 +1,8 @@
 /** What a run leaves behind: a section of a page, and a picture. */
 import { expect, test } from 'vitest';
-import { asSvg } from '#plot.js';
-import { progressOn } from '#progress.js';
-import { withSection } from '#report.js';
+import { progressOn } from '#report/progress.js';
+import { withSection } from '#report/report.js';
+import { asSvg } from '#report/svg-plot.js';
 
 const report = { machine: { node: 'v20' }, tables: [{ title: 'Title', note: 'Note.', columns: [{ name: 'a' }], rows: [[1]] }] };
 const PAGE = 'before\n<!-- bench: made by npm run bench -->\nold figures\n<!-- /bench -->\nafter\n';

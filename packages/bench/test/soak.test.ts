@@ -1,10 +1,10 @@
 /** The soak, short: many visits in little time instead of few in many hours; and that it finds what grows. */
 import { tmpdir } from 'node:os';
 import { expect, test } from 'vitest';
-import { OrderChecker } from '#soak/chain.js';
+import { CHURN_ACTIONS } from '#soak/churn.js';
+import { detectLeaks, type Sample } from '#soak/leak-check.js';
+import { OrderChecker } from '#soak/order-check.js';
 import { runSoak } from '#soak/soak.js';
-import { detectLeaks, type Sample } from '#soak/verdict.js';
-import { CHURN_ACTIONS } from '#soak/visitors.js';
 
 const CYCLES = 6;
 const MEBI = 2 ** 20;

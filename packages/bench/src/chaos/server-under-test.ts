@@ -5,10 +5,10 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { spawnChild } from '../clean-up.ts';
-import { withInspector } from '../inspector.ts';
-import { cpuUsage } from '../process-usage.ts';
-import { serveArgs } from '../server-process.ts';
+import { serveArgs } from '../harness/server-process.ts';
+import { spawnChild } from '../processes/child-processes.ts';
+import { withInspector } from '../profiling/inspector-client.ts';
+import { cpuUsage } from '../profiling/process-usage.ts';
 import { httpRequest } from './http-client.ts';
 import { type Target, targetOf } from './socketio-client.ts';
 

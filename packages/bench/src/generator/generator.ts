@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { forkChild } from '../clean-up.ts';
-import { type SendCommand, withWorker } from '../worker.ts';
+import { forkChild } from '../processes/child-processes.ts';
+import { type SendCommand, withWorker } from '../processes/worker-rpc.ts';
 import { monotonicMs } from './clock.ts';
-import { loadCores } from './cores.ts';
+import { loadCores } from './cpu-pinning.ts';
 import { Histogram, type HistogramCounts } from './histogram.ts';
-import type { Dialect } from './member.ts';
+import type { Dialect } from './virtual-user.ts';
 
 /** Rooms that are measured together: as many members in each, of whom the last so many read nothing once all are in. */
 export interface RoomGroup {

@@ -1,12 +1,12 @@
 /** One of the processes that make load. Ends with its parent. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { handleCommands } from '../worker.ts';
+import { handleCommands } from '../processes/worker-rpc.ts';
+import { ArrivalSchedule } from './arrival-schedule.ts';
 import { monotonicMs } from './clock.ts';
 import type { JoinPhase, JoinResult, LoadCommand, RoomGroup, Target, WorkerFigures, WorkerShare } from './generator.ts';
 import { Histogram } from './histogram.ts';
-import { type JoinEvent, type MemberListener, type Membership, VirtualUser } from './member.ts';
-import { ArrivalSchedule } from './schedule.ts';
-import { findStamp, isStampAt, RUNS, STAMP_LENGTH, stampedDueUs, stampedRun, stampedUs } from './stamp.ts';
+import { findStamp, isStampAt, RUNS, STAMP_LENGTH, stampedDueUs, stampedRun, stampedUs } from './timestamp-marker.ts';
+import { type JoinEvent, type MemberListener, type Membership, VirtualUser } from './virtual-user.ts';
 
 /** Addresses of this machine whence connections are made, each with ports of its own. Elsewhere than on Linux there is one. */
 const LOCAL_ADDRESSES = process.platform === 'linux' ? Array.from({ length: 8 }, (_, number) => `127.0.0.${number + 2}`) : [undefined];

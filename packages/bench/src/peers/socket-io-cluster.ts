@@ -5,7 +5,7 @@ import { createClient } from '@redis/client';
 import { createAdapter as createClassicAdapter, createShardedAdapter } from '@socket.io/redis-adapter';
 import { createAdapter as createStreamsAdapter } from '@socket.io/redis-streams-adapter';
 import { Server } from 'socket.io';
-import { listen, serveRooms } from '../peer-rooms.ts';
+import { listen, serveRooms } from './rooms.ts';
 
 const LINGER_MS = 1_000;
 

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient } from '@redis/client';
 import { createAdapter } from '@socket.io/redis-streams-adapter';
 import { Server } from 'socket.io';
-import { listen, serveRooms } from '../peer-rooms.ts';
+import { listen, serveRooms } from './rooms.ts';
 
 const LINGER_MS = 1_000;
 

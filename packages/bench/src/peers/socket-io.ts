@@ -5,7 +5,7 @@
 import { createServer } from 'node:http';
 import { createAdapter } from '@engawa/coalescing-adapter';
 import { Server } from 'socket.io';
-import { listen, serveRooms } from '../peer-rooms.ts';
+import { listen, serveRooms } from './rooms.ts';
 
 const http = createServer();
 const io = new Server(http, process.argv.includes('--fan-out') ? { adapter: createAdapter() } : {});

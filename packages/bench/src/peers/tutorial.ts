@@ -6,7 +6,7 @@
 import { createServer } from 'node:http';
 import { createClient } from '@redis/client';
 import { Server } from 'socket.io';
-import { type Chat, listen, type Membership } from '../peer-rooms.ts';
+import { type Chat, listen, type Membership } from './rooms.ts';
 
 const [url = ''] = process.argv.slice(2);
 const redis = await createClient({ url, RESP: 2 }).connect();

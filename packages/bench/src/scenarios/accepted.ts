@@ -1,10 +1,10 @@
 import type { RoomGroup } from '../generator/generator.ts';
-import { MAX_LOAD_CPU, withTestBed } from '../measuring.ts';
-import { cpuUsage } from '../process-usage.ts';
-import type { Cell } from '../report.ts';
+import { ENGAWA, type ServerKind, SOCKET_IO } from '../harness/server-kinds.ts';
+import { MAX_LOAD_CPU, withTestBed } from '../harness/test-bed.ts';
+import { cpuUsage } from '../profiling/process-usage.ts';
+import type { Cell } from '../report/report.ts';
+import { medians } from '../report/statistics.ts';
 import { type BenchContext, roundsText, type Scenario } from '../scenario.ts';
-import { ENGAWA, type ServerKind, SOCKET_IO } from '../server-kinds.ts';
-import { medians } from '../statistics.ts';
 
 const TEXT_BYTES = 100;
 const TIMES = { full: { warmUpMs: 2_000, measuredMs: 5_000 }, quick: { warmUpMs: 500, measuredMs: 1_000 } };

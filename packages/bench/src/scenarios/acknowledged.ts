@@ -1,9 +1,9 @@
-import { type AckLoad, type LoadFigures, withAckLoad } from '../load-generator.ts';
-import { type CpuUsage, cpuUsage } from '../process-usage.ts';
-import type { Cell } from '../report.ts';
+import { type ServerProcess, withNewServer } from '../harness/server-process.ts';
+import { type AckLoad, type LoadFigures, withAckLoad } from '../load/ack-load.ts';
+import { type CpuUsage, cpuUsage } from '../profiling/process-usage.ts';
+import type { Cell } from '../report/report.ts';
+import { medians } from '../report/statistics.ts';
 import type { BenchContext, Scenario } from '../scenario.ts';
-import { type ServerProcess, withNewServer } from '../server-process.ts';
-import { medians } from '../statistics.ts';
 
 const ROUNDS = 3;
 const WARM_UP_SECONDS = 2;

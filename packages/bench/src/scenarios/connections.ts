@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { withLoadGenerator } from '../generator/generator.ts';
-import { type KernelMemory, kernelMemory } from '../kernel-memory.ts';
-import { maxConnections } from '../open-files.ts';
-import { residentBytes } from '../process-usage.ts';
-import type { Cell } from '../report.ts';
+import { maxConnections } from '../harness/fd-limit.ts';
+import { ENGAWA, type ServerKind, SOCKET_IO, TUTORIAL, unavailableReason, withServerOf } from '../harness/server-kinds.ts';
+import { type KernelMemory, kernelMemory } from '../profiling/kernel-memory.ts';
+import { residentBytes } from '../profiling/process-usage.ts';
+import type { Cell } from '../report/report.ts';
+import { medians } from '../report/statistics.ts';
 import { type BenchContext, roundsText, type Scenario } from '../scenario.ts';
-import { ENGAWA, type ServerKind, SOCKET_IO, TUTORIAL, unavailableReason, withServerOf } from '../server-kinds.ts';
-import { medians } from '../statistics.ts';
 
 const PER_ROOM = 10;
 const COUNTS = { full: { accepted: 5_000, joined: 15_000 }, quick: { accepted: 1_000, joined: 2_000 } };

@@ -1,8 +1,3 @@
-import { highestRate, type RateSearch, type RateStep, searchRates } from '../ladder.ts';
-import { limitingPart } from '../measuring.ts';
-import type { Plot } from '../plot.ts';
-import type { Cell, Table } from '../report.ts';
-import { type BenchContext, roundsText, type Scenario } from '../scenario.ts';
 import {
   BASELINE,
   BASELINE_IN_C,
@@ -13,8 +8,13 @@ import {
   type ServerKind,
   TUTORIAL,
   unavailableReason,
-} from '../server-kinds.ts';
-import { median, medians } from '../statistics.ts';
+} from '../harness/server-kinds.ts';
+import { limitingPart } from '../harness/test-bed.ts';
+import { highestRate, type RateSearch, type RateStep, searchRates } from '../load/rate-search.ts';
+import type { Cell, Table } from '../report/report.ts';
+import { median, medians } from '../report/statistics.ts';
+import type { Plot } from '../report/svg-plot.ts';
+import { type BenchContext, roundsText, type Scenario } from '../scenario.ts';
 
 const GROUP = { name: 'room', rooms: 10, members: 100 };
 const TEXT_BYTES = 100;

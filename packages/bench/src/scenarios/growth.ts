@@ -1,8 +1,8 @@
-import { RawClient } from '../raw-client.ts';
-import type { Cell } from '../report.ts';
+import { withNewServer } from '../harness/server-process.ts';
+import { RawClient } from '../load/raw-client.ts';
+import type { Cell } from '../report/report.ts';
+import { median, percentile } from '../report/statistics.ts';
 import type { BenchContext, Scenario } from '../scenario.ts';
-import { withNewServer } from '../server-process.ts';
-import { median, percentile } from '../statistics.ts';
 
 const MANY = 10_000;
 const WARM_UP = 3_000;

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { inBatches } from '../batches.ts';
-import { withTempFolder } from '../clean-up.ts';
-import { type CommandCounts, countCommands, total } from '../commands-seen.ts';
-import { engawaCluster, type NodeKind, socketIoClusters, withNodes } from '../nodes.ts';
-import { RawClient } from '../raw-client.ts';
-import { withRedis } from '../redis-process.ts';
-import type { Cell } from '../report.ts';
+import { engawaCluster, type NodeKind, socketIoClusters, withNodes } from '../harness/cluster-kinds.ts';
+import { withRedis } from '../harness/redis-process.ts';
+import { inBatches } from '../load/in-batches.ts';
+import { RawClient } from '../load/raw-client.ts';
+import { withTempFolder } from '../processes/child-processes.ts';
+import { type CommandCounts, countCommands, total } from '../profiling/redis-monitor.ts';
+import type { Cell } from '../report/report.ts';
 import type { BenchContext, Scenario } from '../scenario.ts';
 
 /** Whatever is done more and more rarely has found its pace by then. */

@@ -1,10 +1,10 @@
 import type { JoinResult } from '../generator/generator.ts';
-import { withTestBed } from '../measuring.ts';
-import { cpuUsage, residentBytes } from '../process-usage.ts';
-import type { Cell } from '../report.ts';
+import { ENGAWA, type ServerKind, SOCKET_IO, TUTORIAL, unavailableReason } from '../harness/server-kinds.ts';
+import { withTestBed } from '../harness/test-bed.ts';
+import { cpuUsage, residentBytes } from '../profiling/process-usage.ts';
+import type { Cell } from '../report/report.ts';
+import { medians } from '../report/statistics.ts';
 import { type BenchContext, roundsText, type Scenario } from '../scenario.ts';
-import { ENGAWA, type ServerKind, SOCKET_IO, TUTORIAL, unavailableReason } from '../server-kinds.ts';
-import { medians } from '../statistics.ts';
 
 const SIZES = { full: [1_000, 10_000], quick: [500, 1_000] };
 const PATIENCE_MS = { full: 60_000, quick: 5_000 };

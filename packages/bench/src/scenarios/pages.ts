@@ -1,11 +1,11 @@
 import { openEmbedded, type Store } from '@engawa/server';
-import { seedRoom } from '../build-room.ts';
-import { withTempFolder } from '../clean-up.ts';
-import { RawClient } from '../raw-client.ts';
-import type { Cell } from '../report.ts';
+import { seedRoom } from '../harness/seed-room.ts';
+import { withServer } from '../harness/server-process.ts';
+import { RawClient } from '../load/raw-client.ts';
+import { withTempFolder } from '../processes/child-processes.ts';
+import type { Cell } from '../report/report.ts';
+import { median, percentile } from '../report/statistics.ts';
 import type { BenchContext, Scenario } from '../scenario.ts';
-import { withServer } from '../server-process.ts';
-import { median, percentile } from '../statistics.ts';
 
 const rooms = [
   { id: 'small', what: '100 chats', chats: 100, others: 0 },

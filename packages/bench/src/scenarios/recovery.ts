@@ -1,7 +1,7 @@
-import { type RecoveryServer, recoveryServers } from '../recovery-engines.ts';
-import { type Absence, measureRecovery, type RecoveryResult, type RunExclusive } from '../recovery-run.ts';
-import { hasRedis } from '../redis-process.ts';
-import type { Cell, Table } from '../report.ts';
+import { hasRedis } from '../harness/redis-process.ts';
+import { type Absence, measureRecovery, type RecoveryResult, type RunExclusive } from '../recovery/run.ts';
+import { type RecoveryServer, recoveryServers } from '../recovery/servers.ts';
+import type { Cell, Table } from '../report/report.ts';
 import type { BenchContext, Scenario } from '../scenario.ts';
 
 const MISSED = [10, 1_000, 100_000];

@@ -1,10 +1,10 @@
-import { type AppendKind, type AppendLoad, type AppendLoadGenerator, withAppendLoad } from '../append-load.ts';
-import { withTempFolder } from '../clean-up.ts';
-import { cpuUsage } from '../process-usage.ts';
-import { withRedis } from '../redis-process.ts';
-import type { Cell } from '../report.ts';
+import { withRedis } from '../harness/redis-process.ts';
+import { type AppendKind, type AppendLoad, type AppendLoadGenerator, withAppendLoad } from '../load/append-load.ts';
+import { withTempFolder } from '../processes/child-processes.ts';
+import { cpuUsage } from '../profiling/process-usage.ts';
+import type { Cell } from '../report/report.ts';
+import { medians } from '../report/statistics.ts';
 import type { Scenario } from '../scenario.ts';
-import { medians } from '../statistics.ts';
 
 const ROUNDS = 5;
 const ROUND_MS = 1_500;

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { withTempFolder } from '../clean-up.ts';
-import { type FailureEffect, SteadyLoad } from '../conversation.ts';
-import { engawaCluster, withNodes } from '../nodes.ts';
-import { sendCommand } from '../redis-command.ts';
-import { clusterNodeId, type RedisTopology, withCluster, withSentinels, withSingle } from '../redis-groups.ts';
-import type { RedisProcess } from '../redis-process.ts';
-import type { Cell } from '../report.ts';
+import { engawaCluster, withNodes } from '../harness/cluster-kinds.ts';
+import { sendCommand } from '../harness/redis-command.ts';
+import type { RedisProcess } from '../harness/redis-process.ts';
+import { clusterNodeId, type RedisTopology, withCluster, withSentinels, withSingle } from '../harness/redis-topologies.ts';
+import { type FailureEffect, SteadyLoad } from '../load/steady-load.ts';
+import { withTempFolder } from '../processes/child-processes.ts';
+import type { Cell } from '../report/report.ts';
+import { medians } from '../report/statistics.ts';
 import type { BenchContext, Scenario } from '../scenario.ts';
-import { medians } from '../statistics.ts';
 
 const ROUNDS = 3;
 const ROOM = 'veranda';

@@ -1,8 +1,8 @@
-import { type BroadcastLoad, type DeliveryFigures, withBroadcastLoad } from '../delivery-load.ts';
-import { type Cluster, withClusters } from '../houses.ts';
-import type { Cell } from '../report.ts';
+import { type Cluster, withClusters } from '../harness/clusters.ts';
+import { type BroadcastLoad, type DeliveryFigures, withBroadcastLoad } from '../load/broadcast-load.ts';
+import type { Cell } from '../report/report.ts';
+import { medians } from '../report/statistics.ts';
 import type { BenchContext, Scenario } from '../scenario.ts';
-import { medians } from '../statistics.ts';
 
 const ROUNDS = 5;
 const ROUND_MS = 3_000;

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { openStore, type Store } from '@engawa/server';
-import { inBatches } from '../batches.ts';
-import { withTempFolder } from '../clean-up.ts';
-import { engawaCluster, withNodes } from '../nodes.ts';
-import { RawClient } from '../raw-client.ts';
-import { redisStats } from '../redis-figures.ts';
-import { withRedis } from '../redis-process.ts';
-import type { Cell } from '../report.ts';
+import { engawaCluster, withNodes } from '../harness/cluster-kinds.ts';
+import { withRedis } from '../harness/redis-process.ts';
+import { inBatches } from '../load/in-batches.ts';
+import { RawClient } from '../load/raw-client.ts';
+import { withTempFolder } from '../processes/child-processes.ts';
+import { redisStats } from '../profiling/redis-stats.ts';
+import type { Cell } from '../report/report.ts';
 import type { BenchContext, Scenario } from '../scenario.ts';
 
 const ROOMS = 100;

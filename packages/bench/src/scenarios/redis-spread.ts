@@ -1,9 +1,9 @@
-import { type BroadcastLoad, type Clients, withBroadcastLoad } from '../delivery-load.ts';
-import { type Cluster, withClusters } from '../houses.ts';
-import { type RedisStats, redisStats } from '../redis-figures.ts';
-import type { Cell } from '../report.ts';
+import { type Cluster, withClusters } from '../harness/clusters.ts';
+import { type BroadcastLoad, type Clients, withBroadcastLoad } from '../load/broadcast-load.ts';
+import { type RedisStats, redisStats } from '../profiling/redis-stats.ts';
+import type { Cell } from '../report/report.ts';
+import { medians } from '../report/statistics.ts';
 import type { BenchContext, Scenario } from '../scenario.ts';
-import { medians } from '../statistics.ts';
 
 const NODES = [1, 4, 16];
 const ROUNDS = 3;

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { withTempFolder } from '../clean-up.ts';
-import { type ReconnectMethod, type ReconnectStorm, type StormResult, withReconnectStorm } from '../crowd.ts';
-import { maxConnections } from '../open-files.ts';
-import { cpuUsage, residentBytes } from '../process-usage.ts';
-import type { Cell } from '../report.ts';
+import { maxConnections } from '../harness/fd-limit.ts';
+import { type ServerProcess, startServer } from '../harness/server-process.ts';
+import { type ReconnectMethod, type ReconnectStorm, type StormResult, withReconnectStorm } from '../load/reconnect-storm.ts';
+import { withTempFolder } from '../processes/child-processes.ts';
+import { cpuUsage, residentBytes } from '../profiling/process-usage.ts';
+import type { Cell } from '../report/report.ts';
+import { percentile } from '../report/statistics.ts';
 import type { BenchContext, Scenario } from '../scenario.ts';
-import { type ServerProcess, startServer } from '../server-process.ts';
-import { percentile } from '../statistics.ts';
 
 const MEMBERS = 10_000;
 const MEMBERS_PER_ROOM = 100;

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { withAckLoad } from '../load-generator.ts';
-import { residentBytes } from '../process-usage.ts';
-import { RawClient } from '../raw-client.ts';
+import { withNewServer } from '../harness/server-process.ts';
+import { withAckLoad } from '../load/ack-load.ts';
+import { RawClient } from '../load/raw-client.ts';
+import { residentBytes } from '../profiling/process-usage.ts';
+import { medians } from '../report/statistics.ts';
 import type { BenchContext, Scenario } from '../scenario.ts';
-import { withNewServer } from '../server-process.ts';
-import { medians } from '../statistics.ts';
 
 const STARTS = 5;
 const REST_MS = 3_000;

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cpuUsage, residentBytes } from '../process-usage.ts';
+import { cpuUsage, residentBytes } from '../profiling/process-usage.ts';
+import { median, percentile } from '../report/statistics.ts';
 import type { BenchContext, Scenario } from '../scenario.ts';
-import { median, percentile } from '../statistics.ts';
 import { chatText, programs, type TerminalProgram, type TestRoom } from '../terminals/programs.ts';
-import { PtyWindow } from '../terminals/window.ts';
+import { PtyWindow } from '../terminals/pty-window.ts';
 
 const MEBI = 2 ** 20;
 const STARTS = 5;

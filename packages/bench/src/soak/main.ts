@@ -1,8 +1,8 @@
 import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
-import { progressOn } from '../progress.ts';
+import { progressOn } from '../report/progress.ts';
+import { detectLeaks, type Sample } from './leak-check.ts';
 import { runSoak } from './soak.ts';
-import { detectLeaks, type Sample } from './verdict.ts';
 
 const HELP = `npm run soak -- [--minutes N] [--folder DIR]
 

@@ -8,9 +8,9 @@ import { createServer, openStore } from '@engawa/server';
 import { pino } from 'pino';
 import { Socket } from 'socket.io';
 import { WebSocket } from 'ws';
-import { handleCommands } from '../worker.ts';
+import { handleCommands } from '../processes/worker-rpc.ts';
+import type { Sample } from './leak-check.ts';
 import type { SoakCommand } from './soak.ts';
-import type { Sample } from './verdict.ts';
 
 /** What takes its time in the long run is done in seconds here. */
 const QUICKLY = { graceMs: 300, absenceMs: 0, trimIntervalMs: 2_000, pingInterval: 1_000 };

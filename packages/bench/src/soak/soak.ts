@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { withTempFolder } from '../clean-up.ts';
-import { RawClient } from '../raw-client.ts';
-import { type SendCommand, withWorker } from '../worker.ts';
-import { OrderChecker } from './chain.ts';
-import { checkSlowReader } from './flood.ts';
-import type { Sample } from './verdict.ts';
-import { CHURN_ACTIONS, churnUntil } from './visitors.ts';
+import { RawClient } from '../load/raw-client.ts';
+import { withTempFolder } from '../processes/child-processes.ts';
+import { type SendCommand, withWorker } from '../processes/worker-rpc.ts';
+import { CHURN_ACTIONS, churnUntil } from './churn.ts';
+import type { Sample } from './leak-check.ts';
+import { OrderChecker } from './order-check.ts';
+import { checkSlowReader } from './slow-reader.ts';
 
 export type SoakCommand = { do: 'start'; folder: string } | { do: 'count' } | { do: 'sample' };
 

@@ -3,12 +3,12 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openEmbedded } from '@engawa/server';
-import { seedRoom } from '../build-room.ts';
-import { withTempFolder } from '../clean-up.ts';
-import { RawClient } from '../raw-client.ts';
-import { withServer } from '../server-process.ts';
+import { seedRoom } from '../harness/seed-room.ts';
+import { withServer } from '../harness/server-process.ts';
+import { RawClient } from '../load/raw-client.ts';
+import { withTempFolder } from '../processes/child-processes.ts';
 import { IrcServer } from './irc-server.ts';
-import type { Command } from './window.ts';
+import type { Command } from './pty-window.ts';
 
 const ENGAWA = fileURLToPath(new URL('../../../engawa/bin/engawa.js', import.meta.url));
 const ROOM = 'veranda';

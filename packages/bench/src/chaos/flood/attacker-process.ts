@@ -1,7 +1,7 @@
 // Worker process of one attack. It keeps the connections after the attack if the attack demands that.
 import { setPriority } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { handleCommands } from '../../worker.ts';
+import { handleCommands } from '../../processes/worker-rpc.ts';
 import type { Target } from '../socketio-client.ts';
 import { AttackContext, type AttackReport, Budget } from './attack.ts';
 import { attacks } from './attacks.ts';

@@ -1,7 +1,7 @@
 // Runs attacks one after the other, each against a new server with bystanders.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { withTempFolder } from '../../clean-up.ts';
-import { withWorker } from '../../worker.ts';
+import { withTempFolder } from '../../processes/child-processes.ts';
+import { withWorker } from '../../processes/worker-rpc.ts';
 import { type BystanderReport, Bystanders } from '../bystanders.ts';
 import { isMemoryBack, type MemorySample, type ServerUnderTest, withServerUnderTest } from '../server-under-test.ts';
 import { type Attack, AttackContext, type AttackReport, Budget } from './attack.ts';

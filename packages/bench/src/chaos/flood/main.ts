@@ -2,9 +2,9 @@
 import { writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
-import { describeMachine } from '../../machine.ts';
-import { progressOn } from '../../progress.ts';
-import { asJson, asMarkdown, asText, type Report } from '../../report.ts';
+import { describeMachine } from '../../harness/machine-info.ts';
+import { progressOn } from '../../report/progress.ts';
+import { asJson, asMarkdown, asText, type Report } from '../../report/report.ts';
 import type { Attack } from './attack.ts';
 import { attacks } from './attacks.ts';
 import { type FloodResult, failuresOf, floodWith } from './flood.ts';

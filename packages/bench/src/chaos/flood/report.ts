@@ -1,5 +1,5 @@
 // The results of a flood as a table, one row for each attack.
-import type { Table } from '../../report.ts';
+import type { Table } from '../../report/report.ts';
 import { type FloodResult, failuresOf } from './flood.ts';
 
 const MEBI = 2 ** 20;

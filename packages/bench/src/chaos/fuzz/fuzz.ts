@@ -1,6 +1,6 @@
 // Sends mutated packets to one server, while two bystanders chat, and reports faults of the server.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { withTempFolder } from '../../clean-up.ts';
+import { withTempFolder } from '../../processes/child-processes.ts';
 import { Bystanders } from '../bystanders.ts';
 import { isMemoryBack, type MemorySample, type ServerUnderTest, withServerUnderTest } from '../server-under-test.ts';
 import { type FuzzCase, makeCase } from './fuzz-case.ts';

@@ -1,7 +1,7 @@
 // The `npm run chaos -- fuzz` command.
 import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
-import { progressOn } from '../../progress.ts';
+import { progressOn } from '../../report/progress.ts';
 import { type FuzzOptions, type FuzzReport, fuzz } from './fuzz.ts';
 import { type FuzzCase, makeCase } from './fuzz-case.ts';
 import { faultOf, shrink } from './shrink.ts';

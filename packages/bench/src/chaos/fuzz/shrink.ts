@@ -1,5 +1,5 @@
 // Finds the case that caused a fault, and reduces it to as few packets as possible.
-import { withTempFolder } from '../../clean-up.ts';
+import { withTempFolder } from '../../processes/child-processes.ts';
 import { withServerUnderTest } from '../server-under-test.ts';
 import type { FuzzOptions } from './fuzz.ts';
 import type { FuzzCase, Visit } from './fuzz-case.ts';
