@@ -235,8 +235,8 @@ export class Client {
     const controller = typeof roomId === 'string' ? this.#controllers.get(roomId) : undefined;
     if (!controller) return;
     if (event === 'reset:room') controller.roomSync.onResetNotice(payload as ServerNotice<'reset:room'>);
-    if (event === 'update:members') controller.onMemberCounts(payload as ServerNotice<'update:members'>);
-    if (event === 'update:typing') controller.typing(payload as ServerNotice<'update:typing'>);
+    if (event === 'members:changed') controller.onMemberCounts(payload as ServerNotice<'members:changed'>);
+    if (event === 'typing:changed') controller.typing(payload as ServerNotice<'typing:changed'>);
     if (!event.endsWith(SUCCESS_SUFFIX)) return;
     const entry = parseEntry(event.slice(0, -SUCCESS_SUFFIX.length), payload);
     if (entry) controller.roomSync.receive(entry);

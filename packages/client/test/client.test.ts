@@ -145,7 +145,7 @@ test('listRooms waits for a connection, over as many as necessary, and fails whe
   const hall = new ScriptedServer();
   hall.isOpen = false;
   const client = newClient(hall);
-  hall.failNext('list:rooms', { code: 'rate_limited', retryable: true, retryAfter: 3_000 });
+  hall.failNext('list:rooms', { code: 'rate_limited', retryable: true, retryAfterMs: 3_000 });
   hall.failNext('list:rooms', 'lost');
   hall.failNext('list:rooms', { rooms: [{ roomId: 'b' }], more: true });
   const listing = client.listRooms({ after: 'a', limit: 1 });
@@ -194,7 +194,7 @@ test('a retryable rejection is reported, and retried after its delay', async () 
   const errors: string[] = [];
   client.on('error', ({ code }) => errors.push(code));
   await advanceTime();
-  hall.rejectConnections({ code: 'rate_limited', retryable: true, retryAfter: 7_000 });
+  hall.rejectConnections({ code: 'rate_limited', retryable: true, retryAfterMs: 7_000 });
   hall.isOpen = true;
   await advanceTime(6_999);
   expect(client.state).toBe('connecting');
@@ -233,7 +233,7 @@ test('a server that announces its shutdown is left without an error, and rejoine
   const { room } = await joinRoom(client);
   const errors: unknown[] = [];
   client.on('error', (error) => errors.push(error));
-  hall.emit('close:connection', { returnAfter: 3_000 });
+  hall.emit('server:closing', { reconnectAfterMs: 3_000 });
   expect(client.state).toBe('online');
   await advanceTime(1_000);
   hall.drop();
@@ -249,7 +249,7 @@ test('a server that announces its shutdown and does not stop is left at the anno
   const hall = new ScriptedServer();
   const client = newClient(hall);
   await joinRoom(client);
-  hall.emit('close:connection', { returnAfter: 3_000 });
+  hall.emit('server:closing', { reconnectAfterMs: 3_000 });
   await advanceTime(3_001);
   expect(client.state).toBe('online');
   expect(hall.sessions).toHaveLength(2);
@@ -279,7 +279,7 @@ test('after sleep a client without a connection reconnects at once, except for a
   client.sync();
   await advanceTime();
   expect([client.state, room.state]).toEqual(['online', 'live']);
-  hall.emit('close:connection', { returnAfter: 3_000 });
+  hall.emit('server:closing', { reconnectAfterMs: 3_000 });
   hall.drop();
   hall.isOpen = true;
   client.sync();
@@ -367,7 +367,7 @@ test('a join that is refused with a retryable error is reported and retried', as
   const client = newClient(hall);
   const errors: unknown[] = [];
   client.on('error', ({ code, roomId }) => errors.push([code, roomId]));
-  hall.failNext('add:member', { code: 'storage_full', retryable: true, retryAfter: 500 });
+  hall.failNext('add:member', { code: 'storage_full', retryable: true, retryAfterMs: 500 });
   const joining = joinRoom(client);
   await advanceTime(500);
   expect((await joining).room.state).toBe('live');

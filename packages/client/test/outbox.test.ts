@@ -90,7 +90,7 @@ test('a chat of another member with the same client id does not count as an own 
 test('chats are sent one after the other, in the order of writing', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
-  hall.failNext('create:chat', { code: 'rate_limited', retryable: true, retryAfter: 5_000 });
+  hall.failNext('create:chat', { code: 'rate_limited', retryable: true, retryAfterMs: 5_000 });
   for (const message of ['one', 'two', 'three']) room.send(message);
   await advanceTime(4_999);
   expect(asked(hall)).toEqual(['one']);

@@ -94,7 +94,7 @@ test('a resume that is refused with a delay is retried after that delay', async 
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
   hall.drop();
-  hall.failNext('resume:rooms', { code: 'rate_limited', retryable: true, retryAfter: 7_000 });
+  hall.failNext('resume:rooms', { code: 'rate_limited', retryable: true, retryAfterMs: 7_000 });
   hall.open();
   await advanceTime(6_999);
   expect(hall.requestsOf('resume:rooms')).toHaveLength(1);
@@ -162,7 +162,7 @@ test('the member counts of a large room include the earlier entries once', async
   room.on('members', (counts) => told.push(counts));
   const { epoch } = room.position;
   const say = (asOf: number, members: number) =>
-    hall.emit('update:members', { roomId: ROOM, epoch, asOf, members, online: members, joined: ['cho'], left: [] });
+    hall.emit('members:changed', { roomId: ROOM, epoch, asOf, members, online: members, joined: ['cho'], left: [] });
   hall.addEntry({ kind: 'add:member', by: 'ben' });
   expect(room.members).toBe(2);
   say(2, 300);
@@ -177,8 +177,8 @@ test('the member counts of a large room include the earlier entries once', async
   say(4, 400);
   hall.addEntry({ kind: 'add:member', by: 'dan' });
   expect(room.members).toBe(400);
-  hall.emit('update:members', { roomId: ROOM, epoch: 'another', asOf: 9, members: 1, online: 1 });
-  hall.emit('update:members', { roomId: ROOM });
+  hall.emit('members:changed', { roomId: ROOM, epoch: 'another', asOf: 9, members: 1, online: 1 });
+  hall.emit('members:changed', { roomId: ROOM });
   expect(room.members).toBe(400);
 });
 
@@ -204,12 +204,12 @@ test('a large room names some typing members and says that there are more, for s
   const { room } = await joinRoom(newClient(hall));
   const told: (readonly string[])[] = [];
   room.on('typing', (usernames) => told.push(usernames));
-  const say = (usernames: string[], several: boolean) => hall.emit('update:typing', { roomId: ROOM, usernames, several });
+  const say = (usernames: string[], several: boolean) => hall.emit('typing:changed', { roomId: ROOM, usernames, several });
   say(['aya', 'ben', 'cho'], true);
   expect([room.typingUsers, room.hasMoreTypingUsers]).toEqual([['ben', 'cho'], true]);
   say(['ben', 'cho'], true);
   say(['ben'], false);
-  hall.emit('update:typing', { roomId: ROOM });
+  hall.emit('typing:changed', { roomId: ROOM });
   expect([room.typingUsers, room.hasMoreTypingUsers]).toEqual([['ben'], false]);
   say(['ben', 'cho'], true);
   hall.addEntry(chat('done'));
@@ -724,8 +724,8 @@ test.each([
 ])('a malformed event is ignored: %j', async (payload) => {
   const hall = new ScriptedServer();
   const { room, events } = await joinRoom(newClient(hall));
-  for (const event of ['create:chat:success', 'start:typing:success', 'mark:read:success', 'reset:room', 'close:connection', 'x']) {
-    if (event !== 'close:connection') hall.emit(event, payload);
+  for (const event of ['create:chat:success', 'start:typing:success', 'mark:read:success', 'reset:room', 'server:closing', 'x']) {
+    if (event !== 'server:closing') hall.emit(event, payload);
   }
   await advanceTime();
   expect(room.state).toBe('live');

@@ -105,7 +105,7 @@ test('the transport reconnects after a connection that ended before it was open'
 
 test('a rejection is reported with its error, and not retried before the next open', async () => {
   const { io, url } = await newServer();
-  const error = { code: 'rate_limited', message: 'Slow down.', retryable: true, retryAfter: 50 };
+  const error = { code: 'rate_limited', message: 'Slow down.', retryable: true, retryAfterMs: 50 };
   let refusals = 1;
   io.use((_, next) => next(refusals-- > 0 ? Object.assign(new Error('Slow down.'), { data: error }) : undefined));
   const { link, next } = newLink(url);

@@ -31,7 +31,7 @@ export const errors = {
   rate_limited: { message: 'Too many requests, please slow down.', retryable: true },
   too_many_refusals: { message: 'Too many requests were refused, the connection is closed.', retryable: true },
   busy: { message: 'The server is busy, please try again.', retryable: true },
-  unsure: { message: 'It is not known whether this was kept: please ask again with the same clientId.', retryable: true },
+  outcome_unknown: { message: 'It is not known whether this was kept: please ask again with the same clientId.', retryable: true },
   storage_full: { message: 'The server has no space left, please try again later.', retryable: true },
   storage_failed: { message: 'The server cannot keep this now, please try again later.', retryable: true },
   internal: { message: 'Something went wrong on the server.', retryable: true },
@@ -45,19 +45,19 @@ export interface ErrorPayload {
   message: string;
   retryable: boolean;
   /** Milliseconds after which the same request may succeed; only with `rate_limited`. */
-  retryAfter?: number;
+  retryAfterMs?: number;
 }
 
 /** An error as it is thrown. The code determines what the client receives; the cause is only logged by the server. */
 export class ChatError extends Error {
   override readonly name = 'ChatError';
   readonly code: ErrorCode;
-  readonly retryAfter: number | undefined;
+  readonly retryAfterMs: number | undefined;
 
-  constructor(code: ErrorCode, options: { message?: string; retryAfter?: number; cause?: unknown } = {}) {
+  constructor(code: ErrorCode, options: { message?: string; retryAfterMs?: number; cause?: unknown } = {}) {
     super(options.message ?? errors[code].message, { cause: options.cause });
     this.code = code;
-    this.retryAfter = options.retryAfter;
+    this.retryAfterMs = options.retryAfterMs;
   }
 
   get retryable(): boolean {
@@ -66,6 +66,6 @@ export class ChatError extends Error {
 
   toPayload(): ErrorPayload {
     const payload: ErrorPayload = { code: this.code, message: this.message, retryable: this.retryable };
-    return this.retryAfter === undefined ? payload : { ...payload, retryAfter: this.retryAfter };
+    return this.retryAfterMs === undefined ? payload : { ...payload, retryAfterMs: this.retryAfterMs };
   }
 }

@@ -387,7 +387,7 @@ export const notices = {
       seq: z.int().min(0).describe('Up to this entry both logs are equal; 0 if that is unknown.'),
     }),
   },
-  'update:members': {
+  'members:changed': {
     summary:
       'The counts of a large room, instead of one event for each member who joins, leaves, disconnects or returns: at once for the first change, then at most once a second. A room of any size receives it if the number of online members differs from the last one sent, for example after a restart, when returning members are not announced one by one.',
     payload: z.object({
@@ -400,7 +400,7 @@ export const notices = {
       left: sampleNames.describe('A few of the latest members who left.'),
     }),
   },
-  'update:typing': {
+  'typing:changed': {
     summary:
       'The members who are typing in a large room, instead of `start:typing:success` and `stop:typing:success`: at most every three seconds while members are typing. It expires after six.',
     payload: z.object({
@@ -409,15 +409,15 @@ export const notices = {
       several: z.boolean().describe('Whether more members are typing than `usernames` lists.'),
     }),
   },
-  'update:position': {
+  'position:changed': {
     summary:
       'Gives a plain Socket.IO client its position after a response with the position of a room and no entry: the library sends the offset of this event when it reconnects (session recovery). It contains nothing new for a client that tracks positions itself.',
     payload: z.object({ roomId, epoch, seq: z.int().min(0) }),
   },
-  'close:connection': {
+  'server:closing': {
     summary: 'The server is about to stop and closes the connection. The client reconnects by itself, preferably after the given time.',
     payload: z.object({
-      returnAfter: z.int().describe('Milliseconds. It differs for each client, so that they do not all reconnect at the same time.'),
+      reconnectAfterMs: z.int().describe('Milliseconds. It differs for each client, so that they do not all reconnect at the same time.'),
     }),
   },
 } as const satisfies Record<string, { summary: string; payload: z.ZodObject }>;
@@ -429,7 +429,7 @@ export const commonErrors = [
   'rate_limited',
   'too_many_refusals',
   'busy',
-  'unsure',
+  'outcome_unknown',
   'storage_full',
   'storage_failed',
   'internal',

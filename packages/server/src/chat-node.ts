@@ -146,8 +146,8 @@ export class ChatNode {
   async drain(): Promise<void> {
     const peers = [...this.#peers];
     for (const peer of peers) {
-      const returnAfter = Math.round((Math.random() * peers.length) / RECONNECTS_PER_MS);
-      peer.emit('close:connection', { returnAfter } satisfies ServerNotice<'close:connection'>);
+      const reconnectAfterMs = Math.round((Math.random() * peers.length) / RECONNECTS_PER_MS);
+      peer.emit('server:closing', { reconnectAfterMs } satisfies ServerNotice<'server:closing'>);
     }
     const timeout = new Promise((resolve) => setTimeout(resolve, DRAIN_TIMEOUT_MS).unref());
     await Promise.race([timeout, Promise.all(peers.map((peer) => connectionOf(peer).waitUntilIdle()))]);

@@ -74,7 +74,7 @@ test.each([
     socket.on('start:typing:success', ({ username }: { username: string }) => names.add(username));
     socket.on('stop:typing:success', ({ username }: { username: string }) => names.delete(username));
     socket.on('create:chat:success', ({ username }: { username: string }) => names.delete(username));
-    socket.on('update:typing', ({ usernames }: { usernames: string[] }) => {
+    socket.on('typing:changed', ({ usernames }: { usernames: string[] }) => {
       names.clear();
       for (const username of usernames) names.add(username);
     });
@@ -238,7 +238,7 @@ describe('presence', () => {
     const online: number[] = [];
     for (const [index, username] of names.entries()) {
       const socket = await connect(again, { auth: { session: sessions[index] } });
-      for (const event of ['update:members', 'update:presence:success'])
+      for (const event of ['members:changed', 'update:presence:success'])
         socket.on(event, (told: { online: number }) => (online[index] = told.online));
       const [room] = (await requestOk(socket, 'resume:rooms', { rooms: [{ roomId, username, epoch: '', seq: 0 }] })).rooms;
       if (room?.outcome !== 'reset') throw new Error(`It is ${room?.outcome}.`);

@@ -52,14 +52,14 @@ test('no event but an entry ends in a text, and none is without arguments', asyn
   for (const [index, socket] of guests.entries())
     await requestOk(socket, index === 0 ? 'create:room' : 'add:member', { roomId, username: `guest ${index}` });
   guests[1]?.emit('start:typing', { roomId, username: 'guest 1' });
-  await until(() => all.has('update:members') && all.has('update:typing'), 'a large room tells of itself');
+  await until(() => all.has('members:changed') && all.has('typing:changed'), 'a large room tells of itself');
   await large.stop();
 
   const entries = [...all.values()].flat().filter(isEntry);
   expect(entries.length).toBeGreaterThan(5);
   const others = [...all].flatMap(([event, each]) => each.filter((args) => !isEntry(args)).map((args) => ({ event, args })));
   // It is made to give an offset.
-  const odd = others.filter(({ event, args }) => args.length === 0 || (typeof args.at(-1) === 'string' && event !== 'update:position'));
+  const odd = others.filter(({ event, args }) => args.length === 0 || (typeof args.at(-1) === 'string' && event !== 'position:changed'));
   expect(odd).toEqual([]);
   const signals = Object.entries(events).flatMap(([name, event]) => ('ephemeral' in event ? [`${name}:success`] : []));
   const answers = ['list:rooms', 'list:members', 'list:chats', 'resume:rooms', 'remove:reaction', 'add:member'].map(

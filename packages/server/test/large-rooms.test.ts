@@ -38,7 +38,7 @@ async function join(url: string, username: string): Promise<Guest> {
 const say = (socket: Socket, username: string, message: string) => requestOk(socket, 'create:chat', { roomId, username, message });
 const leave = ({ socket, username }: Guest) => requestOk(socket, 'remove:member', { roomId, username });
 const drop = ({ socket }: Guest): void => void socket.io.engine.close();
-const membersTold = (socket: Socket) => collectEvents(socket, 'update:members') as unknown as ServerNotice<'update:members'>[];
+const membersTold = (socket: Socket) => collectEvents(socket, 'members:changed') as unknown as ServerNotice<'members:changed'>[];
 const kindsIn = async (store: Store) =>
   (await store.readPage(roomId, { after: 0, limit: 500 })).entries.map(({ kind, by, quiet }) => `${by} ${kind}${quiet ? ' quietly' : ''}`);
 
@@ -225,7 +225,7 @@ test('members on several servers are counted together, by each', async () => {
   await until(() => [near, there].every((told) => told.at(-1)?.online === all.online), 'both count five');
   for (const told of [near, there]) expect(told.at(-1)).toMatchObject(all);
   await requestOk(farther.socket, 'start:typing', { roomId, username: 'farther' });
-  const typing = collectEvents(one.owner, 'update:typing');
+  const typing = collectEvents(one.owner, 'typing:changed');
   await until(() => typing.length > 0, 'he is seen from afar');
   expect(typing).toEqual([{ roomId, usernames: ['farther'], several: false }]);
   drop(farther);
@@ -237,7 +237,7 @@ describe('signals', () => {
     const { owner, guests } = await startRoom(8);
     const heard: string[] = [];
     owner.onAny((event: string) => heard.push(event));
-    const told = collectEvents(owner, 'update:typing') as unknown as ServerNotice<'update:typing'>[];
+    const told = collectEvents(owner, 'typing:changed') as unknown as ServerNotice<'typing:changed'>[];
     const type = ({ socket, username }: Guest) => requestOk(socket, 'start:typing', { roomId, username });
     await type(guests[1]!);
     await until(() => told.length === 1, 'one types');
@@ -254,7 +254,7 @@ describe('signals', () => {
 
   test('who says something types no more', async () => {
     const { owner, guests } = await startRoom(LARGE);
-    const told = collectEvents(owner, 'update:typing');
+    const told = collectEvents(owner, 'typing:changed');
     const { socket, username } = guests[1]!;
     await requestOk(socket, 'start:typing', { roomId, username });
     await until(() => told.length === 1, 'he types');

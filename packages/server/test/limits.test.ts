@@ -51,11 +51,11 @@ async function spend({ burst, perSecond }: RateLimit, make: (each: number) => Pr
   expect(ok + rate_limited).toBe(asked);
   expect(ok).toBeGreaterThanOrEqual(burst);
   expect(ok).toBeLessThanOrEqual(burst + refilled);
-  const { retryable, retryAfter = 0 } = firstRefusal(answers);
+  const { retryable, retryAfterMs = 0 } = firstRefusal(answers);
   expect(retryable).toBe(true);
-  expect(retryAfter).toBeGreaterThan(0);
-  expect(retryAfter).toBeLessThanOrEqual(1000 / perSecond);
-  return retryAfter;
+  expect(retryAfterMs).toBeGreaterThan(0);
+  expect(retryAfterMs).toBeLessThanOrEqual(1000 / perSecond);
+  return retryAfterMs;
 }
 
 const firstRefusal = (answers: unknown[]): ErrorPayload => (answers as { error?: ErrorPayload }[]).find(({ error }) => error)!.error!;
@@ -217,9 +217,9 @@ describe('rates', () => {
     await requestOk(ben, 'add:member', { roomId: 'one', username: 'ben' });
     const say = (roomId: string) => sendRequest(aya, 'create:chat', { roomId, username: 'aya', message: 'x' });
     const heardByBen = collectEvents(ben, 'create:chat:success');
-    const retryAfter = await spend(rates.chats, () => say('one'));
+    const retryAfterMs = await spend(rates.chats, () => say('one'));
     expect((await say('two')).ok).toBe(true);
-    await pause(retryAfter);
+    await pause(retryAfterMs);
     expect((await say('one')).ok).toBe(true);
     const { chats } = await requestOk(ben, 'list:chats', { roomId: 'one' });
     expect(heardByBen.map(({ seq }) => seq)).toEqual(chats.map(({ seq }) => seq));
@@ -302,7 +302,7 @@ describe('rates', () => {
       for (const client of clients) client.disconnect();
     }
     expect(refusals[0]).toMatchObject({ code: 'rate_limited', retryable: true });
-    expect(refusals[0]?.retryAfter).toBeLessThanOrEqual(1000 / perAddress.connects.perSecond);
+    expect(refusals[0]?.retryAfterMs).toBeLessThanOrEqual(1000 / perAddress.connects.perSecond);
     await until(
       () =>
         connect(url, { extraHeaders: ATTACKER_HEADERS }).then(

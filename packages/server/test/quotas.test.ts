@@ -157,7 +157,7 @@ test('an address from which as much is kept as may be at once waits until it may
   expect(kept).toBeGreaterThan(7);
   expect(kept).toBeLessThanOrEqual(10);
   expect(error).toMatchObject({ code: 'rate_limited', retryable: true });
-  expect(error.retryAfter).toBeGreaterThan(0);
+  expect(error.retryAfterMs).toBeGreaterThan(0);
   expect((await requestError(ben, 'create:chat', { ...BEN, message: 'x' })).code).toBe('rate_limited');
   expect((await requestError(ben, 'create:room', { roomId: 'another', username: 'ben' })).code).toBe('rate_limited');
   const { chats } = await requestOk(ben, 'list:chats', ROOM);

@@ -153,7 +153,7 @@ describe('replicated', () => {
     }
   });
 
-  test('while the replica says nothing what has a name is tried again, and in the end is unsure; asked again it is kept once', {
+  test('while the replica says nothing what has a name is tried again, and in the end fails as outcome_unknown; asked again it is kept once', {
     timeout: 60_000,
   }, async () => {
     const prefix = randomUUID();
@@ -167,9 +167,9 @@ describe('replicated', () => {
     replica.freeze();
     const asked = ['a', 'b', 'c'].map(async (id) => store.append(room, say(epoch, id)));
     const { idempotencyKey: _, ...unnamed } = say(epoch, 'unnamed');
-    await expect(store.append(room, unnamed)).rejects.toMatchObject({ reason: 'unsure' });
+    await expect(store.append(room, unnamed)).rejects.toMatchObject({ reason: 'outcome_unknown' });
     expect(store.isWritable).toBe(false);
-    for (const each of asked) await expect(each).rejects.toMatchObject({ name: 'StoreError', reason: 'unsure' });
+    for (const each of asked) await expect(each).rejects.toMatchObject({ name: 'StoreError', reason: 'outcome_unknown' });
     expect(heard, 'nobody is told what may be lost').toEqual(['opens']);
 
     replica.thaw();

@@ -36,7 +36,7 @@ const draft = (id: string) => ({
 /** What was asked, and how it was answered in the end; with a name it is asked until it is answered. */
 class Storm {
   readonly appended = new Map<string, { room: string; seq: number }>();
-  readonly unsure = new Set<string>();
+  readonly unknownOutcomes = new Set<string>();
   readonly errors: StoreError[] = [];
   readonly #stores: Store[];
   readonly #epochs = new Map<string, string>();
@@ -77,7 +77,7 @@ class Storm {
       const texts = entries.map(({ body }) => body?.text as string);
       expect(new Set(texts).size, 'nothing is there twice').toBe(texts.length);
       for (const [index, text] of texts.entries()) {
-        if (!this.unsure.has(text)) expect(this.appended.get(text), text).toEqual({ room, seq: entries[index]?.seq });
+        if (!this.unknownOutcomes.has(text)) expect(this.appended.get(text), text).toEqual({ room, seq: entries[index]?.seq });
       }
       const kept = [...this.appended.values()].filter((each) => each.room === room);
       expect(kept.map(({ seq }) => entries[seq - 2]?.seq)).toEqual(kept.map(({ seq }) => seq));
@@ -89,8 +89,8 @@ class Storm {
   async #write({ store, room, named, name }: { store: Store; room: string; named: boolean; name: string }): Promise<void> {
     for (let turn = 0; !this.#isOver; turn += 1) {
       const id = `${name} ${turn}`;
-      const { outcome, ...kept } = (await this.#append(store, room, { id, named })) ?? { outcome: 'unsure' };
-      if (outcome === 'unsure') this.unsure.add(id);
+      const { outcome, ...kept } = (await this.#append(store, room, { id, named })) ?? { outcome: 'outcome_unknown' };
+      if (outcome === 'outcome_unknown') this.unknownOutcomes.add(id);
       else this.appended.set(id, { room, seq: (kept as { entries: { seq: number }[] }).entries[0]!.seq });
     }
   }
@@ -106,7 +106,7 @@ class Storm {
         });
       } catch (error) {
         this.errors.push(error as StoreError);
-        if (this.#isOver || (!named && (error as StoreError).reason === 'unsure')) return undefined;
+        if (this.#isOver || (!named && (error as StoreError).reason === 'outcome_unknown')) return undefined;
         await pause(10);
       }
     }
@@ -161,8 +161,8 @@ test.each([
   await killing.stop();
   await storm.end();
   for (const error of storm.errors)
-    expect(error).toMatchObject({ name: 'StoreError', reason: expect.stringMatching(/^(?:unsure|busy)$/) as string });
-  if (!named) expect(storm.unsure.size, 'answers were lost').toBeGreaterThan(0);
+    expect(error).toMatchObject({ name: 'StoreError', reason: expect.stringMatching(/^(?:outcome_unknown|busy)$/) as string });
+  if (!named) expect(storm.unknownOutcomes.size, 'answers were lost').toBeGreaterThan(0);
   await storm.check(stores[0]);
 });
 

@@ -125,7 +125,7 @@ const resumes = (socket: Socket, packets: number): Promise<unknown[]> =>
   );
 
 interface Refused {
-  error?: { code: string; retryAfter: number };
+  error?: { code: string; retryAfterMs: number };
 }
 const refusalsIn = (answers: unknown[]) => (answers as Refused[]).flatMap(({ error }) => (error ? [error] : []));
 
@@ -135,9 +135,9 @@ test('a connection that resumes for nothing is told how long to wait after so ma
   const most = Math.floor(rates.resumes.burst / (roomsPerResume + 1));
   const refusals = refusalsIn(await resumes(mallory, most + 5));
   expect(refusals.length).toBeGreaterThan(0);
-  for (const { code, retryAfter } of refusals) {
+  for (const { code, retryAfterMs } of refusals) {
     expect(code).toBe('rate_limited');
-    expect(retryAfter).toBeLessThanOrEqual((1000 * roomsPerResume) / rates.resumes.perSecond);
+    expect(retryAfterMs).toBeLessThanOrEqual((1000 * roomsPerResume) / rates.resumes.perSecond);
   }
   await requestOk(mallory, 'list:rooms', {});
   await until(async () => (await sendRequest(mallory, 'resume:rooms', { rooms: strangers(1) })).ok, 'it may resume again');

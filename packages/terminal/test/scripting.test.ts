@@ -436,7 +436,7 @@ test('read, tail, wait and who leave no trace in the room and need no name', asy
   expect((await requestOk(socket, 'list:rooms', {})).rooms).toMatchObject([{ members: 1, seq }]);
   expect((await store.readPage('ops', { limit: 1 })).head).toBe(seq);
   expect((await requestOk(socket, 'add:member', { roomId: 'ops', username: 'owner' })).online).toBe(1);
-  expect(told.filter((event) => !event.endsWith(' owner') && !event.startsWith('update:position'))).toEqual([]);
+  expect(told.filter((event) => !event.endsWith(' owner') && !event.startsWith('position:changed'))).toEqual([]);
 });
 
 test('tail reports a deleted room and continues in the one that replaces it', async () => {

@@ -70,7 +70,7 @@ export class Connection {
         if (this.state === 'closed') return;
         this.#listeners.onError(error);
         this.#onConnectionLost();
-        if (error.retryable) this.#reopenIn(error.retryAfter ?? 500 + backoff(++this.#attempts));
+        if (error.retryable) this.#reopenIn(error.retryAfterMs ?? 500 + backoff(++this.#attempts));
         else this.close();
       },
       onConnectError: (error) => {
@@ -146,7 +146,7 @@ export class Connection {
       if (this.state === 'closed') return closedResult(this.closeError);
       const answer = await this.request(event, payload);
       if (answer && (answer.ok || !answer.error.retryable)) return answer;
-      await this.timers.sleep(answer?.error.retryAfter ?? backoff(attempt));
+      await this.timers.sleep(answer?.error.retryAfterMs ?? backoff(attempt));
     }
   }
 
@@ -176,15 +176,15 @@ export class Connection {
 
   #onEvent(event: string, payload: unknown): void {
     if (this.state === 'closed') return;
-    if (event !== 'close:connection') {
+    if (event !== 'server:closing') {
       this.#listeners.onEvent(event, payload);
       return;
     }
     // Requests in progress can still be answered before the server ends the connection. If it does not, the timer does.
-    const returnAfter = Number((payload as Partial<ServerNotice<'close:connection'>> | undefined)?.returnAfter) || 0;
-    this.#reconnectAt = Date.now() + returnAfter;
+    const reconnectAfterMs = Number((payload as Partial<ServerNotice<'server:closing'>> | undefined)?.reconnectAfterMs) || 0;
+    this.#reconnectAt = Date.now() + reconnectAfterMs;
     clearTimeout(this.#reopenTimer);
-    this.#reopenTimer = setTimeout(() => this.reconnect(), returnAfter);
+    this.#reopenTimer = setTimeout(() => this.reconnect(), reconnectAfterMs);
   }
 
   /** Opens the transport after this time. Until then it stays closed, so that it does not reconnect by itself. */

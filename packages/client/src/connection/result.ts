@@ -15,7 +15,7 @@ export interface ErrorInfo {
   /** Whether the same request may succeed later. */
   retryable: boolean;
   /** Milliseconds to wait before a retry. */
-  retryAfter?: number;
+  retryAfterMs?: number;
 }
 
 export interface FailedResult {

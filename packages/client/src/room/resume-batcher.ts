@@ -88,7 +88,7 @@ export class ResumeBatcher {
       if (!answer.error.retryable) this.#onError(answer.error);
       for (const { room } of batch.values()) room.requestResume();
     } else this.#connection.reconnect();
-    return answer?.error.retryAfter ?? backoff(failures);
+    return answer?.error.retryAfterMs ?? backoff(failures);
   }
 
   /** As many rooms as fit into one request, by count and by bytes. */

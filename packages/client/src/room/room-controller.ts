@@ -144,7 +144,7 @@ export class RoomController {
   }
 
   /** The member counts of a large room. */
-  onMemberCounts(notice: ServerNotice<'update:members'>): void {
+  onMemberCounts(notice: ServerNotice<'members:changed'>): void {
     if (typeof notice.members !== 'number' || typeof notice.online !== 'number') return;
     this.#roomInfo.onMemberCounts(notice);
     const { members, online } = this.#roomInfo;
@@ -152,7 +152,7 @@ export class RoomController {
     this.#scheduleChange();
   }
 
-  typing({ usernames, several }: ServerNotice<'update:typing'>): void {
+  typing({ usernames, several }: ServerNotice<'typing:changed'>): void {
     if (!Array.isArray(usernames)) return;
     const others = usernames.filter((username) => username !== this.roomSync.username);
     this.#typing.onSummary(others, several);

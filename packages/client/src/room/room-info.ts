@@ -11,7 +11,7 @@ export type Membership = Pick<
 >;
 
 /** The numbers of members, as of an entry. */
-export type MemberCounts = Pick<ServerNotice<'update:members'>, 'epoch' | 'asOf' | 'members' | 'online'>;
+export type MemberCounts = Pick<ServerNotice<'members:changed'>, 'epoch' | 'asOf' | 'members' | 'online'>;
 
 /** Everything about a room except its chats: the answer to the join, plus the entries since. */
 export class RoomInfo {

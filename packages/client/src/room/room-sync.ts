@@ -190,7 +190,7 @@ export class RoomSync implements ResumableRoom {
       const isDenied = answer?.error.code === 'not_a_member' && ++denials < MAX_DENIALS;
       if (isDenied || answer?.error.code === 'room_not_found') this.requestResume();
       if (answer && !answer.error.retryable && !isDenied) return { ok: false, error: answer.error };
-      if (this.state === 'live') await this.#connection.timers.sleep(answer?.error.retryAfter ?? backoff(attempt));
+      if (this.state === 'live') await this.#connection.timers.sleep(answer?.error.retryAfterMs ?? backoff(attempt));
     }
   }
 
@@ -391,7 +391,7 @@ export class RoomSync implements ResumableRoom {
     if (error.code === 'not_a_member') return this.#isLeaving ? this.end({ reason: 'left' }) : this.#rejoin();
     if (!error.retryable) return this.#endWithError(error);
     const { generation } = this.#connection;
-    await this.#connection.timers.sleep(error.retryAfter ?? backoff(++this.#resumeRounds));
+    await this.#connection.timers.sleep(error.retryAfterMs ?? backoff(++this.#resumeRounds));
     if (generation === this.#connection.generation) this.requestResume();
   }
 
@@ -426,7 +426,7 @@ export class RoomSync implements ResumableRoom {
         if (answer && (answer.ok || !answer.error.retryable)) return answer;
         if (answer) this.#listeners.onRetryableError(answer.error);
         if (answer?.error.code === 'rate_limited') releaseQueue ??= await this.#connection.waitInRateLimitQueue(event);
-        if (generation === this.#connection.generation) await this.#connection.timers.sleep(answer?.error.retryAfter ?? backoff(attempt));
+        if (generation === this.#connection.generation) await this.#connection.timers.sleep(answer?.error.retryAfterMs ?? backoff(attempt));
       }
       return undefined;
     } finally {

@@ -38,8 +38,9 @@ test('F19: a deploy loses nothing: every request is answered or repeated, and al
   const crowd = await startActorGroup(proxy);
   const { checker, sdk, socketIo } = crowd;
   const bystanders = await Promise.all(Array.from({ length: 30 }, () => connect(server.url)));
-  const returnAfter: number[] = [];
-  for (const each of bystanders) each.on('close:connection', (notice: { returnAfter: number }) => returnAfter.push(notice.returnAfter));
+  const reconnectAfterMs: number[] = [];
+  for (const each of bystanders)
+    each.on('server:closing', (notice: { reconnectAfterMs: number }) => reconnectAfterMs.push(notice.reconnectAfterMs));
 
   for (let deploys = 1; deploys <= 2; deploys += 1) {
     await checker.waitForAcknowledged(100);
@@ -54,8 +55,8 @@ test('F19: a deploy loses nothing: every request is answered or repeated, and al
   }
 
   await checker.waitForAcknowledged(100);
-  expect(returnAfter).toHaveLength(bystanders.length);
-  expect(new Set(returnAfter).size, 'not all at once').toBeGreaterThan(1);
+  expect(reconnectAfterMs).toHaveLength(bystanders.length);
+  expect(new Set(reconnectAfterMs).size, 'not all at once').toBeGreaterThan(1);
   for (const each of crowd.all) expect(each.reconnectDelays).toHaveLength(2);
   for (const { errors, drops } of sdk) expect({ errors, drops }).toEqual({ errors: [], drops: 2 });
   for (const { recoveries } of socketIo) expect(recoveries).toBe(2);

@@ -86,7 +86,7 @@ export class SdkActor extends ChatActor {
     super(name);
     const createTransport = requestLog.wrapTransport((to, listeners) => {
       const onEvent = (event: string, payload: unknown) => {
-        if (event === 'close:connection') this.reconnectDelays.push((payload as ServerNotice<'close:connection'>).returnAfter);
+        if (event === 'server:closing') this.reconnectDelays.push((payload as ServerNotice<'server:closing'>).reconnectAfterMs);
         listeners.onEvent(event, payload);
       };
       return createSocketIoTransport(to, { ...listeners, onConnect: () => listeners.onConnect(), onEvent });
@@ -156,7 +156,7 @@ export class SocketIoActor extends ChatActor {
       this.resets += 1;
       this.receivedLog.entries.splice(0, Infinity, ...this.receivedLog.entries.filter((heard) => heard.seq <= seq));
     });
-    this.socket.on('close:connection', ({ returnAfter }: ServerNotice<'close:connection'>) => this.reconnectDelays.push(returnAfter));
+    this.socket.on('server:closing', ({ reconnectAfterMs }: ServerNotice<'server:closing'>) => this.reconnectDelays.push(reconnectAfterMs));
     this.socket.on('disconnect', () => {
       this.drops += 1;
     });

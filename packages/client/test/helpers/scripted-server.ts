@@ -12,7 +12,7 @@ import { type EntryInput, ModelLog, ROOM } from './log.ts';
 
 type AnswerBody = { ok: boolean; [field: string]: unknown };
 /** `lost`: applied, and the connection drops before the answer. `never`: not applied, and no answer. */
-type Fault = 'lost' | 'never' | { code: ErrorCode; retryable?: boolean; retryAfter?: number } | Record<string, unknown>;
+type Fault = 'lost' | 'never' | { code: ErrorCode; retryable?: boolean; retryAfterMs?: number } | Record<string, unknown>;
 
 /** A server with one room, as far as a client can see. Nothing takes time. */
 export class ScriptedServer {
@@ -58,7 +58,7 @@ export class ScriptedServer {
     this.log = undefined;
   }
 
-  rejectConnections(error: { code: ErrorCode; retryable: boolean; retryAfter?: number }): void {
+  rejectConnections(error: { code: ErrorCode; retryable: boolean; retryAfterMs?: number }): void {
     for (const link of this.#transports) link.listeners.onRejected({ message: error.code, ...error });
   }
 

@@ -24,7 +24,7 @@ export async function emitPosition(
   // While it is told what it missed, the offsets of that count.
   if (!position || connectionOf(peer).backlogDelivery) return;
   const latestHlc = Math.max(...rooms.map((each) => each.latestHlc));
-  if (latestHlc > 0) peer.emit('update:position', { roomId, epoch: position.epoch, seq: position.seq }, String(latestHlc));
+  if (latestHlc > 0) peer.emit('position:changed', { roomId, epoch: position.epoch, seq: position.seq }, String(latestHlc));
 }
 
 /** Nothing was told here since the room was opened: the log knows. */

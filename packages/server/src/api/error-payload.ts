@@ -7,7 +7,7 @@ const storeErrorCodes: Record<StoreError['reason'], ErrorCode> = {
   full: 'storage_full',
   failed: 'storage_failed',
   busy: 'busy',
-  unsure: 'unsure',
+  outcome_unknown: 'outcome_unknown',
   closed: 'busy',
 };
 

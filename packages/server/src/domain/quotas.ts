@@ -53,6 +53,6 @@ export function requireRoomQuota({ writeRetryAfterMs, exceededRoomQuota, storage
   if (storageShare >= CONTENT_QUOTA_FACTOR) throw quotaExceeded('totalBytes');
 }
 
-function throwIfRateLimited(retryAfter: number): void {
-  if (retryAfter > 0) throw new ChatError('rate_limited', { retryAfter });
+function throwIfRateLimited(retryAfterMs: number): void {
+  if (retryAfterMs > 0) throw new ChatError('rate_limited', { retryAfterMs });
 }

@@ -39,7 +39,7 @@ export class HandshakeGate {
     if (this.#memory.isHigh) return refusals.memory;
     if (this.#queue.queuedCount >= MAX_WAITING_HANDSHAKES) return refusals.busy;
     const refusal = address.takeHandshakeToken();
-    if (refusal?.code === 'rate_limited') return rateRefusal(refusal.retryAfter);
+    if (refusal?.code === 'rate_limited') return rateRefusal(refusal.retryAfterMs);
     return refusal && refusals.tooManyConnections;
   }
 }

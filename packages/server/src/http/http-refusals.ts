@@ -44,11 +44,11 @@ export const methodRefusal = (allowed: string): HttpRefusal => ({
 });
 
 /** Milliseconds. */
-export const rateRefusal = (retryAfter = 1_000): HttpRefusal => ({
+export const rateRefusal = (retryAfterMs = 1_000): HttpRefusal => ({
   status: 429,
   code: 'rate_limited',
   message: 'Too many requests, please slow down.',
-  headers: { 'retry-after': String(Math.max(1, Math.ceil(retryAfter / 1_000))) },
+  headers: { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1_000))) },
 });
 
 const headersOf = ({ headers }: HttpRefusal) => ({

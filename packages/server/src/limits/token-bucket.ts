@@ -22,7 +22,7 @@ export class TokenBucket {
   /** Takes the tokens, or returns an error with the milliseconds until there are enough. There are never more than `burst`. */
   takeOrError(tokens = 1, now = performance.now()): ChatError | undefined {
     if (this.tryTake(tokens, now)) return undefined;
-    return new ChatError('rate_limited', { retryAfter: Math.ceil(((tokens - this.#tokens) / this.#rate.perSecond) * 1000) });
+    return new ChatError('rate_limited', { retryAfterMs: Math.ceil(((tokens - this.#tokens) / this.#rate.perSecond) * 1000) });
   }
 
   /** Takes the tokens if there are enough. */

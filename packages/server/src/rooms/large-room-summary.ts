@@ -18,8 +18,8 @@ const TYPING_EXPIRY_MS = 6_000;
 /** Who types, as far as nodes told each other: enough to know that there are several. */
 const MAX_TYPING_USERS = 50;
 
-type SummaryNotice = 'update:members' | 'update:typing';
-type MemberCounts = Pick<ServerNotice<'update:members'>, 'epoch' | 'asOf' | 'members' | 'online'>;
+type SummaryNotice = 'members:changed' | 'typing:changed';
+type MemberCounts = Pick<ServerNotice<'members:changed'>, 'epoch' | 'asOf' | 'members' | 'online'>;
 
 interface LargeRoomSummaryOptions {
   roomId: string;
@@ -107,7 +107,7 @@ export class LargeRoomSummary {
     [this.#joinedNames, this.#leftNames] = [[], []];
     try {
       const counts = await readMemberCounts();
-      if (counts) broadcast('update:members', { roomId, ...counts, joined, left });
+      if (counts) broadcast('members:changed', { roomId, ...counts, joined, left });
     } catch (error) {
       onError(error);
       this.#membersTask.request();
@@ -119,6 +119,6 @@ export class LargeRoomSummary {
     const until = performance.now() - TYPING_EXPIRY_MS;
     for (const [username, at] of this.#lastTypedAt) if (at <= until) this.#lastTypedAt.delete(username);
     const usernames = [...this.#lastTypedAt.keys()];
-    broadcast('update:typing', { roomId, usernames: usernames.slice(0, MAX_SAMPLE_NAMES), several: usernames.length > MAX_SAMPLE_NAMES });
+    broadcast('typing:changed', { roomId, usernames: usernames.slice(0, MAX_SAMPLE_NAMES), several: usernames.length > MAX_SAMPLE_NAMES });
   }
 }

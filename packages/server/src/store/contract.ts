@@ -246,17 +246,17 @@ export interface RoomChunk {
   next: string | null;
 }
 
-/** The engine cannot write or read at present. Nothing of the operation was written, unless the reason is `unsure`. */
+/** The engine cannot write or read at present. Nothing of the operation was written, unless the reason is `outcome_unknown`. */
 export class StoreError extends Error {
   override readonly name = 'StoreError';
   /**
    * - `full`: no space. Reads work; writes work as soon as there is space.
    * - `busy`: too many operations are queued.
    * - `failed`: the medium failed or is damaged. Reads may work; writes need an operator.
-   * - `unsure`: the outcome is unknown. A retry with the same idempotency key writes at most once.
+   * - `outcome_unknown`: the outcome is unknown. A retry with the same idempotency key writes at most once.
    * - `closed`: the store was closed.
    */
-  readonly reason: 'full' | 'busy' | 'failed' | 'unsure' | 'closed';
+  readonly reason: 'full' | 'busy' | 'failed' | 'outcome_unknown' | 'closed';
 
   constructor(reason: StoreError['reason'], message: string, cause?: unknown) {
     super(message, { cause });

@@ -39,7 +39,7 @@ export class QueryClient {
       const answer = (await this.#transport?.request(event, payload, QUERY_TIMEOUT_MS).catch(() => undefined)) as Ack<E> | undefined;
       if (answer?.ok) return answer;
       if (answer && !answer.error.retryable) throw new QueryRefusedError(answer.error);
-      if (answer) await sleep(answer.error.retryAfter ?? RETRY_DELAY_MS);
+      if (answer) await sleep(answer.error.retryAfterMs ?? RETRY_DELAY_MS);
       else if (this.#client?.state === 'online') {
         limit &&= Math.max(1, Math.floor(limit / 2));
         // The connection may be dead without a close event.

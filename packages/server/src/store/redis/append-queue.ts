@@ -182,9 +182,10 @@ export class AppendQueue {
     const { acks } = this.#options;
     if (!acks) return;
     const reply = await acks.request(session).catch((error: unknown) => {
-      throw new StoreError('unsure', 'Redis could not confirm that the write is durable.', error);
+      throw new StoreError('outcome_unknown', 'Redis could not confirm that the write is durable.', error);
     });
-    if (!acks.isDurable(reply)) throw new StoreError('unsure', `The write is not as durable as required (${JSON.stringify(reply)}).`);
+    if (!acks.isDurable(reply))
+      throw new StoreError('outcome_unknown', `The write is not as durable as required (${JSON.stringify(reply)}).`);
   }
 
   #settleBatch(room: string, keys: RoomKeyNames, batch: PendingAppend[], replies: Reply[]): void {
@@ -219,9 +220,9 @@ export class AppendQueue {
 
   /** An append with an idempotency key may be retried without a duplicate; the outcome of the others is unknown. */
   #handleFailure(room: string, batch: PendingAppend[], error: StoreError): PendingAppend[] {
-    if (error.reason === 'unsure') this.#options.onGap(room);
+    if (error.reason === 'outcome_unknown') this.#options.onGap(room);
     const canRetry = ({ request, since }: PendingAppend) =>
-      error.reason === 'unsure' && request.idempotencyKey !== undefined && performance.now() - since < RETRY_WINDOW_MS;
+      error.reason === 'outcome_unknown' && request.idempotencyKey !== undefined && performance.now() - since < RETRY_WINDOW_MS;
     for (const pending of batch) if (!canRetry(pending)) pending.reject(error);
     return batch.filter(canRetry).map(withNewEntryIds);
   }

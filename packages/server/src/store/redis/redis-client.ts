@@ -172,16 +172,18 @@ export class RedisClient {
     const deadline = performance.now() + DEADLINE_MS;
     let [withSource, wasReplyLost, redirect] = [false, false, undefined as string | undefined];
     for (let attempt = 0; ; attempt += 1) {
-      if (this.#isClosed) throw new StoreError(wasReplyLost ? 'unsure' : 'closed', 'The store is closed.');
+      if (this.#isClosed) throw new StoreError(wasReplyLost ? 'outcome_unknown' : 'closed', 'The store is closed.');
       try {
         return await this.#sendOnce(redirect ?? this.#topology.addressOf(partition), buildCommand(withSource), redirect !== undefined);
       } catch (error) {
         redirect = askRedirectOf(error);
         const action = actionFor(error);
         wasReplyLost ||= action === 'replyLost';
-        if (wasReplyLost && !isRepeatable) throw new StoreError('unsure', 'The connection to Redis was lost before the reply.', error);
+        if (wasReplyLost && !isRepeatable)
+          throw new StoreError('outcome_unknown', 'The connection to Redis was lost before the reply.', error);
         if (action === 'fail') throw toStoreError(error);
-        if (performance.now() > deadline) throw new StoreError(wasReplyLost ? 'unsure' : 'busy', 'Redis cannot be reached.', error);
+        if (performance.now() > deadline)
+          throw new StoreError(wasReplyLost ? 'outcome_unknown' : 'busy', 'Redis cannot be reached.', error);
         if (action === 'loadScript') withSource = true;
         if (action === 'refresh' || action === 'replyLost') await this.refreshTopology().catch(this.#options.onError);
         if (attempt > 0 && redirect === undefined) await pause(Math.min(BACKOFF_MS.min * 2 ** attempt, BACKOFF_MS.max));
