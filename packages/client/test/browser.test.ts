@@ -181,7 +181,7 @@ test.each([
     await page.evaluate(SAYS_HOW_IT_CAME_BACK);
     const left = performance.now();
     await page.goto(`http://localhost:${new URL(page.url()).port}/elsewhere?username=nobody&server=http://localhost:9`);
-    await until(() => presences.at(-1)?.presence === 'gone', 'the others see that she is gone');
+    await until(() => presences.at(-1)?.presence === 'offline', 'the others see that she is gone');
     const seen = performance.now() - left;
     await new Promise((resolve) => setTimeout(resolve, away));
     await say(ben, 'missed');

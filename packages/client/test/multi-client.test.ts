@@ -88,7 +88,7 @@ test('two clients with one session receive each other’s chats, and a leave of 
   expect(again.state).toBe('ended');
   await new Promise((resolve) => setTimeout(resolve, 600));
   expect([room.state, same.state]).toEqual(['live', 'live']);
-  expect(presences.filter((each) => each === 'aya gone')).toEqual([]);
+  expect(presences.filter((each) => each === 'aya offline')).toEqual([]);
 
   await same.leave();
   await until(() => room.state === 'ended', 'it has ended there, too');

@@ -518,7 +518,7 @@ test('an expired member rejoins without an event, and receives the missed entrie
   const { room, events } = await joinRoom(newClient(hall));
   hall.drop();
   hall.members.delete('aya');
-  hall.log?.add({ kind: 'remove:member', by: 'aya', reason: 'gone' });
+  hall.log?.add({ kind: 'remove:member', by: 'aya', reason: 'timed_out' });
   hall.log?.add(chat('missed'));
   hall.open();
   await advanceTime();
@@ -704,7 +704,7 @@ test('a typing member is shown for six seconds, or until their next chat', async
 test('ephemeral events report presence and read marks; their repetition as answers is no entry', async () => {
   const hall = new ScriptedServer();
   const { room, events } = await joinRoom(newClient(hall));
-  hall.emit('update:presence:success', { roomId: ROOM, username: 'ben', presence: 'gone', online: 7 });
+  hall.emit('update:presence:success', { roomId: ROOM, username: 'ben', presence: 'offline', online: 7 });
   hall.emit('mark:read:success', { roomId: ROOM, username: 'ben', read: 9 });
   hall.emit('mark:read:success', { roomId: ROOM, username: 'ben', read: 4 });
   hall.emit('add:member:success', { roomId: ROOM, epoch: 'e1', seq: 2, id: 'x', username: 'ben' });

@@ -170,9 +170,9 @@ export const events = {
     broadcast: z.object({
       username: username.describe('The member who leaves.'),
       reason: z
-        .enum(['left', 'removed', 'gone'])
+        .enum(['left', 'removed', 'timed_out'])
         .describe(
-          '`left`: on their own request; `removed`: by the owner; `gone`: offline for too long, or while another client joined under the name or a confusable one.',
+          '`left`: on their own request; `removed`: by the owner; `timed_out`: offline for too long, or while another client joined under the name or a confusable one.',
         ),
     }),
     errors: [...memberErrors, 'not_allowed'],
@@ -355,7 +355,7 @@ export const events = {
   'update:presence': {
     summary:
       'Reports whether the user of this connection is present. A member is `away` if all of their connections are. The room is notified of each change; also when a member joins, when their last connection is lost, and when they return.',
-    payload: z.object({ roomId, username, presence: presence.exclude(['gone']) }),
+    payload: z.object({ roomId, username, presence: presence.exclude(['offline']) }),
     response: z.object({ roomId }),
     ephemeral: z.object({ roomId, username, presence, online: joinResponse.shape.online }),
     errors: ['not_a_member'],

@@ -142,8 +142,8 @@ export const chatPage = z.object({
 export type ChatPage = z.infer<typeof chatPage>;
 
 export const presence = z
-  .enum(['online', 'away', 'gone'])
-  .describe('`online`: connected; `away`: connected, but reported as not present; `gone`: offline, but still a member.');
+  .enum(['online', 'away', 'offline'])
+  .describe('`online`: connected; `away`: connected, but reported as not present; `offline`: not connected, but still a member.');
 export type Presence = z.infer<typeof presence>;
 
 export const member = z.object({

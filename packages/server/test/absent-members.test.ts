@@ -32,14 +32,14 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     await until(() => joined.length === 1, 'it is told');
     const comings = [collectEvents(aya, 'add:member:success'), collectEvents(aya, 'remove:member:success')];
     drop(ben);
-    await until(() => presences.at(-1)?.presence === 'gone', 'it is seen that they are gone');
+    await until(() => presences.at(-1)?.presence === 'offline', 'it is seen that they are gone');
     await until(async () => (await leaseOf(store, name)) === 'expired', 'the grace is over');
     return { url, store, aya, session, presences, comings, held: { roomId, username: name, epoch, seq, id: tail } };
   }
 
-  test('who naps is gone, and then back, and neither leaves nor joins', async () => {
+  test('who naps is offline, and then back, and neither leaves nor joins', async () => {
     const { url, store, aya, session, presences, comings, held } = await startNap();
-    expect(await memberNamed(aya, 'ben')).toMatchObject({ presence: 'gone' });
+    expect(await memberNamed(aya, 'ben')).toMatchObject({ presence: 'offline' });
     await requestOk(aya, 'create:chat', { roomId, username: 'aya', message: 'sleep well' });
     const back = await connect(url, { auth: { session } });
     const { rooms } = await requestOk(back, 'resume:rooms', { rooms: [held] });
@@ -60,7 +60,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     const other = await connect(url);
     await requestOk(other, 'add:member', { roomId, username });
     const entries = [
-      ['remove:member', 'ben', 'gone'],
+      ['remove:member', 'ben', 'timed_out'],
       ['add:member', username],
     ];
     expect(await entriesAfter(store, held.seq)).toEqual(entries);
@@ -99,7 +99,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
   test('who is away for too long leaves', async () => {
     const { store, comings, held } = await startNap({ absence: 1_000 });
     await until(() => comings[1]?.length === 1, 'the room hears it');
-    expect(await entriesAfter(store, held.seq)).toEqual([['remove:member', 'ben', 'gone']]);
+    expect(await entriesAfter(store, held.seq)).toEqual([['remove:member', 'ben', 'timed_out']]);
   });
 
   test('who was set aside by another node in the moment in which this one looked stays', async () => {
@@ -141,8 +141,8 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
       expectedVersions: [],
       drafts: [{ ...joins, keyUpdates: [[key, ghost]], lease: { key, node: 'killed' } }],
     });
-    await until(() => presences.some(({ username, presence }) => username === 'ghost' && presence === 'gone'), 'it is seen');
-    expect(await memberNamed(aya, 'ghost')).toMatchObject({ presence: 'gone' });
+    await until(() => presences.some(({ username, presence }) => username === 'ghost' && presence === 'offline'), 'it is seen');
+    expect(await memberNamed(aya, 'ghost')).toMatchObject({ presence: 'offline' });
     await new Promise((resolve) => setTimeout(resolve, 2 * GRACE));
     expect(presences.filter(({ username }) => username === 'ghost')).toHaveLength(1);
     expect(await entriesAfter(store, seq)).toEqual([['add:member', 'ghost']]);

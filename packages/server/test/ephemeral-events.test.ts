@@ -102,7 +102,7 @@ test('signals have a rate of their own, and take nothing from chats', async () =
 });
 
 describe('presence', () => {
-  test('a member is online, away when he says so, gone when he dropped, and online when he is back', async () => {
+  test('a member is online, away when he says so, offline when he dropped, and online when he is back', async () => {
     const { url, aya, ben, session } = await startRoom();
     const told = collectEvents(aya, 'update:presence:success');
     expect(await memberNamed(aya, 'ben')).toMatchObject({ presence: 'online' });
@@ -110,16 +110,16 @@ describe('presence', () => {
     await until(() => told.at(-1)?.presence === 'away', 'she sees that he is away');
     expect(await memberNamed(aya, 'ben')).toMatchObject({ presence: 'away' });
     drop(ben);
-    await until(() => told.at(-1)?.presence === 'gone', 'she sees that he is gone');
-    expect(told.at(-1)).toEqual({ roomId, username: 'ben', presence: 'gone', online: 1 });
-    await until(async () => (await memberNamed(aya, 'ben'))?.presence === 'gone', 'the list says so, too');
+    await until(() => told.at(-1)?.presence === 'offline', 'she sees that he is gone');
+    expect(told.at(-1)).toEqual({ roomId, username: 'ben', presence: 'offline', online: 1 });
+    await until(async () => (await memberNamed(aya, 'ben'))?.presence === 'offline', 'the list says so, too');
     const back = await connect(url, { auth: { session } });
     expect(await requestOk(back, 'add:member', { roomId, username: 'ben' })).toMatchObject({ online: 2 });
     await until(() => told.at(-1)?.presence === 'online', 'she sees that he is back');
     expect(told.at(-1)).toMatchObject({ online: 2 });
   });
 
-  test('a member is away only when all their connections are, and gone with the last of them', async () => {
+  test('a member is away only when all their connections are, and offline with the last of them', async () => {
     const { url, aya, ben, session } = await startRoom();
     const told: unknown[] = [];
     aya.on('update:presence:success', ({ username, presence }: { username: string; presence: string }) => {
@@ -149,8 +149,8 @@ describe('presence', () => {
     drop(third);
     await is('away');
     drop(second);
-    await is('gone');
-    expect(told).toEqual(['online', 'away', 'online', 'away', 'online', 'away', 'gone']);
+    await is('offline');
+    expect(told).toEqual(['online', 'away', 'online', 'away', 'online', 'away', 'offline']);
   });
 
   test('a member on two servers is as present as on the more present of them', async () => {
@@ -193,7 +193,7 @@ describe('presence', () => {
     // At the same time, since most of it is waiting.
     const outcomes = await Promise.all(servers.map(async ([flags]) => sleepAndComeBack(flags)));
     for (const [index, [, hasLapsed]] of servers.entries()) {
-      const told = hasLapsed ? [[{ username: 'phone' }], [{ username: 'phone', reason: 'gone' }]] : [[], []];
+      const told = hasLapsed ? [[{ username: 'phone' }], [{ username: 'phone', reason: 'timed_out' }]] : [[], []];
       expect(outcomes[index], servers[index]?.[0].join(' ')).toMatchObject(told);
     }
 
@@ -210,7 +210,7 @@ describe('presence', () => {
       const comings = [collectEvents(aya, 'add:member:success'), collectEvents(aya, 'remove:member:success')];
       const presences = collectEvents(aya, 'update:presence:success');
       drop(phone);
-      await until(() => presences.at(-1)?.presence === 'gone', 'it is seen that it is gone');
+      await until(() => presences.at(-1)?.presence === 'offline', 'it is seen that it is gone');
       await new Promise((resolve) => setTimeout(resolve, 40_000));
       const back = await connect(url, { auth: { session } });
       const { rooms } = await requestOk(back, 'resume:rooms', { rooms: [{ roomId, username: 'phone', epoch, seq, id: tail }] });

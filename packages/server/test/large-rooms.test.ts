@@ -287,7 +287,7 @@ describe('signals', () => {
     await requestOk(socket, 'update:presence', { roomId, username, presence: 'away' });
     expect(await presence()).toBe('away');
     drop(guests[1]!);
-    await until(async () => (await presence()) === 'gone', 'he is gone');
+    await until(async () => (await presence()) === 'offline', 'he is gone');
     const back = await connect(url, { auth: { session } });
     await requestOk(back, 'add:member', { roomId, username });
     expect(await presence()).toBe('online');

@@ -27,7 +27,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     await requestOk(ben, 'add:member', { roomId, username: 'Ben' });
     const left = nextEvent(aya, 'remove:member:success');
     drop(ben);
-    expect(await left).toMatchObject({ roomId, username: 'Ben', by: 'Ben', reason: 'gone', seq: 4 });
+    expect(await left).toMatchObject({ roomId, username: 'Ben', by: 'Ben', reason: 'timed_out', seq: 4 });
     await requestOk(await connect(url), 'add:member', { roomId, username: 'ben' });
     expect(await leaves(store)).toHaveLength(1);
   });
@@ -83,7 +83,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     });
     const second = await connect(first.url);
     await until(() => isFree(second, 'ghost'), 'the name of the ghost is free');
-    expect(await leaves(store)).toMatchObject([{ by: 'ghost', body: { reason: 'gone' } }]);
+    expect(await leaves(store)).toMatchObject([{ by: 'ghost', body: { reason: 'timed_out' } }]);
     expect(await isFree(second, 'ben')).toBe(false);
   });
 });

@@ -5,7 +5,7 @@ import { gunzipSync } from 'node:zlib';
 import { expect, onTestFinished, test } from 'vitest';
 import { openRedis } from '#store/redis/redis-store.js';
 import { startRedis } from './helpers/redis-servers.ts';
-import { connect, createTempFolder, requestOk, startServer } from './helpers/server.ts';
+import { connect, createTempFolder, nextEvent, requestOk, startServer } from './helpers/server.ts';
 import { openStoreAt } from './helpers/stores.ts';
 
 const FIXTURES = new URL('./fixtures/2026-12-01/', import.meta.url).pathname;
@@ -75,4 +75,20 @@ test.each(openers)('rooms that an older build kept in %s are listed and read, an
   const { seq } = await requestOk(ben, 'create:chat', { roomId, username: 'ben', message: 'still here' });
   expect(seq).toBeGreaterThan(14);
   await requestOk(aya, 'remove:reaction', { roomId, username: 'aya', chatSeq: 5, reaction: '🍵' });
+});
+
+test.each(openers)('an entry of an older build in %s with the reason "gone" is sent with the reason "timed_out"', async (_, open) => {
+  const store = await open();
+  const { url } = await startServer({ store, limits: 'off' });
+  const aya = await connect(url, { auth: { session: sessionOf('aya') } });
+  await requestOk(aya, 'add:member', { roomId, username: 'aya' });
+  const { epoch, head: seq } = await store.read(roomId, {});
+  const broadcast = nextEvent(aya, 'remove:member:success');
+  const body = { username: 'chiyo', reason: 'gone' };
+  const draft = { id: 'expiry', by: 'chiyo', author: 'nobody', kind: 'remove:member', body };
+  await store.append(roomId, { epoch, expectedVersions: [], drafts: [draft] });
+  expect(await broadcast).toMatchObject({ username: 'chiyo', reason: 'timed_out' });
+
+  const { entries } = await requestOk(aya, 'list:entries', { roomId, epoch: String(epoch), seq });
+  expect(entries).toMatchObject([{ kind: 'remove:member', username: 'chiyo', reason: 'timed_out' }]);
 });

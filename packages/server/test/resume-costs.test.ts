@@ -60,7 +60,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
       const { epoch, keys } = await inner.read(roomId, { keys: ['member/aya'] });
       const { author } = keys.get('member/aya')!.value as { author: string };
       const ticket = { holder: author, key: 'member/aya', value: { username: 'aya' }, ttl: 60_000 };
-      const gone = { id: `${roomId} gone`, by: 'aya', author, kind: 'remove:member', body: { username: 'aya', reason: 'gone' } };
+      const gone = { id: `${roomId} gone`, by: 'aya', author, kind: 'remove:member', body: { username: 'aya', reason: 'timed_out' } };
       await inner.append(roomId, {
         epoch,
         expectedVersions: [],

@@ -476,7 +476,7 @@ test('what is wrong with a payload is said in plain words', async () => {
     ['list:chats', { roomId, after: -1 }, 'after: must be at least 0'],
     ['list:chats', {}, 'roomId: is missing'],
     ['list:chats', { roomId: 7 }, 'roomId: must be text'],
-    ['update:presence', { roomId, username: 'aya', presence: 'gone' }, 'presence: must be "online" or "away"'],
+    ['update:presence', { roomId, username: 'aya', presence: 'offline' }, 'presence: must be "online" or "away"'],
     ['resume:rooms', { rooms: [] }, 'rooms: must have at least 1 items'],
     ['resume:rooms', { rooms: {} }, 'rooms: must be a list'],
   ];

@@ -133,7 +133,7 @@ export class RoomController {
     if (event === 'stop:typing:success') this.#typing.remove(username);
     if (event === 'update:presence:success' && presence && typeof online === 'number') {
       this.#roomInfo.online = online;
-      if (presence === 'gone') this.#typing.remove(username);
+      if (presence === 'offline') this.#typing.remove(username);
       this.#emitter.emit('presence', { username, presence, online });
       this.#scheduleChange();
     }

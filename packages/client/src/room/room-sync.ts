@@ -291,7 +291,7 @@ export class RoomSync implements ResumableRoom {
   #endIfTerminal(entry: Entry): void {
     if (isKind(entry, 'delete:room')) this.end({ reason: 'deleted', by: entry.by });
     if (!isKind(entry, 'remove:member') || entry.username !== this.username) return;
-    if (entry.reason === 'gone') this.requestResume();
+    if (entry.reason === 'timed_out') this.requestResume();
     else this.end(entry.reason === 'removed' ? { reason: 'removed', by: entry.by } : { reason: 'left' });
   }
 

@@ -110,7 +110,7 @@ test('the guests of a killed node are removed by another one, once, and their na
   for (const username of guests) await requestOk(elsewhere, 'add:member', { roomId: ROOM, username });
   await until(async () => (await store.listExpiredLeases(100)).length === 0, 'nothing is left to be let go');
   expect((await gone()).map(({ by, body }: Entry) => [by, body?.reason])).toEqual(
-    expect.arrayContaining(guests.map((username) => [username, 'gone'])),
+    expect.arrayContaining(guests.map((username) => [username, 'timed_out'])),
   );
   expect(await gone()).toHaveLength(guests.length);
 });

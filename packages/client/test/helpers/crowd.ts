@@ -179,7 +179,7 @@ function findRangeFaults({ client, entries: all }: ReceivedLog, startSeq: number
   // Of entries that are not broadcast, each member receives its own.
   const heard = all.filter(({ quiet }) => !quiet);
   const broadcast = entries.filter(({ quiet, seq }) => !quiet && seq > startSeq);
-  const last = broadcast.findLast(({ body }) => body?.reason !== 'gone')?.seq ?? 0;
+  const last = broadcast.findLast(({ body }) => body?.reason !== 'timed_out')?.seq ?? 0;
   return [
     ...(heard[0]?.seq === broadcast[0]?.seq ? [] : [`${client} heard ${heard[0]?.seq} first and not ${broadcast[0]?.seq}`]),
     ...((heard.at(-1)?.seq ?? 0) >= last ? [] : [`${client} heard ${heard.at(-1)?.seq} last and not ${last}`]),

@@ -11,9 +11,11 @@ interface RoomEpoch {
 }
 
 /** The broadcast payload of an entry. The position fields come last, so that the body cannot override them. */
-export const toBroadcast = ({ roomId, epoch }: RoomEpoch, { seq, id, prev, at, by, body, quiet }: Entry): EntryFields => ({
+export const toBroadcast = ({ roomId, epoch }: RoomEpoch, { seq, id, prev, at, by, kind, body, quiet }: Entry): EntryFields => ({
   username: by,
   ...body,
+  // Entries of earlier versions have the reason `gone`.
+  ...(kind === 'remove:member' && body?.reason === 'gone' && { reason: 'timed_out' }),
   roomId,
   epoch,
   seq,

@@ -88,13 +88,13 @@ export function draftJoin(
  * earlier version may have folded the name differently.
  */
 export const draftExpiry = (key: string, member: MemberValue, quiet: boolean): DraftEntry => ({
-  ...draftLeave(key, member, { by: member, reason: 'gone', quiet }),
+  ...draftLeave(key, member, { by: member, reason: 'timed_out', quiet }),
   requireExpiredLease: key,
 });
 
 interface LeaveOptions {
   by: MemberValue;
-  reason: 'left' | 'removed' | 'gone';
+  reason: 'left' | 'removed' | 'timed_out';
   quiet: boolean;
 }
 
@@ -161,7 +161,7 @@ export async function listMembers(
   const readers = await store.read(roomId, { keys: keys.map(([, key]) => readerKey((key.value as unknown as MemberValue).author)) });
   const members = keys.map(([, key]): Member => {
     const member = key.value as unknown as MemberValue;
-    const presence = isDisconnected(key) ? 'gone' : 'online';
+    const presence = isDisconnected(key) ? 'offline' : 'online';
     const read = readSeqOf(readers.keys.get(readerKey(member.author)), key);
     return { username: member.username, role: roleOf(isOwner(facts, member)), since: key.seq, presence, read };
   });

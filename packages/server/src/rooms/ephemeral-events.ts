@@ -21,10 +21,10 @@ const MAX_REMEMBERED = 10_000;
 export type EphemeralEvent = { [E in EphemeralEventName]: { event: E; signal: Omit<EphemeralPayload<E>, 'online'> } }[EphemeralEventName];
 
 /** The state of a connected member. */
-export type ConnectedPresence = Exclude<Presence, 'gone'>;
+export type ConnectedPresence = Exclude<Presence, 'offline'>;
 
 /** Somebody is as present as the most present of their connections. */
-const PRESENCE_RANK = { gone: 0, away: 1, online: 2 };
+const PRESENCE_RANK = { offline: 0, away: 1, online: 2 };
 
 /** Whatever a node has to say, it says, too, how many members are online there. */
 type NodeMessage = OnlineCount | (OnlineCount & { said: EphemeralEvent });

@@ -154,7 +154,7 @@ export class LocalRoom {
     await this.follower.waitFor({ epoch: String(this.follower.position?.epoch), seq: member.seq });
     if ((pendingJoin.removedAtSeq ?? 0) > member.seq) return false;
     // Announce "online" only if "offline" was announced before, so that a restart causes no presence storm.
-    const presenceElsewhere = isDisconnected(member) ? 'gone' : this.ephemeralEvents.presenceOf(pendingJoin.username);
+    const presenceElsewhere = isDisconnected(member) ? 'offline' : this.ephemeralEvents.presenceOf(pendingJoin.username);
     const before = this.#localPresence(pendingJoin.key) ?? presenceElsewhere;
     this.#attach(pendingJoin, this.position?.seq ?? 0);
     if (before !== 'online') this.#publishPresence(pendingJoin.username, 'online');
@@ -205,7 +205,7 @@ export class LocalRoom {
     if (presence) return;
     this.#peersByMember.delete(key);
     this.#awayPeers.delete(key);
-    this.#publishPresence(username, 'gone');
+    this.#publishPresence(username, 'offline');
     this.#options.onMaybeEmpty(this);
     this.#options.onMemberDetached(key);
   }

@@ -131,7 +131,7 @@ export class RoomRegistry {
 
   /** A member is gone, whose node could not say so. */
   async announceOffline(roomId: string, username: string): Promise<void> {
-    const event: EphemeralEvent = { event: 'update:presence', signal: { roomId, username, presence: 'gone' } };
+    const event: EphemeralEvent = { event: 'update:presence', signal: { roomId, username, presence: 'offline' } };
     const room = await this.get(roomId);
     if (room) await room.ephemeralEvents.publish(event);
     // Members who are connected hear it from their own nodes.

@@ -352,10 +352,10 @@ function findOriginFaults({ sent }: RoomHistory, { entries, storedResults }: Roo
     const isAsked =
       asked.has(id) ||
       kind === 'create:room' ||
-      reason === 'gone' ||
+      reason === 'timed_out' ||
       (kind === 'add:member' && expired.has(author)) ||
       takeFirst(open, (each) => each.client === by && kindOf(each) === kind);
-    if (reason === 'gone') expired.add(author);
+    if (reason === 'timed_out') expired.add(author);
     else if (kind === 'add:member') expired.delete(author);
     return [
       ...faultIf(isTwice, `the client id of ${seq} is there twice`),
@@ -428,7 +428,7 @@ function findEntryFaults(hearing: ReceivedLog, index: number, visible: Entry[], 
     isDeepStrictEqual(now[field], value),
   );
   // Whose name lapsed while he was away, and who came back, is told all that was said meanwhile.
-  const isEnd = before?.kind === 'remove:member' && before.username === client && before.reason !== 'gone';
+  const isEnd = before?.kind === 'remove:member' && before.username === client && before.reason !== 'timed_out';
   const hadLeft = isEnd && !hearing.hasOtherPages;
   const isBack = now.kind === 'add:member' && now.by === client && now.seq > (before?.seq ?? 0);
   const previousIndex = indexes.get(before?.id ?? '') ?? logIndex;

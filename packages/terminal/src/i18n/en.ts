@@ -32,7 +32,7 @@ function describeNotes(all: readonly SystemNote[], safe: (text: string) => strin
   const line = [
     ...phrase('joined', 'joined'),
     ...phrase('left', 'left'),
-    ...phrase('gone', 'left (connection gone)'),
+    ...phrase('timed_out', 'left (connection gone)'),
     ...removed,
     ...topic,
   ].join(' · ');
@@ -114,7 +114,7 @@ export const en = {
   helpKeys: 'Keys',
   whoTitle: (count: number): string => `Who is here: ${count}`,
   andMore: 'and more',
-  presence: { online: 'here', away: 'away', gone: 'not connected' },
+  presence: { online: 'here', away: 'away', offline: 'not connected' },
   owner: 'owner',
   panelHint: 'Esc closes',
   panelScrolls: (first: number, last: number, all: number): string => `${first}–${last} of ${all} · ↑ ↓ scroll · Esc closes`,

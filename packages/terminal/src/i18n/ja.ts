@@ -32,7 +32,7 @@ function describeNotes(all: readonly SystemNote[], safe: (text: string) => strin
   const line = [
     ...phrase('joined', '入室しました'),
     ...phrase('left', '退室しました'),
-    ...phrase('gone', '席を離れました'),
+    ...phrase('timed_out', '席を離れました'),
     ...removed,
     ...topic,
   ].join(' · ');
@@ -144,7 +144,7 @@ export const ja: typeof en = {
   helpKeys: 'キー',
   whoTitle: (count) => `いる人: ${count} 人`,
   andMore: 'ほかにもいます',
-  presence: { online: '接続中', away: '離席中', gone: '切断中' },
+  presence: { online: '接続中', away: '離席中', offline: '切断中' },
   owner: '部屋の主',
   panelHint: 'Esc で閉じる',
   panelScrolls: (first, last, all) => `${all} 行中 ${first}–${last} · ↑ ↓ · Esc で閉じる`,

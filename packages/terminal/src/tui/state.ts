@@ -10,7 +10,7 @@ import type { Tab } from './tab.ts';
 interface PanelMember {
   username: string;
   role: 'owner' | 'member';
-  presence: 'online' | 'away' | 'gone';
+  presence: 'online' | 'away' | 'offline';
 }
 
 export interface ListedRoom {

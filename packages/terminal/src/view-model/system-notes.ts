@@ -6,7 +6,7 @@ import { findSeqIndex } from './history-window.ts';
 export interface SystemNote {
   seq: number;
   at: number;
-  kind: 'joined' | 'left' | 'gone' | 'removed' | 'topic';
+  kind: 'joined' | 'left' | 'timed_out' | 'removed' | 'topic';
   username: string;
   by: string;
   topic?: string;
