@@ -8,6 +8,7 @@ COPY packages/server/package.json packages/server/
 COPY packages/store-conformance/package.json packages/store-conformance/
 COPY packages/terminal/package.json packages/terminal/
 COPY packages/engawa/package.json packages/engawa/
+COPY packages/testkit/package.json packages/testkit/
 COPY packages/bench/package.json packages/bench/
 
 FROM manifests AS build

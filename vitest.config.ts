@@ -15,7 +15,7 @@ export default defineConfig({
       // What goes through the store runs on real Redis, too.
       ...Object.entries(onRedis).map(([name, include]) => ({
         extends: true as const,
-        test: { name, include, globalSetup: 'packages/server/test/helpers/redis-project.ts' },
+        test: { name, include, globalSetup: 'packages/testkit/src/redis/redis-project.ts' },
       })),
     ],
   },

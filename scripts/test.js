@@ -17,8 +17,8 @@ const belowFloor = Object.entries(floors).map(([name, version]) => `[name='${nam
 const onRedis = Object.values(readJson('scripts/redis-test-files.json')).flat();
 const redisTests = [...onRedis, ...testFiles().filter((path) => /from '.*\/redis/.test(readFileSync(join(root, path), 'utf8')))];
 
-const withProxies = testFiles().filter((path) => /from '.*\/reverse-proxies\.ts'/.test(readFileSync(join(root, path), 'utf8')));
-const withCertificates = testFiles().filter((path) => /from '.*\/certificates\.ts'/.test(readFileSync(join(root, path), 'utf8')));
+const withProxies = testFiles().filter((path) => /from '.*\/reverse-proxies'/.test(readFileSync(join(root, path), 'utf8')));
+const withCertificates = testFiles().filter((path) => /from '.*\/certificates'/.test(readFileSync(join(root, path), 'utf8')));
 const withBrowser = testFiles().filter((path) => /from '.*\/browser\.ts'/.test(readFileSync(join(root, path), 'utf8')));
 
 /** Programs that tests need: the Debian package, its program or Python module, and the tests. */

@@ -2,13 +2,13 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
+import { seed } from '@engawa/testkit/seed';
 import { Server } from 'socket.io';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { fuzz } from '#chaos/fuzz/fuzz.js';
 import { makeCase } from '#chaos/fuzz/fuzz-case.js';
 import { expectedAck } from '#chaos/fuzz/packet.js';
 import { runCase } from '#chaos/fuzz/run-case.js';
-import { seed } from '../../server/test/helpers/seed.ts';
 
 /** Of each; `npm run chaos -- fuzz` takes as long as it is told to. */
 const SECONDS = 15;

@@ -1,9 +1,10 @@
 /** The SDK in a real browser, against a real server, over a network with faults. */
+
+import { collectEvents, connect, requestOk, startServer, until } from '@engawa/testkit/processes/server';
+import { startProxy } from '@engawa/testkit/proxies/faulty-proxy';
 import type { Page } from 'playwright-core';
 import type { Socket } from 'socket.io-client';
 import { expect, test, vi } from 'vitest';
-import { startProxy } from '../../server/test/helpers/proxy.ts';
-import { collectEvents, connect, requestOk, startServer, until } from '../../server/test/helpers/server.ts';
 import { openBrowser } from './helpers/browser.ts';
 import { startDemoPage } from './helpers/demo-page.ts';
 

@@ -3,10 +3,10 @@
  */
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { connect, requestOk, startServer, until, withTimeout } from '@engawa/testkit/processes/server';
 import { io as io48, type Socket } from 'socket.io-client';
 import { io as io46 } from 'socket.io-client-4.6';
 import { expect, onTestFinished, test } from 'vitest';
-import { connect, requestOk, startServer, until, withTimeout } from '../../server/test/helpers/server.ts';
 import { openBrowser } from './helpers/browser.ts';
 import { startPython } from './helpers/python.ts';
 

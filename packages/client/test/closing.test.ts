@@ -2,10 +2,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { createTempFolder } from '@engawa/testkit/processes/server';
+import { ServerProcess } from '@engawa/testkit/processes/server-process';
+import { withTimeout } from '@engawa/testkit/wait-for';
 import { expect, onTestFinished, test } from 'vitest';
-import { createTempFolder } from '../../server/test/helpers/server.ts';
-import { withTimeout } from '../../server/test/helpers/wait-for.ts';
-import { ServerProcess } from './helpers/server-process.ts';
 
 const SDK = fileURLToPath(new URL('../dist/index.js', import.meta.url));
 /** Less than any timer of the SDK and of the libraries below it, except the forced close. */

@@ -5,11 +5,11 @@ import { createServer as createTlsServer } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer, type Socket, type Server as TcpServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Client, type ClientEvents, type ClientOptions, connect } from '@engawa/client';
+import { createSelfSignedCertificate } from '@engawa/testkit/processes/certificates';
+import { startServer, until, withTimeout } from '@engawa/testkit/processes/server';
+import { startProxy } from '@engawa/testkit/proxies/faulty-proxy';
 import { expect, onTestFinished, test } from 'vitest';
-import { startProxy } from '../../server/test/helpers/proxy.ts';
-import { startServer, until, withTimeout } from '../../server/test/helpers/server.ts';
 import { openBrowser } from './helpers/browser.ts';
-import { createSelfSignedCertificate } from './helpers/certificates.ts';
 import { startDemoPage } from './helpers/demo-page.ts';
 
 type Told = ClientEvents['error'];

@@ -1,11 +1,11 @@
 /** Servers on one Redis, as platforms run them: replaced, killed, cut off, and several behind a load balancer. */
 import { randomFrom } from '@engawa/client/testing';
+import { RandomActorGroup } from '@engawa/testkit/actors/random-actor-group';
+import { ServerProcess } from '@engawa/testkit/processes/killable-server';
+import { until, withTimeout } from '@engawa/testkit/processes/server';
+import { type FaultyProxy, startProxy } from '@engawa/testkit/proxies/faulty-proxy';
+import { type RedisServer, startRedis } from '@engawa/testkit/redis/redis-servers';
 import { expect, onTestFinished, test } from 'vitest';
-import { type FaultyProxy, startProxy } from '../../server/test/helpers/proxy.ts';
-import { type RedisServer, startRedis } from '../../server/test/helpers/redis-servers.ts';
-import { until, withTimeout } from '../../server/test/helpers/server.ts';
-import { ServerProcess } from '../../server/test/helpers/server-process.ts';
-import { RandomActorGroup } from './helpers/crowd.ts';
 
 /** They reconnect sooner than those of an application, to shorten the tests. */
 const DELAYS = { firstMs: 100, lastMs: 1_000, openMs: 5_000 };

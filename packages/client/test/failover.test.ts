@@ -1,10 +1,10 @@
 /** An address at its connection limit: which clients can reconnect, and how the others wait. */
 import { connect as connectSdk } from '@engawa/client';
+import { connectRaw, openRawWebSocket } from '@engawa/testkit/actors/raw-clients';
+import { connect, newClient, requestOk, startServer, until } from '@engawa/testkit/processes/server';
+import { startProxy } from '@engawa/testkit/proxies/faulty-proxy';
 import type { ManagerOptions, Socket, SocketOptions } from 'socket.io-client';
 import { expect, onTestFinished, test } from 'vitest';
-import { startProxy } from '../../server/test/helpers/proxy.ts';
-import { connectRaw, openRawWebSocket } from '../../server/test/helpers/raw.ts';
-import { connect, newClient, requestOk, startServer, until } from '../../server/test/helpers/server.ts';
 import { startPython } from './helpers/python.ts';
 
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index);

@@ -1,8 +1,8 @@
 /** Random sequences of faults between a client and the scripted server. */
 import type { Client } from '@engawa/client';
+import { seed } from '@engawa/testkit/seed';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { seed } from '../../server/test/helpers/seed.ts';
 import { advanceTime, joinRoom, memoryStorage, newClient, useFakeTime } from './helpers/clients.ts';
 import { ROOM } from './helpers/log.ts';
 import { ScriptedServer } from './helpers/scripted-server.ts';

@@ -1,12 +1,12 @@
 /** Two processes send as many chats as they can, some clients read slowly, and the server is killed again and again. */
 import { randomFrom } from '@engawa/client/testing';
+import { RandomActorGroup } from '@engawa/testkit/actors/random-actor-group';
+import { ServerProcess } from '@engawa/testkit/processes/killable-server';
+import { until, withTimeout } from '@engawa/testkit/processes/server';
+import { startProxy } from '@engawa/testkit/proxies/faulty-proxy';
+import { seed } from '@engawa/testkit/seed';
+import { newStoreLocation } from '@engawa/testkit/stores';
 import { expect, test, vi } from 'vitest';
-import { startProxy } from '../../server/test/helpers/proxy.ts';
-import { seed } from '../../server/test/helpers/seed.ts';
-import { until, withTimeout } from '../../server/test/helpers/server.ts';
-import { ServerProcess } from '../../server/test/helpers/server-process.ts';
-import { newStoreLocation } from '../../server/test/helpers/stores.ts';
-import { RandomActorGroup } from './helpers/crowd.ts';
 
 const kills = Number(process.env.KILLS || 4);
 const TALK_MS = 3_000;

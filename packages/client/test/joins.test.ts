@@ -1,8 +1,8 @@
 /** Many joins at once, against the rate limit of a server. */
 import { connect } from '@engawa/client';
 import { LIMITS } from '@engawa/protocol/limits';
+import { connect as connectStock, requestOk, startServer } from '@engawa/testkit/processes/server';
 import { expect, onTestFinished, test } from 'vitest';
-import { connect as connectStock, requestOk, startServer } from '../../server/test/helpers/server.ts';
 
 const { burst, perSecond } = LIMITS.rates.joins;
 const OVER = 6;

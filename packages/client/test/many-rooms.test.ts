@@ -1,10 +1,10 @@
 /** A client in many rooms that missed more in each than fits into one answer. */
 import { connect, type Room } from '@engawa/client';
 import { LIMITS } from '@engawa/protocol';
+import { startServer, until } from '@engawa/testkit/processes/server';
+import { startProxy } from '@engawa/testkit/proxies/faulty-proxy';
+import { newStore } from '@engawa/testkit/stores';
 import { expect, onTestFinished, test } from 'vitest';
-import { startProxy } from '../../server/test/helpers/proxy.ts';
-import { startServer, until } from '../../server/test/helpers/server.ts';
-import { newStore } from '../../server/test/helpers/stores.ts';
 import { memoryStorage } from './helpers/clients.ts';
 
 const ROOMS = 20;

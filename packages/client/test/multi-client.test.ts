@@ -1,7 +1,7 @@
 /** Several clients of one real server. */
 import { type Client, type ClientOptions, connect, type Room } from '@engawa/client';
+import { startServer, until } from '@engawa/testkit/processes/server';
 import { expect, onTestFinished, test } from 'vitest';
-import { startServer, until } from '../../server/test/helpers/server.ts';
 import { memoryStorage } from './helpers/clients.ts';
 
 const replies = (room: Room) => room.timeline.chats.map(({ message, replyTo }) => [message, replyTo]);

@@ -1,8 +1,8 @@
 /** Pending requests outlive room objects, clients, names and rooms: on a real server, over a network with faults. */
 import { type Client, type ClientOptions, type ClientStorage, connect, JoinError, type Room } from '@engawa/client';
+import { collectEvents, connect as connectStock, requestOk, sendRequest, startServer, until } from '@engawa/testkit/processes/server';
+import { type FaultyProxy, startProxy } from '@engawa/testkit/proxies/faulty-proxy';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { type FaultyProxy, startProxy } from '../../server/test/helpers/proxy.ts';
-import { collectEvents, connect as connectStock, requestOk, sendRequest, startServer, until } from '../../server/test/helpers/server.ts';
 import { listableMemoryStorage, memoryStorage, slowStorage, unsentIn } from './helpers/clients.ts';
 
 const KINDS: [kind: string, make: (kept: Record<string, string>) => ClientStorage][] = [

@@ -1,6 +1,7 @@
 /** Rounds of faults in nodes and in a Redis Cluster. */
+
+import { seed } from '@engawa/testkit/seed';
 import { expect, test } from 'vitest';
-import { seed } from '../../server/test/helpers/seed.ts';
 import { type Durability, type RedisReport, runRedisRounds } from './helpers/redis-rounds.ts';
 
 const rounds = Number(process.env.ROUNDS || 6);

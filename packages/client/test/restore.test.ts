@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { connect } from '@engawa/client';
 import { isSameLineage } from '@engawa/protocol/position';
 import { openEmbedded } from '@engawa/server';
+import { disconnectAll, ROOM } from '@engawa/testkit/actors/chat-actors';
+import { ConsistencyChecker } from '@engawa/testkit/actors/consistency-checker';
+import { createTempFolder, type RunningServer, startServer, until } from '@engawa/testkit/processes/server';
+import { startProxy } from '@engawa/testkit/proxies/faulty-proxy';
 import { expect, onTestFinished, test } from 'vitest';
-import { startProxy } from '../../server/test/helpers/proxy.ts';
-import { createTempFolder, type RunningServer, startServer, until } from '../../server/test/helpers/server.ts';
-import { ConsistencyChecker } from './helpers/consistency-checker.ts';
-import { disconnectAll, ROOM } from './helpers/people.ts';
 
 const portOf = (url: string) => ({ port: Number(new URL(url).port) });
 

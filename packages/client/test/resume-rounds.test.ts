@@ -1,7 +1,8 @@
 /** Rounds of kill -9 under clients that stay. */
+
+import { seed } from '@engawa/testkit/seed';
+import { isOnRedis, newStoreLocation } from '@engawa/testkit/stores';
 import { expect, test } from 'vitest';
-import { seed } from '../../server/test/helpers/seed.ts';
-import { isOnRedis, newStoreLocation } from '../../server/test/helpers/stores.ts';
 import { type ResumeReport, runResumeRounds } from './helpers/resume-rounds.ts';
 
 const rounds = Number(process.env.ROUNDS || (isOnRedis ? 20 : 50));

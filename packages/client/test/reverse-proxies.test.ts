@@ -1,10 +1,10 @@
 /** The SDK through real reverse proxies, with and without a path prefix, and through some that pass no WebSocket. */
 import { type Client, type ClientEvents, type ClientOptions, connect } from '@engawa/client';
+import { startServer, until, withTimeout } from '@engawa/testkit/processes/server';
+import { type ProxyName, startReverseProxy } from '@engawa/testkit/proxies/reverse-proxies';
+import { startSilentProxy } from '@engawa/testkit/proxies/silent-proxy';
 import { expect, onTestFinished, test } from 'vitest';
 import { createSocketIoTransportFactory } from '#connection/socketio-transport.js';
-import { type ProxyName, startReverseProxy } from '../../server/test/helpers/reverse-proxies.ts';
-import { startServer, until, withTimeout } from '../../server/test/helpers/server.ts';
-import { startSilentProxy } from './helpers/silent-proxy.ts';
 
 const PROXIES: ProxyName[] = ['nginx', 'haproxy', 'apache2', 'caddy'];
 const WAYS = [

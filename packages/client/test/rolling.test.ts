@@ -1,12 +1,12 @@
 /** A rolling restart of a server under load. */
 import { randomFrom } from '@engawa/client/testing';
+import { RandomActorGroup } from '@engawa/testkit/actors/random-actor-group';
+import type { RandomActor } from '@engawa/testkit/actors/random-actors';
+import { ServerProcess } from '@engawa/testkit/processes/killable-server';
+import { until, withTimeout } from '@engawa/testkit/processes/server';
+import { startProxy } from '@engawa/testkit/proxies/faulty-proxy';
+import { newStoreLocation } from '@engawa/testkit/stores';
 import { expect, onTestFinished, test } from 'vitest';
-import { startProxy } from '../../server/test/helpers/proxy.ts';
-import { until, withTimeout } from '../../server/test/helpers/server.ts';
-import { ServerProcess } from '../../server/test/helpers/server-process.ts';
-import { newStoreLocation } from '../../server/test/helpers/stores.ts';
-import { RandomActorGroup } from './helpers/crowd.ts';
-import type { RandomActor } from './helpers/talkers.ts';
 
 const RESTARTS = 5;
 const TALK_MS = 1_000;

@@ -4,10 +4,10 @@
  */
 import type { TransportFactory } from '@engawa/client';
 import type { AppendRequest, AppendResult, Store } from '@engawa/server';
+import { seed as first } from '@engawa/testkit/seed';
 import { expect, test } from 'vitest';
 import { OutboxStore } from '#storage/outbox-store.js';
 import { LogFollower } from '../../server/dist/rooms/log-follower.js';
-import { seed as first } from '../../server/test/helpers/seed.ts';
 import { type InjectedBug, simulate } from './simulation/simulation.ts';
 
 const seeds = Number(process.env.SEEDS || 500);

@@ -2,9 +2,9 @@
  * On a network of 16 KB a second, missed entries arrive in parts, each within its time-out, and so do the chats of a joined room.
  */
 import { type ClientOptions, connect, type Room } from '@engawa/client';
+import { connect as connectStock, requestOk, startServer } from '@engawa/testkit/processes/server';
+import { type FaultyProxy, startProxy } from '@engawa/testkit/proxies/faulty-proxy';
 import { expect, onTestFinished, test } from 'vitest';
-import { type FaultyProxy, startProxy } from '../../server/test/helpers/proxy.ts';
-import { connect as connectStock, requestOk, startServer } from '../../server/test/helpers/server.ts';
 
 const roomId = 'veranda';
 const BYTES_PER_SECOND = 16 * 1024;

@@ -1,8 +1,9 @@
 /** What frameworks read while they render: values that are identical until they change, with one `subscribe`. */
+
+import { until } from '@engawa/testkit/processes/server';
 import { expect, onTestFinished, test } from 'vitest';
 import { connect, type Room } from '#index.js';
 import { startTestServer } from '#testing/index.js';
-import { until } from '../../server/test/helpers/server.ts';
 
 const ROOM = 'veranda';
 type Getter = keyof { [Name in keyof Room as Room[Name] extends (...args: never[]) => unknown ? never : Name]: true };

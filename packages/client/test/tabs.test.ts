@@ -1,8 +1,9 @@
 /** Several tabs of one browser with one localStorage, against a real server, over a network with faults. */
+
+import { connect, requestOk, startServer, until } from '@engawa/testkit/processes/server';
+import { startProxy } from '@engawa/testkit/proxies/faulty-proxy';
 import type { BrowserContext, Page } from 'playwright-core';
 import { expect, test, vi } from 'vitest';
-import { startProxy } from '../../server/test/helpers/proxy.ts';
-import { connect, requestOk, startServer, until } from '../../server/test/helpers/server.ts';
 import { openBrowser } from './helpers/browser.ts';
 import { startDemoPage } from './helpers/demo-page.ts';
 

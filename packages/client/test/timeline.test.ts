@@ -1,10 +1,10 @@
 /** The chat window, compared with the model log. */
 import type { Chat, ChatPage } from '@engawa/protocol';
+import { seed } from '@engawa/testkit/seed';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ChatWindow, type PageDirection } from '#timeline/chat-window.js';
 import { type Entry, parseEntry } from '#timeline/entry.js';
-import { seed } from '../../server/test/helpers/seed.ts';
 import { type EntryInput, ModelLog, type PageRange } from './helpers/log.ts';
 
 const ME = 'aya';

@@ -1,7 +1,7 @@
 /** Unread counts on real servers: after a night, on two devices, and after each kind of change. */
 import { type Client, connect, type Room } from '@engawa/client';
+import { startServer, until } from '@engawa/testkit/processes/server';
 import { expect, onTestFinished, test } from 'vitest';
-import { startServer, until } from '../../server/test/helpers/server.ts';
 import { memoryStorage } from './helpers/clients.ts';
 
 const ROOM = 'veranda';

@@ -1,8 +1,8 @@
 /** The window of a timeline on a real server: moved through a long log, while others send and edit chats. */
 import { connect, type Room } from '@engawa/client';
+import { findTimelineFaults } from '@engawa/testkit/checkers/timeline-check';
+import { startServer, until } from '@engawa/testkit/processes/server';
 import { expect, onTestFinished, test } from 'vitest';
-import { startServer, until } from '../../server/test/helpers/server.ts';
-import { findTimelineFaults } from './helpers/timeline-check.ts';
 
 const CHATS = 260;
 const MAX_CHATS = 100;

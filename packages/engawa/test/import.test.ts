@@ -2,10 +2,10 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Entry, openEmbedded } from '@engawa/server';
+import { runEngawa, startEngawaServer } from '@engawa/testkit/processes/engawa-command';
+import { connect, createTempFolder, requestOk, until } from '@engawa/testkit/processes/server';
+import type { RedisServer } from '@engawa/testkit/redis/redis-servers';
 import { expect, test } from 'vitest';
-import type { RedisServer } from '../../server/test/helpers/redis-servers.ts';
-import { connect, createTempFolder, requestOk, until } from '../../server/test/helpers/server.ts';
-import { runEngawa, startEngawaServer } from './helpers/command.ts';
 import { startTestRedis } from './helpers/redis.ts';
 
 /** As the tutorial's `create:room` and `add:member`. */

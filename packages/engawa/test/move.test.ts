@@ -3,9 +3,9 @@ import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { openEmbedded, type RoomChunk, type Store } from '@engawa/server';
+import { runEngawa, startEngawaServer } from '@engawa/testkit/processes/engawa-command';
+import { connect, createTempFolder, requestOk, until } from '@engawa/testkit/processes/server';
 import { expect, test } from 'vitest';
-import { connect, createTempFolder, requestOk, until } from '../../server/test/helpers/server.ts';
-import { runEngawa, startEngawaServer } from './helpers/command.ts';
 import { startTestRedis } from './helpers/redis.ts';
 
 const ODD_NAMES = ['a::b', '{x}*?', '😀', "'; DROP TABLE rooms; --", 'a/b', '%2F', '__proto__', ' '];

@@ -3,9 +3,9 @@ import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { createTempFolder, until } from '@engawa/testkit/processes/server';
+import { startRedis } from '@engawa/testkit/redis/redis-servers';
 import { expect, onTestFinished, test } from 'vitest';
-import { startRedis } from '../../server/test/helpers/redis-servers.ts';
-import { createTempFolder, until } from '../../server/test/helpers/server.ts';
 
 const PACKAGES = fileURLToPath(new URL('../..', import.meta.url));
 const PUBLISHED = ['protocol', 'coalescing-adapter', 'client', 'server', 'terminal', 'engawa'];

@@ -1,8 +1,9 @@
 // Tests of `engawa serve` on Redis: messages, readiness and failures.
+
+import { runEngawa } from '@engawa/testkit/processes/engawa-command';
+import { connect, requestOk, until } from '@engawa/testkit/processes/server';
+import type { RedisServer } from '@engawa/testkit/redis/redis-servers';
 import { expect, test } from 'vitest';
-import type { RedisServer } from '../../server/test/helpers/redis-servers.ts';
-import { connect, requestOk, until } from '../../server/test/helpers/server.ts';
-import { runEngawa } from './helpers/command.ts';
 import { startTestRedis } from './helpers/redis.ts';
 
 /** A Redis that is down: its port is unused. */

@@ -1,9 +1,9 @@
 // Tests of `engawa serve` as a process: output, refusals and exit.
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { runEngawa, runEngawaWithoutIpv6, startEngawaServer, waitUntilListening } from '@engawa/testkit/processes/engawa-command';
+import { connect, createTempFolder, nextEvent, requestOk, until } from '@engawa/testkit/processes/server';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { connect, createTempFolder, nextEvent, requestOk, until } from '../../server/test/helpers/server.ts';
-import { runEngawa, runEngawaWithoutIpv6, startEngawaServer, waitUntilListening } from './helpers/command.ts';
 
 test('serve prints its address, its data folder and what to try', async () => {
   const folder = createTempFolder();

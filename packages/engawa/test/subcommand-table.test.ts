@@ -3,10 +3,10 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { createTempFolder } from '@engawa/testkit/processes/server';
 import { expect, test } from 'vitest';
 import { manPage } from '#man.js';
 import { subcommands } from '#subcommands.js';
-import { createTempFolder } from '../../server/test/helpers/server.ts';
 
 const ENGAWA = fileURLToPath(new URL('../bin/engawa.js', import.meta.url));
 const PAGE = fileURLToPath(new URL('../man/engawa.1', import.meta.url));

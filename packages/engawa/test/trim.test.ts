@@ -1,9 +1,9 @@
 // Tests of `engawa trim` as a process on the folder of a stopped server.
 import { randomUUID } from 'node:crypto';
 import { type Draft, openEmbedded } from '@engawa/server';
+import { runEngawa } from '@engawa/testkit/processes/engawa-command';
+import { createTempFolder } from '@engawa/testkit/processes/server';
 import { expect, test } from 'vitest';
-import { createTempFolder } from '../../server/test/helpers/server.ts';
-import { runEngawa } from './helpers/command.ts';
 
 const START = Date.UTC(2026, 0, 1);
 const DAY = 86_400_000;

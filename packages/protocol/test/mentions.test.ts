@@ -1,9 +1,9 @@
 /** When a text mentions a name. */
 
 import { mentions } from '@engawa/protocol/mentions';
+import { seed } from '@engawa/testkit/seed';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { seed } from '../../server/test/helpers/seed.ts';
 
 test.each([
   ['hi aya', 'aya', true],

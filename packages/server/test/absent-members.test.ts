@@ -1,10 +1,10 @@
 /** Members whose connection is gone for longer than the grace: nobody is told that they leave, unless somebody wants the name. */
 import type { Store } from '@engawa/server';
+import { collectEvents, connect, requestError, requestOk, startServer, until, withOverrides } from '@engawa/testkit/processes/server';
+import { storeKinds } from '@engawa/testkit/stores';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
 import { memberKey } from '#domain/room-keys.js';
-import { collectEvents, connect, requestError, requestOk, startServer, until, withOverrides } from './helpers/server.ts';
-import { storeKinds } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 const GRACE = 300;

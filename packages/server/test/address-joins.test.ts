@@ -1,12 +1,12 @@
 /** How many names one network address brings into rooms, over all of its connections. */
 import { LIMITS, type RequestPayload } from '@engawa/protocol';
+import { connectRaw, openRawWebSocket } from '@engawa/testkit/actors/raw-clients';
+import { connect, requestError, requestOk, sendRequest, startServer, until } from '@engawa/testkit/processes/server';
+import { newStore } from '@engawa/testkit/stores';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
 import { AddressBudgets } from '#limits/address-budgets.js';
 import { ATTACKER_HEADERS, forwardedFor, ROOM, startWithBystanders } from './helpers/bystanders.ts';
-import { connectRaw, openRawWebSocket } from './helpers/raw.ts';
-import { connect, requestError, requestOk, sendRequest, startServer, until } from './helpers/server.ts';
-import { newStore } from './helpers/stores.ts';
 
 const { perAddress, rates, largeRoom, namesPerRoom } = LIMITS;
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index);

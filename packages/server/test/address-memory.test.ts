@@ -5,11 +5,11 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { LIMITS } from '@engawa/protocol';
 import { type Draft, type Json, openEmbedded } from '@engawa/server';
+import { connectRaw, openRawWebSocket, type RawWebSocket } from '@engawa/testkit/actors/raw-clients';
+import { createTempFolder } from '@engawa/testkit/folders';
+import { until } from '@engawa/testkit/wait-for';
 import { expect, onTestFinished, test } from 'vitest';
 import { deriveAuthor } from '#connections/identity.js';
-import { createTempFolder } from './helpers/folders.ts';
-import { connectRaw, openRawWebSocket, type RawWebSocket } from './helpers/raw.ts';
-import { until } from './helpers/wait-for.ts';
 
 const SERVER = fileURLToPath(new URL('./helpers/measured-server.js', import.meta.url));
 const MIB = 1024 * 1024;

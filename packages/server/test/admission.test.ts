@@ -1,13 +1,13 @@
 /** Which handshakes get a connection, and how the others are refused. */
 import { createConnection } from 'node:net';
 import { LIMITS } from '@engawa/protocol';
+import { connectRaw, openRawWebSocket } from '@engawa/testkit/actors/raw-clients';
+import { connect, startServer, until } from '@engawa/testkit/processes/server';
 import { expect, onTestFinished, test } from 'vitest';
 import { HandshakeGate } from '#http/handshake-gate.js';
 import { AddressLimiter, UNLIMITED } from '#limits/address-limiter.js';
 import { AdmissionQueue } from '#limits/admission-queue.js';
 import { ATTACKER_HEADERS, countResources, forwardedFor, startWithBystanders } from './helpers/bystanders.ts';
-import { connectRaw, openRawWebSocket } from './helpers/raw.ts';
-import { connect, startServer, until } from './helpers/server.ts';
 
 const { connections, connects } = LIMITS.perAddress;
 const allOf = <Result>(count: number, make: () => Promise<Result>) => Promise.all(Array.from({ length: count }, make));

@@ -2,10 +2,10 @@
 import type { Socket } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import { LIMITS } from '@engawa/protocol';
+import { attack, connectRaw, openRawWebSocket, type RawWebSocket } from '@engawa/testkit/actors/raw-clients';
+import { until, withTimeout } from '@engawa/testkit/processes/server';
 import { describe, expect, test } from 'vitest';
 import { ATTACKER_HEADERS, countResources, startWithBystanders } from './helpers/bystanders.ts';
-import { attack, connectRaw, openRawWebSocket, type RawWebSocket } from './helpers/raw.ts';
-import { until, withTimeout } from './helpers/server.ts';
 
 const FIN = 0x80;
 const [RSV1, RSV2, RSV3] = [0x40, 0x20, 0x10];

@@ -2,10 +2,10 @@
 import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
+import { attack, connectRaw, openRawPolling, rawRequest } from '@engawa/testkit/actors/raw-clients';
+import { until, withTimeout } from '@engawa/testkit/processes/server';
 import { describe, expect, test } from 'vitest';
 import { ATTACKER_HEADERS, countResources, startWithBystanders } from './helpers/bystanders.ts';
-import { attack, connectRaw, openRawPolling, rawRequest } from './helpers/raw.ts';
-import { until, withTimeout } from './helpers/server.ts';
 
 const POLLING = '/socket.io/?EIO=4&transport=polling';
 const KEY = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==';

@@ -1,10 +1,10 @@
 /** Hostile room ids, names and client ids (attack list, groups 58 to 62): what is legal is an id like any other, on every store. */
 import type { Store } from '@engawa/server';
+import { collectEvents, connect, nextEvent, requestError, requestOk, sendAny, until } from '@engawa/testkit/processes/server';
+import { storeKinds } from '@engawa/testkit/stores';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
 import { ATTACKER_HEADERS, type BystanderScenario, ROOM, startWithBystanders } from './helpers/bystanders.ts';
-import { collectEvents, connect, nextEvent, requestError, requestOk, sendAny, until } from './helpers/server.ts';
-import { storeKinds } from './helpers/stores.ts';
 
 const hostile = [
   'a::b',

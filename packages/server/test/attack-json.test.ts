@@ -1,10 +1,10 @@
 /** Hostile JSON and types (attack list, groups 38 to 44): refused as what they are, kept never, and nobody else notices. */
 import { type EventName, events } from '@engawa/protocol';
+import { attack, connectRaw, openRawWebSocket, type RawWebSocket } from '@engawa/testkit/actors/raw-clients';
+import { collectEvents, connect, requestOk, sendAny, until, withTimeout } from '@engawa/testkit/processes/server';
+import { storeKinds } from '@engawa/testkit/stores';
 import { describe, expect, test } from 'vitest';
 import { ATTACKER_HEADERS, type BystanderScenario, ROOM, startWithBystanders } from './helpers/bystanders.ts';
-import { attack, connectRaw, openRawWebSocket, type RawWebSocket } from './helpers/raw.ts';
-import { collectEvents, connect, requestOk, sendAny, until, withTimeout } from './helpers/server.ts';
-import { storeKinds } from './helpers/stores.ts';
 
 const INVALID = ['invalid_payload'];
 const arrays = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth);

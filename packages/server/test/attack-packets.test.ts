@@ -2,9 +2,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { LIMITS } from '@engawa/protocol';
 import { createServer, openMemory } from '@engawa/server';
-import { pino } from 'pino';
-import { describe, expect, onTestFinished, test } from 'vitest';
-import { ATTACKER_HEADERS, countResources, ROOM, startWithBystanders } from './helpers/bystanders.ts';
 import {
   type AttackOutcome,
   attack,
@@ -14,8 +11,11 @@ import {
   openRawWebSocket,
   type RawClient,
   rawRequest,
-} from './helpers/raw.ts';
-import { connect, until, withTimeout } from './helpers/server.ts';
+} from '@engawa/testkit/actors/raw-clients';
+import { connect, until, withTimeout } from '@engawa/testkit/processes/server';
+import { pino } from 'pino';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { ATTACKER_HEADERS, countResources, ROOM, startWithBystanders } from './helpers/bystanders.ts';
 
 type Case = [what: string, frames: Frame[], expected: AttackOutcome];
 

@@ -1,9 +1,9 @@
 /** Positions that were never given: every answer is typed, nothing leaks, and nobody else hears of it. */
 import { LIMITS, type ResumeResult } from '@engawa/protocol';
+import { collectEvents, connect, nextEvent, requestOk, sendAny } from '@engawa/testkit/processes/server';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
 import { ATTACKER_HEADERS, type BystanderScenario, ROOM, startWithBystanders } from './helpers/bystanders.ts';
-import { collectEvents, connect, nextEvent, requestOk, sendAny } from './helpers/server.ts';
 
 const SECRET = 'for members only';
 

@@ -1,10 +1,10 @@
 /** How much somebody may say in a room is theirs, over however many connections, and whether these are in the room or not. */
 import { LIMITS } from '@engawa/protocol';
+import { connect, requestOk, sendRequest, startServer } from '@engawa/testkit/processes/server';
+import { newStore } from '@engawa/testkit/stores';
 import type { Socket } from 'socket.io-client';
 import { expect, test } from 'vitest';
 import { KeyedTokenBuckets } from '#limits/keyed-token-buckets.js';
-import { connect, requestOk, sendRequest, startServer } from './helpers/server.ts';
-import { newStore } from './helpers/stores.ts';
 
 const { chats } = LIMITS.rates;
 const roomId = 'veranda';

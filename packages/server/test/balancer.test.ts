@@ -1,7 +1,7 @@
+import { connect, newClient, nextEvent, startServer } from '@engawa/testkit/processes/server';
+import { startProxy } from '@engawa/testkit/proxies/faulty-proxy';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { startProxy } from './helpers/proxy.ts';
-import { connect, newClient, nextEvent, startServer } from './helpers/server.ts';
 
 test('who polls through a balancer that is not sticky does not come in, and the log says why; a WebSocket does', async () => {
   const lines: string[] = [];

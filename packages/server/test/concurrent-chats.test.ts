@@ -1,13 +1,13 @@
 /** Chats of one member that are under way together. */
 import type { Ack } from '@engawa/protocol';
 import type { AppendRequest, ReadQuery, Store } from '@engawa/server';
+import { connect, requestError, requestOk, sendRequest, startServer, withOverrides } from '@engawa/testkit/processes/server';
+import { newStore } from '@engawa/testkit/stores';
 import { describe, expect, test } from 'vitest';
 import { conditionalAppend } from '#domain/execute-command.js';
 import { claimName } from '#domain/member-names.js';
 import { draftJoin } from '#domain/members.js';
 import { type MemberValue, memberKey } from '#domain/room-keys.js';
-import { connect, requestError, requestOk, sendRequest, startServer, withOverrides } from './helpers/server.ts';
-import { newStore } from './helpers/stores.ts';
 
 const ROOM = 'veranda';
 const [AYA, BEN] = ['aya', 'ben'];

@@ -1,5 +1,8 @@
 /** Names and rooms that look like others (attack list, groups 62 to 66 and 68), on every store. */
 import type { Store } from '@engawa/server';
+import { connect, requestError, requestOk, sendRequest, startServer, until } from '@engawa/testkit/processes/server';
+import { seed } from '@engawa/testkit/seed';
+import { isOnRedis, newStore, storeForAnotherServer, storeKinds } from '@engawa/testkit/stores';
 import fc from 'fast-check';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
@@ -8,9 +11,6 @@ import { executeCommand } from '#domain/execute-command.js';
 import { addMember, removeMember } from '#domain/members.js';
 import { type MemberValue, memberKey, type RoomSettings, settingsKey } from '#domain/room-keys.js';
 import { createRoom } from '#domain/rooms.js';
-import { seed } from './helpers/seed.ts';
-import { connect, requestError, requestOk, sendRequest, startServer, until } from './helpers/server.ts';
-import { isOnRedis, newStore, storeForAnotherServer, storeKinds } from './helpers/stores.ts';
 
 /** No quota. */
 const headroom = { writeRetryAfterMs: 0, roomsPerSession: null, roomBytes: null, exceededRoomQuota: undefined, storageShare: 0 };

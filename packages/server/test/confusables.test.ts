@@ -1,9 +1,10 @@
 /** What is taken for what, and what is not. */
+
+import { seed } from '@engawa/testkit/seed';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { comparisonForms } from '#domain/confusables.js';
 import { foldName } from '#domain/room-keys.js';
-import { seed } from './helpers/seed.ts';
 
 const areConfusable = (one: string, other: string): boolean => comparisonForms(one).some((form) => comparisonForms(other).includes(form));
 

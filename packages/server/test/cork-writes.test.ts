@@ -1,7 +1,7 @@
 import type { Socket as TcpSocket } from 'node:net';
+import { openRawWebSocket } from '@engawa/testkit/actors/raw-clients';
 import { expect, test } from 'vitest';
 import { startWithBystanders } from './helpers/bystanders.ts';
-import { openRawWebSocket } from './helpers/raw.ts';
 
 test('the answer to an upgrade waits for the packet that opens the connection, and both go together', async () => {
   const { url, io, expectUnharmed } = await startWithBystanders();

@@ -3,12 +3,12 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openStore } from '@engawa/server';
+import { startServer } from '@engawa/testkit/processes/server';
+import { startRedis } from '@engawa/testkit/redis/redis-servers';
 import { parse as parseToml } from 'smol-toml';
 import { expect, onTestFinished, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
 import { loadSettings } from '#config/settings.js';
-import { startRedis } from './helpers/redis-servers.ts';
-import { startServer } from './helpers/server.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');

@@ -1,7 +1,7 @@
 /** A process whose file descriptors run out: members go on, newcomers are refused, the operator reads it once, and it recovers. */
 import { createConnection, type Socket as TcpSocket } from 'node:net';
+import { connect, requestOk, until } from '@engawa/testkit/processes/server';
 import { expect, onTestFinished, test } from 'vitest';
-import { connect, requestOk, until } from './helpers/server.ts';
 import { startStarvedServer } from './helpers/starved-server.ts';
 
 const FILES = 128;

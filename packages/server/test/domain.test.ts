@@ -1,6 +1,8 @@
 /** The domain against a model: what any sequence of commands leads to, and what many at once can never lead to. */
 import { ChatError, type CommandName, type RequestPayload, type Retention } from '@engawa/protocol';
 import type { AppendRequest, AppendResult, Entry, Store } from '@engawa/server';
+import { seed } from '@engawa/testkit/seed';
+import { isOnRedis, newStore } from '@engawa/testkit/stores';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { listChats } from '#domain/chat-pages.js';
@@ -12,8 +14,6 @@ import { addMember, listMembers, removeMember } from '#domain/members.js';
 import { addReaction, removeReaction } from '#domain/reactions.js';
 import { chatKey, foldName, memberFamily, memberKey, reactionKey, settingsKey, skeletonKey } from '#domain/room-keys.js';
 import { createRoom, deleteRoom, updateRoom } from '#domain/rooms.js';
-import { seed } from './helpers/seed.ts';
-import { isOnRedis, newStore } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 /** What takes a moment in memory takes minutes over a network. */

@@ -1,14 +1,23 @@
 /** What happens in a room and is not kept: who types, who is here, who has read how far. */
 import { LIMITS } from '@engawa/protocol';
 import { openMemory } from '@engawa/server';
+import { ServerProcess } from '@engawa/testkit/processes/killable-server';
+import {
+  collectEvents,
+  connect,
+  requestError,
+  requestOk,
+  sendRequest,
+  startServer,
+  until,
+  withOverrides,
+} from '@engawa/testkit/processes/server';
+import { newStoreLocation, storeForAnotherServer, storeKinds } from '@engawa/testkit/stores';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Connection } from '#connections/connection.js';
 import { ByteBudget } from '#limits/byte-budget.js';
 import { EphemeralEvents } from '#rooms/ephemeral-events.js';
-import { collectEvents, connect, requestError, requestOk, sendRequest, startServer, until, withOverrides } from './helpers/server.ts';
-import { ServerProcess } from './helpers/server-process.ts';
-import { newStoreLocation, storeForAnotherServer, storeKinds } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 

@@ -3,10 +3,10 @@
  * an entry may end in one, and no event may come without an argument.
  */
 import { events, notices } from '@engawa/protocol';
+import { connect, nextEvent, requestOk, startServer, until } from '@engawa/testkit/processes/server';
+import { newStore } from '@engawa/testkit/stores';
 import type { Socket } from 'socket.io-client';
 import { expect, test } from 'vitest';
-import { connect, nextEvent, requestOk, startServer, until } from './helpers/server.ts';
-import { newStore } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 

@@ -1,9 +1,10 @@
 /** Connections take turns: however much one sends, the others are heard between. */
+
+import { connectRaw, openRawWebSocket } from '@engawa/testkit/actors/raw-clients';
+import { until } from '@engawa/testkit/processes/server';
 import { expect, test, vi } from 'vitest';
 import { exceedsJsonLimits } from '#api/json-size.js';
 import { ATTACKER_HEADERS, startWithBystanders } from './helpers/bystanders.ts';
-import { connectRaw, openRawWebSocket } from './helpers/raw.ts';
-import { until } from './helpers/server.ts';
 
 const MESSAGE = `42["no:such",{"text":"${'x'.repeat(60_000)}"}]`;
 const MESSAGES = 200;

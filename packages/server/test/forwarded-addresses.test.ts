@@ -1,13 +1,13 @@
 /** Whose address a request comes from, whatever stands in the headers that proxies write and clients may make up. */
 import type { IncomingHttpHeaders } from 'node:http';
 import { LIMITS } from '@engawa/protocol';
+import { connectRaw, openRawWebSocket } from '@engawa/testkit/actors/raw-clients';
+import { startServer } from '@engawa/testkit/processes/server';
 import { describe, expect, test } from 'vitest';
 import { AddressLimiterRegistry } from '#limits/address-limiter.js';
 import { ClientIpResolver, type TrustedProxies } from '#network/client-ip-resolver.js';
 import { networkOf, parseIp } from '#network/ip-address.js';
 import { isNetwork, Networks } from '#network/ip-networks.js';
-import { connectRaw, openRawWebSocket } from './helpers/raw.ts';
-import { startServer } from './helpers/server.ts';
 
 const PROXY = '10.0.0.1';
 const PROXIES = ['10.0.0.0/8', '::1'];

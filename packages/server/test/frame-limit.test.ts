@@ -1,10 +1,10 @@
 /** Frames that mean nothing are read all the same: who sends more of them than any client has a reason to is closed. */
 import { LIMITS } from '@engawa/protocol';
+import { connectRaw, openRawPolling, openRawWebSocket } from '@engawa/testkit/actors/raw-clients';
+import { withTimeout } from '@engawa/testkit/processes/server';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { ATTACKER_HEADERS, startWithBystanders } from './helpers/bystanders.ts';
-import { connectRaw, openRawPolling, openRawWebSocket } from './helpers/raw.ts';
-import { withTimeout } from './helpers/server.ts';
 
 const { burst } = LIMITS.rates.frames;
 const frames = (count: number, frame: string): string[] => Array.from({ length: count }, () => frame);

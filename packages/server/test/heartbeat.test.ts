@@ -1,6 +1,6 @@
+import { connectRaw, openRawPolling, openRawWebSocket } from '@engawa/testkit/actors/raw-clients';
+import { connect, startServer, until, withTimeout } from '@engawa/testkit/processes/server';
 import { expect, test } from 'vitest';
-import { connectRaw, openRawPolling, openRawWebSocket } from './helpers/raw.ts';
-import { connect, startServer, until, withTimeout } from './helpers/server.ts';
 
 const INTERVAL_MS = 400;
 const TIMEOUT_MS = 300;

@@ -1,7 +1,14 @@
 import type { CommandName } from '@engawa/protocol';
+import {
+  findFaults,
+  findForkFaults,
+  type ReceivedLog,
+  type RoomHistory,
+  type RoomLog,
+  type SentCommand,
+} from '@engawa/testkit/checkers/history';
 import { describe, expect, test } from 'vitest';
 import type { Entry, Json } from '#store/contract.js';
-import { findFaults, findForkFaults, type ReceivedLog, type RoomHistory, type RoomLog, type SentCommand } from './helpers/history.ts';
 
 /** A small room that all is well with, and what it takes to spoil it. */
 interface Seen {

@@ -4,10 +4,10 @@ import { request as httpRequest } from 'node:http';
 import { createConnection, type Socket as TcpSocket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { LIMITS } from '@engawa/protocol';
+import { attack, connectRaw, openRawPolling, openRawWebSocket, rawRequest } from '@engawa/testkit/actors/raw-clients';
+import { startServer, until, withTimeout } from '@engawa/testkit/processes/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { ATTACKER_HEADERS, startWithBystanders } from './helpers/bystanders.ts';
-import { attack, connectRaw, openRawPolling, openRawWebSocket, rawRequest } from './helpers/raw.ts';
-import { startServer, until, withTimeout } from './helpers/server.ts';
 
 const GOOD = 'https://good.example';
 const EVIL = 'https://evil.example';

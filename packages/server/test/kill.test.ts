@@ -1,8 +1,8 @@
 import type { CommandName } from '@engawa/protocol';
+import { seed } from '@engawa/testkit/seed';
+import { isOnRedis, newStoreLocation } from '@engawa/testkit/stores';
 import { expect, test } from 'vitest';
 import { type KillReport, runKillRounds } from './helpers/kill-rounds.ts';
-import { seed } from './helpers/seed.ts';
-import { isOnRedis, newStoreLocation } from './helpers/stores.ts';
 
 const rounds = Number(process.env.ROUNDS || (isOnRedis ? 20 : 100));
 

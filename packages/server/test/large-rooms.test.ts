@@ -1,11 +1,11 @@
 /** Rooms where not each of n members can be told what each of n members does: counts, now and then, whatever happens. */
 import type { ServerNotice } from '@engawa/protocol';
 import type { Store } from '@engawa/server';
+import { openRawWebSocket } from '@engawa/testkit/actors/raw-clients';
+import { collectEvents, connect, requestOk, startServer, until } from '@engawa/testkit/processes/server';
+import { newDurableStore, storeForAnotherServer, storeKinds } from '@engawa/testkit/stores';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
-import { openRawWebSocket } from './helpers/raw.ts';
-import { collectEvents, connect, requestOk, startServer, until } from './helpers/server.ts';
-import { newDurableStore, storeForAnotherServer, storeKinds } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 /** Members from which on a room is large here. */

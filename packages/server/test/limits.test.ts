@@ -3,11 +3,7 @@
 import { connect as connectTcp } from 'node:net';
 import { type ErrorPayload, LIMITS, type RateLimit } from '@engawa/protocol';
 import type { Store } from '@engawa/server';
-import { pino } from 'pino';
-import type { Socket } from 'socket.io-client';
-import { describe, expect, test } from 'vitest';
-import { ATTACKER_HEADERS, forwardedFor, ROOM, startWithBystanders } from './helpers/bystanders.ts';
-import { attack, connectRaw, openRawPolling, openRawWebSocket } from './helpers/raw.ts';
+import { attack, connectRaw, openRawPolling, openRawWebSocket } from '@engawa/testkit/actors/raw-clients';
 import {
   collectEvents,
   connect,
@@ -20,8 +16,12 @@ import {
   startServer,
   until,
   withTimeout,
-} from './helpers/server.ts';
-import { newStore, storeKinds } from './helpers/stores.ts';
+} from '@engawa/testkit/processes/server';
+import { newStore, storeKinds } from '@engawa/testkit/stores';
+import { pino } from 'pino';
+import type { Socket } from 'socket.io-client';
+import { describe, expect, test } from 'vitest';
+import { ATTACKER_HEADERS, forwardedFor, ROOM, startWithBystanders } from './helpers/bystanders.ts';
 
 const { rates, perAddress } = LIMITS;
 const SEVERAL = 5;

@@ -1,5 +1,6 @@
 import { LIMITS } from '@engawa/protocol';
 import { openMemory, type RoomFacts, type Store } from '@engawa/server';
+import { until } from '@engawa/testkit/wait-for';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { Connection } from '#connections/connection.js';
 import type { Peer } from '#connections/peer.js';
@@ -8,7 +9,6 @@ import { ResponseMemory } from '#limits/response-memory.js';
 import { LocalRoom } from '#rooms/local-room.js';
 import { PageCache } from '#rooms/page-cache.js';
 import { RoomRegistry } from '#rooms/room-registry.js';
-import { until } from './helpers/wait-for.ts';
 
 const ROOM = 'veranda';
 const transport = {

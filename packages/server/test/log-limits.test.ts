@@ -1,11 +1,11 @@
 /** What strangers can write into the log of a server: of each kind the first line, then one a second with a count. */
 import { setTimeout as pause } from 'node:timers/promises';
+import { attack, connectRaw, openRawPolling, openRawWebSocket, rawRequest } from '@engawa/testkit/actors/raw-clients';
+import { startServer, until, withOverrides } from '@engawa/testkit/processes/server';
+import { newStore } from '@engawa/testkit/stores';
 import { pino } from 'pino';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { RateLimitedLog } from '#logging/rate-limited-log.js';
-import { attack, connectRaw, openRawPolling, openRawWebSocket, rawRequest } from './helpers/raw.ts';
-import { startServer, until, withOverrides } from './helpers/server.ts';
-import { newStore } from './helpers/stores.ts';
 
 interface Line {
   msg: string;

@@ -1,11 +1,20 @@
 /** Who may have a name, how long, and who gets it back. */
 import { type Store, StoreError } from '@engawa/server';
+import {
+  connect,
+  nextEvent,
+  requestError,
+  requestOk,
+  sendRequest,
+  startServer,
+  until,
+  withOverrides,
+} from '@engawa/testkit/processes/server';
+import { newStore, storeKinds } from '@engawa/testkit/stores';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
 import { GRACE_MS } from '#background/lease-manager.js';
 import { foldName, memberKey } from '#domain/room-keys.js';
-import { connect, nextEvent, requestError, requestOk, sendRequest, startServer, until, withOverrides } from './helpers/server.ts';
-import { newStore, storeKinds } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 const GRACE = 400;

@@ -2,10 +2,10 @@
 import { Agent, get } from 'node:http';
 import { queryObjects } from 'node:v8';
 import { LIMITS } from '@engawa/protocol';
+import { connect, requestOk, startServer, until } from '@engawa/testkit/processes/server';
 import { Socket as EngineSocket } from 'engine.io';
 import { expect, test } from 'vitest';
 import WebSocket from 'ws';
-import { connect, requestOk, startServer, until } from './helpers/server.ts';
 
 const HANDSHAKES = 3_000;
 const AT_ONCE = 50;

@@ -2,8 +2,8 @@
 import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import { connect, requestOk, until } from '@engawa/testkit/processes/server';
 import { expect, test } from 'vitest';
-import { connect, requestOk, until } from './helpers/server.ts';
 import { startStarvedServer } from './helpers/starved-server.ts';
 
 const HEAP = 128;

@@ -1,9 +1,9 @@
 /** Moving between stores: what arrives, what is refused, and what an interruption or a writer leaves behind. */
 import { randomUUID } from 'node:crypto';
 import { type Draft, openEmbedded, openMemory, type RoomChunk, type Store } from '@engawa/server';
+import { createTempFolder, withOverrides } from '@engawa/testkit/processes/server';
 import { expect, test } from 'vitest';
 import { compareRooms, migrateRooms, planMigration } from '#store/migrate.js';
-import { createTempFolder, withOverrides } from './helpers/server.ts';
 
 const draft = (text: string, more: Partial<Draft> = {}): Draft => ({
   id: randomUUID(),

@@ -2,11 +2,11 @@
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
+import { connect, createTempFolder, nextEvent, requestOk, startServer } from '@engawa/testkit/processes/server';
+import { startRedis } from '@engawa/testkit/redis/redis-servers';
+import { openStoreAt } from '@engawa/testkit/stores';
 import { expect, onTestFinished, test } from 'vitest';
 import { openRedis } from '#store/redis/redis-store.js';
-import { startRedis } from './helpers/redis-servers.ts';
-import { connect, createTempFolder, nextEvent, requestOk, startServer } from './helpers/server.ts';
-import { openStoreAt } from './helpers/stores.ts';
 
 const FIXTURES = new URL('./fixtures/2026-12-01/', import.meta.url).pathname;
 const roomId = 'veranda';

@@ -1,9 +1,9 @@
 /** The name of a room's owner is nobody else's while the room is there. */
 import type { Store } from '@engawa/server';
+import { connect, requestError, requestOk, sendRequest, startServer, until } from '@engawa/testkit/processes/server';
+import { storeKinds } from '@engawa/testkit/stores';
 import { describe, expect, test } from 'vitest';
 import { skeletonKey } from '#domain/room-keys.js';
-import { connect, requestError, requestOk, sendRequest, startServer, until } from './helpers/server.ts';
-import { storeKinds } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 const GRACE = 400;

@@ -1,7 +1,8 @@
 /** A server under a path of its own, behind real reverse proxies that take the path off, or leave it. */
+
+import { connect, newClient, requestOk, startServer } from '@engawa/testkit/processes/server';
+import { type ProxyName, startReverseProxy } from '@engawa/testkit/proxies/reverse-proxies';
 import { expect, test } from 'vitest';
-import { type ProxyName, startReverseProxy } from './helpers/reverse-proxies.ts';
-import { connect, newClient, requestOk, startServer } from './helpers/server.ts';
 
 const PROXIES: ProxyName[] = ['nginx', 'haproxy', 'apache2', 'caddy'];
 const WAYS = [

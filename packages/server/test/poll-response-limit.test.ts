@@ -1,9 +1,10 @@
 /** How many packets a client that polls is given at once. */
+
+import { openRawPolling } from '@engawa/testkit/actors/raw-clients';
+import { requestOk } from '@engawa/testkit/processes/server';
 import { expect, test } from 'vitest';
 import { MAX_POLL_PACKETS } from '#socketio/poll-response-limit.js';
 import { ROOM, startWithBystanders } from './helpers/bystanders.ts';
-import { openRawPolling } from './helpers/raw.ts';
-import { requestOk } from './helpers/server.ts';
 
 const SEPARATOR = '\x1e';
 const CHATS = 40;

@@ -1,8 +1,8 @@
 /** The examples of docs/protocol.md, byte for byte, against a live server. */
 import { readFileSync } from 'node:fs';
+import { startServer, until } from '@engawa/testkit/processes/server';
 import { expect, onTestFinished, test } from 'vitest';
 import WebSocket from 'ws';
-import { startServer, until } from './helpers/server.ts';
 
 const PAGE = new URL('../../../docs/protocol.md', import.meta.url);
 /** Everybody hears who is there, at their own times; the examples leave it out. */

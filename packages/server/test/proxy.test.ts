@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
+import { until, withTimeout } from '@engawa/testkit/processes/server';
+import { type FaultyProxy, startProxy } from '@engawa/testkit/proxies/faulty-proxy';
 import { expect, onTestFinished, test } from 'vitest';
-import { type FaultyProxy, startProxy } from './helpers/proxy.ts';
-import { until, withTimeout } from './helpers/server.ts';
 
 /** Answers every connection with what it says, after a greeting. */
 async function startEcho(greeting = ''): Promise<{ port: number; sockets: Set<Socket> }> {

@@ -1,11 +1,11 @@
 /** Questions that are asked together: they are read for in slices of time, and others have their turn between. */
 import { LIMITS } from '@engawa/protocol';
+import { connectRaw, openRawWebSocket } from '@engawa/testkit/actors/raw-clients';
+import { withOverrides } from '@engawa/testkit/processes/server';
+import { newStore } from '@engawa/testkit/stores';
 import { expect, test } from 'vitest';
 import { QueryScheduler } from '#api/query-scheduler.js';
 import { ATTACKER_HEADERS, ROOM, startWithBystanders } from './helpers/bystanders.ts';
-import { connectRaw, openRawWebSocket } from './helpers/raw.ts';
-import { withOverrides } from './helpers/server.ts';
-import { newStore } from './helpers/stores.ts';
 
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 const MOST_UNDER_WAY = 64;

@@ -1,9 +1,9 @@
 /** When the operator is warned of a quota, and when the store is asked how much it holds. */
 import { openMemory } from '@engawa/server';
+import { until, withOverrides } from '@engawa/testkit/processes/server';
 import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
 import { QuotaMonitor } from '#background/quota-monitor.js';
-import { until, withOverrides } from './helpers/server.ts';
 
 const caller = { canOpenRooms: true, writeRetryAfterMs: 0 };
 

@@ -1,9 +1,10 @@
 /** Quotas on real sockets: each is reached, its refusal is typed, members go on reading, and freed space lets writing go on. */
+
+import { connect, requestError, requestOk, sendRequest, startServer, until } from '@engawa/testkit/processes/server';
+import { newStoreLocation, openStoreAt, storeKinds } from '@engawa/testkit/stores';
 import { describe, expect, test } from 'vitest';
 import { forwardedFor } from './helpers/bystanders.ts';
 import { AYA, BEN, exceeded, expectReadable, KB, ROOM, sendUntilRefused } from './helpers/quotas.ts';
-import { connect, requestError, requestOk, sendRequest, startServer, until } from './helpers/server.ts';
-import { newStoreLocation, openStoreAt, storeKinds } from './helpers/stores.ts';
 
 /** The usage of the store is read again so often. */
 const usageRefreshMs = 20;

@@ -1,11 +1,11 @@
 import type { Ack, CommandName } from '@engawa/protocol';
+import { findFaults, type ReceivedLog, type RoomHistory, type SentCommand } from '@engawa/testkit/checkers/history';
+import { readEntries, readRoom, recordReceived } from '@engawa/testkit/checkers/recording';
+import { connect, requestOk, sendRequest, startServer, until } from '@engawa/testkit/processes/server';
+import { newDurableStore } from '@engawa/testkit/stores';
 import type { Socket } from 'socket.io-client';
 import { expect, test } from 'vitest';
 import type { AppendResult, Store } from '#store/contract.js';
-import { findFaults, type ReceivedLog, type RoomHistory, type SentCommand } from './helpers/history.ts';
-import { readEntries, readRoom, recordReceived } from './helpers/recording.ts';
-import { connect, requestOk, sendRequest, startServer, until } from './helpers/server.ts';
-import { newDurableStore } from './helpers/stores.ts';
 
 const roomId = 'lobby';
 

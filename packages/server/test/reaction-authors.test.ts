@@ -1,9 +1,10 @@
 /** A reaction belongs to who gave it, and to no name. */
+
+import { connect, requestOk, startServer, until } from '@engawa/testkit/processes/server';
+import { storeKinds } from '@engawa/testkit/stores';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
 import { reactionKey } from '#domain/room-keys.js';
-import { connect, requestOk, startServer, until } from './helpers/server.ts';
-import { storeKinds } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 const reaction = '👍';

@@ -1,9 +1,9 @@
 /** Those who look at a room and have not joined it: what they are answered, and that nobody there learns of it. */
 import type { RequestPayload, ResponsePayload } from '@engawa/protocol';
+import { connect, requestError, requestOk, sendRequest, startServer } from '@engawa/testkit/processes/server';
+import { storeForAnotherServer, storeKinds } from '@engawa/testkit/stores';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
-import { connect, requestError, requestOk, sendRequest, startServer } from './helpers/server.ts';
-import { storeForAnotherServer, storeKinds } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 const aya = { roomId, username: 'aya' };

@@ -1,12 +1,12 @@
 /** Coming back as a stock client does: whoever is not let in costs no search, and whoever is costs one that is bounded. */
 import { LIMITS } from '@engawa/protocol';
 import type { Store } from '@engawa/server';
+import { connectRaw, openRawWebSocket, type RawWebSocket } from '@engawa/testkit/actors/raw-clients';
+import { connect, newClient, startServer, until } from '@engawa/testkit/processes/server';
+import { newStore, storeKinds } from '@engawa/testkit/stores';
 import { describe, expect, test } from 'vitest';
 import { ATTACKER_HEADERS, startWithBystanders } from './helpers/bystanders.ts';
 import { createCountingStore } from './helpers/counting.ts';
-import { connectRaw, openRawWebSocket, type RawWebSocket } from './helpers/raw.ts';
-import { connect, newClient, startServer, until } from './helpers/server.ts';
-import { newStore, storeKinds } from './helpers/stores.ts';
 
 const { perAddress } = LIMITS;
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index);

@@ -1,8 +1,8 @@
 /** Who is given the offset of an entry, as far as packets tell. */
 import { once } from 'node:events';
+import { connect, requestOk, startServer, until } from '@engawa/testkit/processes/server';
 import { expect, onTestFinished, test } from 'vitest';
 import WebSocket from 'ws';
-import { connect, requestOk, startServer, until } from './helpers/server.ts';
 
 const roomId = 'veranda';
 const CHAT = '42["create:chat:success",';

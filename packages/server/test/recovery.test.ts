@@ -3,11 +3,20 @@
  * `offset`) is enough to be told what they missed, also by another server on the same store.
  */
 import type { RoomChunk, Store } from '@engawa/server';
+import {
+  collectEvents,
+  connect,
+  requestError,
+  requestOk,
+  sendRequest,
+  startServer,
+  until,
+  withTimeout,
+} from '@engawa/testkit/processes/server';
+import { isOnRedis, newStore, reopenStore, storeKinds } from '@engawa/testkit/stores';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
 import { memberKey } from '#domain/room-keys.js';
-import { collectEvents, connect, requestError, requestOk, sendRequest, startServer, until, withTimeout } from './helpers/server.ts';
-import { isOnRedis, newStore, reopenStore, storeKinds } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 const GRACE = 300;

@@ -5,10 +5,10 @@ import { readFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createConnection, createServer, type Server, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { type RedisServer, startCluster, startRedis, startSentinel } from '@engawa/testkit/redis/redis-servers';
+import { withTimeout } from '@engawa/testkit/wait-for';
 import { expect, onTestFinished, test } from 'vitest';
 import { openRedis, type RedisOptions } from '#store/redis/redis-store.js';
-import { type RedisServer, startCluster, startRedis, startSentinel } from './helpers/redis-servers.ts';
-import { withTimeout } from './helpers/wait-for.ts';
 
 const OPENINGS = fileURLToPath(new URL('./helpers/open-redis-repeatedly.js', import.meta.url));
 

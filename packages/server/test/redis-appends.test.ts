@@ -1,11 +1,11 @@
 /** How appends go to Redis: many in one call, and the names of those of a day or two. */
 import { randomUUID } from 'node:crypto';
 import type { AppendRequest, Store } from '@engawa/server';
+import { readEntries } from '@engawa/testkit/checkers/recording';
+import { type RedisServer, startRedis } from '@engawa/testkit/redis/redis-servers';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { KeyNames } from '#store/redis/key-names.js';
 import { openRedis, type RedisOptions } from '#store/redis/redis-store.js';
-import { readEntries } from './helpers/recording.ts';
-import { type RedisServer, startRedis } from './helpers/redis-servers.ts';
 
 const room = 'veranda';
 const HOUR = 3_600_000;

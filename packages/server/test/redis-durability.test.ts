@@ -1,13 +1,13 @@
 /** How safe a Redis is: what is found of it, what is warned of, and what is waited for before something is acknowledged. */
 import { randomUUID } from 'node:crypto';
 import type { AppendRequest, Store } from '@engawa/server';
+import { readEntries } from '@engawa/testkit/checkers/recording';
+import { type RedisServer, startCluster, startRedis } from '@engawa/testkit/redis/redis-servers';
+import { until } from '@engawa/testkit/wait-for';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { resolveDurability } from '#store/redis/durability.js';
 import { mayEvictKeys, openRedis, type RedisOptions, type RedisStore, warningsOf } from '#store/redis/redis-store.js';
 import type { ServerInfo } from '#store/redis/server-info.js';
-import { readEntries } from './helpers/recording.ts';
-import { type RedisServer, startCluster, startRedis } from './helpers/redis-servers.ts';
-import { until } from './helpers/wait-for.ts';
 
 const room = 'veranda';
 

@@ -1,13 +1,13 @@
 /** A Redis whose memory is full, or that holds what is not ours under our names: appends are refused whole, and reading goes on. */
 import { randomUUID } from 'node:crypto';
 import { type AppendRequest, openMemory, type Store, type StoreError } from '@engawa/server';
+import { readEntries } from '@engawa/testkit/checkers/recording';
+import { connect, requestOk, sendRequest, startServer, until } from '@engawa/testkit/processes/server';
+import { type RedisServer, startRedis } from '@engawa/testkit/redis/redis-servers';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { KeyNames } from '#store/redis/key-names.js';
 import { openRedis } from '#store/redis/redis-store.js';
 import { AYA, exceeded, KB, sendUntilRefused } from './helpers/quotas.ts';
-import { readEntries } from './helpers/recording.ts';
-import { type RedisServer, startRedis } from './helpers/redis-servers.ts';
-import { connect, requestOk, sendRequest, startServer, until } from './helpers/server.ts';
 
 const room = 'veranda';
 

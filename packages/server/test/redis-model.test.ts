@@ -1,10 +1,10 @@
 /** Whatever is done to rooms of whatever names, Redis answers as the memory engine does: so no name touches another one. */
 import { randomUUID } from 'node:crypto';
 import { type AppendNotice, type AppendRequest, type Draft, type Json, openMemory, type Store } from '@engawa/server';
+import { type RedisServer, startRedis } from '@engawa/testkit/redis/redis-servers';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { openRedis } from '#store/redis/redis-store.js';
-import { type RedisServer, startRedis } from './helpers/redis-servers.ts';
 
 const RUNS = 60;
 const STEPS = 25;

@@ -1,9 +1,9 @@
 /** Where rooms are in a cluster: for the life of the data, so nothing here may ever change. */
 import { createHash } from 'node:crypto';
+import { startRedis } from '@engawa/testkit/redis/redis-servers';
 import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
 import { PARTITIONS, partitionOf, slotOf, tags } from '#store/redis/partitions.js';
-import { startRedis } from './helpers/redis-servers.ts';
 
 const SLOTS = 16_384;
 

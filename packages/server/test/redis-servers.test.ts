@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { startProxy } from './helpers/proxy.ts';
+import { until } from '@engawa/testkit/processes/server';
+import { startProxy } from '@engawa/testkit/proxies/faulty-proxy';
 import {
   type ClusterNode,
   type RedisCluster,
@@ -11,8 +11,8 @@ import {
   startCluster,
   startRedis,
   startSentinel,
-} from './helpers/redis-servers.ts';
-import { until } from './helpers/server.ts';
+} from '@engawa/testkit/redis/redis-servers';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 
 async function redis(options: Parameters<typeof startRedis>[0] = {}): Promise<RedisServer> {
   const server = await startRedis(options);

@@ -1,11 +1,11 @@
 /** The contract on real Redis of every kind, as a user who may do no more than is written, and what is left of it there. */
 import { randomUUID } from 'node:crypto';
 import { testStore } from '@engawa/store-conformance';
+import { type RedisServer, startCluster, startRedis, startSentinel } from '@engawa/testkit/redis/redis-servers';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { tags } from '#store/redis/partitions.js';
 import { openRedis } from '#store/redis/redis-store.js';
 import { scripts } from '#store/redis/scripts.js';
-import { type RedisServer, startCluster, startRedis, startSentinel } from './helpers/redis-servers.ts';
 
 /** The rights of docs/operations.md. */
 const options = { users: ['user app on >secret ~engawa:* &engawa:* +@all -@dangerous +info'] };

@@ -2,11 +2,11 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { AppendResult, Listener, Store, StoreError } from '@engawa/server';
+import { readEntries } from '@engawa/testkit/checkers/recording';
+import { type RedisServer, startRedis } from '@engawa/testkit/redis/redis-servers';
+import { until } from '@engawa/testkit/wait-for';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { openRedis } from '#store/redis/redis-store.js';
-import { readEntries } from './helpers/recording.ts';
-import { type RedisServer, startRedis } from './helpers/redis-servers.ts';
-import { until } from './helpers/wait-for.ts';
 
 const ROOMS = ['one', '{two}', 'three:*'];
 const WRITERS = 5;

@@ -1,11 +1,20 @@
 /** Refused work costs, too: who does nothing but what is refused is told so and shown out, and everybody else stays. */
 import { LIMITS } from '@engawa/protocol';
+import { connectRaw, openRawPolling, openRawWebSocket } from '@engawa/testkit/actors/raw-clients';
+import {
+  collectEvents,
+  connect,
+  requestOk,
+  sendAny,
+  sendRequest,
+  until,
+  withOverrides,
+  withTimeout,
+} from '@engawa/testkit/processes/server';
+import { newStore } from '@engawa/testkit/stores';
 import type { Socket } from 'socket.io-client';
 import { expect, test } from 'vitest';
 import { ATTACKER_HEADERS, ROOM, startWithBystanders } from './helpers/bystanders.ts';
-import { connectRaw, openRawPolling, openRawWebSocket } from './helpers/raw.ts';
-import { collectEvents, connect, requestOk, sendAny, sendRequest, until, withOverrides, withTimeout } from './helpers/server.ts';
-import { newStore } from './helpers/stores.ts';
 
 const { rates } = LIMITS;
 /** At once, and what may come back while they are sent. */

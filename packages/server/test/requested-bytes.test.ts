@@ -1,7 +1,7 @@
 /** A question may say how many bytes its answer may have, as a client on a slow line does. */
 import type { ResponsePayload } from '@engawa/protocol';
+import { connect, requestOk, startServer } from '@engawa/testkit/processes/server';
 import { expect, test } from 'vitest';
-import { connect, requestOk, startServer } from './helpers/server.ts';
 
 const MESSAGE = 'x'.repeat(1_000);
 const bytesOf = (answer: unknown): number => JSON.stringify(answer).length;

@@ -1,11 +1,11 @@
 /** However much a question asks for, its answer takes a megabyte at most, and whoever asks on is told all of it. */
 import { LIMITS, type ResumeResult } from '@engawa/protocol';
 import type { Draft, Entry, Store } from '@engawa/server';
+import { connect, requestOk, sendAny, sendRequest, startServer, withOverrides } from '@engawa/testkit/processes/server';
+import { storeKinds } from '@engawa/testkit/stores';
 import { describe, expect, test } from 'vitest';
 import { MAX_RESPONSE_BYTES } from '#domain/response-budget.js';
 import { chatKey } from '#domain/room-keys.js';
-import { connect, requestOk, sendAny, sendRequest, startServer, withOverrides } from './helpers/server.ts';
-import { storeKinds } from './helpers/stores.ts';
 
 /** As large as a text may be. */
 const LONG = '部'.repeat(LIMITS.textCodePoints);

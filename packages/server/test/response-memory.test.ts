@@ -1,9 +1,9 @@
 /** Memory for large answers: bounded for an address and for the node, and given to those who read. */
 import { LIMITS } from '@engawa/protocol';
+import { until } from '@engawa/testkit/wait-for';
 import { expect, test } from 'vitest';
 import { AddressBudgets } from '#limits/address-budgets.js';
 import { type MemoryReservation, ResponseMemory } from '#limits/response-memory.js';
-import { until } from './helpers/wait-for.ts';
 
 const ANSWER = 100;
 const newAddress = (answerBytes: number | null = 300): AddressBudgets => new AddressBudgets({ ...LIMITS.perAddress, answerBytes });

@@ -1,6 +1,8 @@
 /** What it costs to come back is bounded, room by room, and whoever really comes back never notices. */
 import { LIMITS, type RequestPayload } from '@engawa/protocol';
 import type { Store } from '@engawa/server';
+import { connect, requestOk, sendRequest, startServer, until } from '@engawa/testkit/processes/server';
+import { storeKinds } from '@engawa/testkit/stores';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
 import { Connection } from '#connections/connection.js';
@@ -8,8 +10,6 @@ import { AddressBudgets } from '#limits/address-budgets.js';
 import { ByteBudget } from '#limits/byte-budget.js';
 import { ATTACKER_HEADERS, startWithBystanders } from './helpers/bystanders.ts';
 import { createCountingStore } from './helpers/counting.ts';
-import { connect, requestOk, sendRequest, startServer, until } from './helpers/server.ts';
-import { storeKinds } from './helpers/stores.ts';
 
 const { rates, perAddress, roomsPerResume } = LIMITS;
 type Held = RequestPayload<'resume:rooms'>['rooms'][number];

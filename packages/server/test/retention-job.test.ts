@@ -2,9 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Retention } from '@engawa/protocol';
 import { type Draft, type MemoryStore, openMemory, type Store, StoreError } from '@engawa/server';
+import { withOverrides } from '@engawa/testkit/processes/server';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { RetentionJob } from '#background/retention-job.js';
-import { withOverrides } from './helpers/server.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;

@@ -2,10 +2,10 @@
 import { randomUUID } from 'node:crypto';
 import type { Retention } from '@engawa/protocol';
 import { type Draft, openMemory, type Store } from '@engawa/server';
+import { withOverrides } from '@engawa/testkit/processes/server';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { bodyBytes, planTrim, readEffectiveRetention } from '#domain/retention.js';
-import { withOverrides } from './helpers/server.ts';
 
 const ROOM = 'den';
 

@@ -1,7 +1,8 @@
 /** A room is its log, not its id: who means one room is not let into another. */
+
+import { collectEvents, connect, requestError, requestOk, startServer, until } from '@engawa/testkit/processes/server';
+import { storeKinds } from '@engawa/testkit/stores';
 import { describe, expect, test } from 'vitest';
-import { collectEvents, connect, requestError, requestOk, startServer, until } from './helpers/server.ts';
-import { storeKinds } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 

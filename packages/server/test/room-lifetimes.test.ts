@@ -1,11 +1,11 @@
 /** Rooms that nobody visits end, rooms that anybody visits do not: when, at what cost, and beside a join at the same moment. */
 import { randomUUID } from 'node:crypto';
 import { openMemory, type Store } from '@engawa/server';
+import { connect, nextEvent, requestOk, sendRequest, startServer, until, withOverrides } from '@engawa/testkit/processes/server';
+import { storeKinds } from '@engawa/testkit/stores';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { RetentionJob } from '#background/retention-job.js';
 import type { RoomLifetimes } from '#domain/room-expiry.js';
-import { connect, nextEvent, requestOk, sendRequest, startServer, until, withOverrides } from './helpers/server.ts';
-import { storeKinds } from './helpers/stores.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;

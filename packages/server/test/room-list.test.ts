@@ -1,8 +1,8 @@
 /** The list of rooms, on real sockets: what it says, and that it costs the store one question. */
 import type { Store } from '@engawa/server';
+import { connect, requestOk, startServer, withOverrides } from '@engawa/testkit/processes/server';
+import { storeKinds } from '@engawa/testkit/stores';
 import { expect, test } from 'vitest';
-import { connect, requestOk, startServer, withOverrides } from './helpers/server.ts';
-import { storeKinds } from './helpers/stores.ts';
 
 const ROOMS = 60;
 

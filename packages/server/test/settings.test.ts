@@ -1,10 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LIMITS } from '@engawa/protocol';
+import { createTempFolder } from '@engawa/testkit/processes/server';
 import { expect, test } from 'vitest';
 import { limitsFromSettings } from '#config/limits.js';
 import { describeSettings, lifetimesFromSettings, loadSettings, SettingsError } from '#config/settings.js';
-import { createTempFolder } from './helpers/server.ts';
 
 function settingsFile(content: unknown): string {
   const path = join(createTempFolder(), 'settings.json');

@@ -1,9 +1,18 @@
 /** `create:chats`: several chats in one packet are kept next to each other and in order, once, or none of them is. */
 import { LIMITS, type RequestPayload } from '@engawa/protocol';
+import {
+  collectEvents,
+  connect,
+  requestError,
+  requestOk,
+  sendAny,
+  sendRequest,
+  startServer,
+  until,
+} from '@engawa/testkit/processes/server';
+import { storeKinds } from '@engawa/testkit/stores';
 import { describe, expect, test } from 'vitest';
 import { estimateStoredBytes } from '#domain/stored-bytes.js';
-import { collectEvents, connect, requestError, requestOk, sendAny, sendRequest, startServer, until } from './helpers/server.ts';
-import { storeKinds } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 const AYA = { roomId, username: 'aya' };

@@ -1,12 +1,12 @@
 /** Who asks for much and reads little: answers wait for their reader before they are made, and others notice nothing. */
 import { LIMITS } from '@engawa/protocol';
 import type { Store } from '@engawa/server';
+import { connectRaw, openRawPolling, openRawWebSocket, type RawWebSocket } from '@engawa/testkit/actors/raw-clients';
+import { connect, requestOk, startServer, until, withOverrides } from '@engawa/testkit/processes/server';
+import { newStore } from '@engawa/testkit/stores';
 import { expect, test } from 'vitest';
 import { MAX_RESPONSE_BYTES } from '#domain/response-budget.js';
 import { ATTACKER_HEADERS, type BystanderScenario, forwardedFor, ROOM, startWithBystanders } from './helpers/bystanders.ts';
-import { connectRaw, openRawPolling, openRawWebSocket, type RawWebSocket } from './helpers/raw.ts';
-import { connect, requestOk, startServer, until, withOverrides } from './helpers/server.ts';
-import { newStore } from './helpers/stores.ts';
 
 const LONG = '部'.repeat(LIMITS.textCodePoints);
 const MIB = 1024 * 1024;

@@ -2,11 +2,11 @@
 import type { CoalescingAdapter } from '@engawa/coalescing-adapter';
 import { LIMITS, type RequestPayload } from '@engawa/protocol';
 import { openMemory, type Store } from '@engawa/server';
+import { connectRaw, openRawWebSocket, type RawWebSocket } from '@engawa/testkit/actors/raw-clients';
+import { collectEvents, connect, requestOk, startServer, until, withOverrides } from '@engawa/testkit/processes/server';
 import { Server } from 'socket.io';
 import type { Socket } from 'socket.io-client';
 import { expect, test, vi } from 'vitest';
-import { connectRaw, openRawWebSocket, type RawWebSocket } from './helpers/raw.ts';
-import { collectEvents, connect, requestOk, startServer, until, withOverrides } from './helpers/server.ts';
 
 const MAX_WAITING = 64 * 1024;
 const LONG = '部'.repeat(LIMITS.textCodePoints - 10);

@@ -3,10 +3,10 @@
  * runs as well then, only in more memory.
  */
 import type { EventEmitter } from 'node:events';
+import { connectRaw, openRawWebSocket } from '@engawa/testkit/actors/raw-clients';
+import { connect, sendRequest, until } from '@engawa/testkit/processes/server';
 import { expect, test } from 'vitest';
 import { startWithBystanders } from './helpers/bystanders.ts';
-import { connectRaw, openRawWebSocket } from './helpers/raw.ts';
-import { connect, sendRequest, until } from './helpers/server.ts';
 
 type Emitter = EventEmitter & { _events: object };
 

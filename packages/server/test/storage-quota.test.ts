@@ -1,9 +1,10 @@
 /** What a store holds at most, on real sockets: what adds is refused, members go on reading, and freed space lets writing go on. */
+
+import { connect, nextEvent, requestError, requestOk, sendRequest, startServer, until } from '@engawa/testkit/processes/server';
+import { storeKinds } from '@engawa/testkit/stores';
 import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
 import { AYA, BEN, exceeded, expectReadable, KB, ROOM, sendUntilRefused } from './helpers/quotas.ts';
-import { connect, nextEvent, requestError, requestOk, sendRequest, startServer, until } from './helpers/server.ts';
-import { storeKinds } from './helpers/stores.ts';
 
 describe.each(storeKinds)('on the %s store', (_, open) => {
   test('a store that holds as much as it may: what adds is refused, members read and come back, newcomers may read, and space that is freed is used', async () => {

@@ -1,10 +1,19 @@
 /** Servers that trim: what owners and operators may ask for, and what clients see of it, who were away or come back meanwhile. */
 import type { Store } from '@engawa/server';
+import {
+  collectEvents,
+  connect,
+  nextEvent,
+  requestError,
+  requestOk,
+  startServer,
+  until,
+  withOverrides,
+} from '@engawa/testkit/processes/server';
+import { newDurableStore } from '@engawa/testkit/stores';
 import { pino } from 'pino';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
-import { collectEvents, connect, nextEvent, requestError, requestOk, startServer, until, withOverrides } from './helpers/server.ts';
-import { newDurableStore } from './helpers/stores.ts';
 
 const roomId = 'veranda';
 const EVERY = 40;

@@ -2,8 +2,7 @@
  * The original tutorial: its four events spoken by a stock client that knows nothing else, and its twelve defects, each
  * by a test that fails on the tutorial's server.
  */
-import type { Socket } from 'socket.io-client';
-import { describe, expect, test } from 'vitest';
+
 import {
   collectEvents,
   connect,
@@ -15,8 +14,10 @@ import {
   startServer,
   until,
   withTimeout,
-} from './helpers/server.ts';
-import { newDurableStore, storeForAnotherServer } from './helpers/stores.ts';
+} from '@engawa/testkit/processes/server';
+import { newDurableStore, storeForAnotherServer } from '@engawa/testkit/stores';
+import type { Socket } from 'socket.io-client';
+import { describe, expect, test } from 'vitest';
 
 const ROOM = { roomId: 'veranda' };
 

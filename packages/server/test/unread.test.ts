@@ -2,10 +2,10 @@
 import { EventEmitter, once } from 'node:events';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { until } from '@engawa/testkit/wait-for';
 import type { Server } from 'socket.io';
 import { expect, onTestFinished, test } from 'vitest';
 import { type EngineConn, UnreadTracker } from '#socketio/unread-tracker.js';
-import { until } from './helpers/wait-for.ts';
 
 /** More than the system takes for one connection. */
 const LARGE = 'x'.repeat(32 * 1024 * 1024);

@@ -1,12 +1,12 @@
 /** What is asked and cannot be begun yet: bounded in bytes, of a connection, of an address and of the node. */
 import { LIMITS } from '@engawa/protocol';
+import { connect, until, withOverrides } from '@engawa/testkit/processes/server';
+import { newStore } from '@engawa/testkit/stores';
 import { expect, test } from 'vitest';
 import { Connection } from '#connections/connection.js';
 import { AddressBudgets } from '#limits/address-budgets.js';
 import { ByteBudget } from '#limits/byte-budget.js';
 import { ATTACKER_HEADERS, ROOM, startWithBystanders } from './helpers/bystanders.ts';
-import { connect, until, withOverrides } from './helpers/server.ts';
-import { newStore } from './helpers/stores.ts';
 
 const LONG = '部'.repeat(LIMITS.textCodePoints);
 const { waitingBytesPerConnection, waitingPerConnection, perAddress } = LIMITS;

@@ -1,10 +1,5 @@
 import { type EventName, events } from '@engawa/protocol';
 import type { Store } from '@engawa/server';
-import type { Socket } from 'socket.io-client';
-import { describe, expect, test } from 'vitest';
-import { z } from 'zod';
-import { draftExpiry as lapseOf } from '#domain/members.js';
-import { type MemberValue, memberKey } from '#domain/room-keys.js';
 import {
   collectEvents,
   connect,
@@ -17,8 +12,13 @@ import {
   startServer,
   until,
   withOverrides,
-} from './helpers/server.ts';
-import { newStore, storeKinds } from './helpers/stores.ts';
+} from '@engawa/testkit/processes/server';
+import { newStore, storeKinds } from '@engawa/testkit/stores';
+import type { Socket } from 'socket.io-client';
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { draftExpiry as lapseOf } from '#domain/members.js';
+import { type MemberValue, memberKey } from '#domain/room-keys.js';
 
 const roomId = 'veranda';
 

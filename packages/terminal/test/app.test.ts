@@ -1,8 +1,8 @@
 // Tests of the full-screen client on a fake screen, with real rooms of a server in this process.
 import type { Client, Room } from '@engawa/client';
+import { startServer, until } from '@engawa/testkit/processes/server';
 import { expect, onTestFinished, test } from 'vitest';
 import { commands } from '#commands/slash-commands.js';
-import { startServer, until } from '../../server/test/helpers/server.ts';
 import { connectTo, openApp, type ServerAddress, startInProcessServer, type TestApp, widthsOf } from './helpers/app.ts';
 
 async function join(place: ServerAddress, roomId: string, username: string): Promise<{ client: Client; room: Room }> {

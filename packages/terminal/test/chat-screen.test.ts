@@ -1,7 +1,7 @@
 // Tests of the full-screen client on a real pseudo-terminal, against a real server.
 import { fileURLToPath } from 'node:url';
+import { connect, createTempFolder, requestOk, startServer } from '@engawa/testkit/processes/server';
 import { expect, test } from 'vitest';
-import { connect, createTempFolder, requestOk, startServer } from '../../server/test/helpers/server.ts';
 import { openPty, type Pty, type PtyOptions } from './helpers/pty.ts';
 
 const ENGAWA = fileURLToPath(new URL('../../engawa/bin/engawa.js', import.meta.url));

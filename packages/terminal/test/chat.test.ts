@@ -4,7 +4,6 @@ import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { openMemory, type Store, StoreError } from '@engawa/server';
-import { expect, onTestFinished, test } from 'vitest';
 import {
   connect,
   createTempFolder,
@@ -14,7 +13,8 @@ import {
   until,
   withOverrides,
   withTimeout,
-} from '../../server/test/helpers/server.ts';
+} from '@engawa/testkit/processes/server';
+import { expect, onTestFinished, test } from 'vitest';
 import { emptyWorkingFolder } from './helpers/current-folder.ts';
 
 const ENGAWA = fileURLToPath(new URL('../../engawa/bin/engawa.js', import.meta.url));

@@ -1,6 +1,7 @@
 // Tests of input parsing, slash commands and completion.
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { seed } from '@engawa/testkit/seed';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { findCompletion } from '#commands/completion.js';
@@ -10,7 +11,6 @@ import { ja } from '#i18n/ja.js';
 import { messagesFor } from '#i18n/messages.js';
 import { sanitizeLine } from '#text/sanitize.js';
 import { emojiStartingWith, findEmoji } from '#view-model/emoji-shortcodes.js';
-import { seed } from '../../server/test/helpers/seed.ts';
 
 test.each([
   ['hello', { kind: 'chat', text: 'hello' }],

@@ -1,4 +1,6 @@
 // Tests of the diff renderer on a terminal model, and of the theme colors.
+
+import { seed } from '@engawa/testkit/seed';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { renderDiff } from '#screen/diff-renderer.js';
@@ -7,7 +9,6 @@ import { parseBackgroundReply, selectTheme } from '#screen/theme.js';
 import { setAmbiguousWide } from '#text/display-width.js';
 import { sanitizeLine } from '#text/sanitize.js';
 import type { Color, Span } from '#text/styled-span.js';
-import { seed } from '../../server/test/helpers/seed.ts';
 import { openTerminalModel, rowsOf, type WidthMode } from './helpers/terminal-model.ts';
 
 const theme = selectTheme({ TERM: 'xterm-256color' });

@@ -1,12 +1,12 @@
 // Tests of the line editor.
 import { CHAT_TEXT, fitsLimit } from '@engawa/protocol/text';
+import { seed } from '@engawa/testkit/seed';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Editor } from '#input/editor.js';
 import type { InputEvent } from '#screen/key.js';
 import { displayWidth } from '#text/display-width.js';
 import { splitIntoChats } from '#view-model/split-long-text.js';
-import { seed } from '../../server/test/helpers/seed.ts';
 
 /** Presses keys by name, such as `ctrl+k` and `left`; anything else is typed. */
 function press(editor: Editor, ...keys: string[]): boolean[] {

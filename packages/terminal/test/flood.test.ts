@@ -1,7 +1,7 @@
 // Tests of a room with a thousand chats a second: typing works, and output and memory are bounded.
 import { readFileSync } from 'node:fs';
+import { startServer, until } from '@engawa/testkit/processes/server';
 import { expect, test } from 'vitest';
-import { startServer, until } from '../../server/test/helpers/server.ts';
 import { joinVeranda, openChat } from './helpers/chat.ts';
 
 const PER_SECOND = 1_000;

@@ -1,9 +1,9 @@
 // Tests of the history window against a model room.
 import type { Chat, MissedEntry, TimelineChat } from '@engawa/client';
+import { seed } from '@engawa/testkit/seed';
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
 import { HistoryWindow } from '#view-model/history-window.js';
-import { seed } from '../../server/test/helpers/seed.ts';
 
 const WINDOW_LIMITS = { pageSize: 5, maxLoaded: 12, debounceMs: 0 };
 const TIMELINE_CHATS = 6;

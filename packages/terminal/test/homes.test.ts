@@ -13,8 +13,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { connect, createTempFolder, requestOk, startServer } from '@engawa/testkit/processes/server';
 import { expect, test } from 'vitest';
-import { connect, createTempFolder, requestOk, startServer } from '../../server/test/helpers/server.ts';
 import { runEngawa } from './helpers/scripting.ts';
 
 const NOTHING_IS_KEPT = 'session and unsent chats end with this program';

@@ -1,7 +1,8 @@
 // Tests of a malicious server: all that it sends is displayed as text.
+
+import { createTempFolder } from '@engawa/testkit/folders';
+import { startStubServer } from '@engawa/testkit/processes/stub-server';
 import { expect, test } from 'vitest';
-import { createTempFolder } from '../../server/test/helpers/folders.ts';
-import { startStubServer } from '../../server/test/helpers/stub-server.ts';
 import { ENGAWA, openChat, typeLine } from './helpers/chat.ts';
 import { findUnsafeOutput } from './helpers/escape-sequence-check.ts';
 import { openPty } from './helpers/pty.ts';

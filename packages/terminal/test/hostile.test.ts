@@ -1,8 +1,8 @@
 // Tests of malicious members: none of their data controls the terminal.
 import type { Room } from '@engawa/client';
 import { newUsername } from '@engawa/protocol';
+import { startServer } from '@engawa/testkit/processes/server';
 import { expect, test } from 'vitest';
-import { startServer } from '../../server/test/helpers/server.ts';
 import { joinRooms, joinVeranda, openChat, sendChat, typeLine } from './helpers/chat.ts';
 import { findUnsafeOutput } from './helpers/escape-sequence-check.ts';
 import type { Pty } from './helpers/pty.ts';

@@ -1,9 +1,9 @@
 // Tests of typing in any language on any terminal: cursor position and keys.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { createTempFolder, startServer, until } from '@engawa/testkit/processes/server';
 import stringWidth from 'string-width';
 import { expect, test } from 'vitest';
-import { createTempFolder, startServer, until } from '../../server/test/helpers/server.ts';
 import { joinRooms, joinVeranda, openChat, sendChat, typeLine } from './helpers/chat.ts';
 import type { Pty } from './helpers/pty.ts';
 

@@ -1,9 +1,10 @@
 // Tests of the key parser.
+
+import { seed } from '@engawa/testkit/seed';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { InputEvent } from '#screen/key.js';
 import { KeyParser } from '#screen/key-parser.js';
-import { seed } from '../../server/test/helpers/seed.ts';
 
 function parse(...chunks: (string | Uint8Array)[]): { keys: InputEvent[]; answers: string[]; parser: KeyParser } {
   const keys: InputEvent[] = [];

@@ -1,6 +1,7 @@
 // Tests of line mode on a terminal, as for screen readers: no colors, no cursor movement.
+
+import { startServer } from '@engawa/testkit/processes/server';
 import { expect, test } from 'vitest';
-import { startServer } from '../../server/test/helpers/server.ts';
 import { joinVeranda, openChat, sendChat, typeLine } from './helpers/chat.ts';
 
 test('with --plain chats, joins and typed lines are read line by line', async () => {

@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type Draft, openMemory, type Store } from '@engawa/server';
+import { startServer, until } from '@engawa/testkit/processes/server';
 import { expect, test } from 'vitest';
-import { startServer, until } from '../../server/test/helpers/server.ts';
 import { joinVeranda, openChat, sendChat, typeLine } from './helpers/chat.ts';
 import type { Pty } from './helpers/pty.ts';
 

@@ -2,8 +2,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Room } from '@engawa/client';
+import { startServer, until } from '@engawa/testkit/processes/server';
 import { test } from 'vitest';
-import { startServer, until } from '../../server/test/helpers/server.ts';
 import { joinRooms, joinVeranda, openChat, sendChat, typeLine } from './helpers/chat.ts';
 import type { Pty, PtyOptions } from './helpers/pty.ts';
 import { renderSvg } from './helpers/svg.ts';

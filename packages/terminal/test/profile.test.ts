@@ -5,10 +5,10 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, 
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { connect } from '@engawa/client';
+import { createTempFolder, startServer, until } from '@engawa/testkit/processes/server';
 import { expect, onTestFinished, test } from 'vitest';
 import { configPath, readConfig, writeConfig } from '#profile/config.js';
 import { deleteState, openProfile } from '#profile/profile.js';
-import { createTempFolder, startServer, until } from '../../server/test/helpers/server.ts';
 
 const newHome = (env: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv => ({ HOME: createTempFolder(), USER: 'login', ...env });
 

@@ -1,10 +1,10 @@
 // Tests of lost networks, servers and clients: the state is shown, and typed text arrives in order, once.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { createTempFolder, startServer, until } from '@engawa/testkit/processes/server';
+import { ServerProcess } from '@engawa/testkit/processes/server-process';
+import { startProxy } from '@engawa/testkit/proxies/faulty-proxy';
 import { expect, test } from 'vitest';
-import { ServerProcess } from '../../client/test/helpers/server-process.ts';
-import { startProxy } from '../../server/test/helpers/proxy.ts';
-import { createTempFolder, startServer, until } from '../../server/test/helpers/server.ts';
 import { joinRooms, joinVeranda, openChat, sendChat, typeLine } from './helpers/chat.ts';
 import type { Pty } from './helpers/pty.ts';
 

@@ -1,8 +1,8 @@
 // Tests of rooms, unread counts and actions on chats, by keys and by commands.
 import type { Room } from '@engawa/client';
+import { connect, createTempFolder, nextEvent, requestOk, startServer, until } from '@engawa/testkit/processes/server';
+import { startProxy } from '@engawa/testkit/proxies/faulty-proxy';
 import { expect, test } from 'vitest';
-import { startProxy } from '../../server/test/helpers/proxy.ts';
-import { connect, createTempFolder, nextEvent, requestOk, startServer, until } from '../../server/test/helpers/server.ts';
 import { joinRooms, joinVeranda, openChat, sendChat, typeLine } from './helpers/chat.ts';
 import type { Pty } from './helpers/pty.ts';
 

@@ -2,9 +2,9 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { createTempFolder } from '@engawa/testkit/folders';
+import { until, withTimeout } from '@engawa/testkit/wait-for';
 import { expect, test } from 'vitest';
-import { createTempFolder } from '../../server/test/helpers/folders.ts';
-import { until, withTimeout } from '../../server/test/helpers/wait-for.ts';
 import { openPty, type Pty, type PtyOptions, screenshot } from './helpers/pty.ts';
 
 const PROGRAM = fileURLToPath(new URL('helpers/screen-program.js', import.meta.url));

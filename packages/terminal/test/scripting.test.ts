@@ -4,8 +4,7 @@ import { once } from 'node:events';
 import { existsSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
-import { startEngawaServer } from '../../engawa/test/helpers/command.ts';
+import { startEngawaServer } from '@engawa/testkit/processes/engawa-command';
 import {
   collectEvents,
   connect,
@@ -15,7 +14,8 @@ import {
   startServer,
   until,
   withTimeout,
-} from '../../server/test/helpers/server.ts';
+} from '@engawa/testkit/processes/server';
+import { expect, onTestFinished, test } from 'vitest';
 import { emptyWorkingFolder } from './helpers/current-folder.ts';
 import { ENGAWA as ENGAWA_JS, messageTexts, newHome, outputLines, runEngawa, withoutTimes } from './helpers/scripting.ts';
 

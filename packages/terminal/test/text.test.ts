@@ -1,4 +1,6 @@
 // Tests of sanitizing, measuring, wrapping, links and confusable names.
+
+import { seed } from '@engawa/testkit/seed';
 import fc from 'fast-check';
 import stringWidth from 'string-width';
 import { expect, test } from 'vitest';
@@ -8,7 +10,6 @@ import { linkifyUrls } from '#text/hyperlinks.js';
 import { sanitizeLine, sanitizeLines } from '#text/sanitize.js';
 import type { Row } from '#text/styled-span.js';
 import { wrapRow } from '#text/wrap.js';
-import { seed } from '../../server/test/helpers/seed.ts';
 
 const FORBIDDEN = /[\p{Cc}\p{Cf}\p{Cn}\p{Co}\p{Cs}\p{Zl}\p{Zp}\u2800\p{Default_Ignorable_Code_Point}]/u;
 const JOINERS = /\u200c|\u200d|\ufe0e|\ufe0f/g;

@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Server } from 'node:net';
+import { createSelfSignedCertificate } from '@engawa/testkit/processes/certificates';
+import { startServer, withTimeout } from '@engawa/testkit/processes/server';
 import { expect, onTestFinished, test } from 'vitest';
-import { createSelfSignedCertificate } from '../../client/test/helpers/certificates.ts';
-import { startServer, withTimeout } from '../../server/test/helpers/server.ts';
 import { openChat } from './helpers/chat.ts';
 import { runEngawa } from './helpers/scripting.ts';
 

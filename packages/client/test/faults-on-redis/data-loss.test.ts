@@ -4,14 +4,14 @@
  */
 import { cpSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
+import { ROOM } from '@engawa/testkit/actors/chat-actors';
+import { ConsistencyChecker } from '@engawa/testkit/actors/consistency-checker';
+import { LargeActorGroup } from '@engawa/testkit/actors/large-actor-group';
+import { connect, createTempFolder, requestOk, until } from '@engawa/testkit/processes/server';
+import { startBalancer } from '@engawa/testkit/proxies/balancer';
+import type { RedisServer } from '@engawa/testkit/redis/redis-servers';
 import { expect, test } from 'vitest';
-import type { RedisServer } from '../../../server/test/helpers/redis-servers.ts';
-import { connect, createTempFolder, requestOk, until } from '../../../server/test/helpers/server.ts';
-import { startBalancer } from '../helpers/balancer.ts';
-import { ConsistencyChecker } from '../helpers/consistency-checker.ts';
 import { newRedis, openRedisStore, startNode } from '../helpers/on-redis.ts';
-import { ROOM } from '../helpers/people.ts';
-import { LargeActorGroup } from '../helpers/throng.ts';
 
 const timeout = 60_000;
 const portOf = (url: string): number => Number(new URL(url).port);

@@ -2,13 +2,14 @@
  * Primaries that die and are replaced by replicas that lag behind: acknowledged entries are there, or all clients receive a
  * reset.
  */
+
+import { ROOM } from '@engawa/testkit/actors/chat-actors';
+import { LargeActorGroup } from '@engawa/testkit/actors/large-actor-group';
+import { findForkFaults } from '@engawa/testkit/checkers/history';
+import { readEntries, readRoom } from '@engawa/testkit/checkers/recording';
+import type { RedisServer } from '@engawa/testkit/redis/redis-servers';
 import { expect, test } from 'vitest';
-import { findForkFaults } from '../../../server/test/helpers/history.ts';
-import { readEntries, readRoom } from '../../../server/test/helpers/recording.ts';
-import type { RedisServer } from '../../../server/test/helpers/redis-servers.ts';
 import { detachReplicas, newCluster, newSentinel, openRedisStore, slotOfRoom, startNode } from '../helpers/on-redis.ts';
-import { ROOM } from '../helpers/people.ts';
-import { LargeActorGroup } from '../helpers/throng.ts';
 
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 

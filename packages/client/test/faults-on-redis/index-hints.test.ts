@@ -1,11 +1,12 @@
 /** Hints outside of the rooms' slots that are lost while the rooms are not: nodes write them again. */
+
+import { collectEvents, connect, requestOk, sendRequest, until } from '@engawa/testkit/processes/server';
+import { ServerProcess } from '@engawa/testkit/processes/server-process';
+import { startBalancer } from '@engawa/testkit/proxies/balancer';
+import type { ClusterNode, RedisCluster } from '@engawa/testkit/redis/redis-servers';
 import type { Socket } from 'socket.io-client';
 import { expect, test } from 'vitest';
-import type { ClusterNode, RedisCluster } from '../../../server/test/helpers/redis-servers.ts';
-import { collectEvents, connect, requestOk, sendRequest, until } from '../../../server/test/helpers/server.ts';
-import { startBalancer } from '../helpers/balancer.ts';
 import { detachReplicas, findRoomOn, globalKeysSlot, newCluster, openRedisStore, slotOfRoom, startNode } from '../helpers/on-redis.ts';
-import { ServerProcess } from '../helpers/server-process.ts';
 
 const timeout = 90_000;
 /** Longer than a failover takes, and as short as possible. */

@@ -1,14 +1,14 @@
 /** Nodes on one Redis that are killed, deployed, frozen, or asked for the same at the same moment. */
 import type { Entry } from '@engawa/server';
+import { ROOM } from '@engawa/testkit/actors/chat-actors';
+import { ConsistencyChecker } from '@engawa/testkit/actors/consistency-checker';
+import { LargeActorGroup } from '@engawa/testkit/actors/large-actor-group';
+import { readEntries } from '@engawa/testkit/checkers/recording';
+import { connect, requestOk, sendRequest, until } from '@engawa/testkit/processes/server';
+import { ServerProcess } from '@engawa/testkit/processes/server-process';
+import { startBalancer } from '@engawa/testkit/proxies/balancer';
 import { expect, test } from 'vitest';
-import { readEntries } from '../../../server/test/helpers/recording.ts';
-import { connect, requestOk, sendRequest, until } from '../../../server/test/helpers/server.ts';
-import { startBalancer } from '../helpers/balancer.ts';
-import { ConsistencyChecker } from '../helpers/consistency-checker.ts';
 import { newRedis, openRedisStore, startNode } from '../helpers/on-redis.ts';
-import { ROOM } from '../helpers/people.ts';
-import { ServerProcess } from '../helpers/server-process.ts';
-import { LargeActorGroup } from '../helpers/throng.ts';
 
 const portsOf = (nodes: ServerProcess[]): number[] => nodes.map(({ port }) => port);
 

@@ -1,15 +1,16 @@
 /**
  * A primary that is partitioned, with a node and its clients, from all other servers, which replace it: then the partition ends.
  */
+
+import { ROOM } from '@engawa/testkit/actors/chat-actors';
+import { LargeActorGroup } from '@engawa/testkit/actors/large-actor-group';
+import { findForkFaults } from '@engawa/testkit/checkers/history';
+import { readRoom } from '@engawa/testkit/checkers/recording';
+import { NetworkNamespace } from '@engawa/testkit/network-namespace';
+import { until } from '@engawa/testkit/processes/server';
+import { ServerProcess } from '@engawa/testkit/processes/server-process';
 import { expect, test } from 'vitest';
-import { findForkFaults } from '../../../server/test/helpers/history.ts';
-import { NetworkNamespace } from '../../../server/test/helpers/network-namespace.ts';
-import { readRoom } from '../../../server/test/helpers/recording.ts';
-import { until } from '../../../server/test/helpers/server.ts';
 import { newCluster, openRedisStore, slotOfRoom, startNode } from '../helpers/on-redis.ts';
-import { ROOM } from '../helpers/people.ts';
-import { ServerProcess } from '../helpers/server-process.ts';
-import { LargeActorGroup } from '../helpers/throng.ts';
 
 const NODE_TIMEOUT_MS = 2_000;
 const SLOTS = 16_384;

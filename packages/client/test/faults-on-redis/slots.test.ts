@@ -1,10 +1,11 @@
 /** Slots that migrate, scripts that are flushed and primaries that fail over under load: clients notice nothing. */
+
+import { ROOM } from '@engawa/testkit/actors/chat-actors';
+import { LargeActorGroup } from '@engawa/testkit/actors/large-actor-group';
+import { until } from '@engawa/testkit/processes/server';
+import type { ClusterNode, RedisCluster } from '@engawa/testkit/redis/redis-servers';
 import { expect, test } from 'vitest';
-import type { ClusterNode, RedisCluster } from '../../../server/test/helpers/redis-servers.ts';
-import { until } from '../../../server/test/helpers/server.ts';
 import { globalKeysSlot, newCluster, openRedisStore, slotOfRoom, startNode } from '../helpers/on-redis.ts';
-import { ROOM } from '../helpers/people.ts';
-import { LargeActorGroup } from '../helpers/throng.ts';
 
 const timeout = 60_000;
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));

@@ -2,14 +2,14 @@
 import { randomUUID } from 'node:crypto';
 import type { Ack } from '@engawa/protocol';
 import type { Draft } from '@engawa/server';
+import { ROOM } from '@engawa/testkit/actors/chat-actors';
+import { LargeActorGroup } from '@engawa/testkit/actors/large-actor-group';
+import { readEntries } from '@engawa/testkit/checkers/recording';
+import { connect, requestOk, sendRequest, until, withTimeout } from '@engawa/testkit/processes/server';
+import { startProxy } from '@engawa/testkit/proxies/faulty-proxy';
+import type { ClusterNode } from '@engawa/testkit/redis/redis-servers';
 import { expect, test } from 'vitest';
-import { startProxy } from '../../../server/test/helpers/proxy.ts';
-import { readEntries } from '../../../server/test/helpers/recording.ts';
-import type { ClusterNode } from '../../../server/test/helpers/redis-servers.ts';
-import { connect, requestOk, sendRequest, until, withTimeout } from '../../../server/test/helpers/server.ts';
 import { findRoomOn, findSessionOn, newCluster, newRedis, openRedisStore, startNode } from '../helpers/on-redis.ts';
-import { ROOM } from '../helpers/people.ts';
-import { LargeActorGroup } from '../helpers/throng.ts';
 
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 

@@ -1,9 +1,10 @@
 /** Subscriptions that end, or are dead without notice: what they did not deliver is read from the log. */
+
+import { ConsistencyChecker } from '@engawa/testkit/actors/consistency-checker';
+import { until } from '@engawa/testkit/processes/server';
+import { startProxy } from '@engawa/testkit/proxies/faulty-proxy';
+import type { RedisServer } from '@engawa/testkit/redis/redis-servers';
 import { expect, test } from 'vitest';
-import { startProxy } from '../../../server/test/helpers/proxy.ts';
-import type { RedisServer } from '../../../server/test/helpers/redis-servers.ts';
-import { until } from '../../../server/test/helpers/server.ts';
-import { ConsistencyChecker } from '../helpers/consistency-checker.ts';
 import { newRedis, startNode } from '../helpers/on-redis.ts';
 
 /** A room is compared with its log every five seconds. */

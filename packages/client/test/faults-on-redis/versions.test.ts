@@ -1,13 +1,13 @@
 /** Nodes of different versions on one Redis: each ignores, and preserves, what it does not understand of the other. */
 import { randomUUID } from 'node:crypto';
+import { ROOM } from '@engawa/testkit/actors/chat-actors';
+import { ConsistencyChecker } from '@engawa/testkit/actors/consistency-checker';
+import { readEntries } from '@engawa/testkit/checkers/recording';
+import { until } from '@engawa/testkit/processes/server';
+import { ServerProcess } from '@engawa/testkit/processes/server-process';
+import type { RedisServer } from '@engawa/testkit/redis/redis-servers';
 import { expect, test } from 'vitest';
-import { readEntries } from '../../../server/test/helpers/recording.ts';
-import type { RedisServer } from '../../../server/test/helpers/redis-servers.ts';
-import { until } from '../../../server/test/helpers/server.ts';
-import { ConsistencyChecker } from '../helpers/consistency-checker.ts';
 import { newRedis, startNode } from '../helpers/on-redis.ts';
-import { ROOM } from '../helpers/people.ts';
-import { ServerProcess } from '../helpers/server-process.ts';
 
 /** The names of a room's keys and of its channel. */
 async function namesIn(redis: RedisServer): Promise<(kind: string) => string> {

@@ -1,13 +1,13 @@
 /** Many clients at once, and one slow consumer: the others notice nothing. */
 import type { CoalescingAdapter } from '@engawa/coalescing-adapter';
 import type { Store } from '@engawa/server';
+import type { SdkActor } from '@engawa/testkit/actors/chat-actors';
+import { ConsistencyChecker } from '@engawa/testkit/actors/consistency-checker';
+import { type RunningServer, startServer, until, withOverrides } from '@engawa/testkit/processes/server';
+import { startProxy } from '@engawa/testkit/proxies/faulty-proxy';
+import { newStore } from '@engawa/testkit/stores';
 import { Server } from 'socket.io';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { startProxy } from '../../../server/test/helpers/proxy.ts';
-import { type RunningServer, startServer, until, withOverrides } from '../../../server/test/helpers/server.ts';
-import { newStore } from '../../../server/test/helpers/stores.ts';
-import { ConsistencyChecker } from '../helpers/consistency-checker.ts';
-import type { SdkActor } from '../helpers/people.ts';
 
 const portOf = (url: string) => ({ port: Number(new URL(url).port) });
 

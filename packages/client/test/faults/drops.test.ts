@@ -1,10 +1,11 @@
 /** Fault tests: dropped connections, faulty networks and killed pages. */
+
+import { ConsistencyChecker } from '@engawa/testkit/actors/consistency-checker';
+import { startServer, until } from '@engawa/testkit/processes/server';
+import { startProxy } from '@engawa/testkit/proxies/faulty-proxy';
+import { newDurableStore } from '@engawa/testkit/stores';
 import { expect, test } from 'vitest';
-import { startProxy } from '../../../server/test/helpers/proxy.ts';
-import { startServer, until } from '../../../server/test/helpers/server.ts';
-import { newDurableStore } from '../../../server/test/helpers/stores.ts';
 import { memoryStorage } from '../helpers/clients.ts';
-import { ConsistencyChecker } from '../helpers/consistency-checker.ts';
 
 const portOf = (url: string) => ({ port: Number(new URL(url).port) });
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));

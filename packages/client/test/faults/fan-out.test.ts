@@ -1,7 +1,8 @@
 /** Fault tests: store notifications that are late, duplicated, reordered or lost, by a store in memory. */
+
+import { ROOM, startAllSending } from '@engawa/testkit/actors/chat-actors';
+import { ConsistencyChecker } from '@engawa/testkit/actors/consistency-checker';
 import { expect, test } from 'vitest';
-import { ConsistencyChecker } from '../helpers/consistency-checker.ts';
-import { ROOM, startAllSending } from '../helpers/people.ts';
 import { deliveryFaults, startServersWithFaults } from '../helpers/two-servers.ts';
 
 const seed = Number(process.env.SEED || Math.floor(Math.random() * 1e9));

@@ -2,11 +2,11 @@
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { expectConsistent, startActorGroup, waitUntilReconnected } from '@engawa/testkit/actors/actor-group';
+import { createTempFolder } from '@engawa/testkit/processes/server';
+import { ServerProcess } from '@engawa/testkit/processes/server-process';
+import { startProxy } from '@engawa/testkit/proxies/faulty-proxy';
 import { expect, onTestFinished, test } from 'vitest';
-import { startProxy } from '../../../server/test/helpers/proxy.ts';
-import { createTempFolder } from '../../../server/test/helpers/server.ts';
-import { ServerProcess } from '../helpers/server-process.ts';
-import { expectConsistent, startActorGroup, waitUntilReconnected } from '../helpers/talking-crowd.ts';
 
 test('F5: a server whose power fails under load has everything that it acknowledged', async () => {
   const [power, disk] = [createTempFolder(), join(createTempFolder(), 'disk')];

@@ -1,11 +1,11 @@
 /** Fault tests: logs that were trimmed, changed during an absence, or hold unknown entries. */
 import type { Draft, Store } from '@engawa/server';
+import { disconnectAll, ROOM } from '@engawa/testkit/actors/chat-actors';
+import { ConsistencyChecker } from '@engawa/testkit/actors/consistency-checker';
+import { connect, requestOk, startServer, until } from '@engawa/testkit/processes/server';
+import { startProxy } from '@engawa/testkit/proxies/faulty-proxy';
+import { newDurableStore, storeKinds } from '@engawa/testkit/stores';
 import { describe, expect, test } from 'vitest';
-import { startProxy } from '../../../server/test/helpers/proxy.ts';
-import { connect, requestOk, startServer, until } from '../../../server/test/helpers/server.ts';
-import { newDurableStore, storeKinds } from '../../../server/test/helpers/stores.ts';
-import { ConsistencyChecker } from '../helpers/consistency-checker.ts';
-import { disconnectAll, ROOM } from '../helpers/people.ts';
 
 const portOf = (url: string) => ({ port: Number(new URL(url).port) });
 

@@ -1,12 +1,13 @@
 /** Fault tests: one order for all clients across servers, clock skew and removals. */
+
+import { ROOM, startAllSending } from '@engawa/testkit/actors/chat-actors';
+import { ConsistencyChecker } from '@engawa/testkit/actors/consistency-checker';
+import { readEntries } from '@engawa/testkit/checkers/recording';
+import { startServer, until } from '@engawa/testkit/processes/server';
+import { seed } from '@engawa/testkit/seed';
+import { storeKinds } from '@engawa/testkit/stores';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { readEntries } from '../../../server/test/helpers/recording.ts';
-import { seed } from '../../../server/test/helpers/seed.ts';
-import { startServer, until } from '../../../server/test/helpers/server.ts';
-import { storeKinds } from '../../../server/test/helpers/stores.ts';
 import { memoryStorage } from '../helpers/clients.ts';
-import { ConsistencyChecker } from '../helpers/consistency-checker.ts';
-import { ROOM, startAllSending } from '../helpers/people.ts';
 import { startTwoServers } from '../helpers/two-servers.ts';
 
 const HOUR = 3_600_000;

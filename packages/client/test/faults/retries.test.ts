@@ -2,12 +2,12 @@
 
 import type { Ack } from '@engawa/protocol';
 import type { AppendResult, Store } from '@engawa/server';
+import { ROOM } from '@engawa/testkit/actors/chat-actors';
+import { ConsistencyChecker } from '@engawa/testkit/actors/consistency-checker';
+import { connect, startServer, until, withOverrides, withTimeout } from '@engawa/testkit/processes/server';
+import { startProxy } from '@engawa/testkit/proxies/faulty-proxy';
+import { newStore, storeForAnotherServer } from '@engawa/testkit/stores';
 import { expect, test } from 'vitest';
-import { startProxy } from '../../../server/test/helpers/proxy.ts';
-import { connect, startServer, until, withOverrides, withTimeout } from '../../../server/test/helpers/server.ts';
-import { newStore, storeForAnotherServer } from '../../../server/test/helpers/stores.ts';
-import { ConsistencyChecker } from '../helpers/consistency-checker.ts';
-import { ROOM } from '../helpers/people.ts';
 
 const HOUR = 3_600_000;
 const portOf = (url: string) => ({ port: Number(new URL(url).port) });

@@ -1,14 +1,14 @@
 /** Fault tests: killed, redeployed and frozen servers. */
 import { connect as connectTcp } from 'node:net';
+import { expectConsistent, startActorGroup, waitUntilReconnected } from '@engawa/testkit/actors/actor-group';
+import { ROOM } from '@engawa/testkit/actors/chat-actors';
+import { ConsistencyChecker } from '@engawa/testkit/actors/consistency-checker';
+import { readEntries } from '@engawa/testkit/checkers/recording';
+import { connect, startServer, until, withTimeout } from '@engawa/testkit/processes/server';
+import { ServerProcess } from '@engawa/testkit/processes/server-process';
+import { startProxy } from '@engawa/testkit/proxies/faulty-proxy';
+import { newStore, newStoreLocation, storeForAnotherServer } from '@engawa/testkit/stores';
 import { expect, onTestFinished, test } from 'vitest';
-import { startProxy } from '../../../server/test/helpers/proxy.ts';
-import { readEntries } from '../../../server/test/helpers/recording.ts';
-import { connect, startServer, until, withTimeout } from '../../../server/test/helpers/server.ts';
-import { newStore, newStoreLocation, storeForAnotherServer } from '../../../server/test/helpers/stores.ts';
-import { ConsistencyChecker } from '../helpers/consistency-checker.ts';
-import { ROOM } from '../helpers/people.ts';
-import { ServerProcess } from '../helpers/server-process.ts';
-import { expectConsistent, startActorGroup, waitUntilReconnected } from '../helpers/talking-crowd.ts';
 import { createFreezable } from '../helpers/two-servers.ts';
 
 test('F4: a server that is killed under load has everything that it acknowledged, once, and all clients reconnect and continue', async () => {

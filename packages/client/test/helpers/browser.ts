@@ -1,8 +1,8 @@
 /** A headless Chromium for tests. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { createTempFolder, withTimeout } from '@engawa/testkit/processes/server';
 import { type BrowserContext, chromium } from 'playwright-core';
 import { onTestFinished } from 'vitest';
-import { createTempFolder, withTimeout } from '../../../server/test/helpers/server.ts';
 
 const CHROMIUM = '/usr/bin/chromium';
 const NO_BACKGROUND_TRAFFIC = ['--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];

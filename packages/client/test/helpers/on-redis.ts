@@ -1,8 +1,6 @@
 /** Redis servers, clusters and nodes for client tests, which end with the test. */
 import { openStore, type Store, type StoreOptions } from '@engawa/server';
-import { onTestFinished } from 'vitest';
-import { deriveAuthor } from '../../../server/dist/connections/identity.js';
-import { partitionOf, slotOf, tags } from '../../../server/dist/store/redis/partitions.js';
+import { type RunningServer, startServer } from '@engawa/testkit/processes/server';
 import {
   type ClusterNode,
   type RedisCluster,
@@ -11,8 +9,10 @@ import {
   startCluster,
   startRedis,
   startSentinel,
-} from '../../../server/test/helpers/redis-servers.ts';
-import { type RunningServer, startServer } from '../../../server/test/helpers/server.ts';
+} from '@engawa/testkit/redis/redis-servers';
+import { onTestFinished } from 'vitest';
+import { deriveAuthor } from '../../../server/dist/connections/identity.js';
+import { partitionOf, slotOf, tags } from '../../../server/dist/store/redis/partitions.js';
 
 const closeWithTest = async <Redis extends { close(): Promise<void> }>(starting: Promise<Redis>): Promise<Redis> => {
   const redis = await starting;

@@ -1,12 +1,12 @@
 /** Rounds of faults in a Redis Cluster and in nodes under staying clients, until a fault is found. */
 import { type Random, randomFrom } from '@engawa/client/testing';
-import type { ClusterNode, RedisCluster } from '../../../server/test/helpers/redis-servers.ts';
-import { until } from '../../../server/test/helpers/wait-for.ts';
-import { type Balancer, startBalancer } from './balancer.ts';
-import { RandomActorGroup, type RunReport } from './crowd.ts';
+import { RandomActorGroup, type RunReport } from '@engawa/testkit/actors/random-actor-group';
+import type { SocketIoRandomActor } from '@engawa/testkit/actors/random-actors';
+import { ServerProcess } from '@engawa/testkit/processes/server-process';
+import { type Balancer, startBalancer } from '@engawa/testkit/proxies/balancer';
+import type { ClusterNode, RedisCluster } from '@engawa/testkit/redis/redis-servers';
+import { until } from '@engawa/testkit/wait-for';
 import { detachReplicas, globalKeysSlot, newCluster, slotOfRoom } from './on-redis.ts';
-import { ServerProcess } from './server-process.ts';
-import type { SocketIoRandomActor } from './talkers.ts';
 
 /** Rounds with the same clients. After them all faults end, everything is checked, and new clients start. */
 const ROUNDS_PER_CHAPTER = 10;

@@ -1,10 +1,10 @@
 /** Rounds that kill the server under staying clients on a faulty network, until a fault is found. */
 import { type Random, randomFrom } from '@engawa/client/testing';
-import { type FaultyProxy, startProxy } from '../../../server/test/helpers/proxy.ts';
-import { STARTED_WITHIN_MS, until, withTimeout } from '../../../server/test/helpers/server.ts';
-import { ServerProcess } from '../../../server/test/helpers/server-process.ts';
-import { RandomActorGroup, type RunReport } from './crowd.ts';
-import type { SocketIoRandomActor } from './talkers.ts';
+import { RandomActorGroup, type RunReport } from '@engawa/testkit/actors/random-actor-group';
+import type { SocketIoRandomActor } from '@engawa/testkit/actors/random-actors';
+import { ServerProcess } from '@engawa/testkit/processes/killable-server';
+import { STARTED_WITHIN_MS, until, withTimeout } from '@engawa/testkit/processes/server';
+import { type FaultyProxy, startProxy } from '@engawa/testkit/proxies/faulty-proxy';
 
 /** Rounds with the same clients. After them all faults end, everything is checked, and new clients start. */
 const ROUNDS_PER_CHAPTER = 50;

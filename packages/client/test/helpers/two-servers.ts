@@ -1,10 +1,10 @@
 /** Two servers that share a store, optionally with faulty notifications between them. */
 import { type Faults, randomFrom } from '@engawa/client/testing';
 import type { Listener, Store } from '@engawa/server';
+import { type RunningServer, startServer, withOverrides } from '@engawa/testkit/processes/server';
+import { isOnRedis, newStore, storeForAnotherServer } from '@engawa/testkit/stores';
 import { NO_FAULTS } from '#testing/faults.js';
 import { createNodeStore, SharedStore } from '#testing/shared-store.js';
-import { type RunningServer, startServer, withOverrides } from '../../../server/test/helpers/server.ts';
-import { isOnRedis, newStore, storeForAnotherServer } from '../../../server/test/helpers/stores.ts';
 
 /** The notifications of a room that one server received from the shared store, in order. */
 interface Notifications {

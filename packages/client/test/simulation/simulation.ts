@@ -10,10 +10,10 @@ import {
   type ReceivedLog,
   type RoomHistory,
   type RoomLog,
-} from '../../../server/test/helpers/history.ts';
-import { readRoom } from '../../../server/test/helpers/recording.ts';
-import { type ClientRequestLog, RequestLog } from '../helpers/request-log.ts';
-import { findTimelineFaults } from '../helpers/timeline-check.ts';
+} from '@engawa/testkit/checkers/history';
+import { readRoom } from '@engawa/testkit/checkers/recording';
+import { type ClientRequestLog, RequestLog } from '@engawa/testkit/checkers/request-log';
+import { findTimelineFaults } from '@engawa/testkit/checkers/timeline-check';
 import { Browser, installBrowserGlobals, type Page } from './browser.ts';
 import { startVirtualTime, type VirtualTime } from './virtual-time.ts';
 

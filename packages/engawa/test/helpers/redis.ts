@@ -1,6 +1,7 @@
 // A Redis server that ends with the test.
+
+import { type RedisServer, startRedis } from '@engawa/testkit/redis/redis-servers';
 import { onTestFinished } from 'vitest';
-import { type RedisServer, startRedis } from '../../../server/test/helpers/redis-servers.ts';
 
 export async function startTestRedis(...[options]: Parameters<typeof startRedis>): Promise<RedisServer> {
   const server = await startRedis(options);

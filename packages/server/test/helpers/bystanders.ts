@@ -1,8 +1,9 @@
 /** Others on the same server, who talk before and after an attack and must notice nothing of it. */
+
+import { collectEvents, connect, type RunningServer, requestOk, startServer, until } from '@engawa/testkit/processes/server';
 import { Server } from 'socket.io';
 import type { Socket } from 'socket.io-client';
 import { expect, onTestFinished, vi } from 'vitest';
-import { collectEvents, connect, type RunningServer, requestOk, startServer, until } from './server.ts';
 
 export const ROOM = 'veranda';
 

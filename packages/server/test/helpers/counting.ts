@@ -1,5 +1,5 @@
 import type { Store } from '@engawa/server';
-import { withOverrides } from './server.ts';
+import { withOverrides } from '@engawa/testkit/processes/server';
 
 type CountedOperation = 'read' | 'readPage' | 'listTickets' | 'append';
 

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Ack, CommandName } from '@engawa/protocol';
+import { findFaults, type ReceivedLog, type RoomHistory, type SentCommand } from '@engawa/testkit/checkers/history';
+import { readEntries, readRoom, recordReceived } from '@engawa/testkit/checkers/recording';
+import { ServerProcess } from '@engawa/testkit/processes/killable-server';
+import { STARTED_WITHIN_MS, until, withTimeout } from '@engawa/testkit/processes/server';
+import { openStoreAt } from '@engawa/testkit/stores';
 import { io, type Socket } from 'socket.io-client';
 import type { Entry } from '#store/contract.js';
-import { findFaults, type ReceivedLog, type RoomHistory, type SentCommand } from './history.ts';
-import { readEntries, readRoom, recordReceived } from './recording.ts';
-import { STARTED_WITHIN_MS, until, withTimeout } from './server.ts';
-import { ServerProcess } from './server-process.ts';
-import { openStoreAt } from './stores.ts';
 
 /** Rounds that share their rooms; after them everything is checked, and new rooms are opened. */
 const ROUNDS_PER_CHAPTER = 20;

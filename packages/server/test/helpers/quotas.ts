@@ -1,7 +1,8 @@
 /** A room whose quota is used up, and what goes on there. */
+
+import { connect, requestOk, sendRequest } from '@engawa/testkit/processes/server';
 import type { Socket } from 'socket.io-client';
 import { expect } from 'vitest';
-import { connect, requestOk, sendRequest } from './server.ts';
 
 export const KB = 1024;
 export const ROOM = { roomId: 'veranda' };

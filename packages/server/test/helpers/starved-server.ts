@@ -2,9 +2,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { createTempFolder } from '@engawa/testkit/folders';
+import { withTimeout } from '@engawa/testkit/wait-for';
 import { onTestFinished } from 'vitest';
-import { createTempFolder } from './folders.ts';
-import { withTimeout } from './wait-for.ts';
 
 const PROGRAM = fileURLToPath(new URL('starved-server.js', import.meta.url));
 

@@ -1,6 +1,7 @@
 // Runs the full-screen client in the test process, on a fake screen.
 import { type Client, type ClientOptions, connect, type TransportFactory } from '@engawa/client';
 import { startTestServer, type TestServer } from '@engawa/client/testing';
+import { until } from '@engawa/testkit/wait-for';
 import { onTestFinished } from 'vitest';
 import { messagesFor } from '#i18n/messages.js';
 import type { OpenRooms } from '#profile/profile.js';
@@ -9,7 +10,6 @@ import type { InputEvent } from '#screen/key.js';
 import type { Screen, ScreenListener } from '#screen/screen.js';
 import { displayWidth } from '#text/display-width.js';
 import { runApp } from '#tui/run.js';
-import { until } from '../../../server/test/helpers/wait-for.ts';
 
 /** A screen that draws at once and whose content can be read. */
 class FakeScreen implements Screen {

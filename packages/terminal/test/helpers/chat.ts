@@ -1,8 +1,8 @@
 // Runs `engawa chat` on a pseudo-terminal, and other members beside it.
 import { fileURLToPath } from 'node:url';
 import { type Client, connect, type Room } from '@engawa/client';
+import { createTempFolder } from '@engawa/testkit/processes/server';
 import { onTestFinished } from 'vitest';
-import { createTempFolder } from '../../../server/test/helpers/server.ts';
 import { openPty, type Pty, type PtyOptions } from './pty.ts';
 
 export const ENGAWA: string = fileURLToPath(new URL('../../../engawa/bin/engawa.js', import.meta.url));

@@ -1,7 +1,7 @@
 // A working directory in which the program under test must leave no files.
 import { readdirSync } from 'node:fs';
+import { createTempFolder } from '@engawa/testkit/processes/server';
 import { expect, onTestFinished } from 'vitest';
-import { createTempFolder } from '../../../server/test/helpers/server.ts';
 
 /** An empty folder; the test fails if the program leaves a file in it. */
 export function emptyWorkingFolder(): string {

@@ -1,9 +1,10 @@
 // Runs a program on a pseudo-terminal and models its screen.
+
+import { until } from '@engawa/testkit/wait-for';
 import { spawn } from '@lydell/node-pty';
 import type xterm from '@xterm/headless';
 import { onTestFinished } from 'vitest';
 import type { ScreenPosition, Size } from '#screen/frame.js';
-import { until } from '../../../server/test/helpers/wait-for.ts';
 import { emptyWorkingFolder } from './current-folder.ts';
 import { type Picture, type PictureCell, renderSvg } from './svg.ts';
 import { EMPTY, openTerminalModel, rowsOf, type WidthMode } from './terminal-model.ts';

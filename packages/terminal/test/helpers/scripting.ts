@@ -3,8 +3,8 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { createTempFolder, until, withTimeout } from '@engawa/testkit/processes/server';
 import { onTestFinished } from 'vitest';
-import { createTempFolder, until, withTimeout } from '../../../server/test/helpers/server.ts';
 import { emptyWorkingFolder } from './current-folder.ts';
 
 export const ENGAWA: string = fileURLToPath(new URL('../../../engawa/bin/engawa.js', import.meta.url));

@@ -3,9 +3,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { NetworkPlace } from './network-namespace.ts';
+import type { NetworkPlace } from '../network-namespace.ts';
+import { until } from '../wait-for.ts';
 import { formatReply, type Reply, sendRedisCommand } from './redis-call.ts';
-import { until } from './wait-for.ts';
 
 /** On Linux the kernel ends a server whose parent is gone, even if that was killed. */
 const PROGRAM = existsSync('/usr/bin/setpriv') ? ['/usr/bin/setpriv', '--pdeathsig', 'KILL', 'redis-server'] : ['redis-server'];

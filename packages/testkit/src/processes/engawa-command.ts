@@ -3,9 +3,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
-import { until, withTimeout } from '../../../server/test/helpers/server.ts';
+import { until, withTimeout } from './server.ts';
 
-const ENGAWA = fileURLToPath(new URL('../../bin/engawa.js', import.meta.url));
+const ENGAWA = fileURLToPath(new URL('../../../engawa/bin/engawa.js', import.meta.url));
 
 const WITHOUT_IPV6 = fileURLToPath(new URL('without-ipv6.py', import.meta.url));
 

@@ -1,11 +1,11 @@
 /** A group of a few dozen actors who all send chats in one room. */
 import type { Store } from '@engawa/server';
 import { expect } from 'vitest';
-import { findForkFaults } from '../../../server/test/helpers/history.ts';
-import { readRoom } from '../../../server/test/helpers/recording.ts';
-import { until } from '../../../server/test/helpers/server.ts';
+import { findForkFaults } from '../checkers/history.ts';
+import { readRoom } from '../checkers/recording.ts';
+import { until } from '../processes/server.ts';
+import { type ChatActor, ROOM, type SdkActor, type SocketIoActor } from './chat-actors.ts';
 import { ConsistencyChecker } from './consistency-checker.ts';
-import { type ChatActor, ROOM, type SdkActor, type SocketIoActor } from './people.ts';
 
 interface LargeActorGroupOptions {
   sdk?: number;

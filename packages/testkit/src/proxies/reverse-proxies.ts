@@ -5,7 +5,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createConnection, createServer } from 'node:net';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { createTempFolder, until } from './server.ts';
+import { createTempFolder, until } from '../processes/server.ts';
 
 export type ProxyName = 'nginx' | 'haproxy' | 'apache2' | 'caddy';
 

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { createTempFolder } from '../../../server/test/helpers/server.ts';
+import { createTempFolder } from './server.ts';
 
 /** A certificate that no authority has signed, for another host name than the server's. */
 export async function createSelfSignedCertificate(): Promise<{ key: Buffer; cert: Buffer }> {

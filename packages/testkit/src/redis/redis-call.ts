@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { withTimeout } from './wait-for.ts';
+import { withTimeout } from '../wait-for.ts';
 
 /** Integers come as text; an error is one only inside of a list, at the top it is thrown. */
 export type Reply = string | null | Error | Reply[];

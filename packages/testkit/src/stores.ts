@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { openEmbedded, openMemory, type Store } from '@engawa/server';
 import { inject, onTestFinished } from 'vitest';
-import { openRedis } from '#store/redis/redis-store.js';
 import { createTempFolder } from './folders.ts';
+import { openRedis } from './server-internals.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {

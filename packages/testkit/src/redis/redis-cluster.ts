@@ -1,8 +1,8 @@
 /** A real Redis Cluster: primaries with replicas, each in a process of its own. */
-import type { NetworkPlace } from './network-namespace.ts';
+import type { NetworkPlace } from '../network-namespace.ts';
+import { until } from '../wait-for.ts';
 import { RedisFixture, type RedisOptions, withFreePorts } from './redis-config.ts';
 import { RedisServer } from './redis-server.ts';
-import { until } from './wait-for.ts';
 
 const SLOTS = 16_384;
 const READY_TIMEOUT_MS = 50_000;

@@ -2,12 +2,12 @@
 import type { ClientOptions } from '@engawa/client';
 import type { Store } from '@engawa/server';
 import { expect } from 'vitest';
-import { findFaults, type RoomHistory } from '../../../server/test/helpers/history.ts';
-import { readRoom } from '../../../server/test/helpers/recording.ts';
-import { until, withTimeout } from '../../../server/test/helpers/server.ts';
-import { type ChatActor, ROOM, SdkActor, SocketIoActor } from './people.ts';
-import { type ClientRequestLog, RequestLog } from './request-log.ts';
-import { findTimelineFaults } from './timeline-check.ts';
+import { findFaults, type RoomHistory } from '../checkers/history.ts';
+import { readRoom } from '../checkers/recording.ts';
+import { type ClientRequestLog, RequestLog } from '../checkers/request-log.ts';
+import { findTimelineFaults } from '../checkers/timeline-check.ts';
+import { until, withTimeout } from '../processes/server.ts';
+import { type ChatActor, ROOM, SdkActor, SocketIoActor } from './chat-actors.ts';
 
 const SETTLE_TIMEOUT_MS = 20_000;
 

@@ -5,13 +5,13 @@ import { fileURLToPath } from 'node:url';
 import type { ServerOptions, StoreOptions } from '@engawa/server';
 import { onTestFinished } from 'vitest';
 
-import type { NetworkPlace } from '../../../server/test/helpers/network-namespace.ts';
+import type { NetworkPlace } from '../network-namespace.ts';
 
-import { storeFlags } from '../../../server/test/helpers/stores.ts';
-import { STARTED_WITHIN_MS, withTimeout } from '../../../server/test/helpers/wait-for.ts';
+import { storeFlags } from '../stores.ts';
+import { STARTED_WITHIN_MS, withTimeout } from '../wait-for.ts';
 
 const ENGAWA = [fileURLToPath(new URL('../../../engawa/bin/engawa.js', import.meta.url)), 'serve', '--port', '0'];
-const FAST_TIMERS = [fileURLToPath(new URL('../../../server/test/helpers/fast-timers-server.js', import.meta.url))];
+const FAST_TIMERS = [fileURLToPath(new URL('fast-timers-server.js', import.meta.url))];
 
 interface Options {
   /** Clients notice within a second that it does not answer. Or other options that operators cannot set. */

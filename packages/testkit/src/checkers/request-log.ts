@@ -1,7 +1,7 @@
 /** The request log: every command that clients send, with its acknowledgements, on one clock. */
 import type { TransportFactory } from '@engawa/client';
 import { type Ack, type CommandName, events, type RequestInput } from '@engawa/protocol';
-import type { RoomHistory, SentCommand } from '../../../server/test/helpers/history.ts';
+import type { RoomHistory, SentCommand } from './history.ts';
 
 const isCommand = (event: string): event is CommandName => event in events && 'broadcast' in events[event as CommandName];
 

@@ -1,14 +1,14 @@
 /** Actors that chat in one room, over the SDK or over a plain Socket.IO client. */
 import { type Client, type ClientOptions, connect, type OutgoingChat, type Room } from '@engawa/client';
+import { createSocketIoTransport } from '@engawa/client/transport';
 import type { Ack, CommandName, ErrorPayload, ServerNotice } from '@engawa/protocol';
 import { io, type Socket } from 'socket.io-client';
 import { onTestFinished } from 'vitest';
-import { createSocketIoTransport } from '#connection/socketio-transport.js';
-import type { ReceivedEntry, ReceivedLog } from '../../../server/test/helpers/history.ts';
-import type { FaultyProxy } from '../../../server/test/helpers/proxy.ts';
-import { recordReceived } from '../../../server/test/helpers/recording.ts';
-import { until } from '../../../server/test/helpers/wait-for.ts';
-import type { ClientRequestLog } from './request-log.ts';
+import type { ReceivedEntry, ReceivedLog } from '../checkers/history.ts';
+import { recordReceived } from '../checkers/recording.ts';
+import type { ClientRequestLog } from '../checkers/request-log.ts';
+import type { FaultyProxy } from '../proxies/faulty-proxy.ts';
+import { until } from '../wait-for.ts';
 
 export const ROOM = 'veranda';
 

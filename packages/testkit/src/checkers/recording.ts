@@ -1,5 +1,5 @@
+import type { Entry, KeyState, Store } from '@engawa/server';
 import type { Socket } from 'socket.io-client';
-import type { Entry, KeyState, Store } from '#store/contract.js';
 import type { ReceivedEntry, ReceivedLog, RoomLog, SentCommand } from './history.ts';
 
 /**

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { CommandName, ErrorCode } from '@engawa/protocol';
 import { isSameLineage } from '@engawa/protocol/position';
-import { comparisonForms } from '#domain/confusables.js';
-import type { Entry, Json, KeyState } from '#store/contract.js';
+import type { Entry, Json, KeyState } from '@engawa/server';
+import { comparisonForms } from '../server-internals.ts';
 
 /** A command as its sender knows it, however often he sent it. */
 export interface SentCommand {

@@ -3,11 +3,11 @@ import { createServer, type ServerOptions, type Store } from '@engawa/server';
 import { pino } from 'pino';
 import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client';
 import { onTestFinished } from 'vitest';
-import { newStore } from './stores.ts';
-import { withTimeout } from './wait-for.ts';
+import { newStore } from '../stores.ts';
+import { withTimeout } from '../wait-for.ts';
 
-export { createTempFolder } from './folders.ts';
-export { STARTED_WITHIN_MS, until, withTimeout } from './wait-for.ts';
+export { createTempFolder } from '../folders.ts';
+export { STARTED_WITHIN_MS, until, withTimeout } from '../wait-for.ts';
 
 export interface RunningServer {
   url: string;

@@ -1,7 +1,8 @@
 /** A real Redis primary with replicas, under sentinels that replace it when it fails. */
+
+import { until } from '../wait-for.ts';
 import { RedisFixture, type RedisOptions, withFreePorts } from './redis-config.ts';
 import { RedisServer } from './redis-server.ts';
-import { until } from './wait-for.ts';
 
 const NAME = 'mymaster';
 const READY_TIMEOUT_MS = 50_000;

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { storeFlags } from './stores.ts';
+import { storeFlags } from '../stores.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../../engawa/bin/engawa.js', import.meta.url));
 

@@ -1,11 +1,11 @@
 /** A group of four actors, of both kinds, who send chats without a pause. */
 import { expect } from 'vitest';
-import type { FaultyProxy } from '../../../server/test/helpers/proxy.ts';
-import { openStoreAt } from '../../../server/test/helpers/stores.ts';
-import { until } from '../../../server/test/helpers/wait-for.ts';
+import type { ServerProcess } from '../processes/server-process.ts';
+import type { FaultyProxy } from '../proxies/faulty-proxy.ts';
+import { openStoreAt } from '../stores.ts';
+import { until } from '../wait-for.ts';
+import type { ChatActor, SdkActor, SocketIoActor } from './chat-actors.ts';
 import { ConsistencyChecker } from './consistency-checker.ts';
-import type { ChatActor, SdkActor, SocketIoActor } from './people.ts';
-import type { ServerProcess } from './server-process.ts';
 
 export interface ActorGroup {
   checker: ConsistencyChecker;

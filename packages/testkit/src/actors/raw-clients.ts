@@ -5,7 +5,7 @@ import { createConnection } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { onTestFinished } from 'vitest';
 import WebSocket from 'ws';
-import { withTimeout } from './server.ts';
+import { withTimeout } from '../processes/server.ts';
 
 export type Frame = string | Buffer;
 

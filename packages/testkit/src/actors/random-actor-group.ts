@@ -1,19 +1,12 @@
 /** Groups of random actors in several rooms, and the check of what they did against the log. */
 import { type Random, randomFrom } from '@engawa/client/testing';
-import {
-  findFaults,
-  findForkFaults,
-  type ReceivedLog,
-  type RoomHistory,
-  type RoomLog,
-  type SentCommand,
-} from '../../../server/test/helpers/history.ts';
-import { readRoom } from '../../../server/test/helpers/recording.ts';
-import { openStoreAt } from '../../../server/test/helpers/stores.ts';
-import { until } from '../../../server/test/helpers/wait-for.ts';
-import { RequestLog } from './request-log.ts';
-import { type RandomActor, type RandomActorOptions, SdkRandomActor, SocketIoRandomActor } from './talkers.ts';
-import { findTimelineFaults } from './timeline-check.ts';
+import { findFaults, findForkFaults, type ReceivedLog, type RoomHistory, type RoomLog, type SentCommand } from '../checkers/history.ts';
+import { readRoom } from '../checkers/recording.ts';
+import { RequestLog } from '../checkers/request-log.ts';
+import { findTimelineFaults } from '../checkers/timeline-check.ts';
+import { openStoreAt } from '../stores.ts';
+import { until } from '../wait-for.ts';
+import { type RandomActor, type RandomActorOptions, SdkRandomActor, SocketIoRandomActor } from './random-actors.ts';
 
 const SETTLE_TIMEOUT_MS = 60_000;
 /**

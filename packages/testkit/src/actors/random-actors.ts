@@ -1,12 +1,12 @@
 /** Actors that perform random actions in one room until they are stopped. */
 import { type Client, connect, type Room, type RoomState } from '@engawa/client';
 import type { Random } from '@engawa/client/testing';
+import { createSocketIoTransportFactory } from '@engawa/client/transport';
 import type { Ack, CommandName, ErrorPayload, ServerNotice } from '@engawa/protocol';
 import { io, type Socket } from 'socket.io-client';
-import { createSocketIoTransportFactory } from '#connection/socketio-transport.js';
-import type { ReceivedEntry, ReceivedLog, SentCommand } from '../../../server/test/helpers/history.ts';
-import { recordReceived } from '../../../server/test/helpers/recording.ts';
-import type { RequestLog } from './request-log.ts';
+import type { ReceivedEntry, ReceivedLog, SentCommand } from '../checkers/history.ts';
+import { recordReceived } from '../checkers/recording.ts';
+import type { RequestLog } from '../checkers/request-log.ts';
 
 const REACTIONS = ['👍', '/', '%', '縁'];
 /** The range of the pause between two actions, if not too many requests are pending. */
