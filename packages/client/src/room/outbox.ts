@@ -370,7 +370,8 @@ export class Outbox {
     if (request.isChat) this.#acknowledged.push(request);
     const { position } = roomSync;
     if (position && position.epoch !== epoch) roomSync.resyncFromNewest();
-    else if (!isAheadOf(answer, position)) this.#remove(request);
+    else if (isAheadOf(answer, position)) roomSync.addReported(answer);
+    else this.#remove(request);
     onChange();
   }
 

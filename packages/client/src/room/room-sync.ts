@@ -65,6 +65,10 @@ const INITIAL_CHATS = 50;
 /** A position that is in no log. */
 export const UNKNOWN_POSITION: Position = { epoch: '', seq: 0, id: null };
 const MAX_RESUME_ROUNDS = 5;
+/** Rounds for a reported entry that the log lacks: another node may have read the log a moment before the entry was stored. */
+const MAX_LOST_ROUNDS = 2;
+/** The limit for entries that are reported and not delivered. */
+const MAX_REPORTED_ENTRIES = 1_000;
 /** After so many `not_a_member` in a row the error is returned, although the room counts this client as a member. */
 const MAX_DENIALS = 5;
 
@@ -90,6 +94,8 @@ export class RoomSync implements ResumableRoom {
   #isLeaving = false;
   /** The epoch of the last successful join. */
   #joinedEpoch: string | undefined;
+  /** Ids of entries that an answer was based on, and that are not delivered yet. */
+  readonly #reportedIds = new Set<string>();
   /** Progress in entries, while the missed entries need several answers. */
   catchUpProgress: { readonly done: number; readonly total: number } | undefined;
   /** Rounds of resuming without progress. */
@@ -154,6 +160,16 @@ export class RoomSync implements ResumableRoom {
   resyncFromNewest(): void {
     this.#hasDiverged = true;
     this.requestResume();
+  }
+
+  /**
+   * Remembers that an answer was based on this entry. If the log does not contain it when everything missed is delivered, the log
+   * was set back, and the answer does not apply any more. The server cannot detect that from a position before the loss.
+   */
+  addReported({ epoch, seq, id }: EntryRef | Position): void {
+    const { position } = this;
+    if (!id || epoch !== position?.epoch || seq <= position.seq || id === position.id) return;
+    if (this.#reportedIds.size < MAX_REPORTED_ENTRIES) this.#reportedIds.add(id);
   }
 
   onResumeResult(outcome: ResumeResult): void {
@@ -248,10 +264,11 @@ export class RoomSync implements ResumableRoom {
       return false;
     }
     const { from, maxChats } = this.#options;
-    const head = { epoch: joined.epoch, seq: joined.seq, id: joined.tail };
+    const head = headOf(joined);
     this.username = joined.username;
     this.#needsResume ||= from !== undefined && !(from.epoch === head.epoch && from.seq === head.seq && from.id === head.id);
     this.chatWindow = new ChatWindow({ me: joined.username, position: from ?? head, maxChats });
+    this.addReported(head);
     this.#onJoined(joined);
     return true;
   }
@@ -272,15 +289,19 @@ export class RoomSync implements ResumableRoom {
     chatWindow.beginLoad();
     const limit = Math.min(INITIAL_CHATS, chatWindow.maxChats);
     const page = await this.#requestWhileConnected('list:chats', { roomId: this.roomId, before: edge, limit });
-    if (page?.ok) chatWindow.insertPage(page, 'before', edge);
     // The member may have expired, and entries may have been missed since the join: a resume finds out.
-    else this.#needsResume = true;
+    if (!page?.ok) this.#needsResume = true;
+    else {
+      chatWindow.insertPage(page, 'before', edge);
+      this.addReported(headOf(page));
+    }
   }
 
   /** Applies the entry if it is the next one. Returns false if entries before it are missing. */
   #deliver(entry: Entry, isLive = true): boolean {
     const relation = this.chatWindow?.applyEntry(entry);
     if (relation !== 'next') return relation === 'known';
+    this.#reportedIds.delete(entry.id);
     this.#listeners.onEntry(entry);
     if (this.position) this.#listeners.onPosition(this.position);
     if (isLive) this.#endIfTerminal(entry);
@@ -321,17 +342,18 @@ export class RoomSync implements ResumableRoom {
     if (this.position.seq !== previousSeq) this.#resumeRounds = 0;
     // The join was in a log that was lost: what it returned does not apply to this one.
     if (epoch !== this.#joinedEpoch) void this.#rejoin();
-    else if (outcome === 'caught_up') this.#drainBuffer();
+    else if (outcome === 'caught_up') this.#drainBuffer(true);
     else void this.#retryResume();
   }
 
   /** Everything up to the position is delivered: deliver the buffered entries, and go live if none is missing. */
-  #drainBuffer(): void {
+  #drainBuffer(hasResumed = false): void {
     const { entries, isComplete } = this.#reorderBuffer.takeAll();
     const missing = entries.filter((entry) => !this.ending && !this.#deliver(entry) && this.#shouldRequestGap(entry));
     if (this.ending) return;
     for (const entry of missing) this.#reorderBuffer.add(entry);
-    if (missing.length > 0 || !isComplete) return void this.#retryResume();
+    const isEntryLost = hasResumed && this.#reportedIds.size > 0;
+    if (missing.length > 0 || !isComplete || isEntryLost) return void this.#retryResume(isEntryLost ? MAX_LOST_ROUNDS : MAX_RESUME_ROUNDS);
     this.#resumeRounds = 0;
     this.#hasRejoined = false;
     this.#setState('live');
@@ -348,13 +370,13 @@ export class RoomSync implements ResumableRoom {
     return isNew;
   }
 
-  async #retryResume(): Promise<void> {
+  async #retryResume(maxRounds = MAX_RESUME_ROUNDS): Promise<void> {
     const { generation } = this.#connection;
     this.#resumeRounds += 1;
     this.#setState('catching up');
     if (this.#resumeRounds > 1) await this.#connection.timers.sleep(backoff(this.#resumeRounds));
     if (generation !== this.#connection.generation) return;
-    if (this.#resumeRounds > MAX_RESUME_ROUNDS) this.resyncFromNewest();
+    if (this.#resumeRounds > maxRounds) this.resyncFromNewest();
     else this.requestResume();
   }
 
@@ -368,6 +390,7 @@ export class RoomSync implements ResumableRoom {
     }
     const isLost = reason === 'too_old' ? () => false : this.#lostChatsAfter(page, epoch);
     this.chatWindow?.reset(page, { epoch, seq, id });
+    this.#reportedIds.clear();
     this.#hasInitialChats = true;
     this.#listeners.onReset({ reason }, isLost);
     this.#onJoined(outcome);
@@ -411,6 +434,7 @@ export class RoomSync implements ResumableRoom {
     if (!joined || this.ending) return;
     if (!joined.ok) return this.#endWithError(joined.error);
     this.#hasRejoined = true;
+    this.addReported(headOf(joined));
     this.#onJoined(joined);
     this.requestResume();
   }
@@ -450,6 +474,9 @@ export class RoomSync implements ResumableRoom {
     for (const resolve of this.#liveWaiters.splice(0)) resolve();
   }
 }
+
+/** The position of the log at an answer. */
+export const headOf = ({ epoch, seq, tail }: { epoch: string; seq: number; tail: string | null }): Position => ({ epoch, seq, id: tail });
 
 const hasErrorCode = (answer: Ack<'add:member'> | undefined, code: ErrorPayload['code']): boolean =>
   answer !== undefined && !answer.ok && answer.error.code === code;
