@@ -1,4 +1,4 @@
-/** One chat node: the domain, bound to a store and to the peers connected to this node. */
+/** One chat node: the domain, bound to a store and to the connections of this node, over any transports. */
 import { randomUUID } from 'node:crypto';
 import { LIMITS, type Limits, type ServerNotice } from '@engawa/protocol';
 import { type Logger, pino } from 'pino';
@@ -10,7 +10,7 @@ import { QuotaMonitor } from './background/quota-monitor.ts';
 import { RetentionJob, SWEEP_INTERVAL_MS } from './background/retention-job.ts';
 import { Connection } from './connections/connection.ts';
 import { authenticate } from './connections/identity.ts';
-import type { Peer, Transport } from './connections/peer.ts';
+import type { Peer } from './connections/peer.ts';
 import { DEFAULT_ROOM_LIFETIMES, type RoomLifetimes } from './domain/room-expiry.ts';
 import type { AddressLimiter } from './limits/address-limiter.ts';
 import { AdmissionQueue } from './limits/admission-queue.ts';
@@ -18,7 +18,6 @@ import { ByteBudget } from './limits/byte-budget.ts';
 import { KeyedTokenBuckets } from './limits/keyed-token-buckets.ts';
 import { ResponseMemory } from './limits/response-memory.ts';
 import { RateLimitedLog } from './logging/rate-limited-log.ts';
-import { connectionOf } from './rooms/local-room.ts';
 import { RoomRegistry } from './rooms/room-registry.ts';
 import type { Store } from './store/contract.ts';
 
@@ -33,7 +32,6 @@ const RECONNECTS_PER_MS = 1;
 
 export interface ChatNodeOptions {
   store: Store;
-  transport: Transport;
   /** Silent when not given. */
   log?: Logger | RateLimitedLog;
   limits?: Limits;
@@ -48,24 +46,22 @@ export interface ChatNodeOptions {
   lifetimes?: RoomLifetimes;
 }
 
-/** What the wire knows of a peer that arrives. */
+/** What a transport knows of a client that connects. */
 interface PeerInfo {
   address?: AddressLimiter | undefined;
   /** Whether its client knows what to do with the offset of an entry: see `offsets.ts`. */
   canUseOffsets?: boolean;
 }
 
-/** The domain bound to a store and to those who are connected, whatever connects them. */
 export class ChatNode {
   readonly context: AppContext;
   readonly retentionJob: RetentionJob;
   /** What all connections have asked and is not begun. */
   readonly #queuedBytes = new ByteBudget(MAX_QUEUED_BYTES);
-  readonly #peers = new Set<Peer>();
+  readonly #connections = new Set<Connection>();
 
   constructor({
     store,
-    transport,
     log: logger = pino({ level: 'silent' }),
     limits = LIMITS,
     graceMs = GRACE_MS,
@@ -82,7 +78,7 @@ export class ChatNode {
     const { largeRoom: largeRoomThreshold } = limits;
     const responseMemory = new ResponseMemory();
     const chatBuckets = limits.rates?.chats ? new KeyedTokenBuckets(limits.rates.chats, MAX_TRACKED_AUTHORS) : undefined;
-    const roomRegistry = new RoomRegistry({ transport, store, responseMemory, node, graceMs, largeRoomThreshold, onError });
+    const roomRegistry = new RoomRegistry({ store, responseMemory, node, graceMs, largeRoomThreshold, onError });
     const hasLocalMembers = () => roomRegistry.hasRooms;
     const announceOffline = (room: string, username: string) => roomRegistry.announceOffline(room, username);
     const leaseManager = new LeaseManager({
@@ -108,7 +104,6 @@ export class ChatNode {
     const [admissionQueue, queryScheduler] = [new AdmissionQueue(), new QueryScheduler()];
     this.context = {
       store,
-      transport,
       roomRegistry,
       leaseManager,
       quotaMonitor,
@@ -122,42 +117,45 @@ export class ChatNode {
     };
   }
 
-  /** Gives the peer an identity, from what it shows of itself; refuses with a `ChatError`. Not connected yet. */
-  admit(peer: Peer, auth: unknown, { address, canUseOffsets }: PeerInfo = {}): void {
+  /**
+   * Gives the client an identity, from what it sent to authenticate itself; refuses it with a `ChatError`. The connection takes part
+   * from `addConnection` on.
+   */
+  admit(peer: Peer, auth: unknown, { address, canUseOffsets }: PeerInfo = {}): Connection {
     const { limits } = this.context;
-    peer.data = { connection: new Connection(authenticate(auth), { limits, address, nodeQueuedBytes: this.#queuedBytes, canUseOffsets }) };
+    return new Connection(authenticate(auth), { peer, limits, address, nodeQueuedBytes: this.#queuedBytes, canUseOffsets });
   }
 
-  addPeer(peer: Peer): void {
-    this.#peers.add(peer);
+  addConnection(connection: Connection): void {
+    this.#connections.add(connection);
   }
 
-  /** Something that the peer sent: the event's name, what it carries, and last the acknowledgement, if there is one. */
-  dispatch(peer: Peer, event: unknown, args: unknown[]): void {
-    dispatch(this.context, peer, event, args);
+  /** Something that the client sent: the event's name, what it carries, and last the acknowledgement, if there is one. */
+  dispatch(connection: Connection, event: unknown, args: unknown[]): void {
+    dispatch(this.context, connection, event, args);
   }
 
-  async removePeer(peer: Peer): Promise<void> {
-    this.#peers.delete(peer);
-    await this.context.roomRegistry.detachPeer(peer);
+  async removeConnection(connection: Connection): Promise<void> {
+    this.#connections.delete(connection);
+    await this.context.roomRegistry.detachConnection(connection);
   }
 
   /** Does and answers what was asked, and tells everybody when to come back. Resolves when their connections may be closed. */
   async drain(): Promise<void> {
-    const peers = [...this.#peers];
-    for (const peer of peers) {
-      const reconnectAfterMs = Math.round((Math.random() * peers.length) / RECONNECTS_PER_MS);
+    const connections = [...this.#connections];
+    for (const { peer } of connections) {
+      const reconnectAfterMs = Math.round((Math.random() * connections.length) / RECONNECTS_PER_MS);
       peer.emit('server:closing', { reconnectAfterMs } satisfies ServerNotice<'server:closing'>);
     }
     const timeout = new Promise((resolve) => setTimeout(resolve, DRAIN_TIMEOUT_MS).unref());
-    await Promise.race([timeout, Promise.all(peers.map((peer) => connectionOf(peer).waitUntilIdle()))]);
+    await Promise.race([timeout, Promise.all(connections.map((connection) => connection.waitUntilIdle()))]);
   }
 
   /** Lets go of every name, and of everything else; the store stays open. */
   async close(): Promise<void> {
     this.context.leaseManager.stop();
     this.context.quotaMonitor.close();
-    await Promise.all([this.retentionJob.close(), ...[...this.#peers].map((peer) => this.removePeer(peer))]);
+    await Promise.all([this.retentionJob.close(), ...[...this.#connections].map((connection) => this.removeConnection(connection))]);
     this.context.roomRegistry.close();
     this.context.log.close();
   }

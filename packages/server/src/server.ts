@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { createAdapter } from '@engawa/coalescing-adapter';
 import { Server as Engine } from 'engine.io';
 import type { Logger } from 'pino';
-import { Server, type Socket } from 'socket.io';
+import { Server } from 'socket.io';
 import { ChatNode } from './chat-node.ts';
 import { limitsFromSettings } from './config/limits.ts';
 import { DEFAULT_MAX_SEND_BUFFER_BYTES, lifetimesFromSettings, type Settings } from './config/settings.ts';
@@ -12,6 +12,7 @@ import { createHttpServer } from './http/http-server.ts';
 import { AdmissionQueue } from './limits/admission-queue.ts';
 import { MemoryPressure } from './limits/memory-pressure.ts';
 import { RateLimitedLog } from './logging/rate-limited-log.ts';
+import type { ChatSocket, ChatSocketServer } from './socketio/chat-socket.ts';
 import { corkWrites } from './socketio/cork-writes.ts';
 import { installHandshake } from './socketio/handshake.ts';
 import { limitPollResponses } from './socketio/poll-response-limit.ts';
@@ -86,7 +87,7 @@ export function createServer({
     ...(pingInterval !== undefined && { pingInterval }),
     ...(pingTimeout !== undefined && { pingTimeout }),
   });
-  const io = new Server({
+  const io: ChatSocketServer = new Server({
     connectTimeout: CONNECT_TIMEOUT_MS,
     serveClient: false,
   }).bind(engine);
@@ -103,7 +104,6 @@ export function createServer({
   const transport = new SocketIoTransport(io, { softLimitBytes: maxWaiting, stallTimeoutMs });
   const node = new ChatNode({
     store,
-    transport,
     log,
     limits,
     lifetimes: lifetimesFromSettings(settings),
@@ -112,29 +112,32 @@ export function createServer({
     ...(trimIntervalMs !== undefined && { trimIntervalMs }),
     ...(usageRefreshMs !== undefined && { usageRefreshMs }),
   });
-  const slowConsumer = { thresholdBytes: maxWaiting, onSlow: (socket: Socket) => node.context.roomRegistry.switchToBacklog(socket) };
+  const slowConsumer = {
+    thresholdBytes: maxWaiting,
+    onSlow: (socket: ChatSocket) => node.context.roomRegistry.switchToBacklog(socket.data),
+  };
   io.adapter(createAdapter({ slowConsumer, maxBufferedBytes: HARD_LIMIT.bytes }));
   corkWrites(engine);
   limitPollResponses(engine);
-  const handshake = installHandshake(io, { node, log, logRefusal });
+  const handshake = installHandshake(io, { node, transport, log, logRefusal });
   installSessionRecovery(io, node.context);
 
   // The same functions for all sockets, each `this` in its turn: ten thousand sockets need no closures.
-  function onAny(this: Socket, event: unknown, ...args: unknown[]): void {
-    node.dispatch(this, event, args);
+  function onAny(this: ChatSocket, event: unknown, ...args: unknown[]): void {
+    node.dispatch(this.data, event, args);
   }
   function onError(error: unknown): void {
     // A client may send an event of this name: only what the transport met is for the log.
     if (error instanceof Error)
       log.info({ reason: error.message.slice(0, MAX_LOGGED_CHARS) }, 'a connection sent what cannot be understood');
   }
-  function onDisconnect(this: Socket): void {
-    void node.removePeer(this);
+  function onDisconnect(this: ChatSocket): void {
+    void node.removeConnection(this.data);
   }
   io.on('connection', (socket) => {
     if (!socket.connected) return;
     socket.on('disconnect', onDisconnect);
-    node.addPeer(socket);
+    node.addConnection(socket.data);
     restoreOnConnect(node.context, socket);
     socket.onAny(onAny);
     socket.on('error', onError);

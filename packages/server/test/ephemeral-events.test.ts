@@ -15,9 +15,8 @@ import {
 import { newStoreLocation, storeForAnotherServer, storeKinds } from '@engawa/testkit/stores';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { Connection } from '#connections/connection.js';
-import { ByteBudget } from '#limits/byte-budget.js';
 import { EphemeralEvents } from '#rooms/ephemeral-events.js';
+import { newConnection } from './helpers/peers.ts';
 
 const roomId = 'veranda';
 
@@ -376,10 +375,7 @@ test('what is unread is counted as often as leaves enough to come back with, and
   const { rooms } = await requestOk(ben, 'list:rooms', {});
   expect(rooms).toMatchObject([{ read: 3, unread: 1 }]);
   const rates = { ...LIMITS.rates, resumes: { burst: 4, perSecond: 0.001 } };
-  const connection = new Connection(
-    { session: 's', author: 'a' },
-    { limits: { ...LIMITS, rates }, address: undefined, nodeQueuedBytes: new ByteBudget(1) },
-  );
+  const connection = newConnection('a', { limits: { ...LIMITS, rates } });
   expect(Array.from({ length: 5 }, () => connection.tryTakeCountToken())).toEqual([true, true, true, false, false]);
   connection.takeResumeTokens(1);
 });

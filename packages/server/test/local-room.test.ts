@@ -2,24 +2,14 @@ import { LIMITS } from '@engawa/protocol';
 import { openMemory, type RoomFacts, type Store } from '@engawa/server';
 import { until } from '@engawa/testkit/wait-for';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { Connection } from '#connections/connection.js';
-import type { Peer } from '#connections/peer.js';
-import { ByteBudget } from '#limits/byte-budget.js';
+import type { Connection } from '#connections/connection.js';
 import { ResponseMemory } from '#limits/response-memory.js';
 import { LocalRoom } from '#rooms/local-room.js';
 import { PageCache } from '#rooms/page-cache.js';
 import { RoomRegistry } from '#rooms/room-registry.js';
+import { newConnection } from './helpers/peers.ts';
 
 const ROOM = 'veranda';
-const transport = {
-  to: () => ({ emit: () => undefined }),
-  enforceBufferLimit: () => undefined,
-  isOverSoftLimit: () => false,
-  waitForDrain: async () => undefined,
-  waitUntilRead: () => undefined,
-  disconnectAfterDrain: () => undefined,
-  disconnect: () => undefined,
-};
 
 async function say(store: Store, id: string): Promise<void> {
   const { epoch } = await store.read(ROOM, {});
@@ -38,7 +28,7 @@ function replaceable(first: Store): { store: Store; replace: (by: Store) => void
 async function openRoom(store: Store): Promise<LocalRoom> {
   const onError = (error: unknown) => expect(error).toBeUndefined() as undefined;
   const room = await LocalRoom.open({
-    ...{ roomId: ROOM, transport, store, pageCache: new PageCache(), node: 'node', largeRoomThreshold: LIMITS.largeRoom, onError },
+    ...{ roomId: ROOM, store, pageCache: new PageCache(), node: 'node', largeRoomThreshold: LIMITS.largeRoom, onError },
     acquireLease: async () => undefined,
     onMemberDetached: () => undefined,
     onMaybeEmpty: () => undefined,
@@ -55,25 +45,13 @@ async function becomeMember(store: Store, name: string): Promise<void> {
   await store.append(ROOM, { epoch, expectedVersions: [], drafts: [{ ...made, lease: { key, node: 'node' } }] });
 }
 
-function peerOf(author: string): Peer {
-  const identity = { session: author, author };
-  const data = {
-    connection: new Connection(identity, {
-      limits: { ...LIMITS, rates: null },
-      address: undefined,
-      nodeQueuedBytes: new ByteBudget(1_024),
-    }),
-  };
-  return { id: author, connected: true, data, emit: () => undefined, join: () => undefined, leave: () => undefined };
-}
-
-async function seat(room: LocalRoom, store: Store, username: string): Promise<Peer> {
+async function seat(room: LocalRoom, store: Store, username: string): Promise<Connection> {
   const key = `member/${username}`;
   const member = (await store.read(ROOM, { keys: [key] })).keys.get(key);
   if (!member) throw new Error(`${username} is no member.`);
-  const peer = peerOf(username);
-  await room.attachMember({ peer, key, username }, member);
-  return peer;
+  const connection = newConnection(username);
+  await room.attachMember({ connection, key, username }, member);
+  return connection;
 }
 
 test('a page that was shared is not given again once the log has another end of the same length', async () => {
@@ -125,10 +103,10 @@ test('a join that is appended in place of an entry that a fork lost attaches its
   await say(store, 'lost');
   const responseMemory = new ResponseMemory();
   const onError = (error: unknown) => expect(error).toBeUndefined() as undefined;
-  const options = { transport, store, responseMemory, node: 'node', graceMs: 1_000, largeRoomThreshold: LIMITS.largeRoom, onError };
+  const options = { store, responseMemory, node: 'node', graceMs: 1_000, largeRoomThreshold: LIMITS.largeRoom, onError };
   const registry = new RoomRegistry(options);
   onTestFinished(() => registry.close());
-  await registry.join(peerOf('ben'), { roomId: ROOM, username: 'ben' }, async () => {
+  await registry.join(newConnection('ben'), { roomId: ROOM, username: 'ben' }, async () => {
     replace(replica.copy());
     await becomeMember(store, 'ben');
     const { epoch, head } = await store.read(ROOM, {});

@@ -5,11 +5,10 @@ import { connect, requestOk, sendRequest, startServer, until } from '@engawa/tes
 import { storeKinds } from '@engawa/testkit/stores';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
-import { Connection } from '#connections/connection.js';
 import { AddressBudgets } from '#limits/address-budgets.js';
-import { ByteBudget } from '#limits/byte-budget.js';
 import { ATTACKER_HEADERS, startWithBystanders } from './helpers/bystanders.ts';
 import { createCountingStore } from './helpers/counting.ts';
+import { newConnection } from './helpers/peers.ts';
 
 const { rates, perAddress, roomsPerResume } = LIMITS;
 type Held = RequestPayload<'resume:rooms'>['rooms'][number];
@@ -159,7 +158,7 @@ test('an address that resumes for nothing over many connections is, too; others 
 
 test('rooms that were put off cost nothing', () => {
   const address = { packets: undefined, budgets: new AddressBudgets(perAddress) };
-  const connection = new Connection({ session: 's', author: 'a' }, { limits: LIMITS, address, nodeQueuedBytes: new ByteBudget(1_024) });
+  const connection = newConnection('a', { limits: LIMITS, address });
   for (let times = 0; times < 10 * rates.resumes.burst; times += 1) {
     connection.takeResumeTokens(2);
     connection.refundResumes(2);
@@ -171,7 +170,7 @@ test('an office of fifty, each in fifty rooms, comes back three times within a m
   const address = { packets: undefined, budgets: new AddressBudgets(perAddress) };
   for (const _round of upTo(3)) {
     for (const _client of upTo(perAddress.connections)) {
-      const connection = new Connection({ session: 's', author: 'a' }, { limits: LIMITS, address, nodeQueuedBytes: new ByteBudget(1_024) });
+      const connection = newConnection('a', { limits: LIMITS, address });
       connection.takeRequestToken('resume:rooms');
       connection.takeResumeTokens(50);
     }

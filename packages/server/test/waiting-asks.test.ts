@@ -3,10 +3,10 @@ import { LIMITS } from '@engawa/protocol';
 import { connect, until, withOverrides } from '@engawa/testkit/processes/server';
 import { newStore } from '@engawa/testkit/stores';
 import { expect, test } from 'vitest';
-import { Connection } from '#connections/connection.js';
 import { AddressBudgets } from '#limits/address-budgets.js';
 import { ByteBudget } from '#limits/byte-budget.js';
 import { ATTACKER_HEADERS, ROOM, startWithBystanders } from './helpers/bystanders.ts';
+import { newConnection as connectionOf } from './helpers/peers.ts';
 
 const LONG = '部'.repeat(LIMITS.textCodePoints);
 const { waitingBytesPerConnection, waitingPerConnection, perAddress } = LIMITS;
@@ -14,7 +14,7 @@ const MIB = 1024 * 1024;
 
 function newConnection({ address = { packets: undefined, budgets: new AddressBudgets(perAddress) }, node = 64 * MIB } = {}) {
   const nodeQueuedBytes = new ByteBudget(node);
-  const connection = new Connection({ session: 's', author: 'a' }, { limits: { ...LIMITS, rates: null }, address, nodeQueuedBytes });
+  const connection = connectionOf('a', { address, nodeQueuedBytes });
   let open = (): void => undefined;
   const gate = new Promise<void>((resolve) => (open = resolve));
   const ask = (message: string): boolean => {

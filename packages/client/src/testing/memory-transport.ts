@@ -1,10 +1,12 @@
 /** The in-memory transport to a test node. */
 import { ChatError } from '@engawa/protocol';
+import type { Connection } from '@engawa/server';
 import { type Transport, type TransportAuth, TransportError, type TransportListeners } from '../connection/transport.ts';
 import type { Faults } from './faults.ts';
+import { MemoryPeer } from './memory-peer.ts';
 import { Pipe } from './pipe.ts';
 import { type Random, randomBetween } from './random.ts';
-import type { TestNode, TestPeer } from './test-node.ts';
+import type { TestNode } from './test-node.ts';
 
 /** The range of the delay before a reconnect, in milliseconds. */
 const RECONNECT_DELAY_MS = [20, 500] as const;
@@ -72,7 +74,7 @@ export class MemoryTransport implements Transport {
       onEnd: (reason) => this.#onEnd(connection, reason),
     });
     try {
-      node.connect(connection.peer, { ...this.#auth });
+      connection.open({ ...this.#auth });
     } catch (error) {
       this.#isOpen = false;
       this.#listeners.onRejected((error instanceof ChatError ? error : new ChatError('internal')).toPayload());
@@ -98,7 +100,8 @@ export class MemoryTransport implements Transport {
 
 /** One connection: two pipes, the pending requests, and the node's peer. */
 export class MemoryConnection {
-  readonly peer: TestPeer;
+  readonly #peer: MemoryPeer;
+  #connection: Connection | undefined;
   readonly #toServer: Pipe<ToServer>;
   readonly #toClient: Pipe<ToClient>;
   readonly #pendingRequests = new Map<number, (answer: unknown) => void>();
@@ -129,11 +132,21 @@ export class MemoryConnection {
         else this.#pendingRequests.get(packet.requestId)?.(packet.answer);
       },
     });
-    this.peer = this.#newPeer();
+    this.#peer = new MemoryPeer({
+      transport: node,
+      isConnected: () => this.#isUp,
+      send: (event, payload) => this.#toClient.send({ event, payload: jsonCopy(payload) }),
+      end: (reason) => this.end(reason),
+    });
   }
 
   get isUp(): boolean {
     return this.#isUp;
+  }
+
+  /** Throws the `ChatError` that refuses the client. */
+  open(auth: TransportAuth): void {
+    this.#connection = this.#node.connect(this.#peer, auth);
   }
 
   request(event: string, payload: object, timeoutMs: number): Promise<unknown> {
@@ -159,30 +172,13 @@ export class MemoryConnection {
     this.#toServer.cut();
     this.#toClient.cut();
     for (const settle of [...this.#pendingRequests.values()]) settle(undefined);
-    this.#node.disconnect(this.peer);
+    if (this.#connection) this.#node.disconnect(this.#peer, this.#connection);
     this.#onEnd(reason);
   }
 
   #receive({ requestId, event, payload }: ToServer): void {
     const acknowledge = (answer: unknown) => this.#toClient.send({ requestId, answer: jsonCopy(answer) });
-    this.#node.node.dispatch(this.peer, event, [payload, acknowledge]);
-  }
-
-  #newPeer(): TestPeer {
-    const channels = new Set<string>();
-    const isUp = () => this.#isUp;
-    return {
-      id: '',
-      data: undefined,
-      channels,
-      get connected() {
-        return isUp();
-      },
-      emit: (event, ...[payload]) => this.#isUp && this.#toClient.send({ event, payload: jsonCopy(payload) }),
-      join: (channel) => channels.add(channel),
-      leave: (channel) => channels.delete(channel),
-      end: (reason) => this.end(reason),
-    };
+    if (this.#connection) this.#node.node.dispatch(this.#connection, event, [payload, acknowledge]);
   }
 }
 

@@ -3,7 +3,6 @@ import type { Limits } from '@engawa/protocol';
 import type { LeaseManager } from '../background/lease-manager.ts';
 import type { QuotaMonitor } from '../background/quota-monitor.ts';
 import type { Connection } from '../connections/connection.ts';
-import type { Transport } from '../connections/peer.ts';
 import type { Caller } from '../domain/command.ts';
 import type { AdmissionQueue } from '../limits/admission-queue.ts';
 import type { KeyedTokenBuckets } from '../limits/keyed-token-buckets.ts';
@@ -16,7 +15,6 @@ import type { QueryScheduler } from './query-scheduler.ts';
 /** What a node has to answer with. */
 export interface AppContext {
   store: Store;
-  transport: Transport;
   roomRegistry: RoomRegistry;
   leaseManager: LeaseManager;
   /** Limits how many returning clients are handled at a time. */

@@ -1,4 +1,4 @@
-/** Dispatches one packet of a peer to its handler, and sends the response or the error. */
+/** Dispatches one request of a connection to its handler, and sends the response or the error. */
 import {
   ChatError,
   describeZodIssue,
@@ -11,11 +11,10 @@ import {
   type Position,
   type RequestPayload,
 } from '@engawa/protocol';
-import type { Peer } from '../connections/peer.ts';
+import type { Connection } from '../connections/connection.ts';
 import type { FactsCache } from '../domain/execute-command.ts';
 import { MAX_RESPONSE_BYTES } from '../domain/response-budget.ts';
 import type { MemoryReservation } from '../limits/response-memory.ts';
-import { connectionOf } from '../rooms/local-room.ts';
 import type { AppContext } from './context.ts';
 import { toErrorPayload } from './error-payload.ts';
 import { batchKeyOf, handlers } from './handlers.ts';
@@ -38,18 +37,17 @@ type Acknowledge = (answer: object) => void;
 /** One packet that wants an answer. */
 interface PendingRequest {
   context: AppContext;
-  peer: Peer;
+  connection: Connection;
   event: string;
   acknowledge: Acknowledge | undefined;
 }
 
-/** One packet of a peer: it is answered by its acknowledgement, or by an `error` event. */
-export function dispatch(context: AppContext, peer: Peer, name: unknown, args: unknown[]): void {
+/** One request of a connection: it is answered by its acknowledgement, or by an `error` event. */
+export function dispatch(context: AppContext, connection: Connection, name: unknown, args: unknown[]): void {
   const event = typeof name === 'string' ? name : '';
   const last = args.at(-1);
-  const pending = { context, peer, event, acknowledge: typeof last === 'function' ? (last as Acknowledge) : undefined };
+  const pending = { context, connection, event, acknowledge: typeof last === 'function' ? (last as Acknowledge) : undefined };
   try {
-    const connection = connectionOf(peer);
     if (connection.isClosing) return;
     connection.takeRequestToken(event);
     if (!isEventName(event)) throw new ChatError('unknown_event');
@@ -89,31 +87,31 @@ async function handleRequest<E extends EventName>(
   request: RequestPayload<E>,
   factsCache: FactsCache,
 ): Promise<void> {
-  const { context, peer, acknowledge } = pending;
+  const { context, connection, acknowledge } = pending;
   let reservation: MemoryReservation | undefined;
   try {
-    const whenRead = context.transport.waitUntilRead(peer, isQuery(event) ? MAX_UNREAD_BYTES.query : MAX_UNREAD_BYTES.command);
+    const whenRead = connection.peer.waitUntilRead(isQuery(event) ? MAX_UNREAD_BYTES.query : MAX_UNREAD_BYTES.command);
     if (whenRead) await whenRead;
-    if (isQuery(event)) reservation = await reserveResponseMemory(context, peer);
-    const response = await handlers[event](context, peer, request, factsCache);
+    if (isQuery(event)) reservation = await reserveResponseMemory(context, connection);
+    const response = await handlers[event](context, connection, request, factsCache);
     if (acknowledge) acknowledge({ ok: true, ...response });
-    else if (isQuery(event)) peer.emit(`${event}:success`, response);
-    else if (isUnchanged(event, response)) peer.emit(`${event}:success`, { ...request, ...positionFields(response) });
-    context.transport.enforceBufferLimit(peer);
+    else if (isQuery(event)) connection.peer.emit(`${event}:success`, response);
+    else if (isUnchanged(event, response)) connection.peer.emit(`${event}:success`, { ...request, ...positionFields(response) });
+    connection.peer.enforceBufferLimit();
   } catch (error) {
     sendError(pending, error);
   } finally {
-    reservation?.releaseAfter(context.transport.waitUntilRead(peer, MAX_UNREAD_BYTES.query));
+    reservation?.releaseAfter(connection.peer.waitUntilRead(MAX_UNREAD_BYTES.query));
   }
 }
 
 /** Answers to questions may be large: each has its memory before anything is read for it. Nobody who is gone is answered. */
-async function reserveResponseMemory({ responseMemory, transport }: AppContext, peer: Peer): Promise<MemoryReservation> {
+async function reserveResponseMemory({ responseMemory }: AppContext, connection: Connection): Promise<MemoryReservation> {
   const reservation = await responseMemory.reserve(
-    { budgets: connectionOf(peer).address?.budgets, disconnect: () => transport.disconnect(peer) },
+    { budgets: connection.address?.budgets, disconnect: () => connection.peer.disconnect() },
     MAX_RESPONSE_BYTES,
   );
-  if (peer.connected) return reservation;
+  if (connection.peer.isConnected) return reservation;
   reservation.releaseAfter(undefined);
   throw new ChatError('busy');
 }
@@ -124,23 +122,22 @@ const isQuery = (event: EventName): boolean => !(isCommandName(event) || 'epheme
 const isUnchanged = (event: EventName, response: object): response is Position => isCommandName(event) && !('id' in response);
 const positionFields = ({ epoch, seq }: Position) => ({ epoch, seq });
 
-function sendError({ context, peer, event, acknowledge }: PendingRequest, error: unknown): void {
+function sendError({ context, connection, event, acknowledge }: PendingRequest, error: unknown): void {
   const payload = toErrorPayload(error, event, context.log);
   if (error instanceof ChatError && LIMIT_CODES.has(error.code))
     context.log.info(
-      { address: connectionOf(peer).address?.name, event: event.slice(0, MAX_ECHOED_CHARS) },
+      { address: connection.address?.name, event: event.slice(0, MAX_ECHOED_CHARS) },
       `a request is refused: ${payload.code}`,
     );
   if (acknowledge) acknowledge({ ok: false, error: payload });
-  else peer.emit('error', { ...payload, event: event.slice(0, MAX_ECHOED_CHARS) });
-  context.transport.enforceBufferLimit(peer);
+  else connection.peer.emit('error', { ...payload, event: event.slice(0, MAX_ECHOED_CHARS) });
+  connection.peer.enforceBufferLimit();
   // What fails here is no fault of the client.
-  const connection = connectionOf(peer);
-  if (error instanceof ChatError && !connection.isClosing && !connection.takeRefusalToken()) disconnectAfterRefusals(context, peer);
+  if (error instanceof ChatError && !connection.isClosing && !connection.takeRefusalToken()) disconnectAfterRefusals(connection);
 }
 
 /** Refusing costs, too: who does nothing but what is refused is shown out, and may come back. */
-function disconnectAfterRefusals({ transport }: AppContext, peer: Peer): void {
+function disconnectAfterRefusals({ peer }: Connection): void {
   peer.emit('error', new ChatError('too_many_refusals').toPayload());
-  transport.disconnectAfterDrain(peer);
+  peer.disconnectAfterDrain();
 }

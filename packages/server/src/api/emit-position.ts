@@ -4,17 +4,17 @@
  * Socket.IO's client sends the offset of the last entry that it received when it reconnects. A member who joins again, as after
  * a reload, is only acknowledged: without this event they could not be recovered before the next entry of the room.
  */
-import type { Peer } from '../connections/peer.ts';
-import { connectionOf, type LocalRoom } from '../rooms/local-room.ts';
+import type { Connection } from '../connections/connection.ts';
+import type { LocalRoom } from '../rooms/local-room.ts';
 import type { AppContext } from './context.ts';
 
-/** Gives the peer an offset for where it stands: not before what it was told in any of its rooms, nor after what it is owed. */
+/** Gives the connection an offset for where it stands: not before what it was told in any of its rooms, nor after what it is owed. */
 export async function emitPosition(
   { roomRegistry, store }: Pick<AppContext, 'roomRegistry' | 'store'>,
-  peer: Peer,
+  connection: Connection,
   roomId: string,
 ): Promise<void> {
-  const { canUseOffsets, memberships } = connectionOf(peer);
+  const { canUseOffsets, memberships } = connection;
   if (!canUseOffsets) return;
   const rooms = (await Promise.all([...memberships].map(([id]) => roomRegistry.get(id)))).filter((room) => room !== undefined);
   const room = rooms.find((each) => each.roomId === roomId);
@@ -22,9 +22,9 @@ export async function emitPosition(
   await loadLatestHlc(room, store);
   const { position } = room;
   // While it is told what it missed, the offsets of that count.
-  if (!position || connectionOf(peer).backlogDelivery) return;
+  if (!position || connection.backlogDelivery) return;
   const latestHlc = Math.max(...rooms.map((each) => each.latestHlc));
-  if (latestHlc > 0) peer.emit('position:changed', { roomId, epoch: position.epoch, seq: position.seq }, String(latestHlc));
+  if (latestHlc > 0) connection.peer.emit('position:changed', { roomId, epoch: position.epoch, seq: position.seq }, String(latestHlc));
 }
 
 /** Nothing was told here since the room was opened: the log knows. */

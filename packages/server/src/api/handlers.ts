@@ -10,7 +10,6 @@ import {
   type ResponsePayload,
 } from '@engawa/protocol';
 import type { Connection } from '../connections/connection.ts';
-import type { Peer } from '../connections/peer.ts';
 import { listChats } from '../domain/chat-pages.ts';
 import { createChat, createChats, deleteChat, updateChat } from '../domain/chats.ts';
 import type { Caller, CommandRule } from '../domain/command.ts';
@@ -24,7 +23,6 @@ import { memberKey } from '../domain/room-keys.ts';
 import { createRoom, deleteRoom, listRooms, updateRoom } from '../domain/rooms.ts';
 import { countUnread } from '../domain/unread-count.ts';
 import type { EphemeralEvent } from '../rooms/ephemeral-events.ts';
-import { connectionOf } from '../rooms/local-room.ts';
 import type { Store } from '../store/contract.ts';
 import { type AppContext, createCaller } from './context.ts';
 import { emitPosition } from './emit-position.ts';
@@ -35,7 +33,7 @@ const EMIT_FAILED = 'an entry could not be told to who added it';
 type MemberRef = { roomId: string; username: string };
 type Handler<E extends EventName> = (
   context: AppContext,
-  peer: Peer,
+  connection: Connection,
   request: RequestPayload<E>,
   factsCache?: FactsCache,
 ) => Promise<ResponsePayload<E>>;
@@ -73,17 +71,18 @@ function commandHandler<E extends CommandName>(
   rule: CommandRule<E>,
   extraFields: (result: CommandResult) => object = () => ({}),
 ): Handler<E> {
-  return async (context, peer, request, factsCache) => {
+  return async (context, connection, request, factsCache) => {
     const { store } = context;
     const { roomId } = request as MemberRef;
-    const connection = connectionOf(peer);
     const wasAttached = connection.memberships.has(roomId);
-    const result = await executeCommand({ store, rule, command: request, caller: callerOf(context, peer, roomId), factsCache });
+    const result = await executeCommand({ store, rule, command: request, caller: callerOf(context, connection, roomId), factsCache });
     if (result.outcome === 'appended') {
       countAppended(context, connection, { event, request });
       // What was kept is acknowledged, whether this can be read now or not.
       if (!wasAttached)
-        await emitToCaller(store, peer, { roomId, ...result }).catch((error: unknown) => context.log.error({ err: error }, EMIT_FAILED));
+        await emitToCaller(store, connection, { roomId, ...result }).catch((error: unknown) =>
+          context.log.error({ err: error }, EMIT_FAILED),
+        );
     }
     return { ...positionFields(roomId, result), durability: store.durability, ...extraFields(result) } as ResponsePayload<E>;
   };
@@ -114,28 +113,29 @@ const chatsOf = (request: object): { replyTo?: number }[] => (request as Partial
 
 /** Texts have a rate of their own, of their author in the room: over however many connections, and whether these joined or not. */
 function withChatRate<E extends ChatCommand>(handler: Handler<E>): Handler<E> {
-  return (context, peer, request, factsCache) => {
-    const { author } = connectionOf(peer).identity;
+  return (context, connection, request, factsCache) => {
+    const { author } = connection.identity;
     const { length } = chatsOf(request);
     const maxChats = Math.floor(context.limits.rates?.chats?.burst ?? Infinity);
     // To wait would be in vain.
     if (length > maxChats) throw new ChatError('invalid_payload', { message: `chats: must have at most ${maxChats} items` });
     const refusal = context.chatBuckets?.takeOrError(`${author}\n${(request as MemberRef).roomId}`, length);
     if (refusal) throw refusal;
-    return handler(context, peer, request, factsCache);
+    return handler(context, connection, request, factsCache);
   };
 }
 
 /** A command that makes the caller a member. Its answer describes the room. */
 function joinHandler<E extends 'create:room' | 'add:member'>(event: E, rule: CommandRule<E>): Handler<E> {
-  return async (context, peer, request) => {
+  return async (context, connection, request) => {
     const { store, roomRegistry, leaseManager, limits, queryScheduler } = context;
     const { roomId, username } = request as MemberRef;
-    const connection = connectionOf(peer);
     connection.takeJoinToken({ roomId, username });
     await leaseManager.ensureHeartbeat();
-    const caller = callerOf(context, peer, roomId);
-    const [result, livePosition] = await roomRegistry.join(peer, request, () => executeCommand({ store, rule, command: request, caller }));
+    const caller = callerOf(context, connection, roomId);
+    const [result, livePosition] = await roomRegistry.join(connection, request, () =>
+      executeCommand({ store, rule, command: request, caller }),
+    );
     if (result.outcome === 'appended') countAppended(context, connection, { event, request });
     // Counts what is unread, which reads as much as a page.
     const membership = await queryScheduler.run(() => describeMembership(store, roomId, { username, author: caller.author }));
@@ -144,7 +144,7 @@ function joinHandler<E extends 'create:room' | 'add:member'>(event: E, rule: Com
     const isReattached = !isByEntry && livePosition !== null;
     const position = isReattached ? { ...result, epoch: livePosition.epoch, seq: livePosition.seq } : result;
     if (result.outcome !== 'appended') connection.address?.budgets.refundJoin(roomId);
-    if (isReattached) await emitPosition(context, peer, roomId);
+    if (isReattached) await emitPosition(context, connection, roomId);
     const { session } = connection.identity;
     const online = (await roomRegistry.get(roomId))?.ephemeralEvents.online ?? 0;
     const tail = isSamePosition(livePosition, position) ? livePosition.id : await lastBroadcastIdAt(store, roomId, position);
@@ -155,9 +155,9 @@ function joinHandler<E extends 'create:room' | 'add:member'>(event: E, rule: Com
 
 /** Tells the room what is not kept; only who is seated there under that name may. */
 function ephemeralHandler<E extends EphemeralEventName>(event: E): Handler<E> {
-  return async ({ roomRegistry }, peer, request) => {
+  return async ({ roomRegistry }, connection, request) => {
     const { roomId } = request;
-    requireAttached(peer, request);
+    requireAttached(connection, request);
     await (await roomRegistry.get(roomId))?.ephemeralEvents.publish({ event, signal: request } as EphemeralEvent);
     return { roomId } as ResponsePayload<E>;
   };
@@ -165,27 +165,27 @@ function ephemeralHandler<E extends EphemeralEventName>(event: E): Handler<E> {
 
 async function updatePresence(
   { roomRegistry }: AppContext,
-  peer: Peer,
+  connection: Connection,
   request: RequestPayload<'update:presence'>,
 ): Promise<ResponsePayload<'update:presence'>> {
-  requireAttached(peer, request);
-  await (await roomRegistry.get(request.roomId))?.updatePresence(peer, request);
+  requireAttached(connection, request);
+  await (await roomRegistry.get(request.roomId))?.updatePresence(connection, request);
   return { roomId: request.roomId };
 }
 
 async function markRead(
   { store, roomRegistry, queryScheduler }: AppContext,
-  peer: Peer,
+  connection: Connection,
   request: RequestPayload<'mark:read'>,
 ): Promise<ResponsePayload<'mark:read'>> {
   const { roomId, username, seq } = request;
-  requireAttached(peer, request);
+  requireAttached(connection, request);
   const room = await roomRegistry.get(roomId);
   // A page may have shown what this node was not told yet.
   if (seq > (room?.position?.seq ?? 0)) await room?.follower.catchUp();
   const head = room?.position?.seq ?? 0;
   if (seq > head) throw new ChatError('invalid_payload', { message: 'seq: is after the newest entry' });
-  const { author } = connectionOf(peer).identity;
+  const { author } = connection.identity;
   const read = await advanceReadMark(store, request, author);
   if (read === null) throw new ChatError('not_a_member');
   if (read === seq) await room?.ephemeralEvents.publish({ event: 'mark:read', signal: { roomId, username, read } });
@@ -193,14 +193,14 @@ async function markRead(
   return { roomId, read, ...counts, asOf: head };
 }
 
-function requireAttached(peer: Peer, { roomId, username }: MemberRef): void {
-  if (!connectionOf(peer).memberships.get(roomId)?.usernames.has(memberKey(username))) throw new ChatError('not_a_member');
+function requireAttached(connection: Connection, { roomId, username }: MemberRef): void {
+  if (!connection.memberships.get(roomId)?.usernames.has(memberKey(username))) throw new ChatError('not_a_member');
 }
 
 /** The store knows who is connected; who of them looks is only known to those who heard it. */
 function withPresence(list: Handler<'list:members'>): Handler<'list:members'> {
-  return async (context, peer, request) => {
-    const response = await list(context, peer, request);
+  return async (context, connection, request) => {
+    const response = await list(context, connection, request);
     const ephemeralEvents = (await context.roomRegistry.get(request.roomId))?.ephemeralEvents;
     const members = response.members.map((member) =>
       member.presence === 'online' && ephemeralEvents ? { ...member, presence: ephemeralEvents.presenceOf(member.username) } : member,
@@ -211,10 +211,9 @@ function withPresence(list: Handler<'list:members'>): Handler<'list:members'> {
 
 function listRoomsHandler(
   { store, queryScheduler }: AppContext,
-  peer: Peer,
+  connection: Connection,
   request: RequestPayload<'list:rooms'>,
 ): Promise<ResponsePayload<'list:rooms'>> {
-  const connection = connectionOf(peer);
   const { author } = connection.identity;
   return listRooms(store, request, {
     author,
@@ -226,14 +225,13 @@ function listRoomsHandler(
 function queryHandler<E extends QueryName>(
   query: (store: Store, request: RequestPayload<E>, caller: Caller) => Promise<ResponsePayload<E>>,
 ): Handler<E> {
-  return (context, peer, request) => {
-    const caller = callerOf(context, peer, (request as Partial<MemberRef>).roomId);
+  return (context, connection, request) => {
+    const caller = callerOf(context, connection, (request as Partial<MemberRef>).roomId);
     return context.queryScheduler.run(() => query(context.store, request, caller));
   };
 }
 
-function callerOf(context: AppContext, peer: Peer, roomId: string | undefined): Caller {
-  const connection = connectionOf(peer);
+function callerOf(context: AppContext, connection: Connection, roomId: string | undefined): Caller {
   return createCaller(context, connection, roomId === undefined ? undefined : connection.usernameIn(roomId));
 }
 
@@ -245,11 +243,15 @@ function positionFields(roomId: string, { epoch, seq, id, at }: CommandResult) {
 }
 
 /** The caller added to a room that this connection does not hear: it is told that as the room is, but for what ended it. */
-async function emitToCaller(store: Store, peer: Peer, { roomId, epoch, entries }: CommandResult & { roomId: string }): Promise<void> {
+async function emitToCaller(
+  store: Store,
+  connection: Connection,
+  { roomId, epoch, entries }: CommandResult & { roomId: string },
+): Promise<void> {
   const facts = await store.read(roomId, { seqs: entries.map(({ seq }) => seq) });
   if (facts.epoch !== epoch) return;
   for (const { seq, id } of entries) {
     const entry = facts.entries.get(seq);
-    if (entry?.id === id) peer.emit(`${entry.kind}:success`, toBroadcast({ roomId, epoch }, entry));
+    if (entry?.id === id) connection.peer.emit(`${entry.kind}:success`, toBroadcast({ roomId, epoch }, entry));
   }
 }

@@ -1,12 +1,13 @@
 /** The event resume:rooms: reattaches a returning client to its rooms and sends what it missed. */
+
 import { ChatError, type RequestPayload, type ResponsePayload, type ResumeResult } from '@engawa/protocol';
-import type { Peer } from '../connections/peer.ts';
+import type { Connection } from '../connections/connection.ts';
 import { findMember, requireMember, requireRoom } from '../domain/command.ts';
 import { countMembers } from '../domain/members.ts';
 import { jsonByteLength, ResponseBudget } from '../domain/response-budget.ts';
 import { buildResumeResult, type ClientPosition, hasSpaceForRoom, resumePageQuery, toDeferredResult } from '../domain/resume.ts';
 import { type MembershipRecord, memberKey } from '../domain/room-keys.ts';
-import { connectionOf, type LocalRoom } from '../rooms/local-room.ts';
+import type { LocalRoom } from '../rooms/local-room.ts';
 import type { Store } from '../store/contract.ts';
 import type { AppContext } from './context.ts';
 import { toErrorPayload } from './error-payload.ts';
@@ -19,14 +20,13 @@ import { rejoinIfExpired } from './session-recovery.ts';
  */
 export async function resumeRooms(
   context: AppContext,
-  peer: Peer,
+  connection: Connection,
   { rooms, limit, bytes }: RequestPayload<'resume:rooms'>,
 ): Promise<ResponsePayload<'resume:rooms'>> {
-  const connection = connectionOf(peer);
   connection.takeResumeTokens(rooms.length);
   await context.admissionQueue.waitForTurn();
   await context.leaseManager.ensureHeartbeat();
-  const targets = await attachAll(context, peer, rooms);
+  const targets = await attachAll(context, connection, rooms);
   const total = new ResponseBudget();
   for (const position of rooms) total.take(jsonByteLength(toDeferredResult(position)));
   const budget = total.limitedTo(bytes);
@@ -35,7 +35,7 @@ export async function resumeRooms(
     if (index > 0) await context.admissionQueue.waitForTurn();
     const isDeferred = index > 0 && 'room' in target && !hasSpaceForRoom(budget);
     if (isDeferred) connection.refundResumes(1);
-    results.push(isDeferred ? toDeferredResult(target.position) : await resumeRoom(context, peer, { target, limit, budget }));
+    results.push(isDeferred ? toDeferredResult(target.position) : await resumeRoom(context, connection, { target, limit, budget }));
   }
   return { rooms: results };
 }
@@ -44,9 +44,9 @@ export async function resumeRooms(
 type ResumeTarget = { position: ClientPosition } & ({ room: LocalRoom } | { refusal: unknown });
 
 /** It is looked up first where it is a member: a room that is not its own is not opened, and its tickets are read once. */
-async function attachAll(context: AppContext, peer: Peer, rooms: ClientPosition[]): Promise<ResumeTarget[]> {
+async function attachAll(context: AppContext, connection: Connection, rooms: ClientPosition[]): Promise<ResumeTarget[]> {
   const { store, limits, admissionQueue } = context;
-  const { author } = connectionOf(peer).identity;
+  const { author } = connection.identity;
   const membershipChecks = await Promise.allSettled(rooms.map((position) => isMember(store, author, position)));
   const records = new MembershipRecords(store, author, limits.roomsPerConnection);
   const claims = rooms.map(
@@ -54,7 +54,7 @@ async function attachAll(context: AppContext, peer: Peer, rooms: ClientPosition[
   );
   return admissionQueue.mapInTurns(claims, async (claim) => {
     const { position } = claim;
-    return attach(context, peer, claim).then(
+    return attach(context, connection, claim).then(
       (room) => ({ position, room }),
       (refusal: unknown) => ({ position, refusal }),
     );
@@ -74,18 +74,21 @@ interface AttachRequest {
 }
 
 /** A guest whose name lapsed while they were away joins anew. */
-async function attach(context: AppContext, peer: Peer, { position, membershipCheck, records }: AttachRequest): Promise<LocalRoom> {
-  const connection = connectionOf(peer);
+async function attach(
+  context: AppContext,
+  connection: Connection,
+  { position, membershipCheck, records }: AttachRequest,
+): Promise<LocalRoom> {
   if (membershipCheck.status === 'rejected') throw membershipCheck.reason;
-  if (!peer.connected) throw new ChatError('busy');
+  if (!connection.peer.isConnected) throw new ChatError('busy');
   connection.requireLimitsFor(position);
   if (!membershipCheck.value) {
     requireExpiredMembership(await records.get(position));
     connection.address?.budgets.takeRejoinToken(position.roomId);
     await rejoinIfExpired(context, connection, position);
   }
-  return context.roomRegistry.reattach(peer, position).catch(async (error: unknown) => {
-    throw await explainRefusal(context, peer, position, error);
+  return context.roomRegistry.reattach(connection, position).catch(async (error: unknown) => {
+    throw await explainRefusal(context, connection, position, error);
   });
 }
 
@@ -102,16 +105,20 @@ interface ResumeRoomOptions {
   budget: ResponseBudget;
 }
 
-async function resumeRoom(context: AppContext, peer: Peer, { target, limit, budget }: ResumeRoomOptions): Promise<ResumeResult> {
+async function resumeRoom(
+  context: AppContext,
+  connection: Connection,
+  { target, limit, budget }: ResumeRoomOptions,
+): Promise<ResumeResult> {
   const { position } = target;
   if ('refusal' in target) return toRefusedResult(context, position, target.refusal);
   try {
-    const { author } = connectionOf(peer).identity;
+    const { author } = connection.identity;
     const result = await readMissed(context, target.room, { position, author, limit, budget });
-    await requireStillMember(context, peer, position);
+    await requireStillMember(context, connection, position);
     return result;
   } catch (error) {
-    return toRefusedResult(context, position, await explainRefusal(context, peer, position, error));
+    return toRefusedResult(context, position, await explainRefusal(context, connection, position, error));
   }
 }
 
@@ -151,15 +158,20 @@ async function withMemberCounts(
 }
 
 /** Called after the reads: the member may have been removed before them, and this node may not know yet. */
-async function requireStillMember({ store }: AppContext, peer: Peer, { roomId, username }: ClientPosition): Promise<void> {
+async function requireStillMember({ store }: AppContext, connection: Connection, { roomId, username }: ClientPosition): Promise<void> {
   const facts = await store.read(roomId, { keys: [memberKey(username)] });
-  requireMember(facts, username, connectionOf(peer).identity);
+  requireMember(facts, username, connection.identity);
 }
 
 /** Why the caller is no longer a member. It happened after the request, so the membership records are read again. */
-async function explainRefusal({ store, limits }: AppContext, peer: Peer, position: ClientPosition, error: unknown): Promise<unknown> {
+async function explainRefusal(
+  { store, limits }: AppContext,
+  connection: Connection,
+  position: ClientPosition,
+  error: unknown,
+): Promise<unknown> {
   if (!(error instanceof ChatError && error.code === 'not_a_member')) return error;
-  const records = new MembershipRecords(store, connectionOf(peer).identity.author, limits.roomsPerConnection);
+  const records = new MembershipRecords(store, connection.identity.author, limits.roomsPerConnection);
   return records.get(position).then(
     (record) => (record?.removed ? new ChatError('removed') : error),
     (failure: unknown) => failure,

@@ -1,14 +1,12 @@
 /** Socket.IO session recovery: finds the rooms that a returning client left, and restores them from the logs. */
 import type { RequestPayload } from '@engawa/protocol';
 import type { Connection } from '../connections/connection.ts';
-import type { Peer } from '../connections/peer.ts';
 import { findMember } from '../domain/command.ts';
 import { executeCommand } from '../domain/execute-command.ts';
 import { nameKeys, nameRefusal } from '../domain/member-names.ts';
 import { addMember } from '../domain/members.ts';
 import { type Headroom, requireHeadroom, UPKEEP_QUOTA_FACTOR } from '../domain/quotas.ts';
 import type { MembershipRecord } from '../domain/room-keys.ts';
-import { connectionOf } from '../rooms/local-room.ts';
 import type { Store, Ticket } from '../store/contract.ts';
 import { type AppContext, createCaller } from './context.ts';
 
@@ -122,17 +120,17 @@ async function findPositionAt(
 }
 
 /** Attaches the client to all rooms again. Missed entries are sent before new ones. */
-export async function restoreSession(context: AppContext, peer: Peer, { rooms }: RecoverableSession): Promise<void> {
+export async function restoreSession(context: AppContext, connection: Connection, { rooms }: RecoverableSession): Promise<void> {
   await context.leaseManager.ensureHeartbeat();
-  const backlogDelivery = context.roomRegistry.createBacklogDelivery(peer);
+  const backlogDelivery = context.roomRegistry.createBacklogDelivery(connection);
   const restoredRoomIds = new Set<string>();
   for (const [index, room] of rooms.entries()) {
     if (index > 0) await context.admissionQueue.waitForTurn();
-    if (!peer.connected) return;
-    await rejoinIfExpired(context, connectionOf(peer), room);
+    if (!connection.peer.isConnected) return;
+    await rejoinIfExpired(context, connection, room);
     // For further names in the same room the missed entries are sent already.
-    if (restoredRoomIds.has(room.roomId)) await context.roomRegistry.reattach(peer, room);
-    else await context.roomRegistry.reattachFrom(peer, room);
+    if (restoredRoomIds.has(room.roomId)) await context.roomRegistry.reattach(connection, room);
+    else await context.roomRegistry.reattachFrom(connection, room);
     restoredRoomIds.add(room.roomId);
   }
   void backlogDelivery.deliver();

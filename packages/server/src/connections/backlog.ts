@@ -1,7 +1,7 @@
 /** Delivers the backlog of a slow or returning peer from the logs, page by page, as fast as it reads. */
 import type { ReplayEntry, ReplayPage, ReplayQuery } from '../domain/entry-payloads.ts';
 import type { MemoryReservation } from '../limits/response-memory.ts';
-import type { Peer, Transport } from './peer.ts';
+import type { Peer } from './peer.ts';
 
 /** Entries that are read at a time; fewer where not so many can be told. */
 export const MAX_PAGE_ENTRIES = 200;
@@ -17,8 +17,6 @@ interface BacklogSource {
   readPage(query: ReplayQuery): Promise<ReplayPage>;
   /** From where on to read for who was told everything up to an entry: in a large room thousands of quiet ones may follow. */
   skipUnbroadcastAfter(seq: number): Promise<number>;
-  /** The peer hears the room like everybody from now on, if it still sits there. */
-  resumeLive(peer: Peer): void;
 }
 
 interface SeqRange {
@@ -73,10 +71,6 @@ export class RoomBacklog {
     this.#pageEntries = Math.min(MAX_PAGE_ENTRIES, Math.max(MIN_PAGE_ENTRIES, 2 * delivered));
   }
 
-  resumeLive(peer: Peer): void {
-    this.#source.resumeLive(peer);
-  }
-
   /** He may have been removed while it was read, and the room may be another one. What the room was not told yet comes later. */
   *#takeEntries(range: SeqRange, { epoch, entries }: ReplayPage): Generator<ReplayEntry> {
     const end = this.#endOf(range);
@@ -105,7 +99,6 @@ export class RoomBacklog {
 }
 
 interface BacklogDeliveryOptions {
-  transport: Transport;
   /** Memory for what is read, until the peer has read it. */
   reserve: (bytes: number) => Promise<MemoryReservation>;
   onError: (error: unknown) => undefined;
@@ -146,24 +139,24 @@ export class BacklogDelivery {
 
   /** Resolves when it hears its rooms like everybody, or has no connection any more. */
   async deliver(): Promise<void> {
-    const { transport, onError } = this.#options;
+    const { onError } = this.#options;
     try {
       while (await this.#deliverPage());
     } catch (error) {
       // It must not take silence for calm: it comes back, and is told then.
       onError(error);
-      transport.disconnect(this.#peer);
+      this.#peer.disconnect();
     }
   }
 
   /** One page of one room, each in its turn; false when there is nothing more to tell, and it hears them. */
   async #deliverPage(): Promise<boolean> {
-    const { transport, reserve } = this.#options;
-    await transport.waitForDrain(this.#peer);
-    if (!this.#peer.connected) return false;
+    const { reserve } = this.#options;
+    await this.#peer.waitForDrain();
+    if (!this.#peer.isConnected) return false;
     const undelivered = [...this.#backlogs].find(([, { isDelivered }]) => !isDelivered);
     if (!undelivered) {
-      this.#resumeLive();
+      this.#options.onCaughtUp();
       return false;
     }
     const [roomId, backlog] = undelivered;
@@ -172,7 +165,7 @@ export class BacklogDelivery {
       const takeEntries = await backlog.readNextPage();
       this.#emitPage(backlog, takeEntries());
     } finally {
-      reservation.releaseAfter(transport.waitForDrain(this.#peer));
+      reservation.releaseAfter(this.#peer.waitForDrain());
     }
     this.#backlogs.delete(roomId);
     this.#backlogs.set(roomId, backlog);
@@ -185,14 +178,9 @@ export class BacklogDelivery {
     for (const each of page) {
       this.#emitEntry(backlog, each);
       emitted += 1;
-      if (this.#options.transport.isOverSoftLimit(this.#peer)) break;
+      if (this.#peer.isOverSoftLimit) break;
     }
     backlog.adaptPageSize(emitted);
-  }
-
-  #resumeLive(): void {
-    this.#options.onCaughtUp();
-    for (const backlog of this.#backlogs.values()) backlog.resumeLive(this.#peer);
   }
 
   #emitEntry(backlog: RoomBacklog, { entry: { kind, hlc }, payload }: ReplayEntry): void {

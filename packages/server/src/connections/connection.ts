@@ -22,10 +22,13 @@ interface MemberRef {
   username: string;
 }
 
-/** A room, as far as a connection hears it. */
+/** A room that broadcasts to its connections. */
 interface JoinedRoom {
   readonly roomId: string;
-  switchToBacklog(peer: Peer, delivery: BacklogDelivery): void;
+  /** Stops broadcasts to the connection. */
+  switchToBacklog(connection: Connection, delivery: BacklogDelivery): void;
+  /** Broadcasts to it again. */
+  resumeLive(connection: Connection): void;
 }
 
 /** Asks of one connection that are begun together: more would keep others waiting. */
@@ -53,6 +56,8 @@ interface ConnectionAddress {
 }
 
 interface ConnectionOptions {
+  /** The sending side, which belongs to the transport. */
+  peer: Peer;
   limits: Limits;
   /** What its network address uses, all of its connections together; undefined where addresses are not limited. */
   address: ConnectionAddress | undefined;
@@ -65,6 +70,7 @@ interface ConnectionOptions {
 /** One client's connection: who it is, where it sits, how much it may still ask, and what it asked so far. */
 export class Connection {
   readonly identity: Identity;
+  readonly peer: Peer;
   readonly address: ConnectionAddress | undefined;
   readonly canUseOffsets: boolean;
   readonly memberships = new SmallMap<string, RoomMembership>();
@@ -87,8 +93,9 @@ export class Connection {
   /** What was read for those who were last begun together, and which run that was. */
   #lastBatch: { batchKey: string | undefined; factsCache: FactsCache } | undefined;
 
-  constructor(identity: Identity, { limits, address, nodeQueuedBytes, canUseOffsets = false }: ConnectionOptions) {
+  constructor(identity: Identity, { peer, limits, address, nodeQueuedBytes, canUseOffsets = false }: ConnectionOptions) {
     this.identity = identity;
+    this.peer = peer;
     this.address = address;
     this.canUseOffsets = canUseOffsets;
     this.#limits = limits;

@@ -1,30 +1,32 @@
-/** The interfaces Peer (one client connection) and Transport (what carries events to peers). */
+/** The interfaces that a transport implements: Peer (one client as it is sent to) and Transport (broadcasts to channels). */
 
-/** One connection, as a node needs it. A socket of Socket.IO is one; the test server of the client has others. */
+/** The sending side of one connection. It bounds what waits for the client, so each transport measures that in its own way. */
 export interface Peer {
-  readonly id: string;
-  readonly connected: boolean;
-  /** Set when the peer is admitted. */
-  data: unknown;
-  emit(event: string, ...args: unknown[]): unknown;
-  join(channel: string): unknown;
-  leave(channel: string): unknown;
+  readonly isConnected: boolean;
+  /** Carries the broadcasts to the channels that the peer joins. */
+  readonly transport: Transport;
+  emit(event: string, ...args: unknown[]): void;
+  join(channel: string): void;
+  leave(channel: string): void;
+  /** Disconnects a client for which too much waits. Called after something was sent to this client alone. */
+  enforceBufferLimit(): void;
+  /** Whether more bytes wait for the client than broadcasts may add to. */
+  readonly isOverSoftLimit: boolean;
+  /** Resolves when the client has read so much that more may be sent, or is disconnected. */
+  waitForDrain(): Promise<void>;
+  /** Undefined if at most so many bytes wait for the client; else resolves when that is so, or when it is disconnected. */
+  waitUntilRead(bytes: number): Promise<void> | undefined;
+  /** Closes the connection once the client has read what was sent to it, or after a short timeout. */
+  disconnectAfterDrain(): void;
+  /** Closes the connection; the client may connect again. */
+  disconnect(): void;
 }
 
-/** What carries events to peers. */
+/** Carries events to all of its peers that joined a channel. */
 export interface Transport {
-  /** Everybody who joined the channel. */
-  to(channel: string): { emit(event: string, ...args: unknown[]): unknown };
-  /** Something was sent to the peer: ends connections that never read. */
-  enforceBufferLimit(peer: Peer): void;
-  /** Whether as much of what its rooms are told waits for the peer as may. */
-  isOverSoftLimit(peer: Peer): boolean;
-  /** Resolves when the peer has read so much that it may be told more, or is gone. */
-  waitForDrain(peer: Peer): Promise<void>;
-  /** Undefined when no more than so many bytes wait for the peer; else resolves when that is so, or when it is gone. */
-  waitUntilRead(peer: Peer, bytes: number): Promise<void> | undefined;
-  /** Ends the connection once the client has read what was sent to it, or soon in any case. */
-  disconnectAfterDrain(peer: Peer): void;
-  /** Ends the connection; a client may come back. */
-  disconnect(peer: Peer): void;
+  to(channel: string): Channel;
+}
+
+export interface Channel {
+  emit(event: string, ...args: unknown[]): unknown;
 }

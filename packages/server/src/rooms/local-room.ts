@@ -1,8 +1,7 @@
-/** A room as far as it has peers on this node: follows its log, and broadcasts entries to the peers. */
+/** A room as far as it has connections on this node: follows its log, and broadcasts its entries. */
 import type { EntryFields, Position, Presence, BroadcastFields as Said } from '@engawa/protocol';
 import { type BacklogDelivery, MAX_PAGE_ENTRIES, RoomBacklog } from '../connections/backlog.ts';
 import type { Connection } from '../connections/connection.ts';
-import type { Peer, Transport } from '../connections/peer.ts';
 import { broadcastIdOf, type ReplayPage, type ReplayQuery, readReplayPage, toBroadcast } from '../domain/entry-payloads.ts';
 import { countMembers, isDisconnected } from '../domain/members.ts';
 import { type MemberValue, memberKey } from '../domain/room-keys.ts';
@@ -20,25 +19,22 @@ const MAX_CACHED_LOOKUPS = 16;
 /** Kinds of entries that make a member. The creator of a room receives `create:room`, too. */
 const JOINING_KINDS = new Set(['create:room', 'add:member']);
 
-export const connectionOf = (peer: Peer): Connection => (peer.data as { connection: Connection }).connection;
-
 /** A stock client that was told an entry may show this to come back from there. */
 const offsetOf = ({ hlc }: Entry): string => String(hlc);
 
-/** A join in progress. The peer is attached when its own entry is broadcast, so it receives that entry and all later ones. */
+/** A join in progress. The connection is attached when its own entry is broadcast, so it receives that entry and all later ones. */
 export interface PendingJoin {
-  peer: Peer;
+  connection: Connection;
   key: string;
   username: string;
-  /** The entry that removed the member before the peer was attached, if any. */
+  /** The entry that removed the member before the connection was attached, if any. */
   removedAtSeq?: number;
-  /** Set once attached: the peer receives every entry after this position. */
+  /** Set once attached: the connection receives every entry after this position. */
   livePosition?: Position;
 }
 
 interface LocalRoomOptions {
   roomId: string;
-  transport: Transport;
   store: Store;
   pageCache: PageCache;
   node: string;
@@ -54,7 +50,7 @@ interface LocalRoomOptions {
 }
 
 /**
- * A room as far as it has peers on this node. It is told what happens by the log, and who joins and who leaves takes the
+ * A room as far as it has connections on this node. It is told what happens by the log, and who joins and who leaves takes the
  * same road: so nobody hears what was said before he came or after he was removed.
  */
 export class LocalRoom {
@@ -63,16 +59,16 @@ export class LocalRoom {
   readonly ephemeralEvents: EphemeralEvents;
   /** How often it is compared with its log. */
   readonly reconcileInterval = new ReconcileInterval();
-  /** False once all peers have left: a later join opens a new LocalRoom. */
+  /** False once all connections have left: a later join opens a new LocalRoom. */
   isOpen = true;
   readonly #options: LocalRoomOptions;
   readonly #broadcaster: RoomBroadcaster;
-  /** The peers of each member, by the member's key. */
-  readonly #peersByMember = new Map<string, Set<Peer>>();
+  /** The connections of each member, by the member's key. */
+  readonly #connectionsByMember = new Map<string, Set<Connection>>();
   /** Seated before the log was found to be another one: whether they are members in that, too, is not known yet. */
-  readonly #unverified = new WeakSet<Peer>();
+  readonly #unverified = new WeakSet<Connection>();
   /** Those of them at which nobody looks, as they say. */
-  readonly #awayPeers = new Map<string, Set<Peer>>();
+  readonly #awayConnections = new Map<string, Set<Connection>>();
   /** By the member's key, too: for each of ten thousand entries one look, not ten thousand. */
   readonly #pendingJoins = new Map<string, Set<PendingJoin>>();
   readonly #summary: LargeRoomSummary;
@@ -82,13 +78,13 @@ export class LocalRoom {
   readonly #nextBroadcastSeqs = new Map<string, Promise<number | undefined>>();
 
   private constructor(options: LocalRoomOptions) {
-    const { roomId, transport, store, node, largeRoomThreshold, onError } = options;
+    const { roomId, store, node, largeRoomThreshold, onError } = options;
     this.#options = options;
     this.roomId = roomId;
-    this.#broadcaster = new RoomBroadcaster(transport, roomId);
+    this.#broadcaster = new RoomBroadcaster(roomId);
     this.#summary = new LargeRoomSummary({
       roomId,
-      countPeers: () => this.#peersByMember.size,
+      countPeers: () => this.#connectionsByMember.size,
       readMemberCounts: () => this.#readMemberCounts(),
       broadcast: (event, notice) => this.#broadcaster.broadcast(event, notice),
       onError,
@@ -97,7 +93,7 @@ export class LocalRoom {
       node,
       largeRoomThreshold,
       summary: this.#summary,
-      countLocalOnline: () => this.#peersByMember.size,
+      countLocalOnline: () => this.#connectionsByMember.size,
       localPresence: (username) => this.#localPresence(memberKey(username)),
       reassertPresence: async (username, presence) => {
         // The node that said so may have let go of the lease.
@@ -131,11 +127,11 @@ export class LocalRoom {
   }
 
   get isEmpty(): boolean {
-    return this.#peersByMember.size === 0 && this.#pendingJoins.size === 0;
+    return this.#connectionsByMember.size === 0 && this.#pendingJoins.size === 0;
   }
 
   isAttached(key: string): boolean {
-    return this.#peersByMember.has(key);
+    return this.#connectionsByMember.has(key);
   }
 
   /** Registers a join in progress, until it is removed. */
@@ -148,7 +144,7 @@ export class LocalRoom {
     if (pendingJoins?.delete(pendingJoin) && pendingJoins.size === 0) this.#pendingJoins.delete(pendingJoin.key);
   }
 
-  /** Attaches a peer whose member is in the store; false if the member was removed since. */
+  /** Attaches a connection whose member is in the store; false if the member was removed since. */
   async attachMember(pendingJoin: PendingJoin, member: KeyState): Promise<boolean> {
     // Entries about the member up to here are outdated; later ones count, also those that arrive during the read.
     await this.follower.waitFor({ epoch: String(this.follower.position?.epoch), seq: member.seq });
@@ -161,9 +157,9 @@ export class LocalRoom {
     return true;
   }
 
-  /** Attaches a peer that first receives the entries after a given one: see `BacklogDelivery`. */
+  /** Attaches a connection that first receives the entries after a given one: see `BacklogDelivery`. */
   async attachFrom(pendingJoin: PendingJoin, seq: number, attach: () => Promise<boolean>): Promise<boolean> {
-    const { backlogDelivery } = connectionOf(pendingJoin.peer);
+    const { backlogDelivery } = pendingJoin.connection;
     if (!backlogDelivery || backlogDelivery.get(this.roomId)) return attach();
     backlogDelivery.add(this.roomId, new RoomBacklog(this, seq));
     const isAttached = await attach();
@@ -171,40 +167,40 @@ export class LocalRoom {
     return isAttached;
   }
 
-  /** Stops broadcasts to the peer: it receives the entries from the log until it is live again. */
-  switchToBacklog(peer: Peer, delivery: BacklogDelivery): void {
-    this.#broadcaster.remove(peer, connectionOf(peer));
+  /** Stops broadcasts to the connection: it receives the entries from the log until it is live again. */
+  switchToBacklog(connection: Connection, delivery: BacklogDelivery): void {
+    this.#broadcaster.remove(connection);
     delivery.add(this.roomId, new RoomBacklog(this, this.position?.seq ?? 0));
   }
 
-  resumeLive(peer: Peer): void {
-    const connection = connectionOf(peer);
-    if (connection.memberships.has(this.roomId)) this.#broadcaster.add(peer, connection);
+  /** Broadcasts to the connection again. */
+  resumeLive(connection: Connection): void {
+    this.#broadcaster.add(connection);
   }
 
   /** Somebody looks, or nobody, at one connection of a member: they are away when that is so of all. */
-  async updatePresence(peer: Peer, { username, presence }: { username: string; presence: ConnectedPresence }): Promise<void> {
+  async updatePresence(connection: Connection, { username, presence }: { username: string; presence: ConnectedPresence }): Promise<void> {
     const key = memberKey(username);
     // It may have gone since it said so.
-    if (!this.#peersByMember.get(key)?.has(peer)) return;
-    const away = this.#awayPeers.get(key) ?? new Set();
-    if (presence === 'away') this.#awayPeers.set(key, away.add(peer));
-    else if (away.delete(peer) && away.size === 0) this.#awayPeers.delete(key);
+    if (!this.#connectionsByMember.get(key)?.has(connection)) return;
+    const away = this.#awayConnections.get(key) ?? new Set();
+    if (presence === 'away') this.#awayConnections.set(key, away.add(connection));
+    else if (away.delete(connection) && away.size === 0) this.#awayConnections.delete(key);
     if (this.#localPresence(key) === presence)
       await this.ephemeralEvents.publish({ event: 'update:presence', signal: { roomId: this.roomId, username, presence } });
   }
 
   /** The connection is gone. */
-  detach(peer: Peer, key: string, username: string): void {
-    const peers = this.#peersByMember.get(key);
+  detach(connection: Connection, key: string, username: string): void {
+    const connections = this.#connectionsByMember.get(key);
     const before = this.#localPresence(key);
-    if (!peers?.delete(peer)) return;
-    this.#awayPeers.get(key)?.delete(peer);
+    if (!connections?.delete(connection)) return;
+    this.#awayConnections.get(key)?.delete(connection);
     const presence = this.#localPresence(key);
     if (presence && presence !== before) this.#publishPresence(username, presence);
     if (presence) return;
-    this.#peersByMember.delete(key);
-    this.#awayPeers.delete(key);
+    this.#connectionsByMember.delete(key);
+    this.#awayConnections.delete(key);
     this.#publishPresence(username, 'offline');
     this.#options.onMaybeEmpty(this);
     this.#options.onMemberDetached(key);
@@ -282,9 +278,10 @@ export class LocalRoom {
 
   /** There is no log any more that could tell who is behind of its end. */
   #handleRoomEnd(epoch: string, last: Entry | undefined): void {
-    for (const [key, peers] of [...this.#peersByMember]) {
-      for (const peer of peers)
-        if (last && this.#backlogOf(peer)) peer.emit(`${last.kind}:success`, toBroadcast({ roomId: this.roomId, epoch }, last));
+    for (const [key, connections] of [...this.#connectionsByMember]) {
+      for (const connection of connections)
+        if (last && this.#backlogOf(connection))
+          connection.peer.emit(`${last.kind}:success`, toBroadcast({ roomId: this.roomId, epoch }, last));
       this.#detachMember(key);
     }
   }
@@ -296,11 +293,11 @@ export class LocalRoom {
     if (entry.kind === 'remove:member') this.#summary.addLeft(payload.username);
   }
 
-  /** A peer that drops during its backlog must not resume after it: it gets no offset. */
+  /** A connection that drops during its backlog must not resume after it: it gets no offset. */
   #emitToMember(key: string, event: string, payload: object, ...offset: string[]): void {
-    for (const peer of this.#peersByMember.get(key) ?? []) {
-      const { backlogDelivery, canUseOffsets } = connectionOf(peer);
-      peer.emit(event, payload, ...(canUseOffsets && !backlogDelivery ? offset : []));
+    for (const connection of this.#connectionsByMember.get(key) ?? []) {
+      const { backlogDelivery, canUseOffsets } = connection;
+      connection.peer.emit(event, payload, ...(canUseOffsets && !backlogDelivery ? offset : []));
     }
   }
 
@@ -309,28 +306,28 @@ export class LocalRoom {
     return epoch === null ? undefined : { epoch, ...counts, online: this.ephemeralEvents.takeOnlineCount() };
   }
 
-  /** The room has another log than its peers know. Who is a member in that one, too, stays. */
+  /** The room has another log than its connections know. Who is a member in that one, too, stays. */
   #handleReset({ epoch, seq }: { epoch: string | null; seq: number }): void {
     this.latestHlc = 0;
     this.#broadcaster.broadcast('reset:room', { roomId: this.roomId, epoch, seq });
-    for (const peers of this.#peersByMember.values()) for (const peer of peers) this.#unverified.add(peer);
+    for (const connections of this.#connectionsByMember.values()) for (const connection of connections) this.#unverified.add(connection);
     this.#verifyMembers().catch(this.#options.onError);
   }
 
   async #verifyMembers(): Promise<void> {
     const { store, onMaybeEmpty } = this.#options;
-    const { keys } = await store.read(this.roomId, { keys: [...this.#peersByMember.keys()] });
-    for (const [key, peers] of this.#peersByMember) {
+    const { keys } = await store.read(this.roomId, { keys: [...this.#connectionsByMember.keys()] });
+    for (const [key, connections] of this.#connectionsByMember) {
       const author = (keys.get(key)?.value as MemberValue | undefined)?.author;
-      const nonMembers = [...peers].filter((peer) => this.#unverified.has(peer) && connectionOf(peer).identity.author !== author);
-      this.#detachMember(key, { peers: nonMembers });
+      const nonMembers = [...connections].filter((connection) => this.#unverified.has(connection) && connection.identity.author !== author);
+      this.#detachMember(key, { connections: nonMembers });
     }
     onMaybeEmpty(this);
   }
 
   #attachPendingJoins({ seq, by, author }: Entry): void {
     for (const pendingJoin of this.#pendingJoins.get(memberKey(by)) ?? []) {
-      if (connectionOf(pendingJoin.peer).identity.author !== author) continue;
+      if (pendingJoin.connection.identity.author !== author) continue;
       this.#attach(pendingJoin, seq - 1);
       this.#publishPresence(pendingJoin.username, 'online');
     }
@@ -338,30 +335,29 @@ export class LocalRoom {
 
   /** He hears what comes after an entry. */
   #attach(pendingJoin: PendingJoin, after: number): void {
-    const { peer, key, username } = pendingJoin;
-    if (!peer.connected) {
+    const { connection, key, username } = pendingJoin;
+    if (!connection.peer.isConnected) {
       this.#options.onMemberDetached(key);
       return;
     }
-    this.#peersByMember.set(key, (this.#peersByMember.get(key) ?? new Set()).add(peer));
-    this.#unverified.delete(peer);
-    connectionOf(peer).attach(this, key, username);
+    this.#connectionsByMember.set(key, (this.#connectionsByMember.get(key) ?? new Set()).add(connection));
+    this.#unverified.delete(connection);
+    connection.attach(this, key, username);
     if (this.follower.position) pendingJoin.livePosition = this.follower.position;
     this.ephemeralEvents.scheduleCount();
-    this.#startDelivery(peer, after);
+    this.#startDelivery(connection, after);
   }
 
-  #startDelivery(peer: Peer, after: number): void {
-    const connection = connectionOf(peer);
+  #startDelivery(connection: Connection, after: number): void {
     const { backlogDelivery } = connection;
     const backlog = backlogDelivery?.get(this.roomId);
     if (backlog) backlog.extend(after);
     else if (backlogDelivery) backlogDelivery.add(this.roomId, new RoomBacklog(this, after));
-    else this.#broadcaster.add(peer, connection);
+    else this.#broadcaster.add(connection);
   }
 
-  #backlogOf(peer: Peer): RoomBacklog | undefined {
-    return connectionOf(peer).backlogDelivery?.get(this.roomId);
+  #backlogOf(connection: Connection): RoomBacklog | undefined {
+    return connection.backlogDelivery?.get(this.roomId);
   }
 
   #removeMember(key: string, seq: number): void {
@@ -370,28 +366,27 @@ export class LocalRoom {
   }
 
   /** Ends the backlog of a removed member at the entry (`seq`) that removed them. */
-  #detachMember(key: string, { peers = [...(this.#peersByMember.get(key) ?? [])], seq = 0 } = {}): void {
-    const attached = this.#peersByMember.get(key);
-    for (const peer of peers) {
-      attached?.delete(peer);
-      this.#awayPeers.get(key)?.delete(peer);
-      const connection = connectionOf(peer);
+  #detachMember(key: string, { connections = [...(this.#connectionsByMember.get(key) ?? [])], seq = 0 } = {}): void {
+    const attached = this.#connectionsByMember.get(key);
+    for (const connection of connections) {
+      attached?.delete(connection);
+      this.#awayConnections.get(key)?.delete(connection);
       if (!connection.detach(this.roomId, key)) continue;
-      const backlog = this.#backlogOf(peer);
+      const backlog = this.#backlogOf(connection);
       if (backlog) backlog.truncateAt(seq);
-      else this.#broadcaster.remove(peer, connection);
+      else this.#broadcaster.remove(connection);
     }
     if (attached && attached.size > 0) return;
-    this.#peersByMember.delete(key);
-    this.#awayPeers.delete(key);
+    this.#connectionsByMember.delete(key);
+    this.#awayConnections.delete(key);
     this.ephemeralEvents.forgetMember(key);
     this.ephemeralEvents.scheduleCount();
   }
 
   #localPresence(key: string): ConnectedPresence | undefined {
-    const peerCount = this.#peersByMember.get(key)?.size ?? 0;
-    if (peerCount === 0) return undefined;
-    return this.#awayPeers.get(key)?.size === peerCount ? 'away' : 'online';
+    const connectionCount = this.#connectionsByMember.get(key)?.size ?? 0;
+    if (connectionCount === 0) return undefined;
+    return this.#awayConnections.get(key)?.size === connectionCount ? 'away' : 'online';
   }
 
   #publishPresence(username: string, presence: Presence): void {

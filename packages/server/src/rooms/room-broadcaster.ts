@@ -1,55 +1,56 @@
-/** Broadcasts to the peers of one room, with offsets for the clients that can use them. */
-import type { Peer, Transport } from '../connections/peer.ts';
+/** Broadcasts to the connections of one room, over all transports, with offsets for the clients that can use them. */
+import type { Connection } from '../connections/connection.ts';
+import type { Channel, Transport } from '../connections/peer.ts';
 
-/** Socket.IO gives every socket a room of its own id: these keep ours from being one of those. */
+/** Socket.IO gives every socket a channel of its own id: these prefixes keep the names apart. */
 const OFFSET_CHANNEL_PREFIX = 'room:';
 const PLAIN_CHANNEL_PREFIX = 'plain:';
 
-/** Of a connection: whether its client knows what to do with the offset of an entry. */
-interface OffsetSupport {
+interface RoomChannel {
+  readonly transport: Transport;
+  /** Whether the clients on it can use the offset of an entry. */
   readonly canUseOffsets: boolean;
+  readonly channel: Channel;
 }
 
-type Channel = ReturnType<Transport['to']>;
-
 /**
- * What a room is told is the same bytes for everybody, but for the offset of an entry. So those who are told none have a
- * channel of their own, and a text is made twice only while there are both kinds.
+ * A broadcast has the same bytes for all clients of a transport, except for the offset of an entry. So clients that get no offsets
+ * have a channel of their own, and a frame is built twice only if the room has both kinds.
  */
 export class RoomBroadcaster {
-  readonly #transport: Transport;
   readonly #roomId: string;
-  #offsetChannel: Channel | undefined;
-  #plainChannel: Channel | undefined;
+  /** One or two for each transport: so few that a search is cheaper than a map. */
+  readonly #channels: RoomChannel[] = [];
 
-  constructor(transport: Transport, roomId: string) {
-    this.#transport = transport;
+  constructor(roomId: string) {
     this.#roomId = roomId;
   }
 
-  add(peer: Peer, client: OffsetSupport): void {
-    const channel = this.#channelOf(client);
-    if (client.canUseOffsets) this.#offsetChannel ??= this.#transport.to(channel);
-    else this.#plainChannel ??= this.#transport.to(channel);
-    void peer.join(channel);
+  add({ peer, canUseOffsets }: Connection): void {
+    const { transport } = peer;
+    const name = this.#channelName(canUseOffsets);
+    if (!this.#channels.some((each) => each.transport === transport && each.canUseOffsets === canUseOffsets))
+      this.#channels.push({ transport, canUseOffsets, channel: transport.to(name) });
+    peer.join(name);
   }
 
-  remove(peer: Peer, client: OffsetSupport): void {
-    void peer.leave(this.#channelOf(client));
+  remove({ peer, canUseOffsets }: Connection): void {
+    peer.leave(this.#channelName(canUseOffsets));
   }
 
   broadcast(event: string, payload: object): void {
-    this.#offsetChannel?.emit(event, payload);
-    this.#plainChannel?.emit(event, payload);
+    for (const { channel } of this.#channels) channel.emit(event, payload);
   }
 
-  /** `offset`: what a client that knows it comes back with, as the last argument of the event. */
+  /** `offset`: the last argument of the event, which the client sends when it reconnects. */
   broadcastEntry(event: string, payload: object, offset: string): void {
-    this.#offsetChannel?.emit(event, payload, offset);
-    this.#plainChannel?.emit(event, payload);
+    for (const { channel, canUseOffsets } of this.#channels) {
+      if (canUseOffsets) channel.emit(event, payload, offset);
+      else channel.emit(event, payload);
+    }
   }
 
-  #channelOf({ canUseOffsets }: OffsetSupport): string {
+  #channelName(canUseOffsets: boolean): string {
     return (canUseOffsets ? OFFSET_CHANNEL_PREFIX : PLAIN_CHANNEL_PREFIX) + this.#roomId;
   }
 }

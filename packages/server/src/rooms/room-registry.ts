@@ -1,13 +1,13 @@
-/** The registry of the rooms that have peers on this node: opens and closes them, and attaches peers. */
+/** The registry of the rooms that have connections on this node: opens and closes them, and attaches connections. */
 import { ChatError, type Position } from '@engawa/protocol';
 import { BacklogDelivery } from '../connections/backlog.ts';
-import type { Peer, Transport } from '../connections/peer.ts';
+import type { Connection } from '../connections/connection.ts';
 import type { CommandResult } from '../domain/execute-command.ts';
 import { type MemberValue, memberKey } from '../domain/room-keys.ts';
 import type { ResponseMemory } from '../limits/response-memory.ts';
 import { type KeyState, type Store, StoreError } from '../store/contract.ts';
 import type { EphemeralEvent } from './ephemeral-events.ts';
-import { connectionOf, LocalRoom, type PendingJoin } from './local-room.ts';
+import { LocalRoom, type PendingJoin } from './local-room.ts';
 import { PageCache } from './page-cache.ts';
 import { MIN_RECONCILE_INTERVAL_MS } from './reconcile-interval.ts';
 
@@ -16,7 +16,6 @@ const RELEASE_RETRY_MS = 1_000;
 const RECONCILE_PORTIONS = 50;
 
 interface RoomRegistryOptions {
-  transport: Transport;
   store: Store;
   responseMemory: ResponseMemory;
   node: string;
@@ -31,7 +30,7 @@ interface MemberRef {
   username: string;
 }
 
-/** The rooms that have peers on this node: opened for the first who comes, closed after the last who leaves. */
+/** The rooms that have connections on this node: each is opened for the first one and closed after the last one. */
 export class RoomRegistry {
   readonly #options: RoomRegistryOptions;
   readonly #store: Store;
@@ -51,12 +50,12 @@ export class RoomRegistry {
     return this.#rooms.size > 0;
   }
 
-  /** The room, if a peer of this node is in it. */
+  /** The room, if a connection of this node is in it. */
   async get(roomId: string): Promise<LocalRoom | undefined> {
     return this.#rooms.get(roomId)?.catch(() => undefined);
   }
 
-  /** The rooms with peers of this node, and their positions. */
+  /** The rooms with connections of this node, and their positions. */
   async readPositions(): Promise<{ room: string; epoch: string; head: number }[]> {
     const rooms = await Promise.all([...this.#rooms.keys()].map((roomId) => this.get(roomId)));
     return rooms.flatMap((room) => {
@@ -65,9 +64,12 @@ export class RoomRegistry {
     });
   }
 
-  /** Seats the peer as the member that `join` makes it, or finds it to be already; answers from where on it hears the room. */
-  async join(peer: Peer, member: MemberRef, execute: () => Promise<CommandResult>): Promise<[CommandResult, Position | null]> {
-    return this.#withPendingJoin(peer, member, async (room, pendingJoin) => {
+  /**
+   * Attaches the connection as the member that `execute` makes it, or that it is already. Returns the position after which it
+   * receives the entries of the room.
+   */
+  async join(connection: Connection, member: MemberRef, execute: () => Promise<CommandResult>): Promise<[CommandResult, Position | null]> {
+    return this.#withPendingJoin(connection, member, async (room, pendingJoin) => {
       const result = await execute();
       if (result.outcome === 'appended') await room.follower.waitFor(result);
       // Around a fork the entry may be in the log and never be broadcast here: then it attached nobody.
@@ -77,55 +79,50 @@ export class RoomRegistry {
     });
   }
 
-  /** Attaches a returning peer whose member still exists. Returns the room, whose entries it receives from now on. */
-  async reattach(peer: Peer, member: MemberRef): Promise<LocalRoom> {
-    return this.#withPendingJoin(peer, member, async (room, pendingJoin) => {
+  /** Attaches a returning connection whose member still exists. Returns the room, whose entries it receives from now on. */
+  async reattach(connection: Connection, member: MemberRef): Promise<LocalRoom> {
+    return this.#withPendingJoin(connection, member, async (room, pendingJoin) => {
       if (!(await this.#reattachMember(room, pendingJoin))) throw new ChatError(room.follower.position ? 'not_a_member' : 'room_not_found');
       return room;
     });
   }
 
-  /** From now on the peer hears nothing of the rooms that it is seated in, until it was told what is put down here. */
-  createBacklogDelivery(peer: Peer): BacklogDelivery {
-    const { transport, responseMemory, onError } = this.#options;
-    const connection = connectionOf(peer);
-    const owner = { budgets: connection.address?.budgets, disconnect: () => transport.disconnect(peer) };
+  /** The connection receives no broadcasts of its rooms until it has received the backlogs that are added to the delivery. */
+  createBacklogDelivery(connection: Connection): BacklogDelivery {
+    const { responseMemory, onError } = this.#options;
+    const { peer, canUseOffsets } = connection;
+    const owner = { budgets: connection.address?.budgets, disconnect: () => peer.disconnect() };
     const reserve = (bytes: number) => responseMemory.reserve(owner, bytes);
-    const onCaughtUp = () => (connection.backlogDelivery = undefined);
-    connection.backlogDelivery = new BacklogDelivery(peer, {
-      transport,
-      reserve,
-      onError,
-      onCaughtUp,
-      canUseOffsets: connection.canUseOffsets,
-    });
+    const onCaughtUp = () => {
+      connection.backlogDelivery = undefined;
+      for (const [, { room }] of connection.memberships) room.resumeLive(connection);
+    };
+    connection.backlogDelivery = new BacklogDelivery(peer, { reserve, onError, onCaughtUp, canUseOffsets });
     return connection.backlogDelivery;
   }
 
-  /** More waits for the peer than it reads: it is told from the logs what happens in its rooms, as fast as it does read. */
-  switchToBacklog(peer: Peer): void {
-    const connection = connectionOf(peer);
+  /** More waits for the client than it reads: it receives the entries of its rooms from the logs, as fast as it reads. */
+  switchToBacklog(connection: Connection): void {
     if (connection.backlogDelivery) return;
-    const delivery = this.createBacklogDelivery(peer);
-    for (const [, { room }] of connection.memberships) room.switchToBacklog(peer, delivery);
+    const delivery = this.createBacklogDelivery(connection);
+    for (const [, { room }] of connection.memberships) room.switchToBacklog(connection, delivery);
     void delivery.deliver();
   }
 
-  /** Attaches a returning peer, and schedules the entries after a given one. */
-  async reattachFrom(peer: Peer, { seq, ...member }: MemberRef & { seq: number }): Promise<void> {
-    await this.#withPendingJoin(peer, member, async (room, pendingJoin) => {
+  /** Attaches a returning connection, and schedules the entries after a given one. */
+  async reattachFrom(connection: Connection, { seq, ...member }: MemberRef & { seq: number }): Promise<void> {
+    await this.#withPendingJoin(connection, member, async (room, pendingJoin) => {
       if (!(await room.attachFrom(pendingJoin, seq, () => this.#reattachMember(room, pendingJoin)))) throw new ChatError('not_a_member');
     });
   }
 
   /** The connection is gone: its names stay taken for the grace. */
-  async detachPeer(peer: Peer): Promise<void> {
-    const connection = connectionOf(peer);
+  async detachConnection(connection: Connection): Promise<void> {
     const memberships = [...connection.memberships].map(([roomId, { usernames }]) => ({ roomId, usernames: [...usernames] }));
     for (const { roomId, usernames } of memberships) for (const [key] of usernames) connection.detach(roomId, key);
     for (const { roomId, usernames } of memberships) {
       const room = await this.get(roomId);
-      for (const [key, username] of usernames) room?.detach(peer, key, username);
+      for (const [key, username] of usernames) room?.detach(connection, key, username);
     }
   }
 
@@ -143,11 +140,11 @@ export class RoomRegistry {
   }
 
   async #withPendingJoin<Result>(
-    peer: Peer,
+    connection: Connection,
     { roomId, username }: MemberRef,
     attach: (room: LocalRoom, pendingJoin: PendingJoin) => Promise<Result>,
   ) {
-    const pendingJoin: PendingJoin = { peer, key: memberKey(username), username };
+    const pendingJoin: PendingJoin = { connection, key: memberKey(username), username };
     const room = await this.#openFor(roomId, pendingJoin);
     try {
       return await attach(room, pendingJoin);
@@ -172,11 +169,10 @@ export class RoomRegistry {
   }
 
   #createRoom(roomId: string): Promise<LocalRoom> {
-    const { transport, store, node, largeRoomThreshold, onError } = this.#options;
+    const { store, node, largeRoomThreshold, onError } = this.#options;
     const onMemberDetached = (key: string) => void this.#releaseLease(roomId, key);
     return LocalRoom.open({
       roomId,
-      transport,
       store,
       pageCache: this.#pageCache,
       node,
@@ -196,7 +192,7 @@ export class RoomRegistry {
 
   /** The member exists already, by another connection or from before a drop; false if no longer. */
   async #reattachMember(room: LocalRoom, pendingJoin: PendingJoin): Promise<boolean> {
-    const { author } = connectionOf(pendingJoin.peer).identity;
+    const { author } = pendingJoin.connection.identity;
     const member = await this.#acquireLease(room.roomId, pendingJoin.key, author);
     return member !== undefined && room.attachMember(pendingJoin, member);
   }

@@ -1,17 +1,19 @@
 /** The Socket.IO handshake: counts each connection at its address, and gives each client an identity. */
 import type { IncomingMessage } from 'node:http';
 import { ChatError } from '@engawa/protocol';
-import type { Server, Socket } from 'socket.io';
+import type { Socket } from 'socket.io';
 import type { ChatNode } from '../chat-node.ts';
 import { createPid } from '../connections/identity.ts';
 import type { RefusalLog } from '../http/refusal-log.ts';
 import { type AddressLimiter, addressLimiterOf } from '../limits/address-limiter.ts';
 import type { RateLimitedLog } from '../logging/rate-limited-log.ts';
-import { connectionOf } from '../rooms/local-room.ts';
+import type { ChatSocketServer } from './chat-socket.ts';
 import { limitFrames } from './frame-limit.ts';
 import { Heartbeat, type PingedConnection } from './heartbeat.ts';
 import { canUseOffsets, isJavaScriptClient } from './recovery-offsets.ts';
 import { releaseHandshakeRequest } from './socket-memory.ts';
+import { SocketIoPeer } from './socketio-peer.ts';
+import type { SocketIoTransport } from './socketio-transport.ts';
 
 /** Of Engine.IO's errors: who polls names a session that is not here. */
 const UNKNOWN_SID_CODE = 1;
@@ -36,6 +38,7 @@ type HandshakeConn = Socket['conn'] & { [HANDSHAKE_STATE]?: HandshakeState; [CON
 
 interface HandshakeOptions {
   node: ChatNode;
+  transport: SocketIoTransport;
   log: RateLimitedLog;
   logRefusal: RefusalLog;
 }
@@ -44,7 +47,7 @@ interface HandshakeOptions {
  * Every connection is counted at its address from its first byte to its last; whoever comes in has a `Connection` of a
  * known identity.
  */
-export function installHandshake(io: Server, { node, log, logRefusal }: HandshakeOptions): { close: () => void } {
+export function installHandshake(io: ChatSocketServer, { node, transport, log, logRefusal }: HandshakeOptions): { close: () => void } {
   const { pingInterval: interval, pingTimeout: timeout } = (io.engine as { opts: { pingInterval: number; pingTimeout: number } }).opts;
   const heartbeat = new Heartbeat({ interval, timeout });
   const { rates } = node.context.limits;
@@ -81,8 +84,9 @@ export function installHandshake(io: Server, { node, log, logRefusal }: Handshak
     const { auth } = socket.handshake;
     try {
       const state = conn[HANDSHAKE_STATE];
-      node.admit(socket, auth, { address: state?.address, canUseOffsets: canUseOffsets(auth, state?.isJavaScript) });
-      const { session, author } = connectionOf(socket).identity;
+      const peer = new SocketIoPeer(transport, socket);
+      socket.data = node.admit(peer, auth, { address: state?.address, canUseOffsets: canUseOffsets(auth, state?.isJavaScript) });
+      const { session, author } = socket.data.identity;
       if (state && conn.readyState === 'open') admit(state, author);
       conn[IS_ADMITTED] = true;
       // What stock clients show by themselves when they come back.

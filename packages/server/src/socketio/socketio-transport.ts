@@ -1,7 +1,7 @@
 /** The Socket.IO transport of a node, with back-pressure and the limits of slow consumers. */
 import type { CoalescingAdapter } from '@engawa/coalescing-adapter';
-import type { Server } from 'socket.io';
-import type { Peer, Transport } from '../connections/peer.ts';
+import type { Channel, Transport } from '../connections/peer.ts';
+import type { ChatSocket, ChatSocketServer } from './chat-socket.ts';
 import { type EngineConn, UnreadTracker } from './unread-tracker.ts';
 
 /** What may wait for a client that does not read, whatever it is. */
@@ -23,7 +23,7 @@ export interface BufferLimits {
 }
 
 interface DrainWait {
-  peer: Peer;
+  socket: ChatSocket;
   /** Until no more than so many wait for it. */
   bytes: number;
   resolve: () => void;
@@ -35,11 +35,11 @@ interface SlowConsumer {
   checks: number;
 }
 
-const connOf = (peer: Peer): EngineConn => (peer as unknown as { conn: EngineConn }).conn;
+const connOf = (socket: ChatSocket): EngineConn => socket.conn as unknown as EngineConn;
 
-/** Socket.IO, as a node needs it. */
+/** What the peers of one Socket.IO server share: its broadcasts, the timers, and what is known of slow consumers. */
 export class SocketIoTransport implements Transport {
-  readonly #io: Server;
+  readonly #io: ChatSocketServer;
   readonly #limits: BufferLimits;
   readonly #unreadTracker: UnreadTracker;
   readonly #timer: NodeJS.Timeout;
@@ -51,7 +51,7 @@ export class SocketIoTransport implements Transport {
   readonly #drainWaits = new Set<DrainWait>();
   #drainTimer: NodeJS.Timeout | undefined;
 
-  constructor(io: Server, limits: BufferLimits) {
+  constructor(io: ChatSocketServer, limits: BufferLimits) {
     this.#io = io;
     this.#limits = limits;
     this.#unreadTracker = new UnreadTracker(io.engine);
@@ -61,7 +61,7 @@ export class SocketIoTransport implements Transport {
     this.#timer = setInterval(() => this.#checkAllConnections(), intervalMs);
   }
 
-  to(channel: string): ReturnType<Transport['to']> {
+  to(channel: string): Channel {
     return this.#io.to(channel);
   }
 
@@ -69,35 +69,31 @@ export class SocketIoTransport implements Transport {
    * Ends the connection of a client for whom more would have to be kept: memory is for those who read. It may come back and
    * read on from where it was.
    */
-  enforceBufferLimit(peer: Peer): void {
-    const conn = connOf(peer);
-    if (isOverHardLimit(conn, this.unreadBytes(peer))) conn.close(true);
+  enforceBufferLimit(socket: ChatSocket): void {
+    const conn = connOf(socket);
+    if (isOverHardLimit(conn, this.unreadBytes(socket))) conn.close(true);
   }
 
-  isOverSoftLimit(peer: Peer): boolean {
-    return this.unreadBytes(peer) > this.#limits.softLimitBytes;
+  isOverSoftLimit(socket: ChatSocket): boolean {
+    return this.unreadBytes(socket) > this.#limits.softLimitBytes;
   }
 
-  async waitForDrain(peer: Peer): Promise<void> {
-    await this.waitUntilRead(peer, this.#limits.softLimitBytes / 2);
+  async waitForDrain(socket: ChatSocket): Promise<void> {
+    await this.waitUntilRead(socket, this.#limits.softLimitBytes / 2);
   }
 
-  waitUntilRead(peer: Peer, bytes: number): Promise<void> | undefined {
-    if (this.#isDrainedTo(peer, bytes)) return undefined;
+  waitUntilRead(socket: ChatSocket, bytes: number): Promise<void> | undefined {
+    if (this.#isDrainedTo(socket, bytes)) return undefined;
     return new Promise((resolve) => {
-      this.#drainWaits.add({ peer, bytes, resolve });
+      this.#drainWaits.add({ socket, bytes, resolve });
       this.#scheduleDrainCheck();
     });
   }
 
-  disconnectAfterDrain(peer: Peer): void {
-    const conn = connOf(peer);
+  disconnectAfterDrain(socket: ChatSocket): void {
+    const conn = connOf(socket);
     conn.close();
     this.#disconnecting.set(conn, performance.now() + DISCONNECT_TIMEOUT_MS);
-  }
-
-  disconnect(peer: Peer): void {
-    connOf(peer).close(true);
   }
 
   close(): void {
@@ -107,16 +103,16 @@ export class SocketIoTransport implements Transport {
     this.#drainWaits.clear();
   }
 
-  /** Bytes that the system has not taken yet of what was sent to the peer. */
-  unreadBytes(peer: Peer): number {
-    return (this.#io.of('/').adapter as CoalescingAdapter).bufferedBytesOf(peer.id) + this.#unreadTracker.unreadPollBytes(connOf(peer));
+  /** Bytes that the system has not taken yet of what was sent to the client. */
+  unreadBytes(socket: ChatSocket): number {
+    return (this.#io.of('/').adapter as CoalescingAdapter).bufferedBytesOf(socket.id) + this.#unreadTracker.unreadPollBytes(connOf(socket));
   }
 
-  #isDrainedTo(peer: Peer, bytes: number): boolean {
-    return connOf(peer).readyState !== 'open' || this.unreadBytes(peer) <= bytes;
+  #isDrainedTo(socket: ChatSocket, bytes: number): boolean {
+    return connOf(socket).readyState !== 'open' || this.unreadBytes(socket) <= bytes;
   }
 
-  /** One timer for all peers that are waited for. */
+  /** One timer for all that are waited for. */
   #scheduleDrainCheck(): void {
     this.#drainTimer ??= setTimeout(() => this.#checkDrainWaits(), DRAIN_POLL_MS + this.#drainWaits.size / DRAIN_WAITS_PER_MS);
   }
@@ -124,7 +120,7 @@ export class SocketIoTransport implements Transport {
   #checkDrainWaits(): void {
     this.#drainTimer = undefined;
     for (const wait of this.#drainWaits) {
-      if (!this.#isDrainedTo(wait.peer, wait.bytes)) continue;
+      if (!this.#isDrainedTo(wait.socket, wait.bytes)) continue;
       this.#drainWaits.delete(wait);
       wait.resolve();
     }
