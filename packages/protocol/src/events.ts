@@ -482,4 +482,7 @@ export type ServerEvents = { [E in EntryKind as `${E}:success`]: (broadcast: Roo
 /** Whether the event appends to a room's log. */
 export const isCommandName = (event: EventName): event is CommandName => 'broadcast' in events[event] || 'broadcastAs' in events[event];
 
+/** Whether the event only reads. */
+export const isQueryName = (event: EventName): event is QueryName => !(isCommandName(event) || 'ephemeral' in events[event]);
+
 export const isEventName = (name: unknown): name is EventName => typeof name === 'string' && Object.hasOwn(events, name);

@@ -2,8 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import { LIMITS, type Limits, type ServerNotice } from '@engawa/protocol';
 import { type Logger, pino } from 'pino';
+import type { Answer } from './api/answer.ts';
 import type { AppContext } from './api/context.ts';
-import { dispatch } from './api/dispatch.ts';
+import { type ClientRequest, dispatch } from './api/dispatch.ts';
 import { QueryScheduler } from './api/query-scheduler.ts';
 import { ABSENCE_MS, GRACE_MS, LeaseManager } from './background/lease-manager.ts';
 import { QuotaMonitor } from './background/quota-monitor.ts';
@@ -130,9 +131,9 @@ export class ChatNode {
     this.#connections.add(connection);
   }
 
-  /** Something that the client sent: the event's name, what it carries, and last the acknowledgement, if there is one. */
-  dispatch(connection: Connection, event: unknown, args: unknown[]): void {
-    dispatch(this.context, connection, event, args);
+  /** See `dispatch`. */
+  dispatch(request: ClientRequest): Promise<Answer | undefined> {
+    return dispatch(this.context, request);
   }
 
   async removeConnection(connection: Connection): Promise<void> {

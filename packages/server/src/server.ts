@@ -12,6 +12,7 @@ import { createHttpServer } from './http/http-server.ts';
 import { AdmissionQueue } from './limits/admission-queue.ts';
 import { MemoryPressure } from './limits/memory-pressure.ts';
 import { RateLimitedLog } from './logging/rate-limited-log.ts';
+import { answerRequest } from './socketio/answer-request.ts';
 import type { ChatSocket, ChatSocketServer } from './socketio/chat-socket.ts';
 import { corkWrites } from './socketio/cork-writes.ts';
 import { installHandshake } from './socketio/handshake.ts';
@@ -124,7 +125,9 @@ export function createServer({
 
   // The same functions for all sockets, each `this` in its turn: ten thousand sockets need no closures.
   function onAny(this: ChatSocket, event: unknown, ...args: unknown[]): void {
-    node.dispatch(this.data, event, args);
+    answerRequest({ node, transport, socket: this }, event, args).catch((error: unknown) => {
+      log.error({ err: error }, 'an answer could not be written');
+    });
   }
   function onError(error: unknown): void {
     // A client may send an event of this name: only what the transport met is for the log.

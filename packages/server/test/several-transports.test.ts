@@ -14,8 +14,11 @@ async function startRoom() {
     const peer = new RecordingTransport().newPeer();
     const connection = node.admit(peer, {}, { canUseOffsets });
     node.addConnection(connection);
-    const request = (event: string, payload: object) =>
-      new Promise((resolve) => node.dispatch(connection, event, [{ roomId, username, ...payload }, resolve]));
+    const request = async (event: string, payload: object) => {
+      const answer = await node.dispatch({ connection, event, payload: { roomId, username, ...payload } });
+      answer?.deliver(() => undefined);
+      return answer?.ack;
+    };
     expect(await request(username === 'aya' ? 'create:room' : 'add:member', {})).toMatchObject({ ok: true });
     return { peer, connection, request };
   };

@@ -37,8 +37,6 @@ export class MemoryPeer implements Peer {
     this.channels.delete(channel);
   }
 
-  enforceBufferLimit(): void {}
-
   async waitForDrain(): Promise<void> {}
 
   waitUntilRead(): undefined {

@@ -122,7 +122,7 @@ export class MemoryConnection {
     this.#toServer = new Pipe({
       faults: () => ({ ...faults(), duplicate: 0, reorder: 0 }),
       random,
-      deliver: (packet) => this.#receive(packet),
+      deliver: (packet) => void this.#receive(packet),
     });
     this.#toClient = new Pipe({
       faults,
@@ -176,9 +176,9 @@ export class MemoryConnection {
     this.#onEnd(reason);
   }
 
-  #receive({ requestId, event, payload }: ToServer): void {
-    const acknowledge = (answer: unknown) => this.#toClient.send({ requestId, answer: jsonCopy(answer) });
-    if (this.#connection) this.#node.node.dispatch(this.#connection, event, [payload, acknowledge]);
+  async #receive({ requestId, event, payload }: ToServer): Promise<void> {
+    const answer = this.#connection && (await this.#node.node.dispatch({ connection: this.#connection, event, payload }));
+    answer?.deliver((ack) => this.#toClient.send({ requestId, answer: jsonCopy(ack) }));
   }
 }
 

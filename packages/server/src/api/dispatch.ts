@@ -1,64 +1,70 @@
-/** Dispatches one request of a connection to its handler, and sends the response or the error. */
+/** Dispatches one request of a connection to its handler, and returns the response or the error. */
 import {
   ChatError,
   describeZodIssue,
   type ErrorCode,
   type EventName,
   events,
-  isCommandName,
   isEventName,
+  isQueryName,
   type Limits,
-  type Position,
   type RequestPayload,
 } from '@engawa/protocol';
 import type { Connection } from '../connections/connection.ts';
 import type { FactsCache } from '../domain/execute-command.ts';
 import { MAX_RESPONSE_BYTES } from '../domain/response-budget.ts';
 import type { MemoryReservation } from '../limits/response-memory.ts';
+import { Answer, MAX_UNREAD_QUERY_BYTES } from './answer.ts';
 import type { AppContext } from './context.ts';
 import { toErrorPayload } from './error-payload.ts';
 import { batchKeyOf, handlers } from './handlers.ts';
 import { exceedsJsonLimits } from './json-size.ts';
 
 /** Characters of an event's name that a refusal repeats: any name may be asked for. */
-const MAX_ECHOED_CHARS = 64;
+export const MAX_ECHOED_CHARS = 64;
 
 /**
- * What may be unread by a client that is answered. A question waits until the answers before it were read; who reads slowly and
- * talks is heard all the same, until much more waits: their answers are small.
+ * Bytes that may be unread by a client whose command is executed. A slow consumer that chats is served until much more waits than
+ * before a query: responses to commands are small.
  */
-const MAX_UNREAD_BYTES = { query: 256 * 1024, command: 1024 * 1024 };
+const MAX_UNREAD_COMMAND_BYTES = 1024 * 1024;
 
 /** Refusals by a limit: an operator must see them, who may have set it too low. */
 const LIMIT_CODES = new Set<ErrorCode>(['rate_limited', 'too_many_rooms', 'too_many_names', 'quota_exceeded', 'busy']);
 
-type Acknowledge = (answer: object) => void;
-
-/** One packet that wants an answer. */
-interface PendingRequest {
-  context: AppContext;
+/** A request as a transport receives it. */
+export interface ClientRequest {
   connection: Connection;
   event: string;
-  acknowledge: Acknowledge | undefined;
+  payload: unknown;
 }
 
-/** One request of a connection: it is answered by its acknowledgement, or by an `error` event. */
-export function dispatch(context: AppContext, connection: Connection, name: unknown, args: unknown[]): void {
-  const event = typeof name === 'string' ? name : '';
-  const last = args.at(-1);
-  const pending = { context, connection, event, acknowledge: typeof last === 'function' ? (last as Acknowledge) : undefined };
-  try {
-    if (connection.isClosing) return;
-    connection.takeRequestToken(event);
-    if (!isEventName(event)) throw new ChatError('unknown_event');
-    const request = parsePayload(event, args[0], context.limits);
-    connection.enqueue((factsCache) => handleRequest(pending, event, request, factsCache), {
-      batchKey: batchKeyOf(event, request),
-      payload: request,
-    });
-  } catch (error) {
-    sendError(pending, error);
-  }
+interface PendingRequest<E extends EventName> {
+  connection: Connection;
+  event: E;
+  request: RequestPayload<E>;
+  resolve: (answer: Answer) => void;
+}
+
+/**
+ * Never rejects. Resolves before the next request of the connection begins, so that a transport that delivers the answer at once
+ * keeps their order. Resolves with undefined if the connection is closing: its requests are ignored.
+ */
+export function dispatch(context: AppContext, { connection, event, payload }: ClientRequest): Promise<Answer | undefined> {
+  if (connection.isClosing) return Promise.resolve(undefined);
+  return new Promise((resolve) => {
+    try {
+      connection.takeRequestToken(event);
+      if (!isEventName(event)) throw new ChatError('unknown_event');
+      const request = parsePayload(event, payload, context.limits);
+      connection.enqueue((factsCache) => execute(context, { connection, event, request, resolve }, factsCache), {
+        batchKey: batchKeyOf(event, request),
+        payload: request,
+      });
+    } catch (error) {
+      resolve(refuse(context, { connection, event }, error));
+    }
+  });
 }
 
 function parsePayload<E extends EventName>(event: E, payload: unknown, limits: Limits): RequestPayload<E> {
@@ -80,28 +86,21 @@ function validate(event: EventName, payload: unknown) {
   }
 }
 
-/** The one place where what goes wrong is caught; it never rejects. */
-async function handleRequest<E extends EventName>(
-  pending: PendingRequest,
-  event: E,
-  request: RequestPayload<E>,
+/** The one place where errors of handlers are caught. */
+async function execute<E extends EventName>(
+  context: AppContext,
+  { connection, event, request, resolve }: PendingRequest<E>,
   factsCache: FactsCache,
 ): Promise<void> {
-  const { context, connection, acknowledge } = pending;
   let reservation: MemoryReservation | undefined;
   try {
-    const whenRead = connection.peer.waitUntilRead(isQuery(event) ? MAX_UNREAD_BYTES.query : MAX_UNREAD_BYTES.command);
+    const whenRead = connection.peer.waitUntilRead(isQueryName(event) ? MAX_UNREAD_QUERY_BYTES : MAX_UNREAD_COMMAND_BYTES);
     if (whenRead) await whenRead;
-    if (isQuery(event)) reservation = await reserveResponseMemory(context, connection);
+    if (isQueryName(event)) reservation = await reserveResponseMemory(context, connection);
     const response = await handlers[event](context, connection, request, factsCache);
-    if (acknowledge) acknowledge({ ok: true, ...response });
-    else if (isQuery(event)) connection.peer.emit(`${event}:success`, response);
-    else if (isUnchanged(event, response)) connection.peer.emit(`${event}:success`, { ...request, ...positionFields(response) });
-    connection.peer.enforceBufferLimit();
+    resolve(new Answer({ ok: true, ...response }, { connection, request, reservation }));
   } catch (error) {
-    sendError(pending, error);
-  } finally {
-    reservation?.releaseAfter(connection.peer.waitUntilRead(MAX_UNREAD_BYTES.query));
+    resolve(refuse(context, { connection, event, request, reservation }, error));
   }
 }
 
@@ -116,28 +115,18 @@ async function reserveResponseMemory({ responseMemory }: AppContext, connection:
   throw new ChatError('busy');
 }
 
-const isQuery = (event: EventName): boolean => !(isCommandName(event) || 'ephemeral' in events[event]);
-
-/** A command after which the room is as it was: nobody hears of it, so it is answered by an event where nothing else answers it. */
-const isUnchanged = (event: EventName, response: object): response is Position => isCommandName(event) && !('id' in response);
-const positionFields = ({ epoch, seq }: Position) => ({ epoch, seq });
-
-function sendError({ context, connection, event, acknowledge }: PendingRequest, error: unknown): void {
-  const payload = toErrorPayload(error, event, context.log);
-  if (error instanceof ChatError && LIMIT_CODES.has(error.code))
-    context.log.info(
-      { address: connection.address?.name, event: event.slice(0, MAX_ECHOED_CHARS) },
-      `a request is refused: ${payload.code}`,
-    );
-  if (acknowledge) acknowledge({ ok: false, error: payload });
-  else connection.peer.emit('error', { ...payload, event: event.slice(0, MAX_ECHOED_CHARS) });
-  connection.peer.enforceBufferLimit();
-  // What fails here is no fault of the client.
-  if (error instanceof ChatError && !connection.isClosing && !connection.takeRefusalToken()) disconnectAfterRefusals(connection);
+interface RefusedRequest {
+  connection: Connection;
+  event: string;
+  request?: object;
+  reservation?: MemoryReservation | undefined;
 }
 
-/** Refusing costs, too: who does nothing but what is refused is shown out, and may come back. */
-function disconnectAfterRefusals({ peer }: Connection): void {
-  peer.emit('error', new ChatError('too_many_refusals').toPayload());
-  peer.disconnectAfterDrain();
+function refuse({ log }: AppContext, { connection, event, ...details }: RefusedRequest, error: unknown): Answer {
+  const payload = toErrorPayload(error, event, log);
+  if (error instanceof ChatError && LIMIT_CODES.has(error.code))
+    log.info({ address: connection.address?.name, event: event.slice(0, MAX_ECHOED_CHARS) }, `a request is refused: ${payload.code}`);
+  // An error of the server does not count against the client. A token is taken at once: the requests that follow are ignored then.
+  const isLast = error instanceof ChatError && !connection.isClosing && !connection.takeRefusalToken();
+  return new Answer({ ok: false, error: payload }, { connection, ...details, isLast });
 }

@@ -8,8 +8,6 @@ export interface Peer {
   emit(event: string, ...args: unknown[]): void;
   join(channel: string): void;
   leave(channel: string): void;
-  /** Disconnects a client for which too much waits. Called after something was sent to this client alone. */
-  enforceBufferLimit(): void;
   /** Whether more bytes wait for the client than broadcasts may add to. */
   readonly isOverSoftLimit: boolean;
   /** Resolves when the client has read so much that more may be sent, or is disconnected. */

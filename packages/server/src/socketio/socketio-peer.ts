@@ -29,10 +29,6 @@ export class SocketIoPeer implements Peer {
     void this.#socket.leave(channel);
   }
 
-  enforceBufferLimit(): void {
-    this.transport.enforceBufferLimit(this.#socket);
-  }
-
   get isOverSoftLimit(): boolean {
     return this.transport.isOverSoftLimit(this.#socket);
   }

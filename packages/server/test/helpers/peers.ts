@@ -30,6 +30,8 @@ export class RecordingPeer implements Peer {
   isOverSoftLimit = false;
   /** What `waitForDrain` waits for. */
   drained: Promise<void> = Promise.resolve();
+  /** What `waitUntilRead` waits for. */
+  read: Promise<void> | undefined;
 
   constructor(transport: Transport) {
     this.transport = transport;
@@ -47,14 +49,12 @@ export class RecordingPeer implements Peer {
     this.channels.delete(channel);
   }
 
-  enforceBufferLimit(): void {}
-
   async waitForDrain(): Promise<void> {
     await this.drained;
   }
 
-  waitUntilRead(): undefined {
-    return undefined;
+  waitUntilRead(): Promise<void> | undefined {
+    return this.read;
   }
 
   disconnectAfterDrain(): void {

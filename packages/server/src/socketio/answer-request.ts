@@ -1,0 +1,45 @@
+/** Passes an event of a Socket.IO client to the chat node, and writes the answer to the client. */
+import { isCommandName, isEventName, isQueryName } from '@engawa/protocol';
+import type { Answer } from '../api/answer.ts';
+import { MAX_ECHOED_CHARS } from '../api/dispatch.ts';
+import type { ChatNode } from '../chat-node.ts';
+import type { ChatSocket } from './chat-socket.ts';
+import type { SocketIoTransport } from './socketio-transport.ts';
+
+type Acknowledge = (ack: object) => void;
+
+interface RequestContext {
+  node: ChatNode;
+  transport: SocketIoTransport;
+  socket: ChatSocket;
+}
+
+/** `args`: the payload, and last the acknowledgement, if the client wants one. */
+export async function answerRequest({ node, transport, socket }: RequestContext, name: unknown, args: unknown[]): Promise<void> {
+  const event = typeof name === 'string' ? name : '';
+  const last = args.at(-1);
+  const answer = await node.dispatch({ connection: socket.data, event, payload: args[0] });
+  answer?.deliver((ack) => {
+    if (typeof last === 'function') (last as Acknowledge)(ack);
+    else emitAnswer(socket, event, answer);
+    transport.enforceBufferLimit(socket);
+  });
+}
+
+/**
+ * Answers a client that wants no acknowledgement. A command that changed the room is answered by its broadcast; one that changed
+ * nothing has none, and is answered by an event of the same name. Clients of ephemeral events receive errors only.
+ */
+function emitAnswer(socket: ChatSocket, event: string, { ack, request }: Answer): void {
+  if (!ack.ok) {
+    socket.emit('error', { ...ack.error, event: event.slice(0, MAX_ECHOED_CHARS) });
+    return;
+  }
+  const { ok: _, ...response } = ack;
+  if (!isEventName(event)) return;
+  if (isQueryName(event)) socket.emit(`${event}:success`, response);
+  else if (isCommandName(event) && !('id' in response)) {
+    const { epoch, seq } = response as { epoch: string; seq: number };
+    socket.emit(`${event}:success`, { ...request, epoch, seq });
+  }
+}
