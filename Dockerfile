@@ -4,6 +4,7 @@ COPY package.json package-lock.json ./
 COPY packages/protocol/package.json packages/protocol/
 COPY packages/coalescing-adapter/package.json packages/coalescing-adapter/
 COPY packages/client/package.json packages/client/
+COPY packages/chat-view/package.json packages/chat-view/
 COPY packages/server/package.json packages/server/
 COPY packages/store-conformance/package.json packages/store-conformance/
 COPY packages/terminal/package.json packages/terminal/
@@ -28,6 +29,7 @@ COPY --from=production /engawa/node_modules node_modules
 COPY --from=build /engawa/packages/protocol packages/protocol
 COPY --from=build /engawa/packages/coalescing-adapter packages/coalescing-adapter
 COPY --from=build /engawa/packages/client packages/client
+COPY --from=build /engawa/packages/chat-view packages/chat-view
 COPY --from=build /engawa/packages/server packages/server
 COPY --from=build /engawa/packages/terminal packages/terminal
 COPY --from=build /engawa/packages/engawa packages/engawa

@@ -4,7 +4,6 @@ import { seed } from '@engawa/testkit/seed';
 import fc from 'fast-check';
 import stringWidth from 'string-width';
 import { expect, test } from 'vitest';
-import { findConfusables } from '#text/confusables.js';
 import { displayWidth, isSimpleText, measureGraphemes, truncate } from '#text/display-width.js';
 import { linkifyUrls } from '#text/hyperlinks.js';
 import { sanitizeLine, sanitizeLines } from '#text/sanitize.js';
@@ -204,26 +203,4 @@ test('a link has only visible ASCII, and the text around it is unchanged', () =>
     for (const span of row) if (!span.link) expect(text).toContain(span.text);
     if (!row.some(({ link }) => link)) expect(textOf(row)).toBe(text);
   });
-});
-
-test.each([
-  [['aya', 'аyа']],
-  [['admin', 'ａｄｍｉｎ']],
-  [['google', 'ɡoogle']],
-  [['lan', 'Ian']],
-  [['b0b', 'bob']],
-  [['ニコ', '二コ']],
-  [['カメ', '力メ', 'ｶﾒ']],
-  [['ロ', '口']],
-  [['エ', '工']],
-  [['ト', '卜']],
-  [['タ', '夕']],
-  [['ハ', '八']],
-  [['イ', '亻']],
-  [['ー', '一']],
-  [['aya', 'aya\u200b', 'a\u2060ya']],
-])('%s look alike', (names) => expect([...findConfusables([...names, 'somebody', 'else'])].sort()).toEqual([...names].sort()));
-
-test('distinguishable names are not marked', () => {
-  expect(findConfusables(['aya', 'ayá', 'ben', 'Ben2', 'ben3', '縁側', '縁', 'user1', 'user2', 'aya'])).toEqual(new Set());
 });

@@ -1,8 +1,9 @@
 // English message catalogue of the terminal client.
+
+import type { SystemNote } from '@engawa/chat-view';
 import type { ConnectionError, ErrorInfo } from '@engawa/client';
 import { CHAT_TEXT } from '@engawa/protocol/text';
 import type { BellMode } from '../view-model/alerts.ts';
-import type { SystemNote } from '../view-model/system-notes.ts';
 import { isToday } from './days.ts';
 
 const day = new Intl.DateTimeFormat('en', { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });

@@ -1,7 +1,8 @@
 // Japanese message catalogue of the terminal client.
+
+import type { SystemNote } from '@engawa/chat-view';
 import type { ConnectionErrorCode, ErrorInfo } from '@engawa/client';
 import { CHAT_TEXT } from '@engawa/protocol/text';
-import type { SystemNote } from '../view-model/system-notes.ts';
 import { isToday } from './days.ts';
 import type { en } from './en.ts';
 

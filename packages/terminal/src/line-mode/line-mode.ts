@@ -1,5 +1,6 @@
 // Line mode of `engawa chat`: chatting in plain lines, for pipes and screen readers.
 import { createInterface, type Interface } from 'node:readline';
+import { isConfirmed, toSystemNote } from '@engawa/chat-view';
 import type { Chat, Client, MissedEntry, OutgoingChat, Room, RoomEnding, TimelineChat } from '@engawa/client';
 import type { ProcessIO } from '../command-line/process-io.ts';
 import { warn } from '../command-line/warn.ts';
@@ -11,9 +12,7 @@ import { findReplyTarget, type ReplyTarget, ReplyTargets } from '../scripting/re
 import { excerpt } from '../text/excerpt.ts';
 import { codePointLength } from '../text/length.ts';
 import { sanitizeLine } from '../text/sanitize.ts';
-import { isConfirmed } from '../view-model/history-window.ts';
 import { splitIntoChats } from '../view-model/split-long-text.ts';
-import { toSystemNote } from '../view-model/system-notes.ts';
 
 interface LineOutput {
   messages: Messages;

@@ -1,6 +1,6 @@
 // Turns the http and https URLs of a text into terminal hyperlinks.
 import { domainToUnicode } from 'node:url';
-import { looksLatin } from './confusables.ts';
+import { looksLatin } from '@engawa/chat-view';
 import { REPLACEMENT } from './sanitize.ts';
 import type { Row, Span } from './styled-span.ts';
 

@@ -1,4 +1,6 @@
 // The full-screen client: connects rooms, state and screen.
+
+import { type ReadMark, ReadMarks, type RoomStore } from '@engawa/chat-view';
 import { type Chat, type Client, type ConnectionError, JoinError, type MissedEntry, type Room, type RoomEnding } from '@engawa/client';
 import { mentions } from '@engawa/protocol/mentions';
 import { CliError } from '../command-line/cli-error.ts';
@@ -10,8 +12,6 @@ import type { Screen, ScreenListener } from '../screen/screen.ts';
 import { codePointLength } from '../text/length.ts';
 import { sanitizeLine } from '../text/sanitize.ts';
 import { type Alerts, createAlertStore, DEFAULT_ALERTS } from '../view-model/alerts.ts';
-import { type ReadMark, ReadMarks } from '../view-model/local-read-marks.ts';
-import type { RoomStore } from '../view-model/room-store.ts';
 import { Drafts } from './drafts.ts';
 import type { EditorResult } from './external-editor.ts';
 import { PanelLoader } from './panel-loader.ts';

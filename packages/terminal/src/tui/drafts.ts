@@ -1,6 +1,7 @@
 // Saves unsent text of each room, so that it survives a restart.
+
+import { RoomStore } from '@engawa/chat-view';
 import type { Chat, ClientStorage } from '@engawa/client';
-import { RoomStore } from '../view-model/room-store.ts';
 import type { Composing, Tab } from './tab.ts';
 
 /** A kill loses at most this much of the input. */

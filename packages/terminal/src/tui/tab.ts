@@ -1,13 +1,10 @@
 // One open room of the full-screen client: editor, scroll position, unread count.
+
+import { countUnread, HistoryWindow, KnownNames, ReplyQuotes, SystemNotes, type Unread } from '@engawa/chat-view';
 import type { Chat, Room, TimelineChat } from '@engawa/client';
 import { Editor } from '../input/editor.ts';
 import { type Alerts, DEFAULT_ALERTS } from '../view-model/alerts.ts';
-import { HistoryWindow } from '../view-model/history-window.ts';
-import { KnownNames } from '../view-model/known-names.ts';
 import { NameColumnWidth } from '../view-model/name-column.ts';
-import { ReplyQuotes } from '../view-model/reply-quotes.ts';
-import { SystemNotes } from '../view-model/system-notes.ts';
-import { countUnread, type Unread } from '../view-model/unread.ts';
 import type { Anchor } from './view/timeline.ts';
 
 /** The reply or edit in progress. */

@@ -1,11 +1,12 @@
 // What slash commands do in the full-screen client.
+
+import { findSeqIndex, isConfirmed } from '@engawa/chat-view';
 import type { Chat, OutgoingChat, TimelineChat } from '@engawa/client';
 import type { ScreenCommandContext } from '../commands/slash-commands.ts';
 import { excerpt } from '../text/excerpt.ts';
 import { sanitizeForClipboard } from '../text/pasteable.ts';
 import { sanitizeLine } from '../text/sanitize.ts';
 import type { BellMode } from '../view-model/alerts.ts';
-import { findSeqIndex, isConfirmed } from '../view-model/history-window.ts';
 import type { App } from './app.ts';
 import { replySeqOf } from './view/chat-rows.ts';
 import { chatKey } from './view/timeline.ts';

@@ -1,6 +1,7 @@
 // Notification settings of a room: bell mode and mute.
+
+import { RoomStore } from '@engawa/chat-view';
 import type { ClientStorage } from '@engawa/client';
-import { RoomStore } from './room-store.ts';
 
 const SAVE_DELAY_MS = 250;
 

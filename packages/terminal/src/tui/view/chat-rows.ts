@@ -1,4 +1,6 @@
 // Lays out one chat as rows: time, name, text, quote and reactions.
+
+import { isConfirmed } from '@engawa/chat-view';
 import type { Chat, TimelineChat } from '@engawa/client';
 import { mentions } from '@engawa/protocol/mentions';
 import type { Messages } from '../../i18n/messages.ts';
@@ -7,7 +9,6 @@ import { linkifyUrls } from '../../text/hyperlinks.ts';
 import { sanitizeLine, sanitizeLines } from '../../text/sanitize.ts';
 import type { AuthorColor, Row, Span } from '../../text/styled-span.ts';
 import { wrapRow } from '../../text/wrap.ts';
-import { isConfirmed } from '../../view-model/history-window.ts';
 import { fitRow, rowWidth } from './cells.ts';
 
 /** How to display one chat. */

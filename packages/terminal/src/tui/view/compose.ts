@@ -145,7 +145,7 @@ function createTimelineLayout({ messages }: State, tab: Tab, columns: number, he
     selected: tab.selected,
     // Leaves room for the mark of confusable names.
     nameWidth: tab.nameColumn.widthFor(history.chats) + (tab.names.hasConfusables ? 1 : 0),
-    colorOf: (username) => tab.names.colorOf(username),
+    colorOf: (username) => `author${tab.names.colorIndexOf(username)}`,
     isConfusable: (username) => tab.names.isConfusable(username),
     quotedChat: (seq) => quotes.find(seq, history),
   });

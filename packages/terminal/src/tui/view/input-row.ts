@@ -1,4 +1,6 @@
 // Lays out the input row, the reply or edit row above it and the hint row.
+
+import { formatUnread, isConfirmed } from '@engawa/chat-view';
 import type { Room } from '@engawa/client';
 import { CHAT_TEXT } from '@engawa/protocol/text';
 import type { Messages } from '../../i18n/messages.ts';
@@ -6,9 +8,7 @@ import { displayWidth, truncate } from '../../text/display-width.ts';
 import { codePointLength } from '../../text/length.ts';
 import { sanitizeLine } from '../../text/sanitize.ts';
 import type { Row } from '../../text/styled-span.ts';
-import { isConfirmed } from '../../view-model/history-window.ts';
 import { splitIntoChats } from '../../view-model/split-long-text.ts';
-import { formatUnread } from '../../view-model/unread.ts';
 import { activeEditor, inputPurpose, type State } from '../state.ts';
 import type { Tab } from '../tab.ts';
 import { alignEnds, fitRow, rowWidth } from './cells.ts';

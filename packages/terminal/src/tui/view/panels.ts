@@ -1,11 +1,12 @@
 // Lays out the panels: help, member list and room chooser.
+
+import { formatUnread } from '@engawa/chat-view';
 import { commands, usageWithAliases } from '../../commands/slash-commands.ts';
 import type { Messages } from '../../i18n/messages.ts';
 import { displayWidth, truncate } from '../../text/display-width.ts';
 import { sanitizeLine } from '../../text/sanitize.ts';
 import type { Row, Span } from '../../text/styled-span.ts';
 import { wrapRow } from '../../text/wrap.ts';
-import { formatUnread } from '../../view-model/unread.ts';
 import { keyBindings } from '../key-bindings.ts';
 import { chosenIndex, type RoomChoice, roomChoices } from '../room-choices.ts';
 import type { ListedRoom, Panel, State } from '../state.ts';
@@ -93,7 +94,7 @@ function memberRows({ messages, active }: State, { members = [], more }: Extract
     const about = [...(role === 'owner' ? [messages.owner] : []), ...(isHere ? [] : [messages.presence[presence]])].join(', ');
     return [
       { text: isHere ? ' ● ' : ' ○ ', color: isHere ? 'good' : 'muted' },
-      { text: truncate(sanitizeLine(username), columns - 4), color: active?.names.colorOf(username) },
+      { text: truncate(sanitizeLine(username), columns - 4), color: active && `author${active.names.colorIndexOf(username)}` },
       { text: about === '' ? '' : `  ${about}`, color: 'muted' },
     ];
   });

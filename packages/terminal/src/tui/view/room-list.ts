@@ -1,8 +1,9 @@
 // Lays out the room list beside the timeline.
+
+import { formatUnread } from '@engawa/chat-view';
 import { truncate } from '../../text/display-width.ts';
 import { sanitizeLine } from '../../text/sanitize.ts';
 import type { Color, Row } from '../../text/styled-span.ts';
-import { formatUnread } from '../../view-model/unread.ts';
 import { visibleRooms } from '../room-order.ts';
 import type { State } from '../state.ts';
 import type { Tab } from '../tab.ts';

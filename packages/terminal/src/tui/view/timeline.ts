@@ -1,12 +1,12 @@
 // Lays out the visible part of a timeline, from the scroll anchor upwards.
+
+import { findSeqIndex, isConfirmed, type SystemNotes } from '@engawa/chat-view';
 import type { Chat, TimelineChat } from '@engawa/client';
 import type { Messages } from '../../i18n/messages.ts';
 import { displayWidth } from '../../text/display-width.ts';
 import { sanitizeLine } from '../../text/sanitize.ts';
 import type { AuthorColor, Color, Row } from '../../text/styled-span.ts';
 import { wrapRow } from '../../text/wrap.ts';
-import { findSeqIndex, isConfirmed } from '../../view-model/history-window.ts';
-import type { SystemNotes } from '../../view-model/system-notes.ts';
 import { chatRows, replySeqOf } from './chat-rows.ts';
 
 /** All inputs of the layout. */

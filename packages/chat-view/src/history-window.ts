@@ -17,7 +17,7 @@ interface Change {
   seq: number;
 }
 
-interface WindowLimits {
+export interface WindowLimits {
   /** Chats in one page. */
   pageSize: number;
   /** Limit for loaded chats, beside the timeline. The end farther from the reader is dropped. */

@@ -1,7 +1,6 @@
 // The usernames seen in a room: completion, colors and confusable names.
-import { findConfusables } from '../text/confusables.ts';
-import type { AuthorColor } from '../text/styled-span.ts';
 import { AUTHOR_COLOR_COUNT, authorColorIndex } from './author-color.ts';
+import { findConfusables } from './confusables.ts';
 
 const MAX_NAMES = 1_000;
 
@@ -32,8 +31,9 @@ export class KnownNames {
     if (!this.#names.has(username)) this.recordActivity(username);
   }
 
-  colorOf(username: string): AuthorColor {
-    return `author${this.#colors.get(username) ?? authorColorIndex(username)}`;
+  /** From 0 to {@link AUTHOR_COLOR_COUNT} - 1. */
+  colorIndexOf(username: string): number {
+    return this.#colors.get(username) ?? authorColorIndex(username);
   }
 
   isConfusable(username: string): boolean {

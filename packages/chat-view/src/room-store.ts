@@ -1,7 +1,7 @@
-// Stores one value for each room in the profile, with delayed writes.
+// Stores one value for each room in a storage of the front end, with delayed writes.
 import type { ClientStorage } from '@engawa/client';
 
-interface RoomStoreOptions<Value> {
+export interface RoomStoreOptions<Value> {
   storage: ClientStorage;
   /** Prefix of the keys; the room id follows. */
   prefix: string;

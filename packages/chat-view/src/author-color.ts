@@ -1,5 +1,5 @@
 // Assigns each username a stable color.
-/** Every theme has this many distinguishable colors. */
+/** The number of colors that a front end needs, all distinguishable. */
 export const AUTHOR_COLOR_COUNT = 12;
 
 /** The color index of a name, the same everywhere: FNV-1a hash. */

@@ -1,9 +1,10 @@
 // Tests of the history window against a model room.
+
+import { HistoryWindow } from '@engawa/chat-view';
 import type { Chat, MissedEntry, TimelineChat } from '@engawa/client';
 import { seed } from '@engawa/testkit/seed';
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
-import { HistoryWindow } from '#view-model/history-window.js';
 
 const WINDOW_LIMITS = { pageSize: 5, maxLoaded: 12, debounceMs: 0 };
 const TIMELINE_CHATS = 6;
