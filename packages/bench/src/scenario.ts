@@ -1,4 +1,6 @@
+// What a scenario is, and how several rounds of it are measured.
 import type { Table } from './report/report.ts';
+import { medians } from './report/statistics.ts';
 
 export interface Scenario {
   name: string;
@@ -6,15 +8,26 @@ export interface Scenario {
 }
 
 export interface BenchContext {
-  /** Where data folders are made. */
+  /** Parent of the data folders. */
   folder: string;
-  /** Small enough that all that is measured beside peers takes two minutes: figures to look at, not to believe. */
+  /** Small and short: figures that show whether it works, and are no measurement. */
   quick: boolean;
-  /** Of what is measured beside peers, all by turns in each. */
+  /** Rounds of what is measured beside other servers. */
   rounds: number;
-  /** Says on standard error what is going on. */
-  progress: (what: string) => void;
+  /** Reports the progress on standard error. */
+  progress: (text: string) => void;
 }
 
 export const roundsText = ({ rounds }: BenchContext): string =>
-  rounds === 1 ? 'One round' : `Medians of ${rounds} rounds, all by turns in each`;
+  rounds === 1 ? 'One round' : `Medians of ${rounds} rounds, in each of which all took turns`;
+
+/** Measures all cases once in each round, so that a change of the machine affects all of them. Returns the medians. */
+export async function measureInTurn<Case, Figure extends string>(
+  cases: readonly Case[],
+  rounds: number,
+  measure: (each: Case) => Promise<Record<Figure, number>>,
+): Promise<Record<Figure, number>[]> {
+  const measured = cases.map((): Record<Figure, number>[] => []);
+  for (let round = 0; round < rounds; round += 1) for (const [index, each] of cases.entries()) measured[index]?.push(await measure(each));
+  return measured.map(medians);
+}

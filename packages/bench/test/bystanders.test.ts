@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { BYSTANDER_NAMES, BYSTANDER_ROOM, Bystanders } from '#chaos/bystanders.js';
 import { withServerUnderTest } from '#chaos/server-under-test.js';
-import { SocketIoClient } from '#chaos/socketio-client.js';
+import { SocketIoClient } from '#generator/socketio-client.js';
 import { withTempFolder } from '#processes/child-processes.js';
 
 test('a log of many pages has all that they sent, and one that lacks something is found out', { timeout: 60_000 }, () =>

@@ -9,7 +9,7 @@ import { runSoak } from '#soak/soak.js';
 const CYCLES = 6;
 const MEBI = 2 ** 20;
 
-test('a server holds no more after hundreds of visits of all kinds than after some', async () => {
+test('a server does not grow with the number of visits', async () => {
   const samples = await runSoak({ folder: tmpdir(), cycles: CYCLES, cycleMs: 800, onSample: () => undefined });
   expect(samples).toHaveLength(CYCLES);
   expect(samples.at(-1)!.visits).toBeGreaterThan(4 * CHURN_ACTIONS.length);
@@ -32,7 +32,7 @@ const sample = (number: number, grown: Partial<Sample> = {}): Sample => ({
 const samplesOf = (grown: (number: number) => Partial<Sample>): Sample[] =>
   Array.from({ length: 24 }, (_, number) => sample(number, grown(number)));
 
-test('what is level, or only grew at the beginning, has not grown', () => {
+test('figures that are level, or grew at the beginning only, have not grown', () => {
   expect(detectLeaks(samplesOf(() => ({})))).toEqual([]);
   expect(detectLeaks(samplesOf((number) => ({ heap: (number < 8 ? 15 + number : 23) * MEBI })))).toEqual([]);
 });
@@ -49,22 +49,22 @@ test.each<[string, (number: number) => Partial<Sample>]>([
   expect(detectLeaks(samplesOf(grown))).toEqual([expect.stringContaining(name)]);
 });
 
-test('few samples are no soak', () => {
+test('too few samples are refused', () => {
   expect(() => detectLeaks([sample(0), sample(1), sample(2)])).toThrow('3 samples');
 });
 
-const frame = (id: string, prev: string | null, event = 'create:chat:success'): Buffer =>
-  Buffer.from(`42${JSON.stringify([event, { id, prev, seq: 1 }, id])}`);
+const packet = (id: string, prev: string | null, event = 'create:chat:success'): string =>
+  `42${JSON.stringify([event, { id, prev, seq: 1 }, id])}`;
 
-test('whoever misses an entry, or is told one twice, has a fault', () => {
-  const faultsOf = (...frames: Buffer[]): number => {
-    const chain = new OrderChecker();
-    for (const each of frames) chain.check(each);
-    return chain.errors.length;
+test('a missing entry and a repeated entry are faults', () => {
+  const faultsOf = (...packets: string[]): number => {
+    const check = new OrderChecker();
+    for (const each of packets) check.check(each);
+    return check.errors.length;
   };
-  const signal = Buffer.from('42["start:typing:success",{"roomId":"a","username":"b"}]');
-  expect(faultsOf(frame('b', 'a'), frame('c', 'b'), signal, frame('d', 'c'))).toBe(0);
-  expect(faultsOf(frame('b', 'a'), frame('d', 'c'))).toBe(1);
-  expect(faultsOf(frame('b', 'a'), frame('b', 'a'))).toBe(1);
-  expect(faultsOf(frame('a', null), frame('c', null))).toBe(1);
+  const signal = '42["start:typing:success",{"roomId":"a","username":"b"}]';
+  expect(faultsOf(packet('b', 'a'), packet('c', 'b'), signal, packet('d', 'c'))).toBe(0);
+  expect(faultsOf(packet('b', 'a'), packet('d', 'c'))).toBe(1);
+  expect(faultsOf(packet('b', 'a'), packet('b', 'a'))).toBe(1);
+  expect(faultsOf(packet('a', null), packet('c', null))).toBe(1);
 });

@@ -1,8 +1,8 @@
 // Two members that chat during an attack and measure what they notice.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Chat, LIMITS } from '@engawa/protocol';
+import { SocketIoClient, type Target } from '../generator/socketio-client.ts';
 import { percentile } from '../report/statistics.ts';
-import { SocketIoClient, type Target } from './socketio-client.ts';
 
 /** A source address that no attack uses. */
 const ADDRESS = '127.0.0.2';

@@ -2,7 +2,7 @@
 import { Agent, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
-import type { Target } from './socketio-client.ts';
+import type { Target } from '../generator/socketio-client.ts';
 
 export interface HttpRequest {
   path: string;

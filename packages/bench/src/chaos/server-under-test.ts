@@ -1,16 +1,12 @@
 // A server process under attack, with memory and log measurements.
-import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { serveArgs } from '../harness/server-process.ts';
-import { spawnChild } from '../processes/child-processes.ts';
+import { type Target, targetOf } from '../generator/socketio-client.ts';
+import { type ServerProcess, serveArgs, startServer } from '../harness/server-process.ts';
 import { withInspector } from '../profiling/inspector-client.ts';
 import { cpuUsage } from '../profiling/process-usage.ts';
 import { httpRequest } from './http-client.ts';
-import { type Target, targetOf } from './socketio-client.ts';
 
 export interface ServerOptions {
   folder: string;
@@ -38,8 +34,6 @@ export const isMemoryBack = (before: MemorySample, after: MemorySample | undefin
   after !== undefined && after.bytes <= before.bytes + MEMORY_BOUND.bytes && after.sockets <= before.sockets + MEMORY_BOUND.sockets;
 
 const HEAP_MEGABYTES = 512;
-const START_MS = 20_000;
-const STOP_MS = 4_000;
 const ANSWER_MS = 10_000;
 /** Characters of the log that are kept. */
 const MAX_TAIL = 4_096;
@@ -62,11 +56,7 @@ export class LogMeter {
   tail = '';
   #rest = '';
 
-  constructor(stream: Readable) {
-    stream.on('data', (chunk: Buffer) => this.#count(chunk.toString()));
-  }
-
-  #count(chunk: string): void {
+  count(chunk: string): void {
     this.bytes += chunk.length;
     this.tail = (this.tail + chunk).slice(-MAX_TAIL);
     const lines = (this.#rest + chunk).split('\n');
@@ -82,37 +72,26 @@ export class ServerUnderTest {
   readonly target: Target;
   readonly pid: number;
   readonly log: LogMeter;
-  readonly #child: ChildProcess;
-  readonly #inspector: string;
+  readonly #process: ServerProcess;
   readonly #folder: string;
 
   static async start(options: ServerOptions): Promise<ServerUnderTest> {
-    const child = spawn(options);
-    const log = new LogMeter(child.stderr as Readable);
-    const ended = once(child, 'exit').then(() => Promise.reject(new Error(`The server did not start: ${log.tail}`)));
-    const [inspector, url] = await Promise.race([
-      Promise.all([matchIn(child.stderr, /Debugger listening on (ws:\S+)\n/), matchIn(child.stdout, /listening on (http:\S+)\n/)]),
-      ended,
-      sleep(START_MS, undefined, { ref: false }).then(() => Promise.reject(new Error(`The server did not listen in time: ${log.tail}`))),
-    ]);
-    ended.catch(() => undefined);
-    return new ServerUnderTest(child, { log, inspector, target: targetOf(url), folder: options.folder });
+    const log = new LogMeter();
+    const env = { ENGAWA_LIMITS: options.limits ?? 'on', ENGAWA_LOG: 'info' };
+    const process = await startServer(commandOf(options), { env, onError: (chunk) => log.count(chunk) });
+    return new ServerUnderTest(process, log, options.folder);
   }
 
-  private constructor(
-    child: ChildProcess,
-    { log, inspector, target, folder }: { log: LogMeter; inspector: string; target: Target; folder: string },
-  ) {
-    this.#child = child;
-    this.#inspector = inspector;
+  private constructor(process: ServerProcess, log: LogMeter, folder: string) {
+    this.#process = process;
     this.#folder = folder;
-    this.target = target;
+    this.target = targetOf(process.url);
+    this.pid = process.pid;
     this.log = log;
-    this.pid = Number(child.pid);
   }
 
   get hasExited(): boolean {
-    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+    return this.#process.hasExited();
   }
 
   /** Whether it answers a health check within ten seconds. */
@@ -124,7 +103,7 @@ export class ServerUnderTest {
   /** Undefined if the process has exited or does not answer. */
   async sampleMemory(): Promise<MemorySample | undefined> {
     if (this.hasExited) return undefined;
-    const evaluated = withInspector(this.#inspector, (inspect) =>
+    const evaluated = withInspector(await this.#process.inspector, (inspect) =>
       inspect<{ result: { value?: string } }>('Runtime.evaluate', { expression: SAMPLE }),
     );
     const answer = await Promise.race([evaluated.catch(() => undefined), sleep(ANSWER_MS, undefined, { ref: false })]);
@@ -147,14 +126,9 @@ export class ServerUnderTest {
     return readdirSync(this.#folder).reduce((sum, name) => sum + sizeOf(join(this.#folder, name)), 0);
   }
 
-  /** Stops the process; kills it if it does not stop. */
+  /** Stops the process; kills it if it does not stop. How it ends is no finding of an attack. */
   async stop(): Promise<void> {
-    if (this.hasExited) return;
-    const exited = once(this.#child, 'exit');
-    this.#child.kill('SIGTERM');
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), STOP_MS);
-    await exited;
-    clearTimeout(timer);
+    await this.#process.stop().catch(() => undefined);
   }
 }
 
@@ -170,30 +144,11 @@ export async function withServerUnderTest<Result>(
   }
 }
 
-function spawn({ folder, limits = 'on', args = [], descriptors, heapMegabytes = HEAP_MEGABYTES }: ServerOptions): ChildProcess {
+function commandOf({ folder, args = [], descriptors, heapMegabytes = HEAP_MEGABYTES }: ServerOptions): string[] {
   const node = [process.execPath, `--max-old-space-size=${heapMegabytes}`, '--expose-gc', '--inspect=127.0.0.1:0'];
   // Running out of memory must not leave a core file.
   const shell = `ulimit -c 0; ${descriptors === undefined ? '' : `ulimit -n ${descriptors};`} exec "$@"`;
-  return spawnChild('/bin/sh', ['-c', shell, 'sh', ...node, ...serveArgs(folder), ...args], {
-    env: { ...process.env, ENGAWA_LIMITS: limits, ENGAWA_LOG: 'info' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-}
-
-/** The first match of the pattern in a stream. */
-function matchIn(stream: Readable | null, pattern: RegExp): Promise<string> {
-  let head = '';
-  return new Promise((resolve) => {
-    function read(chunk: Buffer): void {
-      head += chunk.toString();
-      const [, found] = pattern.exec(head) ?? [];
-      if (found === undefined) return;
-      stream?.off('data', read);
-      stream?.resume();
-      resolve(found);
-    }
-    stream?.on('data', read);
-  });
+  return ['/bin/sh', '-c', shell, 'sh', ...node, ...serveArgs(folder), ...args];
 }
 
 function readIfThere(path: string): string {

@@ -1,6 +1,7 @@
 // Builds valid and invalid WebSocket frames.
-/** WebSocket opcodes. */
-export const OPCODE = { continuation: 0x0, text: 0x1, binary: 0x2, close: 0x8, ping: 0x9, pong: 0xa } as const;
+import { OPCODE } from '../generator/frames.ts';
+
+export { OPCODE };
 
 interface FrameParts {
   opcode?: number;

@@ -1,11 +1,11 @@
+// A WebSocket client with as little work per frame as possible.
 import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
-import { clientFrame, FrameReader, type OnFrame, PONG_FRAME } from './frames.ts';
+import { clientFrame, FrameReader, type OnFrame, OPCODE, PONG_FRAME } from './frames.ts';
 
-const PING = 9;
-/** The system reads into it for all connections: whoever is given bytes is done with them before the next are read. */
+/** Shared by all connections: a handler is done with its bytes before the system reads the next. */
 const READ_BUFFER = Buffer.allocUnsafe(256 * 1024);
-/** Of the answer to the handshake. */
+/** Maximum size of the response to the handshake. */
 const MAX_HEAD = 16 * 1024;
 const END_OF_HEAD = '\r\n\r\n';
 
@@ -13,23 +13,22 @@ export interface Address {
   host: string;
   port: number;
   path: string;
-  /** Whence to connect: one address has ports for fewer than 28,000 connections to one server. */
+  /** Source address. One address has ports for fewer than 28,000 connections to one server. */
   localAddress?: string | undefined;
-  /** Lines of the handshake beside those that every client sends. */
+  /** Handshake headers besides the standard ones. */
   headers?: readonly string[] | undefined;
 }
 
 interface Listener {
-  /** Once, when the handshake is done. */
+  /** Called once, after the handshake. */
   onOpen?: () => void;
-  /** Before the frames of each read. */
+  /** Called before the frames of each read. */
   onRead: (bytes: number) => void;
   onFrame: OnFrame;
-  /** Once, whyever it has ended. */
+  /** Called once, with the reason. */
   onEnd: (why: string) => void;
 }
 
-/** A WebSocket in as few instructions as there can be, over a socket whose bytes are read where the system puts them. */
 export class Connection {
   readonly #socket: Socket;
   readonly #frames: FrameReader;
@@ -40,7 +39,7 @@ export class Connection {
   constructor(address: Address, { onOpen, onRead, onFrame, onEnd }: Listener) {
     this.#onOpen = onOpen;
     this.#frames = new FrameReader((bytes, start, end, opcode) => {
-      if (opcode === PING) this.#socket.write(PONG_FRAME);
+      if (opcode === OPCODE.ping) this.#socket.write(PONG_FRAME);
       else onFrame(bytes, start, end, opcode);
     });
     const receive = (length: number, bytes: Uint8Array): boolean => {
@@ -61,14 +60,18 @@ export class Connection {
     this.#socket.write(clientFrame(text));
   }
 
-  /** The bytes are the connection's from now on. */
+  /** The caller must not change the bytes afterwards. */
   write(frame: Buffer): void {
     this.#socket.write(frame);
   }
 
-  /** Reads nothing more, so that the server cannot be rid of what it sends. */
+  /** Stops reading, so that what the server sends fills its buffers. */
   stopReading(): void {
     this.#socket.pause();
+  }
+
+  resumeReading(): void {
+    this.#socket.resume();
   }
 
   /** Ends it without a close frame; with `reset`, without a FIN, too. */

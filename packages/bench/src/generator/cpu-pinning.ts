@@ -1,19 +1,20 @@
+// Which cores the server and the load run on.
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 
 const TICKS_PER_SECOND = 100;
-const MOST_LOAD_PROCESSES = 3;
+const MAX_LOAD_PROCESSES = 3;
 
-/** The server's, alone, where there are several. */
+/** The server's core, which the load does not use if there are several. */
 export const SERVER_CORE = 0;
 
-/** Those that make load, one process each. */
+/** The cores of the load, one process each. */
 export function loadCores(): number[] {
   const cores = cpus().map((_, core) => core);
-  return cores.length === 1 ? cores : cores.slice(1, 1 + MOST_LOAD_PROCESSES);
+  return cores.length === 1 ? cores : cores.slice(1, 1 + MAX_LOAD_PROCESSES);
 }
 
-/** Seconds in which a core did anything, for whomever, since the system started; NaN where it does not tell. */
+/** Seconds in which a core was busy since the system started; NaN if unknown. */
 export function busySeconds(core: number): number {
   try {
     const line = readFileSync('/proc/stat', 'utf8').split('\n')[core + 1] ?? '';

@@ -1,19 +1,20 @@
+// Reads and writes WebSocket frames with as little work as possible.
+/** WebSocket opcodes. */
+export const OPCODE = { continuation: 0x0, text: 0x1, binary: 0x2, close: 0x8, ping: 0x9, pong: 0xa } as const;
+
 const FIN_TEXT = 0x81;
 const MASKED = 0x80;
 const EMPTY = Buffer.alloc(0);
-/** No server here sends a larger message; one that does is broken. */
+/** Servers under test send no larger message. */
 const MAX_FRAME = 64 * 1024 * 1024;
 
-/** Is given where in the buffer the payload of a frame lies; the bytes are its until it returns. */
+/** Receives the range of a payload in a buffer. The bytes are valid until it returns. */
 export type OnFrame = (bytes: Buffer, start: number, end: number, opcode: number) => void;
 
-/**
- * Reads the frames of a WebSocket server where they lie: nothing is copied or made for a frame, but for the one that a
- * chunk ends in, which is put together when its rest comes. Fragments count as frames of their own.
- */
+/** Reads the frames of a server without copying, except a frame that spans two chunks. Each fragment counts as a frame. */
 export class FrameReader {
   readonly #onFrame: OnFrame;
-  /** Beginning of a frame whose rest is not here yet. */
+  /** Beginning of an incomplete frame. */
   #begun: Buffer = EMPTY;
 
   constructor(onFrame: OnFrame) {
@@ -27,7 +28,7 @@ export class FrameReader {
     if (at < length) this.#begun = Buffer.from(chunk.subarray(at, length));
   }
 
-  /** Where in the chunk the next frame begins; negative when the chunk does not even complete the frame that was begun. */
+  /** Returns where the next frame begins in the chunk, or -1 if the begun frame is still incomplete. */
   #finish(chunk: Buffer, length: number): number {
     for (let taken = 0; ; ) {
       const size = sizeOf(this.#begun, 0, this.#begun.length);
@@ -44,7 +45,7 @@ export class FrameReader {
     }
   }
 
-  /** Where the frame begins that is not whole. */
+  /** Returns where the first incomplete frame begins. */
   #readWhole(bytes: Buffer, from: number, length: number): number {
     for (let at = from; ; ) {
       const size = sizeOf(bytes, at, length);
@@ -57,7 +58,7 @@ export class FrameReader {
   }
 }
 
-/** Bytes of the frame that begins there, head included; when the head is not whole, minus as many as its head has at least. */
+/** Size of the frame with its head; if the head is incomplete, its minimum size as a negative number. */
 function sizeOf(bytes: Buffer, at: number, length: number): number {
   const here = length - at;
   if (here < 2) return -2;
@@ -71,10 +72,10 @@ function sizeOf(bytes: Buffer, at: number, length: number): number {
   return 10 + size;
 }
 
-/** A text frame as clients send it: masked, but with zeros, so that the text can be changed where it lies. */
+/** A masked text frame. The mask is zero, so that the text can be changed in place. */
 export function clientFrame(text: string): Buffer {
   const payload = Buffer.from(text);
-  if (payload.length >= 2 ** 16) throw new Error('A client says nothing that long.');
+  if (payload.length >= 2 ** 16) throw new Error('The text is too long for one frame of the generator.');
   const head =
     payload.length < 126
       ? Buffer.from([FIN_TEXT, MASKED | payload.length])
@@ -82,5 +83,5 @@ export function clientFrame(text: string): Buffer {
   return Buffer.concat([head, Buffer.alloc(4), payload]);
 }
 
-/** The smallest answer to a ping of WebSocket itself. */
+/** The smallest answer to a WebSocket ping. */
 export const PONG_FRAME = Buffer.from([0x8a, MASKED, 0, 0, 0, 0]);

@@ -1,3 +1,4 @@
+// The load generator: several processes, each on a core of its own, that act as the clients of a server.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { forkChild } from '../processes/child-processes.ts';
 import { type SendCommand, withWorker } from '../processes/worker-rpc.ts';
@@ -6,14 +7,19 @@ import { loadCores } from './cpu-pinning.ts';
 import { Histogram, type HistogramCounts } from './histogram.ts';
 import type { Dialect } from './virtual-user.ts';
 
-/** Rooms that are measured together: as many members in each, of whom the last so many read nothing once all are in. */
+/** Rooms that are measured together, each with as many members. */
 export interface RoomGroup {
   name: string;
   rooms: number;
   members: number;
+  /** The last so many members of each room stop reading once all have joined. */
   stopped?: number;
-  /** Of one room all are the same person, who joins it over the first connection only. */
+  /** The connections of a room are one member, who joins over the first connection only. */
   isOnePerson?: boolean;
+  /** The first so many members of each room send, and only the others count as readers. By default all send and read. */
+  senders?: number;
+  /** Several servers: the room of that number sends over one of the first, its readers are spread over the second. */
+  urls?: { senders: string[]; readers: string[] };
 }
 
 export interface Target {
@@ -21,7 +27,7 @@ export interface Target {
   dialect: Dialect;
 }
 
-/** What one of several processes has to do: every `of`th member, from the `index`th. */
+/** What one of several processes does: every `of`th member, from the `index`th. */
 export interface WorkerShare {
   index: number;
   of: number;
@@ -33,19 +39,19 @@ export interface JoinPhase {
   textBytes: number;
   /** Chats ask for an acknowledgement. */
   acknowledged?: boolean;
-  /** Members who are on their way at the same time. */
-  atOnce?: number;
-  /** Who is not in by then is not waited for. */
-  patienceMs: number;
+  /** Members that join at the same time. */
+  concurrency?: number;
+  /** Members that have not joined by then are counted as refused. */
+  deadlineMs: number;
 }
 
 export interface JoinResult {
   joined: number;
   wanted: number;
   seconds: number;
-  /** That all who came were sent meanwhile, WebSocket frames and handshakes included. */
+  /** Bytes that all members received meanwhile, WebSocket frames and handshakes included. */
   bytes: number;
-  /** Why some did not come in; the first few. */
+  /** The first few reasons why members could not join. */
   refusals: string[];
 }
 
@@ -54,36 +60,36 @@ export interface LoadPhase {
   perSecond: number[];
   warmUpMs: number;
   measuredMs: number;
-  /** What was not heard so long after the last chat was due counts as never heard. */
-  patienceMs: number;
+  /** A delivery that is later than this after the last chat counts as lost. */
+  deadlineMs: number;
 }
 
-/** What the processes of the load did while it was measured. */
-interface LoadFigures {
-  /** Of a core, of the busiest of them. */
+/** How the processes of the load did while it was measured. */
+interface GeneratorUsage {
+  /** CPU in cores, of the busiest process. */
   cpu: number;
   /** Microseconds by which chats were sent late. */
   lag: Histogram;
 }
 
-/** Of what was due in the measured time. */
+/** The deliveries of a group that were due in the measured time. */
 export interface DeliveryResult {
   group: string;
-  said: number;
-  /** Deliveries that should be. */
+  sent: number;
+  /** How many deliveries there should be. */
   due: number;
-  /** Microseconds from when a chat was due to be sent until a member had it. */
+  /** Microseconds from when a chat was due to be sent until a member received it. */
   latency: Histogram;
 }
 
 export interface LoadResult {
   groups: DeliveryResult[];
-  load: LoadFigures;
+  load: GeneratorUsage;
   seconds: number;
-  /** Of a chat as it is told, without the head of its frame. */
+  /** Size of a broadcast chat, without the head of its frame. */
   bytesPerDelivery: number;
-  /** Refusals, and connections that the server closed. */
   refused: number;
+  /** Connections that the server closed. */
   lost: number;
 }
 
@@ -92,153 +98,190 @@ export interface AckResult {
   acknowledged: number;
   refused: number;
   latency: Histogram;
-  load: LoadFigures;
+  load: GeneratorUsage;
+}
+
+/** How members come back after a drop: with `resume:rooms`, as the SDK does, or by session recovery, as plain clients do. */
+export type ReturnMethod = 'resume:rooms' | 'session recovery';
+
+export interface ReturningPhase {
+  url: string;
+  how: ReturnMethod;
+  roomIds: string[];
+  membersPerRoom: number;
+}
+
+export interface ReturnResult {
+  /** Milliseconds until each member had received everything. */
+  times: number[];
+  /** Members that had not received everything within a minute. */
+  lost: number;
+  /** Why attempts failed; each was repeated. */
+  failures: string[];
 }
 
 export type LoadCommand =
-  | { do: 'gather'; entrance: 'first' | 'rest'; gathering: JoinPhase; part: WorkerShare }
-  | { do: 'connect'; target: Target; count: number; atOnce: number }
-  | { do: 'talk'; run: number; beginAtMs: number; talk: LoadPhase; part: WorkerShare }
-  | { do: 'heard' }
+  | { do: 'join'; entrance: 'first' | 'rest'; phase: JoinPhase; part: WorkerShare }
+  | { do: 'connect'; target: Target; count: number; concurrency: number }
+  | { do: 'run'; run: number; beginAtMs: number; phase: LoadPhase; part: WorkerShare }
+  | { do: 'counts' }
   | { do: 'figures' }
-  | { do: 'ask'; warmUpMs: number; measuredMs: number };
+  | { do: 'acks'; warmUpMs: number; measuredMs: number }
+  | { do: 'join-returning'; phase: ReturningPhase; part: WorkerShare }
+  | { do: 'await-chats'; chats: number }
+  | { do: 'return'; url: string; chats: number };
 
 export interface WorkerFigures {
-  said: number[];
+  sent: number[];
   latencies: HistogramCounts[];
   lag: HistogramCounts;
   cpu: number;
   bytes: number;
-  heard: number;
+  received: number;
   refused: number;
   lost: number;
 }
 
-/** A moment for all processes to be told before they begin. */
-const AHEAD_MS = 50;
-const LOOK_EVERY_MS = 20;
-const AT_ONCE = 100;
+/** Until all processes have received the command to begin. */
+const BEGIN_DELAY_MS = 50;
+const POLL_MS = 20;
+const CONCURRENCY = 100;
 
-/** Several processes that make load together. */
 export class LoadGenerator {
-  readonly #give: SendCommand<LoadCommand>[];
+  readonly #send: SendCommand<LoadCommand>[];
   #groups: RoomGroup[] = [];
   #run = 0;
 
-  constructor(give: SendCommand<LoadCommand>[]) {
-    this.#give = give;
+  constructor(send: SendCommand<LoadCommand>[]) {
+    this.#send = send;
   }
 
-  /** Rooms first: who opens one is its first member. */
-  async join(gathering: JoinPhase): Promise<JoinResult> {
-    this.#groups = gathering.groups;
+  /** The first member of each room creates it, then the others join. */
+  async join(phase: JoinPhase): Promise<JoinResult> {
+    this.#groups = phase.groups;
     const begun = performance.now();
-    const enter = (entrance: 'first' | 'rest') =>
-      this.#all<JoinResult>((part) => ({ do: 'gather', entrance, gathering: withDefaults(gathering, this.#give.length), part }));
+    const shared = { ...phase, concurrency: Math.ceil((phase.concurrency ?? CONCURRENCY) / this.#send.length) };
+    const enter = (entrance: 'first' | 'rest') => this.#all<JoinResult>((part) => ({ do: 'join', entrance, phase: shared, part }));
     const parts = [...(await enter('first')), ...(await enter('rest'))];
     return {
       joined: sum(parts.map(({ joined }) => joined)),
-      wanted: sum(gathering.groups.map(({ rooms, members }) => rooms * members)),
+      wanted: sum(phase.groups.map(({ rooms, members }) => rooms * members)),
       seconds: (performance.now() - begun) / 1000,
       bytes: sum(parts.map(({ bytes }) => bytes)),
       refusals: parts.flatMap(({ refusals }) => refusals).slice(0, 3),
     };
   }
 
-  /** So many connections that do nothing; how many of them were taken a second. */
+  /** Opens connections that do nothing. Returns how many were accepted a second. */
   async connect(target: Target, count: number): Promise<number> {
     const begun = performance.now();
     const connected = await this.#all<number>((part) => ({
       do: 'connect',
       target,
       count: Math.ceil((count - part.index) / part.of),
-      atOnce: Math.ceil(AT_ONCE / part.of),
+      concurrency: Math.ceil(CONCURRENCY / part.of),
     }));
     return sum(connected) / ((performance.now() - begun) / 1000);
   }
 
-  /** Everybody talks by turns. `whenMeasured` is called when the warm-up is over, and answers what is called when the measured time is. */
-  async runLoad(talk: LoadPhase, whenMeasured: () => () => void = () => () => undefined): Promise<LoadResult> {
+  /** Sends chats at a rate. Calls `onMeasure` after the warm-up, and its result at the end of the measured time. */
+  async runLoad(phase: LoadPhase, onMeasure: () => () => void = () => () => undefined): Promise<LoadResult> {
     this.#run += 1;
-    const beginAtMs = monotonicMs() + AHEAD_MS;
-    const talking = this.#all<void>((part) => ({ do: 'talk', run: this.#run, beginAtMs, talk, part }));
-    await Promise.race([sleep(AHEAD_MS + talk.warmUpMs), talking]);
-    const end = whenMeasured();
-    await Promise.race([sleep(talk.measuredMs), talking]);
+    const beginAtMs = monotonicMs() + BEGIN_DELAY_MS;
+    const running = this.#all<void>((part) => ({ do: 'run', run: this.#run, beginAtMs, phase, part }));
+    await Promise.race([sleep(BEGIN_DELAY_MS + phase.warmUpMs), running]);
+    const end = onMeasure();
+    await Promise.race([sleep(phase.measuredMs), running]);
     end();
-    await talking;
-    const parts = await this.#untilHeard(talk.patienceMs);
-    return toTalked(this.#groups, parts, talk.measuredMs / 1000);
+    await running;
+    return toResult(this.#groups, await this.#untilReceived(phase.deadlineMs), phase.measuredMs / 1000);
   }
 
-  /** Everybody has one chat under way at any time. */
+  /** Each connection has one chat in flight, and sends the next when it is acknowledged. */
   async measureAcks(times: { warmUpMs: number; measuredMs: number }): Promise<AckResult> {
-    const parts = await this.#all<WorkerFigures>(() => ({ do: 'ask', ...times }));
+    const parts = await this.#all<WorkerFigures>(() => ({ do: 'acks', ...times }));
     return {
       seconds: times.measuredMs / 1000,
-      acknowledged: sum(parts.map(({ heard }) => heard)),
+      acknowledged: sum(parts.map(({ received }) => received)),
       refused: sum(parts.map(({ refused }) => refused)),
-      latency: mergedOf(parts.map(({ latencies }) => latencies[0] as HistogramCounts)),
-      load: loadOf(parts),
+      latency: merge(parts.map(({ latencies }) => latencies[0] as HistogramCounts)),
+      load: usageOf(parts),
     };
   }
 
-  async #untilHeard(patienceMs: number): Promise<WorkerFigures[]> {
-    for (const giveUpAt = performance.now() + patienceMs; ; await sleep(LOOK_EVERY_MS)) {
-      const counts = await this.#all<{ said: number[]; heard: number }>(() => ({ do: 'heard' }));
+  /** Members that can come back later join rooms that exist. */
+  async joinReturning(phase: ReturningPhase): Promise<void> {
+    await this.#all<void>((part) => ({ do: 'join-returning', phase, part }));
+  }
+
+  /** Waits until each of them has received so many chats. */
+  async awaitChats(chats: number): Promise<void> {
+    await this.#all<void>(() => ({ do: 'await-chats', chats }));
+  }
+
+  /** All come back at once. Each has come back when it has received so many chats that it missed. */
+  async returnAll(url: string, chats: number): Promise<ReturnResult> {
+    const parts = await this.#all<ReturnResult>(() => ({ do: 'return', url, chats }));
+    return {
+      times: parts.flatMap(({ times }) => times),
+      lost: sum(parts.map(({ lost }) => lost)),
+      failures: parts.flatMap(({ failures }) => failures),
+    };
+  }
+
+  async #untilReceived(deadlineMs: number): Promise<WorkerFigures[]> {
+    for (const deadline = performance.now() + deadlineMs; ; await sleep(POLL_MS)) {
+      const counts = await this.#all<{ sent: number[]; received: number }>(() => ({ do: 'counts' }));
       const due = sum(dueOf(this.#groups, counts));
-      if (sum(counts.map(({ heard }) => heard)) >= due || performance.now() > giveUpAt) return this.#all(() => ({ do: 'figures' }));
+      if (sum(counts.map(({ received }) => received)) >= due || performance.now() > deadline) return this.#all(() => ({ do: 'figures' }));
     }
   }
 
-  #all<Figures>(order: (part: WorkerShare) => LoadCommand): Promise<Figures[]> {
-    return Promise.all(this.#give.map((give, index) => give(order({ index, of: this.#give.length })) as Promise<Figures>));
+  #all<Figures>(command: (part: WorkerShare) => LoadCommand): Promise<Figures[]> {
+    return Promise.all(this.#send.map((send, index) => send(command({ index, of: this.#send.length })) as Promise<Figures>));
   }
 }
 
-/** Runs `use` with a generator on cores of its own. */
+/** Runs `use` with a generator of one process for each core of the load. */
 export function withLoadGenerator<Result>(
   use: (generator: LoadGenerator) => Promise<Result>,
   processes = loadCores().length,
 ): Promise<Result> {
   const script = new URL('./load-process.js', import.meta.url);
-  const start = (gives: SendCommand<LoadCommand>[]): Promise<Result> =>
-    gives.length === processes
-      ? use(new LoadGenerator(gives))
-      : withWorker<LoadCommand, Result>(script, (give) => start([...gives, give]), forkChild(script, loadCores()[gives.length]));
-  return start([]);
+  const fork = (started: SendCommand<LoadCommand>[]): Promise<Result> =>
+    started.length === processes
+      ? use(new LoadGenerator(started))
+      : withWorker<LoadCommand, Result>(script, (send) => fork([...started, send]), forkChild(script, loadCores()[started.length]));
+  return fork([]);
 }
 
-const withDefaults = (gathering: JoinPhase, processes: number): JoinPhase => ({
-  ...gathering,
-  atOnce: Math.ceil((gathering.atOnce ?? AT_ONCE) / processes),
-});
+const readersOf = ({ members, stopped = 0, senders = 0 }: RoomGroup): number => members - stopped - senders;
 
-function toTalked(groups: RoomGroup[], parts: WorkerFigures[], seconds: number): LoadResult {
+function toResult(groups: RoomGroup[], parts: WorkerFigures[], seconds: number): LoadResult {
   const due = dueOf(groups, parts);
   return {
     groups: groups.map(({ name }, index) => ({
       group: name,
-      said: sum(parts.map(({ said }) => said[index] ?? 0)),
+      sent: sum(parts.map(({ sent }) => sent[index] ?? 0)),
       due: due[index] ?? 0,
-      latency: mergedOf(parts.map(({ latencies }) => latencies[index] as HistogramCounts)),
+      latency: merge(parts.map(({ latencies }) => latencies[index] as HistogramCounts)),
     })),
-    load: loadOf(parts),
+    load: usageOf(parts),
     seconds,
-    bytesPerDelivery: sum(parts.map(({ bytes }) => bytes)) / sum(parts.map(({ heard }) => heard)),
+    bytesPerDelivery: sum(parts.map(({ bytes }) => bytes)) / sum(parts.map(({ received }) => received)),
     refused: sum(parts.map(({ refused }) => refused)),
     lost: sum(parts.map(({ lost }) => lost)),
   };
 }
 
-/** Of each group the deliveries that its readers should have. */
-const dueOf = (groups: RoomGroup[], parts: { said: number[] }[]): number[] =>
-  groups.map(({ members, stopped = 0 }, index) => sum(parts.map(({ said }) => said[index] ?? 0)) * (members - stopped));
+/** How many deliveries the readers of each group should have. */
+const dueOf = (groups: RoomGroup[], parts: { sent: number[] }[]): number[] =>
+  groups.map((group, index) => sum(parts.map(({ sent }) => sent[index] ?? 0)) * readersOf(group));
 
-const loadOf = (parts: WorkerFigures[]): LoadFigures => ({
+const usageOf = (parts: WorkerFigures[]): GeneratorUsage => ({
   cpu: Math.max(...parts.map(({ cpu }) => cpu)),
-  lag: mergedOf(parts.map(({ lag }) => lag)),
+  lag: merge(parts.map(({ lag }) => lag)),
 });
 
-const mergedOf = (counts: HistogramCounts[]): Histogram => counts.reduce((merged, each) => merged.include(each), new Histogram());
+const merge = (counts: HistogramCounts[]): Histogram => counts.reduce((merged, each) => merged.include(each), new Histogram());
 const sum = (numbers: number[]): number => numbers.reduce((total, number) => total + number, 0);

@@ -1,15 +1,16 @@
-/** Buckets of each power of two: no value is told more than a 64th too high. */
+// A histogram of latencies with a fixed relative error.
+/** Buckets of each power of two: no value is reported more than a 64th too high. */
 const PER_OCTAVE = 64;
 const SHIFT = 6;
 const GREATEST = 2 ** 31 - 1;
 
-/** Counts and the greatest value, as they travel between processes. */
+/** As it is sent between processes. */
 export interface HistogramCounts {
   counts: number[];
   max: number;
 }
 
-/** Counts values from 0 to 2^31 − 1 in buckets whose width grows with the value, so that adding one costs next to nothing. */
+/** Counts values from 0 to 2^31 − 1 in buckets whose width grows with the value. */
 export class Histogram {
   readonly #counts = new Float64Array((33 - SHIFT) * PER_OCTAVE);
   #total = 0;
@@ -19,12 +20,12 @@ export class Histogram {
     return this.#total;
   }
 
-  /** NaN when there is none. */
+  /** NaN if it is empty. */
   get max(): number {
     return this.#total === 0 ? Number.NaN : this.#max;
   }
 
-  /** Negative values count as 0: clocks of two processes may differ by a little. */
+  /** Negative values count as 0: the clocks of two processes may differ slightly. */
   add(value: number): void {
     const rounded = Math.max(Math.min(value, GREATEST), 0) | 0;
     const index = bucketOf(rounded);
@@ -43,8 +44,8 @@ export class Histogram {
   }
 
   /**
-   * The value that `share` of all do not exceed (nearest rank), as the upper end of its bucket. What was due and never
-   * came counts as infinitely late: `of` says how many there should be. NaN of nothing.
+   * The value that `share` of all do not exceed (nearest rank), as the upper end of its bucket. `of` is how many values
+   * there should be: missing ones count as infinite. NaN if there are none.
    */
   percentile(share: number, of = this.#total): number {
     if (of === 0) return Number.NaN;

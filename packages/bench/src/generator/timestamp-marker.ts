@@ -1,19 +1,20 @@
-/** Stands before the stamp of a chat, and nowhere else in what a server tells. */
+// The stamp in the text of a chat: its run, and when it was due to be sent.
+/** Begins a stamp, and occurs nowhere else in an event. */
 const MARK = 0x7e;
 const RUN_DIGITS = 2;
 const TIME_DIGITS = 8;
 const ZERO = 0x30;
-/** A stamp counts in units of 10 µs, so that it lasts for a quarter of an hour. */
+/** Units of 10 µs: enough for a quarter of an hour. */
 const UNIT_US = 10;
 
 export const STAMP_LENGTH = 1 + RUN_DIGITS + TIME_DIGITS;
-/** Runs are told apart by their number, modulo this. */
+/** Stamps have the number of the run modulo this. */
 export const RUNS = 10 ** RUN_DIGITS;
 
-/** What a text begins with that is stamped later: a mark, the run, and when the chat was due in that run. */
+/** A place for a stamp in a text: the mark, the run, and the due time in that run. */
 export const blankStamp = (): string => `${String.fromCharCode(MARK)}${'0'.repeat(STAMP_LENGTH - 1)}`;
 
-/** Of a frame, the place of its only stamp; -1 when it has none. */
+/** Where the stamp of a frame begins, or -1. */
 export const findStamp = (bytes: Buffer, start: number, end: number): number => {
   for (let at = start; at <= end - STAMP_LENGTH; at += 1) if (bytes[at] === MARK) return at;
   return -1;
@@ -21,7 +22,7 @@ export const findStamp = (bytes: Buffer, start: number, end: number): number => 
 
 export const isStampAt = (bytes: Buffer, at: number): boolean => bytes[at] === MARK;
 
-/** A time as a stamp says it. */
+/** A time rounded as in a stamp. */
 export const stampedUs = (us: number): number => Math.floor(us / UNIT_US) * UNIT_US;
 
 export function writeStamp(bytes: Buffer, at: number, { run, dueUs }: { run: number; dueUs: number }): void {
@@ -31,7 +32,7 @@ export function writeStamp(bytes: Buffer, at: number, { run, dueUs }: { run: num
 
 export const stampedRun = (bytes: Buffer, at: number): number => readDigits(bytes, at + 1, RUN_DIGITS);
 
-/** Microseconds from the beginning of its run. */
+/** Microseconds from the beginning of the run. */
 export const stampedDueUs = (bytes: Buffer, at: number): number => readDigits(bytes, at + 1 + RUN_DIGITS, TIME_DIGITS) * UNIT_US;
 
 function writeDigits(bytes: Buffer, at: number, { value, digits }: { value: number; digits: number }): void {

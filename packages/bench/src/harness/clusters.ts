@@ -1,28 +1,45 @@
+// Several servers of one kind that share one Redis.
 import { withTempFolder } from '../processes/child-processes.ts';
-import { engawaCluster, type NodeKind, socketIoClusters, withNodes } from './cluster-kinds.ts';
 import { type RedisProcess, withRedis } from './redis-process.ts';
+import { ENGAWA_ON_REDIS, type ServerKind, SOCKET_IO_ON_REDIS, start } from './server-kinds.ts';
 import type { ServerProcess } from './server-process.ts';
 
-/** Nodes of one kind with a Redis of their own. */
+export const CLUSTER_KINDS = [ENGAWA_ON_REDIS, ...SOCKET_IO_ON_REDIS];
+
 export interface Cluster {
-  kind: NodeKind;
+  kind: ServerKind;
   redis: RedisProcess;
   nodes: ServerProcess[];
 }
 
-/** Runs `use` with a house of every kind, each with so many nodes, so that all can be measured by turns. */
+/** Runs `use` with so many nodes on one Redis. They run on any core. */
+export async function withNodes<Result>(
+  kind: ServerKind,
+  { redisUrl, count }: { redisUrl: string; count: number },
+  use: (nodes: ServerProcess[]) => Promise<Result>,
+): Promise<Result> {
+  const nodes: ServerProcess[] = [];
+  try {
+    // One after the other: on few cores, starting them together is not faster.
+    while (nodes.length < count) nodes.push(await start(kind, { folder: '', redisUrl }, { isPinned: false }));
+    return await use(nodes);
+  } finally {
+    await Promise.all(nodes.map((node) => node.kill()));
+  }
+}
+
+/** Runs `use` with a cluster of each kind, each with a Redis of its own, so that all can be measured in turn. */
 export async function withClusters<Result>(
   parent: string,
-  nodes: number,
-  use: (houses: Cluster[]) => Promise<Result>,
-  kinds: NodeKind[] = [engawaCluster, ...socketIoClusters],
+  count: number,
+  use: (clusters: Cluster[]) => Promise<Result>,
+  [kind, ...others]: ServerKind[] = CLUSTER_KINDS,
 ): Promise<Result> {
-  const [kind, ...others] = kinds;
   if (kind === undefined) return use([]);
   return withTempFolder(parent, (folder) =>
     withRedis(folder, (redis) =>
-      withNodes(kind, { redisUrl: redis.url, count: nodes }, (started) =>
-        withClusters(parent, nodes, (houses) => use([{ kind, redis, nodes: started }, ...houses]), others),
+      withNodes(kind, { redisUrl: redis.url, count }, (nodes) =>
+        withClusters(parent, count, (clusters) => use([{ kind, redis, nodes }, ...clusters]), others),
       ),
     ),
   );

@@ -1,11 +1,11 @@
+// A proxy in front of a server whose connections can be cut.
 import { once } from 'node:events';
 import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
 
-/** A way to a server that can be cut. */
 export interface CuttableProxy {
   url: string;
-  /** All connections are reset for the client, and for the server too if he is to notice; else he talks on to nobody. */
-  cut(noticed: boolean): void;
+  /** Resets all connections for the client, and for the server if it is to notice; otherwise the server goes on sending. */
+  cut(isNoticed: boolean): void;
   close(): Promise<void>;
 }
 
@@ -25,12 +25,12 @@ export async function openCuttableProxy(target: string): Promise<CuttableProxy> 
   });
   await once(listener.listen(0, '127.0.0.1'), 'listening');
 
-  function cut(noticed: boolean): void {
+  function cut(isNoticed: boolean): void {
     for (const { client, server } of pairs) {
       client.unpipe(server);
       server.unpipe(client);
       client.resetAndDestroy();
-      if (noticed) server.resetAndDestroy();
+      if (isNoticed) server.resetAndDestroy();
       else server.resume();
     }
   }

@@ -1,3 +1,4 @@
+// Describes the machine, on which all figures depend.
 import { closeSync, fdatasyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { arch, cpus, loadavg, release, totalmem, type } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +9,6 @@ import { median } from '../report/statistics.ts';
 const DISK_WAITS = 200;
 const QUIET = 0.5;
 
-/** What the figures depend on, beside the code. */
 export async function describeMachine(folder: string): Promise<Record<string, string>> {
   const cores = cpus();
   return {
@@ -18,22 +18,22 @@ export async function describeMachine(folder: string): Promise<Record<string, st
     system: `${type()} ${release()} ${arch()}`,
     node: process.version,
     'file system': fileSystemOf(folder),
-    'a wait for the disk': `${(await diskWait(folder)).toFixed(2)} ms (median of ${DISK_WAITS} times: write 4 KiB, fdatasync)`,
+    'fdatasync of 4 KiB': `${(await diskWait(folder)).toFixed(2)} ms (median of ${DISK_WAITS})`,
     'load at start': loadAtStart(),
-    cores: `servers that are measured beside peers have core ${SERVER_CORE}, what makes load the others`,
+    cores: `the server has core ${SERVER_CORE}, the load the others`,
   };
 }
 
 function loadAtStart(): string {
   const [load = 0] = loadavg();
-  return `${load.toFixed(2)} (average of a minute)${load > QUIET ? ': SOMETHING ELSE RAN, the figures say less than they could' : ''}`;
+  return `${load.toFixed(2)} (average of a minute)${load > QUIET ? ': OTHER PROCESSES RAN, the figures are worse than they could be' : ''}`;
 }
 
-/** The mount with the longest path that `folder` lies under. */
+/** The mount with the longest path that contains `folder`. */
 function fileSystemOf(folder: string): string {
   const mounts = readMounts().filter(({ path }) => `${folder}/`.startsWith(path.endsWith('/') ? path : `${path}/`));
   const fileSystem = mounts.toSorted((a, b) => b.path.length - a.path.length)[0]?.fileSystem ?? 'unknown';
-  return fileSystem === 'tmpfs' ? 'tmpfs: in memory, NOTHING HERE WAITS FOR A DISK; name another folder with --folder' : fileSystem;
+  return fileSystem === 'tmpfs' ? 'tmpfs: in memory, NOTHING WAITS FOR A DISK; choose another folder with --folder' : fileSystem;
 }
 
 function readMounts(): { path: string; fileSystem: string }[] {

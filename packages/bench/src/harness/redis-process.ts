@@ -1,25 +1,25 @@
+// A real Redis server in a process of its own.
 import { spawnSync } from 'node:child_process';
 import { createServer } from 'node:net';
 import { spawnChild } from '../processes/child-processes.ts';
 
-/** Below those that the system gives to outgoing connections: one of them would take the place of a server that starts again. */
+/** Below the ports of outgoing connections: one of these could take the port of a server that restarts. */
 const PORTS = { from: 10_000, count: 22_000 };
-const READY = /Ready to accept connections|\+monitor/;
+const READY = /Ready to accept connections/;
 
 export interface RedisProcess {
   url: string;
-  port: number;
   pid: number;
-  /** Rejects when it has ended. */
+  /** Rejects when the process has ended. */
   ended: Promise<never>;
   end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
-  /** After it has ended: on the same port, with what it has on its disk. */
+  /** After it has ended: on the same port and data. */
   startAgain(): Promise<RedisProcess>;
 }
 
 export const hasRedis = (): boolean => spawnSync('redis-server', ['--version']).status === 0;
 
-/** A real Redis with nothing in it, which keeps what it has in `folder`, with the settings of its packagers. */
+/** Runs `use` with a new Redis that stores its data in `folder`, with an append-only file. */
 export async function withRedis<Result>(folder: string, use: (redis: RedisProcess) => Promise<Result>): Promise<Result> {
   const redis = await startRedis(folder, await freePort());
   try {
@@ -29,11 +29,9 @@ export async function withRedis<Result>(folder: string, use: (redis: RedisProces
   }
 }
 
-/** Resolves when it takes connections; with what it left in the folder, if there is something. */
-export const startRedis = (folder: string, port: number, more: string[] = []): Promise<RedisProcess> =>
-  startRedisServer(port, ['--bind', '127.0.0.1', '--port', String(port), '--dir', folder, '--save', '', '--appendonly', 'yes', ...more]);
-
-export async function startRedisServer(port: number, args: string[]): Promise<RedisProcess> {
+/** Resolves when it accepts connections, with the data that the folder has. */
+export async function startRedis(folder: string, port: number): Promise<RedisProcess> {
+  const args = ['--bind', '127.0.0.1', '--port', String(port), '--dir', folder, '--save', '', '--appendonly', 'yes'];
   const child = spawnChild('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = new Promise<never>((_, reject) => {
     child.once('error', reject);
@@ -46,7 +44,7 @@ export async function startRedisServer(port: number, args: string[]): Promise<Re
     child.kill(signal);
     await ended.catch(() => undefined);
   }
-  return { url: `redis://127.0.0.1:${port}`, port, pid: Number(child.pid), ended, end, startAgain: () => startRedisServer(port, args) };
+  return { url: `redis://127.0.0.1:${port}`, pid: Number(child.pid), ended, end, startAgain: () => startRedis(folder, port) };
 }
 
 export async function freePort(): Promise<number> {

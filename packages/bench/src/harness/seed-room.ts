@@ -1,58 +1,47 @@
+// Writes a room with many chats into a store, as the server would, but many entries at a time.
 import { randomUUID } from 'node:crypto';
 import type { Draft, Store } from '@engawa/server';
 import type { BenchContext } from '../scenario.ts';
 
-const ENTRIES_AN_APPEND = 1_000;
+const ENTRIES_PER_APPEND = 1_000;
 const PROGRESS_EVERY = 250_000;
 const AUTHOR = { by: 'aya', author: 'author-of-all' };
 
-interface Building {
+interface SeedOptions {
   store: Store;
   room: string;
   chats: number;
-  /** Entries after the chats that no page shows. */
-  others: number;
   textBytes: number;
   progress: BenchContext['progress'];
 }
 
-/** A room as the server would have it after all that, but written many entries at a time. */
-export async function seedRoom({ store, room, chats, others, textBytes, progress }: Building): Promise<void> {
-  const epoch = await createRoom(store, room);
-  const total = chats + others;
-  for (let written = 0; written < total; written += ENTRIES_AN_APPEND) {
-    const numbers = Array.from({ length: Math.min(ENTRIES_AN_APPEND, total - written) }, (_, index) => written + index + 1);
-    const drafts = numbers.map((number) => (number <= chats ? chatDraft(number, textBytes) : joinDraft(number)));
-    await mustAppend(store, room, { drafts, epoch });
-    if ((written + numbers.length) % PROGRESS_EVERY === 0) progress(`${room} room: ${written + numbers.length} entries written`);
+export async function seedRoom({ store, room, chats, textBytes, progress }: SeedOptions): Promise<void> {
+  const epoch = await append(store, room, { drafts: [roomDraft()], epoch: null });
+  for (let written = 0; written < chats; written += ENTRIES_PER_APPEND) {
+    const count = Math.min(ENTRIES_PER_APPEND, chats - written);
+    await append(store, room, { drafts: Array.from({ length: count }, (_, index) => chatDraft(written + index + 1, textBytes)), epoch });
+    if ((written + count) % PROGRESS_EVERY === 0) progress(`${room}: ${written + count} chats written`);
   }
 }
 
-function createRoom(store: Store, room: string): Promise<string> {
-  const draft: Draft = {
-    ...AUTHOR,
-    id: randomUUID(),
-    kind: 'create:room',
-    body: {},
-    keyUpdates: [['settings', { owner: AUTHOR.author, topic: '' }]],
-  };
-  return mustAppend(store, room, { drafts: [draft], epoch: null });
-}
-
-function chatDraft(number: number, textBytes: number): Draft {
-  return { ...AUTHOR, id: randomUUID(), kind: 'create:chat', body: { message: `${number} `.padEnd(textBytes, 'x') }, listed: true };
-}
-
-const joinDraft = (number: number): Draft => ({
+const roomDraft = (): Draft => ({
   ...AUTHOR,
   id: randomUUID(),
-  kind: 'add:member',
+  kind: 'create:room',
   body: {},
-  keyUpdates: [[`member/${number}`, { username: String(number), author: AUTHOR.author }]],
+  keyUpdates: [['settings', { owner: AUTHOR.author, topic: '' }]],
 });
 
-async function mustAppend(store: Store, room: string, append: { drafts: Draft[]; epoch: string | null }): Promise<string> {
-  const appended = await store.append(room, { ...append, expectedVersions: [] });
-  if (appended.outcome === 'stale') throw new Error(`Somebody else writes to ${room}.`);
-  return appended.epoch;
+const chatDraft = (number: number, textBytes: number): Draft => ({
+  ...AUTHOR,
+  id: randomUUID(),
+  kind: 'create:chat',
+  body: { message: `${number} `.padEnd(textBytes, 'x') },
+  listed: true,
+});
+
+async function append(store: Store, room: string, { drafts, epoch }: { drafts: Draft[]; epoch: string | null }): Promise<string> {
+  const result = await store.append(room, { drafts, epoch, expectedVersions: [] });
+  if (result.outcome === 'stale') throw new Error(`${room} exists already.`);
+  return result.epoch;
 }

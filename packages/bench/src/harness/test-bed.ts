@@ -1,3 +1,4 @@
+// A server with its members, the load on it, and what both used meanwhile.
 import { busySeconds, SERVER_CORE } from '../generator/cpu-pinning.ts';
 import {
   type DeliveryResult,
@@ -13,14 +14,13 @@ import { type ServerKind, withServerOf } from './server-kinds.ts';
 import type { ServerProcess } from './server-process.ts';
 
 const MEBI = 2 ** 20;
-/** Of its core: beyond that a process of the load has no time to spare. */
+/** Share of its core above which a process of the load is at its limit. */
 export const MAX_LOAD_CPU = 0.9;
-/** Of chats that are sent later than that, while the load had time, something else kept it from its core. */
-const LATE_LOAD_MS = 10;
-/** Of the server's core. The kernel's work for its sockets, which counts for nobody, is less. */
-const BUSY_MACHINE = 0.3;
+/** Chats that are sent later than this by a load that is not at its limit: another process used its core. */
+const MAX_LAG_MS = 10;
+/** Share of the server's core that other processes may use. The kernel's work for sockets, which counts for no process, is less. */
+const MAX_OTHER_CPU = 0.3;
 
-/** A server with its people, and the generator that speaks for them. */
 export interface TestBed {
   kind: ServerKind;
   server: ServerProcess;
@@ -28,25 +28,29 @@ export interface TestBed {
   joinResult: JoinResult;
 }
 
-export type UserGroups = Omit<JoinPhase, 'target'>;
+export type Members = Omit<JoinPhase, 'target'>;
 
-/** Runs `use` with a new server of that kind that everybody has joined, as far as they came in. */
+/** Runs `use` with a new server that these members have joined, as far as they could. */
 export function withTestBed<Result>(
   kind: ServerKind,
-  { folder, company }: { folder: string; company: UserGroups },
-  use: (scene: TestBed) => Promise<Result>,
+  { folder, members }: { folder: string; members: Members },
+  use: (bed: TestBed) => Promise<Result>,
 ): Promise<Result> {
   return withServerOf(kind, folder, (server) =>
     withLoadGenerator(async (generator) => {
-      const joinResult = await generator.join({ ...company, target: { url: server.url, dialect: kind.dialect } });
+      const joinResult = await generator.join({ ...members, target: { url: server.url, dialect: kind.dialect } });
       return use({ kind, server, generator, joinResult });
     }),
   );
 }
 
-/** Milliseconds, rates a second, shares of a core, MiB. */
+export function requireAllJoined({ joined, wanted, refusals }: JoinResult): void {
+  if (joined < wanted) throw new Error(`Only ${joined} of ${wanted} could join: ${refusals.join()}`);
+}
+
+/** Milliseconds, rates a second, CPU in cores, MiB. */
 export interface LoadFigures {
-  /** Deliveries that were to be made, and were, in time or late. */
+  /** Deliveries that were due, and those that arrived, in time or late. */
   offered: number;
   delivered: number;
   p50: number;
@@ -55,7 +59,7 @@ export interface LoadFigures {
   max: number;
   bytes: number;
   serverCpu: number;
-  /** Of the server's core, what others took of it; the kernel's work for nobody in particular included. */
+  /** What other processes used of the server's core, with the kernel's work for no process. */
   othersCpu: number;
   loadCpu: number;
   loadLag: number;
@@ -65,46 +69,46 @@ export interface LoadFigures {
   lost: number;
 }
 
-/** Of each group. */
-export async function measureLoad({ generator, server }: TestBed, talk: LoadPhase): Promise<LoadFigures[]> {
+/** The figures of each group. */
+export async function measureLoad({ generator, server }: TestBed, phase: LoadPhase): Promise<LoadFigures[]> {
   let used = { server: Number.NaN, core: Number.NaN };
-  const talked = await generator.runLoad(talk, () => {
-    const begun = { at: performance.now(), ...look(server) };
+  const result = await generator.runLoad(phase, () => {
+    const before = sample(server);
     return () => {
-      const seconds = (performance.now() - begun.at) / 1000;
-      const { cpu, busy } = look(server);
-      used = { server: (cpu - begun.cpu) / seconds, core: (busy - begun.busy) / seconds };
+      const after = sample(server);
+      const seconds = (after.at - before.at) / 1000;
+      used = { server: (after.cpu - before.cpu) / seconds, core: (after.busy - before.busy) / seconds };
     };
   });
-  return talked.groups.map((heard) => ({
-    ...latenciesOf(heard),
-    offered: heard.due / talked.seconds,
-    delivered: heard.latency.total / talked.seconds,
-    bytes: talked.bytesPerDelivery,
+  return result.groups.map((group) => ({
+    ...latenciesOf(group),
+    offered: group.due / result.seconds,
+    delivered: group.latency.total / result.seconds,
+    bytes: result.bytesPerDelivery,
     serverCpu: used.server,
     othersCpu: Math.max(used.core - used.server, 0),
-    loadCpu: talked.load.cpu,
-    loadLag: talked.load.lag.percentile(0.99) / 1000,
+    loadCpu: result.load.cpu,
+    loadLag: result.load.lag.percentile(0.99) / 1000,
     resident: residentBytes(server.pid) / MEBI,
     tcp: kernelMemory().tcp / MEBI,
-    refused: talked.refused,
-    lost: talked.lost,
+    refused: result.refused,
+    lost: result.lost,
   }));
 }
 
-const look = ({ pid }: ServerProcess): { cpu: number; busy: number } => ({ cpu: cpuUsage(pid).cpu, busy: busySeconds(SERVER_CORE) });
+const sample = ({ pid }: ServerProcess) => ({ at: performance.now(), cpu: cpuUsage(pid).cpu, busy: busySeconds(SERVER_CORE) });
 
 function latenciesOf({ latency, due }: DeliveryResult): Pick<LoadFigures, 'p50' | 'p99' | 'p999' | 'max'> {
   const milliseconds = (share: number): number => latency.percentile(share, due) / 1000;
   return { p50: milliseconds(0.5), p99: milliseconds(0.99), p999: milliseconds(0.999), max: milliseconds(1) };
 }
 
-/** Who was at his limit, as far as it shows: the load, the machine, which others used, or else the server. */
+/** What limited the result, as far as it shows. */
 export function limitingPart({
   loadCpu,
   loadLag,
   othersCpu,
 }: Pick<LoadFigures, 'loadCpu' | 'loadLag' | 'othersCpu'>): 'load' | 'machine' | 'server' {
   if (loadCpu > MAX_LOAD_CPU) return 'load';
-  return loadLag > LATE_LOAD_MS || othersCpu > BUSY_MACHINE ? 'machine' : 'server';
+  return loadLag > MAX_LAG_MS || othersCpu > MAX_OTHER_CPU ? 'machine' : 'server';
 }

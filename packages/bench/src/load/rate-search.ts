@@ -1,96 +1,100 @@
+// Searches the highest rate of deliveries at which the 99th percentile keeps its goal.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServerKind } from '../harness/server-kinds.ts';
-import { type LoadFigures, limitingPart, measureLoad, type TestBed, type UserGroups, withTestBed } from '../harness/test-bed.ts';
+import {
+  type LoadFigures,
+  limitingPart,
+  type Members,
+  measureLoad,
+  requireAllJoined,
+  type TestBed,
+  withTestBed,
+} from '../harness/test-bed.ts';
 import type { BenchContext } from '../scenario.ts';
 
 export interface RateSearch {
-  company: UserGroups;
-  /** Deliveries a second, growing. */
+  members: Members;
+  /** Deliveries a second, ascending. */
   rates: number[];
-  /** After the ladder the highest rate that keeps the goal is looked for in so many steps, each halving the gap. */
+  /** After these rates, so many more are tried, each in the middle of the gap that is left. */
   halvings: number;
-  /** Of the 99th percentile. */
+  /** Goal of the 99th percentile. */
   goalMs: number;
   warmUpMs: number;
   measuredMs: number;
 }
 
-/** At one rate. */
+/** The figures at one rate. */
 export interface RateStep extends LoadFigures {
   rate: number;
 }
 
-/** What is not heard by then was not heard in time, whatever the goal. */
-const PATIENCE_MS = 3_000;
-/** How far the 99th percentile may be from its goal for the next rate to be tried: far above, it would only be worse. */
+/** A delivery that is later has missed any goal. */
+const DEADLINE_MS = 3_000;
+/** Higher rates are not tried if the 99th percentile exceeds its goal by this factor. */
 const HOPELESS = 10;
 const PAUSE_MS = 200;
-/** Who has told that share has nothing left to tell that would be in the way of the next rate. */
+/** A server that has delivered this share is idle again, and measured at the next rate. */
 const ALL = 0.9999;
-/** Rates are multiples of it. */
-const LEAST = 1_000;
+/** Rates are multiples of this. */
+const RATE_UNIT = 1_000;
 
-/** The rates that a server was offered, until one was far too much for it. Who has not told everything in time is not asked again: a new server is. */
-export async function searchRates(bench: BenchContext, kind: ServerKind, ladder: RateSearch): Promise<RateStep[]> {
-  const rungs: RateStep[] = [];
-  const { company } = ladder;
-  for (let rate = nextRate(rungs, ladder); rate !== undefined; rate = nextRate(rungs, ladder)) {
-    await withTestBed(kind, { folder: bench.folder, company }, async (scene) => {
-      const { joined, wanted, refusals } = scene.joinResult;
-      if (joined < wanted) throw new Error(`${joined} of ${wanted} came in: ${refusals.join()}`);
-      for (let next: number | undefined = rate; next !== undefined; next = nextRate(rungs, ladder)) {
-        const rung = await measureRung(scene, next, ladder);
-        rungs.push(rung);
-        bench.progress(saying(kind, rung));
-        if (rung.delivered < rung.offered * ALL) return;
+/** Measures one rate after the other. A server that has not delivered everything in time is replaced by a new one. */
+export async function searchRates(bench: BenchContext, kind: ServerKind, search: RateSearch): Promise<RateStep[]> {
+  const steps: RateStep[] = [];
+  const { members } = search;
+  for (let rate = nextRate(steps, search); rate !== undefined; rate = nextRate(steps, search)) {
+    await withTestBed(kind, { folder: bench.folder, members }, async (bed) => {
+      requireAllJoined(bed.joinResult);
+      for (let next: number | undefined = rate; next !== undefined; next = nextRate(steps, search)) {
+        const step = await measureStep(bed, next, search);
+        steps.push(step);
+        bench.progress(describe(kind, step));
+        if (step.delivered < step.offered * ALL) return;
         await sleep(PAUSE_MS);
       }
     });
   }
-  return rungs.toSorted((a, b) => a.rate - b.rate);
+  return steps.toSorted((a, b) => a.rate - b.rate);
 }
 
-/** What to try after these: the ladder as far as there is hope, then the middle of the gap. */
+/** The rate to try after these steps: the next of the list unless it is hopeless, then the middle of the gap. */
 export function nextRate(
-  rungs: Pick<RateStep, 'rate' | 'p99'>[],
-  { rates, halvings, goalMs }: Omit<RateSearch, 'company'>,
+  steps: Pick<RateStep, 'rate' | 'p99'>[],
+  { rates, halvings, goalMs }: Omit<RateSearch, 'members'>,
 ): number | undefined {
-  const hopeless = rungs.findIndex(({ p99 }) => !(p99 <= goalMs * HOPELESS));
+  const hopeless = steps.findIndex(({ p99 }) => !(p99 <= goalMs * HOPELESS));
   const climbed = hopeless < 0 || hopeless >= rates.length ? rates.length : hopeless + 1;
-  if (rungs.length < climbed) return rates[rungs.length];
-  const [kept, failed] = gapIn(rungs, goalMs);
-  return rungs.length - climbed < halvings && failed < Number.POSITIVE_INFINITY ? between(kept, failed) : undefined;
+  if (steps.length < climbed) return rates[steps.length];
+  const [kept, failed] = gapIn(steps, goalMs);
+  return steps.length - climbed < halvings && failed < Number.POSITIVE_INFINITY ? between(kept, failed) : undefined;
 }
 
-async function measureRung(scene: TestBed, rate: number, { company, warmUpMs, measuredMs }: RateSearch): Promise<RateStep> {
-  const perSecond = rate / (company.groups[0]?.members ?? 1);
-  const [figures] = await measureLoad(scene, { perSecond: [perSecond], warmUpMs, measuredMs, patienceMs: PATIENCE_MS });
+async function measureStep(bed: TestBed, rate: number, { members, warmUpMs, measuredMs }: RateSearch): Promise<RateStep> {
+  const perSecond = rate / (members.groups[0]?.members ?? 1);
+  const [figures] = await measureLoad(bed, { perSecond: [perSecond], warmUpMs, measuredMs, deadlineMs: DEADLINE_MS });
   return { rate, ...(figures as LoadFigures) };
 }
 
-/** The highest rate that kept the goal; NaN when none did. */
-export function highestRate(rungs: RateStep[], goalMs: number): number {
-  return rungs.findLast((rung) => keeps(rung, goalMs))?.rate ?? Number.NaN;
+/** The highest rate that kept the goal; NaN if none did. */
+export const highestRate = (steps: RateStep[], goalMs: number): number => steps.findLast(({ p99 }) => p99 <= goalMs)?.rate ?? Number.NaN;
+
+/** The highest rate that kept the goal, and the lowest above it that did not. */
+function gapIn(steps: Pick<RateStep, 'rate' | 'p99'>[], goalMs: number): [kept: number, failed: number] {
+  const kept = Math.max(RATE_UNIT, ...steps.filter(({ p99 }) => p99 <= goalMs).map(({ rate }) => rate));
+  return [kept, Math.min(...steps.map(({ rate }) => rate).filter((rate) => rate > kept))];
 }
 
-const keeps = ({ p99 }: Pick<RateStep, 'p99'>, goalMs: number): boolean => p99 <= goalMs;
+const between = (low: number, high: number): number => Math.round(Math.sqrt(low * high) / RATE_UNIT) * RATE_UNIT;
 
-/** The rates between which the limit lies: the highest that kept the goal, and the lowest above it that did not. */
-function gapIn(rungs: Pick<RateStep, 'rate' | 'p99'>[], goalMs: number): [kept: number, failed: number] {
-  const kept = Math.max(LEAST, ...rungs.filter((rung) => keeps(rung, goalMs)).map(({ rate }) => rate));
-  return [kept, Math.min(...rungs.map(({ rate }) => rate).filter((rate) => rate > kept))];
-}
-
-const between = (low: number, high: number): number => Math.round(Math.sqrt(low * high) / LEAST) * LEAST;
-
-function saying({ name }: ServerKind, rung: RateStep): string {
-  const limit = limitingPart(rung);
+function describe({ name }: ServerKind, step: RateStep): string {
+  const limit = limitingPart(step);
   return [
-    `${name}: ${rung.rate.toLocaleString('en-US')}/s`,
-    `p50 ${rung.p50.toFixed(1)} ms`,
-    `p99 ${rung.p99.toFixed(1)} ms`,
-    `CPU ${rung.serverCpu.toFixed(2)}`,
-    `load ${rung.loadCpu.toFixed(2)}`,
-    ...(limit === 'server' ? [] : [`${limit} at its limit`]),
+    `${name}: ${step.rate.toLocaleString('en-US')}/s`,
+    `p50 ${step.p50.toFixed(1)} ms`,
+    `p99 ${step.p99.toFixed(1)} ms`,
+    `CPU ${step.serverCpu.toFixed(2)}`,
+    `load ${step.loadCpu.toFixed(2)}`,
+    ...(limit === 'server' ? [] : [`the ${limit} is at its limit`]),
   ].join(', ');
 }

@@ -1,117 +1,88 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+// A member that sends a chat every 20 ms, and another on a second server that receives them, during a fault.
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { RawClient } from './raw-client.ts';
+import { connectTo, type SocketIoClient } from '../generator/socketio-client.ts';
 
-const EVERY_MS = 20;
-/** Talks on for so long after something happened, and then until all is as before. */
-const LEAST_MS = 8_000;
-const MOST_MS = 40_000;
-/** What nobody heard by then was lost. */
-const LATE_MS = 5_000;
-const AGAIN_MS = 10;
+const INTERVAL_MS = 20;
+/** How long it goes on at least after the fault, and at most until all chats are acknowledged. */
+const MIN_MS = 8_000;
+const MAX_MS = 40_000;
+/** A chat that has not been received by then is missing. */
+const DEADLINE_MS = 5_000;
+const RETRY_DELAY_MS = 10;
 const MESSAGE = /"message":"(\d+)"/;
 
-/**
- * Milliseconds that it took to happen; that a chat took at most, until it was acknowledged and until the other heard it; and
- * how many he never heard.
- */
-export type FailureEffect = Record<'happened' | 'acknowledged' | 'heard' | 'unheard', number>;
+/** Milliseconds that the fault took; the longest time until a chat was acknowledged, and received; and how many were not. */
+export type FaultEffect = Record<'fault' | 'acknowledged' | 'received' | 'missing', number>;
 
-interface Said {
+interface SentChat {
   at: number;
   acknowledgedAt?: number;
-  heardAt?: number;
+  receivedAt?: number;
 }
 
-/** Somebody says a chat every 20 ms on one server, and says it again until it is acknowledged; somebody else hears him on another. */
 export class SteadyLoad {
-  readonly #speaker: RawClient;
-  readonly #listener: RawClient;
+  readonly #sender: SocketIoClient;
+  readonly #reader: SocketIoClient;
   readonly #roomId: string;
-  readonly #said: Said[] = [];
-  #opening: Promise<void> | undefined;
+  readonly #chats: SentChat[] = [];
 
-  private constructor(roomId: string, speaker: RawClient, listener: RawClient) {
-    [this.#roomId, this.#speaker, this.#listener] = [roomId, speaker, listener];
+  static async begin(roomId: string, [senderUrl, readerUrl]: [string, string]): Promise<SteadyLoad> {
+    const [sender, reader] = [await connectTo(senderUrl), await connectTo(readerUrl)];
+    await sender.request('create:room', { roomId, username: 'sender' });
+    await reader.request('add:member', { roomId, username: 'reader' });
+    return new SteadyLoad(roomId, sender, reader);
   }
 
-  static async begin(roomId: string, [speakerUrl, listenerUrl]: [string, string]): Promise<SteadyLoad> {
-    const session = () => ({ session: randomBytes(24).toString('base64url') });
-    const speaker = await RawClient.connect(speakerUrl, session());
-    const listener = await RawClient.connect(listenerUrl, session(), (frame) => conversation.#hear(frame.toString()));
-    const conversation = new SteadyLoad(roomId, speaker, listener);
-    await conversation.#open();
-    await conversation.#join();
-    return conversation;
+  private constructor(roomId: string, sender: SocketIoClient, reader: SocketIoClient) {
+    [this.#roomId, this.#sender, this.#reader] = [roomId, sender, reader];
+    reader.onEvent = (packet) => this.#receive(packet);
   }
 
-  /** What those chats met that were said since it began to happen. */
-  async during(happen: () => Promise<unknown>): Promise<FailureEffect> {
-    const talking = setInterval(() => void this.#say(), EVERY_MS);
-    await sleep(LEAST_MS / 4);
+  /** The effect on the chats that were sent since the fault began. */
+  async during(causeFault: () => Promise<unknown>): Promise<FaultEffect> {
+    const timer = setInterval(() => void this.#send(), INTERVAL_MS);
+    await sleep(MIN_MS / 4);
     const begun = performance.now();
-    await happen();
-    const happened = performance.now() - begun;
-    const chats = () => this.#said.filter(({ at }) => at >= begun - EVERY_MS);
+    await causeFault();
+    const fault = performance.now() - begun;
+    const chats = () => this.#chats.filter(({ at }) => at >= begun - INTERVAL_MS);
     const isOver = () =>
-      chats().every(({ acknowledgedAt, heardAt, at }) => acknowledgedAt && (heardAt ?? performance.now() - at > LATE_MS));
-    while (performance.now() - begun < LEAST_MS) await sleep(EVERY_MS);
-    clearInterval(talking);
-    while (!isOver() && performance.now() - begun < MOST_MS) await sleep(EVERY_MS);
-    const longest = (times: (number | undefined)[]) =>
-      Math.max(...times.map((time) => time ?? Number.NaN).filter((time) => !Number.isNaN(time)));
+      chats().every(({ at, acknowledgedAt, receivedAt }) => acknowledgedAt && (receivedAt ?? performance.now() - at > DEADLINE_MS));
+    while (performance.now() - begun < MIN_MS) await sleep(INTERVAL_MS);
+    clearInterval(timer);
+    while (!isOver() && performance.now() - begun < MAX_MS) await sleep(INTERVAL_MS);
     return {
-      happened,
-      acknowledged: longest(chats().map(({ at, acknowledgedAt }) => (acknowledgedAt ?? Number.POSITIVE_INFINITY) - at)),
-      heard: longest(chats().map(({ at, heardAt }) => heardAt && heardAt - at)),
-      unheard: chats().filter(({ heardAt }) => heardAt === undefined).length,
+      fault,
+      acknowledged: Math.max(...chats().map(({ at, acknowledgedAt = Number.POSITIVE_INFINITY }) => acknowledgedAt - at)),
+      received: Math.max(...chats().map(({ at, receivedAt = at }) => receivedAt - at)),
+      missing: chats().filter(({ receivedAt }) => receivedAt === undefined).length,
     };
   }
 
   close(): void {
-    this.#speaker.close();
-    this.#listener.close();
+    this.#sender.end();
+    this.#reader.end();
   }
 
-  async #say(): Promise<void> {
-    const chat: Said = { at: performance.now() };
-    const message = String(this.#said.push(chat) - 1);
-    const ask = { roomId: this.#roomId, username: 'speaker', message, clientId: randomUUID() };
-    while (chat.acknowledgedAt === undefined && performance.now() - chat.at < MOST_MS) {
-      try {
-        await this.#speaker.ask('create:chat', ask);
-        chat.acknowledgedAt = performance.now();
-      } catch (error) {
-        // All was lost: he begins anew.
-        if (/room_not_found|not_a_member/.test((error as Error).message)) await this.#open();
-        await sleep(AGAIN_MS);
-      }
-    }
-  }
-
-  async #open(): Promise<void> {
-    const place = { roomId: this.#roomId, username: 'speaker' };
-    this.#opening ??= this.#speaker.ask('create:room', place).then(
-      () => (this.#opening = undefined),
-      () => (this.#opening = undefined),
-    );
-    await this.#opening;
-  }
-
-  async #join(): Promise<void> {
-    const place = { roomId: this.#roomId, username: 'listener' };
-    for (let isIn = false; !isIn; await sleep(AGAIN_MS)) {
-      isIn = await this.#listener.ask('add:member', place).then(
-        () => true,
+  /** A refused chat is repeated under the same idempotency key. */
+  async #send(): Promise<void> {
+    const chat: SentChat = { at: performance.now() };
+    const message = String(this.#chats.push(chat) - 1);
+    const payload = { roomId: this.#roomId, username: 'sender', message, clientId: randomUUID() };
+    while (chat.acknowledgedAt === undefined && performance.now() - chat.at < MAX_MS) {
+      const isAccepted = await this.#sender.ask('create:chat', payload).then(
+        ({ ok }) => ok,
         () => false,
       );
+      if (isAccepted) chat.acknowledgedAt = performance.now();
+      else await sleep(RETRY_DELAY_MS);
     }
   }
 
-  #hear(frame: string): void {
-    if (frame.startsWith('42["reset:room"')) void this.#join();
-    const [, number] = MESSAGE.exec(frame) ?? [];
-    const said = this.#said[Number(number ?? -1)];
-    if (said) said.heardAt ??= performance.now();
+  #receive(packet: string): void {
+    const [, number] = MESSAGE.exec(packet) ?? [];
+    const chat = this.#chats[Number(number ?? -1)];
+    if (chat) chat.receivedAt ??= performance.now();
   }
 }

@@ -1,6 +1,6 @@
 /*
- * The floor in C: epoll, bytes of a room to its sockets, several messages in one write. It knows of WebSocket what it must:
- * the handshake, and where a frame ends. The load masks with zeros, so that nothing is to be undone.
+ * The baseline in C: it copies the bytes of a room to its sockets, several messages in one write, over epoll. Of WebSocket it
+ * implements the handshake and the length of a frame. The load masks with zeros, so that nothing has to be unmasked.
  */
 #include <arpa/inet.h>
 #include <errno.h>

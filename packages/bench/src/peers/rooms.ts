@@ -1,4 +1,4 @@
-/** What peers of Socket.IO have in common: rooms, and nothing else. Nothing is kept here, and who joins is told to nobody. */
+// Rooms of Socket.IO and nothing else: chats are not stored, and joins are not broadcast.
 import type { Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Server } from 'socket.io';
@@ -10,7 +10,7 @@ export interface Membership {
 export type Chat = Membership & { message: string };
 type Acknowledge = ((answer: { ok: true }) => void) | undefined;
 
-/** As Engawa has it: more who come at once wait in the kernel. */
+/** As Engawa: more pending connections wait in the kernel. */
 const BACKLOG = 4_096;
 
 export function serveRooms(io: Server): void {
@@ -28,7 +28,7 @@ export function serveRooms(io: Server): void {
   });
 }
 
-/** Whoever started the peer waits to hear where it listens. */
+/** Prints where it listens, for the process that starts the peer. */
 export function listen(http: HttpServer, port = 0): void {
   http.listen({ port, host: '127.0.0.1', backlog: BACKLOG }, () => {
     console.log(`The peer is listening on http://127.0.0.1:${(http.address() as AddressInfo).port}`);

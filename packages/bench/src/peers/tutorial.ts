@@ -1,8 +1,5 @@
-/**
- * The server of the tutorial, after its description: Socket.IO, rooms in a Redis set `rooms`, members in a set `members` as
- * `room::user`, chats in lists `chat::<room>` as `user::text`, and everything told to the room. What it does not wait for is
- * not waited for here: a chat is told while it is on its way to Redis.
- */
+// The tutorial's server, written after its description: rooms in a Redis set `rooms`, members in a set `members` as
+// `room::user`, chats in lists `chat::<room>` as `user::text`. A chat is broadcast before Redis has it.
 import { createServer } from 'node:http';
 import { createClient } from '@redis/client';
 import { Server } from 'socket.io';

@@ -1,3 +1,4 @@
+// Child processes and temporary folders that end with this process.
 import { type ChildProcess, fork, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -15,7 +16,6 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.once(signal, () => process.exit(128 + constants.signals[signal]));
 }
 
-/** The child ends with this process at the latest. */
 function owned(child: ChildProcess): ChildProcess {
   children.add(child);
   child.once('exit', () => children.delete(child));
@@ -23,22 +23,22 @@ function owned(child: ChildProcess): ChildProcess {
 }
 
 export const spawnChild: (...args: Parameters<typeof spawn>) => ChildProcess = (...args) => owned(spawn(...args));
-/** On that core alone, where the system can. */
+/** Runs on that core alone, if the system can pin processes. */
 export function forkChild(script: URL, core?: number): ChildProcess {
   const [execPath = process.execPath, ...execArgv] = withCpuPinning([process.execPath], core);
   return owned(fork(script, { execPath, execArgv }));
 }
 
-/** The command line that runs another one on that core alone, or the same where the system cannot. */
+/** A command line that runs another one on that core alone; the same one if the system cannot pin processes. */
 export const withCpuPinning = (command: string[], core?: number): string[] =>
   core === undefined || !hasTaskset ? command : ['taskset', '-c', String(core), ...command];
 
-/** The same of a process that runs, with all its threads. */
+/** Pins all threads of a running process. */
 export function pinToCore(pid: number, core?: number): void {
   if (core !== undefined && hasTaskset) spawnSync('taskset', ['-a', '-p', '-c', String(core), String(pid)]);
 }
 
-/** Gives `use` a new folder inside `parent`, and removes it. */
+/** Runs `use` with a new folder inside `parent`, and removes the folder. */
 export async function withTempFolder<Result>(parent: string, use: (folder: string) => Promise<Result>): Promise<Result> {
   const folder = mkdtempSync(join(parent, 'engawa-bench-'));
   folders.add(folder);

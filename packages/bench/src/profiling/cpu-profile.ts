@@ -1,19 +1,20 @@
+// Sums a CPU profile of V8 by the part of the program that was running.
 interface Frame {
   functionName: string;
-  /** Empty of native functions. */
+  /** Empty for native functions. */
   url: string;
 }
 
-/** A CPU profile as V8 makes it, as far as it is read here. */
+/** The used part of a CPU profile of V8. */
 export interface CpuProfile {
-  /** A node is a function as its callers called it. */
+  /** A node is a function with its callers. */
   nodes: { id: number; callFrame: Frame; children?: number[] }[];
-  /** The node that was at work at each sample, and microseconds since the sample before. */
+  /** The node that was running at each sample, and microseconds since the previous sample. */
   samples: number[];
   timeDeltas: number[];
 }
 
-/** In the order of reports. The first that a function answers to is its own. */
+/** In the order of reports; the first match counts. */
 const PLACES: [place: string, url: RegExp, name?: RegExp][] = [
   ['writing to sockets', /^$/, /^(writev|writeBuffer|write\w+String)$/],
   ['handing over to the writer', /^(node:internal\/worker)?$/, /^postMessage$/],
@@ -33,7 +34,7 @@ const PLACES: [place: string, url: RegExp, name?: RegExp][] = [
 ];
 const IDLE = '(idle)';
 
-/** Of the time in which anything was at work, the share of each place, by the function that was running; a native one is its caller's, unless it has a place. */
+/** Shares of the time in which the program was not idle. A native function without a match counts as its caller. */
 export function cpuShares({ nodes, samples, timeDeltas }: CpuProfile): Map<string, number> {
   const frames = new Map(nodes.map(({ id, callFrame }) => [id, callFrame]));
   const callers = new Map(nodes.flatMap(({ id, children = [] }) => children.map((child) => [child, id])));
@@ -44,7 +45,7 @@ export function cpuShares({ nodes, samples, timeDeltas }: CpuProfile): Map<strin
     let at: number | undefined = node;
     let place: string | undefined;
     for (; at !== undefined && place === undefined; at = callers.get(at)) place = placeOf(frames.get(at));
-    // A sample stands for the time until the next one.
+    // A sample counts for the time until the next one.
     const time = timeDeltas[index + 1] ?? 0;
     times.set(place ?? 'other', (times.get(place ?? 'other') ?? 0) + time);
     busy += time;

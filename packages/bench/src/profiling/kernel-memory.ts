@@ -1,14 +1,15 @@
+// Memory of the kernel for sockets.
 import { readFileSync } from 'node:fs';
 
 const PAGE = 4096;
 
-/** Bytes that the kernel uses for all of this machine: of TCP what waits in buffers, and its own objects, sockets among them. */
+/** Bytes for the whole machine: buffers of TCP, and objects of the kernel such as sockets. */
 export interface KernelMemory {
   tcp: number;
   slab: number;
 }
 
-/** Every figure is NaN where the system does not tell. */
+/** A figure is NaN if the system does not report it. */
 export const kernelMemory = (): KernelMemory => ({
   tcp: numberIn('/proc/net/sockstat', /^TCP:.* mem (\d+)$/m) * PAGE,
   slab: numberIn('/proc/meminfo', /^Slab:\s+(\d+) kB$/m) * 1024,

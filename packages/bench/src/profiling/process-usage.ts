@@ -1,16 +1,17 @@
+// CPU, memory and disk writes of a process, from /proc.
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** Linux counts in ticks of 10 ms, on every architecture that Node runs on. */
+/** Linux counts in ticks of 10 ms on all architectures of Node. */
 const TICKS_PER_SECOND = 100;
 
-/** What a process used since it started: CPU seconds of all its threads and of its first one, and bytes that it sent to disks. */
+/** Since the start of the process: CPU seconds of all threads and of the first, and bytes sent to disks. */
 export interface CpuUsage {
   cpu: number;
   mainThreadCpu: number;
   written: number;
 }
 
-/** Every figure is NaN where the system does not tell. */
+/** A figure is NaN if the system does not report it. */
 export function cpuUsage(pid: number): CpuUsage {
   return {
     cpu: cpuSeconds(`/proc/${pid}/stat`),
@@ -19,7 +20,7 @@ export function cpuUsage(pid: number): CpuUsage {
   };
 }
 
-/** What one of its threads used since it started: CPU seconds, those of them that the kernel worked for it, and bytes handed to files. */
+/** Since the start of a thread: CPU seconds, those of them in the kernel, and bytes written to files. */
 export interface Thread {
   id: number;
   cpu: number;
@@ -27,7 +28,7 @@ export interface Thread {
   written: number;
 }
 
-/** Those that run; the first one's id is the process's. None where the system does not tell. */
+/** The running threads; the first has the id of the process. Empty if the system does not report them. */
 export function threadUsage(pid: number): Thread[] {
   return idsIn(`/proc/${pid}/task`).map((id) => {
     const [path, written] = [`/proc/${pid}/task/${id}`, /^wchar: (\d+)$/m];
@@ -45,7 +46,7 @@ export function residentBytes(pid: number): number {
   return Number(kilobytes ?? Number.NaN) * 1024;
 }
 
-/** utime and stime, fields 14 and 15 of proc(5); the second field, a name, may hold spaces and ends with the last bracket. */
+/** utime and stime, fields 14 and 15 of proc(5). The second field, a name, may contain spaces and ends with the last bracket. */
 function secondsIn(path: string): [user: number, kernel: number] {
   const stat = readIfThere(path);
   const [user, kernel] = stat

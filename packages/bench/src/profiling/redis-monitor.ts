@@ -1,6 +1,7 @@
+// Counts the commands that a Redis receives, by MONITOR.
 import { createClient } from '@redis/client';
 
-/** What a Redis was asked in so many minutes: by clients, and by the scripts that they ran. */
+/** Commands of clients, and those of the scripts that they ran. */
 export interface CommandCounts {
   byClients: Map<string, number>;
   inScripts: Map<string, number>;
@@ -8,7 +9,7 @@ export interface CommandCounts {
 
 const LINE = /^\S+ \[\d+ (\S+)\] "(\w+)"/;
 
-/** Watches what is asked of a Redis for so long, as it happens: the watching itself is not among it. */
+/** Counts for so many milliseconds; MONITOR itself is not counted. */
 export async function countCommands(url: string, milliseconds: number): Promise<CommandCounts> {
   const seen: CommandCounts = { byClients: new Map(), inScripts: new Map() };
   const client = await createClient({ url, RESP: 2 }).connect();

@@ -1,6 +1,7 @@
+// What a Redis has used so far.
 import { createClient } from '@redis/client';
 
-/** What a Redis has used since it started: CPU seconds, bytes from and to its clients; and the bytes of memory that it uses. */
+/** CPU seconds and bytes from and to clients since it started, and bytes of memory now. */
 export type RedisStats = Record<'cpu' | 'received' | 'sent' | 'memory', number>;
 
 export async function redisStats(url: string): Promise<RedisStats> {

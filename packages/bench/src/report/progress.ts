@@ -1,22 +1,23 @@
+// Shows the progress on standard error.
 import type { WriteStream } from 'node:tty';
 
 const MINUTE_MS = 60_000;
 const CLEAR = '\r\u001b[K';
 
 export interface Progress {
-  /** What follows is about that. */
+  /** Sets the name that the following lines begin with. */
   begin: (name: string) => void;
-  say: (what: string) => void;
+  say: (text: string) => void;
   end: () => void;
 }
 
-/** On a terminal one line that is written anew; elsewhere a line for everything that is said. */
+/** On a terminal one line that is overwritten; elsewhere a line for each text. */
 export function progressOn(stream: Pick<WriteStream, 'write'> & { isTTY?: boolean; columns?: number }): Progress {
   const begun = performance.now();
   let name = '';
 
-  function show(what: string): void {
-    const line = [elapsed(performance.now() - begun), name, what].filter(Boolean).join('  ');
+  function show(text: string): void {
+    const line = [elapsed(performance.now() - begun), name, text].filter(Boolean).join('  ');
     stream.write(stream.isTTY ? CLEAR + line.slice(0, (stream.columns ?? 80) - 1) : `${line}\n`);
   }
   return {

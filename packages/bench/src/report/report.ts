@@ -1,3 +1,4 @@
+// A report as text, Markdown and JSON.
 import type { Plot } from './svg-plot.ts';
 
 export type Cell = string | number;
@@ -9,7 +10,7 @@ export interface Column {
 
 export interface Table {
   title: string;
-  /** How it was measured: what a reader must know to believe a figure. */
+  /** How it was measured. */
   note: string;
   columns: Column[];
   rows: Cell[][];
@@ -29,30 +30,15 @@ export const asText = ({ machine, tables }: Report): string =>
     ...tables.map(({ title, note, columns, rows }) => [title, '', ...pad([columns.map(heading), ...rows]), '', wrap(note)].join('\n')),
   ].join('\n\n\n');
 
-export const asMarkdown = ({ machine, tables }: Report, level = '##'): string =>
+export const asMarkdown = ({ machine, tables }: Report): string =>
   [
     Object.entries(machine)
       .map(([name, value]) => `- ${name}: ${value}`)
       .join('\n'),
-    ...tables.map(({ title, note, columns, rows }) => `${level} ${title}\n\n${markdownTable(columns, rows)}\n\n${wrap(note)}`),
+    ...tables.map(({ title, note, columns, rows }) => `## ${title}\n\n${markdownTable(columns, rows)}\n\n${wrap(note)}`),
   ].join('\n\n');
 
-const SECTION_END = '<!-- /bench -->';
-
-/** A page with the report in its place: that of one scenario, where it is named, or that of several. */
-export function withSection(page: string, report: Report, scenario?: string): string {
-  const begin = `<!-- bench: made by npm run bench${scenario === undefined ? '' : ` -- ${scenario}`} -->`;
-  const from = page.indexOf(begin);
-  const to = page.indexOf(SECTION_END, from);
-  if (from < 0 || to < 0) throw new Error(`The page has no place for the report: "${begin}" and, below, "${SECTION_END}".`);
-  return `${page.slice(0, from)}${begin}
-
-${asMarkdown(report, '###')}
-
-${page.slice(to)}`;
-}
-
-/** What the system did not tell, and what never came, is null. */
+/** Unknown and infinite figures are null. */
 export const asJson = (report: Report): string => `${JSON.stringify(report, null, 2)}\n`;
 
 function markdownTable(columns: Column[], rows: Cell[][]): string {
@@ -71,7 +57,7 @@ function show(cell: Cell): string {
   return cell.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
-/** Columns of equal width, figures to the right. */
+/** Columns of equal width, figures aligned right. */
 function pad(rows: Cell[][]): string[] {
   const shown = rows.map((row) => row.map(show));
   const widths = (shown[0] ?? []).map((_, index) => Math.max(...shown.map((row) => row[index]?.length ?? 0)));

@@ -1,9 +1,9 @@
-/** Lines over two logarithmic axes. */
+// Draws lines over two logarithmic axes as SVG.
 export interface Plot {
   title: string;
   x: Axis;
   y: Axis;
-  /** A height that all are to stay under. */
+  /** A horizontal line. */
   goal: number;
   series: Series[];
 }
@@ -16,7 +16,7 @@ interface Axis {
 
 interface Series {
   name: string;
-  /** Of which infinite ones are drawn at the upper end. */
+  /** Infinite values are drawn at the upper end. */
   points: [x: number, y: number][];
   isOurs?: boolean;
 }
@@ -25,10 +25,10 @@ const WIDTH = 960;
 const HEIGHT = 480;
 const FRAME = { left: 70, right: 720, top: 50, bottom: 425 };
 const LABEL_HEIGHT = 19;
-/** Told apart also by those who do not see all colours, on white and on black. */
+/** Distinguishable with colour blindness, on white and on black. */
 const COLOURS = ['#d9502e', '#3a86c8', '#2f9e6b', '#a86cc1', '#c98a14', '#58a6a6', '#cf6a9a', '#7d8590', '#9a7b4f'];
 
-/** An SVG that is read in light and in dark. */
+/** For light and dark pages. */
 export function asSvg({ title, x, y, goal, series }: Plot): string {
   const place = placing(x, y);
   const drawn = series.filter(({ points }) => points.length > 0);
@@ -62,7 +62,7 @@ export function asSvg({ title, x, y, goal, series }: Plot): string {
 
 type Place = (point: [number, number]) => [number, number];
 
-/** What lies beyond an axis is drawn at its end. */
+/** Values beyond an axis are drawn at its end. */
 function placing(x: Axis, y: Axis): Place {
   const along = (value: number, { least, most }: Axis) => Math.log(Math.min(Math.max(value, least), most) / least) / Math.log(most / least);
   return ([atX, atY]) => [
@@ -96,7 +96,7 @@ function curve(
   ].join('\n');
 }
 
-/** Names beside the ends of their lines, but not one over the other. */
+/** Heights of the names beside the ends of their lines, without overlaps. */
 function labelsOf(series: Series[], place: Place): number[] {
   const heights = series.map(({ points }) => place(points.at(-1) as [number, number])[1]);
   const order = heights.map((_, index) => index).sort((a, b) => (heights[a] as number) - (heights[b] as number));

@@ -1,18 +1,17 @@
+// How many connections a second a server accepts, and how much memory one takes that does nothing.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { withLoadGenerator } from '../generator/generator.ts';
 import { maxConnections } from '../harness/fd-limit.ts';
-import { ENGAWA, type ServerKind, SOCKET_IO, TUTORIAL, unavailableReason, withServerOf } from '../harness/server-kinds.ts';
+import { ENGAWA, isAvailable, type ServerKind, SOCKET_IO, TUTORIAL, withServerOf } from '../harness/server-kinds.ts';
 import { type KernelMemory, kernelMemory } from '../profiling/kernel-memory.ts';
 import { residentBytes } from '../profiling/process-usage.ts';
 import type { Cell } from '../report/report.ts';
-import { medians } from '../report/statistics.ts';
-import { type BenchContext, roundsText, type Scenario } from '../scenario.ts';
+import { type BenchContext, measureInTurn, roundsText, type Scenario } from '../scenario.ts';
 
 const PER_ROOM = 10;
-const COUNTS = { full: { accepted: 5_000, joined: 15_000 }, quick: { accepted: 1_000, joined: 2_000 } };
-/** Until a server has done what it does some time after somebody came. */
-const SETTLE_MS = { full: 5_000, quick: 500 };
-const PATIENCE_MS = 60_000;
+const FULL = { accepted: 5_000, joined: 15_000, settleMs: 5_000 };
+const QUICK = { accepted: 1_000, joined: 2_000, settleMs: 500 };
+const DEADLINE_MS = 60_000;
 const KIBI = 1024;
 
 type Figures = Record<'perSecond' | 'joined' | 'before' | 'resident' | 'slab' | 'tcp', number>;
@@ -20,21 +19,13 @@ type Figures = Record<'perSecond' | 'joined' | 'before' | 'resident' | 'slab' | 
 export const connections: Scenario = {
   name: 'connections',
   async run(bench) {
-    const form = bench.quick ? 'quick' : 'full';
-    const joined = maxConnections(COUNTS[form].joined);
-    const cases = [ENGAWA, TUTORIAL, SOCKET_IO]
-      .filter((kind) => unavailableReason(kind) === undefined)
-      .map((kind) => ({ kind, rounds: [] as Figures[] }));
-    for (let round = 0; round < bench.rounds; round += 1) {
-      for (const { kind, rounds } of cases) {
-        bench.progress(`${kind.name}: connections`);
-        rounds.push(await measure(bench, kind, { accepted: COUNTS[form].accepted, joined, settleMs: SETTLE_MS[form] }));
-      }
-    }
+    const size = bench.quick ? QUICK : FULL;
+    const kinds = [ENGAWA, TUTORIAL, SOCKET_IO].filter(isAvailable);
+    const figures = await measureInTurn(kinds, bench.rounds, (kind) => measure(bench, kind, size));
     return [
       {
         title: 'Connections',
-        note: noteOf(COUNTS[form].accepted, bench),
+        note: noteOf(size.accepted, bench),
         columns: [
           { name: 'server' },
           { name: 'accepted', unit: '1/s' },
@@ -45,7 +36,7 @@ export const connections: Scenario = {
           { name: 'kernel objects', unit: 'KiB' },
           { name: 'kernel buffers', unit: 'KiB' },
         ],
-        rows: cases.map(({ kind, rounds }) => toRow(kind, medians(rounds))),
+        rows: kinds.map((kind, index) => toRow(kind, figures[index] as Figures)),
       },
     ];
   },
@@ -53,48 +44,31 @@ export const connections: Scenario = {
 
 const noteOf = (accepted: number, bench: BenchContext): string =>
   [
-    `Accepted: how many connections a second are taken, Socket.IO's CONNECT answered, where ${accepted.toLocaleString('en-US')} come and a hundred are on their way at any time. Then, on a new server,`,
-    `so many members join rooms of ${PER_ROOM} and do nothing: VmRSS of the server before anybody came and a while after the last one did, and the difference for each; no garbage collection is forced.`,
-    'Kernel memory is that of the whole machine, and both ends of each connection are on it: its own objects (slab) and what TCP holds in buffers, half of the growth for each',
-    "connection. To reach: at most 10 KB resident, and three times the tutorial's connections a second.",
+    `Accepted: how many connections a second are accepted, Socket.IO's CONNECT included, of ${accepted.toLocaleString('en-US')}, a hundred at a time. Then, on a new server,`,
+    `members join rooms of ${PER_ROOM} and do nothing: VmRSS of the server before the first joined and a while after the last one, and the difference for each; no garbage collection is forced.`,
+    'Kernel memory is that of the whole machine, which has both ends of each connection: its own objects (slab) and the buffers of TCP, half of the growth for each connection.',
     `${roundsText(bench)}.`,
   ].join(' ');
 
 function toRow({ name }: ServerKind, { perSecond, joined, before, resident, slab, tcp }: Figures): Cell[] {
   const each = (bytes: number): number => bytes / KIBI / joined;
-  return [
-    name,
-    Math.round(perSecond),
-    joined,
-    before / KIBI ** 2,
-    resident / KIBI ** 2,
-    each(resident - before),
-    each(slab / 2),
-    each(tcp / 2),
-  ];
+  const mebi = (bytes: number): number => bytes / KIBI ** 2;
+  return [name, Math.round(perSecond), joined, mebi(before), mebi(resident), each(resident - before), each(slab / 2), each(tcp / 2)];
 }
 
-async function measure(
-  { folder }: BenchContext,
-  kind: ServerKind,
-  { accepted, joined, settleMs }: { accepted: number; joined: number; settleMs: number },
-): Promise<Figures> {
+async function measure({ folder, progress }: BenchContext, kind: ServerKind, size: typeof FULL): Promise<Figures> {
+  progress(`${kind.name}: connections`);
   const perSecond = await withServerOf(kind, folder, ({ url }) =>
-    withLoadGenerator((generator) => generator.connect({ url, dialect: kind.dialect }, accepted)),
+    withLoadGenerator((generator) => generator.connect({ url, dialect: kind.dialect }, size.accepted)),
   );
   return withServerOf(kind, folder, ({ url, pid }) =>
     withLoadGenerator(async (generator) => {
       const [before, kernelBefore] = [residentBytes(pid), kernelMemory()];
-      const groups = [{ name: 'room', rooms: Math.floor(joined / PER_ROOM), members: PER_ROOM }];
-      const gathered = await generator.join({ target: { url, dialect: kind.dialect }, groups, textBytes: 100, patienceMs: PATIENCE_MS });
-      await sleep(settleMs);
-      return {
-        perSecond,
-        joined: gathered.joined,
-        before,
-        resident: residentBytes(pid),
-        ...growth(kernelBefore, kernelMemory()),
-      };
+      const groups = [{ name: 'room', rooms: Math.floor(maxConnections(size.joined) / PER_ROOM), members: PER_ROOM }];
+      const target = { url, dialect: kind.dialect };
+      const { joined } = await generator.join({ target, groups, textBytes: 100, deadlineMs: DEADLINE_MS });
+      await sleep(size.settleMs);
+      return { perSecond, joined, before, resident: residentBytes(pid), ...growth(kernelBefore, kernelMemory()) };
     }),
   );
 }

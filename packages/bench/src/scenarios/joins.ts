@@ -1,19 +1,16 @@
-import type { JoinResult } from '../generator/generator.ts';
-import { ENGAWA, type ServerKind, SOCKET_IO, TUTORIAL, unavailableReason } from '../harness/server-kinds.ts';
+// How long it takes until many members have joined one room, and what they are sent meanwhile.
+import { ENGAWA, isAvailable, type ServerKind, SOCKET_IO, TUTORIAL } from '../harness/server-kinds.ts';
 import { withTestBed } from '../harness/test-bed.ts';
 import { cpuUsage, residentBytes } from '../profiling/process-usage.ts';
-import type { Cell } from '../report/report.ts';
-import { medians } from '../report/statistics.ts';
-import { type BenchContext, roundsText, type Scenario } from '../scenario.ts';
+import { type BenchContext, measureInTurn, roundsText, type Scenario } from '../scenario.ts';
 
-const SIZES = { full: [1_000, 10_000], quick: [500, 1_000] };
-const PATIENCE_MS = { full: 60_000, quick: 5_000 };
-const AT_ONCE = 200;
+const FULL = { sizes: [1_000, 10_000], deadlineMs: 60_000 };
+const QUICK = { sizes: [500, 1_000], deadlineMs: 5_000 };
+const CONCURRENCY = 200;
 
 const NOTE = [
-  `All join one room, each over a new connection of his own, ${AT_ONCE} on their way at any time; seconds until the last is in, connecting included.`,
-  'Bytes are all that the members were sent meanwhile, handshakes included: where bytes a join grow with the room, joins cost its square. To reach: 10,000 within 10 s,',
-  'and bytes in proportion to the members. Socket.IO tells nobody who joins.',
+  `All join one room, each over a new connection, ${CONCURRENCY} at a time; seconds until the last has joined, connecting included.`,
+  'Bytes: all that the members received meanwhile, handshakes included. Where the bytes of a join grow with the room, joins cost its square. Socket.IO broadcasts no joins.',
 ].join(' ');
 
 type Figures = Record<'joined' | 'seconds' | 'bytes' | 'cpu' | 'resident', number>;
@@ -21,22 +18,13 @@ type Figures = Record<'joined' | 'seconds' | 'bytes' | 'cpu' | 'resident', numbe
 export const joins: Scenario = {
   name: 'joins',
   async run(bench) {
-    const form = bench.quick ? 'quick' : 'full';
-    const cases = [ENGAWA, TUTORIAL, SOCKET_IO]
-      .filter((kind) => unavailableReason(kind) === undefined)
-      .flatMap((kind) => SIZES[form].map((size) => ({ kind, size, rounds: [] as Figures[] })));
-    for (let round = 0; round < bench.rounds; round += 1) {
-      for (const { kind, size, rounds } of cases) {
-        // What took all the time there was once is not waited for again.
-        if (rounds.some(({ joined }) => joined < size)) continue;
-        bench.progress(`${kind.name}: ${size} join`);
-        rounds.push(await measure(bench, kind, { size, patienceMs: PATIENCE_MS[form] }));
-      }
-    }
+    const { sizes, deadlineMs } = bench.quick ? QUICK : FULL;
+    const cases = [ENGAWA, TUTORIAL, SOCKET_IO].filter(isAvailable).flatMap((kind) => sizes.map((size) => ({ kind, size })));
+    const figures = await measureInTurn(cases, bench.rounds, ({ kind, size }) => measure(bench, kind, { size, deadlineMs }));
     return [
       {
         title: 'All into one room',
-        note: `${NOTE} ${roundsText(bench)}; who was not in after ${PATIENCE_MS[form] / 1000} s was not waited for.`,
+        note: `${NOTE} ${roundsText(bench)}, each of at most ${deadlineMs / 1000} s.`,
         columns: [
           { name: 'server' },
           { name: 'members' },
@@ -48,31 +36,28 @@ export const joins: Scenario = {
           { name: 'server CPU', unit: 's' },
           { name: 'resident', unit: 'MiB' },
         ],
-        rows: cases.map(({ kind, size, rounds }) => toRow(kind, size, medians(rounds))),
+        rows: cases.map(({ kind, size }, index) => {
+          const { joined, seconds, bytes, cpu, resident } = figures[index] as Figures;
+          const [perSecond, each] = [Math.round(joined / seconds), Math.round(bytes / joined)];
+          return [kind.name, size, joined, seconds, perSecond, bytes / 2 ** 20, each, cpu, resident];
+        }),
       },
     ];
   },
 };
 
-const toRow = ({ name }: ServerKind, size: number, { joined, seconds, bytes, cpu, resident }: Figures): Cell[] => [
-  name,
-  size,
-  joined,
-  seconds,
-  Math.round(joined / seconds),
-  bytes / 2 ** 20,
-  Math.round(bytes / joined),
-  cpu,
-  resident,
-];
-
-function measure({ folder }: BenchContext, kind: ServerKind, { size, patienceMs }: { size: number; patienceMs: number }): Promise<Figures> {
-  const company = { groups: [{ name: 'all', rooms: 1, members: size }], textBytes: 100, atOnce: AT_ONCE, patienceMs };
-  return withTestBed(kind, { folder, company }, async ({ server: { pid }, joinResult }) => ({
-    ...figuresOf(joinResult),
+function measure(
+  { folder, progress }: BenchContext,
+  kind: ServerKind,
+  { size, deadlineMs }: { size: number; deadlineMs: number },
+): Promise<Figures> {
+  progress(`${kind.name}: ${size} join`);
+  const members = { groups: [{ name: 'all', rooms: 1, members: size }], textBytes: 100, concurrency: CONCURRENCY, deadlineMs };
+  return withTestBed(kind, { folder, members }, async ({ server: { pid }, joinResult: { joined, seconds, bytes } }) => ({
+    joined,
+    seconds,
+    bytes,
     cpu: cpuUsage(pid).cpu,
     resident: residentBytes(pid) / 2 ** 20,
   }));
 }
-
-const figuresOf = ({ joined, seconds, bytes }: JoinResult): Pick<Figures, 'joined' | 'seconds' | 'bytes'> => ({ joined, seconds, bytes });

@@ -1,84 +1,157 @@
+// What appending a chat to Redis costs: time of Redis and of Node, and memory, beside bare commands.
+import { randomUUID } from 'node:crypto';
+import { openStore, type Store } from '@engawa/server';
+import { createClient } from '@redis/client';
 import { withRedis } from '../harness/redis-process.ts';
-import { type AppendKind, type AppendLoad, type AppendLoadGenerator, withAppendLoad } from '../load/append-load.ts';
 import { withTempFolder } from '../processes/child-processes.ts';
-import { cpuUsage } from '../profiling/process-usage.ts';
-import type { Cell } from '../report/report.ts';
-import { medians } from '../report/statistics.ts';
-import type { Scenario } from '../scenario.ts';
+import { type RedisStats, redisStats } from '../profiling/redis-stats.ts';
+import { percentile } from '../report/statistics.ts';
+import { measureInTurn, type Scenario } from '../scenario.ts';
 
-const ROUNDS = 5;
-const ROUND_MS = 1_500;
-const WARM_UP_MS = 1_000;
-
-const kinds: AppendKind[] = ['chats', 'named chats', 'XADD', 'PUBLISH'];
-const loads = [
-  { inFlight: 1, rooms: 1 },
-  { inFlight: 64, rooms: 1 },
-  { inFlight: 64, rooms: 100 },
-  { inFlight: 1_000, rooms: 1 },
-  { inFlight: 1_000, rooms: 100 },
-] as const;
-
-/** Rate a second, milliseconds, and microseconds of CPU for each, of Redis and of the process that asks. */
-type Figures = Record<'rate' | 'p50' | 'p99' | 'redisTime' | 'nodeTime', number>;
+const FULL = { rounds: 5, milliseconds: 1_500, inFlight: [1, 64, 1_000] };
+const QUICK = { rounds: 1, milliseconds: 300, inFlight: [1, 64] };
+const WARM_UP_MS = 500;
+const ROOMS = [1, 100];
+const MESSAGE = 'x'.repeat(200);
+const MEMBER = { by: 'aya', author: 'J5mV1c8kQm2xv0eQ7iYb1w' };
 
 const NOTE = [
-  'One process asks one Redis (append-only file, synced every second) over one connection, and asks again for each that is answered.',
-  '`chats` are appended by the store, 200 bytes of text each, as the server would: it rests on its author being a member, gets its place,',
-  'is kept and published. `named chats` have a client id, too, and are kept once however often they are sent. XADD and PUBLISH: the bare',
-  'commands, with the bytes that the store keeps of a chat, by the same client library. Nobody listens.',
-  `Medians of ${ROUNDS} rounds of ${ROUND_MS / 1000} s, all four kinds by turns in each, after ${WARM_UP_MS / 1000} s of warm-up of each.`,
-  'CPU of all threads; per core: what one core of Redis, or of Node, would do at that price. Both share the cores of this machine.',
+  'One process appends to one Redis (append-only file, synced every second) over one connection, so many chats in flight.',
+  '`chats`: by the store, 200 bytes of text each, as the server appends them. `chats with a key`: with an idempotency key, which Redis remembers for a day or two.',
+  'XADD and PUBLISH: the bare commands with the bytes of a chat, by the same client library. No server subscribes. CPU of all threads for each.',
+  'Memory: growth of `used_memory` for each. Redis and Node share the cores of this machine.',
 ].join(' ');
+
+type Figures = Record<'rate' | 'p50' | 'p99' | 'redisTime' | 'nodeTime' | 'memory', number>;
 
 export const redisAppends: Scenario = {
   name: 'redis-appends',
-  run: ({ folder: parent, progress }) =>
+  run: ({ folder: parent, quick, progress }) =>
     withTempFolder(parent, (folder) =>
-      withRedis(folder, ({ url, pid }) =>
-        withAppendLoad(async (appender) => {
-          await appender.open(url, Math.max(...loads.map(({ rooms }) => rooms)));
-          const rows: Cell[][] = [];
-          for (const load of loads) {
-            progress(`${load.inFlight} in flight, rooms: ${load.rooms}`);
-            rows.push(...(await measure(appender, pid, load)));
-          }
-          return [{ title: 'Appends to Redis', note: NOTE, columns, rows }];
-        }),
-      ),
+      withRedis(folder, async ({ url }) => {
+        const { rounds, milliseconds, inFlight } = quick ? QUICK : FULL;
+        const appender = await Appender.open(url);
+        const loads = inFlight.flatMap((count) => ROOMS.filter((rooms) => rooms <= count).map((rooms) => ({ inFlight: count, rooms })));
+        const cases = loads.flatMap((load) => appender.kinds.map((kind) => ({ ...load, kind })));
+        for (const each of cases.slice(0, appender.kinds.length)) await appender.run({ ...each, milliseconds: WARM_UP_MS });
+        const figures = await measureInTurn(cases, rounds, (each) => {
+          progress(`${each.inFlight} in flight, rooms: ${each.rooms}, ${each.kind}`);
+          return measure(appender, url, { ...each, milliseconds });
+        });
+        await appender.close();
+        return [
+          {
+            title: 'Appends to Redis',
+            note: `${NOTE} Medians of ${rounds} rounds of ${milliseconds / 1000} s, in each of which all took turns.`,
+            columns: [
+              { name: 'in flight' },
+              { name: 'rooms' },
+              { name: 'what' },
+              { name: 'rate', unit: '1/s' },
+              { name: 'p50', unit: 'ms' },
+              { name: 'p99', unit: 'ms' },
+              { name: 'Redis CPU', unit: 'µs' },
+              { name: 'Node CPU', unit: 'µs' },
+              { name: 'memory', unit: 'bytes' },
+            ],
+            rows: cases.map(({ inFlight: count, rooms, kind }, index) => {
+              const { rate, p50, p99, redisTime, nodeTime, memory } = figures[index] as Figures;
+              return [count, rooms, kind, Math.round(rate), p50, p99, redisTime, nodeTime, Math.round(memory)];
+            }),
+          },
+        ];
+      }),
     ),
 };
 
-const columns = [
-  { name: 'in flight' },
-  { name: 'rooms' },
-  { name: 'what' },
-  { name: 'rate', unit: '1/s' },
-  { name: 'p50', unit: 'ms' },
-  { name: 'p99', unit: 'ms' },
-  { name: 'Redis CPU', unit: 'µs' },
-  { name: 'Node CPU', unit: 'µs' },
-  { name: 'a Redis core', unit: '1/s' },
-  { name: 'a Node core', unit: '1/s' },
-];
-
-async function measure(appender: AppendLoadGenerator, redisPid: number, load: (typeof loads)[number]): Promise<Cell[][]> {
-  for (const asking of kinds) await appender.ask({ ...load, asking, milliseconds: WARM_UP_MS });
-  const rounds = new Map<AppendKind, Figures[]>(kinds.map((asking) => [asking, []]));
-  for (let round = 0; round < ROUNDS; round += 1) {
-    for (const asking of kinds)
-      rounds.get(asking)?.push(await measureRound(appender, redisPid, { ...load, asking, milliseconds: ROUND_MS }));
-  }
-  return [...rounds].map(([asking, figures]) => {
-    const { rate, p50, p99, redisTime, nodeTime } = medians(figures);
-    const perCore = [1e6 / redisTime, 1e6 / nodeTime].map((each) => Math.round(each / 100) * 100);
-    return [load.inFlight, load.rooms, asking, Math.round(rate), p50, p99, redisTime, nodeTime, ...perCore];
-  });
+interface AppendLoad {
+  kind: string;
+  inFlight: number;
+  rooms: number;
+  milliseconds: number;
 }
 
-async function measureRound(appender: AppendLoadGenerator, redisPid: number, load: AppendLoad): Promise<Figures> {
-  const before = cpuUsage(redisPid);
-  const { seconds, count, p50, p99, cpu } = await appender.ask(load);
-  const { cpu: redisCpu } = cpuUsage(redisPid);
-  return { rate: count / seconds, p50, p99, redisTime: ((redisCpu - before.cpu) / count) * 1e6, nodeTime: (cpu / count) * 1e6 };
+async function measure(appender: Appender, url: string, load: AppendLoad): Promise<Figures> {
+  const [redisBefore, nodeBefore] = [await redisStats(url), process.cpuUsage()];
+  const { seconds, latencies } = await appender.run(load);
+  const [redisAfter, { user, system }] = [await redisStats(url), process.cpuUsage(nodeBefore)];
+  const count = latencies.length;
+  const each = (figure: keyof RedisStats): number => (redisAfter[figure] - redisBefore[figure]) / count;
+  return {
+    rate: count / seconds,
+    p50: percentile(latencies, 0.5),
+    p99: percentile(latencies, 0.99),
+    redisTime: each('cpu') * 1e6,
+    nodeTime: (user + system) / count,
+    memory: each('memory'),
+  };
+}
+
+type Append = (room: number) => Promise<unknown>;
+
+class Appender {
+  readonly kinds: string[];
+  readonly close: () => Promise<void>;
+  readonly #appends: Map<string, Append>;
+
+  static async open(url: string): Promise<Appender> {
+    const { store } = await openStore(url);
+    const client = await createClient({ url, RESP: 2 }).connect();
+    const epochs = await Promise.all(Array.from({ length: Math.max(...ROOMS) }, (_, room) => createRoom(store, `room-${room}`)));
+    const appends = new Map<string, Append>([
+      ['chats', (room) => appendChat(store, room, epochs)],
+      ['chats with a key', (room) => appendChat(store, room, epochs, `${MEMBER.author}:${randomUUID()}`)],
+      ['XADD', (room) => client.sendCommand(['XADD', `stream-${room}`, '*', 'entry', entryText()])],
+      ['PUBLISH', (room) => client.sendCommand(['PUBLISH', `channel-${room}`, entryText()])],
+    ]);
+    return new Appender(appends, async () => {
+      client.destroy();
+      await store.close();
+    });
+  }
+
+  private constructor(appends: Map<string, Append>, close: () => Promise<void>) {
+    [this.#appends, this.kinds, this.close] = [appends, [...appends.keys()], close];
+  }
+
+  async run({ kind, inFlight, rooms, milliseconds }: AppendLoad): Promise<{ seconds: number; latencies: number[] }> {
+    const append = this.#appends.get(kind) as Append;
+    const latencies: number[] = [];
+    const begun = performance.now();
+    async function repeat(room: number): Promise<void> {
+      for (let sentAt = begun; sentAt < begun + milliseconds; ) {
+        sentAt = performance.now();
+        await append(room);
+        latencies.push(performance.now() - sentAt);
+      }
+    }
+    await Promise.all(Array.from({ length: inFlight }, (_, index) => repeat(index % rooms)));
+    return { seconds: (performance.now() - begun) / 1000, latencies };
+  }
+}
+
+async function createRoom(store: Store, room: string): Promise<string> {
+  const keyUpdates: [string, { username: string; author: string }][] = [['member/aya', { username: 'aya', author: MEMBER.author }]];
+  const draft = { ...MEMBER, id: randomUUID(), kind: 'create:room', body: { username: 'aya' }, keyUpdates };
+  const appended = await store.append(room, { epoch: null, expectedVersions: [], drafts: [draft] });
+  if (appended.outcome === 'stale') throw new Error(`${room} exists already.`);
+  return appended.epoch;
+}
+
+/** As the domain appends it: only if its author still is a member. */
+async function appendChat(store: Store, room: number, epochs: string[], idempotencyKey?: string): Promise<void> {
+  const draft = { ...MEMBER, id: randomUUID(), kind: 'create:chat', body: { username: 'aya', message: MESSAGE }, listed: true };
+  const { outcome } = await store.append(`room-${room}`, {
+    epoch: String(epochs[room]),
+    expectedVersions: [['member/aya', 1]],
+    drafts: [draft],
+    ...(idempotencyKey !== undefined && { idempotencyKey }),
+  });
+  if (outcome !== 'appended') throw new Error(`A chat was ${outcome}.`);
+}
+
+/** The bytes that the store writes for a chat. */
+function entryText(): string {
+  const head = [randomUUID(), randomUUID(), Date.now(), Date.now() * 1000, MEMBER.by, MEMBER.author, 'create:chat', 2];
+  return `${JSON.stringify(head)}\n${JSON.stringify({ username: 'aya', message: MESSAGE })}`;
 }

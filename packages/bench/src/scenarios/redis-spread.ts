@@ -1,96 +1,141 @@
+// What a delivery from one server to others costs Redis, and how long it takes.
+import { type RoomGroup, withLoadGenerator } from '../generator/generator.ts';
 import { type Cluster, withClusters } from '../harness/clusters.ts';
-import { type BroadcastLoad, type Clients, withBroadcastLoad } from '../load/broadcast-load.ts';
-import { type RedisStats, redisStats } from '../profiling/redis-stats.ts';
+import { requireAllJoined } from '../harness/test-bed.ts';
+import { redisStats } from '../profiling/redis-stats.ts';
 import type { Cell } from '../report/report.ts';
-import { medians } from '../report/statistics.ts';
-import type { BenchContext, Scenario } from '../scenario.ts';
+import { type BenchContext, measureInTurn, type Scenario } from '../scenario.ts';
 
-const NODES = [1, 4, 16];
-const ROUNDS = 3;
-const TALK = { perSecond: 200, milliseconds: 3_000 };
+const FULL = { rounds: 3, measuredMs: 3_000 };
+const QUICK = { rounds: 1, measuredMs: 500 };
+const WARM_UP_MS = 1_000;
+const TEXT_BYTES = 200;
+const DEADLINE_MS = 10_000;
 
-/** Who is where: `one room` has a listener on every node, of `own rooms` every node has one of its own. */
-const spreads: Record<string, (nodes: string[]) => Clients> = {
-  'one room': (nodes) => ({
-    speakers: nodes.slice(0, 1).map((url) => ({ url, roomId: 'everywhere' })),
-    listeners: nodes.map((url) => ({ url, roomId: 'everywhere' })),
+interface Load {
+  nodes: number;
+  what: string;
+  perSecond: number;
+  /** Each load of a cluster has rooms of its own. */
+  groupOf: (urls: string[]) => RoomGroup;
+}
+
+/** Members that send over the first node, and readers on the second. */
+const toSecond = (perSecond: number, senders: number, readers: number): Load => ({
+  nodes: 2,
+  what: `one room, ${readers} readers on the other server`,
+  perSecond,
+  groupOf: ([first = '', second = '']) => ({
+    name: `second-${perSecond}-${readers}`,
+    rooms: 1,
+    members: senders + readers,
+    senders,
+    urls: { senders: [first], readers: [second] },
   }),
-  'own rooms': (nodes) => {
-    const places = nodes.map((url, number) => ({ url, roomId: `only-here-${number}` }));
-    return { speakers: places, listeners: places };
-  },
-};
+});
 
-/** Of each chat that a listener heard: microseconds of Redis, bytes that it received and sent; of each that was said: microseconds. */
-type Figures = Record<'time' | 'received' | 'sent' | 'timeOfSaid', number>;
+const oneRoom = (nodes: number): Load => ({
+  nodes,
+  what: 'one room, a reader on each server',
+  perSecond: 200,
+  groupOf: (urls) => ({ name: 'everywhere', rooms: 1, members: 1 + nodes, senders: 1, urls: { senders: urls, readers: urls } }),
+});
+
+const ownRooms = (nodes: number): Load => ({
+  nodes,
+  what: 'a room of its own on each server',
+  perSecond: 200,
+  groupOf: (urls) => ({ name: 'own', rooms: nodes, members: 2, senders: 1, urls: { senders: urls, readers: urls } }),
+});
+
+const loads: Load[] = [
+  ...[toSecond(100, 1, 50), toSecond(1_000, 10, 5), toSecond(1_000, 10, 50)],
+  ...[1, 4, 16].flatMap((nodes) => [oneRoom(nodes), ownRooms(nodes)]),
+];
+const quickLoads = loads.filter(({ nodes, perSecond }) => nodes === 2 && perSecond === 100);
+
+type Figures = Record<'delivered' | 'p50' | 'p99' | 'redisTime' | 'redisTimeOfChat' | 'received' | 'sent', number>;
 
 const NOTE = [
-  'So many servers on one Redis (append-only file, synced every second), each a process. One room: a listener on every server hears what is',
-  'said on the first. Own rooms: every server has a room with a speaker and a listener of its own, which nobody else has to hear.',
-  `${TALK.perSecond} chats a second in all, of 200 bytes. CPU of Redis, and bytes that its clients sent it and got from it, for each chat that a`,
-  `listener heard; and CPU for each that was said. Medians of ${ROUNDS} rounds of ${TALK.milliseconds / 1000} s, all servers by turns in each, after one of warm-up.`,
-  'At this rate Redis seldom finds two commands waiting, so each costs the system calls of its own. Engawa keeps each chat; Socket.IO keeps',
-  'none (pub/sub), or the last 10,000 messages (streams).',
+  `Several servers on one Redis (append-only file, synced every second). Texts of ${TEXT_BYTES} bytes. Milliseconds from when a chat was due to be sent until a reader received it.`,
+  'CPU of Redis, and the bytes that it received and sent, for each delivery; and CPU for each chat. Engawa stores each chat in Redis before it broadcasts it; Socket.IO stores nothing, or the last 10,000 (streams).',
+  'All processes share the cores of this machine.',
 ].join(' ');
 
 export const redisSpread: Scenario = {
   name: 'redis-spread',
   async run(bench) {
+    const { rounds, measuredMs } = bench.quick ? QUICK : FULL;
     const rows: Cell[][] = [];
-    for (const nodes of NODES) rows.push(...(await measureNodes(bench, nodes)));
-    return [{ title: 'What a delivered chat costs Redis', note: NOTE, columns, rows }];
+    for (const nodes of new Set((bench.quick ? quickLoads : loads).map((load) => load.nodes)))
+      rows.push(...(await measureNodes(bench, nodes)));
+    return [
+      {
+        title: 'From one server to another, over Redis',
+        note: `${NOTE} Medians of ${rounds} rounds of ${measuredMs / 1000} s, in each of which all servers took turns.`,
+        columns: [
+          { name: 'servers' },
+          { name: 'rooms' },
+          { name: 'chats', unit: '1/s' },
+          { name: 'server' },
+          { name: 'delivered', unit: '%' },
+          { name: 'p50', unit: 'ms' },
+          { name: 'p99', unit: 'ms' },
+          { name: 'Redis CPU of a delivery', unit: 'µs' },
+          { name: 'of a chat', unit: 'µs' },
+          { name: 'received', unit: 'bytes' },
+          { name: 'sent', unit: 'bytes' },
+        ],
+        rows,
+      },
+    ];
   },
 };
 
-const columns = [
-  { name: 'servers' },
-  { name: 'rooms' },
-  { name: 'server' },
-  { name: 'Redis CPU a heard chat', unit: 'µs' },
-  { name: 'a said chat', unit: 'µs' },
-  { name: 'received', unit: 'bytes' },
-  { name: 'sent', unit: 'bytes' },
-];
-
-function measureNodes({ folder, progress }: BenchContext, nodes: number): Promise<Cell[][]> {
-  progress(`${nodes} servers of each kind`);
-  return withClusters(folder, nodes, (houses) =>
-    withBroadcastLoad(async (deliveries) => {
-      const rows: Cell[][] = [];
-      for (const [spread, companyOf] of Object.entries(spreads)) {
-        progress(`  ${spread}`);
-        for (const house of houses) await deliveries.join(`${house.kind.name} ${spread}`, companyOf(house.nodes.map(({ url }) => url)));
-        for (const house of houses) await measureRound(deliveries, house, spread);
-        const rounds: Figures[][] = houses.map(() => []);
-        for (let round = 0; round < ROUNDS; round += 1) {
-          for (const [index, house] of houses.entries()) rounds[index]?.push(await measureRound(deliveries, house, spread));
-        }
-        rows.push(...houses.map(({ kind }, index) => toRow([nodes, spread, kind.name], medians(rounds[index] ?? []))));
+function measureNodes(bench: BenchContext, nodes: number): Promise<Cell[][]> {
+  bench.progress(`${nodes} servers of each kind`);
+  return withClusters(bench.folder, nodes, async (clusters) => {
+    const rows: Cell[][] = [];
+    for (const load of (bench.quick ? quickLoads : loads).filter((each) => each.nodes === nodes)) {
+      bench.progress(`${nodes} servers, ${load.what}, ${load.perSecond} chats a second`);
+      const figures = await measureInTurn(clusters, (bench.quick ? QUICK : FULL).rounds, (cluster) => measure(bench, cluster, load));
+      for (const [index, { kind }] of clusters.entries()) {
+        const { delivered, p50, p99, redisTime, redisTimeOfChat, received, sent } = figures[index] as Figures;
+        const bytes = [received, sent].map(Math.round);
+        rows.push([nodes, load.what, load.perSecond, kind.name, delivered, p50, p99, redisTime, redisTimeOfChat, ...bytes]);
       }
-      return rows;
-    }),
-  );
+    }
+    return rows;
+  });
 }
 
-const toRow = (what: Cell[], { time, timeOfSaid, received, sent }: Figures): Cell[] => [
-  ...what,
-  time,
-  timeOfSaid,
-  ...[received, sent].map(Math.round),
-];
+/** Each measurement has new rooms. */
+let number = 0;
 
-async function measureRound(deliveries: BroadcastLoad, { kind, redis }: Cluster, spread: string): Promise<Figures> {
-  const before = await redisStats(redis.url);
-  const { said, heard } = await deliveries.measure(`${kind.name} ${spread}`, TALK);
-  return perChat({ said, heard }, before, await redisStats(redis.url));
-}
-
-function perChat({ said, heard }: { said: number; heard: number }, before: RedisStats, after: RedisStats): Figures {
-  const cpu = (after.cpu - before.cpu) * 1e6;
-  return {
-    time: cpu / heard,
-    timeOfSaid: cpu / said,
-    received: (after.received - before.received) / heard,
-    sent: (after.sent - before.sent) / heard,
-  };
-}
+const measure = ({ quick }: BenchContext, { kind, redis, nodes }: Cluster, load: Load): Promise<Figures> =>
+  withLoadGenerator(async (generator) => {
+    const group = load.groupOf(nodes.map(({ url }) => url));
+    number += 1;
+    const target = { url: String(nodes[0]?.url), dialect: kind.dialect };
+    const groups = [{ ...group, name: `${group.name}-${number}` }];
+    requireAllJoined(await generator.join({ target, groups, textBytes: TEXT_BYTES, deadlineMs: DEADLINE_MS }));
+    const { perSecond } = load;
+    const { measuredMs } = quick ? QUICK : FULL;
+    const phase = { perSecond: [perSecond], measuredMs, deadlineMs: DEADLINE_MS };
+    await generator.runLoad({ ...phase, warmUpMs: 0, measuredMs: WARM_UP_MS });
+    const before = await redisStats(redis.url);
+    const { groups: results } = await generator.runLoad({ ...phase, warmUpMs: 0 });
+    const after = await redisStats(redis.url);
+    const { sent: chats = 0, due = 0, latency } = results[0] ?? {};
+    const deliveries = latency?.total ?? Number.NaN;
+    const cpu = (after.cpu - before.cpu) * 1e6;
+    return {
+      delivered: (100 * deliveries) / due,
+      p50: (latency?.percentile(0.5, due) ?? Number.NaN) / 1000,
+      p99: (latency?.percentile(0.99, due) ?? Number.NaN) / 1000,
+      redisTime: cpu / deliveries,
+      redisTimeOfChat: cpu / chats,
+      received: (after.received - before.received) / deliveries,
+      sent: (after.sent - before.sent) / deliveries,
+    };
+  });

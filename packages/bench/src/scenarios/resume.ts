@@ -1,49 +1,40 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+// A reconnect storm: thousands of members come back at once after a crash, while others chat.
+import { randomBytes } from 'node:crypto';
+import { type LoadGenerator, type ReturnMethod, type ReturnResult, withLoadGenerator } from '../generator/generator.ts';
+import { runConcurrently } from '../generator/run-concurrently.ts';
+import { connectTo } from '../generator/socketio-client.ts';
 import { maxConnections } from '../harness/fd-limit.ts';
-import { type ServerProcess, startServer } from '../harness/server-process.ts';
-import { type ReconnectMethod, type ReconnectStorm, type StormResult, withReconnectStorm } from '../load/reconnect-storm.ts';
-import { withTempFolder } from '../processes/child-processes.ts';
-import { cpuUsage, residentBytes } from '../profiling/process-usage.ts';
+import { ENGAWA, start, withStorage } from '../harness/server-kinds.ts';
+import type { ServerProcess } from '../harness/server-process.ts';
+import { type LoadFigures, measureLoad, requireAllJoined, type TestBed } from '../harness/test-bed.ts';
+import { residentBytes } from '../profiling/process-usage.ts';
 import type { Cell } from '../report/report.ts';
 import { percentile } from '../report/statistics.ts';
 import type { BenchContext, Scenario } from '../scenario.ts';
 
-const MEMBERS = 10_000;
+const FULL = { members: 10_000, measuredMs: 10_000 };
+const QUICK = { members: 500, measuredMs: 2_000 };
 const MEMBERS_PER_ROOM = 100;
-/** Processes that they come from. */
-const CROWDS = 2;
 const MISSED = 20;
-const TALKERS = { rooms: 10, membersPerRoom: 5, everyMs: 100 };
-const BEFORE_MS = 5_000;
+const CHATTING = { name: 'chatting', rooms: 10, members: 5 };
+const CHATS_PER_SECOND = 500;
 
-const ways: ReconnectMethod[] = ['resume:rooms', 'stock'];
-
-/** Milliseconds, cores, bytes. */
-interface Figures extends StormResult {
-  before: number[];
-  during: number[];
-  cpu: number;
-  residentBefore: number;
-  residentAfter: number;
-}
+const METHODS: ReturnMethod[] = ['resume:rooms', 'session recovery'];
 
 const NOTE = [
-  `Members of rooms of ${MEMBERS_PER_ROOM}, one connection each, from ${CROWDS} processes. The server is killed (-9) and started again on the same`,
-  `port and folder, somebody says ${MISSED} chats to each room, and all come back at the same moment, each until he has all of them:`,
-  'with his session and resume:rooms, or as the stock client does, which shows its connection (pid) and the last event that it',
-  'heard (offset). Whose connection fails tries again at random after a quarter to half a second. Times are from that moment;',
-  'lost is who had not caught up after a minute. Whom the kernel cannot queue for the server, since too many wait, TCP lets try again',
-  'after 1, 3, 7 … s, and a guest who comes later than the grace is a member no more.',
-  `Talkers: ${TALKERS.rooms * TALKERS.membersPerRoom} members of other rooms, of whom each says a chat every ${TALKERS.everyMs} ms; from when it was due to its acknowledgement,`,
-  `in the ${BEFORE_MS / 1000} s before and until all were back. Server CPU, in cores, of that time, and VmRSS at its beginning and its end.`,
-  'All of it shares the cores of this machine.',
+  `Members of rooms of ${MEMBERS_PER_ROOM}, one connection each. The server is killed (-9) and started again on the same port and folder, each room gets ${MISSED} chats, and all members come back at the same moment,`,
+  'each until it has received all of them: with its session and `resume:rooms`, as the SDK does, or by session recovery, as a plain Socket.IO client does.',
+  'A member whose attempt fails tries again at random after a quarter to half a second. Times are from that moment; lost are members that had not come back after a minute.',
+  'A connection for which the queue of the kernel has no place is tried again by TCP after 1, 3, 7 … s.',
+  `Chatting: ${CHATTING.rooms * CHATTING.members} members of other rooms, together ${CHATS_PER_SECOND} chats a second; from when a chat was due until a member received it, before and meanwhile.`,
+  'Server CPU, in cores, meanwhile; the server has one core.',
 ].join(' ');
 
 export const resume: Scenario = {
   name: 'resume',
   async run(bench) {
     const rows: Cell[][] = [];
-    for (const how of ways) rows.push(toRow(how, await measure(bench, how)));
+    for (const how of METHODS) rows.push(toRow(how, await measure(bench, how)));
     return [
       {
         title: 'All come back at once',
@@ -56,13 +47,12 @@ export const resume: Scenario = {
           { name: 'p50', unit: 'ms' },
           { name: 'p99', unit: 'ms' },
           { name: 'all', unit: 'ms' },
-          { name: 'talkers before, p50', unit: 'ms' },
+          { name: 'chatting before, p50', unit: 'ms' },
           { name: 'p99', unit: 'ms' },
           { name: 'meanwhile, p50', unit: 'ms' },
           { name: 'p99', unit: 'ms' },
           { name: 'server CPU' },
-          { name: 'memory before', unit: 'MiB' },
-          { name: 'after', unit: 'MiB' },
+          { name: 'resident', unit: 'MiB' },
         ],
         rows,
       },
@@ -70,80 +60,85 @@ export const resume: Scenario = {
   },
 };
 
-function toRow(how: ReconnectMethod, { times, lost, failures, before, during, cpu, residentBefore, residentAfter }: Figures): Cell[] {
-  const shares = [0.5, 0.99];
-  return [
-    how,
-    times.length + lost,
-    lost,
-    failures.length,
-    ...[...shares, 1].map((share) => percentile(times, share)),
-    ...[before, during].flatMap((latencies) => shares.map((share) => percentile(latencies, share))),
-    cpu,
-    residentBefore / 2 ** 20,
-    residentAfter / 2 ** 20,
-  ];
+interface Figures {
+  returned: ReturnResult;
+  before: LoadFigures;
+  during: LoadFigures;
+  resident: number;
 }
 
-function measure({ folder, progress }: BenchContext, how: ReconnectMethod): Promise<Figures> {
-  return withTempFolder(folder, (own) =>
-    withCrowds(CROWDS, async (crowds) => {
-      const url = await gatherAndKill(own, crowds, progress);
-      const server = await startServer(own, Number(new URL(url).port));
+function toRow(how: ReturnMethod, { returned: { times, lost, failures }, before, during, resident }: Figures): Cell[] {
+  const shares = [0.5, 0.99, 1].map((share) => percentile(times, share));
+  const chatting = [before, during].flatMap(({ p50, p99 }) => [p50, p99]);
+  return [how, times.length + lost, lost, failures.length, ...shares, ...chatting, during.serverCpu, resident];
+}
+
+const measure = (bench: BenchContext, how: ReturnMethod): Promise<Figures> =>
+  withStorage(ENGAWA, bench.folder, (storage) =>
+    withLoadGenerator(async (members) => {
+      const { members: wanted } = bench.quick ? QUICK : FULL;
+      const roomIds = Array.from({ length: Math.floor(maxConnections(wanted) / MEMBERS_PER_ROOM) }, (_, room) => `room-${room}`);
+      const author = new Author(roomIds);
+      const first = await start(ENGAWA, storage);
+      await author.createRooms(first.url);
+      bench.progress(`${roomIds.length * MEMBERS_PER_ROOM} members join`);
+      await members.joinReturning({ url: first.url, how, roomIds, membersPerRoom: MEMBERS_PER_ROOM });
+      await author.send(first.url, 1);
+      await members.awaitChats(1);
+      await first.kill();
+      const server = await start(ENGAWA, { ...storage, port: Number(new URL(first.url).port) });
       try {
-        progress(`${MISSED} chats are said to each room`);
-        for (const crowd of crowds) await crowd.sendChats(url, MISSED);
-        return await withReconnectStorm((talkers) => measureReturn({ server, crowds, talkers, how, progress }));
+        await author.send(server.url, MISSED);
+        return await withLoadGenerator((generator) => measureReturn(bench, { how, server, members, generator }));
       } finally {
-        await server.stop();
+        await server.kill();
       }
     }),
   );
-}
 
-/** Resolves with the address that the server had. */
-async function gatherAndKill(folder: string, crowds: ReconnectStorm[], progress: BenchContext['progress']): Promise<string> {
-  const server = await startServer(folder);
-  try {
-    const rooms = Math.floor(maxConnections(MEMBERS) / MEMBERS_PER_ROOM / CROWDS);
-    progress(`${rooms * MEMBERS_PER_ROOM * CROWDS} members join`);
-    const gather = (crowd: ReconnectStorm, number: number) =>
-      crowd.join({ url: server.url, name: `crowd-${number}`, rooms, membersPerRoom: MEMBERS_PER_ROOM });
-    await Promise.all(crowds.map(gather));
-  } finally {
-    await server.kill();
-  }
-  return server.url;
-}
-
-interface Returning {
+interface Storm {
+  how: ReturnMethod;
   server: ServerProcess;
-  crowds: ReconnectStorm[];
-  talkers: ReconnectStorm;
-  how: ReconnectMethod;
-  progress: BenchContext['progress'];
+  members: LoadGenerator;
+  /** Of the members that chat meanwhile. */
+  generator: LoadGenerator;
 }
 
-async function measureReturn({ server: { url, pid }, crowds, talkers, how, progress }: Returning): Promise<Figures> {
-  await talkers.join({ url, name: 'talkers', ...TALKERS });
-  await talkers.startChatting(TALKERS.everyMs);
-  await sleep(BEFORE_MS);
-  const before = await talkers.stopChatting();
-  progress(`all come back, ${how}`);
-  await talkers.startChatting(TALKERS.everyMs);
-  const [begun, cpuBefore, residentBefore] = [performance.now(), cpuUsage(pid).cpu, residentBytes(pid)];
-  const returned = await Promise.all(crowds.map((crowd) => crowd.reconnect(url, how, MISSED)));
-  const cpu = (cpuUsage(pid).cpu - cpuBefore) / ((performance.now() - begun) / 1000);
-  for (const failure of new Set(returned.flatMap(({ failures }) => failures))) progress(`  an attempt failed: ${failure}`);
-  return { ...sumOf(returned), before, during: await talkers.stopChatting(), cpu, residentBefore, residentAfter: residentBytes(pid) };
+async function measureReturn(bench: BenchContext, { how, server, members, generator }: Storm): Promise<Figures> {
+  const target = { url: server.url, dialect: ENGAWA.dialect };
+  const joinResult = await generator.join({ target, groups: [CHATTING], textBytes: 100, deadlineMs: 10_000 });
+  requireAllJoined(joinResult);
+  const { measuredMs } = bench.quick ? QUICK : FULL;
+  const bed: TestBed = { kind: ENGAWA, server, generator, joinResult };
+  const load = { perSecond: [CHATS_PER_SECOND], warmUpMs: 0, measuredMs, deadlineMs: 60_000 };
+  const [before] = await measureLoad(bed, load);
+  bench.progress(`all come back, ${how}`);
+  const returning = members.returnAll(server.url, MISSED);
+  const [during] = await measureLoad(bed, load);
+  const returned = await returning;
+  for (const failure of new Set(returned.failures)) bench.progress(`an attempt failed: ${failure}`);
+  return { returned, before: before as LoadFigures, during: during as LoadFigures, resident: residentBytes(server.pid) / 2 ** 20 };
 }
 
-const sumOf = (all: StormResult[]): StormResult => ({
-  times: all.flatMap(({ times }) => times),
-  lost: all.reduce((sum, { lost }) => sum + lost, 0),
-  failures: all.flatMap(({ failures }) => failures),
-});
+/** Creates the rooms, and sends to all of them. */
+class Author {
+  readonly #auth = { session: randomBytes(24).toString('base64url') };
+  readonly #roomIds: string[];
 
-function withCrowds<Result>(count: number, use: (crowds: ReconnectStorm[]) => Promise<Result>): Promise<Result> {
-  return count === 0 ? use([]) : withReconnectStorm((crowd) => withCrowds(count - 1, (others) => use([crowd, ...others])));
+  constructor(roomIds: string[]) {
+    this.#roomIds = roomIds;
+  }
+
+  async createRooms(url: string): Promise<void> {
+    const client = await connectTo(url, { auth: this.#auth });
+    await runConcurrently(this.#roomIds, {}, (roomId) => client.request('create:room', { roomId, username: 'author' }));
+    client.end();
+  }
+
+  async send(url: string, chats: number): Promise<void> {
+    const client = await connectTo(url, { auth: this.#auth });
+    const all = Array.from({ length: chats }, () => this.#roomIds).flat();
+    await runConcurrently(all, {}, (roomId) => client.request('create:chat', { roomId, username: 'author', message: 'x'.repeat(100) }));
+    client.end();
+  }
 }

@@ -1,80 +1,47 @@
+// How long a server takes to start, and its memory before the first connection.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { withNewServer } from '../harness/server-process.ts';
-import { withAckLoad } from '../load/ack-load.ts';
-import { RawClient } from '../load/raw-client.ts';
+import { connectTo } from '../generator/socketio-client.ts';
+import { ENGAWA, start as startServer, withStorage } from '../harness/server-kinds.ts';
 import { residentBytes } from '../profiling/process-usage.ts';
 import { medians } from '../report/statistics.ts';
 import type { BenchContext, Scenario } from '../scenario.ts';
 
-const STARTS = 5;
-const REST_MS = 3_000;
-const MEMBERS = 1_000;
-const ROOMS = 100;
-
-const MEMORY_NOTE = [
-  `VmRSS of the server process ${REST_MS / 1000} s after the last join, one connection a member, in ${ROOMS} rooms of ${MEMBERS / ROOMS},`,
-  'then in as many rooms again. No garbage collection is forced: the first step holds what the heap grew by for good, the second is',
-  'nearer to what a member costs. The kernel keeps some memory a connection beside it.',
-].join(' ');
+const STARTS = { full: 5, quick: 2 };
+const SETTLE_MS = 3_000;
 
 export const start: Scenario = {
   name: 'start',
   async run(bench) {
-    const { listening, connected } = await measureStarts(bench);
-    const { atRest, withMembers, withTwice } = await measureMemory(bench);
+    const starts = bench.quick ? STARTS.quick : STARTS.full;
+    const rounds = [];
+    while (rounds.length < starts) {
+      bench.progress(`start ${rounds.length + 1} of ${starts}`);
+      rounds.push(await measureStart(bench));
+    }
+    const { listening, connected, resident } = medians(rounds);
     return [
       {
-        title: 'Start-up',
-        note: `From spawning the process, with a new data folder, on a warm file cache. Median of ${STARTS} starts.`,
-        columns: [{ name: 'until' }, { name: 'time', unit: 'ms' }],
-        rows: [
-          ['it says that it listens', listening],
-          ['a client is connected', connected],
+        title: 'Start',
+        note: `From the start of the process with a new data folder and a warm file cache. Resident: VmRSS ${SETTLE_MS / 1000} s later. Medians of ${starts} starts, on any core.`,
+        columns: [
+          { name: 'listening', unit: 'ms' },
+          { name: 'a client is connected', unit: 'ms' },
+          { name: 'resident', unit: 'MiB' },
         ],
-      },
-      {
-        title: 'Memory at rest',
-        note: MEMORY_NOTE,
-        columns: [{ name: 'state' }, { name: 'resident', unit: 'MiB' }, { name: 'more, a member', unit: 'KiB' }],
-        rows: [
-          ['started', atRest / 2 ** 20, Number.NaN],
-          [`${MEMBERS.toLocaleString('en-US')} joined`, withMembers / 2 ** 20, (withMembers - atRest) / MEMBERS / 1024],
-          [`${(2 * MEMBERS).toLocaleString('en-US')} joined`, withTwice / 2 ** 20, (withTwice - withMembers) / MEMBERS / 1024],
-        ],
+        rows: [[listening, connected, resident]],
       },
     ];
   },
 };
 
-async function measureStarts({ folder, progress }: BenchContext): Promise<Record<'listening' | 'connected', number>> {
-  const starts = [];
-  while (starts.length < STARTS) {
-    progress(`start ${starts.length + 1} of ${STARTS}`);
-    starts.push(
-      await withNewServer(folder, async ({ url, spawnedAt, listeningAt }) => {
-        const client = await RawClient.connect(url);
-        const connectedAt = performance.now();
-        client.close();
-        return { listening: listeningAt - spawnedAt, connected: connectedAt - spawnedAt };
-      }),
-    );
-  }
-  return medians(starts);
-}
-
-function measureMemory({ folder, progress }: BenchContext): Promise<Record<'atRest' | 'withMembers' | 'withTwice', number>> {
-  return withNewServer(folder, ({ url, pid }) =>
-    withAckLoad(async (load) => {
-      const residentAfterRest = async () => {
-        await sleep(REST_MS);
-        return residentBytes(pid);
-      };
-      const joinMore = async () => {
-        progress(`${MEMBERS} members join`);
-        await load.join({ url, connections: MEMBERS, rooms: ROOMS, members: 'all' });
-        return residentAfterRest();
-      };
-      return { atRest: await residentAfterRest(), withMembers: await joinMore(), withTwice: await joinMore() };
-    }),
-  );
-}
+const measureStart = ({ folder }: BenchContext): Promise<Record<'listening' | 'connected' | 'resident', number>> =>
+  withStorage(ENGAWA, folder, async (storage) => {
+    const { url, pid, spawnedAt, listeningAt, stop } = await startServer(ENGAWA, storage, { isPinned: false });
+    const client = await connectTo(url);
+    const connectedAt = performance.now();
+    client.end();
+    await sleep(SETTLE_MS);
+    const resident = residentBytes(pid) / 2 ** 20;
+    await stop();
+    return { listening: listeningAt - spawnedAt, connected: connectedAt - spawnedAt, resident };
+  });

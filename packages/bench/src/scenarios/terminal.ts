@@ -1,103 +1,142 @@
+// The terminal client: its start, how soon a key is seen, its memory, and `engawa send` from a pipe.
+import { once } from 'node:events';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { openEmbedded } from '@engawa/server';
+import { runConcurrently } from '../generator/run-concurrently.ts';
+import { connectTo, type SocketIoClient } from '../generator/socketio-client.ts';
+import { seedRoom } from '../harness/seed-room.ts';
+import { ENGAWA, start } from '../harness/server-kinds.ts';
+import { ENGAWA_COMMAND } from '../harness/server-process.ts';
+import { spawnChild, withTempFolder } from '../processes/child-processes.ts';
 import { cpuUsage, residentBytes } from '../profiling/process-usage.ts';
 import { median, percentile } from '../report/statistics.ts';
 import type { BenchContext, Scenario } from '../scenario.ts';
-import { chatText, programs, type TerminalProgram, type TestRoom } from '../terminals/programs.ts';
-import { PtyWindow } from '../terminals/pty-window.ts';
+import { type Command, PtyWindow } from '../terminals/pty-window.ts';
 
-const MEBI = 2 ** 20;
-const STARTS = 5;
-const KEYS = 100;
-const KEY_EVERY_MS = 50;
+const FULL = { starts: 5, keys: 100, large: 1_000_000, chats: 100_000, lines: 20_000 };
+const QUICK = { starts: 2, keys: 20, large: 20_000, chats: 2_000, lines: 1_000 };
+const SMALL = 100;
+const ROOM = 'veranda';
+/** Short enough for one row. */
+const TEXT_BYTES = 40;
+const KEY_INTERVAL_MS = 50;
 const BURST_MS = 10;
 const BUSY_PER_SECOND = 1_000;
-const HEARD_PER_SECOND = 2_500;
-const CALM_MS = 2_000;
-/** Without letters of the texts that are said, so that it is found on the screen only where it is typed. */
+/** Chats in flight where as many as possible are sent. */
+const CONCURRENCY = 100;
+const SETTLE_MS = 2_000;
+/** Letters that no chat has, so that they are on the screen only where they were typed. */
 const LETTERS = 'qwertyuiop';
 const CLEAR_LINE = '\x15';
+
+const NOTE = [
+  'A terminal of 100 × 30, whose screen a model reads. Start: from the start of the process until the newest chat of a room is on the screen. Echo: from a key until it is on the screen, without chats and with',
+  `${BUSY_PER_SECOND.toLocaleString('en-US')} chats a second, and the CPU of the client meanwhile, in cores. Resident: VmRSS before and after chats of ${TEXT_BYTES} bytes. Send: lines of a pipe, until \`engawa send\` ends. On any core.`,
+].join(' ');
 
 export const terminal: Scenario = {
   name: 'terminal',
   async run(bench) {
-    const heard = bench.quick ? 10_000 : 100_000;
-    const rows = [];
-    for (const program of programs) rows.push([program.name, ...(await measure(program, heard, bench))]);
-    const sizes = bench.quick ? [100, 100_000] : [100, 1_000_000];
-    const opened = [];
-    for (const program of programs.filter(({ isBounded }) => !isBounded)) {
-      for (const chats of sizes) opened.push([program.name, chats, await measureStart(program, chats, bench)]);
-    }
+    const sizes = bench.quick ? QUICK : FULL;
+    const small = await withRoom(bench, SMALL, (room) => measureClient(bench, room));
+    const large = await withRoom(bench, sizes.large, async (room) => median(await startsOf(room, sizes.starts)));
+    const linesPerSecond = await withRoom(bench, SMALL, (room) => measureSend(room, sizes.lines));
+    const echo = (times: number[]): [number, number] => [median(times), percentile(times, 0.99)];
     return [
       {
         title: 'In the terminal',
-        note: [
-          'A program in a terminal of 100 × 30, whose screen a model reads. Start: from spawning it until the newest chat of a room of 100 is seen,',
-          `the median of ${STARTS} times, on a warm file cache; IRC's clients are told the newest 50 by their server when they join. Echo: from a key until`,
-          `it is seen, ${KEYS} keys, while nobody talks and while ${BUSY_PER_SECOND.toLocaleString('en-US')} chats a second come in, with the processor time that the program takes for`,
-          `them. Resident: VmRSS before and after ${heard.toLocaleString('en-US')} chats of 40 bytes came in. Nothing is pinned.`,
-        ].join(' '),
-        columns: [
-          { name: 'program' },
-          { name: 'start', unit: 'ms' },
-          { name: 'echo, calm, p50', unit: 'ms' },
-          { name: 'p99', unit: 'ms' },
-          { name: `echo at ${BUSY_PER_SECOND.toLocaleString('en-US')}/s, p50`, unit: 'ms' },
-          { name: 'p99', unit: 'ms' },
-          { name: 'CPU', unit: 'cores' },
-          { name: 'resident', unit: 'MiB' },
-          { name: `after ${heard.toLocaleString('en-US')} chats`, unit: 'MiB' },
+        note: `${NOTE} Medians of ${sizes.starts} starts; ${sizes.keys} keys.`,
+        columns: [{ name: 'what' }, { name: 'median, or value' }, { name: 'p99' }, { name: 'unit' }],
+        rows: [
+          [`start, a room of ${SMALL}`, median(small.starts), '–', 'ms'],
+          [`start, a room of ${sizes.large.toLocaleString('en-US')}`, large, '–', 'ms'],
+          ['echo', ...echo(small.calm), 'ms'],
+          [`echo at ${BUSY_PER_SECOND.toLocaleString('en-US')} chats/s`, ...echo(small.busy), 'ms'],
+          [`CPU at ${BUSY_PER_SECOND.toLocaleString('en-US')} chats/s`, small.cpu, '–', 'cores'],
+          ['resident', small.before / 2 ** 20, '–', 'MiB'],
+          [`resident after ${sizes.chats.toLocaleString('en-US')} chats`, small.after / 2 ** 20, '–', 'MiB'],
+          ['`engawa send` from a pipe', Math.round(linesPerSecond), '–', 'lines/s'],
         ],
-        rows,
-      },
-      {
-        title: 'Opening a long room in the terminal',
-        note: `From spawning the program until the newest chat is seen, the median of ${STARTS} times.`,
-        columns: [{ name: 'program' }, { name: 'chats' }, { name: 'start', unit: 'ms' }],
-        rows: opened,
       },
     ];
   },
 };
 
-function measure(program: TerminalProgram, heard: number, { folder, progress }: BenchContext): Promise<number[]> {
-  return program.withRoom(folder, 100, async (room) => {
-    progress(`${program.name}: starts`);
-    const starts = await startsOf(room);
-    return withWindow(room, async (window) => {
-      progress(`${program.name}: echo`);
-      const calm = await echoes(window);
-      const talk = talkOf(room, BUSY_PER_SECOND);
-      const begun = { at: performance.now(), cpu: cpuUsage(window.pid).cpu };
-      const busy = await echoes(window);
-      const cpu = (cpuUsage(window.pid).cpu - begun.cpu) / ((performance.now() - begun.at) / 1000);
-      talk.stop();
-      await sleep(CALM_MS);
-      const before = residentBytes(window.pid) / MEBI;
-      progress(`${program.name}: ${heard} chats`);
-      await talkOf(room, HEARD_PER_SECOND, heard).isOver;
-      await window.waitForText(chatText(heard).trim());
-      await sleep(CALM_MS);
-      const after = residentBytes(window.pid) / MEBI;
-      return [median(starts), median(calm), percentile(calm, 0.99), median(busy), percentile(busy, 0.99), cpu, before, after];
-    });
+/** A room with another member that sends. */
+interface TestRoom {
+  newest: string;
+  sender: SocketIoClient;
+  /** A command line of the terminal client, each time with a new profile. */
+  command: (subcommand: string, ...args: string[]) => Command;
+}
+
+const chatText = (number: number): string => `${number} `.padEnd(TEXT_BYTES, 'x');
+
+const withRoom = <Result>(
+  { folder: parent, progress }: BenchContext,
+  chats: number,
+  use: (room: TestRoom) => Promise<Result>,
+): Promise<Result> =>
+  withTempFolder(parent, async (folder) => {
+    progress(`a room of ${chats}`);
+    const store = await openEmbedded({ folder });
+    await seedRoom({ store, room: ROOM, chats, textBytes: TEXT_BYTES, progress });
+    await store.close();
+    const { url, kill } = await start(ENGAWA, { folder, redisUrl: '' }, { isPinned: false });
+    const sender = await connectTo(url);
+    await sender.request('add:member', { roomId: ROOM, username: 'ben' });
+    let profiles = 0;
+    const command = (subcommand: string, ...args: string[]): Command => {
+      profiles += 1;
+      const home = join(folder, `home-${profiles}`);
+      return {
+        program: process.execPath,
+        args: [ENGAWA_COMMAND, subcommand, ROOM, '--as', `noa${profiles}`, '--server', url, ...args],
+        env: { HOME: home, XDG_CONFIG_HOME: join(home, 'config'), XDG_STATE_HOME: join(home, 'state'), LANG: 'C.UTF-8' },
+      };
+    };
+    try {
+      return await use({ newest: chatText(chats), sender, command });
+    } finally {
+      sender.end();
+      await kill();
+    }
+  });
+
+type ClientFigures = Record<'starts' | 'calm' | 'busy', number[]> & Record<'cpu' | 'before' | 'after', number>;
+
+async function measureClient({ quick, progress }: BenchContext, room: TestRoom): Promise<ClientFigures> {
+  const { starts: count, keys, chats } = quick ? QUICK : FULL;
+  const starts = await startsOf(room, count);
+  return withWindow(room, async (window) => {
+    progress('echo');
+    const calm = await echoes(window, keys);
+    const stop = sendAtRate(room, BUSY_PER_SECOND);
+    const begun = { at: performance.now(), cpu: cpuUsage(window.pid).cpu };
+    const busy = await echoes(window, keys);
+    const cpu = (cpuUsage(window.pid).cpu - begun.cpu) / ((performance.now() - begun.at) / 1000);
+    stop();
+    await sleep(SETTLE_MS);
+    const before = residentBytes(window.pid);
+    progress(`${chats} chats`);
+    const numbers = Array.from({ length: chats }, (_, index) => index + 1);
+    await runConcurrently(numbers, { concurrency: CONCURRENCY }, (number) => send(room, number));
+    await window.waitForText(chatText(chats).trim());
+    await sleep(SETTLE_MS);
+    return { starts, calm, busy, cpu, before, after: residentBytes(window.pid) };
   });
 }
 
-function measureStart(program: TerminalProgram, chats: number, { folder, progress }: BenchContext): Promise<number> {
-  progress(`${program.name}: a room of ${chats}`);
-  return program.withRoom(folder, chats, async (room) => median(await startsOf(room)));
-}
-
-async function startsOf(room: TestRoom): Promise<number[]> {
+async function startsOf(room: TestRoom, count: number): Promise<number[]> {
   const starts: number[] = [];
-  while (starts.length < STARTS) starts.push(await withWindow(room, async (_, milliseconds) => milliseconds));
+  while (starts.length < count) starts.push(await withWindow(room, async (_, milliseconds) => milliseconds));
   return starts;
 }
 
-/** Opens the room, and says how long it took to see its newest chat. */
+/** Runs `use` with a client that shows the newest chat, and how long that took. */
 async function withWindow<Result>(room: TestRoom, use: (window: PtyWindow, milliseconds: number) => Promise<Result>): Promise<Result> {
-  const window = new PtyWindow(room.command());
+  const window = new PtyWindow(room.command('chat'));
   try {
     return await use(window, (await window.waitForText(room.newest.slice(0, 20))) - window.openedAt);
   } finally {
@@ -105,42 +144,48 @@ async function withWindow<Result>(room: TestRoom, use: (window: PtyWindow, milli
   }
 }
 
-/** Milliseconds from each key until what was typed is seen with it. */
-async function echoes(window: PtyWindow): Promise<number[]> {
+/** Milliseconds from each key until it is on the screen. */
+async function echoes(window: PtyWindow, keys: number): Promise<number[]> {
   const times: number[] = [];
   let typed = '';
-  while (times.length < KEYS) {
+  while (times.length < keys) {
     if (typed.length === 2 * LETTERS.length) {
       window.type(CLEAR_LINE);
       typed = '';
-      await sleep(KEY_EVERY_MS);
+      await sleep(KEY_INTERVAL_MS);
     }
     const letter = LETTERS[typed.length % LETTERS.length] ?? '';
     typed += letter;
     const begun = performance.now();
     window.type(letter);
     times.push((await window.waitForText(typed)) - begun);
-    await sleep(KEY_EVERY_MS);
+    await sleep(KEY_INTERVAL_MS);
   }
   window.type(CLEAR_LINE);
   return times;
 }
 
-/** Numbered chats at that rate, until it is stopped or so many were said. */
-function talkOf(room: TestRoom, perSecond: number, chats = Number.POSITIVE_INFINITY): { isOver: Promise<void>; stop: () => void } {
+const send = ({ sender }: TestRoom, number: number): Promise<unknown> =>
+  sender.request('create:chat', { roomId: ROOM, username: 'ben', message: chatText(number) });
+
+/** Sends chats at a rate until the returned function is called. */
+function sendAtRate(room: TestRoom, perSecond: number): () => void {
   const begun = performance.now();
-  let said = 0;
-  let stop: () => void = () => undefined;
-  const isOver = new Promise<void>((resolve) => {
-    const timer = setInterval(() => {
-      const due = Math.min(Math.floor(((performance.now() - begun) * perSecond) / 1000), chats);
-      for (; said < due; said += 1) room.say(chatText(said + 1));
-      if (said === chats) stop();
-    }, BURST_MS);
-    stop = () => {
-      clearInterval(timer);
-      resolve();
-    };
-  });
-  return { isOver, stop };
+  let sent = 0;
+  const timer = setInterval(() => {
+    const due = Math.floor(((performance.now() - begun) * perSecond) / 1000);
+    // A chat that is refused on a slow machine is one less.
+    for (; sent < due; sent += 1) send(room, sent + 1).catch(() => undefined);
+  }, BURST_MS);
+  return () => clearInterval(timer);
+}
+
+async function measureSend({ command }: TestRoom, lines: number): Promise<number> {
+  const { program, args, env } = command('send');
+  const begun = performance.now();
+  const child = spawnChild(program, args, { env: { ...process.env, ...env }, stdio: ['pipe', 'ignore', 'inherit'] });
+  child.stdin?.end(Array.from({ length: lines }, (_, number) => `${chatText(number)}\n`).join(''));
+  const [exitCode] = (await once(child, 'exit')) as [number | null];
+  if (exitCode !== 0) throw new Error(`engawa send ended with exit code ${exitCode}.`);
+  return lines / ((performance.now() - begun) / 1000);
 }

@@ -1,38 +1,39 @@
+// Decides from samples whether a server leaks memory, handles or objects.
 import { median } from '../report/statistics.ts';
 
-/** What a server holds when only those are there who always are, after garbage collection. Bytes, and counts. */
+/** A server after garbage collection, without visitors. Bytes, and counts. */
 export interface Sample {
-  /** Milliseconds since the soak began. */
+  /** Milliseconds since the start. */
   at: number;
-  /** Visits until then. */
+  /** Visits so far. */
   visits: number;
   heap: number;
-  /** Buffers outside of the heap. */
+  /** Buffers outside the heap. */
   external: number;
   resident: number;
-  /** What keeps the event loop busy, by its name: timers, sockets and other handles. */
+  /** Timers, sockets and other handles, by name. */
   resources: Record<string, number>;
-  /** Objects of classes of which each connection has some. */
+  /** Objects of classes that each connection has. */
   live: Record<string, number>;
-  /** Of the socket that has most. */
+  /** Most listeners of one socket. */
   listeners: number;
 }
 
-/** A third of the samples, at the beginning, is for caches and compiled code to find their size. */
+/** The first third of the samples is warm-up: caches and compiled code grow. */
 const PARTS = 3;
-/** What two thirds of the same may differ by: a share, and so much whatever the share. */
+/** Allowed growth from the second third to the last: a share, and so many bytes. */
 const BYTES = {
   heap: { share: 0.05, bytes: 1.5 * 2 ** 20 },
   external: { share: 0.1, bytes: 2 * 2 ** 20 },
   resident: { share: 0.1, bytes: 24 * 2 ** 20 },
 } as const;
-/** Of anything that is counted, at the best moment of a third: what is under way in other moments is no growth. */
+/** Allowed growth of counts, by the lowest of each third. */
 const COUNT = 3;
 
-/** What has grown from the second third of the samples to the last, each as a sentence. */
+/** What has grown from the second third of the samples to the last, each as a text. */
 export function detectLeaks(samples: Sample[]): string[] {
   const third = Math.floor(samples.length / PARTS);
-  if (third < 2) throw new Error(`${samples.length} samples say nothing.`);
+  if (third < 2) throw new Error(`${samples.length} samples are too few.`);
   const [before, after] = [samples.slice(-2 * third, -third), samples.slice(-third)];
   const bytes = (['heap', 'external', 'resident'] as const).flatMap((name) => {
     const [was, is] = [median(before.map((sample) => sample[name])), median(after.map((sample) => sample[name]))];

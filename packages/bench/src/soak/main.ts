@@ -1,3 +1,4 @@
+// The `npm run soak` command.
 import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
 import { progressOn } from '../report/progress.ts';
@@ -6,11 +7,11 @@ import { runSoak } from './soak.ts';
 
 const HELP = `npm run soak -- [--minutes N] [--folder DIR]
 
-  --minutes N   how long; 10 when it is not said, 360 is the long form
-  --folder DIR  where the server keeps its data for the time being (${tmpdir()})`;
+  --minutes N   how long (10)
+  --folder DIR  parent of the data folder (${tmpdir()})`;
 
-/** So many looks at least, and one in so many milliseconds. */
-const LEAST_CYCLES = 24;
+/** Minimum number of samples, and the time between two. */
+const MIN_CYCLES = 24;
 const CYCLE_MS = 60_000;
 const MINUTE_MS = 60_000;
 
@@ -30,7 +31,7 @@ if (options.help || !(minutes > 0)) {
 }
 
 async function run(duration: number): Promise<void> {
-  const cycles = Math.max(Math.round((duration * MINUTE_MS) / CYCLE_MS), LEAST_CYCLES);
+  const cycles = Math.max(Math.round((duration * MINUTE_MS) / CYCLE_MS), MIN_CYCLES);
   const progress = progressOn(process.stderr);
   progress.begin('soak');
   const samples = await runSoak({
@@ -43,7 +44,7 @@ async function run(duration: number): Promise<void> {
   const growth = detectLeaks(samples);
   for (const [name, sample] of Object.entries({ first: samples[0], last: samples.at(-1) }))
     console.log(`${name.padEnd(6)} ${describe(sample as Sample)}`);
-  console.log(growth.length === 0 ? 'Nothing grew.' : growth.join('\n'));
+  console.log(growth.length === 0 ? 'Nothing has grown.' : growth.join('\n'));
   process.exitCode = growth.length === 0 ? 0 : 1;
 }
 

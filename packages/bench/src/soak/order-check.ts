@@ -1,18 +1,15 @@
-/** What somebody heard of a room, entry by entry: each must follow the one before, so nothing was left out, and nothing told twice. */
+// Checks that each entry of a room follows the one before: nothing is missing, and nothing arrives twice.
 export class OrderChecker {
   entryCount = 0;
   readonly errors: string[] = [];
   #lastId: string | undefined;
 
-  /** Of a frame as it came; what is no entry is not looked at. */
-  check(frame: Buffer): void {
-    const [event, entry] = JSON.parse(frame.toString('utf8', EVENT.length)) as [
-      string,
-      { id?: string; prev?: string | null; seq?: number },
-    ];
+  /** Ignores events that are no entries. */
+  check(packet: string): void {
+    const [event, entry] = JSON.parse(packet.slice(EVENT.length)) as [string, { id?: string; prev?: string | null; seq?: number }];
     if (entry.id === undefined || entry.prev === undefined) return;
     if (this.#lastId !== undefined && entry.prev !== this.#lastId)
-      this.errors.push(`${event} ${entry.seq} does not follow what was heard before it`);
+      this.errors.push(`${event} ${entry.seq} does not follow the entry that was received before it`);
     this.#lastId = entry.id;
     this.entryCount += 1;
   }

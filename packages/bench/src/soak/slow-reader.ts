@@ -1,37 +1,37 @@
-/** One who stops reading while more is said than any buffer takes for him, and then must hear all of it. */
+// A reader that stops reading while more is sent than any buffer has room for, and then must receive all of it.
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { RawClient } from '../load/raw-client.ts';
+import { connectTo } from '../generator/socketio-client.ts';
 import { OrderChecker } from './order-check.ts';
 
 const CHATS = 1_500;
-/** As long as a chat may be. */
+/** The maximum length of a chat. */
 const TEXT = 'x'.repeat(4_000);
-/** Fewer than a server lets wait, in bytes, too. */
-const AT_ONCE = 100;
-const PATIENCE_MS = 60_000;
+/** Below the limits of pending requests. */
+const CONCURRENCY = 100;
+const DEADLINE_MS = 60_000;
 
-/** Rejects when he misses something, or hears it twice. */
+/** Rejects if the reader misses something, or receives it twice. */
 export async function checkSlowReader(url: string): Promise<void> {
   const roomId = `flood-${randomUUID()}`;
-  const chain = new OrderChecker();
-  const speaker = await RawClient.connect(url);
-  await speaker.ask('create:room', { roomId, username: 'speaker' });
-  const listener = await RawClient.connect(url, {}, (frame) => chain.check(frame));
-  await listener.ask('add:member', { roomId, username: 'listener' });
-  const before = chain.entryCount;
-  listener.stopReading();
-  for (let said = 0; said < CHATS; said += AT_ONCE) {
-    const chats = Array.from({ length: AT_ONCE }, () => speaker.ask('create:chat', { roomId, username: 'speaker', message: TEXT }));
+  const check = new OrderChecker();
+  const sender = await connectTo(url);
+  await sender.request('create:room', { roomId, username: 'sender' });
+  const reader = await connectTo(url, { onEvent: (packet) => check.check(packet) });
+  await reader.request('add:member', { roomId, username: 'reader' });
+  const before = check.entryCount;
+  reader.stopReading();
+  for (let sent = 0; sent < CHATS; sent += CONCURRENCY) {
+    const chats = Array.from({ length: CONCURRENCY }, () => sender.request('create:chat', { roomId, username: 'sender', message: TEXT }));
     await Promise.all(chats);
   }
-  listener.resumeReading();
-  for (const giveUpAt = performance.now() + PATIENCE_MS; chain.entryCount < before + CHATS && performance.now() < giveUpAt; )
+  reader.resumeReading();
+  for (const deadline = performance.now() + DEADLINE_MS; check.entryCount < before + CHATS && performance.now() < deadline; )
     await sleep(20);
-  await speaker.ask('delete:room', { roomId, username: 'speaker' });
-  speaker.close();
-  listener.close();
-  const [fault] = chain.errors;
-  if (fault !== undefined) throw new Error(`Of a slow reader: ${fault}`);
-  if (chain.entryCount < before + CHATS) throw new Error(`A slow reader heard ${chain.entryCount - before} of ${CHATS} chats.`);
+  await sender.request('delete:room', { roomId, username: 'sender' });
+  sender.end();
+  reader.end();
+  const [fault] = check.errors;
+  if (fault !== undefined) throw new Error(`A slow reader: ${fault}`);
+  if (check.entryCount < before + CHATS) throw new Error(`A slow reader received ${check.entryCount - before} of ${CHATS} chats.`);
 }

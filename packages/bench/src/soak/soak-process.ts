@@ -1,4 +1,4 @@
-/** A chat server that says what it holds. Ends with its parent. */
+// A chat server that reports its memory and handles. Ends with its parent.
 import { subscribe } from 'node:diagnostics_channel';
 import { IncomingMessage } from 'node:http';
 import { Socket as NetSocket } from 'node:net';
@@ -12,9 +12,9 @@ import { handleCommands } from '../processes/worker-rpc.ts';
 import type { Sample } from './leak-check.ts';
 import type { SoakCommand } from './soak.ts';
 
-/** What takes its time in the long run is done in seconds here. */
-const QUICKLY = { graceMs: 300, absenceMs: 0, trimIntervalMs: 2_000, pingInterval: 1_000 };
-/** So that a log has a size, and is trimmed. */
+/** Intervals of seconds instead of minutes. */
+const FAST_TIMERS = { graceMs: 300, absenceMs: 0, trimIntervalMs: 2_000, pingInterval: 1_000 };
+/** Bounds the log of a room, so that it is trimmed. */
 const MAX_COUNT = 2_000;
 
 setFlagsFromString('--expose-gc');
@@ -28,9 +28,9 @@ async function start(folder: string): Promise<number> {
     socket.once('close', () => sockets.delete(socket));
   });
   const log = pino({ level: 'error', base: null }, pino.destination(2));
-  const { store } = await openStore(folder, { onError: (error) => log.error({ err: error }, 'the store') });
+  const { store } = await openStore(folder, { onError: (error) => log.error({ err: error }, 'the store reported an error') });
   const settings = { port: 0, host: '127.0.0.1', origins: ['*'], limits: 'off' as const, trustedProxies: 0, maxCount: MAX_COUNT };
-  return createServer({ store, settings, log, ...QUICKLY }).listen();
+  return createServer({ store, settings, log, ...FAST_TIMERS }).listen();
 }
 
 function sample(): Omit<Sample, 'at' | 'visits'> {
@@ -63,10 +63,10 @@ function counted(names: string[]): Record<string, number> {
   return counts;
 }
 
-handleCommands<SoakCommand>(async (order) => {
-  switch (order.do) {
+handleCommands<SoakCommand>(async (command) => {
+  switch (command.do) {
     case 'start':
-      return start(order.folder);
+      return start(command.folder);
     case 'count':
       return countOf(Socket);
     case 'sample':

@@ -1,8 +1,9 @@
+// A program in a pseudo-terminal, with a model of its screen.
 import { type IPty, spawn } from '@lydell/node-pty';
 import headless from '@xterm/headless';
 
 const SIZE = { cols: 100, rows: 30 };
-const PATIENCE_MS = 60_000;
+const DEADLINE_MS = 60_000;
 
 export interface Command {
   program: string;
@@ -10,23 +11,22 @@ export interface Command {
   env?: Record<string, string>;
 }
 
-/** A program in a terminal of its own, which a model of its screen reads. */
 export class PtyWindow {
   readonly pid: number;
   readonly openedAt = performance.now();
   readonly #pty: IPty;
   readonly #screen = new headless.Terminal({ ...SIZE, allowProposedApi: true });
-  readonly #lookers = new Set<() => void>();
-  #hasEnded = false;
+  readonly #waiting = new Set<() => void>();
+  #hasExited = false;
 
   constructor({ program, args, env = {} }: Command) {
     this.#pty = spawn(program, args, { ...SIZE, name: 'xterm-256color', env: { ...process.env, ...env } });
     this.pid = this.#pty.pid;
     this.#screen.onData((answer) => this.#pty.write(answer));
-    this.#pty.onData((bytes) => this.#screen.write(bytes, () => this.#look()));
+    this.#pty.onData((bytes) => this.#screen.write(bytes, () => this.#check()));
     this.#pty.onExit(() => {
-      this.#hasEnded = true;
-      this.#look();
+      this.#hasExited = true;
+      this.#check();
     });
   }
 
@@ -39,35 +39,35 @@ export class PtyWindow {
     return Array.from({ length: SIZE.rows }, (_, row) => active.getLine(active.baseY + row)?.translateToString(true) ?? '').join('\n');
   }
 
-  /** Resolves with the time at which it is seen. */
+  /** Resolves with the time at which the text is on the screen. */
   waitForText(text: string): Promise<number> {
     return new Promise((resolve, reject) => {
-      const look = (): void => {
-        const isSeen = this.text().includes(text);
-        if (!isSeen && !this.#hasEnded) return;
+      const check = (): void => {
+        const isShown = this.text().includes(text);
+        if (!isShown && !this.#hasExited) return;
         done();
-        if (isSeen) resolve(performance.now());
-        else reject(new Error(`The program ended before it showed ${text}:\n${this.text()}`));
+        if (isShown) resolve(performance.now());
+        else reject(new Error(`The program exited before it showed ${text}:\n${this.text()}`));
       };
-      const impatience = setTimeout(() => {
+      const timer = setTimeout(() => {
         done();
         reject(new Error(`The program does not show ${text}, but:\n${this.text()}`));
-      }, PATIENCE_MS);
+      }, DEADLINE_MS);
       const done = (): void => {
-        clearTimeout(impatience);
-        this.#lookers.delete(look);
+        clearTimeout(timer);
+        this.#waiting.delete(check);
       };
-      this.#lookers.add(look);
-      look();
+      this.#waiting.add(check);
+      check();
     });
   }
 
   close(): void {
-    if (!this.#hasEnded) this.#pty.kill('SIGKILL');
+    if (!this.#hasExited) this.#pty.kill('SIGKILL');
     this.#screen.dispose();
   }
 
-  #look(): void {
-    for (const look of this.#lookers) look();
+  #check(): void {
+    for (const check of this.#waiting) check();
   }
 }

@@ -2,8 +2,8 @@
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Ack, EventName, RequestInput } from '@engawa/protocol';
+import { type OpenOptions, SocketIoClient, type Target } from '../../generator/socketio-client.ts';
 import { type HttpRequest, type HttpResponse, httpRequest, openTcp } from '../http-client.ts';
-import { type OpenOptions, SocketIoClient, type Target } from '../socketio-client.ts';
 
 export interface Attack {
   /** In kebab case, for `--only`. */

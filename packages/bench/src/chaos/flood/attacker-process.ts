@@ -1,8 +1,8 @@
 // Worker process of one attack. It keeps the connections after the attack if the attack demands that.
 import { setPriority } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Target } from '../../generator/socketio-client.ts';
 import { handleCommands } from '../../processes/worker-rpc.ts';
-import type { Target } from '../socketio-client.ts';
 import { AttackContext, type AttackReport, Budget } from './attack.ts';
 import { attacks } from './attacks.ts';
 

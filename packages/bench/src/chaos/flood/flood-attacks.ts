@@ -1,8 +1,8 @@
 // Attacks with valid requests only, as many as possible.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LIMITS } from '@engawa/protocol';
+import type { SocketIoClient } from '../../generator/socketio-client.ts';
 import { BYSTANDER_ROOM } from '../bystanders.ts';
-import type { SocketIoClient } from '../socketio-client.ts';
 import { type Attack, type AttackContext, sessionOf } from './attack.ts';
 
 const { connections: connectionsPerAddress } = LIMITS.perAddress;

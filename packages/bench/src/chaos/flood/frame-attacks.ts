@@ -1,7 +1,7 @@
 // Attacks with WebSocket frames: malformed, endless, oversized, compressed, never answered or never read.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LIMITS } from '@engawa/protocol';
-import type { SocketIoClient } from '../socketio-client.ts';
+import type { SocketIoClient } from '../../generator/socketio-client.ts';
 import { buildFrame, OPCODE } from '../websocket-frame.ts';
 import { type Attack, type AttackContext, atMost, sessionOf } from './attack.ts';
 

@@ -2,8 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EventName } from '@engawa/protocol';
+import type { SocketIoClient } from '../../generator/socketio-client.ts';
 import { BYSTANDER_NAMES, BYSTANDER_ROOM } from '../bystanders.ts';
-import type { SocketIoClient } from '../socketio-client.ts';
 import { type Attack, type AttackContext, addressOf } from './attack.ts';
 
 const LOOPS = 20;

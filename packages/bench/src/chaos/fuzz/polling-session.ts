@@ -1,8 +1,8 @@
 // A session of a fuzz case over HTTP long-polling.
 import { LIMITS } from '@engawa/protocol';
-import { deferred } from '../deferred.ts';
+import { deferred } from '../../generator/deferred.ts';
+import { ConnectionClosed, type Target } from '../../generator/socketio-client.ts';
 import { type HttpRequest, type HttpResponse, httpRequest } from '../http-client.ts';
-import { ConnectionClosed, type Target } from '../socketio-client.ts';
 import type { Packet } from './packet.ts';
 import type { Session } from './session.ts';
 

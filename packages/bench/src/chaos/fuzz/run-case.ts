@@ -1,6 +1,6 @@
 // Runs one fuzz case: each request must be answered, or the connection closed.
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Target } from '../socketio-client.ts';
+import type { Target } from '../../generator/socketio-client.ts';
 import type { FuzzCase, Visit } from './fuzz-case.ts';
 import { LEARNED } from './grammar.ts';
 import { expectedAck, isOpenEnded, type Packet } from './packet.ts';

@@ -1,7 +1,7 @@
 // A session of a fuzz case over a WebSocket, from the start or after an upgrade from polling.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EventName } from '@engawa/protocol';
-import { SocketIoClient, type Target } from '../socketio-client.ts';
+import { SocketIoClient, type Target } from '../../generator/socketio-client.ts';
 import { toFrames } from './packet.ts';
 import { openEngine } from './polling-session.ts';
 import type { Session } from './session.ts';

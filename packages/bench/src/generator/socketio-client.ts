@@ -1,8 +1,8 @@
-// A Socket.IO client that can send invalid packets.
-import type { Ack, EventName, RequestInput } from '@engawa/protocol';
-import { Connection } from '../generator/connection.ts';
+// A Socket.IO client over WebSocket that can also send invalid packets.
+import type { Ack, EventName, RequestInput, ResponsePayload } from '@engawa/protocol';
+import { Connection } from './connection.ts';
 import { type Deferred, deferred } from './deferred.ts';
-import { OPCODE } from './websocket-frame.ts';
+import { OPCODE } from './frames.ts';
 
 /** Address of the server. */
 export interface Target {
@@ -19,6 +19,15 @@ export interface OpenOptions {
   headers?: readonly string[];
   /** Called with the size of every write, in bytes. */
   onSend?: (bytes: number) => void;
+  /** See `SocketIoClient.onEvent`. */
+  onEvent?: (packet: string) => void;
+}
+
+/** What CONNECT carries: the session of a member, or a former connection and the last event that it received. */
+export interface Auth {
+  session?: string;
+  pid?: string;
+  offset?: string;
 }
 
 /** The server's response to CONNECT. */
@@ -45,11 +54,17 @@ const BRACKET = 0x5b;
 
 export const targetOf = (url: string): Target => ({ host: new URL(url).hostname, port: Number(new URL(url).port) });
 
+/** Connects to the server at a URL. */
+export const connectTo = (url: string, options?: OpenOptions & { auth?: Auth }): Promise<SocketIoClient> =>
+  SocketIoClient.connect(targetOf(url), options);
+
 export class SocketIoClient {
   /** Resolves once, with the reason. */
   readonly closed: Promise<string>;
   /** Why it is closed; undefined while it is open. */
   closeReason: string | undefined;
+  /** The server's name of this connection, for a client that recovers it. */
+  pid: string | undefined;
   /** Called with every event packet, from `42` on. */
   onEvent: ((packet: string) => void) | undefined;
   /** Called with every acknowledgement that no `ask` waits for. */
@@ -97,10 +112,11 @@ export class SocketIoClient {
     }
   }
 
-  private constructor(target: Target, { localAddress, query = '', headers, onSend }: OpenOptions, onOpen?: () => void) {
+  private constructor(target: Target, { localAddress, query = '', headers, onSend, onEvent }: OpenOptions, onOpen?: () => void) {
     const closed = deferred<string>();
     this.closed = closed.promise;
     this.#onSend = onSend;
+    this.onEvent = onEvent;
     this.#connection = new Connection(
       { ...target, path: `/socket.io/?EIO=4&transport=websocket${query}`, localAddress, headers },
       {
@@ -141,6 +157,13 @@ export class SocketIoClient {
     });
   }
 
+  /** As `ask`, but rejects on a refusal. */
+  async request<E extends EventName>(event: E, payload: RequestInput<E>): Promise<ResponsePayload<E>> {
+    const answer = await this.ask(event, payload);
+    if (!answer.ok) throw new Error(`The server refused ${event}: ${JSON.stringify(answer.error)}`);
+    return answer;
+  }
+
   send(packet: string): void {
     this.#onSend?.(packet.length);
     this.#connection.send(packet);
@@ -154,6 +177,10 @@ export class SocketIoClient {
 
   stopReading(): void {
     this.#connection.stopReading();
+  }
+
+  resumeReading(): void {
+    this.#connection.resumeReading();
   }
 
   end(options?: { reset?: boolean }): void {
@@ -175,7 +202,7 @@ export class SocketIoClient {
         this.#probed.resolve();
         break;
       case CONNECT:
-        this.#connected?.resolve(JSON.parse(bytes.toString('utf8', start + CONNECT.length, end)) as ConnectedPacket);
+        this.#acceptConnection(JSON.parse(bytes.toString('utf8', start + CONNECT.length, end)) as ConnectedPacket);
         break;
       case CONNECT_ERROR:
         this.#connected?.reject(new Error(bytes.toString('utf8', start + CONNECT_ERROR.length, end)));
@@ -186,6 +213,11 @@ export class SocketIoClient {
       default:
         if (bytes[start] === 0x30) this.#opened.resolve();
     }
+  }
+
+  #acceptConnection(packet: ConnectedPacket): void {
+    this.pid = packet.pid;
+    this.#connected?.resolve(packet);
   }
 
   #acknowledge(packet: Buffer): void {
