@@ -5,16 +5,16 @@ export class CancellableTimers {
   readonly #pending = new Map<() => void, ReturnType<typeof setTimeout>>();
   #isClosed = false;
 
-  sleep(milliseconds: number): Promise<void> {
-    if (this.#isClosed) return Promise.resolve();
-    return new Promise((resolve) => {
+  readonly sleep = async (milliseconds: number): Promise<void> => {
+    if (this.#isClosed) return;
+    await new Promise<void>((resolve) => {
       const wake = () => {
         this.#pending.delete(wake);
         resolve();
       };
       this.#pending.set(wake, setTimeout(wake, milliseconds));
     });
-  }
+  };
 
   close(): void {
     this.#isClosed = true;

@@ -1,16 +1,18 @@
 /** The connection of a client: reconnects after every loss, and never throws. */
 import type { Ack, ErrorPayload, EventName, QueryName, RequestInput, ServerNotice } from '@engawa/protocol';
 import { MAX_FRAME_BYTES } from '@engawa/protocol/bounds';
-import { backoff } from './backoff.ts';
 import { jsonByteLength } from './byte-size.ts';
 import { CancellableTimers } from './cancellable-timers.ts';
 import type { ConnectionError } from './connection-error.ts';
 import { closedResult, type ErrorInfo, failedResult, type Result } from './result.ts';
+import { retry, retryDelayMs } from './retry.ts';
 import type { Transport, TransportListeners } from './transport.ts';
 
 /** `connecting` until the first connection, `reconnecting` after each loss, `closed` for good. */
 export type ClientState = 'connecting' | 'online' | 'reconnecting' | 'closed';
 
+/** The least time before a rejected connection is opened again. */
+const MIN_REOPEN_MS = 500;
 const REQUEST_TIMEOUT_MS = 10_000;
 /** Milliseconds after a loss in which `unreachable` is not reported. */
 const SUPPRESS_UNREACHABLE_MS = 30_000;
@@ -70,7 +72,7 @@ export class Connection {
         if (this.state === 'closed') return;
         this.#listeners.onError(error);
         this.#onConnectionLost();
-        if (error.retryable) this.#reopenIn(error.retryAfterMs ?? 500 + backoff(++this.#attempts));
+        if (error.retryable) this.#reopenIn(error.retryAfterMs ?? MIN_REOPEN_MS + retryDelayMs(++this.#attempts));
         else this.close();
       },
       onConnectError: (error) => {
@@ -141,13 +143,12 @@ export class Connection {
 
   /** Repeats the request, over as many connections as necessary, until there is a definitive answer. */
   async requestUntilAnswered<E extends QueryName>(event: E, payload: RequestInput<E>): Promise<Result<E>> {
-    for (let attempt = 0; ; attempt += 1) {
-      while (this.state !== 'closed' && !this.isUp) await new Promise<void>((resolve) => this.#stateWaiters.push(resolve));
-      if (this.state === 'closed') return closedResult(this.closeError);
-      const answer = await this.request(event, payload);
-      if (answer && (answer.ok || !answer.error.retryable)) return answer;
-      await this.timers.sleep(answer?.error.retryAfterMs ?? backoff(attempt));
-    }
+    const isClosed = () => this.state === 'closed';
+    const request = async () => {
+      while (!isClosed() && !this.isUp) await new Promise<void>((resolve) => this.#stateWaiters.push(resolve));
+      return this.request(event, payload);
+    };
+    return (await retry(this.timers, request, isClosed)) ?? closedResult(this.closeError);
   }
 
   /**

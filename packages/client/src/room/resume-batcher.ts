@@ -2,9 +2,10 @@
 import type { ErrorPayload, RequestInput, ResumeResult } from '@engawa/protocol';
 import { MAX_FRAME_BYTES, MAX_ROOMS_PER_RESUME } from '@engawa/protocol/bounds';
 import type { Position } from '@engawa/protocol/position';
-import { backoff } from '../connection/backoff.ts';
 import { jsonByteLength } from '../connection/byte-size.ts';
 import type { Connection } from '../connection/connection.ts';
+import type { FailedResult } from '../connection/result.ts';
+import { retry } from '../connection/retry.ts';
 
 const RESUME_TIMEOUT_MS = 20_000;
 const PROBE_TIMEOUT_MS = 5_000;
@@ -31,8 +32,7 @@ export class ResumeBatcher {
   readonly #connection: Connection;
   readonly #onError: (error: ErrorPayload) => void;
   readonly #pendingRooms = new Set<ResumableRoom>();
-  #isRunning = false;
-  #isRequesting = false;
+  #state: 'idle' | 'waiting' | 'requesting' = 'idle';
   #timeoutMs = RESUME_TIMEOUT_MS;
 
   constructor(connection: Connection, onError: (error: ErrorPayload) => void) {
@@ -42,7 +42,7 @@ export class ResumeBatcher {
 
   add(room: ResumableRoom): void {
     this.#pendingRooms.add(room);
-    if (!this.#isRunning) void this.#run();
+    if (this.#state === 'idle') void this.#run();
   }
 
   /** For a lost connection: each room is added again on the next one. */
@@ -53,42 +53,41 @@ export class ResumeBatcher {
   /** Checks whether the connection is still alive, with a shorter time-out than usual. */
   async probe(): Promise<void> {
     this.#timeoutMs = PROBE_TIMEOUT_MS;
-    if (this.#pendingRooms.size > 0 && !this.#isRequesting) return;
+    if (this.#pendingRooms.size > 0 && this.#state !== 'requesting') return;
     const { generation } = this.#connection;
     const answer = await this.#connection.request('list:rooms', { limit: 1 }, PROBE_TIMEOUT_MS);
     if (!answer && generation === this.#connection.generation) this.#connection.reconnect();
   }
 
   async #run(): Promise<void> {
-    this.#isRunning = true;
+    this.#state = 'waiting';
     // Rooms that are added in the same tick share a request.
     await Promise.resolve();
-    for (let failures = 0; this.#pendingRooms.size > 0 && this.#connection.isUp; ) {
-      const delayMs = await this.#requestBatch(failures);
-      failures = delayMs === 0 ? 0 : failures + 1;
-      if (delayMs > 0) await this.#connection.timers.sleep(delayMs);
-    }
-    this.#isRunning = false;
+    const isOver = () => this.#pendingRooms.size === 0 || !this.#connection.isUp;
+    // A refusal is never final: the rooms still miss entries.
+    const isFinal = () => false;
+    while (!isOver()) await retry(this.#connection.timers, () => this.#requestBatch(), isOver, isFinal);
+    this.#state = 'idle';
   }
 
-  /** Returns the milliseconds to wait before the next request; 0 for none. */
-  async #requestBatch(failures: number): Promise<number> {
+  /** Undefined if no room got anything. */
+  async #requestBatch(): Promise<{ ok: true } | FailedResult | undefined> {
     const batch = this.#takeBatch();
     const rooms = [...batch.values()].flatMap(({ requestRooms }) => requestRooms);
-    if (rooms.length === 0) return 0;
+    if (rooms.length === 0) return { ok: true };
     const { generation } = this.#connection;
-    this.#isRequesting = true;
+    this.#state = 'requesting';
     const timeoutMs = this.#timeoutMs;
     this.#timeoutMs = RESUME_TIMEOUT_MS;
     const answer = await this.#connection.request('resume:rooms', { rooms }, timeoutMs);
-    this.#isRequesting = false;
-    if (generation !== this.#connection.generation) return 0;
-    if (answer?.ok) return this.#deliverResults(batch, answer.rooms) ? 0 : backoff(failures);
+    this.#state = 'waiting';
+    if (generation !== this.#connection.generation) return { ok: true };
+    if (answer?.ok) return this.#deliverResults(batch, answer.rooms) ? { ok: true } : undefined;
     if (answer) {
       if (!answer.error.retryable) this.#onError(answer.error);
       for (const { room } of batch.values()) room.requestResume();
     } else this.#connection.reconnect();
-    return answer?.error.retryAfterMs ?? backoff(failures);
+    return answer;
   }
 
   /** As many rooms as fit into one request, by count and by bytes. */

@@ -1,9 +1,9 @@
 /** Room sync: follows the log of one room across connections, and delivers each entry once, in order. */
 import type { Ack, Chat, ChatPage, CommandName, ErrorPayload, EventName, RequestInput, ResumeResult, ServerNotice } from '@engawa/protocol';
 import { isSameLineage, type Position } from '@engawa/protocol/position';
-import { backoff } from '../connection/backoff.ts';
 import type { Connection } from '../connection/connection.ts';
 import { closedResult, type ErrorInfo, type FailedResult, failedResult, type Result } from '../connection/result.ts';
+import { retry, retryDelayMs } from '../connection/retry.ts';
 import type { EntryRef } from '../storage/outbox-store.ts';
 import { ChatWindow } from '../timeline/chat-window.ts';
 import { type Entry, isKind, parseEntry } from '../timeline/entry.ts';
@@ -196,18 +196,25 @@ export class RoomSync implements ResumableRoom {
     event: E,
     payload: RequestInput<E> | (() => RequestInput<E> | FailedResult),
   ): Promise<Result<E>> {
-    for (let attempt = 0, denials = 0; ; attempt += 1) {
+    let denials = 0;
+    let failure: FailedResult | undefined;
+    const request = async () => {
       if (!this.#canDeliver && !this.ending) await new Promise<void>((resolve) => this.#liveWaiters.push(resolve));
-      if (this.ending) return this.endedResult;
-      const request = typeof payload === 'function' ? payload() : payload;
-      if ('error' in request) return request;
-      const answer = await this.#connection.request(event, request);
-      if (answer?.ok) return answer;
-      const isDenied = answer?.error.code === 'not_a_member' && ++denials < MAX_DENIALS;
-      if (isDenied || answer?.error.code === 'room_not_found') this.requestResume();
-      if (answer && !answer.error.retryable && !isDenied) return { ok: false, error: answer.error };
-      if (this.state === 'live') await this.#connection.timers.sleep(answer?.error.retryAfterMs ?? backoff(attempt));
-    }
+      if (this.ending) return undefined;
+      const fields = typeof payload === 'function' ? payload() : payload;
+      if (!('error' in fields)) return this.#connection.request(event, fields);
+      failure = fields;
+      return undefined;
+    };
+    const isFinal = ({ code, retryable }: ErrorInfo) => {
+      const isDenied = code === 'not_a_member' && ++denials < MAX_DENIALS;
+      if (isDenied || code === 'room_not_found') this.requestResume();
+      return !retryable && !isDenied;
+    };
+    // A room that is not live sends the request as soon as it is.
+    const sleep = (milliseconds: number) => (this.state === 'live' ? this.#connection.timers.sleep(milliseconds) : undefined);
+    const answer = await retry({ sleep }, request, () => (this.ending ?? failure) !== undefined, isFinal);
+    return answer ?? failure ?? this.endedResult;
   }
 
   /** Sends a command as this member. Retries have the same client id, so it takes effect once. */
@@ -374,7 +381,7 @@ export class RoomSync implements ResumableRoom {
     const { generation } = this.#connection;
     this.#resumeRounds += 1;
     this.#setState('catching up');
-    if (this.#resumeRounds > 1) await this.#connection.timers.sleep(backoff(this.#resumeRounds));
+    if (this.#resumeRounds > 1) await this.#connection.timers.sleep(retryDelayMs(this.#resumeRounds));
     if (generation !== this.#connection.generation) return;
     if (this.#resumeRounds > maxRounds) this.resyncFromNewest();
     else this.requestResume();
@@ -414,7 +421,7 @@ export class RoomSync implements ResumableRoom {
     if (error.code === 'not_a_member') return this.#isLeaving ? this.end({ reason: 'left' }) : this.#rejoin();
     if (!error.retryable) return this.#endWithError(error);
     const { generation } = this.#connection;
-    await this.#connection.timers.sleep(error.retryAfterMs ?? backoff(++this.#resumeRounds));
+    await this.#connection.timers.sleep(retryDelayMs(++this.#resumeRounds, error));
     if (generation === this.#connection.generation) this.requestResume();
   }
 
@@ -427,7 +434,7 @@ export class RoomSync implements ResumableRoom {
    * arrives. The epoch prevents a join of a new room with the same id.
    */
   async #rejoin(): Promise<void> {
-    if (this.#hasRejoined) await this.#connection.timers.sleep(backoff(++this.#resumeRounds));
+    if (this.#hasRejoined) await this.#connection.timers.sleep(retryDelayMs(++this.#resumeRounds));
     const { roomId, username, position } = this;
     const member = { roomId, username, clientId: this.#options.newId(), ...(position && { epoch: position.epoch }) };
     const joined = await this.#requestWhileConnected('add:member', member);
@@ -441,21 +448,19 @@ export class RoomSync implements ResumableRoom {
 
   /** Undefined if the connection was lost: the caller starts again on the next one. */
   async #requestWhileConnected<E extends EventName>(event: E, payload: RequestInput<E>): Promise<Ack<E> | undefined> {
-    const { generation } = this.#connection;
+    const { generation, timers } = this.#connection;
+    const isOver = () => generation !== this.#connection.generation || this.ending !== undefined;
     let releaseQueue: (() => void) | undefined;
-    try {
-      for (let attempt = 0; generation === this.#connection.generation && !this.ending; attempt += 1) {
-        const answer = await this.#connection.request(event, payload);
-        if (generation !== this.#connection.generation) break;
-        if (answer && (answer.ok || !answer.error.retryable)) return answer;
-        if (answer) this.#listeners.onRetryableError(answer.error);
-        if (answer?.error.code === 'rate_limited') releaseQueue ??= await this.#connection.waitInRateLimitQueue(event);
-        if (generation === this.#connection.generation) await this.#connection.timers.sleep(answer?.error.retryAfterMs ?? backoff(attempt));
-      }
-      return undefined;
-    } finally {
-      releaseQueue?.();
-    }
+    const request = async () => {
+      const answer = await this.#connection.request(event, payload);
+      if (isOver() || !answer || answer.ok || !answer.error.retryable) return isOver() ? undefined : answer;
+      this.#listeners.onRetryableError(answer.error);
+      if (answer.error.code === 'rate_limited') releaseQueue ??= await this.#connection.waitInRateLimitQueue(event);
+      return answer;
+    };
+    const answer = await retry(timers, request, isOver);
+    releaseQueue?.();
+    return answer;
   }
 
   #onJoined(membership: Membership): void {
