@@ -827,6 +827,7 @@ async function pictureOf(store: Store) {
     facts: await store.read('den', { keys: ['member/aya', 'settings'], seqs: [1, 2, 3], counts: [''] }),
     tickets: await store.listTickets('aya', 10),
     leases: await store.listKeys('den', 'lease', { limit: 10 }),
+    secret: await store.secret(),
     recalled: await store.findByIdempotencyKey('den', 'aya:1'),
     lapsed: await store.listExpiredLeases(10),
   };

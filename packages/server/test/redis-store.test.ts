@@ -2,9 +2,11 @@
 import { randomUUID } from 'node:crypto';
 import { testStore } from '@engawa/store-conformance';
 import { type RedisServer, startCluster, startRedis, startSentinel } from '@engawa/testkit/redis/redis-servers';
+import { until } from '@engawa/testkit/wait-for';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { KeyNames } from '#store/redis/key-names.js';
 import { tags } from '#store/redis/partitions.js';
-import { openRedis } from '#store/redis/redis-store.js';
+import { openRedis, type RedisStore } from '#store/redis/redis-store.js';
 import { scripts } from '#store/redis/scripts.js';
 
 /** The rights of docs/operations.md. */
@@ -43,7 +45,7 @@ const kinds: [string, start: () => Promise<Redis>][] = [
 ];
 
 const KINDS_OF_KEYS = ['room', 'log', 'listed', 'keys', 'order', 'marks', 'leases', 'tickets', 'endings', 'once-a', 'held', 'places'];
-const KINDS_IN_THE_LOBBY = ['rooms', 'nodes', 'due', 'leased'];
+const GLOBAL_KINDS = ['rooms', 'nodes', 'due', 'leased', 'secret'];
 /** Names that mean something to Redis. */
 const HOSTILE = ['{}', '{a}', '}{', ':', '*', '?', '[a-z]', '\\', ' ', '\r\n', '"', '%', '$1', 'news:', '縁側'];
 
@@ -90,7 +92,13 @@ describe.each(kinds)('%s', (kind, start) => {
         expect(tags, key).toContain(tag);
         found.add(what);
       }
-      expect([...found].filter((what) => what !== 'once-b').sort()).toEqual([...KINDS_OF_KEYS, ...KINDS_IN_THE_LOBBY].sort());
+      expect([...found].filter((what) => what !== 'once-b').sort()).toEqual([...KINDS_OF_KEYS, ...GLOBAL_KINDS].sort());
+    });
+
+    test('nodes that start together have the same secret', async () => {
+      const stores = await openSeveral(redis.url.replace('://', '://app:secret@'), 3);
+      const [first, ...others] = await Promise.all(stores.map((store) => store.secret()));
+      expect(others).toEqual([first, first]);
     });
 
     test('so have the channels, whatever rooms are called', async () => {
@@ -115,6 +123,26 @@ describe.each(kinds)('%s', (kind, start) => {
     });
   });
 });
+
+test('a node restores the secret that Redis lost with its memory', async () => {
+  const server = await startRedis({ config: { appendonly: 'no', save: '""' } });
+  onTestFinished(() => server.close());
+  const prefix = 'engawa:lost';
+  const [store] = await openSeveral(server.url, 1, prefix);
+  const secret = await store!.secret();
+  await server.kill();
+  await server.start();
+  await until(async () => (await keysOf(server)).includes(new KeyNames(prefix).globalKeys.secret), 'the secret is there');
+  const [another] = await openSeveral(server.url, 1, prefix);
+  expect(await another!.secret()).toBe(secret);
+});
+
+/** Stores of one prefix, which close with the test. */
+async function openSeveral(url: string, count: number, prefix = `engawa:${randomUUID()}`): Promise<RedisStore[]> {
+  const stores = await Promise.all(Array.from({ length: count }, () => openRedis({ url, prefix })));
+  onTestFinished(async () => void (await Promise.all(stores.map((store) => store.close()))));
+  return stores;
+}
 
 async function keysOf(server: RedisServer): Promise<string[]> {
   const keys: string[] = [];

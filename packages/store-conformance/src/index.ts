@@ -13,6 +13,7 @@ import { leaseTests } from './leases.ts';
 import { markTests } from './marks.ts';
 import { eraseTests, pageTests } from './pages.ts';
 import { closeTests, roomEndTests, roomListTests } from './rooms.ts';
+import { secretTests } from './secret.ts';
 import { byteCountTests } from './size-accounting.ts';
 import { stringSafetyTests } from './string-safety.ts';
 import { publishTests, subscriptionTests } from './subscriptions.ts';
@@ -43,6 +44,7 @@ const TOPICS: Record<string, (check: DefineTest) => void> = {
   'new epoch': newEpochTests,
   'room end': roomEndTests,
   rooms: roomListTests,
+  secret: secretTests,
   usage: usageTests,
   subscribe: subscriptionTests,
   publish: publishTests,

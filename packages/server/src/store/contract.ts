@@ -333,6 +333,12 @@ export interface Store {
     query: { after?: string; limit: number } & Pick<ReadQuery, 'keys' | 'counts'>,
   ): Promise<{ rooms: RoomSummary[]; more: boolean }>;
 
+  /**
+   * A secret of this store: at least 32 random bytes as text, the same for all nodes and after every restart. It is made when it is
+   * first needed. It signs what clients show again, so it never leaves the server, and no export contains it.
+   */
+  secret(): Promise<string>;
+
   /** The size of the store, possibly a few seconds old. The cost does not depend on the size. */
   usage(): Promise<Usage>;
 

@@ -147,6 +147,7 @@ class Embedded implements EmbeddedStore {
   readPage: Store['readPage'] = async (room, query) => this.#guardRead(() => this.#reader.readPage(room, query, this.#clock()));
   listKeys: Store['listKeys'] = async (room, family, query) => this.#guardRead(() => this.#reader.listKeys(room, family, query));
   listRooms: Store['listRooms'] = async (query) => this.#guardRead(() => this.#reader.listRooms(query));
+  secret: Store['secret'] = async () => this.#guardRead(() => this.#reader.secret());
   usage: Store['usage'] = async () => this.#guardRead(() => ({ rooms: this.#roomCount, bytes: this.#reader.usedBytes() }));
   exportChunk: Store['exportChunk'] = async (room, next) => this.#guardRead(() => this.#reader.exportChunk(room, next));
   listTickets: Store['listTickets'] = async (holder, limit) =>

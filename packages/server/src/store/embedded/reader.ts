@@ -119,6 +119,10 @@ export class Reader {
     return (this.#sql.countRooms.get() as { count: number }).count;
   }
 
+  secret(): string {
+    return String((this.#sql.secret.get() as { secret: string }).secret);
+  }
+
   /** Size of the used pages. Free pages are reused. */
   usedBytes(): number {
     const { pages, free, size } = this.#sql.pages.get() as { pages: number; free: number; size: number };
@@ -227,6 +231,7 @@ function prepareStatements(database: Database) {
     family: sql(`SELECT ${KEY_COLUMNS} FROM keys WHERE room = ? AND family = ? AND name > ? ORDER BY name LIMIT ?`),
     counts: sql('SELECT family, count FROM counts WHERE room = ? AND parent = ? ORDER BY family'),
     countRooms: sql('SELECT count(*) AS count FROM rooms WHERE name IS NOT NULL'),
+    secret: sql('SELECT secret FROM secrets'),
     pages: sql(
       'SELECT page_count AS pages, freelist_count AS free, page_size AS size FROM pragma_page_count, pragma_freelist_count, pragma_page_size',
     ),

@@ -69,6 +69,8 @@ UPDATE keys SET family = 'entry/' || name || '/', name = 'chat' WHERE family = '
 UPDATE counts SET parent = 'entry/' || substr(parent, 10) || 'reaction/' WHERE parent GLOB 'reaction/*';
 UPDATE keys SET family = 'entry/' || substr(family, 10, instr(substr(family, 10), '/')) || 'reaction/' ||
   substr(family, 10 + instr(substr(family, 10), '/')) WHERE family GLOB 'reaction/*';`,
+  `CREATE TABLE secrets (secret TEXT NOT NULL) STRICT;
+INSERT INTO secrets VALUES (lower(hex(randomblob(32))));`,
 ];
 
 const databasePath = (folder: string): string => join(folder, 'engawa.db');

@@ -1,5 +1,5 @@
 /** In-memory store for tests and simulations; nothing is persisted. */
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import {
   type AppendReceipt,
   type AppendRequest,
@@ -87,6 +87,7 @@ class Memory implements MemoryStore {
   #rooms = new Map<string, Room>();
   #nodes = new Map<string, number>();
   readonly #subscriptions = new Subscriptions();
+  #secret = randomBytes(32).toString('base64url');
   #hlc = 0;
   #closed = false;
 
@@ -102,6 +103,7 @@ class Memory implements MemoryStore {
     const copy = new Memory(this.#clock);
     copy.#rooms = structuredClone(this.#rooms);
     copy.#nodes = structuredClone(this.#nodes);
+    copy.#secret = this.#secret;
     copy.#hlc = this.#hlc;
     return copy;
   }
@@ -200,6 +202,11 @@ class Memory implements MemoryStore {
       return { room: name, epoch: room.epoch, head: room.head, at: room.at, keys: readKeys(room, keys), counts: readCounts(room, counts) };
     });
     return { rooms, more: names.length > limit };
+  }
+
+  async secret(): Promise<string> {
+    this.#assertOpen();
+    return this.#secret;
   }
 
   async usage(): Promise<Usage> {

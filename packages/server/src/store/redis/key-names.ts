@@ -76,6 +76,8 @@ export class KeyNames {
       leaseExpiries: `${base}due`,
       /** Sets of partitions in which a node has leases; the name of the node follows. */
       nodePartitionsPrefix: `${base}leased:`,
+      /** The secret of the store. */
+      secret: `${base}secret`,
       /** A channel without subscribers. */
       probeChannel: `${base}nobody`,
     };

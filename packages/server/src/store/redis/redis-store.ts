@@ -1,5 +1,5 @@
 /** The Redis store: implements the store contract on Redis, Sentinel or Cluster. */
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import {
   type AppendNotice,
@@ -162,6 +162,7 @@ class Redis implements RedisStore {
   #needsRewrite = false;
   #isRewriting = false;
   #isOpen = true;
+  #secret: string | undefined;
   /** Whether the last write failed: the best prediction for the next one. */
   #hasFailed = false;
 
@@ -257,6 +258,19 @@ class Redis implements RedisStore {
   async listRooms(query: Parameters<Store['listRooms']>[0]) {
     this.#assertOpen();
     return this.#roomIndex.list(query);
+  }
+
+  async secret(): Promise<string> {
+    this.#assertOpen();
+    this.#secret ??= await this.#shareSecret(randomBytes(32).toString('base64url'));
+    return this.#secret;
+  }
+
+  /** Stores the secret unless there is one, and returns the stored one. */
+  async #shareSecret(secret: string): Promise<string> {
+    const { partition, secret: key } = this.#keys.globalKeys;
+    await this.#redis.send(partition, ['SET', key, secret, 'NX']);
+    return String(await this.#redis.send(partition, ['GET', key]));
   }
 
   async usage(): Promise<Usage> {
@@ -415,6 +429,7 @@ class Redis implements RedisStore {
           this.#roomIndex.add([...this.#roomByChannel.values()]),
           this.#leaseIndex.rewritePartitions(),
           this.#recentWrites.replay(),
+          this.#secret && this.#shareSecret(this.#secret),
         ]);
       } catch (error) {
         this.#onError(error);
