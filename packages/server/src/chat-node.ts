@@ -10,8 +10,9 @@ import { ABSENCE_MS, GRACE_MS, LeaseManager } from './background/lease-manager.t
 import { QuotaMonitor } from './background/quota-monitor.ts';
 import { RetentionJob, SWEEP_INTERVAL_MS } from './background/retention-job.ts';
 import { Connection } from './connections/connection.ts';
-import { authenticate } from './connections/identity.ts';
+import { type Authenticator, type ClientHandshake, GuestAuthenticator } from './connections/identity.ts';
 import type { Peer } from './connections/peer.ts';
+import { RecoveryTokens } from './connections/recovery-tokens.ts';
 import { DEFAULT_ROOM_LIFETIMES, type RoomLifetimes } from './domain/room-expiry.ts';
 import type { AddressLimiter } from './limits/address-limiter.ts';
 import { AdmissionQueue } from './limits/admission-queue.ts';
@@ -57,6 +58,8 @@ interface PeerInfo {
 export class ChatNode {
   readonly context: AppContext;
   readonly retentionJob: RetentionJob;
+  readonly recoveryTokens: RecoveryTokens;
+  readonly #authenticator: Authenticator;
   /** What all connections have asked and is not begun. */
   readonly #queuedBytes = new ByteBudget(MAX_QUEUED_BYTES);
   readonly #connections = new Set<Connection>();
@@ -71,6 +74,8 @@ export class ChatNode {
     usageRefreshMs,
     lifetimes = DEFAULT_ROOM_LIFETIMES,
   }: ChatNodeOptions) {
+    this.recoveryTokens = new RecoveryTokens(() => store.secret());
+    this.#authenticator = new GuestAuthenticator(this.recoveryTokens);
     const node = randomUUID();
     const log = RateLimitedLog.wrap(logger);
     const onError = (error: unknown): undefined => {
@@ -119,12 +124,13 @@ export class ChatNode {
   }
 
   /**
-   * Gives the client an identity, from what it sent to authenticate itself; refuses it with a `ChatError`. The connection takes part
-   * from `addConnection` on.
+   * Authenticates a client. Rejects with the `ChatError` that refuses it, or with a `StoreError`. The connection takes part from
+   * `addConnection` on.
    */
-  admit(peer: Peer, auth: unknown, { address, canUseOffsets }: PeerInfo = {}): Connection {
+  async admit(peer: Peer, handshake: ClientHandshake, { address, canUseOffsets }: PeerInfo = {}): Promise<Connection> {
+    const identity = await this.#authenticator.authenticate(handshake);
     const { limits } = this.context;
-    return new Connection(authenticate(auth), { peer, limits, address, nodeQueuedBytes: this.#queuedBytes, canUseOffsets });
+    return new Connection(identity, { peer, limits, address, nodeQueuedBytes: this.#queuedBytes, canUseOffsets });
   }
 
   addConnection(connection: Connection): void {

@@ -121,7 +121,7 @@ export function createServer({
   corkWrites(engine);
   limitPollResponses(engine);
   const handshake = installHandshake(io, { node, transport, log, logRefusal });
-  installSessionRecovery(io, node.context);
+  installSessionRecovery(io, node.context, node.recoveryTokens);
 
   // The same functions for all sockets, each `this` in its turn: ten thousand sockets need no closures.
   function onAny(this: ChatSocket, event: unknown, ...args: unknown[]): void {

@@ -11,7 +11,7 @@ async function startMember(limits: Limits = { ...LIMITS, rates: null }) {
   const node = new ChatNode({ store: openMemory(), limits });
   onTestFinished(() => node.close());
   const peer = new RecordingTransport().newPeer();
-  const connection = node.admit(peer, {});
+  const connection = await node.admit(peer, { auth: {} });
   node.addConnection(connection);
   const dispatch = (event: string, payload: object) => node.dispatch({ connection, event, payload });
   (await dispatch('create:room', member))?.deliver(() => undefined);

@@ -2,15 +2,17 @@
  * Stock clients of Socket.IO, which know nothing of logs: what they show of themselves when they reconnect (`pid` and
  * `offset`) is enough to be told what they missed, also by another server on the same store.
  */
-import type { RoomChunk, Store } from '@engawa/server';
+import { type RoomChunk, type Store, StoreError } from '@engawa/server';
 import {
   collectEvents,
   connect,
+  newClient,
   requestError,
   requestOk,
   sendRequest,
   startServer,
   until,
+  withOverrides,
   withTimeout,
 } from '@engawa/testkit/processes/server';
 import { isOnRedis, newStore, reopenStore, storeKinds } from '@engawa/testkit/stores';
@@ -276,7 +278,7 @@ describe('attack 37: what a client shows of itself', () => {
     const aya = await connect(url);
     const { session } = await requestOk(aya, 'create:room', { roomId, username: victims });
     await say(aya, victims, 'private');
-    return { url, aya, session };
+    return { url, aya, session, pid: pidOf(aya) };
   }
 
   test.each([
@@ -295,11 +297,53 @@ describe('attack 37: what a client shows of itself', () => {
     expect(heard).toEqual([]);
   });
 
+  test('a recovery token authenticates its client, and does not contain the session', async () => {
+    const { url, pid, session } = await scene();
+    expect(pid).not.toContain(session);
+    const again = await connect(url, { auth: { pid } });
+    expect(await requestOk(again, 'add:member', { roomId, username: victims })).toMatchObject({ role: 'owner', session });
+    expect(pidOf(again)).not.toBe(pid);
+  });
+
+  test.each([
+    ['the session', (_: string, session: string) => session],
+    ['a token with a changed nonce', (pid: string) => changed(pid, 3)],
+    ['a token with a changed session', (pid: string) => changed(pid, 30)],
+    ['a token with a changed signature', (pid: string) => changed(pid, pid.length - 3)],
+    ['a shortened token', (pid: string) => pid.slice(0, -2)],
+    ['two tokens in one', (pid: string) => pid + pid],
+  ])('%s authenticates as nobody', async (_, forge) => {
+    const { url, pid, session } = await scene();
+    const mallory = await connect(url, { auth: { pid: forge(pid, session) } });
+    expect((await requestError(mallory, 'create:chat', { roomId, username: victims, message: 'x' })).code).toBe('not_a_member');
+  });
+
+  test('a client is refused while the store cannot be read, connects again by itself, and is admitted', async () => {
+    const store = await newStore();
+    let failures = 2;
+    const secret = async () => {
+      failures -= 1;
+      if (failures >= 0) throw new StoreError('busy', 'Not now.');
+      return store.secret();
+    };
+    const { url } = await startServer({ store: withOverrides(store, { secret }) });
+    const aya = newClient(url, { reconnection: true, reconnectionDelay: 10 });
+    await until(() => aya.connected, 'the client is admitted');
+    expect(failures).toBe(-1);
+    expect((await requestOk(aya, 'create:room', { roomId, username: 'aya' })).role).toBe('owner');
+  });
+
+  test('a token of another server authenticates as nobody', async () => {
+    const [{ pid }, { url }] = [await scene(), await scene()];
+    const mallory = await connect(url, { auth: { pid } });
+    expect((await requestError(mallory, 'create:chat', { roomId, username: victims, message: 'x' })).code).toBe('not_a_member');
+  });
+
   test.each(['', '-1', 'NaN', '0-0', '1e3', '0x10', "1' OR '1'='1", '9'.repeat(17), '1'.repeat(50_000), '١٢'])(
     'the offset %j recovers nobody',
     async (offset) => {
-      const { url, session, aya } = await scene();
-      const again = await connect(url, { auth: { pid: session, offset } });
+      const { url, pid, aya } = await scene();
+      const again = await connect(url, { auth: { pid, offset } });
       expect(again.recovered).toBeFalsy();
       expect((await requestOk(again, 'add:member', { roomId, username: victims })).role).toBe('owner');
       expect(aya.connected).toBe(true);
@@ -376,3 +420,9 @@ describe('who is a member already and joins again, as after a reload', () => {
     }
   });
 });
+
+/** The recovery token that the library of a client shows when it reconnects. */
+const pidOf = (socket: Socket): string => (socket as unknown as { _pid: string })._pid;
+
+/** The token with another character at this place. */
+const changed = (token: string, at: number): string => token.slice(0, at) + (token[at] === 'A' ? 'B' : 'A') + token.slice(at + 1);

@@ -12,7 +12,7 @@ async function startRoom() {
   onTestFinished(() => node.close());
   const join = async (username: string, canUseOffsets: boolean) => {
     const peer = new RecordingTransport().newPeer();
-    const connection = node.admit(peer, {}, { canUseOffsets });
+    const connection = await node.admit(peer, { auth: {} }, { canUseOffsets });
     node.addConnection(connection);
     const request = async (event: string, payload: object) => {
       const answer = await node.dispatch({ connection, event, payload: { roomId, username, ...payload } });

@@ -49,6 +49,7 @@ export class MemoryTransport implements Transport {
   close(): void {
     this.#isOpen = false;
     clearTimeout(this.#connecting);
+    this.#connecting = undefined;
     this.#connection?.end('closed by the client');
     this.#connection = undefined;
   }
@@ -60,10 +61,11 @@ export class MemoryTransport implements Transport {
 
   #connectIn(milliseconds: number): void {
     clearTimeout(this.#connecting);
-    this.#connecting = setTimeout(() => this.#connect(), milliseconds);
+    this.#connecting = setTimeout(() => void this.#connect(), milliseconds);
   }
 
-  #connect(): void {
+  async #connect(): Promise<void> {
+    const attempt = this.#connecting;
     const node = this.#options.pickNode();
     if (!node) {
       this.#reconnect();
@@ -73,13 +75,14 @@ export class MemoryTransport implements Transport {
       onEvent: (event, payload) => this.#listeners.onEvent(event, payload),
       onEnd: (reason) => this.#onEnd(connection, reason),
     });
-    try {
-      connection.open({ ...this.#auth });
-    } catch (error) {
+    const refusal = await connection.open({ ...this.#auth }).catch((error: unknown) => error);
+    if (attempt !== this.#connecting) return connection.end('closed by the client');
+    if (refusal !== undefined) {
       this.#isOpen = false;
-      this.#listeners.onRejected((error instanceof ChatError ? error : new ChatError('internal')).toPayload());
+      this.#listeners.onRejected((refusal instanceof ChatError ? refusal : new ChatError('internal')).toPayload());
       return;
     }
+    if (!connection.isUp) return this.#reconnect();
     this.#connection = connection;
     this.#options.onOpen(connection);
     this.#listeners.onConnect();
@@ -144,9 +147,9 @@ export class MemoryConnection {
     return this.#isUp;
   }
 
-  /** Throws the `ChatError` that refuses the client. */
-  open(auth: TransportAuth): void {
-    this.#connection = this.#node.connect(this.#peer, auth);
+  /** Rejects with the `ChatError` that refuses the client. */
+  async open(auth: TransportAuth): Promise<void> {
+    this.#connection = await this.#node.connect(this.#peer, auth);
   }
 
   request(event: string, payload: object, timeoutMs: number): Promise<unknown> {

@@ -35,8 +35,11 @@ export class TestNode implements Transport {
     return this.#isAlive;
   }
 
-  connect(peer: MemoryPeer, auth: unknown): Connection {
-    const connection = this.node.admit(peer, auth);
+  /** Rejects with the `ChatError` that refuses the client. */
+  async connect(peer: MemoryPeer, auth: unknown): Promise<Connection> {
+    const connection = await this.node.admit(peer, { auth });
+    if (!this.#isAlive) peer.end('the server was killed');
+    if (!peer.isConnected) return connection;
     this.#peers.add(peer);
     this.node.addConnection(connection);
     return connection;

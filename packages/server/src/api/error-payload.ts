@@ -1,4 +1,4 @@
-/** Converts an error to the payload that the client receives. */
+/** Converts an error to the one that the client receives. */
 import { ChatError, type ErrorCode, type ErrorPayload, events, isEventName } from '@engawa/protocol';
 import type { RateLimitedLog } from '../logging/rate-limited-log.ts';
 import { StoreError } from '../store/contract.ts';
@@ -11,11 +11,20 @@ const storeErrorCodes: Record<StoreError['reason'], ErrorCode> = {
   closed: 'busy',
 };
 
-/** What the client is told. What went wrong inside stays in the log. */
+/** What a client receives of an error. The details of an internal one are only logged, with the given message. */
+export function toChatError(
+  error: unknown,
+  { log, message, ...details }: { log: RateLimitedLog; message: string; event?: string },
+): ChatError {
+  if (error instanceof ChatError) return error;
+  log.error({ err: error, ...details }, message);
+  return new ChatError(error instanceof StoreError ? storeErrorCodes[error.reason] : 'internal');
+}
+
+/** What a client receives of an error of one of its requests. */
 export function toErrorPayload(error: unknown, event: string, log: RateLimitedLog): ErrorPayload {
   if (error instanceof ChatError) return error.toPayload();
-  log.error({ err: error, event }, 'a request failed');
-  const code = error instanceof StoreError ? storeErrorCodes[error.reason] : 'internal';
+  const { code } = toChatError(error, { log, event, message: 'a request failed' });
   const definition = isEventName(event) ? (events[event] as { failureMessage?: string }) : {};
   return new ChatError(code, definition.failureMessage === undefined ? {} : { message: definition.failureMessage }).toPayload();
 }

@@ -1,45 +1,60 @@
-/** The identity of a client: its secret session, and the author that is derived from it. */
+/** The identity of a client, and how a client without an account authenticates: by a secret session. */
 import { hash, randomFillSync } from 'node:crypto';
 import { ChatError } from '@engawa/protocol';
+import type { RecoveryTokens } from './recovery-tokens.ts';
 
-/** What `newSession` makes, and nothing that is guessed easily. */
-const SESSION_PATTERN = /^[\w-]{32,64}$/;
-
-/** A session is a secret of one client; the author is what the log knows of it, and tells nobody the secret. */
+/** Whom a connection belongs to. */
 export interface Identity {
-  session: string;
+  /** The opaque identity that the log stores. It never leaves the server. */
   author: string;
+  /** The secret that proves it: the reply to a join contains it. */
+  session: string;
 }
+
+/** What a client shows of itself when it connects. Nothing of it is checked yet. */
+export interface ClientHandshake {
+  auth: unknown;
+}
+
+/** Decides whom a connection belongs to. It rejects with a `ChatError` or a `StoreError`. */
+export interface Authenticator {
+  authenticate(handshake: ClientHandshake): Promise<Identity>;
+}
+
+/** What `createSession` returns, and anything else that is not easily guessed. */
+const SESSION_PATTERN = /^[\w-]{32,64}$/;
 
 const isSession = (value: unknown): value is string => typeof value === 'string' && SESSION_PATTERN.test(value);
 
 /**
- * The identity that a client shows when it connects, or a new one: as `auth.session`, or in the `pid` that stock clients
- * show by themselves. They may have a `pid` of another server, which says nothing to us.
+ * Authenticates guests: by `auth.session`, or by the recovery token that the Socket.IO library shows by itself (`auth.pid`). A
+ * client that shows neither gets a new session, and so does a client whose token is of another server.
  */
-export function authenticate(auth: unknown): Identity {
-  const { session, pid } = (auth ?? {}) as { session?: unknown; pid?: unknown };
-  if (session === undefined || session === null) return toIdentity(sessionFromPid(pid) ?? createSession());
-  if (!isSession(session)) throw new ChatError('invalid_session');
-  return toIdentity(session);
-}
+export class GuestAuthenticator implements Authenticator {
+  readonly #recoveryTokens: RecoveryTokens;
 
-/** A stock client takes a `pid` that it had before for a recovery: so each holds the session, and the id of its own socket. */
-export const createPid = (session: string, id: string): string => `${session}.${id}`;
+  constructor(recoveryTokens: RecoveryTokens) {
+    this.#recoveryTokens = recoveryTokens;
+  }
 
-export function sessionFromPid(pid: unknown): string | undefined {
-  const [session] = typeof pid === 'string' ? pid.split('.', 1) : [];
-  return isSession(session) ? session : undefined;
+  async authenticate({ auth }: ClientHandshake): Promise<Identity> {
+    const { session, pid } = (auth ?? {}) as { session?: unknown; pid?: unknown };
+    if (session !== undefined && session !== null) {
+      if (!isSession(session)) throw new ChatError('invalid_session');
+      return toIdentity(session);
+    }
+    return toIdentity((await this.#recoveryTokens.open(pid)) ?? createSession());
+  }
 }
 
 export const deriveAuthor = (session: string): string => {
   const digest = hash('sha256', session, 'base64url');
-  // A string of its own: a slice would keep the whole digest.
+  // A string of its own: a slice would keep the whole digest in memory.
   return Buffer.from(digest.slice(0, 22)).toString('latin1');
 };
 
 const SESSION_BYTES = 24;
-/** Drawn for many sessions at once: each call to the generator costs more than the bytes. */
+/** Random bytes for many sessions: each call to the generator costs more than the bytes. */
 const randomPool = Buffer.alloc(128 * SESSION_BYTES);
 let poolOffset = randomPool.length;
 

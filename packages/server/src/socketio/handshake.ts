@@ -1,13 +1,13 @@
 /** The Socket.IO handshake: counts each connection at its address, and gives each client an identity. */
 import type { IncomingMessage } from 'node:http';
-import { ChatError } from '@engawa/protocol';
+import type { ChatError } from '@engawa/protocol';
 import type { Socket } from 'socket.io';
+import { toChatError } from '../api/error-payload.ts';
 import type { ChatNode } from '../chat-node.ts';
-import { createPid } from '../connections/identity.ts';
 import type { RefusalLog } from '../http/refusal-log.ts';
 import { type AddressLimiter, addressLimiterOf } from '../limits/address-limiter.ts';
 import type { RateLimitedLog } from '../logging/rate-limited-log.ts';
-import type { ChatSocketServer } from './chat-socket.ts';
+import type { ChatSocket, ChatSocketServer } from './chat-socket.ts';
 import { limitFrames } from './frame-limit.ts';
 import { Heartbeat, type PingedConnection } from './heartbeat.ts';
 import { canUseOffsets, isJavaScriptClient } from './recovery-offsets.ts';
@@ -31,10 +31,10 @@ interface HandshakeState {
 
 const HANDSHAKE_STATE = Symbol('handshake state');
 const CONNECT_COUNT = Symbol('connect count');
-const IS_ADMITTED = Symbol('admitted');
+const IS_CONNECTED = Symbol('a CONNECT was accepted, or is being answered');
 
 /** What is counted of a connection stands on it, and its listeners are the same functions for all: a closure costs more than a number. */
-type HandshakeConn = Socket['conn'] & { [HANDSHAKE_STATE]?: HandshakeState; [CONNECT_COUNT]?: number; [IS_ADMITTED]?: true };
+type HandshakeConn = Socket['conn'] & { [HANDSHAKE_STATE]?: HandshakeState; [CONNECT_COUNT]?: number; [IS_CONNECTED]?: boolean };
 
 interface HandshakeOptions {
   node: ChatNode;
@@ -80,26 +80,34 @@ export function installHandshake(io: ChatSocketServer, { node, transport, log, l
     log.info({ code, message, address: req && addressLimiterOf(req)?.name }, logMessage);
   });
   io.use((socket, next) => {
+    void admitSocket(socket).then(next);
+  });
+
+  /** Never rejects; resolves with the error that refuses the socket. */
+  async function admitSocket(socket: ChatSocket): Promise<Error | undefined> {
     const conn: HandshakeConn = socket.conn;
     const { auth } = socket.handshake;
+    // From here on a second CONNECT closes the connection, also before this one is answered.
+    conn[IS_CONNECTED] = true;
     try {
       const state = conn[HANDSHAKE_STATE];
       const peer = new SocketIoPeer(transport, socket);
-      socket.data = node.admit(peer, auth, { address: state?.address, canUseOffsets: canUseOffsets(auth, state?.isJavaScript) });
+      const isOffsetClient = canUseOffsets(auth, state?.isJavaScript);
+      socket.data = await node.admit(peer, { auth }, { address: state?.address, canUseOffsets: isOffsetClient });
       const { session, author } = socket.data.identity;
+      // The library of a plain client shows it when it reconnects.
+      const pid = await node.recoveryTokens.seal(session);
+      Object.assign(socket, { pid });
       if (state && conn.readyState === 'open') admit(state, author);
-      conn[IS_ADMITTED] = true;
-      // What stock clients show by themselves when they come back.
-      (socket as unknown as { pid: string }).pid = createPid(session, socket.id);
-      next();
+      return undefined;
     } catch (error) {
-      const refusal = error instanceof ChatError ? error : new ChatError('internal', { cause: error });
-      if (refusal !== error) log.error({ err: error }, 'a connection could not be let in');
-      // For a stock client the answer would be final, while it connects again by itself after a connection that was closed.
+      conn[IS_CONNECTED] = false;
+      const refusal = toChatError(error, { log, message: 'a connection could not be admitted' });
+      // For a plain client the answer would be final, while it connects again by itself after a connection that was closed.
       if (refusal.retryable && !canRetryItself(auth)) conn.close();
-      next(toConnectError(refusal));
+      return toConnectError(refusal);
     }
-  });
+  }
 
   /** Throws the refusal. */
   function admit(state: HandshakeState, author: string): void {
@@ -120,7 +128,7 @@ function limitConnects(this: HandshakeConn, data: unknown): void {
   if (typeof data !== 'string' || !data.startsWith('0')) return;
   this[CONNECT_COUNT] = (this[CONNECT_COUNT] ?? 0) + 1;
   // Those to other namespaces begin with the name.
-  if (this[CONNECT_COUNT] > MAX_CONNECT_PACKETS || (this[IS_ADMITTED] && data[1] !== '/')) this.close(true);
+  if (this[CONNECT_COUNT] > MAX_CONNECT_PACKETS || (this[IS_CONNECTED] && data[1] !== '/')) this.close(true);
 }
 
 function releaseAddress(this: HandshakeConn): void {

@@ -2,7 +2,7 @@
 import { ChatError } from '@engawa/protocol';
 import type { AppContext } from '../api/context.ts';
 import { findRecoverableSession, type RecoverableSession, restoreSession } from '../api/session-recovery.ts';
-import { sessionFromPid } from '../connections/identity.ts';
+import type { RecoveryTokens } from '../connections/recovery-tokens.ts';
 import type { ChatSocket, ChatSocketServer } from './chat-socket.ts';
 import { clearHandshake } from './socket-memory.ts';
 
@@ -18,22 +18,29 @@ const recoveredSessions = new WeakMap<ChatSocket, RecoverableSession>();
  * whoever is refused has cost the search already; and it would have all missed packets at once. A client takes itself for
  * recovered when it is given the `pid` again that it showed. Tried once a connection, however often it sends CONNECT.
  */
-export function installSessionRecovery(io: ChatSocketServer, context: AppContext): void {
+export function installSessionRecovery(io: ChatSocketServer, context: AppContext, recoveryTokens: RecoveryTokens): void {
   io.use((socket, next) => {
     const { pid, offset } = socket.handshake.auth as { pid?: unknown; offset?: unknown };
     const conn = socket.conn as Conn;
     clearHandshake(socket);
-    const { identity, canUseOffsets } = socket.data;
-    const canRecover = canUseOffsets && sessionFromPid(pid) === identity.session && !conn[RECOVERY_TRIED];
-    if (!canRecover || typeof pid !== 'string' || typeof offset !== 'string') return next();
+    if (!socket.data.canUseOffsets || conn[RECOVERY_TRIED] || typeof pid !== 'string' || typeof offset !== 'string') return next();
     conn[RECOVERY_TRIED] = true;
-    void recoverSession(context, socket, { pid, offset }).then(() => next());
+    void recoverSession({ context, recoveryTokens, socket, pid, offset }).then(() => next());
   });
 }
 
-/** Never rejects: a client that cannot be recovered is connected all the same, and joins anew. */
-async function recoverSession(context: AppContext, socket: ChatSocket, { pid, offset }: { pid: string; offset: string }): Promise<void> {
+interface RecoveryAttempt {
+  context: AppContext;
+  recoveryTokens: RecoveryTokens;
+  socket: ChatSocket;
+  pid: string;
+  offset: string;
+}
+
+/** Never rejects: a client that cannot be recovered is connected nevertheless, and joins again. */
+async function recoverSession({ context, recoveryTokens, socket, pid, offset }: RecoveryAttempt): Promise<void> {
   try {
+    if ((await recoveryTokens.open(pid)) !== socket.data.identity.session) return;
     await context.admissionQueue.waitForTurn();
     const isDisconnected = () => socket.conn.readyState !== 'open';
     const recoveredSession = await findRecoverableSession(context, { connection: socket.data, offset, isDisconnected });
