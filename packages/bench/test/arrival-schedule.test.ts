@@ -1,4 +1,4 @@
-/** When the load is due, and how a chat says when that was. */
+// When chats are due, and their timestamps.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ArrivalSchedule } from '#generator/arrival-schedule.js';
@@ -10,7 +10,7 @@ function dueOfAll(schedule: ArrivalSchedule, nowMs: number): number[] {
   return due;
 }
 
-test('each is due at its own time, however late it is asked', () => {
+test('chats are due at their own times, also if they are taken late', () => {
   const pace = { perSecond: 100, phase: 0 };
   const punctual = new ArrivalSchedule(pace, 1_000);
   const due = Array.from({ length: 1_001 }, (_, ms) => dueOfAll(punctual, ms)).flat();
@@ -19,7 +19,7 @@ test('each is due at its own time, however late it is asked', () => {
   expect(dueOfAll(new ArrivalSchedule(pace, 1_000), 5_000)).toEqual(due);
 });
 
-test('several that share a rate take turns', () => {
+test('schedules that share a rate take turns', () => {
   const all = [0, 1, 2].flatMap((index) => dueOfAll(new ArrivalSchedule({ perSecond: 100, phase: index / 3 }, 1_000), 1_000));
   const sorted = all.toSorted((a, b) => a - b);
   expect(sorted).toHaveLength(300);
@@ -31,7 +31,7 @@ test('nothing is due without a rate, or after the end', () => {
   expect(new ArrivalSchedule({ perSecond: 1, phase: 0.5 }, 100).nextMs).toBe(Number.POSITIVE_INFINITY);
 });
 
-test('a stamp says its run and its time, wherever it is', () => {
+test('a stamp has its run and its time, at any place of a text', () => {
   fc.assert(
     fc.property(
       fc.nat(99),
@@ -50,7 +50,7 @@ test('a stamp says its run and its time, wherever it is', () => {
   );
 });
 
-test('what has no stamp, or half of one, has none', () => {
+test('bytes without a complete stamp have no stamp', () => {
   expect(findStamp(Buffer.from('42["add:member:success"]'), 0, 24)).toBe(-1);
   expect(findStamp(Buffer.from('~0000000000'), 0, STAMP_LENGTH - 1)).toBe(-1);
 });

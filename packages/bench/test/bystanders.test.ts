@@ -1,4 +1,4 @@
-/** The two members who chat while a server is attacked: what they find wrong with their log is wrong. */
+// The two members that chat during an attack: the faults that they find in their log.
 import { tmpdir } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';

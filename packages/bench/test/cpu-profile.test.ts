@@ -1,4 +1,4 @@
-/** A CPU profile, summed by the places where time was spent. */
+// A CPU profile, summed by the part of the program that was running.
 import { expect, test } from 'vitest';
 import { cpuShares } from '#profiling/cpu-profile.js';
 
@@ -8,16 +8,16 @@ const FRAMES = {
   collector: ['(garbage collector)', ''],
   stream: ['Writable.write', 'node:internal/streams/writable'],
   write: ['writeLatin1String', ''],
-  telling: ['tell', 'file:///somewhere/packages/server/dist/domain/entry-payloads.js'],
+  payload: ['toPayload', 'file:///somewhere/packages/server/dist/domain/entry-payloads.js'],
   sort: ['sort', ''],
   parser: ['onevent', 'file:///somewhere/node_modules/socket.io-parser/build/cjs/index.js'],
   logger: ['f', 'file:///somewhere/node_modules/pino/pino.js'],
 };
 type Called = keyof typeof FRAMES;
 const CALLS: Partial<Record<Called, Called[]>> = {
-  root: ['idle', 'collector', 'stream', 'telling', 'parser', 'logger'],
+  root: ['idle', 'collector', 'stream', 'payload', 'parser', 'logger'],
   stream: ['write'],
-  telling: ['sort'],
+  payload: ['sort'],
 };
 const idOf = (called: Called): number => Object.keys(FRAMES).indexOf(called);
 const nodes = Object.entries(FRAMES).map(([name, [functionName = '', url = '']], id) => ({
@@ -33,9 +33,9 @@ const profileOf = (...samples: [called: Called, us: number][]) => ({
   timeDeltas: [0, ...samples.map(([, us]) => us)],
 });
 
-test('every place has its share of the time at work, by what was running and not by who called it', () => {
+test('each part has its share of the busy time, by the function that was running', () => {
   const shares = cpuShares(
-    profileOf(['idle', 900], ['write', 100], ['telling', 50], ['idle', 500], ['collector', 50], ['stream', 100], ['telling', 100]),
+    profileOf(['idle', 900], ['write', 100], ['payload', 50], ['idle', 500], ['collector', 50], ['stream', 100], ['payload', 100]),
   );
   expect(shares.get('writing to sockets')).toBe(0.25);
   expect(shares.get('domain')).toBe(0.375);
@@ -44,7 +44,7 @@ test('every place has its share of the time at work, by what was running and not
   expect([...shares.values()].reduce((sum, share) => sum + share)).toBe(1);
 });
 
-test('a native function without a place is its caller, and what nobody knows is other', () => {
+test('a native function counts as its caller, and an unknown one as other', () => {
   const shares = cpuShares(profileOf(['sort', 100], ['logger', 100], ['parser', 200]));
   expect(shares.get('domain')).toBe(0.25);
   expect(shares.get('other')).toBe(0.25);

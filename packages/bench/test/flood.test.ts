@@ -1,4 +1,4 @@
-/** The flood, short: attacks that no other test makes, each for a moment, and that it sees what they do to a server. */
+// The flood, short: each attack for a moment, and whether the flood notices what it does to a server.
 import { tmpdir } from 'node:os';
 import { expect, test } from 'vitest';
 import type { Attack } from '#chaos/flood/attack.js';
@@ -32,7 +32,7 @@ test.each(SHORT)(
   },
 );
 
-test('the names of attacks are unique, and each says what it does and what it covers', () => {
+test('the names of attacks are unique, and each has a description and its groups', () => {
   expect(new Set(attacks.map(({ name }) => name)).size).toBe(attacks.length);
   for (const { name, what, groups } of attacks) expect([name, what.endsWith('.'), groups.length > 0]).toEqual([name, true, true]);
 });
@@ -55,7 +55,7 @@ test.each<[string, Partial<FloodResult>, string[]]>([
   ['a server that lives, slow or not', { bystanders: { ...healthy.bystanders, receiveP99: 20_000 } }, []],
   ['a server that is gone', { server: 'exited', memoryBackAfter: Infinity }, ['the server has exited']],
   ['a server that hangs', { server: 'silent' }, ['the server does not answer']],
-  ['memory that is kept', { memoryBackAfter: Infinity }, ['memory or sockets are not given back']],
+  ['memory that is not released', { memoryBackAfter: Infinity }, ['memory or sockets are not given back']],
   ['members that lost something', { bystanders: { ...healthy.bystanders, faults: ['lost'] } }, ['lost']],
   ['something that must never be', { report: { ...healthy.report, findings: ['never'] } }, ['never']],
-])('%s: the verdict says so', (_, seen, failures) => expect(failuresOf({ ...healthy, ...seen })).toEqual(failures));
+])('%s is a failure', (_, seen, failures) => expect(failuresOf({ ...healthy, ...seen })).toEqual(failures));

@@ -1,4 +1,4 @@
-/** The generator's own WebSocket, against the library's: how it reads what a server sends, and writes what a client does. */
+// The WebSocket client of the generator against the library `ws`.
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -57,7 +57,7 @@ test('the frames of a server are read as they were sent, wherever their bytes ar
   );
 });
 
-test('an empty frame, a ping and a goodbye are frames', () => {
+test('an empty frame, a ping and a close frame are frames', () => {
   const read: [number, number][] = [];
   const reader = new FrameReader((_, start, end, opcode) => read.push([opcode, end - start]));
   reader.read(Buffer.from([0x81, 0, 0x89, 2, 1, 2, 0x88, 0]));
@@ -74,17 +74,17 @@ test('a frame that no server of ours would send is an error', () => {
   expect(() => new FrameReader(() => undefined).read(Buffer.from([0x81, 0x81, 0, 0, 0, 0, 1]))).toThrow('mask');
 });
 
-test('a server of the library hears what is said, is answered its pings, and is heard', async () => {
+test('a server of the library exchanges messages and pings with the client', async () => {
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
   await once(server, 'listening');
-  const heard: string[] = [];
+  const received: string[] = [];
   const path = '/somewhere';
   const connected = once(server, 'connection') as Promise<[WebSocket, IncomingMessage]>;
   const address = { host: '127.0.0.1', port: (server.address() as AddressInfo).port, path };
   const connection = new Connection(address, {
     onRead: () => undefined,
-    onFrame: (bytes, start, end) => heard.push(bytes.toString('utf8', start, end)),
-    onEnd: (why) => heard.push(why),
+    onFrame: (bytes, start, end) => received.push(bytes.toString('utf8', start, end)),
+    onEnd: (why) => received.push(why),
   });
   const [socket, request] = await connected;
   expect(request.url).toBe(path);
@@ -98,8 +98,8 @@ test('a server of the library hears what is said, is answered its pings, and is 
   await pong;
   const texts = ['hello', repeated(70_000), ''];
   for (const text of texts) socket.send(text);
-  await vi.waitFor(() => expect(heard).toEqual(texts));
+  await vi.waitFor(() => expect(received).toEqual(texts));
   socket.terminate();
-  await vi.waitFor(() => expect(heard).toHaveLength(texts.length + 1));
+  await vi.waitFor(() => expect(received).toHaveLength(texts.length + 1));
   server.close();
 });

@@ -1,4 +1,4 @@
-/** Mutated packets from a seed: the server survives them, and what it must not do is found. */
+// Mutated packets from a seed: the server survives them, and the fuzzer finds faults.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -10,7 +10,7 @@ import { makeCase } from '#chaos/fuzz/fuzz-case.js';
 import { expectedAck } from '#chaos/fuzz/packet.js';
 import { runCase } from '#chaos/fuzz/run-case.js';
 
-/** Of each; `npm run chaos -- fuzz` takes as long as it is told to. */
+/** Packets of each; `npm run chaos -- fuzz` takes more. */
 const SECONDS = 15;
 
 test.each(['off', 'on'] as const)(
@@ -40,7 +40,7 @@ test('cases have all transports, and most of their packets must be answered', ()
 });
 
 describe('a server that must not do what it does is found out', () => {
-  /** A Socket.IO server that handles events as it is told. */
+  /** A Socket.IO server that handles events as given. */
   async function startBroken(
     handle: (event: string, acknowledge: (answer: object) => void) => void,
   ): Promise<{ host: string; port: number }> {

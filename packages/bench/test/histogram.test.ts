@@ -1,4 +1,4 @@
-/** What the load generator counts in, against all values sorted. */
+// The histogram against all values sorted.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Histogram } from '#generator/histogram.js';
@@ -12,15 +12,15 @@ function histogramOf(counted: number[]): Histogram {
   return histogram;
 }
 
-test('a percentile is what sorting gives, and at most a 64th more', () => {
+test('a percentile is at least that of the sorted values, and at most a 64th more', () => {
   fc.assert(
     fc.property(values, (counted) => {
       const sorted = counted.toSorted((a, b) => a - b);
       for (const share of SHARES) {
         const exact = sorted[Math.max(Math.ceil(share * sorted.length), 1) - 1]!;
-        const told = histogramOf(counted).percentile(share);
-        expect(told).toBeGreaterThanOrEqual(exact);
-        expect(told).toBeLessThanOrEqual(exact * (1 + 1 / 64));
+        const reported = histogramOf(counted).percentile(share);
+        expect(reported).toBeGreaterThanOrEqual(exact);
+        expect(reported).toBeLessThanOrEqual(exact * (1 + 1 / 64));
       }
     }),
   );

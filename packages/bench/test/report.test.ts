@@ -19,7 +19,7 @@ test('a picture shows every series, and infinite values at the upper end', () =>
         isOurs: true,
       },
       { name: 'other', points: [[10, 1]] },
-      { name: 'nobody', points: [] },
+      { name: 'empty', points: [] },
     ],
   });
   expect(svg).not.toMatch(/NaN|Infinity|undefined/);
@@ -27,7 +27,7 @@ test('a picture shows every series, and infinite values at the upper end', () =>
   expect(svg).toContain('points="70,425 720,50"');
   expect(svg).toContain('one &amp; only');
   expect(svg).toContain('>other<');
-  expect(svg).not.toContain('nobody');
+  expect(svg).not.toContain('empty');
 });
 
 test('progress is one line on a terminal, and a line for each text elsewhere', () => {

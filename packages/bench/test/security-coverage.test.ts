@@ -1,4 +1,4 @@
-/** docs/security-coverage.md names tests and attacks that exist, and every group and every attack is on it. */
+// docs/security-coverage.md names tests and attacks that exist, and has all groups and all attacks.
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -25,7 +25,7 @@ const testsIn = ({ what }: Row): { path: string; title: string }[] =>
 const attacksIn = ({ what }: Row): string[] =>
   [...(/Attack: (.*)$/.exec(what)?.[1] ?? '').matchAll(/`([\w-]+)`/g)].map(([, name = '']) => name);
 
-test('every group has one row, and each row says what holds', () => {
+test('each group has one row, and each row has its result', () => {
   expect(rows.map(({ group }) => group)).toEqual(Array.from({ length: GROUPS }, (_, index) => index + 1));
   const isHeld = (row: Row): boolean => testsIn(row).length > 0 || attacksIn(row).length > 0 || /By design: |Not here yet: /.test(row.what);
   expect(rows.filter((row) => !isHeld(row)).map(({ group }) => group)).toEqual([]);
@@ -41,7 +41,7 @@ test('every test that is named has a file, and its title is in it', () => {
   expect(named.filter((each) => !isThere(each))).toEqual([]);
 });
 
-test('the attacks of each group are those that say so', () => {
+test('the attacks of each group are those that name the group', () => {
   const known = attacks.flatMap(({ name, groups }) => groups.map((group) => `${group} ${name}`));
   const named = rows.flatMap((row) => attacksIn(row).map((name) => `${row.group} ${name}`));
   expect(named.sort()).toEqual(known.sort());

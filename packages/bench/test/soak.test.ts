@@ -1,4 +1,4 @@
-/** The soak, short: many visits in little time instead of few in many hours; and that it finds what grows. */
+// The soak test, short; and whether it finds what grows.
 import { tmpdir } from 'node:os';
 import { expect, test } from 'vitest';
 import { CHURN_ACTIONS } from '#soak/churn.js';

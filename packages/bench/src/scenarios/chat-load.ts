@@ -26,7 +26,7 @@ interface Variant {
 
 const WARM_UP_MS = 1_000;
 const DEADLINE_MS = 3_000;
-const JOIN_DEADLINE_MS = { full: 60_000, quick: 5_000 };
+const JOIN_DEADLINE_MS = { full: 60_000, quick: 20_000 };
 const QUICK_KINDS = [ENGAWA, TUTORIAL];
 
 const large = (members: number, seconds: number): Variant => ({

@@ -5,7 +5,7 @@ import { cpuUsage, residentBytes } from '../profiling/process-usage.ts';
 import { type BenchContext, measureInTurn, roundsText, type Scenario } from '../scenario.ts';
 
 const FULL = { sizes: [1_000, 10_000], deadlineMs: 60_000 };
-const QUICK = { sizes: [500, 1_000], deadlineMs: 5_000 };
+const QUICK = { sizes: [500, 1_000], deadlineMs: 20_000 };
 const CONCURRENCY = 200;
 
 const NOTE = [

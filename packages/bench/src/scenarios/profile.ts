@@ -16,10 +16,10 @@ const INSPECTED: ServerKind = {
 };
 
 const SAMPLE_INTERVAL_US = 500;
-const FULL = { warmUpMs: 2_000, measuredMs: 8_000 };
-const QUICK = { warmUpMs: 500, measuredMs: 1_500 };
+const FULL = { warmUpMs: 2_000, measuredMs: 8_000, chats: 10_000, connections: 5_000, rooms: 1_000 };
+const QUICK = { warmUpMs: 500, measuredMs: 1_500, chats: 500, connections: 200, rooms: 100 };
 const DEADLINE_MS = 60_000;
-type Times = typeof FULL;
+type Size = typeof FULL;
 
 interface Load {
   /** What is counted. */
@@ -28,44 +28,44 @@ interface Load {
   groups: RoomGroup[];
   acknowledged?: boolean;
   /** Resolves with how many a second. */
-  run(bed: TestBed, times: Times): Promise<number>;
+  run(bed: TestBed): Promise<number>;
 }
 
 const chats =
-  (perSecond: number, members: number) =>
-  async ({ generator }: TestBed, times: Times): Promise<number> => {
-    const { groups, seconds } = await generator.runLoad({ perSecond: [perSecond], ...times, deadlineMs: 5_000 });
+  (perSecond: number, members: number, { warmUpMs, measuredMs }: Size) =>
+  async ({ generator }: TestBed): Promise<number> => {
+    const { groups, seconds } = await generator.runLoad({ perSecond: [perSecond], warmUpMs, measuredMs, deadlineMs: 5_000 });
     return (groups[0]?.latency.total ?? Number.NaN) / members / seconds;
   };
 
-const loads: Load[] = [
+const loadsOf = (size: Size): Load[] => [
   {
     unit: 'a chat for a hundred',
-    what: '10 rooms of 100, ten thousand chats a second',
+    what: `10 rooms of 100, ${size.chats} chats a second`,
     groups: [{ name: 'room', rooms: 10, members: 100 }],
-    run: chats(10_000, 100),
+    run: chats(size.chats, 100, size),
   },
   {
     unit: 'an accepted chat',
     what: '100 rooms, a thousand chats in flight, each broadcast to one member',
     groups: [{ name: 'room', rooms: 100, members: 10, isOnePerson: true }],
     acknowledged: true,
-    async run({ generator }, times) {
-      const { acknowledged, seconds } = await generator.measureAcks(times);
+    async run({ generator }) {
+      const { acknowledged, seconds } = await generator.measureAcks(size);
       return acknowledged / seconds;
     },
   },
   {
     unit: 'a connection',
-    what: '5,000 connect to a new server, a hundred at a time',
+    what: `${size.connections} connect to a new server, a hundred at a time`,
     groups: [],
-    run: ({ generator, server, kind }) => generator.connect({ url: server.url, dialect: kind.dialect }, 5_000),
+    run: ({ generator, server, kind }) => generator.connect({ url: server.url, dialect: kind.dialect }, size.connections),
   },
   {
     unit: 'a chat for ten',
-    what: '1,000 rooms of 10, a chat a second in each',
-    groups: [{ name: 'room', rooms: 1_000, members: 10 }],
-    run: chats(1_000, 10),
+    what: `${size.rooms} rooms of 10, a chat a second in each`,
+    groups: [{ name: 'room', rooms: size.rooms, members: 10 }],
+    run: chats(size.rooms, 10, size),
   },
 ];
 
@@ -73,7 +73,8 @@ export const profile: Scenario = {
   name: 'profile',
   async run(bench) {
     const profiles: Profiled[] = [];
-    for (const load of loads) profiles.push(await profileUnder(bench, load));
+    const size = bench.quick ? QUICK : FULL;
+    for (const load of loadsOf(size)) profiles.push(await profileUnder(bench, load, size));
     return [tableOf(profiles)];
   },
 };
@@ -86,9 +87,8 @@ interface Profiled {
   cpu: Record<'main' | 'kernel' | 'writer' | 'others', number>;
 }
 
-function profileUnder({ folder, quick, progress }: BenchContext, load: Load): Promise<Profiled> {
+function profileUnder({ folder, progress }: BenchContext, load: Load, { warmUpMs, measuredMs }: Size): Promise<Profiled> {
   progress(load.unit);
-  const times = quick ? QUICK : FULL;
   const { groups, acknowledged = false } = load;
   const members = { groups, acknowledged, textBytes: 100, deadlineMs: DEADLINE_MS };
   return withTestBed(INSPECTED, { folder, members }, async (bed) => {
@@ -96,14 +96,14 @@ function profileUnder({ folder, quick, progress }: BenchContext, load: Load): Pr
     return withInspector(await bed.server.inspector, async (inspect) => {
       await inspect('Profiler.enable');
       await inspect('Profiler.setSamplingInterval', { interval: SAMPLE_INTERVAL_US });
-      const running = load.run(bed, times);
+      const running = load.run(bed);
       // Connections are profiled from the first one.
-      if (groups.length > 0) await sleep(times.warmUpMs);
+      if (groups.length > 0) await sleep(warmUpMs);
       const threads = new Set(threadUsage(bed.server.pid).map(({ id }) => id));
       await inspect('Profiler.start');
       // The profiler has a thread of its own, which does not count.
       const [begun, before] = [performance.now(), threadUsage(bed.server.pid).filter(({ id }) => threads.has(id))];
-      await Promise.race([sleep(times.measuredMs), running]);
+      await Promise.race([sleep(measuredMs), running]);
       const [seconds, after] = [(performance.now() - begun) / 1000, threadUsage(bed.server.pid)];
       const result = await inspect<{ profile: CpuProfile }>('Profiler.stop');
       return { load, perSecond: await running, shares: cpuShares(result.profile), cpu: cpuBetween(before, after, seconds) };

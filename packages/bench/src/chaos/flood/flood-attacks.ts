@@ -106,7 +106,7 @@ export const floodAttacks: readonly Attack[] = [
   },
   {
     name: 'joins-under-many-names',
-    what: "The connections of one address join somebody else's room under as many names as they can.",
+    what: "The connections of one address join another member's room under as many names as they can.",
     groups: [76],
     run: (context) =>
       askOnAll(context, async (client, loop, round) => {

@@ -81,7 +81,7 @@ async function measure(trial: Omit<Trial, 'memoryBefore'>): Promise<FloodResult>
   trial.bystanders.start();
   await sleep(WARM_UP_MS);
   const memoryBefore = await server.sampleMemory();
-  if (!memoryBefore) throw new Error(`The server does not say what it holds: ${server.log.tail}`);
+  if (!memoryBefore) throw new Error(`The server reports no memory: ${server.log.tail}`);
   const dataBefore = server.dataBytes;
   const { report, bystanders, recovery } = await runAttack({ ...trial, memoryBefore });
   return {

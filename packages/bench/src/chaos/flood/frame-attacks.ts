@@ -77,13 +77,13 @@ async function prepareRoom(context: AttackContext): Promise<void> {
 
 /** Ten members that chat as fast as the rate limit allows. */
 async function keepRoomBusy(context: AttackContext): Promise<void> {
-  const speakers = await Promise.all(Array.from({ length: 10 }, (_, each) => joinRoom(context, `speaker-${each}`)));
+  const senders = await Promise.all(Array.from({ length: 10 }, (_, each) => joinRoom(context, `sender-${each}`)));
   const message = '部'.repeat(LIMITS.textCodePoints);
-  await context.repeat(speakers.length, async (loop) => {
-    await context.ask(speakers[loop] as SocketIoClient, 'create:chat', { roomId: ROOM, username: `speaker-${loop}`, message });
+  await context.repeat(senders.length, async (loop) => {
+    await context.ask(senders[loop] as SocketIoClient, 'create:chat', { roomId: ROOM, username: `sender-${loop}`, message });
     await sleep(100);
   });
-  for (const speaker of speakers) speaker.end();
+  for (const sender of senders) sender.end();
 }
 
 export const frameAttacks: readonly Attack[] = [
@@ -131,7 +131,7 @@ export const frameAttacks: readonly Attack[] = [
   },
   {
     name: 'ping-flood',
-    what: 'Pings of WebSocket by the ten thousand, whose pongs nobody reads.',
+    what: 'Ten thousands of WebSocket pings, whose pongs are not read.',
     groups: [24],
     run: (context) =>
       context.repeat(LOOPS, async () => {

@@ -51,7 +51,7 @@ async function raceRemoval(context: AttackContext, owner: SocketIoClient, guest:
 export const identityAttacks: readonly Attack[] = [
   {
     name: 'guessed-sessions',
-    what: 'Connections with guessed sessions, which must find nobody.',
+    what: 'Connections with guessed sessions, which must match no member.',
     groups: [57],
     run: (context) =>
       context.repeat(LOOPS, async (loop, round) => {

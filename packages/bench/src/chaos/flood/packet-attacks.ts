@@ -102,7 +102,7 @@ export const packetAttacks: readonly Attack[] = [
   },
   {
     name: 'upgrades-astray',
-    what: 'Upgrades from polling that probe twice, never, or talk before they are done.',
+    what: 'Upgrades from polling that probe twice, never, or send before they are done.',
     groups: [29],
     run: (context) =>
       context.repeat(LOOPS, async (_, round) => {
@@ -183,7 +183,7 @@ export const packetAttacks: readonly Attack[] = [
   },
   {
     name: 'goes-on-after-refusals',
-    what: 'A connection goes on after it was told that it is rate limited, with packets that cost the server work to refuse.',
+    what: 'A connection goes on after it was rate limited, with packets that cost the server work to refuse.',
     groups: [75],
     run: (context) =>
       context.repeat(5, async () => {

@@ -9,7 +9,7 @@ export const floodTable = (results: readonly FloodResult[], { seconds }: { secon
   note:
     `Each attack for ${seconds} s against a fresh server with 512 MB of heap, default limits and the embedded store. ` +
     'Heap: heap and buffers after a forced collection, before the attack and after the recovery. Peak: resident memory at most. ' +
-    'Receive and ack: two members who chat twice a second from another address; "never" is a chat that did not come within 30 s. ' +
+    'Receive and ack: two members that chat twice a second from another address; "never" is a chat that did not arrive within 30 s. ' +
     'Newcomers: connections of a third address, one a second, that were let in. Accepted: requests that did what the attacker wanted. ' +
     'CPU: of a core, after the recovery.',
   columns: [
