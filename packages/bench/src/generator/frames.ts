@@ -14,33 +14,40 @@ export type OnFrame = (bytes: Buffer, start: number, end: number, opcode: number
 /** Reads the frames of a server without copying, except a frame that spans two chunks. Each fragment counts as a frame. */
 export class FrameReader {
   readonly #onFrame: OnFrame;
-  /** Beginning of an incomplete frame. */
+  /** The beginning of an incomplete frame: the first `#begunLength` bytes. */
   #begun: Buffer = EMPTY;
+  #begunLength = 0;
 
   constructor(onFrame: OnFrame) {
     this.#onFrame = onFrame;
   }
 
   read(chunk: Buffer, length = chunk.length): void {
-    const rest = this.#begun.length > 0 ? this.#finish(chunk, length) : 0;
+    const rest = this.#begunLength > 0 ? this.#finish(chunk, length) : 0;
     if (rest < 0) return;
     const at = this.#readWhole(chunk, rest, length);
-    if (at < length) this.#begun = Buffer.from(chunk.subarray(at, length));
+    if (at < length) this.#begin(chunk.subarray(at, length));
+  }
+
+  #begin(bytes: Buffer): void {
+    [this.#begun, this.#begunLength] = [Buffer.from(bytes), bytes.length];
   }
 
   /** Returns where the next frame begins in the chunk, or -1 if the begun frame is still incomplete. */
   #finish(chunk: Buffer, length: number): number {
     for (let taken = 0; ; ) {
-      const size = sizeOf(this.#begun, 0, this.#begun.length);
-      const wanted = (size < 0 ? -size : size) - this.#begun.length;
-      const given = Math.min(wanted, length - taken);
-      this.#begun = Buffer.concat([this.#begun, chunk.subarray(taken, taken + given)]);
+      const size = sizeOf(this.#begun, 0, this.#begunLength);
+      const wanted = Math.abs(size);
+      if (this.#begun.length < wanted) this.#begun = Buffer.concat([this.#begun], wanted);
+      const given = Math.min(wanted - this.#begunLength, length - taken);
+      chunk.copy(this.#begun, this.#begunLength, taken, taken + given);
+      this.#begunLength += given;
       taken += given;
-      if (given < wanted) return -1;
+      if (this.#begunLength < wanted) return -1;
       if (size < 0) continue;
       const frame = this.#begun;
-      this.#begun = EMPTY;
-      this.#readWhole(frame, 0, frame.length);
+      [this.#begun, this.#begunLength] = [EMPTY, 0];
+      this.#readWhole(frame, 0, wanted);
       return taken;
     }
   }
