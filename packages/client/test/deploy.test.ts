@@ -1,8 +1,8 @@
 /** Servers on one Redis, as platforms run them: replaced, killed, cut off, and several behind a load balancer. */
 import { randomFrom } from '@engawa/client/testing';
 import { RandomActorGroup } from '@engawa/testkit/actors/random-actor-group';
-import { ServerProcess } from '@engawa/testkit/processes/killable-server';
 import { until, withTimeout } from '@engawa/testkit/processes/server';
+import { ServerProcess } from '@engawa/testkit/processes/server-process';
 import { type FaultyProxy, startProxy } from '@engawa/testkit/proxies/faulty-proxy';
 import { type RedisServer, startRedis } from '@engawa/testkit/redis/redis-servers';
 import { expect, onTestFinished, test } from 'vitest';

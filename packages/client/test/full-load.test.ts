@@ -1,8 +1,8 @@
 /** Two processes send as many chats as they can, some clients read slowly, and the server is killed again and again. */
 import { randomFrom } from '@engawa/client/testing';
 import { RandomActorGroup } from '@engawa/testkit/actors/random-actor-group';
-import { ServerProcess } from '@engawa/testkit/processes/killable-server';
 import { until, withTimeout } from '@engawa/testkit/processes/server';
+import { ServerProcess } from '@engawa/testkit/processes/server-process';
 import { startProxy } from '@engawa/testkit/proxies/faulty-proxy';
 import { seed } from '@engawa/testkit/seed';
 import { newStoreLocation } from '@engawa/testkit/stores';

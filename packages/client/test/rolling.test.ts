@@ -2,8 +2,8 @@
 import { randomFrom } from '@engawa/client/testing';
 import { RandomActorGroup } from '@engawa/testkit/actors/random-actor-group';
 import type { RandomActor } from '@engawa/testkit/actors/random-actors';
-import { ServerProcess } from '@engawa/testkit/processes/killable-server';
 import { until, withTimeout } from '@engawa/testkit/processes/server';
+import { ServerProcess } from '@engawa/testkit/processes/server-process';
 import { startProxy } from '@engawa/testkit/proxies/faulty-proxy';
 import { newStoreLocation } from '@engawa/testkit/stores';
 import { expect, onTestFinished, test } from 'vitest';

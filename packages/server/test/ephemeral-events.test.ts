@@ -1,7 +1,6 @@
 /** What happens in a room and is not kept: who types, who is here, who has read how far. */
 import { LIMITS } from '@engawa/protocol';
 import { openMemory } from '@engawa/server';
-import { ServerProcess } from '@engawa/testkit/processes/killable-server';
 import {
   collectEvents,
   connect,
@@ -12,6 +11,7 @@ import {
   until,
   withOverrides,
 } from '@engawa/testkit/processes/server';
+import { ServerProcess } from '@engawa/testkit/processes/server-process';
 import { newStoreLocation, storeForAnotherServer, storeKinds } from '@engawa/testkit/stores';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -207,7 +207,7 @@ describe('presence', () => {
 
     /** Which joins and leaves of the phone others were told; where none were, it is seen to be online again. */
     async function sleepAndComeBack(flags: string[]): Promise<unknown[][]> {
-      const server = new ServerProcess(newStoreLocation(), flags);
+      const server = new ServerProcess(newStoreLocation(), { flags });
       onTestFinished(async () => void (await server.stop()));
       const url = await server.listening;
       const [aya, phone] = [await connect(url), await connect(url)];

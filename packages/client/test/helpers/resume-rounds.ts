@@ -2,8 +2,8 @@
 import { type Random, randomFrom } from '@engawa/client/testing';
 import { RandomActorGroup, type RunReport } from '@engawa/testkit/actors/random-actor-group';
 import type { SocketIoRandomActor } from '@engawa/testkit/actors/random-actors';
-import { ServerProcess } from '@engawa/testkit/processes/killable-server';
 import { STARTED_WITHIN_MS, until, withTimeout } from '@engawa/testkit/processes/server';
+import { ServerProcess } from '@engawa/testkit/processes/server-process';
 import { type FaultyProxy, startProxy } from '@engawa/testkit/proxies/faulty-proxy';
 
 /** Rounds with the same clients. After them all faults end, everything is checked, and new clients start. */
@@ -131,7 +131,7 @@ async function playRound(chapter: Chapter): Promise<void> {
 
 /** Clients find it at the address of its predecessor. */
 async function startServer({ proxy, storeLocation, flags }: Chapter): Promise<ServerProcess> {
-  const server = new ServerProcess(storeLocation, flags);
+  const server = new ServerProcess(storeLocation, { flags });
   const url = await withTimeout(server.listening, 'a server to listen', STARTED_WITHIN_MS);
   proxy.retarget(Number(new URL(url).port));
   clearNetworkFaults(proxy);

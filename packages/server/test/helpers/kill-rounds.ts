@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import type { Ack, CommandName } from '@engawa/protocol';
 import { findFaults, type ReceivedLog, type RoomHistory, type SentCommand } from '@engawa/testkit/checkers/history';
 import { readEntries, readRoom, recordReceived } from '@engawa/testkit/checkers/recording';
-import { ServerProcess } from '@engawa/testkit/processes/killable-server';
 import { STARTED_WITHIN_MS, until, withTimeout } from '@engawa/testkit/processes/server';
+import { ServerProcess } from '@engawa/testkit/processes/server-process';
 import { openStoreAt } from '@engawa/testkit/stores';
 import { io, type Socket } from 'socket.io-client';
 import type { Entry } from '#store/contract.js';
@@ -112,7 +112,7 @@ async function playRound(
       cutOff += 1;
     });
     await until(() => cutOff > 0 || answersOf(figures) >= enough, 'enough was answered');
-    if (cutOff > 0) throw new Error(`A connection was lost before the kill. ${server.stderr}`);
+    if (cutOff > 0) throw new Error(`A connection was lost before the kill. ${server.output}`);
     await sleep(random(KILL_DELAY_MS));
     await server.kill();
     await withTimeout(Promise.all(gone), 'the connections to close');
