@@ -1,9 +1,10 @@
 /** The coalescing adapter: writes, order, limits and slow consumers, on a real Socket.IO server. */
 import { type CoalescingAdapterOptions, createAdapter } from '@engawa/coalescing-adapter';
+import { until, withTimeout } from '@engawa/testkit/wait-for';
 import type { Socket } from 'socket.io';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
-import { type ClientPair, connectPair, type RunningServer, startServer, until, waitUntilDelivered, withTimeout } from './helpers/server.ts';
+import { type ClientPair, connectPair, type RunningServer, startServer, waitUntilDelivered } from './helpers/server.ts';
 
 const start = (options?: CoalescingAdapterOptions): Promise<RunningServer> => startServer({ adapter: createAdapter(options) });
 

@@ -1,12 +1,12 @@
 /** Plain Socket.IO clients receive the same through this adapter as through Socket.IO's own: event by event, in order. */
 
 import { createAdapter } from '@engawa/coalescing-adapter';
+import { seed } from '@engawa/testkit/seed';
 import fc from 'fast-check';
 import type { ServerOptions } from 'socket.io';
 import { Adapter } from 'socket.io-adapter';
 import { describe, expect, test } from 'vitest';
 import { runProgram, step } from './helpers/program.ts';
-import { seed } from './helpers/seed.ts';
 import { startServer } from './helpers/server.ts';
 
 const servers: [string, Partial<ServerOptions>][] = [

@@ -1,7 +1,9 @@
 /** Random programs of server actions, run on a real server with plain Socket.IO clients. */
+
+import { until } from '@engawa/testkit/wait-for';
 import fc from 'fast-check';
 import type { Server, Socket } from 'socket.io';
-import { type ClientPair, connectPair, pairOf, type RunningServer, until, waitUntilDelivered } from './server.ts';
+import { type ClientPair, connectPair, pairOf, type RunningServer, waitUntilDelivered } from './server.ts';
 
 /** How the clients of every program are connected. The last one has a second namespace on its connection. */
 const CLIENTS = [

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { withTimeout } from '@engawa/testkit/wait-for';
 import { Server, type ServerOptions, type Socket } from 'socket.io';
 import { type Socket as Client, io as connect, type ManagerOptions, type SocketOptions } from 'socket.io-client';
 import { onTestFinished } from 'vitest';
@@ -65,22 +66,4 @@ const serialize = (value: unknown): string =>
 export async function waitUntilDelivered({ client, received }: ClientPair, text = 'settled'): Promise<void> {
   const answer = await withTimeout(client.emitWithAck('ask', text) as Promise<string>, 'an answer');
   received.push(`answer: ${answer}`);
-}
-
-/** Fails with a message instead of hanging. */
-export async function withTimeout<Result>(promise: Promise<Result>, what: string, milliseconds = 10_000): Promise<Result> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`waited in vain for ${what}`)), milliseconds);
-  });
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
-}
-
-/** Resolves when the condition holds. */
-export async function until(condition: () => boolean, what: string, milliseconds = 10_000): Promise<void> {
-  const deadline = performance.now() + milliseconds;
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }
