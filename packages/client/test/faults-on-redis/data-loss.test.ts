@@ -4,9 +4,9 @@
  */
 import { cpSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
+import { ActorGroup } from '@engawa/testkit/actors/actor-group';
 import { ROOM } from '@engawa/testkit/actors/chat-actors';
 import { ConsistencyChecker } from '@engawa/testkit/actors/consistency-checker';
-import { LargeActorGroup } from '@engawa/testkit/actors/large-actor-group';
 import { connect, createTempFolder, requestOk, until } from '@engawa/testkit/processes/server';
 import { startBalancer } from '@engawa/testkit/proxies/balancer';
 import type { RedisServer } from '@engawa/testkit/redis/redis-servers';
@@ -26,8 +26,8 @@ test('F11: a Redis that restarts without the end of its file, fast: all clients 
 }, async () => {
   const redis = await newRedis();
   const nodes = [await startNode(redis.url), await startNode(redis.url)];
-  const throng = await LargeActorGroup.start(nodes.map(({ url }) => url));
-  const { checker } = throng;
+  const group = await ActorGroup.start(nodes.map(({ url }) => url));
+  const { checker } = group;
   await checker.waitForAcknowledged(200);
   const { size } = statSync(newestOf(redis));
   await checker.waitForAcknowledged(100);
@@ -35,9 +35,9 @@ test('F11: a Redis that restarts without the end of its file, fast: all clients 
   // Also in the middle of a command: Redis truncates a torn one.
   truncateSync(newestOf(redis), size - 7);
   await redis.start();
-  await throng.waitUntilAllAreReset();
+  await group.waitUntilAllAreReset();
   await checker.waitForAcknowledged(200);
-  await throng.expectConsistentAfterFork(await openRedisStore(redis.url));
+  await group.expectConsistentAfterFork(await openRedisStore(redis.url));
 });
 
 test('F11: a Redis with fsync that is killed again and again has everything that it acknowledged, once', {
@@ -45,11 +45,11 @@ test('F11: a Redis with fsync that is killed again and again has everything that
 }, async () => {
   const redis = await newRedis({ config: { appendfsync: 'always' } });
   const nodes = [await startNode(redis.url, { durability: 'fsync' }), await startNode(redis.url, { durability: 'fsync' })];
-  const throng = await LargeActorGroup.start(
+  const group = await ActorGroup.start(
     nodes.map(({ url }) => url),
     { pauseMs: 5 },
   );
-  const { checker } = throng;
+  const { checker } = group;
   for (let kills = 0; kills < 5; kills += 1) {
     await checker.waitForAcknowledged(200);
     await redis.kill();
@@ -57,9 +57,9 @@ test('F11: a Redis with fsync that is killed again and again has everything that
     await redis.start();
   }
   await checker.waitForAcknowledged(200);
-  throng.stopSending();
+  group.stopSending();
   await checker.expectConsistent(await openRedisStore(redis.url));
-  for (const { resets } of throng.sdk) expect(resets).toEqual([]);
+  for (const { resets } of group.sdk) expect(resets).toEqual([]);
 });
 
 test.each([
@@ -72,8 +72,8 @@ test.each([
     const [redis, copy] = [await newRedis(), createTempFolder()];
     let nodes = [await startNode(redis.url), await startNode(redis.url)];
     const balancer = await startBalancer(nodes.map(({ url }) => portOf(url)));
-    const throng = await LargeActorGroup.start([balancer.url], { socketIo: areSame ? 8 : 0 });
-    const { checker } = throng;
+    const group = await ActorGroup.start([balancer.url], { socketIo: areSame ? 8 : 0 });
+    const { checker } = group;
     await checker.waitForAcknowledged(200);
     cpSync(filesOf(redis), copy, { recursive: true });
     await checker.waitForAcknowledged(300);
@@ -84,17 +84,17 @@ test.each([
     await redis.start();
     if (!areSame) nodes = [await startNode(redis.url), await startNode(redis.url)];
     balancer.ports = nodes.map(({ url }) => portOf(url));
-    await throng.waitUntilAllAreReset();
+    await group.waitUntilAllAreReset();
     await checker.waitForAcknowledged(200);
-    await throng.expectConsistentAfterFork(await openRedisStore(redis.url));
+    await group.expectConsistentAfterFork(await openRedisStore(redis.url));
   },
 );
 
 test('F12: after FLUSHALL all clients learn that the room is deleted, and can create it again', { timeout }, async () => {
   const redis = await newRedis();
   const nodes = [await startNode(redis.url), await startNode(redis.url)];
-  const throng = await LargeActorGroup.start(nodes.map(({ url }) => url));
-  const { sdk, socketIo, checker } = throng;
+  const group = await ActorGroup.start(nodes.map(({ url }) => url));
+  const { sdk, socketIo, checker } = group;
   await checker.waitForAcknowledged(100);
   const notices: unknown[] = [];
   for (const { socket } of socketIo) socket.on('reset:room', (notice: unknown) => notices.push(notice));
@@ -102,9 +102,9 @@ test('F12: after FLUSHALL all clients learn that the room is deleted, and can cr
   await until(() => sdk.every(({ room }) => room.state === 'ended') && notices.length === socketIo.length, 'all are notified', 10_000);
   for (const { room } of sdk) expect(room.ending?.reason).toBe('deleted');
   expect(notices).toEqual(socketIo.map(() => ({ roomId: ROOM, epoch: null, seq: 0 })));
-  throng.stopSending();
+  group.stopSending();
 
-  const again = await LargeActorGroup.start(nodes.map(({ url }) => url));
+  const again = await ActorGroup.start(nodes.map(({ url }) => url));
   await again.checker.waitForAcknowledged(100);
   again.stopSending();
   await again.checker.expectConsistent(await openRedisStore(redis.url));

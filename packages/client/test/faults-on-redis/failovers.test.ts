@@ -3,8 +3,8 @@
  * reset.
  */
 
+import { ActorGroup } from '@engawa/testkit/actors/actor-group';
 import { ROOM } from '@engawa/testkit/actors/chat-actors';
-import { LargeActorGroup } from '@engawa/testkit/actors/large-actor-group';
 import { findForkFaults } from '@engawa/testkit/checkers/history';
 import { readEntries, readRoom } from '@engawa/testkit/checkers/recording';
 import type { RedisServer } from '@engawa/testkit/redis/redis-servers';
@@ -44,28 +44,28 @@ test.each(kinds)(
   async (_, start) => {
     const { url, primary, waitUntilOk } = await start();
     const nodes = [await startNode(url), await startNode(url)];
-    const throng = await LargeActorGroup.start(nodes.map((node) => node.url));
-    const { checker, sdk } = throng;
+    const group = await ActorGroup.start(nodes.map((node) => node.url));
+    const { checker, sdk } = group;
     await checker.waitForAcknowledged(200);
     const former = await primary();
     await detachReplicas(former);
     await checker.waitForAcknowledged(100);
     const leaver = sdk[0]!;
     await leaver.sendChats(5, ' for the last time');
-    throng.removeActor(leaver);
+    group.removeActor(leaver);
     await pause(500);
 
     await former.kill();
     const killed = performance.now();
     await checker.waitForAcknowledged(1);
     console.log(`failovers: fast, acknowledges again after ${Math.round(performance.now() - killed)} ms`);
-    await throng.waitUntilAllAreReset();
+    await group.waitUntilAllAreReset();
     await former.start();
     await checker.waitForAcknowledged(200);
-    throng.stopSending();
+    group.stopSending();
     await waitUntilOk();
     const store = await openRedisStore(url);
-    await throng.expectConsistentAfterFork(store);
+    await group.expectConsistentAfterFork(store);
     const said = JSON.stringify((await readEntries(store, ROOM)).map(({ body }) => body));
     expect(said, 'no client was there to send it again').not.toContain('for the last time');
   },
@@ -83,8 +83,8 @@ test.each([
   async (_, durability, start) => {
     const { url, primary, waitUntilOk } = await start(durability === 'fsync' ? { appendfsync: 'always' } : {});
     const nodes = [await startNode(url, { durability }), await startNode(url, { durability })];
-    const throng = await LargeActorGroup.start(nodes.map((node) => node.url));
-    const { checker } = throng;
+    const group = await ActorGroup.start(nodes.map((node) => node.url));
+    const { checker } = group;
     await checker.waitForAcknowledged(200);
     const former = await primary();
     await detachReplicas(former);
@@ -99,10 +99,10 @@ test.each([
     await checker.waitForAcknowledged(1);
     console.log(`failovers: ${durability}, acknowledges again after ${Math.round(performance.now() - killed)} ms`);
     await checker.waitForAcknowledged(200);
-    throng.stopSending();
+    group.stopSending();
     await checker.waitUntilConsistent();
     await waitUntilOk();
-    expect(open, 'what only the primary had was not acknowledged').toBeGreaterThan(throng.all.length / 2);
+    expect(open, 'what only the primary had was not acknowledged').toBeGreaterThan(group.all.length / 2);
     const store = await openRedisStore(url);
     expect(findForkFaults(checker.history, await readRoom(store, ROOM, checker.history.sent))).toEqual([]);
   },

@@ -1,8 +1,8 @@
 /** Nodes on one Redis that are killed, deployed, frozen, or asked for the same at the same moment. */
 import type { Entry } from '@engawa/server';
+import { ActorGroup } from '@engawa/testkit/actors/actor-group';
 import { ROOM } from '@engawa/testkit/actors/chat-actors';
 import { ConsistencyChecker } from '@engawa/testkit/actors/consistency-checker';
-import { LargeActorGroup } from '@engawa/testkit/actors/large-actor-group';
 import { readEntries } from '@engawa/testkit/checkers/recording';
 import { connect, requestOk, sendRequest, until } from '@engawa/testkit/processes/server';
 import { ServerProcess } from '@engawa/testkit/processes/server-process';
@@ -16,19 +16,19 @@ test('F2, F3: nodes that are killed under load lose nothing: their clients conti
   const { url } = await newRedis();
   const nodes = await Promise.all([1, 2, 3].map(() => ServerProcess.start(url)));
   const balancer = await startBalancer(portsOf(nodes));
-  const throng = await LargeActorGroup.start([balancer.url]);
-  const { checker, all, socketIo } = throng;
+  const group = await ActorGroup.start([balancer.url]);
+  const { checker, all, socketIo } = group;
   for (let kills = 1; kills <= 2; kills += 1) {
     await checker.waitForAcknowledged(200);
-    const before = throng.drops;
+    const before = group.drops;
     await nodes.shift()?.kill();
-    await until(() => throng.drops >= before + all.length / 3, 'those who were on it dropped');
-    await throng.waitUntilAllAreLive();
-    expect(throng.drops - before, 'no client of a remaining node dropped').toBe(all.length / (4 - kills));
+    await until(() => group.drops >= before + all.length / 3, 'those who were on it dropped');
+    await group.waitUntilAllAreLive();
+    expect(group.drops - before, 'no client of a remaining node dropped').toBe(all.length / (4 - kills));
     balancer.ports = portsOf(nodes);
   }
   await checker.waitForAcknowledged(200);
-  throng.stopSending();
+  group.stopSending();
   await checker.expectConsistent(await openRedisStore(url));
   for (const { reconnects, recoveries } of socketIo) expect(recoveries).toBe(reconnects);
 });
@@ -39,21 +39,21 @@ test('F19: a rolling deploy of three nodes under load, through a plain TCP balan
   const { url } = await newRedis();
   let nodes = await Promise.all([1, 2, 3].map(() => ServerProcess.start(url)));
   const balancer = await startBalancer(portsOf(nodes));
-  const throng = await LargeActorGroup.start([balancer.url]);
-  const { checker, all, sdk, socketIo } = throng;
+  const group = await ActorGroup.start([balancer.url]);
+  const { checker, all, sdk, socketIo } = group;
   for (const old of nodes) {
     await checker.waitForAcknowledged(200);
     const next = await ServerProcess.start(url);
     nodes = [...nodes.filter((node) => node !== old), next];
     balancer.ports = portsOf(nodes);
     expect(await old.stop()).toBe(0);
-    await throng.waitUntilAllAreLive();
+    await group.waitUntilAllAreLive();
   }
   await checker.waitForAcknowledged(200);
-  throng.stopSending();
+  group.stopSending();
   await checker.expectConsistent(await openRedisStore(url));
   for (const { drops, reconnectDelays } of all) expect(drops, 'each learned when to reconnect').toBe(reconnectDelays.length);
-  expect(throng.drops).toBeGreaterThanOrEqual(all.length);
+  expect(group.drops).toBeGreaterThanOrEqual(all.length);
   for (const { errors, resets } of sdk) expect([errors, resets]).toEqual([[], []]);
   for (const { reconnects, recoveries } of socketIo) expect(recoveries).toBe(reconnects);
 });

@@ -2,8 +2,8 @@
  * A primary that is partitioned, with a node and its clients, from all other servers, which replace it: then the partition ends.
  */
 
+import { ActorGroup } from '@engawa/testkit/actors/actor-group';
 import { ROOM } from '@engawa/testkit/actors/chat-actors';
-import { LargeActorGroup } from '@engawa/testkit/actors/large-actor-group';
 import { findForkFaults } from '@engawa/testkit/checkers/history';
 import { readRoom } from '@engawa/testkit/checkers/recording';
 import { NetworkNamespace } from '@engawa/testkit/network-namespace';
@@ -31,18 +31,18 @@ async function twoSides(durability: Durability) {
   const island = `redis+cluster://${network.inside.peerAddress}:${primary.port}`;
   const there = await ServerProcess.start(island, { durability, networkPlace: network.inside });
   const here = await startNode(url, { durability });
-  const throng = await LargeActorGroup.start([here.url, there.url], { pauseMs: 20 });
-  const away = new Set(throng.all.filter((_, index) => index % 2 === 1).map(({ name }) => name));
+  const group = await ActorGroup.start([here.url, there.url], { pauseMs: 20 });
+  const away = new Set(group.all.filter((_, index) => index % 2 === 1).map(({ name }) => name));
   const acked = (isAway: boolean) =>
-    throng.checker.history.sent.filter(({ client, acks }) => away.has(client) === isAway && acks.length > 0).length;
-  await throng.checker.waitForAcknowledged(300);
-  return { network, cluster, replica, url, throng, away, acked };
+    group.checker.history.sent.filter(({ client, acks }) => away.has(client) === isAway && acks.length > 0).length;
+  await group.checker.waitForAcknowledged(300);
+  return { network, cluster, replica, url, group, away, acked };
 }
 
 test('F10: a partitioned minority continues for the node timeout, fast; after the partition all clients receive a reset, and lost chats are sent again', {
   timeout,
 }, async () => {
-  const { network, cluster, url, throng, away, acked } = await twoSides('fast');
+  const { network, cluster, url, group, away, acked } = await twoSides('fast');
   network.partition();
   const since = performance.now();
   const elapsed = () => Math.round(performance.now() - since);
@@ -58,30 +58,30 @@ test('F10: a partitioned minority continues for the node timeout, fast; after th
   expect(lastAfter).toBeLessThan(2 * NODE_TIMEOUT_MS);
 
   network.heal();
-  await throng.waitUntilAllAreReset();
-  await throng.checker.waitForAcknowledged(300);
-  throng.stopSending();
+  await group.waitUntilAllAreReset();
+  await group.checker.waitForAcknowledged(300);
+  group.stopSending();
   await cluster.waitUntilOk();
-  await throng.expectConsistentAfterFork(await openRedisStore(url));
+  await group.expectConsistentAfterFork(await openRedisStore(url));
 });
 
 test('F10: neither side of a partition acknowledges what has no replica, replicated; after the partition nothing is lost', {
   timeout,
 }, async () => {
-  const { network, cluster, replica, url, throng, away, acked } = await twoSides('replicated');
-  const { checker } = throng;
+  const { network, cluster, replica, url, group, away, acked } = await twoSides('replicated');
+  const { checker } = group;
   network.partition();
   const [before, beforeHere] = [acked(true), acked(false)];
   await until(() => replica.isPrimary(), 'another is the primary', 30_000);
   await pause(2_000);
   // Requests in flight.
   expect(acked(true) - before).toBeLessThanOrEqual(away.size);
-  expect(acked(false) - beforeHere).toBeLessThanOrEqual(throng.all.length - away.size);
-  expect(checker.unansweredCount, 'all wait for an answer').toBe(throng.all.length);
+  expect(acked(false) - beforeHere).toBeLessThanOrEqual(group.all.length - away.size);
+  expect(checker.unansweredCount, 'all wait for an answer').toBe(group.all.length);
 
   network.heal();
   await checker.waitForAcknowledged(300);
-  throng.stopSending();
+  group.stopSending();
   await cluster.waitUntilOk();
   await checker.waitUntilConsistent();
   const store = await openRedisStore(url);

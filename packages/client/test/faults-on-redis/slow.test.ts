@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Ack } from '@engawa/protocol';
 import type { Draft } from '@engawa/server';
+import { ActorGroup } from '@engawa/testkit/actors/actor-group';
 import { ROOM } from '@engawa/testkit/actors/chat-actors';
-import { LargeActorGroup } from '@engawa/testkit/actors/large-actor-group';
 import { readEntries } from '@engawa/testkit/checkers/recording';
 import { connect, requestOk, sendRequest, until, withTimeout } from '@engawa/testkit/processes/server';
 import { startProxy } from '@engawa/testkit/proxies/faulty-proxy';
@@ -18,19 +18,19 @@ test('F16: a Redis that sleeps for a second, and one that is frozen for ten, los
 }, async () => {
   const redis = await newRedis();
   const nodes = [await startNode(redis.url), await startNode(redis.url)];
-  const throng = await LargeActorGroup.start(nodes.map(({ url }) => url));
-  const { checker } = throng;
+  const group = await ActorGroup.start(nodes.map(({ url }) => url));
+  const { checker } = group;
   await checker.waitForAcknowledged(100);
   await redis.runCommand('DEBUG', 'SLEEP', 1);
   await checker.waitForAcknowledged(100);
   redis.freeze();
   await pause(10_000);
-  expect(checker.unansweredCount, 'all wait for an answer').toBe(throng.all.length);
+  expect(checker.unansweredCount, 'all wait for an answer').toBe(group.all.length);
   redis.thaw();
   await checker.waitForAcknowledged(100);
-  throng.stopSending();
+  group.stopSending();
   await checker.expectConsistent(await openRedisStore(redis.url));
-  expect(throng.drops, 'no client lost the connection').toBe(0);
+  expect(group.drops, 'no client lost the connection').toBe(0);
 });
 
 test('F16: a frozen primary does not block the rooms of other primaries', { timeout: 60_000 }, async () => {
@@ -84,20 +84,20 @@ test('F17: connections to Redis that are cut every second, for fifteen seconds, 
   const proxy = await startProxy({ port: redis.port });
   const url = proxy.url.replace('http', 'redis');
   const nodes = [await startNode(url), await startNode(url)];
-  const throng = await LargeActorGroup.start(
+  const group = await ActorGroup.start(
     nodes.map((node) => node.url),
     { pauseMs: 20 },
   );
-  const { checker } = throng;
+  const { checker } = group;
   proxy.flap(1_000);
   const before = checker.acknowledgedCount;
   await pause(15_000);
   proxy.flap(0);
   expect(checker.acknowledgedCount - before, 'they talk all the while').toBeGreaterThan(300);
   await checker.waitForAcknowledged(100);
-  throng.stopSending();
+  group.stopSending();
   await checker.expectConsistent(await openRedisStore(redis.url));
-  expect(throng.drops).toBe(0);
+  expect(group.drops).toBe(0);
 });
 
 test('F24: a Redis whose memory is full refuses chats and is still read; afterwards chats are accepted, and nothing is lost', {
@@ -105,11 +105,11 @@ test('F24: a Redis whose memory is full refuses chats and is still read; afterwa
 }, async () => {
   const redis = await newRedis();
   const nodes = [await startNode(redis.url), await startNode(redis.url)];
-  const throng = await LargeActorGroup.start(
+  const group = await ActorGroup.start(
     nodes.map(({ url }) => url),
     { sdk: 8, socketIo: 4 },
   );
-  const { checker } = throng;
+  const { checker } = group;
   const stranger = await connect(nodes[0]!.url);
   await requestOk(stranger, 'create:room', { roomId: 'den', username: 'stranger' });
   await checker.waitForAcknowledged(100);
@@ -126,7 +126,7 @@ test('F24: a Redis whose memory is full refuses chats and is still read; afterwa
   expect((await fetch(`${nodes[0]!.url}/ready`)).status).toBe(503);
   await redis.runCommand('CONFIG', 'SET', 'maxmemory', '0');
   await checker.waitForAcknowledged(100);
-  throng.stopSending();
+  group.stopSending();
   await checker.expectConsistent(await openRedisStore(redis.url));
   expect((await fetch(`${nodes[0]!.url}/ready`)).status).toBe(200);
 });
@@ -136,8 +136,8 @@ test('F16: a Redis with too few replicas (NOREPLICAS) is retried, then the answe
 }, async () => {
   const redis = await newRedis();
   const node = await startNode(redis.url);
-  const throng = await LargeActorGroup.start([node.url], { sdk: 4, socketIo: 4 });
-  const { checker, all } = throng;
+  const group = await ActorGroup.start([node.url], { sdk: 4, socketIo: 4 });
+  const { checker, all } = group;
   const stranger = await connect(node.url);
   await requestOk(stranger, 'create:room', { roomId: 'den', username: 'stranger' });
   await redis.runCommand('CONFIG', 'SET', 'min-replicas-to-write', 1);
@@ -147,7 +147,7 @@ test('F16: a Redis with too few replicas (NOREPLICAS) is retried, then the answe
   expect(await withTimeout(refused, 'an answer', 15_000)).toMatchObject({ ok: false, error: { code: 'busy', retryable: true } });
   await redis.runCommand('CONFIG', 'SET', 'min-replicas-to-write', 0);
   await checker.waitForAcknowledged(50);
-  throng.stopSending();
+  group.stopSending();
   await checker.expectConsistent(await openRedisStore(redis.url));
   expect((await readEntries(await openRedisStore(redis.url), 'den')).map(({ kind }) => kind)).toEqual(['create:room', 'add:member']);
 });
@@ -158,18 +158,18 @@ test('F16: guests of nodes that all cannot reach Redis, for longer than the grac
   const redis = await newRedis();
   const grace = 6_000;
   const nodes = await Promise.all([1, 2, 3].map(() => startNode(redis.url, { grace })));
-  const throng = await LargeActorGroup.start(
+  const group = await ActorGroup.start(
     nodes.map(({ url }) => url),
     { sdk: 6, socketIo: 6 },
   );
-  const { checker } = throng;
+  const { checker } = group;
   await checker.waitForAcknowledged(50);
   await redis.kill();
   await pause(grace + 2_000);
   await redis.start();
   await pause(grace + 1_000);
   await checker.waitForAcknowledged(50);
-  throng.stopSending();
+  group.stopSending();
   const store = await openRedisStore(redis.url);
   await checker.expectConsistent(store);
   expect((await readEntries(store, ROOM)).filter(({ kind }) => kind === 'remove:member')).toEqual([]);

@@ -2,10 +2,11 @@
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expectConsistent, startActorGroup, waitUntilReconnected } from '@engawa/testkit/actors/actor-group';
+import { ActorGroup } from '@engawa/testkit/actors/actor-group';
 import { createTempFolder } from '@engawa/testkit/processes/server';
 import { ServerProcess } from '@engawa/testkit/processes/server-process';
 import { startProxy } from '@engawa/testkit/proxies/faulty-proxy';
+import { openStoreAt } from '@engawa/testkit/stores';
 import { expect, onTestFinished, test } from 'vitest';
 
 test('F5: a server whose power fails under load has everything that it acknowledged', async () => {
@@ -13,14 +14,14 @@ test('F5: a server whose power fails under load has everything that it acknowled
   const folder = mountedDisk(disk);
   const server = await ServerProcess.start(folder);
   const proxy = await startProxy(server);
-  const crowd = await startActorGroup(proxy);
-  await crowd.checker.waitForAcknowledged(300);
+  const group = await ActorGroup.startSmall(proxy.url);
+  await group.checker.waitForAcknowledged(300);
   writeFileSync(join(folder, 'unsynced'), 'x'.repeat(100_000));
-  await crowd.checker.waitForAcknowledged(20);
+  await group.checker.waitForAcknowledged(20);
 
   // The copy has only what was written to the disk, not what is in this machine's memory.
   server.freeze();
-  const acknowledged = crowd.checker.acknowledgedCount;
+  const acknowledged = group.checker.acknowledgedCount;
   copyFileSync(disk, join(power, 'disk'));
   await server.kill();
   expect(statSync(join(folder, 'unsynced')).size).toBe(100_000);
@@ -30,11 +31,11 @@ test('F5: a server whose power fails under load has everything that it acknowled
 
   const again = await ServerProcess.start(left);
   proxy.retarget(again.port);
-  await waitUntilReconnected(crowd, 1);
-  for (const { recoveries } of crowd.socketIo) expect(recoveries).toBe(1);
-  await crowd.checker.waitForAcknowledged(100);
+  await group.waitUntilReconnected(1);
+  for (const { recoveries } of group.socketIo) expect(recoveries).toBe(1);
+  await group.checker.waitForAcknowledged(100);
   expect(acknowledged).toBeGreaterThan(300);
-  await expectConsistent(crowd, again, left);
+  await group.expectConsistent(() => again.stop().then(() => openStoreAt(left)));
 });
 
 /** A file as a disk, with a file system that honours fsync as on any machine. */

@@ -1,13 +1,13 @@
 /** Fault tests: killed, redeployed and frozen servers. */
 import { connect as connectTcp } from 'node:net';
-import { expectConsistent, startActorGroup, waitUntilReconnected } from '@engawa/testkit/actors/actor-group';
+import { ActorGroup } from '@engawa/testkit/actors/actor-group';
 import { ROOM } from '@engawa/testkit/actors/chat-actors';
 import { ConsistencyChecker } from '@engawa/testkit/actors/consistency-checker';
 import { readEntries } from '@engawa/testkit/checkers/recording';
 import { connect, startServer, until, withTimeout } from '@engawa/testkit/processes/server';
 import { ServerProcess } from '@engawa/testkit/processes/server-process';
 import { startProxy } from '@engawa/testkit/proxies/faulty-proxy';
-import { newStore, newStoreLocation, storeForAnotherServer } from '@engawa/testkit/stores';
+import { newStore, newStoreLocation, openStoreAt, storeForAnotherServer } from '@engawa/testkit/stores';
 import { expect, onTestFinished, test } from 'vitest';
 import { createFreezable } from '../helpers/two-servers.ts';
 
@@ -15,28 +15,28 @@ test('F4: a server that is killed under load has everything that it acknowledged
   const place = newStoreLocation();
   let server = await ServerProcess.start(place);
   const proxy = await startProxy(server);
-  const crowd = await startActorGroup(proxy);
+  const group = await ActorGroup.startSmall(proxy.url);
   let cutShort = 0;
   for (let kills = 1; kills <= 3; kills += 1) {
-    await crowd.checker.waitForAcknowledged(100);
+    await group.checker.waitForAcknowledged(100);
     await server.kill();
-    cutShort += crowd.checker.unansweredCount;
+    cutShort += group.checker.unansweredCount;
     server = await ServerProcess.start(place);
     proxy.retarget(server.port);
-    await waitUntilReconnected(crowd, kills);
+    await group.waitUntilReconnected(kills);
   }
-  await crowd.checker.waitForAcknowledged(100);
+  await group.checker.waitForAcknowledged(100);
   expect(cutShort, 'chats were on their way when the server was killed').toBeGreaterThan(0);
-  for (const { recoveries } of crowd.socketIo) expect(recoveries).toBe(3);
-  await expectConsistent(crowd, server, place);
+  for (const { recoveries } of group.socketIo) expect(recoveries).toBe(3);
+  await group.expectConsistent(() => server.stop().then(() => openStoreAt(place)));
 });
 
 test('F19: a deploy loses nothing: every request is answered or repeated, and all clients learn when to reconnect', async () => {
   const place = newStoreLocation();
   let server = await ServerProcess.start(place);
   const proxy = await startProxy(server);
-  const crowd = await startActorGroup(proxy);
-  const { checker, sdk, socketIo } = crowd;
+  const group = await ActorGroup.startSmall(proxy.url);
+  const { checker, sdk, socketIo } = group;
   const bystanders = await Promise.all(Array.from({ length: 30 }, () => connect(server.url)));
   const reconnectAfterMs: number[] = [];
   for (const each of bystanders)
@@ -51,16 +51,16 @@ test('F19: a deploy loses nothing: every request is answered or repeated, and al
     expect(await stopping).toBe(0);
     server = await ServerProcess.start(place);
     proxy.retarget(server.port);
-    await waitUntilReconnected(crowd, deploys);
+    await group.waitUntilReconnected(deploys);
   }
 
   await checker.waitForAcknowledged(100);
   expect(reconnectAfterMs).toHaveLength(bystanders.length);
   expect(new Set(reconnectAfterMs).size, 'not all at once').toBeGreaterThan(1);
-  for (const each of crowd.all) expect(each.reconnectDelays).toHaveLength(2);
+  for (const each of group.all) expect(each.reconnectDelays).toHaveLength(2);
   for (const { errors, drops } of sdk) expect({ errors, drops }).toEqual({ errors: [], drops: 2 });
   for (const { recoveries } of socketIo) expect(recoveries).toBe(2);
-  await expectConsistent(crowd, server, place);
+  await group.expectConsistent(() => server.stop().then(() => openStoreAt(place)));
 });
 
 /** A request without its end: its connection stays when a server stops accepting others. */
@@ -80,19 +80,19 @@ test('F23: a server that was frozen, and lost its clients meanwhile, acknowledge
   const place = newStoreLocation();
   const server = await ServerProcess.start(place, { fastTimers: true });
   const proxy = await startProxy(server);
-  const crowd = await startActorGroup(proxy);
-  const { checker, socketIo, all } = crowd;
+  const group = await ActorGroup.startSmall(proxy.url);
+  const { checker, socketIo, all } = group;
   for (let freezes = 1; freezes <= 2; freezes += 1) {
     await checker.waitForAcknowledged(100);
     server.freeze();
     await until(() => all.every(({ drops }) => drops >= freezes), 'all noticed that it says nothing');
     expect(checker.unansweredCount, 'chats wait for an answer').toBeGreaterThan(0);
     server.thaw();
-    await waitUntilReconnected(crowd, freezes);
+    await group.waitUntilReconnected(freezes);
   }
   await checker.waitForAcknowledged(100);
   for (const { recoveries, reconnects } of socketIo) expect(recoveries).toBe(reconnects);
-  await expectConsistent(crowd, server, place);
+  await group.expectConsistent(() => server.stop().then(() => openStoreAt(place)));
 });
 
 test('F23: a frozen server whose guests the others have removed detects it when it continues; all are members again, with all of their chats', async () => {
