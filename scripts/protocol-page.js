@@ -63,13 +63,25 @@ const table = (all) => (all.length === 0 ? '' : `\n| field | type | |\n|---|---|
 const codes = (list) => list.map((code) => `\`${code}\``).join(', ');
 const signature = (fields) => `\`{ ${fields.map(({ name }) => name).join(', ')} }\``;
 
-function eventSection({ name, summary, payload, reply, heard, broadcastAs: tells, errors: refusals }) {
+const PERMITTED = {
+  anyone: 'any client',
+  reader: 'any client, except members whom the owner removed',
+  member: 'members of the room, each under their own name',
+  author: 'the member who wrote the chat, and the owner of the room',
+  self: 'the member themselves, and the owner of the room',
+  owner: 'the owner of the room',
+};
+
+function eventSection({ name, summary, payload, reply, heard, ...event }) {
+  const { broadcastAs: tells, errors: refusals, permission, rate, extraRate } = event;
   const all = [...payload, ...reply, ...(heard ?? [])];
   const outer = all.map(({ row }) => row);
   // A field that is described once is not described again for a deeper occurrence.
   const inner = all.flatMap(({ inside }) => inside).filter(({ leaf }) => !isCommon(leaf) && !outer.includes(leaf));
   const own = new Set([...outer.filter((row) => !isCommon(row)), ...inner.map(({ row }) => row)]);
   const lines = [
+    `- permitted to ${PERMITTED[permission]}`,
+    `- counts towards ${codes([rate, ...(extraRate ? [extraRate] : [])].map((each) => `limits.rates.${each}`))}`,
     `- asked with ${signature(payload)}`,
     `- answered with ${signature(reply)}`,
     ...(tells ? [`- each entry is heard as \`${tells}:success\``] : []),

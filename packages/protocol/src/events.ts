@@ -4,26 +4,61 @@ import type { ErrorCode, ErrorPayload } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import * as model from './schemas.ts';
 
-/** One wire event: its request, its response, and its broadcast. */
-interface EventDefinition {
+/** Token buckets of one connection, named as in `Limits.rates`: every request takes a token of one of them when it arrives. */
+type RequestRate = 'packets' | 'signals' | 'resumes';
+/** Token buckets of which a request takes more tokens when it is executed. `chats` belongs to the author in the room. */
+export type ExtraRate = 'chats' | 'joins';
+
+/**
+ * Who may send the event. `reader`: anyone except members whom the owner removed. `member`: a member of the room, under the name in
+ * the payload. `author`: the member who wrote the chat, or the owner. `self`: the member themselves, or the owner.
+ */
+type Permission = 'anyone' | 'reader' | 'member' | 'author' | 'self' | 'owner';
+
+/** One wire event: its request, its response, its broadcast, and what is true of it. */
+interface EventFields {
   summary: string;
+  permission: Permission;
+  rate: RequestRate;
+  extraRate?: ExtraRate;
   payload: z.ZodObject;
   /** The acknowledgement, beside `ok: true`. */
   response: z.ZodObject;
-  /** Of a command: the fields that `<event>:success` broadcasts to the room, in addition to those of every entry. */
-  broadcast?: z.ZodObject;
-  /** Of a command whose entries are broadcast as those of another command. */
-  broadcastAs?: string;
-  /**
-   * Of an ephemeral event: all fields that `<event>:success` broadcasts to the room. It is not stored, and only the latest
-   * counts.
-   */
-  ephemeral?: z.ZodObject;
   /** The errors of this event, in addition to `commonErrors`. */
   errors: readonly ErrorCode[];
   /** The text of an internal error, if clients of the tutorial know one. */
   failureMessage?: string;
 }
+
+/** An event that appends to the log of a room. */
+type CommandDefinition = EventFields & {
+  kind: 'command';
+  /** Consecutive requests of one connection may be executed together, if they depend on the same facts. */
+  batch?: true;
+} & (
+    | {
+        /** The fields that `<event>:success` broadcasts to the room, in addition to those of every entry. */
+        broadcast: z.ZodObject;
+      }
+    | {
+        /** The command as whose entries those of this one are broadcast. */
+        broadcastAs: string;
+      }
+  );
+
+/** An event that only reads. */
+interface QueryDefinition extends EventFields {
+  kind: 'query';
+}
+
+/** An event that is broadcast and not stored. Only the latest counts. */
+interface EphemeralDefinition extends EventFields {
+  kind: 'ephemeral';
+  /** All fields that `<event>:success` broadcasts to the room. */
+  ephemeral: z.ZodObject;
+}
+
+type EventDefinition = CommandDefinition | QueryDefinition | EphemeralDefinition;
 
 const { roomId, username, clientId, message, topic, retention, reaction, seq, epoch, at, entryId, tail, presence, durability, replyTo } =
   model;
@@ -134,6 +169,10 @@ export const events = {
   'create:room': {
     summary:
       'Creates a room. The caller becomes its owner and its first member; the room receives `create:room:success`, then `add:member:success`.',
+    kind: 'command',
+    permission: 'anyone',
+    rate: 'packets',
+    extraRate: 'joins',
     payload: z.object({
       roomId: model.newRoomId,
       username: model.newUsername,
@@ -148,6 +187,10 @@ export const events = {
   'add:member': {
     summary:
       'Joins a room under a name that no member has, that is not confusable with the name of a member, and that is not the name of the owner. Joining again under the own name succeeds and changes nothing.',
+    kind: 'command',
+    permission: 'anyone',
+    rate: 'packets',
+    extraRate: 'joins',
     payload: z.object({
       roomId,
       username,
@@ -165,6 +208,9 @@ export const events = {
   'remove:member': {
     summary:
       'Leaves a room; or removes a member, if the caller is the owner. Removing a name that is not a member succeeds and changes nothing.',
+    kind: 'command',
+    permission: 'self',
+    rate: 'packets',
     payload: z.object({ roomId, username: username.describe('The member who leaves.'), clientId: clientId.optional() }),
     response: positionResponse,
     broadcast: z.object({
@@ -179,6 +225,11 @@ export const events = {
   },
   'create:chat': {
     summary: 'Sends a chat. The acknowledgement means that it is stored.',
+    kind: 'command',
+    permission: 'member',
+    rate: 'packets',
+    extraRate: 'chats',
+    batch: true,
     payload: z.object({ roomId, username, message, clientId: clientId.optional(), replyTo: replyTo.optional() }),
     response: positionResponse,
     broadcast: z.object({
@@ -193,6 +244,11 @@ export const events = {
   'create:chats': {
     summary:
       'Sends several chats at once: all of them are stored, consecutively and in this order, or none. Each is an entry of its own, broadcast as `create:chat`.',
+    kind: 'command',
+    permission: 'member',
+    rate: 'packets',
+    extraRate: 'chats',
+    batch: true,
     payload: z.object({
       roomId,
       username,
@@ -218,6 +274,10 @@ export const events = {
   },
   'update:chat': {
     summary: 'Replaces the text of an own chat; the owner of the room may edit any chat. The former text is erased from the log.',
+    kind: 'command',
+    permission: 'author',
+    rate: 'packets',
+    extraRate: 'chats',
     payload: z.object({ roomId, username, chatSeq, message, clientId: clientId.optional() }),
     response: positionResponse,
     broadcast: z.object({ chatSeq, message }),
@@ -225,6 +285,9 @@ export const events = {
   },
   'delete:chat': {
     summary: 'Deletes an own chat; the owner of the room may delete any chat. The text is erased from the log; the entry stays.',
+    kind: 'command',
+    permission: 'author',
+    rate: 'packets',
     payload: z.object({ roomId, username, chatSeq, clientId: clientId.optional() }),
     response: positionResponse,
     broadcast: z.object({ chatSeq }),
@@ -232,6 +295,9 @@ export const events = {
   },
   'add:reaction': {
     summary: 'Adds a reaction to a chat. Adding the same reaction again succeeds and changes nothing.',
+    kind: 'command',
+    permission: 'member',
+    rate: 'packets',
     payload: z.object({ roomId, username, chatSeq, reaction, clientId: clientId.optional() }),
     response: positionResponse,
     broadcast: z.object({ chatSeq, reaction }),
@@ -239,6 +305,9 @@ export const events = {
   },
   'remove:reaction': {
     summary: 'Removes an own reaction. Removing one that does not exist succeeds and changes nothing.',
+    kind: 'command',
+    permission: 'member',
+    rate: 'packets',
     payload: z.object({ roomId, username, chatSeq, reaction, clientId: clientId.optional() }),
     response: positionResponse,
     broadcast: z.object({ chatSeq, reaction }),
@@ -247,6 +316,9 @@ export const events = {
   'update:room': {
     summary:
       "Sets the room's topic, its retention, or both; only for its owner. Missing fields do not change; a retention is replaced as a whole, and `{}` removes it.",
+    kind: 'command',
+    permission: 'owner',
+    rate: 'packets',
     payload: z
       .object({ roomId, username, topic: topic.optional(), retention: retention.optional(), clientId: clientId.optional() })
       .refine((ask) => ask.topic !== undefined || ask.retention !== undefined, 'takes a topic, a retention, or both'),
@@ -256,6 +328,9 @@ export const events = {
   },
   'delete:room': {
     summary: 'Deletes the room with its whole log; only for its owner. The id is then free for a new room, which has a new epoch.',
+    kind: 'command',
+    permission: 'owner',
+    rate: 'packets',
     payload: z.object({ roomId, username, clientId: clientId.optional() }),
     response: positionResponse,
     broadcast: z.object({}),
@@ -264,12 +339,18 @@ export const events = {
   'list:rooms': {
     summary:
       'The rooms of this server, in the order of their ids. For rooms that the session of the client has joined, it includes how far they have read and what is unread.',
+    kind: 'query',
+    permission: 'anyone',
+    rate: 'packets',
     payload: z.object({ after: roomId.optional().describe('Continue after this room.'), limit }),
     response: z.object({ rooms: z.array(model.room), more }),
     errors: [],
   },
   'list:members': {
     summary: 'The members of a room, in the order of their names. The client need not be a member.',
+    kind: 'query',
+    permission: 'reader',
+    rate: 'packets',
     payload: z.object({ roomId, after: username.optional().describe('Continue after this member.'), limit }),
     response: z.object({
       roomId,
@@ -283,6 +364,9 @@ export const events = {
   },
   'list:chats': {
     summary: 'A page of chats in their current state, oldest first; the newest ones if no seq is given. The client need not be a member.',
+    kind: 'query',
+    permission: 'reader',
+    rate: 'packets',
     payload: z
       .object({
         roomId,
@@ -308,6 +392,9 @@ export const events = {
   'list:entries': {
     summary:
       'The broadcast entries of a room after a position. The client need not be a member, and does not receive broadcasts because of it: a client that asks again from the position of each response, at most once a second, follows the room without joining it. It counts as a resume (`limits.rates.resumes`).',
+    kind: 'query',
+    permission: 'reader',
+    rate: 'resumes',
     payload: z.object({ roomId, ...positionFields, limit: limit.default(LIMITS.pageMax) }),
     response: z.object({
       outcome: z
@@ -323,6 +410,9 @@ export const events = {
   'resume:rooms': {
     summary:
       'Resumes rooms that were joined before with the same session, each at the position of the client: the client receives all missed entries, and the broadcasts of the room from then on. If the lease of a name expired meanwhile, the member joins again. The request does not count as a packet; instead each of its rooms counts, each time (`limits.rates.resumes`), except rooms that are deferred. An error concerns one room.',
+    kind: 'query',
+    permission: 'anyone',
+    rate: 'resumes',
     payload: z.object({
       rooms: z
         .array(heldPosition)
@@ -340,6 +430,9 @@ export const events = {
   },
   'start:typing': {
     summary: 'Reports that a member is typing. The client repeats it every few seconds, since it expires after six.',
+    kind: 'ephemeral',
+    permission: 'member',
+    rate: 'signals',
     payload: z.object({ roomId, username }),
     response: z.object({ roomId }),
     ephemeral: z.object({ roomId, username }),
@@ -347,6 +440,9 @@ export const events = {
   },
   'stop:typing': {
     summary: 'Reports that a member has stopped typing. A chat of that member implies it.',
+    kind: 'ephemeral',
+    permission: 'member',
+    rate: 'signals',
     payload: z.object({ roomId, username }),
     response: z.object({ roomId }),
     ephemeral: z.object({ roomId, username }),
@@ -355,6 +451,9 @@ export const events = {
   'update:presence': {
     summary:
       'Reports whether the user of this connection is present. A member is `away` if all of their connections are. The room is notified of each change; also when a member joins, when their last connection is lost, and when they return.',
+    kind: 'ephemeral',
+    permission: 'member',
+    rate: 'signals',
     payload: z.object({ roomId, username, presence: presence.exclude(['offline']) }),
     response: z.object({ roomId }),
     ephemeral: z.object({ roomId, username, presence, online: joinResponse.shape.online }),
@@ -363,6 +462,9 @@ export const events = {
   'mark:read': {
     summary:
       'Reports how far a member has read. A mark never decreases, and belongs to the author: it is stored as long as the room exists, even if the name changes.',
+    kind: 'ephemeral',
+    permission: 'member',
+    rate: 'signals',
     payload: z.object({ roomId, username, seq }),
     response: z.object({
       roomId,
@@ -440,14 +542,15 @@ export const connectErrors = ['too_many_connections', 'rate_limited', 'invalid_s
 
 type Events = typeof events;
 export type EventName = keyof Events;
+type EventsOfKind<Kind> = { [E in EventName]: Events[E] extends { kind: Kind } ? E : never }[EventName];
 /** Kinds of entries. Each is named after the event that appends it. */
 export type EntryKind = { [E in EventName]: Events[E] extends { broadcast: z.ZodObject } ? E : never }[EventName];
 /** Events that append to a room's log. */
-export type CommandName = EntryKind | { [E in EventName]: Events[E] extends { broadcastAs: EntryKind } ? E : never }[EventName];
+export type CommandName = EventsOfKind<'command'>;
 /** Events that are broadcast and not stored. */
-export type EphemeralEventName = { [E in EventName]: Events[E] extends { ephemeral: z.ZodObject } ? E : never }[EventName];
+export type EphemeralEventName = EventsOfKind<'ephemeral'>;
 /** Events with a response to the caller only. */
-export type QueryName = Exclude<EventName, CommandName | EphemeralEventName>;
+export type QueryName = EventsOfKind<'query'>;
 export type NoticeName = keyof typeof notices;
 
 /** A payload as a client writes it. */
@@ -479,10 +582,11 @@ export type ServerEvents = { [E in EntryKind as `${E}:success`]: (broadcast: Roo
   [E in NoticeName]: (notice: ServerNotice<E>) => void;
 } & { error: (error: ErrorPayload & { event?: string }) => void };
 
-/** Whether the event appends to a room's log. */
-export const isCommandName = (event: EventName): event is CommandName => 'broadcast' in events[event] || 'broadcastAs' in events[event];
+/** The definition of an event, with the properties that only some events have. */
+export const definitionOf = (event: EventName): EventDefinition => events[event];
 
-/** Whether the event only reads. */
-export const isQueryName = (event: EventName): event is QueryName => !(isCommandName(event) || 'ephemeral' in events[event]);
+export const isCommandName = (event: EventName): event is CommandName => events[event].kind === 'command';
+
+export const isQueryName = (event: EventName): event is QueryName => events[event].kind === 'query';
 
 export const isEventName = (name: unknown): name is EventName => typeof name === 'string' && Object.hasOwn(events, name);

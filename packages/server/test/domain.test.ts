@@ -240,7 +240,7 @@ async function agree(store: Store, model: Model): Promise<void> {
   const { keys } = await store.read(roomId, { keys: [settingsKey] });
   const { owner, topic, retention: kept } = model;
   expect(keys.get(settingsKey)?.value).toEqual({ owner, topic, ...(kept && { retention: kept }) });
-  const { members } = await listMembers(store, { roomId, limit: 500 }, caller);
+  const { members } = await listMembers(store, { roomId, limit: 500 });
   expect(members.map((each) => foldName(each.username)).sort()).toEqual([...model.members.keys()].sort());
   const { chats } = await listChats(store, { roomId, limit: 500 }, caller);
   const shown = chats.map(({ seq, message, replyTo, reactions = [] }) => ({

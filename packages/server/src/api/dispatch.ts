@@ -17,7 +17,8 @@ import type { MemoryReservation } from '../limits/response-memory.ts';
 import { Answer, MAX_UNREAD_QUERY_BYTES } from './answer.ts';
 import type { AppContext } from './context.ts';
 import { toErrorPayload } from './error-payload.ts';
-import { batchKeyOf, handlers } from './handlers.ts';
+import { batchKeyOf, checkBeforeHandling } from './event-properties.ts';
+import { handlers } from './handlers.ts';
 import { exceedsJsonLimits } from './json-size.ts';
 
 /** Characters of an event's name that a refusal repeats: any name may be asked for. */
@@ -97,6 +98,7 @@ async function execute<E extends EventName>(
     const whenRead = connection.peer.waitUntilRead(isQueryName(event) ? MAX_UNREAD_QUERY_BYTES : MAX_UNREAD_COMMAND_BYTES);
     if (whenRead) await whenRead;
     if (isQueryName(event)) reservation = await reserveResponseMemory(context, connection);
+    checkBeforeHandling(event, context, connection, request);
     const response = await handlers[event](context, connection, request, factsCache);
     resolve(new Answer({ ok: true, ...response }, { connection, request, reservation }));
   } catch (error) {

@@ -2,6 +2,7 @@
 import {
   ChatError,
   type CommandName,
+  definitionOf,
   type EphemeralEventName,
   type EventName,
   type Position,
@@ -18,8 +19,8 @@ import { type CommandResult, executeCommand, type FactsCache } from '../domain/e
 import { listEntries } from '../domain/list-entries.ts';
 import { addMember, describeMembership, lastBroadcastIdAt, listMembers, removeMember } from '../domain/members.ts';
 import { addReaction, removeReaction } from '../domain/reactions.ts';
+import { requireReadAccess } from '../domain/read-access.ts';
 import { markRead as advanceReadMark } from '../domain/read-marks.ts';
-import { memberKey } from '../domain/room-keys.ts';
 import { createRoom, deleteRoom, listRooms, updateRoom } from '../domain/rooms.ts';
 import { countUnread } from '../domain/unread-count.ts';
 import type { EphemeralEvent } from '../rooms/ephemeral-events.ts';
@@ -46,18 +47,18 @@ export const handlers: { [E in EventName]: Handler<E> } = {
   'add:member': joinHandler('add:member', addMember),
   'remove:member': commandHandler('remove:member', removeMember),
   // One that was kept in a packet of this name was its first.
-  'create:chat': withChatRate(commandHandler('create:chat', createChat, ({ entries: [first] }) => (first ? entryPosition(first) : {}))),
-  'create:chats': withChatRate(commandHandler('create:chats', createChats, ({ entries }) => ({ chats: entries.map(entryPosition) }))),
-  'update:chat': withChatRate(commandHandler('update:chat', updateChat)),
+  'create:chat': commandHandler('create:chat', createChat, ({ entries: [first] }) => (first ? entryPosition(first) : {})),
+  'create:chats': commandHandler('create:chats', createChats, ({ entries }) => ({ chats: entries.map(entryPosition) })),
+  'update:chat': commandHandler('update:chat', updateChat),
   'delete:chat': commandHandler('delete:chat', deleteChat),
   'add:reaction': commandHandler('add:reaction', addReaction),
   'remove:reaction': commandHandler('remove:reaction', removeReaction),
   'update:room': commandHandler('update:room', updateRoom),
   'delete:room': commandHandler('delete:room', deleteRoom),
   'list:rooms': listRoomsHandler,
-  'list:members': withPresence(queryHandler(listMembers)),
-  'list:chats': queryHandler(listChats),
-  'list:entries': queryHandler(listEntries),
+  'list:members': withPresence(queryHandler('list:members', listMembers)),
+  'list:chats': queryHandler('list:chats', listChats),
+  'list:entries': queryHandler('list:entries', listEntries),
   'resume:rooms': resumeRooms,
   'start:typing': ephemeralHandler('start:typing'),
   'stop:typing': ephemeralHandler('stop:typing'),
@@ -99,38 +100,11 @@ function countAppended(
   quotaMonitor.countOpenedRoom();
 }
 
-/** The key of chats that may run concurrently: they depend on the same membership and reply to the same chats. */
-export const batchKeyOf = <E extends EventName>(event: E, request: RequestPayload<E>): string | undefined => {
-  if (event !== 'create:chat' && event !== 'create:chats') return undefined;
-  const { roomId, username } = request as MemberRef;
-  const repliedSeqs = chatsOf(request).flatMap(({ replyTo }) => replyTo ?? []);
-  // No id has a line break.
-  return `${roomId}\n${username}\n${repliedSeqs.join()}`;
-};
-
-type ChatCommand = 'create:chat' | 'create:chats' | 'update:chat';
-const chatsOf = (request: object): { replyTo?: number }[] => (request as Partial<RequestPayload<'create:chats'>>).chats ?? [request];
-
-/** Texts have a rate of their own, of their author in the room: over however many connections, and whether these joined or not. */
-function withChatRate<E extends ChatCommand>(handler: Handler<E>): Handler<E> {
-  return (context, connection, request, factsCache) => {
-    const { author } = connection.identity;
-    const { length } = chatsOf(request);
-    const maxChats = Math.floor(context.limits.rates?.chats?.burst ?? Infinity);
-    // To wait would be in vain.
-    if (length > maxChats) throw new ChatError('invalid_payload', { message: `chats: must have at most ${maxChats} items` });
-    const refusal = context.chatBuckets?.takeOrError(`${author}\n${(request as MemberRef).roomId}`, length);
-    if (refusal) throw refusal;
-    return handler(context, connection, request, factsCache);
-  };
-}
-
 /** A command that makes the caller a member. Its answer describes the room. */
 function joinHandler<E extends 'create:room' | 'add:member'>(event: E, rule: CommandRule<E>): Handler<E> {
   return async (context, connection, request) => {
     const { store, roomRegistry, leaseManager, limits, queryScheduler } = context;
     const { roomId, username } = request as MemberRef;
-    connection.takeJoinToken({ roomId, username });
     await leaseManager.ensureHeartbeat();
     const caller = callerOf(context, connection, roomId);
     const [result, livePosition] = await roomRegistry.join(connection, request, () =>
@@ -155,9 +129,8 @@ function joinHandler<E extends 'create:room' | 'add:member'>(event: E, rule: Com
 
 /** Tells the room what is not kept; only who is seated there under that name may. */
 function ephemeralHandler<E extends EphemeralEventName>(event: E): Handler<E> {
-  return async ({ roomRegistry }, connection, request) => {
+  return async ({ roomRegistry }, _connection, request) => {
     const { roomId } = request;
-    requireAttached(connection, request);
     await (await roomRegistry.get(roomId))?.ephemeralEvents.publish({ event, signal: request } as EphemeralEvent);
     return { roomId } as ResponsePayload<E>;
   };
@@ -168,7 +141,6 @@ async function updatePresence(
   connection: Connection,
   request: RequestPayload<'update:presence'>,
 ): Promise<ResponsePayload<'update:presence'>> {
-  requireAttached(connection, request);
   await (await roomRegistry.get(request.roomId))?.updatePresence(connection, request);
   return { roomId: request.roomId };
 }
@@ -179,7 +151,6 @@ async function markRead(
   request: RequestPayload<'mark:read'>,
 ): Promise<ResponsePayload<'mark:read'>> {
   const { roomId, username, seq } = request;
-  requireAttached(connection, request);
   const room = await roomRegistry.get(roomId);
   // A page may have shown what this node was not told yet.
   if (seq > (room?.position?.seq ?? 0)) await room?.follower.catchUp();
@@ -191,10 +162,6 @@ async function markRead(
   if (read === seq) await room?.ephemeralEvents.publish({ event: 'mark:read', signal: { roomId, username, read } });
   const counts = await queryScheduler.run(() => countUnread(store, roomId, { author, username, read, head }));
   return { roomId, read, ...counts, asOf: head };
-}
-
-function requireAttached(connection: Connection, { roomId, username }: MemberRef): void {
-  if (!connection.memberships.get(roomId)?.usernames.has(memberKey(username))) throw new ChatError('not_a_member');
 }
 
 /** The store knows who is connected; who of them looks is only known to those who heard it. */
@@ -223,11 +190,19 @@ function listRoomsHandler(
 }
 
 function queryHandler<E extends QueryName>(
+  event: E,
   query: (store: Store, request: RequestPayload<E>, caller: Caller) => Promise<ResponsePayload<E>>,
 ): Handler<E> {
   return (context, connection, request) => {
-    const caller = callerOf(context, connection, (request as Partial<MemberRef>).roomId);
-    return context.queryScheduler.run(() => query(context.store, request, caller));
+    const { store, queryScheduler } = context;
+    const { roomId } = request as { roomId: string };
+    const caller = callerOf(context, connection, roomId);
+    return queryScheduler.run(async () => {
+      const response = await query(store, request, caller);
+      // After the query: it may have read what is newer than the removal of the caller.
+      if (definitionOf(event).permission === 'reader') await requireReadAccess(store, roomId, caller);
+      return response;
+    });
   };
 }
 

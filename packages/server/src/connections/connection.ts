@@ -1,5 +1,5 @@
 /** One client's connection: its identity, its rooms, its rate limits, and its request queue. */
-import { ChatError, type EventName, events, type Limits, type RateLimit } from '@engawa/protocol';
+import { ChatError, definitionOf, isEventName, type Limits, type RateLimit } from '@engawa/protocol';
 import { FactsCache } from '../domain/execute-command.ts';
 import { memberKey } from '../domain/room-keys.ts';
 import { estimateStoredBytes } from '../domain/stored-bytes.ts';
@@ -103,12 +103,13 @@ export class Connection {
   }
 
   takeRequestToken(event: string): void {
-    const { rates } = this.#limits;
-    if (RESUME_EVENTS.has(event)) {
+    const rate = isEventName(event) ? definitionOf(event).rate : 'packets';
+    if (rate === 'resumes') {
       this.takeResumeTokens(1);
       return;
     }
-    if (EPHEMERAL_EVENTS.has(event)) this.#ephemerals = takeTokens(this.#ephemerals, rates?.signals);
+    const { rates } = this.#limits;
+    if (rate === 'signals') this.#ephemerals = takeTokens(this.#ephemerals, rates?.signals);
     else this.#packets = takeTokens(this.#packets, rates?.packets);
     this.address?.packets?.takeOrThrow();
   }
@@ -289,10 +290,6 @@ function batchLength(queue: QueuedTask[]): number {
   const end = queue.findIndex((queued, index) => queued.batchKey !== batchKey || index === MAX_BATCH_SIZE);
   return end === -1 ? queue.length : end;
 }
-
-/** Both are told what was missed. */
-const RESUME_EVENTS = new Set(['resume:rooms', 'list:entries'] satisfies EventName[] as string[]);
-const EPHEMERAL_EVENTS = new Set(Object.entries(events).flatMap(([event, definition]) => ('ephemeral' in definition ? [event] : [])));
 
 /** The bucket, made when it is first needed, less so many tokens; or throws the refusal. */
 function takeTokens(bucket: TokenBucket | undefined, rate: RateLimit | undefined, tokens = 1): TokenBucket | undefined {

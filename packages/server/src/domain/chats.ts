@@ -1,7 +1,8 @@
 /** The rules of the commands that create, update and delete chats. */
-import { ChatError, type RequestPayload } from '@engawa/protocol';
+import { ChatError, type CommandName, type RequestPayload } from '@engawa/protocol';
 import type { RoomFacts } from '../store/contract.ts';
-import { type Caller, type CommandRule, type DraftEntry, draftEntry, isDeleted, isOwner, requireChat, requireMember } from './command.ts';
+import { type Caller, type CommandRule, type DraftEntry, draftEntry, isDeleted, requireChat } from './command.ts';
+import { requirePermission } from './permissions.ts';
 import { requireHeadroom } from './quotas.ts';
 import { type ChatValue, chatKey, memberKey, settingsKey } from './room-keys.ts';
 
@@ -16,8 +17,8 @@ function chatDependencies({ username, chats }: CreateChatsInput, { headroom: { r
   return { keys: [memberKey(username)], ...(seqs.length > 0 && { seqs }), ...(roomBytes !== null && { bytesBelow: roomBytes }) };
 }
 
-function decideChats(facts: RoomFacts, { username, chats }: CreateChatsInput, caller: Caller): DraftEntry[] {
-  const member = requireMember(facts, username, caller);
+function decideChats(event: CommandName, facts: RoomFacts, { username, chats }: CreateChatsInput, caller: Caller): DraftEntry[] {
+  const member = requirePermission(event, facts, { username }, caller);
   requireHeadroom(facts, caller.headroom);
   return chats.map(({ message, clientId, replyTo }) => {
     // A deleted chat may be replied to: its entry still exists.
@@ -26,11 +27,14 @@ function decideChats(facts: RoomFacts, { username, chats }: CreateChatsInput, ca
   });
 }
 
-export const createChats: CommandRule<'create:chats'> = { dependencies: chatDependencies, decide: decideChats };
+export const createChats: CommandRule<'create:chats'> = {
+  dependencies: chatDependencies,
+  decide: (facts, chats, caller) => decideChats('create:chats', facts, chats, caller),
+};
 
 export const createChat: CommandRule<'create:chat'> = {
   dependencies: (chat, caller) => chatDependencies({ username: chat.username, chats: [chat] }, caller),
-  decide: (facts, chat, caller) => decideChats(facts, { username: chat.username, chats: [chat] }, caller),
+  decide: (facts, chat, caller) => decideChats('create:chat', facts, { username: chat.username, chats: [chat] }, caller),
 };
 
 /** The `replyTo` of a chat, from its body or its current state. */
@@ -49,7 +53,7 @@ const chatTargetDependencies = ({ username, chatSeq }: ChatTarget) => ({
 export const updateChat: CommandRule<'update:chat'> = {
   dependencies: chatTargetDependencies,
   decide(facts, { username, chatSeq, message }, caller) {
-    const { member, entry, state, changedBy } = requireChangeableChat(facts, { username, chatSeq }, caller);
+    const { member, entry, state, changedBy } = requireChangeableChat('update:chat', facts, { username, chatSeq }, caller);
     if (isDeleted(state)) throw new ChatError('chat_not_found');
     requireHeadroom(facts, caller.headroom);
     // The body is erased with the text; `replyTo` must be copied.
@@ -68,7 +72,7 @@ export const updateChat: CommandRule<'update:chat'> = {
 export const deleteChat: CommandRule<'delete:chat'> = {
   dependencies: chatTargetDependencies,
   decide(facts, { username, chatSeq }, caller) {
-    const { member, state, changedBy } = requireChangeableChat(facts, { username, chatSeq }, caller);
+    const { member, state, changedBy } = requireChangeableChat('delete:chat', facts, { username, chatSeq }, caller);
     if (isDeleted(state)) return [];
     const value = { deleted: true } satisfies ChatValue;
     return [
@@ -82,10 +86,7 @@ export const deleteChat: CommandRule<'delete:chat'> = {
   },
 };
 
-/** Returns a chat that the caller may change: their own, or any chat if they own the room. */
-function requireChangeableChat(facts: RoomFacts, { username, chatSeq }: ChatTarget, caller: Caller) {
-  const member = requireMember(facts, username, caller);
-  const chat = requireChat(facts, chatSeq);
-  if (chat.entry.author !== caller.author && !isOwner(facts, member)) throw new ChatError('not_allowed');
-  return { member, ...chat };
+function requireChangeableChat(event: CommandName, facts: RoomFacts, target: ChatTarget, caller: Caller) {
+  const member = requirePermission(event, facts, target, caller);
+  return { member, ...requireChat(facts, target.chatSeq) };
 }

@@ -87,10 +87,6 @@ export function requireMember(facts: RoomFacts, username: string | undefined, ca
 
 export const isOwner = (facts: RoomFacts, member: MemberValue): boolean => requireSettings(facts).owner === member.author;
 
-export function requireOwner(facts: RoomFacts, member: MemberValue): void {
-  if (!isOwner(facts, member)) throw new ChatError('not_allowed');
-}
-
 /** Returns the entry of a chat with its current state. `changedBy` is the seq of the entry that last changed it. */
 export function requireChat(facts: RoomFacts, seq: number): { entry: Entry; state: ChatValue | undefined; changedBy: number | undefined } {
   const entry = facts.entries.get(seq);

@@ -2,7 +2,6 @@
 import { ChatError, isSameLineage, type Member, type RequestPayload, type ResponsePayload } from '@engawa/protocol';
 import type { KeyState, RoomFacts, Store } from '../store/contract.ts';
 import {
-  type Caller,
   type CommandRule,
   callerMemberKeys,
   type DraftEntry,
@@ -11,15 +10,13 @@ import {
   isLargeRoom,
   isOwner,
   memberCount,
-  requireMember,
-  requireOwner,
   requireRoom,
   requireSettings,
 } from './command.ts';
 import type { CommandResult } from './execute-command.ts';
 import { claimName, expiredNamesake, nameKeys, nameRefusal, namesakeKeys } from './member-names.ts';
+import { requirePermission } from './permissions.ts';
 import { requireHeadroom, UPKEEP_QUOTA_FACTOR } from './quotas.ts';
-import { requireReadAccess } from './read-access.ts';
 import { readerKeyValues, readSeqOf } from './read-marks.ts';
 import type { ResponseBudget } from './response-budget.ts';
 import { type MembershipRecord, type MemberValue, memberFamily, memberKey, memberKeyPart, readerKey, settingsKey } from './room-keys.ts';
@@ -61,12 +58,15 @@ export const removeMember: CommandRule<'remove:member'> = {
     requireRoom(facts);
     const leaving = findMember(facts, username);
     if (!leaving) return [];
-    const key = memberKey(username);
-    if (leaving.author === caller.author)
-      return [draftLeave(key, leaving, { by: leaving, reason: 'left', quiet: isLargeRoom(facts, caller.largeRoomThreshold) })];
-    const owner = requireMember(facts, caller.username, caller);
-    requireOwner(facts, owner);
-    return [draftLeave(key, leaving, { by: owner, reason: 'removed', quiet: false })];
+    const by = requirePermission('remove:member', facts, { username }, caller);
+    const isOwnLeave = by.author === leaving.author;
+    return [
+      draftLeave(memberKey(username), leaving, {
+        by: isOwnLeave ? leaving : by,
+        reason: isOwnLeave ? 'left' : 'removed',
+        quiet: isOwnLeave && isLargeRoom(facts, caller.largeRoomThreshold),
+      }),
+    ];
   },
 };
 
@@ -149,7 +149,6 @@ export async function lastBroadcastIdAt(store: Store, roomId: string, { seq, id 
 export async function listMembers(
   store: Store,
   { roomId, after, limit }: RequestPayload<'list:members'>,
-  caller: Caller,
 ): Promise<ResponsePayload<'list:members'>> {
   const facts = await store.read(roomId, { keys: [settingsKey], counts: [''] });
   requireRoom(facts);
@@ -165,7 +164,6 @@ export async function listMembers(
     const read = readSeqOf(readers.keys.get(readerKey(member.author)), key);
     return { username: member.username, role: roleOf(isOwner(facts, member)), since: key.seq, presence, read };
   });
-  await requireReadAccess(store, roomId, caller);
   return { roomId, epoch: String(facts.epoch), seq: facts.head, members, count: memberCount(facts), more };
 }
 

@@ -1,7 +1,8 @@
 /** The rules of the commands that add and remove reactions. */
-import { ChatError, LIMITS } from '@engawa/protocol';
+import { ChatError, type CommandName, LIMITS } from '@engawa/protocol';
 import type { RoomFacts } from '../store/contract.ts';
-import { type Caller, type CommandRule, draftEntry, isDeleted, requireChat, requireMember } from './command.ts';
+import { type Caller, type CommandRule, draftEntry, isDeleted, requireChat } from './command.ts';
+import { requirePermission } from './permissions.ts';
 import { requireHeadroom } from './quotas.ts';
 import { chatKey, decodeReaction, memberKey, REACTION_VALUE, reactionFamily, reactionKey } from './room-keys.ts';
 
@@ -20,7 +21,7 @@ const dependencies = ({ username, chatSeq, reaction }: ReactionInput, { author }
 export const addReaction: CommandRule<'add:reaction'> = {
   dependencies,
   decide(facts, input, caller) {
-    const { member, key, isPresent } = prepareReaction(facts, input, caller);
+    const { member, key, isPresent } = prepareReaction('add:reaction', facts, input, caller);
     if (isPresent) return [];
     requireHeadroom(facts, caller.headroom);
     requireReactionSlot(facts, input);
@@ -32,14 +33,14 @@ export const addReaction: CommandRule<'add:reaction'> = {
 export const removeReaction: CommandRule<'remove:reaction'> = {
   dependencies,
   decide(facts, input, caller) {
-    const { member, key, isPresent } = prepareReaction(facts, input, caller);
+    const { member, key, isPresent } = prepareReaction('remove:reaction', facts, input, caller);
     const { chatSeq, reaction } = input;
     return isPresent ? [draftEntry('remove:reaction', member, { chatSeq, reaction }, { keyUpdates: [[key, null]] })] : [];
   },
 };
 
-function prepareReaction(facts: RoomFacts, { username, chatSeq, reaction }: ReactionInput, caller: Caller) {
-  const member = requireMember(facts, username, caller);
+function prepareReaction(event: CommandName, facts: RoomFacts, { username, chatSeq, reaction }: ReactionInput, caller: Caller) {
+  const member = requirePermission(event, facts, { username }, caller);
   if (isDeleted(requireChat(facts, chatSeq).state)) throw new ChatError('chat_not_found');
   const key = reactionKey(chatSeq, reaction, caller.author);
   return { member, key, isPresent: facts.keys.has(key) };

@@ -1,10 +1,11 @@
 /** The rules of the commands that create, update and delete rooms, and the query list:rooms. */
 import { ChatError, type RequestPayload, type ResponsePayload } from '@engawa/protocol';
 import type { DraftTicket, Json, RoomSummary, Store } from '../store/contract.ts';
-import { type CommandRule, draftEntry, memberCount, requireMember, requireOwner, requireSettings } from './command.ts';
+import { type CommandRule, draftEntry, memberCount, requireSettings } from './command.ts';
 import { comparisonForms } from './confusables.ts';
 import { reserveName } from './member-names.ts';
 import { draftJoin } from './members.ts';
+import { requirePermission } from './permissions.ts';
 import { CONTENT_QUOTA_FACTOR, quotaExceeded, requireHeadroom, requireRoomQuota, UPKEEP_QUOTA_FACTOR } from './quotas.ts';
 import { readSeqOf } from './read-marks.ts';
 import { ResponseBudget } from './response-budget.ts';
@@ -95,8 +96,7 @@ async function isFormTaken(store: Store, roomId: string, form: string): Promise<
 export const updateRoom: CommandRule<'update:room'> = {
   dependencies: ({ username }) => ({ keys: [settingsKey, memberKey(username)] }),
   decide(facts, { username, topic, retention }, caller) {
-    const member = requireMember(facts, username, caller);
-    requireOwner(facts, member);
+    const member = requirePermission('update:room', facts, { username }, caller);
     // An owner frees space by a stricter retention.
     requireHeadroom(facts, caller.headroom, retention && topic === undefined ? UPKEEP_QUOTA_FACTOR : CONTENT_QUOTA_FACTOR);
     const changes = { ...(topic !== undefined && { topic }), ...(retention && { retention }) };
@@ -108,8 +108,7 @@ export const updateRoom: CommandRule<'update:room'> = {
 export const deleteRoom: CommandRule<'delete:room'> = {
   dependencies: ({ username }) => ({ keys: [settingsKey, memberKey(username)] }),
   decide(facts, { username }, caller) {
-    const member = requireMember(facts, username, caller);
-    requireOwner(facts, member);
+    const member = requirePermission('delete:room', facts, { username }, caller);
     return [draftEntry('delete:room', member, {}, { endsRoom: true })];
   },
 };
