@@ -45,7 +45,7 @@ export function withTestBed<Result>(
 }
 
 export function requireAllJoined({ joined, wanted, refusals }: JoinResult): void {
-  if (joined < wanted) throw new Error(`Only ${joined} of ${wanted} could join: ${refusals.join()}`);
+  if (joined < wanted) throw new Error([`Only ${joined} of ${wanted} could join in time`, ...refusals.slice(0, 1)].join(': '));
 }
 
 /** Milliseconds, rates a second, CPU in cores, MiB. */
