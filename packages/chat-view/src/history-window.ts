@@ -194,7 +194,7 @@ export class HistoryWindow {
     const generation = this.#generation;
     const page = await this.#source.history(range);
     if (!page.ok || generation !== this.#generation || page.epoch !== this.#source.position.epoch) return undefined;
-    return { chats: page.chats.map((chat) => ({ chat, asOf: page.asOf })), hasOlder: page.more.before };
+    return { chats: page.chats.map((chat) => ({ chat, asOf: page.asOf })), hasOlder: page.hasMore.before };
   }
 
   /** Changes that were broadcast while the page was in flight may be missing in it. */

@@ -7,7 +7,7 @@ import { isConfirmed } from './history-window.ts';
 export interface Unread {
   count: number;
   /** Whether there are more than the counted ones. */
-  more: boolean;
+  hasMore: boolean;
   mentions: number;
 }
 
@@ -21,19 +21,19 @@ export function countUnread(
   chats: readonly TimelineChat[],
   { readSeq, me, hasOlder }: { readSeq: number; me: string; hasOlder: boolean },
 ): Unread {
-  const unread: Unread = { count: 0, more: false, mentions: 0 };
+  const unread: Unread = { count: 0, hasMore: false, mentions: 0 };
   for (let at = chats.length - 1; at >= 0; at -= 1) {
     const chat = chats[at] as TimelineChat;
     if (!isConfirmed(chat) || chat.username === me || chat.deleted) continue;
     if (chat.seq <= readSeq) return unread;
-    if (unread.count >= MAX_COUNT) return { ...unread, more: true };
+    if (unread.count >= MAX_COUNT) return { ...unread, hasMore: true };
     unread.count += 1;
     if (mentionsMe(chat, me)) unread.mentions += 1;
   }
-  return { ...unread, more: hasOlder && unread.count > 0 };
+  return { ...unread, hasMore: hasOlder && unread.count > 0 };
 }
 
-export const formatUnread = ({ count, more }: Unread): string => `${count}${more ? '+' : ''}`;
+export const formatUnread = ({ count, hasMore }: Unread): string => `${count}${hasMore ? '+' : ''}`;
 
 function mentionsMe(chat: TimelineChat, me: string): boolean {
   const known = mentionCache.get(chat);

@@ -91,7 +91,14 @@ function pageOf(
   if (around !== undefined) first = Math.max(0, chats.findIndex((chat) => chat.seq >= around) - Math.floor(limit / 2));
   if (first < 0) first = chats.length;
   const end = before === undefined ? Math.min(chats.length, first + limit) : to;
-  return { ok: true, epoch: 'e', seq, asOf: seq, chats: chats.slice(first, end), more: { before: first > 0, after: end < chats.length } };
+  return {
+    ok: true,
+    epoch: 'e',
+    seq,
+    asOf: seq,
+    chats: chats.slice(first, end),
+    hasMore: { before: first > 0, after: end < chats.length },
+  };
 }
 
 type Step =

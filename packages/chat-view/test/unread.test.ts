@@ -9,9 +9,9 @@ const count = (chats: Chat[], { readSeq = 0, hasOlder = false } = {}) => countUn
 test('chats of others after the last read one are unread, but for deleted ones', () => {
   const deleted = chat(5, { message: null, deleted: true });
   const chats = [chat(2), chat(3), chat(4, { username: 'aya' }), deleted, chat(7, { message: '@aya, are you there?' })];
-  expect(count(chats)).toEqual({ count: 3, more: false, mentions: 1 });
-  expect(count(chats, { readSeq: 2 })).toEqual({ count: 2, more: false, mentions: 1 });
-  expect(count(chats, { readSeq: 7 })).toEqual({ count: 0, more: false, mentions: 0 });
+  expect(count(chats)).toEqual({ count: 3, hasMore: false, mentions: 1 });
+  expect(count(chats, { readSeq: 2 })).toEqual({ count: 2, hasMore: false, mentions: 1 });
+  expect(count(chats, { readSeq: 7 })).toEqual({ count: 0, hasMore: false, mentions: 0 });
 });
 
 test('the count is incomplete if the last read chat is not loaded, or above 999', () => {

@@ -147,13 +147,13 @@ test('listRooms waits for a connection, over as many as necessary, and fails whe
   const client = newClient(hall);
   hall.failNext('list:rooms', { code: 'rate_limited', retryable: true, retryAfterMs: 3_000 });
   hall.failNext('list:rooms', 'lost');
-  hall.failNext('list:rooms', { rooms: [{ roomId: 'b' }], more: true });
+  hall.failNext('list:rooms', { rooms: [{ roomId: 'b' }], hasMore: true });
   const listing = client.listRooms({ after: 'a', limit: 1 });
   await advanceTime(60_000);
   expect(hall.requestsOf('list:rooms')).toEqual([]);
   hall.open();
   await advanceTime(30_000);
-  expect(await listing).toEqual({ ok: true, rooms: [{ roomId: 'b' }], more: true });
+  expect(await listing).toEqual({ ok: true, rooms: [{ roomId: 'b' }], hasMore: true });
   expect(hall.requestsOf('list:rooms')).toEqual(Array.from({ length: 3 }, () => ({ after: 'a', limit: 1 })));
 
   hall.failNext('list:rooms', { code: 'invalid_payload' });

@@ -54,13 +54,13 @@ test('the rooms of a server are listed page by page', async () => {
   for (const roomId of ['a', 'b', 'c']) await client.join(roomId, { username: 'aya', create: true, topic: `about ${roomId}` });
   expect(await client.listRooms({ limit: 2 })).toMatchObject({
     ok: true,
-    more: true,
+    hasMore: true,
     rooms: [
       { roomId: 'a', topic: 'about a' },
       { roomId: 'b', members: 1 },
     ],
   });
-  expect(await client.listRooms({ after: 'b' })).toMatchObject({ ok: true, more: false, rooms: [{ roomId: 'c' }] });
+  expect(await client.listRooms({ after: 'b' })).toMatchObject({ ok: true, hasMore: false, rooms: [{ roomId: 'c' }] });
 });
 
 test('two clients with one session receive each other’s chats, and a leave of one is a leave of both', async () => {

@@ -189,7 +189,7 @@ test('a client that resumes over entries that are not broadcast receives the cou
   for (const by of ['cho', 'dan']) hall.log?.add({ kind: 'add:member', by, quiet: true });
   hall.failNext('resume:rooms', {
     rooms: [
-      { ...{ outcome: 'caught_up', roomId: ROOM, entries: [] }, ...hall.log!.positionAt(3), counted: { asOf: 3, members: 3, online: 2 } },
+      { ...{ outcome: 'caught_up', roomId: ROOM, entries: [] }, ...hall.log!.positionAt(3), counts: { asOf: 3, members: 3, online: 2 } },
     ],
   });
   hall.open();
@@ -204,7 +204,7 @@ test('a large room names some typing members and says that there are more, for s
   const { room } = await joinRoom(newClient(hall));
   const told: (readonly string[])[] = [];
   room.on('typing', (usernames) => told.push(usernames));
-  const say = (usernames: string[], several: boolean) => hall.emit('typing:changed', { roomId: ROOM, usernames, several });
+  const say = (usernames: string[], hasMore: boolean) => hall.emit('typing:changed', { roomId: ROOM, usernames, hasMore });
   say(['aya', 'ben', 'cho'], true);
   expect([room.typingUsers, room.hasMoreTypingUsers]).toEqual([['ben', 'cho'], true]);
   say(['ben', 'cho'], true);
@@ -608,7 +608,7 @@ test('a command without an answer is repeated under the same client id until it 
 test('members can be listed by every member', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
-  hall.failNext('list:members', { members: [{ username: 'aya' }], count: 1, more: false });
+  hall.failNext('list:members', { members: [{ username: 'aya' }], count: 1, hasMore: false });
   expect(await room.listMembers({ after: 'a', limit: 7 })).toMatchObject({ ok: true, count: 1 });
   expect(hall.requestsOf('list:members')).toEqual([{ roomId: ROOM, after: 'a', limit: 7 }]);
 });

@@ -40,10 +40,10 @@ async function chatsIn(folder: string): Promise<Map<string, [by: string, message
   const found = new Map<string, [string, unknown][]>();
   for (const { room } of (await store.listRooms({ limit: 1_000 })).rooms) {
     const entries: Entry[] = [];
-    for (let more = true; more; ) {
+    for (let hasMore = true; hasMore; ) {
       const page = await store.readPage(room, { after: entries.at(-1)?.seq ?? 0, limit: 10_000 });
       entries.push(...page.entries);
-      more = page.more;
+      hasMore = page.hasMore;
     }
     expect(entries[0]?.kind).toBe('create:room');
     expect(entries.slice(1).every(({ kind, listed, quiet }) => kind === 'create:chat' && listed && !quiet)).toBe(true);
@@ -149,9 +149,9 @@ test('a plain Socket.IO client reads the imported rooms and takes a name that wa
   const { rooms } = await requestOk(socket, 'list:rooms', {});
   expect(rooms.map(({ roomId, members }) => [roomId, members])).toContainEqual(['a::b', 0]);
   await requestOk(socket, 'add:member', { roomId: 'lobby', username: 'aya' });
-  const { chats, more } = await requestOk(socket, 'list:chats', { roomId: 'lobby' });
+  const { chats, hasMore } = await requestOk(socket, 'list:chats', { roomId: 'lobby' });
   expect(chats.map(({ username, message }) => [username, message])).toEqual(LOBBY);
-  expect(more).toEqual({ before: false, after: false });
+  expect(hasMore).toEqual({ before: false, after: false });
   await requestOk(socket, 'create:chat', { roomId: 'lobby', username: 'aya', message: 'so many years' });
   const answer = (await socket.emitWithAck('delete:chat', { roomId: 'lobby', username: 'aya', chatSeq: 2 })) as object;
   expect(answer).toMatchObject({ ok: false, error: { code: 'not_allowed' } });

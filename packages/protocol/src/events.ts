@@ -60,7 +60,7 @@ interface EphemeralDefinition extends EventFields {
 
 type EventDefinition = CommandDefinition | QueryDefinition | EphemeralDefinition;
 
-const { roomId, username, clientId, message, topic, retention, reaction, seq, epoch, at, entryId, tail, presence, durability, replyTo } =
+const { roomId, username, clientId, message, topic, retention, reaction, seq, epoch, at, entryId, lastId, presence, durability, replyTo } =
   model;
 
 /** The position of a command's entry. A response without `id` means: nothing had to change, the room is at this position. */
@@ -81,7 +81,7 @@ const membershipFields = {
 };
 
 const joinResponse = positionResponse.extend({
-  tail,
+  lastId,
   ...membershipFields,
   session: z
     .string()
@@ -99,9 +99,9 @@ const bytes = z
   .min(1)
   .optional()
   .describe(
-    'Largest size of the response in bytes of JSON, for example for a slow connection: then there are fewer items, and `more`. There is always at least one item, and at most a megabyte.',
+    'Largest size of the response in bytes of JSON, for example for a slow connection: then there are fewer items, and `hasMore` says so. There is always at least one item, and at most a megabyte.',
   );
-const more = z.boolean().describe('Whether there is more in the direction of the request.');
+const hasMore = z.boolean().describe('Whether there is more in the direction of the request.');
 
 /** An entry that a client missed, as it was broadcast. */
 const missedEntry = model.entry
@@ -126,7 +126,7 @@ const heldPosition = z.object({ roomId, username, ...positionFields });
 const hasDistinctRooms = (rooms: { roomId: string }[]): boolean => new Set(rooms.map((room) => room.roomId)).size === rooms.length;
 
 /** The position from which to continue. */
-const resumePosition = { roomId, epoch, seq: seq.min(0), id: tail };
+const resumePosition = { roomId, epoch, seq: seq.min(0), id: lastId };
 const page = model.chatPage.describe('The newest chats in their current state.');
 /** Counts, if the missed entries include joins and leaves that a large room does not broadcast. */
 const memberCounts = z
@@ -140,13 +140,13 @@ const resumeResult = z.discriminatedUnion('outcome', [
     outcome: z.literal('caught_up'),
     ...resumePosition,
     entries: z.array(missedEntry).describe(MISSED_ENTRIES_DESCRIPTION),
-    counted: memberCounts,
+    counts: memberCounts,
   }),
   z.object({
     outcome: z.literal('more'),
     ...resumePosition,
     entries: z.array(missedEntry).describe(MISSED_ENTRIES_DESCRIPTION),
-    counted: memberCounts,
+    counts: memberCounts,
     head: seq.optional().describe('The newest entry of the room. Missing if there was no space for entries of this room.'),
   }),
   z.object({
@@ -343,7 +343,7 @@ export const events = {
     permission: 'anyone',
     rate: 'packets',
     payload: z.object({ after: roomId.optional().describe('Continue after this room.'), limit }),
-    response: z.object({ rooms: z.array(model.room), more }),
+    response: z.object({ rooms: z.array(model.room), hasMore }),
     errors: [],
   },
   'list:members': {
@@ -358,7 +358,7 @@ export const events = {
       seq,
       members: z.array(model.member),
       count: z.int().describe('The total number of members.'),
-      more,
+      hasMore,
     }),
     errors: readerErrors,
   },
@@ -384,7 +384,7 @@ export const events = {
       roomId,
       epoch,
       seq: seq.describe('The newest entry of the room when the page was read.'),
-      tail,
+      lastId,
       ...model.chatPage.shape,
     }),
     errors: readerErrors,
@@ -508,7 +508,7 @@ export const notices = {
     payload: z.object({
       roomId,
       usernames: sampleNames.describe('Some of the members who are typing.'),
-      several: z.boolean().describe('Whether more members are typing than `usernames` lists.'),
+      hasMore: z.boolean().describe('Whether more members are typing than `usernames` lists.'),
     }),
   },
   'position:changed': {

@@ -84,7 +84,7 @@ export const epoch = z
   .describe("One incarnation of the room's log; another epoch means another log. The part before a dot is the same in all forks of a log.");
 export const at = z.number().describe('The time by the clock of the server: milliseconds since 1970. It never decreases inside a room.');
 export const entryId = z.string().describe('Unique id of the entry.');
-export const tail = entryId
+export const lastId = entryId
   .nullable()
   .describe('The `id` of the newest broadcast entry up to that position: the next broadcast entry has it as `prev`.');
 
@@ -134,7 +134,7 @@ export type Chat = z.infer<typeof chat>;
 export const chatPage = z.object({
   chats: z.array(chat),
   asOf: z.int().describe('Edits, deletions and reactions up to this entry are included in the chats; later ones are not.'),
-  more: z
+  hasMore: z
     .object({ before: z.boolean().describe('There are older chats.'), after: z.boolean().describe('There are newer chats.') })
     .describe('Whether there are older and newer chats than those of the page.'),
 });

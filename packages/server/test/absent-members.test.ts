@@ -28,13 +28,13 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     await requestOk(aya, 'create:room', { roomId, username: 'aya' });
     const presences = collectEvents(aya, 'update:presence:success');
     const joined = collectEvents(aya, 'add:member:success');
-    const { session, epoch, seq, tail } = await requestOk(ben, 'add:member', { roomId, username: name });
+    const { session, epoch, seq, lastId } = await requestOk(ben, 'add:member', { roomId, username: name });
     await until(() => joined.length === 1, 'it is told');
     const comings = [collectEvents(aya, 'add:member:success'), collectEvents(aya, 'remove:member:success')];
     drop(ben);
     await until(() => presences.at(-1)?.presence === 'offline', 'it is seen that they are gone');
     await until(async () => (await leaseOf(store, name)) === 'expired', 'the grace is over');
-    return { url, store, aya, session, presences, comings, held: { roomId, username: name, epoch, seq, id: tail } };
+    return { url, store, aya, session, presences, comings, held: { roomId, username: name, epoch, seq, id: lastId } };
   }
 
   test('who naps is offline, and then back, and neither leaves nor joins', async () => {

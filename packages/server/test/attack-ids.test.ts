@@ -234,10 +234,10 @@ describe.each(storeKinds.map(([name, open], place) => [name, open, place === 0 ?
 
     async function everyMember(socket: Socket, limit: number): Promise<string[]> {
       const names: string[] = [];
-      for (let more = true; more; ) {
+      for (let hasMore = true; hasMore; ) {
         const page = await requestOk(socket, 'list:members', { roomId: ROOM, limit, ...(names.length > 0 && { after: names.at(-1)! }) });
         names.push(...page.members.map((member) => member.username));
-        more = page.more;
+        hasMore = page.hasMore;
       }
       return names;
     }

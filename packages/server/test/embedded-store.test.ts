@@ -168,7 +168,7 @@ describe('a folder of format 1', () => {
         ['ben', { value: 1, seq: 2, lease: 'released' }],
         ['cho', { value: 1, seq: 3 }],
       ],
-      more: false,
+      hasMore: false,
     });
     expect((await store.read('den', { counts: [''] })).counts).toEqual(new Map([['', new Map([['member', 3]])]]));
     expect(await store.findByIdempotencyKey('den', 'aya:1')).toEqual({
@@ -950,7 +950,7 @@ async function entriesOf(store: Store) {
     page = await store.readPage('den', { after: entries.length, limit: 10_000 })
   ) {
     entries.push(...page.entries);
-    if (page.more) continue;
+    if (page.hasMore) continue;
     expect(entries.map(({ seq }) => seq)).toEqual(times(entries.length, (index) => index + 1));
     expect(page.head).toBe(entries.length);
     return entries;

@@ -213,7 +213,7 @@ describe('presence', () => {
       const [aya, phone] = [await connect(url), await connect(url)];
       await requestOk(aya, 'create:room', { roomId, username: 'aya' });
       const joined = collectEvents(aya, 'add:member:success');
-      const { session, epoch, seq, tail } = await requestOk(phone, 'add:member', { roomId, username: 'phone' });
+      const { session, epoch, seq, lastId } = await requestOk(phone, 'add:member', { roomId, username: 'phone' });
       await until(() => joined.length === 1, 'it is told');
       const comings = [collectEvents(aya, 'add:member:success'), collectEvents(aya, 'remove:member:success')];
       const presences = collectEvents(aya, 'update:presence:success');
@@ -221,7 +221,7 @@ describe('presence', () => {
       await until(() => presences.at(-1)?.presence === 'offline', 'it is seen that it is gone');
       await new Promise((resolve) => setTimeout(resolve, 40_000));
       const back = await connect(url, { auth: { session } });
-      const { rooms } = await requestOk(back, 'resume:rooms', { rooms: [{ roomId, username: 'phone', epoch, seq, id: tail }] });
+      const { rooms } = await requestOk(back, 'resume:rooms', { rooms: [{ roomId, username: 'phone', epoch, seq, id: lastId }] });
       expect(rooms[0]).toMatchObject({ outcome: 'caught_up' });
       await until(() => comings.flat().length > 0 || presences.at(-1)?.presence === 'online', 'it is seen that it is back');
       return comings;

@@ -49,8 +49,8 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     const others = [collectEvents(owner, 'add:member:success'), collectEvents(owner, 'remove:member:success')];
     const socket = await connect(url);
     const [joined, left] = [collectEvents(socket, 'add:member:success'), collectEvents(socket, 'remove:member:success')];
-    const { id, seq, tail, members } = await requestOk(socket, 'add:member', { roomId, username: 'late' });
-    expect(joined).toMatchObject([{ by: 'late', username: 'late', seq, id, prev: tail, quiet: true }]);
+    const { id, seq, lastId, members } = await requestOk(socket, 'add:member', { roomId, username: 'late' });
+    expect(joined).toMatchObject([{ by: 'late', username: 'late', seq, id, prev: lastId, quiet: true }]);
     expect(members).toBe(LARGE + 1);
     await until(() => told.at(-1)?.members === LARGE + 1, 'the owner sees one more');
     expect(told.at(-1)).toMatchObject({ roomId, asOf: seq, online: LARGE + 1, joined: ['late'], left: [] });
@@ -91,15 +91,15 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     const resume = async (from: { seq: number; id?: string | null | undefined }) =>
       (await requestOk(back, 'resume:rooms', { rooms: [{ roomId, username, epoch, ...from }] })).rooms[0];
     const caughtUp = { outcome: 'caught_up', seq: seq + 3, id, entries: [] };
-    expect(await resume({ seq, id })).toMatchObject({ ...caughtUp, counted: { asOf: seq + 3, members: LARGE + 1, online: LARGE + 1 } });
+    expect(await resume({ seq, id })).toMatchObject({ ...caughtUp, counts: { asOf: seq + 3, members: LARGE + 1, online: LARGE + 1 } });
     expect(await resume({ seq })).toMatchObject(caughtUp);
     const heard = collectEvents(back, 'create:chat:success');
     const next = await say(owner, 'guest 0', 'after');
     await until(() => heard.length === 1, 'he hears on');
     expect(heard).toMatchObject([{ seq: seq + 4, prev: id }]);
     const now = await resume({ seq, id });
-    expect(now).toMatchObject({ outcome: 'caught_up', seq: next.seq, id: next.id, entries: [{ message: 'after' }], counted: {} });
-    expect(await resume({ seq: next.seq, id: next.id })).not.toHaveProperty('counted');
+    expect(now).toMatchObject({ outcome: 'caught_up', seq: next.seq, id: next.id, entries: [{ message: 'after' }], counts: {} });
+    expect(await resume({ seq: next.seq, id: next.id })).not.toHaveProperty('counts');
     expect(later.socket.connected).toBe(true);
   });
 
@@ -122,17 +122,18 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     const { socket } = await join(url, 'before');
     const own = collectEvents(socket, 'add:member:success');
     const joined = await requestOk(socket, 'add:member', { roomId, username: 'late' });
-    const { epoch, seq, id, tail } = joined;
-    expect(own).toMatchObject([{ quiet: true, seq, id, prev: tail }]);
-    expect(id).not.toBe(tail);
+    const { epoch, seq, id, lastId } = joined;
+    expect(own).toMatchObject([{ quiet: true, seq, id, prev: lastId }]);
+    expect(id).not.toBe(lastId);
     await join(url, 'later');
     const resume = async (from: { seq: number; id?: string | null | undefined }, limit = 500) =>
       (await requestOk(socket, 'resume:rooms', { rooms: [{ roomId, username: 'late', epoch, ...from }], limit })).rooms[0];
     const isTold = (message: string) => ({ epoch, entries: [{ message }] });
-    for (const shown of [id, tail]) expect(await resume({ seq, id: shown })).toMatchObject({ outcome: 'caught_up', id: tail, entries: [] });
+    for (const shown of [id, lastId])
+      expect(await resume({ seq, id: shown })).toMatchObject({ outcome: 'caught_up', id: lastId, entries: [] });
     const first = await say(owner, 'guest 0', 'first');
     await say(owner, 'guest 0', 'second');
-    for (const shown of [id, tail]) {
+    for (const shown of [id, lastId]) {
       const part = await resume({ seq, id: shown }, 2);
       expect(part).toMatchObject({ outcome: 'more', ...isTold('first') });
       expect(await resume({ seq: first.seq, id: first.id })).toMatchObject({ outcome: 'caught_up', ...isTold('second') });
@@ -153,7 +154,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
       drafts: Array.from({ length: 600 }, (__, number) => ({ id: `b${number}`, ...quiet })),
     });
     const far = { seq: again.seq, id: again.id };
-    expect(await resume(far, 100)).toMatchObject({ outcome: 'caught_up', id: again.tail, entries: [] });
+    expect(await resume(far, 100)).toMatchObject({ outcome: 'caught_up', id: again.lastId, entries: [] });
     await say(owner, 'guest 0', 'third');
     expect(await resume(far, 100)).toMatchObject({ outcome: 'caught_up', ...isTold('third') });
     expect(await resume({ ...far, id: 'of another log' }, 100)).toMatchObject({ outcome: 'reset' });
@@ -209,9 +210,9 @@ test('a join that is asked for again is answered as the first time, with a place
   const first = await requestOk(socket, 'add:member', ask);
   const said = await say(owner, 'guest 0', 'next');
   const again = await requestOk(socket, 'add:member', ask);
-  const place = ({ epoch, seq, id, tail }: typeof first) => ({ epoch, seq, id, tail });
+  const place = ({ epoch, seq, id, lastId }: typeof first) => ({ epoch, seq, id, lastId });
   expect(place(again)).toEqual(place(first));
-  const [resumed] = (await requestOk(socket, 'resume:rooms', { rooms: [{ ...ask, ...place(again), id: again.tail }] })).rooms;
+  const [resumed] = (await requestOk(socket, 'resume:rooms', { rooms: [{ ...ask, ...place(again), id: again.lastId }] })).rooms;
   expect(resumed).toMatchObject({ outcome: 'caught_up', seq: said.seq, entries: [{ message: 'next' }] });
 });
 
@@ -227,7 +228,7 @@ test('members on several servers are counted together, by each', async () => {
   await requestOk(farther.socket, 'start:typing', { roomId, username: 'farther' });
   const typing = collectEvents(one.owner, 'typing:changed');
   await until(() => typing.length > 0, 'he is seen from afar');
-  expect(typing).toEqual([{ roomId, usernames: ['farther'], several: false }]);
+  expect(typing).toEqual([{ roomId, usernames: ['farther'], hasMore: false }]);
   drop(farther);
   await until(() => near.at(-1)?.online === LARGE + 1 && there.at(-1)?.online === LARGE + 1, 'both see that he dropped');
 });
@@ -241,14 +242,14 @@ describe('signals', () => {
     const type = ({ socket, username }: Guest) => requestOk(socket, 'start:typing', { roomId, username });
     await type(guests[1]!);
     await until(() => told.length === 1, 'one types');
-    expect(told[0]).toEqual({ roomId, usernames: ['guest 1'], several: false });
+    expect(told[0]).toEqual({ roomId, usernames: ['guest 1'], hasMore: false });
     await Promise.all(guests.slice(2).map(type));
     await until(() => told.length === 2, 'several type');
-    expect(told[1]).toMatchObject({ several: true });
+    expect(told[1]).toMatchObject({ hasMore: true });
     expect(told[1]?.usernames).toHaveLength(3);
     await Promise.all(guests.slice(1).map(({ socket, username }) => requestOk(socket, 'stop:typing', { roomId, username })));
     await until(() => told.length === 3, 'nobody types');
-    expect(told[2]).toEqual({ roomId, usernames: [], several: false });
+    expect(told[2]).toEqual({ roomId, usernames: [], hasMore: false });
     expect(heard.filter((event) => event.endsWith('typing:success'))).toEqual([]);
   });
 

@@ -8,7 +8,7 @@ const PAGE = new URL('../../../docs/protocol.md', import.meta.url);
 /** Everybody hears who is there, at their own times; the examples leave it out. */
 const PRESENCE = '42["update:presence:success",';
 /** Is another one each time; where an example says one twice it is the same twice. */
-const VARIABLE = new Set(['sid', 'pid', 'session', 'epoch', 'id', 'prev', 'tail', 'at', 'durability']);
+const VARIABLE = new Set(['sid', 'pid', 'session', 'epoch', 'id', 'prev', 'lastId', 'at', 'durability']);
 
 interface Block {
   kind: string;

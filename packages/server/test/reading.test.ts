@@ -22,8 +22,8 @@ const entriesAfter = (socket: Socket, { epoch, seq, id }: Position, limit?: numb
   requestOk(socket, 'list:entries', { roomId, epoch, seq, id, ...(limit !== undefined && { limit }) });
 
 async function newest(socket: Socket): Promise<Position> {
-  const { epoch, seq, tail } = await requestOk(socket, 'list:chats', { roomId, limit: 1 });
-  return { epoch, seq, id: tail };
+  const { epoch, seq, lastId } = await requestOk(socket, 'list:chats', { roomId, limit: 1 });
+  return { epoch, seq, id: lastId };
 }
 
 const shown = ({ entries }: ResponsePayload<'list:entries'>) => entries.map(({ seq, kind, message }) => [seq, kind, message]);

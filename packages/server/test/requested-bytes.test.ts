@@ -11,7 +11,7 @@ async function rooms(count: number, chats: number) {
   const aya = await connect(url);
   const held = [];
   for (const roomId of Array.from({ length: count }, (_, index) => `room ${index}`)) {
-    const { epoch, seq, tail: id } = await requestOk(aya, 'create:room', { roomId, username: 'aya' });
+    const { epoch, seq, lastId: id } = await requestOk(aya, 'create:room', { roomId, username: 'aya' });
     held.push({ roomId, username: 'aya', epoch, seq, id });
     await requestOk(aya, 'create:chats', { roomId, username: 'aya', chats: Array.from({ length: chats }, () => ({ message: MESSAGE })) });
   }
@@ -24,7 +24,7 @@ test('a page has the nearest chats that fit, one in any case, and says that ther
   expect(page.chats.length).toBeGreaterThan(5);
   expect(bytesOf(page)).toBeLessThan(11_000);
   expect(page.chats.at(-1)?.seq).toBe(page.seq);
-  expect(page.more).toEqual({ before: true, after: false });
+  expect(page.hasMore).toEqual({ before: true, after: false });
   expect((await requestOk(aya, 'list:chats', { roomId: 'room 0', bytes: 1 })).chats).toHaveLength(1);
   expect((await requestOk(aya, 'list:chats', { roomId: 'room 0', bytes: 2 ** 40 })).chats).toHaveLength(50);
 });

@@ -47,10 +47,10 @@ async function replaceAll(store: Store, roomId: string): Promise<void> {
 
 const seqsOf = async (store: Store, roomId: string): Promise<number[]> => {
   const found: Entry[] = [];
-  for (let more = true; more; ) {
+  for (let hasMore = true; hasMore; ) {
     const page = await store.readPage(roomId, { after: found.at(-1)?.seq ?? 0, limit: 500, listed: true });
     found.push(...page.entries);
-    more = page.more;
+    hasMore = page.hasMore;
   }
   return found.map(({ seq }) => seq);
 };
@@ -126,29 +126,29 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
       const answer = await requestOk(aya, 'list:chats', { roomId: 'den', limit: LIMITS.pageMax, ...at });
       expect(frameOf(answer)).toBeLessThanOrEqual(FRAME_BYTES);
       for (const { message } of answer.chats) expect(message).toBe(LONG);
-      return { seqs: answer.chats.map(({ seq }) => seq), more: answer.more };
+      return { seqs: answer.chats.map(({ seq }) => seq), hasMore: answer.hasMore };
     };
     const down: number[] = [];
-    for (let more = true; more; ) {
-      const { seqs, more: isMore } = await page(down[0] === undefined ? {} : { before: down[0] });
+    for (let hasMore = true; hasMore; ) {
+      const { seqs, hasMore: isMore } = await page(down[0] === undefined ? {} : { before: down[0] });
       down.unshift(...seqs);
-      more = isMore.before;
+      hasMore = isMore.before;
     }
     expect(down).toEqual(all);
     const up: number[] = [];
-    for (let more = true; more; ) {
-      const { seqs, more: isMore } = await page({ after: up.at(-1) ?? 1 });
+    for (let hasMore = true; hasMore; ) {
+      const { seqs, hasMore: isMore } = await page({ after: up.at(-1) ?? 1 });
       up.push(...seqs);
-      more = isMore.after;
+      hasMore = isMore.after;
     }
     expect(up).toEqual(all);
     const middle = all[65] as number;
-    const { seqs, more } = await page({ around: middle });
+    const { seqs, hasMore } = await page({ around: middle });
     const first = all.indexOf(seqs[0] as number);
     expect(seqs).toEqual(all.slice(first, first + seqs.length));
     expect(seqs).toContain(middle);
     expect(seqs.at(-1)).toBeGreaterThan(middle);
-    expect(more).toEqual({ before: true, after: true });
+    expect(hasMore).toEqual({ before: true, after: true });
   });
 
   test('a page whose chats would just fill a megabyte leaves place for what is said beside them', async () => {
@@ -210,12 +210,12 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
       await store.append(roomId, { epoch: null, expectedVersions: [], drafts: [{ ...draft, keyUpdates: [['settings', settings]] }] });
     }
     const met: string[] = [];
-    for (let more = true; more; ) {
+    for (let hasMore = true; hasMore; ) {
       const after = met.at(-1);
       const answer = await requestOk(aya, 'list:rooms', { limit: LIMITS.pageMax, ...(after !== undefined && { after }) });
       expect(frameOf(answer)).toBeLessThanOrEqual(FRAME_BYTES);
       met.push(...answer.rooms.map(({ roomId }) => roomId));
-      more = answer.more;
+      hasMore = answer.hasMore;
     }
     expect(met).toEqual([...held.map(({ roomId }) => roomId), ...names]);
   });

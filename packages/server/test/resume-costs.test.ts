@@ -28,7 +28,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
       const roomId = `room ${index}`;
       const joined = await requestOk(socket, 'create:room', { roomId, username: 'aya' });
       session = joined.session;
-      held.push({ roomId, username: 'aya', epoch: joined.epoch, seq: joined.seq, id: joined.tail });
+      held.push({ roomId, username: 'aya', epoch: joined.epoch, seq: joined.seq, id: joined.lastId });
     }
     await stop();
     return { store, session, held };
@@ -82,7 +82,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     await requestOk(owner, 'add:member', { roomId: 'room 0', username: 'aya' });
     const joined = await requestOk(ben, 'add:member', { roomId: 'room 0', username: 'ben' });
     await requestOk(owner, 'remove:member', { roomId: 'room 0', username: 'ben' });
-    const mine: Held = { ...(held[0] as Held), username: 'ben', seq: joined.seq, id: joined.tail };
+    const mine: Held = { ...(held[0] as Held), username: 'ben', seq: joined.seq, id: joined.lastId };
     const { rooms } = await requestOk(ben, 'resume:rooms', { rooms: [...strangers(5), mine] });
     expect(rooms.at(-1)).toMatchObject({ outcome: 'refused', error: { code: 'removed' } });
     expect((await store.read('room 0', { keys: ['member/ben'] })).keys.size).toBe(0);

@@ -17,11 +17,11 @@ test.each(storeKinds)('list:rooms asks the %s store one question, however many r
   await requestOk(aya, 'remove:member', { roomId: 'room 108', username: 'aya' });
   asked.length = 0;
 
-  const { rooms, more } = await requestOk(ben, 'list:rooms', { limit: 50 });
+  const { rooms, hasMore } = await requestOk(ben, 'list:rooms', { limit: 50 });
   // The server looks at silent rooms of its own accord, one or two at a time.
   expect(asked.filter((name) => name === 'listRooms')).toHaveLength(1);
   expect(asked.length).toBeLessThan(ROOMS / 4);
-  expect(more).toBe(true);
+  expect(hasMore).toBe(true);
   expect(rooms).toHaveLength(50);
   expect(rooms.slice(6, 9)).toMatchObject([
     { roomId: 'room 106', topic: 'topic 6', members: 1, seq: 2 },
@@ -29,7 +29,7 @@ test.each(storeKinds)('list:rooms asks the %s store one question, however many r
     { roomId: 'room 108', topic: 'topic 8', members: 0, seq: 3 },
   ]);
   expect(await requestOk(ben, 'list:rooms', { after: 'room 149', limit: 500 })).toMatchObject({
-    more: false,
+    hasMore: false,
     rooms: { length: ROOMS - 50 },
   });
 });

@@ -158,11 +158,11 @@ test('in several rooms he falls behind in all, and shows no place that is beyond
   const told = sleeper.told();
   const ticks = new Map<string, number>();
   for (const roomId of ['den', 'hall']) {
-    for (let after = 0, more = true; more; ) {
+    for (let after = 0, hasMore = true; hasMore; ) {
       const page = await scene.store.readPage(roomId, { after, limit: 100 });
       for (const { seq, hlc } of page.entries) ticks.set(`${roomId} ${seq}`, hlc);
       after = page.entries.at(-1)?.seq ?? after;
-      more = page.more;
+      hasMore = page.hasMore;
     }
   }
   const own = [...ticks].filter(([name]) => told.some(({ roomId, seq }) => name === `${roomId} ${seq}`));

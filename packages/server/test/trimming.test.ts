@@ -122,9 +122,9 @@ test('an owner trims his room, and nobody else his', async () => {
   await requestOk(aya, 'update:room', { roomId, username: 'aya', retention: { maxCount: 20 } });
   await until(async () => (await sizeOf(store)) === 20, 'it is trimmed');
 
-  const { chats, more } = await requestOk(aya, 'list:chats', { roomId, limit: 100 });
+  const { chats, hasMore } = await requestOk(aya, 'list:chats', { roomId, limit: 100 });
   expect(chats.map(({ message }) => message)).toEqual(Array.from({ length: 16 }, (_, index) => `${34 + index}`));
-  expect(more).toEqual({ before: false, after: false });
+  expect(hasMore).toEqual({ before: false, after: false });
   expect(chats.find(({ seq }) => seq === 50)?.reactions).toEqual([{ reaction: '👍', count: 1, mine: true }]);
   expect(await keysOf()).toEqual(
     new Map([

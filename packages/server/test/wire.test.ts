@@ -150,8 +150,8 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     const seqs: number[] = [];
     for (let each = 0; each < 7; each += 1) seqs.push((await say(aya, 'aya', `chat ${each}`)).seq);
     const page = async (asked: object) => {
-      const { chats, more } = await requestOk(aya, 'list:chats', { roomId, ...asked });
-      return { at: chats.map(({ seq }) => seqs.indexOf(seq)), ...more };
+      const { chats, hasMore } = await requestOk(aya, 'list:chats', { roomId, ...asked });
+      return { at: chats.map(({ seq }) => seqs.indexOf(seq)), ...hasMore };
     };
     expect(await page({})).toEqual({ at: [0, 1, 2, 3, 4, 5, 6], before: false, after: false });
     expect(await page({ limit: 2 })).toEqual({ at: [5, 6], before: true, after: false });
@@ -169,15 +169,15 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     for (const each of ['c', 'a', 'b']) await requestOk(socket, 'create:room', { roomId: each, username: 'u' });
     expect(await requestOk(socket, 'list:rooms', { limit: 2 })).toMatchObject({
       rooms: [{ roomId: 'a', members: 1, seq: 2 }, { roomId: 'b' }],
-      more: true,
+      hasMore: true,
     });
     const rest = await requestOk(socket, 'list:rooms', { after: 'b' });
-    expect(rest).toMatchObject({ rooms: [{ roomId: 'c' }, { roomId, topic: 'tea', members: 2 }], more: false });
+    expect(rest).toMatchObject({ rooms: [{ roomId: 'c' }, { roomId, topic: 'tea', members: 2 }], hasMore: false });
     const first = await requestOk(aya, 'list:members', { roomId, limit: 1 });
-    expect(first).toMatchObject({ members: [{ username: 'aya', role: 'owner', since: 2 }], count: 2, more: true });
+    expect(first).toMatchObject({ members: [{ username: 'aya', role: 'owner', since: 2 }], count: 2, hasMore: true });
     expect(await requestOk(aya, 'list:members', { roomId, after: 'AYA' })).toMatchObject({
       members: [{ username: 'ben', role: 'member' }],
-      more: false,
+      hasMore: false,
     });
   });
 
@@ -503,8 +503,8 @@ test('an object in the place of any field is refused like any other wrong value,
 test('chats are read from the beginning after 0', async () => {
   const { aya } = await startRoom();
   for (const message of ['one', 'two', 'three']) await say(aya, 'aya', message);
-  const { chats, more } = await requestOk(aya, 'list:chats', { roomId, after: 0, limit: 2 });
-  expect([chats.map(({ message }) => message), more]).toEqual([['one', 'two'], { before: false, after: true }]);
+  const { chats, hasMore } = await requestOk(aya, 'list:chats', { roomId, after: 0, limit: 2 });
+  expect([chats.map(({ message }) => message), hasMore]).toEqual([['one', 'two'], { before: false, after: true }]);
 });
 
 test('nobody hears what was said before he came or after he left', async () => {

@@ -34,7 +34,7 @@ export function newEpochTests(check: DefineTest): void {
     assert.deepEqual(await look(), {
       page: { ...before.page, epoch: forked },
       facts: { ...before.facts, epoch: forked },
-      rooms: { rooms: before.rooms.rooms.map((room) => ({ ...room, epoch: forked })), more: false },
+      rooms: { rooms: before.rooms.rooms.map((room) => ({ ...room, epoch: forked })), hasMore: false },
     });
   });
 

@@ -260,7 +260,7 @@ export function exportImportTests(check: DefineTest): void {
     await openRoom(store, 'den');
     await endRoom(store, 'den');
     assert.equal(await store.exportChunk('den', null), null);
-    assert.deepEqual(await listRooms(store), { rooms: [], more: false });
+    assert.deepEqual(await listRooms(store), { rooms: [], hasMore: false });
   });
 
   check('an imported room can be ended, and nothing of it remains', async (store, clock, openAnother) => {

@@ -68,8 +68,8 @@ export async function findReceipt(store: Store, room: string, idempotencyKey: st
 }
 
 export async function listRooms(store: Store, ask: { after?: string; limit?: number } = {}) {
-  const { rooms: found, more } = await store.listRooms({ limit: NO_LIMIT, ...ask });
-  return { rooms: found.map(({ room, epoch, head, at }) => ({ room, epoch, head, at })), more };
+  const { rooms: found, hasMore } = await store.listRooms({ limit: NO_LIMIT, ...ask });
+  return { rooms: found.map(({ room, epoch, head, at }) => ({ room, epoch, head, at })), hasMore };
 }
 
 export const listExpired = async (store: Store) => (await store.listExpiredLeases(NO_LIMIT)).map(({ room, key }) => ({ room, key }));
@@ -126,8 +126,8 @@ export async function listen(store: Store, room: string) {
 }
 
 export async function entriesOf(store: Store, room: string): Promise<Entry[]> {
-  const { entries, more } = await store.readPage(room, { after: 0, limit: NO_LIMIT });
-  assert.equal(more, false);
+  const { entries, hasMore } = await store.readPage(room, { after: 0, limit: NO_LIMIT });
+  assert.equal(hasMore, false);
   return entries;
 }
 
@@ -161,12 +161,12 @@ export const sortByUtf8 = (names: string[]): string[] => names.toSorted((a, b) =
 
 export async function walkFamily(store: Store, room: string, family: string, limit: number): Promise<string[]> {
   const names: string[] = [];
-  for (let more = true; more; ) {
+  for (let hasMore = true; hasMore; ) {
     const page = await store.listKeys(room, family, { limit, ...(names.length > 0 && { after: names.at(-1) }) });
-    assert.ok(page.keys.length === limit || !page.more, 'a page with more to come is full');
+    assert.ok(page.keys.length === limit || !page.hasMore, 'a page with more to come is full');
     assert.ok(page.keys.length > 0, 'there was more');
     names.push(...page.keys.map(([name]) => name));
-    more = page.more;
+    hasMore = page.hasMore;
   }
   return names;
 }
@@ -184,12 +184,12 @@ export async function exportAll(store: Store, room: string): Promise<RoomChunk[]
 
 export async function walkRooms(store: Store, limit: number): Promise<string[]> {
   const names: string[] = [];
-  for (let more = true; more; ) {
+  for (let hasMore = true; hasMore; ) {
     const page = await listRooms(store, { limit, ...(names.length > 0 && { after: names.at(-1) }) });
-    assert.ok(page.rooms.length === limit || !page.more, 'a page with more to come is full');
+    assert.ok(page.rooms.length === limit || !page.hasMore, 'a page with more to come is full');
     assert.ok(page.rooms.length > 0, 'there was more');
     names.push(...page.rooms.map(({ room }) => room));
-    more = page.more;
+    hasMore = page.hasMore;
   }
   return names;
 }

@@ -87,7 +87,7 @@ export function familyTests(check: DefineTest): void {
         ['aya', { value: 'value of member/aya', seq: 2 }],
         ['ben', { value: 'value of member/ben', seq: 2 }],
       ],
-      more: false,
+      hasMore: false,
     });
     assert.deepEqual(await namesOf(store, 'den', 'member/a'), ['b']);
     assert.deepEqual(await namesOf(store, 'den', 'a/member'), ['eri']);

@@ -6,41 +6,41 @@ import { appendOk, type DefineTest, draft, entriesOf, keyOf, NO_LIMIT, openRoom,
 export function pageTests(check: DefineTest): void {
   const everyThird = repeat(12, (index) => draft(String(index + 1), { listed: (index + 1) % 3 === 0, quiet: index % 2 === 0 }));
   const readPage = async (store: Store, question: Partial<Parameters<Store['readPage']>[1]>) => {
-    const { entries, more } = await store.readPage('den', { limit: 3, ...question });
-    return { seqs: seqsOf(entries), more };
+    const { entries, hasMore } = await store.readPage('den', { limit: 3, ...question });
+    return { seqs: seqsOf(entries), hasMore };
   };
 
   check('a page has the newest entries in ascending order, also those that are not broadcast', async (store) => {
     const { epoch } = await openRoom(store, 'den', ...everyThird);
     const page = await store.readPage('den', { limit: 3 });
-    assert.deepEqual([page.epoch, page.head, seqsOf(page.entries), page.more], [epoch, 12, [10, 11, 12], true]);
-    assert.deepEqual(await readPage(store, { limit: 12 }), { seqs: upTo(12), more: false });
-    assert.deepEqual(await readPage(store, { limit: 100 }), { seqs: upTo(12), more: false });
+    assert.deepEqual([page.epoch, page.head, seqsOf(page.entries), page.hasMore], [epoch, 12, [10, 11, 12], true]);
+    assert.deepEqual(await readPage(store, { limit: 12 }), { seqs: upTo(12), hasMore: false });
+    assert.deepEqual(await readPage(store, { limit: 100 }), { seqs: upTo(12), hasMore: false });
   });
 
   check('before and after return the nearest entries', async (store) => {
     await openRoom(store, 'den', ...everyThird);
-    assert.deepEqual(await readPage(store, { before: 9 }), { seqs: [6, 7, 8], more: true });
-    assert.deepEqual(await readPage(store, { before: 4 }), { seqs: [1, 2, 3], more: false });
-    assert.deepEqual(await readPage(store, { before: 1 }), { seqs: [], more: false });
-    assert.deepEqual(await readPage(store, { before: 1_000 }), { seqs: [10, 11, 12], more: true });
-    assert.deepEqual(await readPage(store, { after: 0 }), { seqs: [1, 2, 3], more: true });
-    assert.deepEqual(await readPage(store, { after: 8 }), { seqs: [9, 10, 11], more: true });
-    assert.deepEqual(await readPage(store, { after: 9 }), { seqs: [10, 11, 12], more: false });
-    assert.deepEqual(await readPage(store, { after: 12 }), { seqs: [], more: false });
-    assert.deepEqual(await readPage(store, { after: 1_000 }), { seqs: [], more: false });
+    assert.deepEqual(await readPage(store, { before: 9 }), { seqs: [6, 7, 8], hasMore: true });
+    assert.deepEqual(await readPage(store, { before: 4 }), { seqs: [1, 2, 3], hasMore: false });
+    assert.deepEqual(await readPage(store, { before: 1 }), { seqs: [], hasMore: false });
+    assert.deepEqual(await readPage(store, { before: 1_000 }), { seqs: [10, 11, 12], hasMore: true });
+    assert.deepEqual(await readPage(store, { after: 0 }), { seqs: [1, 2, 3], hasMore: true });
+    assert.deepEqual(await readPage(store, { after: 8 }), { seqs: [9, 10, 11], hasMore: true });
+    assert.deepEqual(await readPage(store, { after: 9 }), { seqs: [10, 11, 12], hasMore: false });
+    assert.deepEqual(await readPage(store, { after: 12 }), { seqs: [], hasMore: false });
+    assert.deepEqual(await readPage(store, { after: 1_000 }), { seqs: [], hasMore: false });
   });
 
   check('listed leaves out the other entries, also for `more`', async (store) => {
     const { epoch } = await openRoom(store, 'den', ...everyThird);
     await appendOk(store, 'den', { epoch, drafts: [draft('not listed')] });
-    assert.deepEqual(await readPage(store, { listed: true }), { seqs: [6, 9, 12], more: true });
-    assert.deepEqual(await readPage(store, { listed: true, limit: 4 }), { seqs: [3, 6, 9, 12], more: false });
-    assert.deepEqual(await readPage(store, { listed: true, before: 9, limit: 1 }), { seqs: [6], more: true });
-    assert.deepEqual(await readPage(store, { listed: true, before: 6 }), { seqs: [3], more: false });
-    assert.deepEqual(await readPage(store, { listed: true, after: 3, limit: 2 }), { seqs: [6, 9], more: true });
-    assert.deepEqual(await readPage(store, { listed: true, after: 3 }), { seqs: [6, 9, 12], more: false });
-    assert.deepEqual(await readPage(store, { listed: true, after: 12 }), { seqs: [], more: false });
+    assert.deepEqual(await readPage(store, { listed: true }), { seqs: [6, 9, 12], hasMore: true });
+    assert.deepEqual(await readPage(store, { listed: true, limit: 4 }), { seqs: [3, 6, 9, 12], hasMore: false });
+    assert.deepEqual(await readPage(store, { listed: true, before: 9, limit: 1 }), { seqs: [6], hasMore: true });
+    assert.deepEqual(await readPage(store, { listed: true, before: 6 }), { seqs: [3], hasMore: false });
+    assert.deepEqual(await readPage(store, { listed: true, after: 3, limit: 2 }), { seqs: [6, 9], hasMore: true });
+    assert.deepEqual(await readPage(store, { listed: true, after: 3 }), { seqs: [6, 9, 12], hasMore: false });
+    assert.deepEqual(await readPage(store, { listed: true, after: 12 }), { seqs: [], hasMore: false });
     assert.equal((await store.readPage('den', { listed: true, limit: 1 })).head, 13);
   });
 
@@ -65,7 +65,7 @@ export function pageTests(check: DefineTest): void {
         bytes: 0,
         now: clock.now,
         entries: [],
-        more: false,
+        hasMore: false,
       });
     }
   });
@@ -138,7 +138,7 @@ export function pageTests(check: DefineTest): void {
   check('a page that ended early does not affect later reads', async (store) => {
     const { epoch } = await openRoom(store, 'den', ...everyThird);
     for (const seq of [13, 14, 15]) {
-      assert.equal((await store.readPage('den', { after: 0, limit: 1 })).more, true);
+      assert.equal((await store.readPage('den', { after: 0, limit: 1 })).hasMore, true);
       await appendOk(store, 'den', { epoch, drafts: [draft('next')] });
       assert.deepEqual(seqsOf((await store.readPage('den', { limit: 1 })).entries), [seq]);
     }
@@ -170,12 +170,15 @@ export function pageTests(check: DefineTest): void {
     const size = bytesOf((await entriesOf(store, 'den'))[1] as Entry);
     for (const question of [{}, { listed: true }]) {
       const readWithin = (bytes: number) => readPage(store, { ...question, limit: NO_LIMIT, bytes });
-      assert.deepEqual(await readWithin(3 * size), { seqs: [3, 4, 5], more: true });
-      assert.deepEqual(await readWithin(3 * size - 1), { seqs: [4, 5], more: true });
-      assert.deepEqual(await readPage(store, { ...question, after: 1, limit: NO_LIMIT, bytes: 3 * size }), { seqs: [2, 3, 4], more: true });
+      assert.deepEqual(await readWithin(3 * size), { seqs: [3, 4, 5], hasMore: true });
+      assert.deepEqual(await readWithin(3 * size - 1), { seqs: [4, 5], hasMore: true });
+      assert.deepEqual(await readPage(store, { ...question, after: 1, limit: NO_LIMIT, bytes: 3 * size }), {
+        seqs: [2, 3, 4],
+        hasMore: true,
+      });
       assert.deepEqual(await readPage(store, { ...question, after: 1, limit: NO_LIMIT, bytes: 3 * size - 1 }), {
         seqs: [2, 3],
-        more: true,
+        hasMore: true,
       });
     }
   });
@@ -183,17 +186,17 @@ export function pageTests(check: DefineTest): void {
   check('the nearest entry is on the page, however few bytes are requested', async (store) => {
     await openRoom(store, 'den', ...repeat(3, () => draft('x'.repeat(1_000))));
     for (const bytes of [1, 500]) {
-      assert.deepEqual(await readPage(store, { bytes }), { seqs: [3], more: true });
-      assert.deepEqual(await readPage(store, { after: 0, bytes }), { seqs: [1], more: true });
-      assert.deepEqual(await readPage(store, { after: 2, bytes }), { seqs: [3], more: false });
+      assert.deepEqual(await readPage(store, { bytes }), { seqs: [3], hasMore: true });
+      assert.deepEqual(await readPage(store, { after: 0, bytes }), { seqs: [1], hasMore: true });
+      assert.deepEqual(await readPage(store, { after: 2, bytes }), { seqs: [3], hasMore: false });
     }
   });
 
   check('a single larger entry is a page by itself', async (store) => {
     const large = draft('x'.repeat(MAX_PAGE_BYTES + 1));
     await openRoom(store, 'den', draft('small'), large, draft('small'));
-    assert.deepEqual(await readPage(store, { before: 3 }), { seqs: [2], more: true });
-    assert.deepEqual(await readPage(store, { after: 1 }), { seqs: [2], more: true });
+    assert.deepEqual(await readPage(store, { before: 3 }), { seqs: [2], hasMore: true });
+    assert.deepEqual(await readPage(store, { after: 1 }), { seqs: [2], hasMore: true });
     assert.deepEqual(seqsOf(await walk(store, { direction: 'up', limit: NO_LIMIT })), [1, 2, 3]);
   });
 }
@@ -201,10 +204,10 @@ export function pageTests(check: DefineTest): void {
 const bytesOf = ({ body }: Entry): number => Buffer.byteLength(JSON.stringify(body));
 
 /** Whether the page is within its bound, and as full as the bound allows. */
-function isBounded({ entries, more }: Page, { bound, largest }: { bound: number; largest: number }): void {
+function isBounded({ entries, hasMore }: Page, { bound, largest }: { bound: number; largest: number }): void {
   const bytes = entries.reduce((sum, entry) => sum + bytesOf(entry), 0);
   assert.ok(bytes <= bound, `${bytes} bytes in ${entries.length} entries`);
-  assert.ok(!more || bytes > bound - largest, 'it does not end earlier than it must');
+  assert.ok(!hasMore || bytes > bound - largest, 'it does not end earlier than it must');
 }
 
 interface Walk {
@@ -216,14 +219,14 @@ interface Walk {
 /** Reads all entries of the room, page by page. */
 async function walk(store: Store, { direction, limit, bytes }: Walk, look?: (page: Page) => void): Promise<Entry[]> {
   let found: Entry[] = [];
-  for (let more = true; more; ) {
+  for (let hasMore = true; hasMore; ) {
     const edge = direction === 'up' ? (found.at(-1)?.seq ?? 0) : (found[0]?.seq ?? Number.MAX_SAFE_INTEGER);
     const bound = bytes === undefined ? {} : { bytes };
     const page = await store.readPage('den', { limit, ...bound, [direction === 'up' ? 'after' : 'before']: edge });
     if (page.entries.length > 0) look?.(page);
     found = direction === 'up' ? [...found, ...page.entries] : [...page.entries, ...found];
-    assert.ok(page.entries.length > 0 || !page.more, 'a page has one entry at least');
-    more = page.more;
+    assert.ok(page.entries.length > 0 || !page.hasMore, 'a page has one entry at least');
+    hasMore = page.hasMore;
   }
   return found;
 }
@@ -268,7 +271,7 @@ export function eraseTests(check: DefineTest): void {
   check('erased bodies do not count for the size of a page', async (store) => {
     const { epoch } = await openRoom(store, 'den');
     for (const _ of upTo(15)) await appendOk(store, 'den', { epoch, drafts: [draft('x'.repeat(100_000))] });
-    assert.equal((await store.readPage('den', { limit: NO_LIMIT })).more, true);
+    assert.equal((await store.readPage('den', { limit: NO_LIMIT })).hasMore, true);
     await appendOk(store, 'den', { epoch, drafts: [draft('erases', { eraseSeqs: upTo(16) })] });
     assert.deepEqual(seqsOf(await entriesOf(store, 'den')), upTo(17));
   });

@@ -27,7 +27,7 @@ import {
 export function roomListTests(check: DefineTest): void {
   check('rooms are listed with their epoch, their newest entry and its time', async (store, clock) => {
     const start = clock.now;
-    assert.deepEqual(await listRooms(store), { rooms: [], more: false });
+    assert.deepEqual(await listRooms(store), { rooms: [], hasMore: false });
     const attic = await openRoom(store, 'attic', draft('one'), draft('two'));
     const den = await openRoom(store, 'den');
     clock.advance(1_000);
@@ -37,7 +37,7 @@ export function roomListTests(check: DefineTest): void {
         { room: 'attic', epoch: attic.epoch, head: 3, at: start + 1_000 },
         { room: 'den', epoch: den.epoch, head: 1, at: start },
       ],
-      more: false,
+      hasMore: false,
     });
   });
 
@@ -50,7 +50,7 @@ export function roomListTests(check: DefineTest): void {
       (await listRooms(store, { after: 'ab', limit: 1 })).rooms.map(({ room }) => room),
       ['b'],
     );
-    assert.deepEqual(await listRooms(store, { after: '\u{10ffff}' }), { rooms: [], more: false });
+    assert.deepEqual(await listRooms(store, { after: '\u{10ffff}' }), { rooms: [], hasMore: false });
   });
 
   check('each room has the requested facts, equal to those of a read', async (store) => {
@@ -69,8 +69,8 @@ export function roomListTests(check: DefineTest): void {
     await openRoom(store, 'ended', joins);
     await endRoom(store, 'ended');
 
-    const { rooms: listed, more } = await store.listRooms({ limit: 3, ...ask });
-    assert.equal(more, false);
+    const { rooms: listed, hasMore } = await store.listRooms({ limit: 3, ...ask });
+    assert.equal(hasMore, false);
     assert.deepEqual(
       listed.map(({ room }) => room),
       ['attic', 'bare', 'den'],
@@ -82,7 +82,7 @@ export function roomListTests(check: DefineTest): void {
     assert.deepEqual([...(listed[2]?.keys.keys() ?? [])], ['settings', 'member/aya']);
 
     const page = await store.listRooms({ after: 'attic', limit: 1, ...ask });
-    assert.deepEqual([page.rooms.map(({ room }) => room), page.more], [['bare'], true]);
+    assert.deepEqual([page.rooms.map(({ room }) => room), page.hasMore], [['bare'], true]);
     assert.deepEqual(page.rooms[0]?.counts, new Map(ask.counts.map((parent) => [parent, new Map()])));
     const plain = await store.listRooms({ limit: 1 });
     assert.deepEqual([plain.rooms[0]?.keys, plain.rooms[0]?.counts], [new Map(), new Map()]);
@@ -122,7 +122,7 @@ export function roomEndTests(check: DefineTest): void {
       bytes: 0,
       now: clock.now,
       entries: [],
-      more: false,
+      hasMore: false,
     });
     assert.deepEqual(await namesOf(store, 'den', 'member'), []);
     assert.deepEqual((await listRooms(store)).rooms, []);

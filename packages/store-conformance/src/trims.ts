@@ -29,8 +29,8 @@ import {
 export function trimTests(check: DefineTest): void {
   const twelve = repeat(12, (index) => draft(String(index + 1), { listed: (index + 1) % 3 === 0, quiet: index === 11 }));
   const readPage = async (store: Store, question: Partial<Parameters<Store['readPage']>[1]>) => {
-    const { entries, more } = await store.readPage('den', { limit: 3, ...question });
-    return { seqs: seqsOf(entries), more };
+    const { entries, hasMore } = await store.readPage('den', { limit: 3, ...question });
+    return { seqs: seqsOf(entries), hasMore };
   };
   const edges = async (store: Store, room = 'den') => {
     const { head, lastBroadcastId, oldest } = await store.readPage(room, { limit: 1 });
@@ -52,18 +52,18 @@ export function trimTests(check: DefineTest): void {
   check('pages end where the log begins, in both directions', async (store) => {
     await openRoom(store, 'den', ...twelve);
     await trim(store, 'den', 5);
-    assert.deepEqual(await readPage(store, {}), { seqs: [10, 11, 12], more: true });
-    assert.deepEqual(await readPage(store, { limit: 8 }), { seqs: [5, 6, 7, 8, 9, 10, 11, 12], more: false });
-    assert.deepEqual(await readPage(store, { before: 9 }), { seqs: [6, 7, 8], more: true });
-    assert.deepEqual(await readPage(store, { before: 8 }), { seqs: [5, 6, 7], more: false });
-    assert.deepEqual(await readPage(store, { before: 7 }), { seqs: [5, 6], more: false });
-    for (const before of [5, 3, 1, 0]) assert.deepEqual(await readPage(store, { before }), { seqs: [], more: false });
-    for (const after of [0, 2, 4]) assert.deepEqual(await readPage(store, { after }), { seqs: [5, 6, 7], more: true });
-    assert.deepEqual(await readPage(store, { after: 5 }), { seqs: [6, 7, 8], more: true });
-    assert.deepEqual(await readPage(store, { after: 9 }), { seqs: [10, 11, 12], more: false });
-    assert.deepEqual(await readPage(store, { listed: true }), { seqs: [6, 9, 12], more: false });
-    assert.deepEqual(await readPage(store, { listed: true, before: 6 }), { seqs: [], more: false });
-    assert.deepEqual(await readPage(store, { listed: true, after: 0, limit: 1 }), { seqs: [6], more: true });
+    assert.deepEqual(await readPage(store, {}), { seqs: [10, 11, 12], hasMore: true });
+    assert.deepEqual(await readPage(store, { limit: 8 }), { seqs: [5, 6, 7, 8, 9, 10, 11, 12], hasMore: false });
+    assert.deepEqual(await readPage(store, { before: 9 }), { seqs: [6, 7, 8], hasMore: true });
+    assert.deepEqual(await readPage(store, { before: 8 }), { seqs: [5, 6, 7], hasMore: false });
+    assert.deepEqual(await readPage(store, { before: 7 }), { seqs: [5, 6], hasMore: false });
+    for (const before of [5, 3, 1, 0]) assert.deepEqual(await readPage(store, { before }), { seqs: [], hasMore: false });
+    for (const after of [0, 2, 4]) assert.deepEqual(await readPage(store, { after }), { seqs: [5, 6, 7], hasMore: true });
+    assert.deepEqual(await readPage(store, { after: 5 }), { seqs: [6, 7, 8], hasMore: true });
+    assert.deepEqual(await readPage(store, { after: 9 }), { seqs: [10, 11, 12], hasMore: false });
+    assert.deepEqual(await readPage(store, { listed: true }), { seqs: [6, 9, 12], hasMore: false });
+    assert.deepEqual(await readPage(store, { listed: true, before: 6 }), { seqs: [], hasMore: false });
+    assert.deepEqual(await readPage(store, { listed: true, after: 0, limit: 1 }), { seqs: [6], hasMore: true });
   });
 
   check('other keys, marks, counts and leases stay, and appends continue', async (store) => {

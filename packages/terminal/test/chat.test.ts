@@ -143,10 +143,10 @@ test('every line of a pipe is acknowledged in order before the program ends', as
   await requestOk(reader, 'add:member', { roomId: 'ops', username: 'reader' });
   const kept: (string | null)[] = [];
   for (let after = 1, isMore = true; isMore; ) {
-    const { chats, more } = await requestOk(reader, 'list:chats', { roomId: 'ops', after, limit: 500 });
+    const { chats, hasMore } = await requestOk(reader, 'list:chats', { roomId: 'ops', after, limit: 500 });
     kept.push(...chats.map(({ message }) => message));
     after = chats.at(-1)?.seq ?? after;
-    isMore = more.after && chats.length > 0;
+    isMore = hasMore.after && chats.length > 0;
   }
   expect(kept).toEqual(lines);
 });

@@ -16,9 +16,15 @@ const place = { roomId: 'veranda', epoch: EPOCH, seq: 2, tail: 'tail' };
 const membership = { username: 'aya', role: 'member', topic: EVIL, retention: {}, members: 2, asOf: 2, online: 2, read: 1 };
 const chat = { seq: 2, id: 'tail', at: Date.now(), username: EVIL, by: EVIL, message: EVIL, reactions: [{ reaction: EVIL, count: 1 }] };
 const answers: Record<string, object> = {
-  'list:chats': { ...place, chats: [chat], asOf: 2, more: { before: false, after: false } },
-  'list:members': { roomId: 'veranda', members: [{ username: EVIL, role: 'owner', presence: 'online' }], count: 1, more: false, asOf: 2 },
-  'list:rooms': { rooms: [{ roomId: EVIL, topic: EVIL, members: 1, online: 1 }], more: false },
+  'list:chats': { ...place, chats: [chat], asOf: 2, hasMore: { before: false, after: false } },
+  'list:members': {
+    roomId: 'veranda',
+    members: [{ username: EVIL, role: 'owner', presence: 'online' }],
+    count: 1,
+    hasMore: false,
+    asOf: 2,
+  },
+  'list:rooms': { rooms: [{ roomId: EVIL, topic: EVIL, members: 1, online: 1 }], hasMore: false },
   'create:room': { ...place, ...membership },
   'add:member': { ...place, ...membership },
 };

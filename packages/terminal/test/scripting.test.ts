@@ -41,10 +41,10 @@ async function kept(socket: Socket, username = 'owner'): Promise<(string | null)
   const all: (string | null)[] = [];
   await sendRequest(socket, 'add:member', { roomId: 'ops', username });
   for (let after = 1, isMore = true; isMore; ) {
-    const { chats, more } = await requestOk(socket, 'list:chats', { roomId: 'ops', after, limit: 500 });
+    const { chats, hasMore } = await requestOk(socket, 'list:chats', { roomId: 'ops', after, limit: 500 });
     all.push(...chats.map(({ message }) => message));
     after = chats.at(-1)?.seq ?? after;
-    isMore = more.after && chats.length > 0;
+    isMore = hasMore.after && chats.length > 0;
   }
   return all;
 }

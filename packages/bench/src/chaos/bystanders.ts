@@ -124,11 +124,11 @@ export class Bystanders {
 
   async #readLog(pageSize: number): Promise<Chat[]> {
     const chats: Chat[] = [];
-    for (let after = 0, more = true; more; after = chats.at(-1)?.seq ?? 0) {
+    for (let after = 0, hasMore = true; hasMore; after = chats.at(-1)?.seq ?? 0) {
       const page = await this.#clients[0]?.ask('list:chats', { roomId: BYSTANDER_ROOM, limit: pageSize, after });
       if (!page?.ok) throw new Error(`The bystanders cannot read their log: ${page?.error.code}`);
       chats.push(...page.chats);
-      more = page.more.after && page.chats.length > 0;
+      hasMore = page.hasMore.after && page.chats.length > 0;
     }
     return chats;
   }

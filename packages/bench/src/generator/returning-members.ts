@@ -44,7 +44,7 @@ class ResumingMember implements ReturningMember {
 
   async join(url: string): Promise<void> {
     const client = await this.#connect(url);
-    const { epoch, seq, tail: id } = await client.request('add:member', this.#membership);
+    const { epoch, seq, lastId: id } = await client.request('add:member', this.#membership);
     this.#position = { epoch, seq, id };
   }
 

@@ -31,7 +31,7 @@ const actions: Record<string, (visit: Visit) => Promise<void>> = {
   },
   async comesBack(visit) {
     const client = await joined(visit);
-    const { epoch, seq, tail: id } = await client.request('list:chats', { roomId: visit.roomId, limit: 1 });
+    const { epoch, seq, lastId: id } = await client.request('list:chats', { roomId: visit.roomId, limit: 1 });
     client.end();
     await sleep(AWAY_MS);
     const again = await connectTo(visit.url, { auth: { session: visit.session } });

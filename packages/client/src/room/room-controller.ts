@@ -152,10 +152,10 @@ export class RoomController {
     this.#scheduleChange();
   }
 
-  typing({ usernames, several }: ServerNotice<'typing:changed'>): void {
+  typing({ usernames, hasMore }: ServerNotice<'typing:changed'>): void {
     if (!Array.isArray(usernames)) return;
     const others = usernames.filter((username) => username !== this.roomSync.username);
-    this.#typing.onSummary(others, several);
+    this.#typing.onSummary(others, hasMore);
   }
 
   /** Ephemeral events are never sent late: only the latest state matters. */

@@ -329,7 +329,7 @@ export class RoomSync implements ResumableRoom {
     epoch,
     seq,
     id,
-    counted,
+    counts,
     head = 0,
   }: Extract<ResumeResult, { entries: unknown[] }> & { head?: number }): void {
     const previousSeq = this.position?.seq ?? 0;
@@ -342,7 +342,7 @@ export class RoomSync implements ResumableRoom {
       return;
     }
     if (this.chatWindow && seq > this.position.seq) this.chatWindow.position = { epoch, seq, id };
-    if (counted) this.#listeners.onMemberCounts({ epoch, ...counted });
+    if (counts) this.#listeners.onMemberCounts({ epoch, ...counts });
     const done = (this.catchUpProgress?.done ?? 0) + seq - previousSeq;
     if (head > seq) this.catchUpProgress = { done, total: done + head - seq };
     this.#listeners.onPosition(this.position);
@@ -481,7 +481,11 @@ export class RoomSync implements ResumableRoom {
 }
 
 /** The position of the log at an answer. */
-export const headOf = ({ epoch, seq, tail }: { epoch: string; seq: number; tail: string | null }): Position => ({ epoch, seq, id: tail });
+export const headOf = ({ epoch, seq, lastId }: { epoch: string; seq: number; lastId: string | null }): Position => ({
+  epoch,
+  seq,
+  id: lastId,
+});
 
 const hasErrorCode = (answer: Ack<'add:member'> | undefined, code: ErrorPayload['code']): boolean =>
   answer !== undefined && !answer.ok && answer.error.code === code;

@@ -110,21 +110,21 @@ export class ChatWindow {
 
   #replaceAll(page: ChatPage): number {
     this.#versionedChats = [];
-    this.hasOlder = page.more.before;
+    this.hasOlder = page.hasMore.before;
     this.#appendPage(this.#versionedChatsOf(page), page);
     return this.#versionedChats.length;
   }
 
-  #prepend(chats: VersionedChat[], { more }: ChatPage): void {
+  #prepend(chats: VersionedChat[], { hasMore }: ChatPage): void {
     this.#versionedChats.unshift(...chats);
-    this.hasOlder = more.before;
+    this.hasOlder = hasMore.before;
     if (this.#versionedChats.length <= this.maxChats) return;
     this.#versionedChats.length = this.maxChats;
     this.hasNewer = true;
   }
 
-  #appendPage(added: VersionedChat[], { chats, more }: ChatPage): void {
-    this.hasNewer = more.after && (chats.at(-1)?.seq ?? 0) <= this.position.seq;
+  #appendPage(added: VersionedChat[], { chats, hasMore }: ChatPage): void {
+    this.hasNewer = hasMore.after && (chats.at(-1)?.seq ?? 0) <= this.position.seq;
     this.#append(added);
   }
 

@@ -44,7 +44,7 @@ test('F27: a client that missed more than is retained receives a reset, the newe
     rooms: [{ roomId: ROOM, username: 'dan', epoch: String(epoch), seq: held.seq }],
   });
   const who = { username: 'dan', role: 'member', members: 4, topic: '' };
-  expect(rooms).toMatchObject([{ outcome: 'too_old', oldest, seq: head + 1, ...who, page: { more: { after: false } } }]);
+  expect(rooms).toMatchObject([{ outcome: 'too_old', oldest, seq: head + 1, ...who, page: { hasMore: { after: false } } }]);
 });
 
 describe.each(storeKinds)('on the %s store', (_, open) => {

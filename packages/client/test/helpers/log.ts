@@ -77,8 +77,8 @@ export class ModelLog {
     const chats = [...older, ...newer];
     const first = chats[0]?.seq ?? pivot;
     const last = chats.at(-1)?.seq ?? pivot - 1;
-    const more = { before: all.some(({ seq }) => seq < first), after: all.some(({ seq }) => seq > last) };
-    return { chats, asOf, more };
+    const hasMore = { before: all.some(({ seq }) => seq < first), after: all.some(({ seq }) => seq > last) };
+    return { chats, asOf, hasMore };
   }
 }
 

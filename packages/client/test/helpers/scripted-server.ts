@@ -95,7 +95,7 @@ export class ScriptedServer {
     if (event === 'resume:rooms') return this.#resume(payload as RequestInput<'resume:rooms'>, session);
     if (event === 'create:room') this.log ??= new ModelLog('e9');
     if (event === 'create:room' || event === 'add:member') return this.#join(payload as RequestInput<'add:member'>, session);
-    if (event === 'list:rooms') return { ok: true, rooms: [], more: false };
+    if (event === 'list:rooms') return { ok: true, rooms: [], hasMore: false };
     const username = typeof payload.username === 'string' ? payload.username : ([...this.members.keys()][0] ?? '');
     const error = this.#accessError(username, session);
     if (error) return error;
@@ -120,7 +120,7 @@ export class ScriptedServer {
     this.members.set(username, session);
     const entry = holder === undefined ? this.addEntry({ kind: 'add:member', by: username }) : undefined;
     const { epoch, head: seq } = log;
-    const place = { roomId: ROOM, epoch, seq, tail: log.lastBroadcastIdAt(seq), ...(entry && { id: entry.id, at: entry.at }) };
+    const place = { roomId: ROOM, epoch, seq, lastId: log.lastBroadcastIdAt(seq), ...(entry && { id: entry.id, at: entry.at }) };
     return { ok: true, ...place, ...this.#membership(username), session, limits: LIMITS };
   }
 
@@ -147,7 +147,7 @@ export class ScriptedServer {
   #list({ before, limit }: Record<string, unknown>, me: string): AnswerBody {
     const log = this.log!;
     const page = log.page(me, { ...(typeof before === 'number' && { before }), ...(typeof limit === 'number' && { limit }) });
-    return { ok: true, roomId: ROOM, epoch: log.epoch, seq: log.head, tail: log.lastBroadcastIdAt(log.head), ...page };
+    return { ok: true, roomId: ROOM, epoch: log.epoch, seq: log.head, lastId: log.lastBroadcastIdAt(log.head), ...page };
   }
 
   #append(event: EventName, payload: { clientId?: string }, by: string): AnswerBody {

@@ -121,9 +121,9 @@ function joinHandler<E extends 'create:room' | 'add:member'>(event: E, rule: Com
     if (isReattached) await emitPosition(context, connection, roomId);
     const { session } = connection.identity;
     const online = (await roomRegistry.get(roomId))?.ephemeralEvents.online ?? 0;
-    const tail = isSamePosition(livePosition, position) ? livePosition.id : await lastBroadcastIdAt(store, roomId, position);
+    const lastId = isSamePosition(livePosition, position) ? livePosition.id : await lastBroadcastIdAt(store, roomId, position);
     const { durability } = store;
-    return { ...positionFields(roomId, position), durability, tail, ...membership, online, session, limits } as ResponsePayload<E>;
+    return { ...positionFields(roomId, position), durability, lastId, ...membership, online, session, limits } as ResponsePayload<E>;
   };
 }
 

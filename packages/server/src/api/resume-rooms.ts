@@ -154,7 +154,7 @@ async function withMemberCounts(
 ): Promise<ResumeResult> {
   if (result.seq - position.seq === result.entries.length) return result;
   const { asOf, members } = await countMembers(store, position.roomId);
-  return { ...result, counted: { asOf, members, online: room.ephemeralEvents.online } };
+  return { ...result, counts: { asOf, members, online: room.ephemeralEvents.online } };
 }
 
 /** Called after the reads: the member may have been removed before them, and this node may not know yet. */

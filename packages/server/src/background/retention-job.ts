@@ -104,7 +104,7 @@ export class RetentionJob {
   async #scanRooms(until: number): Promise<void> {
     const { store } = this.#options;
     const query = { limit: SCAN_PAGE_ROOMS, keys: [settingsKey], counts: [''] };
-    for (let more = true; more; await sleep(SCAN_PAUSE_MS)) {
+    for (let hasMore = true; hasMore; await sleep(SCAN_PAUSE_MS)) {
       const page = await store.listRooms({ ...query, ...(this.#scanCursor !== undefined && { after: this.#scanCursor }) });
       for (const listed of page.rooms) {
         let isDone = false;
@@ -112,7 +112,7 @@ export class RetentionJob {
         if (!isDone) return;
         this.#scanCursor = listed.room;
       }
-      ({ more } = page);
+      ({ hasMore } = page);
     }
     this.#scanCursor = undefined;
     this.#scheduleScan();

@@ -53,14 +53,14 @@ async function* roomNames(store: Store, room: string | undefined): AsyncIterable
     yield room;
     return;
   }
-  for (let [after, more]: [string | undefined, boolean] = [undefined, true]; more; ) {
+  for (let [after, hasMore]: [string | undefined, boolean] = [undefined, true]; hasMore; ) {
     const page: Awaited<ReturnType<Store['listRooms']>> = await store.listRooms({
       limit: PAGE_ENTRIES,
       ...(after !== undefined && { after }),
     });
     for (const { room } of page.rooms) yield room;
     after = page.rooms.at(-1)?.room;
-    ({ more } = page);
+    ({ hasMore } = page);
   }
 }
 

@@ -33,7 +33,7 @@ export async function readChatPage(
   const { roomId } = request;
   for (;;) {
     const page = await readChatEntries(store, request, budget.remaining);
-    const { epoch, head: seq, lastBroadcastId, older, newer, more } = page;
+    const { epoch, head: seq, lastBroadcastId, older, newer, hasMore } = page;
     if (epoch === null) throw new ChatError('room_not_found');
     const stateReader = new ChatStateReader(store, { roomId, epoch, author });
     const olderBudget = request.around === undefined ? budget : budget.takeHalf();
@@ -41,28 +41,33 @@ export async function readChatPage(
     const after = await stateReader.read(newer, budget);
     if (stateReader.snapshot?.epoch !== epoch) continue;
     const chats = [...before.toReversed(), ...after];
-    const hasMore = { before: more.before || before.length < older.length, after: more.after || after.length < newer.length };
-    return { roomId, epoch, seq, tail: lastBroadcastId, chats, asOf: stateReader.snapshot.head, more: hasMore };
+    const beyond = { before: hasMore.before || before.length < older.length, after: hasMore.after || after.length < newer.length };
+    return { roomId, epoch, seq, lastId: lastBroadcastId, chats, asOf: stateReader.snapshot.head, hasMore: beyond };
   }
 }
 
 /** Entries on both sides of the requested position. */
-interface ChatEntryPage extends Omit<Page, 'entries' | 'more'> {
+interface ChatEntryPage extends Omit<Page, 'entries' | 'hasMore'> {
   older: Entry[];
   newer: Entry[];
-  more: { before: boolean; after: boolean };
+  hasMore: { before: boolean; after: boolean };
 }
 
 async function readChatEntries(store: Store, request: RequestPayload<'list:chats'>, bytes: number): Promise<ChatEntryPage> {
   const { roomId, before, after, around, limit } = request;
   if (around !== undefined) return readEntriesAround(store, roomId, { around, limit, bytes });
   if (after !== undefined) {
-    const { entries, more, ...page } = await store.readPage(roomId, { after, limit, bytes, listed: true });
-    return { ...page, older: [], newer: entries, more: { before: await hasChatsBefore(store, roomId, after + 1), after: more } };
+    const { entries, hasMore, ...page } = await store.readPage(roomId, { after, limit, bytes, listed: true });
+    return { ...page, older: [], newer: entries, hasMore: { before: await hasChatsBefore(store, roomId, after + 1), after: hasMore } };
   }
-  const { entries, more, ...page } = await store.readPage(roomId, { limit, bytes, listed: true, ...(before !== undefined && { before }) });
+  const { entries, hasMore, ...page } = await store.readPage(roomId, {
+    limit,
+    bytes,
+    listed: true,
+    ...(before !== undefined && { before }),
+  });
   const hasNewer = before !== undefined && (await hasChatsAfter(store, roomId, before - 1));
-  return { ...page, older: entries, newer: [], more: { before: more, after: hasNewer } };
+  return { ...page, older: entries, newer: [], hasMore: { before: hasMore, after: hasNewer } };
 }
 
 interface AroundQuery {
@@ -74,8 +79,8 @@ interface AroundQuery {
 async function readEntriesAround(store: Store, roomId: string, { around, limit, bytes }: AroundQuery): Promise<ChatEntryPage> {
   const half = { bytes: Math.floor(bytes / 2), listed: true };
   const older = await store.readPage(roomId, { before: around + 1, limit: Math.ceil(limit / 2), ...half });
-  const { entries, more, ...page } = await store.readPage(roomId, { after: around, limit: Math.max(Math.floor(limit / 2), 1), ...half });
-  return { ...page, older: older.entries, newer: entries, more: { before: older.more, after: more } };
+  const { entries, hasMore, ...page } = await store.readPage(roomId, { after: around, limit: Math.max(Math.floor(limit / 2), 1), ...half });
+  return { ...page, older: older.entries, newer: entries, hasMore: { before: older.hasMore, after: hasMore } };
 }
 
 const hasChatsBefore = async (store: Store, roomId: string, before: number): Promise<boolean> =>

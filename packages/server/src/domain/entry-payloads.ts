@@ -66,7 +66,7 @@ export type ReplayQuery = Required<Pick<PageQuery, 'after' | 'limit' | 'bytes'>>
 export async function readRestoredPage(store: Store, roomId: string, query: ReplayQuery): Promise<Page> {
   const page = await store.readPage(roomId, query);
   const entries = await restoreErasedBodies(store, roomId, page.entries, query.bytes);
-  return { ...page, entries, more: page.more || entries.length < page.entries.length };
+  return { ...page, entries, hasMore: page.hasMore || entries.length < page.entries.length };
 }
 
 /**

@@ -152,7 +152,7 @@ export async function listMembers(
 ): Promise<ResponsePayload<'list:members'>> {
   const facts = await store.read(roomId, { keys: [settingsKey], counts: [''] });
   requireRoom(facts);
-  const { keys, more } = await store.listKeys(
+  const { keys, hasMore } = await store.listKeys(
     roomId,
     memberFamily,
     after === undefined ? { limit } : { after: memberKeyPart(after), limit },
@@ -164,7 +164,7 @@ export async function listMembers(
     const read = readSeqOf(readers.keys.get(readerKey(member.author)), key);
     return { username: member.username, role: roleOf(isOwner(facts, member)), since: key.seq, presence, read };
   });
-  return { roomId, epoch: String(facts.epoch), seq: facts.head, members, count: memberCount(facts), more };
+  return { roomId, epoch: String(facts.epoch), seq: facts.head, members, count: memberCount(facts), hasMore };
 }
 
 /** True if no client is connected as this member. */

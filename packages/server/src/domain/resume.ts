@@ -60,7 +60,7 @@ export async function buildResumeResult(options: ResumeOptions): Promise<ResumeR
   return 'entries' in result ? result : buildResetResult(options, result);
 }
 
-type MissedResult = Omit<Extract<ResumeResult, { entries: unknown }>, 'counted'>;
+type MissedResult = Omit<Extract<ResumeResult, { entries: unknown }>, 'counts'>;
 type ResetReason = { outcome: 'reset' } | { outcome: 'too_old'; oldest: number };
 
 /** Returns the entries of a page after the client's position, as many as fit; or the reason why the client must reset. */
@@ -72,7 +72,7 @@ export function collectMissed(page: ReplayPage, clientPosition: LogPosition, bud
   if (position.seq + 1 < oldest) return { outcome: 'too_old', oldest };
   const newer = entries.filter(({ entry }) => entry.seq > position.seq);
   const fitting = budget.takeFitting(newer, ({ bytes }) => bytes);
-  const isComplete = !page.more && fitting.length === newer.length;
+  const isComplete = !page.hasMore && fitting.length === newer.length;
   return {
     outcome: isComplete ? 'caught_up' : 'more',
     roomId: position.roomId,
@@ -103,8 +103,8 @@ async function buildResetResult(
   reason: ResetReason,
 ): Promise<ResumeResult> {
   const request = { roomId, limit: LIMITS.pageDefault };
-  const { epoch, seq, tail, ...page } = await readChatPage(store, request, { author, budget });
+  const { epoch, seq, lastId, ...page } = await readChatPage(store, request, { author, budget });
   const membership = await describeMembership(store, roomId, { username, author, budget });
   budget.take(jsonByteLength(membership));
-  return { ...reason, roomId, epoch, seq, id: tail, ...membership, online, page };
+  return { ...reason, roomId, epoch, seq, id: lastId, ...membership, online, page };
 }

@@ -116,7 +116,7 @@ async function findFirstWithinBytes({ store, room, epoch, oldest, end }: LogSnap
       passedBytes += bodyBytes(entry);
       seq = entry.seq + 1;
     }
-    if (!page.more) return seq;
+    if (!page.hasMore) return seq;
     await sleep();
   }
 }

@@ -128,12 +128,12 @@ export async function listRooms(
   context: ListRoomsContext,
 ): Promise<ResponsePayload<'list:rooms'>> {
   const keys = [settingsKey, readerKey(context.author)];
-  const { rooms, more } = await context.enqueue(() => store.listRooms({ ...toPageQuery(request), keys, counts: [''] }));
+  const { rooms, hasMore } = await context.enqueue(() => store.listRooms({ ...toPageQuery(request), keys, counts: [''] }));
   const described = await Promise.all(
     rooms.map(async (room) => ({ ...toRoomSummary(room), ...(await readStateOf(store, room, context)) })),
   );
   const fitting = new ResponseBudget().takeFitting(described);
-  return { rooms: fitting, more: more || fitting.length < rooms.length };
+  return { rooms: fitting, hasMore: hasMore || fitting.length < rooms.length };
 }
 
 /** How far the caller has read in a room that they joined before, and how much is unread. */

@@ -44,7 +44,7 @@ export async function countUnread(
       if (mentions(text, username)) counts.mentions += 1;
       if (counts.unread === LIMITS.unreadMax) return counts;
     }
-    if (!page.more) break;
+    if (!page.hasMore) break;
     remaining -= page.entries.length;
     after = page.entries.at(-1)?.seq ?? head;
   }

@@ -119,6 +119,6 @@ export class LargeRoomSummary {
     const until = performance.now() - TYPING_EXPIRY_MS;
     for (const [username, at] of this.#lastTypedAt) if (at <= until) this.#lastTypedAt.delete(username);
     const usernames = [...this.#lastTypedAt.keys()];
-    broadcast('typing:changed', { roomId, usernames: usernames.slice(0, MAX_SAMPLE_NAMES), several: usernames.length > MAX_SAMPLE_NAMES });
+    broadcast('typing:changed', { roomId, usernames: usernames.slice(0, MAX_SAMPLE_NAMES), hasMore: usernames.length > MAX_SAMPLE_NAMES });
   }
 }

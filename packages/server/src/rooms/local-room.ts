@@ -409,11 +409,11 @@ export class LocalRoom {
   /** Where the log goes on with what is told, if what was told before that is the named one. */
   async #findNextBroadcast(seq: number, id: string | null): Promise<number | undefined> {
     for (let after = seq; ; ) {
-      const { entries, more } = await this.#options.store.readPage(this.roomId, { after, limit: MAX_PAGE_ENTRIES });
+      const { entries, hasMore } = await this.#options.store.readPage(this.roomId, { after, limit: MAX_PAGE_ENTRIES });
       const broadcast = entries.find(({ quiet }) => !quiet);
       if (broadcast) return broadcast.prev === id ? broadcast.seq : undefined;
       after = entries.at(-1)?.seq ?? after;
-      if (!more) return undefined;
+      if (!hasMore) return undefined;
     }
   }
 }

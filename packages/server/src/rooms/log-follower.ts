@@ -149,7 +149,7 @@ export class LogFollower implements Listener {
     const isTrimmed = oldest > (this.#position?.seq ?? 0) + 1;
     if (isOtherEpoch || isTrimmed) await this.#restart(page);
     else if (epoch !== null && !this.#acceptPage(epoch, page, startPosition)) await this.#startNewEpoch(epoch);
-    else this.#needsRead ||= page.more;
+    else this.#needsRead ||= page.hasMore;
   }
 
   /** False when the page cannot be of the log that we have followed. More may have been told since it was asked for. */

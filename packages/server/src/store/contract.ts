@@ -182,7 +182,7 @@ export interface Page {
   now: number;
   entries: Entry[];
   /** Whether there are more entries in the direction of the query. */
-  more: boolean;
+  hasMore: boolean;
 }
 
 export interface RoomHead {
@@ -323,7 +323,7 @@ export interface Store {
     room: string,
     family: string,
     query: { after?: string; limit: number },
-  ): Promise<{ keys: [name: string, key: KeyState][]; more: boolean }>;
+  ): Promise<{ keys: [name: string, key: KeyState][]; hasMore: boolean }>;
 
   /**
    * Rooms in the order of the UTF-8 bytes of their names, after the given one, each with the requested facts. The cost depends on
@@ -331,7 +331,7 @@ export interface Store {
    */
   listRooms(
     query: { after?: string; limit: number } & Pick<ReadQuery, 'keys' | 'counts'>,
-  ): Promise<{ rooms: RoomSummary[]; more: boolean }>;
+  ): Promise<{ rooms: RoomSummary[]; hasMore: boolean }>;
 
   /**
    * A secret of this store: at least 32 random bytes as text, the same for all nodes and after every restart. It is made when it is

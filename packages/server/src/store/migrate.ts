@@ -104,11 +104,11 @@ export async function compareRooms(stores: StorePair, onProgress: (comparison: C
 
 async function forEachRoom(store: Store, handle: (head: RoomHead) => Promise<void>): Promise<void> {
   let last: string | undefined;
-  for (let more = true; more; ) {
+  for (let hasMore = true; hasMore; ) {
     const page = await store.listRooms({ limit: CONCURRENT_ROOMS, ...(last !== undefined && { after: last }) });
     await Promise.all(page.rooms.map(handle));
     last = page.rooms.at(-1)?.room;
-    more = page.more;
+    hasMore = page.hasMore;
   }
 }
 

@@ -161,7 +161,7 @@ export const en = {
       off: 'The bell never rings in this room.',
     })[bell],
   allRead: 'All rooms are marked as read.',
-  memberList: (count: number, names: string, more: boolean): string => `${count} here: ${names}${more ? ', and more' : ''}`,
+  memberList: (count: number, names: string, hasMore: boolean): string => `${count} here: ${names}${hasMore ? ', and more' : ''}`,
   historyFailed: 'These chats cannot be read now.',
   storageFailed: (why: string): string => `What you type is kept in memory only: ${why}`,
 

@@ -185,7 +185,7 @@ export const ja: typeof en = {
       off: 'この部屋ではベルは鳴りません。',
     })[bell],
   allRead: 'すべて既読です。',
-  memberList: (count, names, more) => `${count} 人: ${names}${more ? '、ほか' : ''}`,
+  memberList: (count, names, hasMore) => `${count} 人: ${names}${hasMore ? '、ほか' : ''}`,
   historyFailed: '今は読めません。',
   storageFailed: (why) => `入力したものはメモリーにだけ残ります: ${why}`,
 

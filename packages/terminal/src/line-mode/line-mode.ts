@@ -252,7 +252,7 @@ class LineCommandContext implements CommandContext {
     const answer = await this.room.listMembers({ limit: 500 });
     if (!answer.ok) return this.info(sanitizeLine(this.messages.refusal(answer.error)));
     const names = answer.members.map(({ username }) => sanitizeLine(username)).join(', ');
-    this.info(this.messages.memberList(answer.count, names, answer.more));
+    this.info(this.messages.memberList(answer.count, names, answer.hasMore));
   }
 
   async #printRooms(): Promise<void> {
@@ -260,7 +260,7 @@ class LineCommandContext implements CommandContext {
     if (!answer.ok) return this.info(sanitizeLine(this.messages.refusal(answer.error)));
     for (const { roomId, members, topic } of answer.rooms)
       this.info(`#${sanitizeLine(roomId)}  ${this.messages.members(members)}  ${sanitizeLine(topic)}`);
-    if (answer.more) this.info(this.messages.andMore);
+    if (answer.hasMore) this.info(this.messages.andMore);
   }
 }
 

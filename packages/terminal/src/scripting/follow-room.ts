@@ -122,7 +122,7 @@ async function readExisting(context: FollowContext): Promise<ReadOutcome> {
       after = chat.seq;
       remaining -= 1;
     }
-    if (page.chats.length === 0 || !page.more.after) break;
+    if (page.chats.length === 0 || !page.hasMore.after) break;
     await session.unlessAborted(session.output.waitForDrain(MAX_BUFFERED_LINES));
   }
   return { position: position ?? head, isDone: false };
@@ -176,7 +176,7 @@ async function findSeqBeforeNewest(room: RoomView, head: Position, count: number
     const page = await room.history({ ...(before !== undefined && { before }), limit: Math.min(PAGE_SIZE, remaining) });
     before = page.chats[0]?.seq ?? before;
     remaining -= page.chats.length;
-    if (!page.more.before || page.chats.length === 0) return (before ?? 1) - 1;
+    if (!page.hasMore.before || page.chats.length === 0) return (before ?? 1) - 1;
   }
   return before === undefined ? head.seq : before - 1;
 }

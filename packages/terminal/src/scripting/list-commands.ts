@@ -12,7 +12,9 @@ const PAGE_SIZE = 500;
 
 interface ListOptions<Item extends object> {
   session: CommandSession;
-  fetchPage: (after: string | undefined) => Promise<{ ok: true; items: Item[]; more: boolean } | { ok: false; error: { message: string } }>;
+  fetchPage: (
+    after: string | undefined,
+  ) => Promise<{ ok: true; items: Item[]; hasMore: boolean } | { ok: false; error: { message: string } }>;
   nameOf: (item: Item) => string;
   print: (item: Item) => void;
 }
@@ -29,7 +31,7 @@ export function listRooms(args: Arguments, io: ProcessIO): Promise<number> {
         session,
         async fetchPage(after) {
           const answer = await client.listRooms({ ...(after !== undefined && { after }), limit: PAGE_SIZE });
-          return answer.ok ? { ok: true, items: answer.rooms, more: answer.more } : answer;
+          return answer.ok ? { ok: true, items: answer.rooms, hasMore: answer.hasMore } : answer;
         },
         nameOf: ({ roomId }) => roomId,
         print: (room) =>
@@ -53,8 +55,8 @@ export function listMembers(args: Arguments, io: ProcessIO): Promise<number> {
       await printAllPages({
         session,
         async fetchPage(after) {
-          const { members, more } = await room.members({ ...(after !== undefined && { after }), limit: PAGE_SIZE });
-          return { ok: true, items: members, more };
+          const { members, hasMore } = await room.members({ ...(after !== undefined && { after }), limit: PAGE_SIZE });
+          return { ok: true, items: members, hasMore };
         },
         nameOf: ({ username }) => username,
         print(member) {
@@ -69,12 +71,12 @@ export function listMembers(args: Arguments, io: ProcessIO): Promise<number> {
 
 /** Requests a page when the one before is written. */
 async function printAllPages<Item extends object>({ session, fetchPage, nameOf, print }: ListOptions<Item>): Promise<void> {
-  for (let after: string | undefined, more = true; more; ) {
+  for (let after: string | undefined, hasMore = true; hasMore; ) {
     const answer = await session.unlessAborted(fetchPage(after));
     if (!answer.ok) throw new CliError(answer.error.message);
     for (const item of answer.items) print(item);
     const last = answer.items.at(-1);
-    more = answer.more && last !== undefined;
+    hasMore = answer.hasMore && last !== undefined;
     after = last && nameOf(last);
     await session.unlessAborted(session.output.waitForDrain(PAGE_SIZE));
   }

@@ -23,8 +23,8 @@ export class RoomView {
 
   /** The current position of the room. */
   async position(): Promise<Position> {
-    const { epoch, seq, tail } = await this.history({ limit: 1 });
-    return { epoch, seq, id: tail };
+    const { epoch, seq, lastId } = await this.history({ limit: 1 });
+    return { epoch, seq, id: lastId };
   }
 
   history(range: HistoryRange): Promise<QuerySuccess<'list:chats'>> {

@@ -32,7 +32,7 @@ export class PanelLoader {
   showMembers(): void {
     const { active } = this.#state;
     if (!active?.room) return;
-    const panel: Panel = { kind: 'who', scroll: 0, count: active.room.members, more: false };
+    const panel: Panel = { kind: 'who', scroll: 0, count: active.room.members, hasMore: false };
     this.#openPanel(panel);
     void this.#loadMembers(panel, active);
   }
@@ -74,7 +74,7 @@ export class PanelLoader {
     if (!answer) return;
     if (answer.ok) {
       for (const { username } of answer.members) names.recordActivity(username);
-      Object.assign(panel, { members: answer.members, count: answer.count, more: answer.more });
+      Object.assign(panel, { members: answer.members, count: answer.count, hasMore: answer.hasMore });
     } else this.#state.notice = { text: sanitizeLine(this.#state.messages.refusal(answer.error)), color: 'bad' };
     this.#onChange();
   }

@@ -24,7 +24,7 @@ export interface ListedRoom {
 /** An overlay on the timeline. */
 export type Panel =
   | { kind: 'help'; scroll: number }
-  | { kind: 'who'; scroll: number; members?: readonly PanelMember[]; count: number; more: boolean }
+  | { kind: 'who'; scroll: number; members?: readonly PanelMember[]; count: number; hasMore: boolean }
   | {
       kind: 'rooms';
       scroll: number;

@@ -22,7 +22,7 @@ export interface Search {
   count: number;
 }
 
-const NO_UNREAD: Unread = { count: 0, more: false, mentions: 0 };
+const NO_UNREAD: Unread = { count: 0, hasMore: false, mentions: 0 };
 
 /** The state of a room that the SDK does not have. */
 export class Tab {
@@ -102,7 +102,7 @@ export class Tab {
   /** The unread chats that count towards the totals of other rooms. */
   get alertingUnread(): Unread {
     const { unread } = this;
-    return this.alerts.isMuted ? { count: unread.mentions, more: false, mentions: unread.mentions } : unread;
+    return this.alerts.isMuted ? { count: unread.mentions, hasMore: false, mentions: unread.mentions } : unread;
   }
 
   /** Own chats without an acknowledgement. */

@@ -31,10 +31,10 @@ export async function readRoom(store: Store, room: string, sent: SentCommand[]):
 
 export async function readEntries(store: Store, room: string): Promise<Entry[]> {
   const entries: Entry[] = [];
-  for (let more = true; more; ) {
+  for (let hasMore = true; hasMore; ) {
     const page = await store.readPage(room, { after: entries.at(-1)?.seq ?? 0, limit: 500 });
     entries.push(...page.entries);
-    more = page.more;
+    hasMore = page.hasMore;
   }
   return entries;
 }
@@ -61,11 +61,11 @@ async function readKeys(store: Store, room: string, counts: Map<string, number>)
 
 async function readFamily(store: Store, room: string, family: string): Promise<[name: string, key: KeyState][]> {
   const keys: [string, KeyState][] = [];
-  for (let more = true; more; ) {
+  for (let hasMore = true; hasMore; ) {
     const after = keys.at(-1)?.[0];
     const page = await store.listKeys(room, family, after === undefined ? { limit: 500 } : { after, limit: 500 });
     keys.push(...page.keys);
-    more = page.more;
+    hasMore = page.hasMore;
   }
   return keys;
 }

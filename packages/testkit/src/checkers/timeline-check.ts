@@ -34,11 +34,11 @@ function findWindowFaults({ username, timeline }: Room, all: Chat[]): string[] {
 /** All chats, as pages return them. */
 async function freshLoad(room: Room): Promise<Chat[]> {
   const pages: Chat[][] = [];
-  for (let before: number | undefined, more = true; more; before = pages.at(-1)?.[0]?.seq) {
+  for (let before: number | undefined, hasMore = true; hasMore; before = pages.at(-1)?.[0]?.seq) {
     const page = await room.history({ limit: 500, ...(before !== undefined && { before }) });
     if (!page.ok) throw new Error(`The history is refused: ${page.error.code}`);
     pages.push(page.chats.map(sortReactions));
-    more = page.more.before;
+    hasMore = page.hasMore.before;
   }
   return pages.toReversed().flat();
 }

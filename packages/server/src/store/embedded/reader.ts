@@ -77,14 +77,14 @@ export class Reader {
     const { before, after, listed = false, limit } = query;
     return this.#inTransaction(() => {
       const room = this.#room(name);
-      if (!room) return { epoch: null, head: 0, lastBroadcastId: null, hlc: 0, oldest: 0, bytes: 0, now, entries: [], more: false };
+      if (!room) return { epoch: null, head: 0, lastBroadcastId: null, hlc: 0, oldest: 0, bytes: 0, now, entries: [], hasMore: false };
       const { up, down } = listed ? this.#sql.listed : this.#sql.all;
       const { epoch, head, tail, tick, oldest, bytes } = room;
       const rows =
         after === undefined
           ? down.iterate(room.room, before ?? Number.MAX_SAFE_INTEGER, limit + 1)
           : up.iterate(room.room, after, limit + 1);
-      const { entries, more } = takePage(iterateRows(rows), { limit, bytes: pageByteLimit(query) });
+      const { entries, hasMore } = takePage(iterateRows(rows), { limit, bytes: pageByteLimit(query) });
       return {
         epoch,
         head,
@@ -94,7 +94,7 @@ export class Reader {
         bytes,
         now,
         entries: after === undefined ? entries.reverse() : entries,
-        more,
+        hasMore,
       };
     });
   }
@@ -103,16 +103,16 @@ export class Reader {
     name: string,
     family: string,
     { after = '', limit }: { after?: string; limit: number },
-  ): { keys: [string, KeyState][]; more: boolean } {
+  ): { keys: [string, KeyState][]; hasMore: boolean } {
     const room = this.#room(name);
     const rows = room ? (this.#sql.family.all(room.room, `${family}/`, after, limit + 1) as Row[]) : [];
-    return { keys: rows.slice(0, limit).map((row) => [String(row.name), toKeyState(row)]), more: rows.length > limit };
+    return { keys: rows.slice(0, limit).map((row) => [String(row.name), toKeyState(row)]), hasMore: rows.length > limit };
   }
 
-  listRooms({ after = '', limit, keys = [], counts = [] }: Parameters<Store['listRooms']>[0]): { rooms: RoomSummary[]; more: boolean } {
+  listRooms({ after = '', limit, keys = [], counts = [] }: Parameters<Store['listRooms']>[0]): { rooms: RoomSummary[]; hasMore: boolean } {
     const statement = this.#listingStatement(keys.length, counts.length);
     const rows = statement.all(...keys.flatMap(splitKey), ...counts.map(parentPrefix), after, limit + 1) as RoomSummaryRow[];
-    return { rooms: rows.slice(0, limit).map((row) => toRoomSummary(row, { keys, counts })), more: rows.length > limit };
+    return { rooms: rows.slice(0, limit).map((row) => toRoomSummary(row, { keys, counts })), hasMore: rows.length > limit };
   }
 
   countRooms(): number {
@@ -203,15 +203,15 @@ function toRoomSummary(row: RoomSummaryRow, query: { keys: string[]; counts: str
 
 const parentPrefix = (parent: string): string => (parent === '' ? '' : `${parent}/`);
 
-function takePage(rows: Iterable<Row>, { limit, bytes: maxBytes }: { limit: number; bytes: number }): Pick<Page, 'entries' | 'more'> {
+function takePage(rows: Iterable<Row>, { limit, bytes: maxBytes }: { limit: number; bytes: number }): Pick<Page, 'entries' | 'hasMore'> {
   const entries: Entry[] = [];
   let bytes = 0;
   for (const row of rows) {
     bytes += row.body === null ? 0 : Buffer.byteLength(String(row.body));
-    if (entries.length === limit || (bytes > maxBytes && entries.length > 0)) return { entries, more: true };
+    if (entries.length === limit || (bytes > maxBytes && entries.length > 0)) return { entries, hasMore: true };
     entries.push(toEntry(row));
   }
-  return { entries, more: false };
+  return { entries, hasMore: false };
 }
 
 /** INDEXED BY and CROSS JOIN, because SQLite, without statistics of our data, would scan a whole room. */

@@ -169,7 +169,7 @@ class Memory implements MemoryStore {
       if (bytes > pageByteLimit(query) && entries.length > 0) break;
       entries.push(structuredClone(entry));
     }
-    const more = candidates.length > entries.length;
+    const hasMore = candidates.length > entries.length;
     return {
       epoch: room?.epoch ?? null,
       head: room?.head ?? 0,
@@ -179,7 +179,7 @@ class Memory implements MemoryStore {
       bytes: room?.bytes ?? 0,
       now: this.#clock(),
       entries: after === undefined ? entries.reverse() : entries,
-      more,
+      hasMore,
     };
   }
 
@@ -191,7 +191,7 @@ class Memory implements MemoryStore {
       .map(([key, value]): [string, KeyState] => [nameOf(key), toKeyState(room as Room, key, value)])
       .filter(([key]) => after === undefined || compareUtf8(key, after) > 0)
       .sort(([a], [b]) => compareUtf8(a, b));
-    return { keys: keys.slice(0, limit), more: keys.length > limit };
+    return { keys: keys.slice(0, limit), hasMore: keys.length > limit };
   }
 
   async listRooms({ after, limit, keys = [], counts = [] }: Parameters<Store['listRooms']>[0]) {
@@ -201,7 +201,7 @@ class Memory implements MemoryStore {
       const room = this.#rooms.get(name) as Room;
       return { room: name, epoch: room.epoch, head: room.head, at: room.at, keys: readKeys(room, keys), counts: readCounts(room, counts) };
     });
-    return { rooms, more: names.length > limit };
+    return { rooms, hasMore: names.length > limit };
   }
 
   async secret(): Promise<string> {

@@ -109,8 +109,8 @@ export const encodeName = (name: string | undefined): string => (name === undefi
 /** Decodes the reply of `read-page.lua`, whose entries are in the direction of the query. */
 export function decodePage([now, epoch, ...rest]: Reply[]): Page {
   if (epoch === null)
-    return { epoch, head: 0, lastBroadcastId: null, hlc: 0, oldest: 0, bytes: 0, now: Number(now), entries: [], more: false };
-  const [head, tail, tick, oldest, bytes, more, ...rows] = rest;
+    return { epoch, head: 0, lastBroadcastId: null, hlc: 0, oldest: 0, bytes: 0, now: Number(now), entries: [], hasMore: false };
+  const [head, tail, tick, oldest, bytes, hasMore, ...rows] = rest;
   const entries: Entry[] = [];
   for (let index = 0; index < rows.length; index += 2) entries.push(decodeEntry(Number(rows[index]), String(rows[index + 1])));
   return {
@@ -122,7 +122,7 @@ export function decodePage([now, epoch, ...rest]: Reply[]): Page {
     bytes: Number(bytes),
     now: Number(now),
     entries,
-    more: more === 1,
+    hasMore: hasMore === 1,
   };
 }
 

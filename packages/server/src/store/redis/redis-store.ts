@@ -252,7 +252,7 @@ class Redis implements RedisStore {
     const args = [after === undefined ? `[${prefix}` : `(${prefix}${after}`, `(${family}/\u0001`, String(limit + 1)];
     const rows = (await this.#runRoomScript(room, scripts.listKeys, ['keys', 'sortedKeys', 'marks', 'leases'], args)) as Reply[];
     const keys = decodeKeys(rows).map(([key, value]): [string, KeyState] => [key.slice(family.length + 1), value]);
-    return { keys: keys.slice(0, limit), more: keys.length > limit };
+    return { keys: keys.slice(0, limit), hasMore: keys.length > limit };
   }
 
   async listRooms(query: Parameters<Store['listRooms']>[0]) {
@@ -319,9 +319,9 @@ class Redis implements RedisStore {
   async trim(room: string, { epoch, below }: { epoch: string; below: number }): Promise<void> {
     await this.#appendQueue.waitForRoom(room);
     const args = [room, epoch, String(below), String(MAX_TRIM_ROWS)];
-    let more: Reply = 1;
-    while (more === 1)
-      more = await this.#runRoomScript(
+    let hasMore: Reply = 1;
+    while (hasMore === 1)
+      hasMore = await this.#runRoomScript(
         room,
         scripts.trim,
         ['room', 'log', 'listed', 'keys', 'sortedKeys', 'marks', 'leases', 'nodeLeasesPrefix'],

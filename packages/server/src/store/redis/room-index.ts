@@ -35,7 +35,7 @@ export class RoomIndex {
     limit,
     keys = [],
     counts = [],
-  }: Parameters<Store['listRooms']>[0]): Promise<{ rooms: RoomSummary[]; more: boolean }> {
+  }: Parameters<Store['listRooms']>[0]): Promise<{ rooms: RoomSummary[]; hasMore: boolean }> {
     const rooms: RoomSummary[] = [];
     for (let from = after; rooms.length <= limit; ) {
       const names = await this.#listNames(from, limit + 1 - rooms.length);
@@ -45,7 +45,7 @@ export class RoomIndex {
       await this.removeStale(names.filter((_, index) => found[index] === undefined));
       from = names.at(-1);
     }
-    return { rooms: rooms.slice(0, limit), more: rooms.length > limit };
+    return { rooms: rooms.slice(0, limit), hasMore: rooms.length > limit };
   }
 
   /** Ended rooms are counted until their hints are removed. */

@@ -139,8 +139,8 @@ export class RoomTransfer {
   async #readEntries({ partition, room, log, listed }: RoomKeyNames, from: string): Promise<SectionBatch> {
     const args = [this.#context.now(), 'up', String(Number(from) + 1), '0', String(READ_BATCH), String(READ_BATCH_BYTES)];
     const reply = await this.#context.redis.runScript(scripts.readPage, { partition, keys: [room, log, listed], args, isRepeatable: true });
-    const { entries, more } = decodePage(reply as Reply[]);
-    return { section: 'entries', items: entries, next: more ? String(entries.at(-1)?.seq) : null };
+    const { entries, hasMore } = decodePage(reply as Reply[]);
+    return { section: 'entries', items: entries, next: hasMore ? String(entries.at(-1)?.seq) : null };
   }
 
   async #readKeys({ partition, keys, sortedKeys, marks, leases }: RoomKeyNames, from: string): Promise<SectionBatch> {

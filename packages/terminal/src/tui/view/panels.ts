@@ -88,7 +88,7 @@ function definitionRows({ term, what }: { term: string; what: string }, columns:
   ];
 }
 
-function memberRows({ messages, active }: State, { members = [], more }: Extract<Panel, { kind: 'who' }>, columns: number): Row[] {
+function memberRows({ messages, active }: State, { members = [], hasMore }: Extract<Panel, { kind: 'who' }>, columns: number): Row[] {
   const rows = members.map(({ username, role, presence }): Row => {
     const isHere = presence === 'online';
     const about = [...(role === 'owner' ? [messages.owner] : []), ...(isHere ? [] : [messages.presence[presence]])].join(', ');
@@ -98,7 +98,7 @@ function memberRows({ messages, active }: State, { members = [], more }: Extract
       { text: about === '' ? '' : `  ${about}`, color: 'muted' },
     ];
   });
-  return more ? [...rows, [{ text: `   ${messages.andMore}`, color: 'muted' }]] : rows;
+  return hasMore ? [...rows, [{ text: `   ${messages.andMore}`, color: 'muted' }]] : rows;
 }
 
 /** Open rooms, rooms of the server, and a new room. Without an open room it also shows an introduction. */
