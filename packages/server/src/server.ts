@@ -12,7 +12,7 @@ import { createHttpServer } from './http/http-server.ts';
 import { AdmissionQueue } from './limits/admission-queue.ts';
 import { MemoryPressure } from './limits/memory-pressure.ts';
 import { RateLimitedLog } from './logging/rate-limited-log.ts';
-import { answerRequest } from './socketio/answer-request.ts';
+import { requestListener } from './socketio/answer-request.ts';
 import type { ChatSocket, ChatSocketServer } from './socketio/chat-socket.ts';
 import { corkWrites } from './socketio/cork-writes.ts';
 import { installHandshake } from './socketio/handshake.ts';
@@ -124,11 +124,7 @@ export function createServer({
   installSessionRecovery(io, node.context, node.recoveryTokens);
 
   // The same functions for all sockets, each `this` in its turn: ten thousand sockets need no closures.
-  function onAny(this: ChatSocket, event: unknown, ...args: unknown[]): void {
-    answerRequest({ node, transport, socket: this }, event, args).catch((error: unknown) => {
-      log.error({ err: error }, 'an answer could not be written');
-    });
-  }
+  const onRequest = requestListener({ node, transport, log });
   function onError(error: unknown): void {
     // A client may send an event of this name: only what the transport met is for the log.
     if (error instanceof Error)
@@ -142,7 +138,7 @@ export function createServer({
     socket.on('disconnect', onDisconnect);
     node.addConnection(socket.data);
     restoreOnConnect(node.context, socket);
-    socket.onAny(onAny);
+    socket.onAny(onRequest);
     socket.on('error', onError);
     compactSocket(socket);
   });

@@ -11,7 +11,6 @@ import {
   type RequestPayload,
 } from '@engawa/protocol';
 import type { Connection } from '../connections/connection.ts';
-import type { FactsCache } from '../domain/execute-command.ts';
 import { MAX_RESPONSE_BYTES } from '../domain/response-budget.ts';
 import type { MemoryReservation } from '../limits/response-memory.ts';
 import { Answer, MAX_UNREAD_QUERY_BYTES } from './answer.ts';
@@ -58,7 +57,7 @@ export function dispatch(context: AppContext, { connection, event, payload }: Cl
       connection.takeRequestToken(event);
       if (!isEventName(event)) throw new ChatError('unknown_event');
       const request = parsePayload(event, payload, context.limits);
-      connection.enqueue((factsCache) => execute(context, { connection, event, request, resolve }, factsCache), {
+      connection.enqueue(() => execute(context, { connection, event, request, resolve }), {
         batchKey: batchKeyOf(event, request),
         payload: request,
       });
@@ -91,7 +90,6 @@ function validate(event: EventName, payload: unknown) {
 async function execute<E extends EventName>(
   context: AppContext,
   { connection, event, request, resolve }: PendingRequest<E>,
-  factsCache: FactsCache,
 ): Promise<void> {
   let reservation: MemoryReservation | undefined;
   try {
@@ -99,7 +97,7 @@ async function execute<E extends EventName>(
     if (whenRead) await whenRead;
     if (isQueryName(event)) reservation = await reserveResponseMemory(context, connection);
     checkBeforeHandling(event, context, connection, request);
-    const response = await handlers[event](context, connection, request, factsCache);
+    const response = await handlers[event](context, connection, request);
     resolve(new Answer({ ok: true, ...response }, { connection, request, reservation }));
   } catch (error) {
     resolve(refuse(context, { connection, event, request, reservation }, error));

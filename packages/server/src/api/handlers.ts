@@ -15,7 +15,7 @@ import { listChats } from '../domain/chat-pages.ts';
 import { createChat, createChats, deleteChat, updateChat } from '../domain/chats.ts';
 import type { Caller, CommandRule } from '../domain/command.ts';
 import { toBroadcast } from '../domain/entry-payloads.ts';
-import { type CommandResult, executeCommand, type FactsCache } from '../domain/execute-command.ts';
+import { type CommandResult, executeCommand } from '../domain/execute-command.ts';
 import { listEntries } from '../domain/list-entries.ts';
 import { addMember, describeMembership, lastBroadcastIdAt, listMembers, removeMember } from '../domain/members.ts';
 import { addReaction, removeReaction } from '../domain/reactions.ts';
@@ -36,7 +36,6 @@ type Handler<E extends EventName> = (
   context: AppContext,
   connection: Connection,
   request: RequestPayload<E>,
-  factsCache?: FactsCache,
 ) => Promise<ResponsePayload<E>>;
 
 const entryPosition = ({ seq, id, at }: CommandResult['entries'][number]) => ({ seq, id, at });
@@ -72,11 +71,12 @@ function commandHandler<E extends CommandName>(
   rule: CommandRule<E>,
   extraFields: (result: CommandResult) => object = () => ({}),
 ): Handler<E> {
-  return async (context, connection, request, factsCache) => {
+  return async (context, connection, request) => {
     const { store } = context;
     const { roomId } = request as MemberRef;
     const wasAttached = connection.memberships.has(roomId);
-    const result = await executeCommand({ store, rule, command: request, caller: callerOf(context, connection, roomId), factsCache });
+    const caller = callerOf(context, connection, roomId);
+    const result = await executeCommand({ store, rule, command: request, caller, factsCache: connection.factsCache });
     if (result.outcome === 'appended') {
       countAppended(context, connection, { event, request });
       // What was kept is acknowledged, whether this can be read now or not.

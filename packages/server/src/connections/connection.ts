@@ -35,7 +35,7 @@ interface JoinedRoom {
 const MAX_BATCH_SIZE = 32;
 
 interface QueuedTask {
-  task: (factsCache: FactsCache) => Promise<void>;
+  task: () => Promise<void>;
   batchKey: string | undefined;
   /** What it takes while it waits; nothing when it does not. */
   bytes: number;
@@ -90,8 +90,8 @@ export class Connection {
   #processing: Promise<void> | undefined;
   /** Asks that are waiting or being done. */
   #pendingCount = 0;
-  /** What was read for those who were last begun together, and which run that was. */
-  #lastBatch: { batchKey: string | undefined; factsCache: FactsCache } | undefined;
+  #lastBatchKey: string | undefined;
+  #factsCache: FactsCache | undefined;
 
   constructor(identity: Identity, { peer, limits, address, nodeQueuedBytes, canUseOffsets = false }: ConnectionOptions) {
     this.identity = identity;
@@ -220,6 +220,12 @@ export class Connection {
     this.#processing ??= this.#processQueue(this.#queue);
   }
 
+  /** The facts that the commands of the running batch share. */
+  get factsCache(): FactsCache {
+    this.#factsCache ??= new FactsCache();
+    return this.#factsCache;
+  }
+
   /** False when it was refused once too often. */
   takeRefusalToken(): boolean {
     const { rates } = this.#limits;
@@ -240,8 +246,8 @@ export class Connection {
       const batch = queue.splice(0, batchLength(queue));
       for (const { bytes } of batch) this.#releaseQueuedBytes(bytes);
       const [first] = batch as [QueuedTask];
-      const factsCache = this.#factsCacheFor(first.batchKey);
-      await (batch.length === 1 ? first.task(factsCache) : Promise.all(batch.map(({ task }) => task(factsCache))));
+      this.#startBatch(first.batchKey);
+      await (batch.length === 1 ? first.task() : Promise.all(batch.map(({ task }) => task())));
       this.#pendingCount -= batch.length;
     }
     this.#queue = undefined;
@@ -277,10 +283,11 @@ export class Connection {
     this.#nodeQueuedBytes.release(bytes);
   }
 
-  #factsCacheFor(batchKey: string | undefined): FactsCache {
-    if (batchKey === undefined || batchKey !== this.#lastBatch?.batchKey) this.#lastBatch = { batchKey, factsCache: new FactsCache() };
-    else this.#lastBatch.factsCache.startNextBatch();
-    return this.#lastBatch.factsCache;
+  /** Consecutive batches with the same key share what they read. */
+  #startBatch(batchKey: string | undefined): void {
+    if (batchKey !== undefined && batchKey === this.#lastBatchKey) this.#factsCache?.startNextBatch();
+    else this.#factsCache = undefined;
+    this.#lastBatchKey = batchKey;
   }
 }
 

@@ -3,27 +3,35 @@ import { isCommandName, isEventName, isQueryName } from '@engawa/protocol';
 import type { Answer } from '../api/answer.ts';
 import { MAX_ECHOED_CHARS } from '../api/dispatch.ts';
 import type { ChatNode } from '../chat-node.ts';
+import type { RateLimitedLog } from '../logging/rate-limited-log.ts';
 import type { ChatSocket } from './chat-socket.ts';
 import type { SocketIoTransport } from './socketio-transport.ts';
 
 type Acknowledge = (ack: object) => void;
 
-interface RequestContext {
+interface RequestListenerOptions {
   node: ChatNode;
   transport: SocketIoTransport;
-  socket: ChatSocket;
+  log: RateLimitedLog;
 }
 
-/** `args`: the payload, and last the acknowledgement, if the client wants one. */
-export async function answerRequest({ node, transport, socket }: RequestContext, name: unknown, args: unknown[]): Promise<void> {
-  const event = typeof name === 'string' ? name : '';
-  const last = args.at(-1);
-  const answer = await node.dispatch({ connection: socket.data, event, payload: args[0] });
-  answer?.deliver((ack) => {
-    if (typeof last === 'function') (last as Acknowledge)(ack);
-    else emitAnswer(socket, event, answer);
-    transport.enforceBufferLimit(socket);
-  });
+/** One listener for the events of all sockets. */
+export function requestListener({ node, transport, log }: RequestListenerOptions) {
+  return function onRequest(this: ChatSocket, name: unknown, ...args: unknown[]): void {
+    answerRequest(this, name, args).catch((error: unknown) => log.error({ err: error }, 'an answer could not be written'));
+  };
+
+  /** `args`: the payload, and last the acknowledgement, if the client wants one. */
+  async function answerRequest(socket: ChatSocket, name: unknown, args: unknown[]): Promise<void> {
+    const event = typeof name === 'string' ? name : '';
+    const last = args.at(-1);
+    const answer = await node.dispatch({ connection: socket.data, event, payload: args[0] });
+    answer?.deliver((ack) => {
+      if (typeof last === 'function') (last as Acknowledge)(ack);
+      else emitAnswer(socket, event, answer);
+      transport.enforceBufferLimit(socket);
+    });
+  }
 }
 
 /**
