@@ -6,11 +6,12 @@ import { install, root, run, stop } from './install.js';
 const FOLDER = 'packed';
 
 install('start');
-if (!run('tsc -b packages/engawa')) stop('Engawa could not be built: the compiler says above why.');
-rmSync(join(root, FOLDER), { recursive: true, force: true });
-mkdirSync(join(root, FOLDER));
 const isPublished = (name) => !JSON.parse(readFileSync(join(root, 'packages', name, 'package.json'), 'utf8')).private;
 const packages = readdirSync(join(root, 'packages'))
   .filter(isPublished)
-  .map((name) => `./packages/${name}`);
-if (!run(`npm pack --loglevel=error --pack-destination ${FOLDER} ${packages.join(' ')}`)) stop('npm says above why it could not pack.');
+  .map((name) => `./packages/${name}`)
+  .join(' ');
+if (!run(`tsc -b ${packages}`)) stop('Engawa could not be built: the compiler says above why.');
+rmSync(join(root, FOLDER), { recursive: true, force: true });
+mkdirSync(join(root, FOLDER));
+if (!run(`npm pack --loglevel=error --pack-destination ${FOLDER} ${packages}`)) stop('npm says above why it could not pack.');
