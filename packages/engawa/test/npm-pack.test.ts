@@ -8,7 +8,9 @@ import { startRedis } from '@engawa/testkit/redis/redis-servers';
 import { expect, onTestFinished, test } from 'vitest';
 
 const PACKAGES = fileURLToPath(new URL('../..', import.meta.url));
-const PUBLISHED = ['protocol', 'coalescing-adapter', 'client', 'server', 'terminal', 'engawa'];
+const isPublished = (name: string): boolean =>
+  !(JSON.parse(readFileSync(join(PACKAGES, name, 'package.json'), 'utf8')) as { private?: boolean }).private;
+const PUBLISHED = readdirSync(PACKAGES).filter(isPublished);
 
 test('the packed packages run in an empty folder', { timeout: 180_000 }, async () => {
   const folder = createTempFolder();
