@@ -5,8 +5,8 @@ import { type Entry, openEmbedded } from '@engawa/server';
 import { runEngawa, startEngawaServer } from '@engawa/testkit/processes/engawa-command';
 import { connect, createTempFolder, requestOk, until } from '@engawa/testkit/processes/server';
 import type { RedisServer } from '@engawa/testkit/redis/redis-servers';
+import { newRedis } from '@engawa/testkit/redis/test-redis';
 import { expect, test } from 'vitest';
-import { startTestRedis } from './helpers/redis.ts';
 
 /** As the tutorial's `create:room` and `add:member`. */
 async function enter(redis: RedisServer, roomId: string, ...usernames: string[]): Promise<void> {
@@ -117,7 +117,7 @@ const LOBBY = [
 ];
 
 test('an import brings all rooms and chats, the oldest first, and leaves the source unchanged', async () => {
-  const redis = await startTestRedis({ users: ['user reader on >secret ~* resetchannels +@read +@connection'] });
+  const redis = await newRedis({ users: ['user reader on >secret ~* resetchannels +@read +@connection'] });
   await oddDatabase(redis);
   const before = await digestOf(redis);
   const folder = createTempFolder();
@@ -141,7 +141,7 @@ test('an import brings all rooms and chats, the oldest first, and leaves the sou
 });
 
 test('a plain Socket.IO client reads the imported rooms and takes a name that was taken', async () => {
-  const redis = await startTestRedis();
+  const redis = await newRedis();
   await oddDatabase(redis);
   const folder = createTempFolder();
   await imports(0, '--from', redis.url, '--to', folder);
@@ -158,7 +158,7 @@ test('a plain Socket.IO client reads the imported rooms and takes a name that wa
 });
 
 test('invalid names are dropped, and confusable rooms are both imported, but no third one can be created', async () => {
-  const redis = await startTestRedis();
+  const redis = await newRedis();
   await enter(redis, 'Lobby');
   await enter(redis, 'lobby');
   await enter(redis, 'hid\u2800den\ue000');
@@ -176,7 +176,7 @@ test('invalid names are dropped, and confusable rooms are both imported, but no 
 });
 
 test('a dry run prints the plan and writes nothing', async () => {
-  const redis = await startTestRedis();
+  const redis = await newRedis();
   await oddDatabase(redis);
   const before = await digestOf(redis);
   const folder = join(createTempFolder(), 'target');
@@ -228,7 +228,7 @@ Nothing was written: this was a dry run.
 });
 
 test('a second import adds only what is new, whatever was written to the target in the meantime', { timeout: 60_000 }, async () => {
-  const redis = await startTestRedis();
+  const redis = await newRedis();
   const folder = createTempFolder();
   const chats = (from: number, count: number) =>
     Array.from({ length: count }, (_, index): [string, string] => ['aya', `chat ${from + index}`]);
@@ -260,7 +260,7 @@ test('a second import adds only what is new, whatever was written to the target 
 });
 
 test('an import into Redis works, even into the source Redis', async () => {
-  const redis = await startTestRedis();
+  const redis = await newRedis();
   await oddDatabase(redis);
   const before = (await redis.runRaw('LRANGE', 'chat::lobby', 0, -1)) as string[];
   const [to, folder] = [`${redis.url}?prefix=house`, createTempFolder()];
@@ -272,7 +272,7 @@ test('an import into Redis works, even into the source Redis', async () => {
 });
 
 test('an import that is killed repeatedly ends with every chat once, in order', { timeout: 240_000 }, async () => {
-  const redis = await startTestRedis();
+  const redis = await newRedis();
   const chats = Array.from({ length: 40_000 }, (_, index): [string, string] => [`user ${index % 7}`, `${index} `.padEnd(400, 'x')]);
   await enter(redis, 'large', 'user 0');
   await say(redis, 'large', ...chats);
@@ -310,7 +310,7 @@ test('an import that is killed repeatedly ends with every chat once, in order', 
 });
 
 test('existing rooms from another source are left unchanged', async () => {
-  const redis = await startTestRedis();
+  const redis = await newRedis();
   const folder = createTempFolder();
   const server = await startEngawaServer(folder);
   const socket = await connect(server.url);
@@ -329,7 +329,7 @@ test('existing rooms from another source are left unchanged', async () => {
 });
 
 test('unreadable sources are reported in a line or two, and nothing is created', { timeout: 60_000 }, async () => {
-  const redis = await startTestRedis({ users: ['user locked on >secret ~* resetchannels +@connection'] });
+  const redis = await newRedis({ users: ['user locked on >secret ~* resetchannels +@connection'] });
   const folder = join(createTempFolder(), 'target');
   const from = (url: string): string[] => ['--from', url, '--to', folder, '--dry-run'];
   const refusals: [args: string[], says: string][] = [

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { openEmbedded, type RoomChunk, type Store } from '@engawa/server';
 import { runEngawa, startEngawaServer } from '@engawa/testkit/processes/engawa-command';
 import { connect, createTempFolder, requestOk, until } from '@engawa/testkit/processes/server';
+import { newRedis } from '@engawa/testkit/redis/test-redis';
 import { expect, test } from 'vitest';
-import { startTestRedis } from './helpers/redis.ts';
 
 const ODD_NAMES = ['a::b', '{x}*?', '😀', "'; DROP TABLE rooms; --", 'a/b', '%2F', '__proto__', ' '];
 const ENTRIES = 20_000;
@@ -93,7 +93,7 @@ test('a move that is killed repeatedly ends with equal stores', { timeout: 240_0
 });
 
 test('a move to Redis and back that was killed in the middle changes nothing', { timeout: 240_000 }, async () => {
-  const [from, back, redis] = [createTempFolder(), createTempFolder(), await startTestRedis()];
+  const [from, back, redis] = [createTempFolder(), createTempFolder(), await newRedis()];
   await fill(from);
   const usedMemory = async (): Promise<number> => Number(/used_memory:(\d+)/.exec(await redis.runCommand('INFO', 'memory'))?.[1]);
   const before = await usedMemory();

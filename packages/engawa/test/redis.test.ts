@@ -3,12 +3,12 @@
 import { runEngawa } from '@engawa/testkit/processes/engawa-command';
 import { connect, requestOk, until } from '@engawa/testkit/processes/server';
 import type { RedisServer } from '@engawa/testkit/redis/redis-servers';
+import { newRedis } from '@engawa/testkit/redis/test-redis';
 import { expect, test } from 'vitest';
-import { startTestRedis } from './helpers/redis.ts';
 
 /** A Redis that is down: its port is unused. */
 async function missing(): Promise<RedisServer> {
-  const server = await startTestRedis();
+  const server = await newRedis();
   await server.shutdown();
   return server;
 }
@@ -23,7 +23,7 @@ async function serveOn(url: string, ...args: string[]) {
 }
 
 test('the start message names the Redis without its password', async () => {
-  const { port } = await startTestRedis({ config: { requirepass: 'secret' } });
+  const { port } = await newRedis({ config: { requirepass: 'secret' } });
   const { screen } = await serveOn(`redis://:secret@127.0.0.1:${port}`);
   expect(screen()).toContain(`data    redis://127.0.0.1:${port} (Redis 7`);
   expect(screen()).toContain('single, append-only file, fsync everysec, noeviction)');
@@ -31,7 +31,7 @@ test('the start message names the Redis without its password', async () => {
 });
 
 test('a chat sent to one server is read on another', async () => {
-  const { url } = await startTestRedis();
+  const { url } = await newRedis();
   const [one, other] = [await serveOn(url), await serveOn(url)];
   const [aya, ben] = [await connect(one.url), await connect(other.url)];
   await requestOk(aya, 'create:room', { roomId: 'veranda', username: 'aya' });
@@ -44,7 +44,7 @@ test('a chat sent to one server is read on another', async () => {
 });
 
 test('two servers with different prefixes are isolated', async () => {
-  const { url } = await startTestRedis();
+  const { url } = await newRedis();
   const [one, other] = [await serveOn(url, '--redis-prefix', 'one'), await serveOn(`${url}/0?prefix=other`)];
   await requestOk(await connect(one.url), 'create:room', { roomId: 'veranda', username: 'aya' });
   expect((await requestOk(await connect(other.url), 'list:rooms', {})).rooms).toEqual([]);
@@ -71,7 +71,7 @@ test('a server that waits for Redis ends on a signal', async () => {
 });
 
 test('a lost Redis makes the server not ready and refuses writes, and it recovers when Redis is back', async () => {
-  const server = await startTestRedis({ config: { appendfsync: 'always' } });
+  const server = await newRedis({ config: { appendfsync: 'always' } });
   const { url } = await serveOn(server.url);
   const aya = await connect(url);
   await requestOk(aya, 'create:room', { roomId: 'veranda', username: 'aya' });
@@ -85,18 +85,18 @@ test('a lost Redis makes the server not ready and refuses writes, and it recover
 });
 
 test('a Redis that could lose rooms is refused or warned about', async () => {
-  const evicting = await startTestRedis({ config: { maxmemory: '100mb', 'maxmemory-policy': 'allkeys-lru' } });
+  const evicting = await newRedis({ config: { maxmemory: '100mb', 'maxmemory-policy': 'allkeys-lru' } });
   const refused = runEngawa('serve', '--port', '0', '--redis-url', evicting.url);
   expect(await refused.exit()).toBe(1);
   expect(refused.screen()).toContain('maxmemory-policy allkeys-lru');
   expect((await serveOn(evicting.url, '--may-evict', 'yes')).screen()).toContain('allkeys-lru');
-  const volatile = await startTestRedis({ config: { appendonly: 'no' } });
+  const volatile = await newRedis({ config: { appendonly: 'no' } });
   const { screen } = await serveOn(volatile.url);
   await until(() => screen().includes('WARNING: Redis has no persistence'), 'it warns');
 });
 
 test('a durability level that Redis cannot provide is refused', async () => {
-  const { url } = await startTestRedis();
+  const { url } = await newRedis();
   for (const [durability, why] of [
     ['replicated', 'no replica is connected'],
     ['fsync', 'appendfsync always'],

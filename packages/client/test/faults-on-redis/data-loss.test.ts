@@ -10,8 +10,9 @@ import { ConsistencyChecker } from '@engawa/testkit/actors/consistency-checker';
 import { connect, createTempFolder, requestOk, until } from '@engawa/testkit/processes/server';
 import { startBalancer } from '@engawa/testkit/proxies/balancer';
 import type { RedisServer } from '@engawa/testkit/redis/redis-servers';
+import { newRedis } from '@engawa/testkit/redis/test-redis';
 import { expect, test } from 'vitest';
-import { newRedis, openRedisStore, startNode } from '../helpers/on-redis.ts';
+import { openRedisStore, startNode } from '../helpers/on-redis.ts';
 
 const timeout = 60_000;
 const portOf = (url: string): number => Number(new URL(url).port);

@@ -8,8 +8,9 @@ import { ROOM } from '@engawa/testkit/actors/chat-actors';
 import { findForkFaults } from '@engawa/testkit/checkers/history';
 import { readEntries, readRoom } from '@engawa/testkit/checkers/recording';
 import type { RedisServer } from '@engawa/testkit/redis/redis-servers';
+import { newCluster, newSentinel } from '@engawa/testkit/redis/test-redis';
 import { expect, test } from 'vitest';
-import { detachReplicas, newCluster, newSentinel, openRedisStore, slotOfRoom, startNode } from '../helpers/on-redis.ts';
+import { detachReplicas, openRedisStore, slotOfRoom, startNode } from '../helpers/on-redis.ts';
 
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 

@@ -4,9 +4,10 @@ import { collectEvents, connect, requestOk, sendRequest, until } from '@engawa/t
 import { ServerProcess } from '@engawa/testkit/processes/server-process';
 import { startBalancer } from '@engawa/testkit/proxies/balancer';
 import type { ClusterNode, RedisCluster } from '@engawa/testkit/redis/redis-servers';
+import { newCluster } from '@engawa/testkit/redis/test-redis';
 import type { Socket } from 'socket.io-client';
 import { expect, test } from 'vitest';
-import { detachReplicas, findRoomOn, globalKeysSlot, newCluster, openRedisStore, slotOfRoom, startNode } from '../helpers/on-redis.ts';
+import { detachReplicas, findRoomOn, globalKeysSlot, openRedisStore, slotOfRoom, startNode } from '../helpers/on-redis.ts';
 
 const timeout = 90_000;
 /** Longer than a failover takes, and as short as possible. */

@@ -7,8 +7,9 @@ import { readEntries } from '@engawa/testkit/checkers/recording';
 import { connect, requestOk, sendRequest, until } from '@engawa/testkit/processes/server';
 import { ServerProcess } from '@engawa/testkit/processes/server-process';
 import { startBalancer } from '@engawa/testkit/proxies/balancer';
+import { newRedis } from '@engawa/testkit/redis/test-redis';
 import { expect, test } from 'vitest';
-import { newRedis, openRedisStore, startNode } from '../helpers/on-redis.ts';
+import { openRedisStore, startNode } from '../helpers/on-redis.ts';
 
 const portsOf = (nodes: ServerProcess[]): number[] => nodes.map(({ port }) => port);
 

@@ -9,8 +9,9 @@ import { readRoom } from '@engawa/testkit/checkers/recording';
 import { NetworkNamespace } from '@engawa/testkit/network-namespace';
 import { until } from '@engawa/testkit/processes/server';
 import { ServerProcess } from '@engawa/testkit/processes/server-process';
+import { newCluster } from '@engawa/testkit/redis/test-redis';
 import { expect, test } from 'vitest';
-import { newCluster, openRedisStore, slotOfRoom, startNode } from '../helpers/on-redis.ts';
+import { openRedisStore, slotOfRoom, startNode } from '../helpers/on-redis.ts';
 
 const NODE_TIMEOUT_MS = 2_000;
 const SLOTS = 16_384;

@@ -4,8 +4,9 @@ import { ActorGroup } from '@engawa/testkit/actors/actor-group';
 import { ROOM } from '@engawa/testkit/actors/chat-actors';
 import { until } from '@engawa/testkit/processes/server';
 import type { ClusterNode, RedisCluster } from '@engawa/testkit/redis/redis-servers';
+import { newCluster } from '@engawa/testkit/redis/test-redis';
 import { expect, test } from 'vitest';
-import { globalKeysSlot, newCluster, openRedisStore, slotOfRoom, startNode } from '../helpers/on-redis.ts';
+import { globalKeysSlot, openRedisStore, slotOfRoom, startNode } from '../helpers/on-redis.ts';
 
 const timeout = 60_000;
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));

@@ -8,8 +8,9 @@ import { readEntries } from '@engawa/testkit/checkers/recording';
 import { connect, requestOk, sendRequest, until, withTimeout } from '@engawa/testkit/processes/server';
 import { startProxy } from '@engawa/testkit/proxies/faulty-proxy';
 import type { ClusterNode } from '@engawa/testkit/redis/redis-servers';
+import { newCluster, newRedis } from '@engawa/testkit/redis/test-redis';
 import { expect, test } from 'vitest';
-import { findRoomOn, findSessionOn, newCluster, newRedis, openRedisStore, startNode } from '../helpers/on-redis.ts';
+import { findRoomOn, findSessionOn, openRedisStore, startNode } from '../helpers/on-redis.ts';
 
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 

@@ -4,8 +4,9 @@ import { ConsistencyChecker } from '@engawa/testkit/actors/consistency-checker';
 import { until } from '@engawa/testkit/processes/server';
 import { startProxy } from '@engawa/testkit/proxies/faulty-proxy';
 import type { RedisServer } from '@engawa/testkit/redis/redis-servers';
+import { newRedis } from '@engawa/testkit/redis/test-redis';
 import { expect, test } from 'vitest';
-import { newRedis, startNode } from '../helpers/on-redis.ts';
+import { startNode } from '../helpers/on-redis.ts';
 
 /** A room is compared with its log every five seconds. */
 const CHECKED_MS = 7_000;

@@ -6,8 +6,9 @@ import { readEntries } from '@engawa/testkit/checkers/recording';
 import { until } from '@engawa/testkit/processes/server';
 import { ServerProcess } from '@engawa/testkit/processes/server-process';
 import type { RedisServer } from '@engawa/testkit/redis/redis-servers';
+import { newRedis } from '@engawa/testkit/redis/test-redis';
 import { expect, test } from 'vitest';
-import { newRedis, startNode } from '../helpers/on-redis.ts';
+import { startNode } from '../helpers/on-redis.ts';
 
 /** The names of a room's keys and of its channel. */
 async function namesIn(redis: RedisServer): Promise<(kind: string) => string> {

@@ -1,31 +1,10 @@
-/** Redis servers, clusters and nodes for client tests, which end with the test. */
+/** Nodes on Redis, and rooms and sessions on chosen primaries. */
 import { openStore, type Store, type StoreOptions } from '@engawa/server';
 import { type RunningServer, startServer } from '@engawa/testkit/processes/server';
-import {
-  type ClusterNode,
-  type RedisCluster,
-  type RedisSentinel,
-  type RedisServer,
-  startCluster,
-  startRedis,
-  startSentinel,
-} from '@engawa/testkit/redis/redis-servers';
+import type { ClusterNode, RedisCluster, RedisServer } from '@engawa/testkit/redis/redis-servers';
 import { onTestFinished } from 'vitest';
 import { deriveAuthor } from '../../../server/dist/connections/identity.js';
 import { partitionOf, slotOf, tags } from '../../../server/dist/store/redis/partitions.js';
-
-const closeWithTest = async <Redis extends { close(): Promise<void> }>(starting: Promise<Redis>): Promise<Redis> => {
-  const redis = await starting;
-  onTestFinished(() => redis.close());
-  return redis;
-};
-
-export const newRedis = (...options: Parameters<typeof startRedis>): Promise<RedisServer> => closeWithTest(startRedis(...options));
-
-export const newCluster = (...options: Parameters<typeof startCluster>): Promise<RedisCluster> => closeWithTest(startCluster(...options));
-
-export const newSentinel = (...options: Parameters<typeof startSentinel>): Promise<RedisSentinel> =>
-  closeWithTest(startSentinel(...options));
 
 /** A server in this process, with its own connections to Redis. */
 export async function startNode(

@@ -5,8 +5,9 @@ import type { SocketIoRandomActor } from '@engawa/testkit/actors/random-actors';
 import { ServerProcess } from '@engawa/testkit/processes/server-process';
 import { type Balancer, startBalancer } from '@engawa/testkit/proxies/balancer';
 import type { ClusterNode, RedisCluster } from '@engawa/testkit/redis/redis-servers';
+import { newCluster } from '@engawa/testkit/redis/test-redis';
 import { until } from '@engawa/testkit/wait-for';
-import { detachReplicas, globalKeysSlot, newCluster, slotOfRoom } from './on-redis.ts';
+import { detachReplicas, globalKeysSlot, slotOfRoom } from './on-redis.ts';
 
 /** Rounds with the same clients. After them all faults end, everything is checked, and new clients start. */
 const ROUNDS_PER_CHAPTER = 10;
