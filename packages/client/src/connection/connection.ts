@@ -157,7 +157,7 @@ export class Connection {
    */
   async waitInRateLimitQueue(event: EventName): Promise<() => void> {
     const previous = this.#rateLimitQueues.get(event);
-    let release = (): void => undefined;
+    let release!: () => void;
     this.#rateLimitQueues.set(
       event,
       new Promise<void>((resolve) => {

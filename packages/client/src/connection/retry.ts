@@ -22,9 +22,8 @@ export async function retry<Answer extends { ok: true } | FailedResult>(
 ): Promise<Answer | undefined> {
   for (let attempt = 0; !isOver(); attempt += 1) {
     const answer = await request();
-    const error = answer && !answer.ok ? answer.error : undefined;
-    if (answer && (!error || isFinal(error))) return answer;
-    if (!isOver()) await sleep(retryDelayMs(attempt, error));
+    if (answer && (answer.ok || isFinal(answer.error))) return answer;
+    if (!isOver()) await sleep(retryDelayMs(attempt, answer?.error));
   }
   return undefined;
 }

@@ -1,5 +1,4 @@
 /** The reorder buffer: live entries that arrived before the ones they follow. */
-import type { Position } from '@engawa/protocol/position';
 import type { Entry } from '../timeline/entry.ts';
 
 const MAX_BUFFERED_ENTRIES = 1_000;
@@ -7,11 +6,6 @@ const MAX_BUFFERED_ENTRIES = 1_000;
 export class ReorderBuffer {
   #entries: Entry[] = [];
   #isComplete = true;
-
-  /** True if no entry here is after this position. */
-  hasNothingNewFor(position: Position): boolean {
-    return this.#isComplete && this.#entries.every(({ epoch, seq }) => epoch === position.epoch && seq <= position.seq);
-  }
 
   /** Beyond the limit it drops all entries: the log still has them. */
   add(entry: Entry): void {

@@ -32,7 +32,8 @@ export class ResumeBatcher {
   readonly #connection: Connection;
   readonly #onError: (error: ErrorPayload) => void;
   readonly #pendingRooms = new Set<ResumableRoom>();
-  #state: 'idle' | 'waiting' | 'requesting' = 'idle';
+  #isRunning = false;
+  #isRequesting = false;
   #timeoutMs = RESUME_TIMEOUT_MS;
 
   constructor(connection: Connection, onError: (error: ErrorPayload) => void) {
@@ -42,7 +43,7 @@ export class ResumeBatcher {
 
   add(room: ResumableRoom): void {
     this.#pendingRooms.add(room);
-    if (this.#state === 'idle') void this.#run();
+    if (!this.#isRunning) void this.#run();
   }
 
   /** For a lost connection: each room is added again on the next one. */
@@ -53,21 +54,21 @@ export class ResumeBatcher {
   /** Checks whether the connection is still alive, with a shorter time-out than usual. */
   async probe(): Promise<void> {
     this.#timeoutMs = PROBE_TIMEOUT_MS;
-    if (this.#pendingRooms.size > 0 && this.#state !== 'requesting') return;
+    if (this.#pendingRooms.size > 0 && !this.#isRequesting) return;
     const { generation } = this.#connection;
     const answer = await this.#connection.request('list:rooms', { limit: 1 }, PROBE_TIMEOUT_MS);
     if (!answer && generation === this.#connection.generation) this.#connection.reconnect();
   }
 
   async #run(): Promise<void> {
-    this.#state = 'waiting';
+    this.#isRunning = true;
     // Rooms that are added in the same tick share a request.
     await Promise.resolve();
     const isOver = () => this.#pendingRooms.size === 0 || !this.#connection.isUp;
     // A refusal is never final: the rooms still miss entries.
     const isFinal = () => false;
     while (!isOver()) await retry(this.#connection.timers, () => this.#requestBatch(), isOver, isFinal);
-    this.#state = 'idle';
+    this.#isRunning = false;
   }
 
   /** Undefined if no room got anything. */
@@ -76,11 +77,11 @@ export class ResumeBatcher {
     const rooms = [...batch.values()].flatMap(({ requestRooms }) => requestRooms);
     if (rooms.length === 0) return { ok: true };
     const { generation } = this.#connection;
-    this.#state = 'requesting';
+    this.#isRequesting = true;
     const timeoutMs = this.#timeoutMs;
     this.#timeoutMs = RESUME_TIMEOUT_MS;
     const answer = await this.#connection.request('resume:rooms', { rooms }, timeoutMs);
-    this.#state = 'waiting';
+    this.#isRequesting = false;
     if (generation !== this.#connection.generation) return { ok: true };
     if (answer?.ok) return this.#deliverResults(batch, answer.rooms) ? { ok: true } : undefined;
     if (answer) {

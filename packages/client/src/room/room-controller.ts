@@ -47,8 +47,8 @@ export class RoomController {
     onChange: () => this.#scheduleChange(),
   });
   readonly #timeline: RoomTimeline;
-  #resolveReady: () => void = () => undefined;
-  #rejectReady: (error: JoinError) => void = () => undefined;
+  #resolveReady!: () => void;
+  #rejectReady!: (error: JoinError) => void;
   /** Resolves when `join` may return the room; rejects if the room ends before. */
   readonly ready = new Promise<void>((resolve, reject) => {
     this.#resolveReady = resolve;

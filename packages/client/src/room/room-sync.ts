@@ -1,4 +1,20 @@
-/** Room sync: follows the log of one room across connections, and delivers each entry once, in order. */
+/**
+ * Room sync: follows the log of one room across connections, and delivers each entry once, in order.
+ *
+ * | from                         | event                                       | to          |
+ * | ---------------------------- | ------------------------------------------- | ----------- |
+ * | joining                      | the server accepted the join                | loading     |
+ * | loading                      | the newest chats are loaded                 | starting    |
+ * | starting                     | the next tick, and nothing is missing       | live        |
+ * | starting                     | the next tick, and something is missing     | catching up |
+ * | starting, live               | a gap, a notice or `sync` shows a lag       | catching up |
+ * | catching up                  | everything missing is delivered or replaced | live        |
+ * | starting, live, catching up  | the connection is lost                      | offline     |
+ * | offline                      | there is a connection                       | catching up |
+ * | any                          | left, removed, deleted, refused or closed   | ended       |
+ *
+ * Joining and loading begin again on the next connection.
+ */
 import type { Ack, Chat, ChatPage, CommandName, ErrorPayload, EventName, RequestInput, ResumeResult, ServerNotice } from '@engawa/protocol';
 import { isSameLineage, type Position } from '@engawa/protocol/position';
 import type { Connection } from '../connection/connection.ts';
@@ -29,6 +45,33 @@ export interface RoomEnding {
 /** The timeline was replaced. `too_old`: too many entries were missed. `reset`: the log was set back or replaced. */
 export interface RoomReset {
   reason: 'too_old' | 'reset';
+}
+
+/** What is known to be missing: the worst that was noticed. `LOG`: the log does not contain the position, all chats are replaced. */
+const NOTHING = 0;
+const ENTRIES = 1;
+const LOG = 2;
+type Missing = typeof NOTHING | typeof ENTRIES | typeof LOG;
+
+/** Each transition makes a new object: after an `await`, compare it to see whether the state is still the same. */
+type SyncState =
+  | ({ ending?: undefined; progress?: undefined } & (
+      | { name: 'joining' | 'loading' | 'offline'; missing: Missing }
+      /** The application can add listeners before the first entry. */
+      | { name: 'starting'; missing: Missing }
+      | { name: 'live'; missing: typeof NOTHING }
+    ))
+  | CatchingUp
+  | { name: 'ended'; missing: typeof NOTHING; ending: RoomEnding; progress?: undefined };
+
+interface CatchingUp {
+  name: 'catching up';
+  missing: Missing;
+  /** Requests without progress. */
+  rounds: number;
+  /** In entries, while the missed entries need several answers. */
+  progress?: { readonly done: number; readonly total: number };
+  ending?: undefined;
 }
 
 interface RoomSyncListeners {
@@ -80,26 +123,16 @@ export class RoomSync implements ResumableRoom {
   readonly #reorderBuffer = new ReorderBuffer();
   readonly roomId: string;
   readonly #requestedEntries = new WeakSet<Entry>();
-  state: RoomState = 'joining';
-  ending: RoomEnding | undefined;
+  #state: SyncState = { name: 'joining', missing: NOTHING };
+  /** Set by the join. */
   chatWindow: ChatWindow | undefined;
   username: string;
-  #hasInitialChats = false;
-  #isReady = false;
-  /** The room was found to be behind before it was joined: resume as soon as it is. */
-  #needsResume = false;
-  #hasRejoined = false;
-  /** The log does not contain the position. */
-  #hasDiverged = false;
+  /** A member who is not in the room any more does not rejoin while they leave. */
   #isLeaving = false;
   /** The epoch of the last successful join. */
   #joinedEpoch: string | undefined;
   /** Ids of entries that an answer was based on, and that are not delivered yet. */
   readonly #reportedIds = new Set<string>();
-  /** Progress in entries, while the missed entries need several answers. */
-  catchUpProgress: { readonly done: number; readonly total: number } | undefined;
-  /** Rounds of resuming without progress. */
-  #resumeRounds = 0;
   /** Resolved when the room is live or has ended. */
   #liveWaiters: (() => void)[] = [];
 
@@ -122,33 +155,56 @@ export class RoomSync implements ResumableRoom {
   }
 
   get heldPosition(): Position | undefined {
-    return this.#hasDiverged ? UNKNOWN_POSITION : this.position;
+    return this.#state.missing === LOG ? UNKNOWN_POSITION : this.position;
+  }
+
+  get state(): RoomState {
+    const { name, missing } = this.#state;
+    if (name === 'starting') return missing ? 'catching up' : 'live';
+    return name === 'loading' ? 'joining' : name;
+  }
+
+  get ending(): RoomEnding | undefined {
+    return this.#state.ending;
+  }
+
+  get catchUpProgress(): CatchingUp['progress'] {
+    return this.#state.progress;
   }
 
   onConnect(): void {
-    if (!this.ending) void this.#start();
+    const { name, missing } = this.#state;
+    if (name === 'joining') void this.#join();
+    if (name === 'loading') void this.#loadInitialChats();
+    if (name !== 'offline') return;
+    this.#catchUp(missing);
+    this.requestResume();
   }
 
   onDisconnect(): void {
     this.#reorderBuffer.clear();
-    this.#resumeRounds = 0;
-    if (!this.ending) this.#setState(this.#hasInitialChats ? 'offline' : 'joining');
+    const { name, missing } = this.#state;
+    if (name === 'joining') this.#enter({ name, missing });
+    else this.#enter({ name: name === 'loading' ? name : 'offline', missing: worseOf(missing, ENTRIES) });
   }
 
   /** Requests missed entries: the room may be behind. */
-  requestResume(): void {
-    // While joining it only takes note: the join resumes at its end.
-    if (!this.#hasInitialChats) this.#needsResume = true;
-    if (this.ending || !this.#hasInitialChats || !this.#connection.isUp) return;
-    this.#setState('catching up');
-    this.#options.resumeBatcher.add(this);
+  requestResume(missing: Missing = ENTRIES): void {
+    const state = this.#state;
+    // The next step takes care of it.
+    if (state.name === 'joining' || state.name === 'loading' || state.name === 'offline') state.missing = worseOf(state.missing, missing);
+    else if (state.name !== 'ended') {
+      this.#catchUp(missing);
+      if (this.#connection.isUp) this.#options.resumeBatcher.add(this);
+    }
   }
 
   receive(entry: Entry): void {
     if (this.ending) return;
-    if (this.#canDeliver && this.#deliver(entry)) return;
+    const isLive = this.#state.name === 'live';
+    if (isLive && this.#deliver(entry)) return;
     this.#reorderBuffer.add(entry);
-    if (this.#canDeliver) this.requestResume();
+    if (isLive) this.requestResume();
   }
 
   onResetNotice({ epoch }: Pick<ServerNotice<'reset:room'>, 'epoch'>): void {
@@ -158,18 +214,17 @@ export class RoomSync implements ResumableRoom {
 
   /** The log does not contain the position: load the newest chats instead, and emit `reset`. */
   resyncFromNewest(): void {
-    this.#hasDiverged = true;
-    this.requestResume();
+    this.requestResume(LOG);
   }
 
   /**
-   * Remembers that an answer was based on this entry. If the log does not contain it when everything missed is delivered, the log
+   * Remembers that an answer was based on this entry, or on the log up to `lastId`. If the log does not contain it when everything missed is delivered, the log
    * was set back, and the answer does not apply any more. The server cannot detect that from a position before the loss.
    */
-  addReported({ epoch, seq, id }: EntryRef | Position): void {
+  addReported({ epoch, seq, id, lastId = id }: EntryRef & { lastId?: string | null | undefined }): void {
     const { position } = this;
-    if (!id || epoch !== position?.epoch || seq <= position.seq || id === position.id) return;
-    if (this.#reportedIds.size < MAX_REPORTED_ENTRIES) this.#reportedIds.add(id);
+    if (!lastId || epoch !== position?.epoch || seq <= position.seq || lastId === position.id) return;
+    if (this.#reportedIds.size < MAX_REPORTED_ENTRIES) this.#reportedIds.add(lastId);
   }
 
   onResumeResult(outcome: ResumeResult): void {
@@ -181,10 +236,8 @@ export class RoomSync implements ResumableRoom {
 
   end(ending: RoomEnding): void {
     if (this.ending) return;
-    this.ending = ending;
     this.#reorderBuffer.clear();
-    this.#setState('ended');
-    this.#wakeWaiters();
+    this.#enter({ name: 'ended', missing: NOTHING, ending });
     this.#listeners.onEnd(ending);
   }
 
@@ -199,7 +252,7 @@ export class RoomSync implements ResumableRoom {
     let denials = 0;
     let failure: FailedResult | undefined;
     const request = async () => {
-      if (!this.#canDeliver && !this.ending) await new Promise<void>((resolve) => this.#liveWaiters.push(resolve));
+      if (this.#state.name !== 'live' && !this.ending) await new Promise<void>((resolve) => this.#liveWaiters.push(resolve));
       if (this.ending) return undefined;
       const fields = typeof payload === 'function' ? payload() : payload;
       if (!('error' in fields)) return this.#connection.request(event, fields);
@@ -212,7 +265,7 @@ export class RoomSync implements ResumableRoom {
       return !retryable && !isDenied;
     };
     // A room that is not live sends the request as soon as it is.
-    const sleep = (milliseconds: number) => (this.state === 'live' ? this.#connection.timers.sleep(milliseconds) : undefined);
+    const sleep = (milliseconds: number) => (this.#state.name === 'live' ? this.#connection.timers.sleep(milliseconds) : undefined);
     const answer = await retry({ sleep }, request, () => (this.ending ?? failure) !== undefined, isFinal);
     return answer ?? failure ?? this.endedResult;
   }
@@ -240,68 +293,58 @@ export class RoomSync implements ResumableRoom {
     return reason === 'deleted' ? failedResult('room_not_found', 'Room does not exist.') : closedResult();
   }
 
-  async #start(): Promise<void> {
-    const { generation } = this.#connection;
-    if (this.chatWindow && this.#hasInitialChats) return this.requestResume();
-    if (!this.chatWindow && !(await this.#join())) return;
-    await this.#loadInitialChats();
-    if (generation !== this.#connection.generation || this.ending) return;
-    this.#hasInitialChats = true;
-    // Deliver nothing before the next tick, so that the caller of `join` can add listeners before the first entry.
-    const isUpToDate = !this.#needsResume && this.position !== undefined && this.#reorderBuffer.hasNothingNewFor(this.position);
-    this.#setState(isUpToDate ? 'live' : 'catching up');
-    this.#listeners.onReady();
-    await this.#connection.timers.sleep(0);
-    this.#isReady = true;
-    if (generation !== this.#connection.generation) return;
-    if (this.#needsResume) this.requestResume();
-    else this.#drainBuffer();
-  }
-
-  /** Whether live entries are delivered at once. */
-  get #canDeliver(): boolean {
-    return this.state === 'live' && this.#isReady;
-  }
-
-  async #join(): Promise<boolean> {
+  async #join(): Promise<void> {
     const joined = await this.#requestJoin();
-    if (!joined || this.ending) return false;
+    if (!joined || this.ending) return;
     if (!joined.ok) {
       this.end({ reason: 'refused', error: joined.error });
-      return false;
+      return;
     }
     const { from, maxChats } = this.#options;
-    const head = headOf(joined);
+    const head = { epoch: joined.epoch, seq: joined.seq, id: joined.lastId };
+    const isAtHead = from === undefined || (from.epoch === head.epoch && from.seq === head.seq && from.id === head.id);
     this.username = joined.username;
-    this.#needsResume ||= from !== undefined && !(from.epoch === head.epoch && from.seq === head.seq && from.id === head.id);
     this.chatWindow = new ChatWindow({ me: joined.username, position: from ?? head, maxChats });
-    this.addReported(head);
+    this.#enter({ name: 'loading', missing: worseOf(this.#state.missing, isAtHead ? NOTHING : ENTRIES) });
+    this.addReported(joined);
     this.#onJoined(joined);
-    return true;
+    await this.#loadInitialChats();
   }
 
   async #requestJoin(): Promise<Ack<'add:member'> | undefined> {
     const { roomId, username, topic, create } = this.#options;
-    const added = await this.#requestWhileConnected('add:member', { roomId, username });
+    const join = () => this.#requestWhileConnected('add:member', { roomId, username });
+    const added = await join();
     if (!create || !hasErrorCode(added, 'room_not_found')) return added;
     const created = await this.#requestWhileConnected('create:room', { roomId, username, ...(topic !== undefined && { topic }) });
-    return hasErrorCode(created, 'room_exists') ? this.#requestWhileConnected('add:member', { roomId, username }) : created;
+    return hasErrorCode(created, 'room_exists') ? join() : created;
   }
 
   /** Loads the chats before the position. If that fails the room continues without them: they can be loaded as older ones. */
   async #loadInitialChats(): Promise<void> {
-    const chatWindow = this.chatWindow;
-    if (!chatWindow) return;
+    const { chatWindow } = this;
+    const loading = this.#state;
+    if (!chatWindow || loading.name !== 'loading') return;
     const edge = chatWindow.edge('before');
     chatWindow.beginLoad();
     const limit = Math.min(INITIAL_CHATS, chatWindow.maxChats);
     const page = await this.#requestWhileConnected('list:chats', { roomId: this.roomId, before: edge, limit });
+    if (this.#state !== loading) return;
     // The member may have expired, and entries may have been missed since the join: a resume finds out.
-    if (!page?.ok) this.#needsResume = true;
+    if (!page?.ok) loading.missing = worseOf(loading.missing, ENTRIES);
     else {
       chatWindow.insertPage(page, 'before', edge);
-      this.addReported(headOf(page));
+      this.addReported(page);
     }
+    const { missing } = loading;
+    const starting: SyncState = { name: 'starting', missing };
+    this.#enter(starting);
+    this.#listeners.onReady();
+    // Deliver nothing before the next tick, so that the caller of `join` can add listeners before the first entry.
+    await this.#connection.timers.sleep(0);
+    if ((this.#state as SyncState) !== starting) return;
+    if (missing) this.requestResume(missing);
+    else this.#drainBuffer();
   }
 
   /** Applies the entry if it is the next one. Returns false if entries before it are missing. */
@@ -344,9 +387,9 @@ export class RoomSync implements ResumableRoom {
     if (this.chatWindow && seq > this.position.seq) this.chatWindow.position = { epoch, seq, id };
     if (counts) this.#listeners.onMemberCounts({ epoch, ...counts });
     const done = (this.catchUpProgress?.done ?? 0) + seq - previousSeq;
-    if (head > seq) this.catchUpProgress = { done, total: done + head - seq };
+    if (head > seq) this.#catchUp().progress = { done, total: done + head - seq };
     this.#listeners.onPosition(this.position);
-    if (this.position.seq !== previousSeq) this.#resumeRounds = 0;
+    if (this.position.seq !== previousSeq && this.#state.name === 'catching up') this.#state.rounds = 0;
     // The join was in a log that was lost: what it returned does not apply to this one.
     if (epoch !== this.#joinedEpoch) void this.#rejoin();
     else if (outcome === 'caught_up') this.#drainBuffer(true);
@@ -355,41 +398,47 @@ export class RoomSync implements ResumableRoom {
 
   /** Everything up to the position is delivered: deliver the buffered entries, and go live if none is missing. */
   #drainBuffer(hasResumed = false): void {
+    // If the log does not contain the position, its newest chats are requested already.
+    if (this.#state.missing === LOG) return;
     const { entries, isComplete } = this.#reorderBuffer.takeAll();
-    const missing = entries.filter((entry) => !this.ending && !this.#deliver(entry) && this.#shouldRequestGap(entry));
+    // Request the gap before an entry only once. If it is still there, the entry is of another log, or of a lost part of this one.
+    const missing = entries.filter((entry) => !this.ending && !this.#deliver(entry) && !this.#requestedEntries.has(entry));
     if (this.ending) return;
-    for (const entry of missing) this.#reorderBuffer.add(entry);
+    for (const entry of missing) {
+      this.#reorderBuffer.add(entry);
+      this.#requestedEntries.add(entry);
+    }
     const isEntryLost = hasResumed && this.#reportedIds.size > 0;
     if (missing.length > 0 || !isComplete || isEntryLost) return void this.#retryResume(isEntryLost ? MAX_LOST_ROUNDS : MAX_RESUME_ROUNDS);
-    this.#resumeRounds = 0;
-    this.#hasRejoined = false;
-    this.#setState('live');
-    this.#wakeWaiters();
-  }
-
-  /**
-   * Request the gap before an entry only once. If it is still there, the entry is of another log, or of a part of the log that
-   * was lost.
-   */
-  #shouldRequestGap(entry: Entry): boolean {
-    const isNew = !this.#requestedEntries.has(entry);
-    this.#requestedEntries.add(entry);
-    return isNew;
+    this.#enter({ name: 'live', missing: NOTHING });
   }
 
   async #retryResume(maxRounds = MAX_RESUME_ROUNDS): Promise<void> {
-    const { generation } = this.#connection;
-    this.#resumeRounds += 1;
-    this.#setState('catching up');
-    if (this.#resumeRounds > 1) await this.#connection.timers.sleep(retryDelayMs(this.#resumeRounds));
-    if (generation !== this.#connection.generation) return;
-    if (this.#resumeRounds > maxRounds) this.resyncFromNewest();
-    else this.requestResume();
+    const catchingUp = await this.#startRound();
+    if (catchingUp) this.requestResume(catchingUp.rounds > maxRounds ? LOG : ENTRIES);
+  }
+
+  /** Waits before each round but the first, or as long as the server demands. Undefined if the catch-up is over by then. */
+  async #startRound(error?: ErrorPayload): Promise<CatchingUp | undefined> {
+    const catchingUp = this.#catchUp();
+    catchingUp.rounds += 1;
+    if (error || catchingUp.rounds > 1) await this.#connection.timers.sleep(retryDelayMs(catchingUp.rounds, error));
+    return this.#state === catchingUp ? catchingUp : undefined;
+  }
+
+  #catchUp(missing: Missing = ENTRIES): CatchingUp {
+    let state = this.#state;
+    if (state.name !== 'catching up') {
+      state = { name: 'catching up', missing, rounds: 0 };
+      this.#enter(state);
+    }
+    state.missing = worseOf(state.missing, missing);
+    return state;
   }
 
   #restartFromPage(outcome: Extract<ResumeResult, { page: unknown }>): void {
     const { outcome: reason, page, epoch, seq, id } = outcome;
-    this.#hasDiverged = false;
+    if (this.#state.name === 'catching up') this.#state.missing = ENTRIES;
     const isAlreadyPast = reason === 'too_old' && epoch === this.position?.epoch && seq <= this.position.seq;
     if (isAlreadyPast) {
       this.#drainBuffer();
@@ -398,7 +447,6 @@ export class RoomSync implements ResumableRoom {
     const isLost = reason === 'too_old' ? () => false : this.#lostChatsAfter(page, epoch);
     this.chatWindow?.reset(page, { epoch, seq, id });
     this.#reportedIds.clear();
-    this.#hasInitialChats = true;
     this.#listeners.onReset({ reason }, isLost);
     this.#onJoined(outcome);
     if (this.position) this.#listeners.onPosition(this.position);
@@ -420,9 +468,7 @@ export class RoomSync implements ResumableRoom {
   async #onResumeError(error: ErrorPayload): Promise<void> {
     if (error.code === 'not_a_member') return this.#isLeaving ? this.end({ reason: 'left' }) : this.#rejoin();
     if (!error.retryable) return this.#endWithError(error);
-    const { generation } = this.#connection;
-    await this.#connection.timers.sleep(retryDelayMs(++this.#resumeRounds, error));
-    if (generation === this.#connection.generation) this.requestResume();
+    if (await this.#startRound(error)) this.requestResume();
   }
 
   #endWithError(error: ErrorPayload): void {
@@ -430,18 +476,17 @@ export class RoomSync implements ResumableRoom {
   }
 
   /**
-   * The membership expired during an absence. Rejoin once, even if asked again: the member may be removed before the answer
+   * The membership expired during an absence. Only the first rejoin is at once: the member may be removed before the answer
    * arrives. The epoch prevents a join of a new room with the same id.
    */
   async #rejoin(): Promise<void> {
-    if (this.#hasRejoined) await this.#connection.timers.sleep(retryDelayMs(++this.#resumeRounds));
+    if (!(await this.#startRound())) return;
     const { roomId, username, position } = this;
     const member = { roomId, username, clientId: this.#options.newId(), ...(position && { epoch: position.epoch }) };
     const joined = await this.#requestWhileConnected('add:member', member);
     if (!joined || this.ending) return;
     if (!joined.ok) return this.#endWithError(joined.error);
-    this.#hasRejoined = true;
-    this.addReported(headOf(joined));
+    this.addReported(joined);
     this.#onJoined(joined);
     this.requestResume();
   }
@@ -468,24 +513,16 @@ export class RoomSync implements ResumableRoom {
     this.#listeners.onJoin(membership);
   }
 
-  #setState(state: RoomState): void {
-    if (state === this.state) return;
-    this.catchUpProgress = undefined;
-    this.state = state;
-    this.#listeners.onStateChange(state);
-  }
-
-  #wakeWaiters(): void {
-    for (const resolve of this.#liveWaiters.splice(0)) resolve();
+  #enter(next: SyncState): void {
+    if (this.ending) return;
+    const before = this.state;
+    this.#state = next;
+    if (this.state !== before) this.#listeners.onStateChange(this.state);
+    if (next.name === 'live' || next.name === 'ended') for (const resolve of this.#liveWaiters.splice(0)) resolve();
   }
 }
 
-/** The position of the log at an answer. */
-export const headOf = ({ epoch, seq, lastId }: { epoch: string; seq: number; lastId: string | null }): Position => ({
-  epoch,
-  seq,
-  id: lastId,
-});
+const worseOf = (one: Missing, other: Missing): Missing => (one > other ? one : other);
 
 const hasErrorCode = (answer: Ack<'add:member'> | undefined, code: ErrorPayload['code']): boolean =>
-  answer !== undefined && !answer.ok && answer.error.code === code;
+  answer?.ok === false && answer.error.code === code;

@@ -5,7 +5,7 @@ import { runSequentially } from '../storage/tabs.ts';
 import type { OptimisticChat } from '../timeline/chat-reducer.ts';
 import type { EpochChatPage, PageDirection } from '../timeline/chat-window.ts';
 import type { Outbox, OutgoingChat, OutgoingState } from './outbox.ts';
-import { headOf, type RoomSync } from './room-sync.ts';
+import type { RoomSync } from './room-sync.ts';
 
 /** An own chat that the room has not delivered yet. */
 export interface PendingChat {
@@ -126,7 +126,7 @@ export class RoomTimeline {
     const page = await this.#roomSync.requestUntilAnswered('list:chats', { roomId, ...request });
     if (!page.ok) return page;
     const added = insert(page);
-    this.#roomSync.addReported(headOf(page));
+    this.#roomSync.addReported(page);
     if (page.epoch !== this.#roomSync.position?.epoch) this.#roomSync.requestResume();
     if (added === undefined) return undefined;
     this.#onChange();
