@@ -23,35 +23,35 @@ import { RateLimitedLog } from './logging/rate-limited-log.ts';
 import { RoomRegistry } from './rooms/room-registry.ts';
 import type { Store } from './store/contract.ts';
 
-/** Milliseconds for what was asked to be done and answered, when the node closes. */
+/** Milliseconds that running requests have to finish when the node closes. */
 const DRAIN_TIMEOUT_MS = 10_000;
-/** Authors in rooms who said something lately, as far as that is remembered. */
+/** Number of token buckets, one for each author in each room. */
 const MAX_TRACKED_AUTHORS = 100_000;
-/** Of what was asked and is not begun, all connections together. */
+/** Bytes of waiting requests, of all connections together. */
 const MAX_QUEUED_BYTES = 64 * 1024 * 1024;
-/** Clients that are told to come back in one millisecond. */
+/** When the node closes, this many clients reconnect in each millisecond. */
 const RECONNECTS_PER_MS = 1;
 
 export interface ChatNodeOptions {
   store: Store;
-  /** Silent when not given. */
+  /** Default: no log. */
   log?: Logger | RateLimitedLog;
   limits?: Limits;
   /** Milliseconds for which a guest's name stays reserved after the connection has ended. */
   graceMs?: number;
-  /** Milliseconds that they stay a member after that, as long as nobody joins under the name. */
+  /** Milliseconds that the guest stays a member after that, unless another client joins under the name. */
   absenceMs?: number;
-  /** Milliseconds after which it is looked again what of the logs is not to be kept. */
+  /** Interval of the retention job, in milliseconds. */
   trimIntervalMs?: number;
-  /** Milliseconds after which the usage of the store is read again. */
+  /** Interval at which the usage of the store is read, in milliseconds. */
   usageRefreshMs?: number;
   lifetimes?: RoomLifetimes;
 }
 
-/** What a transport knows of a client that connects. */
+/** What a transport knows about a connecting client. */
 interface PeerInfo {
   address?: AddressLimiter | undefined;
-  /** Whether its client knows what to do with the offset of an entry: see `offsets.ts`. */
+  /** Whether the client can use the offset of an entry: see `socketio/recovery-offsets.ts`. */
   canUseOffsets?: boolean;
 }
 
@@ -60,7 +60,7 @@ export class ChatNode {
   readonly retentionJob: RetentionJob;
   readonly recoveryTokens: RecoveryTokens;
   readonly #authenticator: Authenticator;
-  /** What all connections have asked and is not begun. */
+  /** Bytes of waiting requests, of all connections together. */
   readonly #queuedBytes = new ByteBudget(MAX_QUEUED_BYTES);
   readonly #connections = new Set<Connection>();
 
@@ -147,7 +147,7 @@ export class ChatNode {
     await this.context.roomRegistry.detachConnection(connection);
   }
 
-  /** Does and answers what was asked, and tells everybody when to come back. Resolves when their connections may be closed. */
+  /** Completes running requests, and tells each client when to reconnect. Resolves when the connections may be closed. */
   async drain(): Promise<void> {
     const connections = [...this.#connections];
     for (const { peer } of connections) {
@@ -158,7 +158,7 @@ export class ChatNode {
     await Promise.race([timeout, Promise.all(connections.map((connection) => connection.waitUntilIdle()))]);
   }
 
-  /** Lets go of every name, and of everything else; the store stays open. */
+  /** Releases all leases and other resources. The store stays open. */
   async close(): Promise<void> {
     this.context.leaseManager.stop();
     this.context.quotaMonitor.close();

@@ -15,38 +15,40 @@ import type { RedisDurability } from './store/redis/redis-store.ts';
 export { type EmbeddedStore, openEmbedded } from './store/embedded/embedded-store.ts';
 export { type MemoryStore, openMemory } from './store/memory/memory-store.ts';
 
-/** A store that is open, and what an operator should know of it. */
+/** An open store, and facts that its operator needs. */
 export interface OpenedStore {
   store: Store;
-  /** Where it is and of what engine, for people: no password is in it. */
+  /** Engine and location, for display: without the password. */
   name: string;
-  /** Flags with which `engawa serve` uses it. */
+  /** The flags of `engawa serve` for this store. */
   flags: string;
-  /** Nobody else can be using it. */
+  /** No other process can use the store. */
   isExclusive: boolean;
   warnings: string[];
 }
 
 export interface StoreOptions {
-  /** What to do where no folder is: `empty` answers an empty store that keeps nothing. */
+  /** If the folder does not exist: `empty` returns an empty store that stores nothing. */
   ifMissing?: 'create' | 'refuse' | 'empty';
-  /** Begins the names of all keys in Redis. */
+  /** Prefix of all Redis keys. */
   prefix?: string;
-  /** How safe in Redis what was acknowledged is. */
+  /** The durability of acknowledged writes in Redis. */
   durability?: RedisDurability;
-  /** Redis may throw parts of logs away when its memory is full. */
+  /** Redis may evict parts of logs when its memory is full. */
   allowEviction?: boolean;
   onError?: (error: unknown) => void;
 }
 
-/** As `engawa serve` opens it here. */
+/** The options of the store that these settings choose. */
 export const storeOptionsFrom = ({ redisPrefix: prefix, durability, mayEvict }: Settings): StoreOptions => ({
   prefix,
   durability,
   allowEviction: mayEvict === 'yes',
 });
 
-/** Opens the store of a URL: `redis:…` and its like, or a folder, by its path or as `file:…`. Throws what an operator can mend. */
+/**
+ * Opens the store at a URL: `redis:…` and similar, or a folder, as a path or `file:…`. Throws errors that an operator can fix.
+ */
 export async function openStore(url: string, { ifMissing = 'create', ...options }: StoreOptions = {}): Promise<OpenedStore> {
   const scheme = schemeOf(url);
   if (scheme?.startsWith('redis')) return openRedisStore(url, options);
@@ -55,11 +57,11 @@ export async function openStore(url: string, { ifMissing = 'create', ...options 
   return openEmbeddedStore(folderFromUrl(url), ifMissing);
 }
 
-/** Whether both URLs name one store, whether it is there or not. */
+/** Whether both URLs name the same store. It need not exist. */
 export const isSameStore = (first: string, second: string): boolean =>
   first === second || (isFolderUrl(first) && isFolderUrl(second) && realPathOf(first) === realPathOf(second));
 
-/** Redis is loaded only when it is asked for. */
+/** The Redis client is imported only if it is needed. */
 async function openRedisStore(url: string, { allowEviction = false, ...options }: StoreOptions): Promise<OpenedStore> {
   const { describeServer, mayEvictKeys, openRedis, warningsOf } = await import('./store/redis/redis-store.ts');
   const store = await openRedis({ url, ...options });
@@ -101,7 +103,7 @@ async function openEmbeddedStore(folder: string, ifMissing: NonNullable<StoreOpt
   return { ...description, store, warnings };
 }
 
-/** Of `redis://host` it is `redis`; a path has none, `C:\data` neither. */
+/** The scheme of a URL: `redis` for `redis://host`. A path has none, and neither has `C:\data`. */
 const schemeOf = (url: string): string | undefined =>
   /^(?:([a-z][a-z0-9+.-]*):\/\/|(file):)/i.exec(url)?.slice(1).find(Boolean)?.toLowerCase();
 

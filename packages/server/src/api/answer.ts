@@ -12,7 +12,7 @@ interface AnswerDetails {
   request?: object | undefined;
   /** The memory of a large response. */
   reservation?: MemoryReservation | undefined;
-  /** The connection was refused so often that it is disconnected after this answer. */
+  /** The connection exceeded its rate of refusals: it is disconnected after this answer. */
   isLast?: boolean;
 }
 
@@ -30,7 +30,7 @@ export class Answer {
   }
 
   /**
-   * Must be called once, also if the client is disconnected. `write` hands the answer to the peer. Its memory is released when the
+   * Call this once, even if the client is disconnected. `write` hands the answer to the peer. The memory is released when the
    * client has read it.
    */
   deliver(write: (ack: Ack<EventName>) => void): void {

@@ -12,18 +12,18 @@ import type { RoomRegistry } from '../rooms/room-registry.ts';
 import type { Store } from '../store/contract.ts';
 import type { QueryScheduler } from './query-scheduler.ts';
 
-/** What a node has to answer with. */
+/** The state of a node that handlers use. */
 export interface AppContext {
   store: Store;
   roomRegistry: RoomRegistry;
   leaseManager: LeaseManager;
   /** Limits how many returning clients are handled at a time. */
   admissionQueue: AdmissionQueue;
-  /** Where questions wait for their turn to be read for. */
+  /** Runs queries in time slices. */
   queryScheduler: QueryScheduler;
-  /** What large answers and pages may take. */
+  /** The memory that large responses and pages may use. */
   responseMemory: ResponseMemory;
-  /** How often each author may still say something in each room; undefined where rates are lifted. */
+  /** The rate of each author in each room; undefined if rate limits are off. */
   chatBuckets: KeyedTokenBuckets | undefined;
   limits: Limits;
   quotaMonitor: QuotaMonitor;
@@ -31,7 +31,7 @@ export interface AppContext {
   log: RateLimitedLog;
 }
 
-/** A connection as the rules see it, under its name in the room where it has one. */
+/** The caller of a rule: a connection, with its name in the room if it has one. */
 export const createCaller = ({ node, limits, quotaMonitor }: AppContext, connection: Connection, username: string | undefined): Caller => ({
   author: connection.identity.author,
   node,

@@ -20,7 +20,7 @@ import { batchKeyOf, checkBeforeHandling } from './event-properties.ts';
 import { handlers } from './handlers.ts';
 import { exceedsJsonLimits } from './json-size.ts';
 
-/** Characters of an event's name that a refusal repeats: any name may be asked for. */
+/** Characters of the event name that a refusal repeats: a client can send any name. */
 export const MAX_ECHOED_CHARS = 64;
 
 /**
@@ -29,7 +29,7 @@ export const MAX_ECHOED_CHARS = 64;
  */
 const MAX_UNREAD_COMMAND_BYTES = 1024 * 1024;
 
-/** Refusals by a limit: an operator must see them, who may have set it too low. */
+/** Refusals by a limit are logged: the operator may have set it too low. */
 const LIMIT_CODES = new Set<ErrorCode>(['rate_limited', 'too_many_rooms', 'too_many_names', 'quota_exceeded', 'busy']);
 
 /** A request as a transport receives it. */
@@ -77,7 +77,7 @@ function parsePayload<E extends EventName>(event: E, payload: unknown, limits: L
   throw new ChatError('invalid_payload', { message: `${issue?.path.join('.') || 'The payload'}: ${issue?.message ?? 'is not valid'}` });
 }
 
-/** Undefined when the check itself fails: those of lengths compare whatever has a `length`, which may be an object. */
+/** Undefined if the check itself throws: length checks read `length`, which may be an object. */
 function validate(event: EventName, payload: unknown) {
   try {
     return events[event].payload.safeParse(payload, { error: describeZodIssue });
@@ -104,7 +104,7 @@ async function execute<E extends EventName>(
   }
 }
 
-/** Answers to questions may be large: each has its memory before anything is read for it. Nobody who is gone is answered. */
+/** Reserves memory for the response before anything is read for it. A client that has disconnected meanwhile gets no response. */
 async function reserveResponseMemory({ responseMemory }: AppContext, connection: Connection): Promise<MemoryReservation> {
   const reservation = await responseMemory.reserve(
     { budgets: connection.address?.budgets, disconnect: () => connection.peer.disconnect() },
@@ -126,7 +126,7 @@ function refuse({ log }: AppContext, { connection, event, ...details }: RefusedR
   const payload = toErrorPayload(error, event, log);
   if (error instanceof ChatError && LIMIT_CODES.has(error.code))
     log.info({ address: connection.address?.name, event: event.slice(0, MAX_ECHOED_CHARS) }, `a request is refused: ${payload.code}`);
-  // An error of the server does not count against the client. A token is taken at once: the requests that follow are ignored then.
+  // Server errors do not count against the client. The token is taken at once, so that the requests that follow are ignored.
   const isLast = error instanceof ChatError && !connection.isClosing && !connection.takeRefusalToken();
   return new Answer({ ok: false, error: payload }, { connection, ...details, isLast });
 }

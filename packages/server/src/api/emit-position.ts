@@ -8,7 +8,9 @@ import type { Connection } from '../connections/connection.ts';
 import type { LocalRoom } from '../rooms/local-room.ts';
 import type { AppContext } from './context.ts';
 
-/** Gives the connection an offset for where it stands: not before what it was told in any of its rooms, nor after what it is owed. */
+/**
+ * The offset is not older than any entry that the connection received, and not newer than any entry that it has yet to receive.
+ */
 export async function emitPosition(
   { roomRegistry, store }: Pick<AppContext, 'roomRegistry' | 'store'>,
   connection: Connection,
@@ -21,13 +23,13 @@ export async function emitPosition(
   if (!room) return;
   await loadLatestHlc(room, store);
   const { position } = room;
-  // While it is told what it missed, the offsets of that count.
+  // During a backlog, the offsets of its entries count.
   if (!position || connection.backlogDelivery) return;
   const latestHlc = Math.max(...rooms.map((each) => each.latestHlc));
   if (latestHlc > 0) connection.peer.emit('position:changed', { roomId, epoch: position.epoch, seq: position.seq }, String(latestHlc));
 }
 
-/** Nothing was told here since the room was opened: the log knows. */
+/** If nothing was broadcast since the room was opened, the value is read from the log. */
 async function loadLatestHlc(room: LocalRoom, store: AppContext['store']): Promise<void> {
   const { position, roomId } = room;
   if (room.latestHlc > 0 || !position) return;

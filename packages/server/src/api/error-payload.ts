@@ -11,7 +11,7 @@ const storeErrorCodes: Record<StoreError['reason'], ErrorCode> = {
   closed: 'busy',
 };
 
-/** What a client receives of an error. The details of an internal one are only logged, with the given message. */
+/** The error as the client receives it. Details of internal errors are only logged, with the given message. */
 export function toChatError(
   error: unknown,
   { log, message, ...details }: { log: RateLimitedLog; message: string; event?: string },
@@ -21,7 +21,7 @@ export function toChatError(
   return new ChatError(error instanceof StoreError ? storeErrorCodes[error.reason] : 'internal');
 }
 
-/** What a client receives of an error of one of its requests. */
+/** The same for an error of one of the client's requests. */
 export function toErrorPayload(error: unknown, event: string, log: RateLimitedLog): ErrorPayload {
   if (error instanceof ChatError) return error.toPayload();
   const { code } = toChatError(error, { log, event, message: 'a request failed' });

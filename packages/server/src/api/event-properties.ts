@@ -33,7 +33,7 @@ const takeExtraTokens: Record<ExtraRate, TakeTokens> = {
   chats({ limits, chatBuckets }, { identity }, request) {
     const { length } = chatsOf(request);
     const maxChats = Math.floor(limits.rates?.chats?.burst ?? Infinity);
-    // However long the client waited, there would never be so many tokens.
+    // The bucket never holds so many tokens, so a retry would fail as well.
     if (length > maxChats) throw new ChatError('invalid_payload', { message: `chats: must have at most ${maxChats} items` });
     const refusal = chatBuckets?.takeOrError(`${identity.author}\n${request.roomId}`, length);
     if (refusal) throw refusal;

@@ -29,7 +29,7 @@ import { type AppContext, createCaller } from './context.ts';
 import { emitPosition } from './emit-position.ts';
 import { resumeRooms } from './resume-rooms.ts';
 
-const EMIT_FAILED = 'an entry could not be told to who added it';
+const EMIT_FAILED = 'an entry was appended, but not sent to its author';
 
 type MemberRef = { roomId: string; username: string };
 type Handler<E extends EventName> = (
@@ -40,12 +40,12 @@ type Handler<E extends EventName> = (
 
 const entryPosition = ({ seq, id, at }: CommandResult['entries'][number]) => ({ seq, id, at });
 
-/** Every event and what does it. */
+/** The handler of each event. */
 export const handlers: { [E in EventName]: Handler<E> } = {
   'create:room': joinHandler('create:room', createRoom),
   'add:member': joinHandler('add:member', addMember),
   'remove:member': commandHandler('remove:member', removeMember),
-  // One that was kept in a packet of this name was its first.
+  // An earlier chat with this clientId is the first one of its append.
   'create:chat': commandHandler('create:chat', createChat, ({ entries: [first] }) => (first ? entryPosition(first) : {})),
   'create:chats': commandHandler('create:chats', createChats, ({ entries }) => ({ chats: entries.map(entryPosition) })),
   'update:chat': commandHandler('update:chat', updateChat),
@@ -65,7 +65,7 @@ export const handlers: { [E in EventName]: Handler<E> } = {
   'mark:read': markRead,
 };
 
-/** A command that adds to the log of a room that the caller is in; `more` is what its answer says beside where that is. */
+/** A command that appends to the log of a room. `extraFields`: fields of the response beside the position. */
 function commandHandler<E extends CommandName>(
   event: E,
   rule: CommandRule<E>,
@@ -79,7 +79,7 @@ function commandHandler<E extends CommandName>(
     const result = await executeCommand({ store, rule, command: request, caller, factsCache: connection.factsCache });
     if (result.outcome === 'appended') {
       countAppended(context, connection, { event, request });
-      // What was kept is acknowledged, whether this can be read now or not.
+      // The append succeeded, so it is acknowledged even if this read fails.
       if (!wasAttached)
         await emitToCaller(store, connection, { roomId, ...result }).catch((error: unknown) =>
           context.log.error({ err: error }, EMIT_FAILED),
@@ -100,7 +100,7 @@ function countAppended(
   quotaMonitor.countOpenedRoom();
 }
 
-/** A command that makes the caller a member. Its answer describes the room. */
+/** A command that makes the caller a member. The response describes the room. */
 function joinHandler<E extends 'create:room' | 'add:member'>(event: E, rule: CommandRule<E>): Handler<E> {
   return async (context, connection, request) => {
     const { store, roomRegistry, leaseManager, limits, queryScheduler } = context;
@@ -111,7 +111,7 @@ function joinHandler<E extends 'create:room' | 'add:member'>(event: E, rule: Com
       executeCommand({ store, rule, command: request, caller }),
     );
     if (result.outcome === 'appended') countAppended(context, connection, { event, request });
-    // Counts what is unread, which reads as much as a page.
+    // This counts unread chats, which reads as much as a page.
     const membership = await queryScheduler.run(() => describeMembership(store, roomId, { username, author: caller.author }));
     // A reattached member receives all entries after this seq; an earlier seq would promise too much.
     const isByEntry = result.outcome === 'repeated' || (result.outcome === 'appended' && livePosition?.epoch === result.epoch);
@@ -127,7 +127,7 @@ function joinHandler<E extends 'create:room' | 'add:member'>(event: E, rule: Com
   };
 }
 
-/** Tells the room what is not kept; only who is seated there under that name may. */
+/** Broadcasts an ephemeral event. Only a connection that is attached under that name may send one. */
 function ephemeralHandler<E extends EphemeralEventName>(event: E): Handler<E> {
   return async ({ roomRegistry }, _connection, request) => {
     const { roomId } = request;
@@ -152,7 +152,7 @@ async function markRead(
 ): Promise<ResponsePayload<'mark:read'>> {
   const { roomId, username, seq } = request;
   const room = await roomRegistry.get(roomId);
-  // A page may have shown what this node was not told yet.
+  // The client may have read a page with entries that this node has not received yet.
   if (seq > (room?.position?.seq ?? 0)) await room?.follower.catchUp();
   const head = room?.position?.seq ?? 0;
   if (seq > head) throw new ChatError('invalid_payload', { message: 'seq: is after the newest entry' });
@@ -164,7 +164,7 @@ async function markRead(
   return { roomId, read, ...counts, asOf: head };
 }
 
-/** The store knows who is connected; who of them looks is only known to those who heard it. */
+/** The store only knows which members are connected. Ephemeral events tell which of them are away. */
 function withPresence(list: Handler<'list:members'>): Handler<'list:members'> {
   return async (context, connection, request) => {
     const response = await list(context, connection, request);
@@ -199,7 +199,7 @@ function queryHandler<E extends QueryName>(
     const caller = callerOf(context, connection, roomId);
     return queryScheduler.run(async () => {
       const response = await query(store, request, caller);
-      // After the query: it may have read what is newer than the removal of the caller.
+      // Checked after the query, whose data may be newer than a removal of the caller.
       if (definitionOf(event).permission === 'reader') await requireReadAccess(store, roomId, caller);
       return response;
     });
@@ -217,7 +217,7 @@ function positionFields(roomId: string, { epoch, seq, id, at }: CommandResult) {
   return id === undefined ? { roomId, epoch, seq } : { roomId, epoch, seq, id, at };
 }
 
-/** The caller added to a room that this connection does not hear: it is told that as the room is, but for what ended it. */
+/** The caller appended to a room that this connection is not attached to. It receives the new entries once, as broadcasts. */
 async function emitToCaller(
   store: Store,
   connection: Connection,

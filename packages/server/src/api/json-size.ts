@@ -2,13 +2,13 @@
 
 interface JsonLimits {
   maxLevels: number;
-  /** Of numbers, texts, arrays, objects and so on, all levels together. */
+  /** Number of values on all levels: numbers, strings, arrays, objects and so on. */
   maxValues: number;
 }
 
 /**
- * Whether a value that came as JSON nests deeper or has more values in it; looks no further than that itself. Checking a
- * value against a schema, and saying what is wrong with it, costs far more. What is binary has nothing within.
+ * Whether a parsed JSON value has more levels or values than allowed. Stops at the first excess: to validate a value against a
+ * schema, and to report its errors, costs far more. Binary data counts as one value.
  */
 export function exceedsJsonLimits({ maxLevels, maxValues }: JsonLimits, value: unknown): boolean {
   let remaining = maxValues;

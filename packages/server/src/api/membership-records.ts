@@ -7,7 +7,7 @@ interface MemberRef {
   username: string;
 }
 
-/** The tickets of one author. They may be a thousand: they are read once for all that is asked of them, when the first asks. */
+/** The tickets of one author, up to a thousand. They are read once, on first use. */
 export class MembershipRecords {
   readonly #read: () => Promise<Map<string, MembershipRecord>>;
   #values: Promise<Map<string, MembershipRecord>> | undefined;

@@ -1,15 +1,15 @@
 /** Schedules queries in time slices, so that they do not block the event loop. */
 
-/** Milliseconds after which no further question is begun in the same turn of the event loop. */
+/** Milliseconds of a slice: after that, no further query starts in the same turn of the event loop. */
 const SLICE_MS = 5;
-/** Begun together: enough for a store across a network to read for all of them in one round trip. */
+/** Queries that run concurrently: enough for a remote store to read for all of them in one round trip. */
 const MAX_CONCURRENT_QUERIES = 64;
 
 /**
- * Begins questions in the order in which they came, in slices of time: between two slices all else that the event loop has
- * to do is done. The embedded store reads on this thread, and a page of large chats takes it ten milliseconds and more:
- * without slices, a hundred pages that are asked for together would silence the server for a second. What waits here is
- * bounded by the memory that each question has taken for its answer before.
+ * Starts queries in order of arrival, in time slices. Between two slices the event loop does its other work. The embedded store
+ * reads on this thread, and a page of large chats takes ten milliseconds and more: without slices, a hundred concurrent pages
+ * would block the server for a second. The length of the queue is bounded, because each query reserves memory for its response
+ * before.
  */
 export class QueryScheduler {
   #queue: (() => void)[] = [];
@@ -20,7 +20,7 @@ export class QueryScheduler {
     return this.#queue.length;
   }
 
-  /** Settles as `ask` does, which is called when its turn has come. */
+  /** Settles as `query` does, which starts when its turn has come. */
   run<Result>(query: () => Promise<Result>): Promise<Result> {
     return new Promise((resolve) => {
       this.#queue.push(() => resolve(this.#start(query)));
@@ -44,7 +44,7 @@ export class QueryScheduler {
     setImmediate(() => this.#runSlice());
   }
 
-  /** Begins one question at least, whatever the clock says. */
+  /** Starts at least one query, so that the queue always makes progress. */
   #runSlice(): void {
     this.#isSliceScheduled = false;
     const end = performance.now() + SLICE_MS;

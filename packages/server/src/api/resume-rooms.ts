@@ -15,8 +15,8 @@ import { MembershipRecords } from './membership-records.ts';
 import { rejoinIfExpired } from './session-recovery.ts';
 
 /**
- * Everything that a client missed in its rooms, as far as there is place for it in one answer: it is seated first, then the
- * log is read, so nothing falls between. The first room is told at least something, whatever it has.
+ * Returns what a client missed in its rooms, as much as fits into one response. The connection is attached before the log is
+ * read, so no entry is lost in between. The first room always gets at least one entry, so that each request makes progress.
  */
 export async function resumeRooms(
   context: AppContext,
@@ -40,10 +40,12 @@ export async function resumeRooms(
   return { rooms: results };
 }
 
-/** Where the client sits again, or why it does not. */
+/** The room that the client is attached to again, or the error that prevents it. */
 type ResumeTarget = { position: ClientPosition } & ({ room: LocalRoom } | { refusal: unknown });
 
-/** It is looked up first where it is a member: a room that is not its own is not opened, and its tickets are read once. */
+/**
+ * Membership is checked first: a room is not opened for a client that is not a member, and the author's tickets are read once.
+ */
 async function attachAll(context: AppContext, connection: Connection, rooms: ClientPosition[]): Promise<ResumeTarget[]> {
   const { store, limits, admissionQueue } = context;
   const { author } = connection.identity;
@@ -73,7 +75,7 @@ interface AttachRequest {
   records: MembershipRecords;
 }
 
-/** A guest whose name lapsed while they were away joins anew. */
+/** A guest whose membership expired joins again. */
 async function attach(
   context: AppContext,
   connection: Connection,
@@ -92,7 +94,7 @@ async function attach(
   });
 }
 
-/** Who was removed is told so: they are not to come back by themselves. */
+/** Members whom the owner removed get a code of their own: their clients must not rejoin automatically. */
 function requireExpiredMembership(record: MembershipRecord | undefined): void {
   if (record?.removed) throw new ChatError('removed');
   if (!record) throw new ChatError('not_a_member');
@@ -100,7 +102,7 @@ function requireExpiredMembership(record: MembershipRecord | undefined): void {
 
 interface ResumeRoomOptions {
   target: ResumeTarget;
-  /** Entries at most. */
+  /** Maximum number of entries. */
   limit: number;
   budget: ResponseBudget;
 }
@@ -146,7 +148,7 @@ async function readMissed(
   return 'entries' in result ? withMemberCounts(store, room, { position, result }) : result;
 }
 
-/** Who was not told of all that happened was not told of quiet joins and leaves. */
+/** If entries were left out of the result, they may be joins and leaves that were not broadcast: add the current counts. */
 async function withMemberCounts(
   store: Store,
   room: LocalRoom,

@@ -20,27 +20,27 @@ interface RecoverableRoom {
   seq: number;
   /** This entry is the one whose offset the client sent. */
   isOffsetEntry: boolean;
-  /** He is a member no more, and to become one again. */
+  /** The membership has expired; recovery renews it. */
   hasExpired: boolean;
 }
 
-/** Everything that a stock client comes back to: all of its places, each whole, or it does not come back. */
+/** The rooms of a plain Socket.IO client. Either all of them are restored, each without a gap, or none. */
 export interface RecoverableSession {
   rooms: RecoverableRoom[];
 }
 
-/** Who comes back, and what they show for it. */
+/** A returning connection, and the offset that its client sent. */
 interface RecoveryRequest {
   connection: Connection;
-  /** What stock clients call `offset`: it came with the last entry that they were told, and is the tick of that entry. */
+  /** The HLC value of the last entry that the client received: it was the last argument of that event. */
   offset: string;
   isDisconnected: () => boolean;
 }
 
 /**
- * What a stock client comes back to. Each of its rooms costs a search in the log: so they count like rooms that are resumed,
- * are searched in slices, and the search ends with the first that it cannot come back to. Who calls this has passed the
- * turnstile.
+ * Finds the rooms of a plain Socket.IO client. Each room costs a search in the log, so rooms count like resumed ones, take turns
+ * in the admission queue, and the first room that cannot be restored ends the search. The caller must have passed the admission
+ * queue.
  */
 export async function findRecoverableSession(
   { store, limits, admissionQueue, quotaMonitor }: Pick<AppContext, 'store' | 'limits' | 'admissionQueue' | 'quotaMonitor'>,
@@ -57,7 +57,7 @@ export async function findRecoverableSession(
   if (!isComplete(rooms)) return undefined;
   connection.requireLimitsForAll(rooms);
   for (const { roomId, hasExpired } of rooms) if (hasExpired) connection.address?.budgets.takeRejoinToken(roomId);
-  // A tick that no entry has is of a log that lost its end: what they were told there is to be unsaid, and so they join anew.
+  // If no entry has this HLC value, a log lost its end. The client has entries that no longer exist, so it must join again.
   return rooms.some(({ isOffsetEntry }) => isOffsetEntry) ? { rooms } : undefined;
 }
 
@@ -70,9 +70,9 @@ interface RoomSearch {
 }
 
 /**
- * Undefined when the client would miss something, or may not come back: the member was removed, or the name is another's by
- * now, or looks like one. Throws what a join anew would be refused with, which the client is then told when it asks for it:
- * one that was recovered first would be disconnected, and recovered, again and again.
+ * Undefined if the client would miss entries or may not return: the member was removed, or another member has the same or a
+ * confusable name now. Throws the error with which a new join would be refused. The client then gets it as the answer to its
+ * join; if the session were recovered first, the client would be disconnected and recovered in a loop.
  */
 async function findRecoverableRoom(
   store: Store,
@@ -90,8 +90,8 @@ async function findRecoverableRoom(
 }
 
 /**
- * The entry of that tick, or, when it is one of another room, the newest that was surely told before it; undefined when
- * that was trimmed, also meanwhile, and more with it perhaps.
+ * The entry with this HLC value. If that entry is in another room, the newest one that was certainly broadcast before it.
+ * Undefined if that was trimmed, because more may have been trimmed with it.
  */
 async function findPositionAt(
   store: Store,
