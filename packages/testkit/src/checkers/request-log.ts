@@ -92,11 +92,11 @@ export class ClientRequestLog {
       this.recordAnswer(sent, answer);
       return;
     }
-    const entryRef = answer.chats[answer.chats.length === of ? index : (sent.packet?.index ?? index)];
+    const entryRef = answer.chats[of > 1 && answer.chats.length === of ? index : (sent.packet?.index ?? index)];
     if (entryRef) this.recordAnswer(sent, { ...answer, ...entryRef });
   }
 
-  /** The index in a packet is that of its first attempt. */
+  /** The index in a packet is that of its first attempt. Its first chat has its id, and may have been stored alone before. */
   #indexInPacket(packet: string, sent: SentCommand, index: number): number {
     const indexes = this.#packets.get(packet) ?? new Map<SentCommand, number>();
     this.#packets.set(packet, indexes);
@@ -105,9 +105,10 @@ export class ClientRequestLog {
   }
 
   #recordPacket({ roomId, username, chats, clientId = '' }: RequestInput<'create:chats'>, page: number): (SentCommand | undefined)[] {
+    const skipped = chats[0]?.clientId === clientId ? 0 : 1;
     return chats.map((chat, index) => {
       const sent = this.recordRequest('create:chat', { roomId, username, ...chat }, page);
-      if (sent) sent.packet = { clientId, index: this.#indexInPacket(clientId, sent, index) };
+      if (sent) sent.packet = { clientId, index: this.#indexInPacket(clientId, sent, skipped + index) };
       return sent;
     });
   }
