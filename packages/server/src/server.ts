@@ -23,21 +23,21 @@ import { HARD_LIMIT, SocketIoTransport } from './socketio/socketio-transport.ts'
 import { ChatWebSocketServer } from './socketio/websocket-server.ts';
 import type { Store } from './store/contract.ts';
 
-/** Milliseconds in which a connection must ask for something, before it is closed. */
+/** Milliseconds until a connection without a request is closed. */
 const CONNECT_TIMEOUT_MS = 10_000;
-/** Connections that the system holds until they are taken: more come at once after a restart than it would by itself. */
+/** Backlog of `listen`: after a restart more clients connect at once than the system's default holds. */
 const LISTEN_BACKLOG = 4_096;
-/** Milliseconds for those who stay, whatever they are told, when the server closes. */
+/** On shutdown, connections that are still open after this many milliseconds are closed by force. */
 const FORCE_CLOSE_AFTER_MS = 3_000;
-/** Milliseconds for those who read nothing of what waits for them. */
+/** A slow consumer that reads nothing for this many milliseconds is disconnected. */
 const STALL_TIMEOUT_MS = 30_000;
-/** Characters of what a parser says of a packet. */
+/** Characters of a parser error that are logged. */
 const MAX_LOGGED_CHARS = 200;
 
 export interface ChatServer {
-  /** Resolves with the port once connections are taken. */
+  /** Resolves with the port when the server accepts connections. */
   listen(): Promise<number>;
-  /** Takes no more, finishes and answers what was asked, and lets go of everything; the store stays open. */
+  /** Stops accepting, completes running requests, and releases all resources. The store stays open. */
   close(): Promise<void>;
 }
 
@@ -45,23 +45,26 @@ export interface ServerOptions {
   store: Store;
   settings: Pick<Settings, 'port' | 'host' | 'origins' | 'limits' | 'trustedProxies'> & Partial<Settings>;
   log: Logger;
-  /** Milliseconds that a guest's name stays theirs after their connection is gone; as in the settings when it is not given. */
+  /** Milliseconds that a guest's name stays reserved after the connection is lost; by default as in the settings. */
   graceMs?: number;
   /** Milliseconds. */
   absenceMs?: number;
-  /** Milliseconds after which it is looked again what of the logs is not to be kept. */
+  /** Interval of the retention job, in milliseconds. */
   trimIntervalMs?: number;
-  /** Milliseconds after which the usage of the store is read again. */
+  /** Interval at which the usage of the store is read, in milliseconds. */
   usageRefreshMs?: number;
-  /** Milliseconds between the pings that keep connections alive. */
+  /** Interval of the heartbeat, in milliseconds. */
   pingInterval?: number;
-  /** Milliseconds in which a ping is answered, or the connection is given up; by clients, too. */
+  /**
+   * Milliseconds in which the other side must answer a ping, or send one; otherwise the connection is closed. Clients use the
+   * same value.
+   */
   pingTimeout?: number;
-  /** Milliseconds in which a client that more waits for than may must read something, or its connection is ended. */
+  /** Milliseconds in which a slow consumer must read something; otherwise it is disconnected. */
   stallTimeoutMs?: number;
 }
 
-/** The wiring: one store, the sockets of one node, and what goes between them. */
+/** Connects the parts: one store, one chat node, and its transports. */
 export function createServer({
   store,
   settings,
@@ -81,7 +84,8 @@ export function createServer({
   let isClosing = false;
 
   const engine = new Engine({
-    // A page may send its cookies, by which a balancer knows it again, where its origin is listed: browsers want a name for that.
+    // Pages of listed origins may send cookies, by which a load balancer recognizes a client. Browsers require a named origin
+    // for that.
     cors: settings.origins.includes('*') ? { origin: '*' } : { origin: settings.origins, credentials: true },
     maxHttpBufferSize: limits.frameBytes,
     wsEngine: ChatWebSocketServer,
@@ -123,10 +127,10 @@ export function createServer({
   const handshake = installHandshake(io, { node, transport, log, logRefusal });
   installSessionRecovery(io, node.context, node.recoveryTokens);
 
-  // The same functions for all sockets, each `this` in its turn: ten thousand sockets need no closures.
+  // Shared listeners; `this` is the socket: ten thousand sockets need no closures.
   const onRequest = requestListener({ node, transport, log });
   function onError(error: unknown): void {
-    // A client may send an event of this name: only what the transport met is for the log.
+    // Clients can also send an event with this name: only the transport's own errors are logged.
     if (error instanceof Error)
       log.info({ reason: error.message.slice(0, MAX_LOGGED_CHARS) }, 'a connection sent what cannot be understood');
   }

@@ -3,30 +3,33 @@ import type { ReplayEntry, ReplayPage, ReplayQuery } from '../domain/entry-paylo
 import type { MemoryReservation } from '../limits/response-memory.ts';
 import type { Peer } from './peer.ts';
 
-/** Entries that are read at a time; fewer where not so many can be told. */
+/** Maximum entries of one page; the size adapts to how many the peer can take at a time. */
 export const MAX_PAGE_ENTRIES = 200;
 const MIN_PAGE_ENTRIES = 8;
-/** And bytes of their bodies. */
+/** Maximum bytes of the bodies of one page. */
 const PAGE_BYTES = 256 * 1024;
 
 /** A room of which a slow consumer has not received all entries. */
 interface BacklogSource {
   readonly roomId: string;
-  /** How far the room was told. */
+  /** The newest entry that the room has broadcast. */
   readonly position: { epoch: string; seq: number } | null;
   readPage(query: ReplayQuery): Promise<ReplayPage>;
-  /** From where on to read for who was told everything up to an entry: in a large room thousands of quiet ones may follow. */
+  /**
+   * Skips the entries after `seq` that were not broadcast: in a large room these may be thousands. Returns the seq after which
+   * to read.
+   */
   skipUnbroadcastAfter(seq: number): Promise<number>;
 }
 
 interface SeqRange {
   after: number;
   until: number;
-  /** It was read from before. */
+  /** A page of this range was read before. */
   isStarted: boolean;
 }
 
-/** What a peer is yet to be told of one room. */
+/** The entries of one room that a peer has yet to receive. */
 export class RoomBacklog {
   readonly #source: BacklogSource;
   readonly #epoch: string | undefined;
@@ -46,13 +49,13 @@ export class RoomBacklog {
     return others.length === 0 && first !== undefined && first.after >= this.#endOf(first);
   }
 
-  /** He was removed by this entry, and is told no more than that; at 0 nothing more. */
+  /** The member was removed by this entry, which is the last one to send. With 0 nothing more is sent. */
   truncateAt(seq: number): void {
     const last = this.#ranges.at(-1);
     if (last) last.until = Math.min(last.until, seq);
   }
 
-  /** He is seated (again), and is told what comes after this entry. */
+  /** The member is attached (again), and receives what comes after this entry. */
   extend(after: number): void {
     if (this.#ranges.at(-1)?.until !== Infinity) this.#ranges.push({ after, until: Infinity, isStarted: false });
   }
@@ -66,17 +69,20 @@ export class RoomBacklog {
     return () => this.#takeEntries(range, page);
   }
 
-  /** So many of a page were told. */
+  /** `delivered`: how many entries of the last page were sent. */
   adaptPageSize(delivered: number): void {
     this.#pageEntries = Math.min(MAX_PAGE_ENTRIES, Math.max(MIN_PAGE_ENTRIES, 2 * delivered));
   }
 
-  /** He may have been removed while it was read, and the room may be another one. What the room was not told yet comes later. */
+  /**
+   * Checks again after the read: the member may have been removed, or the log may have a new epoch. Entries that the room has
+   * not broadcast yet are sent later.
+   */
   *#takeEntries(range: SeqRange, { epoch, entries }: ReplayPage): Generator<ReplayEntry> {
     const end = this.#endOf(range);
     if (range.after >= end) return;
     const isSameLog = epoch === this.#epoch && this.#source.position?.epoch === this.#epoch;
-    if (!isSameLog || entries[0]?.entry.seq !== range.after + 1) throw new Error('The log changed while somebody caught up.');
+    if (!isSameLog || entries[0]?.entry.seq !== range.after + 1) throw new Error('The log changed while a backlog was delivered.');
     for (const each of entries) {
       if (each.entry.seq > end) return;
       range.after = each.entry.seq;
@@ -87,7 +93,7 @@ export class RoomBacklog {
   #currentRange(): SeqRange {
     for (;;) {
       const [first, second] = this.#ranges;
-      if (!first) throw new Error('Nothing is left to tell.');
+      if (!first) throw new Error('The backlog is already delivered.');
       if (!second || first.after < this.#endOf(first)) return first;
       this.#ranges.shift();
     }
@@ -99,25 +105,26 @@ export class RoomBacklog {
 }
 
 interface BacklogDeliveryOptions {
-  /** Memory for what is read, until the peer has read it. */
+  /** Reserves memory for a page, until the peer has read it. */
   reserve: (bytes: number) => Promise<MemoryReservation>;
   onError: (error: unknown) => undefined;
-  /** It hears its rooms again. */
+  /** Called when the peer has received all backlogs: its rooms may broadcast to it again. */
   onCaughtUp: () => void;
-  /** Whether the peer's client knows what to do with the offset of an entry. */
+  /** Whether the client can use the offset of an entry. */
   canUseOffsets: boolean;
 }
 
 /**
- * Everything that one peer is behind in. It is told page by page, as fast as it reads, until it has what its rooms have: then,
- * in the same moment, it hears all of them like everybody. Not one before the others: a stock client shows only the newest
- * tick that it was told when it comes back, and that must not be beyond what another room still owes it.
+ * Sends one peer the backlogs of all of its rooms, page by page, as fast as it reads. When it has received everything,
+ * broadcasts of all rooms begin again at the same moment. They must not begin earlier in one room: a plain Socket.IO client
+ * reconnects with only the newest HLC value that it received, which must not be newer than an entry that another room has yet to
+ * send.
  */
 export class BacklogDelivery {
   readonly #peer: Peer;
   readonly #options: BacklogDeliveryOptions;
   readonly #backlogs = new Map<string, RoomBacklog>();
-  /** The newest tick that was told. */
+  /** The newest HLC value that was sent. */
   #latestHlc = 0;
 
   constructor(peer: Peer, options: BacklogDeliveryOptions) {
@@ -137,19 +144,19 @@ export class BacklogDelivery {
     this.#backlogs.delete(roomId);
   }
 
-  /** Resolves when it hears its rooms like everybody, or has no connection any more. */
+  /** Resolves when the peer has received all backlogs, or is disconnected. */
   async deliver(): Promise<void> {
     const { onError } = this.#options;
     try {
       while (await this.#deliverPage());
     } catch (error) {
-      // It must not take silence for calm: it comes back, and is told then.
+      // Disconnect: otherwise the client would think that it is up to date. It reconnects and resumes.
       onError(error);
       this.#peer.disconnect();
     }
   }
 
-  /** One page of one room, each in its turn; false when there is nothing more to tell, and it hears them. */
+  /** Sends one page of one room; the rooms take turns. Returns false when nothing remains. */
   async #deliverPage(): Promise<boolean> {
     const { reserve } = this.#options;
     await this.#peer.waitForDrain();
@@ -172,7 +179,7 @@ export class BacklogDelivery {
     return true;
   }
 
-  /** No more than may wait for it: what is left of a page is read again. */
+  /** Stops at the soft limit of unread bytes. The rest of the page is read again later. */
   #emitPage(backlog: RoomBacklog, page: Iterable<ReplayEntry>): void {
     let emitted = 0;
     for (const each of page) {

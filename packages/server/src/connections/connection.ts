@@ -13,7 +13,7 @@ import type { Peer } from './peer.ts';
 
 interface RoomMembership {
   room: JoinedRoom;
-  /** Names that this connection has in the room, by their keys. */
+  /** Names of the connection in the room, by member key. */
   readonly usernames: SmallMap<string, string>;
 }
 
@@ -27,56 +27,56 @@ interface JoinedRoom {
   readonly roomId: string;
   /** Stops broadcasts to the connection. */
   switchToBacklog(connection: Connection, delivery: BacklogDelivery): void;
-  /** Broadcasts to it again. */
+  /** Resumes broadcasts to the connection. */
   resumeLive(connection: Connection): void;
 }
 
-/** Asks of one connection that are begun together: more would keep others waiting. */
+/** Requests of one connection that run concurrently: more would delay other clients. */
 const MAX_BATCH_SIZE = 32;
 
 interface QueuedTask {
   task: () => Promise<void>;
   batchKey: string | undefined;
-  /** What it takes while it waits; nothing when it does not. */
+  /** Memory that the request uses while it waits; 0 if it does not wait. */
   bytes: number;
 }
 
 interface EnqueueOptions {
-  /** Of those that may be begun together. */
+  /** Requests with the same key may run concurrently. */
   batchKey?: string | undefined;
   payload?: unknown;
 }
 
-/** What the connections of an address have in common. */
+/** The state that the connections of one network address share. */
 interface ConnectionAddress {
-  /** For the log. */
+  /** The address, for the log. */
   readonly name?: string;
   readonly packets: TokenBucket | undefined;
   readonly budgets: AddressBudgets;
 }
 
 interface ConnectionOptions {
-  /** The sending side, which belongs to the transport. */
+  /** The sending side, which the transport implements. */
   peer: Peer;
   limits: Limits;
-  /** What its network address uses, all of its connections together; undefined where addresses are not limited. */
+  /** The budgets of the network address; undefined if addresses are not limited. */
   address: ConnectionAddress | undefined;
-  /** What all connections of the node have asked and is not begun. */
+  /** Bytes of waiting requests, of all connections of the node. */
   nodeQueuedBytes: ByteBudget;
-  /** Whether its client knows what to do with the offset of an entry. */
+  /** Whether the client can use the offset of an entry. */
   canUseOffsets?: boolean;
 }
 
-/** One client's connection: who it is, where it sits, how much it may still ask, and what it asked so far. */
+/** One client's connection: its identity, its rooms, its rate limits, and its request queue. */
 export class Connection {
   readonly identity: Identity;
   readonly peer: Peer;
   readonly address: ConnectionAddress | undefined;
   readonly canUseOffsets: boolean;
   readonly memberships = new SmallMap<string, RoomMembership>();
-  /** Set while it is told from the logs what happens in its rooms, and hears none of them. */
+  /** Set while the client receives its rooms from the logs; meanwhile no room broadcasts to it. */
   backlogDelivery: BacklogDelivery | undefined;
-  /** It is about to end: what it asks now is not heard. */
+  /** The connection is closing: further requests are ignored. */
   isClosing = false;
   readonly #limits: Limits;
   readonly #nodeQueuedBytes: ByteBudget;
@@ -88,7 +88,7 @@ export class Connection {
   #queue: QueuedTask[] | undefined;
   #queuedBytes = 0;
   #processing: Promise<void> | undefined;
-  /** Asks that are waiting or being done. */
+  /** Requests that wait or run. */
   #pendingCount = 0;
   #lastBatchKey: string | undefined;
   #factsCache: FactsCache | undefined;
@@ -115,8 +115,8 @@ export class Connection {
   }
 
   /**
-   * Coming back is no fault of the client: it does not use up what else they may ask, nor is it refused when they have asked
-   * much. But it costs, room by room.
+   * Resumes have a token bucket of their own. The client did not cause the drop, so a resume neither uses up the tokens of other
+   * requests nor is refused because of them. It costs one token for each room.
    */
   takeResumeTokens(rooms: number): void {
     this.#resumes = takeTokens(this.#resumes, this.#limits.rates?.resumes, rooms);
@@ -126,7 +126,10 @@ export class Connection {
     throw refusal;
   }
 
-  /** Whether it may be counted what is unread in one more room: it costs what it costs to come back to one, and leaves enough for that. */
+  /**
+   * Takes a token for counting what is unread in one room, which costs as much as a resume. Half of the bucket remains for
+   * resumes.
+   */
   tryTakeCountToken(): boolean {
     const { rates } = this.#limits;
     if (rates) this.#resumes ??= new TokenBucket(rates.resumes);
@@ -136,7 +139,7 @@ export class Connection {
     return isAllowed;
   }
 
-  /** So many of these rooms were put off, and are asked for again. */
+  /** Returns the tokens of rooms that were deferred: the client asks for them again. */
   refundResumes(rooms: number): void {
     this.#resumes?.refund(rooms);
     this.address?.budgets.resumes?.refund(rooms);
@@ -155,7 +158,7 @@ export class Connection {
     this.#requireNameLimit(roomId, 1);
   }
 
-  /** Comes back to all of these at once. */
+  /** The same for several members that are attached at once. */
   requireLimitsForAll(members: MemberRef[]): void {
     const names = new Map<string, number>();
     for (const { roomId } of members) names.set(roomId, (names.get(roomId) ?? 0) + 1);
@@ -163,7 +166,7 @@ export class Connection {
     for (const [roomId, count] of names) this.#requireNameLimit(roomId, count);
   }
 
-  /** Milliseconds until something more may be kept from its network address. */
+  /** Milliseconds until the network address may store more. */
   get writeRetryAfterMs(): number {
     return this.address?.budgets.storedBytes?.msUntilToken() ?? 0;
   }
@@ -172,7 +175,7 @@ export class Connection {
     return (this.address?.budgets.roomCreations?.msUntilToken() ?? 0) === 0;
   }
 
-  /** What it asked for was kept. */
+  /** Counts the bytes that the request has stored. */
   spendStoredBytes(request: object): void {
     this.address?.budgets.storedBytes?.spend(estimateStoredBytes(request));
   }
@@ -181,7 +184,7 @@ export class Connection {
     this.address?.budgets.roomCreations?.spend();
   }
 
-  /** The first of the connection's names in the room. */
+  /** The first name of the connection in the room. */
   usernameIn(roomId: string): string | undefined {
     for (const [, username] of this.memberships.get(roomId)?.usernames ?? []) return username;
     return undefined;
@@ -195,7 +198,7 @@ export class Connection {
     this.memberships.set(room.roomId, membership);
   }
 
-  /** True when this was the connection's last name in the room. */
+  /** Returns true if this was the last name of the connection in the room. */
   detach(roomId: string, key: string): boolean {
     const membership = this.memberships.get(roomId);
     if (!membership?.usernames.delete(key)) return false;
@@ -205,13 +208,13 @@ export class Connection {
   }
 
   /**
-   * What one connection asks is done in its order, one after the other: so a sender's own chats keep his order. Those that
-   * follow each other with the same `run` are begun together, for they keep it by themselves: they share what they read, and
-   * so do those that come later, as long as nothing else was asked between.
+   * Runs the requests of one connection in order, one after the other, so that chats keep the order in which they were sent.
+   * Consecutive requests with the same `batchKey` run concurrently, because they keep the order by themselves. They share the
+   * facts that they read, and so does the next batch if it has the same key.
    */
   enqueue(task: QueuedTask['task'], { batchKey, payload }: EnqueueOptions = {}): void {
     if (this.#pendingCount >= this.#limits.waitingPerConnection) throw new ChatError('busy');
-    // What is begun at once does not wait.
+    // A request that starts at once does not count as waiting.
     const bytes = this.#processing ? QUEUED_TASK_OVERHEAD_BYTES + estimateMemoryBytes(payload) : 0;
     this.#takeQueuedBytes(bytes);
     this.#pendingCount += 1;
@@ -220,13 +223,13 @@ export class Connection {
     this.#processing ??= this.#processQueue(this.#queue);
   }
 
-  /** The facts that the commands of the running batch share. */
+  /** The facts that commands of the current batch share. */
   get factsCache(): FactsCache {
     this.#factsCache ??= new FactsCache();
     return this.#factsCache;
   }
 
-  /** False when it was refused once too often. */
+  /** Returns false if the connection exceeds its rate of refusals. */
   takeRefusalToken(): boolean {
     const { rates } = this.#limits;
     if (rates) this.#refusals ??= new TokenBucket(rates.refusals);
@@ -234,13 +237,13 @@ export class Connection {
     return !this.isClosing;
   }
 
-  /** Resolves when everything that was asked so far is done. */
+  /** Resolves when all requests so far are completed. */
   async waitUntilIdle(): Promise<void> {
     await this.#processing;
   }
 
   async #processQueue(queue: QueuedTask[]): Promise<void> {
-    // What came in the same packet comes along.
+    // Wait one microtask: requests of the same packet join the batch.
     await Promise.resolve();
     while (queue.length > 0) {
       const batch = queue.splice(0, batchLength(queue));
@@ -298,7 +301,7 @@ function batchLength(queue: QueuedTask[]): number {
   return end === -1 ? queue.length : end;
 }
 
-/** The bucket, made when it is first needed, less so many tokens; or throws the refusal. */
+/** Takes tokens from the bucket, which is created on first use. Throws the error that refuses them. */
 function takeTokens(bucket: TokenBucket | undefined, rate: RateLimit | undefined, tokens = 1): TokenBucket | undefined {
   if (!rate) return undefined;
   const existing = bucket ?? new TokenBucket(rate);
@@ -306,11 +309,11 @@ function takeTokens(bucket: TokenBucket | undefined, rate: RateLimit | undefined
   return existing;
 }
 
-/** Of what a queue keeps of an ask beside its payload. */
+/** Approximate memory of a queued request beside its payload. */
 const QUEUED_TASK_OVERHEAD_BYTES = 512;
 const VALUE_BYTES = 16;
 
-/** About how much memory an ask takes: its payload was checked, and is not deep. */
+/** Approximate memory of a payload. It was validated, so it is not deep. */
 function estimateMemoryBytes(payload: unknown): number {
   if (typeof payload === 'string') return VALUE_BYTES + 2 * payload.length;
   if (typeof payload !== 'object' || payload === null) return VALUE_BYTES;

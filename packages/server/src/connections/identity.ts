@@ -3,7 +3,7 @@ import { hash, randomFillSync } from 'node:crypto';
 import { ChatError } from '@engawa/protocol';
 import type { RecoveryTokens } from './recovery-tokens.ts';
 
-/** Whom a connection belongs to. */
+/** The identity of the client. */
 export interface Identity {
   /** The opaque identity that the log stores. It never leaves the server. */
   author: string;
@@ -11,17 +11,17 @@ export interface Identity {
   session: string;
 }
 
-/** What a client shows of itself when it connects. Nothing of it is checked yet. */
+/** The credentials of a connecting client. They are not verified yet. */
 export interface ClientHandshake {
   auth: unknown;
 }
 
-/** Decides whom a connection belongs to. It rejects with a `ChatError` or a `StoreError`. */
+/** Authenticates a connection. It rejects with a `ChatError` or a `StoreError`. */
 export interface Authenticator {
   authenticate(handshake: ClientHandshake): Promise<Identity>;
 }
 
-/** What `createSession` returns, and anything else that is not easily guessed. */
+/** Accepts what `createSession` returns, and other texts that are hard to guess. */
 const SESSION_PATTERN = /^[\w-]{32,64}$/;
 
 const isSession = (value: unknown): value is string => typeof value === 'string' && SESSION_PATTERN.test(value);

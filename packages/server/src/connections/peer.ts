@@ -1,6 +1,6 @@
 /** The interfaces that a transport implements: Peer (one client as it is sent to) and Transport (broadcasts to channels). */
 
-/** The sending side of one connection. It bounds what waits for the client, so each transport measures that in its own way. */
+/** The sending side of one connection. It bounds the unread bytes of the client; each transport measures them in its own way. */
 export interface Peer {
   readonly isConnected: boolean;
   /** Carries the broadcasts to the channels that the peer joins. */
@@ -8,11 +8,11 @@ export interface Peer {
   emit(event: string, ...args: unknown[]): void;
   join(channel: string): void;
   leave(channel: string): void;
-  /** Whether more bytes wait for the client than broadcasts may add to. */
+  /** Whether so many bytes are unread that broadcasts must stop. */
   readonly isOverSoftLimit: boolean;
-  /** Resolves when the client has read so much that more may be sent, or is disconnected. */
+  /** Resolves when broadcasts may begin again, or when the client is disconnected. */
   waitForDrain(): Promise<void>;
-  /** Undefined if at most so many bytes wait for the client; else resolves when that is so, or when it is disconnected. */
+  /** Undefined if at most this many bytes are unread; otherwise resolves when that is so, or when the client is disconnected. */
   waitUntilRead(bytes: number): Promise<void> | undefined;
   /** Closes the connection once the client has read what was sent to it, or after a short timeout. */
   disconnectAfterDrain(): void;

@@ -4,7 +4,7 @@ import type { AdmissionQueue } from '../limits/admission-queue.ts';
 import type { MemoryPressure } from '../limits/memory-pressure.ts';
 import { type HttpRefusal, rateRefusal, refusals } from './http-refusals.ts';
 
-/** Handshakes that wait, of all addresses together: more than pass before clients give up. */
+/** Maximum of waiting handshakes, of all addresses together: more than can be admitted before clients give up. */
 const MAX_WAITING_HANDSHAKES = 20_000;
 
 interface HandshakeGateOptions {
@@ -13,7 +13,7 @@ interface HandshakeGateOptions {
   isClosing: () => boolean;
 }
 
-/** The admission queue. A handshake that is refused here costs no session. */
+/** A handshake that is refused here costs no session. */
 export class HandshakeGate {
   readonly #queue: AdmissionQueue;
   readonly #memory: Pick<MemoryPressure, 'isHigh'>;
@@ -25,7 +25,7 @@ export class HandshakeGate {
     this.#isClosing = isClosing;
   }
 
-  /** Resolves when the handshake has its turn, or with why it gets none. */
+  /** Resolves when the handshake is admitted, or with the refusal. */
   async admit(address: AddressLimiter): Promise<HttpRefusal | undefined> {
     const refusal = this.#findRefusal(address);
     if (refusal) return refusal;

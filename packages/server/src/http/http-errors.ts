@@ -9,13 +9,13 @@ const STATUS_LINES: Record<string, string> = {
   HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
   HPE_CHUNK_EXTENSIONS_OVERFLOW: '413 Payload Too Large',
 };
-/** What comes of a client that is gone, and of requests behind one that was refused. */
+/** Errors of disconnected clients, and of requests behind a refused one. */
 const EXPECTED_CODES = new Set(['ECONNRESET', 'EPIPE', 'HPE_PAUSED_UPGRADE']);
 
 export function handleHttpFaults(http: Server, log: RateLimitedLog): void {
   http.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const { code = '' } = error;
-    // Browsers open connections that they may not need.
+    // Browsers open spare connections that they may not use.
     if ((socket as Socket).bytesRead === 0) return void socket.destroy();
     const address = addressLimiterOf(socket);
     if (!EXPECTED_CODES.has(code)) {
@@ -33,7 +33,7 @@ export function handleHttpFaults(http: Server, log: RateLimitedLog): void {
   });
 }
 
-/** Where nothing was answered before. Else it might get into the midst of another answer. */
+/** Only if no response was written before: the error could end up inside another response. */
 function respondIfUnanswered(socket: Socket, status: string): void {
   if (socket.writable && socket.bytesWritten === 0) socket.write(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);
   socket.destroy();

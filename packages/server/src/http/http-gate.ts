@@ -13,13 +13,16 @@ import type { RefusalLog } from './refusal-log.ts';
 import { createRequestCheck, parseTarget, type RequestCheck, type RequestTarget, SOCKET_IO_PATH } from './request-checks.ts';
 import { pages, type Readiness, sendPage } from './routes.ts';
 
-/** Milliseconds in which something of a response must be read. A poll waits for the next ping, which is half as long. */
+/**
+ * Milliseconds in which the client must read part of a response. A polling request waits for the next ping, which takes half as
+ * long.
+ */
 const SOCKET_TIMEOUT_MS = 60_000;
 
 /** Until an upgrade completes nothing else handles 'error' on its socket, and an unhandled ECONNRESET would end the process. */
 export const ignoreError = (): void => undefined;
 
-/** Socket.IO's side of HTTP. */
+/** The part of Engine.IO that handles HTTP. */
 interface Engine {
   handleRequest(request: IncomingMessage, response: ServerResponse): void;
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
@@ -29,16 +32,16 @@ export interface HttpGateOptions {
   limiters: AddressLimiterRegistry;
   ipResolver: ClientIpResolver;
   origins: readonly string[];
-  /** What the paths of requests may begin with, as `/chat`. */
+  /** Optional prefix of request paths, like `/chat`. */
   path?: string | undefined;
   log: RateLimitedLog;
   logRefusal: RefusalLog;
   readiness: () => Readiness;
-  /** Not there before the store is open. */
+  /** Undefined until the store is open. */
   chat?: { engine: Engine; admission: HandshakeGate };
 }
 
-/** A request or an upgrade. Each is answered in its own way. */
+/** A request or an upgrade, and how to refuse or forward it. */
 interface GateRequest {
   request: IncomingMessage;
   refuse: (refusal: HttpRefusal) => void;
@@ -68,12 +71,12 @@ class HttpGate {
     const { limiters, ipResolver, log } = this.#options;
     const ip = parseIp(socket.remoteAddress ?? '');
     if (ip === undefined) return void socket.destroy();
-    // It carries the requests of many clients.
+    // A proxy's connection carries the requests of many clients.
     if (ipResolver.isProxy(ip)) return;
     const address = limiters.get(ip);
     if (address.tryTakeSocket()) {
       setAddressLimiter(socket, address);
-      // A listener is 200 bytes that stay.
+      // Added only if it is needed: a listener takes 200 bytes for the whole connection.
       if (address.hasSocketLimit) socket.on('close', releaseSocket);
     } else {
       log.info({ address: address.name }, 'a TCP connection is refused: too_many_sockets');
@@ -113,7 +116,7 @@ class HttpGate {
 
   /**
    * Clients offer HTTP/2 by `Upgrade: h2c`, and proxies pass that on (see findings/upgrade-to-http2.sh): the request is answered
-   * as if it offered nothing. Node gives it no response of its own, and reads nothing behind its head, so it has no body.
+   * as if there were no offer. Node creates no response for it and reads nothing after its head, so it has no body.
    */
   #declineUpgrade(request: IncomingMessage, socket: Duplex): void {
     const response = new ServerResponse(request);
@@ -124,7 +127,7 @@ class HttpGate {
     this.request(request, response, request.method === 'POST' ? refusals.upgrade : undefined);
   }
 
-  /** Counts and checks. Undefined when it was refused, or its client is gone. */
+  /** Counts and checks a request. Undefined if it was refused, or its client is disconnected. */
   #admit(gateRequest: GateRequest, presetRefusal?: HttpRefusal): RequestTarget | undefined {
     const { request } = gateRequest;
     if (request.socket.destroyed) return undefined;
@@ -142,10 +145,10 @@ class HttpGate {
     return addressLimiterOf(request.socket) ?? this.#options.limiters.get(this.#options.ipResolver.resolve(request));
   }
 
-  /** Of Socket.IO: a handshake waits for its turn. */
+  /** Forwards a request of Socket.IO; a handshake passes the admission queue first. */
   #forwardToEngine(gateRequest: GateRequest, { query }: RequestTarget): void {
     const { chat } = this.#options;
-    // Engine.IO takes what is here for the query.
+    // Engine.IO uses this field as the parsed query.
     (gateRequest.request as IncomingMessage & { _query?: object })._query = query;
     if (!chat) this.#refuse(gateRequest, refusals.notReady);
     else if (query.sid || gateRequest.request.method !== 'GET') gateRequest.forward(chat.engine);
@@ -155,7 +158,7 @@ class HttpGate {
   async #admitHandshake(gateRequest: GateRequest, { engine, admission }: NonNullable<HttpGateOptions['chat']>): Promise<void> {
     const { request } = gateRequest;
     const refusal = await admission.admit(addressLimiterOf(request) as AddressLimiter);
-    // Its client gave up meanwhile: a session would have nobody.
+    // The client disconnected meanwhile: no session may be created for it.
     if (request.socket.destroyed) return;
     if (refusal) this.#refuse(gateRequest, refusal);
     else gateRequest.forward(engine);
@@ -167,7 +170,7 @@ class HttpGate {
   }
 }
 
-/** One function for all TCP connections, each `this` in its turn. */
+/** A shared listener without a closure; `this` is the TCP connection. */
 function releaseSocket(this: Socket): void {
   addressLimiterOf(this)?.releaseSocket();
 }

@@ -55,23 +55,23 @@ const headersOf = ({ headers }: HttpRefusal) => ({
   'content-type': 'application/json',
   'cache-control': 'no-store',
   'x-content-type-options': 'nosniff',
-  // It says nothing of this server but the refusal: so that a page can show why it does not get in.
+  // Lets a page of any origin read why it is refused. The response reveals nothing else about the server.
   'access-control-allow-origin': '*',
   connection: 'close',
   ...headers,
 });
 
-/** What says when to come back may be tried again. */
+/** A refusal is retryable if it has a `retry-after` header. */
 const bodyOf = ({ code, message, headers }: HttpRefusal): string =>
   JSON.stringify({ error: code, message, retryable: headers?.['retry-after'] !== undefined });
 
-/** Answers and closes. Whatever the client has sent behind this request is not looked at. */
+/** Responds and closes the connection. Requests that are pipelined after this one are ignored. */
 export function refuseRequest(request: IncomingMessage, response: ServerResponse, refusal: HttpRefusal): void {
   dropPipelined(request);
   response.writeHead(refusal.status, headersOf(refusal)).end(bodyOf(refusal));
 }
 
-/** An upgrade has no response: its answer is written by hand. */
+/** An upgrade has no response object: the response is written to the socket. */
 export function refuseUpgrade(socket: Duplex, refusal: HttpRefusal): void {
   const body = bodyOf(refusal);
   const headers = Object.entries({ ...headersOf(refusal), 'content-length': Buffer.byteLength(body) });
@@ -80,14 +80,15 @@ export function refuseUpgrade(socket: Duplex, refusal: HttpRefusal): void {
   socket.end(`HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status]}\r\n${lines}\r\n${body}`);
 }
 
-/** Of Node's parser, which is not documented: what takes a request, and says 2 for what is no HTTP from there on. */
+/** An undocumented field of Node's HTTP parser: it is called with each request; a result of 2 means that no HTTP follows. */
 interface SocketWithParser {
   parser?: { onIncoming?: unknown } | null;
 }
 
 /**
- * Node hands us every request of a chunk before it looks at the connection again: of 64 KiB that is a thousand, some
- * microseconds each. With a parser that is built otherwise they cost that much.
+ * Makes the parser ignore further requests of the same chunk. Otherwise Node would emit all of them before it looks at the
+ * connection again: a chunk of 64 KiB has a thousand, at some microseconds each. If Node's parser is different, they cost that
+ * much.
  */
 function dropPipelined({ socket }: IncomingMessage): void {
   const { parser } = socket as SocketWithParser;

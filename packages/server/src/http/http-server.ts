@@ -9,10 +9,10 @@ import { createRefusalLog, type RefusalLog } from './refusal-log.ts';
 
 /** Milliseconds. */
 const HEADERS_TIMEOUT_MS = 10_000;
-/** A body has 64 KiB at most. */
+/** Bodies are at most 64 KiB long. */
 const REQUEST_TIMEOUT_MS = 30_000;
 const CHECK_INTERVAL_MS = 1_000;
-/** Longer than proxies keep their connections, or they would ask on one that is just being closed. */
+/** Longer than the keep-alive time of proxies: otherwise a proxy could send a request on a connection that is being closed. */
 const KEEP_ALIVE_MS = 65_000;
 
 interface HttpServerOptions extends Pick<HttpGateOptions, 'origins' | 'path' | 'log' | 'readiness' | 'chat'> {
@@ -25,7 +25,7 @@ interface HttpServerOptions extends Pick<HttpGateOptions, 'origins' | 'path' | '
 export interface HttpServer {
   http: Server;
   logRefusal: RefusalLog;
-  /** Resolves when every connection has ended. Those that stay whatever they are told are cut after `linger` milliseconds. */
+  /** Resolves when all connections are closed. Connections still open after this many milliseconds are closed by force. */
   close(forceCloseAfterMs: number): Promise<void>;
 }
 
@@ -38,7 +38,7 @@ export function createHttpServer({ perAddress, trustedProxies, limitsExempt, ...
     requestTimeout: REQUEST_TIMEOUT_MS,
     connectionsCheckingInterval: CHECK_INTERVAL_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
-    // The gate looks after it, so that such a request counts like any other.
+    // The gate checks the header instead, so that such a request counts like any other.
     requireHostHeader: false,
   });
   const maxConnections = computeMaxConnections();

@@ -1,10 +1,10 @@
 /** Computes how many connections the limit of open files allows. */
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** Descriptors that connections leave to the store, to Redis and to what else the process opens. */
+/** File descriptors reserved for the store, for Redis and for other files of the process. */
 const RESERVED_DESCRIPTORS = 64;
 
-/** How many connections there may be so that the store can still open its files. Undefined where nothing limits them. */
+/** The maximum of connections that leaves enough file descriptors to the store. Undefined if there is no limit. */
 export function computeMaxConnections(): number | undefined {
   const limit = readOpenFilesLimit();
   return limit === undefined ? undefined : Math.max(1, limit - countOpenFiles() - RESERVED_DESCRIPTORS);
@@ -23,7 +23,7 @@ function readProcLimit(): string | undefined {
   }
 }
 
-/** Where there is no /proc. It takes some milliseconds. */
+/** For systems without /proc. It takes some milliseconds. */
 function readReportLimit(): string | number | undefined {
   const { userLimits } = process.report.getReport() as { userLimits?: { open_files?: { soft: string | number } } };
   return userLimits?.open_files?.soft;

@@ -4,9 +4,9 @@ import { addressLimiterOf } from '../limits/address-limiter.ts';
 import type { RateLimitedLog } from '../logging/rate-limited-log.ts';
 import type { ClientIpResolver } from '../network/client-ip-resolver.ts';
 
-/** Characters of a path that are written. */
+/** Characters of a path that are logged. */
 const MAX_LOGGED_CHARS = 100;
-/** Scanners ask for a lot that is not here. */
+/** Not logged: scanners request many paths that do not exist. */
 const DEBUG_CODE = 'not_found';
 const ADDRESS_LIMIT_CODES = new Set(['rate_limited', 'too_many_connections']);
 

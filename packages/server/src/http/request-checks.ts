@@ -7,16 +7,16 @@ export const SOCKET_IO_PATH = '/socket.io/';
 
 const ALLOWED_METHODS = new Map([[SOCKET_IO_PATH, 'GET, POST, OPTIONS'], ...[...pages.keys()].map((path) => [path, 'GET, HEAD'] as const)]);
 
-/** Where servers of Socket.IO have its client by default, whole or small, with its source map. */
+/** The paths at which Socket.IO servers offer the client by default, full or minified, with source maps. */
 const CLIENT_LIBRARY = /^socket\.io\.[\w.]*js(?:\.map)?$/;
 
-/** Where a request goes. Of parameters that are there twice the last counts. */
+/** Parses the target of a request. If a parameter is repeated, the last one counts. */
 export interface RequestTarget {
   path: string;
   query: Record<string, string>;
 }
 
-/** Behind a prefix, as `/chat`, everything is where it is without: proxies may take the prefix off, or leave it. */
+/** Removes the prefix, like `/chat`. Paths without it work, too: a proxy may have removed it. */
 export function parseTarget({ url = '' }: IncomingMessage, prefix = ''): RequestTarget {
   const end = url.indexOf('?');
   const path = end === -1 ? url : url.slice(0, end);
@@ -25,10 +25,10 @@ export function parseTarget({ url = '' }: IncomingMessage, prefix = ''): Request
   return { path: path.startsWith(`${prefix}/`) ? path.slice(prefix.length) : path, query };
 }
 
-/** Undefined where nothing is wrong. */
+/** Returns the refusal; undefined if the request is valid. */
 export type RequestCheck = (request: IncomingMessage, target: RequestTarget) => HttpRefusal | undefined;
 
-/** Pages of other origins than these may ask for nothing; `*` allows all. */
+/** Refuses requests of pages of other origins; `*` allows all. */
 export function createRequestCheck(origins: readonly string[]): RequestCheck {
   const isAnyOriginAllowed = origins.includes('*');
   const isForeignOrigin = ({ headers }: IncomingMessage, path: string): boolean => {
@@ -42,7 +42,7 @@ export function createRequestCheck(origins: readonly string[]): RequestCheck {
     if (!methods.split(', ').includes(request.method ?? '')) return methodRefusal(methods);
     if (request.httpVersion === '1.1' && request.headers.host === undefined) return refusals.noHost;
     if (!isAnyOriginAllowed && isForeignOrigin(request, path)) return refusals.origin;
-    // A script of any page may read what is answered in this form.
+    // Any page may run such a response as a script, so its origin cannot be checked.
     if (path === SOCKET_IO_PATH && Object.hasOwn(query, 'j')) return refusals.jsonp;
     return undefined;
   };
@@ -51,5 +51,5 @@ export function createRequestCheck(origins: readonly string[]): RequestCheck {
 const isClientLibrary = (path: string): boolean =>
   path.startsWith(SOCKET_IO_PATH) && CLIENT_LIBRARY.test(path.slice(SOCKET_IO_PATH.length));
 
-/** Browsers do not tell the origin of a page that loads a script, an image or a frame; they tell this. */
+/** Browsers send no origin when a page loads a script, an image or a frame; they send this header. */
 const isCrossSite = (site: string | string[] | undefined): boolean => site === 'cross-site' || site === 'same-site';

@@ -8,9 +8,9 @@ or with any Socket.IO client:     io('<this address>').emit('add:member', { room
 `;
 
 export interface Readiness {
-  /** Whether users may be sent here. */
+  /** Whether a load balancer may send users to this node. */
   ready: boolean;
-  /** Milliseconds by which news of other nodes come late. */
+  /** Milliseconds by which notifications of other nodes are delayed. */
   lag: number;
 }
 
@@ -22,7 +22,7 @@ interface Page {
 
 const json = (status: number, value: object): Page => ({ status, type: 'application/json', body: JSON.stringify(value) });
 
-/** By their paths. */
+/** The pages by path. */
 export const pages = new Map<string, (readiness: () => Readiness) => Page>([
   ['/', () => ({ status: 200, type: 'text/plain; charset=utf-8', body: WELCOME })],
   ['/health', () => json(200, { status: 'ok' })],

@@ -5,63 +5,63 @@ import type { Json } from '../store/contract.ts';
 import type { LargeRoomSummary } from './large-room-summary.ts';
 import { MAX_RECONCILE_INTERVAL_MS } from './reconcile-interval.ts';
 
-/** How long signals are gathered: longer where there are more to tell them to. */
+/** Events are coalesced for this long, plus a time for each peer that receives them. */
 const COALESCE_MS = 50;
 const COALESCE_MS_PER_PEER = 1;
-/** Different signals that are told at a time; more are not worth a word. */
+/** Different events that are broadcast at a time; further ones are dropped. */
 const MAX_COALESCED = 50;
-/** What other nodes said of a room is believed for so long; they say it again before. */
+/** Counts of other nodes expire after this time; nodes repeat them earlier. */
 const COUNT_EXPIRY_MS = MAX_RECONCILE_INTERVAL_MS + 15_000;
-/** How long a node waits to say how many are online, to other nodes and to the room, when it has nothing else to say. */
+/** Delay before a node publishes its count without another event. */
 const COUNT_DELAY_MS = 500;
-/** Nodes in a room, and members away, that are remembered. */
+/** Maximum of other nodes, and of away members, that are remembered. */
 const MAX_REMEMBERED = 10_000;
 
-/** A signal as nodes announce it to each other. How many are online each of them counts for itself. */
+/** An ephemeral event as nodes publish it to each other. Each node adds the number of online members itself. */
 export type EphemeralEvent = { [E in EphemeralEventName]: { event: E; signal: Omit<EphemeralPayload<E>, 'online'> } }[EphemeralEventName];
 
 /** The state of a connected member. */
 export type ConnectedPresence = Exclude<Presence, 'offline'>;
 
-/** Somebody is as present as the most present of their connections. */
+/** The presence of a member is the highest presence of their connections. */
 const PRESENCE_RANK = { offline: 0, away: 1, online: 2 };
 
-/** Whatever a node has to say, it says, too, how many members are online there. */
+/** Every message between nodes also carries that node's online count. */
 type NodeMessage = OnlineCount | (OnlineCount & { said: EphemeralEvent });
 type OnlineCount = { node: string; online: number };
 
 interface EphemeralEventsOptions {
   node: string;
-  /** Where so many members are online, the room is told as a crowd. */
+  /** With at least this many online members, the room gets aggregated updates. */
   largeRoomThreshold: number;
   summary: LargeRoomSummary;
-  /** Members who are connected to this node. */
+  /** Number of members that are connected to this node. */
   countLocalOnline: () => number;
-  /** What the connections of a member to this node say together; nothing when there is none. */
+  /** The presence of a member by the connections to this node; undefined without any. */
   localPresence: (username: string) => ConnectedPresence | undefined;
-  /** Another node believes that the member is less present than they are here. */
+  /** Publishes the presence again, because another node published a lower one. */
   reassertPresence: (username: string, presence: ConnectedPresence) => Promise<void>;
-  /** Tells the peers in the room on this node. */
+  /** Sends an event to all peers of the room on this node. */
   broadcast: (event: string, signal: object) => unknown;
-  /** Tells the peers of one member on this node. */
+  /** Sends an event to the peers of one member on this node. */
   emitToMember: (key: string, event: string, signal: object) => unknown;
-  /** Reaches the room on every node, this one included. */
+  /** Sends a message to the room on all nodes, including this one. */
   publish: (message: NodeMessage) => Promise<void>;
   onError: (error: unknown) => undefined;
 }
 
 /**
- * What happens in a room and is not kept. Nothing waits in a queue: of each member only the latest of a kind is told,
- * and the busier the room, the later.
+ * Coalesces and broadcasts the ephemeral events of a room. There is no queue: only the latest event of each kind is sent for
+ * each member, and the more peers a room has, the longer events are coalesced.
  */
 export class EphemeralEvents {
   readonly #options: EphemeralEventsOptions;
   readonly #pending = new Map<string, { event: EphemeralEventName; signal: object }>();
   readonly #awayMembers = new Set<string>();
   readonly #otherNodes = new Map<string, { online: number; until: number }>();
-  /** What the other nodes have been told; undefined when one of them was not. */
+  /** The count that the other nodes have; undefined if one of them does not have it. */
   #publishedOnline: number | undefined = 0;
-  /** How many were online since the room was last told: who joined meanwhile was told something in between. */
+  /** The range of the online count since the last broadcast: members who joined in between received a count in this range. */
   #onlineRange: { min: number; max: number } | undefined;
   #flushTimer: NodeJS.Timeout | undefined;
   #countTimer: NodeJS.Timeout | undefined;
@@ -71,7 +71,7 @@ export class EphemeralEvents {
     this.#options = options;
   }
 
-  /** Members who are connected, here and on other nodes as far as they said so lately. */
+  /** Number of connected members: on this node, and on other nodes by their latest counts. */
   get online(): number {
     let online = this.#options.countLocalOnline();
     for (const [node, count] of this.#otherNodes) {
@@ -81,12 +81,12 @@ export class EphemeralEvents {
     return online;
   }
 
-  /** Too many are online to tell each what each other does. */
+  /** Whether so many members are online that updates are aggregated. */
   get #isLarge(): boolean {
     return this.online >= this.#options.largeRoomThreshold;
   }
 
-  /** How many are online, for who tells it to the whole room. */
+  /** The online count for a broadcast to the whole room. */
   takeOnlineCount(): number {
     const { online } = this;
     this.#onlineRange = { min: online, max: online };
@@ -97,7 +97,7 @@ export class EphemeralEvents {
     return this.#awayMembers.has(memberKey(username)) ? 'away' : 'online';
   }
 
-  /** Tells everybody in the room, on every node. */
+  /** Publishes to the room on all nodes. */
   async publish(event?: EphemeralEvent): Promise<void> {
     if (event && this.#isLarge && !this.#isPublished(event)) return;
     const { node, countLocalOnline, publish } = this.#options;
@@ -106,7 +106,7 @@ export class EphemeralEvents {
     await publish(event ? { ...count, said: event } : count);
   }
 
-  /** Other nodes, and those here who cannot know, learn soon how many are online. */
+  /** Schedules publication of the count to other nodes, and a broadcast to peers that may not know it. */
   scheduleCount(): void {
     if (this.#isClosed) return;
     const { online } = this;
@@ -120,13 +120,13 @@ export class EphemeralEvents {
     }, COUNT_DELAY_MS);
   }
 
-  /** Now and then: a node that was not heard of for long is not counted any more. */
+  /** Called from time to time: counts of other nodes may have expired. */
   refreshCount(): void {
     const { min, max } = this.#onlineRange ?? { min: 0, max: Infinity };
     if (this.online < min || this.online > max) this.scheduleCount();
   }
 
-  /** Something that a node announced, perhaps this one. */
+  /** Handles a message of any node, including this one. */
   receive(json: Json): void {
     if (this.#isClosed) return;
     const message = json as NodeMessage;
@@ -137,13 +137,13 @@ export class EphemeralEvents {
     if (message.node !== this.#options.node) this.#correctPresence(message.said).catch(this.#options.onError);
   }
 
-  /** Who said something types no more, also where nobody was told yet that they type. */
+  /** Sending a chat ends typing, also if the start was not broadcast yet. */
   clearTyping(username: string): void {
     this.#pending.delete(coalescingKey('start:typing', username));
     this.#options.summary.stopTyping(username);
   }
 
-  /** The member has left: nothing is kept about them. */
+  /** Drops the state of a member who has left. */
   forgetMember(key: string): void {
     this.#awayMembers.delete(key);
   }
@@ -159,23 +159,26 @@ export class EphemeralEvents {
     if (this.#options.countLocalOnline() !== this.#publishedOnline) this.publish().catch(this.#options.onError);
   }
 
-  /** Some were told another count than this one, when they joined or since. */
+  /** Broadcasts the count if some peers may have received a different one. */
   #broadcastCount(): void {
     const { min, max } = this.#onlineRange ?? { min: 0, max: 0 };
     if (min !== max) this.#options.summary.scheduleMembers();
   }
 
-  /** Another node tells of its connections alone: where those here are more present, that counts. */
+  /**
+   * The message of another node counts only its own connections: if the connections here have a higher presence, that one is
+   * valid.
+   */
   async #correctPresence({ event, signal }: EphemeralEvent): Promise<void> {
     if (event !== 'update:presence') return;
-    // All have heard it before they hear otherwise.
+    // Lets all nodes handle the message before its correction.
     await Promise.resolve();
     const presence = this.#options.localPresence(signal.username);
     if (presence && PRESENCE_RANK[presence] > PRESENCE_RANK[signal.presence])
       await this.#options.reassertPresence(signal.username, presence);
   }
 
-  /** In a crowd nodes tell each other no more than what changes what is told, or what is known of somebody. */
+  /** In a large room nodes publish only what changes a summary or the presence of a member. */
   #isPublished({ event: kind, signal }: EphemeralEvent): boolean {
     const { summary, emitToMember } = this.#options;
     const key = memberKey(signal.username);
@@ -223,7 +226,7 @@ export class EphemeralEvents {
     if (online === 0) this.#otherNodes.delete(node);
     else if (known || this.#otherNodes.size < MAX_REMEMBERED)
       this.#otherNodes.set(node, { online, until: performance.now() + COUNT_EXPIRY_MS });
-    // Who is new here has not heard of us either.
+    // A node that is new in the room does not have our count yet.
     if (!known && online > 0) this.#publishedOnline = undefined;
     if (online !== (known?.online ?? 0)) this.scheduleCount();
   }
@@ -234,6 +237,6 @@ export class EphemeralEvents {
   }
 }
 
-/** Of each member one signal of a kind counts. */
+/** Only the latest event of each kind counts for a member. */
 const coalescingKey = (event: EphemeralEventName, username: string): string =>
   `${event === 'stop:typing' ? 'start:typing' : event} ${memberKey(username)}`;

@@ -2,20 +2,20 @@
 import type { ServerNotice } from '@engawa/protocol';
 import { ThrottledTask } from './throttled-task.ts';
 
-/** Others who act in the same moment are told with the first. */
+/** Delay that gathers concurrent changes into one notice. */
 const COALESCE_MS = 100;
-/** How often a room is told what became of its members, and who types: the more are to be told, the less often. */
+/** Shortest intervals between two notices; longer if there are many peers. */
 const MEMBERS_INTERVAL_MS = 1_000;
 const TYPING_INTERVAL_MS = 3_000;
-/** So one node tells a room at most 10,000 times a second of its members, and 3,334 of who types, all who are told taken together. */
+/** Limits one node to 10,000 deliveries a second of `members:changed`, and 3,334 of `typing:changed`, for each room. */
 const MEMBERS_INTERVAL_MS_PER_PEER = 0.1;
 const TYPING_INTERVAL_MS_PER_PEER = 0.3;
-/** Names that are told with a count. */
+/** Names in a notice. */
 const MAX_SAMPLE_NAMES = 3;
-/** Who types says so again about every three seconds, and is forgotten after six. */
+/** Clients repeat `start:typing` about every three seconds; it expires after six. */
 const TYPING_REFRESH_MS = 2_500;
 const TYPING_EXPIRY_MS = 6_000;
-/** Who types, as far as nodes told each other: enough to know that there are several. */
+/** Typing members that are remembered: enough to know that there are several. */
 const MAX_TYPING_USERS = 50;
 
 type SummaryNotice = 'members:changed' | 'typing:changed';
@@ -23,17 +23,17 @@ type MemberCounts = Pick<ServerNotice<'members:changed'>, 'epoch' | 'asOf' | 'me
 
 interface LargeRoomSummaryOptions {
   roomId: string;
-  /** How many are to be told on this node. */
+  /** Number of peers of the room on this node. */
   countPeers: () => number;
-  /** What there is to tell of the members; undefined without a room. */
+  /** Reads the counts for a notice; undefined if the room does not exist. */
   readMemberCounts: () => Promise<MemberCounts | undefined>;
   broadcast: <N extends SummaryNotice>(event: N, notice: ServerNotice<N>) => unknown;
   onError: (error: unknown) => undefined;
 }
 
 /**
- * A large room, as it is told of itself: counts, now and then, and a few names, whatever happens there. To tell each of n
- * members what each of n members does would be n² messages.
+ * Broadcasts counts and a few names at limited intervals, however many changes there are. To send each change of n members to n
+ * members would take n² messages.
  */
 export class LargeRoomSummary {
   readonly #options: LargeRoomSummaryOptions;
@@ -41,7 +41,7 @@ export class LargeRoomSummary {
   readonly #typingTask: ThrottledTask;
   #joinedNames: string[] = [];
   #leftNames: string[] = [];
-  /** When each was last heard to type. */
+  /** Time of the last `start:typing` of each member. */
   readonly #lastTypedAt = new Map<string, number>();
 
   constructor(options: LargeRoomSummaryOptions) {
@@ -70,12 +70,12 @@ export class LargeRoomSummary {
     this.#membersTask.request();
   }
 
-  /** Others than before are online. */
+  /** Schedules a `members:changed` notice, because the online count changed. */
   scheduleMembers(): void {
     this.#membersTask.request();
   }
 
-  /** Whether a typing event is news: not if this member, or more members than are named, typed just now. */
+  /** Whether a typing event changes the notice: not if this member, or more members than a notice names, typed just now. */
   isNewTyping(username: string): boolean {
     const since = performance.now() - TYPING_REFRESH_MS;
     const active = [...this.#lastTypedAt].filter(([, at]) => at > since);

@@ -19,7 +19,7 @@ const MAX_CACHED_LOOKUPS = 16;
 /** Kinds of entries that make a member. The creator of a room receives `create:room`, too. */
 const JOINING_KINDS = new Set(['create:room', 'add:member']);
 
-/** A stock client that was told an entry may show this to come back from there. */
+/** The offset of an entry: a plain Socket.IO client sends it when it reconnects, to receive what follows. */
 const offsetOf = ({ hlc }: Entry): string => String(hlc);
 
 /** A join in progress. The connection is attached when its own entry is broadcast, so it receives that entry and all later ones. */
@@ -38,14 +38,14 @@ interface LocalRoomOptions {
   store: Store;
   pageCache: PageCache;
   node: string;
-  /** Members from which on a room is large. */
+  /** Rooms with at least this many members are large. */
   largeRoomThreshold: number;
   onError: (error: unknown) => undefined;
-  /** The member is connected to this node. */
+  /** Called when the member is connected to this node. */
   acquireLease: (key: string) => Promise<unknown>;
-  /** The member has no connection to this node any more, or came too late to have one. */
+  /** Called when the member has no connection to this node any more, or was removed while joining. */
   onMemberDetached: (key: string) => void;
-  /** Perhaps nobody is here any more. */
+  /** Called when the room may have no connections left. */
   onMaybeEmpty: (room: LocalRoom) => void;
 }
 
@@ -57,7 +57,6 @@ export class LocalRoom {
   readonly roomId: string;
   readonly follower: LogFollower;
   readonly ephemeralEvents: EphemeralEvents;
-  /** How often it is compared with its log. */
   readonly reconcileInterval = new ReconcileInterval();
   /** False once all connections have left: a later join opens a new LocalRoom. */
   isOpen = true;
@@ -65,16 +64,16 @@ export class LocalRoom {
   readonly #broadcaster: RoomBroadcaster;
   /** The connections of each member, by the member's key. */
   readonly #connectionsByMember = new Map<string, Set<Connection>>();
-  /** Seated before the log was found to be another one: whether they are members in that, too, is not known yet. */
+  /** Connections from before the log got a new epoch: it is not known yet whether they are members in the new one. */
   readonly #unverified = new WeakSet<Connection>();
-  /** Those of them at which nobody looks, as they say. */
+  /** Connections that have declared themselves away, by member key. */
   readonly #awayConnections = new Map<string, Set<Connection>>();
-  /** By the member's key, too: for each of ten thousand entries one look, not ten thousand. */
+  /** By member key, so that each entry costs one lookup however many joins are pending. */
   readonly #pendingJoins = new Map<string, Set<PendingJoin>>();
   readonly #summary: LargeRoomSummary;
-  /** Of the newest entry that was told here; 0 before the first. */
+  /** The HLC value of the newest broadcast entry; 0 before the first. */
   latestHlc = 0;
-  /** The entry that was told next after one, by the id of that. */
+  /** The seq of the next broadcast entry after one, by the id of that one. */
   readonly #nextBroadcastSeqs = new Map<string, Promise<number | undefined>>();
 
   private constructor(options: LocalRoomOptions) {
@@ -96,7 +95,7 @@ export class LocalRoom {
       countLocalOnline: () => this.#connectionsByMember.size,
       localPresence: (username) => this.#localPresence(memberKey(username)),
       reassertPresence: async (username, presence) => {
-        // The node that said so may have let go of the lease.
+        // The other node may have released the lease.
         await this.#options.acquireLease(memberKey(username));
         this.#publishPresence(username, presence);
       },
@@ -121,7 +120,7 @@ export class LocalRoom {
     return room;
   }
 
-  /** How far it was told. */
+  /** The newest entry that was broadcast. */
   get position(): Position | null {
     return this.follower.position;
   }
@@ -178,10 +177,10 @@ export class LocalRoom {
     this.#broadcaster.add(connection);
   }
 
-  /** Somebody looks, or nobody, at one connection of a member: they are away when that is so of all. */
+  /** Sets the presence of one connection. A member is away if all of their connections are. */
   async updatePresence(connection: Connection, { username, presence }: { username: string; presence: ConnectedPresence }): Promise<void> {
     const key = memberKey(username);
-    // It may have gone since it said so.
+    // The connection may have been detached meanwhile.
     if (!this.#connectionsByMember.get(key)?.has(connection)) return;
     const away = this.#awayConnections.get(key) ?? new Set();
     if (presence === 'away') this.#awayConnections.set(key, away.add(connection));
@@ -190,7 +189,7 @@ export class LocalRoom {
       await this.ephemeralEvents.publish({ event: 'update:presence', signal: { roomId: this.roomId, username, presence } });
   }
 
-  /** The connection is gone. */
+  /** Detaches a closed connection. */
   detach(connection: Connection, key: string, username: string): void {
     const connections = this.#connectionsByMember.get(key);
     const before = this.#localPresence(key);
@@ -207,8 +206,8 @@ export class LocalRoom {
   }
 
   /**
-   * From where on to read for who was told up to an entry: past the quiet ones after it. In a large room they may be
-   * thousands, and of thousands who come back each may have joined with another of them as his last.
+   * Skips the entries after the client's position that were not broadcast. A large room may have thousands of them, and each of
+   * thousands of returning clients may have joined with a different one.
    */
   async skipUnbroadcast<Held extends { seq: number; id?: string | null | undefined }>(clientPosition: Held): Promise<Held> {
     const { position } = this.follower;
@@ -224,21 +223,21 @@ export class LocalRoom {
     return clientPosition;
   }
 
-  /** The same for who was told what is told up to there. */
+  /** The same for a client that received all broadcast entries up to `seq`. */
   async skipUnbroadcastAfter(seq: number): Promise<number> {
     if ((this.position?.seq ?? 0) - seq <= MAX_PAGE_ENTRIES) return seq;
     return (await this.skipUnbroadcast({ seq, id: await this.#broadcastIdUpTo(seq) })).seq;
   }
 
   /**
-   * A page of the log, as it is told. When thousands come back at once, most ask for the same: it is read once until something
-   * is told; quiet entries that come meanwhile are nothing that they would learn of from it.
+   * Reads a page of the log for replay. When thousands of clients return at once, most ask for the same page: it is cached until
+   * the next broadcast. Entries that are not broadcast do not invalidate it, since replay leaves them out.
    */
   async readPage(query: ReplayQuery): Promise<ReplayPage> {
     const { store, pageCache } = this.#options;
     const { epoch, seq, id } = this.follower.position ?? { seq: 0 };
     const read = () => readReplayPage(store, this.roomId, query);
-    // What is asked for by who is ahead of the log says nothing to who gets there later.
+    // A page after the known head must not be cached: the log may have grown when the next client asks.
     if (query.after >= seq) return read();
     return pageCache.get(JSON.stringify([this.roomId, epoch, id, query.after, query.limit, query.bytes]), query.bytes, read);
   }
@@ -257,7 +256,7 @@ export class LocalRoom {
       try {
         this.#broadcastEntry(epoch, entry);
       } catch (error) {
-        // Another version may have written what is not understood here: it keeps its place, and the room goes on.
+        // Another version may have written an entry that this one cannot handle: it is skipped, and the room continues.
         onError(error);
       }
     }
@@ -276,7 +275,7 @@ export class LocalRoom {
     if (entry.kind === 'remove:member') this.#removeMember(memberKey((entry.body as Said<'remove:member'>).username), entry.seq);
   }
 
-  /** There is no log any more that could tell who is behind of its end. */
+  /** The log no longer exists, so connections with a backlog receive only its last entry. */
   #handleRoomEnd(epoch: string, last: Entry | undefined): void {
     for (const [key, connections] of [...this.#connectionsByMember]) {
       for (const connection of connections)
@@ -306,7 +305,7 @@ export class LocalRoom {
     return epoch === null ? undefined : { epoch, ...counts, online: this.ephemeralEvents.takeOnlineCount() };
   }
 
-  /** The room has another log than its connections know. Who is a member in that one, too, stays. */
+  /** The log has a new epoch. Connections stay attached if they are members in the new one. */
   #handleReset({ epoch, seq }: { epoch: string | null; seq: number }): void {
     this.latestHlc = 0;
     this.#broadcaster.broadcast('reset:room', { roomId: this.roomId, epoch, seq });
@@ -333,7 +332,7 @@ export class LocalRoom {
     }
   }
 
-  /** He hears what comes after an entry. */
+  /** Attaches a connection, which receives the entries after `seq`. */
   #attach(pendingJoin: PendingJoin, after: number): void {
     const { connection, key, username } = pendingJoin;
     if (!connection.peer.isConnected) {
@@ -394,19 +393,22 @@ export class LocalRoom {
     this.ephemeralEvents.publish({ event: 'update:presence', signal }).catch(this.#options.onError);
   }
 
-  /** The `id` of the newest entry up to there that was told, if the log still says so. */
+  /** The id of the newest broadcast entry up to `seq`, if the log still has it. */
   async #broadcastIdUpTo(seq: number): Promise<string | undefined> {
     const entry = (await this.#options.store.read(this.roomId, { seqs: [seq] })).entries.get(seq);
     return (entry?.quiet ? entry.prev : entry?.id) ?? undefined;
   }
 
-  /** A client may show the `id` of the quiet entry by which it joined: that of the entry told before it, then. */
+  /**
+   * A client may send the id of its own join, which was not broadcast: then this is the id of the last broadcast entry before
+   * it.
+   */
   async #broadcastIdBefore(seq: number, id: string): Promise<string | null> {
     const entry = (await this.#options.store.read(this.roomId, { seqs: [seq] })).entries.get(seq);
     return entry ? broadcastIdOf(entry, id) : id;
   }
 
-  /** Where the log goes on with what is told, if what was told before that is the named one. */
+  /** The seq of the next broadcast entry, if the one before it has this id. */
   async #findNextBroadcast(seq: number, id: string | null): Promise<number | undefined> {
     for (let after = seq; ; ) {
       const { entries, hasMore } = await this.#options.store.readPage(this.roomId, { after, limit: MAX_PAGE_ENTRIES });
@@ -418,7 +420,7 @@ export class LocalRoom {
   }
 }
 
-/** Asked once for all who want to know it while it is remembered. */
+/** Loads a value once for all concurrent callers. */
 function memoize<Result>(cache: Map<string, Promise<Result>>, name: string, load: () => Promise<Result>): Promise<Result> {
   const cached = cache.get(name);
   if (cached) return cached;

@@ -5,7 +5,7 @@ import { MAX_RESPONSE_BYTES } from '../domain/response-budget.ts';
 import type { AppendNotice, Entry, Json, Listener, Page, Store } from '../store/contract.ts';
 
 const PAGE_LIMITS = { limit: 500, bytes: MAX_RESPONSE_BYTES };
-/** Newest told entries that are remembered by their ids: so far back it is known where a fork began. */
+/** Ids of the newest broadcast entries that are remembered: so far back the beginning of a fork can be found. */
 const MAX_RECENT_IDS = 32;
 const RETRY_DELAY_MS = 1_000;
 
@@ -14,19 +14,19 @@ export interface LogFollowerOptions {
   room: string;
   /** Every entry of the log, once and in order. */
   onEntry: (notice: AppendNotice) => void;
-  /** The log is another one than what was told before; up to `seq` both are the same. Without an epoch it is gone. */
+  /** The log has a new epoch. Up to `seq` it equals what was delivered. Without an epoch the room was deleted. */
   onReset: (position: { epoch: string | null; seq: number }) => void;
   onPublish: (message: Json) => void;
   onError: (error: unknown) => undefined;
 }
 
 /**
- * Follows the log of one room on any store. What a subscription says is only a hint that there is something: it may be
- * late, twice, out of order, or missing. Whatever does not come next is read from the log, so what is told is the log.
+ * Follows the log of one room on any store. Notifications are only hints: they may be late, repeated, out of order or lost. An
+ * entry that is not the next one causes a read of the log, so the log alone decides what is delivered.
  */
 export class LogFollower implements Listener {
   readonly #options: LogFollowerOptions;
-  /** Null while there is no such room. */
+  /** Null while the room does not exist. */
   #position: Position | null = null;
   #recentIds: { seq: number; id: string }[] = [];
   #state: 'opening' | 'open' | 'closed' = 'opening';
@@ -39,7 +39,7 @@ export class LogFollower implements Listener {
     this.#options = options;
   }
 
-  /** Follows from the newest entry on: subscribed first, then read, so nothing falls between. */
+  /** Starts at the newest entry. It subscribes first and then reads, so no entry is lost in between. */
   async open(): Promise<void> {
     const { store, room } = this.#options;
     this.#unsubscribe = await store.subscribe(room, this);
@@ -51,7 +51,7 @@ export class LogFollower implements Listener {
     }
   }
 
-  /** The newest entry that was told, or that was there when it began. */
+  /** The newest entry that was delivered, or the head at the start. */
   get position(): Position | null {
     return this.#position;
   }
@@ -72,14 +72,14 @@ export class LogFollower implements Listener {
     else if (this.#state === 'open') this.#catchUpInBackground();
   }
 
-  /** Resolves when everything that is in the log by now was told. */
+  /** Resolves when everything that is in the log now has been delivered. */
   async catchUp(): Promise<void> {
     if (this.#catchingUp) this.#needsRead = true;
     this.#catchingUp ??= this.#readToHead().finally(() => (this.#catchingUp = undefined));
     await this.#catchingUp;
   }
 
-  /** Resolves when this entry was told, or its life of the log is over. */
+  /** Resolves when this entry has been delivered, or its epoch is over. */
   async waitFor({ epoch, seq }: { epoch: string; seq: number }): Promise<void> {
     if (this.#position?.epoch !== epoch || this.#position.seq < seq) await this.catchUp();
   }
@@ -97,7 +97,7 @@ export class LogFollower implements Listener {
     if (this.#needsRead) this.#catchUpInBackground();
   }
 
-  /** Tells what comes next and passes over what is known; false for anything else, which the log has to explain. */
+  /** Delivers the next entry and ignores known ones. Returns false for any other entry: then the log must be read. */
   #accept(epoch: string, entry: Entry, ended: boolean): boolean {
     const position = this.#position ?? { epoch, seq: 0, id: null };
     const { seq, id, prev, quiet } = entry;
@@ -121,7 +121,7 @@ export class LogFollower implements Listener {
     else if (this.#recentIds.push({ seq, id }) === 2 * MAX_RECENT_IDS) this.#recentIds.splice(0, MAX_RECENT_IDS);
   }
 
-  /** Reads on without anybody waiting for it, until it succeeds. */
+  /** Catches up in the background, with retries until it succeeds. */
   #catchUpInBackground(): void {
     this.catchUp().catch((error: unknown) => {
       this.#options.onError(error);
@@ -135,7 +135,7 @@ export class LogFollower implements Listener {
       this.#needsRead = false;
       const { store, room } = this.#options;
       const startPosition = this.#position;
-      // The entry that we have is read once more: if it is another one, the log was forked.
+      // The last known entry is read again: if it has changed, the log was forked.
       const page = await readRestoredPage(store, room, { after: Math.max((startPosition?.seq ?? 0) - 1, 0), ...PAGE_LIMITS });
       if (this.#state !== 'open') return;
       if (this.#position?.epoch !== startPosition?.epoch) this.#needsRead = true;
@@ -152,12 +152,17 @@ export class LogFollower implements Listener {
     else this.#needsRead ||= page.hasMore;
   }
 
-  /** False when the page cannot be of the log that we have followed. More may have been told since it was asked for. */
+  /**
+   * Returns false if the page cannot be of the log that we follow. More entries may have been delivered since it was requested.
+   */
   #acceptPage(epoch: string, { head, entries }: Page, startPosition: Position | null): boolean {
     return head >= (startPosition?.seq ?? 0) && entries.every((entry) => this.#accept(epoch, entry, false));
   }
 
-  /** What others appended since rests on the new life; what we told beyond the fork is withdrawn. */
+  /**
+   * Other nodes have appended to a different continuation of the log: a new epoch makes every client drop the entries that were
+   * delivered beyond the fork.
+   */
   async #startNewEpoch(epoch: string): Promise<void> {
     await this.#options.store.startNewEpoch(this.#options.room, epoch);
     this.#needsRead = true;
@@ -173,7 +178,7 @@ export class LogFollower implements Listener {
     this.#needsRead = true;
   }
 
-  /** The newest entry that we told and that the log has still. */
+  /** The newest delivered entry that the log still has. */
   async #findNewestCommonEntry(): Promise<{ seq: number; id: string } | undefined> {
     const { store, room } = this.#options;
     const { entries } = await store.read(room, { seqs: this.#recentIds.map(({ seq }) => seq) });

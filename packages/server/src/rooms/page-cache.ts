@@ -2,9 +2,9 @@
 import type { ReplayPage } from '../domain/entry-payloads.ts';
 
 const MAX_CACHE_BYTES = 32 * 1024 * 1024;
-/** Many ask for a page at the same moment, or nobody does again: a cache that is not used for so long is emptied. */
+/** Requests for a page come in bursts: after this time without one, the cache is cleared. */
 const CLEAR_AFTER_IDLE_MS = 300;
-/** What a page takes beside its entries, and one that is still being read beside what it was asked for. */
+/** Estimated bytes of a page beside its entries. */
 const PAGE_OVERHEAD_BYTES = 1_024;
 
 interface CachedPage {
@@ -12,10 +12,10 @@ interface CachedPage {
   bytes: number;
 }
 
-/** An LRU cache that is bounded in bytes. A page is read once for all who ask while it is there. */
+/** An LRU cache that is bounded in bytes. Concurrent requests for a page share one read. */
 export class PageCache {
   readonly #maxBytes: number;
-  /** The least recently used first. */
+  /** Least recently used pages first. */
   readonly #pages = new Map<string, CachedPage>();
   #bytes = 0;
   #isUsed = false;
@@ -25,12 +25,12 @@ export class PageCache {
     this.#maxBytes = maxBytes;
   }
 
-  /** What all pages take, those included that are being read. */
+  /** Bytes of all pages, including those that are being read. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** `bytes`: what the page takes at most. */
+  /** `bytes`: the maximum size of the page. */
   get(key: string, bytes: number, read: () => Promise<ReplayPage>): Promise<ReplayPage> {
     this.#isUsed = true;
     this.#timer ??= setInterval(() => this.#clearIfUnused(), CLEAR_AFTER_IDLE_MS).unref();

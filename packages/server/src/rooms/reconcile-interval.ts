@@ -1,19 +1,19 @@
 /** The interval at which a room is reconciled with its log: it doubles while the room is silent. */
 
-/** A room is compared with its log after so long. */
+/** First interval, after an entry. */
 export const MIN_RECONCILE_INTERVAL_MS = 5_000;
-/** And after twice as long each time, as long as nothing is told there; but after so long at the latest. */
+/** The interval doubles each time without new entries, up to this maximum. */
 export const MAX_RECONCILE_INTERVAL_MS = 60_000;
 
 /**
- * How often a room is compared with its log, whatever its subscription says: a subscription that died says nothing. What
- * was missed is found after about as long as it was silent before, and a room where nobody speaks costs next to nothing.
+ * How often a room is reconciled with its log: a subscription that failed reports nothing. A missed entry is found after about
+ * as long as the room was silent before it, and silent rooms cost very little.
  */
 export class ReconcileInterval {
   #intervalMs = MIN_RECONCILE_INTERVAL_MS;
   #elapsedMs = 0;
 
-  /** Whether it is time; asked every `LEAST_SILENCE_MS`. */
+  /** Whether the room is due. Call this every `MIN_RECONCILE_INTERVAL_MS`. */
   isDue(): boolean {
     this.#elapsedMs += MIN_RECONCILE_INTERVAL_MS;
     if (this.#elapsedMs < this.#intervalMs) return false;
@@ -22,7 +22,7 @@ export class ReconcileInterval {
     return true;
   }
 
-  /** Something was told in the room. */
+  /** Call this for each new entry. */
   reset(): void {
     this.#intervalMs = MIN_RECONCILE_INTERVAL_MS;
   }

@@ -12,7 +12,7 @@ import { PageCache } from './page-cache.ts';
 import { MIN_RECONCILE_INTERVAL_MS } from './reconcile-interval.ts';
 
 const RELEASE_RETRY_MS = 1_000;
-/** Rooms are compared with their logs a few at a time: once around all of them takes so many portions. */
+/** Rooms are reconciled with their logs in this many portions. */
 const RECONCILE_PORTIONS = 50;
 
 interface RoomRegistryOptions {
@@ -20,7 +20,7 @@ interface RoomRegistryOptions {
   responseMemory: ResponseMemory;
   node: string;
   graceMs: number;
-  /** Members from which on a room is large. */
+  /** Rooms with at least this many members are large. */
   largeRoomThreshold: number;
   onError: (error: unknown) => undefined;
 }
@@ -101,7 +101,7 @@ export class RoomRegistry {
     return connection.backlogDelivery;
   }
 
-  /** More waits for the client than it reads: it receives the entries of its rooms from the logs, as fast as it reads. */
+  /** The client is a slow consumer: it receives the entries of its rooms from the logs, as fast as it reads. */
   switchToBacklog(connection: Connection): void {
     if (connection.backlogDelivery) return;
     const delivery = this.createBacklogDelivery(connection);
@@ -116,7 +116,7 @@ export class RoomRegistry {
     });
   }
 
-  /** The connection is gone: its names stay taken for the grace. */
+  /** Detaches a closed connection. Its names stay reserved for the grace period. */
   async detachConnection(connection: Connection): Promise<void> {
     const memberships = [...connection.memberships].map(([roomId, { usernames }]) => ({ roomId, usernames: [...usernames] }));
     for (const { roomId, usernames } of memberships) for (const [key] of usernames) connection.detach(roomId, key);
@@ -126,12 +126,12 @@ export class RoomRegistry {
     }
   }
 
-  /** A member is gone, whose node could not say so. */
+  /** Announces that a member is offline whose own node could not announce it. */
   async announceOffline(roomId: string, username: string): Promise<void> {
     const event: EphemeralEvent = { event: 'update:presence', signal: { roomId, username, presence: 'offline' } };
     const room = await this.get(roomId);
     if (room) await room.ephemeralEvents.publish(event);
-    // Members who are connected hear it from their own nodes.
+    // Members who are connected are announced by their own nodes.
     else await this.#store.publish(roomId, { node: this.#options.node, online: 0, said: event });
   }
 
@@ -190,14 +190,14 @@ export class RoomRegistry {
     room.close();
   }
 
-  /** The member exists already, by another connection or from before a drop; false if no longer. */
+  /** The member exists already, by another connection or from before a drop; false if they were removed. */
   async #reattachMember(room: LocalRoom, pendingJoin: PendingJoin): Promise<boolean> {
     const { author } = pendingJoin.connection.identity;
     const member = await this.#acquireLease(room.roomId, pendingJoin.key, author);
     return member !== undefined && room.attachMember(pendingJoin, member);
   }
 
-  /** The member as they were before, if they are one, of this author if one is named. */
+  /** Acquires the lease of an existing member. Undefined if there is none, or it belongs to another author. */
   async #acquireLease(roomId: string, key: string, author?: string): Promise<KeyState | undefined> {
     const member = (await this.#store.read(roomId, { keys: [key] })).keys.get(key);
     const isExpectedAuthor = author === undefined || (member?.value as MemberValue | undefined)?.author === author;
@@ -205,7 +205,7 @@ export class RoomRegistry {
     return (await this.#store.acquireLease(roomId, { name: key, seq: member.seq }, this.#options.node)) ? member : undefined;
   }
 
-  /** Tried until it is kept: a name that is not let go of would be taken for as long as this node lives. */
+  /** Retries until it succeeds: otherwise the name would stay reserved as long as this node runs. */
   async #releaseLease(roomId: string, key: string): Promise<void> {
     const { node, graceMs, onError } = this.#options;
     while (!(await this.get(roomId))?.isAttached(key)) {
@@ -230,7 +230,7 @@ export class RoomRegistry {
     this.#portion = (this.#portion + 1) % RECONCILE_PORTIONS;
   }
 
-  /** Other nodes learn here, too, that this one still is what it last said, and this one which of them are not heard any more. */
+  /** Also repeats this node's online count, and drops expired counts of other nodes. */
   async #reconcileRoom(room: LocalRoom): Promise<void> {
     if (!room.isOpen || !room.reconcileInterval.isDue()) return;
     await room.follower.catchUp();

@@ -1,15 +1,15 @@
 /** A throttled task: runs soon after a request, and at most once in each interval. */
 
-/** Does something soon, and then not again for a while, however often it is wanted. */
+/** However often it is requested, the task runs at most once in each interval. */
 export class ThrottledTask {
   readonly #options: { delayMs: number; minIntervalMs: () => number; run: () => Promise<void> };
-  /** While it waits, and while it is at it. */
+  /** Set while the task waits, and while it runs. */
   #timer: NodeJS.Timeout | undefined;
   #isRequested = false;
   #isClosed = false;
   #lastRunAt = -Infinity;
 
-  /** Milliseconds: `soon`, when it was not done lately; `every`, from one time to the next at least. `act` never rejects. */
+  /** `delayMs`: from a request to the run. `minIntervalMs`: from one run to the next at least. `run` must never reject. */
   constructor(options: { delayMs: number; minIntervalMs: () => number; run: () => Promise<void> }) {
     this.#options = options;
   }
